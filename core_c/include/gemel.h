@@ -1,0 +1,214 @@
+// gemel: run GGUF language models on a CPU. The whole public API; a host reads this file and no other.
+//
+//   bytes -> gemel_loader -> gemel_model (immutable, shared) -> gemel_session (one mutable timeline) -> ids, text
+//
+// Calling rules. Handles are opaque. `open` calls return a code and fill *out; `close` accepts NULL. Scalars and flat
+// arrays only. 0 or a count on success, a negative gemel_error otherwise. A value out of range is GEMEL_E_ARGUMENT,
+// never a clamp. Calls that read foreign bytes take `err`, which receives one sentence (UTF-8, always terminated)
+// saying what is wrong and where. File sizes and offsets are doubles: exact integers up to 2^53 that any host can pass.
+// Text is UTF-8 with a length, and may hold any byte. Nothing here prints, exits, aborts or reads the environment.
+//
+// Threads. A model may be used by many threads at once; its calls that compute take turns on the model's pool.
+// A session, a sampler or a loader belongs to one thread at a time; only gemel_session_cancel may come from another.
+#ifndef GEMEL_H
+#define GEMEL_H
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined _WIN32
+#define GEMEL_API __declspec(dllexport)
+#else
+#define GEMEL_API __attribute__((visibility("default"), used))
+#endif
+
+#define GEMEL_ABI 1
+
+typedef struct gemel_loader gemel_loader;
+typedef struct gemel_gguf gemel_gguf;
+typedef struct gemel_model gemel_model;
+typedef struct gemel_session gemel_session;
+typedef struct gemel_sampler gemel_sampler;
+
+typedef enum gemel_error {
+    GEMEL_OK = 0,
+    GEMEL_E_ARGUMENT = -1,     // a value out of range, a handle in the wrong state
+    GEMEL_E_MEMORY = -2,       // the allocator said no
+    GEMEL_E_FORMAT = -3,       // the file is malformed
+    GEMEL_E_UNSUPPORTED = -4,  // well formed, but not (yet) computed here
+    GEMEL_E_CONTEXT = -5,      // more tokens than n_ctx
+    GEMEL_E_CANCELLED = -6,    // gemel_session_cancel was called
+    GEMEL_E_NUMERIC = -7,      // NaN or Inf where logits should be
+    GEMEL_E_STATE = -8,        // saved state that belongs to another model or is damaged
+    GEMEL_E_THREADS = -9,      // the system refused a thread
+} gemel_error;
+
+// ---- The library -------------------------------------------------------------------------------------------------
+
+GEMEL_API int gemel_abi(void);                       // GEMEL_ABI of the library that was loaded
+GEMEL_API const char *gemel_version(void);
+GEMEL_API const char *gemel_error_name(int code);    // "GEMEL_E_FORMAT"; never NULL
+
+// Rows of the kernel table, best last. `usable` asks the CPU.
+GEMEL_API int gemel_isa_count(void);
+GEMEL_API const char *gemel_isa_name(int isa);       // "scalar", "avx2", ...; NULL when there is no such row
+GEMEL_API int gemel_isa_usable(int isa);             // 1 or 0
+GEMEL_API int gemel_isa_best(void);                  // the last usable row
+
+// Tensor formats by GGUF type number. Names and sizes are known for every type of the format.
+GEMEL_API const char *gemel_format_name(int type);   // "Q4_1"; NULL when there is no such type
+GEMEL_API int gemel_format_block(int type);          // weights in a block, 0 when there is no such type
+GEMEL_API int gemel_format_block_size(int type);     // bytes in a block
+GEMEL_API int gemel_format_computed(int type);       // 1 when kernels exist for it
+// Dequantise n weights (a whole number of blocks) to float: the definition of a format.
+GEMEL_API int gemel_format_unpack(int type, const uint8_t *src, size_t src_size, float *dst, size_t n);
+
+// ---- GGUF: metadata and tensor table -----------------------------------------------------------------------------
+// A gemel_gguf lives as long as the loader or model it came from. Strings are not terminated; *size is their length.
+
+GEMEL_API int gemel_gguf_version(const gemel_gguf *gguf);
+GEMEL_API double gemel_gguf_data_offset(const gemel_gguf *gguf);   // where tensor data starts in the file
+GEMEL_API int gemel_gguf_n_kv(const gemel_gguf *gguf);
+GEMEL_API int gemel_gguf_find(const gemel_gguf *gguf, const char *key, size_t key_size);   // index, or -1: none (no error)
+GEMEL_API const char *gemel_gguf_key(const gemel_gguf *gguf, int i, size_t *size);
+GEMEL_API int gemel_gguf_type(const gemel_gguf *gguf, int i);      // GGUF value type number 0..12; 9 is an array
+GEMEL_API int gemel_gguf_item_type(const gemel_gguf *gguf, int i); // of an array's items; of a scalar: its own type
+GEMEL_API double gemel_gguf_count(const gemel_gguf *gguf, int i);  // items of an array; 1 for a scalar
+// Item j of value i. Numbers and booleans as double, with *exact set to 0 where a 64-bit integer does not fit one.
+GEMEL_API int gemel_gguf_number(const gemel_gguf *gguf, int i, size_t j, double *out, int *exact);
+GEMEL_API const char *gemel_gguf_string(const gemel_gguf *gguf, int i, size_t j, size_t *size);   // NULL: not a string
+GEMEL_API int gemel_gguf_n_tensors(const gemel_gguf *gguf);
+GEMEL_API const char *gemel_gguf_tensor_name(const gemel_gguf *gguf, int i, size_t *size);
+GEMEL_API int gemel_gguf_tensor_type(const gemel_gguf *gguf, int i);
+GEMEL_API int gemel_gguf_tensor_dims(const gemel_gguf *gguf, int i, double *ne);   // fills ne[4]; returns how many the file gives
+GEMEL_API double gemel_gguf_tensor_offset(const gemel_gguf *gguf, int i);          // in the file
+GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);            // bytes
+
+// ---- Loading: a file's bytes, in pieces, become a model ------------------------------------------------------------
+//
+//   open(file size) -> feed until gemel_loader_gguf is not NULL -> [set] -> begin -> feed the tensors -> finish
+//
+// The header is fed in file order. After `begin`, pieces may start at any offset, so long as the bytes of one tensor
+// arrive in order; bytes outside tensors are ignored. Nothing is allocated for a claim that file_size cannot hold.
+
+typedef enum gemel_loader_option {
+    GEMEL_LOADER_N_THREADS = 1,   // 1..256; default 1. The model's pool, and the packing of panels
+    GEMEL_LOADER_ISA = 2,         // 0..gemel_isa_count()-1, usable; default gemel_isa_best()
+} gemel_loader_option;
+
+GEMEL_API int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t err_size);
+GEMEL_API int gemel_loader_set(gemel_loader *loader, int option, int value);
+GEMEL_API int gemel_loader_feed(gemel_loader *loader, double offset, const uint8_t *data, size_t size, char *err, size_t err_size);
+GEMEL_API const gemel_gguf *gemel_loader_gguf(const gemel_loader *loader);   // NULL until the header is whole
+GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
+GEMEL_API int gemel_loader_finish(gemel_loader *loader, gemel_model **out, char *err, size_t err_size);   // then close the loader
+GEMEL_API void gemel_loader_close(gemel_loader *loader);
+
+// ---- Models --------------------------------------------------------------------------------------------------------
+
+typedef enum gemel_model_field {   // all non-negative integers
+    GEMEL_MODEL_N_VOCAB = 1, GEMEL_MODEL_N_CTX_TRAIN = 2, GEMEL_MODEL_N_EMBD = 3, GEMEL_MODEL_N_LAYER = 4,
+    GEMEL_MODEL_N_HEAD = 5, GEMEL_MODEL_N_HEAD_KV = 6, GEMEL_MODEL_HEAD_DIM = 7, GEMEL_MODEL_N_ROT = 8,
+    GEMEL_MODEL_N_FF = 9, GEMEL_MODEL_N_THREADS = 10, GEMEL_MODEL_ISA = 11,
+    GEMEL_MODEL_WEIGHT_SIZE = 12,   // bytes of weights in memory, panels included
+    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache a position
+    GEMEL_MODEL_N_PARAMS = 14, GEMEL_MODEL_N_BATCH = 15,   // tokens of a micro-batch
+    GEMEL_MODEL_BOS = 16, GEMEL_MODEL_EOS = 17, GEMEL_MODEL_EOT = 18, GEMEL_MODEL_UNK = 19,   // -1: the file names none
+    GEMEL_MODEL_ADD_BOS = 20, GEMEL_MODEL_ADD_EOS = 21,
+    GEMEL_MODEL_DECODE_SIZE = 22,   // bytes of weights read to decode one token
+    GEMEL_MODEL_DECODE_MACS = 23,   // multiply-adds in weights to decode one token
+} gemel_model_field;
+
+GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
+GEMEL_API const gemel_gguf *gemel_model_gguf(const gemel_model *model);
+GEMEL_API const char *gemel_model_arch(const gemel_model *model);            // "llama"
+GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);    // 1..256; while no call computes
+GEMEL_API int gemel_model_set_isa(gemel_model *model, int isa);              // while no call computes; the bits stay
+GEMEL_API int gemel_model_after_fork(gemel_model *model);                    // in a forked child: its pool is made anew
+GEMEL_API void gemel_model_close(gemel_model *model);                        // after its sessions and samplers
+
+// ---- Text ----------------------------------------------------------------------------------------------------------
+
+typedef enum gemel_text_flag {
+    GEMEL_TEXT_BOS_EOS = 1,   // add BOS and EOS where the file's flags say so
+    GEMEL_TEXT_SPECIAL = 2,   // encode: parse special tokens written out in the text; piece: render them
+} gemel_text_flag;
+
+// Returns the number of ids; when it is over `capacity`, nothing past it was written: call again with room.
+GEMEL_API int gemel_tokenize(const gemel_model *model, const char *text, size_t size, int flags, int32_t *ids, size_t capacity);
+// The bytes of one id (not always whole UTF-8). Returns their count; nothing is written when it is over `capacity`.
+GEMEL_API int gemel_piece(const gemel_model *model, int32_t id, int flags, char *text, size_t capacity);
+GEMEL_API int gemel_detokenize(const gemel_model *model, const int32_t *ids, size_t n, int flags, char *text, size_t capacity);
+typedef enum gemel_token_kind {   // GGUF's tokenizer.ggml.token_type
+    GEMEL_TOKEN_NORMAL = 1, GEMEL_TOKEN_UNKNOWN = 2, GEMEL_TOKEN_CONTROL = 3, GEMEL_TOKEN_USER_DEFINED = 4,
+    GEMEL_TOKEN_UNUSED = 5, GEMEL_TOKEN_BYTE = 6,
+} gemel_token_kind;
+GEMEL_API int gemel_token_kind_of(const gemel_model *model, int32_t id);
+GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 when a generation ends at it
+
+// ---- Sessions ------------------------------------------------------------------------------------------------------
+// A session holds ids[0..n_past), their KV cache and the logits of the last of them.
+
+GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);   // n_ctx: 1..what the file was trained for
+GEMEL_API void gemel_session_close(gemel_session *session);
+GEMEL_API int gemel_session_n_past(const gemel_session *session);
+GEMEL_API int gemel_session_n_ctx(const gemel_session *session);
+GEMEL_API const int32_t *gemel_session_ids(const gemel_session *session);   // [n_past]
+// Keep the longest common prefix of the cache and ids[0..n), dropping the rest, so that at least the last id is left to
+// evaluate unless its logits are at hand. Returns how many ids are kept; evaluate ids + kept next.
+GEMEL_API int gemel_session_sync(gemel_session *session, const int32_t *ids, size_t n);
+GEMEL_API int gemel_session_truncate(gemel_session *session, int n_past);   // 0..n_past
+// Append n ids, in micro-batches. Returns n. On GEMEL_E_CANCELLED the micro-batches that ended stay in the cache.
+GEMEL_API int gemel_session_eval(gemel_session *session, const int32_t *ids, size_t n);
+// The same, and log_probs[i] = log p(ids[i] | everything before it), 0 for the first id of an empty session;
+// top[i] = the likeliest id at that place (-1 for the first). Either may be NULL.
+GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, size_t n, double *log_probs, int32_t *top);
+// The same, and rows[n][n_embd] = last hidden states, after the output norm.
+GEMEL_API int gemel_session_hidden(gemel_session *session, const int32_t *ids, size_t n, float *rows);
+GEMEL_API const float *gemel_session_logits(const gemel_session *session);   // [n_vocab] of the last id; NULL: nothing evaluated
+// One token of generation: evaluate `pending` (an id, or -1 when the logits are at hand), sample, detokenise. Returns
+// the id drawn. `text` receives whole UTF-8 only: a split character waits for the next call. *text_size is its length
+// (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
+GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags, char *text, size_t capacity, size_t *text_size);
+GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);   // the bytes that wait; returns their count
+GEMEL_API void gemel_session_cancel(gemel_session *session, int on);   // any thread; stays on until switched off
+GEMEL_API size_t gemel_session_save_size(const gemel_session *session);
+GEMEL_API int gemel_session_save(const gemel_session *session, uint8_t *data, size_t capacity);
+GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data, size_t size, char *err, size_t err_size);
+
+// ---- Sampling ------------------------------------------------------------------------------------------------------
+// Steps in this order, each off at its neutral value: logit bias, repeat/frequency/presence penalties, DRY, top-k,
+// typical, top-p, min-p, XTC, temperature, then the draw; mirostat 2, when on, takes the place of top-k to XTC.
+// Equal logits sort by id. temperature 0 is greedy: the likeliest id after bias, penalties and DRY.
+
+typedef enum gemel_sampler_option {
+    GEMEL_SAMPLER_TEMPERATURE = 1,          // >= 0; default 0.8
+    GEMEL_SAMPLER_TOP_K = 2,                // >= 0; 0 is off; default 40
+    GEMEL_SAMPLER_TOP_P = 3,                // 0 < p <= 1; 1 is off; default 0.95
+    GEMEL_SAMPLER_MIN_P = 4,                // 0 <= p < 1; 0 is off; default 0.05
+    GEMEL_SAMPLER_TYPICAL_P = 5,            // 0 < p <= 1; 1 is off
+    GEMEL_SAMPLER_REPEAT_PENALTY = 6,       // > 0; 1 is off
+    GEMEL_SAMPLER_FREQUENCY_PENALTY = 7,    // -2..2; 0 is off
+    GEMEL_SAMPLER_PRESENCE_PENALTY = 8,     // -2..2; 0 is off
+    GEMEL_SAMPLER_PENALTY_LAST_N = 9,       // >= 0 tokens looked back at; default 64
+    GEMEL_SAMPLER_DRY_MULTIPLIER = 10,      // >= 0; 0 is off
+    GEMEL_SAMPLER_DRY_BASE = 11,            // >= 1; default 1.75
+    GEMEL_SAMPLER_DRY_ALLOWED_LENGTH = 12,  // >= 1; default 2
+    GEMEL_SAMPLER_DRY_LAST_N = 13,          // >= 0; default 1024
+    GEMEL_SAMPLER_XTC_PROBABILITY = 14,     // 0..1; 0 is off
+    GEMEL_SAMPLER_XTC_THRESHOLD = 15,       // 0..0.5; default 0.1
+    GEMEL_SAMPLER_MIROSTAT = 16,            // 0 or 2
+    GEMEL_SAMPLER_MIROSTAT_TAU = 17,        // > 0; default 5
+    GEMEL_SAMPLER_MIROSTAT_ETA = 18,        // > 0; default 0.1
+    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53
+} gemel_sampler_option;
+
+GEMEL_API int gemel_sampler_open(const gemel_model *model, gemel_sampler **out);
+GEMEL_API void gemel_sampler_close(gemel_sampler *sampler);
+GEMEL_API int gemel_sampler_set(gemel_sampler *sampler, int option, double value);
+GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias);   // -INFINITY forbids the id
+GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);   // one sequence that ends a repeat
+GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);             // what penalties look back at (prompt, drawn ids)
+GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);                          // forget ids and start the seed anew
+GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);    // [n_vocab] -> id; does not accept it
+
+#endif

@@ -1,0 +1,18 @@
+// Text to ids and back. Picks the model (byte-level BPE, SentencePiece) by the file's tokenizer.ggml.model and the
+// splitting rule by tokenizer.ggml.pre. Linear time, no recursion. Knows the GGUF's vocabulary; knows no network.
+#pragma once
+#include "../gguf.h"
+
+typedef struct tokenizer tokenizer;
+
+// `g` must outlive the tokenizer (pieces point into it). Checks every claim of the vocabulary.
+int tokenizer_open(tokenizer **out, const gguf *g, errors *e);
+void tokenizer_close(tokenizer *t);
+int tokenizer_n_vocab(const tokenizer *t);
+int tokenizer_special(const tokenizer *t, int field);   // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: none
+// As gemel_tokenize, gemel_piece, gemel_token_*; ids out of range are GEMEL_E_ARGUMENT.
+int tokenizer_encode(const tokenizer *t, const char *text, size_t size, int flags, int32_t *ids, size_t capacity);
+int tokenizer_piece(const tokenizer *t, int32_t id, int flags, char *text, size_t capacity);
+int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, int flags, char *text, size_t capacity);
+int tokenizer_kind(const tokenizer *t, int32_t id);
+int tokenizer_is_eog(const tokenizer *t, int32_t id);
