@@ -1,0 +1,48 @@
+// What the family files (floats.c, legacy.c, kquants.c, codebook.c) define and formats.c gathers: for each computed
+// type of formats.def, codes_<lower>, unpack_<lower>, finite_<lower>. Also the few words in which they read a block.
+#pragma once
+#include "formats.h"
+#include "half.h"
+
+#define PLAIN(number, name, lower, block, block_size) \
+    void unpack_##lower(const uint8_t *src, float *dst); \
+    int finite_##lower(const uint8_t *src);
+#define CODED(number, name, lower, block, block_size) \
+    void codes_##lower(const uint8_t *src, block_codes *out); \
+    PLAIN(number, name, lower, block, block_size)
+#define KNOWN(number, name, block, block_size)
+#include "formats.def"
+#undef PLAIN
+#undef CODED
+#undef KNOWN
+
+// Bytes of a block, as formats.def gives them; each drawing of a block is asserted against its SIZE_<name>.
+enum {
+#define PLAIN(number, name, lower, block, block_size) SIZE_##name = block_size,
+#define CODED(number, name, lower, block, block_size) SIZE_##name = block_size,
+#define KNOWN(number, name, block, block_size) SIZE_##name = block_size,
+#include "formats.def"
+#undef PLAIN
+#undef CODED
+#undef KNOWN
+};
+
+// Blocks are structs of bytes: no padding, no alignment, little-endian whatever the machine is.
+static inline uint16_t load_u16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
+static inline uint32_t load_u32(const uint8_t *at) { return load_u16(at) | (uint32_t)load_u16(at + 2) << 16; }
+static inline float load_f16(const uint8_t *at) { return f16_to_f32(load_u16(at)); }
+static inline int f16_is_finite(const uint8_t *at) { return (load_u16(at) & 0x7c00) != 0x7c00; }
+
+// The neutral sub-scales, for formats that have none or fewer than SUB_MAX.
+static inline void codes_start(block_codes *out, uint16_t d, uint16_t m)
+{
+    out->d = d;
+    out->m = m;
+    for (int i = 0; i < SUB_MAX; i++) out->scale[i] = 1, out->min[i] = 0;
+}
+
+// The order of 4-bit codes in every format of 32: weight i in the low nibble of byte i, weight 16 + i in the high one.
+static inline void codes_nibbles(const uint8_t qs[16], uint8_t q[32])
+{
+    for (int i = 0; i < 16; i++) q[i] = qs[i] & 15, q[16 + i] = qs[i] >> 4;
+}
