@@ -8,7 +8,7 @@
 // Bytes of the character at p, and its code point; 0 when p does not start a well-formed one (RFC 3629).
 static size_t utf8_char(const uint8_t *p, size_t left, uint32_t *code)
 {
-    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};   // by size: what would fit a shorter form is refused
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};   // by size; less would fit a shorter form
     if (left == 0) return 0;
     size_t size = p[0] < 0x80 ? 1 : p[0] < 0xC0 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF8 ? 4 : 0;
     if (size == 0 || size > left) return 0;

@@ -32,14 +32,15 @@ uint64_t gguf_header_size(const gguf *g);           // bytes up to the tensor da
 uint64_t gguf_fingerprint(const gguf *g);           // FNV-1a of the header's bytes
 int gguf_n_tensors(const gguf *g);
 const gguf_tensor *gguf_tensor_at(const gguf *g, int i);
-const gguf_tensor *gguf_tensor_find(const gguf *g, const char *name);   // NULL: none. A hash: constant time
+const gguf_tensor *gguf_tensor_find(const gguf *g, const char *name);   // NULL: none. Logarithmic time
 // Typed look-ups by key. Return 1 found, 0 absent, GEMEL_E_FORMAT when present with a type or value that does not fit.
 int gguf_find(const gguf *g, const char *key);      // index of the pair or -1
 int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e);    // any integer type whose value fits
 int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e);       // F32 or F64; finite
 int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e);
 int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e);
-// Arrays: *n items, then items by index without checks on type again. `type` is the wanted item type.
+// Arrays: *n items, then items by index without checks on type again. `type` is the wanted item type: every item is a
+// value of it, though the file may store integers as another integer type, and floats as the other float type.
 int gguf_get_array(const gguf *g, const char *key, gguf_type type, int *index, size_t *n, errors *e);
 gguf_span gguf_array_string(const gguf *g, int index, size_t j);   // constant time
 double gguf_array_number(const gguf *g, int index, size_t j);
