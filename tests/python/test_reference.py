@@ -1,0 +1,447 @@
+"""reference.py is the oracle of the tests: held here against the core's formats, public packages and plain formulas.
+
+The packages `gguf`, and `torch` with `transformers`, are wanted by the tests that name them and skipped where missing.
+"""
+
+import ctypes
+import math
+import shutil
+import struct
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import reference
+from reference import F32, FORMATS, U8, Rope, Tensor
+
+CORE = Path(__file__).parents[2] / "core_c"
+TYPES = [pytest.param(type_, id=form.name) for type_, form in FORMATS.items()]
+QUANTISED = [pytest.param(type_, id=form.name) for type_, form in FORMATS.items() if form.parts]
+
+
+def random_blocks(type_: int, n: int, *, seed: int = 0) -> U8:
+    return np.random.default_rng(seed).integers(0, 256, (n, FORMATS[type_].size), dtype=np.uint8)
+
+
+def sane_matrix(type_: int, rows: int, n_in: int, *, seed: int = 0) -> Tensor:
+    """Make a matrix of random codes whose scales are of everyday size."""
+    form = FORMATS[type_]
+    blocks = random_blocks(type_, rows * n_in // form.block, seed=seed)
+    scales = {10: (80, 82), 11: (108,), 14: (208,), 39: ()}.get(type_, (0, 2) if type_ in (3, 7, 12, 13) else (0,))
+    for at in scales:
+        blocks[:, at + 1] = 0x1C + (blocks[:, at + 1] & 0x83)  # an exponent of 2^-8..2^-7, any sign
+    if type_ == 39:
+        blocks[:, 0] = 118 + (blocks[:, 0] & 3)
+    return Tensor(type_, (rows, n_in), blocks.reshape(rows, -1))
+
+
+def random_floats(*shape: int, seed: int = 0) -> F32:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def cosine(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    x, y = np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()
+    return float(x @ y / math.sqrt((x @ x) * (y @ y)))
+
+
+def assert_same_bits(a: F32, b: F32) -> None:
+    same = (a.view(np.uint32) == b.view(np.uint32)) | (np.isnan(a) & np.isnan(b))
+    assert same.all(), f"{(~same).sum()} of {same.size} differ, the first at {np.argmin(same)}"
+
+
+# ---- Formats ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def core(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """Build what formats need of the core."""
+    compiler = shutil.which("cc")
+    if compiler is None:
+        pytest.skip("no C compiler `cc`")
+    out = tmp_path_factory.mktemp("formats") / "libformats.so"
+    flags = ["-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", f"-I{CORE / 'include'}"]
+    sources = [str(path) for path in sorted((CORE / "src" / "quant").glob("*.c"))]
+    subprocess.run([compiler, *flags, *sources, "-o", str(out)], check=True)
+    library = ctypes.CDLL(str(out))
+    library.gemel_format_name.restype = ctypes.c_char_p
+    library.gemel_format_unpack.argtypes = [
+        ctypes.c_int,
+        ctypes.c_char_p,
+        ctypes.c_size_t,
+        ctypes.c_void_p,
+        ctypes.c_size_t,
+    ]
+    return library
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_core_unpacks_random_blocks_to_the_same_bits(core: ctypes.CDLL, type_: int) -> None:
+    blocks = random_blocks(type_, 2000)
+    n = len(blocks) * FORMATS[type_].block
+    unpacked = np.empty(n, np.float32)
+    raw = blocks.tobytes()
+    assert core.gemel_format_unpack(type_, raw, len(raw), unpacked.ctypes.data, n) == 0
+    with np.errstate(invalid="ignore", over="ignore"):
+        assert_same_bits(reference.dequantise(type_, raw, n), unpacked)
+
+
+def test_core_computes_the_formats_that_are_described_here(core: ctypes.CDLL) -> None:
+    assert [t for t in range(-1, 100) if core.gemel_format_computed(t)] == sorted(FORMATS)
+    for type_, form in FORMATS.items():
+        assert core.gemel_format_name(type_) == form.name.encode()
+        assert core.gemel_format_block(type_) == form.block
+        assert core.gemel_format_block_size(type_) == form.size
+
+
+def test_core_sizes_types_as_the_gguf_package_does(core: ctypes.CDLL) -> None:
+    gguf = pytest.importorskip("gguf")
+    for type_, size in gguf.GGML_QUANT_SIZES.items():
+        if type_.name == "Q8_1":  # the package counts two f32 where the format's struct has two f16
+            size = (32, 36)
+        assert core.gemel_format_name(int(type_)) == type_.name.encode()
+        assert (core.gemel_format_block(int(type_)), core.gemel_format_block_size(int(type_))) == tuple(size)
+
+
+@pytest.mark.parametrize("type_", TYPES)
+def test_dequantised_blocks_equal_the_gguf_packages(type_: int) -> None:
+    gguf = pytest.importorskip("gguf")
+    blocks = random_blocks(type_, 500)
+    if FORMATS[type_].name == "MXFP4":
+        blocks[:, 0] %= 255  # E8M0's NaN is a number there
+    with np.errstate(invalid="ignore", over="ignore"):
+        theirs = gguf.quants.dequantize(blocks.reshape(1, -1), gguf.GGMLQuantizationType(type_)).reshape(-1)
+        ours = reference.dequantise(type_, blocks, theirs.size)
+    assert_same_bits(ours, theirs.astype(np.float32))
+
+
+def test_dequantise_refuses_a_part_of_a_block() -> None:
+    with pytest.raises(ValueError, match="Q4_0: 17 bytes are not 32 weights"):
+        reference.dequantise(2, bytes(17), 32)
+
+
+# ---- Operations ------------------------------------------------------------------------------------------------------
+
+
+def test_quantised_activations_are_within_half_a_step() -> None:
+    x = random_floats(3, 64)
+    codes, d = reference.quantise(x)
+    back = codes * d[..., None]
+    assert codes.shape == (3, 2, 32)
+    assert np.abs(codes).max() == 127
+    assert (np.abs(back.reshape(x.shape) - x) <= np.repeat(d, 32, axis=-1) * 0.5001).all()
+
+
+def test_activations_round_half_to_even() -> None:
+    x = np.zeros((1, 32), np.float32)
+    x[0, :6] = [127, 0.5, 1.5, 2.5, -0.5, -1.5]
+    assert reference.quantise(x)[0][0, 0, :6].tolist() == [127, 0, 2, 2, 0, -2]
+
+
+def test_vanishing_activations_are_zero() -> None:
+    assert not reference.quantise(np.full((1, 32), 9e-31, np.float32))[0].any()
+
+
+@pytest.mark.parametrize("type_", QUANTISED)
+def test_quantised_product_is_the_product_of_dequantised_factors(type_: int) -> None:
+    tensor, x = sane_matrix(type_, 24, 512), random_floats(3, 512)
+    codes, d = reference.quantise(x)
+    rounded = (codes * d[..., None].astype(np.float64)).reshape(x.shape)
+    exact = rounded @ tensor.floats().astype(np.float64).T
+    got = reference.matmul(tensor, x)
+    assert got.dtype == np.float32
+    assert np.abs(got - exact).max() <= 1e-5 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("type_", [0, 1, 30])
+def test_float_product_adds_in_ascending_order(type_: int) -> None:
+    tensor = sane_matrix(type_, 5, 48)
+    x, weights = random_floats(2, 48), tensor.floats()
+    if type_ == 0:
+        weights = random_floats(5, 48, seed=2)
+        tensor = Tensor(0, (5, 48), weights.view(np.uint8))
+    wanted = np.zeros((2, 5), np.float32)
+    for it in range(2):
+        for ir in range(5):
+            for k in range(48):
+                wanted[it, ir] += weights[ir, k] * x[it, k]
+    assert_same_bits(reference.matmul(tensor, x), wanted)
+
+
+@pytest.mark.parametrize("n", [32, 40, 576])
+def test_rmsnorm_divides_by_the_root_of_the_mean_square(n: int) -> None:
+    x, w = random_floats(4, n), random_floats(n, seed=1)
+    exact = x / np.sqrt((x.astype(np.float64) ** 2).mean(axis=-1, keepdims=True) + 1e-5) * w
+    got = reference.rmsnorm(x, w, 1e-5)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, exact, rtol=1e-6)
+
+
+@pytest.mark.parametrize("neox", [False, True])
+def test_rotated_products_depend_on_the_distance_alone(neox: bool) -> None:
+    spec = Rope(n_rot=8, neox=neox)
+    q, k = random_floats(1, 2, 12), random_floats(1, 2, 12, seed=1)
+
+    def product(at_q: int, at_k: int) -> F32:
+        return np.asarray((reference.rope(spec, q, [at_q]) * reference.rope(spec, k, [at_k])).sum(axis=-1))
+
+    np.testing.assert_allclose(product(9, 4), product(105, 100), rtol=1e-4)
+    assert_same_bits(reference.rope(spec, q, [0]), q)
+    assert (reference.rope(spec, q, [7])[..., 8:] == q[..., 8:]).all()
+
+
+def test_both_orders_of_pairs_turn_the_same_pairs() -> None:
+    q = random_floats(3, 2, 8)
+    paired = q.reshape(3, 2, 2, 4).swapaxes(2, 3).reshape(3, 2, 8)  # halves -> neighbours
+    halves = reference.rope(Rope(n_rot=8, neox=True), q, range(3))
+    neighbours = reference.rope(Rope(n_rot=8), paired, range(3))
+    assert_same_bits(neighbours.reshape(3, 2, 4, 2).swapaxes(2, 3).reshape(3, 2, 8), halves)
+
+
+def test_linear_scaling_slows_positions_down() -> None:
+    slow = reference.rope_table(Rope(n_rot=8, kind="linear", factor=4.0), [20])
+    np.testing.assert_array_equal(slow, reference.rope_table(Rope(n_rot=8), [5]))
+
+
+def test_unknown_rope_scaling_is_an_error() -> None:
+    with pytest.raises(ValueError, match="'dynamic'"):
+        reference.rope_table(Rope(n_rot=8, kind="dynamic"), [0])
+
+
+def test_attention_is_causal_and_grouped() -> None:
+    q, k, v = random_floats(3, 4, 8), random_floats(5, 2, 8, seed=1), random_floats(5, 2, 8, seed=2)
+    got = reference.attend(q, k, v)
+    keys, values = k.astype(np.float16).astype(np.float64), v.astype(np.float16).astype(np.float64)
+    for i in range(3):
+        seen = 5 - 3 + i + 1
+        for ih in range(4):
+            weights = np.exp(keys[:seen, ih // 2] @ q[i, ih] / math.sqrt(8))
+            np.testing.assert_allclose(got[i, ih], weights @ values[:seen, ih // 2] / weights.sum(), rtol=1e-5)
+
+
+def test_swiglu_survives_large_gates() -> None:
+    gate, up = np.array([-200, -1, 0, 1, 200], np.float32), np.full(5, 2, np.float32)
+    expected = [0, -2 / (1 + math.e), 0, 2 / (1 + 1 / math.e), 400]
+    np.testing.assert_allclose(reference.swiglu(gate, up), expected, rtol=1e-6)
+
+
+# ---- The model -------------------------------------------------------------------------------------------------------
+
+
+def gguf_string(text: str) -> bytes:
+    return struct.pack("<Q", len(text.encode())) + text.encode()
+
+
+def gguf_bytes(metadata: dict[str, float | int | str], tensors: dict[str, F32]) -> bytes:
+    """Write a GGUF file of float32 tensors: integers as uint32, floats as float32."""
+    out = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
+    for key, value in metadata.items():
+        out += gguf_string(key)
+        if isinstance(value, str):
+            out += struct.pack("<I", 8) + gguf_string(value)
+        else:
+            out += struct.pack(
+                "<If" if isinstance(value, float) else "<II", 6 if isinstance(value, float) else 4, value
+            )
+    data = b""
+    for name, tensor in tensors.items():
+        out += gguf_string(name) + struct.pack("<I", tensor.ndim)
+        out += struct.pack(f"<{tensor.ndim}Q", *reversed(tensor.shape)) + struct.pack("<IQ", 0, len(data))
+        data += tensor.tobytes() + bytes(-tensor.nbytes % 32)
+    return out + bytes(-len(out) % 32) + data
+
+
+# Hugging Face's rope_parameters -> what their GGUF says, without the tables of factors.
+SCALINGS: dict[str, tuple[dict[str, Any], dict[str, float | int | str]]] = {
+    "default": ({}, {}),
+    "linear": ({"factor": 2.5}, {"rope.scaling.type": "linear", "rope.scaling.factor": 2.5}),
+    "yarn": (
+        {"factor": 4.0, "original_max_position_embeddings": 64},
+        {
+            "rope.scaling.type": "yarn",
+            "rope.scaling.factor": 4.0,
+            "rope.scaling.original_context_length": 64,
+        },
+    ),
+    "llama3": (
+        {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64},
+        {},
+    ),
+    "longrope": (
+        {
+            "short_factor": [1.0 + 0.1 * i for i in range(8)],
+            "long_factor": [2.0 + 0.5 * i for i in range(8)],
+            "original_max_position_embeddings": 64,
+            "factor": 4.0,
+        },
+        {
+            "rope.scaling.type": "longrope",
+            "rope.scaling.original_context_length": 64,
+            "rope.scaling.attn_factor": math.sqrt(1 + math.log(4.0) / math.log(64)),
+        },
+    ),
+}
+
+
+def llama3_factors(p: dict[str, Any], base: float, n_rot: int) -> F32:
+    """Compute rope_freqs.weight as a converter does: 1 for fast pairs, `factor` for slow ones, smooth between."""
+    waves = 2 * math.pi * base ** (np.arange(0, n_rot, 2) / n_rot)
+    turns = p["original_max_position_embeddings"] / waves
+    smooth = np.clip((turns - p["low_freq_factor"]) / (p["high_freq_factor"] - p["low_freq_factor"]), 0, 1)
+    return np.asarray(1 / ((1 - smooth) / p["factor"] + smooth), np.float32)
+
+
+def neighbours(weight: F32, n_head: int) -> F32:
+    """Reorder the rows of q or k from split halves, Hugging Face's order, to GGUF's neighbouring pairs."""
+    heads = weight.reshape(n_head, 2, weight.shape[0] // n_head // 2, *weight.shape[1:])
+    return np.ascontiguousarray(heads.swapaxes(1, 2).reshape(weight.shape))
+
+
+def llama_gguf(state: dict[str, F32], metadata: dict[str, float | int | str], extra: dict[str, F32]) -> bytes:
+    names = {
+        "self_attn.q_proj": "attn_q",
+        "self_attn.k_proj": "attn_k",
+        "self_attn.v_proj": "attn_v",
+        "self_attn.o_proj": "attn_output",
+        "mlp.gate_proj": "ffn_gate",
+        "mlp.up_proj": "ffn_up",
+        "mlp.down_proj": "ffn_down",
+        "input_layernorm": "attn_norm",
+        "post_attention_layernorm": "ffn_norm",
+    }
+    outer = {"model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output"}
+    tensors = dict(extra)
+    for key, value in state.items():
+        module, _, kind = key.rpartition(".")
+        if module in outer:
+            tensors[f"{outer[module]}.{kind}"] = value
+            continue
+        _, _, il, rest = module.split(".", 3)
+        heads = {"attn_q": 4, "attn_k": 2}.get(names[rest])
+        tensors[f"blk.{il}.{names[rest]}.{kind}"] = neighbours(value, heads) if heads else value
+    return gguf_bytes(metadata, tensors)
+
+
+def transformers_llama(scaling: str, *, n_ids: int) -> tuple[bytes, list[int], F32]:
+    """Make a tiny random LlamaForCausalLM with biases; return it as GGUF, some ids and their logits."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    parameters, keys = SCALINGS[scaling]
+    torch.manual_seed(7)
+    config = transformers.LlamaConfig(
+        vocab_size=97,
+        hidden_size=64,
+        intermediate_size=96,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=256,
+        rms_norm_eps=1e-5,
+        attention_bias=True,
+        mlp_bias=True,
+        rope_parameters={"rope_type": scaling, "rope_theta": 500.0, **parameters},
+    )
+    model = transformers.LlamaForCausalLM(config).eval()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    ids = [int(i) for i in np.random.default_rng(3).integers(0, 97, n_ids)]
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0].numpy()
+    metadata: dict[str, float | int | str] = {
+        "general.architecture": "llama",
+        "llama.block_count": 3,
+        "llama.context_length": 256,
+        "llama.embedding_length": 64,
+        "llama.attention.head_count": 4,
+        "llama.attention.head_count_kv": 2,
+        "llama.attention.layer_norm_rms_epsilon": 1e-5,
+        "llama.rope.freq_base": 500.0,
+        **{f"llama.{key}": value for key, value in keys.items()},
+    }
+    extra: dict[str, F32] = {}
+    if scaling == "llama3":
+        extra["rope_freqs.weight"] = llama3_factors(parameters, 500.0, 16)
+    if scaling == "longrope":
+        for length in ("short", "long"):
+            extra[f"rope_factors_{length}.weight"] = np.array(parameters[f"{length}_factor"], np.float32)
+    state = {key: value.detach().numpy() for key, value in model.state_dict().items()}
+    return llama_gguf(state, metadata, extra), ids, logits
+
+
+def check_against_transformers(scaling: str, *, n_ids: int, n_ctx: int | None = None) -> None:
+    data, ids, theirs = transformers_llama(scaling, n_ids=n_ids)
+    ours = reference.Reference(data, n_ctx=n_ctx).logits(ids)
+    assert ours.dtype == np.float32
+    assert ours.shape == theirs.shape
+    worst = min(cosine(a, b) for a, b in zip(ours, theirs, strict=True))
+    assert worst >= 0.9999, f"{scaling}: the worst cosine of {n_ids} rows is {worst}"
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("scaling", list(SCALINGS))
+def test_logits_are_those_of_transformers(scaling: str) -> None:
+    check_against_transformers(scaling, n_ids=48, n_ctx=64 if scaling == "longrope" else None)
+
+
+@pytest.mark.filterwarnings("default")
+def test_longrope_takes_its_long_table_past_the_original_context() -> None:
+    check_against_transformers("longrope", n_ids=80)
+
+
+def tiny_model(*, tied: bool) -> dict[str, F32]:
+    def matrix(rows: int, n_in: int, seed: int) -> F32:
+        return random_floats(rows, n_in, seed=seed) / np.float32(4)
+
+    tensors = {"token_embd.weight": matrix(11, 32, 1), "output_norm.weight": np.ones(32, np.float32)}
+    shapes: Sequence[tuple[str, int, int]] = [
+        ("attn_q", 32, 32),
+        ("attn_k", 16, 32),
+        ("attn_v", 16, 32),
+        ("attn_output", 32, 32),
+        ("ffn_gate", 64, 32),
+        ("ffn_up", 64, 32),
+        ("ffn_down", 32, 64),
+    ]
+    for seed, (name, rows, n_in) in enumerate(shapes, 2):
+        tensors[f"blk.0.{name}.weight"] = matrix(rows, n_in, seed)
+    tensors["blk.0.attn_norm.weight"] = tensors["blk.0.ffn_norm.weight"] = np.ones(32, np.float32)
+    if not tied:
+        tensors["output.weight"] = tensors["token_embd.weight"].copy()
+    return tensors
+
+
+TINY: dict[str, float | int | str] = {
+    "general.architecture": "llama",
+    "llama.block_count": 1,
+    "llama.context_length": 64,
+    "llama.embedding_length": 32,
+    "llama.attention.head_count": 4,
+    "llama.attention.head_count_kv": 2,
+    "llama.attention.layer_norm_rms_epsilon": 1e-5,
+}
+
+
+def test_a_tied_output_is_the_embedding() -> None:
+    tied, own = (
+        reference.Reference(gguf_bytes(TINY, tiny_model(tied=tied))).logits([1, 5, 3]) for tied in (True, False)
+    )
+    assert_same_bits(tied, own)
+
+
+def test_logits_of_a_prefix_do_not_change_with_what_follows() -> None:
+    model = reference.Reference(gguf_bytes(TINY, tiny_model(tied=True)))
+    np.testing.assert_allclose(model.logits([4, 8, 2, 7])[:2], model.logits([4, 8]), rtol=1e-5, atol=1e-6)
+
+
+def test_another_architecture_is_refused() -> None:
+    with pytest.raises(ValueError, match="'mamba'"):
+        reference.Reference(gguf_bytes({**TINY, "general.architecture": "mamba"}, tiny_model(tied=True)))
+
+
+def test_a_missing_key_is_named() -> None:
+    metadata = {key: value for key, value in TINY.items() if not key.endswith("epsilon")}
+    with pytest.raises(ValueError, match=r"llama\.attention\.layer_norm_rms_epsilon"):
+        reference.Reference(gguf_bytes(metadata, tiny_model(tied=True)))
