@@ -259,11 +259,11 @@ SCALINGS: dict[str, tuple[dict[str, Any], dict[str, float | int | str]]] = {
     "default": ({}, {}),
     "linear": ({"factor": 2.5}, {"rope.scaling.type": "linear", "rope.scaling.factor": 2.5}),
     "yarn": (
-        {"factor": 4.0, "original_max_position_embeddings": 64},
+        {"factor": 4.0, "original_max_position_embeddings": 1024},
         {
             "rope.scaling.type": "yarn",
             "rope.scaling.factor": 4.0,
-            "rope.scaling.original_context_length": 64,
+            "rope.scaling.original_context_length": 1024,
         },
     ),
     "llama3": (
@@ -345,8 +345,9 @@ def transformers_llama(scaling: str, *, n_ids: int) -> tuple[bytes, list[int], F
         rope_parameters={"rope_type": scaling, "rope_theta": 500.0, **parameters},
     )
     model = transformers.LlamaForCausalLM(config).eval()
-    for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.2)
+    for name, parameter in model.named_parameters():
+        sharp = "q_proj" in name or "k_proj" in name  # so that attention, and with it RoPE, decides what comes out
+        torch.nn.init.normal_(parameter, std=0.6 if sharp else 0.2)
     ids = [int(i) for i in np.random.default_rng(3).integers(0, 97, n_ids)]
     with torch.no_grad():
         logits = model(torch.tensor([ids])).logits[0].numpy()
@@ -377,7 +378,7 @@ def check_against_transformers(scaling: str, *, n_ids: int, n_ctx: int | None = 
     assert ours.dtype == np.float32
     assert ours.shape == theirs.shape
     worst = min(cosine(a, b) for a, b in zip(ours, theirs, strict=True))
-    assert worst >= 0.9999, f"{scaling}: the worst cosine of {n_ids} rows is {worst}"
+    assert worst >= 0.999999, f"{scaling}: the worst cosine of {n_ids} rows is {worst}"
 
 
 @pytest.mark.filterwarnings("default")
