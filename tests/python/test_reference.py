@@ -259,11 +259,11 @@ SCALINGS: dict[str, tuple[dict[str, Any], dict[str, float | int | str]]] = {
     "default": ({}, {}),
     "linear": ({"factor": 2.5}, {"rope.scaling.type": "linear", "rope.scaling.factor": 2.5}),
     "yarn": (
-        {"factor": 4.0, "original_max_position_embeddings": 1024},
+        {"factor": 4.0, "original_max_position_embeddings": 768},
         {
             "rope.scaling.type": "yarn",
             "rope.scaling.factor": 4.0,
-            "rope.scaling.original_context_length": 1024,
+            "rope.scaling.original_context_length": 768,
         },
     ),
     "llama3": (
