@@ -178,7 +178,8 @@ GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data,
 // ---- Sampling ------------------------------------------------------------------------------------------------------
 // Steps in this order, each off at its neutral value: logit bias, repeat/frequency/presence penalties, DRY, top-k,
 // typical, top-p, min-p, XTC, temperature, then the draw; mirostat 2, when on, takes the place of top-k to XTC.
-// Equal logits sort by id. temperature 0 is greedy: the likeliest id after bias, penalties and DRY.
+// Equal logits sort by id. temperature 0 is greedy: the likeliest id after bias, penalties and DRY; nothing is drawn.
+// Otherwise each sample takes one number from the generator, two with XTC. The same seed gives the same ids everywhere.
 
 typedef enum gemel_sampler_option {
     GEMEL_SAMPLER_TEMPERATURE = 1,          // >= 0; default 0.8
@@ -189,26 +190,32 @@ typedef enum gemel_sampler_option {
     GEMEL_SAMPLER_REPEAT_PENALTY = 6,       // > 0; 1 is off
     GEMEL_SAMPLER_FREQUENCY_PENALTY = 7,    // -2..2; 0 is off
     GEMEL_SAMPLER_PRESENCE_PENALTY = 8,     // -2..2; 0 is off
-    GEMEL_SAMPLER_PENALTY_LAST_N = 9,       // >= 0 tokens looked back at; default 64
+    GEMEL_SAMPLER_PENALTY_LAST_N = 9,       // tokens looked back at, 0..2^20; default 64
     GEMEL_SAMPLER_DRY_MULTIPLIER = 10,      // >= 0; 0 is off
     GEMEL_SAMPLER_DRY_BASE = 11,            // >= 1; default 1.75
-    GEMEL_SAMPLER_DRY_ALLOWED_LENGTH = 12,  // >= 1; default 2
-    GEMEL_SAMPLER_DRY_LAST_N = 13,          // >= 0; default 1024
+    GEMEL_SAMPLER_DRY_ALLOWED_LENGTH = 12,  // 1..2^20; default 2
+    GEMEL_SAMPLER_DRY_LAST_N = 13,          // 0..2^20; default 1024
     GEMEL_SAMPLER_XTC_PROBABILITY = 14,     // 0..1; 0 is off
     GEMEL_SAMPLER_XTC_THRESHOLD = 15,       // 0..0.5; default 0.1
     GEMEL_SAMPLER_MIROSTAT = 16,            // 0 or 2
     GEMEL_SAMPLER_MIROSTAT_TAU = 17,        // > 0; default 5
     GEMEL_SAMPLER_MIROSTAT_ETA = 18,        // > 0; default 0.1
-    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53
+    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53; default 0
 } gemel_sampler_option;
 
 GEMEL_API int gemel_sampler_open(const gemel_model *model, gemel_sampler **out);
 GEMEL_API void gemel_sampler_close(gemel_sampler *sampler);
+// At any time; a longer look back sees no more ids than were still held, so set it before the first `accept`.
 GEMEL_API int gemel_sampler_set(gemel_sampler *sampler, int option, double value);
-GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias);   // -INFINITY forbids the id
-GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);   // one sequence that ends a repeat
+// Finite, or -INFINITY, which forbids the id. It replaces an earlier one of the same id. Penalised and biased logits
+// saturate at the largest float: nothing else forbids an id.
+GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias);
+// One sequence of 1..20 ids that ends a repeat. A sequence of one id is never penalised by DRY.
+GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);
 GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);             // what penalties look back at (prompt, drawn ids)
-GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);                          // forget ids and start the seed anew
-GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);    // [n_vocab] -> id; does not accept it
+GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);                          // forget ids; seed and mirostat start anew
+// logits[n_vocab] -> id, which is not accepted yet. A logit of -INFINITY is never drawn; GEMEL_E_ARGUMENT: all of them
+// are that, or are forbidden; GEMEL_E_NUMERIC: one is NaN or +Inf.
+GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);
 
 #endif

@@ -3,4 +3,5 @@
 #pragma once
 #include "gemel.h"
 
-int sampler_open(gemel_sampler **out, int n_vocab);   // gemel_sampler_open passes the model's n_vocab; all else is in gemel.h
+// gemel_sampler_open passes the model's n_vocab; all else is in gemel.h.
+int sampler_open(gemel_sampler **out, int n_vocab);
