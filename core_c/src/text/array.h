@@ -1,0 +1,29 @@
+// Arrays whose size arithmetic can't overflow, from malloc alone.
+#pragma once
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+// Room for n items, not cleared; NULL when there is no memory, or when n * item is no size_t.
+static inline void *array_new(size_t n, size_t item) {
+    return n > SIZE_MAX / item ? NULL : malloc(n ? n * item : 1);
+}
+
+static inline void *array_zero(size_t n, size_t item) {
+    void *a = array_new(n, item);
+    if (a && n) memset(a, 0, n * item);
+    return a;
+}
+
+// Make room for `need` items in an array of which `used` matter. Returns 0 when there is no memory (the array stays).
+static inline int array_room(void **array, size_t used, size_t *capacity, size_t need, size_t item) {
+    if (need <= *capacity) return 1;
+    size_t wanted = need > SIZE_MAX / 2 ? need : need + need / 2 + 16;
+    void *bigger = array_new(wanted, item);
+    if (!bigger) return 0;
+    if (used) memcpy(bigger, *array, used * item);
+    free(*array);
+    *array = bigger;
+    *capacity = wanted;
+    return 1;
+}

@@ -1,0 +1,71 @@
+// The insides that tokenizer.c shares with the two models: what a tokenizer holds, and what one call of it works with.
+#pragma once
+#include <string.h>
+#include "merge.h"
+#include "pretok.h"
+#include "specials.h"
+#include "tokenizer.h"
+#include "unicode.h"
+
+#define SPACE_MARK "\xE2\x96\x81"   // U+2581, SentencePiece's sign for a space
+
+struct tokenizer {
+    vocab v;
+    merge_table merges;
+    specials always, when_asked;   // USER_DEFINED; and these with CONTROL and UNKNOWN
+    const pretok *pre;             // byte-level BPE only; NULL: SentencePiece
+    int add_space_prefix;          // SentencePiece: a space goes before text that starts, or follows a special token
+    int parts_at_spaces;           // SentencePiece: no piece reaches from another character into a space
+    int32_t unknown;               // the id that stands for what can't be expressed; -1: none
+    int32_t byte_id[256];          // the id that is this byte and no more; -1: none
+    int32_t symbol[256];           // where merging starts: BPE: of a byte, SentencePiece: of an ASCII character
+};
+
+// A symbol below zero is a code point (unicode.h: possibly a lone byte) that no piece contains.
+static inline int32_t symbol_of_code(uint32_t code) { return -1 - (int32_t)code; }
+static inline uint32_t code_of_symbol(int32_t symbol) { return (uint32_t)(-1 - symbol); }
+
+typedef struct cached_word { uint32_t at, size, ids_at, n; } cached_word;   // size 0: free
+
+// One call of tokenizer_encode.
+typedef struct encoder {
+    const tokenizer *t;
+    const char *text;         // all of it
+    int32_t *ids;
+    size_t n, capacity;
+    merge_scratch scratch;
+    cached_word *cache;       // by hash: words of this text, and which ids they became
+    size_t cache_mask;
+    char *word;               // a word in the byte-level alphabet, as far as word_max
+    size_t word_max;          // bytes of the longest text that may be a word of this one
+} encoder;
+
+// Make room for n more ids. 0 or GEMEL_E_MEMORY.
+int encoder_room(encoder *c, size_t n);
+static inline void encoder_put(encoder *c, int32_t id) { c->ids[c->n++] = id; }
+// Merge the n symbols that stand past the ids, and turn what is left into ids. There is room for 4 ids a symbol and more.
+int encoder_merge(encoder *c, size_t n);
+// Put the bytes of a symbol that has no id of its own.
+void encoder_put_bytes(encoder *c, const char *at, size_t size);
+// The place of a word in the cache: a hit when its size is not 0. NULL: words of that size are not kept.
+cached_word *encoder_cached(encoder *c, const char *at, size_t size);
+
+// Bytes that come out: counted always, written while there is room.
+typedef struct byte_sink { char *at; size_t size, capacity; } byte_sink;
+static inline void sink_byte(byte_sink *s, char byte) {
+    if (s->size < s->capacity) s->at[s->size] = byte;
+    s->size++;
+}
+static inline void sink_bytes(byte_sink *s, const char *at, size_t size) {
+    if (s->size < s->capacity) memcpy(s->at + s->size, at, size < s->capacity - s->size ? size : s->capacity - s->size);
+    s->size += size;
+}
+
+int bpe_open(tokenizer *t, errors *e);                                    // after the vocabulary
+int bpe_encode(encoder *c, const char *at, const char *end);              // a stretch without special tokens
+void bpe_symbol_bytes(encoder *c, gguf_span part);                        // a part, taken apart into bytes
+void bpe_piece(gguf_span text, byte_sink *out);                           // of an ordinary token
+
+int spm_open(tokenizer *t, errors *e);
+int spm_encode(encoder *c, const char *at, const char *end, int prefixed);   // prefixed: a space goes before it
+void spm_piece(gguf_span text, byte_sink *out);

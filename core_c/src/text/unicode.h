@@ -1,0 +1,41 @@
+// Unicode as the splitting rules see it: UTF-8 becomes code points, and a code point becomes eight class bits.
+// Bytes that are not UTF-8 are kept: each is a code point of its own, above Unicode's last, that is in no class (so the
+// rules treat it as they treat an unassigned character). The tables are made by core_c/tools/make_unicode.py.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    U_LETTER = 1,    // \p{L}
+    U_NUMBER = 2,    // \p{N}
+    U_SPACE = 4,     // \s: White_Space
+    U_MARK = 8,      // \p{M}
+    U_PUNCT = 16,    // \p{P}
+    U_SYMBOL = 32,   // \p{S}
+    U_UPPER = 64,    // \p{Lu} \p{Lt}
+    U_LOWER = 128,   // \p{Ll}
+};
+enum { RUNE_BAD = 0x110000 };   // + the byte: a byte that is not part of a character
+
+extern const uint32_t unicode_stage1_size;
+extern const uint8_t unicode_stage1[];
+extern const uint8_t unicode_stage2[];   // its first 128 entries are ASCII
+
+typedef struct rune {
+    uint32_t code;
+    uint8_t size;      // bytes; 0 at the end of the text
+    uint8_t classes;
+} rune;
+
+uint8_t unicode_classes(uint32_t code);
+// The code point that starts at `at`, which is below `end` and not ASCII.
+rune rune_long(const char *at, const char *end);
+// Write `code` as UTF-8, or the byte that it stands for; returns the size, 1..4.
+int rune_write(uint32_t code, char *out);
+
+static inline rune rune_at(const char *at, const char *end) {
+    if (at == end) return (rune){0, 0, 0};
+    uint8_t byte = (uint8_t)*at;
+    if (byte < 0x80) return (rune){byte, 1, unicode_stage2[byte]};
+    return rune_long(at, end);
+}

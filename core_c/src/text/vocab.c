@@ -1,0 +1,231 @@
+// Reads tokenizer.ggml.* into a vocab. Texts stay in the GGUF; a hash leads from a text to its id.
+// Two ids with one text, ids with a role that do not exist and arrays of unequal length are errors of the file.
+#include "vocab.h"
+#include "array.h"
+
+#define KEY "tokenizer.ggml."
+
+// ---- From text to id -----------------------------------------------------------------------------------------------
+
+static uint32_t text_hash(const char *at, size_t size) {   // FNV-1a, then a mixer so that the low bits are good
+    uint32_t h = 2166136261u;
+    for (size_t i = 0; i < size; i++) h = (h ^ (uint8_t)at[i]) * 16777619u;
+    h = (h ^ h >> 15) * 0x2C1B3C6Du;
+    h = (h ^ h >> 12) * 0x297A2D39u;
+    return h ^ h >> 15;
+}
+
+static int is_plain(const vocab *v, int32_t id) { return id >= v->n || kind_is_plain(v->kind[id]); }
+
+// The slot that holds the text, or the free one where it belongs; NULL after MAX_PROBES.
+static vocab_slot *slot_of(const vocab *v, uint32_t hash, const char *at, size_t size, int plain) {
+    for (uint32_t probe = 0; probe < MAX_PROBES; probe++) {
+        vocab_slot *slot = &v->slots[(hash + probe) & v->mask];
+        if (slot->id < 0) return slot;
+        if (slot->hash != hash || is_plain(v, slot->id) != plain) continue;
+        gguf_span text = vocab_text(v, slot->id);
+        if (text.size == size && !memcmp(text.at, at, size)) return slot;
+    }
+    return NULL;
+}
+
+static int32_t find(const vocab *v, const char *at, size_t size, int plain) {
+    const vocab_slot *slot = slot_of(v, text_hash(at, size), at, size, plain);
+    return slot ? slot->id : -1;
+}
+
+int32_t vocab_find(const vocab *v, const char *at, size_t size) { return find(v, at, size, 1); }
+int32_t vocab_find_marker(const vocab *v, const char *at, size_t size) { return find(v, at, size, 0); }
+
+static int too_many_collisions(errors *e) {
+    return fail(e, GEMEL_E_FORMAT, KEY "tokens: more than %d texts have hashes that lie together; this is no vocabulary",
+                MAX_PROBES);
+}
+
+// Make the table at least twice as large as the texts in it.
+static int slots_room(vocab *v, size_t texts, errors *e) {
+    if (v->slots && texts * 2 <= (size_t)v->mask + 1) return 0;
+    size_t count = 64;
+    while (count < texts * 2) count *= 2;
+    vocab_slot *old = v->slots, *slots = array_new(count, sizeof *slots);
+    if (!slots) return fail(e, GEMEL_E_MEMORY, "no memory for a table of %zu texts", texts);
+    for (size_t i = 0; i < count; i++) slots[i].id = -1;
+    size_t old_count = old ? (size_t)v->mask + 1 : 0;
+    v->slots = slots;
+    v->mask = (uint32_t)(count - 1);
+    for (size_t i = 0; i < old_count; i++) {
+        if (old[i].id < 0) continue;
+        uint32_t probe = 0;
+        while (probe < MAX_PROBES && slots[(old[i].hash + probe) & v->mask].id >= 0) probe++;
+        if (probe == MAX_PROBES) {
+            free(old);
+            return too_many_collisions(e);
+        }
+        slots[(old[i].hash + probe) & v->mask] = old[i];
+    }
+    free(old);
+    return 0;
+}
+
+// Lead a text to `id`. Returns 0, or 1 with the id that has the text already in *taken.
+static int insert(vocab *v, const char *at, size_t size, int32_t id, int32_t *taken, errors *e) {
+    int rc = slots_room(v, (size_t)v->used + 1, e);
+    if (rc) return rc;
+    uint32_t hash = text_hash(at, size);
+    vocab_slot *slot = slot_of(v, hash, at, size, is_plain(v, id));
+    if (!slot) return too_many_collisions(e);
+    if (slot->id >= 0) return *taken = slot->id, 1;
+    *slot = (vocab_slot){hash, id};
+    v->used++;
+    return 0;
+}
+
+gguf_span vocab_text(const vocab *v, int32_t id) {
+    if (id < v->n) return gguf_array_string(v->g, v->tokens, (size_t)id);
+    size_t part = (size_t)(id - v->n), start = part ? v->part_end[part - 1] : 0;
+    return (gguf_span){v->part_text + start, v->part_end[part] - start};
+}
+
+int32_t vocab_add_part(vocab *v, const char *at, size_t size, errors *e) {
+    size_t n = (size_t)v->n_parts;
+    if (n >= (size_t)INT32_MAX / 2 || !array_room((void **)&v->part_end, n, &v->part_end_room, n + 1, sizeof *v->part_end) ||
+        !array_room((void **)&v->part_text, v->part_used, &v->part_room, v->part_used + size, 1))
+        return fail(e, GEMEL_E_MEMORY, "no memory for %zu parts of the vocabulary", n + 1);
+    memcpy(v->part_text + v->part_used, at, size);
+    v->part_used += size;
+    v->part_end[n] = v->part_used;
+    int32_t id = v->n + v->n_parts++, taken;
+    int rc = insert(v, v->part_text + v->part_used - size, size, id, &taken, e);
+    return rc < 0 ? rc : id;
+}
+
+// ---- From the file -------------------------------------------------------------------------------------------------
+
+static int read_kinds(vocab *v, errors *e) {
+    int index, found;
+    size_t n;
+    memset(v->kind, GEMEL_TOKEN_NORMAL, (size_t)v->n);
+    found = gguf_get_array(v->g, KEY "token_type", GGUF_I32, &index, &n, e);
+    if (found <= 0) return found;
+    if (n != (size_t)v->n)
+        return fail(e, GEMEL_E_FORMAT, KEY "token_type has %zu items and " KEY "tokens has %d", n, v->n);
+    for (int32_t id = 0; id < v->n; id++) {
+        double kind = gguf_array_number(v->g, index, (size_t)id);
+        if (!(kind >= GEMEL_TOKEN_NORMAL && kind <= GEMEL_TOKEN_BYTE))
+            return fail(e, GEMEL_E_FORMAT, KEY "token_type[%d] is %.0f; types are %d..%d", id, kind, GEMEL_TOKEN_NORMAL,
+                        GEMEL_TOKEN_BYTE);
+        v->kind[id] = (uint8_t)kind;
+    }
+    return 0;
+}
+
+static int duplicate(const vocab *v, int32_t a, int32_t b, errors *e) {
+    gguf_span text = vocab_text(v, a);
+    return fail(e, GEMEL_E_FORMAT, KEY "tokens: %d and %d are both '%s'", a, b, printable_name(text.at, text.size).text);
+}
+
+// Texts of size 0 have ids, but nothing leads to them.
+static int read_texts(vocab *v, errors *e) {
+    int rc = slots_room(v, (size_t)v->n, e);
+    for (int32_t id = 0; !rc && id < v->n; id++) {
+        gguf_span text = vocab_text(v, id);
+        int32_t other;
+        if (text.size > v->longest) v->longest = text.size;
+        if (!text.size) continue;
+        rc = insert(v, text.at, text.size, id, &other, e);
+        if (rc == 1) return duplicate(v, other, id, e);
+    }
+    for (int32_t id = 0; !rc && id < v->n; id++) {
+        if (is_plain(v, id)) continue;
+        gguf_span text = vocab_text(v, id);
+        int32_t other = text.size ? vocab_find(v, text.at, text.size) : -1;
+        if (other >= 0) return duplicate(v, id, other, e);
+    }
+    return rc;
+}
+
+// *id keeps its value when the file has no such key.
+static int read_id(const vocab *v, const char *key, int32_t *id, errors *e) {
+    uint32_t value;
+    int found = gguf_get_u32(v->g, key, &value, e);
+    if (found <= 0) return found;
+    if (value >= (uint32_t)v->n) return fail(e, GEMEL_E_FORMAT, "%s is %u; ids are below %d", key, value, v->n);
+    *id = (int32_t)value;
+    return 0;
+}
+
+static int read_roles(vocab *v, errors *e) {
+    static const struct { int field; const char *key; } ids[] = {
+        {GEMEL_MODEL_BOS, KEY "bos_token_id"}, {GEMEL_MODEL_EOS, KEY "eos_token_id"},
+        {GEMEL_MODEL_EOT, KEY "eot_token_id"}, {GEMEL_MODEL_UNK, KEY "unknown_token_id"}};
+    static const struct { int field, id; const char *key, *id_key; } flags[] = {
+        {GEMEL_MODEL_ADD_BOS, GEMEL_MODEL_BOS, KEY "add_bos_token", KEY "bos_token_id"},
+        {GEMEL_MODEL_ADD_EOS, GEMEL_MODEL_EOS, KEY "add_eos_token", KEY "eos_token_id"}};
+    for (int i = 0; i < 6; i++) v->role[i] = -1;
+    for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
+        int rc = read_id(v, ids[i].key, &v->role[ids[i].field - GEMEL_MODEL_BOS], e);
+        if (rc < 0) return rc;
+    }
+    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+        int on = 0, found = gguf_get_bool(v->g, flags[i].key, &on, e);
+        if (found < 0) return found;
+        if (!found) continue;
+        if (on && vocab_role(v, flags[i].id) < 0)
+            return fail(e, GEMEL_E_FORMAT, "%s is true, but there is no %s", flags[i].key, flags[i].id_key);
+        v->role[flags[i].field - GEMEL_MODEL_BOS] = on;
+    }
+    int32_t unused = -1;
+    return read_id(v, KEY "padding_token_id", &unused, e);
+}
+
+static int has_control(const vocab *v, const char *name) {
+    int32_t id = vocab_find_marker(v, name, strlen(name));
+    return id >= 0 && v->kind[id] == GEMEL_TOKEN_CONTROL;
+}
+
+// A generation ends at the file's EOS, EOT and EOM, and at control tokens that are known by name to end a turn or text.
+static int read_eog(vocab *v, errors *e) {
+    static const char *const names[] = {
+        "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>", "</s>",
+        "<|return|>", "<|call|>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<turn|>", "<end_of_utterance>",
+        "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+    int32_t eom = -1;
+    int rc = read_id(v, KEY "eom_token_id", &eom, e);
+    if (rc < 0) return rc;
+    // Where <|return|> and <|call|> exist, <|end|> ends a message in the middle of a turn.
+    int end_is_inside = has_control(v, "<|return|>") && has_control(v, "<|call|>");
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!has_control(v, names[i]) || (end_is_inside && !strcmp(names[i], "<|end|>"))) continue;
+        v->eog[vocab_find_marker(v, names[i], strlen(names[i]))] = 1;
+    }
+    int32_t ids[] = {vocab_role(v, GEMEL_MODEL_EOS), vocab_role(v, GEMEL_MODEL_EOT), eom};
+    for (int i = 0; i < 3; i++)
+        if (ids[i] >= 0) v->eog[ids[i]] = 1;
+    return 0;
+}
+
+int vocab_open(vocab *v, const gguf *g, errors *e) {
+    size_t n;
+    memset(v, 0, sizeof *v);
+    v->g = g;
+    int found = gguf_get_array(g, KEY "tokens", GGUF_STRING, &v->tokens, &n, e);
+    if (found < 0) return found;
+    if (!found || !n) return fail(e, GEMEL_E_FORMAT, KEY "tokens is missing or empty");
+    if (n > INT32_MAX / 4) return fail(e, GEMEL_E_UNSUPPORTED, KEY "tokens has %zu items; the most is %d", n, INT32_MAX / 4);
+    v->n = (int32_t)n;
+    v->kind = array_new(n, 1);
+    v->eog = array_zero(n, 1);
+    if (!v->kind || !v->eog) return fail(e, GEMEL_E_MEMORY, "no memory for a vocabulary of %zu", n);
+    int rc = read_kinds(v, e);
+    if (!rc) rc = read_texts(v, e);
+    if (!rc) rc = read_roles(v, e);
+    return rc ? rc : read_eog(v, e);
+}
+
+void vocab_close(vocab *v) {
+    free(v->kind);
+    free(v->eog);
+    free(v->part_text);
+    free(v->part_end);
+    free(v->slots);
+}

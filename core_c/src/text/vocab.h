@@ -1,0 +1,41 @@
+// The vocabulary of a file: the texts of ids, their kinds, the ids with a role, and the way back from text to id.
+// Checks every claim of the file. Knows neither how text is split nor how pieces merge.
+#pragma once
+#include "../gguf.h"
+
+// A look-up never passes over more slots than this: a vocabulary made to collide is refused when it is read.
+enum { MAX_PROBES = 512 };
+
+typedef struct vocab_slot { uint32_t hash; int32_t id; } vocab_slot;   // id -1: free
+
+typedef struct vocab {
+    const gguf *g;
+    int tokens;                // index of tokenizer.ggml.tokens
+    int32_t n;                 // ids are 0..n-1
+    uint8_t *kind;             // [n] gemel_token_kind
+    uint8_t *eog;              // [n] 1 where a generation ends
+    int32_t role[6];           // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: the file does not say
+    size_t longest;            // bytes of the longest text
+    // Parts are texts that stand between merges without having an id. They are numbered from n on.
+    int32_t n_parts;
+    char *part_text;           // their texts, end to end
+    size_t part_used, part_room;
+    size_t *part_end;          // [n_parts] where each ends in part_text
+    size_t part_end_room;
+    vocab_slot *slots;         // open addressing; the count is a power of two
+    uint32_t mask, used;
+} vocab;
+
+int vocab_open(vocab *v, const gguf *g, errors *e);
+void vocab_close(vocab *v);   // also of a vocab that failed to open
+gguf_span vocab_text(const vocab *v, int32_t id);   // of an id or a part
+// The id or part of a text that merging may produce (NORMAL, USER_DEFINED, UNUSED, parts); -1: none.
+int32_t vocab_find(const vocab *v, const char *at, size_t size);
+// The id of a text of the other kinds (CONTROL, UNKNOWN, BYTE); -1: none.
+int32_t vocab_find_marker(const vocab *v, const char *at, size_t size);
+// Number a new part. Returns it, or an error.
+int32_t vocab_add_part(vocab *v, const char *at, size_t size, errors *e);
+static inline int vocab_role(const vocab *v, int field) { return v->role[field - GEMEL_MODEL_BOS]; }
+static inline int kind_is_plain(int kind) {
+    return kind == GEMEL_TOKEN_NORMAL || kind == GEMEL_TOKEN_USER_DEFINED || kind == GEMEL_TOKEN_UNUSED;
+}
