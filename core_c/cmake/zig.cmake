@@ -1,5 +1,6 @@
 # Toolchain file: cross-compile with the zig of the pinned ziglang wheel.
-#   cmake -S core_c -B build/x -DCMAKE_TOOLCHAIN_FILE=core_c/cmake/zig.cmake -DGEMEL_ZIG=<zig> -DGEMEL_ZIG_TARGET=<target>
+#   cmake -S core_c -B build/x -DCMAKE_TOOLCHAIN_FILE=$PWD/core_c/cmake/zig.cmake \
+#         -DGEMEL_ZIG=<zig> -DGEMEL_ZIG_TARGET=<target>
 # Targets: aarch64-linux-musl, x86_64-windows-gnu, x86_64-macos, aarch64-macos, wasm32-wasi (a Pyodide side module).
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES GEMEL_ZIG GEMEL_ZIG_TARGET)
 if(NOT GEMEL_ZIG OR NOT GEMEL_ZIG_TARGET)
@@ -25,7 +26,7 @@ else()
     message(FATAL_ERROR "zig.cmake does not know the target ${GEMEL_ZIG_TARGET}")
 endif()
 
-set(CMAKE_C_COMPILER "${GEMEL_ZIG}" cc -target ${GEMEL_ZIG_TARGET} -mcpu=${zig_cpu})
+set(CMAKE_C_COMPILER "${GEMEL_ZIG}" cc -target ${GEMEL_ZIG_TARGET} -mcpu=${zig_cpu} -g0)   # zig adds -g
 set(CMAKE_C_ARCHIVE_CREATE "\"${GEMEL_ZIG}\" ar qc <TARGET> <OBJECTS>")
 set(CMAKE_C_ARCHIVE_APPEND "\"${GEMEL_ZIG}\" ar q <TARGET> <OBJECTS>")
 set(CMAKE_C_ARCHIVE_FINISH "\"${GEMEL_ZIG}\" ranlib <TARGET>")

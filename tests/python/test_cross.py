@@ -1,0 +1,85 @@
+"""Cross-compile the core with zig: the library links for every target, the checks pass where their machine can be run.
+
+aarch64 runs under qemu-user, Windows under wine, WebAssembly under node: each compares its own kernel rows with scalar.
+"""
+
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import building
+import pytest
+import zig_build
+
+pytestmark = [pytest.mark.cross, pytest.mark.slow]
+
+LIBRARIES = {
+    "aarch64-linux-musl": "libgemel.so",
+    "x86_64-windows-gnu": "gemel.dll",
+    "aarch64-macos": "libgemel.dylib",
+    "x86_64-macos": "libgemel.dylib",
+    "wasm32-wasi": "libgemel.so",
+}
+
+
+def under_qemu(program: Path) -> list[str | Path]:
+    qemu = zig_build.tool("qemu-aarch64") or zig_build.tool("qemu-aarch64-static")
+    if qemu is None:
+        building.lacking("qemu-aarch64 is not installed (Debian: qemu-user)")
+    return [qemu, program]
+
+
+def under_wine(program: Path) -> list[str | Path]:
+    in_debian = Path("/usr/lib/wine/wine64")
+    wine = zig_build.tool("wine64") or zig_build.tool("wine") or (in_debian if in_debian.exists() else None)
+    if wine is None:
+        building.lacking("wine is not installed (Debian: wine64)")
+    return [wine, program.with_suffix(".exe")]
+
+
+def under_node(program: Path) -> list[str | Path]:
+    return [building.node(), "--no-warnings", building.ROOT / "tests" / "wasm" / "run_wasi.mjs", program]
+
+
+RUNNERS: dict[str, Callable[[Path], list[str | Path]]] = {
+    "aarch64-linux-musl": under_qemu,
+    "x86_64-windows-gnu": under_wine,
+    "wasm32-wasi": under_node,
+}
+
+
+@pytest.mark.parametrize("target", LIBRARIES)
+def test_the_library_links_without_warnings_for(target: str) -> None:
+    folder = building.cross(target)
+    building.build(folder, "gemel")
+    assert (folder / LIBRARIES[target]).stat().st_size > 0
+
+
+@pytest.mark.parametrize("check", building.CHECKS)
+@pytest.mark.parametrize("target", RUNNERS)
+def test_check_passes_on(target: str, check: str) -> None:
+    folder = building.cross(target)
+    command = RUNNERS[target](folder / check)
+    building.build(folder, check)
+    wine = {"WINEPREFIX": str(building.BUILD / "wine"), "WINEDEBUG": "-all"}
+    building.judge(building.execute(command, env=wine))
+
+
+@pytest.mark.parametrize("target", RUNNERS)
+def test_no_fused_multiply_add_for(target: str, tmp_path: Path) -> None:
+    """The compile commands again, for assembly listings: no disassembler knows every target."""
+    folder = building.cross(target)
+    listings = []
+    for entry in json.loads((folder / "compile_commands.json").read_text()):
+        if "gemel_objects.dir" in entry["output"]:
+            listings.append(tmp_path / f"{len(listings)}_{Path(entry['file']).stem}.s")
+            command = [part for part in shlex.split(entry["command"]) if part != "-c"]
+            command[command.index("-o") + 1] = str(listings[-1])
+            done = building.execute([*command, "-S", "-Wno-error"])
+            assert done.returncode == 0, done.stdout
+    assert listings
+    check_fma = building.ROOT / "core_c" / "cmake" / "check_fma.py"
+    done = building.execute([sys.executable, check_fma, *listings])
+    assert done.returncode == 0, done.stdout
