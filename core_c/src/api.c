@@ -1,0 +1,41 @@
+// Public calls that only pass on: the library's own facts, and text.
+#include "model.h"
+#include "sampler.h"
+
+int gemel_abi(void) { return GEMEL_ABI; }
+const char *gemel_version(void) { return GEMEL_VERSION; }
+
+const char *gemel_error_name(int code) {
+    static const char *const names[] = {
+        "GEMEL_OK", "GEMEL_E_ARGUMENT", "GEMEL_E_MEMORY", "GEMEL_E_FORMAT", "GEMEL_E_UNSUPPORTED", "GEMEL_E_CONTEXT",
+        "GEMEL_E_CANCELLED", "GEMEL_E_NUMERIC", "GEMEL_E_STATE", "GEMEL_E_THREADS",
+    };
+    int n = (int)(sizeof names / sizeof names[0]);
+    return code > 0 ? names[0] : code > -n ? names[-code] : "an unknown error code";
+}
+
+int gemel_isa_count(void) { return isa_count(); }
+const char *gemel_isa_name(int isa) { return isa_at(isa) ? isa_at(isa)->k->name : NULL; }
+int gemel_isa_usable(int isa) { return isa_at(isa) ? isa_at(isa)->usable() : 0; }
+int gemel_isa_best(void) {
+    int i = isa_count() - 1;
+    while (i > 0 && !gemel_isa_usable(i)) i--;
+    return i;
+}
+
+int gemel_tokenize(const gemel_model *m, const char *text, size_t size, int flags, int32_t *ids, size_t capacity) {
+    if (!m || (!text && size) || (!ids && capacity)) return GEMEL_E_ARGUMENT;
+    return tokenizer_encode(m->tok, text, size, flags, ids, capacity);
+}
+int gemel_piece(const gemel_model *m, int32_t id, int flags, char *text, size_t capacity) {
+    return m ? tokenizer_piece(m->tok, id, flags, text, capacity > INT32_MAX ? INT32_MAX : (int)capacity) : GEMEL_E_ARGUMENT;
+}
+int gemel_detokenize(const gemel_model *m, const int32_t *ids, size_t n, int flags, char *text, size_t capacity) {
+    return m ? tokenizer_decode(m->tok, ids, n, flags, text, capacity) : GEMEL_E_ARGUMENT;
+}
+int gemel_token_kind_of(const gemel_model *m, int32_t id) { return m ? tokenizer_kind(m->tok, id) : GEMEL_E_ARGUMENT; }
+int gemel_token_is_eog(const gemel_model *m, int32_t id) { return m ? tokenizer_is_eog(m->tok, id) : GEMEL_E_ARGUMENT; }
+
+int gemel_sampler_open(const gemel_model *m, gemel_sampler **out) {
+    return m ? sampler_open(out, m->h.n_vocab) : GEMEL_E_ARGUMENT;
+}

@@ -1,0 +1,333 @@
+// The forward pass: ids to logits, for one token or a micro-batch, read top to bottom. Every thread runs `pass`; the
+// functions below take this thread's share (it of nt) and threads_meet separates what writes from what reads. Threads
+// split rows of weights, tokens or heads, never a sum.
+#include <string.h>
+#include "cpu.h"
+#include "fmath.h"
+#include "session.h"
+
+typedef struct lane {   // one thread's view of a pass
+    batch *b;
+    gemel_session *s;
+    gemel_model *m;
+    const kernels *k;
+    int it, nt, n;
+} lane;
+
+static int pad(int n) { return (n + 15) / 16 * 16; }
+static void meet(const lane *w) { threads_meet(w->m->pool); }
+static int share(int n, int it, int nt) { return (int)((int64_t)n * it / nt); }
+static int is_float(const weight *w) { return w->type == T_F32 || w->type == T_F16 || w->type == T_BF16; }
+
+// ---- Rows of activations -------------------------------------------------------------------------------------------
+
+static void embed(const lane *w) {   // x[n][n_embd]
+    int n_embd = w->m->h.n_embd;
+    for (int t = w->it; t < w->n; t += w->nt) panel_row(&w->m->token_embd, w->b->ids[t], w->s->b.x + (size_t)t * (size_t)n_embd);
+}
+
+// Norm (unless NULL) and quantise x[n][ld] once for all matmuls that read it. With one token every thread does it for
+// itself, which is cheaper than waiting; the caller must have met before, and the others' rows are done on return.
+static acts prepare(const lane *w, const float *x, size_t ld, int width, const float *norm, int quantise) {
+    buffers *b = &w->s->b;
+    acts a = w->n == 1 ? b->own[w->it] : b->in;
+    int from = w->n == 1 ? 0 : share(w->n, w->it, w->nt), to = w->n == 1 ? 1 : share(w->n, w->it + 1, w->nt);
+    size_t norm_ld = (size_t)pad(w->m->h.n_embd);
+    float *rows = b->norm + (w->n == 1 ? (size_t)w->it * norm_ld : 0);
+    a.n = w->n;
+    a.x = norm ? rows : x;
+    a.ldx = norm ? norm_ld : ld;
+    for (int t = from; t < to; t++) {
+        const float *row = x + (size_t)t * ld;
+        if (norm) {
+            w->k->rmsnorm(row, norm, width, w->m->h.norm_eps, rows + (size_t)t * norm_ld);
+            row = rows + (size_t)t * norm_ld;
+        }
+        if (quantise) w->k->quantise(row, width / 32, 0, width / 32, &a, t);
+    }
+    if (w->n > 1) meet(w);
+    return a;
+}
+
+typedef struct product {   // y[n][ld] = W a
+    const weight *w;
+    float *y;
+} product;
+
+// Several products of one input: their panels, side by side, are split among the threads.
+static void multiply(const lane *w, const acts *a, const product *p, int count) {
+    int total = 0, before = 0;
+    for (int i = 0; i < count; i++) total += p[i].w->n_panels;
+    int from = share(total, w->it, w->nt), to = share(total, w->it + 1, w->nt);
+    for (int i = 0; i < count; before += p[i].w->n_panels, i++) {
+        int p0 = from > before ? from - before : 0, p1 = to - before < p[i].w->n_panels ? to - before : p[i].w->n_panels;
+        if (p0 < p1) w->k->matmul(p[i].w, a, p0, p1, p[i].y, (size_t)p[i].w->n_panels * 16);
+    }
+}
+
+// x += W a (+ bias): a thread adds the columns it computed.
+static void multiply_into(const lane *w, const acts *a, const weight *m, const float *bias) {
+    int from = share(m->n_panels, w->it, w->nt), to = share(m->n_panels, w->it + 1, w->nt), n_embd = w->m->h.n_embd;
+    size_t ld = (size_t)m->n_panels * 16;
+    if (from >= to) return;
+    w->k->matmul(m, a, from, to, w->s->b.y, ld);
+    int end = to * 16 < n_embd ? to * 16 : n_embd;
+    for (int t = 0; t < w->n; t++) {
+        float *x = w->s->b.x + (size_t)t * (size_t)n_embd;
+        const float *y = w->s->b.y + (size_t)t * ld;
+        for (int i = from * 16; i < end; i++) x[i] = x[i] + (bias ? y[i] + bias[i] : y[i]);
+    }
+}
+
+// ---- Attention -----------------------------------------------------------------------------------------------------
+
+// Rotate a head in place. angles: (cos, sin) of each pair.
+static void rope(const hparams *h, float *x, const float *angles) {
+    int half = h->n_rot / 2, step = h->arch->rope == ROPE_NORM ? 2 : 1, far = h->arch->rope == ROPE_NORM ? 1 : half;
+    for (int i = 0; i < half; i++) {
+        float c = angles[2 * i], s = angles[2 * i + 1], a = x[i * step], b = x[i * step + far];
+        x[i * step] = a * c - b * s;
+        x[i * step + far] = a * s + b * c;
+    }
+}
+
+static void add_bias(float *x, const float *bias, int n) {
+    for (int i = 0; bias && i < n; i++) x[i] = x[i] + bias[i];
+}
+
+// Query head ih of token t: bias, RoPE, scale, padding.
+static void place_query(const lane *w, const layer *l, int t, int ih) {
+    const hparams *h = &w->m->h;
+    float *from = w->s->b.q + (size_t)t * (size_t)pad(h->n_head * h->head_dim) + ih * h->head_dim;
+    float *to = w->s->b.heads + ((size_t)t * (size_t)h->n_head + (size_t)ih) * (size_t)w->s->dim;
+    add_bias(from, l->attn_q_b ? l->attn_q_b + ih * h->head_dim : NULL, h->head_dim);
+    rope(h, from, w->s->b.angles + (size_t)t * (size_t)h->n_rot);
+    for (int i = 0; i < w->s->dim; i++) to[i] = i < h->head_dim ? from[i] * w->s->q_scale : 0;
+}
+
+// KV head ih of token t: bias, RoPE (K), rounded to the cache's type.
+static void place_key_value(const lane *w, const layer *l, int il, int t, int ih) {
+    const hparams *h = &w->m->h;
+    size_t at = (size_t)t * (size_t)pad(h->n_head_kv * h->head_dim) + (size_t)(ih * h->head_dim);
+    float *k = w->s->b.k + at, *v = w->s->b.v + at, row[1024] = {0};
+    uint16_t half[1024];
+    add_bias(k, l->attn_k_b ? l->attn_k_b + ih * h->head_dim : NULL, h->head_dim);
+    add_bias(v, l->attn_v_b ? l->attn_v_b + ih * h->head_dim : NULL, h->head_dim);
+    rope(h, k, w->s->b.angles + (size_t)t * (size_t)h->n_rot);
+    memcpy(row, k, sizeof(float) * (size_t)h->head_dim);
+    w->k->store_f16(row, w->s->dim, half);
+    kv_put_k(&w->s->kv, il, ih, w->b->pos + t, half);
+    memcpy(row, v, sizeof(float) * (size_t)h->head_dim);
+    w->k->store_f16(row, w->s->dim, kv_v_row(&w->s->kv, il, ih, w->b->pos + t));
+}
+
+static void place_heads(const lane *w, const layer *l, int il) {
+    int each = w->m->h.n_head + w->m->h.n_head_kv, total = w->n * each;
+    for (int i = share(total, w->it, w->nt); i < share(total, w->it + 1, w->nt); i++) {
+        int t = i / each, ih = i % each;
+        if (ih < w->m->h.n_head) place_query(w, l, t, ih);
+        else place_key_value(w, l, il, t, ih - w->m->h.n_head);
+    }
+}
+
+// Tokens t0..t1-1 by query heads h0..h1-1, all of one KV group, at most ATTEND_MAX pairs.
+static void attend_tile(const lane *w, int il, int t0, int t1, int h0, int h1) {
+    gemel_session *s = w->s;
+    int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv;
+    attend_args a = {.dim = s->dim, .pages = s->kv.pages};
+    a.k_at = kv_head_at(&s->kv, il, 0, h0 / group);
+    a.v_at = kv_head_at(&s->kv, il, 1, h0 / group);
+    for (int t = t0; t < t1; t++)
+        for (int h = h0; h < h1; h++) {
+            size_t at = ((size_t)t * (size_t)n_head + (size_t)h) * (size_t)s->dim;
+            a.q[a.n] = s->b.heads + at;
+            a.o[a.n] = s->b.att + at;
+            a.n_pos[a.n++] = w->b->pos + t + 1;
+        }
+    w->k->attend(&a);
+}
+
+// One token: its heads are split, those of a KV group together. More: tiles of tokens by KV group are dealt out.
+static void attend(const lane *w, int il) {
+    int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv;
+    if (w->n == 1) {
+        int from = share(n_head, w->it, w->nt), to = share(n_head, w->it + 1, w->nt);
+        for (int h = from, end; h < to; h = end) {
+            end = (h / group + 1) * group < to ? (h / group + 1) * group : to;
+            if (end - h > ATTEND_MAX) end = h + ATTEND_MAX;
+            attend_tile(w, il, 0, 1, h, end);
+        }
+        return;
+    }
+    int heads = group < ATTEND_MAX ? group : ATTEND_MAX, tokens = ATTEND_MAX / heads, item = 0;
+    for (int t = 0; t < w->n; t += tokens)
+        for (int g = 0; g < n_head; g += group)
+            for (int h = g; h < g + group; h += heads)
+                if (item++ % w->nt == w->it)
+                    attend_tile(w, il, t, t + tokens < w->n ? t + tokens : w->n, h, h + heads < g + group ? h + heads : g + group);
+}
+
+// Heads side by side without their padding, for the output projection; done by each thread for the tokens it prepares.
+static const float *compact_heads(const lane *w, size_t *ld) {
+    const hparams *h = &w->m->h;
+    int dim = w->s->dim;
+    *ld = (size_t)h->n_head * (size_t)dim;
+    if (dim == h->head_dim) return w->s->b.att;
+    for (int t = w->it; t < w->n; t += w->nt)
+        for (int ih = 0; ih < h->n_head; ih++) {
+            float *row = w->s->b.q + (size_t)t * (size_t)pad(h->n_head * h->head_dim);
+            memcpy(row + ih * h->head_dim, w->s->b.att + (size_t)t * *ld + (size_t)(ih * dim), sizeof(float) * (size_t)h->head_dim);
+        }
+    meet(w);
+    *ld = (size_t)pad(h->n_head * h->head_dim);
+    return w->s->b.q;
+}
+
+static void attention(const lane *w, const layer *l, int il) {
+    const hparams *h = &w->m->h;
+    int floats = is_float(&l->attn_q) && is_float(&l->attn_k) && is_float(&l->attn_v);
+    acts a = prepare(w, w->s->b.x, (size_t)h->n_embd, h->n_embd, l->attn_norm, !floats);
+    product p[] = {{&l->attn_q, w->s->b.q}, {&l->attn_k, w->s->b.k}, {&l->attn_v, w->s->b.v}};
+    multiply(w, &a, p, 3);
+    meet(w);
+    place_heads(w, l, il);
+    meet(w);
+    attend(w, il);
+    meet(w);
+    size_t ld;
+    const float *heads = compact_heads(w, &ld);
+    a = prepare(w, heads, ld, h->n_head * h->head_dim, NULL, !is_float(&l->attn_output));
+    multiply_into(w, &a, &l->attn_output, l->attn_output_b);
+    meet(w);
+}
+
+// ---- Feed-forward --------------------------------------------------------------------------------------------------
+
+// Gate and up for the same rows, then silu(gate) * up, quantised at once: a thread owns whole blocks of 32.
+static void gate_and_up(const lane *w, const layer *l, const acts *a) {
+    buffers *b = &w->s->b;
+    int panels = l->ffn_gate.n_panels, pairs = (panels + 1) / 2, nb = w->m->h.n_ff / 32;
+    int from = 2 * share(pairs, w->it, w->nt), to = 2 * share(pairs, w->it + 1, w->nt);
+    size_t ld = (size_t)panels * 16;
+    acts mid = b->mid;
+    if (to > panels) to = panels;
+    if (from >= to) return;
+    mid.n = w->n;
+    w->k->matmul(&l->ffn_gate, a, from, to, b->gate, ld);
+    w->k->matmul(&l->ffn_up, a, from, to, b->up, ld);
+    for (int t = 0; t < w->n; t++) {
+        float *gate = b->gate + (size_t)t * ld;
+        w->k->swiglu(gate + from * 16, b->up + (size_t)t * ld + from * 16, (to - from) * 16, gate + from * 16);
+        if (!is_float(&l->ffn_down)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
+    }
+}
+
+static void feed_forward(const lane *w, const layer *l) {
+    const hparams *h = &w->m->h;
+    acts a = prepare(w, w->s->b.x, (size_t)h->n_embd, h->n_embd, l->ffn_norm, !is_float(&l->ffn_gate) || !is_float(&l->ffn_up));
+    gate_and_up(w, l, &a);
+    meet(w);
+    acts mid = w->s->b.mid;
+    mid.n = w->n;
+    mid.x = w->s->b.gate;
+    mid.ldx = (size_t)l->ffn_gate.n_panels * 16;
+    multiply_into(w, &mid, &l->ffn_down, NULL);
+    meet(w);
+}
+
+// ---- Output --------------------------------------------------------------------------------------------------------
+
+// Logits of row t alone into y.
+static void last_logits(lane w, int t, float *y) {
+    const hparams *h = &w.m->h;
+    w.n = 1;
+    acts a = prepare(&w, w.s->b.x + (size_t)t * (size_t)h->n_embd, 0, h->n_embd, w.m->output_norm, !is_float(&w.m->output));
+    product p = {&w.m->output, y};
+    multiply(&w, &a, &p, 1);
+    meet(&w);
+}
+
+// log p(id) and the likeliest id, from logits.
+static void score_row(const lane *w, const float *logits, int32_t id, double *log_prob, int32_t *top) {
+    float max;
+    int best;
+    if (!w->k->peak(logits, w->m->h.n_vocab, &max, &best)) w->b->not_finite = 1;
+    if (log_prob) *log_prob = (double)logits[id] - max - fm_log(w->k->exp_sum(logits, w->m->h.n_vocab, max));
+    if (top) *top = best;
+}
+
+static void score_rows(const lane *w) {   // every row but the last predicts the id after it
+    batch *b = w->b;
+    size_t ld = (size_t)w->m->output.n_panels * 16;
+    int n_embd = w->m->h.n_embd;
+    for (int t0 = 0; t0 < w->n - 1; t0 += ROWS_SCORED) {
+        lane part = *w;
+        part.n = w->n - 1 - t0 < ROWS_SCORED ? w->n - 1 - t0 : ROWS_SCORED;
+        acts a = prepare(&part, w->s->b.x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm, !is_float(&w->m->output));
+        product p = {&w->m->output, w->s->b.rows};
+        multiply(&part, &a, &p, 1);
+        meet(w);
+        for (int i = w->it; i < part.n; i += w->nt) {
+            int t = t0 + i + 1;
+            score_row(w, w->s->b.rows + (size_t)i * ld, b->ids[t], b->log_probs ? &b->log_probs[t] : NULL, b->top ? &b->top[t] : NULL);
+        }
+        meet(w);
+    }
+}
+
+static void hidden_rows(const lane *w) {
+    const hparams *h = &w->m->h;
+    for (int t = w->it; t < w->n; t += w->nt) {
+        float max, *row = w->b->hidden + (size_t)t * (size_t)h->n_embd;
+        int best;
+        w->k->rmsnorm(w->s->b.x + (size_t)t * (size_t)h->n_embd, w->m->output_norm, h->n_embd, h->norm_eps, row);
+        if (!w->k->peak(row, h->n_embd, &max, &best)) w->b->not_finite = 1;
+    }
+}
+
+static void output(const lane *w) {
+    if (w->b->want == WANT_HIDDEN) hidden_rows(w);
+    if (w->b->want == WANT_SCORE) score_rows(w);
+    if (w->b->want != WANT_LAST && w->b->want != WANT_SCORE) return;
+    last_logits(*w, w->n - 1, w->s->logits);
+    float max;
+    int best;
+    if (w->it == 0 && !w->k->peak(w->s->logits, w->m->h.n_vocab, &max, &best)) w->b->not_finite = 1;
+}
+
+// ---- The pass ------------------------------------------------------------------------------------------------------
+
+static void pass(void *arg, int it, int nt) {
+    batch *b = arg;
+    lane w = {b, b->s, b->s->m, b->s->m->k, it, nt, b->n};
+    uint64_t mode = cpu_float_enter();
+    embed(&w);
+    meet(&w);
+    for (int il = 0; il < w.m->h.n_layer; il++) {
+        const layer *l = &w.m->layers[il];
+        attention(&w, l, il);
+        feed_forward(&w, l);
+    }
+    output(&w);
+    cpu_float_leave(mode);
+}
+
+void forward(batch *b) {
+    gemel_session *s = b->s;
+    int half = s->m->h.n_rot / 2;
+    uint64_t mode = cpu_float_enter();
+    for (int t = 0; t < b->n; t++)
+        for (int i = 0; i < half; i++) {
+            double angle = (double)(b->pos + t) * s->freq[i];
+            float *at = s->b.angles + ((size_t)t * (size_t)half + (size_t)i) * 2;
+            at[0] = (float)fm_cos(angle) * s->rope_scale;
+            at[1] = (float)fm_sin(angle) * s->rope_scale;
+        }
+    b->not_finite = 0;
+    if (b->want == WANT_SCORE && s->has_logits && (b->log_probs || b->top)) {   // the first id was predicted before
+        lane w = {b, s, s->m, s->m->k, 0, 1, 1};
+        score_row(&w, s->logits, b->ids[0], b->log_probs, b->top);
+    }
+    cpu_float_leave(mode);
+    threads_run(s->m->pool, pass, b);
+}

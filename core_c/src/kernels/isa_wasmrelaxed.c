@@ -1,0 +1,6 @@
+// WebAssembly with relaxed SIMD, of which only the dot is used.
+#define ISA_NAME "wasmrelaxed"
+#define SIMD_WASM
+#define SIMD_RELAXED
+#define TABLE kernels_wasmrelaxed
+#include "kernels.inc.c"

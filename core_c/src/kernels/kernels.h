@@ -1,0 +1,55 @@
+// The kernels as a table of pointers, one row an ISA, all rows equal to the bit. Forward calls these and nothing lower.
+#pragma once
+#include "../panel/panel.h"
+
+enum { CHUNK = 64 };   // activations of so many tokens stay in cache while panels stream past
+
+// A micro-batch's activations, quantised in blocks of 32: entry [chunk of 64 tokens][block][token]. See act_at.
+typedef struct acts {
+    void *q;               // act[32] an entry
+    float *d;              // scale: amax / 127
+    float *s, *s2;         // d * sum of codes, of the block; of its two halves of 16: [2]
+    int32_t *z, *z2;       // sum of codes, of the block; of its halves: [2]
+    const float *x;        // the rows themselves, for F32, F16 and BF16 weights: [n][ldx]
+    size_t ldx;
+    int n;                 // tokens
+} acts;
+static inline size_t act_at(int n, int nb, int t, int b) {
+    int c0 = t / CHUNK * CHUNK, cn = n - c0 < CHUNK ? n - c0 : CHUNK;
+    return (size_t)c0 * (size_t)nb + (size_t)b * (size_t)cn + (size_t)(t - c0);
+}
+
+enum { KV_PAGE = 256, ATTEND_MAX = 8 };   // positions of a KV page; queries of one attend call
+// Queries that share one KV head. K lies [block of 16 positions][dim][16], V [position][dim], both f16, a page of 256
+// positions at pages[i] + k_at (v_at). dim is a multiple of 16. A query sees positions 0..n_pos-1.
+typedef struct attend_args {
+    int n, dim;
+    const float *q[ATTEND_MAX];   // [dim], already scaled by 1/sqrt(head_dim)
+    float *o[ATTEND_MAX];         // [dim]
+    int n_pos[ATTEND_MAX];        // >= 1
+    uint16_t *const *pages;
+    size_t k_at, v_at;
+} attend_args;
+
+typedef struct kernels {
+    const char *name;
+    size_t act_size;              // bytes of a stored activation
+    // Blocks b0..b1 of row t; x is the row's start: d, codes and sums.
+    void (*quantise)(const float *x, int nb, int b0, int b1, acts *a, int t);
+    int (*act_get)(const void *q, size_t i);   // activation i of an entry array, for checks
+    // y[t*ld + row] for rows 16*p0..16*p1-1 and all tokens of a.
+    void (*matmul)(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld);
+    void (*rmsnorm)(const float *x, const float *w, int n, float eps, float *y);   // y = x / sqrt(mean(x^2) + eps) * w
+    void (*swiglu)(const float *gate, const float *up, int n, float *y);          // y = silu(gate) * up; n a multiple of 16
+    void (*attend)(const attend_args *a);
+    void (*store_f16)(const float *x, int n, uint16_t *y);                         // n a multiple of 16
+    int (*peak)(const float *x, int n, float *max, int *argmax);   // first index of the largest; returns 0 when any is NaN or Inf
+    double (*exp_sum)(const float *x, int n, float max);           // sum of exp(x - max), x <= max
+} kernels;
+
+typedef struct isa_row {
+    const kernels *k;
+    int (*usable)(void);
+} isa_row;
+int isa_count(void);
+const isa_row *isa_at(int i);   // best last

@@ -1,0 +1,119 @@
+// Kernels over one row of floats: activation quantising, norms, gates, softmax statistics.
+
+static int act_get(const void *q, size_t i) {
+    const act *x = q;
+    if (sizeof(act) == 1) return x[i];
+    return x[(i & ~(size_t)3) + (i >> 1 & 1) + 2 * (i & 1)];   // pairs (0,2) (1,3), see simd_wasm.h
+}
+
+// Sum of 16 int32 lanes is exact in any order.
+WORD void store_sums(acts *a, size_t at, float d, const vi c[2 * V]) {
+    int32_t z[2 * LANES], lo = 0, hi = 0;
+    UNROLL for (int g = 0; g < 2 * V; g++) vi_store(z + g * W, c[g]);
+    for (int i = 0; i < LANES; i++) lo += z[i], hi += z[LANES + i];
+    a->d[at] = d;
+    a->z[at] = lo + hi;
+    a->s[at] = d * (float)(lo + hi);
+    a->z2[2 * at] = lo;
+    a->z2[2 * at + 1] = hi;
+    a->s2[2 * at] = d * (float)lo;
+    a->s2[2 * at + 1] = d * (float)hi;
+}
+
+KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
+    for (int b = b0; b < b1; b++) {
+        const float *p = x + (size_t)b * 32;
+        size_t at = act_at(a->n, nb, t, b);
+        act *q = (act *)a->q + at * 32;
+        vf m[V];
+        vi c[2 * V];
+        EACH(g) m[g] = vf_max(vf_abs(vf_load(p + g * W)), vf_abs(vf_load(p + LANES + g * W)));
+        float amax = fold_max(m), d = amax / 127.0f;
+        vf inv = vf_set1(amax < 1e-30f ? 0.0f : 127.0f / amax);
+        UNROLL for (int g = 0; g < 2 * V; g++) {
+            vf v = vf_mul(vf_load(p + g * W), inv);
+            c[g] = vi_round(vf_max(vf_min(v, vf_set1(127.0f)), vf_set1(-127.0f)));
+            vi_store_act(q + g * W, c[g]);
+        }
+        store_sums(a, at, d, c);
+    }
+}
+
+KERNEL void rmsnorm(const float *x, const float *w, int n, float eps, float *y) {
+    vf a[V], b[V];   // two chains of 16 lanes; a tail is padded with zeros
+    EACH(g) a[g] = b[g] = vf_set1(0);
+    for (int i = 0; i < n; i += 32) {
+        float tail[32];
+        const float *p = x + i;
+        if (n - i < 32) {
+            memset(tail, 0, sizeof tail);
+            memcpy(tail, p, sizeof(float) * (size_t)(n - i));
+            p = tail;
+        }
+        EACH(g) {
+            vf u = vf_load(p + g * W), v = vf_load(p + LANES + g * W);
+            a[g] = vf_add(a[g], vf_mul(u, u));
+            b[g] = vf_add(b[g], vf_mul(v, v));
+        }
+    }
+    EACH(g) a[g] = vf_add(a[g], b[g]);
+    float mean = fold_add(a) / (float)n, root[LANES];
+    vf_store(root, vf_sqrt(vf_set1(mean + eps)));
+    float r = 1.0f / root[0];
+    int i = 0;
+    for (; i + W <= n; i += W) vf_store(y + i, vf_mul(vf_mul(vf_load(x + i), vf_set1(r)), vf_load(w + i)));
+    for (; i < n; i++) y[i] = x[i] * r * w[i];
+}
+
+KERNEL void swiglu(const float *gate, const float *up, int n, float *y) {
+    for (int i = 0; i < n; i += W) {
+        vf g = vf_load(gate + i), e = vf_exp(vf_sub(vf_set1(0), g));
+        vf_store(y + i, vf_mul(vf_div(g, vf_add(vf_set1(1.0f), e)), vf_load(up + i)));
+    }
+}
+
+KERNEL void store_f16(const float *x, int n, uint16_t *y) {
+    for (int i = 0; i < n; i += W) vf_store_f16(y + i, vf_load(x + i));
+}
+
+KERNEL int peak(const float *x, int n, float *max, int *argmax) {
+    int whole = n / LANES * LANES, best = 0;
+    vf m[V], f[V];
+    EACH(g) m[g] = vf_set1(-3e38f), f[g] = vf_set1(0);
+    for (int i = 0; i < whole; i += LANES) {
+        EACH(g) {
+            vf v = vf_load(x + i + g * W);
+            m[g] = vf_max(m[g], v);
+            f[g] = vf_add(f[g], vf_mul(v, vf_set1(0)));   // NaN once any is NaN or Inf
+        }
+    }
+    float top = fold_max(m), zero = fold_add(f);
+    for (int i = whole; i < n; i++) {
+        top = top > x[i] ? top : x[i];
+        zero += x[i] * 0.0f;
+    }
+    while (best < n - 1 && !(x[best] == top)) best++;
+    *max = top;
+    *argmax = best;
+    return zero == 0.0f;
+}
+
+// Sums run in 16 lanes over pieces of 1024, each folded, then added in double.
+KERNEL double exp_sum(const float *x, int n, float max) {
+    int whole = n / LANES * LANES;
+    double total = 0;
+    for (int from = 0; from < whole; from += 1024) {
+        int to = whole - from < 1024 ? whole : from + 1024;
+        vf s[V];
+        EACH(g) s[g] = vf_set1(0);
+        for (int i = from; i < to; i += LANES)
+            EACH(g) s[g] = vf_add(s[g], vf_exp(vf_sub(vf_load(x + i + g * W), vf_set1(max))));
+        total += fold_add(s);
+    }
+    for (int i = whole; i < n; i++) {
+        float e[LANES];
+        vf_store(e, vf_exp(vf_set1(x[i] - max)));
+        total += e[0];
+    }
+    return total;
+}

@@ -1,0 +1,268 @@
+// A file's bytes, in pieces, become a model: the header first, then each tensor's rows, packed into panels 16 at a time
+// as they arrive. Holds one strip of rows a tensor at most; knows no files and no arithmetic.
+#include <stdlib.h>
+#include <string.h>
+#include "memory.h"
+#include "model.h"
+#include "model_open.h"
+
+// A tensor of the file on its way into the model.
+typedef struct arrival {
+    const gguf_tensor *t;
+    weight *w;               // a matrix; else
+    float *v;                // a vector
+    uint64_t fed;            // bytes so far
+    size_t row_size;         // bytes of a row (a vector is one row)
+    uint8_t *strip;          // up to 16 rows that are not whole yet
+    size_t strip_fed;
+} arrival;
+
+struct gemel_loader {
+    uint64_t file_size, header_fed;
+    gguf *g;
+    int is_header_whole, n_threads, isa;
+    gemel_model *m;          // from begin to finish
+    arrival *arrivals;       // [n_tensors], by offset
+    int n_arrivals;
+};
+
+int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    if (!out) return fail(&e, GEMEL_E_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!(file_size >= 0 && file_size <= 9007199254740992.0) || file_size != (double)(uint64_t)file_size)
+        return fail(&e, GEMEL_E_ARGUMENT, "the file size %g is not a whole number of bytes up to 2^53", file_size);
+    gemel_loader *l = calloc(1, sizeof *l);
+    if (!l) return fail(&e, GEMEL_E_MEMORY, "no memory for a loader");
+    l->file_size = (uint64_t)file_size;
+    l->n_threads = 1;
+    l->isa = gemel_isa_best();
+    int code = gguf_open(&l->g, l->file_size, &e);
+    if (code < 0) {
+        free(l);
+        return code;
+    }
+    *out = l;
+    return GEMEL_OK;
+}
+
+static void free_arrivals(gemel_loader *l) {
+    for (int i = 0; i < l->n_arrivals; i++) memory_free(l->arrivals[i].strip);
+    free(l->arrivals);
+    l->arrivals = NULL;
+    l->n_arrivals = 0;
+}
+
+void gemel_loader_close(gemel_loader *l) {
+    if (!l) return;
+    free_arrivals(l);
+    gemel_model_close(l->m);
+    gguf_close(l->g);
+    free(l);
+}
+
+int gemel_loader_set(gemel_loader *l, int option, int value) {
+    if (!l || l->m) return GEMEL_E_ARGUMENT;
+    switch (option) {
+    case GEMEL_LOADER_N_THREADS:
+        if (value < 1 || value > THREADS_MAX) return GEMEL_E_ARGUMENT;
+        l->n_threads = value;
+        return GEMEL_OK;
+    case GEMEL_LOADER_ISA:
+        if (!gemel_isa_usable(value)) return GEMEL_E_ARGUMENT;
+        l->isa = value;
+        return GEMEL_OK;
+    default: return GEMEL_E_ARGUMENT;
+    }
+}
+
+const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) { return l && l->is_header_whole ? l->g : NULL; }
+
+// ---- Begin: the model takes shape ---------------------------------------------------------------------------------
+
+static int by_offset(const void *a, const void *b) {
+    uint64_t x = ((const arrival *)a)->t->offset, y = ((const arrival *)b)->t->offset;
+    return x < y ? -1 : x > y;
+}
+
+int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    if (!l || !l->is_header_whole || l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header");
+    int n = gguf_n_tensors(l->g);
+    l->arrivals = calloc((size_t)n + 1, sizeof *l->arrivals);
+    destination *to = calloc((size_t)n + 1, sizeof *to);
+    int code = l->arrivals && to ? model_open(&l->m, l->g, l->n_threads, l->isa, to, &e)
+                                 : fail(&e, GEMEL_E_MEMORY, "no memory for %d tensors", n);
+    for (int i = 0; i < n && code == GEMEL_OK; i++) {
+        arrival *a = &l->arrivals[l->n_arrivals++];
+        a->t = gguf_tensor_at(l->g, i);
+        a->w = to[i].w;
+        a->v = to[i].v;
+        a->row_size = a->w ? (size_t)(a->t->size / a->t->ne[1]) : (size_t)a->t->size;
+    }
+    free(to);
+    if (code < 0) {
+        free_arrivals(l);
+        return code;
+    }
+    l->g = NULL;   // the model's now
+    qsort(l->arrivals, (size_t)l->n_arrivals, sizeof *l->arrivals, by_offset);
+    return GEMEL_OK;
+}
+
+// ---- Feed ----------------------------------------------------------------------------------------------------------
+
+static int feed_header(gemel_loader *l, uint64_t offset, const uint8_t *data, size_t size, errors *e) {
+    size_t used = 0;
+    if (offset != l->header_fed)
+        return fail(e, GEMEL_E_ARGUMENT, "the header is fed in order: offset %llu was expected, %llu came",
+                    (unsigned long long)l->header_fed, (unsigned long long)offset);
+    int code = gguf_feed(l->g, data, size, &used, e);
+    l->header_fed += used;
+    if (code > 0) l->is_header_whole = 1;
+    return code < 0 ? code : GEMEL_OK;
+}
+
+typedef struct pack_job {
+    arrival *a;
+    const uint8_t *rows;
+    int first, n;              // panels
+    int last_rows;             // rows of the last of them
+    const kernels *k;
+    int result[THREADS_MAX];   // worst of each thread
+} pack_job;
+
+static void pack_panels(void *arg, int it, int n_threads) {
+    pack_job *j = arg;
+    weight *w = j->a->w;
+    j->result[it] = PANEL_OK;
+    for (int i = it; i < j->n; i += n_threads) {
+        uint8_t *panel = w->data + (size_t)(j->first + i) * w->panel_size;
+        int n_rows = i == j->n - 1 ? j->last_rows : 16;
+        int r = panel_pack(j->a->t->type, w->n_in, j->rows + (size_t)i * 16 * j->a->row_size, j->a->row_size, n_rows, panel);
+        if (r == PANEL_NOT_FINITE || j->result[it] == PANEL_OK) j->result[it] = r;
+    }
+}
+
+// Pack n_rows whole rows, the first of which is a multiple of 16.
+static int pack_rows(gemel_loader *l, arrival *a, const uint8_t *rows, int first_row, int n_rows, errors *e) {
+    pack_job *j = malloc(sizeof *j);
+    if (!j) return fail(e, GEMEL_E_MEMORY, "no memory to pack panels");
+    int n = (n_rows + 15) / 16, result = GEMEL_OK;
+    *j = (pack_job){.a = a, .rows = rows, .first = first_row / 16, .n = n, .last_rows = n_rows - (n - 1) * 16};
+    if (n == 1) pack_panels(j, 0, 1);
+    else threads_run(l->m->pool, pack_panels, j);
+    for (int i = 0; i < (n == 1 ? 1 : threads_count(l->m->pool)); i++) {
+        if (j->result[i] == PANEL_HAS_MIN8) a->w->type = FORMAT_COUNT + T_Q8_0;
+        if (j->result[i] == PANEL_NOT_FINITE)
+            result = fail(e, GEMEL_E_FORMAT, "the tensor %s holds a scale or weight that is Inf or NaN, in rows %d to %d",
+                          printable_name(a->t->name.at, a->t->name.size).text, first_row, first_row + n_rows - 1);
+    }
+    free(j);
+    return result;
+}
+
+static int unpack_vector(arrival *a, const uint8_t *data, errors *e) {
+    const format *f = format_of(a->t->type);
+    for (uint64_t i = 0; i < a->t->ne[0]; i += (uint64_t)f->block, data += f->block_size) {
+        if (!f->finite(data))
+            return fail(e, GEMEL_E_FORMAT, "the tensor %s holds an Inf or NaN at element %llu",
+                        printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)i);
+        f->unpack(data, a->v + i);
+    }
+    return GEMEL_OK;
+}
+
+// The strip is whole, or the tensor ends.
+static int empty_strip(gemel_loader *l, arrival *a, errors *e) {
+    int rows = (int)(a->strip_fed / a->row_size), before = (int)((a->fed - a->strip_fed) / a->row_size);
+    int code = a->w ? pack_rows(l, a, a->strip, before, rows, e) : unpack_vector(a, a->strip, e);
+    memory_free(a->strip);
+    a->strip = NULL;
+    a->strip_fed = 0;
+    return code;
+}
+
+static int feed_tensor(gemel_loader *l, arrival *a, const uint8_t *data, size_t size, errors *e) {
+    size_t strip_size = a->w ? 16 * a->row_size : a->row_size;
+    while (size) {
+        if (a->w && !a->strip_fed) {   // whole panels straight from the caller's bytes
+            size_t rows = size / a->row_size, left = (size_t)((a->t->size - a->fed) / a->row_size);
+            rows = rows >= left ? left : rows / 16 * 16;
+            if (rows) {
+                int code = pack_rows(l, a, data, (int)(a->fed / a->row_size), (int)rows, e);
+                if (code < 0) return code;
+                a->fed += rows * a->row_size;
+                data += rows * a->row_size;
+                size -= rows * a->row_size;
+                continue;
+            }
+        }
+        if (!a->strip && !(a->strip = memory_get(strip_size)))
+            return fail(e, GEMEL_E_MEMORY, "no memory for a strip of %zu bytes", strip_size);
+        size_t part = strip_size - a->strip_fed < size ? strip_size - a->strip_fed : size;
+        memcpy(a->strip + a->strip_fed, data, part);
+        a->strip_fed += part;
+        a->fed += part;
+        data += part;
+        size -= part;
+        if (a->strip_fed == strip_size || a->fed == a->t->size) {
+            int code = empty_strip(l, a, e);
+            if (code < 0) return code;
+        }
+    }
+    return GEMEL_OK;
+}
+
+// Of the piece [offset, offset + size), what belongs to tensor a.
+static int feed_overlap(gemel_loader *l, arrival *a, uint64_t offset, const uint8_t *data, size_t size, errors *e) {
+    uint64_t from = a->t->offset > offset ? a->t->offset : offset, end = a->t->offset + a->t->size;
+    uint64_t to = end < offset + size ? end : offset + size;
+    if (from >= to) return GEMEL_OK;
+    if (from != a->t->offset + a->fed)
+        return fail(e, GEMEL_E_ARGUMENT, "the bytes of tensor %s arrive in order: offset %llu was expected, %llu came",
+                    printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)(a->t->offset + a->fed),
+                    (unsigned long long)from);
+    return feed_tensor(l, a, data + (from - offset), (size_t)(to - from), e);
+}
+
+int gemel_loader_feed(gemel_loader *l, double offset, const uint8_t *data, size_t size, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    if (!l || (!data && size)) return fail(&e, GEMEL_E_ARGUMENT, "no loader or no data");
+    if (!(offset >= 0 && offset <= (double)l->file_size) || offset != (double)(uint64_t)offset || size > l->file_size - (uint64_t)offset)
+        return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at %.0f does not lie within the file's %llu bytes", size, offset,
+                    (unsigned long long)l->file_size);
+    if (!l->is_header_whole) return feed_header(l, (uint64_t)offset, data, size, &e);
+    if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "the header is whole: call gemel_loader_begin before feeding tensors");
+    uint64_t at = (uint64_t)offset;
+    int lo = 0, hi = l->n_arrivals;
+    while (lo < hi) {   // the first tensor that ends after `at`
+        int mid = (lo + hi) / 2;
+        if (l->arrivals[mid].t->offset + l->arrivals[mid].t->size <= at) lo = mid + 1;
+        else hi = mid;
+    }
+    for (; lo < l->n_arrivals && l->arrivals[lo].t->offset < at + size; lo++) {
+        int code = feed_overlap(l, &l->arrivals[lo], at, data, size, &e);
+        if (code < 0) return code;
+    }
+    return GEMEL_OK;
+}
+
+int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    if (!out) return fail(&e, GEMEL_E_ARGUMENT, "out is NULL");
+    *out = NULL;
+    if (!l || !l->is_header_whole)
+        return fail(&e, GEMEL_E_FORMAT, "the file ends within its header, after %llu bytes", l ? (unsigned long long)l->header_fed : 0ull);
+    if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin was not called");
+    for (int i = 0; i < l->n_arrivals; i++) {
+        const arrival *a = &l->arrivals[i];
+        if (a->fed != a->t->size)
+            return fail(&e, GEMEL_E_FORMAT, "the tensor %s is incomplete: %llu of %llu bytes arrived",
+                        printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)a->fed, (unsigned long long)a->t->size);
+    }
+    model_finish(l->m);
+    *out = l->m;
+    l->m = NULL;
+    return GEMEL_OK;
+}

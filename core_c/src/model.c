@@ -1,0 +1,224 @@
+#include "model.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "memory.h"
+#include "model_open.h"
+#include "sampler.h"
+
+enum { N_BATCH = 128 };
+
+// ---- Open ----------------------------------------------------------------------------------------------------------
+
+typedef struct plan {          // the walk over all slots, done twice: to measure, then to hand out memory
+    gemel_model *m;
+    const gguf *g;
+    destination *to;
+    errors *e;
+    uint64_t size;             // bytes handed out so far
+    int n_used;                // tensors that found a slot
+} plan;
+
+static const char *tensor_name(const gguf_tensor *t, printable *p) {
+    *p = printable_name(t->name.at, t->name.size);
+    return p->text;
+}
+
+static int check_shape(plan *p, const tensor_slot *s, const gguf_tensor *t) {
+    printable name;
+    uint64_t n_in = (uint64_t)slot_dim(&p->m->h, s->n_in), n_out = (uint64_t)slot_dim(&p->m->h, s->n_out);
+    int n_dims = s->kind == SLOT_MATRIX ? 2 : 1;
+    if (t->ne[0] != n_in || t->ne[1] != n_out || t->ne[2] != 1 || t->ne[3] != 1)
+        return fail(p->e, GEMEL_E_FORMAT, "the tensor %s is [%llu, %llu, %llu, %llu]; the metadata asks for [%llu, %llu]",
+                    tensor_name(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
+                    (unsigned long long)t->ne[3], (unsigned long long)n_in, (unsigned long long)n_out);
+    if (t->n_dims > n_dims && s->kind == SLOT_VECTOR && t->ne[1] != 1)
+        return fail(p->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; 1 was expected", tensor_name(t, &name), t->n_dims);
+    if (!gemel_format_computed(t->type))
+        return fail(p->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not computed", tensor_name(t, &name),
+                    gemel_format_name(t->type) ? gemel_format_name(t->type) : "unknown");
+    return GEMEL_OK;
+}
+
+static uint64_t round_up(uint64_t n) { return (n + 63) / 64 * 64; }
+
+// Give slot s of `base`, stored in the file as `name`, its place.
+static int place(plan *p, void *base, const tensor_slot *s, const char *name) {
+    const gguf_tensor *t = gguf_tensor_find(p->g, name);
+    if (!t && s->is_required) return fail(p->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
+    if (!t) return GEMEL_OK;
+    int code = check_shape(p, s, t), index = (int)(t - gguf_tensor_at(p->g, 0));
+    if (code < 0) return code;
+    uint8_t *at = p->m->memory ? p->m->memory + p->size : NULL;
+    p->n_used++;
+    if (s->kind == SLOT_VECTOR) {
+        p->size += round_up(t->ne[0] * sizeof(float));
+        if (at) *slot_vector(base, s) = p->to[index].v = (float *)at;
+        return GEMEL_OK;
+    }
+    weight *w = slot_weight(base, s);
+    *w = (weight){.type = t->type, .n_in = (int)t->ne[0], .n_out = (int)t->ne[1], .n_panels = (int)((t->ne[1] + 15) / 16), .data = at};
+    w->panel_size = panel_size_of(t->type, w->n_in);
+    p->size += round_up((uint64_t)w->n_panels * w->panel_size);
+    p->to[index].w = w;
+    return GEMEL_OK;
+}
+
+static int place_all(plan *p) {
+    p->size = 0;
+    p->n_used = 0;
+    char name[96];
+    int code = GEMEL_OK;
+    for (const tensor_slot *s = model_slots; s->name && code == GEMEL_OK; s++) {
+        if (s->at == offsetof(gemel_model, output_norm))   // layers lie between the embedding and the output
+            for (int il = 0; il < p->m->h.n_layer && code == GEMEL_OK; il++)
+                for (const tensor_slot *l = layer_slots; l->name && code == GEMEL_OK; l++) {
+                    snprintf(name, sizeof name, "blk.%d.%s", il, l->name);
+                    code = place(p, &p->m->layers[il], l, name);
+                }
+        if (code == GEMEL_OK) code = place(p, p->m, s, s->name);
+    }
+    return code;
+}
+
+// Every tensor of the file must have found a slot: one that is left over would change the result.
+static int check_leftover(plan *p) {
+    printable name;
+    for (int i = 0; i < gguf_n_tensors(p->g); i++)
+        if (!p->to[i].w && !p->to[i].v)
+            return fail(p->e, GEMEL_E_UNSUPPORTED, "the tensor %s is no part of what is computed for architecture %s",
+                        tensor_name(gguf_tensor_at(p->g, i), &name), p->m->h.arch->name);
+    return GEMEL_OK;
+}
+
+static int take_memory(plan *p) {
+    int code = place_all(p);
+    if (code < 0) return code;
+    p->m->memory_size = (size_t)p->size;
+    p->m->memory = p->size < SIZE_MAX / 2 ? memory_get((size_t)p->size) : NULL;
+    if (!p->m->memory) return fail(p->e, GEMEL_E_MEMORY, "no memory for %.0f MB of weights", (double)p->size / 1e6);
+    code = place_all(p);
+    return code < 0 ? code : check_leftover(p);
+}
+
+static int fill(plan *p, int n_threads, int isa) {
+    gemel_model *m = p->m;
+    int code = hparams_read(&m->h, p->g, p->e);
+    if (code < 0) return code;
+    m->layers = calloc((size_t)m->h.n_layer, sizeof *m->layers);
+    if (!m->layers) return fail(p->e, GEMEL_E_MEMORY, "no memory for %d layers", m->h.n_layer);
+    code = tokenizer_open(&m->tok, p->g, p->e);
+    if (code < 0) return code;
+    if (tokenizer_n_vocab(m->tok) > m->h.n_vocab)
+        return fail(p->e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight only %d rows",
+                    tokenizer_n_vocab(m->tok), m->h.n_vocab);
+    code = take_memory(p);
+    if (code < 0) return code;
+    code = gemel_model_set_isa(m, isa);
+    if (code < 0) return fail(p->e, code, "the ISA row %d is not usable here", isa);
+    code = threads_open(&m->pool, n_threads);
+    return code < 0 ? fail(p->e, code, "%d threads were refused", n_threads) : GEMEL_OK;
+}
+
+int model_open(gemel_model **out, gguf *g, int n_threads, int isa, destination *to, errors *e) {
+    plan p = {.m = calloc(1, sizeof(gemel_model)), .g = g, .to = to, .e = e};
+    if (!p.m) return fail(e, GEMEL_E_MEMORY, "no memory for a model");
+    p.m->n_batch = N_BATCH;
+    int code = fill(&p, n_threads, isa);
+    if (code < 0) {
+        gemel_model_close(p.m);
+        return code;
+    }
+    p.m->gguf = g;
+    *out = p.m;
+    return GEMEL_OK;
+}
+
+static void count_weight(gemel_model *m, const weight *w) {
+    m->decode_size += (double)w->panel_size * w->n_panels;
+    m->decode_macs += (double)w->n_in * w->n_out;
+}
+
+void model_finish(gemel_model *m) {
+    if (!m->output.data) m->output = m->token_embd;
+    for (int il = 0; il < m->h.n_layer; il++)
+        for (const tensor_slot *s = layer_slots; s->name; s++)
+            if (s->kind == SLOT_MATRIX) count_weight(m, slot_weight(&m->layers[il], s));
+    count_weight(m, &m->output);
+    for (int i = 0; i < gguf_n_tensors(m->gguf); i++) {
+        const uint64_t *ne = gguf_tensor_at(m->gguf, i)->ne;
+        m->n_params += (double)ne[0] * (double)ne[1] * (double)ne[2] * (double)ne[3];
+    }
+}
+
+void gemel_model_close(gemel_model *m) {
+    if (!m) return;
+    threads_close(m->pool);
+    tokenizer_close(m->tok);
+    memory_free(m->memory);
+    free(m->layers);
+    gguf_close(m->gguf);
+    free(m);
+}
+
+// ---- Settings and facts --------------------------------------------------------------------------------------------
+
+int gemel_model_set_isa(gemel_model *m, int isa) {
+    if (!m || !gemel_isa_usable(isa)) return GEMEL_E_ARGUMENT;
+    m->isa = isa;
+    m->k = isa_at(isa)->k;
+    return GEMEL_OK;
+}
+
+int gemel_model_set_threads(gemel_model *m, int n_threads) {
+    threads *pool;
+    if (!m || n_threads < 1 || n_threads > THREADS_MAX) return GEMEL_E_ARGUMENT;
+    int code = threads_open(&pool, n_threads);
+    if (code < 0) return code;
+    threads_close(m->pool);
+    m->pool = pool;
+    return GEMEL_OK;
+}
+
+int gemel_model_after_fork(gemel_model *m) {
+    if (!m) return GEMEL_E_ARGUMENT;
+    threads *dead = m->pool;
+    int code = threads_open(&m->pool, threads_count(dead));
+    if (code < 0) {
+        m->pool = dead;
+        return code;
+    }
+    threads_forget(dead);
+    return GEMEL_OK;
+}
+
+int gemel_model_get(const gemel_model *m, int field, double *out) {
+    if (!m || !out) return GEMEL_E_ARGUMENT;
+    const hparams *h = &m->h;
+    switch (field) {
+    case GEMEL_MODEL_N_VOCAB: *out = h->n_vocab; break;
+    case GEMEL_MODEL_N_CTX_TRAIN: *out = h->n_ctx_train; break;
+    case GEMEL_MODEL_N_EMBD: *out = h->n_embd; break;
+    case GEMEL_MODEL_N_LAYER: *out = h->n_layer; break;
+    case GEMEL_MODEL_N_HEAD: *out = h->n_head; break;
+    case GEMEL_MODEL_N_HEAD_KV: *out = h->n_head_kv; break;
+    case GEMEL_MODEL_HEAD_DIM: *out = h->head_dim; break;
+    case GEMEL_MODEL_N_ROT: *out = h->n_rot; break;
+    case GEMEL_MODEL_N_FF: *out = h->n_ff; break;
+    case GEMEL_MODEL_N_THREADS: *out = threads_count(m->pool); break;
+    case GEMEL_MODEL_ISA: *out = m->isa; break;
+    case GEMEL_MODEL_WEIGHT_SIZE: *out = (double)m->memory_size; break;
+    case GEMEL_MODEL_KV_SIZE: *out = 2.0 * 2 * h->n_layer * h->n_head_kv * ((h->head_dim + 15) / 16 * 16); break;
+    case GEMEL_MODEL_N_PARAMS: *out = m->n_params; break;
+    case GEMEL_MODEL_N_BATCH: *out = m->n_batch; break;
+    case GEMEL_MODEL_DECODE_SIZE: *out = m->decode_size; break;
+    case GEMEL_MODEL_DECODE_MACS: *out = m->decode_macs; break;
+    default:
+        if (field < GEMEL_MODEL_BOS || field > GEMEL_MODEL_ADD_EOS) return GEMEL_E_ARGUMENT;
+        *out = tokenizer_special(m->tok, field);
+    }
+    return GEMEL_OK;
+}
+
+const gemel_gguf *gemel_model_gguf(const gemel_model *m) { return m ? m->gguf : NULL; }
+const char *gemel_model_arch(const gemel_model *m) { return m ? m->h.arch->name : NULL; }

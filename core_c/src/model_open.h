@@ -1,0 +1,13 @@
+// How the loader makes a model: shape it from the header, fill it, finish it.
+#pragma once
+#include "model.h"
+
+typedef struct destination {   // of one tensor of the file
+    weight *w;                 // a matrix's, its data allocated and zeroed; else
+    float *v;                  // a vector's floats
+} destination;
+
+// Check the header against the architecture, take memory, open tokenizer and pool; to[n_tensors] says where each tensor
+// goes. On success the model owns g; on an error nothing is left behind and g stays the caller's.
+int model_open(gemel_model **out, gguf *g, int n_threads, int isa, destination *to, errors *e);
+void model_finish(gemel_model *m);   // all tensors are in

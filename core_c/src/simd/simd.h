@@ -1,0 +1,79 @@
+// The vocabulary in which every kernel is written, once. A panel is 16 lanes; a machine vector holds W of them (1, 4, 8
+// or 16), so V = 16/W vectors make a panel. No word crosses lanes: W can't change a bit. Each ISA implements the words
+// in one file; simd_scalar.h is the definition, word by word, and every other file must equal it exactly.
+//
+//   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
+//           va4 running 4-bit dot   act a stored activation (int8; wasm128 widens to int16 pairs)
+//   vf_     load store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16
+//   vi_     set1 add sub and shl shr bits store store_act u8 i8 round dot7 dot8
+//   vu_     load and or shl shr table s8
+//   va4_    zero dot sum
+// and, made of those here: vf_exp vi_round fold_add fold_max. Rounding is to nearest even; multiply and add round apart.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include "../quant/half.h"
+
+#define LANES 16
+#define WORD static inline __attribute__((always_inline, unused))
+#define KERNEL static __attribute__((noinline))
+#if defined __clang__
+#define UNROLL _Pragma("unroll")
+#else
+#define UNROLL _Pragma("GCC unroll 64")
+#endif
+#define EACH(g) UNROLL for (int g = 0; g < V; g++)
+
+#if defined SIMD_AVX512
+#include "simd_avx512.h"
+#elif defined SIMD_AVX2
+#include "simd_avx2.h"
+#elif defined SIMD_NEON
+#include "simd_neon.h"
+#elif defined SIMD_WASM
+#include "simd_wasm.h"
+#else
+#include "simd_scalar.h"
+#endif
+#define V (LANES / W)
+
+#if defined SIMD_WASM   // the nearest WASM has to a prefetch is a touch; it may not leave the memory, so none is made
+#define PREFETCH(p) ((void)0)
+#else
+#define PREFETCH(p) __builtin_prefetch(p, 0, 3)
+#endif
+
+// Nearest integer, ties to even, for |x| < 2^22: the sum's low mantissa bits are the integer.
+WORD vi vi_round(vf x) { return vi_sub(vi_bits(vf_add(x, vf_set1(12582912.0f))), vi_set1(0x4B400000)); }
+
+// e^x within 2 ulp on [-87, 88], clamped to it; exp(0) is exactly 1. Cephes' degree-5 polynomial after x = n ln2 + r.
+WORD vf vf_exp(vf x) {
+    x = vf_min(vf_max(x, vf_set1(-87.0f)), vf_set1(88.0f));
+    vf t = vf_add(vf_mul(x, vf_set1(1.44269504f)), vf_set1(12582912.0f)), n = vf_sub(t, vf_set1(12582912.0f));
+    vf r = vf_sub(vf_sub(x, vf_mul(n, vf_set1(0.693359375f))), vf_mul(n, vf_set1(-2.12194440e-4f)));
+    vf p = vf_set1(1.9875691e-4f);
+    p = vf_add(vf_mul(p, r), vf_set1(1.3981999e-3f));
+    p = vf_add(vf_mul(p, r), vf_set1(8.3334519e-3f));
+    p = vf_add(vf_mul(p, r), vf_set1(4.1665796e-2f));
+    p = vf_add(vf_mul(p, r), vf_set1(1.6666665e-1f));
+    p = vf_add(vf_mul(p, r), vf_set1(0.5f));
+    p = vf_add(vf_add(vf_mul(vf_mul(r, r), p), r), vf_set1(1.0f));
+    return vf_bits(vi_add(vi_bits(p), vi_shl(vi_bits(t), 23)));   // the low bits of t are n
+}
+
+// The one fold tree: lane i with i+8, then i+4, i+2, i+1.
+WORD float fold_add(const vf a[V]) {
+    float f[LANES];
+    EACH(g) vf_store(f + g * W, a[g]);
+    for (int h = 8; h; h /= 2)
+        for (int i = 0; i < h; i++) f[i] = f[i] + f[i + h];
+    return f[0];
+}
+WORD float fold_max(const vf a[V]) {
+    float f[LANES];
+    EACH(g) vf_store(f + g * W, a[g]);
+    for (int h = 8; h; h /= 2)
+        for (int i = 0; i < h; i++) f[i] = f[i] > f[i + h] ? f[i] : f[i + h];
+    return f[0];
+}

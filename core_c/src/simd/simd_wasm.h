@@ -1,0 +1,100 @@
+// 4 lanes: one v128. With SIMD_RELAXED the dot step is i32x4.relaxed_dot_i8x16_i7x16_add, which is the same on every
+// engine while one side stays below 128. Without it, i32x4.dot_i16x8 on activations that are stored as 16-bit pairs.
+#include <wasm_simd128.h>
+#define W 4
+#define TILE_T 8
+#define TILE_G 4
+#define ROW_G 4
+#define ROW_P 4   // no prefetch here: four panels side by side keep the loads apart instead
+#define AHEAD 0
+#define ATTEND_Q 4
+#define ATTEND_G 2
+typedef v128_t vf, vi, vu, va4;
+
+WORD vf vf_bits(vi a) { return a; }
+WORD vi vi_bits(vf a) { return a; }
+WORD vf vf_load(const float *p) { return wasm_v128_load(p); }
+WORD void vf_store(float *p, vf a) { wasm_v128_store(p, a); }
+WORD vf vf_set1(float a) { return wasm_f32x4_splat(a); }
+WORD vf vf_add(vf a, vf b) { return wasm_f32x4_add(a, b); }
+WORD vf vf_sub(vf a, vf b) { return wasm_f32x4_sub(a, b); }
+WORD vf vf_mul(vf a, vf b) { return wasm_f32x4_mul(a, b); }
+WORD vf vf_div(vf a, vf b) { return wasm_f32x4_div(a, b); }
+WORD vf vf_max(vf a, vf b) { return wasm_f32x4_pmax(b, a); }   // operands swapped: b < a ? a : b
+WORD vf vf_min(vf a, vf b) { return wasm_f32x4_pmin(b, a); }
+WORD vf vf_sqrt(vf a) { return wasm_f32x4_sqrt(a); }
+WORD vf vf_abs(vf a) { return wasm_f32x4_abs(a); }
+WORD vf vf_cvt(vi a) { return wasm_f32x4_convert_i32x4(a); }
+WORD vf vf_f16(const uint16_t *p) {   // exact, subnormals too: the exponent is moved, then rebiased by a multiplication
+    v128_t h = wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(p), 13), wasm_i32x4_splat((int)0x8fffe000));
+    return wasm_f32x4_mul(h, wasm_f32x4_splat(0x1p112f));
+}
+WORD vf vf_bf16(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
+WORD void vf_store_f16(uint16_t *p, vf a) {
+    float f[4];
+    wasm_v128_store(f, a);
+    for (int i = 0; i < 4; i++) p[i] = f32_to_f16(f[i]);
+}
+WORD vi vi_set1(int32_t a) { return wasm_i32x4_splat(a); }
+WORD vi vi_add(vi a, vi b) { return wasm_i32x4_add(a, b); }
+WORD vi vi_sub(vi a, vi b) { return wasm_i32x4_sub(a, b); }
+WORD vi vi_and(vi a, vi b) { return wasm_v128_and(a, b); }
+WORD vi vi_shl(vi a, int n) { return wasm_i32x4_shl(a, (uint32_t)n); }
+WORD vi vi_shr(vi a, int n) { return wasm_u32x4_shr(a, (uint32_t)n); }
+WORD void vi_store(int32_t *p, vi a) { wasm_v128_store(p, a); }
+WORD vi vi_u8(const uint8_t *p) {
+    return wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p)));
+}
+WORD vi vi_i8(const uint8_t *p) {
+    return wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p)));
+}
+WORD vu vu_load(const uint8_t *p) { return wasm_v128_load(p); }
+WORD vu vu_and(vu a, int byte) { return wasm_v128_and(a, wasm_i8x16_splat((int8_t)byte)); }
+WORD vu vu_or(vu a, vu b) { return wasm_v128_or(a, b); }
+WORD vu vu_shl(vu a, int n) { return wasm_i16x8_shl(a, (uint32_t)n); }
+WORD vu vu_shr(vu a, int n) { return wasm_u16x8_shr(a, (uint32_t)n); }
+WORD vu vu_table(vu a, const uint8_t table[16]) { return wasm_i8x16_swizzle(wasm_v128_load(table), a); }
+WORD va4 va4_zero(void) { return wasm_i32x4_splat(0); }
+WORD vi va4_sum(va4 s) { return s; }
+
+#if defined SIMD_RELAXED
+#define DOT8_ZERO 0
+#define TILE_H 2
+typedef int8_t act;
+WORD void vi_store_act(act *p, vi a) {
+    v128_t w = wasm_i16x8_narrow_i32x4(a, a);
+    wasm_v128_store32_lane(p, wasm_i8x16_narrow_i16x8(w, w), 0);
+}
+WORD vu vu_s8(vu a) { return a; }
+WORD vi vi_dot7(vi s, vu c, const act *x) {
+    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_v128_load32_splat(x), c, s);
+}
+WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD vi vi_dot8(vi s, vu c, const act *x) {   // |x| is the 7-bit side, w takes x's sign
+    v128_t a = wasm_v128_load32_splat(x), m = wasm_i8x16_lt(a, wasm_i8x16_splat(0));
+    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_sub(wasm_v128_xor(c, m), m), wasm_i8x16_abs(a), s);
+}
+WORD vi vi_dot8_full(vi s, vu c, const act *x) {   // w = low seven bits - 2 * (sign bit as 64): two 7-bit planes
+    v128_t a = wasm_v128_load32_splat(x), h = wasm_v128_and(wasm_u16x8_shr(c, 1), wasm_i8x16_splat(64));
+    h = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, h, wasm_i32x4_splat(0));
+    s = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, wasm_v128_and(c, wasm_i8x16_splat(127)), s);
+    return wasm_i32x4_sub(s, wasm_i32x4_shl(h, 1));
+}
+#else
+#define DOT8_ZERO 128
+#define TILE_H 1
+typedef int16_t act;   // four activations lie as the pairs (0,2) (1,3): codes then widen by a mask and a shift
+WORD void vi_store_act(act *p, vi a) {
+    v128_t w = wasm_i16x8_narrow_i32x4(a, a);
+    wasm_v128_store64_lane(p, wasm_i16x8_shuffle(w, w, 0, 2, 1, 3, 0, 2, 1, 3), 0);
+}
+WORD vu vu_s8(vu a) { return wasm_v128_xor(a, wasm_i8x16_splat(-128)); }
+WORD vi vi_dot7(vi s, vu c, const act *x) {   // any u8 codes
+    v128_t even = wasm_v128_and(c, wasm_i16x8_splat(255)), odd = wasm_u16x8_shr(c, 8);
+    s = wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(even, wasm_v128_load32_splat(x)));
+    return wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(odd, wasm_v128_load32_splat(x + 2)));
+}
+WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD vi vi_dot8(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD vi vi_dot8_full(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
+#endif

@@ -1,0 +1,115 @@
+// A session as bytes and back: header, ids, the KV cache up to n_past, the logits. Little endian; the same bytes on every
+// machine, since the values are. A checksum tells damage, a fingerprint another model.
+#include <string.h>
+#include "session.h"
+
+typedef struct state_header {
+    char magic[8];           // "gemelkv1"
+    uint64_t fingerprint;    // of the model file's header
+    uint64_t checksum;       // FNV-1a of all that follows this struct, 8 bytes at a time
+    int32_t n_past, has_logits, n_layer, n_head_kv, dim, n_vocab;
+    int32_t n_carry;
+    char carry[4];
+} state_header;
+_Static_assert(sizeof(state_header) == 56, "the saved layout has no padding");
+
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '1'};
+
+static size_t ids_size(size_t n) { return (n * sizeof(int32_t) + 7) / 8 * 8; }
+// K comes in blocks of 16 positions, V a position at a time; both are saved up to the end of the last block.
+static size_t head_size(const gemel_session *s, int n) { return (size_t)((n + 15) / 16 * 16) * (size_t)s->dim * sizeof(uint16_t); }
+static size_t kv_size(const gemel_session *s, int n) { return head_size(s, n) * (size_t)s->kv.n_layer * (size_t)s->kv.n_head_kv * 2; }
+static size_t logits_size(const gemel_session *s) { return ((size_t)s->m->h.n_vocab * sizeof(float) + 7) / 8 * 8; }
+static size_t total_size(const gemel_session *s, int n_past, int has_logits) {
+    return sizeof(state_header) + ids_size((size_t)n_past) + kv_size(s, n_past) + (has_logits ? logits_size(s) : 0);
+}
+
+static uint64_t checksum(const uint8_t *p, size_t n) {
+    uint64_t h = 0xcbf29ce484222325u, word;
+    for (; n >= 8; p += 8, n -= 8) {
+        memcpy(&word, p, 8);
+        h = (h ^ word) * 0x100000001b3u;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+// Copy the KV cache between its pages and one run of bytes, in the order layer, K or V, head, position.
+static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save) {
+    const kv_cache *kv = &s->kv;
+    for (int il = 0; il < kv->n_layer; il++)
+        for (int i = 0; i < 2 * kv->n_head_kv; i++)
+            for (int pos = 0; pos < n_past; pos += KV_PAGE) {
+                int n = n_past - pos < KV_PAGE ? n_past - pos : KV_PAGE;
+                uint16_t *head = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, i / kv->n_head_kv, i % kv->n_head_kv);
+                if (is_save) memcpy(at, head, head_size(s, n));
+                else memcpy(head, at, head_size(s, n));
+                at += head_size(s, n);
+            }
+}
+
+size_t gemel_session_save_size(const gemel_session *s) { return s ? total_size(s, s->n_past, s->has_logits) : 0; }
+
+int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
+    if (!s || !data || capacity < gemel_session_save_size(s)) return GEMEL_E_ARGUMENT;
+    state_header h = {.fingerprint = gguf_fingerprint(s->m->gguf), .n_past = s->n_past, .has_logits = s->has_logits,
+                      .n_layer = s->kv.n_layer, .n_head_kv = s->kv.n_head_kv, .dim = s->dim, .n_vocab = s->m->h.n_vocab,
+                      .n_carry = s->n_carry};
+    size_t total = gemel_session_save_size(s), n = (size_t)s->n_past;
+    uint8_t *at = data + sizeof h;
+    memset(data, 0, sizeof h + ids_size(n));
+    memcpy(at, s->ids, n * sizeof(int32_t));
+    at += ids_size(n);
+    copy_kv(s, s->n_past, at, 1);
+    at += kv_size(s, s->n_past);
+    if (s->has_logits) {
+        memset(at, 0, logits_size(s));
+        memcpy(at, s->logits, (size_t)s->m->h.n_vocab * sizeof(float));
+    }
+    memcpy(h.magic, magic, sizeof magic);
+    memcpy(h.carry, s->carry, (size_t)s->n_carry);
+    h.checksum = checksum(data + sizeof h, total - sizeof h);
+    memcpy(data, &h, sizeof h);
+    return GEMEL_OK;
+}
+
+static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
+    if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic)) return fail(e, GEMEL_E_STATE, "these bytes are no saved session");
+    if (h->fingerprint != gguf_fingerprint(s->m->gguf) || h->n_layer != s->kv.n_layer || h->n_head_kv != s->kv.n_head_kv ||
+        h->dim != s->dim || h->n_vocab != s->m->h.n_vocab)
+        return fail(e, GEMEL_E_STATE, "the saved session belongs to another model file");
+    if (h->n_past < 0 || (h->has_logits & ~1) || h->n_carry < 0 || h->n_carry > 3) return fail(e, GEMEL_E_STATE, "the saved session is damaged");
+    if (h->n_past > s->n_ctx)
+        return fail(e, GEMEL_E_CONTEXT, "the saved session holds %d tokens, this one has room for %d", (int)h->n_past, s->n_ctx);
+    if (size != total_size(s, h->n_past, h->has_logits))
+        return fail(e, GEMEL_E_STATE, "the saved session is cut short or has extra bytes: %zu of %zu", size, total_size(s, h->n_past, h->has_logits));
+    if (h->checksum != checksum(data + sizeof *h, size - sizeof *h)) return fail(e, GEMEL_E_STATE, "the saved session is damaged: its checksum differs");
+    for (int i = 0; i < h->n_past; i++) {
+        int32_t id;
+        memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
+        if (id < 0 || id >= s->m->h.n_vocab) return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at place %d", (int)id, i);
+    }
+    return GEMEL_OK;
+}
+
+int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    state_header h = {0};
+    if (!s || !data) return fail(&e, GEMEL_E_ARGUMENT, "no session or no data");
+    if (size >= sizeof h) memcpy(&h, data, sizeof h);
+    int code = check_state(s, &h, data, size, &e);
+    if (code < 0) return code;
+    if (kv_reserve(&s->kv, h.n_past) < 0) return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
+    kv_release(&s->kv, h.n_past);
+    const uint8_t *at = data + sizeof h;
+    memcpy(s->ids, at, (size_t)h.n_past * sizeof(int32_t));
+    at += ids_size((size_t)h.n_past);
+    copy_kv(s, h.n_past, (uint8_t *)at, 0);
+    at += kv_size(s, h.n_past);
+    if (h.has_logits) memcpy(s->logits, at, (size_t)s->m->h.n_vocab * sizeof(float));
+    s->n_past = h.n_past;
+    s->has_logits = h.has_logits;
+    s->n_carry = h.n_carry;
+    memcpy(s->carry, h.carry, sizeof h.carry);
+    return GEMEL_OK;
+}

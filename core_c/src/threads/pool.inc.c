@@ -1,0 +1,135 @@
+// The pool itself, over a platform's lock, condition and thread (os_lock, os_cond, os_thread and their words).
+// Waiting is spinning for some microseconds, then sleeping: a machine with too many threads must not collapse.
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include "../errors.h"
+#include "threads.h"
+
+enum { SPINS = 3000 };
+
+struct threads {
+    os_lock turn;              // held by the caller for the length of a run
+    os_lock lock;              // guards sleeping
+    os_cond wake;
+    atomic_uint epoch;         // counts runs and barriers that ended: what everybody waits on
+    atomic_int sleepers, arrived, left;
+    atomic_int quit;
+    atomic_uint run;           // number of the current run
+    threads_fn *fn;
+    void *arg;
+    int n, started;
+    struct worker {
+        threads *pool;
+        int it;
+        os_thread thread;
+    } *workers;                // [n], the first unused
+};
+
+static void pause_cpu(void) {
+#if defined __x86_64__
+    __builtin_ia32_pause();
+#elif defined __aarch64__
+    __asm__ volatile("yield");
+#endif
+}
+
+// Wait until *word differs from `seen`.
+static void wait_change(threads *t, atomic_uint *word, unsigned seen) {
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load(word) != seen) return;
+        pause_cpu();
+    }
+    os_lock_take(&t->lock);
+    atomic_fetch_add(&t->sleepers, 1);
+    while (atomic_load(word) == seen) os_cond_wait(&t->wake, &t->lock);
+    atomic_fetch_sub(&t->sleepers, 1);
+    os_lock_give(&t->lock);
+}
+static void change(threads *t, atomic_uint *word) {
+    atomic_fetch_add(word, 1);
+    if (!atomic_load(&t->sleepers)) return;
+    os_lock_take(&t->lock);
+    os_cond_wake_all(&t->wake);
+    os_lock_give(&t->lock);
+}
+
+void threads_meet(threads *t) {
+    if (t->n == 1) return;
+    unsigned epoch = atomic_load(&t->epoch);
+    if (atomic_fetch_add(&t->arrived, 1) == t->n - 1) {
+        atomic_store(&t->arrived, 0);
+        change(t, &t->epoch);
+        return;
+    }
+    wait_change(t, &t->epoch, epoch);
+}
+
+static void work(struct worker *w) {
+    threads *t = w->pool;
+    unsigned run = 0;
+    for (;;) {
+        wait_change(t, &t->run, run);
+        run++;
+        if (atomic_load(&t->quit)) return;
+        t->fn(t->arg, w->it, t->n);
+        threads_meet(t);
+    }
+}
+
+void threads_run(threads *t, threads_fn *fn, void *arg) {
+    os_lock_take(&t->turn);
+    t->fn = fn;
+    t->arg = arg;
+    if (t->n > 1) change(t, &t->run);
+    fn(arg, 0, t->n);
+    threads_meet(t);
+    os_lock_give(&t->turn);
+}
+
+int threads_count(const threads *t) { return t->n; }
+
+static void free_pool(threads *t) {
+    free(t->workers);
+    free(t);
+}
+
+void threads_close(threads *t) {
+    if (!t) return;
+    atomic_store(&t->quit, 1);
+    change(t, &t->run);
+    for (int i = 1; i < t->started; i++) os_thread_join(&t->workers[i].thread);
+    os_cond_destroy(&t->wake);
+    os_lock_destroy(&t->lock);
+    os_lock_destroy(&t->turn);
+    free_pool(t);
+}
+
+void threads_forget(threads *t) {
+    if (t) free_pool(t);
+}
+
+int threads_open(threads **out, int n) {
+    threads *t = calloc(1, sizeof *t);
+    if (!t) return GEMEL_E_MEMORY;
+    t->n = n;
+    t->workers = calloc((size_t)n, sizeof *t->workers);
+    if (!t->workers) {
+        free(t);
+        return GEMEL_E_MEMORY;
+    }
+    os_lock_open(&t->turn);
+    os_lock_open(&t->lock);
+    os_cond_open(&t->wake);
+    for (t->started = 1; t->started < n; t->started++) {
+        struct worker *w = &t->workers[t->started];
+        w->pool = t;
+        w->it = t->started;
+        if (os_thread_start(&w->thread, w)) {
+            threads_close(t);
+            return GEMEL_E_THREADS;
+        }
+    }
+    *out = t;
+    return GEMEL_OK;
+}

@@ -1,0 +1,25 @@
+// POSIX threads.
+#include <pthread.h>
+
+typedef pthread_mutex_t os_lock;
+typedef pthread_cond_t os_cond;
+typedef pthread_t os_thread;
+
+static void os_lock_open(os_lock *l) { pthread_mutex_init(l, 0); }
+static void os_lock_take(os_lock *l) { pthread_mutex_lock(l); }
+static void os_lock_give(os_lock *l) { pthread_mutex_unlock(l); }
+static void os_lock_destroy(os_lock *l) { pthread_mutex_destroy(l); }
+static void os_cond_open(os_cond *c) { pthread_cond_init(c, 0); }
+static void os_cond_wait(os_cond *c, os_lock *l) { pthread_cond_wait(c, l); }
+static void os_cond_wake_all(os_cond *c) { pthread_cond_broadcast(c); }
+static void os_cond_destroy(os_cond *c) { pthread_cond_destroy(c); }
+static int os_thread_start(os_thread *t, void *worker);
+static void os_thread_join(os_thread *t) { pthread_join(*t, 0); }
+
+#include "pool.inc.c"
+
+static void *entry(void *worker) {
+    work(worker);
+    return 0;
+}
+static int os_thread_start(os_thread *t, void *worker) { return pthread_create(t, 0, entry, worker); }

@@ -1,0 +1,15 @@
+// Fork and join over a fixed set of threads, and a barrier inside; nothing else. One file a platform implements it.
+#pragma once
+
+typedef struct threads threads;
+typedef void threads_fn(void *arg, int it, int n);   // thread it of n; the caller is thread 0
+
+enum { THREADS_MAX = 256 };
+
+int threads_open(threads **out, int n);   // n - 1 workers, 1 <= n <= THREADS_MAX; GEMEL_E_THREADS when refused
+int threads_count(const threads *t);
+// Run fn on all n threads and return when all have. Calls from several threads take turns.
+void threads_run(threads *t, threads_fn *fn, void *arg);
+void threads_meet(threads *t);            // within fn: wait until all n are here
+void threads_close(threads *t);           // accepts NULL
+void threads_forget(threads *t);          // in a forked child, where the workers do not exist: give the memory back

@@ -1,0 +1,31 @@
+// Windows threads, slim locks and condition variables.
+#include <windows.h>
+
+typedef SRWLOCK os_lock;
+typedef CONDITION_VARIABLE os_cond;
+typedef HANDLE os_thread;
+
+static void os_lock_open(os_lock *l) { InitializeSRWLock(l); }
+static void os_lock_take(os_lock *l) { AcquireSRWLockExclusive(l); }
+static void os_lock_give(os_lock *l) { ReleaseSRWLockExclusive(l); }
+static void os_lock_destroy(os_lock *l) { (void)l; }
+static void os_cond_open(os_cond *c) { InitializeConditionVariable(c); }
+static void os_cond_wait(os_cond *c, os_lock *l) { SleepConditionVariableSRW(c, l, INFINITE, 0); }
+static void os_cond_wake_all(os_cond *c) { WakeAllConditionVariable(c); }
+static void os_cond_destroy(os_cond *c) { (void)c; }
+static int os_thread_start(os_thread *t, void *worker);
+static void os_thread_join(os_thread *t) {
+    WaitForSingleObject(*t, INFINITE);
+    CloseHandle(*t);
+}
+
+#include "pool.inc.c"
+
+static DWORD WINAPI entry(LPVOID worker) {
+    work(worker);
+    return 0;
+}
+static int os_thread_start(os_thread *t, void *worker) {
+    *t = CreateThread(0, 0, entry, worker, 0, 0);
+    return *t ? 0 : -1;
+}
