@@ -109,8 +109,12 @@ static int encode_word(encoder *c, const char *at, size_t size) {
     if (whole >= 0) {
         encoder_put(c, whole);
     } else {
-        for (size_t i = 0; i < size; i++) c->ids[c->n + i] = t->symbol[(uint8_t)at[i]];
-        int rc = encoder_merge(c, size);
+        size_t n = 0;
+        for (size_t i = 0; i < size; i++) {
+            int32_t symbol = t->symbol[(uint8_t)at[i]];
+            if (symbol >= 0 || t->unknown >= 0) c->ids[c->n + n++] = symbol;   // else its neighbours close the gap
+        }
+        int rc = encoder_merge(c, n);
         if (rc) return rc;
     }
     if (kept) *kept = (cached_word){(uint32_t)(at - c->text), (uint32_t)size, (uint32_t)start, (uint32_t)(c->n - start)};
