@@ -44,6 +44,7 @@ def result_code(result: str, arguments: list[str]) -> str:
 
 
 def parse_functions(text: str) -> dict[str, tuple[str, str]]:
+    """Return name -> (result code, argument codes) of every GEMEL_API prototype."""
     functions = {}
     for result, name, inside in re.findall(r"GEMEL_API\s+([\w\s]+?\*?)\s*(gemel_\w+)\(([^)]*)\);", text):
         arguments = [] if inside.strip() == "void" else [argument.strip() for argument in inside.split(",")]
@@ -55,6 +56,7 @@ def parse_functions(text: str) -> dict[str, tuple[str, str]]:
 
 
 def parse_constants(text: str) -> dict[str, int]:
+    """Return every enumerator without its GEMEL_ prefix."""
     constants = {}
     for body in re.findall(r"typedef enum \w+\s*\{([^}]*)\}", text):
         for item in filter(None, (item.strip() for item in body.split(","))):
@@ -78,6 +80,7 @@ def render(header: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
+    """Write the file, or check it."""
     fresh = render(HEADER.read_text(encoding="utf-8"))
     if arguments == ["--check"]:
         stale = not OUTPUT.exists() or OUTPUT.read_text(encoding="utf-8") != fresh

@@ -1,0 +1,80 @@
+"""gemel: run GGUF language models on a CPU, with the same bits on a desktop and in a browser tab.
+
+    import gemel
+    model = gemel.open("smollm2-135m-instruct")
+    for piece in model.generate("Once upon a time", max_tokens=64, temperature=0.7, seed=1):
+        print(piece, end="", flush=True)
+
+A model is immutable and shared; a session is one mutable timeline.
+"""
+
+from __future__ import annotations
+
+from . import cache
+from ._chat import Chat
+from ._cpu import default_threads, isas
+from ._errors import (
+    ArgumentError,
+    CancelledError,
+    ContextError,
+    FormatError,
+    GemelError,
+    LibraryError,
+    NumericError,
+    OutOfMemoryError,
+    SourceError,
+    StateError,
+    TemplateError,
+    ThreadError,
+    UnsupportedError,
+)
+from ._generate import Generation, Timings
+from ._gguf import Gguf, Metadata, Tensor
+from ._library import library_path, version
+from ._model import Model, inspect, open, open_async
+from ._names import NAMES, Name
+from ._sampling import Sampling
+from ._session import Session
+from ._source import pull
+
+__all__ = [
+    "NAMES",
+    "ArgumentError",
+    "CancelledError",
+    "Chat",
+    "ContextError",
+    "FormatError",
+    "GemelError",
+    "Generation",
+    "Gguf",
+    "LibraryError",
+    "Metadata",
+    "Model",
+    "Name",
+    "NumericError",
+    "OutOfMemoryError",
+    "Sampling",
+    "Session",
+    "SourceError",
+    "StateError",
+    "TemplateError",
+    "Tensor",
+    "ThreadError",
+    "Timings",
+    "UnsupportedError",
+    "__version__",
+    "cache",
+    "default_threads",
+    "inspect",
+    "isas",
+    "library_path",
+    "open",
+    "open_async",
+    "pull",
+]
+
+
+def __getattr__(name: str) -> str:
+    if name == "__version__":
+        return version()
+    raise AttributeError(f"module 'gemel' has no attribute {name!r}")

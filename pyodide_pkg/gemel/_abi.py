@@ -1,0 +1,145 @@
+"""The core's constants and prototypes, generated from gemel.h by core_c/tools/make_abi.py; not to be edited.
+
+FUNCTIONS maps a name to (result code, argument codes): v nothing, i int, f float, d double, z size_t,
+p address (0 or None: NULL), s address of terminated UTF-8 text.
+"""
+
+ABI = 1
+
+OK = 0
+E_ARGUMENT = -1
+E_MEMORY = -2
+E_FORMAT = -3
+E_UNSUPPORTED = -4
+E_CONTEXT = -5
+E_CANCELLED = -6
+E_NUMERIC = -7
+E_STATE = -8
+E_THREADS = -9
+LOADER_N_THREADS = 1
+LOADER_ISA = 2
+MODEL_N_VOCAB = 1
+MODEL_N_CTX_TRAIN = 2
+MODEL_N_EMBD = 3
+MODEL_N_LAYER = 4
+MODEL_N_HEAD = 5
+MODEL_N_HEAD_KV = 6
+MODEL_HEAD_DIM = 7
+MODEL_N_ROT = 8
+MODEL_N_FF = 9
+MODEL_N_THREADS = 10
+MODEL_ISA = 11
+MODEL_WEIGHT_SIZE = 12
+MODEL_KV_SIZE = 13
+MODEL_N_PARAMS = 14
+MODEL_N_BATCH = 15
+MODEL_BOS = 16
+MODEL_EOS = 17
+MODEL_EOT = 18
+MODEL_UNK = 19
+MODEL_ADD_BOS = 20
+MODEL_ADD_EOS = 21
+MODEL_DECODE_SIZE = 22
+MODEL_DECODE_MACS = 23
+TEXT_BOS_EOS = 1
+TEXT_SPECIAL = 2
+TOKEN_NORMAL = 1
+TOKEN_UNKNOWN = 2
+TOKEN_CONTROL = 3
+TOKEN_USER_DEFINED = 4
+TOKEN_UNUSED = 5
+TOKEN_BYTE = 6
+SAMPLER_TEMPERATURE = 1
+SAMPLER_TOP_K = 2
+SAMPLER_TOP_P = 3
+SAMPLER_MIN_P = 4
+SAMPLER_TYPICAL_P = 5
+SAMPLER_REPEAT_PENALTY = 6
+SAMPLER_FREQUENCY_PENALTY = 7
+SAMPLER_PRESENCE_PENALTY = 8
+SAMPLER_PENALTY_LAST_N = 9
+SAMPLER_DRY_MULTIPLIER = 10
+SAMPLER_DRY_BASE = 11
+SAMPLER_DRY_ALLOWED_LENGTH = 12
+SAMPLER_DRY_LAST_N = 13
+SAMPLER_XTC_PROBABILITY = 14
+SAMPLER_XTC_THRESHOLD = 15
+SAMPLER_MIROSTAT = 16
+SAMPLER_MIROSTAT_TAU = 17
+SAMPLER_MIROSTAT_ETA = 18
+SAMPLER_SEED = 19
+
+FUNCTIONS: dict[str, tuple[str, str]] = {
+    "gemel_abi": ("i", ""),
+    "gemel_version": ("s", ""),
+    "gemel_error_name": ("s", "i"),
+    "gemel_isa_count": ("i", ""),
+    "gemel_isa_name": ("s", "i"),
+    "gemel_isa_usable": ("i", "i"),
+    "gemel_isa_best": ("i", ""),
+    "gemel_format_name": ("s", "i"),
+    "gemel_format_block": ("i", "i"),
+    "gemel_format_block_size": ("i", "i"),
+    "gemel_format_computed": ("i", "i"),
+    "gemel_format_unpack": ("i", "ipzpz"),
+    "gemel_gguf_version": ("i", "p"),
+    "gemel_gguf_data_offset": ("d", "p"),
+    "gemel_gguf_n_kv": ("i", "p"),
+    "gemel_gguf_find": ("i", "ppz"),
+    "gemel_gguf_key": ("p", "pip"),
+    "gemel_gguf_type": ("i", "pi"),
+    "gemel_gguf_item_type": ("i", "pi"),
+    "gemel_gguf_count": ("d", "pi"),
+    "gemel_gguf_number": ("i", "pizpp"),
+    "gemel_gguf_string": ("p", "pizp"),
+    "gemel_gguf_n_tensors": ("i", "p"),
+    "gemel_gguf_tensor_name": ("p", "pip"),
+    "gemel_gguf_tensor_type": ("i", "pi"),
+    "gemel_gguf_tensor_dims": ("i", "pip"),
+    "gemel_gguf_tensor_offset": ("d", "pi"),
+    "gemel_gguf_tensor_size": ("d", "pi"),
+    "gemel_loader_open": ("i", "dppz"),
+    "gemel_loader_set": ("i", "pii"),
+    "gemel_loader_feed": ("i", "pdpzpz"),
+    "gemel_loader_gguf": ("p", "p"),
+    "gemel_loader_begin": ("i", "ppz"),
+    "gemel_loader_finish": ("i", "pppz"),
+    "gemel_loader_close": ("v", "p"),
+    "gemel_model_get": ("i", "pip"),
+    "gemel_model_gguf": ("p", "p"),
+    "gemel_model_arch": ("s", "p"),
+    "gemel_model_set_threads": ("i", "pi"),
+    "gemel_model_set_isa": ("i", "pi"),
+    "gemel_model_after_fork": ("i", "p"),
+    "gemel_model_close": ("v", "p"),
+    "gemel_tokenize": ("i", "ppzipz"),
+    "gemel_piece": ("i", "piipz"),
+    "gemel_detokenize": ("i", "ppzipz"),
+    "gemel_token_kind_of": ("i", "pi"),
+    "gemel_token_is_eog": ("i", "pi"),
+    "gemel_session_open": ("i", "pip"),
+    "gemel_session_close": ("v", "p"),
+    "gemel_session_n_past": ("i", "p"),
+    "gemel_session_n_ctx": ("i", "p"),
+    "gemel_session_ids": ("p", "p"),
+    "gemel_session_sync": ("i", "ppz"),
+    "gemel_session_truncate": ("i", "pi"),
+    "gemel_session_eval": ("i", "ppz"),
+    "gemel_session_score": ("i", "ppzpp"),
+    "gemel_session_hidden": ("i", "ppzp"),
+    "gemel_session_logits": ("p", "p"),
+    "gemel_session_next": ("i", "ppiipzp"),
+    "gemel_session_flush": ("i", "ppz"),
+    "gemel_session_cancel": ("v", "pi"),
+    "gemel_session_save_size": ("z", "p"),
+    "gemel_session_save": ("i", "ppz"),
+    "gemel_session_restore": ("i", "ppzpz"),
+    "gemel_sampler_open": ("i", "pp"),
+    "gemel_sampler_close": ("v", "p"),
+    "gemel_sampler_set": ("i", "pid"),
+    "gemel_sampler_bias": ("i", "pif"),
+    "gemel_sampler_dry_breaker": ("i", "ppz"),
+    "gemel_sampler_accept": ("i", "pi"),
+    "gemel_sampler_reset": ("i", "p"),
+    "gemel_sampler_sample": ("i", "pp"),
+}

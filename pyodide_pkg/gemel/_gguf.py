@@ -1,0 +1,153 @@
+"""A file's metadata and tensor table, read from the core when asked for: a mapping and a list.
+
+Lives as long as the loader or model that it came from. Strings that are not UTF-8 show U+FFFD where they break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+from ._errors import FormatError
+from ._library import Block, Handle, Library, check, size_at
+
+Scalar = bool | int | float | str
+Value = Scalar | list[Scalar]
+
+_BOOL, _STRING, _ARRAY = 7, 8, 9
+_FLOATS = (6, 12)
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One row of the tensor table. `shape` is in the file's order: the fastest dimension first."""
+
+    name: str
+    format: str            # "Q4_1"
+    shape: tuple[int, ...]
+    offset: int            # bytes from the start of the file
+    size: int              # bytes
+    computed: bool         # False: the format is known, but there are no kernels for it
+
+
+class Metadata(Mapping[str, Value]):
+    """The key-value pairs of the file, in file order. Arrays become lists when they are asked for.
+
+    A 64-bit integer that a double can't hold exactly is returned as a float.
+    """
+
+    def __init__(self, library: Library, owner: Handle, gguf: int) -> None:
+        self._library = library
+        self._owner = owner
+        self._gguf = gguf
+
+    def __len__(self) -> int:
+        with self._owner:
+            return int(self._library.call("gemel_gguf_n_kv", self._gguf))
+
+    def __iter__(self) -> Iterator[str]:
+        for i in range(len(self)):
+            with self._owner:
+                yield _text(self._library, "gemel_gguf_key", self._gguf, i)
+
+    def __getitem__(self, key: str) -> Value:
+        name = key.encode()
+        with self._owner:
+            i = self._library.call("gemel_gguf_find", self._gguf, name, len(name))
+            if i < 0:
+                raise KeyError(key)
+            kind = self._library.call("gemel_gguf_item_type", self._gguf, i)
+            if self._library.call("gemel_gguf_type", self._gguf, i) != _ARRAY:
+                return self._item(i, 0, kind)
+            return [self._item(i, j, kind) for j in range(int(self._library.call("gemel_gguf_count", self._gguf, i)))]
+
+    def size_of(self, key: str) -> int:
+        """Return the number of items of an array without reading them; 1 for a scalar."""
+        name = key.encode()
+        with self._owner:
+            i = self._library.call("gemel_gguf_find", self._gguf, name, len(name))
+            if i < 0:
+                raise KeyError(key)
+            return int(self._library.call("gemel_gguf_count", self._gguf, i))
+
+    def _item(self, i: int, j: int, kind: int) -> Scalar:
+        if kind == _STRING:
+            return _text(self._library, "gemel_gguf_string", self._gguf, i, j)
+        value, exact = number_at(self._library, self._gguf, i, j)
+        if kind == _BOOL:
+            return bool(value)
+        return int(value) if exact and kind not in _FLOATS else value
+
+    def __repr__(self) -> str:
+        return f"<gemel.Metadata: {len(self)} keys>"
+
+
+def number_at(library: Library, gguf: int, i: int, j: int) -> tuple[float, bool]:
+    """Return item j of value i, and whether a double holds it exactly."""
+    out, exact = library.alloc(8), library.alloc(4)
+    check(library, library.call("gemel_gguf_number", gguf, i, j, out, exact), f"metadata value {i}, item {j}")
+    return double_at(library, out), bool(int.from_bytes(library.read(exact.address, 4), "little"))
+
+
+def double_at(library: Library, block: Block) -> float:
+    """Read the double at the start of a block."""
+    return memoryview(library.read(block.address, 8)).cast("d")[0]
+
+
+def read_tensors(library: Library, gguf: int) -> list[Tensor]:
+    """Return the whole tensor table."""
+    return [_tensor(library, gguf, i) for i in range(library.call("gemel_gguf_n_tensors", gguf))]
+
+
+def _tensor(library: Library, gguf: int, i: int) -> Tensor:
+    kind = library.call("gemel_gguf_tensor_type", gguf, i)
+    dims = library.alloc(32)
+    n_dims = check(library, library.call("gemel_gguf_tensor_dims", gguf, i, dims), f"tensor {i}")
+    shape = memoryview(library.read(dims.address, 32)).cast("d")[:n_dims]
+    return Tensor(
+        name=_text(library, "gemel_gguf_tensor_name", gguf, i),
+        format=library.call("gemel_format_name", kind) or f"type {kind}",
+        shape=tuple(int(ne) for ne in shape),
+        offset=int(library.call("gemel_gguf_tensor_offset", gguf, i)),
+        size=int(library.call("gemel_gguf_tensor_size", gguf, i)),
+        computed=bool(library.call("gemel_format_computed", kind)),
+    )
+
+
+def _text(library: Library, name: str, gguf: int, *index: int) -> str:
+    """Call one of the functions that return text with a length."""
+    size = library.alloc(8)
+    address = library.call(name, gguf, *index, size)
+    if not address:
+        raise FormatError(f"the file has no text at {name.removeprefix('gemel_gguf_')} {index}")
+    return library.read(address, size_at(library, size)).decode("utf-8", "replace")
+
+
+class Gguf:
+    """A file's header: what gemel.inspect returns. A context manager; closing frees the header."""
+
+    def __init__(self, library: Library, owner: Handle, gguf: int, size: int, name: str) -> None:
+        self._owner = owner
+        self.name = name
+        self.size = size                                    # bytes of the file
+        self.version: int = library.call("gemel_gguf_version", gguf)
+        self.data_offset = int(library.call("gemel_gguf_data_offset", gguf))   # where tensor data starts
+        self.metadata = Metadata(library, owner, gguf)
+        self.tensors = read_tensors(library, gguf)
+
+    def close(self) -> None:
+        """Free the header; `metadata` can't be read any more."""
+        self._owner.close()
+
+    def __enter__(self) -> Gguf:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.metadata)} keys, {len(self.tensors)} tensors"
+        return f"<gemel.Gguf {self.name!r}: version {self.version}, {counts}>"

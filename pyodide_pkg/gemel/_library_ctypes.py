@@ -1,0 +1,107 @@
+"""The core through ctypes: a shared library on a desktop, a side module in Pyodide.
+
+Prototypes come from the generated table, so that a mismatch can't be written by hand. ctypes lets go of the
+interpreter lock during a call: other Python threads run on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from . import _abi
+from ._errors import LibraryError
+from ._library import Argument, Buffer, Result
+
+TYPES: dict[str, Any] = {
+    "v": None,
+    "i": ctypes.c_int,
+    "f": ctypes.c_float,
+    "d": ctypes.c_double,
+    "z": ctypes.c_size_t,
+    "p": ctypes.c_void_p,
+    "s": ctypes.c_char_p,
+}
+
+
+class CtypesBlock:
+    """A ctypes buffer with its address; ctypes itself passes it as an address."""
+
+    __slots__ = ("_as_parameter_", "_keep", "address", "size")
+
+    def __init__(self, address: int, size: int, keep: object) -> None:
+        self.address = address
+        self.size = size
+        self._keep = keep
+        self._as_parameter_ = ctypes.c_void_p(address)
+
+
+class CtypesLibrary:
+    """A gemel._library.Library."""
+
+    size_size = ctypes.sizeof(ctypes.c_size_t)
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._functions: dict[str, Any] = {}
+        shared = ctypes.CDLL(path)
+        for name, (result, arguments) in _abi.FUNCTIONS.items():
+            try:
+                function = getattr(shared, name)
+            except AttributeError:
+                raise LibraryError(
+                    f"{path} has no function {name}: it was built from other sources than this package; reinstall gemel"
+                ) from None
+            function.restype = TYPES[result]
+            function.argtypes = [TYPES[code] for code in arguments]
+            self._functions[name] = function
+
+    def call(self, name: str, *arguments: Argument) -> Result:
+        result = self._functions[name](*arguments)
+        return result.decode("utf-8", "replace") if isinstance(result, bytes) else result
+
+    def alloc(self, size: int) -> CtypesBlock:
+        buffer = ctypes.create_string_buffer(size)
+        return CtypesBlock(ctypes.addressof(buffer), size, buffer)
+
+    def lend(self, data: Buffer) -> CtypesBlock:
+        view = memoryview(data)
+        if not view.c_contiguous:
+            view = memoryview(view.tobytes())
+        if view.nbytes == 0:
+            return self.alloc(1)
+        if view.readonly:
+            raw = data if isinstance(data, bytes) else view.tobytes()
+            address = ctypes.cast(ctypes.c_char_p(raw), ctypes.c_void_p).value or 0
+            return CtypesBlock(address, len(raw), raw)
+        buffer = (ctypes.c_char * view.nbytes).from_buffer(view.cast("B"))
+        return CtypesBlock(ctypes.addressof(buffer), view.nbytes, buffer)
+
+    def read(self, address: int, size: int) -> bytes:
+        return ctypes.string_at(address, size)
+
+
+def library_path() -> Path:
+    """Return where the core is looked for: GEMEL_LIBRARY, or _core/ beside this file."""
+    override = os.environ.get("GEMEL_LIBRARY")
+    if override:
+        return Path(override)
+    name = {"darwin": "libgemel.dylib", "win32": "gemel.dll"}.get(sys.platform, "libgemel.so")
+    return Path(__file__).resolve().parent / "_core" / name
+
+
+def open_library() -> CtypesLibrary:
+    """Load the core. LibraryError says where it was looked for and what to do."""
+    path = library_path()
+    if not path.is_file():
+        raise LibraryError(
+            f"gemel's compiled core is not at {path}: install gemel (from a source tree: pip install -e .), "
+            "or name a build of it in the environment variable GEMEL_LIBRARY"
+        )
+    try:
+        return CtypesLibrary(str(path))
+    except OSError as error:
+        raise LibraryError(f"gemel's compiled core at {path} can't be loaded: {error}") from error

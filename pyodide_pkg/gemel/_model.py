@@ -1,0 +1,429 @@
+"""An open model: immutable, shared, and the place from which everything else is made.
+
+`open` and `open_async` are the same loop over the same loader. Knows the core's model and text calls; sessions,
+generation and chat are other modules'.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import weakref
+from collections.abc import Generator, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal
+
+from . import _abi
+from ._cpu import pick_isa, pick_threads
+from ._errors import ArgumentError
+from ._generate import Generation, Run
+from ._gguf import Gguf, Metadata, Tensor, double_at, read_tensors
+from ._library import Handle, Library, check, load
+from ._loading import load_steps, read_header
+from ._sampling import Sampling, merged
+from ._session import FloatArray, Session, floats
+from ._source import MODEL, Progress, resolve
+from ._text import check_stops, encode, id_bytes, ids_of
+
+if TYPE_CHECKING:
+    from ._chat import Chat
+
+DEFAULT_N_CTX = 4096
+Pooling = Literal["mean", "first", "last"]
+
+
+def open(
+    model: MODEL,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+    on_progress: Progress | None = None,
+) -> Model:
+    """Load a GGUF model.
+
+    model: a path, a URL, "hf:owner/repo/file.gguf", a short name (gemel.NAMES), bytes, or an open binary file.
+    threads: 1..256; default GEMEL_THREADS, or the physical cores this process may use.
+    isa: the kernels' row (gemel.isas()); default GEMEL_ISA, or the best of this CPU.
+    Neither threads nor isa changes a bit of any result.
+    on_progress(stage, done, total): "download" or "load", in bytes; total is 0 when it is not known.
+
+    SourceError when the bytes can't be had, FormatError when they are malformed, UnsupportedError when they are not
+    computed here.
+    """
+    library = load()
+    n_threads, row = pick_threads(threads), pick_isa(library, isa)
+    source = resolve(model, on_progress=on_progress)
+    try:
+        steps = load_steps(library, source, threads=n_threads, isa=row)
+        return Model(library, _run(steps, on_progress), source.name)
+    finally:
+        source.close()
+
+
+async def open_async(
+    model: MODEL,
+    *,
+    threads: int | None = None,
+    isa: str | None = None,
+    on_progress: Progress | None = None,
+) -> Model:
+    """As open, giving the event loop a turn after each piece; a download runs in a thread where there are threads."""
+    library = load()
+    n_threads, row = pick_threads(threads), pick_isa(library, isa)
+    if sys.platform == "emscripten":
+        source = resolve(model, on_progress=on_progress)
+    else:
+        source = await asyncio.to_thread(resolve, model, on_progress=on_progress)
+    try:
+        steps = load_steps(library, source, threads=n_threads, isa=row)
+        try:
+            while True:
+                done, total = next(steps)
+                if on_progress:
+                    on_progress("load", done, total)
+                await asyncio.sleep(0)
+        except StopIteration as end:
+            return Model(library, end.value, source.name)
+        finally:
+            steps.close()
+    finally:
+        source.close()
+
+
+def inspect(model: MODEL, *, on_progress: Progress | None = None) -> Gguf:
+    """Read a file's header only: version, metadata, tensor table. Any architecture; no weights are loaded."""
+    library = load()
+    source = resolve(model, on_progress=on_progress)
+    try:
+        return read_header(library, source)
+    finally:
+        source.close()
+
+
+def _run(steps: Generator[tuple[int, int], None, Handle], on_progress: Progress | None) -> Handle:
+    try:
+        while True:
+            done, total = next(steps)
+            if on_progress:
+                on_progress("load", done, total)
+    except StopIteration as end:
+        handle: Handle = end.value
+        return handle
+    finally:
+        steps.close()
+
+
+class Model:
+    """Made by gemel.open. Any number of threads and sessions may use it; what computes takes turns.
+
+    A context manager. Closing it closes its sessions; the memory goes when the last call in it has returned.
+    """
+
+    def __init__(self, library: Library, handle: Handle, name: str) -> None:
+        self._library = library
+        self._handle = handle
+        self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._finalizer = weakref.finalize(self, handle.close)
+        self.name = name
+        with handle as model:
+            self._gguf: int = library.call("gemel_model_gguf", model)
+            self.arch: str = library.call("gemel_model_arch", model)
+        self.metadata = Metadata(library, handle, self._gguf)
+        self.n_vocab = self._get(_abi.MODEL_N_VOCAB)
+        self.n_ctx = self._get(_abi.MODEL_N_CTX_TRAIN)         # the longest session the file was trained for
+        self.n_embd = self._get(_abi.MODEL_N_EMBD)
+        self.n_layer = self._get(_abi.MODEL_N_LAYER)
+        self.n_head = self._get(_abi.MODEL_N_HEAD)
+        self.n_head_kv = self._get(_abi.MODEL_N_HEAD_KV)
+        self.head_dim = self._get(_abi.MODEL_HEAD_DIM)
+        self.n_rot = self._get(_abi.MODEL_N_ROT)
+        self.n_ff = self._get(_abi.MODEL_N_FF)
+        self.n_params = self._get(_abi.MODEL_N_PARAMS)
+        self.n_batch = self._get(_abi.MODEL_N_BATCH)           # tokens of a micro-batch
+        self.weight_size = self._get(_abi.MODEL_WEIGHT_SIZE)   # bytes of weights in memory
+        self.kv_size = self._get(_abi.MODEL_KV_SIZE)           # bytes of KV cache a position
+        self.decode_size = self._get(_abi.MODEL_DECODE_SIZE)   # bytes of weights read to decode one token
+        self.decode_macs = self._get(_abi.MODEL_DECODE_MACS)   # multiply-adds to decode one token
+        _live.add(self)
+
+    # ---- Facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def default_n_ctx(self) -> int:
+        """n_ctx of a session that asks for none: min(n_ctx, 4096)."""
+        return min(self.n_ctx, DEFAULT_N_CTX)
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The file's tensor table."""
+        with self._handle:
+            return read_tensors(self._library, self._gguf)
+
+    @property
+    def bos_id(self) -> int | None:
+        """The id that begins a text, or None."""
+        return self._special(_abi.MODEL_BOS)
+
+    @property
+    def eos_id(self) -> int | None:
+        """The id that ends a text, or None."""
+        return self._special(_abi.MODEL_EOS)
+
+    @property
+    def eot_id(self) -> int | None:
+        """The id that ends a turn of a chat, or None."""
+        return self._special(_abi.MODEL_EOT)
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the file wants texts to begin with BOS."""
+        return self._get(_abi.MODEL_ADD_BOS) > 0
+
+    @property
+    def chat_template(self) -> str | None:
+        """The file's chat template (jinja), or None."""
+        template = self.metadata.get("tokenizer.chat_template")
+        return template if isinstance(template, str) else None
+
+    @property
+    def threads(self) -> int:
+        """The threads that compute; any number gives the same bits."""
+        return self._get(_abi.MODEL_N_THREADS)
+
+    @property
+    def isa(self) -> str:
+        """The row of kernels that computes; any gives the same bits."""
+        return str(self._library.call("gemel_isa_name", self._get(_abi.MODEL_ISA)))
+
+    def set_threads(self, threads: int) -> None:
+        """Change the number of threads, 1..256, while nothing computes."""
+        n_threads = pick_threads(threads)
+        with self._handle as model:
+            code = self._library.call("gemel_model_set_threads", model, n_threads)
+            check(self._library, code, f"threads={threads}")
+
+    def set_isa(self, isa: str) -> None:
+        """Change the row of kernels, while nothing computes."""
+        row = pick_isa(self._library, isa)
+        with self._handle as model:
+            check(self._library, self._library.call("gemel_model_set_isa", model, row), f"isa={isa!r}")
+
+    # ---- Text -------------------------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, special: bool = False, bos_eos: bool = False) -> list[int]:
+        """Return the ids of a text.
+
+        special: parse special tokens written out in the text; otherwise "<|im_end|>" is ten harmless characters.
+        bos_eos: add BOS and EOS where the file's flags say so.
+
+        >>> model.detokenize(model.tokenize("Hello"))
+        'Hello'
+        """
+        raw = encode(text, "the text")
+        flags = special * _abi.TEXT_SPECIAL + bos_eos * _abi.TEXT_BOS_EOS
+        capacity = len(raw) // 3 + 16
+        with self._handle as model:
+            while True:
+                block = self._library.alloc(4 * capacity)
+                n = self._library.call("gemel_tokenize", model, raw, len(raw), flags, block, capacity)
+                if check(self._library, n, "tokenize") <= capacity:
+                    return ids_of(self._library.read(block.address, 4 * n))
+                capacity = n
+
+    def detokenize(self, ids: Iterable[int], *, special: bool = False) -> str:
+        """Return the text of ids; bytes that are no UTF-8 show as U+FFFD. special: render control tokens as well."""
+        given = id_bytes(ids)
+        flags = special * _abi.TEXT_SPECIAL
+        capacity = 8 * len(given) + 16
+        lent = self._library.lend(given)
+        with self._handle as model:
+            while True:
+                block = self._library.alloc(capacity)
+                size = self._library.call("gemel_detokenize", model, lent, len(given), flags, block, capacity)
+                if check(self._library, size, "detokenize") <= capacity:
+                    return self._library.read(block.address, size).decode("utf-8", "replace")
+                capacity = size
+
+    def piece(self, id: int, *, special: bool = False) -> bytes:
+        """Return the bytes of one id; not always whole UTF-8."""
+        capacity = 64
+        (id,) = id_bytes([id])
+        with self._handle as model:
+            while True:
+                block = self._library.alloc(capacity)
+                size = self._library.call("gemel_piece", model, id, special * _abi.TEXT_SPECIAL, block, capacity)
+                if check(self._library, size, f"the piece of id {id}") <= capacity:
+                    return self._library.read(block.address, size)
+                capacity = size
+
+    def is_eog(self, id: int) -> bool:
+        """Tell whether a generation ends at this id."""
+        with self._handle as model:
+            return check(self._library, self._library.call("gemel_token_is_eog", model, id), f"id {id}") == 1
+
+    def is_control(self, id: int) -> bool:
+        """Tell whether an id is a control token, one that text should not be able to spell."""
+        with self._handle as model:
+            kind = check(self._library, self._library.call("gemel_token_kind_of", model, id), f"id {id}")
+            return kind == _abi.TOKEN_CONTROL
+
+    # ---- Running ----------------------------------------------------------------------------------------------------
+
+    def session(self, n_ctx: int | None = None) -> Session:
+        """Open a timeline of at most `n_ctx` ids; default min(the file's, 4096)."""
+        return Session(self, n_ctx)
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        sampling: Sampling | None = None,
+        special: bool = False,
+        n_ctx: int | None = None,
+        **fields: object,
+    ) -> Generation:
+        """Go on from a text or ids, without a chat template; iterate over the result for pieces of text.
+
+        max_tokens: at most so many ids; None: until n_ctx is full. stop: end before any of these strings.
+        sampling, or its fields by name: how ids are drawn (gemel.Sampling). special: parse special tokens in `prompt`.
+        n_ctx: default as much as is needed, at least min(the file's, 4096).
+        A text begins with BOS where the file's flags say so; ids are taken as they are.
+        ContextError, before anything is computed, when prompt and max_tokens don't fit.
+
+        >>> generation = model.generate("Once upon a time", max_tokens=4, temperature=0)
+        >>> generation.read() == generation.text, generation.stop_reason
+        (True, 'length')
+        """
+        options, stops = merged(sampling, fields), check_stops(stop)
+        ids = self._prompt_ids(prompt, special=special)
+        if n_ctx is None:
+            wanted = len(ids) + max_tokens - 1 if isinstance(max_tokens, int) else len(ids)
+            n_ctx = min(max(self.default_n_ctx, wanted), self.n_ctx)
+        session = Session(self, n_ctx)
+        try:
+            return Generation(
+                Run(session, ids, max_tokens=max_tokens, stops=stops, sampling=options, owned=True)
+            )
+        except BaseException:
+            session.close()
+            raise
+
+    def chat(
+        self,
+        system: str | None = None,
+        *,
+        n_ctx: int | None = None,
+        template: str | None = None,
+        tools: Sequence[Any] | None = None,
+        **template_options: object,
+    ) -> Chat:
+        """Begin a conversation in the file's own chat template (or `template`, jinja text).
+
+        tools and template_options are handed to the template (such as enable_thinking=False). TemplateError when there
+        is no template: use generate().
+        """
+        from ._chat import Chat
+
+        return Chat(self, system, n_ctx=n_ctx, template=template, tools=tools, options=template_options)
+
+    def score(self, text: str | Sequence[int]) -> list[float]:
+        """Return the natural log-probability of every token after the first: n - 1 numbers for n ids.
+
+        A text begins with BOS where the file's flags say so, and then every token of it has a number.
+        ContextError when it is longer than the file's n_ctx.
+
+        >>> len(model.score([1, 2, 3]))
+        2
+        """
+        ids = self._prompt_ids(text, special=False)
+        with Session(self, min(max(len(ids), 1), self.n_ctx)) as session:
+            log_probs, _ = session.score(ids)
+        return log_probs[1:]
+
+    def embed(self, texts: str | Sequence[str], pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
+        """Return the pooled last hidden states: float32 [n_embd] of one text, [n][n_embd] of a sequence of them.
+
+        pooling: over the tokens of a text: "mean", or the "first" or "last" one. normalise: to length 1.
+        numpy where numpy can be imported, otherwise a memoryview with that shape.
+        """
+        from ._embed import embed
+
+        if isinstance(texts, str):
+            return floats(embed(self, texts, pooling, normalise=normalise))
+        rows = [embed(self, text, pooling, normalise=normalise) for text in texts]
+        if not rows:
+            raise ArgumentError("there are no texts to embed")
+        return floats(b"".join(rows), (len(rows), self.n_embd))
+
+    # ---- Life -------------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        return self._handle.closed
+
+    def close(self) -> None:
+        """Close the model and its sessions. Calls that compute in other threads are cancelled, and end safely."""
+        for session in list(self._sessions):
+            session.close()
+        self._finalizer()
+
+    def __enter__(self) -> Model:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{self.isa}, {self.threads} threads"
+        return f"<gemel.Model {self.name!r}: {self.arch}, {self.n_params / 1e6:.4g} M parameters, {state}>"
+
+    # ---- Inside -----------------------------------------------------------------------------------------------------
+
+    def _get(self, field: int) -> int:
+        out = self._library.alloc(8)
+        with self._handle as model:
+            check(self._library, self._library.call("gemel_model_get", model, field, out), f"field {field}")
+            return int(double_at(self._library, out))
+
+    def _special(self, field: int) -> int | None:
+        id = self._get(field)
+        return None if id < 0 else id
+
+    def _prompt_ids(self, prompt: str | Sequence[int], *, special: bool) -> list[int]:
+        """Return the ids of a prompt: a text with BOS where the file wants it (never EOS), ids as they are."""
+        if not isinstance(prompt, str):
+            if special:
+                raise ArgumentError("special=True has no effect on ids: leave it out")
+            return list(prompt)
+        ids = self.tokenize(prompt, special=special)
+        return self._with_bos(ids)
+
+    def _with_bos(self, ids: list[int]) -> list[int]:
+        bos = self.bos_id
+        return [bos, *ids] if bos is not None and self.adds_bos and ids[:1] != [bos] else ids
+
+    def _after_fork(self) -> None:
+        self._handle.after_fork()
+        for session in list(self._sessions):
+            session._after_fork()
+        if not self.closed:
+            with self._handle as model:
+                self._library.call("gemel_model_after_fork", model)
+
+
+_live: weakref.WeakSet[Model] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """The child has no other threads: their locks are let go of, and the core makes its pool anew."""
+    for model in list(_live):
+        model._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

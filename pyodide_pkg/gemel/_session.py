@@ -1,0 +1,321 @@
+"""One mutable timeline: ids, their KV cache, the logits of the last id.
+
+Ids go to the core in micro-batches of model.n_batch, so that Ctrl-C and cancel() work in between. A session may be
+used from several threads: its calls take turns.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, overload
+
+from . import _abi
+from ._errors import ArgumentError, CancelledError, ContextError, StateError
+from ._library import ERROR_SIZE, Argument, check, open_handle
+from ._sampling import Sampling, merged
+from ._source import open_file
+from ._text import check_stops, id_bytes, ids_of
+
+FloatArray = Any
+"""float32: a numpy array where numpy can be imported, otherwise a memoryview with the same shape."""
+
+if TYPE_CHECKING:
+    from ._generate import Generation
+    from ._model import Model
+
+
+class Session:
+    """Made by Model.session(). A context manager.
+
+    >>> with model.session() as session:
+    ...     evaluated = session.sync(model.tokenize("Once upon a time"))
+    ...     len(session.logits()) == model.n_vocab
+    True
+    """
+
+    def __init__(self, model: Model, n_ctx: int | None = None) -> None:
+        n_ctx = model.default_n_ctx if n_ctx is None else n_ctx
+        if isinstance(n_ctx, bool) or not isinstance(n_ctx, int) or not 1 <= n_ctx <= model.n_ctx:
+            raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer from 1 to {model.n_ctx}, the file's own limit")
+        self.model = model
+        self.n_ctx = n_ctx
+        self._library = model._library
+        self._handle = open_handle(
+            self._library, "gemel_session_open", n_ctx, where=f"a session with n_ctx={n_ctx}", parent=model._handle
+        )
+        self._lock = threading.RLock()
+        self._revision = 0          # goes up with every change; a generation sees by it that it is alone
+        self._broken = ""           # why a forked child can't use it
+        self._finalizer = weakref.finalize(self, self._handle.close)
+        model._sessions.add(self)
+
+    # ---- What it holds ----------------------------------------------------------------------------------------------
+
+    @property
+    def n_past(self) -> int:
+        """The number of ids evaluated."""
+        with self._using() as session:
+            return int(self._library.call("gemel_session_n_past", session))
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids evaluated, [n_past]."""
+        with self._using() as session:
+            n_past = self._library.call("gemel_session_n_past", session)
+            if not n_past:
+                return []
+            return ids_of(self._library.read(self._library.call("gemel_session_ids", session), 4 * n_past))
+
+    def logits(self) -> FloatArray:
+        """Return a copy of the logits of the last id: float32 [n_vocab], numpy where numpy can be imported.
+
+        ArgumentError when nothing has been evaluated.
+        """
+        with self._using() as session:
+            address = self._library.call("gemel_session_logits", session)
+            if not address:
+                raise ArgumentError("there are no logits yet: sync or append ids first")
+            return floats(self._library.read(address, 4 * self.model.n_vocab))
+
+    # ---- Evaluating -------------------------------------------------------------------------------------------------
+
+    def sync(self, ids: Sequence[int]) -> int:
+        """Make the session hold exactly `ids`, evaluating only what the KV cache lacks; return how many that were.
+
+        The longest common prefix stays, the rest of the cache is dropped; the logits are those of the last id.
+        ContextError (and nothing is changed) when `ids` are more than n_ctx.
+        """
+        return max(self._sync_steps(ids), default=0)
+
+    def _sync_steps(self, ids: Sequence[int]) -> Iterator[int]:
+        """As sync, stopping after each micro-batch to yield how many ids have been evaluated."""
+        wanted = id_bytes(ids)
+        if not wanted:
+            raise ArgumentError("there are no ids to evaluate: the prompt is empty")
+        self._check_room(len(wanted), 0)
+        with self._using() as session:
+            self._revision += 1
+            code = self._library.call("gemel_session_sync", session, self._library.lend(wanted), len(wanted))
+            kept = check(self._library, code, "sync")
+        evaluated = 0
+        for part in self._parts(wanted[kept:]):
+            evaluated += self._compute("gemel_session_eval", part)
+            yield evaluated
+
+    def append(self, ids: Sequence[int]) -> None:
+        """Evaluate `ids` after those that are there. ContextError when they don't fit; then nothing is changed."""
+        added = id_bytes(ids)
+        with self._lock:
+            self._check_room(len(added), self.n_past)
+            for part in self._parts(added):
+                self._compute("gemel_session_eval", part)
+
+    def truncate(self, n_past: int) -> None:
+        """Keep the first `n_past` ids (0..n_past) and forget the rest; logits are there again after the next id."""
+        with self._using() as session:
+            have = self._library.call("gemel_session_n_past", session)
+            if isinstance(n_past, bool) or not isinstance(n_past, int) or not 0 <= n_past <= have:
+                raise ArgumentError(f"n_past={n_past!r}: must be an integer from 0 to {have}, the ids that are there")
+            self._revision += 1
+            check(self._library, self._library.call("gemel_session_truncate", session, n_past), "truncate")
+
+    def score(self, ids: Sequence[int]) -> tuple[list[float], list[int]]:
+        """Append `ids` and return (log-probabilities, likeliest ids), one each for every id.
+
+        The first value is log p(ids[0] | what was there before); in an empty session there is none: 0.0 and -1.
+        """
+        added = id_bytes(ids)
+        log_probs, top = array("d"), array("i")
+        with self._lock:
+            self._check_room(len(added), self.n_past)
+            for part in self._parts(added):
+                probs_block, top_block = self._library.alloc(8 * len(part)), self._library.alloc(4 * len(part))
+                self._compute("gemel_session_score", part, probs_block, top_block)
+                log_probs.frombytes(self._library.read(probs_block.address, probs_block.size))
+                top.frombytes(self._library.read(top_block.address, top_block.size))
+        return log_probs.tolist(), top.tolist()
+
+    def hidden(self, ids: Sequence[int]) -> FloatArray:
+        """Append `ids` and return their last hidden states after the output norm: float32 [n][n_embd]."""
+        added = id_bytes(ids)
+        rows = bytearray()
+        with self._lock:
+            self._check_room(len(added), self.n_past)
+            for part in self._parts(added):
+                block = self._library.alloc(4 * len(part) * self.model.n_embd)
+                self._compute("gemel_session_hidden", part, block)
+                rows += self._library.read(block.address, block.size)
+        return floats(bytes(rows), (len(added), self.model.n_embd))
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        sampling: Sampling | None = None,
+        special: bool = False,
+        **fields: object,
+    ) -> Generation:
+        """As Model.generate, in this session: of `prompt` only what the KV cache lacks is evaluated.
+
+        The ids drawn stay in the session, but for the last one, which is not evaluated. To go on:
+        `session.generate(generation.prompt_ids + generation.ids)`.
+        """
+        from ._generate import Generation, Run
+
+        run = Run(
+            self,
+            self.model._prompt_ids(prompt, special=special),
+            max_tokens=max_tokens,
+            stops=check_stops(stop),
+            sampling=merged(sampling, fields),
+            owned=False,
+        )
+        return Generation(run)
+
+    def cancel(self) -> None:
+        """Stop the call that is evaluating, from any thread: it raises CancelledError after its micro-batch.
+
+        When none is, the next one that evaluates is stopped. A cancellation stops one call.
+        """
+        with self._handle as session:
+            self._library.call("gemel_session_cancel", session, 1)
+
+    # ---- Saving -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def save(self) -> bytes: ...
+    @overload
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+    def save(self, path: str | os.PathLike[str] | None = None) -> bytes | None:
+        """Return ids and KV cache as bytes, or write them to `path` (whole or not at all)."""
+        with self._using() as session:
+            block = self._library.alloc(max(1, self._library.call("gemel_session_save_size", session)))
+            check(self._library, self._library.call("gemel_session_save", session, block, block.size), "save")
+            data = self._library.read(block.address, block.size)
+        if path is None:
+            return data
+        target = Path(path)
+        fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(target)
+        finally:
+            fresh.unlink(missing_ok=True)
+        return None
+
+    def restore(self, saved: bytes | bytearray | memoryview | str | os.PathLike[str]) -> None:
+        """Take over ids, KV cache and logits from save()'s bytes or file.
+
+        StateError for damaged bytes or those of another model; ContextError when they need a larger n_ctx.
+        """
+        data: Any = saved
+        if isinstance(saved, str | os.PathLike):
+            source = open_file(Path(saved))
+            try:
+                data = bytes(source.read(0, source.size)) if source.size else b""
+            finally:
+                source.close()
+        error = self._library.alloc(ERROR_SIZE)
+        with self._using() as session:
+            self._revision += 1
+            lent = self._library.lend(data)
+            size = memoryview(data).nbytes
+            code = self._library.call("gemel_session_restore", session, lent, size, error, error.size)
+            check(self._library, code, "restore", error)
+
+    # ---- Life -------------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        return self._handle.closed
+
+    def close(self) -> None:
+        """Free the session; a call that is evaluating in another thread is cancelled first."""
+        if not self._handle.closed:
+            self.cancel()
+            self._finalizer()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"n_past={self.n_past}"
+        return f"<gemel.Session of {self.model.name!r}: {state}, n_ctx={self.n_ctx}>"
+
+    # ---- Inside -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _using(self) -> Iterator[int]:
+        """Yield the core's session, alone."""
+        with self._lock, self._handle as session:
+            if self._broken:
+                raise StateError(self._broken)
+            yield session
+
+    def _check_room(self, n: int, n_past: int) -> None:
+        if n_past + n > self.n_ctx:
+            there = f" after the {n_past} that are there" if n_past else ""
+            larger = f"open the session with n_ctx up to {self.model.n_ctx}" if self.n_ctx < self.model.n_ctx else ""
+            advice = " or ".join(filter(None, (larger, "pass fewer tokens")))
+            raise ContextError(
+                f"{n} tokens were asked for{there}, but n_ctx={self.n_ctx} leaves room for {self.n_ctx - n_past}: "
+                f"{advice}"
+            )
+
+    def _parts(self, ids: array[int]) -> Iterator[array[int]]:
+        n_batch = self.model.n_batch
+        for start in range(0, len(ids), n_batch):
+            yield ids[start : start + n_batch]
+
+    def _compute(self, name: str, ids: array[int], *out: Argument) -> int:
+        """Evaluate one micro-batch; return its length."""
+        with self._using() as session:
+            self._revision += 1
+            code = self._library.call(name, session, self._library.lend(ids), len(ids), *out)
+            self._check(code, f"evaluating {len(ids)} ids")
+        return len(ids)
+
+    def _check(self, code: int, where: str) -> int:
+        """As check(); a cancellation is used up by the call that it stopped."""
+        if code == _abi.E_CANCELLED:
+            self._uncancel()
+            if self.closed:
+                raise CancelledError(f"{where}: the session was closed meanwhile")
+        return check(self._library, code, where)
+
+    def _uncancel(self) -> None:
+        if not self.closed:
+            with self._handle as session:
+                self._library.call("gemel_session_cancel", session, 0)
+
+    def _after_fork(self) -> None:
+        """In a forked child: what another thread of the parent was computing is lost."""
+        if not self._lock.acquire(blocking=False):
+            self._broken = "another thread was computing in this session when the process forked: open a new one"
+        self._lock = threading.RLock()
+        self._handle.after_fork()
+
+
+def floats(raw: bytes, shape: tuple[int, ...] | None = None) -> FloatArray:
+    """Return float32 bytes as a numpy array, or where numpy can't be imported as a memoryview with that shape."""
+    try:
+        import numpy
+    except ImportError:
+        view = memoryview(raw).cast("f")
+        return view if shape is None else memoryview(raw).cast("f", shape)
+    array_ = numpy.frombuffer(bytearray(raw), dtype=numpy.float32)
+    return array_ if shape is None else array_.reshape(shape)
