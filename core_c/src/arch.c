@@ -117,8 +117,9 @@ static void read_scaling(hparams *h, reader *r) {
 }
 
 static int count_vocab(const gguf *g, errors *e) {
-    const gguf_tensor *t = gguf_tensor_find(g, "token_embd.weight");
-    if (!t) return fail(e, GEMEL_E_FORMAT, "the tensor token_embd.weight is missing");
+    int i = gguf_tensor_find(g, "token_embd.weight");
+    if (i < 0) return fail(e, GEMEL_E_FORMAT, "the tensor token_embd.weight is missing");
+    const gguf_tensor *t = gguf_tensor_at(g, i);
     if (t->n_dims != 2 || t->ne[1] > 1 << 24)
         return fail(e, GEMEL_E_FORMAT, "token_embd.weight has %d dimensions and %llu rows; 2 and at most 16777216 were expected",
                     t->n_dims, (unsigned long long)t->ne[1]);

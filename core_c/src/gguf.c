@@ -63,10 +63,9 @@ int gguf_find(const gguf *g, const char *key)
     return search(g, g->kv_order, g->kv.count, gguf_key_of, (gguf_span){key, strlen(key)});
 }
 
-const gguf_tensor *gguf_tensor_find(const gguf *g, const char *name)
+int gguf_tensor_find(const gguf *g, const char *name)
 {
-    int i = search(g, g->entry_order, g->entries.count, gguf_name_of, (gguf_span){name, strlen(name)});
-    return i < 0 ? NULL : &gguf_entry_at(g, (size_t)i)->tensor;
+    return search(g, g->entry_order, g->entries.count, gguf_name_of, (gguf_span){name, strlen(name)});
 }
 
 // ---- Values -------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ uint64_t gguf_header_size(const gguf *g);           // bytes up to the tensor da
 uint64_t gguf_fingerprint(const gguf *g);           // FNV-1a of the header's bytes
 int gguf_n_tensors(const gguf *g);
 const gguf_tensor *gguf_tensor_at(const gguf *g, int i);
-const gguf_tensor *gguf_tensor_find(const gguf *g, const char *name);   // NULL: none. Logarithmic time
+int gguf_tensor_find(const gguf *g, const char *name);   // index, or -1: none. Logarithmic time
 // Typed look-ups by key. Return 1 found, 0 absent, GEMEL_E_FORMAT when present with a type or value that does not fit.
 int gguf_find(const gguf *g, const char *key);      // index of the pair or -1
 int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e);    // any integer type whose value fits

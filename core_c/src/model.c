@@ -44,10 +44,11 @@ static uint64_t round_up(uint64_t n) { return (n + 63) / 64 * 64; }
 
 // Give slot s of `base`, stored in the file as `name`, its place.
 static int place(plan *p, void *base, const tensor_slot *s, const char *name) {
-    const gguf_tensor *t = gguf_tensor_find(p->g, name);
-    if (!t && s->is_required) return fail(p->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
-    if (!t) return GEMEL_OK;
-    int code = check_shape(p, s, t), index = (int)(t - gguf_tensor_at(p->g, 0));
+    int index = gguf_tensor_find(p->g, name);
+    if (index < 0 && s->is_required) return fail(p->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
+    if (index < 0) return GEMEL_OK;
+    const gguf_tensor *t = gguf_tensor_at(p->g, index);
+    int code = check_shape(p, s, t);
     if (code < 0) return code;
     uint8_t *at = p->m->memory ? p->m->memory + p->size : NULL;
     p->n_used++;

@@ -183,8 +183,9 @@ static void check_sample_arrays(const gguf *g)
 static void check_sample_tensors(const gguf *g, size_t header)
 {
     CHECK_EQ_INT(gguf_n_tensors(g), 2);
-    const gguf_tensor *a = gguf_tensor_find(g, "a.weight"), *b = gguf_tensor_find(g, "b.weight");
-    CHECK(gguf_tensor_find(g, "c.weight") == NULL && gguf_tensor_find(g, "a.weigh") == NULL);
+    int ia = gguf_tensor_find(g, "a.weight"), ib = gguf_tensor_find(g, "b.weight");
+    const gguf_tensor *a = gguf_tensor_at(g, ia), *b = gguf_tensor_at(g, ib);
+    CHECK(gguf_tensor_find(g, "c.weight") == -1 && gguf_tensor_find(g, "a.weigh") == -1);
     CHECK(a == gguf_tensor_at(g, 0) && b == gguf_tensor_at(g, 1));
     CHECK_EQ_INT(a->n_dims, 2), CHECK_EQ_INT(a->ne[0], 64), CHECK_EQ_INT(a->ne[1], 3), CHECK_EQ_INT(a->ne[3], 1);
     CHECK_EQ_INT(a->type, 3), CHECK_EQ_INT(a->size, 120), CHECK_EQ_INT(a->offset, header);
