@@ -6,8 +6,7 @@
 #include <string.h>
 
 // Bytes of the character at p, and its code point; 0 when p does not start a well-formed one (RFC 3629).
-static size_t utf8_char(const uint8_t *p, size_t left, uint32_t *code)
-{
+static size_t utf8_char(const uint8_t *p, size_t left, uint32_t *code) {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};   // by size; less would fit a shorter form
     if (left == 0) return 0;
     size_t size = p[0] < 0x80 ? 1 : p[0] < 0xC0 ? 0 : p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : p[0] < 0xF8 ? 4 : 0;
@@ -23,8 +22,7 @@ static size_t utf8_char(const uint8_t *p, size_t left, uint32_t *code)
 }
 
 // Length of text[0..size) without a character that the end cuts through.
-static size_t whole_chars(const char *text, size_t size)
-{
+static size_t whole_chars(const char *text, size_t size) {
     size_t start = size;
     while (start > 0 && size - start < 3 && ((uint8_t)text[start - 1] & 0xC0) == 0x80) start--;
     if (start == 0) return size;
@@ -34,8 +32,7 @@ static size_t whole_chars(const char *text, size_t size)
     return lead >= 0xC0 && utf8_char((const uint8_t *)text + start, size - start, &code) == 0 ? start : size;
 }
 
-int fail(errors *e, int code, const char *format, ...)
-{
+int fail(errors *e, int code, const char *format, ...) {
     if (!e || !e->text || e->size == 0) return code;
     va_list arguments;
     va_start(arguments, format);
@@ -47,14 +44,12 @@ int fail(errors *e, int code, const char *format, ...)
 }
 
 // Control characters, and those that reorder or hide the text around them.
-static int is_unprintable(uint32_t c)
-{
+static int is_unprintable(uint32_t c) {
     return c < 0x20 || (c >= 0x7F && c < 0xA0) || c == 0xAD || (c >= 0x200B && c <= 0x200F) ||
            (c >= 0x2028 && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF || (c & 0xFFFE) == 0xFFFE;
 }
 
-printable printable_name(const char *at, size_t size)
-{
+printable printable_name(const char *at, size_t size) {
     static const char digits[] = "0123456789ABCDEF";
     const uint8_t *p = (const uint8_t *)at;
     printable out;

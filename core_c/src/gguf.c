@@ -6,47 +6,44 @@
 #include <stdio.h>
 #include <string.h>
 
+// clang-format off
 static const struct { const char *name; uint8_t size; } types[GGUF_F64 + 1] = {
     [GGUF_U8] = {"U8", 1}, [GGUF_I8] = {"I8", 1}, [GGUF_U16] = {"U16", 2}, [GGUF_I16] = {"I16", 2},
     [GGUF_U32] = {"U32", 4}, [GGUF_I32] = {"I32", 4}, [GGUF_F32] = {"F32", 4}, [GGUF_BOOL] = {"BOOL", 1},
     [GGUF_STRING] = {"STRING", 0}, [GGUF_ARRAY] = {"ARRAY", 0}, [GGUF_U64] = {"U64", 8}, [GGUF_I64] = {"I64", 8},
     [GGUF_F64] = {"F64", 8},
 };
+// clang-format on
 
 const char *gguf_type_name(int type) { return type >= 0 && type <= GGUF_F64 ? types[type].name : NULL; }
 size_t gguf_type_size(int type) { return type >= 0 && type <= GGUF_F64 ? types[type].size : 0; }
 
 static int is_float(int type) { return type == GGUF_F32 || type == GGUF_F64; }
 static int is_signed(int type) { return type == GGUF_I8 || type == GGUF_I16 || type == GGUF_I32 || type == GGUF_I64; }
-static int is_integer(int type)
-{
+static int is_integer(int type) {
     return is_signed(type) || type == GGUF_U8 || type == GGUF_U16 || type == GGUF_U32 || type == GGUF_U64;
 }
 
 // ---- Names --------------------------------------------------------------------------------------------------------
 
-gguf_span gguf_key_of(const gguf *g, size_t i)
-{
+gguf_span gguf_key_of(const gguf *g, size_t i) {
     const gguf_kv *kv = gguf_kv_at(g, i);
     return (gguf_span){(const char *)gguf_bytes(g) + kv->key_at, kv->key_size};
 }
 
-gguf_span gguf_name_of(const gguf *g, size_t i)
-{
+gguf_span gguf_name_of(const gguf *g, size_t i) {
     const gguf_entry *entry = gguf_entry_at(g, i);
     return (gguf_span){(const char *)gguf_bytes(g) + entry->name_at, entry->tensor.name.size};
 }
 
-int gguf_compare(gguf_span a, gguf_span b)
-{
+int gguf_compare(gguf_span a, gguf_span b) {
     int order = memcmp(a.at, b.at, a.size < b.size ? a.size : b.size);
     return order ? order : a.size < b.size ? -1 : a.size > b.size;
 }
 
 // Index of the name in a table of n names that `order` sorts, or -1.
 static int search(const gguf *g, const uint32_t *order, size_t n, gguf_span (*name_of)(const gguf *, size_t),
-                  gguf_span name)
-{
+                  gguf_span name) {
     size_t low = 0, high = n;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
@@ -58,36 +55,31 @@ static int search(const gguf *g, const uint32_t *order, size_t n, gguf_span (*na
     return -1;
 }
 
-int gguf_find(const gguf *g, const char *key)
-{
+int gguf_find(const gguf *g, const char *key) {
     return search(g, g->kv_order, g->kv.count, gguf_key_of, (gguf_span){key, strlen(key)});
 }
 
-int gguf_tensor_find(const gguf *g, const char *name)
-{
+int gguf_tensor_find(const gguf *g, const char *name) {
     return search(g, g->entry_order, g->entries.count, gguf_name_of, (gguf_span){name, strlen(name)});
 }
 
 // ---- Values -------------------------------------------------------------------------------------------------------
 
-static uint64_t load_bits(const uint8_t *p, size_t size)
-{
+static uint64_t load_bits(const uint8_t *p, size_t size) {
     uint64_t bits = 0;
     for (size_t i = size; i-- > 0;) bits = bits << 8 | p[i];
     return bits;
 }
 
 // Item j of an integer or boolean value as 64 bits; signed types are sign-extended.
-static uint64_t integer_at(const gguf *g, const gguf_kv *kv, size_t j)
-{
+static uint64_t integer_at(const gguf *g, const gguf_kv *kv, size_t j) {
     size_t size = gguf_type_size(kv->item_type);
     uint64_t bits = load_bits(gguf_bytes(g) + kv->value_at + j * size, size);
     uint64_t sign = (uint64_t)1 << (size * 8 - 1);
     return is_signed(kv->item_type) && (bits & sign) ? bits | (0 - sign) : bits;
 }
 
-static double float_at(const gguf *g, const gguf_kv *kv, size_t j)
-{
+static double float_at(const gguf *g, const gguf_kv *kv, size_t j) {
     size_t size = gguf_type_size(kv->item_type);
     uint64_t bits = load_bits(gguf_bytes(g) + kv->value_at + j * size, size);
     uint32_t bits32 = (uint32_t)bits;
@@ -98,24 +90,21 @@ static double float_at(const gguf *g, const gguf_kv *kv, size_t j)
     return kv->item_type == GGUF_F32 ? (double)narrow : wide;
 }
 
-static double number_at(const gguf *g, const gguf_kv *kv, size_t j)
-{
+static double number_at(const gguf *g, const gguf_kv *kv, size_t j) {
     if (is_float(kv->item_type)) return float_at(g, kv, j);
     uint64_t bits = integer_at(g, kv, j);
     return is_signed(kv->item_type) ? (double)(int64_t)bits : (double)bits;
 }
 
 // Item j of an array of strings, or the string itself.
-static gguf_span string_at(const gguf *g, const gguf_kv *kv, size_t j)
-{
+static gguf_span string_at(const gguf *g, const gguf_kv *kv, size_t j) {
     size_t at = kv->type == GGUF_ARRAY ? ((const uint32_t *)g->items.at)[kv->first_item + j] : kv->value_at;
     const uint8_t *p = gguf_bytes(g) + at;
     return (gguf_span){(const char *)p + 8, (size_t)gguf_load64(p)};
 }
 
 // 1 when the number, as double or as the 64 bits of an integer, is a value of `type`.
-static int fits_type(const gguf *g, const gguf_kv *kv, size_t j, gguf_type type)
-{
+static int fits_type(const gguf *g, const gguf_kv *kv, size_t j, gguf_type type) {
     if (is_float(type)) {
         double value = float_at(g, kv, j);
         return type == GGUF_F64 || !(value - value == 0) || (value >= -FLT_MAX && value <= FLT_MAX);
@@ -127,28 +116,24 @@ static int fits_type(const gguf *g, const gguf_kv *kv, size_t j, gguf_type type)
     return is_negative ? is_signed(type) && ~bits <= most : bits <= most;
 }
 
-static int same_family(int a, int b)
-{
+static int same_family(int a, int b) {
     return a == b || (is_integer(a) && is_integer(b)) || (is_float(a) && is_float(b));
 }
 
-static int wrong_type(const gguf_kv *kv, const char *key, const char *wanted, errors *e)
-{
+static int wrong_type(const gguf_kv *kv, const char *key, const char *wanted, errors *e) {
     int is_array = kv->type == GGUF_ARRAY;
     return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %s%s, and %s is wanted", printable_name(key, strlen(key)).text,
                 is_array ? "an array of " : "of type ", gguf_type_name(kv->item_type), wanted);
 }
 
 // The pair of that key: 1 and *out, or 0.
-static int get(const gguf *g, const char *key, const gguf_kv **out)
-{
+static int get(const gguf *g, const char *key, const gguf_kv **out) {
     int i = gguf_find(g, key);
     if (i >= 0) *out = gguf_kv_at(g, (size_t)i);
     return i >= 0;
 }
 
-int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e)
-{
+int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e) {
     const gguf_kv *kv;
     if (!get(g, key, &kv)) return 0;
     if (!is_integer(kv->type)) return wrong_type(kv, key, "an integer", e);
@@ -162,8 +147,7 @@ int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e)
     return 1;
 }
 
-int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e)
-{
+int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e) {
     const gguf_kv *kv;
     if (!get(g, key, &kv)) return 0;
     if (!is_float(kv->type)) return wrong_type(kv, key, "F32 or F64", e);
@@ -175,8 +159,7 @@ int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e)
     return 1;
 }
 
-int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e)
-{
+int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e) {
     const gguf_kv *kv;
     if (!get(g, key, &kv)) return 0;
     if (kv->type != GGUF_BOOL) return wrong_type(kv, key, "BOOL", e);
@@ -184,8 +167,7 @@ int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e)
     return 1;
 }
 
-int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e)
-{
+int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e) {
     const gguf_kv *kv;
     if (!get(g, key, &kv)) return 0;
     if (kv->type != GGUF_STRING) return wrong_type(kv, key, "STRING", e);
@@ -193,8 +175,7 @@ int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e)
     return 1;
 }
 
-int gguf_get_array(const gguf *g, const char *key, gguf_type type, int *index, size_t *n, errors *e)
-{
+int gguf_get_array(const gguf *g, const char *key, gguf_type type, int *index, size_t *n, errors *e) {
     const gguf_kv *kv;
     if (!get(g, key, &kv)) return 0;
     if (kv->type != GGUF_ARRAY || !same_family(kv->item_type, type)) {
@@ -211,15 +192,11 @@ int gguf_get_array(const gguf *g, const char *key, gguf_type type, int *index, s
     return 1;
 }
 
-gguf_span gguf_array_string(const gguf *g, int index, size_t j)
-{
+gguf_span gguf_array_string(const gguf *g, int index, size_t j) {
     return string_at(g, gguf_kv_at(g, (size_t)index), j);
 }
 
-double gguf_array_number(const gguf *g, int index, size_t j)
-{
-    return number_at(g, gguf_kv_at(g, (size_t)index), j);
-}
+double gguf_array_number(const gguf *g, int index, size_t j) { return number_at(g, gguf_kv_at(g, (size_t)index), j); }
 
 // ---- Tensors and totals -------------------------------------------------------------------------------------------
 
@@ -230,18 +207,15 @@ const gguf_tensor *gguf_tensor_at(const gguf *g, int i) { return &gguf_entry_at(
 
 // ---- gemel.h: the same for hosts, every index checked -------------------------------------------------------------
 
-static const gguf_kv *kv_or_null(const gguf *g, int i)
-{
+static const gguf_kv *kv_or_null(const gguf *g, int i) {
     return i >= 0 && (size_t)i < g->kv.count ? gguf_kv_at(g, (size_t)i) : NULL;
 }
 
-static const gguf_tensor *tensor_or_null(const gguf *g, int i)
-{
+static const gguf_tensor *tensor_or_null(const gguf *g, int i) {
     return i >= 0 && (size_t)i < g->entries.count ? gguf_tensor_at(g, i) : NULL;
 }
 
-static const char *give(gguf_span span, size_t *size)
-{
+static const char *give(gguf_span span, size_t *size) {
     *size = span.size;
     return span.at;
 }
@@ -250,36 +224,30 @@ int gemel_gguf_version(const gemel_gguf *gguf) { return gguf->version; }
 double gemel_gguf_data_offset(const gemel_gguf *gguf) { return (double)gguf->data_offset; }
 int gemel_gguf_n_kv(const gemel_gguf *gguf) { return (int)gguf->kv.count; }
 
-int gemel_gguf_find(const gemel_gguf *gguf, const char *key, size_t key_size)
-{
+int gemel_gguf_find(const gemel_gguf *gguf, const char *key, size_t key_size) {
     return search(gguf, gguf->kv_order, gguf->kv.count, gguf_key_of, (gguf_span){key, key_size});
 }
 
-const char *gemel_gguf_key(const gemel_gguf *gguf, int i, size_t *size)
-{
+const char *gemel_gguf_key(const gemel_gguf *gguf, int i, size_t *size) {
     return give(kv_or_null(gguf, i) ? gguf_key_of(gguf, (size_t)i) : (gguf_span){0}, size);
 }
 
-int gemel_gguf_type(const gemel_gguf *gguf, int i)
-{
+int gemel_gguf_type(const gemel_gguf *gguf, int i) {
     const gguf_kv *kv = kv_or_null(gguf, i);
     return kv ? kv->type : GEMEL_E_ARGUMENT;
 }
 
-int gemel_gguf_item_type(const gemel_gguf *gguf, int i)
-{
+int gemel_gguf_item_type(const gemel_gguf *gguf, int i) {
     const gguf_kv *kv = kv_or_null(gguf, i);
     return kv ? kv->item_type : GEMEL_E_ARGUMENT;
 }
 
-double gemel_gguf_count(const gemel_gguf *gguf, int i)
-{
+double gemel_gguf_count(const gemel_gguf *gguf, int i) {
     const gguf_kv *kv = kv_or_null(gguf, i);
     return kv ? (double)kv->count : GEMEL_E_ARGUMENT;
 }
 
-int gemel_gguf_number(const gemel_gguf *gguf, int i, size_t j, double *out, int *exact)
-{
+int gemel_gguf_number(const gemel_gguf *gguf, int i, size_t j, double *out, int *exact) {
     const gguf_kv *kv = kv_or_null(gguf, i);
     if (!kv || j >= kv->count || gguf_type_size(kv->item_type) == 0) return GEMEL_E_ARGUMENT;
     *out = number_at(gguf, kv, j);
@@ -292,8 +260,7 @@ int gemel_gguf_number(const gemel_gguf *gguf, int i, size_t j, double *out, int 
     return GEMEL_OK;
 }
 
-const char *gemel_gguf_string(const gemel_gguf *gguf, int i, size_t j, size_t *size)
-{
+const char *gemel_gguf_string(const gemel_gguf *gguf, int i, size_t j, size_t *size) {
     const gguf_kv *kv = kv_or_null(gguf, i);
     int is_there = kv && kv->item_type == GGUF_STRING && j < kv->count;
     return give(is_there ? string_at(gguf, kv, j) : (gguf_span){0}, size);
@@ -301,33 +268,28 @@ const char *gemel_gguf_string(const gemel_gguf *gguf, int i, size_t j, size_t *s
 
 int gemel_gguf_n_tensors(const gemel_gguf *gguf) { return gguf_n_tensors(gguf); }
 
-const char *gemel_gguf_tensor_name(const gemel_gguf *gguf, int i, size_t *size)
-{
+const char *gemel_gguf_tensor_name(const gemel_gguf *gguf, int i, size_t *size) {
     return give(tensor_or_null(gguf, i) ? gguf_name_of(gguf, (size_t)i) : (gguf_span){0}, size);
 }
 
-int gemel_gguf_tensor_type(const gemel_gguf *gguf, int i)
-{
+int gemel_gguf_tensor_type(const gemel_gguf *gguf, int i) {
     const gguf_tensor *t = tensor_or_null(gguf, i);
     return t ? t->type : GEMEL_E_ARGUMENT;
 }
 
-int gemel_gguf_tensor_dims(const gemel_gguf *gguf, int i, double *ne)
-{
+int gemel_gguf_tensor_dims(const gemel_gguf *gguf, int i, double *ne) {
     const gguf_tensor *t = tensor_or_null(gguf, i);
     if (!t) return GEMEL_E_ARGUMENT;
     for (int d = 0; d < 4; d++) ne[d] = (double)t->ne[d];
     return t->n_dims;
 }
 
-double gemel_gguf_tensor_offset(const gemel_gguf *gguf, int i)
-{
+double gemel_gguf_tensor_offset(const gemel_gguf *gguf, int i) {
     const gguf_tensor *t = tensor_or_null(gguf, i);
     return t ? (double)t->offset : GEMEL_E_ARGUMENT;
 }
 
-double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i)
-{
+double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i) {
     const gguf_tensor *t = tensor_or_null(gguf, i);
     return t ? (double)t->size : GEMEL_E_ARGUMENT;
 }

@@ -16,19 +16,20 @@ enum { HEADER_MAX_MIB = 256, HEADER_MAX = HEADER_MAX_MIB << 20 };
 enum { NAME_SIZE_MAX = 65535, KV_SIZE_MIN = 8 + 1 + 4 + 1, TENSOR_SIZE_MIN = 8 + 1 + 4 + 8 + 4 + 8 };
 enum { DEFAULT_ALIGNMENT = 32 };
 
+// clang-format off
 typedef enum state {
     MAGIC, VERSION, COUNTS,
     KEY_SIZE, KEY, VALUE_TYPE, NUMBER, STRING_SIZE, STRING, ARRAY, ARRAY_NUMBERS, ITEM_SIZE, ITEM,
     NAME_SIZE, NAME, N_DIMS, DIMS, TENSOR_TYPE,
     N_STEPS, PADDING = N_STEPS, WHOLE, FAILED,
 } state;
+// clang-format on
 
 typedef enum place { AT_START, AT_KEY, AT_TENSOR } place;
 
 // ---- Failing: every sentence says where ---------------------------------------------------------------------------
 
-__attribute__((format(printf, 3, 4))) static int malformed(const gguf *g, errors *e, const char *format, ...)
-{
+__attribute__((format(printf, 3, 4))) static int malformed(const gguf *g, errors *e, const char *format, ...) {
     char what[700], where[340] = "";
     va_list arguments;
     va_start(arguments, format);
@@ -43,33 +44,29 @@ __attribute__((format(printf, 3, 4))) static int malformed(const gguf *g, errors
     return fail(e, GEMEL_E_FORMAT, "at offset %llu%s: %s", (ull)g->token_at, where, what);
 }
 
-static uint64_t room(const gguf *g)
-{
+static uint64_t room(const gguf *g) {
     uint64_t end = g->file_size < HEADER_MAX ? g->file_size : HEADER_MAX;
     return end > g->at ? end - g->at : 0;
 }
 
 // Refuse `what` unless `size` bytes (`least`: "at least " or "") can still come.
-static int fits(const gguf *g, uint64_t size, const char *least, const char *what, errors *e)
-{
+static int fits(const gguf *g, uint64_t size, const char *least, const char *what, errors *e) {
     if (size <= room(g)) return 0;
     if (g->file_size - g->at >= size)
-        return malformed(g, e, "%s needs %s%llu bytes; a header over %d MiB is refused: a damaged or sparse file",
-                         what, least, (ull)size, HEADER_MAX_MIB);
+        return malformed(g, e, "%s needs %s%llu bytes; a header over %d MiB is refused: a damaged or sparse file", what,
+                         least, (ull)size, HEADER_MAX_MIB);
     return malformed(g, e, "%s needs %s%llu bytes and the file has %llu left: it is truncated or damaged", what, least,
                      (ull)size, (ull)(g->file_size - g->at));
 }
 
 // The same for n items of at least `item_size` bytes, without overflow.
-static int fit_items(const gguf *g, uint64_t n, uint64_t item_size, const char *what, errors *e)
-{
+static int fit_items(const gguf *g, uint64_t n, uint64_t item_size, const char *what, errors *e) {
     if (n <= room(g) / item_size) return 0;
     return malformed(g, e, "%llu %s of %llu bytes or more don't fit: the file has %llu left, a header at most %d MiB",
                      (ull)n, what, (ull)item_size, (ull)(g->file_size - g->at), HEADER_MAX_MIB);
 }
 
-static int await(gguf *g, state next, uint64_t need, const char *what, errors *e)
-{
+static int await(gguf *g, state next, uint64_t need, const char *what, errors *e) {
     g->token_at = g->at;
     int code = fits(g, need, "", what, e);
     g->state = next;
@@ -80,8 +77,7 @@ static int await(gguf *g, state next, uint64_t need, const char *what, errors *e
 // ---- Growing ------------------------------------------------------------------------------------------------------
 
 // Room for `more` items of item_size bytes at the end of a table. Sizes stay far below 2^32: HEADER_MAX bounds them.
-static void *grow(gguf_table *t, size_t more, size_t item_size, errors *e)
-{
+static void *grow(gguf_table *t, size_t more, size_t item_size, errors *e) {
     if (more > t->capacity - t->count) {
         size_t capacity = t->capacity ? t->capacity : 4096 / item_size + 1;
         while (capacity < t->count + more) {
@@ -114,26 +110,20 @@ static uint64_t hash_bytes(uint64_t hash, const uint8_t *data, size_t size)   //
 
 typedef int (*comparison)(const gguf *g, uint32_t a, uint32_t b);
 
-static int by_key(const gguf *g, uint32_t a, uint32_t b)
-{
-    return gguf_compare(gguf_key_of(g, a), gguf_key_of(g, b));
-}
+static int by_key(const gguf *g, uint32_t a, uint32_t b) { return gguf_compare(gguf_key_of(g, a), gguf_key_of(g, b)); }
 
-static int by_name(const gguf *g, uint32_t a, uint32_t b)
-{
+static int by_name(const gguf *g, uint32_t a, uint32_t b) {
     return gguf_compare(gguf_name_of(g, a), gguf_name_of(g, b));
 }
 
-static int by_offset(const gguf *g, uint32_t a, uint32_t b)
-{
+static int by_offset(const gguf *g, uint32_t a, uint32_t b) {
     uint64_t x = gguf_entry_at(g, a)->tensor.offset, y = gguf_entry_at(g, b)->tensor.offset;
     return x < y ? -1 : x > y;
 }
 
 // from[low..middle) and from[middle..high), each in order, to to[low..high).
 static void merge(const gguf *g, comparison compare, const uint32_t *from, uint32_t *to, size_t low, size_t middle,
-                  size_t high)
-{
+                  size_t high) {
     size_t left = low, right = middle;
     for (size_t i = low; i < high; i++) {
         int take_left = left < middle && (right >= high || compare(g, from[left], from[right]) <= 0);
@@ -142,8 +132,7 @@ static void merge(const gguf *g, comparison compare, const uint32_t *from, uint3
 }
 
 // Indices 0..n-1 in order, equal ones by index (a merge sort, bottom up); the caller frees them. NULL: no memory.
-static uint32_t *sorted(const gguf *g, size_t n, comparison compare, errors *e)
-{
+static uint32_t *sorted(const gguf *g, size_t n, comparison compare, errors *e) {
     uint32_t *from = malloc((n + 1) * sizeof *from), *to = malloc((n + 1) * sizeof *to);
     if (!from || !to) {
         free(from);
@@ -167,8 +156,7 @@ static uint32_t *sorted(const gguf *g, size_t n, comparison compare, errors *e)
 
 // ---- Tensors: what the table must promise -------------------------------------------------------------------------
 
-static int tensor_bytes(const gguf *g, gguf_tensor *t, errors *e)
-{
+static int tensor_bytes(const gguf *g, gguf_tensor *t, errors *e) {
     const format *f = format_of(t->type);
     if (!f) return malformed(g, e, "tensor type %u is not one that this version knows", (unsigned)t->type);
     if (t->ne[0] % (uint64_t)f->block)
@@ -186,8 +174,7 @@ static int tensor_bytes(const gguf *g, gguf_tensor *t, errors *e)
 }
 
 // Offsets become absolute, and each tensor's bytes must lie in the file.
-static int place_tensors(gguf *g, errors *e)
-{
+static int place_tensors(gguf *g, errors *e) {
     uint64_t start = (g->at + g->alignment - 1) / g->alignment * g->alignment;   // at < 2^28, alignment < 2^32
     for (size_t i = 0; i < g->entries.count; i++) {
         gguf_entry *entry = gguf_entry_at(g, i);
@@ -200,8 +187,8 @@ static int place_tensors(gguf *g, errors *e)
         }
         printable name = printable_name(t->name.at, t->name.size);
         if (t->offset > UINT64_MAX - start || t->size > UINT64_MAX - start - t->offset)
-            return fail(e, GEMEL_E_FORMAT, "tensor \"%s\": %llu bytes at data offset %llu end past 64 bits",
-                        name.text, (ull)t->size, (ull)t->offset);
+            return fail(e, GEMEL_E_FORMAT, "tensor \"%s\": %llu bytes at data offset %llu end past 64 bits", name.text,
+                        (ull)t->size, (ull)t->offset);
         return fail(e, GEMEL_E_FORMAT, "the file is truncated: tensor \"%s\" needs bytes %llu..%llu, the file has %llu",
                     name.text, (ull)(start + t->offset), (ull)(start + t->offset + t->size), (ull)g->file_size);
     }
@@ -209,8 +196,7 @@ static int place_tensors(gguf *g, errors *e)
     return 0;
 }
 
-static int refuse_overlaps(const gguf *g, errors *e)
-{
+static int refuse_overlaps(const gguf *g, errors *e) {
     uint32_t *order = sorted(g, g->entries.count, by_offset, e);
     if (!order) return GEMEL_E_MEMORY;
     int code = 0;
@@ -225,8 +211,7 @@ static int refuse_overlaps(const gguf *g, errors *e)
     return code;
 }
 
-static int finish_tensors(gguf *g, errors *e)
-{
+static int finish_tensors(gguf *g, errors *e) {
     g->place = AT_START;
     g->entry_order = sorted(g, g->entries.count, by_name, e);
     if (!g->entry_order) return GEMEL_E_MEMORY;
@@ -245,8 +230,7 @@ static int finish_tensors(gguf *g, errors *e)
     return 0;
 }
 
-static int next_tensor(gguf *g, errors *e)
-{
+static int next_tensor(gguf *g, errors *e) {
     if (g->entries.count == g->n_tensors) return finish_tensors(g, e);
     g->place = AT_START;
     return await(g, NAME_SIZE, 8, "a tensor's name", e);
@@ -254,8 +238,7 @@ static int next_tensor(gguf *g, errors *e)
 
 // ---- Keys: what ends their section --------------------------------------------------------------------------------
 
-static int read_alignment(gguf *g, errors *e)
-{
+static int read_alignment(gguf *g, errors *e) {
     g->alignment = DEFAULT_ALIGNMENT;
     int i = gguf_find(g, "general.alignment");
     if (i < 0) return 0;
@@ -269,8 +252,7 @@ static int read_alignment(gguf *g, errors *e)
     return 0;
 }
 
-static int finish_keys(gguf *g, errors *e)
-{
+static int finish_keys(gguf *g, errors *e) {
     g->place = AT_START;
     g->kv_order = sorted(g, g->kv.count, by_key, e);
     if (!g->kv_order) return GEMEL_E_MEMORY;
@@ -285,8 +267,7 @@ static int finish_keys(gguf *g, errors *e)
     return code ? code : next_tensor(g, e);
 }
 
-static int next_key(gguf *g, errors *e)
-{
+static int next_key(gguf *g, errors *e) {
     if (g->kv.count == g->n_kv) return finish_keys(g, e);
     g->place = AT_START;
     return await(g, KEY_SIZE, 8, "a key", e);
@@ -294,8 +275,8 @@ static int next_key(gguf *g, errors *e)
 
 // ---- Steps: one a state; `p` is the token, g->at the byte after it ------------------------------------------------
 
-static int read_magic(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_magic(gguf *g, const uint8_t *p, errors *e) {
+    // clang-format off
     static const struct { char start[5]; const char *what; } others[] = {
         {"tjgg", "a GGML file from before GGUF: convert the model again"},
         {"lmgg", "a GGML file from before GGUF: convert the model again"},
@@ -304,6 +285,7 @@ static int read_magic(gguf *g, const uint8_t *p, errors *e)
         {"vers", "perhaps a Git LFS pointer: fetch the file itself"},
         {"<!DO", "a web page"}, {"<!do", "a web page"}, {"<htm", "a web page"},
     };
+    // clang-format on
     if (memcmp(p, "GGUF", 4) == 0) return await(g, VERSION, 4, "the version", e);
     const char *guess = NULL;
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
@@ -312,8 +294,7 @@ static int read_magic(gguf *g, const uint8_t *p, errors *e)
                 p[0], p[1], p[2], p[3], guess ? " (" : "", guess ? guess : "", guess ? ")" : "");
 }
 
-static int read_version(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_version(gguf *g, const uint8_t *p, errors *e) {
     uint32_t version = gguf_load32(p);
     if (version == 2 || version == 3) {
         g->version = (int)version;
@@ -323,13 +304,11 @@ static int read_version(gguf *g, const uint8_t *p, errors *e)
         return fail(e, GEMEL_E_UNSUPPORTED,
                     "at offset 4: a big-endian GGUF file; little-endian ones are read: convert it again");
     if (version == 1)
-        return fail(e, GEMEL_E_UNSUPPORTED,
-                    "at offset 4: GGUF version 1; versions 2 and 3 are read: convert it again");
+        return fail(e, GEMEL_E_UNSUPPORTED, "at offset 4: GGUF version 1; versions 2 and 3 are read: convert it again");
     return fail(e, GEMEL_E_FORMAT, "at offset 4: GGUF version %u; versions 2 and 3 are read", version);
 }
 
-static int read_counts(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_counts(gguf *g, const uint8_t *p, errors *e) {
     g->n_tensors = gguf_load64(p);
     g->n_kv = gguf_load64(p + 8);
     int code = fit_items(g, g->n_tensors, TENSOR_SIZE_MIN, "tensors", e);
@@ -339,8 +318,7 @@ static int read_counts(gguf *g, const uint8_t *p, errors *e)
     return code ? code : next_key(g, e);
 }
 
-static int read_name_size(gguf *g, const uint8_t *p, state next, const char *what, errors *e)
-{
+static int read_name_size(gguf *g, const uint8_t *p, state next, const char *what, errors *e) {
     uint64_t size = gguf_load64(p);
     if (size == 0) return malformed(g, e, "%s is empty", what);
     if (size > NAME_SIZE_MAX)
@@ -349,13 +327,11 @@ static int read_name_size(gguf *g, const uint8_t *p, state next, const char *wha
 }
 
 static int read_key_size(gguf *g, const uint8_t *p, errors *e) { return read_name_size(g, p, KEY, "a key", e); }
-static int read_tensor_name_size(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_tensor_name_size(gguf *g, const uint8_t *p, errors *e) {
     return read_name_size(g, p, NAME, "a tensor's name", e);
 }
 
-static int read_key(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_key(gguf *g, const uint8_t *p, errors *e) {
     gguf_kv *kv = grow(&g->kv, 1, sizeof *kv, e);
     if (!kv) return GEMEL_E_MEMORY;
     *kv = (gguf_kv){.key_at = (uint32_t)(g->at - g->need), .key_size = (uint32_t)g->need, .count = 1};
@@ -367,8 +343,7 @@ static int read_key(gguf *g, const uint8_t *p, errors *e)
 
 static gguf_kv *last_kv(const gguf *g) { return gguf_kv_at(g, g->kv.count - 1); }
 
-static int read_value_type(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_value_type(gguf *g, const uint8_t *p, errors *e) {
     uint32_t type = gguf_load32(p);
     if (type > GGUF_F64) return malformed(g, e, "value type %u is none of the format's 0..%d", type, GGUF_F64);
     gguf_kv *kv = last_kv(g);
@@ -379,8 +354,7 @@ static int read_value_type(gguf *g, const uint8_t *p, errors *e)
     return await(g, NUMBER, gguf_type_size((int)type), "the value", e);
 }
 
-static int check_booleans(const gguf *g, const uint8_t *p, size_t n, errors *e)
-{
+static int check_booleans(const gguf *g, const uint8_t *p, size_t n, errors *e) {
     if (last_kv(g)->item_type != GGUF_BOOL) return 0;
     for (size_t i = 0; i < n; i++)
         if (p[i] > 1) return malformed(g, e, "item %zu is %u, and a boolean is 0 or 1", i, p[i]);
@@ -393,26 +367,22 @@ static int read_numbers(gguf *g, const uint8_t *p, errors *e)   // one scalar, o
     return code ? code : next_key(g, e);
 }
 
-static int read_string_size(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_string_size(gguf *g, const uint8_t *p, errors *e) {
     return await(g, STRING, gguf_load64(p), "the string", e);
 }
 
-static int read_string(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_string(gguf *g, const uint8_t *p, errors *e) {
     (void)p;
     return next_key(g, e);
 }
 
-static int next_item(gguf *g, errors *e)
-{
+static int next_item(gguf *g, errors *e) {
     if (g->items_left == 0) return next_key(g, e);
     g->items_left--;
     return await(g, ITEM_SIZE, 8, "a string's length", e);
 }
 
-static int read_array(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_array(gguf *g, const uint8_t *p, errors *e) {
     uint32_t type = gguf_load32(p);
     uint64_t count = gguf_load64(p + 4);
     if (type > GGUF_F64) return malformed(g, e, "array item type %u is none of the format's 0..%d", type, GGUF_F64);
@@ -429,8 +399,7 @@ static int read_array(gguf *g, const uint8_t *p, errors *e)
     return type == GGUF_STRING ? next_item(g, e) : await(g, ARRAY_NUMBERS, count * item_size, "the array", e);
 }
 
-static int read_item_size(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_item_size(gguf *g, const uint8_t *p, errors *e) {
     uint32_t *item = grow(&g->items, 1, sizeof *item, e);
     if (!item) return GEMEL_E_MEMORY;
     *item = (uint32_t)(g->at - 8);
@@ -438,18 +407,15 @@ static int read_item_size(gguf *g, const uint8_t *p, errors *e)
     return await(g, ITEM, gguf_load64(p), "a string of the array", e);
 }
 
-static int read_item(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_item(gguf *g, const uint8_t *p, errors *e) {
     (void)p;
     return next_item(g, e);
 }
 
-static int read_tensor_name(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_tensor_name(gguf *g, const uint8_t *p, errors *e) {
     gguf_entry *entry = grow(&g->entries, 1, sizeof *entry, e);
     if (!entry) return GEMEL_E_MEMORY;
-    *entry = (gguf_entry){.name_at = (uint32_t)(g->at - g->need),
-                          .tensor = {.name.size = g->need, .ne = {1, 1, 1, 1}}};
+    *entry = (gguf_entry){.name_at = (uint32_t)(g->at - g->need), .tensor = {.name.size = g->need, .ne = {1, 1, 1, 1}}};
     g->entries.count++;
     g->place = AT_TENSOR;
     if (memchr(p, 0, g->need)) return malformed(g, e, "the name holds a NUL byte");
@@ -458,16 +424,14 @@ static int read_tensor_name(gguf *g, const uint8_t *p, errors *e)
 
 static gguf_tensor *last_tensor(const gguf *g) { return &gguf_entry_at(g, g->entries.count - 1)->tensor; }
 
-static int read_n_dims(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_n_dims(gguf *g, const uint8_t *p, errors *e) {
     uint32_t n = gguf_load32(p);
     if (n < 1 || n > 4) return malformed(g, e, "%u dimensions; a tensor has 1 to 4", n);
     last_tensor(g)->n_dims = (int)n;
     return await(g, DIMS, n * 8, "the dimensions", e);
 }
 
-static int read_dims(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_dims(gguf *g, const uint8_t *p, errors *e) {
     gguf_tensor *t = last_tensor(g);
     for (int i = 0; i < t->n_dims; i++) {
         t->ne[i] = gguf_load64(p + 8 * i);
@@ -476,8 +440,7 @@ static int read_dims(gguf *g, const uint8_t *p, errors *e)
     return await(g, TENSOR_TYPE, 12, "the type and offset", e);
 }
 
-static int read_tensor_type(gguf *g, const uint8_t *p, errors *e)
-{
+static int read_tensor_type(gguf *g, const uint8_t *p, errors *e) {
     gguf_tensor *t = last_tensor(g);
     uint32_t type = gguf_load32(p);
     t->type = type <= INT32_MAX ? (int)type : -1;
@@ -490,6 +453,7 @@ static int read_tensor_type(gguf *g, const uint8_t *p, errors *e)
     return next_tensor(g, e);
 }
 
+// clang-format off
 static int (*const steps[N_STEPS])(gguf *g, const uint8_t *p, errors *e) = {
     [MAGIC] = read_magic, [VERSION] = read_version, [COUNTS] = read_counts,
     [KEY_SIZE] = read_key_size, [KEY] = read_key, [VALUE_TYPE] = read_value_type, [NUMBER] = read_numbers,
@@ -498,13 +462,13 @@ static int (*const steps[N_STEPS])(gguf *g, const uint8_t *p, errors *e) = {
     [NAME_SIZE] = read_tensor_name_size, [NAME] = read_tensor_name, [N_DIMS] = read_n_dims, [DIMS] = read_dims,
     [TENSOR_TYPE] = read_tensor_type,
 };
+// clang-format on
 
 // ---- Open, feed, close --------------------------------------------------------------------------------------------
 
-int gguf_open(gguf **out, uint64_t file_size, errors *e)
-{
+int gguf_open(gguf **out, uint64_t file_size, errors *e) {
     *out = NULL;
-    if (file_size == 0) return fail(e, GEMEL_E_FORMAT, "the file is empty: 0 bytes");
+    if (file_size == 0) return fail(e, GEMEL_E_FORMAT, "at offset 0: the file is empty");
     gguf *g = malloc(sizeof *g);
     if (!g) return fail(e, GEMEL_E_MEMORY, "no memory to read a header");
     *g = (gguf){.file_size = file_size, .fingerprint = 0xCBF29CE484222325u};
@@ -515,8 +479,7 @@ int gguf_open(gguf **out, uint64_t file_size, errors *e)
 }
 
 // Take what of data[0..size) belongs to the token that is awaited; *used of it. Returns 1 when the token is there.
-static int take_token(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e)
-{
+static int take_token(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e) {
     size_t missing = g->at + g->need - g->bytes.count, take = missing < size ? missing : size;
     uint8_t *end = grow(&g->bytes, take, 1, e);
     if (!end) return GEMEL_E_MEMORY;
@@ -527,8 +490,7 @@ static int take_token(gguf *g, const uint8_t *data, size_t size, size_t *used, e
     return take == missing;
 }
 
-static void skip_padding(gguf *g, const uint8_t *data, size_t size, size_t *used)
-{
+static void skip_padding(gguf *g, const uint8_t *data, size_t size, size_t *used) {
     size_t take = g->padding < size ? (size_t)g->padding : size;
     g->fingerprint = hash_bytes(g->fingerprint, data, take);
     g->padding -= take;
@@ -536,8 +498,7 @@ static void skip_padding(gguf *g, const uint8_t *data, size_t size, size_t *used
     if (g->padding == 0) g->state = WHOLE;
 }
 
-int gguf_feed(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e)
-{
+int gguf_feed(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e) {
     *used = 0;
     while (g->state < N_STEPS && size > 0) {
         int code = take_token(g, data + *used, size - *used, used, e);
@@ -556,8 +517,7 @@ int gguf_feed(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e
     return g->state == WHOLE;
 }
 
-void gguf_close(gguf *g)
-{
+void gguf_close(gguf *g) {
     if (!g) return;
     free(g->bytes.at);
     free(g->kv.at);

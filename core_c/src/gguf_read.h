@@ -24,7 +24,10 @@ typedef struct gguf_entry {
 } gguf_entry;
 
 // A table that grows by doubling to what has been read, never to what is claimed.
-typedef struct gguf_table { void *at; size_t count, capacity; } gguf_table;
+typedef struct gguf_table {
+    void *at;
+    size_t count, capacity;
+} gguf_table;
 
 struct gemel_gguf {
     uint64_t file_size;
@@ -59,8 +62,7 @@ int gguf_compare(gguf_span a, gguf_span b);            // by bytes, then by size
 const char *gguf_type_name(int type);                  // "U32"; NULL when there is no such value type
 size_t gguf_type_size(int type);                       // bytes of a number or boolean; 0 for strings and arrays
 // Little-endian bytes, at any alignment, to integers.
-static inline uint32_t gguf_load32(const uint8_t *p)
-{
+static inline uint32_t gguf_load32(const uint8_t *p) {
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 static inline uint64_t gguf_load64(const uint8_t *p) { return gguf_load32(p) | (uint64_t)gguf_load32(p + 4) << 32; }

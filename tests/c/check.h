@@ -13,27 +13,27 @@
 #include <stdio.h>
 #include <string.h>
 
-typedef struct check { const char *name; void (*run)(void); } check;
+typedef struct check {
+    const char *name;
+    void (*run)(void);
+} check;
 #define CHECK_ENTRY(function) {#function, function}
 
-static int check_failures;            // of the check that runs
-static const char *check_skipped;     // why the check that runs was skipped
+static int check_failures;   // of the check that runs
+static const char *check_skipped;   // why the check that runs was skipped
 
-static inline void check_note(const char *file, int line, const char *what)
-{
+static inline void check_note(const char *file, int line, const char *what) {
     if (check_failures++ < 10) printf("    %s:%d: %s\n", file, line, what);
 }
 
-static inline void check_eq_int(const char *file, int line, const char *what, long long got, long long wanted)
-{
+static inline void check_eq_int(const char *file, int line, const char *what, long long got, long long wanted) {
     if (got == wanted) return;
     char text[400];
     snprintf(text, sizeof text, "%s is %lld, not %lld", what, got, wanted);
     check_note(file, line, text);
 }
 
-static inline void check_eq_str(const char *file, int line, const char *what, const char *got, const char *wanted)
-{
+static inline void check_eq_str(const char *file, int line, const char *what, const char *got, const char *wanted) {
     if (got && wanted && strcmp(got, wanted) == 0) return;
     char text[1200];
     snprintf(text, sizeof text, "%s is \"%s\", not \"%s\"", what, got ? got : "(NULL)", wanted ? wanted : "(NULL)");
@@ -44,19 +44,21 @@ static inline void check_eq_str(const char *file, int line, const char *what, co
 #define CHECK_EQ_INT(got, wanted) check_eq_int(__FILE__, __LINE__, #got, (long long)(got), (long long)(wanted))
 #define CHECK_EQ_STR(got, wanted) check_eq_str(__FILE__, __LINE__, #got, (got), (wanted))
 // Inside a check itself: leave it, and say why.
-#define CHECK_SKIP(why) do { check_skipped = (why); return; } while (0)
+#define CHECK_SKIP(why)                                                                                                \
+    do {                                                                                                               \
+        check_skipped = (why);                                                                                         \
+        return;                                                                                                        \
+    } while (0)
 
 // splitmix64: the checks' only source of chance, so that a seed is a test case.
-static inline uint64_t check_random(uint64_t *state)
-{
+static inline uint64_t check_random(uint64_t *state) {
     uint64_t x = *state += 0x9E3779B97F4A7C15u;
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
     return x ^ (x >> 31);
 }
 
-static inline int check_main(const check *table, size_t n, int argc, char **argv)
-{
+static inline int check_main(const check *table, size_t n, int argc, char **argv) {
     int failed = 0, ran = 0, skipped = 0;
     for (size_t i = 0; i < n; i++) {
         int chosen = argc < 2;

@@ -4,40 +4,37 @@
 #include "gguf.h"
 #include <stdlib.h>
 
-typedef struct file { uint8_t bytes[1 << 16]; size_t size; } file;   // a GGUF in the making
+typedef struct file {
+    uint8_t bytes[1 << 16];
+    size_t size;
+} file;   // a GGUF in the making
 
-static void put(file *f, const void *data, size_t size)
-{
+static void put(file *f, const void *data, size_t size) {
     memcpy(f->bytes + f->size, data, size);
     f->size += size;
 }
 
-static void put_int(file *f, uint64_t value, int size)
-{
+static void put_int(file *f, uint64_t value, int size) {
     for (int i = 0; i < size; i++) f->bytes[f->size++] = (uint8_t)(value >> 8 * i);
 }
 
-static void put_text(file *f, const char *text)
-{
+static void put_text(file *f, const char *text) {
     put_int(f, strlen(text), 8);
     put(f, text, strlen(text));
 }
 
-static void put_key(file *f, const char *key, int type)
-{
+static void put_key(file *f, const char *key, int type) {
     put_text(f, key);
     put_int(f, (uint64_t)type, 4);
 }
 
-static void put_array(file *f, const char *key, int item_type, uint64_t count)
-{
+static void put_array(file *f, const char *key, int item_type, uint64_t count) {
     put_key(f, key, GGUF_ARRAY);
     put_int(f, (uint64_t)item_type, 4);
     put_int(f, count, 8);
 }
 
-static void put_start(file *f, int version, uint64_t n_tensors, uint64_t n_kv)
-{
+static void put_start(file *f, int version, uint64_t n_tensors, uint64_t n_kv) {
     f->size = 0;
     put(f, "GGUF", 4);
     put_int(f, (uint64_t)version, 4);
@@ -45,8 +42,7 @@ static void put_start(file *f, int version, uint64_t n_tensors, uint64_t n_kv)
     put_int(f, n_kv, 8);
 }
 
-static void put_tensor(file *f, const char *name, int type, int n_dims, const uint64_t *ne, uint64_t offset)
-{
+static void put_tensor(file *f, const char *name, int type, int n_dims, const uint64_t *ne, uint64_t offset) {
     put_text(f, name);
     put_int(f, (uint64_t)n_dims, 4);
     for (int i = 0; i < n_dims; i++) put_int(f, ne[i], 8);
@@ -54,16 +50,14 @@ static void put_tensor(file *f, const char *name, int type, int n_dims, const ui
     put_int(f, offset, 8);
 }
 
-static void put_padding(file *f, size_t alignment)
-{
+static void put_padding(file *f, size_t alignment) {
     while (f->size % alignment) f->bytes[f->size++] = 0;
 }
 
 enum { N_SAMPLE_KV = 17, SAMPLE_DATA = 192 };
 
 // Every value type, three arrays, two tensors. Returns the header's size.
-static size_t put_sample(file *f)
-{
+static size_t put_sample(file *f) {
     float small = 1.5f;
     double wide = 1e-300, pair[2] = {0.25, -2};
     put_start(f, 3, 2, N_SAMPLE_KV);
@@ -96,8 +90,7 @@ static char message[1024];
 static errors listener = {message, sizeof message};
 
 // Feed bytes[0..size) of a file of file_size in pieces of `piece`: 1 and *out, 0 for more, or an error.
-static int parse(const uint8_t *bytes, size_t size, uint64_t file_size, size_t piece, gguf **out, size_t *taken)
-{
+static int parse(const uint8_t *bytes, size_t size, uint64_t file_size, size_t piece, gguf **out, size_t *taken) {
     message[0] = 0;
     *taken = 0;
     int code = gguf_open(out, file_size, &listener);
@@ -113,8 +106,7 @@ static int parse(const uint8_t *bytes, size_t size, uint64_t file_size, size_t p
     return code;
 }
 
-static int code_of(const file *f)
-{
+static int code_of(const file *f) {
     gguf *g = NULL;
     size_t taken;
     int code = parse(f->bytes, f->size, f->size, f->size, &g, &taken);
@@ -124,8 +116,7 @@ static int code_of(const file *f)
 
 // The file is refused as malformed, in a sentence that holds all the parts.
 #define REFUSED(f, ...) refused(__LINE__, f, (const char *[]){__VA_ARGS__, NULL})
-static void refused(int line, const file *f, const char **parts)
-{
+static void refused(int line, const file *f, const char **parts) {
     int code = code_of(f), as_wanted = code == GEMEL_E_FORMAT;
     for (; *parts; parts++) as_wanted &= strstr(message, *parts) != NULL;
     if (as_wanted) return;
@@ -136,8 +127,7 @@ static void refused(int line, const file *f, const char **parts)
 
 // ---- Reading -------------------------------------------------------------------------------------------------------
 
-static void check_sample_values(const gguf *g)
-{
+static void check_sample_values(const gguf *g) {
     uint32_t u = 0;
     float f = 0;
     int b = 0;
@@ -160,8 +150,7 @@ static void check_sample_values(const gguf *g)
     CHECK_EQ_INT(gguf_get_string(g, "u8", &s, &listener), GEMEL_E_FORMAT);
 }
 
-static void check_sample_arrays(const gguf *g)
-{
+static void check_sample_arrays(const gguf *g) {
     int i = -1;
     size_t n = 0;
     CHECK_EQ_INT(gguf_get_array(g, "words", GGUF_STRING, &i, &n, &listener), 1), CHECK_EQ_INT(n, 3);
@@ -180,8 +169,7 @@ static void check_sample_arrays(const gguf *g)
     CHECK_EQ_INT(gguf_get_array(g, "none", GGUF_STRING, &i, &n, &listener), 1), CHECK_EQ_INT(n, 0);
 }
 
-static void check_sample_tensors(const gguf *g, size_t header)
-{
+static void check_sample_tensors(const gguf *g, size_t header) {
     CHECK_EQ_INT(gguf_n_tensors(g), 2);
     int ia = gguf_tensor_find(g, "a.weight"), ib = gguf_tensor_find(g, "b.weight");
     const gguf_tensor *a = gguf_tensor_at(g, ia), *b = gguf_tensor_at(g, ib);
@@ -193,8 +181,7 @@ static void check_sample_tensors(const gguf *g, size_t header)
     CHECK(b->name.size == 8 && !memcmp(b->name.at, "b.weight", 8));
 }
 
-static void values_are_read_whatever_the_pieces(void)
-{
+static void values_are_read_whatever_the_pieces(void) {
     static file f;
     size_t header = put_sample(&f), pieces[] = {1, 2, 3, 7, 64, 1000, sizeof f.bytes};
     uint64_t fingerprint = 0xCBF29CE484222325u;
@@ -216,8 +203,7 @@ static void values_are_read_whatever_the_pieces(void)
     }
 }
 
-static void hosts_see_the_same_through_gemel_h(void)
-{
+static void hosts_see_the_same_through_gemel_h(void) {
     static file f;
     size_t header = put_sample(&f), taken, size;
     gguf *g = NULL;
@@ -248,8 +234,7 @@ static void hosts_see_the_same_through_gemel_h(void)
     gguf_close(g);
 }
 
-static void a_file_without_tensors_is_whole(void)
-{
+static void a_file_without_tensors_is_whole(void) {
     static file f;
     put_start(&f, 2, 0, 1);
     put_key(&f, "k", GGUF_U8), put_int(&f, 1, 1);
@@ -260,8 +245,7 @@ static void a_file_without_tensors_is_whole(void)
 
 // ---- Refusing ------------------------------------------------------------------------------------------------------
 
-static void what_is_not_gguf_is_named(void)
-{
+static void what_is_not_gguf_is_named(void) {
     static file f;
     put_start(&f, 3, 0, 0);
     memcpy(f.bytes, "GGUX", 4);
@@ -284,8 +268,7 @@ static void what_is_not_gguf_is_named(void)
     REFUSED(&f, "empty");
 }
 
-static void claims_that_the_file_cannot_hold_are_refused_at_once(void)
-{
+static void claims_that_the_file_cannot_hold_are_refused_at_once(void) {
     static file f;
     put_start(&f, 3, (uint64_t)1 << 60, 0);
     REFUSED(&f, "1152921504606846976 tensors");
@@ -301,8 +284,7 @@ static void claims_that_the_file_cannot_hold_are_refused_at_once(void)
     REFUSED(&f, "key \"k\"", "2 array items of 8 bytes");
 }
 
-static void sparse_files_do_not_make_endless_headers(void)
-{
+static void sparse_files_do_not_make_endless_headers(void) {
     static file f;
     gguf *g = NULL;
     size_t taken;
@@ -316,8 +298,7 @@ static void sparse_files_do_not_make_endless_headers(void)
     gguf_close(g);
 }
 
-static void metadata_that_breaks_the_format_names_its_key(void)
-{
+static void metadata_that_breaks_the_format_names_its_key(void) {
     static file f;
     put_start(&f, 3, 0, 1), put_key(&f, "", GGUF_U8), put_int(&f, 1, 2);
     REFUSED(&f, "at offset 24", "a key is empty");
@@ -343,8 +324,7 @@ static void metadata_that_breaks_the_format_names_its_key(void)
 }
 
 // A file of one tensor, of whatever shape, and 256 bytes of data.
-static void put_one(file *f, const char *name, int type, int n_dims, const uint64_t *ne, uint64_t offset)
-{
+static void put_one(file *f, const char *name, int type, int n_dims, const uint64_t *ne, uint64_t offset) {
     put_start(f, 3, 1, 0);
     put_tensor(f, name, type, n_dims, ne, offset);
     put_padding(f, 32);
@@ -352,8 +332,7 @@ static void put_one(file *f, const char *name, int type, int n_dims, const uint6
     f->size += 256;
 }
 
-static void tensors_that_break_the_format_are_named(void)
-{
+static void tensors_that_break_the_format_are_named(void) {
     static file f;
     uint64_t big = (uint64_t)1 << 32;
     put_one(&f, "ok", 0, 1, (uint64_t[]){64}, 0);
@@ -382,8 +361,7 @@ static void tensors_that_break_the_format_are_named(void)
     REFUSED(&f, "tensor \"x\"", "data offset 16", "alignment, 32");
 }
 
-static void tensors_outside_the_file_or_over_each_other_are_refused(void)
-{
+static void tensors_outside_the_file_or_over_each_other_are_refused(void) {
     static file f;
     put_one(&f, "x", 0, 1, (uint64_t[]){65}, 0);
     REFUSED(&f, "truncated", "tensor \"x\" needs bytes 64..324, the file has 320");
@@ -401,23 +379,25 @@ static void tensors_outside_the_file_or_over_each_other_are_refused(void)
     REFUSED(&f, "tensor \"x\" is there twice");
 }
 
-static void names_are_made_printable(void)
-{
+static void names_are_made_printable(void) {
     CHECK_EQ_STR(printable_name("blk.0 \"q\"", 9).text, "blk.0 \"q\"");
     CHECK_EQ_STR(printable_name("a\n\x1B[31m\x7F", 8).text, "a\\x0A\\x1B[31m\\x7F");
     static const char whole[] = "\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80";   // characters of 2, 3 and 4 bytes
     CHECK_EQ_STR(printable_name(whole, 9).text, whole);
     CHECK_EQ_STR(printable_name("\xC0\xAF\xED\xA0\x80\xF4\x90\x80\x80\xC3", 10).text,
                  "\\xC0\\xAF\\xED\\xA0\\x80\\xF4\\x90\\x80\\x80\\xC3");
-    CHECK_EQ_STR(printable_name("\xE2\x80\xAE" "x", 4).text, "\\xE2\\x80\\xAEx");   // right-to-left override
+    CHECK_EQ_STR(printable_name("\xE2\x80\xAE"
+                                "x",
+                                4)
+                     .text,
+                 "\\xE2\\x80\\xAEx");   // right-to-left override
     char bad[70];
     memset(bad, 0xFF, sizeof bad);
     CHECK_EQ_INT(strlen(printable_name(bad, 70).text), 64 * 4 + 3);
     CHECK_EQ_INT(strlen(printable_name(bad, 64).text), 64 * 4);
 }
 
-static void sentences_are_cut_at_whole_characters(void)
-{
+static void sentences_are_cut_at_whole_characters(void) {
     char text[8];
     for (size_t size = 1; size <= sizeof text; size++) {
         errors e = {text, size};
@@ -433,8 +413,7 @@ static void sentences_are_cut_at_whole_characters(void)
 
 // ---- Everything ----------------------------------------------------------------------------------------------------
 
-static void every_truncation_is_an_error_or_waits_for_more(void)
-{
+static void every_truncation_is_an_error_or_waits_for_more(void) {
     static file f;
     size_t header = put_sample(&f), taken;
     for (size_t cut = 0; cut < f.size; cut++) {
@@ -443,14 +422,13 @@ static void every_truncation_is_an_error_or_waits_for_more(void)
         CHECK_EQ_INT(code, GEMEL_E_FORMAT);
         CHECK(message[0] != 0);
         gguf_close(g);
-        code = parse(f.bytes, cut, f.size, 5, &g, &taken);    // the rest is still to come
+        code = parse(f.bytes, cut, f.size, 5, &g, &taken);   // the rest is still to come
         CHECK_EQ_INT(code, cut >= header);
         gguf_close(g);
     }
 }
 
-static void touch_everything(const gguf *g)
-{
+static void touch_everything(const gguf *g) {
     volatile double sum = 0;
     double value;
     size_t size;
@@ -467,8 +445,7 @@ static void touch_everything(const gguf *g)
     for (int i = 0; i < gguf_n_tensors(g); i++) sum += (double)gguf_tensor_at(g, i)->name.at[0];
 }
 
-static void mutations_do_no_worse_than_an_error(void)
-{
+static void mutations_do_no_worse_than_an_error(void) {
     static file original, f;
     size_t header = put_sample(&original), taken;
     uint64_t chance = 1;
@@ -490,8 +467,7 @@ static void mutations_do_no_worse_than_an_error(void)
     CHECK(n_whole > 100 && n_whole < 19900);
 }
 
-static void a_refused_header_stays_refused(void)
-{
+static void a_refused_header_stays_refused(void) {
     static file f;
     gguf *g = NULL;
     size_t taken, used;
@@ -502,8 +478,7 @@ static void a_refused_header_stays_refused(void)
     gguf_close(NULL);
 }
 
-static void many_names_are_told_apart(void)
-{
+static void many_names_are_told_apart(void) {
     enum { N = 100000 };
     size_t size = 24, capacity = 24 + (size_t)N * 32, taken;
     uint8_t *bytes = malloc(capacity);
@@ -527,8 +502,7 @@ static void many_names_are_told_apart(void)
     free(bytes);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(values_are_read_whatever_the_pieces),
         CHECK_ENTRY(hosts_see_the_same_through_gemel_h),
