@@ -1,0 +1,412 @@
+// Every kernel on every usable ISA row against the scalar row, to the bit, on random and edge inputs; and the scalar
+// row's matmul against the formula of the design written out weight by weight.
+#include "check.h"
+#include <stdlib.h>
+#include "kernels/kernels.h"
+#include "memory.h"
+#include "quant/half.h"
+
+static uint64_t seed;
+static uint32_t random_bits(void) { return (uint32_t)check_random(&seed); }
+static int random_below(int n) { return (int)(random_bits() % (uint32_t)n); }
+static float random_float(void) { return (float)(int32_t)random_bits() * 0x1p-31f; }
+static float *random_floats(size_t n) {
+    float *x = memory_get(n * sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = random_float();
+    return x;
+}
+
+static const int types[] = {T_F32,  T_F16,  T_BF16, T_Q4_0, T_Q4_1, T_Q5_0,   T_Q5_1,   T_Q8_0,
+                            T_Q2_K, T_Q3_K, T_Q4_K, T_Q5_K, T_Q6_K, T_IQ4_NL, T_IQ4_XS, T_MXFP4};
+enum { N_TYPES = sizeof types / sizeof types[0] };
+
+// Where a block keeps its f16 scales: made finite and tame, the rest of the bytes is random.
+static void tame(int type, uint8_t *b) {
+    int at[2] = {-1, -1};
+    switch (type) {
+    case T_Q4_0: case T_Q5_0: case T_Q8_0: case T_IQ4_NL: case T_IQ4_XS: at[0] = 0; break;
+    case T_Q4_1: case T_Q5_1: case T_Q4_K: case T_Q5_K: at[0] = 0, at[1] = 2; break;
+    case T_Q2_K: at[0] = 80, at[1] = 82; break;
+    case T_Q3_K: at[0] = 108; break;
+    case T_Q6_K: at[0] = 208; break;
+    case T_MXFP4: b[0] = (uint8_t)(110 + random_below(20)); break;
+    case T_F16: at[0] = 0; break;
+    case T_BF16: b[1] = (uint8_t)((b[1] & 0x80) | 0x3d), b[0] &= 0x7f; break;
+    case T_F32: {
+        float f = random_float();
+        memcpy(b, &f, 4);
+    }
+    }
+    for (int i = 0; i < 2; i++) {
+        uint16_t h = f32_to_f16(random_float() * (random_below(8) ? 0.01f : 0x1p-20f));   // subnormals among them
+        if (at[i] >= 0) memcpy(b + at[i], &h, 2);
+    }
+}
+
+typedef struct matrix {
+    weight w;
+    uint8_t *rows;   // as in a file
+    size_t row_size;
+} matrix;
+
+static matrix random_matrix(int type, int n_in, int n_out) {
+    const format *f = format_of(type);
+    matrix m = {.w = {.type = type, .n_in = n_in, .n_out = n_out, .n_panels = (n_out + 15) / 16}};
+    m.row_size = (size_t)(n_in / f->block) * (size_t)f->block_size;
+    m.rows = memory_get(m.row_size * (size_t)n_out);
+    for (size_t i = 0; i < m.row_size * (size_t)n_out; i++) m.rows[i] = (uint8_t)random_bits();
+    for (size_t i = 0; i < m.row_size * (size_t)n_out; i += (size_t)f->block_size) tame(type, m.rows + i);
+    m.w.panel_size = panel_size_of(type, n_in);
+    m.w.data = memory_get(m.w.panel_size * (size_t)m.w.n_panels);
+    for (int p = 0; p < m.w.n_panels; p++) {
+        int n = n_out - 16 * p < 16 ? n_out - 16 * p : 16;
+        int r = panel_pack(type, n_in, m.rows + (size_t)p * 16 * m.row_size, m.row_size, n, m.w.data + (size_t)p * m.w.panel_size);
+        CHECK(r != PANEL_NOT_FINITE);
+        if (r == PANEL_HAS_MIN8) m.w.type = FORMAT_COUNT + T_Q8_0;
+    }
+    return m;
+}
+static void free_matrix(matrix *m) {
+    memory_free(m->rows);
+    memory_free(m->w.data);
+}
+
+static acts take_acts(int n, int nb) {
+    size_t e = (size_t)n * (size_t)nb;
+    return (acts){.q = memory_get(e * 64), .d = memory_get(e * 4), .s = memory_get(e * 4), .z = memory_get(e * 4),
+                  .s2 = memory_get(e * 8), .z2 = memory_get(e * 8), .n = n};
+}
+static void free_acts(acts *a) {
+    memory_free(a->q), memory_free(a->d), memory_free(a->s), memory_free(a->z), memory_free(a->s2), memory_free(a->z2);
+}
+static acts quantised(const kernels *k, const float *x, int n, int n_in) {
+    acts a = take_acts(n, n_in / 32);
+    for (int t = 0; t < n && n_in % 32 == 0; t++) k->quantise(x + (size_t)t * (size_t)n_in, n_in / 32, 0, n_in / 32, &a, t);
+    a.x = x;
+    a.ldx = (size_t)n_in;
+    return a;
+}
+
+static void same(const char *row, const char *what, const void *a, const void *b, size_t size) {
+    char text[200];
+    if (!memcmp(a, b, size)) return;
+    snprintf(text, sizeof text, "%s differs from scalar on %s", row, what);
+    check_note(__FILE__, __LINE__, text);
+}
+static const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at(i)->k : NULL; }
+#define EACH_ROW(k) \
+    for (int i_ = 1; i_ < isa_count(); i_++) \
+        for (const kernels *k = usable(i_); k; k = NULL)
+static const kernels *scalar(void) { return isa_at(0)->k; }
+
+// ---- Activations ---------------------------------------------------------------------------------------------------
+
+static void fill_edges(float *x, size_t n) {   // blocks of zeros, tiny, huge, equal and ordinary values
+    for (size_t i = 0; i < n; i++) {
+        int kind = (int)(i / 32 % 7);
+        x[i] = kind == 0 ? 0.0f : kind == 1 ? x[i] * 1e-36f : kind == 2 ? x[i] * 1e30f : kind == 3 ? 0.5f : kind == 4 ? x[i] * 1e-42f : x[i];
+    }
+    x[0] = -0.0f;
+}
+
+static void quantise_is_the_same_on_every_row(void) {
+    enum { N = 67, IN = 224 };
+    seed = 1;
+    float *x = random_floats(N * IN);
+    fill_edges(x, N * IN);
+    acts a = quantised(scalar(), x, N, IN);
+    EACH_ROW(k) {
+        acts b = quantised(k, x, N, IN);
+        size_t e = N * IN / 32;
+        same(k->name, "scales", a.d, b.d, e * 4), same(k->name, "sums", a.z, b.z, e * 4), same(k->name, "scaled sums", a.s, b.s, e * 4);
+        same(k->name, "half sums", a.z2, b.z2, e * 8), same(k->name, "scaled half sums", a.s2, b.s2, e * 8);
+        int wrong = 0;
+        for (size_t i = 0; i < N * IN; i++) wrong += scalar()->act_get(a.q, i) != k->act_get(b.q, i);
+        CHECK_EQ_INT(wrong, 0);
+        free_acts(&b);
+    }
+    free_acts(&a);
+    memory_free(x);
+}
+
+static void codes_follow_the_definition(void) {
+    float x[32] = {127, -127, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f, 126.5f};
+    acts a = quantised(scalar(), x, 1, 32);
+    const int wanted[8] = {127, -127, 0, 2, 2, 0, -2, 126};   // ties to even
+    for (int i = 0; i < 8; i++) CHECK_EQ_INT(scalar()->act_get(a.q, (size_t)i), wanted[i]);
+    CHECK(a.d[0] == 1.0f);
+    CHECK_EQ_INT(a.z[0], 128);
+    free_acts(&a);
+}
+
+// ---- Products ------------------------------------------------------------------------------------------------------
+
+// One output from the file's own block, written out.
+static float product_by_definition(const matrix *m, const acts *a, int ir, int t) {
+    int type = m->w.type % FORMAT_COUNT;
+    const format *f = format_of(type);
+    const panel_kind *k = panel_kind_of(type);
+    const uint8_t *src = m->rows + (size_t)ir * m->row_size;
+    float acc = 0;
+    for (int b = 0; b < m->w.n_in / f->block; b++, src += f->block_size) {
+        block_codes c;
+        f->codes(src, &c);
+        for (int s = 0; s < f->block / k->sub; s++) {
+            int first = b * f->block + s * k->sub;
+            size_t at = act_at(a->n, m->w.n_in / 32, t, first / 32);
+            int32_t isum = 0, xsum = 0;
+            for (int i = 0; i < k->sub; i++) {
+                int q = c.q[s * k->sub + i], x = scalar()->act_get(a->q, at * 32 + (size_t)(first % 32 + i));
+                if (k->book) q = k->dot >= DOT8 ? iq4nl_values[q] : mxfp4_values[q];
+                else q = k->planes & P8 ? (int8_t)q : q - k->zero;
+                isum += q * x;
+                xsum += x;
+            }
+            float d = k->scale == SCALE_BD ? bf16_to_f32(c.d) : f16_to_f32(c.d), m_w = f16_to_f32(c.m);
+            if (kind_is_super(k)) d = d * (float)c.scale[s], m_w = -(m_w * (float)c.min[s]);
+            float scaled = d * a->d[at], sx = a->d[at] * (float)xsum;
+            acc = acc + scaled * (float)isum;
+            if (kind_is_affine(k)) acc = acc + m_w * sx;
+        }
+    }
+    return acc;
+}
+
+static void scalar_matmul_is_the_definition(void) {
+    for (int i = 3; i < N_TYPES; i++) {
+        seed = 100 + (uint64_t)i;
+        matrix m = random_matrix(types[i], 512, 21);
+        float *x = random_floats(5 * 512), *y = memory_get(5 * 32 * sizeof *y);
+        acts a = quantised(scalar(), x, 5, 512);
+        scalar()->matmul(&m.w, &a, 0, 2, y, 32);
+        int wrong = 0;
+        for (int t = 0; t < 5; t++)
+            for (int ir = 0; ir < 21; ir++) {
+                float want = product_by_definition(&m, &a, ir, t);
+                wrong += memcmp(&want, &y[t * 32 + ir], 4) != 0;
+            }
+        if (wrong) printf("    %s: %d of 105 differ\n", format_of(types[i])->name, wrong);
+        CHECK_EQ_INT(wrong, 0);
+        free_acts(&a), free_matrix(&m), memory_free(x), memory_free(y);
+    }
+}
+
+static void check_matmul(int type, int n_in, int n_out, int n, int edges) {
+    matrix m = random_matrix(type, n_in, n_out);
+    size_t ld = (size_t)m.w.n_panels * 16, size = ld * (size_t)n * sizeof(float);
+    float *x = random_floats((size_t)n * (size_t)n_in), *y = memory_get(size), *z = memory_get(size);
+    if (edges) fill_edges(x, (size_t)n * (size_t)n_in);
+    acts a = quantised(scalar(), x, n, n_in);
+    scalar()->matmul(&m.w, &a, 0, m.w.n_panels, y, ld);
+    EACH_ROW(k) {
+        char what[80];
+        acts b = quantised(k, x, n, n_in);
+        int middle = m.w.n_panels / 2;   // in two parts, as two threads would
+        k->matmul(&m.w, &b, middle, m.w.n_panels, z, ld);
+        k->matmul(&m.w, &b, 0, middle, z, ld);
+        snprintf(what, sizeof what, "%s %d x %d, %d tokens", format_of(type)->name, n_in, n_out, n);
+        same(k->name, what, y, z, size);
+        free_acts(&b);
+    }
+    free_acts(&a), free_matrix(&m), memory_free(x), memory_free(y), memory_free(z);
+}
+
+static void matmul_is_the_same_on_every_row(void) {
+    static const int tokens[] = {1, 2, 3, 4, 7, 8, 13, 64, 65, 77};
+    for (int i = 0; i < N_TYPES; i++)
+        for (size_t j = 0; j < sizeof tokens / sizeof tokens[0]; j++) {
+            seed = 1000 * (uint64_t)i + j;
+            check_matmul(types[i], j % 2 ? 256 : 512, tokens[j] == 1 ? 150 : 33, tokens[j], j % 3 == 2);
+        }
+    for (int n = 1; n < 10; n += 4) check_matmul(T_F32, 40, 5, n, 0), check_matmul(T_F16, 17, 31, n, 0);
+}
+
+static void codes_of_minus_128_are_exact(void) {
+    seed = 5;
+    matrix m = random_matrix(T_Q8_0, 64, 16);
+    memset(m.rows + 2, 0x80, 32);   // the first block of the first row
+    CHECK_EQ_INT(panel_pack(T_Q8_0, 64, m.rows, m.row_size, 16, memset(m.w.data, 0, m.w.panel_size)), PANEL_HAS_MIN8);
+    m.w.type = FORMAT_COUNT + T_Q8_0;
+    float x[64], y[16], z[16];
+    for (int i = 0; i < 64; i++) x[i] = i % 3 ? -127.0f : 127.0f;
+    acts a = quantised(scalar(), x, 1, 64);
+    scalar()->matmul(&m.w, &a, 0, 1, y, 16);
+    float want = product_by_definition(&m, &a, 0, 0);
+    CHECK(!memcmp(&want, y, 4));
+    EACH_ROW(k) {
+        acts b = quantised(k, x, 1, 64);
+        k->matmul(&m.w, &b, 0, 1, z, 16);
+        same(k->name, "Q8_0 with -128", y, z, sizeof y);
+        free_acts(&b);
+    }
+    free_acts(&a), free_matrix(&m);
+}
+
+static void panels_give_their_rows_back(void) {
+    for (int i = 0; i < N_TYPES; i++) {
+        const format *f = format_of(types[i]);
+        seed = 77 + (uint64_t)i;
+        matrix m = random_matrix(types[i], 512, 37);
+        float want[512], got[512];
+        for (int ir = 0; ir < 37; ir++) {
+            for (int k = 0; k < 512; k += f->block) f->unpack(m.rows + (size_t)ir * m.row_size + (size_t)(k / f->block * f->block_size), want + k);
+            panel_row(&m.w, ir, got);
+            int wrong = 0;
+            for (int k = 0; k < 512; k++) wrong += !(want[k] == got[k]);
+            if (wrong) printf("    %s row %d\n", f->name, ir);
+            CHECK_EQ_INT(wrong, 0);
+        }
+        free_matrix(&m);
+    }
+}
+
+static void infinite_scales_are_refused(void) {
+    for (int i = 3; i < N_TYPES; i++) {
+        seed = 7;
+        matrix m = random_matrix(types[i], 256, 16);
+        const format *f = format_of(types[i]);
+        for (int at = 0; at + 1 < f->block_size; at++) {   // put an infinity wherever it makes the block not finite
+            uint8_t keep[2] = {m.rows[at], m.rows[at + 1]};
+            m.rows[at] = types[i] == T_MXFP4 ? 0xff : 0x00, m.rows[at + 1] = 0x7c;
+            int bad = !f->finite(m.rows);
+            int got = panel_pack(types[i], 256, m.rows, m.row_size, 16, memset(m.w.data, 0, m.w.panel_size));
+            CHECK_EQ_INT(got == PANEL_NOT_FINITE, bad);
+            memcpy(m.rows + at, keep, 2);
+        }
+        free_matrix(&m);
+    }
+}
+
+// ---- Rows of floats ------------------------------------------------------------------------------------------------
+
+static void norms_and_gates_are_the_same_on_every_row(void) {
+    static const int sizes[] = {1, 5, 16, 31, 32, 33, 48, 63, 64, 576, 1000};
+    seed = 3;
+    float *x = random_floats(1024), *w = random_floats(1024), a[1024], b[1024];
+    for (int i = 0; i < 1024; i++) x[i] *= i % 5 ? 3.0f : 300.0f;
+    EACH_ROW(k) {
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            size_t n = (size_t)sizes[i];
+            scalar()->rmsnorm(x, w, (int)n, 1e-5f, a), k->rmsnorm(x, w, (int)n, 1e-5f, b);
+            same(k->name, "rmsnorm", a, b, n * 4);
+            if (n % 16) continue;
+            scalar()->swiglu(x, w, (int)n, a), k->swiglu(x, w, (int)n, b);
+            same(k->name, "swiglu", a, b, n * 4);
+        }
+    }
+    memory_free(x), memory_free(w);
+}
+
+static void rounding_to_f16_is_the_same_on_every_row(void) {
+    seed = 4;
+    enum { N = 1 << 14 };
+    float *x = memory_get(N * sizeof *x);
+    uint16_t *a = memory_get(N * 2), *b = memory_get(N * 2);
+    for (int i = 0; i < N; i++) {   // all exponents, ties, infinities; no NaN
+        uint32_t bits = random_bits();
+        if ((bits >> 23 & 255) == 255) bits &= 0xff800000;
+        if (i % 4 == 0) bits = (bits & 0x8fffe000) | 0x38001000;
+        memcpy(&x[i], &bits, 4);
+    }
+    scalar()->store_f16(x, N, a);
+    EACH_ROW(k) {
+        k->store_f16(x, N, b);
+        same(k->name, "f16", a, b, N * 2);
+    }
+    memory_free(x), memory_free(a), memory_free(b);
+}
+
+static void peaks_and_sums_are_the_same_on_every_row(void) {
+    static const int sizes[] = {1, 7, 16, 100, 1024, 5000};
+    seed = 6;
+    float *x = random_floats(5000);
+    for (int i = 0; i < 5000; i++) x[i] *= 20;
+    x[4000] = x[3000];
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        int n = sizes[i], best, other;
+        float max, top;
+        CHECK_EQ_INT(scalar()->peak(x, n, &max, &best), 1);
+        double sum = scalar()->exp_sum(x, n, max);
+        int first = 0;
+        for (int j = 1; j < n; j++)
+            if (x[j] > x[first]) first = j;
+        CHECK_EQ_INT(best, first);
+        EACH_ROW(k) {
+            CHECK_EQ_INT(k->peak(x, n, &top, &other), 1);
+            double got = k->exp_sum(x, n, max);
+            same(k->name, "peak", &top, &max, 4), same(k->name, "peak's place", &best, &other, 4), same(k->name, "exp_sum", &sum, &got, 8);
+        }
+    }
+    uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000};
+    for (int j = 0; j < 3; j++)
+        for (int i = 0; i < isa_count(); i++) {
+            if (!usable(i)) continue;
+            float keep = x[17 + j], max;
+            int best;
+            memcpy(&x[17 + j], &bad[j], 4);
+            CHECK_EQ_INT(usable(i)->peak(x, 40, &max, &best), 0);
+            x[17 + j] = keep;
+        }
+    memory_free(x);
+}
+
+// ---- Attention -----------------------------------------------------------------------------------------------------
+
+enum { PAGES = 3 };
+static void check_attend(int dim, int n, int most, uint16_t **pages) {
+    float *q = random_floats((size_t)(ATTEND_MAX * dim)), *o = memory_get((size_t)(ATTEND_MAX * dim) * 4), *p = memory_get((size_t)(ATTEND_MAX * dim) * 4);
+    attend_args a = {.n = n, .dim = dim, .pages = pages, .k_at = 0, .v_at = (size_t)(KV_PAGE * dim)};
+    for (int i = 0; i < n; i++) {
+        a.q[i] = q + i * dim;
+        a.o[i] = o + i * dim;
+        a.n_pos[i] = most - (i / 2 < most ? i / 2 : 0);   // neighbours in a prompt
+    }
+    scalar()->attend(&a);
+    EACH_ROW(k) {
+        attend_args b = a;
+        for (int i = 0; i < n; i++) b.o[i] = p + i * dim;
+        k->attend(&b);
+        same(k->name, "attention", o, p, (size_t)(n * dim) * 4);
+        for (int i = 0; i < n; i++) {   // and alone
+            attend_args one = b;
+            one.n = 1, one.q[0] = b.q[i], one.o[0] = p, one.n_pos[0] = b.n_pos[i];
+            k->attend(&one);
+            same(k->name, "attention of one query", a.o[i], p, (size_t)dim * 4);
+        }
+    }
+    memory_free(q), memory_free(o), memory_free(p);
+}
+static void attention_is_the_same_on_every_row(void) {
+    static const int dims[] = {16, 48, 64, 80, 128, 256}, lengths[] = {1, 2, 15, 16, 17, 250, 256, 257, 300, 530, 768};
+    seed = 8;
+    uint16_t *pages[PAGES];
+    for (int i = 0; i < PAGES; i++) {
+        pages[i] = memory_get(2 * KV_PAGE * 256 * 2);
+        for (int j = 0; j < 2 * KV_PAGE * 256; j++) pages[i][j] = f32_to_f16(random_float() * (j % 9 ? 1.0f : 0x1p-18f));
+    }
+    for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++)
+        for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) check_attend(dims[d], 1 + (int)(l + d) % ATTEND_MAX, lengths[l], pages);
+    for (int i = 0; i < PAGES; i++) memory_free(pages[i]);
+}
+
+static void the_rows_of_this_machine(void) {
+    for (int i = 0; i < isa_count(); i++) printf("    %s: %s\n", isa_at(i)->k->name, isa_at(i)->usable() ? "checked" : "not usable here");
+}
+
+int main(int argc, char **argv) {
+    static const check table[] = {
+        CHECK_ENTRY(the_rows_of_this_machine),
+        CHECK_ENTRY(quantise_is_the_same_on_every_row),
+        CHECK_ENTRY(codes_follow_the_definition),
+        CHECK_ENTRY(scalar_matmul_is_the_definition),
+        CHECK_ENTRY(matmul_is_the_same_on_every_row),
+        CHECK_ENTRY(codes_of_minus_128_are_exact),
+        CHECK_ENTRY(panels_give_their_rows_back),
+        CHECK_ENTRY(infinite_scales_are_refused),
+        CHECK_ENTRY(norms_and_gates_are_the_same_on_every_row),
+        CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_row),
+        CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_row),
+        CHECK_ENTRY(attention_is_the_same_on_every_row),
+    };
+    return check_main(table, sizeof table / sizeof *table, argc, argv);
+}
