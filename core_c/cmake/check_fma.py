@@ -12,7 +12,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 # x86 FMA3, FMA4 and complex FP16; AArch64 scalar, vector and widening; WebAssembly relaxed SIMD.
-FUSED = re.compile(r"vfc?n?m(add|sub)\w*|fn?m(add|sub)|fml[as]l?2?|fcmla|bf(dot|ml\w+|mmla)|fmmla|f(32x4|64x2)\.relaxed_n?madd")
+FUSED = re.compile(
+    r"vfc?n?m(add|sub)\w*"
+    r"|fn?m(add|sub)|fml[as]l?2?|fcmla|fmmla|bf(dot|ml\w+|mmla)"
+    r"|f(32x4|64x2)\.relaxed_n?madd"
+)
 INSTRUCTION = re.compile(r"^(?:\s+[0-9a-f]+:)?\s+(?:\{\w+\} )?(?P<name>[a-z][\w.]*)")
 FUNCTION = re.compile(r"^(?:[0-9a-f]+ <(?P<object>[^>]+)>:|(?P<listing>[A-Za-z_][\w$]*):)")
 
@@ -31,7 +35,7 @@ def fused(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def disassemble(path: Path, objdump: str) -> list[str]:
-    """Return the lines of a listing, or of an object's disassembly; exit with a sentence when objdump cannot read it."""
+    """Return the lines of a listing or of an object's disassembly; exit with a sentence when objdump can't read it."""
     if path.suffix == ".s":
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     done = subprocess.run(

@@ -8,6 +8,8 @@ from pathlib import Path
 import building
 import pytest
 
+HERE = Path(__file__).resolve().parent
+NOT_OF_THE_API = {"test_c_checks", "test_cross", "test_install", "test_reference", "test_tree"}
 STRICT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
@@ -20,6 +22,28 @@ def test_check_passes(kind: str, check: str) -> None:
     folder = building.native(kind)
     building.build(folder, check)
     building.judge(building.execute([folder / check], env=STRICT if kind == "sanitized" else None))
+
+
+@pytest.mark.slow
+def test_the_api_works_under_sanitizers() -> None:
+    """The API's own tests again, on a sanitized core: the address sanitizer's runtime must come before Python's."""
+    folder = building.native("sanitized")
+    runtime = building.sanitizer_runtime(folder)
+    building.build(folder, "gemel")
+    files = [path for path in sorted(HERE.glob("test_*.py")) if path.stem not in NOT_OF_THE_API]
+    chosen = "not (slow or model or peer or cross or wasm)"
+    done = building.execute(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", chosen, *files],
+        env={
+            "LD_PRELOAD": str(runtime),
+            "GEMEL_LIBRARY": str(folder / "libgemel.so"),
+            "PYTHONMALLOC": "malloc",
+            "ASAN_OPTIONS": "detect_leaks=0",  # Python itself leaves memory at its end
+            "UBSAN_OPTIONS": STRICT["UBSAN_OPTIONS"],
+        },
+        timeout=1800,
+    )
+    building.judge(done)
 
 
 def test_the_core_holds_no_fused_multiply_add() -> None:

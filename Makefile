@@ -1,0 +1,58 @@
+# The project's commands. Everything made here goes into .venv, build, pyodide_pkg/gemel/_core and core_c/cmake/editable.
+PYTHON = python3
+PROMPT = Why is the sky blue?
+MODEL = smollm2-135m-instruct
+PYTEST_ARGS =
+VENV = .venv
+BIN = $(VENV)/bin
+PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
+CORE := $(shell find core_c -path core_c/cmake/editable -prune -o -type f -print)
+C_FILES := $(shell find core_c/include core_c/src tests/c -name '*.[ch]')
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: $(VENV)/installed  ## install, fetch a small model (98 MB, once) and answer PROMPT="..."
+	@$(BIN)/gemel run $(MODEL) "$(PROMPT)"
+
+test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly; PYTEST_ARGS="-k ..."
+
+pytest: $(VENV)/dev
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: $(VENV)/dev  ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+wasm-smoke: $(VENV)/dev  ## the core as a Pyodide side module under node: native's bits
+	$(BIN)/python -m pytest tests/wasm $(PYTEST_ARGS)
+
+lint: $(VENV)/dev  ## ruff, mypy, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+
+format: $(VENV)/dev  ## ruff's fixes, clang-format in place
+	$(BIN)/ruff check --fix .
+	$(BIN)/clang-format -i $(C_FILES)
+
+bench: $(VENV)/installed  ## tokens a second of MODEL
+	$(BIN)/gemel bench $(MODEL) -p 512 -n 128 -d 0,1024 -t 1,2
+
+clean:  ## remove everything that was made here
+	rm -rf $(VENV) build pyodide_pkg/gemel/_core .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find core_c/cmake/editable -mindepth 1 ! -name CMakeLists.txt ! -name .gitignore -delete
+	find pyodide_pkg native tests core_c -name __pycache__ -type d -exec rm -rf {} +
+
+$(VENV)/pyvenv.cfg:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gemel needs Python 3.11 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
+	$(PIP) install -e .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
+	$(PIP) install -e '.[dev]'
+	@touch $(VENV)/installed $@
+
+.PHONY: help run test pytest quick wasm-smoke lint format bench clean

@@ -1,0 +1,60 @@
+"""Both installs, each in a virtual environment of its own: the wheel, and the source tree in place."""
+
+import sys
+import venv
+from pathlib import Path
+
+import building
+import pytest
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="the folders of a virtual environment are POSIX's here"),
+]
+
+PROGRAM = """
+import importlib.metadata
+import gemel
+print(importlib.metadata.version("gemel"), gemel.__version__, gemel.__file__, gemel.library_path(), sep="\\n")
+"""
+
+
+def install(folder: Path, *arguments: str) -> Path:
+    """Make a virtual environment, install the project into it, and return the folder of its programs."""
+    venv.create(folder, with_pip=True)
+    done = building.execute([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *arguments], timeout=1200)
+    assert done.returncode == 0, done.stdout
+    return folder / "bin"
+
+
+def facts(programs: Path) -> tuple[str, str, Path, Path]:
+    """Return the package's version, the core's, and where the two were found, as an import from elsewhere sees them."""
+    done = building.execute([programs / "python", "-P", "-c", PROGRAM], env={"GEMEL_LIBRARY": "", "PYTHONPATH": ""})
+    assert done.returncode == 0, done.stdout
+    version, core_version, package, library = done.stdout.splitlines()
+    return version, core_version, Path(package), Path(library)
+
+
+@pytest.fixture(scope="module")
+def from_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("wheel") / "venv", str(building.ROOT))
+
+
+def test_a_wheel_brings_the_package_and_its_library(from_wheel: Path) -> None:
+    version, core_version, package, library = facts(from_wheel)
+    assert version == core_version
+    assert from_wheel.parent in package.parents
+    assert library.parent == package.parent / "_core"
+
+
+def test_a_wheel_brings_the_command(from_wheel: Path) -> None:
+    done = building.execute([from_wheel / "gemel", "--help"])
+    assert done.returncode == 0, done.stdout
+    assert "doctor" in done.stdout
+
+
+def test_an_editable_install_is_the_source_tree(tmp_path: Path) -> None:
+    version, core_version, package, library = facts(install(tmp_path / "venv", "--editable", str(building.ROOT)))
+    assert version == core_version
+    assert package.parent == building.ROOT / "pyodide_pkg" / "gemel"
+    assert library.parent == package.parent / "_core"

@@ -1,0 +1,124 @@
+"""The project's rules that a look at the tree can check."""
+
+import ast
+import functools
+import re
+import subprocess
+from pathlib import Path
+
+import building
+import pytest
+
+ROOT = building.ROOT
+CODE = {".c", ".h", ".py", ".mjs", ".js", ".css", ".html"}
+BINARY = {".so", ".dylib", ".dll", ".o", ".a", ".wasm", ".whl", ".gguf", ".bin", ".npy", ".npz", ".zip", ".gz", ".pyc"}
+TABLE = re.compile(r"(tables?|grids?|vectors|_abi)\.(c|h|py)$|\.def$")
+LINES_MAX = 600
+# Spelled in parts, so that this file passes its own test.
+REGISTRIES = re.compile(r"(pypi|python" + r"hosted|npm" + r"js|deb" + r"ian)\.(org|com)")
+UNFINISHED = re.compile(r"\b(TO" + "DO|FIX" + "ME|X" + r"XX)\b")
+BITS = re.compile(
+    r"_fn?m(add|sub)(sub|add)?_|\bvfm[as]q?_|\bvml[as]q?_(laneq?_|n_)?f|relaxed_n?madd|_mm\d*_r(cp|sqrt)|\bvr(ecp|sqrt)eq?_"
+    r"|\b(exp|log|sin|cos|tanh|pow|sqrt|floor|round|fma)f?\s*\("
+)
+
+
+@functools.cache
+def tracked() -> list[Path]:
+    """Return the files git knows, those not yet added included; every file where this is no clone."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, stdout=-1, text=True, check=False)
+    if done.returncode:
+        pytest.skip("this is not a git clone")
+    return [ROOT / name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def texts(*folders: str, suffixes: set[str] | None = None) -> list[tuple[str, str]]:
+    """Return (name, text) of the tracked files under the folders (all, when none is named)."""
+    chosen = []
+    for path in tracked():
+        name = path.relative_to(ROOT).as_posix()
+        inside = not folders or name.startswith(tuple(folder + "/" for folder in folders))
+        if inside and path.suffix not in BINARY and (suffixes is None or path.suffix in suffixes):
+            chosen.append((name, path.read_text(encoding="utf-8")))
+    return chosen
+
+
+def without_comments(text: str) -> str:
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+def test_no_file_is_longer_than_a_reader_can_hold() -> None:
+    lengths = {name: len(text.splitlines()) for name, text in texts(suffixes=CODE) if not TABLE.search(name)}
+    assert {name: n for name, n in lengths.items() if n > LINES_MAX} == {}
+
+
+def test_lines_of_code_end_before_column_120() -> None:
+    long = [
+        f"{name}:{number}"
+        for name, text in texts("core_c", "tests/c", suffixes={".c", ".h", ".def"})
+        if not TABLE.search(name) or name.endswith(".def")
+        for number, line in enumerate(text.splitlines(), 1)
+        if len(line) > 120
+    ]
+    assert long == []
+
+
+def test_no_file_names_a_package_registry() -> None:
+    assert [name for name, text in texts() if REGISTRIES.search(text)] == []
+
+
+def test_nothing_built_is_tracked() -> None:
+    assert [str(path) for path in tracked() if path.suffix in BINARY or path.stat().st_size > 1_000_000] == []
+
+
+def test_nothing_is_left_for_later() -> None:
+    assert [name for name, text in texts() if UNFINISHED.search(text)] == []
+
+
+def test_the_core_calls_nothing_that_differs_between_machines() -> None:
+    found = [
+        f"{name}: {match[0]}"
+        for name, text in texts("core_c/src")
+        for match in [BITS.search(without_comments(text))]
+        if match
+    ]
+    assert found == []
+
+
+def test_the_core_neither_prints_nor_exits_nor_reads_the_environment() -> None:
+    forbidden = re.compile(r"\b(abort|exit|_Exit|assert|printf|fprintf|puts|perror|fopen|getenv|setenv|setlocale)\s*\(")
+    found = [
+        f"{name}: {match[0]}"
+        for name, text in texts("core_c/src")
+        for match in [forbidden.search(without_comments(text))]
+        if match
+    ]
+    assert found == []
+
+
+def test_every_row_of_the_build_has_its_file() -> None:
+    rows = (ROOT / "core_c" / "cmake" / "rows.cmake").read_text()
+    names = re.search(r"^set\(row_names (.*)\)$", rows, re.MULTILINE)
+    assert names
+    files = {path.stem.removeprefix("isa_") for path in (ROOT / "core_c" / "src" / "kernels").glob("isa_*.c")}
+    assert files == set(names[1].split())
+
+
+def test_the_package_exports_what_it_imports() -> None:
+    """Every public name that __init__ binds stands once in __all__, but for `version`, which serves __version__."""
+    tree = ast.parse((ROOT / "pyodide_pkg" / "gemel" / "__init__.py").read_text())
+    bound, exported = set(), []
+    for statement in tree.body:
+        if isinstance(statement, ast.ImportFrom | ast.Import):
+            bound |= {(alias.asname or alias.name).split(".")[0] for alias in statement.names}
+        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(statement.name)
+        elif isinstance(statement, ast.Assign) and [ast.unparse(name) for name in statement.targets] == ["__all__"]:
+            exported = ast.literal_eval(statement.value)
+    assert len(exported) == len(set(exported))
+    assert {name for name in bound if not name.startswith("_")} - {"annotations", "version"} <= set(exported)
+
+
+def test_shell_and_make_files_keep_their_permissions() -> None:
+    assert (ROOT / ".ci" / "run").stat().st_mode & 0o111
