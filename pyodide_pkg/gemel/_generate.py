@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 StopReason = Literal["stop", "eos", "length", "cancelled", "error"]
 PIECE_SIZE = 1 << 16   # bytes of text that one step may give
-FLUSH_SIZE = 1 << 16   # bytes that may wait at the end
 
 
 @dataclass(frozen=True)
@@ -116,6 +115,7 @@ class Run:
             start = time.perf_counter()
 
     def _decode(self) -> Generator[str, None, StopReason]:
+        self._flush()   # what another generation in this session may have left
         pending, revision = -1, self.session._revision
         while True:
             start = time.perf_counter()
@@ -147,12 +147,14 @@ class Run:
 
     def _last_text(self) -> str:
         """Return what the core and the scanner still hold; an incomplete character shows as U+FFFD."""
+        return self._stops.feed(self._flush().decode("utf-8", "replace")) + self._stops.flush()
+
+    def _flush(self) -> bytes:
+        """Take the bytes of an incomplete character out of the session."""
         library = self.session._library
         with self.session._using() as session:
-            size = library.call("gemel_session_flush", session, self._text_block, FLUSH_SIZE)
-            self.session._check(size, "generating")
-            rest = library.read(self._text_block.address, size).decode("utf-8", "replace")
-        return self._stops.feed(rest) + self._stops.flush()
+            size = library.call("gemel_session_flush", session, self._text_block, PIECE_SIZE)
+            return library.read(self._text_block.address, self.session._check(size, "generating"))
 
     def _show(self, piece: str) -> str:
         self.text += piece

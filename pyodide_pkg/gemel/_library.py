@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from . import _abi
 from ._errors import ArgumentError, LibraryError, error_of
@@ -25,7 +25,7 @@ class Block(Protocol):
 
 Argument = int | float | bytes | Block | None
 Result = Any   # by the table in _abi.py: int, float, str, or None
-Buffer = bytes | bytearray | memoryview | array[int]
+Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int]"
 
 
 class Library(Protocol):

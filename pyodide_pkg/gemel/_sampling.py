@@ -18,6 +18,7 @@ from ._library import Handle, Library, check, open_handle
 from ._text import id_bytes
 
 MAX_SEED = 2**53
+MAX_BREAKER = 20   # ids of one of dry_breakers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +53,17 @@ class Sampling:
     presence_penalty: float = 0.0
     """-2..2. Taken off the logit of each id seen lately; 0 is off."""
     penalty_last_n: int = 64
-    """>= 0. How many ids, the prompt's too, "lately" is."""
+    """0..2**20. How many ids, the prompt's too, "lately" is."""
     dry_multiplier: float = 0.0
     """>= 0. Strength of DRY, which makes it dear to go on with a sequence that stood there before; 0 is off."""
     dry_base: float = 1.75
     """>= 1. DRY's penalty grows by this factor with each id by which the repeat is longer than allowed."""
     dry_allowed_length: int = 2
-    """>= 1. Repeats up to this many ids are free."""
+    """1..2**20. Repeats up to this many ids are free."""
     dry_last_n: int = 1024
-    """>= 0. How many ids back DRY looks."""
+    """0..2**20. How many ids back DRY looks."""
     dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
-    """Texts at which a repeat ends for DRY."""
+    """Texts, of at most 20 tokens each, at which a repeat ends for DRY."""
     xtc_probability: float = 0.0
     """0..1. How often XTC acts: it removes all but the least likely of the ids over its threshold; 0 is off."""
     xtc_threshold: float = 0.1
@@ -135,8 +136,8 @@ class _Field:
         return math.isfinite(value) and self.test(value)
 
 
-def _count(option: int, least: int, words: str = "") -> _Field:
-    return _Field(option, lambda n: least <= n < 2**31, f"an integer, at least {least}{words}", whole=True)
+def _look_back(option: int, least: int) -> _Field:
+    return _Field(option, lambda n: least <= n <= 2**20, f"an integer from {least} to 2**20", whole=True)
 
 
 def _share(option: int) -> _Field:
@@ -153,18 +154,18 @@ def _positive(option: int, words: str = "") -> _Field:
 
 _FIELDS: dict[str, _Field] = {
     "temperature": _Field(_abi.SAMPLER_TEMPERATURE, lambda t: t >= 0, "a number, at least 0 (0 is greedy)"),
-    "top_k": _count(_abi.SAMPLER_TOP_K, 0, " (0 is off)"),
+    "top_k": _Field(_abi.SAMPLER_TOP_K, lambda k: 0 <= k < 2**31, "an integer, at least 0 (0 is off)", whole=True),
     "top_p": _share(_abi.SAMPLER_TOP_P),
     "min_p": _Field(_abi.SAMPLER_MIN_P, lambda p: 0 <= p < 1, "at least 0 and under 1 (0 is off)"),
     "typical_p": _share(_abi.SAMPLER_TYPICAL_P),
     "repeat_penalty": _positive(_abi.SAMPLER_REPEAT_PENALTY, " (1 is off)"),
     "frequency_penalty": _signed(_abi.SAMPLER_FREQUENCY_PENALTY),
     "presence_penalty": _signed(_abi.SAMPLER_PRESENCE_PENALTY),
-    "penalty_last_n": _count(_abi.SAMPLER_PENALTY_LAST_N, 0),
+    "penalty_last_n": _look_back(_abi.SAMPLER_PENALTY_LAST_N, 0),
     "dry_multiplier": _Field(_abi.SAMPLER_DRY_MULTIPLIER, lambda x: x >= 0, "at least 0 (0 is off)"),
     "dry_base": _Field(_abi.SAMPLER_DRY_BASE, lambda x: x >= 1, "at least 1"),
-    "dry_allowed_length": _count(_abi.SAMPLER_DRY_ALLOWED_LENGTH, 1),
-    "dry_last_n": _count(_abi.SAMPLER_DRY_LAST_N, 0),
+    "dry_allowed_length": _look_back(_abi.SAMPLER_DRY_ALLOWED_LENGTH, 1),
+    "dry_last_n": _look_back(_abi.SAMPLER_DRY_LAST_N, 0),
     "xtc_probability": _Field(_abi.SAMPLER_XTC_PROBABILITY, lambda p: 0 <= p <= 1, "from 0 to 1 (0 is off)"),
     "xtc_threshold": _Field(_abi.SAMPLER_XTC_THRESHOLD, lambda p: 0 <= p <= 0.5, "from 0 to 0.5"),
     "mirostat": _Field(_abi.SAMPLER_MIROSTAT, lambda n: n in (0, 2), "0 (off) or 2", whole=True),
@@ -259,6 +260,8 @@ class Sampler:
         if self.sampling.dry_multiplier:
             for text in self.sampling.dry_breakers:
                 ids = tokenize(text)
+                if not 1 <= len(ids) <= MAX_BREAKER:
+                    raise ArgumentError(f"dry_breakers: {text!r} is {len(ids)} tokens long: 1 to {MAX_BREAKER} are allowed")
                 lent = self._library.lend(id_bytes(ids))
                 code = call("gemel_sampler_dry_breaker", sampler, lent, len(ids))
                 check(self._library, code, f"dry_breakers: {text!r}")

@@ -30,7 +30,7 @@ MAX_BITS = 1 << 10       # bits of an integer
 
 # Filters whose output is no larger than their input; Sandbox adds guarded ones.
 _FILTERS = (
-    "abs", "bool", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "int",
+    "abs", "capitalize", "count", "d", "default", "dictsort", "e", "escape", "first", "float", "int",
     "items", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "safe",
     "select", "selectattr", "sort", "title", "trim", "unique", "upper", "wordcount", "groupby",
 )

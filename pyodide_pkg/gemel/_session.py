@@ -130,6 +130,7 @@ class Session:
         """Append `ids` and return (log-probabilities, likeliest ids), one each for every id.
 
         The first value is log p(ids[0] | what was there before); in an empty session there is none: 0.0 and -1.
+        ArgumentError when the logits of the last id are gone (after truncate or hidden): sync(session.ids) first.
         """
         added = id_bytes(ids)
         log_probs, top = array("d"), array("i")

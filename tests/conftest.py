@@ -1,0 +1,78 @@
+"""What Python tests share: tiny models, opened once, and the real SmolLM2, fetched by gemel's own short name.
+
+Warnings are errors (pyproject.toml). A test that needs the real model is skipped by name where it can't be had, unless
+GEMEL_REQUIRE_MODEL is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny
+
+import gemel
+
+CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+REAL = "smollm2-135m-instruct"
+
+
+@cache
+def tiny_bytes(**fields: Any) -> bytes:  # noqa: ANN401
+    """Return a tiny model's file; equal fields are made once."""
+    return tiny.tiny_llama(**fields)
+
+
+@pytest.fixture
+def tiny_model() -> Iterator[Callable[..., gemel.Model]]:
+    """Open tiny models by the fields of tiny.TinyLlama; they are closed after the test."""
+    models: list[gemel.Model] = []
+
+    def open_tiny(*, threads: int = 1, isa: str | None = None, **fields: Any) -> gemel.Model:  # noqa: ANN401
+        models.append(gemel.open(tiny_bytes(**fields), threads=threads, isa=isa))
+        return models[-1]
+
+    yield open_tiny
+    for model in models:
+        model.close()
+
+
+@pytest.fixture
+def model(tiny_model: Callable[..., gemel.Model]) -> gemel.Model:
+    """A tiny model with byte-level BPE and a chat template."""
+    return tiny_model(chat_template=CHATML)
+
+
+@pytest.fixture(scope="session")
+def real_path() -> Path:
+    """The file of SmolLM2-135M-Instruct: GEMEL_TEST_MODEL, the cache, or fetched."""
+    named = os.environ.get("GEMEL_TEST_MODEL")
+    if named:
+        return Path(named)
+    try:
+        return gemel.pull(REAL)
+    except gemel.SourceError as error:
+        if os.environ.get("GEMEL_REQUIRE_MODEL"):
+            pytest.fail(f"GEMEL_REQUIRE_MODEL is set, and {error}", pytrace=False)
+        pytest.skip(f"the real model can't be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def real_model(real_path: Path) -> Iterator[gemel.Model]:
+    """SmolLM2-135M-Instruct, opened once."""
+    with gemel.open(real_path, threads=2) as model:
+        yield model
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setenv("GEMEL_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "models"
