@@ -12,24 +12,23 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 SUFFIXES = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 HIGH, LOW = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
-LLAMA = (
-    SUFFIXES + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)  # fmt: skip
+LLAMA = SUFFIXES + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 CASED = (
     rf"[^\r\n\p{{L}}\p{{N}}]?{HIGH}*{LOW}+{SUFFIXES}?|[^\r\n\p{{L}}\p{{N}}]?{HIGH}+{LOW}*{SUFFIXES}?"
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
+ONE_DIGIT = LLAMA.replace("{1,3}", "")
 PASSES: dict[str, list[str]] = {
     "gpt-2": [GPT2],
     "smollm": ["digits", GPT2],
     "default": [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
     "llama-bpe": [LLAMA],
-    "qwen2": [LLAMA.replace("{1,3}", "")],
-    "qwen35": [LLAMA.replace("{1,3}", "").replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}", r"[^\s\p{L}\p{M}")],
+    "qwen2": [ONE_DIGIT],
+    "qwen35": [ONE_DIGIT.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}", r"[^\s\p{L}\p{M}")],
     "gpt-4o": [CASED],
     "tekken": [CASED.replace(SUFFIXES + "?", "").replace("{1,3}", "")],
 }
-WHOLE_WORDS = {"llama-bpe", "tekken"}   # a word that is in the vocabulary is not merged but taken
+WHOLE_WORDS = {"llama-bpe", "tekken"}  # a word that is in the vocabulary is not merged but taken
 
 
 def pre_tokenizer(pre: str) -> pre_tokenizers.PreTokenizer:
@@ -54,7 +53,7 @@ def rebuild(metadata: Mapping[str, Value], *, special: bool = False) -> Tokenize
     pre = metadata["tokenizer.ggml.pre"]
     assert isinstance(kinds, list)
     assert isinstance(pre, str)
-    merges = [(left, right) for left, _, right in (m.partition(" ") for m in strings(metadata["tokenizer.ggml.merges"]))]
+    merges = [(m.split(" ")[0], m.split(" ")[1]) for m in strings(metadata["tokenizer.ggml.merges"])]
     tokenizer = Tokenizer(
         models.BPE({token: i for i, token in enumerate(tokens)}, merges, ignore_merges=pre in WHOLE_WORDS)
     )

@@ -1,20 +1,22 @@
 """Generate ``core_c/src/text/unicode_tables.c``: the classes that the splitting rules ask of a code point.
 
 Run it as ``python core_c/tools/make_unicode.py``. It takes Unicode from ``unicodedata2`` where that is installed
-(so that the version does not hang on the Python at hand) and from the standard library otherwise; the version stands in
-the file. ``--check`` compares instead of writing: the whole file when the versions agree, else every assigned code point.
+(so that the version does not hang on the Python at hand) and from the standard library otherwise; the version stands
+in the file. ``--check`` compares instead of writing: all of the file when the versions agree, else the code points
+that the version at hand knows.
 """
 
 import argparse
+import importlib
 import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 try:
-    import unicodedata2 as unicodedata
+    unicodedata = importlib.import_module("unicodedata2")
 except ImportError:
-    import unicodedata
+    unicodedata = importlib.import_module("unicodedata")
 
 OUTPUT = Path(__file__).resolve().parents[1] / "src" / "text" / "unicode_tables.c"
 N_CODES = 0x110000
@@ -40,9 +42,7 @@ def classes_of(code: int) -> int:
 def two_stages(classes: Sequence[int]) -> tuple[list[int], list[list[int]]]:
     """Cut `classes` into blocks and fold equal ones: (block number by code // BLOCK, the distinct blocks)."""
     numbers: dict[tuple[int, ...], int] = {}
-    stage1 = [
-        numbers.setdefault(tuple(classes[i : i + BLOCK]), len(numbers)) for i in range(0, len(classes), BLOCK)
-    ]
+    stage1 = [numbers.setdefault(tuple(classes[i : i + BLOCK]), len(numbers)) for i in range(0, len(classes), BLOCK)]
     while len(stage1) > 1 and stage1[-1] == stage1[-2]:
         stage1.pop()
     return stage1, [list(block) for block in numbers]
@@ -75,7 +75,8 @@ def parse(text: str) -> tuple[str, list[int]]:
     """Return the version and the classes of every code point that a rendered file holds."""
     version = re.search(r"// Unicode (\S+)", text)
     tables = [[int(x) for x in re.findall(r"\d+", t)] for t in re.findall(r"\[\d+\] = \{[^\n]*\n([^}]*)\}", text)]
-    assert version and len(tables) == 2, "not a file that this program made"
+    if not version or len(tables) != 2:
+        raise ValueError("not a file that this program made")
     stage1, flat = tables
     stage1 += [stage1[-1]] * (N_CODES // BLOCK - len(stage1))
     return version[1], [bits for number in stage1 for bits in flat[number * BLOCK : (number + 1) * BLOCK]]

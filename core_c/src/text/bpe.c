@@ -1,9 +1,9 @@
-// Byte-level BPE ("gpt2"): every byte has a printable character that stands for it (the alphabet), pieces and merges are
-// written in those characters, and text is bytes: nothing is unknown to a vocabulary that has all 256.
+// Byte-level BPE ("gpt2"): every byte has a printable character that stands for it (the alphabet), pieces and merges
+// are written in those characters, and text is bytes: nothing is unknown to a vocabulary that has all 256.
 #include "array.h"
 #include "encoder.h"
 
-// ---- The alphabet: printable Latin-1 stands for itself, the 68 other bytes are U+0100 and on, in their order -------------
+// ---- The alphabet: printable Latin-1 stands for itself, the 68 other bytes are U+0100 and on, in their order --------
 
 static int is_printable_byte(int byte) { return (byte > 32 && byte < 127) || (byte > 160 && byte != 173); }
 
@@ -19,7 +19,7 @@ static int byte_of(uint32_t letter) {
     return place <= 32 ? (int)place : place < 67 ? (int)(place - 33 + 127) : place == 67 ? 173 : -1;
 }
 
-// ---- Reading the merges ------------------------------------------------------------------------------------------------
+// ---- Reading the merges ---------------------------------------------------------------------------------------------
 
 // The id or part of one side of a merge. A single letter that has no id becomes a part; other texts must be known.
 static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, errors *e) {
@@ -27,8 +27,8 @@ static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, erro
     if (found >= 0) return found;
     rune letter = rune_at(at, at + size);
     if (letter.size && letter.size == size && byte_of(letter.code) >= 0) return vocab_add_part(v, at, size, e);
-    return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.merges[%zu]: '%s' is neither a token, nor a byte, nor made by an earlier merge",
-                index, printable_name(at, size).text);
+    return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.merges[%zu]: '%s' is neither a token, nor a byte, nor made by an "
+                "earlier merge", index, printable_name(at, size).text);
 }
 
 // "left right": the first space past the first byte parts them. What a merge makes need not be a token.
@@ -86,13 +86,14 @@ int bpe_open(tokenizer *t, errors *e) {
     return rc;
 }
 
-// ---- Text to ids -------------------------------------------------------------------------------------------------------
+// ---- Text to ids ----------------------------------------------------------------------------------------------------
 
 // The token that is the whole word, or -1.
 static int32_t whole_word(encoder *c, const char *at, size_t size) {
     const vocab *v = &c->t->v;
     size_t n = 0;
-    for (size_t i = 0; i < size && n <= c->word_max; i++) n += (size_t)rune_write(letter_of((uint8_t)at[i]), c->word + n);
+    for (size_t i = 0; i < size && n <= c->word_max; i++)
+        n += (size_t)rune_write(letter_of((uint8_t)at[i]), c->word + n);
     int32_t found = n <= c->word_max ? vocab_find(v, c->word, n) : -1;
     return found < v->n ? found : -1;
 }
@@ -101,10 +102,7 @@ static int encode_word(encoder *c, const char *at, size_t size) {
     const tokenizer *t = c->t;
     cached_word *kept = encoder_cached(c, at, size);
     size_t start = c->n;
-    if (kept && kept->size) {
-        for (size_t i = 0; i < kept->n; i++) encoder_put(c, c->ids[kept->ids_at + i]);
-        return 0;
-    }
+    if (kept && kept->size) return encoder_put_cached(c, kept), 0;
     int32_t whole = t->pre->whole_words ? whole_word(c, at, size) : -1;
     if (whole >= 0) {
         encoder_put(c, whole);
@@ -117,7 +115,7 @@ static int encode_word(encoder *c, const char *at, size_t size) {
         int rc = encoder_merge(c, n);
         if (rc) return rc;
     }
-    if (kept) *kept = (cached_word){(uint32_t)(at - c->text), (uint32_t)size, (uint32_t)start, (uint32_t)(c->n - start)};
+    if (kept) encoder_keep(c, kept, at, size, start);
     return 0;
 }
 
@@ -133,7 +131,7 @@ int bpe_encode(encoder *c, const char *at, const char *end) {
     return 0;
 }
 
-// ---- Ids to text -------------------------------------------------------------------------------------------------------
+// ---- Ids to text ----------------------------------------------------------------------------------------------------
 
 // A text in which any character is not of the alphabet was never made of bytes: it stands for itself.
 void bpe_piece(gguf_span text, byte_sink *out) {

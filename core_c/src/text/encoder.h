@@ -43,12 +43,19 @@ typedef struct encoder {
 // Make room for n more ids. 0 or GEMEL_E_MEMORY.
 int encoder_room(encoder *c, size_t n);
 static inline void encoder_put(encoder *c, int32_t id) { c->ids[c->n++] = id; }
-// Merge the n symbols that stand past the ids, and turn what is left into ids. There is room for 4 ids a symbol and more.
+// Merge the n symbols that stand past the ids, and turn what is left into ids. There is room for an id for each byte.
 int encoder_merge(encoder *c, size_t n);
 // Put the bytes of a symbol that has no id of its own.
 void encoder_put_bytes(encoder *c, const char *at, size_t size);
 // The place of a word in the cache: a hit when its size is not 0. NULL: words of that size are not kept.
 cached_word *encoder_cached(encoder *c, const char *at, size_t size);
+static inline void encoder_put_cached(encoder *c, const cached_word *word) {
+    for (size_t i = 0; i < word->n; i++) encoder_put(c, c->ids[word->ids_at + i]);
+}
+// Note that text[at..at+size) became ids[start..n).
+static inline void encoder_keep(const encoder *c, cached_word *word, const char *at, size_t size, size_t start) {
+    *word = (cached_word){(uint32_t)(at - c->text), (uint32_t)size, (uint32_t)start, (uint32_t)(c->n - start)};
+}
 
 // Bytes that come out: counted always, written while there is room.
 typedef struct byte_sink { char *at; size_t size, capacity; } byte_sink;
@@ -57,7 +64,8 @@ static inline void sink_byte(byte_sink *s, char byte) {
     s->size++;
 }
 static inline void sink_bytes(byte_sink *s, const char *at, size_t size) {
-    if (s->size < s->capacity) memcpy(s->at + s->size, at, size < s->capacity - s->size ? size : s->capacity - s->size);
+    size_t room = s->size < s->capacity ? s->capacity - s->size : 0;
+    if (room) memcpy(s->at + s->size, at, size < room ? size : room);
     s->size += size;
 }
 

@@ -20,8 +20,8 @@ static merge pair_find(const merge_table *t, int32_t left, int32_t right) {
     size_t at = pair_place(key);
     for (int probe = 0; probe < MAX_PROBES; probe++, at++) {
         uint64_t found = t->keys[at & t->mask];
+        if (found == FREE_KEY) break;   // first: two symbols that merge with nothing can look like a free place
         if (found == key) return t->values[at & t->mask];
-        if (found == FREE_KEY) break;
     }
     return (merge){-1, -1};
 }
@@ -34,7 +34,8 @@ static size_t place_for(const merge_table *t, uint64_t key) {   // SIZE_MAX afte
 }
 
 static int refuse(errors *e) {
-    return fail(e, GEMEL_E_FORMAT, "the vocabulary's merges: more than %d pairs have hashes that lie together", MAX_PROBES);
+    return fail(e, GEMEL_E_FORMAT, "the vocabulary's merges: more than %d pairs have hashes that lie together",
+                MAX_PROBES);
 }
 
 static int table_grow(merge_table *t, errors *e) {
@@ -92,7 +93,7 @@ static size_t run_short(const merge_table *t, int32_t *symbols, size_t n) {
     return n;
 }
 
-// ---- Long runs: a doubly linked list of symbols, and a heap of rank << 32 | place --------------------------------------
+// ---- Long runs: a doubly linked list of symbols, and a heap of rank << 32 | place -----------------------------------
 
 typedef struct link { int32_t previous, next; merge pair; } link;   // pair: with the next one; -1 links end the list
 
@@ -154,7 +155,8 @@ int merge_run(const merge_table *t, merge_scratch *scratch, int32_t *symbols, si
     if (*n < 2 || !t->keys) return 0;
     if (*n <= SHORT_RUN) return *n = run_short(t, symbols, *n), 0;
     if (*n > INT32_MAX || *n > SIZE_MAX / sizeof(uint64_t) / 8) return GEMEL_E_MEMORY;
-    if (!array_room(&scratch->memory, 0, &scratch->capacity, *n, sizeof(link) + 2 * sizeof(uint64_t))) return GEMEL_E_MEMORY;
+    size_t item = sizeof(link) + 2 * sizeof(uint64_t);
+    if (!array_room(&scratch->memory, 0, &scratch->capacity, *n, item)) return GEMEL_E_MEMORY;
     link *links = scratch->memory;
     *n = run_long(t, links, (heap){(uint64_t *)(links + *n), 0}, symbols, *n);
     return 0;

@@ -1,6 +1,6 @@
-// The splitting rules. [at, end) is a stretch of text between special tokens; for the lookahead of `\s+(?!\S)` its end is
-// the end of the text. Where a tokenizer splits in several passes, each pass sees the stretches the earlier ones left:
-// the rules below fold the passes into one by letting a character of an earlier pass count as the end.
+// The splitting rules. [at, end) is a stretch of text between special tokens; for the lookahead of `\s+(?!\S)` its end
+// is the end of the text. Where a tokenizer splits in several passes, each pass sees the stretches that earlier ones
+// left: the rules below fold the passes into one by letting a character of an earlier pass count as the end.
 #include "pretok.h"
 #include <string.h>
 #include "unicode.h"
@@ -51,7 +51,7 @@ static size_t blanks(const char *at, const char *stop, int ends_text) {
     return (size_t)((last > at ? last : stop) - at);
 }
 
-// ---- gpt-2, and the rules that cut numbers or punctuation out first --------------------------------------------------
+// ---- gpt-2, and the rules that cut numbers or punctuation out first -------------------------------------------------
 
 // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 // where a character for which is_cut says so stands for the end of the text.
@@ -95,8 +95,10 @@ static int is_default_mark(rune r) {
     return (r.classes & U_PUNCT) || (r.code < 0x80 && r.size && r.code && strchr("$+<=>^~|", (int)r.code));
 }
 
+static int is_digit(char c) { return c >= '0' && c <= '9'; }
+
 static int has_three_digits(const char *at, const char *end) {
-    return end - at >= 3 && (unsigned)(at[0] - '0') < 10 && (unsigned)(at[1] - '0') < 10 && (unsigned)(at[2] - '0') < 10;
+    return end - at >= 3 && is_digit(at[0]) && is_digit(at[1]) && is_digit(at[2]);
 }
 
 // Of four passes, [\p{P}$+<=>^~|]+ then gpt-2 then \p{N}+ then [0-9][0-9][0-9].
@@ -117,7 +119,7 @@ static size_t next_default(const pretok *row, const char *at, const char *end) {
     return gpt2_word(at, end, is_default_mark);
 }
 
-// ---- llama-bpe, qwen2 ------------------------------------------------------------------------------------------------
+// ---- llama-bpe, qwen2 -----------------------------------------------------------------------------------------------
 
 // ` ?[^\s\p{L}\p{N}]+[tail]*|\s*[\r\n]+|\s+(?!\S)|\s+`, the last alternatives of the newer rules
 static size_t other_or_blanks(const char *at, const char *end, int inside, const char *tail) {
@@ -141,7 +143,8 @@ static size_t numbers(const char *at, const char *end, int most) {
     return (size_t)(stop - at);
 }
 
-// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[letters]+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+// (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[letters]+|\p{N}{1,digits}
+// | ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 // letters: \p{L}, or \p{L}\p{M}, which then are not in [^\s\p{L}\p{N}] either
 static size_t next_llama(const pretok *row, const char *at, const char *end) {
     size_t size = contraction(at, end, 1);
@@ -154,12 +157,11 @@ static size_t next_llama(const pretok *row, const char *at, const char *end) {
     return stop > body ? (size_t)(stop - at) : other_or_blanks(at, end, row->letters, "\r\n");
 }
 
-// ---- gpt-4o, tekken: words also end where lower case turns to upper ----------------------------------------------------
+// ---- gpt-4o, tekken: words also end where lower case turns to upper -------------------------------------------------
 
-enum { U_CASELESS_HIGH = U_LETTER | U_MARK };
-
-static int is_high(rune r) { return (r.classes & U_CASELESS_HIGH) && !(r.classes & U_LOWER); }   // [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]
-static int is_low(rune r) { return (r.classes & U_CASELESS_HIGH) && !(r.classes & U_UPPER); }    // [\p{Ll}\p{Lm}\p{Lo}\p{M}]
+// high: [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], low: [\p{Ll}\p{Lm}\p{Lo}\p{M}]
+static int is_high(rune r) { return (r.classes & (U_LETTER | U_MARK)) && !(r.classes & U_LOWER); }
+static int is_low(rune r) { return (r.classes & (U_LETTER | U_MARK)) && !(r.classes & U_UPPER); }
 
 // [high]*[low]+ at `at`: its end, or NULL. Greedy: the high run gives back only what the low run needs to start.
 static const char *high_then_low(const char *at, const char *end) {
@@ -181,7 +183,8 @@ static const char *high_or_none(const char *at, const char *end) {
     return stop;
 }
 
-// [^\r\n\p{L}\p{N}]?[high]*[low]+C?|[^\r\n\p{L}\p{N}]?[high]+[low]*C?|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+// [^\r\n\p{L}\p{N}]?[high]*[low]+C?|[^\r\n\p{L}\p{N}]?[high]+[low]*C?|\p{N}{1,digits}
+// | ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
 // C: (?i:'s|'t|'re|'ve|'m|'ll|'d), or nothing
 static size_t cased_word(const pretok *row, const char *at, const char *end, int has_contractions) {
     static const char *(*const forms[])(const char *, const char *) = {high_then_low, high_or_none};
@@ -199,7 +202,7 @@ static size_t cased_word(const pretok *row, const char *at, const char *end, int
 static size_t next_gpt4o(const pretok *row, const char *at, const char *end) { return cased_word(row, at, end, 1); }
 static size_t next_tekken(const pretok *row, const char *at, const char *end) { return cased_word(row, at, end, 0); }
 
-// ---- The table -------------------------------------------------------------------------------------------------------
+// ---- The table ------------------------------------------------------------------------------------------------------
 
 static const pretok rows[] = {
     {"default", next_default, 0, 0, 0, 0},

@@ -1,6 +1,6 @@
-// How text is cut into words before pieces merge: one row for each tokenizer.ggml.pre that is known, each a rule written
-// out by hand over the classes of unicode.h, in place of the regular expression that defines it. A rule reads a word in
-// time linear in the word (and what it must look ahead is in the next word or two); nothing recurs.
+// How text is cut into words before pieces merge: one row for each tokenizer.ggml.pre that is known, each a rule
+// written out by hand over the classes of unicode.h, in place of the regular expression that defines it. A rule takes
+// time linear in the word that it reads (what it looks ahead at is in the next word or two); nothing recurs.
 #pragma once
 #include <stddef.h>
 

@@ -3,7 +3,7 @@
 #pragma once
 #include "vocab.h"
 
-enum { SPECIAL_MAX = 256 };   // bytes of a text; a longer one is refused, so that a search takes time linear in the input
+enum { SPECIAL_MAX = 256 };   // bytes of a text; a longer one is refused, so that a search takes linear time
 
 typedef struct special { const char *at; size_t size; int32_t id; } special;
 

@@ -17,15 +17,17 @@ static int best_first(const void *a, const void *b) {
 static int read_scores(const vocab *v, scored *scores, errors *e) {
     int index, found = gguf_find(v->g, "tokenizer.ggml.scores");
     size_t n;
-    if (found < 0) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores is missing; tokenizer.ggml.model llama needs it");
+    if (found < 0)
+        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores is missing; tokenizer.ggml.model llama needs it");
     int is_float = gemel_gguf_item_type(v->g, found) == GGUF_F32 || gemel_gguf_item_type(v->g, found) == GGUF_F64;
     int rc = gguf_get_array(v->g, "tokenizer.ggml.scores", is_float ? GGUF_F32 : GGUF_I32, &index, &n, e);
     if (rc < 0) return rc;
     if (n != (size_t)v->n)
         return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores has %zu items and tokenizer.ggml.tokens has %d", n, v->n);
     for (int32_t id = 0; id < v->n; id++) {
-        scores[id] = (scored){gguf_array_number(v->g, index, (size_t)id), id};
-        if (scores[id].score != scores[id].score) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is NaN", id);
+        double score = gguf_array_number(v->g, index, (size_t)id);
+        if (score != score) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is NaN", id);
+        scores[id] = (scored){score, id};
     }
     qsort(scores, n, sizeof *scores, best_first);
     return 0;
@@ -43,7 +45,8 @@ static int add_piece(tokenizer *t, int32_t id, int32_t rank, errors *e) {
     const char *end = text.at + text.size, *at = text.at + rune_at(text.at, end).size;
     if (at == end) return 0;
     if (text.size > PIECE_MAX)
-        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens[%d] has %zu bytes; the most is %d", id, text.size, PIECE_MAX);
+        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens[%d] has %zu bytes; the most is %d", id, text.size,
+                    PIECE_MAX);
     for (; at < end; at += rune_at(at, end).size) {
         size_t size = (size_t)(at - text.at);
         int is_space = end - at >= 3 && !memcmp(at, SPACE_MARK, 3);
@@ -87,8 +90,8 @@ static int read_bytes(tokenizer *t, errors *e) {
     for (int32_t id = 0; t->unknown < 0 && id < t->v.n; id++)
         if (t->v.kind[id] == GEMEL_TOKEN_UNKNOWN) t->unknown = id;
     if (missing && t->unknown < 0)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens lacks %d of the tokens <0x00>..<0xFF> and has no unknown token",
-                    missing);
+        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens lacks %d of the tokens <0x00>..<0xFF> and has no unknown "
+                    "token", missing);
     return 0;
 }
 
@@ -111,7 +114,7 @@ int spm_open(tokenizer *t, errors *e) {
     return rc;
 }
 
-// ---- Text to ids -------------------------------------------------------------------------------------------------------
+// ---- Text to ids ----------------------------------------------------------------------------------------------------
 
 static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
     const tokenizer *t = c->t;
@@ -120,10 +123,7 @@ static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
     int rc = encoder_room(c, size + 1);
     cached_word *kept = rc || prefixed ? NULL : encoder_cached(c, at, size);
     if (rc) return rc;
-    if (kept && kept->size) {
-        for (size_t i = 0; i < kept->n; i++) encoder_put(c, c->ids[kept->ids_at + i]);
-        return 0;
-    }
+    if (kept && kept->size) return encoder_put_cached(c, kept), 0;
     if (prefixed) c->ids[c->n + n++] = t->symbol[' '];
     for (const char *from = at; from < end;) {
         rune r = rune_at(from, end);
@@ -131,8 +131,7 @@ static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
         from += r.size;
     }
     rc = encoder_merge(c, n);
-    if (!rc && kept)
-        *kept = (cached_word){(uint32_t)(at - c->text), (uint32_t)size, (uint32_t)start, (uint32_t)(c->n - start)};
+    if (!rc && kept) encoder_keep(c, kept, at, size, start);
     return rc;
 }
 
@@ -157,7 +156,7 @@ int spm_encode(encoder *c, const char *at, const char *end, int prefixed) {
     return 0;
 }
 
-// ---- Ids to text -------------------------------------------------------------------------------------------------------
+// ---- Ids to text ----------------------------------------------------------------------------------------------------
 
 void spm_piece(gguf_span text, byte_sink *out) {
     for (size_t i = 0; i < text.size;) {

@@ -5,13 +5,14 @@
 
 enum { TEXT_MAX = 1 << 30, KNOWN_FLAGS = GEMEL_TEXT_BOS_EOS | GEMEL_TEXT_SPECIAL };
 
-// ---- Opening -----------------------------------------------------------------------------------------------------------
+// ---- Opening --------------------------------------------------------------------------------------------------------
 
 static int is_name(gguf_span a, const char *name) { return a.size == strlen(name) && !memcmp(a.at, name, a.size); }
 
-// BOS and EOS are added where the file says so; when it says nothing, as the kind of tokenizer has it, if there is the id.
+// Whether BOS and EOS are added where the file says nothing: as the kind of tokenizer has it, if there is the id.
 static void default_flags(tokenizer *t, int add_bos) {
-    int32_t *bos = &t->v.role[GEMEL_MODEL_ADD_BOS - GEMEL_MODEL_BOS], *eos = &t->v.role[GEMEL_MODEL_ADD_EOS - GEMEL_MODEL_BOS];
+    int32_t *bos = &t->v.role[GEMEL_MODEL_ADD_BOS - GEMEL_MODEL_BOS];
+    int32_t *eos = &t->v.role[GEMEL_MODEL_ADD_EOS - GEMEL_MODEL_BOS];
     if (*bos < 0) *bos = add_bos && vocab_role(&t->v, GEMEL_MODEL_BOS) >= 0;
     if (*eos < 0) *eos = 0;
 }
@@ -67,7 +68,7 @@ static int is_id(const tokenizer *t, int32_t id) { return id >= 0 && id < t->v.n
 int tokenizer_kind(const tokenizer *t, int32_t id) { return is_id(t, id) ? t->v.kind[id] : GEMEL_E_ARGUMENT; }
 int tokenizer_is_eog(const tokenizer *t, int32_t id) { return is_id(t, id) ? t->v.eog[id] : GEMEL_E_ARGUMENT; }
 
-// ---- Text to ids -------------------------------------------------------------------------------------------------------
+// ---- Text to ids ----------------------------------------------------------------------------------------------------
 
 int encoder_room(encoder *c, size_t n) {
     return array_room((void **)&c->ids, c->n, &c->capacity, c->n + n, sizeof *c->ids) ? 0 : GEMEL_E_MEMORY;
@@ -190,7 +191,7 @@ int tokenizer_encode(const tokenizer *t, const char *text, size_t size, int flag
     return rc;
 }
 
-// ---- Ids to text -------------------------------------------------------------------------------------------------------
+// ---- Ids to text ----------------------------------------------------------------------------------------------------
 
 // The byte of <0xNN>, or -1.
 static int byte_token(gguf_span text) {

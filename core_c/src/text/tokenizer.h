@@ -4,13 +4,13 @@
 //   text -> specials.c cuts out special tokens -> pretok.c cuts words (BPE) -> merge.c joins symbols -> ids
 //
 // What can't be expressed. Bytes that are not UTF-8 are kept: BPE has a token for a byte, SentencePiece has <0xNN>. A
-// character for which SentencePiece lacks those becomes the unknown token. A byte for which BPE has no token becomes the
-// unknown token when the file has one of that kind, and is left out before pieces merge when it has not: that is what
-// the tokenizers do that such vocabularies were made with (SmolLM2's lacks six control characters, the lead bytes of
-// planes that Unicode has not filled, and the bytes that UTF-8 never uses).
+// character for which SentencePiece lacks those becomes the unknown token. A byte for which BPE has no token becomes
+// the unknown token when the file has one of that kind, and is left out before pieces merge when it has not: that is
+// what the tokenizers do that such vocabularies were made with (SmolLM2's lacks six control characters, the lead bytes
+// of planes that Unicode has not filled, and the bytes that UTF-8 never uses).
 //
-// Spaces of SentencePiece. encode puts a space before text that starts, or follows a special token, unless the file says
-// not to; decode, the inverse of encode, takes one away there; piece, which knows no neighbours, never does.
+// Spaces of SentencePiece. encode puts a space before text that starts, or follows a special token, unless the file
+// says not to; decode, the inverse of encode, takes one away there; piece, which knows no neighbours, never does.
 #pragma once
 #include "../gguf.h"
 

@@ -5,7 +5,7 @@
 
 #define KEY "tokenizer.ggml."
 
-// ---- From text to id -----------------------------------------------------------------------------------------------
+// ---- From text to id ------------------------------------------------------------------------------------------------
 
 static uint32_t text_hash(const char *at, size_t size) {   // FNV-1a, then a mixer so that the low bits are good
     uint32_t h = 2166136261u;
@@ -38,8 +38,7 @@ int32_t vocab_find(const vocab *v, const char *at, size_t size) { return find(v,
 int32_t vocab_find_marker(const vocab *v, const char *at, size_t size) { return find(v, at, size, 0); }
 
 static int too_many_collisions(errors *e) {
-    return fail(e, GEMEL_E_FORMAT, KEY "tokens: more than %d texts have hashes that lie together; this is no vocabulary",
-                MAX_PROBES);
+    return fail(e, GEMEL_E_FORMAT, KEY "tokens: more than %d texts have hashes that lie together", MAX_PROBES);
 }
 
 // Make the table at least twice as large as the texts in it.
@@ -88,7 +87,8 @@ gguf_span vocab_text(const vocab *v, int32_t id) {
 
 int32_t vocab_add_part(vocab *v, const char *at, size_t size, errors *e) {
     size_t n = (size_t)v->n_parts;
-    if (n >= (size_t)INT32_MAX / 2 || !array_room((void **)&v->part_end, n, &v->part_end_room, n + 1, sizeof *v->part_end) ||
+    if (n >= (size_t)INT32_MAX / 2 ||
+        !array_room((void **)&v->part_end, n, &v->part_end_room, n + 1, sizeof *v->part_end) ||
         !array_room((void **)&v->part_text, v->part_used, &v->part_room, v->part_used + size, 1))
         return fail(e, GEMEL_E_MEMORY, "no memory for %zu parts of the vocabulary", n + 1);
     memcpy(v->part_text + v->part_used, at, size);
@@ -99,7 +99,7 @@ int32_t vocab_add_part(vocab *v, const char *at, size_t size, errors *e) {
     return rc < 0 ? rc : id;
 }
 
-// ---- From the file -------------------------------------------------------------------------------------------------
+// ---- From the file --------------------------------------------------------------------------------------------------
 
 static int read_kinds(vocab *v, errors *e) {
     int index, found;
@@ -121,7 +121,8 @@ static int read_kinds(vocab *v, errors *e) {
 
 static int duplicate(const vocab *v, int32_t a, int32_t b, errors *e) {
     gguf_span text = vocab_text(v, a);
-    return fail(e, GEMEL_E_FORMAT, KEY "tokens: %d and %d are both '%s'", a, b, printable_name(text.at, text.size).text);
+    printable name = printable_name(text.at, text.size);
+    return fail(e, GEMEL_E_FORMAT, KEY "tokens: %d and %d are both '%s'", a, b, name.text);
 }
 
 // Texts of size 0 have ids, but nothing leads to them.
@@ -186,8 +187,8 @@ static int has_control(const vocab *v, const char *name) {
 // A generation ends at the file's EOS, EOT and EOM, and at control tokens that are known by name to end a turn or text.
 static int read_eog(vocab *v, errors *e) {
     static const char *const names[] = {
-        "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>", "</s>",
-        "<|return|>", "<|call|>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<turn|>", "<end_of_utterance>",
+        "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>",
+        "</s>", "<|return|>", "<|call|>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<turn|>", "<end_of_utterance>",
         "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
     int32_t eom = -1;
     int rc = read_id(v, KEY "eom_token_id", &eom, e);
@@ -211,7 +212,8 @@ int vocab_open(vocab *v, const gguf *g, errors *e) {
     int found = gguf_get_array(g, KEY "tokens", GGUF_STRING, &v->tokens, &n, e);
     if (found < 0) return found;
     if (!found || !n) return fail(e, GEMEL_E_FORMAT, KEY "tokens is missing or empty");
-    if (n > INT32_MAX / 4) return fail(e, GEMEL_E_UNSUPPORTED, KEY "tokens has %zu items; the most is %d", n, INT32_MAX / 4);
+    if (n > INT32_MAX / 4)
+        return fail(e, GEMEL_E_UNSUPPORTED, KEY "tokens has %zu items; the most is %d", n, INT32_MAX / 4);
     v->n = (int32_t)n;
     v->kind = array_new(n, 1);
     v->eog = array_zero(n, 1);
