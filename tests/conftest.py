@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,15 @@ CHATML = (
 REAL = "smollm2-135m-instruct"
 
 
-@cache
+_made: dict[str, bytes] = {}
+
+
 def tiny_bytes(**fields: Any) -> bytes:  # noqa: ANN401
     """Return a tiny model's file; equal fields are made once."""
-    return tiny.tiny_llama(**fields)
+    key = repr(sorted(fields.items()))
+    if key not in _made:
+        _made[key] = tiny.tiny_llama(**fields)
+    return _made[key]
 
 
 @pytest.fixture

@@ -309,6 +309,7 @@ class TinyLlama:
     format: str = "Q4_1"
     formats: Mapping[str, str] | None = None  # {"attn_v": "Q6_K", "token_embd": "Q8_0", "blk.1.ffn_up": "F16"}
     tied: bool = False  # no output.weight
+    biases: bool = False  # of attention's four projections
     rope: str = "none"  # none, linear, yarn, longrope, llama3
     rope_base: float = 10000.0
     rope_factor: float = 4.0
@@ -437,7 +438,17 @@ def _tensors(t: TinyLlama, n_vocab: int) -> list[Tensor]:
     out += _rope_tensors(t, rng)
     for il in range(t.n_layer):
         out += _layer(t, f"blk.{il}.", matrix, norm)
+        out += _biases(t, f"blk.{il}.", rng) if t.biases else []
     return out
+
+
+def _biases(t: TinyLlama, blk: str, rng: np.random.Generator) -> list[Tensor]:
+    n_q, n_kv = t.n_head * t.dim, t.n_head_kv * t.dim
+    sizes = {"attn_q": n_q, "attn_k": n_kv, "attn_v": n_kv, "attn_output": t.n_embd}
+    return [
+        Tensor(f"{blk}{name}.bias", "F32", [n], float_bytes("F32", rng.standard_normal(n).astype(np.float32) * np.float32(0.5)))
+        for name, n in sizes.items()
+    ]
 
 
 def _layer(

@@ -1,0 +1,138 @@
+"""Whole models give the same logits to the bit: every ISA row, thread count, batch split; and the values of reference.py.
+
+Scalar C is the definition. reference.py holds the same sums, but its exp, sin and powers are libm's: on unquantised
+weights it must agree to float's precision, on quantised ones to what one activation code more or less can do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import tiny_bytes
+from reference import Reference
+
+import gemel
+
+Open = Callable[..., gemel.Model]
+FORMATS = [
+    "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0",
+    "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS", "MXFP4",
+]  # fmt: skip
+THREADS = [1, 2, 3, 5, 8]
+IDS = [1, *range(3, 140), 7, 7, 7]  # longer than a micro-batch
+ROWS = [name for name, usable in gemel.isas().items() if usable]
+SHAPES: dict[str, dict[str, object]] = {
+    "grouped heads": {"n_head": 6, "n_head_kv": 2, "n_embd": 96, "n_ff": 160},
+    "one head a group": {"n_head": 4, "n_head_kv": 4},
+    "all heads in one group": {"n_head": 12, "n_head_kv": 1, "head_dim": 16, "n_embd": 96},
+    "heads padded to sixteen": {"n_head": 4, "n_head_kv": 2, "head_dim": 24, "n_embd": 96},
+    "heads wider than the stream": {"n_head": 4, "n_head_kv": 2, "head_dim": 64, "n_embd": 64},
+    "half of a head rotated": {"n_rot": 8},
+    "tied": {"tied": True},
+    "biases": {"biases": True, "format": "F32"},
+    "a vocabulary of 333": {"n_vocab": 333},
+    "odd feed-forward": {"format": "F32", "n_ff": 75, "n_embd": 44, "n_head": 2, "n_head_kv": 1},
+    "mixed formats": {"formats": {"attn_v": "Q8_0", "ffn_down": "F16", "attn_q": "F32", "blk.1.ffn_up": "Q5_0", "output": "Q8_0"}},
+}  # fmt: skip
+ROPES: dict[str, dict[str, object]] = {
+    kind: {"rope": kind, "format": "F32"} for kind in ("none", "linear", "yarn", "llama3", "longrope")
+}
+
+
+def fields_of(format_: str) -> dict[str, object]:
+    if format_.endswith("_K") or format_ == "IQ4_XS":
+        return {"format": format_, "n_embd": 256, "n_head": 4, "n_head_kv": 2, "n_ff": 512}
+    return {"format": format_}
+
+
+def logits(model: gemel.Model, ids: list[int], split: int | None = None) -> bytes:
+    """Logits of the last id and, by way of score, of all before it."""
+    with model.session() as session:
+        for at in range(0, len(ids), split or len(ids)):
+            session.append(ids[at : at + (split or len(ids))])
+        return bytes(np.asarray(session.logits()).tobytes())
+
+
+@pytest.fixture(params=[*FORMATS, *SHAPES])
+def fields(request: pytest.FixtureRequest) -> dict[str, object]:
+    return fields_of(request.param) if request.param in FORMATS else SHAPES[request.param]
+
+
+def test_every_row_gives_scalar_logits(tiny_model: Open, fields: dict[str, object]) -> None:
+    model = tiny_model(isa="scalar", **fields)
+    expected = logits(model, IDS)
+    for row in ROWS:
+        model.set_isa(row)
+        assert logits(model, IDS) == expected, row
+        assert logits(model, IDS, 1)[:64] == expected[:64], row
+
+
+def test_every_thread_count_gives_the_same_logits(tiny_model: Open, fields: dict[str, object]) -> None:
+    model = tiny_model(**fields)
+    expected = logits(model, IDS)
+    for n in THREADS:
+        model.set_threads(n)
+        assert logits(model, IDS) == expected, n
+        assert logits(model, IDS[:20], 1) == logits(model, IDS[:20]), n
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("split", [1, 2, 3, 7, 8, 9, 16, 31, 64, 100, 127, 128, 129])
+def test_every_batch_split_gives_the_same_logits(tiny_model: Open, split: int, threads: int) -> None:
+    model = tiny_model(threads=threads, n_head=6, n_head_kv=2, n_embd=96)
+    assert logits(model, IDS, split) == logits(model, IDS)
+
+
+def test_scores_are_the_same_whatever_the_batch(tiny_model: Open) -> None:
+    model = tiny_model(threads=2)
+    with model.session() as session:
+        whole, top = session.score(IDS)
+    with model.session() as session:
+        parts = [session.score(IDS[at : at + 11]) for at in range(0, len(IDS), 11)]
+    assert [p for part, _ in parts for p in part] == whole
+    assert [t for _, part in parts for t in part] == top
+
+
+def reference_logits(model: gemel.Model, fields: dict[str, object], ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    expected = Reference(tiny_bytes(**fields), n_ctx=model.default_n_ctx).logits(ids)[-1]
+    with model.session() as session:
+        session.append(ids)
+        return np.asarray(session.logits()), expected
+
+
+@pytest.mark.parametrize("kind", ROPES)
+def test_unquantised_models_equal_the_reference(tiny_model: Open, kind: str) -> None:
+    fields = ROPES[kind]
+    got, expected = reference_logits(tiny_model(**fields), fields, IDS[:60])
+    assert np.abs(got - expected).max() <= 3e-5 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", [*FORMATS, *SHAPES])
+def test_models_of_every_format_and_shape_are_the_reference(tiny_model: Open, name: str) -> None:
+    fields = fields_of(name) if name in FORMATS else SHAPES[name]
+    got, expected = reference_logits(tiny_model(**fields), fields, IDS[:40])
+    cosine = got @ expected / np.linalg.norm(got) / np.linalg.norm(expected)
+    assert cosine >= 0.9995, cosine
+
+
+@pytest.mark.model
+def test_smollm2_gives_the_same_logits_on_every_row_and_thread_count(real_model: gemel.Model) -> None:
+    text = (Path(__file__).parents[1] / "text" / "english.txt").read_text()
+    ids = real_model.tokenize(text)[:200]
+    threads, row = real_model.threads, real_model.isa
+    hashes = set()
+    try:
+        for isa in ROWS:
+            real_model.set_isa(isa)
+            for n in (1, 2, 3) if isa != "scalar" else (2,):
+                real_model.set_threads(n)
+                hashes.add(hashlib.sha256(logits(real_model, ids)).hexdigest())
+                hashes.add(hashlib.sha256(logits(real_model, ids, 77)).hexdigest())
+    finally:
+        real_model.set_threads(threads)
+        real_model.set_isa(row)
+    assert len(hashes) == 1
