@@ -5,10 +5,9 @@
 #include "../../core_c/src/text/pretok.h"
 #include "../../core_c/src/text/unicode.h"
 
-// ---- Unicode --------------------------------------------------------------------------------------------------------
+// ---- Unicode -------------------------------------------------------------------------------------------------------
 
-static void every_code_point_is_read_as_it_is_written(void)
-{
+static void every_code_point_is_read_as_it_is_written(void) {
     for (uint32_t code = 0; code < 0x110000; code++) {
         if (code >= 0xD800 && code < 0xE000) continue;
         char text[4];
@@ -20,11 +19,12 @@ static void every_code_point_is_read_as_it_is_written(void)
     }
 }
 
-static void bytes_that_are_not_utf8_stand_alone(void)
-{
+static void bytes_that_are_not_utf8_stand_alone(void) {
+    // clang-format off
     static const char *const bad[] = {
         "\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xC3", "\xC3(", "\xE0\x80\x80", "\xE2\x82", "\xED\xA0\x80",
         "\xF0\x80\x80\x80", "\xF0\x9F\x98", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF"};
+    // clang-format on
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         rune r = rune_at(bad[i], bad[i] + strlen(bad[i]));
         CHECK_EQ_INT(r.size, 1);
@@ -36,8 +36,8 @@ static void bytes_that_are_not_utf8_stand_alone(void)
     }
 }
 
-static void classes_are_those_of_unicode(void)
-{
+static void classes_are_those_of_unicode(void) {
+    // clang-format off
     static const struct { uint32_t code; int classes; } facts[] = {
         {'A', U_LETTER | U_UPPER}, {'z', U_LETTER | U_LOWER}, {'5', U_NUMBER}, {' ', U_SPACE}, {'\n', U_SPACE},
         {0x0B, U_SPACE}, {0x1C, 0}, {0, 0}, {0x7F, 0}, {0x85, U_SPACE}, {'_', U_PUNCT}, {'$', U_SYMBOL},
@@ -46,6 +46,7 @@ static void classes_are_those_of_unicode(void)
         {0x4E00, U_LETTER}, {0x9FFF, U_LETTER}, {0xAC01, U_LETTER}, {0xE000, 0}, {0xFFFD, U_SYMBOL},
         {0x1F600, U_SYMBOL}, {0x20000, U_LETTER}, {0x31350, U_LETTER}, {0xE0100, U_MARK}, {0xE01EF, U_MARK},
         {0xE01F0, 0}, {0x10FFFF, 0}, {RUNE_BAD, 0}, {UINT32_MAX, 0}};
+    // clang-format on
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
         int got = unicode_classes(facts[i].code);
         CHECK_EQ_INT(got, facts[i].classes);
@@ -53,11 +54,10 @@ static void classes_are_those_of_unicode(void)
     }
 }
 
-// ---- Splitting ------------------------------------------------------------------------------------------------------
+// ---- Splitting -----------------------------------------------------------------------------------------------------
 
 // The words of a text with `|` between them.
-static const char *split(const char *pre, const char *text)
-{
+static const char *split(const char *pre, const char *text) {
     static char shown[512];
     const pretok *row = pretok_find(pre, strlen(pre));
     const char *end = text + strlen(text);
@@ -74,19 +74,20 @@ static const char *split(const char *pre, const char *text)
     return shown;
 }
 
-static void gpt2_splits_as_its_pattern_does(void)
-{
+static void gpt2_splits_as_its_pattern_does(void) {
     CHECK_EQ_STR(split("gpt-2", "Hello world"), "Hello| world");
     CHECK_EQ_STR(split("gpt-2", "I'll don't 'S 's"), "I|'ll| don|'t| '|S| '|s");
     CHECK_EQ_STR(split("gpt-2", "a  b   "), "a| | b|   ");
     CHECK_EQ_STR(split("gpt-2", "a\n\n b\tc"), "a|\n\n| b|\t|c");
     CHECK_EQ_STR(split("gpt-2", "x12 345.6"), "x|12| 345|.|6");
     CHECK_EQ_STR(split("gpt-2", " !?\xC2\xA0\xC2\xA0z"), " !?|\xC2\xA0|\xC2\xA0|z");
-    CHECK_EQ_STR(split("gpt-2", "\xE4\xB8\xAD\xE6\x96\x87" "e\xCC\x81"), "\xE4\xB8\xAD\xE6\x96\x87" "e|\xCC\x81");
+    CHECK_EQ_STR(split("gpt-2", "\xE4\xB8\xAD\xE6\x96\x87"
+                                "e\xCC\x81"),
+                 "\xE4\xB8\xAD\xE6\x96\x87"
+                 "e|\xCC\x81");
 }
 
-static void smollm_takes_digits_one_by_one_first(void)
-{
+static void smollm_takes_digits_one_by_one_first(void) {
     CHECK_EQ_STR(split("smollm", "in 2024!"), "in| |2|0|2|4|!");
     CHECK_EQ_STR(split("smollm", "a   1"), "a|   |1");
     CHECK_EQ_STR(split("smollm", "a   b"), "a|  | b");
@@ -94,17 +95,17 @@ static void smollm_takes_digits_one_by_one_first(void)
     CHECK_EQ_STR(split("smollm", "'s1's"), "'s|1|'s");
 }
 
-static void default_splits_in_four_passes(void)
-{
+static void default_splits_in_four_passes(void) {
     CHECK_EQ_STR(split("default", "Hi, 12345 $x`y"), "Hi|,| |123|45| |$|x|`|y");
     CHECK_EQ_STR(split("default", "it's  (ok)"), "it|'|s|  |(|ok|)");
     CHECK_EQ_STR(split("default", "a  1"), "a| | |1");
-    CHECK_EQ_STR(split("default", "1\xD9\xA3" "23456"), "1\xD9\xA3|234|56");
+    CHECK_EQ_STR(split("default", "1\xD9\xA3"
+                                  "23456"),
+                 "1\xD9\xA3|234|56");
     CHECK_EQ_STR(split("default", " \xE2\x82\xAC `"), " \xE2\x82\xAC| `");
 }
 
-static void llama_and_qwen_split_as_their_patterns_do(void)
-{
+static void llama_and_qwen_split_as_their_patterns_do(void) {
     CHECK_EQ_STR(split("llama-bpe", "It'S 12345\r\n\r\n  x"), "It|'S| |123|45|\r\n\r\n| | x");
     CHECK_EQ_STR(split("qwen2", "It'S 123"), "It|'S| |1|2|3");
     CHECK_EQ_STR(split("llama-bpe", "(foo) --\n\nbar"), "(foo|)| --\n\n|bar");
@@ -114,15 +115,15 @@ static void llama_and_qwen_split_as_their_patterns_do(void)
     CHECK_EQ_STR(split("qwen35", "e\xCC\x81x"), "e\xCC\x81x");
 }
 
-static void gpt4o_and_tekken_split_where_case_turns(void)
-{
+static void gpt4o_and_tekken_split_where_case_turns(void) {
     CHECK_EQ_STR(split("gpt-4o", "fooBar HTTPServer's X/\n"), "foo|Bar| HTTPServer's| X|/\n");
     CHECK_EQ_STR(split("tekken", "fooBar's 12"), "foo|Bar|'s| |1|2");
-    CHECK_EQ_STR(split("gpt-4o", "\xE4\xB8\xAD" "AB"), "\xE4\xB8\xAD|AB");
+    CHECK_EQ_STR(split("gpt-4o", "\xE4\xB8\xAD"
+                                 "AB"),
+                 "\xE4\xB8\xAD|AB");
 }
 
-static void an_unknown_rule_is_not_guessed(void)
-{
+static void an_unknown_rule_is_not_guessed(void) {
     CHECK(!pretok_find("smollm ", 7));
     CHECK(!pretok_find("smoll", 5));
     CHECK(!pretok_find("", 0));
@@ -130,8 +131,7 @@ static void an_unknown_rule_is_not_guessed(void)
 }
 
 // Whatever the bytes: words are not empty, and lie end to end.
-static void words_cover_any_bytes(void)
-{
+static void words_cover_any_bytes(void) {
     static const char *const pres[] = {"default", "gpt-2",  "smollm", "llama-bpe",
                                        "qwen2",   "qwen35", "gpt-4o", "tekken"};
     static const char some[] = " \t\n\r'sSlL1/.$aA\xC3\xA9\xCC\x81\xE2\x80\xA8\xF0\x9F\x98\x80\xFF";
@@ -152,15 +152,14 @@ static void words_cover_any_bytes(void)
     }
 }
 
-// ---- Merging --------------------------------------------------------------------------------------------------------
+// ---- Merging -------------------------------------------------------------------------------------------------------
 
 enum { N_SYMBOLS = 12 };
 
 typedef int pairs[N_SYMBOLS][N_SYMBOLS];
 
 // The definition: the best pair, leftmost of equals, until none is left.
-static size_t merge_plainly(const pairs ranks, const pairs results, int32_t *s, size_t n)
-{
+static size_t merge_plainly(const pairs ranks, const pairs results, int32_t *s, size_t n) {
     for (;;) {
         size_t best = SIZE_MAX;
         int best_rank = -1;
@@ -175,8 +174,7 @@ static size_t merge_plainly(const pairs ranks, const pairs results, int32_t *s, 
     }
 }
 
-static void merges_go_best_first_then_leftmost_in_runs_of_any_length(void)
-{
+static void merges_go_best_first_then_leftmost_in_runs_of_any_length(void) {
     uint64_t seed = 7;
     for (int round = 0; round < 600; round++) {
         pairs ranks, results;
@@ -203,8 +201,8 @@ static void merges_go_best_first_then_leftmost_in_runs_of_any_length(void)
     }
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
+    // clang-format off
     static const check table[] = {
         CHECK_ENTRY(every_code_point_is_read_as_it_is_written), CHECK_ENTRY(bytes_that_are_not_utf8_stand_alone),
         CHECK_ENTRY(classes_are_those_of_unicode), CHECK_ENTRY(gpt2_splits_as_its_pattern_does),
@@ -213,5 +211,6 @@ int main(int argc, char **argv)
         CHECK_ENTRY(an_unknown_rule_is_not_guessed), CHECK_ENTRY(words_cover_any_bytes),
         CHECK_ENTRY(merges_go_best_first_then_leftmost_in_runs_of_any_length),
     };
+    // clang-format on
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

@@ -15,11 +15,18 @@ typedef struct toy {
     int bos, eos, eot, unk, add_bos, add_eos, add_space_prefix;
 } toy;
 
-typedef struct opened { gguf *g; tokenizer *t; char err[512]; } opened;
-typedef struct bytes { uint8_t *at; size_t n, room; uint64_t n_kv; } bytes;
+typedef struct opened {
+    gguf *g;
+    tokenizer *t;
+    char err[512];
+} opened;
+typedef struct bytes {
+    uint8_t *at;
+    size_t n, room;
+    uint64_t n_kv;
+} bytes;
 
-static inline void put(bytes *b, const void *at, size_t n)
-{
+static inline void put(bytes *b, const void *at, size_t n) {
     if (b->n + n > b->room) b->at = realloc(b->at, b->room = (b->n + n) * 2);
     memcpy(b->at + b->n, at, n);
     b->n += n;
@@ -28,14 +35,12 @@ static inline void put(bytes *b, const void *at, size_t n)
 static inline void put_u32(bytes *b, uint32_t x) { put(b, &x, 4); }
 static inline void put_u64(bytes *b, uint64_t x) { put(b, &x, 8); }
 
-static inline void put_text(bytes *b, const char *text)
-{
+static inline void put_text(bytes *b, const char *text) {
     put_u64(b, strlen(text));
     put(b, text, strlen(text));
 }
 
-static inline void put_key(bytes *b, const char *key, uint32_t type)
-{
+static inline void put_key(bytes *b, const char *key, uint32_t type) {
     char name[80];
     snprintf(name, sizeof name, "tokenizer.ggml.%s", key);
     put_text(b, name);
@@ -43,15 +48,13 @@ static inline void put_key(bytes *b, const char *key, uint32_t type)
     b->n_kv++;
 }
 
-static inline void put_text_pair(bytes *b, const char *key, const char *text)
-{
+static inline void put_text_pair(bytes *b, const char *key, const char *text) {
     if (!text) return;
     put_key(b, key, GGUF_STRING);
     put_text(b, text);
 }
 
-static inline void put_texts(bytes *b, const char *key, const char *const *texts, int n)
-{
+static inline void put_texts(bytes *b, const char *key, const char *const *texts, int n) {
     if (!texts) return;
     put_key(b, key, GGUF_ARRAY);
     put_u32(b, GGUF_STRING);
@@ -59,8 +62,7 @@ static inline void put_texts(bytes *b, const char *key, const char *const *texts
     for (int i = 0; i < n; i++) put_text(b, texts[i]);
 }
 
-static inline void put_numbers(bytes *b, const char *key, uint32_t type, const void *numbers, int n)
-{
+static inline void put_numbers(bytes *b, const char *key, uint32_t type, const void *numbers, int n) {
     if (!numbers) return;
     put_key(b, key, GGUF_ARRAY);
     put_u32(b, type);
@@ -68,22 +70,19 @@ static inline void put_numbers(bytes *b, const char *key, uint32_t type, const v
     put(b, numbers, 4 * (size_t)n);
 }
 
-static inline void put_id(bytes *b, const char *key, int id)
-{
+static inline void put_id(bytes *b, const char *key, int id) {
     if (id < 0) return;
     put_key(b, key, GGUF_U32);
     put_u32(b, (uint32_t)id);
 }
 
-static inline void put_flag(bytes *b, const char *key, int on)
-{
+static inline void put_flag(bytes *b, const char *key, int on) {
     if (on < 0) return;
     put_key(b, key, GGUF_BOOL);
     put(b, on ? "\1" : "\0", 1);
 }
 
-static inline void put_toy(bytes *b, const toy *v)
-{
+static inline void put_toy(bytes *b, const toy *v) {
     put(b, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
     put_text_pair(b, "model", v->model);
     put_text_pair(b, "pre", v->pre);
@@ -102,15 +101,13 @@ static inline void put_toy(bytes *b, const toy *v)
     put(b, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", (32 - b->n % 32) % 32);
 }
 
-static inline void close_toy(opened *o)
-{
+static inline void close_toy(opened *o) {
     tokenizer_close(o->t);
     gguf_close(o->g);
 }
 
 // Returns what tokenizer_open does.
-static inline int open_toy(opened *o, const toy *v)
-{
+static inline int open_toy(opened *o, const toy *v) {
     bytes b = {NULL, 0, 0, 0};
     size_t used;
     memset(o, 0, sizeof *o);
@@ -127,8 +124,8 @@ static const toy NOTHING = {
     .bos = -1, .eos = -1, .eot = -1, .unk = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
 
 // The 256 letters of the byte-level alphabet, in byte order, and after them the tokens in `more`.
-static inline toy byte_toy(const char *pre, const char *const *merges, int n_merges, const char *const *more, int n_more)
-{
+static inline toy byte_toy(const char *pre, const char *const *merges, int n_merges, const char *const *more,
+                           int n_more) {
     static char letters[256][4];
     static const char *tokens[512];
     uint32_t next = 256;

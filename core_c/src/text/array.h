@@ -5,9 +5,7 @@
 #include <string.h>
 
 // Room for n items, not cleared; NULL when there is no memory, or when n * item is no size_t.
-static inline void *array_new(size_t n, size_t item) {
-    return n > SIZE_MAX / item ? NULL : malloc(n ? n * item : 1);
-}
+static inline void *array_new(size_t n, size_t item) { return n > SIZE_MAX / item ? NULL : malloc(n ? n * item : 1); }
 
 static inline void *array_zero(size_t n, size_t item) {
     void *a = array_new(n, item);

@@ -3,7 +3,7 @@
 #include "array.h"
 #include "encoder.h"
 
-// ---- The alphabet: printable Latin-1 stands for itself, the 68 other bytes are U+0100 and on, in their order --------
+// ---- The alphabet: printable Latin-1 stands for itself, the 68 other bytes are U+0100 and on, in their order -------
 
 static int is_printable_byte(int byte) { return (byte > 32 && byte < 127) || (byte > 160 && byte != 173); }
 
@@ -19,7 +19,7 @@ static int byte_of(uint32_t letter) {
     return place <= 32 ? (int)place : place < 67 ? (int)(place - 33 + 127) : place == 67 ? 173 : -1;
 }
 
-// ---- Reading the merges ---------------------------------------------------------------------------------------------
+// ---- Reading the merges --------------------------------------------------------------------------------------------
 
 // The id or part of one side of a merge. A single letter that has no id becomes a part; other texts must be known.
 static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, errors *e) {
@@ -27,8 +27,9 @@ static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, erro
     if (found >= 0) return found;
     rune letter = rune_at(at, at + size);
     if (letter.size && letter.size == size && byte_of(letter.code) >= 0) return vocab_add_part(v, at, size, e);
-    return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.merges[%zu]: '%s' is neither a token, nor a byte, nor made by an "
-                "earlier merge", index, printable_name(at, size).text);
+    return fail(e, GEMEL_E_FORMAT,
+                "tokenizer.ggml.merges[%zu]: '%s' is no token, no byte, and made by no earlier merge", index,
+                printable_name(at, size).text);
 }
 
 // "left right": the first space past the first byte parts them. What a merge makes need not be a token.
@@ -74,7 +75,8 @@ int bpe_open(tokenizer *t, errors *e) {
     if (rc < 0) return rc;
     t->pre = pretok_find(name.at, name.size);
     if (!t->pre)
-        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.pre is '%s': its rule for splitting text is not known here",
+        return fail(e, GEMEL_E_UNSUPPORTED,
+                    "tokenizer.ggml.pre is '%s', a rule for splitting text that is not known here",
                     printable_name(name.at, name.size).text);
     rc = read_merges(t, e);
     for (int byte = 0; !rc && byte < 256; byte++) {
@@ -86,7 +88,7 @@ int bpe_open(tokenizer *t, errors *e) {
     return rc;
 }
 
-// ---- Text to ids ----------------------------------------------------------------------------------------------------
+// ---- Text to ids ---------------------------------------------------------------------------------------------------
 
 // The token that is the whole word, or -1.
 static int32_t whole_word(encoder *c, const char *at, size_t size) {
@@ -131,7 +133,7 @@ int bpe_encode(encoder *c, const char *at, const char *end) {
     return 0;
 }
 
-// ---- Ids to text ----------------------------------------------------------------------------------------------------
+// ---- Ids to text ---------------------------------------------------------------------------------------------------
 
 // A text in which any character is not of the alphabet was never made of bytes: it stands for itself.
 void bpe_piece(gguf_span text, byte_sink *out) {

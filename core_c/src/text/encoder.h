@@ -14,7 +14,7 @@ struct tokenizer {
     merge_table merges;
     specials always, when_asked;   // USER_DEFINED; and these with CONTROL and UNKNOWN
     const pretok *pre;             // byte-level BPE only; NULL: SentencePiece
-    int add_space_prefix;          // SentencePiece: a space goes before text that starts, or follows a special token
+    int add_space_prefix;          // SentencePiece: a space goes before text that starts or follows a special token
     int parts_at_spaces;           // SentencePiece: no piece reaches from another character into a space
     int32_t unknown;               // the id that stands for what can't be expressed; -1: none
     int32_t byte_id[256];          // the id that is this byte and no more; -1: none
@@ -25,7 +25,10 @@ struct tokenizer {
 static inline int32_t symbol_of_code(uint32_t code) { return -1 - (int32_t)code; }
 static inline uint32_t code_of_symbol(int32_t symbol) { return (uint32_t)(-1 - symbol); }
 
-typedef struct cached_word { uint32_t at, size, ids_at, n; } cached_word;   // size 0: free
+typedef struct cached_word {
+    uint32_t at, size;     // in the text; size 0: free
+    uint32_t ids_at, n;    // in the ids
+} cached_word;
 
 // One call of tokenizer_encode.
 typedef struct encoder {
@@ -58,7 +61,10 @@ static inline void encoder_keep(const encoder *c, cached_word *word, const char 
 }
 
 // Bytes that come out: counted always, written while there is room.
-typedef struct byte_sink { char *at; size_t size, capacity; } byte_sink;
+typedef struct byte_sink {
+    char *at;
+    size_t size, capacity;
+} byte_sink;
 static inline void sink_byte(byte_sink *s, char byte) {
     if (s->size < s->capacity) s->at[s->size] = byte;
     s->size++;

@@ -1,5 +1,5 @@
-// The table of pairs and the two ways to run it: a short run looks for the best pair afresh each time, a long one keeps
-// the pairs in a heap, O(n log n). Both do the same merges in the same order.
+// The table of pairs and the two ways to run it: a short run looks for the best pair afresh each time, a long one
+// keeps the pairs in a heap, O(n log n). Both do the same merges in the same order.
 #include "merge.h"
 #include "array.h"
 #include "vocab.h"
@@ -93,11 +93,17 @@ static size_t run_short(const merge_table *t, int32_t *symbols, size_t n) {
     return n;
 }
 
-// ---- Long runs: a doubly linked list of symbols, and a heap of rank << 32 | place -----------------------------------
+// ---- Long runs: a doubly linked list of symbols, and a heap of rank << 32 | place ----------------------------------
 
-typedef struct link { int32_t previous, next; merge pair; } link;   // pair: with the next one; -1 links end the list
+typedef struct link {
+    int32_t previous, next;   // -1 at the ends
+    merge pair;               // with the next one
+} link;
 
-typedef struct heap { uint64_t *items; size_t n; } heap;
+typedef struct heap {
+    uint64_t *items;
+    size_t n;
+} heap;
 
 static void heap_sink(heap *h, size_t at) {
     uint64_t item = h->items[at];

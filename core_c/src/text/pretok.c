@@ -5,10 +5,10 @@
 #include <string.h>
 #include "unicode.h"
 
-enum { U_WORD = U_LETTER | U_NUMBER, U_NOT_OTHER = U_LETTER | U_NUMBER | U_SPACE };
+enum { U_WORD = U_LETTER | U_NUMBER, U_NOT_OTHER = U_LETTER | U_NUMBER | U_SPACE };   // other: [^\s\p{L}\p{N}]
 
 static int is_newline(rune r) { return r.code == '\n' || r.code == '\r'; }
-static int is_other(rune r, int inside) { return r.size && !(r.classes & (inside | U_NOT_OTHER)); }   // [^\s\p{L}\p{N}]
+static int is_other(rune r, int inside) { return r.size && !(r.classes & (inside | U_NOT_OTHER)); }
 
 // Past the run of characters that have one of the classes.
 static const char *run_of(const char *at, const char *end, int classes) {
@@ -51,7 +51,7 @@ static size_t blanks(const char *at, const char *stop, int ends_text) {
     return (size_t)((last > at ? last : stop) - at);
 }
 
-// ---- gpt-2, and the rules that cut numbers or punctuation out first -------------------------------------------------
+// ---- gpt-2, and the rules that cut numbers or punctuation out first ------------------------------------------------
 
 // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 // where a character for which is_cut says so stands for the end of the text.
@@ -115,11 +115,11 @@ static size_t next_default(const pretok *row, const char *at, const char *end) {
         for (rune r; is_number(r = rune_at(stop, end)) && !has_three_digits(stop, end); stop += r.size) {}
         return (size_t)(stop - at);
     }
-    if (first.code == ' ' && is_number(rune_at(at + 1, end))) return 1;   // gpt-2 joins them, the third pass parts them
+    if (first.code == ' ' && is_number(rune_at(at + 1, end))) return 1;   // joined, then parted by the third
     return gpt2_word(at, end, is_default_mark);
 }
 
-// ---- llama-bpe, qwen2 -----------------------------------------------------------------------------------------------
+// ---- llama-bpe, qwen2 ----------------------------------------------------------------------------------------------
 
 // ` ?[^\s\p{L}\p{N}]+[tail]*|\s*[\r\n]+|\s+(?!\S)|\s+`, the last alternatives of the newer rules
 static size_t other_or_blanks(const char *at, const char *end, int inside, const char *tail) {
@@ -157,7 +157,7 @@ static size_t next_llama(const pretok *row, const char *at, const char *end) {
     return stop > body ? (size_t)(stop - at) : other_or_blanks(at, end, row->letters, "\r\n");
 }
 
-// ---- gpt-4o, tekken: words also end where lower case turns to upper -------------------------------------------------
+// ---- gpt-4o, tekken: words also end where lower case turns to upper ------------------------------------------------
 
 // high: [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], low: [\p{Ll}\p{Lm}\p{Lo}\p{M}]
 static int is_high(rune r) { return (r.classes & (U_LETTER | U_MARK)) && !(r.classes & U_LOWER); }
@@ -202,7 +202,7 @@ static size_t cased_word(const pretok *row, const char *at, const char *end, int
 static size_t next_gpt4o(const pretok *row, const char *at, const char *end) { return cased_word(row, at, end, 1); }
 static size_t next_tekken(const pretok *row, const char *at, const char *end) { return cased_word(row, at, end, 0); }
 
-// ---- The table ------------------------------------------------------------------------------------------------------
+// ---- The table -----------------------------------------------------------------------------------------------------
 
 static const pretok rows[] = {
     {"default", next_default, 0, 0, 0, 0},

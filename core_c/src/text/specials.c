@@ -1,5 +1,5 @@
-// A sorted list takes the place of a trie: the items that agree with the text so far are a range, and each further byte
-// narrows it.
+// A sorted list takes the place of a trie: the items that agree with the text so far are a range, and each further
+// byte narrows it.
 #include "specials.h"
 #include "array.h"
 
@@ -24,8 +24,8 @@ int specials_open(specials *s, const vocab *v, int with_control, errors *e) {
         if (!is_special(v->kind[id], with_control)) continue;
         gguf_span text = vocab_text(v, id);
         if (text.size > SPECIAL_MAX)
-            return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens: special token %d has %zu bytes; the most is %d",
-                        id, text.size, SPECIAL_MAX);
+            return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens: special token %d has %zu bytes; at most %d", id,
+                        text.size, SPECIAL_MAX);
         if (text.size) s->items[s->n++] = (special){text.at, text.size, id};
     }
     qsort(s->items, (size_t)s->n, sizeof *s->items, compare);

@@ -5,7 +5,11 @@
 
 enum { SPECIAL_MAX = 256 };   // bytes of a text; a longer one is refused, so that a search takes linear time
 
-typedef struct special { const char *at; size_t size; int32_t id; } special;
+typedef struct special {
+    const char *at;
+    size_t size;
+    int32_t id;
+} special;
 
 typedef struct specials {
     special *items;        // sorted by text, a prefix before what it starts

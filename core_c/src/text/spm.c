@@ -1,11 +1,14 @@
-// SentencePiece BPE ("llama"): text is characters, a space is U+2581, and two neighbours merge when what they make is a
-// piece, the best score first. So each way to cut a piece in two becomes a merge, with the score's place as its rank.
+// SentencePiece BPE ("llama"): text is characters, a space is U+2581, and two neighbours merge when what they make is
+// a piece, the best score first. So each way to cut a piece in two becomes a merge, its score's place the rank.
 #include "array.h"
 #include "encoder.h"
 
 enum { PIECE_MAX = 256 };   // bytes of a piece that has more than one character; a longer one is refused
 
-typedef struct scored { double score; int32_t id; } scored;
+typedef struct scored {
+    double score;
+    int32_t id;
+} scored;
 
 static int best_first(const void *a, const void *b) {
     const scored *x = a, *y = b;
@@ -23,7 +26,7 @@ static int read_scores(const vocab *v, scored *scores, errors *e) {
     int rc = gguf_get_array(v->g, "tokenizer.ggml.scores", is_float ? GGUF_F32 : GGUF_I32, &index, &n, e);
     if (rc < 0) return rc;
     if (n != (size_t)v->n)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores has %zu items and tokenizer.ggml.tokens has %d", n, v->n);
+        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores has %zu items, tokenizer.ggml.tokens %d", n, v->n);
     for (int32_t id = 0; id < v->n; id++) {
         double score = gguf_array_number(v->g, index, (size_t)id);
         if (score != score) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is NaN", id);
@@ -90,8 +93,8 @@ static int read_bytes(tokenizer *t, errors *e) {
     for (int32_t id = 0; t->unknown < 0 && id < t->v.n; id++)
         if (t->v.kind[id] == GEMEL_TOKEN_UNKNOWN) t->unknown = id;
     if (missing && t->unknown < 0)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens lacks %d of the tokens <0x00>..<0xFF> and has no unknown "
-                    "token", missing);
+        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens lacks %d of <0x00>..<0xFF> and has no unknown token",
+                    missing);
     return 0;
 }
 
@@ -114,7 +117,7 @@ int spm_open(tokenizer *t, errors *e) {
     return rc;
 }
 
-// ---- Text to ids ----------------------------------------------------------------------------------------------------
+// ---- Text to ids ---------------------------------------------------------------------------------------------------
 
 static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
     const tokenizer *t = c->t;
@@ -135,7 +138,7 @@ static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
     return rc;
 }
 
-// Where the stretch that merges within itself ends: before a space that follows something else, if no piece spans that.
+// Where the stretch that merges within itself ends: before a space after something else, if no piece spans that.
 static const char *word_end(const tokenizer *t, const char *at, const char *end) {
     if (!t->parts_at_spaces) return end;
     for (const char *space = at; (space = memchr(space, ' ', (size_t)(end - space))); space++) {
@@ -156,7 +159,7 @@ int spm_encode(encoder *c, const char *at, const char *end, int prefixed) {
     return 0;
 }
 
-// ---- Ids to text ----------------------------------------------------------------------------------------------------
+// ---- Ids to text ---------------------------------------------------------------------------------------------------
 
 void spm_piece(gguf_span text, byte_sink *out) {
     for (size_t i = 0; i < text.size;) {

@@ -5,7 +5,7 @@
 
 enum { TEXT_MAX = 1 << 30, KNOWN_FLAGS = GEMEL_TEXT_BOS_EOS | GEMEL_TEXT_SPECIAL };
 
-// ---- Opening --------------------------------------------------------------------------------------------------------
+// ---- Opening -------------------------------------------------------------------------------------------------------
 
 static int is_name(gguf_span a, const char *name) { return a.size == strlen(name) && !memcmp(a.at, name, a.size); }
 
@@ -68,7 +68,7 @@ static int is_id(const tokenizer *t, int32_t id) { return id >= 0 && id < t->v.n
 int tokenizer_kind(const tokenizer *t, int32_t id) { return is_id(t, id) ? t->v.kind[id] : GEMEL_E_ARGUMENT; }
 int tokenizer_is_eog(const tokenizer *t, int32_t id) { return is_id(t, id) ? t->v.eog[id] : GEMEL_E_ARGUMENT; }
 
-// ---- Text to ids ----------------------------------------------------------------------------------------------------
+// ---- Text to ids ---------------------------------------------------------------------------------------------------
 
 int encoder_room(encoder *c, size_t n) {
     return array_room((void **)&c->ids, c->n, &c->capacity, c->n + n, sizeof *c->ids) ? 0 : GEMEL_E_MEMORY;
@@ -80,8 +80,7 @@ void encoder_put_bytes(encoder *c, const char *at, size_t size) {
     while (known < size && t->byte_id[(uint8_t)at[known]] >= 0) known++;
     if (known == size)
         for (size_t i = 0; i < size; i++) encoder_put(c, t->byte_id[(uint8_t)at[i]]);
-    else if (t->unknown >= 0)
-        encoder_put(c, t->unknown);
+    else if (t->unknown >= 0) encoder_put(c, t->unknown);
 }
 
 static void put_symbol(encoder *c, int32_t symbol) {
@@ -191,7 +190,7 @@ int tokenizer_encode(const tokenizer *t, const char *text, size_t size, int flag
     return rc;
 }
 
-// ---- Ids to text ----------------------------------------------------------------------------------------------------
+// ---- Ids to text ---------------------------------------------------------------------------------------------------
 
 // The byte of <0xNN>, or -1.
 static int byte_token(gguf_span text) {
@@ -218,9 +217,7 @@ static void put_piece(const tokenizer *t, int32_t id, int flags, byte_sink *out)
     case GEMEL_TOKEN_UNKNOWN:
         if (flags & GEMEL_TEXT_SPECIAL) sink_bytes(out, text.at, text.size);
         break;
-    case GEMEL_TOKEN_USER_DEFINED:
-        sink_bytes(out, text.at, text.size);
-        break;
+    case GEMEL_TOKEN_USER_DEFINED: sink_bytes(out, text.at, text.size); break;
     default:
         if (t->pre) bpe_piece(text, out);
         else spm_piece(text, out);
@@ -235,8 +232,7 @@ static void put_pieces(const tokenizer *t, const int32_t *ids, size_t n, int fla
         gguf_span text = vocab_text(&t->v, ids[i]);
         if (drops_space && is_text && text.size >= 3 && !memcmp(text.at, SPACE_MARK, 3))
             spm_piece((gguf_span){text.at + 3, text.size - 3}, out);
-        else
-            put_piece(t, ids[i], flags, out);
+        else put_piece(t, ids[i], flags, out);
         drops_space = t->add_space_prefix && (kind == GEMEL_TOKEN_CONTROL || kind == GEMEL_TOKEN_USER_DEFINED);
     }
 }

@@ -1,6 +1,6 @@
 // Unicode as the splitting rules see it: UTF-8 becomes code points, and a code point becomes eight class bits.
-// Bytes that are not UTF-8 are kept: each is a code point of its own, above Unicode's last, that is in no class (so the
-// rules treat it as they treat an unassigned character). The tables are made by core_c/tools/make_unicode.py.
+// Bytes that are not UTF-8 are kept: each is a code point of its own, above Unicode's last, that is in no class (so
+// the rules treat it as they treat an unassigned character). The tables are made by core_c/tools/make_unicode.py.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

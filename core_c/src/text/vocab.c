@@ -5,7 +5,7 @@
 
 #define KEY "tokenizer.ggml."
 
-// ---- From text to id ------------------------------------------------------------------------------------------------
+// ---- From text to id -----------------------------------------------------------------------------------------------
 
 static uint32_t text_hash(const char *at, size_t size) {   // FNV-1a, then a mixer so that the low bits are good
     uint32_t h = 2166136261u;
@@ -99,7 +99,7 @@ int32_t vocab_add_part(vocab *v, const char *at, size_t size, errors *e) {
     return rc < 0 ? rc : id;
 }
 
-// ---- From the file --------------------------------------------------------------------------------------------------
+// ---- From the file -------------------------------------------------------------------------------------------------
 
 static int read_kinds(vocab *v, errors *e) {
     int index, found;
@@ -156,12 +156,14 @@ static int read_id(const vocab *v, const char *key, int32_t *id, errors *e) {
 }
 
 static int read_roles(vocab *v, errors *e) {
+    // clang-format off
     static const struct { int field; const char *key; } ids[] = {
         {GEMEL_MODEL_BOS, KEY "bos_token_id"}, {GEMEL_MODEL_EOS, KEY "eos_token_id"},
         {GEMEL_MODEL_EOT, KEY "eot_token_id"}, {GEMEL_MODEL_UNK, KEY "unknown_token_id"}};
     static const struct { int field, id; const char *key, *id_key; } flags[] = {
         {GEMEL_MODEL_ADD_BOS, GEMEL_MODEL_BOS, KEY "add_bos_token", KEY "bos_token_id"},
         {GEMEL_MODEL_ADD_EOS, GEMEL_MODEL_EOS, KEY "add_eos_token", KEY "eos_token_id"}};
+    // clang-format on
     for (int i = 0; i < 6; i++) v->role[i] = -1;
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         int rc = read_id(v, ids[i].key, &v->role[ids[i].field - GEMEL_MODEL_BOS], e);
@@ -184,12 +186,14 @@ static int has_control(const vocab *v, const char *name) {
     return id >= 0 && v->kind[id] == GEMEL_TOKEN_CONTROL;
 }
 
-// A generation ends at the file's EOS, EOT and EOM, and at control tokens that are known by name to end a turn or text.
+// A generation ends at the file's EOS, EOT and EOM, and at control tokens known by name to end a turn or a text.
 static int read_eog(vocab *v, errors *e) {
+    // clang-format off
     static const char *const names[] = {
         "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>",
-        "</s>", "<|return|>", "<|call|>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<turn|>", "<end_of_utterance>",
-        "<\xEF\xBD\x9C" "end\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+        "</s>", "<|return|>", "<|call|>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<turn|>",
+        "<end_of_utterance>", "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+    // clang-format on
     int32_t eom = -1;
     int rc = read_id(v, KEY "eom_token_id", &eom, e);
     if (rc < 0) return rc;

@@ -6,7 +6,10 @@
 // A look-up never passes over more slots than this: a vocabulary made to collide is refused when it is read.
 enum { MAX_PROBES = 512 };
 
-typedef struct vocab_slot { uint32_t hash; int32_t id; } vocab_slot;   // id -1: free
+typedef struct vocab_slot {
+    uint32_t hash;
+    int32_t id;      // -1: free
+} vocab_slot;
 
 typedef struct vocab {
     const gguf *g;
