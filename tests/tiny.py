@@ -446,7 +446,7 @@ def _biases(t: TinyLlama, blk: str, rng: np.random.Generator) -> list[Tensor]:
     n_q, n_kv = t.n_head * t.dim, t.n_head_kv * t.dim
     sizes = {"attn_q": n_q, "attn_k": n_kv, "attn_v": n_kv, "attn_output": t.n_embd}
     return [
-        Tensor(f"{blk}{name}.bias", "F32", [n], float_bytes("F32", rng.standard_normal(n).astype(np.float32) * np.float32(0.5)))
+        Tensor(f"{blk}{name}.bias", "F32", [n], float_bytes("F32", (rng.standard_normal(n) / 2).astype(np.float32)))
         for name, n in sizes.items()
     ]
 

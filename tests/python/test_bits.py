@@ -1,4 +1,4 @@
-"""Whole models give the same logits to the bit: every ISA row, thread count, batch split; and the values of reference.py.
+"""Whole models give the same logits to the bit: every ISA row, thread count, batch split; and reference.py's values.
 
 Scalar C is the definition. reference.py holds the same sums, but its exp, sin and powers are libm's: on unquantised
 weights it must agree to float's precision, on quantised ones to what one activation code more or less can do.
@@ -36,7 +36,9 @@ SHAPES: dict[str, dict[str, object]] = {
     "biases": {"biases": True, "format": "F32"},
     "a vocabulary of 333": {"n_vocab": 333},
     "odd feed-forward": {"format": "F32", "n_ff": 75, "n_embd": 44, "n_head": 2, "n_head_kv": 1},
-    "mixed formats": {"formats": {"attn_v": "Q8_0", "ffn_down": "F16", "attn_q": "F32", "blk.1.ffn_up": "Q5_0", "output": "Q8_0"}},
+    "mixed formats": {
+        "formats": {"attn_v": "Q8_0", "ffn_down": "F16", "attn_q": "F32", "blk.1.ffn_up": "Q5_0", "output": "Q8_0"}
+    },
 }  # fmt: skip
 ROPES: dict[str, dict[str, object]] = {
     kind: {"rope": kind, "format": "F32"} for kind in ("none", "linear", "yarn", "llama3", "longrope")
