@@ -9,7 +9,7 @@ import building
 import pytest
 
 HERE = Path(__file__).resolve().parent
-NOT_OF_THE_API = {"test_c_checks", "test_cross", "test_install", "test_reference", "test_tree"}
+NOT_OF_THE_API = {"test_c_checks", "test_cross", "test_install", "test_reference", "test_tiny", "test_tree"}
 STRICT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
     "UBSAN_OPTIONS": "print_stacktrace=1",
