@@ -118,7 +118,7 @@ static void llama_and_qwen_split_as_their_patterns_do(void) {
 static void gpt4o_and_tekken_split_where_case_turns(void) {
     CHECK_EQ_STR(split("gpt-4o", "fooBar HTTPServer's X/\n"), "foo|Bar| HTTPServer's| X|/\n");
     CHECK_EQ_STR(split("tekken", "fooBar's 12"), "foo|Bar|'s| |1|2");
-    CHECK_EQ_STR(split("gpt-4o", "\xE4\xB8\xAD"
+    CHECK_EQ_STR(split("gpt-4o", "\xE4\xB8\xAD\xE6\x96\x87\x41\x42 x"), "\xE4\xB8\xAD\xE6\x96\x87|AB| x");
                                  "AB"),
                  "\xE4\xB8\xAD|AB");
 }

@@ -212,6 +212,19 @@ static void pieces_merge_by_score(void) {
     close_toy(&o);
 }
 
+static void a_piece_may_reach_across_a_space(void) {
+    int kinds[N_PIECES];
+    const char *tokens[N_PIECES];
+    opened o;
+    toy v = piece_toy(kinds);
+    memcpy(tokens, PIECES, sizeof tokens);
+    tokens[P_BB] = "b" MARK, v.tokens = tokens;
+    CHECK_EQ_INT(open_toy(&o, &v), 0);
+    CHECK_EQ_STR(encoded(&o, "b b", 0), "3 8 5");
+    check_round_trip(&o, "b b  b", 6);
+    close_toy(&o);
+}
+
 static void decoding_pieces_undoes_the_added_space(void) {
     int kinds[N_PIECES];
     opened o;
@@ -443,6 +456,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_merge_may_pass_through_a_text_without_an_id),
         CHECK_ENTRY(bytes_without_a_token_become_unknown_or_leave),
         CHECK_ENTRY(pieces_outside_the_alphabet_stand_for_themselves), CHECK_ENTRY(pieces_merge_by_score),
+        CHECK_ENTRY(a_piece_may_reach_across_a_space),
         CHECK_ENTRY(decoding_pieces_undoes_the_added_space), CHECK_ENTRY(long_runs_of_pieces_come_back),
         CHECK_ENTRY(bos_and_eos_are_added_as_the_file_says),
         CHECK_ENTRY(a_generation_ends_at_named_roles_and_at_known_control_tokens),
