@@ -48,11 +48,13 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/installed: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
-	$(PIP) install -e .
+	@echo "installing gemel into $(VENV) (a minute the first time: the core is compiled)"
+	@$(PIP) install -e .
 	@touch $@
 
 $(VENV)/dev: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
-	$(PIP) install -e '.[dev]'
+	@echo "installing gemel and its tools into $(VENV) (two minutes the first time)"
+	@$(PIP) install -e '.[dev]'
 	@touch $(VENV)/installed $@
 
 .PHONY: help run test pytest quick wasm-smoke lint format bench clean

@@ -72,7 +72,8 @@ def test_check_passes_on(target: str, check: str) -> None:
 def test_no_warning_and_no_fused_multiply_add_for(target: str, tmp_path: Path) -> None:
     """The compile commands again, for assembly listings: no disassembler knows every target."""
     folder = building.cross(target)
-    listings, printed = [], ""
+    listings: list[Path] = []
+    printed = ""
     for entry in json.loads((folder / "compile_commands.json").read_text()):
         if "gemel_objects.dir" in entry["output"]:
             listings.append(tmp_path / f"{len(listings)}_{Path(entry['file']).stem}.s")
