@@ -7,8 +7,8 @@ const char *gemel_version(void) { return GEMEL_VERSION; }
 
 const char *gemel_error_name(int code) {
     static const char *const names[] = {
-        "GEMEL_OK", "GEMEL_E_ARGUMENT", "GEMEL_E_MEMORY", "GEMEL_E_FORMAT", "GEMEL_E_UNSUPPORTED", "GEMEL_E_CONTEXT",
-        "GEMEL_E_CANCELLED", "GEMEL_E_NUMERIC", "GEMEL_E_STATE", "GEMEL_E_THREADS",
+        "GEMEL_OK",        "GEMEL_E_ARGUMENT",  "GEMEL_E_MEMORY",  "GEMEL_E_FORMAT", "GEMEL_E_UNSUPPORTED",
+        "GEMEL_E_CONTEXT", "GEMEL_E_CANCELLED", "GEMEL_E_NUMERIC", "GEMEL_E_STATE",  "GEMEL_E_THREADS",
     };
     int n = (int)(sizeof names / sizeof names[0]);
     return code > 0 ? names[0] : code > -n ? names[-code] : "an unknown error code";
@@ -28,7 +28,8 @@ int gemel_tokenize(const gemel_model *m, const char *text, size_t size, int flag
     return tokenizer_encode(m->tok, text, size, flags, ids, capacity);
 }
 int gemel_piece(const gemel_model *m, int32_t id, int flags, char *text, size_t capacity) {
-    return m ? tokenizer_piece(m->tok, id, flags, text, capacity > INT32_MAX ? INT32_MAX : (int)capacity) : GEMEL_E_ARGUMENT;
+    return m ? tokenizer_piece(m->tok, id, flags, text, capacity > INT32_MAX ? INT32_MAX : (int)capacity)
+             : GEMEL_E_ARGUMENT;
 }
 int gemel_detokenize(const gemel_model *m, const int32_t *ids, size_t n, int flags, char *text, size_t capacity) {
     return m ? tokenizer_decode(m->tok, ids, n, flags, text, capacity) : GEMEL_E_ARGUMENT;

@@ -90,7 +90,8 @@ static void refuse_over_zero(reader *r, const char *name, const char *what) {
     uint32_t v = 0;
     int got = r->code ? 0 : gguf_get_u32(r->g, key_of(r, name), &v, r->e);
     check(r, got);
-    if (got > 0 && v) check(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s is %u: %s is not computed yet", r->key, (unsigned)v, what));
+    if (got > 0 && v)
+        check(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s is %u: %s is not computed yet", r->key, (unsigned)v, what));
 }
 
 static int span_is(gguf_span s, const char *text) { return s.size == strlen(text) && !memcmp(s.at, text, s.size); }
@@ -121,7 +122,8 @@ static int count_vocab(const gguf *g, errors *e) {
     if (i < 0) return fail(e, GEMEL_E_FORMAT, "the tensor token_embd.weight is missing");
     const gguf_tensor *t = gguf_tensor_at(g, i);
     if (t->n_dims != 2 || t->ne[1] > 1 << 24)
-        return fail(e, GEMEL_E_FORMAT, "token_embd.weight has %d dimensions and %llu rows; 2 and at most 16777216 were expected",
+        return fail(e, GEMEL_E_FORMAT,
+                    "token_embd.weight has %d dimensions and %llu rows; 2 and at most 16777216 were expected",
                     t->n_dims, (unsigned long long)t->ne[1]);
     return (int)t->ne[1];
 }
@@ -142,11 +144,16 @@ static void read_shape(hparams *h, reader *r) {
     refuse_over_zero(r, "attention.sliding_window", "a sliding window");
     if (r->code) return;
     if (h->n_head % h->n_head_kv)
-        check(r, fail(r->e, GEMEL_E_FORMAT, "%s.attention.head_count %d is no multiple of head_count_kv %d", r->arch, h->n_head, h->n_head_kv));
+        check(r, fail(r->e, GEMEL_E_FORMAT, "%s.attention.head_count %d is no multiple of head_count_kv %d", r->arch,
+                      h->n_head, h->n_head_kv));
     else if (v_dim != h->head_dim)
-        check(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s.attention.value_length %d differs from key_length %d: not computed yet", r->arch, v_dim, h->head_dim));
+        check(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                      "%s.attention.value_length %d differs from key_length %d: not computed yet", r->arch, v_dim,
+                      h->head_dim));
     else if (h->n_rot > h->head_dim || h->n_rot % 2 || h->head_dim % 2)
-        check(r, fail(r->e, GEMEL_E_FORMAT, "%s.rope.dimension_count %d: it must be even and at most the head's length, %d (even, too)", r->arch, h->n_rot, h->head_dim));
+        check(r, fail(r->e, GEMEL_E_FORMAT,
+                      "%s.rope.dimension_count %d: it must be even and at most the head's length, %d (even, too)",
+                      r->arch, h->n_rot, h->head_dim));
 }
 
 int hparams_read(hparams *h, const gguf *g, errors *e) {
@@ -158,7 +165,8 @@ int hparams_read(hparams *h, const gguf *g, errors *e) {
     for (size_t i = 0; i < sizeof archs / sizeof archs[0]; i++)
         if (span_is(name, archs[i].name)) h->arch = &archs[i];
     if (!h->arch)
-        return fail(e, GEMEL_E_UNSUPPORTED, "general.architecture is \"%s\"; computed are: llama", printable_name(name.at, name.size).text);
+        return fail(e, GEMEL_E_UNSUPPORTED, "general.architecture is \"%s\"; computed are: llama",
+                    printable_name(name.at, name.size).text);
     reader r = {.g = g, .arch = h->arch->name, .e = e};
     read_shape(h, &r);
     if (!r.code) read_scaling(h, &r);
@@ -177,7 +185,8 @@ static double yarn_pair(const hparams *h, double turns) {
 static double floor_of(double x) { return (double)(long)x > x ? (double)(long)x - 1 : (double)(long)x; }
 
 void rope_frequencies(const hparams *h, const float *factors, double *freq, float *scale) {
-    double low = 0, high = 0, shrink = h->scaling == SCALING_LINEAR || h->scaling == SCALING_YARN ? 1 / h->rope_factor : 1;
+    double low = 0, high = 0,
+           shrink = h->scaling == SCALING_LINEAR || h->scaling == SCALING_YARN ? 1 / h->rope_factor : 1;
     double mscale = h->rope_attn_factor;
     if (h->scaling == SCALING_YARN) {
         low = clamp(floor_of(yarn_pair(h, h->beta_fast)), 0, h->n_rot - 1);

@@ -17,7 +17,7 @@ typedef struct hparams {
     float norm_eps;
     rope_scaling scaling;
     double rope_base, rope_factor, rope_attn_factor, beta_fast, beta_slow;
-    int n_ctx_orig;        // context length before scaling
+    int n_ctx_orig;   // context length before scaling
 } hparams;
 
 int hparams_read(hparams *h, const gguf *g, errors *e);
@@ -25,10 +25,10 @@ int hparams_read(hparams *h, const gguf *g, errors *e);
 // Where a tensor goes. Vectors become floats, matrices panels.
 enum { SLOT_VECTOR, SLOT_MATRIX };
 typedef struct tensor_slot {
-    const char *name;      // "attn_q.weight"; of a layer: without "blk.N."
-    size_t at;             // offset of its float pointer (vector) or weight (matrix) in struct layer or gemel_model
+    const char *name;   // "attn_q.weight"; of a layer: without "blk.N."
+    size_t at;          // offset of its float pointer (vector) or weight (matrix) in struct layer or gemel_model
     int kind, is_required;
-    int n_in, n_out;       // shape, as DIM_*: see arch.c; a vector has n_in only
+    int n_in, n_out;   // shape, as DIM_*: see arch.c; a vector has n_in only
 } tensor_slot;
 extern const tensor_slot model_slots[], layer_slots[];   // each ends with a NULL name
 int slot_dim(const hparams *h, int dim);

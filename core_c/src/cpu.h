@@ -2,7 +2,7 @@
 #pragma once
 #include <stdint.h>
 
-int cpu_has_avx2(void);         // with F16C, and an operating system that saves ymm
+int cpu_has_avx2(void);   // with F16C, and an operating system that saves ymm
 int cpu_has_avxvnni(void);
 int cpu_has_avx512vnni(void);   // F, BW, VL, DQ, VNNI, and zmm saved
 int cpu_has_neondot(void);

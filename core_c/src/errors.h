@@ -2,10 +2,15 @@
 #pragma once
 #include "gemel.h"
 
-typedef struct errors { char *text; size_t size; } errors;   // size 0: nobody listens
+typedef struct errors {
+    char *text;
+    size_t size;
+} errors;   // size 0: nobody listens
 
 // Write the sentence (printf's language, cut to fit at a whole UTF-8 character) and return `code`.
 __attribute__((format(printf, 3, 4))) int fail(errors *e, int code, const char *format, ...);
 // A name from a file, made printable: at most 64 bytes, others and control characters as \xNN. For use in fail().
-typedef struct printable { char text[300]; } printable;
+typedef struct printable {
+    char text[300];
+} printable;
 printable printable_name(const char *at, size_t size);

@@ -3,9 +3,9 @@
 #pragma once
 #include <stddef.h>
 
-double fm_exp(double x);    // 0 below -745.14, +Inf above 709.78
-double fm_log(double x);    // x > 0; -Inf at 0, NaN below
-double fm_sin(double x);    // |x| < 2^30; NaN beyond
+double fm_exp(double x);   // 0 below -745.14, +Inf above 709.78
+double fm_log(double x);   // x > 0; -Inf at 0, NaN below
+double fm_sin(double x);   // |x| < 2^30; NaN beyond
 double fm_cos(double x);
 double fm_pow(double x, double y);   // x >= 0; NaN below
 double fm_tanh(double x);

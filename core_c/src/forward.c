@@ -23,7 +23,8 @@ static int is_float(const weight *w) { return w->type == T_F32 || w->type == T_F
 
 static void embed(const lane *w) {   // x[n][n_embd]
     int n_embd = w->m->h.n_embd;
-    for (int t = w->it; t < w->n; t += w->nt) panel_row(&w->m->token_embd, w->b->ids[t], w->s->b.x + (size_t)t * (size_t)n_embd);
+    for (int t = w->it; t < w->n; t += w->nt)
+        panel_row(&w->m->token_embd, w->b->ids[t], w->s->b.x + (size_t)t * (size_t)n_embd);
 }
 
 // Norm (unless NULL) and quantise x[n][ld] once for all matmuls that read it. With one token every thread does it for
@@ -60,7 +61,8 @@ static void multiply(const lane *w, const acts *a, const product *p, int count) 
     for (int i = 0; i < count; i++) total += p[i].w->n_panels;
     int from = share(total, w->it, w->nt), to = share(total, w->it + 1, w->nt);
     for (int i = 0; i < count; before += p[i].w->n_panels, i++) {
-        int p0 = from > before ? from - before : 0, p1 = to - before < p[i].w->n_panels ? to - before : p[i].w->n_panels;
+        int p0 = from > before ? from - before : 0,
+            p1 = to - before < p[i].w->n_panels ? to - before : p[i].w->n_panels;
         if (p0 < p1) w->k->matmul(p[i].w, a, p0, p1, p[i].y, (size_t)p[i].w->n_panels * 16);
     }
 }
@@ -164,7 +166,8 @@ static void attend(const lane *w, int il) {
         for (int g = 0; g < n_head; g += group)
             for (int h = g; h < g + group; h += heads)
                 if (item++ % w->nt == w->it)
-                    attend_tile(w, il, t, t + tokens < w->n ? t + tokens : w->n, h, h + heads < g + group ? h + heads : g + group);
+                    attend_tile(w, il, t, t + tokens < w->n ? t + tokens : w->n, h,
+                                h + heads < g + group ? h + heads : g + group);
 }
 
 // Heads side by side without their padding, for the output projection; done by each thread for the tokens it prepares.
@@ -176,7 +179,8 @@ static const float *compact_heads(const lane *w, size_t *ld) {
     for (int t = w->it; t < w->n; t += w->nt)
         for (int ih = 0; ih < h->n_head; ih++) {
             float *row = w->s->b.q + (size_t)t * (size_t)pad(h->n_head * h->head_dim);
-            memcpy(row + ih * h->head_dim, w->s->b.att + (size_t)t * *ld + (size_t)(ih * dim), sizeof(float) * (size_t)h->head_dim);
+            memcpy(row + ih * h->head_dim, w->s->b.att + (size_t)t * *ld + (size_t)(ih * dim),
+                   sizeof(float) * (size_t)h->head_dim);
         }
     meet(w);
     *ld = (size_t)pad(h->n_head * h->head_dim);
@@ -224,7 +228,8 @@ static void gate_and_up(const lane *w, const layer *l, const acts *a) {
 
 static void feed_forward(const lane *w, const layer *l) {
     const hparams *h = &w->m->h;
-    acts a = prepare(w, w->s->b.x, (size_t)h->n_embd, h->n_embd, l->ffn_norm, !is_float(&l->ffn_gate) || !is_float(&l->ffn_up));
+    acts a = prepare(w, w->s->b.x, (size_t)h->n_embd, h->n_embd, l->ffn_norm,
+                     !is_float(&l->ffn_gate) || !is_float(&l->ffn_up));
     gate_and_up(w, l, &a);
     meet(w);
     acts mid = w->s->b.mid;
@@ -241,7 +246,8 @@ static void feed_forward(const lane *w, const layer *l) {
 static void last_logits(lane w, int t, float *y) {
     const hparams *h = &w.m->h;
     w.n = 1;
-    acts a = prepare(&w, w.s->b.x + (size_t)t * (size_t)h->n_embd, 0, h->n_embd, w.m->output_norm, !is_float(&w.m->output));
+    acts a =
+        prepare(&w, w.s->b.x + (size_t)t * (size_t)h->n_embd, 0, h->n_embd, w.m->output_norm, !is_float(&w.m->output));
     product p = {&w.m->output, y};
     multiply(&w, &a, &p, 1);
     meet(&w);
@@ -263,13 +269,15 @@ static void score_rows(const lane *w) {   // every row but the last predicts the
     for (int t0 = 0; t0 < w->n - 1; t0 += ROWS_SCORED) {
         lane part = *w;
         part.n = w->n - 1 - t0 < ROWS_SCORED ? w->n - 1 - t0 : ROWS_SCORED;
-        acts a = prepare(&part, w->s->b.x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm, !is_float(&w->m->output));
+        acts a = prepare(&part, w->s->b.x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
+                         !is_float(&w->m->output));
         product p = {&w->m->output, w->s->b.rows};
         multiply(&part, &a, &p, 1);
         meet(w);
         for (int i = w->it; i < part.n; i += w->nt) {
             int t = t0 + i + 1;
-            score_row(w, w->s->b.rows + (size_t)i * ld, b->ids[t], b->log_probs ? &b->log_probs[t] : NULL, b->top ? &b->top[t] : NULL);
+            score_row(w, w->s->b.rows + (size_t)i * ld, b->ids[t], b->log_probs ? &b->log_probs[t] : NULL,
+                      b->top ? &b->top[t] : NULL);
         }
         meet(w);
     }

@@ -20,7 +20,7 @@ typedef struct gguf_kv {
 
 typedef struct gguf_entry {
     gguf_tensor tensor;
-    uint32_t name_at;      // tensor.name.at once the header is whole
+    uint32_t name_at;   // tensor.name.at once the header is whole
 } gguf_entry;
 
 // A table that grows by doubling to what has been read, never to what is claimed.
@@ -31,13 +31,13 @@ typedef struct gguf_table {
 
 struct gemel_gguf {
     uint64_t file_size;
-    gguf_table bytes;          // of uint8_t
-    gguf_table kv;             // of gguf_kv
-    gguf_table items;          // of uint32_t: the length fields of strings in arrays
-    gguf_table entries;        // of gguf_entry
-    uint32_t *kv_order;        // [kv.count] indices sorted by key
-    uint32_t *entry_order;     // [entries.count] indices sorted by name
-    uint64_t n_kv, n_tensors;  // as claimed
+    gguf_table bytes;           // of uint8_t
+    gguf_table kv;              // of gguf_kv
+    gguf_table items;           // of uint32_t: the length fields of strings in arrays
+    gguf_table entries;         // of gguf_entry
+    uint32_t *kv_order;         // [kv.count] indices sorted by key
+    uint32_t *entry_order;      // [entries.count] indices sorted by name
+    uint64_t n_kv, n_tensors;   // as claimed
     uint64_t alignment;
     uint64_t data_offset;
     uint64_t fingerprint;
@@ -46,10 +46,10 @@ struct gemel_gguf {
     // Where the parser stands: `need` bytes from `at` on make the token that `state` waits for.
     int state;
     size_t at, need;
-    size_t token_at;           // where the token starts that an error would be about
-    int place;                 // what error messages name: nothing yet, a key, a tensor
-    uint64_t items_left;       // of the array of strings being read
-    uint64_t padding;          // bytes between the tables and the tensor data that are still to come
+    size_t token_at;       // where the token starts that an error would be about
+    int place;             // what error messages name: nothing yet, a key, a tensor
+    uint64_t items_left;   // of the array of strings being read
+    uint64_t padding;      // bytes between the tables and the tensor data that are still to come
 };
 
 static inline gguf_kv *gguf_kv_at(const gguf *g, size_t i) { return (gguf_kv *)g->kv.at + i; }
@@ -57,10 +57,10 @@ static inline gguf_entry *gguf_entry_at(const gguf *g, size_t i) { return (gguf_
 static inline const uint8_t *gguf_bytes(const gguf *g) { return g->bytes.at; }
 
 gguf_span gguf_key_of(const gguf *g, size_t i);
-gguf_span gguf_name_of(const gguf *g, size_t i);       // of a tensor, also while the header is being read
-int gguf_compare(gguf_span a, gguf_span b);            // by bytes, then by size: <0, 0, >0
-const char *gguf_type_name(int type);                  // "U32"; NULL when there is no such value type
-size_t gguf_type_size(int type);                       // bytes of a number or boolean; 0 for strings and arrays
+gguf_span gguf_name_of(const gguf *g, size_t i);   // of a tensor, also while the header is being read
+int gguf_compare(gguf_span a, gguf_span b);        // by bytes, then by size: <0, 0, >0
+const char *gguf_type_name(int type);              // "U32"; NULL when there is no such value type
+size_t gguf_type_size(int type);                   // bytes of a number or boolean; 0 for strings and arrays
 // Little-endian bytes, at any alignment, to integers.
 static inline uint32_t gguf_load32(const uint8_t *p) {
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;

@@ -11,9 +11,9 @@ typedef struct kv_cache {
 
 int kv_open(kv_cache *kv, int n_layer, int n_head_kv, int dim, int n_ctx);
 void kv_close(kv_cache *kv);
-int kv_reserve(kv_cache *kv, int n_pos);   // pages for positions 0..n_pos-1; GEMEL_E_MEMORY when refused
-void kv_release(kv_cache *kv, int n_pos);  // give back pages past position n_pos
-size_t kv_page_size(const kv_cache *kv);   // elements
+int kv_reserve(kv_cache *kv, int n_pos);    // pages for positions 0..n_pos-1; GEMEL_E_MEMORY when refused
+void kv_release(kv_cache *kv, int n_pos);   // give back pages past position n_pos
+size_t kv_page_size(const kv_cache *kv);    // elements
 static inline size_t kv_head_at(const kv_cache *kv, int il, int is_v, int ih) {   // within a page
     return ((size_t)(il * 2 + is_v) * (size_t)kv->n_head_kv + (size_t)ih) * KV_PAGE * (size_t)kv->dim;
 }

@@ -9,11 +9,11 @@
 // A tensor of the file on its way into the model.
 typedef struct arrival {
     const gguf_tensor *t;
-    weight *w;               // a matrix; else
-    float *v;                // a vector
-    uint64_t fed;            // bytes so far
-    size_t row_size;         // bytes of a row (a vector is one row)
-    uint8_t *strip;          // up to 16 rows that are not whole yet
+    weight *w;         // a matrix; else
+    float *v;          // a vector
+    uint64_t fed;      // bytes so far
+    size_t row_size;   // bytes of a row (a vector is one row)
+    uint8_t *strip;    // up to 16 rows that are not whole yet
     size_t strip_fed;
 } arrival;
 
@@ -21,8 +21,8 @@ struct gemel_loader {
     uint64_t file_size, header_fed;
     gguf *g;
     int is_header_whole, n_threads, isa;
-    gemel_model *m;          // from begin to finish
-    arrival *arrivals;       // [n_tensors], by offset
+    gemel_model *m;      // from begin to finish
+    arrival *arrivals;   // [n_tensors], by offset
     int n_arrivals;
 };
 
@@ -87,7 +87,8 @@ static int by_offset(const void *a, const void *b) {
 
 int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     errors e = {err, err_size};
-    if (!l || !l->is_header_whole || l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header");
+    if (!l || !l->is_header_whole || l->m)
+        return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header");
     int n = gguf_n_tensors(l->g);
     l->arrivals = calloc((size_t)n + 1, sizeof *l->arrivals);
     destination *to = calloc((size_t)n + 1, sizeof *to);
@@ -126,8 +127,8 @@ static int feed_header(gemel_loader *l, uint64_t offset, const uint8_t *data, si
 typedef struct pack_job {
     arrival *a;
     const uint8_t *rows;
-    int first, n;              // panels
-    int last_rows;             // rows of the last of them
+    int first, n;    // panels
+    int last_rows;   // rows of the last of them
     const kernels *k;
     int result[THREADS_MAX];   // worst of each thread
 } pack_job;
@@ -139,7 +140,8 @@ static void pack_panels(void *arg, int it, int n_threads) {
     for (int i = it; i < j->n; i += n_threads) {
         uint8_t *panel = w->data + (size_t)(j->first + i) * w->panel_size;
         int n_rows = i == j->n - 1 ? j->last_rows : 16;
-        int r = panel_pack(j->a->t->type, w->n_in, j->rows + (size_t)i * 16 * j->a->row_size, j->a->row_size, n_rows, panel);
+        int r = panel_pack(j->a->t->type, w->n_in, j->rows + (size_t)i * 16 * j->a->row_size, j->a->row_size, n_rows,
+                           panel);
         if (r == PANEL_NOT_FINITE || j->result[it] == PANEL_OK) j->result[it] = r;
     }
 }
@@ -155,8 +157,9 @@ static int pack_rows(gemel_loader *l, arrival *a, const uint8_t *rows, int first
     for (int i = 0; i < (n == 1 ? 1 : threads_count(l->m->pool)); i++) {
         if (j->result[i] == PANEL_HAS_MIN8) a->w->type = FORMAT_COUNT + T_Q8_0;
         if (j->result[i] == PANEL_NOT_FINITE)
-            result = fail(e, GEMEL_E_FORMAT, "the tensor %s holds a scale or weight that is Inf or NaN, in rows %d to %d",
-                          printable_name(a->t->name.at, a->t->name.size).text, first_row, first_row + n_rows - 1);
+            result =
+                fail(e, GEMEL_E_FORMAT, "the tensor %s holds a scale or weight that is Inf or NaN, in rows %d to %d",
+                     printable_name(a->t->name.at, a->t->name.size).text, first_row, first_row + n_rows - 1);
     }
     free(j);
     return result;
@@ -229,9 +232,10 @@ static int feed_overlap(gemel_loader *l, arrival *a, uint64_t offset, const uint
 int gemel_loader_feed(gemel_loader *l, double offset, const uint8_t *data, size_t size, char *err, size_t err_size) {
     errors e = {err, err_size};
     if (!l || (!data && size)) return fail(&e, GEMEL_E_ARGUMENT, "no loader or no data");
-    if (!(offset >= 0 && offset <= (double)l->file_size) || offset != (double)(uint64_t)offset || size > l->file_size - (uint64_t)offset)
-        return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at %.0f does not lie within the file's %llu bytes", size, offset,
-                    (unsigned long long)l->file_size);
+    if (!(offset >= 0 && offset <= (double)l->file_size) || offset != (double)(uint64_t)offset ||
+        size > l->file_size - (uint64_t)offset)
+        return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at %.0f does not lie within the file's %llu bytes",
+                    size, offset, (unsigned long long)l->file_size);
     if (!l->is_header_whole) return feed_header(l, (uint64_t)offset, data, size, &e);
     if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "the header is whole: call gemel_loader_begin before feeding tensors");
     uint64_t at = (uint64_t)offset;
@@ -253,13 +257,15 @@ int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t er
     if (!out) return fail(&e, GEMEL_E_ARGUMENT, "out is NULL");
     *out = NULL;
     if (!l || !l->is_header_whole)
-        return fail(&e, GEMEL_E_FORMAT, "the file ends within its header, after %llu bytes", l ? (unsigned long long)l->header_fed : 0ull);
+        return fail(&e, GEMEL_E_FORMAT, "the file ends within its header, after %llu bytes",
+                    l ? (unsigned long long)l->header_fed : 0ull);
     if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin was not called");
     for (int i = 0; i < l->n_arrivals; i++) {
         const arrival *a = &l->arrivals[i];
         if (a->fed != a->t->size)
             return fail(&e, GEMEL_E_FORMAT, "the tensor %s is incomplete: %llu of %llu bytes arrived",
-                        printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)a->fed, (unsigned long long)a->t->size);
+                        printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)a->fed,
+                        (unsigned long long)a->t->size);
     }
     model_finish(l->m);
     *out = l->m;

@@ -18,7 +18,8 @@ void *memory_get(size_t size) {
     char *p = (char *)(((uintptr_t)raw + sizeof(void *) + align - 1) & ~(uintptr_t)(align - 1));
     memcpy(p - sizeof(void *), &raw, sizeof(void *));
 #if defined __linux__ && defined MADV_HUGEPAGE
-    if (align == HUGE) (void)madvise(p, size & ~(size_t)(HUGE - 1), MADV_HUGEPAGE);   // a hint: refusal costs speed only
+    if (align == HUGE)
+        (void)madvise(p, size & ~(size_t)(HUGE - 1), MADV_HUGEPAGE);   // a hint: refusal costs speed only
 #endif
     return p;
 }

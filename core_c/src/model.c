@@ -10,13 +10,13 @@ enum { N_BATCH = 128 };
 
 // ---- Open ----------------------------------------------------------------------------------------------------------
 
-typedef struct plan {          // the walk over all slots, done twice: to measure, then to hand out memory
+typedef struct plan {   // the walk over all slots, done twice: to measure, then to hand out memory
     gemel_model *m;
     const gguf *g;
     destination *to;
     errors *e;
-    uint64_t size;             // bytes handed out so far
-    int n_used;                // tensors that found a slot
+    uint64_t size;   // bytes handed out so far
+    int n_used;      // tensors that found a slot
 } plan;
 
 static const char *tensor_name(const gguf_tensor *t, printable *p) {
@@ -29,14 +29,17 @@ static int check_shape(plan *p, const tensor_slot *s, const gguf_tensor *t) {
     uint64_t n_in = (uint64_t)slot_dim(&p->m->h, s->n_in), n_out = (uint64_t)slot_dim(&p->m->h, s->n_out);
     int n_dims = s->kind == SLOT_MATRIX ? 2 : 1;
     if (t->ne[0] != n_in || t->ne[1] != n_out || t->ne[2] != 1 || t->ne[3] != 1)
-        return fail(p->e, GEMEL_E_FORMAT, "the tensor %s is [%llu, %llu, %llu, %llu]; the metadata asks for [%llu, %llu]",
-                    tensor_name(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
-                    (unsigned long long)t->ne[3], (unsigned long long)n_in, (unsigned long long)n_out);
+        return fail(p->e, GEMEL_E_FORMAT,
+                    "the tensor %s is [%llu, %llu, %llu, %llu]; the metadata asks for [%llu, %llu]",
+                    tensor_name(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1],
+                    (unsigned long long)t->ne[2], (unsigned long long)t->ne[3], (unsigned long long)n_in,
+                    (unsigned long long)n_out);
     if (t->n_dims > n_dims && s->kind == SLOT_VECTOR && t->ne[1] != 1)
-        return fail(p->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; 1 was expected", tensor_name(t, &name), t->n_dims);
+        return fail(p->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; 1 was expected", tensor_name(t, &name),
+                    t->n_dims);
     if (!gemel_format_computed(t->type))
-        return fail(p->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not computed", tensor_name(t, &name),
-                    gemel_format_name(t->type) ? gemel_format_name(t->type) : "unknown");
+        return fail(p->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not computed",
+                    tensor_name(t, &name), gemel_format_name(t->type) ? gemel_format_name(t->type) : "unknown");
     return GEMEL_OK;
 }
 
@@ -58,7 +61,11 @@ static int place(plan *p, void *base, const tensor_slot *s, const char *name) {
         return GEMEL_OK;
     }
     weight *w = slot_weight(base, s);
-    *w = (weight){.type = t->type, .n_in = (int)t->ne[0], .n_out = (int)t->ne[1], .n_panels = (int)((t->ne[1] + 15) / 16), .data = at};
+    *w = (weight){.type = t->type,
+                  .n_in = (int)t->ne[0],
+                  .n_out = (int)t->ne[1],
+                  .n_panels = (int)((t->ne[1] + 15) / 16),
+                  .data = at};
     w->panel_size = panel_size_of(t->type, w->n_in);
     p->size += round_up((uint64_t)w->n_panels * w->panel_size);
     p->to[index].w = w;

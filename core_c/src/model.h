@@ -7,8 +7,8 @@
 #include "threads/threads.h"
 
 typedef struct layer {
-    float *attn_norm, *ffn_norm;                              // [n_embd]
-    float *attn_q_b, *attn_k_b, *attn_v_b, *attn_output_b;    // biases; NULL: none
+    float *attn_norm, *ffn_norm;                             // [n_embd]
+    float *attn_q_b, *attn_k_b, *attn_v_b, *attn_output_b;   // biases; NULL: none
     weight attn_q, attn_k, attn_v, attn_output;
     weight ffn_gate, ffn_up, ffn_down;
 } layer;
@@ -17,17 +17,17 @@ struct gemel_model {
     hparams h;
     gguf *gguf;
     tokenizer *tok;
-    layer *layers;                                            // [n_layer]
-    weight token_embd, output;                                // output is token_embd's twin when the file ties them
-    float *output_norm;                                       // [n_embd]
-    float *rope_freqs, *rope_long, *rope_short;               // per-pair divisors; NULL: none
-    uint8_t *memory;                                          // all of the above, in the order in which it is used
+    layer *layers;                                // [n_layer]
+    weight token_embd, output;                    // output is token_embd's twin when the file ties them
+    float *output_norm;                           // [n_embd]
+    float *rope_freqs, *rope_long, *rope_short;   // per-pair divisors; NULL: none
+    uint8_t *memory;                              // all of the above, in the order in which it is used
     size_t memory_size;
     double n_params, decode_size, decode_macs;
     threads *pool;
     const kernels *k;
     int isa;
-    int n_batch;                                              // tokens of a micro-batch
+    int n_batch;   // tokens of a micro-batch
 };
 
 // Of `slots`, the i-th slot's place in `base`.

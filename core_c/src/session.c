@@ -110,7 +110,8 @@ static int eval_batch(gemel_session *s, batch *b) {
 }
 
 // Append ids in micro-batches. `last` is what the last of them leaves, `each` the others.
-static int append(gemel_session *s, const int32_t *ids, size_t n, want each, want last, float *hidden, double *log_probs, int32_t *top) {
+static int append(gemel_session *s, const int32_t *ids, size_t n, want each, want last, float *hidden,
+                  double *log_probs, int32_t *top) {
     int code = check_ids(s, ids, n);
     if (code < 0) return code;
     size_t n_embd = (size_t)s->m->h.n_embd, n_batch = (size_t)s->m->n_batch;
@@ -148,7 +149,9 @@ int gemel_session_hidden(gemel_session *s, const int32_t *ids, size_t n, float *
 // ---- Generation ----------------------------------------------------------------------------------------------------
 
 // Bytes that the character starting with c needs; 1 for what can't start one.
-static int utf8_length(unsigned char c) { return c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 1; }
+static int utf8_length(unsigned char c) {
+    return c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 1;
+}
 
 // How many bytes at the end begin a character that may still be completed (0..3).
 static int unfinished(const char *text, size_t n) {
@@ -160,7 +163,8 @@ static int unfinished(const char *text, size_t n) {
     return 0;
 }
 
-int gemel_session_next(gemel_session *s, gemel_sampler *sampler, int32_t pending, int flags, char *text, size_t capacity, size_t *text_size) {
+int gemel_session_next(gemel_session *s, gemel_sampler *sampler, int32_t pending, int flags, char *text,
+                       size_t capacity, size_t *text_size) {
     if (!s || !sampler || !text || !text_size || capacity < sizeof s->carry) return GEMEL_E_ARGUMENT;
     *text_size = 0;
     if (pending >= 0) {

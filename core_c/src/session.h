@@ -6,18 +6,18 @@
 
 typedef struct buffers {   // of a micro-batch of n_batch tokens; rows padded to whole panels of 16
     float *memory;
-    int n_threads;         // for which the private ones were made
-    float *x;              // [n][n_embd]            residual stream
-    float *y;              // [n][embd_pad]          a projection on its way into x
-    float *norm;           // [n or n_threads][embd_pad]   normed rows
-    float *q, *k, *v;      // [n][q_pad], [n][kv_pad]      projections
-    float *heads;          // [n][n_head * dim]      q after RoPE, scaled, heads padded to dim
-    float *att;            // [n][n_head * dim]      attention's output
-    float *gate, *up;      // [n][ff_pad]
-    float *angles;         // [n][n_rot / 2][2]      cos, sin
-    float *rows;           // [ROWS_SCORED][vocab_pad]   logits of rows being scored
-    acts in, mid;          // activations quantised once for each group of matmuls: of width n_embd, q; of width n_ff
-    acts *own;             // [n_threads]            a thread's own, when there is one token
+    int n_threads;      // for which the private ones were made
+    float *x;           // [n][n_embd]            residual stream
+    float *y;           // [n][embd_pad]          a projection on its way into x
+    float *norm;        // [n or n_threads][embd_pad]   normed rows
+    float *q, *k, *v;   // [n][q_pad], [n][kv_pad]      projections
+    float *heads;       // [n][n_head * dim]      q after RoPE, scaled, heads padded to dim
+    float *att;         // [n][n_head * dim]      attention's output
+    float *gate, *up;   // [n][ff_pad]
+    float *angles;      // [n][n_rot / 2][2]      cos, sin
+    float *rows;        // [ROWS_SCORED][vocab_pad]   logits of rows being scored
+    acts in, mid;       // activations quantised once for each group of matmuls: of width n_embd, q; of width n_ff
+    acts *own;          // [n_threads]            a thread's own, when there is one token
 } buffers;
 enum { ROWS_SCORED = 16 };
 
@@ -26,26 +26,26 @@ struct gemel_session {
     int n_ctx, n_past, dim;   // dim: head_dim padded to 16
     int32_t *ids;             // [n_ctx]
     kv_cache kv;
-    double *freq;             // [n_rot / 2]
-    float rope_scale, q_scale; // of cos and sin; 1/sqrt(head_dim)
+    double *freq;                // [n_rot / 2]
+    float rope_scale, q_scale;   // of cos and sin; 1/sqrt(head_dim)
     buffers b;
-    float *logits;            // [vocab_pad]
+    float *logits;   // [vocab_pad]
     int has_logits;
     atomic_int cancel;
-    char carry[4];            // bytes of a character that is not whole yet
+    char carry[4];   // bytes of a character that is not whole yet
     int n_carry;
 };
 
 typedef enum want { WANT_NOTHING, WANT_LAST, WANT_SCORE, WANT_HIDDEN } want;
-typedef struct batch {        // one call of forward
+typedef struct batch {   // one call of forward
     gemel_session *s;
     const int32_t *ids;
-    int n, pos;               // tokens, position of the first
+    int n, pos;   // tokens, position of the first
     want want;
-    float *hidden;            // WANT_HIDDEN: [n][n_embd]
-    double *log_probs;        // WANT_SCORE: of ids[i], [n]; either may be NULL
+    float *hidden;       // WANT_HIDDEN: [n][n_embd]
+    double *log_probs;   // WANT_SCORE: of ids[i], [n]; either may be NULL
     int32_t *top;
-    int not_finite;           // out: some logit or hidden value is Inf or NaN
+    int not_finite;   // out: some logit or hidden value is Inf or NaN
 } batch;
 
 // Evaluate b->n (1..n_batch) tokens at b->pos, whose KV pages exist. Leaves the last one's logits in s->logits (unless

@@ -4,9 +4,9 @@
 #include "session.h"
 
 typedef struct state_header {
-    char magic[8];           // "gemelkv1"
-    uint64_t fingerprint;    // of the model file's header
-    uint64_t checksum;       // FNV-1a of all that follows this struct, 8 bytes at a time
+    char magic[8];          // "gemelkv1"
+    uint64_t fingerprint;   // of the model file's header
+    uint64_t checksum;      // FNV-1a of all that follows this struct, 8 bytes at a time
     int32_t n_past, has_logits, n_layer, n_head_kv, dim, n_vocab;
     int32_t n_carry;
     char carry[4];
@@ -17,8 +17,12 @@ static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '1'};
 
 static size_t ids_size(size_t n) { return (n * sizeof(int32_t) + 7) / 8 * 8; }
 // K comes in blocks of 16 positions, V a position at a time; both are saved up to the end of the last block.
-static size_t head_size(const gemel_session *s, int n) { return (size_t)((n + 15) / 16 * 16) * (size_t)s->dim * sizeof(uint16_t); }
-static size_t kv_size(const gemel_session *s, int n) { return head_size(s, n) * (size_t)s->kv.n_layer * (size_t)s->kv.n_head_kv * 2; }
+static size_t head_size(const gemel_session *s, int n) {
+    return (size_t)((n + 15) / 16 * 16) * (size_t)s->dim * sizeof(uint16_t);
+}
+static size_t kv_size(const gemel_session *s, int n) {
+    return head_size(s, n) * (size_t)s->kv.n_layer * (size_t)s->kv.n_head_kv * 2;
+}
 static size_t logits_size(const gemel_session *s) { return ((size_t)s->m->h.n_vocab * sizeof(float) + 7) / 8 * 8; }
 static size_t total_size(const gemel_session *s, int n_past, int has_logits) {
     return sizeof(state_header) + ids_size((size_t)n_past) + kv_size(s, n_past) + (has_logits ? logits_size(s) : 0);
@@ -52,8 +56,13 @@ size_t gemel_session_save_size(const gemel_session *s) { return s ? total_size(s
 
 int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
     if (!s || !data || capacity < gemel_session_save_size(s)) return GEMEL_E_ARGUMENT;
-    state_header h = {.fingerprint = gguf_fingerprint(s->m->gguf), .n_past = s->n_past, .has_logits = s->has_logits,
-                      .n_layer = s->kv.n_layer, .n_head_kv = s->kv.n_head_kv, .dim = s->dim, .n_vocab = s->m->h.n_vocab,
+    state_header h = {.fingerprint = gguf_fingerprint(s->m->gguf),
+                      .n_past = s->n_past,
+                      .has_logits = s->has_logits,
+                      .n_layer = s->kv.n_layer,
+                      .n_head_kv = s->kv.n_head_kv,
+                      .dim = s->dim,
+                      .n_vocab = s->m->h.n_vocab,
                       .n_carry = s->n_carry};
     size_t total = gemel_session_save_size(s), n = (size_t)s->n_past;
     uint8_t *at = data + sizeof h;
@@ -74,20 +83,26 @@ int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
 }
 
 static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
-    if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic)) return fail(e, GEMEL_E_STATE, "these bytes are no saved session");
-    if (h->fingerprint != gguf_fingerprint(s->m->gguf) || h->n_layer != s->kv.n_layer || h->n_head_kv != s->kv.n_head_kv ||
-        h->dim != s->dim || h->n_vocab != s->m->h.n_vocab)
+    if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic))
+        return fail(e, GEMEL_E_STATE, "these bytes are no saved session");
+    if (h->fingerprint != gguf_fingerprint(s->m->gguf) || h->n_layer != s->kv.n_layer ||
+        h->n_head_kv != s->kv.n_head_kv || h->dim != s->dim || h->n_vocab != s->m->h.n_vocab)
         return fail(e, GEMEL_E_STATE, "the saved session belongs to another model file");
-    if (h->n_past < 0 || (h->has_logits & ~1) || h->n_carry < 0 || h->n_carry > 3) return fail(e, GEMEL_E_STATE, "the saved session is damaged");
+    if (h->n_past < 0 || (h->has_logits & ~1) || h->n_carry < 0 || h->n_carry > 3)
+        return fail(e, GEMEL_E_STATE, "the saved session is damaged");
     if (h->n_past > s->n_ctx)
-        return fail(e, GEMEL_E_CONTEXT, "the saved session holds %d tokens, this one has room for %d", (int)h->n_past, s->n_ctx);
+        return fail(e, GEMEL_E_CONTEXT, "the saved session holds %d tokens, this one has room for %d", (int)h->n_past,
+                    s->n_ctx);
     if (size != total_size(s, h->n_past, h->has_logits))
-        return fail(e, GEMEL_E_STATE, "the saved session is cut short or has extra bytes: %zu of %zu", size, total_size(s, h->n_past, h->has_logits));
-    if (h->checksum != checksum(data + sizeof *h, size - sizeof *h)) return fail(e, GEMEL_E_STATE, "the saved session is damaged: its checksum differs");
+        return fail(e, GEMEL_E_STATE, "the saved session is cut short or has extra bytes: %zu of %zu", size,
+                    total_size(s, h->n_past, h->has_logits));
+    if (h->checksum != checksum(data + sizeof *h, size - sizeof *h))
+        return fail(e, GEMEL_E_STATE, "the saved session is damaged: its checksum differs");
     for (int i = 0; i < h->n_past; i++) {
         int32_t id;
         memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
-        if (id < 0 || id >= s->m->h.n_vocab) return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at place %d", (int)id, i);
+        if (id < 0 || id >= s->m->h.n_vocab)
+            return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at place %d", (int)id, i);
     }
     return GEMEL_OK;
 }
@@ -99,7 +114,8 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     if (size >= sizeof h) memcpy(&h, data, sizeof h);
     int code = check_state(s, &h, data, size, &e);
     if (code < 0) return code;
-    if (kv_reserve(&s->kv, h.n_past) < 0) return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
+    if (kv_reserve(&s->kv, h.n_past) < 0)
+        return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
     kv_release(&s->kv, h.n_past);
     const uint8_t *at = data + sizeof h;
     memcpy(s->ids, at, (size_t)h.n_past * sizeof(int32_t));

@@ -7,40 +7,39 @@
 #include "../../core_c/src/quant/half.h"
 
 // How codes become weights, stated again: which sum, the zero point or code-book, the weights under one sub-scale.
-typedef struct recipe { int type, affine, zero, sub; const int8_t *values; } recipe;
+typedef struct recipe {
+    int type, affine, zero, sub;
+    const int8_t *values;
+} recipe;
 static const recipe recipes[] = {
-    {T_Q4_0, 0, 8, 32, NULL}, {T_Q5_0, 0, 16, 32, NULL}, {T_Q8_0, 0, 0, 32, NULL},
-    {T_Q4_1, 1, 0, 32, NULL}, {T_Q5_1, 1, 0, 32, NULL},
-    {T_Q2_K, 1, 0, 16, NULL}, {T_Q4_K, 1, 0, 32, NULL}, {T_Q5_K, 1, 0, 32, NULL},
-    {T_Q3_K, 0, 4, 16, NULL}, {T_Q6_K, 0, 32, 16, NULL},
-    {T_IQ4_NL, 0, 0, 32, iq4nl_values}, {T_IQ4_XS, 0, 0, 32, iq4nl_values}, {T_MXFP4, 0, 0, 32, mxfp4_values},
+    {T_Q4_0, 0, 8, 32, NULL},          {T_Q5_0, 0, 16, 32, NULL},          {T_Q8_0, 0, 0, 32, NULL},
+    {T_Q4_1, 1, 0, 32, NULL},          {T_Q5_1, 1, 0, 32, NULL},           {T_Q2_K, 1, 0, 16, NULL},
+    {T_Q4_K, 1, 0, 32, NULL},          {T_Q5_K, 1, 0, 32, NULL},           {T_Q3_K, 0, 4, 16, NULL},
+    {T_Q6_K, 0, 32, 16, NULL},         {T_IQ4_NL, 0, 0, 32, iq4nl_values}, {T_IQ4_XS, 0, 0, 32, iq4nl_values},
+    {T_MXFP4, 0, 0, 32, mxfp4_values},
 };
 enum { N_RECIPES = sizeof recipes / sizeof *recipes, ROUNDS = 2000 };
 
 // x * 2^n, exact in double.
-static double times_power(double x, int n)
-{
+static double times_power(double x, int n) {
     for (; n > 0; n--) x *= 2;
     for (; n < 0; n++) x /= 2;
     return x;
 }
 
 // A block of chance bytes in memory of exactly its size, so that a read past it is seen by the sanitizer.
-static uint8_t *random_block(const format *f, uint64_t *seed)
-{
+static uint8_t *random_block(const format *f, uint64_t *seed) {
     uint8_t *src = malloc((size_t)f->block_size);
     for (int i = 0; i < f->block_size; i++) src[i] = (uint8_t)check_random(seed);
     return src;
 }
 
-static float code_value(const recipe *r, const block_codes *c, int i)
-{
+static float code_value(const recipe *r, const block_codes *c, int i) {
     if (r->values) return (float)r->values[c->q[i]];
     return r->type == T_Q8_0 ? (float)(int8_t)c->q[i] : (float)(c->q[i] - r->zero);
 }
 
-static float weight(const recipe *r, const block_codes *c, int i)
-{
+static float weight(const recipe *r, const block_codes *c, int i) {
     int is_k = gemel_format_block(r->type) == 256;
     float d = r->type == T_MXFP4 ? bf16_to_f32(c->d) : f16_to_f32(c->d), m = f16_to_f32(c->m);
     if (is_k) d = d * (float)c->scale[i / r->sub];
@@ -51,8 +50,7 @@ static float weight(const recipe *r, const block_codes *c, int i)
     return product - min;
 }
 
-static void unpacked_weights_are_the_formula_of_their_codes(void)
-{
+static void unpacked_weights_are_the_formula_of_their_codes(void) {
     uint64_t seed = 1;
     for (const recipe *r = recipes; r < recipes + N_RECIPES; r++) {
         const format *f = format_of(r->type);
@@ -70,8 +68,7 @@ static void unpacked_weights_are_the_formula_of_their_codes(void)
     }
 }
 
-static void sub_scales_that_a_format_lacks_are_neutral(void)
-{
+static void sub_scales_that_a_format_lacks_are_neutral(void) {
     uint64_t seed = 2;
     for (const recipe *r = recipes; r < recipes + N_RECIPES; r++) {
         const format *f = format_of(r->type);
@@ -90,11 +87,12 @@ static void sub_scales_that_a_format_lacks_are_neutral(void)
 }
 
 // The most that a code may be, so that kernels can rely on the width of their bit planes.
-static void codes_stay_in_their_bits(void)
-{
-    static const struct { int type, bits; } widths[] = {
-        {T_Q4_0, 4}, {T_Q4_1, 4}, {T_Q5_0, 5}, {T_Q5_1, 5}, {T_Q2_K, 2}, {T_Q3_K, 3}, {T_Q4_K, 4}, {T_Q5_K, 5},
-        {T_Q6_K, 6}, {T_IQ4_NL, 4}, {T_IQ4_XS, 4}, {T_MXFP4, 4},
+static void codes_stay_in_their_bits(void) {
+    static const struct {
+        int type, bits;
+    } widths[] = {
+        {T_Q4_0, 4}, {T_Q4_1, 4}, {T_Q5_0, 5}, {T_Q5_1, 5},   {T_Q2_K, 2},   {T_Q3_K, 3},
+        {T_Q4_K, 4}, {T_Q5_K, 5}, {T_Q6_K, 6}, {T_IQ4_NL, 4}, {T_IQ4_XS, 4}, {T_MXFP4, 4},
     };
     uint64_t seed = 3;
     for (size_t k = 0; k < sizeof widths / sizeof *widths; k++) {
@@ -112,8 +110,7 @@ static void codes_stay_in_their_bits(void)
 }
 
 // Every bit of a block matters: flipping it changes what the block is taken apart into.
-static void every_bit_of_a_block_is_read(void)
-{
+static void every_bit_of_a_block_is_read(void) {
     uint64_t seed = 4;
     for (const recipe *r = recipes; r < recipes + N_RECIPES; r++) {
         const format *f = format_of(r->type);
@@ -131,13 +128,14 @@ static void every_bit_of_a_block_is_read(void)
     }
 }
 
-static void finite_sees_inf_and_nan_in_every_scale(void)
-{
+static void finite_sees_inf_and_nan_in_every_scale(void) {
     // where the f16 scales of a block lie; -1: none
-    static const struct { int type, d, m; } at[] = {
-        {T_Q4_0, 0, -1}, {T_Q4_1, 0, 2}, {T_Q5_0, 0, -1}, {T_Q5_1, 0, 2}, {T_Q8_0, 0, -1}, {T_Q2_K, 80, 82},
-        {T_Q3_K, 108, -1}, {T_Q4_K, 0, 2}, {T_Q5_K, 0, 2}, {T_Q6_K, 208, -1}, {T_IQ4_NL, 0, -1}, {T_IQ4_XS, 0, -1},
-        {T_F16, 0, -1},
+    static const struct {
+        int type, d, m;
+    } at[] = {
+        {T_Q4_0, 0, -1},   {T_Q4_1, 0, 2},    {T_Q5_0, 0, -1}, {T_Q5_1, 0, 2}, {T_Q8_0, 0, -1},
+        {T_Q2_K, 80, 82},  {T_Q3_K, 108, -1}, {T_Q4_K, 0, 2},  {T_Q5_K, 0, 2}, {T_Q6_K, 208, -1},
+        {T_IQ4_NL, 0, -1}, {T_IQ4_XS, 0, -1}, {T_F16, 0, -1},
     };
     for (size_t k = 0; k < sizeof at / sizeof *at; k++)
         for (int high = 0; high < 256; high++)
@@ -156,8 +154,7 @@ static void finite_sees_inf_and_nan_in_every_scale(void)
     }
 }
 
-static void mxfp4_scales_are_exact_powers_of_two(void)
-{
+static void mxfp4_scales_are_exact_powers_of_two(void) {
     for (int e = 0; e < 255; e++) {
         uint8_t src[17] = {(uint8_t)e, 2};   // code 2 is 1.0, twice that in the table
         float w[32];
@@ -169,14 +166,19 @@ static void mxfp4_scales_are_exact_powers_of_two(void)
     }
 }
 
-static void the_table_names_and_sizes_every_type(void)
-{
-    static const struct { int type; const char *name; int block, size, computed; } rows[] = {
-        {0, "F32", 1, 4, 1}, {1, "F16", 1, 2, 1}, {2, "Q4_0", 32, 18, 1}, {3, "Q4_1", 32, 20, 1}, {4, NULL, 0, 0, 0},
-        {8, "Q8_0", 32, 34, 1}, {12, "Q4_K", 256, 144, 1}, {16, "IQ2_XXS", 256, 66, 0}, {23, "IQ4_XS", 256, 136, 1},
-        {27, "I64", 1, 8, 0}, {30, "BF16", 1, 2, 1}, {34, "TQ1_0", 256, 54, 0}, {39, "MXFP4", 32, 17, 1},
-        {40, "NVFP4", 64, 36, 0}, {42, "Q2_0", 64, 18, 0}, {43, NULL, 0, 0, 0}, {-1, NULL, 0, 0, 0},
-        {INT32_MAX, NULL, 0, 0, 0}, {INT32_MIN, NULL, 0, 0, 0},
+static void the_table_names_and_sizes_every_type(void) {
+    static const struct {
+        int type;
+        const char *name;
+        int block, size, computed;
+    } rows[] = {
+        {0, "F32", 1, 4, 1},        {1, "F16", 1, 2, 1},         {2, "Q4_0", 32, 18, 1},
+        {3, "Q4_1", 32, 20, 1},     {4, NULL, 0, 0, 0},          {8, "Q8_0", 32, 34, 1},
+        {12, "Q4_K", 256, 144, 1},  {16, "IQ2_XXS", 256, 66, 0}, {23, "IQ4_XS", 256, 136, 1},
+        {27, "I64", 1, 8, 0},       {30, "BF16", 1, 2, 1},       {34, "TQ1_0", 256, 54, 0},
+        {39, "MXFP4", 32, 17, 1},   {40, "NVFP4", 64, 36, 0},    {42, "Q2_0", 64, 18, 0},
+        {43, NULL, 0, 0, 0},        {-1, NULL, 0, 0, 0},         {INT32_MAX, NULL, 0, 0, 0},
+        {INT32_MIN, NULL, 0, 0, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (rows[i].name) CHECK_EQ_STR(gemel_format_name(rows[i].type), rows[i].name);
@@ -190,8 +192,7 @@ static void the_table_names_and_sizes_every_type(void)
     CHECK_EQ_INT(computed, 16);
 }
 
-static void unpack_refuses_what_is_not_whole_blocks(void)
-{
+static void unpack_refuses_what_is_not_whole_blocks(void) {
     uint8_t src[36] = {0};
     float dst[64];
     CHECK_EQ_INT(gemel_format_unpack(T_Q4_0, src, 36, dst, 64), GEMEL_OK);
@@ -208,8 +209,7 @@ static void unpack_refuses_what_is_not_whole_blocks(void)
 
 // ---- 16-bit floats ------------------------------------------------------------------------------------------------
 
-static void every_f16_widens_exactly_and_comes_back(void)
-{
+static void every_f16_widens_exactly_and_comes_back(void) {
     for (uint32_t h = 0; h < 65536; h++) {
         int e = h >> 10 & 31, m = h & 0x3ff;
         float f = f16_to_f32((uint16_t)h);
@@ -220,13 +220,12 @@ static void every_f16_widens_exactly_and_comes_back(void)
         }
         double wanted = e == 31 ? INFINITY : e ? times_power(1024 + m, e - 25) : times_power(m, -24);
         CHECK(f == (h >> 15 ? -wanted : wanted));
-        CHECK_EQ_INT(f32_to_f16(f), h);                     // the sign of zero too
+        CHECK_EQ_INT(f32_to_f16(f), h);   // the sign of zero too
     }
 }
 
 // Between two neighbours lo < hi: their middle goes to the even one, what is on either side of it to the nearer.
-static void narrowing_to_f16_rounds_to_nearest_even(void)
-{
+static void narrowing_to_f16_rounds_to_nearest_even(void) {
     for (uint32_t h = 0; h < 0x7c00; h++) {
         float lo = f16_to_f32((uint16_t)h);
         float hi = h == 0x7bff ? 65536.0f : f16_to_f32((uint16_t)(h + 1)), middle = lo + (hi - lo) / 2;
@@ -242,8 +241,7 @@ static void narrowing_to_f16_rounds_to_nearest_even(void)
     CHECK_EQ_INT(f32_to_f16(bits_to_f32(0x7f800001)) & 0x7e00, 0x7e00);   // the least NaN payload stays a NaN
 }
 
-static void bf16_is_the_upper_half_rounded_to_nearest_even(void)
-{
+static void bf16_is_the_upper_half_rounded_to_nearest_even(void) {
     for (uint32_t h = 0; h < 65536; h++) {
         float f = bf16_to_f32((uint16_t)h);
         CHECK_EQ_INT(f32_to_bits(f), h << 16);
@@ -260,8 +258,7 @@ static void bf16_is_the_upper_half_rounded_to_nearest_even(void)
     CHECK_EQ_INT(f32_to_bf16(bits_to_f32(0x7f800001)), 0x7fc0);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(the_table_names_and_sizes_every_type),
         CHECK_ENTRY(unpacked_weights_are_the_formula_of_their_codes),

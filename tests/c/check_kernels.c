@@ -24,8 +24,15 @@ enum { N_TYPES = sizeof types / sizeof types[0] };
 static void tame(int type, uint8_t *b) {
     int at[2] = {-1, -1};
     switch (type) {
-    case T_Q4_0: case T_Q5_0: case T_Q8_0: case T_IQ4_NL: case T_IQ4_XS: at[0] = 0; break;
-    case T_Q4_1: case T_Q5_1: case T_Q4_K: case T_Q5_K: at[0] = 0, at[1] = 2; break;
+    case T_Q4_0:
+    case T_Q5_0:
+    case T_Q8_0:
+    case T_IQ4_NL:
+    case T_IQ4_XS: at[0] = 0; break;
+    case T_Q4_1:
+    case T_Q5_1:
+    case T_Q4_K:
+    case T_Q5_K: at[0] = 0, at[1] = 2; break;
     case T_Q2_K: at[0] = 80, at[1] = 82; break;
     case T_Q3_K: at[0] = 108; break;
     case T_Q6_K: at[0] = 208; break;
@@ -60,7 +67,8 @@ static matrix random_matrix(int type, int n_in, int n_out) {
     m.w.data = memory_get(m.w.panel_size * (size_t)m.w.n_panels);
     for (int p = 0; p < m.w.n_panels; p++) {
         int n = n_out - 16 * p < 16 ? n_out - 16 * p : 16;
-        int r = panel_pack(type, n_in, m.rows + (size_t)p * 16 * m.row_size, m.row_size, n, m.w.data + (size_t)p * m.w.panel_size);
+        int r = panel_pack(type, n_in, m.rows + (size_t)p * 16 * m.row_size, m.row_size, n,
+                           m.w.data + (size_t)p * m.w.panel_size);
         CHECK(r != PANEL_NOT_FINITE);
         if (r == PANEL_HAS_MIN8) m.w.type = FORMAT_COUNT + T_Q8_0;
     }
@@ -73,15 +81,21 @@ static void free_matrix(matrix *m) {
 
 static acts take_acts(int n, int nb) {
     size_t e = (size_t)n * (size_t)nb;
-    return (acts){.q = memory_get(e * 64), .d = memory_get(e * 4), .s = memory_get(e * 4), .z = memory_get(e * 4),
-                  .s2 = memory_get(e * 8), .z2 = memory_get(e * 8), .n = n};
+    return (acts){.q = memory_get(e * 64),
+                  .d = memory_get(e * 4),
+                  .s = memory_get(e * 4),
+                  .z = memory_get(e * 4),
+                  .s2 = memory_get(e * 8),
+                  .z2 = memory_get(e * 8),
+                  .n = n};
 }
 static void free_acts(acts *a) {
     memory_free(a->q), memory_free(a->d), memory_free(a->s), memory_free(a->z), memory_free(a->s2), memory_free(a->z2);
 }
 static acts quantised(const kernels *k, const float *x, int n, int n_in) {
     acts a = take_acts(n, n_in / 32);
-    for (int t = 0; t < n && n_in % 32 == 0; t++) k->quantise(x + (size_t)t * (size_t)n_in, n_in / 32, 0, n_in / 32, &a, t);
+    for (int t = 0; t < n && n_in % 32 == 0; t++)
+        k->quantise(x + (size_t)t * (size_t)n_in, n_in / 32, 0, n_in / 32, &a, t);
     a.x = x;
     a.ldx = (size_t)n_in;
     return a;
@@ -94,8 +108,8 @@ static void same(const char *row, const char *what, const void *a, const void *b
     check_note(__FILE__, __LINE__, text);
 }
 static const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at(i)->k : NULL; }
-#define EACH_ROW(k) \
-    for (int i_ = 1; i_ < isa_count(); i_++) \
+#define EACH_ROW(k)                                                                                                    \
+    for (int i_ = 1; i_ < isa_count(); i_++)                                                                           \
         for (const kernels *k = usable(i_); k; k = NULL)
 static const kernels *scalar(void) { return isa_at(0)->k; }
 
@@ -104,7 +118,12 @@ static const kernels *scalar(void) { return isa_at(0)->k; }
 static void fill_edges(float *x, size_t n) {   // blocks of zeros, tiny, huge, equal and ordinary values
     for (size_t i = 0; i < n; i++) {
         int kind = (int)(i / 32 % 7);
-        x[i] = kind == 0 ? 0.0f : kind == 1 ? x[i] * 1e-36f : kind == 2 ? x[i] * 1e30f : kind == 3 ? 0.5f : kind == 4 ? x[i] * 1e-42f : x[i];
+        x[i] = kind == 0   ? 0.0f
+               : kind == 1 ? x[i] * 1e-36f
+               : kind == 2 ? x[i] * 1e30f
+               : kind == 3 ? 0.5f
+               : kind == 4 ? x[i] * 1e-42f
+                           : x[i];
     }
     x[0] = -0.0f;
 }
@@ -115,10 +134,11 @@ static void quantise_is_the_same_on_every_row(void) {
     float *x = random_floats(N * IN);
     fill_edges(x, N * IN);
     acts a = quantised(scalar(), x, N, IN);
-    EACH_ROW(k) {
+    EACH_ROW (k) {
         acts b = quantised(k, x, N, IN);
         size_t e = N * IN / 32;
-        same(k->name, "scales", a.d, b.d, e * 4), same(k->name, "sums", a.z, b.z, e * 4), same(k->name, "scaled sums", a.s, b.s, e * 4);
+        same(k->name, "scales", a.d, b.d, e * 4), same(k->name, "sums", a.z, b.z, e * 4),
+            same(k->name, "scaled sums", a.s, b.s, e * 4);
         same(k->name, "half sums", a.z2, b.z2, e * 8), same(k->name, "scaled half sums", a.s2, b.s2, e * 8);
         int wrong = 0;
         for (size_t i = 0; i < N * IN; i++) wrong += scalar()->act_get(a.q, i) != k->act_get(b.q, i);
@@ -198,7 +218,7 @@ static void check_matmul(int type, int n_in, int n_out, int n, int edges) {
     if (edges) fill_edges(x, (size_t)n * (size_t)n_in);
     acts a = quantised(scalar(), x, n, n_in);
     scalar()->matmul(&m.w, &a, 0, m.w.n_panels, y, ld);
-    EACH_ROW(k) {
+    EACH_ROW (k) {
         char what[80];
         acts b = quantised(k, x, n, n_in);
         int middle = m.w.n_panels / 2;   // in two parts, as two threads would
@@ -233,7 +253,7 @@ static void codes_of_minus_128_are_exact(void) {
     scalar()->matmul(&m.w, &a, 0, 1, y, 16);
     float want = product_by_definition(&m, &a, 0, 0);
     CHECK(!memcmp(&want, y, 4));
-    EACH_ROW(k) {
+    EACH_ROW (k) {
         acts b = quantised(k, x, 1, 64);
         k->matmul(&m.w, &b, 0, 1, z, 16);
         same(k->name, "Q8_0 with -128", y, z, sizeof y);
@@ -249,7 +269,8 @@ static void panels_give_their_rows_back(void) {
         matrix m = random_matrix(types[i], 512, 37);
         float want[512], got[512];
         for (int ir = 0; ir < 37; ir++) {
-            for (int k = 0; k < 512; k += f->block) f->unpack(m.rows + (size_t)ir * m.row_size + (size_t)(k / f->block * f->block_size), want + k);
+            for (int k = 0; k < 512; k += f->block)
+                f->unpack(m.rows + (size_t)ir * m.row_size + (size_t)(k / f->block * f->block_size), want + k);
             panel_row(&m.w, ir, got);
             int wrong = 0;
             for (int k = 0; k < 512; k++) wrong += !(want[k] == got[k]);
@@ -284,7 +305,7 @@ static void norms_and_gates_are_the_same_on_every_row(void) {
     seed = 3;
     float *x = random_floats(1024), *w = random_floats(1024), a[1024], b[1024];
     for (int i = 0; i < 1024; i++) x[i] *= i % 5 ? 3.0f : 300.0f;
-    EACH_ROW(k) {
+    EACH_ROW (k) {
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             size_t n = (size_t)sizes[i];
             scalar()->rmsnorm(x, w, (int)n, 1e-5f, a), k->rmsnorm(x, w, (int)n, 1e-5f, b);
@@ -309,7 +330,7 @@ static void rounding_to_f16_is_the_same_on_every_row(void) {
         memcpy(&x[i], &bits, 4);
     }
     scalar()->store_f16(x, N, a);
-    EACH_ROW(k) {
+    EACH_ROW (k) {
         k->store_f16(x, N, b);
         same(k->name, "f16", a, b, N * 2);
     }
@@ -331,10 +352,11 @@ static void peaks_and_sums_are_the_same_on_every_row(void) {
         for (int j = 1; j < n; j++)
             if (x[j] > x[first]) first = j;
         CHECK_EQ_INT(best, first);
-        EACH_ROW(k) {
+        EACH_ROW (k) {
             CHECK_EQ_INT(k->peak(x, n, &top, &other), 1);
             double got = k->exp_sum(x, n, max);
-            same(k->name, "peak", &top, &max, 4), same(k->name, "peak's place", &best, &other, 4), same(k->name, "exp_sum", &sum, &got, 8);
+            same(k->name, "peak", &top, &max, 4), same(k->name, "peak's place", &best, &other, 4),
+                same(k->name, "exp_sum", &sum, &got, 8);
         }
     }
     uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000};
@@ -354,7 +376,8 @@ static void peaks_and_sums_are_the_same_on_every_row(void) {
 
 enum { PAGES = 3 };
 static void check_attend(int dim, int n, int most, uint16_t **pages) {
-    float *q = random_floats((size_t)(ATTEND_MAX * dim)), *o = memory_get((size_t)(ATTEND_MAX * dim) * 4), *p = memory_get((size_t)(ATTEND_MAX * dim) * 4);
+    float *q = random_floats((size_t)(ATTEND_MAX * dim)), *o = memory_get((size_t)(ATTEND_MAX * dim) * 4),
+          *p = memory_get((size_t)(ATTEND_MAX * dim) * 4);
     attend_args a = {.n = n, .dim = dim, .pages = pages, .k_at = 0, .v_at = (size_t)(KV_PAGE * dim)};
     for (int i = 0; i < n; i++) {
         a.q[i] = q + i * dim;
@@ -362,7 +385,7 @@ static void check_attend(int dim, int n, int most, uint16_t **pages) {
         a.n_pos[i] = most - (i / 2 < most ? i / 2 : 0);   // neighbours in a prompt
     }
     scalar()->attend(&a);
-    EACH_ROW(k) {
+    EACH_ROW (k) {
         attend_args b = a;
         for (int i = 0; i < n; i++) b.o[i] = p + i * dim;
         k->attend(&b);
@@ -382,15 +405,18 @@ static void attention_is_the_same_on_every_row(void) {
     uint16_t *pages[PAGES];
     for (int i = 0; i < PAGES; i++) {
         pages[i] = memory_get(2 * KV_PAGE * 256 * 2);
-        for (int j = 0; j < 2 * KV_PAGE * 256; j++) pages[i][j] = f32_to_f16(random_float() * (j % 9 ? 1.0f : 0x1p-18f));
+        for (int j = 0; j < 2 * KV_PAGE * 256; j++)
+            pages[i][j] = f32_to_f16(random_float() * (j % 9 ? 1.0f : 0x1p-18f));
     }
     for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++)
-        for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++) check_attend(dims[d], 1 + (int)(l + d) % ATTEND_MAX, lengths[l], pages);
+        for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++)
+            check_attend(dims[d], 1 + (int)(l + d) % ATTEND_MAX, lengths[l], pages);
     for (int i = 0; i < PAGES; i++) memory_free(pages[i]);
 }
 
 static void the_rows_of_this_machine(void) {
-    for (int i = 0; i < isa_count(); i++) printf("    %s: %s\n", isa_at(i)->k->name, isa_at(i)->usable() ? "checked" : "not usable here");
+    for (int i = 0; i < isa_count(); i++)
+        printf("    %s: %s\n", isa_at(i)->k->name, isa_at(i)->usable() ? "checked" : "not usable here");
 }
 
 int main(int argc, char **argv) {

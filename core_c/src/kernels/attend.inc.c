@@ -11,15 +11,15 @@ typedef struct att_state {
 WORD void att_scores(const int Q, const float *const *q, int dim, const uint16_t *k, float s[][LANES]) {
     for (int g0 = 0; g0 < V; g0++) {
         vf e[ATTEND_MAX], o[ATTEND_MAX];
-        UNROLL for (int h = 0; h < Q; h++) e[h] = o[h] = vf_set1(0);
+        TIMES (h, Q) e[h] = o[h] = vf_set1(0);
         for (int i = 0; i < dim; i += 2) {
             vf a = vf_f16(k + i * LANES + g0 * W), b = vf_f16(k + (i + 1) * LANES + g0 * W);
-            UNROLL for (int h = 0; h < Q; h++) {
+            TIMES (h, Q) {
                 e[h] = vf_add(e[h], vf_mul(a, vf_set1(q[h][i])));
                 o[h] = vf_add(o[h], vf_mul(b, vf_set1(q[h][i + 1])));
             }
         }
-        UNROLL for (int h = 0; h < Q; h++) vf_store(s[h] + g0 * W, vf_add(e[h], o[h]));
+        TIMES (h, Q) vf_store(s[h] + g0 * W, vf_add(e[h], o[h]));
     }
 }
 
@@ -28,50 +28,55 @@ WORD float att_softmax(att_state *st, float s[LANES], int count) {
     vf v[V];
     float fix = 1;
     for (int i = count; i < LANES; i++) s[i] = -3e38f;
-    EACH(g) v[g] = vf_load(s + g * W);
+    EACH (g) v[g] = vf_load(s + g * W);
     float m = fold_max(v);
     if (m > st->top) {
         float f[LANES];
         vf_store(f, vf_exp(vf_set1(st->top - m)));
         fix = f[0];
         st->top = m;
-        EACH(g) vf_store(st->l + g * W, vf_mul(vf_load(st->l + g * W), vf_set1(fix)));
+        EACH (g) vf_store(st->l + g * W, vf_mul(vf_load(st->l + g * W), vf_set1(fix)));
     }
-    EACH(g) vf_store(s + g * W, vf_exp(vf_sub(v[g], vf_set1(st->top))));
+    EACH (g) vf_store(s + g * W, vf_exp(vf_sub(v[g], vf_set1(st->top))));
     for (int i = count; i < LANES; i++) s[i] = 0;
-    EACH(g) vf_store(st->l + g * W, vf_add(vf_load(st->l + g * W), vf_load(s + g * W)));
+    EACH (g) vf_store(st->l + g * W, vf_add(vf_load(st->l + g * W), vf_load(s + g * W)));
     return fix;
 }
 
 // o = o * fix + sum of s[i] * v[i], positions ascending. exp(0) is 1, so a fix of 1 changes nothing and may be skipped.
-WORD void att_values(const int Q, float *const *o, int dim, const uint16_t *v, float s[][LANES], const float *fix, int count) {
+WORD void att_values(const int Q, float *const *o, int dim, const uint16_t *v, float s[][LANES], const float *fix,
+                     int count) {
     int moved = 0;
-    UNROLL for (int h = 0; h < Q; h++) moved |= fix[h] != 1;
+    TIMES (h, Q) moved |= fix[h] != 1;
     for (int c = 0; c < dim; c += ATTEND_G * W) {
         vf a[ATTEND_MAX][ATTEND_G];
         const int G = ATTEND_G * W <= LANES || c + ATTEND_G * W <= dim ? ATTEND_G : LANES / W;
-        UNROLL for (int h = 0; h < Q; h++) UNROLL for (int g = 0; g < ATTEND_G; g++) {
-            a[h][g] = g < G ? vf_load(o[h] + c + g * W) : vf_set1(0);
-            if (moved) a[h][g] = vf_mul(a[h][g], vf_set1(fix[h]));
-        }
-        for (int i = 0; i < count; i++) UNROLL for (int g = 0; g < ATTEND_G; g++) {
-            vf x = g < G ? vf_f16(v + i * dim + c + g * W) : vf_set1(0);
-            UNROLL for (int h = 0; h < Q; h++) a[h][g] = vf_add(a[h][g], vf_mul(x, vf_set1(s[h][i])));
-        }
-        UNROLL for (int h = 0; h < Q; h++) UNROLL for (int g = 0; g < ATTEND_G; g++)
-            if (g < G) vf_store(o[h] + c + g * W, a[h][g]);
+        TIMES (h, Q)
+            TIMES (g, ATTEND_G) {
+                a[h][g] = g < G ? vf_load(o[h] + c + g * W) : vf_set1(0);
+                if (moved) a[h][g] = vf_mul(a[h][g], vf_set1(fix[h]));
+            }
+        for (int i = 0; i < count; i++)
+            TIMES (g, ATTEND_G) {
+                vf x = g < G ? vf_f16(v + i * dim + c + g * W) : vf_set1(0);
+                TIMES (h, Q) a[h][g] = vf_add(a[h][g], vf_mul(x, vf_set1(s[h][i])));
+            }
+        TIMES (h, Q)
+            TIMES (g, ATTEND_G)
+                if (g < G) vf_store(o[h] + c + g * W, a[h][g]);
     }
 }
 
-WORD void att_block(const int Q, const attend_args *a, int h0, att_state *st, const uint16_t *k, const uint16_t *v, int count) {
+WORD void att_block(const int Q, const attend_args *a, int h0, att_state *st, const uint16_t *k, const uint16_t *v,
+                    int count) {
     float s[ATTEND_MAX][LANES], fix[ATTEND_MAX];
     att_scores(Q, a->q + h0, a->dim, k, s);
-    UNROLL for (int h = 0; h < Q; h++) fix[h] = att_softmax(st + h0 + h, s[h], count);
+    TIMES (h, Q) fix[h] = att_softmax(st + h0 + h, s[h], count);
     att_values(Q, a->o + h0, a->dim, v, s, fix, count);
 }
-#define ATT_BLOCK(Q)                                                                                                    \
-    KERNEL void att_block_##Q(const attend_args *a, int h0, att_state *st, const uint16_t *k, const uint16_t *v) {      \
-        att_block(Q, a, h0, st, k, v, LANES);                                                                           \
+#define ATT_BLOCK(Q)                                                                                                   \
+    KERNEL void att_block_##Q(const attend_args *a, int h0, att_state *st, const uint16_t *k, const uint16_t *v) {     \
+        att_block(Q, a, h0, st, k, v, LANES);                                                                          \
     }
 ATT_BLOCK(1)
 ATT_BLOCK(2)
@@ -81,7 +86,8 @@ ATT_BLOCK(4)
 ATT_BLOCK(6)
 ATT_BLOCK(8)
 #endif
-KERNEL void att_block_part(const attend_args *a, int h, att_state *st, const uint16_t *k, const uint16_t *v, int count) {
+KERNEL void att_block_part(const attend_args *a, int h, att_state *st, const uint16_t *k, const uint16_t *v,
+                           int count) {
     att_block(1, a, h, st, k, v, count);
 }
 
@@ -132,7 +138,7 @@ KERNEL void attend(const attend_args *a) {
     }
     for (int h = 0; h < a->n; h++) {
         vf l[V];
-        EACH(g) l[g] = vf_load(st[h].l + g * W);
+        EACH (g) l[g] = vf_load(st[h].l + g * W);
         vf r = vf_set1(1.0f / fold_add(l));
         for (int i = 0; i < a->dim; i += W) vf_store(a->o[h] + i, vf_mul(vf_load(a->o[h] + i), r));
     }

@@ -6,13 +6,13 @@ enum { CHUNK = 64 };   // activations of so many tokens stay in cache while pane
 
 // A micro-batch's activations, quantised in blocks of 32: entry [chunk of 64 tokens][block][token]. See act_at.
 typedef struct acts {
-    void *q;               // act[32] an entry
-    float *d;              // scale: amax / 127
-    float *s, *s2;         // d * sum of codes, of the block; of its two halves of 16: [2]
-    int32_t *z, *z2;       // sum of codes, of the block; of its halves: [2]
-    const float *x;        // the rows themselves, for F32, F16 and BF16 weights: [n][ldx]
+    void *q;           // act[32] an entry
+    float *d;          // scale: amax / 127
+    float *s, *s2;     // d * sum of codes, of the block; of its two halves of 16: [2]
+    int32_t *z, *z2;   // sum of codes, of the block; of its halves: [2]
+    const float *x;    // the rows themselves, for F32, F16 and BF16 weights: [n][ldx]
     size_t ldx;
-    int n;                 // tokens
+    int n;   // tokens
 } acts;
 static inline size_t act_at(int n, int nb, int t, int b) {
     int c0 = t / CHUNK * CHUNK, cn = n - c0 < CHUNK ? n - c0 : CHUNK;
@@ -33,18 +33,19 @@ typedef struct attend_args {
 
 typedef struct kernels {
     const char *name;
-    size_t act_size;              // bytes of a stored activation
+    size_t act_size;   // bytes of a stored activation
     // Blocks b0..b1 of row t; x is the row's start: d, codes and sums.
     void (*quantise)(const float *x, int nb, int b0, int b1, acts *a, int t);
     int (*act_get)(const void *q, size_t i);   // activation i of an entry array, for checks
     // y[t*ld + row] for rows 16*p0..16*p1-1 and all tokens of a.
     void (*matmul)(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld);
     void (*rmsnorm)(const float *x, const float *w, int n, float eps, float *y);   // y = x / sqrt(mean(x^2) + eps) * w
-    void (*swiglu)(const float *gate, const float *up, int n, float *y);          // y = silu(gate) * up; n a multiple of 16
+    void (*swiglu)(const float *gate, const float *up, int n, float *y);   // y = silu(gate) * up; n a multiple of 16
     void (*attend)(const attend_args *a);
-    void (*store_f16)(const float *x, int n, uint16_t *y);                         // n a multiple of 16
-    int (*peak)(const float *x, int n, float *max, int *argmax);   // first index of the largest; returns 0 when any is NaN or Inf
-    double (*exp_sum)(const float *x, int n, float max);           // sum of exp(x - max), x <= max
+    void (*store_f16)(const float *x, int n, uint16_t *y);   // n a multiple of 16
+    // The largest value and the first index that holds it; returns 0 when any is NaN or Inf.
+    int (*peak)(const float *x, int n, float *max, int *argmax);
+    double (*exp_sum)(const float *x, int n, float max);   // sum of exp(x - max), x <= max
 } kernels;
 
 typedef struct isa_row {

@@ -53,39 +53,41 @@ WORD vi dot_step(const panel_kind *k, vi s, vu c, const act *x) {
 }
 
 // One tile at panels w.., tokens t0..: y[t*ld + 16*panel + lane]. All arguments but the pointers are constants.
-WORD void tile(const panel_kind *k, const int T, const int P, const int G, const int H, const uint8_t *w, size_t panel_size,
-               int nb, const acts *a, int t0, float *y, size_t ld) {
+WORD void tile(const panel_kind *k, const int T, const int P, const int G, const int H, const uint8_t *w,
+               size_t panel_size, int nb, const acts *a, int t0, float *y, size_t ld) {
     const int subs = 32 / k->sub, parts = H * k->sub / 32 > 0 ? H * k->sub / 32 : 1, steps = k->sub / 4;
     const int zero = k->dot >= DOT8 ? DOT8_ZERO : k->zero;
     for (int g0 = 0; g0 < P * V; g0 += G) {
         const uint8_t *p = w, *h = w;
         vf f[TILE_MAX][VECTORS_MAX];
-        UNROLL for (int t = 0; t < T; t++) UNROLL for (int g = 0; g < G; g++) f[t][g] = vf_set1(0);
+        TIMES (t, T)
+            TIMES (g, G) f[t][g] = vf_set1(0);
         for (int b = 0; b < nb; b++, p += kind_block_size(k)) {
             if (kind_is_super(k) && b % 8 == 0) h = p, p += kind_header_size(k);
             size_t at = (size_t)b * (size_t)a->n + (size_t)t0;
             const act *x = (const act *)a->q + at * 32;
             if (T == 1 && AHEAD && g0 == 0)
-                UNROLL for (int i = 0; i < kind_block_size(k); i += 64) PREFETCH((const char *)p + AHEAD + i);
-            UNROLL for (int s = 0; s < subs; s++) {
+                TIMES (i, (kind_block_size(k) + 63) / 64) PREFETCH(p + AHEAD + 64 * i);
+            TIMES (s, subs) {
                 vf d[VECTORS_MAX], m[VECTORS_MAX];
                 vi i8[TILE_MAX][VECTORS_MAX];
                 va4 i4[TILE_MAX][VECTORS_MAX];
-                UNROLL for (int g = 0; g < G; g++) {
+                TIMES (g, G) {
                     size_t o = (size_t)((g0 + g) / V) * panel_size;
                     block_scales(k, p + o, h + o, (g0 + g) % V * W, s, &d[g], &m[g]);
                 }
-                UNROLL for (int part = 0; part < parts; part++) {
+                TIMES (part, parts) {
                     const int j0 = s * steps + steps * part / parts, j1 = s * steps + steps * (part + 1) / parts;
                     vu c[8][VECTORS_MAX];
-                    UNROLL for (int j = j0; j < j1; j++) UNROLL for (int g = 0; g < G; g++) {
-                        const uint8_t *q = p + (size_t)((g0 + g) / V) * panel_size + kind_scale_size(k);
-                        c[j - j0][g] = code_step(k, q, (g0 + g) % V * W * 4, j);
-                    }
-                    UNROLL for (int t = 0; t < T; t++) {
-                        UNROLL for (int g = 0; g < G; g++) {
+                    RANGE (j, j0, j1)
+                        TIMES (g, G) {
+                            const uint8_t *q = p + (size_t)((g0 + g) / V) * panel_size + kind_scale_size(k);
+                            c[j - j0][g] = code_step(k, q, (g0 + g) % V * W * 4, j);
+                        }
+                    TIMES (t, T) {
+                        TIMES (g, G) {
                             if (part == 0) i4[t][g] = va4_zero(), i8[t][g] = vi_set1(0);
-                            UNROLL for (int j = j0; j < j1; j++) {
+                            RANGE (j, j0, j1) {
                                 if (k->dot == DOT4) i4[t][g] = va4_dot(i4[t][g], c[j - j0][g], x + t * 32 + 4 * j);
                                 else i8[t][g] = dot_step(k, i8[t][g], c[j - j0][g], x + t * 32 + 4 * j);
                             }
@@ -93,10 +95,11 @@ WORD void tile(const panel_kind *k, const int T, const int P, const int G, const
                         if (part < parts - 1) continue;
                         int32_t z = subs == 1 ? a->z[at + (size_t)t] : a->z2[2 * (at + (size_t)t) + (size_t)s];
                         float sx = subs == 1 ? a->s[at + (size_t)t] : a->s2[2 * (at + (size_t)t) + (size_t)s];
-                        UNROLL for (int g = 0; g < G; g++) {
+                        TIMES (g, G) {
                             vi isum = k->dot == DOT4 ? va4_sum(i4[t][g]) : i8[t][g];
                             if (zero) isum = vi_sub(isum, vi_set1(zero * z));
-                            f[t][g] = vf_add(f[t][g], vf_mul(vf_mul(d[g], vf_set1(a->d[at + (size_t)t])), vf_cvt(isum)));
+                            f[t][g] =
+                                vf_add(f[t][g], vf_mul(vf_mul(d[g], vf_set1(a->d[at + (size_t)t])), vf_cvt(isum)));
                             if (!kind_is_affine(k)) continue;
                             vf mx = vf_mul(m[g], vf_set1(sx));
                             f[t][g] = kind_is_super(k) ? vf_sub(f[t][g], mx) : vf_add(f[t][g], mx);
@@ -105,8 +108,8 @@ WORD void tile(const panel_kind *k, const int T, const int P, const int G, const
                 }
             }
         }
-        UNROLL for (int t = 0; t < T; t++) UNROLL for (int g = 0; g < G; g++)
-            vf_store(y + (size_t)t * ld + (size_t)((g0 + g) / V * LANES + (g0 + g) % V * W), f[t][g]);
+        TIMES (t, T)
+            TIMES (g, G) vf_store(y + (size_t)t * ld + (size_t)((g0 + g) / V * LANES + (g0 + g) % V * W), f[t][g]);
     }
 }
 
@@ -115,29 +118,29 @@ typedef struct tiles {
     tile_fn *full, *half, *row, *rows;   // TILE_T, TILE_T / 2 and 1 token; 1 token by ROW_P panels
 } tiles;
 
-#define NAME_TILE(name, which, T, P, G, H)                                                                              \
-    KERNEL void name##_##which(const uint8_t *w, size_t size, int nb, const acts *a, int t0, float *y, size_t ld) {     \
-        tile(&kind_##name, T, P, G, H, w, size, nb, a, t0, y, ld);                                                      \
+#define NAME_TILE(name, which, T, P, G, H)                                                                             \
+    KERNEL void name##_##which(const uint8_t *w, size_t size, int nb, const acts *a, int t0, float *y, size_t ld) {    \
+        tile(&kind_##name, T, P, G, H, w, size, nb, a, t0, y, ld);                                                     \
     }
 #if ROW_P > 1
 #define ROWS_TILE(name) NAME_TILE(name, rows, 1, ROW_P, ROW_P *ROW_G, 4)
 #else
 #define ROWS_TILE(name) static tile_fn *const name##_rows = NULL;
 #endif
-#define KIND(name, type, planes, dot, zero, book, scale, sub)                                                           \
-    static const panel_kind kind_##name = {type, planes, dot, zero, book, SCALE_##scale, sub};                          \
-    NAME_TILE(name, full, TILE_T, 1, TILE_G, TILE_H)                                                 \
-    NAME_TILE(name, half, TILE_T / 2, 1, TILE_G, TILE_H)                                             \
-    NAME_TILE(name, row, 1, 1, ROW_G, 4)                                                                                \
+#define KIND(name, type, planes, dot, zero, book, scale, sub)                                                          \
+    static const panel_kind kind_##name = {type, planes, dot, zero, book, SCALE_##scale, sub};                         \
+    NAME_TILE(name, full, TILE_T, 1, TILE_G, TILE_H)                                                                   \
+    NAME_TILE(name, half, TILE_T / 2, 1, TILE_G, TILE_H)                                                               \
+    NAME_TILE(name, row, 1, 1, ROW_G, 4)                                                                               \
     ROWS_TILE(name)
 #include "../panel/kinds.def"
 #undef KIND
 
 static const tiles *tiles_of(int type) {
-#define KIND(name, type_, ...)                                                                                          \
-    case type_: {                                                                                                       \
-        static const tiles t = {name##_full, name##_half, name##_row, name##_rows};                                     \
-        return &t;                                                                                                      \
+#define KIND(name, type_, ...)                                                                                         \
+    case type_: {                                                                                                      \
+        static const tiles t = {name##_full, name##_half, name##_row, name##_rows};                                    \
+        return &t;                                                                                                     \
     }
     switch (type) {
 #include "../panel/kinds.def"
@@ -152,8 +155,13 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
     for (int c = 0; c < a->n; c += CHUNK) {
         size_t at = (size_t)c * (size_t)nb;
         int n = a->n - c < CHUNK ? a->n - c : CHUNK, p = p0;
-        const acts v = {.q = (act *)a->q + at * 32, .d = a->d + at, .s = a->s + at, .s2 = a->s2 + 2 * at,
-                        .z = a->z + at, .z2 = a->z2 + 2 * at, .n = n};
+        const acts v = {.q = (act *)a->q + at * 32,
+                        .d = a->d + at,
+                        .s = a->s + at,
+                        .s2 = a->s2 + 2 * at,
+                        .z = a->z + at,
+                        .z2 = a->z2 + 2 * at,
+                        .n = n};
         float *row = y + (size_t)c * ld;
         if (n == 1 && ROW_P > 1)
             for (; p + ROW_P <= p1; p += ROW_P)
@@ -163,7 +171,8 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
             float *to = row + p * LANES;
             int t = 0;
             for (; t + TILE_T <= n; t += TILE_T) f->full(panel, w->panel_size, nb, &v, t, to + (size_t)t * ld, ld);
-            for (; t + TILE_T / 2 <= n; t += TILE_T / 2) f->half(panel, w->panel_size, nb, &v, t, to + (size_t)t * ld, ld);
+            for (; t + TILE_T / 2 <= n; t += TILE_T / 2)
+                f->half(panel, w->panel_size, nb, &v, t, to + (size_t)t * ld, ld);
             for (; t < n; t++) f->row(panel, w->panel_size, nb, &v, t, to + (size_t)t * ld, ld);
         }
     }
@@ -175,47 +184,48 @@ WORD vf load_weight(int type, const uint8_t *p, size_t i) {
     if (type == T_BF16) return vf_bf16((const uint16_t *)p + i);
     return vf_load((const float *)p + i);
 }
-WORD void float_tile(const int type, const int T, const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {
+WORD void float_tile(const int type, const int T, const uint8_t *w, int n_in, const float *x, size_t ldx, float *y,
+                     size_t ld) {
     const int G = V < 4 ? V : 4;
     for (int g0 = 0; g0 < V; g0 += G) {
         vf f[TILE_MAX][4];
-        UNROLL for (int t = 0; t < T; t++) UNROLL for (int g = 0; g < G; g++) f[t][g] = vf_set1(0);
+        TIMES (t, T)
+            TIMES (g, G) f[t][g] = vf_set1(0);
         for (int k = 0; k < n_in; k++) {
             vf c[4];
-            UNROLL for (int g = 0; g < G; g++) c[g] = load_weight(type, w, (size_t)k * LANES + (size_t)((g0 + g) * W));
-            UNROLL for (int t = 0; t < T; t++) {
+            TIMES (g, G) c[g] = load_weight(type, w, (size_t)k * LANES + (size_t)((g0 + g) * W));
+            TIMES (t, T) {
                 vf v = vf_set1(x[(size_t)t * ldx + (size_t)k]);
-                UNROLL for (int g = 0; g < G; g++) f[t][g] = vf_add(f[t][g], vf_mul(c[g], v));
+                TIMES (g, G) f[t][g] = vf_add(f[t][g], vf_mul(c[g], v));
             }
         }
-        UNROLL for (int t = 0; t < T; t++) UNROLL for (int g = 0; g < G; g++)
-            vf_store(y + (size_t)t * ld + (size_t)((g0 + g) * W), f[t][g]);
+        TIMES (t, T)
+            TIMES (g, G) vf_store(y + (size_t)t * ld + (size_t)((g0 + g) * W), f[t][g]);
     }
 }
+typedef void float_fn(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld);
 #define FLOAT_T (TILE_T < 4 ? TILE_T : W == 16 ? 8 : 4)
-#define FLOATS(name, type)                                                                                              \
-    KERNEL void name##_tile(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {              \
-        float_tile(type, FLOAT_T, w, n_in, x, ldx, y, ld);                                                              \
-    }                                                                                                                   \
-    KERNEL void name##_row(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {               \
-        float_tile(type, 1, w, n_in, x, ldx, y, ld);                                                                    \
+#define FLOATS(name, type)                                                                                             \
+    KERNEL void name##_tile(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {             \
+        float_tile(type, FLOAT_T, w, n_in, x, ldx, y, ld);                                                             \
+    }                                                                                                                  \
+    KERNEL void name##_row(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {              \
+        float_tile(type, 1, w, n_in, x, ldx, y, ld);                                                                   \
     }
 FLOATS(f32, T_F32)
 FLOATS(f16, T_F16)
 FLOATS(bf16, T_BF16)
 
 static void matmul_float(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
-    void (*full)(const uint8_t *, int, const float *, size_t, float *, size_t) =
-        w->type == T_F16 ? f16_tile : w->type == T_BF16 ? bf16_tile : f32_tile;
-    void (*row)(const uint8_t *, int, const float *, size_t, float *, size_t) =
-        w->type == T_F16 ? f16_row : w->type == T_BF16 ? bf16_row : f32_row;
+    static float_fn *const tiles[] = {f32_tile, f16_tile, bf16_tile}, *const rows[] = {f32_row, f16_row, bf16_row};
+    int i = w->type == T_F32 ? 0 : w->type == T_F16 ? 1 : 2;
     for (int p = p0; p < p1; p++) {
         const uint8_t *panel = w->data + (size_t)p * w->panel_size;
         int t = 0;
         for (; t + FLOAT_T <= a->n; t += FLOAT_T)
-            full(panel, w->n_in, a->x + (size_t)t * a->ldx, a->ldx, y + (size_t)t * ld + p * LANES, ld);
+            tiles[i](panel, w->n_in, a->x + (size_t)t * a->ldx, a->ldx, y + (size_t)t * ld + p * LANES, ld);
         for (; t < a->n; t++)
-            row(panel, w->n_in, a->x + (size_t)t * a->ldx, a->ldx, y + (size_t)t * ld + p * LANES, ld);
+            rows[i](panel, w->n_in, a->x + (size_t)t * a->ldx, a->ldx, y + (size_t)t * ld + p * LANES, ld);
     }
 }
 

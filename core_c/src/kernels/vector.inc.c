@@ -9,7 +9,7 @@ static int act_get(const void *q, size_t i) {
 // Sum of 16 int32 lanes is exact in any order.
 WORD void store_sums(acts *a, size_t at, float d, const vi c[2 * V]) {
     int32_t z[2 * LANES], lo = 0, hi = 0;
-    UNROLL for (int g = 0; g < 2 * V; g++) vi_store(z + g * W, c[g]);
+    TIMES (g, 2 * V) vi_store(z + g * W, c[g]);
     for (int i = 0; i < LANES; i++) lo += z[i], hi += z[LANES + i];
     a->d[at] = d;
     a->z[at] = lo + hi;
@@ -27,10 +27,10 @@ KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
         act *q = (act *)a->q + at * 32;
         vf m[V];
         vi c[2 * V];
-        EACH(g) m[g] = vf_max(vf_abs(vf_load(p + g * W)), vf_abs(vf_load(p + LANES + g * W)));
+        EACH (g) m[g] = vf_max(vf_abs(vf_load(p + g * W)), vf_abs(vf_load(p + LANES + g * W)));
         float amax = fold_max(m), d = amax / 127.0f;
         vf inv = vf_set1(amax < 1e-30f ? 0.0f : 127.0f / amax);
-        UNROLL for (int g = 0; g < 2 * V; g++) {
+        TIMES (g, 2 * V) {
             vf v = vf_mul(vf_load(p + g * W), inv);
             c[g] = vi_round(vf_max(vf_min(v, vf_set1(127.0f)), vf_set1(-127.0f)));
             vi_store_act(q + g * W, c[g]);
@@ -41,7 +41,7 @@ KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
 
 KERNEL void rmsnorm(const float *x, const float *w, int n, float eps, float *y) {
     vf a[V], b[V];   // two chains of 16 lanes; a tail is padded with zeros
-    EACH(g) a[g] = b[g] = vf_set1(0);
+    EACH (g) a[g] = b[g] = vf_set1(0);
     for (int i = 0; i < n; i += 32) {
         float tail[32];
         const float *p = x + i;
@@ -50,13 +50,13 @@ KERNEL void rmsnorm(const float *x, const float *w, int n, float eps, float *y) 
             memcpy(tail, p, sizeof(float) * (size_t)(n - i));
             p = tail;
         }
-        EACH(g) {
+        EACH (g) {
             vf u = vf_load(p + g * W), v = vf_load(p + LANES + g * W);
             a[g] = vf_add(a[g], vf_mul(u, u));
             b[g] = vf_add(b[g], vf_mul(v, v));
         }
     }
-    EACH(g) a[g] = vf_add(a[g], b[g]);
+    EACH (g) a[g] = vf_add(a[g], b[g]);
     float mean = fold_add(a) / (float)n, root[LANES];
     vf_store(root, vf_sqrt(vf_set1(mean + eps)));
     float r = 1.0f / root[0];
@@ -79,9 +79,9 @@ KERNEL void store_f16(const float *x, int n, uint16_t *y) {
 KERNEL int peak(const float *x, int n, float *max, int *argmax) {
     int whole = n / LANES * LANES, best = 0;
     vf m[V], f[V];
-    EACH(g) m[g] = vf_set1(-3e38f), f[g] = vf_set1(0);
+    EACH (g) m[g] = vf_set1(-3e38f), f[g] = vf_set1(0);
     for (int i = 0; i < whole; i += LANES) {
-        EACH(g) {
+        EACH (g) {
             vf v = vf_load(x + i + g * W);
             m[g] = vf_max(m[g], v);
             f[g] = vf_add(f[g], vf_mul(v, vf_set1(0)));   // NaN once any is NaN or Inf
@@ -105,9 +105,9 @@ KERNEL double exp_sum(const float *x, int n, float max) {
     for (int from = 0; from < whole; from += 1024) {
         int to = whole - from < 1024 ? whole : from + 1024;
         vf s[V];
-        EACH(g) s[g] = vf_set1(0);
+        EACH (g) s[g] = vf_set1(0);
         for (int i = from; i < to; i += LANES)
-            EACH(g) s[g] = vf_add(s[g], vf_exp(vf_sub(vf_load(x + i + g * W), vf_set1(max))));
+            EACH (g) s[g] = vf_add(s[g], vf_exp(vf_sub(vf_load(x + i + g * W), vf_set1(max))));
         total += fold_add(s);
     }
     for (int i = whole; i < n; i++) {

@@ -36,16 +36,22 @@ static inline int kind_scale_size(const panel_kind *k) {
     }
 }
 static inline int kind_plane(const panel_kind *k, int plane) {   // offset of a plane within a block's codes
-    return plane == P2 ? (k->planes & P4 ? 256 : 0) : plane == P1 ? (k->planes & P4 ? 256 : 0) + (k->planes & P2 ? 128 : 0) : 0;
+    return plane == P2   ? (k->planes & P4 ? 256 : 0)
+           : plane == P1 ? (k->planes & P4 ? 256 : 0) + (k->planes & P2 ? 128 : 0)
+                         : 0;
 }
 static inline int kind_shift(const panel_kind *k, int plane) {   // a plane's lowest bit within a code
-    return plane == P2 ? (k->planes & P4 ? 4 : 0) : plane == P1 ? (k->planes & P4 ? 4 : 0) + (k->planes & P2 ? 2 : 0) : 0;
+    return plane == P2   ? (k->planes & P4 ? 4 : 0)
+           : plane == P1 ? (k->planes & P4 ? 4 : 0) + (k->planes & P2 ? 2 : 0)
+                         : 0;
 }
 static inline int kind_block_size(const panel_kind *k) {
     return kind_scale_size(k) + (k->planes & P4 ? 256 : 0) + (k->planes & P2 ? 128 : 0) + (k->planes & P1 ? 64 : 0) +
            (k->planes & P8 ? 512 : 0);
 }
-static inline int kind_header_size(const panel_kind *k) { return !kind_is_super(k) ? 0 : k->scale == SCALE_SD ? 32 : 64; }
+static inline int kind_header_size(const panel_kind *k) {
+    return !kind_is_super(k) ? 0 : k->scale == SCALE_SD ? 32 : 64;
+}
 static inline size_t kind_panel_size(const panel_kind *k, int nb) {   // nb blocks of 32
     return (size_t)nb * (size_t)kind_block_size(k) + (size_t)(nb / 8) * (size_t)kind_header_size(k);
 }

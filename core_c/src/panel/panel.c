@@ -69,7 +69,8 @@ static int has_min8(const uint8_t *q) {
     return 0;
 }
 
-static int pack_quantised(const panel_kind *k, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel) {
+static int pack_quantised(const panel_kind *k, int n_in, const uint8_t *rows, size_t row_size, int n_rows,
+                          uint8_t *panel) {
     const format *f = format_of(k->type % FORMAT_COUNT);
     int per = f->block / 32, result = PANEL_OK;   // blocks of 32 in a source block
     for (int ir = 0; ir < n_rows; ir++) {

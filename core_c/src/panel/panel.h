@@ -3,15 +3,15 @@
 #include "kind.h"
 
 typedef struct weight {
-    int type;             // GGUF type, or FORMAT_COUNT + T_Q8_0 where a Q8_0 tensor holds the code -128
-    int n_in, n_out;      // y[n_out] = W[n_out][n_in] x[n_in]
-    int n_panels;         // 16 rows each, the last padded with zeros
-    size_t panel_size;    // bytes
-    uint8_t *data;        // [n_panels][panel_size], 64-byte aligned
+    int type;            // GGUF type, or FORMAT_COUNT + T_Q8_0 where a Q8_0 tensor holds the code -128
+    int n_in, n_out;     // y[n_out] = W[n_out][n_in] x[n_in]
+    int n_panels;        // 16 rows each, the last padded with zeros
+    size_t panel_size;   // bytes
+    uint8_t *data;       // [n_panels][panel_size], 64-byte aligned
 } weight;
 
-const panel_kind *panel_kind_of(int type);             // NULL: F32, F16, BF16 and what is not computed
-size_t panel_size_of(int type, int n_in);              // bytes of one panel; 0 when the type is not computed
+const panel_kind *panel_kind_of(int type);   // NULL: F32, F16, BF16 and what is not computed
+size_t panel_size_of(int type, int n_in);    // bytes of one panel; 0 when the type is not computed
 // Lay n_rows (1..16) source rows, row_size bytes apart, into one panel of zeroed memory. Returns PANEL_OK, or what the kernels can't take.
 enum { PANEL_OK = 0, PANEL_NOT_FINITE = 1, PANEL_HAS_MIN8 = 2 };   // MIN8: the weight's type must become q8_0_full
 int panel_pack(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel);

@@ -7,30 +7,32 @@
 // Source: the block structs and tables of ggml-common.h; OCP Microscaling Formats 1.0 for E2M1 and E8M0.
 #include "families.h"
 
-typedef struct block_iq4_nl { uint8_t d[2], qs[16]; } block_iq4_nl; // | d | 16 bytes of nibbles |  4.5 bits a weight
-typedef struct block_iq4_xs {                                       // 4.25 bits a weight; 8 sub-blocks of 32
-    uint8_t d[2];          // f16
-    uint8_t scales_h[2];   // bits 4-5 of sc + 32: a 16-bit word, sub-block 0 in its lowest two
-    uint8_t scales_l[4];   // bits 0-3: nibbles, sub-block 0 in the low one of byte 0
-    uint8_t qs[8][16];     // nibbles, as in IQ4_NL
+typedef struct block_iq4_nl {
+    uint8_t d[2], qs[16];
+} block_iq4_nl;                 // | d | 16 bytes of nibbles |  4.5 bits a weight
+typedef struct block_iq4_xs {   // 4.25 bits a weight; 8 sub-blocks of 32
+    uint8_t d[2];               // f16
+    uint8_t scales_h[2];        // bits 4-5 of sc + 32: a 16-bit word, sub-block 0 in its lowest two
+    uint8_t scales_l[4];        // bits 0-3: nibbles, sub-block 0 in the low one of byte 0
+    uint8_t qs[8][16];          // nibbles, as in IQ4_NL
 } block_iq4_xs;
-typedef struct block_mxfp4 { uint8_t e, qs[16]; } block_mxfp4;      // | e (E8M0) | nibbles |           4.25
+typedef struct block_mxfp4 {
+    uint8_t e, qs[16];
+} block_mxfp4;   // | e (E8M0) | nibbles |           4.25
 _Static_assert(sizeof(block_iq4_nl) == SIZE_IQ4_NL, "IQ4_NL");
 _Static_assert(sizeof(block_iq4_xs) == SIZE_IQ4_XS, "IQ4_XS");
 _Static_assert(sizeof(block_mxfp4) == SIZE_MXFP4, "MXFP4");
 
-const int8_t iq4nl_values[16] = { -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113 };
-const int8_t mxfp4_values[16] = { 0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12 };
+const int8_t iq4nl_values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+const int8_t mxfp4_values[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
-void codes_iq4_nl(const uint8_t *src, block_codes *out)
-{
+void codes_iq4_nl(const uint8_t *src, block_codes *out) {
     const block_iq4_nl *b = (const void *)src;
     codes_start(out, load_u16(b->d), 0);
     codes_nibbles(b->qs, out->q);
 }
 
-void codes_iq4_xs(const uint8_t *src, block_codes *out)
-{
+void codes_iq4_xs(const uint8_t *src, block_codes *out) {
     const block_iq4_xs *b = (const void *)src;
     codes_start(out, load_u16(b->d), 0);
     for (int ib = 0; ib < 8; ib++) {
@@ -41,37 +43,32 @@ void codes_iq4_xs(const uint8_t *src, block_codes *out)
 }
 
 // 2^(e-128) as bf16: exact, the two least as subnormals. e = 255, which E8M0 calls NaN, becomes one.
-static uint16_t e8m0_half(uint8_t e)
-{
+static uint16_t e8m0_half(uint8_t e) {
     if (e == 255) return 0x7fc0;
     return e < 2 ? (uint16_t)(0x20 << e) : (uint16_t)((e - 1) << 7);
 }
 
-void codes_mxfp4(const uint8_t *src, block_codes *out)
-{
+void codes_mxfp4(const uint8_t *src, block_codes *out) {
     const block_mxfp4 *b = (const void *)src;
     codes_start(out, e8m0_half(b->e), 0);
     codes_nibbles(b->qs, out->q);
 }
 
-void unpack_iq4_nl(const uint8_t *src, float *dst)
-{
+void unpack_iq4_nl(const uint8_t *src, float *dst) {
     block_codes c;
     codes_iq4_nl(src, &c);
     float d = f16_to_f32(c.d);
     for (int i = 0; i < 32; i++) dst[i] = d * (float)iq4nl_values[c.q[i]];
 }
 
-void unpack_iq4_xs(const uint8_t *src, float *dst)
-{
+void unpack_iq4_xs(const uint8_t *src, float *dst) {
     block_codes c;
     codes_iq4_xs(src, &c);
     float d = f16_to_f32(c.d);
     for (int i = 0; i < 256; i++) dst[i] = d * (float)c.scale[i / 32] * (float)iq4nl_values[c.q[i]];
 }
 
-void unpack_mxfp4(const uint8_t *src, float *dst)
-{
+void unpack_mxfp4(const uint8_t *src, float *dst) {
     block_codes c;
     codes_mxfp4(src, &c);
     float d = bf16_to_f32(c.d);

@@ -4,11 +4,11 @@
 #include "formats.h"
 #include "half.h"
 
-#define PLAIN(number, name, lower, block, block_size) \
-    void unpack_##lower(const uint8_t *src, float *dst); \
+#define PLAIN(number, name, lower, block, block_size)                                                                  \
+    void unpack_##lower(const uint8_t *src, float *dst);                                                               \
     int finite_##lower(const uint8_t *src);
-#define CODED(number, name, lower, block, block_size) \
-    void codes_##lower(const uint8_t *src, block_codes *out); \
+#define CODED(number, name, lower, block, block_size)                                                                  \
+    void codes_##lower(const uint8_t *src, block_codes *out);                                                          \
     PLAIN(number, name, lower, block, block_size)
 #define KNOWN(number, name, block, block_size)
 #include "formats.def"
@@ -34,15 +34,13 @@ static inline float load_f16(const uint8_t *at) { return f16_to_f32(load_u16(at)
 static inline int f16_is_finite(const uint8_t *at) { return (load_u16(at) & 0x7c00) != 0x7c00; }
 
 // The neutral sub-scales, for formats that have none or fewer than SUB_MAX.
-static inline void codes_start(block_codes *out, uint16_t d, uint16_t m)
-{
+static inline void codes_start(block_codes *out, uint16_t d, uint16_t m) {
     out->d = d;
     out->m = m;
     for (int i = 0; i < SUB_MAX; i++) out->scale[i] = 1, out->min[i] = 0;
 }
 
 // The order of 4-bit codes in every format of 32: weight i in the low nibble of byte i, weight 16 + i in the high one.
-static inline void codes_nibbles(const uint8_t qs[16], uint8_t q[32])
-{
+static inline void codes_nibbles(const uint8_t qs[16], uint8_t q[32]) {
     for (int i = 0; i < 16; i++) q[i] = qs[i] & 15, q[16 + i] = qs[i] >> 4;
 }

@@ -1,11 +1,11 @@
 // The table of tensor types by GGUF number, made from formats.def, and the public questions about it.
 #include "families.h"
 
-#define PLAIN(number, name, lower, block, block_size) \
-    [number] = { #name, block, block_size, NULL, unpack_##lower, finite_##lower },
-#define CODED(number, name, lower, block, block_size) \
-    [number] = { #name, block, block_size, codes_##lower, unpack_##lower, finite_##lower },
-#define KNOWN(number, name, block, block_size) [number] = { #name, block, block_size, NULL, NULL, NULL },
+#define PLAIN(number, name, lower, block, block_size)                                                                  \
+    [number] = {#name, block, block_size, NULL, unpack_##lower, finite_##lower},
+#define CODED(number, name, lower, block, block_size)                                                                  \
+    [number] = {#name, block, block_size, codes_##lower, unpack_##lower, finite_##lower},
+#define KNOWN(number, name, block, block_size) [number] = {#name, block, block_size, NULL, NULL, NULL},
 static const format table[FORMAT_COUNT] = {
 #include "formats.def"
 };
@@ -22,37 +22,29 @@ static const format table[FORMAT_COUNT] = {
 #undef CODED
 #undef KNOWN
 
-const format *format_of(int type)
-{
-    return type >= 0 && type < FORMAT_COUNT && table[type].name ? &table[type] : NULL;
-}
+const format *format_of(int type) { return type >= 0 && type < FORMAT_COUNT && table[type].name ? &table[type] : NULL; }
 
-const char *gemel_format_name(int type)
-{
+const char *gemel_format_name(int type) {
     const format *f = format_of(type);
     return f ? f->name : NULL;
 }
 
-int gemel_format_block(int type)
-{
+int gemel_format_block(int type) {
     const format *f = format_of(type);
     return f ? f->block : 0;
 }
 
-int gemel_format_block_size(int type)
-{
+int gemel_format_block_size(int type) {
     const format *f = format_of(type);
     return f ? f->block_size : 0;
 }
 
-int gemel_format_computed(int type)
-{
+int gemel_format_computed(int type) {
     const format *f = format_of(type);
     return f && f->unpack;
 }
 
-int gemel_format_unpack(int type, const uint8_t *src, size_t src_size, float *dst, size_t n)
-{
+int gemel_format_unpack(int type, const uint8_t *src, size_t src_size, float *dst, size_t n) {
     const format *f = format_of(type);
     if (!f || ((!src || !dst) && n)) return GEMEL_E_ARGUMENT;
     if (!f->unpack) return GEMEL_E_UNSUPPORTED;

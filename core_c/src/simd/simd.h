@@ -23,7 +23,10 @@
 #else
 #define UNROLL _Pragma("GCC unroll 64")
 #endif
-#define EACH(g) UNROLL for (int g = 0; g < V; g++)
+// Loops that are unrolled in full: their bounds are constants once the function is inlined.
+#define RANGE(i, from, to) UNROLL for (int i = (from); i < (to); i++)
+#define TIMES(i, n) RANGE (i, 0, n)
+#define EACH(g) TIMES (g, V)
 
 #if defined SIMD_AVX512
 #include "simd_avx512.h"
@@ -65,14 +68,14 @@ WORD vf vf_exp(vf x) {
 // The one fold tree: lane i with i+8, then i+4, i+2, i+1.
 WORD float fold_add(const vf a[V]) {
     float f[LANES];
-    EACH(g) vf_store(f + g * W, a[g]);
+    EACH (g) vf_store(f + g * W, a[g]);
     for (int h = 8; h; h /= 2)
         for (int i = 0; i < h; i++) f[i] = f[i] + f[i + h];
     return f[0];
 }
 WORD float fold_max(const vf a[V]) {
     float f[LANES];
-    EACH(g) vf_store(f + g * W, a[g]);
+    EACH (g) vf_store(f + g * W, a[g]);
     for (int h = 8; h; h /= 2)
         for (int i = 0; i < h; i++) f[i] = f[i] > f[i + h] ? f[i] : f[i + h];
     return f[0];

@@ -32,7 +32,9 @@ WORD vf vf_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((cons
 WORD vf vf_bf16(const uint16_t *p) {
     return vf_bits(_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16));
 }
-WORD void vf_store_f16(uint16_t *p, vf a) { _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT)); }
+WORD void vf_store_f16(uint16_t *p, vf a) {
+    _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
+}
 WORD vi vi_set1(int32_t a) { return _mm256_set1_epi32(a); }
 WORD vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
 WORD vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
@@ -76,7 +78,8 @@ WORD vi vi_dot7(vi s, vu c, const act *x) {   // 2 * 127 * 127 fits in 16 bits
 }
 WORD va4 va4_dot(va4 s, vu c, const act *x) { return _mm256_add_epi16(s, _mm256_maddubs_epi16(c, act_splat(x))); }
 WORD vi va4_sum(va4 s) { return widen(s); }
-WORD vi vi_dot8(vi s, vu c, const act *x) {   // |w| is the unsigned side, x takes w's sign: 2 * 128 * 127 fits in 16 bits
+WORD vi vi_dot8(vi s, vu c,
+                const act *x) {   // |w| is the unsigned side, x takes w's sign: 2 * 128 * 127 fits in 16 bits
     return _mm256_add_epi32(s, widen(_mm256_maddubs_epi16(_mm256_abs_epi8(c), _mm256_sign_epi8(act_splat(x), c))));
 }
 #endif

@@ -1,14 +1,14 @@
 // The law: one lane at a time. Every other ISA file says the same with more lanes.
 #define W 1
-#define DOT8_ZERO 0      // what vu_s8 adds to an s8 weight; the kernel takes DOT8_ZERO * sum(x) off again
-#define TILE_T 4         // tokens of a prefill tile
-#define TILE_G 1       // vectors of the panel at a time in it
-#define ROW_G 1        // the same at one token
-#define TILE_H 1         // parts in which a block is unpacked in it
-#define ROW_P 1          // panels streamed side by side at one token
-#define AHEAD 0          // bytes of prefetch at one token
-#define ATTEND_Q 4       // queries of an attention tile
-#define ATTEND_G 4       // vectors of channels at a time
+#define DOT8_ZERO 0   // what vu_s8 adds to an s8 weight; the kernel takes DOT8_ZERO * sum(x) off again
+#define TILE_T 4      // tokens of a prefill tile
+#define TILE_G 1      // vectors of the panel at a time in it
+#define ROW_G 1       // the same at one token
+#define TILE_H 1      // parts in which a block is unpacked in it
+#define ROW_P 1       // panels streamed side by side at one token
+#define AHEAD 0       // bytes of prefetch at one token
+#define ATTEND_Q 4    // queries of an attention tile
+#define ATTEND_G 4    // vectors of channels at a time
 typedef float vf;
 typedef int32_t vi;
 typedef uint32_t vu;
@@ -37,7 +37,7 @@ WORD vf vf_min(vf a, vf b) { return a < b ? a : b; }
 WORD vf vf_sqrt(vf a) { return __builtin_sqrtf(a); }   // one instruction: the file is built with -fno-math-errno
 WORD vf vf_abs(vf a) { return vf_bits(vi_bits(a) & 0x7fffffff); }
 WORD vf vf_cvt(vi a) { return (float)a; }
-WORD vf vf_f16(const uint16_t *p) { return f16_to_f32(*p); }      // finite values only
+WORD vf vf_f16(const uint16_t *p) { return f16_to_f32(*p); }   // finite values only
 WORD vf vf_bf16(const uint16_t *p) { return vf_bits((vi)((uint32_t)*p << 16)); }
 WORD void vf_store_f16(uint16_t *p, vf a) { *p = f32_to_f16(a); }   // nearest even; too large becomes infinity
 WORD vi vi_set1(int32_t a) { return a; }
@@ -47,7 +47,7 @@ WORD vi vi_and(vi a, vi b) { return a & b; }
 WORD vi vi_shl(vi a, int n) { return (vi)((uint32_t)a << n); }
 WORD vi vi_shr(vi a, int n) { return (vi)((uint32_t)a >> n); }   // zeros come in
 WORD void vi_store(int32_t *p, vi a) { *p = a; }
-WORD void vi_store_act(act *p, vi a) { *p = (act)a; }            // -127..127
+WORD void vi_store_act(act *p, vi a) { *p = (act)a; }   // -127..127
 WORD vi vi_u8(const uint8_t *p) { return *p; }
 WORD vi vi_i8(const uint8_t *p) { return (int8_t)*p; }
 WORD vu vu_load(const uint8_t *p) {

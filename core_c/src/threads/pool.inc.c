@@ -9,13 +9,13 @@
 enum { SPINS = 3000 };
 
 struct threads {
-    os_lock turn;              // held by the caller for the length of a run
-    os_lock lock;              // guards sleeping
+    os_lock turn;   // held by the caller for the length of a run
+    os_lock lock;   // guards sleeping
     os_cond wake;
-    atomic_uint epoch;         // counts runs and barriers that ended: what everybody waits on
+    atomic_uint epoch;   // counts runs and barriers that ended: what everybody waits on
     atomic_int sleepers, arrived, left;
     atomic_int quit;
-    atomic_uint run;           // number of the current run
+    atomic_uint run;   // number of the current run
     threads_fn *fn;
     void *arg;
     int n, started;
@@ -23,7 +23,7 @@ struct threads {
         threads *pool;
         int it;
         os_thread thread;
-    } *workers;                // [n], the first unused
+    } *workers;   // [n], the first unused
 };
 
 static void pause_cpu(void) {

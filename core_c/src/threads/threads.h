@@ -10,6 +10,6 @@ int threads_open(threads **out, int n);   // n - 1 workers, 1 <= n <= THREADS_MA
 int threads_count(const threads *t);
 // Run fn on all n threads and return when all have. Calls from several threads take turns.
 void threads_run(threads *t, threads_fn *fn, void *arg);
-void threads_meet(threads *t);            // within fn: wait until all n are here
-void threads_close(threads *t);           // accepts NULL
-void threads_forget(threads *t);          // in a forked child, where the workers do not exist: give the memory back
+void threads_meet(threads *t);     // within fn: wait until all n are here
+void threads_close(threads *t);    // accepts NULL
+void threads_forget(threads *t);   // in a forked child, where the workers do not exist: give the memory back
