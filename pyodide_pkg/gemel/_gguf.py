@@ -52,6 +52,10 @@ class Metadata(Mapping[str, Value]):
                 yield _text(self._library, "gemel_gguf_key", self._gguf, i)
 
     def __getitem__(self, key: str) -> Value:
+        return self.first(key)
+
+    def first(self, key: str, n: int | None = None) -> Value:
+        """Return a value; of an array only the first `n` items, the rest is not read."""
         name = key.encode()
         with self._owner:
             i = self._library.call("gemel_gguf_find", self._gguf, name, len(name))
@@ -60,7 +64,8 @@ class Metadata(Mapping[str, Value]):
             kind = self._library.call("gemel_gguf_item_type", self._gguf, i)
             if self._library.call("gemel_gguf_type", self._gguf, i) != _ARRAY:
                 return self._item(i, 0, kind)
-            return [self._item(i, j, kind) for j in range(int(self._library.call("gemel_gguf_count", self._gguf, i)))]
+            count = int(self._library.call("gemel_gguf_count", self._gguf, i))
+            return [self._item(i, j, kind) for j in range(count if n is None else min(n, count))]
 
     def size_of(self, key: str) -> int:
         """Return the number of items of an array without reading them; 1 for a scalar."""
