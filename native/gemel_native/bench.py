@@ -1,0 +1,219 @@
+"""`gemel bench`: tokens a second of prefill and decoding.
+
+Every configuration is warmed up, then all of them take turns, repetition by repetition, so that a machine that gets
+hot or busy slows them all alike. Medians are printed.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Annotated, Any, Literal
+
+import gemel
+import typer
+
+from .machine import machine, peak_rss_mb
+from .opening import check_isas, opened
+from .options import JsonOption, ModelArgument, numbers_of, usage_error, whole
+from .output import bytes_text, console, facts, print_json, table
+from .progress import Bar
+
+MAX_TOKENS = 10**6
+WARM_UP = 8   # tokens of a warm-up's decoding
+
+PREFILL_HELP = "Prompt lengths to prefill, such as 512 or 128,512; 0: none."
+DECODE_HELP = "Numbers of tokens to decode; 0: none."
+DEPTH_HELP = "Tokens that are in the KV cache already."
+THREADS_HELP = "Threads, such as 1,2."
+ISA_HELP = "Rows of kernels, such as avx2,avx512vnni."
+REPS_HELP = "Measurements of each configuration."
+
+
+@dataclass(frozen=True)
+class Case:
+    """One configuration."""
+
+    test: Literal["prefill", "decode"]
+    n: int         # tokens measured
+    depth: int     # tokens in the KV cache before them
+    threads: int
+    isa: str
+
+
+def bench(
+    name: ModelArgument,
+    *,
+    prefill: Annotated[str, typer.Option("-p", "--prefill", metavar="N,...", help=PREFILL_HELP)] = "512",
+    decode: Annotated[str, typer.Option("-n", "--decode", metavar="N,...", help=DECODE_HELP)] = "128",
+    depth: Annotated[str, typer.Option("-d", "--depth", metavar="N,...", help=DEPTH_HELP)] = "0",
+    threads: Annotated[
+        str | None,
+        typer.Option(
+            "-t", "--threads", metavar="N,...", help=THREADS_HELP, show_default="GEMEL_THREADS, or physical cores"
+        ),
+    ] = None,
+    isa: Annotated[
+        str | None,
+        typer.Option("--isa", metavar="ROW,...", help=ISA_HELP, show_default="GEMEL_ISA, or the best of this CPU"),
+    ] = None,
+    reps: Annotated[int, typer.Option("--reps", "-r", parser=whole(1, 1000), metavar="N", help=REPS_HELP)] = 5,
+    json: JsonOption = False,
+) -> None:
+    """Measure how many tokens a second a model prefills and decodes.
+
+    Decoding is greedy generation, drawing and detokenising included. A depth of 0 decodes after a single token.
+    """
+    tests: list[tuple[Literal["prefill", "decode"], int]] = []
+    tests += [("prefill", n) for n in numbers_of(prefill, "--prefill", least=0, most=MAX_TOKENS) if n]
+    tests += [("decode", n) for n in numbers_of(decode, "--decode", least=0, most=MAX_TOKENS) if n]
+    if not tests:
+        raise usage_error("--prefill 0 and --decode 0 leave nothing to measure")
+    depths = numbers_of(depth, "--depth", least=0, most=MAX_TOKENS)
+    counts = None if threads is None else numbers_of(threads, "--threads", least=1, most=256)
+    isas = None if isa is None else isa.split(",")
+    check_isas(isas or [])
+    with opened(name, threads=counts[0] if counts else None) as loaded, Bar() as bar:
+        model = loaded.model
+        cases = [
+            Case(test, n, at, count, row)
+            for test, n in tests
+            for at in depths
+            for count in counts or [model.threads]
+            for row in isas or [model.isa]
+        ]
+        check_room(model, cases)
+        rows = measure(model, cases, reps=reps, on_progress=bar)
+        result = {
+            "machine": machine() | {"gemel": gemel.__version__},
+            "model": about(model),
+            "rows": rows,
+            "load_s": loaded.load_s,
+            "peak_rss_mb": peak_rss_mb(),
+        }
+    if json:
+        print_json(result)
+    else:
+        show(result)
+
+
+def check_room(model: gemel.Model, cases: Sequence[Case]) -> None:
+    """Raise a usage error for a configuration that the file's context can't hold."""
+    for case in cases:
+        needed = max(case.depth, 1 if case.test == "decode" else 0) + case.n
+        if needed > model.n_ctx:
+            raise usage_error(
+                f"--{case.test} {case.n} at --depth {case.depth} needs a context of {needed} tokens, "
+                f"{model.name} allows {model.n_ctx}"
+            )
+
+
+def measure(
+    model: gemel.Model, cases: Sequence[Case], *, reps: int, on_progress: Callable[[str, int, int], None]
+) -> list[dict[str, Any]]:
+    """Return one row a case: tok_s (the median), min, max."""
+    speeds: dict[Case, list[float]] = {case: [] for case in cases}
+    with Runner(model, cases) as runner:
+        for case in cases:
+            runner.prepare(case)
+            runner.warm_up(case)
+        for rep in range(reps):
+            for i, case in enumerate(cases):
+                on_progress("bench", rep * len(cases) + i, reps * len(cases))
+                runner.prepare(case)
+                speeds[case].append(case.n / runner.seconds(case))
+    return [
+        {**vars(case), "tok_s": median(found), "min": min(found), "max": max(found), "reps": reps}
+        for case, found in speeds.items()
+    ]
+
+
+class Runner:
+    """One session a depth, which keeps what stands before the measured tokens. A context manager."""
+
+    def __init__(self, model: gemel.Model, cases: Sequence[Case]) -> None:
+        self.model = model
+        most = max(case.depth + case.n for case in cases) + 1
+        numbers = random.Random(0)
+        self._ids = [numbers.randrange(model.n_vocab) for _ in range(most)]
+        ends = filter(model.is_eog, range(model.n_vocab)) if any(case.test == "decode" for case in cases) else ()
+        self._sampling = gemel.Sampling(temperature=0, logit_bias=dict.fromkeys(ends, float("-inf")))
+        self._sessions: dict[int, gemel.Session] = {}
+        for depth in {case.depth for case in cases}:
+            longest = max(case.n for case in cases if case.depth == depth)
+            self._sessions[depth] = model.session(min(max(depth, 1) + longest, model.n_ctx))
+
+    def prepare(self, case: Case) -> None:
+        """Set threads and kernels, fill the KV cache up to the depth, and wake the threads with one token."""
+        self.model.set_threads(case.threads)
+        self.model.set_isa(case.isa)
+        session = self._sessions[case.depth]
+        session.sync(self._ids[: max(case.depth, 1)])
+        session.truncate(case.depth)
+
+    def warm_up(self, case: Case) -> None:
+        """Run a little of the case, so that its code and buffers have been touched."""
+        self._run(case, min(case.n, self.model.n_batch if case.test == "prefill" else WARM_UP))
+        self.prepare(case)
+
+    def seconds(self, case: Case) -> float:
+        """Run the case."""
+        return self._run(case, case.n)
+
+    def _run(self, case: Case, n: int) -> float:
+        session = self._sessions[case.depth]
+        if case.test == "prefill":
+            start = time.perf_counter()
+            session.append(self._ids[case.depth : case.depth + n])
+            return time.perf_counter() - start
+        # The first id is drawn from the logits of the prompt; each of the other n needs a pass through the weights.
+        prompt = self._ids[: max(case.depth, 1)]
+        with session.generate(prompt, max_tokens=n + 1, sampling=self._sampling) as generation:
+            start = time.perf_counter()
+            generation.read()
+            elapsed = time.perf_counter() - start
+        assert generation.timings.n_decoded == n
+        return elapsed - generation.timings.first_token_s
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        for session in self._sessions.values():
+            session.close()
+
+
+def about(model: gemel.Model) -> dict[str, Any]:
+    """Return what a figure of speed must say of its model."""
+    return {
+        "name": model.name,
+        "arch": model.arch,
+        "n_params": model.n_params,
+        "weight_size": model.weight_size,
+        "decode_size": model.decode_size,   # bytes of weights read to decode one token
+    }
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print it for people."""
+    on, model = result["machine"], result["model"]
+    peak = "" if result["peak_rss_mb"] is None else f", at most {result['peak_rss_mb']:.0f} MB of memory"
+    out = console()
+    pairs = {
+        "machine": f"{on['cpu']}, {on['cores']} cores, {on['system']}",
+        "model": f"{model['name']}: {model['n_params'] / 1e6:.4g} M parameters, {bytes_text(model['weight_size'])}",
+        "loaded": f"in {result['load_s']:.2f} s{peak}",
+    }
+    out.print(facts(pairs))
+    out.print()
+    names = ("n", "depth", "threads", "tok/s", "min", "max", "reps")
+    rows = table("test", "n", "depth", "threads", "isa", "tok/s", "min", "max", "reps", numbers=names)
+    for row in result["rows"]:
+        speeds = (f"{row[key]:.1f}" for key in ("tok_s", "min", "max"))
+        rows.add_row(
+            row["test"], str(row["n"]), str(row["depth"]), str(row["threads"]), row["isa"], *speeds, str(row["reps"])
+        )
+    out.print(rows)

@@ -1,0 +1,218 @@
+"""`gemel chat`: a conversation at the terminal. Lines that begin with / are commands, the rest goes to the model."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import gemel
+import typer
+
+from .answers import cut_note, speeds_line, stream
+from .opening import check_ctx, opened
+from .options import (
+    ContextOption,
+    IsaOption,
+    MaxTokensOption,
+    ModelArgument,
+    StopOption,
+    SystemOption,
+    ThreadsOption,
+    with_sampling,
+)
+from .output import printable, say, say_error
+
+FENCE = '"""'   # begins and ends a message of several lines
+
+
+@with_sampling
+def chat(
+    name: ModelArgument,
+    *,
+    system: SystemOption = None,
+    max_tokens: MaxTokensOption = None,
+    stop: StopOption = None,
+    ctx: ContextOption = None,
+    speeds: Annotated[bool, typer.Option("--speeds", help="Print a line of speeds after each answer.")] = False,
+    threads: ThreadsOption = None,
+    isa: IsaOption = None,
+    sampling: gemel.Sampling,
+) -> None:
+    """Hold a conversation with a model.
+
+    /help lists the commands. Ctrl-C stops an answer, Ctrl-D ends the program.
+    """
+    with opened(name, threads=threads, isa=isa) as loaded:
+        check_ctx(loaded.model, ctx)
+        with loaded.model.chat(system, n_ctx=ctx) as conversation:
+            repl = Repl(conversation, sampling=sampling, max_tokens=max_tokens, stop=stop or [], speeds=speeds)
+            repl.run()
+
+
+class Repl:
+    """Reads a message, prints the answer, and so on until the input ends or /exit."""
+
+    def __init__(
+        self,
+        chat: gemel.Chat,
+        *,
+        sampling: gemel.Sampling,
+        max_tokens: int | None = None,
+        stop: list[str] | None = None,
+        speeds: bool = False,
+    ) -> None:
+        self.chat = chat
+        self._sampling = sampling
+        self._max_tokens = max_tokens
+        self._stop = stop or []
+        self._speeds = speeds
+        self._terminal = sys.stdin.isatty() and sys.stdout.isatty()
+        self._ended = False
+        self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
+            "/help": ("list the commands", self._help),
+            "/reset": ("forget the conversation, but for the system message", self._reset),
+            "/system": ("show the system message; with a TEXT, replace it", self._system),
+            "/save": ("write the conversation to a FILE (JSON)", self._save),
+            "/load": ("go on with the conversation in a FILE", self._load),
+            "/exit": ("end, as Ctrl-D does", self._exit),
+        }
+
+    def run(self) -> None:
+        """Run until the input ends."""
+        if self._terminal:
+            with contextlib.suppress(ImportError):   # line editing and history; Windows has its own
+                import readline  # noqa: F401
+            say(f"{printable(self.chat.model.name)}: /help lists the commands, Ctrl-D ends")
+        while not self._ended:
+            try:
+                message = self._read()
+            except EOFError:
+                break
+            except KeyboardInterrupt:
+                say("\n(Ctrl-D or /exit ends)")
+                continue
+            self.handle(message)
+        if self._terminal and not self._ended:
+            say("")
+
+    def handle(self, message: str) -> None:
+        """Answer a message or obey a command. Errors are told, and the conversation goes on."""
+        try:
+            if message.startswith("/"):
+                self._obey(message)
+            elif message.strip():
+                self._answer(message)
+        except KeyboardInterrupt:
+            say("(stopped)")
+        except gemel.ContextError as error:
+            say_error(f"{error}; /reset begins anew, --ctx gives more room")
+        except (gemel.GemelError, OSError) as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            say_error(error)
+
+    def _read(self) -> str:
+        """Return the next message. EOFError at the end of the input."""
+        line = self._input("> ")
+        if not line.startswith(FENCE):
+            return line
+        text = line.removeprefix(FENCE)
+        while not text.rstrip().endswith(FENCE):
+            text += "\n" + self._input("... ")
+        return text.rstrip().removesuffix(FENCE).strip("\n")
+
+    def _input(self, prompt: str) -> str:
+        try:
+            return input(prompt if self._terminal else "")
+        except UnicodeDecodeError as error:
+            raise gemel.ArgumentError(f"stdin is not UTF-8: {error.reason} at offset {error.start}") from error
+
+    def _answer(self, message: str) -> None:
+        generation = self.chat.send(
+            message, max_tokens=self._max_tokens, stop=self._stop, sampling=self._sampling
+        )
+        with generation:
+            stream(generation)
+        note = cut_note(generation, self.chat.session.n_ctx, self._max_tokens)
+        if note:
+            say(f"{note}; /reset begins anew")
+        if self._speeds:
+            say(speeds_line(generation.timings))
+
+    def _obey(self, line: str) -> None:
+        name, _, rest = line.partition(" ")
+        command = self._commands.get(name.rstrip())
+        if command is None:
+            names = " ".join(self._commands)
+            say_error(f"there is no command {name}: {names}; a message that begins with / needs a space before it")
+            return
+        command[1](rest.strip())
+
+    # ---- Commands ---------------------------------------------------------------------------------------------------
+
+    def _help(self, _: str) -> None:
+        for name, (words, _command) in self._commands.items():
+            say(f"{name:8} {words}")
+        say(f'{FENCE:8} begins and ends a message of several lines')
+        say(f"{'Ctrl-C':8} stops an answer; what was said of it stays")
+
+    def _reset(self, _: str) -> None:
+        self.chat.messages[:] = [message for message in self.chat.messages if message["role"] == "system"]
+        say("(forgotten)")
+
+    def _system(self, text: str) -> None:
+        messages = self.chat.messages
+        has_system = bool(messages) and messages[0]["role"] == "system"
+        if not text:
+            say(printable(messages[0]["content"]) if has_system else "(there is no system message)")
+            return
+        messages[: 1 if has_system else 0] = [{"role": "system", "content": text}]
+        say("(the system message is set)")
+
+    def _save(self, name: str) -> None:
+        path = _path_of(name, "/save")
+        if path.exists():
+            read_conversation(path)   # nothing but a conversation is overwritten
+        note = {"model": self.chat.model.name, "messages": self.chat.messages}
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+        fresh.replace(path)
+        say(f"({len(self.chat.messages)} messages in {printable(str(path))})")
+
+    def _load(self, name: str) -> None:
+        self.chat.messages[:] = read_conversation(_path_of(name, "/load"))
+        say(f"({len(self.chat.messages)} messages)")
+
+    def _exit(self, _: str) -> None:
+        self._ended = True
+
+
+def _path_of(name: str, command: str) -> Path:
+    if not name:
+        raise gemel.ArgumentError(f"{command} needs the name of a file")
+    return Path(name).expanduser()
+
+
+def read_conversation(path: Path) -> list[dict[str, Any]]:
+    """Return the messages of a saved conversation. ArgumentError for any other file."""
+    if not path.is_file():
+        raise gemel.ArgumentError(f"{path} is not a file")
+    try:
+        messages = json.loads(path.read_text(encoding="utf-8"))["messages"]
+        if not isinstance(messages, list):
+            raise TypeError
+        return [
+            {**message, "role": _text(message["role"]), "content": _text(message["content"])} for message in messages
+        ]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise gemel.ArgumentError(f"{path} is no conversation that /save wrote") from error
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value

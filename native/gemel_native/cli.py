@@ -1,0 +1,112 @@
+"""The command `gemel`: its commands, and what an error becomes.
+
+    0    done
+    1    a gemel error, or one of the system: one line `error: ...` on stderr
+    2    a command line that can't be meant: the same, and where to read on
+    130  Ctrl-C
+    141  whoever reads the output has gone
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import gemel
+import typer
+from typer.core import TyperGroup
+
+from . import bench, chat, doctor, inspect_, plugins, pull, run, score, tokenize_
+from .options import UsageError
+from .output import prepare_streams, say, say_error, silence
+
+INTERRUPTED = 130
+READER_GONE = 141
+
+
+class Group(TyperGroup):
+    """The commands here and those of other packages; every error becomes a line and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401  # the Context of typer's own click
+        """Return the commands' names, those of other packages last."""
+        names = list(self.commands)
+        return names + sorted(set(plugins.found()) - set(names))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        """Return a command by name, or None; one of another package is loaded now."""
+        if cmd_name in self.commands:
+            return self.commands[cmd_name]
+        point = plugins.found().get(cmd_name)
+        return None if point is None else plugins.command_of(point)
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run the command; turn errors that are no mistake of the command line into a line and an exit code."""
+        try:
+            super().invoke(ctx)
+            sys.stdout.flush()
+        except KeyboardInterrupt:
+            if sys.stderr.isatty():
+                say("")
+            raise typer.Exit(INTERRUPTED) from None
+        except BrokenPipeError:
+            silence()
+            raise typer.Exit(READER_GONE) from None
+        except gemel.ContextError as error:
+            say_error(f"{error} (n_ctx is the option --ctx)")
+            raise typer.Exit(1) from None
+        except (gemel.GemelError, OSError) as error:
+            say_error(error)
+            raise typer.Exit(1) from None
+
+    def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
+        """Parse and run; exit with the code, or return it where `standalone_mode` is off."""
+        prepare_streams()
+        try:
+            code = super().main(args, standalone_mode=False, **extra) or 0
+        except UsageError as error:
+            where = error.ctx.command_path if error.ctx is not None else "gemel"
+            say_error(f"{error.format_message()} (see {where} --help)")
+            code = 2
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+app = typer.Typer(
+    cls=Group,
+    name="gemel",
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+for command in (
+    run.run, chat.chat, pull.pull, inspect_.inspect, tokenize_.tokenize, score.score, bench.bench, doctor.doctor,
+):
+    epilog = pull.SHORT_NAMES if command is pull.pull else None
+    app.command(no_args_is_help=False, epilog=epilog)(command)
+
+
+def print_version(asked: bool) -> None:
+    """Print the version and end, when --version was given."""
+    if asked:
+        typer.echo(f"gemel {gemel.__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None:
+    """Run GGUF language models on a CPU."""
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+        raise typer.Exit(2)
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app(prog_name="gemel")

@@ -1,0 +1,210 @@
+"""Options that several commands share; those of sampling are made from gemel.Sampling, its field docs are their help.
+
+Values are checked before anything is loaded; what is wrong names the option, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import functools
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import gemel
+import typer
+
+MODEL_HELP = "A GGUF file, a URL, hf:owner/repo/file.gguf, or a short name ([bold]gemel pull --help[/bold] lists them)."
+MACHINE = "Machine"
+SAMPLING = "Sampling"
+
+UsageError: Any = typer.BadParameter.__mro__[1]   # typer brings its own click and does not export this
+
+
+def usage_error(message: str) -> Exception:
+    """Return the exception for a command line that can't be meant: exit code 2."""
+    error: Exception = UsageError(message)
+    return error
+
+
+def whole(least: int, most: int | None = None) -> Callable[[object], int]:
+    """Return the parser of an option: an integer in a range. What it refuses it names, with the range."""
+    allowed = f"an integer, at least {least}" if most is None else f"an integer from {least} to {most}"
+
+    def parse(given: object) -> int:
+        text = str(given)
+        value = int(text) if re.fullmatch(r"[+-]?[0-9]{1,18}", text) else None
+        if value is None or value < least or (most is not None and value > most):
+            raise typer.BadParameter(f"{text!r} is not {allowed}")
+        return value
+
+    return parse
+
+
+def number(kind: type[int] | type[float]) -> Callable[[object], float]:
+    """Return the parser of an option whose range is checked elsewhere."""
+
+    def parse(given: object) -> float:
+        try:
+            return kind(str(given))
+        except ValueError:
+            raise typer.BadParameter(f"{given!r} is not {'an integer' if kind is int else 'a number'}") from None
+
+    return parse
+
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
+ThreadsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--threads", "-t", metavar="N", parser=whole(1, 256), rich_help_panel=MACHINE,
+        show_default="GEMEL_THREADS, or physical cores", help="Threads that compute. Any number gives the same bits.",
+    ),
+]
+IsaOption = Annotated[
+    str | None,
+    typer.Option(
+        "--isa", metavar="ROW", rich_help_panel=MACHINE, show_default="GEMEL_ISA, or the best of this CPU",
+        help="Row of kernels ([bold]gemel doctor[/bold] lists them). Any gives the same bits.",
+    ),
+]
+MaxTokensOption = Annotated[
+    int | None,
+    typer.Option(
+        "--max-tokens", "-n", metavar="N", parser=whole(1), show_default="until the context is full",
+        help="Generate at most N tokens.",
+    ),
+]
+StopOption = Annotated[
+    list[str] | None,
+    typer.Option("--stop", metavar="TEXT", show_default=False, help="End before this text. May be given repeatedly."),
+]
+SystemOption = Annotated[
+    str | None,
+    typer.Option("--system", metavar="TEXT", show_default=False, help="System message: how the model is to answer."),
+]
+ContextOption = Annotated[
+    int | None,
+    typer.Option(
+        "--ctx", metavar="N", parser=whole(1), show_default="the file's limit, at most 4096",
+        help="Tokens that prompt and answer may have together.",
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+
+# The fields' types: what the option gives, its parser, what stands for a value in the help.
+TYPES: dict[str, tuple[Any, Callable[[object], float] | None, str]] = {
+    "float": (float, number(float), "NUMBER"),
+    "int": (int, number(int), "N"),
+    "int | None": (int | None, number(int), "N"),
+    "tuple[str, ...]": (list[str] | None, None, "TEXT"),
+    "Mapping[int, float]": (list[str] | None, None, "ID=BIAS"),
+}
+# Fields given once for each item: option, what is added to the field's doc.
+REPEATED = {
+    "dry_breakers": ("--dry-breaker", "May be given repeatedly."),
+    "logit_bias": ("--logit-bias", "Written as 42=-1.5 or 42=-inf. May be given repeatedly."),
+}
+DEFAULTS = {"seed": "a new one", "dry_breakers": r'\n : " *', "logit_bias": "none"}
+
+
+def field_docs(kind: type) -> dict[str, str]:
+    """Return the text that stands under each field of a dataclass, as one line.
+
+    >>> field_docs(gemel.Sampling)["mirostat_tau"]
+    'Over 0. The target surprise, in bits.'
+    """
+    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
+    assert isinstance(body, ast.ClassDef)
+    docs = {}
+    for before, after in zip(body.body, body.body[1:], strict=False):
+        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and isinstance(after, ast.Expr):
+            docs[before.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
+    return docs
+
+
+def with_sampling(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's parameter `sampling: gemel.Sampling` by one option a field."""
+
+    @functools.wraps(command)
+    def checked(**given: Any) -> None:  # noqa: ANN401
+        fields = {name: given.pop(name) for name in names}
+        command(**given, sampling=sampling_of(fields))
+
+    names = [field.name for field in dataclasses.fields(gemel.Sampling)]
+    signature = inspect.signature(command, eval_str=True)
+    parameters = [parameter for name, parameter in signature.parameters.items() if name != "sampling"]
+    parameters += _sampling_parameters()
+    changed: Any = checked
+    changed.__signature__ = signature.replace(parameters=parameters)
+    changed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return checked
+
+
+def sampling_of(fields: Mapping[str, Any]) -> gemel.Sampling:
+    """Return the Sampling of options, those that were not given left out. A usage error names the option."""
+    given = {name: value for name, value in fields.items() if value is not None and value != []}
+    if "logit_bias" in given:
+        given["logit_bias"] = dict(map(_bias_of, given["logit_bias"]))
+    if "dry_breakers" in given:
+        given["dry_breakers"] = tuple(given["dry_breakers"])
+    try:
+        return gemel.Sampling(**given)
+    except gemel.ArgumentError as error:
+        raise usage_error(_as_option(str(error))) from error
+
+
+def numbers_of(text: str, option: str, *, least: int, most: int) -> list[int]:
+    """Return the integers of "0,1024". A usage error names the option, the value and the range."""
+    found = []
+    for part in text.split(","):
+        word = part.strip()
+        if not (word.isascii() and word.isdigit() and len(word) < 10 and least <= int(word) <= most):
+            raise usage_error(f"{option} {text!r}: {word!r} is no integer from {least} to {most}; write 1 or 1,2,4")
+        if int(word) in found:
+            raise usage_error(f"{option} {text!r}: {word} stands there twice")
+        found.append(int(word))
+    return found
+
+
+def _sampling_parameters() -> list[inspect.Parameter]:
+    docs = field_docs(gemel.Sampling)
+    return [_parameter(field, docs[field.name]) for field in dataclasses.fields(gemel.Sampling)]
+
+
+def _parameter(field: dataclasses.Field[Any], doc: str) -> inspect.Parameter:
+    option, added = REPEATED.get(field.name, (_option_of(field.name), ""))
+    kind, parser, metavar = TYPES[str(field.type)]
+    unset = DEFAULTS.get(field.name)
+    info = typer.Option(
+        option, metavar=metavar, parser=parser, show_default=unset or True, rich_help_panel=SAMPLING,
+        help=f"{doc} {added}".strip().replace("[", r"\["),
+    )
+    default = None if unset else field.default
+    return inspect.Parameter(
+        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[kind, info]
+    )
+
+
+def _option_of(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _as_option(message: str) -> str:
+    """Name fields as the command line does: "top_p=2: must be ..." becomes "--top-p=2: must be ..."."""
+    names = "|".join(field.name for field in dataclasses.fields(gemel.Sampling))
+    options = {name: option for name, (option, _) in REPEATED.items()}
+    return re.sub(rf"\b({names})\b", lambda match: options.get(match[0], _option_of(match[0])), message)
+
+
+def _bias_of(text: str) -> tuple[int, float]:
+    token, equals, bias = text.partition("=")
+    try:
+        if not equals:
+            raise ValueError
+        return int(token), float(bias)
+    except ValueError:
+        raise usage_error(f"--logit-bias {text!r}: must be ID=BIAS, such as 42=-1.5 or 42=-inf") from None

@@ -1,0 +1,64 @@
+"""Commands of other packages: entry points of the group `gemel.commands`, loaded when they are named.
+
+An entry point is a typer app, a command of typer, or a function that becomes one. A broken one is an error when it is
+used; the other commands work on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import gemel
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+GROUP = "gemel.commands"
+
+
+def found() -> dict[str, EntryPoint]:
+    """Return the entry points by name; of several with one name the first that Python finds."""
+    points: dict[str, EntryPoint] = {}
+    for point in entry_points(group=GROUP):
+        points.setdefault(point.name, point)
+    return points
+
+
+def command_of(point: EntryPoint) -> Any:  # noqa: ANN401  # a click command, of the click that typer brings
+    """Load an entry point and return its command; where that fails, one that says so."""
+    try:
+        return as_command(point.load(), point.name)
+    except Exception as error:   # whatever another package's import raises
+        return as_command(_broken(point, error), point.name)
+
+
+def as_command(loaded: object, name: str) -> Any:  # noqa: ANN401
+    """Turn what an entry point gives into a command. TypeError for what can't be one."""
+    if isinstance(loaded, typer.Typer):
+        app = loaded
+    elif isinstance(loaded, TyperCommand | TyperGroup):
+        return loaded
+    elif callable(loaded):
+        app = typer.Typer(add_completion=False)
+        app.command(name)(loaded)
+    else:
+        raise TypeError(f"it is {type(loaded).__name__}, neither a typer app nor a function")
+    command = typer.main.get_command(app)
+    command.name = name
+    return command
+
+
+def source_of(point: EntryPoint) -> str:
+    """Return the package that an entry point comes from."""
+    return point.dist.name if point.dist is not None else point.value
+
+
+def _broken(point: EntryPoint, error: Exception) -> Callable[[], None]:
+    reason = f"gemel {point.name}, which {source_of(point)} provides ({point.value}), can't be loaded"
+
+    def command() -> None:
+        raise gemel.GemelError(f"{reason}: {type(error).__name__}: {error}; reinstall {source_of(point)}") from error
+
+    command.__doc__ = f"(not available: {type(error).__name__} while loading {point.value})"
+    return command

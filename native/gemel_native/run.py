@@ -1,0 +1,102 @@
+"""`gemel run`: one prompt in, one answer out."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import ExitStack
+from typing import Annotated
+
+import gemel
+import typer
+
+from .answers import cut_note, speeds, speeds_line, stream
+from .opening import check_ctx, opened
+from .options import (
+    ContextOption,
+    IsaOption,
+    JsonOption,
+    MaxTokensOption,
+    ModelArgument,
+    StopOption,
+    SystemOption,
+    ThreadsOption,
+    usage_error,
+    with_sampling,
+)
+from .output import print_json, read_text, say
+
+PROMPT_HELP = (
+    "What to answer. From stdin when it is - or, where stdin is not a terminal, absent; "
+    "one line break at the end of stdin is not part of it."
+)
+
+
+@with_sampling
+def run(
+    name: ModelArgument,
+    prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help=PROMPT_HELP, show_default=False)] = None,
+    *,
+    system: SystemOption = None,
+    max_tokens: MaxTokensOption = None,
+    stop: StopOption = None,
+    ctx: ContextOption = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Go on from PROMPT as it is, without a chat template.")] = False,
+    special: Annotated[
+        bool, typer.Option("--special", help="With --raw: parse special tokens written out in PROMPT.")
+    ] = False,
+    json: JsonOption = False,
+    threads: ThreadsOption = None,
+    isa: IsaOption = None,
+    sampling: gemel.Sampling,
+) -> None:
+    """Answer PROMPT with a model. The text goes to stdout, a line of speeds to stderr."""
+    if raw and system is not None:
+        raise usage_error(f"--system {system!r} has no effect with --raw: write it into PROMPT, or leave --raw out")
+    if special and not raw:
+        raise usage_error("--special has no effect without --raw: the chat template writes special tokens by itself")
+    text = prompt_text(prompt)
+    with ExitStack() as stack:
+        loaded = stack.enter_context(opened(name, threads=threads, isa=isa))
+        model = loaded.model
+        check_ctx(model, ctx)
+        if raw:
+            generation = model.generate(
+                text, max_tokens=max_tokens, stop=stop or (), sampling=sampling, special=special, n_ctx=ctx
+            )
+        else:
+            chat = stack.enter_context(model.chat(system, n_ctx=ctx))
+            generation = chat.send(text, max_tokens=max_tokens, stop=stop or (), sampling=sampling)
+        stack.enter_context(generation)
+        if json:
+            generation.read()
+            print_json(answer(generation, loaded.load_s))
+            return
+        stream(generation)
+        note = cut_note(generation, ctx or model.default_n_ctx, max_tokens)
+        if note:
+            say(note)
+        say(speeds_line(generation.timings, loaded.load_s))
+
+
+def answer(generation: gemel.Generation, load_s: float) -> dict[str, object]:
+    """Return what --json prints."""
+    return {
+        "text": generation.text,
+        "ids": generation.ids,
+        "prompt_ids": generation.prompt_ids,
+        "stop_reason": generation.stop_reason,
+        "seed": generation.seed,
+        "speeds": speeds(generation.timings, load_s),
+    }
+
+
+def prompt_text(prompt: str | None) -> str:
+    """Return the prompt, from stdin where it is asked for there."""
+    if prompt is not None and prompt != "-":
+        return prompt
+    if prompt is None and sys.stdin.isatty():
+        raise usage_error("PROMPT is missing: give a text, or - to read stdin; gemel chat holds a conversation")
+    text = read_text("-").removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise usage_error("PROMPT was to come from stdin, which is empty")
+    return text

@@ -1,0 +1,130 @@
+"""`gemel score`: how likely a model finds a text.
+
+The text's ids are cut into chunks of at most --ctx; each is evaluated in an empty session. Where the file wants BOS,
+every chunk begins with one, which takes one of its places, and every id of the text is scored. Otherwise the first id
+of a chunk has nothing before it and is not scored.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any
+
+import gemel
+import typer
+
+from .opening import check_ctx, opened
+from .options import IsaOption, JsonOption, ModelArgument, ThreadsOption, usage_error, whole
+from .output import print_json, printable, read_text
+from .progress import Bar
+
+DEFAULT_CTX = 2048
+FILE_HELP = "A UTF-8 text; - reads stdin."
+CTX_HELP = "Tokens of a chunk, BOS included. Each chunk is scored by itself."
+IDS_HELP = "With --json: every chunk's ids, log-probabilities and likeliest ids too."
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One chunk as it was evaluated. log_probs and top have one item for every id but the first."""
+
+    ids: list[int]            # BOS included
+    log_probs: list[float]    # natural logarithms
+    top: list[int]            # the likeliest id at each place
+
+
+@dataclass
+class Total:
+    """What chunks add up to."""
+
+    tokens: int = 0                # scored
+    hits: int = 0                  # of them the likeliest
+    sums: list[float] = field(default_factory=list)   # of log-probabilities, one a chunk
+
+    def add(self, chunk: Chunk) -> None:
+        """Count one chunk."""
+        self.tokens += len(chunk.log_probs)
+        self.hits += sum(a == b for a, b in zip(chunk.ids[1:], chunk.top, strict=True))
+        self.sums.append(math.fsum(chunk.log_probs))
+
+    def summary(self) -> dict[str, Any]:
+        """Return means over all tokens; nll in natural logarithms."""
+        nll = -math.fsum(self.sums) / self.tokens
+        perplexity = math.exp(nll) if nll < 700 else math.inf
+        return {"nll": nll, "perplexity": perplexity, "top1": self.hits / self.tokens, "tokens": self.tokens}
+
+
+def score(
+    name: ModelArgument,
+    file: Annotated[str, typer.Argument(metavar="TEXTFILE", help=FILE_HELP, show_default=False)],
+    *,
+    ctx: Annotated[
+        int | None,
+        typer.Option(
+            "--ctx", metavar="N", parser=whole(2), help=CTX_HELP,
+            show_default=f"the file's limit, at most {DEFAULT_CTX}",
+        ),
+    ] = None,
+    ids: Annotated[bool, typer.Option("--ids", help=IDS_HELP)] = False,
+    json: JsonOption = False,
+    threads: ThreadsOption = None,
+    isa: IsaOption = None,
+) -> None:
+    """Print the mean negative log-likelihood and the perplexity of a text.
+
+    Chunks begin with BOS where the file's flags say so; otherwise the first token of each chunk is not scored.
+    """
+    if ids and not json:
+        raise usage_error("--ids has no effect without --json")
+    text = read_text(file)
+    total, parts = Total(), []
+    with opened(name, threads=threads, isa=isa) as loaded, Bar() as bar:
+        model = loaded.model
+        size = check_ctx(model, ctx) or min(model.n_ctx, DEFAULT_CTX)
+        text_ids = model.tokenize(text)
+        start = time.perf_counter()
+        for done, chunk in score_chunks(model, text_ids, size):
+            bar("score", done, len(text_ids))
+            total.add(chunk)
+            parts += [asdict(chunk)] if ids else []
+        seconds = time.perf_counter() - start
+        bos = adds_bos(model)
+    if not total.tokens:
+        raise gemel.ArgumentError(f"{file} has {len(text_ids)} tokens: there is none with another before it to score")
+    result = total.summary() | {
+        "n_ids": len(text_ids), "chunks": len(total.sums), "ctx": size, "bos": bos, "seconds": seconds,
+    }
+    if json:
+        print_json(result | ({"parts": parts} if ids else {}))
+    else:
+        typer.echo(_line(result, file))
+
+
+def adds_bos(model: gemel.Model) -> bool:
+    """Tell whether chunks begin with BOS."""
+    return model.adds_bos and model.bos_id is not None
+
+
+def score_chunks(model: gemel.Model, ids: Sequence[int], size: int) -> Iterator[tuple[int, Chunk]]:
+    """Yield (ids of the text done, chunk), each of at most `size` ids; a last one of a single id can't be scored."""
+    head = [model.bos_id] if adds_bos(model) and model.bos_id is not None else []
+    step = size - len(head)
+    with model.session(min(size, len(ids) + len(head)) or 1) as session:
+        for start in range(0, len(ids), step):
+            chunk = [*head, *ids[start : start + step]]
+            if len(chunk) < 2:
+                return
+            session.truncate(0)
+            log_probs, top = session.score(chunk)
+            yield min(start + step, len(ids)), Chunk(chunk, log_probs[1:], top[1:])
+
+
+def _line(result: dict[str, Any], file: str) -> str:
+    chunks = f"{result['chunks']} chunk{'s' * (result['chunks'] != 1)} of at most {result['ctx']}"
+    return (
+        f"{printable(file)}: mean NLL {result['nll']:.6f}, perplexity {result['perplexity']:.4f}, "
+        f"{100 * result['top1']:.2f} % likeliest; {result['tokens']} tokens scored in {chunks}"
+    )

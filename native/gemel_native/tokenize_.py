@@ -1,0 +1,37 @@
+"""`gemel tokenize`: a text becomes ids."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .opening import opened
+from .options import JsonOption, ModelArgument
+from .output import print_json, printable, read_text
+
+
+def tokenize(
+    name: ModelArgument,
+    text: Annotated[str, typer.Argument(metavar="TEXT", help="The text; - reads all of stdin.", show_default=False)],
+    *,
+    special: Annotated[bool, typer.Option("--special", help="Parse special tokens written out in TEXT.")] = False,
+    bos: Annotated[
+        bool, typer.Option("--bos", help="Add BOS before and EOS after the text, where the file's flags say so.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Print the ids of a text, one a line with its piece.
+
+    A piece that is no whole UTF-8 shows its bytes as escapes.
+    """
+    given = read_text("-") if text == "-" else text
+    with opened(name, threads=1) as loaded:
+        model = loaded.model
+        ids = model.tokenize(given, special=special, bos_eos=bos)
+        pieces = [model.piece(id, special=True).decode("utf-8", "backslashreplace") for id in ids]
+    if json:
+        print_json({"ids": ids, "pieces": pieces})
+        return
+    sys.stdout.writelines(f"{id}\t{printable(piece)}\n" for id, piece in zip(ids, pieces, strict=True))
