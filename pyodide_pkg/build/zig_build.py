@@ -33,15 +33,24 @@ def zig() -> Path:
 
 def run(command: list[str | Path]) -> str:
     """Run a command and return what it printed; BuildError with the last lines when it fails."""
-    done = subprocess.run([str(part) for part in command], stdout=-1, stderr=-2, text=True, errors="replace", check=False)
+    words = [str(part) for part in command]
+    done = subprocess.run(
+        words,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
     if done.returncode:
         end = "\n".join(done.stdout.splitlines()[-60:])
-        raise BuildError(f"{' '.join(str(part) for part in command)} failed ({done.returncode}):\n{end}")
+        raise BuildError(f"{' '.join(words)} failed ({done.returncode}):\n{end}")
     return done.stdout
 
 
 def configure(folder: Path, *options: str) -> None:
-    """Configure the core in `folder`, with ninja where it is installed. A folder that is configured alike stays as it is."""
+    """Configure the core in `folder`, by ninja where it is installed; a folder that is configured alike stays."""
     cmake, ninja = tool("cmake"), tool("ninja")
     if cmake is None:
         raise BuildError("cmake is not installed: pip install -e '.[dev]'")

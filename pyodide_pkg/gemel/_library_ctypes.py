@@ -27,6 +27,12 @@ TYPES: dict[str, Any] = {
 }
 
 
+# A module of one function that uses i32x4.relaxed_dot_i8x16_i7x16_add_s: an engine without relaxed SIMD refuses it.
+RELAXED_SIMD = bytes.fromhex(
+    "0061736d01000000 0105016000017b 03020100 0a13011100 4100fd0f 4100fd0f 4100fd0f fd9302 0b"
+)
+
+
 class CtypesBlock:
     """A ctypes buffer with its address; ctypes itself passes it as an address."""
 
@@ -89,8 +95,19 @@ def library_path() -> Path:
     override = os.environ.get("GEMEL_LIBRARY")
     if override:
         return Path(override)
-    name = {"darwin": "libgemel.dylib", "win32": "gemel.dll"}.get(sys.platform, "libgemel.so")
+    if sys.platform == "emscripten":
+        name = f"libgemel_{'relaxed' if _has_relaxed_simd() else 'simd128'}.wasm"
+    else:
+        name = {"darwin": "libgemel.dylib", "win32": "gemel.dll"}.get(sys.platform, "libgemel.so")
     return Path(__file__).resolve().parent / "_core" / name
+
+
+def _has_relaxed_simd() -> bool:
+    """Ask the engine that runs Pyodide."""
+    import js  # type: ignore[import-not-found]
+    from pyodide.ffi import to_js  # type: ignore[import-not-found]
+
+    return bool(js.WebAssembly.validate(to_js(RELAXED_SIMD)))
 
 
 def open_library() -> CtypesLibrary:

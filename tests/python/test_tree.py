@@ -27,7 +27,7 @@ BITS = re.compile(
 def tracked() -> list[Path]:
     """Return the files git knows, those not yet added included; every file where this is no clone."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=ROOT, stdout=-1, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         pytest.skip("this is not a git clone")
     return [ROOT / name for name in done.stdout.splitlines() if (ROOT / name).is_file()]

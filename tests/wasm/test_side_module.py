@@ -53,17 +53,17 @@ def stage() -> Path:
     recipe, out = building.ROOT / "pyodide_pkg" / "build" / "side_module.py", building.BUILD / "pyodide"
     done = building.execute([sys.executable, recipe, "--out", out], timeout=1200)
     assert done.returncode == 0, done.stdout
-    for script in ("formats.py", "logits.py"):
+    for script in ("formats.py", "library.py", "logits.py"):
         shutil.copyfile(HERE / script, out / script)
     return out
 
 
 def in_pyodide(flavour: str, *command: str, **env: str) -> bytes:
-    """Run a staged script on one flavour of the side module; return what it wrote to the file OUT."""
+    """Run a staged script on one flavour of the side module ("": the package chooses); return what it wrote to OUT."""
     folder = stage()
     out = folder / "OUT"
     out.unlink(missing_ok=True)
-    library = f"/mnt/site/gemel/_core/libgemel_{flavour}.wasm"
+    library = f"/mnt/site/gemel/_core/libgemel_{flavour}.wasm" if flavour else ""
     program: list[str | Path] = [building.node(), HERE / "run_pyodide.mjs", pyodide(), folder, *command]
     done = building.execute(program, env={"GEMEL_LIBRARY": library, **env})
     assert done.returncode == 0, done.stdout
@@ -106,3 +106,8 @@ def native_logits(models: list[str], tmp_path_factory: pytest.TempPathFactory) -
 def test_logits_are_natives_to_the_bit(flavour: str, row: str, models: list[str], native_logits: bytes) -> None:
     assert len(native_logits) > 8 * 4 * 300 * len(models)  # eight rows a model, of 300 ids or more
     assert in_pyodide(flavour, "logits.py", "OUT", *models, GEMEL_ISA=row) == native_logits
+
+
+def test_the_package_loads_the_best_module_the_engine_takes() -> None:
+    name, *rows = in_pyodide("", "library.py", "OUT").decode().split()
+    assert (name, rows[-1]) == ("libgemel_relaxed.wasm", "wasmrelaxed")
