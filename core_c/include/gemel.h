@@ -68,7 +68,8 @@ GEMEL_API int gemel_format_unpack(int type, const uint8_t *src, size_t src_size,
 GEMEL_API int gemel_gguf_version(const gemel_gguf *gguf);
 GEMEL_API double gemel_gguf_data_offset(const gemel_gguf *gguf);   // where tensor data starts in the file
 GEMEL_API int gemel_gguf_n_kv(const gemel_gguf *gguf);
-GEMEL_API int gemel_gguf_find(const gemel_gguf *gguf, const char *key, size_t key_size);   // index, or -1: none (no error)
+// Index, or -1: none (no error)
+GEMEL_API int gemel_gguf_find(const gemel_gguf *gguf, const char *key, size_t key_size);
 GEMEL_API const char *gemel_gguf_key(const gemel_gguf *gguf, int i, size_t *size);
 GEMEL_API int gemel_gguf_type(const gemel_gguf *gguf, int i);      // GGUF value type number 0..12; 9 is an array
 GEMEL_API int gemel_gguf_item_type(const gemel_gguf *gguf, int i); // of an array's items; of a scalar: its own type
@@ -79,7 +80,8 @@ GEMEL_API const char *gemel_gguf_string(const gemel_gguf *gguf, int i, size_t j,
 GEMEL_API int gemel_gguf_n_tensors(const gemel_gguf *gguf);
 GEMEL_API const char *gemel_gguf_tensor_name(const gemel_gguf *gguf, int i, size_t *size);
 GEMEL_API int gemel_gguf_tensor_type(const gemel_gguf *gguf, int i);
-GEMEL_API int gemel_gguf_tensor_dims(const gemel_gguf *gguf, int i, double *ne);   // fills ne[4]; returns how many the file gives
+// Fills ne[4]; returns how many the file gives
+GEMEL_API int gemel_gguf_tensor_dims(const gemel_gguf *gguf, int i, double *ne);
 GEMEL_API double gemel_gguf_tensor_offset(const gemel_gguf *gguf, int i);          // in the file
 GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);            // bytes
 
@@ -97,10 +99,12 @@ typedef enum gemel_loader_option {
 
 GEMEL_API int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t err_size);
 GEMEL_API int gemel_loader_set(gemel_loader *loader, int option, int value);
-GEMEL_API int gemel_loader_feed(gemel_loader *loader, double offset, const uint8_t *data, size_t size, char *err, size_t err_size);
+GEMEL_API int gemel_loader_feed(gemel_loader *loader, double offset, const uint8_t *data, size_t size, char *err,
+                                size_t err_size);
 GEMEL_API const gemel_gguf *gemel_loader_gguf(const gemel_loader *loader);   // NULL until the header is whole
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
-GEMEL_API int gemel_loader_finish(gemel_loader *loader, gemel_model **out, char *err, size_t err_size);   // then close the loader
+// All tensors are in: the model. Close the loader next.
+GEMEL_API int gemel_loader_finish(gemel_loader *loader, gemel_model **out, char *err, size_t err_size);
 GEMEL_API void gemel_loader_close(gemel_loader *loader);
 
 // ---- Models --------------------------------------------------------------------------------------------------------
@@ -134,10 +138,12 @@ typedef enum gemel_text_flag {
 } gemel_text_flag;
 
 // Returns the number of ids; when it is over `capacity`, nothing past it was written: call again with room.
-GEMEL_API int gemel_tokenize(const gemel_model *model, const char *text, size_t size, int flags, int32_t *ids, size_t capacity);
+GEMEL_API int gemel_tokenize(const gemel_model *model, const char *text, size_t size, int flags, int32_t *ids,
+                             size_t capacity);
 // The bytes of one id (not always whole UTF-8). Returns their count; nothing is written when it is over `capacity`.
 GEMEL_API int gemel_piece(const gemel_model *model, int32_t id, int flags, char *text, size_t capacity);
-GEMEL_API int gemel_detokenize(const gemel_model *model, const int32_t *ids, size_t n, int flags, char *text, size_t capacity);
+GEMEL_API int gemel_detokenize(const gemel_model *model, const int32_t *ids, size_t n, int flags, char *text,
+                               size_t capacity);
 typedef enum gemel_token_kind {   // GGUF's tokenizer.ggml.token_type
     GEMEL_TOKEN_NORMAL = 1, GEMEL_TOKEN_UNKNOWN = 2, GEMEL_TOKEN_CONTROL = 3, GEMEL_TOKEN_USER_DEFINED = 4,
     GEMEL_TOKEN_UNUSED = 5, GEMEL_TOKEN_BYTE = 6,
@@ -148,7 +154,8 @@ GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 w
 // ---- Sessions ------------------------------------------------------------------------------------------------------
 // A session holds ids[0..n_past), their KV cache and the logits of the last of them.
 
-GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);   // n_ctx: 1..what the file was trained for
+// n_ctx: 1..what the file was trained for
+GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);
 GEMEL_API void gemel_session_close(gemel_session *session);
 GEMEL_API int gemel_session_n_past(const gemel_session *session);
 GEMEL_API int gemel_session_n_ctx(const gemel_session *session);
@@ -161,19 +168,24 @@ GEMEL_API int gemel_session_truncate(gemel_session *session, int n_past);   // 0
 GEMEL_API int gemel_session_eval(gemel_session *session, const int32_t *ids, size_t n);
 // The same, and log_probs[i] = log p(ids[i] | everything before it), 0 for the first id of an empty session;
 // top[i] = the likeliest id at that place (-1 for the first). Either may be NULL.
-GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, size_t n, double *log_probs, int32_t *top);
+GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, size_t n, double *log_probs,
+                                  int32_t *top);
 // The same, and rows[n][n_embd] = last hidden states, after the output norm.
 GEMEL_API int gemel_session_hidden(gemel_session *session, const int32_t *ids, size_t n, float *rows);
-GEMEL_API const float *gemel_session_logits(const gemel_session *session);   // [n_vocab] of the last id; NULL: nothing evaluated
+// Logits [n_vocab] of the last id; NULL: nothing evaluated
+GEMEL_API const float *gemel_session_logits(const gemel_session *session);
 // One token of generation: evaluate `pending` (an id, or -1 when the logits are at hand), sample, detokenise. Returns
 // the id drawn. `text` receives whole UTF-8 only: a split character waits for the next call. *text_size is its length
 // (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
-GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags, char *text, size_t capacity, size_t *text_size);
-GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);   // the bytes that wait; returns their count
+GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags,
+                                 char *text, size_t capacity, size_t *text_size);
+// the bytes that wait; returns their count
+GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);
 GEMEL_API void gemel_session_cancel(gemel_session *session, int on);   // any thread; stays on until switched off
 GEMEL_API size_t gemel_session_save_size(const gemel_session *session);
 GEMEL_API int gemel_session_save(const gemel_session *session, uint8_t *data, size_t capacity);
-GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data, size_t size, char *err, size_t err_size);
+GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data, size_t size, char *err,
+                                    size_t err_size);
 
 // ---- Sampling ------------------------------------------------------------------------------------------------------
 // Steps in this order, each off at its neutral value: logit bias, repeat/frequency/presence penalties, DRY, top-k,
@@ -210,10 +222,12 @@ GEMEL_API int gemel_sampler_set(gemel_sampler *sampler, int option, double value
 // Finite, or -INFINITY, which forbids the id. It replaces an earlier one of the same id. Penalised and biased logits
 // saturate at the largest float: nothing else forbids an id.
 GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias);
-// One sequence of 1..20 ids that ends a repeat. A sequence of one id is never penalised by DRY.
+// One sequence of 1..20 ids that ends a repeat. DRY never penalises an id that is a sequence by itself.
 GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);
-GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);             // what penalties look back at (prompt, drawn ids)
-GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);                          // forget ids; seed and mirostat start anew
+// what penalties look back at (prompt, drawn ids)
+GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);
+// forget ids; seed and mirostat start anew
+GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
 // logits[n_vocab] -> id, which is not accepted yet. A logit of -INFINITY is never drawn; GEMEL_E_ARGUMENT: all of them
 // are that, or are forbidden; GEMEL_E_NUMERIC: one is NaN or +Inf.
 GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);

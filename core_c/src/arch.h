@@ -1,5 +1,5 @@
-// What a model is: the numbers in a file's metadata, and which tensors it must hold. An architecture is a row of a table.
-// Knows the file's table of contents; knows no memory and no arithmetic but the RoPE frequencies.
+// What a model is: the numbers in a file's metadata, and which tensors it must hold. An architecture is a row of a
+// table. Knows the file's table of contents; knows no memory and no arithmetic but the RoPE frequencies.
 #pragma once
 #include "gguf.h"
 
@@ -33,6 +33,6 @@ typedef struct tensor_slot {
 extern const tensor_slot model_slots[], layer_slots[];   // each ends with a NULL name
 int slot_dim(const hparams *h, int dim);
 
-// Angle per position of each rotated pair, freq[n_rot/2], and what cos and sin are multiplied by. `factors` (or NULL) are
-// the file's per-pair divisors.
+// Angle per position of each rotated pair, freq[n_rot/2], and what cos and sin are multiplied by. `factors` (or NULL)
+// are the file's per-pair divisors.
 void rope_frequencies(const hparams *h, const float *factors, double *freq, float *scale);

@@ -1,5 +1,6 @@
 // The KV cache: f16, in pages of 256 positions that are taken as they are needed. A page holds every layer:
-//   [layer][ K: [n_head_kv][block of 16 positions][dim][16] | V: [n_head_kv][position][dim] ]     dim: head_dim padded to 16
+//   [layer][ K: [n_head_kv][block of 16 positions][dim][16] | V: [n_head_kv][position][dim] ]
+// where dim is head_dim padded to 16.
 #pragma once
 #include "kernels/kernels.h"
 

@@ -1,5 +1,5 @@
-// A session as bytes and back: header, ids, the KV cache up to n_past, the logits. Little endian; the same bytes on every
-// machine, since the values are. A checksum tells damage, a fingerprint another model.
+// A session as bytes and back: header, ids, the KV cache up to n_past, the logits. Little endian; the same bytes on
+// every machine, since the values are. A checksum tells damage, a fingerprint another model.
 #include <string.h>
 #include "session.h"
 

@@ -19,7 +19,7 @@ typedef struct check {
 } check;
 #define CHECK_ENTRY(function) {#function, function}
 
-static int check_failures;   // of the check that runs
+static int check_failures;          // of the check that runs
 static const char *check_skipped;   // why the check that runs was skipped
 
 static inline void check_note(const char *file, int line, const char *what) {

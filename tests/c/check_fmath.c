@@ -6,12 +6,30 @@
 
 typedef double (*function2)(double, double);
 
-static double exp2_(double x, double y) { (void)y; return fm_exp(x); }
-static double log2_(double x, double y) { (void)y; return fm_log(x); }
-static double sin2_(double x, double y) { (void)y; return fm_sin(x); }
-static double cos2_(double x, double y) { (void)y; return fm_cos(x); }
-static double tanh2_(double x, double y) { (void)y; return fm_tanh(x); }
-static double sqrt2_(double x, double y) { (void)y; return fm_sqrt(x); }
+static double exp2_(double x, double y) {
+    (void)y;
+    return fm_exp(x);
+}
+static double log2_(double x, double y) {
+    (void)y;
+    return fm_log(x);
+}
+static double sin2_(double x, double y) {
+    (void)y;
+    return fm_sin(x);
+}
+static double cos2_(double x, double y) {
+    (void)y;
+    return fm_cos(x);
+}
+static double tanh2_(double x, double y) {
+    (void)y;
+    return fm_tanh(x);
+}
+static double sqrt2_(double x, double y) {
+    (void)y;
+    return fm_sqrt(x);
+}
 
 static double last_place(double x)   // the distance to the next larger double
 {
@@ -24,8 +42,7 @@ static double last_place(double x)   // the distance to the next larger double
     return next - x;
 }
 
-static void compare(const char *name, function2 f, const fmath_vector *v, size_t n, double allowed)
-{
+static void compare(const char *name, function2 f, const fmath_vector *v, size_t n, double allowed) {
     double worst = 0;
     for (size_t i = 0; i < n; i++) {
         double error = ((f(v[i].x, v[i].y) - v[i].hi) - v[i].lo) / last_place(v[i].hi);
@@ -40,8 +57,7 @@ static void compare(const char *name, function2 f, const fmath_vector *v, size_t
 #define COUNT(array) (sizeof array / sizeof *array)
 #define COMPARE(name, f, allowed) compare(#name, f, name##_vectors, COUNT(name##_vectors), allowed)
 
-static void every_function_is_within_two_units_of_the_last_place(void)
-{
+static void every_function_is_within_two_units_of_the_last_place(void) {
     COMPARE(exp, exp2_, 2.0);
     COMPARE(log, log2_, 2.0);
     COMPARE(sin, sin2_, 2.0);
@@ -50,14 +66,12 @@ static void every_function_is_within_two_units_of_the_last_place(void)
     COMPARE(tanh, tanh2_, 2.0);
 }
 
-static void the_square_root_is_rounded_correctly(void)
-{
+static void the_square_root_is_rounded_correctly(void) {
     COMPARE(sqrt, sqrt2_, 0.5);
     for (double x = 0; x < 2000; x += 1) CHECK(fm_sqrt(x * x) == x);
 }
 
-static void exp_has_its_edges(void)
-{
+static void exp_has_its_edges(void) {
     CHECK(fm_exp(0.0) == 1.0 && fm_exp(-0.0) == 1.0);
     CHECK(fm_exp(-745.2) == 0.0 && fm_exp(-INFINITY) == 0.0 && fm_exp(-1e308) == 0.0);
     CHECK(fm_exp(-745.0) == 0x1p-1074);
@@ -65,16 +79,14 @@ static void exp_has_its_edges(void)
     CHECK(isnan(fm_exp(NAN)));
 }
 
-static void log_has_its_edges(void)
-{
+static void log_has_its_edges(void) {
     CHECK(fm_log(1.0) == 0.0);
     CHECK(fm_log(0.0) == -INFINITY && fm_log(-0.0) == -INFINITY);
     CHECK(fm_log(INFINITY) == INFINITY);
     CHECK(isnan(fm_log(-1.0)) && isnan(fm_log(NAN)) && isnan(fm_log(-INFINITY)));
 }
 
-static void pow_has_its_edges(void)
-{
+static void pow_has_its_edges(void) {
     CHECK(fm_pow(0.0, 0.0) == 1.0 && fm_pow(NAN, 0.0) == 1.0 && fm_pow(1.0, INFINITY) == 1.0);
     CHECK(fm_pow(0.0, 2.0) == 0.0 && fm_pow(0.0, -2.0) == INFINITY);
     CHECK(fm_pow(2.0, 1024.0) == INFINITY && fm_pow(2.0, 1023.0) == 0x1p1023 && fm_pow(2.0, -1074.0) == 0x1p-1074);
@@ -87,8 +99,7 @@ static void pow_has_its_edges(void)
     }
 }
 
-static void sin_and_cos_have_their_edges(void)
-{
+static void sin_and_cos_have_their_edges(void) {
     CHECK(fm_sin(0.0) == 0.0 && fm_cos(0.0) == 1.0);
     CHECK(isnan(fm_sin(0x1p30)) && isnan(fm_cos(-0x1p30)) && isnan(fm_sin(INFINITY)) && isnan(fm_cos(NAN)));
     for (int i = 0; i < 1000; i++) {
@@ -98,20 +109,17 @@ static void sin_and_cos_have_their_edges(void)
     }
 }
 
-static void tanh_has_its_edges(void)
-{
+static void tanh_has_its_edges(void) {
     CHECK(fm_tanh(0.0) == 0.0 && fm_tanh(1e300) == 1.0 && fm_tanh(-INFINITY) == -1.0 && isnan(fm_tanh(NAN)));
     for (int i = 0; i < 1000; i++) CHECK(fm_tanh(i * 0.03) == -fm_tanh(-i * 0.03) && fm_tanh(i * 0.03) <= 1.0);
 }
 
-static void the_square_root_has_its_edges(void)
-{
+static void the_square_root_has_its_edges(void) {
     CHECK(fm_sqrt(0.0) == 0.0 && fm_sqrt(INFINITY) == INFINITY);
     CHECK(isnan(fm_sqrt(-1.0)) && isnan(fm_sqrt(NAN)) && isnan(fm_sqrt(-INFINITY)));
 }
 
-static void a_row_of_exp_has_the_bits_of_single_ones(void)
-{
+static void a_row_of_exp_has_the_bits_of_single_ones(void) {
     double row[1001];
     uint64_t seed = 3;
     for (int n = 0; n < 1001; n += 77) {
@@ -126,13 +134,13 @@ static void a_row_of_exp_has_the_bits_of_single_ones(void)
 }
 
 // The whole table in one number: equal on every machine and compiler.
-static void all_bits_are_the_same_on_every_machine(void)
-{
+static void all_bits_are_the_same_on_every_machine(void) {
     uint64_t seed = 1, hash = 0xcbf29ce484222325u;
     for (int i = 0; i < 20000; i++) {
         double x = (double)(int64_t)check_random(&seed) * 0x1p-63;
-        double y[7] = {fm_exp(x * 700), fm_log(x * x * 1e9 + 1e-9), fm_sin(x * 1e9), fm_cos(x * 1e4),
-                       fm_pow(x * x * 1e6 + 0.1, x * 40), fm_tanh(x * 20), fm_sqrt(x * x * 1e9)};
+        double y[7] = {fm_exp(x * 700),     fm_log(x * x * 1e9 + 1e-9),        fm_sin(x * 1e9),
+                       fm_cos(x * 1e4),     fm_pow(x * x * 1e6 + 0.1, x * 40), fm_tanh(x * 20),
+                       fm_sqrt(x * x * 1e9)};
         for (int j = 0; j < 7; j++) {
             uint64_t u;
             memcpy(&u, &y[j], sizeof u);
@@ -143,8 +151,7 @@ static void all_bits_are_the_same_on_every_machine(void)
     CHECK(hash == 0x47f2da30871b4cc2u);
 }
 
-int main(int argc, char **argv)
-{
+int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(every_function_is_within_two_units_of_the_last_place),
         CHECK_ENTRY(the_square_root_is_rounded_correctly),

@@ -78,8 +78,8 @@ static size_t put_sample(file *f) {
     put_array(f, "doubles", GGUF_F64, 2), put(f, pair, 16);
     put_array(f, "none", GGUF_STRING, 0);
     put_key(f, "general.alignment", GGUF_U32), put_int(f, 64, 4);
-    put_tensor(f, "a.weight", 3, 2, (uint64_t[]){64, 3}, 0);       // Q4_1: 2 x 3 blocks of 20 bytes
-    put_tensor(f, "b.weight", 0, 1, (uint64_t[]){16}, 128);        // F32: 64 bytes
+    put_tensor(f, "a.weight", 3, 2, (uint64_t[]){64, 3}, 0);   // Q4_1: 2 x 3 blocks of 20 bytes
+    put_tensor(f, "b.weight", 0, 1, (uint64_t[]){16}, 128);    // F32: 64 bytes
     put_padding(f, 64);
     size_t header = f->size;
     for (int i = 0; i < SAMPLE_DATA; i++) f->bytes[f->size++] = (uint8_t)i;

@@ -199,14 +199,14 @@ static void pieces_merge_by_score(void) {
     toy v = piece_toy(kinds);
     CHECK_EQ_INT(open_toy(&o, &v), 0);
     CHECK_EQ_STR(encoded(&o, "a", 0), "6");
-    CHECK_EQ_STR(encoded(&o, "ab", 0), "3 7");              // ab beats MARK a
-    CHECK_EQ_STR(encoded(&o, "abb", 0), "3 7 5");           // equal scores: the left one
+    CHECK_EQ_STR(encoded(&o, "ab", 0), "3 7");      // ab beats MARK a
+    CHECK_EQ_STR(encoded(&o, "abb", 0), "3 7 5");   // equal scores: the left one
     CHECK_EQ_STR(encoded(&o, "bab  b", 0), "3 5 7 9 5");
     CHECK_EQ_STR(encoded(&o, "\n\xC3\xA9", 0), "3 12 13 14");
-    CHECK_EQ_STR(encoded(&o, "z\xFF", 0), "3 0 0");         // neither pieces nor bytes
+    CHECK_EQ_STR(encoded(&o, "z\xFF", 0), "3 0 0");   // neither pieces nor bytes
     CHECK_EQ_STR(encoded(&o, "", GEMEL_TEXT_BOS_EOS), "1");
     CHECK_EQ_STR(encoded(&o, "a", GEMEL_TEXT_BOS_EOS), "1 6");
-    CHECK_EQ_STR(encoded(&o, "b</s>", 0), "3 5 11 10");     // text alone never makes a control token
+    CHECK_EQ_STR(encoded(&o, "b</s>", 0), "3 5 11 10");   // text alone never makes a control token
     CHECK_EQ_STR(encoded(&o, "<s>a[X]a", GEMEL_TEXT_SPECIAL), "1 6 15 6");
     CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_UNK), -1);   // the file names none, though one is used
     close_toy(&o);

@@ -1,6 +1,6 @@
-// Attention of up to ATTEND_MAX queries that share a KV head: q.k with a lane a position, streaming softmax over blocks of
-// 16 positions in ascending order, p.v with a lane a channel. A query's result depends on its own n_pos alone; queries
-// sit side by side only to share the loads.
+// Attention of up to ATTEND_MAX queries that share a KV head: q.k with a lane a position, streaming softmax over blocks
+// of 16 positions in ascending order, p.v with a lane a channel. A query's result depends on its own n_pos alone;
+// queries sit side by side only to share the loads.
 
 typedef struct att_state {
     float top;
@@ -23,7 +23,8 @@ WORD void att_scores(const int Q, const float *const *q, int dim, const uint16_t
     }
 }
 
-// Turn scores into weights against the running maximum; returns what earlier sums must be multiplied by (1 leaves them).
+// Turn scores into weights against the running maximum; returns what earlier sums must be multiplied by (1 leaves
+// them).
 WORD float att_softmax(att_state *st, float s[LANES], int count) {
     vf v[V];
     float fix = 1;

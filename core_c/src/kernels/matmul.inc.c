@@ -1,6 +1,7 @@
 // y = W x: a lane is an output row, blocks of 32 (sub-blocks of 16) ascend, and the order of the float operations below
 // is the result: acc = acc + (d_w * d_x) * (float)isum, then for affine formats acc = acc + m_w * (d_x * (float)xsum).
-// A tile is T tokens by P panels: the codes of a block are unpacked once (in H parts, to stay in registers) and used T times.
+// A tile is T tokens by P panels: the codes of a block are unpacked once (in H parts, to stay in registers) and used T
+// times.
 
 enum { TILE_MAX = 8, VECTORS_MAX = 16 };
 

@@ -12,7 +12,8 @@ typedef struct weight {
 
 const panel_kind *panel_kind_of(int type);   // NULL: F32, F16, BF16 and what is not computed
 size_t panel_size_of(int type, int n_in);    // bytes of one panel; 0 when the type is not computed
-// Lay n_rows (1..16) source rows, row_size bytes apart, into one panel of zeroed memory. Returns PANEL_OK, or what the kernels can't take.
+// Lay n_rows (1..16) source rows, row_size bytes apart, into one panel of zeroed memory. Returns PANEL_OK, or what the
+// kernels can't take.
 enum { PANEL_OK = 0, PANEL_NOT_FINITE = 1, PANEL_HAS_MIN8 = 2 };   // MIN8: the weight's type must become q8_0_full
 int panel_pack(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel);
 // Dequantise row `ir` of a weight: x[n_in], the same floats as the format's own unpack gives.

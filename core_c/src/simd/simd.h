@@ -8,7 +8,8 @@
 //   vi_     set1 add sub and shl shr bits store store_act u8 i8 round dot7 dot8
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
-// and, made of those here: vf_exp vi_round fold_add fold_max. Rounding is to nearest even; multiply and add round apart.
+// and, made of those here: vf_exp vi_round fold_add fold_max. Rounding is to nearest even; multiply and add round
+// apart.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

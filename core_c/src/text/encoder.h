@@ -26,21 +26,21 @@ static inline int32_t symbol_of_code(uint32_t code) { return -1 - (int32_t)code;
 static inline uint32_t code_of_symbol(int32_t symbol) { return (uint32_t)(-1 - symbol); }
 
 typedef struct cached_word {
-    uint32_t at, size;     // in the text; size 0: free
-    uint32_t ids_at, n;    // in the ids
+    uint32_t at, size;    // in the text; size 0: free
+    uint32_t ids_at, n;   // in the ids
 } cached_word;
 
 // One call of tokenizer_encode.
 typedef struct encoder {
     const tokenizer *t;
-    const char *text;         // all of it
+    const char *text;   // all of it
     int32_t *ids;
     size_t n, capacity;
     merge_scratch scratch;
-    cached_word *cache;       // by hash: words of this text, and which ids they became
+    cached_word *cache;   // by hash: words of this text, and which ids they became
     size_t cache_mask;
-    char *word;               // a word in the byte-level alphabet, as far as word_max
-    size_t word_max;          // bytes of the longest text that may be a word of this one
+    char *word;        // a word in the byte-level alphabet, as far as word_max
+    size_t word_max;   // bytes of the longest text that may be a word of this one
 } encoder;
 
 // Make room for n more ids. 0 or GEMEL_E_MEMORY.
@@ -75,10 +75,10 @@ static inline void sink_bytes(byte_sink *s, const char *at, size_t size) {
     s->size += size;
 }
 
-int bpe_open(tokenizer *t, errors *e);                                    // after the vocabulary
-int bpe_encode(encoder *c, const char *at, const char *end);              // a stretch without special tokens
-void bpe_symbol_bytes(encoder *c, gguf_span part);                        // a part, taken apart into bytes
-void bpe_piece(gguf_span text, byte_sink *out);                           // of an ordinary token
+int bpe_open(tokenizer *t, errors *e);                         // after the vocabulary
+int bpe_encode(encoder *c, const char *at, const char *end);   // a stretch without special tokens
+void bpe_symbol_bytes(encoder *c, gguf_span part);             // a part, taken apart into bytes
+void bpe_piece(gguf_span text, byte_sink *out);                // of an ordinary token
 
 int spm_open(tokenizer *t, errors *e);
 int spm_encode(encoder *c, const char *at, const char *end, int prefixed);   // prefixed: a space goes before it

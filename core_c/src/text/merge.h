@@ -5,13 +5,13 @@
 #include "../errors.h"
 
 typedef struct merge {
-    int32_t rank;     // -1: the pair does not merge
+    int32_t rank;   // -1: the pair does not merge
     int32_t result;
 } merge;
 
 typedef struct merge_table {
-    uint64_t *keys;       // open addressing: left symbol in the high half, right one in the low
-    merge *values;        // beside keys
+    uint64_t *keys;   // open addressing: left symbol in the high half, right one in the low
+    merge *values;    // beside keys
     size_t mask, used;
 } merge_table;
 

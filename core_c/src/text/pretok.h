@@ -5,12 +5,12 @@
 #include <stddef.h>
 
 typedef struct pretok {
-    const char *name;     // tokenizer.ggml.pre
+    const char *name;                                                            // tokenizer.ggml.pre
     size_t (*next)(const struct pretok *row, const char *at, const char *end);   // size of the first word
-    int digits;           // the most numbers in a word (rules that count them)
-    int letters;          // class bits that make up a word of letters (rules that vary them)
-    int whole_words;      // a word that is in the vocabulary is not merged but taken
-    int add_bos;          // when the file does not say
+    int digits;        // the most numbers in a word (rules that count them)
+    int letters;       // class bits that make up a word of letters (rules that vary them)
+    int whole_words;   // a word that is in the vocabulary is not merged but taken
+    int add_bos;       // when the file does not say
 } pretok;
 
 // The row of a name; NULL: there is none.

@@ -12,9 +12,9 @@ typedef struct special {
 } special;
 
 typedef struct specials {
-    special *items;        // sorted by text, a prefix before what it starts
+    special *items;   // sorted by text, a prefix before what it starts
     int32_t n;
-    int32_t first[257];    // first[b]..first[b+1]: the items that start with byte b
+    int32_t first[257];   // first[b]..first[b+1]: the items that start with byte b
 } specials;
 
 int specials_open(specials *s, const vocab *v, int with_control, errors *e);

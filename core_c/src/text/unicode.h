@@ -23,7 +23,7 @@ extern const uint8_t unicode_stage2[];   // its first 128 entries are ASCII
 
 typedef struct rune {
     uint32_t code;
-    uint8_t size;      // bytes; 0 at the end of the text
+    uint8_t size;   // bytes; 0 at the end of the text
     uint8_t classes;
 } rune;
 

@@ -8,29 +8,29 @@ enum { MAX_PROBES = 512 };
 
 typedef struct vocab_slot {
     uint32_t hash;
-    int32_t id;      // -1: free
+    int32_t id;   // -1: free
 } vocab_slot;
 
 typedef struct vocab {
     const gguf *g;
-    int tokens;                // index of tokenizer.ggml.tokens
-    int32_t n;                 // ids are 0..n-1
-    uint8_t *kind;             // [n] gemel_token_kind
-    uint8_t *eog;              // [n] 1 where a generation ends
-    int32_t role[6];           // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: the file does not say
-    size_t longest;            // bytes of the longest text
+    int tokens;        // index of tokenizer.ggml.tokens
+    int32_t n;         // ids are 0..n-1
+    uint8_t *kind;     // [n] gemel_token_kind
+    uint8_t *eog;      // [n] 1 where a generation ends
+    int32_t role[6];   // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: the file does not say
+    size_t longest;    // bytes of the longest text
     // Parts are texts that stand between merges without having an id. They are numbered from n on.
     int32_t n_parts;
-    char *part_text;           // their texts, end to end
+    char *part_text;   // their texts, end to end
     size_t part_used, part_room;
-    size_t *part_end;          // [n_parts] where each ends in part_text
+    size_t *part_end;   // [n_parts] where each ends in part_text
     size_t part_end_room;
-    vocab_slot *slots;         // open addressing; the count is a power of two
+    vocab_slot *slots;   // open addressing; the count is a power of two
     uint32_t mask, used;
 } vocab;
 
 int vocab_open(vocab *v, const gguf *g, errors *e);
-void vocab_close(vocab *v);   // also of a vocab that failed to open
+void vocab_close(vocab *v);                         // also of a vocab that failed to open
 gguf_span vocab_text(const vocab *v, int32_t id);   // of an id or a part
 // The id or part of a text that merging may produce (NORMAL, USER_DEFINED, UNUSED, parts); -1: none.
 int32_t vocab_find(const vocab *v, const char *at, size_t size);
