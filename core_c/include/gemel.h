@@ -179,7 +179,7 @@ GEMEL_API const float *gemel_session_logits(const gemel_session *session);
 // (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
 GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags,
                                  char *text, size_t capacity, size_t *text_size);
-// the bytes that wait; returns their count
+// The bytes that wait; returns their count
 GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);
 GEMEL_API void gemel_session_cancel(gemel_session *session, int on);   // any thread; stays on until switched off
 GEMEL_API size_t gemel_session_save_size(const gemel_session *session);

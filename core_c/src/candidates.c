@@ -20,8 +20,7 @@ enum {
     INSERTION_MAX = 48,   // above, a radix sort
 };
 
-int candidates_open(candidates *c, int n_vocab)
-{
+int candidates_open(candidates *c, int n_vocab) {
     *c = (candidates){.capacity = (size_t)n_vocab};
     if (c->capacity > SIZE_MAX / sizeof *c->keys) return GEMEL_E_MEMORY;
     c->keys = malloc(c->capacity * sizeof *c->keys);
@@ -35,8 +34,7 @@ void candidates_close(candidates *c) { free(c->keys), free(c->weights), free(c->
 
 // ---- Keys ----
 
-static uint64_t key_of(float logit, size_t id)
-{
+static uint64_t key_of(float logit, size_t id) {
     uint32_t u;
     logit += 0.0f;   // -0 becomes 0: they are equal
     memcpy(&u, &logit, sizeof u);
@@ -44,8 +42,7 @@ static uint64_t key_of(float logit, size_t id)
     return (uint64_t)~ordered << 32 | id;
 }
 
-static double logit_of(uint64_t key)
-{
+static double logit_of(uint64_t key) {
     uint32_t ordered = ~(uint32_t)(key >> 32), u = ordered ^ (ordered >> 31 ? 0x80000000u : 0xffffffffu);
     float logit;
     memcpy(&logit, &u, sizeof logit);
@@ -55,8 +52,7 @@ static double logit_of(uint64_t key)
 static int32_t id_of(uint64_t key) { return (int32_t)(uint32_t)key; }
 static uint64_t swap_halves(uint64_t key) { return key << 32 | key >> 32; }
 
-static void sort_by_insertion(uint64_t *keys, size_t n)
-{
+static void sort_by_insertion(uint64_t *keys, size_t n) {
     for (size_t i = 1; i < n; i++) {
         uint64_t key = keys[i];
         size_t j = i;
@@ -66,8 +62,7 @@ static void sort_by_insertion(uint64_t *keys, size_t n)
 }
 
 // Ascending by the upper half; equal ones stay in the order they came. A pass for each byte of it that differs.
-static void sort_keys(uint64_t *keys, uint64_t *spare, size_t n)
-{
+static void sort_keys(uint64_t *keys, uint64_t *spare, size_t n) {
     if (n <= INSERTION_MAX) {
         sort_by_insertion(keys, n);
         return;
@@ -94,8 +89,7 @@ static void sort_keys(uint64_t *keys, uint64_t *spare, size_t n)
 
 // ---- Filling ----
 
-int logits_best(const float *logits, size_t n, float *best)
-{
+int logits_best(const float *logits, size_t n, float *best) {
     float top[BLOCK];
     int32_t nan[BLOCK];
     for (int j = 0; j < BLOCK; j++) top[j] = -INFINITY, nan[j] = 0;
@@ -120,8 +114,7 @@ int logits_best(const float *logits, size_t n, float *best)
 }
 
 // Skip whole strides in which no logit reaches `least`. Returns where to go on.
-static size_t skip_below(const float *logits, size_t from, size_t n, float least)
-{
+static size_t skip_below(const float *logits, size_t from, size_t n, float least) {
     for (; from + STRIDE <= n; from += STRIDE) {
         int32_t any = 0;
         for (int j = 0; j < STRIDE; j++) any |= logits[from + j] >= least;
@@ -130,15 +123,13 @@ static size_t skip_below(const float *logits, size_t from, size_t n, float least
     return from;
 }
 
-int32_t logits_find(const float *logits, size_t n, float value)
-{
+int32_t logits_find(const float *logits, size_t n, float value) {
     size_t i = skip_below(logits, 0, n, value);
     while (logits[i] != value) i++;
     return (int32_t)i;
 }
 
-void candidates_fill(candidates *c, const float *logits)
-{
+void candidates_fill(candidates *c, const float *logits) {
     size_t n = 0;
     for (size_t i = 0; i < c->capacity; i++) {
         c->keys[n] = key_of(logits[i], i);
@@ -147,8 +138,7 @@ void candidates_fill(candidates *c, const float *logits)
     c->n = n;
 }
 
-void candidates_fill_min_p(candidates *c, const float *logits, double best, double p)
-{
+void candidates_fill_min_p(candidates *c, const float *logits, double best, double p) {
     double lowest = fm_log(p);
     size_t n = 0;
     for (size_t i = 0; i < c->capacity; i++) {
@@ -168,10 +158,10 @@ static void sift_down(uint64_t *heap, size_t n, size_t i)   // the largest key, 
     heap[i] = key;
 }
 
-static void fill_by_heap(candidates *c, const float *logits, size_t k)
-{
+static void fill_by_heap(candidates *c, const float *logits, size_t k) {
     size_t i = 0, n = 0;
-    for (; i < c->capacity && n < k; i++) if (logits[i] != -INFINITY) c->keys[n++] = key_of(logits[i], i);
+    for (; i < c->capacity && n < k; i++)
+        if (logits[i] != -INFINITY) c->keys[n++] = key_of(logits[i], i);
     for (size_t j = n / 2; j-- > 0;) sift_down(c->keys, n, j);
     c->n = n;
     if (n < k) return;   // all of them, so i is at the end
@@ -198,8 +188,7 @@ static void keep_until(candidates *c, uint64_t last)   // in rank
     c->n = n;
 }
 
-void candidates_fill_top_k(candidates *c, const float *logits, size_t k)
-{
+void candidates_fill_top_k(candidates *c, const float *logits, size_t k) {
     if (k > HEAP_MAX) {
         candidates_fill(c, logits);
         if (c->n <= k) return;
@@ -216,15 +205,13 @@ void candidates_fill_top_k(candidates *c, const float *logits, size_t k)
 
 // ---- Truncation ----
 
-static uint64_t likeliest(const candidates *c)
-{
+static uint64_t likeliest(const candidates *c) {
     uint64_t first = c->keys[0];
     for (size_t i = 1; i < c->n; i++) first = c->keys[i] < first ? c->keys[i] : first;
     return first;
 }
 
-static void weigh(candidates *c, double temperature)
-{
+static void weigh(candidates *c, double temperature) {
     c->best = logit_of(likeliest(c));
     for (size_t i = 0; i < c->n; i++) c->weights[i] = (logit_of(c->keys[i]) - c->best) / temperature;
     fm_exp_row(c->weights, c->n);
@@ -233,8 +220,7 @@ static void weigh(candidates *c, double temperature)
 }
 
 // Copy to `to` the keys whose logit is at least best + lowest: the first ones in rank. Returns how many.
-static size_t copy_near(const candidates *c, double lowest, uint64_t *to)
-{
+static size_t copy_near(const candidates *c, double lowest, uint64_t *to) {
     size_t n = 0;
     for (size_t i = 0; i < c->n; i++) {
         uint64_t key = c->keys[i];
@@ -246,8 +232,7 @@ static size_t copy_near(const candidates *c, double lowest, uint64_t *to)
 
 // What is below (1 - p) / n of the total can't all be needed: together it is less than the share left out. Half of that
 // leaves room for rounding; should it not suffice, everything is sorted.
-void candidates_keep_top_p(candidates *c, double p)
-{
+void candidates_keep_top_p(candidates *c, double p) {
     weigh(c, 1);
     double lowest = fm_log(0.5 * (1 - p) * c->total / (double)c->n);
     for (;; lowest = -INFINITY) {
@@ -264,15 +249,13 @@ void candidates_keep_top_p(candidates *c, double p)
     }
 }
 
-void candidates_keep_min_p(candidates *c, double p)
-{
+void candidates_keep_min_p(candidates *c, double p) {
     c->best = logit_of(likeliest(c));
     c->n = copy_near(c, fm_log(p), c->keys);
 }
 
 // |-log(p) - entropy| = |log(p) - mean of log(p)|, rounded to float, above the place of the candidate.
-static uint64_t typical_key(const candidates *c, double mean, size_t i)
-{
+static uint64_t typical_key(const candidates *c, double mean, size_t i) {
     double distance = (logit_of(c->keys[i]) - c->best) - mean;
     float rounded = (float)(distance < 0 ? -distance : distance);
     uint32_t u;
@@ -280,8 +263,7 @@ static uint64_t typical_key(const candidates *c, double mean, size_t i)
     return (uint64_t)u << 32 | i;
 }
 
-void candidates_keep_typical(candidates *c, double p)
-{
+void candidates_keep_typical(candidates *c, double p) {
     weigh(c, 1);
     double mean = 0, sum = 0;
     for (size_t i = 0; i < c->n; i++) mean += c->weights[i] * (logit_of(c->keys[i]) - c->best);
@@ -302,20 +284,19 @@ void candidates_keep_typical(candidates *c, double p)
     c->n = n;
 }
 
-void candidates_drop_top(candidates *c, double threshold)
-{
+void candidates_drop_top(candidates *c, double threshold) {
     weigh(c, 1);
     uint64_t last = 0;
     for (size_t i = 0; i < c->n; i++) {
         if (c->weights[i] >= threshold * c->total && c->keys[i] > last) last = c->keys[i];
     }
     size_t n = 0;
-    for (size_t i = 0; i < c->n; i++) if (c->keys[i] >= last) c->keys[n++] = c->keys[i];
+    for (size_t i = 0; i < c->n; i++)
+        if (c->keys[i] >= last) c->keys[n++] = c->keys[i];
     c->n = n;
 }
 
-void candidates_keep_unsurprising(candidates *c, double bits)
-{
+void candidates_keep_unsurprising(candidates *c, double bits) {
     weigh(c, 1);
     double log_total = fm_log(c->total);
     uint64_t first = likeliest(c);
@@ -330,8 +311,7 @@ void candidates_keep_unsurprising(candidates *c, double bits)
 
 // ---- The draw ----
 
-int32_t candidates_draw(candidates *c, double temperature, double u, double *surprise)
-{
+int32_t candidates_draw(candidates *c, double temperature, double u, double *surprise) {
     weigh(c, temperature);
     double sum = 0;
     size_t i = 0;

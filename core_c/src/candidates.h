@@ -6,10 +6,10 @@
 #include <stdint.h>
 
 typedef struct candidates {
-    size_t n, capacity;   // capacity = n_vocab
-    uint64_t *keys;       // [n] rank << 32 | id: a smaller key is likelier
-    double *weights;      // [n] exp((logit - best) / temperature), after a step that weighs
-    double best, total;   // the largest logit, the sum of the weights
+    size_t n, capacity;        // capacity = n_vocab
+    uint64_t *keys;            // [n] rank << 32 | id: a smaller key is likelier
+    double *weights;           // [n] exp((logit - best) / temperature), after a step that weighs
+    double best, total;        // the largest logit, the sum of the weights
     uint64_t *order, *spare;   // [capacity] scratch
 } candidates;
 
@@ -26,10 +26,10 @@ void candidates_fill_top_k(candidates *c, const float *logits, size_t k);
 void candidates_fill_min_p(candidates *c, const float *logits, double best, double p);
 
 // Each keeps at least one of n >= 1.
-void candidates_keep_typical(candidates *c, double p);        // nearest to the entropy, until their sum is over p
-void candidates_keep_top_p(candidates *c, double p);          // the likeliest, until their sum is p
-void candidates_keep_min_p(candidates *c, double p);          // at least p times as likely as the likeliest
-void candidates_drop_top(candidates *c, double threshold);    // XTC: of those over the threshold, keep the least likely
+void candidates_keep_typical(candidates *c, double p);       // nearest to the entropy, until their sum is over p
+void candidates_keep_top_p(candidates *c, double p);         // the likeliest, until their sum is p
+void candidates_keep_min_p(candidates *c, double p);         // at least p times as likely as the likeliest
+void candidates_drop_top(candidates *c, double threshold);   // XTC: of those over the threshold, keep the least likely
 void candidates_keep_unsurprising(candidates *c, double bits);   // mirostat 2: -log2(p) <= bits, else the likeliest
 
 // Draw by u in [0, 1): the first id at which the running sum of probabilities passes u. *surprise = -log2(p of it).

@@ -9,8 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-int penalties_open(penalties *p, int n_vocab)
-{
+int penalties_open(penalties *p, int n_vocab) {
     *p = (penalties){.n_vocab = n_vocab, .repeat = 1, .dry_base = 1.75, .dry_allowed_length = 2};
     p->count = calloc((size_t)n_vocab, sizeof *p->count);
     p->longest = calloc((size_t)n_vocab, sizeof *p->longest);
@@ -18,8 +17,7 @@ int penalties_open(penalties *p, int n_vocab)
     return penalties_look_back(p, 64, 1024);
 }
 
-void penalties_close(penalties *p)
-{
+void penalties_close(penalties *p) {
     free(p->ring), free(p->run), free(p->count), free(p->longest);
     free(p->biases), free(p->bias_slot);
     free(p->breakers), free(p->breaker_ids), free(p->breaker_last);
@@ -34,8 +32,7 @@ static int32_t latest(const penalties *p, size_t i)   // i = 0 is the last id ac
 
 static size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-int penalties_look_back(penalties *p, int last_n, int dry_last_n)
-{
+int penalties_look_back(penalties *p, int last_n, int dry_last_n) {
     size_t wanted = (size_t)(last_n > dry_last_n ? last_n : dry_last_n), capacity = p->capacity ? p->capacity : 1;
     while (capacity < wanted) capacity *= 2;
     if (capacity > p->capacity) {
@@ -54,8 +51,7 @@ int penalties_look_back(penalties *p, int last_n, int dry_last_n)
     return GEMEL_OK;
 }
 
-int penalties_accept(penalties *p, int32_t id)
-{
+int penalties_accept(penalties *p, int32_t id) {
     if (id < 0 || id >= p->n_vocab) return GEMEL_E_ARGUMENT;
     if (p->last_n > 0) {
         if (p->held >= (size_t)p->last_n) p->count[latest(p, (size_t)p->last_n - 1)]--;
@@ -66,16 +62,14 @@ int penalties_accept(penalties *p, int32_t id)
     return GEMEL_OK;
 }
 
-void penalties_forget(penalties *p)
-{
+void penalties_forget(penalties *p) {
     p->head = p->held = 0;
     memset(p->count, 0, (size_t)p->n_vocab * sizeof *p->count);
 }
 
 // ---- Bias ----
 
-static int make_room(void **array, size_t *capacity, size_t wanted, size_t item_size)
-{
+static int make_room(void **array, size_t *capacity, size_t wanted, size_t item_size) {
     if (wanted <= *capacity) return GEMEL_OK;
     size_t n = *capacity ? *capacity : 16;
     while (n < wanted) n *= 2;
@@ -86,14 +80,12 @@ static int make_room(void **array, size_t *capacity, size_t wanted, size_t item_
     return GEMEL_OK;
 }
 
-static int make_table(int32_t **table, int n_vocab)
-{
+static int make_table(int32_t **table, int n_vocab) {
     if (!*table) *table = calloc((size_t)n_vocab, sizeof **table);
     return *table ? GEMEL_OK : GEMEL_E_MEMORY;
 }
 
-int penalties_bias(penalties *p, int32_t id, float value)
-{
+int penalties_bias(penalties *p, int32_t id, float value) {
     int finite = value >= -FLT_MAX && value <= FLT_MAX;
     if (id < 0 || id >= p->n_vocab || !(finite || value == -INFINITY)) return GEMEL_E_ARGUMENT;
     if (make_table(&p->bias_slot, p->n_vocab)) return GEMEL_E_MEMORY;
@@ -110,8 +102,7 @@ int penalties_bias(penalties *p, int32_t id, float value)
 
 static float saturate(double x) { return x > FLT_MAX ? FLT_MAX : x < -FLT_MAX ? -FLT_MAX : (float)x; }
 
-static void apply_bias(const penalties *p, float *logits)
-{
+static void apply_bias(const penalties *p, float *logits) {
     for (size_t i = 0; i < p->n_biases; i++) {
         float *logit = &logits[p->biases[i].id], value = p->biases[i].value;
         if (value == -INFINITY) *logit = -INFINITY;
@@ -121,14 +112,12 @@ static void apply_bias(const penalties *p, float *logits)
 
 // ---- Repeat, frequency and presence ----
 
-static int repeats_active(const penalties *p)
-{
+static int repeats_active(const penalties *p) {
     return p->last_n > 0 && (p->repeat != 1 || p->frequency != 0 || p->presence != 0);
 }
 
 // An id's count is negative while it has had its penalty.
-static void apply_repeats(penalties *p, float *logits)
-{
+static void apply_repeats(penalties *p, float *logits) {
     size_t n = least(p->held, (size_t)p->last_n);
     for (size_t i = 0; i < n; i++) {
         int32_t id = latest(p, i), count = p->count[id];
@@ -147,10 +136,10 @@ static void apply_repeats(penalties *p, float *logits)
 
 // ---- DRY ----
 
-int penalties_breaker(penalties *p, const int32_t *ids, size_t n)
-{
+int penalties_breaker(penalties *p, const int32_t *ids, size_t n) {
     if (!ids || n == 0 || n > PENALTIES_BREAKER_MAX || p->n_breakers == PENALTIES_BREAKERS_MAX) return GEMEL_E_ARGUMENT;
-    for (size_t i = 0; i < n; i++) if (ids[i] < 0 || ids[i] >= p->n_vocab) return GEMEL_E_ARGUMENT;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= p->n_vocab) return GEMEL_E_ARGUMENT;
     if (make_table(&p->breaker_last, p->n_vocab)) return GEMEL_E_MEMORY;
     void *array = p->breakers;
     if (make_room(&array, &p->breakers_capacity, p->n_breakers + 1, sizeof *p->breakers)) return GEMEL_E_MEMORY;
@@ -168,20 +157,19 @@ int penalties_breaker(penalties *p, const int32_t *ids, size_t n)
 
 static const breaker *next_breaker(const penalties *p, int32_t slot) { return slot ? &p->breakers[slot - 1] : NULL; }
 
-static const breaker *first_breaker(const penalties *p, int32_t last_id)
-{
+static const breaker *first_breaker(const penalties *p, int32_t last_id) {
     return p->breaker_last ? next_breaker(p, p->breaker_last[last_id]) : NULL;
 }
 
 static int breaks_alone(const penalties *p, int32_t id)   // a breaker of one id
 {
-    for (const breaker *b = first_breaker(p, id); b; b = next_breaker(p, b->next)) if (b->n == 1) return 1;
+    for (const breaker *b = first_breaker(p, id); b; b = next_breaker(p, b->next))
+        if (b->n == 1) return 1;
     return 0;
 }
 
 // How many of the n latest ids come after the last whole breaker among them.
-static size_t since_breaker(const penalties *p, size_t n)
-{
+static size_t since_breaker(const penalties *p, size_t n) {
     for (size_t end = 0; end < n; end++) {
         for (const breaker *b = first_breaker(p, latest(p, end)); b; b = next_breaker(p, b->next)) {
             const int32_t *ids = p->breaker_ids + b->at;
@@ -195,8 +183,7 @@ static size_t since_breaker(const penalties *p, size_t n)
 
 // run[k], 1 <= k < n: the length of the longest common prefix of latest[0..n) and latest[k..n). Linear, because `right`
 // only grows: [left, right) is the match that reaches furthest.
-static void find_runs(penalties *p, size_t n)
-{
+static void find_runs(penalties *p, size_t n) {
     size_t left = 0, right = 0;
     for (size_t k = 1; k < n; k++) {
         size_t length = k < right ? least((size_t)p->run[k - left], right - k) : 0;
@@ -206,8 +193,7 @@ static void find_runs(penalties *p, size_t n)
     }
 }
 
-static void apply_dry(penalties *p, float *logits)
-{
+static void apply_dry(penalties *p, float *logits) {
     size_t n = least(p->held, (size_t)p->dry_last_n), allowed = (size_t)p->dry_allowed_length;
     if (n <= allowed) return;
     size_t limit = since_breaker(p, n);
@@ -229,13 +215,11 @@ static void apply_dry(penalties *p, float *logits)
 
 // ---- All of them ----
 
-int penalties_active(const penalties *p)
-{
+int penalties_active(const penalties *p) {
     return p->n_biases > 0 || repeats_active(p) || (p->dry_multiplier > 0 && p->dry_last_n > 0);
 }
 
-void penalties_apply(penalties *p, float *logits)
-{
+void penalties_apply(penalties *p, float *logits) {
     apply_bias(p, logits);
     if (repeats_active(p)) apply_repeats(p, logits);
     if (p->dry_multiplier > 0) apply_dry(p, logits);

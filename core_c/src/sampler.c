@@ -13,16 +13,19 @@ struct gemel_sampler {
     double value[GEMEL_SAMPLER_SEED + 1];   // by gemel_sampler_option
     penalties past;
     candidates left;
-    float *logits;    // [n_vocab] with penalties
-    uint64_t chance;  // state of the generator
-    double mu;        // mirostat 2: the surprise allowed, in bits
+    float *logits;     // [n_vocab] with penalties
+    uint64_t chance;   // state of the generator
+    double mu;         // mirostat 2: the surprise allowed, in bits
 };
 
 // ---- Options ----
 
 enum { WHOLE = 1, ABOVE = 2, BELOW = 4 };   // an integer; `least` itself is out of range; `most` itself is
 
-typedef struct option { double initial, least, most; int kind; } option;
+typedef struct option {
+    double initial, least, most;
+    int kind;
+} option;
 
 static const option options[GEMEL_SAMPLER_SEED + 1] = {
     [GEMEL_SAMPLER_TEMPERATURE] = {0.8, 0, DBL_MAX, 0},
@@ -46,8 +49,7 @@ static const option options[GEMEL_SAMPLER_SEED + 1] = {
     [GEMEL_SAMPLER_SEED] = {0, 0, 0x1p53, WHOLE},
 };
 
-static int in_range(int id, double value)
-{
+static int in_range(int id, double value) {
     if (id < GEMEL_SAMPLER_TEMPERATURE || id > GEMEL_SAMPLER_SEED) return 0;
     const option *o = &options[id];
     if (!(value >= o->least && value <= o->most)) return 0;   // NaN, too
@@ -57,8 +59,7 @@ static int in_range(int id, double value)
 }
 
 // What follows from an option's value.
-static int take_option(gemel_sampler *s, int id)
-{
+static int take_option(gemel_sampler *s, int id) {
     const double *v = s->value;
     penalties *past = &s->past;
     switch (id) {
@@ -78,8 +79,7 @@ static int take_option(gemel_sampler *s, int id)
     return GEMEL_OK;
 }
 
-int gemel_sampler_set(gemel_sampler *s, int option, double value)
-{
+int gemel_sampler_set(gemel_sampler *s, int option, double value) {
     if (!s || !in_range(option, value)) return GEMEL_E_ARGUMENT;
     double before = s->value[option];
     s->value[option] = value;
@@ -90,8 +90,7 @@ int gemel_sampler_set(gemel_sampler *s, int option, double value)
 
 // ---- Open, close, what it is told ----
 
-static int open_parts(gemel_sampler *s)
-{
+static int open_parts(gemel_sampler *s) {
     int code = penalties_open(&s->past, s->n_vocab);
     if (!code) code = candidates_open(&s->left, s->n_vocab);
     if (!code && !(s->logits = malloc((size_t)s->n_vocab * sizeof *s->logits))) code = GEMEL_E_MEMORY;
@@ -100,8 +99,7 @@ static int open_parts(gemel_sampler *s)
     return code;
 }
 
-int sampler_open(gemel_sampler **out, int n_vocab)
-{
+int sampler_open(gemel_sampler **out, int n_vocab) {
     if (!out) return GEMEL_E_ARGUMENT;
     *out = NULL;
     if (n_vocab < 1) return GEMEL_E_ARGUMENT;
@@ -115,8 +113,7 @@ int sampler_open(gemel_sampler **out, int n_vocab)
     return code;
 }
 
-void gemel_sampler_close(gemel_sampler *s)
-{
+void gemel_sampler_close(gemel_sampler *s) {
     if (!s) return;
     penalties_close(&s->past);
     candidates_close(&s->left);
@@ -124,23 +121,17 @@ void gemel_sampler_close(gemel_sampler *s)
     free(s);
 }
 
-int gemel_sampler_bias(gemel_sampler *s, int32_t id, float bias)
-{
+int gemel_sampler_bias(gemel_sampler *s, int32_t id, float bias) {
     return s ? penalties_bias(&s->past, id, bias) : GEMEL_E_ARGUMENT;
 }
 
-int gemel_sampler_dry_breaker(gemel_sampler *s, const int32_t *ids, size_t n)
-{
+int gemel_sampler_dry_breaker(gemel_sampler *s, const int32_t *ids, size_t n) {
     return s ? penalties_breaker(&s->past, ids, n) : GEMEL_E_ARGUMENT;
 }
 
-int gemel_sampler_accept(gemel_sampler *s, int32_t id)
-{
-    return s ? penalties_accept(&s->past, id) : GEMEL_E_ARGUMENT;
-}
+int gemel_sampler_accept(gemel_sampler *s, int32_t id) { return s ? penalties_accept(&s->past, id) : GEMEL_E_ARGUMENT; }
 
-int gemel_sampler_reset(gemel_sampler *s)
-{
+int gemel_sampler_reset(gemel_sampler *s) {
     if (!s) return GEMEL_E_ARGUMENT;
     penalties_forget(&s->past);
     s->chance = (uint64_t)s->value[GEMEL_SAMPLER_SEED];
@@ -150,9 +141,9 @@ int gemel_sampler_reset(gemel_sampler *s)
 
 // ---- Sampling ----
 
-// A multiple of 2^-53 in [0, 1), by splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
-static double uniform(gemel_sampler *s)
-{
+// A multiple of 2^-53 in [0, 1), by splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators,
+// 2014).
+static double uniform(gemel_sampler *s) {
     uint64_t z = s->chance += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
@@ -160,8 +151,7 @@ static double uniform(gemel_sampler *s)
 }
 
 // The first step reads all logits, so it also makes the list of candidates.
-static void fill(gemel_sampler *s, const float *logits, float best)
-{
+static void fill(gemel_sampler *s, const float *logits, float best) {
     const double *v = s->value;
     int alone = v[GEMEL_SAMPLER_TOP_P] == 1 && v[GEMEL_SAMPLER_TYPICAL_P] == 1;   // then min-p is the first step
     if (v[GEMEL_SAMPLER_MIROSTAT] != 0) candidates_fill(&s->left, logits);
@@ -170,8 +160,7 @@ static void fill(gemel_sampler *s, const float *logits, float best)
     else candidates_fill(&s->left, logits);
 }
 
-static void narrow(gemel_sampler *s)
-{
+static void narrow(gemel_sampler *s) {
     const double *v = s->value;
     candidates *left = &s->left;
     if (v[GEMEL_SAMPLER_TYPICAL_P] < 1) candidates_keep_typical(left, v[GEMEL_SAMPLER_TYPICAL_P]);
@@ -182,8 +171,7 @@ static void narrow(gemel_sampler *s)
     }
 }
 
-int gemel_sampler_sample(gemel_sampler *s, const float *logits)
-{
+int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
     if (!s || !logits) return GEMEL_E_ARGUMENT;
     float best;
     int code = logits_best(logits, (size_t)s->n_vocab, &best);
