@@ -86,6 +86,18 @@ static void penalties_look_back_at_the_last_n_ids(void) {
     gemel_sampler_close(s);
 }
 
+static void counts_forget_what_is_out_of_sight(void) {
+    gemel_sampler *s = opened(4);
+    set(s, GEMEL_SAMPLER_FREQUENCY_PENALTY, 1), set(s, GEMEL_SAMPLER_PENALTY_LAST_N, 3);
+    accept_all(s, "0010201");   // in sight: one 0, one 1, one 2
+    accept_all(s, "0");         // two 0, one 1
+    CHECK_EQ_INT(greedy(s, (float[]){5, 3.5f, 3.5f, 3.5f}), 2);
+    CHECK_EQ_INT(greedy(s, (float[]){5, 0, 0, 2.5f}), 0);
+    accept_all(s, "2");   // one 0
+    CHECK_EQ_INT(greedy(s, (float[]){5, 0, 0, 3.5f}), 0);
+    gemel_sampler_close(s);
+}
+
 static void penalties_saturate_and_forbid_nothing(void) {
     gemel_sampler *s = opened(3);
     set(s, GEMEL_SAMPLER_REPEAT_PENALTY, DBL_MAX);
@@ -190,6 +202,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(repeat_penalty_divides_what_is_positive_and_multiplies_the_rest),
         CHECK_ENTRY(frequency_counts_and_presence_does_not),
         CHECK_ENTRY(penalties_look_back_at_the_last_n_ids),
+        CHECK_ENTRY(counts_forget_what_is_out_of_sight),
         CHECK_ENTRY(penalties_saturate_and_forbid_nothing),
         CHECK_ENTRY(dry_takes_more_from_longer_repeats),
         CHECK_ENTRY(a_sequence_breaker_ends_a_repeat),

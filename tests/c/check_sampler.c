@@ -95,7 +95,8 @@ static void truncation_keeps_these_ids(void) {
 }
 
 static void equal_logits_rank_by_id(void) {
-    float row[64] = {0};
+    float row[64];
+    for (int i = 0; i < 64; i++) row[i] = i % 2 ? 0.0f : -0.0f;
     gemel_sampler *s = opened(64);
     for (int k = 1; k < 64; k += 9) {
         set(s, GEMEL_SAMPLER_TOP_K, k), set(s, GEMEL_SAMPLER_TOP_P, 1);
