@@ -1,0 +1,536 @@
+// The loader and the session through gemel.h alone, on a llama of one layer that is written here: what a piece may be,
+// what is named when a file is wrong, what a session keeps and refuses.
+#include "toy.h"
+#include "../../core_c/src/fmath.h"
+
+enum { N_VOCAB = 24, N_EMBD = 16, N_FF = 20, DIM = 8, N_CTX = 400, N_TENSORS = 12, LONG = 300 };
+
+// ---- A model as bytes ----------------------------------------------------------------------------------------------
+
+typedef struct shape {
+    const char *name;
+    int n_in, n_out;   // n_out 0: a vector
+} shape;
+static const shape SHAPES[N_TENSORS] = {
+    {"token_embd.weight", N_EMBD, N_VOCAB},   {"blk.0.attn_norm.weight", N_EMBD, 0},
+    {"blk.0.attn_q.weight", N_EMBD, 2 * DIM}, {"blk.0.attn_k.weight", N_EMBD, DIM},
+    {"blk.0.attn_v.weight", N_EMBD, DIM},     {"blk.0.attn_output.weight", 2 * DIM, N_EMBD},
+    {"blk.0.ffn_norm.weight", N_EMBD, 0},     {"blk.0.ffn_gate.weight", N_EMBD, N_FF},
+    {"blk.0.ffn_up.weight", N_EMBD, N_FF},    {"blk.0.ffn_down.weight", N_FF, N_EMBD},
+    {"output_norm.weight", N_EMBD, 0},        {"output.weight", N_EMBD, N_VOCAB},
+};
+
+typedef struct file {
+    bytes b;
+    size_t start[N_TENSORS], size[N_TENSORS];   // of each tensor's data; of one that was left out: 0
+} file;
+
+static void put_llama(bytes *b, const char *key, uint32_t value) {
+    char name[80];
+    snprintf(name, sizeof name, "llama.%s", key);
+    put_text(b, name);
+    put_u32(b, GGUF_U32);
+    put_u32(b, value);
+    b->n_kv++;
+}
+
+static void put_keys(bytes *b, int n_head, int n_rot) {
+    static const char *tokens[N_VOCAB];
+    static char letters[N_VOCAB][2];
+    for (int i = 0; i < N_VOCAB; i++) letters[i][0] = (char)('a' + i), tokens[i] = letters[i];
+    put_text(b, "general.architecture");
+    put_u32(b, GGUF_STRING);
+    put_text(b, "llama");
+    b->n_kv++;
+    put_llama(b, "context_length", N_CTX);
+    put_llama(b, "embedding_length", N_EMBD);
+    put_llama(b, "block_count", 1);
+    put_llama(b, "feed_forward_length", N_FF);
+    put_llama(b, "attention.head_count", (uint32_t)n_head);
+    put_llama(b, "attention.head_count_kv", 1);
+    put_llama(b, "rope.dimension_count", (uint32_t)n_rot);
+    put_text_pair(b, "model", "gpt2");
+    put_text_pair(b, "pre", "gpt-2");
+    put_texts(b, "tokens", tokens, N_VOCAB);
+    put_texts(b, "merges", tokens, 0);
+}
+
+static void put_data(bytes *b, int i, uint64_t *chance) {
+    int n = SHAPES[i].n_in * (SHAPES[i].n_out ? SHAPES[i].n_out : 1);
+    for (int k = 0; k < n; k++) {
+        float x = (float)(check_random(chance) >> 40) * 0x1p-24f - 0.5f;   // -0.5..0.5
+        x = SHAPES[i].n_out ? x : 1 + x;
+        put(b, &x, sizeof x);
+    }
+    while (b->n % 32) put(b, "", 1);
+}
+
+// `without` is left out and `wider` has one column more (-1: none); others are as SHAPES says.
+static file write_file(int without, int wider) {
+    file f = {{NULL, 0, 0, 0}, {0}, {0}};
+    uint64_t offset = 0, chance = 7;
+    put(&f.b, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
+    put_keys(&f.b, 2, DIM);
+    for (int i = 0; i < N_TENSORS; i++) {
+        if (i == without) continue;
+        int n_in = SHAPES[i].n_in + (i == wider), n_out = SHAPES[i].n_out;
+        put_text(&f.b, SHAPES[i].name);
+        put_u32(&f.b, n_out ? 2 : 1);
+        put_u64(&f.b, (uint64_t)n_in);
+        if (n_out) put_u64(&f.b, (uint64_t)n_out);
+        put_u32(&f.b, 0);
+        put_u64(&f.b, offset);
+        f.start[i] = (size_t)offset;
+        f.size[i] = 4 * (size_t)n_in * (size_t)(n_out ? n_out : 1);
+        offset += (f.size[i] + 31) / 32 * 32;
+    }
+    uint64_t n_tensors = (uint64_t)(N_TENSORS - (without >= 0));
+    memcpy(f.b.at + 8, &n_tensors, 8);
+    memcpy(f.b.at + 16, &f.b.n_kv, 8);
+    while (f.b.n % 32) put(&f.b, "", 1);
+    size_t data = f.b.n;
+    for (int i = 0; i < N_TENSORS; i++) f.start[i] += data;
+    for (int i = 0; i < N_TENSORS; i++)
+        if (i != without) put_data(&f.b, i, &chance);
+    while (f.b.n < data + offset) put(&f.b, "", 1);   // the wider tensor's
+    return f;
+}
+
+// ---- Opening -------------------------------------------------------------------------------------------------------
+
+static char err[512];
+
+// The header is fed and the model begun; returns what begin does.
+static int begin(gemel_loader **l, const file *f) {
+    err[0] = 0;
+    CHECK_EQ_INT(gemel_loader_open((double)f->b.n, l, err, sizeof err), 0);
+    CHECK_EQ_INT(gemel_loader_feed(*l, 0, f->b.at, f->b.n, err, sizeof err), 0);
+    return gemel_loader_begin(*l, err, sizeof err);
+}
+
+static int feed(gemel_loader *l, const file *f, size_t from, size_t to) {
+    return gemel_loader_feed(l, (double)from, f->b.at + from, to - from, err, sizeof err);
+}
+
+static int feed_tensor(gemel_loader *l, const file *f, int i) {
+    return feed(l, f, f->start[i], f->start[i] + f->size[i]);
+}
+
+static gemel_model *finish(gemel_loader *l) {
+    gemel_model *m = NULL;
+    CHECK_EQ_INT(gemel_loader_finish(l, &m, err, sizeof err), 0);
+    gemel_loader_close(l);
+    return m;
+}
+
+static gemel_model *open_model(void) {
+    file f = write_file(-1, -1);
+    gemel_loader *l;
+    CHECK_EQ_INT(begin(&l, &f), 0);
+    CHECK_EQ_INT(feed(l, &f, 0, f.b.n), 0);
+    free(f.b.at);
+    return finish(l);
+}
+
+static gemel_session *open_session(gemel_model *m) {
+    gemel_session *s = NULL;
+    CHECK_EQ_INT(gemel_session_open(m, N_CTX, &s), 0);
+    return s;
+}
+
+static void close_both(gemel_session *s, gemel_model *m) {
+    gemel_session_close(s);
+    gemel_model_close(m);
+}
+
+static int32_t ids[N_CTX + 1];
+static void choose_ids(void) {
+    uint64_t chance = 3;
+    for (int i = 0; i <= N_CTX; i++) ids[i] = (int32_t)(check_random(&chance) % N_VOCAB);
+}
+
+// Logits of the last of n ids, by a session of its own.
+static void logits_of(gemel_model *m, size_t n, float *out) {
+    gemel_session *s = open_session(m);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, n), n);
+    memcpy(out, gemel_session_logits(s), N_VOCAB * sizeof *out);
+    gemel_session_close(s);
+}
+
+static int has_logits(const gemel_session *s, const float *wanted) {
+    const float *got = gemel_session_logits(s);
+    return got && !memcmp(got, wanted, N_VOCAB * sizeof *got);
+}
+
+// ---- The loader ----------------------------------------------------------------------------------------------------
+
+static void pieces_of_any_size_give_the_same_model(void) {
+    file f = write_file(-1, -1);
+    gemel_model *whole = open_model();
+    float wanted[N_VOCAB];
+    logits_of(whole, 50, wanted);
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        uint64_t chance = seed;
+        gemel_loader *l;
+        size_t most = seed ? (size_t)1 << seed : 1;
+        CHECK_EQ_INT(gemel_loader_open((double)f.b.n, &l, err, sizeof err), 0);
+        for (size_t at = 0, n; !gemel_loader_gguf(l) && at < f.b.n; at += n) {
+            n = (size_t)(check_random(&chance) % most) + 1;
+            CHECK_EQ_INT(feed(l, &f, at, at + n < f.b.n ? at + n : f.b.n), 0);
+        }
+        CHECK_EQ_INT(gemel_loader_begin(l, err, sizeof err), 0);
+        for (size_t at = 0, n; at < f.b.n; at += n) {
+            n = (size_t)(check_random(&chance) % (most * 8)) + 1;
+            CHECK_EQ_INT(feed(l, &f, at, at + n < f.b.n ? at + n : f.b.n), 0);
+        }
+        gemel_model *m = finish(l);
+        float got[N_VOCAB];
+        logits_of(m, 50, got);
+        CHECK(!memcmp(got, wanted, sizeof got));
+        gemel_model_close(m);
+    }
+    gemel_model_close(whole);
+    free(f.b.at);
+}
+
+static void tensors_arrive_in_any_order(void) {
+    file f = write_file(-1, -1);
+    gemel_model *whole = open_model();
+    gemel_loader *l;
+    float wanted[N_VOCAB], got[N_VOCAB];
+    CHECK_EQ_INT(begin(&l, &f), 0);
+    for (int i = 0; i < N_TENSORS; i++) CHECK_EQ_INT(feed(l, &f, f.start[i], f.start[i] + f.size[i] / 2), 0);
+    for (int i = N_TENSORS - 1; i >= 0; i--)
+        CHECK_EQ_INT(feed(l, &f, f.start[i] + f.size[i] / 2, f.start[i] + f.size[i]), 0);
+    gemel_model *m = finish(l);
+    logits_of(whole, 20, wanted);
+    logits_of(m, 20, got);
+    CHECK(!memcmp(got, wanted, sizeof got));
+    gemel_model_close(m);
+    gemel_model_close(whole);
+    free(f.b.at);
+}
+
+static void bytes_repeated_or_skipped_within_a_tensor_are_refused(void) {
+    file f = write_file(-1, -1);
+    gemel_loader *l;
+    size_t at = f.start[2];
+    CHECK_EQ_INT(begin(&l, &f), 0);
+    CHECK_EQ_INT(feed(l, &f, at, at + 40), 0);
+    CHECK_EQ_INT(feed(l, &f, at + 36, at + 80), GEMEL_E_ARGUMENT);
+    CHECK(strstr(err, "blk.0.attn_q.weight") != NULL);
+    CHECK_EQ_INT(feed(l, &f, at + 44, at + 80), GEMEL_E_ARGUMENT);
+    gemel_loader_close(l);
+    CHECK_EQ_INT(gemel_loader_open((double)f.b.n, &l, err, sizeof err), 0);
+    CHECK_EQ_INT(feed(l, &f, 0, 20), 0);
+    CHECK_EQ_INT(feed(l, &f, 24, 60), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_loader_feed(l, 20, f.b.at, f.b.n, err, sizeof err), GEMEL_E_ARGUMENT);   // past the file's end
+    CHECK_EQ_INT(gemel_loader_begin(l, err, sizeof err), GEMEL_E_ARGUMENT);
+    gemel_loader_close(l);
+    free(f.b.at);
+}
+
+static void tensors_that_miss_or_have_another_shape_are_named(void) {
+    for (int i = 0; i < N_TENSORS - 1; i++)   // the last, output.weight, may be token_embd's twin
+        for (int is_wider = 0; is_wider < 2; is_wider++) {
+            file f = write_file(is_wider ? -1 : i, is_wider ? i : -1);
+            gemel_loader *l;
+            CHECK_EQ_INT(begin(&l, &f), GEMEL_E_FORMAT);
+            CHECK(strstr(err, SHAPES[i].name) != NULL);
+            gemel_loader_close(l);
+            free(f.b.at);
+        }
+}
+
+static void incomplete_tensors_are_named(void) {
+    file f = write_file(-1, -1);
+    gemel_loader *l;
+    gemel_model *m;
+    CHECK_EQ_INT(begin(&l, &f), 0);
+    for (int i = 0; i < N_TENSORS; i++)
+        if (i != 7) CHECK_EQ_INT(feed_tensor(l, &f, i), 0);
+    CHECK_EQ_INT(feed(l, &f, f.start[7], f.start[7] + f.size[7] - 1), 0);
+    CHECK_EQ_INT(gemel_loader_finish(l, &m, err, sizeof err), GEMEL_E_FORMAT);
+    CHECK(strstr(err, SHAPES[7].name) != NULL);
+    CHECK(!m);
+    gemel_loader_close(l);
+    free(f.b.at);
+}
+
+static void a_refused_tensor_is_not_finished(void) {   // however the pieces fall: 16 rows of token_embd are 1024 bytes
+    file f = write_file(-1, -1);
+    static const size_t pieces[] = {16, 1024, 4096};
+    memset(f.b.at + f.start[0] + 40, 0xff, 4);
+    for (size_t k = 0; k < 3; k++) {
+        gemel_loader *l;
+        gemel_model *m;
+        int worst = 0;
+        CHECK_EQ_INT(begin(&l, &f), 0);
+        for (size_t at = f.start[0]; at < f.b.n; at += pieces[k]) {
+            int code = feed(l, &f, at, at + pieces[k] < f.b.n ? at + pieces[k] : f.b.n);
+            worst = worst ? worst : code;
+        }
+        CHECK_EQ_INT(worst, GEMEL_E_FORMAT);
+        CHECK(gemel_loader_finish(l, &m, err, sizeof err) < 0);
+        gemel_model_close(m);
+        gemel_loader_close(l);
+    }
+    free(f.b.at);
+}
+
+static void heads_past_the_limit_are_refused(void) {   // the width follows from others: no key says it
+    bytes b = {NULL, 0, 0, 0};
+    gemel_loader *l;
+    put(&b, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
+    put_keys(&b, 1, 64);
+    memcpy(b.at + 16, &b.n_kv, 8);
+    for (size_t i = 0; i + 22 < b.n; i++) {
+        uint32_t wide = 2048;
+        if (!memcmp(b.at + i, "llama.embedding_length", 22)) memcpy(b.at + i + 26, &wide, 4);
+    }
+    while (b.n % 32) put(&b, "", 1);
+    CHECK_EQ_INT(gemel_loader_open((double)b.n, &l, err, sizeof err), 0);
+    CHECK_EQ_INT(gemel_loader_feed(l, 0, b.at, b.n, err, sizeof err), 0);
+    CHECK_EQ_INT(gemel_loader_begin(l, err, sizeof err), GEMEL_E_FORMAT);
+    CHECK(!strstr(err, "token_embd"));   // it is missing, too, but that is found later
+    gemel_loader_close(l);
+    free(b.at);
+}
+
+static void a_finished_loader_only_closes(void) {
+    file f = write_file(-1, -1);
+    gemel_loader *l;
+    gemel_model *m, *none;
+    CHECK_EQ_INT(begin(&l, &f), 0);
+    CHECK_EQ_INT(feed(l, &f, 0, f.b.n), 0);
+    CHECK_EQ_INT(gemel_loader_finish(l, &m, err, sizeof err), 0);
+    CHECK_EQ_INT(gemel_loader_finish(l, &none, err, sizeof err), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(feed(l, &f, 0, f.b.n), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_loader_begin(l, err, sizeof err), GEMEL_E_ARGUMENT);
+    gemel_loader_close(l);
+    gemel_model_close(m);
+    free(f.b.at);
+}
+
+// ---- The timeline --------------------------------------------------------------------------------------------------
+
+static void sync_keeps_the_common_prefix(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    int32_t other[40];
+    memcpy(other, ids, sizeof other);
+    other[25] = (other[25] + 1) % N_VOCAB;
+    CHECK_EQ_INT(gemel_session_sync(s, ids, 40), 0);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 40), 40);
+    CHECK_EQ_INT(gemel_session_sync(s, ids, 40), 40);   // its logits are at hand
+    CHECK_EQ_INT(gemel_session_sync(s, ids, 60), 40);
+    CHECK(gemel_session_logits(s) != NULL);
+    CHECK_EQ_INT(gemel_session_sync(s, other, 40), 25);
+    CHECK_EQ_INT(gemel_session_n_past(s), 25);
+    CHECK(!gemel_session_logits(s));
+    CHECK_EQ_INT(gemel_session_sync(s, ids, 10), 9);   // the last id's logits are not
+    CHECK(!memcmp(gemel_session_ids(s), ids, 9 * sizeof *ids));
+    CHECK_EQ_INT(gemel_session_sync(s, NULL, 0), 0);
+    close_both(s, m);
+}
+
+static void a_session_cut_back_gives_the_logits_of_a_new_one(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    float wanted[N_VOCAB];
+    static const int cuts[] = {0, 1, 15, 16, 17, 255, 256, 257, LONG};
+    logits_of(m, LONG + 1, wanted);
+    for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++) {
+        CHECK_EQ_INT(gemel_session_truncate(s, 0), 0);
+        CHECK_EQ_INT(gemel_session_eval(s, ids, LONG), LONG);
+        CHECK_EQ_INT(gemel_session_truncate(s, cuts[i]), 0);
+        CHECK_EQ_INT(gemel_session_eval(s, ids + cuts[i], (size_t)(LONG + 1 - cuts[i])), LONG + 1 - cuts[i]);
+        CHECK(has_logits(s, wanted));
+    }
+    CHECK_EQ_INT(gemel_session_truncate(s, LONG + 2), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_truncate(s, -1), GEMEL_E_ARGUMENT);
+    close_both(s, m);
+}
+
+static void tokens_past_n_ctx_are_refused_and_change_nothing(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    float before[N_VOCAB];
+    gemel_session *none;
+    CHECK_EQ_INT(gemel_session_open(m, N_CTX + 1, &none), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_open(m, 0, &none), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, N_CTX - 2), N_CTX - 2);
+    memcpy(before, gemel_session_logits(s), sizeof before);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 3), GEMEL_E_CONTEXT);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, N_CTX), GEMEL_E_CONTEXT);
+    CHECK_EQ_INT(gemel_session_n_past(s), N_CTX - 2);
+    CHECK(has_logits(s, before));
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 2), 2);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 1), GEMEL_E_CONTEXT);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 0), 0);
+    close_both(s, m);
+}
+
+static void ids_out_of_range_are_refused_and_change_nothing(void) {
+    static const int32_t wrong[] = {-1, N_VOCAB, INT32_MIN, INT32_MAX};
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    int32_t some[5] = {1, 2, 3, 4, 5};
+    CHECK_EQ_INT(gemel_session_eval(s, some, 5), 5);
+    for (int i = 0; i < 4; i++) {
+        some[4] = wrong[i];
+        CHECK_EQ_INT(gemel_session_eval(s, some, 5), GEMEL_E_ARGUMENT);
+        CHECK_EQ_INT(gemel_session_score(s, some, 5, NULL, NULL), GEMEL_E_ARGUMENT);
+        CHECK_EQ_INT(gemel_session_n_past(s), 5);
+        CHECK(gemel_session_logits(s) != NULL);
+    }
+    close_both(s, m);
+}
+
+static void a_cancelled_session_waits_until_it_is_switched_on(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    float wanted[N_VOCAB];
+    logits_of(m, 20, wanted);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 10), 10);
+    gemel_session_cancel(s, 1);
+    CHECK_EQ_INT(gemel_session_eval(s, ids + 10, 10), GEMEL_E_CANCELLED);
+    CHECK_EQ_INT(gemel_session_eval(s, ids + 10, 10), GEMEL_E_CANCELLED);
+    CHECK_EQ_INT(gemel_session_n_past(s), 10);
+    gemel_session_cancel(s, 0);
+    CHECK_EQ_INT(gemel_session_eval(s, ids + 10, 10), 10);
+    CHECK(has_logits(s, wanted));
+    close_both(s, m);
+}
+
+static void scores_are_those_of_the_logits_of_eval(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m), *one = open_session(m);
+    static double log_probs[LONG];
+    static int32_t top[LONG];
+    CHECK_EQ_INT(gemel_session_score(s, ids, LONG, log_probs, top), LONG);
+    CHECK(log_probs[0] == 0 && top[0] == -1);
+    for (int i = 0; i + 1 < LONG; i++) {
+        double sum = 0, best = 0;
+        int32_t likeliest = 0;
+        CHECK_EQ_INT(gemel_session_eval(one, ids + i, 1), 1);
+        const float *logits = gemel_session_logits(one);
+        for (int id = 1; id < N_VOCAB; id++)
+            if (logits[id] > logits[likeliest]) likeliest = id;
+        best = (double)logits[likeliest];
+        for (int id = 0; id < N_VOCAB; id++) sum += fm_exp((double)logits[id] - best);
+        double off = (double)logits[ids[i + 1]] - best - fm_log(sum) - log_probs[i + 1];
+        CHECK(off < 1e-5 && off > -1e-5);
+        CHECK_EQ_INT(top[i + 1], likeliest);
+    }
+    CHECK_EQ_INT(gemel_session_eval(one, ids + LONG - 1, 1), 1);
+    CHECK(has_logits(one, gemel_session_logits(s)));
+    CHECK_EQ_INT(gemel_session_truncate(s, 10), 0);
+    CHECK_EQ_INT(gemel_session_score(s, ids, 5, log_probs, top), GEMEL_E_ARGUMENT);   // what predicts the first is gone
+    gemel_session_close(one);
+    close_both(s, m);
+}
+
+// ---- Saved sessions ------------------------------------------------------------------------------------------------
+
+static uint8_t *save(const gemel_session *s, size_t *size) {
+    *size = gemel_session_save_size(s);
+    uint8_t *state = malloc(*size);
+    CHECK_EQ_INT(gemel_session_save(s, state, *size - 1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_save(s, state, *size), 0);
+    return state;
+}
+
+static void a_restored_session_goes_on_to_the_same_logits(void) {
+    static const int places[] = {0, 1, 16, 31, 256, LONG};
+    gemel_model *m = open_model();
+    gemel_session *other = open_session(m);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        gemel_session *s = open_session(m);
+        size_t size, n = (size_t)places[i];
+        float wanted[N_VOCAB];
+        CHECK_EQ_INT(gemel_session_eval(s, ids, n), n);
+        uint8_t *state = save(s, &size);
+        CHECK_EQ_INT(gemel_session_restore(other, state, size, err, sizeof err), 0);
+        CHECK_EQ_INT(gemel_session_n_past(other), n);
+        CHECK(!memcmp(gemel_session_ids(other), ids, n * sizeof *ids));
+        CHECK(n ? has_logits(other, gemel_session_logits(s)) : !gemel_session_logits(other));
+        CHECK_EQ_INT(gemel_session_eval(other, ids + n, 5), 5);
+        logits_of(m, n + 5, wanted);
+        CHECK(has_logits(other, wanted));
+        free(state);
+        gemel_session_close(s);
+    }
+    close_both(other, m);
+}
+
+static void equal_timelines_save_equal_bytes(void) {
+    gemel_model *m = open_model();
+    gemel_session *straight = open_session(m), *cut = open_session(m);
+    size_t n, n_cut;
+    CHECK_EQ_INT(gemel_session_eval(straight, ids, 20), 20);
+    CHECK_EQ_INT(gemel_session_eval(cut, ids, 31), 31);
+    CHECK_EQ_INT(gemel_session_truncate(cut, 19), 0);
+    CHECK_EQ_INT(gemel_session_eval(cut, ids + 19, 1), 1);
+    uint8_t *state = save(straight, &n), *of_cut = save(cut, &n_cut);
+    CHECK(n == n_cut && !memcmp(state, of_cut, n));
+    free(state);
+    free(of_cut);
+    gemel_session_close(cut);
+    close_both(straight, m);
+}
+
+static void damaged_states_are_refused_and_change_nothing(void) {
+    enum { HEADER = 56 };
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m), *other = open_session(m);
+    float before[N_VOCAB];
+    size_t size;
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 21), 21);
+    CHECK_EQ_INT(gemel_session_eval(other, ids, 3), 3);
+    memcpy(before, gemel_session_logits(other), sizeof before);
+    uint8_t *state = save(s, &size);
+    for (size_t i = 0; i < size; i += i < HEADER ? 1 : 23) {
+        for (int change = 1; change < 256; change += i < HEADER ? 1 : 60) {
+            state[i] ^= (uint8_t)change;
+            CHECK(gemel_session_restore(other, state, size, err, sizeof err) < 0);
+            state[i] ^= (uint8_t)change;
+        }
+    }
+    for (size_t n = 0; n < size; n += n < 2 * HEADER ? 1 : 97)
+        CHECK_EQ_INT(gemel_session_restore(other, state, n, err, sizeof err), GEMEL_E_STATE);
+    CHECK_EQ_INT(gemel_session_n_past(other), 3);
+    CHECK(has_logits(other, before));
+    gemel_session *small;
+    CHECK_EQ_INT(gemel_session_open(m, 20, &small), 0);
+    CHECK_EQ_INT(gemel_session_restore(small, state, size, err, sizeof err), GEMEL_E_CONTEXT);
+    CHECK_EQ_INT(gemel_session_restore(other, state, size, err, sizeof err), 0);
+    free(state);
+    gemel_session_close(small);
+    gemel_session_close(other);
+    close_both(s, m);
+}
+
+int main(int argc, char **argv) {
+    static const check table[] = {
+        CHECK_ENTRY(pieces_of_any_size_give_the_same_model),
+        CHECK_ENTRY(tensors_arrive_in_any_order),
+        CHECK_ENTRY(bytes_repeated_or_skipped_within_a_tensor_are_refused),
+        CHECK_ENTRY(tensors_that_miss_or_have_another_shape_are_named),
+        CHECK_ENTRY(incomplete_tensors_are_named),
+        CHECK_ENTRY(a_refused_tensor_is_not_finished),
+        CHECK_ENTRY(heads_past_the_limit_are_refused),
+        CHECK_ENTRY(sync_keeps_the_common_prefix),
+        CHECK_ENTRY(a_session_cut_back_gives_the_logits_of_a_new_one),
+        CHECK_ENTRY(tokens_past_n_ctx_are_refused_and_change_nothing),
+        CHECK_ENTRY(ids_out_of_range_are_refused_and_change_nothing),
+        CHECK_ENTRY(a_cancelled_session_waits_until_it_is_switched_on),
+        CHECK_ENTRY(scores_are_those_of_the_logits_of_eval),
+        CHECK_ENTRY(a_restored_session_goes_on_to_the_same_logits),
+        CHECK_ENTRY(equal_timelines_save_equal_bytes),
+        CHECK_ENTRY(damaged_states_are_refused_and_change_nothing),
+        CHECK_ENTRY(a_finished_loader_only_closes),
+    };
+    choose_ids();
+    return check_main(table, sizeof table / sizeof *table, argc, argv);
+}
