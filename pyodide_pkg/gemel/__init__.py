@@ -30,7 +30,7 @@ from ._errors import (
 )
 from ._generate import Generation, Timings
 from ._gguf import Gguf, Metadata, Tensor
-from ._library import library_path, version
+from ._library import library_path
 from ._model import Model, inspect, open, open_async
 from ._names import NAMES, Name
 from ._sampling import Sampling
@@ -75,6 +75,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> str:
-    if name == "__version__":
+    if name == "__version__":   # the core's: asked for, it loads the library
+        from ._library import version
+
         return version()
     raise AttributeError(f"module 'gemel' has no attribute {name!r}")

@@ -261,7 +261,9 @@ class Sampler:
             for text in self.sampling.dry_breakers:
                 ids = tokenize(text)
                 if not 1 <= len(ids) <= MAX_BREAKER:
-                    raise ArgumentError(f"dry_breakers: {text!r} is {len(ids)} tokens long: 1 to {MAX_BREAKER} are allowed")
+                    raise ArgumentError(
+                        f"dry_breakers: {text!r} is {len(ids)} tokens long: 1 to {MAX_BREAKER} are allowed"
+                    )
                 lent = self._library.lend(id_bytes(ids))
                 code = call("gemel_sampler_dry_breaker", sampler, lent, len(ids))
                 check(self._library, code, f"dry_breakers: {text!r}")

@@ -24,7 +24,7 @@ from jinja2.visitor import NodeTransformer
 
 Value = Any   # whatever a template computes with
 MAX_VALUE = 1 << 23      # characters of one value, of all texts in one list, and of the output
-MAX_STEPS = 1 << 21      # turns of loops, calls, and items of lists that are built
+MAX_STEPS = 1 << 20      # turns of loops, calls, and items of lists that are built
 MAX_SECONDS = 20.0
 MAX_BITS = 1 << 10       # bits of an integer
 
@@ -199,8 +199,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 return attr in methods
         return super().is_safe_attribute(obj, attr, value)
 
+    def wrap_str_format(self, value: Value) -> None:
+        """Refuse str.format, whose width can be anything; jinja would let it through with checks of its own."""
+        if isinstance(getattr(value, "__self__", None), str) and value.__name__ in ("format", "format_map"):
+            raise SecurityError("str.format is not allowed here")
+
     def call(self, context: Context, obj: Value, *args: Value, **kwargs: Value) -> Value:
         self.step()
+        self.wrap_str_format(obj)
         owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
         if isinstance(owner, str) and name == "replace":
             return self.replace(owner, *args, **kwargs)

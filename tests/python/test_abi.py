@@ -6,9 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 import gemel
+import pytest
 from gemel import _abi, _library, _library_ctypes
 
 ROOT = Path(__file__).parents[2]

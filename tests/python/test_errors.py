@@ -8,10 +8,9 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import gemel
 import pytest
 from conftest import tiny_bytes
-
-import gemel
 from gemel import _errors
 
 OpenTiny = Callable[..., gemel.Model]

@@ -1,4 +1,4 @@
-"""A session evaluates only what its cache lacks, gives the same bits however ids arrive, and is safe to stop and close."""
+"""A session evaluates only what its cache lacks, with the same bits however ids come; stopping and closing are safe."""
 
 from __future__ import annotations
 
@@ -11,17 +11,23 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import gemel
 import numpy as np
 import pytest
 
-import gemel
-
 OpenTiny = Callable[..., gemel.Model]
 IDS = [(7 * i) % 300 for i in range(300)]   # longer than a micro-batch
+LONG = [(3 * i) % 300 for i in range(4000)]
 
 
 def logits_of(session: gemel.Session) -> bytes:
     return bytes(memoryview(session.logits()).cast("B"))
+
+
+def forever(session: gemel.Session, ids: list[int]) -> None:
+    while True:
+        session.sync(ids)
+        session.truncate(0)
 
 
 def fresh_logits(model: gemel.Model, ids: list[int]) -> bytes:
@@ -30,7 +36,7 @@ def fresh_logits(model: gemel.Model, ids: list[int]) -> bytes:
         return logits_of(session)
 
 
-# ---- Evaluating --------------------------------------------------------------------------------------------------------
+# ---- Evaluating -----------------------------------------------------------------------------------------------------
 
 
 def test_sync_evaluates_only_the_new_suffix(model: gemel.Model) -> None:
@@ -151,7 +157,7 @@ def test_hidden_rows_are_the_same_however_ids_are_split(model: gemel.Model) -> N
     assert np.array_equal(rows, parts)
 
 
-# ---- Saving ------------------------------------------------------------------------------------------------------------
+# ---- Saving ---------------------------------------------------------------------------------------------------------
 
 
 def test_saved_state_goes_on_with_the_same_bits(model: gemel.Model, tmp_path: Path) -> None:
@@ -193,7 +199,7 @@ def test_state_that_needs_a_longer_session_is_a_context_error(model: gemel.Model
         small.restore(saved)
 
 
-# ---- Stopping ----------------------------------------------------------------------------------------------------------
+# ---- Stopping -------------------------------------------------------------------------------------------------------
 
 
 def test_cancel_stops_the_next_call_once(model: gemel.Model) -> None:
@@ -206,7 +212,6 @@ def test_cancel_stops_the_next_call_once(model: gemel.Model) -> None:
 
 def test_cancel_from_another_thread_keeps_what_was_evaluated(tiny_model: OpenTiny) -> None:
     model = tiny_model(n_ctx=4096, n_layer=4)
-    ids = [(3 * i) % 300 for i in range(4000)]
     with model.session(n_ctx=4096) as session:
         started = threading.Event()
 
@@ -220,20 +225,17 @@ def test_cancel_from_another_thread_keeps_what_was_evaluated(tiny_model: OpenTin
         thread.start()
         started.set()
         with pytest.raises(gemel.CancelledError):
-            for _ in range(100):
-                session.sync(ids)
-                session.truncate(0)
+            forever(session, LONG)
         thread.join()
         kept = session.n_past
         assert kept % model.n_batch == 0
-        session.sync(ids[: kept + 1])
-        assert logits_of(session) == fresh_logits(model, ids[: kept + 1])
+        session.sync(LONG[: kept + 1])
+        assert logits_of(session) == fresh_logits(model, LONG[: kept + 1])
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no interval timers")
 def test_ctrl_c_works_between_micro_batches(tiny_model: OpenTiny) -> None:
     model = tiny_model(n_ctx=4096, n_layer=4)
-    ids = [(3 * i) % 300 for i in range(4000)]
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt
@@ -243,9 +245,7 @@ def test_ctrl_c_works_between_micro_batches(tiny_model: OpenTiny) -> None:
         with model.session(n_ctx=4096) as session:
             signal.setitimer(signal.ITIMER_REAL, 0.02)
             with pytest.raises(KeyboardInterrupt):
-                while True:
-                    session.sync(ids)
-                    session.truncate(0)
+                forever(session, LONG)
             assert session.sync(IDS) >= 1
             assert logits_of(session) == fresh_logits(model, IDS)
     finally:
@@ -253,7 +253,7 @@ def test_ctrl_c_works_between_micro_batches(tiny_model: OpenTiny) -> None:
         signal.signal(signal.SIGALRM, before)
 
 
-# ---- Life --------------------------------------------------------------------------------------------------------------
+# ---- Life -----------------------------------------------------------------------------------------------------------
 
 
 def test_closing_a_model_closes_its_sessions(tiny_model: OpenTiny) -> None:
@@ -280,9 +280,7 @@ def test_closing_while_another_thread_computes_is_safe(tiny_model: OpenTiny) -> 
 
         def compute(session: gemel.Session = session, ended: list[type[BaseException]] = ended) -> None:
             try:
-                while True:
-                    session.sync([(3 * i) % 300 for i in range(4000)])
-                    session.truncate(0)
+                forever(session, LONG)
             except gemel.GemelError as error:
                 ended.append(type(error))
 
@@ -334,7 +332,7 @@ def test_calls_of_two_threads_take_turns(model: gemel.Model) -> None:
             try:
                 for i in range(20):
                     session.sync([seed, *IDS[: 5 + i]])
-            except BaseException as error:   # noqa: BLE001
+            except BaseException as error:
                 errors.append(error)
 
         threads = [threading.Thread(target=work, args=(seed,)) for seed in (1, 2)]
