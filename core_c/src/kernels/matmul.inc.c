@@ -67,7 +67,7 @@ WORD void tile(const panel_kind *k, const int T, const int P, const int G, const
             if (kind_is_super(k) && b % 8 == 0) h = p, p += kind_header_size(k);
             size_t at = (size_t)b * (size_t)a->n + (size_t)t0;
             const act *x = (const act *)a->q + at * 32;
-            if (T == 1 && AHEAD && g0 == 0)
+            if (T == 1 && AHEAD > 0 && g0 == 0)
                 TIMES (i, (kind_block_size(k) + 63) / 64) PREFETCH(p + AHEAD + 64 * i);
             TIMES (s, subs) {
                 vf d[VECTORS_MAX], m[VECTORS_MAX];

@@ -1,12 +1,13 @@
 // The pool itself, over a platform's lock, condition and thread (os_lock, os_cond, os_thread and their words).
-// Waiting is spinning for some microseconds, then sleeping: a machine with too many threads must not collapse.
+// Waiting is spinning for some microseconds, then sleeping. Within a run threads meet every few microseconds, and a sleep
+// costs more than that; but with more threads than CPUs a spinning thread keeps another from its work, so they sleep soon.
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include "../errors.h"
 #include "threads.h"
 
-enum { SPINS = 3000 };
+enum { SPINS = 3000, SPINS_CROWDED = 100 };
 
 struct threads {
     os_lock turn;   // held by the caller for the length of a run
@@ -19,6 +20,7 @@ struct threads {
     threads_fn *fn;
     void *arg;
     int n, started;
+    int spins;   // of a barrier
     struct worker {
         threads *pool;
         int it;
@@ -35,8 +37,8 @@ static void pause_cpu(void) {
 }
 
 // Wait until *word differs from `seen`.
-static void wait_change(threads *t, atomic_uint *word, unsigned seen) {
-    for (int i = 0; i < SPINS; i++) {
+static void wait_change(threads *t, atomic_uint *word, unsigned seen, int spins) {
+    for (int i = 0; i < spins; i++) {
         if (atomic_load(word) != seen) return;
         pause_cpu();
     }
@@ -62,14 +64,14 @@ void threads_meet(threads *t) {
         change(t, &t->epoch);
         return;
     }
-    wait_change(t, &t->epoch, epoch);
+    wait_change(t, &t->epoch, epoch, t->spins);
 }
 
 static void work(struct worker *w) {
     threads *t = w->pool;
     unsigned run = 0;
     for (;;) {
-        wait_change(t, &t->run, run);
+        wait_change(t, &t->run, run, SPINS);
         run++;
         if (atomic_load(&t->quit)) return;
         t->fn(t->arg, w->it, t->n);
@@ -113,6 +115,7 @@ int threads_open(threads **out, int n) {
     threads *t = calloc(1, sizeof *t);
     if (!t) return GEMEL_E_MEMORY;
     t->n = n;
+    t->spins = n > os_cpus() ? SPINS_CROWDED : SPINS;
     t->workers = calloc((size_t)n, sizeof *t->workers);
     if (!t->workers) {
         free(t);

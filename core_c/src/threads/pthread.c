@@ -1,5 +1,7 @@
 // POSIX threads.
+#define _DEFAULT_SOURCE
 #include <pthread.h>
+#include <unistd.h>
 
 typedef pthread_mutex_t os_lock;
 typedef pthread_cond_t os_cond;
@@ -13,6 +15,7 @@ static void os_cond_open(os_cond *c) { pthread_cond_init(c, 0); }
 static void os_cond_wait(os_cond *c, os_lock *l) { pthread_cond_wait(c, l); }
 static void os_cond_wake_all(os_cond *c) { pthread_cond_broadcast(c); }
 static void os_cond_destroy(os_cond *c) { pthread_cond_destroy(c); }
+static int os_cpus(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
 static int os_thread_start(os_thread *t, void *worker);
 static void os_thread_join(os_thread *t) { pthread_join(*t, 0); }
 

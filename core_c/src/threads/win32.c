@@ -13,6 +13,11 @@ static void os_cond_open(os_cond *c) { InitializeConditionVariable(c); }
 static void os_cond_wait(os_cond *c, os_lock *l) { SleepConditionVariableSRW(c, l, INFINITE, 0); }
 static void os_cond_wake_all(os_cond *c) { WakeAllConditionVariable(c); }
 static void os_cond_destroy(os_cond *c) { (void)c; }
+static int os_cpus(void) {
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    return (int)info.dwNumberOfProcessors;
+}
 static int os_thread_start(os_thread *t, void *worker);
 static void os_thread_join(os_thread *t) {
     WaitForSingleObject(*t, INFINITE);
