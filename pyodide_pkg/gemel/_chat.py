@@ -67,8 +67,9 @@ class Chat:
     ) -> Generation:
         """Add a message of the user and return the answer as it is made (see Model.generate).
 
-        None: answer `messages` as they stand. The answer is added to `messages` when it ends, as far as it got; after
-        an error it is not, and neither is the question. An answer that still runs is closed first.
+        None: answer `messages` as they stand. The answer is added to `messages` when it ends, as far as it got. After
+        an error, or when it was stopped before its first token, neither it nor the question is there. An answer that
+        still runs is closed first.
         ContextError when the conversation no longer fits: delete old messages, or open the chat with a larger n_ctx.
         """
         options, stops = merged(sampling, fields), check_stops(stop)
@@ -97,7 +98,7 @@ class Chat:
         return prompt_ids(self.model, self._template, self.messages if messages is None else messages, values)
 
     def _answered(self, run: Run, added: list[dict[str, Any]]) -> None:
-        if run.stop_reason != "error":
+        if run.stop_reason != "error" and (run.ids or run.stop_reason != "cancelled"):
             self.messages.append({"role": "assistant", "content": run.text})
             return
         for message in added:

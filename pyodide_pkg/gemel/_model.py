@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Generator, Iterable, Sequence
 from types import TracebackType
@@ -125,6 +126,7 @@ class Model:
         self._handle = handle
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
         self._finalizer = weakref.finalize(self, handle.close)
+        self._turn = threading.Lock()   # held by what computes; the core's calls take turns anyway
         self.name = name
         with handle as model:
             self._gguf: int = library.call("gemel_model_gguf", model)
@@ -197,16 +199,16 @@ class Model:
         return str(self._library.call("gemel_isa_name", self._get(_abi.MODEL_ISA)))
 
     def set_threads(self, threads: int) -> None:
-        """Change the number of threads, 1..256, while nothing computes."""
+        """Change the number of threads, 1..256. Waits for a call that computes in another thread."""
         n_threads = pick_threads(threads)
-        with self._handle as model:
+        with self._handle as model, self._turn:
             code = self._library.call("gemel_model_set_threads", model, n_threads)
             check(self._library, code, f"threads={threads}")
 
     def set_isa(self, isa: str) -> None:
-        """Change the row of kernels, while nothing computes."""
+        """Change the row of kernels. Waits for a call that computes in another thread."""
         row = pick_isa(self._library, isa)
-        with self._handle as model:
+        with self._handle as model, self._turn:
             check(self._library, self._library.call("gemel_model_set_isa", model, row), f"isa={isa!r}")
 
     # ---- Text -------------------------------------------------------------------------------------------------------
@@ -409,6 +411,7 @@ class Model:
 
     def _after_fork(self) -> None:
         self._handle.after_fork()
+        self._turn = threading.Lock()
         for session in list(self._sessions):
             session._after_fork()
         if not self.closed:

@@ -284,7 +284,7 @@ class Session:
 
     def _compute(self, name: str, ids: array[int], *out: Argument) -> int:
         """Evaluate one micro-batch; return its length."""
-        with self._using() as session:
+        with self._using() as session, self.model._turn:
             self._revision += 1
             code = self._library.call(name, session, self._library.lend(ids), len(ids), *out)
             self._check(code, f"evaluating {len(ids)} ids")

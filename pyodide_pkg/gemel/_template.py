@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ import jinja2
 from jinja2.exceptions import SecurityError
 
 from ._errors import TemplateError
-from ._sandbox import Counted, Sandbox, Value, check_size
+from ._sandbox import Counted, Sandbox, Value
 
 if TYPE_CHECKING:
     from ._model import Model
@@ -32,6 +33,7 @@ class Template:
         if len(text) > MAX_TEMPLATE:
             raise TemplateError(f"the chat template has {len(text)} characters, {MAX_TEMPLATE} are allowed")
         self._sandbox = Sandbox()
+        self._rendering = threading.Lock()   # the sandbox counts for one rendering at a time
         self._sandbox.globals["raise_exception"] = _refuse
         try:
             tree = Counted().visit(self._sandbox.parse(text))
@@ -43,21 +45,16 @@ class Template:
 
     def render(self, messages: Sequence[Mapping[str, Any]], **values: object) -> str:
         """Return the prompt's text. TemplateError when the template refuses, fails, or takes too much."""
-        self._sandbox.begin()
-        parts: list[str] = []
-        size = 0
         try:
-            for part in self._template.generate(messages=messages, **values):
-                size += len(part)
-                check_size(size)
-                parts.append(part)
+            with self._rendering:
+                self._sandbox.begin()
+                return self._sandbox.concat(self._template.generate(messages=messages, **values))
         except TemplateError:
             raise
         except SecurityError as error:
             raise TemplateError(f"the chat template was stopped: {_said(error)}") from error
         except Exception as error:   # a template can raise whatever Python can
             raise TemplateError(f"the chat template failed: {_said(error)}") from error
-        return "".join(parts)
 
 
 @functools.lru_cache(maxsize=8)

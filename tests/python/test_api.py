@@ -10,6 +10,7 @@ import json
 import math
 import os
 import pkgutil
+import re
 import subprocess
 import sys
 import threading
@@ -64,6 +65,23 @@ def test_examples_in_docstrings_run(name: str, model: gemel.Model) -> None:
     module = importlib.import_module(f"gemel.{name}")
     results = doctest.testmod(module, extraglobs={"model": model}, optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
     assert results.failed == 0
+
+
+def test_examples_in_the_documentation_run(model: gemel.Model) -> None:
+    page = Path(__file__).parents[2] / "docs" / "python.md"
+    results = doctest.testfile(
+        str(page), module_relative=False, globs={"gemel": gemel, "model": model}, encoding="utf-8",
+        optionflags=doctest.IGNORE_EXCEPTION_DETAIL,
+    )
+    assert results.attempted > 15
+    assert results.failed == 0
+
+
+def test_documentation_draws_the_tree_of_errors() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
+    drawn = re.findall(r"[├└]── .*", gemel._errors.__doc__ or "")
+    assert len(drawn) > 10
+    assert all(line in page for line in drawn)
 
 
 def test_version_is_the_projects() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -352,6 +353,26 @@ def test_closed_answer_stays_as_far_as_it_got(model: gemel.Model) -> None:
         assert [message["role"] for message in chat.messages] == ["user", "assistant", "user"]
         second.read()
         assert len(chat.messages) == 4
+
+
+def test_answer_that_never_began_leaves_no_trace(model: gemel.Model) -> None:
+    with model.chat(system="s") as chat:
+        chat.send("hi")   # dropped at once
+        chat.send("ho").close()
+        assert chat.messages == [{"role": "system", "content": "s"}]
+
+
+def test_threads_may_render_one_template_at_once() -> None:
+    template = _template.compiled(QWEN)
+    messages = [{"role": "user", "content": str(i)} for i in range(3000)]
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(template.render(messages))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 4
+    assert len(set(found)) == 1
 
 
 def test_after_an_error_the_question_is_not_part_of_the_chat(model: gemel.Model) -> None:

@@ -362,6 +362,26 @@ def test_many_threads_may_use_one_model(model: gemel.Model) -> None:
     assert found == [True] * 9
 
 
+def test_threads_and_kernels_can_change_while_another_thread_computes(model: gemel.Model) -> None:
+    expected = fresh_logits(model, IDS)
+    found: list[bool] = []
+    stop = threading.Event()
+
+    def compute() -> None:
+        while not stop.is_set():
+            found.append(fresh_logits(model, IDS) == expected)
+
+    thread = threading.Thread(target=compute)
+    thread.start()
+    rows = [isa for isa, usable in gemel.isas().items() if usable]
+    for i in range(30):
+        model.set_threads(1 + i % 4)
+        model.set_isa(rows[i % len(rows)])
+    stop.set()
+    thread.join()
+    assert all(found)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
 @pytest.mark.parametrize("threads", [1, 3])
