@@ -28,16 +28,16 @@ def stream(generation: gemel.Generation) -> None:
         writer.end_line()
 
 
-def speeds_line(timings: gemel.Timings, load_s: float | None = None) -> str:
+def speeds_line(generation: gemel.Generation, load_s: float | None = None) -> str:
     """Return the line of speeds."""
+    timings = generation.timings
     cached = timings.n_prompt - timings.n_evaluated
-    prompt = f"prompt {timings.n_prompt} tokens"
+    prompt = f"prompt {timings.n_prompt} token{'s' * (timings.n_prompt != 1)}"
     if cached > 0 and timings.first_token_s:
         prompt += f" ({cached} from the cache)"
     if timings.n_evaluated:
         prompt += f" at {timings.prompt_tok_s:.1f} tok/s"
-    drawn = timings.n_decoded + (timings.first_token_s > 0)
-    answer = f"generated {drawn} token{'s' * (drawn != 1)}"
+    answer = f"generated {len(generation.ids)} token{'s' * (len(generation.ids) != 1)}"
     if timings.n_decoded:
         answer += f" at {timings.decode_tok_s:.1f} tok/s"
     loaded = "" if load_s is None else f"; loaded in {load_s:.2f} s"

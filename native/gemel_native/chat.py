@@ -141,7 +141,7 @@ class Repl:
         if note:
             say(f"{note}; /reset begins anew")
         if self._speeds:
-            say(speeds_line(generation.timings))
+            say(speeds_line(generation))
 
     def _obey(self, line: str) -> None:
         name, _, rest = line.partition(" ")

@@ -5,6 +5,7 @@ Files and models are not trusted with a terminal: whatever they name is shown wi
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -33,13 +34,11 @@ def prepare_streams() -> None:
 
 def silence() -> None:
     """Point both streams at nothing, after their reader has gone: Python flushes them once more when it ends."""
-    try:
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError, AttributeError):   # a stream that is no file has no reader
             os.dup2(nothing, stream.fileno())
-        os.close(nothing)
-    except (OSError, ValueError, AttributeError):   # a stream that is no file has nobody to leave
-        return
+    os.close(nothing)
 
 
 def say(line: str) -> None:
@@ -82,8 +81,13 @@ def console() -> Console:
     """Return stdout for rich: as wide as the terminal, or so wide that nothing is cut."""
     from rich.console import Console
 
+    class Quiet(Console):
+        def on_broken_pipe(self) -> None:
+            """Let the command line end as it does for any other writer; rich would exit by itself."""
+            raise BrokenPipeError
+
     width = None if sys.stdout.isatty() else PIPE_WIDTH
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
+    return Quiet(file=sys.stdout, highlight=False, markup=False, emoji=False, width=width)
 
 
 def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
@@ -140,9 +144,14 @@ class Writer:
             self.write("\n")
 
 
+def name_of(path: str) -> str:
+    """Return what to call a text file, or "-", in a message."""
+    return "stdin" if path == "-" else printable(path)
+
+
 def read_text(path: str) -> str:
     """Return a UTF-8 text file, or all of stdin for "-". SourceError when it can't be read or is no UTF-8."""
-    name = "stdin" if path == "-" else printable(path)
+    name = name_of(path)
     try:
         raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()
         return raw.decode("utf-8")

@@ -75,7 +75,7 @@ def run(
         note = cut_note(generation, ctx or model.default_n_ctx, max_tokens)
         if note:
             say(note)
-        say(speeds_line(generation.timings, loaded.load_s))
+        say(speeds_line(generation, loaded.load_s))
 
 
 def answer(generation: gemel.Generation, load_s: float) -> dict[str, object]:

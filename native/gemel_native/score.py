@@ -18,7 +18,7 @@ import typer
 
 from .opening import check_ctx, opened
 from .options import IsaOption, JsonOption, ModelArgument, ThreadsOption, usage_error, whole
-from .output import print_json, printable, read_text
+from .output import name_of, print_json, read_text
 from .progress import Bar
 
 DEFAULT_CTX = 2048
@@ -93,7 +93,10 @@ def score(
         seconds = time.perf_counter() - start
         bos = adds_bos(model)
     if not total.tokens:
-        raise gemel.ArgumentError(f"{file} has {len(text_ids)} tokens: there is none with another before it to score")
+        raise gemel.ArgumentError(
+            f"{name_of(file)} has {len(text_ids)} token{'s' * (len(text_ids) != 1)}: "
+            "there is none with another before it to score"
+        )
     result = total.summary() | {
         "n_ids": len(text_ids), "chunks": len(total.sums), "ctx": size, "bos": bos, "seconds": seconds,
     }
@@ -125,6 +128,6 @@ def score_chunks(model: gemel.Model, ids: Sequence[int], size: int) -> Iterator[
 def _line(result: dict[str, Any], file: str) -> str:
     chunks = f"{result['chunks']} chunk{'s' * (result['chunks'] != 1)} of at most {result['ctx']}"
     return (
-        f"{printable(file)}: mean NLL {result['nll']:.6f}, perplexity {result['perplexity']:.4f}, "
+        f"{name_of(file)}: mean NLL {result['nll']:.6f}, perplexity {result['perplexity']:.4f}, "
         f"{100 * result['top1']:.2f} % likeliest; {result['tokens']} tokens scored in {chunks}"
     )
