@@ -101,7 +101,7 @@ GEMEL_API int gemel_loader_open(double file_size, gemel_loader **out, char *err,
 GEMEL_API int gemel_loader_set(gemel_loader *loader, int option, int value);
 GEMEL_API int gemel_loader_feed(gemel_loader *loader, double offset, const uint8_t *data, size_t size, char *err,
                                 size_t err_size);
-GEMEL_API const gemel_gguf *gemel_loader_gguf(const gemel_loader *loader);   // NULL until the header is whole
+GEMEL_API const gemel_gguf *gemel_loader_gguf(const gemel_loader *loader);   // NULL unless the header is whole
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
 // All tensors are in: the model. Close the loader next.
 GEMEL_API int gemel_loader_finish(gemel_loader *loader, gemel_model **out, char *err, size_t err_size);

@@ -107,6 +107,8 @@ static void read_scaling(hparams *h, reader *r) {
     h->beta_fast = read_float(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32);
     h->beta_slow = read_float(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1);
     if (r->code) return;
+    if (span_is(type, "yarn") && !(h->rope_base > 1))
+        check(r, fail(r->e, GEMEL_E_FORMAT, "%s.rope.freq_base is %g: YaRN needs more than 1", r->arch, h->rope_base));
     if (!got && h->rope_factor != 1) h->scaling = SCALING_LINEAR;
     else if (span_is(type, "none")) h->scaling = SCALING_NONE;
     else if (span_is(type, "linear")) h->scaling = SCALING_LINEAR;
@@ -143,7 +145,14 @@ static void read_shape(hparams *h, reader *r) {
     refuse_over_zero(r, "expert_count", "a mixture of experts");
     refuse_over_zero(r, "attention.sliding_window", "a sliding window");
     if (r->code) return;
-    if (h->n_head % h->n_head_kv)
+    if (h->head_dim < 1 || h->head_dim > 1024)   // where the file gives no key_length
+        check(r, fail(r->e, GEMEL_E_FORMAT,
+                      "%s.embedding_length %d by head_count %d makes heads of %d; 1 to 1024 are allowed", r->arch,
+                      h->n_embd, h->n_head, h->head_dim));
+    else if (h->n_head * h->head_dim > 16 * h->n_embd)   // no model's heads are that wide; buffers would dwarf the file
+        check(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d are over 16 times embedding_length %d", r->arch,
+                      h->n_head, h->head_dim, h->n_embd));
+    else if (h->n_head % h->n_head_kv)
         check(r, fail(r->e, GEMEL_E_FORMAT, "%s.attention.head_count %d is no multiple of head_count_kv %d", r->arch,
                       h->n_head, h->n_head_kv));
     else if (v_dim != h->head_dim)
@@ -189,8 +198,8 @@ void rope_frequencies(const hparams *h, const float *factors, double *freq, floa
            shrink = h->scaling == SCALING_LINEAR || h->scaling == SCALING_YARN ? 1 / h->rope_factor : 1;
     double mscale = h->rope_attn_factor;
     if (h->scaling == SCALING_YARN) {
-        low = clamp(floor_of(yarn_pair(h, h->beta_fast)), 0, h->n_rot - 1);
-        high = clamp(-floor_of(-yarn_pair(h, h->beta_slow)), 0, h->n_rot - 1);
+        low = floor_of(clamp(yarn_pair(h, h->beta_fast), 0, h->n_rot - 1));
+        high = -floor_of(-clamp(yarn_pair(h, h->beta_slow), 0, h->n_rot - 1));
         mscale *= 1 + 0.1 * fm_log(h->rope_factor);
     }
     for (int i = 0; i < h->n_rot / 2; i++) {

@@ -120,7 +120,10 @@ static void place_key_value(const lane *w, const layer *l, int il, int t, int ih
     w->k->store_f16(row, w->s->dim, half);
     kv_put_k(&w->s->kv, il, ih, w->b->pos + t, half);
     memcpy(row, v, sizeof(float) * (size_t)h->head_dim);
-    w->k->store_f16(row, w->s->dim, kv_v_row(&w->s->kv, il, ih, w->b->pos + t));
+    uint16_t *v_row = kv_v_row(&w->s->kv, il, ih, w->b->pos + t);
+    w->k->store_f16(row, w->s->dim, v_row);
+    for (int i = 0; i < w->s->dim; i++)   // past f16's range: rows of the table would read it differently
+        if ((half[i] & 0x7c00) == 0x7c00 || (v_row[i] & 0x7c00) == 0x7c00) w->b->not_finite = 1;
 }
 
 static void place_heads(const lane *w, const layer *l, int il) {

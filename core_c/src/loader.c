@@ -21,6 +21,7 @@ struct gemel_loader {
     uint64_t file_size, header_fed;
     gguf *g;
     int is_header_whole, n_threads, isa;
+    int failed;          // the first error of a tensor: what is packed by then can't be trusted
     gemel_model *m;      // from begin to finish
     arrival *arrivals;   // [n_tensors], by offset
     int n_arrivals;
@@ -76,7 +77,9 @@ int gemel_loader_set(gemel_loader *l, int option, int value) {
     }
 }
 
-const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) { return l && l->is_header_whole ? l->g : NULL; }
+const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) {
+    return !l || !l->is_header_whole ? NULL : l->m ? gemel_model_gguf(l->m) : l->g;
+}
 
 // ---- Begin: the model takes shape ---------------------------------------------------------------------------------
 
@@ -87,7 +90,7 @@ static int by_offset(const void *a, const void *b) {
 
 int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     errors e = {err, err_size};
-    if (!l || !l->is_header_whole || l->m)
+    if (!l || !l->is_header_whole || !l->g)
         return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header");
     int n = gguf_n_tensors(l->g);
     l->arrivals = calloc((size_t)n + 1, sizeof *l->arrivals);
@@ -237,6 +240,7 @@ int gemel_loader_feed(gemel_loader *l, double offset, const uint8_t *data, size_
         return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at %.0f does not lie within the file's %llu bytes",
                     size, offset, (unsigned long long)l->file_size);
     if (!l->is_header_whole) return feed_header(l, (uint64_t)offset, data, size, &e);
+    if (l->failed) return fail(&e, GEMEL_E_ARGUMENT, "this file was refused before: open it anew");
     if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "the header is whole: call gemel_loader_begin before feeding tensors");
     uint64_t at = (uint64_t)offset;
     int lo = 0, hi = l->n_arrivals;
@@ -247,6 +251,7 @@ int gemel_loader_feed(gemel_loader *l, double offset, const uint8_t *data, size_
     }
     for (; lo < l->n_arrivals && l->arrivals[lo].t->offset < at + size; lo++) {
         int code = feed_overlap(l, &l->arrivals[lo], at, data, size, &e);
+        if (code < 0 && code != GEMEL_E_ARGUMENT) l->failed = code;
         if (code < 0) return code;
     }
     return GEMEL_OK;
@@ -259,7 +264,8 @@ int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t er
     if (!l || !l->is_header_whole)
         return fail(&e, GEMEL_E_FORMAT, "the file ends within its header, after %llu bytes",
                     l ? (unsigned long long)l->header_fed : 0ull);
-    if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin was not called");
+    if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin was not called, or finish was");
+    if (l->failed) return fail(&e, l->failed, "a tensor of this file was refused before");
     for (int i = 0; i < l->n_arrivals; i++) {
         const arrival *a = &l->arrivals[i];
         if (a->fed != a->t->size)
@@ -267,6 +273,11 @@ int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t er
                         printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)a->fed,
                         (unsigned long long)a->t->size);
     }
+    const float *factors[] = {l->m->rope_freqs, l->m->rope_long, l->m->rope_short};
+    for (int i = 0; i < 3; i++)
+        for (int k = 0; factors[i] && k < l->m->h.n_rot / 2; k++)
+            if (!(factors[i][k] > 0))
+                return fail(&e, GEMEL_E_FORMAT, "RoPE factor %d is %g; it must be over 0", k, (double)factors[i][k]);
     model_finish(l->m);
     *out = l->m;
     l->m = NULL;

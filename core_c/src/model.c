@@ -117,11 +117,14 @@ static int fill(plan *p, int n_threads, int isa) {
     if (!m->layers) return fail(p->e, GEMEL_E_MEMORY, "no memory for %d layers", m->h.n_layer);
     code = tokenizer_open(&m->tok, p->g, p->e);
     if (code < 0) return code;
-    if (tokenizer_n_vocab(m->tok) > m->h.n_vocab)
-        return fail(p->e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight only %d rows",
+    if (tokenizer_n_vocab(m->tok) != m->h.n_vocab)
+        return fail(p->e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight %d rows",
                     tokenizer_n_vocab(m->tok), m->h.n_vocab);
     code = take_memory(p);
     if (code < 0) return code;
+    if (m->h.scaling == SCALING_LONGROPE && (!m->rope_long || !m->rope_short))
+        return fail(p->e, GEMEL_E_FORMAT,
+                    "longrope needs the tensors rope_factors_long.weight and rope_factors_short.weight");
     code = gemel_model_set_isa(m, isa);
     if (code < 0) return fail(p->e, code, "the ISA row %d is not usable here", isa);
     code = threads_open(&m->pool, n_threads);

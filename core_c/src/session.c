@@ -78,6 +78,7 @@ int gemel_session_sync(gemel_session *s, const int32_t *ids, size_t n) {
     while (keep < s->n_past && (size_t)keep < n && s->ids[keep] == ids[keep]) keep++;
     if (keep && (size_t)keep == n && !(keep == s->n_past && s->has_logits)) keep--;
     int code = gemel_session_truncate(s, keep);
+    s->n_carry = 0;
     return code < 0 ? code : keep;
 }
 
@@ -192,7 +193,7 @@ int gemel_session_flush(gemel_session *s, char *text, size_t capacity) {
     if (!s || (!text && capacity)) return GEMEL_E_ARGUMENT;
     int n = s->n_carry;
     if ((size_t)n > capacity) return n;
-    memcpy(text, s->carry, (size_t)n);
+    if (n) memcpy(text, s->carry, (size_t)n);
     s->n_carry = 0;
     return n;
 }

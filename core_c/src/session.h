@@ -45,7 +45,7 @@ typedef struct batch {   // one call of forward
     float *hidden;       // WANT_HIDDEN: [n][n_embd]
     double *log_probs;   // WANT_SCORE: of ids[i], [n]; either may be NULL
     int32_t *top;
-    int not_finite;   // out: some logit or hidden value is Inf or NaN
+    atomic_int not_finite;   // out: some logit or hidden value is Inf or NaN
 } batch;
 
 // Evaluate b->n (1..n_batch) tokens at b->pos, whose KV pages exist. Leaves the last one's logits in s->logits (unless

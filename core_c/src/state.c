@@ -28,14 +28,32 @@ static size_t total_size(const gemel_session *s, int n_past, int has_logits) {
     return sizeof(state_header) + ids_size((size_t)n_past) + kv_size(s, n_past) + (has_logits ? logits_size(s) : 0);
 }
 
-static uint64_t checksum(const uint8_t *p, size_t n) {
+// Of the header without its checksum, then of the n bytes at p.
+static uint64_t checksum(const state_header *header, const uint8_t *p, size_t n) {
+    state_header seed = *header;
     uint64_t h = 0xcbf29ce484222325u, word;
+    seed.checksum = 0;
+    for (size_t i = 0; i < sizeof seed; i += 8) {
+        memcpy(&word, (const uint8_t *)&seed + i, 8);
+        h = (h ^ word) * 0x100000001b3u;
+        h ^= h >> 29;
+    }
     for (; n >= 8; p += 8, n -= 8) {
         memcpy(&word, p, 8);
         h = (h ^ word) * 0x100000001b3u;
         h ^= h >> 29;
     }
     return h;
+}
+
+// A head's last block holds what was cut back: zeros take its place.
+static void clear_past(const gemel_session *s, uint8_t *at, int n, int is_v) {
+    uint16_t zero[16] = {0};
+    size_t dim = (size_t)s->dim, rest = (size_t)(16 - n % 16) % 16 * sizeof *zero;
+    if (is_v) memset(at + (size_t)n * dim * sizeof *zero, 0, rest * dim);
+    else
+        for (size_t i = 0; i < dim && rest; i++)
+            memcpy(at + ((size_t)(n / 16 * 16) * dim + 16 * i + (size_t)(n % 16)) * sizeof *zero, zero, rest);
 }
 
 // Copy the KV cache between its pages and one run of bytes, in the order layer, K or V, head, position.
@@ -48,15 +66,22 @@ static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save
                 uint16_t *head = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, i / kv->n_head_kv, i % kv->n_head_kv);
                 if (is_save) memcpy(at, head, head_size(s, n));
                 else memcpy(head, at, head_size(s, n));
+                if (is_save) clear_past(s, at, n, i >= kv->n_head_kv);
                 at += head_size(s, n);
             }
+}
+
+// Of the model's file, and of which table of longrope's turned the keys.
+static uint64_t fingerprint(const gemel_session *s) {
+    int is_long = s->m->h.scaling == SCALING_LONGROPE && s->n_ctx > s->m->h.n_ctx_orig;
+    return gguf_fingerprint(s->m->gguf) ^ (uint64_t)is_long;
 }
 
 size_t gemel_session_save_size(const gemel_session *s) { return s ? total_size(s, s->n_past, s->has_logits) : 0; }
 
 int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
     if (!s || !data || capacity < gemel_session_save_size(s)) return GEMEL_E_ARGUMENT;
-    state_header h = {.fingerprint = gguf_fingerprint(s->m->gguf),
+    state_header h = {.fingerprint = fingerprint(s),
                       .n_past = s->n_past,
                       .has_logits = s->has_logits,
                       .n_layer = s->kv.n_layer,
@@ -77,7 +102,7 @@ int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
     }
     memcpy(h.magic, magic, sizeof magic);
     memcpy(h.carry, s->carry, (size_t)s->n_carry);
-    h.checksum = checksum(data + sizeof h, total - sizeof h);
+    h.checksum = checksum(&h, data + sizeof h, total - sizeof h);
     memcpy(data, &h, sizeof h);
     return GEMEL_OK;
 }
@@ -85,8 +110,8 @@ int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
 static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
     if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic))
         return fail(e, GEMEL_E_STATE, "these bytes are no saved session");
-    if (h->fingerprint != gguf_fingerprint(s->m->gguf) || h->n_layer != s->kv.n_layer ||
-        h->n_head_kv != s->kv.n_head_kv || h->dim != s->dim || h->n_vocab != s->m->h.n_vocab)
+    if (h->fingerprint != fingerprint(s) || h->n_layer != s->kv.n_layer || h->n_head_kv != s->kv.n_head_kv ||
+        h->dim != s->dim || h->n_vocab != s->m->h.n_vocab)
         return fail(e, GEMEL_E_STATE, "the saved session belongs to another model file");
     if (h->n_past < 0 || (h->has_logits & ~1) || h->n_carry < 0 || h->n_carry > 3)
         return fail(e, GEMEL_E_STATE, "the saved session is damaged");
@@ -96,7 +121,7 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
     if (size != total_size(s, h->n_past, h->has_logits))
         return fail(e, GEMEL_E_STATE, "the saved session is cut short or has extra bytes: %zu of %zu", size,
                     total_size(s, h->n_past, h->has_logits));
-    if (h->checksum != checksum(data + sizeof *h, size - sizeof *h))
+    if (h->checksum != checksum(h, data + sizeof *h, size - sizeof *h))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged: its checksum differs");
     for (int i = 0; i < h->n_past; i++) {
         int32_t id;
@@ -114,8 +139,10 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     if (size >= sizeof h) memcpy(&h, data, sizeof h);
     int code = check_state(s, &h, data, size, &e);
     if (code < 0) return code;
-    if (kv_reserve(&s->kv, h.n_past) < 0)
+    if (kv_reserve(&s->kv, h.n_past) < 0) {
+        kv_release(&s->kv, s->n_past);
         return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
+    }
     kv_release(&s->kv, h.n_past);
     const uint8_t *at = data + sizeof h;
     memcpy(s->ids, at, (size_t)h.n_past * sizeof(int32_t));
