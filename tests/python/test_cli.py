@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 import json
 import os
 import re
@@ -11,8 +12,10 @@ import subprocess
 import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import building
 import gemel
 import pytest
 import tiny
@@ -493,3 +496,27 @@ def test_real_model_answers(real_path: Path) -> None:
     assert done.code == 0
     assert "sky" in done.out
     assert SPEEDS.fullmatch(done.err)
+
+
+# ---- The manual ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("module", [options, output])
+def test_examples_in_docstrings_hold(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def test_manual_knows_the_options_and_no_others() -> None:
+    manual = (building.ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    command: Any = typer.main.get_command(cli.app)
+    known = {"--help", "--peer-python"}
+    sampling: set[str] = set()
+    for name in COMMANDS:
+        for one in command.get_command(None, name).params:
+            is_sampling = getattr(one, "rich_help_panel", None) == options.SAMPLING
+            (sampling if is_sampling else known).update(word for word in one.opts if word.startswith("--"))
+    written = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", manual))
+    assert written <= known | sampling
+    assert known - written == {"--max-tokens"}   # the manual writes -n
