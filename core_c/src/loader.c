@@ -156,7 +156,7 @@ static int pack_rows(gemel_loader *l, arrival *a, const uint8_t *rows, int first
     int n = (n_rows + 15) / 16, result = GEMEL_OK;
     *j = (pack_job){.a = a, .rows = rows, .first = first_row / 16, .n = n, .last_rows = n_rows - (n - 1) * 16};
     if (n == 1) pack_panels(j, 0, 1);
-    else threads_run(l->m->pool, pack_panels, j);
+    else threads_run(l->m->pool, pack_panels, j, 0);
     for (int i = 0; i < (n == 1 ? 1 : threads_count(l->m->pool)); i++) {
         if (j->result[i] == PANEL_HAS_MIN8) a->w->type = FORMAT_COUNT + T_Q8_0;
         if (j->result[i] == PANEL_NOT_FINITE)

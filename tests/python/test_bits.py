@@ -10,12 +10,11 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
+import gemel
 import numpy as np
 import pytest
 from conftest import tiny_bytes
 from reference import Reference
-
-import gemel
 
 Open = Callable[..., gemel.Model]
 FORMATS = [

@@ -15,7 +15,10 @@ int threads_open(threads **out, int n) {
     return GEMEL_OK;
 }
 int threads_count(const threads *t) { return t->n; }
-void threads_run(threads *t, threads_fn *fn, void *arg) { fn(arg, 0, t->n); }
+void threads_run(threads *t, threads_fn *fn, void *arg, int is_short) {
+    (void)is_short;
+    fn(arg, 0, t->n);
+}
 void threads_meet(threads *t) { (void)t; }
 void threads_close(threads *t) { free(t); }
 void threads_forget(threads *t) { free(t); }

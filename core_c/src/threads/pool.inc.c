@@ -1,6 +1,7 @@
 // The pool itself, over a platform's lock, condition and thread (os_lock, os_cond, os_thread and their words).
-// Waiting is spinning for some microseconds, then sleeping. Within a run threads meet every few microseconds, and a sleep
-// costs more than that; but with more threads than CPUs a spinning thread keeps another from its work, so they sleep soon.
+// Waiting is spinning for some microseconds, then sleeping. Within a run threads meet every few microseconds, and a
+// sleep costs more than that; but with more threads than CPUs a spinning thread keeps another from its work, so they
+// sleep soon.
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,21 @@
 #include "threads.h"
 
 enum { SPINS = 3000, SPINS_CROWDED = 100 };
+
+// How long short runs take by the whole team and by the caller alone. The faster way is taken; the other is tried for
+// some runs now and then, and at once when the way taken becomes much slower than the other was.
+typedef struct pace {
+    double seconds[2];   // of late, by way: 0 the team, 1 alone; 0: never tried
+    int way;             // taken now
+    int runs;            // since the way was last changed
+    int is_trial;
+    int left;   // runs until the next trial
+} pace;
+enum {
+    TRIAL_RUNS = 5,
+    TRIAL_EVERY = 100,
+    TRIAL_SELDOM = 500
+};   // seldom: where the other way took more than twice as long
 
 struct threads {
     os_lock turn;   // held by the caller for the length of a run
@@ -20,7 +36,9 @@ struct threads {
     threads_fn *fn;
     void *arg;
     int n, started;
-    int spins;   // of a barrier
+    int spins;    // of a barrier
+    int active;   // threads of the current run: n, or 1
+    pace pace;
     struct worker {
         threads *pool;
         int it;
@@ -57,7 +75,7 @@ static void change(threads *t, atomic_uint *word) {
 }
 
 void threads_meet(threads *t) {
-    if (t->n == 1) return;
+    if (t->active == 1) return;
     unsigned epoch = atomic_load(&t->epoch);
     if (atomic_fetch_add(&t->arrived, 1) == t->n - 1) {
         atomic_store(&t->arrived, 0);
@@ -79,13 +97,41 @@ static void work(struct worker *w) {
     }
 }
 
-void threads_run(threads *t, threads_fn *fn, void *arg) {
+static void turn_to(pace *p, int way, int is_trial) {
+    p->way = way;
+    p->runs = 0;
+    p->is_trial = is_trial;
+}
+static int choose_alone(pace *p) {
+    double *mine = &p->seconds[p->way], *other = &p->seconds[!p->way];
+    if (p->runs < TRIAL_RUNS) return p->way;
+    if (*other == 0) turn_to(p, !p->way, 1);
+    else if (p->is_trial) {
+        p->left = *mine > 2 * *other || *other > 2 * *mine ? TRIAL_SELDOM : TRIAL_EVERY;
+        p->is_trial = 0;
+        if (*mine > *other) turn_to(p, !p->way, 0);
+    } else if (p->left-- <= 0 || *mine > 1.5 * *other) turn_to(p, !p->way, 1);
+    return p->way;
+}
+// The first run after a change pays for waking and for cold caches, and does not count.
+static void note_pace(pace *p, double seconds) {
+    double *s = &p->seconds[p->way];
+    if (p->runs < TRIAL_RUNS) p->runs++;
+    if (p->runs == 2) *s = seconds;
+    else if (p->runs > 2) *s += (seconds - *s) / 4;
+}
+
+void threads_run(threads *t, threads_fn *fn, void *arg, int is_short) {
     os_lock_take(&t->turn);
+    int measured = is_short && t->n > 1, alone = measured && choose_alone(&t->pace);
+    double start = measured ? os_now() : 0;
     t->fn = fn;
     t->arg = arg;
-    if (t->n > 1) change(t, &t->run);
-    fn(arg, 0, t->n);
+    t->active = alone ? 1 : t->n;
+    if (t->active > 1) change(t, &t->run);
+    fn(arg, 0, t->active);
     threads_meet(t);
+    if (measured) note_pace(&t->pace, os_now() - start);
     os_lock_give(&t->turn);
 }
 

@@ -1,6 +1,7 @@
 // POSIX threads.
 #define _DEFAULT_SOURCE
 #include <pthread.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef pthread_mutex_t os_lock;
@@ -16,6 +17,11 @@ static void os_cond_wait(os_cond *c, os_lock *l) { pthread_cond_wait(c, l); }
 static void os_cond_wake_all(os_cond *c) { pthread_cond_broadcast(c); }
 static void os_cond_destroy(os_cond *c) { pthread_cond_destroy(c); }
 static int os_cpus(void) { return (int)sysconf(_SC_NPROCESSORS_ONLN); }
+static double os_now(void) {   // seconds
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 static int os_thread_start(os_thread *t, void *worker);
 static void os_thread_join(os_thread *t) { pthread_join(*t, 0); }
 

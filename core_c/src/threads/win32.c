@@ -18,6 +18,12 @@ static int os_cpus(void) {
     GetSystemInfo(&info);
     return (int)info.dwNumberOfProcessors;
 }
+static double os_now(void) {   // seconds
+    LARGE_INTEGER now, a_second;
+    QueryPerformanceCounter(&now);
+    QueryPerformanceFrequency(&a_second);
+    return (double)now.QuadPart / (double)a_second.QuadPart;
+}
 static int os_thread_start(os_thread *t, void *worker);
 static void os_thread_join(os_thread *t) {
     WaitForSingleObject(*t, INFINITE);
