@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,9 @@ def main() -> None:
     console.print(Text("$ ", style="bold green") + Text(f'gemel run {MODEL} "{prompt}"', style="bold"))
     console.print(Text(done.stdout.rstrip()))
     console.print(Text(done.stderr.rstrip(), style="dim"))
-    console.save_svg(str(Path(__file__).parent / "run.svg"), title="gemel", unique_id="gemel")
+    picture = console.export_svg(title="gemel", unique_id="gemel")
+    local = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)  # the reader's own fonts: nothing is fetched
+    (Path(__file__).parent / "run.svg").write_text(local)
 
 
 if __name__ == "__main__":

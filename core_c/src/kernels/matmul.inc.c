@@ -53,64 +53,98 @@ WORD vi dot_step(const panel_kind *k, vi s, vu c, const act *x) {
     return k->dot == DOT7 ? vi_dot7(s, c, x) : k->dot == DOT8 ? vi_dot8(s, c, x) : vi_dot8_full(s, c, x);
 }
 
-// One tile at panels w.., tokens t0..: y[t*ld + 16*panel + lane]. All arguments but the pointers are constants.
-WORD void tile(const panel_kind *k, const int T, const int P, const int G, const int H, const uint8_t *w,
-               size_t panel_size, int nb, const acts *a, int t0, float *y, size_t ld) {
-    const int subs = 32 / k->sub, parts = H * k->sub / 32 > 0 ? H * k->sub / 32 : 1, steps = k->sub / 4;
-    const int zero = k->dot >= DOT8 ? DOT8_ZERO : k->zero;
-    for (int g0 = 0; g0 < P * V; g0 += G) {
-        const uint8_t *p = w, *h = w;
-        vf f[TILE_MAX][VECTORS_MAX];
-        TIMES (t, T)
-            TIMES (g, G) f[t][g] = vf_set1(0);
-        for (int b = 0; b < nb; b++, p += kind_block_size(k)) {
-            if (kind_is_super(k) && b % 8 == 0) h = p, p += kind_header_size(k);
-            size_t at = (size_t)b * (size_t)a->n + (size_t)t0;
-            const act *x = (const act *)a->q + at * 32;
-            if (T == 1 && AHEAD > 0 && g0 == 0)
-                TIMES (i, (kind_block_size(k) + 63) / 64) PREFETCH(p + AHEAD + 64 * i);
-            TIMES (s, subs) {
-                vf d[VECTORS_MAX], m[VECTORS_MAX];
-                vi i8[TILE_MAX][VECTORS_MAX];
-                va4 i4[TILE_MAX][VECTORS_MAX];
-                TIMES (g, G) {
-                    size_t o = (size_t)((g0 + g) / V) * panel_size;
-                    block_scales(k, p + o, h + o, (g0 + g) % V * W, s, &d[g], &m[g]);
-                }
-                TIMES (part, parts) {
-                    const int j0 = s * steps + steps * part / parts, j1 = s * steps + steps * (part + 1) / parts;
-                    vu c[8][VECTORS_MAX];
-                    RANGE (j, j0, j1)
-                        TIMES (g, G) {
-                            const uint8_t *q = p + (size_t)((g0 + g) / V) * panel_size + kind_scale_size(k);
-                            c[j - j0][g] = code_step(k, q, (g0 + g) % V * W * 4, j);
-                        }
-                    TIMES (t, T) {
-                        TIMES (g, G) {
-                            if (part == 0) i4[t][g] = va4_zero(), i8[t][g] = vi_set1(0);
-                            RANGE (j, j0, j1) {
-                                if (k->dot == DOT4) i4[t][g] = va4_dot(i4[t][g], c[j - j0][g], x + t * 32 + 4 * j);
-                                else i8[t][g] = dot_step(k, i8[t][g], c[j - j0][g], x + t * 32 + 4 * j);
-                            }
-                        }
-                        if (part < parts - 1) continue;
-                        int32_t z = subs == 1 ? a->z[at + (size_t)t] : a->z2[2 * (at + (size_t)t) + (size_t)s];
-                        float sx = subs == 1 ? a->s[at + (size_t)t] : a->s2[2 * (at + (size_t)t) + (size_t)s];
-                        TIMES (g, G) {
-                            vi isum = k->dot == DOT4 ? va4_sum(i4[t][g]) : i8[t][g];
-                            if (zero) isum = vi_sub(isum, vi_set1(zero * z));
-                            f[t][g] =
-                                vf_add(f[t][g], vf_mul(vf_mul(d[g], vf_set1(a->d[at + (size_t)t])), vf_cvt(isum)));
-                            if (!kind_is_affine(k)) continue;
-                            vf mx = vf_mul(m[g], vf_set1(sx));
-                            f[t][g] = kind_is_super(k) ? vf_sub(f[t][g], mx) : vf_add(f[t][g], mx);
-                        }
-                    }
-                }
-            }
+// A tile's shape: T tokens, P panels, G vectors of them at a time, a block's codes unpacked in H parts. Constant, as is
+// the kind, wherever these functions are inlined.
+typedef struct shape {
+    int T, P, G, H;
+} shape;
+
+// Where the vectors g0.. of a block lie, and the tokens t0.. that meet them.
+typedef struct block_view {
+    const uint8_t *p, *h;   // the block, its super-block's header, in the first panel
+    size_t panel_size;
+    int g0;
+    const acts *a;
+    size_t at;   // activation entry of (block, t0)
+} block_view;
+
+typedef struct dots {   // integer sums of a sub-block so far
+    vi i8[TILE_MAX][VECTORS_MAX];
+    va4 i4[TILE_MAX][VECTORS_MAX];
+} dots;
+
+// Steps j0..j1-1 of token t.
+WORD void add_dots(const panel_kind *k, const shape S, dots *i, vu c[8][VECTORS_MAX], const act *x, int t, int j0,
+                   int j1) {
+    TIMES (g, S.G)
+        RANGE (j, j0, j1) {
+            if (k->dot == DOT4) i->i4[t][g] = va4_dot(i->i4[t][g], c[j - j0][g], x + t * 32 + 4 * j);
+            else i->i8[t][g] = dot_step(k, i->i8[t][g], c[j - j0][g], x + t * 32 + 4 * j);
         }
-        TIMES (t, T)
-            TIMES (g, G) vf_store(y + (size_t)t * ld + (size_t)((g0 + g) / V * LANES + (g0 + g) % V * W), f[t][g]);
+}
+
+// The float part of sub-block s for token t.
+WORD void add_floats(const panel_kind *k, const shape S, const block_view *v, dots *i, const vf *d, const vf *m, int t,
+                     int s, vf *f) {
+    const int zero = k->dot >= DOT8 ? DOT8_ZERO : k->zero;
+    size_t at = v->at + (size_t)t, half = 2 * at + (size_t)s;
+    int32_t z = k->sub == 32 ? v->a->z[at] : v->a->z2[half];
+    float sx = k->sub == 32 ? v->a->s[at] : v->a->s2[half];
+    TIMES (g, S.G) {
+        vi isum = k->dot == DOT4 ? va4_sum(i->i4[t][g]) : i->i8[t][g];
+        if (zero) isum = vi_sub(isum, vi_set1(zero * z));
+        f[g] = vf_add(f[g], vf_mul(vf_mul(d[g], vf_set1(v->a->d[at])), vf_cvt(isum)));
+        if (!kind_is_affine(k)) continue;
+        vf mx = vf_mul(m[g], vf_set1(sx));
+        f[g] = kind_is_super(k) ? vf_sub(f[g], mx) : vf_add(f[g], mx);
+    }
+}
+
+WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v, int s, vf f[][VECTORS_MAX]) {
+    const int parts = S.H * k->sub / 32 > 0 ? S.H * k->sub / 32 : 1, steps = k->sub / 4;
+    const act *x = (const act *)v->a->q + v->at * 32;
+    vf d[VECTORS_MAX], m[VECTORS_MAX];
+    dots i;
+    TIMES (g, S.G) {
+        size_t o = (size_t)((v->g0 + g) / V) * v->panel_size;
+        block_scales(k, v->p + o, v->h + o, (v->g0 + g) % V * W, s, &d[g], &m[g]);
+    }
+    TIMES (part, parts) {
+        const int j0 = s * steps + steps * part / parts, j1 = s * steps + steps * (part + 1) / parts;
+        vu c[8][VECTORS_MAX];
+        RANGE (j, j0, j1)
+            TIMES (g, S.G) {
+                const uint8_t *q = v->p + (size_t)((v->g0 + g) / V) * v->panel_size + kind_scale_size(k);
+                c[j - j0][g] = code_step(k, q, (v->g0 + g) % V * W * 4, j);
+            }
+        TIMES (t, S.T) {
+            if (part == 0)
+                TIMES (g, S.G) i.i4[t][g] = va4_zero(), i.i8[t][g] = vi_set1(0);
+            add_dots(k, S, &i, c, x, t, j0, j1);
+            if (part == parts - 1) add_floats(k, S, v, &i, d, m, t, s, f[t]);
+        }
+    }
+}
+
+// One tile at panels w.., tokens t0..: y[t*ld + 16*panel + lane].
+WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0,
+               float *y, size_t ld) {
+    for (int g0 = 0; g0 < S.P * V; g0 += S.G) {
+        vf f[TILE_MAX][VECTORS_MAX];
+        block_view v = {.p = w, .h = w, .panel_size = panel_size, .g0 = g0, .a = a, .at = (size_t)t0};
+        TIMES (t, S.T)
+            TIMES (g, S.G) f[t][g] = vf_set1(0);
+        for (int b = 0; b < nb; b++, v.p += kind_block_size(k), v.at += (size_t)a->n) {
+            if (kind_is_super(k) && b % 8 == 0) v.h = v.p, v.p += kind_header_size(k);
+            if (S.T == 1 && AHEAD > 0 && g0 == 0)
+                TIMES (i, (kind_block_size(k) + 63) / 64) PREFETCH(v.p + AHEAD + 64 * i);
+            TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f);
+        }
+        TIMES (t, S.T)
+            TIMES (g, S.G) {
+                size_t row = (size_t)((g0 + g) / V * LANES + (g0 + g) % V * W);
+                vf_store(y + (size_t)t * ld + row, f[t][g]);
+            }
     }
 }
 
@@ -121,7 +155,7 @@ typedef struct tiles {
 
 #define NAME_TILE(name, which, T, P, G, H)                                                                             \
     KERNEL void name##_##which(const uint8_t *w, size_t size, int nb, const acts *a, int t0, float *y, size_t ld) {    \
-        tile(&kind_##name, T, P, G, H, w, size, nb, a, t0, y, ld);                                                     \
+        tile(&kind_##name, (shape){T, P, G, H}, w, size, nb, a, t0, y, ld);                                            \
     }
 #if ROW_P > 1
 #define ROWS_TILE(name) NAME_TILE(name, rows, 1, ROW_P, ROW_P *ROW_G, 4)

@@ -20,8 +20,8 @@ typedef struct pace {
     int left;   // runs until the next trial
 } pace;
 enum {
-    TRIAL_RUNS = 5,
-    TRIAL_EVERY = 100,
+    TRIAL_RUNS = 4,
+    TRIAL_EVERY = 200,
     TRIAL_SELDOM = 500
 };   // seldom: where the other way took more than twice as long
 

@@ -8,7 +8,7 @@ enum { THREADS_MAX = 256 };
 
 int threads_open(threads **out, int n);   // n - 1 workers, 1 <= n <= THREADS_MAX; GEMEL_E_THREADS when refused
 int threads_count(const threads *t);
-// Run fn on all n threads and return when all have. Calls from several threads take turns. A short run (some milliseconds
+// Run fn on all n threads and return when all have. Calls from several threads take turns. A short run (milliseconds
 // with many barriers, such as decoding a token) may be given to the caller alone, as thread 0 of 1: on a machine where
 // others want the CPUs, threads that must meet wait for each other's time slices, and one is faster.
 void threads_run(threads *t, threads_fn *fn, void *arg, int is_short);
