@@ -19,7 +19,9 @@
 #define LANES 16
 #define WORD static inline __attribute__((always_inline, unused))
 #define KERNEL static __attribute__((noinline))
-#if defined __clang__
+#if defined GEMEL_NO_UNROLL   // sanitized builds, where bounds do not become constants
+#define UNROLL
+#elif defined __clang__
 #define UNROLL _Pragma("unroll")
 #else
 #define UNROLL _Pragma("GCC unroll 64")
