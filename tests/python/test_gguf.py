@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import gemel
+import numpy as np
 import pytest
 import tiny
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from reference import read_gguf
 
 
 def start_of_data(data: bytes) -> int:
@@ -185,6 +187,35 @@ def test_a_malformed_file_is_a_format_error_that_says_where(data: bytes, words: 
     for call in (gemel.inspect, gemel.open):
         with pytest.raises(gemel.FormatError, match=words):
             call(data).close()
+
+
+def replaced(data: dict[str, Any], name: str, value: float) -> bytes:
+    """Return a tiny model's file whose float tensor `name` holds `value` alone."""
+    plain = tiny.tiny_llama(**data)
+    tensor = read_gguf(plain)[1][name]
+    return plain.replace(tensor.data.tobytes(), np.full(tensor.shape, value, np.float32).tobytes(), 1)
+
+
+UNFIT: list[tuple[str, bytes, str]] = [
+    ("wide_heads", tiny.tiny_llama(n_embd=32, n_head=16, head_dim=64), "16 heads of 64 are over 16 times"),
+    ("a_row_without_a_token", tiny.tiny_llama(kv=[tiny.bpe_vocabulary(320)[2]]), "tokenizer.ggml.token"),
+    ("half_of_longrope", tiny.tiny_llama(rope="longrope", without={"rope_factors_long.weight"}), "rope_factors_long"),
+    ("yarn_of_base_1", tiny.tiny_llama(rope="yarn", rope_base=1.0), "rope.freq_base is 1"),
+    ("a_factor_of_0", replaced({"rope": "llama3"}, "rope_freqs.weight", 0.0), "RoPE factor 0 is 0"),
+]
+
+
+@pytest.mark.parametrize(("data", "words"), [pytest.param(*rest, id=name) for name, *rest in UNFIT])
+def test_a_file_that_is_no_model_is_a_format_error_that_names_the_key_or_tensor(data: bytes, words: str) -> None:
+    gemel.inspect(data)
+    with pytest.raises(gemel.FormatError, match=words):
+        gemel.open(data).close()
+
+
+def test_a_key_past_the_range_of_f16_is_a_numeric_error() -> None:
+    data = replaced({"biases": True, "format": "F32"}, "blk.0.attn_v.bias", 70000.0)
+    with gemel.open(data) as model, model.session() as session, pytest.raises(gemel.NumericError):
+        session.append([1, 2, 3])
 
 
 @pytest.mark.parametrize(("version", "words"), [(1, "version 1"), (0x03000000, "big-endian")])
