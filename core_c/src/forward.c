@@ -6,8 +6,6 @@
 #include "fmath.h"
 #include "session.h"
 
-enum { SHORT_PASS = 8 };   // tokens
-
 typedef struct lane {   // one thread's view of a pass
     batch *b;
     gemel_session *s;
@@ -342,5 +340,5 @@ void forward(batch *b) {
         score_row(&w, s->logits, b->ids[0], b->log_probs, b->top);
     }
     cpu_float_leave(mode);
-    threads_run(s->m->pool, pass, b, b->n < SHORT_PASS);
+    threads_run(s->m->pool, pass, b, b->n == 1);
 }

@@ -51,7 +51,7 @@ def fields_of(format_: str) -> dict[str, object]:
 
 
 def logits(model: gemel.Model, ids: list[int], split: int | None = None) -> bytes:
-    """Logits of the last id and, by way of score, of all before it."""
+    """Logits of the last id, its forerunners appended `split` at a time."""
     with model.session() as session:
         for at in range(0, len(ids), split or len(ids)):
             session.append(ids[at : at + (split or len(ids))])
@@ -69,7 +69,7 @@ def test_every_row_gives_scalar_logits(tiny_model: Open, fields: dict[str, objec
     for row in ROWS:
         model.set_isa(row)
         assert logits(model, IDS) == expected, row
-        assert logits(model, IDS, 1)[:64] == expected[:64], row
+        assert logits(model, IDS, 1) == expected, row
 
 
 def test_every_thread_count_gives_the_same_logits(tiny_model: Open, fields: dict[str, object]) -> None:
