@@ -21,7 +21,7 @@
 #define GEMEL_API __attribute__((visibility("default"), used))
 #endif
 
-#define GEMEL_ABI 1
+#define GEMEL_ABI 2
 
 typedef struct gemel_loader gemel_loader;
 typedef struct gemel_gguf gemel_gguf;
@@ -82,7 +82,7 @@ GEMEL_API const char *gemel_gguf_tensor_name(const gemel_gguf *gguf, int i, size
 GEMEL_API int gemel_gguf_tensor_type(const gemel_gguf *gguf, int i);
 // Fills ne[4]; returns how many the file gives
 GEMEL_API int gemel_gguf_tensor_dims(const gemel_gguf *gguf, int i, double *ne);
-GEMEL_API double gemel_gguf_tensor_offset(const gemel_gguf *gguf, int i);          // in the file
+GEMEL_API double gemel_gguf_tensor_offset(const gemel_gguf *gguf, int i);          // in the file; see gemel_loader_part
 GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);            // bytes
 
 // ---- Loading: a file's bytes, in pieces, become a model ------------------------------------------------------------
@@ -91,6 +91,10 @@ GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);         
 //
 // The header is fed in file order. After `begin`, pieces may start at any offset, so long as the bytes of one tensor
 // arrive in order; bytes outside tensors are ignored. Nothing is allocated for a claim that file_size cannot hold.
+//
+// A split model (metadata key split.count over 1) is several files, each with a header of its own; the first has all
+// the metadata. Before `begin`, part by part: gemel_loader_part(its file size) -> feed until gemel_loader_n_parts has
+// counted it. Offsets are virtual, in `feed` and in the tensor table: the files lie one after the other.
 
 typedef enum gemel_loader_option {
     GEMEL_LOADER_N_THREADS = 1,   // 1..256; default 1. The model's pool, and the packing of panels
@@ -101,9 +105,22 @@ GEMEL_API int gemel_loader_open(double file_size, gemel_loader **out, char *err,
 GEMEL_API int gemel_loader_set(gemel_loader *loader, int option, int value);
 GEMEL_API int gemel_loader_feed(gemel_loader *loader, double offset, const uint8_t *data, size_t size, char *err,
                                 size_t err_size);
-GEMEL_API const gemel_gguf *gemel_loader_gguf(const gemel_loader *loader);   // NULL unless the header is whole
+// The first file's, NULL unless its header is whole. Of a split model it holds the tensors of all parts, at their
+// virtual offsets, from the last part's header on; of the first part alone before.
+GEMEL_API const gemel_gguf *gemel_loader_gguf(const gemel_loader *loader);
+// A split model's next part, of file_size bytes, after the header of the part before is whole. It must be the part that
+// split.no says, and of the same model: checked when its header is whole.
+GEMEL_API int gemel_loader_part(gemel_loader *loader, double file_size, char *err, size_t err_size);
+GEMEL_API int gemel_loader_n_parts(const gemel_loader *loader);   // parts whose headers are whole; 1: a single file's
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
-// All tensors are in: the model. Close the loader next.
+// From begin to finish: the model that is arriving; else NULL. The loader's: closing the loader closes it, so close its
+// sessions before. For gemel_model_get, _gguf, _arch, text calls, gemel_session_open, _ahead, _truncate, _sync, _cancel
+// and _close; nothing else is evaluated yet. Sessions may be used on another thread than the loader's.
+GEMEL_API gemel_model *gemel_loader_model(const gemel_loader *loader);
+// Of the arriving model: layers that are whole, counted up to the first that is not. -1 when there is no such model, and
+// until token_embd and the RoPE factors are in, which sessions need.
+GEMEL_API int gemel_loader_n_layers(const gemel_loader *loader);
+// All tensors are in: the model, which takes its sessions along. Close the loader next.
 GEMEL_API int gemel_loader_finish(gemel_loader *loader, gemel_model **out, char *err, size_t err_size);
 GEMEL_API void gemel_loader_close(gemel_loader *loader);
 
@@ -154,7 +171,7 @@ GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 w
 // ---- Sessions ------------------------------------------------------------------------------------------------------
 // A session holds ids[0..n_past), their KV cache and the logits of the last of them.
 
-// n_ctx: 1..what the file was trained for
+// n_ctx: 1..what the file was trained for. GEMEL_E_ARGUMENT also on an arriving model with gemel_loader_n_layers -1.
 GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);
 GEMEL_API void gemel_session_close(gemel_session *session);
 GEMEL_API int gemel_session_n_past(const gemel_session *session);
@@ -166,11 +183,18 @@ GEMEL_API int gemel_session_sync(gemel_session *session, const int32_t *ids, siz
 GEMEL_API int gemel_session_truncate(gemel_session *session, int n_past);   // 0..n_past
 // Append n ids, in micro-batches. Returns n. On GEMEL_E_CANCELLED the micro-batches that ended stay in the cache.
 GEMEL_API int gemel_session_eval(gemel_session *session, const int32_t *ids, size_t n);
-// The same, and log_probs[i] = log p(ids[i] | everything before it), 0 for the first id of an empty session;
+// The same for an empty session, a layer at a time, so that it can be done while layers arrive: evaluate all n (1 and
+// more) ids through layers [done, n_layers), and return the number of layers done. Call again with the same ids and
+// more layers; when n_layers is all of a finished model's, the session holds ids and logits, the same bits as eval's.
+// GEMEL_E_ARGUMENT: other ids than before, layers that have not arrived, a session that is not empty. Until it ends,
+// n_past stays 0 and calls that evaluate are GEMEL_E_ARGUMENT; truncate(0), sync and restore drop it. On
+// GEMEL_E_CANCELLED and GEMEL_E_MEMORY what was done is kept: call again. On GEMEL_E_NUMERIC it is dropped.
+GEMEL_API int gemel_session_ahead(gemel_session *session, const int32_t *ids, size_t n, int n_layers);
+// eval, and log_probs[i] = log p(ids[i] | everything before it), 0 for the first id of an empty session;
 // top[i] = the likeliest id at that place (-1 for the first). Either may be NULL.
 GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, size_t n, double *log_probs,
                                   int32_t *top);
-// The same, and rows[n][n_embd] = last hidden states, after the output norm.
+// eval, and rows[n][n_embd] = last hidden states, after the output norm.
 GEMEL_API int gemel_session_hidden(gemel_session *session, const int32_t *ids, size_t n, float *rows);
 // Logits [n_vocab] of the last id; NULL: nothing evaluated
 GEMEL_API const float *gemel_session_logits(const gemel_session *session);

@@ -81,6 +81,20 @@ const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) {
     return !l || !l->is_header_whole ? NULL : l->m ? gemel_model_gguf(l->m) : l->g;
 }
 
+int gemel_loader_n_parts(const gemel_loader *l) { return l && l->is_header_whole; }
+
+int gemel_loader_part(gemel_loader *l, double file_size, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    (void)l, (void)file_size;
+    return fail(&e, GEMEL_E_UNSUPPORTED, "split models are not read yet");
+}
+
+gemel_model *gemel_loader_model(const gemel_loader *l) { return l ? l->m : NULL; }
+int gemel_loader_n_layers(const gemel_loader *l) {
+    (void)l;
+    return GEMEL_E_ARGUMENT;
+}
+
 // ---- Begin: the model takes shape ---------------------------------------------------------------------------------
 
 static int by_offset(const void *a, const void *b) {

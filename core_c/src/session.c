@@ -147,6 +147,11 @@ int gemel_session_hidden(gemel_session *s, const int32_t *ids, size_t n, float *
     return append(s, ids, n, WANT_HIDDEN, WANT_HIDDEN, rows, NULL, NULL);
 }
 
+int gemel_session_ahead(gemel_session *s, const int32_t *ids, size_t n, int n_layers) {
+    (void)s, (void)ids, (void)n, (void)n_layers;
+    return GEMEL_E_UNSUPPORTED;
+}
+
 // ---- Generation ----------------------------------------------------------------------------------------------------
 
 // Bytes that the character starting with c needs; 1 for what can't start one.

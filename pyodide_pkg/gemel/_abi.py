@@ -4,7 +4,7 @@ FUNCTIONS maps a name to (result code, argument codes): v nothing, i int, f floa
 p address (0 or None: NULL), s address of terminated UTF-8 text.
 """
 
-ABI = 1
+ABI = 2
 
 OK = 0
 E_ARGUMENT = -1
@@ -102,7 +102,11 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_loader_set": ("i", "pii"),
     "gemel_loader_feed": ("i", "pdpzpz"),
     "gemel_loader_gguf": ("p", "p"),
+    "gemel_loader_part": ("i", "pdpz"),
+    "gemel_loader_n_parts": ("i", "p"),
     "gemel_loader_begin": ("i", "ppz"),
+    "gemel_loader_model": ("p", "p"),
+    "gemel_loader_n_layers": ("i", "p"),
     "gemel_loader_finish": ("i", "pppz"),
     "gemel_loader_close": ("v", "p"),
     "gemel_model_get": ("i", "pip"),
@@ -125,6 +129,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_sync": ("i", "ppz"),
     "gemel_session_truncate": ("i", "pi"),
     "gemel_session_eval": ("i", "ppz"),
+    "gemel_session_ahead": ("i", "ppzi"),
     "gemel_session_score": ("i", "ppzpp"),
     "gemel_session_hidden": ("i", "ppzp"),
     "gemel_session_logits": ("p", "p"),
