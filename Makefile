@@ -1,8 +1,10 @@
-# The project's commands. Everything made here goes into .venv, build, pyodide_pkg/gemel/_core and core_c/cmake/editable.
+# The project's commands. Everything made here goes into .venv, build, dist, pyodide_pkg/gemel/_core and
+# core_c/cmake/editable.
 PYTHON = python3
 PROMPT = Why is the sky blue?
 MODEL = smollm2-135m-instruct
 PYTEST_ARGS =
+COMPILER =
 VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -23,6 +25,9 @@ pytest: $(VENV)/dev
 quick: $(VENV)/dev  ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
+wasm: $(VENV)/dev  ## the wheel for Pyodide, into dist: by emcc where PATH has it, else zig; COMPILER=emcc or zig
+	$(BIN)/python pyodide_pkg/build/wheel.py $(if $(COMPILER),--compiler $(COMPILER))
+
 wasm-smoke: $(VENV)/dev  ## the core as a Pyodide side module under node: native's bits
 	$(BIN)/python -m pytest tests/wasm $(PYTEST_ARGS)
 
@@ -39,7 +44,7 @@ bench: $(VENV)/installed  ## tokens a second of MODEL
 	$(BIN)/gemel bench $(MODEL) -p 512 -n 128 -d 0,1024 -t 1,2
 
 clean:  ## remove everything that was made here
-	rm -rf $(VENV) build pyodide_pkg/gemel/_core .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist pyodide_pkg/gemel/_core .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find core_c/cmake/editable -mindepth 1 ! -name CMakeLists.txt ! -name .gitignore -delete
 	find pyodide_pkg native tests core_c -name __pycache__ -type d -exec rm -rf {} +
 
@@ -57,4 +62,4 @@ $(VENV)/dev: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
 	@$(PIP) install -e '.[dev]'
 	@touch $(VENV)/installed $@
 
-.PHONY: help run test pytest quick wasm-smoke lint format bench clean
+.PHONY: help run test pytest quick wasm wasm-smoke lint format bench clean

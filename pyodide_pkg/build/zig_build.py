@@ -31,8 +31,8 @@ def zig() -> Path:
     return Path(spec.origin).parent / ("zig.exe" if os.name == "nt" else "zig")
 
 
-def run(command: list[str | Path]) -> str:
-    """Run a command and return what it printed; BuildError with the last lines when it fails."""
+def run(command: list[str | Path], *, env: dict[str, str] | None = None) -> str:
+    """Run a command, in another environment if one is given; return what it printed. BuildError with the last lines."""
     words = [str(part) for part in command]
     done = subprocess.run(
         words,
@@ -41,6 +41,7 @@ def run(command: list[str | Path]) -> str:
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        env=env,
         check=False,
     )
     if done.returncode:

@@ -1,0 +1,117 @@
+"""Build the Pyodide wheel and its entry for a pyodide-lock.json.
+
+    python pyodide_pkg/build/wheel.py [--out dist] [--compiler emcc|zig]
+
+    <out>/gemel-<version>-py3-none-pyemscripten_2026_0_wasm32.whl
+    <out>/pyodide-lock-entry.json
+
+Without --compiler it is emcc where PATH has one (the reference), else the zig of the ziglang wheel; both give the same
+logits. core_c/cmake/wheel says which modules are built, pyproject.toml which Python goes with them.
+"""
+
+import argparse
+import gzip
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import zig_build
+
+PLATFORM = "pyemscripten_2026_0_wasm32"   # Pyodide 314
+COMPILERS = ("emcc", "zig")
+# Python's own compiler settings would be the desktop's, and a forced one might be anything.
+UNWANTED = ("ARCHFLAGS", "CC", "CFLAGS", "CMAKE_ARGS", "CMAKE_TOOLCHAIN_FILE", "CPPFLAGS", "LDFLAGS", "SKBUILD_CMAKE_ARGS")
+
+
+def best_compiler() -> str:
+    """Return "emcc" where PATH has it, else "zig"."""
+    return "emcc" if shutil.which("emcc") else "zig"
+
+
+def compiler_option(compiler: str) -> str:
+    """Return what tells core_c/cmake/wheel to take this compiler."""
+    if compiler == "zig":
+        return f"cmake.define.GEMEL_ZIG={zig_build.zig()}"
+    found = shutil.which("emcc")
+    if found is None:
+        raise zig_build.BuildError("emcc is not on PATH: install Emscripten, or take zig (make wasm COMPILER=zig)")
+    return f"cmake.define.GEMEL_EMCC={found}"
+
+
+def build(out: Path = zig_build.ROOT / "dist", *, compiler: str | None = None) -> Path:
+    """Build the wheel into `out`, with its lock entry beside it, and return its path. Equal sources give equal bytes."""
+    compiler = compiler or best_compiler()
+    for module in ("pip", "scikit_build_core"):
+        if importlib.util.find_spec(module) is None:
+            raise zig_build.BuildError(f"{module} is not installed: pip install -e '.[dev]'")
+    work = zig_build.ROOT / "build" / "wasm" / compiler
+    made = work / "made"
+    shutil.rmtree(made, ignore_errors=True)
+    env = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    settings = (f"build-dir={work / 'cmake'}", compiler_option(compiler))
+    command: list[str | Path] = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", made]
+    options = [word for setting in settings for word in ("--config-settings", setting)]
+    zig_build.run([*command, *options, zig_build.ROOT], env={**env, "_PYTHON_HOST_PLATFORM": PLATFORM})
+    (built,) = made.glob(f"*-{PLATFORM}.whl")
+    out.mkdir(parents=True, exist_ok=True)
+    wheel = out / built.name
+    shutil.copyfile(built, wheel)
+    (out / "pyodide-lock-entry.json").write_text(json.dumps(lock_entry(wheel), indent=2) + "\n")
+    return wheel
+
+
+def lock_entry(wheel: Path) -> dict[str, Any]:
+    """Return what stands under "packages" in a pyodide-lock.json for this wheel, named beside the lock file."""
+    name, version = wheel.name.split("-")[:2]
+    with (zig_build.ROOT / "pyproject.toml").open("rb") as file:
+        dependencies = tomllib.load(file)["project"]["dependencies"]
+    return {
+        name: {
+            "name": name,
+            "version": version,
+            "file_name": wheel.name,
+            "install_dir": "site",
+            "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
+            "package_type": "package",
+            "imports": [name],
+            "depends": sorted(line.split(">=")[0] for line in dependencies if ";" not in line),
+            "unvendored_tests": False,
+        }
+    }
+
+
+def sizes(wheel: Path) -> str:
+    """Return what is in a wheel and what it weighs, gzipped, the heaviest first."""
+    with zipfile.ZipFile(wheel) as archive:
+        weights = {name: len(gzip.compress(archive.read(name), 9)) for name in archive.namelist()}
+    python = sum(weight for name, weight in weights.items() if name.endswith(".py"))
+    rows = [("gemel's Python", python), *(item for item in weights.items() if "/_core/" in item[0])]
+    lines = [f"{weight:9,}  {name}" for name, weight in sorted(rows, key=lambda row: -row[1])]
+    return "\n".join([*lines, f"{wheel.stat().st_size:9,}  {wheel.name}"])
+
+
+def main() -> int:
+    """Build the wheel and print what weighs how much; 1 with a sentence on stderr when it fails."""
+    parser = argparse.ArgumentParser(description="Build the Pyodide wheel and its entry for a pyodide-lock.json.")
+    parser.add_argument("--out", type=Path, default=zig_build.ROOT / "dist", help="the folder to fill")
+    parser.add_argument("--compiler", choices=COMPILERS, help="emcc where PATH has it, else zig")
+    options = parser.parse_args()
+    compiler = options.compiler or best_compiler()
+    try:
+        wheel = build(options.out.resolve(), compiler=compiler)
+    except zig_build.BuildError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(f"by {compiler}, bytes gzipped:\n{sizes(wheel)}\n{wheel}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
