@@ -10,13 +10,14 @@ A model is immutable and shared; a session is one mutable timeline.
 
 from __future__ import annotations
 
-from . import cache
+from . import browser, cache
 from ._chat import Chat
 from ._cpu import default_threads, isas
 from ._errors import (
     ArgumentError,
     CancelledError,
     ContextError,
+    EngineError,
     FormatError,
     GemelError,
     LibraryError,
@@ -31,7 +32,7 @@ from ._errors import (
 from ._generate import Generation, Timings
 from ._gguf import Gguf, Metadata, Tensor
 from ._library import library_path
-from ._model import Model, inspect, open, open_async
+from ._model import Info, Model, inspect, open, open_async
 from ._names import NAMES, Name
 from ._sampling import Sampling
 from ._session import Session
@@ -43,10 +44,12 @@ __all__ = [
     "CancelledError",
     "Chat",
     "ContextError",
+    "EngineError",
     "FormatError",
     "GemelError",
     "Generation",
     "Gguf",
+    "Info",
     "LibraryError",
     "Metadata",
     "Model",
@@ -63,6 +66,7 @@ __all__ = [
     "Timings",
     "UnsupportedError",
     "__version__",
+    "browser",
     "cache",
     "default_threads",
     "inspect",

@@ -48,14 +48,14 @@ def pick_isa(library: Library, name: str | None) -> int | None:
     return list(rows).index(name)
 
 
-def pick_threads(threads: int | None) -> int:
-    """Return a checked thread count: the argument, else GEMEL_THREADS, else default_threads()."""
+def pick_threads(threads: int | None, library: Library | None = None) -> int:
+    """Return a checked thread count: the argument, else GEMEL_THREADS, else the library's default."""
     asked: object = threads
     name = "threads"
     if threads is None and os.environ.get("GEMEL_THREADS"):
         name, asked = "GEMEL_THREADS", os.environ["GEMEL_THREADS"]
     if asked is None:
-        return default_threads()
+        return default_threads() if library is None else library.default_threads
     text = str(asked)
     if isinstance(asked, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_THREADS:
         raise ArgumentError(f"{name}={asked!r}: a number of threads is an integer from 1 to {MAX_THREADS}")

@@ -7,7 +7,8 @@ Messages say what, where, and what to do.
     ├── CancelledError                   cancel() was called; what had been evaluated stays
     ├── ContextError (ValueError)        more tokens than n_ctx
     ├── FormatError (ValueError)         the file is malformed: offset, key or tensor are named
-    ├── LibraryError (ImportError)       the compiled core is missing, or of another version
+    ├── LibraryError (ImportError)       the compiled core is missing, can't be started, or is of another version
+    │   └── EngineError (LibraryError)   a tab's threaded engine failed: open the model again
     ├── NumericError (ArithmeticError)   NaN or Inf where logits should be
     ├── OutOfMemoryError (MemoryError)   the allocator said no
     ├── SourceError (OSError)            no such file, not a file, a download or checksum that failed
@@ -44,6 +45,10 @@ class FormatError(GemelError, ValueError):
 
 class LibraryError(GemelError, ImportError):
     """The compiled core can't be loaded, or does not match this package."""
+
+
+class EngineError(LibraryError):
+    """A tab's threaded engine failed and its models are lost; the next gemel.open_async starts a new one."""
 
 
 class NumericError(GemelError, ArithmeticError):

@@ -1,11 +1,13 @@
 """The seam to the compiled core: call, alloc, lend, read, and nothing else. What is above it never sees a pointer type.
 
-A library is any object with these four; ctypes implements them for the desktop and for Pyodide's side module, and a
-test may implement them in forty lines. Addresses are plain ints in the core's memory.
+A library is any object with these four and some facts; ctypes implements them for the desktop and for Pyodide's side
+module, _library_js.py for the threaded engine of a tab, and a test may implement them in forty lines. Addresses are
+plain ints in the core's memory. Several libraries may live side by side: a model keeps the one that it was loaded with.
 """
 
 from __future__ import annotations
 
+import sys
 import threading
 from array import array
 from typing import Any, Protocol, TypeAlias
@@ -23,9 +25,18 @@ class Block(Protocol):
     size: int
 
 
+class JsBytes(Protocol):
+    """A Uint8Array of JavaScript's, as Pyodide shows it."""
+
+    @property
+    def js_id(self) -> int: ...
+
+    def to_bytes(self) -> bytes: ...
+
+
 Argument = int | float | bytes | Block | None
 Result = Any   # by the table in _abi.py: int, float, str, or None
-Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int]"
+Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | JsBytes"
 
 
 class Library(Protocol):
@@ -33,6 +44,12 @@ class Library(Protocol):
 
     path: str         # where it came from, for people
     size_size: int    # bytes of a size_t
+    engine: str       # "native", "side module", "threads", or "threads64": the threaded engine with 64-bit addresses
+    why: str          # one sentence: why this engine
+
+    @property
+    def default_threads(self) -> int:
+        """How many threads compute when the caller does not say."""
 
     def call(self, name: str, *arguments: Argument) -> Result:
         """Call an exported function: int, float, str (terminated text), or None for NULL and void."""
@@ -41,7 +58,10 @@ class Library(Protocol):
         """Return zeroed memory that the core can write."""
 
     def lend(self, data: Buffer) -> Block:
-        """Show the core a bytes-like object, copied only where it must be. Lives as long as the block."""
+        """Show the core a bytes-like object or a Uint8Array, copied only where it must be.
+
+        What the core sees lives as long as the block.
+        """
 
     def read(self, address: int, size: int) -> bytes:
         """Copy bytes out of the core's memory."""
@@ -63,7 +83,20 @@ _loading = threading.Lock()
 
 
 def load() -> Library:
-    """Return the process's library, loaded once. GEMEL_LIBRARY overrides where it is looked for."""
+    """Return the process's library, loaded once; in a tab the threaded engine when it runs already.
+
+    GEMEL_LIBRARY overrides where a shared library or side module is looked for.
+    """
+    if sys.platform == "emscripten":
+        from . import _engine
+
+        running = _engine.running()
+        if running is not None:
+            return running
+    return _load_shared()
+
+
+def _load_shared() -> Library:
     global _loaded
     with _loading:
         if _loaded is None:
@@ -71,6 +104,23 @@ def load() -> Library:
 
             _loaded = check_abi(open_library())
         return _loaded
+
+
+async def load_async(size: int, threads: int | None = None) -> Library:
+    """Return the library for a model of `size` bytes, starting the threaded engine where a tab has one.
+
+    threads as for open: None is the library's own default_threads.
+    """
+    if sys.platform != "emscripten":
+        return load()
+    from . import _engine
+
+    chosen, why = await _engine.choose(size, threads)
+    if chosen is not None:
+        return chosen
+    library = _load_shared()
+    library.why = why
+    return library
 
 
 def library_path() -> str:

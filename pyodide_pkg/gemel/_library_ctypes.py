@@ -10,11 +10,11 @@ import ctypes
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from . import _abi
+from . import _abi, _assets, _features
 from ._errors import LibraryError
-from ._library import Argument, Buffer, Result
+from ._library import Argument, Buffer, JsBytes, Result
 
 TYPES: dict[str, Any] = {
     "v": None,
@@ -25,12 +25,6 @@ TYPES: dict[str, Any] = {
     "p": ctypes.c_void_p,
     "s": ctypes.c_char_p,
 }
-
-
-# A module of one function that uses i32x4.relaxed_dot_i8x16_i7x16_add_s: an engine without relaxed SIMD refuses it.
-RELAXED_SIMD = bytes.fromhex(
-    "0061736d01000000 0105016000017b 03020100 0a13011100 4100fd0f 4100fd0f 4100fd0f fd9302 0b"
-)
 
 
 class CtypesBlock:
@@ -50,8 +44,10 @@ class CtypesLibrary:
 
     size_size = ctypes.sizeof(ctypes.c_size_t)
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, engine: str, why: str) -> None:
         self.path = path
+        self.engine = engine
+        self.why = why
         self._functions: dict[str, Any] = {}
         shared = ctypes.CDLL(path)
         for name, (result, arguments) in _abi.FUNCTIONS.items():
@@ -65,6 +61,12 @@ class CtypesLibrary:
             function.argtypes = [TYPES[code] for code in arguments]
             self._functions[name] = function
 
+    @property
+    def default_threads(self) -> int:
+        from ._cpu import default_threads
+
+        return default_threads()
+
     def call(self, name: str, *arguments: Argument) -> Result:
         result = self._functions[name](*arguments)
         return result.decode("utf-8", "replace") if isinstance(result, bytes) else result
@@ -74,6 +76,8 @@ class CtypesLibrary:
         return CtypesBlock(ctypes.addressof(buffer), size, buffer)
 
     def lend(self, data: Buffer) -> CtypesBlock:
+        if hasattr(data, "js_id"):
+            data = cast(JsBytes, data).to_bytes()
         view = memoryview(data)
         if not view.c_contiguous:
             view = memoryview(view.tobytes())
@@ -95,19 +99,22 @@ def library_path() -> Path:
     override = os.environ.get("GEMEL_LIBRARY")
     if override:
         return Path(override)
-    if sys.platform == "emscripten":
-        name = f"libgemel_{'relaxed' if _has_relaxed_simd() else 'simd128'}.wasm"
+    if _features.in_tab():
+        name = f"libgemel_{flavour()}.wasm"
     else:
         name = {"darwin": "libgemel.dylib", "win32": "gemel.dll"}.get(sys.platform, "libgemel.so")
-    return Path(__file__).resolve().parent / "_core" / name
+    return _assets.FOLDER / name
 
 
-def _has_relaxed_simd() -> bool:
-    """Ask the engine that runs Pyodide."""
-    import js  # type: ignore[import-not-found]
-    from pyodide.ffi import to_js  # type: ignore[import-not-found]
-
-    return bool(js.WebAssembly.validate(to_js(RELAXED_SIMD)))
+def flavour() -> str:
+    """Return the flavour that this tab's WebAssembly takes."""
+    found = _features.flavour()
+    if not found:
+        raise LibraryError(
+            "this browser's WebAssembly has no SIMD, which gemel computes with: use a current browser, or gemel on a "
+            "desktop"
+        )
+    return found
 
 
 def open_library() -> CtypesLibrary:
@@ -118,7 +125,12 @@ def open_library() -> CtypesLibrary:
             f"gemel's compiled core is not at {path}: install gemel (from a source tree: pip install -e .), "
             "or name a build of it in the environment variable GEMEL_LIBRARY"
         )
+    engine, why = "native", "outside a browser the core is a native library"
+    if _features.in_tab():
+        from ._engine import threads_refusal
+
+        engine, why = "side module", threads_refusal() or "the threaded engine is started by open_async"
     try:
-        return CtypesLibrary(str(path))
+        return CtypesLibrary(str(path), engine, why)
     except OSError as error:
         raise LibraryError(f"gemel's compiled core at {path} can't be loaded: {error}") from error

@@ -12,6 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Generator, Iterable, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -53,7 +54,7 @@ def open(
     computed here.
     """
     library = load()
-    n_threads, row = pick_threads(threads), pick_isa(library, isa)
+    n_threads, row = pick_threads(threads, library), pick_isa(library, isa)
     source = resolve(model, on_progress=on_progress)
     try:
         steps = load_steps(library, source, threads=n_threads, isa=row)
@@ -71,7 +72,7 @@ async def open_async(
 ) -> Model:
     """As open, giving the event loop a turn after each piece; a download runs in a thread where there are threads."""
     library = load()
-    n_threads, row = pick_threads(threads), pick_isa(library, isa)
+    n_threads, row = pick_threads(threads, library), pick_isa(library, isa)
     if sys.platform == "emscripten":
         source = resolve(model, on_progress=on_progress)
     else:
@@ -115,6 +116,16 @@ def _run(steps: Generator[tuple[int, int], None, Handle], on_progress: Progress 
         steps.close()
 
 
+@dataclass(frozen=True)
+class Info:
+    """What computes a model."""
+
+    engine: str    # "native", "side module", "threads", or "threads64": the threaded engine with 64-bit addresses
+    isa: str       # the row of kernels
+    threads: int
+    why: str       # one sentence: why this engine
+
+
 class Model:
     """Made by gemel.open. Any number of threads and sessions may use it; what computes takes turns.
 
@@ -128,6 +139,7 @@ class Model:
         self._finalizer = weakref.finalize(self, handle.close)
         self._turn = threading.Lock()   # held by what computes; the core's calls take turns anyway
         self.name = name
+        self._why = library.why
         with handle as model:
             self._gguf: int = library.call("gemel_model_gguf", model)
             self.arch: str = library.call("gemel_model_arch", model)
@@ -197,6 +209,11 @@ class Model:
     def isa(self) -> str:
         """The row of kernels that computes; any gives the same bits."""
         return str(self._library.call("gemel_isa_name", self._get(_abi.MODEL_ISA)))
+
+    @property
+    def info(self) -> Info:
+        """Which engine computes this model, with what, and why; nothing of it changes a bit of any result."""
+        return Info(self._library.engine, self.isa, self.threads, self._why)
 
     def set_threads(self, threads: int) -> None:
         """Change the number of threads, 1..256. Waits for a call that computes in another thread."""

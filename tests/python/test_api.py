@@ -139,6 +139,8 @@ def test_model_knows_the_files_facts(tiny_model: OpenTiny) -> None:
     assert len(model.metadata["tokenizer.ggml.tokens"]) == model.n_vocab   # type: ignore[arg-type]
     assert model.metadata.size_of("tokenizer.ggml.tokens") == model.n_vocab
     assert "nothing" not in model.metadata
+    assert model.info == gemel.Info("native", "scalar", 2, model.info.why)
+    assert "native" in model.info.why
     assert "3 M" not in repr(model)
     assert "llama" in repr(model)
 

@@ -1,0 +1,185 @@
+"""The threaded engine of a tab: which engine a model gets and why, and its start.
+
+One WebAssembly module on shared memory, instantiated in this worker and in every compute worker (engine/worker.js).
+Compute workers park in the core until a model's pool takes them. Everything is started from here, with the page's own
+objects: no text is evaluated, since a page may forbid that. How the core is called is _library_js.py's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from typing import TYPE_CHECKING, Any
+
+from . import _assets, _features
+from ._errors import LibraryError, OutOfMemoryError, ThreadError
+
+if TYPE_CHECKING:
+    from ._library_js import JsLibrary
+
+WORKER = "worker.js"
+PAGE = 1 << 16
+INITIAL_PAGES = 64            # as the modules' own import says (cmake/engine.cmake)
+MAX_PAGES = {"threads": (65536, 49152, 32768, 16384, 8192), "threads64": (262144, 196608, 131072, 98304)}
+WIDE_SIZE = 3 << 30           # a larger file wants 64-bit addresses: weights, KV cache and buffers are over 4 GB
+NARROW_SIZE = 4_000_000_000   # the largest file that may fit 32-bit addresses at all
+ROOMY_SIZE = 1 << 30          # a larger file is kept out of Pyodide's own heap even when one thread is asked for
+
+_running: dict[str, JsLibrary] = {}
+_starting = asyncio.Lock()
+
+
+def running() -> JsLibrary | None:
+    """Return the threaded engine that runs and works, or None."""
+    for name in MAX_PAGES:
+        library = _running.get(name)
+        if library is not None and not library.failure:
+            return library
+    return None
+
+
+def threads_refusal() -> str:
+    """Return a sentence why this page or host has no threaded engine, "" when it has one."""
+    if os.environ.get("GEMEL_LIBRARY"):
+        return "GEMEL_LIBRARY names the core to use"
+    if not _features.has_workers():
+        return "this host has no web workers, so there is one thread"
+    if not _features.is_isolated():
+        return (
+            "the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy: same-origin and "
+            "Cross-Origin-Embedder-Policy: require-corp), so there is one thread"
+        )
+    if not _features.in_worker():
+        return "Python runs on the page's main thread, which must not wait for others: run Pyodide in a web worker"
+    if not (_assets.FOLDER / _file("threads")).is_file():
+        return "this installation holds no threaded engine"
+    return ""
+
+
+def asked_threads(threads: int | None) -> int | None:
+    """Return the thread count of an argument or of GEMEL_THREADS, checked; None when neither says."""
+    from ._cpu import pick_threads
+
+    return pick_threads(threads) if threads is not None or os.environ.get("GEMEL_THREADS") else None
+
+
+async def choose(size: int, threads: int | None) -> tuple[JsLibrary | None, str]:
+    """Return the threaded engine for a model of `size` bytes, started, and why; or None and why not."""
+    asked = asked_threads(threads)
+    refusal = threads_refusal()
+    if not refusal and asked == 1 and size <= ROOMY_SIZE and running() is None:
+        refusal = "one thread was asked for, and a side module needs no workers for that"
+    if refusal:
+        if size > NARROW_SIZE:
+            raise OutOfMemoryError(
+                f"a model of {size / 1e9:.1f} GB does not fit this tab's 4 GB of memory, and {refusal}"
+            )
+        return None, refusal
+    name = "threads64" if _is_wide(size) else "threads"
+    library = await start(name, asked)
+    return library, library.why
+
+
+async def start(name: str, threads: int | None) -> JsLibrary:
+    """Start an engine, or give the one that runs as many workers as `threads` more want (None: its default)."""
+    wanted = _features.default_threads() if threads is None else threads
+    async with _starting:
+        library = _running.get(name)
+        if library is None or library.failure:
+            library = _running[name] = await _boot(name)
+        await _hire(library, wanted - 1)
+    return library
+
+
+def _is_wide(size: int) -> bool:
+    if size <= WIDE_SIZE:
+        return False
+    if _features.has_memory64() and (_assets.FOLDER / _file("threads64")).is_file():
+        return True
+    if size > NARROW_SIZE:
+        raise OutOfMemoryError(
+            f"a model of {size / 1e9:.1f} GB needs more than 4 GB of memory, which this browser's WebAssembly does not "
+            "have (memory64): use a smaller file, a browser that has it, or gemel on a desktop"
+        )
+    return False
+
+
+def _file(name: str) -> str:
+    return "gemel_threads64_relaxed.wasm" if name == "threads64" else f"gemel_threads_{_features.flavour()}.wasm"
+
+
+def new_memory(name: str) -> Any:  # noqa: ANN401
+    """Return shared memory that may grow as far as the browser lets it."""
+    import js  # type: ignore[import-not-found]
+    from pyodide.ffi import JsBigInt, JsException, to_js  # type: ignore[import-not-found]
+
+    count = JsBigInt if name == "threads64" else int
+    refusal = ""
+    for pages in MAX_PAGES[name]:
+        limits = {"initial": count(INITIAL_PAGES), "maximum": count(pages), "shared": True}
+        if name == "threads64":
+            limits["address"] = "i64"
+        try:
+            return js.WebAssembly.Memory.new(to_js(limits, dict_converter=js.Object.fromEntries))
+        except JsException as error:
+            refusal = str(error)
+    raise OutOfMemoryError(
+        f"the browser refuses shared memory ({refusal}): close other tabs, or open with threads=1 to do without it"
+    )
+
+
+async def _boot(name: str) -> JsLibrary:
+    """Compile the module and instantiate it here, without any worker yet."""
+    import js
+    from pyodide.ffi import JsException, to_js
+
+    from ._library import check_abi
+    from ._library_js import JsLibrary
+
+    file = _file(name)
+    memory = new_memory(name)
+    try:
+        module = await js.WebAssembly.compile(to_js(_assets.data(file)))
+        now = js.performance.now.bind(js.performance)
+        imports = to_js({"env": {"memory": memory, "now": now}}, dict_converter=js.Object.fromEntries)
+        instance = await js.WebAssembly.instantiate(module, imports)
+    except JsException as error:
+        raise LibraryError(f"gemel's threaded engine {file} can't be started: {error}") from error
+    wide = "; 64-bit addresses, for models over 4 GB" if name == "threads64" else ""
+    why = f"the page is cross-origin isolated and Python runs in a worker{wide}"
+    library = JsLibrary(file, name, why, memory=memory, module=module, exports=instance.exports)
+    library.engine_call("gemel_engine_cpus", int(js.navigator.hardwareConcurrency or 1))
+    check_abi(library)
+    return library
+
+
+async def _hire(library: JsLibrary, wanted: int) -> None:
+    """Start workers until `wanted` are parked."""
+    missing = wanted - library.engine_call("gemel_engine_parked")
+    if missing <= 0:
+        return
+    done = await asyncio.gather(*(_hire_one(library) for _ in range(missing)), return_exceptions=True)
+    for result in done:
+        if isinstance(result, BaseException):
+            raise result
+
+
+async def _hire_one(library: JsLibrary) -> None:
+    import js
+    from pyodide.ffi import to_js
+
+    seat = library.engine_call("gemel_engine_seat")
+    if seat < 0:
+        raise ThreadError(f"there is no room for another worker beside {len(library.workers)}: use fewer threads")
+    try:
+        worker = _assets.start_worker(WORKER)
+        parts = {"module": library.module, "memory": library.memory, "seat": seat}
+        worker.postMessage(to_js(parts, dict_converter=js.Object.fromEntries))
+        answer = await _assets.first_message(worker, WORKER)
+        if answer != "parked":
+            worker.terminate()
+            raise ThreadError(f"a worker of the threaded engine could not start: {answer}")
+    except BaseException:
+        library.engine_call("gemel_engine_unseat", seat)
+        raise
+    library.workers.append(worker)

@@ -1,0 +1,223 @@
+"""The core through JavaScript: the exports of the threaded engine, on memory that its workers share.
+
+Arguments and results follow the generated table. Addresses are numbers, or BigInt where the engine has 64-bit ones. The
+core's memory is not Python's: bytes are copied in and out, in as few crossings as there can be, and blocks are freed
+with the objects that stand for them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from . import _abi, _features
+from ._errors import EngineError, OutOfMemoryError
+from ._library import Argument, Buffer, JsBytes, Result
+
+# What the engine exports beside gemel.h.
+OWN: dict[str, tuple[str, str]] = {
+    "malloc": ("p", "z"),
+    "free": ("v", "p"),
+    "gemel_engine_cpus": ("v", "i"),
+    "gemel_engine_patience": ("v", "d"),
+    "gemel_engine_seat": ("i", ""),
+    "gemel_engine_unseat": ("v", "i"),
+    "gemel_engine_parked": ("i", ""),
+    "gemel_engine_fault": ("i", ""),
+    "gemel_engine_cancel_at": ("p", "p"),
+}
+FAULTS = {
+    1: "a worker failed",
+    2: "a worker does not answer: it may have been ended",
+    3: "a worker ran out of its stack",
+}
+STRING_PIECE = 64
+
+
+class JsBlock:
+    """Memory of the engine's, given back with this object."""
+
+    __slots__ = ("_library", "address", "size")
+
+    def __init__(self, library: JsLibrary, address: int, size: int) -> None:
+        self._library = library
+        self.address = address
+        self.size = size
+
+    def __del__(self) -> None:
+        self._library.engine_call("free", self.address)
+
+
+class JsLibrary:
+    """A gemel._library.Library."""
+
+    def __init__(
+        self,
+        path: str,
+        engine: str,
+        why: str,
+        *,
+        memory: Any,  # noqa: ANN401
+        module: Any,  # noqa: ANN401
+        exports: Any,  # noqa: ANN401
+    ) -> None:
+        self.path = path
+        self.engine = engine
+        self.why = why
+        self.memory = memory
+        self.module = module
+        self.workers: list[Any] = []
+        self.failure = ""   # why it can't be used any more
+        self.is_wide = engine == "threads64"
+        self.size_size = 8 if self.is_wide else 4
+        self._table = {**_abi.FUNCTIONS, **OWN}
+        self._functions = {
+            name: (getattr(exports, name), result, self._wide_places(codes))
+            for name, (result, codes) in self._table.items()
+        }
+        self._view_size = 0
+        self._subarray: Any = None
+        self._set: Any = None
+
+    @property
+    def default_threads(self) -> int:
+        return _features.default_threads()
+
+    def call(self, name: str, *arguments: Argument) -> Result:
+        if self.failure:
+            if name.endswith("_close") or name == "gemel_session_cancel":
+                return None   # its memory goes with the engine
+            raise EngineError(self.failure)
+        return self._call(name, arguments)
+
+    def engine_call(self, name: str, *arguments: Argument) -> Result:
+        """Call one of OWN; on an engine that failed nothing happens."""
+        return None if self.failure else self._call(name, arguments)
+
+    def alloc(self, size: int) -> JsBlock:
+        block = self._reserve(size)
+        self._view(block)
+        self._subarray(block.address, block.address + size).fill(0)
+        return block
+
+    def lend(self, data: Buffer) -> JsBlock:
+        if hasattr(data, "js_id"):
+            size = int(cast(Any, data).byteLength)
+            block = self._reserve(size)
+            self._view(block)
+            self._set(cast(JsBytes, data), block.address)
+            return block
+        view = memoryview(cast(Any, data))
+        block = self._reserve(view.nbytes)
+        if view.nbytes:
+            self._view(block)
+            flat = view.cast("B") if view.c_contiguous else view.tobytes()
+            self._subarray(block.address, block.address + view.nbytes).assign(flat)
+        return block
+
+    def read(self, address: int, size: int) -> bytes:
+        if address + size > self._view_size:
+            self._view_memory(address + size)
+        return bytes(self._subarray(address, address + size).to_bytes())
+
+    # ---- Inside -----------------------------------------------------------------------------------------------------
+
+    def _wide_places(self, codes: str) -> tuple[int, ...]:
+        """Return which arguments go as BigInt."""
+        return tuple(i for i, code in enumerate(codes) if code in "pzs") if self.is_wide else ()
+
+    def _call(self, name: str, arguments: tuple[Argument, ...]) -> Result:
+        from pyodide.ffi import JsException  # type: ignore[import-not-found]
+
+        function, result, wide = self._functions[name]
+        lent: list[JsBlock] = []
+        passed = [self._passed(argument, lent) for argument in arguments]
+        if wide:
+            from pyodide.ffi import JsBigInt
+
+            for i in wide:
+                passed[i] = JsBigInt(passed[i])
+        try:
+            value = function(*passed)
+        except JsException as error:
+            raise self._failed(name, str(error)) from error
+        return self._result(result, value)
+
+    def _passed(self, argument: Argument, lent: list[JsBlock]) -> int | float:
+        if isinstance(argument, int | float):
+            return argument
+        if argument is None:
+            return 0
+        if isinstance(argument, bytes):
+            lent.append(self.lend(argument))
+            return lent[-1].address
+        return argument.address
+
+    def _result(self, code: str, value: Any) -> Result:  # noqa: ANN401
+        if code == "i":
+            return value
+        if code == "d" or code == "f":
+            return float(value)
+        if code == "v":
+            return None
+        address = int(value) if self.is_wide else value & 0xFFFFFFFF
+        if code == "z":
+            return address
+        if not address:
+            return None
+        return self._string(address) if code == "s" else address
+
+    def _string(self, address: int) -> str:
+        """Return terminated text."""
+        raw, end = b"", -1
+        while end < 0:
+            self._view_memory(address)
+            size = min(STRING_PIECE, self._view_size - address - len(raw))
+            raw += self.read(address + len(raw), size)
+            end = raw.find(0)
+        return raw[:end].decode("utf-8", "replace")
+
+    def _reserve(self, size: int) -> JsBlock:
+        address = self.call("malloc", max(size, 1))
+        if not address:
+            raise OutOfMemoryError(
+                f"the engine has no memory for {size} more bytes: close other models or tabs, use a smaller n_ctx or a "
+                "smaller file"
+            )
+        return JsBlock(self, address, size)
+
+    def _view(self, block: JsBlock) -> None:
+        if block.address + block.size > self._view_size:
+            self._view_memory(block.address + block.size)
+
+    def _view_memory(self, end: int) -> None:
+        """Look at the memory again, which another thread or call may have grown, when `end` lies past what is seen."""
+        import js  # type: ignore[import-not-found]
+
+        if end < self._view_size:
+            return
+        view = js.Uint8Array.new(self.memory.buffer)
+        self._view_size = int(view.length)
+        self._subarray = view.subarray
+        self._set = view.set
+
+    def _failed(self, name: str, error: str) -> EngineError:
+        """Give the engine up: what its threads were doing is lost, and so are its models."""
+        fault = FAULTS.get(self._fault(), "")
+        self.failure = (
+            f"gemel's threaded engine failed in {name}: {fault or error}; its models are lost, the page lives on: open "
+            "the model again with gemel.open_async, with fewer threads, a smaller n_ctx or a smaller file if it fails "
+            "once more"
+        )
+        for worker in self.workers:
+            worker.terminate()
+        self.workers.clear()
+        return EngineError(self.failure)
+
+    def _fault(self) -> int:
+        """Ask what made a thread give up; 0 when the engine does not know."""
+        from pyodide.ffi import JsException
+
+        try:
+            return int(self._functions["gemel_engine_fault"][0]())
+        except JsException:
+            return 0

@@ -1,0 +1,52 @@
+"""What only a browser tab has: where worker scripts come from, the threaded engine's start, and why it is not taken."""
+
+from __future__ import annotations
+
+from . import _assets
+from ._errors import LibraryError
+
+__all__ = ["configure", "engine_reason", "start"]
+
+
+def configure(*, base_url: str | None = None) -> None:
+    """Say where workers start from.
+
+    base_url: the address of a folder that serves gemel's *.js files (those of the wheel's gemel/_core), of the page's
+    own origin; for pages whose Content-Security-Policy forbids Blob workers. None: from the wheel itself.
+    """
+    _assets.set_base_url(base_url)
+
+
+async def start(threads: int | None = None) -> None:
+    """Start the threaded engine now, so that gemel.open takes it as well and open_async need not wait for it.
+
+    threads: how many the next model may use; default the CPUs that the browser names, at most 8.
+    LibraryError says why when this page has no threaded engine.
+    """
+    from . import _engine
+
+    asked = _engine.asked_threads(threads)
+    refusal = _refusal()
+    if refusal:
+        raise LibraryError(f"the threaded engine can't be started: {refusal}")
+    await _engine.start("threads", asked)
+
+
+def engine_reason() -> str:
+    """Return one sentence: which engine models get here, and why."""
+    refusal = _refusal()
+    if not refusal:
+        return "the threaded engine: the page is cross-origin isolated and Python runs in a worker"
+    return f"the {'side module' if _in_tab() else 'native library'}: {refusal}"
+
+
+def _in_tab() -> bool:
+    from ._features import in_tab
+
+    return in_tab()
+
+
+def _refusal() -> str:
+    from . import _engine
+
+    return _engine.threads_refusal() if _in_tab() else "this is no browser"
