@@ -1,4 +1,4 @@
-"""The tab's parts that a desktop can check: the dot's cases, why there is no threaded engine, assets that are missing."""
+"""The tab's parts that a desktop can check: the dot's cases, why there are no threads, assets that are missing."""
 
 from __future__ import annotations
 
