@@ -56,7 +56,8 @@ def cross(target: str) -> Path:
     if importlib.util.find_spec("ziglang") is None:
         lacking("ziglang is not installed")
     folder = BUILD / "cross" / target
-    zig_build.configure_zig(folder, target, "-DGEMEL_CHECKS=ON", "-DGEMEL_WASM_RELAXED=ON")
+    rows = ["-DGEMEL_ROWS=scalar;wasm128;wasmrelaxed"] if target.startswith("wasm") else []
+    zig_build.configure_zig(folder, target, "-DGEMEL_CHECKS=ON", *rows)
     return folder
 
 

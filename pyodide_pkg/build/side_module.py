@@ -3,8 +3,8 @@
     python pyodide_pkg/build/side_module.py [--out build/pyodide]
 
     <out>/site/gemel/...                            the package's Python
-    <out>/site/gemel/_core/libgemel_simd128.wasm    rows scalar, wasm128: any engine with SIMD
-    <out>/site/gemel/_core/libgemel_relaxed.wasm    and wasmrelaxed: an engine refuses a module for one opcode it lacks
+    <out>/site/gemel/_core/libgemel_simd128.wasm    row wasm128: any engine with SIMD
+    <out>/site/gemel/_core/libgemel_relaxed.wasm    row wasmrelaxed: an engine refuses a module for one opcode it lacks
     <out>/site/jinja2, markupsafe, ...              what gemel imports, as pure Python
 
 The modules do not end in .so: Pyodide loads every .so of a wheel by itself, and ctypes would load it again.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import zig_build
 
-FLAVOURS = {"simd128": "OFF", "relaxed": "ON"}
+FLAVOURS = {"simd128": "wasm128", "relaxed": "wasmrelaxed"}   # the one kernel row of each
 PURE = ("filelock", "jinja2", "markupsafe", "platformdirs")
 TARGET = "wasm32-wasi"
 
@@ -26,7 +26,7 @@ TARGET = "wasm32-wasi"
 def build_core(out: Path, flavour: str) -> Path:
     """Build one flavour of the side module and return its path."""
     folder = out / flavour
-    zig_build.configure_zig(folder, TARGET, f"-DGEMEL_WASM_RELAXED={FLAVOURS[flavour]}")
+    zig_build.configure_zig(folder, TARGET, f"-DGEMEL_ROWS={FLAVOURS[flavour]}")
     zig_build.build(folder, "gemel")
     return folder / "libgemel.so"
 

@@ -1,9 +1,9 @@
 // y = W x: a lane is an output row, blocks of 32 (sub-blocks of 16) ascend, and the order of the float operations below
 // is the result: acc = acc + (d_w * d_x) * (float)isum, then for affine formats acc = acc + m_w * (d_x * (float)xsum).
 // A tile is T tokens by P panels: the codes of a block are unpacked once (in H parts, to stay in registers) and used T
-// times.
+// times. Where tokens are a real loop (TILE_ANY) a tile takes any number of them up to TILE_T.
 
-enum { TILE_MAX = 8, VECTORS_MAX = 16 };
+enum { TILE_MAX = TILE_T > 8 ? TILE_T : 8, VECTORS_MAX = 16 };
 
 // Codes of step j (weights 4j..4j+3) of the vector that starts at byte o of each 64-byte group.
 WORD vu code_step(const panel_kind *k, const uint8_t *q, int o, int j) {
@@ -117,7 +117,7 @@ WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v,
                 const uint8_t *q = v->p + (size_t)((v->g0 + g) / V) * v->panel_size + kind_scale_size(k);
                 c[j - j0][g] = code_step(k, q, (v->g0 + g) % V * W * 4, j);
             }
-        TIMES (t, S.T) {
+        TOKENS(t, S.T) {
             if (part == 0)
                 TIMES (g, S.G) i.i4[t][g] = va4_zero(), i.i8[t][g] = vi_set1(0);
             add_dots(k, S, &i, c, x, t, j0, j1);
@@ -132,40 +132,46 @@ WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t pane
     for (int g0 = 0; g0 < S.P * V; g0 += S.G) {
         vf f[TILE_MAX][VECTORS_MAX];
         block_view v = {.p = w, .h = w, .panel_size = panel_size, .g0 = g0, .a = a, .at = (size_t)t0};
-        TIMES (t, S.T)
-            TIMES (g, S.G) f[t][g] = vf_set1(0);
+        TOKENS(t, S.T)
+        TIMES (g, S.G) f[t][g] = vf_set1(0);
         for (int b = 0; b < nb; b++, v.p += kind_block_size(k), v.at += (size_t)a->n) {
             if (kind_is_super(k) && b % 8 == 0) v.h = v.p, v.p += kind_header_size(k);
             if (S.T == 1 && AHEAD > 0 && g0 == 0)
                 TIMES (i, (kind_block_size(k) + 63) / 64) PREFETCH(v.p + AHEAD + 64 * i);
             TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f);
         }
-        TIMES (t, S.T)
-            TIMES (g, S.G) {
-                size_t row = (size_t)((g0 + g) / V * LANES + (g0 + g) % V * W);
-                vf_store(y + (size_t)t * ld + row, f[t][g]);
-            }
+        TOKENS(t, S.T)
+        TIMES (g, S.G) {
+            size_t row = (size_t)((g0 + g) / V * LANES + (g0 + g) % V * W);
+            vf_store(y + (size_t)t * ld + row, f[t][g]);
+        }
     }
 }
 
-typedef void tile_fn(const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0, float *y, size_t ld);
+typedef void tile_fn(const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0, int n, float *y, size_t ld);
 typedef struct tiles {
-    tile_fn *full, *half, *row, *rows;   // TILE_T, TILE_T / 2 and 1 token; 1 token by ROW_P panels
+    tile_fn *full, *half, *row, *rows;   // TILE_T, TILE_T / 2 and 1 token; 1 token by ROW_P panels; NULL: not made
 } tiles;
 
 #define NAME_TILE(name, which, T, P, G, H)                                                                             \
-    KERNEL void name##_##which(const uint8_t *w, size_t size, int nb, const acts *a, int t0, float *y, size_t ld) {    \
-        tile(&kind_##name, (shape){T, P, G, H}, w, size, nb, a, t0, y, ld);                                            \
+    KERNEL void name##_##which(const uint8_t *w, size_t size, int nb, const acts *a, int t0, int n, float *y,          \
+                               size_t ld) {                                                                            \
+        tile(&kind_##name, (shape){TILE_ANY && T > 1 ? n : T, P, G, H}, w, size, nb, a, t0, y, ld);                    \
     }
 #if ROW_P > 1
 #define ROWS_TILE(name) NAME_TILE(name, rows, 1, ROW_P, ROW_P *ROW_G, 4)
 #else
 #define ROWS_TILE(name) static tile_fn *const name##_rows = NULL;
 #endif
+#if !TILE_ANY
+#define HALF_TILE(name) NAME_TILE(name, half, TILE_T / 2, 1, TILE_G, TILE_H)
+#else
+#define HALF_TILE(name) static tile_fn *const name##_half = NULL;
+#endif
 #define KIND(name, type, planes, dot, zero, book, scale, sub)                                                          \
     static const panel_kind kind_##name = {type, planes, dot, zero, book, SCALE_##scale, sub};                         \
     NAME_TILE(name, full, TILE_T, 1, TILE_G, TILE_H)                                                                   \
-    NAME_TILE(name, half, TILE_T / 2, 1, TILE_G, TILE_H)                                                               \
+    HALF_TILE(name)                                                                                                    \
     NAME_TILE(name, row, 1, 1, ROW_G, 4)                                                                               \
     ROWS_TILE(name)
 #include "../panel/kinds.def"
@@ -200,15 +206,18 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
         float *row = y + (size_t)c * ld;
         if (n == 1 && ROW_P > 1)
             for (; p + ROW_P <= p1; p += ROW_P)
-                f->rows(w->data + (size_t)p * w->panel_size, w->panel_size, nb, &v, 0, row + p * LANES, ld);
+                f->rows(w->data + (size_t)p * w->panel_size, w->panel_size, nb, &v, 0, 1, row + p * LANES, ld);
         for (; p < p1; p++) {
             const uint8_t *panel = w->data + (size_t)p * w->panel_size;
             float *to = row + p * LANES;
-            int t = 0;
-            for (; t + TILE_T <= n; t += TILE_T) f->full(panel, w->panel_size, nb, &v, t, to + (size_t)t * ld, ld);
-            for (; t + TILE_T / 2 <= n; t += TILE_T / 2)
-                f->half(panel, w->panel_size, nb, &v, t, to + (size_t)t * ld, ld);
-            for (; t < n; t++) f->row(panel, w->panel_size, nb, &v, t, to + (size_t)t * ld, ld);
+            for (int t = 0, m; t < n; t += m) {
+                tile_fn *g = f->row;
+                m = 1;
+                if (t + TILE_T <= n) m = TILE_T, g = f->full;
+                else if (TILE_ANY && n - t > 1) m = n - t, g = f->full;
+                else if (!TILE_ANY && t + TILE_T / 2 <= n) m = TILE_T / 2, g = f->half;
+                g(panel, w->panel_size, nb, &v, t, m, to + (size_t)t * ld, ld);
+            }
         }
     }
 }

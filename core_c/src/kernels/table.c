@@ -5,7 +5,9 @@
 static int always(void) { return 1; }
 
 #define ROW(name) extern const kernels kernels_##name
+#if defined GEMEL_HAVE_SCALAR
 ROW(scalar);
+#endif
 #if defined GEMEL_HAVE_AVX2
 ROW(avx2);
 #endif
@@ -29,7 +31,9 @@ ROW(wasmrelaxed);
 #endif
 
 static const isa_row rows[] = {
+#if defined GEMEL_HAVE_SCALAR
     {&kernels_scalar, always},
+#endif
 #if defined GEMEL_HAVE_AVX2
     {&kernels_avx2, cpu_has_avx2},
 #endif

@@ -43,6 +43,11 @@
 #include "simd_scalar.h"
 #endif
 #define V (LANES / W)
+#if TILE_ANY   // the tokens of a tile: a real loop or an unrolled one
+#define TOKENS(t, n) _Pragma("clang loop unroll(disable)") for (int t = 0; t < (n); t++)
+#else
+#define TOKENS(t, n) TIMES (t, n)
+#endif
 
 #if defined SIMD_WASM   // the nearest WASM has to a prefetch is a touch; it may not leave the memory, so none is made
 #define PREFETCH(p) ((void)0)

@@ -3,6 +3,7 @@
 #include <immintrin.h>
 #define W 8
 #define TILE_T 8
+#define TILE_ANY 0
 #define TILE_G 1
 #define ROW_G 2
 #define TILE_H 1

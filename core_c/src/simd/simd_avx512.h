@@ -3,6 +3,7 @@
 #define W 16
 #define DOT8_ZERO 128
 #define TILE_T 8
+#define TILE_ANY 0
 #define TILE_G 1
 #define ROW_G 1
 #define TILE_H 4

@@ -3,6 +3,7 @@
 #define W 4
 #define DOT8_ZERO 0
 #define TILE_T 4
+#define TILE_ANY 0
 #define TILE_G 4
 #define ROW_G 4
 #define TILE_H 1

@@ -2,13 +2,14 @@
 #define W 1
 #define DOT8_ZERO 0   // what vu_s8 adds to an s8 weight; the kernel takes DOT8_ZERO * sum(x) off again
 #define TILE_T 4      // tokens of a prefill tile
-#define TILE_G 1      // vectors of the panel at a time in it
-#define ROW_G 1       // the same at one token
-#define TILE_H 1      // parts in which a block is unpacked in it
-#define ROW_P 1       // panels streamed side by side at one token
-#define AHEAD 0       // bytes of prefetch at one token
-#define ATTEND_Q 4    // queries of an attention tile
-#define ATTEND_G 4    // vectors of channels at a time
+#define TILE_ANY 0
+#define TILE_G 1     // vectors of the panel at a time in it
+#define ROW_G 1      // the same at one token
+#define TILE_H 1     // parts in which a block is unpacked in it
+#define ROW_P 1      // panels streamed side by side at one token
+#define AHEAD 0      // bytes of prefetch at one token
+#define ATTEND_Q 4   // queries of an attention tile
+#define ATTEND_G 4   // vectors of channels at a time
 typedef float vf;
 typedef int32_t vi;
 typedef uint32_t vu;

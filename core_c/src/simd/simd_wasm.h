@@ -2,7 +2,8 @@
 // engine while one side stays below 128. Without it, i32x4.dot_i16x8 on activations that are stored as 16-bit pairs.
 #include <wasm_simd128.h>
 #define W 4
-#define TILE_T 8
+#define TILE_T 16
+#define TILE_ANY 1   // tokens are a real loop: sixteen registers are too few, and every byte of code is downloaded
 #define TILE_G 4
 #define ROW_G 4
 #define ROW_P 4   // no prefetch here: four panels side by side keep the loads apart instead
