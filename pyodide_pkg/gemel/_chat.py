@@ -80,6 +80,11 @@ class Chat:
         if not self.messages and not added:
             raise ArgumentError("there is no message to answer: send a text, or put one into messages")
         ids = self.prompt_ids([*self.messages, *added])
+        if not self.session.closed and not self.session.n_past:
+            ahead = self.model._take_ahead(ids, self.session.n_ctx)
+            if ahead is not None:
+                self.session.close()
+                self.session = ahead
         run = Run(self.session, ids, max_tokens=max_tokens, stops=stops, sampling=options, owned=False)
         self.messages += added
         run.on_end = lambda ended: self._answered(ended, added)

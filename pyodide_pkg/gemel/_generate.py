@@ -19,6 +19,7 @@ from ._sampling import Sampler, Sampling
 from ._text import StopScanner
 
 if TYPE_CHECKING:
+    from ._model import Model
     from ._session import Session
 
 StopReason = Literal["stop", "eos", "length", "cancelled", "error"]
@@ -47,6 +48,25 @@ class Timings:
         return self.n_decoded / self.decode_s if self.decode_s else 0.0
 
 
+class Pace:
+    """How many ids an event loop's thread evaluates at once: as many as take about TURN seconds; first, FIRST.
+
+    Sizes of micro-batches change no bit. The side module, which nothing can interrupt, stays at FIRST or below.
+    """
+
+    FIRST = 8
+    TURN = 0.04
+
+    def __init__(self, model: Model) -> None:
+        self._most = self.FIRST if model.info.engine == "side module" else model.n_batch
+        self.n = min(self.FIRST, self._most)
+
+    def note(self, n: int, seconds: float) -> None:
+        """Learn that `n` ids took so long."""
+        fit = int(n * self.TURN / max(seconds, 1e-6))
+        self.n = max(1, min(fit, 2 * self.n, self._most))
+
+
 class Run:
     """What a generation computes with and what came of it. `steps` is its life; `end` lets go of everything."""
 
@@ -68,6 +88,7 @@ class Run:
         self.session = session
         self.cancelled = False
         self.on_end: Callable[[Run], None] | None = None
+        self.pace: Pace | None = None   # set before the first step where an event loop waits for its turn
         self._owned = owned
         self._stops = StopScanner(stops)
         self._limit = check_limit(session, len(self.prompt_ids), max_tokens)
@@ -108,7 +129,7 @@ class Run:
 
     def _prefill(self) -> Generator[str, None, None]:
         seconds, start = 0.0, time.perf_counter()
-        for evaluated in self.session._sync_steps(self.prompt_ids):
+        for evaluated in self.session._sync_steps(self.prompt_ids, self.pace):
             seconds += time.perf_counter() - start
             self.timings = replace(self.timings, n_evaluated=evaluated, prompt_s=seconds)
             yield ""
@@ -223,6 +244,8 @@ class Generation:
         raise StopIteration
 
     def __aiter__(self) -> Generation:
+        if self._run.pace is None:
+            self._run.pace = Pace(self._run.session.model)
         return self
 
     async def __anext__(self) -> str:

@@ -136,6 +136,7 @@ class Model:
         self._library = library
         self._handle = handle
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+        self._ahead: Session | None = None   # what open_async(prompt=...) evaluated, until somebody goes on from it
         self._finalizer = weakref.finalize(self, handle.close)
         self._turn = threading.Lock()   # held by what computes; the core's calls take turns anyway
         self.name = name
@@ -321,7 +322,7 @@ class Model:
         if n_ctx is None:
             wanted = len(ids) + max_tokens - 1 if isinstance(max_tokens, int) else len(ids)
             n_ctx = min(max(self.default_n_ctx, wanted), self.n_ctx)
-        session = Session(self, n_ctx)
+        session = self._take_ahead(ids, n_ctx) or Session(self, n_ctx)
         try:
             return Generation(
                 Run(session, ids, max_tokens=max_tokens, stops=stops, sampling=options, owned=True)
@@ -412,6 +413,14 @@ class Model:
     def _special(self, field: int) -> int | None:
         id = self._get(field)
         return None if id < 0 else id
+
+    def _take_ahead(self, ids: Sequence[int], n_ctx: int) -> Session | None:
+        """Return the session that evaluated the prompt while the model loaded, if `ids` begin with what it holds."""
+        ahead = self._ahead
+        if ahead is None or ahead.closed or ahead.n_ctx != n_ctx or ahead.ids != list(ids[: ahead.n_past]):
+            return None
+        self._ahead = None
+        return ahead
 
     def _prompt_ids(self, prompt: str | Sequence[int], *, special: bool) -> list[int]:
         """Return the ids of a prompt: a text with BOS where the file wants it (never EOS), ids as they are."""

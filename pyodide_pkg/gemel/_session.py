@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from array import array
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ FloatArray = Any
 """float32: a numpy array where numpy can be imported, otherwise a memoryview with the same shape."""
 
 if TYPE_CHECKING:
-    from ._generate import Generation
+    from ._generate import Generation, Pace
     from ._model import Model
 
 
@@ -94,8 +95,8 @@ class Session:
         """
         return max(self._sync_steps(ids), default=0)
 
-    def _sync_steps(self, ids: Sequence[int]) -> Iterator[int]:
-        """As sync, stopping after each micro-batch to yield how many ids have been evaluated."""
+    def _sync_steps(self, ids: Sequence[int], pace: Pace | None = None) -> Iterator[int]:
+        """As sync, stopping after each micro-batch to yield how many ids have been evaluated. pace: their sizes."""
         wanted = id_bytes(ids)
         if not wanted:
             raise ArgumentError("there are no ids to evaluate: the prompt is empty")
@@ -104,9 +105,14 @@ class Session:
             self._revision += 1
             code = self._library.call("gemel_session_sync", session, self._library.lend(wanted), len(wanted))
             kept = check(self._library, code, "sync")
-        evaluated = 0
-        for part in self._parts(wanted[kept:]):
-            evaluated += self._compute("gemel_session_eval", part)
+        evaluated, missing = 0, wanted[kept:]
+        while evaluated < len(missing):
+            n = self.model.n_batch if pace is None else pace.n
+            start = time.perf_counter()
+            done = self._compute("gemel_session_eval", missing[evaluated : evaluated + n])
+            if pace is not None:
+                pace.note(done, time.perf_counter() - start)
+            evaluated += done
             yield evaluated
 
     def append(self, ids: Sequence[int]) -> None:
