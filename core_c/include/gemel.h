@@ -117,8 +117,8 @@ GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_siz
 // sessions before. For gemel_model_get, _gguf, _arch, text calls, gemel_session_open, _ahead, _truncate, _sync, _cancel
 // and _close; nothing else is evaluated yet. Sessions may be used on another thread than the loader's.
 GEMEL_API gemel_model *gemel_loader_model(const gemel_loader *loader);
-// Of the arriving model: layers that are whole, counted up to the first that is not. -1 when there is no such model, and
-// until token_embd and the RoPE factors are in, which sessions need.
+// Of the arriving model: layers that are whole, counted up to the first that is not. -1 when there is no such model,
+// and until token_embd and the RoPE factors are in, which sessions need.
 GEMEL_API int gemel_loader_n_layers(const gemel_loader *loader);
 // All tensors are in: the model, which takes its sessions along. Close the loader next.
 GEMEL_API int gemel_loader_finish(gemel_loader *loader, gemel_model **out, char *err, size_t err_size);

@@ -24,7 +24,7 @@ static int is_float(const weight *w) { return w->type == T_F32 || w->type == T_F
 static void embed(const lane *w) {   // x[n][n_embd]
     int n_embd = w->m->h.n_embd;
     for (int t = w->it; t < w->n; t += w->nt)
-        panel_row(&w->m->token_embd, w->b->ids[t], w->s->b.x + (size_t)t * (size_t)n_embd);
+        panel_row(&w->m->token_embd, w->b->ids[t], w->b->x + (size_t)t * (size_t)n_embd);
 }
 
 // Norm (unless NULL) and quantise x[n][ld] once for all matmuls that read it. With one token every thread does it for
@@ -75,7 +75,7 @@ static void multiply_into(const lane *w, const acts *a, const weight *m, const f
     w->k->matmul(m, a, from, to, w->s->b.y, ld);
     int end = to * 16 < n_embd ? to * 16 : n_embd;
     for (int t = 0; t < w->n; t++) {
-        float *x = w->s->b.x + (size_t)t * (size_t)n_embd;
+        float *x = w->b->x + (size_t)t * (size_t)n_embd;
         const float *y = w->s->b.y + (size_t)t * ld;
         for (int i = from * 16; i < end; i++) x[i] = x[i] + (bias ? y[i] + bias[i] : y[i]);
     }
@@ -103,7 +103,7 @@ static void place_query(const lane *w, const layer *l, int t, int ih) {
     float *from = w->s->b.q + (size_t)t * (size_t)pad(h->n_head * h->head_dim) + ih * h->head_dim;
     float *to = w->s->b.heads + ((size_t)t * (size_t)h->n_head + (size_t)ih) * (size_t)w->s->dim;
     add_bias(from, l->attn_q_b ? l->attn_q_b + ih * h->head_dim : NULL, h->head_dim);
-    rope(h, from, w->s->b.angles + (size_t)t * (size_t)h->n_rot);
+    rope(h, from, w->b->angles + (size_t)t * (size_t)h->n_rot);
     for (int i = 0; i < w->s->dim; i++) to[i] = i < h->head_dim ? from[i] * w->s->q_scale : 0;
 }
 
@@ -115,7 +115,7 @@ static void place_key_value(const lane *w, const layer *l, int il, int t, int ih
     uint16_t half[1024];
     add_bias(k, l->attn_k_b ? l->attn_k_b + ih * h->head_dim : NULL, h->head_dim);
     add_bias(v, l->attn_v_b ? l->attn_v_b + ih * h->head_dim : NULL, h->head_dim);
-    rope(h, k, w->s->b.angles + (size_t)t * (size_t)h->n_rot);
+    rope(h, k, w->b->angles + (size_t)t * (size_t)h->n_rot);
     memcpy(row, k, sizeof(float) * (size_t)h->head_dim);
     w->k->store_f16(row, w->s->dim, half);
     kv_put_k(&w->s->kv, il, ih, w->b->pos + t, half);
@@ -193,7 +193,7 @@ static const float *compact_heads(const lane *w, size_t *ld) {
 static void attention(const lane *w, const layer *l, int il) {
     const hparams *h = &w->m->h;
     int floats = is_float(&l->attn_q) && is_float(&l->attn_k) && is_float(&l->attn_v);
-    acts a = prepare(w, w->s->b.x, (size_t)h->n_embd, h->n_embd, l->attn_norm, !floats);
+    acts a = prepare(w, w->b->x, (size_t)h->n_embd, h->n_embd, l->attn_norm, !floats);
     product p[] = {{&l->attn_q, w->s->b.q}, {&l->attn_k, w->s->b.k}, {&l->attn_v, w->s->b.v}};
     multiply(w, &a, p, 3);
     meet(w);
@@ -231,7 +231,7 @@ static void gate_and_up(const lane *w, const layer *l, const acts *a) {
 
 static void feed_forward(const lane *w, const layer *l) {
     const hparams *h = &w->m->h;
-    acts a = prepare(w, w->s->b.x, (size_t)h->n_embd, h->n_embd, l->ffn_norm,
+    acts a = prepare(w, w->b->x, (size_t)h->n_embd, h->n_embd, l->ffn_norm,
                      !is_float(&l->ffn_gate) || !is_float(&l->ffn_up));
     gate_and_up(w, l, &a);
     meet(w);
@@ -250,7 +250,7 @@ static void last_logits(lane w, int t, float *y) {
     const hparams *h = &w.m->h;
     w.n = 1;
     acts a =
-        prepare(&w, w.s->b.x + (size_t)t * (size_t)h->n_embd, 0, h->n_embd, w.m->output_norm, !is_float(&w.m->output));
+        prepare(&w, w.b->x + (size_t)t * (size_t)h->n_embd, 0, h->n_embd, w.m->output_norm, !is_float(&w.m->output));
     product p = {&w.m->output, y};
     multiply(&w, &a, &p, 1);
     meet(&w);
@@ -272,7 +272,7 @@ static void score_rows(const lane *w) {   // every row but the last predicts the
     for (int t0 = 0; t0 < w->n - 1; t0 += ROWS_SCORED) {
         lane part = *w;
         part.n = w->n - 1 - t0 < ROWS_SCORED ? w->n - 1 - t0 : ROWS_SCORED;
-        acts a = prepare(&part, w->s->b.x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
+        acts a = prepare(&part, w->b->x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
                          !is_float(&w->m->output));
         product p = {&w->m->output, w->s->b.rows};
         multiply(&part, &a, &p, 1);
@@ -291,7 +291,7 @@ static void hidden_rows(const lane *w) {
     for (int t = w->it; t < w->n; t += w->nt) {
         float max, *row = w->b->hidden + (size_t)t * (size_t)h->n_embd;
         int best;
-        w->k->rmsnorm(w->s->b.x + (size_t)t * (size_t)h->n_embd, w->m->output_norm, h->n_embd, h->norm_eps, row);
+        w->k->rmsnorm(w->b->x + (size_t)t * (size_t)h->n_embd, w->m->output_norm, h->n_embd, h->norm_eps, row);
         if (!w->k->peak(row, h->n_embd, &max, &best)) w->b->not_finite = 1;
     }
 }
@@ -312,9 +312,11 @@ static void pass(void *arg, int it, int nt) {
     batch *b = arg;
     lane w = {b, b->s, b->s->m, b->s->m->k, it, nt, b->n};
     uint64_t mode = cpu_float_enter();
-    embed(&w);
-    meet(&w);
-    for (int il = 0; il < w.m->h.n_layer; il++) {
+    if (b->from == 0) {
+        embed(&w);
+        meet(&w);
+    }
+    for (int il = b->from; il < b->to; il++) {
         const layer *l = &w.m->layers[il];
         attention(&w, l, il);
         feed_forward(&w, l);
@@ -327,10 +329,10 @@ void forward(batch *b) {
     gemel_session *s = b->s;
     int half = s->m->h.n_rot / 2;
     uint64_t mode = cpu_float_enter();
-    for (int t = 0; t < b->n; t++)
+    for (int t = 0; t < b->n && b->from == 0; t++)
         for (int i = 0; i < half; i++) {
             double angle = (double)(b->pos + t) * s->freq[i];
-            float *at = s->b.angles + ((size_t)t * (size_t)half + (size_t)i) * 2;
+            float *at = b->angles + ((size_t)t * (size_t)half + (size_t)i) * 2;
             at[0] = (float)fm_cos(angle) * s->rope_scale;
             at[1] = (float)fm_sin(angle) * s->rope_scale;
         }
@@ -340,5 +342,5 @@ void forward(batch *b) {
         score_row(&w, s->logits, b->ids[0], b->log_probs, b->top);
     }
     cpu_float_leave(mode);
-    threads_run(s->m->pool, pass, b, b->n == 1);
+    threads_run(s->m->pool, pass, b, b->n == 1 && b->from == 0 && b->to == s->m->h.n_layer);
 }

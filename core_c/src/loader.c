@@ -11,6 +11,7 @@ typedef struct arrival {
     const gguf_tensor *t;
     weight *w;         // a matrix; else
     float *v;          // a vector
+    int *missing;      // tensors that are not whole yet, of its layer
     uint64_t fed;      // bytes so far
     size_t row_size;   // bytes of a row (a vector is one row)
     uint8_t *strip;    // up to 16 rows that are not whole yet
@@ -25,6 +26,7 @@ struct gemel_loader {
     gemel_model *m;      // from begin to finish
     arrival *arrivals;   // [n_tensors], by offset
     int n_arrivals;
+    int *missing;   // [1 + n_layer + 1] tensors that are not whole: what sessions need, each layer's, the output's
 };
 
 int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t err_size) {
@@ -50,7 +52,9 @@ int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t er
 static void free_arrivals(gemel_loader *l) {
     for (int i = 0; i < l->n_arrivals; i++) memory_free(l->arrivals[i].strip);
     free(l->arrivals);
+    free(l->missing);
     l->arrivals = NULL;
+    l->missing = NULL;
     l->n_arrivals = 0;
 }
 
@@ -90,16 +94,28 @@ int gemel_loader_part(gemel_loader *l, double file_size, char *err, size_t err_s
 }
 
 gemel_model *gemel_loader_model(const gemel_loader *l) { return l ? l->m : NULL; }
-int gemel_loader_n_layers(const gemel_loader *l) {
-    (void)l;
-    return GEMEL_E_ARGUMENT;
-}
+int gemel_loader_n_layers(const gemel_loader *l) { return l && l->m ? atomic_load(&l->m->n_whole) : -1; }
 
 // ---- Begin: the model takes shape ---------------------------------------------------------------------------------
 
 static int by_offset(const void *a, const void *b) {
     uint64_t x = ((const arrival *)a)->t->offset, y = ((const arrival *)b)->t->offset;
     return x < y ? -1 : x > y;
+}
+
+// Each of the n tensors is on its way to its destination; the header is the model's.
+static void await_all(gemel_loader *l, const destination *to, int n) {
+    for (int i = 0; i < n; i++) {
+        arrival *a = &l->arrivals[l->n_arrivals++];
+        a->t = gguf_tensor_at(l->g, i);
+        a->w = to[i].w;
+        a->v = to[i].v;
+        a->missing = &l->missing[1 + to[i].il];
+        ++*a->missing;
+        a->row_size = a->w ? (size_t)(a->t->size / a->t->ne[1]) : (size_t)a->t->size;
+    }
+    l->g = NULL;
+    qsort(l->arrivals, (size_t)l->n_arrivals, sizeof *l->arrivals, by_offset);
 }
 
 int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
@@ -109,23 +125,13 @@ int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     int n = gguf_n_tensors(l->g);
     l->arrivals = calloc((size_t)n + 1, sizeof *l->arrivals);
     destination *to = calloc((size_t)n + 1, sizeof *to);
-    int code = l->arrivals && to ? model_open(&l->m, l->g, l->n_threads, l->isa, to, &e)
-                                 : fail(&e, GEMEL_E_MEMORY, "no memory for %d tensors", n);
-    for (int i = 0; i < n && code == GEMEL_OK; i++) {
-        arrival *a = &l->arrivals[l->n_arrivals++];
-        a->t = gguf_tensor_at(l->g, i);
-        a->w = to[i].w;
-        a->v = to[i].v;
-        a->row_size = a->w ? (size_t)(a->t->size / a->t->ne[1]) : (size_t)a->t->size;
-    }
+    l->missing = calloc((size_t)n + 2, sizeof *l->missing);   // a model has no more layers than tensors
+    int code = l->arrivals && to && l->missing ? model_open(&l->m, l->g, l->n_threads, l->isa, to, &e)
+                                               : fail(&e, GEMEL_E_MEMORY, "no memory for %d tensors", n);
+    if (code == GEMEL_OK) await_all(l, to, n);
+    else free_arrivals(l);
     free(to);
-    if (code < 0) {
-        free_arrivals(l);
-        return code;
-    }
-    l->g = NULL;   // the model's now
-    qsort(l->arrivals, (size_t)l->n_arrivals, sizeof *l->arrivals, by_offset);
-    return GEMEL_OK;
+    return code;
 }
 
 // ---- Feed ----------------------------------------------------------------------------------------------------------
@@ -182,7 +188,11 @@ static int pack_rows(gemel_loader *l, arrival *a, const uint8_t *rows, int first
     return result;
 }
 
-static int unpack_vector(arrival *a, const uint8_t *data, errors *e) {
+static int is_rope(const gemel_model *m, const float *v) {
+    return v == m->rope_freqs || v == m->rope_long || v == m->rope_short;
+}
+
+static int unpack_vector(const gemel_model *m, arrival *a, const uint8_t *data, errors *e) {
     const format *f = format_of(a->t->type);
     for (uint64_t i = 0; i < a->t->ne[0]; i += (uint64_t)f->block, data += f->block_size) {
         if (!f->finite(data))
@@ -190,17 +200,30 @@ static int unpack_vector(arrival *a, const uint8_t *data, errors *e) {
                         printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)i);
         f->unpack(data, a->v + i);
     }
+    for (uint64_t i = 0; i < a->t->ne[0] && is_rope(m, a->v); i++)
+        if (!(a->v[i] > 0))
+            return fail(e, GEMEL_E_FORMAT, "RoPE factor %llu of %s is %g; it must be over 0", (unsigned long long)i,
+                        printable_name(a->t->name.at, a->t->name.size).text, (double)a->v[i]);
     return GEMEL_OK;
 }
 
 // The strip is whole, or the tensor ends.
 static int empty_strip(gemel_loader *l, arrival *a, errors *e) {
     int rows = (int)(a->strip_fed / a->row_size), before = (int)((a->fed - a->strip_fed) / a->row_size);
-    int code = a->w ? pack_rows(l, a, a->strip, before, rows, e) : unpack_vector(a, a->strip, e);
+    int code = a->w ? pack_rows(l, a, a->strip, before, rows, e) : unpack_vector(l->m, a, a->strip, e);
     memory_free(a->strip);
     a->strip = NULL;
     a->strip_fed = 0;
     return code;
+}
+
+// A tensor is whole: so may be its layer, and those after it that were waiting for no more than it.
+static void count_layers(gemel_loader *l, arrival *a) {
+    int n = atomic_load(&l->m->n_whole), before = n;
+    if (--*a->missing) return;
+    while (n < l->m->h.n_layer && !l->missing[n + 1]) n++;
+    if (before < 0 && n >= 0) model_tie(l->m);   // packing may have changed token_embd's type
+    atomic_store(&l->m->n_whole, n);
 }
 
 static int feed_tensor(gemel_loader *l, arrival *a, const uint8_t *data, size_t size, errors *e) {
@@ -231,6 +254,7 @@ static int feed_tensor(gemel_loader *l, arrival *a, const uint8_t *data, size_t 
             if (code < 0) return code;
         }
     }
+    if (a->fed == a->t->size) count_layers(l, a);
     return GEMEL_OK;
 }
 
@@ -287,12 +311,7 @@ int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t er
                         printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)a->fed,
                         (unsigned long long)a->t->size);
     }
-    const float *factors[] = {l->m->rope_freqs, l->m->rope_long, l->m->rope_short};
-    for (int i = 0; i < 3; i++)
-        for (int k = 0; factors[i] && k < l->m->h.n_rot / 2; k++)
-            if (!(factors[i][k] > 0))
-                return fail(&e, GEMEL_E_FORMAT, "RoPE factor %d is %g; it must be over 0", k, (double)factors[i][k]);
-    model_finish(l->m);
+    atomic_store(&l->m->is_whole, 1);
     *out = l->m;
     l->m = NULL;
     return GEMEL_OK;

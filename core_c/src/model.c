@@ -45,8 +45,8 @@ static int check_shape(plan *p, const tensor_slot *s, const gguf_tensor *t) {
 
 static uint64_t round_up(uint64_t n) { return (n + 63) / 64 * 64; }
 
-// Give slot s of `base`, stored in the file as `name`, its place.
-static int place(plan *p, void *base, const tensor_slot *s, const char *name) {
+// Give slot s of `base`, which is layer il's or the model's, stored in the file as `name`, its place.
+static int place(plan *p, void *base, const tensor_slot *s, const char *name, int il) {
     int index = gguf_tensor_find(p->g, name);
     if (index < 0 && s->is_required) return fail(p->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
     if (index < 0) return GEMEL_OK;
@@ -55,6 +55,7 @@ static int place(plan *p, void *base, const tensor_slot *s, const char *name) {
     if (code < 0) return code;
     uint8_t *at = p->m->memory ? p->m->memory + p->size : NULL;
     p->n_used++;
+    p->to[index].il = il;
     if (s->kind == SLOT_VECTOR) {
         p->size += round_up(t->ne[0] * sizeof(float));
         if (at) *slot_vector(base, s) = p->to[index].v = (float *)at;
@@ -76,15 +77,15 @@ static int place_all(plan *p) {
     p->size = 0;
     p->n_used = 0;
     char name[96];
-    int code = GEMEL_OK;
+    int code = GEMEL_OK, il = -1;
     for (const tensor_slot *s = model_slots; s->name && code == GEMEL_OK; s++) {
         if (s->at == offsetof(gemel_model, output_norm))   // layers lie between the embedding and the output
-            for (int il = 0; il < p->m->h.n_layer && code == GEMEL_OK; il++)
+            for (il = 0; il < p->m->h.n_layer && code == GEMEL_OK; il++)
                 for (const tensor_slot *l = layer_slots; l->name && code == GEMEL_OK; l++) {
                     snprintf(name, sizeof name, "blk.%d.%s", il, l->name);
-                    code = place(p, &p->m->layers[il], l, name);
+                    code = place(p, &p->m->layers[il], l, name, il);
                 }
-        if (code == GEMEL_OK) code = place(p, p->m, s, s->name);
+        if (code == GEMEL_OK) code = place(p, p->m, s, s->name, il);
     }
     return code;
 }
@@ -109,6 +110,23 @@ static int take_memory(plan *p) {
     return code < 0 ? code : check_leftover(p);
 }
 
+static void count_weight(gemel_model *m, const weight *w) {
+    m->decode_size += (double)w->panel_size * w->n_panels;
+    m->decode_macs += (double)w->n_in * w->n_out;
+}
+
+// What is known of the weights before they are in.
+static void count_all(gemel_model *m, const gguf *g) {
+    for (int il = 0; il < m->h.n_layer; il++)
+        for (const tensor_slot *s = layer_slots; s->name; s++)
+            if (s->kind == SLOT_MATRIX) count_weight(m, slot_weight(&m->layers[il], s));
+    count_weight(m, &m->output);
+    for (int i = 0; i < gguf_n_tensors(g); i++) {
+        const uint64_t *ne = gguf_tensor_at(g, i)->ne;
+        m->n_params += (double)ne[0] * (double)ne[1] * (double)ne[2] * (double)ne[3];
+    }
+}
+
 static int fill(plan *p, int n_threads, int isa) {
     gemel_model *m = p->m;
     int code = hparams_read(&m->h, p->g, p->e);
@@ -122,6 +140,9 @@ static int fill(plan *p, int n_threads, int isa) {
                     tokenizer_n_vocab(m->tok), m->h.n_vocab);
     code = take_memory(p);
     if (code < 0) return code;
+    m->is_tied = !m->output.data;
+    model_tie(m);
+    count_all(m, p->g);
     if (m->h.scaling == SCALING_LONGROPE && (!m->rope_long || !m->rope_short))
         return fail(p->e, GEMEL_E_FORMAT,
                     "longrope needs the tensors rope_factors_long.weight and rope_factors_short.weight");
@@ -135,6 +156,8 @@ int model_open(gemel_model **out, gguf *g, int n_threads, int isa, destination *
     plan p = {.m = calloc(1, sizeof(gemel_model)), .g = g, .to = to, .e = e};
     if (!p.m) return fail(e, GEMEL_E_MEMORY, "no memory for a model");
     p.m->n_batch = N_BATCH;
+    atomic_init(&p.m->n_whole, -1);
+    atomic_init(&p.m->is_whole, 0);
     int code = fill(&p, n_threads, isa);
     if (code < 0) {
         gemel_model_close(p.m);
@@ -145,21 +168,8 @@ int model_open(gemel_model **out, gguf *g, int n_threads, int isa, destination *
     return GEMEL_OK;
 }
 
-static void count_weight(gemel_model *m, const weight *w) {
-    m->decode_size += (double)w->panel_size * w->n_panels;
-    m->decode_macs += (double)w->n_in * w->n_out;
-}
-
-void model_finish(gemel_model *m) {
-    if (!m->output.data) m->output = m->token_embd;
-    for (int il = 0; il < m->h.n_layer; il++)
-        for (const tensor_slot *s = layer_slots; s->name; s++)
-            if (s->kind == SLOT_MATRIX) count_weight(m, slot_weight(&m->layers[il], s));
-    count_weight(m, &m->output);
-    for (int i = 0; i < gguf_n_tensors(m->gguf); i++) {
-        const uint64_t *ne = gguf_tensor_at(m->gguf, i)->ne;
-        m->n_params += (double)ne[0] * (double)ne[1] * (double)ne[2] * (double)ne[3];
-    }
+void model_tie(gemel_model *m) {
+    if (m->is_tied) m->output = m->token_embd;
 }
 
 void gemel_model_close(gemel_model *m) {

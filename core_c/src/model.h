@@ -1,6 +1,7 @@
 // A model in memory: hyper-parameters, tokenizer, weights as panels, a pool of threads. Immutable once loaded, but for
 // the pool and the ISA row.
 #pragma once
+#include <stdatomic.h>
 #include "arch.h"
 #include "kernels/kernels.h"
 #include "text/tokenizer.h"
@@ -27,8 +28,13 @@ struct gemel_model {
     threads *pool;
     const kernels *k;
     int isa;
+    int is_tied;
     int n_batch;   // tokens of a micro-batch
+    // Layers that have arrived, up to the first that has not; -1: not even what sessions need. Then: all has. The
+    // loader writes both when the weights are in place, and sessions read them before they touch a weight.
+    atomic_int n_whole, is_whole;
 };
+static inline int model_is_whole(gemel_model *m) { return atomic_load(&m->is_whole); }
 
 // Of `slots`, the i-th slot's place in `base`.
 static inline weight *slot_weight(void *base, const tensor_slot *s) { return (weight *)((char *)base + s->at); }

@@ -23,7 +23,7 @@ static int choose_rope(gemel_session *s) {
 int gemel_session_open(gemel_model *m, int n_ctx, gemel_session **out) {
     if (!out) return GEMEL_E_ARGUMENT;
     *out = NULL;
-    if (!m || n_ctx < 1 || n_ctx > m->h.n_ctx_train) return GEMEL_E_ARGUMENT;
+    if (!m || n_ctx < 1 || n_ctx > m->h.n_ctx_train || atomic_load(&m->n_whole) < 0) return GEMEL_E_ARGUMENT;
     gemel_session *s = calloc(1, sizeof *s);
     if (!s) return GEMEL_E_MEMORY;
     s->m = m;
@@ -44,6 +44,7 @@ int gemel_session_open(gemel_model *m, int n_ctx, gemel_session **out) {
 
 void gemel_session_close(gemel_session *s) {
     if (!s) return;
+    ahead_drop(s);
     buffers_close(s);
     kv_close(&s->kv);
     memory_free(s->logits);
@@ -64,7 +65,8 @@ void gemel_session_cancel(gemel_session *s, int on) {
 
 int gemel_session_truncate(gemel_session *s, int n_past) {
     if (!s || n_past < 0 || n_past > s->n_past) return GEMEL_E_ARGUMENT;
-    if (n_past == s->n_past) return GEMEL_OK;
+    if (n_past == s->n_past && !s->ahead.n) return GEMEL_OK;
+    ahead_drop(s);
     s->n_past = n_past;
     s->has_logits = 0;
     s->n_carry = 0;
@@ -82,7 +84,7 @@ int gemel_session_sync(gemel_session *s, const int32_t *ids, size_t n) {
     return code < 0 ? code : keep;
 }
 
-static int check_ids(const gemel_session *s, const int32_t *ids, size_t n) {
+int session_check_ids(const gemel_session *s, const int32_t *ids, size_t n) {
     if (!s || (!ids && n) || n > INT32_MAX) return GEMEL_E_ARGUMENT;
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= s->m->h.n_vocab) return GEMEL_E_ARGUMENT;
@@ -101,6 +103,9 @@ static int eval_batch(gemel_session *s, batch *b) {
     if (code == GEMEL_OK) code = buffers_open(s);
     if (code == GEMEL_OK && b->want == WANT_SCORE) code = reserve_rows(s);
     if (code < 0) return code;
+    b->to = s->m->h.n_layer;
+    b->x = s->b.x;
+    b->angles = s->b.angles;
     forward(b);
     s->has_logits = 0;
     if (b->not_finite) return GEMEL_E_NUMERIC;
@@ -113,8 +118,9 @@ static int eval_batch(gemel_session *s, batch *b) {
 // Append ids in micro-batches. `last` is what the last of them leaves, `each` the others.
 static int append(gemel_session *s, const int32_t *ids, size_t n, want each, want last, float *hidden,
                   double *log_probs, int32_t *top) {
-    int code = check_ids(s, ids, n);
+    int code = session_check_ids(s, ids, n);
     if (code < 0) return code;
+    if (s->ahead.n || !model_is_whole(s->m)) return GEMEL_E_ARGUMENT;
     size_t n_embd = (size_t)s->m->h.n_embd, n_batch = (size_t)s->m->n_batch;
     for (size_t at = 0; at < n; at += n_batch) {
         if (atomic_load(&s->cancel)) return GEMEL_E_CANCELLED;
@@ -145,11 +151,6 @@ int gemel_session_score(gemel_session *s, const int32_t *ids, size_t n, double *
 int gemel_session_hidden(gemel_session *s, const int32_t *ids, size_t n, float *rows) {
     if (!rows && n) return GEMEL_E_ARGUMENT;
     return append(s, ids, n, WANT_HIDDEN, WANT_HIDDEN, rows, NULL, NULL);
-}
-
-int gemel_session_ahead(gemel_session *s, const int32_t *ids, size_t n, int n_layers) {
-    (void)s, (void)ids, (void)n, (void)n_layers;
-    return GEMEL_E_UNSUPPORTED;
 }
 
 // ---- Generation ----------------------------------------------------------------------------------------------------

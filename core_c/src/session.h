@@ -21,6 +21,13 @@ typedef struct buffers {   // of a micro-batch of n_batch tokens; rows padded to
 } buffers;
 enum { ROWS_SCORED = 16 };
 
+typedef struct ahead {   // ids that are evaluated a layer at a time; they stand in the session's ids, n_past is 0
+    int n;               // how many; 0: none are
+    int il, at;          // layers [0, il) are done, and of layer il the tokens [0, at)
+    float *x;            // [n][n_embd]         residual streams
+    float *angles;       // [n][n_rot / 2][2]   cos, sin
+} ahead;
+
 struct gemel_session {
     gemel_model *m;
     int n_ctx, n_past, dim;   // dim: head_dim padded to 16
@@ -31,6 +38,7 @@ struct gemel_session {
     buffers b;
     float *logits;   // [vocab_pad]
     int has_logits;
+    ahead ahead;
     atomic_int cancel;
     char carry[4];   // bytes of a character that is not whole yet
     int n_carry;
@@ -40,7 +48,10 @@ typedef enum want { WANT_NOTHING, WANT_LAST, WANT_SCORE, WANT_HIDDEN } want;
 typedef struct batch {   // one call of forward
     gemel_session *s;
     const int32_t *ids;
-    int n, pos;   // tokens, position of the first
+    int n, pos;      // tokens, position of the first
+    int from, to;    // layers; ids become x before layer 0, what is wanted is computed after the last
+    float *x;        // [n][n_embd]         residual stream
+    float *angles;   // [n][n_rot / 2][2]   cos, sin; filled before layer 0
     want want;
     float *hidden;       // WANT_HIDDEN: [n][n_embd]
     double *log_probs;   // WANT_SCORE: of ids[i], [n]; either may be NULL
@@ -48,8 +59,11 @@ typedef struct batch {   // one call of forward
     atomic_int not_finite;   // out: some logit or hidden value is Inf or NaN
 } batch;
 
-// Evaluate b->n (1..n_batch) tokens at b->pos, whose KV pages exist. Leaves the last one's logits in s->logits (unless
-// WANT_NOTHING or WANT_HIDDEN). Does not touch n_past.
+// Evaluate b->n (1..n_batch) tokens at b->pos, whose KV pages exist, through layers [from, to). Leaves the last one's
+// logits in s->logits (unless WANT_NOTHING or WANT_HIDDEN). Does not touch n_past.
 void forward(batch *b);
+// n ids may be evaluated in this session: 0, GEMEL_E_ARGUMENT or GEMEL_E_CONTEXT.
+int session_check_ids(const gemel_session *s, const int32_t *ids, size_t n);
+void ahead_drop(gemel_session *s);
 int buffers_open(gemel_session *s);   // make or remake the buffers for the model's threads
 void buffers_close(gemel_session *s);

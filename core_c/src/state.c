@@ -140,9 +140,10 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     int code = check_state(s, &h, data, size, &e);
     if (code < 0) return code;
     if (kv_reserve(&s->kv, h.n_past) < 0) {
-        kv_release(&s->kv, s->n_past);
+        kv_release(&s->kv, s->ahead.n ? s->ahead.n : s->n_past);
         return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
     }
+    ahead_drop(s);
     kv_release(&s->kv, h.n_past);
     const uint8_t *at = data + sizeof h;
     memcpy(s->ids, at, (size_t)h.n_past * sizeof(int32_t));

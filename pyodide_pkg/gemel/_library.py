@@ -191,6 +191,14 @@ class Handle:
             self._users -= 1
             self._free_if_unused()
 
+    def move_to(self, parent: Handle) -> None:
+        """Use another parent from now on: a session of an arriving model, when the loader has handed the model over."""
+        parent.__enter__()
+        with self._lock:
+            before, self._parent = self._parent, parent
+        if before is not None:
+            before.__exit__()
+
     def close(self) -> None:
         """Close now, or as soon as the last user leaves. May be called again."""
         with self._lock:
