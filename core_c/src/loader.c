@@ -202,8 +202,8 @@ static int unpack_vector(const gemel_model *m, arrival *a, const uint8_t *data, 
     }
     for (uint64_t i = 0; i < a->t->ne[0] && is_rope(m, a->v); i++)
         if (!(a->v[i] > 0))
-            return fail(e, GEMEL_E_FORMAT, "RoPE factor %llu of %s is %g; it must be over 0", (unsigned long long)i,
-                        printable_name(a->t->name.at, a->t->name.size).text, (double)a->v[i]);
+            return fail(e, GEMEL_E_FORMAT, "the tensor %s: RoPE factor %llu is %g; it must be over 0",
+                        printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)i, (double)a->v[i]);
     return GEMEL_OK;
 }
 
