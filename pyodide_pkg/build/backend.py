@@ -1,7 +1,7 @@
 """The project's build backend: scikit-build-core, and what a tab has no use for is left out of its wheels.
 
-A wheel for WebAssembly has no commands (gemel_native stays at home), its compression is the best that zip has, and equal
-sources give equal bytes. pyproject.toml says which files and which CMake project such a wheel is made of.
+A wheel for WebAssembly has no commands (gemel_native stays at home), its compression is the best that zip has, and
+equal sources give equal bytes. pyproject.toml says which files and which CMake project such a wheel is made of.
 """
 
 import base64

@@ -26,8 +26,8 @@ import zig_build
 
 PLATFORM = "pyemscripten_2026_0_wasm32"   # Pyodide 314
 COMPILERS = ("emcc", "zig")
-# Python's own compiler settings would be the desktop's, and a forced one might be anything.
-UNWANTED = ("ARCHFLAGS", "CC", "CFLAGS", "CMAKE_ARGS", "CMAKE_TOOLCHAIN_FILE", "CPPFLAGS", "LDFLAGS", "SKBUILD_CMAKE_ARGS")
+# What others set for a desktop's build; core_c/cmake/wheel itself drops CFLAGS and LDFLAGS.
+UNWANTED = ("ARCHFLAGS", "CMAKE_ARGS", "CMAKE_TOOLCHAIN_FILE", "SKBUILD_CMAKE_ARGS")
 
 
 def best_compiler() -> str:
@@ -46,7 +46,7 @@ def compiler_option(compiler: str) -> str:
 
 
 def build(out: Path = zig_build.ROOT / "dist", *, compiler: str | None = None) -> Path:
-    """Build the wheel into `out`, with its lock entry beside it, and return its path. Equal sources give equal bytes."""
+    """Build the wheel into `out`, its lock entry beside it, and return its path. Equal sources give equal bytes."""
     compiler = compiler or best_compiler()
     for module in ("pip", "scikit_build_core"):
         if importlib.util.find_spec(module) is None:
@@ -56,9 +56,9 @@ def build(out: Path = zig_build.ROOT / "dist", *, compiler: str | None = None) -
     shutil.rmtree(made, ignore_errors=True)
     env = {name: value for name, value in os.environ.items() if name not in UNWANTED}
     settings = (f"build-dir={work / 'cmake'}", compiler_option(compiler))
-    command: list[str | Path] = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", made]
+    pip = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--wheel-dir", str(made)]
     options = [word for setting in settings for word in ("--config-settings", setting)]
-    zig_build.run([*command, *options, zig_build.ROOT], env={**env, "_PYTHON_HOST_PLATFORM": PLATFORM})
+    zig_build.run([*pip, *options, zig_build.ROOT], env={**env, "_PYTHON_HOST_PLATFORM": PLATFORM})
     (built,) = made.glob(f"*-{PLATFORM}.whl")
     out.mkdir(parents=True, exist_ok=True)
     wheel = out / built.name
