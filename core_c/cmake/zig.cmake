@@ -21,7 +21,8 @@ elseif(GEMEL_ZIG_TARGET STREQUAL "wasm32-wasi")
     set(zig_cpu generic+bulk_memory+mutable_globals+sign_ext)
     set(CMAKE_SHARED_LIBRARY_SUFFIX .so)
     string(CONCAT CMAKE_C_CREATE_SHARED_LIBRARY "\"${GEMEL_ZIG}\" wasm-ld --experimental-pic -shared --no-entry "
-        "--unresolved-symbols=import-dynamic --import-memory --import-table --export-dynamic --strip-all <OBJECTS> -o <TARGET>")
+        "--unresolved-symbols=import-dynamic --import-memory --import-table --export-dynamic --strip-all "
+        "<OBJECTS> -o <TARGET>")
 else()
     message(FATAL_ERROR "zig.cmake does not know the target ${GEMEL_ZIG_TARGET}")
 endif()
