@@ -125,6 +125,33 @@ def write_gguf(
     return out
 
 
+def write_split(
+    folder: Path | None,
+    kv: Iterable[Pair],
+    tensors: Sequence[Tensor],
+    counts: Sequence[int],
+    *,
+    alignment: int = 32,
+    keys: Mapping[int, Sequence[Pair]] | None = None,
+) -> list[bytes]:
+    """Return the parts of a split model, of counts[i] tensors each; the first has the metadata.
+
+    keys: of part i, in the place of the same key of its own, or added; a value of None leaves the key out. Only the
+    first part is told of another alignment. Files are called tiny-00001-of-0000N.gguf.
+    """
+    parts, at = [], 0
+    for no, count in enumerate(counts):
+        own: list[Pair] = [
+            ("split.no", "u16", no), ("split.count", "u16", len(counts)), ("split.tensors.count", "i32", len(tensors)),
+        ]  # fmt: skip
+        merged = {pair[0]: pair for pair in (*(kv if no == 0 else ()), *own, *(keys or {}).get(no, ()))}
+        path = None if folder is None else folder / f"tiny-{no + 1:05}-of-{len(counts):05}.gguf"
+        pairs = [pair for pair in merged.values() if pair[2] is not None]
+        parts.append(write_gguf(path, pairs, tensors[at : at + count], alignment=32 if no else alignment))
+        at += count
+    return parts
+
+
 # ---- Weights ---------------------------------------------------------------------------------------------------------
 # A block is random bytes, all of which are valid codes, and scales written over them. For each coded type: where the
 # scale d stands, where the minimum stands (None: there is none), how many d the minimum must be for weights to average
@@ -341,13 +368,25 @@ def tiny_llama(path: Path | None = None, **fields: Any) -> bytes:  # noqa: ANN40
     >>> tiny_llama(n_layer=1, format="Q8_0")[:4]
     b'GGUF'
     """
-    t = TinyLlama(**fields)
+    return write_gguf(path, *described(TinyLlama(**fields)))
+
+
+def tiny_split(folder: Path | None = None, *, n_parts: int = 3, **fields: Any) -> list[bytes]:  # noqa: ANN401
+    """Return the same model in parts: n_parts runs of tensors, as even as can be, in file order."""
+    pairs, tensors = described(TinyLlama(**fields))
+    n = len(tensors)
+    counts = [n * (i + 1) // n_parts - n * i // n_parts for i in range(n_parts)]
+    return write_split(folder, pairs, tensors, counts)
+
+
+def described(t: TinyLlama) -> tuple[list[Pair], list[Tensor]]:
+    """Return what the file of a model holds: pairs and tensors, for write_gguf and write_split."""
     vocabulary = spm_vocabulary(t.n_vocab) if t.tokenizer == "spm" else bpe_vocabulary(t.n_vocab, pre=t.pre)
     n_vocab = next(len(value) for key, _, value in vocabulary if key == "tokenizer.ggml.tokens")
     tensors = [tensor for tensor in _tensors(t, n_vocab) if tensor.name not in t.without]
     if t.by_name:
         tensors.sort(key=lambda tensor: tensor.name)
-    return write_gguf(path, _with(_hyperparameters(t, n_vocab) + vocabulary + _template(t), t), tensors)
+    return _with(_hyperparameters(t, n_vocab) + vocabulary + _template(t), t), tensors
 
 
 def _with(pairs: list[Pair], t: TinyLlama) -> list[Pair]:

@@ -33,6 +33,7 @@ gguf_span gguf_key_of(const gguf *g, size_t i) {
 
 gguf_span gguf_name_of(const gguf *g, size_t i) {
     const gguf_entry *entry = gguf_entry_at(g, i);
+    if (entry->tensor.name.at) return entry->tensor.name;
     return (gguf_span){(const char *)gguf_bytes(g) + entry->name_at, entry->tensor.name.size};
 }
 

@@ -211,18 +211,28 @@ static int refuse_overlaps(const gguf *g, errors *e) {
     return code;
 }
 
+int gguf_sort_names(const gguf *g, uint32_t **order, size_t *twice, errors *e) {
+    *order = sorted(g, g->entries.count, by_name, e);
+    if (!*order) return GEMEL_E_MEMORY;
+    for (size_t i = 1; i < g->entries.count; i++)
+        if (by_name(g, (*order)[i - 1], (*order)[i]) == 0) {
+            *twice = i - 1;
+            return GEMEL_E_FORMAT;
+        }
+    return GEMEL_OK;
+}
+
 static int finish_tensors(gguf *g, errors *e) {
+    size_t twice;
     g->place = AT_START;
-    g->entry_order = sorted(g, g->entries.count, by_name, e);
-    if (!g->entry_order) return GEMEL_E_MEMORY;
-    for (size_t i = 1; i < g->entries.count; i++) {
-        gguf_span a = gguf_name_of(g, g->entry_order[i - 1]), b = gguf_name_of(g, g->entry_order[i]);
-        if (gguf_compare(a, b) == 0)
-            return fail(e, GEMEL_E_FORMAT, "tensor \"%s\" is there twice, named at offsets %u and %u",
-                        printable_name(a.at, a.size).text, gguf_entry_at(g, g->entry_order[i - 1])->name_at,
-                        gguf_entry_at(g, g->entry_order[i])->name_at);
+    int code = gguf_sort_names(g, &g->entry_order, &twice, e);
+    if (code == GEMEL_E_FORMAT) {
+        gguf_span name = gguf_name_of(g, g->entry_order[twice]);
+        return fail(e, code, "tensor \"%s\" is there twice, named at offsets %u and %u",
+                    printable_name(name.at, name.size).text, gguf_entry_at(g, g->entry_order[twice])->name_at,
+                    gguf_entry_at(g, g->entry_order[twice + 1])->name_at);
     }
-    int code = place_tensors(g, e);
+    if (code == GEMEL_OK) code = place_tensors(g, e);
     if (code == 0) code = refuse_overlaps(g, e);
     if (code) return code;
     g->padding = g->data_offset - g->at;
@@ -518,12 +528,14 @@ int gguf_feed(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e
 }
 
 void gguf_close(gguf *g) {
-    if (!g) return;
-    free(g->bytes.at);
-    free(g->kv.at);
-    free(g->items.at);
-    free(g->entries.at);
-    free(g->kv_order);
-    free(g->entry_order);
-    free(g);
+    for (gguf *next; g; g = next) {
+        next = g->next;
+        free(g->bytes.at);
+        free(g->kv.at);
+        free(g->items.at);
+        free(g->entries.at);
+        free(g->kv_order);
+        free(g->entry_order);
+        free(g);
+    }
 }

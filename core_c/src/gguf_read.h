@@ -42,6 +42,8 @@ struct gemel_gguf {
     uint64_t data_offset;
     uint64_t fingerprint;
     int version;
+    uint64_t base;             // of a part of a split model: where its file lies
+    struct gemel_gguf *next;   // the part after it, its owner's
 
     // Where the parser stands: `need` bytes from `at` on make the token that `state` waits for.
     int state;
@@ -58,9 +60,12 @@ static inline const uint8_t *gguf_bytes(const gguf *g) { return g->bytes.at; }
 
 gguf_span gguf_key_of(const gguf *g, size_t i);
 gguf_span gguf_name_of(const gguf *g, size_t i);   // of a tensor, also while the header is being read
-int gguf_compare(gguf_span a, gguf_span b);        // by bytes, then by size: <0, 0, >0
-const char *gguf_type_name(int type);              // "U32"; NULL when there is no such value type
-size_t gguf_type_size(int type);                   // bytes of a number or boolean; 0 for strings and arrays
+// Sort the entries' names into *order, which the caller frees. GEMEL_E_FORMAT: *twice and the entry after it in that
+// order have the same name; *order stays the caller's.
+int gguf_sort_names(const gguf *g, uint32_t **order, size_t *twice, errors *e);
+int gguf_compare(gguf_span a, gguf_span b);   // by bytes, then by size: <0, 0, >0
+const char *gguf_type_name(int type);         // "U32"; NULL when there is no such value type
+size_t gguf_type_size(int type);              // bytes of a number or boolean; 0 for strings and arrays
 // Little-endian bytes, at any alignment, to integers.
 static inline uint32_t gguf_load32(const uint8_t *p) {
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;

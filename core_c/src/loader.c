@@ -5,6 +5,7 @@
 #include "memory.h"
 #include "model.h"
 #include "model_open.h"
+#include "split.h"
 
 // A tensor of the file on its way into the model.
 typedef struct arrival {
@@ -19,9 +20,12 @@ typedef struct arrival {
 } arrival;
 
 struct gemel_loader {
-    uint64_t file_size, header_fed;
-    gguf *g;
-    int is_header_whole, n_threads, isa;
+    uint64_t size, base, header_fed;   // of all parts so far; where the last of them starts; bytes of its header
+    gguf *g;                           // the first part's header, which owns the others'; NULL: the model's now
+    gguf *reading;                     // the header that is being read; NULL: none
+    split parts;                       // once a part is added
+    int n_parts;                       // whose headers are whole
+    int n_threads, isa;
     int failed;          // the first error of a tensor: what is packed by then can't be trusted
     gemel_model *m;      // from begin to finish
     arrival *arrivals;   // [n_tensors], by offset
@@ -29,18 +33,21 @@ struct gemel_loader {
     int *missing;   // [1 + n_layer + 1] tensors that are not whole: what sessions need, each layer's, the output's
 };
 
+static const char not_a_size[] = "the file size %g is not a whole number of bytes up to 2^53";
+static int is_size(double size) { return size >= 0 && size <= 9007199254740992.0 && size == (double)(uint64_t)size; }
+
 int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t err_size) {
     errors e = {err, err_size};
     if (!out) return fail(&e, GEMEL_E_ARGUMENT, "out is NULL");
     *out = NULL;
-    if (!(file_size >= 0 && file_size <= 9007199254740992.0) || file_size != (double)(uint64_t)file_size)
-        return fail(&e, GEMEL_E_ARGUMENT, "the file size %g is not a whole number of bytes up to 2^53", file_size);
+    if (!is_size(file_size)) return fail(&e, GEMEL_E_ARGUMENT, not_a_size, file_size);
     gemel_loader *l = calloc(1, sizeof *l);
     if (!l) return fail(&e, GEMEL_E_MEMORY, "no memory for a loader");
-    l->file_size = (uint64_t)file_size;
+    l->size = (uint64_t)file_size;
     l->n_threads = 1;
     l->isa = gemel_isa_best();
-    int code = gguf_open(&l->g, l->file_size, &e);
+    int code = gguf_open(&l->g, l->size, &e);
+    l->reading = l->g;
     if (code < 0) {
         free(l);
         return code;
@@ -62,6 +69,7 @@ void gemel_loader_close(gemel_loader *l) {
     if (!l) return;
     free_arrivals(l);
     gemel_model_close(l->m);
+    if (l->reading != l->g) gguf_close(l->reading);
     gguf_close(l->g);
     free(l);
 }
@@ -82,19 +90,53 @@ int gemel_loader_set(gemel_loader *l, int option, int value) {
 }
 
 const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) {
-    return !l || !l->is_header_whole ? NULL : l->m ? gemel_model_gguf(l->m) : l->g;
+    return !l || !l->n_parts ? NULL : l->m ? gemel_model_gguf(l->m) : l->g;
 }
 
-int gemel_loader_n_parts(const gemel_loader *l) { return l && l->is_header_whole; }
-
-int gemel_loader_part(gemel_loader *l, double file_size, char *err, size_t err_size) {
-    errors e = {err, err_size};
-    (void)l, (void)file_size;
-    return fail(&e, GEMEL_E_UNSUPPORTED, "split models are not read yet");
-}
+int gemel_loader_n_parts(const gemel_loader *l) { return l ? l->n_parts : 0; }
 
 gemel_model *gemel_loader_model(const gemel_loader *l) { return l ? l->m : NULL; }
 int gemel_loader_n_layers(const gemel_loader *l) { return l && l->m ? atomic_load(&l->m->n_whole) : -1; }
+
+// ---- Parts of a split model ----------------------------------------------------------------------------------------
+
+// The parts that are here, at least the first, may begin a model, and more may come.
+static int open_parts(gemel_loader *l, errors *e) {
+    if (l->failed) return fail(e, GEMEL_E_ARGUMENT, "a part of this model was refused before: open it anew");
+    return l->parts.n_parts ? GEMEL_OK : split_open(&l->parts, l->g, e);
+}
+
+int gemel_loader_part(gemel_loader *l, double file_size, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    if (!l || l->reading || !l->g)
+        return fail(&e, GEMEL_E_ARGUMENT, "a part comes after the whole header of the one before, and before begin");
+    int code = open_parts(l, &e);
+    if (code < 0) return code;
+    if (!is_size(file_size) || (uint64_t)file_size > ((uint64_t)1 << 53) - l->size)
+        return fail(&e, GEMEL_E_ARGUMENT, not_a_size, file_size);
+    if (l->parts.count == 1)
+        return fail(&e, GEMEL_E_FORMAT,
+                    "this model is not split (it has no key split.count over 1), and has no part 2");
+    if (l->parts.n_parts == l->parts.count)
+        return fail(&e, GEMEL_E_FORMAT, "all %d parts of this model are here (split.count): there is no part %d",
+                    l->parts.count, l->parts.count + 1);
+    char what[1100] = "";
+    errors inner = {what, sizeof what};
+    code = gguf_open(&l->reading, (uint64_t)file_size, &inner);
+    if (code < 0) return fail(&e, code, "part %d: %s", l->n_parts + 1, what);
+    l->base = l->size;
+    l->size += (uint64_t)file_size;
+    l->header_fed = 0;
+    return GEMEL_OK;
+}
+
+static int check_parts(gemel_loader *l, errors *e) {
+    int code = open_parts(l, e), missing = l->parts.count - l->parts.n_parts;
+    if (code < 0 || !missing) return code;
+    return fail(e, GEMEL_E_FORMAT,
+                "this is a split model (split.count is %d), and %d of its parts %s missing, from %d on", l->parts.count,
+                missing, missing > 1 ? "are" : "is", l->parts.n_parts + 1);
+}
 
 // ---- Begin: the model takes shape ---------------------------------------------------------------------------------
 
@@ -120,14 +162,16 @@ static void await_all(gemel_loader *l, const destination *to, int n) {
 
 int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     errors e = {err, err_size};
-    if (!l || !l->is_header_whole || !l->g)
-        return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header");
+    if (!l || l->reading || !l->g)
+        return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header of each part");
+    int code = check_parts(l, &e);
+    if (code < 0) return code;
     int n = gguf_n_tensors(l->g);
     l->arrivals = calloc((size_t)n + 1, sizeof *l->arrivals);
     destination *to = calloc((size_t)n + 1, sizeof *to);
     l->missing = calloc((size_t)n + 2, sizeof *l->missing);   // a model has no more layers than tensors
-    int code = l->arrivals && to && l->missing ? model_open(&l->m, l->g, l->n_threads, l->isa, to, &e)
-                                               : fail(&e, GEMEL_E_MEMORY, "no memory for %d tensors", n);
+    code = l->arrivals && to && l->missing ? model_open(&l->m, l->g, l->n_threads, l->isa, to, &e)
+                                           : fail(&e, GEMEL_E_MEMORY, "no memory for %d tensors", n);
     if (code == GEMEL_OK) await_all(l, to, n);
     else free_arrivals(l);
     free(to);
@@ -136,15 +180,28 @@ int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
 
 // ---- Feed ----------------------------------------------------------------------------------------------------------
 
+// The header that is being read is whole.
+static int end_header(gemel_loader *l, errors *e) {
+    gguf *g = l->reading;
+    l->reading = NULL;
+    if (l->n_parts) l->failed = split_add(&l->parts, g, l->base, e);
+    if (l->failed) return l->failed;
+    l->n_parts++;
+    return GEMEL_OK;
+}
+
 static int feed_header(gemel_loader *l, uint64_t offset, const uint8_t *data, size_t size, errors *e) {
     size_t used = 0;
-    if (offset != l->header_fed)
+    if (offset != l->base + l->header_fed)
         return fail(e, GEMEL_E_ARGUMENT, "the header is fed in order: offset %llu was expected, %llu came",
-                    (unsigned long long)l->header_fed, (unsigned long long)offset);
-    int code = gguf_feed(l->g, data, size, &used, e);
+                    (unsigned long long)(l->base + l->header_fed), (unsigned long long)offset);
+    char what[1100] = "";
+    errors inner = {what, sizeof what};
+    int code = gguf_feed(l->reading, data, size, &used, &inner);
     l->header_fed += used;
-    if (code > 0) l->is_header_whole = 1;
-    return code < 0 ? code : GEMEL_OK;
+    if (code > 0) code = end_header(l, &inner);
+    if (code < 0 && l->n_parts) return fail(e, code, "part %d: %s", l->n_parts + 1, what);
+    return code < 0 ? fail(e, code, "%s", what) : GEMEL_OK;
 }
 
 typedef struct pack_job {
@@ -273,11 +330,11 @@ static int feed_overlap(gemel_loader *l, arrival *a, uint64_t offset, const uint
 int gemel_loader_feed(gemel_loader *l, double offset, const uint8_t *data, size_t size, char *err, size_t err_size) {
     errors e = {err, err_size};
     if (!l || (!data && size)) return fail(&e, GEMEL_E_ARGUMENT, "no loader or no data");
-    if (!(offset >= 0 && offset <= (double)l->file_size) || offset != (double)(uint64_t)offset ||
-        size > l->file_size - (uint64_t)offset)
+    if (!(offset >= 0 && offset <= (double)l->size) || offset != (double)(uint64_t)offset ||
+        size > l->size - (uint64_t)offset)
         return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at %.0f does not lie within the file's %llu bytes",
-                    size, offset, (unsigned long long)l->file_size);
-    if (!l->is_header_whole) return feed_header(l, (uint64_t)offset, data, size, &e);
+                    size, offset, (unsigned long long)l->size);
+    if (l->reading) return feed_header(l, (uint64_t)offset, data, size, &e);
     if (l->failed) return fail(&e, GEMEL_E_ARGUMENT, "this file was refused before: open it anew");
     if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "the header is whole: call gemel_loader_begin before feeding tensors");
     uint64_t at = (uint64_t)offset;
@@ -299,7 +356,7 @@ int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t er
     errors e = {err, err_size};
     if (!out) return fail(&e, GEMEL_E_ARGUMENT, "out is NULL");
     *out = NULL;
-    if (!l || !l->is_header_whole)
+    if (!l || l->reading)
         return fail(&e, GEMEL_E_FORMAT, "the file ends within its header, after %llu bytes",
                     l ? (unsigned long long)l->header_fed : 0ull);
     if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin was not called, or finish was");
