@@ -203,6 +203,12 @@ GEMEL_API const float *gemel_session_logits(const gemel_session *session);
 // (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
 GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags,
                                  char *text, size_t capacity, size_t *text_size);
+// One id for each of n different sessions of a model (n: 1..GEMEL_MODEL_N_BATCH), in one pass that reads the weights
+// once: the bits are those of n calls of gemel_session_eval. codes[i] is 0 and sessions[i] holds ids[i], or why it was
+// left as it was: GEMEL_E_ARGUMENT, GEMEL_E_CONTEXT, GEMEL_E_CANCELLED, GEMEL_E_MEMORY, GEMEL_E_NUMERIC. Returns how many
+// went on. No call may use any of the sessions meanwhile.
+GEMEL_API int gemel_model_decode(gemel_model *model, gemel_session *const *sessions, const int32_t *ids, size_t n,
+                                 int32_t *codes);
 // The bytes that wait; returns their count
 GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);
 GEMEL_API void gemel_session_cancel(gemel_session *session, int on);   // any thread; stays on until switched off

@@ -19,6 +19,14 @@ static void meet(const lane *w) { threads_meet(w->m->pool); }
 static int share(int n, int it, int nt) { return (int)((int64_t)n * it / nt); }
 static int is_float(const weight *w) { return w->type == T_F32 || w->type == T_F16 || w->type == T_BF16; }
 
+// A row is a token of one session, or the next token of a session of its own.
+static gemel_session *row_session(const batch *b, int t) { return b->each ? b->each[t] : b->s; }
+static int row_pos(const batch *b, int t) { return b->each ? b->each[t]->n_past : b->pos + t; }
+static void row_is_bad(batch *b, int t) {
+    if (b->each) b->bad[t] = 1;
+    else b->not_finite = 1;
+}
+
 // ---- Rows of activations -------------------------------------------------------------------------------------------
 
 static void embed(const lane *w) {   // x[n][n_embd]
@@ -112,18 +120,20 @@ static void place_key_value(const lane *w, const layer *l, int il, int t, int ih
     const hparams *h = &w->m->h;
     size_t at = (size_t)t * (size_t)pad(h->n_head_kv * h->head_dim) + (size_t)(ih * h->head_dim);
     float *k = w->s->b.k + at, *v = w->s->b.v + at, row[1024] = {0};
+    kv_cache *kv = &row_session(w->b, t)->kv;
+    int pos = row_pos(w->b, t);
     uint16_t half[1024];
     add_bias(k, l->attn_k_b ? l->attn_k_b + ih * h->head_dim : NULL, h->head_dim);
     add_bias(v, l->attn_v_b ? l->attn_v_b + ih * h->head_dim : NULL, h->head_dim);
     rope(h, k, w->b->angles + (size_t)t * (size_t)h->n_rot);
     memcpy(row, k, sizeof(float) * (size_t)h->head_dim);
     w->k->store_f16(row, w->s->dim, half);
-    kv_put_k(&w->s->kv, il, ih, w->b->pos + t, half);
+    kv_put_k(kv, il, ih, pos, half);
     memcpy(row, v, sizeof(float) * (size_t)h->head_dim);
-    uint16_t *v_row = kv_v_row(&w->s->kv, il, ih, w->b->pos + t);
+    uint16_t *v_row = kv_v_row(kv, il, ih, pos);
     w->k->store_f16(row, w->s->dim, v_row);
     for (int i = 0; i < w->s->dim; i++)   // past f16's range: rows of the table would read it differently
-        if ((half[i] & 0x7c00) == 0x7c00 || (v_row[i] & 0x7c00) == 0x7c00) w->b->not_finite = 1;
+        if ((half[i] & 0x7c00) == 0x7c00 || (v_row[i] & 0x7c00) == 0x7c00) row_is_bad(w->b, t);
 }
 
 static void place_heads(const lane *w, const layer *l, int il) {
@@ -135,19 +145,20 @@ static void place_heads(const lane *w, const layer *l, int il) {
     }
 }
 
-// Tokens t0..t1-1 by query heads h0..h1-1, all of one KV group, at most ATTEND_MAX pairs.
+// Tokens t0..t1-1 of one session by query heads h0..h1-1, all of one KV group, at most ATTEND_MAX pairs.
 static void attend_tile(const lane *w, int il, int t0, int t1, int h0, int h1) {
     gemel_session *s = w->s;
     int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv;
-    attend_args a = {.dim = s->dim, .pages = s->kv.pages};
-    a.k_at = kv_head_at(&s->kv, il, 0, h0 / group);
-    a.v_at = kv_head_at(&s->kv, il, 1, h0 / group);
+    const kv_cache *kv = &row_session(w->b, t0)->kv;
+    attend_args a = {.dim = s->dim, .pages = kv->pages};
+    a.k_at = kv_head_at(kv, il, 0, h0 / group);
+    a.v_at = kv_head_at(kv, il, 1, h0 / group);
     for (int t = t0; t < t1; t++)
         for (int h = h0; h < h1; h++) {
             size_t at = ((size_t)t * (size_t)n_head + (size_t)h) * (size_t)s->dim;
             a.q[a.n] = s->b.heads + at;
             a.o[a.n] = s->b.att + at;
-            a.n_pos[a.n++] = w->b->pos + t + 1;
+            a.n_pos[a.n++] = row_pos(w->b, t) + 1;
         }
     w->k->attend(&a);
 }
@@ -164,7 +175,7 @@ static void attend(const lane *w, int il) {
         }
         return;
     }
-    int heads = group < ATTEND_MAX ? group : ATTEND_MAX, tokens = ATTEND_MAX / heads, item = 0;
+    int heads = group < ATTEND_MAX ? group : ATTEND_MAX, tokens = w->b->each ? 1 : ATTEND_MAX / heads, item = 0;
     for (int t = 0; t < w->n; t += tokens)
         for (int g = 0; g < n_head; g += group)
             for (int h = g; h < g + group; h += heads)
@@ -286,6 +297,28 @@ static void score_rows(const lane *w) {   // every row but the last predicts the
     }
 }
 
+// Logits of every row to its session, so many at a time as there is room for.
+static void each_logits(const lane *w) {
+    size_t ld = (size_t)w->m->output.n_panels * 16;
+    int n_embd = w->m->h.n_embd;
+    for (int t0 = 0; t0 < w->n; t0 += ROWS_SCORED) {
+        lane part = *w;
+        part.n = w->n - t0 < ROWS_SCORED ? w->n - t0 : ROWS_SCORED;
+        acts a = prepare(&part, w->b->x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
+                         !is_float(&w->m->output));
+        product p = {&w->m->output, w->s->b.rows};
+        multiply(&part, &a, &p, 1);
+        meet(w);
+        for (int i = w->it; i < part.n; i += w->nt) {
+            float max, *logits = w->b->each[t0 + i]->logits;
+            int best;
+            memcpy(logits, w->s->b.rows + (size_t)i * ld, sizeof(float) * ld);
+            if (!w->k->peak(logits, w->m->h.n_vocab, &max, &best)) row_is_bad(w->b, t0 + i);
+        }
+        meet(w);
+    }
+}
+
 static void hidden_rows(const lane *w) {
     const hparams *h = &w->m->h;
     for (int t = w->it; t < w->n; t += w->nt) {
@@ -299,6 +332,7 @@ static void hidden_rows(const lane *w) {
 static void output(const lane *w) {
     if (w->b->want == WANT_HIDDEN) hidden_rows(w);
     if (w->b->want == WANT_SCORE) score_rows(w);
+    if (w->b->want == WANT_EACH) each_logits(w);
     if (w->b->want != WANT_LAST && w->b->want != WANT_SCORE) return;
     last_logits(*w, w->n - 1, w->s->logits);
     float max;
@@ -329,13 +363,15 @@ void forward(batch *b) {
     gemel_session *s = b->s;
     int half = s->m->h.n_rot / 2;
     uint64_t mode = cpu_float_enter();
-    for (int t = 0; t < b->n && b->from == 0; t++)
+    for (int t = 0; t < b->n && b->from == 0; t++) {
+        const gemel_session *of = row_session(b, t);
         for (int i = 0; i < half; i++) {
-            double angle = (double)(b->pos + t) * s->freq[i];
+            double angle = (double)row_pos(b, t) * of->freq[i];
             float *at = b->angles + ((size_t)t * (size_t)half + (size_t)i) * 2;
-            at[0] = (float)fm_cos(angle) * s->rope_scale;
-            at[1] = (float)fm_sin(angle) * s->rope_scale;
+            at[0] = (float)fm_cos(angle) * of->rope_scale;
+            at[1] = (float)fm_sin(angle) * of->rope_scale;
         }
+    }
     b->not_finite = 0;
     if (b->want == WANT_SCORE && s->has_logits && (b->log_probs || b->top)) {   // the first id was predicted before
         lane w = {b, s, s->m, s->m->k, 0, 1, 1};

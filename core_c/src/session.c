@@ -92,7 +92,7 @@ int session_check_ids(const gemel_session *s, const int32_t *ids, size_t n) {
 }
 
 // Rows to score into are large and seldom needed.
-static int reserve_rows(gemel_session *s) {
+int session_reserve_rows(gemel_session *s) {
     if (s->b.rows) return GEMEL_OK;
     s->b.rows = memory_get((size_t)ROWS_SCORED * (size_t)s->m->output.n_panels * 16 * sizeof(float));
     return s->b.rows ? GEMEL_OK : GEMEL_E_MEMORY;
@@ -101,7 +101,7 @@ static int reserve_rows(gemel_session *s) {
 static int eval_batch(gemel_session *s, batch *b) {
     int code = kv_reserve(&s->kv, s->n_past + b->n);
     if (code == GEMEL_OK) code = buffers_open(s);
-    if (code == GEMEL_OK && b->want == WANT_SCORE) code = reserve_rows(s);
+    if (code == GEMEL_OK && b->want == WANT_SCORE) code = session_reserve_rows(s);
     if (code < 0) return code;
     b->to = s->m->h.n_layer;
     b->x = s->b.x;

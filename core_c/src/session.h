@@ -44,9 +44,11 @@ struct gemel_session {
     int n_carry;
 };
 
-typedef enum want { WANT_NOTHING, WANT_LAST, WANT_SCORE, WANT_HIDDEN } want;
+typedef enum want { WANT_NOTHING, WANT_LAST, WANT_EACH, WANT_SCORE, WANT_HIDDEN } want;
 typedef struct batch {   // one call of forward
     gemel_session *s;
+    gemel_session *const *each;   // [n]   the session of every row, all of one model: the next token of each; or NULL
+    atomic_int *bad;              // out: with `each`, rows that met Inf or NaN; s lends the buffers
     const int32_t *ids;
     int n, pos;      // tokens, position of the first
     int from, to;    // layers; ids become x before layer 0, what is wanted is computed after the last
@@ -60,10 +62,11 @@ typedef struct batch {   // one call of forward
 } batch;
 
 // Evaluate b->n (1..n_batch) tokens at b->pos, whose KV pages exist, through layers [from, to). Leaves the last one's
-// logits in s->logits (unless WANT_NOTHING or WANT_HIDDEN). Does not touch n_past.
+// logits in s->logits (WANT_LAST, WANT_SCORE), or each one's in its session's (WANT_EACH). Does not touch n_past.
 void forward(batch *b);
 // n ids may be evaluated in this session: 0, GEMEL_E_ARGUMENT or GEMEL_E_CONTEXT.
 int session_check_ids(const gemel_session *s, const int32_t *ids, size_t n);
 void ahead_drop(gemel_session *s);
+int session_reserve_rows(gemel_session *s);   // make b.rows
 int buffers_open(gemel_session *s);   // make or remake the buffers for the model's threads
 void buffers_close(gemel_session *s);

@@ -134,6 +134,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_hidden": ("i", "ppzp"),
     "gemel_session_logits": ("p", "p"),
     "gemel_session_next": ("i", "ppiipzp"),
+    "gemel_model_decode": ("i", "pppzp"),
     "gemel_session_flush": ("i", "ppz"),
     "gemel_session_cancel": ("v", "pi"),
     "gemel_session_save_size": ("z", "p"),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import _abi
 from ._cpu import pick_isa, pick_threads
-from ._errors import ArgumentError
+from ._errors import ArgumentError, GemelError
 from ._generate import Generation, Run
 from ._gguf import Gguf, Metadata, Tensor, double_at, read_tensors
 from ._library import Handle, Library, check, load
@@ -330,6 +330,16 @@ class Model:
         except BaseException:
             session.close()
             raise
+
+    def decode(self, sessions: Sequence[Session], ids: Sequence[int]) -> list[GemelError | None]:
+        """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.
+
+        sessions: of this model, each at most once. The bits are those of `session.append([id])` one by one. Return for
+        each None, or the error that left that session as it was (ContextError, CancelledError, NumericError, ...).
+        """
+        from ._decode import decode
+
+        return decode(self, sessions, ids)
 
     def chat(
         self,
