@@ -32,8 +32,9 @@ from ._errors import (
 from ._generate import Generation, Timings
 from ._gguf import Gguf, Metadata, Tensor
 from ._library import library_path
-from ._model import Info, Model, inspect, open, open_async
+from ._model import Info, Model
 from ._names import NAMES, Name
+from ._open import inspect, open, open_async
 from ._sampling import Sampling
 from ._session import Session
 from ._source import pull

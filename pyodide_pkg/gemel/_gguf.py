@@ -105,6 +105,18 @@ def read_tensors(library: Library, gguf: int) -> list[Tensor]:
     return [_tensor(library, gguf, i) for i in range(library.call("gemel_gguf_n_tensors", gguf))]
 
 
+def read_rows(library: Library, gguf: int) -> list[tuple[str, int, int]]:
+    """Return (name, offset, bytes) of every tensor."""
+    return [
+        (
+            _text(library, "gemel_gguf_tensor_name", gguf, i),
+            int(library.call("gemel_gguf_tensor_offset", gguf, i)),
+            int(library.call("gemel_gguf_tensor_size", gguf, i)),
+        )
+        for i in range(library.call("gemel_gguf_n_tensors", gguf))
+    ]
+
+
 def _tensor(library: Library, gguf: int, i: int) -> Tensor:
     kind = library.call("gemel_gguf_tensor_type", gguf, i)
     dims = library.alloc(32)

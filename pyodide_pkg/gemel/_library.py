@@ -213,9 +213,12 @@ class Handle:
     def _free_if_unused(self) -> None:
         if self._closed and self._users == 0 and self._address:
             address, self._address = self._address, 0
-            self._library.call(self._close, address)
+            self._free(address)
             if self._parent is not None:
                 self._parent.__exit__()
+
+    def _free(self, address: int) -> None:
+        self._library.call(self._close, address)
 
 
 def open_handle(

@@ -1,104 +1,233 @@
-"""A source's bytes go to the core's loader in pieces, and a model handle comes out.
+"""A model's bytes go to the core's loader in pieces, and a model handle comes out.
 
-Written once as a generator that stops after every piece, so that the synchronous open, the asynchronous one, progress
-and Ctrl-C all ride on the same loop.
+One loop for every host: it asks an Arrivals (a file, bytes, a browser's File, a download) for pieces, in the order of
+first need once the header is whole. A source that has no need to wait never suspends the loop, so that gemel.open runs
+it to its end at once; progress, Ctrl-C and prefill ride between the pieces.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from bisect import bisect_right
+from collections.abc import Callable, Coroutine, Sequence
+from itertools import accumulate
+from typing import Any, Protocol, TypeVar
 
 from . import _abi
+from ._arrival import Arrival, Data, size_of
 from ._errors import FormatError
-from ._gguf import Gguf
+from ._gguf import Gguf, read_rows
 from ._library import ERROR_SIZE, Block, Handle, Library, check, open_handle, pointer_at
-from ._source import Source
+from ._plan import Span, layer_order
+from ._source import Progress
 
-FIRST_PIECE = 1 << 16    # bytes: enough to see that a file is none of ours
-PIECE = 1 << 24          # bytes a call: a fraction of a second, after which Ctrl-C works
+T = TypeVar("T")
+Step = Callable[[int], bool]
+"""step(layers that are whole): evaluate a layer of a prompt, or return False when there is none to evaluate."""
 
 
-class Feeder:
-    """One gemel_loader and the source it is fed from. Close it when done, whatever happened."""
+class Arrivals(Protocol):
+    """Where pieces come from. Until `order` is called: the first part's, in file order."""
 
-    def __init__(self, library: Library, source: Source) -> None:
+    name: str
+    sizes: tuple[int, ...]   # bytes of each part; offsets are those of the parts laid one after the other
+    repeats: bool            # pieces that were handed out before `order` come again when they are in it
+
+    @property
+    def ready(self) -> bool:
+        """Whether next() would return at once."""
+
+    def order(self, spans: Sequence[Span]) -> None:
+        """Say what is wanted next: these spans, in this order."""
+
+    async def next(self) -> tuple[int, Data]:
+        """Return (offset, bytes) of the next piece, which are valid until the next call; or raise SourceError."""
+
+    async def turn(self) -> None:
+        """Let the event loop run, where there is one."""
+
+    async def end(self) -> None:
+        """Wait until the whole file has been found to be what it should be; nothing more is wanted."""
+
+    def close(self) -> None:
+        """Let go of everything at once, whether or not the end was reached."""
+
+
+class Arriving(Handle):
+    """The model in a loader: the loader's until `arrived`, from then on one of its own."""
+
+    def __init__(self, library: Library, address: int, loader: Handle) -> None:
+        super().__init__(library, address, "gemel_model_close", loader)
+
+    def _free(self, address: int) -> None:
+        if self._parent is None:
+            super()._free(address)
+
+    def arrived(self) -> None:
+        with self._lock:
+            parent, self._parent = self._parent, None
+        if parent is not None:
+            parent.__exit__()
+
+
+class Loading:
+    """One gemel_loader. Close it when done, whatever happened."""
+
+    def __init__(self, library: Library, name: str, sizes: Sequence[int]) -> None:
         self.library = library
-        self.source = source
+        self.name = name
+        self.sizes = tuple(sizes)
+        self.starts = [0, *accumulate(sizes)]
         self.error: Block = library.alloc(ERROR_SIZE)
-        self.loader = open_handle(
-            library, "gemel_loader_open", float(source.size), where=source.name, error=self.error
-        )
+        self.loader = open_handle(library, "gemel_loader_open", float(sizes[0]), where=name, error=self.error)
+        self.n_parts = 0          # parts whose headers are whole
+        self._header_end = 0      # bytes of the header that comes next, fed so far
+        self._arrival: Arrival | None = None
+        self._model: Arriving | None = None
 
     def close(self) -> None:
         self.loader.close()
 
-    def header(self) -> int:
-        """Feed the file's start until the header is whole; return the address of its gguf."""
-        done, piece = 0, FIRST_PIECE
-        while done < self.source.size:
-            size = min(piece, self.source.size - done)
-            self.feed(done, size)
-            done += size
-            with self.loader as loader:
-                gguf: int | None = self.library.call("gemel_loader_gguf", loader)
-            if gguf:
-                return gguf
-            piece = min(2 * piece, PIECE)
-        raise FormatError(f"{self.source.name}: the file ends at offset {done}, inside its header: it is not complete")
+    @property
+    def size(self) -> int:
+        """Bytes of all parts."""
+        return self.starts[-1]
 
-    def feed(self, offset: int, size: int) -> None:
-        piece = self.library.lend(self.source.read(offset, size))
+    @property
+    def left(self) -> int:
+        """Bytes of tensors that are missing."""
+        return self._arrival.left if self._arrival else self.size
+
+    def part_of(self, offset: int) -> int:
+        return bisect_right(self.starts, offset) - 1
+
+    # ---- The header -------------------------------------------------------------------------------------------------
+
+    def header(self, offset: int, data: Data) -> bool:
+        """Feed the next bytes of the header that is arriving; True when that header is whole."""
+        if not self._header_end and self.n_parts:
+            self._call("gemel_loader_part", float(self.sizes[self.n_parts]))
+        self.feed(offset, data)
+        self._header_end = offset + size_of(data)
         with self.loader as loader:
-            code = self.library.call(
-                "gemel_loader_feed", loader, float(offset), piece, size, self.error, self.error.size
+            whole = bool(self.library.call("gemel_loader_n_parts", loader) > self.n_parts)
+        if whole:
+            self.n_parts, self._header_end = self.n_parts + 1, 0
+        elif self._header_end >= self.starts[self.n_parts + 1]:
+            raise FormatError(
+                f"{self.name}: the file ends at offset {self._header_end}, inside its header: it is not complete"
             )
-        check(self.library, code, self.source.name, self.error)
+        return whole
 
-    def set(self, option: int, value: int) -> None:
+    def gguf(self) -> int:
+        """Return the address of the header, once it is whole."""
         with self.loader as loader:
-            check(self.library, self.library.call("gemel_loader_set", loader, option, value), self.source.name)
+            return int(self.library.call("gemel_loader_gguf", loader) or 0)
 
-    def begin(self) -> None:
+    def begin(self, threads: int, isa: int | None) -> list[Span]:
+        """Make the model's shape; return the spans that it needs, in the order of need."""
+        self._set(_abi.LOADER_N_THREADS, threads)
+        if isa is not None:
+            self._set(_abi.LOADER_ISA, isa)
+        self._call("gemel_loader_begin")
+        rows = read_rows(self.library, self.gguf())
+        self._arrival = Arrival(rows, self.feed)
+        return layer_order(rows, self.sizes)
+
+    # ---- The tensors ------------------------------------------------------------------------------------------------
+
+    def feed(self, offset: int, data: Data) -> None:
+        """Hand bytes to the core as they are."""
+        self._call("gemel_loader_feed", float(offset), self.library.lend(data), size_of(data))
+
+    def take(self, offset: int, data: Data) -> None:
+        """Hand over bytes of tensors, in any order."""
+        assert self._arrival is not None
+        self._arrival.take(offset, data)
+
+    def n_layers(self) -> int:
+        """Return how many layers are whole, up to the first that is not; -1 before a session can begin."""
         with self.loader as loader:
-            code = self.library.call("gemel_loader_begin", loader, self.error, self.error.size)
-        check(self.library, code, self.source.name, self.error)
+            return int(self.library.call("gemel_loader_n_layers", loader))
+
+    def model(self) -> Arriving:
+        """Return the model that is arriving, for sessions that run ahead."""
+        if self._model is None:
+            with self.loader as loader:
+                address = self.library.call("gemel_loader_model", loader)
+            self._model = Arriving(self.library, address, self.loader)
+        return self._model
 
     def finish(self) -> Handle:
+        """Return the model; all tensors are in."""
         out = self.library.alloc(8)
+        self._call("gemel_loader_finish", out)
+        if self._model is None:
+            return Handle(self.library, pointer_at(self.library, out), "gemel_model_close")
+        self._model.arrived()
+        return self._model
+
+    def _set(self, option: int, value: int) -> None:
         with self.loader as loader:
-            code = self.library.call("gemel_loader_finish", loader, out, self.error, self.error.size)
-        check(self.library, code, self.source.name, self.error)
-        return Handle(self.library, pointer_at(self.library, out), "gemel_model_close")
+            check(self.library, self.library.call("gemel_loader_set", loader, option, value), self.name)
+
+    def _call(self, name: str, *arguments: Any) -> None:  # noqa: ANN401
+        with self.loader as loader:
+            code = self.library.call(name, loader, *arguments, self.error, self.error.size)
+        check(self.library, code, self.name, self.error)
 
 
-def load_steps(
-    library: Library, source: Source, *, threads: int, isa: int | None
-) -> Generator[tuple[int, int], None, Handle]:
-    """Yield (bytes done, bytes in all) after every piece; return the model's handle. Closing it frees everything."""
-    feeder = Feeder(library, source)
-    try:
-        gguf = feeder.header()
-        feeder.set(_abi.LOADER_N_THREADS, threads)
-        if isa is not None:
-            feeder.set(_abi.LOADER_ISA, isa)
-        feeder.begin()
-        done = min(int(library.call("gemel_gguf_data_offset", gguf)), source.size)
-        yield done, source.size
-        while done < source.size:
-            size = min(PIECE, source.size - done)
-            feeder.feed(done, size)
-            done += size
-            yield done, source.size
-        return feeder.finish()
-    finally:
-        feeder.close()
+async def read_headers(loading: Loading, arrivals: Arrivals) -> list[tuple[int, Data]]:
+    """Feed the header of every part; return the pieces that hold more than a header and won't come again."""
+    early: list[tuple[int, Data]] = []
+    while loading.n_parts < len(loading.sizes):
+        offset, data = await arrivals.next()
+        part = loading.part_of(offset)
+        whole = part == loading.n_parts and loading.header(offset, data)
+        if (whole or part < loading.n_parts) and not arrivals.repeats:
+            early.append((offset, data))
+        if whole and loading.n_parts < len(loading.sizes):
+            arrivals.order([(loading.starts[loading.n_parts], loading.starts[loading.n_parts + 1])])
+    return early
 
 
-def read_header(library: Library, source: Source) -> Gguf:
+async def read_tensors(
+    loading: Loading,
+    arrivals: Arrivals,
+    early: Sequence[tuple[int, Data]],
+    on_progress: Progress | None,
+    step: Step | None,
+) -> None:
+    """Feed the tensors. A layer is evaluated when no piece waits: bytes come first, and the download never stops."""
+    for offset, data in early:
+        loading.take(offset, data)
+    while True:
+        if on_progress:
+            on_progress("load", loading.size - loading.left, loading.size)
+        if not loading.left:
+            break
+        while step is not None and not arrivals.ready and step(loading.n_layers()):
+            await arrivals.turn()
+        offset, data = await arrivals.next()
+        loading.take(offset, data)
+
+
+async def read_gguf(library: Library, arrivals: Arrivals) -> Gguf:
     """Return the header of a source; its loader lives on until the Gguf is closed."""
-    feeder = Feeder(library, source)
+    loading = Loading(library, arrivals.name, arrivals.sizes)
     try:
-        return Gguf(library, feeder.loader, feeder.header(), source.size, source.name)
+        await read_headers(loading, arrivals)
+        return Gguf(library, loading.loader, loading.gguf(), loading.size, loading.name)
     except BaseException:
-        feeder.close()
+        loading.close()
         raise
+
+
+def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that has nothing to wait for."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        result: T = end.value
+        return result
+    coroutine.close()
+    raise RuntimeError("a source that should be at hand waited")

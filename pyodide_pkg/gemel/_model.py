@@ -1,17 +1,14 @@
 """An open model: immutable, shared, and the place from which everything else is made.
 
-`open` and `open_async` are the same loop over the same loader. Knows the core's model and text calls; sessions,
-generation and chat are other modules'.
+Knows the core's model and text calls; opening one, sessions, generation and chat are other modules'.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 import threading
 import weakref
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,12 +17,10 @@ from . import _abi
 from ._cpu import pick_isa, pick_threads
 from ._errors import ArgumentError, GemelError
 from ._generate import Generation, Run
-from ._gguf import Gguf, Metadata, Tensor, double_at, read_tensors
-from ._library import Handle, Library, check, load
-from ._loading import load_steps, read_header
+from ._gguf import Metadata, Tensor, double_at, read_tensors
+from ._library import Handle, Library, check
 from ._sampling import Sampling, merged
 from ._session import FloatArray, Session, floats
-from ._source import MODEL, Progress, resolve
 from ._text import check_stops, encode, id_bytes, ids_of
 
 if TYPE_CHECKING:
@@ -33,87 +28,6 @@ if TYPE_CHECKING:
 
 DEFAULT_N_CTX = 4096
 Pooling = Literal["mean", "first", "last"]
-
-
-def open(
-    model: MODEL,
-    *,
-    threads: int | None = None,
-    isa: str | None = None,
-    on_progress: Progress | None = None,
-) -> Model:
-    """Load a GGUF model.
-
-    model: a path, a URL, "hf:owner/repo/file.gguf", a short name (gemel.NAMES), bytes, or an open binary file.
-    threads: 1..256; default GEMEL_THREADS, or the physical cores this process may use.
-    isa: the kernels' row (gemel.isas()); default GEMEL_ISA, or the best of this CPU.
-    Neither threads nor isa changes a bit of any result.
-    on_progress(stage, done, total): "download" or "load", in bytes; total is 0 when it is not known.
-
-    SourceError when the bytes can't be had, FormatError when they are malformed, UnsupportedError when they are not
-    computed here.
-    """
-    library = load()
-    n_threads, row = pick_threads(threads, library), pick_isa(library, isa)
-    source = resolve(model, on_progress=on_progress)
-    try:
-        steps = load_steps(library, source, threads=n_threads, isa=row)
-        return Model(library, _run(steps, on_progress), source.name)
-    finally:
-        source.close()
-
-
-async def open_async(
-    model: MODEL,
-    *,
-    threads: int | None = None,
-    isa: str | None = None,
-    on_progress: Progress | None = None,
-) -> Model:
-    """As open, giving the event loop a turn after each piece; a download runs in a thread where there are threads."""
-    library = load()
-    n_threads, row = pick_threads(threads, library), pick_isa(library, isa)
-    if sys.platform == "emscripten":
-        source = resolve(model, on_progress=on_progress)
-    else:
-        source = await asyncio.to_thread(resolve, model, on_progress=on_progress)
-    try:
-        steps = load_steps(library, source, threads=n_threads, isa=row)
-        try:
-            while True:
-                done, total = next(steps)
-                if on_progress:
-                    on_progress("load", done, total)
-                await asyncio.sleep(0)
-        except StopIteration as end:
-            return Model(library, end.value, source.name)
-        finally:
-            steps.close()
-    finally:
-        source.close()
-
-
-def inspect(model: MODEL, *, on_progress: Progress | None = None) -> Gguf:
-    """Read a file's header only: version, metadata, tensor table. Any architecture; no weights are loaded."""
-    library = load()
-    source = resolve(model, on_progress=on_progress)
-    try:
-        return read_header(library, source)
-    finally:
-        source.close()
-
-
-def _run(steps: Generator[tuple[int, int], None, Handle], on_progress: Progress | None) -> Handle:
-    try:
-        while True:
-            done, total = next(steps)
-            if on_progress:
-                on_progress("load", done, total)
-    except StopIteration as end:
-        handle: Handle = end.value
-        return handle
-    finally:
-        steps.close()
 
 
 @dataclass(frozen=True)
@@ -145,6 +59,10 @@ class Model:
             self._gguf: int = library.call("gemel_model_gguf", model)
             self.arch: str = library.call("gemel_model_arch", model)
         self.metadata = Metadata(library, handle, self._gguf)
+        self._read_facts()
+        _live.add(self)
+
+    def _read_facts(self) -> None:
         self.n_vocab = self._get(_abi.MODEL_N_VOCAB)
         self.n_ctx = self._get(_abi.MODEL_N_CTX_TRAIN)         # the longest session the file was trained for
         self.n_embd = self._get(_abi.MODEL_N_EMBD)
@@ -160,7 +78,6 @@ class Model:
         self.kv_size = self._get(_abi.MODEL_KV_SIZE)           # bytes of KV cache a position
         self.decode_size = self._get(_abi.MODEL_DECODE_SIZE)   # bytes of weights read to decode one token
         self.decode_macs = self._get(_abi.MODEL_DECODE_MACS)   # multiply-adds to decode one token
-        _live.add(self)
 
     # ---- Facts ------------------------------------------------------------------------------------------------------
 

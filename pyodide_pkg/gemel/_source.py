@@ -2,27 +2,37 @@
 
     path | "name of the table" | "https://..." | "hf:owner/repo/file.gguf" | bytes-like | open binary file
 
-Names and addresses become files of the cache (_download.py). Files are read into one reused buffer rather than mapped:
-it costs no more, since the loader packs every byte anew, and a file that shrinks meanwhile is an error, not a signal.
+Names and addresses become files of the cache (_download.py); a tab fetches them by other means (_web.py). A name like
+x-00001-of-00003.gguf means all three files. Files are read into one reused buffer rather than mapped: it costs no more,
+since the loader packs every byte anew, and a file that shrinks meanwhile is an error, not a signal.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import difflib
 import io
 import os
 import stat
-from collections.abc import Callable
+import tempfile
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
+from ._arrival import Data
 from ._errors import FormatError, SourceError
-from ._names import NAMES
+from ._names import NAMES, part_names
+from ._plan import Span, pieces
 
 Progress = Callable[[str, int, int], None]
-"""on_progress(stage, done, total): stage is "download" or "load", done and total are bytes (total 0: not known)."""
+"""on_progress(stage, done, total): "download" and "load" count bytes (total 0: not known), "prefill" layers."""
 
 MODEL = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
+FIRST_PIECE = 1 << 16    # bytes: enough to see that a file is none of ours
+PIECE = 1 << 24          # bytes a call: a fraction of a second, after which Ctrl-C works
 
 
 class Source(Protocol):
@@ -30,8 +40,9 @@ class Source(Protocol):
 
     name: str
     size: int
+    sizes: tuple[int, ...]   # bytes of each part; a read lies within one
 
-    def read(self, offset: int, size: int) -> memoryview:
+    def read(self, offset: int, size: int) -> Data:
         """Return bytes [offset, offset + size)."""
 
     def close(self) -> None:
@@ -45,6 +56,7 @@ class BytesSource:
         self.name = "<bytes>"
         self._view = memoryview(data).cast("B") if not isinstance(data, memoryview) else flat(data)
         self.size = self._view.nbytes
+        self.sizes: tuple[int, ...] = (self.size,)
 
     def read(self, offset: int, size: int) -> memoryview:
         return self._view[offset : offset + size]
@@ -65,6 +77,7 @@ class FileSource:
             self.size = file.seek(0, io.SEEK_END)
         except (OSError, AttributeError, ValueError) as error:
             raise SourceError(f"{name} can't be sought in ({error}): read it whole and pass its bytes") from error
+        self.sizes: tuple[int, ...] = (self.size,)
 
     def read(self, offset: int, size: int) -> memoryview:
         if len(self._buffer) < size:
@@ -87,6 +100,10 @@ class FileSource:
             )
         return view
 
+    def drop_buffer(self) -> None:
+        """Free what reads have used; the next one makes it anew."""
+        self._buffer = bytearray()
+
     def _fill(self, view: memoryview) -> int:
         """Read some bytes into the view; 0 at the end."""
         if isinstance(self._file, io.RawIOBase | io.BufferedIOBase):
@@ -102,27 +119,116 @@ class FileSource:
             self._file.close()
 
 
+class PartsSource:
+    """One file, or those of a split model one after the other. Closing it closes `keep`, which owns them."""
+
+    def __init__(self, files: Sequence[FileSource], keep: contextlib.ExitStack) -> None:
+        self.name = files[0].name
+        self.sizes = tuple(file.size for file in files)
+        self.size = sum(self.sizes)
+        self._files = files
+        self._starts = [0, *accumulate(self.sizes)]
+        self._keep = keep
+        self._last = 0   # the part that was read last: the others need no buffer
+
+    def read(self, offset: int, size: int) -> memoryview:
+        part = bisect_right(self._starts, offset) - 1
+        if part != self._last:
+            self._files[self._last].drop_buffer()
+            self._last = part
+        return self._files[part].read(offset - self._starts[part], size)
+
+    def close(self) -> None:
+        self._keep.close()
+
+
+class LocalArrivals:
+    """A gemel._loading.Arrivals of a source that is at hand. `turns`: let an event loop run after each piece."""
+
+    repeats = True
+    ready = False
+
+    def __init__(self, source: Source, *, turns: bool) -> None:
+        self.name = source.name
+        self.sizes = source.sizes
+        self._source = source
+        self._turns = turns
+        self._pieces: Iterator[Span] = self._growing(0, source.sizes[0])
+
+    def order(self, spans: Sequence[Span]) -> None:
+        starts = list(accumulate(self.sizes, initial=0))
+        is_part = len(spans) == 1 and spans[0][0] in starts
+        self._pieces = self._growing(*spans[0]) if is_part else pieces(spans, PIECE)
+
+    def _growing(self, start: int, end: int) -> Iterator[Span]:
+        """Small pieces first: a header may be short."""
+        size = FIRST_PIECE
+        while start < end:
+            yield start, min(start + size, end)
+            start, size = start + size, min(2 * size, PIECE)
+
+    async def next(self) -> tuple[int, Data]:
+        await self.turn()
+        start, end = next(self._pieces)
+        return start, self._source.read(start, end - start)
+
+    async def turn(self) -> None:
+        if self._turns:
+            await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        pass
+
+    def close(self) -> None:
+        self._source.close()
+
+
 def flat(data: memoryview) -> memoryview:
     """Return the bytes of a memoryview of any item type, copied only when it is not contiguous."""
     return data.cast("B") if data.c_contiguous else memoryview(data.tobytes())
 
 
-def resolve(model: MODEL, *, on_progress: Progress | None = None) -> Source:
+def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = None) -> Source:
     """Return the bytes of MODEL, downloading it first where it is a name or an address.
 
-    SourceError says what is wrong and what to do; an empty file is a FormatError. Never waits on a FIFO or a device.
+    cache=False: what is downloaded is deleted when the source is closed. SourceError says what is wrong and what to do;
+    an empty file is a FormatError. Never waits on a FIFO or a device.
     """
     if isinstance(model, bytes | bytearray | memoryview):
         return _not_empty(BytesSource(model))
     if isinstance(model, str | os.PathLike):
-        return _not_empty(open_file(locate(model, on_progress=on_progress)))
+        with contextlib.ExitStack() as stack:
+            folder = None
+            if not cache and isinstance(model, str) and is_address(named(model)):
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gemel-")))
+            path = locate(model, folder=folder, on_progress=on_progress)
+            files = [
+                stack.enter_context(contextlib.closing(open_file(path.with_name(name))))
+                for name in part_names(path.name)
+            ]
+            return _not_empty(PartsSource(files, stack.pop_all()))
     if hasattr(model, "read") and hasattr(model, "seek"):
         return _not_empty(FileSource(model, str(getattr(model, "name", "<file>")), owned=False))
     raise TypeError(f"a model is a path, a URL, a short name, bytes or a binary file, not {type(model).__name__}")
 
 
-def locate(model: str | os.PathLike[str], *, on_progress: Progress | None = None) -> Path:
-    """Return the path of a local file for a path, URL, hf: address or short name, downloading it where it must be."""
+def locate(
+    model: str | os.PathLike[str], *, folder: Path | None = None, on_progress: Progress | None = None
+) -> Path:
+    """Return the path of a local file for a path, URL, hf: address or short name, downloading it where it must be.
+
+    Of a split model: of its first part. folder: download to there rather than to the cache.
+    """
+    name = named(model)
+    if isinstance(model, str) and is_address(model):
+        from ._download import fetch
+
+        return fetch(model, folder=folder, on_progress=on_progress)
+    return Path(name)
+
+
+def named(model: str | os.PathLike[str]) -> str:
+    """Return a path or name as text; SourceError when it can be none."""
     name = os.fspath(model)
     if not isinstance(name, str):
         raise TypeError("a path is text, not bytes; bytes are taken for the model itself")
@@ -130,19 +236,20 @@ def locate(model: str | os.PathLike[str], *, on_progress: Progress | None = None
         raise SourceError(f"the name {name[:80]!r} holds a NUL: no file or address has such a name")
     if not name:
         raise SourceError("the name of the model is empty: give a path, a URL, hf:owner/repo/file.gguf or a short name")
-    if isinstance(model, str) and (model in NAMES or is_remote(model)):
-        from ._download import fetch
-
-        return fetch(model, on_progress=on_progress)
-    return Path(name)
+    return name
 
 
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
     """Download a short name, URL or hf: address into the cache, where it is not there yet, and return its file."""
-    if name not in NAMES and not is_remote(name):
+    if not is_address(name):
         close = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)
         raise SourceError(f"{name!r} is neither a short name nor an address; the nearest short name is {close[0]!r}")
     return locate(name, on_progress=on_progress)
+
+
+def is_address(name: str) -> bool:
+    """Tell whether text is a short name or an address rather than a path."""
+    return name in NAMES or is_remote(name)
 
 
 def is_remote(name: str) -> bool:
@@ -176,7 +283,7 @@ def open_file(path: Path) -> FileSource:
 
 
 def _not_empty(source: Source) -> Source:
-    if source.size == 0:
+    if 0 in source.sizes:
         source.close()
         raise FormatError(f"{source.name} is empty: offset 0 should hold the magic 'GGUF'")
     return source
@@ -195,6 +302,9 @@ def _advice(path: Path, kind: int) -> str:
 
 
 def _missing(path: Path) -> str:
+    parts = part_names(path.name)
+    if len(parts) > 1:
+        return f"there is no file {str(path)!r}: the model is split into {len(parts)} files, and all must be there"
     close = difflib.get_close_matches(str(path), NAMES, n=1, cutoff=0.5)
     hint = f"did you mean the short name {close[0]!r}?" if close else f"short names are {', '.join(sorted(NAMES))}"
     return f"there is no file {str(path)!r} in {Path.cwd()}; {hint}"

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ._errors import SourceError
-from ._names import NAMES
+from ._names import NAMES, part_names
 
 __all__ = ["Entry", "delete", "entry_folder", "folder", "list", "path"]
 
@@ -65,7 +65,8 @@ def read_entry(name_or_folder: str | Path) -> Entry | None:
     try:
         note: dict[str, Any] = json.loads((where / ENTRY_FILE).read_text(encoding="utf-8"))
         file = where / Path(str(note["file"])).name
-        if file.stat().st_size != note["size"]:
+        sizes = [file.with_name(part).stat().st_size for part in part_names(file.name)]
+        if sizes != note.get("sizes", [note["size"]]):
             return None
         return Entry(name=str(note["name"]), path=file, size=int(note["size"]), sha256=str(note["sha256"]))
     except (OSError, ValueError, KeyError, TypeError):

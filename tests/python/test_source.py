@@ -293,7 +293,7 @@ def test_hub_address_becomes_a_url(server: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HF_ENDPOINT", server)
     path = gemel.pull("hf:some one/repo/sub/tiny.gguf")
     assert path.read_bytes() == DATA
-    assert _download.url_of("hf:some one/repo/sub/tiny.gguf") == f"{server}/some%20one/repo/resolve/main/sub/tiny.gguf"
+    assert _names.url_of("hf:some one/repo/sub/tiny.gguf") == f"{server}/some%20one/repo/resolve/main/sub/tiny.gguf"
 
 
 @pytest.mark.parametrize("address", ["hf:owner", "hf:owner/repo", "hf:owner/repo/", "hf:/repo/file", "hf://a/b"])
