@@ -205,8 +205,8 @@ GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler,
                                  char *text, size_t capacity, size_t *text_size);
 // One id for each of n different sessions of a model (n: 1..GEMEL_MODEL_N_BATCH), in one pass that reads the weights
 // once: the bits are those of n calls of gemel_session_eval. codes[i] is 0 and sessions[i] holds ids[i], or why it was
-// left as it was: GEMEL_E_ARGUMENT, GEMEL_E_CONTEXT, GEMEL_E_CANCELLED, GEMEL_E_MEMORY, GEMEL_E_NUMERIC. Returns how many
-// went on. No call may use any of the sessions meanwhile.
+// left as it was (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY, _NUMERIC). Returns how many went on. No call may use
+// any of the sessions meanwhile.
 GEMEL_API int gemel_model_decode(gemel_model *model, gemel_session *const *sessions, const int32_t *ids, size_t n,
                                  int32_t *codes);
 // The bytes that wait; returns their count

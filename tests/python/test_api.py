@@ -6,7 +6,6 @@ import asyncio
 import doctest
 import importlib
 import inspect
-import itertools
 import json
 import math
 import os
@@ -585,63 +584,3 @@ def test_real_model_embeds_alike_what_means_alike(real_model: gemel.Model) -> No
 def test_facts_are_plain_values_for_json(model: gemel.Model) -> None:
     facts = {name: getattr(model, name) for name in ("n_vocab", "n_ctx", "n_params", "arch", "isa", "threads", "name")}
     assert json.loads(json.dumps(facts)) == facts
-
-
-def test_async_iteration_evaluates_a_long_prompt_in_small_steps(model: gemel.Model) -> None:
-    ids = [*range(1, 200)]
-
-    async def main() -> list[int]:
-        seen: list[int] = []
-        generation = model.generate(ids, max_tokens=1)
-
-        async def watch() -> None:
-            while generation.stop_reason is None:
-                seen.append(generation.timings.n_evaluated)
-                await asyncio.sleep(0)
-
-        watcher = asyncio.create_task(watch())
-        await asyncio.sleep(0)
-        async for _ in generation:
-            pass
-        await watcher
-        return seen
-
-    seen = asyncio.run(main())
-    assert {0, 8} <= set(seen)
-    assert all(b - a <= max(8, 2 * a) for a, b in itertools.pairwise(seen))
-
-
-def test_closing_an_async_iteration_stops_within_the_prompt(model: gemel.Model) -> None:
-    generation = model.generate([*range(1, 200)], max_tokens=1)
-
-    async def main() -> None:
-        async def stop() -> None:
-            while not generation.timings.n_evaluated:
-                await asyncio.sleep(0)
-            generation.close()
-
-        stopper = asyncio.create_task(stop())
-        async for _ in generation:
-            pass
-        await stopper
-
-    asyncio.run(main())
-    assert generation.stop_reason == "cancelled"
-    assert 0 < generation.timings.n_evaluated < 199
-
-
-def test_a_session_evaluated_ahead_is_gone_on_from_once(model: gemel.Model) -> None:
-    ids = model.tokenize(PROMPT)
-    ahead = model.session()
-    ahead.sync(ids)
-    model._ahead = ahead
-    other = model.generate([*reversed(ids)], max_tokens=2, temperature=0)
-    assert other.read() is not None
-    assert other.timings.n_evaluated == len(ids)
-    first = model.generate([*ids, ids[0]], max_tokens=4, temperature=0)
-    assert first.read() is not None
-    assert first.timings.n_evaluated == 1
-    assert ahead.closed
-    again = model.generate([*ids, ids[0]], max_tokens=4, temperature=0)
-    assert again.read() == first.text
-    assert again.timings.n_evaluated == len(ids) + 1
