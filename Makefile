@@ -17,7 +17,7 @@ help:  ## this list
 run: $(VENV)/installed  ## install, fetch a small model (98 MB, once) and answer PROMPT="..."
 	@$(BIN)/gemel run $(MODEL) "$(PROMPT)"
 
-test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly; PYTEST_ARGS="-k ..."
+test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 
 pytest: $(VENV)/dev
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
@@ -30,6 +30,9 @@ wasm: $(VENV)/dev  ## the wheel for Pyodide, into dist: by emcc where PATH has i
 
 wasm-smoke: $(VENV)/dev  ## the core as a Pyodide side module under node: native's bits
 	$(BIN)/python -m pytest tests/wasm $(PYTEST_ARGS)
+
+test-browser: $(VENV)/dev  ## the API in Pyodide under node and in Chromium's tabs; what failed is in build/browser/failed
+	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
 lint: $(VENV)/dev  ## ruff, mypy, clang-format
 	$(BIN)/ruff check .
@@ -62,4 +65,4 @@ $(VENV)/dev: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
 	@$(PIP) install -e '.[dev]'
 	@touch $(VENV)/installed $@
 
-.PHONY: help run test pytest quick wasm wasm-smoke lint format bench clean
+.PHONY: help run test pytest quick wasm wasm-smoke test-browser lint format bench clean

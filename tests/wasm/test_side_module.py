@@ -1,13 +1,13 @@
 """The core as a Pyodide side module gives native's bits: one script, run by this Python and by Pyodide under node."""
 
 import functools
-import importlib.util
 import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
 import building
+import pyodide_files
 import pytest
 import tiny
 
@@ -28,31 +28,9 @@ MODELS: list[dict[str, Any]] = [
 
 
 @functools.cache
-def pyodide() -> Path:
-    """Return the folder of the pinned npm package, fetched once."""
-    folder, lock = building.BUILD / "npm", HERE / "package-lock.json"
-    installed = folder / "installed.json"
-    if not installed.is_file() or installed.read_bytes() != lock.read_bytes():
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copyfile(HERE / name, folder / name)
-        npm = building.node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        command: list[str | Path] = [building.node(), npm] if npm.is_file() else ["npm"]
-        done = building.execute([*command, "ci", "--ignore-scripts", "--prefix", folder])
-        if done.returncode:
-            building.lacking(f"Pyodide could not be fetched: {done.stdout[-2000:]}")
-        shutil.copyfile(lock, installed)
-    return folder / "node_modules" / "pyodide"
-
-
-@functools.cache
 def stage() -> Path:
-    """Build the side modules, lay out the package, and return the folder that becomes a script's working directory."""
-    if importlib.util.find_spec("ziglang") is None:
-        building.lacking("ziglang is not installed")
-    recipe, out = building.ROOT / "pyodide_pkg" / "build" / "side_module.py", building.BUILD / "pyodide"
-    done = building.execute([sys.executable, recipe, "--out", out], timeout=1200)
-    assert done.returncode == 0, done.stdout
+    """Return the folder that becomes a script's working directory: the staged package and the scripts."""
+    out = pyodide_files.stage()
     for script in ("formats.py", "library.py", "logits.py"):
         shutil.copyfile(HERE / script, out / script)
     return out
@@ -64,7 +42,7 @@ def in_pyodide(flavour: str, *command: str, **env: str) -> bytes:
     out = folder / "OUT"
     out.unlink(missing_ok=True)
     library = f"/mnt/site/gemel/_core/libgemel_{flavour}.wasm" if flavour else ""
-    program: list[str | Path] = [building.node(), HERE / "run_pyodide.mjs", pyodide(), folder, *command]
+    program: list[str | Path] = [building.node(), HERE / "run_pyodide.mjs", pyodide_files.pyodide(), folder, *command]
     done = building.execute(program, env={"GEMEL_LIBRARY": library, **env})
     assert done.returncode == 0, done.stdout
     return out.read_bytes()

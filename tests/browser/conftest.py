@@ -1,0 +1,183 @@
+"""Tabs of a real browser for tests: Debian's Chromium, driven by Playwright, and nothing from the internet.
+
+    def test_x(tab):                 # tabs are shared by the module's tests: Pyodide's start takes seconds
+        assert tab(isolated=True, where="worker").run("1 + 1") == 2
+    def test_y(fresh_tab, server):   # a profile of the test's own: OPFS and caches are empty; every call is a new tab
+        first, second = fresh_tab(), fresh_tab()
+
+A console error fails the test unless it was expected; what the tabs said is then kept in build/browser/failed.
+Skipped by name where Chromium or Playwright is missing, unless GEMEL_REQUIRE_TOOLS is set.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import building
+import pyodide_files
+import pytest
+
+if TYPE_CHECKING:
+    from browser.hosts import Tab
+    from browser.server import Served, Server, Trap
+    from playwright.sync_api import BrowserContext
+
+FAILED = building.BUILD / "browser" / "failed"
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+    "--disable-background-networking", "--disable-component-update", "--disable-domain-reliability",
+    "--disable-features=OptimizationHints,MediaRouter,Translate,NetworkTimeServiceQuerying",
+]  # fmt: skip
+OpenTab = Callable[..., "Tab"]
+OpenProfile = Callable[[], "BrowserContext"]
+Shared = tuple[OpenProfile, dict[str, "Tab"]]
+
+
+def chromium() -> Path:
+    """Return the browser: GEMEL_CHROMIUM, or PATH's."""
+    named = os.environ.get("GEMEL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    if not named:
+        building.lacking("Chromium is not installed (apt install chromium, or set GEMEL_CHROMIUM)")
+    return Path(named)
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Server]:
+    """The test server: sites, Pyodide's files, wheels, and files with switches."""
+    for name in ("uvicorn", "starlette", "playwright", "pytest_playwright"):
+        if importlib.util.find_spec(name) is None:
+            building.lacking(f"{name} is not installed (pip install -e '.[dev]')")
+    from browser.hosts import STATIC
+    from browser.server import Server
+
+    wheels = pyodide_files.wheels()[0].parent
+    with Server({"tab": STATIC, "pyodide": pyodide_files.pyodide(), "wheels": wheels}) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def trap() -> Iterator[Trap]:
+    """A proxy that all but local addresses go to: it notes them and answers 502."""
+    from browser.server import Trap
+
+    with Trap() as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def open_profile(request: pytest.FixtureRequest, server: Server, trap: Trap) -> OpenProfile:
+    """Start Chromium with a new user-data-dir."""
+    program = chromium()
+    playwright = request.getfixturevalue("playwright")
+
+    def open_() -> BrowserContext:
+        folder = tempfile.mkdtemp(prefix="gemel-chromium-")
+        context: BrowserContext = playwright.chromium.launch_persistent_context(
+            folder, executable_path=program, args=FLAGS, headless=True,
+            proxy={"server": f"http://{trap.address}", "bypass": "127.0.0.1"},
+        )
+        context.on("close", lambda _: shutil.rmtree(folder, ignore_errors=True))
+        return context
+
+    return open_
+
+
+@pytest.fixture(scope="module")
+def _shared(open_profile: OpenProfile) -> Iterator[Shared]:
+    contexts: list[BrowserContext] = []
+    tabs: dict[str, Tab] = {}
+
+    def context() -> BrowserContext:
+        if not contexts:
+            contexts.append(open_profile())
+        return contexts[0]
+
+    yield context, tabs
+    for one in contexts:
+        one.close()
+
+
+@pytest.fixture
+def tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _shared: Shared) -> Iterator[OpenTab]:
+    """Return tabs by isolated=, where=, csp=, env=, wheels=; equal ones are one tab for the whole module."""
+    from browser.hosts import Tab
+
+    context, tabs = _shared
+    used: list[Tab] = []
+
+    def open_(**options: Any) -> Tab:  # noqa: ANN401
+        key = repr(sorted(options.items()))
+        if key not in tabs or tabs[key].dead or tabs[key].page.is_closed():
+            tabs[key] = Tab(context(), server, **options)
+        used.append(tabs[key])
+        return tabs[key]
+
+    yield open_
+    judge(request, used, trap)
+
+
+@pytest.fixture
+def fresh_tab(
+    request: pytest.FixtureRequest, server: Server, trap: Trap, open_profile: OpenProfile
+) -> Iterator[OpenTab]:
+    """Open new tabs, all in a profile of this test's own."""
+    from browser.hosts import Tab
+
+    contexts: list[BrowserContext] = []
+    used: list[Tab] = []
+
+    def open_(**options: Any) -> Tab:  # noqa: ANN401
+        if not contexts:
+            contexts.append(open_profile())
+        used.append(Tab(contexts[0], server, **options))
+        return used[-1]
+
+    yield open_
+    try:
+        judge(request, used, trap)
+    finally:
+        for context in contexts:
+            context.close()
+
+
+@pytest.fixture
+def served(server: Server) -> Callable[..., Served]:
+    """Serve bytes: served(data, name="model.gguf", **switches), see browser.server.Served."""
+    return server.file
+
+
+def judge(request: pytest.FixtureRequest, tabs: list[Tab], trap: Trap) -> None:
+    """Fail the test for errors that it did not expect, and for calls to other machines; keep what was said and seen."""
+    unexpected = [f"{one.name}: {error}" for one in dict.fromkeys(tabs) for error in one.unexpected()]
+    unexpected += trap.outside()
+    if unexpected or getattr(request.node, "failed", False):
+        keep(request.node.nodeid, tabs)
+    for one in tabs:
+        one.console.clear()
+    assert not unexpected, "console errors that the test did not expect:\n" + "\n".join(unexpected)
+
+
+def keep(nodeid: str, tabs: list[Tab]) -> None:
+    """Write a failed test's console and screenshots."""
+    FAILED.mkdir(parents=True, exist_ok=True)
+    stem = re.sub(r"[^\w.-]+", "-", nodeid.rpartition("/")[2])[:150]
+    for number, one in enumerate(dict.fromkeys(tabs)):
+        (FAILED / f"{stem}-{number}.log").write_text("\n".join([one.name, *one.console, ""]), encoding="utf-8")
+        if not one.dead and not one.page.is_closed():
+            one.page.screenshot(path=FAILED / f"{stem}-{number}.png", timeout=5000)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401
+    """Let fixtures know, while they are torn down, that the test failed."""
+    report = yield
+    if report.failed:
+        item.failed = True   # type: ignore[attr-defined]
+    return report

@@ -1,0 +1,279 @@
+"""Where Python can run for a test: this process, Pyodide under node, a tab of Chromium. All have run() and put().
+
+    host.run("model.n_vocab")                      the last expression's value: JSON, bytes included
+    host.run("len(text)", text="abc")              values become globals, which stay
+    host.run("await gemel.open_async(url)")        top-level await
+    with raises("FormatError", "offset 4"): ...    what Python raised there
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import queue
+import re
+import subprocess
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+import building
+import pyodide_files
+import pytest
+from browser.server import Server, Site
+from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Error as PlaywrightError
+
+STATIC = Path(__file__).resolve().parent / "static"
+TIMEOUT = 120.0   # seconds of one run()
+
+
+class HostError(Exception):
+    """An exception of the Python in a host: its type's name, its message, its traceback."""
+
+    def __init__(self, kind: str, message: str, trace: str) -> None:
+        super().__init__(f"{kind}: {message}\n{trace}")
+        self.kind = kind
+        self.message = message
+        self.trace = trace
+
+
+class HostHangError(Exception):
+    """A run did not end in time, or the host died."""
+
+
+@contextmanager
+def raises(kind: str, match: str = "") -> Iterator[pytest.ExceptionInfo[HostError]]:
+    """Expect an exception whose type's name and whose message match the patterns."""
+    with pytest.raises(HostError) as info:
+        yield info
+    error = info.value
+    assert re.fullmatch(kind, error.kind), str(error)
+    assert re.search(match, error.message), str(error)
+
+
+class Host(Protocol):
+    """Something that runs Python with gemel installed."""
+
+    name: str
+
+    def run(self, source: str, /, *, timeout: float = TIMEOUT, **values: object) -> Any:  # noqa: ANN401
+        """Run Python source; return the value of its last expression. HostError when it raises."""
+
+    def put(self, path: str, data: bytes) -> None:
+        """Write a file; relative paths are to the host's working folder."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+def packed(values: Mapping[str, object]) -> str:
+    return json.dumps(runner().pack(values))
+
+
+def unpacked(text: str) -> Any:  # noqa: ANN401
+    answer = json.loads(text)
+    if "error" in answer:
+        raise HostError(*answer["error"])
+    return runner().unpack(answer["value"])
+
+
+def runner() -> Any:  # noqa: ANN401
+    """Return runner.py as a module of this process."""
+    from browser.static import runner as module
+
+    return module
+
+
+class NativeHost:
+    """This process; its own event loop runs in a thread, since Playwright's is in the main one."""
+
+    name = "native"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, source: str, /, *, timeout: float = TIMEOUT, **values: object) -> Any:  # noqa: ANN401
+        answers: queue.Queue[str] = queue.Queue()
+        thread = threading.Thread(
+            target=lambda: answers.put(asyncio.run(runner().run(source, packed(values)))), daemon=True
+        )
+        thread.start()
+        try:
+            return unpacked(answers.get(timeout=timeout))
+        except queue.Empty:
+            raise HostHangError(f"native: no answer in {timeout:.0f} s:\n{source}") from None
+
+    def put(self, path: str, data: bytes) -> None:
+        target = self.folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+    def close(self) -> None:
+        runner().namespace.clear()
+
+
+def start_options(site: Site, *, where: str, wheels: bool, env: Mapping[str, str] | None) -> dict[str, object]:
+    """Return what host.js's start() takes."""
+    pyodide = f"{site.url}/pyodide" if where == "tab" else str(pyodide_files.pyodide())
+    return {
+        "pyodide": pyodide,
+        "wheels": [f"{site.url}/wheels/{path.name}" for path in pyodide_files.wheels()] if wheels else [],
+        "runner": (STATIC / "runner.py").read_text(encoding="utf-8"),
+        "env": dict(env or {}),
+    }
+
+
+class NodeHost:
+    """Pyodide under node, in a process of its own."""
+
+    name = "node"
+
+    def __init__(self, server: Server, *, env: Mapping[str, str] | None = None) -> None:
+        self.server = server
+        self.output: list[str] = []   # lines that Python printed
+        self._answers: queue.Queue[str | None] = queue.Queue()
+        self._process = subprocess.Popen(
+            [building.node(), STATIC / "node.mjs"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, encoding="utf-8",
+        )  # fmt: skip
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        self._call("start", start_options(server.site(), where="node", wheels=True, env=env), timeout=TIMEOUT)
+
+    def run(self, source: str, /, *, timeout: float = TIMEOUT, **values: object) -> Any:  # noqa: ANN401
+        return unpacked(self._call("run", source, packed(values), timeout=timeout))
+
+    def put(self, path: str, data: bytes) -> None:
+        self._call("put", path, self.server.file(data).url, timeout=TIMEOUT)
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._reader.join(10)
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe:
+                pipe.close()
+
+    def _call(self, call: str, *args: object, timeout: float) -> Any:  # noqa: ANN401
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps({"call": call, "args": args}) + "\n")
+        self._process.stdin.flush()
+        try:
+            line = self._answers.get(timeout=timeout)
+        except queue.Empty:
+            line = None
+        if line is None:
+            self.close()
+            raise HostHangError("node: no answer, or it died:\n" + "\n".join(self.output[-30:]))
+        answer = json.loads(line)
+        if "error" in answer:
+            raise HostHangError(f"node: {answer['error']}")
+        return answer["value"]
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            before, mark, answer = line.rstrip("\n").partition("\x1e")
+            if before:
+                self.output.append(before)
+            if mark:
+                self._answers.put(answer)
+        self._answers.put(None)
+
+
+class Tab:
+    """A page of Chromium with Pyodide in its own thread ("main") or in a dedicated worker ("worker")."""
+
+    def __init__(
+        self,
+        context: BrowserContext,
+        server: Server,
+        *,
+        isolated: bool = False,
+        where: str = "main",
+        csp: str | None = None,
+        wheels: bool = True,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        self.server = server
+        self.site = server.site(isolated=isolated, csp=csp)
+        self.name = f"{'isolated' if isolated else 'plain'} {where}"
+        self.page: Page = context.new_page()
+        self.console: list[str] = []    # "error: ...", "log: ...", in order
+        self.errors: list[str] = []     # of which errors, those of the page and a crash included
+        self.expected: list[str] = []   # patterns of errors that a test wants
+        self.dead = False
+        self._options = start_options(self.site, where="tab", wheels=wheels, env=env)
+        self._where = where
+        self._listen()
+        self.reload()
+
+    def reload(self) -> None:
+        """Load the page anew and start Pyodide in it."""
+        self.page.goto(f"{self.site.url}/tab/tab.html?where={self._where}")
+        self._call("start", self._options, timeout=TIMEOUT)
+
+    def run(self, source: str, /, *, timeout: float = TIMEOUT, **values: object) -> Any:  # noqa: ANN401
+        return unpacked(self._call("run", source, packed(values), timeout=timeout))
+
+    def begin(self, source: str, /, **values: object) -> int:
+        """Start a run and come back at once; finish() waits for it. A worker takes one run at a time, a page many."""
+        return self._begin("run", source, packed(values))
+
+    def finish(self, id: int, *, timeout: float = TIMEOUT) -> Any:  # noqa: ANN401
+        """Return the value of a run that begin() started."""
+        return unpacked(self._finish(id, timeout))
+
+    def put(self, path: str, data: bytes) -> None:
+        self._call("put", path, self.server.file(data).url, timeout=TIMEOUT)
+
+    def expect(self, *patterns: str) -> None:
+        """Let console errors that match one of these pass."""
+        self.expected += patterns
+
+    def unexpected(self) -> list[str]:
+        """Return the errors that no test expected, and forget all."""
+        found = [error for error in self.errors if not any(re.search(one, error) for one in self.expected)]
+        self.errors.clear()
+        self.expected.clear()
+        return found
+
+    def close(self) -> None:
+        if not self.page.is_closed():
+            self.page.close()
+
+    def _listen(self) -> None:
+        def note(kind: str, text: str) -> None:
+            self.console.append(f"{kind}: {text}")
+            if kind in ("error", "crash"):
+                self.errors.append(text)
+
+        def crashed(_: Page) -> None:
+            self.dead = True
+            note("crash", "the page crashed")
+
+        self.page.on("console", lambda message: note(message.type, f"{message.text} ({message.location.get('url')})"))
+        self.page.on("pageerror", lambda error: note("error", str(error)))
+        self.page.on("crash", crashed)
+
+    def _begin(self, call: str, *args: object) -> int:
+        return int(self.page.evaluate("([call, args]) => begin(call, args)", [call, args]))
+
+    def _finish(self, id: int, timeout: float) -> Any:  # noqa: ANN401
+        take = "id => { if (!(id in results)) return null; const one = results[id]; delete results[id]; return one; }"
+        try:
+            found = self.page.wait_for_function(take, arg=id, polling=5, timeout=1000 * timeout)
+            answer: dict[str, Any] = found.json_value()
+        except PlaywrightError as error:
+            self.dead = True
+            end = "\n".join(self.console[-30:])
+            raise HostHangError(f"{self.name}: no answer in {timeout:.0f} s ({error})\n{end}") from None
+        if "error" in answer:
+            raise HostHangError(f"{self.name}: {answer['error']}")
+        return answer["value"]
+
+    def _call(self, call: str, *args: object, timeout: float) -> Any:  # noqa: ANN401
+        return self._finish(self._begin(call, *args), timeout)

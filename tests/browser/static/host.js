@@ -1,0 +1,37 @@
+// Pyodide as the tests use it, the same in a page, in a worker and in node: start it, run Python, hand back JSON.
+// Knows nothing of where it runs.
+
+/**
+ * Start Pyodide and install wheels.
+ * @param {{pyodide: string, wheels: string[], runner: string, env: Object<string, string>}} options
+ *     pyodide: URL of the folder of its files; wheels: URLs; runner: the source of runner.py
+ */
+export async function start({ pyodide, wheels, runner, env }) {
+    const { loadPyodide } = await import(`${pyodide}/pyodide.mjs`);
+    const options = { env: { HOME: "/home/pyodide", ...env } };
+    if (pyodide.startsWith("http")) options.indexURL = `${pyodide}/`;
+    const py = await loadPyodide(options);
+    const complaints = [];
+    const loaded = await py.loadPackage(wheels, {
+        checkIntegrity: false,
+        messageCallback: () => {},
+        errorCallback: (text) => complaints.push(text),
+    });
+    if (loaded.length !== wheels.length || complaints.length) throw new Error(`loadPackage: ${complaints.join("; ")}`);
+    py.FS.mkdirTree("/work");
+    py.FS.chdir("/work");
+    py.FS.writeFile("/work/runner.py", runner);
+    py.runPython("import sys; sys.path.insert(0, '/work')");
+    const run = py.pyimport("runner").run;
+    return {
+        py,
+        /** Run Python with values as its globals; the result or the error is JSON. @returns {Promise<string>} */
+        run: (source, values) => run.callPromising(source, values),
+        /** Write what is at a URL to a file. */
+        put: async (path, url) => {
+            const answer = await fetch(url);
+            if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
+            py.FS.writeFile(path, new Uint8Array(await answer.arrayBuffer()));
+        },
+    };
+}
