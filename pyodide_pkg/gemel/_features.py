@@ -104,7 +104,7 @@ def _dot_is_exact() -> bool:
     exports = js.WebAssembly.Instance.new(js.WebAssembly.Module.new(to_js(RELAXED_DOT))).exports
     memory = js.Uint8Array.new(exports.m.buffer)
     cases = dot_cases()
-    memory.assign(b"".join(operands + bytes(16) for operands, _ in cases))
+    memory.subarray(0, 64 * len(cases)).assign(b"".join(operands + bytes(16) for operands, _ in cases))
     dot = exports.f
     wanted = b"".join(result for _, result in cases)
     for repeat in (1, ROUNDS // len(cases)):
