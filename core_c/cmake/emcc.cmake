@@ -1,11 +1,21 @@
 # Toolchain file: compile the core with Emscripten's emcc.
 #   cmake -S core_c -B build/x -DCMAKE_TOOLCHAIN_FILE=$PWD/core_c/cmake/emcc.cmake -DGEMEL_EMCC=<emcc> \
 #         -DGEMEL_EMCC_TARGET=<target>
-# Targets: wasm32-wasi (a Pyodide side module, by the name that zig.cmake has for it). No library of Emscripten's own is
-# linked, so that its cache stays empty: a side module takes libc from Pyodide.
+# Targets: wasm32-wasi (a Pyodide side module, by the name that zig.cmake has for it); wasm32-freestanding and
+# wasm64-freestanding (the threaded engine), by the clang and wasm-ld that Emscripten brings. No library of Emscripten's
+# own is linked, so that its cache stays empty: a side module takes libc from Pyodide.
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES GEMEL_EMCC GEMEL_EMCC_TARGET)
 if(NOT GEMEL_EMCC OR NOT GEMEL_EMCC_TARGET)
     message(FATAL_ERROR "emcc.cmake needs -DGEMEL_EMCC=<path of emcc> and -DGEMEL_EMCC_TARGET=<target>")
+endif()
+if(GEMEL_EMCC_TARGET MATCHES "^wasm(32|64)-freestanding$")
+    get_filename_component(emscripten "${GEMEL_EMCC}" DIRECTORY)
+    execute_process(COMMAND "${emscripten}/em-config" LLVM_ROOT
+        OUTPUT_VARIABLE llvm OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
+    set(GEMEL_CLANG "${llvm}/clang")
+    set(GEMEL_CLANG_TARGET "${GEMEL_EMCC_TARGET}")
+    include("${CMAKE_CURRENT_LIST_DIR}/clang.cmake")
+    return()
 endif()
 if(NOT GEMEL_EMCC_TARGET STREQUAL "wasm32-wasi")
     message(FATAL_ERROR "emcc.cmake does not know the target ${GEMEL_EMCC_TARGET}")

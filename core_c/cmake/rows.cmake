@@ -2,7 +2,7 @@
 # Sets row_sources, row_definitions (GEMEL_HAVE_<ROW>=1, for src/kernels/table.c) and rows, the names of those built.
 include(CheckCSourceCompiles)
 
-if(EMSCRIPTEN OR CMAKE_SYSTEM_PROCESSOR STREQUAL "wasm32")
+if(EMSCRIPTEN OR CMAKE_SYSTEM_PROCESSOR MATCHES "^wasm")
     set(processor wasm32)
 elseif(CMAKE_OSX_ARCHITECTURES)
     set(processor "${CMAKE_OSX_ARCHITECTURES}")

@@ -1,7 +1,8 @@
 # Toolchain file: cross-compile with the zig of the pinned ziglang wheel.
 #   cmake -S core_c -B build/x -DCMAKE_TOOLCHAIN_FILE=$PWD/core_c/cmake/zig.cmake \
 #         -DGEMEL_ZIG=<zig> -DGEMEL_ZIG_TARGET=<target>
-# Targets: aarch64-linux-musl, x86_64-windows-gnu, x86_64-macos, aarch64-macos, wasm32-wasi (a Pyodide side module).
+# Targets: aarch64-linux-musl, x86_64-windows-gnu, x86_64-macos, aarch64-macos, wasm32-wasi (a Pyodide side module),
+# wasm32-freestanding, wasm64-freestanding (the threaded engine).
 set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES GEMEL_ZIG GEMEL_ZIG_TARGET)
 if(NOT GEMEL_ZIG OR NOT GEMEL_ZIG_TARGET)
     message(FATAL_ERROR "zig.cmake needs -DGEMEL_ZIG=<path of zig> and -DGEMEL_ZIG_TARGET=<target>")
@@ -23,6 +24,11 @@ elseif(GEMEL_ZIG_TARGET STREQUAL "wasm32-wasi")
     string(CONCAT CMAKE_C_CREATE_SHARED_LIBRARY "\"${GEMEL_ZIG}\" wasm-ld --experimental-pic -shared --no-entry "
         "--unresolved-symbols=import-dynamic --import-memory --import-table --export-dynamic --strip-all "
         "<OBJECTS> -o <TARGET>")
+elseif(GEMEL_ZIG_TARGET MATCHES "^wasm(32|64)-freestanding$")
+    set(engine_target "${GEMEL_ZIG_TARGET}")
+    include("${CMAKE_CURRENT_LIST_DIR}/engine.cmake")
+    set(zig_cpu generic+atomics+bulk_memory+mutable_globals+sign_ext)
+    set(CMAKE_C_CREATE_SHARED_LIBRARY "\"${GEMEL_ZIG}\" wasm-ld ${engine_link}")
 else()
     message(FATAL_ERROR "zig.cmake does not know the target ${GEMEL_ZIG_TARGET}")
 endif()

@@ -5,6 +5,7 @@
     <out>/site/gemel/...                            the package's Python
     <out>/site/gemel/_core/libgemel_simd128.wasm    row wasm128: any engine with SIMD
     <out>/site/gemel/_core/libgemel_relaxed.wasm    row wasmrelaxed: an engine refuses a module for one opcode it lacks
+    <out>/site/gemel/_core/gemel_threads*, *.js     the threaded engine, by engine.py
     <out>/site/jinja2, markupsafe, ...              what gemel imports, as pure Python
 
 The modules do not end in .so: Pyodide loads every .so of a wheel by itself, and ctypes would load it again.
@@ -16,6 +17,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import engine
 import zig_build
 
 FLAVOURS = {"simd128": "wasm128", "relaxed": "wasmrelaxed"}   # the one kernel row of each
@@ -37,15 +39,15 @@ def copy_package(name: str, source: Path, site: Path) -> None:
     shutil.copytree(source, site / name, ignore=ignore)
 
 
-def stage(out: Path, modules: dict[str, Path]) -> Path:
-    """Lay out the package, its dependencies and the side modules under <out>/site and return that folder."""
+def stage(out: Path, files: dict[str, Path]) -> Path:
+    """Lay out the package with `files` in its _core, and its dependencies, under <out>/site and return that folder."""
     site = out / "site"
     shutil.rmtree(site, ignore_errors=True)
     copy_package("gemel", zig_build.ROOT / "pyodide_pkg" / "gemel", site)
     core = site / "gemel" / "_core"
     core.mkdir(exist_ok=True)
-    for flavour, module in modules.items():
-        shutil.copyfile(module, core / f"libgemel_{flavour}.wasm")
+    for name, file in files.items():
+        shutil.copyfile(file, core / name)
     for name in PURE:
         spec = importlib.util.find_spec(name)
         if spec is None or spec.origin is None:
@@ -55,18 +57,19 @@ def stage(out: Path, modules: dict[str, Path]) -> Path:
 
 
 def main() -> int:
-    """Build both flavours and stage them; 1 with a sentence on stderr when a build fails."""
+    """Build both flavours and the engine, and stage them; 1 with a sentence on stderr when a build fails."""
     parser = argparse.ArgumentParser(description="Build the core as Pyodide side modules and stage the package.")
     parser.add_argument("--out", type=Path, default=zig_build.ROOT / "build" / "pyodide", help="the folder to fill")
     out: Path = parser.parse_args().out.resolve()
     try:
-        modules = {flavour: build_core(out, flavour) for flavour in FLAVOURS}
-        site = stage(out, modules)
+        files = {f"libgemel_{flavour}.wasm": build_core(out, flavour) for flavour in FLAVOURS}
+        files |= engine.build(out)
+        site = stage(out, files)
     except zig_build.BuildError as error:
         print(error, file=sys.stderr)
         return 1
-    for flavour, module in modules.items():
-        print(f"{flavour}: {module.stat().st_size} bytes")
+    for name, file in files.items():
+        print(f"{name}: {file.stat().st_size} bytes")
     print(site)
     return 0
 

@@ -171,15 +171,18 @@ async def _hire_one(library: JsLibrary) -> None:
     seat = library.engine_call("gemel_engine_seat")
     if seat < 0:
         raise ThreadError(f"there is no room for another worker beside {len(library.workers)}: use fewer threads")
+    worker = None
     try:
         worker = _assets.start_worker(WORKER)
-        parts = {"module": library.module, "memory": library.memory, "seat": seat}
+        stack = library.number(library.engine_call("gemel_engine_stack", seat))
+        parts = {"module": library.module, "memory": library.memory, "seat": seat, "stack": stack}
         worker.postMessage(to_js(parts, dict_converter=js.Object.fromEntries))
         answer = await _assets.first_message(worker, WORKER)
         if answer != "parked":
-            worker.terminate()
             raise ThreadError(f"a worker of the threaded engine could not start: {answer}")
     except BaseException:
+        if worker is not None:
+            worker.terminate()
         library.engine_call("gemel_engine_unseat", seat)
         raise
     library.workers.append(worker)

@@ -102,16 +102,16 @@ def _dot_is_exact() -> bool:
     from pyodide.ffi import to_js
 
     exports = js.WebAssembly.Instance.new(js.WebAssembly.Module.new(to_js(RELAXED_DOT))).exports
-    memory = js.Uint8Array.new(exports.m.buffer)
     cases = dot_cases()
-    memory.subarray(0, 64 * len(cases)).assign(b"".join(operands + bytes(16) for operands, _ in cases))
+    memory = js.Uint8Array.new(exports.m.buffer, 0, 64 * len(cases))
+    memory.assign(b"".join(operands + bytes(16) for operands, _ in cases))
     dot = exports.f
     wanted = b"".join(result for _, result in cases)
     for repeat in (1, ROUNDS // len(cases)):
         for _ in range(repeat):
             for i in range(len(cases)):
                 dot(64 * i)
-        done = memory.subarray(0, 64 * len(cases)).to_bytes()
+        done = memory.to_bytes()
         if b"".join(done[64 * i + 48 : 64 * i + 64] for i in range(len(cases))) != wanted:
             return False
     return True

@@ -20,6 +20,7 @@ OWN: dict[str, tuple[str, str]] = {
     "gemel_engine_cpus": ("v", "i"),
     "gemel_engine_patience": ("v", "d"),
     "gemel_engine_seat": ("i", ""),
+    "gemel_engine_stack": ("p", "i"),
     "gemel_engine_unseat": ("v", "i"),
     "gemel_engine_parked": ("i", ""),
     "gemel_engine_fault": ("i", ""),
@@ -119,6 +120,12 @@ class JsLibrary:
             self._view_memory(address + size)
         return bytes(self._subarray(address, address + size).to_bytes())
 
+    def number(self, address: int) -> int:
+        """Return an address as JavaScript takes it."""
+        from pyodide.ffi import JsBigInt  # type: ignore[import-not-found]
+
+        return int(address) if not self.is_wide else cast(int, JsBigInt(address))
+
     # ---- Inside -----------------------------------------------------------------------------------------------------
 
     def _wide_places(self, codes: str) -> tuple[int, ...]:
@@ -126,16 +133,13 @@ class JsLibrary:
         return tuple(i for i, code in enumerate(codes) if code in "pzs") if self.is_wide else ()
 
     def _call(self, name: str, arguments: tuple[Argument, ...]) -> Result:
-        from pyodide.ffi import JsException  # type: ignore[import-not-found]
+        from pyodide.ffi import JsException
 
         function, result, wide = self._functions[name]
         lent: list[JsBlock] = []
         passed = [self._passed(argument, lent) for argument in arguments]
-        if wide:
-            from pyodide.ffi import JsBigInt
-
-            for i in wide:
-                passed[i] = JsBigInt(passed[i])
+        for i in wide:
+            passed[i] = self.number(cast(int, passed[i]))
         try:
             value = function(*passed)
         except JsException as error:
