@@ -2,9 +2,9 @@
 //
 //   a worker's seat: VACANT -> FREE (its worker waits) -> TAKEN (a pool's thread) -> FREE ...
 //
-// A worker cannot be made from a synchronous call, so that a pool takes those that are parked, or is refused. The caller
-// never waits without end: when a worker fails, or nothing moves for `patience` seconds (a worker that was ended from
-// outside leaves no other sign), it traps, and JavaScript gives the whole engine up.
+// A worker cannot be made from a synchronous call, so that a pool takes those that are parked, or is refused. The
+// caller never waits without end: when a worker fails, or nothing moves for `patience` seconds (a worker that was ended
+// from outside leaves no other sign), it traps, and JavaScript gives the whole engine up.
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
