@@ -107,7 +107,7 @@ static int pack_float(int type, int n_in, const uint8_t *rows, size_t row_size, 
     return PANEL_OK;
 }
 
-int panel_pack(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel) {
+int panel_pack_any(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel) {
     const panel_kind *k = panel_kind_of(type);
     if (k) return pack_quantised(k, n_in, rows, row_size, n_rows, panel);
     return pack_float(type, n_in, rows, row_size, n_rows, panel);

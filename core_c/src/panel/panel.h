@@ -16,5 +16,7 @@ size_t panel_size_of(int type, int n_in);    // bytes of one panel; 0 when the t
 // kernels can't take.
 enum { PANEL_OK = 0, PANEL_NOT_FINITE = 1, PANEL_HAS_MIN8 = 2 };   // MIN8: the weight's type must become q8_0_full
 int panel_pack(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel);
+// The same, slower and for any format: the definition, made of what the formats say of themselves.
+int panel_pack_any(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel);
 // Dequantise row `ir` of a weight: x[n_in], the same floats as the format's own unpack gives.
 void panel_row(const weight *w, int ir, float *x);

@@ -42,12 +42,6 @@ void codes_iq4_xs(const uint8_t *src, block_codes *out) {
     }
 }
 
-// 2^(e-128) as bf16: exact, the two least as subnormals. e = 255, which E8M0 calls NaN, becomes one.
-static uint16_t e8m0_half(uint8_t e) {
-    if (e == 255) return 0x7fc0;
-    return e < 2 ? (uint16_t)(0x20 << e) : (uint16_t)((e - 1) << 7);
-}
-
 void codes_mxfp4(const uint8_t *src, block_codes *out) {
     const block_mxfp4 *b = (const void *)src;
     codes_start(out, e8m0_half(b->e), 0);

@@ -31,6 +31,11 @@ enum {
 static inline uint16_t load_u16(const uint8_t *at) { return (uint16_t)(at[0] | at[1] << 8); }
 static inline uint32_t load_u32(const uint8_t *at) { return load_u16(at) | (uint32_t)load_u16(at + 2) << 16; }
 static inline float load_f16(const uint8_t *at) { return f16_to_f32(load_u16(at)); }
+// 2^(e-128) as bf16: exact, the two least as subnormals. e = 255, which E8M0 calls NaN, becomes one.
+static inline uint16_t e8m0_half(uint8_t e) {
+    if (e == 255) return 0x7fc0;
+    return e < 2 ? (uint16_t)(0x20 << e) : (uint16_t)((e - 1) << 7);
+}
 static inline int f16_is_finite(const uint8_t *at) { return (load_u16(at) & 0x7c00) != 0x7c00; }
 
 // The neutral sub-scales, for formats that have none or fewer than SUB_MAX.
