@@ -1,6 +1,6 @@
 // Rows of the file to panels, fast: what panel_pack_any defines, bytes equal, for the formats whose codes only move.
-// A row's part of a block is a few words: nibbles are joined in pairs eight bytes at a time, and written where the row's
-// lane is. Machine words are little-endian, as everywhere in the kernels.
+// A row's part of a block is a few words: nibbles are joined in pairs, eight bytes at a time, and written where the
+// row's lane is. Machine words are little-endian, as everywhere in the kernels.
 #include <string.h>
 #include "../quant/families.h"
 #include "panel.h"
@@ -70,7 +70,7 @@ static inline void put_halves(const uint8_t *qs, uint8_t *to, int ir) {
     store32(to + 128, low_nibbles(a >> 4));
     store32(to + 192, low_nibbles(b >> 4));
 }
-// Planes P4 of two blocks whose nibbles lie in 32 bytes: the low ones are the first block's, the high ones the second's.
+// Planes P4 of two blocks whose nibbles lie in 32 bytes: the low ones are the first's, the high ones the second's.
 static inline void put_twins(const uint8_t *qs, uint8_t *first, uint8_t *second, int ir) {
     for (int g = 0; g < 4; g++) {
         uint64_t x = load64(qs + 8 * g);
