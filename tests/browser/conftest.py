@@ -25,7 +25,7 @@ import pyodide_files
 import pytest
 
 if TYPE_CHECKING:
-    from browser.hosts import Tab
+    from browser.hosts import Host, Tab
     from browser.server import Served, Server, Trap
     from playwright.sync_api import BrowserContext
 
@@ -106,7 +106,7 @@ def _shared(open_profile: OpenProfile) -> Iterator[Shared]:
 
 @pytest.fixture
 def tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _shared: Shared) -> Iterator[OpenTab]:
-    """Return tabs by isolated=, where=, csp=, env=, wheels=; equal ones are one tab for the whole module."""
+    """Return tabs by isolated=, where=, csp=, env=, wheels=, jspi= (see Tab); equal ones are one tab of the module."""
     from browser.hosts import Tab
 
     context, tabs = _shared
@@ -145,6 +145,45 @@ def fresh_tab(
     finally:
         for context in contexts:
             context.close()
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
+    """This process as a host."""
+    from browser.hosts import NativeHost
+
+    made = NativeHost(tmp_path_factory.mktemp("native"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def node(server: Server) -> Iterator[Host]:
+    """Pyodide under node."""
+    from browser.hosts import NodeHost
+
+    made = NodeHost(server)
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["native", "node", "side module", "threads"])
+def host(request: pytest.FixtureRequest) -> Host:
+    """Each of the hosts; a test that takes it runs on all. The modules of a tab's tests share that tab."""
+    name: str = request.param
+    if name in ("native", "node"):
+        made: Host = request.getfixturevalue(name)
+        return made
+    open_tab: OpenTab = request.getfixturevalue("tab")
+    if name == "side module":
+        return open_tab(name=name)
+    from browser import hosts
+
+    one = open_tab(name=name, isolated=True, where="worker")
+    if "threads" not in one.prepared:
+        one.run(f"import gemel.browser\nawait gemel.browser.start({hosts.THREADS})")
+        one.prepared.add("threads")
+    return one
 
 
 @pytest.fixture

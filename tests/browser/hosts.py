@@ -28,6 +28,7 @@ from playwright.sync_api import Error as PlaywrightError
 
 STATIC = Path(__file__).resolve().parent / "static"
 TIMEOUT = 120.0   # seconds of one run()
+THREADS = 2       # of the host "threads"
 
 
 class HostError(Exception):
@@ -58,6 +59,8 @@ class Host(Protocol):
     """Something that runs Python with gemel installed."""
 
     name: str
+    folder: str          # absolute; what put() writes to
+    prepared: set[str]   # what tests have put there and want to keep
 
     def run(self, source: str, /, *, timeout: float = TIMEOUT, **values: object) -> Any:  # noqa: ANN401
         """Run Python source; return the value of its last expression. HostError when it raises."""
@@ -67,6 +70,9 @@ class Host(Protocol):
 
     def close(self) -> None:
         """End it."""
+
+    def __hash__(self) -> int:
+        """Hosts are told apart by identity."""
 
 
 def packed(values: Mapping[str, object]) -> str:
@@ -93,7 +99,8 @@ class NativeHost:
     name = "native"
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = str(folder)
+        self.prepared: set[str] = set()
 
     def run(self, source: str, /, *, timeout: float = TIMEOUT, **values: object) -> Any:  # noqa: ANN401
         answers: queue.Queue[str] = queue.Queue()
@@ -107,7 +114,7 @@ class NativeHost:
             raise HostHangError(f"native: no answer in {timeout:.0f} s:\n{source}") from None
 
     def put(self, path: str, data: bytes) -> None:
-        target = self.folder / path
+        target = Path(self.folder) / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
 
@@ -115,7 +122,9 @@ class NativeHost:
         runner().namespace.clear()
 
 
-def start_options(site: Site, *, where: str, wheels: bool, env: Mapping[str, str] | None) -> dict[str, object]:
+def start_options(
+    site: Site, *, where: str, wheels: bool = True, env: Mapping[str, str] | None = None, jspi: bool = True
+) -> dict[str, object]:
     """Return what host.js's start() takes."""
     pyodide = f"{site.url}/pyodide" if where == "tab" else str(pyodide_files.pyodide())
     return {
@@ -123,6 +132,7 @@ def start_options(site: Site, *, where: str, wheels: bool, env: Mapping[str, str
         "wheels": [f"{site.url}/wheels/{path.name}" for path in pyodide_files.wheels()] if wheels else [],
         "runner": (STATIC / "runner.py").read_text(encoding="utf-8"),
         "env": dict(env or {}),
+        "jspi": jspi,
     }
 
 
@@ -130,9 +140,11 @@ class NodeHost:
     """Pyodide under node, in a process of its own."""
 
     name = "node"
+    folder = "/work"
 
     def __init__(self, server: Server, *, env: Mapping[str, str] | None = None) -> None:
         self.server = server
+        self.prepared: set[str] = set()
         self.output: list[str] = []   # lines that Python printed
         self._answers: queue.Queue[str | None] = queue.Queue()
         self._process = subprocess.Popen(
@@ -141,7 +153,7 @@ class NodeHost:
         )  # fmt: skip
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        self._call("start", start_options(server.site(), where="node", wheels=True, env=env), timeout=TIMEOUT)
+        self._call("start", start_options(server.site(), where="node", env=env), timeout=TIMEOUT)
 
     def run(self, source: str, /, *, timeout: float = TIMEOUT, **values: object) -> Any:  # noqa: ANN401
         return unpacked(self._call("run", source, packed(values), timeout=timeout))
@@ -187,32 +199,38 @@ class NodeHost:
 class Tab:
     """A page of Chromium with Pyodide in its own thread ("main") or in a dedicated worker ("worker")."""
 
+    folder = "/work"
+
     def __init__(
         self,
         context: BrowserContext,
         server: Server,
         *,
+        name: str = "",
         isolated: bool = False,
         where: str = "main",
         csp: str | None = None,
         wheels: bool = True,
         env: Mapping[str, str] | None = None,
+        jspi: bool = True,
     ) -> None:
         self.server = server
         self.site = server.site(isolated=isolated, csp=csp)
-        self.name = f"{'isolated' if isolated else 'plain'} {where}"
+        self.name = name or f"{'isolated' if isolated else 'plain'} {where}"
         self.page: Page = context.new_page()
         self.console: list[str] = []    # "error: ...", "log: ...", in order
         self.errors: list[str] = []     # of which errors, those of the page and a crash included
         self.expected: list[str] = []   # patterns of errors that a test wants
         self.dead = False
-        self._options = start_options(self.site, where="tab", wheels=wheels, env=env)
+        self.prepared: set[str] = set()
+        self._options = start_options(self.site, where="tab", wheels=wheels, env=env, jspi=jspi)
         self._where = where
         self._listen()
         self.reload()
 
     def reload(self) -> None:
         """Load the page anew and start Pyodide in it."""
+        self.prepared.clear()
         self.page.goto(f"{self.site.url}/tab/tab.html?where={self._where}")
         self._call("start", self._options, timeout=TIMEOUT)
 

@@ -38,6 +38,11 @@ def test_a_tab_runs_python(tab: OpenTab, isolated: bool, where: str) -> None:
     assert one.run("import gemel; list(gemel.isas())")[-1] == "wasmrelaxed"
 
 
+def test_a_tab_may_lack_jspi(tab: OpenTab) -> None:
+    source = "from pyodide.ffi import can_run_sync\ncan_run_sync()"
+    assert [tab(jspi=jspi, wheels=False).run(source) for jspi in (True, False)] == [True, False]
+
+
 def test_a_console_error_is_seen_and_a_hang_ends(fresh_tab: OpenTab) -> None:
     one = fresh_tab(wheels=False)
     one.run("import js; js.console.error('the first'); js.console.error('the second')")

@@ -3,10 +3,15 @@
 
 /**
  * Start Pyodide and install wheels.
- * @param {{pyodide: string, wheels: string[], runner: string, env: Object<string, string>}} options
- *     pyodide: URL of the folder of its files; wheels: URLs; runner: the source of runner.py
+ * @param {{pyodide: string, wheels: string[], runner: string, env: Object<string, string>, jspi: boolean}} options
+ *     pyodide: URL of the folder of its files; wheels: URLs; runner: the source of runner.py; jspi: false takes
+ *     JavaScript Promise Integration away, as in browsers that lack it
  */
-export async function start({ pyodide, wheels, runner, env }) {
+export async function start({ pyodide, wheels, runner, env, jspi }) {
+    if (!jspi) {
+        delete WebAssembly.Suspending;
+        delete WebAssembly.promising;
+    }
     const { loadPyodide } = await import(`${pyodide}/pyodide.mjs`);
     const options = { env: { HOME: "/home/pyodide", ...env } };
     if (pyodide.startsWith("http")) options.indexURL = `${pyodide}/`;
@@ -26,12 +31,13 @@ export async function start({ pyodide, wheels, runner, env }) {
     return {
         py,
         /** Run Python with values as its globals; the result or the error is JSON. @returns {Promise<string>} */
-        run: (source, values) => run.callPromising(source, values),
+        run: (source, values) => ("Suspending" in WebAssembly ? run.callPromising(source, values) : run(source, values)),
         /** Write what is at a URL to a file. */
         put: async (path, url) => {
             const answer = await fetch(url);
             if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
             py.FS.writeFile(path, new Uint8Array(await answer.arrayBuffer()));
+            return null;
         },
     };
 }

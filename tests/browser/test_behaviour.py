@@ -1,0 +1,78 @@
+"""One file of API behaviour, behaviour.py, gives the same answers on every host.
+
+Hosts are this machine, Pyodide under node, a tab with the side module, and a tab with the threaded engine.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import gemel
+import pytest
+import tiny
+from browser import behaviour
+from browser.hosts import THREADS, Host
+from conftest import CHATML
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+MODELS: dict[str, dict[str, Any]] = {
+    "chat": {"chat_template": CHATML},
+    "spm": {"tokenizer": "spm", "format": "Q8_0", "seed": 2},
+    "long": {"n_ctx": 1024, "format": "Q4_0", "seed": 3, "n_vocab": 330},
+    "abacus": {"arch": "abacus"},
+}
+
+
+@cache
+def files() -> dict[str, bytes]:
+    """Return what the cases need, by name."""
+    made = {f"{name}.gguf": tiny.tiny_llama(**fields) for name, fields in MODELS.items()}
+    with gemel.open(made["chat.gguf"]) as model, model.session(n_ctx=64) as session:
+        session.sync(list(range(5, 35)))
+        made["desktop.state"] = session.save()
+    made["behaviour.py"] = Path(behaviour.__file__).read_bytes()
+    return made
+
+
+LOAD = """
+import importlib.util
+spec = importlib.util.spec_from_file_location("behaviour", folder + "/behaviour.py")
+behaviour = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(behaviour)
+"""
+
+
+def answer(host: Host, case: str) -> Any:  # noqa: ANN401
+    """Run a case in a host, which gets the files first where it has not got them."""
+    if "behaviour" not in host.prepared:
+        for name, data in files().items():
+            host.put(name, data)
+        host.run(LOAD, folder=host.folder)
+        host.prepared.add("behaviour")
+    return host.run(f"await behaviour.{case}()")
+
+
+@cache
+def native_answer(native: Host, case: str) -> Any:  # noqa: ANN401
+    return answer(native, case)
+
+
+@pytest.mark.parametrize("case", behaviour.cases())
+def test_every_host_gives_the_same_answer(host: Host, native: Host, case: str) -> None:
+    wanted = native_answer(native, case)
+    assert wanted is not None
+    if host is not native:
+        assert answer(host, case) == wanted
+
+
+def test_every_host_is_what_it_says(host: Host) -> None:
+    host.run("import gemel\nwith gemel.open(data) as model:\n    info = model.info", data=files()["chat.gguf"])
+    engine, isa, threads = host.run("[info.engine, info.isa, info.threads]")
+    if host.name == "native":
+        assert engine == "native"
+    elif host.name == "threads":
+        assert (engine, isa, threads) == ("threads", "wasmrelaxed", THREADS)
+    else:
+        assert (engine, isa, threads) == ("side module", "wasmrelaxed", 1)
