@@ -17,5 +17,6 @@ set(engine_flags --target=${CMAKE_SYSTEM_PROCESSOR}-unknown-unknown
 # --initial-memory is INITIAL_PAGES of gemel/_engine.py
 string(CONCAT engine_link "${engine_machine} --no-entry --import-memory --shared-memory --initial-memory=4194304 "
     "--max-memory=${engine_max} --stack-first -z stack-size=524288 --gc-sections --strip-all "
-    "--export-dynamic --export=__stack_pointer --export=malloc --export=free <OBJECTS> -o <TARGET>")
+    "--export-dynamic --export=__stack_pointer --export=malloc --export=calloc --export=free --export=memcpy "
+    "<OBJECTS> -o <TARGET>")
 include_directories(SYSTEM "${CMAKE_CURRENT_LIST_DIR}/../src/wasm/include")

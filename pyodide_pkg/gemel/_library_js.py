@@ -1,8 +1,8 @@
 """The core through JavaScript: the exports of the threaded engine, on memory that its workers share.
 
 Arguments and results follow the generated table. Addresses are numbers, or BigInt where the engine has 64-bit ones. The
-core's memory is not Python's: bytes are copied in and out, in as few crossings as there can be, and blocks are freed
-with the objects that stand for them.
+core's memory is not Python's: bytes are copied in and out, few of them by way of a small buffer that is looked at once
+and for all, since making a view costs more than a call. Blocks are freed with the objects that stand for them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from ._library import Argument, Buffer, JsBytes, Result
 # What the engine exports beside gemel.h.
 OWN: dict[str, tuple[str, str]] = {
     "malloc": ("p", "z"),
+    "calloc": ("p", "zz"),
+    "memcpy": ("p", "ppz"),
     "free": ("v", "p"),
     "gemel_engine_cpus": ("v", "i"),
     "gemel_engine_patience": ("v", "d"),
@@ -32,6 +34,7 @@ FAULTS = {
     3: "a worker ran out of its stack",
 }
 STRING_PIECE = 64
+SMALL = (16, 64, 512)   # bytes of the views of the small buffer
 
 
 class JsBlock:
@@ -75,9 +78,12 @@ class JsLibrary:
             name: (getattr(exports, name), result, self._wide_places(codes))
             for name, (result, codes) in self._table.items()
         }
+        self._trap, self._big = foreign_types()
         self._view_size = 0
         self._subarray: Any = None
         self._set: Any = None
+        self._small = self._reserve("malloc", SMALL[-1])
+        self._small_views = [(size, self._view_of(self._small.address, size)) for size in SMALL]
 
     @property
     def default_threads(self) -> int:
@@ -95,36 +101,36 @@ class JsLibrary:
         return None if self.failure else self._call(name, arguments)
 
     def alloc(self, size: int) -> JsBlock:
-        block = self._reserve(size)
-        self._view(block)
-        self._subarray(block.address, block.address + size).fill(0)
-        return block
+        return self._reserve("calloc", 1, max(size, 1), size=size)
 
     def lend(self, data: Buffer) -> JsBlock:
         if hasattr(data, "js_id"):
             size = int(cast(Any, data).byteLength)
-            block = self._reserve(size)
-            self._view(block)
+            block = self._reserve("malloc", max(size, 1), size=size)
+            self._look_at(block.address + size)
             self._set(cast(JsBytes, data), block.address)
             return block
         view = memoryview(cast(Any, data))
-        block = self._reserve(view.nbytes)
-        if view.nbytes:
-            self._view(block)
-            flat = view.cast("B") if view.c_contiguous else view.tobytes()
-            self._subarray(block.address, block.address + view.nbytes).assign(flat)
+        size = view.nbytes
+        block = self._reserve("malloc", max(size, 1), size=size)
+        if size <= SMALL[-1]:
+            room, small = next(view for view in self._small_views if size <= view[0])
+            small.assign(view.tobytes().ljust(room, b"\0"))
+            self._call("memcpy", (block, self._small, size))
+        else:
+            self._view_of(block.address, size).assign(view.cast("B") if view.c_contiguous else view.tobytes())
         return block
 
     def read(self, address: int, size: int) -> bytes:
-        if address + size > self._view_size:
-            self._view_memory(address + size)
-        return bytes(self._subarray(address, address + size).to_bytes())
+        if size > SMALL[-1]:
+            return bytes(self._view_of(address, size).to_bytes())
+        self._call("memcpy", (self._small, address, size))
+        small = next(view[1] for view in self._small_views if size <= view[0])
+        return bytes(small.to_bytes()[:size])
 
     def number(self, address: int) -> int:
-        """Return an address as JavaScript takes it."""
-        from pyodide.ffi import JsBigInt  # type: ignore[import-not-found]
-
-        return int(address) if not self.is_wide else cast(int, JsBigInt(address))
+        """Return an address as the engine takes it."""
+        return cast(int, self._big(address)) if self.is_wide else address
 
     # ---- Inside -----------------------------------------------------------------------------------------------------
 
@@ -133,18 +139,16 @@ class JsLibrary:
         return tuple(i for i, code in enumerate(codes) if code in "pzs") if self.is_wide else ()
 
     def _call(self, name: str, arguments: tuple[Argument, ...]) -> Result:
-        from pyodide.ffi import JsException
-
         function, result, wide = self._functions[name]
         lent: list[JsBlock] = []
-        passed = [self._passed(argument, lent) for argument in arguments]
+        passed = [one if type(one) is int else self._passed(one, lent) for one in arguments]
         for i in wide:
             passed[i] = self.number(cast(int, passed[i]))
         try:
             value = function(*passed)
-        except JsException as error:
+        except self._trap as error:
             raise self._failed(name, str(error)) from error
-        return self._result(result, value)
+        return value if result == "i" else self._result(result, value)
 
     def _passed(self, argument: Argument, lent: list[JsBlock]) -> int | float:
         if isinstance(argument, int | float):
@@ -157,8 +161,6 @@ class JsLibrary:
         return argument.address
 
     def _result(self, code: str, value: Any) -> Result:  # noqa: ANN401
-        if code == "i":
-            return value
         if code == "d" or code == "f":
             return float(value)
         if code == "v":
@@ -174,14 +176,15 @@ class JsLibrary:
         """Return terminated text."""
         raw, end = b"", -1
         while end < 0:
-            self._view_memory(address)
-            size = min(STRING_PIECE, self._view_size - address - len(raw))
-            raw += self.read(address + len(raw), size)
+            self._look_at(address + len(raw) + 1)
+            raw += self.read(address + len(raw), min(STRING_PIECE, self._view_size - address - len(raw)))
             end = raw.find(0)
         return raw[:end].decode("utf-8", "replace")
 
-    def _reserve(self, size: int) -> JsBlock:
-        address = self.call("malloc", max(size, 1))
+    def _reserve(self, name: str, *sizes: int, size: int | None = None) -> JsBlock:
+        """Allocate by malloc or calloc."""
+        size = sizes[-1] if size is None else size
+        address = self.call(name, *sizes)
         if not address:
             raise OutOfMemoryError(
                 f"the engine has no memory for {size} more bytes: close other models or tabs, use a smaller n_ctx or a "
@@ -189,15 +192,15 @@ class JsLibrary:
             )
         return JsBlock(self, address, size)
 
-    def _view(self, block: JsBlock) -> None:
-        if block.address + block.size > self._view_size:
-            self._view_memory(block.address + block.size)
+    def _view_of(self, address: int, size: int) -> Any:  # noqa: ANN401
+        self._look_at(address + size)
+        return self._subarray(address, address + size)
 
-    def _view_memory(self, end: int) -> None:
-        """Look at the memory again, which another thread or call may have grown, when `end` lies past what is seen."""
+    def _look_at(self, end: int) -> None:
+        """View the memory again when `end` lies past what is seen: a call may have lengthened it."""
         import js  # type: ignore[import-not-found]
 
-        if end < self._view_size:
+        if end <= self._view_size:
             return
         view = js.Uint8Array.new(self.memory.buffer)
         self._view_size = int(view.length)
@@ -219,9 +222,14 @@ class JsLibrary:
 
     def _fault(self) -> int:
         """Ask what made a thread give up; 0 when the engine does not know."""
-        from pyodide.ffi import JsException
-
         try:
             return int(self._functions["gemel_engine_fault"][0]())
-        except JsException:
+        except self._trap:
             return 0
+
+
+def foreign_types() -> tuple[Any, Any]:
+    """Return Pyodide's types of JavaScript's exceptions and of BigInt."""
+    from pyodide.ffi import JsBigInt, JsException  # type: ignore[import-not-found]
+
+    return JsException, JsBigInt
