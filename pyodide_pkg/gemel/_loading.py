@@ -36,8 +36,8 @@ class Arrivals(Protocol):
     def ready(self) -> bool:
         """Whether next() would return at once."""
 
-    def order(self, spans: Sequence[Span]) -> None:
-        """Say what is wanted next: these spans, in this order."""
+    def order(self, spans: Sequence[Span], *, final: bool) -> None:
+        """Say what is wanted from now on: these spans, in this order; final: nothing else will be."""
 
     async def next(self) -> tuple[int, Data]:
         """Return (offset, bytes) of the next piece, which are valid until the next call; or raise SourceError."""
@@ -186,7 +186,8 @@ async def read_headers(loading: Loading, arrivals: Arrivals) -> list[tuple[int, 
         if (whole or part < loading.n_parts) and not arrivals.repeats:
             early.append((offset, data))
         if whole and loading.n_parts < len(loading.sizes):
-            arrivals.order([(loading.starts[loading.n_parts], loading.starts[loading.n_parts + 1])])
+            part = loading.n_parts
+            arrivals.order([(loading.starts[part], loading.starts[part + 1])], final=False)
     return early
 
 

@@ -93,7 +93,7 @@ async def load_model(
     try:
         loading = Loading(library, arrivals.name, arrivals.sizes)
         early = await read_headers(loading, arrivals)
-        arrivals.order(loading.begin(threads, isa))
+        arrivals.order(loading.begin(threads, isa), final=True)
         if prompt is not None:
             model = Model(library, loading.model(), arrivals.name)
             ahead = Ahead(model, prompt, on_progress)

@@ -73,8 +73,8 @@ def block_size(size: int) -> int:
     return block
 
 
-def blocks(spans: Iterable[Span], sizes: Sequence[int]) -> list[tuple[int, int]]:
-    """Return (part, block) of every block of every part: those of `spans` first, in their order, then the others."""
+def blocks(spans: Iterable[Span], sizes: Sequence[int], *, rest: bool) -> list[tuple[int, int]]:
+    """Return (part, block) of the blocks that hold `spans`, in their order; rest: and then of all other blocks."""
     starts = [0, *accumulate(sizes)]
     found: dict[tuple[int, int], None] = {}
     for start, end in spans:
@@ -82,7 +82,7 @@ def blocks(spans: Iterable[Span], sizes: Sequence[int]) -> list[tuple[int, int]]
         size, base = block_size(sizes[part]), starts[part]
         for i in range((start - base) // size, -((base - end) // size)):
             found[part, i] = None
-    for part, whole in enumerate(sizes):
+    for part, whole in enumerate(sizes if rest else ()):
         for i in range(-(-whole // block_size(whole))):
             found[part, i] = None
     return list(found)

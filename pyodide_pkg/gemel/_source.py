@@ -20,7 +20,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 from ._arrival import Data
 from ._errors import FormatError, SourceError
@@ -33,6 +33,18 @@ Progress = Callable[[str, int, int], None]
 MODEL = str | os.PathLike[str] | bytes | bytearray | memoryview | BinaryIO
 FIRST_PIECE = 1 << 16    # bytes: enough to see that a file is none of ours
 PIECE = 1 << 24          # bytes a call: a fraction of a second, after which Ctrl-C works
+
+
+class HasSizes(Protocol):
+    """A Source, or a gemel._loading.Arrivals."""
+
+    name: str
+    sizes: tuple[int, ...]   # bytes of each part
+
+    def close(self) -> None: ...
+
+
+Sized = TypeVar("Sized", bound=HasSizes)
 
 
 class Source(Protocol):
@@ -155,10 +167,8 @@ class LocalArrivals:
         self._turns = turns
         self._pieces: Iterator[Span] = self._growing(0, source.sizes[0])
 
-    def order(self, spans: Sequence[Span]) -> None:
-        starts = list(accumulate(self.sizes, initial=0))
-        is_part = len(spans) == 1 and spans[0][0] in starts
-        self._pieces = self._growing(*spans[0]) if is_part else pieces(spans, PIECE)
+    def order(self, spans: Sequence[Span], *, final: bool) -> None:
+        self._pieces = pieces(spans, PIECE) if final else self._growing(*spans[0])
 
     def _growing(self, start: int, end: int) -> Iterator[Span]:
         """Small pieces first: a header may be short."""
@@ -195,7 +205,7 @@ def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = 
     an empty file is a FormatError. Never waits on a FIFO or a device.
     """
     if isinstance(model, bytes | bytearray | memoryview):
-        return _not_empty(BytesSource(model))
+        return not_empty(BytesSource(model))
     if isinstance(model, str | os.PathLike):
         with contextlib.ExitStack() as stack:
             folder = None
@@ -206,9 +216,9 @@ def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = 
                 stack.enter_context(contextlib.closing(open_file(path.with_name(name))))
                 for name in part_names(path.name)
             ]
-            return _not_empty(PartsSource(files, stack.pop_all()))
+            return not_empty(PartsSource(files, stack.pop_all()))
     if hasattr(model, "read") and hasattr(model, "seek"):
-        return _not_empty(FileSource(model, str(getattr(model, "name", "<file>")), owned=False))
+        return not_empty(FileSource(model, str(getattr(model, "name", "<file>")), owned=False))
     raise TypeError(f"a model is a path, a URL, a short name, bytes or a binary file, not {type(model).__name__}")
 
 
@@ -282,7 +292,8 @@ def open_file(path: Path) -> FileSource:
     return FileSource(os.fdopen(handle, "rb", buffering=0), str(path), owned=True)
 
 
-def _not_empty(source: Source) -> Source:
+def not_empty(source: Sized) -> Sized:
+    """Return the source, or close it and raise FormatError: it has no bytes."""
     if 0 in source.sizes:
         source.close()
         raise FormatError(f"{source.name} is empty: offset 0 should hold the magic 'GGUF'")

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from . import _assets
 from ._errors import LibraryError
 
 __all__ = ["configure", "engine_reason", "start"]
 
+UNCHANGED: Any = object()   # an argument that was not given
 
-def configure(*, base_url: str | None = None) -> None:
-    """Say where workers start from.
+
+def configure(*, base_url: str | None = UNCHANGED, models_url: str | None = UNCHANGED) -> None:
+    """Say where workers start from, and where short names are fetched from. What is not given stays as it is.
 
     base_url: the address of a folder that serves gemel's *.js files (those of the wheel's gemel/_core), of the page's
     own origin; for pages whose Content-Security-Policy forbids Blob workers. None: from the wheel itself.
+    models_url: the address of a folder that serves the files of gemel.NAMES by their names (gemel.NAMES[...].file);
+    None: from where a desktop has them, as far as a page can fetch that.
     """
-    _assets.set_base_url(base_url)
+    if base_url is not UNCHANGED:
+        _assets.set_base_url(base_url)
+    if models_url is not UNCHANGED:
+        from . import _web
+
+        _web.set_models_url(models_url)
 
 
 async def start(threads: int | None = None) -> None:

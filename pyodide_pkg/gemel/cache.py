@@ -5,7 +5,8 @@
     True
 
 One sub-folder a model, which holds the file and `entry.json` (the name it was fetched by, size, SHA-256, validator).
-GEMEL_CACHE overrides the platform's cache folder.
+GEMEL_CACHE overrides the platform's cache folder. In a tab it is a folder of the origin's private file system, which
+needs promises: await list_async() and delete_async(); list(), path() and delete() work where Python can wait (JSPI).
 """
 
 from __future__ import annotations
@@ -17,16 +18,18 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ._errors import SourceError
 from ._names import NAMES, part_names
 
-__all__ = ["Entry", "delete", "entry_folder", "folder", "list", "path"]
+__all__ = ["Entry", "delete", "delete_async", "entry_folder", "folder", "list", "list_async", "path", "persist_async"]
 
 ENTRY_FILE = "entry.json"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -34,9 +37,10 @@ class Entry:
     """One model in the cache."""
 
     name: str      # as it was asked for: a short name, a URL or an hf: address
-    path: Path
-    size: int      # bytes
-    sha256: str    # of the whole file, hexadecimal
+    path: Path     # in a tab: the folder in the origin's private file system, which Python can't open
+    size: int      # bytes in the cache
+    sha256: str    # of the whole file, hexadecimal; "" in a tab, where each block has its own
+    complete: bool = True   # False, in a tab only: a download that has not ended yet
 
 
 def folder() -> Path:
@@ -45,7 +49,7 @@ def folder() -> Path:
     if override:
         return Path(override) / "models"
     if sys.platform == "emscripten":
-        return Path.home() / ".cache" / "gemel" / "models"
+        return Path("gemel")
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("gemel", appauthor=False)) / "models"
@@ -74,7 +78,9 @@ def read_entry(name_or_folder: str | Path) -> Entry | None:
 
 
 def list() -> builtins.list[Entry]:
-    """Return the complete models in the cache, by name."""
+    """Return the complete models in the cache, by name; in a tab unfinished downloads as well."""
+    if sys.platform == "emscripten":
+        return _waited(list_async(), "list")
     try:
         folders = [where for where in folder().iterdir() if where.is_dir()]
     except OSError:
@@ -84,6 +90,10 @@ def list() -> builtins.list[Entry]:
 
 def path(name: str) -> Path | None:
     """Return the file that is cached for a short name, URL or hf: address, or None. Never downloads."""
+    if sys.platform == "emscripten":
+        from ._webcache import wanted
+
+        return next((entry.path for entry in list() if entry.complete and wanted(entry.name, name)), None)
     entry = read_entry(name)
     return None if entry is None else entry.path
 
@@ -93,13 +103,60 @@ def delete(name: str) -> int:
 
     SourceError when nothing is cached under the name, or the system refuses (an open file on Windows).
     """
+    if sys.platform == "emscripten":
+        return _waited(delete_async(name), "delete")
     where = entry_folder(name)
     if not where.is_dir():
-        names = ", ".join(entry.name for entry in list()) or "nothing"
-        raise SourceError(f"{name!r} is not in the cache {folder()}; it holds {names}")
+        raise missing(name, list())
     freed = sum(file.stat().st_size for file in where.iterdir() if file.is_file())
     try:
         shutil.rmtree(where)
     except OSError as error:
         raise SourceError(f"{where} can't be deleted: {error}") from error
     return freed
+
+
+async def list_async() -> builtins.list[Entry]:
+    """As list, on every host."""
+    if sys.platform != "emscripten":
+        return list()
+    from ._webcache import entries
+
+    return await entries()
+
+
+async def delete_async(name: str) -> int:
+    """As delete, on every host."""
+    if sys.platform != "emscripten":
+        return delete(name)
+    from ._webcache import delete_entry
+
+    return await delete_entry(name)
+
+
+async def persist_async() -> bool:
+    """Ask the browser to keep the cache when the disk gets full; return whether it will. Some browsers ask the user.
+
+    Works on a page's main thread; in a worker it only tells. On a desktop nobody clears the cache: True.
+    """
+    if sys.platform != "emscripten":
+        return True
+    from ._webcache import persist
+
+    return await persist()
+
+
+def missing(name: str, held: builtins.list[Entry]) -> SourceError:
+    """Return the error for a name that is not in the cache."""
+    names = ", ".join(entry.name for entry in held) or "nothing"
+    return SourceError(f"{name!r} is not in the cache {folder()}; it holds {names}")
+
+
+def _waited(coroutine: Coroutine[Any, Any, T], name: str) -> T:
+    """Wait for what a tab has as a promise only."""
+    from ._web import can_wait, wait_for
+
+    if not can_wait():
+        coroutine.close()
+        raise SourceError(f"gemel.cache.{name}() can't wait here: await gemel.cache.{name}_async()")
+    return wait_for(coroutine)

@@ -1,0 +1,600 @@
+// The download worker: a model's URLs become blocks of bytes, posted in the order in which Python asks for them.
+//
+// A file is cut into blocks. With a cache, the origin's private file system has a folder gemel/<key> a file, with
+// meta.json and one file a block: its bytes and their SHA-256. So a block proves itself, half-written ones are as good
+// as missing, and a broken download goes on with what is there. Block names begin with the version of the remote file:
+// two versions never mix. A Web Lock lets one page download while others read what it writes.
+// A server without ranges sends one stream, in file order. Knows nothing of what is in a file.
+//
+//   in:  {type: "open", files: [{url, key, name, size, tree}], cache}   size, tree: what is known, or null
+//        {type: "order", blocks: [file, block, file, block, ...], final}   what is wanted from now on; final: in all
+//        {type: "ack", size}                                             bytes that were used up
+//        {type: "close"}                                                 end, when what was begun is written
+//   out: {type: "opened", sizes, complete, note}   note: why nothing is cached, or ""
+//        {type: "block", file, block, data, done}
+//        {type: "progress", done}                  bytes that have come, from the network or from the cache
+//        {type: "done", note} | {type: "changed"} | {type: "error", text}
+"use strict";
+
+(() => {
+    const BLOCK_MIN = 2 ** 18, BLOCK_MAX = 2 ** 24;   // as in _plan.py
+    const PROBE = 2 ** 22;       // bytes of the first request: most headers, and all there is to know of the file
+    const IN_FLIGHT = 2 ** 24;   // bytes that Python has not used up yet
+    const ATTEMPTS = 5;          // connections that may break without a new block
+    const SILENCE = 30_000;      // ms without a byte
+    const TICK = 50;             // ms between looks at what another page has written
+    const READ_AHEAD = 4;        // blocks of the cache
+
+    class Stop extends Error {}      // for the user
+    class Changed extends Error {}   // the remote file is another one than before: nothing that came may be used
+    class Broken extends Error {}    // a connection broke: try again
+
+    const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+    const megabytes = (size) => `${(size / 1e6).toFixed(1)} MB`;
+    const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const equal = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+    const sha256 = async (data) => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+
+    function blockSize(size) {
+        let block = BLOCK_MIN;
+        while (block < BLOCK_MAX && block * 256 < size) block *= 2;
+        return block;
+    }
+
+    // ---- The cache ------------------------------------------------------------------------------------------------
+
+    /** One file's folder in the origin's private file system. */
+    class Store {
+        /** Why there can be no cache here, or "". */
+        static lack() {
+            if (globalThis.isSecureContext === false) return "the page is not a secure context (https: or localhost)";
+            if (!globalThis.navigator?.storage?.getDirectory) return "this host has no private file system (OPFS)";
+            if (!globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle)
+                return "this host has no synchronous file access in workers";
+            return globalThis.navigator.locks ? "" : "this host has no Web Locks";
+        }
+
+        static async open(key) {
+            const root = await navigator.storage.getDirectory();
+            const all = await root.getDirectoryHandle("gemel", { create: true });
+            return new Store(await all.getDirectoryHandle(key, { create: true }));
+        }
+
+        constructor(folder) {
+            this.folder = folder;
+            this.version = "";
+            this.lost = false;   // somebody deleted the folder
+        }
+
+        async meta() {
+            try {
+                const file = await (await this.folder.getFileHandle("meta.json")).getFile();
+                return JSON.parse(await file.text());
+            } catch {
+                return null;   // none, or half-written
+            }
+        }
+
+        async writeMeta(meta) {
+            await this.#write("meta.json", [new TextEncoder().encode(JSON.stringify(meta))]);
+        }
+
+        /** The blocks of this version, by their names. */
+        async list() {
+            const blocks = new Set();
+            for await (const name of this.folder.keys()) {
+                const [version, block] = name.split(".");
+                if (version === this.version) blocks.add(Number(block));
+            }
+            return blocks;
+        }
+
+        /** A block of `size` bytes as {data, hash}, or null when it is missing or damaged. */
+        async read(block, size) {
+            try {
+                const file = await (await this.folder.getFileHandle(`${this.version}.${block}`)).getFile();
+                if (file.size !== size + 32) return null;
+                const bytes = new Uint8Array(await file.arrayBuffer());
+                const data = bytes.subarray(0, size), hash = bytes.slice(size);
+                return equal(await sha256(data), hash) ? { data, hash } : null;
+            } catch {
+                return null;
+            }
+        }
+
+        async write(block, data, hash) {
+            await this.#write(`${this.version}.${block}`, [data, hash]);
+        }
+
+        async #write(name, parts) {
+            let handle;
+            try {
+                const file = await this.folder.getFileHandle(name, { create: true });
+                handle = await file.createSyncAccessHandle();
+                handle.truncate(0);
+                let at = 0;
+                for (const part of parts) {
+                    if (handle.write(part, { at }) !== part.length) throw new DOMException("", "QuotaExceededError");
+                    at += part.length;
+                }
+            } catch (error) {
+                if (error.name === "QuotaExceededError") throw error;
+                if (error.name === "NotFoundError") this.lost = true;   // deleted while it is loaded
+                // else another page writes this very block
+            } finally {
+                handle?.close();
+            }
+        }
+
+        /** Delete everything but what another version has begun meanwhile. */
+        async wipe() {
+            const meta = await this.meta();
+            const all = !meta || meta.version === this.version || !this.version;
+            const names = [];
+            for await (const name of this.folder.keys()) names.push(name);
+            for (const name of names)
+                if (all || name.startsWith(this.version)) await this.folder.removeEntry(name).catch(() => {});
+        }
+    }
+
+    // ---- One remote file ------------------------------------------------------------------------------------------
+
+    class Remote {
+        constructor(file, index, abort) {
+            Object.assign(this, file);   // url, key, name, tree
+            this.index = index;
+            this.wanted = file.size ?? null;   // bytes it must have
+            this.abort = abort;
+            this.size = -1;              // not known yet
+            this.block = 0;
+            this.validator = "";         // a strong ETag or a date, "" when the server gives neither
+            this.ranges = true;
+            this.store = null;
+            this.have = new Set();       // blocks that should be in the store
+            this.given = new Set();      // blocks that were posted
+            this.hashes = [];
+            this.first = null;           // the response that told size and validator, not read yet
+            this.held = false;           // this page has the lock
+            this.lock = null;
+        }
+
+        get count() { return Math.ceil(this.size / this.block); }
+        get complete() { return this.size >= 0 && this.have.size === this.count; }
+        sizeOf(block) { return Math.min(this.block, this.size - block * this.block); }
+
+        learn(size, validator, ranges) {
+            this.size = size;
+            this.block = blockSize(size);
+            this.validator = validator;
+            this.ranges = ranges && Boolean(validator);   // without a validator only one stream is sure to be one file
+        }
+
+        /** True when this page may download; else false, after a while. */
+        async own() {
+            if (!this.held) {
+                this.lock ??= new Promise((held, failed) => {
+                    const hold = (release) => { Object.assign(this, { release, held: true }); held(); };
+                    navigator.locks.request(`gemel:${this.key}`, () => new Promise(hold)).catch(failed);
+                });
+                await Promise.race([this.lock, sleep(TICK)]);
+            }
+            return this.held;
+        }
+
+        /** Find out size and version, from the cache or else from the server. */
+        async open(cache) {
+            this.store = cache ? await Store.open(this.key) : null;
+            while (this.store) {
+                const held = this.held;
+                if (await this.#recall()) return;
+                if (held) break;
+                await this.own();
+            }
+            await this.#probe();
+            if (!this.store) return;
+            await this.store.wipe();
+            const named = new TextEncoder().encode(`${this.validator}|${this.size}`);
+            this.store.version = hex(await sha256(named)).slice(0, 16);
+            await this.#room();
+            const { url, name, size, validator, ranges, block, tree } = this;
+            const { version } = this.store;
+            const created = new Date().toISOString();
+            await this.store.writeMeta({ url, name, size, validator, ranges, block, tree, version, created });
+        }
+
+        /** Take up what is cached; false when there is nothing that can be gone on with. */
+        async #recall() {
+            const meta = await this.store.meta();
+            if (!meta || meta.url !== this.url || meta.block !== blockSize(meta.size)) return false;
+            if (this.wanted !== null && meta.size !== this.wanted) return false;
+            this.store.version = meta.version;
+            this.learn(meta.size, meta.validator, meta.ranges);
+            this.have = await this.store.list();
+            if (!this.complete && !this.validator) return false;
+            await this.#room();
+            return true;
+        }
+
+        /** QuotaExceededError while the file does not fit. */
+        async #room() {
+            const missing = this.size - Math.min(this.have.size * this.block, this.size);
+            const { quota, usage } = await navigator.storage.estimate();
+            if (missing > quota - usage) throw new DOMException(`${missing}`, "QuotaExceededError");
+        }
+
+        async #probe() {
+            for (let failures = 1; ; failures++) {
+                try {
+                    this.first = await this.request(0, this.wanted === null ? PROBE : Math.min(PROBE, this.wanted));
+                    return;
+                } catch (error) {
+                    await this.pause(error, failures);
+                }
+            }
+        }
+
+        /** Wait after a broken connection; throw what can't be mended by waiting. */
+        async pause(error, failures) {
+            if (!(error instanceof Broken) || this.abort.signal.aborted) throw error;
+            if (failures >= ATTEMPTS)
+                throw new Stop(`the download failed: ${error.message}; what has come is kept where there is a cache`);
+            await sleep(125 * 2 ** failures);
+        }
+
+        /** Ask for bytes [from, to); return {reader, at, end, ...}: a stream of bytes [at, end). */
+        async request(from, to) {
+            const abort = new AbortController();
+            const stop = (why) => abort.abort(why);
+            this.abort.signal.addEventListener("abort", () => stop(), { once: true });
+            const headers = this.ranges ? { Range: `bytes=${from}-${to - 1}` } : {};
+            const cache = this.store ? "no-store" : "default";
+            let response;
+            try {
+                response = await quick(fetch(this.url, { headers, cache, signal: abort.signal }), stop);
+            } catch (error) {
+                throw new Broken(`${error.message}: check the address and the network, and that the server lets this ` +
+                    "page read it (CORS: Access-Control-Allow-Origin)");
+            }
+            if (!response.ok) throw refusal(response, this.size >= 0);
+            const at = await this.#agree(response, from, to);
+            const end = response.status === 206 ? Math.min(to, this.size) : this.size;
+            return { reader: response.body.getReader(), at, end, whole: at === 0 && end === this.size, stop };
+        }
+
+        /** Check that a response is of the file that is being loaded; return the offset at which it begins. */
+        async #agree(response, from, to) {
+            const { headers } = response;
+            const etag = headers.get("ETag") ?? "";
+            const validator = etag && !etag.startsWith("W/") ? etag : headers.get("Last-Modified") ?? "";
+            const part = response.status === 206;
+            const range = part ? /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("Content-Range") ?? "") : null;
+            const encoded = headers.get("Content-Encoding");
+            let size = part ? Number(range?.[2] ?? -1) : encoded ? -1 : Number(headers.get("Content-Length") ?? -1);
+            if (size < 0 && this.size < 0) size = await this.#head();   // a foreign server may not show Content-Range
+            if (this.wanted !== null && size >= 0 && size !== this.wanted)
+                throw new Stop(`the server has ${size} bytes, expected ${this.wanted}: not the file that was meant`);
+            if (this.size < 0) this.learn(size, validator, part);
+            else if ((size >= 0 && size !== this.size) || validator !== this.validator) throw new Changed();
+            if (range && Number(range[1]) !== from) throw new Broken(`offset ${range[1]} came, not ${from}`);
+            return part ? from : 0;
+        }
+
+        async #head() {
+            const response = await fetch(this.url, { method: "HEAD", signal: this.abort.signal }).catch(() => null);
+            const headers = response?.ok ? response.headers : new Headers();
+            const size = headers.get("Content-Encoding") ? "" : headers.get("Content-Length");
+            if (!size)
+                throw new Stop("the server does not tell the file's size: let it send Content-Length, and " +
+                    "Access-Control-Expose-Headers: Content-Range, ETag to pages of other origins");
+            return Number(size);
+        }
+    }
+
+    /** A promise that takes too long calls `stop` and breaks. */
+    async function quick(promise, stop) {
+        const timer = setTimeout(() => stop(new Error(`nothing came for ${SILENCE / 1000} s`)), SILENCE);
+        try {
+            return await promise;
+        } finally {
+            clearTimeout(timer);
+        }
+    }
+
+    /** What an HTTP status means: try again, or not. */
+    function refusal(response, known) {
+        const { status, statusText } = response;
+        response.body?.cancel().catch(() => {});
+        if (status === 416 && known) return new Changed();
+        if (status >= 500 || status === 408 || status === 429) return new Broken(`HTTP ${status} ${statusText}`);
+        const login = "it wants a login: download it with your account and open the file";
+        const advice = { 401: login, 403: login, 404: "check the address", 416: "the file is empty" }[status];
+        return new Stop(`HTTP ${status} ${statusText}; ${advice ?? "the server won't send it"}`);
+    }
+
+    // ---- One load -------------------------------------------------------------------------------------------------
+
+    class Load {
+        constructor(port) {
+            this.port = port;
+            this.files = [];
+            this.order = null;       // [file, block, ...] once Python has said so
+            this.final = false;
+            this.orders = 0;
+            this.place = 0;          // in `order`, or the block of the first file before
+            this.inFlight = 0;
+            this.done = 0;           // bytes that have come
+            this.reading = new Map();
+            this.wake = () => {};
+            this.abort = new AbortController();
+            port.onmessage = ({ data }) => this.#on(data);
+        }
+
+        #on(message) {
+            if (message.type === "open") this.#run(message);
+            else if (message.type === "order") {
+                const { blocks, final } = message;
+                Object.assign(this, { order: blocks, final, place: 0, orders: this.orders + 1 });
+            }
+            else if (message.type === "ack") this.inFlight -= message.size;
+            else if (message.type === "close") this.abort.abort();
+            this.wake();
+        }
+
+        async #run({ files, cache }) {
+            try {
+                const lack = cache ? Store.lack() : "";
+                await this.#open(files, cache && !lack, lack);
+                await this.#loop();
+                for (const file of this.files) await this.#verify(file);
+                for (const file of this.files) file.release?.();
+                const lost = this.files.some((file) => file.store?.lost);
+                this.#post({ type: "done", note: lost ? "its cache entry was deleted meanwhile" : "" });
+                await this.#changed(() => this.abort.signal.aborted);
+            } catch (error) {
+                if (!this.abort.signal.aborted) this.#post(await this.#explain(error));
+            } finally {
+                for (const file of this.files) file.release?.();
+                this.port.close();
+            }
+        }
+
+        async #open(files, cached, lack) {
+            let note = lack;
+            for (const [index, file] of files.entries()) {
+                const remote = new Remote(file, index, this.abort);
+                this.files.push(remote);
+                try {
+                    await remote.open(cached);
+                } catch (error) {
+                    if (!["SecurityError", "UnknownError", "InvalidStateError"].includes(error.name)) throw error;
+                    note = `the browser refuses its private file system (${error.message})`;   // a private window
+                    cached = false;
+                    await remote.open(false);
+                }
+            }
+            const sizes = this.files.map((file) => file.size);
+            this.#post({ type: "opened", sizes, complete: this.files.every((file) => file.complete), note });
+        }
+
+        async #explain(error) {
+            if (error instanceof Changed) {
+                for (const file of this.files) if (file.store) await file.store.wipe();
+                return { type: "changed" };
+            }
+            if (error.name === "QuotaExceededError") return { type: "error", text: await this.#quota() };
+            return { type: "error", text: error instanceof Stop ? error.message : `${error.name}: ${error.message}` };
+        }
+
+        async #quota() {
+            const { quota, usage } = await navigator.storage.estimate();
+            let needed = 0;
+            for (const file of this.files) needed += Math.max(0, file.size - file.have.size * file.block);
+            return `caching it needs ${megabytes(needed)} more, and of the ${megabytes(quota)} that the browser gives ` +
+                `this origin ${megabytes(Math.max(0, quota - usage))} are free: delete models (gemel.cache.list_async, ` +
+                "gemel.cache.delete_async), or pass cache=False";
+        }
+
+        #post(message, transfer = []) { this.port.postMessage(message, transfer); }
+
+        /** Wait for a message after which `test` holds. */
+        async #changed(test) {
+            while (!test()) {
+                await new Promise((resolve) => { this.wake = resolve; });
+                if (this.abort.signal.aborted) return;
+            }
+        }
+
+        /** The next block to post as [file, block], or null: wait for an order, or all are posted. */
+        #next() {
+            for (; ; this.place++) {
+                const [file, asked] = this.#ordered(this.place);
+                if (!file || asked >= file.count) return null;
+                if (file.given.has(asked)) continue;
+                let block = asked;
+                if (!file.ranges && !file.have.has(asked)) for (block = 0; file.given.has(block);) block++;   // file order
+                return [file, block];
+            }
+        }
+
+        #ordered(place) {
+            if (!this.order) return [this.files[0], place];
+            return [this.files[this.order[2 * place]], this.order[2 * place + 1]];
+        }
+
+        async #loop() {
+            for (;;) {
+                const next = this.#next();
+                const { orders } = this;
+                if (next) await this.#serve(...next);
+                else if (this.final) return;
+                else await this.#changed(() => this.orders > orders);
+                if (this.abort.signal.aborted) throw new Stop("closed");
+            }
+        }
+
+        /** Post a block from the cache, or download from it on. */
+        async #serve(file, block) {
+            await this.#credit(file.sizeOf(block));
+            const found = await this.#recall(file, block);
+            if (found) {
+                this.#count(found.data.length);
+                file.hashes[block] = found.hash;
+                this.#give(file, block, found.data);
+            } else if (!file.store || file.held) {
+                await this.#download(file, block);
+            } else if (await file.own()) {
+                file.have = await file.store.list();   // what another page has written meanwhile
+            }
+        }
+
+        /** A block of the cache as {data, hash}, or null; the next ones are being read already. */
+        async #recall(file, block) {
+            if (!file.store || (file.held && !file.have.has(block))) return null;
+            const read = (at) => {
+                const name = `${file.index}.${at}`;
+                if (!this.reading.has(name)) this.reading.set(name, file.store.read(at, file.sizeOf(at)));
+                return this.reading.get(name);
+            };
+            if (file.have.has(block) && this.order)
+                for (let i = 1; i < READ_AHEAD; i++) {
+                    const [other, at] = this.#ordered(this.place + i);
+                    if (other === file && file.have.has(at) && !file.given.has(at)) read(at);
+                }
+            const found = await read(block);
+            this.reading.delete(`${file.index}.${block}`);
+            if (found) file.have.add(block);
+            else file.have.delete(block);   // it was damaged
+            return found;
+        }
+
+        async #credit(size) {
+            const room = Math.max(IN_FLIGHT, 2 * size);
+            await this.#changed(() => !this.inFlight || this.inFlight + size <= room);
+        }
+
+        #count(size) {
+            this.done += size;
+            const now = performance.now();
+            if (now - (this.told ?? 0) < 50) return;
+            this.told = now;
+            this.#post({ type: "progress", done: this.done });
+        }
+
+        #give(file, block, data) {
+            file.given.add(block);
+            this.inFlight += data.length;
+            this.#post({ type: "block", file: file.index, block, data, done: this.done }, [data.buffer]);
+        }
+
+        /** Post the run of missing blocks that begins here, over as many connections as it takes. */
+        async #download(file, first) {
+            const run = { file, block: first, data: null, fill: 0, failures: 0 };
+            while (run.block >= 0 && !this.abort.signal.aborted) {
+                let stream = null;
+                try {
+                    stream = await this.#stream(file, run);
+                    if (!file.validator) Object.assign(run, { block: 0, data: null, fill: 0 });
+                    await this.#receive(file, run, stream);
+                } catch (error) {
+                    run.failures++;
+                    await file.pause(error, run.failures);
+                } finally {
+                    stream?.stop();
+                }
+            }
+        }
+
+        async #stream(file, run) {
+            const from = run.block * file.block + run.fill;
+            const { first } = file;
+            file.first = null;
+            if (first && from === 0 && (file.ranges || first.whole)) return first;
+            first?.stop();
+            let last = run.block;
+            for (let place = this.place; this.order; place++, last++) {
+                const [other, block] = this.#ordered(place);
+                if (other !== file || block !== last || file.have.has(block)) break;
+            }
+            if (!this.order) last = Math.ceil((from + PROBE) / file.block);
+            return file.request(from, Math.min(Math.max(last, run.block + 1) * file.block, file.size));
+        }
+
+        /** Fill blocks from a stream until it ends, breaks, or goes where nothing is wanted; then run.block is -1. */
+        async #receive(file, run, { reader, at, end, stop }) {
+            let skip = run.block * file.block + run.fill - at;
+            while (run.block >= 0) {
+                if (run.block * file.block + run.fill >= end) {
+                    if (!run.fill) run.block = -1;
+                    return;
+                }
+                let chunk;
+                try {
+                    const { value, done } = await quick(reader.read(), stop);
+                    if (done) throw new Error("the connection closed early");
+                    chunk = value;
+                } catch (error) {
+                    throw new Broken(`it broke off at offset ${run.block * file.block + run.fill}: ${error.message}`);
+                }
+                const skipped = Math.min(skip, chunk.length);
+                skip -= skipped;
+                await this.#fill(file, run, chunk.subarray(skipped));
+            }
+        }
+
+        async #fill(file, run, chunk) {
+            while (chunk.length && run.block >= 0) {
+                const size = file.sizeOf(run.block);
+                if (size <= 0) throw new Changed();   // more came than the server had said
+                if (!run.data) {
+                    await this.#credit(size);
+                    run.data = new Uint8Array(size);
+                }
+                const part = chunk.subarray(0, size - run.fill);
+                run.data.set(part, run.fill);
+                run.fill += part.length;
+                chunk = chunk.subarray(part.length);
+                if (!file.given.has(run.block)) this.#count(part.length);
+                if (run.fill === size) await this.#whole(file, run);
+            }
+        }
+
+        /** A block is whole: check or cache and post it, and see whether the next one is wanted. */
+        async #whole(file, run) {
+            const { block, data } = run;
+            const wanted = file.store || file.tree || !file.validator;
+            const hash = wanted && globalThis.crypto?.subtle ? await sha256(data) : null;
+            if (file.given.has(block)) {   // a stream without a validator came again
+                if (!hash || !equal(hash, file.hashes[block])) throw new Changed();
+            } else {
+                if (hash) file.hashes[block] = hash;
+                if (file.store && !file.store.lost) await file.store.write(block, data, hash);
+                file.have.add(block);
+                this.#give(file, block, data);
+                run.failures = 0;
+            }
+            Object.assign(run, { block: block + 1, data: null, fill: 0 });
+            if (file.validator && !this.#goesOn(file, block + 1)) run.block = -1;
+            if (this.abort.signal.aborted) run.block = -1;
+        }
+
+        #goesOn(file, block) {
+            const next = this.#next();
+            if (!next) return !this.order && block < file.count;
+            return next[0] === file && next[1] === block && !file.have.has(block);
+        }
+
+        /** Compare with the known hash of the hashes of all blocks. */
+        async #verify(file) {
+            if (!file.tree || !globalThis.crypto?.subtle) return;
+            const all = new Uint8Array(32 * file.count);
+            for (let block = 0; block < file.count; block++) all.set(file.hashes[block], 32 * block);
+            const found = hex(await sha256(all));
+            if (found === file.tree) return;
+            await file.store?.wipe();
+            throw new Stop(`its blocks have SHA-256 ${found}, expected ${file.tree}; what was cached is deleted: try ` +
+                "again, or from another network");
+        }
+    }
+
+    new Load(globalThis.gemelPort ?? globalThis);
+})();

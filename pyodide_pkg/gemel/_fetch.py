@@ -1,0 +1,192 @@
+"""Pieces of a model from the download worker (engine/fetch.js), for a tab, and in node without a worker or a cache.
+
+The worker owns ranges, retries, the cache and its hashes. Here: one message in, one piece out, and how far Python has
+come, so that no more than a few pieces wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from typing import Any
+
+from . import _assets, _features
+from ._arrival import Data
+from ._errors import SourceError
+from ._plan import Span, block_size, blocks
+from ._source import Progress
+
+SCRIPT = "fetch.js"
+ACK = 1 << 22   # bytes used up between two words to the worker
+
+
+class ChangedError(Exception):
+    """The remote file is another one than before: begin anew."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file to fetch."""
+
+    url: str                  # absolute
+    key: str                  # its folder in the cache
+    name: str                 # what the user asked for
+    size: int | None = None   # what is known of it
+    tree: str | None = None
+
+
+class Fetched:
+    """A gemel._loading.Arrivals. Made by Fetched.open."""
+
+    repeats = False
+
+    def __init__(self, name: str, on_progress: Progress | None) -> None:
+        from pyodide.ffi import create_proxy  # type: ignore[import-not-found]
+
+        self.name = name
+        self.sizes: tuple[int, ...] = ()
+        self._starts: list[int] = []
+        self._on_progress = on_progress
+        self._queue: deque[tuple[int, Data]] = deque()
+        self._error: Exception | None = None
+        self._ended = False
+        self._used = 0          # bytes handed out since the last word
+        self._come, self._told = 0, -1
+        self._quiet = False     # all is cached: nothing is downloaded
+        self._wake: asyncio.Future[None] | None = None
+        self._listeners = {"message": create_proxy(self._on_message), "error": create_proxy(self._on_failure)}
+        self._worker = _assets.start_worker(SCRIPT) if _features.has_workers() else _in_thread()
+        for kind, listener in self._listeners.items():
+            self._worker.addEventListener(kind, listener)
+
+    @classmethod
+    async def open(cls, files: Sequence[File], *, cache: bool, on_progress: Progress | None) -> Fetched:
+        """Start the worker and wait until sizes are known; the first file's start is on its way then."""
+        fetched = cls(files[0].name, on_progress)
+        try:
+            fetched._say(type="open", files=[asdict(file) for file in files], cache=cache)
+            while not fetched.sizes:
+                await fetched._wait()
+            return fetched
+        except BaseException:
+            fetched.close()
+            raise
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._queue)
+
+    def order(self, spans: Sequence[Span], *, final: bool) -> None:
+        pairs = blocks(spans, self.sizes, rest=final)
+        self._say(type="order", blocks=[number for pair in pairs for number in pair], final=final)
+
+    async def next(self) -> tuple[int, Data]:
+        if self._used >= ACK:
+            self._say(type="ack", size=self._used)
+            self._used = 0
+        self._report()
+        while not self._queue:
+            await self._wait()
+            self._report()
+        offset, data = self._queue.popleft()
+        self._used += data.byteLength
+        return offset, data
+
+    async def turn(self) -> None:
+        await asyncio.sleep(0)
+
+    async def end(self) -> None:
+        while not self._ended:
+            self._queue.clear()   # blocks that hold no tensor
+            self._say(type="ack", size=self._used)
+            self._used = 0
+            await self._wait()
+
+    def close(self) -> None:
+        for kind, listener in self._listeners.items():
+            self._worker.removeEventListener(kind, listener)
+            listener.destroy()
+        self._listeners.clear()
+        self._queue.clear()
+        if hasattr(self._worker, "terminate"):
+            self._worker.terminate()   # lets go of its locks and files as well
+        else:
+            self._say(type="close")
+
+    def _say(self, **message: Any) -> None:  # noqa: ANN401
+        import js  # type: ignore[import-not-found]
+        from pyodide.ffi import to_js
+
+        self._worker.postMessage(to_js(message, dict_converter=js.Object.fromEntries))
+
+    async def _wait(self) -> None:
+        """Wait for the worker's next message; raise what went wrong."""
+        if self._error is None:
+            self._wake = asyncio.get_running_loop().create_future()
+            await self._wake
+        if self._error is not None:
+            raise self._error
+
+    def _report(self) -> None:
+        if self._on_progress and not self._quiet and self._come > self._told:
+            self._told = self._come
+            self._on_progress("download", self._come, sum(self.sizes))
+
+    def _on_message(self, event: Any) -> None:  # noqa: ANN401
+        message = event.data
+        kind = message.type
+        if kind == "block":
+            part, data = message.file, message.data
+            self._queue.append((self._starts[part] + message.block * block_size(self.sizes[part]), data))
+            self._come = max(self._come, int(message.done))
+        elif kind == "progress":
+            self._come = max(self._come, int(message.done))
+        elif kind == "opened":
+            self.sizes = tuple(int(size) for size in message.sizes)
+            self._starts = [0, *accumulate(self.sizes)]
+            self._quiet = message.complete
+            self._warn(message.note)
+        elif kind == "done":
+            self._ended = True
+            self._warn(message.note)
+        elif kind == "changed":
+            self._error = ChangedError()
+        else:
+            self._error = SourceError(f"{self.name}: {message.text}")
+        self._rouse()
+
+    def _on_failure(self, event: Any) -> None:  # noqa: ANN401
+        why = getattr(event, "message", None) or "the script could not be loaded"
+        self._error = _assets.refused(SCRIPT, why)
+        self._rouse()
+
+    def _rouse(self) -> None:
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+
+    def _warn(self, why: str) -> None:
+        if why:
+            warnings.warn(
+                f"{self.name} is not kept: {why}; it is downloaded anew each time (cache=False says this is meant)",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+def _in_thread() -> Any:  # noqa: ANN401
+    """Run the worker's script in this thread, where there are no workers; return what stands for the worker."""
+    import js
+    from pyodide.code import run_js  # type: ignore[import-not-found]
+
+    channel = js.MessageChannel.new()
+    js.gemelPort = channel.port2
+    try:
+        run_js(_assets.text(SCRIPT))
+    finally:
+        del js.gemelPort
+    channel.port1.start()
+    return channel.port1

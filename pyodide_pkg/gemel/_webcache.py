@@ -1,0 +1,108 @@
+"""The cache of a tab, which engine/fetch.js fills: what is in it, and deleting.
+
+In the origin's private file system, gemel/<key>/ holds meta.json and one file a block, `<version>.<number>`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ._errors import SourceError
+from ._names import part_names
+from .cache import Entry, missing
+
+
+@dataclass(frozen=True)
+class _File:
+    """One cached file: a model, or a part of one."""
+
+    key: str
+    name: str
+    url: str
+    size: int        # of the whole file; 0: not known
+    cached: int      # bytes of blocks
+
+
+async def entries() -> list[Entry]:
+    """Return what is cached; the parts of a split model are one entry."""
+    found: dict[str, list[_File]] = {}
+    async for file in _files():
+        found.setdefault(file.name, []).append(file)
+    return sorted((_entry(name, files) for name, files in found.items()), key=lambda entry: entry.name)
+
+
+def _entry(name: str, files: list[_File]) -> Entry:
+    cached = sum(file.cached for file in files)
+    whole = all(0 < file.size == file.cached for file in files) and len(files) == len(part_names(files[0].url))
+    return Entry(name=name, path=Path("gemel") / files[0].key, size=cached, sha256="", complete=whole)
+
+
+def wanted(held: str, name: str) -> bool:
+    """Tell whether what is held under one name is what is asked for by another."""
+    return held in (name, part_names(name)[0])
+
+
+async def delete_entry(name: str) -> int:
+    """Delete what is cached for a name; return the bytes freed."""
+    from pyodide.ffi import JsException  # type: ignore[import-not-found]
+
+    folder = await _folder()
+    files = [file async for file in _files() if wanted(file.name, name) or file.url == name]
+    if not files:
+        raise missing(name, await entries())
+    for file in files:
+        try:
+            await folder.removeEntry(file.key, recursive=True)
+        except JsException as error:
+            raise SourceError(f"{name} can't be deleted while it is downloaded; end that first ({error})") from error
+    return sum(file.cached for file in files)
+
+
+async def persist() -> bool:
+    """Ask for storage that is not cleared by itself, where that can be asked for."""
+    storage = _storage()
+    if hasattr(storage, "persist"):
+        return bool(await storage.persist())
+    return bool(await storage.persisted())
+
+
+def _storage() -> Any:  # noqa: ANN401
+    import js  # type: ignore[import-not-found]
+
+    storage = getattr(getattr(js, "navigator", None), "storage", None)
+    if storage is None or not hasattr(storage, "getDirectory"):
+        raise SourceError("this page has no private file system, so nothing is cached: it needs https: or localhost")
+    return storage
+
+
+async def _folder() -> Any:  # noqa: ANN401
+    from pyodide.ffi import JsException
+
+    try:
+        root = await _storage().getDirectory()
+        return await root.getDirectoryHandle("gemel", create=True)
+    except JsException as error:
+        raise SourceError(f"the browser refuses its private file system ({error}): nothing is cached") from error
+
+
+async def _files() -> AsyncIterator[_File]:
+    folder = await _folder()
+    async for key in folder.keys():
+        yield await _file(await folder.getDirectoryHandle(key), key)
+
+
+async def _file(folder: Any, key: str) -> _File:  # noqa: ANN401
+    names = [name async for name in folder.keys()]   # noqa: SIM118
+    try:
+        file = await (await folder.getFileHandle("meta.json")).getFile()
+        meta = json.loads(await file.text())
+        size, block, version = int(meta["size"]), int(meta["block"]), str(meta["version"])
+        name, url = str(meta["name"]), str(meta["url"])
+    except Exception:   # none, or half-written: what is there can only be deleted
+        return _File(key, key, "", 0, 0)
+    numbers = [int(name.removeprefix(f"{version}.")) for name in names if name.startswith(f"{version}.")]
+    return _File(key, name, url, size, sum(min(block, size - number * block) for number in numbers))
