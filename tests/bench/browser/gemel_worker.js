@@ -1,0 +1,50 @@
+// The worker's side of gemel: Pyodide is the runtime; opening a model begins with installing the wheel.
+// ?options=: wheel (its address), threads, engine ("threads": that one even for one thread), relaxed (false: as in a
+// browser without relaxed SIMD).
+import { loadPyodide } from "/npm/pyodide/pyodide.mjs";
+import { answer } from "./worker.js";
+
+const PROGRAM = `
+import gemel
+from gemel import _features
+
+async def open_model(url, threads, engine, relaxed, prompt):
+    global model, banned
+    if not relaxed:
+        _features.has_relaxed_simd = lambda: False
+    if engine == "threads":
+        await gemel.browser.start(threads)
+    ahead = {} if prompt is None else {"prompt": prompt}
+    model = await gemel.open_async(url, threads=threads, **ahead)
+    banned = {id: float("-inf") for id in (0, model.eos_id, model.eot_id) if id is not None}
+    info = model.info
+    return {"engine": info.engine, "isa": info.isa, "threads": info.threads, "why": info.why}
+
+def generate(prompt, n, arrived):
+    generation = model.generate(prompt, max_tokens=n, temperature=0, logit_bias=banned)
+    for _ in generation:
+        arrived()
+    timings = generation.timings
+    return {
+        "n_prompt": len(generation.prompt_ids), "n_tokens": len(generation.ids), "text": generation.text,
+        "prompt_s": timings.prompt_s, "decode_s": timings.decode_s,
+    }
+`;
+let pyodide;
+
+async function start() {
+  pyodide = await loadPyodide({ indexURL: "/npm/pyodide/" });
+}
+
+async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined }) {
+  await pyodide.loadPackage(new URL(wheel, self.location.href).href, { messageCallback() {} });
+  await pyodide.runPythonAsync(PROGRAM);
+  const address = new URL(url, self.location.href).href;
+  return plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt));
+}
+
+const generate = async (prompt, n, onToken) => plain(pyodide.globals.get("generate")(prompt, n, onToken));
+
+const plain = (proxy) => proxy.toJs({ dict_converter: Object.fromEntries });
+
+answer({ start, open, generate });
