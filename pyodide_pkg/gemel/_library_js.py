@@ -87,7 +87,9 @@ class JsLibrary:
 
     @property
     def default_threads(self) -> int:
-        return _features.default_threads()
+        """As many as the browser's CPUs; of workers, those that no open model has: one more can't be started here."""
+        free = self.engine_call("gemel_engine_parked") or 0
+        return int(max(1, min(_features.default_threads(), 1 + free)))
 
     def call(self, name: str, *arguments: Argument) -> Result:
         if self.failure:
