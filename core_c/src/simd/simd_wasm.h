@@ -7,6 +7,7 @@
 #define TILE_G 4
 #define ROW_G 4
 #define ROW_P 4   // no prefetch here: four panels side by side keep the loads apart instead
+#define ROW_H 4
 #define AHEAD 0
 #define ATTEND_Q 4
 #define ATTEND_G 2
