@@ -53,8 +53,8 @@ WORD vi dot_step(const panel_kind *k, vi s, vu c, const act *x) {
     return k->dot == DOT7 ? vi_dot7(s, c, x) : k->dot == DOT8 ? vi_dot8(s, c, x) : vi_dot8_full(s, c, x);
 }
 
-// A tile's shape: T tokens by P panels, G vectors of a panel at a time, a block's codes unpacked in H parts. Constant, as
-// is the kind, wherever these functions are inlined; but T and P where TILE_ANY.
+// A tile's shape: T tokens by P panels, G vectors of a panel at a time, a block's codes unpacked in H parts. Constant,
+// as is the kind, wherever these functions are inlined; but T and P where TILE_ANY.
 typedef struct shape {
     int T, P, G, H;
 } shape;
