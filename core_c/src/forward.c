@@ -353,9 +353,11 @@ static void pass(void *arg, int it, int nt) {
     for (int il = b->from; il < b->to; il++) {
         const layer *l = &w.m->layers[il];
         attention(&w, l, il);
-        feed_forward(&w, l);
+        if (it == 0) b->stopped = !b->each && atomic_load(&b->s->cancel);
+        feed_forward(&w, l);     // all meet at its end: they see the same
+        if (b->stopped) break;   // written again only after the next layer's first meeting
     }
-    output(&w);
+    if (!b->stopped) output(&w);
     cpu_float_leave(mode);
 }
 
@@ -373,6 +375,7 @@ void forward(batch *b) {
         }
     }
     b->not_finite = 0;
+    b->stopped = 0;
     if (b->want == WANT_SCORE && s->has_logits && (b->log_probs || b->top)) {   // the first id was predicted before
         lane w = {b, s, s->m, s->m->k, 0, 1, 1};
         score_row(&w, s->logits, b->ids[0], b->log_probs, b->top);

@@ -1,5 +1,5 @@
-// A session's life: open, append, cut back, save, restore, generate. Micro-batches go to forward; between two of them a
-// cancellation is seen.
+// A session's life: open, append, cut back, save, restore, generate. Micro-batches go to forward; between two of them,
+// and between two layers, a cancellation is seen.
 #include "session.h"
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +107,7 @@ static int eval_batch(gemel_session *s, batch *b) {
     b->x = s->b.x;
     b->angles = s->b.angles;
     forward(b);
+    if (b->stopped) return GEMEL_E_CANCELLED;
     s->has_logits = 0;
     if (b->not_finite) return GEMEL_E_NUMERIC;
     memcpy(s->ids + s->n_past, b->ids, (size_t)b->n * sizeof *b->ids);

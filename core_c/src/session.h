@@ -59,14 +59,16 @@ typedef struct batch {   // one call of forward
     double *log_probs;   // WANT_SCORE: of ids[i], [n]; either may be NULL
     int32_t *top;
     atomic_int not_finite;   // out: some logit or hidden value is Inf or NaN
+    atomic_int stopped;      // out: s was cancelled: later layers and the output are left undone
 } batch;
 
 // Evaluate b->n (1..n_batch) tokens at b->pos, whose KV pages exist, through layers [from, to). Leaves the last one's
 // logits in s->logits (WANT_LAST, WANT_SCORE), or each one's in its session's (WANT_EACH). Does not touch n_past.
+// Stops after the layer in which s is cancelled, but with `each`.
 void forward(batch *b);
 // n ids may be evaluated in this session: 0, GEMEL_E_ARGUMENT or GEMEL_E_CONTEXT.
 int session_check_ids(const gemel_session *s, const int32_t *ids, size_t n);
 void ahead_drop(gemel_session *s);
 int session_reserve_rows(gemel_session *s);   // make b.rows
-int buffers_open(gemel_session *s);   // make or remake the buffers for the model's threads
+int buffers_open(gemel_session *s);           // make or remake the buffers for the model's threads
 void buffers_close(gemel_session *s);

@@ -3,6 +3,7 @@
 #define N_LAYER 1
 #include "llama.h"
 #include "../../core_c/src/fmath.h"
+#include "../../core_c/src/session.h"
 
 enum { LONG = 300 };
 
@@ -247,6 +248,39 @@ static void a_cancelled_session_waits_until_it_is_switched_on(void) {
     close_both(s, m);
 }
 
+static gemel_session *to_cancel;
+static int norms_seen;
+static const kernels *own;
+static void cancelling_norm(const float *x, const float *w, int n, float eps, float *y) {
+    gemel_session_cancel(to_cancel, 1);
+    norms_seen++;
+    own->rmsnorm(x, w, n, eps, y);
+}
+
+static void a_cancellation_stops_a_pass_after_its_layer(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    float wanted[N_VOCAB], before[N_VOCAB];
+    logits_of(m, 20, wanted);
+    logits_of(m, 10, before);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 10), 10);
+    own = m->k;
+    kernels hooked = *own;
+    hooked.rmsnorm = cancelling_norm;
+    m->k = &hooked;
+    to_cancel = s;
+    norms_seen = 0;
+    CHECK_EQ_INT(gemel_session_eval(s, ids + 10, 1), GEMEL_E_CANCELLED);
+    m->k = own;
+    CHECK_EQ_INT(norms_seen, 2);   // of one layer
+    CHECK_EQ_INT(gemel_session_n_past(s), 10);
+    CHECK(has_logits(s, before));   // as if it had never begun
+    gemel_session_cancel(s, 0);
+    CHECK_EQ_INT(gemel_session_eval(s, ids + 10, 10), 10);
+    CHECK(has_logits(s, wanted));
+    close_both(s, m);
+}
+
 static void scores_are_those_of_the_logits_of_eval(void) {
     gemel_model *m = open_model();
     gemel_session *s = open_session(m), *one = open_session(m);
@@ -369,6 +403,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(tokens_past_n_ctx_are_refused_and_change_nothing),
         CHECK_ENTRY(ids_out_of_range_are_refused_and_change_nothing),
         CHECK_ENTRY(a_cancelled_session_waits_until_it_is_switched_on),
+        CHECK_ENTRY(a_cancellation_stops_a_pass_after_its_layer),
         CHECK_ENTRY(scores_are_those_of_the_logits_of_eval),
         CHECK_ENTRY(a_restored_session_goes_on_to_the_same_logits),
         CHECK_ENTRY(equal_timelines_save_equal_bytes),
