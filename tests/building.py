@@ -5,6 +5,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -104,6 +105,30 @@ def execute(
         )
     except subprocess.TimeoutExpired as error:
         pytest.fail(f"{command[0]} hung for {error.timeout:.0f} s", pytrace=False)
+
+
+def copy_tree(folder: Path) -> Path:
+    """Copy the files that git knows, those not yet added included, into a new folder."""
+    listed = execute(["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"])
+    if listed.returncode:
+        pytest.skip("this is not a git clone")
+    for name in listed.stdout.splitlines():
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def natively(folder: Path, script: Path, *arguments: str, **env: str) -> bytes:
+    """Run a script in a folder on this machine's build of the core; return what it wrote to the folder's file OUT."""
+    configured = native("plain")
+    build(configured, "gemel")
+    library = next(path for name in ("libgemel.so", "libgemel.dylib") if (path := configured / name).is_file())
+    command: list[str | Path] = [sys.executable, script, *(str(folder / name) for name in arguments)]
+    paths = {"GEMEL_LIBRARY": str(library), "PYTHONPATH": str(ROOT / "pyodide_pkg")}
+    done = execute(command, env={**paths, **env})
+    assert done.returncode == 0, done.stdout
+    return (folder / "OUT").read_bytes()
 
 
 def judge(done: subprocess.CompletedProcess[str]) -> None:

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 SUITE=forky
-PACKAGES=emscripten,libpython3.14-dev,python3.14-venv
+PACKAGES=emscripten,python3.14-venv
 
 folder=$(realpath -m "${1:?usage: install_emcc.sh FOLDER [NODE]}")
 node=${2:-$(command -v node || true)}
@@ -22,7 +22,6 @@ mirror() {
 }
 
 unpack() {
-    rm -rf "$folder"
     mkdir -p "$(dirname "$folder")"
     # The suite's Release file may be older than it says it may be used.
     mmdebstrap --quiet --mode=root --variant=extract --architectures=amd64 --include="$PACKAGES" \
@@ -53,21 +52,25 @@ BINARYEN_ROOT = '$folder/usr'
 NODE_JS = '$node'
 CACHE = '$folder/cache'
 EOF
+    sed -i "s|'WHEEL_PKG_DIR': '|&$folder|" "$folder"/usr/lib/python3.14/_sysconfigdata*.py
     mkdir -p "$folder/bin"
-    for name in emcc em++ emar emranlib emnm emcmake emmake emconfigure em-config; do
-        ln -sf "$emscripten/$name" "$folder/bin/$name"
+    for name in em++ emar emranlib emnm emcmake emmake emconfigure em-config; do
+        ln -s "$emscripten/$name" "$folder/bin/$name"
     done
+    "$emscripten/emcc" --version | head -n 1
+    ln -s "$emscripten/emcc" "$folder/bin/emcc"
 }
 
 for tool in mmdebstrap patchelf apt-get; do
     command -v "$tool" >/dev/null || fail "$tool is not installed"
 done
+[ ! -e "$folder" ] || fail "$folder exists: name a folder that is not there yet"
 [ -x "$node" ] || fail "there is no node on PATH, and none was named"
 [ "$(id -u)" = 0 ] || fail "mmdebstrap unpacks as root only"
 source_mirror=$(mirror)
 [ -n "$source_mirror" ] || fail "apt on this machine knows no mirror of Debian"
+trap '[ -x "$folder/bin/emcc" ] || rm -rf "$folder"' EXIT
 unpack "$source_mirror"
 llvm=$(echo "$folder"/usr/lib/llvm-*)
 relink
 finish
-"$folder/bin/emcc" --version | head -n 1

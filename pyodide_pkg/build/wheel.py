@@ -1,9 +1,10 @@
 """Build the Pyodide wheel and its entry for a pyodide-lock.json.
 
-    python pyodide_pkg/build/wheel.py [--out dist] [--compiler emcc|zig]
+    python pyodide_pkg/build/wheel.py [--out dist] [--compiler emcc|zig] [--base-url URL] [--lock pyodide-lock.json]
 
     <out>/gemel-<version>-py3-none-pyemscripten_2026_0_wasm32.whl
-    <out>/pyodide-lock-entry.json
+    <out>/pyodide-lock-entry.json   what goes under "packages" of a lock file; --base-url is where the wheel will be
+    <out>/pyodide-lock.json         with --lock: that lock file with the entry in it, so that loadPackage("gemel") works
 
 Without --compiler it is emcc where PATH has one (the reference), else the zig of the ziglang wheel; both give the same
 logits. core_c/cmake/wheel says which modules are built, pyproject.toml which Python goes with them.
@@ -21,6 +22,7 @@ import tomllib
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import zig_build
 
@@ -28,6 +30,13 @@ PLATFORM = "pyemscripten_2026_0_wasm32"   # Pyodide 314
 COMPILERS = ("emcc", "zig")
 # What others set for a desktop's build; core_c/cmake/wheel itself drops CFLAGS and LDFLAGS.
 UNWANTED = ("ARCHFLAGS", "CMAKE_ARGS", "CMAKE_TOOLCHAIN_FILE", "SKBUILD_CMAKE_ARGS")
+
+
+def project() -> dict[str, Any]:
+    """Return pyproject.toml's description of the project."""
+    with (zig_build.ROOT / "pyproject.toml").open("rb") as file:
+        described: dict[str, Any] = tomllib.load(file)["project"]
+    return described
 
 
 def best_compiler() -> str:
@@ -46,7 +55,7 @@ def compiler_option(compiler: str) -> str:
 
 
 def build(out: Path = zig_build.ROOT / "dist", *, compiler: str | None = None) -> Path:
-    """Build the wheel into `out`, its lock entry beside it, and return its path. Equal sources give equal bytes."""
+    """Build the wheel into `out` and return its path. Equal sources give equal bytes."""
     compiler = compiler or best_compiler()
     for module in ("pip", "scikit_build_core"):
         if importlib.util.find_spec(module) is None:
@@ -63,20 +72,21 @@ def build(out: Path = zig_build.ROOT / "dist", *, compiler: str | None = None) -
     out.mkdir(parents=True, exist_ok=True)
     wheel = out / built.name
     shutil.copyfile(built, wheel)
-    (out / "pyodide-lock-entry.json").write_text(json.dumps(lock_entry(wheel), indent=2) + "\n")
     return wheel
 
 
-def lock_entry(wheel: Path) -> dict[str, Any]:
-    """Return what stands under "packages" in a pyodide-lock.json for this wheel, named beside the lock file."""
+def lock_entry(wheel: Path, base_url: str = "") -> dict[str, Any]:
+    """Return what stands under "packages" of a lock file for this wheel.
+
+    Without `base_url` the wheel is looked for where Pyodide's own packages are (its packageBaseUrl).
+    """
     name, version = wheel.name.split("-")[:2]
-    with (zig_build.ROOT / "pyproject.toml").open("rb") as file:
-        dependencies = tomllib.load(file)["project"]["dependencies"]
+    dependencies = project()["dependencies"]
     return {
         name: {
             "name": name,
             "version": version,
-            "file_name": wheel.name,
+            "file_name": urljoin(base_url, wheel.name),
             "install_dir": "site",
             "sha256": hashlib.sha256(wheel.read_bytes()).hexdigest(),
             "package_type": "package",
@@ -85,6 +95,20 @@ def lock_entry(wheel: Path) -> dict[str, Any]:
             "unvendored_tests": False,
         }
     }
+
+
+def locked(lock: Path, wheel: Path, base_url: str = "") -> dict[str, Any]:
+    """Return a lock file's contents with this wheel among its packages."""
+    contents = json.loads(lock.read_text())
+    abi = contents["info"].get("abi_version")
+    if abi not in PLATFORM:
+        raise zig_build.BuildError(f"{lock} is of a Pyodide with ABI {abi}: the wheel is for {PLATFORM}")
+    return {**contents, "packages": {**contents["packages"], **lock_entry(wheel, base_url)}}
+
+
+def write_json(path: Path, contents: dict[str, Any]) -> None:
+    """Write a JSON file that people can read."""
+    path.write_text(json.dumps(contents, indent=2) + "\n")
 
 
 def sizes(wheel: Path) -> str:
@@ -102,10 +126,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Build the Pyodide wheel and its entry for a pyodide-lock.json.")
     parser.add_argument("--out", type=Path, default=zig_build.ROOT / "dist", help="the folder to fill")
     parser.add_argument("--compiler", choices=COMPILERS, help="emcc where PATH has it, else zig")
+    parser.add_argument("--base-url", default="", help="the folder that will serve the wheel; it ends with /")
+    parser.add_argument("--lock", type=Path, help="Pyodide's lock file, to be written to <out> with gemel in it")
     options = parser.parse_args()
-    compiler = options.compiler or best_compiler()
+    out, compiler = options.out.resolve(), options.compiler or best_compiler()
     try:
-        wheel = build(options.out.resolve(), compiler=compiler)
+        wheel = build(out, compiler=compiler)
+        write_json(out / "pyodide-lock-entry.json", lock_entry(wheel, options.base_url))
+        if options.lock:
+            write_json(out / "pyodide-lock.json", locked(options.lock, wheel, options.base_url))
     except zig_build.BuildError as error:
         print(error, file=sys.stderr)
         return 1
