@@ -26,7 +26,7 @@ quick: $(VENV)/dev  ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 wasm: $(VENV)/dev  ## the wheel for Pyodide, into dist: by emcc where PATH has it, else zig; COMPILER=emcc or zig
-	$(BIN)/python pyodide_pkg/build/wheel.py $(if $(COMPILER),--compiler $(COMPILER))
+	$(BIN)/python pyodide_pkg/build/pyodide_wheel.py $(if $(COMPILER),--compiler $(COMPILER))
 
 wasm-smoke: $(VENV)/dev  ## the core as a Pyodide side module under node: native's bits
 	$(BIN)/python -m pytest tests/wasm $(PYTEST_ARGS)

@@ -120,7 +120,7 @@ def copy_tree(folder: Path) -> Path:
 
 
 def natively(folder: Path, script: Path, *arguments: str, **env: str) -> bytes:
-    """Run a script in a folder on this machine's build of the core; return what it wrote to the folder's file OUT."""
+    """Run a script on this machine's build of the core, arguments are files of a folder; return what is in its OUT."""
     configured = native("plain")
     build(configured, "gemel")
     library = next(path for name in ("libgemel.so", "libgemel.dylib") if (path := configured / name).is_file())

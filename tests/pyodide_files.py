@@ -1,20 +1,21 @@
-"""What tests in Pyodide run on: the pinned npm package, the staged package, wheels of it and of what it imports."""
+"""What tests in Pyodide run on: the pinned npm package, gemel's wheel, and pure wheels of what it imports, by pip."""
 
 import functools
-import importlib.metadata
-import importlib.util
 import shutil
 import sys
 import zipfile
 from pathlib import Path
 
 import building
+import pyodide_wheel
 import pytest
-import side_module
-import wheel
 import zig_build
 
 NPM = building.ROOT / "tests" / "wasm"
+FOLDER = building.BUILD / "wheels"
+# As in the lock file of the pinned Pyodide.
+PURE = ("jinja2==3.1.6", "markupsafe==3.0.3")
+MICROPIP = "micropip==0.11.1"
 
 
 @functools.cache
@@ -36,48 +37,52 @@ def pyodide() -> Path:
 
 
 @functools.cache
-def stage() -> Path:
-    """Build the side modules and lay out the package; return the folder whose site/ has it."""
-    if importlib.util.find_spec("ziglang") is None:
-        building.lacking("ziglang is not installed")
-    recipe, out = building.ROOT / "pyodide_pkg" / "build" / "side_module.py", building.BUILD / "pyodide"
-    done = building.execute([sys.executable, recipe, "--out", out], timeout=1200)
-    assert done.returncode == 0, done.stdout
-    return out
+def gemel(compiler: str = "") -> Path:
+    """Return gemel's wheel by emcc or zig ("": the better one there is); skip the test where there is no emcc."""
+    compiler = compiler or pyodide_wheel.best_compiler()
+    if compiler == "emcc" and not shutil.which("emcc"):
+        pytest.skip("emcc is not on PATH")
+    try:
+        return pyodide_wheel.build(FOLDER / compiler, compiler=compiler)
+    except zig_build.BuildError as error:
+        if "is not installed" in str(error):
+            building.lacking(str(error))
+        pytest.fail(str(error), pytrace=False)
+
+
+@functools.cache
+def pure(requirement: str) -> Path:
+    """Return a package's wheel for any machine; where there is none, it is built without its C."""
+    name, version = requirement.split("==")
+    made = FOLDER / f"{name}-{version}-py3-none-any.whl"
+    if made.is_file():
+        return made
+    if name == "markupsafe":
+        arguments = ["wheel", "--wheel-dir", str(FOLDER), "--no-binary", name]
+    else:
+        arguments = ["download", "--dest", str(FOLDER), "--only-binary", ":all:", "--python-version", "3.14"]
+    pip: list[str | Path] = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps", requirement]
+    done = building.execute(pip, env={"CC": "false"})   # markupsafe takes this for a machine without a compiler
+    if done.returncode or not made.is_file():
+        building.lacking(f"{made.name} can't be had: {done.stdout[-2000:]}")
+    return made
 
 
 @functools.cache
 def wheels() -> list[Path]:
-    """Return wheels that a tab installs: gemel's own, as users get it, and pure ones of what it imports."""
-    if importlib.util.find_spec("ziglang") is None:
-        building.lacking("ziglang is not installed")
+    """Return the wheels that a tab installs, gemel's first, as users get it; they are in one folder."""
     out = building.BUILD / "browser" / "wheels"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    try:
-        gemel = wheel.build(out)
-    except zig_build.BuildError as error:
-        pytest.fail(str(error), pytrace=False)
-    return [gemel, *(pack(name, importlib.metadata.version(name), out) for name in side_module.PURE)]
+    return [Path(shutil.copy2(one, out)) for one in (gemel(), *map(pure, PURE))]
 
 
-def pack(name: str, version: str, out: Path) -> Path:
-    """Zip an installed package as a pure wheel, without its machine code."""
-    spec = importlib.util.find_spec(name)
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent
-    path, info = out / f"{name}-{version}-py3-none-any.whl", f"{name}-{version}.dist-info"
-    texts = {
-        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        "WHEEL": "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    files = [file for file in sorted(folder.rglob("*")) if file.suffix in (".py", ".typed", ".json")]
-    names = [file.relative_to(folder.parent).as_posix() for file in files]
-    record = "".join(f"{one},,\n" for one in (*names, *(f"{info}/{text}" for text in (*texts, "RECORD"))))
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file, one in zip(files, names, strict=True):
-            archive.write(file, one)
-        for text_name, text in {**texts, "RECORD": record}.items():
-            archive.writestr(f"{info}/{text_name}", text)
-    return path
+@functools.cache
+def stage(compiler: str = "") -> Path:
+    """Lay out the wheels as an installer does; return the folder whose site/ has them."""
+    out = building.BUILD / "pyodide" / gemel(compiler).parent.name
+    shutil.rmtree(out, ignore_errors=True)
+    for one in (gemel(compiler), *map(pure, PURE)):
+        with zipfile.ZipFile(one) as archive:
+            archive.extractall(out / "site")
+    return out

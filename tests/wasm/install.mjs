@@ -7,6 +7,12 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
+// An error by itself: node would print the line of Pyodide that threw it, and that line is a megabyte long.
+process.on("uncaughtException", (error) => {
+  console.error(String(error.stack ?? error).slice(-20_000));
+  process.exit(1);
+});
+
 const [pyodide, folder, way, url, script, ...rest] = process.argv.slice(2);
 const { loadPyodide } = await import(pathToFileURL(join(resolve(pyodide), "pyodide.mjs")));
 const py = await loadPyodide({

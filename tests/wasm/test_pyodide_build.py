@@ -13,7 +13,6 @@ from pathlib import Path
 import building
 import pyodide_files
 import pytest
-import wheels
 
 pytestmark = [pytest.mark.wasm, pytest.mark.slow]
 
@@ -105,7 +104,7 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def test_pyodide_build_makes_the_wheel_of_make_wasm(built: Path) -> None:
-    wanted = wheels.gemel("emcc")
+    wanted = pyodide_files.gemel("emcc")
     assert built.name == wanted.name
     ours, its = contents(wanted), contents(built)
     assert set(its) == set(ours)

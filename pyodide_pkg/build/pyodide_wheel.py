@@ -1,6 +1,6 @@
 """Build the Pyodide wheel and its entry for a pyodide-lock.json.
 
-    python pyodide_pkg/build/wheel.py [--out dist] [--compiler emcc|zig] [--base-url URL] [--lock pyodide-lock.json]
+    python pyodide_pkg/build/pyodide_wheel.py [--out dist] [--compiler emcc|zig] [--base-url URL] [--lock FILE]
 
     <out>/gemel-<version>-py3-none-pyemscripten_2026_0_wasm32.whl
     <out>/pyodide-lock-entry.json   what goes under "packages" of a lock file; --base-url is where the wheel will be
