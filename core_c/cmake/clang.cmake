@@ -2,7 +2,7 @@
 #   cmake -S core_c -B build/x -DCMAKE_TOOLCHAIN_FILE=$PWD/core_c/cmake/clang.cmake -DGEMEL_CLANG=<clang> \
 #         -DGEMEL_CLANG_TARGET=<target>
 # Targets: wasm32-freestanding, wasm64-freestanding (the threaded engine).
-set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES GEMEL_CLANG GEMEL_CLANG_TARGET)
+list(APPEND CMAKE_TRY_COMPILE_PLATFORM_VARIABLES GEMEL_CLANG GEMEL_CLANG_TARGET)
 if(NOT GEMEL_CLANG OR NOT GEMEL_CLANG_TARGET MATCHES "^wasm(32|64)-freestanding$")
     message(FATAL_ERROR "clang.cmake needs -DGEMEL_CLANG=<path of clang> and -DGEMEL_CLANG_TARGET=<target>")
 endif()

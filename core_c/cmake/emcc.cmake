@@ -12,7 +12,8 @@ if(GEMEL_EMCC_TARGET MATCHES "^wasm(32|64)-freestanding$")
     get_filename_component(emscripten "${GEMEL_EMCC}" DIRECTORY)
     execute_process(COMMAND "${emscripten}/em-config" LLVM_ROOT
         OUTPUT_VARIABLE llvm OUTPUT_STRIP_TRAILING_WHITESPACE COMMAND_ERROR_IS_FATAL ANY)
-    set(GEMEL_CLANG "${llvm}/clang")
+    file(GLOB clangs "${llvm}/clang" "${llvm}/clang-[0-9][0-9]")   # a distribution's has its version in the name
+    list(GET clangs 0 GEMEL_CLANG)
     set(GEMEL_CLANG_TARGET "${GEMEL_EMCC_TARGET}")
     include("${CMAKE_CURRENT_LIST_DIR}/clang.cmake")
     return()
