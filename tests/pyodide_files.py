@@ -5,11 +5,13 @@ import shutil
 import sys
 import zipfile
 from pathlib import Path
+from unittest import mock
 
 import building
 import pyodide_wheel
 import pytest
 import zig_build
+from gemel import _assets
 
 NPM = building.ROOT / "tests" / "wasm"
 FOLDER = building.BUILD / "wheels"
@@ -85,4 +87,6 @@ def stage(compiler: str = "") -> Path:
     for one in (gemel(compiler), *map(pure, PURE)):
         with zipfile.ZipFile(one) as archive:
             archive.extractall(out / "site")
+    with mock.patch.object(_assets, "FOLDER", out / "site" / "gemel" / "_core"):
+        _assets.path("libgemel_simd128.wasm")   # tests load it by name
     return out

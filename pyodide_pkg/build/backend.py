@@ -1,13 +1,16 @@
 """The project's build backend: scikit-build-core, and what a tab has no use for is left out of its wheels.
 
-A wheel for WebAssembly has no commands (gemel_native stays at home), its compression is the best that zip has, and
-equal sources give equal bytes. pyproject.toml says which files and which CMake project such a wheel is made of.
+A wheel for WebAssembly has no commands (gemel_native stays at home), modules that few tabs need are compressed as one
+file, which gemel/_assets.py reads, and equal sources give equal bytes. pyproject.toml says which files and which CMake
+project such a wheel is made of.
 """
 
 import base64
 import csv
 import hashlib
 import io
+import json
+import lzma
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,9 @@ __all__ = [
 
 MOMENT = (1980, 1, 1, 0, 0, 0)   # the first that a zip file can name
 DESKTOP = ("entry_points.txt",)  # of the .dist-info folder
+CORE = "gemel/_core/"
+# For engines without relaxed SIMD, and for models over 4 GB: three that are alike take little more room than one.
+RARE = ("libgemel_simd128.wasm", "gemel_threads_simd128.wasm", "gemel_threads64_relaxed.wasm")
 
 
 def build_wheel(
@@ -52,10 +58,22 @@ def record_line(name: str, data: bytes) -> tuple[str, str, int]:
     return name, f"sha256={digest}", len(data)
 
 
+def pack(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return a wheel's files with the rare modules in packed.xz and their places in packed.json."""
+    rare = [name for name in RARE if CORE + name in files]
+    contents, places = b"", {}
+    for name in rare:
+        places[name] = [len(contents), len(files[CORE + name])]
+        contents += files[CORE + name]
+    kept = {name: data for name, data in files.items() if name.removeprefix(CORE) not in rare}
+    packed = lzma.compress(contents, preset=9 | lzma.PRESET_EXTREME)
+    return {**kept, f"{CORE}packed.xz": packed, f"{CORE}packed.json": json.dumps(places).encode()}
+
+
 def rewrite(wheel: Path) -> None:
-    """Write a wheel anew: sorted, without the desktop's files, compressed best, nothing of the clock or the umask."""
+    """Write a wheel anew: sorted, packed, without the desktop's files, and nothing of the clock or the umask."""
     with zipfile.ZipFile(wheel) as old:
-        files = {name: old.read(name) for name in old.namelist() if not name.endswith("/")}
+        files = pack({name: old.read(name) for name in old.namelist() if not name.endswith("/")})
     record = next(name for name in files if name.endswith(".dist-info/RECORD"))
     folder = record.removesuffix("RECORD")
     kept = {name: files[name] for name in sorted(files) if name not in {record, *(folder + one for one in DESKTOP)}}

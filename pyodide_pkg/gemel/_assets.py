@@ -1,5 +1,7 @@
 """The files of _core/, as text or bytes, and web workers started from them.
 
+Modules that few tabs need lie compressed in one file of the wheel, packed.xz, so that what they have in common is
+downloaded once; packed.json says where: name -> [offset, size].
 A worker's script is one of those files: it starts from a Blob URL, so that the wheel alone is enough, or from the
 folder that `gemel.browser.configure(base_url=...)` named, for pages whose Content-Security-Policy forbids Blob workers.
 What the scripts do is other modules'.
@@ -8,6 +10,7 @@ What the scripts do is other modules'.
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +22,38 @@ _base_url: str | None = None
 _blobs: dict[str, str] = {}   # name -> Blob URL, made once: workers of one script share it
 
 
+def has(name: str) -> bool:
+    """Return whether this installation holds a file of _core/."""
+    return (FOLDER / name).is_file() or name in _packed()
+
+
 def data(name: str) -> bytes:
     """Return a file of _core/; LibraryError when this installation lacks it."""
+    import lzma  # here: a desktop has no use for it
+
     try:
+        if name in _packed() and not (FOLDER / name).is_file():
+            offset, size = _packed()[name]
+            with lzma.open(FOLDER / "packed.xz") as stream:
+                stream.seek(offset)
+                return stream.read(size)
         return (FOLDER / name).read_bytes()
-    except OSError as error:
+    except (OSError, EOFError, lzma.LZMAError) as error:
         raise LibraryError(
-            f"{FOLDER / name} can't be read ({error.strerror or error}): this installation lacks it; reinstall gemel"
+            f"{FOLDER / name} can't be read ({getattr(error, 'strerror', None) or error}): this installation lacks it; "
+            "reinstall gemel"
         ) from error
+
+
+def path(name: str) -> Path:
+    """Return where a file of _core/ is, for what wants a file; one that was packed is unpacked there."""
+    file = FOLDER / name
+    if not file.is_file() and name in _packed():
+        try:
+            file.write_bytes(data(name))
+        except OSError as error:
+            raise LibraryError(f"{file} can't be written ({error.strerror or error})") from error
+    return file
 
 
 def text(name: str) -> str:
@@ -95,6 +122,12 @@ def refused(name: str, why: str) -> LibraryError:
             "Cross-Origin-Embedder-Policy header; or name another folder: gemel.browser.configure(base_url=...)"
         )
     return LibraryError(f"gemel's worker {name} can't be started: {why}; {advice}")
+
+
+def _packed() -> dict[str, list[int]]:
+    index = FOLDER / "packed.json"
+    places: dict[str, list[int]] = json.loads(index.read_bytes()) if index.is_file() else {}
+    return places
 
 
 def _blob_url(name: str) -> str:

@@ -51,7 +51,7 @@ def threads_refusal() -> str:
         )
     if not _features.in_worker():
         return "Python runs on the page's main thread, which must not wait for others: run Pyodide in a web worker"
-    if not (_assets.FOLDER / _file("threads")).is_file():
+    if not _assets.has(_file("threads")):
         return "this installation holds no threaded engine"
     return ""
 
@@ -94,7 +94,7 @@ async def start(name: str, threads: int | None) -> JsLibrary:
 def _is_wide(size: int) -> bool:
     if size <= WIDE_SIZE:
         return False
-    if _features.has_memory64() and (_assets.FOLDER / _file("threads64")).is_file():
+    if _features.has_memory64() and _assets.has(_file("threads64")):
         return True
     if size > NARROW_SIZE:
         raise OutOfMemoryError(

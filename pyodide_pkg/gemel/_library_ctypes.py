@@ -103,7 +103,7 @@ def library_path() -> Path:
         name = f"libgemel_{flavour()}.wasm"
     else:
         name = {"darwin": "libgemel.dylib", "win32": "gemel.dll"}.get(sys.platform, "libgemel.so")
-    return _assets.FOLDER / name
+    return _assets.path(name)
 
 
 def flavour() -> str:

@@ -21,6 +21,7 @@ import pyodide_wheel
 import pytest
 import tiny
 from conftest import CHATML
+from gemel import _assets
 from packaging.requirements import Requirement
 
 pytestmark = [pytest.mark.wasm, pytest.mark.slow]
@@ -46,15 +47,22 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     package = building.ROOT / "pyodide_pkg" / "gemel"
     python = {f"gemel/{path.name}" for path in package.glob("*.py")} | {"gemel/py.typed"}
     scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")}
-    core = {f"gemel/_core/{name}" for name in {"libgemel_simd128.wasm", "libgemel_relaxed.wasm", *scripts}}
+    modules = {"libgemel_relaxed.wasm", "gemel_threads_relaxed.wasm", "packed.json", "packed.xz"}
+    core = {f"gemel/_core/{name}" for name in modules | scripts}
     info = {f"gemel-{version}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
     assert set(contents(built)) == python | core | info
 
 
-def test_every_module_is_webassembly() -> None:
-    modules = {name: data for name, data in contents(pyodide_files.gemel()).items() if name.endswith(".wasm")}
-    assert len(modules) >= 2
-    assert {name for name, data in modules.items() if not data.startswith(b"\0asm\1\0\0\0")} == set()
+def test_every_module_is_webassembly_and_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(pyodide_files.gemel()) as archive:
+        archive.extractall(tmp_path)
+    monkeypatch.setattr(_assets, "FOLDER", tmp_path / "gemel" / "_core")
+    for name in (f"{kind}_{row}.wasm" for kind in ("libgemel", "gemel_threads") for row in ("simd128", "relaxed")):
+        assert _assets.data(name).startswith(b"\0asm\1\0\0\0")
+    wide = _assets.path("gemel_threads64_relaxed.wasm")
+    assert wide.read_bytes() == _assets.data(wide.name)
+    assert wide.read_bytes().startswith(b"\0asm\1\0\0\0")
+    assert not _assets.has("gemel_threads64_simd128.wasm")
 
 
 def test_record_names_every_file_with_its_hash() -> None:
