@@ -389,8 +389,8 @@
             const { quota, usage } = await navigator.storage.estimate();
             let needed = 0;
             for (const file of this.files) needed += Math.max(0, file.size - file.have.size * file.block);
-            return `caching it needs ${megabytes(needed)} more, and of the ${megabytes(quota)} that the browser gives ` +
-                `this origin ${megabytes(Math.max(0, quota - usage))} are free: delete models (gemel.cache.list_async, ` +
+            return `caching it needs ${megabytes(needed)} more than the browser lets this origin keep (it says that ` +
+                `${megabytes(usage)} of ${megabytes(quota)} are used): delete models (gemel.cache.list_async, ` +
                 "gemel.cache.delete_async), or pass cache=False";
         }
 
@@ -511,15 +511,14 @@
             if (first && from === 0 && (file.ranges || first.whole)) return first;
             first?.stop();
             let last = run.block;
-            for (let place = this.place; this.order; place++, last++) {
+            for (let place = this.place; this.order || last * file.block < from + PROBE; place++, last++) {
                 const [other, block] = this.#ordered(place);
-                if (other !== file || block !== last || file.have.has(block)) break;
+                if (other !== file || block !== last || block >= file.count || file.have.has(block)) break;
             }
-            if (!this.order) last = Math.ceil((from + PROBE) / file.block);
             return file.request(from, Math.min(Math.max(last, run.block + 1) * file.block, file.size));
         }
 
-        /** Fill blocks from a stream until it ends, breaks, or goes where nothing is wanted; then run.block is -1. */
+        /** Fill blocks from a stream until it ends, then run.block is -1, or breaks. */
         async #receive(file, run, { reader, at, end, stop }) {
             let skip = run.block * file.block + run.fill - at;
             while (run.block >= 0) {
@@ -558,13 +557,13 @@
             }
         }
 
-        /** A block is whole: check or cache and post it, and see whether the next one is wanted. */
+        /** A block is whole: cache and post it; one that was posted before must be the same. */
         async #whole(file, run) {
             const { block, data } = run;
             const wanted = file.store || file.tree || !file.validator;
             const hash = wanted && globalThis.crypto?.subtle ? await sha256(data) : null;
-            if (file.given.has(block)) {   // a stream without a validator came again
-                if (!hash || !equal(hash, file.hashes[block])) throw new Changed();
+            if (file.given.has(block)) {   // a stream of a server without ranges came again
+                if (!file.validator && (!hash || !equal(hash, file.hashes[block]))) throw new Changed();
             } else {
                 if (hash) file.hashes[block] = hash;
                 if (file.store && !file.store.lost) await file.store.write(block, data, hash);
@@ -573,14 +572,7 @@
                 run.failures = 0;
             }
             Object.assign(run, { block: block + 1, data: null, fill: 0 });
-            if (file.validator && !this.#goesOn(file, block + 1)) run.block = -1;
             if (this.abort.signal.aborted) run.block = -1;
-        }
-
-        #goesOn(file, block) {
-            const next = this.#next();
-            if (!next) return !this.order && block < file.count;
-            return next[0] === file && next[1] === block && !file.have.has(block);
         }
 
         /** Compare with the known hash of the hashes of all blocks. */

@@ -29,10 +29,10 @@ class _File:
 
 async def entries() -> list[Entry]:
     """Return what is cached; the parts of a split model are one entry."""
-    found: dict[str, list[_File]] = {}
+    found: dict[tuple[str, str], list[_File]] = {}
     async for file in _files():
-        found.setdefault(file.name, []).append(file)
-    return sorted((_entry(name, files) for name, files in found.items()), key=lambda entry: entry.name)
+        found.setdefault((file.name, part_names(file.url)[0]), []).append(file)
+    return sorted((_entry(name, files) for (name, _), files in found.items()), key=lambda entry: entry.name)
 
 
 def _entry(name: str, files: list[_File]) -> Entry:

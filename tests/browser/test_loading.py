@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import gemel
 import pytest
 import tiny
-from browser.hosts import Tab
+from browser.hosts import Tab, raises
+from gemel._plan import block_size
 
 if TYPE_CHECKING:
     from browser.server import Served
@@ -15,36 +17,432 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OpenTab = Callable[..., Tab]
 Serve = Callable[..., "Served"]
+SHAPE: dict[str, Any] = {"n_layer": 8, "n_embd": 256, "n_ff": 768, "format": "Q8_0", "by_name": True}
+IDS = [1, 2, 3, 4, 5, 6, 7]
 OPEN = "import gemel\nmodel = await gemel.open_async(url, threads=1)\n"
 LOGITS = """
-with model.session() as session:
-    ids = session.sync([1, 2, 3, 4, 5])
+with model, model.session() as session:
+    session.sync(ids)
     logits = bytes(session.logits())
 logits
+"""
+CACHED = """
+import gemel
+[[one.name, one.size, one.complete] for one in await gemel.cache.list_async() if one.name == url]
+"""
+# Of the file's blocks in the cache, change the last byte of the one with this number.
+DAMAGE = """
+import js
+root = await js.navigator.storage.getDirectory()
+folder = await (await root.getDirectoryHandle("gemel")).getDirectoryHandle(key)
+names = [name async for name in folder.keys()]
+name = next(name for name in names if name.endswith(f".{number}"))
+file = await (await folder.getFileHandle(name)).getFile()
+raw = bytearray((await file.arrayBuffer()).to_bytes())
+raw[-1 - 32 * in_data] ^= 1
+writing = await (await folder.getFileHandle(name)).createWritable()
+await writing.write(js.Uint8Array.new(raw))
+await writing.close()
 """
 
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    """A model of some blocks, its layers stored by name."""
-    return tiny.tiny_llama(seed=7, n_layer=12, by_name=True, n_embd=256, n_ff=768, format="Q8_0")
+    """A model of some 28 blocks, its layers stored by name."""
+    return tiny.tiny_llama(seed=7, **SHAPE)
 
 
 @pytest.fixture(scope="module")
 def logits(data: bytes) -> bytes:
-    import gemel
+    return logits_of(data)
 
+
+def logits_of(data: bytes) -> bytes:
     with gemel.open(data, threads=1) as model, model.session() as session:
-        session.sync([1, 2, 3, 4, 5])
+        session.sync(IDS)
         return bytes(session.logits())
 
 
-@pytest.mark.parametrize("where", ["main", "worker"])
-def test_a_url_is_loaded_and_cached(fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes, where: str) -> None:
-    file = served(data)
-    one = fresh_tab(where=where)
-    assert one.run(OPEN + LOGITS, url=file.url) == logits
-    assert file.sent >= len(data)
+def load(one: Tab, url: str) -> bytes:
+    """Open a model in a tab and return its logits."""
+    found: bytes = one.run(OPEN + LOGITS, url=url, ids=IDS)
+    return found
+
+
+def until(one: Tab, file: Served, size: int) -> None:
+    """Wait until so many bytes have gone out."""
+    while file.sent < size:
+        one.page.wait_for_timeout(5)
+
+
+def fail(file: Served) -> None:
+    """Break what is being sent, and refuse what is asked for."""
+    file.break_after, file.break_always, file.status = 0, True, 503
+
+
+def heal(file: Served) -> None:
+    file.break_after, file.break_always, file.status = None, False, None
     file.forget()
-    assert one.run(OPEN + LOGITS, url=file.url) == logits
+
+
+# ---- Addresses and the cache -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("where", ["main", "worker"])
+def test_a_url_is_loaded_once_and_then_from_the_cache(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes, where: str
+) -> None:
+    file, one = served(data), tab(where=where)
+    assert load(one, file.url) == logits
+    assert file.sent == len(data)
+    assert one.run(CACHED, url=file.url) == [[file.url, len(data), True]]
+    file.forget()
+    assert load(one, file.url) == logits
     assert file.requests == []
+    assert one.run("await gemel.cache.delete_async(url)", url=file.url) == len(data)
+    assert one.run(CACHED, url=file.url) == []
+    with raises("SourceError", "not in the cache"):
+        one.run("await gemel.cache.delete_async(url)", url=file.url)
+
+
+def test_blocks_come_in_the_order_of_the_layers(tab: OpenTab, served: Serve) -> None:
+    data = tiny.tiny_llama(seed=3, **{**SHAPE, "n_layer": 12})
+    file, one = served(data), tab(where="worker")
+    assert load(one, file.url) == logits_of(data)
+    starts = [seen.start for seen in file.requests]
+    assert starts != sorted(starts)   # blk.10 lies before blk.2 in the file
+    assert file.sent == len(data)
+
+
+def test_progress_is_whole_and_never_goes_back(tab: OpenTab, served: Serve, data: bytes) -> None:
+    file, one = served(data), tab(where="worker")
+    script = """
+import gemel
+seen = []
+model = await gemel.open_async(url, threads=1, prompt=[1, 2, 3], on_progress=lambda *step: seen.append(step))
+model.close()
+seen
+"""
+    for stages in ({"download", "load", "prefill"}, {"load", "prefill"}):   # the second time it is cached
+        seen = one.run(script, url=file.url)
+        assert {stage for stage, _, _ in seen} == stages
+        for stage in stages:
+            done = [done for name, done, _ in seen if name == stage]
+            assert done == sorted(done)
+            assert done[-1] == (8 if stage == "prefill" else len(data))
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
+def test_the_next_load_goes_on_where_a_broken_one_ended(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes, share: float
+) -> None:
+    file, one = served(data, mb_s=20), tab(where="worker")
+    started = one.begin(OPEN, url=file.url)
+    until(one, file, int(share * len(data)))
+    fail(file)
+    one.expect("503")
+    with raises("SourceError", "HTTP 503"):
+        one.finish(started)
+    ((_, cached, complete),) = one.run(CACHED, url=file.url)
+    assert 0 < cached < len(data)
+    assert not complete
+    heal(file)
+    assert load(one, file.url) == logits
+    assert file.sent == len(data) - cached
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.99])
+def test_a_broken_connection_is_taken_up_again(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes, share: float
+) -> None:
+    file, one = served(data, mb_s=20, break_after=int(share * len(data))), tab(where="worker")
+    one.expect("ERR_")
+    assert load(one, file.url) == logits
+    broken = next(i for i, seen in enumerate(file.requests) if seen.broken)
+    before, after = file.requests[broken : broken + 2]
+    assert before.start < after.start <= before.start + before.sent
+    assert file.sent == len(data) + before.start + before.sent - after.start   # what was lost on the way
+
+
+@pytest.mark.parametrize("in_data", [True, False])
+def test_a_damaged_block_of_the_cache_is_fetched_again(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes, in_data: bool
+) -> None:
+    file, one = served(data), tab(where="main")
+    assert load(one, file.url) == logits
+    file.forget()
+    key = one.run("from gemel._web import key_of\nkey_of(url)", url=file.url)
+    one.run(DAMAGE, key=key, number=5, in_data=in_data)
+    assert load(one, file.url) == logits
+    assert [seen.range for seen in file.requests] == ["bytes=1310720-1572863"]
+    file.forget()
+    assert load(one, file.url) == logits
+    assert file.requests == []
+
+
+def test_two_tabs_download_a_model_once(fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+    file = served(data, mb_s=10)
+    tabs = [fresh_tab(where="worker"), fresh_tab(where="main")]
+    started = [one.begin(OPEN + LOGITS, url=file.url, ids=IDS) for one in tabs]
+    assert [one.finish(number) for one, number in zip(tabs, started, strict=True)] == [logits, logits]
+    assert file.sent == len(data)
+
+
+def test_a_tab_that_is_closed_leaves_its_download_to_the_other(
+    fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+) -> None:
+    file = served(data, mb_s=5)
+    first, second = fresh_tab(where="worker"), fresh_tab(where="worker")
+    first.begin(OPEN, url=file.url)
+    until(second, file, len(data) // 3)
+    started = second.begin(OPEN + LOGITS, url=file.url, ids=IDS)
+    second.page.wait_for_timeout(300)
+    first.close()
+    assert second.finish(started) == logits
+    assert file.sent < 1.7 * len(data)   # what the first had got was not asked for again
+
+
+def test_a_full_disk_is_an_error_with_figures(fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+    file, one = served(data), fresh_tab(where="worker")
+    quota = {"origin": one.site.url.rsplit("/", 1)[0], "quotaSize": 2_000_000}
+    one.page.context.new_cdp_session(one.page).send("Storage.overrideQuotaForOrigin", quota)
+    with raises("SourceError", r"needs \d\.\d MB more than the browser lets .*gemel.cache.*cache=False"):
+        load(one, file.url)
+    uncached = OPEN.replace("threads=1", "threads=1, cache=False")
+    assert one.run(uncached + LOGITS, url=file.url, ids=IDS) == logits
+    assert [one[2] for one in one.run(CACHED, url=file.url)] == [False]
+
+
+# ---- Servers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("etag", ["", None])
+def test_a_server_without_ranges_sends_one_stream(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes, etag: str | None
+) -> None:
+    file, one = served(data, ranges=False, etag=etag), tab(where="worker")
+    assert load(one, file.url) == logits
+    assert [seen.status for seen in file.requests] == [200]
+    file.forget()
+    assert load(one, file.url) == logits
+    assert file.requests == []
+    one.run("await gemel.cache.delete_async(url)", url=file.url)
+    file.break_after = len(data) // 2
+    one.expect("ERR_")
+    assert load(one, file.url) == logits
+    assert [seen.broken for seen in file.requests] == [True, False]
+
+
+def test_ranges_without_a_version_are_not_trusted(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+    file, one = served(data, etag=None), tab(where="worker")
+    assert load(one, file.url) == logits
+    assert [seen.range is None for seen in file.requests] == [False, True]
+
+
+def test_a_stream_that_comes_again_as_another_file_is_not_mixed(tab: OpenTab, served: Serve, data: bytes) -> None:
+    other = tiny.tiny_llama(seed=8, **SHAPE)
+    file, one = served(data, ranges=False, etag=None, mb_s=20), tab(where="worker")
+    one.expect("ERR_")
+    started = one.begin(OPEN + LOGITS, url=file.url, ids=IDS)
+    until(one, file, len(data) // 2)
+    file.data, file.break_after = other, 1
+    assert one.finish(started) == logits_of(other)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_file_that_changed_is_fetched_anew(tab: OpenTab, served: Serve, data: bytes, cached: bool) -> None:
+    other = tiny.tiny_llama(seed=9, **SHAPE)
+    file, one = served(data, mb_s=20), tab(where="worker")
+    one.expect("503", "ERR_")
+    started = one.begin(OPEN + LOGITS, url=file.url, ids=IDS)
+    until(one, file, len(data) // 2)
+    if cached:   # between two loads
+        fail(file)
+        with raises("SourceError", "503"):
+            one.finish(started)
+        heal(file)
+        file.data = other
+        assert load(one, file.url) == logits_of(other)
+    else:        # within one
+        file.data, file.break_after = other, 1
+        assert one.finish(started) == logits_of(other)
+    assert one.run(CACHED, url=file.url) == [[file.url, len(other), True]]
+
+
+def test_a_file_of_another_origin_needs_no_more_than_cors(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes
+) -> None:
+    file, one = served(data), tab(where="worker")
+    assert load(one, file.other_url) == logits
+    assert {seen.method for seen in file.requests} == {"GET"}   # no preflight
+    file.cors = False
+    one.expect("CORS", "ERR_FAILED")
+    with raises("SourceError", "CORS: Access-Control-Allow-Origin"):
+        load(one, f"{file.other_url}?2")
+
+
+@pytest.mark.parametrize(
+    ("switches", "sentence"),
+    [
+        ({"status": 404}, "HTTP 404 .*check the address"),
+        ({"status": 403}, "HTTP 403 .*login"),
+        ({"ranges": False, "length": False}, "does not tell the file's size"),
+    ],
+)
+def test_what_a_server_refuses_is_said(
+    tab: OpenTab, served: Serve, data: bytes, switches: dict[str, Any], sentence: str
+) -> None:
+    file, one = served(data, **switches), tab(where="worker")
+    one.expect("404", "403")
+    with raises("SourceError", sentence):
+        load(one, file.url)
+
+
+def test_a_file_that_is_no_model_is_a_format_error(tab: OpenTab, served: Serve) -> None:
+    one = tab(where="worker")
+    with raises("FormatError", "offset 0"):
+        load(one, served(b"<html>" * 100_000).url)
+    with raises("FormatError", "empty"):
+        load(one, served(b"", ranges=False).url)
+
+
+# ---- Other ways in ---------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_the_user_chose(tab: OpenTab, data: bytes, logits: bytes) -> None:
+    one = tab(where="main")
+    one.page.evaluate("document.body.append(Object.assign(document.createElement('input'), {type: 'file', id: 'f'}))")
+    one.page.set_input_files("#f", {"name": "mine.gguf", "mimeType": "application/octet-stream", "buffer": data})
+    chosen = "import js\nchosen = js.document.getElementById('f').files.item(0)\n"
+    assert one.run(chosen + OPEN.replace("url", "chosen") + LOGITS, ids=IDS) == logits
+    assert one.run(chosen + "with gemel.inspect(chosen) as gguf: n = [gguf.name, len(gguf.tensors)]\nn") == [
+        "mine.gguf", len(gemel.inspect(data).tensors),
+    ]
+
+
+def test_arrays_and_paths_are_models(tab: OpenTab, data: bytes, logits: bytes) -> None:
+    one = tab(where="worker")
+    one.put("here.gguf", data)
+    for model in ("array", "array.buffer", "js.DataView.new(array.buffer)", "js.Blob.new([array])", "'here.gguf'"):
+        for call in ("await gemel.open_async", "gemel.open"):
+            script = "import gemel, js\narray = js.Uint8Array.new(open('here.gguf', 'rb').read())\n"
+            script += f"model = {call}({model})\n"
+            assert one.run(script + LOGITS, ids=IDS) == logits, (model, call)
+
+
+# Call f() where Python can't wait for promises: from a timer.
+NOT_WAITING = """
+import asyncio, gemel, js
+from pyodide.ffi import can_run_sync, create_proxy
+ended = asyncio.get_running_loop().create_future()
+def call():
+    try:
+        assert not can_run_sync()
+        ended.set_result(f())
+    except Exception as error:
+        ended.set_exception(error)
+proxy = create_proxy(call)
+js.setTimeout(proxy, 0)
+model = await ended
+"""
+
+
+def test_open_waits_where_it_can(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+    file, one = served(data), tab(where="main")
+    assert one.run("import gemel\nmodel = gemel.open(url, threads=1)\n" + LOGITS, url=file.url, ids=IDS) == logits
+    assert one.run("[one.name for one in gemel.cache.list() if one.name == url]") == [file.url]
+    assert one.run("str(gemel.cache.path(url))").startswith("gemel/model.gguf-")
+    assert one.run("gemel.cache.delete(url)") == len(data)
+    with raises("SourceError", "await gemel.open_async"):
+        one.run("f = lambda: gemel.open(url)\n" + NOT_WAITING, url=file.url)
+    with raises("SourceError", "list_async"):
+        one.run("f = gemel.cache.list\n" + NOT_WAITING)
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_open_in_a_worker_makes_synchronous_requests(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes, ranges: bool
+) -> None:
+    file, one = served(data, ranges=ranges), tab(where="worker")
+    script = """
+import warnings
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    f = lambda: gemel.open(url, threads=1)
+"""
+    assert one.run(script + NOT_WAITING.replace("\n", "\n    ") + LOGITS, url=file.url, ids=IDS) == logits
+    assert "can't be used by synchronous code" in one.run("str(said[0].message)")
+    blob = "import js\nf = lambda: gemel.open(js.Blob.new([js.Uint8Array.new(data)]))\n"
+    assert one.run(blob + NOT_WAITING + LOGITS, data=data, ids=IDS) == logits
+
+
+def test_short_names_come_from_the_folder_that_the_page_names(tab: OpenTab, served: Serve, data: bytes) -> None:
+    one = tab(where="worker")
+    with raises("SourceError", "comes inside a Python package.*models_url"):
+        load(one, "smollm2-135m-instruct")
+    file = served(data, name="SmolLM2-135M-Instruct.Q4_1.gguf")
+    one.run("gemel.browser.configure(models_url=folder)", folder=file.url.rsplit("/", 1)[0])
+    with raises("SourceError", f"has {len(data)} bytes, expected 98362432"):
+        load(one, "smollm2-135m-instruct")
+    one.run("gemel.browser.configure(models_url=None)")
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_known_hash_is_checked_and_a_wrong_file_is_not_kept(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes, right: bool
+) -> None:
+    import hashlib
+
+    block = block_size(len(data))
+    sums = [hashlib.sha256(data[at : at + block]).digest() for at in range(0, len(data), block)]
+    file, one = served(data, name=f"known{right}.gguf"), tab(where="worker")
+    known = """
+import gemel
+gemel.NAMES[name] = gemel.Name(file=file, licence="MIT", url=url, size=size, tree_sha256=tree)
+"""
+    tree = hashlib.sha256(b"".join(sums)).hexdigest() if right else "0" * 64
+    name = f"known{right}"
+    one.run(known, name=name, url=file.url, size=len(data), tree=tree, file=name)
+    if right:
+        assert load(one, name) == logits
+        return
+    with raises("SourceError", "expected 0000"):
+        load(one, name)
+    assert one.run(CACHED, url=name) == []
+
+
+def test_prompt_rides_the_download_with_the_same_bits(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+    file, one = served(data), tab(where="worker")
+    script = """
+import gemel
+model = await gemel.open_async(url, threads=1, prompt=ids)
+logits, held = bytes(model._ahead.logits()), model._ahead.ids
+model.close()
+[logits, held]
+"""
+    for _ in range(2):   # downloaded, and cached
+        assert one.run(script, url=file.url, ids=IDS) == [logits, IDS]
+
+
+def test_a_cancelled_load_lets_go_of_everything(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+    file, one = served(data, mb_s=5), tab(where="worker")
+    script = """
+import asyncio, gemel, js
+task = asyncio.create_task(gemel.open_async(url, threads=1, prompt=ids, on_progress=lambda *step: begun.set()))
+begun = asyncio.Event()
+await begun.wait()
+task.cancel()
+try:
+    await task
+except asyncio.CancelledError:
+    pass
+for _ in range(100):
+    held = [lock.name for lock in (await js.navigator.locks.query()).held]
+    if not held:
+        break
+    await asyncio.sleep(0.01)
+[task.cancelled(), held]
+"""
+    assert one.run(script, url=file.url, ids=IDS) == [True, []]
+    file.mb_s = None
+    assert load(one, file.url) == logits
