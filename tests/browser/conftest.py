@@ -89,37 +89,45 @@ def open_profile(request: pytest.FixtureRequest, server: Server, trap: Trap) -> 
     return open_
 
 
-@pytest.fixture(scope="module")
-def _shared(open_profile: OpenProfile) -> Iterator[Shared]:
+def shared(open_profile: OpenProfile) -> Iterator[Shared]:
+    """Yield what opens tabs of one profile and the tabs that are open; close them in the end."""
     contexts: list[BrowserContext] = []
-    tabs: dict[str, Tab] = {}
 
     def context() -> BrowserContext:
         if not contexts:
             contexts.append(open_profile())
         return contexts[0]
 
-    yield context, tabs
+    yield context, {}
     for one in contexts:
         one.close()
 
 
-@pytest.fixture
-def tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _shared: Shared) -> Iterator[OpenTab]:
-    """Return tabs by isolated=, where=, csp=, env=, wheels=, jspi= (see Tab); equal ones are one tab of the module."""
+_modules_tabs = pytest.fixture(scope="module")(shared)
+_hosts_tabs = pytest.fixture(scope="session")(shared)
+
+
+def opener(server: Server, tabs: Shared, used: list[Tab]) -> OpenTab:
+    """Return what opens a tab, or gives one that is open and has equal options."""
     from browser.hosts import Tab
 
-    context, tabs = _shared
-    used: list[Tab] = []
+    context, there = tabs
 
     def open_(**options: Any) -> Tab:  # noqa: ANN401
         key = repr(sorted(options.items()))
-        if key not in tabs or tabs[key].dead or tabs[key].page.is_closed():
-            tabs[key] = Tab(context(), server, **options)
-        used.append(tabs[key])
-        return tabs[key]
+        if key not in there or there[key].dead or there[key].page.is_closed():
+            there[key] = Tab(context(), server, **options)
+        used.append(there[key])
+        return there[key]
 
-    yield open_
+    return open_
+
+
+@pytest.fixture
+def tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _modules_tabs: Shared) -> Iterator[OpenTab]:
+    """Return tabs by isolated=, where=, csp=, env=, wheels=, jspi= (see Tab); equal ones are one tab of the module."""
+    used: list[Tab] = []
+    yield opener(server, _modules_tabs, used)
     judge(request, used, trap)
 
 
@@ -167,14 +175,21 @@ def node(server: Server) -> Iterator[Host]:
     made.close()
 
 
+@pytest.fixture
+def _host_tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _hosts_tabs: Shared) -> Iterator[OpenTab]:
+    used: list[Tab] = []
+    yield opener(server, _hosts_tabs, used)
+    judge(request, used, trap)
+
+
 @pytest.fixture(params=["native", "node", "side module", "threads"])
 def host(request: pytest.FixtureRequest) -> Host:
-    """Each of the hosts; a test that takes it runs on all. The modules of a tab's tests share that tab."""
+    """Each of the hosts; a test that takes it runs on all. They stay for the whole session."""
     name: str = request.param
     if name in ("native", "node"):
         made: Host = request.getfixturevalue(name)
         return made
-    open_tab: OpenTab = request.getfixturevalue("tab")
+    open_tab: OpenTab = request.getfixturevalue("_host_tab")
     if name == "side module":
         return open_tab(name=name)
     from browser import hosts
