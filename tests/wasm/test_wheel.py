@@ -20,6 +20,7 @@ import pyodide_files
 import pyodide_wheel
 import pytest
 import tiny
+import zig_build
 from conftest import CHATML
 from gemel import _assets
 from packaging.requirements import Requirement
@@ -99,15 +100,33 @@ def test_equal_sources_give_equal_bytes_wherever_they_are_built(tmp_path: Path) 
     building.copy_tree(tree)
     compiler = pyodide_wheel.best_compiler()
     recipe = tree / "pyodide_pkg" / "build" / "pyodide_wheel.py"
+    lock = pyodide_files.pyodide() / "pyodide-lock.json"
     done = building.execute(
-        [sys.executable, recipe, "--compiler", compiler],
+        [sys.executable, recipe, "--compiler", compiler, "--base-url", "https://example.com/files/", "--lock", lock],
         env={"SOURCE_DATE_EPOCH": "1700000000", "CFLAGS": "-DNOTHING", "LC_ALL": "C"},
         timeout=1200,
     )
     assert done.returncode == 0, done.stdout
     (again,) = (tree / "dist").glob("*.whl")
     assert again.read_bytes() == pyodide_files.gemel(compiler).read_bytes()
-    assert json.loads((tree / "dist" / "pyodide-lock-entry.json").read_text()) == pyodide_wheel.lock_entry(again)
+    entry = json.loads((tree / "dist" / "pyodide-lock-entry.json").read_text())
+    assert entry == pyodide_wheel.lock_entry(again, "https://example.com/files/")
+    packages = json.loads((tree / "dist" / "pyodide-lock.json").read_text())["packages"]
+    assert packages == json.loads(lock.read_text())["packages"] | entry
+
+
+def test_a_lock_file_of_another_pyodide_is_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "pyodide-lock.json"
+    lock.write_text(json.dumps({"info": {"abi_version": "2025_0"}, "packages": {}}))
+    with pytest.raises(zig_build.BuildError, match="2025_0.*pyemscripten_2026_0"):
+        pyodide_wheel.locked(lock, pyodide_files.gemel())
+
+
+def test_a_missing_compiler_is_one_sentence(tmp_path: Path) -> None:
+    recipe = building.ROOT / "pyodide_pkg" / "build" / "pyodide_wheel.py"
+    done = building.execute([sys.executable, recipe, "--compiler", "emcc", "--out", tmp_path], env={"PATH": "/nowhere"})
+    assert done.returncode == 1
+    assert done.stdout.startswith("emcc is not on PATH: install Emscripten, or take zig")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
