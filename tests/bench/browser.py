@@ -29,6 +29,7 @@ The exit code tells whether everything ran; it does not depend on speed.
 from __future__ import annotations
 
 import argparse
+import functools
 import gzip
 import importlib.util
 import json
@@ -104,7 +105,7 @@ class Bench:
         if engine.page == "gemel":
             options["wheel"] = f"/wheels/{self.wheel.name if self.wheel else ''}"
         if engine.page == "transformers":
-            options["dtype"] = case.file
+            options["dtype"] = case.file.split("-")[0]
         numbers: dict[str, float] = {}
         with Browser(self.playwright, self.given.chromium, self.given.work / "profiles") as browser:
             tab = _Tab(self, engine, options, browser, self.models[case.file].name)
@@ -231,6 +232,7 @@ def words(n: int, seeded: random.Random) -> str:
     return " ".join(seeded.choice(WORDS) for _ in range(n))
 
 
+@functools.cache
 def _gzipped(path: Path) -> int:
     """Return the bytes of a file as a static host sends it."""
     raw = path.read_bytes()
@@ -341,7 +343,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="gemel in a tab beside other engines there")
     parser.add_argument("model", type=Path, help="a GGUF file: SmolLM2-135M-Instruct.Q4_1.gguf")
     parser.add_argument("--engines", default=",".join(ENGINES), metavar="NAME,...", help=f"of {', '.join(ENGINES)}")
-    parser.add_argument("--files", default="", metavar="FORMAT,...", help="Q4_1, Q4_0, Q8_0, q8, q4; default all")
+    parser.add_argument("--files", default="", metavar="FORMAT,...", help="Q4_1, q8, ...; default all")
     parser.add_argument("--measure", default=",".join(MEASURES), metavar="WHAT,...", help=f"of {', '.join(MEASURES)}")
     parser.add_argument("-t", "--threads", default="1,2", metavar="N,...")
     parser.add_argument("-p", "--prefill", type=int, default=512, metavar="N")

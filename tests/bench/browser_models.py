@@ -1,9 +1,10 @@
-"""One GGUF's weights as each engine wants them: the file's own, requantised to Q8_0 and Q4_0, and as ONNX (q8, q4).
+"""One GGUF's weights as each engine wants them: the file's own, requantised to Q8_0 and Q4_0, and as ONNX.
 
 `make(kind, source, folder)` returns the file, or for ONNX the folder of a transformers.js model, and makes it once.
-The ONNX graph is written here from the GGUF's tensors, with ONNX Runtime's fused operators (GroupQueryAttention with
-the rotation inside, SimplifiedLayerNormalization) and the logits of the last position only: what serves that engine
-best. A llama with byte-level BPE is assumed, which is what the comparison's model is.
+The ONNX graphs are written here from the GGUF's tensors. q8 and q4 use ONNX Runtime's fused operators
+(GroupQueryAttention with the rotation inside, SimplifiedLayerNormalization) and give the logits of the last position
+only: what serves that engine best. q8-plain is the graph as exporters write it: attention of single operators, and the
+logits of every position. A llama with byte-level BPE is assumed, which is what the comparison's model is.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 GGUF_KINDS = ("Q4_1", "Q4_0", "Q8_0")
-ONNX_KINDS = {"q8": "model_quantized.onnx", "q4": "model_q4.onnx"}   # transformers.js's dtype -> its file's name
+ONNX_KINDS = {   # the file's name says which dtype it is to transformers.js
+    "q8": "model_quantized.onnx", "q8-plain": "model_quantized.onnx", "q4": "model_q4.onnx",
+}   # fmt: skip
 
 
 def make(kind: str, source: Path, folder: Path) -> Path:
@@ -42,7 +45,7 @@ def kind_of(source: Path) -> str:
     return max(set(types), key=types.count)
 
 
-def _whole(path: Path) -> Path:
+def _unfinished(path: Path) -> Path:
     return path.with_name("unfinished-" + path.name)
 
 
@@ -50,7 +53,7 @@ def _requantise(source: Path, out: Path, kind: str) -> None:
     """Write a copy with every matrix in one format; token_embd, which is the output too, stays Q8_0."""
     from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
 
-    reader, writer = GGUFReader(source), GGUFWriter(_whole(out), "llama")
+    reader, writer = GGUFReader(source), GGUFWriter(_unfinished(out), "llama")
     for field in reader.fields.values():
         if field.name.startswith("GGUF.") or field.name in ("general.architecture", "general.file_type"):
             continue
@@ -69,7 +72,7 @@ def _requantise(source: Path, out: Path, kind: str) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    _whole(out).rename(out)
+    _unfinished(out).rename(out)
 
 
 # ---- ONNX ------------------------------------------------------------------------------------------------------------
@@ -80,14 +83,14 @@ def _make_onnx(kind: str, source: Path, folder: Path) -> Path:
     out = folder / f"onnx-{kind}"
     if out.is_dir():
         return out
-    work = _whole(out)
+    work = _unfinished(out)
     shutil.rmtree(work, ignore_errors=True)
     (work / "onnx").mkdir(parents=True)
     values, tensors = _read(source)
     _write_configuration(values, work)
     _write_tokenizer(values, work)
-    quantised = {"q8": _to_q8, "q4": _to_q4}[kind]
-    quantised(_Graph(values, tensors).model(), work / "onnx" / ONNX_KINDS[kind])
+    graph = (_PlainGraph if kind == "q8-plain" else _Graph)(values, tensors)
+    (_to_q4 if kind == "q4" else _to_q8)(graph.model(), work / "onnx" / ONNX_KINDS[kind])
     work.rename(out)
     return out
 
@@ -154,47 +157,53 @@ class _Graph:
 
     def model(self) -> Any:  # noqa: ANN401
         """Return the whole model in float32."""
-        self._lengths()
-        self._rotation()
+        self._positions()
         embedded = self._node("Gather", [self._constant("token_embd", self._tensors["token_embd.weight"]), "input_ids"])
         x = embedded   # [batch][sequence][n_embd]
         for il in range(self._n_layer):
             x = self._layer(il, x)
-        last = self._node("Gather", [x, self._constant("minus_one", np.array([-1], np.int64))], axis=1)
         head = self._tensors.get("output.weight", self._tensors["token_embd.weight"])
-        normed = self._norm(last, "output_norm.weight")
+        normed = self._norm(self._of_interest(x), "output_norm.weight")
         self._node("MatMul", [normed, self._constant("output", head.T)], out=["logits"])
         return self._finish()
 
     def _layer(self, il: int, x: str) -> str:
         normed = self._norm(x, f"blk.{il}.attn_norm.weight")
         heads = [self._linear(normed, f"blk.{il}.attn_{which}.weight") for which in "qkv"]
-        past = [f"past_key_values.{il}.key", f"past_key_values.{il}.value"]
-        attended = self._node(
-            "GroupQueryAttention", [*heads, *past, "last_position", "total_length", "cos", "sin"],
-            out=[f"attention.{il}", f"present.{il}.key", f"present.{il}.value"], domain="com.microsoft",
-            num_heads=self._n_head, kv_num_heads=self._n_head_kv, do_rotary=1, rotary_interleaved=1,
-        )   # fmt: skip
+        attended = self._attend(il, *heads)
         x = self._node("Add", [x, self._linear(attended, f"blk.{il}.attn_output.weight")])
         normed = self._norm(x, f"blk.{il}.ffn_norm.weight")
         gate, up = (self._linear(normed, f"blk.{il}.ffn_{which}.weight") for which in ("gate", "up"))
         activated = self._node("Mul", [self._node("Mul", [gate, self._node("Sigmoid", [gate])]), up])
         return self._node("Add", [x, self._linear(activated, f"blk.{il}.ffn_down.weight")])
 
-    def _lengths(self) -> None:
+    def _attend(self, il: int, q: str, k: str, v: str) -> str:
+        past = [f"past_key_values.{il}.key", f"past_key_values.{il}.value"]
+        return self._node(
+            "GroupQueryAttention", [q, k, v, *past, "last_position", "total_length", "cos", "sin"],
+            out=[f"attention.{il}", f"present.{il}.key", f"present.{il}.value"], domain="com.microsoft",
+            num_heads=self._n_head, kv_num_heads=self._n_head_kv, do_rotary=1, rotary_interleaved=1,
+        )   # fmt: skip
+
+    def _of_interest(self, x: str) -> str:
+        """Return the positions whose logits are wanted: the last one."""
+        return self._node("Gather", [x, self._integers("last", -1)], axis=1)
+
+    def _positions(self) -> None:
         """total_length, of cache and input together, and the last position in it, as GroupQueryAttention wants them."""
-        one = self._constant("one", np.array([1], np.int64))
+        one = self._integers("one", 1)
         summed = self._node("ReduceSum", ["attention_mask", one], keepdims=0)
         self._node("Cast", [self._node("Sub", [summed, one])], out=["last_position"], to=6)
         shape = self._node("Shape", ["attention_mask"])
         length = self._node("Gather", [shape, self._constant("index_one", np.array(1, np.int64))])
         self._node("Cast", [length], out=["total_length"], to=6)
-
-    def _rotation(self) -> None:
-        exponents = np.arange(0, self._head_dim, 2) / self._head_dim
-        angles = np.outer(np.arange(self._n_ctx), self._freq_base**-exponents)
+        angles = self._angles()
         self._constant("cos", np.cos(angles).astype(np.float32))
         self._constant("sin", np.sin(angles).astype(np.float32))
+
+    def _angles(self) -> npt.NDArray[np.float64]:
+        exponents = np.arange(0, self._head_dim, 2) / self._head_dim
+        return np.outer(np.arange(self._n_ctx), self._freq_base**-exponents)   # [n_ctx][head_dim / 2]
 
     def _norm(self, x: str, name: str) -> str:
         scale = self._constant(name, self._tensors[name])
@@ -202,6 +211,9 @@ class _Graph:
 
     def _linear(self, x: str, name: str) -> str:
         return self._node("MatMul", [x, self._constant(name, self._tensors[name].T)])
+
+    def _integers(self, name: str, *values: int) -> str:
+        return self._constant(name, np.array(values, np.int64))
 
     def _constant(self, name: str, value: npt.NDArray[Any]) -> str:
         self._constants[name] = np.ascontiguousarray(value)
@@ -236,6 +248,79 @@ class _Graph:
         graph = self._helper.make_graph(self._nodes, "llama", inputs, outputs, constants)
         versions = [self._helper.make_opsetid("", 17), self._helper.make_opsetid("com.microsoft", 1)]
         return self._helper.make_model(graph, opset_imports=versions, ir_version=10)
+
+
+class _PlainGraph(_Graph):
+    """The same in single operators, as exporters write it: position_ids go in, every position's logits come out."""
+
+    def _of_interest(self, x: str) -> str:
+        return x
+
+    def _positions(self) -> None:
+        """cos and sin of the input's positions [batch][1][sequence][head_dim]; a mask [sequence][total]."""
+        for name, function in (("cos", np.cos), ("sin", np.sin)):
+            both = np.concatenate([function(self._angles())] * 2, axis=1).astype(np.float32)
+            rows = self._node("Gather", [self._constant(f"{name}_table", both), "position_ids"])
+            self._node("Unsqueeze", [rows, self._integers("axis_one", 1)], out=[name])
+        total, sequence = (
+            self._node("Gather", [self._node("Shape", [name]), self._integers("second", 1)])
+            for name in ("attention_mask", "input_ids")
+        )
+        shape = self._node("Concat", [sequence, total], axis=0)
+        full = self._node("Expand", [self._constant("lowest", np.array(-1e9, np.float32)), shape])
+        above = self._node("Add", [self._node("Sub", [total, sequence]), self._integers("one", 1)])
+        above = self._node("Squeeze", [above])
+        self._node("Trilu", [full, above], out=["mask"], upper=1)
+
+    def _attend(self, il: int, q: str, k: str, v: str) -> str:
+        q = self._rotate(self._heads(q, self._n_head))
+        k, v = self._rotate(self._heads(k, self._n_head_kv)), self._heads(v, self._n_head_kv)
+        k = self._node("Concat", [f"past_key_values.{il}.key", k], out=[f"present.{il}.key"], axis=2)
+        v = self._node("Concat", [f"past_key_values.{il}.value", v], out=[f"present.{il}.value"], axis=2)
+        keys = self._node("Transpose", [self._repeated(k)], perm=[0, 1, 3, 2])
+        scale = self._constant("scale", np.array(self._head_dim**-0.5, np.float32))
+        scores = self._node("Mul", [self._node("MatMul", [q, keys]), scale])
+        weights = self._node("Softmax", [self._node("Add", [scores, "mask"])], axis=-1)
+        mixed = self._node("Transpose", [self._node("MatMul", [weights, self._repeated(v)])], perm=[0, 2, 1, 3])
+        return self._node("Reshape", [mixed, self._integers("joined", 0, 0, self._n_head * self._head_dim)])
+
+    def _linear(self, x: str, name: str) -> str:
+        """Queries' and keys' rows go back from pairs that lie together to halves."""
+        if name.endswith(("attn_q.weight", "attn_k.weight")):
+            weight = self._tensors[name]
+            pairs = weight.reshape(-1, self._head_dim // 2, 2, weight.shape[1])
+            self._tensors[name] = pairs.swapaxes(1, 2).reshape(weight.shape)
+        return super()._linear(x, name)
+
+    def _heads(self, x: str, n: int) -> str:
+        split = self._node("Reshape", [x, self._integers(f"heads_{n}", 0, 0, n, self._head_dim)])
+        return self._node("Transpose", [split], perm=[0, 2, 1, 3])   # [batch][n][sequence][head_dim]
+
+    def _rotate(self, x: str) -> str:
+        half = self._head_dim // 2
+        low, high = (
+            self._node("Slice", [x, *(self._integers(f"at_{at}", at) for at in (start, start + half)), "axis_three"])
+            for start in (0, half)
+        )
+        turned = self._node("Concat", [self._node("Neg", [high]), low], axis=-1)
+        return self._node("Add", [self._node("Mul", [x, "cos"]), self._node("Mul", [turned, "sin"])])
+
+    def _repeated(self, x: str) -> str:
+        """Return each KV head once for every query head that reads it."""
+        group = self._n_head // self._n_head_kv
+        apart = self._node("Unsqueeze", [x, self._integers("axis_two", 2)])
+        wide = self._node("Expand", [apart, self._integers("group", 1, 1, group, 1, 1)])
+        return self._node("Reshape", [wide, self._integers("grouped", 0, self._n_head, -1, self._head_dim)])
+
+    def _finish(self) -> Any:  # noqa: ANN401
+        from onnx import TensorProto
+
+        self._integers("axis_three", 3)
+        model = super()._finish()
+        shape = ("batch_size", "sequence_length")
+        model.graph.input.append(self._helper.make_tensor_value_info("position_ids", TensorProto.INT64, shape))
+        model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "sequence_length"
+        return model
 
 
 def _to_q8(model: Any, out: Path) -> None:  # noqa: ANN401
