@@ -8,7 +8,7 @@
 //
 //   in:  {type: "open", files: [{url, key, name, size, tree}], cache}   size, tree: what is known, or null
 //        {type: "order", blocks: [file, block, file, block, ...], final}   what is wanted from now on; final: in all
-//        {type: "ack", size}                                             bytes that were used up
+//        {type: "ack", size, buffers}                                    bytes that were used up, and their memory
 //        {type: "close"}                                                 end, when what was begun is written
 //   out: {type: "opened", sizes, complete, note}   note: why nothing is cached, or ""
 //        {type: "block", file, block, data, done}
@@ -19,11 +19,12 @@
 (() => {
     const BLOCK_MIN = 2 ** 18, BLOCK_MAX = 2 ** 24;   // as in _plan.py
     const PROBE = 2 ** 22;       // bytes of the first request: most headers, and all there is to know of the file
-    const IN_FLIGHT = 2 ** 24;   // bytes that Python has not used up yet
+    const IN_FLIGHT = 2 ** 23;   // bytes that Python has not used up yet
     const ATTEMPTS = 5;          // connections that may break without a new block
     const SILENCE = 30_000;      // ms without a byte
     const TICK = 50;             // ms between looks at what another page has written
     const READ_AHEAD = 4;        // blocks of the cache
+    const SCRATCH = 2 ** 17;     // bytes of a read from the network
 
     class Stop extends Error {}      // for the user
     class Changed extends Error {}   // the remote file is another one than before: nothing that came may be used
@@ -48,10 +49,9 @@
         /** Why there can be no cache here, or "". */
         static lack() {
             if (globalThis.isSecureContext === false) return "the page is not a secure context (https: or localhost)";
-            if (!globalThis.navigator?.storage?.getDirectory) return "this host has no private file system (OPFS)";
-            if (!globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle)
-                return "this host has no synchronous file access in workers";
-            return globalThis.navigator.locks ? "" : "this host has no Web Locks";
+            const has = globalThis.navigator?.storage?.getDirectory && navigator.locks &&
+                globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle;
+            return has ? "" : "this host has no private file system (OPFS) with synchronous access, or no Web Locks";
         }
 
         static async open(key) {
@@ -63,7 +63,7 @@
         constructor(folder) {
             this.folder = folder;
             this.version = "";
-            this.lost = false;   // somebody deleted the folder
+            this.lost = false;   // somebody deleted the folder while it is loaded
         }
 
         async meta() {
@@ -75,9 +75,8 @@
             }
         }
 
-        async writeMeta(meta) {
-            await this.#write("meta.json", [new TextEncoder().encode(JSON.stringify(meta))]);
-        }
+        writeMeta(meta) { return this.#write("meta.json", [new TextEncoder().encode(JSON.stringify(meta))]); }
+        write(block, data, hash) { return this.#write(`${this.version}.${block}`, [data, hash]); }
 
         /** The blocks of this version, by their names. */
         async list() {
@@ -89,21 +88,22 @@
             return blocks;
         }
 
-        /** A block of `size` bytes as {data, hash}, or null when it is missing or damaged. */
-        async read(block, size) {
+        /** A block as {data, hash} in memory that `make` gives, or null when it is missing or damaged. */
+        async read(block, size, make, sure) {
+            let handle;
             try {
-                const file = await (await this.folder.getFileHandle(`${this.version}.${block}`)).getFile();
-                if (file.size !== size + 32) return null;
-                const bytes = new Uint8Array(await file.arrayBuffer());
-                const data = bytes.subarray(0, size), hash = bytes.slice(size);
+                const file = await this.folder.getFileHandle(`${this.version}.${block}`);
+                if (!sure && (await file.getFile()).size !== size + 32) return null;   // another page writes it
+                handle = await file.createSyncAccessHandle({ mode: "read-only" });
+                const bytes = new Uint8Array(make(), 0, size + 32), data = bytes.subarray(0, size);
+                if (handle.getSize() !== bytes.length || handle.read(bytes, { at: 0 }) !== bytes.length) return null;
+                const hash = bytes.slice(size);
                 return equal(await sha256(data), hash) ? { data, hash } : null;
             } catch {
-                return null;
+                return null;   // none, or another page has it open and this browser knows no mode for readers
+            } finally {
+                handle?.close();
             }
-        }
-
-        async write(block, data, hash) {
-            await this.#write(`${this.version}.${block}`, [data, hash]);
         }
 
         async #write(name, parts) {
@@ -119,8 +119,7 @@
                 }
             } catch (error) {
                 if (error.name === "QuotaExceededError") throw error;
-                if (error.name === "NotFoundError") this.lost = true;   // deleted while it is loaded
-                // else another page writes this very block
+                if (error.name === "NotFoundError") this.lost = true;   // else another page writes this very block
             } finally {
                 handle?.close();
             }
@@ -190,15 +189,15 @@
                 if (held) break;
                 await this.own();
             }
-            await this.#probe();
+            const probe = Math.min(PROBE, this.wanted ?? PROBE);
+            this.first = await this.again(() => this.request(0, probe));
             if (!this.store) return;
             await this.store.wipe();
             const named = new TextEncoder().encode(`${this.validator}|${this.size}`);
             this.store.version = hex(await sha256(named)).slice(0, 16);
             await this.#room();
             const { url, name, size, validator, ranges, block, tree } = this;
-            const { version } = this.store;
-            const created = new Date().toISOString();
+            const { version } = this.store, created = new Date().toISOString();
             await this.store.writeMeta({ url, name, size, validator, ranges, block, tree, version, created });
         }
 
@@ -222,23 +221,18 @@
             if (missing > quota - usage) throw new DOMException(`${missing}`, "QuotaExceededError");
         }
 
-        async #probe() {
-            for (let failures = 1; ; failures++) {
+        /** Do it; after a broken connection once more, up to ATTEMPTS times without success. */
+        async again(attempt, state = { failures: 0 }) {
+            for (;;) {
                 try {
-                    this.first = await this.request(0, this.wanted === null ? PROBE : Math.min(PROBE, this.wanted));
-                    return;
+                    return await attempt();
                 } catch (error) {
-                    await this.pause(error, failures);
+                    if (!(error instanceof Broken) || this.abort.signal.aborted) throw error;
+                    if (++state.failures >= ATTEMPTS)
+                        throw new Stop(`the download failed: ${error.message}; what is cached by now stays there`);
+                    await sleep(125 * 2 ** state.failures);
                 }
             }
-        }
-
-        /** Wait after a broken connection; throw what can't be mended by waiting. */
-        async pause(error, failures) {
-            if (!(error instanceof Broken) || this.abort.signal.aborted) throw error;
-            if (failures >= ATTEMPTS)
-                throw new Stop(`the download failed: ${error.message}; what has come is kept where there is a cache`);
-            await sleep(125 * 2 ** failures);
         }
 
         /** Ask for bytes [from, to); return {reader, at, end, ...}: a stream of bytes [at, end). */
@@ -258,7 +252,7 @@
             if (!response.ok) throw refusal(response, this.size >= 0);
             const at = await this.#agree(response, from, to);
             const end = response.status === 206 ? Math.min(to, this.size) : this.size;
-            return { reader: response.body.getReader(), at, end, whole: at === 0 && end === this.size, stop };
+            return { read: reading(response.body, stop), at, end, whole: at === 0 && end === this.size, stop };
         }
 
         /** Check that a response is of the file that is being loaded; return the offset at which it begins. */
@@ -288,6 +282,27 @@
                     "Access-Control-Expose-Headers: Content-Range, ETag to pages of other origins");
             return Number(size);
         }
+    }
+
+    /** Return a function that gives a stream's next bytes, valid until it is called again. */
+    function reading(body, stop) {
+        let memory = null, reader;
+        try {
+            reader = body.getReader({ mode: "byob" });
+            memory = new ArrayBuffer(SCRATCH);   // always the same
+        } catch {
+            reader = body.getReader();
+        }
+        return async (place) => {
+            try {
+                const { value, done } = await quick(reader.read(memory && new Uint8Array(memory)), stop);
+                if (done) throw new Error("the connection closed early");
+                if (memory) memory = value.buffer;
+                return value;
+            } catch (error) {
+                throw new Broken(`it broke off at ${place}: ${error.message}`);
+            }
+        };
     }
 
     /** A promise that takes too long calls `stop` and breaks. */
@@ -323,20 +338,21 @@
             this.place = 0;          // in `order`, or the block of the first file before
             this.inFlight = 0;
             this.done = 0;           // bytes that have come
+            this.spare = [];         // memory for blocks, used again and again: garbage would pile up
             this.reading = new Map();
+            this.writing = Promise.resolve();   // blocks are hashed, cached and posted one after the other
+            this.failure = null;                // what went wrong with that
             this.wake = () => {};
             this.abort = new AbortController();
             port.onmessage = ({ data }) => this.#on(data);
         }
 
         #on(message) {
-            if (message.type === "open") this.#run(message);
-            else if (message.type === "order") {
-                const { blocks, final } = message;
-                Object.assign(this, { order: blocks, final, place: 0, orders: this.orders + 1 });
-            }
-            else if (message.type === "ack") this.inFlight -= message.size;
-            else if (message.type === "close") this.abort.abort();
+            const { type, blocks, final } = message;
+            if (type === "open") this.#run(message);
+            if (type === "order") Object.assign(this, { order: blocks, final, place: 0, orders: this.orders + 1 });
+            if (type === "ack") { this.inFlight -= message.size; this.spare.push(...message.buffers); }
+            if (type === "close") this.abort.abort();
             this.wake();
         }
 
@@ -345,8 +361,8 @@
                 const lack = cache ? Store.lack() : "";
                 await this.#open(files, cache && !lack, lack);
                 await this.#loop();
+                await this.writing;
                 for (const file of this.files) await this.#verify(file);
-                for (const file of this.files) file.release?.();
                 const lost = this.files.some((file) => file.store?.lost);
                 this.#post({ type: "done", note: lost ? "its cache entry was deleted meanwhile" : "" });
                 await this.#changed(() => this.abort.signal.aborted);
@@ -372,8 +388,8 @@
                     await remote.open(false);
                 }
             }
-            const sizes = this.files.map((file) => file.size);
-            this.#post({ type: "opened", sizes, complete: this.files.every((file) => file.complete), note });
+            const sizes = this.files.map((file) => file.size), complete = this.files.every((file) => file.complete);
+            this.#post({ type: "opened", sizes, complete, note });
         }
 
         async #explain(error) {
@@ -395,13 +411,11 @@
         }
 
         #post(message, transfer = []) { this.port.postMessage(message, transfer); }
-
-        /** Wait for a message after which `test` holds. */
+        /** Wait for a message after which `test` holds; throw what writing blocks has thrown. */
         async #changed(test) {
-            while (!test()) {
+            while (!test() && !this.failure && !this.abort.signal.aborted)
                 await new Promise((resolve) => { this.wake = resolve; });
-                if (this.abort.signal.aborted) return;
-            }
+            if (this.failure) throw this.failure;
         }
 
         /** The next block to post as [file, block], or null: wait for an order, or all are posted. */
@@ -411,14 +425,14 @@
                 if (!file || asked >= file.count) return null;
                 if (file.given.has(asked)) continue;
                 let block = asked;
-                if (!file.ranges && !file.have.has(asked)) for (block = 0; file.given.has(block);) block++;   // file order
-                return [file, block];
+                if (!file.ranges && !file.have.has(asked)) for (block = 0; file.given.has(block);) block++;
+                return [file, block];   // of a server without ranges: in file order
             }
         }
 
         #ordered(place) {
-            if (!this.order) return [this.files[0], place];
-            return [this.files[this.order[2 * place]], this.order[2 * place + 1]];
+            const { order, files } = this;
+            return order ? [files[order[2 * place]], order[2 * place + 1]] : [files[0], place];
         }
 
         async #loop() {
@@ -439,6 +453,7 @@
             if (found) {
                 this.#count(found.data.length);
                 file.hashes[block] = found.hash;
+                this.#claim(file, block, found.data);
                 this.#give(file, block, found.data);
             } else if (!file.store || file.held) {
                 await this.#download(file, block);
@@ -452,7 +467,8 @@
             if (!file.store || (file.held && !file.have.has(block))) return null;
             const read = (at) => {
                 const name = `${file.index}.${at}`;
-                if (!this.reading.has(name)) this.reading.set(name, file.store.read(at, file.sizeOf(at)));
+                const load = () => file.store.read(at, file.sizeOf(at), () => this.#buffer(file), file.have.has(at));
+                if (!this.reading.has(name)) this.reading.set(name, load());
                 return this.reading.get(name);
             };
             if (file.have.has(block) && this.order)
@@ -467,9 +483,15 @@
             return found;
         }
 
-        async #credit(size) {
-            const room = Math.max(IN_FLIGHT, 2 * size);
-            await this.#changed(() => !this.inFlight || this.inFlight + size <= room);
+        /** Wait until Python has used up so much that `size` bytes more may wait for it. */
+        #credit(size) {
+            return this.#changed(() => !this.inFlight || this.inFlight + size <= Math.max(IN_FLIGHT, 2 * size));
+        }
+
+        /** Memory for a block and its hash. */
+        #buffer(file) {
+            const size = file.block + 32, i = this.spare.findIndex((buffer) => buffer.byteLength === size);
+            return i < 0 ? new ArrayBuffer(size) : this.spare.splice(i, 1)[0];
         }
 
         #count(size) {
@@ -480,28 +502,21 @@
             this.#post({ type: "progress", done: this.done });
         }
 
+        #claim(file, block, data) { file.given.add(block); this.inFlight += data.length; }
+
         #give(file, block, data) {
-            file.given.add(block);
-            this.inFlight += data.length;
             this.#post({ type: "block", file: file.index, block, data, done: this.done }, [data.buffer]);
         }
 
         /** Post the run of missing blocks that begins here, over as many connections as it takes. */
         async #download(file, first) {
-            const run = { file, block: first, data: null, fill: 0, failures: 0 };
-            while (run.block >= 0 && !this.abort.signal.aborted) {
-                let stream = null;
-                try {
-                    stream = await this.#stream(file, run);
+            const run = { block: first, data: null, fill: 0, failures: 0 };
+            while (run.block >= 0 && !this.abort.signal.aborted)
+                await file.again(async () => {
+                    const stream = await this.#stream(file, run);
                     if (!file.validator) Object.assign(run, { block: 0, data: null, fill: 0 });
-                    await this.#receive(file, run, stream);
-                } catch (error) {
-                    run.failures++;
-                    await file.pause(error, run.failures);
-                } finally {
-                    stream?.stop();
-                }
-            }
+                    await this.#receive(file, run, stream).finally(stream.stop);
+                }, run);
         }
 
         async #stream(file, run) {
@@ -519,60 +534,52 @@
         }
 
         /** Fill blocks from a stream until it ends, then run.block is -1, or breaks. */
-        async #receive(file, run, { reader, at, end, stop }) {
+        async #receive(file, run, { read, at, end }) {
             let skip = run.block * file.block + run.fill - at;
-            while (run.block >= 0) {
+            for (let chunk = null; run.block >= 0; ) {
                 if (run.block * file.block + run.fill >= end) {
                     if (!run.fill) run.block = -1;
                     return;
                 }
-                let chunk;
-                try {
-                    const { value, done } = await quick(reader.read(), stop);
-                    if (done) throw new Error("the connection closed early");
-                    chunk = value;
-                } catch (error) {
-                    throw new Broken(`it broke off at offset ${run.block * file.block + run.fill}: ${error.message}`);
-                }
-                const skipped = Math.min(skip, chunk.length);
-                skip -= skipped;
-                await this.#fill(file, run, chunk.subarray(skipped));
-            }
-        }
-
-        async #fill(file, run, chunk) {
-            while (chunk.length && run.block >= 0) {
-                const size = file.sizeOf(run.block);
-                if (size <= 0) throw new Changed();   // more came than the server had said
+                if (!chunk?.length) chunk = await read(`offset ${run.block * file.block + run.fill}`);
+                const size = file.sizeOf(run.block), part = chunk.subarray(0, skip || size - run.fill);
+                chunk = chunk.subarray(part.length);
+                if (skip) { skip -= part.length; continue; }
                 if (!run.data) {
                     await this.#credit(size);
-                    run.data = new Uint8Array(size);
+                    run.data = new Uint8Array(this.#buffer(file), 0, size);
                 }
-                const part = chunk.subarray(0, size - run.fill);
                 run.data.set(part, run.fill);
                 run.fill += part.length;
-                chunk = chunk.subarray(part.length);
                 if (!file.given.has(run.block)) this.#count(part.length);
                 if (run.fill === size) await this.#whole(file, run);
             }
         }
 
-        /** A block is whole: cache and post it; one that was posted before must be the same. */
+        /** A block is whole: it is cached and posted while the next one comes. */
         async #whole(file, run) {
             const { block, data } = run;
-            const wanted = file.store || file.tree || !file.validator;
-            const hash = wanted && globalThis.crypto?.subtle ? await sha256(data) : null;
-            if (file.given.has(block)) {   // a stream of a server without ranges came again
-                if (!file.validator && (!hash || !equal(hash, file.hashes[block]))) throw new Changed();
-            } else {
-                if (hash) file.hashes[block] = hash;
-                if (file.store && !file.store.lost) await file.store.write(block, data, hash);
-                file.have.add(block);
-                this.#give(file, block, data);
+            if (!file.given.has(block)) {
+                this.#claim(file, block, data);
+                this.writing = this.writing.then(() => this.#keep(file, block, data));
+                this.writing.catch((error) => { this.failure ??= error; this.wake(); });
                 run.failures = 0;
+            } else {   // the stream of a server without ranges came again: where it names no version, it must be equal
+                await this.writing;
+                const hash = file.hashes[block];
+                if (!file.validator && !(hash && equal(hash, await sha256(data)))) throw new Changed();
+                this.spare.push(data.buffer);
             }
             Object.assign(run, { block: block + 1, data: null, fill: 0 });
             if (this.abort.signal.aborted) run.block = -1;
+        }
+
+        async #keep(file, block, data) {
+            const wanted = file.store || file.tree || !file.validator;
+            if (wanted && globalThis.crypto?.subtle) file.hashes[block] = await sha256(data);
+            if (file.store && !file.store.lost) await file.store.write(block, data, file.hashes[block]);
+            file.have.add(block);
+            this.#give(file, block, data);
         }
 
         /** Compare with the known hash of the hashes of all blocks. */

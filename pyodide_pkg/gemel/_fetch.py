@@ -21,7 +21,7 @@ from ._plan import Span, block_size, blocks
 from ._source import Progress
 
 SCRIPT = "fetch.js"
-ACK = 1 << 22   # bytes used up between two words to the worker
+ACK = 1 << 21   # bytes used up between two words to the worker
 
 
 class ChangedError(Exception):
@@ -54,7 +54,8 @@ class Fetched:
         self._queue: deque[tuple[int, Data]] = deque()
         self._error: Exception | None = None
         self._ended = False
-        self._used = 0          # bytes handed out since the last word
+        self._used = 0          # bytes handed out since the last word to the worker
+        self._spent: list[Any] = []   # their memory, which it takes again
         self._come, self._told = 0, -1
         self._quiet = False     # all is cached: nothing is downloaded
         self._wake: asyncio.Future[None] | None = None
@@ -86,14 +87,14 @@ class Fetched:
 
     async def next(self) -> tuple[int, Data]:
         if self._used >= ACK:
-            self._say(type="ack", size=self._used)
-            self._used = 0
+            self._acknowledge()
         self._report()
         while not self._queue:
             await self._wait()
             self._report()
         offset, data = self._queue.popleft()
         self._used += data.byteLength
+        self._spent.append(data.buffer)
         return offset, data
 
     async def turn(self) -> None:
@@ -101,9 +102,9 @@ class Fetched:
 
     async def end(self) -> None:
         while not self._ended:
-            self._queue.clear()   # blocks that hold no tensor
-            self._say(type="ack", size=self._used)
-            self._used = 0
+            while self._queue:   # blocks that hold no tensor
+                await self.next()
+            self._acknowledge()
             await self._wait()
 
     def close(self) -> None:
@@ -117,11 +118,15 @@ class Fetched:
         else:
             self._say(type="close")
 
-    def _say(self, **message: Any) -> None:  # noqa: ANN401
+    def _acknowledge(self) -> None:
+        self._say(self._spent, type="ack", size=self._used, buffers=self._spent)
+        self._used, self._spent = 0, []
+
+    def _say(self, transfer: Sequence[Any] = (), **message: Any) -> None:  # noqa: ANN401
         import js  # type: ignore[import-not-found]
         from pyodide.ffi import to_js
 
-        self._worker.postMessage(to_js(message, dict_converter=js.Object.fromEntries))
+        self._worker.postMessage(to_js(message, dict_converter=js.Object.fromEntries), to_js(list(transfer)))
 
     async def _wait(self) -> None:
         """Wait for the worker's next message; raise what went wrong."""

@@ -13,7 +13,7 @@ from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
 from . import _abi
-from ._arrival import Arrival, Data, size_of
+from ._arrival import Arrival, Data, kept, size_of
 from ._errors import FormatError
 from ._gguf import Gguf, read_rows
 from ._library import ERROR_SIZE, Block, Handle, Library, check, open_handle, pointer_at
@@ -184,7 +184,7 @@ async def read_headers(loading: Loading, arrivals: Arrivals) -> list[tuple[int, 
         part = loading.part_of(offset)
         whole = part == loading.n_parts and loading.header(offset, data)
         if (whole or part < loading.n_parts) and not arrivals.repeats:
-            early.append((offset, data))
+            early.append((offset, kept(data, 0, size_of(data))))
         if whole and loading.n_parts < len(loading.sizes):
             part = loading.n_parts
             arrivals.order([(loading.starts[part], loading.starts[part + 1])], final=False)

@@ -62,6 +62,7 @@ class Served:
     mb_s: float | None = None        # at most so many megabytes (10**6 bytes) a second, for each request
     break_after: int | None = None   # break the connection off when so many bytes in all have gone out; then heal
     break_always: bool = False       # with break_after: each request breaks after so many bytes of its own
+    break_status: int | None = None  # with break_after: what every request is answered with afterwards
     etag: str | None = ""            # "": of the content; None: no ETag is sent
     etag_counter: bool = False       # a new ETag each time
     delay: float = 0.0               # seconds before the head of an answer
@@ -165,7 +166,7 @@ class Served:
             return size
         left = self.break_after - (seen.sent if self.break_always else self.sent)
         if left <= 0 and not self.break_always:
-            self.break_after = None
+            self.break_after, self.status = None, self.break_status or self.status
         return max(0, min(size, left))
 
 

@@ -136,13 +136,10 @@ seen
 def test_the_next_load_goes_on_where_a_broken_one_ended(
     tab: OpenTab, served: Serve, data: bytes, logits: bytes, share: float
 ) -> None:
-    file, one = served(data, mb_s=20), tab(where="worker")
-    started = one.begin(OPEN, url=file.url)
-    until(one, file, int(share * len(data)))
-    fail(file)
-    one.expect("503")
+    file, one = served(data, mb_s=20, break_after=int(share * len(data)), break_status=503), tab(where="worker")
+    one.expect("503", "ERR_")
     with raises("SourceError", "HTTP 503"):
-        one.finish(started)
+        load(one, file.url)
     ((_, cached, complete),) = one.run(CACHED, url=file.url)
     assert 0 < cached < len(data)
     assert not complete
