@@ -34,6 +34,7 @@ static int start(gemel_session *s, const int32_t *ids, int n) {
 static int step(gemel_session *s, int at, int n, int from, int to, want want) {
     const hparams *h = &s->m->h;
     batch b = {.s = s, .ids = s->ids + at, .n = n, .pos = at, .from = from, .to = to, .want = want};
+    b.n_kept = at + n < s->ahead.n ? 0 : n;
     b.x = s->ahead.x + (size_t)at * (size_t)h->n_embd;
     b.angles = s->ahead.angles + (size_t)at * (size_t)h->n_rot;
     int code = buffers_open(s);

@@ -50,6 +50,7 @@ int gemel_model_decode(gemel_model *m, gemel_session *const *sessions, const int
     for (int t = 0; t < rows; t++) atomic_init(&bad[t], 0);
     batch b = {.s = each[0], .each = each, .bad = bad, .ids = row_ids, .n = rows, .to = m->h.n_layer};
     b.want = WANT_EACH;
+    b.n_kept = rows;
     b.x = each[0]->b.x;
     b.angles = each[0]->b.angles;
     forward(&b);

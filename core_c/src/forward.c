@@ -11,7 +11,8 @@ typedef struct lane {   // one thread's view of a pass
     gemel_session *s;
     gemel_model *m;
     const kernels *k;
-    int it, nt, n;
+    int it, nt;
+    int n, first;   // rows it works on: the batch's from `first` on
 } lane;
 
 static int pad(int n) { return (n + 15) / 16 * 16; }
@@ -158,7 +159,7 @@ static void attend_tile(const lane *w, int il, int t0, int t1, int h0, int h1) {
             size_t at = ((size_t)t * (size_t)n_head + (size_t)h) * (size_t)s->dim;
             a.q[a.n] = s->b.heads + at;
             a.o[a.n] = s->b.att + at;
-            a.n_pos[a.n++] = row_pos(w->b, t) + 1;
+            a.n_pos[a.n++] = row_pos(w->b, w->first + t) + 1;
         }
     w->k->attend(&a);
 }
@@ -201,7 +202,8 @@ static const float *compact_heads(const lane *w, size_t *ld) {
     return w->s->b.q;
 }
 
-static void attention(const lane *w, const layer *l, int il) {
+// q, k and v of every row; K and V into the cache.
+static void attention_in(const lane *w, const layer *l, int il) {
     const hparams *h = &w->m->h;
     int floats = is_float(&l->attn_q) && is_float(&l->attn_k) && is_float(&l->attn_v);
     acts a = prepare(w, w->b->x, (size_t)h->n_embd, h->n_embd, l->attn_norm, !floats);
@@ -210,11 +212,27 @@ static void attention(const lane *w, const layer *l, int il) {
     meet(w);
     place_heads(w, l, il);
     meet(w);
+}
+
+// What follows is done for the last row alone, or for none: no other is asked for after the last layer.
+static void keep_last(lane *w) {
+    size_t n_embd = (size_t)w->m->h.n_embd, width = (size_t)w->m->h.n_head * (size_t)w->s->dim;
+    w->first = w->n - w->b->n_kept;
+    if (w->it == 0 && w->b->n_kept) {
+        memcpy(w->b->x, w->b->x + (size_t)w->first * n_embd, n_embd * sizeof(float));
+        memcpy(w->s->b.heads, w->s->b.heads + (size_t)w->first * width, width * sizeof(float));
+    }
+    w->n = w->b->n_kept;
+    meet(w);
+}
+
+static void attention_out(const lane *w, const layer *l, int il) {
+    const hparams *h = &w->m->h;
     attend(w, il);
     meet(w);
     size_t ld;
     const float *heads = compact_heads(w, &ld);
-    a = prepare(w, heads, ld, h->n_head * h->head_dim, NULL, !is_float(&l->attn_output));
+    acts a = prepare(w, heads, ld, h->n_head * h->head_dim, NULL, !is_float(&l->attn_output));
     multiply_into(w, &a, &l->attn_output, l->attn_output_b);
     meet(w);
 }
@@ -344,7 +362,7 @@ static void output(const lane *w) {
 
 static void pass(void *arg, int it, int nt) {
     batch *b = arg;
-    lane w = {b, b->s, b->s->m, b->s->m->k, it, nt, b->n};
+    lane w = {b, b->s, b->s->m, b->s->m->k, it, nt, b->n, 0};
     uint64_t mode = cpu_float_enter();
     if (b->from == 0) {
         embed(&w);
@@ -352,7 +370,10 @@ static void pass(void *arg, int it, int nt) {
     }
     for (int il = b->from; il < b->to; il++) {
         const layer *l = &w.m->layers[il];
-        attention(&w, l, il);
+        attention_in(&w, l, il);
+        if (il == w.m->h.n_layer - 1 && b->n_kept < w.n) keep_last(&w);
+        if (!w.n) break;
+        attention_out(&w, l, il);
         if (it == 0) b->stopped = !b->each && atomic_load(&b->s->cancel);
         feed_forward(&w, l);     // all meet at its end: they see the same
         if (b->stopped) break;   // written again only after the next layer's first meeting
@@ -377,7 +398,7 @@ void forward(batch *b) {
     b->not_finite = 0;
     b->stopped = 0;
     if (b->want == WANT_SCORE && s->has_logits && (b->log_probs || b->top)) {   // the first id was predicted before
-        lane w = {b, s, s->m, s->m->k, 0, 1, 1};
+        lane w = {b, s, s->m, s->m->k, 0, 1, 1, 0};
         score_row(&w, s->logits, b->ids[0], b->log_probs, b->top);
     }
     cpu_float_leave(mode);

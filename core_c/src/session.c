@@ -104,6 +104,7 @@ static int eval_batch(gemel_session *s, batch *b) {
     if (code == GEMEL_OK && b->want == WANT_SCORE) code = session_reserve_rows(s);
     if (code < 0) return code;
     b->to = s->m->h.n_layer;
+    b->n_kept = b->want == WANT_NOTHING ? 0 : b->want == WANT_LAST ? 1 : b->n;
     b->x = s->b.x;
     b->angles = s->b.angles;
     forward(b);

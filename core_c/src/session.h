@@ -52,6 +52,7 @@ typedef struct batch {   // one call of forward
     const int32_t *ids;
     int n, pos;      // tokens, position of the first
     int from, to;    // layers; ids become x before layer 0, what is wanted is computed after the last
+    int n_kept;      // rows of x asked for after the last layer: n, the last one (moved to row 0), or 0
     float *x;        // [n][n_embd]         residual stream
     float *angles;   // [n][n_rot / 2][2]   cos, sin; filled before layer 0
     want want;
