@@ -65,7 +65,9 @@ def entry_folder(name: str) -> Path:
 
 def read_entry(name_or_folder: str | Path) -> Entry | None:
     """Return what is cached under a name, or None: nothing, or a file whose size is not what was written."""
-    where = entry_folder(name_or_folder) if isinstance(name_or_folder, str) else name_or_folder
+    where = name_or_folder
+    if isinstance(where, str):
+        where = entry_folder(part_names(where)[0])
     try:
         note: dict[str, Any] = json.loads((where / ENTRY_FILE).read_text(encoding="utf-8"))
         file = where / Path(str(note["file"])).name
@@ -105,7 +107,7 @@ def delete(name: str) -> int:
     """
     if sys.platform == "emscripten":
         return _waited(delete_async(name), "delete")
-    where = entry_folder(name)
+    where = entry_folder(part_names(name)[0])
     if not where.is_dir():
         raise missing(name, list())
     freed = sum(file.stat().st_size for file in where.iterdir() if file.is_file())

@@ -230,9 +230,12 @@ class Server:
         self._sites[name] = Site(f"{self.origin}/{name}", f"{self.other_origin}/{name}", wanted)
         return self._sites[name]
 
-    def file(self, data: bytes, name: str = "model.gguf", **switches: object) -> Served:
-        """Serve bytes under an address of their own; `switches` are fields of Served."""
-        path = f"/file{len(self._files)}/{quote(name)}"
+    def file(
+        self, data: bytes, name: str = "model.gguf", *, beside: Served | None = None, **switches: object
+    ) -> Served:
+        """Serve bytes under an address of their own, or in the folder of another; `switches` are fields of Served."""
+        folder = beside.path.rsplit("/", 1)[0] if beside else f"/file{len(self._files)}"
+        path = f"{folder}/{quote(name)}"
         served = Served(data, path, self.origin + path, self.other_origin + path)
         for switch, value in switches.items():
             if not hasattr(served, switch):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import gemel
 import pytest
 import tiny
-from browser.hosts import Tab, raises
+from browser.hosts import Host, Tab, raises
 from gemel._plan import block_size
 
 if TYPE_CHECKING:
@@ -303,6 +303,29 @@ def test_a_file_that_is_no_model_is_a_format_error(tab: OpenTab, served: Serve) 
         load(one, served(b"", ranges=False).url)
 
 
+def test_the_parts_of_a_split_model_are_loaded_and_cached_as_one(
+    tab: OpenTab, served: Serve, data: bytes, logits: bytes
+) -> None:
+    names = [f"x-{no:05}-of-00003.gguf" for no in (1, 2, 3)]
+    files: list[Served] = []
+    for name, part in zip(names, tiny.tiny_split(n_parts=3, seed=7, **SHAPE), strict=True):
+        files.append(served(part, name=name, beside=files[0] if files else None))
+    one, size = tab(where="worker"), sum(len(file.data) for file in files)
+    assert load(one, files[1].url) == logits
+    assert sum(file.sent for file in files) == size
+    assert one.run(CACHED, url=files[1].url) == [[files[1].url, size, True]]
+    for file in files:
+        file.forget()
+    ride = OPEN.replace("threads=1", "threads=1, prompt=ids")
+    assert one.run(ride + LOGITS, url=files[0].url, ids=IDS) == logits
+    assert [file.requests for file in files] == [[], [], []]
+    assert one.run("await gemel.cache.delete_async(url)", url=files[1].url) == size
+    files[2].status = 404
+    one.expect("404")
+    with raises("SourceError", "HTTP 404"):
+        load(one, files[0].url)
+
+
 # ---- Other ways in ---------------------------------------------------------------------------------------------------
 
 
@@ -419,6 +442,26 @@ model.close()
 """
     for _ in range(2):   # downloaded, and cached
         assert one.run(script, url=file.url, ids=IDS) == [logits, IDS]
+
+
+def test_node_downloads_without_a_cache_and_says_so(
+    node: Host, served: Serve, data: bytes, logits: bytes
+) -> None:
+    script = """
+import warnings, gemel
+with warnings.catch_warnings(record=True) as said:
+    warnings.simplefilter("always")
+    model = await gemel.open_async(url, threads=1, prompt=ids)
+said = [str(one.message) for one in said]
+"""
+    file = served(data, mb_s=20, break_after=len(data) // 2)
+    assert node.run(script + LOGITS, url=file.url, ids=IDS) == logits
+    (sentence,) = node.run("said")
+    assert "is not kept: this host has no private file system" in sentence
+    with raises("SourceError", "HTTP 404"):
+        node.run(script, url=served(data, status=404).url, ids=IDS)
+    assert node.run(script.replace("threads=1", "threads=1, cache=False") + LOGITS, url=file.url, ids=IDS) == logits
+    assert node.run("said") == []
 
 
 def test_a_cancelled_load_lets_go_of_everything(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:

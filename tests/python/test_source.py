@@ -20,8 +20,10 @@ from typing import Any
 
 import gemel
 import pytest
+import tiny
 from conftest import tiny_bytes
 from gemel import _download, _names, cache
+from gemel._plan import block_size
 from gemel._source import resolve
 
 DATA = tiny_bytes()
@@ -200,6 +202,7 @@ class Server(BaseHTTPRequestHandler):
 
     etag = '"one"'
     data = DATA
+    files: dict[str, bytes]   # by name, where it is not DATA
     break_after: list[int]    # connections break after so many bytes, the first of the list first
     requests: list[dict[str, str]]
 
@@ -210,10 +213,11 @@ class Server(BaseHTTPRequestHandler):
         start = 0
         if "Range" in self.headers and self.headers.get("If-Range") == self.etag:
             start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-        body = self.data[start:]
+        data = self.files.get(self.path.rpartition("/")[2], self.data)
+        body = data[start:]
         self.send_response(206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(self.data) - 1}/{len(self.data)}")
+            self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(body)))
         self.send_header("ETag", self.etag)
         self.end_headers()
@@ -229,6 +233,7 @@ class Server(BaseHTTPRequestHandler):
 def server(monkeypatch: pytest.MonkeyPatch, empty_cache: Path) -> Iterator[str]:
     monkeypatch.setattr(Server, "break_after", [], raising=False)
     monkeypatch.setattr(Server, "requests", [], raising=False)
+    monkeypatch.setattr(Server, "files", {}, raising=False)
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     http = ThreadingHTTPServer(("127.0.0.1", 0), Server)
     thread = threading.Thread(target=http.serve_forever, args=(0.01,))
@@ -281,6 +286,28 @@ def test_file_that_changed_meanwhile_is_fetched_anew(server: str, monkeypatch: p
     monkeypatch.setattr(Server, "etag", '"two"')
     monkeypatch.setattr(Server, "data", other)
     assert gemel.pull(f"{server}/tiny.gguf").read_bytes() == other
+
+
+def test_the_parts_of_a_split_model_are_one_entry(server: str) -> None:
+    parts = tiny.tiny_split(n_parts=3)
+    names = [f"m-{no:05}-of-00003.gguf" for no in (1, 2, 3)]
+    Server.files.update(zip(names, parts, strict=True))
+    Server.break_after[:] = [10**9, *[100] * _download.ATTEMPTS]
+    with pytest.raises(gemel.SourceError, match="m-00002.* broke off"):
+        gemel.open(f"{server}/{names[1]}")
+    assert cache.list() == []
+    Server.requests.clear()
+    gemel.open(f"{server}/{names[1]}").close()
+    assert [request.get("Range") for request in Server.requests] == ["bytes=500-", None]   # the first part is there
+    (entry,) = cache.list()
+    assert (entry.name, entry.size) == (f"{server}/{names[0]}", sum(map(len, parts)))
+    assert entry.sha256 == hashlib.sha256(b"".join(parts)).hexdigest()
+    assert gemel.pull(f"{server}/{names[2]}") == entry.path == cache.path(f"{server}/{names[1]}")
+    assert sorted(file.name for file in entry.path.parent.glob("m-*")) == names
+    assert len(Server.requests) == 2
+    entry.path.with_name(names[2]).write_bytes(b"GGUF")
+    assert cache.list() == []
+    assert cache.delete(f"{server}/{names[1]}") > 0
 
 
 def test_missing_url_says_so_without_trying_again(server: str) -> None:
@@ -460,3 +487,6 @@ def test_real_model_has_the_size_and_checksum_of_its_short_name(real_path: Path)
     assert real_path.stat().st_size == known.size
     with real_path.open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == known.sha256
+    data, block = real_path.read_bytes(), block_size(known.size or 0)
+    sums = [hashlib.sha256(data[at : at + block]).digest() for at in range(0, len(data), block)]
+    assert hashlib.sha256(b"".join(sums)).hexdigest() == known.tree_sha256
