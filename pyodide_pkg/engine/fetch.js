@@ -23,7 +23,7 @@
     const ATTEMPTS = 5;          // connections that may break without a new block
     const SILENCE = 30_000;      // ms without a byte
     const TICK = 50;             // ms between looks at what another page has written
-    const READ_AHEAD = 4;        // blocks of the cache
+    const READ_AHEAD = 2 ** 22;  // bytes of the cache, or one block
     const SCRATCH = 2 ** 17;     // bytes of a read from the network
 
     class Stop extends Error {}      // for the user
@@ -218,7 +218,7 @@
         async #room() {
             const missing = this.size - Math.min(this.have.size * this.block, this.size);
             const { quota, usage } = await navigator.storage.estimate();
-            if (missing > quota - usage) throw new DOMException(`${missing}`, "QuotaExceededError");
+            if (missing > Math.max(0, quota - usage)) throw new DOMException(`${missing}`, "QuotaExceededError");
         }
 
         /** Do it; after a broken connection once more, up to ATTEMPTS times without success. */
@@ -472,7 +472,7 @@
                 return this.reading.get(name);
             };
             if (file.have.has(block) && this.order)
-                for (let i = 1; i < READ_AHEAD; i++) {
+                for (let i = 1; i < Math.max(2, READ_AHEAD / file.block); i++) {
                     const [other, at] = this.#ordered(this.place + i);
                     if (other === file && file.have.has(at) && !file.given.has(at)) read(at);
                 }
