@@ -228,6 +228,11 @@ def keep(nodeid: str, tabs: list[Tab]) -> None:
             one.page.screenshot(path=FAILED / f"{stem}-{number}.png", timeout=5000)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests of tabs last: Playwright's event loop stays in the main thread, and others run their own there."""
+    items.sort(key=lambda item: item.get_closest_marker("browser") is not None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Any:  # noqa: ANN401
     """Let fixtures know, while they are torn down, that the test failed."""

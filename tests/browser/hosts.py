@@ -14,7 +14,8 @@ import queue
 import re
 import subprocess
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -225,12 +226,15 @@ class Tab:
         self.prepared: set[str] = set()
         self._options = start_options(self.site, where="tab", wheels=wheels, env=env, jspi=jspi)
         self._where = where
+        self._count = 0
+        self._answers: dict[int, dict[str, Any]] = {}
         self._listen()
         self.reload()
 
     def reload(self) -> None:
         """Load the page anew and start Pyodide in it."""
         self.prepared.clear()
+        self._answers.clear()
         self.page.goto(f"{self.site.url}/tab/tab.html?where={self._where}")
         self._call("start", self._options, timeout=TIMEOUT)
 
@@ -274,24 +278,37 @@ class Tab:
             note("crash", "the page crashed")
 
         self.page.on("console", lambda message: note(message.type, f"{message.text} ({message.location.get('url')})"))
+        self.page.expose_function("answer", lambda one: self._answers.update({one["id"]: one}))
         self.page.on("pageerror", lambda error: note("error", str(error)))
         self.page.on("crash", crashed)
 
     def _begin(self, call: str, *args: object) -> int:
-        return int(self.page.evaluate("([call, args]) => begin(call, args)", [call, args]))
+        self._within(TIMEOUT, lambda: self.page.wait_for_function("true", timeout=1000 * TIMEOUT))
+        self._count += 1
+        self.page.evaluate("([id, call, args]) => begin(id, call, args)", [self._count, call, args])
+        return self._count
 
     def _finish(self, id: int, timeout: float) -> Any:  # noqa: ANN401
-        take = "id => { if (!(id in results)) return null; const one = results[id]; delete results[id]; return one; }"
-        try:
-            found = self.page.wait_for_function(take, arg=id, polling=5, timeout=1000 * timeout)
-            answer: dict[str, Any] = found.json_value()
-        except PlaywrightError as error:
-            self.dead = True
-            end = "\n".join(self.console[-30:])
-            raise HostHangError(f"{self.name}: no answer in {timeout:.0f} s ({error})\n{end}") from None
+        """Wait for the page to call answer(), rather than ask it: one that hangs answers no question."""
+        due = time.monotonic() + timeout
+        while id not in self._answers:
+            if self.dead or time.monotonic() > due:
+                raise self._hang(f"no answer in {timeout:.0f} s")
+            self._within(timeout, lambda: self.page.wait_for_timeout(5))
+        answer = self._answers.pop(id)
         if "error" in answer:
             raise HostHangError(f"{self.name}: {answer['error']}")
         return answer["value"]
+
+    def _within(self, timeout: float, act: Callable[[], object]) -> None:
+        try:
+            act()
+        except PlaywrightError as error:
+            raise self._hang(f"no answer in {timeout:.0f} s ({error})") from None
+
+    def _hang(self, what: str) -> HostHangError:
+        self.dead = True
+        return HostHangError("\n".join([f"{self.name}: {what}", *self.console[-30:]]))
 
     def _call(self, call: str, *args: object, timeout: float) -> Any:  # noqa: ANN401
         return self._finish(self._begin(call, *args), timeout)

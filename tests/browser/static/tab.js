@@ -1,12 +1,11 @@
 // A page that has Pyodide, in its own thread or in a worker (tab.html?where=main|worker), driven by the tests:
-// begin(call, args) returns a number at once, under which results[number] appears: {value} or {error}.
+// begin(id, call, args) returns at once; answer({id, value}) or answer({id, error}), which the tests provide, is called
+// when it is done.
 import { start } from "./host.js";
 
 const where = new URLSearchParams(location.search).get("where");
-const results = {};
 let host = null;
 let worker = null;
-let count = 0;
 
 function askWorker(id, call, args) {
     if (worker === null) {
@@ -14,7 +13,7 @@ function askWorker(id, call, args) {
         window.worker = worker;
         worker.onerror = (event) => console.error(`worker: ${event.message} (${event.filename}:${event.lineno})`);
         worker.addEventListener("message", ({ data }) => {
-            if (data && "id" in data) results[data.id] = data;
+            if (data && "id" in data) window.answer(data);
         });
     }
     worker.postMessage({ id, call, args });
@@ -29,16 +28,13 @@ async function callHere(id, call, args) {
         } else {
             value = await host[call](...args);
         }
-        results[id] = { id, value };
+        window.answer({ id, value });
     } catch (error) {
-        results[id] = { id, error: String(error.stack || error) };
+        window.answer({ id, error: String(error.stack || error) });
     }
 }
 
-window.results = results;
-window.begin = (call, args) => {
-    const id = ++count;
+window.begin = (id, call, args) => {
     if (where === "worker") askWorker(id, call, args);
     else setTimeout(() => callHere(id, call, args), 0);
-    return id;
 };
