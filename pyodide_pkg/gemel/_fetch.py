@@ -21,7 +21,7 @@ from ._plan import Span, block_size, blocks
 from ._source import Progress
 
 SCRIPT = "fetch.js"
-ACK = 1 << 21   # bytes used up between two words to the worker
+ACK = 1 << 21   # bytes used up between two words to the worker; a fourth of what it lets wait (IN_FLIGHT there)
 
 
 class ChangedError(Exception):
