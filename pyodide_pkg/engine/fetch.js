@@ -34,6 +34,7 @@
     const megabytes = (size) => `${(size / 1e6).toFixed(1)} MB`;
     const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
     const equal = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+    const lengthOf = (headers) => headers.get("Content-Encoding") ? null : headers.get("Content-Length");
     const sha256 = async (data) => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
 
     function blockSize(size) {
@@ -55,37 +56,40 @@
         }
 
         static async open(key) {
-            const root = await navigator.storage.getDirectory();
-            const all = await root.getDirectoryHandle("gemel", { create: true });
+            const all = await (await navigator.storage.getDirectory()).getDirectoryHandle("gemel", { create: true });
             return new Store(await all.getDirectoryHandle(key, { create: true }));
         }
 
         constructor(folder) {
             this.folder = folder;
             this.version = "";
-            this.lost = false;   // somebody deleted the folder while it is loaded
+            this.lost = "";   // why nothing more can be written
         }
 
-        async meta() {
-            try {
-                const file = await (await this.folder.getFileHandle("meta.json")).getFile();
-                return JSON.parse(await file.text());
-            } catch {
-                return null;   // none, or half-written
-            }
+        meta() {   // null: none, or half-written
+            return this.folder.getFileHandle("meta.json").then((handle) => handle.getFile())
+                .then((file) => file.text()).then(JSON.parse).catch(() => null);
         }
 
         writeMeta(meta) { return this.#write("meta.json", [new TextEncoder().encode(JSON.stringify(meta))]); }
         write(block, data, hash) { return this.#write(`${this.version}.${block}`, [data, hash]); }
 
-        /** The blocks of this version, by their names. */
-        async list() {
-            const blocks = new Set();
-            for await (const name of this.folder.keys()) {
-                const [version, block] = name.split(".");
-                if (version === this.version) blocks.add(Number(block));
-            }
-            return blocks;
+        /** The blocks of this version, of `count`, by their names. */
+        async list(count) {
+            const names = (await this.#names()).filter((name) => name.startsWith(`${this.version}.`));
+            return new Set(names.map((name) => Number(name.split(".")[1])).filter((block) => block < count));
+        }
+
+        async #names() {
+            const names = [];
+            const read = async () => { for await (const name of this.folder.keys()) names.push(name); };
+            await read().catch((error) => this.#fail(error));
+            return names;
+        }
+
+        /** Somebody may delete the folder while it is loaded. */
+        #fail({ name, message }) {
+            this.lost = name === "NotFoundError" ? "its cache entry was deleted meanwhile" : `${name}: ${message}`;
         }
 
         /** A block as {data, hash} in memory that `make` gives, or null when it is missing or damaged. */
@@ -119,7 +123,7 @@
                 }
             } catch (error) {
                 if (error.name === "QuotaExceededError") throw error;
-                if (error.name === "NotFoundError") this.lost = true;   // else another page writes this very block
+                if (error.name !== "NoModificationAllowedError") this.#fail(error);   // another page writes this block
             } finally {
                 handle?.close();
             }
@@ -129,9 +133,7 @@
         async wipe() {
             const meta = await this.meta();
             const all = !meta || meta.version === this.version || !this.version;
-            const names = [];
-            for await (const name of this.folder.keys()) names.push(name);
-            for (const name of names)
+            for (const name of await this.#names())
                 if (all || name.startsWith(this.version)) await this.folder.removeEntry(name).catch(() => {});
         }
     }
@@ -196,19 +198,18 @@
             const named = new TextEncoder().encode(`${this.validator}|${this.size}`);
             this.store.version = hex(await sha256(named)).slice(0, 16);
             await this.#room();
-            const { url, name, size, validator, ranges, block, tree } = this;
-            const { version } = this.store, created = new Date().toISOString();
-            await this.store.writeMeta({ url, name, size, validator, ranges, block, tree, version, created });
+            const { url, name, size, validator, ranges, block, tree, store: { version } } = this;
+            await this.store.writeMeta({ url, name, size, validator, ranges, block, tree, version });
         }
 
         /** Take up what is cached; false when there is nothing that can be gone on with. */
         async #recall() {
             const meta = await this.store.meta();
-            if (!meta || meta.url !== this.url || meta.block !== blockSize(meta.size)) return false;
+            if (!(meta?.size > 0) || meta.url !== this.url || meta.block !== blockSize(meta.size)) return false;
             if (this.wanted !== null && meta.size !== this.wanted) return false;
             this.store.version = meta.version;
             this.learn(meta.size, meta.validator, meta.ranges);
-            this.have = await this.store.list();
+            this.have = await this.store.list(this.count);
             if (!this.complete && !this.validator) return false;
             await this.#room();
             return true;
@@ -262,9 +263,9 @@
             const validator = etag && !etag.startsWith("W/") ? etag : headers.get("Last-Modified") ?? "";
             const part = response.status === 206;
             const range = part ? /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("Content-Range") ?? "") : null;
-            const encoded = headers.get("Content-Encoding");
-            let size = part ? Number(range?.[2] ?? -1) : encoded ? -1 : Number(headers.get("Content-Length") ?? -1);
+            let size = Number((part ? range?.[2] : lengthOf(headers)) ?? -1);
             if (size < 0 && this.size < 0) size = await this.#head();   // a foreign server may not show Content-Range
+            if (!Number.isSafeInteger(size)) throw new Stop(`the server says a size that no file has (${size} bytes)`);
             if (this.wanted !== null && size >= 0 && size !== this.wanted)
                 throw new Stop(`the server has ${size} bytes, expected ${this.wanted}: not the file that was meant`);
             if (this.size < 0) this.learn(size, validator, part);
@@ -275,8 +276,7 @@
 
         async #head() {
             const response = await fetch(this.url, { method: "HEAD", signal: this.abort.signal }).catch(() => null);
-            const headers = response?.ok ? response.headers : new Headers();
-            const size = headers.get("Content-Encoding") ? "" : headers.get("Content-Length");
+            const size = response?.ok ? lengthOf(response.headers) : null;
             if (!size)
                 throw new Stop("the server does not tell the file's size: let it send Content-Length, and " +
                     "Access-Control-Expose-Headers: Content-Range, ETag to pages of other origins");
@@ -363,8 +363,8 @@
                 await this.#loop();
                 await this.writing;
                 for (const file of this.files) await this.#verify(file);
-                const lost = this.files.some((file) => file.store?.lost);
-                this.#post({ type: "done", note: lost ? "its cache entry was deleted meanwhile" : "" });
+                const lost = this.files.find((file) => file.store?.lost);
+                this.#post({ type: "done", note: lost?.store.lost ?? "" });
                 await this.#changed(() => this.abort.signal.aborted);
             } catch (error) {
                 if (!this.abort.signal.aborted) this.#post(await this.#explain(error));
@@ -458,7 +458,7 @@
             } else if (!file.store || file.held) {
                 await this.#download(file, block);
             } else if (await file.own()) {
-                file.have = await file.store.list();   // what another page has written meanwhile
+                file.have = await file.store.list(file.count);   // what another page has written meanwhile
             }
         }
 

@@ -59,8 +59,8 @@ class Fetched:
         self._come, self._told = 0, -1
         self._quiet = False     # all is cached: nothing is downloaded
         self._wake: asyncio.Future[None] | None = None
-        self._listeners = {"message": create_proxy(self._on_message), "error": create_proxy(self._on_failure)}
         self._worker = _assets.start_worker(SCRIPT) if _features.has_workers() else _in_thread()
+        self._listeners = {"message": create_proxy(self._on_message), "error": create_proxy(self._on_failure)}
         for kind, listener in self._listeners.items():
             self._worker.addEventListener(kind, listener)
 
@@ -142,7 +142,13 @@ class Fetched:
             self._on_progress("download", self._come, sum(self.sizes))
 
     def _on_message(self, event: Any) -> None:  # noqa: ANN401
-        message = event.data
+        try:
+            self._take(event.data)
+        except Exception as error:   # a warning that the user has made an error; nobody else would hear of it
+            self._error = error
+        self._rouse()
+
+    def _take(self, message: Any) -> None:  # noqa: ANN401
         kind = message.type
         if kind == "block":
             part, data = message.file, message.data
@@ -162,7 +168,6 @@ class Fetched:
             self._error = ChangedError()
         else:
             self._error = SourceError(f"{self.name}: {message.text}")
-        self._rouse()
 
     def _on_failure(self, event: Any) -> None:  # noqa: ANN401
         why = getattr(event, "message", None) or "the script could not be loaded"

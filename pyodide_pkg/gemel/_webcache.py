@@ -104,5 +104,6 @@ async def _file(folder: Any, key: str) -> _File:  # noqa: ANN401
         name, url = str(meta["name"]), str(meta["url"])
     except Exception:   # none, or half-written: what is there can only be deleted
         return _File(key, key, "", 0, 0)
-    numbers = [int(name.removeprefix(f"{version}.")) for name in names if name.startswith(f"{version}.")]
-    return _File(key, name, url, size, sum(min(block, size - number * block) for number in numbers))
+    numbers = [name.removeprefix(f"{version}.") for name in names if name.startswith(f"{version}.")]
+    held = [size - int(number) * block for number in numbers if number.isascii() and number.isdigit()]
+    return _File(key, name, url, size, sum(min(block, left) for left in held if left > 0))

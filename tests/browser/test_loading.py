@@ -242,7 +242,7 @@ def test_a_stream_that_comes_again_as_another_file_is_not_mixed(tab: OpenTab, se
     one.expect("ERR_")
     started = one.begin(OPEN + LOGITS, url=file.url, ids=IDS)
     until(one, file, len(data) // 2)
-    file.data, file.break_after = other, 1
+    file.break_after, file.data = 1, other
     assert one.finish(started) == logits_of(other)
 
 
@@ -261,7 +261,7 @@ def test_a_file_that_changed_is_fetched_anew(tab: OpenTab, served: Serve, data: 
         file.data = other
         assert load(one, file.url) == logits_of(other)
     else:        # within one
-        file.data, file.break_after = other, 1
+        file.break_after, file.data = 1, other
         assert one.finish(started) == logits_of(other)
     assert one.run(CACHED, url=file.url) == [[file.url, len(other), True]]
 

@@ -1,0 +1,117 @@
+"""What a server, a page or another tab may do to a load: impossible sizes, caches that vanish, strange files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import tiny
+from browser.hosts import Host, Tab, raises
+
+if TYPE_CHECKING:
+    from browser.server import Served
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+OpenTab = Callable[..., Tab]
+Serve = Callable[..., "Served"]
+SHAPE: dict[str, Any] = {"n_layer": 8, "n_embd": 256, "n_ff": 768, "format": "Q8_0"}
+OPEN = """
+import gemel
+with await gemel.open_async(url, threads=1, cache=cache) as model, model.session() as session:
+    session.sync([1, 2, 3])
+    logits = bytes(session.logits())
+logits
+"""
+# Keep deleting: while a block is being written that is refused.
+DELETE = """
+import asyncio, gemel
+for _ in range(200):
+    try:
+        freed = await gemel.cache.delete_async(url)
+        break
+    except gemel.SourceError:
+        await asyncio.sleep(0.01)
+freed > 0
+"""
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return tiny.tiny_llama(seed=7, **SHAPE)
+
+
+def logits_of(data: bytes) -> bytes:
+    import gemel
+
+    with gemel.open(data, threads=1) as model, model.session() as session:
+        session.sync([1, 2, 3])
+        return bytes(session.logits())
+
+
+@pytest.mark.parametrize("size", ["9" * 400, "9007199254740993", "1" + "0" * 25], ids=len)
+def test_a_size_that_no_file_has_is_an_error(tab: OpenTab, served: Serve, data: bytes, size: str) -> None:
+    file = served(data, headers={"Content-Range": f"bytes 0-{min(len(data), 2**22) - 1}/{size}"})
+    with raises("SourceError", "size"):
+        tab(where="worker").run(OPEN, url=file.url, cache=False, timeout=30)
+
+
+def test_what_follows_the_tensors_is_passed_over(tab: OpenTab, served: Serve, data: bytes) -> None:
+    file = served(data + bytes(40 << 20))
+    assert tab(where="worker").run(OPEN, url=file.url, cache=False) == logits_of(data)
+
+
+def test_a_warning_that_is_made_an_error_ends_the_load(node: Host, served: Serve, data: bytes) -> None:
+    script = "import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('error')\n"
+    script += "    await gemel.open_async(url, threads=1)\n"
+    with raises("RuntimeWarning", "is not kept"):
+        node.run("import gemel\n" + script, url=served(data).url, timeout=30)
+
+
+def test_a_cache_entry_may_vanish_while_it_is_loaded(tab: OpenTab, served: Serve, data: bytes) -> None:
+    file, one = served(data, mb_s=2), tab(where="worker")
+    started = one.begin(OPEN, url=file.url, cache=True)
+    while file.sent < len(data) // 3:
+        one.page.wait_for_timeout(5)
+    assert one.run(DELETE, url=file.url)
+    assert one.finish(started) == logits_of(data)
+
+
+def test_a_file_that_changes_after_its_cache_entry_vanished_is_fetched_anew(
+    tab: OpenTab, served: Serve, data: bytes
+) -> None:
+    other = tiny.tiny_llama(seed=9, **SHAPE)
+    file, one = served(data, mb_s=2), tab(where="worker")
+    one.expect("ERR_")
+    started = one.begin(OPEN, url=file.url, cache=True)
+    while file.sent < len(data) // 3:
+        one.page.wait_for_timeout(5)
+    assert one.run(DELETE, url=file.url)
+    assert file.sent < len(data)
+    file.break_after, file.data = 1, other   # break off first
+    assert one.finish(started) == logits_of(other)
+
+
+def test_strange_files_in_the_cache_are_passed_over(tab: OpenTab, served: Serve, data: bytes) -> None:
+    file, one = served(data), tab(where="worker")
+    assert one.run(OPEN, url=file.url, cache=True) == logits_of(data)
+    one.run(
+        """
+import js
+from gemel._webcache import _files, _folder
+from gemel._web import key_of
+folder = await (await _folder()).getDirectoryHandle(key_of(url))
+names = [name async for name in folder.keys()]
+version = next(name for name in names if name.endswith(".0")).removesuffix(".0")
+for name in ("stray", f"{version}.new", f"{version}.999999"):
+    await folder.getFileHandle(name, create=True)
+None
+""",
+        url=file.url,
+    )
+    listed = "[[one.size, one.complete] for one in await gemel.cache.list_async() if one.name == url]"
+    assert one.run("import gemel\n" + listed, url=file.url) == [[len(data), True]]
+    file.forget()
+    assert one.run(OPEN, url=file.url, cache=True) == logits_of(data)
+    assert file.requests == []
+    assert one.run("await gemel.cache.delete_async(url)", url=file.url) == len(data)
