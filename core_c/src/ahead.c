@@ -70,7 +70,7 @@ int gemel_session_ahead(gemel_session *s, const int32_t *ids, size_t n, int n_la
     if (code < 0) return code;
     ahead *a = &s->ahead;
     while (a->il < n_layers) {
-        if (atomic_load(&s->cancel)) return GEMEL_E_CANCELLED;
+        if (session_cancelled(s)) return GEMEL_E_CANCELLED;
         int part = a->n - a->at < s->m->n_batch ? a->n - a->at : s->m->n_batch;
         code = step(s, a->at, part, a->il, a->il + 1, WANT_NOTHING);
         if (code < 0) return code;
@@ -78,7 +78,7 @@ int gemel_session_ahead(gemel_session *s, const int32_t *ids, size_t n, int n_la
         if (a->at == a->n) a->il++, a->at = 0;
     }
     if (a->il < s->m->h.n_layer || !model_is_whole(s->m)) return a->il;
-    if (atomic_load(&s->cancel)) return GEMEL_E_CANCELLED;
+    if (session_cancelled(s)) return GEMEL_E_CANCELLED;
     code = end(s);
     return code < 0 ? code : s->m->h.n_layer;
 }

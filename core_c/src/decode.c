@@ -8,7 +8,7 @@ enum { ROWS_MAX = 1024 };   // no model's micro-batch is larger
 static int check_row(const gemel_model *m, const gemel_session *s, int32_t id) {
     if (s->ahead.n || id < 0 || id >= m->h.n_vocab) return GEMEL_E_ARGUMENT;
     if (s->n_past >= s->n_ctx) return GEMEL_E_CONTEXT;
-    return atomic_load(&s->cancel) ? GEMEL_E_CANCELLED : GEMEL_OK;
+    return session_cancelled(s) ? GEMEL_E_CANCELLED : GEMEL_OK;
 }
 
 // All are sessions of the model, none stands there twice.

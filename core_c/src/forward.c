@@ -374,7 +374,7 @@ static void pass(void *arg, int it, int nt) {
         if (il == w.m->h.n_layer - 1 && b->n_kept < w.n) keep_last(&w);
         if (!w.n) break;
         attention_out(&w, l, il);
-        if (it == 0) b->stopped = !b->each && atomic_load(&b->s->cancel);
+        if (it == 0) b->stopped = !b->each && session_cancelled(b->s);
         feed_forward(&w, l);     // all meet at its end: they see the same
         if (b->stopped) break;   // written again only after the next layer's first meeting
     }

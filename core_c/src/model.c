@@ -191,14 +191,19 @@ int gemel_model_set_isa(gemel_model *m, int isa) {
     return GEMEL_OK;
 }
 
+// The old pool goes first: a tab's new one is made of its workers.
 int gemel_model_set_threads(gemel_model *m, int n_threads) {
-    threads *pool;
+    threads *pool, *one;
     if (!m || n_threads < 1 || n_threads > THREADS_MAX) return GEMEL_E_ARGUMENT;
-    int code = threads_open(&pool, n_threads);
+    int before = threads_count(m->pool), code = threads_open(&one, 1);
     if (code < 0) return code;
     threads_close(m->pool);
+    m->pool = one;   // what is left, should nothing else be had
+    code = threads_open(&pool, n_threads);
+    if (code < 0 && threads_open(&pool, before) < 0) return code;
+    threads_close(one);
     m->pool = pool;
-    return GEMEL_OK;
+    return code;
 }
 
 int gemel_model_after_fork(gemel_model *m) {

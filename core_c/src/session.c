@@ -58,7 +58,9 @@ int gemel_session_n_ctx(const gemel_session *s) { return s ? s->n_ctx : GEMEL_E_
 const int32_t *gemel_session_ids(const gemel_session *s) { return s ? s->ids : NULL; }
 const float *gemel_session_logits(const gemel_session *s) { return s && s->has_logits ? s->logits : NULL; }
 void gemel_session_cancel(gemel_session *s, int on) {
-    if (s) atomic_store(&s->cancel, on != 0);
+    if (!s) return;
+    atomic_store(&s->cancel, on != 0);
+    if (s->flag && !on) atomic_store(s->flag, 0);
 }
 
 // ---- The timeline --------------------------------------------------------------------------------------------------
@@ -125,7 +127,7 @@ static int append(gemel_session *s, const int32_t *ids, size_t n, want each, wan
     if (s->ahead.n || !model_is_whole(s->m)) return GEMEL_E_ARGUMENT;
     size_t n_embd = (size_t)s->m->h.n_embd, n_batch = (size_t)s->m->n_batch;
     for (size_t at = 0; at < n; at += n_batch) {
-        if (atomic_load(&s->cancel)) return GEMEL_E_CANCELLED;
+        if (session_cancelled(s)) return GEMEL_E_CANCELLED;
         int part = (int)(n - at < n_batch ? n - at : n_batch);
         batch b = {.s = s, .ids = ids + at, .n = part, .pos = s->n_past, .want = at + n_batch >= n ? last : each};
         b.hidden = hidden ? hidden + at * n_embd : NULL;

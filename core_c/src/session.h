@@ -39,10 +39,14 @@ struct gemel_session {
     float *logits;   // [vocab_pad]
     int has_logits;
     ahead ahead;
-    atomic_int cancel;
-    char carry[4];   // bytes of a character that is not whole yet
+    atomic_int cancel, *flag;   // flag: a word that outlives the session, where others cancel it; or NULL
+    char carry[4];              // bytes of a character that is not whole yet
     int n_carry;
 };
+
+static inline int session_cancelled(const gemel_session *s) {
+    return atomic_load(&s->cancel) || (s->flag && atomic_load(s->flag));
+}
 
 typedef enum want { WANT_NOTHING, WANT_LAST, WANT_EACH, WANT_SCORE, WANT_HIDDEN } want;
 typedef struct batch {   // one call of forward

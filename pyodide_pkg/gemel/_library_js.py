@@ -26,7 +26,7 @@ OWN: dict[str, tuple[str, str]] = {
     "gemel_engine_unseat": ("v", "i"),
     "gemel_engine_parked": ("i", ""),
     "gemel_engine_fault": ("i", ""),
-    "gemel_engine_cancel_at": ("p", "p"),
+    "gemel_engine_flag": ("p", "p"),
 }
 FAULTS = {
     1: "a worker failed",
@@ -134,6 +134,12 @@ class JsLibrary:
         """Return an address as the engine takes it."""
         return cast(int, self._big(address)) if self.is_wide else address
 
+    def int_at(self, address: int) -> Any:  # noqa: ANN401
+        """Return an Int32Array of the int there."""
+        import js  # type: ignore[import-not-found]
+
+        return js.Int32Array.new(self.memory.buffer, address, 1)
+
     # ---- Inside -----------------------------------------------------------------------------------------------------
 
     def _wide_places(self, codes: str) -> tuple[int, ...]:
@@ -200,7 +206,7 @@ class JsLibrary:
 
     def _look_at(self, end: int) -> None:
         """View the memory again when `end` lies past what is seen: a call may have lengthened it."""
-        import js  # type: ignore[import-not-found]
+        import js
 
         if end <= self._view_size:
             return

@@ -1,13 +1,19 @@
-"""What only a browser tab has: where worker scripts come from, the threaded engine's start, and why it is not taken."""
+"""What only a browser tab has: where worker scripts come from, the threaded engine's start, why it is not taken, and a
+flag by which another thread of the page stops what a worker computes.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import _assets
 from ._errors import LibraryError
 
-__all__ = ["configure", "engine_reason", "start"]
+if TYPE_CHECKING:
+    from ._generate import Generation
+    from ._session import Session
+
+__all__ = ["cancel_flag", "configure", "engine_reason", "start"]
 
 UNCHANGED: Any = object()   # an argument that was not given
 
@@ -49,6 +55,26 @@ def engine_reason() -> str:
     if not refusal:
         return "the threaded engine: the page is cross-origin isolated and Python runs in a worker"
     return f"the {'side module' if _in_tab() else 'native library'}: {refusal}"
+
+
+def cancel_flag(of: Session | Generation) -> Any:  # noqa: ANN401
+    """Return a shared Int32Array: `Atomics.store(flag, 0, 1)`, in any thread of the page, is session.cancel().
+
+    Python that computes in a worker takes no messages meanwhile; send the flag to the page first. It is 0 again once a
+    call was cancelled; what is written after the session was closed has no effect on it, but after 64 more flags on
+    another. LibraryError when the model is not on the threaded engine.
+    """
+    from ._generate import Generation
+    from ._library_js import JsLibrary
+
+    session = of._run.session if isinstance(of, Generation) else of
+    library = session._library
+    if not isinstance(library, JsLibrary):
+        raise LibraryError(
+            f"the {library.engine} core shares no memory with the page: stop an `async for`, or end the worker"
+        )
+    with session._handle as address:
+        return library.int_at(library.engine_call("gemel_engine_flag", address))
 
 
 def _in_tab() -> bool:

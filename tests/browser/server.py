@@ -311,5 +311,6 @@ class Trap:
             with client, contextlib.suppress(OSError):
                 client.settimeout(5)
                 line = client.recv(4096).split(b"\r\n", 1)[0].decode("latin-1")
-                self.called.append(line.rsplit(" ", 1)[0])
+                if line:   # a connection that is only tried out says nothing
+                    self.called.append(line.rsplit(" ", 1)[0])
                 client.sendall(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
