@@ -16,7 +16,7 @@ set(engine_flags --target=${CMAKE_SYSTEM_PROCESSOR}-unknown-unknown
     -matomics -mbulk-memory -mmutable-globals -msign-ext -nostdlibinc)
 # --initial-memory is INITIAL_PAGES of gemel/_engine.py
 string(CONCAT engine_link "${engine_machine} --no-entry --import-memory --shared-memory --initial-memory=4194304 "
-    "--max-memory=${engine_max} --stack-first -z stack-size=524288 --gc-sections --strip-all "
+    "--max-memory=${engine_max} --stack-first -z stack-size=262144 --gc-sections --strip-all "
     "--export-dynamic --export=__stack_pointer --export=malloc --export=calloc --export=free --export=memcpy "
     "<OBJECTS> -o <TARGET>")
 include_directories(SYSTEM "${CMAKE_CURRENT_LIST_DIR}/../src/wasm/include")

@@ -20,7 +20,7 @@ typedef struct os_cond {
 } os_cond;
 typedef int os_thread;   // its seat
 
-enum { FLAGS = 64, SEATS = 255, STACK_SIZE = 256 << 10, SLICE_MS = 100 };
+enum { FLAGS = 64, SEATS = 255, STACK_SIZE = 128 << 10, SLICE_MS = 100 };
 enum seat_state { VACANT, FREE, TAKEN, LOST };
 enum fault { NONE, WORKER_FAILED, NO_ANSWER, STACK_SPENT };
 
