@@ -101,7 +101,7 @@ def locked(lock: Path, wheel: Path, base_url: str = "") -> dict[str, Any]:
     """Return a lock file's contents with this wheel among its packages."""
     contents = json.loads(lock.read_text())
     abi = contents["info"].get("abi_version")
-    if abi not in PLATFORM:
+    if not abi or abi not in PLATFORM:
         raise zig_build.BuildError(f"{lock} is of a Pyodide with ABI {abi}: the wheel is for {PLATFORM}")
     return {**contents, "packages": {**contents["packages"], **lock_entry(wheel, base_url)}}
 

@@ -94,6 +94,8 @@ async def start(name: str, threads: int | None) -> JsLibrary:
 def _is_wide(size: int) -> bool:
     if size <= WIDE_SIZE:
         return False
+    if size > MAX_PAGES["threads64"][0] * PAGE:
+        raise OutOfMemoryError(f"a model of {size / 1e9:.1f} GB does not fit a tab, which has 16 GB at most")
     if _features.has_memory64() and _assets.has(_file("threads64")):
         return True
     if size > NARROW_SIZE:

@@ -346,7 +346,10 @@ class Model:
         ahead = self._ahead
         if ahead is None or ahead.closed or ahead.n_ctx != n_ctx or ahead.ids != list(ids[: ahead.n_past]):
             return None
-        self._ahead = None
+        with self._turn:
+            if self._ahead is not ahead:   # another thread was quicker
+                return None
+            self._ahead = None
         return ahead
 
     def _prompt_ids(self, prompt: str | Sequence[int], *, special: bool) -> list[int]:

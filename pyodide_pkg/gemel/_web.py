@@ -155,9 +155,10 @@ def source_now(model: Any, advice: str, *, keep: bool) -> Source:  # noqa: ANN40
 
 def _requested(files: Sequence[File], *, keep: bool) -> XhrSource:
     name = files[0].name
-    if keep:
+    lacks = ["is not kept"] * keep + ["is not compared with its SHA-256"] * (files[0].tree is not None)
+    if lacks:
         warnings.warn(
-            f"{name} is not kept: the cache can't be used by synchronous code in this browser; await gemel.open_async",
+            f"{name} {' and '.join(lacks)}: synchronous code in this browser can't do that; await gemel.open_async",
             RuntimeWarning,
             stacklevel=2,
         )

@@ -53,9 +53,11 @@ class XhrSource:
 
     def _probe(self, url: str, expected: int | None) -> _Remote:
         request, data = self._request(url, 0, PROBE)
+        if request.status == 206 and not _validator(request):   # ranges might be of two versions
+            request, data = self._request(url)
         size = int(data.byteLength)
         if request.status == 206:
-            span = re.fullmatch(r"bytes \d+-\d+/(\d+)", request.getResponseHeader("Content-Range") or "")
+            span = re.fullmatch(r"bytes \d+-\d+/(\d{1,15})", request.getResponseHeader("Content-Range") or "")
             if span is None:
                 raise SourceError(
                     f"{self.name}: the server does not show the file's size: let it send "
@@ -63,11 +65,11 @@ class XhrSource:
                 )
             size = int(span[1])
         if expected not in (None, size):
-            raise SourceError(f"{self.name}: the server has {size} bytes, expected {expected}")
+            raise SourceError(f"{self.name}: the server has {size} bytes, expected {expected}: it is another file")
         return _Remote(url, size, _validator(request), None if request.status == 206 else data)
 
-    def _request(self, url: str, start: int, end: int) -> tuple[Any, Any]:
-        """Return the request that was answered and its bytes."""
+    def _request(self, url: str, start: int = 0, end: int = 0) -> tuple[Any, Any]:
+        """Ask for bytes [start, end), or for the whole file; return the request that was answered and its bytes."""
         import js  # type: ignore[import-not-found]
         from pyodide.ffi import JsException  # type: ignore[import-not-found]
 
@@ -75,13 +77,14 @@ class XhrSource:
             request = js.XMLHttpRequest.new()
             request.open("GET", url, False)
             request.responseType = "arraybuffer"
-            request.setRequestHeader("Range", f"bytes={start}-{end - 1}")
+            if end:
+                request.setRequestHeader("Range", f"bytes={start}-{end - 1}")
             try:
                 request.send()
             except JsException as error:
                 why = f"{error}; check the address, the network, and that the server allows this page (CORS)"
             else:
-                if request.status in (200, 206):
+                if request.status == 200 or (request.status == 206 and end):
                     return request, js.Uint8Array.new(request.response)
                 why = f"HTTP {request.status} {request.statusText}; check the address"
                 if request.status < 500 and request.status not in (408, 429):

@@ -115,3 +115,14 @@ None
     assert one.run(OPEN, url=file.url, cache=True) == logits_of(data)
     assert file.requests == []
     assert one.run("await gemel.cache.delete_async(url)", url=file.url) == len(data)
+
+
+def test_synchronous_ranges_without_a_version_are_not_trusted(tab: OpenTab, served: Serve, data: bytes) -> None:
+    file = served(data, etag=None)
+    script = """
+from gemel._xhr import XhrSource
+source = XhrSource("it", [url], None)
+source.sizes, bytes(source.read(1000, 5).to_bytes())
+"""
+    assert tab(where="worker").run(script, url=file.url) == [[len(data)], data[1000:1005]]
+    assert [seen.range is None for seen in file.requests] == [False, True]

@@ -391,7 +391,7 @@ with warnings.catch_warnings(record=True) as said:
     f = lambda: gemel.open(url, threads=1)
 """
     assert one.run(script + NOT_WAITING.replace("\n", "\n    ") + LOGITS, url=file.url, ids=IDS) == logits
-    assert "can't be used by synchronous code" in one.run("str(said[0].message)")
+    assert "is not kept: synchronous code" in one.run("str(said[0].message)")
     blob = "import js\nf = lambda: gemel.open(js.Blob.new([js.Uint8Array.new(data)]))\n"
     assert one.run(blob + NOT_WAITING + LOGITS, data=data, ids=IDS) == logits
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import threading
+from typing import Any
 
 import gemel
 
@@ -68,3 +70,28 @@ def test_a_session_evaluated_ahead_is_gone_on_from_once(model: gemel.Model) -> N
     again = model.generate([*ids, ids[0]], max_tokens=4, temperature=0)
     assert again.read() == first.text
     assert again.timings.n_evaluated == len(ids) + 1
+
+
+class _Met:
+    """Stands for an evaluated session; two threads look at its ids before either goes on."""
+
+    def __init__(self) -> None:
+        self.closed, self.n_ctx, self.n_past = False, 8, 1
+        self._both = threading.Barrier(2, timeout=10)
+
+    @property
+    def ids(self) -> list[int]:
+        self._both.wait()
+        return [1]
+
+
+def test_of_two_threads_one_takes_the_session_evaluated_ahead(model: gemel.Model) -> None:
+    met: Any = _Met()
+    model._ahead = met
+    taken: list[object] = []
+    threads = [threading.Thread(target=lambda: taken.append(model._take_ahead([1, 2], 8))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(taken, key=bool) == [None, met]

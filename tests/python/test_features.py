@@ -43,6 +43,14 @@ def test_files_larger_than_memory_are_refused_with_advice(monkeypatch: pytest.Mo
     assert asyncio.run(_engine.choose(10**6, None)) == (None, "this host has no web workers, so there is one thread")
 
 
+def test_a_size_past_all_memory_is_refused_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_engine, "threads_refusal", lambda: "")
+    monkeypatch.setattr(_features, "has_memory64", lambda: True)
+    monkeypatch.setattr(_assets, "has", lambda name: True)
+    with pytest.raises(gemel.OutOfMemoryError, match="16 GB at most"):
+        asyncio.run(_engine.choose(2**53, 2))
+
+
 def test_a_missing_asset_is_a_library_error() -> None:
     with pytest.raises(gemel.LibraryError, match=r"no_such\.js.*reinstall"):
         _assets.text("no_such.js")
