@@ -72,6 +72,13 @@ class Fetched:
             fetched._say(type="open", files=[asdict(file) for file in files], cache=cache)
             while not fetched.sizes:
                 await fetched._wait()
+            if files[0].tree is not None and not _has_sha256():
+                warnings.warn(
+                    f"{fetched.name} is not compared with its SHA-256: the page is not a secure context (https: or "
+                    "localhost)",
+                    RuntimeWarning,
+                    stacklevel=2,
+                )
             return fetched
         except BaseException:
             fetched.close()
@@ -185,6 +192,12 @@ class Fetched:
                 RuntimeWarning,
                 stacklevel=2,
             )
+
+
+def _has_sha256() -> bool:
+    import js
+
+    return getattr(js.crypto, "subtle", None) is not None
 
 
 def _in_thread() -> Any:  # noqa: ANN401

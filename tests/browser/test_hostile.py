@@ -126,3 +126,22 @@ source.sizes, bytes(source.read(1000, 5).to_bytes())
 """
     assert tab(where="worker").run(script, url=file.url) == [[len(data)], data[1000:1005]]
     assert [seen.range is None for seen in file.requests] == [False, True]
+
+
+def test_a_known_hash_that_cannot_be_checked_is_said(tab: OpenTab, served: Serve, data: bytes) -> None:
+    script = """
+import gemel, js, warnings
+from pyodide.ffi import to_js
+gemel.NAMES["known"] = gemel.Name(file="known", licence="MIT", url=url, size=size, tree_sha256="0" * 64)
+insecure = to_js({"value": None, "configurable": True}, dict_converter=js.Object.fromEntries)
+js.Object.defineProperty(js.crypto, "subtle", insecure)
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        await gemel.open_async("known", threads=1)
+finally:
+    js.Reflect.deleteProperty(js.crypto, "subtle")
+    del gemel.NAMES["known"]
+"""
+    with raises("RuntimeWarning", "known is not compared with its SHA-256"):
+        tab(where="worker").run(script, url=served(data).url, size=len(data))
