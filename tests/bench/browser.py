@@ -7,6 +7,8 @@
     --measure speed            only that, or start, memory, link; several with commas
     --quick                    one round of short prompts: does everything work? Its figures mean nothing
 
+transformers.js's q4 runs only when it is named (--engines transformers-q4): it decodes a few tokens a second.
+
 MODEL is SmolLM2-135M-Instruct.Q4_1.gguf (another llama works as well). What is needed besides is made once and kept
 in --work (build/bench): the engines' npm packages, the model requantised to Q4_0 and Q8_0, its weights as ONNX.
 
@@ -23,7 +25,8 @@ engine must report the length that was meant. Greedy; end-of-text tokens are for
     memory          of the renderer process at the end (PSS, peak RSS), and measureUserAgentSpecificMemory
     link            gemel: prompt= of 256 tokens over 20 MB/s; from the model's last byte to the first token
 
-The exit code tells whether everything ran; it does not depend on speed.
+Beside each stands what part of the CPUs others used just before. The exit code tells whether everything ran; it does
+not depend on speed.
 """
 
 from __future__ import annotations
@@ -47,9 +50,10 @@ from typing import Any
 
 import browser_models
 import compare
-from browser_report import NATIVE, PEERS, Case, Results, as_json, gate_table, gates, table
+from browser_report import NATIVE, PEERS, SAME_FILE, Case, Results, as_json, gate_table, gates, header, table
 from browser_server import Server
 from browser_tab import FLAGS, Browser
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Playwright, sync_playwright
 
 HERE = Path(__file__).resolve().parent
@@ -80,10 +84,15 @@ ENGINES = {
     "gemel-simd128": Engine("gemel, simd128", "gemel", ("Q4_1",), {"relaxed": False}),
     "wllama-3": Engine(PEERS[0], "wllama", GGUF, {"version": 3}),
     "wllama-2": Engine(PEERS[1], "wllama", GGUF, {"version": 2}),
-    "transformers": Engine(PEERS[2], "transformers", tuple(browser_models.ONNX_KINDS)),
+    "transformers": Engine(PEERS[2], "transformers", ("q8", "q8-plain")),
+    "transformers-q4": Engine(PEERS[2], "transformers", ("q4",)),
     "native": Engine(NATIVE[0], "", ("Q4_1",)),
     "native-flash": Engine(NATIVE[1], "", ("Q4_1",)),
 }
+
+
+class FailedError(Exception):
+    """An engine did not do what was asked for, so that its figures would be worth nothing."""
 
 
 @dataclass
@@ -109,7 +118,7 @@ class Bench:
         numbers: dict[str, float] = {}
         with Browser(self.playwright, self.given.chromium, self.given.work / "profiles") as browser:
             tab = _Tab(self, engine, options, browser, self.models[case.file].name)
-            if "start" in self.given.measure:
+            if "start" in self.given.measure and case.file in (SAME_FILE, "q8"):
                 numbers.update(tab.from_nothing())
                 browser.forget_models(self.server.url)
                 numbers.update(tab.click("click_cold"))
@@ -174,7 +183,7 @@ class _Tab:
         page = self._visit(url=f"/models/{self.model}", prompt=QUESTION)
         seen = page.evaluate("bench.done")
         if not page.evaluate("bench.isolated"):
-            raise SystemExit("the page is not cross-origin isolated: this comparison needs it")
+            raise FailedError("the page is not cross-origin isolated: this comparison needs it")
         sent = {url: one for url, one in self.bench.server.site.sent.items() if not url.startswith("/page/")}
         squeezed = sum(one.bytes if "/models/" in url else _gzipped(one.path) for url, one in sent.items())
         self.bench.results.facts.setdefault("transfers", {})[self._case] = {
@@ -190,7 +199,7 @@ class _Tab:
         seen = page.evaluate(ask, [f"/models/{self.model}", QUESTION])
         self.bench.results.facts.setdefault("opened", {})[self._case] = seen["facts"]
         if seen["facts"]["threads"] != self.options["threads"]:
-            raise SystemExit(f"{self._case}: it runs on {seen['facts']['threads']}")
+            raise FailedError(f"{self._case}: it runs on {seen['facts']['threads']}")
         self._page = page
         return {"start": started, name: seen["click"]}
 
@@ -219,9 +228,9 @@ class _Tab:
 
 
 def check(case: object, own: dict[str, Any], n_prompt: int, n: int) -> None:
-    """End the program when an engine did not compute what was asked for."""
+    """Raise FailedError when an engine did not compute what was asked for."""
     if own["n_tokens"] != n or (n_prompt and own["n_prompt"] != n_prompt):
-        raise SystemExit(
+        raise FailedError(
             f"{case}: a prompt of {own['n_prompt']} tokens and {own['n_tokens']} new ones, "
             f"but {n_prompt} and {n} were asked for"
         )
@@ -324,17 +333,21 @@ def cases_of(given: argparse.Namespace) -> Iterator[tuple[Engine, Case]]:
 
 
 def run(bench: Bench) -> None:
-    """Measure all rounds; each begins with another engine."""
+    """Measure all rounds; each begins with another engine. One that fails is noted, and the others go on."""
     cases = list(cases_of(bench.given))
     for number in range(bench.given.rounds):
-        others = busy()
-        bench.results.facts.setdefault("busy", []).append(round(others, 3))
-        print(f"round {number + 1} of {bench.given.rounds}; others use {others:.0%} of the CPUs", file=sys.stderr)
+        print(f"round {number + 1} of {bench.given.rounds}", file=sys.stderr)
         turn = number * len(cases) // bench.given.rounds
         for engine, case in cases[turn:] + cases[:turn]:
-            numbers = bench.measure(engine, case, number)
-            bench.results.add(case, numbers)
-            said = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+            others = busy()
+            try:
+                numbers = bench.measure(engine, case, number)
+            except (FailedError, PlaywrightError) as error:
+                bench.results.facts.setdefault("failures", []).append(f"{case}: {error}")
+                print(f"  {case} failed: {error}", file=sys.stderr)
+                continue
+            bench.results.add(case, {**numbers, "others": others})
+            said = ", ".join(f"{name} {value:.4g}" for name, value in bench.results.rounds[case][-1].items())
             print(f"  {case}: {said}", file=sys.stderr)
 
 
@@ -342,7 +355,8 @@ def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description="gemel in a tab beside other engines there")
     parser.add_argument("model", type=Path, help="a GGUF file: SmolLM2-135M-Instruct.Q4_1.gguf")
-    parser.add_argument("--engines", default=",".join(ENGINES), metavar="NAME,...", help=f"of {', '.join(ENGINES)}")
+    usual = ",".join(name for name in ENGINES if name != "transformers-q4")
+    parser.add_argument("--engines", default=usual, metavar="NAME,...", help=f"of {', '.join(ENGINES)}")
     parser.add_argument("--files", default="", metavar="FORMAT,...", help="Q4_1, q8, ...; default all")
     parser.add_argument("--measure", default=",".join(MEASURES), metavar="WHAT,...", help=f"of {', '.join(MEASURES)}")
     parser.add_argument("-t", "--threads", default="1,2", metavar="N,...")
@@ -384,7 +398,7 @@ def facts_of(given: argparse.Namespace, wheel: Path | None) -> dict[str, Any]:
     facts = {
         "machine": machine(), "chromium": browser.stdout.strip(), "flags": FLAGS, "packages": packages,
         "model": given.model.name, "prefill": given.prefill, "decode": given.decode, "rounds_asked": given.rounds,
-        "load_average": os.getloadavg(),
+        "load_average": os.getloadavg(), "date": time.strftime("%Y-%m-%d %H:%M"),
     }   # fmt: skip
     if wheel is not None:
         facts |= {"wheel": wheel.name, "wheel_bytes": wheel.stat().st_size, "gemel_gzip_bytes": gemel_gzip_bytes(wheel)}
@@ -410,11 +424,13 @@ def main() -> None:
             run(bench)
         finally:
             show(bench.results, given)
+    if failures := bench.results.facts.get("failures"):
+        raise SystemExit("\n".join(failures))
 
 
 def show(results: Results, given: argparse.Namespace) -> None:
     """Print the tables and write what was asked for; also after a run that broke off."""
-    text = f"{table(results)}\n\n{gate_table(gates(results))}\n"
+    text = f"{header(results.facts)}\n\n{table(results)}\n\n{gate_table(gates(results))}\n"
     print(text)
     if given.markdown:
         given.markdown.write_text(text)

@@ -1,10 +1,10 @@
 """One GGUF's weights as each engine wants them: the file's own, requantised to Q8_0 and Q4_0, and as ONNX.
 
 `make(kind, source, folder)` returns the file, or for ONNX the folder of a transformers.js model, and makes it once.
-The ONNX graphs are written here from the GGUF's tensors. q8 and q4 use ONNX Runtime's fused operators
-(GroupQueryAttention with the rotation inside, SimplifiedLayerNormalization) and give the logits of the last position
-only: what serves that engine best. q8-plain is the graph as exporters write it: attention of single operators, and the
-logits of every position. A llama with byte-level BPE is assumed, which is what the comparison's model is.
+The ONNX graphs are written here from the GGUF's tensors and give the logits of the last position only. q8 and q4 use
+ONNX Runtime's fused attention (GroupQueryAttention with the rotation inside), which decodes faster in its WebAssembly;
+q8-plain has attention in single operators, as exporters write it, which evaluates prompts faster there.
+A llama with byte-level BPE is assumed, which is what the comparison's model is.
 """
 
 from __future__ import annotations
@@ -163,7 +163,8 @@ class _Graph:
         for il in range(self._n_layer):
             x = self._layer(il, x)
         head = self._tensors.get("output.weight", self._tensors["token_embd.weight"])
-        normed = self._norm(self._of_interest(x), "output_norm.weight")
+        last = self._node("Gather", [x, self._integers("last", -1)], axis=1)
+        normed = self._norm(last, "output_norm.weight")
         self._node("MatMul", [normed, self._constant("output", head.T)], out=["logits"])
         return self._finish()
 
@@ -184,10 +185,6 @@ class _Graph:
             out=[f"attention.{il}", f"present.{il}.key", f"present.{il}.value"], domain="com.microsoft",
             num_heads=self._n_head, kv_num_heads=self._n_head_kv, do_rotary=1, rotary_interleaved=1,
         )   # fmt: skip
-
-    def _of_interest(self, x: str) -> str:
-        """Return the positions whose logits are wanted: the last one."""
-        return self._node("Gather", [x, self._integers("last", -1)], axis=1)
 
     def _positions(self) -> None:
         """total_length, of cache and input together, and the last position in it, as GroupQueryAttention wants them."""
@@ -251,10 +248,7 @@ class _Graph:
 
 
 class _PlainGraph(_Graph):
-    """The same in single operators, as exporters write it: position_ids go in, every position's logits come out."""
-
-    def _of_interest(self, x: str) -> str:
-        return x
+    """The same with attention in single operators, as exporters write it; position_ids go in as well."""
 
     def _positions(self) -> None:
         """cos and sin of the input's positions [batch][1][sequence][head_dim]; a mask [sequence][total]."""
@@ -319,7 +313,6 @@ class _PlainGraph(_Graph):
         model = super()._finish()
         shape = ("batch_size", "sequence_length")
         model.graph.input.append(self._helper.make_tensor_value_info("position_ids", TensorProto.INT64, shape))
-        model.graph.output[0].type.tensor_type.shape.dim[1].dim_param = "sequence_length"
         return model
 
 

@@ -124,8 +124,9 @@ COLUMNS = {
     "prefill": "prefill tok/s", "decode": "decode tok/s", "start": "runtime s", "click_cold": "click cold s",
     "click_warm": "click warm s", "nothing": "from nothing s", "transfer": "transfer MB", "transfer_gzip": "gzipped MB",
     "pss": "tab PSS MB", "peak": "peak RSS MB", "ua": "UA memory MB", "tree": "browser PSS MB",
+    "link_ms": "after the last byte s", "others": "others' CPU %",
 }   # fmt: skip
-UNITS = {"s": 1e-3, "MB": 1e-6, "tok/s": 1.0}
+UNITS = {"s": 1e-3, "MB": 1e-6, "tok/s": 1.0, "%": 100.0}
 
 
 def _short(name: str, value: float | None) -> str:
@@ -145,6 +146,22 @@ def table(results: Results) -> str:
         cells = [_short(name, results.median(case, name)) for name in names]
         lines.append(f"| {case.engine} | {case.file} | {case.threads} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def header(facts: dict[str, Any]) -> str:
+    """Return what the figures were measured on and with."""
+    machine = facts["machine"]
+    lines = [
+        f"{facts['date']}: {machine['cpu']}, {machine['cores']} cores, {machine['system']}; {facts['chromium']}",
+        f"{facts['model']}; prefill {facts['prefill']}, decode {facts['decode']} tokens; {facts['rounds_asked']} rounds",
+        ", ".join(f"{name} {version.rpartition('@')[2]}" for name, version in facts["packages"].items()),
+        f"flags: {' '.join(facts['flags'])}",
+    ]
+    if "wheel" in facts:
+        lines.append(f"{facts['wheel']}: {facts['wheel_bytes']:,} bytes")
+    if "llama.cpp" in facts:
+        lines.append(f"{facts['llama.cpp']['version']}: {facts['llama.cpp']['system']}")
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def gate_table(found: list[Gate]) -> str:

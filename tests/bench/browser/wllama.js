@@ -1,5 +1,6 @@
 // wllama as its README shows it; ?options= says which version's package folder is meant and how many threads.
 // CPU only (no WebGPU device is asked for), no warm-up run at load, the prompt cache off: each run evaluates its prompt.
+// Flash attention is off where there is the choice: that is faster here.
 let version, Wllama, wllama, banned;
 
 export async function start(options) {
@@ -16,9 +17,9 @@ export async function start(options) {
   wllama = new Wllama(paths, { suppressNativeLog: true, logger: quiet });
 }
 
-export async function open(url, { threads, n_ctx, settings }) {
-  const own = version === 2 ? {} : { n_gpu_layers: 0, n_parallel: 1, warmup: false };
-  await wllama.loadModelFromUrl(new URL(url, location.href).href, { n_threads: threads, n_ctx, ...own, ...settings });
+export async function open(url, { threads, n_ctx }) {
+  const own = version === 2 ? {} : { n_gpu_layers: 0, n_parallel: 1, warmup: false, flash_attn: false };
+  await wllama.loadModelFromUrl(new URL(url, location.href).href, { n_threads: threads, n_ctx, ...own });
   banned = [...wllama.getLoadedContextInfo().list_tokens_eog];
   return { threads: wllama.getNumThreads(), multithread: wllama.isMultithread() };
 }
