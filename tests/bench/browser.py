@@ -197,7 +197,8 @@ class _Tab:
         started = page.evaluate("bench.start()")
         ask = "([url, prompt]) => bench.click(url, prompt)"
         seen = page.evaluate(ask, [f"/models/{self.model}", QUESTION])
-        self.bench.results.facts.setdefault("opened", {})[self._case] = seen["facts"]
+        parts = {"open": seen["open"], "first": seen["first"], **seen["facts"]}
+        self.bench.results.facts.setdefault("opened", {}).setdefault(self._case, {})[name] = parts
         if seen["facts"]["threads"] != self.options["threads"]:
             raise FailedError(f"{self._case}: it runs on {seen['facts']['threads']}")
         self._page = page

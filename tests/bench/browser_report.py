@@ -110,7 +110,7 @@ def _starts(results: Results, own: Case, threads: int) -> list[Gate]:
     found = []
     wllama = results.of(*PEERS[:2], threads=threads, file=SAME_FILE)
     rows = [("click_cold", "click to first token, nothing cached", 0.5), ("click_warm", "the same, model cached", 0.5)]
-    rows += [("pss", "memory of the tab (PSS)", 1.0), ("peak", "its peak (RSS)", 1.0)]
+    rows += [("memory", "memory of the tab", 1.0), ("peak", "its peak", 1.0)]
     for name, words, limit in rows:
         value, other = results.median(own, name), results.best(wllama, name, min)
         if value is not None and other is not None:
@@ -123,7 +123,7 @@ def _starts(results: Results, own: Case, threads: int) -> list[Gate]:
 COLUMNS = {
     "prefill": "prefill tok/s", "decode": "decode tok/s", "start": "runtime s", "click_cold": "click cold s",
     "click_warm": "click warm s", "nothing": "from nothing s", "transfer": "transfer MB", "transfer_gzip": "gzipped MB",
-    "pss": "tab PSS MB", "peak": "peak RSS MB", "ua": "UA memory MB", "tree": "browser PSS MB",
+    "memory": "tab MB", "pss": "tab PSS MB", "peak": "peak RSS MB", "ua": "UA memory MB", "tree": "browser PSS MB",
     "link_ms": "after the last byte s", "others": "others' CPU %",
 }   # fmt: skip
 UNITS = {"s": 1e-3, "MB": 1e-6, "tok/s": 1.0, "%": 100.0}
@@ -153,7 +153,7 @@ def header(facts: dict[str, Any]) -> str:
     machine = facts["machine"]
     lines = [
         f"{facts['date']}: {machine['cpu']}, {machine['cores']} cores, {machine['system']}; {facts['chromium']}",
-        f"{facts['model']}; prefill {facts['prefill']}, decode {facts['decode']} tokens; {facts['rounds_asked']} rounds",
+        f"{facts['model']}; prefill {facts['prefill']}, decode {facts['decode']}; {facts['rounds_asked']} rounds",
         ", ".join(f"{name} {version.rpartition('@')[2]}" for name, version in facts["packages"].items()),
         f"flags: {' '.join(facts['flags'])}",
     ]

@@ -24,7 +24,8 @@ TIMEOUT = 900_000   # milliseconds that a page may take for anything
 class Weight:
     """In bytes."""
 
-    pss: int    # of the page's renderer process: pages shared with other processes count in part
+    memory: int # of the page's renderer process: what is resident and no file's (Chromium's own code is)
+    pss: int    # of that process: pages shared with others, another Chromium perhaps, count in part
     peak: int   # its largest resident set so far
     tree: int   # pss of all the browser's processes
     ua: int     # performance.measureUserAgentSpecificMemory()
@@ -85,7 +86,9 @@ class Browser:
         processes = self._processes()
         weights = {pid: _pss(pid) for pid in processes}
         page = max((pid for pid, line in processes.items() if "--type=renderer" in line), key=weights.__getitem__)
-        return Weight(weights[page], _peak(page), sum(weights.values()), used)
+        status = _status(page)
+        memory = status["RssAnon"] + status["RssShmem"]
+        return Weight(memory, weights[page], status["VmHWM"], sum(weights.values()), used)
 
     def _processes(self) -> dict[int, str]:
         """Return the processes of this profile's browser: id -> command line."""
@@ -108,9 +111,10 @@ class Browser:
         return found
 
 
-def _peak(pid: int) -> int:
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
+def _status(pid: int) -> dict[str, int]:
+    """Return the sizes of /proc/PID/status in bytes."""
+    lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return {words[0].rstrip(":"): int(words[1]) * 1024 for words in lines if words[-1] == "kB"}
 
 
 def _pss(pid: int) -> int:

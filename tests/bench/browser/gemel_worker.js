@@ -37,10 +37,12 @@ async function start() {
 }
 
 async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined }) {
+  const called = performance.now();
   await pyodide.loadPackage(new URL(wheel, self.location.href).href, { messageCallback() {} });
   await pyodide.runPythonAsync(PROGRAM);
+  const install = performance.now() - called;
   const address = new URL(url, self.location.href).href;
-  return plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt));
+  return { ...plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt)), install };
 }
 
 const generate = async (prompt, n, onToken) => plain(pyodide.globals.get("generate")(prompt, n, onToken));
