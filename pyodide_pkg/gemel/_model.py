@@ -341,6 +341,12 @@ class Model:
         id = self._get(field)
         return None if id < 0 else id
 
+    def _keep_ahead(self, session: Session | None) -> None:
+        """Hold a session for _take_ahead; meanwhile it does not keep this model alive."""
+        if session is not None:
+            session.model = weakref.proxy(self)
+        self._ahead = session
+
     def _take_ahead(self, ids: Sequence[int], n_ctx: int) -> Session | None:
         """Return the session that evaluated the prompt while the model loaded, if `ids` begin with what it holds."""
         ahead = self._ahead
@@ -350,6 +356,7 @@ class Model:
             if self._ahead is not ahead:   # another thread was quicker
                 return None
             self._ahead = None
+        ahead.model = self
         return ahead
 
     def _prompt_ids(self, prompt: str | Sequence[int], *, special: bool) -> list[int]:

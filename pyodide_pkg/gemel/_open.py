@@ -104,7 +104,7 @@ async def load_model(
             loading.finish()
             while ahead.finish():
                 await arrivals.turn()
-            model._ahead = ahead.session
+            model._keep_ahead(ahead.session)
             model._read_facts()
         await arrivals.end()
         return model

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import tempfile
+import weakref
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -269,6 +271,19 @@ def test_layers_are_evaluated_before_the_last_byte(logits: bytes) -> None:
         assert model._ahead is not None
         assert model._ahead.ids == IDS
         assert bytes(model._ahead.logits()) == logits
+
+
+def test_a_model_that_is_dropped_frees_what_was_evaluated_ahead() -> None:
+    gc.disable()   # by its references alone
+    try:
+        model = gemel.open(DATA, prompt=IDS)
+        assert model._ahead is not None
+        model_seen, session_seen = weakref.ref(model), weakref.ref(model._ahead)
+        del model
+        assert model_seen() is None
+        assert session_seen() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("prompt", "kind"), [
