@@ -15,7 +15,7 @@ from . import _features, cache
 from ._ahead import PROMPT
 from ._arrival import Data
 from ._cpu import pick_isa, pick_threads
-from ._errors import SourceError
+from ._errors import FormatError, SourceError
 from ._fetch import ChangedError, Fetched, File
 from ._gguf import Gguf
 from ._library import load, load_async
@@ -61,6 +61,11 @@ async def open_in_tab_async(
             return await load_model(library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt)
         except ChangedError:
             continue
+        except FormatError as error:
+            if not (cache and is_url(model)):
+                raise
+            advice = f"await gemel.cache.delete_async({model!r}) makes it be fetched anew"
+            raise FormatError(f"{error}; if a wrong file was sent, {advice}") from error
         finally:
             arrivals.close()
     raise SourceError(f"{named(model)} changed while it was downloaded, {CHANGES} times: try again later")

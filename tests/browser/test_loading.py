@@ -295,10 +295,14 @@ def test_what_a_server_refuses_is_said(
         load(one, file.url)
 
 
-def test_a_file_that_is_no_model_is_a_format_error(tab: OpenTab, served: Serve) -> None:
+def test_a_file_that_is_no_model_is_a_format_error(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
     one = tab(where="worker")
-    with raises("FormatError", "offset 0"):
-        load(one, served(b"<html>" * 100_000).url)
+    file = served(b"<html>" * 100_000)
+    with raises("FormatError", "offset 0.*; if a wrong file was sent, await gemel.cache.delete_async"):
+        load(one, file.url)
+    file.data = data
+    one.run("await gemel.cache.delete_async(url)", url=file.url)
+    assert load(one, file.url) == logits
     with raises("FormatError", "empty"):
         load(one, served(b"", ranges=False).url)
 
