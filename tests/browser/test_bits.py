@@ -102,3 +102,24 @@ def test_smollm2_gives_natives_logits_and_texts(host: Host, wanted: dict[str, An
     assert "Paris" in wanted["texts"][1][1]
     if host.name != "native":
         assert real_answers(host, real_path) == wanted
+
+
+@pytest.mark.parametrize("host", ["node", "side module", "threads"], indirect=True)
+def test_closing_a_model_gives_its_memory_back(host: Host) -> None:
+    """WebAssembly's memory never shrinks: a model that leaks a little each time ends a tab that opens it often."""
+    sizes = host.run(
+        """
+import gemel
+from pyodide_js import _module
+sizes = []
+for _ in range(10):
+    with gemel.open(data) as model, model.session(n_ctx=512) as session:
+        session.sync(list(range(5, 200)))
+        memory = getattr(model._library, "memory", None)
+    sizes.append(_module.HEAPU8.length if memory is None else memory.buffer.byteLength)
+sizes
+""",
+        data=tiny.tiny_llama(n_embd=256, n_ff=1024, n_layer=4, format="F16", n_ctx=512),
+    )
+    assert sizes[-1] > 4_000_000
+    assert len(set(sizes[3:])) == 1, sizes
