@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-from ._errors import ArgumentError
+from ._errors import ArgumentError, ThreadError
 from ._library import Library, load
 
 MAX_THREADS = 256
@@ -59,6 +59,8 @@ def pick_threads(threads: int | None, library: Library | None = None) -> int:
     text = str(asked)
     if isinstance(asked, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_THREADS:
         raise ArgumentError(f"{name}={asked!r}: a number of threads is an integer from 1 to {MAX_THREADS}")
+    if library is not None and library.engine == "side module" and int(text) > 1:
+        raise ThreadError(f"{name}={asked}: there is one thread here: {library.why}; leave threads out to take it")
     return int(text)
 
 

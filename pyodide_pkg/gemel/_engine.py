@@ -157,7 +157,7 @@ async def _boot(name: str) -> JsLibrary:
 
 async def _hire(library: JsLibrary, wanted: int) -> None:
     """Start workers until `wanted` are parked."""
-    missing = wanted - library.engine_call("gemel_engine_parked")
+    missing = wanted - library.call("gemel_engine_parked")
     if missing <= 0:
         return
     done = await asyncio.gather(*(_hire_one(library) for _ in range(missing)), return_exceptions=True)
@@ -170,13 +170,13 @@ async def _hire_one(library: JsLibrary) -> None:
     import js
     from pyodide.ffi import to_js
 
-    seat = library.engine_call("gemel_engine_seat")
+    seat = library.call("gemel_engine_seat")
     if seat < 0:
         raise ThreadError(f"there is no room for another worker beside {len(library.workers)}: use fewer threads")
     worker = None
     try:
         worker = _assets.start_worker(WORKER)
-        stack = library.number(library.engine_call("gemel_engine_stack", seat))
+        stack = library.number(library.call("gemel_engine_stack", seat))
         parts = {"module": library.module, "memory": library.memory, "seat": seat, "stack": stack}
         worker.postMessage(to_js(parts, dict_converter=js.Object.fromEntries))
         answer = await _assets.first_message(worker, WORKER)

@@ -74,7 +74,7 @@ def cancel_flag(of: Session | Generation) -> Any:  # noqa: ANN401
             f"the {library.engine} core shares no memory with the page: stop an `async for`, or end the worker"
         )
     with session._handle as address:
-        return library.int_at(library.engine_call("gemel_engine_flag", address))
+        return library.int_at(library.call("gemel_engine_flag", address))
 
 
 def _in_tab() -> bool:

@@ -102,6 +102,11 @@ def test_without_isolation_a_start_says_what_to_do(tab: OpenTab) -> None:
     assert "the side module: the page is not" in one.run("gemel.browser.engine_reason()")
 
 
+def test_two_threads_without_isolation_say_why_there_is_one(tab: OpenTab, files: list[bytes]) -> None:
+    with raises("ThreadError", r"threads=2: there is one thread here: .*Cross-Origin-Opener-Policy"):
+        tab(isolated=False, where="worker").run("import gemel\nawait gemel.open_async(data, threads=2)", data=files[0])
+
+
 def test_a_page_without_blob_workers_names_a_folder(fresh_tab: OpenTab, server: Server, files: list[bytes]) -> None:
     server.folders["core"] = building.ROOT / "pyodide_pkg" / "engine"
     csp = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'"

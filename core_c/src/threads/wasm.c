@@ -126,6 +126,7 @@ GEMEL_API int gemel_engine_seat(void) {
         if (seats[i].stack) continue;   // a seat is its worker's for good
         seats[i].stack = malloc(STACK_SIZE);
         if (!seats[i].stack) return -1;
+        seats[i].stack[0] = (uint32_t)i + 1;
         atomic_store(&seats[i].state, VACANT);
         return i;
     }
@@ -150,8 +151,8 @@ GEMEL_API int gemel_engine_parked(void) {
 }
 // The seat's worker has arrived: a pool may take it from now on, though it does not run yet.
 GEMEL_API void gemel_engine_arrive(int seat) {
-    seats[seat].stack[0] = (uint32_t)seat + 1;
-    atomic_store(&seats[seat].state, FREE);
+    uint32_t vacant = VACANT;
+    if (!atomic_compare_exchange_strong(&seats[seat].state, &vacant, FREE)) __builtin_trap();   // it was given up
 }
 // A worker's life. It never returns.
 GEMEL_API void gemel_engine_work(int seat) {
