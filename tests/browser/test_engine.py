@@ -211,6 +211,17 @@ found == wanted
     assert engine.run("[library.call('gemel_isa_name', row) for row in (0, 99)]") == ["wasmrelaxed", None]
 
 
+def test_addresses_past_two_gigabytes_are_addresses(engine: Tab, digests: list[str]) -> None:
+    engine.run("await gemel.browser.start(2)\nlibrary = _library.load()")
+    engine.run("low = [library.alloc(1 << 29) for _ in range(4)]")   # untouched, so that no memory is spent
+    for n in (100, 70_000):
+        given = bytes(range(100)) * (n // 100)
+        source = "high = library.lend(given)\n[high.address > 2**31, library.read(high.address, len(given))]"
+        assert engine.run(source, given=given) == [True, given]
+    engine.run("model = gemel.open(data, threads=2)")
+    assert engine.run("[model._handle._address > 2**31, digest(model), model.arch]") == [True, digests[0], "llama"]
+
+
 def test_another_thread_cancels_by_the_shared_flag(engine: Tab) -> None:
     engine.page.evaluate(
         "() => { window.flag = new Promise((resolve) => worker.addEventListener('message', ({ data }) => {"

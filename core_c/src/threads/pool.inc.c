@@ -51,6 +51,8 @@ static void pause_cpu(void) {
     __builtin_ia32_pause();
 #elif defined __aarch64__
     __asm__ volatile("yield");
+#elif defined __wasm__
+    for (int i = 0; i < 16; i++) __asm__ volatile("");   // it has no such instruction; sleeping is dear here
 #endif
 }
 
