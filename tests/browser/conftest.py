@@ -43,7 +43,7 @@ Shared = tuple[OpenProfile, dict[str, "Tab"]]
 def chromium() -> Path:
     """Return the browser: GEMEL_CHROMIUM, or PATH's."""
     named = os.environ.get("GEMEL_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-    if not named:
+    if not named or not Path(named).exists():
         building.lacking("Chromium is not installed (apt install chromium, or set GEMEL_CHROMIUM)")
     return Path(named)
 

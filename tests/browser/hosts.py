@@ -18,14 +18,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import building
 import pyodide_files
 import pytest
-from browser.server import Server, Site
-from playwright.sync_api import BrowserContext, Page
-from playwright.sync_api import Error as PlaywrightError
+
+if TYPE_CHECKING:
+    from browser.server import Server, Site
+    from playwright.sync_api import BrowserContext, Page
 
 STATIC = Path(__file__).resolve().parent / "static"
 TIMEOUT = 120.0   # seconds of one run()
@@ -301,9 +302,11 @@ class Tab:
         return answer["value"]
 
     def _within(self, timeout: float, act: Callable[[], object]) -> None:
+        from playwright.sync_api import Error
+
         try:
             act()
-        except PlaywrightError as error:
+        except Error as error:
             raise self._hang(f"no answer in {timeout:.0f} s ({error})") from None
 
     def _hang(self, what: str) -> HostHangError:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyodide_files
 import pytest
 import tiny
 from browser.hosts import Host
-from browser.server import Served
+
+if TYPE_CHECKING:
+    from browser.server import Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OpenTab = Callable[..., Any]

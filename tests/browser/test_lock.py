@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyodide_files
 import pyodide_wheel
 import pytest
-from browser.server import Served, Server
+
+if TYPE_CHECKING:
+    from browser.server import Served, Server
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
