@@ -23,10 +23,10 @@ with await gemel.open_async(url, threads=1, cache=cache) as model, model.session
     logits = bytes(session.logits())
 logits
 """
-# Keep deleting: while a block is being written that is refused.
+# Keep deleting: before a block is there, and while one is being written, that is refused.
 DELETE = """
 import asyncio, gemel
-for _ in range(200):
+while True:
     try:
         freed = await gemel.cache.delete_async(url)
         break

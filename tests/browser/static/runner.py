@@ -7,11 +7,13 @@ An error comes back as its type's name, its message and the traceback, and so do
 import ast
 import base64
 import inspect
+import itertools
 import json
 import linecache
 import traceback
 from typing import Any
 
+counter = itertools.count()
 namespace: dict[str, Any] = {"__name__": "__main__"}
 
 
@@ -42,16 +44,17 @@ def unpack(value: Any) -> Any:  # noqa: ANN401
 async def evaluate(source: str) -> Any:  # noqa: ANN401
     """Execute statements; return the value of the last one when it is an expression."""
     linecache.cache["<test>"] = (len(source), None, source.splitlines(keepends=True), "<test>")
+    result = f"_result_{next(counter)}"   # several runs may be under way
     tree = ast.parse(source, "<test>")
     last = tree.body[-1] if tree.body else None
     if isinstance(last, ast.Expr):
-        tree.body[-1] = ast.copy_location(ast.Assign([ast.Name("_", ast.Store())], last.value), last)
+        tree.body[-1] = ast.copy_location(ast.Assign([ast.Name(result, ast.Store())], last.value), last)
         ast.fix_missing_locations(tree)
-    namespace["_"] = None
+    namespace[result] = None
     running = eval(compile(tree, "<test>", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT), namespace)
     if inspect.iscoroutine(running):
         await running
-    return namespace.pop("_")
+    return namespace.pop(result)
 
 
 async def run(source: str, values: str) -> str:
