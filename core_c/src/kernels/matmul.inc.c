@@ -53,15 +53,16 @@ WORD vi dot_step(const panel_kind *k, vi s, vu c, const act *x) {
     return k->dot == DOT7 ? vi_dot7(s, c, x) : k->dot == DOT8 ? vi_dot8(s, c, x) : vi_dot8_full(s, c, x);
 }
 
-// A tile's shape: T tokens by P panels, G vectors of a panel at a time, a block's codes unpacked in H parts. Constant,
-// as is the kind, wherever these functions are inlined; but T and P where TILE_ANY.
+// A tile's shape: T tokens, P panels, G vectors of them at a time, a block's codes unpacked in H parts. Constant, as is
+// the kind, wherever these functions are inlined.
 typedef struct shape {
     int T, P, G, H;
 } shape;
 
 // Where the vectors g0.. of a block lie, and the tokens t0.. that meet them.
 typedef struct block_view {
-    const uint8_t *p, *h;   // the block, its super-block's header
+    const uint8_t *p, *h;   // the block, its super-block's header, in the first panel
+    size_t panel_size;
     int g0;
     const acts *a;
     size_t at;   // activation entry of (block, t0)
@@ -104,12 +105,18 @@ WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v,
     const act *x = (const act *)v->a->q + v->at * 32;
     vf d[VECTORS_MAX], m[VECTORS_MAX];
     dots i;
-    TIMES (g, S.G) block_scales(k, v->p, v->h, (v->g0 + g) * W, s, &d[g], &m[g]);
+    TIMES (g, S.G) {
+        size_t o = (size_t)((v->g0 + g) / V) * v->panel_size;
+        block_scales(k, v->p + o, v->h + o, (v->g0 + g) % V * W, s, &d[g], &m[g]);
+    }
     TIMES (part, parts) {
         const int j0 = s * steps + steps * part / parts, j1 = s * steps + steps * (part + 1) / parts;
         vu c[8][VECTORS_MAX];
         RANGE (j, j0, j1)
-            TIMES (g, S.G) c[j - j0][g] = code_step(k, v->p + kind_scale_size(k), (v->g0 + g) * W * 4, j);
+            TIMES (g, S.G) {
+                const uint8_t *q = v->p + (size_t)((v->g0 + g) / V) * v->panel_size + kind_scale_size(k);
+                c[j - j0][g] = code_step(k, q, (v->g0 + g) % V * W * 4, j);
+            }
         TOKENS(t, S.T) {
             if (part == 0)
                 TIMES (g, S.G) i.i4[t][g] = va4_zero(), i.i8[t][g] = vi_set1(0);
@@ -122,54 +129,45 @@ WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v,
 // One tile at panels w.., tokens t0..: y[t*ld + 16*panel + lane].
 WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0,
                float *y, size_t ld) {
-    for (int g0 = 0; g0 < V; g0 += S.G) {
-        vf f[TILE_MAX][VECTORS_MAX];   // [panel][token]
-        block_view v = {.p = w, .h = w, .g0 = g0, .a = a, .at = (size_t)t0};
-        TOKENS(t, S.T * S.P)
+    for (int g0 = 0; g0 < S.P * V; g0 += S.G) {
+        vf f[TILE_MAX][VECTORS_MAX];
+        block_view v = {.p = w, .h = w, .panel_size = panel_size, .g0 = g0, .a = a, .at = (size_t)t0};
+        TOKENS(t, S.T)
         TIMES (g, S.G) f[t][g] = vf_set1(0);
         for (int b = 0; b < nb; b++, v.p += kind_block_size(k), v.at += (size_t)a->n) {
             if (kind_is_super(k) && b % 8 == 0) v.h = v.p, v.p += kind_header_size(k);
             if (S.T == 1 && AHEAD > 0 && g0 == 0)
                 TIMES (i, (kind_block_size(k) + 63) / 64) PREFETCH(v.p + AHEAD + 64 * i);
-            block_view u = v;
-            TOKENS(p, S.P) {
-                TIMES (s, 32 / k->sub) add_sub_block(k, S, &u, s, f + p * S.T);
-                u.p += panel_size;
-                u.h += panel_size;
-            }
+            TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f);
         }
-        TOKENS(p, S.P)
         TOKENS(t, S.T)
-        TIMES (g, S.G) vf_store(y + (size_t)t * ld + (size_t)(p * LANES + (g0 + g) * W), f[p * S.T + t][g]);
+        TIMES (g, S.G) {
+            size_t row = (size_t)((g0 + g) / V * LANES + (g0 + g) % V * W);
+            vf_store(y + (size_t)t * ld + row, f[t][g]);
+        }
     }
 }
 
 typedef void tile_fn(const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0, int n, float *y, size_t ld);
 typedef struct tiles {
-    tile_fn *full, *half, *row;   // n = TILE_T, TILE_T / 2 and 1 tokens; or, where TILE_ANY,
-                                  // n = 2..TILE_T tokens, none, and 1 token by n = 1..ROW_P panels
+    tile_fn *full, *half, *row;   // n = TILE_T, TILE_T / 2 and 1 tokens; where TILE_ANY 2..TILE_T, none and 1
 } tiles;
 
 #define NAME_TILE(name, which, T, P, G, H)                                                                             \
     KERNEL void name##_##which(const uint8_t *w, size_t size, int nb, const acts *a, int t0, int n, float *y,          \
                                size_t ld) {                                                                            \
-        (void)n;                                                                                                       \
-        tile(&kind_##name, (shape){T, P, G, H}, w, size, nb, a, t0, y, ld);                                            \
+        tile(&kind_##name, (shape){TILE_ANY && T > 1 ? n : T, P, G, H}, w, size, nb, a, t0, y, ld);                    \
     }
-#if TILE_ANY
-#define ALL_TILES(name)                                                                                                \
-    NAME_TILE(name, full, n, 1, TILE_G, TILE_H)                                                                        \
-    NAME_TILE(name, row, 1, n, ROW_G, ROW_H)                                                                           \
-    static tile_fn *const name##_half = NULL;
+#if !TILE_ANY
+#define HALF_TILE(name) NAME_TILE(name, half, TILE_T / 2, 1, TILE_G, TILE_H)
 #else
-#define ALL_TILES(name)                                                                                                \
-    NAME_TILE(name, full, TILE_T, 1, TILE_G, TILE_H)                                                                   \
-    NAME_TILE(name, half, TILE_T / 2, 1, TILE_G, TILE_H)                                                               \
-    NAME_TILE(name, row, 1, 1, ROW_G, 4)
+#define HALF_TILE(name) static tile_fn *const name##_half = NULL;
 #endif
 #define KIND(name, type, planes, dot, zero, book, scale, sub)                                                          \
     static const panel_kind kind_##name = {type, planes, dot, zero, book, SCALE_##scale, sub};                         \
-    ALL_TILES(name)
+    NAME_TILE(name, full, TILE_T, 1, TILE_G, TILE_H)                                                                   \
+    HALF_TILE(name)                                                                                                    \
+    NAME_TILE(name, row, 1, 1, ROW_G, 4)
 #include "../panel/kinds.def"
 #undef KIND
 
@@ -191,7 +189,7 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
     int nb = w->n_in / 32;
     for (int c = 0; c < a->n; c += CHUNK) {
         size_t at = (size_t)c * (size_t)nb;
-        int n = a->n - c < CHUNK ? a->n - c : CHUNK, p = p0;
+        int n = a->n - c < CHUNK ? a->n - c : CHUNK;
         const acts v = {.q = (act *)a->q + at * 32,
                         .d = a->d + at,
                         .s = a->s + at,
@@ -200,17 +198,16 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
                         .z2 = a->z2 + 2 * at,
                         .n = n};
         float *row = y + (size_t)c * ld;
-        for (int P; p < p1; p += P) {
+        for (int p = p0; p < p1; p++) {
             const uint8_t *panel = w->data + (size_t)p * w->panel_size;
             float *to = row + p * LANES;
-            P = TILE_ANY && n == 1 ? (p1 - p < ROW_P ? p1 - p : ROW_P) : 1;
             for (int t = 0, m; t < n; t += m) {
                 tile_fn *g = f->row;
                 m = 1;
                 if (t + TILE_T <= n) m = TILE_T, g = f->full;
                 else if (TILE_ANY && n - t > 1) m = n - t, g = f->full;
                 else if (!TILE_ANY && t + TILE_T / 2 <= n) m = TILE_T / 2, g = f->half;
-                g(panel, w->panel_size, nb, &v, t, m > 1 ? m : P, to + (size_t)t * ld, ld);
+                g(panel, w->panel_size, nb, &v, t, m, to + (size_t)t * ld, ld);
             }
         }
     }

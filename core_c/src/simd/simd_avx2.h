@@ -7,7 +7,6 @@
 #define TILE_G 1
 #define ROW_G 2
 #define TILE_H 1
-#define ROW_P 1
 #define AHEAD 4096
 #define ATTEND_Q 4
 #define ATTEND_G 2

@@ -7,7 +7,6 @@
 #define TILE_G 1
 #define ROW_G 1
 #define TILE_H 4
-#define ROW_P 1
 #define AHEAD 4096   // a page: where the hardware prefetcher stops
 #define ATTEND_Q 8
 #define ATTEND_G 2

@@ -6,7 +6,6 @@
 #define TILE_G 1     // vectors of the panel at a time in it
 #define ROW_G 1      // the same at one token
 #define TILE_H 1     // parts in which a block is unpacked in it
-#define ROW_P 1      // panels streamed side by side at one token
 #define AHEAD 0      // bytes of prefetch at one token
 #define ATTEND_Q 4   // queries of an attention tile
 #define ATTEND_G 4   // vectors of channels at a time

@@ -6,8 +6,6 @@
 #define TILE_ANY 1   // tokens are a real loop: sixteen registers are too few, and every byte of code is downloaded
 #define TILE_G 4
 #define ROW_G 4
-#define ROW_P 4   // no prefetch here: four panels side by side keep the loads apart instead
-#define ROW_H 4
 #define AHEAD 0
 #define ATTEND_Q 4
 #define ATTEND_G 2
@@ -61,7 +59,7 @@ WORD vi va4_sum(va4 s) { return s; }
 
 #if defined SIMD_RELAXED
 #define DOT8_ZERO 0
-#define TILE_H 2
+#define TILE_H 4
 typedef int8_t act;
 WORD void vi_store_act(act *p, vi a) {
     v128_t w = wasm_i16x8_narrow_i32x4(a, a);
