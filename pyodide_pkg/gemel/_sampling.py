@@ -5,9 +5,8 @@ Becomes a gemel_sampler by a table of option numbers. Nothing is clamped; an opt
 
 from __future__ import annotations
 
-import difflib
 import math
-import secrets
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -104,6 +103,8 @@ class Sampling:
         """Return a copy with some fields changed; TypeError names the nearest field for an unknown one."""
         for name in changes:
             if name not in _DEFAULTS:
+                import difflib  # here, as below: only errors need it, and a tab waits for every import
+
                 close = difflib.get_close_matches(name, _DEFAULTS, n=1, cutoff=0.0)
                 raise TypeError(f"there is no option {name!r}; did you mean {close[0]!r}?")
         return replace(self, **changes)   # type: ignore[arg-type]  # __post_init__ checks
@@ -238,7 +239,7 @@ class Sampler:
     ) -> None:
         self._library = library
         self.sampling = sampling
-        self.seed = secrets.randbelow(2**32) if sampling.seed is None else sampling.seed
+        self.seed = int.from_bytes(os.urandom(4), "little") if sampling.seed is None else sampling.seed
         self.handle = open_handle(library, "gemel_sampler_open", where="a sampler", parent=model)
         try:
             with self.handle as sampler:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import io
 import os
 import stat
@@ -252,6 +251,8 @@ def named(model: str | os.PathLike[str]) -> str:
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
     """Download a short name, URL or hf: address into the cache, where it is not there yet, and return its file."""
     if not is_address(name):
+        import difflib  # here: only errors need it, and a tab waits for every import
+
         close = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)
         raise SourceError(f"{name!r} is neither a short name nor an address; the nearest short name is {close[0]!r}")
     return locate(name, on_progress=on_progress)
@@ -316,6 +317,8 @@ def _missing(path: Path) -> str:
     parts = part_names(path.name)
     if len(parts) > 1:
         return f"there is no file {str(path)!r}: the model is split into {len(parts)} files, and all must be there"
+    import difflib
+
     close = difflib.get_close_matches(str(path), NAMES, n=1, cutoff=0.5)
     hint = f"did you mean the short name {close[0]!r}?" if close else f"short names are {', '.join(sorted(NAMES))}"
     return f"there is no file {str(path)!r} in {Path.cwd()}; {hint}"
