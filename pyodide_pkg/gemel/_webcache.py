@@ -13,7 +13,7 @@ from typing import Any
 
 from ._errors import SourceError
 from ._names import part_names
-from .cache import Entry, missing
+from .cache import Entry, entry_folder, missing
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,9 @@ async def delete_entry(name: str) -> int:
     from pyodide.ffi import JsException  # type: ignore[import-not-found]
 
     folder = await _folder()
-    files = [file async for file in _files() if wanted(file.name, name) or file.url == name]
+    # By its key, too: a deletion that was refused half-way has taken the names away.
+    keys = {entry_folder(part).name for part in part_names(name)}
+    files = [file async for file in _files() if wanted(file.name, name) or file.url == name or file.key in keys]
     if not files:
         raise missing(name, await entries())
     for file in files:

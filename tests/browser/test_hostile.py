@@ -28,11 +28,11 @@ DELETE = """
 import asyncio, gemel
 while True:
     try:
-        freed = await gemel.cache.delete_async(url)
+        await gemel.cache.delete_async(url)
         break
     except gemel.SourceError:
         await asyncio.sleep(0.01)
-freed > 0
+True
 """
 
 
