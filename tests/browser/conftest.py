@@ -72,21 +72,30 @@ def trap() -> Iterator[Trap]:
 
 
 @pytest.fixture(scope="session")
-def open_profile(request: pytest.FixtureRequest, server: Server, trap: Trap) -> OpenProfile:
-    """Start Chromium with a new user-data-dir."""
+def open_profile(request: pytest.FixtureRequest, server: Server, trap: Trap) -> Iterator[OpenProfile]:
+    """Start Chromium with a new user-data-dir, which goes when the next one is opened after it was closed."""
     program = chromium()
     playwright = request.getfixturevalue("playwright")
+    closed: list[str] = []   # the folders of what was closed; Chromium may still be writing there for a moment
 
-    def open_() -> BrowserContext:
-        folder = tempfile.mkdtemp(prefix="gemel-chromium-")
-        context: BrowserContext = playwright.chromium.launch_persistent_context(
-            folder, executable_path=program, args=FLAGS, headless=True,
-            proxy={"server": f"http://{trap.address}", "bypass": "127.0.0.1"},
-        )
-        context.on("close", lambda _: shutil.rmtree(folder, ignore_errors=True))
-        return context
+    def tidy() -> None:
+        for folder in closed:
+            shutil.rmtree(folder, ignore_errors=True)
+        closed[:] = [folder for folder in closed if Path(folder).exists()]
 
-    return open_
+    with tempfile.TemporaryDirectory(prefix="gemel-chromium-", ignore_cleanup_errors=True) as parent:
+
+        def open_() -> BrowserContext:
+            tidy()
+            folder = tempfile.mkdtemp(dir=parent)
+            context: BrowserContext = playwright.chromium.launch_persistent_context(
+                folder, executable_path=program, args=FLAGS, headless=True,
+                proxy={"server": f"http://{trap.address}", "bypass": "127.0.0.1"},
+            )
+            context.on("close", lambda _: closed.append(folder))
+            return context
+
+        yield open_
 
 
 def shared(open_profile: OpenProfile) -> Iterator[Shared]:
