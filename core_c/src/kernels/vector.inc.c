@@ -6,11 +6,10 @@ static int act_get(const void *q, size_t i) {
     return x[(i & ~(size_t)3) + (i >> 1 & 1) + 2 * (i & 1)];   // pairs (0,2) (1,3), see simd_wasm.h
 }
 
-// Sum of 16 int32 lanes is exact in any order.
 WORD void store_sums(acts *a, size_t at, float d, const vi c[2 * V]) {
-    int32_t z[2 * LANES], lo = 0, hi = 0;
-    TIMES (g, 2 * V) vi_store(z + g * W, c[g]);
-    for (int i = 0; i < LANES; i++) lo += z[i], hi += z[LANES + i];
+    vi first = c[0], second = c[V];
+    RANGE (g, 1, V) first = vi_add(first, c[g]), second = vi_add(second, c[V + g]);
+    int32_t lo = vi_fold(first), hi = vi_fold(second);
     a->d[at] = d;
     a->z[at] = lo + hi;
     a->s[at] = d * (float)(lo + hi);

@@ -4,8 +4,8 @@
 //
 //   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
 //           va4 running 4-bit dot   act a stored activation (int8; wasm128 widens to int16 pairs)
-//   vf_     load store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16
-//   vi_     set1 add sub and shl shr bits store store_act u8 i8 round dot7 dot8
+//   vf_     load store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16 most fold_add
+//   vi_     set1 add sub and shl shr bits store store_act u8 i8 round fold dot7 dot8
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
 // and, made of those here: vf_exp vi_round fold_add fold_max. Rounding is to nearest even; multiply and add round
@@ -73,18 +73,18 @@ WORD vf vf_exp(vf x) {
     return vf_bits(vi_add(vi_bits(p), vi_shl(vi_bits(t), 23)));   // the low bits of t are n
 }
 
-// The one fold tree: lane i with i+8, then i+4, i+2, i+1.
+// The one fold tree: lane i with i+8, then i+4, i+2, i+1. Within a vector it is the ISA's word.
 WORD float fold_add(const vf a[V]) {
-    float f[LANES];
-    EACH (g) vf_store(f + g * W, a[g]);
-    for (int h = 8; h; h /= 2)
-        for (int i = 0; i < h; i++) f[i] = f[i] + f[i + h];
-    return f[0];
+    vf f[V];
+    EACH (g) f[g] = a[g];
+    for (int h = V / 2; h; h /= 2)
+        TIMES (g, h) f[g] = vf_add(f[g], f[g + h]);
+    return vf_fold_add(f[0]);
 }
 WORD float fold_max(const vf a[V]) {
-    float f[LANES];
-    EACH (g) vf_store(f + g * W, a[g]);
-    for (int h = 8; h; h /= 2)
-        for (int i = 0; i < h; i++) f[i] = f[i] > f[i + h] ? f[i] : f[i + h];
-    return f[0];
+    vf f[V];
+    EACH (g) f[g] = a[g];
+    for (int h = V / 2; h; h /= 2)
+        TIMES (g, h) f[g] = vf_max(f[g], f[g + h]);
+    return vf_most(f[0]);
 }

@@ -35,12 +35,27 @@ WORD vf vf_bf16(const uint16_t *p) {
 WORD void vf_store_f16(uint16_t *p, vf a) {
     _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
 }
+WORD float vf_most(vf a) {
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
 WORD vi vi_set1(int32_t a) { return _mm256_set1_epi32(a); }
 WORD vi vi_add(vi a, vi b) { return _mm256_add_epi32(a, b); }
 WORD vi vi_sub(vi a, vi b) { return _mm256_sub_epi32(a, b); }
 WORD vi vi_and(vi a, vi b) { return _mm256_and_si256(a, b); }
 WORD vi vi_shl(vi a, int n) { return _mm256_slli_epi32(a, n); }
 WORD vi vi_shr(vi a, int n) { return _mm256_srli_epi32(a, n); }
+WORD float vf_fold_add(vf a) {
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps(a, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+WORD int32_t vi_fold(vi a) {
+    __m128i q = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0x4e));
+    return _mm_cvtsi128_si32(_mm_add_epi32(q, _mm_shuffle_epi32(q, 0xb1)));
+}
 WORD void vi_store(int32_t *p, vi a) { _mm256_storeu_si256((__m256i *)p, a); }
 WORD void vi_store_act(act *p, vi a) {
     __m128i w = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));

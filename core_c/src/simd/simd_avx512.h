@@ -35,12 +35,20 @@ WORD vf vf_bf16(const uint16_t *p) {
 WORD void vf_store_f16(uint16_t *p, vf a) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
 }
+WORD float vf_most(vf a) { return _mm512_reduce_max_ps(a); }
 WORD vi vi_set1(int32_t a) { return _mm512_set1_epi32(a); }
 WORD vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 WORD vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
 WORD vi vi_and(vi a, vi b) { return _mm512_and_si512(a, b); }
 WORD vi vi_shl(vi a, int n) { return _mm512_slli_epi32(a, (unsigned)n); }
 WORD vi vi_shr(vi a, int n) { return _mm512_srli_epi32(a, (unsigned)n); }
+WORD float vf_fold_add(vf a) {
+    __m256 h = _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+WORD int32_t vi_fold(vi a) { return _mm512_reduce_add_epi32(a); }
 WORD void vi_store(int32_t *p, vi a) { _mm512_storeu_si512(p, a); }
 WORD void vi_store_act(act *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }
 WORD vi vi_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }

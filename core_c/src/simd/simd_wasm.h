@@ -35,12 +35,24 @@ WORD void vf_store_f16(uint16_t *p, vf a) {
     wasm_v128_store(f, a);
     for (int i = 0; i < 4; i++) p[i] = f32_to_f16(f[i]);
 }
+WORD float vf_most(vf a) {
+    a = vf_max(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
+    return wasm_f32x4_extract_lane(vf_max(a, wasm_i32x4_shuffle(a, a, 1, 0, 3, 2)), 0);
+}
 WORD vi vi_set1(int32_t a) { return wasm_i32x4_splat(a); }
 WORD vi vi_add(vi a, vi b) { return wasm_i32x4_add(a, b); }
 WORD vi vi_sub(vi a, vi b) { return wasm_i32x4_sub(a, b); }
 WORD vi vi_and(vi a, vi b) { return wasm_v128_and(a, b); }
 WORD vi vi_shl(vi a, int n) { return wasm_i32x4_shl(a, (uint32_t)n); }
 WORD vi vi_shr(vi a, int n) { return wasm_u32x4_shr(a, (uint32_t)n); }
+WORD float vf_fold_add(vf a) {
+    v128_t h = wasm_f32x4_add(a, wasm_i32x4_shuffle(a, a, 2, 3, 2, 3));
+    return wasm_f32x4_extract_lane(h, 0) + wasm_f32x4_extract_lane(h, 1);
+}
+WORD int32_t vi_fold(vi a) {
+    v128_t h = wasm_i32x4_add(a, wasm_i32x4_shuffle(a, a, 2, 3, 2, 3));
+    return wasm_i32x4_extract_lane(h, 0) + wasm_i32x4_extract_lane(h, 1);
+}
 WORD void vi_store(int32_t *p, vi a) { wasm_v128_store(p, a); }
 WORD vi vi_u8(const uint8_t *p) {
     return wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_v128_load32_zero(p)));
