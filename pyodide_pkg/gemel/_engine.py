@@ -27,6 +27,7 @@ ROOMY_SIZE = 1 << 30          # a larger file is kept out of Pyodide's own heap 
 
 _running: dict[str, JsLibrary] = {}
 _starting = asyncio.Lock()
+_early: list[asyncio.Future[JsLibrary]] = []   # keeps them from being collected while they run
 
 
 def running() -> JsLibrary | None:
@@ -78,6 +79,17 @@ async def choose(size: int, threads: int | None) -> tuple[JsLibrary | None, str]
     name = "threads64" if _is_wide(size) else "threads"
     library = await start(name, asked)
     return library, library.why
+
+
+def start_early(threads: int | None) -> None:
+    """Begin to start the engine that a model of usual size gets, while its first bytes are on their way.
+
+    What goes wrong is not told here: `choose` meets it again.
+    """
+    asked = asked_threads(threads)
+    if asked != 1 and running() is None and not threads_refusal():
+        _early.append(asyncio.ensure_future(start("threads", asked)))
+        _early[-1].add_done_callback(lambda task: task.cancelled() or task.exception())
 
 
 async def start(name: str, threads: int | None) -> JsLibrary:

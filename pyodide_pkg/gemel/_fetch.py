@@ -1,4 +1,4 @@
-"""Pieces of a model from the download worker (engine/fetch.js), for a tab, and in node without a worker or a cache.
+"""Pieces of a model from the download worker (engine/fetch/), for a tab, and in node without a worker or a cache.
 
 The worker owns ranges, retries, the cache and its hashes. Here: one message in, one piece out, and how far Python has
 come, so that no more than a few pieces wait.

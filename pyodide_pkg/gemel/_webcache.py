@@ -1,4 +1,4 @@
-"""The cache of a tab, which engine/fetch.js fills: what is in it, and deleting.
+"""The cache of a tab, which engine/fetch/ fills: what is in it, and deleting.
 
 In the origin's private file system, gemel/<key>/ holds meta.json and one file a block, `<version>.<number>`.
 """

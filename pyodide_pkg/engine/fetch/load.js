@@ -1,0 +1,304 @@
+// The download worker: a model's URLs become blocks of bytes, posted in the order in which Python asks for them.
+//
+// A file is cut into blocks. With a cache, the origin's private file system has a folder gemel/<key> a file, with
+// meta.json and one file a block: its bytes and their SHA-256. So a block proves itself, half-written ones are as good
+// as missing, and a broken download goes on with what is there. Block names begin with the version of the remote file:
+// two versions never mix. A Web Lock lets one page download while others read what it writes.
+// A server without ranges sends one stream, in file order. Knows nothing of what is in a file.
+//
+//   in:  {type: "open", files: [{url, key, name, size, tree}], cache}   size, tree: what is known, or null
+//        {type: "order", blocks: [file, block, file, block, ...], final}   what is wanted from now on; final: in all
+//        {type: "ack", size, buffers}                                    bytes that were used up, and their memory
+//        {type: "close"}                                                 end, when what was begun is written
+//   out: {type: "opened", sizes, complete, note}   note: why nothing is cached, or ""
+//        {type: "block", file, block, data, done}
+//        {type: "progress", done}                  bytes that have come, from the network or from the cache
+//        {type: "done", note} | {type: "changed"} | {type: "error", text}
+
+class Load {
+    constructor(port) {
+        this.port = port;
+        this.files = [];
+        this.order = null;       // [file, block, ...] once Python has said so
+        this.final = false;
+        this.orders = 0;
+        this.place = 0;          // in `order`, or the block of the first file before
+        this.inFlight = 0;
+        this.done = 0;           // bytes that have come
+        this.spare = [];         // memory for blocks, used again and again: garbage would pile up
+        this.reading = new Map();
+        this.writing = Promise.resolve();   // blocks are hashed, cached and posted one after the other
+        this.failure = null;                // what went wrong with that
+        this.wake = () => {};
+        this.abort = new AbortController();
+        port.onmessage = ({ data }) => this.#on(data);
+    }
+
+    #on(message) {
+        const { type, blocks, final } = message;
+        if (type === "open") this.#run(message);
+        if (type === "order") Object.assign(this, { order: blocks, final, place: 0, orders: this.orders + 1 });
+        if (type === "ack") { this.inFlight -= message.size; this.spare.push(...message.buffers); }
+        if (type === "close") this.abort.abort();
+        this.wake();
+    }
+
+    async #run({ files, cache }) {
+        try {
+            const lack = cache ? Store.lack() : "";
+            await this.#open(files, cache && !lack, lack);
+            await this.#loop();
+            await this.writing;
+            for (const file of this.files) await this.#verify(file);
+            const lost = this.files.find((file) => file.store?.lost);
+            this.#post({ type: "done", note: lost?.store.lost ?? "" });
+            await this.#changed(() => this.abort.signal.aborted);
+        } catch (error) {
+            for (const file of this.files) await file.store?.abandon();
+            if (!this.abort.signal.aborted) this.#post(await this.#explain(error));
+        } finally {
+            for (const file of this.files) file.release?.();
+            this.port.close();
+        }
+    }
+
+    async #open(files, cached, lack) {
+        let note = lack;
+        for (const [index, file] of files.entries()) {
+            const remote = new Remote(file, index, this.abort);
+            this.files.push(remote);
+            try {
+                await remote.open(cached);
+            } catch (error) {
+                if (!["SecurityError", "UnknownError", "InvalidStateError"].includes(error.name)) throw error;
+                note = `the browser refuses its private file system (${error.message})`;   // a private window
+                cached = false;
+                await remote.open(false);
+            }
+        }
+        const sizes = this.files.map((file) => file.size), complete = this.files.every((file) => file.complete);
+        this.#post({ type: "opened", sizes, complete, note });
+    }
+
+    async #explain(error) {
+        if (error instanceof Changed) {
+            for (const file of this.files) if (file.store) await file.store.wipe();
+            return { type: "changed" };
+        }
+        if (error.name === "QuotaExceededError") return { type: "error", text: await this.#quota() };
+        return { type: "error", text: error instanceof Stop ? error.message : `${error.name}: ${error.message}` };
+    }
+
+    async #quota() {
+        const { quota, usage } = await navigator.storage.estimate();
+        let needed = 0;
+        for (const file of this.files) needed += Math.max(0, file.size - file.have.size * file.block);
+        return `caching it needs ${megabytes(needed)} more than the browser lets this origin keep (it says that ` +
+            `${megabytes(usage)} of ${megabytes(quota)} are used): delete models (gemel.cache.list_async, ` +
+            "gemel.cache.delete_async), or pass cache=False";
+    }
+
+    #post(message, transfer = []) { this.port.postMessage(message, transfer); }
+    /** Wait for a message after which `test` holds; throw what writing blocks has thrown. */
+    async #changed(test) {
+        while (!test() && !this.failure && !this.abort.signal.aborted)
+            await new Promise((resolve) => { this.wake = resolve; });
+        if (this.failure) throw this.failure;
+    }
+
+    /** The next block to post as [file, block], or null: wait for an order, or all are posted. */
+    #next() {
+        for (; ; this.place++) {
+            const [file, asked] = this.#ordered(this.place);
+            if (!file || asked >= file.count) return null;
+            if (file.given.has(asked)) continue;
+            let block = asked;
+            if (!file.ranges && !file.have.has(asked)) for (block = 0; file.given.has(block);) block++;
+            return [file, block];   // of a server without ranges: in file order
+        }
+    }
+
+    #ordered(place) {
+        const { order, files } = this;
+        return order ? [files[order[2 * place]], order[2 * place + 1]] : [files[0], place];
+    }
+
+    async #loop() {
+        for (;;) {
+            const next = this.#next();
+            const { orders } = this;
+            if (next) await this.#serve(...next);
+            else if (this.final) return;
+            else await this.#changed(() => this.orders > orders);
+            if (this.abort.signal.aborted) throw new Stop("closed");
+        }
+    }
+
+    /** Post a block from the cache, or download from it on. */
+    async #serve(file, block) {
+        await this.#credit(file.sizeOf(block));
+        const found = await this.#recall(file, block);
+        if (found) {
+            this.#count(found.data.length);
+            file.hashes[block] = found.hash;
+            this.#claim(file, block, found.data);
+            this.#give(file, block, found.data);
+        } else if (!file.store || file.held) {
+            await this.#download(file, block);
+        } else if (await file.own()) {
+            file.have = await file.store.list(file.count);   // what another page has written meanwhile
+        }
+    }
+
+    /** A block of the cache as {data, hash}, or null; the next ones are being read already. */
+    async #recall(file, block) {
+        if (!file.store || (file.held && !file.have.has(block))) return null;
+        const read = (at) => {
+            const name = `${file.index}.${at}`;
+            const load = () => file.store.read(at, file.sizeOf(at), () => this.#buffer(file), file.have.has(at));
+            if (!this.reading.has(name)) this.reading.set(name, load());
+            return this.reading.get(name);
+        };
+        if (file.have.has(block) && this.order)
+            for (let i = 1; i < Math.max(2, READ_AHEAD / file.block); i++) {
+                const [other, at] = this.#ordered(this.place + i);
+                if (other === file && file.have.has(at) && !file.given.has(at)) read(at);
+            }
+        const found = await read(block);
+        this.reading.delete(`${file.index}.${block}`);
+        if (found) file.have.add(block);
+        else file.have.delete(block);   // it was damaged
+        return found;
+    }
+
+    /** Wait until Python has used up so much that `size` bytes more may wait for it. */
+    #credit(size) {
+        return this.#changed(() => !this.inFlight || this.inFlight + size <= Math.max(IN_FLIGHT, 2 * size));
+    }
+
+    /** Memory for a block and its hash. */
+    #buffer(file) {
+        const size = file.block + 32, i = this.spare.findIndex((buffer) => buffer.byteLength === size);
+        return i < 0 ? new ArrayBuffer(size) : this.spare.splice(i, 1)[0];
+    }
+
+    #count(size) {
+        this.done += size;
+        const now = performance.now();
+        if (now - (this.told ?? 0) < 50) return;
+        this.told = now;
+        this.#post({ type: "progress", done: this.done });
+    }
+
+    #claim(file, block, data) { file.given.add(block); this.inFlight += data.length; }
+
+    #give(file, block, data) {
+        this.#post({ type: "block", file: file.index, block, data, done: this.done }, [data.buffer]);
+    }
+
+    /** Post the run of missing blocks that begins here, over as many connections as it takes. */
+    async #download(file, first) {
+        const run = { block: first, data: null, fill: 0, failures: 0 };
+        while (run.block >= 0 && !this.abort.signal.aborted)
+            await file.again(async () => {
+                const stream = await this.#stream(file, run);
+                if (!file.validator) Object.assign(run, { block: 0, data: null, fill: 0 });
+                await this.#receive(file, run, stream).finally(stream.stop);
+            }, run);
+    }
+
+    async #stream(file, run) {
+        const from = run.block * file.block + run.fill;
+        const { first } = file;
+        file.first = null;
+        if (first && from === 0 && (file.ranges || first.whole)) return first;
+        first?.stop();
+        let last = run.block;
+        for (let place = this.place; this.order || last * file.block < from + PROBE; place++, last++) {
+            const [other, block] = this.#ordered(place);
+            if (other !== file || block !== last || block >= file.count || file.have.has(block)) break;
+        }
+        return file.request(from, Math.min(Math.max(last, run.block + 1) * file.block, file.size));
+    }
+
+    /** Fill blocks from a stream until it ends, then run.block is -1, or breaks. */
+    async #receive(file, run, { read, at, end }) {
+        let skip = run.block * file.block + run.fill - at;
+        for (let chunk = null; run.block >= 0; ) {
+            if (run.block * file.block + run.fill >= end) {
+                if (!run.fill) run.block = -1;
+                return;
+            }
+            if (!chunk?.length) chunk = await read(`offset ${run.block * file.block + run.fill}`);
+            const size = file.sizeOf(run.block), part = chunk.subarray(0, skip || size - run.fill);
+            chunk = chunk.subarray(part.length);
+            if (skip) { skip -= part.length; continue; }
+            if (!run.data) {
+                await this.#credit(size);
+                this.#prepare(file, run.block, end);
+                run.data = new Uint8Array(this.#buffer(file), 0, size);
+            }
+            run.data.set(part, run.fill);
+            run.fill += part.length;
+            if (!file.given.has(run.block)) this.#count(part.length);
+            if (run.fill === size) await this.#whole(file, run);
+        }
+    }
+
+    /** Open the files of the blocks that come next from a stream. */
+    #prepare(file, block, end) {
+        for (let i = block; file.store && i < block + OPENED && i * file.block < end && !file.have.has(i); i++)
+            file.store.prepare(i);
+    }
+
+    /** A block is whole: it is cached and posted while the next one comes. */
+    async #whole(file, run) {
+        const { block, data } = run;
+        if (!file.given.has(block)) {
+            this.#claim(file, block, data);
+            const hash = this.#hash(file, block, data);
+            this.writing = this.writing.then(() => this.#keep(file, block, data, hash));
+            this.writing.catch((error) => { this.failure ??= error; this.wake(); });
+            run.failures = 0;
+        } else {   // the stream of a server without ranges came again: where it names no version, it must be equal
+            await this.writing;
+            const hash = file.hashes[block];
+            if (!file.validator && !(hash && equal(hash, await sha256(data)))) throw new Changed();
+            this.spare.push(data.buffer);
+        }
+        Object.assign(run, { block: block + 1, data: null, fill: 0 });
+        if (this.abort.signal.aborted) run.block = -1;
+    }
+
+    /** Hash a block where that is of use; the hash lies behind the block, too, as in the cache. */
+    async #hash(file, block, data) {
+        if (!(file.store || file.tree || !file.validator) || !globalThis.crypto?.subtle) return;
+        const hash = await sha256(data);
+        file.hashes[block] = hash;
+        new Uint8Array(data.buffer, data.length, hash.length).set(hash);
+    }
+
+    async #keep(file, block, data, hash) {
+        await hash;
+        let close = null;
+        if (file.store && !file.store.lost)
+            close = await file.store.write(block, new Uint8Array(data.buffer, 0, data.length + 32));
+        file.have.add(block);
+        this.#give(file, block, data);
+        close?.();
+    }
+
+    /** Compare with the known hash of the hashes of all blocks. */
+    async #verify(file) {
+        if (!file.tree || !globalThis.crypto?.subtle) return;
+        const all = new Uint8Array(32 * file.count);
+        for (let block = 0; block < file.count; block++) all.set(file.hashes[block], 32 * block);
+        const found = hex(await sha256(all));
+        if (found === file.tree) return;
+        await file.store?.wipe();
+        throw new Stop(`its blocks have SHA-256 ${found}, expected ${file.tree}; what was cached is deleted: try ` +
+            "again, or from another network");
+    }
+}
+
+new Load(globalThis.gemelPort ?? globalThis);

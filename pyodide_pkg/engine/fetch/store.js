@@ -1,0 +1,157 @@
+// The download worker's numbers, its ways to fail, and the cache. See load.js, which tells what the worker is.
+
+const BLOCK_MIN = 2 ** 18, BLOCK_MAX = 2 ** 24;   // as in _plan.py
+const PROBE = 2 ** 22;       // bytes of the first request: most headers, and all there is to know of the file
+const IN_FLIGHT = 2 ** 23;   // bytes that Python has not used up yet
+const ATTEMPTS = 5;          // connections that may break without a new block
+const SILENCE = 30_000;      // ms without a byte
+const TICK = 50;             // ms between looks at what another page has written
+const READ_AHEAD = 2 ** 22;  // bytes of the cache, or one block
+const SCRATCH = 2 ** 17;     // bytes of a read from the network
+const OPENED = 3;            // files of blocks that are opened before their bytes are there: opening takes milliseconds
+
+class Stop extends Error {}      // for the user
+class Changed extends Error {}   // the remote file is another one than before: nothing that came may be used
+class Broken extends Error {}    // a connection broke: try again
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const megabytes = (size) => `${(size / 1e6).toFixed(1)} MB`;
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+const equal = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
+const lengthOf = (headers) => headers.get("Content-Encoding") ? null : headers.get("Content-Length");
+const sha256 = async (data) => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
+
+function blockSize(size) {
+    let block = BLOCK_MIN;
+    while (block < BLOCK_MAX && block * 128 < size) block *= 2;
+    return block;
+}
+
+// ---- The cache ------------------------------------------------------------------------------------------------
+
+/** One file's folder in the origin's private file system. */
+class Store {
+    /** Why there can be no cache here, or "". */
+    static lack() {
+        if (globalThis.isSecureContext === false) return "the page is not a secure context (https: or localhost)";
+        const has = globalThis.navigator?.storage?.getDirectory && navigator.locks &&
+            globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle;
+        return has ? "" : "this host has no private file system (OPFS) with synchronous access, or no Web Locks";
+    }
+
+    static async open(key) {
+        const all = await (await navigator.storage.getDirectory()).getDirectoryHandle("gemel", { create: true });
+        return new Store(await all.getDirectoryHandle(key, { create: true }));
+    }
+
+    constructor(folder) {
+        this.folder = folder;
+        this.version = "";
+        this.lost = "";   // why nothing more can be written
+        this.opened = new Map();   // block -> a promise of its file, open for writing
+    }
+
+    meta() {   // null: none, or half-written
+        return this.folder.getFileHandle("meta.json").then((handle) => handle.getFile())
+            .then((file) => file.text()).then(JSON.parse).catch(() => null);
+    }
+
+    async writeMeta(meta) {
+        const handle = await this.#open("meta.json");
+        if (handle) this.#fill(handle, new TextEncoder().encode(JSON.stringify(meta)));
+        handle?.close();
+    }
+
+    /** Open the file of a block that comes soon. */
+    prepare(block) {
+        if (this.lost || this.opened.has(block)) return;
+        const opening = this.#open(`${this.version}.${block}`);
+        opening.catch(() => {});   // thrown by `write`
+        this.opened.set(block, opening);
+    }
+
+    /** Write a block and its hash, which lie in one piece of memory. Returns a function that closes the file. */
+    async write(block, bytes) {
+        this.prepare(block);
+        const handle = await this.opened.get(block);
+        this.opened.delete(block);
+        if (handle) this.#fill(handle, bytes);
+        return () => handle?.close();
+    }
+
+    /** Let go of the files of blocks that did not come. */
+    async abandon() {
+        for (const [block, opening] of this.opened) {
+            this.opened.delete(block);
+            const handle = await opening.catch(() => null), empty = handle?.getSize() === 0;
+            handle?.close();
+            if (empty) await this.folder.removeEntry(`${this.version}.${block}`).catch(() => {});
+        }
+    }
+
+    /** The blocks of this version, of `count`, by their names. */
+    async list(count) {
+        const names = (await this.#names()).filter((name) => name.startsWith(`${this.version}.`));
+        return new Set(names.map((name) => Number(name.split(".")[1])).filter((block) => block < count));
+    }
+
+    async #names() {
+        const names = [];
+        const read = async () => { for await (const name of this.folder.keys()) names.push(name); };
+        await read().catch((error) => this.#fail(error));
+        return names;
+    }
+
+    /** Somebody may delete the folder while it is loaded. */
+    #fail({ name, message }) {
+        this.lost = name === "NotFoundError" ? "its cache entry was deleted meanwhile" : `${name}: ${message}`;
+    }
+
+    /** A block as {data, hash} in memory that `make` gives, or null when it is missing or damaged. */
+    async read(block, size, make, sure) {
+        let handle;
+        try {
+            const file = await this.folder.getFileHandle(`${this.version}.${block}`);
+            if (!sure && (await file.getFile()).size !== size + 32) return null;   // another page writes it
+            handle = await file.createSyncAccessHandle({ mode: "read-only" });
+            const bytes = new Uint8Array(make(), 0, size + 32), data = bytes.subarray(0, size);
+            if (handle.getSize() !== bytes.length || handle.read(bytes, { at: 0 }) !== bytes.length) return null;
+            const hash = bytes.slice(size);
+            return equal(await sha256(data), hash) ? { data, hash } : null;
+        } catch {
+            return null;   // none, or another page has it open and this browser knows no mode for readers
+        } finally {
+            handle?.close();
+        }
+    }
+
+    /** A file open for writing, or null when somebody else has it or nothing more can be written. */
+    async #open(name) {
+        try {
+            return await (await this.folder.getFileHandle(name, { create: true })).createSyncAccessHandle();
+        } catch (error) {
+            if (error.name === "QuotaExceededError") throw error;
+            if (error.name !== "NoModificationAllowedError") this.#fail(error);   // another page writes this block
+            return null;
+        }
+    }
+
+    #fill(handle, bytes) {
+        try {
+            if (handle.getSize() > bytes.length) handle.truncate(bytes.length);
+            if (handle.write(bytes, { at: 0 }) !== bytes.length) throw new DOMException("", "QuotaExceededError");
+        } catch (error) {
+            if (error.name === "QuotaExceededError") throw error;
+            this.#fail(error);
+        }
+    }
+
+    /** Delete everything but what another version has begun meanwhile. */
+    async wipe() {
+        await this.abandon();
+        const meta = await this.meta();
+        const all = !meta || meta.version === this.version || !this.version;
+        for (const name of await this.#names())
+            if (all || name.startsWith(this.version)) await this.folder.removeEntry(name).catch(() => {});
+    }
+}
