@@ -49,10 +49,12 @@ from pathlib import Path
 from typing import Any
 
 import browser_models
-import compare
 from browser_report import NATIVE, PEERS, SAME_FILE, Case, Results, as_json, gate_table, gates, header, table
 from browser_server import Server
 from browser_tab import FLAGS, Browser
+from compare_cases import Case as NativeCase
+from compare_peers import PEERS as PEERS_NATIVE
+from compare_peers import Process, busy
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, Playwright, sync_playwright
 
@@ -136,14 +138,13 @@ class Bench:
         """llama.cpp on the desktop; a process for each turn, so that its threads are gone afterwards."""
         if "speed" not in self.given.measure:
             return {}
-        n, python = max(self.given.prefill, self.given.decode) + 1, str(self.given.peer_python)
-        name = compare.ENGINES[1 + NATIVE.index(case.engine)]
-        with compare.Engine(name, python, str(self.models[case.file]), n) as process:
-            self.results.facts["llama.cpp"] = process.facts
+        engine, python = PEERS_NATIVE[NATIVE.index(case.engine)], str(self.given.peer_python)
+        with Process(engine, python, self.models[case.file], case.threads) as process:
+            self.results.facts["llama.cpp"] = process.ready()
             found = {}
             for test, tokens in (("prefill", self.given.prefill), ("decode", self.given.decode)):
-                process.run(test, min(tokens, 64), case.threads)
-                found[test] = tokens / process.run(test, tokens, case.threads)
+                process.run(NativeCase(test, min(tokens, 64), 0, 1, case.threads), 0)
+                found[test] = tokens / process.run(NativeCase(test, tokens, 0, 1, case.threads), 0)
         return found
 
     def _link(self, engine: Engine, options: dict[str, Any], case: Case) -> dict[str, float]:
@@ -306,20 +307,6 @@ def gemel_gzip_bytes(wheel: Path) -> int:
         return sum(len(gzip.compress(archive.read(name), 9, mtime=0)) for name in names)
 
 
-def busy() -> float:
-    """Return the part of the machine's CPU time that others use, over one second."""
-    before = _cpu_times()
-    time.sleep(1)
-    after = _cpu_times()
-    used, total = (now - then for now, then in zip(after, before, strict=True))
-    return used / max(total, 1)
-
-
-def _cpu_times() -> tuple[int, int]:
-    fields = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
-    return sum(fields) - fields[3] - fields[4], sum(fields)   # without idle and iowait
-
-
 # ---- The run ---------------------------------------------------------------------------------------------------------
 
 
@@ -347,7 +334,7 @@ def run(bench: Bench) -> None:
                 bench.results.facts.setdefault("failures", []).append(f"{case}: {error}")
                 print(f"  {case} failed: {error}", file=sys.stderr)
                 continue
-            bench.results.add(case, {**numbers, "others": others})
+            bench.results.add(case, {**numbers, "others": others or 0.0})
             said = ", ".join(f"{name} {value:.4g}" for name, value in bench.results.rounds[case][-1].items())
             print(f"  {case}: {said}", file=sys.stderr)
 

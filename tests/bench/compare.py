@@ -1,260 +1,283 @@
-"""gemel beside llama.cpp, on the same file, the same ids and the same number of threads, in one run.
+"""gemel beside llama.cpp, ik_llama.cpp and OpenVINO GenAI: the same files and threads, in one run, in turn.
 
-    python tests/bench/compare.py MODEL.gguf [--peer-python PYTHON] [-p 512] [-n 128] [-t 1,2] [--reps 5]
+    python tests/bench/compare.py MODEL.gguf ... [--peer-python PYTHON] ... [--results FILE.json] [--quick]
+    python tests/bench/compare.py --results FILE.json --redraw [--markdown OUT.md] [--svg OUT.svg]
+    python tests/bench/compare.py --make FOLDER MODEL.gguf --peer-python PYTHON    makes the files of other formats
 
-Each engine is a process of its own that waits for its turn: only one computes at a time, and after every repetition
-another one begins. llama.cpp (through llama-cpp-python's low-level calls) runs with flash attention off and on; the
-ratio is taken against the faster of the two. A table goes to stderr, JSON to stdout.
+Peers are what the Pythons named (and this one) can import: llama-cpp-python, ik-llama-cpp-python, openvino-genai.
+Those that none has are named and left out. Each engine and setting is a process of its own that waits for its turn:
+only one computes at a time, and every repetition begins with another. The ratio is gemel's median over the best
+peer's. With --results each measurement is kept as soon as it is taken; the same command goes on where it ended.
 
-Prefill: logits of the last id only. Decoding: greedy, one id at a time; gemel's includes detokenising.
+    open        a warm file in a fresh process: seconds, and memory of the process beyond what it was before; KV apart
+    prefill     logits of the last id only; one micro-batch of llama.cpp's is 512 ids
+    decode      one id at a time, greedy, beginning after one id or after --depth ids; gemel's includes detokenising
+    sessions    greedy decoding of several texts at once, after 16 ids each; tokens of all together
 """
 
 from __future__ import annotations
 
 import argparse
-import ctypes
-import importlib
+import datetime
 import json
-import os
-import random
-import subprocess
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
-from types import TracebackType
 from typing import Any
 
-ENGINES = ("gemel", "llama.cpp", "llama.cpp, flash attention")
-PAUSE = 0.1      # seconds between turns: threads of the last engine stop looking for work
-N_BATCH = 512    # llama.cpp's n_batch and n_ubatch
-WARM_UP = 8      # ids of a warm-up's decoding
+import compare_models
+import compare_report
+from compare_cases import TESTS, Case
+from compare_peers import GEMEL, PEERS, Engine, EngineError, Process, busy, find, gemel_row, opening
+
+PROMPT = 16     # ids of a session before it decodes with others
+WARM_UP = 8     # ids of a warm-up's decoding
+QUICK = {"prefill": 64, "decode": 16, "depths": [256], "reps": 2}
 
 
-# ---- Workers: one engine each, told what to run by lines of JSON -----------------------------------------------------
+# ---- Measuring one file ----------------------------------------------------------------------------------------------
 
 
-def gemel_worker(model_path: str, needed: int) -> tuple[dict[str, Any], Callable[[str, int, int], float]]:
-    """Return (facts, run(test, n, threads) -> seconds) of gemel."""
-    import gemel
-    from gemel_native.bench import Case, Runner
+class Run:
+    """The measurements of one file, taken by all engines in turn and noted in `entry`, which is saved after each."""
 
-    model = gemel.open(model_path, threads=1)
-    widest = [Case(test, needed, 0, 1, model.isa) for test in ("prefill", "decode")]
-    runner = Runner(model, widest)
+    def __init__(self, model: Path, entry: dict[str, Any], save: Any, engines: dict[Engine, str]) -> None:  # noqa: ANN401
+        self.model, self.entry, self.save, self.engines = model, entry, save, engines
+        self.failed: set[str] = set(entry["failed"])
 
-    def run(test: str, n: int, threads: int) -> float:
-        case = Case("prefill" if test == "prefill" else "decode", n, 0, threads, model.isa)
-        runner.prepare(case)
-        return runner.seconds(case)
+    def measure(self, cases: Sequence[Case], reps: int) -> None:
+        """Take what is missing of `reps` repetitions of each case."""
+        for case in cases:
+            self.entry["cases"].setdefault(case.key, {"case": vars(case), "samples": {}})
+        opens, others = [c for c in cases if c.test == "open"], [c for c in cases if c.test != "open"]
+        for rep in range(reps):
+            for case in opens:
+                for engine in self._turn(rep):
+                    if self._lacks(engine, case, rep):
+                        self._open(engine, case)
+        if any(self._lacks(engine, case, reps - 1) for engine in self.engines for case in others):
+            self._measure_speeds(others, reps)
 
-    return {"version": gemel.__version__, "isa": model.isa}, run
+    def _turn(self, rep: int) -> list[Engine]:
+        names = [engine for engine in self.engines if engine.name not in self.failed]
+        at = rep % max(len(names), 1)
+        return names[at:] + names[:at]
 
+    def _samples(self, engine: Engine, case: Case) -> list[dict[str, float]]:
+        samples: list[dict[str, float]] = self.entry["cases"][case.key]["samples"].setdefault(engine.name, [])
+        return samples
 
-class Llama:
-    """llama.cpp through its C API."""
+    def _lacks(self, engine: Engine, case: Case, rep: int) -> bool:
+        return engine.name not in self.failed and len(self._samples(engine, case)) <= rep
 
-    def __init__(self, model_path: str, needed: int, *, flash: bool) -> None:
-        self.api: Any = importlib.import_module("llama_cpp")
-        self._log = self.api.llama_log_callback(lambda *_: None)
-        self.api.llama_log_set(self._log, None)
-        self.api.llama_backend_init()
-        options = self.api.llama_model_default_params()
-        options.n_gpu_layers = 0
-        self.model = self.api.llama_model_load_from_file(os.fsencode(model_path), options)
-        if not self.model:
-            raise SystemExit(f"llama.cpp can't load {model_path}")
-        settings = self.api.llama_context_default_params()
-        settings.n_ctx = needed + 1
-        settings.n_batch = settings.n_ubatch = N_BATCH
-        settings.flash_attn_type = int(flash)
-        settings.no_perf = True
-        self.context = self.api.llama_init_from_model(self.model, settings)
-        self.memory = self.api.llama_get_memory(self.context)
-        self.sampler = self.api.llama_sampler_chain_init(self.api.llama_sampler_chain_default_params())
-        self.api.llama_sampler_chain_add(self.sampler, self.api.llama_sampler_init_greedy())
-        n_vocab = self.api.llama_vocab_n_tokens(self.api.llama_model_get_vocab(self.model))
-        numbers = random.Random(0)
-        self.ids = (ctypes.c_int32 * needed)(*(numbers.randrange(n_vocab) for _ in range(needed)))
+    def _fail(self, engine: Engine, error: EngineError) -> None:
+        print(f"{self.model.name}: {engine.name} failed: {error}", file=sys.stderr)
+        self.failed.add(engine.name)
+        self.entry["failed"][engine.name] = str(error)
+        self.save()
 
-    def evaluate(self, ids: Any, n: int) -> None:  # noqa: ANN401
-        """Evaluate n ids at once, at most n_batch, and wait for the end."""
-        if self.api.llama_decode(self.context, self.api.llama_batch_get_one(ids, n)):
-            raise SystemExit("llama_decode failed")
-        self.api.llama_synchronize(self.context)
+    def _open(self, engine: Engine, case: Case) -> None:
+        try:
+            self._samples(engine, case).append(opening(engine, self.engines[engine], self.model, case.threads))
+        except EngineError as error:
+            self._fail(engine, error)
+        self.save()
 
-    def run(self, test: str, n: int, threads: int) -> float:
-        """Return the seconds of one test, after one id that wakes the threads."""
-        self.api.llama_set_n_threads(self.context, threads, threads)
-        self.api.llama_memory_clear(self.memory, True)
-        self.evaluate(self.ids, 1)
-        return self._prefill(n) if test == "prefill" else self._generate(n)
+    def _measure_speeds(self, cases: Sequence[Case], reps: int) -> None:
+        with ExitStack() as stack:
+            processes: dict[Engine, Process] = {}
+            for engine in self._turn(0):
+                process = stack.enter_context(Process(engine, self.engines[engine], self.model, cases[0].threads))
+                try:
+                    self.entry["engines"][engine.name] = process.ready()
+                    processes[engine] = process
+                except EngineError as error:
+                    self._fail(engine, error)
+            self._warm_up(cases, processes, reps)
+            for rep in range(reps):
+                if (share := busy()) is not None:
+                    self.entry["others"].append(share)
+                for case in cases:
+                    for engine in self._turn(rep):
+                        if self._lacks(engine, case, rep):
+                            self._time(processes[engine], case, rep)
+                print(f"{self.model.name}: {rep + 1} of {reps}", file=sys.stderr)
 
-    def _prefill(self, n: int) -> float:
-        self.api.llama_memory_clear(self.memory, True)
-        parts = [(ctypes.c_int32 * min(N_BATCH, n - at)).from_buffer(self.ids, 4 * at) for at in range(0, n, N_BATCH)]
-        start = time.perf_counter()
-        for part in parts:
-            self.evaluate(part, len(part))
-        return time.perf_counter() - start
+    def _warm_up(self, cases: Sequence[Case], processes: dict[Engine, Process], reps: int) -> None:
+        """Touch all code and memory, and fill the caches of those that are to be measured at depth."""
+        for case in cases:
+            short = min(case.n, WARM_UP * case.sessions) if case.test != "prefill" else case.n
+            part = Case(case.test, short, case.depth, case.sessions, case.threads)
+            for engine in self._turn(0):
+                if self._lacks(engine, case, reps - 1):
+                    self._time(processes[engine], part, -1)
 
-    def _generate(self, n: int) -> float:
-        decode, one = self.api.llama_decode, self.api.llama_batch_get_one
-        sample, sampler, context = self.api.llama_sampler_sample, self.sampler, self.context
-        drawn = (ctypes.c_int32 * 1)(sample(sampler, context, -1))
-        batch = one(drawn, 1)
-        start = time.perf_counter()
-        for _ in range(n):
-            decode(context, batch)
-            drawn[0] = sample(sampler, context, -1)   # waits for the logits
-        return time.perf_counter() - start
-
-    def facts(self) -> dict[str, Any]:
-        """Return what was compared with."""
-        system = self.api.llama_print_system_info()
-        return {"version": f"llama-cpp-python {self.api.__version__}", "system": system.decode()}
-
-
-def work(engine: str, model_path: str, needed: int) -> None:
-    """Answer lines of stdin until it ends; what the engine prints itself goes to stderr."""
-    replies = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    run: Callable[[str, int, int], float]
-    if engine == "gemel":
-        facts, run = gemel_worker(model_path, needed)
-    else:
-        llama = Llama(model_path, needed, flash="flash" in engine)
-        facts, run = llama.facts(), llama.run
-    print(json.dumps(facts), file=replies, flush=True)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        print(json.dumps(run(asked["test"], asked["n"], asked["threads"])), file=replies, flush=True)
+    def _time(self, process: Process, case: Case, rep: int) -> None:
+        """Run a case; a warm-up (rep -1) is not noted."""
+        try:
+            seconds = process.run(case, rep + 2)
+        except EngineError as error:
+            self._fail(process.engine, error)
+            return
+        if rep >= 0:
+            self._samples(process.engine, case).append({"tok_s": case.n / seconds})
+            self.save()
 
 
-# ---- The one who gives the turns -------------------------------------------------------------------------------------
+# ---- What is asked for -----------------------------------------------------------------------------------------------
 
 
-class Engine:
-    """A worker process. A context manager."""
-
-    def __init__(self, name: str, python: str, model_path: str, needed: int) -> None:
-        self.name = name
-        command = [python, __file__, model_path, "--worker", name, "--needed", str(needed)]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self.facts: dict[str, Any] = self._reply()
-
-    def run(self, test: str, n: int, threads: int) -> float:
-        """Return the seconds of one test."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(json.dumps({"test": test, "n": n, "threads": threads}) + "\n")
-        self._process.stdin.flush()
-        seconds = float(self._reply())
-        time.sleep(PAUSE)
-        return seconds
-
-    def _reply(self) -> Any:  # noqa: ANN401
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line:
-            raise SystemExit(f"the process of {self.name} ended; --peer-python is a Python that imports llama_cpp")
-        return json.loads(line)
-
-    def __enter__(self) -> Engine:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
+def cases_of(given: argparse.Namespace) -> list[Case]:
+    """Return the cases, by test, then by threads."""
+    return [case for threads in given.threads for case in _cases(given, threads)]
 
 
-def compare(engines: list[Engine], cases: list[tuple[str, int, int]], reps: int) -> list[dict[str, Any]]:
-    """Return one row a case: tokens a second of each engine, and gemel's over the best other's."""
-    speeds: dict[tuple[str, int, int], dict[str, list[float]]] = {
-        case: {engine.name: [] for engine in engines} for case in cases
-    }
-    for test, n, threads in cases:
-        for engine in engines:
-            engine.run(test, n if test == "prefill" else min(n, WARM_UP), threads)
-    for rep in range(reps):
-        turn = rep % len(engines)
-        for test, n, threads in cases:
-            for engine in engines[turn:] + engines[:turn]:
-                speeds[test, n, threads][engine.name].append(n / engine.run(test, n, threads))
-    return [_row(*case, found, reps) for case, found in speeds.items()]
+def _cases(given: argparse.Namespace, threads: int) -> Iterator[Case]:
+    tests, n = given.tests, given.decode
+    if "open" in tests:
+        yield Case("open", 1, 0, 1, threads)
+    if "prefill" in tests:
+        yield Case("prefill", given.prefill, 0, 1, threads)
+    if "decode" in tests:
+        yield Case("decode", n, 0, 1, threads)
+    if "depth" in tests:
+        for depth in given.depths:
+            yield Case("decode", n, depth, 1, threads)
+    if "sessions" in tests:
+        yield Case("sessions", max(n // 2, 1) * given.sessions, PROMPT, given.sessions, threads)
 
 
-def _row(test: str, n: int, threads: int, found: dict[str, list[float]], reps: int) -> dict[str, Any]:
-    medians = {name: median(speeds) for name, speeds in found.items()}
-    others = [speed for name, speed in medians.items() if name != "gemel"]
-    return {
-        "test": test, "n": n, "threads": threads, "reps": reps, "tok_s": medians,
-        "min": {name: min(speeds) for name, speeds in found.items()},
-        "max": {name: max(speeds) for name, speeds in found.items()},
-        "ratio": medians["gemel"] / max(others),
-    }   # fmt: skip
+def numbers(text: str) -> list[int]:
+    """Parse 1,2."""
+    if not all(word.isdigit() and int(word) > 0 for word in text.split(",")):
+        raise argparse.ArgumentTypeError(f"{text!r}: numbers over 0, such as 1,2")
+    return [int(word) for word in text.split(",")]
 
 
-def show(rows: list[dict[str, Any]]) -> None:
-    """Print the table for people."""
-    heads = ["test", "n", "threads", *ENGINES, "ratio"]
-    lines = [heads]
-    for row in rows:
-        speeds = [f"{row['tok_s'][name]:.1f}" for name in ENGINES]
-        lines.append([row["test"], str(row["n"]), str(row["threads"]), *speeds, f"{row['ratio']:.2f}"])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    for line in lines:
-        print("  ".join(word.rjust(width) for word, width in zip(line, widths, strict=True)), file=sys.stderr)
+def tests(text: str) -> list[str]:
+    """Parse prefill,decode."""
+    if unknown := [word for word in text.split(",") if word not in TESTS]:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(TESTS)}")
+    return text.split(",")
 
 
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
-    parser = argparse.ArgumentParser(description="gemel beside llama.cpp: prefill and decoding, tokens a second")
-    parser.add_argument("model", help="a GGUF file")
-    parser.add_argument("--peer-python", default=sys.executable, help="a Python that can import llama_cpp")
-    parser.add_argument("-p", "--prefill", type=int, default=512, metavar="N")
-    parser.add_argument("-n", "--decode", type=int, default=128, metavar="N")
-    parser.add_argument("-t", "--threads", default="1,2", metavar="N,...")
-    parser.add_argument("--reps", type=int, default=5, metavar="N")
-    parser.add_argument("--worker", choices=ENGINES, help=argparse.SUPPRESS)
-    parser.add_argument("--needed", type=int, help=argparse.SUPPRESS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("models", nargs="*", type=Path, metavar="MODEL.gguf", help="files; with --redraw: only these of the results")
+    add("--peer-python", action="append", default=[], metavar="PYTHON", help="one that has peers; may be repeated")
+    add("--tests", type=tests, default=list(TESTS), metavar="NAME,...", help=f"of {', '.join(TESTS)}; default all")
+    add("--engines", metavar="NAME;...", help="of " + "; ".join(e.name for e in PEERS) + "; default all that there are")
+    add("--gemel-isa", action="append", default=[], metavar="ROW", help="gemel once more, with these kernels")
+    add("-p", "--prefill", type=int, default=512, metavar="N", help="ids of a prompt (default 512)")
+    add("-n", "--decode", type=int, default=128, metavar="N", help="ids decoded (default 128)")
+    add("-d", "--depths", type=numbers, default=[1024, 4096], metavar="N,...", help="default 1024,4096")
+    add("--sessions", type=int, default=8, metavar="N", help="texts decoded at once (default 8)")
+    add("-t", "--threads", type=numbers, default=[1, 2], metavar="N,...", help="default 1,2")
+    add("--reps", type=int, default=5, metavar="N", help="measurements of each case (default 5)")
+    add("--quick", action="store_true", help="-p 64 -n 16 -d 256 --reps 2: whether it works, not how fast it is")
+    add("--results", type=Path, metavar="FILE.json", help="keep every measurement there; go on with what is there")
+    add("--markdown", type=Path, metavar="FILE.md", help="write the tables there as well")
+    add("--svg", type=Path, metavar="FILE.svg", help="draw them")
+    add("--redraw", action="store_true", help="measure nothing: tables and drawing of --results")
+    add("--make", type=Path, metavar="FOLDER", help="make files of other formats of MODEL.gguf, and a random model")
+    add("--formats", default=",".join(compare_models.KINDS), metavar="NAME,...", help="what --make makes; default all")
     given = parser.parse_args()
-    if min(given.prefill, given.decode, given.reps) < 1:
-        parser.error("-p, -n and --reps are at least 1")
-    if not all(word.isdigit() and int(word) > 0 for word in given.threads.split(",")):
-        parser.error(f"--threads {given.threads!r}: numbers, such as 1,2")
-    if not Path(given.model).is_file():
-        parser.error(f"there is no file {given.model!r}")
+    if given.quick:
+        vars(given).update(QUICK)
+    check(parser, given)
     return given
 
 
-def main() -> None:
-    """Run the comparison, or be one of its workers."""
-    given = arguments()
-    if given.worker:
-        work(given.worker, given.model, given.needed)
-        return
-    from contextlib import ExitStack
+def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
+    """End with a usage error for a command line that can't be meant."""
+    if min(given.prefill, given.decode, given.reps) < 1 or given.sessions < 2:
+        parser.error("-p, -n and --reps are at least 1, --sessions at least 2")
+    if given.redraw and not given.results:
+        parser.error("--redraw needs --results")
+    if not given.redraw and not given.models:
+        parser.error("a MODEL.gguf is needed")
+    if not given.redraw:
+        for model in given.models:
+            if not model.is_file():
+                parser.error(f"there is no file {str(model)!r}")
+    if given.make and len(given.models) != 1:
+        parser.error("--make takes one MODEL.gguf")
+    if unknown := set(given.formats.split(",")) - set(compare_models.KINDS):
+        parser.error(f"--formats {unknown.pop()!r} is none of {', '.join(compare_models.KINDS)}")
+    names = [engine.name for engine in PEERS]
+    if unknown := {name.strip() for name in (given.engines or "").split(";") if name.strip()} - set(names):
+        parser.error(f"--engines {unknown.pop()!r} is none of {'; '.join(names)}")
 
+
+def engines_of(given: argparse.Namespace) -> tuple[dict[Engine, str], dict[str, str]]:
+    """Return the engines to run and their Pythons, and why others are missing."""
+    wanted = [name.strip() for name in given.engines.split(";")] if given.engines else None
+    peers = [engine for engine in PEERS if wanted is None or engine.name in wanted]
+    found, missing = find(peers, [sys.executable, *given.peer_python])
+    own = [GEMEL, *map(gemel_row, given.gemel_isa)]
+    return {**dict.fromkeys(own, sys.executable), **found}, missing
+
+
+# ---- The whole run ---------------------------------------------------------------------------------------------------
+
+
+def load(path: Path | None) -> dict[str, Any]:
+    """Return earlier results, or none."""
+    if path is None or not path.exists():
+        return {"files": {}}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(found, dict) or "files" not in found:
+        raise SystemExit(f"--results {path}: this is no file of results")
+    return found
+
+
+def save(results: dict[str, Any], path: Path | None) -> None:
+    """Write the results, whole or not at all."""
+    if path is not None:
+        fresh = path.with_name(path.name + ".new")
+        fresh.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+        fresh.replace(path)
+
+
+def measure(given: argparse.Namespace, results: dict[str, Any]) -> None:
+    """Measure every file into `results`."""
     from gemel_native.machine import machine
 
-    needed = max(given.prefill, given.decode) + 1
-    threads = [int(word) for word in given.threads.split(",")]
-    cases = [("prefill", given.prefill, count) for count in threads]
-    cases += [("decode", given.decode, count) for count in threads]
-    with ExitStack() as stack:
-        engines = [
-            stack.enter_context(
-                Engine(name, sys.executable if name == "gemel" else given.peer_python, given.model, needed)
-            )
-            for name in ENGINES
-        ]
-        facts = {engine.name: engine.facts for engine in engines}
-        rows = compare(engines, cases, given.reps)
-    show(rows)
-    print(json.dumps({"machine": machine(), "model": given.model, "engines": facts, "rows": rows}))
+    engines, missing = engines_of(given)
+    for name, why in missing.items():
+        print(f"{name} is left out: {why}", file=sys.stderr)
+    for model in given.models:
+        fresh = {"size": model.stat().st_size, "engines": {}, "failed": {}, "others": [], "cases": {}}
+        entry = results["files"].setdefault(model.name, fresh)
+        if entry["size"] != model.stat().st_size:
+            raise SystemExit(f"--results has measurements of another {model.name}: name another file of results")
+        entry.update(machine=machine(), missing=missing, failed={})
+        entry["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
+        Run(model, entry, lambda: save(results, given.results), engines).measure(cases_of(given), given.reps)
+        save(results, given.results)
+
+
+def main() -> None:
+    """Make files, measure, or redraw."""
+    given = arguments()
+    if given.make:
+        compare_models.make_all(given.models[0], given.make, given.formats.split(","), given.peer_python)
+        return
+    results = load(given.results)
+    if not given.redraw:
+        measure(given, results)
+    names = {model.name for model in given.models} or set(results["files"])
+    if unknown := names - set(results["files"]):
+        raise SystemExit(f"--results has no measurements of {unknown.pop()}")
+    files = {name: entry for name, entry in results["files"].items() if name in names}
+    print(compare_report.text(files))
+    if given.markdown:
+        given.markdown.write_text(compare_report.markdown(files), encoding="utf-8")
+    if given.svg:
+        given.svg.write_text(compare_report.svg(files), encoding="utf-8")
 
 
 if __name__ == "__main__":

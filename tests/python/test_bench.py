@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import importlib.util
-import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
-import building
 import gemel
 import pytest
-from command import assert_error, environment, gemel_
+from command import assert_error, gemel_
 from conftest import CHATML, tiny_bytes
 from gemel_native import bench
 
 ROW = {"test", "n", "depth", "threads", "isa", "tok_s", "min", "max", "reps"}
-COMPARE = building.ROOT / "tests" / "bench" / "compare.py"
 
 
 @pytest.fixture(scope="module")
@@ -99,33 +92,3 @@ def test_decoding_goes_on_past_the_end_of_a_text(file: Path) -> None:
             assert all(runner._sampling.logit_bias[id] == float("-inf") for id in ends)
             runner.prepare(case)
             assert runner.seconds(case) > 0
-
-
-def compare(python: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, COMPARE, *arguments, "--peer-python", python]
-    return subprocess.run(
-        [str(part) for part in command], env=environment(), capture_output=True, text=True, check=False, timeout=300
-    )
-
-
-def test_comparison_says_which_engine_is_missing(file: Path) -> None:
-    if importlib.util.find_spec("llama_cpp") is not None:
-        pytest.skip("llama-cpp-python is installed")
-    done = compare(sys.executable, file)
-    assert done.returncode == 1
-    assert "llama.cpp" in done.stderr
-    assert done.stdout == ""
-
-
-@pytest.mark.peer
-@pytest.mark.model
-@pytest.mark.slow
-def test_comparison_runs_both_engines(real_path: Path) -> None:
-    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
-    done = compare(sys.executable, real_path, "-p", "16", "-n", "4", "-t", "1", "--reps", "1")
-    assert done.returncode == 0, done.stderr
-    result: Any = json.loads(done.stdout)
-    assert [row["test"] for row in result["rows"]] == ["prefill", "decode"]
-    for row in result["rows"]:
-        assert len(row["tok_s"]) == 3
-        assert row["ratio"] > 0
