@@ -116,7 +116,7 @@ class IkApi(Api):
             options.repack_tensors, options.use_mmap = True, False
 
     def _set_context(self, settings: Any, variant: str) -> None:  # noqa: ANN401
-        settings.flash_attn = True
+        settings.flash_attn = settings.n_seq_max == 1   # with several sequences it aborts: GGML_ASSERT(S > 0)
 
     def clear(self, context: Any) -> None:  # noqa: ANN401
         self.c.llama_kv_cache_clear(context)
@@ -135,7 +135,10 @@ class IkApi(Api):
         from importlib.metadata import version
 
         system = self.c._lib.llama_print_system_info()
-        return {"version": f"ik-llama-cpp-python {version('ik-llama-cpp-python')}", "system": system.decode().strip()}
+        return {
+            "version": f"ik-llama-cpp-python {version('ik-llama-cpp-python')}",
+            "system": f"flash attention, but not with several sequences, where it aborts; {system.decode().strip()}",
+        }
 
 
 class Context:
@@ -232,10 +235,10 @@ class Llama:
         self.api.threads(context.it, case.threads)
         self.api.clear(context.it)
         context.n_past = 0
-        for s in range(count):
+        ids, rows = prompt[:count], range(count)
+        for s in rows:
             part = prompt[s * case.depth : (s + 1) * case.depth]
             context.evaluate(part, [(i, s) for i in range(case.depth)], [case.depth - 1])
-        ids, rows = prompt[:count], range(count)
         start = time.perf_counter()
         for step in range(each):
             context.evaluate(ids, [(case.depth + step, s) for s in rows], rows)

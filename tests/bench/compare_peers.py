@@ -121,7 +121,8 @@ class Process:
         code = self._process.wait()
         self._log.seek(0)
         lines = [line.strip() for line in self._log if line.strip()]
-        return f"{lines[-1] if lines else 'it said nothing'} (its process ended with {code})"
+        said = next((line for line in lines if "ASSERT" in line), lines[-1] if lines else "it said nothing")
+        return f"{said} (its process ended with {code})"
 
     def __enter__(self) -> Process:
         return self
