@@ -49,7 +49,7 @@ bench: $(VENV)/installed  ## tokens a second of MODEL
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) build dist pyodide_pkg/gemel/_core .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find core_c/cmake/editable -mindepth 1 ! -name CMakeLists.txt ! -name .gitignore -delete
-	find pyodide_pkg native tests core_c -name __pycache__ -type d -exec rm -rf {} +
+	find pyodide_pkg native web tests core_c -name __pycache__ -type d -exec rm -rf {} +
 
 $(VENV)/pyvenv.cfg:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gemel needs Python 3.11 or newer: make PYTHON=...")'

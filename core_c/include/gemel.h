@@ -198,6 +198,10 @@ GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, si
 GEMEL_API int gemel_session_hidden(gemel_session *session, const int32_t *ids, size_t n, float *rows);
 // Logits [n_vocab] of the last id; NULL: nothing evaluated
 GEMEL_API const float *gemel_session_logits(const gemel_session *session);
+// log_probs[i] = log p(ids[i] | what is there), from the same logits, with score's bits; GEMEL_E_ARGUMENT without them
+GEMEL_API int gemel_session_log_probs(const gemel_session *session, const int32_t *ids, size_t n, double *log_probs);
+// The n (1..256, at most n_vocab) likeliest ids there, the likeliest first, equal ones by id. Returns n.
+GEMEL_API int gemel_session_likeliest(const gemel_session *session, int32_t *ids, size_t n);
 // One token of generation: evaluate `pending` (an id, or -1 when the logits are at hand), sample, detokenise. Returns
 // the id drawn. `text` receives whole UTF-8 only: a split character waits for the next call. *text_size is its length
 // (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).

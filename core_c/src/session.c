@@ -7,6 +7,8 @@
 #include "fmath.h"
 #include "memory.h"
 
+enum { LIKELIEST_MAX = 256 };
+
 static int choose_rope(gemel_session *s) {
     const gemel_model *m = s->m;
     const float *factors = m->rope_freqs;
@@ -57,6 +59,34 @@ int gemel_session_n_past(const gemel_session *s) { return s ? s->n_past : GEMEL_
 int gemel_session_n_ctx(const gemel_session *s) { return s ? s->n_ctx : GEMEL_E_ARGUMENT; }
 const int32_t *gemel_session_ids(const gemel_session *s) { return s ? s->ids : NULL; }
 const float *gemel_session_logits(const gemel_session *s) { return s && s->has_logits ? s->logits : NULL; }
+
+int gemel_session_log_probs(const gemel_session *s, const int32_t *ids, size_t n, double *log_probs) {
+    if (!s || !s->has_logits || (n && (!ids || !log_probs))) return GEMEL_E_ARGUMENT;
+    int n_vocab = s->m->h.n_vocab, best;
+    for (size_t i = 0; i < n; i++)
+        if (ids[i] < 0 || ids[i] >= n_vocab) return GEMEL_E_ARGUMENT;
+    uint64_t mode = cpu_float_enter();
+    float max;
+    (void)s->m->k->peak(s->logits, n_vocab, &max, &best);   // finite: has_logits
+    double total = fm_log(s->m->k->exp_sum(s->logits, n_vocab, max));
+    for (size_t i = 0; i < n; i++) log_probs[i] = (double)s->logits[ids[i]] - max - total;
+    cpu_float_leave(mode);
+    return GEMEL_OK;
+}
+
+int gemel_session_likeliest(const gemel_session *s, int32_t *ids, size_t n) {
+    if (!s || !s->has_logits || !ids || n < 1 || n > LIKELIEST_MAX || n > (size_t)s->m->h.n_vocab)
+        return GEMEL_E_ARGUMENT;
+    size_t found = 0;
+    for (int32_t id = 0; id < s->m->h.n_vocab; id++) {
+        if (found == n && !(s->logits[id] > s->logits[ids[n - 1]])) continue;   // an equal one ranks behind
+        size_t at = found < n ? found++ : n - 1;
+        for (; at && s->logits[id] > s->logits[ids[at - 1]]; at--) ids[at] = ids[at - 1];
+        ids[at] = id;
+    }
+    return (int)n;
+}
+
 void gemel_session_cancel(gemel_session *s, int on) {
     if (!s) return;
     atomic_store(&s->cancel, on != 0);

@@ -133,6 +133,8 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_score": ("i", "ppzpp"),
     "gemel_session_hidden": ("i", "ppzp"),
     "gemel_session_logits": ("p", "p"),
+    "gemel_session_log_probs": ("i", "ppzp"),
+    "gemel_session_likeliest": ("i", "ppz"),
     "gemel_session_next": ("i", "ppiipzp"),
     "gemel_model_decode": ("i", "pppzp"),
     "gemel_session_flush": ("i", "ppz"),

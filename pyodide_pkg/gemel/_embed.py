@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ._errors import ArgumentError, ContextError, NumericError
@@ -29,7 +30,11 @@ def embed(model: Model, text: str, pooling: Pooling, *, normalise: bool) -> byte
     if len(ids) > model.n_ctx:
         raise ContextError(f"a text of {len(ids)} tokens was given, {model.n_ctx} fit: split it, and embed the parts")
     with model.session(n_ctx=len(ids)) as session:
-        row = pool(session.hidden(ids), pooling)
+        return packed(pool(session.hidden(ids), pooling), normalise=normalise)
+
+
+def packed(row: Sequence[float], *, normalise: bool) -> bytes:
+    """Return a row of doubles as float32 bytes, normalise: brought to length 1. NumericError for zeros then."""
     if normalise:
         norm = math.sqrt(math.fsum(x * x for x in row))
         if not norm:

@@ -251,11 +251,18 @@ class Generation:
     async def __anext__(self) -> str:
         while True:
             await asyncio.sleep(0)   # a turn for everybody else, between micro-batches too
-            piece = next(self._steps, None)
+            piece = self.step()
             if piece is None:
                 raise StopAsyncIteration
             if piece:
                 return piece
+
+    def step(self) -> str | None:
+        """Take one step: a micro-batch of the prompt, or an id. Return its text, "" too; None: there is no more.
+
+        After aiter() of this generation the micro-batches are short.
+        """
+        return next(self._steps, None)
 
     def read(self) -> str:
         """Run to the end and return the whole text."""

@@ -85,6 +85,33 @@ class Session:
                 raise ArgumentError("there are no logits yet: sync or append ids first")
             return floats(self._library.read(address, 4 * self.model.n_vocab))
 
+    def log_probs(self, ids: Sequence[int]) -> list[float]:
+        """Return log p(id | what is there) of each id: of any that might come next, with the bits of `score`.
+
+        ArgumentError when nothing has been evaluated.
+        """
+        asked = id_bytes(ids)
+        block = self._library.alloc(max(8, 8 * len(asked)))
+        with self._using() as session:
+            code = self._library.call("gemel_session_log_probs", session, self._library.lend(asked), len(asked), block)
+            check(self._library, code, "log_probs: of ids of this model, once some have been evaluated")
+        found = array("d")
+        found.frombytes(self._library.read(block.address, 8 * len(asked)))
+        return found.tolist()
+
+    def likeliest(self, n: int) -> list[int]:
+        """Return the n (1..256) likeliest ids to come next, the likeliest first, equal ones by id.
+
+        ArgumentError when nothing has been evaluated.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= min(256, self.model.n_vocab):
+            raise ArgumentError(f"n={n!r}: must be an integer from 1 to {min(256, self.model.n_vocab)}")
+        block = self._library.alloc(4 * n)
+        with self._using() as session:
+            code = self._library.call("gemel_session_likeliest", session, block, n)
+            check(self._library, code, "likeliest: once ids have been evaluated")
+        return ids_of(self._library.read(block.address, 4 * n))
+
     # ---- Evaluating -------------------------------------------------------------------------------------------------
 
     def sync(self, ids: Sequence[int]) -> int:
@@ -188,13 +215,14 @@ class Session:
         )
         return Generation(run)
 
-    def cancel(self) -> None:
+    def cancel(self, on: bool = True) -> None:
         """Stop the call that is evaluating, from any thread: it raises CancelledError after its micro-batch.
 
-        When none is, the next one that evaluates is stopped. A cancellation stops one call.
+        When none is, the next one that evaluates is stopped. A cancellation stops one call; on=False takes back one
+        that has not stopped any yet.
         """
         with self._handle as session:
-            self._library.call("gemel_session_cancel", session, 1)
+            self._library.call("gemel_session_cancel", session, int(on))
 
     # ---- Saving -----------------------------------------------------------------------------------------------------
 

@@ -300,12 +300,45 @@ static void scores_are_those_of_the_logits_of_eval(void) {
         double off = (double)logits[ids[i + 1]] - best - fm_log(sum) - log_probs[i + 1];
         CHECK(off < 1e-5 && off > -1e-5);
         CHECK_EQ_INT(top[i + 1], likeliest);
+        CHECK_EQ_INT(gemel_session_log_probs(one, &ids[i + 1], 1, &best), 0);
+        CHECK(best == log_probs[i + 1]);
     }
     CHECK_EQ_INT(gemel_session_eval(one, ids + LONG - 1, 1), 1);
     CHECK(has_logits(one, gemel_session_logits(s)));
     CHECK_EQ_INT(gemel_session_truncate(s, 10), 0);
     CHECK_EQ_INT(gemel_session_score(s, ids, 5, log_probs, top), GEMEL_E_ARGUMENT);   // what predicts the first is gone
     gemel_session_close(one);
+    close_both(s, m);
+}
+
+static void likeliest_ids_rank_by_logit_and_then_by_id(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    int32_t found[N_VOCAB], all = N_VOCAB < 256 ? N_VOCAB : 256;
+    double log_probs[N_VOCAB];
+    CHECK_EQ_INT(gemel_session_likeliest(s, found, 1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_log_probs(s, ids, 1, log_probs), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 5), 5);
+    s->logits[3] = s->logits[7] = 1e3f;
+    CHECK_EQ_INT(gemel_session_likeliest(s, found, (size_t)all), all);
+    CHECK(found[0] == 3 && found[1] == 7);
+    CHECK_EQ_INT(gemel_session_log_probs(s, found, (size_t)all, log_probs), 0);
+    CHECK(log_probs[0] == log_probs[1]);
+    for (int i = 1; i < all; i++) {
+        CHECK(log_probs[i - 1] >= log_probs[i]);
+        CHECK(s->logits[found[i - 1]] > s->logits[found[i]] || found[i - 1] < found[i]);
+    }
+    for (int32_t n = 1; n < all; n++) {
+        int32_t some[N_VOCAB];
+        CHECK_EQ_INT(gemel_session_likeliest(s, some, (size_t)n), n);
+        CHECK(!memcmp(some, found, (size_t)n * sizeof *some));
+    }
+    CHECK_EQ_INT(gemel_session_likeliest(s, found, 0), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_likeliest(s, found, N_VOCAB + 257), GEMEL_E_ARGUMENT);
+    int32_t outside[] = {0, -1, N_VOCAB};
+    CHECK_EQ_INT(gemel_session_log_probs(s, outside, 2, log_probs), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_log_probs(s, outside + 2, 1, log_probs), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_log_probs(s, NULL, 0, NULL), 0);
     close_both(s, m);
 }
 
@@ -405,6 +438,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_cancelled_session_waits_until_it_is_switched_on),
         CHECK_ENTRY(a_cancellation_stops_a_pass_after_its_layer),
         CHECK_ENTRY(scores_are_those_of_the_logits_of_eval),
+        CHECK_ENTRY(likeliest_ids_rank_by_logit_and_then_by_id),
         CHECK_ENTRY(a_restored_session_goes_on_to_the_same_logits),
         CHECK_ENTRY(equal_timelines_save_equal_bytes),
         CHECK_ENTRY(damaged_states_are_refused_and_change_nothing),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gemel
 import numpy as np
@@ -437,3 +439,54 @@ def test_session_that_computed_while_the_process_forked_says_so_in_the_child(mod
     leave.set()
     thread.join()
     assert session.sync([2]) == 1
+
+
+# ---- What might come next --------------------------------------------------------------------------------------------
+
+
+def test_likeliest_ids_and_their_log_probabilities_are_those_of_the_logits(model: gemel.Model) -> None:
+    with model.session() as session:
+        for call in (lambda: session.likeliest(1), lambda: session.log_probs([1])):
+            with pytest.raises(gemel.ArgumentError, match="evaluated"):
+                call()
+        session.sync([5, 6, 7])
+        logits = session.logits().tolist()
+        ranked = sorted(range(model.n_vocab), key=lambda id: (-logits[id], id))
+        assert session.likeliest(20) == ranked[:20]
+        found = session.log_probs(ranked)
+        assert found == sorted(found, reverse=True)
+        assert math.fsum(map(math.exp, found)) == pytest.approx(1, abs=1e-5)
+        assert session.log_probs([]) == []
+        log_probs, top = session.score([9])
+        assert (log_probs, top) == ([found[ranked.index(9)]], ranked[:1])
+
+
+@pytest.mark.parametrize("n", [0, 257, True, 1.0])
+def test_an_impossible_number_of_likeliest_ids_is_refused(model: gemel.Model, n: Any) -> None:  # noqa: ANN401
+    with model.session() as session, pytest.raises(gemel.ArgumentError, match="must be an integer from 1 to 256"):
+        session.likeliest(n)
+
+
+def test_log_probabilities_of_foreign_ids_are_refused(model: gemel.Model) -> None:
+    with model.session() as session:
+        session.sync([5])
+        with pytest.raises(gemel.ArgumentError):
+            session.log_probs([model.n_vocab])
+
+
+def test_a_cancellation_can_be_taken_back(model: gemel.Model) -> None:
+    with model.session() as session:
+        session.cancel()
+        session.cancel(False)
+        assert session.sync([5, 6]) == 2
+
+
+def test_steps_give_the_text_of_an_iteration(model: gemel.Model) -> None:
+    whole = model.generate([*range(1, 40)], max_tokens=8, temperature=0)
+    text = whole.read()
+    stepped = model.generate([*range(1, 40)], max_tokens=8, temperature=0)
+    pieces = []
+    while (piece := stepped.step()) is not None:
+        pieces.append(piece)
+    assert ("".join(pieces), stepped.ids) == (text, whole.ids)
+    assert "" in pieces   # evaluating the prompt

@@ -1,0 +1,213 @@
+"""Chats and completions: what gemel makes of the same prompt, in OpenAI's shapes, whole and in chunks."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gemel
+import gemel_web
+import pytest
+from conftest import CHATML, tiny_bytes
+from serving import Asked, events_of
+
+CHAT, TEXT = "/v1/chat/completions", "/v1/completions"
+HELLO = [{"role": "user", "content": "Hello"}]
+GREEDY: dict[str, Any] = {"model": "tiny", "temperature": 0, "max_tokens": 12}
+
+
+def test_a_completion_is_what_gemel_generates(asked: Asked, model: gemel.Model) -> None:
+    whole = model.generate("the model", max_tokens=12, temperature=0)
+    text = whole.read()
+    answer = asked.good(TEXT, prompt="the model", **GREEDY)
+    assert answer == {
+        "id": "cmpl-0", "object": "text_completion", "created": 0, "model": "tiny",
+        "system_fingerprint": f"gemel-{gemel.__version__}",
+        "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": "length"}],
+        "usage": {
+            "prompt_tokens": len(whole.prompt_ids), "completion_tokens": 12,
+            "total_tokens": len(whole.prompt_ids) + 12,
+        },
+    }
+
+
+def test_a_chat_is_what_gemel_answers(asked: Asked, model: gemel.Model) -> None:
+    with model.chat(system="Be brief.") as chat:
+        text = chat.send("Hello", max_tokens=12, temperature=0).read()
+    answer = asked.good(CHAT, messages=[{"role": "system", "content": "Be brief."}, *HELLO], **GREEDY)
+    (choice,) = answer["choices"]
+    assert choice == {
+        "index": 0, "message": {"role": "assistant", "content": text, "refusal": None}, "logprobs": None,
+        "finish_reason": "length",
+    }
+    assert (answer["object"], answer["id"]) == ("chat.completion", "chatcmpl-0")
+
+
+@pytest.mark.parametrize("more", [{}, {"seed": 3, "temperature": 1}, {"n": 3, "seed": 1, "temperature": 1}])
+def test_a_stream_joins_to_the_whole_answer(asked: Asked, more: dict[str, Any]) -> None:
+    body: dict[str, Any] = {**GREEDY, "messages": HELLO, "logprobs": True, "top_logprobs": 2, **more}
+    whole = asked.good(CHAT, **body)
+    chunks = events_of(asked.post(CHAT, **body, stream=True))
+    assert {chunk["object"] for chunk in chunks} == {"chat.completion.chunk"}
+    assert len({chunk["id"] for chunk in chunks}) == 1
+    assert all("usage" not in chunk for chunk in chunks)
+    for choice in whole["choices"]:
+        mine = [one for chunk in chunks for one in chunk["choices"] if one["index"] == choice["index"]]
+        assert mine[0]["delta"] == {"role": "assistant", "content": ""}
+        assert "".join(one["delta"].get("content", "") for one in mine) == choice["message"]["content"]
+        assert [one["finish_reason"] for one in mine] == [None] * (len(mine) - 1) + [choice["finish_reason"]]
+        logprobs = [token for one in mine if one["logprobs"] for token in one["logprobs"]["content"]]
+        assert logprobs == choice["logprobs"]["content"]
+
+
+def test_usage_is_streamed_when_it_is_asked_for(asked: Asked) -> None:
+    body = {**GREEDY, "prompt": "the model"}
+    whole = asked.good(TEXT, **body)
+    chunks = events_of(asked.post(TEXT, **body, stream=True, stream_options={"include_usage": True}))
+    assert (chunks[-1]["choices"], chunks[-1]["usage"]) == ([], whole["usage"])
+    assert all(chunk["usage"] is None for chunk in chunks[:-1])
+
+
+def test_the_loop_gives_the_bytes_of_the_thread(serve: Any) -> None:  # noqa: ANN401
+    bodies = [
+        (CHAT, {**GREEDY, "messages": HELLO, "logprobs": True, "top_logprobs": 5}),
+        (CHAT, {**GREEDY, "messages": HELLO, "stream": True, "n": 2, "stream_options": {"include_usage": True}}),
+        (TEXT, {"model": "tiny", "prompt": ["the", "a model"], "seed": 4, "logprobs": 1}),
+        ("/v1/embeddings", {"model": "tiny", "input": ["the model", "another"]}),
+    ]
+    thread, loop = serve(threads=True), serve(threads=False)
+    for path, body in bodies:
+        one, other = thread.post(path, **body), loop.post(path, **body)
+        assert one.status_code == 200
+        assert (one.content, one.headers) == (other.content, other.headers)
+
+
+def test_what_was_asked_before_changes_no_byte(serve: Any) -> None:  # noqa: ANN401
+    body = {**GREEDY, "messages": HELLO, "logprobs": True}
+    fresh, used = serve(), serve()
+    used.good(CHAT, model="tiny", messages=[*HELLO, {"role": "assistant", "content": "x"}, *HELLO], max_tokens=9)
+    used.good(TEXT, **GREEDY, prompt="the")
+    first, later = fresh.good(CHAT, **body), used.good(CHAT, **body)
+    assert {**first, "id": ""} == {**later, "id": ""}
+
+
+def test_prompts_come_as_texts_or_ids_and_are_answered_in_order(app: Asked, model: gemel.Model) -> None:
+    texts = ["the model", "other ones"]
+    ids = [model.tokenize(text) for text in texts]
+    answers = [
+        app.good(TEXT, prompt=prompt, n=2, **GREEDY)["choices"]
+        for prompt in (texts, ids)
+    ]
+    assert answers[0] == answers[1]
+    assert [choice["index"] for choice in answers[0]] == [0, 1, 2, 3]
+    single = [app.good(TEXT, prompt=one, **GREEDY)["choices"][0]["text"] for one in ids]
+    assert [choice["text"] for choice in answers[0]] == [text for text in single for _ in range(2)]
+
+
+def test_answers_to_one_prompt_have_seeds_in_a_row(app: Asked) -> None:
+    body: dict[str, Any] = {"model": "tiny", "prompt": "the", "max_tokens": 9, "temperature": 1.5}
+    several = [choice["text"] for choice in app.good(TEXT, **body, n=3, seed=10)["choices"]]
+    alone = [app.good(TEXT, **body, seed=seed)["choices"][0]["text"] for seed in (10, 11, 12)]
+    assert several == alone
+    assert len(set(several)) == 3
+
+
+def test_a_stop_string_ends_the_text_before_it_and_its_tokens(app: Asked) -> None:
+    whole = app.good(TEXT, prompt="the model", logprobs=0, **GREEDY)["choices"][0]
+    stop = whole["text"][4:7]
+    cut = app.good(TEXT, prompt="the model", logprobs=0, stop=["nowhere", stop], **GREEDY)["choices"][0]
+    at = whole["text"].index(stop)
+    assert (cut["text"], cut["finish_reason"]) == (whole["text"][:at], "stop")
+    n = len(cut["logprobs"]["tokens"])
+    assert cut["logprobs"]["text_offset"] == [offset for offset in whole["logprobs"]["text_offset"] if offset < at]
+    assert cut["logprobs"]["tokens"] == whole["logprobs"]["tokens"][:n]
+
+
+def test_an_answer_that_the_model_ends_is_finished_by_stop(app: Asked, model: gemel.Model) -> None:
+    choice = app.good(TEXT, prompt="the", logit_bias={str(model.eos_id): 100}, **GREEDY)["choices"][0]
+    assert (choice["text"], choice["finish_reason"]) == ("", "stop")
+
+
+def test_log_probabilities_are_the_models_own(app: Asked, model: gemel.Model) -> None:
+    body: dict[str, Any] = {"model": "tiny", "prompt": "the model", "max_tokens": 6, "seed": 2, "temperature": 2}
+    answer = app.good(TEXT, **body, logprobs=3, logit_bias={"5": 3})
+    chat = app.good(CHAT, **{**GREEDY, "messages": HELLO}, logprobs=True, top_logprobs=2)
+    logprobs = answer["choices"][0]["logprobs"]
+    ids = model.generate("the model", max_tokens=6, seed=2, temperature=2, logit_bias={5: 3})
+    ids.read()
+    with model.session() as session:
+        session.sync(ids.prompt_ids)
+        expected, top = session.score(ids.ids)
+    assert logprobs["token_logprobs"] == expected
+    assert logprobs["tokens"] == [model.piece(id, special=True).decode("utf-8", "replace") for id in ids.ids]
+    assert [max(one.values()) for one in logprobs["top_logprobs"]] == [
+        one[model.piece(id).decode("utf-8", "replace")] for one, id in zip(logprobs["top_logprobs"], top, strict=True)
+    ]
+    for token in chat["choices"][0]["logprobs"]["content"]:
+        assert bytes(token["bytes"]).decode("utf-8", "replace") == token["token"]
+        first, second = token["top_logprobs"]
+        assert token["logprob"] == first["logprob"] >= second["logprob"]   # greedy
+        assert math.exp(first["logprob"]) <= 1
+
+
+def test_echo_puts_the_prompt_first(app: Asked, model: gemel.Model) -> None:
+    plain = app.good(TEXT, prompt="the model", **GREEDY)["choices"][0]["text"]
+    assert app.good(TEXT, prompt="the model", echo=True, **GREEDY)["choices"][0]["text"] == "the model" + plain
+    ids = model.tokenize("the model")
+    chunks = events_of(app.post(TEXT, prompt=ids, echo=True, stream=True, **GREEDY))
+    assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "the model" + plain
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_no_text_ends_in_half_a_character(app: Asked, model: gemel.Model, stream: bool) -> None:
+    smile = model.tokenize("\N{SLIGHTLY SMILING FACE}")
+    assert len(smile) == 4   # a token a byte
+    half = {"model": "tiny", "prompt": "a", "max_tokens": 3, "temperature": 0, "logprobs": 0, "stream": stream}
+    response = app.post(TEXT, **half, logit_bias={str(smile[0]): 100})   # three beginnings, the last of which waits
+    answers = events_of(response) if stream else [response.json()]
+    choices = [choice for answer in answers for choice in answer["choices"]]
+    assert "".join(choice["text"] for choice in choices) == "\ufffd\ufffd"
+    tokens = [token for choice in choices if choice["logprobs"] for token in choice["logprobs"]["tokens"]]
+    assert len(tokens) == 3
+    assert choices[-1]["finish_reason"] == "length"
+
+
+def test_a_chat_without_max_tokens_goes_on_until_the_context_is_full(model: gemel.Model) -> None:
+    endless = {str(id): -100 for id in range(model.n_vocab) if model.is_eog(id)}
+    with Asked({"tiny": gemel_web.Served(model, n_ctx=40)}) as app:
+        answer = app.good(CHAT, model="tiny", messages=HELLO, logit_bias=endless)
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["total_tokens"] == 41   # the last one needs no room
+
+
+def test_parts_of_a_message_are_its_lines(app: Asked) -> None:
+    parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
+    whole = app.good(CHAT, messages=[{"role": "user", "content": "one\ntwo"}], **GREEDY)
+    assert app.good(CHAT, messages=[{"role": "user", "content": parts}], **GREEDY)["choices"] == whole["choices"]
+
+
+def test_an_earlier_answer_can_be_sent_back_as_it_came(app: Asked) -> None:
+    message = app.good(CHAT, messages=HELLO, **GREEDY)["choices"][0]["message"]
+    history = [*HELLO, {**message, "tool_calls": None, "annotations": []}, *HELLO]
+    assert app.good(CHAT, messages=history, **GREEDY)["choices"]
+
+
+def test_bos_is_put_before_texts_where_the_file_says_so() -> None:
+    with gemel.open(tiny_bytes(tokenizer="spm", chat_template=CHATML), threads=1) as spm:
+        expected = spm.generate("the model", max_tokens=5, temperature=0)
+        text = expected.read()
+        with Asked({"spm": gemel_web.Served(spm)}) as app:
+            answer = app.good(TEXT, model="spm", prompt="the model", temperature=0, max_tokens=5)
+    assert answer["choices"][0]["text"] == text
+    assert answer["usage"]["prompt_tokens"] == len(expected.prompt_ids)
+
+
+@pytest.mark.model
+def test_the_real_model_answers(real_model: gemel.Model) -> None:
+    with Asked({"real": gemel_web.Served(real_model)}) as app:
+        body = {"model": "real", "temperature": 0, "max_tokens": 24, "messages": HELLO}
+        answers = [app.good(CHAT, **body)["choices"] for _ in range(2)]
+    with real_model.chat() as chat:
+        text = chat.send("Hello", max_tokens=24, temperature=0).read()
+    assert answers[0] == answers[1]
+    assert answers[0][0]["message"]["content"] == text

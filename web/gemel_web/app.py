@@ -1,0 +1,80 @@
+"""The app: routes, the scheduler's life, one layer around all of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
+
+from .api import Api
+from .config import Config
+from .errors import ApiError, of_status, response_of
+from .files import Files
+from .guard import Guard
+from .models import Models
+from .scheduler import Scheduler
+
+
+def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None = None) -> Starlette:
+    """Return the app that serves `models` (alias -> Served), a mapping that may change while it runs.
+
+    static: a folder, or an app, that answers every address that the API does not have. Models stay open when the app
+    ends, and belong to the caller.
+    """
+    scheduler = Scheduler(queue=config.queue, threads=config.threads)
+    api, files = Api(config, models, scheduler), Files(models)
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        yield
+        await scheduler.close()
+
+    app = Starlette(
+        routes=[*_routes(api, files), *_static(static)],
+        middleware=[Middleware(Guard, config=config)],
+        exception_handlers={ApiError: _known, HTTPException: _of_router},
+        lifespan=lifespan,
+    )
+    app.router.redirect_slashes = False
+    app.state.scheduler = scheduler
+    return app
+
+
+def _routes(api: Api, files: Files) -> list[BaseRoute]:
+    return [
+        Route("/healthz", api.health),
+        Route("/v1/models", api.list_models),
+        Route("/v1/models/{alias:path}", api.get_model),
+        Route("/v1/chat/completions", api.chat, methods=["POST"]),
+        Route("/v1/completions", api.complete, methods=["POST"]),
+        Route("/v1/embeddings", api.embed, methods=["POST"]),
+        Route("/models/{name:path}", files.get),
+    ]
+
+
+def _static(static: Path | ASGIApp | None) -> list[BaseRoute]:
+    if static is None:
+        return []
+    if isinstance(static, Path):
+        from starlette.staticfiles import StaticFiles  # reads files in threads, which a tab has not
+
+        return [Mount("/", StaticFiles(directory=static, html=True))]
+    return [Mount("/", static)]
+
+
+async def _known(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ApiError)
+    return response_of(error)
+
+
+async def _of_router(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return response_of(of_status(error.status_code, error.detail, error.headers))

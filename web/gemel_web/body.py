@@ -1,0 +1,95 @@
+"""The body of a request: read within a size and a time, and decoded into a Struct; every mistake is the API's 4xx."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import TypeVar
+
+import msgspec
+from starlette.requests import ClientDisconnect, Request
+
+from .config import Config
+from .errors import ApiError, invalid
+
+T = TypeVar("T", bound=msgspec.Struct)
+TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # one that never ends, too: no place is tried twice
+NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+ONE_KIND = bytes.maketrans(b"{}", b"[]")
+SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+PLACE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
+UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+
+
+class ClientGoneError(Exception):
+    """Nobody is there any more to be answered."""
+
+
+async def decoded(request: Request, kind: type[T], config: Config) -> T:
+    """Return the request's JSON as a Struct."""
+    media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media != "application/json":
+        raise ApiError(415, "the body must be JSON, and the header Content-Type say application/json", code="not_json")
+    raw = await read(request, config)
+    if too_deep(raw, config.max_depth):
+        raise invalid(None, f"the body is no valid JSON, or is nested deeper than {config.max_depth} levels")
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except msgspec.ValidationError as error:
+        raise _not_valid(str(error)) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        hint = "; half a surrogate pair is no character" if SURROGATE.search(raw) else ""
+        raise invalid(None, f"the body is no valid JSON: {error}{hint}") from None
+
+
+async def read(request: Request, config: Config) -> bytes:
+    """Return the body. 413 as soon as it is too long, 408 when it is not there in time."""
+    claimed = request.headers.get("content-length", "")
+    if claimed.isdecimal() and (len(claimed) > 15 or int(claimed) > config.max_body):
+        raise _too_large(config)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(config.body_seconds):
+            async for part in request.stream():
+                body += part
+                if len(body) > config.max_body:
+                    raise _too_large(config)
+    except TimeoutError:
+        raise ApiError(
+            408, f"the body did not come within {config.body_seconds:g} seconds: send it faster", code="timeout"
+        ) from None
+    except ClientDisconnect:
+        raise ClientGoneError from None
+    return bytes(body)
+
+
+def too_deep(raw: bytes, most: int) -> bool:
+    """Tell whether brackets nest deeper than `most` levels, or don't match. Linear in the size, a pass a level.
+
+    >>> too_deep(b'[{"a": "]]]"}]', 2), too_deep(b'[[[]]]', 2)
+    (False, True)
+    """
+    brackets = TEXTS.sub(b"", raw).translate(ONE_KIND, NOT_BRACKETS)
+    for _ in range(most):
+        if not brackets:
+            return False
+        brackets = brackets.replace(b"[]", b"")   # the innermost level
+    return bool(brackets)
+
+
+def _too_large(config: Config) -> ApiError:
+    return ApiError(413, f"the body is over {config.max_body} bytes, which is the limit here", code="too_large")
+
+
+def _not_valid(message: str) -> ApiError:
+    """Return the API's error for what msgspec says, naming the parameter."""
+    place = PLACE.fullmatch(message)
+    words, where = (place[1], place[2]) if place else (message, "")
+    if found := UNKNOWN.fullmatch(words):
+        name = (f"{where}.{found[1]}" if where else found[1])[:100]
+        return ApiError(400, f"{name}: there is no such parameter here", param=name, code="unknown_parameter")
+    if found := MISSING.fullmatch(words):
+        name = f"{where}.{found[1]}" if where else found[1]
+        return ApiError(400, f"{name}: this parameter is required", param=name, code="missing_parameter")
+    return invalid(where or None, words)

@@ -1,0 +1,64 @@
+"""The client's end of a request: whether it is still there, and an answer streamed to it as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from .body import ClientGoneError
+
+T = TypeVar("T")
+
+
+async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` gives; ClientGoneError, and `work` is cancelled, when the client leaves first.
+
+    The request's body must have been read: then `receive` waits until the client goes.
+    """
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientGoneError
+        return working.result()
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream:
+    """A response: the pieces of an async iterator, each within `seconds`, for as long as the client is there."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None], *, seconds: float) -> None:
+        self._pieces = pieces
+        self._seconds = seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all of it."""
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+        async with aclosing(self._pieces):
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await while_there(receive, self._send(send))
+
+    async def _send(self, send: Send) -> None:
+        async for piece in self._pieces:
+            await self._send_one(send, piece, more=True)
+        await self._send_one(send, b"", more=False)
+
+    async def _send_one(self, send: Send, piece: bytes, *, more: bool) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await send({"type": "http.response.body", "body": piece, "more_body": more})
+        except TimeoutError:
+            raise ClientGoneError from None

@@ -1,0 +1,108 @@
+"""Errors in the API's shape: {"error": {"message", "type", "param", "code"}}.
+
+An ApiError is raised wherever a request can't be answered; the app makes the response. What gemel raises while a
+request is made ready is the client's mistake, and anything after that is the server's.
+"""
+
+from __future__ import annotations
+
+import http
+from collections.abc import Mapping
+
+import gemel
+import msgspec
+from starlette.responses import Response
+
+
+class ApiError(Exception):
+    """A request that is not answered: an HTTP status and the fields of the error object."""
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        param: str | None = None,
+        code: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.param = param
+        self.code = code
+        self.headers = dict(headers or {})
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands under "error"."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class Problems(msgspec.Struct, frozen=True):
+    """The body of an error."""
+
+    error: Problem
+
+
+TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+
+
+def body_of(error: ApiError) -> Problems:
+    """Return the error's JSON object."""
+    kind = TYPES.get(error.status) or ("server_error" if error.status >= 500 else "invalid_request_error")
+    return Problems(Problem(message=error.message, type=kind, param=error.param, code=error.code))
+
+
+def response_of(error: ApiError) -> Response:
+    """Return the error as a response."""
+    raw = msgspec.json.encode(body_of(error))
+    return Response(raw, error.status, error.headers, media_type="application/json")
+
+
+def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ApiError:
+    """Return the error for a status that the router decided on."""
+    phrase = http.HTTPStatus(status).phrase
+    words = {
+        404: "there is nothing at this address",
+        405: "this address does not take this method: see the header Allow",
+    }
+    code = phrase.lower().replace(" ", "_")
+    return ApiError(status, words.get(status) or detail or phrase, code=code, headers=headers)
+
+
+def refused(param: str, why: str) -> ApiError:
+    """Return the error for a parameter that is known, and not supported."""
+    return ApiError(400, f"{param}: {why}", param=param, code="unsupported_parameter")
+
+
+def invalid(param: str | None, why: str) -> ApiError:
+    """Return the error for a value that can't be meant."""
+    return ApiError(400, why if param is None else f"{param}: {why}", param=param, code="invalid_value")
+
+
+def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
+    """Return what a gemel error means that came up while a request was made ready. param: what the prompt came in."""
+    if str(error).startswith("max_tokens="):
+        param = "max_tokens"
+    if isinstance(error, gemel.ContextError):
+        return ApiError(400, str(error), param=param, code="context_length_exceeded")
+    if isinstance(error, gemel.ArgumentError | gemel.TemplateError | gemel.UnsupportedError):
+        return ApiError(400, str(error), param=param, code="invalid_value")
+    return of_failure(error)
+
+
+def of_failure(error: BaseException) -> ApiError:
+    """Return what an error means that came up while a request was answered; only gemel's own words are shown."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, gemel.OutOfMemoryError):
+        return ApiError(503, f"not enough memory for this request now: {error}", code="out_of_memory")
+    if isinstance(error, gemel.CancelledError):
+        return ApiError(503, "the server stopped before this request was answered", code="stopped")
+    words = str(error) if isinstance(error, gemel.GemelError) else "something failed here; the server's log says what"
+    return ApiError(500, words, code="internal_error")

@@ -1,0 +1,110 @@
+"""GET and HEAD of models' files, by alias only: ranges, ETag, conditions. Native: files are read in threads."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import BinaryIO
+
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from .errors import ApiError
+from .models import Models, file_names
+
+PIECE = 1 << 18   # bytes
+RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
+
+
+class Files:
+    """The route of one app."""
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    async def get(self, request: Request) -> Response:
+        """GET /models/{alias}.gguf."""
+        path = self._find(request.path_params["name"])
+        try:
+            file = await asyncio.to_thread(path.open, "rb")
+        except OSError as error:
+            raise ApiError(404, "this model's file is no longer there", code="file_missing") from error
+        try:
+            return answer(request, file)
+        except BaseException:
+            file.close()
+            raise
+
+    def _find(self, name: str) -> Path:
+        for alias, served in self._models.items():
+            for known, path in zip(file_names(alias, served), served.files, strict=bool(served.files)):
+                if known == name:
+                    return path
+        raise ApiError(404, f"there is no file {name[:100]!r} here", code="model_not_found")
+
+
+def answer(request: Request, file: BinaryIO) -> Response:
+    """Return the response for an open file, which closes it."""
+    stat = os.fstat(file.fileno())
+    tag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
+    headers = {"ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
+    if matches(request.headers.get("if-none-match", ""), tag):
+        file.close()
+        return Response(status_code=304, headers=headers)
+    asked = request.headers.get("range") if request.headers.get("if-range", tag) == tag else None
+    span = span_of(asked, stat.st_size)
+    start, end = span or (0, stat.st_size)
+    headers["Content-Length"] = str(end - start)
+    if span:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{stat.st_size}"
+    status = 206 if span else 200
+    if request.method == "HEAD":
+        file.close()
+        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
+    return StreamingResponse(pieces(file, start, end), status, headers, "application/octet-stream")
+
+
+def matches(given: str, tag: str) -> bool:
+    """Tell whether an If-None-Match names the tag."""
+    return given.strip() == "*" or tag in [one.strip().removeprefix("W/") for one in given.split(",")]
+
+
+def span_of(asked: str | None, size: int) -> tuple[int, int] | None:
+    """Return (start, end) of a Range header; None: all of it, as for several ranges. The API's 416 outside the file.
+
+    >>> span_of("bytes=2-", 10), span_of("bytes=-3", 10), span_of("bytes=0-99", 10), span_of("lines=1-2", 10)
+    ((2, 10), (7, 10), (0, 10), None)
+    """
+    found = RANGE.fullmatch((asked or "").strip())
+    if found is None or found[0] == "bytes=-":
+        return None
+    first, last = found[1], found[2]
+    if not first:
+        start, end = max(size - int(last), 0), size
+    else:
+        start, end = int(first), min(int(last) + 1 if last else size, size)
+        if last and int(last) < start:
+            return None
+    if start >= end:
+        raise ApiError(
+            416, f"the file has {size} bytes", code="range_not_satisfiable",
+            headers={"Content-Range": f"bytes */{size}"},
+        )
+    return start, end
+
+
+async def pieces(file: BinaryIO, start: int, end: int) -> AsyncGenerator[bytes, None]:
+    """Yield the bytes [start, end), and close the file."""
+    try:
+        file.seek(start)
+        while start < end:
+            piece = await asyncio.to_thread(file.read, min(PIECE, end - start))
+            if not piece:
+                raise ApiError(500, "the file became shorter while it was sent", code="file_changed")
+            start += len(piece)
+            yield piece
+    finally:
+        file.close()

@@ -1,0 +1,197 @@
+"""What every request passes before a route sees it, and every response after: who may ask, headers, the last error.
+
+The outermost layer of the app. A request is refused before its body is read; then the connection is closed, so that
+nobody goes on sending. The log holds no text of a request but method and path, and no more of an error than its place.
+"""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import time
+import traceback
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from .body import ClientGoneError
+from .config import Config
+from .errors import ApiError, of_failure, response_of
+
+log = logging.getLogger("gemel_web")
+API = ("/v1", "/models", "/healthz")   # what stands below is the API's; all else is static
+OPEN = ("/healthz",)                   # needs no key
+ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+OF_API = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+OF_STATIC = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "*, Authorization",
+    "Access-Control-Max-Age": "600",
+}
+
+
+class Guard:
+    """The middleware of one app."""
+
+    def __init__(self, app: ASGIApp, *, config: Config) -> None:
+        self._app = app
+        self._config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await Passage(self._app, self._config, scope, receive, send).go()
+
+
+class Passage:
+    """One request on its way in, and its response on the way out."""
+
+    def __init__(self, app: ASGIApp, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
+        self._app = app
+        self._config = config
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers = Headers(scope=scope)
+        self._is_api = is_api(scope["path"])
+        self._body_read = not ("transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0")
+        self._status = 0
+
+    async def go(self) -> None:
+        """Let the request through or refuse it; whatever happens, it is answered, or nobody is there."""
+        start = time.monotonic()
+        try:
+            self._check_host()
+            if self._is_api:
+                self._check_origin()
+                if self._is_preflight():
+                    await self._answer_preflight()
+                    return
+                self._check_key()
+            await self._app(self._scope, self._received, self._sent)
+        except ClientGoneError:
+            return
+        except Exception as error:
+            await self._fail(error)
+        finally:
+            if self._config.access_log:
+                path = self._scope["path"][:200].encode("unicode_escape").decode()
+                seconds = time.monotonic() - start
+                log.info("%s %s %s %.3f s", self._scope["method"], path, self._status or "gone", seconds)
+
+    async def _fail(self, error: Exception) -> None:
+        known = of_failure(error)
+        if not isinstance(error, ApiError):
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("%s in %s, line %s (%s)", type(error).__name__, last.name, last.lineno, last.filename)
+        if not self._status:
+            await response_of(known)(self._scope, self._received, self._sent)
+
+    # ---- Who may ask ------------------------------------------------------------------------------------------------
+
+    def _check_host(self) -> None:
+        allowed = self._config.allowed_hosts
+        if allowed is None:
+            return
+        name = host_of(self._headers.get("host", ""))
+        if not is_address(name) and name not in {"localhost", *(one.lower() for one in allowed)}:
+            raise ApiError(
+                403, f"the header Host names {name[:100]!r}, which this server does not answer to: allow that name",
+                code="host_not_allowed",
+            )
+
+    def _check_origin(self) -> None:
+        origin = self._headers.get("origin")
+        if origin is not None and not self._is_own(origin) and not self._is_allowed(origin):
+            raise ApiError(
+                403, f"pages of {origin[:100]!r} may not use this API: allow that origin", code="origin_not_allowed"
+            )
+
+    def _is_own(self, origin: str) -> bool:
+        return origin.lower() == f"{self._scope.get('scheme', 'http')}://{self._headers.get('host', '')}".lower()
+
+    def _is_allowed(self, origin: str) -> bool:
+        return origin in self._config.allowed_origins or "*" in self._config.allowed_origins
+
+    def _check_key(self) -> None:
+        key = self._config.api_key
+        if key is None or self._scope["path"] in OPEN:
+            return
+        scheme, _, given = self._headers.get("authorization", "").partition(" ")
+        same = hmac.compare_digest(given.strip().encode(), key.encode())
+        if scheme.lower() != "bearer" or not same:
+            raise ApiError(
+                401, "this server wants its key: send the header Authorization: Bearer KEY", code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    def _is_preflight(self) -> bool:
+        asked = "access-control-request-method" in self._headers
+        return self._scope["method"] == "OPTIONS" and asked and "origin" in self._headers
+
+    async def _answer_preflight(self) -> None:
+        headers = MutableHeaders(PREFLIGHT)
+        if self._headers.get("access-control-request-private-network") == "true":
+            headers["Access-Control-Allow-Private-Network"] = "true"
+        await self._sent({"type": "http.response.start", "status": 204, "headers": headers.raw})
+        await self._sent({"type": "http.response.body", "body": b""})
+
+    # ---- What passes ------------------------------------------------------------------------------------------------
+
+    async def _received(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._body_read = True
+        return message
+
+    async def _sent(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message = {**message, "headers": self._with_ours(message["headers"])}
+        await self._send(message)
+
+    def _with_ours(self, raw: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        headers = MutableHeaders(raw=list(raw))
+        for name, value in {**ALWAYS, **(OF_API if self._is_api else OF_STATIC)}.items():
+            headers.setdefault(name, value)
+        origin = self._headers.get("origin")
+        if self._is_api and self._config.allowed_origins:
+            headers.add_vary_header("Origin")
+            if origin is not None and self._is_allowed(origin):
+                headers["Access-Control-Allow-Origin"] = origin
+                headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+        if not self._body_read:
+            headers["Connection"] = "close"
+        return headers.raw
+
+
+def is_api(path: str) -> bool:
+    """Tell whether an address is the API's rather than a static file's."""
+    return any(path == start or path.startswith(start + "/") for start in API)
+
+
+def host_of(header: str) -> str:
+    """Return the name in a Host header without its port, in lower case.
+
+    >>> host_of("Localhost:8080"), host_of("[::1]:80")
+    ('localhost', '[::1]')
+    """
+    name, colon, port = header.rpartition(":")
+    return (name if colon and (port.isdecimal() or not port) and not name.endswith(":") else header).lower()
+
+
+def is_address(name: str) -> bool:
+    """Tell whether a host is an address in numbers: no foreign page can have such a name point here."""
+    try:
+        ipaddress.ip_address(name[1:-1] if name[:1] == "[" and name[-1:] == "]" else name)
+    except ValueError:
+        return False
+    return True

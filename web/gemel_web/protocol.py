@@ -1,0 +1,78 @@
+"""uvicorn's HTTP protocol with what it lacks: a time limit for a request's head, and errors in the API's shape. Native.
+
+A connection on which nothing, or only a piece of a head, has come within the limit gets a 408 and is closed; the time
+between two requests is uvicorn's own keep-alive limit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from . import wire
+from .errors import ApiError, body_of
+
+HEAD_SECONDS = 10.0
+TOO_LATE = ApiError(408, f"the request's head did not come within {HEAD_SECONDS:g} seconds", code="timeout")
+MALFORMED = ApiError(400, "this is no HTTP request, or its head is too long", code="malformed_request")
+
+
+class Protocol(H11Protocol):
+    """One connection."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _n_requests = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:   # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._wait()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; a head that has begun must end in time."""
+        super().data_received(data)
+        if self._waits_for_head():
+            if self._deadline is None:
+                self._wait()
+        else:
+            self._stop_waiting()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what h11 could not read."""
+        self._refuse(MALFORMED)
+
+    def _waits_for_head(self) -> bool:
+        return bool(self.conn.their_state is h11.IDLE)
+
+    def _wait(self) -> None:
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_late)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_late(self) -> None:
+        self._deadline = None
+        if self._waits_for_head() and self.conn.our_state is h11.IDLE and not self.transport.is_closing():
+            self._refuse(TOO_LATE)
+
+    def _refuse(self, error: ApiError) -> None:
+        """Answer outside any request, and close. Where an answer has begun already, only close."""
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            raw = wire.encode(body_of(error))
+            headers = [
+                ("content-type", "application/json"), ("content-length", str(len(raw))),
+                ("x-content-type-options", "nosniff"), ("connection", "close"),
+            ]
+            response = h11.Response(status_code=error.status, headers=headers)
+            for event in (response, h11.Data(data=raw), h11.EndOfMessage()):
+                self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
