@@ -137,6 +137,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_ADD_BOS = 20, GEMEL_MODEL_ADD_EOS = 21,
     GEMEL_MODEL_DECODE_SIZE = 22,   // bytes of weights read to decode one token
     GEMEL_MODEL_DECODE_MACS = 23,   // multiply-adds in weights to decode one token
+    GEMEL_MODEL_PREFILL_MACS = 24,  // the same for a token of a prompt, whose logits nobody asks for
 } gemel_model_field;
 
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
@@ -220,6 +221,46 @@ GEMEL_API size_t gemel_session_save_size(const gemel_session *session);
 GEMEL_API int gemel_session_save(const gemel_session *session, uint8_t *data, size_t capacity);
 GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data, size_t size, char *err,
                                     size_t err_size);
+
+// ---- Measuring -----------------------------------------------------------------------------------------------------
+// What a session does, as events, and what the machine can do, to compare that with. GEMEL_E_UNSUPPORTED: this host has
+// no clock (one without threads). Times are seconds since some moment.
+
+typedef enum gemel_op {
+    GEMEL_OP_PASS = 0,        // a thread's share of an evaluation; within it, in turn and without gaps:
+    GEMEL_OP_WAIT = 1,        // for the other threads
+    GEMEL_OP_EMBED = 2,
+    GEMEL_OP_NORM = 3,        // norms, and activations quantised for the products that follow
+    GEMEL_OP_QKV = 4,
+    GEMEL_OP_ROPE_KV = 5,     // rotations; K and V into the cache
+    GEMEL_OP_ATTENTION = 6,
+    GEMEL_OP_ATTN_OUTPUT = 7,
+    GEMEL_OP_GATE_UP = 8,
+    GEMEL_OP_SWIGLU = 9,      // and quantised
+    GEMEL_OP_DOWN = 10,
+    GEMEL_OP_HEAD = 11,       // logits, and what is made of them at once: their check, log-probabilities
+    GEMEL_OP_ANGLES = 12,     // of the rotations; before the pass, by the caller alone
+    GEMEL_OP_SAMPLE = 13,     // and detokenise; after the pass, by the caller alone
+} gemel_op;
+typedef enum gemel_event {   // the numbers of an event
+    GEMEL_EVENT_START = 0, GEMEL_EVENT_END = 1, GEMEL_EVENT_OP = 2,
+    GEMEL_EVENT_LAYER = 3,   // -1: none
+    GEMEL_EVENT_THREAD = 4, GEMEL_EVENT_TOKENS = 5, GEMEL_EVENT_SIZE = 6,   // how many numbers
+} gemel_event;
+
+// From now on, write an event for each operation into events[capacity][GEMEL_EVENT_SIZE], the caller's, which must live
+// until NULL and 0 switch it off. Of several sessions' gemel_model_decode, the first one counts. Events of different
+// threads stand in no order. No bit of any result changes.
+GEMEL_API int gemel_session_profile(gemel_session *session, double *events, size_t capacity);
+// How many events there were; those past capacity were not written.
+GEMEL_API size_t gemel_session_profile_count(const gemel_session *session);
+
+typedef enum gemel_measure {
+    GEMEL_MEASURE_READ = 1,   // bytes a second of reading the model's weights, in order, and nothing else
+    GEMEL_MEASURE_DOT = 2,    // multiply-adds a second of the ISA row's fastest dot product, and nothing else
+} gemel_measure;
+// The best of what the model's threads reach together in `seconds` (0.001..60). It takes a turn as evaluations do.
+GEMEL_API int gemel_model_measure(gemel_model *model, int what, double seconds, double *out);
 
 // ---- Sampling ------------------------------------------------------------------------------------------------------
 // Steps in this order, each off at its neutral value: logit bias, repeat/frequency/presence penalties, DRY, top-k,

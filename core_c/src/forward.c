@@ -13,10 +13,17 @@ typedef struct lane {   // one thread's view of a pass
     const kernels *k;
     int it, nt;
     int n, first;   // rows it works on: the batch's from `first` on
+    int il;         // layer, or -1
+    stopwatch *watch;
 } lane;
 
 static int pad(int n) { return (n + 15) / 16 * 16; }
-static void meet(const lane *w) { threads_meet(w->m->pool); }
+// What this thread did since its last mark was `op`.
+static void mark(const lane *w, int op) { stopwatch_mark(w->watch, op, w->il, w->n); }
+static void meet(const lane *w) {
+    threads_meet(w->m->pool);
+    mark(w, GEMEL_OP_WAIT);
+}
 static int share(int n, int it, int nt) { return (int)((int64_t)n * it / nt); }
 static int is_float(const weight *w) { return w->type == T_F32 || w->type == T_F16 || w->type == T_BF16; }
 
@@ -34,6 +41,7 @@ static void embed(const lane *w) {   // x[n][n_embd]
     int n_embd = w->m->h.n_embd;
     for (int t = w->it; t < w->n; t += w->nt)
         panel_row(&w->m->token_embd, w->b->ids[t], w->b->x + (size_t)t * (size_t)n_embd);
+    mark(w, GEMEL_OP_EMBED);
 }
 
 // Norm (unless NULL) and quantise x[n][ld] once for all matmuls that read it. With one token every thread does it for
@@ -55,6 +63,7 @@ static acts prepare(const lane *w, const float *x, size_t ld, int width, const f
         }
         if (quantise) w->k->quantise(row, width / 32, 0, width / 32, &a, t);
     }
+    mark(w, GEMEL_OP_NORM);
     if (w->n > 1) meet(w);
     return a;
 }
@@ -65,7 +74,7 @@ typedef struct product {   // y[n][ld] = W a
 } product;
 
 // Several products of one input: their panels, side by side, are split among the threads.
-static void multiply(const lane *w, const acts *a, const product *p, int count) {
+static void multiply(const lane *w, const acts *a, const product *p, int count, int op) {
     int total = 0, before = 0;
     for (int i = 0; i < count; i++) total += p[i].w->n_panels;
     int from = share(total, w->it, w->nt), to = share(total, w->it + 1, w->nt);
@@ -74,10 +83,11 @@ static void multiply(const lane *w, const acts *a, const product *p, int count) 
             p1 = to - before < p[i].w->n_panels ? to - before : p[i].w->n_panels;
         if (p0 < p1) w->k->matmul(p[i].w, a, p0, p1, p[i].y, (size_t)p[i].w->n_panels * 16);
     }
+    mark(w, op);
 }
 
 // x += W a (+ bias): a thread adds the columns it computed.
-static void multiply_into(const lane *w, const acts *a, const weight *m, const float *bias) {
+static void multiply_into(const lane *w, const acts *a, const weight *m, const float *bias, int op) {
     int from = share(m->n_panels, w->it, w->nt), to = share(m->n_panels, w->it + 1, w->nt), n_embd = w->m->h.n_embd;
     size_t ld = (size_t)m->n_panels * 16;
     if (from >= to) return;
@@ -88,6 +98,7 @@ static void multiply_into(const lane *w, const acts *a, const weight *m, const f
         const float *y = w->s->b.y + (size_t)t * ld;
         for (int i = from * 16; i < end; i++) x[i] = x[i] + (bias ? y[i] + bias[i] : y[i]);
     }
+    mark(w, op);
 }
 
 // ---- Attention -----------------------------------------------------------------------------------------------------
@@ -208,9 +219,10 @@ static void attention_in(const lane *w, const layer *l, int il) {
     int floats = is_float(&l->attn_q) && is_float(&l->attn_k) && is_float(&l->attn_v);
     acts a = prepare(w, w->b->x, (size_t)h->n_embd, h->n_embd, l->attn_norm, !floats);
     product p[] = {{&l->attn_q, w->s->b.q}, {&l->attn_k, w->s->b.k}, {&l->attn_v, w->s->b.v}};
-    multiply(w, &a, p, 3);
+    multiply(w, &a, p, 3, GEMEL_OP_QKV);
     meet(w);
     place_heads(w, l, il);
+    mark(w, GEMEL_OP_ROPE_KV);
     meet(w);
 }
 
@@ -229,11 +241,12 @@ static void keep_last(lane *w) {
 static void attention_out(const lane *w, const layer *l, int il) {
     const hparams *h = &w->m->h;
     attend(w, il);
+    mark(w, GEMEL_OP_ATTENTION);
     meet(w);
     size_t ld;
     const float *heads = compact_heads(w, &ld);
     acts a = prepare(w, heads, ld, h->n_head * h->head_dim, NULL, !is_float(&l->attn_output));
-    multiply_into(w, &a, &l->attn_output, l->attn_output_b);
+    multiply_into(w, &a, &l->attn_output, l->attn_output_b, GEMEL_OP_ATTN_OUTPUT);
     meet(w);
 }
 
@@ -251,11 +264,13 @@ static void gate_and_up(const lane *w, const layer *l, const acts *a) {
     mid.n = w->n;
     w->k->matmul(&l->ffn_gate, a, from, to, b->gate, ld);
     w->k->matmul(&l->ffn_up, a, from, to, b->up, ld);
+    mark(w, GEMEL_OP_GATE_UP);
     for (int t = 0; t < w->n; t++) {
         float *gate = b->gate + (size_t)t * ld;
         w->k->swiglu(gate + from * 16, b->up + (size_t)t * ld + from * 16, (to - from) * 16, gate + from * 16);
         if (!is_float(&l->ffn_down)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
     }
+    mark(w, GEMEL_OP_SWIGLU);
 }
 
 static void feed_forward(const lane *w, const layer *l) {
@@ -268,7 +283,7 @@ static void feed_forward(const lane *w, const layer *l) {
     mid.n = w->n;
     mid.x = w->s->b.gate;
     mid.ldx = (size_t)l->ffn_gate.n_panels * 16;
-    multiply_into(w, &mid, &l->ffn_down, NULL);
+    multiply_into(w, &mid, &l->ffn_down, NULL, GEMEL_OP_DOWN);
     meet(w);
 }
 
@@ -281,7 +296,7 @@ static void last_logits(lane w, int t, float *y) {
     acts a =
         prepare(&w, w.b->x + (size_t)t * (size_t)h->n_embd, 0, h->n_embd, w.m->output_norm, !is_float(&w.m->output));
     product p = {&w.m->output, y};
-    multiply(&w, &a, &p, 1);
+    multiply(&w, &a, &p, 1, GEMEL_OP_HEAD);
     meet(&w);
 }
 
@@ -304,13 +319,14 @@ static void score_rows(const lane *w) {   // every row but the last predicts the
         acts a = prepare(&part, w->b->x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
                          !is_float(&w->m->output));
         product p = {&w->m->output, w->s->b.rows};
-        multiply(&part, &a, &p, 1);
+        multiply(&part, &a, &p, 1, GEMEL_OP_HEAD);
         meet(w);
         for (int i = w->it; i < part.n; i += w->nt) {
             int t = t0 + i + 1;
             score_row(w, w->s->b.rows + (size_t)i * ld, b->ids[t], b->log_probs ? &b->log_probs[t] : NULL,
                       b->top ? &b->top[t] : NULL);
         }
+        mark(w, GEMEL_OP_HEAD);
         meet(w);
     }
 }
@@ -325,7 +341,7 @@ static void each_logits(const lane *w) {
         acts a = prepare(&part, w->b->x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
                          !is_float(&w->m->output));
         product p = {&w->m->output, w->s->b.rows};
-        multiply(&part, &a, &p, 1);
+        multiply(&part, &a, &p, 1, GEMEL_OP_HEAD);
         meet(w);
         for (int i = w->it; i < part.n; i += w->nt) {
             float max, *logits = w->b->each[t0 + i]->logits;
@@ -333,6 +349,7 @@ static void each_logits(const lane *w) {
             memcpy(logits, w->s->b.rows + (size_t)i * ld, sizeof(float) * ld);
             if (!w->k->peak(logits, w->m->h.n_vocab, &max, &best)) row_is_bad(w->b, t0 + i);
         }
+        mark(w, GEMEL_OP_HEAD);
         meet(w);
     }
 }
@@ -345,6 +362,7 @@ static void hidden_rows(const lane *w) {
         w->k->rmsnorm(w->b->x + (size_t)t * (size_t)h->n_embd, w->m->output_norm, h->n_embd, h->norm_eps, row);
         if (!w->k->peak(row, h->n_embd, &max, &best)) w->b->not_finite = 1;
     }
+    mark(w, GEMEL_OP_HEAD);
 }
 
 static void output(const lane *w) {
@@ -356,13 +374,15 @@ static void output(const lane *w) {
     float max;
     int best;
     if (w->it == 0 && !w->k->peak(w->s->logits, w->m->h.n_vocab, &max, &best)) w->b->not_finite = 1;
+    mark(w, GEMEL_OP_HEAD);
 }
 
 // ---- The pass ------------------------------------------------------------------------------------------------------
 
 static void pass(void *arg, int it, int nt) {
     batch *b = arg;
-    lane w = {b, b->s, b->s->m, b->s->m->k, it, nt, b->n, 0};
+    stopwatch watch = stopwatch_start(&b->s->profile, it);
+    lane w = {b, b->s, b->s->m, b->s->m->k, it, nt, b->n, 0, -1, &watch};
     uint64_t mode = cpu_float_enter();
     if (b->from == 0) {
         embed(&w);
@@ -370,6 +390,7 @@ static void pass(void *arg, int it, int nt) {
     }
     for (int il = b->from; il < b->to; il++) {
         const layer *l = &w.m->layers[il];
+        w.il = il;
         attention_in(&w, l, il);
         if (il == w.m->h.n_layer - 1 && b->n_kept < w.n) keep_last(&w);
         if (!w.n) break;
@@ -378,13 +399,16 @@ static void pass(void *arg, int it, int nt) {
         feed_forward(&w, l);     // all meet at its end: they see the same
         if (b->stopped) break;   // written again only after the next layer's first meeting
     }
+    w.il = -1;
     if (!b->stopped) output(&w);
     cpu_float_leave(mode);
+    stopwatch_stop(&watch, GEMEL_OP_PASS, -1, b->n);
 }
 
 void forward(batch *b) {
     gemel_session *s = b->s;
     int half = s->m->h.n_rot / 2;
+    stopwatch watch = stopwatch_start(&s->profile, 0);
     uint64_t mode = cpu_float_enter();
     for (int t = 0; t < b->n && b->from == 0; t++) {
         const gemel_session *of = row_session(b, t);
@@ -398,9 +422,10 @@ void forward(batch *b) {
     b->not_finite = 0;
     b->stopped = 0;
     if (b->want == WANT_SCORE && s->has_logits && (b->log_probs || b->top)) {   // the first id was predicted before
-        lane w = {b, s, s->m, s->m->k, 0, 1, 1, 0};
+        lane w = {b, s, s->m, s->m->k, 0, 1, 1, 0, -1, &watch};
         score_row(&w, s->logits, b->ids[0], b->log_probs, b->top);
     }
     cpu_float_leave(mode);
+    stopwatch_mark(&watch, GEMEL_OP_ANGLES, -1, b->n);
     threads_run(s->m->pool, pass, b, b->n == 1 && b->from == 0 && b->to == s->m->h.n_layer);
 }

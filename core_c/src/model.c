@@ -120,6 +120,7 @@ static void count_all(gemel_model *m, const gguf *g) {
     for (int il = 0; il < m->h.n_layer; il++)
         for (const tensor_slot *s = layer_slots; s->name; s++)
             if (s->kind == SLOT_MATRIX) count_weight(m, slot_weight(&m->layers[il], s));
+    m->prefill_macs = m->decode_macs;
     count_weight(m, &m->output);
     for (int i = 0; i < gguf_n_tensors(g); i++) {
         const uint64_t *ne = gguf_tensor_at(g, i)->ne;
@@ -239,6 +240,7 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
     case GEMEL_MODEL_N_BATCH: *out = m->n_batch; break;
     case GEMEL_MODEL_DECODE_SIZE: *out = m->decode_size; break;
     case GEMEL_MODEL_DECODE_MACS: *out = m->decode_macs; break;
+    case GEMEL_MODEL_PREFILL_MACS: *out = m->prefill_macs; break;
     default:
         if (field < GEMEL_MODEL_BOS || field > GEMEL_MODEL_ADD_EOS) return GEMEL_E_ARGUMENT;
         *out = tokenizer_special(m->tok, field);

@@ -24,7 +24,7 @@ struct gemel_model {
     float *rope_freqs, *rope_long, *rope_short;   // per-pair divisors; NULL: none
     uint8_t *memory;                              // all of the above, in the order in which it is used
     size_t memory_size;
-    double n_params, decode_size, decode_macs;
+    double n_params, decode_size, decode_macs, prefill_macs;
     threads *pool;
     const kernels *k;
     int isa;

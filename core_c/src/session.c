@@ -213,6 +213,7 @@ int gemel_session_next(gemel_session *s, gemel_sampler *sampler, int32_t pending
         if (code < 0) return code;
     } else if (pending != -1) return GEMEL_E_ARGUMENT;
     if (!s->has_logits) return GEMEL_E_ARGUMENT;
+    stopwatch watch = stopwatch_start(&s->profile, 0);
     int32_t id = gemel_sampler_sample(sampler, s->logits);
     if (id < 0) return id;
     memcpy(text, s->carry, (size_t)s->n_carry);
@@ -226,6 +227,7 @@ int gemel_session_next(gemel_session *s, gemel_sampler *sampler, int32_t pending
     s->n_carry = unfinished(text, total);
     *text_size = total - (size_t)s->n_carry;
     memcpy(s->carry, text + *text_size, (size_t)s->n_carry);
+    stopwatch_mark(&watch, GEMEL_OP_SAMPLE, -1, 1);
     return id;
 }
 

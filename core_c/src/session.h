@@ -3,6 +3,7 @@
 #include <stdatomic.h>
 #include "kv.h"
 #include "model.h"
+#include "profile.h"
 
 typedef struct buffers {   // of a micro-batch of n_batch tokens; rows padded to whole panels of 16
     float *memory;
@@ -42,6 +43,7 @@ struct gemel_session {
     atomic_int cancel, *flag;   // flag: a word that outlives the session, where others cancel it; or NULL
     char carry[4];              // bytes of a character that is not whole yet
     int n_carry;
+    profile profile;
 };
 
 static inline int session_cancelled(const gemel_session *s) {

@@ -41,6 +41,7 @@ MODEL_ADD_BOS = 20
 MODEL_ADD_EOS = 21
 MODEL_DECODE_SIZE = 22
 MODEL_DECODE_MACS = 23
+MODEL_PREFILL_MACS = 24
 TEXT_BOS_EOS = 1
 TEXT_SPECIAL = 2
 TOKEN_NORMAL = 1
@@ -49,6 +50,29 @@ TOKEN_CONTROL = 3
 TOKEN_USER_DEFINED = 4
 TOKEN_UNUSED = 5
 TOKEN_BYTE = 6
+OP_PASS = 0
+OP_WAIT = 1
+OP_EMBED = 2
+OP_NORM = 3
+OP_QKV = 4
+OP_ROPE_KV = 5
+OP_ATTENTION = 6
+OP_ATTN_OUTPUT = 7
+OP_GATE_UP = 8
+OP_SWIGLU = 9
+OP_DOWN = 10
+OP_HEAD = 11
+OP_ANGLES = 12
+OP_SAMPLE = 13
+EVENT_START = 0
+EVENT_END = 1
+EVENT_OP = 2
+EVENT_LAYER = 3
+EVENT_THREAD = 4
+EVENT_TOKENS = 5
+EVENT_SIZE = 6
+MEASURE_READ = 1
+MEASURE_DOT = 2
 SAMPLER_TEMPERATURE = 1
 SAMPLER_TOP_K = 2
 SAMPLER_TOP_P = 3
@@ -142,6 +166,9 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_save_size": ("z", "p"),
     "gemel_session_save": ("i", "ppz"),
     "gemel_session_restore": ("i", "ppzpz"),
+    "gemel_session_profile": ("i", "ppz"),
+    "gemel_session_profile_count": ("z", "p"),
+    "gemel_model_measure": ("i", "pidp"),
     "gemel_sampler_open": ("i", "pp"),
     "gemel_sampler_close": ("v", "p"),
     "gemel_sampler_set": ("i", "pid"),

@@ -46,6 +46,10 @@ typedef struct kernels {
     // The largest value and the first index that holds it; returns 0 when any is NaN or Inf.
     int (*peak)(const float *x, int n, float *max, int *argmax);
     double (*exp_sum)(const float *x, int n, float max);   // sum of exp(x - max), x <= max
+    // For measuring alone. The first reads size bytes; the second does n steps of the fastest dot product, and says how
+    // many multiply-adds they are. What they return means nothing.
+    int (*measure_read)(const uint8_t *p, size_t size);
+    int (*measure_dot)(int n, double *macs);
 } kernels;
 
 typedef struct isa_row {

@@ -5,6 +5,7 @@
 #include "vector.inc.c"
 #include "matmul.inc.c"
 #include "attend.inc.c"
+#include "measure.inc.c"
 
 const kernels TABLE = {
     .name = ISA_NAME,
@@ -18,4 +19,6 @@ const kernels TABLE = {
     .store_f16 = store_f16,
     .peak = peak,
     .exp_sum = exp_sum,
+    .measure_read = measure_read,
+    .measure_dot = measure_dot,
 };

@@ -138,6 +138,7 @@ void threads_run(threads *t, threads_fn *fn, void *arg, int is_short) {
 }
 
 int threads_count(const threads *t) { return t->n; }
+double threads_now(void) { return os_now(); }
 
 static void free_pool(threads *t) {
     free(t->workers);

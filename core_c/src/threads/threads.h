@@ -12,6 +12,7 @@ int threads_count(const threads *t);
 // with many barriers, such as decoding a token) may be given to the caller alone, as thread 0 of 1: on a machine where
 // others want the CPUs, threads that must meet wait for each other's time slices, and one is faster.
 void threads_run(threads *t, threads_fn *fn, void *arg, int is_short);
+double threads_now(void);          // seconds since some moment; negative: this host has no clock
 void threads_meet(threads *t);     // within fn: wait until all n are here
 void threads_close(threads *t);    // accepts NULL
 void threads_forget(threads *t);   // in a forked child, where the workers do not exist: give the memory back

@@ -1,0 +1,82 @@
+// Events of a session, and how fast this machine reads memory and multiplies: what a speed can be compared with.
+#include "profile.h"
+#include "session.h"
+
+int gemel_session_profile(gemel_session *s, double *events, size_t capacity) {
+    if (!s || !events != !capacity) return GEMEL_E_ARGUMENT;
+    if (events && threads_now() < 0) return GEMEL_E_UNSUPPORTED;
+    s->profile.events = events;
+    s->profile.capacity = capacity;
+    atomic_store(&s->profile.count, 0);
+    return GEMEL_OK;
+}
+
+size_t gemel_session_profile_count(const gemel_session *s) { return s ? atomic_load(&s->profile.count) : 0; }
+
+stopwatch stopwatch_start(profile *p, int it) {
+    if (!p->events) return (stopwatch){0};
+    double now = threads_now();
+    return (stopwatch){p, now, now, it};
+}
+
+void stopwatch_note(stopwatch *w, int op, int il, int n, double from) {
+    size_t i = atomic_fetch_add(&w->to->count, 1);
+    w->since = threads_now();
+    if (i >= w->to->capacity) return;
+    const double event[GEMEL_EVENT_SIZE] = {from, w->since, op, il, w->it, n};
+    for (int k = 0; k < GEMEL_EVENT_SIZE; k++) w->to->events[i * GEMEL_EVENT_SIZE + (size_t)k] = event[k];
+}
+
+// ---- The machine's limits ------------------------------------------------------------------------------------------
+
+typedef struct limit {   // one measurement, shared by the threads
+    const gemel_model *m;
+    int what;
+    double seconds, best;   // for how long; the best of its rounds, of all threads together
+    double start;
+    int rounds, is_over;
+    atomic_int sink;   // so that nothing is left out for want of a use
+} limit;
+enum { DOT_STEPS = 1 << 16 };   // a round of multiplying takes some tenths of a millisecond
+
+// One round on one thread; returns bytes or multiply-adds.
+static double round_of(limit *l, int it, int nt) {
+    if (l->what == GEMEL_MEASURE_DOT) {
+        double macs;
+        atomic_fetch_xor(&l->sink, l->m->k->measure_dot(DOT_STEPS, &macs));
+        return macs;
+    }
+    size_t lines = l->m->memory_size / 64, from = lines * (size_t)it / (size_t)nt * 64,
+           to = lines * ((size_t)it + 1) / (size_t)nt * 64;
+    atomic_fetch_xor(&l->sink, l->m->k->measure_read(l->m->memory + from, to - from));
+    return (double)(to - from);
+}
+
+static void measure_share(void *arg, int it, int nt) {
+    limit *l = arg;
+    threads *pool = l->m->pool;
+    double begin = threads_now();
+    for (int is_over = 0; !is_over;) {
+        threads_meet(pool);
+        if (it == 0) l->start = threads_now();
+        double done = round_of(l, it, nt);
+        threads_meet(pool);
+        if (it == 0) {
+            double now = threads_now(), speed = now > l->start ? done * nt / (now - l->start) : 0;
+            if (speed > l->best) l->best = speed;
+            l->is_over = now - begin >= l->seconds;
+        }
+        threads_meet(pool);
+        is_over = l->is_over;
+    }
+}
+
+int gemel_model_measure(gemel_model *m, int what, double seconds, double *out) {
+    if (!m || !out || !(seconds >= 0.001 && seconds <= 60) || !model_is_whole(m)) return GEMEL_E_ARGUMENT;
+    if (what != GEMEL_MEASURE_READ && what != GEMEL_MEASURE_DOT) return GEMEL_E_ARGUMENT;
+    if (threads_now() < 0) return GEMEL_E_UNSUPPORTED;
+    limit l = {.m = m, .what = what, .seconds = seconds};
+    threads_run(m->pool, measure_share, &l, 0);
+    *out = l.best;
+    return GEMEL_OK;
+}
