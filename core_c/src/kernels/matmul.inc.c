@@ -1,9 +1,9 @@
 // y = W x: a lane is an output row, blocks of 32 (sub-blocks of 16) ascend, and the order of the float operations below
 // is the result: acc = acc + (d_w * d_x) * (float)isum, then for affine formats acc = acc + m_w * (d_x * (float)xsum).
 // A tile is T tokens by P panels: the codes of a block are unpacked once (in H parts, to stay in registers) and used T
-// times. Where tokens are a real loop (TILE_ANY) a tile takes any number of them up to TILE_T.
+// times. Many tokens are a real loop, their sums in memory; few are unrolled, and theirs stay in registers.
 
-enum { TILE_MAX = TILE_T > 8 ? TILE_T : 8, VECTORS_MAX = 16 };
+enum { TOKENS_MAX = TILE_T > FEW_T ? TILE_T : FEW_T, VECTORS_MAX = 4 };   // VECTORS: side by side, G
 
 // Codes of step j (weights 4j..4j+3) of the vector that starts at byte o of each 64-byte group.
 WORD vu code_step(const panel_kind *k, const uint8_t *q, int o, int j) {
@@ -53,11 +53,18 @@ WORD vi dot_step(const panel_kind *k, vi s, vu c, const act *x) {
     return k->dot == DOT7 ? vi_dot7(s, c, x) : k->dot == DOT8 ? vi_dot8(s, c, x) : vi_dot8_full(s, c, x);
 }
 
-// A tile's shape: T tokens, P panels, G vectors of them at a time, a block's codes unpacked in H parts. Constant, as is
-// the kind, wherever these functions are inlined.
+// A tile's shape: T tokens, P panels, G vectors of them at a time, a block's codes unpacked in H parts, C chains in the
+// integer sum of a token. Constant, as is the kind, wherever these functions are inlined; but T where many are a loop.
 typedef struct shape {
-    int T, P, G, H;
+    int many, T, P, G, H, C;
 } shape;
+
+// A statement for each token of a tile.
+#define TOKENS(t, S, ...)                                                                                              \
+    do {                                                                                                               \
+        if ((S).many) NO_UNROLL                                                                                        \
+        for (int t = 0; t < (S).T; t++) __VA_ARGS__;                                                                   \
+        else TIMES (t, (S).T) __VA_ARGS__; } while (0)
 
 // Where the vectors g0.. of a block lie, and the tokens t0.. that meet them.
 typedef struct block_view {
@@ -68,113 +75,176 @@ typedef struct block_view {
     size_t at;   // activation entry of (block, t0)
 } block_view;
 
-typedef struct dots {   // integer sums of a sub-block so far
-    vi i8[TILE_MAX][VECTORS_MAX];
-    va4 i4[TILE_MAX][VECTORS_MAX];
+typedef struct dots {                          // integer sums of a token's sub-block so far
+    vi i8[VECTORS_MAX], second[VECTORS_MAX];   // chains
+    va4 i4[VECTORS_MAX];
 } dots;
 
-// Steps j0..j1-1 of token t.
-WORD void add_dots(const panel_kind *k, const shape S, dots *i, vu c[8][VECTORS_MAX], const act *x, int t, int j0,
-                   int j1) {
-    TIMES (g, S.G)
-        RANGE (j, j0, j1) {
-            if (k->dot == DOT4) i->i4[t][g] = va4_dot(i->i4[t][g], c[j - j0][g], x + t * 32 + 4 * j);
-            else i->i8[t][g] = dot_step(k, i->i8[t][g], c[j - j0][g], x + t * 32 + 4 * j);
-        }
+// What a sub-block's sum of (code + bias) * x has too much: bias * z.
+WORD int32_t surplus(const panel_kind *k, const acts *a, size_t at, int s) {
+    int zero = k->dot >= DOT8 ? DOT8_ZERO : k->zero;
+    return zero ? zero * (k->sub == 32 ? a->z[at] : a->z2[2 * at + (size_t)s]) : 0;
 }
 
-// The float part of sub-block s for token t.
-WORD void add_floats(const panel_kind *k, const shape S, const block_view *v, dots *i, const vf *d, const vf *m, int t,
-                     int s, vf *f) {
-    const int zero = k->dot >= DOT8 ? DOT8_ZERO : k->zero;
-    size_t at = v->at + (size_t)t, half = 2 * at + (size_t)s;
-    int32_t z = k->sub == 32 ? v->a->z[at] : v->a->z2[half];
-    float sx = k->sub == 32 ? v->a->s[at] : v->a->s2[half];
+// Steps j0..j1-1 of the activations x. A second chain starts at -zero.
+WORD void add_dots(const panel_kind *k, const shape S, dots *i, vu c[8][VECTORS_MAX], const act *x, int j0, int j1,
+                   int32_t zero) {
+    const int middle = S.C == 2 ? (j0 + j1) / 2 : j1;
     TIMES (g, S.G) {
-        vi isum = k->dot == DOT4 ? va4_sum(i->i4[t][g]) : i->i8[t][g];
-        if (zero) isum = vi_sub(isum, vi_set1(zero * z));
-        f[g] = vf_add(f[g], vf_mul(vf_mul(d[g], vf_set1(v->a->d[at])), vf_cvt(isum)));
+        RANGE (j, j0, middle) {
+            if (k->dot == DOT4) i->i4[g] = va4_dot(i->i4[g], c[j - j0][g], x + 4 * j);
+            else i->i8[g] = dot_step(k, i->i8[g], c[j - j0][g], x + 4 * j);
+        }
+        if (S.C == 2) i->second[g] = vi_set1(-zero);
+        RANGE (j, middle, j1) i->second[g] = dot_step(k, i->second[g], c[j - j0][g], x + 4 * j);
+    }
+}
+
+// The float part of sub-block s for the token at activation entry `at`.
+WORD void add_floats(const panel_kind *k, const shape S, const acts *a, size_t at, const dots *i, const vf *d,
+                     const vf *m, int s, int32_t zero, vf *f) {
+    float sx = k->sub == 32 ? a->s[at] : a->s2[2 * at + (size_t)s];
+    TIMES (g, S.G) {
+        vi isum = k->dot == DOT4 ? va4_sum(i->i4[g]) : i->i8[g];
+        if (S.C == 2) isum = vi_add(isum, i->second[g]);
+        else if (k->zero || k->dot >= DOT8) isum = vi_sub(isum, vi_set1(zero));
+        f[g] = vf_add(f[g], vf_mul(vf_mul(d[g], vf_set1(a->d[at])), vf_cvt(isum)));
         if (!kind_is_affine(k)) continue;
         vf mx = vf_mul(m[g], vf_set1(sx));
         f[g] = kind_is_super(k) ? vf_sub(f[g], mx) : vf_add(f[g], mx);
     }
 }
 
-WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v, int s, vf f[][VECTORS_MAX]) {
-    const int parts = S.H * k->sub / 32 > 0 ? S.H * k->sub / 32 : 1, steps = k->sub / 4;
-    const act *x = (const act *)v->a->q + v->at * 32;
+typedef struct unpacked {   // of a sub-block: scales, and the codes of a part
     vf d[VECTORS_MAX], m[VECTORS_MAX];
+    vu c[8][VECTORS_MAX];
+} unpacked;
+typedef struct kept_dots {   // between the parts: [token][G]
+    vi i8[TOKENS_MAX * VECTORS_MAX];
+    va4 i4[TOKENS_MAX * VECTORS_MAX];
+} kept_dots;
+
+WORD int part_start(const panel_kind *k, int s, int part, int parts) {   // its first step
+    return (s * parts + part) * (k->sub / 4) / parts;
+}
+
+WORD void add_token(const panel_kind *k, const shape S, const block_view *v, unpacked *u, int s, int part, int parts,
+                    int t, kept_dots *kept, vf *f) {
+    size_t at = v->at + (size_t)t;
+    int32_t zero = surplus(k, v->a, at, s);
     dots i;
     TIMES (g, S.G) {
+        if (part == 0) i.i4[g] = va4_zero(), i.i8[g] = vi_set1(0);
+        else if (k->dot == DOT4) i.i4[g] = kept->i4[t * S.G + g];
+        else i.i8[g] = kept->i8[t * S.G + g];
+    }
+    add_dots(k, S, &i, u->c, (const act *)v->a->q + at * 32, part_start(k, s, part, parts),
+             part_start(k, s, part + 1, parts), zero);
+    if (part == parts - 1) add_floats(k, S, v->a, at, &i, u->d, u->m, s, zero, f + t * S.G);
+    else
+        TIMES (g, S.G) {
+            if (k->dot == DOT4) kept->i4[t * S.G + g] = i.i4[g];
+            else kept->i8[t * S.G + g] = i.i8[g];
+        }
+}
+
+WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v, int s, vf *f) {
+    const int parts = S.H * k->sub / 32 > 0 ? S.H * k->sub / 32 : 1;
+    unpacked u;
+    kept_dots kept;
+    TIMES (g, S.G) {
         size_t o = (size_t)((v->g0 + g) / V) * v->panel_size;
-        block_scales(k, v->p + o, v->h + o, (v->g0 + g) % V * W, s, &d[g], &m[g]);
+        block_scales(k, v->p + o, v->h + o, (v->g0 + g) % V * W, s, &u.d[g], &u.m[g]);
     }
     TIMES (part, parts) {
-        const int j0 = s * steps + steps * part / parts, j1 = s * steps + steps * (part + 1) / parts;
-        vu c[8][VECTORS_MAX];
+        const int j0 = part_start(k, s, part, parts), j1 = part_start(k, s, part + 1, parts);
         RANGE (j, j0, j1)
             TIMES (g, S.G) {
                 const uint8_t *q = v->p + (size_t)((v->g0 + g) / V) * v->panel_size + kind_scale_size(k);
-                c[j - j0][g] = code_step(k, q, (v->g0 + g) % V * W * 4, j);
+                u.c[j - j0][g] = code_step(k, q, (v->g0 + g) % V * W * 4, j);
             }
-        TOKENS(t, S.T) {
-            if (part == 0)
-                TIMES (g, S.G) i.i4[t][g] = va4_zero(), i.i8[t][g] = vi_set1(0);
-            add_dots(k, S, &i, c, x, t, j0, j1);
-            if (part == parts - 1) add_floats(k, S, v, &i, d, m, t, s, f[t]);
-        }
+        TOKENS(t, S, add_token(k, S, v, &u, s, part, parts, t, &kept, f));
     }
+}
+
+// What comes later: few tokens stream through a panel, many stay at one long enough to fetch the next.
+WORD void prefetch(const panel_kind *k, const shape S, const uint8_t *p, size_t panel_size) {
+    TIMES (i, S.P)
+        TIMES (line, (kind_block_size(k) + 63) / 64)
+            PREFETCH(p + 64 * line + (S.many ? (size_t)(S.P + i) * panel_size : AHEAD));
+}
+
+WORD void clear_token(const shape S, vf *f) {
+    TIMES (g, S.G) f[g] = vf_set1(0);
+}
+WORD void store_token(const shape S, int g0, const vf *f, float *y) {
+    TIMES (g, S.G) vf_store(y + (g0 + g) / V * LANES + (g0 + g) % V * W, f[g]);
 }
 
 // One tile at panels w.., tokens t0..: y[t*ld + 16*panel + lane].
 WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0,
                float *y, size_t ld) {
     for (int g0 = 0; g0 < S.P * V; g0 += S.G) {
-        vf f[TILE_MAX][VECTORS_MAX];
+        vf f[TOKENS_MAX * VECTORS_MAX];
         block_view v = {.p = w, .h = w, .panel_size = panel_size, .g0 = g0, .a = a, .at = (size_t)t0};
-        TOKENS(t, S.T)
-        TIMES (g, S.G) f[t][g] = vf_set1(0);
+        TOKENS(t, S, clear_token(S, f + t * S.G));
         for (int b = 0; b < nb; b++, v.p += kind_block_size(k), v.at += (size_t)a->n) {
             if (kind_is_super(k) && b % 8 == 0) v.h = v.p, v.p += kind_header_size(k);
-            if (S.T == 1 && AHEAD > 0 && g0 == 0)
-                TIMES (i, (kind_block_size(k) + 63) / 64) PREFETCH(v.p + AHEAD + 64 * i);
+            if (AHEAD > 0 && g0 == 0 && t0 == 0) prefetch(k, S, v.p, panel_size);
             TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f);
         }
-        TOKENS(t, S.T)
-        TIMES (g, S.G) {
-            size_t row = (size_t)((g0 + g) / V * LANES + (g0 + g) % V * W);
-            vf_store(y + (size_t)t * ld + row, f[t][g]);
-        }
+        TOKENS(t, S, store_token(S, g0, f + t * S.G, y + (size_t)t * ld));
     }
 }
 
 typedef void tile_fn(const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0, int n, float *y, size_t ld);
 typedef struct tiles {
-    tile_fn *full, *half, *row;   // n = TILE_T, TILE_T / 2 and 1 tokens; where TILE_ANY 2..TILE_T, none and 1
+    tile_fn *many, *last;         // FEW_T+1..TILE_T tokens; TILE_P panels, one
+    tile_fn *f8, *f4, *f2, *f1;   // that many tokens, one panel; NULL past FEW_T
 } tiles;
 
-#define NAME_TILE(name, which, T, P, G, H)                                                                             \
+#define NAME_TILE(name, which, many, T, P, G, H, C)                                                                    \
     KERNEL void name##_##which(const uint8_t *w, size_t size, int nb, const acts *a, int t0, int n, float *y,          \
                                size_t ld) {                                                                            \
-        tile(&kind_##name, (shape){TILE_ANY && T > 1 ? n : T, P, G, H}, w, size, nb, a, t0, y, ld);                    \
+        tile(&kind_##name, (shape){many, many ? n : T, P, G, H, C}, w, size, nb, a, t0, y, ld);                        \
     }
-#if !TILE_ANY
-#define HALF_TILE(name) NAME_TILE(name, half, TILE_T / 2, 1, TILE_G, TILE_H)
+#define NO_TILE(name, which) static tile_fn *const name##_##which = NULL;
+#if TILE_T > 0
+#define MANY_TILE(name) NAME_TILE(name, many, 1, 0, TILE_P, TILE_G, TILE_H, TILE_C)
 #else
-#define HALF_TILE(name) static tile_fn *const name##_half = NULL;
+#define MANY_TILE(name) NO_TILE(name, many)
+#endif
+#if TILE_P > 1
+#define LAST_TILE(name) NAME_TILE(name, last, 1, 0, 1, TILE_G / TILE_P, TILE_H, TILE_C)
+#else
+#define LAST_TILE(name) static tile_fn *const name##_last = name##_many;
+#endif
+#if FEW_T == 8
+#define FEW_TILES(name)                                                                                                \
+    NAME_TILE(name, f8, 0, 8, 1, FEW_G, FEW_H, 1)                                                                      \
+    NAME_TILE(name, f4, 0, 4, 1, FEW_G, FEW_H, 1)                                                                      \
+    NAME_TILE(name, f2, 0, 2, 1, FEW_G, FEW_H, 1)
+#elif FEW_T == 4
+#define FEW_TILES(name)                                                                                                \
+    NO_TILE(name, f8)                                                                                                  \
+    NAME_TILE(name, f4, 0, 4, 1, FEW_G, FEW_H, 1)                                                                      \
+    NAME_TILE(name, f2, 0, 2, 1, FEW_G, FEW_H, 1)
+#else
+#define FEW_TILES(name) NO_TILE(name, f8) NO_TILE(name, f4) NO_TILE(name, f2)
 #endif
 #define KIND(name, type, planes, dot, zero, book, scale, sub)                                                          \
     static const panel_kind kind_##name = {type, planes, dot, zero, book, SCALE_##scale, sub};                         \
-    NAME_TILE(name, full, TILE_T, 1, TILE_G, TILE_H)                                                                   \
-    HALF_TILE(name)                                                                                                    \
-    NAME_TILE(name, row, 1, 1, ROW_G, 4)
+    MANY_TILE(name)                                                                                                    \
+    LAST_TILE(name)                                                                                                    \
+    FEW_TILES(name)                                                                                                    \
+    NAME_TILE(name, f1, 0, 1, 1, ROW_G, 4, 1)
 #include "../panel/kinds.def"
 #undef KIND
 
 static const tiles *tiles_of(int type) {
 #define KIND(name, type_, ...)                                                                                         \
     case type_: {                                                                                                      \
-        static const tiles t = {name##_full, name##_half, name##_row};                                                 \
+        static const tiles t = {name##_many, name##_last, name##_f8, name##_f4, name##_f2, name##_f1};                 \
         return &t;                                                                                                     \
     }
     switch (type) {
@@ -182,6 +252,19 @@ static const tiles *tiles_of(int type) {
     default: return NULL;
     }
 #undef KIND
+}
+
+// One panel, few tokens: powers of two, two of which may overlap (a token that is made twice is the same twice).
+static void few_tokens(const tiles *f, const uint8_t *panel, size_t panel_size, int nb, const acts *a, float *y,
+                       size_t ld) {
+    tile_fn *const by_size[] = {f->f1, f->f2, f->f4, f->f8};
+    for (int t = 0; t < a->n;) {
+        int i = 0, left = a->n - t;
+        while (1 << i < left && 2 << i <= a->n && 2 << i <= FEW_T) i++;
+        if (1 << i > left) t = a->n - (1 << i);
+        by_size[i](panel, panel_size, nb, a, t, 1 << i, y + (size_t)t * ld, ld);
+        t += 1 << i;
+    }
 }
 
 static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
@@ -197,18 +280,17 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
                         .z = a->z + at,
                         .z2 = a->z2 + 2 * at,
                         .n = n};
-        float *row = y + (size_t)c * ld;
-        for (int p = p0; p < p1; p++) {
+        for (int p = p0, count = 1; p < p1; p += count) {
             const uint8_t *panel = w->data + (size_t)p * w->panel_size;
-            float *to = row + p * LANES;
-            for (int t = 0, m; t < n; t += m) {
-                tile_fn *g = f->row;
-                m = 1;
-                if (t + TILE_T <= n) m = TILE_T, g = f->full;
-                else if (TILE_ANY && n - t > 1) m = n - t, g = f->full;
-                else if (!TILE_ANY && t + TILE_T / 2 <= n) m = TILE_T / 2, g = f->half;
-                g(panel, w->panel_size, nb, &v, t, m, to + (size_t)t * ld, ld);
+            float *to = y + (size_t)c * ld + p * LANES;
+            if (TILE_T == 0 || n <= FEW_T) {
+                few_tokens(f, panel, w->panel_size, nb, &v, to, ld);
+                continue;
             }
+            count = p + TILE_P <= p1 ? TILE_P : 1;
+            tile_fn *g = count == TILE_P ? f->many : f->last;
+            for (int t = 0; t < n; t += TILE_T > 0 ? TILE_T : 1)
+                g(panel, w->panel_size, nb, &v, t, n - t < TILE_T ? n - t : TILE_T, to + (size_t)t * ld, ld);
         }
     }
 }
@@ -223,7 +305,7 @@ WORD void float_tile(const int type, const int T, const uint8_t *w, int n_in, co
                      size_t ld) {
     const int G = V < 4 ? V : 4;
     for (int g0 = 0; g0 < V; g0 += G) {
-        vf f[TILE_MAX][4];
+        vf f[8][4];
         TIMES (t, T)
             TIMES (g, G) f[t][g] = vf_set1(0);
         for (int k = 0; k < n_in; k++) {
@@ -239,7 +321,7 @@ WORD void float_tile(const int type, const int T, const uint8_t *w, int n_in, co
     }
 }
 typedef void float_fn(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld);
-#define FLOAT_T (TILE_T < 4 ? TILE_T : W == 16 ? 8 : 4)
+#define FLOAT_T (W == 16 ? 8 : 4)
 #define FLOATS(name, type)                                                                                             \
     KERNEL void name##_tile(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {             \
         float_tile(type, FLOAT_T, w, n_in, x, ldx, y, ld);                                                             \

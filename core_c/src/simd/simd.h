@@ -26,6 +26,11 @@
 #else
 #define UNROLL _Pragma("GCC unroll 64")
 #endif
+#if defined __clang__
+#define NO_UNROLL _Pragma("clang loop unroll(disable)")
+#else
+#define NO_UNROLL _Pragma("GCC unroll 1")
+#endif
 // Loops that are unrolled in full: their bounds are constants once the function is inlined.
 #define RANGE(i, from, to) UNROLL for (int i = (from); i < (to); i++)
 #define TIMES(i, n) RANGE (i, 0, n)
@@ -43,14 +48,9 @@
 #include "simd_scalar.h"
 #endif
 #define V (LANES / W)
-#if TILE_ANY   // the tokens of a tile: a real loop or an unrolled one
-#define TOKENS(t, n) _Pragma("clang loop unroll(disable)") for (int t = 0; t < (n); t++)
-#else
-#define TOKENS(t, n) TIMES (t, n)
-#endif
 
 #if defined SIMD_WASM   // the nearest WASM has to a prefetch is a touch; it may not leave the memory, so none is made
-#define PREFETCH(p) ((void)0)
+#define PREFETCH(p) ((void)(p))
 #else
 #define PREFETCH(p) __builtin_prefetch(p, 0, 3)
 #endif

@@ -2,11 +2,15 @@
 // 16 bits (8 * 2 * 15 * 127 = 30480), so they are widened once.
 #include <immintrin.h>
 #define W 8
-#define TILE_T 8
-#define TILE_ANY 0
-#define TILE_G 1
+#define TILE_T 64
+#define TILE_P 1
+#define TILE_G 2
+#define TILE_H 2
+#define TILE_C 1
+#define FEW_T 1
+#define FEW_G 1
+#define FEW_H 1
 #define ROW_G 2
-#define TILE_H 1
 #define AHEAD 4096
 #define ATTEND_Q 4
 #define ATTEND_G 2

@@ -2,11 +2,15 @@
 #include <immintrin.h>
 #define W 16
 #define DOT8_ZERO 128
-#define TILE_T 8
-#define TILE_ANY 0
-#define TILE_G 1
+#define TILE_T 64
+#define TILE_P 2
+#define TILE_G 2
+#define TILE_H 1
+#define TILE_C 2
+#define FEW_T 8
+#define FEW_G 1
+#define FEW_H 4
 #define ROW_G 1
-#define TILE_H 4
 #define AHEAD 4096   // a page: where the hardware prefetcher stops
 #define ATTEND_Q 8
 #define ATTEND_G 2

@@ -2,11 +2,15 @@
 #include <arm_neon.h>
 #define W 4
 #define DOT8_ZERO 0
-#define TILE_T 4
-#define TILE_ANY 0
+#define TILE_T 0
+#define TILE_P 1
 #define TILE_G 4
-#define ROW_G 4
 #define TILE_H 1
+#define TILE_C 1
+#define FEW_T 4
+#define FEW_G 4
+#define FEW_H 1
+#define ROW_G 4
 #define AHEAD 4096
 #define ATTEND_Q 4
 #define ATTEND_G 4

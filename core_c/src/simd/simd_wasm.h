@@ -3,8 +3,12 @@
 #include <wasm_simd128.h>
 #define W 4
 #define TILE_T 16
-#define TILE_ANY 1   // tokens are a real loop: sixteen registers are too few, and every byte of code is downloaded
+#define TILE_P 1
 #define TILE_G 4
+#define TILE_C 1
+#define FEW_T 1
+#define FEW_G 4
+#define FEW_H 1
 #define ROW_G 4
 #define AHEAD 0
 #define ATTEND_Q 4
