@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Coroutine, Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import gemel_web
 import httpx
-from starlette.types import Message
+from starlette.types import ASGIApp, Message
 
 BASE = "http://localhost:8090"
 
@@ -18,10 +19,16 @@ BASE = "http://localhost:8090"
 class Asked:
     """An app with its lifespan. A context manager; `config` are fields of gemel_web.Config."""
 
-    def __init__(self, models: Mapping[str, gemel_web.Served], **config: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        models: Mapping[str, gemel_web.Served],
+        *,
+        static: Path | ASGIApp | None = None,
+        **config: Any,  # noqa: ANN401
+    ) -> None:
         ids = iter(range(1_000_000))
         self.config = gemel_web.Config(**{"clock": lambda: 0.0, "new_id": lambda: str(next(ids)), **config})
-        self.app = gemel_web.create_app(self.config, models)
+        self.app = gemel_web.create_app(self.config, models, static=static)
         self._runner = asyncio.Runner()
         self._lifespan = self.app.router.lifespan_context(self.app)
 

@@ -126,7 +126,7 @@ class Passage:
         if key is None or self._scope["path"] in OPEN:
             return
         scheme, _, given = self._headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode(), key.encode())
+        same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes that came
         if scheme.lower() != "bearer" or not same:
             raise ApiError(
                 401, "this server wants its key: send the header Authorization: Bearer KEY", code="invalid_api_key",

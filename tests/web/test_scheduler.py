@@ -1,0 +1,354 @@
+"""Waiting and leaving: one at a time, in order; a full queue is a 429; nobody works for whoever left; nothing stays."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import gemel
+import gemel_web
+import pytest
+from gemel_web.errors import ApiError
+from gemel_web.scheduler import Scheduler
+from gemel_web.work import Began, Desk, Steps
+from serving import Asked, Connection, error_of
+
+CHAT, TEXT, EMBED = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+HELLO = [{"role": "user", "content": "Hello"}]
+
+
+@pytest.fixture
+def long(model: gemel.Model) -> dict[str, Any]:
+    """A body whose answer has 400 tokens."""
+    endless = {str(id): -100 for id in range(model.n_vocab) if model.is_eog(id)}
+    return {"model": "tiny", "max_tokens": 400, "temperature": 0, "logit_bias": endless}
+
+
+def open_sessions(model: gemel.Model) -> list[gemel.Session]:
+    gc.collect()
+    return [session for session in model._sessions if not session.closed]
+
+
+async def until(fact: Callable[[], object]) -> None:
+    while not fact():
+        await asyncio.sleep(0.001)
+
+
+# ---- Leaving ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_client_that_leaves_stops_its_answer(
+    asked: Asked, model: gemel.Model, long: dict[str, Any], stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = 0
+    original = gemel.Generation.step
+
+    def counted(self: gemel.Generation) -> str | None:
+        nonlocal drawn
+        drawn += 1
+        return original(self)
+
+    monkeypatch.setattr(gemel.Generation, "step", counted)
+
+    async def main() -> None:
+        connection = Connection(asked, CHAT, {**long, "messages": HELLO, "stream": stream})
+        going = asyncio.create_task(connection.go())
+        await until(lambda: drawn > 20)
+        connection.leave()
+        await going
+        seen = drawn
+        answer = await asked.asking("POST", TEXT, json={"model": "tiny", "prompt": "the", "max_tokens": 1})
+        assert answer.status_code == 200
+        assert seen <= drawn <= seen + 5   # a step that ran, and those of the new answer
+
+    asked.run(main())
+    assert len(open_sessions(model)) == 1   # the one from which the next request goes on
+    asked.run(asked.app.state.scheduler.close())
+    assert open_sessions(model) == []
+
+
+def test_a_client_that_leaves_stops_its_embeddings(asked: Asked, model: gemel.Model) -> None:
+    async def main() -> None:
+        connection = Connection(asked, EMBED, {"model": "tiny", "input": ["the model " * 50] * 200})
+        going = asyncio.create_task(connection.go())
+        await until(lambda: len(open_sessions(model)) == 1)
+        connection.leave()
+        await going
+        assert connection.sent == []
+        answer = await asked.asking("POST", EMBED, json={"model": "tiny", "input": "a"})
+        assert answer.status_code == 200
+
+    asked.run(main())
+    assert open_sessions(model) == []
+
+
+def test_a_client_that_leaves_while_it_waits_is_never_worked_for(
+    asked: Asked, long: dict[str, Any], model: gemel.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts: list[str] = []
+    original = model.tokenize
+
+    def noted(text: str, **more: bool) -> list[int]:
+        prompts.append(text)
+        return original(text, **more)
+
+    monkeypatch.setattr(model, "tokenize", noted)
+
+    async def main() -> None:
+        first = Connection(asked, TEXT, {**long, "prompt": "the first"})
+        second = Connection(asked, TEXT, {**long, "prompt": "the second"})
+        going = [asyncio.create_task(one.go()) for one in (first, second)]
+        await until(lambda: prompts)
+        second.leave()
+        await going[1]
+        await going[0]
+        assert (first.status, second.sent) == (200, [])
+
+    asked.run(main())
+    assert prompts == ["the first"]
+
+
+def test_a_client_that_leaves_while_it_sends_is_not_answered(app: Asked) -> None:
+    async def main() -> None:
+        connection = Connection(app, TEXT)
+        connection.give(b'{"model": ', more=True)
+        connection.leave()
+        await connection.go()
+        assert connection.sent == []
+
+    app.run(main())
+
+
+def test_a_client_that_takes_nothing_is_given_up(serve: Any, model: gemel.Model, long: dict[str, Any]) -> None:  # noqa: ANN401
+    app = serve(write_seconds=0.05)
+
+    class Deaf(Connection):
+        async def _send(self, message: Any) -> None:  # noqa: ANN401
+            await super()._send(message)
+            if len(self.sent) > 3:
+                await asyncio.sleep(60)
+
+    async def main() -> None:
+        connection = Deaf(app, TEXT, {**long, "prompt": "a", "stream": True})
+        await connection.go()
+        assert len(connection.sent) == 4
+
+    app.run(main())
+    assert len(open_sessions(model)) == 1
+
+
+# ---- Slow senders ----------------------------------------------------------------------------------------------------
+
+
+def test_a_body_that_does_not_come_in_time_is_a_408(serve: Any) -> None:  # noqa: ANN401
+    app = serve(body_seconds=0.05)
+
+    async def main() -> None:
+        connection = Connection(app, TEXT)
+
+        async def drip() -> None:
+            while True:
+                connection.give(b" ", more=True)
+                await asyncio.sleep(0.01)
+
+        dripping = asyncio.create_task(drip())
+        await connection.go()
+        dripping.cancel()
+        assert connection.status == 408
+        assert b'"code":"timeout"' in connection.body
+        assert connection.headers[b"connection"] == b"close"
+
+    app.run(main())
+
+
+def test_a_body_that_grows_over_the_limit_is_a_413_before_it_ends(serve: Any) -> None:  # noqa: ANN401
+    app = serve(max_body=1000)
+
+    async def main() -> None:
+        connection = Connection(app, TEXT)
+        for _ in range(11):
+            connection.give(b" " * 100, more=True)
+        await connection.go()
+        assert connection.status == 413
+
+    app.run(main())
+
+
+# ---- Waiting ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_full_queue_is_a_429_that_says_when_to_come_back(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
+    app = serve(queue=1)
+
+    async def main() -> None:
+        body = {**long, "prompt": "a"}
+        running = Connection(app, TEXT, {**body, "stream": True})
+        going = [asyncio.create_task(running.go())]
+        await until(lambda: running.sent)
+        waiting = Connection(app, TEXT, body)
+        going.append(asyncio.create_task(waiting.go()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+        response = await app.asking("POST", TEXT, json=body)
+        error = error_of(response, 429)
+        assert (error["type"], error["code"]) == ("rate_limit_error", "queue_full")
+        assert int(response.headers["retry-after"]) >= 1
+        assert (await app.asking("GET", "/v1/models")).status_code == 200
+        await asyncio.gather(*going)
+        assert waiting.status == 200
+        assert (await app.asking("POST", TEXT, json=body)).status_code == 200
+
+    app.run(main())
+
+
+def test_requests_are_answered_in_the_order_in_which_they_came(asked: Asked) -> None:
+    ended: list[int] = []
+
+    async def one(i: int) -> None:
+        body = {"model": "tiny", "prompt": "the model", "max_tokens": 40 - 5 * i, "temperature": 0}
+        response = await asked.asking("POST", TEXT, json=body)
+        assert response.status_code == 200
+        ended.append(i)
+
+    async def main() -> None:
+        tasks = []
+        for i in range(6):
+            tasks.append(asyncio.create_task(one(i)))
+            await asyncio.sleep(0.002)
+        await asyncio.gather(*tasks)
+
+    asked.run(main())
+    assert ended == sorted(ended)
+
+
+def test_models_do_not_wait_for_each_other(model: gemel.Model, tiny_model: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
+    models = {"tiny": gemel_web.Served(model), "other": gemel_web.Served(tiny_model(seed=2))}
+    with Asked(models, queue=1) as app:
+
+        async def main() -> None:
+            running = Connection(app, TEXT, {**long, "prompt": "a", "stream": True, "n": 16})
+            going = asyncio.create_task(running.go())
+            await until(lambda: running.sent)
+            other = await app.asking("POST", TEXT, json={"model": "other", "prompt": "a", "max_tokens": 1})
+            assert other.status_code == 200
+            assert not going.done()
+            running.leave()
+            await going
+
+        app.run(main())
+
+
+def test_the_loop_is_free_while_a_thread_evaluates(serve: Any, model: gemel.Model) -> None:  # noqa: ANN401
+    app = serve()
+    turned = threading.Event()
+    original = gemel.Generation.step
+
+    def patient(self: gemel.Generation) -> str | None:
+        assert turned.wait(10)
+        return original(self)
+
+    async def main() -> None:
+        asking = asyncio.create_task(
+            app.asking("POST", TEXT, json={"model": "tiny", "prompt": "a", "max_tokens": 1})
+        )
+        await asyncio.sleep(0.05)
+        assert (await app.asking("GET", "/healthz")).status_code == 200
+        turned.set()
+        assert (await asking).status_code == 200
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gemel.Generation, "step", patient)
+        app.run(main())
+
+
+# ---- Going on from what is there -------------------------------------------------------------------------------------
+
+
+def test_a_conversation_evaluates_only_what_is_new(asked: Asked, model: gemel.Model) -> None:
+    evaluated: list[int] = []
+    original = gemel.Generation.close
+
+    def noted(self: gemel.Generation) -> None:
+        if self.ids:
+            evaluated.append(self.timings.n_evaluated)
+        original(self)
+
+    body: dict[str, Any] = {"model": "tiny", "max_tokens": 8, "temperature": 0}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gemel.Generation, "close", noted)
+        first = asked.good(CHAT, **body, messages=HELLO)
+        history = [*HELLO, first["choices"][0]["message"], {"role": "user", "content": "More"}]
+        second = asked.good(CHAT, **body, messages=history)
+    n_first, n_second = (answer["usage"]["prompt_tokens"] for answer in (first, second))
+    assert evaluated[0] == n_first
+    assert n_second - n_first > evaluated[-1]
+
+
+# ---- Failing and stopping --------------------------------------------------------------------------------------------
+
+
+def test_an_error_in_the_middle_ends_a_stream_as_an_event_and_the_next_answer_is_sound(
+    asked: Asked, model: gemel.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body: dict[str, Any] = {"model": "tiny", "prompt": "the model", "max_tokens": 9, "temperature": 0}
+    sound = asked.good(TEXT, **body)["choices"]
+    original = gemel.Generation.step
+
+    def failing(self: gemel.Generation) -> str | None:
+        if len(self.ids) == 4:
+            raise gemel.NumericError("NaN")
+        return original(self)
+
+    monkeypatch.setattr(gemel.Generation, "step", failing)
+    text = asked.post(TEXT, **body, stream=True).text
+    assert '"error":{"message":"NaN","type":"server_error","param":null,"code":"internal_error"}' in text
+    assert text.endswith("data: [DONE]\n\n")
+    assert asked.bad(TEXT, 500, **body)["message"] == "NaN"
+    assert open_sessions(model) == []
+    monkeypatch.undo()
+    assert asked.good(TEXT, **body)["choices"] == sound
+
+
+def test_stopping_ends_what_runs_and_what_waits(asked: Asked, model: gemel.Model, long: dict[str, Any]) -> None:
+    async def main() -> None:
+        running = Connection(asked, TEXT, {**long, "prompt": "a", "stream": True})
+        waiting = Connection(asked, TEXT, {**long, "prompt": "a"})
+        going = [asyncio.create_task(one.go()) for one in (running, waiting)]
+        await until(lambda: len(running.sent) > 5)
+        await asked.app.state.scheduler.close()
+        await asyncio.gather(*going)
+        assert b'"code":"stopped"' in running.body
+        assert waiting.status == 503
+        late = await asked.asking("POST", TEXT, json={"model": "tiny", "prompt": "a"})
+        error_of(late, 503)
+
+    asked.run(main())
+    assert open_sessions(model) == []
+
+
+def test_another_kind_of_work_can_take_the_same_way(model: gemel.Model) -> None:
+    class Counting:
+        stopped = False
+
+        def steps(self, desk: Desk) -> Steps:
+            assert desk.model is model
+            yield Began([[1]])
+            yield None
+            raise ApiError(400, "no")
+
+        def stop(self) -> None:
+            self.stopped = True
+
+    async def main() -> None:
+        scheduler = Scheduler(queue=1, threads=True)
+        ticket = scheduler.submit(gemel_web.Served(model), Counting())
+        assert await anext(ticket) == Began([[1]])
+        with pytest.raises(ApiError, match="no"):
+            await anext(ticket)
+        await scheduler.close()
+
+    asyncio.run(main())
