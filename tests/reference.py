@@ -3,7 +3,8 @@
     GGUF bytes -> metadata and tensors -> parts of formats -> operations -> Reference.logits
 
 Integer sums are exact and float operations in matrix products and norms happen in the core's order, so those results
-are the core's to the bit; exp, sin, cos and attention are numpy's, so what passes through them agrees to about 1e-6.
+are the core's to the bit; exp, sin, cos and attention over F16 are numpy's, so what passes through them agrees to about
+1e-6.
 One caution when logits are compared: a difference of 1e-7 before activations are quantised can move a code by one,
 and such a step is larger (about 1 / 127 of one value) than every rounding error together.
 
@@ -403,6 +404,91 @@ def attend(q: F32, k: F32, v: F32) -> F32:
     return out
 
 
+EXP2 = np.array([9.58285317e-3, 5.5906425e-2, 0.240240986, 0.693124193, 1], np.float32)  # of 2^r, highest power first
+
+
+def exp2(x: F32, y: float) -> F32:
+    """Return y * 2^x for x <= 0 in the core's own steps; no less than y * 2^-126."""
+    x = np.maximum(x, np.float32(-126))
+    n: F32 = np.rint(x)
+    terms = EXP2 * np.float32(y)
+    power = np.broadcast_to(terms[0], x.shape)
+    for term in terms[1:]:
+        power = power * (x - n) + term
+    out: F32 = np.ldexp(power, n.astype(np.int32))
+    return out
+
+
+class Q8Cache(NamedTuple):
+    """Keys and values [positions][heads] as a Q8_0 cache keeps them."""
+
+    k: Ints  # [..][head_dim / 32][32]
+    k_scale: F32  # [..][head_dim / 32]
+    v: Ints  # [..][head_dim]
+    v_log: F32  # log2 of the scale
+    v_inverse: F32  # 1 / scale
+
+    def of(self, index: slice | tuple[slice, int]) -> Q8Cache:
+        """Return what an index takes of every part."""
+        return Q8Cache(self.k[index], self.k_scale[index], self.v[index], self.v_log[index], self.v_inverse[index])
+
+
+def _padded(x: F32) -> F32:
+    """Append zeros to heads until their width is a multiple of 32."""
+    return np.concatenate([x, np.zeros((*x.shape[:-1], -x.shape[-1] % 32), np.float32)], axis=-1)
+
+
+def q8_cache(k: F32, v: F32) -> Q8Cache:
+    """Round k and v [positions][heads][head_dim]: K in blocks of 32 channels, V a head at a time."""
+    codes, scale = quantise(_padded(k))
+    amax = np.maximum(np.abs(v).max(axis=-1), np.float32(1e-30))
+    inverse: F32 = np.divide(127, amax, dtype=np.float32)
+    values = np.clip(np.rint(v * inverse[..., None]), -127, 127).astype(np.int32)
+    log: F32 = np.log2((amax / np.float32(127)).astype(np.float64)).astype(np.float32)
+    return Q8Cache(codes, scale, values, log, inverse)
+
+
+def attend_q8(q: F32, k: F32, v: F32) -> F32:
+    """As attend, over a Q8_0 cache: integer sums, and a block of 64 positions after the other."""
+    n, n_head, head_dim = q.shape
+    n_past, n_head_kv, _ = k.shape
+    codes, d = quantise(_padded(q * np.float32(math.log2(math.e) / math.sqrt(head_dim))))
+    cache = q8_cache(k, v)
+    out = np.zeros(q.shape, np.float32)
+    for i in range(n):
+        for ih in range(n_head):
+            head = cache.of((slice(n_past - n + i + 1), ih * n_head_kv // n_head))
+            out[i, ih] = _attend_q8_one(codes[i, ih], d[i, ih], head)
+    return out
+
+
+def _attend_q8_one(q: Ints, d: F32, head: Q8Cache) -> F32:
+    """One query of one head: q[head_dim / 32][32] with its scales meets positions [n_past]."""
+    top, lanes, out = np.float32(-3e38), np.zeros(16, np.float32), np.zeros(head.v.shape[1], np.float32)
+    for start in range(0, len(head.v), 64):
+        block = head.of(slice(start, start + 64))
+        score = np.zeros(len(block.v), np.float32)
+        for ib in range(len(d)):
+            score = score + (block.k_scale[:, ib] * d[ib]) * (block.k[:, ib] @ q[ib]).astype(np.float32)
+        score = score + block.v_log
+        most = score.max()
+        weights = exp2(score - most, 127)
+        plain = np.zeros(64, np.float32)
+        plain[: len(weights)] = weights * block.v_inverse
+        total = np.zeros(16, np.float32)
+        for row in plain.reshape(4, 16):
+            total = total + row
+        now = max(top, most)
+        old, new = exp2(top - now, 1), exp2(most - now, 1)
+        lanes = lanes * old + total * new
+        out = out * old + (np.rint(weights).astype(np.int32) @ block.v).astype(np.float32) * new
+        top = now
+    for half in (8, 4, 2, 1):
+        lanes = lanes[:half] + lanes[half:]
+    mixed: F32 = out * np.divide(1, lanes[0], dtype=np.float32)
+    return mixed
+
+
 def swiglu(gate: F32, up: F32) -> F32:
     """gate / (1 + exp(-gate)) * up."""
     with np.errstate(over="ignore"):
@@ -416,9 +502,13 @@ ARCHITECTURES = {"llama": False}  # name -> rope.neox
 
 
 class Reference:
-    """A model of a GGUF file. n_ctx chooses between longrope's two tables; default: min(the file's, 4096)."""
+    """A model of a GGUF file. n_ctx chooses between longrope's two tables; default: min(the file's, 4096).
 
-    def __init__(self, data: bytes, *, n_ctx: int | None = None) -> None:
+    kv_type: what keys and values are rounded to, "f16" or "q8_0".
+    """
+
+    def __init__(self, data: bytes, *, n_ctx: int | None = None, kv_type: str = "f16") -> None:
+        self.attend = {"f16": attend, "q8_0": attend_q8}[kv_type]
         self.metadata, self.tensors = read_gguf(data)
         self.arch = str(self.metadata["general.architecture"])
         if self.arch not in ARCHITECTURES or self._number("expert_count", 0):
@@ -472,7 +562,7 @@ class Reference:
         q = self._linear(blk + "attn_q", h).reshape(len(x), self.n_head, self.head_dim)
         k = self._linear(blk + "attn_k", h).reshape(len(x), self.n_head_kv, self.head_dim)
         v = self._linear(blk + "attn_v", h).reshape(len(x), self.n_head_kv, self.head_dim)
-        mixed = attend(rope(self.rope, q, positions), rope(self.rope, k, positions), v)
+        mixed = self.attend(rope(self.rope, q, positions), rope(self.rope, k, positions), v)
         x = x + self._linear(blk + "attn_output", mixed.reshape(len(x), -1))
         h = self._norm(blk + "ffn_norm", x)
         gated = swiglu(self._linear(blk + "ffn_gate", h), self._linear(blk + "ffn_up", h))

@@ -21,7 +21,7 @@
 #define GEMEL_API __attribute__((visibility("default"), used))
 #endif
 
-#define GEMEL_ABI 2
+#define GEMEL_ABI 3
 
 typedef struct gemel_loader gemel_loader;
 typedef struct gemel_gguf gemel_gguf;
@@ -114,8 +114,8 @@ GEMEL_API int gemel_loader_part(gemel_loader *loader, double file_size, char *er
 GEMEL_API int gemel_loader_n_parts(const gemel_loader *loader);   // parts whose headers are whole; 1: a single file's
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
 // From begin to finish: the model that is arriving; else NULL. The loader's: closing the loader closes it, so close its
-// sessions before. For gemel_model_get, _gguf, _arch, text calls, gemel_session_open, _ahead, _truncate, _sync, _cancel
-// and _close; nothing else is evaluated yet. Sessions may be used on another thread than the loader's.
+// sessions before. For gemel_model_get, _gguf, _arch, text calls, gemel_session_open, _set, _ahead, _truncate, _sync,
+// _cancel and _close; nothing else is evaluated yet. Sessions may be used on another thread than the loader's.
 GEMEL_API gemel_model *gemel_loader_model(const gemel_loader *loader);
 // Of the arriving model: layers that are whole, counted up to the first that is not. -1 when there is no such model,
 // and until token_embd and the RoPE factors are in, which sessions need.
@@ -131,13 +131,14 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_N_HEAD = 5, GEMEL_MODEL_N_HEAD_KV = 6, GEMEL_MODEL_HEAD_DIM = 7, GEMEL_MODEL_N_ROT = 8,
     GEMEL_MODEL_N_FF = 9, GEMEL_MODEL_N_THREADS = 10, GEMEL_MODEL_ISA = 11,
     GEMEL_MODEL_WEIGHT_SIZE = 12,   // bytes of weights in memory, panels included
-    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache a position
+    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache a position, in a cache of type GEMEL_KV_DEFAULT
     GEMEL_MODEL_N_PARAMS = 14, GEMEL_MODEL_N_BATCH = 15,   // tokens of a micro-batch
     GEMEL_MODEL_BOS = 16, GEMEL_MODEL_EOS = 17, GEMEL_MODEL_EOT = 18, GEMEL_MODEL_UNK = 19,   // -1: the file names none
     GEMEL_MODEL_ADD_BOS = 20, GEMEL_MODEL_ADD_EOS = 21,
     GEMEL_MODEL_DECODE_SIZE = 22,   // bytes of weights read to decode one token
     GEMEL_MODEL_DECODE_MACS = 23,   // multiply-adds in weights to decode one token
     GEMEL_MODEL_PREFILL_MACS = 24,  // the same for a token of a prompt, whose logits nobody asks for
+    GEMEL_MODEL_KV_SIZE_F16 = 25, GEMEL_MODEL_KV_SIZE_Q8_0 = 26,   // bytes of KV cache a position, of each type
 } gemel_model_field;
 
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
@@ -174,6 +175,17 @@ GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 w
 
 // n_ctx: 1..what the file was trained for. GEMEL_E_ARGUMENT also on an arriving model with gemel_loader_n_layers -1.
 GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);
+typedef enum gemel_kv_type {   // what keys and values are rounded to: numbers of GGUF's tensor types
+    GEMEL_KV_F16 = 1,
+    GEMEL_KV_Q8_0 = 8,   // about half the memory, and integer attention: much faster, and the bits are others
+    GEMEL_KV_DEFAULT = 8,
+} gemel_kv_type;
+typedef enum gemel_session_option {
+    GEMEL_SESSION_KV_TYPE = 1,   // a gemel_kv_type; default GEMEL_KV_DEFAULT
+} gemel_session_option;
+// While n_past is 0 and nothing was evaluated ahead. GEMEL_E_ARGUMENT otherwise, and for other values.
+GEMEL_API int gemel_session_set(gemel_session *session, int option, int value);
+GEMEL_API int gemel_session_kv_type(const gemel_session *session);
 GEMEL_API void gemel_session_close(gemel_session *session);
 GEMEL_API int gemel_session_n_past(const gemel_session *session);
 GEMEL_API int gemel_session_n_ctx(const gemel_session *session);

@@ -124,28 +124,26 @@ static void place_query(const lane *w, const layer *l, int t, int ih) {
     float *to = w->s->b.heads + ((size_t)t * (size_t)h->n_head + (size_t)ih) * (size_t)w->s->dim;
     add_bias(from, l->attn_q_b ? l->attn_q_b + ih * h->head_dim : NULL, h->head_dim);
     rope(h, from, w->b->angles + (size_t)t * (size_t)h->n_rot);
-    for (int i = 0; i < w->s->dim; i++) to[i] = i < h->head_dim ? from[i] * w->s->q_scale : 0;
+    float scale = row_session(w->b, t)->q_scale;
+    for (int i = 0; i < w->s->dim; i++) to[i] = i < h->head_dim ? from[i] * scale : 0;
 }
 
 // KV head ih of token t: bias, RoPE (K), rounded to the cache's type.
 static void place_key_value(const lane *w, const layer *l, int il, int t, int ih) {
     const hparams *h = &w->m->h;
     size_t at = (size_t)t * (size_t)pad(h->n_head_kv * h->head_dim) + (size_t)(ih * h->head_dim);
-    float *k = w->s->b.k + at, *v = w->s->b.v + at, row[1024] = {0};
+    float *k = w->s->b.k + at, *v = w->s->b.v + at, key[ATTEND_DIM], value[ATTEND_DIM];
     kv_cache *kv = &row_session(w->b, t)->kv;
-    int pos = row_pos(w->b, t);
-    uint16_t half[1024];
     add_bias(k, l->attn_k_b ? l->attn_k_b + ih * h->head_dim : NULL, h->head_dim);
     add_bias(v, l->attn_v_b ? l->attn_v_b + ih * h->head_dim : NULL, h->head_dim);
     rope(h, k, w->b->angles + (size_t)t * (size_t)h->n_rot);
-    memcpy(row, k, sizeof(float) * (size_t)h->head_dim);
-    w->k->store_f16(row, w->s->dim, half);
-    kv_put_k(kv, il, ih, pos, half);
-    memcpy(row, v, sizeof(float) * (size_t)h->head_dim);
-    uint16_t *v_row = kv_v_row(kv, il, ih, pos);
-    w->k->store_f16(row, w->s->dim, v_row);
-    for (int i = 0; i < w->s->dim; i++)   // past f16's range: rows of the table would read it differently
-        if ((half[i] & 0x7c00) == 0x7c00 || (v_row[i] & 0x7c00) == 0x7c00) row_is_bad(w->b, t);
+    if (kv->dim > h->head_dim) {
+        size_t size = sizeof(float) * (size_t)h->head_dim, rest = sizeof(float) * (size_t)(kv->dim - h->head_dim);
+        k = memcpy(key, k, size), v = memcpy(value, v, size);
+        memset(key + h->head_dim, 0, rest);
+        memset(value + h->head_dim, 0, rest);
+    }
+    if (!kv_put(w->k, kv, il, ih, row_pos(w->b, t), k, v)) row_is_bad(w->b, t);
 }
 
 static void place_heads(const lane *w, const layer *l, int il) {
@@ -157,14 +155,12 @@ static void place_heads(const lane *w, const layer *l, int il) {
     }
 }
 
-// Tokens t0..t1-1 of one session by query heads h0..h1-1, all of one KV group, at most ATTEND_MAX pairs.
+// Tokens t0..t1-1 of one session by query heads h0..h1-1, all of one KV group, at most tile_most pairs.
 static void attend_tile(const lane *w, int il, int t0, int t1, int h0, int h1) {
     gemel_session *s = w->s;
     int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv;
-    const kv_cache *kv = &row_session(w->b, t0)->kv;
-    attend_args a = {.dim = s->dim, .pages = kv->pages};
-    a.k_at = kv_head_at(kv, il, 0, h0 / group);
-    a.v_at = kv_head_at(kv, il, 1, h0 / group);
+    const kv_cache *kv = &row_session(w->b, w->first + t0)->kv;
+    attend_args a = {.dim = kv->dim, .pages = kv->pages, .at = kv_head_at(kv, il, h0 / group)};
     for (int t = t0; t < t1; t++)
         for (int h = h0; h < h1; h++) {
             size_t at = ((size_t)t * (size_t)n_head + (size_t)h) * (size_t)s->dim;
@@ -172,22 +168,27 @@ static void attend_tile(const lane *w, int il, int t0, int t1, int h0, int h1) {
             a.o[a.n] = s->b.att + at;
             a.n_pos[a.n++] = row_pos(w->b, w->first + t) + 1;
         }
-    w->k->attend(&a);
+    if (kv->type == GEMEL_KV_F16) w->k->attend_f16(&a);
+    else w->k->attend_q8(&a);
 }
+
+// Queries of a tile. Of an F16 cache fewer: blocks that not all of them see are slow.
+static int tile_most(const lane *w) { return w->b->each || w->s->kv.type == GEMEL_KV_Q8_0 ? ATTEND_MAX : 8; }
 
 // One token: its heads are split, those of a KV group together. More: tiles of tokens by KV group are dealt out.
 static void attend(const lane *w, int il) {
-    int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv;
+    int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv, most = tile_most(w);
     if (w->n == 1) {
         int from = share(n_head, w->it, w->nt), to = share(n_head, w->it + 1, w->nt);
         for (int h = from, end; h < to; h = end) {
             end = (h / group + 1) * group < to ? (h / group + 1) * group : to;
-            if (end - h > ATTEND_MAX) end = h + ATTEND_MAX;
+            if (end - h > most) end = h + most;
             attend_tile(w, il, 0, 1, h, end);
         }
         return;
     }
-    int heads = group < ATTEND_MAX ? group : ATTEND_MAX, tokens = w->b->each ? 1 : ATTEND_MAX / heads, item = 0;
+    int heads = group < most ? group : most, tokens = w->b->each ? 1 : most / heads, item = 0;
+    while (tokens > 1 && w->n * (n_head / group) < 4 * w->nt * tokens) tokens--;   // enough to deal out evenly
     for (int t = 0; t < w->n; t += tokens)
         for (int g = 0; g < n_head; g += group)
             for (int h = g; h < g + group; h += heads)

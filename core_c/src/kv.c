@@ -2,23 +2,31 @@
 #include <stdlib.h>
 #include "memory.h"
 
-int kv_open(kv_cache *kv, int n_layer, int n_head_kv, int dim, int n_ctx) {
+static int padded(int type, int head_dim) {
+    int to = type == GEMEL_KV_Q8_0 ? 32 : 16;
+    return (head_dim + to - 1) / to * to;
+}
+
+size_t kv_head_size(int type, int head_dim, int n) {
+    int dim = padded(type, head_dim);
+    if (type == GEMEL_KV_Q8_0) return kv_q8_size(dim) * (size_t)((n + KV_BLOCK - 1) / KV_BLOCK);
+    return kv_f16_size(dim) / KV_PAGE * (size_t)((n + 15) / 16 * 16);
+}
+
+int kv_open(kv_cache *kv, int type, int n_layer, int n_head_kv, int head_dim, int n_ctx) {
     int overflow = 0;
-    *kv = (kv_cache){.n_layer = n_layer, .n_head_kv = n_head_kv, .dim = dim, .max_pages = (n_ctx - 1) / KV_PAGE + 1};
-    size_t size = memory_times(memory_times((size_t)n_layer * 2, (size_t)n_head_kv, &overflow),
-                               (size_t)dim * KV_PAGE * 2, &overflow);
+    *kv = (kv_cache){.type = type, .n_layer = n_layer, .n_head_kv = n_head_kv, .max_pages = (n_ctx - 1) / KV_PAGE + 1};
+    kv->dim = padded(type, head_dim);
+    kv->head_size = kv_head_size(type, head_dim, KV_PAGE);
+    size_t size = memory_times(memory_times((size_t)n_layer, (size_t)n_head_kv, &overflow), kv->head_size, &overflow);
     if (overflow || !size) return GEMEL_E_MEMORY;
     kv->pages = calloc((size_t)kv->max_pages, sizeof *kv->pages);
     return kv->pages ? GEMEL_OK : GEMEL_E_MEMORY;
 }
 
-size_t kv_page_size(const kv_cache *kv) {
-    return (size_t)kv->n_layer * 2 * (size_t)kv->n_head_kv * KV_PAGE * (size_t)kv->dim;
-}
-
 int kv_reserve(kv_cache *kv, int n_pos) {
     while (kv->n_pages * KV_PAGE < n_pos) {
-        uint16_t *page = memory_get(kv_page_size(kv) * sizeof *page);
+        uint8_t *page = memory_get(kv_head_at(kv, kv->n_layer, 0));
         if (!page) return GEMEL_E_MEMORY;
         kv->pages[kv->n_pages++] = page;
     }
@@ -35,13 +43,23 @@ void kv_close(kv_cache *kv) {
     kv->pages = NULL;
 }
 
-void kv_put_k(kv_cache *kv, int il, int ih, int pos, const uint16_t *row) {
-    int in = pos % KV_PAGE;
-    uint16_t *to =
-        kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, 0, ih) + (size_t)(in / 16 * 16) * (size_t)kv->dim + in % 16;
-    for (int i = 0; i < kv->dim; i++) to[16 * i] = row[i];
+static int put_f16(const kernels *k, const kv_cache *kv, uint8_t *head, int in, const float *key, const float *value) {
+    size_t dim = (size_t)kv->dim;
+    uint16_t row[ATTEND_DIM], *to = (uint16_t *)head + (size_t)(in / 16 * 16) * dim + in % 16;
+    uint16_t *v = (uint16_t *)head + (size_t)(KV_PAGE + in) * dim;
+    int bad = 0;
+    k->store_f16(key, kv->dim, row);
+    k->store_f16(value, kv->dim, v);
+    for (size_t i = 0; i < dim; i++) {   // past f16's range: rows of the table would read it differently
+        to[16 * i] = row[i];
+        bad |= (row[i] & 0x7c00) == 0x7c00 || (v[i] & 0x7c00) == 0x7c00;
+    }
+    return !bad;
 }
 
-uint16_t *kv_v_row(kv_cache *kv, int il, int ih, int pos) {
-    return kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, 1, ih) + (size_t)(pos % KV_PAGE) * (size_t)kv->dim;
+int kv_put(const kernels *k, kv_cache *kv, int il, int ih, int pos, const float *key, const float *value) {
+    uint8_t *head = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih);
+    int in = pos % KV_PAGE;
+    if (kv->type == GEMEL_KV_F16) return put_f16(k, kv, head, in, key, value);
+    return k->store_q8(key, value, kv->dim, head + (size_t)(in / KV_BLOCK) * kv_q8_size(kv->dim), in % KV_BLOCK);
 }

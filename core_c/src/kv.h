@@ -1,23 +1,26 @@
-// The KV cache: f16, in pages of 256 positions that are taken as they are needed. A page holds every layer:
-//   [layer][ K: [n_head_kv][block of 16 positions][dim][16] | V: [n_head_kv][position][dim] ]
-// where dim is head_dim padded to 16.
+// The KV cache, in pages of 256 positions that are taken as they are needed. A page holds every head of every layer,
+// [layer][n_head_kv], each as kernels.h draws it for the cache's type.
 #pragma once
 #include "kernels/kernels.h"
 
 typedef struct kv_cache {
-    uint16_t **pages;
+    uint8_t **pages;
     int n_pages, max_pages;
-    int n_layer, n_head_kv, dim;
+    int type;   // GEMEL_KV_F16 or GEMEL_KV_Q8_0
+    int n_layer, n_head_kv;
+    int dim;            // head_dim, padded as the type needs
+    size_t head_size;   // bytes of a head in a page
 } kv_cache;
 
-int kv_open(kv_cache *kv, int n_layer, int n_head_kv, int dim, int n_ctx);
+int kv_open(kv_cache *kv, int type, int n_layer, int n_head_kv, int head_dim, int n_ctx);
 void kv_close(kv_cache *kv);
 int kv_reserve(kv_cache *kv, int n_pos);    // pages for positions 0..n_pos-1; GEMEL_E_MEMORY when refused
 void kv_release(kv_cache *kv, int n_pos);   // give back pages past position n_pos
-size_t kv_page_size(const kv_cache *kv);    // elements
-static inline size_t kv_head_at(const kv_cache *kv, int il, int is_v, int ih) {   // within a page
-    return ((size_t)(il * 2 + is_v) * (size_t)kv->n_head_kv + (size_t)ih) * KV_PAGE * (size_t)kv->dim;
+// Bytes of a page with n (1..256) positions, and of one of its heads: whole blocks.
+size_t kv_head_size(int type, int head_dim, int n);
+static inline size_t kv_head_at(const kv_cache *kv, int il, int ih) {   // of head ih of layer il in a page
+    return ((size_t)il * (size_t)kv->n_head_kv + (size_t)ih) * kv->head_size;
 }
-// Write head ih of layer il at a position; row[dim] is f16 already.
-void kv_put_k(kv_cache *kv, int il, int ih, int pos, const uint16_t *row);
-uint16_t *kv_v_row(kv_cache *kv, int il, int ih, int pos);
+// Store K and V [dim] of head ih of layer il at a position, rounded to the cache's type. Returns 0 when one is NaN or
+// Inf, or becomes it.
+int kv_put(const kernels *k, kv_cache *kv, int il, int ih, int pos, const float *key, const float *value);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "kv.h"
 #include "memory.h"
 #include "model_open.h"
 #include "sampler.h"
@@ -219,6 +220,10 @@ int gemel_model_after_fork(gemel_model *m) {
     return GEMEL_OK;
 }
 
+static double kv_position(const hparams *h, int type) {   // bytes
+    return (double)h->n_layer * h->n_head_kv * (double)(kv_head_size(type, h->head_dim, KV_PAGE) / KV_PAGE);
+}
+
 int gemel_model_get(const gemel_model *m, int field, double *out) {
     if (!m || !out) return GEMEL_E_ARGUMENT;
     const hparams *h = &m->h;
@@ -235,7 +240,9 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
     case GEMEL_MODEL_N_THREADS: *out = threads_count(m->pool); break;
     case GEMEL_MODEL_ISA: *out = m->isa; break;
     case GEMEL_MODEL_WEIGHT_SIZE: *out = (double)m->memory_size; break;
-    case GEMEL_MODEL_KV_SIZE: *out = 2.0 * 2 * h->n_layer * h->n_head_kv * ((h->head_dim + 15) / 16 * 16); break;
+    case GEMEL_MODEL_KV_SIZE: *out = kv_position(h, GEMEL_KV_DEFAULT); break;
+    case GEMEL_MODEL_KV_SIZE_F16: *out = kv_position(h, GEMEL_KV_F16); break;
+    case GEMEL_MODEL_KV_SIZE_Q8_0: *out = kv_position(h, GEMEL_KV_Q8_0); break;
     case GEMEL_MODEL_N_PARAMS: *out = m->n_params; break;
     case GEMEL_MODEL_N_BATCH: *out = m->n_batch; break;
     case GEMEL_MODEL_DECODE_SIZE: *out = m->decode_size; break;

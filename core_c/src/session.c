@@ -17,10 +17,30 @@ static int choose_rope(gemel_session *s) {
     if (!s->freq) return GEMEL_E_MEMORY;
     uint64_t mode = cpu_float_enter();
     rope_frequencies(&m->h, factors, s->freq, &s->rope_scale);
-    s->q_scale = (float)(1.0 / fm_sqrt((double)m->h.head_dim));
     cpu_float_leave(mode);
     return GEMEL_OK;
 }
+
+// The cache anew, empty. Scores over a Q8_0 cache are exponents of 2.
+static int set_kv(gemel_session *s, int type) {
+    const hparams *h = &s->m->h;
+    kv_cache kv;
+    int code = kv_open(&kv, type, h->n_layer, h->n_head_kv, h->head_dim, s->n_ctx);
+    if (code < 0) return code;
+    kv_close(&s->kv);
+    s->kv = kv;
+    uint64_t mode = cpu_float_enter();
+    s->q_scale = (float)((type == GEMEL_KV_Q8_0 ? 1.4426950408889634 : 1.0) / fm_sqrt((double)h->head_dim));
+    cpu_float_leave(mode);
+    return GEMEL_OK;
+}
+
+int gemel_session_set(gemel_session *s, int option, int value) {
+    if (!s || option != GEMEL_SESSION_KV_TYPE || s->n_past || s->ahead.n) return GEMEL_E_ARGUMENT;
+    return value == GEMEL_KV_F16 || value == GEMEL_KV_Q8_0 ? set_kv(s, value) : GEMEL_E_ARGUMENT;
+}
+
+int gemel_session_kv_type(const gemel_session *s) { return s ? s->kv.type : GEMEL_E_ARGUMENT; }
 
 int gemel_session_open(gemel_model *m, int n_ctx, gemel_session **out) {
     if (!out) return GEMEL_E_ARGUMENT;
@@ -30,10 +50,10 @@ int gemel_session_open(gemel_model *m, int n_ctx, gemel_session **out) {
     if (!s) return GEMEL_E_MEMORY;
     s->m = m;
     s->n_ctx = n_ctx;
-    s->dim = (m->h.head_dim + 15) / 16 * 16;
+    s->dim = (m->h.head_dim + 31) / 32 * 32;
     s->ids = calloc((size_t)n_ctx, sizeof *s->ids);
     s->logits = memory_get((size_t)m->output.n_panels * 16 * sizeof(float));
-    int code = s->ids && s->logits ? kv_open(&s->kv, m->h.n_layer, m->h.n_head_kv, s->dim, n_ctx) : GEMEL_E_MEMORY;
+    int code = s->ids && s->logits ? set_kv(s, GEMEL_KV_DEFAULT) : GEMEL_E_MEMORY;
     if (code == GEMEL_OK) code = choose_rope(s);
     if (code == GEMEL_OK) code = buffers_open(s);
     if (code < 0) {

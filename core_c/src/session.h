@@ -31,11 +31,11 @@ typedef struct ahead {   // ids that are evaluated a layer at a time; they stand
 
 struct gemel_session {
     gemel_model *m;
-    int n_ctx, n_past, dim;   // dim: head_dim padded to 16
+    int n_ctx, n_past, dim;   // dim: head_dim padded to 32
     int32_t *ids;             // [n_ctx]
     kv_cache kv;
     double *freq;                // [n_rot / 2]
-    float rope_scale, q_scale;   // of cos and sin; 1/sqrt(head_dim)
+    float rope_scale, q_scale;   // of cos and sin; of queries, as attend_args has it
     buffers b;
     float *logits;   // [vocab_pad]
     int has_logits;

@@ -4,24 +4,25 @@
 #include "session.h"
 
 typedef struct state_header {
-    char magic[8];          // "gemelkv1"
+    char magic[8];          // "gemelkv2"
     uint64_t fingerprint;   // of the model file's header
     uint64_t checksum;      // FNV-1a of all that follows this struct, 8 bytes at a time
     int32_t n_past, has_logits, n_layer, n_head_kv, dim, n_vocab;
-    int32_t n_carry;
-    char carry[4];
+    int32_t kv_type, n_carry;
+    char carry[4], unused[4];   // unused: 0
 } state_header;
-_Static_assert(sizeof(state_header) == 56, "the saved layout has no padding");
+_Static_assert(sizeof(state_header) == 64, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '1'};
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '2'};   // the last goes up with the layout
 
 static size_t ids_size(size_t n) { return (n * sizeof(int32_t) + 7) / 8 * 8; }
-// K comes in blocks of 16 positions, V a position at a time; both are saved up to the end of the last block.
-static size_t head_size(const gemel_session *s, int n) {
-    return (size_t)((n + 15) / 16 * 16) * (size_t)s->dim * sizeof(uint16_t);
-}
+// A head is saved up to the end of its last block.
 static size_t kv_size(const gemel_session *s, int n) {
-    return head_size(s, n) * (size_t)s->kv.n_layer * (size_t)s->kv.n_head_kv * 2;
+    const kv_cache *kv = &s->kv;
+    size_t heads = (size_t)kv->n_layer * (size_t)kv->n_head_kv, size = 0;
+    for (int pos = 0; pos < n; pos += KV_PAGE)
+        size += heads * kv_head_size(kv->type, s->m->h.head_dim, n - pos < KV_PAGE ? n - pos : KV_PAGE);
+    return size;
 }
 static size_t logits_size(const gemel_session *s) { return ((size_t)s->m->h.n_vocab * sizeof(float) + 7) / 8 * 8; }
 static size_t total_size(const gemel_session *s, int n_past, int has_logits) {
@@ -46,28 +47,52 @@ static uint64_t checksum(const state_header *header, const uint8_t *p, size_t n)
     return h;
 }
 
-// A head's last block holds what was cut back: zeros take its place.
-static void clear_past(const gemel_session *s, uint8_t *at, int n, int is_v) {
-    uint16_t zero[16] = {0};
-    size_t dim = (size_t)s->dim, rest = (size_t)(16 - n % 16) % 16 * sizeof *zero;
-    if (is_v) memset(at + (size_t)n * dim * sizeof *zero, 0, rest * dim);
-    else
-        for (size_t i = 0; i < dim && rest; i++)
-            memcpy(at + ((size_t)(n / 16 * 16) * dim + 16 * i + (size_t)(n % 16)) * sizeof *zero, zero, rest);
+// What was cut back is still in the last block of the n positions at `at`: zeros take its place. `count` runs of `size`
+// bytes a position, and in each group of positions run after run.
+static void clear_runs(uint8_t *at, int n, int group, size_t count, size_t size) {
+    size_t in = (size_t)(n % group), all = (size_t)group;
+    at += (size_t)(n / group) * all * count * size;
+    for (size_t i = 0; i < count && in; i++) memset(at + (i * all + in) * size, 0, (all - in) * size);
+}
+static void clear_f16(uint8_t *k, uint8_t *v, int dim, int n) {
+    clear_runs(k, n, 16, (size_t)dim, 2);
+    clear_runs(v, n, 16, 1, 2 * (size_t)dim);
+}
+static void clear_q8(uint8_t *at, int dim, int n) {
+    size_t codes = (size_t)KV_BLOCK * (size_t)dim;
+    int in = n % KV_BLOCK, k_rest = (in + 15) / 16 * 16, v_rest = (in + 3) / 4 * 4;
+    if (!in) return;
+    at += (size_t)(n / KV_BLOCK) * kv_q8_size(dim);
+    clear_runs(at, in, 16, (size_t)dim / 4, 4);
+    memset(at + (size_t)k_rest * (size_t)dim, 0, (size_t)(KV_BLOCK - k_rest) * (size_t)dim);
+    clear_runs(at + codes, in, 4, (size_t)dim, 1);
+    memset(at + codes + (size_t)v_rest * (size_t)dim, 0, (size_t)(KV_BLOCK - v_rest) * (size_t)dim);
+    clear_runs(at + 2 * codes, in, KV_BLOCK, (size_t)dim / 32 + 2, 4);
 }
 
-// Copy the KV cache between its pages and one run of bytes, in the order layer, K or V, head, position.
+// Copy n positions of a head between its page and a run of bytes. In a page of F16, V comes after all of K.
+static void copy_head(const kv_cache *kv, uint8_t *head, int n, size_t size, uint8_t *at, int is_save) {
+    if (kv->type == GEMEL_KV_Q8_0) {
+        memcpy(is_save ? at : head, is_save ? head : at, size);
+        if (is_save) clear_q8(at, kv->dim, n);
+        return;
+    }
+    uint8_t *v = head + kv->head_size / 2, *v_at = at + size / 2;
+    memcpy(is_save ? at : head, is_save ? head : at, size / 2);
+    memcpy(is_save ? v_at : v, is_save ? v : v_at, size / 2);
+    if (is_save) clear_f16(at, v_at, kv->dim, n);
+}
+
+// Copy the KV cache between its pages and one run of bytes, in the order layer, head, position.
 static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save) {
     const kv_cache *kv = &s->kv;
     for (int il = 0; il < kv->n_layer; il++)
-        for (int i = 0; i < 2 * kv->n_head_kv; i++)
+        for (int ih = 0; ih < kv->n_head_kv; ih++)
             for (int pos = 0; pos < n_past; pos += KV_PAGE) {
                 int n = n_past - pos < KV_PAGE ? n_past - pos : KV_PAGE;
-                uint16_t *head = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, i / kv->n_head_kv, i % kv->n_head_kv);
-                if (is_save) memcpy(at, head, head_size(s, n));
-                else memcpy(head, at, head_size(s, n));
-                if (is_save) clear_past(s, at, n, i >= kv->n_head_kv);
-                at += head_size(s, n);
+                size_t size = kv_head_size(kv->type, s->m->h.head_dim, n);
+                copy_head(kv, kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih), n, size, at, is_save);
+                at += size;
             }
 }
 
@@ -86,8 +111,9 @@ int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
                       .has_logits = s->has_logits,
                       .n_layer = s->kv.n_layer,
                       .n_head_kv = s->kv.n_head_kv,
-                      .dim = s->dim,
+                      .dim = s->m->h.head_dim,
                       .n_vocab = s->m->h.n_vocab,
+                      .kv_type = s->kv.type,
                       .n_carry = s->n_carry};
     size_t total = gemel_session_save_size(s), n = (size_t)s->n_past;
     uint8_t *at = data + sizeof h;
@@ -108,11 +134,19 @@ int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
 }
 
 static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
-    if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic))
+    if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic - 1))
         return fail(e, GEMEL_E_STATE, "these bytes are no saved session");
+    if (h->magic[7] != magic[7])
+        return fail(e, GEMEL_E_STATE, "the saved session is of another version of gemel: evaluate its text anew");
     if (h->fingerprint != fingerprint(s) || h->n_layer != s->kv.n_layer || h->n_head_kv != s->kv.n_head_kv ||
-        h->dim != s->dim || h->n_vocab != s->m->h.n_vocab)
+        h->dim != s->m->h.head_dim || h->n_vocab != s->m->h.n_vocab)
         return fail(e, GEMEL_E_STATE, "the saved session belongs to another model file");
+    if (h->kv_type != s->kv.type)
+        return fail(e, GEMEL_E_STATE, "the saved session's KV cache is of type %s, this one's is %s: open it with that",
+                    h->kv_type == GEMEL_KV_F16    ? "f16"
+                    : h->kv_type == GEMEL_KV_Q8_0 ? "q8_0"
+                                                  : "unknown",
+                    s->kv.type == GEMEL_KV_F16 ? "f16" : "q8_0");
     if (h->n_past < 0 || (h->has_logits & ~1) || h->n_carry < 0 || h->n_carry > 3)
         return fail(e, GEMEL_E_STATE, "the saved session is damaged");
     if (h->n_past > s->n_ctx)

@@ -18,7 +18,7 @@ import typer
 
 from .machine import machine, peak_rss_mb
 from .opening import check_isas, opened
-from .options import JsonOption, ModelArgument, numbers_of, usage_error, whole
+from .options import JsonOption, KvType, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
 from .output import bytes_text, console, facts, print_json, table
 from .progress import Bar
 
@@ -61,6 +61,7 @@ def bench(
         typer.Option("--isa", metavar="ROW,...", help=ISA_HELP, show_default="GEMEL_ISA, or the best of this CPU"),
     ] = None,
     reps: Annotated[int, typer.Option("--reps", "-r", parser=whole(1, 1000), metavar="N", help=REPS_HELP)] = 5,
+    kv_type: KvTypeOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure how many tokens a second a model prefills and decodes.
@@ -86,10 +87,11 @@ def bench(
             for row in isas or [model.isa]
         ]
         check_room(model, cases)
-        rows = measure(model, cases, reps=reps, on_progress=bar)
+        rows = measure(model, cases, reps=reps, kv_type=kv_type, on_progress=bar)
         result = {
             "machine": machine() | {"gemel": gemel.__version__},
             "model": about(model),
+            "kv_type": kv_type or model.default_kv_type,
             "rows": rows,
             "load_s": loaded.load_s,
             "peak_rss_mb": peak_rss_mb(),
@@ -112,11 +114,16 @@ def check_room(model: gemel.Model, cases: Sequence[Case]) -> None:
 
 
 def measure(
-    model: gemel.Model, cases: Sequence[Case], *, reps: int, on_progress: Callable[[str, int, int], None]
+    model: gemel.Model,
+    cases: Sequence[Case],
+    *,
+    reps: int,
+    kv_type: KvType | None = None,
+    on_progress: Callable[[str, int, int], None],
 ) -> list[dict[str, Any]]:
     """Return one row a case: tok_s (the median), min, max."""
     speeds: dict[Case, list[float]] = {case: [] for case in cases}
-    with Runner(model, cases) as runner:
+    with Runner(model, cases, kv_type) as runner:
         for case in cases:
             runner.prepare(case)
             runner.warm_up(case)
@@ -134,7 +141,7 @@ def measure(
 class Runner:
     """One session a depth, which keeps what stands before the measured tokens. A context manager."""
 
-    def __init__(self, model: gemel.Model, cases: Sequence[Case]) -> None:
+    def __init__(self, model: gemel.Model, cases: Sequence[Case], kv_type: KvType | None = None) -> None:
         self.model = model
         most = max(case.depth + case.n for case in cases) + 1
         numbers = random.Random(0)
@@ -144,7 +151,7 @@ class Runner:
         self._sessions: dict[int, gemel.Session] = {}
         for depth in {case.depth for case in cases}:
             longest = max(case.n for case in cases if case.depth == depth)
-            self._sessions[depth] = model.session(min(max(depth, 1) + longest, model.n_ctx))
+            self._sessions[depth] = model.session(min(max(depth, 1) + longest, model.n_ctx), kv_type=kv_type)
 
     def prepare(self, case: Case) -> None:
         """Set threads and kernels, fill the KV cache up to the depth, and wake the threads with one token."""

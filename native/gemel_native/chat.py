@@ -17,6 +17,7 @@ from .opening import check_ctx, opened
 from .options import (
     ContextOption,
     IsaOption,
+    KvTypeOption,
     MaxTokensOption,
     ModelArgument,
     StopOption,
@@ -37,6 +38,7 @@ def chat(
     max_tokens: MaxTokensOption = None,
     stop: StopOption = None,
     ctx: ContextOption = None,
+    kv_type: KvTypeOption = None,
     speeds: Annotated[bool, typer.Option("--speeds", help="Print a line of speeds after each answer.")] = False,
     threads: ThreadsOption = None,
     isa: IsaOption = None,
@@ -48,7 +50,7 @@ def chat(
     """
     with opened(name, threads=threads, isa=isa) as loaded:
         check_ctx(loaded.model, ctx)
-        with loaded.model.chat(system, n_ctx=ctx) as conversation:
+        with loaded.model.chat(system, n_ctx=ctx, kv_type=kv_type) as conversation:
             repl = Repl(conversation, sampling=sampling, max_tokens=max_tokens, stop=stop or [], speeds=speeds)
             repl.run()
 

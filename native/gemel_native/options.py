@@ -12,7 +12,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import gemel
 import typer
@@ -56,6 +56,17 @@ def number(kind: type[int] | type[float]) -> Callable[[object], float]:
     return parse
 
 
+def one_of(*names: str) -> Callable[[object], str]:
+    """Return the parser of an option that has one of these values."""
+
+    def parse(given: object) -> str:
+        if given not in names:
+            raise typer.BadParameter(f"{given!r} is not {' or '.join(names)}")
+        return str(given)
+
+    return parse
+
+
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
 ThreadsOption = Annotated[
     int | None,
@@ -91,6 +102,14 @@ ContextOption = Annotated[
     typer.Option(
         "--ctx", metavar="N", parser=whole(1), show_default="the file's limit, at most 4096",
         help="Tokens that prompt and answer may have together.",
+    ),
+]
+KvType = Literal["f16", "q8_0"]
+KvTypeOption = Annotated[
+    KvType | None,
+    typer.Option(
+        "--kv-type", metavar="TYPE", parser=one_of("f16", "q8_0"), rich_help_panel=MACHINE, show_default="q8_0",
+        help="What the KV cache keeps: q8_0 is faster the longer the text, in half the memory; or f16.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]

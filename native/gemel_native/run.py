@@ -15,6 +15,7 @@ from .options import (
     ContextOption,
     IsaOption,
     JsonOption,
+    KvTypeOption,
     MaxTokensOption,
     ModelArgument,
     StopOption,
@@ -40,6 +41,7 @@ def run(
     max_tokens: MaxTokensOption = None,
     stop: StopOption = None,
     ctx: ContextOption = None,
+    kv_type: KvTypeOption = None,
     raw: Annotated[bool, typer.Option("--raw", help="Go on from PROMPT as it is, without a chat template.")] = False,
     special: Annotated[
         bool, typer.Option("--special", help="With --raw: parse special tokens written out in PROMPT.")
@@ -61,10 +63,11 @@ def run(
         check_ctx(model, ctx)
         if raw:
             generation = model.generate(
-                text, max_tokens=max_tokens, stop=stop or (), sampling=sampling, special=special, n_ctx=ctx
+                text, max_tokens=max_tokens, stop=stop or (), sampling=sampling, special=special, n_ctx=ctx,
+                kv_type=kv_type,
             )
         else:
-            chat = stack.enter_context(model.chat(system, n_ctx=ctx))
+            chat = stack.enter_context(model.chat(system, n_ctx=ctx, kv_type=kv_type))
             generation = chat.send(text, max_tokens=max_tokens, stop=stop or (), sampling=sampling)
         stack.enter_context(generation)
         if json:

@@ -17,7 +17,7 @@ import gemel
 import typer
 
 from .opening import check_ctx, opened
-from .options import IsaOption, JsonOption, ModelArgument, ThreadsOption, usage_error, whole
+from .options import IsaOption, JsonOption, KvType, KvTypeOption, ModelArgument, ThreadsOption, usage_error, whole
 from .output import name_of, print_json, read_text
 from .progress import Bar
 
@@ -72,6 +72,7 @@ def score(
     json: JsonOption = False,
     threads: ThreadsOption = None,
     isa: IsaOption = None,
+    kv_type: KvTypeOption = None,
 ) -> None:
     """Print the mean negative log-likelihood and the perplexity of a text.
 
@@ -86,7 +87,7 @@ def score(
         size = check_ctx(model, ctx) or min(model.n_ctx, DEFAULT_CTX)
         text_ids = model.tokenize(text)
         start = time.perf_counter()
-        for done, chunk in score_chunks(model, text_ids, size):
+        for done, chunk in score_chunks(model, text_ids, size, kv_type):
             bar("score", done, len(text_ids))
             total.add(chunk)
             parts += [asdict(chunk)] if ids else []
@@ -111,11 +112,13 @@ def adds_bos(model: gemel.Model) -> bool:
     return model.adds_bos and model.bos_id is not None
 
 
-def score_chunks(model: gemel.Model, ids: Sequence[int], size: int) -> Iterator[tuple[int, Chunk]]:
+def score_chunks(
+    model: gemel.Model, ids: Sequence[int], size: int, kv_type: KvType | None = None
+) -> Iterator[tuple[int, Chunk]]:
     """Yield (ids of the text done, chunk), each of at most `size` ids; a last one of a single id can't be scored."""
     head = [model.bos_id] if adds_bos(model) and model.bos_id is not None else []
     step = size - len(head)
-    with model.session(min(size, len(ids) + len(head)) or 1) as session:
+    with model.session(min(size, len(ids) + len(head)) or 1, kv_type=kv_type) as session:
         for start in range(0, len(ids), step):
             chunk = [*head, *ids[start : start + step]]
             if len(chunk) < 2:

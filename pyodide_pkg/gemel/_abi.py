@@ -4,7 +4,7 @@ FUNCTIONS maps a name to (result code, argument codes): v nothing, i int, f floa
 p address (0 or None: NULL), s address of terminated UTF-8 text.
 """
 
-ABI = 2
+ABI = 3
 
 OK = 0
 E_ARGUMENT = -1
@@ -42,6 +42,8 @@ MODEL_ADD_EOS = 21
 MODEL_DECODE_SIZE = 22
 MODEL_DECODE_MACS = 23
 MODEL_PREFILL_MACS = 24
+MODEL_KV_SIZE_F16 = 25
+MODEL_KV_SIZE_Q8_0 = 26
 TEXT_BOS_EOS = 1
 TEXT_SPECIAL = 2
 TOKEN_NORMAL = 1
@@ -50,6 +52,10 @@ TOKEN_CONTROL = 3
 TOKEN_USER_DEFINED = 4
 TOKEN_UNUSED = 5
 TOKEN_BYTE = 6
+KV_F16 = 1
+KV_Q8_0 = 8
+KV_DEFAULT = 8
+SESSION_KV_TYPE = 1
 OP_PASS = 0
 OP_WAIT = 1
 OP_EMBED = 2
@@ -146,6 +152,8 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_token_kind_of": ("i", "pi"),
     "gemel_token_is_eog": ("i", "pi"),
     "gemel_session_open": ("i", "pip"),
+    "gemel_session_set": ("i", "pii"),
+    "gemel_session_kv_type": ("i", "p"),
     "gemel_session_close": ("v", "p"),
     "gemel_session_n_past": ("i", "p"),
     "gemel_session_n_ctx": ("i", "p"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from ._errors import ArgumentError
 from ._generate import Generation, Run
 from ._sampling import Sampling, merged
-from ._session import Session
+from ._session import KvType, Session
 from ._text import check_stops
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Chat:
         system: str | None,
         *,
         n_ctx: int | None,
+        kv_type: KvType | None,
         template: str | None,
         tools: Sequence[Any] | None,
         options: Mapping[str, Any],
@@ -53,7 +54,7 @@ class Chat:
         self._template = template_text(model, template)
         compiled(self._template)   # a template that is no jinja is an error now, not at the first message
         self._values = {**options, **({} if tools is None else {"tools": list(tools)})}
-        self.session = Session(model, n_ctx)
+        self.session = Session(model, n_ctx, kv_type)
         self._last: weakref.ref[Generation] | None = None
 
     def send(
@@ -81,7 +82,7 @@ class Chat:
             raise ArgumentError("there is no message to answer: send a text, or put one into messages")
         ids = self.prompt_ids([*self.messages, *added])
         if not self.session.closed and not self.session.n_past:
-            ahead = self.model._take_ahead(ids, self.session.n_ctx)
+            ahead = self.model._take_ahead(ids, self.session.n_ctx, self.session.kv_type)
             if ahead is not None:
                 self.session.close()
                 self.session = ahead

@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _abi
-from ._errors import ArgumentError, CancelledError, ContextError, StateError
+from ._errors import ArgumentError, CancelledError, ContextError, GemelError, StateError
 from ._library import ERROR_SIZE, Argument, check, open_handle
 from ._sampling import Sampling, merged
 from ._source import open_file
@@ -26,6 +26,16 @@ from ._text import check_stops, id_bytes, ids_of
 
 FloatArray = Any
 """float32: a numpy array where numpy can be imported, otherwise a memoryview with the same shape."""
+
+KvType = Literal["f16", "q8_0"]
+"""What a KV cache holds: f16, or int8 with a scale for 32 values (K) or a head (V); see docs/bits.md."""
+KV_TYPES: dict[KvType, int] = {"f16": _abi.KV_F16, "q8_0": _abi.KV_Q8_0}
+
+
+def kv_type_of(number: int) -> KvType:
+    """Return the name of a gemel_kv_type."""
+    return next(name for name, one in KV_TYPES.items() if one == number)
+
 
 if TYPE_CHECKING:
     from ._generate import Generation, Pace
@@ -41,23 +51,43 @@ class Session:
     True
     """
 
-    def __init__(self, model: Model, n_ctx: int | None = None) -> None:
+    def __init__(self, model: Model, n_ctx: int | None = None, kv_type: KvType | None = None) -> None:
         n_ctx = model.default_n_ctx if n_ctx is None else n_ctx
         if isinstance(n_ctx, bool) or not isinstance(n_ctx, int) or not 1 <= n_ctx <= model.n_ctx:
             raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer from 1 to {model.n_ctx}, the file's own limit")
+        if kv_type is not None and kv_type not in KV_TYPES:
+            raise ArgumentError(f"kv_type={kv_type!r}: must be one of {', '.join(map(repr, KV_TYPES))}, or None")
         self.model = model
         self.n_ctx = n_ctx
         self._library = model._library
         self._handle = open_handle(
             self._library, "gemel_session_open", n_ctx, where=f"a session with n_ctx={n_ctx}", parent=model._handle
         )
+        if kv_type is not None:
+            self._set_kv_type(KV_TYPES[kv_type])
         self._lock = threading.RLock()
         self._revision = 0          # goes up with every change; a generation sees by it that it is alone
         self._broken = ""           # why a forked child can't use it
         self._finalizer = weakref.finalize(self, self._handle.close)
         model._sessions.add(self)
 
+    def _set_kv_type(self, type: int) -> None:
+        with self._handle as session:
+            code = self._library.call("gemel_session_set", session, _abi.SESSION_KV_TYPE, type)
+        try:
+            check(self._library, code, "the KV cache's type")
+        except GemelError:
+            self._handle.close()
+            raise
+
     # ---- What it holds ----------------------------------------------------------------------------------------------
+
+    @property
+    def kv_type(self) -> KvType:
+        """What keys and values are rounded to: "f16" or "q8_0"."""
+        with self._using() as session:
+            type = self._library.call("gemel_session_kv_type", session)
+        return kv_type_of(type)
 
     @property
     def n_past(self) -> int:

@@ -287,7 +287,9 @@ static void keys_past_f16_are_an_error_and_leave_an_empty_session(void) {
     CHECK_EQ_INT(feed(l, &f, 0, f.b.n), 0);
     gemel_model *m = finish(l);
     gemel_session *s = open_session(m);
+    CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_F16), 0);
     CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, 1), 1);
+    CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_Q8_0), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, 2), GEMEL_E_NUMERIC);
     CHECK_EQ_INT(gemel_session_n_past(s), 0);
     CHECK(gemel_session_logits(s) == NULL);

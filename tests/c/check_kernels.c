@@ -1,20 +1,8 @@
 // Every kernel on every usable ISA row against the scalar row, to the bit, on random and edge inputs; and the scalar
 // row's matmul against the formula of the design written out weight by weight.
-#include "check.h"
 #include <stdlib.h>
-#include "kernels/kernels.h"
-#include "memory.h"
+#include "kernel_checks.h"
 #include "quant/half.h"
-
-static uint64_t seed;
-static uint32_t random_bits(void) { return (uint32_t)check_random(&seed); }
-static int random_below(int n) { return (int)(random_bits() % (uint32_t)n); }
-static float random_float(void) { return (float)(int32_t)random_bits() * 0x1p-31f; }
-static float *random_floats(size_t n) {
-    float *x = memory_get(n * sizeof *x);
-    for (size_t i = 0; i < n; i++) x[i] = random_float();
-    return x;
-}
 
 static const int types[] = {T_F32,  T_F16,  T_BF16, T_Q4_0, T_Q4_1, T_Q5_0,   T_Q5_1,   T_Q8_0,
                             T_Q2_K, T_Q3_K, T_Q4_K, T_Q5_K, T_Q6_K, T_IQ4_NL, T_IQ4_XS, T_MXFP4};
@@ -78,40 +66,6 @@ static void free_matrix(matrix *m) {
     memory_free(m->rows);
     memory_free(m->w.data);
 }
-
-static acts take_acts(int n, int nb) {
-    size_t e = (size_t)n * (size_t)nb;
-    return (acts){.q = memory_get(e * 64),
-                  .d = memory_get(e * 4),
-                  .s = memory_get(e * 4),
-                  .z = memory_get(e * 4),
-                  .s2 = memory_get(e * 8),
-                  .z2 = memory_get(e * 8),
-                  .n = n};
-}
-static void free_acts(acts *a) {
-    memory_free(a->q), memory_free(a->d), memory_free(a->s), memory_free(a->z), memory_free(a->s2), memory_free(a->z2);
-}
-static acts quantised(const kernels *k, const float *x, int n, int n_in) {
-    acts a = take_acts(n, n_in / 32);
-    for (int t = 0; t < n && n_in % 32 == 0; t++)
-        k->quantise(x + (size_t)t * (size_t)n_in, n_in / 32, 0, n_in / 32, &a, t);
-    a.x = x;
-    a.ldx = (size_t)n_in;
-    return a;
-}
-
-static void same(const char *row, const char *what, const void *a, const void *b, size_t size) {
-    char text[200];
-    if (!memcmp(a, b, size)) return;
-    snprintf(text, sizeof text, "%s differs from scalar on %s", row, what);
-    check_note(__FILE__, __LINE__, text);
-}
-static const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at(i)->k : NULL; }
-#define EACH_ROW(k)                                                                                                    \
-    for (int i_ = 1; i_ < isa_count(); i_++)                                                                           \
-        for (const kernels *k = usable(i_); k; k = NULL)
-static const kernels *scalar(void) { return isa_at(0)->k; }
 
 // ---- Activations ---------------------------------------------------------------------------------------------------
 
@@ -372,48 +326,6 @@ static void peaks_and_sums_are_the_same_on_every_row(void) {
     memory_free(x);
 }
 
-// ---- Attention -----------------------------------------------------------------------------------------------------
-
-enum { PAGES = 3 };
-static void check_attend(int dim, int n, int most, uint16_t **pages) {
-    float *q = random_floats((size_t)(ATTEND_MAX * dim)), *o = memory_get((size_t)(ATTEND_MAX * dim) * 4),
-          *p = memory_get((size_t)(ATTEND_MAX * dim) * 4);
-    attend_args a = {.n = n, .dim = dim, .pages = pages, .k_at = 0, .v_at = (size_t)(KV_PAGE * dim)};
-    for (int i = 0; i < n; i++) {
-        a.q[i] = q + i * dim;
-        a.o[i] = o + i * dim;
-        a.n_pos[i] = most - (i / 2 < most ? i / 2 : 0);   // neighbours in a prompt
-    }
-    scalar()->attend(&a);
-    EACH_ROW (k) {
-        attend_args b = a;
-        for (int i = 0; i < n; i++) b.o[i] = p + i * dim;
-        k->attend(&b);
-        same(k->name, "attention", o, p, (size_t)(n * dim) * 4);
-        for (int i = 0; i < n; i++) {   // and alone
-            attend_args one = b;
-            one.n = 1, one.q[0] = b.q[i], one.o[0] = p, one.n_pos[0] = b.n_pos[i];
-            k->attend(&one);
-            same(k->name, "attention of one query", a.o[i], p, (size_t)dim * 4);
-        }
-    }
-    memory_free(q), memory_free(o), memory_free(p);
-}
-static void attention_is_the_same_on_every_row(void) {
-    static const int dims[] = {16, 48, 64, 80, 128, 256}, lengths[] = {1, 2, 15, 16, 17, 250, 256, 257, 300, 530, 768};
-    seed = 8;
-    uint16_t *pages[PAGES];
-    for (int i = 0; i < PAGES; i++) {
-        pages[i] = memory_get(2 * KV_PAGE * 256 * 2);
-        for (int j = 0; j < 2 * KV_PAGE * 256; j++)
-            pages[i][j] = f32_to_f16(random_float() * (j % 9 ? 1.0f : 0x1p-18f));
-    }
-    for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++)
-        for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++)
-            check_attend(dims[d], 1 + (int)(l + d) % ATTEND_MAX, lengths[l], pages);
-    for (int i = 0; i < PAGES; i++) memory_free(pages[i]);
-}
-
 static void the_rows_of_this_machine(void) {
     for (int i = 0; i < isa_count(); i++)
         printf("    %s: %s\n", isa_at(i)->k->name, isa_at(i)->usable() ? "checked" : "not usable here");
@@ -432,7 +344,6 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(norms_and_gates_are_the_same_on_every_row),
         CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_row),
         CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_row),
-        CHECK_ENTRY(attention_is_the_same_on_every_row),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

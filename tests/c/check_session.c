@@ -391,8 +391,56 @@ static void equal_timelines_save_equal_bytes(void) {
     close_both(straight, m);
 }
 
+static void a_state_of_another_kv_type_is_refused(void) {
+    static const int types[] = {GEMEL_KV_F16, GEMEL_KV_Q8_0};
+    gemel_model *m = open_model();
+    for (int i = 0; i < 2; i++) {
+        gemel_session *s, *other;
+        size_t size;
+        kv_type = types[i], s = open_session(m);
+        kv_type = types[1 - i], other = open_session(m);
+        CHECK_EQ_INT(gemel_session_eval(s, ids, 21), 21);
+        CHECK_EQ_INT(gemel_session_eval(other, ids, 3), 3);
+        uint8_t *state = save(s, &size);
+        CHECK_EQ_INT(gemel_session_restore(other, state, size, err, sizeof err), GEMEL_E_STATE);
+        CHECK(strstr(err, i ? "type q8_0, this one's is f16" : "type f16, this one's is q8_0"));
+        CHECK_EQ_INT(gemel_session_n_past(other), 3);
+        free(state);
+        gemel_session_close(other);
+        gemel_session_close(s);
+    }
+    kv_type = GEMEL_KV_DEFAULT;
+    gemel_model_close(m);
+}
+
+static void a_kv_type_is_chosen_while_a_session_is_empty(void) {
+    gemel_model *m = open_model();
+    gemel_session *s;
+    float f16[N_VOCAB], q8[N_VOCAB];
+    CHECK_EQ_INT(gemel_session_open(m, N_CTX, &s), 0);
+    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_DEFAULT);
+    static const int wrong[] = {0, -1, 2, 7, 9, INT32_MAX};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, wrong[i]), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_set(s, 2, GEMEL_KV_F16), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_DEFAULT);
+    CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_F16), 0);
+    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_F16);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);
+    memcpy(f16, gemel_session_logits(s), sizeof f16);
+    CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_Q8_0), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_truncate(s, 0), 0);
+    CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_Q8_0), 0);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);
+    memcpy(q8, gemel_session_logits(s), sizeof q8);
+    double unlike = 0;
+    for (int i = 0; i < N_VOCAB; i++) unlike += (double)(q8[i] - f16[i]) * (double)(q8[i] - f16[i]);
+    CHECK(unlike > 0 && unlike < 1e-2);
+    close_both(s, m);
+}
+
 static void damaged_states_are_refused_and_change_nothing(void) {
-    enum { HEADER = 56 };
+    enum { HEADER = 64 };
     gemel_model *m = open_model();
     gemel_session *s = open_session(m), *other = open_session(m);
     float before[N_VOCAB];
@@ -414,6 +462,7 @@ static void damaged_states_are_refused_and_change_nothing(void) {
     CHECK(has_logits(other, before));
     gemel_session *small;
     CHECK_EQ_INT(gemel_session_open(m, 20, &small), 0);
+    CHECK_EQ_INT(gemel_session_set(small, GEMEL_SESSION_KV_TYPE, kv_type), 0);
     CHECK_EQ_INT(gemel_session_restore(small, state, size, err, sizeof err), GEMEL_E_CONTEXT);
     CHECK_EQ_INT(gemel_session_restore(other, state, size, err, sizeof err), 0);
     free(state);
@@ -421,6 +470,18 @@ static void damaged_states_are_refused_and_change_nothing(void) {
     gemel_session_close(other);
     close_both(s, m);
 }
+
+// What depends on the cache's layout, with the type that is not the default.
+#define IN_THE_OTHER_TYPE(check)                                                                                       \
+    static void check##_in_the_other_kv_type(void) {                                                                   \
+        kv_type = GEMEL_KV_F16 + GEMEL_KV_Q8_0 - GEMEL_KV_DEFAULT;                                                     \
+        check();                                                                                                       \
+        kv_type = GEMEL_KV_DEFAULT;                                                                                    \
+    }
+IN_THE_OTHER_TYPE(a_session_cut_back_gives_the_logits_of_a_new_one)
+IN_THE_OTHER_TYPE(a_restored_session_goes_on_to_the_same_logits)
+IN_THE_OTHER_TYPE(equal_timelines_save_equal_bytes)
+IN_THE_OTHER_TYPE(damaged_states_are_refused_and_change_nothing)
 
 int main(int argc, char **argv) {
     static const check table[] = {
@@ -442,6 +503,12 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_restored_session_goes_on_to_the_same_logits),
         CHECK_ENTRY(equal_timelines_save_equal_bytes),
         CHECK_ENTRY(damaged_states_are_refused_and_change_nothing),
+        CHECK_ENTRY(a_state_of_another_kv_type_is_refused),
+        CHECK_ENTRY(a_kv_type_is_chosen_while_a_session_is_empty),
+        CHECK_ENTRY(a_session_cut_back_gives_the_logits_of_a_new_one_in_the_other_kv_type),
+        CHECK_ENTRY(a_restored_session_goes_on_to_the_same_logits_in_the_other_kv_type),
+        CHECK_ENTRY(equal_timelines_save_equal_bytes_in_the_other_kv_type),
+        CHECK_ENTRY(damaged_states_are_refused_and_change_nothing_in_the_other_kv_type),
         CHECK_ENTRY(a_finished_loader_only_closes),
     };
     choose_ids();

@@ -76,7 +76,7 @@ class _Met:
     """Stands for an evaluated session; two threads look at its ids before either goes on."""
 
     def __init__(self) -> None:
-        self.closed, self.n_ctx, self.n_past = False, 8, 1
+        self.closed, self.n_ctx, self.n_past, self.kv_type = False, 8, 1, "q8_0"
         self._both = threading.Barrier(2, timeout=10)
 
     @property
@@ -89,7 +89,7 @@ def test_of_two_threads_one_takes_the_session_evaluated_ahead(model: gemel.Model
     met: Any = _Met()
     model._ahead = met
     taken: list[object] = []
-    threads = [threading.Thread(target=lambda: taken.append(model._take_ahead([1, 2], 8))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: taken.append(model._take_ahead([1, 2], 8, None))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -23,7 +23,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_json_has_a_row_for_every_configuration(file: Path) -> None:
     arguments = ["-p", "20", "-n", "5", "-d", "0,30", "-t", "1,2", "--isa", "scalar", "--reps", "2", "--json"]
     result = gemel_("bench", file, *arguments).json
-    assert set(result) == {"machine", "model", "rows", "load_s", "peak_rss_mb"}
+    assert set(result) == {"machine", "model", "kv_type", "rows", "load_s", "peak_rss_mb"}
     found = [(row["test"], row["n"], row["depth"], row["threads"], row["isa"]) for row in result["rows"]]
     assert found == [
         (test, n, depth, threads, "scalar")
@@ -36,6 +36,7 @@ def test_json_has_a_row_for_every_configuration(file: Path) -> None:
         assert 0 < row["min"] <= row["tok_s"] <= row["max"]
         assert row["reps"] == 2
     assert result["load_s"] > 0
+    assert result["kv_type"] == "q8_0"
     assert result["machine"]["cpu"]
     assert result["model"]["name"] == str(file)
 

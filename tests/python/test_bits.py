@@ -14,6 +14,7 @@ import gemel
 import numpy as np
 import pytest
 from conftest import tiny_bytes
+from gemel._session import KvType
 from reference import Reference
 
 Open = Callable[..., gemel.Model]
@@ -28,7 +29,7 @@ SHAPES: dict[str, dict[str, object]] = {
     "grouped heads": {"n_head": 6, "n_head_kv": 2, "n_embd": 96, "n_ff": 160},
     "one head a group": {"n_head": 4, "n_head_kv": 4},
     "all heads in one group": {"n_head": 12, "n_head_kv": 1, "head_dim": 16, "n_embd": 96},
-    "heads padded to sixteen": {"n_head": 4, "n_head_kv": 2, "head_dim": 24, "n_embd": 96},
+    "heads padded": {"n_head": 4, "n_head_kv": 2, "head_dim": 24, "n_embd": 96},
     "heads wider than the stream": {"n_head": 4, "n_head_kv": 2, "head_dim": 64, "n_embd": 64},
     "half of a head rotated": {"n_rot": 8},
     "tied": {"tied": True},
@@ -50,9 +51,12 @@ def fields_of(format_: str) -> dict[str, object]:
     return {"format": format_}
 
 
-def logits(model: gemel.Model, ids: list[int], split: int | None = None) -> bytes:
+KV_TYPES: list[KvType] = ["f16", "q8_0"]
+
+
+def logits(model: gemel.Model, ids: list[int], split: int | None = None, kv_type: KvType | None = None) -> bytes:
     """Logits of the last id, its forerunners appended `split` at a time."""
-    with model.session() as session:
+    with model.session(kv_type=kv_type) as session:
         for at in range(0, len(ids), split or len(ids)):
             session.append(ids[at : at + (split or len(ids))])
         return bytes(np.asarray(session.logits()).tobytes())
@@ -65,11 +69,13 @@ def fields(request: pytest.FixtureRequest) -> dict[str, object]:
 
 def test_every_row_gives_scalar_logits(tiny_model: Open, fields: dict[str, object]) -> None:
     model = tiny_model(isa="scalar", **fields)
-    expected = logits(model, IDS)
+    expected = {kv_type: logits(model, IDS, kv_type=kv_type) for kv_type in KV_TYPES}
+    assert expected["f16"] != expected["q8_0"]
     for row in ROWS:
         model.set_isa(row)
-        assert logits(model, IDS) == expected, row
-        assert logits(model, IDS, 1) == expected, row
+        for kv_type in KV_TYPES:
+            assert logits(model, IDS, kv_type=kv_type) == expected[kv_type], (row, kv_type)
+            assert logits(model, IDS, 1, kv_type) == expected[kv_type], (row, kv_type)
 
 
 def test_every_thread_count_gives_the_same_logits(tiny_model: Open, fields: dict[str, object]) -> None:
@@ -81,11 +87,14 @@ def test_every_thread_count_gives_the_same_logits(tiny_model: Open, fields: dict
         assert logits(model, IDS[:20], 1) == logits(model, IDS[:20]), n
 
 
+@pytest.mark.parametrize("kv_type", KV_TYPES)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("split", [1, 2, 3, 7, 8, 9, 16, 31, 64, 100, 127, 128, 129])
-def test_every_batch_split_gives_the_same_logits(tiny_model: Open, split: int, threads: int) -> None:
+def test_every_batch_split_gives_the_same_logits(
+    tiny_model: Open, split: int, threads: int, kv_type: KvType
+) -> None:
     model = tiny_model(threads=threads, n_head=6, n_head_kv=2, n_embd=96)
-    assert logits(model, IDS, split) == logits(model, IDS)
+    assert logits(model, IDS, split, kv_type) == logits(model, IDS, kv_type=kv_type)
 
 
 def test_scores_are_the_same_whatever_the_batch(tiny_model: Open) -> None:
@@ -98,9 +107,11 @@ def test_scores_are_the_same_whatever_the_batch(tiny_model: Open) -> None:
     assert [t for _, part in parts for t in part] == top
 
 
-def reference_logits(model: gemel.Model, fields: dict[str, object], ids: list[int]) -> tuple[np.ndarray, np.ndarray]:
-    expected = Reference(tiny_bytes(**fields), n_ctx=model.default_n_ctx).logits(ids)[-1]
-    with model.session() as session:
+def reference_logits(
+    model: gemel.Model, fields: dict[str, object], ids: list[int], kv_type: KvType
+) -> tuple[np.ndarray, np.ndarray]:
+    expected = Reference(tiny_bytes(**fields), n_ctx=model.default_n_ctx, kv_type=kv_type).logits(ids)[-1]
+    with model.session(kv_type=kv_type) as session:
         session.append(ids)
         return np.asarray(session.logits()), expected
 
@@ -108,14 +119,15 @@ def reference_logits(model: gemel.Model, fields: dict[str, object], ids: list[in
 @pytest.mark.parametrize("kind", ROPES)
 def test_unquantised_models_equal_the_reference(tiny_model: Open, kind: str) -> None:
     fields = ROPES[kind]
-    got, expected = reference_logits(tiny_model(**fields), fields, IDS[:60])
+    got, expected = reference_logits(tiny_model(**fields), fields, IDS[:60], "f16")
     assert np.abs(got - expected).max() <= 3e-5 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("kv_type", KV_TYPES)
 @pytest.mark.parametrize("name", [*FORMATS, *SHAPES])
-def test_models_of_every_format_and_shape_are_the_reference(tiny_model: Open, name: str) -> None:
+def test_models_of_every_format_and_shape_are_the_reference(tiny_model: Open, name: str, kv_type: KvType) -> None:
     fields = fields_of(name) if name in FORMATS else SHAPES[name]
-    got, expected = reference_logits(tiny_model(**fields), fields, IDS[:40])
+    got, expected = reference_logits(tiny_model(**fields), fields, IDS[:40], kv_type)
     cosine = got @ expected / np.linalg.norm(got) / np.linalg.norm(expected)
     assert cosine >= 0.9995, cosine
 

@@ -214,8 +214,11 @@ def test_a_file_that_is_no_model_is_a_format_error_that_names_the_key_or_tensor(
 
 def test_a_key_past_the_range_of_f16_is_a_numeric_error() -> None:
     data = replaced({"biases": True, "format": "F32"}, "blk.0.attn_v.bias", 70000.0)
-    with gemel.open(data) as model, model.session() as session, pytest.raises(gemel.NumericError):
-        session.append([1, 2, 3])
+    with gemel.open(data) as model:
+        with model.session(kv_type="f16") as session, pytest.raises(gemel.NumericError):
+            session.append([1, 2, 3])
+        with model.session(kv_type="q8_0") as session:
+            session.append([1, 2, 3])
 
 
 @pytest.mark.parametrize(("version", "words"), [(1, "version 1"), (0x03000000, "big-endian")])

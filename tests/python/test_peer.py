@@ -38,7 +38,7 @@ def chunks_of(ids: list[int]) -> list[list[int]]:
 def ours(model: gemel.Model, chunks: Sequence[list[int]]) -> Scores:
     nll, top = [], []
     for chunk in chunks:
-        with model.session() as session:
+        with model.session(kv_type="f16") as session:   # as llama.cpp has it
             log_probs, best = session.score(chunk)
         nll += [-p for p in log_probs[1:]]
         top += best[1:]

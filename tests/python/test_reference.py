@@ -222,6 +222,25 @@ def test_attention_is_causal_and_grouped() -> None:
             np.testing.assert_allclose(got[i, ih], weights @ values[:seen, ih // 2] / weights.sum(), rtol=1e-5)
 
 
+def test_attention_over_q8_is_near_that_over_f16() -> None:
+    q, k, v = random_floats(70, 4, 40), random_floats(150, 2, 40, seed=1), random_floats(150, 2, 40, seed=2)
+    near, got = reference.attend(q, k, v), reference.attend_q8(q, k, v)
+    assert 0 < np.abs(got - near).max() < 0.03 * np.abs(near).max()
+
+
+def test_attention_over_q8_of_one_position_is_its_value() -> None:
+    q, k, v = random_floats(1, 2, 32), random_floats(1, 1, 32, seed=1), random_floats(1, 1, 32, seed=2)
+    got = reference.attend_q8(q, k, v)
+    for ih in range(2):
+        np.testing.assert_allclose(got[0, ih], v[0, 0], atol=np.abs(v).max() / 250)
+
+
+def test_powers_of_two_are_near_numpys() -> None:
+    x = np.linspace(-126, 0, 5001, dtype=np.float32)
+    np.testing.assert_allclose(reference.exp2(x, 127), 127 * np.exp2(x.astype(np.float64)), rtol=4e-6)
+    assert_same_bits(reference.exp2(np.array([-300, -1, 0], np.float32), 1), np.array([2**-126, 0.5, 1], np.float32))
+
+
 def test_swiglu_survives_large_gates() -> None:
     gate, up = np.array([-200, -1, 0, 1, 200], np.float32), np.full(5, 2, np.float32)
     expected = [0, -2 / (1 + math.e), 0, 2 / (1 + 1 / math.e), 400]

@@ -16,6 +16,7 @@ from typing import Any
 import gemel
 import numpy as np
 import pytest
+from gemel._session import KvType
 
 OpenTiny = Callable[..., gemel.Model]
 IDS = [(7 * i) % 300 for i in range(300)]   # longer than a micro-batch
@@ -122,6 +123,39 @@ def test_going_past_n_ctx_is_an_error_that_changes_nothing(model: gemel.Model) -
         assert session.ids == IDS[:10]
         session.append(IDS[10:16])
         assert session.n_past == 16
+
+
+def test_kv_type_is_chosen_at_opening(model: gemel.Model) -> None:
+    found = {}
+    kinds: list[KvType | None] = [None, "f16", "q8_0"]
+    for kv_type in kinds:
+        with model.session(kv_type=kv_type) as session:
+            session.append(list(range(3, 40)))
+            found[session.kv_type] = bytes(np.asarray(session.logits()))
+            assert session.kv_type == (kv_type or model.default_kv_type)
+            state = session.save()
+        other: KvType = "f16" if kv_type_in(state) == "q8_0" else "q8_0"
+        with model.session(kv_type=other) as session, pytest.raises(gemel.StateError, match="KV cache is of type"):
+            session.restore(state)
+    assert found["f16"] != found["q8_0"]
+    for wrong in ("q4_0", "F16", 1, ""):
+        with pytest.raises(gemel.ArgumentError, match="must be one of 'f16', 'q8_0', or None"):
+            model.session(kv_type=wrong)   # type: ignore[arg-type]
+
+
+def kv_type_in(state: bytes) -> str:
+    return {1: "f16", 8: "q8_0"}[int.from_bytes(state[48:52], "little")]
+
+
+def test_generations_and_chats_take_a_kv_type(model: gemel.Model) -> None:
+    kinds: list[KvType] = ["f16", "q8_0"]
+    for kv_type in kinds:
+        with model.session(kv_type=kv_type) as session:
+            expected = session.generate([1, 5, 9], max_tokens=4, temperature=0).read()
+        generation = model.generate([1, 5, 9], max_tokens=4, temperature=0, kv_type=kv_type)
+        assert generation.read() == expected
+        with model.chat(template="{{ messages[0].content }}", kv_type=kv_type) as chat:
+            assert chat.session.kv_type == kv_type
 
 
 def test_n_ctx_is_checked_against_the_file(tiny_model: OpenTiny) -> None:

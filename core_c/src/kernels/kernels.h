@@ -19,16 +19,27 @@ static inline size_t act_at(int n, int nb, int t, int b) {
     return (size_t)c0 * (size_t)nb + (size_t)b * (size_t)cn + (size_t)(t - c0);
 }
 
-enum { KV_PAGE = 256, ATTEND_MAX = 8 };   // positions of a KV page; queries of one attend call
-// Queries that share one KV head. K lies [block of 16 positions][dim][16], V [position][dim], both f16, a page of 256
-// positions at pages[i] + k_at (v_at). dim is a multiple of 16. A query sees positions 0..n_pos-1.
+enum { KV_PAGE = 256, KV_BLOCK = 64 };         // positions of a page of KV cache; of a block of a Q8_0 one
+enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; their widest head
+// What a page holds of a KV head, 256 positions; channels past the head's own are 0:
+//   F16    K [block of 16 positions][dim][16], then V [position][dim], both f16; dim is a multiple of 16
+//   Q8_0   four blocks of 64 positions, dim a multiple of 32:
+//          K codes      int8  [group of 16 positions][dim / 4][16][4]: four channels of a position side by side
+//          V codes      int8  [group of 4 positions][dim][4]: a channel of four positions side by side
+//          K scales     float [dim / 32][64]
+//          V scales     float [64] their log2, [64] their inverses; one a position
+static inline size_t kv_f16_size(int dim) { return 4 * (size_t)dim * KV_PAGE; }   // bytes, of a page
+static inline size_t kv_q8_size(int dim) {                                        // bytes, of a block
+    return (size_t)KV_BLOCK * (2 * (size_t)dim + ((size_t)dim / 32 + 2) * sizeof(float));
+}
+// Queries that share one KV head, at byte `at` of every page. A query sees positions 0..n_pos-1.
 typedef struct attend_args {
     int n, dim;
-    const float *q[ATTEND_MAX];   // [dim], already scaled by 1/sqrt(head_dim)
+    const float *q[ATTEND_MAX];   // [dim], already scaled: by 1/sqrt(head_dim); for Q8_0 also by log2(e)
     float *o[ATTEND_MAX];         // [dim]
     int n_pos[ATTEND_MAX];        // >= 1
-    uint16_t *const *pages;
-    size_t k_at, v_at;
+    uint8_t *const *pages;
+    size_t at;
 } attend_args;
 
 typedef struct kernels {
@@ -41,8 +52,11 @@ typedef struct kernels {
     void (*matmul)(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld);
     void (*rmsnorm)(const float *x, const float *w, int n, float eps, float *y);   // y = x / sqrt(mean(x^2) + eps) * w
     void (*swiglu)(const float *gate, const float *up, int n, float *y);   // y = silu(gate) * up; n a multiple of 16
-    void (*attend)(const attend_args *a);
+    void (*attend_f16)(const attend_args *a);
+    void (*attend_q8)(const attend_args *a);
     void (*store_f16)(const float *x, int n, uint16_t *y);   // n a multiple of 16
+    // k[dim] and v[dim] become position `in` of a Q8_0 block; returns 0, and stores nothing, when any is NaN or Inf.
+    int (*store_q8)(const float *k, const float *v, int dim, uint8_t *block, int in);
     // The largest value and the first index that holds it; returns 0 when any is NaN or Inf.
     int (*peak)(const float *x, int n, float *max, int *argmax);
     double (*exp_sum)(const float *x, int n, float max);   // sum of exp(x - max), x <= max

@@ -1,10 +1,12 @@
 // One ISA's row: all kernels compiled in its vocabulary. Included by isa_*.c, which name the row and the vocabulary.
 #include "kernels.h"
+#include "../fmath.h"
 #include "../simd/simd.h"
 
 #include "vector.inc.c"
 #include "matmul.inc.c"
-#include "attend.inc.c"
+#include "attend_f16.inc.c"
+#include "attend_q8.inc.c"
 #include "measure.inc.c"
 
 const kernels TABLE = {
@@ -15,8 +17,10 @@ const kernels TABLE = {
     .matmul = matmul,
     .rmsnorm = rmsnorm,
     .swiglu = swiglu,
-    .attend = attend,
+    .attend_f16 = attend_f16,
+    .attend_q8 = attend_q8,
     .store_f16 = store_f16,
+    .store_q8 = store_q8,
     .peak = peak,
     .exp_sum = exp_sum,
     .measure_read = measure_read,

@@ -6,6 +6,8 @@ static int act_get(const void *q, size_t i) {
     return x[(i & ~(size_t)3) + (i >> 1 & 1) + 2 * (i & 1)];   // pairs (0,2) (1,3), see simd_wasm.h
 }
 
+WORD vi vi_code(vf x) { return vi_round(vf_max(vf_min(x, vf_set1(127.0f)), vf_set1(-127.0f))); }
+
 WORD void store_sums(acts *a, size_t at, float d, const vi c[2 * V]) {
     vi first = c[0], second = c[V];
     RANGE (g, 1, V) first = vi_add(first, c[g]), second = vi_add(second, c[V + g]);
@@ -31,7 +33,7 @@ KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
         vf inv = vf_set1(amax < 1e-30f ? 0.0f : 127.0f / amax);
         TIMES (g, 2 * V) {
             vf v = vf_mul(vf_load(p + g * W), inv);
-            c[g] = vi_round(vf_max(vf_min(v, vf_set1(127.0f)), vf_set1(-127.0f)));
+            c[g] = vi_code(v);
             vi_store_act(q + g * W, c[g]);
         }
         store_sums(a, at, d, c);

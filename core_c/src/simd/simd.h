@@ -5,11 +5,11 @@
 //   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
 //           va4 running 4-bit dot   act a stored activation (int8; wasm128 widens to int16 pairs)
 //   vf_     load store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16 most fold_add
-//   vi_     set1 add sub and shl shr bits store store_act u8 i8 round fold dot7 dot8
+//   vi_     set1 add sub and shl shr bits store store_act u8 i8 round fold dot7 dot8 dotp
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
-// and, made of those here: vf_exp vi_round fold_add fold_max. Rounding is to nearest even; multiply and add round
-// apart.
+// and, made of those here: vf_exp vf_exp2 vi_round fold_add fold_max. Rounding is to nearest even; multiply and add
+// round apart.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -48,6 +48,11 @@
 #include "simd_scalar.h"
 #endif
 #define V (LANES / W)
+#if defined SIMD_WASM   // steps of a score: a real loop, since sixteen registers are too few and code is downloaded
+#define STEPS(j, n) _Pragma("clang loop unroll(disable)") for (int j = 0; j < (n); j++)
+#else
+#define STEPS(j, n) TIMES (j, n)
+#endif
 
 #if defined SIMD_WASM   // the nearest WASM has to a prefetch is a touch; it may not leave the memory, so none is made
 #define PREFETCH(p) ((void)(p))
@@ -71,6 +76,25 @@ WORD vf vf_exp(vf x) {
     p = vf_add(vf_mul(p, r), vf_set1(0.5f));
     p = vf_add(vf_add(vf_mul(vf_mul(r, r), p), r), vf_set1(1.0f));
     return vf_bits(vi_add(vi_bits(p), vi_shl(vi_bits(t), 23)));   // the low bits of t are n
+}
+
+// y * 2^x within 3e-6 for x in [-126, 120], clamped to -126; exact where x is an integer. y is an integer of 1..127. A
+// minimax polynomial of degree 4. n of them side by side: each is a chain of steps that wait for each other.
+WORD void exp2_all(const int n, vf *x, const float y) {
+    static const float c[] = {9.58285317e-3f, 5.5906425e-2f, 0.240240986f, 0.693124193f, 1.0f};
+    vf t[16], p[16];
+    TIMES (i, n) x[i] = vf_max(x[i], vf_set1(-126.0f));
+    TIMES (i, n) t[i] = vf_add(x[i], vf_set1(12582912.0f));
+    TIMES (i, n) x[i] = vf_sub(x[i], vf_sub(t[i], vf_set1(12582912.0f)));
+    TIMES (i, n) p[i] = vf_set1(c[0] * y);
+    RANGE (k, 1, 5)
+        TIMES (i, n) p[i] = vf_add(vf_mul(p[i], x[i]), vf_set1(c[k] * y));
+    TIMES (i, n)
+        x[i] = vf_bits(vi_add(vi_bits(p[i]), vi_shl(vi_bits(t[i]), 23)));   // the low bits of t are the integer
+}
+WORD vf vf_exp2(vf x) {
+    exp2_all(1, &x, 1.0f);
+    return x;
 }
 
 // The one fold tree: lane i with i+8, then i+4, i+2, i+1. Within a vector it is the ISA's word.

@@ -14,6 +14,8 @@
 #define AHEAD 4096
 #define ATTEND_Q 4
 #define ATTEND_G 2
+#define SCORE_G 1
+#define WEIGHTS_G 4
 typedef __m256 vf;
 typedef __m256i vi, vu, va4;
 typedef int8_t act;
@@ -88,12 +90,16 @@ WORD vi vi_dot7(vi s, vu c, const act *x) { return _mm256_dpbusd_avx_epi32(s, c,
 WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi va4_sum(va4 s) { return s; }
 WORD vi vi_dot8(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD vi vi_dotp(vi s, vu c, const act *x) { return _mm256_dpbusd_avx_epi32(s, act_splat(x), c); }
 #else
 #define DOT8_ZERO 0
 WORD vu vu_s8(vu a) { return a; }
 WORD vi widen(vi pairs) { return _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)); }
 WORD vi vi_dot7(vi s, vu c, const act *x) {   // 2 * 127 * 127 fits in 16 bits
     return _mm256_add_epi32(s, widen(_mm256_maddubs_epi16(c, act_splat(x))));
+}
+WORD vi vi_dotp(vi s, vu c, const act *x) {   // 2 * 127 * 127 fits in 16 bits
+    return _mm256_add_epi32(s, widen(_mm256_maddubs_epi16(act_splat(x), c)));
 }
 WORD va4 va4_dot(va4 s, vu c, const act *x) { return _mm256_add_epi16(s, _mm256_maddubs_epi16(c, act_splat(x))); }
 WORD vi va4_sum(va4 s) { return widen(s); }

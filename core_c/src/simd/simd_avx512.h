@@ -14,6 +14,8 @@
 #define AHEAD 4096   // a page: where the hardware prefetcher stops
 #define ATTEND_Q 8
 #define ATTEND_G 2
+#define SCORE_G 1
+#define WEIGHTS_G 4
 typedef __m512 vf;
 typedef __m512i vi, vu, va4;
 typedef int8_t act;
@@ -76,4 +78,5 @@ WORD va4 va4_zero(void) { return _mm512_setzero_si512(); }
 WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi va4_sum(va4 s) { return s; }
 WORD vi vi_dot8(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD vi vi_dotp(vi s, vu c, const act *x) { return _mm512_dpbusd_epi32(s, act_splat(x), c); }
 WORD vi vi_dot8_full(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }

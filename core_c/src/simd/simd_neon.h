@@ -14,6 +14,8 @@
 #define AHEAD 4096
 #define ATTEND_Q 4
 #define ATTEND_G 4
+#define SCORE_G 4
+#define WEIGHTS_G 4
 typedef float32x4_t vf;
 typedef int32x4_t vi;
 typedef uint8x16_t vu;
@@ -98,4 +100,5 @@ WORD va4 va4_dot(va4 s, vu c, const act *x) {
 WORD vi va4_sum(va4 s) { return lanes_of(s.val[0], s.val[1]); }
 #endif
 WORD vi vi_dot8(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD vi vi_dotp(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi vi_dot8_full(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }

@@ -9,10 +9,12 @@
 #define FEW_T 4       // most tokens of an unrolled tile: 8, 4 or 1
 #define FEW_G 1       // and its G and H
 #define FEW_H 1
-#define ROW_G 1      // G at one token
-#define AHEAD 0      // bytes of prefetch at one token
-#define ATTEND_Q 4   // queries of an attention tile
-#define ATTEND_G 4   // vectors of channels at a time
+#define ROW_G 1       // G at one token
+#define AHEAD 0       // bytes of prefetch at one token
+#define ATTEND_Q 4    // queries of an attention tile
+#define ATTEND_G 4    // vectors of channels at a time
+#define SCORE_G 4     // vectors of positions at a time, over a Q8_0 cache
+#define WEIGHTS_G 4   // and of their weights
 typedef float vf;
 typedef int32_t vi;
 typedef uint32_t vu;
@@ -83,6 +85,10 @@ WORD vi vi_dot7(vi s, vu c, const act *x) {   // codes < 128
 WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi va4_sum(va4 s) { return s; }
 WORD vi vi_dot8(vi s, vu c, const act *x) {   // s8 weights after vu_s8, -127..127
+    for (int i = 0; i < 4; i++) s += (int8_t)(c >> 8 * i) * x[i];
+    return s;
+}
+WORD vi vi_dotp(vi s, vu c, const act *x) {   // s8 codes as they lie in memory, activations 0..127
     for (int i = 0; i < 4; i++) s += (int8_t)(c >> 8 * i) * x[i];
     return s;
 }

@@ -13,6 +13,8 @@
 #define AHEAD 0
 #define ATTEND_Q 4
 #define ATTEND_G 2
+#define SCORE_G 2
+#define WEIGHTS_G 2
 typedef v128_t vf, vi, vu, va4;
 
 WORD vf vf_bits(vi a) { return a; }
@@ -90,6 +92,9 @@ WORD vi vi_dot8(vi s, vu c, const act *x) {   // |x| is the 7-bit side, w takes 
     v128_t a = wasm_v128_load32_splat(x), m = wasm_i8x16_lt(a, wasm_i8x16_splat(0));
     return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_sub(wasm_v128_xor(c, m), m), wasm_i8x16_abs(a), s);
 }
+WORD vi vi_dotp(vi s, vu c, const act *x) {
+    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(c, wasm_v128_load32_splat(x), s);
+}
 WORD vi vi_dot8_full(vi s, vu c, const act *x) {   // w = low seven bits - 2 * (sign bit as 64): two 7-bit planes
     v128_t a = wasm_v128_load32_splat(x), h = wasm_v128_and(wasm_u16x8_shr(c, 1), wasm_i8x16_splat(64));
     h = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, h, wasm_i32x4_splat(0));
@@ -112,5 +117,10 @@ WORD vi vi_dot7(vi s, vu c, const act *x) {   // any u8 codes
 }
 WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi vi_dot8(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD vi vi_dotp(vi s, vu c, const act *x) {
+    v128_t even = wasm_i16x8_shr(wasm_i16x8_shl(c, 8), 8), odd = wasm_i16x8_shr(c, 8);
+    s = wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(even, wasm_v128_load32_splat(x)));
+    return wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(odd, wasm_v128_load32_splat(x + 2)));
+}
 WORD vi vi_dot8_full(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
 #endif

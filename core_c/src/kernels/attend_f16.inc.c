@@ -1,4 +1,4 @@
-// Attention of up to ATTEND_MAX queries that share a KV head: q.k with a lane a position, streaming softmax over blocks
+// Attention over an F16 cache: q.k with a lane a position, streaming softmax over blocks
 // of 16 positions in ascending order, p.v with a lane a channel. A query's result depends on its own n_pos alone;
 // queries sit side by side only to share the loads.
 
@@ -10,7 +10,7 @@ typedef struct att_state {
 // Scores of Q queries against a block k[dim][16]: even and odd dimensions in two chains.
 WORD void att_scores(const int Q, const float *const *q, int dim, const uint16_t *k, float s[][LANES]) {
     for (int g0 = 0; g0 < V; g0++) {
-        vf e[ATTEND_MAX], o[ATTEND_MAX];
+        vf e[ATTEND_Q], o[ATTEND_Q];
         TIMES (h, Q) e[h] = o[h] = vf_set1(0);
         for (int i = 0; i < dim; i += 2) {
             vf a = vf_f16(k + i * LANES + g0 * W), b = vf_f16(k + (i + 1) * LANES + g0 * W);
@@ -50,7 +50,7 @@ WORD void att_values(const int Q, float *const *o, int dim, const uint16_t *v, f
     int moved = 0;
     TIMES (h, Q) moved |= fix[h] != 1;
     for (int c = 0; c < dim; c += ATTEND_G * W) {
-        vf a[ATTEND_MAX][ATTEND_G];
+        vf a[ATTEND_Q][ATTEND_G];
         const int G = ATTEND_G * W <= LANES || c + ATTEND_G * W <= dim ? ATTEND_G : LANES / W;
         TIMES (h, Q)
             TIMES (g, ATTEND_G) {
@@ -70,7 +70,7 @@ WORD void att_values(const int Q, float *const *o, int dim, const uint16_t *v, f
 
 WORD void att_block(const int Q, const attend_args *a, int h0, att_state *st, const uint16_t *k, const uint16_t *v,
                     int count) {
-    float s[ATTEND_MAX][LANES], fix[ATTEND_MAX];
+    float s[ATTEND_Q][LANES], fix[ATTEND_Q];
     att_scores(Q, a->q + h0, a->dim, k, s);
     TIMES (h, Q) fix[h] = att_softmax(st + h0 + h, s[h], count);
     att_values(Q, a->o + h0, a->dim, v, s, fix, count);
@@ -109,7 +109,7 @@ static int att_split(int left, att_fn **f) {   // the largest tile that fits
     return t[i].n;
 }
 
-KERNEL void attend(const attend_args *a) {
+KERNEL void attend_f16(const attend_args *a) {
     att_state st[ATTEND_MAX];
     int least = a->n_pos[0], most = a->n_pos[0];
     size_t dim = (size_t)a->dim;
@@ -121,9 +121,8 @@ KERNEL void attend(const attend_args *a) {
         most = most > a->n_pos[h] ? most : a->n_pos[h];
     }
     for (int p = 0; p < most; p += LANES) {
-        const uint16_t *page = a->pages[p / KV_PAGE];
-        size_t in = (size_t)(p % KV_PAGE) * dim;
-        const uint16_t *k = page + a->k_at + in, *v = page + a->v_at + in;
+        const uint16_t *k = (const uint16_t *)(a->pages[p / KV_PAGE] + a->at) + (size_t)(p % KV_PAGE) * dim;
+        const uint16_t *v = k + KV_PAGE * dim;
         if (p + LANES <= least) {
             att_fn *f;
             for (int h = 0, n; h < a->n; h += n) {

@@ -1,0 +1,306 @@
+// Attention over a Q8_0 cache, in integers. Blocks of 64 positions ascend. A query of int8 codes meets a block's keys
+// with a lane a position; the block's weights become codes 0..127 against its own largest, and meet the values with a
+// lane a channel, four positions a lane a step. A value's scale is part of its weight: weights are 2^(score + log2 of
+// the scale), and the plain sum that divides the result takes it out again. What a block gives joins the running
+// result in float. A query's result depends on its own n_pos alone: past it, weights are 0 whatever memory holds.
+
+// The queries of a call by ascending n_pos, so that those which see a block are a run that ends at the last.
+typedef struct q8_queries {
+    int n, nb;                                    // nb: blocks of 32 channels
+    act x[ATTEND_DIM / 32][ATTEND_MAX][32];       // codes
+    float d[ATTEND_DIM / 32][ATTEND_MAX];         // scales
+    int32_t start[ATTEND_DIM / 32][ATTEND_MAX];   // where integer sums start: -DOT8_ZERO * sum of codes
+    float *o[ATTEND_MAX];
+    int n_pos[ATTEND_MAX];
+    float top[ATTEND_MAX + LANES];   // the largest weight's log2 so far
+    float l[ATTEND_MAX][LANES];      // the sum of plain weights
+} q8_queries;
+
+typedef struct q8_block {   // see kernels.h
+    const uint8_t *k, *v;
+    const float *k_scale, *log_scale, *inv_scale;
+    intptr_t ahead;   // how far away the next one is
+} q8_block;
+static const uint8_t *q8_address(const attend_args *a, int p) {
+    return a->pages[p / KV_PAGE] + a->at + (size_t)(p % KV_PAGE / KV_BLOCK) * kv_q8_size(a->dim);
+}
+static q8_block q8_block_at(const attend_args *a, int p, int end) {
+    size_t codes = (size_t)KV_BLOCK * (size_t)a->dim;
+    const uint8_t *at = q8_address(a, p);
+    const float *f = (const float *)(at + 2 * codes);
+    q8_block b = {at, at + codes, f, f + codes / 32, f + codes / 32 + KV_BLOCK, 0};
+    if (AHEAD > 0 && p + KV_BLOCK < end) b.ahead = (intptr_t)q8_address(a, p + KV_BLOCK) - (intptr_t)at;
+    return b;
+}
+
+// A block of 32 floats to codes -127..127; returns the scale.
+WORD float q8_codes(const float *x, vi c[2 * V]) {
+    vf m[V];
+    EACH (g) m[g] = vf_max(vf_abs(vf_load(x + g * W)), vf_abs(vf_load(x + LANES + g * W)));
+    float amax = fold_max(m);
+    vf inv = vf_set1(amax < 1e-30f ? 0.0f : 127.0f / amax);
+    TIMES (g, 2 * V) c[g] = vi_code(vf_mul(vf_load(x + g * W), inv));
+    return amax / 127.0f;
+}
+
+// ---- The cache -----------------------------------------------------------------------------------------------------
+
+// Codes x[n] in groups of four, `step` bytes from group to group and `item` from code to code.
+WORD void q8_scatter(const int32_t *x, int n, uint8_t *to, size_t step, size_t item) {
+    for (int i = 0; i < n; i += 4, to += step)
+        for (size_t j = 0; j < 4; j++) to[j * item] = (uint8_t)x[i + (int)j];
+}
+
+WORD int all_finite(const float *x, int n) {
+    vf z[V];
+    EACH (g) z[g] = vf_set1(0);
+    for (int i = 0; i < n; i += LANES)
+        EACH (g) z[g] = vf_add(z[g], vf_mul(vf_load(x + i + g * W), vf_set1(0)));
+    return fold_add(z) == 0;
+}
+
+static float log2_of(float x) { return (float)(fm_log((double)x) * 1.4426950408889634); }
+
+KERNEL int store_q8(const float *k, const float *v, int dim, uint8_t *block, int in) {
+    if (!all_finite(k, dim) || !all_finite(v, dim)) return 0;
+    size_t codes = (size_t)KV_BLOCK * (size_t)dim, n = (size_t)dim;
+    uint8_t *k_to = block + (size_t)(in / LANES * LANES) * n + (size_t)(in % LANES * 4);
+    uint8_t *v_to = block + codes + (size_t)(in / 4 * 4) * n + (size_t)(in % 4);
+    float *scale = (float *)(block + 2 * codes) + in;
+    int32_t row[32];
+    vi c[2 * V];
+    vf m[V];
+    for (int b = 0; b < dim / 32; b++, scale += KV_BLOCK, k_to += 8 * 64) {
+        *scale = q8_codes(k + 32 * b, c);
+        TIMES (g, 2 * V) vi_store(row + g * W, c[g]);
+        q8_scatter(row, 32, k_to, 64, 1);
+    }
+    EACH (g) m[g] = vf_set1(1e-30f);
+    for (int i = 0; i < dim; i += LANES)
+        EACH (g) m[g] = vf_max(m[g], vf_abs(vf_load(v + i + g * W)));
+    float amax = fold_max(m), inv = 127.0f / amax;
+    for (int i = 0; i < dim; i += LANES, v_to += 4 * LANES) {
+        EACH (g) vi_store(row + g * W, vi_code(vf_mul(vf_load(v + i + g * W), vf_set1(inv))));
+        q8_scatter(row, LANES, v_to, 16, 4);
+    }
+    scale[0] = log2_of(amax / 127.0f);
+    scale[KV_BLOCK] = inv;
+    return 1;
+}
+
+// ---- Scores, weights, values ---------------------------------------------------------------------------------------
+
+// s[h][position] of Q queries from h0 on, over the first `groups` groups of 16 positions.
+WORD void q8_scores(const int Q, const q8_queries *a, int h0, const q8_block *b, int groups, float (*s)[KV_BLOCK]) {
+    for (int g0 = 0; g0 < groups * V; g0 += SCORE_G) {
+        const uint8_t *k = b->k + (size_t)(g0 / V) * (size_t)a->nb * 512 + (size_t)(g0 % V * W * 4);
+        vf f[ATTEND_Q][SCORE_G];
+        TIMES (h, Q)
+            TIMES (g, SCORE_G) f[h][g] = vf_set1(0);
+        for (int ib = 0; ib < a->nb; ib++, k += 512) {
+            const act *x = a->x[ib][h0];
+            vi i[ATTEND_Q][SCORE_G];
+            TIMES (h, Q)
+                TIMES (g, SCORE_G) i[h][g] = vi_set1(a->start[ib][h0 + h]);
+            STEPS(j, 8) {
+                vu c[SCORE_G];
+                if (AHEAD > 0 && g0 % V == 0) PREFETCH(k + 64 * j + b->ahead);
+                TIMES (g, SCORE_G) c[g] = vu_s8(vu_load(k + 64 * j + g * W * 4));
+                TIMES (h, Q)
+                    TIMES (g, SCORE_G) i[h][g] = vi_dot8(i[h][g], c[g], x + h * 32 + 4 * j);
+            }
+            TIMES (g, SCORE_G) {
+                vf d = vf_load(b->k_scale + ib * KV_BLOCK + (g0 + g) * W);
+                TIMES (h, Q) f[h][g] = vf_add(f[h][g], vf_mul(vf_mul(d, vf_set1(a->d[ib][h0 + h])), vf_cvt(i[h][g])));
+            }
+        }
+        TIMES (h, Q)
+            TIMES (g, SCORE_G) vf_store(s[h] + (g0 + g) * W, f[h][g]);
+    }
+}
+
+typedef struct q8_part {   // what a tile makes of a block
+    float s[ATTEND_Q][KV_BLOCK];
+    act p[ATTEND_Q][KV_BLOCK];
+    float most[LANES];              // log2 of the largest weight
+    float old[LANES], now[LANES];   // factors of the running result, of the block's
+} q8_part;
+
+// The scales' log2 joins the scores. What a query does not see weighs nothing.
+static void q8_most(const q8_block *b, float *s, int count, float *most) {
+    vf m[V];
+    for (int i = count; i < KV_BLOCK; i++) s[i] = -3e38f;
+    EACH (g) m[g] = vf_set1(-3e38f);
+    RANGE (i, 0, KV_BLOCK / LANES)
+        EACH (g) {
+            vf t = vf_add(vf_load(s + i * LANES + g * W), vf_load(b->log_scale + i * LANES + g * W));
+            vf_store(s + i * LANES + g * W, t);
+            m[g] = vf_max(m[g], t);
+        }
+    *most = fold_max(m);
+}
+
+// The running maxima of queries h0..h0+n-1, and the factors that follow.
+static void q8_factors(q8_queries *a, int h0, int n, q8_part *t) {
+    for (int h = 0; h < n; h += W) {
+        float top[LANES];
+        vf old = vf_load(a->top + h0 + h), most = vf_load(t->most + h), now = vf_max(old, most);
+        vf_store(t->old + h, vf_exp2(vf_sub(old, now)));
+        vf_store(t->now + h, vf_exp2(vf_sub(most, now)));
+        vf_store(top, now);
+        for (int i = 0; i < W && h + i < n; i++) a->top[h0 + h + i] = top[i];
+    }
+}
+
+// Weights to codes p, 127 for the largest; their plain sum joins l[16].
+WORD void q8_codes_of(const float *s, const float *inv_scale, float most, float old, float now, act *p, float *l) {
+    const int n = 4 * V < WEIGHTS_G ? 4 * V : WEIGHTS_G;
+    vf sum[V];
+    EACH (g) sum[g] = vf_set1(0);
+    for (int i = 0; i < KV_BLOCK; i += n * W) {
+        vf w[WEIGHTS_G];
+        TIMES (g, n) w[g] = vf_sub(vf_load(s + i + g * W), vf_set1(most));
+        exp2_all(n, w, 127.0f);
+        TIMES (g, n) vi_store_act(p + i + g * W, vi_round(w[g]));
+        TIMES (g, n) {
+            vf x = vf_mul(w[g], vf_load(inv_scale + i + g * W));
+            sum[(i / W + g) % V] = vf_add(sum[(i / W + g) % V], x);
+        }
+    }
+    EACH (g) {
+        vf x = vf_mul(vf_load(l + g * W), vf_set1(old));
+        vf_store(l + g * W, vf_add(x, vf_mul(sum[g], vf_set1(now))));
+    }
+}
+
+// Scores of queries h0..h0+n-1 against the block at position p to codes, and the factors with which it joins.
+KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q8_part *t) {
+    if (AHEAD > 0)
+        for (int i = 0; i < (a->nb + 2) * KV_BLOCK; i += 16) PREFETCH((const uint8_t *)(b->k_scale + i) + b->ahead);
+    for (int h = 0; h < n; h++) q8_most(b, t->s[h], a->n_pos[h0 + h] - p, t->most + h);
+    q8_factors(a, h0, n, t);
+    for (int h = 0; h < n; h++) {
+        int count = a->n_pos[h0 + h] - p;
+        float part[KV_BLOCK] = {0};
+        const float *inv = b->inv_scale;
+        if (count < KV_BLOCK) inv = memcpy(part, inv, sizeof(float) * (size_t)count);
+        q8_codes_of(t->s[h], inv, t->most[h], t->old[h], t->now[h], t->p[h], a->l[h0 + h]);
+    }
+}
+
+// o = o * old + (sum of codes of weights and values, over the first 4 * steps positions) * now
+WORD void q8_values(const int Q, const q8_queries *a, int h0, const q8_block *b, int steps, const q8_part *t) {
+    const int dim = a->nb * 32;
+    for (int c = 0; c < dim; c += ATTEND_G * W) {
+        const uint8_t *v = b->v + c * 4;
+        vi i[ATTEND_Q][ATTEND_G];
+        TIMES (h, Q)
+            TIMES (g, ATTEND_G) i[h][g] = vi_set1(0);
+        for (int j = 0; j < steps; j++, v += 4 * dim) {
+            vu x[ATTEND_G];
+            TIMES (g, ATTEND_G) {
+                x[g] = vu_load(v + g * W * 4);
+                if (AHEAD > 0 && g * W % 16 == 0) PREFETCH(v + g * W * 4 + b->ahead);
+            }
+            TIMES (h, Q)
+                TIMES (g, ATTEND_G) i[h][g] = vi_dotp(i[h][g], x[g], t->p[h] + 4 * j);
+        }
+        TIMES (h, Q)
+            TIMES (g, ATTEND_G) {
+                float *o = a->o[h0 + h] + c + g * W;
+                vf_store(o,
+                         vf_add(vf_mul(vf_load(o), vf_set1(t->old[h])), vf_mul(vf_cvt(i[h][g]), vf_set1(t->now[h]))));
+            }
+    }
+}
+
+// ---- Tiles ---------------------------------------------------------------------------------------------------------
+
+typedef void q8_scores_fn(const q8_queries *a, int h0, const q8_block *b, int groups, float (*s)[KV_BLOCK]);
+typedef void q8_values_fn(const q8_queries *a, int h0, const q8_block *b, int steps, const q8_part *t);
+typedef struct q8_tile {
+    int n;
+    q8_scores_fn *scores;
+    q8_values_fn *values;
+} q8_tile;
+#define Q8_TILE(Q)                                                                                                     \
+    KERNEL void q8_scores_##Q(const q8_queries *a, int h0, const q8_block *b, int groups, float (*s)[KV_BLOCK]) {      \
+        q8_scores(Q, a, h0, b, groups, s);                                                                             \
+    }                                                                                                                  \
+    KERNEL void q8_values_##Q(const q8_queries *a, int h0, const q8_block *b, int steps, const q8_part *t) {           \
+        q8_values(Q, a, h0, b, steps, t);                                                                              \
+    }
+Q8_TILE(1)
+Q8_TILE(2)
+Q8_TILE(3)
+Q8_TILE(4)
+#if ATTEND_Q == 8
+Q8_TILE(6)
+Q8_TILE(8)
+#endif
+static const q8_tile *q8_tile_for(int left) {   // the largest that fits
+    static const q8_tile tiles[] = {
+#if ATTEND_Q == 8
+        {8, q8_scores_8, q8_values_8}, {6, q8_scores_6, q8_values_6},
+#endif
+        {4, q8_scores_4, q8_values_4}, {3, q8_scores_3, q8_values_3},
+        {2, q8_scores_2, q8_values_2}, {1, q8_scores_1, q8_values_1},
+    };
+    const q8_tile *t = tiles;
+    while (t->n > left) t++;
+    return t;
+}
+
+// The queries that see the block at position p.
+static void q8_meet(q8_queries *a, const q8_block *b, int p) {
+    int h0 = 0, most = a->n_pos[a->n - 1] - p;
+    q8_part part;
+    memset(part.most, 0, sizeof part.most);
+    if (most > KV_BLOCK) most = KV_BLOCK;
+    while (a->n_pos[h0] <= p) h0++;
+    for (const q8_tile *t; h0 < a->n; h0 += t->n) {
+        t = q8_tile_for(a->n - h0);
+        t->scores(a, h0, b, (most + LANES - 1) / LANES, part.s);
+        q8_weights(a, h0, t->n, b, p, &part);
+        t->values(a, h0, b, (most + 3) / 4, &part);
+    }
+}
+
+// Returns the largest n_pos.
+static int q8_take(q8_queries *a, const attend_args *from) {
+    int order[ATTEND_MAX], most = 0;
+    for (int h = 0, i; h < from->n; order[i] = h++)
+        for (i = h; i && from->n_pos[order[i - 1]] > from->n_pos[h]; i--) order[i] = order[i - 1];
+    memset(a->top, 0, sizeof a->top);
+    a->n = from->n, a->nb = from->dim / 32;
+    for (int h = 0; h < a->n; h++) {
+        a->o[h] = from->o[order[h]];
+        a->n_pos[h] = most = from->n_pos[order[h]];
+        a->top[h] = -3e38f;
+        memset(a->l[h], 0, sizeof a->l[h]);
+        memset(a->o[h], 0, sizeof(float) * (size_t)from->dim);
+        for (int ib = 0; ib < a->nb; ib++) {
+            vi c[2 * V];
+            a->d[ib][h] = q8_codes(from->q[order[h]] + 32 * ib, c);
+            TIMES (g, 2 * V) vi_store_act(a->x[ib][h] + g * W, c[g]);
+            RANGE (g, 1, 2 * V) c[0] = vi_add(c[0], c[g]);
+            a->start[ib][h] = -DOT8_ZERO * vi_fold(c[0]);
+        }
+    }
+    return most;
+}
+
+KERNEL void attend_q8(const attend_args *from) {
+    q8_queries a;
+    int most = q8_take(&a, from);
+    for (int p = 0; p < most; p += KV_BLOCK) {
+        q8_block b = q8_block_at(from, p, most);
+        q8_meet(&a, &b, p);
+    }
+    for (int h = 0; h < a.n; h++) {
+        vf l[V];
+        EACH (g) l[g] = vf_load(a.l[h] + g * W);
+        vf r = vf_set1(1.0f / fold_add(l));
+        for (int i = 0; i < from->dim; i += W) vf_store(a.o[h] + i, vf_mul(vf_load(a.o[h] + i), r));
+    }
+}

@@ -1,0 +1,49 @@
+// What the checks of kernels share: seeded floats, quantised activations, the rows of the table beside scalar.
+#pragma once
+#include "check.h"
+#include "kernels/kernels.h"
+#include "memory.h"
+
+static uint64_t seed;
+static inline uint32_t random_bits(void) { return (uint32_t)check_random(&seed); }
+static inline int random_below(int n) { return (int)(random_bits() % (uint32_t)n); }
+static inline float random_float(void) { return (float)(int32_t)random_bits() * 0x1p-31f; }
+static inline float *random_floats(size_t n) {
+    float *x = memory_get(n * sizeof *x);
+    for (size_t i = 0; i < n; i++) x[i] = random_float();
+    return x;
+}
+
+static inline acts take_acts(int n, int nb) {
+    size_t e = (size_t)n * (size_t)nb;
+    return (acts){.q = memory_get(e * 64),
+                  .d = memory_get(e * 4),
+                  .s = memory_get(e * 4),
+                  .z = memory_get(e * 4),
+                  .s2 = memory_get(e * 8),
+                  .z2 = memory_get(e * 8),
+                  .n = n};
+}
+static inline void free_acts(acts *a) {
+    memory_free(a->q), memory_free(a->d), memory_free(a->s), memory_free(a->z), memory_free(a->s2), memory_free(a->z2);
+}
+static inline acts quantised(const kernels *k, const float *x, int n, int n_in) {
+    acts a = take_acts(n, n_in / 32);
+    for (int t = 0; t < n && n_in % 32 == 0; t++)
+        k->quantise(x + (size_t)t * (size_t)n_in, n_in / 32, 0, n_in / 32, &a, t);
+    a.x = x;
+    a.ldx = (size_t)n_in;
+    return a;
+}
+
+static inline void same(const char *row, const char *what, const void *a, const void *b, size_t size) {
+    char text[200];
+    if (!memcmp(a, b, size)) return;
+    snprintf(text, sizeof text, "%s differs from scalar on %s", row, what);
+    check_note(__FILE__, __LINE__, text);
+}
+static inline const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at(i)->k : NULL; }
+#define EACH_ROW(k)                                                                                                    \
+    for (int i_ = 1; i_ < isa_count(); i_++)                                                                           \
+        for (const kernels *k = usable(i_); k; k = NULL)
+static inline const kernels *scalar(void) { return isa_at(0)->k; }
