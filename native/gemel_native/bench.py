@@ -1,4 +1,4 @@
-"""`gemel bench`: tokens a second of prefill and decoding.
+"""`gemel bench`: tokens a second of prefill and decoding, and what part of the machine's limits that is.
 
 Every configuration is warmed up, then all of them take turns, repetition by repetition, so that a machine that gets
 hot or busy slows them all alike. Medians are printed.
@@ -10,12 +10,16 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from statistics import median
 from typing import Annotated, Any, Literal
 
 import gemel
 import typer
+from gemel.profiling import EVENTS, Limits, limits
 
+from . import profile_
 from .machine import machine, peak_rss_mb
 from .opening import check_isas, opened
 from .options import JsonOption, KvType, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
@@ -24,6 +28,8 @@ from .progress import Bar
 
 MAX_TOKENS = 10**6
 WARM_UP = 8   # tokens of a warm-up's decoding
+LIMITS_S = 1.5   # how long all measuring of limits may take, but for LEAST_S a turn
+LEAST_S = 0.02
 
 PREFILL_HELP = "Prompt lengths to prefill, such as 512 or 128,512; 0: none."
 DECODE_HELP = "Numbers of tokens to decode; 0: none."
@@ -31,6 +37,8 @@ DEPTH_HELP = "Tokens that are in the KV cache already."
 THREADS_HELP = "Threads, such as 1,2."
 ISA_HELP = "Rows of kernels, such as avx2,avx512vnni."
 REPS_HELP = "Measurements of each configuration."
+PROFILE_HELP = "Run each configuration once more, and show the time of each operation."
+TRACE_HELP = "The same, as a file for Perfetto or chrome://tracing."
 
 
 @dataclass(frozen=True)
@@ -62,11 +70,15 @@ def bench(
     ] = None,
     reps: Annotated[int, typer.Option("--reps", "-r", parser=whole(1, 1000), metavar="N", help=REPS_HELP)] = 5,
     kv_type: KvTypeOption = None,
+    profile: Annotated[bool, typer.Option("--profile", help=PROFILE_HELP)] = False,
+    trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE.json", help=TRACE_HELP)] = None,
     json: JsonOption = False,
 ) -> None:
     """Measure how many tokens a second a model prefills and decodes.
 
     Decoding is greedy generation, drawing and detokenising included. A depth of 0 decodes after a single token.
+    Beside the speeds stands what part of the machine's limits they are, measured in the same run: reading memory, and
+    multiplying 8-bit integers, by as many threads and nothing else.
     """
     tests: list[tuple[Literal["prefill", "decode"], int]] = []
     tests += [("prefill", n) for n in numbers_of(prefill, "--prefill", least=0, most=MAX_TOKENS) if n]
@@ -87,19 +99,46 @@ def bench(
             for row in isas or [model.isa]
         ]
         check_room(model, cases)
-        rows = measure(model, cases, reps=reps, kv_type=kv_type, on_progress=bar)
+        rows, found = measure(model, cases, reps=reps, kv_type=kv_type, on_progress=bar)
+        profiles = run_profiles(model, cases, kv_type) if profile or trace else []
         result = {
             "machine": machine() | {"gemel": gemel.__version__},
             "model": about(model),
             "kv_type": kv_type or model.default_kv_type,
             "rows": rows,
+            "limits": found,
             "load_s": loaded.load_s,
             "peak_rss_mb": peak_rss_mb(),
         }
+    if trace:
+        write_trace(trace, profiles)
+    profile_.say_lost(profiles)
     if json:
-        print_json(result)
-    else:
-        show(result)
+        print_json(result | ({"profiles": [one.as_json() for one in profiles]} if profile else {}))
+        return
+    show(result)
+    for one in profiles if profile else ():
+        profile_.show(one, model.n_layer)
+
+
+def write_trace(path: Path, profiles: Sequence[profile_.Profiled]) -> None:
+    """Write the trace, or say why it can't be written."""
+    try:
+        profile_.write_trace(path, profiles)
+    except OSError as error:
+        raise gemel.SourceError(f"--trace {path} can't be written: {error.strerror or error}") from error
+
+
+def run_profiles(model: gemel.Model, cases: Sequence[Case], kv_type: KvType | None) -> list[profile_.Profiled]:
+    """Run each case once, with events."""
+    with Runner(model, cases, kv_type) as runner:
+        found = []
+        for case in cases:
+            runner.prepare(case)
+            runner.warm_up(case)
+            session = runner.session_of(case)
+            found.append(profile_.profiled(case, session, partial(runner.seconds, case), EVENTS))
+    return found
 
 
 def check_room(model: gemel.Model, cases: Sequence[Case]) -> None:
@@ -120,10 +159,13 @@ def measure(
     reps: int,
     kv_type: KvType | None = None,
     on_progress: Callable[[str, int, int], None],
-) -> list[dict[str, Any]]:
-    """Return one row a case: tok_s (the median), min, max."""
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Return one row a case: tok_s (the median), min, max, parts of the limits; and the limits."""
     speeds: dict[Case, list[float]] = {case: [] for case in cases}
+    machines = {(case.threads, case.isa): Limits(0, 0) for case in cases}
+    turn_s = max(LEAST_S, LIMITS_S / (2 * reps * len(machines)))
     with Runner(model, cases, kv_type) as runner:
+        kv_size = runner.session_of(cases[0]).kv_size
         for case in cases:
             runner.prepare(case)
             runner.warm_up(case)
@@ -132,10 +174,37 @@ def measure(
                 on_progress("bench", rep * len(cases) + i, reps * len(cases))
                 runner.prepare(case)
                 speeds[case].append(case.n / runner.seconds(case))
-    return [
-        {**vars(case), "tok_s": median(found), "min": min(found), "max": max(found), "reps": reps}
+            for (threads, isa), best in machines.items():
+                model.set_threads(threads)
+                model.set_isa(isa)
+                now = limits(model, turn_s)
+                machines[threads, isa] = Limits(max(best.read, now.read), max(best.dot, now.dot))
+    rows = [
+        {**vars(case), "tok_s": median(found), "min": min(found), "max": max(found), "reps": reps,
+         **parts(model, case, median(found), machines[case.threads, case.isa], kv_size)}
         for case, found in speeds.items()
+    ]   # fmt: skip
+    return rows, [
+        {"threads": threads, "isa": isa, "read_bytes_s": best.read, "dot_macs_s": best.dot}
+        for (threads, isa), best in machines.items()
     ]
+
+
+def parts(model: gemel.Model, case: Case, tok_s: float, machine: Limits, kv_size: int) -> dict[str, Any]:
+    """Return what a token costs, and what part of the limits a speed is.
+
+    kv_size: bytes of KV cache a position.
+    token_bytes: weights, and the KV cache halfway through; None for prefill, where a micro-batch shares the weights.
+    token_macs: multiply-adds in weights; those of attention are not counted.
+    """
+    if case.test == "prefill":
+        macs = model.prefill_macs + (model.decode_macs - model.prefill_macs) / case.n
+        return {"token_bytes": None, "token_macs": macs, "of_read": None, "of_dot": tok_s * macs / machine.dot}
+    size = model.decode_size + kv_size * (max(case.depth, 1) + case.n / 2)
+    return {
+        "token_bytes": size, "token_macs": model.decode_macs,
+        "of_read": tok_s * size / machine.read, "of_dot": tok_s * model.decode_macs / machine.dot,
+    }   # fmt: skip
 
 
 class Runner:
@@ -152,6 +221,10 @@ class Runner:
         for depth in {case.depth for case in cases}:
             longest = max(case.n for case in cases if case.depth == depth)
             self._sessions[depth] = model.session(min(max(depth, 1) + longest, model.n_ctx), kv_type=kv_type)
+
+    def session_of(self, case: Case) -> gemel.Session:
+        """Return the session that runs a case."""
+        return self._sessions[case.depth]
 
     def prepare(self, case: Case) -> None:
         """Set threads and kernels, fill the KV cache up to the depth, and wake the threads with one token."""
@@ -213,14 +286,22 @@ def show(result: dict[str, Any]) -> None:
         "machine": f"{on['cpu']}, {on['cores']} cores, {on['system']}",
         "model": f"{model['name']}: {model['n_params'] / 1e6:.4g} M parameters, {bytes_text(model['weight_size'])}",
         "loaded": f"in {result['load_s']:.2f} s{peak}",
+        "limits": "; ".join(map(limits_text, result["limits"])),
     }
     out.print(facts(pairs))
     out.print()
-    names = ("n", "depth", "threads", "tok/s", "min", "max", "reps")
-    rows = table("test", "n", "depth", "threads", "isa", "tok/s", "min", "max", "reps", numbers=names)
+    names = ("n", "depth", "threads", "tok/s", "min", "max", "reps", "of reading", "of int8")
+    rows = table("test", *names[:3], "isa", *names[3:], numbers=names)
     for row in result["rows"]:
         speeds = (f"{row[key]:.1f}" for key in ("tok_s", "min", "max"))
         rows.add_row(
-            row["test"], str(row["n"]), str(row["depth"]), str(row["threads"]), row["isa"], *speeds, str(row["reps"])
-        )
+            row["test"], str(row["n"]), str(row["depth"]), str(row["threads"]), row["isa"], *speeds, str(row["reps"]),
+            *("" if row[key] is None else f"{100 * row[key]:.1f} %" for key in ("of_read", "of_dot")),
+        )   # fmt: skip
     out.print(rows)
+
+
+def limits_text(found: dict[str, Any]) -> str:
+    """Return one line's worth of limits."""
+    threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}, {found['isa']}"
+    return f"{threads}: {found['read_bytes_s'] / 1e9:.1f} GB/s, {found['dot_macs_s'] / 1e9:.0f} GMAC/s of int8"

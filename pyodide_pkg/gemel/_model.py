@@ -77,7 +77,8 @@ class Model:
         self.weight_size = self._get(_abi.MODEL_WEIGHT_SIZE)   # bytes of weights in memory
         self.kv_size = self._get(_abi.MODEL_KV_SIZE)           # bytes of KV cache a position
         self.decode_size = self._get(_abi.MODEL_DECODE_SIZE)   # bytes of weights read to decode one token
-        self.decode_macs = self._get(_abi.MODEL_DECODE_MACS)   # multiply-adds to decode one token
+        self.decode_macs = self._get(_abi.MODEL_DECODE_MACS)   # multiply-adds in weights to decode one token
+        self.prefill_macs = self._get(_abi.MODEL_PREFILL_MACS)   # the same for a token of a prompt, but for the output
 
     # ---- Facts ------------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ FloatArray = Any
 KvType = Literal["f16", "q8_0"]
 """What a KV cache holds: f16, or int8 with a scale for 32 values (K) or a head (V); see docs/bits.md."""
 KV_TYPES: dict[KvType, int] = {"f16": _abi.KV_F16, "q8_0": _abi.KV_Q8_0}
+KV_SIZES: dict[KvType, int] = {"f16": _abi.MODEL_KV_SIZE_F16, "q8_0": _abi.MODEL_KV_SIZE_Q8_0}
 
 
 def kv_type_of(number: int) -> KvType:
@@ -141,6 +142,11 @@ class Session:
             code = self._library.call("gemel_session_likeliest", session, block, n)
             check(self._library, code, "likeliest: once ids have been evaluated")
         return ids_of(self._library.read(block.address, 4 * n))
+
+    @property
+    def kv_size(self) -> int:
+        """Bytes of KV cache a position."""
+        return self.model._get(KV_SIZES[self.kv_type])
 
     # ---- Evaluating -------------------------------------------------------------------------------------------------
 
