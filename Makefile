@@ -28,6 +28,9 @@ quick: $(VENV)/dev  ## the tests that take seconds
 wasm: $(VENV)/dev  ## the wheel for Pyodide, into dist: by emcc where PATH has it, else zig; COMPILER=emcc or zig
 	$(BIN)/python pyodide_pkg/build/pyodide_wheel.py $(if $(COMPILER),--compiler $(COMPILER))
 
+assets: $(VENV)/dev  ## what gemel's pages need without any other server: Pyodide, wheels, licences
+	$(BIN)/python web/build/assets.py $(if $(COMPILER),--compiler $(COMPILER))
+
 wasm-smoke: $(VENV)/dev  ## the core as a Pyodide side module under node: native's bits
 	$(BIN)/python -m pytest tests/wasm $(PYTEST_ARGS)
 
@@ -65,4 +68,4 @@ $(VENV)/dev: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
 	@$(PIP) install -e '.[dev]'
 	@touch $(VENV)/installed $@
 
-.PHONY: help run test pytest quick wasm wasm-smoke test-browser lint format bench clean
+.PHONY: help run test pytest quick wasm assets wasm-smoke test-browser lint format bench clean

@@ -2,11 +2,11 @@
 
 import functools
 import shutil
-import sys
 import zipfile
 from pathlib import Path
 from unittest import mock
 
+import assets
 import building
 import pyodide_wheel
 import pytest
@@ -15,8 +15,7 @@ from gemel import _assets
 
 NPM = building.ROOT / "tests" / "wasm"
 FOLDER = building.BUILD / "wheels"
-# As in the lock file of the pinned Pyodide.
-PURE = ("jinja2==3.1.6", "markupsafe==3.0.3")
+PURE = assets.TAB
 MICROPIP = "micropip==0.11.1"
 
 
@@ -55,19 +54,10 @@ def gemel(compiler: str = "") -> Path:
 @functools.cache
 def pure(requirement: str) -> Path:
     """Return a package's wheel for any machine; where there is none, it is built without its C."""
-    name, version = requirement.split("==")
-    made = FOLDER / f"{name}-{version}-py3-none-any.whl"
-    if made.is_file():
-        return made
-    if name == "markupsafe":
-        arguments = ["wheel", "--wheel-dir", str(FOLDER), "--no-binary", name]
-    else:
-        arguments = ["download", "--dest", str(FOLDER), "--only-binary", ":all:", "--python-version", "3.14"]
-    pip: list[str | Path] = [sys.executable, "-m", "pip", *arguments, "--quiet", "--no-deps", requirement]
-    done = building.execute(pip, env={"CC": "false"})   # markupsafe takes this for a machine without a compiler
-    if done.returncode or not made.is_file():
-        building.lacking(f"{made.name} can't be had: {done.stdout[-2000:]}")
-    return made
+    try:
+        return assets.fetch_wheel(requirement, FOLDER)
+    except assets.AssetError as error:
+        building.lacking(str(error))
 
 
 @functools.cache

@@ -1,5 +1,5 @@
-"""What only a browser tab has: where worker scripts come from, the threaded engine's start, why it is not taken, and a
-flag by which another thread of the page stops what a worker computes.
+"""What only a browser tab has: where worker scripts come from, the threaded engine's start, why it is not taken, its
+memory, and a flag by which another thread of the page stops what a worker computes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ._generate import Generation
     from ._session import Session
 
-__all__ = ["cancel_flag", "configure", "engine_reason", "start"]
+__all__ = ["cancel_flag", "configure", "engine_reason", "memory_size", "start"]
 
 UNCHANGED: Any = object()   # an argument that was not given
 
@@ -55,6 +55,21 @@ def engine_reason() -> str:
     if not refusal:
         return "the threaded engine: the page is cross-origin isolated and Python runs in a worker"
     return f"the {'side module' if _in_tab() else 'native library'}: {refusal}"
+
+
+def memory_size() -> int:
+    """Return the bytes of WebAssembly memory that Python and gemel's engines have here; it never shrinks.
+
+    Weights, KV caches and everything else of Python's lie in it. LibraryError where there is no tab.
+    """
+    if not _in_tab():
+        raise LibraryError("this is no browser: ask the operating system for the memory of this process")
+    import pyodide_js  # type: ignore[import-not-found]
+
+    from . import _engine
+
+    engines = sum(int(library.memory.buffer.byteLength) for library in _engine._running.values())
+    return int(pyodide_js._module.HEAPU8.byteLength) + engines
 
 
 def cancel_flag(of: Session | Generation) -> Any:  # noqa: ANN401

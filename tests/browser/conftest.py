@@ -16,7 +16,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ import pyodide_files
 import pytest
 
 if TYPE_CHECKING:
-    from browser.hosts import Host, Tab
+    from browser.hosts import Host, Tab, Watched
+    from browser.pages import ApiPage
     from browser.server import Served, Server, Trap
     from playwright.sync_api import BrowserContext
 
@@ -36,6 +37,7 @@ FLAGS = [
     "--disable-features=OptimizationHints,MediaRouter,Translate,NetworkTimeServiceQuerying",
 ]  # fmt: skip
 OpenTab = Callable[..., "Tab"]
+OpenPage = Callable[..., "ApiPage"]
 OpenProfile = Callable[[], "BrowserContext"]
 Shared = tuple[OpenProfile, dict[str, "Tab"]]
 
@@ -164,6 +166,41 @@ def fresh_tab(
             context.close()
 
 
+@pytest.fixture(scope="module")
+def _modules_pages() -> dict[str, ApiPage]:
+    return {}
+
+
+@pytest.fixture
+def api_page(
+    request: pytest.FixtureRequest,
+    server: Server,
+    trap: Trap,
+    _modules_tabs: Shared,
+    _modules_pages: dict[str, ApiPage],
+) -> Iterator[OpenPage]:
+    """Return pages with gemel's JavaScript API by the options of pages.ApiPage; equal ones are one page of the module.
+
+    new=True: a page of the test's own.
+    """
+    from browser.pages import ApiPage
+
+    used: list[ApiPage] = []
+
+    def open_(*, new: bool = False, **options: Any) -> ApiPage:  # noqa: ANN401
+        key = repr(sorted(options.items()))
+        there = _modules_pages.get(key)
+        if new or there is None or there.dead or there.page.is_closed():
+            there = ApiPage(_modules_tabs[0](), server, **options)
+            if not new:
+                _modules_pages[key] = there
+        used.append(there)
+        return there
+
+    yield open_
+    judge(request, used, trap)
+
+
 @pytest.fixture(scope="session")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """This process as a host."""
@@ -216,7 +253,7 @@ def served(server: Server) -> Callable[..., Served]:
     return server.file
 
 
-def judge(request: pytest.FixtureRequest, tabs: list[Tab], trap: Trap) -> None:
+def judge(request: pytest.FixtureRequest, tabs: Sequence[Watched], trap: Trap) -> None:
     """Fail the test for errors that it did not expect, and for calls to other machines; keep what was said and seen."""
     unexpected = [f"{one.name}: {error}" for one in dict.fromkeys(tabs) for error in one.unexpected()]
     unexpected += trap.outside()
@@ -227,7 +264,7 @@ def judge(request: pytest.FixtureRequest, tabs: list[Tab], trap: Trap) -> None:
     assert not unexpected, "console errors that the test did not expect:\n" + "\n".join(unexpected)
 
 
-def keep(nodeid: str, tabs: list[Tab]) -> None:
+def keep(nodeid: str, tabs: Sequence[Watched]) -> None:
     """Write a failed test's console and screenshots."""
     FAILED.mkdir(parents=True, exist_ok=True)
     stem = re.sub(r"[^\w.-]+", "-", nodeid.rpartition("/")[2])[:150]

@@ -198,8 +198,49 @@ class NodeHost:
         self._answers.put(None)
 
 
-class Tab:
-    """A page of Chromium with Pyodide in its own thread ("main") or in a dedicated worker ("worker")."""
+class Watched:
+    """A page of Chromium; what it says on its console is kept."""
+
+    def __init__(self, context: BrowserContext, name: str) -> None:
+        self.name = name
+        self.page: Page = context.new_page()
+        self.console: list[str] = []    # "error: ...", "log: ...", in order
+        self.errors: list[str] = []     # of which errors, those of the page and a crash included
+        self.expected: list[str] = []   # patterns of errors that a test wants
+        self.dead = False
+        self.page.on(
+            "console", lambda message: self._note(message.type, f"{message.text} ({message.location.get('url')})")
+        )
+        self.page.on("pageerror", lambda error: self._note("error", str(error)))
+        self.page.on("crash", self._crashed)
+
+    def expect(self, *patterns: str) -> None:
+        """Let console errors that match one of these pass."""
+        self.expected += patterns
+
+    def unexpected(self) -> list[str]:
+        """Return the errors that no test expected, and forget all."""
+        found = [error for error in self.errors if not any(re.search(one, error) for one in self.expected)]
+        self.errors.clear()
+        self.expected.clear()
+        return found
+
+    def close(self) -> None:
+        if not self.page.is_closed():
+            self.page.close()
+
+    def _note(self, kind: str, text: str) -> None:
+        self.console.append(f"{kind}: {text}")
+        if kind in ("error", "crash"):
+            self.errors.append(text)
+
+    def _crashed(self, page: Page) -> None:
+        self.dead = True
+        self._note("crash", "the page crashed")
+
+
+class Tab(Watched):
+    """A page with Pyodide in its own thread ("main") or in a dedicated worker ("worker")."""
 
     folder = "/work"
 
@@ -218,18 +259,13 @@ class Tab:
     ) -> None:
         self.server = server
         self.site = server.site(isolated=isolated, csp=csp)
-        self.name = name or f"{'isolated' if isolated else 'plain'} {where}"
-        self.page: Page = context.new_page()
-        self.console: list[str] = []    # "error: ...", "log: ...", in order
-        self.errors: list[str] = []     # of which errors, those of the page and a crash included
-        self.expected: list[str] = []   # patterns of errors that a test wants
-        self.dead = False
+        super().__init__(context, name or f"{'isolated' if isolated else 'plain'} {where}")
         self.prepared: set[str] = set()
         self._options = start_options(self.site, where="tab", wheels=wheels, env=env, jspi=jspi)
         self._where = where
         self._count = 0
         self._answers: dict[int, dict[str, Any]] = {}
-        self._listen()
+        self.page.expose_function("answer", lambda one: self._answers.update({one["id"]: one}))
         self.reload()
 
     def reload(self) -> None:
@@ -252,36 +288,6 @@ class Tab:
 
     def put(self, path: str, data: bytes) -> None:
         self._call("put", path, self.server.file(data).url, timeout=TIMEOUT)
-
-    def expect(self, *patterns: str) -> None:
-        """Let console errors that match one of these pass."""
-        self.expected += patterns
-
-    def unexpected(self) -> list[str]:
-        """Return the errors that no test expected, and forget all."""
-        found = [error for error in self.errors if not any(re.search(one, error) for one in self.expected)]
-        self.errors.clear()
-        self.expected.clear()
-        return found
-
-    def close(self) -> None:
-        if not self.page.is_closed():
-            self.page.close()
-
-    def _listen(self) -> None:
-        def note(kind: str, text: str) -> None:
-            self.console.append(f"{kind}: {text}")
-            if kind in ("error", "crash"):
-                self.errors.append(text)
-
-        def crashed(_: Page) -> None:
-            self.dead = True
-            note("crash", "the page crashed")
-
-        self.page.on("console", lambda message: note(message.type, f"{message.text} ({message.location.get('url')})"))
-        self.page.expose_function("answer", lambda one: self._answers.update({one["id"]: one}))
-        self.page.on("pageerror", lambda error: note("error", str(error)))
-        self.page.on("crash", crashed)
 
     def _begin(self, call: str, *args: object) -> int:
         self._within(TIMEOUT, lambda: self.page.wait_for_function("true", timeout=1000 * TIMEOUT))

@@ -1,7 +1,7 @@
 """gemel in a browser tab beside wllama 3.8.1, wllama 2.3.1, transformers.js 4.3.1 and native llama.cpp, in one run.
 
     make wasm && pip install -e '.[bench]'
-    python tests/bench/browser.py MODEL.gguf --peer-python PYTHON [--rounds 5] [--json OUT.json] [--markdown OUT.md]
+    python tests/bench/compare_tabs.py MODEL.gguf --peer-python PYTHON [--rounds 5] [--json OUT] [--markdown OUT]
 
     --engines wllama-2,gemel   only these engines; and so --files Q4_1,q8, -t 2
     --measure speed            only that, or start, memory, link; several with commas

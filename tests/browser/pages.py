@@ -1,0 +1,65 @@
+"""Pages that use gemel's modules for pages (web/gemel_web/static), and the folder that a server needs for that."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import assets
+import building
+import pyodide_files
+from browser.hosts import Watched
+
+if TYPE_CHECKING:
+    from browser.server import Server
+    from playwright.sync_api import BrowserContext
+
+FOLDER = building.BUILD / "browser" / "static"
+CSP = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; connect-src 'self' data:; "
+    "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@functools.cache
+def static() -> Path:
+    """Return a folder as `make assets` leaves it, without what only a server in a tab needs."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True)
+    for source in assets.STATIC.iterdir():
+        if source.is_file() and source.name not in ("assets.json", "LICENCES.txt"):
+            shutil.copyfile(source, FOLDER / source.name)
+    wheels = [assets.Wheel(wheel, "tab") for wheel in pyodide_files.wheels()]
+    assets.gather(FOLDER, pyodide_files.pyodide(), wheels)
+    return FOLDER
+
+
+class ApiPage(Watched):
+    """A page with one of gemel's modules as window.api."""
+
+    def __init__(
+        self,
+        context: BrowserContext,
+        server: Server,
+        *,
+        module: str = "gemel.js",
+        isolated: bool = True,
+        foreign: bool = False,
+        csp: str | None = None,
+    ) -> None:
+        """foreign: the page is of another origin than gemel's files and models."""
+        server.folders.setdefault("gemel", static())
+        site = server.site(isolated=isolated, csp=csp)
+        kind = f"{'isolated' if isolated else 'plain'}{' foreign' * foreign}{' strict' * (csp is not None)}"
+        super().__init__(context, f"{kind} {module}")
+        self.base = f"{site.url}/gemel/"
+        where = site.other_url if foreign else site.url
+        self.page.goto(f"{where}/tab/api.html?module={quote(self.base + module)}")
+        self.page.wait_for_selector("main[data-ready]", state="attached")   # what polls a function may be forbidden
+
+    def js(self, source: str, **values: Any) -> Any:  # noqa: ANN401
+        """Run an async function's body; values are in `v`."""
+        return self.page.evaluate(f"async (v) => {{ {source} }}", values)

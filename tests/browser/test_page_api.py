@@ -1,0 +1,351 @@
+"""gemel.js: the JavaScript API of a page is Python's, in a worker; the same words, errors and texts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import gemel
+import numpy as np
+import pytest
+import tiny
+from browser.pages import CSP, ApiPage
+from browser.server import Served, Server
+from conftest import CHATML
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+OpenPage = Callable[..., ApiPage]
+Serve = Callable[..., Served]
+LOAD = "window.gemel ??= new api.Gemel(); return await gemel.load(v.url, v.options ?? {});"
+MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why is the sky blue?"}]
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML)
+
+
+@pytest.fixture(scope="module")
+def native(data: bytes) -> gemel.Model:
+    return gemel.open(data)
+
+
+@pytest.fixture(scope="module")
+def file(server: Server, data: bytes) -> Served:
+    return server.file(data)
+
+
+@pytest.fixture
+def loaded(api_page: OpenPage, file: Served) -> ApiPage:
+    """An isolated page with the tiny model."""
+    page = api_page()
+    if not page.js("return window.gemel?.info?.name === v.url", url=file.url):
+        page.js(LOAD, url=file.url)
+    return page
+
+
+def test_a_text_is_the_native_one(loaded: ApiPage, native: gemel.Model) -> None:
+    wanted = native.generate("Once upon a time", max_tokens=80, temperature=0)
+    text = wanted.read()
+    found = loaded.js("return await read(gemel.generate('Once upon a time', {max_tokens: 80, temperature: 0}))")
+    result = found["result"]
+    assert "".join(found["pieces"]) == text == result["text"]
+    assert result["stop_reason"] == wanted.stop_reason
+    assert result["usage"] == {
+        "prompt_tokens": len(wanted.prompt_ids), "completion_tokens": 80, "total_tokens": len(wanted.prompt_ids) + 80
+    }  # fmt: skip
+    assert result["timings"]["n_evaluated"] == len(wanted.prompt_ids)
+    assert result["timings"]["decode_tok_s"] > 0
+
+
+def test_options_are_pythons_by_name(loaded: ApiPage, native: gemel.Model) -> None:
+    banned = {id: float("-inf") for id in range(300)}
+    wanted = native.generate(
+        [5, 6, 7], max_tokens=12, temperature=0.9, seed=11, top_k=0, stop=("\x00",), logit_bias=banned
+    )
+    found = loaded.js(
+        "const logit_bias = new Map(Array.from({length: 300}, (_, id) => [id, -Infinity]));"
+        "const options = {max_tokens: 12, temperature: 0.9, seed: 11, top_k: 0, stop: ['\\0'], logit_bias};"
+        "const more = {n_ctx: undefined, sampling: null};"
+        "return await gemel.generate(Int32Array.of(5, 6, 7), {...options, ...more}).result"
+    )
+    assert (found["text"], found["seed"]) == (wanted.read(), 11)
+
+
+@pytest.mark.parametrize(
+    ("call", "name", "message"),
+    [
+        ("gemel.generate('a', {nonsense: 3}).result", "TypeError", "there is no option 'nonsense'"),
+        ("gemel.generate('a', {top_p: 1.5}).result", "ArgumentError", "top_p=1.5: must be over 0"),
+        ("gemel.generate('').result", "ArgumentError", "the prompt is empty"),
+        ("gemel.generate('a', {max_tokens: 1e6}).result", "ContextError", "max_tokens=1000000"),
+        ("gemel.chat('hello').result", "ArgumentError", "must be a list"),
+        ("gemel.chat([]).result", "ArgumentError", "there is no message to answer"),
+        ("gemel.embed([])", "ArgumentError", "there are no texts to embed"),
+        ("gemel.embed('a', {pooling: 'most'})", "ArgumentError", "pooling"),
+        ("gemel.cache.delete('nothing')", "SourceError", "is not in the cache"),
+        ("gemel.generate('a', {stop: () => 1}).result", "DataCloneError", "could not be cloned"),
+    ],
+)
+def test_errors_are_pythons_and_the_next_call_works(loaded: ApiPage, call: str, name: str, message: str) -> None:
+    found = loaded.js(f"return await caught({call})")
+    assert found[0] == name
+    assert message in found[1]
+    assert loaded.js("return (await gemel.generate('a', {max_tokens: 1}).result).usage.completion_tokens") == 1
+
+
+def test_a_chat_keeps_what_was_evaluated(loaded: ApiPage, native: gemel.Model) -> None:
+    chat = native.chat(system="Be brief.")
+    options = {"max_tokens": 16, "temperature": 0}
+    first = chat.send("Why is the sky blue?", max_tokens=16, temperature=0)
+    answer = first.read()
+    found = loaded.js("return await read(gemel.chat(v.messages, v.options))", messages=MESSAGES, options=options)
+    assert found["result"]["text"] == "".join(found["pieces"]) == answer
+    second = chat.send("And at night?", max_tokens=16, temperature=0)
+    more = [*MESSAGES, {"role": "assistant", "content": answer}, {"role": "user", "content": "And at night?"}]
+    found = loaded.js("return await gemel.chat(v.messages, v.options).result", messages=more, options=options)
+    assert found["text"] == second.read()
+    assert found["timings"]["n_evaluated"] == second.timings.n_evaluated < len(second.prompt_ids)
+
+
+def test_a_chats_own_options_reach_the_template(loaded: ApiPage, native: gemel.Model) -> None:
+    template = "{{ greeting }}{{ messages[0]['content'] }}"
+    options = {"template": template, "template_options": {"greeting": "Ahoy! "}, "max_tokens": 4, "temperature": 0}
+    found = loaded.js(
+        "return await gemel.chat([{role: 'user', content: 'You'}], v.options).result", options=options
+    )
+    chat = native.chat(template=template, greeting="Ahoy! ")
+    assert found["text"] == chat.send("You", max_tokens=4, temperature=0).read()
+
+
+def test_vectors_are_the_native_ones(loaded: ApiPage, native: gemel.Model) -> None:
+    texts = ["one", "two words", "three"]
+    one, many = loaded.js(
+        "const one = await gemel.embed('one'), many = await gemel.embed(v.texts, {pooling: 'last'});"
+        "return [[...one], [one instanceof Float32Array, ...many.map((row) => [...row])]]",
+        texts=texts,
+    )
+    assert np.array_equal(np.asarray(one, np.float32), native.embed("one"))
+    assert many[0] is True
+    assert np.array_equal(np.asarray(many[1:], np.float32), native.embed(texts, "last"))
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_stop_ends_a_generation(api_page: OpenPage, file: Served, isolated: bool) -> None:
+    page = api_page(isolated=isolated)
+    page.js(LOAD, url=file.url)
+    assert page.js("return gemel.info.engine") == ("threads" if isolated else "side module")
+    pieces, result, after = page.js(
+        "const generation = gemel.generate('Once', {temperature: 0}), pieces = [];"
+        "for await (const piece of generation) { pieces.push(piece); gemel.stop(); }"
+        "const again = await gemel.generate('Once', {max_tokens: 3, temperature: 0}).result;"
+        "return [pieces, await generation.result, again.usage.completion_tokens]"
+    )
+    assert (result["stop_reason"], after) == ("cancelled", 3)
+    assert "".join(pieces) == result["text"]
+    assert 0 < result["usage"]["completion_tokens"] < 2000
+
+
+def test_leaving_the_loop_stops_that_generation_only(loaded: ApiPage) -> None:
+    left, other = loaded.js(
+        "const left = gemel.generate('Once', {temperature: 0});"
+        "const other = gemel.generate('Twice', {max_tokens: 40, temperature: 0});"
+        "for await (const piece of left) break;"
+        "return [await left.result, await other.result]"
+    )
+    assert left["stop_reason"] == "cancelled"
+    assert (other["stop_reason"], other["usage"]["completion_tokens"]) == ("length", 40)
+
+
+def test_a_stop_ends_a_prefill_and_a_load(api_page: OpenPage, data: bytes, served: Serve) -> None:
+    page = api_page()
+    slow = served(tiny.tiny_llama(n_layer=2, n_embd=256, n_ff=1024), mb_s=0.2)
+    found = page.js(
+        "window.gemel ??= new api.Gemel();"
+        "const errors = [];"
+        "errors.push(await caught(gemel.load(v.url, {onProgress: ({stage}) => stage === 'download' && gemel.stop()})));"
+        "const abort = new AbortController();"
+        "const onProgress = ({stage}) => stage === 'download' && abort.abort();"
+        "errors.push(await caught(gemel.load(v.url, {onProgress, signal: abort.signal})));"
+        "errors.push(await caught(gemel.load(v.url, {signal: abort.signal})));"
+        "errors.push(await caught(gemel.generate('a').result));"
+        "return errors",
+        url=slow.url,
+    )
+    assert [name for name, *_ in found] == ["CancelledError", "AbortError", "AbortError", "StateError"]
+    assert slow.sent < len(slow.data)
+    long = page.js(
+        "await gemel.load(v.url); const generation = gemel.generate(new Int32Array(2000).fill(5));"
+        "gemel.stop(); return await generation.result",
+        url=served(data).url,
+    )
+    assert (long["text"], long["stop_reason"], long["timings"]["n_decoded"]) == ("", "cancelled", 0)
+    assert long["timings"]["n_evaluated"] < 2000
+
+
+def test_a_prompt_rides_on_the_load(api_page: OpenPage, data: bytes, served: Serve, native: gemel.Model) -> None:
+    page = api_page()
+    found = page.js(
+        "window.gemel ??= new api.Gemel(); const stages = new Set();"
+        "const onProgress = (told) => stages.add(told.stage);"
+        "const info = await gemel.load(v.url, {prompt: v.messages, cache: false, onProgress});"
+        "const result = await gemel.chat(v.messages, {max_tokens: 8, temperature: 0}).result;"
+        "return [[...stages], info, gemel.info, result]",
+        url=served(data).url, messages=MESSAGES,
+    )  # fmt: skip
+    stages, info, later, result = found
+    assert {"load", "prefill"} <= set(stages)
+    chat = native.chat()
+    chat.messages[:] = MESSAGES
+    assert result["text"] == chat.send(max_tokens=8, temperature=0).read()
+    assert result["timings"]["n_evaluated"] <= 1
+    assert (info["arch"], info["n_ctx"], info["engine"]) == ("llama", 2048, "threads")
+    assert later["memory"] >= info["memory"] > info["weight_size"]
+
+
+def test_files_that_a_user_chose_load(api_page: OpenPage, data: bytes, served: Serve) -> None:
+    page = api_page()
+    found = page.js(
+        "window.gemel ??= new api.Gemel(); const bytes = await (await fetch(v.url)).arrayBuffer(), names = [];"
+        "for (const one of [new File([bytes], 'mine.gguf'), new Blob([bytes]), new Uint8Array(bytes), new URL(v.url)])"
+        "    names.push((await gemel.load(one)).name);"
+        "return names",
+        url=served(data).url,
+    )
+    assert found[0] == "mine.gguf"
+    assert len(found) == 4
+
+
+def test_the_cache_is_listed_and_emptied(api_page: OpenPage, data: bytes, served: Serve) -> None:
+    page = api_page()
+    found = page.js(
+        "window.gemel ??= new api.Gemel(); await gemel.load(v.url);"
+        "const mine = async () => (await gemel.cache.list()).filter(({name}) => name === v.url);"
+        "const before = await mine(), freed = await gemel.cache.delete(v.url); return [before, freed, await mine()]",
+        url=served(data).url,
+    )
+    assert found == [[{"name": found[0][0]["name"], "size": len(data), "complete": True}], len(data), []]
+
+
+def test_a_python_cell_runs_the_desktops_program(loaded: ApiPage, file: Served, native: gemel.Model) -> None:
+    program = (
+        "import gemel, sys\n"
+        f"model = gemel.open({file.url!r})\n"
+        "for piece in model.generate('Once', max_tokens=20, temperature=0):\n    print(piece, end='')\n"
+        "print('done', file=sys.stderr)\n"
+        "model.n_layer"
+    )
+    value, written = loaded.js(
+        "const written = {stdout: '', stderr: ''};"
+        "const value = await gemel.run(v.program, {onOutput: (text, stream) => { written[stream] += text; }});"
+        "return [value, written]",
+        program=program,
+    )
+    assert value == "2"
+    assert written == {"stdout": native.generate("Once", max_tokens=20, temperature=0).read(), "stderr": "done\n"}
+    assert loaded.js("return [await gemel.run('x = 6; model.close()'), await gemel.run('x * 7')]") == [None, "42"]
+    assert loaded.js("return await gemel.run('import asyncio\\nawait asyncio.sleep(0, \"late\")')") == "'late'"
+
+
+def test_a_cells_error_is_a_traceback_of_the_cell(loaded: ApiPage) -> None:
+    name, message, trace = loaded.js("return await caught(gemel.run('def f():\\n    return 1 / 0\\nf()'))")
+    assert (name, message) == ("ZeroDivisionError", "division by zero")
+    assert trace.splitlines()[1].strip() == 'File "<cell>", line 3, in <module>'
+    name, _, trace = loaded.js("return await caught(gemel.run('1 +'))")
+    assert name == "SyntaxError"
+    assert "1 +" in trace
+    assert loaded.js("return (await caught(gemel.run('raise SystemExit(3)')))[0]") == "SystemExit"
+
+
+@pytest.mark.parametrize("program", ["while True: pass", "import asyncio\nawait asyncio.sleep(60)"])
+def test_a_stop_ends_a_cell(loaded: ApiPage, program: str) -> None:
+    found = loaded.js(
+        "const running = caught(gemel.run(v.program)); setTimeout(() => gemel.stop(), 100);"
+        "const [name] = await running; return [name, await gemel.run('1 + 1')]",
+        program=program,
+    )
+    assert found == ["KeyboardInterrupt" if "while" in program else "CancelledError", "2"]
+
+
+def test_a_dead_worker_is_an_error_and_the_next_load_starts_another(
+    api_page: OpenPage, file: Served, native: gemel.Model
+) -> None:
+    page = api_page(new=True)
+    page.js(LOAD, url=file.url)
+    page.js("window.generation = gemel.generate('Once', {temperature: 0}); await generation.next()")
+    worker = next(one for one in page.page.workers if "kind" not in one.url and one.evaluate("'navigator' in self"))
+    worker.evaluate("self.close()")
+    name, message, _ = page.js("return await caught(generation.result)")
+    assert (name, message) == ("WorkerError", "gemel's worker has ended: load the model again")
+    assert page.js("return [gemel.info, (await caught(gemel.embed('a')))[0]]") == [None, "StateError"]
+    page.js(LOAD, url=file.url)
+    found = page.js("return await gemel.generate('Once', {max_tokens: 8, temperature: 0}).result")
+    assert found["text"] == native.generate("Once", max_tokens=8, temperature=0).read()
+    found = page.js(
+        "const pending = caught(gemel.generate('a', {temperature: 0}).result); gemel.close();"
+        "return [(await pending)[0], (await caught(gemel.generate('a').result))[0]]"
+    )
+    assert found == ["CancelledError", "StateError"]
+
+
+def test_what_can_not_be_had_is_an_error(api_page: OpenPage, served: Serve) -> None:
+    page = api_page(new=True)
+    page.expect("404", "Failed to load resource")
+    gone = served(b"", status=404)
+    assert page.js("window.gemel = new api.Gemel(); return await caught(gemel.load(v.url))", url=gone.url)[0] == (
+        "SourceError"
+    )
+    bad = page.js("return await caught(gemel.load(v.url))", url=served(b"no model" * 100).url)
+    assert bad[0] == "FormatError"
+    assert page.js("return (await caught(gemel.load(v.url, {nonsense: 1})))[0]", url=gone.url) == "TypeError"
+    name, message, _ = page.js(
+        "return await caught(new api.Gemel({base: v.base}).load('a'))", base=page.base.replace("gemel", "nowhere")
+    )
+    assert name == "WorkerError"
+    assert "nowhere/worker.js" in message
+    assert page.js("try { new api.Gemel({nonsense: 1}) } catch (error) { return error.message }") == (
+        "new Gemel({nonsense}): there is no such option"
+    )
+
+
+def test_a_stop_before_python_runs(api_page: OpenPage, file: Served) -> None:
+    page = api_page(new=True)
+    found = page.js(
+        "window.gemel = new api.Gemel({threads: 1});"
+        "const first = caught(gemel.load(v.url)); gemel.stop();"
+        "return [(await first)[0], (await gemel.load(v.url)).threads]",
+        url=file.url,
+    )
+    assert found == ["CancelledError", 1]
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+@pytest.mark.parametrize("isolated", [True, False])
+def test_any_page_can_use_it(
+    api_page: OpenPage, file: Served, native: gemel.Model, isolated: bool, foreign: bool
+) -> None:
+    """Where gemel's files are on the page's own origin, under a strict Content-Security-Policy."""
+    page = api_page(new=True, isolated=isolated, foreign=foreign, csp=None if foreign else CSP)
+    info = page.js(LOAD, url=file.url)
+    assert info["engine"] == ("threads" if isolated else "side module")
+    found = page.js("return await gemel.generate('Once', {max_tokens: 8, temperature: 0}).result")
+    assert found["text"] == native.generate("Once", max_tokens=8, temperature=0).read()
+    page.close()
+
+
+@pytest.mark.model
+def test_smollm2_says_what_it_says_natively(api_page: OpenPage, served: Serve, real_path: Path) -> None:
+    page = api_page()
+    model = served(real_path.read_bytes())
+    found = page.js(
+        "window.gemel ??= new api.Gemel();"
+        "const info = await gemel.load(v.url, {prompt: v.messages});"
+        "const {pieces, result} = await read(gemel.chat(v.messages, {max_tokens: 24, temperature: 0}));"
+        "gemel.close(); return [info, pieces, result]",
+        url=model.url, messages=MESSAGES,
+    )  # fmt: skip
+    with gemel.open(real_path) as native:
+        chat = native.chat()
+        chat.messages[:] = MESSAGES
+        assert found[2]["text"] == "".join(found[1]) == chat.send(max_tokens=24, temperature=0).read()
+    assert found[0]["has_chat"] is True

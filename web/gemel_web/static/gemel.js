@@ -1,0 +1,302 @@
+// gemel for a page: load a model and generate, by a worker in which Python does it (worker.js, tab.py). A thin proxy:
+// calls go out as messages, answers come back as promises and iterators. Knows nothing of templates, sessions or
+// sampling; options go to Python by name, and what Python does not know is Python's error.
+//
+//     const gemel = new Gemel();
+//     await gemel.load("https://example.org/model.gguf", { onProgress: console.log });
+//     for await (const piece of gemel.generate("Once upon a time", { max_tokens: 64 })) out.append(piece);
+
+const HERE = new URL(".", import.meta.url).href;
+const STARTING = ["load", "run", "list", "delete"]; // calls that start the worker when there is none
+const GRACE = 50; // milliseconds that a Python cell has to end by itself before it is interrupted
+
+/** The error of an answer: Python's class is its name, Python's traceback its `traceback`. */
+function errorOf({ name, message, traceback }) {
+    const error = new Error(message);
+    error.name = name;
+    error.traceback = traceback;
+    return error;
+}
+
+/** One call that the worker has not answered yet. */
+class Call {
+    constructor(name, listener) {
+        this.name = name;
+        this.listener = listener; // {progress, output, piece}: what it is told of before the answer
+        this.flag = null; // shared memory: 1 in it stops what computes
+        this.answer = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
+        this.answer.catch(() => {}); // who waits for it is told; nobody has to
+    }
+}
+
+/** A text that is being generated: `for await` over its pieces, `result` when it has ended. */
+export class Generation {
+    #pending = "";
+    #wake = null;
+    #ended = false;
+    #stop;
+
+    /** @param {(listener: object) => {answer: Promise<object>, stop: () => void}} begin  made by Gemel only */
+    constructor(begin) {
+        this.text = "";
+        const { answer, stop } = begin({ piece: (text) => this.#take(text) });
+        this.#stop = stop;
+        this.result = answer;
+        const end = () => {
+            this.#ended = true;
+            this.#wake?.();
+        };
+        this.result.then(end, end);
+    }
+
+    #take(text) {
+        this.text += text;
+        this.#pending += text;
+        this.#wake?.();
+    }
+
+    async next() {
+        while (!this.#pending && !this.#ended) {
+            await new Promise((resolve) => (this.#wake = resolve));
+        }
+        if (!this.#pending) return { done: true, value: await this.result };
+        const value = this.#pending;
+        this.#pending = "";
+        return { done: false, value };
+    }
+
+    async return(value) {
+        this.stop();
+        await this.result.catch(() => {});
+        return { done: true, value };
+    }
+
+    [Symbol.asyncIterator]() {
+        return this;
+    }
+
+    /** End it now; `result` then says "cancelled". */
+    stop() {
+        if (!this.#ended) this.#stop();
+    }
+}
+
+/** One model in one worker. */
+export class Gemel {
+    #options;
+    #worker = null;
+    #ready = false; // Python runs; until then calls wait in #queue
+    #queue = [];
+    #calls = new Map(); // id -> Call
+    #count = 0;
+    #interrupt = null; // shared memory: 2 in it is Ctrl-C for a Python cell
+
+    /**
+     * @param {{base?: string | URL, threads?: number, models?: string | URL}} options
+     *     base: the folder of gemel's files, default this module's; threads: of the models, default the browser's CPUs;
+     *     models: a folder that serves the files of short names
+     */
+    constructor({ base = HERE, threads, models, ...unknown } = {}) {
+        for (const name in unknown) throw new TypeError(`new Gemel({${name}}): there is no such option`);
+        const folder = (address) => new URL(address, document.baseURI).href.replace(/\/?$/, "/");
+        this.#options = { base: folder(base), threads, models: models === undefined ? undefined : folder(models) };
+        this.info = null;
+        this.cache = {
+            list: () => this.#ask("list").answer,
+            delete: (name) => this.#ask("delete", name).answer,
+        };
+    }
+
+    /** Load a model in the place of the one that is there; resolves to `info`. */
+    async load(model, { onProgress, signal, ...options } = {}) {
+        signal?.throwIfAborted();
+        this.info = null;
+        const progress = (told) => onProgress?.(told);
+        const { answer, stop } = this.#ask("load", addressOf(model), options, { progress });
+        signal?.addEventListener("abort", stop, { once: true });
+        try {
+            this.info = await answer;
+            return this.info;
+        } catch (error) {
+            signal?.throwIfAborted();
+            throw error;
+        } finally {
+            signal?.removeEventListener("abort", stop);
+        }
+    }
+
+    /** Go on from a text or ids, without a chat template. @returns {Generation} */
+    generate(prompt, options = {}) {
+        return new Generation((listener) => this.#ask("generate", prompt, options, listener));
+    }
+
+    /** Answer messages by the model's own chat template; of the last conversation only what is new is evaluated. */
+    chat(messages, options = {}) {
+        return new Generation((listener) => this.#ask("chat", messages, options, listener));
+    }
+
+    /** @returns {Promise<Float32Array | Float32Array[]>} the vector of a text, or those of several */
+    embed(texts, options = {}) {
+        return this.#ask("embed", texts, options).answer;
+    }
+
+    /** Run a Python program in its own namespace; resolves to the repr of its last expression, or null. */
+    run(code, { onOutput, ...unknown } = {}) {
+        for (const name in unknown) return Promise.reject(new TypeError(`run: there is no option ${name}`));
+        const output = (text, stream) => onOutput?.(text, stream);
+        return this.#ask("run", code, {}, { output }).answer;
+    }
+
+    /** End whatever is under way: loads, prefills, generations, embeddings, Python cells. */
+    stop() {
+        for (const id of [...this.#calls.keys()]) this.#stop(id);
+    }
+
+    /** End the worker and free all memory. The next load starts a new one. */
+    close() {
+        this.#end({ name: "CancelledError", message: "gemel was closed" });
+    }
+
+    // ---- Calls ------------------------------------------------------------------------------------------------------
+
+    #ask(name, subject = null, options = {}, listener = {}) {
+        const id = ++this.#count;
+        const call = new Call(name, listener);
+        const message = { id, name, subject, options };
+        this.#calls.set(id, call);
+        const handle = { answer: call.answer, stop: () => this.#stop(id) };
+        if (this.#worker === null && !STARTING.includes(name)) {
+            this.#fail(id, { name: "StateError", message: "no model is loaded: await gemel.load(...) first" });
+            return handle;
+        }
+        try {
+            this.#worker ?? this.#start();
+            if (this.#ready) this.#worker.postMessage(message);
+            else this.#queue.push(message);
+        } catch (error) {
+            this.#fail(id, error);
+        }
+        return handle;
+    }
+
+    #fail(id, error) {
+        const call = this.#calls.get(id);
+        this.#calls.delete(id);
+        call?.reject(error instanceof Error ? error : errorOf(error));
+    }
+
+    #stop(id) {
+        const call = this.#calls.get(id);
+        if (call === undefined) return;
+        if (!this.#ready) {
+            this.#queue = this.#queue.filter((message) => message.id !== id);
+            this.#fail(id, { name: "CancelledError", message: `${call.name} was stopped` });
+            return;
+        }
+        if (call.flag !== null) Atomics.store(call.flag, 0, 1);
+        this.#worker.postMessage({ stop: id });
+        if (call.name === "run" && this.#interrupt !== null) setTimeout(() => this.#interruptCell(id), GRACE);
+    }
+
+    #interruptCell(id) {
+        if (this.#calls.has(id) && this.#interrupt !== null) this.#interrupt[0] = 2;
+    }
+
+    // ---- The worker -------------------------------------------------------------------------------------------------
+
+    #start() {
+        const script = new URL("worker.js", this.#options.base).href;
+        const address = URL.createObjectURL(new Blob([starter(script)], { type: "text/javascript" }));
+        const worker = new Worker(address, { type: "module", name: "gemel" });
+        this.#worker = worker;
+        worker.onerror = (event) => {
+            event.preventDefault();
+            const what = event.message || "the page's Content-Security-Policy must allow `worker-src blob:`";
+            if (worker === this.#worker) this.#end({ name: "WorkerError", message: `gemel's worker failed: ${what}` });
+        };
+        worker.onmessage = ({ data }) => {
+            if (worker !== this.#worker) return;
+            URL.revokeObjectURL(address);
+            this.#hear(data);
+        };
+    }
+
+    #end(error) {
+        this.#worker?.terminate();
+        this.#worker = this.#interrupt = this.info = null;
+        this.#ready = false;
+        this.#queue = [];
+        for (const id of [...this.#calls.keys()]) this.#fail(id, error);
+    }
+
+    /** The worker holds this lock while it lives: nothing else tells a page that a worker is gone. */
+    #watch(lock) {
+        const worker = this.#worker;
+        navigator.locks.request(lock, () => {
+            if (worker !== this.#worker) return;
+            this.#end({ name: "WorkerError", message: "gemel's worker has ended: load the model again" });
+        });
+    }
+
+    #hear(data) {
+        if (data.kind === "there") this.#worker.postMessage({ start: this.#options });
+        else if (data.kind === "lock") this.#watch(data.lock);
+        else if (data.kind === "ready") this.#begin(data.interrupt);
+        else if (data.kind === "failed") this.#end(data.error);
+        else if (data.kind === "starting") this.#tellLoads(data);
+        else this.#hearOf(this.#calls.get(data.id), data);
+    }
+
+    #begin(interrupt) {
+        this.#ready = true;
+        this.#interrupt = interrupt;
+        const queue = this.#queue;
+        this.#queue = [];
+        for (const message of queue) {
+            try {
+                this.#worker.postMessage(message);
+            } catch (error) {
+                this.#fail(message.id, error);
+            }
+        }
+    }
+
+    #tellLoads({ done, total }) {
+        for (const call of this.#calls.values()) {
+            call.listener.progress?.({ stage: "start", done, total, speed: 0, left: null });
+        }
+    }
+
+    #hearOf(call, { id, kind, ...data }) {
+        if (call === undefined) return;
+        if (kind === "begun") call.flag = data.flag ?? null;
+        else if (kind === "progress") call.listener.progress?.(data.progress);
+        else if (kind === "output") call.listener.output?.(data.text, data.stream);
+        else if (kind === "piece") call.listener.piece?.(data.text);
+        else if (kind === "error") this.#fail(id, data.error);
+        else {
+            this.#calls.delete(id);
+            if (this.info !== null && data.memory) this.info = { ...this.info, memory: data.memory };
+            call.resolve(data.value ?? null);
+        }
+    }
+}
+
+/**
+ * The script of a worker's Blob. A Blob has the page's origin and headers wherever gemel's files come from, and what it
+ * imports so is the business of the page's script-src.
+ */
+function starter(script) {
+    return `import(${JSON.stringify(script)}).catch((error) => {
+        const message = "gemel's worker can't be loaded: " + error.message + "; the page's Content-Security-Policy must "
+            + "allow ${new URL(script).origin} in script-src, and that server answer with Access-Control-Allow-Origin";
+        postMessage({ kind: "failed", error: { name: "WorkerError", message } });
+    });`;
+}
+
+/** What Python takes for a model: addresses beside the page become absolute, short names and files stay. */
+function addressOf(model) {
+    if (model instanceof URL) return model.href;
+    if (typeof model === "string" && /^\.{0,2}\//.test(model)) return new URL(model, document.baseURI).href;
+    return model;
+}

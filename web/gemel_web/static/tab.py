@@ -1,0 +1,329 @@
+"""The Python of gemel.js's worker: messages of the page become calls of gemel, and what comes of them messages.
+
+A message is {id, name, subject, options}; the answers to it are any number of "begun", "progress", "output" and
+"piece", and at the end one "value" or "error". {stop: id} ends a call. Pieces that come quickly go together, so that a
+page is not flooded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
+from typing import Any
+
+import gemel
+import gemel.browser
+import js  # type: ignore[import-not-found]
+from pyodide.ffi import jsnull, to_js  # type: ignore[import-not-found]
+
+PACE = 0.03          # seconds between two messages of one call, at least
+CELL = "<cell>"      # what tracebacks call a program of the page's
+CHAT_OPTIONS = ("n_ctx", "template", "tools")   # of Model.chat; the others are Chat.send's
+Post = Callable[..., None]
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Return what Python has for a value of JavaScript's: null is None, and what is undefined is not there."""
+    if value is jsnull:
+        return None
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items() if one is not None}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return value
+
+
+def sent(value: Any) -> Any:  # noqa: ANN401
+    """Return what JavaScript gets for a value of Python's."""
+    return to_js(value, dict_converter=js.Object.fromEntries)
+
+
+def floats(row: Any) -> Any:  # noqa: ANN401
+    """Return a Float32Array of a numpy array or memoryview."""
+    return js.Float32Array.new(to_js(memoryview(row).tobytes()).slice().buffer)
+
+
+def described(error: BaseException) -> dict[str, str]:
+    """Return an error as the page gets it; the traceback of a program begins in the program."""
+    import traceback
+
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_code.co_filename != CELL:
+        trace = trace.tb_next
+    lines = traceback.format_exception(type(error), error, trace or error.__traceback__)
+    if isinstance(error, SyntaxError) and trace is None:
+        lines = traceback.format_exception_only(error)
+    return {"name": type(error).__name__, "message": str(error), "traceback": "".join(lines)}
+
+
+class RaisedError(Exception):
+    """Around what a program raised: an event loop ends at some exceptions that a program may raise."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class Call:
+    """One message of the page, until it is answered."""
+
+    def __init__(self, post: Post, id: int, name: str) -> None:
+        self.name = name
+        self.task: asyncio.Future[Any] | None = None
+        self.generation: gemel.Generation | None = None
+        self._post = post
+        self._id = id
+        self._texts: list[tuple[str, str]] = []   # (stream, text) that wait for their message
+        self._due = 0.0                           # when the next message may go
+        self._timer: asyncio.TimerHandle | None = None
+
+    def tell(self, kind: str, **fields: Any) -> None:  # noqa: ANN401
+        """Send the page a message about this call."""
+        self._post(sent({"id": self._id, "kind": kind, **fields}))
+
+    def text(self, text: str, stream: str = "") -> None:
+        """Hand out a piece of generated text, or of what a program writes to a stream, now or with the next ones."""
+        if self._texts and self._texts[-1][0] == stream:
+            self._texts[-1] = (stream, self._texts[-1][1] + text)
+        else:
+            self._texts.append((stream, text))
+        wait = self._due - time.monotonic()
+        if wait <= 0:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_event_loop().call_later(wait, self.flush)
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for stream, text in self._texts:
+            self.tell("output" if stream else "piece", text=text, stream=stream)
+        self._texts.clear()
+        self._due = time.monotonic() + PACE
+
+    def progress(self) -> Callable[[str, int, int], None]:
+        """Return an on_progress that tells the page, with speed (bytes a second) and time left (seconds)."""
+        begun: dict[str, tuple[float, int]] = {}
+        due = 0.0
+
+        def report(stage: str, done: int, total: int) -> None:
+            nonlocal due
+            now = time.monotonic()
+            start, first = begun.setdefault(stage, (now, done))
+            if now < due and done < total:
+                return
+            due = now + PACE
+            speed = (done - first) / (now - start) if now > start else 0.0
+            left = (total - done) / speed if speed and total else None
+            self.tell("progress", progress={"stage": stage, "done": done, "total": total, "speed": speed, "left": left})
+
+        return report
+
+    def stop(self) -> None:
+        """End what is under way; the answer comes by itself."""
+        if self.generation is not None:
+            self.generation.close()
+        elif self.task is not None:
+            self.task.cancel()
+
+
+class Output(io.TextIOBase):
+    """A program's stdout or stderr."""
+
+    def __init__(self, call: Call, stream: str) -> None:
+        self._call = call
+        self._stream = stream
+
+    def writable(self) -> bool:
+        """Yes."""
+        return True
+
+    def write(self, text: str) -> int:
+        """Send text to the page, soon."""
+        if text:
+            self._call.text(text, self._stream)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send it now."""
+        self._call.flush()
+
+
+class Tab:
+    """What worker.js hands messages to. listen(True) lets the page interrupt Python, listen(False) forbids it."""
+
+    def __init__(self, post: Post, listen: Callable[[bool], None], threads: int | None, models: str | None) -> None:
+        self._post = post
+        self._listen = listen
+        self._threads = threads
+        self._calls: dict[int, Call] = {}
+        self._model: gemel.Model | None = None
+        self._chat: gemel.Chat | None = None
+        self._chat_key = ""
+        self._cells = asyncio.Lock()   # stdout is everybody's: one program at a time
+        self._namespace: dict[str, Any] = {"__name__": "__main__"}
+        if models is not None:
+            gemel.browser.configure(models_url=models)
+        self._methods: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
+            "load": self.load, "generate": self.generate, "chat": self.chat, "embed": self.embed, "run": self.run,
+            "list": self.list_cache, "delete": self.delete_cached,
+        }  # fmt: skip
+
+    def handle(self, message: Any) -> None:  # noqa: ANN401
+        """Begin a call, or stop one; nothing that a call does is raised here."""
+        if hasattr(message, "stop"):
+            call = self._calls.get(message.stop)
+            if call is not None:
+                call.stop()
+            return
+        call = self._calls[message.id] = Call(self._post, message.id, message.name)
+        try:
+            subject = message.subject
+            if message.name != "load" and hasattr(subject, "to_py"):   # a file stays JavaScript's
+                subject = plain(subject.to_py())
+            work = self._methods[message.name](call, subject, plain(message.options.to_py()))
+        except Exception as error:
+            self._end(message.id, None, error)
+            return
+        call.task = asyncio.ensure_future(work)
+        call.task.add_done_callback(lambda task: self._ended(message.id, task))
+
+    def _ended(self, id: int, task: asyncio.Future[Any]) -> None:
+        if task.cancelled():
+            self._end(id, None, asyncio.CancelledError(f"{self._calls[id].name} was stopped"))
+        else:
+            error = task.exception()
+            self._end(id, None if error else task.result(), error.error if isinstance(error, RaisedError) else error)
+
+    def _end(self, id: int, value: Any, error: BaseException | None) -> None:  # noqa: ANN401
+        call = self._calls.pop(id)
+        call.flush()
+        if error is None:
+            call.tell("value", value=value, memory=self._memory())
+        else:
+            call.tell("error", error=described(error))
+
+    # ---- The model --------------------------------------------------------------------------------------------------
+
+    async def load(self, call: Call, model: Any, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+        """Load a model; the one that is there goes first, and so does what uses it."""
+        others = [one for one in self._calls.values() if one is not call and one.name not in ("list", "delete", "run")]
+        for other in others:
+            other.stop()
+        await asyncio.gather(*(one.task for one in others if one.task), return_exceptions=True)
+        self._unload()
+        options.setdefault("threads", self._threads)
+        self._model = await gemel.open_async(model, on_progress=call.progress(), **options)
+        return self._info(self._model)
+
+    def _unload(self) -> None:
+        model, self._model, self._chat, self._chat_key = self._model, None, None, ""
+        if model is not None:
+            model.close()
+
+    def _loaded(self) -> gemel.Model:
+        if self._model is None:
+            raise gemel.StateError("no model is loaded: await gemel.load(...) first")
+        return self._model
+
+    def _info(self, model: gemel.Model) -> dict[str, Any]:
+        what = model.info
+        return {
+            "name": model.name, "arch": model.arch, "n_params": model.n_params, "n_ctx": model.n_ctx,
+            "default_n_ctx": model.default_n_ctx, "n_embd": model.n_embd, "has_chat": model.chat_template is not None,
+            "engine": what.engine, "isa": what.isa, "threads": what.threads, "why": what.why,
+            "weight_size": model.weight_size, "kv_size": model.kv_size, "memory": self._memory(),
+        }  # fmt: skip
+
+    def _memory(self) -> int:
+        return gemel.browser.memory_size()
+
+    # ---- Text -------------------------------------------------------------------------------------------------------
+
+    def generate(self, call: Call, prompt: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
+        """Begin at once, so that a stop finds the generation."""
+        return self._begun(call, self._loaded().generate(prompt, **options))
+
+    def chat(self, call: Call, messages: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
+        """As generate, in one Chat for as long as its own options stay: it keeps what was evaluated."""
+        if not isinstance(messages, list):
+            raise gemel.ArgumentError(f"messages={messages!r}: must be a list of {{role, content}}")
+        opened = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
+        opened |= options.pop("template_options", {})
+        if self._chat is None or repr(opened) != self._chat_key:
+            if self._chat is not None:
+                self._chat.close()
+                self._chat = None
+            self._chat, self._chat_key = self._loaded().chat(**opened), repr(opened)
+        self._chat.messages[:] = messages
+        return self._begun(call, self._chat.send(**options))
+
+    def _begun(self, call: Call, generation: gemel.Generation) -> Coroutine[Any, Any, Any]:
+        call.generation = generation
+        with contextlib.suppress(gemel.LibraryError):   # of a side module, which stops between two tokens only
+            flag = gemel.browser.cancel_flag(generation)
+            js.Atomics.store(flag, 0, 0)
+            call.tell("begun", flag=flag)
+        return self._stream(call, generation)
+
+    async def _stream(self, call: Call, generation: gemel.Generation) -> dict[str, Any]:
+        with generation, contextlib.suppress(gemel.CancelledError):   # the page's flag, or the model was closed
+            async for piece in generation:
+                call.text(piece)
+        reason = generation.stop_reason
+        n_prompt, n_new, timings = len(generation.prompt_ids), len(generation.ids), generation.timings
+        return {
+            "text": generation.text,
+            "stop_reason": "cancelled" if reason == "error" else reason,
+            "seed": generation.seed,
+            "usage": {"prompt_tokens": n_prompt, "completion_tokens": n_new, "total_tokens": n_prompt + n_new},
+            "timings": {
+                **asdict(timings), "prompt_tok_s": timings.prompt_tok_s, "decode_tok_s": timings.decode_tok_s,
+            },
+        }  # fmt: skip
+
+    async def embed(self, call: Call, texts: Any, options: dict[str, Any]) -> Any:  # noqa: ANN401
+        """Return a Float32Array, or an array of them; a stop takes effect between two texts."""
+        model = self._loaded()
+        if isinstance(texts, str) or not texts:
+            return floats(model.embed(texts, **options))
+        rows = []
+        for text in texts:
+            rows.append(floats(model.embed([text], **options)))
+            await asyncio.sleep(0)
+        return rows
+
+    # ---- Programs and the cache -------------------------------------------------------------------------------------
+
+    async def run(self, call: Call, code: str, options: dict[str, Any]) -> str | None:
+        """Run a program; return the repr of its last expression."""
+        from pyodide.code import eval_code_async  # type: ignore[import-not-found]
+
+        async with self._cells:
+            out, errors = Output(call, "stdout"), Output(call, "stderr")
+            with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
+                self._listen(True)
+                try:
+                    value = await eval_code_async(code, self._namespace, filename=CELL)
+                    return None if value is None else repr(value)
+                except asyncio.CancelledError:
+                    raise
+                except BaseException as error:
+                    raise RaisedError(error) from error
+                finally:
+                    self._listen(False)
+
+    async def list_cache(self, call: Call, subject: None, options: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return what is cached."""
+        entries = await gemel.cache.list_async()
+        return [{"name": entry.name, "size": entry.size, "complete": entry.complete} for entry in entries]
+
+    async def delete_cached(self, call: Call, name: str, options: dict[str, Any]) -> int:
+        """Delete a model from the cache; return the bytes freed."""
+        return await gemel.cache.delete_async(name)

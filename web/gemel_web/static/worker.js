@@ -1,0 +1,80 @@
+// The worker of gemel.js: starts Pyodide from files beside this one, installs the wheels that assets.json names, and
+// hands every message to tab.py. Nothing comes from another server.
+
+const HERE = new URL(".", import.meta.url);
+let tab = null;
+
+/** Fetch a file beside this one, and refuse other bytes than assets.json's. */
+async function get(name, sha256) {
+    const url = new URL(name, HERE).href;
+    const integrity = sha256 === undefined ? "" : `sha256-${base64(sha256)}`;
+    let answer;
+    try {
+        answer = await fetch(url, { integrity });
+    } catch (error) {
+        throw new Error(`${url} can't be fetched, or is not the file that assets.json names (${error.message})`);
+    }
+    if (!answer.ok) throw new Error(`${url}: the server answers ${answer.status}`);
+    return answer;
+}
+
+const base64 = (hex) => btoa(String.fromCharCode(...hex.match(/../g).map((pair) => parseInt(pair, 16))));
+
+/** @param {{threads?: number, models?: string}} options */
+async function start({ threads, models }) {
+    const [assets, program] = await Promise.all([
+        get("assets.json").then((answer) => answer.json()),
+        get("tab.py").then((answer) => answer.text()),
+    ]);
+    const wheels = assets.wheels.filter((wheel) => wheel.group === "tab");
+    const total = [...assets.pyodide, ...wheels].reduce((sum, file) => sum + file.size, 0);
+    const fetched = Promise.all(wheels.map((wheel) => get(wheel.name, wheel.sha256).then((answer) => answer.arrayBuffer())));
+    fetched.catch(() => {}); // awaited below
+    self.postMessage({ kind: "starting", done: 0, total });
+    const { loadPyodide } = await import(new URL("pyodide/pyodide.mjs", HERE));
+    const py = await loadPyodide({ indexURL: new URL("pyodide/", HERE).href, env: { HOME: "/home/pyodide" } });
+    const site = py.runPython("import sysconfig; sysconfig.get_path('purelib')");
+    for (const wheel of await fetched) py.unpackArchive(wheel, "whl", { extractDir: site });
+    py.FS.writeFile(`${site}/gemel_tab.py`, program);
+    const interrupt = self.crossOriginIsolated ? new Uint8Array(new SharedArrayBuffer(1)) : null;
+    tab = py.pyimport("gemel_tab").Tab(post, listen(py, interrupt), threads, models);
+    self.postMessage({ kind: "starting", done: total, total });
+    self.postMessage({ kind: "ready", interrupt });
+}
+
+const post = (message, transfer) => self.postMessage(message, transfer ?? []);
+
+/** What lets the page interrupt Python, but only while `listening`: no other program must meet it. */
+function listen(py, interrupt) {
+    return (listening) => {
+        if (interrupt === null) return;
+        interrupt[0] = 0;
+        py.setInterruptBuffer(listening ? interrupt : undefined);
+    };
+}
+
+function fail(error) {
+    self.postMessage({ kind: "failed", error: { name: "WorkerError", message: `gemel's worker failed: ${error.message ?? error}` } });
+}
+
+self.onmessage = ({ data }) => {
+    if (data.start) {
+        start(data.start).catch(fail);
+        return;
+    }
+    try {
+        tab.handle(data);
+    } catch (error) {
+        fail(error); // tab.py answers every error of a call itself: this is Python's own end
+    }
+};
+self.onunhandledrejection = (event) => fail(event.reason);
+self.postMessage({ kind: "there" });
+
+if (self.navigator.locks) {
+    const lock = `gemel-${crypto.randomUUID()}`;
+    self.navigator.locks.request(lock, () => {
+        self.postMessage({ kind: "lock", lock });
+        return new Promise(() => {});
+    });
+}
