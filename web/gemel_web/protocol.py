@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol with what it lacks: a time limit for a request's head, and errors in the API's shape. Native.
+"""uvicorn with what it lacks: a time limit for a request's head, errors in the API's shape, an end in order. Native.
 
 A connection on which nothing, or only a piece of a head, has come within the limit gets a 408 and is closed; the time
 between two requests is uvicorn's own keep-alive limit.
@@ -7,23 +7,25 @@ between two requests is uvicorn's own keep-alive limit.
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import h11
+import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from . import wire
 from .errors import ApiError, body_of
+from .scheduler import Scheduler
 
-HEAD_SECONDS = 10.0
-TOO_LATE = ApiError(408, f"the request's head did not come within {HEAD_SECONDS:g} seconds", code="timeout")
+TOO_LATE = ApiError(408, "the request's head did not come in time: send it faster", code="timeout")
 MALFORMED = ApiError(400, "this is no HTTP request, or its head is too long", code="malformed_request")
 
 
 class Protocol(H11Protocol):
     """One connection."""
 
+    head_seconds = 10.0
     _deadline: asyncio.TimerHandle | None = None
-    _n_requests = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:   # type: ignore[override]
         """Begin to wait for the first head."""
@@ -52,7 +54,7 @@ class Protocol(H11Protocol):
         return bool(self.conn.their_state is h11.IDLE)
 
     def _wait(self) -> None:
-        self._deadline = self.loop.call_later(HEAD_SECONDS, self._too_late)
+        self._deadline = self.loop.call_later(self.head_seconds, self._too_late)
 
     def _stop_waiting(self) -> None:
         if self._deadline is not None:
@@ -76,3 +78,22 @@ class Protocol(H11Protocol):
             for event in (response, h11.Data(data=raw), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """A server that, told to stop, lets requests go on for some seconds and then ends them with an error of the API."""
+
+    def __init__(self, config: uvicorn.Config, scheduler: Scheduler, *, stop_seconds: float) -> None:
+        super().__init__(config)
+        self._scheduler = scheduler
+        self._stop_seconds = stop_seconds
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop."""
+        ending = asyncio.create_task(self._end_requests())
+        await super().shutdown(sockets)
+        ending.cancel()
+
+    async def _end_requests(self) -> None:
+        await asyncio.sleep(self._stop_seconds)
+        await self._scheduler.close()

@@ -6,6 +6,7 @@ What the extra `serve` brings is imported when the command runs, so that the lis
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
 import socket
@@ -105,21 +106,22 @@ def run(settings: Settings, alias: str, served: Served, listening: socket.socket
     import uvicorn
 
     from . import create_app
-    from .protocol import Protocol
+    from .protocol import Protocol, Server
 
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("gemel_web").setLevel(logging.INFO)
     app = create_app(settings.config(), {alias: served})
+    connection = type("Connection", (Protocol,), {"head_seconds": settings.head_seconds})
     config = uvicorn.Config(
-        app, http=Protocol, ws="none", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
-        server_header=False, date_header=True, timeout_graceful_shutdown=settings.stop_seconds,
+        app, http=connection, ws="none", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
+        server_header=False, timeout_graceful_shutdown=math.ceil(settings.stop_seconds) + 5,
     )
     host, port = listening.getsockname()[:2]
     how = f"{served.model.isa}, {served.model.threads} threads"
     say(f"{alias} is served at {url_of(host, port)}/v1 ({how}); Ctrl-C stops it")
     if settings.api_key is None and not host.startswith("127.") and host != "::1":
         say("there is no API key: whoever reaches this address can use the model (GEMEL_SERVE_API_KEY sets one)")
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config, app.state.scheduler, stop_seconds=settings.stop_seconds).run(sockets=[listening])
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -6,13 +6,12 @@ from typing import Annotated, Any
 
 import gemel
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from .config import Config
 
 PREFIX = "GEMEL_SERVE_"
-Names = Annotated[tuple[str, ...], NoDecode]
 
 
 class Settings(BaseSettings):
@@ -28,7 +27,8 @@ class Settings(BaseSettings):
     queue: Annotated[int, Field(ge=0, le=10_000)] = Config.queue
     max_body: Annotated[int, Field(ge=1024, le=1 << 30)] = Config.max_body
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.body_seconds
-    stop_seconds: Annotated[int, Field(ge=0, le=3600)] = 10
+    head_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0   # within which a request's head must have come
+    stop_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0   # that requests may go on when the server is to stop
     access_log: bool = False
 
     def config(self) -> Config:

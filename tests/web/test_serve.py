@@ -1,0 +1,244 @@
+"""`gemel serve`: its options, the environment, what is in its way; and the real server under hostile connections."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import building
+import gemel
+import pytest
+from command import assert_error, environment, gemel_
+from conftest import CHATML, tiny_bytes
+from gemel_native import plugins
+from gemel_web import serve
+from gemel_web.settings import settings_of
+from web_server import COMMAND, Server, received
+
+GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("serve") / "tiny.gguf"
+    path.write_bytes(tiny_bytes(chat_template=CHATML))
+    return path
+
+
+@pytest.fixture(scope="module")
+def server(file: Path) -> Iterator[Server]:
+    with Server(file, GEMEL_SERVE_HEAD_SECONDS="0.3", GEMEL_SERVE_BODY_SECONDS="0.3") as server:
+        yield server
+
+
+def post(body: dict[str, Any], *more: bytes) -> bytes:
+    raw = json.dumps(body).encode()
+    head = [
+        b"POST /v1/completions HTTP/1.1", b"Host: localhost", b"Content-Type: application/json",
+        b"Content-Length: %d" % len(raw), *more, b"", b"",
+    ]
+    return b"\r\n".join(head) + raw
+
+
+def status_and_error(raw: bytes) -> tuple[int, dict[str, Any]]:
+    """Return the status of a raw response and its error object; the connection must have been closed."""
+    head, _, body = raw.partition(b"\r\n\r\n")
+    assert b"connection: close" in head.lower()
+    return int(head.split()[1]), json.loads(body)["error"]
+
+
+# ---- The command -----------------------------------------------------------------------------------------------------
+
+
+def test_the_package_declares_the_command() -> None:
+    text = (building.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert '[project.entry-points."gemel.commands"]\nserve = "gemel_web.serve:serve"\n' in text
+    command = plugins.command_of(EntryPoint("serve", "gemel_web.serve:serve", plugins.GROUP))
+    assert "OpenAI's API" in command.help
+    assert [one.name for one in command.params if not getattr(one, "help", "")] == []
+
+
+@pytest.fixture
+def known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The entry point, also where the packages are only on the path."""
+    point = EntryPoint("serve", "gemel_web.serve:serve", plugins.GROUP)
+    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
+
+
+@pytest.mark.usefixtures("known")
+@pytest.mark.parametrize(("options", "env", "words"), [
+    (["--port", "70000"], {}, "--port or GEMEL_SERVE_PORT"),
+    ([], {"GEMEL_SERVE_PORT": "x"}, "--port or GEMEL_SERVE_PORT"),
+    ([], {"GEMEL_SERVE_ALLOWED_HOSTS": "x"}, "GEMEL_SERVE_"),
+    (["--queue", "-1"], {}, "--queue or GEMEL_SERVE_QUEUE"),
+    (["--host", "nowhere.invalid"], {}, "nowhere.invalid"),
+])
+def test_what_can_not_be_meant_is_one_line(
+    file: Path, options: list[str], env: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert_error(gemel_("serve", file, *options), 1, words)
+
+
+@pytest.mark.usefixtures("known")
+def test_a_context_over_the_files_is_an_error_of_usage(file: Path) -> None:
+    assert_error(gemel_("serve", file, "--port", 0, "--ctx", 513), 2, "--ctx 513", "512")
+
+
+@pytest.mark.usefixtures("known")
+def test_a_port_in_use_is_said(server: Server, file: Path) -> None:
+    done = gemel_("serve", file, "--port", server.port)
+    assert_error(done, 1, f"can't listen on 127.0.0.1, port {server.port}: ", "--port 0")
+
+
+@pytest.mark.usefixtures("known")
+def test_the_command_explains_itself() -> None:
+    shown = gemel_("serve", "--help")
+    assert shown.code == 0
+    assert "GEMEL_SERVE_API_KEY" in shown.out
+
+
+def test_without_its_packages_the_command_says_what_to_install(file: Path) -> None:
+    program = "import sys; sys.modules['pydantic_settings'] = None\n" + COMMAND[2]
+    command = [COMMAND[0], "-c", program, "serve", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment())
+    assert done.returncode == 1
+    assert "pip install 'gemel[serve]'" in done.stderr
+
+
+def test_options_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GEMEL_SERVE_PORT", "1234")
+    monkeypatch.setenv("GEMEL_SERVE_API_KEY", "secret")
+    monkeypatch.setenv("GEMEL_SERVE_ALLOWED_HOSTS", '["a", "b"]')
+    settings = settings_of({"host": "here.lan", "port": None})
+    assert (settings.port, settings.host) == (1234, "here.lan")
+    assert settings_of({"port": 5}).port == 5
+    assert settings.config().api_key == "secret"
+    assert settings.config().allowed_hosts == ("here.lan", "a", "b")
+    assert "secret" not in repr(settings)
+    assert settings_of({"allowed_hosts": ("*",)}).config().allowed_hosts is None
+
+
+@pytest.mark.parametrize(("model", "alias"), [
+    ("smollm2-135m-instruct", "smollm2-135m-instruct"), ("a/Tiny.GGUF", "Tiny"), ("x-00001-of-00002.gguf", "x"),
+    ("https://example.org/a/b.gguf?x=/y.gguf#z", "b"), ("hf:o/r/f-Q4.gguf", "f-Q4"), (".gguf", "model"),
+])
+def test_a_model_without_an_alias_is_called_by_its_file(model: str, alias: str) -> None:
+    assert serve.alias_of(model) == alias
+
+
+# ---- The server ------------------------------------------------------------------------------------------------------
+
+
+def test_the_models_file_can_be_fetched(server: Server, file: Path) -> None:
+    got = server.raw(GET.replace(b"/healthz", b"/models/model.gguf"))
+    assert got.partition(b"\r\n\r\n")[2] == file.read_bytes()
+
+
+@pytest.mark.parametrize("sent", [
+    b"\x16\x03\x01\x00\xa5\x01\x00", b"GET\r\n\r\n", b"\r\n\x00\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"GET /healthz HTTP/1.1\r\n\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n",
+    b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nnothex\r\n",
+    b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 100_000,
+])
+def test_what_is_no_request_is_an_error_of_the_api(server: Server, sent: bytes) -> None:
+    status, error = status_and_error(server.raw(sent))
+    assert status in (400, 404)
+    assert error["type"] in ("invalid_request_error", "not_found_error")
+
+
+def test_a_slow_head_is_a_408(server: Server) -> None:
+    for start in (b"", b"GET /healthz HT"):
+        with server.connect() as connection:
+            connection.sendall(start)
+            status, error = status_and_error(received(connection))
+        assert (status, error["code"]) == (408, "timeout")
+
+
+def test_a_slow_body_is_a_408(server: Server) -> None:
+    with server.connect() as connection:
+        connection.sendall(post({"model": "model", "prompt": "a"})[:-5])
+        status, error = status_and_error(received(connection))
+    assert (status, error["code"]) == (408, "timeout")
+
+
+def test_a_dripped_head_is_a_408(server: Server) -> None:
+    with server.connect() as connection:
+        start = time.monotonic()
+        try:
+            while time.monotonic() - start < 20:
+                connection.sendall(b"G")
+                time.sleep(0.02)
+        except OSError:
+            return   # closed while we were still sending
+    pytest.fail("the server listened on")
+
+
+def test_connections_are_kept_between_requests(server: Server) -> None:
+    request = GET.replace(b"Connection: close\r\n", b"")
+    with server.connect() as connection:
+        for _ in range(3):
+            connection.sendall(request)
+            got = b""
+            while not got.endswith(b'{"status":"ok"}'):
+                got += connection.recv(1 << 16)
+            assert got.startswith(b"HTTP/1.1 200 ")
+        connection.sendall(GET)
+        assert received(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_hangs_up_in_the_middle_holds_nobody_up(server: Server) -> None:
+    body = {"model": "model", "prompt": "a", "max_tokens": 500, "stream": True, "n": 16, "logit_bias": {"2": -100}}
+    for _ in range(3):
+        with server.connect() as connection:
+            connection.sendall(post(body))
+            assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+    answer = server.raw(post({"model": "model", "prompt": "a", "max_tokens": 1}, b"Connection: close"))
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+def test_after_all_that_the_server_says_little_and_stops_when_told(file: Path) -> None:
+    with Server(file, "--access-log") as server:
+        server.raw(post({"model": "model", "prompt": "my secret", "max_tokens": 1}, b"Connection: close"))
+        server.raw(b"nonsense\r\n\r\n")
+        code = server.stop()
+    assert code == (130 if os.name == "posix" else code)
+    first, *log = server.said
+    assert first.startswith(f"model is served at http://127.0.0.1:{server.port}/v1 (")
+    assert log[0].startswith("POST /v1/completions 200 ")
+    assert "secret" not in "".join(log)
+    assert len(log) <= 3
+
+
+def test_a_stop_ends_what_still_runs_after_its_time(file: Path) -> None:
+    body = {"model": "model", "prompt": "a", "max_tokens": 500, "stream": True, "n": 16, "logit_bias": {"2": -100}}
+    slow = {"GEMEL_SERVE_STOP_SECONDS": "0.1"}
+    with Server(file, **slow) as server, server.connect() as connection:
+        big = {**body, "prompt": ["a"] * 200}   # minutes of work
+        connection.sendall(post(big))
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+        server.process.send_signal(2)
+        assert b'"code":"stopped"' in received(connection)
+        assert server.process.wait(30) == 130
+
+
+def test_a_server_for_others_without_a_key_says_so(file: Path) -> None:
+    with Server(file, "--host", "0.0.0.0") as server:
+        assert server.url == f"http://127.0.0.1:{server.port}/v1"
+        assert "API key" in server.stderr.readline()
+
+
+def test_listening_twice_is_refused_with_the_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(gemel.GemelError, match=rf"port {port}"):
+            serve.listen("127.0.0.1", port)
