@@ -5,7 +5,8 @@
     python tests/bench/compare.py --make FOLDER MODEL.gguf --peer-python PYTHON    makes the files of other formats
 
 Peers are what the Pythons named (and this one) can import: llama-cpp-python, ik-llama-cpp-python, openvino-genai.
-Those that none has are named and left out. Each engine and setting is a process of its own that waits for its turn:
+Those that none has are named and left out. KV caches are F16, but for gemel and OpenVINO, whose own are of 8 bits, and
+peers that are named so. Each engine and setting is a process of its own that waits for its turn:
 only one computes at a time, and every repetition begins with another. The ratio is gemel's median over the best
 peer's. With --results each measurement is kept as soon as it is taken; the same command goes on where it ended.
 
@@ -29,7 +30,7 @@ from typing import Any
 import compare_models
 import compare_report
 from compare_cases import TESTS, Case
-from compare_peers import GEMEL, PEERS, Engine, EngineError, Process, busy, find, gemel_row, opening
+from compare_peers import GEMEL, PEERS, Engine, EngineError, Process, busy, find, gemel_cache, gemel_row, opening
 
 PROMPT = 16     # ids of a session before it decodes with others
 WARM_UP = 8     # ids of a warm-up's decoding
@@ -69,7 +70,9 @@ class Run:
         return samples
 
     def _lacks(self, engine: Engine, case: Case, rep: int) -> bool:
-        return engine.name not in self.failed and len(self._samples(engine, case)) <= rep
+        if engine.name in self.failed or case.test in engine.without:
+            return False
+        return len(self._samples(engine, case)) <= rep
 
     def _fail(self, engine: Engine, error: EngineError) -> None:
         print(f"{self.model.name}: {engine.name} failed: {error}", file=sys.stderr)
@@ -171,6 +174,7 @@ def arguments() -> argparse.Namespace:
     add("--tests", type=tests, default=list(TESTS), metavar="NAME,...", help=f"of {', '.join(TESTS)}; default all")
     add("--engines", metavar="NAME;...", help="of " + "; ".join(e.name for e in PEERS) + "; default all that there are")
     add("--gemel-isa", action="append", default=[], metavar="ROW", help="gemel once more, with these kernels")
+    add("--gemel-kv", action="append", default=[], metavar="TYPE", help="gemel once more, with this cache, such as f16")
     add("-p", "--prefill", type=int, default=512, metavar="N", help="ids of a prompt (default 512)")
     add("-n", "--decode", type=int, default=128, metavar="N", help="ids decoded (default 128)")
     add("-d", "--depths", type=numbers, default=[1024, 4096], metavar="N,...", help="default 1024,4096")
@@ -186,7 +190,8 @@ def arguments() -> argparse.Namespace:
     add("--formats", default=",".join(compare_models.KINDS), metavar="NAME,...", help="what --make makes; default all")
     given = parser.parse_args()
     if given.quick:
-        vars(given).update(QUICK)
+        parser.set_defaults(**QUICK)
+        given = parser.parse_args()
     check(parser, given)
     return given
 
@@ -217,7 +222,7 @@ def engines_of(given: argparse.Namespace) -> tuple[dict[Engine, str], dict[str, 
     wanted = [name.strip() for name in given.engines.split(";")] if given.engines else None
     peers = [engine for engine in PEERS if wanted is None or engine.name in wanted]
     found, missing = find(peers, [sys.executable, *given.peer_python])
-    own = [GEMEL, *map(gemel_row, given.gemel_isa)]
+    own = [GEMEL, *map(gemel_row, given.gemel_isa), *map(gemel_cache, given.gemel_kv)]
     return {**dict.fromkeys(own, sys.executable), **found}, missing
 
 

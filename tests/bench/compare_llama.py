@@ -18,6 +18,7 @@ from compare_cases import Case, random_ids
 
 N_BATCH = 512   # n_batch and n_ubatch
 STEP = 256      # contexts are made this much larger at a time
+Q8_0 = 8        # as a type of the KV cache; F16 is both engines' own
 
 
 class Api:
@@ -59,7 +60,9 @@ class Api:
         return made
 
     def _set_context(self, settings: Any, variant: str) -> None:  # noqa: ANN401
-        settings.flash_attn_type = int(variant == "flash attention")
+        settings.flash_attn_type = int(variant.startswith("flash attention"))
+        if variant.endswith("Q8_0 cache"):
+            settings.type_k = settings.type_v = Q8_0
         settings.no_perf = True
 
     def clear(self, context: Any) -> None:  # noqa: ANN401
@@ -117,6 +120,8 @@ class IkApi(Api):
 
     def _set_context(self, settings: Any, variant: str) -> None:  # noqa: ANN401
         settings.flash_attn = settings.n_seq_max == 1   # with several sequences it aborts: GGML_ASSERT(S > 0)
+        if variant == "Q8_0 cache":
+            settings.type_k = settings.type_v = Q8_0
 
     def clear(self, context: Any) -> None:  # noqa: ANN401
         self.c.llama_kv_cache_clear(context)

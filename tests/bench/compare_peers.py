@@ -34,13 +34,18 @@ class Engine:
     variant: str        # its setting
     module: str         # what a Python that has it can import
     package: str        # on PyPI
+    without: tuple[str, ...] = ()   # tests that are not for it
 
 
+LLAMA = ("llama_cpp", "llama-cpp-python")
+IK = ("ik_llama_cpp", "ik-llama-cpp-python")
 PEERS = (
-    Engine("llama.cpp", "llama.cpp", "", "llama_cpp", "llama-cpp-python"),
-    Engine("llama.cpp, flash attention", "llama.cpp", "flash attention", "llama_cpp", "llama-cpp-python"),
-    Engine("ik_llama.cpp", "ik_llama.cpp", "", "ik_llama_cpp", "ik-llama-cpp-python"),
-    Engine("ik_llama.cpp, repacked", "ik_llama.cpp", "repacked", "ik_llama_cpp", "ik-llama-cpp-python"),
+    Engine("llama.cpp", "llama.cpp", "", *LLAMA),
+    Engine("llama.cpp, flash attention", "llama.cpp", "flash attention", *LLAMA),
+    Engine("llama.cpp, flash attention, Q8_0 cache", "llama.cpp", "flash attention, Q8_0 cache", *LLAMA, ("open",)),
+    Engine("ik_llama.cpp", "ik_llama.cpp", "", *IK),
+    Engine("ik_llama.cpp, repacked", "ik_llama.cpp", "repacked", *IK),
+    Engine("ik_llama.cpp, Q8_0 cache", "ik_llama.cpp", "Q8_0 cache", *IK, ("open", "sessions")),
     Engine("OpenVINO", "OpenVINO", "", "openvino_genai", "openvino-genai"),
 )
 GEMEL = Engine("gemel", "gemel", "", "gemel", "gemel")
@@ -48,7 +53,12 @@ GEMEL = Engine("gemel", "gemel", "", "gemel", "gemel")
 
 def gemel_row(isa: str) -> Engine:
     """Return gemel with another row of kernels."""
-    return Engine(f"gemel, {isa}", "gemel", isa, "gemel", "gemel")
+    return Engine(f"gemel, {isa}", "gemel", f"isa={isa}", "gemel", "gemel")
+
+
+def gemel_cache(kv_type: str) -> Engine:
+    """Return gemel with another KV cache."""
+    return Engine(f"gemel, {kv_type} cache", "gemel", f"kv_type={kv_type}", "gemel", "gemel", ("open",))
 
 
 def find(engines: Sequence[Engine], pythons: Sequence[str]) -> tuple[dict[Engine, str], dict[str, str]]:

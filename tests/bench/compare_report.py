@@ -89,7 +89,7 @@ def grid(entry: dict[str, Any]) -> list[list[str]]:
     names = engines_of(entry)
     cells = [["test", "threads", *names, "over the best peer", "over llama.cpp"]]
     for row in rows_of(entry):
-        ratios = (row.ratio, row.over("llama.cpp", "llama.cpp, flash attention"))
+        ratios = (row.ratio, row.over(*(name for name in row.medians if name.startswith("llama.cpp"))))
         medians = [number(row.medians.get(name), row.unit) for name in names]
         cells.append([row.title, str(row.threads), *medians, *(f"{r:.2f}" if r else "" for r in ratios)])
     return cells
@@ -103,8 +103,10 @@ def about(entry: dict[str, Any]) -> Iterator[str]:
     yield f"medians of {min(reps, default=0)} and more, engines in turn; tokens a second, where nothing else is said"
     for name, facts in entry["engines"].items():
         yield f"{name}: {facts['version']}; {facts['system']}"
-    for name, why in {**entry["missing"], **entry["failed"]}.items():
+    for name, why in entry["missing"].items():
         yield f"{name} is missing: {why}"
+    for name, why in entry["failed"].items():
+        yield f"{name} failed, and has no later figures: {why}"
 
 
 def text(files: dict[str, Any]) -> str:

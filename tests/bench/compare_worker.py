@@ -39,13 +39,15 @@ class Engine(Protocol):
 
 
 class Gemel:
-    """This project's engine. variant: a row of kernels, or "" for the best."""
+    """This project's engine. variant: "isa=ROW", "kv_type=TYPE", or "" for the defaults."""
 
     def __init__(self, path: str, variant: str, threads: int) -> None:
         import gemel
 
+        chosen = dict([variant.split("=")]) if variant else {}
+        self.kv_type: Any = chosen.get("kv_type")
         self.start = time.perf_counter()
-        self.model = gemel.open(path, isa=variant or None, threads=threads)
+        self.model = gemel.open(path, isa=chosen.get("isa"), threads=threads)
         self.opened = time.perf_counter()
         self._sessions: dict[tuple[int, int], list[Any]] = {}
         ends = filter(self.model.is_eog, range(self.model.n_vocab))
@@ -55,7 +57,8 @@ class Gemel:
         """Return version and kernels."""
         import gemel
 
-        return {"version": f"gemel {gemel.__version__}", "system": self.model.isa}
+        kv_type = self.kv_type or self.model.default_kv_type
+        return {"version": f"gemel {gemel.__version__}", "system": f"{self.model.isa}, KV cache {kv_type}"}
 
     def run(self, case: Case, seed: int) -> float:
         """Return the seconds of a case."""
@@ -74,7 +77,7 @@ class Gemel:
 
     def _open(self, n_ctx: int, count: int) -> list[Any]:
         if (n_ctx, count) not in self._sessions:
-            self._sessions[n_ctx, count] = [self.model.session(n_ctx) for _ in range(count)]
+            self._sessions[n_ctx, count] = [self.model.session(n_ctx, kv_type=self.kv_type) for _ in range(count)]
         return self._sessions[n_ctx, count]
 
     def _decode(self, session: Any, prompt: list[int], n: int) -> float:  # noqa: ANN401

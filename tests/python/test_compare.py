@@ -38,7 +38,8 @@ def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_every_case_is_measured_and_missing_peers_are_named(file: Path, tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    done = compare(file, *SMALL, "--results", results, "--engines", "OpenVINO", "--gemel-isa", "scalar")
+    more = ("--gemel-isa", "scalar", "--gemel-kv", "f16")
+    done = compare(file, *SMALL, "--results", results, "--engines", "OpenVINO", *more)
     assert done.returncode == 0, done.stderr
     entry = json.loads(results.read_text())["files"]["tiny.gguf"]
     if importlib.util.find_spec("openvino_genai") is None:
@@ -56,7 +57,8 @@ def test_every_case_is_measured_and_missing_peers_are_named(file: Path, tmp_path
             for sample in row["samples"][name]:
                 assert sample.get("tok_s", 1) > 0
                 assert sample.get("seconds", 1) > 0
-    assert entry["engines"]["gemel, scalar"]["system"] == "scalar"
+    assert entry["engines"]["gemel, scalar"]["system"] == "scalar, KV cache q8_0"
+    assert entry["engines"]["gemel, f16 cache"]["system"].endswith("KV cache f16")
     assert "8 sessions at once" in done.stdout
 
 
