@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
 from ._errors import ArgumentError, CancelledError, ContextError, StateError
-from ._library import Block, size_at
+from ._library import Block
 from ._sampling import Sampler, Sampling
 from ._text import StopScanner
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 StopReason = Literal["stop", "eos", "length", "cancelled", "error"]
 PIECE_SIZE = 1 << 16   # bytes of text that one step may give
+SIZE_SIZE = 8          # bytes that a size_t may have
+GLANCE = 56            # bytes of text that are read along with their size: nearly always all
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,8 @@ class Run:
         self.ids: list[int] = []
         self.text = ""
         self.stop_reason: StopReason | None = None
-        self.timings = Timings(n_prompt=len(self.prompt_ids))
+        self._prefilled = Timings(n_prompt=len(self.prompt_ids))
+        self._n_decoded, self._decode_s = 0, 0.0
         self.session = session
         self.cancelled = False
         self.on_end: Callable[[Run], None] | None = None
@@ -94,8 +97,7 @@ class Run:
         self._limit = check_limit(session, len(self.prompt_ids), max_tokens)
         model = session.model
         self.sampler = Sampler(model._library, model._handle, sampling, model.tokenize)
-        self._text_block: Block = model._library.alloc(PIECE_SIZE)
-        self._size_block: Block = model._library.alloc(8)
+        self._answer: Block = model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # size_t, and so many bytes of text
 
     def steps(self) -> Generator[str, None, None]:
         """Yield text, "" where there is none to show yet."""
@@ -131,7 +133,7 @@ class Run:
         seconds, start = 0.0, time.perf_counter()
         for evaluated in self.session._sync_steps(self.prompt_ids, self.pace):
             seconds += time.perf_counter() - start
-            self.timings = replace(self.timings, n_evaluated=evaluated, prompt_s=seconds)
+            self._prefilled = replace(self._prefilled, n_evaluated=evaluated, prompt_s=seconds)
             yield ""
             start = time.perf_counter()
 
@@ -145,7 +147,7 @@ class Run:
             drawn, piece = self._next(pending)
             self._count(pending, time.perf_counter() - start)
             pending, revision = drawn, self.session._revision
-            if self.session.model.is_eog(drawn):
+            if self._is_end(drawn):
                 yield self._show(self._last_text())
                 return "stop" if self._stops.stopped else "eos"
             self.ids.append(drawn)
@@ -158,13 +160,24 @@ class Run:
 
     def _next(self, pending: int) -> tuple[int, str]:
         """Cross to the core once: (id drawn, whole characters that are ready)."""
-        session, text, size = self.session, self._text_block, self._size_block
-        library = session._library
-        with session._using() as address, self.sampler.handle as sampler, session.model._turn:
+        session, size = self.session, self._answer.address
+        library, text = session._library, size + SIZE_SIZE
+        with session._lock, session._handle as address, self.sampler.handle as sampler, session.model._turn:
+            session._check_whole()
             session._revision += 1
-            code = library.call("gemel_session_next", address, sampler, pending, 0, text, PIECE_SIZE, size)
-            drawn = session._check(code, "generating")
-            return drawn, library.read(text.address, size_at(library, size)).decode("utf-8", "replace")
+            drawn = library.call("gemel_session_next", address, sampler, pending, 0, text, PIECE_SIZE, size)
+            if drawn < 0:
+                session._check(drawn, "generating")
+            seen = library.read(size, SIZE_SIZE + GLANCE)
+            n = int.from_bytes(seen[: library.size_size], "little")
+            piece = seen[SIZE_SIZE : SIZE_SIZE + n] if n <= GLANCE else library.read(text, n)
+            return drawn, piece.decode("utf-8", "replace")
+
+    def _is_end(self, id: int) -> bool:
+        ends = self.session.model._ends
+        if id not in ends:
+            ends[id] = self.session.model.is_eog(id)
+        return ends[id]
 
     def _last_text(self) -> str:
         """Return what the core and the scanner still hold; an incomplete character shows as U+FFFD."""
@@ -174,19 +187,25 @@ class Run:
         """Take the bytes of an incomplete character out of the session."""
         library = self.session._library
         with self.session._using() as session:
-            size = library.call("gemel_session_flush", session, self._text_block, PIECE_SIZE)
-            return library.read(self._text_block.address, self.session._check(size, "generating"))
+            text = self._answer.address + SIZE_SIZE
+            size = library.call("gemel_session_flush", session, text, PIECE_SIZE)
+            return library.read(text, self.session._check(size, "generating"))
 
     def _show(self, piece: str) -> str:
         self.text += piece
         return piece
 
     def _count(self, pending: int, seconds: float) -> None:
-        was = self.timings
         if pending < 0:
-            self.timings = replace(was, first_token_s=was.prompt_s + seconds)
+            was = self._prefilled
+            self._prefilled = replace(was, first_token_s=was.prompt_s + seconds)
         else:
-            self.timings = replace(was, n_decoded=was.n_decoded + 1, decode_s=was.decode_s + seconds)
+            self._n_decoded += 1
+            self._decode_s += seconds
+
+    @property
+    def timings(self) -> Timings:
+        return replace(self._prefilled, n_decoded=self._n_decoded, decode_s=self._decode_s)
 
 
 class Generation:

@@ -53,6 +53,7 @@ class Model:
         self._ahead: Session | None = None   # what open_async(prompt=...) evaluated, until somebody goes on from it
         self._finalizer = weakref.finalize(self, handle.close)
         self._turn = threading.Lock()   # held by what computes; the core's calls take turns anyway
+        self._ends: dict[int, bool] = {}   # id -> is_eog of it, of those that were drawn
         self.name = name
         self._why = library.why
         with handle as model:

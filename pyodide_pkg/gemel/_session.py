@@ -333,9 +333,12 @@ class Session:
     def _using(self) -> Iterator[int]:
         """Yield the core's session, alone."""
         with self._lock, self._handle as session:
-            if self._broken:
-                raise StateError(self._broken)
+            self._check_whole()
             yield session
+
+    def _check_whole(self) -> None:
+        if self._broken:
+            raise StateError(self._broken)
 
     def _check_room(self, n: int, n_past: int) -> None:
         if n_past + n > self.n_ctx:
