@@ -19,22 +19,26 @@ PURE = assets.TAB
 MICROPIP = "micropip==0.11.1"
 
 
-@functools.cache
-def pyodide() -> Path:
-    """Return the folder of the pinned npm package, fetched once."""
-    folder, lock = building.BUILD / "npm", NPM / "package-lock.json"
-    installed = folder / "installed.json"
+def npm(source: Path, folder: Path) -> Path:
+    """Install what a folder's package-lock.json pins, once, and return node_modules; skip where it can't be had."""
+    lock, installed = source / "package-lock.json", folder / "installed.json"
     if not installed.is_file() or installed.read_bytes() != lock.read_bytes():
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copyfile(NPM / name, folder / name)
-        npm = building.node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        command: list[str | Path] = [building.node(), npm] if npm.is_file() else ["npm"]
+            shutil.copyfile(source / name, folder / name)
+        script = building.node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        command: list[str | Path] = [building.node(), script] if script.is_file() else ["npm"]
         done = building.execute([*command, "ci", "--ignore-scripts", "--prefix", folder])
         if done.returncode:
-            building.lacking(f"Pyodide could not be fetched: {done.stdout[-2000:]}")
+            building.lacking(f"what {lock} names could not be fetched: {done.stdout[-2000:]}")
         shutil.copyfile(lock, installed)
-    return folder / "node_modules" / "pyodide"
+    return folder / "node_modules"
+
+
+@functools.cache
+def pyodide() -> Path:
+    """Return the folder of the pinned npm package, fetched once."""
+    return npm(NPM, building.BUILD / "npm") / "pyodide"
 
 
 @functools.cache

@@ -28,7 +28,8 @@ async function start({ threads, models }) {
     ]);
     const wheels = assets.wheels.filter((wheel) => wheel.group === "tab");
     const total = [...assets.pyodide, ...wheels].reduce((sum, file) => sum + file.size, 0);
-    const fetched = Promise.all(wheels.map((wheel) => get(wheel.name, wheel.sha256).then((answer) => answer.arrayBuffer())));
+    const bytes = async ({ name, sha256 }) => (await get(name, sha256)).arrayBuffer();
+    const fetched = Promise.all(wheels.map(bytes));
     fetched.catch(() => {}); // awaited below
     self.postMessage({ kind: "starting", done: 0, total });
     const { loadPyodide } = await import(new URL("pyodide/pyodide.mjs", HERE));
@@ -54,7 +55,8 @@ function listen(py, interrupt) {
 }
 
 function fail(error) {
-    self.postMessage({ kind: "failed", error: { name: "WorkerError", message: `gemel's worker failed: ${error.message ?? error}` } });
+    const message = `gemel's worker failed: ${error?.message ?? error}`;
+    self.postMessage({ kind: "failed", error: { name: "WorkerError", message } });
 }
 
 self.onmessage = ({ data }) => {

@@ -1,0 +1,213 @@
+"""<gemel-chat>: a conversation by keyboard and mouse on any page, its events, and what a screen reader is told."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+
+import building
+import gemel
+import pyodide_files
+import pytest
+import tiny
+from browser.pages import CSP, ApiPage
+from browser.server import Served, Server
+from conftest import CHATML
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+OpenPage = Callable[..., ApiPage]
+Serve = Callable[..., Served]
+TYPES = building.ROOT / "tests" / "browser" / "types"
+# An element with the attributes v.set; what it tells is window.told: [[type, detail], ...].
+PLACE = """
+document.querySelector("main").replaceChildren();
+window.chat = document.createElement("gemel-chat");
+for (const [name, value] of Object.entries(v.set)) chat.setAttribute(name, value);
+chat.options = { max_tokens: 12, temperature: 0, ...v.options };
+window.told = [];
+for (const type of ["ready", "progress", "piece", "done", "error"])
+    chat.addEventListener(type, ({ detail }) => told.push([type, detail]));
+document.querySelector("main").append(chat);
+"""
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML)
+
+
+@pytest.fixture(scope="module")
+def file(server: Server, data: bytes) -> Served:
+    return server.file(data)
+
+
+def answers(data: bytes, system: str | None, *texts: str) -> list[str]:
+    """Return what a native chat answers."""
+    with gemel.open(data) as model:
+        chat = model.chat(system)
+        return [chat.send(text, max_tokens=12, temperature=0).read() for text in texts]
+
+
+def place(page: ApiPage, options: dict[str, object] | None = None, **attributes: str) -> None:
+    page.js(PLACE, set=attributes, options=options or {})
+
+
+@pytest.mark.parametrize("foreign", [True, False])
+@pytest.mark.parametrize("isolated", [True, False])
+def test_a_visitor_talks_with_the_model(
+    api_page: OpenPage, file: Served, data: bytes, isolated: bool, foreign: bool
+) -> None:
+    one = api_page(new=True, module="gemel-chat.js", isolated=isolated, foreign=foreign, csp=None if foreign else CSP)
+    place(one, model=file.url, system="Be brief.", placeholder="Say something")
+    page = one.page
+    wanted = answers(data, "Be brief.", "Why is the sky blue?", "And at night?")
+    box = page.get_by_role("textbox", name="Your message")
+    assert box.get_attribute("placeholder") == "Say something"
+    box.fill("Why is the sky blue?")
+    box.press("Enter")
+    page.wait_for_selector("text=12 tokens in this tab", timeout=60_000)
+    box.fill("And at night?")
+    page.get_by_role("button", name="Send").click()
+    page.wait_for_selector(".message >> nth=3")
+    assert one.js(
+        "while (told.filter(([type]) => type === 'done').length < 2) await new Promise((go) => setTimeout(go, 10));"
+        "return chat.messages.map(({role, content}) => [role, content])"
+    ) == [
+        ["user", "Why is the sky blue?"], ["assistant", wanted[0]], ["user", "And at night?"], ["assistant", wanted[1]],
+    ]  # fmt: skip
+    told = one.js("return told.map(([type]) => type)")
+    assert told[0] == "progress"
+    assert told.count("ready") == 1
+    assert told[-1] == "done"
+    pieces, results = one.js(
+        "const texts = (kind) => told.filter(([type]) => type === kind).map(([, detail]) => detail.text);"
+        "return [texts('piece'), texts('done')]"
+    )
+    assert ("".join(pieces), results) == ("".join(wanted), wanted)
+    log = page.get_by_role("log", name="Conversation")
+    assert log.get_attribute("aria-live") == "polite"
+    assert log.get_attribute("aria-busy") == "false"
+    assert page.locator(".assistant").last.inner_text().endswith(wanted[1].rstrip())
+    one.close()
+
+
+def test_the_element_has_the_api_of_the_module(api_page: OpenPage, file: Served, data: bytes) -> None:
+    one = api_page(module="gemel-chat.js")
+    place(one, threads="1")
+    found = one.js(
+        "const info = await chat.load(v.url);"
+        "const text = (await chat.generate('Once', {max_tokens: 5, temperature: 0}).result).text;"
+        "const pieces = []; for await (const piece of chat.chat([{role: 'user', content: 'Hi'}], {max_tokens: 5}))"
+        "    pieces.push(piece);"
+        "const listed = (await chat.cache.list()).some(({name}) => name === v.url);"
+        "const n_embd = (await chat.embed('a')).length;"
+        "return [info.threads, text, pieces.length > 0, n_embd, listed, await chat.run('1 + 1')]",
+        url=file.url,
+    )
+    with gemel.open(data) as model:
+        text = model.generate("Once", max_tokens=5, temperature=0).read()
+        assert found == [1, text, True, model.n_embd, True, "2"]
+    assert one.js("return (await chat.ask('Hello')).stop_reason") in ("length", "eos")
+    one.js("chat.remove(); await null;")
+    assert one.js("return [chat.info, (await caught(chat.embed('a')))[0]]") == [None, "StateError"]
+
+
+def focused(one: ApiPage, what: str) -> None:
+    """Wait for the focus; a page in the background matches no :focus."""
+    wait = "await new Promise((go) => setTimeout(go, 5));"
+    one.js(f"while (!chat.shadowRoot.activeElement?.matches(v.what)) {wait}", what=what)
+
+
+def test_escape_and_the_button_stop(api_page: OpenPage, served: Serve) -> None:
+    one = api_page(module="gemel-chat.js")
+    slow = served(tiny.tiny_llama(n_layer=6, n_embd=384, n_ff=1536, n_ctx=2048, chat_template=CHATML))
+    place(one, {"max_tokens": 1900}, model=slow.url)
+    page = one.page
+    for stop in ("Escape", "Stop"):
+        page.get_by_role("textbox").fill("Tell me everything")
+        page.get_by_role("button", name="Send").click()
+        focused(one, ".stop")
+        one.js("while (told.at(-1)?.[0] !== 'piece') await new Promise((go) => setTimeout(go, 1));")
+        page.keyboard.press("Escape") if stop == "Escape" else page.get_by_role("button", name="Stop").click()
+        page.wait_for_selector("text=Stopped after")
+        focused(one, "textarea")
+        assert one.js("return told.at(-1)[1].stop_reason") == "cancelled"
+        assert one.js("return chat.messages.length") == (2 if stop == "Escape" else 4)
+        one.js("told.length = 0")
+
+
+def test_what_is_typed_is_text_and_not_markup(api_page: OpenPage, file: Served) -> None:
+    one = api_page(module="gemel-chat.js")
+    place(one, model=file.url)
+    markup = "<img src=x onerror='window.broken = true'><b>bold</b>\nsecond line"
+    box = one.page.get_by_role("textbox")
+    box.fill("first")
+    box.press("Shift+Enter")
+    assert box.input_value() == "first\n"
+    one.js("await chat.ask(v.markup)", markup=markup)
+    assert one.page.locator(".user").first.inner_text().removeprefix("You:").strip() == markup
+    assert one.js("return [window.broken, chat.shadowRoot.querySelectorAll('img, b').length]") == [None, 0]
+
+
+def test_an_error_is_shown_and_the_question_stays(api_page: OpenPage, file: Served, served: Serve) -> None:
+    one = api_page(module="gemel-chat.js")
+    one.expect("404", "Failed to load resource")
+    gone = served(b"", status=404)
+    place(one, model=gone.url)
+    box = one.page.get_by_role("textbox")
+    box.fill("Hello")
+    box.press("Enter")
+    alert = one.page.get_by_role("alert")
+    alert.wait_for(timeout=60_000)
+    assert gone.url in alert.inner_text()
+    assert one.js("return told.at(-1)[0] + ' ' + told.at(-1)[1].name") == "error SourceError"
+    assert (box.input_value(), one.js("return chat.messages.length")) == ("Hello", 0)
+    one.js("chat.setAttribute('model', v.url)", url=file.url)
+    box.press("Enter")
+    one.page.wait_for_selector("text=12 tokens in this tab", timeout=60_000)
+    assert not alert.is_visible()
+    one.js("chat.options = {nonsense: 1}")
+    box.fill("More")
+    box.press("Enter")
+    alert.wait_for()
+    assert "there is no option 'nonsense'" in alert.inner_text()
+    assert one.js("return chat.messages.length") == 2
+
+
+def test_it_loads_by_itself_when_told_so(api_page: OpenPage, file: Served) -> None:
+    one = api_page(module="gemel-chat.js")
+    place(one, model=file.url, autoload="")
+    one.page.wait_for_selector("text=model.gguf runs in this tab", timeout=60_000)
+    assert one.js("return told.at(-1)[0]") == "ready"
+
+
+def test_progress_in_words(api_page: OpenPage) -> None:
+    one = api_page(module="gemel-chat.js")
+    download = {"stage": "download", "done": 34_100_000, "total": 98_400_000, "speed": 12e6, "left": 5.4}
+    steps = [
+        download,
+        {**download, "left": 200.0},
+        {**download, "total": 0, "left": None, "speed": 0},
+        {"stage": "prefill", "done": 3, "total": 30, "speed": 9, "left": 3},
+    ]
+    assert one.js("return v.steps.map(api.words)", steps=steps) == [
+        "Downloading 34.1 of 98.4 MB · 12.0 MB/s · 6 s left",
+        "Downloading 34.1 of 98.4 MB · 12.0 MB/s · 4 min left",
+        "Downloading 34.1 MB",
+        "Reading the prompt: layer 3 of 30",
+    ]
+
+
+def test_the_types_fit_a_program() -> None:
+    """tsc accepts what the API takes and refuses what it does not."""
+    modules = pyodide_files.npm(TYPES, building.BUILD / "types")
+    folder = building.BUILD / "types"
+    for source in (TYPES / "use.ts", *(building.ROOT / "web" / "gemel_web" / "static").glob("*.d.ts")):
+        shutil.copyfile(source, folder / source.name)
+    options = ["--noEmit", "--strict", "--target", "es2022", "--module", "esnext", "--moduleResolution", "bundler"]
+    tsc = modules / "typescript" / "bin" / "tsc"
+    done = building.execute(
+        [building.node(), tsc, *options, "--lib", "es2022,dom,dom.iterable", folder / "use.ts", folder / "gemel.d.ts",
+         folder / "gemel-chat.d.ts"],
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout

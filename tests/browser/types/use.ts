@@ -1,0 +1,20 @@
+import { Gemel, type Result } from "./gemel.js";
+import { GemelChat } from "./gemel-chat.js";
+
+const gemel = new Gemel({ base: new URL("https://example.org/gemel/"), threads: 2 });
+const info = await gemel.load("a.gguf", { onProgress: ({ stage, left }) => console.log(stage, left), cache: false });
+const threads: number = info.threads;
+for await (const piece of gemel.generate(Int32Array.of(1, 2), { max_tokens: 3, seed: null })) piece.toUpperCase();
+const result: Result = await gemel.chat([{ role: "user", content: "Hi" }], { template_options: { a: 1 } }).result;
+const one: Float32Array = await gemel.embed("a");
+const many: Float32Array[] = await gemel.embed(["a"], { pooling: "last" });
+const shown: string | null = await gemel.run("1 + 1", { onOutput: (text, stream) => console.log(stream, text) });
+const element: GemelChat = document.createElement("gemel-chat");
+element.addEventListener("done", ({ detail }) => console.log(detail.usage.total_tokens));
+element.addEventListener("error", ({ detail }) => console.log(detail.traceback));
+element.addEventListener("click", () => element.stop());
+// @ts-expect-error: a word that is no option
+gemel.generate("a", { max_token: 3 });
+// @ts-expect-error: info is what Python says
+gemel.info = null;
+export { many, one, result, shown, threads };

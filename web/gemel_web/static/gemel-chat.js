@@ -1,0 +1,331 @@
+// <gemel-chat model="...">: a conversation with a model that runs in the visitor's tab, on any page. Shows what
+// gemel.js does and says it in events (ready, progress, piece, done, error); knows nothing of how text is made.
+//
+//     <script type="module" src="https://example.org/gemel/gemel-chat.js"></script>
+//     <gemel-chat model="https://example.org/model.gguf" system="Be brief."></gemel-chat>
+import { Gemel, Generation } from "./gemel.js";
+
+export { Gemel, Generation };
+
+const STYLE = `
+:host {
+    color-scheme: light dark;
+    --ink: light-dark(#1c1d22, #e9e9ee); --paper: light-dark(#fff, #17181c); --soft: light-dark(#f1f2f5, #24262c);
+    --line: light-dark(#8b8e98, #777b86); --quiet: light-dark(#595c66, #a5a8b3);
+    --accent: var(--gemel-accent, light-dark(#1d4fd7, #86a8ff)); --on-accent: light-dark(#fff, #10131c);
+    display: flex; flex-direction: column; gap: .5rem; box-sizing: border-box; height: 30rem; padding: .75rem;
+    border: 1px solid var(--line); border-radius: .75rem; background: var(--paper); color: var(--ink);
+    font: 1rem/1.5 system-ui, sans-serif;
+}
+:host([hidden]) { display: none; }
+* { box-sizing: border-box; }
+[hidden] { display: none !important; }
+:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
+.hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.log { flex: 1; min-height: 0; overflow-y: auto; overscroll-behavior: contain; border-radius: .5rem; }
+.message { max-width: 46rem; margin: 0 0 .75rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.user { width: fit-content; max-width: 85%; margin-left: auto; padding: .4rem .75rem; border-radius: .75rem;
+    background: var(--soft); }
+.status { min-height: 1.3rem; color: var(--quiet); font-size: .85rem; line-height: 1.3rem;
+    font-variant-numeric: tabular-nums; }
+.error { margin: 0; color: light-dark(#b3151c, #ff9a94); font-size: .9rem; overflow-wrap: anywhere; }
+progress { width: 100%; height: .35rem; accent-color: var(--accent); }
+progress[hidden] { display: block !important; visibility: hidden; }
+form { display: flex; gap: .5rem; align-items: end; }
+textarea { flex: 1; min-width: 0; min-height: 2.75rem; max-height: 10rem; padding: .55rem .7rem; resize: none;
+    field-sizing: content; border: 1px solid var(--line); border-radius: .5rem; background: var(--paper);
+    color: inherit; font: inherit; }
+textarea::placeholder { color: var(--quiet); opacity: 1; }
+button { min-width: 5rem; min-height: 2.75rem; padding: 0 1rem; border: 0; border-radius: .5rem; background: var(--accent);
+    color: var(--on-accent); font: inherit; font-weight: 600; cursor: pointer; }
+button.stop { background: var(--ink); color: var(--paper); }
+button:disabled { opacity: .5; cursor: default; }
+`;
+let sheet = null;
+
+/** Make an element: its class, attributes, children (text is always text). */
+function make(tag, { className = "", ...attributes } = {}, ...children) {
+    const element = document.createElement(tag);
+    if (className) element.className = className;
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+}
+
+/** Say in words how far a load is. @param {import("./gemel.js").Progress} progress */
+export function words({ stage, done, total, speed, left }) {
+    const mb = (bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
+    if (stage === "start") return "Starting Python";
+    if (stage === "prefill") return `Reading the prompt: layer ${done} of ${total}`;
+    const what = stage === "download" ? "Downloading" : "Loading";
+    const rest = [];
+    if (speed) rest.push(`${mb(speed)} MB/s`);
+    if (left >= 90) rest.push(`${Math.ceil(left / 60)} min left`);
+    else if (left >= 1) rest.push(`${Math.ceil(left)} s left`);
+    return [`${what} ${mb(done)}${total ? ` of ${mb(total)}` : ""} MB`, ...rest].join(" · ");
+}
+
+export class GemelChat extends HTMLElement {
+    static observedAttributes = ["placeholder"];
+    #gemel = null;
+    #loaded = null; // the `model` that is loaded
+    #busy = false;
+    #parts;
+
+    constructor() {
+        super();
+        /** What has been said, as {role, content}; may be edited while nothing is being answered. */
+        this.messages = [];
+        /** Options of each answer, for Python: max_tokens, temperature, ... */
+        this.options = {};
+        const root = this.attachShadow({ mode: "open" });
+        if (sheet === null) {
+            sheet = new CSSStyleSheet();
+            sheet.replaceSync(STYLE);
+        }
+        root.adoptedStyleSheets = [sheet];
+        this.#parts = this.#build(root);
+    }
+
+    #build(root) {
+        const live = { role: "log", "aria-live": "polite", "aria-label": "Conversation" };
+        const log = make("div", { className: "log", tabindex: "0", ...live });
+        const progress = make("progress", { max: "1", "aria-label": "Loading the model", hidden: "" });
+        const status = make("div", { className: "status", role: "status" });
+        const error = make("p", { className: "error", role: "alert", hidden: "" });
+        const input = make("textarea", { id: "input", rows: "1", autocomplete: "off" });
+        const send = make("button", { type: "submit" }, "Send");
+        const stop = make("button", { type: "button", className: "stop", hidden: "" }, "Stop");
+        const label = make("label", { className: "hidden", for: "input" }, "Your message");
+        const form = make("form", {}, label, input, send, stop);
+        root.append(log, error, status, progress, form);
+        form.addEventListener("submit", (event) => {
+            event.preventDefault();
+            this.#send();
+        });
+        input.addEventListener("keydown", (event) => {
+            if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+            event.preventDefault();
+            this.#send();
+        });
+        root.addEventListener("keydown", (event) => {
+            if (event.key === "Escape" && this.#busy) this.stop();
+        });
+        stop.addEventListener("click", () => this.stop());
+        return { log, progress, status, error, input, send, stop };
+    }
+
+    connectedCallback() {
+        this.attributeChangedCallback();
+        if (this.hasAttribute("autoload") && this.info === null && !this.#busy) {
+            this.#busily(() => this.load()).catch(() => {}); // shown and told by an event
+        }
+    }
+
+    disconnectedCallback() {
+        queueMicrotask(() => {
+            if (!this.isConnected) this.close(); // it was not only moved
+        });
+    }
+
+    attributeChangedCallback() {
+        this.#parts.input.placeholder = this.getAttribute("placeholder") ?? "Ask something";
+    }
+
+    // ---- The API of gemel.js ----------------------------------------------------------------------------------------
+
+    /** The Gemel that answers, made from the attributes base, models and threads when it is first needed. */
+    get gemel() {
+        if (this.#gemel === null) {
+            const options = {};
+            for (const name of ["base", "models"]) {
+                if (this.hasAttribute(name)) options[name] = this.getAttribute(name);
+            }
+            if (this.hasAttribute("threads")) options.threads = Number(this.getAttribute("threads"));
+            this.#gemel = new Gemel(options);
+        }
+        return this.#gemel;
+    }
+
+    get info() {
+        return this.#gemel?.info ?? null;
+    }
+
+    get cache() {
+        return this.gemel.cache;
+    }
+
+    async load(model = this.getAttribute("model"), { onProgress, ...options } = {}) {
+        if (model === null) throw new TypeError("<gemel-chat> has no model: set the attribute, or load(model)");
+        this.#loaded = null;
+        try {
+            const told = (progress) => this.#told(progress, onProgress);
+            const info = await this.gemel.load(model, { ...options, onProgress: told });
+            this.#loaded = this.getAttribute("model"); // a model that was given by hand stays until that changes
+            this.#showInfo(info);
+            this.#tell("ready", info);
+            return info;
+        } catch (error) {
+            this.#showError(error);
+            throw error;
+        } finally {
+            this.#parts.progress.hidden = true;
+        }
+    }
+
+    generate(prompt, options) {
+        return this.gemel.generate(prompt, options);
+    }
+
+    chat(messages, options) {
+        return this.gemel.chat(messages, options);
+    }
+
+    embed(texts, options) {
+        return this.gemel.embed(texts, options);
+    }
+
+    run(code, options) {
+        return this.gemel.run(code, options);
+    }
+
+    stop() {
+        this.#gemel?.stop();
+    }
+
+    /** End the worker; the next message loads the model again. */
+    close() {
+        this.#gemel?.close();
+        this.#gemel = this.#loaded = null;
+    }
+
+    // ---- The conversation -------------------------------------------------------------------------------------------
+
+    /** Ask as a visitor does; resolves to the answer's result, or null when there is none. */
+    async ask(text) {
+        if (this.#busy) throw new Error("<gemel-chat> is answering: stop() it first");
+        const shown = [this.#show("user", text), this.#show("assistant", "")];
+        return this.#busily(async () => {
+            const result = await this.#answer([...this.messages, { role: "user", content: text }], shown[1]);
+            if (result?.text) return result;
+            for (const message of shown) message.remove(); // as if it had not been asked
+            this.#parts.input.value ||= text;
+            return null;
+        });
+    }
+
+    async #answer(said, answer) {
+        const system = this.getAttribute("system");
+        const messages = system === null ? said : [{ role: "system", content: system }, ...said];
+        try {
+            if (!this.#isLoaded()) await this.load(undefined, { prompt: messages });
+        } catch {
+            return null; // load has shown and told it
+        }
+        try {
+            const result = await this.#stream(this.gemel.chat(messages, this.options), answer);
+            if (result.text) this.messages = [...said, { role: "assistant", content: result.text }];
+            this.#showEnd(result);
+            this.#tell("done", result);
+            return result;
+        } catch (error) {
+            this.#showError(error);
+            return null;
+        }
+    }
+
+    async #stream(generation, answer) {
+        const text = answer.appendChild(document.createTextNode(""));
+        for await (const piece of generation) {
+            this.#atEnd(() => text.appendData(piece));
+            this.#tell("piece", { text: piece });
+        }
+        return generation.result;
+    }
+
+    #isLoaded() {
+        return this.info !== null && this.#loaded === this.getAttribute("model");
+    }
+
+    #send() {
+        const text = this.#parts.input.value.trim();
+        if (!text || this.#busy) return;
+        this.#parts.input.value = "";
+        this.ask(text);
+    }
+
+    async #busily(act) {
+        const { input, send, stop, log, error } = this.#parts;
+        const busy = (is) => {
+            this.#busy = is;
+            send.hidden = is;
+            stop.hidden = !is;
+            log.setAttribute("aria-busy", String(is)); // read out when it is whole, not by pieces
+        };
+        const had = this.shadowRoot.activeElement;
+        error.hidden = true;
+        busy(true);
+        if (had === send) stop.focus();
+        try {
+            return await act();
+        } finally {
+            const has = this.shadowRoot.activeElement === stop;
+            busy(false);
+            if (has) input.focus();
+        }
+    }
+
+    // ---- What is shown and told -------------------------------------------------------------------------------------
+
+    #tell(type, detail) {
+        this.dispatchEvent(new CustomEvent(type, { detail }));
+    }
+
+    #told(progress, listener) {
+        const bar = this.#parts.progress;
+        bar.hidden = false;
+        if (progress.total && progress.stage !== "start") bar.value = progress.done / progress.total;
+        else bar.removeAttribute("value");
+        this.#parts.status.textContent = words(progress);
+        listener?.(progress);
+        this.#tell("progress", progress);
+    }
+
+    #show(role, text) {
+        const who = make("span", { className: "hidden" }, role === "user" ? "You: " : "Answer: ");
+        const message = make("div", { className: `message ${role}` }, who, text);
+        this.#atEnd(() => this.#parts.log.append(message), role === "user");
+        return message;
+    }
+
+    /** Change the log; whoever looks at its end goes on to do so. */
+    #atEnd(change, always = false) {
+        const log = this.#parts.log;
+        const follows = always || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
+        change();
+        if (follows) log.scrollTop = log.scrollHeight;
+    }
+
+    #showInfo({ name, threads, isa }) {
+        const short = name.split("/").at(-1);
+        const many = threads > 1 ? `${threads} threads` : "one thread";
+        this.#parts.status.textContent = `${short} runs in this tab: ${many}, ${isa}`;
+    }
+
+    #showEnd({ usage, timings, stop_reason }) {
+        const stopped = stop_reason === "cancelled" ? "Stopped after " : "";
+        const speed = timings.decode_tok_s ? `, ${timings.decode_tok_s.toFixed(1)} tokens/s` : "";
+        this.#parts.status.textContent = `${stopped}${usage.completion_tokens} tokens in this tab${speed}`;
+    }
+
+    #showError(error) {
+        const { status, error: place } = this.#parts;
+        const stopped = error.name === "CancelledError";
+        status.textContent = stopped ? "Stopped" : "";
+        place.textContent = stopped ? "" : error.message;
+        place.hidden = stopped;
+        this.#tell("error", error);
+    }
+}
+
+if (!customElements.get("gemel-chat")) customElements.define("gemel-chat", GemelChat);
