@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import gemel
+import hypothesis
 import pytest
 import tiny
+
+hypothesis.settings.register_profile("gemel", deadline=None)   # how long an example takes is the machine's affair
+hypothesis.settings.load_profile("gemel")
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
