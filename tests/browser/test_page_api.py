@@ -319,12 +319,12 @@ def test_a_stop_before_python_runs(api_page: OpenPage, file: Served) -> None:
     assert found == ["CancelledError", 1]
 
 
-@pytest.mark.parametrize("foreign", [True, False])
-@pytest.mark.parametrize("isolated", [True, False])
+@pytest.mark.parametrize(("isolated", "foreign"), [(True, True), (False, False)], ids=["foreign", "strict"])
 def test_any_page_can_use_it(
     api_page: OpenPage, file: Served, native: gemel.Model, isolated: bool, foreign: bool
 ) -> None:
-    """Where gemel's files are on the page's own origin, under a strict Content-Security-Policy."""
+    """Where gemel's files are on the page's own origin, under a strict Content-Security-Policy; test_page_chat.py has
+    the other two."""
     page = api_page(new=True, isolated=isolated, foreign=foreign, csp=None if foreign else CSP)
     info = page.js(LOAD, url=file.url)
     assert info["engine"] == ("threads" if isolated else "side module")

@@ -52,8 +52,7 @@ def place(page: ApiPage, options: dict[str, object] | None = None, **attributes:
     page.js(PLACE, set=attributes, options=options or {})
 
 
-@pytest.mark.parametrize("foreign", [True, False])
-@pytest.mark.parametrize("isolated", [True, False])
+@pytest.mark.parametrize(("isolated", "foreign"), [(False, True), (True, False)], ids=["foreign", "strict"])
 def test_a_visitor_talks_with_the_model(
     api_page: OpenPage, file: Served, data: bytes, isolated: bool, foreign: bool
 ) -> None:

@@ -97,7 +97,7 @@ def fetch_wheel(requirement: str, folder: Path = CACHE) -> Path:
     return found[0]
 
 
-def needs(wheel: Path) -> dict[str, Any]:
+def facts_of(wheel: Path) -> dict[str, Any]:
     """Return a wheel's metadata: its headers, and its licence texts under "texts"."""
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
@@ -190,7 +190,7 @@ def described(out: Path, file: Path) -> dict[str, Any]:
 
 def licences(wheels: Sequence[Path]) -> str:
     """Return the text of LICENCES.txt: a line for each part, then the wheels' own texts."""
-    facts = [needs(wheel) for wheel in wheels]
+    facts = [facts_of(wheel) for wheel in wheels]
     lines = [f"{one['name']} {one['version']}: {one['licence'].splitlines()[0]}" for one in facts]
     head = PYODIDE_LICENCES.format(version=pinned()[0]) + "\n".join(lines) + "\n"
     texts = [f"\n{'-' * 80}\n{one['name']}\n\n{text.strip()}\n" for one in facts for text in one["texts"]]

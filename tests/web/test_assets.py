@@ -1,0 +1,80 @@
+"""What `make assets` gathers: named, hashed, licensed, and carried by the desktop's wheel where it is there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import assets
+import building
+import pytest
+
+STATIC = "web/gemel_web/static"
+
+
+def a_wheel(folder: Path, name: str) -> Path:
+    path = folder / f"{name}-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(f"{name}-1.0.dist-info/METADATA", f"Name: {name}\nVersion: 1.0\nLicense-Expression: MIT\n")
+        archive.writestr(f"{name}-1.0.dist-info/licenses/LICENSE.txt", f"The licence of {name}.\n")
+    return path
+
+
+@pytest.fixture
+def pyodide(tmp_path: Path) -> Path:
+    folder = tmp_path / "from npm"
+    folder.mkdir()
+    for name in (*assets.PYODIDE_FILES, "console.html"):
+        (folder / name).write_text(name)
+    return folder
+
+
+def test_files_are_named_with_size_and_hash_and_old_ones_go(tmp_path: Path, pyodide: Path) -> None:
+    out = tmp_path / "static"
+    (out / "wheels").mkdir(parents=True)
+    (out / "wheels" / "old.whl").write_text("old")
+    wheels = [assets.Wheel(a_wheel(tmp_path, "one"), "tab"), assets.Wheel(a_wheel(tmp_path, "two"), "server")]
+    assets.gather(out, pyodide, wheels)
+    written = json.loads((out / "assets.json").read_text())
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    listed = [*written["pyodide"], *written["wheels"]]
+    assert found == {"assets.json", "LICENCES.txt", *(file["name"] for file in listed)}
+    assert [file["group"] for file in written["wheels"]] == ["tab", "server"]
+    for file in listed:
+        data = (out / file["name"]).read_bytes()
+        assert (file["size"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_licences_name_every_part_with_its_text(tmp_path: Path) -> None:
+    text = assets.licences([a_wheel(tmp_path, "one"), a_wheel(tmp_path, "two")])
+    assert f"Pyodide {assets.pinned()[0]}: MPL-2.0" in text
+    for name in ("one", "two"):
+        assert f"\n{name} 1.0: MIT\n" in text
+        assert f"The licence of {name}." in text
+
+
+def test_a_failed_tool_is_an_error_with_its_words() -> None:
+    with pytest.raises(assets.AssetError, match=r"failed \(3\):\nno such thing"):
+        assets.run([sys.executable, "-c", "import sys; print('no such thing'); sys.exit(3)"])
+
+
+@pytest.mark.slow
+def test_a_desktops_wheel_carries_what_is_there(tmp_path: Path) -> None:
+    source, out = building.copy_tree(tmp_path / "source"), tmp_path / "out"
+    carried = ["assets.json", "LICENCES.txt", "pyodide/pyodide.asm.wasm", "wheels/gemel-0.1.0-py3-none-any.whl"]
+    for name in carried:
+        file = source / STATIC / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(name)
+    pip: list[str | Path] = [sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--quiet"]
+    options = ["--config-settings", "wheel.cmake=false", "--wheel-dir", str(out), str(source)]
+    done = building.execute([*pip, *options])
+    assert done.returncode == 0, done.stdout
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    wanted = [*carried, "gemel.js", "gemel-chat.js", "worker.js", "tab.py"]
+    assert {f"gemel_web/static/{name}" for name in wanted} <= names
