@@ -108,8 +108,8 @@ class Run:
                 print(f"{self.model.name}: {rep + 1} of {reps}", file=sys.stderr)
 
     def _warm_up(self, cases: Sequence[Case], processes: dict[Engine, Process], reps: int) -> None:
-        """Touch all code and memory, and fill the caches of those that are to be measured at depth."""
-        for case in cases:
+        """Touch all code and memory, and fill the caches of those that are to be measured at depth, by most threads."""
+        for case in sorted(cases, key=lambda case: -case.threads):
             short = min(case.n, WARM_UP * case.sessions) if case.test != "prefill" else case.n
             part = Case(case.test, short, case.depth, case.sessions, case.threads)
             for engine in self._turn(0):
