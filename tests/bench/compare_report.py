@@ -72,9 +72,15 @@ def _units(case: Case) -> list[tuple[str, str, str]]:
 
 
 def engines_of(entry: dict[str, Any]) -> list[str]:
-    """Return the engines that have measurements, gemel first."""
+    """Return the engines that have measurements: gemel, then the others in their families."""
     names = list(dict.fromkeys(name for row in rows_of(entry) for name in row.medians))
-    return sorted(names, key=lambda name: not name.startswith(OWN))
+    families = list(dict.fromkeys(map(family, names)))
+    return sorted(names, key=lambda name: (family(name) != OWN, families.index(family(name))))
+
+
+def family(name: str) -> str:
+    """Return the engine's name without its setting."""
+    return name.split(",")[0]
 
 
 def number(value: float | None, unit: str = "tok/s") -> str:
@@ -101,8 +107,11 @@ def about(entry: dict[str, Any]) -> Iterator[str]:
     others = f"; others used {100 * median(entry['others']):.0f} % of the CPUs" if entry["others"] else ""
     yield f"{entry['date']}: {machine['cpu']}, {machine['cores']} cores, {machine['system']}{others}"
     yield f"medians of {min(reps, default=0)} and more, engines in turn; tokens a second, where nothing else is said"
+    builds: dict[str, list[str]] = {}
     for name, facts in entry["engines"].items():
-        yield f"{name}: {facts['version']}; {facts['system']}"
+        builds.setdefault(f"{facts['version']}; {facts['system']}", []).append(name)
+    for build, names in builds.items():
+        yield f"{'; '.join(names)}: {build}"
     for name, why in entry["missing"].items():
         yield f"{name} is missing: {why}"
     for name, why in entry["failed"].items():
@@ -133,7 +142,7 @@ def markdown(files: dict[str, Any]) -> str:
 # ---- The drawing -----------------------------------------------------------------------------------------------------
 # A row of panels a file, a panel a case; in it a bar an engine for each number of threads, the most threads darkest.
 
-PANEL, LABELS, BAR, GAP, TOP, COLUMNS = 250, 160, 9, 5, 44, 3
+PANEL, LABELS, BAR, GAP, TOP, COLUMNS = 250, 225, 9, 5, 44, 3
 COLOURS = {"gemel": "#0b6e4f", "llama.cpp": "#8d99ae", "ik_llama.cpp": "#b08968", "OpenVINO": "#5e60ce"}
 STYLE = (
     "text{font:11px system-ui,sans-serif;fill:#222}.h{font-weight:600;font-size:14px}.t{font-weight:600}.s{fill:#666}"
@@ -143,7 +152,7 @@ STYLE = (
 
 def _bar(name: str, value: float, most: float, y: float, shade: float) -> str:
     width = max(1.0, (PANEL - 50) * value / most)
-    colour = COLOURS.get(name.split(",")[0], "#444")
+    colour = COLOURS.get(family(name), "#444")
     return (
         f'<rect x="0" y="{y:.0f}" width="{width:.1f}" height="{BAR}" fill="{colour}" fill-opacity="{shade:.2f}"/>'
         f'<text class="s" x="{width + 4:.1f}" y="{y + BAR - 1:.0f}">{number(value)}</text>'
@@ -192,7 +201,8 @@ def svg(files: dict[str, Any]) -> str:
         y += height
     entry = next(iter(files.values()))
     threads = sorted({row.threads for one in files.values() for row in rows_of(one)})
-    said = f"tokens a second; from the lightest bar: {', '.join(map(str, threads))} threads; "
+    shades = "" if len(threads) < 2 else "from the lightest bar: "
+    said = f"tokens a second; {shades}{', '.join(map(str, threads))} thread{'s' * (threads != [1])}; "
     said += f"{entry['machine']['cpu']}, {entry['date']}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y:.0f}" viewBox="0 0 {width} {y:.0f}">'
