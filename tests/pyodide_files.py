@@ -74,6 +74,12 @@ def wheels() -> list[Path]:
 
 
 @functools.cache
+def server_wheels() -> list[Path]:
+    """Return the wheels that the server's app needs in a tab beside those, in the same folder."""
+    return [Path(shutil.copy2(one, wheels()[0].parent)) for one in map(pure, assets.SERVER)]
+
+
+@functools.cache
 def stage(compiler: str = "") -> Path:
     """Lay out the wheels as an installer does; return the folder whose site/ has them."""
     out = building.BUILD / "pyodide" / gemel(compiler).parent.name

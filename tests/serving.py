@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 import json
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import gemel
 import gemel_web
 import httpx
 from starlette.types import ASGIApp, Message
@@ -92,6 +94,12 @@ def events_of(response: httpx.Response) -> list[Any]:
     assert (done, rest) == ("data: [DONE]", "")
     assert all(event.startswith("data: ") for event in events)
     return [json.loads(event.removeprefix("data: ")) for event in events]
+
+
+def text_of(model: gemel.Model, ids: Sequence[int]) -> str:
+    """Return the text of ids as an answer has it: without a character at its end that is not whole."""
+    raw = b"".join(model.piece(id) for id in ids)
+    return codecs.getincrementaldecoder("utf-8")("replace").decode(raw)
 
 
 class Connection:

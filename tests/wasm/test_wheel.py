@@ -47,7 +47,9 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     assert built.name == f"gemel-{version}-py3-none-pyemscripten_2026_0_wasm32.whl"
     package = building.ROOT / "pyodide_pkg" / "gemel"
     python = {f"gemel/{path.name}" for path in package.glob("*.py")} | {"gemel/py.typed"}
-    scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")}
+    app = {path.name for path in (building.ROOT / "web" / "gemel_web").glob("*.py")} | {"py.typed"}
+    python |= {f"gemel_web/{name}" for name in app - {"serve.py", "settings.py", "protocol.py"}}
+    scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")} | {"fetch.js"}
     modules = {"libgemel_relaxed.wasm", "gemel_threads_relaxed.wasm", "packed.json", "packed.xz"}
     core = {f"gemel/_core/{name}" for name in modules | scripts}
     info = {f"gemel-{version}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}

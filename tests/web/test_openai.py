@@ -11,6 +11,7 @@ import gemel
 import openai
 import pytest
 from conftest import CHATML, tiny_bytes
+from serving import text_of
 from web_server import Server
 
 KEY = "a-key"
@@ -51,7 +52,9 @@ def test_models(client: openai.OpenAI) -> None:
 
 def test_a_chat(client: openai.OpenAI, opened: gemel.Model) -> None:
     with opened.chat() as chat:
-        text = chat.send("Hello", max_tokens=12, temperature=0).read()
+        sent = chat.send("Hello", max_tokens=12, temperature=0)
+        sent.read()
+    text = text_of(opened, sent.ids)
     answer = client.chat.completions.create(**GREEDY, messages=HELLO, user="u", store=False)
     assert answer.choices[0].message.content == text
     assert answer.choices[0].finish_reason == "length"
@@ -150,7 +153,9 @@ def test_leaving_a_stream_early(client: openai.OpenAI) -> None:
 @pytest.mark.model
 def test_the_real_model(real_path: Path, real_model: gemel.Model) -> None:
     with real_model.chat() as chat:
-        text = chat.send("Hello", max_tokens=16, temperature=0).read()
+        sent = chat.send("Hello", max_tokens=16, temperature=0)
+        sent.read()
+    text = text_of(real_model, sent.ids)
     with Server(real_path) as server, openai.OpenAI(base_url=server.url, api_key="none") as client:
         stream = client.chat.completions.create(**{**GREEDY, "max_tokens": 16}, messages=HELLO, stream=True)
         assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == text

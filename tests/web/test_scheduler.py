@@ -55,7 +55,7 @@ def test_a_client_that_leaves_stops_its_answer(
     monkeypatch.setattr(gemel.Generation, "step", counted)
 
     async def main() -> None:
-        connection = Connection(asked, CHAT, {**long, "messages": HELLO, "stream": stream})
+        connection = Connection(asked, CHAT, {**long, "messages": HELLO, "stream": stream, "n": 16})
         going = asyncio.create_task(connection.go())
         await until(lambda: drawn > 20)
         connection.leave()
@@ -99,7 +99,7 @@ def test_a_client_that_leaves_while_it_waits_is_never_worked_for(
     monkeypatch.setattr(model, "tokenize", noted)
 
     async def main() -> None:
-        first = Connection(asked, TEXT, {**long, "prompt": "the first"})
+        first = Connection(asked, TEXT, {**long, "prompt": "the first", "n": 4})
         second = Connection(asked, TEXT, {**long, "prompt": "the second"})
         going = [asyncio.create_task(one.go()) for one in (first, second)]
         await until(lambda: prompts)
@@ -185,8 +185,8 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back(serve: Any, long: dic
     app = serve(queue=1)
 
     async def main() -> None:
-        body = {**long, "prompt": "a"}
-        running = Connection(app, TEXT, {**body, "stream": True})
+        body = {**long, "prompt": "a", "max_tokens": 1}
+        running = Connection(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})   # 80,000 tokens
         going = [asyncio.create_task(running.go())]
         await until(lambda: running.sent)
         waiting = Connection(app, TEXT, body)
@@ -198,6 +198,7 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back(serve: Any, long: dic
         assert (error["type"], error["code"]) == ("rate_limit_error", "queue_full")
         assert int(response.headers["retry-after"]) >= 1
         assert (await app.asking("GET", "/v1/models")).status_code == 200
+        running.leave()
         await asyncio.gather(*going)
         assert waiting.status == 200
         assert (await app.asking("POST", TEXT, json=body)).status_code == 200
@@ -230,7 +231,7 @@ def test_models_do_not_wait_for_each_other(model: gemel.Model, tiny_model: Any, 
     with Asked(models, queue=1) as app:
 
         async def main() -> None:
-            running = Connection(app, TEXT, {**long, "prompt": "a", "stream": True, "n": 16})
+            running = Connection(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
             going = asyncio.create_task(running.go())
             await until(lambda: running.sent)
             other = await app.asking("POST", TEXT, json={"model": "other", "prompt": "a", "max_tokens": 1})
@@ -315,7 +316,7 @@ def test_an_error_in_the_middle_ends_a_stream_as_an_event_and_the_next_answer_is
 
 def test_stopping_ends_what_runs_and_what_waits(asked: Asked, model: gemel.Model, long: dict[str, Any]) -> None:
     async def main() -> None:
-        running = Connection(asked, TEXT, {**long, "prompt": "a", "stream": True})
+        running = Connection(asked, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
         waiting = Connection(asked, TEXT, {**long, "prompt": "a"})
         going = [asyncio.create_task(one.go()) for one in (running, waiting)]
         await until(lambda: len(running.sent) > 5)

@@ -54,6 +54,7 @@ class EventStream:
     async def _send(self, send: Send) -> None:
         async for piece in self._pieces:
             await self._send_one(send, piece, more=True)
+            await asyncio.sleep(0)   # many pieces may be ready, and others wait
         await self._send_one(send, b"", more=False)
 
     async def _send_one(self, send: Send, piece: bytes, *, more: bool) -> None:

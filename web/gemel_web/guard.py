@@ -89,7 +89,7 @@ class Passage:
 
     async def _fail(self, error: Exception) -> None:
         known = of_failure(error)
-        if not isinstance(error, ApiError):
+        if known.status == 500 and not isinstance(error, ApiError):
             last = traceback.extract_tb(error.__traceback__)[-1]
             log.error("%s in %s, line %s (%s)", type(error).__name__, last.name, last.lineno, last.filename)
         if not self._status:

@@ -132,4 +132,9 @@ class TextShape:
         )
 
     def _name(self, id: int) -> str:
-        return self._model.piece(id, special=True).decode("utf-8", "replace")
+        """Return a token's text; what is no text by itself shows its bytes, so that no two tokens have one name."""
+        raw = self._model.piece(id, special=True)
+        try:
+            return raw.decode()
+        except UnicodeDecodeError:
+            return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
