@@ -6,10 +6,10 @@
 
 // The queries of a call by ascending n_pos, so that those which see a block are a run that ends at the last.
 typedef struct q8_queries {
-    int n, nb;                                    // nb: blocks of 32 channels
-    act x[ATTEND_DIM / 32][ATTEND_MAX][32];       // codes
-    float d[ATTEND_DIM / 32][ATTEND_MAX];         // scales
-    int32_t start[ATTEND_DIM / 32][ATTEND_MAX];   // where integer sums start: -DOT8_ZERO * sum of codes
+    int n, nb;                                        // nb: blocks of 32 channels
+    qact x[ATTEND_DIM / 32][ATTEND_MAX][32 * QACT];   // codes
+    float d[ATTEND_DIM / 32][ATTEND_MAX];             // scales
+    int32_t start[ATTEND_DIM / 32][ATTEND_MAX];       // where integer sums start: -DOT8_ZERO * sum of codes
     float *o[ATTEND_MAX];
     int n_pos[ATTEND_MAX];
     float top[ATTEND_MAX + LANES];   // the largest weight's log2 so far
@@ -92,36 +92,41 @@ KERNEL int store_q8(const float *k, const float *v, int dim, uint8_t *block, int
 
 // s[h][position] of Q queries from h0 on, over the first `groups` groups of 16 positions.
 WORD void q8_scores(const int Q, const q8_queries *a, int h0, const q8_block *b, int groups, float (*s)[KV_BLOCK]) {
-    for (int g0 = 0; g0 < groups * V; g0 += SCORE_G) {
-        const uint8_t *k = b->k + (size_t)(g0 / V) * (size_t)a->nb * 512 + (size_t)(g0 % V * W * 4);
-        vf f[ATTEND_Q][SCORE_G];
+    const int G = Q > 4 ? 1 : SCORE_G;
+    const size_t group = (size_t)a->nb * 512, next = V == 1 ? group : W * 4;
+    for (int g0 = 0; g0 < groups * V; g0 += G) {
+        const uint8_t *k = b->k + (size_t)(g0 / V) * group + (size_t)(g0 % V * W * 4);
+        vf f[Q8_Q][SCORE_G];
         TIMES (h, Q)
-            TIMES (g, SCORE_G) f[h][g] = vf_set1(0);
+            TIMES (g, G) f[h][g] = vf_set1(0);
         for (int ib = 0; ib < a->nb; ib++, k += 512) {
-            const act *x = a->x[ib][h0];
-            vi i[ATTEND_Q][SCORE_G];
+            const qact *x = a->x[ib][h0];
+            vi i[Q8_Q][SCORE_G];
             TIMES (h, Q)
-                TIMES (g, SCORE_G) i[h][g] = vi_set1(a->start[ib][h0 + h]);
+                TIMES (g, G) i[h][g] = vi_set1(a->start[ib][h0 + h]);
             STEPS(j, 8) {
-                vu c[SCORE_G];
-                if (AHEAD > 0 && g0 % V == 0) PREFETCH(k + 64 * j + b->ahead);
-                TIMES (g, SCORE_G) c[g] = vu_s8(vu_load(k + 64 * j + g * W * 4));
+                vkey c[SCORE_G];
+                TIMES (g, G) {
+                    c[g] = vkey_load(k + (size_t)g * next + 64 * j);
+                    if (AHEAD > 0 && (g0 + g) % V == 0) PREFETCH(k + (size_t)g * next + 64 * j + b->ahead);
+                }
                 TIMES (h, Q)
-                    TIMES (g, SCORE_G) i[h][g] = vi_dot8(i[h][g], c[g], x + h * 32 + 4 * j);
+                    TIMES (g, G) i[h][g] = vi_dotk(i[h][g], c[g], x + (h * 32 + 4 * j) * QACT);
             }
-            TIMES (g, SCORE_G) {
+            TIMES (g, G) {
                 vf d = vf_load(b->k_scale + ib * KV_BLOCK + (g0 + g) * W);
                 TIMES (h, Q) f[h][g] = vf_add(f[h][g], vf_mul(vf_mul(d, vf_set1(a->d[ib][h0 + h])), vf_cvt(i[h][g])));
             }
         }
         TIMES (h, Q)
-            TIMES (g, SCORE_G) vf_store(s[h] + (g0 + g) * W, f[h][g]);
+            TIMES (g, G) vf_store(s[h] + (g0 + g) * W, f[h][g]);
     }
 }
+_Static_assert(V == 1 || V % SCORE_G == 0, "vectors of a tile are of one group, or each of its own");
 
 typedef struct q8_part {   // what a tile makes of a block
-    float s[ATTEND_Q][KV_BLOCK];
-    act p[ATTEND_Q][KV_BLOCK];
+    float s[Q8_Q][KV_BLOCK];
+    act p[Q8_Q][KV_BLOCK];
     float most[LANES];              // log2 of the largest weight
     float old[LANES], now[LANES];   // factors of the running result, of the block's
 } q8_part;
@@ -191,22 +196,22 @@ KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q
 // o = o * old + (sum of codes of weights and values, over the first 4 * steps positions) * now
 WORD void q8_values(const int Q, const q8_queries *a, int h0, const q8_block *b, int steps, const q8_part *t) {
     const int dim = a->nb * 32;
-    for (int c = 0; c < dim; c += ATTEND_G * W) {
+    for (int c = 0; c < dim; c += VALUES_G * W) {
         const uint8_t *v = b->v + c * 4;
-        vi i[ATTEND_Q][ATTEND_G];
+        vi i[Q8_Q][VALUES_G];
         TIMES (h, Q)
-            TIMES (g, ATTEND_G) i[h][g] = vi_set1(0);
+            TIMES (g, VALUES_G) i[h][g] = vi_set1(0);
         for (int j = 0; j < steps; j++, v += 4 * dim) {
-            vu x[ATTEND_G];
-            TIMES (g, ATTEND_G) {
+            vu x[VALUES_G];
+            TIMES (g, VALUES_G) {
                 x[g] = vu_load(v + g * W * 4);
                 if (AHEAD > 0 && g * W % 16 == 0) PREFETCH(v + g * W * 4 + b->ahead);
             }
             TIMES (h, Q)
-                TIMES (g, ATTEND_G) i[h][g] = vi_dotp(i[h][g], x[g], t->p[h] + 4 * j);
+                TIMES (g, VALUES_G) i[h][g] = vi_dotp(i[h][g], x[g], t->p[h] + 4 * j);
         }
         TIMES (h, Q)
-            TIMES (g, ATTEND_G) {
+            TIMES (g, VALUES_G) {
                 float *o = a->o[h0 + h] + c + g * W;
                 vf_store(o,
                          vf_add(vf_mul(vf_load(o), vf_set1(t->old[h])), vf_mul(vf_cvt(i[h][g]), vf_set1(t->now[h]))));
@@ -232,18 +237,27 @@ typedef struct q8_tile {
     }
 Q8_TILE(1)
 Q8_TILE(2)
+#if Q8_Q >= 3
 Q8_TILE(3)
+#endif
+#if Q8_Q >= 4
 Q8_TILE(4)
-#if ATTEND_Q == 8
+#endif
+#if Q8_Q >= 8
 Q8_TILE(6)
 Q8_TILE(8)
 #endif
 static const q8_tile *q8_tile_for(int left) {   // the largest that fits
     static const q8_tile tiles[] = {
-#if ATTEND_Q == 8
+#if Q8_Q >= 8
         {8, q8_scores_8, q8_values_8}, {6, q8_scores_6, q8_values_6},
 #endif
-        {4, q8_scores_4, q8_values_4}, {3, q8_scores_3, q8_values_3},
+#if Q8_Q >= 4
+        {4, q8_scores_4, q8_values_4},
+#endif
+#if Q8_Q >= 3
+        {3, q8_scores_3, q8_values_3},
+#endif
         {2, q8_scores_2, q8_values_2}, {1, q8_scores_1, q8_values_1},
     };
     const q8_tile *t = tiles;
@@ -282,7 +296,7 @@ static int q8_take(q8_queries *a, const attend_args *from) {
         for (int ib = 0; ib < a->nb; ib++) {
             vi c[2 * V];
             a->d[ib][h] = q8_codes(from->q[order[h]] + 32 * ib, c);
-            TIMES (g, 2 * V) vi_store_act(a->x[ib][h] + g * W, c[g]);
+            TIMES (g, 2 * V) vi_store_query(a->x[ib][h] + g * W * QACT, c[g]);
             RANGE (g, 1, 2 * V) c[0] = vi_add(c[0], c[g]);
             a->start[ib][h] = -DOT8_ZERO * vi_fold(c[0]);
         }

@@ -4,8 +4,9 @@
 //
 //   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
 //           va4 running 4-bit dot   act a stored activation (int8; wasm128 widens to int16 pairs)
+//           qact, vkey: a query's stored code and a key of attention: act and vu, but where an ISA has better
 //   vf_     load store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16 most fold_add
-//   vi_     set1 add sub and shl shr bits store store_act u8 i8 round fold dot7 dot8 dotp
+//   vi_     set1 add sub and shl shr bits store store_act u8 i8 round fold dot7 dot8 dotp dotk store_query
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
 // and, made of those here: vf_exp vf_exp2 vi_round fold_add fold_max. Rounding is to nearest even; multiply and add
@@ -48,6 +49,14 @@
 #include "simd_scalar.h"
 #endif
 #define V (LANES / W)
+#if !defined QACT   // where keys and queries of attention take no other form than weights and activations
+#define QACT 1      // elements of a stored code
+typedef act qact;
+typedef vu vkey;
+WORD void vi_store_query(qact *p, vi a) { vi_store_act(p, a); }
+WORD vkey vkey_load(const uint8_t *p) { return vu_s8(vu_load(p)); }
+WORD vi vi_dotk(vi s, vkey c, const qact *x) { return vi_dot8(s, c, x); }
+#endif
 #if defined SIMD_WASM   // steps of a score: a real loop, since sixteen registers are too few and code is downloaded
 #define STEPS(j, n) _Pragma("clang loop unroll(disable)") for (int j = 0; j < (n); j++)
 #else

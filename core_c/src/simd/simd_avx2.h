@@ -14,7 +14,13 @@
 #define AHEAD 4096
 #define ATTEND_Q 4
 #define ATTEND_G 2
+#define Q8_Q 4
+#define VALUES_G 2
+#if defined SIMD_VNNI
+#define SCORE_G 2
+#else
 #define SCORE_G 1
+#endif
 #define WEIGHTS_G 4
 typedef __m256 vf;
 typedef __m256i vi, vu, va4;

@@ -14,7 +14,9 @@
 #define AHEAD 4096   // a page: where the hardware prefetcher stops
 #define ATTEND_Q 8
 #define ATTEND_G 2
-#define SCORE_G 1
+#define Q8_Q 8
+#define SCORE_G 2
+#define VALUES_G 2
 #define WEIGHTS_G 4
 typedef __m512 vf;
 typedef __m512i vi, vu, va4;

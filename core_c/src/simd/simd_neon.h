@@ -14,7 +14,9 @@
 #define AHEAD 4096
 #define ATTEND_Q 4
 #define ATTEND_G 4
+#define Q8_Q 4
 #define SCORE_G 4
+#define VALUES_G 4
 #define WEIGHTS_G 4
 typedef float32x4_t vf;
 typedef int32x4_t vi;

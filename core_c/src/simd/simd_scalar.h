@@ -13,8 +13,10 @@
 #define AHEAD 0       // bytes of prefetch at one token
 #define ATTEND_Q 4    // queries of an attention tile
 #define ATTEND_G 4    // vectors of channels at a time
-#define SCORE_G 4     // vectors of positions at a time, over a Q8_0 cache
-#define WEIGHTS_G 4   // and of their weights
+#define Q8_Q 4        // the same over a Q8_0 cache: queries of a tile
+#define SCORE_G 4     // vectors of positions at a time
+#define VALUES_G 4    // of channels
+#define WEIGHTS_G 4   // of positions whose weights are made
 typedef float vf;
 typedef int32_t vi;
 typedef uint32_t vu;

@@ -13,7 +13,9 @@
 #define AHEAD 0
 #define ATTEND_Q 4
 #define ATTEND_G 2
+#define Q8_Q 4
 #define SCORE_G 2
+#define VALUES_G 2
 #define WEIGHTS_G 2
 typedef v128_t vf, vi, vu, va4;
 
@@ -91,6 +93,24 @@ WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi vi_dot8(vi s, vu c, const act *x) {   // |x| is the 7-bit side, w takes x's sign
     v128_t a = wasm_v128_load32_splat(x), m = wasm_i8x16_lt(a, wasm_i8x16_splat(0));
     return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_sub(wasm_v128_xor(c, m), m), wasm_i8x16_abs(a), s);
+}
+#define QACT 2   // queries: four codes' positive parts, then the negative ones', so that no sign moves
+typedef int8_t qact;
+typedef struct vkey {
+    v128_t c, minus;
+} vkey;
+WORD void vi_store_query(qact *p, vi a) {
+    v128_t zero = wasm_i32x4_splat(0), minus = wasm_i32x4_max(wasm_i32x4_neg(a), zero);
+    v128_t w = wasm_i16x8_narrow_i32x4(wasm_i32x4_max(a, zero), minus);
+    wasm_v128_store64_lane(p, wasm_i8x16_narrow_i16x8(w, w), 0);
+}
+WORD vkey vkey_load(const uint8_t *p) {
+    v128_t c = wasm_v128_load(p);
+    return (vkey){c, wasm_i8x16_neg(c)};
+}
+WORD vi vi_dotk(vi s, vkey c, const qact *x) {
+    s = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(c.c, wasm_v128_load32_splat(x), s);
+    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(c.minus, wasm_v128_load32_splat(x + 4), s);
 }
 WORD vi vi_dotp(vi s, vu c, const act *x) {
     return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(c, wasm_v128_load32_splat(x), s);
