@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gemel
+from gemel._session import KvType
 
 from .errors import ApiError
 
@@ -19,6 +20,7 @@ class Served:
     files: tuple[Path, ...] = ()   # of the model, in order; () where they can't be fetched
     n_ctx: int | None = None       # tokens that a prompt and its answer may have together; None: min(the file's, 4096)
     created: int = 0               # seconds since 1970
+    kv_type: KvType | None = None  # of the KV cache: see Model.session
 
 
 Models = Mapping[str, Served]

@@ -58,7 +58,7 @@ class Lane:
     """One model's queue, and what works through it while there is something in it."""
 
     def __init__(self, served: Served, *, most: int, threads: bool) -> None:
-        self._desk = Desk(served.model, n_ctx=served.n_ctx, turns=not threads)
+        self._desk = Desk(served.model, n_ctx=served.n_ctx, turns=not threads, kv_type=served.kv_type)
         self._most = most
         self._waiting: deque[Ticket] = deque()
         self._running: Ticket | None = None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import gemel
 import typer
+from gemel._session import KV_TYPES, KvType
 
 if TYPE_CHECKING:
     from .models import Served
@@ -30,6 +31,13 @@ ENV = "GEMEL_SERVE_"
 def option(*names: str, panel: str, metavar: str, default: str | bool, words: str, **more: Any) -> Any:  # noqa: ANN401
     """Return a typer option; unset, it is left to the environment."""
     return typer.Option(*names, metavar=metavar, rich_help_panel=panel, show_default=default, help=words, **more)
+
+
+def known_kv_type(given: object) -> object:
+    """Check the value of --kv-type."""
+    if given not in KV_TYPES:
+        raise typer.BadParameter(f"{given!r} is not {' or '.join(KV_TYPES)}")
+    return given
 
 
 def serve(
@@ -75,6 +83,10 @@ def serve(
         "--ctx", panel=MACHINE, metavar="N", default="the file's limit, at most 4096",
         words="Tokens that a prompt and its answer may have together.",
     )] = None,
+    kv_type: Annotated[KvType | None, option(
+        "--kv-type", panel=MACHINE, metavar="TYPE", default="q8_0", parser=known_kv_type,
+        words="What the KV cache keeps: q8_0, or f16.",
+    )] = None,
 ) -> None:
     """Serve MODEL by OpenAI's API, until Ctrl-C.
 
@@ -95,7 +107,7 @@ def serve(
         with gemel.open(model, threads=threads, isa=isa, on_progress=Progress()) as opened:
             if ctx is not None and not 1 <= ctx <= opened.n_ctx:
                 raise typer.BadParameter(f"--ctx {ctx}: {opened.name} allows 1 to {opened.n_ctx}")
-            served = Served(opened, files_of(model), ctx, int(time.time()))
+            served = Served(opened, files_of(model), ctx, int(time.time()), kv_type)
             run(settings, alias_of(model) if alias is None else alias, served, listening)
     finally:
         listening.close()

@@ -16,7 +16,7 @@ from typing import Protocol
 
 import gemel
 from gemel._embed import packed, pool
-from gemel._session import floats
+from gemel._session import KvType, floats
 
 from .errors import of_request
 from .prompts import Prompts
@@ -75,16 +75,19 @@ Steps = Generator[Event | None, None, None]
 class Desk:
     """Where a model is worked at: the model, and the session whose KV cache the next request may go on from."""
 
-    def __init__(self, model: gemel.Model, *, n_ctx: int | None, turns: bool) -> None:
+    def __init__(
+        self, model: gemel.Model, *, n_ctx: int | None, turns: bool, kv_type: KvType | None = None
+    ) -> None:
         self.model = model
         self.turns = turns   # an event loop waits for every step
         self._n_ctx = n_ctx
+        self._kv_type = kv_type
         self._session: gemel.Session | None = None
 
     def session(self) -> gemel.Session:
         """Return the session that requests share, one after another."""
         if self._session is None:
-            self._session = self.model.session(self._n_ctx)
+            self._session = self.model.session(self._n_ctx, kv_type=self._kv_type)
         return self._session
 
     def drop(self) -> None:

@@ -22,7 +22,7 @@ from pyodide.ffi import jsnull, to_js  # type: ignore[import-not-found]
 
 PACE = 0.03          # seconds between two messages of one call, at least
 CELL = "<cell>"      # what tracebacks call a program of the page's
-CHAT_OPTIONS = ("n_ctx", "template", "tools")   # of Model.chat; the others are Chat.send's
+CHAT_OPTIONS = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the others are Chat.send's
 Post = Callable[..., None]
 
 
