@@ -78,6 +78,7 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     ([], {"GEMEL_SERVE_PORT": "x"}, "--port or GEMEL_SERVE_PORT"),
     ([], {"GEMEL_SERVE_ALLOWED_HOSTS": "x"}, "GEMEL_SERVE_"),
     (["--queue", "-1"], {}, "--queue or GEMEL_SERVE_QUEUE"),
+    (["--api-key", ""], {}, "--api-key or GEMEL_SERVE_API_KEY"),
     (["--host", "nowhere.invalid"], {}, "nowhere.invalid"),
 ])
 def test_what_can_not_be_meant_is_one_line(
@@ -223,7 +224,7 @@ def test_a_stop_ends_what_still_runs_after_its_time(file: Path) -> None:
     body = {"model": "model", "prompt": "a", "max_tokens": 500, "stream": True, "n": 16, "logit_bias": {"2": -100}}
     slow = {"GEMEL_SERVE_STOP_SECONDS": "0.1"}
     with Server(file, **slow) as server, server.connect() as connection:
-        big = {**body, "prompt": ["a"] * 200}   # minutes of work
+        big = {**body, "prompt": ["a"] * 200, "n": 1}   # minutes of work
         connection.sendall(post(big))
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
         server.process.send_signal(2)

@@ -77,7 +77,7 @@ class Api:
         if wanted.echo and wanted.logprobs is not None:
             raise refused("logprobs", "they can't be had of a prompt: leave out echo")
         served = find(self._models, wanted.model)
-        texts = prompts.of_inputs(wanted.prompt, "prompt", self._config, bos_eos=False)
+        texts = prompts.of_inputs(wanted.prompt, "prompt", self._config, n=wanted.n or 1, bos_eos=False)
         wish = self._wish(
             wanted, max_tokens=wanted.max_tokens or DEFAULT_MAX_TOKENS, n_top=wanted.logprobs,
             echo=bool(wanted.echo), param="prompt",

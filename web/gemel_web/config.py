@@ -33,7 +33,7 @@ class Config:
     max_depth: int = 32
     """Levels of a body's nested JSON."""
     max_inputs: int = 256
-    """Texts of one request, to embed or to complete."""
+    """Texts of one request to embed, or answers to give."""
     max_n: int = 16
     """Answers to each prompt of one request."""
     queue: int = 32

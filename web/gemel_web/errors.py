@@ -7,6 +7,7 @@ request is made ready is the client's mistake, and anything after that is the se
 from __future__ import annotations
 
 import http
+import re
 from collections.abc import Mapping
 
 import gemel
@@ -49,6 +50,7 @@ class Problems(msgspec.Struct, frozen=True):
     error: Problem
 
 
+OTHERS = {"max_tokens": "max_tokens", "logit_bias": "logit_bias", "dry_breakers": "dry_sequence_breakers"}
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -87,8 +89,8 @@ def invalid(param: str | None, why: str) -> ApiError:
 
 def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
     """Return what a gemel error means that came up while a request was made ready. param: what the prompt came in."""
-    if str(error).startswith("max_tokens="):
-        param = "max_tokens"
+    named = re.match(r"\w+", str(error))
+    param = OTHERS.get(named[0], param) if named else param
     if isinstance(error, gemel.ContextError):
         return ApiError(400, str(error), param=param, code="context_length_exceeded")
     if isinstance(error, gemel.ArgumentError | gemel.TemplateError | gemel.UnsupportedError):

@@ -36,13 +36,17 @@ def of_chat(messages: list[Message]) -> Prompts:
     return prompts
 
 
-def of_inputs(given: Inputs, param: str, config: Config, *, bos_eos: bool) -> Prompts:
-    """Return what makes ids of a text, texts, ids, or lists of ids. bos_eos: as texts to embed have them."""
+def of_inputs(given: Inputs, param: str, config: Config, *, n: int = 1, bos_eos: bool) -> Prompts:
+    """Return what makes ids of a text, texts, ids, or lists of ids. bos_eos: as texts to embed have them.
+
+    n: answers to each of them.
+    """
     inputs = _inputs(given, param)
     if not inputs:
         raise invalid(param, "it is empty")
-    if len(inputs) > config.max_inputs:
-        raise invalid(param, f"there are {len(inputs)} of them, the limit here is {config.max_inputs}")
+    if len(inputs) * n > config.max_inputs:
+        times = f", times n={n}" if n > 1 else ""
+        raise invalid(param, f"there are {len(inputs)} of them{times}: the limit here is {config.max_inputs}")
     for i, one in enumerate(inputs):
         if not one and (bos_eos or isinstance(one, list)):
             raise invalid(param if len(inputs) == 1 else f"{param}[{i}]", "it is empty")

@@ -18,6 +18,7 @@ Seed = Annotated[int, Meta(ge=0, le=2**53)]
 Id = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Whole = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
+Stop = Annotated[str, Meta(max_length=1000)]
 Inputs = str | list[str | Id | list[Id]]
 
 RENAMED = {
@@ -41,7 +42,7 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     n: Count | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    stop: str | list[str] | None = None
+    stop: Stop | list[Stop] | None = None
     max_tokens: Count | None = None
     seed: Seed | None = None
     logit_bias: dict[str, Bias] | None = None
@@ -59,7 +60,7 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     dry_base: float | None = None
     dry_allowed_length: Whole | None = None
     dry_last_n: Whole | None = None
-    dry_breakers: list[str] | None = None
+    dry_breakers: Annotated[list[str], Meta(max_length=100)] | None = None
     xtc_probability: float | None = None
     xtc_threshold: float | None = None
     mirostat: Whole | None = None

@@ -169,6 +169,7 @@ class Completion(Stoppable):
             try:
                 prompts = self._prompts(desk.model)
                 for ids in prompts:
+                    yield None
                     self._generation(session, ids, wish.sampling).close()   # it was made: it can be meant
             except gemel.GemelError as error:
                 raise of_request(error, wish.param) from error
