@@ -193,6 +193,7 @@ static void matmul_is_the_same_on_every_row(void) {
             check_matmul(types[i], j % 2 ? 256 : 512, tokens[j] == 1 ? 150 : 33, tokens[j], j % 3 == 2);
         }
     for (int n = 1; n < 10; n += 4) check_matmul(T_F32, 40, 5, n, 0), check_matmul(T_F16, 17, 31, n, 0);
+    for (int i = 0; i < 3; i++) check_matmul(types[i], 250, 180, 23, 0), check_matmul(types[i], 97, 70, 65, 1);
 }
 
 static void codes_of_minus_128_are_exact(void) {

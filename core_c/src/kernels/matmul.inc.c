@@ -254,14 +254,20 @@ static const tiles *tiles_of(int type) {
 #undef KIND
 }
 
-// One panel, few tokens: powers of two, two of which may overlap (a token that is made twice is the same twice).
+// Few tokens are made of powers of two up to `most`; two may overlap: a token that is made twice is the same twice.
+// From token *t of n on: the exponent of the next; *t moves back where it would not fit.
+static int few_next(int *t, int n, int most) {
+    int i = 0, left = n - *t;
+    while (1 << i < left && 2 << i <= n && 2 << i <= most) i++;
+    if (1 << i > left) *t = n - (1 << i);
+    return i;
+}
+
 static void few_tokens(const tiles *f, const uint8_t *panel, size_t panel_size, int nb, const acts *a, float *y,
                        size_t ld) {
     tile_fn *const by_size[] = {f->f1, f->f2, f->f4, f->f8};
     for (int t = 0; t < a->n;) {
-        int i = 0, left = a->n - t;
-        while (1 << i < left && 2 << i <= a->n && 2 << i <= FEW_T) i++;
-        if (1 << i > left) t = a->n - (1 << i);
+        int i = few_next(&t, a->n, FEW_T);
         by_size[i](panel, panel_size, nb, a, t, 1 << i, y + (size_t)t * ld, ld);
         t += 1 << i;
     }
@@ -295,55 +301,148 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
     }
 }
 
-// Unquantised weights: acc = acc + w * x, k ascending, in float. Element [k][16] of type F32, F16 or BF16.
+// ---- Unquantised weights: acc = acc + w * x, k ascending, in float; element [k][16] ---------------------------------
+
 WORD vf load_weight(int type, const uint8_t *p, size_t i) {
     if (type == T_F16) return vf_f16((const uint16_t *)p + i);
     if (type == T_BF16) return vf_bf16((const uint16_t *)p + i);
     return vf_load((const float *)p + i);
 }
-WORD void float_tile(const int type, const int T, const uint8_t *w, int n_in, const float *x, size_t ldx, float *y,
-                     size_t ld) {
-    const int G = V < 4 ? V : 4;
-    for (int g0 = 0; g0 < V; g0 += G) {
-        vf f[8][4];
-        TIMES (t, T)
-            TIMES (g, G) f[t][g] = vf_set1(0);
-        for (int k = 0; k < n_in; k++) {
-            vf c[4];
-            TIMES (g, G) c[g] = load_weight(type, w, (size_t)k * LANES + (size_t)((g0 + g) * W));
-            TIMES (t, T) {
-                vf v = vf_set1(x[(size_t)t * ldx + (size_t)k]);
-                TIMES (g, G) f[t][g] = vf_add(f[t][g], vf_mul(c[g], v));
-            }
+
+// T tokens, one panel. Several side by side were slower: streams of memory cost more than waiting for additions.
+WORD void float_few(const int type, const int T, const uint8_t *w, int n_in, const float *x, size_t ldx, float *y,
+                    size_t ld) {
+    const size_t step = LANES * (type == T_F32 ? 4 : 2);
+    vf f[FLOAT_FEW_T][V];
+    TIMES (t, T)
+        EACH (g) f[t][g] = vf_set1(0);
+    for (int k = 0; k < n_in; k++, w += step) {
+        vf c[V];
+        if (AHEAD > 0) PREFETCH(w + AHEAD);
+        EACH (g) c[g] = load_weight(type, w, (size_t)(g * W));
+        TIMES (t, T) {
+            vf v = vf_set1(x[(size_t)t * ldx + (size_t)k]);
+            EACH (g) f[t][g] = vf_add(f[t][g], vf_mul(c[g], v));
         }
-        TIMES (t, T)
-            TIMES (g, G) vf_store(y + (size_t)t * ld + (size_t)((g0 + g) * W), f[t][g]);
+    }
+    TIMES (t, T)
+        EACH (g) vf_store(y + (size_t)t * ld + g * W, f[t][g]);
+}
+
+// Many tokens take weights as floats, a piece [k][16] a panel at a time, so that all of them find it in the cache.
+enum { PIECE = 96 };
+typedef struct piece {
+    const float *w;   // [P][PIECE][16]
+    int k, n;         // its elements are k..k+n-1
+} piece;
+
+// T tokens, P panels: y, zero before the first piece, takes in one piece.
+WORD void float_tile(const int T, const int P, const piece *c, const float *x, size_t ldx, float *y, size_t ld) {
+    vf f[FLOAT_T][FLOAT_P * V];
+    TIMES (t, T)
+        TIMES (g, P * V) f[t][g] = c->k ? vf_load(y + (size_t)t * ld + g * W) : vf_set1(0);
+    for (int k = 0; k < c->n; k++) {
+        vf w[FLOAT_P * V];
+        TIMES (g, P * V) w[g] = vf_load(c->w + (g / V * PIECE + k) * LANES + g % V * W);
+        TIMES (t, T) {
+            vf v = vf_set1(x[(size_t)t * ldx + (size_t)(c->k + k)]);
+            TIMES (g, P * V) f[t][g] = vf_add(f[t][g], vf_mul(w[g], v));
+        }
+    }
+    TIMES (t, T)
+        TIMES (g, P * V) vf_store(y + (size_t)t * ld + g * W, f[t][g]);
+}
+
+typedef void float_fn(const piece *c, const float *x, size_t ldx, float *y, size_t ld);
+#define FLOAT_TILE(name, T, P)                                                                                         \
+    KERNEL void float_##name(const piece *c, const float *x, size_t ldx, float *y, size_t ld) {                        \
+        float_tile(T, P, c, x, ldx, y, ld);                                                                            \
+    }
+FLOAT_TILE(many_wide, FLOAT_T, FLOAT_P)
+FLOAT_TILE(many, FLOAT_T, 1)
+FLOAT_TILE(two_wide, 2, FLOAT_P)
+FLOAT_TILE(two, 2, 1)
+FLOAT_TILE(one_wide, 1, FLOAT_P)
+FLOAT_TILE(one, 1, 1)
+
+// A piece of panels p..p+count-1 from element c->k on, to[count][PIECE][16]. What comes next is fetched meanwhile: the
+// panels' next piece or the next panels' first.
+WORD void take_piece(const weight *w, int p, int count, piece *c, float *to) {
+    const size_t step = LANES * (w->type == T_F32 ? 4 : 2);
+    c->n = w->n_in - c->k < PIECE ? w->n_in - c->k : PIECE;
+    for (int i = 0; i < count; i++, to += PIECE * LANES) {
+        const uint8_t *panel = w->data + (size_t)(p + i) * w->panel_size, *from = panel + (size_t)c->k * step;
+        const uint8_t *next = c->k + c->n < w->n_in ? from + PIECE * step : panel + (size_t)count * w->panel_size;
+        if (AHEAD > 0)
+            for (size_t j = 0; j < PIECE * step; j += 64) PREFETCH(next + j);
+        const size_t n = (size_t)(c->n * LANES);
+        if (w->type == T_F32)
+            for (size_t j = 0; j < n; j += W) vf_store(to + j, load_weight(T_F32, from, j));
+        else if (w->type == T_F16)
+            for (size_t j = 0; j < n; j += W) vf_store(to + j, load_weight(T_F16, from, j));
+        else
+            for (size_t j = 0; j < n; j += W) vf_store(to + j, load_weight(T_BF16, from, j));
     }
 }
-typedef void float_fn(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld);
-#define FLOAT_T (W == 16 ? 8 : 4)
-#define FLOATS(name, type)                                                                                             \
-    KERNEL void name##_tile(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {             \
-        float_tile(type, FLOAT_T, w, n_in, x, ldx, y, ld);                                                             \
-    }                                                                                                                  \
-    KERNEL void name##_row(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {              \
-        float_tile(type, 1, w, n_in, x, ldx, y, ld);                                                                   \
+
+static void float_tokens(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
+    float room[FLOAT_P * PIECE * LANES];
+    for (int c = 0; c < a->n; c += CHUNK) {
+        int end = a->n - c < CHUNK ? a->n : c + CHUNK;
+        for (int p = p0, count; p < p1; p += count) {
+            count = p + FLOAT_P <= p1 ? FLOAT_P : 1;
+            for (piece e = {.w = room}; e.k < w->n_in; e.k += e.n) {
+                take_piece(w, p, count, &e, room);
+                for (int t = c, n; t < end; t += n) {
+                    float_fn *f = count > 1 ? float_one_wide : float_one;
+                    n = end - t >= FLOAT_T ? FLOAT_T : end - t >= 2 ? 2 : 1;
+                    if (n == FLOAT_T) f = count > 1 ? float_many_wide : float_many;
+                    else if (n == 2) f = count > 1 ? float_two_wide : float_two;
+                    f(&e, a->x + (size_t)t * a->ldx, a->ldx, y + (size_t)t * ld + p * LANES, ld);
+                }
+            }
+        }
     }
+}
+
+typedef void few_fn(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld);
+#define FLOAT_FEW(name, type, T)                                                                                       \
+    KERNEL void name##_##T(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {              \
+        float_few(type, T, w, n_in, x, ldx, y, ld);                                                                    \
+    }
+#if FLOAT_FEW_T == 8
+#define FLOATS(name, type)                                                                                             \
+    FLOAT_FEW(name, type, 1)                                                                                           \
+    FLOAT_FEW(name, type, 2)                                                                                           \
+    FLOAT_FEW(name, type, 4)                                                                                           \
+    FLOAT_FEW(name, type, 8)                                                                                           \
+    static few_fn *const name##_few[] = {name##_1, name##_2, name##_4, name##_8};
+#elif FLOAT_FEW_T == 4
+#define FLOATS(name, type)                                                                                             \
+    FLOAT_FEW(name, type, 1)                                                                                           \
+    FLOAT_FEW(name, type, 2)                                                                                           \
+    FLOAT_FEW(name, type, 4)                                                                                           \
+    static few_fn *const name##_few[] = {name##_1, name##_2, name##_4};
+#else
+#define FLOATS(name, type) FLOAT_FEW(name, type, 1) static few_fn *const name##_few[] = {name##_1};
+#endif
 FLOATS(f32, T_F32)
 FLOATS(f16, T_F16)
 FLOATS(bf16, T_BF16)
 
 static void matmul_float(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
-    static float_fn *const tiles[] = {f32_tile, f16_tile, bf16_tile}, *const rows[] = {f32_row, f16_row, bf16_row};
-    int i = w->type == T_F32 ? 0 : w->type == T_F16 ? 1 : 2;
-    for (int p = p0; p < p1; p++) {
-        const uint8_t *panel = w->data + (size_t)p * w->panel_size;
-        int t = 0;
-        for (; t + FLOAT_T <= a->n; t += FLOAT_T)
-            tiles[i](panel, w->n_in, a->x + (size_t)t * a->ldx, a->ldx, y + (size_t)t * ld + p * LANES, ld);
-        for (; t < a->n; t++)
-            rows[i](panel, w->n_in, a->x + (size_t)t * a->ldx, a->ldx, y + (size_t)t * ld + p * LANES, ld);
+    few_fn *const *few = w->type == T_F32 ? f32_few : w->type == T_F16 ? f16_few : bf16_few;
+    if (a->n > (FLOAT_FEW_T > 1 ? 2 * FLOAT_FEW_T : 1)) {
+        float_tokens(w, a, p0, p1, y, ld);
+        return;
     }
+    for (int p = p0; p < p1; p++)
+        for (int t = 0; t < a->n;) {
+            int i = few_next(&t, a->n, FLOAT_FEW_T);
+            few[i](w->data + (size_t)p * w->panel_size, w->n_in, a->x + (size_t)t * a->ldx, a->ldx,
+                   y + (size_t)t * ld + p * LANES, ld);
+            t += 1 << i;
+        }
 }
 
 static void matmul(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {

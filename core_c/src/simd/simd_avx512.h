@@ -11,6 +11,9 @@
 #define FEW_G 1
 #define FEW_H 4
 #define ROW_G 1
+#define FLOAT_T 4
+#define FLOAT_P 4
+#define FLOAT_FEW_T 8
 #define AHEAD 4096   // a page: where the hardware prefetcher stops
 #define ATTEND_Q 8
 #define ATTEND_G 2

@@ -11,6 +11,9 @@
 #define FEW_G 4
 #define FEW_H 1
 #define ROW_G 4
+#define FLOAT_T 4
+#define FLOAT_P 1
+#define FLOAT_FEW_T 4
 #define AHEAD 4096
 #define ATTEND_Q 4
 #define ATTEND_G 4

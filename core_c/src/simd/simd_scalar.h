@@ -9,14 +9,17 @@
 #define FEW_T 4       // most tokens of an unrolled tile: 8, 4 or 1
 #define FEW_G 1       // and its G and H
 #define FEW_H 1
-#define ROW_G 1       // G at one token
-#define AHEAD 0       // bytes of prefetch at one token
-#define ATTEND_Q 4    // queries of an attention tile
-#define ATTEND_G 4    // vectors of channels at a time
-#define Q8_Q 4        // the same over a Q8_0 cache: queries of a tile
-#define SCORE_G 4     // vectors of positions at a time
-#define VALUES_G 4    // of channels
-#define WEIGHTS_G 4   // of positions whose weights are made
+#define ROW_G 1     // G at one token
+#define FLOAT_T 4   // tokens by panels of a tile of unquantised weights
+#define FLOAT_P 1
+#define FLOAT_FEW_T 4   // most tokens of an unrolled tile of them: 8, 4 or 1
+#define AHEAD 0         // bytes of prefetch at one token
+#define ATTEND_Q 4      // queries of an attention tile
+#define ATTEND_G 4      // vectors of channels at a time
+#define Q8_Q 4          // the same over a Q8_0 cache: queries of a tile
+#define SCORE_G 4       // vectors of positions at a time
+#define VALUES_G 4      // of channels
+#define WEIGHTS_G 4     // of positions whose weights are made
 typedef float vf;
 typedef int32_t vi;
 typedef uint32_t vu;
