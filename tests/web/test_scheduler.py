@@ -353,3 +353,15 @@ def test_another_kind_of_work_can_take_the_same_way(model: gemel.Model) -> None:
         await scheduler.close()
 
     asyncio.run(main())
+
+
+def test_leaving_as_the_first_event_comes_is_noticed(app: Asked, long: dict[str, Any], model: gemel.Model) -> None:
+    async def main() -> None:
+        connection = Connection(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
+        connection.leave()   # at once: work and departure may be seen in one turn
+        await connection.go()
+        assert connection.sent == []
+        answer = await app.asking("POST", TEXT, json={"model": "tiny", "prompt": "the", "max_tokens": 1})
+        assert answer.status_code == 200
+
+    app.run(main())

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` gives; ClientGoneError, and `work` is cancelled, when the client leaves first.
+    """Return what `work` gives; ClientGoneError, and `work` is cancelled, when the client leaves meanwhile.
 
     The request's body must have been read: then `receive` waits until the client goes.
     """
@@ -23,7 +23,7 @@ async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     watching = asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
+        if watching.done():   # that is said only once
             raise ClientGoneError
         return working.result()
     finally:
