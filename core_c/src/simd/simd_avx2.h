@@ -14,7 +14,7 @@
 #define FLOAT_T 4
 #define FLOAT_P 1
 #define FLOAT_FEW_T 4
-#define AHEAD 4096
+#define AHEAD 8192
 #define ATTEND_Q 4
 #define ATTEND_G 2
 #define Q8_Q 4

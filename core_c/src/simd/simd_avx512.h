@@ -14,7 +14,7 @@
 #define FLOAT_T 4
 #define FLOAT_P 4
 #define FLOAT_FEW_T 8
-#define AHEAD 4096   // a page: where the hardware prefetcher stops
+#define AHEAD 8192   // two pages: the hardware prefetcher stops at the end of one
 #define ATTEND_Q 8
 #define ATTEND_G 2
 #define Q8_Q 8
