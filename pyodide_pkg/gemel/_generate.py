@@ -7,6 +7,7 @@ found however tokens split them. Ctrl-C, cancel() and close() work between steps
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
@@ -62,6 +63,22 @@ class Pace:
     def __init__(self, model: Model) -> None:
         self._most = self.FIRST if model.info.engine == "side module" else model.n_batch
         self.n = min(self.FIRST, self._most)
+        self._due = 0.0   # when the browser gets its next turn
+
+    async def turn(self) -> None:
+        """Let the event loop run. In a tab the browser too, every TURN seconds: its own messages to this thread wait
+        for as long as the loop has something to do at once.
+        """
+        if sys.platform != "emscripten" or time.perf_counter() < self._due:
+            await asyncio.sleep(0)
+            return
+        import js  # type: ignore[import-not-found]
+        from pyodide.ffi import create_once_callable  # type: ignore[import-not-found]
+
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        js.setTimeout(create_once_callable(lambda: turn.done() or turn.set_result(None)), 0)
+        await turn
+        self._due = time.perf_counter() + self.TURN
 
     def note(self, n: int, seconds: float) -> None:
         """Learn that `n` ids took so long."""
@@ -269,7 +286,8 @@ class Generation:
 
     async def __anext__(self) -> str:
         while True:
-            await asyncio.sleep(0)   # a turn for everybody else, between micro-batches too
+            pace = self._run.pace   # a turn for everybody else, between micro-batches too
+            await (asyncio.sleep(0) if pace is None else pace.turn())
             piece = self.step()
             if piece is None:
                 raise StopAsyncIteration

@@ -8,7 +8,7 @@
 
 const HERE = new URL(".", import.meta.url).href;
 const STARTING = ["load", "run", "list", "delete"]; // calls that start the worker when there is none
-const GRACE = 50; // milliseconds that a Python cell has to end by itself before it is interrupted
+const GRACE = 100; // milliseconds that a Python cell has to end by itself before it is interrupted
 
 /** The error of an answer: Python's class is its name, Python's traceback its `traceback`. */
 function errorOf({ name, message, traceback }) {

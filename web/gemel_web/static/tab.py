@@ -75,6 +75,7 @@ class Call:
         self.name = name
         self.task: asyncio.Future[Any] | None = None
         self.generation: gemel.Generation | None = None
+        self.before: set[asyncio.Task[Any]] | None = None   # of a program: the tasks that are not its own
         self._post = post
         self._id = id
         self._texts: list[tuple[str, str]] = []   # (stream, text) that wait for their message
@@ -129,7 +130,10 @@ class Call:
         """End what is under way; the answer comes by itself."""
         if self.generation is not None:
             self.generation.close()
-        elif self.task is not None:
+        elif self.before is not None:   # it may wait for one of its tasks without being one that waits (JSPI)
+            for task in asyncio.all_tasks() - self.before:
+                task.cancel()
+        if self.task is not None and self.generation is None:
             self.task.cancel()
 
 
@@ -306,6 +310,7 @@ class Tab:
         from pyodide.code import eval_code_async  # type: ignore[import-not-found]
 
         async with self._cells:
+            call.before = asyncio.all_tasks()
             out, errors = Output(call, "stdout"), Output(call, "stderr")
             with contextlib.redirect_stdout(out), contextlib.redirect_stderr(errors):
                 self._listen(True)
