@@ -13,6 +13,7 @@ WORD void att_scores(const int Q, const float *const *q, int dim, const uint16_t
         vf e[ATTEND_Q], o[ATTEND_Q];
         TIMES (h, Q) e[h] = o[h] = vf_set1(0);
         for (int i = 0; i < dim; i += 2) {
+            if (AHEAD > 0 && g0 == 0) PREFETCH((const uint8_t *)(k + i * LANES) + AHEAD);
             vf a = vf_f16(k + i * LANES + g0 * W), b = vf_f16(k + (i + 1) * LANES + g0 * W);
             TIMES (h, Q) {
                 e[h] = vf_add(e[h], vf_mul(a, vf_set1(q[h][i])));
@@ -57,11 +58,13 @@ WORD void att_values(const int Q, float *const *o, int dim, const uint16_t *v, f
                 a[h][g] = g < G ? vf_load(o[h] + c + g * W) : vf_set1(0);
                 if (moved) a[h][g] = vf_mul(a[h][g], vf_set1(fix[h]));
             }
-        for (int i = 0; i < count; i++)
+        for (int i = 0; i < count; i++) {
+            if (AHEAD > 0 && c * 2 % 64 == 0) PREFETCH((const uint8_t *)(v + i * dim + c) + AHEAD);
             TIMES (g, ATTEND_G) {
                 vf x = g < G ? vf_f16(v + i * dim + c + g * W) : vf_set1(0);
                 TIMES (h, Q) a[h][g] = vf_add(a[h][g], vf_mul(x, vf_set1(s[h][i])));
             }
+        }
         TIMES (h, Q)
             TIMES (g, ATTEND_G)
                 if (g < G) vf_store(o[h] + c + g * W, a[h][g]);
