@@ -22,7 +22,7 @@ import argparse
 import datetime
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -37,13 +37,20 @@ WARM_UP = 8     # ids of a warm-up's decoding
 QUICK = {"prefill": 64, "decode": 16, "depths": [256], "reps": 2}
 
 
+def say(line: str) -> None:
+    """Tell a person, at once."""
+    print(line, file=sys.stderr, flush=True)
+
+
 # ---- Measuring one file ----------------------------------------------------------------------------------------------
 
 
 class Run:
     """The measurements of one file, taken by all engines in turn and noted in `entry`, which is saved after each."""
 
-    def __init__(self, model: Path, entry: dict[str, Any], save: Any, engines: dict[Engine, str]) -> None:  # noqa: ANN401
+    def __init__(
+        self, model: Path, entry: dict[str, Any], save: Callable[[], None], engines: dict[Engine, str]
+    ) -> None:
         self.model, self.entry, self.save, self.engines = model, entry, save, engines
         self.failed: set[str] = set(entry["failed"])
 
@@ -75,7 +82,7 @@ class Run:
         return len(self._samples(engine, case)) <= rep
 
     def _fail(self, engine: Engine, error: EngineError) -> None:
-        print(f"{self.model.name}: {engine.name} failed: {error}", file=sys.stderr)
+        say(f"{self.model.name}: {engine.name} failed: {error}")
         self.failed.add(engine.name)
         self.entry["failed"][engine.name] = str(error)
         self.save()
@@ -105,7 +112,7 @@ class Run:
                     for engine in self._turn(rep):
                         if self._lacks(engine, case, rep):
                             self._time(processes[engine], case, rep)
-                print(f"{self.model.name}: {rep + 1} of {reps}", file=sys.stderr)
+                say(f"{self.model.name}: {rep + 1} of {reps}")
 
     def _warm_up(self, cases: Sequence[Case], processes: dict[Engine, Process], reps: int) -> None:
         """Touch all code and memory, and fill the caches of those that are to be measured at depth, by most threads."""
@@ -114,6 +121,7 @@ class Run:
             part = Case(case.test, short, case.depth, case.sessions, case.threads)
             for engine in self._turn(0):
                 if self._lacks(engine, case, reps - 1):
+                    say(f"{self.model.name}: warming up {case.title}, {case.threads} threads: {engine.name}")
                     self._time(processes[engine], part, -1)
 
     def _time(self, process: Process, case: Case, rep: int) -> None:
@@ -253,7 +261,7 @@ def measure(given: argparse.Namespace, results: dict[str, Any]) -> None:
 
     engines, missing = engines_of(given)
     for name, why in missing.items():
-        print(f"{name} is left out: {why}", file=sys.stderr)
+        say(f"{name} is left out: {why}")
     for model in given.models:
         fresh = {"size": model.stat().st_size, "engines": {}, "failed": {}, "others": [], "cases": {}}
         entry = results["files"].setdefault(model.name, fresh)
