@@ -27,6 +27,7 @@ chat.options = { max_tokens: 12, temperature: 0, ...v.options };
 window.told = [];
 for (const type of ["ready", "progress", "piece", "done", "error"])
     chat.addEventListener(type, ({ detail }) => told.push([type, detail]));
+chat.addEventListener("progress", () => (window.live = chat.shadowRoot.querySelector(".status").ariaLive));
 document.querySelector("main").append(chat);
 """
 
@@ -86,6 +87,7 @@ def test_a_visitor_talks_with_the_model(
     log = page.get_by_role("log", name="Conversation")
     assert log.get_attribute("aria-live") == "polite"
     assert log.get_attribute("aria-busy") == "false"
+    assert (one.js("return live"), page.get_by_role("status").get_attribute("aria-live")) == ("off", "polite")
     assert page.locator(".assistant").last.inner_text().endswith(wanted[1].rstrip())
     one.close()
 

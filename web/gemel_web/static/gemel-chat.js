@@ -286,9 +286,14 @@ export class GemelChat extends HTMLElement {
         bar.hidden = false;
         if (progress.total && progress.stage !== "start") bar.value = progress.done / progress.total;
         else bar.removeAttribute("value");
-        this.#parts.status.textContent = words(progress);
+        this.#say(words(progress), "off"); // the bar tells a screen reader
         listener?.(progress);
         this.#tell("progress", progress);
+    }
+
+    #say(text, live = "polite") {
+        this.#parts.status.setAttribute("aria-live", live);
+        this.#parts.status.textContent = text;
     }
 
     #show(role, text) {
@@ -309,19 +314,19 @@ export class GemelChat extends HTMLElement {
     #showInfo({ name, threads, isa }) {
         const short = name.split("/").at(-1);
         const many = threads > 1 ? `${threads} threads` : "one thread";
-        this.#parts.status.textContent = `${short} runs in this tab: ${many}, ${isa}`;
+        this.#say(`${short} runs in this tab: ${many}, ${isa}`);
     }
 
     #showEnd({ usage, timings, stop_reason }) {
         const stopped = stop_reason === "cancelled" ? "Stopped after " : "";
         const speed = timings.decode_tok_s ? `, ${timings.decode_tok_s.toFixed(1)} tokens/s` : "";
-        this.#parts.status.textContent = `${stopped}${usage.completion_tokens} tokens in this tab${speed}`;
+        this.#say(`${stopped}${usage.completion_tokens} tokens in this tab${speed}`);
     }
 
     #showError(error) {
-        const { status, error: place } = this.#parts;
+        const place = this.#parts.error;
         const stopped = error.name === "CancelledError";
-        status.textContent = stopped ? "Stopped" : "";
+        this.#say(stopped ? "Stopped" : "");
         place.textContent = stopped ? "" : error.message;
         place.hidden = stopped;
         this.#tell("error", error);

@@ -1,0 +1,73 @@
+"""gemel_web's app serves the page's files and a model's, and the tab computes what the server would have."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gemel
+import pytest
+import tiny
+import uvicorn
+from browser.hosts import STATIC, Watched
+from browser.pages import static
+from conftest import CHATML
+from gemel_web import Config, Served, create_app
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Iterator[gemel.Model]:
+    (tmp_path / "tiny.gguf").write_bytes(tiny.tiny_llama(n_layer=2, chat_template=CHATML))
+    with gemel.open(tmp_path / "tiny.gguf") as opened:
+        yield opened
+
+
+@pytest.fixture
+def origin(tmp_path: Path, model: gemel.Model) -> Iterator[str]:
+    """The address of an app with the model "tiny" and a page."""
+    folder = shutil.copytree(static(), tmp_path / "static")
+    for name in ("api.html", "api.js"):
+        shutil.copyfile(STATIC / name, folder / name)
+    app = create_app(Config(), {"tiny": Served(model, files=(tmp_path / "tiny.gguf",))}, static=folder)
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve(sockets=[listening])), daemon=True)
+    thread.start()
+    while not server.started and thread.is_alive():
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(10)
+
+
+def test_the_servers_page_runs_the_servers_model(
+    origin: str, model: gemel.Model, open_profile: Callable[[], BrowserContext]
+) -> None:
+    profile = open_profile()
+    one = Watched(profile, "the server's page")
+    try:
+        one.page.goto(f"{origin}/api.html?module={origin}/gemel.js")
+        one.page.wait_for_selector("main[data-ready]", state="attached")
+        found = one.page.evaluate(
+            "async () => {"
+            "    const gemel = new api.Gemel();"
+            "    await gemel.load('/models/tiny.gguf');"
+            "    return (await gemel.generate('Once', {max_tokens: 30, temperature: 0}).result).text;"
+            "}"
+        )
+    finally:
+        profile.close()
+    assert found == model.generate("Once", max_tokens=30, temperature=0).read()
+    assert one.unexpected() == []
