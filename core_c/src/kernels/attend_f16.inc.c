@@ -7,13 +7,14 @@ typedef struct att_state {
     float l[LANES];   // running sum of exp(score - top), a lane a position modulo 16
 } att_state;
 
-// Scores of Q queries against a block k[dim][16]: even and odd dimensions in two chains.
+// Scores of Q queries against a block k[dim][16]: even and odd dimensions in two chains. K and V of a page are too short
+// to fetch as far ahead as weights.
 WORD void att_scores(const int Q, const float *const *q, int dim, const uint16_t *k, float s[][LANES]) {
     for (int g0 = 0; g0 < V; g0++) {
         vf e[ATTEND_Q], o[ATTEND_Q];
         TIMES (h, Q) e[h] = o[h] = vf_set1(0);
         for (int i = 0; i < dim; i += 2) {
-            if (AHEAD > 0 && g0 == 0) PREFETCH((const uint8_t *)(k + i * LANES) + AHEAD);
+            if (AHEAD > 0 && g0 == 0) PREFETCH((const uint8_t *)(k + i * LANES) + AHEAD / 2);
             vf a = vf_f16(k + i * LANES + g0 * W), b = vf_f16(k + (i + 1) * LANES + g0 * W);
             TIMES (h, Q) {
                 e[h] = vf_add(e[h], vf_mul(a, vf_set1(q[h][i])));
@@ -59,7 +60,7 @@ WORD void att_values(const int Q, float *const *o, int dim, const uint16_t *v, f
                 if (moved) a[h][g] = vf_mul(a[h][g], vf_set1(fix[h]));
             }
         for (int i = 0; i < count; i++) {
-            if (AHEAD > 0 && c * 2 % 64 == 0) PREFETCH((const uint8_t *)(v + i * dim + c) + AHEAD);
+            if (AHEAD > 0 && c * 2 % 64 == 0) PREFETCH((const uint8_t *)(v + i * dim + c) + AHEAD / 2);
             TIMES (g, ATTEND_G) {
                 vf x = g < G ? vf_f16(v + i * dim + c + g * W) : vf_set1(0);
                 TIMES (h, Q) a[h][g] = vf_add(a[h][g], vf_mul(x, vf_set1(s[h][i])));
