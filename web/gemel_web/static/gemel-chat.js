@@ -36,8 +36,8 @@ textarea { flex: 1; min-width: 0; min-height: 2.75rem; max-height: 10rem; paddin
     field-sizing: content; border: 1px solid var(--line); border-radius: .5rem; background: var(--paper);
     color: inherit; font: inherit; }
 textarea::placeholder { color: var(--quiet); opacity: 1; }
-button { min-width: 5rem; min-height: 2.75rem; padding: 0 1rem; border: 0; border-radius: .5rem; background: var(--accent);
-    color: var(--on-accent); font: inherit; font-weight: 600; cursor: pointer; }
+button { min-width: 5rem; min-height: 2.75rem; padding: 0 1rem; border: 0; border-radius: .5rem;
+    background: var(--accent); color: var(--on-accent); font: inherit; font-weight: 600; cursor: pointer; }
 button.stop { background: var(--ink); color: var(--paper); }
 button:disabled { opacity: .5; cursor: default; }
 `;

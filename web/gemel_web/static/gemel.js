@@ -25,7 +25,7 @@ class Call {
         this.listener = listener; // {progress, output, piece}: what it is told of before the answer
         this.flag = null; // shared memory: 1 in it stops what computes
         this.answer = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-        this.answer.catch(() => {}); // who waits for it is told; nobody has to
+        this.answer.catch(() => {}); // a generation's is told by its iterator as well; others are awaited
     }
 }
 
@@ -102,8 +102,8 @@ export class Gemel {
         this.#options = { base: folder(base), threads, models: models === undefined ? undefined : folder(models) };
         this.info = null;
         this.cache = {
-            list: () => this.#ask("list").answer,
-            delete: (name) => this.#ask("delete", name).answer,
+            list: async () => this.#ask("list").answer,
+            delete: async (name) => this.#ask("delete", name).answer,
         };
     }
 
@@ -136,13 +136,13 @@ export class Gemel {
     }
 
     /** @returns {Promise<Float32Array | Float32Array[]>} the vector of a text, or those of several */
-    embed(texts, options = {}) {
+    async embed(texts, options = {}) {
         return this.#ask("embed", texts, options).answer;
     }
 
     /** Run a Python program in its own namespace; resolves to the repr of its last expression, or null. */
-    run(code, { onOutput, ...unknown } = {}) {
-        for (const name in unknown) return Promise.reject(new TypeError(`run: there is no option ${name}`));
+    async run(code, { onOutput, ...unknown } = {}) {
+        for (const name in unknown) throw new TypeError(`run: there is no option ${name}`);
         const output = (text, stream) => onOutput?.(text, stream);
         return this.#ask("run", code, {}, { output }).answer;
     }
@@ -170,7 +170,7 @@ export class Gemel {
             return handle;
         }
         try {
-            this.#worker ?? this.#start();
+            if (this.#worker === null) this.#start();
             if (this.#ready) this.#worker.postMessage(message);
             else this.#queue.push(message);
         } catch (error) {

@@ -10,7 +10,7 @@ async function get(name, sha256) {
     const integrity = sha256 === undefined ? "" : `sha256-${base64(sha256)}`;
     let answer;
     try {
-        answer = await fetch(url, { integrity });
+        answer = await fetch(url, { integrity, cache: "no-cache" }); // asked again: files of two versions don't fit
     } catch (error) {
         throw new Error(`${url} can't be fetched, or is not the file that assets.json names (${error.message})`);
     }
