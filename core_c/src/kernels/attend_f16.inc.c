@@ -1,14 +1,14 @@
-// Attention over an F16 cache: q.k with a lane a position, streaming softmax over blocks
-// of 16 positions in ascending order, p.v with a lane a channel. A query's result depends on its own n_pos alone;
-// queries sit side by side only to share the loads.
+// Attention over an F16 cache: q.k with a lane a position, streaming softmax over blocks of 16 positions in ascending
+// order, p.v with a lane a channel. A query's result depends on its own n_pos alone; queries sit side by side only to
+// share the loads.
 
 typedef struct att_state {
     float top;
     float l[LANES];   // running sum of exp(score - top), a lane a position modulo 16
 } att_state;
 
-// Scores of Q queries against a block k[dim][16]: even and odd dimensions in two chains. K and V of a page are too short
-// to fetch as far ahead as weights.
+// Scores of Q queries against a block k[dim][16]: even and odd dimensions in two chains. Runs of K and
+// V in a page are too short to fetch as far ahead as weights.
 WORD void att_scores(const int Q, const float *const *q, int dim, const uint16_t *k, float s[][LANES]) {
     for (int g0 = 0; g0 < V; g0++) {
         vf e[ATTEND_Q], o[ATTEND_Q];
