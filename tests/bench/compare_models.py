@@ -13,6 +13,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))   # where tiny.py is, for a script that is run by its path
+
 import tiny
 from compare_peers import PEERS, find
 

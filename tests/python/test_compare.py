@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -97,6 +98,14 @@ def test_bad_value_is_a_usage_error(file: Path, arguments: list[str], words: str
     done = compare(file, *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
+
+
+def test_the_script_needs_nothing_but_the_package(tmp_path: Path) -> None:
+    package = os.pathsep.join((str(Path(gemel.__file__).parents[1]), str(building.ROOT / "native")))
+    command = [sys.executable, str(COMPARE), "--help"]
+    bare = {**environment(), "PYTHONPATH": package}
+    done = subprocess.run(command, env=bare, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_python_that_is_none_is_named(file: Path) -> None:
