@@ -57,8 +57,8 @@ static void measure_share(void *arg, int it, int nt) {
     threads *pool = l->m->pool;
     double begin = threads_now();
     for (int is_over = 0; !is_over;) {
+        if (it == 0) l->start = threads_now();   // before any of them begins: another may have ended when this one does
         threads_meet(pool);
-        if (it == 0) l->start = threads_now();
         double done = round_of(l, it, nt);
         threads_meet(pool);
         if (it == 0) {
