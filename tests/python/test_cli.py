@@ -230,7 +230,8 @@ def test_reader_that_leaves_is_no_error(file: Path) -> None:
 def test_interrupted_run_ends_with_130(tmp_path: Path) -> None:
     path = tmp_path / "long.gguf"
     path.write_bytes(tiny_bytes(n_ctx=200_000))
-    command = [*PROGRAM, "run", str(path), "hello", "--raw", "--ctx", "200000", "--logit-bias", "2=-inf"]
+    endless = ("--logit-bias", "0=-inf", "--logit-bias", "2=-inf")   # both ids that end a text
+    command = [*PROGRAM, "run", str(path), "hello", "--raw", "--ctx", "200000", *endless]
     process = subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     with process:
         assert process.stdout is not None
