@@ -152,6 +152,8 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
     if (h->n_past > s->n_ctx)
         return fail(e, GEMEL_E_CONTEXT, "the saved session holds %d tokens, this one has room for %d", (int)h->n_past,
                     s->n_ctx);
+    if ((size_t)h->n_past > size / sizeof(int32_t))   // where sizes have 32 bits, the next one could wrap
+        return fail(e, GEMEL_E_STATE, "the saved session is cut short: %zu bytes for %d tokens", size, (int)h->n_past);
     if (size != total_size(s, h->n_past, h->has_logits))
         return fail(e, GEMEL_E_STATE, "the saved session is cut short or has extra bytes: %zu of %zu", size,
                     total_size(s, h->n_past, h->has_logits));

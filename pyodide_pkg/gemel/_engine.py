@@ -27,7 +27,7 @@ ROOMY_SIZE = 1 << 30          # a larger file is kept out of Pyodide's own heap 
 
 _running: dict[str, JsLibrary] = {}
 _starting = asyncio.Lock()
-_early: list[asyncio.Future[JsLibrary]] = []   # keeps them from being collected while they run
+_early: set[asyncio.Future[JsLibrary]] = set()   # keeps them from being collected while they run
 
 
 def running() -> JsLibrary | None:
@@ -88,8 +88,15 @@ def start_early(threads: int | None) -> None:
     """
     asked = asked_threads(threads)
     if asked != 1 and running() is None and not threads_refusal():
-        _early.append(asyncio.ensure_future(start("threads", asked)))
-        _early[-1].add_done_callback(lambda task: task.cancelled() or task.exception())
+        task = asyncio.ensure_future(start("threads", asked))
+        _early.add(task)
+        task.add_done_callback(_ended_early)
+
+
+def _ended_early(task: asyncio.Future[JsLibrary]) -> None:
+    _early.discard(task)
+    if not task.cancelled():
+        task.exception()   # heard, so that the event loop does not complain
 
 
 async def start(name: str, threads: int | None) -> JsLibrary:
