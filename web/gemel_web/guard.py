@@ -12,6 +12,7 @@ import logging
 import time
 import traceback
 
+from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -61,7 +62,8 @@ class Passage:
         self._receive = receive
         self._send = send
         self._headers = Headers(scope=scope)
-        self._is_api = is_api(scope["path"])
+        self._path = get_route_path(scope)   # as routes see it: without the prefix of a mounted app
+        self._is_api = is_api(self._path)
         self._body_read = not ("transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0")
         self._status = 0
 
@@ -123,7 +125,7 @@ class Passage:
 
     def _check_key(self) -> None:
         key = self._config.api_key
-        if key is None or self._scope["path"] in OPEN:
+        if key is None or self._path in OPEN:
             return
         scheme, _, given = self._headers.get("authorization", "").partition(" ")
         same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes that came

@@ -49,7 +49,7 @@ def _default(name: str) -> object:
 
 def _biases(given: dict[str, float]) -> dict[int, float]:
     for key in given:
-        if not (key.isascii() and key.isdecimal() and len(key) < 10):
+        if not (key.isascii() and key.isdecimal() and len(key) < 10 and key == str(int(key))):
             raise invalid("logit_bias", f"{key[:100]!r} is not the id of a token")
     return {int(key): bias for key, bias in given.items()}
 

@@ -69,7 +69,7 @@ class Lane:
     def enter(self, work: Work) -> Ticket:
         """Queue work. The API's 429 when the queue is full."""
         self._waiting = deque(ticket for ticket in self._waiting if not ticket.work.stopped)
-        if len(self._waiting) >= self._most:
+        if len(self._waiting) >= self._most + (self._task is None):   # an idle lane takes one at once
             seconds = max(1, math.ceil(self._seconds * len(self._waiting)))
             raise ApiError(
                 429, f"{len(self._waiting)} requests wait for this model, which is the limit: try again later",

@@ -271,6 +271,8 @@ class Embeddings(Stoppable):
             raise of_request(error, self._param) from error
         yield Began(prompts)
         for i, ids in enumerate(prompts):
+            if self.stopped:
+                return
             with model.session(len(ids)) as session, self.using(session):
                 rows = bytearray()
                 step = SHORT if desk.turns else model.n_batch

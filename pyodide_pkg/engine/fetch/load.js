@@ -54,8 +54,10 @@ class Load {
             this.#post({ type: "done", note: lost?.store.lost ?? "" });
             await this.#changed(() => this.abort.signal.aborted);
         } catch (error) {
-            for (const file of this.files) await file.store?.abandon();
-            if (!this.abort.signal.aborted) this.#post(await this.#explain(error));
+            await this.writing.catch(() => {});   // what has come is kept, and no file is in use after that
+            for (const file of this.files) await file.store?.abandon().catch(() => {});
+            const told = this.#explain(error).catch(({ message }) => ({ type: "error", text: message }));
+            if (!this.abort.signal.aborted) this.#post(await told);
         } finally {
             for (const file of this.files) file.release?.();
             this.port.close();
