@@ -11,7 +11,9 @@ import gemel_web
 import pytest
 from gemel_web.body import too_deep
 from serving import Asked, error_of
+from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
 
 TEXT = "/v1/completions"
 BODY: dict[str, Any] = {"model": "tiny", "prompt": "a", "max_tokens": 1}
@@ -89,6 +91,13 @@ def test_a_wrong_key_is_a_401(serve: Any, given: str | None) -> None:  # noqa: A
         assert error_of(response, 401)["type"] == "authentication_error"
         assert response.headers["www-authenticate"] == "Bearer"
     assert app.get("/healthz", headers=headers).status_code == 200
+
+
+def test_the_key_is_asked_for_behind_a_prefix(serve: Any) -> None:  # noqa: ANN401
+    app = serve(api_key="secret")
+    app.app = Starlette(routes=[Mount("/ai", app.app)])
+    assert error_of(app.get("/ai/v1/models"), 401)["type"] == "authentication_error"
+    assert app.get("/ai/healthz").status_code == 200
 
 
 def test_the_right_key_opens(serve: Any) -> None:  # noqa: ANN401
