@@ -69,6 +69,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [   # path, what is added, the 
     (CHAT, {"seed": -1}, "seed"),
     (CHAT, {"seed": 2**53 + 1}, "seed"),
     (CHAT, {"logit_bias": {"x": 1}}, "logit_bias"),
+    (CHAT, {"logit_bias": {"05": 1}}, "logit_bias"),
     (CHAT, {"logit_bias": {"1": 101}}, "logit_bias[...]"),
     (CHAT, {"logit_bias": {"99999": 1}}, "logit_bias"),
     (CHAT, {"top_logprobs": 2}, "top_logprobs"),
