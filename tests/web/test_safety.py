@@ -117,6 +117,16 @@ def test_the_api_is_neither_stored_nor_framed_nor_read_by_others(app: Asked) -> 
         assert response.headers["cross-origin-resource-policy"] == "same-origin"
 
 
+def test_every_response_says_where_the_app_runs(serve: Any, tmp_path: Path) -> None:  # noqa: ANN401
+    app = serve(where="tab", api_key="secret", allowed_origins=(ORIGIN,))
+    for path in ("/healthz", "/v1/models", "/v1/nothing", "/"):
+        assert app.get(path).headers["gemel-host"] == "tab"
+    assert app.ask("OPTIONS", TEXT, headers={"origin": ORIGIN, **PREFLIGHT}).headers["gemel-host"] == "tab"
+    foreign = app.get("/v1/models", headers={"origin": ORIGIN})   # whose script is to read it
+    assert foreign.headers["access-control-expose-headers"] == "Gemel-Host, Retry-After"
+    assert "gemel-host" not in serve().get("/healthz").headers
+
+
 def test_addresses_and_methods_that_are_not_there_are_errors_of_the_api(app: Asked) -> None:
     for path in ("/", "/v1", "/v1/", "/v2/models", "/v1/models/", "/models", "/models/", "/%00", "/v1/../etc/passwd"):
         error_of(app.get(path), 404)

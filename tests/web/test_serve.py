@@ -141,6 +141,7 @@ def test_a_model_without_an_alias_is_called_by_its_file(model: str, alias: str) 
 
 def test_the_models_file_can_be_fetched(server: Server, file: Path) -> None:
     got = server.raw(GET.replace(b"/healthz", b"/models/model.gguf"))
+    assert b"\r\ngemel-host: native\r\n" in got
     assert got.partition(b"\r\n\r\n")[2] == file.read_bytes()
 
 

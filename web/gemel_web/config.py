@@ -40,6 +40,8 @@ class Config:
     """Requests that may wait for a model while another is answered."""
     threads: bool = sys.platform != "emscripten"
     """Evaluate in a thread of the model's own; False: in the event loop, a short step at a time."""
+    where: str | None = None
+    """What the header Gemel-Host of every answer says, "native" or "tab"; None: there is no such header."""
     access_log: bool = False
     """Log a line for each request: method, path, status, seconds."""
     clock: Callable[[], float] = time.time

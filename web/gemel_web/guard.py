@@ -23,6 +23,7 @@ from .errors import ApiError, of_failure, response_of
 log = logging.getLogger("gemel_web")
 API = ("/v1", "/models", "/healthz")   # what stands below is the API's; all else is static
 OPEN = ("/healthz",)                   # needs no key
+HOST = "Gemel-Host"                    # says where the app runs
 ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 OF_API = {
     "Cache-Control": "no-store",
@@ -164,12 +165,15 @@ class Passage:
         headers = MutableHeaders(raw=list(raw))
         for name, value in {**ALWAYS, **(OF_API if self._is_api else OF_STATIC)}.items():
             headers.setdefault(name, value)
+        if self._config.where is not None:
+            headers[HOST] = self._config.where
         origin = self._headers.get("origin")
         if self._is_api and self._config.allowed_origins:
             headers.add_vary_header("Origin")
             if origin is not None and self._is_allowed(origin):
                 headers["Access-Control-Allow-Origin"] = origin
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+                headers["Access-Control-Expose-Headers"] = f"{HOST}, Retry-After"
         if not self._body_read:
             headers["Connection"] = "close"
         return headers.raw

@@ -41,6 +41,7 @@ class Settings(BaseSettings):
             queue=self.queue,
             max_body=self.max_body,
             body_seconds=self.body_seconds,
+            where="native",
             access_log=self.access_log,
         )
 
