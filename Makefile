@@ -51,7 +51,7 @@ bench: $(VENV)/installed  ## tokens a second of MODEL
 
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) build dist pyodide_pkg/gemel/_core .mypy_cache .ruff_cache .pytest_cache .hypothesis
-	cd web/gemel_web/static && rm -rf pyodide wheels assets.json LICENCES.txt
+	cd web/gemel_web/static && rm -rf pyodide wheels vendor assets.json LICENCES.txt
 	find core_c/cmake/editable -mindepth 1 ! -name CMakeLists.txt ! -name .gitignore -delete
 	find pyodide_pkg native web tests core_c -name __pycache__ -type d -exec rm -rf {} +
 

@@ -65,6 +65,15 @@ def pure(requirement: str) -> Path:
 
 
 @functools.cache
+def vendor() -> dict[str, Path]:
+    """Return the folders of the npm packages that the page imports, fetched once."""
+    try:
+        return assets.fetch_vendor(FOLDER)
+    except assets.AssetError as error:
+        building.lacking(str(error))
+
+
+@functools.cache
 def wheels() -> list[Path]:
     """Return the wheels that a tab installs, gemel's first, as users get it; they are in one folder."""
     out = building.BUILD / "browser" / "wheels"

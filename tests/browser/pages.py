@@ -28,12 +28,9 @@ CSP = (
 def static() -> Path:
     """Return a folder as `make assets` leaves it, without what only a server in a tab needs."""
     shutil.rmtree(FOLDER, ignore_errors=True)
-    FOLDER.mkdir(parents=True)
-    for source in assets.STATIC.iterdir():
-        if source.is_file() and source.name not in ("assets.json", "LICENCES.txt"):
-            shutil.copyfile(source, FOLDER / source.name)
+    shutil.copytree(assets.STATIC, FOLDER, ignore=shutil.ignore_patterns(*assets.MADE))
     wheels = [assets.Wheel(wheel, "tab") for wheel in pyodide_files.wheels()]
-    assets.gather(FOLDER, pyodide_files.pyodide(), wheels)
+    assets.gather(FOLDER, pyodide_files.pyodide(), wheels, pyodide_files.vendor())
     return FOLDER
 
 

@@ -32,28 +32,64 @@ def pyodide(tmp_path: Path) -> Path:
     return folder
 
 
-def test_files_are_named_with_size_and_hash_and_old_ones_go(tmp_path: Path, pyodide: Path) -> None:
+@pytest.fixture
+def vendor(tmp_path: Path) -> dict[str, Path]:
+    for name, module in assets.VENDOR.items():
+        file = tmp_path / name / module
+        file.parent.mkdir(parents=True)
+        file.write_text(f"export const name = '{name}';\n//# sourceMappingURL=missing.js.map\n")
+        (tmp_path / name / "LICENSE").write_text(f"The licence of {name}.\n")
+    return {name: tmp_path / name for name in assets.VENDOR}
+
+
+def test_files_are_named_with_size_and_hash_and_old_ones_go(
+    tmp_path: Path, pyodide: Path, vendor: dict[str, Path]
+) -> None:
     out = tmp_path / "static"
     (out / "wheels").mkdir(parents=True)
     (out / "wheels" / "old.whl").write_text("old")
     wheels = [assets.Wheel(a_wheel(tmp_path, "one"), "tab"), assets.Wheel(a_wheel(tmp_path, "two"), "server")]
-    assets.gather(out, pyodide, wheels)
+    assets.gather(out, pyodide, wheels, vendor)
     written = json.loads((out / "assets.json").read_text())
     found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
-    listed = [*written["pyodide"], *written["wheels"]]
+    listed = [*written["pyodide"], *written["wheels"], *written["vendor"]]
     assert found == {"assets.json", "LICENCES.txt", *(file["name"] for file in listed)}
+    assert {name.partition("/")[0] for name in found} == set(assets.MADE)
+    assert [file["name"] for file in written["vendor"]] == ["vendor/marked.js", "vendor/dompurify.js"]
+    assert (out / "vendor" / "marked.js").read_text() == "export const name = 'marked';\n"
     assert [file["group"] for file in written["wheels"]] == ["tab", "server"]
     for file in listed:
         data = (out / file["name"]).read_bytes()
         assert (file["size"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
 
 
-def test_licences_name_every_part_with_its_text(tmp_path: Path) -> None:
-    text = assets.licences([a_wheel(tmp_path, "one"), a_wheel(tmp_path, "two")])
-    assert f"Pyodide {assets.pinned()[0]}: MPL-2.0" in text
+def test_licences_name_every_part_with_its_text(tmp_path: Path, vendor: dict[str, Path]) -> None:
+    text = assets.licences([a_wheel(tmp_path, "one"), a_wheel(tmp_path, "two")], vendor)
+    assert f"Pyodide {assets.pinned('pyodide', assets.PYODIDE_LOCK)['version']}: MPL-2.0" in text
     for name in ("one", "two"):
         assert f"\n{name} 1.0: MIT\n" in text
+    for name in vendor:
+        assert f"\n{name} {assets.pinned(name, assets.VENDOR_LOCK)['version']}: " in text
+    for name in ("one", "two", *vendor):
         assert f"The licence of {name}." in text
+
+
+def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pack(command: list[str | Path]) -> None:
+        (Path(command[-1]) / "marked.tgz").write_bytes(b"another one")
+
+    monkeypatch.setattr(assets, "run", pack)
+    monkeypatch.setattr(assets, "npm", list)
+    with pytest.raises(assets.AssetError, match=r"marked .* is sha512-.*, but .*package-lock\.json says sha512-"):
+        assets.fetch_npm("marked", assets.VENDOR_LOCK, ["LICENSE"], tmp_path)
+
+
+def test_git_knows_what_is_made() -> None:
+    ignored = (building.ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    clean = (building.ROOT / "Makefile").read_text(encoding="utf-8")
+    for name in assets.MADE:
+        assert f"/{STATIC}/{name}" in [line.removesuffix("/") for line in ignored]
+    assert f"cd {STATIC} && rm -rf {' '.join(assets.MADE)}\n" in clean
 
 
 def test_a_failed_tool_is_an_error_with_its_words() -> None:
@@ -64,7 +100,8 @@ def test_a_failed_tool_is_an_error_with_its_words() -> None:
 @pytest.mark.slow
 def test_a_desktops_wheel_carries_what_is_there(tmp_path: Path) -> None:
     source, out = building.copy_tree(tmp_path / "source"), tmp_path / "out"
-    carried = ["assets.json", "LICENCES.txt", "pyodide/pyodide.asm.wasm", "wheels/gemel-0.1.0-py3-none-any.whl"]
+    carried = ["assets.json", "LICENCES.txt", "pyodide/pyodide.asm.wasm", "wheels/gemel-0.1.0-py3-none-any.whl",
+               "vendor/marked.js"]  # fmt: skip
     for name in carried:
         file = source / STATIC / name
         file.parent.mkdir(exist_ok=True)

@@ -4,7 +4,8 @@
 
     <out>/pyodide/       Pyodide's files, of the npm package that tests/wasm pins
     <out>/wheels/        gemel's wheel for a tab, and wheels of what it imports there
-    <out>/assets.json    {"pyodide": [file, ...], "wheels": [file, ...]}: names, sizes, SHA-256; worker.js reads it
+    <out>/vendor/        ES modules that gemel's own page imports, of the npm packages that package-lock.json here pins
+    <out>/assets.json    {"pyodide": [file, ...], "wheels": [...], "vendor": [...]}: names, sizes, SHA-256
     <out>/LICENCES.txt   of all that
 
 A wheel's group says who wants it: "tab" is installed with gemel, "server" only where the Starlette app runs in a tab.
@@ -16,16 +17,18 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +39,11 @@ import zig_build  # noqa: E402
 
 STATIC = ROOT / "web" / "gemel_web" / "static"
 CACHE = ROOT / "build" / "assets"
-NPM_LOCK = ROOT / "tests" / "wasm" / "package-lock.json"
+MADE = ("pyodide", "wheels", "vendor", "assets.json", "LICENCES.txt")   # of the folder that is filled
+PYODIDE_LOCK = ROOT / "tests" / "wasm" / "package-lock.json"
+VENDOR_LOCK = ROOT / "web" / "build" / "package-lock.json"
+VENDOR = {"marked": "lib/marked.esm.js", "dompurify": "dist/purify.es.mjs"}   # package: its module
+SOURCE_MAP = re.compile(rb"\n//# sourceMappingURL=\S+\s*$")   # a file that is not there
 PYODIDE_FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 PYTHON = "3.14"   # Pyodide's
 # jinja2 and markupsafe as in the lock file of the pinned Pyodide.
@@ -47,6 +54,7 @@ Pyodide {version}: MPL-2.0. Its files here are unchanged; their source is https:
 CPython, in pyodide.asm.wasm and python_stdlib.zip: PSF-2.0, https://docs.python.org/3/license.html
 Emscripten's runtime, in pyodide.asm.mjs and pyodide.asm.wasm: MIT, https://github.com/emscripten-core/emscripten
 """
+VENDOR_CHANGES = ["The files in vendor are npm's without their last line, which named a source map."]
 
 
 class AssetError(RuntimeError):
@@ -135,39 +143,52 @@ def npm() -> list[str | Path]:
     return ["npm"]
 
 
-def pinned() -> tuple[str, str]:
-    """Return the version and integrity of the npm package `pyodide`."""
-    entry = json.loads(NPM_LOCK.read_text(encoding="utf-8"))["packages"]["node_modules/pyodide"]
-    return entry["version"], entry["integrity"]
+def pinned(package: str, lock: Path) -> dict[str, str]:
+    """Return what a lock file says of an npm package: version, integrity, license."""
+    entry: dict[str, str] = json.loads(lock.read_text(encoding="utf-8"))["packages"][f"node_modules/{package}"]
+    return entry
 
 
-def fetch_pyodide(folder: Path = CACHE) -> Path:
-    """Return a folder with the pinned Pyodide's files, fetched by npm once."""
-    version, integrity = pinned()
-    made = folder / f"pyodide-{version}"
-    if all((made / name).is_file() for name in PYODIDE_FILES):
+def fetch_npm(package: str, lock: Path, files: Sequence[str], folder: Path = CACHE) -> Path:
+    """Return a folder with files of a pinned npm package, fetched by npm once."""
+    entry = pinned(package, lock)
+    version, integrity = entry["version"], entry["integrity"]
+    made = folder / f"{package}-{version}"
+    if all((made / name).is_file() for name in files):
         return made
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        run([*npm(), "pack", f"pyodide@{version}", "--silent", "--pack-destination", scratch])
+        run([*npm(), "pack", f"{package}@{version}", "--silent", "--pack-destination", scratch])
         (archive,) = Path(scratch).glob("*.tgz")
         digest = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
         if digest != integrity:
-            raise AssetError(f"pyodide {version} from npm is {digest}, but {NPM_LOCK} says {integrity}")
+            raise AssetError(f"{package} {version} from npm is {digest}, but {lock} says {integrity}")
         with tarfile.open(archive) as packed:
-            for name in PYODIDE_FILES:
+            for name in files:
                 packed.extract(f"package/{name}", scratch, filter="data")
         shutil.rmtree(made, ignore_errors=True)
         (Path(scratch) / "package").rename(made)
     return made
 
 
+def fetch_pyodide(folder: Path = CACHE) -> Path:
+    """Return a folder with the pinned Pyodide's files."""
+    return fetch_npm("pyodide", PYODIDE_LOCK, PYODIDE_FILES, folder)
+
+
+def fetch_vendor(folder: Path = CACHE) -> dict[str, Path]:
+    """Return the folders of the pinned packages that the page imports, by their names."""
+    return {name: fetch_npm(name, VENDOR_LOCK, [module, "LICENSE"], folder) for name, module in VENDOR.items()}
+
+
 # ---- Together --------------------------------------------------------------------------------------------------------
 
 
-def gather(out: Path, pyodide: Path, wheels: Sequence[Wheel]) -> dict[str, Any]:
-    """Fill `out`; what an earlier run left in its two folders goes. Return what assets.json holds."""
-    for name in ("pyodide", "wheels"):
+def gather(
+    out: Path, pyodide: Path, wheels: Sequence[Wheel], vendor: Mapping[str, Path] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Fill `out`; what an earlier run left in its folders goes. Return what assets.json holds."""
+    for name in ("pyodide", "wheels", "vendor"):
         shutil.rmtree(out / name, ignore_errors=True)
         (out / name).mkdir(parents=True)
     files = [described(out, shutil.copyfile(pyodide / name, out / "pyodide" / name)) for name in PYODIDE_FILES]
@@ -175,10 +196,18 @@ def gather(out: Path, pyodide: Path, wheels: Sequence[Wheel]) -> dict[str, Any]:
         {**described(out, shutil.copyfile(wheel.path, out / "wheels" / wheel.path.name)), "group": wheel.group}
         for wheel in wheels
     ]
-    assets = {"pyodide": files, "wheels": packed}
-    (out / "LICENCES.txt").write_text(licences([wheel.path for wheel in wheels]), encoding="utf-8")
+    modules = [described(out, copy_module(folder / VENDOR[name], out / "vendor" / f"{name}.js"))
+               for name, folder in vendor.items()]  # fmt: skip
+    assets = {"pyodide": files, "wheels": packed, "vendor": modules}
+    (out / "LICENCES.txt").write_text(licences([wheel.path for wheel in wheels], vendor), encoding="utf-8")
     (out / "assets.json").write_text(json.dumps(assets, indent=1) + "\n", encoding="utf-8")
     return assets
+
+
+def copy_module(source: Path, out: Path) -> Path:
+    """Copy an ES module without the comment that names its source map: a browser's tools would look for that."""
+    out.write_bytes(SOURCE_MAP.sub(b"\n", source.read_bytes()))
+    return out
 
 
 def described(out: Path, file: Path) -> dict[str, Any]:
@@ -188,13 +217,20 @@ def described(out: Path, file: Path) -> dict[str, Any]:
     return {"name": name, "size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
 
 
-def licences(wheels: Sequence[Path]) -> str:
-    """Return the text of LICENCES.txt: a line for each part, then the wheels' own texts."""
-    facts = [facts_of(wheel) for wheel in wheels]
+def licences(wheels: Sequence[Path], vendor: Mapping[str, Path]) -> str:
+    """Return the text of LICENCES.txt: a line for each part, then the packages' own texts."""
+    facts = [facts_of(wheel) for wheel in wheels] + [facts_of_npm(name, folder) for name, folder in vendor.items()]
     lines = [f"{one['name']} {one['version']}: {one['licence'].splitlines()[0]}" for one in facts]
-    head = PYODIDE_LICENCES.format(version=pinned()[0]) + "\n".join(lines) + "\n"
+    pyodide = PYODIDE_LICENCES.format(version=pinned("pyodide", PYODIDE_LOCK)["version"])
     texts = [f"\n{'-' * 80}\n{one['name']}\n\n{text.strip()}\n" for one in facts for text in one["texts"]]
-    return head + "".join(texts)
+    return pyodide + "\n".join([*lines, *VENDOR_CHANGES[: len(vendor)]]) + "\n" + "".join(texts)
+
+
+def facts_of_npm(package: str, folder: Path) -> dict[str, Any]:
+    """Return of an npm package what facts_of returns of a wheel."""
+    entry = pinned(package, VENDOR_LOCK)
+    text = (folder / "LICENSE").read_text(encoding="utf-8")
+    return {"name": package, "version": entry["version"], "licence": entry["license"], "texts": [text]}
 
 
 def main() -> int:
@@ -207,11 +243,11 @@ def main() -> int:
         wheels = [Wheel(pyodide_wheel.build(compiler=options.compiler), "tab")]
         wheels += [Wheel(fetch_wheel(one), "tab") for one in TAB]
         wheels += [Wheel(fetch_wheel(one), "server") for one in SERVER]
-        assets = gather(options.out.resolve(), fetch_pyodide(), wheels)
+        assets = gather(options.out.resolve(), fetch_pyodide(), wheels, fetch_vendor())
     except (AssetError, zig_build.BuildError) as error:
         print(error, file=sys.stderr)
         return 1
-    for file in [*assets["pyodide"], *assets["wheels"]]:
+    for file in [*assets["pyodide"], *assets["wheels"], *assets["vendor"]]:
         print(f"{file['size']:11,}  {file['name']}")
     print(options.out.resolve() / "assets.json")
     return 0
