@@ -58,6 +58,17 @@ def test_a_text_is_the_native_one(loaded: ApiPage, native: gemel.Model) -> None:
     assert result["timings"]["decode_tok_s"] > 0
 
 
+def test_a_generation_counts_its_tokens(loaded: ApiPage) -> None:
+    counts = loaded.js(
+        "const counts = [], generation = gemel.generate('Once', {max_tokens: 80, temperature: 0, special: true});"
+        "for await (const piece of generation) counts.push(generation.count);"
+        "return [...counts, (await generation.result).usage.completion_tokens]"
+    )
+    assert counts == sorted(counts)
+    assert counts[0] > 0
+    assert counts[-2:] == [80, 80]
+
+
 def test_options_are_pythons_by_name(loaded: ApiPage, native: gemel.Model) -> None:
     banned = {id: float("-inf") for id in range(300)}
     wanted = native.generate(

@@ -138,6 +138,8 @@ export class Generation implements AsyncIterator<string, Result | undefined, und
     private constructor();
     /** All text so far. */
     readonly text: string;
+    /** Tokens drawn so far, as of the last piece. */
+    readonly count: number;
     readonly result: Promise<Result>;
     next(): Promise<IteratorResult<string, Result | undefined>>;
     return(value?: undefined): Promise<IteratorResult<string, undefined>>;

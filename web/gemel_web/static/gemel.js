@@ -39,7 +39,8 @@ export class Generation {
     /** @param {(listener: object) => {answer: Promise<object>, stop: () => void}} begin  made by Gemel only */
     constructor(begin) {
         this.text = "";
-        const { answer, stop } = begin({ piece: (text) => this.#take(text) });
+        this.count = 0; // tokens drawn so far
+        const { answer, stop } = begin({ piece: (text, count) => this.#take(text, count) });
         this.#stop = stop;
         this.result = answer;
         const end = () => {
@@ -49,8 +50,9 @@ export class Generation {
         this.result.then(end, end);
     }
 
-    #take(text) {
+    #take(text, count) {
         this.text += text;
+        this.count = count;
         this.#pending += text;
         this.#wake?.();
     }
@@ -272,7 +274,7 @@ export class Gemel {
         if (kind === "begun") call.flag = data.flag ?? null;
         else if (kind === "progress") call.listener.progress?.(data.progress);
         else if (kind === "output") call.listener.output?.(data.text, data.stream);
-        else if (kind === "piece") call.listener.piece?.(data.text);
+        else if (kind === "piece") call.listener.piece?.(data.text, data.count);
         else if (kind === "error") this.#fail(id, data.error);
         else {
             this.#calls.delete(id);

@@ -104,7 +104,10 @@ class Call:
             self._timer.cancel()
             self._timer = None
         for stream, text in self._texts:
-            self.tell("output" if stream else "piece", text=text, stream=stream)
+            if self.generation is None:
+                self.tell("output", text=text, stream=stream)
+            else:
+                self.tell("piece", text=text, count=len(self.generation.ids))
         self._texts.clear()
         self._due = time.monotonic() + PACE
 
