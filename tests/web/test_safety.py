@@ -12,7 +12,6 @@ import pytest
 from gemel_web.body import too_deep
 from serving import Asked, error_of
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 
 TEXT = "/v1/completions"
@@ -244,24 +243,3 @@ def test_a_file_that_is_known_is_not_sent_again(with_files: Asked) -> None:
     assert (changed.status_code, len(changed.content)) == (200, 100)
     same = with_files.get("/models/a/b.gguf", headers={"range": "bytes=0-0", "if-range": tag})
     assert same.status_code == 206
-
-
-# ---- Static files ----------------------------------------------------------------------------------------------------
-
-
-def test_a_folder_is_served_beside_the_api(tmp_path: Path) -> None:
-    (tmp_path / "index.html").write_text("page")
-    with Asked({}, static=tmp_path, api_key="secret") as app:
-        page = app.get("/", headers={"origin": ORIGIN})
-        assert (page.status_code, page.text) == (200, "page")
-        assert page.headers["access-control-allow-origin"] == "*"
-        assert page.headers["cross-origin-resource-policy"] == "cross-origin"
-        error_of(app.get("/missing.js"), 404)
-        error_of(app.get("/../../etc/passwd"), 404)
-        error_of(app.get("/v1/models"), 401)
-
-
-def test_an_app_is_served_beside_the_api() -> None:
-    with Asked({}, static=PlainTextResponse("an app")) as app:
-        assert app.get("/anything").text == "an app"
-        assert app.get("/v1/models").json()["data"] == []

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from .api import Api
@@ -20,14 +20,15 @@ from .errors import ApiError, of_status, response_of
 from .files import Files
 from .guard import Guard
 from .models import Models
+from .pages import Elsewhere, PageConfig, Pages
 from .scheduler import Scheduler
 
 
 def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None = None) -> Starlette:
     """Return the app that serves `models` (alias -> Served), a mapping that may change while it runs.
 
-    static: a folder, or an app, that answers every address that the API does not have. Models stay open when the app
-    ends, and belong to the caller.
+    static: a folder (then config.json tells its page where it is), or an app, that answers every address that the API
+    does not have. Models stay open when the app ends, and belong to the caller.
     """
     scheduler = Scheduler(queue=config.queue, threads=config.threads)
     api, files = Api(config, models, scheduler), Files(models)
@@ -38,7 +39,7 @@ def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None 
         await scheduler.close()
 
     app = Starlette(
-        routes=[*_routes(api, files), *_static(static)],
+        routes=[*_routes(api, files), *_static(static, config, models)],
         middleware=[Middleware(Guard, config=config)],
         exception_handlers={ApiError: _known, HTTPException: _of_router},
         lifespan=lifespan,
@@ -60,14 +61,12 @@ def _routes(api: Api, files: Files) -> list[BaseRoute]:
     ]
 
 
-def _static(static: Path | ASGIApp | None) -> list[BaseRoute]:
+def _static(static: Path | ASGIApp | None, config: Config, models: Models) -> list[BaseRoute]:
     if static is None:
         return []
     if isinstance(static, Path):
-        from starlette.staticfiles import StaticFiles  # reads files in threads, which a tab has not
-
-        return [Mount("/", StaticFiles(directory=static, html=True))]
-    return [Mount("/", static)]
+        return [Route("/config.json", PageConfig(config, models).get), Elsewhere("/", Pages(static))]
+    return [Elsewhere("/", static)]
 
 
 async def _known(request: Request, error: Exception) -> Response:

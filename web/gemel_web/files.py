@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO
 
 from starlette.requests import Request
@@ -17,6 +18,8 @@ from .models import Models, file_names
 
 PIECE = 1 << 18   # bytes
 RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
+
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Files:
@@ -46,11 +49,13 @@ class Files:
         raise ApiError(404, f"there is no file {name[:100]!r} here", code="model_not_found")
 
 
-def answer(request: Request, file: BinaryIO) -> Response:
+def answer(
+    request: Request, file: BinaryIO, *, media: str = "application/octet-stream", headers: Mapping[str, str] = NONE
+) -> Response:
     """Return the response for an open file, which closes it."""
     stat = os.fstat(file.fileno())
     tag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
-    headers = {"ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
+    headers = {**headers, "ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
     if matches(request.headers.get("if-none-match", ""), tag):
         file.close()
         return Response(status_code=304, headers=headers)
@@ -63,8 +68,8 @@ def answer(request: Request, file: BinaryIO) -> Response:
     status = 206 if span else 200
     if request.method == "HEAD":
         file.close()
-        return Response(status_code=status, headers=headers, media_type="application/octet-stream")
-    return StreamingResponse(pieces(file, start, end), status, headers, "application/octet-stream")
+        return Response(status_code=status, headers=headers, media_type=media)
+    return StreamingResponse(pieces(file, start, end), status, headers, media)
 
 
 def matches(given: str, tag: str) -> bool:

@@ -21,8 +21,8 @@ from .config import Config
 from .errors import ApiError, of_failure, response_of
 
 log = logging.getLogger("gemel_web")
-API = ("/v1", "/models", "/healthz")   # what stands below is the API's; all else is static
-OPEN = ("/healthz",)                   # needs no key
+API = ("/v1", "/models", "/healthz", "/config.json")   # what stands below is the API's; all else is static
+OPEN = ("/healthz", "/config.json")    # needs no key
 HOST = "Gemel-Host"                    # says where the app runs
 ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 OF_API = {
@@ -30,7 +30,9 @@ OF_API = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-OF_STATIC = {"Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin"}
+OF_STATIC = {
+    "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache",
+}  # fmt: skip
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
     "Access-Control-Allow-Headers": "*, Authorization",
@@ -125,12 +127,7 @@ class Passage:
         return origin in self._config.allowed_origins or "*" in self._config.allowed_origins
 
     def _check_key(self) -> None:
-        key = self._config.api_key
-        if key is None or self._path in OPEN:
-            return
-        scheme, _, given = self._headers.get("authorization", "").partition(" ")
-        same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes that came
-        if scheme.lower() != "bearer" or not same:
+        if self._path not in OPEN and not has_key(self._headers, self._config.api_key):
             raise ApiError(
                 401, "this server wants its key: send the header Authorization: Bearer KEY", code="invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
@@ -182,6 +179,15 @@ class Passage:
 def is_api(path: str) -> bool:
     """Tell whether an address is the API's rather than a static file's."""
     return any(path == start or path.startswith(start + "/") for start in API)
+
+
+def has_key(headers: Headers, key: str | None) -> bool:
+    """Tell whether a request brings the key, or there is none."""
+    if key is None:
+        return True
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes that came
+    return same and scheme.lower() == "bearer"
 
 
 def host_of(header: str) -> str:

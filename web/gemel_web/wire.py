@@ -303,6 +303,22 @@ class ModelList(Struct, frozen=True):
     data: list[ModelCard]
 
 
+class PageModel(Struct, frozen=True):
+    """A model that a page may load into its tab: the address of its file, beside the page, and bytes; null: none."""
+
+    alias: str
+    url: str | None
+    size: int | None
+
+
+class PageConfig(Struct, frozen=True, kw_only=True):
+    """What a page is told about where it is. key: the API wants one, and `models` is empty for whoever lacks it."""
+
+    native: bool
+    key: bool
+    models: list[PageModel]
+
+
 class Health(Struct, frozen=True):
     """That the server answers."""
 

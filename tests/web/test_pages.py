@@ -1,0 +1,169 @@
+"""The page's folder beside the API: what is served, how it is labelled, and that nothing else is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gemel
+import gemel_web
+import pytest
+from serving import Asked, error_of
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
+
+ORIGIN = "https://example.org"
+FILES = {
+    "index.html": "text/html; charset=utf-8", "sub/index.html": "text/html; charset=utf-8",
+    "gemel.js": "text/javascript; charset=utf-8", "pyodide/pyodide.mjs": "text/javascript; charset=utf-8",
+    "pyodide/a.wasm": "application/wasm", "tab.py": "text/plain; charset=utf-8", "assets.json": "application/json",
+    "style.css": "text/css; charset=utf-8", "app.webmanifest": "application/manifest+json",
+    "icon.svg": "image/svg+xml", "wheels/a-1.0-py3-none-any.whl": "application/octet-stream",
+    "gemel.d.ts": "text/plain; charset=utf-8", "Ünïcode name.txt": "text/plain; charset=utf-8",
+}  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "site"
+    for name in (*FILES, ".git/config", ".hidden", "sub/.hidden"):
+        file = made / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(f"this is {name}", encoding="utf-8")
+    (tmp_path / "secret.txt").write_text("secret")
+    (made / "way out.txt").symlink_to(tmp_path / "secret.txt")
+    (made / "way out").symlink_to(tmp_path)
+    (made / "link.txt").symlink_to(made / "icon.svg")
+    return made
+
+
+@pytest.fixture
+def app(folder: Path) -> Any:  # noqa: ANN401
+    with Asked({}, static=folder) as app:
+        yield app
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_is_served_with_its_type(app: Asked, name: str) -> None:
+    response = app.get(f"/{name}", headers={"origin": ORIGIN})
+    assert (response.status_code, response.text) == (200, f"this is {name}")
+    assert response.headers["content-type"] == FILES[name]
+    assert response.headers["access-control-allow-origin"] == "*"
+    assert response.headers["cross-origin-resource-policy"] == "cross-origin"
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cache-control"] == "no-cache"
+    head = app.ask("HEAD", f"/{name}")
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(response.content))
+
+
+def test_a_folders_address_is_its_index(app: Asked) -> None:
+    assert app.get("/").text == "this is index.html"
+    assert app.get("/sub/").text == "this is sub/index.html"
+    assert app.get("/link.txt").text == "this is icon.svg"
+
+
+def test_documents_are_isolated_and_framed_by_no_one_else(app: Asked) -> None:
+    for path in ("/", "/index.html", "/sub/"):
+        headers = app.get(path).headers
+        assert headers["cross-origin-opener-policy"] == "same-origin"
+        assert headers["cross-origin-embedder-policy"] == "require-corp"
+        assert headers["content-security-policy"] == "frame-ancestors 'self'"
+    assert app.get("/gemel.js").headers["cross-origin-embedder-policy"] == "require-corp"   # it may be a worker's
+    assert "cross-origin-opener-policy" not in app.get("/gemel.js").headers
+
+
+def test_what_is_known_is_not_sent_again(app: Asked, folder: Path) -> None:
+    first = app.get("/")
+    known = {"if-none-match": first.headers["etag"]}
+    again = app.get("/", headers=known)
+    assert (again.status_code, again.content) == (304, b"")
+    for name in ("etag", "cache-control", "cross-origin-embedder-policy", "cross-origin-resource-policy"):
+        assert again.headers[name] == first.headers[name]
+    (folder / "index.html").write_text("this is another page")
+    assert app.get("/", headers=known).text == "this is another page"
+
+
+@pytest.mark.parametrize("path", [
+    "/missing.js", "/sub", "/pyodide/", "/pyodide", "/index.html/", "/%2findex.html", "/sub//index.html",
+    "/%2e/index.html", "/.hidden", "/.git/config", "/sub/.hidden", "/way out.txt", "/way out/secret.txt",
+    "/../secret.txt", "/sub/../../secret.txt", "/%2e%2e/secret.txt", "/..%2fsecret.txt",
+    "/sub%5c..%5c..%5csecret.txt", "/c:/x", "/%00", "/index.html%00.js", "/index.html::$DATA", "/index.html%0a",
+    "/%ff%fe", "/" + "a" * 5000, "/" + "a/" * 2000, "/v1", "/v1/", "/models/", "/models/../secret.txt",
+])
+def test_nothing_else_is(app: Asked, path: str) -> None:
+    error = error_of(app.get(path), 404)
+    assert "secret" not in error["message"]
+
+
+def test_methods_that_are_not_there_are_errors_of_the_api(app: Asked) -> None:
+    for method in ("POST", "DELETE", "BREW"):
+        response = app.ask(method, "/index.html")
+        error_of(response, 405)
+        assert response.headers["allow"] == "GET, HEAD"
+    assert app.ask("GET", "/v1/chat/completions").status_code == 405
+    error_of(app.ask("POST", "/v1/nothing"), 404)
+
+
+def test_an_app_is_served_beside_the_api() -> None:
+    with Asked({}, static=PlainTextResponse("an app")) as app:
+        assert app.get("/anything").text == "an app"
+        assert app.get("/v1/models").json()["data"] == []
+        error_of(app.get("/v1/nothing"), 404)
+        error_of(app.get("/config.json"), 404)
+
+
+# ---- config.json -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def models(model: gemel.Model, tmp_path: Path) -> dict[str, gemel_web.Served]:
+    for i in range(3):
+        (tmp_path / f"{i}.bin").write_bytes(bytes(100 * (i + 1)))
+    return {
+        "a b/c?": gemel_web.Served(model, (tmp_path / "0.bin",)),
+        "split": gemel_web.Served(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
+        "none": gemel_web.Served(model),
+        "gone": gemel_web.Served(model, (tmp_path / "gone.bin",)),
+    }
+
+
+def test_the_page_is_told_where_it_is(models: dict[str, gemel_web.Served], folder: Path) -> None:
+    with Asked(models, static=folder) as app:
+        told = app.get("/config.json").json()
+        assert told == {
+            "native": True,
+            "key": False,
+            "models": [
+                {"alias": "a b/c?", "url": "models/a%20b/c%3F.gguf", "size": 100},
+                {"alias": "split", "url": "models/split-00001-of-00002.gguf", "size": 500},
+                {"alias": "none", "url": None, "size": None},
+                {"alias": "gone", "url": None, "size": None},
+            ],
+        }
+        for one in told["models"][:2]:
+            assert app.get("/" + one["url"]).status_code == 200
+        app.app = Starlette(routes=[Mount("/ai", app.app)])
+        assert app.get("/ai/config.json").json() == told
+        assert app.get("/ai/").text == "this is index.html"
+
+
+def test_other_pages_are_not_told(models: dict[str, gemel_web.Served], folder: Path) -> None:
+    with Asked(models, static=folder) as app:
+        assert "access-control-allow-origin" not in app.get("/config.json").headers
+        error_of(app.get("/config.json", headers={"origin": ORIGIN}), 403)
+
+
+def test_with_a_key_the_page_is_there_and_the_models_are_for_those_who_have_it(
+    models: dict[str, gemel_web.Served], folder: Path
+) -> None:
+    key = {"authorization": "Bearer secret"}
+    with Asked(models, static=folder, api_key="secret") as app:
+        assert app.get("/").text == "this is index.html"
+        assert app.get("/config.json").json() == {"native": True, "key": True, "models": []}
+        assert app.get("/config.json", headers={"authorization": "Bearer wrong"}).json()["models"] == []
+        assert len(app.get("/config.json", headers=key).json()["models"]) == 4
+        error_of(app.get("/v1/models"), 401)
+        error_of(app.get("/models/split-00001-of-00002.gguf"), 401)
+        assert app.get("/models/split-00001-of-00002.gguf", headers=key).status_code == 200
