@@ -22,7 +22,7 @@ demo: assets  ## a page that chats with MODEL, in the browser's tab or by this m
 	@$(BIN)/gemel demo $(MODEL)
 
 site: assets  ## the same page for any static host, into build/site; MODELS="name file.gguf" puts models there
-	$(BIN)/python web/build/site.py $(MODELS:%=--model %)
+	$(BIN)/python web/build/static_site.py $(MODELS:%=--model %)
 
 test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 

@@ -80,12 +80,12 @@ def alias_of(model: str) -> str:
     return re.sub(r"(-[0-9]{5}-of-[0-9]{5})?\.gguf$", "", last, flags=re.IGNORECASE) or "model"
 
 
-def files_of(model: str) -> tuple[Path, ...]:
-    """Return the model's files on this machine, in order."""
+def files_of(model: str, *, on_progress: Callable[[str, int, int], None] | None = None) -> tuple[Path, ...]:
+    """Return the model's files on this machine, in order; what is not here is downloaded."""
     from gemel._names import part_names
     from gemel._source import locate
 
-    path = locate(model)
+    path = locate(model, on_progress=on_progress)
     return tuple(path.with_name(name) for name in part_names(path.name))
 
 
