@@ -26,10 +26,11 @@ CSP = (
 
 @functools.cache
 def static() -> Path:
-    """Return a folder as `make assets` leaves it, without what only a server in a tab needs."""
+    """Return a folder as `make assets` leaves it."""
     shutil.rmtree(FOLDER, ignore_errors=True)
     shutil.copytree(assets.STATIC, FOLDER, ignore=shutil.ignore_patterns(*assets.MADE))
     wheels = [assets.Wheel(wheel, "tab") for wheel in pyodide_files.wheels()]
+    wheels += [assets.Wheel(wheel, "server") for wheel in pyodide_files.server_wheels()]
     assets.gather(FOLDER, pyodide_files.pyodide(), wheels, pyodide_files.vendor())
     return FOLDER
 

@@ -119,6 +119,21 @@ def test_a_chat_keeps_what_was_evaluated(loaded: ApiPage, native: gemel.Model) -
     assert found["timings"]["n_evaluated"] == second.timings.n_evaluated < len(second.prompt_ids)
 
 
+def test_a_chat_ends_the_one_before_and_has_no_word_of_it(loaded: ApiPage, native: gemel.Model) -> None:
+    first, second = loaded.js(
+        "const first = gemel.chat(v.messages, {temperature: 0}); await first.next();"
+        "const second = await gemel.chat(v.messages, {max_tokens: 8, temperature: 0}).result;"
+        "return [await first.result, second]",
+        messages=MESSAGES,
+    )
+    chat = native.chat()
+    chat.messages[:] = MESSAGES
+    wanted = chat.send(max_tokens=8, temperature=0)
+    assert first["stop_reason"] == "cancelled"
+    assert second["text"] == wanted.read()
+    assert second["usage"]["prompt_tokens"] == len(wanted.prompt_ids)
+
+
 def test_a_chats_own_options_reach_the_template(loaded: ApiPage, native: gemel.Model) -> None:
     template = "{{ greeting }}{{ messages[0]['content'] }}"
     options = {"template": template, "template_options": {"greeting": "Ahoy! "}, "max_tokens": 4, "temperature": 0}

@@ -105,6 +105,7 @@ def of_failure(error: BaseException) -> ApiError:
     if isinstance(error, gemel.OutOfMemoryError):
         return ApiError(503, f"not enough memory for this request now: {error}", code="out_of_memory")
     if isinstance(error, gemel.CancelledError):
-        return ApiError(503, "the server stopped before this request was answered", code="stopped")
+        words = "the server stopped, or closed the model, before this request was answered"
+        return ApiError(503, words, code="stopped")
     words = str(error) if isinstance(error, gemel.GemelError) else "something failed here; the server's log says what"
     return ApiError(500, words, code="internal_error")

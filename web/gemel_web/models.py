@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,11 +37,23 @@ def find(models: Models, name: str) -> Served:
     return served
 
 
-def file_names(alias: str, files: Sequence[Path]) -> list[str]:
+def alias_of(model: str) -> str:
+    """Return what requests call a model that was given no name: its short name, or its file's without .gguf.
+
+    >>> alias_of("https://example.org/a/Tiny-00001-of-00002.gguf?download=true"), alias_of("models/b.gguf")
+    ('Tiny', 'b')
+    """
+    if model in gemel.NAMES:
+        return model
+    last = re.split(r"[?#]", model)[0].replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return re.sub(r"(-[0-9]{5}-of-[0-9]{5})?\.gguf$", "", last, flags=re.IGNORECASE) or "model"
+
+
+def file_names(alias: str, served: Served) -> list[str]:
     """Return what each of a model's files is called in an address: alias.gguf, or as parts of a split model.
 
-    >>> file_names("a", (Path("x"), Path("y")))
+    >>> file_names("a", Served(None, (Path("x"), Path("y"))))
     ['a-00001-of-00002.gguf', 'a-00002-of-00002.gguf']
     """
-    n = len(files)
+    n = len(served.files)
     return [f"{alias}.gguf"] if n == 1 else [f"{alias}-{i:05}-of-{n:05}.gguf" for i in range(1, n + 1)]

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import gemel
+from gemel._generate import Pace
 
 from .errors import ApiError
 from .models import Served
@@ -63,6 +64,7 @@ class Lane:
         self._waiting: deque[Ticket] = deque()
         self._running: Ticket | None = None
         self._task: asyncio.Task[None] | None = None
+        self._pace = Pace(served.model)
         self._pool = ThreadPoolExecutor(1, "gemel-lane") if threads else None
         self._seconds = 1.0   # that work takes, about
 
@@ -106,7 +108,7 @@ class Lane:
             for item in self._items(ticket.work):
                 if item is not None:
                     ticket.put(item)
-                await asyncio.sleep(0)   # a turn for everybody else
+                await self._pace.turn()   # for everybody else
         else:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._pool, self._work_in_thread, ticket, loop.call_soon_threadsafe)
@@ -154,6 +156,12 @@ class Scheduler:
         if lane is None:
             lane = self._lanes[served.model] = Lane(served, most=self._queue, threads=self._threads)
         return lane.enter(work)
+
+    async def drop(self, model: gemel.Model) -> None:
+        """Stop a model's work, wait for the step that runs, close the session: then the model may be closed."""
+        lane = self._lanes.pop(model, None)
+        if lane is not None:
+            await lane.close()
 
     async def close(self) -> None:
         """Stop all work, wait for the steps that run, close the sessions."""

@@ -9,6 +9,7 @@ const result: Result = await gemel.chat([{ role: "user", content: "Hi" }], { tem
 const one: Float32Array = await gemel.embed("a");
 const many: Float32Array[] = await gemel.embed(["a"], { pooling: "last" });
 const shown: string | null = await gemel.run("1 + 1", { onOutput: (text, stream) => console.log(stream, text) });
+const answer: Response = await gemel.fetch("/v1/models", { signal: AbortSignal.timeout(1000) });
 const element: GemelChat = document.createElement("gemel-chat");
 element.addEventListener("done", ({ detail }) => console.log(detail.usage.total_tokens));
 element.addEventListener("error", ({ detail }) => console.log(detail.traceback));
@@ -17,4 +18,4 @@ element.addEventListener("click", () => element.stop());
 gemel.generate("a", { max_token: 3 });
 // @ts-expect-error: info is what Python says
 gemel.info = null;
-export { many, one, result, shown, threads };
+export { answer, many, one, result, shown, threads };

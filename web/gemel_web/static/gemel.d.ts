@@ -179,6 +179,8 @@ export class Gemel {
     chat(messages: Message[], options?: ChatOptions): Generation;
     embed(text: string, options?: EmbedOptions): Promise<Float32Array>;
     embed(texts: string[], options?: EmbedOptions): Promise<Float32Array[]>;
+    /** OpenAI's API, answered in the tab by the loaded model; of an address only path and query count. */
+    fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
     /** The repr of the program's last expression, or null. */
     run(code: string, options?: RunOptions): Promise<string | null>;
     stop(): void;

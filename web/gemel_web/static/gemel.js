@@ -7,7 +7,8 @@
 //     for await (const piece of gemel.generate("Once upon a time", { max_tokens: 64 })) out.append(piece);
 
 const HERE = new URL(".", import.meta.url).href;
-const STARTING = ["load", "run", "list", "delete"]; // calls that start the worker when there is none
+const STARTING = ["load", "run", "list", "delete", "fetch"]; // calls that start the worker when there is none
+const BODYLESS = [101, 204, 205, 304]; // statuses of responses without a body
 const GRACE = 100; // milliseconds that a Python cell has to end by itself before it is interrupted
 
 /** The error of an answer: Python's class is its name, Python's traceback its `traceback`. */
@@ -83,6 +84,39 @@ export class Generation {
     }
 }
 
+/** The response that a call of the worker becomes: its head resolves the promise, its body streams. */
+function respond(begin, { method, signal }) {
+    return new Promise((resolve, reject) => {
+        let body, call;
+        let over = false; // the response is whole, failed, or nobody wants more of it
+        const end = (last) => {
+            if (over) return;
+            over = true;
+            signal.removeEventListener("abort", leave);
+            last();
+        };
+        const fail = (error) =>
+            end(() => {
+                reject(error);
+                body.error(error);
+            });
+        const leave = () => {
+            call.stop();
+            fail(signal.reason);
+        };
+        const stream = new ReadableStream({ start: (one) => (body = one), cancel: () => end(() => call.stop()) });
+        call = begin({
+            head: ({ status, headers }) => {
+                const none = method === "HEAD" || BODYLESS.includes(status);
+                resolve(new Response(none ? null : stream, { status, headers }));
+            },
+            body: (piece) => over || body.enqueue(piece),
+        });
+        signal.addEventListener("abort", leave);
+        call.answer.then(() => end(() => body.close()), fail);
+    });
+}
+
 /** One model in one worker. */
 export class Gemel {
     #options;
@@ -140,6 +174,20 @@ export class Gemel {
     /** @returns {Promise<Float32Array | Float32Array[]>} the vector of a text, or those of several */
     async embed(texts, options = {}) {
         return this.#ask("embed", texts, options).answer;
+    }
+
+    /**
+     * Ask OpenAI's API of the loaded model, as `fetch` asks a server; of an address only path and query count.
+     * @returns {Promise<Response>}
+     */
+    async fetch(input, init) {
+        const request = new Request(input instanceof Request ? input : new URL(input, "http://tab/"), init);
+        const { method, headers, signal } = request;
+        const { pathname: path, search } = new URL(request.url);
+        const body = new Uint8Array(await request.arrayBuffer());
+        signal.throwIfAborted();
+        const asked = { method, path, query: search.slice(1), headers: [...headers], body };
+        return respond((listener) => this.#ask("fetch", asked, {}, listener), request);
     }
 
     /** Run a Python program in its own namespace; resolves to the repr of its last expression, or null. */
@@ -275,6 +323,8 @@ export class Gemel {
         else if (kind === "progress") call.listener.progress?.(data.progress);
         else if (kind === "output") call.listener.output?.(data.text, data.stream);
         else if (kind === "piece") call.listener.piece?.(data.text, data.count);
+        else if (kind === "head") call.listener.head?.(data);
+        else if (kind === "body") call.listener.body?.(data.piece);
         else if (kind === "error") this.#fail(id, data.error);
         else {
             this.#calls.delete(id);

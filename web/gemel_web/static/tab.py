@@ -1,24 +1,28 @@
 """The Python of gemel.js's worker: messages of the page become calls of gemel, and what comes of them messages.
 
-A message is {id, name, subject, options}; the answers to it are any number of "begun", "progress", "output" and
-"piece", and at the end one "value" or "error". {stop: id} ends a call. Pieces that come quickly go together, so that a
-page is not flooded.
+A message is {id, name, subject, options}; the answers to it are any number of "begun", "progress", "output", "piece",
+"head" and "body", and at the end one "value" or "error". {stop: id} ends a call. Pieces that come quickly go together,
+so that a page is not flooded.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import io
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gemel
 import gemel.browser
 import js  # type: ignore[import-not-found]
 from pyodide.ffi import jsnull, to_js  # type: ignore[import-not-found]
+
+if TYPE_CHECKING:
+    from gemel_web.tab import TabApp
 
 PACE = 0.03          # seconds between two messages of one call, at least
 CELL = "<cell>"      # what tracebacks call a program of the page's
@@ -76,9 +80,11 @@ class Call:
         self.task: asyncio.Future[Any] | None = None
         self.generation: gemel.Generation | None = None
         self.before: set[asyncio.Task[Any]] | None = None   # of a program: the tasks that are not its own
+        self.gone: asyncio.Event | None = None              # of a request to the app: nobody waits for it any more
         self._post = post
         self._id = id
         self._texts: list[tuple[str, str]] = []   # (stream, text) that wait for their message
+        self._body = bytearray()                  # and so do these bytes of a response
         self._due = 0.0                           # when the next message may go
         self._timer: asyncio.TimerHandle | None = None
 
@@ -92,6 +98,14 @@ class Call:
             self._texts[-1] = (stream, self._texts[-1][1] + text)
         else:
             self._texts.append((stream, text))
+        self._soon()
+
+    def body(self, piece: bytes) -> None:
+        """Hand out bytes of a response, now or with the next ones."""
+        self._body += piece
+        self._soon()
+
+    def _soon(self) -> None:
         wait = self._due - time.monotonic()
         if wait <= 0:
             self.flush()
@@ -109,6 +123,10 @@ class Call:
             else:
                 self.tell("piece", text=text, count=len(self.generation.ids))
         self._texts.clear()
+        if self._body:
+            piece = to_js(bytes(self._body)).slice()
+            self._post(sent({"id": self._id, "kind": "body", "piece": piece}), to_js([piece.buffer]))
+            self._body.clear()
         self._due = time.monotonic() + PACE
 
     def progress(self) -> Callable[[str, int, int], None]:
@@ -131,6 +149,9 @@ class Call:
 
     def stop(self) -> None:
         """End what is under way; the answer comes by itself."""
+        if self.gone is not None:
+            self.gone.set()   # the app itself ends what works on it
+            return
         if self.generation is not None:
             self.generation.close()
         elif self.before is not None:   # it may wait for one of its tasks without being one that waits (JSPI)
@@ -163,23 +184,37 @@ class Output(io.TextIOBase):
 
 
 class Tab:
-    """What worker.js hands messages to. listen(True) lets the page interrupt Python, listen(False) forbids it."""
+    """What worker.js hands messages to. listen(True) lets the page interrupt Python, listen(False) forbids it.
 
-    def __init__(self, post: Post, listen: Callable[[bool], None], threads: int | None, models: str | None) -> None:
+    install_server() installs what only the server's app imports.
+    """
+
+    def __init__(
+        self,
+        post: Post,
+        listen: Callable[[bool], None],
+        install_server: Callable[[], Awaitable[None]],
+        threads: int | None,
+        models: str | None,
+    ) -> None:
         self._post = post
         self._listen = listen
+        self._install_server = install_server
         self._threads = threads
         self._calls: dict[int, Call] = {}
         self._model: gemel.Model | None = None
         self._chat: gemel.Chat | None = None
         self._chat_key = ""
+        self._answering: gemel.Generation | None = None   # of the chat
+        self._app: TabApp | None = None
+        self._installing = asyncio.Lock()
         self._cells = asyncio.Lock()   # stdout is everybody's: one program at a time
         self._namespace: dict[str, Any] = {"__name__": "__main__"}
         if models is not None:
             gemel.browser.configure(models_url=models)
         self._methods: dict[str, Callable[..., Coroutine[Any, Any, Any]]] = {
             "load": self.load, "generate": self.generate, "chat": self.chat, "embed": self.embed, "run": self.run,
-            "list": self.list_cache, "delete": self.delete_cached,
+            "fetch": self.fetch, "list": self.list_cache, "delete": self.delete_cached,
         }  # fmt: skip
 
     def handle(self, message: Any) -> None:  # noqa: ANN401
@@ -222,15 +257,20 @@ class Tab:
         """Load a model; the one that is there goes first, and so does what uses it."""
         others = [one for one in self._calls.values() if one is not call and one.name not in ("list", "delete", "run")]
         for other in others:
-            other.stop()
+            if other.gone is None:   # requests to the app end with the app's own error
+                other.stop()
+        if self._app is not None:
+            await self._app.drop()
         await asyncio.gather(*(one.task for one in others if one.task), return_exceptions=True)
         self._unload()
         options.setdefault("threads", self._threads)
         self._model = await gemel.open_async(model, on_progress=call.progress(), **options)
+        if self._app is not None:
+            self._app.serve(self._model)
         return self._info(self._model)
 
     def _unload(self) -> None:
-        model, self._model, self._chat, self._chat_key = self._model, None, None, ""
+        model, self._model, self._chat, self._chat_key, self._answering = self._model, None, None, "", None
         if model is not None:
             model.close()
 
@@ -268,8 +308,11 @@ class Tab:
                 self._chat.close()
                 self._chat = None
             self._chat, self._chat_key = self._loaded().chat(**opened), repr(opened)
+        if self._answering is not None:
+            self._answering.close()   # which puts what it has said at the end of its messages
         self._chat.messages[:] = messages
-        return self._begun(call, self._chat.send(**options))
+        self._answering = self._chat.send(**options)
+        return self._begun(call, self._answering)
 
     def _begun(self, call: Call, generation: gemel.Generation) -> Coroutine[Any, Any, Any]:
         call.generation = generation
@@ -305,6 +348,40 @@ class Tab:
             rows.append(floats(model.embed([text], **options)))
             await asyncio.sleep(0)
         return rows
+
+    # ---- The server's app -------------------------------------------------------------------------------------------
+
+    def fetch(self, call: Call, request: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
+        """Answer a request to the app: a "head" with status and headers, and the body in pieces."""
+        call.gone = asyncio.Event()   # there before the task runs: a load must find it
+        return self._fetch(call, call.gone, request)
+
+    async def _fetch(self, call: Call, gone: asyncio.Event, request: dict[str, Any]) -> None:
+        app = await self._served()
+        from gemel_web.tab import Asked
+
+        asked = Asked(
+            request["method"], request["path"], request["query"], [(name, value) for name, value in request["headers"]],
+            bytes(request["body"]),
+        )  # fmt: skip
+
+        def head(status: int, headers: list[tuple[str, str]]) -> None:
+            call.tell("head", status=status, headers=[list(one) for one in headers])
+
+        await app.ask(asked, gone=gone, head=head, piece=call.body)
+
+    async def _served(self) -> TabApp:
+        """Return the app over the tab's model; the first time, install and import what it needs."""
+        async with self._installing:
+            if self._app is None:
+                await self._install_server()
+                importlib.invalidate_caches()
+                from gemel_web.tab import TabApp
+
+                self._app = TabApp()
+                if self._model is not None:
+                    self._app.serve(self._model)
+        return self._app
 
     # ---- Programs and the cache -------------------------------------------------------------------------------------
 

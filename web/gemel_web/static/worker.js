@@ -26,19 +26,21 @@ async function start({ threads, models }) {
         get("assets.json").then((answer) => answer.json()),
         get("tab.py").then((answer) => answer.text()),
     ]);
-    const wheels = assets.wheels.filter((wheel) => wheel.group === "tab");
-    const total = [...assets.pyodide, ...wheels].reduce((sum, file) => sum + file.size, 0);
+    const wheelsOf = (group) => assets.wheels.filter((wheel) => wheel.group === group);
+    const total = [...assets.pyodide, ...wheelsOf("tab")].reduce((sum, file) => sum + file.size, 0);
     const bytes = async ({ name, sha256 }) => (await get(name, sha256)).arrayBuffer();
-    const fetched = Promise.all(wheels.map(bytes));
+    const fetched = Promise.all(wheelsOf("tab").map(bytes));
     fetched.catch(() => {}); // awaited below
     self.postMessage({ kind: "starting", done: 0, total });
     const { loadPyodide } = await import(new URL("pyodide/pyodide.mjs", HERE));
     const py = await loadPyodide({ indexURL: new URL("pyodide/", HERE).href, env: { HOME: "/home/pyodide" } });
     const site = py.runPython("import sysconfig; sysconfig.get_path('purelib')");
-    for (const wheel of await fetched) py.unpackArchive(wheel, "whl", { extractDir: site });
+    const unpack = (wheels) => wheels.forEach((wheel) => py.unpackArchive(wheel, "whl", { extractDir: site }));
+    const installServer = async () => unpack(await Promise.all(wheelsOf("server").map(bytes)));
+    unpack(await fetched);
     py.FS.writeFile(`${site}/gemel_tab.py`, program);
     const interrupt = self.crossOriginIsolated ? new Uint8Array(new SharedArrayBuffer(1)) : null;
-    tab = py.pyimport("gemel_tab").Tab(post, listen(py, interrupt), threads, models);
+    tab = py.pyimport("gemel_tab").Tab(post, listen(py, interrupt), installServer, threads, models);
     self.postMessage({ kind: "starting", done: total, total });
     self.postMessage({ kind: "ready", interrupt });
 }

@@ -1,0 +1,112 @@
+"""The app as a tab asks it: heads and pieces, a client that leaves, a model that goes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import gemel
+import pytest
+from conftest import CHATML, tiny_bytes
+from gemel_web.tab import Asked, BrokenError, TabApp
+from starlette.types import Receive, Scope, Send
+
+JSON = [("Content-Type", "application/json"), ("Host", "elsewhere"), ("Content-Length", "7")]
+BODY: dict[str, Any] = {"model": "bytes", "prompt": "a", "temperature": 0, "max_tokens": 8}
+LONG: dict[str, Any] = {**BODY, "max_tokens": 400, "stream": True, "logit_bias": {"0": -100, "2": -100}}
+
+
+@pytest.fixture
+def model() -> Any:  # noqa: ANN401
+    with gemel.open(tiny_bytes(chat_template=CHATML)) as opened:
+        yield opened
+
+
+class Client:
+    """What a tab's side of a request has got."""
+
+    def __init__(self, app: TabApp, path: str, body: dict[str, Any] | None = None) -> None:
+        raw = b"" if body is None else json.dumps(body).encode()
+        asked = Asked("GET" if body is None else "POST", path, "", JSON, raw)
+        self.gone = asyncio.Event()
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.pieces: list[bytes] = []
+        self.answer = asyncio.create_task(app.ask(asked, gone=self.gone, head=self.head, piece=self.pieces.append))
+
+    def head(self, status: int, headers: list[tuple[str, str]]) -> None:
+        self.status, self.headers = status, dict(headers)
+
+    async def text(self) -> str:
+        await self.answer
+        return b"".join(self.pieces).decode()
+
+    async def begun(self) -> None:
+        while len(self.pieces) < 5:
+            await asyncio.sleep(0)
+
+
+def test_the_model_is_served_by_its_alias_from_here(model: gemel.Model) -> None:
+    async def main() -> None:
+        app = TabApp()
+        assert json.loads(await Client(app, "/v1/models").text())["data"] == []
+        app.serve(model)
+        (card,) = json.loads(await Client(app, "/v1/models").text())["data"]
+        client = Client(app, "/v1/completions", {**BODY, "model": card["id"]})
+        assert json.loads(await client.text())["usage"]["completion_tokens"] == 8
+        assert (client.status, client.headers["gemel-host"]) == (200, "tab")
+        assert json.loads(await Client(app, f"/v1/models/%{ord(card['id'][0]):x}{card['id'][1:]}").text()) == card
+        await app.drop()
+
+    asyncio.run(main())
+
+
+def test_a_client_that_leaves_ends_its_work(model: gemel.Model) -> None:
+    async def main() -> None:
+        app = TabApp()
+        app.serve(model)
+        alias = json.loads(await Client(app, "/v1/models").text())["data"][0]["id"]
+        left = Client(app, "/v1/completions", {**LONG, "model": alias})
+        await left.begun()
+        left.gone.set()
+        with pytest.raises(asyncio.CancelledError):
+            await left.answer
+        assert len(left.pieces) < 100
+        assert json.loads(await Client(app, "/v1/completions", {**BODY, "model": alias}).text())["choices"]
+        await app.drop()
+
+    asyncio.run(main())
+
+
+def test_a_model_that_goes_ends_what_is_under_way_with_the_apis_error(model: gemel.Model) -> None:
+    async def main() -> None:
+        app = TabApp()
+        app.serve(model)
+        alias = json.loads(await Client(app, "/v1/models").text())["data"][0]["id"]
+        runs, waits = (Client(app, "/v1/completions", {**LONG, "model": alias}) for _ in range(2))
+        await runs.begun()
+        await app.drop()
+        model.close()
+        *_, error, done, _ = (await runs.text()).split("\n\n")
+        assert (json.loads(error.removeprefix("data: "))["error"]["code"], done) == ("stopped", "data: [DONE]")
+        assert (json.loads(await waits.text())["error"]["code"], waits.status) == ("stopped", 503)
+        late = Client(app, "/v1/completions", {**BODY, "model": alias})
+        assert (json.loads(await late.text())["error"]["code"], late.status) == ("model_not_found", 404)
+
+    asyncio.run(main())
+
+
+def test_an_answer_that_breaks_off_is_no_whole_one() -> None:
+    async def half(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"half", "more_body": True})
+
+    async def main() -> None:
+        app = TabApp()
+        app._app = half   # type: ignore[assignment]
+        client = Client(app, "/")
+        with pytest.raises(BrokenError, match="broke off"):
+            await client.answer
+
+    asyncio.run(main())
