@@ -196,6 +196,8 @@ GEMEL_API int gemel_session_sync(gemel_session *session, const int32_t *ids, siz
 GEMEL_API int gemel_session_truncate(gemel_session *session, int n_past);   // 0..n_past
 // Append n ids, in micro-batches. Returns n. On GEMEL_E_CANCELLED the micro-batches that ended stay in the cache.
 GEMEL_API int gemel_session_eval(gemel_session *session, const int32_t *ids, size_t n);
+// The same without logits afterwards: for the first parts of a prompt.
+GEMEL_API int gemel_session_fill(gemel_session *session, const int32_t *ids, size_t n);
 // The same for an empty session, a layer at a time, so that it can be done while layers arrive: evaluate all n (1 and
 // more) ids through layers [done, n_layers), and return the number of layers done. Call again with the same ids and
 // more layers; when n_layers is all of a finished model's, the session holds ids and logits, the same bits as eval's.

@@ -17,7 +17,7 @@ static int start(gemel_session *s, const int32_t *ids, int n) {
     int overflow = 0;
     size_t n_x = memory_times((size_t)n, (size_t)h->n_embd, &overflow);
     size_t x_size = memory_times(n_x, sizeof(float), &overflow);
-    size_t n_angles = memory_times((size_t)n, (size_t)h->n_rot, &overflow);
+    size_t n_angles = memory_times((size_t)n, 2 * (size_t)h->n_rot, &overflow);
     size_t angles_size = memory_times(n_angles, sizeof(float), &overflow);
     if (overflow) return GEMEL_E_MEMORY;
     s->ahead = (ahead){.n = n, .x = memory_get(x_size), .angles = memory_get(angles_size)};
@@ -36,7 +36,7 @@ static int step(gemel_session *s, int at, int n, int from, int to, want want) {
     batch b = {.s = s, .ids = s->ids + at, .n = n, .pos = at, .from = from, .to = to, .want = want};
     b.n_kept = at + n < s->ahead.n ? 0 : n;
     b.x = s->ahead.x + (size_t)at * (size_t)h->n_embd;
-    b.angles = s->ahead.angles + (size_t)at * (size_t)h->n_rot;
+    b.angles = s->ahead.angles + (size_t)at * 2 * (size_t)h->n_rot;
     int code = buffers_open(s);
     if (code < 0) return code;
     forward(&b);

@@ -45,7 +45,7 @@ static void cut_all(gemel_session *s, cutter *c) {
     b->att = cut(c, n, h->n_head * s->dim, sizeof(float));
     b->gate = cut(c, n, pad(h->n_ff), sizeof(float));
     b->up = cut(c, n, pad(h->n_ff), sizeof(float));
-    b->angles = cut(c, n, h->n_rot, sizeof(float));
+    b->angles = cut(c, n, 2 * h->n_rot, sizeof(float));
     cut_acts(c, &b->in, n, most(h->n_embd, q));
     cut_acts(c, &b->mid, n, h->n_ff);
     for (int it = 0; it < nt; it++) cut_acts(c, &b->own[it], 1, most(h->n_embd, q));

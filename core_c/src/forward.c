@@ -93,24 +93,22 @@ static void multiply_into(const lane *w, const acts *a, const weight *m, const f
     if (from >= to) return;
     w->k->matmul(m, a, from, to, w->s->b.y, ld);
     int end = to * 16 < n_embd ? to * 16 : n_embd;
-    for (int t = 0; t < w->n; t++) {
-        float *x = w->b->x + (size_t)t * (size_t)n_embd;
-        const float *y = w->s->b.y + (size_t)t * ld;
-        for (int i = from * 16; i < end; i++) x[i] = x[i] + (bias ? y[i] + bias[i] : y[i]);
-    }
+    for (int t = 0, i = from * 16; t < w->n; t++)
+        w->k->add_to(w->b->x + (size_t)t * (size_t)n_embd + i, w->s->b.y + (size_t)t * ld + i, bias ? bias + i : NULL,
+                     end - i);
     mark(w, op);
 }
 
 // ---- Attention -----------------------------------------------------------------------------------------------------
 
-// Rotate a head in place. angles: (cos, sin) of each pair.
-static void rope(const hparams *h, float *x, const float *angles) {
-    int half = h->n_rot / 2, step = h->arch->rope == ROPE_NORM ? 2 : 1, far = h->arch->rope == ROPE_NORM ? 1 : half;
-    for (int i = 0; i < half; i++) {
-        float c = angles[2 * i], s = angles[2 * i + 1], a = x[i * step], b = x[i * step + far];
-        x[i * step] = a * c - b * s;
-        x[i * step + far] = a * s + b * c;
-    }
+// How far apart the two channels of a pair are.
+static int rope_far(const hparams *h) { return h->arch->rope == ROPE_NORM ? 1 : h->n_rot / 2; }
+
+// y[0..dim) = the head x of token t after RoPE, scaled, padded with zeros.
+static void rope(const lane *w, int t, const float *x, float scale, float *y, int dim) {
+    const hparams *h = &w->m->h;
+    w->k->rope(x, w->b->angles + (size_t)t * 2 * (size_t)h->n_rot, h->n_rot, rope_far(h), h->head_dim, scale, y);
+    memset(y + h->head_dim, 0, sizeof(float) * (size_t)(dim - h->head_dim));
 }
 
 static void add_bias(float *x, const float *bias, int n) {
@@ -123,9 +121,7 @@ static void place_query(const lane *w, const layer *l, int t, int ih) {
     float *from = w->s->b.q + (size_t)t * (size_t)pad(h->n_head * h->head_dim) + ih * h->head_dim;
     float *to = w->s->b.heads + ((size_t)t * (size_t)h->n_head + (size_t)ih) * (size_t)w->s->dim;
     add_bias(from, l->attn_q_b ? l->attn_q_b + ih * h->head_dim : NULL, h->head_dim);
-    rope(h, from, w->b->angles + (size_t)t * (size_t)h->n_rot);
-    float scale = row_session(w->b, t)->q_scale;
-    for (int i = 0; i < w->s->dim; i++) to[i] = i < h->head_dim ? from[i] * scale : 0;
+    rope(w, t, from, row_session(w->b, t)->q_scale, to, w->s->dim);
 }
 
 // KV head ih of token t: bias, RoPE (K), rounded to the cache's type.
@@ -136,14 +132,12 @@ static void place_key_value(const lane *w, const layer *l, int il, int t, int ih
     kv_cache *kv = &row_session(w->b, t)->kv;
     add_bias(k, l->attn_k_b ? l->attn_k_b + ih * h->head_dim : NULL, h->head_dim);
     add_bias(v, l->attn_v_b ? l->attn_v_b + ih * h->head_dim : NULL, h->head_dim);
-    rope(h, k, w->b->angles + (size_t)t * (size_t)h->n_rot);
+    rope(w, t, k, 1.0f, key, kv->dim);
     if (kv->dim > h->head_dim) {
-        size_t size = sizeof(float) * (size_t)h->head_dim, rest = sizeof(float) * (size_t)(kv->dim - h->head_dim);
-        k = memcpy(key, k, size), v = memcpy(value, v, size);
-        memset(key + h->head_dim, 0, rest);
-        memset(value + h->head_dim, 0, rest);
+        v = memcpy(value, v, sizeof(float) * (size_t)h->head_dim);
+        memset(value + h->head_dim, 0, sizeof(float) * (size_t)(kv->dim - h->head_dim));
     }
-    if (!kv_put(w->k, kv, il, ih, row_pos(w->b, t), k, v)) row_is_bad(w->b, t);
+    if (!kv_put(w->k, kv, il, ih, row_pos(w->b, t), key, v)) row_is_bad(w->b, t);
 }
 
 static void place_heads(const lane *w, const layer *l, int il) {
@@ -406,20 +400,24 @@ static void pass(void *arg, int it, int nt) {
     stopwatch_stop(&watch, GEMEL_OP_PASS, -1, b->n);
 }
 
+// The angles of row t: cos and sin of each channel, sin with the sign that its pair's other channel joins with.
+static void turn(batch *b, int t) {
+    const gemel_session *s = row_session(b, t);
+    int n_rot = s->m->h.n_rot, far = rope_far(&s->m->h), step = far == 1 ? 2 : 1;
+    float *cos = b->angles + (size_t)t * 2 * (size_t)n_rot, *sin = cos + n_rot;
+    for (int i = 0; i < n_rot / 2; i++) {
+        double angle = (double)row_pos(b, t) * s->freq[i];
+        cos[i * step] = cos[i * step + far] = (float)fm_cos(angle) * s->rope_scale;
+        sin[i * step + far] = (float)fm_sin(angle) * s->rope_scale;
+        sin[i * step] = -sin[i * step + far];
+    }
+}
+
 void forward(batch *b) {
     gemel_session *s = b->s;
-    int half = s->m->h.n_rot / 2;
     stopwatch watch = stopwatch_start(&s->profile, 0);
     uint64_t mode = cpu_float_enter();
-    for (int t = 0; t < b->n && b->from == 0; t++) {
-        const gemel_session *of = row_session(b, t);
-        for (int i = 0; i < half; i++) {
-            double angle = (double)row_pos(b, t) * of->freq[i];
-            float *at = b->angles + ((size_t)t * (size_t)half + (size_t)i) * 2;
-            at[0] = (float)fm_cos(angle) * of->rope_scale;
-            at[1] = (float)fm_sin(angle) * of->rope_scale;
-        }
-    }
+    for (int t = 0; t < b->n && b->from == 0; t++) turn(b, t);
     b->not_finite = 0;
     b->stopped = 0;
     if (b->want == WANT_SCORE && s->has_logits && (b->log_probs || b->top)) {   // the first id was predicted before

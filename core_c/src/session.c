@@ -193,6 +193,10 @@ int gemel_session_eval(gemel_session *s, const int32_t *ids, size_t n) {
     return append(s, ids, n, WANT_NOTHING, WANT_LAST, NULL, NULL, NULL);
 }
 
+int gemel_session_fill(gemel_session *s, const int32_t *ids, size_t n) {
+    return append(s, ids, n, WANT_NOTHING, WANT_NOTHING, NULL, NULL, NULL);
+}
+
 int gemel_session_score(gemel_session *s, const int32_t *ids, size_t n, double *log_probs, int32_t *top) {
     if (s && n && !s->has_logits) {
         if (s->n_past) return GEMEL_E_ARGUMENT;

@@ -15,7 +15,7 @@ typedef struct buffers {   // of a micro-batch of n_batch tokens; rows padded to
     float *heads;       // [n][n_head * dim]      q after RoPE, scaled, heads padded to dim
     float *att;         // [n][n_head * dim]      attention's output
     float *gate, *up;   // [n][ff_pad]
-    float *angles;      // [n][n_rot / 2][2]      cos, sin
+    float *angles;      // [n][2][n_rot]          cos, sin: see forward.c
     float *rows;        // [ROWS_SCORED][vocab_pad]   logits of rows being scored
     acts in, mid;       // activations quantised once for each group of matmuls: of width n_embd, q; of width n_ff
     acts *own;          // [n_threads]            a thread's own, when there is one token
@@ -26,7 +26,7 @@ typedef struct ahead {   // ids that are evaluated a layer at a time; they stand
     int n;               // how many; 0: none are
     int il, at;          // layers [0, il) are done, and of layer il the tokens [0, at)
     float *x;            // [n][n_embd]         residual streams
-    float *angles;       // [n][n_rot / 2][2]   cos, sin
+    float *angles;       // [n][2][n_rot]       cos, sin
 } ahead;
 
 struct gemel_session {
@@ -60,7 +60,7 @@ typedef struct batch {   // one call of forward
     int from, to;    // layers; ids become x before layer 0, what is wanted is computed after the last
     int n_kept;      // rows of x asked for after the last layer: n, the last one (moved to row 0), or 0
     float *x;        // [n][n_embd]         residual stream
-    float *angles;   // [n][n_rot / 2][2]   cos, sin; filled before layer 0
+    float *angles;   // [n][2][n_rot]       cos, sin; filled before layer 0
     want want;
     float *hidden;       // WANT_HIDDEN: [n][n_embd]
     double *log_probs;   // WANT_SCORE: of ids[i], [n]; either may be NULL

@@ -161,6 +161,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_sync": ("i", "ppz"),
     "gemel_session_truncate": ("i", "pi"),
     "gemel_session_eval": ("i", "ppz"),
+    "gemel_session_fill": ("i", "ppz"),
     "gemel_session_ahead": ("i", "ppzi"),
     "gemel_session_score": ("i", "ppzpp"),
     "gemel_session_hidden": ("i", "ppzp"),

@@ -172,7 +172,7 @@ class Session:
         while evaluated < len(missing):
             n = self.model.n_batch if pace is None else pace.n
             start = time.perf_counter()
-            done = self._compute("gemel_session_eval", missing[evaluated : evaluated + n])
+            done = self._evaluate(missing[evaluated : evaluated + n], evaluated + n >= len(missing))
             if pace is not None:
                 pace.note(done, time.perf_counter() - start)
             evaluated += done
@@ -183,8 +183,9 @@ class Session:
         added = id_bytes(ids)
         with self._lock:
             self._check_room(len(added), self.n_past)
-            for part in self._parts(added):
-                self._compute("gemel_session_eval", part)
+            for start in range(0, len(added), self.model.n_batch):
+                end = start + self.model.n_batch
+                self._evaluate(added[start:end], end >= len(added))
 
     def truncate(self, n_past: int) -> None:
         """Keep the first `n_past` ids (0..n_past) and forget the rest; logits are there again after the next id."""
@@ -354,6 +355,10 @@ class Session:
         n_batch = self.model.n_batch
         for start in range(0, len(ids), n_batch):
             yield ids[start : start + n_batch]
+
+    def _evaluate(self, ids: array[int], is_last: bool) -> int:
+        """Evaluate one micro-batch; the logits are computed for the last alone."""
+        return self._compute("gemel_session_eval" if is_last else "gemel_session_fill", ids)
 
     def _compute(self, name: str, ids: array[int], *out: Argument) -> int:
         """Evaluate one micro-batch; return its length."""

@@ -273,6 +273,31 @@ static void norms_and_gates_are_the_same_on_every_row(void) {
     memory_free(x), memory_free(w);
 }
 
+static void sums_and_rotations_are_the_same_on_every_row(void) {
+    static const int sizes[] = {2, 6, 16, 22, 32, 62, 64, 80, 128};   // rotated channels
+    seed = 9;
+    float *x = random_floats(256), *y = random_floats(256), *angles = random_floats(512), a[256], b[256];
+    EACH_ROW (k)
+        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+            int n = sizes[i];
+            for (int far = 1; far; far = far == 1 && n > 2 ? n / 2 : 0) {
+                scalar()->rope(x, angles, n, far, 200, 0.3f, a), k->rope(x, angles, n, far, 200, 0.3f, b);
+                same(k->name, "rope", a, b, 200 * 4);
+                CHECK(a[0] == (x[0] * angles[0] + x[far] * angles[n]) * 0.3f);
+                CHECK(a[n - 1] == (x[n - 1] * angles[n - 1] + x[n - 1 - far] * angles[2 * n - 1]) * 0.3f);
+                CHECK(a[n] == x[n] * 0.3f);
+            }
+            for (int biased = 0; biased < 2; biased++) {
+                memcpy(a, x, sizeof a), memcpy(b, x, sizeof b);
+                const float *bias = biased ? angles : NULL;
+                scalar()->add_to(a, y, bias, n), k->add_to(b, y, bias, n);
+                same(k->name, "add_to", a, b, sizeof a);
+                CHECK(a[n - 1] == x[n - 1] + (bias ? y[n - 1] + bias[n - 1] : y[n - 1]) && a[n] == x[n]);
+            }
+        }
+    memory_free(x), memory_free(y), memory_free(angles);
+}
+
 static void rounding_to_f16_is_the_same_on_every_row(void) {
     seed = 4;
     enum { N = 1 << 14 };
@@ -343,6 +368,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(panels_give_their_rows_back),
         CHECK_ENTRY(infinite_scales_are_refused),
         CHECK_ENTRY(norms_and_gates_are_the_same_on_every_row),
+        CHECK_ENTRY(sums_and_rotations_are_the_same_on_every_row),
         CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_row),
         CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_row),
     };

@@ -232,6 +232,22 @@ static void ids_out_of_range_are_refused_and_change_nothing(void) {
     close_both(s, m);
 }
 
+static void a_prompt_in_parts_needs_logits_at_its_end_alone(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m);
+    float wanted[N_VOCAB];
+    logits_of(m, 20, wanted);
+    CHECK_EQ_INT(gemel_session_fill(s, ids, 7), 7);
+    CHECK(gemel_session_logits(s) == NULL);
+    CHECK_EQ_INT(gemel_session_sync(s, ids, 7), 6);   // so its last id is evaluated again
+    CHECK_EQ_INT(gemel_session_fill(s, ids + 6, 5), 5);
+    CHECK_EQ_INT(gemel_session_eval(s, ids + 11, 9), 9);
+    CHECK(has_logits(s, wanted));
+    CHECK_EQ_INT(gemel_session_fill(s, ids, 0), 0);
+    CHECK(has_logits(s, wanted));
+    close_both(s, m);
+}
+
 static void a_cancelled_session_waits_until_it_is_switched_on(void) {
     gemel_model *m = open_model();
     gemel_session *s = open_session(m);
@@ -496,6 +512,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_session_cut_back_gives_the_logits_of_a_new_one),
         CHECK_ENTRY(tokens_past_n_ctx_are_refused_and_change_nothing),
         CHECK_ENTRY(ids_out_of_range_are_refused_and_change_nothing),
+        CHECK_ENTRY(a_prompt_in_parts_needs_logits_at_its_end_alone),
         CHECK_ENTRY(a_cancelled_session_waits_until_it_is_switched_on),
         CHECK_ENTRY(a_cancellation_stops_a_pass_after_its_layer),
         CHECK_ENTRY(scores_are_those_of_the_logits_of_eval),

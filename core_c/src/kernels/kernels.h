@@ -52,6 +52,9 @@ typedef struct kernels {
     void (*matmul)(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld);
     void (*rmsnorm)(const float *x, const float *w, int n, float eps, float *y);   // y = x / sqrt(mean(x^2) + eps) * w
     void (*swiglu)(const float *gate, const float *up, int n, float *y);   // y = silu(gate) * up; n a multiple of 16
+    void (*add_to)(float *x, const float *y, const float *bias, int n);    // x += y, or y + bias unless that is NULL
+    // y = scale * (x * cos + partner * sin) for n_rot channels, the partner so far away: 1, or n_rot / 2; then scale * x.
+    void (*rope)(const float *x, const float *angles, int n_rot, int far, int n, float scale, float *y);
     void (*attend_f16)(const attend_args *a);
     void (*attend_q8)(const attend_args *a);
     void (*store_f16)(const float *x, int n, uint16_t *y);   // n a multiple of 16

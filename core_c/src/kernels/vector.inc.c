@@ -8,10 +8,7 @@ static int act_get(const void *q, size_t i) {
 
 WORD vi vi_code(vf x) { return vi_round(vf_max(vf_min(x, vf_set1(127.0f)), vf_set1(-127.0f))); }
 
-WORD void store_sums(acts *a, size_t at, float d, const vi c[2 * V]) {
-    vi first = c[0], second = c[V];
-    RANGE (g, 1, V) first = vi_add(first, c[g]), second = vi_add(second, c[V + g]);
-    int32_t lo = vi_fold(first), hi = vi_fold(second);
+WORD void store_sums(acts *a, size_t at, float d, int32_t lo, int32_t hi) {
     a->d[at] = d;
     a->z[at] = lo + hi;
     a->s[at] = d * (float)(lo + hi);
@@ -21,22 +18,41 @@ WORD void store_sums(acts *a, size_t at, float d, const vi c[2 * V]) {
     a->s2[2 * at + 1] = d * (float)hi;
 }
 
+// The largest |x| of a block of 32.
+WORD float block_most(const float *x) {
+    vf m[V];
+    EACH (g) m[g] = vf_max(vf_abs(vf_load(x + g * W)), vf_abs(vf_load(x + LANES + g * W)));
+    return fold_max(m);
+}
+
+// Scales of n <= 16 blocks, and their inverses: dividing is slow, so all of them at once.
+WORD void block_scales_of(const float *x, int n, float *d, float *inv) {
+    float most[LANES] = {0};
+    for (int i = 0; i < n; i++) most[i] = block_most(x + (size_t)i * 32);
+    for (int i = 0; i < LANES; i += W) {
+        vf m = vf_load(most + i);
+        vf_store(d + i, vf_div(m, vf_set1(127.0f)));
+        vf_store(inv + i, vf_div(vf_set1(127.0f), m));
+    }
+    for (int i = 0; i < n; i++) inv[i] = most[i] < 1e-30f ? 0.0f : inv[i];
+}
+
 KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
+    float d[LANES], inv[LANES];
     for (int b = b0; b < b1; b++) {
+        int i = (b - b0) % LANES;
         const float *p = x + (size_t)b * 32;
+        if (i == 0) block_scales_of(p, b1 - b < LANES ? b1 - b : LANES, d, inv);
         size_t at = act_at(a->n, nb, t, b);
         act *q = (act *)a->q + at * 32;
-        vf m[V];
         vi c[2 * V];
-        EACH (g) m[g] = vf_max(vf_abs(vf_load(p + g * W)), vf_abs(vf_load(p + LANES + g * W)));
-        float amax = fold_max(m), d = amax / 127.0f;
-        vf inv = vf_set1(amax < 1e-30f ? 0.0f : 127.0f / amax);
         TIMES (g, 2 * V) {
-            vf v = vf_mul(vf_load(p + g * W), inv);
-            c[g] = vi_code(v);
+            c[g] = vi_code(vf_mul(vf_load(p + g * W), vf_set1(inv[i])));
             vi_store_act(q + g * W, c[g]);
         }
-        store_sums(a, at, d, c);
+        vi first = c[0], second = c[V];
+        RANGE (g, 1, V) first = vi_add(first, c[g]), second = vi_add(second, c[V + g]);
+        store_sums(a, at, d[i], vi_fold(first), vi_fold(second));
     }
 }
 
@@ -71,6 +87,37 @@ KERNEL void swiglu(const float *gate, const float *up, int n, float *y) {
         vf g = vf_load(gate + i), e = vf_exp(vf_sub(vf_set1(0), g));
         vf_store(y + i, vf_mul(vf_div(g, vf_add(vf_set1(1.0f), e)), vf_load(up + i)));
     }
+}
+
+KERNEL void add_to(float *x, const float *y, const float *bias, int n) {
+    int i = 0;
+    for (; i + W <= n; i += W) {
+        vf v = vf_load(y + i);
+        if (bias) v = vf_add(v, vf_load(bias + i));
+        vf_store(x + i, vf_add(vf_load(x + i), v));
+    }
+    for (; i < n; i++) x[i] = x[i] + (bias ? y[i] + bias[i] : y[i]);
+}
+
+// Channels from..to-1, whose partners lie `by` channels away; 0: neighbours are each other's.
+WORD void rotate(const float *x, const float *cos, const float *sin, int from, int to, int by, float scale, float *y) {
+    int i = from;
+    for (; i + W <= to; i += W) {
+        vf other = by ? vf_load(x + i + by) : vf_load_swapped(x, i);
+        vf v = vf_add(vf_mul(vf_load(x + i), vf_load(cos + i)), vf_mul(other, vf_load(sin + i)));
+        vf_store(y + i, vf_mul(v, vf_set1(scale)));
+    }
+    for (; i < to; i++) y[i] = (x[i] * cos[i] + x[by ? i + by : i ^ 1] * sin[i]) * scale;
+}
+
+KERNEL void rope(const float *x, const float *angles, int n_rot, int far, int n, float scale, float *y) {
+    const float *cos = angles, *sin = angles + n_rot;
+    if (far == 1) rotate(x, cos, sin, 0, n_rot, 0, scale, y);
+    else {
+        rotate(x, cos, sin, 0, far, far, scale, y);
+        rotate(x, cos, sin, far, n_rot, -far, scale, y);
+    }
+    for (int i = n_rot; i < n; i++) y[i] = x[i] * scale;
 }
 
 KERNEL void store_f16(const float *x, int n, uint16_t *y) {

@@ -1,11 +1,11 @@
 // The vocabulary in which every kernel is written, once. A panel is 16 lanes; a machine vector holds W of them (1, 4, 8
-// or 16), so V = 16/W vectors make a panel. No word crosses lanes: W can't change a bit. Each ISA implements the words
+// or 16), so V = 16/W vectors make a panel. No word but vf_load_swapped crosses lanes: W can't change a bit. Each ISA implements the words
 // in one file; simd_scalar.h is the definition, word by word, and every other file must equal it exactly.
 //
 //   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
 //           va4 running 4-bit dot   act a stored activation (int8; wasm128 widens to int16 pairs)
 //           qact, vkey: a query's stored code and a key of attention: act and vu, but where an ISA has better
-//   vf_     load store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16 most fold_add
+//   vf_     load load_swapped store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16 most fold_add
 //   vi_     set1 add sub and shl shr bits store store_act u8 i8 round fold dot7 dot8 dotp dotk store_query
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum

@@ -32,6 +32,7 @@ typedef int8_t act;
 WORD vf vf_bits(vi a) { return _mm256_castsi256_ps(a); }
 WORD vi vi_bits(vf a) { return _mm256_castps_si256(a); }
 WORD vf vf_load(const float *p) { return _mm256_loadu_ps(p); }
+WORD vf vf_load_swapped(const float *p, int i) { return _mm256_permute_ps(vf_load(p + i), 0xb1); }
 WORD void vf_store(float *p, vf a) { _mm256_storeu_ps(p, a); }
 WORD vf vf_set1(float a) { return _mm256_set1_ps(a); }
 WORD vf vf_add(vf a, vf b) { return _mm256_add_ps(a, b); }

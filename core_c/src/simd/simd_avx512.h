@@ -28,6 +28,7 @@ typedef int8_t act;
 WORD vf vf_bits(vi a) { return _mm512_castsi512_ps(a); }
 WORD vi vi_bits(vf a) { return _mm512_castps_si512(a); }
 WORD vf vf_load(const float *p) { return _mm512_loadu_ps(p); }
+WORD vf vf_load_swapped(const float *p, int i) { return _mm512_permute_ps(vf_load(p + i), 0xb1); }
 WORD void vf_store(float *p, vf a) { _mm512_storeu_ps(p, a); }
 WORD vf vf_set1(float a) { return _mm512_set1_ps(a); }
 WORD vf vf_add(vf a, vf b) { return _mm512_add_ps(a, b); }

@@ -29,6 +29,7 @@ typedef int8_t act;
 WORD vf vf_bits(vi a) { return vreinterpretq_f32_s32(a); }
 WORD vi vi_bits(vf a) { return vreinterpretq_s32_f32(a); }
 WORD vf vf_load(const float *p) { return vld1q_f32(p); }
+WORD vf vf_load_swapped(const float *p, int i) { return vrev64q_f32(vf_load(p + i)); }
 WORD void vf_store(float *p, vf a) { vst1q_f32(p, a); }
 WORD vf vf_set1(float a) { return vdupq_n_f32(a); }
 WORD vf vf_add(vf a, vf b) { return vaddq_f32(a, b); }

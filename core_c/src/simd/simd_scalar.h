@@ -37,6 +37,7 @@ WORD vi vi_bits(vf a) {
     return i;
 }
 WORD vf vf_load(const float *p) { return *p; }
+WORD vf vf_load_swapped(const float *p, int i) { return p[i ^ 1]; }   // lanes from p[i] on, neighbours exchanged
 WORD void vf_store(float *p, vf a) { *p = a; }
 WORD vf vf_set1(float a) { return a; }
 WORD vf vf_add(vf a, vf b) { return a + b; }

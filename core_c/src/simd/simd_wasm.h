@@ -25,6 +25,10 @@ typedef v128_t vf, vi, vu, va4;
 WORD vf vf_bits(vi a) { return a; }
 WORD vi vi_bits(vf a) { return a; }
 WORD vf vf_load(const float *p) { return wasm_v128_load(p); }
+WORD vf vf_load_swapped(const float *p, int i) {
+    vf a = vf_load(p + i);
+    return wasm_i32x4_shuffle(a, a, 1, 0, 3, 2);
+}
 WORD void vf_store(float *p, vf a) { wasm_v128_store(p, a); }
 WORD vf vf_set1(float a) { return wasm_f32x4_splat(a); }
 WORD vf vf_add(vf a, vf b) { return wasm_f32x4_add(a, b); }
