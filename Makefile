@@ -3,6 +3,7 @@
 PYTHON = python3
 PROMPT = Why is the sky blue?
 MODEL = smollm2-135m-instruct
+MODELS =
 PYTEST_ARGS =
 COMPILER =
 VENV = .venv
@@ -16,6 +17,12 @@ help:  ## this list
 
 run: $(VENV)/installed  ## install, fetch a small model (98 MB, once) and answer PROMPT="..."
 	@$(BIN)/gemel run $(MODEL) "$(PROMPT)"
+
+demo: assets  ## a page that chats with MODEL, in the browser's tab or by this machine
+	@$(BIN)/gemel demo $(MODEL)
+
+site: assets  ## the same page for any static host, into build/site; MODELS="name file.gguf" puts models there
+	$(BIN)/python web/build/static_site.py $(MODELS:%=--model %)
 
 test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 
@@ -69,4 +76,4 @@ $(VENV)/dev: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
 	@$(PIP) install -e '.[dev]'
 	@touch $(VENV)/installed $@
 
-.PHONY: help run test pytest quick wasm assets wasm-smoke test-browser lint format bench clean
+.PHONY: help run demo site test pytest quick wasm assets wasm-smoke test-browser lint format bench clean

@@ -1,4 +1,4 @@
-"""`gemel serve` as a process on a free port, found by the same packages as the tests."""
+"""`gemel serve` or `gemel demo` as a process on a free port, found by the same packages as the tests."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from command import environment
 PROGRAM = """
 from importlib.metadata import EntryPoint
 from gemel_native import cli, plugins
-plugins.entry_points = lambda group: [EntryPoint("serve", "gemel_web.serve:serve", plugins.GROUP)]
+names = ("serve", "demo")
+plugins.entry_points = lambda group: [EntryPoint(name, f"gemel_web.{name}:{name}", plugins.GROUP) for name in names]
 cli.main()
 """
-COMMAND = [sys.executable, "-c", PROGRAM, "serve"]
+COMMAND = [sys.executable, "-c", PROGRAM]
 
 
 class Server:
     """A server that runs. A context manager."""
 
-    def __init__(self, file: Path, *options: object, **env: str) -> None:
-        arguments = [str(file), "--alias", "model", "--port", "0", "--threads", "1", *map(str, options)]
+    def __init__(self, file: Path, *options: object, command: str = "serve", port: str = "0", **env: str) -> None:
+        arguments = [str(file), "--alias", "model", "--threads", "1", *map(str, options)]
+        if port:
+            arguments += ["--port", port]
         self.process = subprocess.Popen(
-            [*COMMAND, *arguments], stderr=subprocess.PIPE, text=True, env=environment(**env)
+            [*COMMAND, command, *arguments], stderr=subprocess.PIPE, text=True, env=environment(**env)
         )
         self.said: list[str] = []
         while not (found := re.search(r"http://\S+", self._line())):

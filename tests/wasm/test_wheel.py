@@ -48,7 +48,8 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     package = building.ROOT / "pyodide_pkg" / "gemel"
     python = {f"gemel/{path.name}" for path in package.glob("*.py")} | {"gemel/py.typed"}
     app = {path.name for path in (building.ROOT / "web" / "gemel_web").glob("*.py")} | {"py.typed"}
-    python |= {f"gemel_web/{name}" for name in app - {"serve.py", "settings.py", "protocol.py"}}
+    native = {"demo.py", "options.py", "protocol.py", "serve.py", "server.py", "settings.py"}
+    python |= {f"gemel_web/{name}" for name in app - native}
     scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")} | {"fetch.js"}
     modules = {"libgemel_relaxed.wasm", "gemel_threads_relaxed.wasm", "packed.json", "packed.xz"}
     core = {f"gemel/_core/{name}" for name in modules | scripts}

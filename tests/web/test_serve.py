@@ -18,7 +18,8 @@ import pytest
 from command import assert_error, environment, gemel_
 from conftest import CHATML, tiny_bytes
 from gemel_native import plugins
-from gemel_web import models, serve
+from gemel_web import models
+from gemel_web import server as servers
 from gemel_web.settings import settings_of
 from web_server import COMMAND, Server, received
 
@@ -59,10 +60,11 @@ def status_and_error(raw: bytes) -> tuple[int, dict[str, Any]]:
 
 def test_the_package_declares_the_command() -> None:
     text = (building.ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    assert '[project.entry-points."gemel.commands"]\nserve = "gemel_web.serve:serve"\n' in text
-    command = plugins.command_of(EntryPoint("serve", "gemel_web.serve:serve", plugins.GROUP))
-    assert "OpenAI's API" in command.help
-    assert [one.name for one in command.params if not getattr(one, "help", "")] == []
+    for name, words in (("serve", "OpenAI's API"), ("demo", "a page that chats")):
+        assert f'\n{name} = "gemel_web.{name}:{name}"\n' in text.partition('[project.entry-points."gemel.commands"]')[2]
+        command = plugins.command_of(EntryPoint(name, f"gemel_web.{name}:{name}", plugins.GROUP))
+        assert words in command.help
+        assert [one.name for one in command.params if not getattr(one, "help", "")] == []
 
 
 @pytest.fixture
@@ -109,10 +111,12 @@ def test_the_command_explains_itself() -> None:
 
 def test_without_its_packages_the_command_says_what_to_install(file: Path) -> None:
     program = "import sys; sys.modules['pydantic_settings'] = None\n" + COMMAND[2]
-    command = [COMMAND[0], "-c", program, "serve", str(file)]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment())
-    assert done.returncode == 1
-    assert "pip install 'gemel[serve]'" in done.stderr
+    for name in ("serve", "demo"):
+        command = [COMMAND[0], "-c", program, name, str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment())
+        assert done.returncode == 1
+        assert f"gemel {name} needs more packages" in done.stderr
+        assert "pip install 'gemel[serve]'" in done.stderr
 
 
 def test_options_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,4 +247,4 @@ def test_listening_twice_is_refused_with_the_port() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(gemel.GemelError, match=rf"port {port}"):
-            serve.listen("127.0.0.1", port)
+            servers.listen("127.0.0.1", port)

@@ -2,7 +2,7 @@
 
     app = gemel_web.create_app(gemel_web.Config(), {"tiny": gemel_web.Served(gemel.open("tiny.gguf"))})
 
-Everything but serve.py, settings.py and protocol.py imports and runs inside Pyodide.
+Everything but demo.py, options.py, protocol.py, serve.py, server.py and settings.py imports and runs inside Pyodide.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ class Files:
 
     def _find(self, name: str) -> Path:
         for alias, served in self._models.items():
-            for known, path in zip(file_names(alias, served), served.files, strict=bool(served.files)):
+            for known, path in zip(file_names(alias, served.files), served.files, strict=True):
                 if known == name:
                     return path
         raise ApiError(404, f"there is no file {name[:100]!r} here", code="model_not_found")

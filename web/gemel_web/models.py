@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,11 +49,11 @@ def alias_of(model: str) -> str:
     return re.sub(r"(-[0-9]{5}-of-[0-9]{5})?\.gguf$", "", last, flags=re.IGNORECASE) or "model"
 
 
-def file_names(alias: str, served: Served) -> list[str]:
+def file_names(alias: str, files: Sequence[Path]) -> list[str]:
     """Return what each of a model's files is called in an address: alias.gguf, or as parts of a split model.
 
-    >>> file_names("a", Served(None, (Path("x"), Path("y"))))
+    >>> file_names("a", (Path("x"), Path("y")))
     ['a-00001-of-00002.gguf', 'a-00002-of-00002.gguf']
     """
-    n = len(served.files)
+    n = len(files)
     return [f"{alias}.gguf"] if n == 1 else [f"{alias}-{i:05}-of-{n:05}.gguf" for i in range(1, n + 1)]

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
@@ -24,7 +25,7 @@ from .config import Config
 from .errors import ApiError
 from .files import answer
 from .guard import has_key, is_api
-from .models import Models, Served, file_names
+from .models import Models, file_names
 
 INDEX = "index.html"
 TEXT = "text/plain; charset=utf-8"
@@ -116,17 +117,17 @@ class PageConfig:
     async def get(self, request: Request) -> Response:
         """GET /config.json: that the page's server answers the API, and the models, for those who may see them."""
         known = has_key(Headers(scope=request.scope), self._config.api_key)
-        models = [card_of(alias, served) for alias, served in self._models.items()] if known else []
+        models = [card_of(alias, served.files) for alias, served in self._models.items()] if known else []
         card = wire.PageConfig(native=True, key=self._config.api_key is not None, models=models)
         return Response(wire.encode(card), media_type="application/json")
 
 
-def card_of(alias: str, served: Served) -> wire.PageModel:
+def card_of(alias: str, files: Sequence[Path]) -> wire.PageModel:
     """Return what config.json says of a model: where its (first) file is, and the bytes of all of them."""
     try:
-        size = sum(path.stat().st_size for path in served.files)
+        size = sum(path.stat().st_size for path in files)
     except OSError:
         size = 0
     if not size:
         return wire.PageModel(alias, None, None)
-    return wire.PageModel(alias, f"models/{quote(file_names(alias, served)[0])}", size)
+    return wire.PageModel(alias, f"models/{quote(file_names(alias, files)[0])}", size)

@@ -1,0 +1,103 @@
+"""Write gemel's page as a static site: a folder for any host, under any path.
+
+    python web/build/static_site.py [--out build/site] [--model MODEL ...]
+    python -m http.server -d build/site
+
+    <out>/               the page and what `make assets` gathered
+    <out>/models/        each MODEL's file: a GGUF file, a URL, hf:owner/repo/file.gguf, or a short name
+    <out>/config.json    which models are there, and that no server answers
+
+Nothing here needs a server that can do more than files; sw.js gives the page the headers that threads want.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+OUT = ROOT / "build" / "site"
+OURS = ("config.json", "assets.json", "gemel.js")   # what a folder has that an earlier run wrote
+
+try:
+    import gemel
+    from gemel_web import pages, server, wire
+    from gemel_web.models import alias_of, file_names
+except ImportError as error:
+    sys.exit(f"{error}: pip install -e '.[dev]' first, as make does")
+
+
+def write(out: Path, models: Sequence[str]) -> wire.PageConfig:
+    """Write the site; an earlier one at that place goes when the new one is whole. Return its config.json."""
+    source = server.needed_page()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())) and not all((out / name).exists() for name in OURS):
+        raise gemel.ArgumentError(f"--out {out}: there is something else already; name a new folder")
+    files = files_of(models)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        made = Path(scratch) / "site"
+        shutil.copytree(source, made, ignore=shutil.ignore_patterns(".*", "__pycache__"), copy_function=shutil.copyfile)
+        cards = [put(made / "models", alias, parts) for alias, parts in files.items()]
+        config = wire.PageConfig(native=False, key=False, models=cards)
+        (made / "config.json").write_bytes(wire.encode(config) + b"\n")
+        if out.exists():
+            shutil.rmtree(out)
+        made.rename(out)
+    return config
+
+
+def files_of(models: Sequence[str]) -> dict[str, tuple[Path, ...]]:
+    """Return the models' files by alias, downloaded where they must be."""
+    found: dict[str, tuple[Path, ...]] = {}
+    for model in models:
+        alias = alias_of(model)
+        if alias in found:
+            raise gemel.ArgumentError(f"--model {model}: there are two models called {alias}; rename a file")
+        found[alias] = server.files_of(model, on_progress=server.Progress())
+        for part in found[alias]:
+            check(part)
+    return found
+
+
+def check(path: Path) -> None:
+    """Raise GemelError for what is no GGUF file."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise gemel.SourceError(f"{path} can't be read: {error.strerror}") from None
+    if magic != b"GGUF":
+        raise gemel.FormatError(f"{path} is no GGUF file: it does not begin with 'GGUF'")
+
+
+def put(folder: Path, alias: str, parts: Sequence[Path]) -> wire.PageModel:
+    """Copy a model's files to where its address will be; return what config.json says of it."""
+    folder.mkdir(exist_ok=True)
+    for name, part in zip(file_names(alias, parts), parts, strict=True):
+        shutil.copyfile(part, folder / name)
+    return pages.card_of(alias, parts)
+
+
+def main() -> int:
+    """Write the site and say what is in it; 1 with a sentence on stderr when it fails."""
+    parser = argparse.ArgumentParser(description="Write gemel's page as a static site.")
+    parser.add_argument("--out", type=Path, default=OUT, help="the folder to write")
+    parser.add_argument("--model", action="append", default=[], help="a model to put there; may be given repeatedly")
+    options = parser.parse_args()
+    out = options.out.resolve()
+    try:
+        config = write(out, options.model)
+    except (gemel.GemelError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    for model in config.models:
+        print(f"{model.size:13,}  {model.url}")
+    print(f"{size:13,}  {out}, all of it; python -m http.server -d {out} shows it")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
