@@ -4,8 +4,9 @@
 //     <script type="module" src="https://example.org/gemel/gemel-chat.js"></script>
 //     <gemel-chat model="https://example.org/model.gguf" system="Be brief."></gemel-chat>
 import { Gemel, Generation } from "./gemel.js";
+import { words } from "./words.js";
 
-export { Gemel, Generation };
+export { Gemel, Generation, words };
 
 const STYLE = `
 :host {
@@ -50,19 +51,6 @@ function make(tag, { className = "", ...attributes } = {}, ...children) {
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
     element.append(...children);
     return element;
-}
-
-/** Say in words how far a load is. @param {import("./gemel.js").Progress} progress */
-export function words({ stage, done, total, speed, left }) {
-    const mb = (bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
-    if (stage === "start") return "Starting Python";
-    if (stage === "prefill") return `Reading the prompt: layer ${done} of ${total}`;
-    const what = stage === "download" ? "Downloading" : "Loading";
-    const rest = [];
-    if (speed) rest.push(`${mb(speed)} MB/s`);
-    if (left >= 90) rest.push(`${Math.ceil(left / 60)} min left`);
-    else if (left >= 1) rest.push(`${Math.ceil(left)} s left`);
-    return [`${what} ${mb(done)}${total ? ` of ${mb(total)}` : ""} MB`, ...rest].join(" · ");
 }
 
 export class GemelChat extends HTMLElement {

@@ -1,0 +1,8 @@
+// Starts the page, and says so on the page when one of its files is missing.
+import("./main.js").catch((error) => {
+    const words = document.createElement("p");
+    words.className = "boot-error";
+    words.setAttribute("role", "alert");
+    words.textContent = `This page could not start: ${error.message}. Its files may be incomplete: "make assets" gathers them.`;
+    document.body.prepend(words);
+});

@@ -1,0 +1,127 @@
+// The Python cell: a program, run by a worker of its own, so that the conversation neither waits for it nor ends with it.
+import { Gemel } from "../gemel.js";
+import { byId, everyFrame, make } from "./dom.js";
+import { EXAMPLES } from "./examples.js";
+
+const LIMIT = 200_000; // characters of output that are kept on the page
+const GRACE = 2000; // milliseconds that a program has to end once it is stopped
+
+export class Cell {
+    #gemel = null;
+    #running = false;
+    #waiting = []; // [text, stream] that is not on the page yet
+    #written = 0;
+    #code = byId("code");
+    #output = byId("output");
+    #show = everyFrame(() => this.#flush());
+    #model = "";
+
+    constructor() {
+        const select = byId("example");
+        select.append(...EXAMPLES.map(({ name }, i) => make("option", { value: i }, name)));
+        select.addEventListener("change", () => this.#use(EXAMPLES[select.value]));
+        byId("run").addEventListener("click", () => this.run());
+        byId("halt").addEventListener("click", () => this.stop());
+        this.#code.addEventListener("keydown", (event) => this.#typed(event));
+        this.#use(EXAMPLES[0]);
+    }
+
+    /** Examples open this address. */
+    set model(address) {
+        const untouched = EXAMPLES.some(({ code }) => code.replace("ADDRESS", this.#model) === this.#code.value);
+        this.#model = address;
+        if (untouched) this.#use(EXAMPLES[byId("example").value]);
+    }
+
+    #use({ code }) {
+        this.#code.value = code.replace("ADDRESS", this.#model);
+    }
+
+    #typed(event) {
+        if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+            event.preventDefault();
+            this.run();
+        } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+            event.preventDefault(); // the next line begins where this one does
+            const before = this.#code.value.slice(0, this.#code.selectionStart);
+            const line = before.slice(before.lastIndexOf("\n") + 1);
+            const indent = /^[ \t]*/.exec(line)[0] + (/:\s*$/.test(line) ? "    " : "");
+            this.#code.setRangeText(`\n${indent}`, this.#code.selectionStart, this.#code.selectionEnd, "end");
+        } else if (event.key === "Escape" && this.#running) {
+            event.stopPropagation();
+            this.stop();
+        }
+    }
+
+    async run() {
+        if (this.#running) return;
+        this.#busy(true);
+        this.#output.replaceChildren();
+        this.#written = 0;
+        this.#say(this.#gemel === null ? "Starting Python …" : "Running …");
+        this.#gemel ??= new Gemel();
+        const begun = performance.now();
+        try {
+            const value = await this.#gemel.run(this.#code.value, { onOutput: (text, stream) => this.#write(text, stream) });
+            if (value !== null) this.#write(`${this.#fresh() ? "" : "\n"}${value}\n`, "value");
+            this.#say(`Done in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+        } catch (error) {
+            const stopped = error.name === "CancelledError" || error.name === "KeyboardInterrupt";
+            this.#write(`${this.#fresh() ? "" : "\n"}${(error.traceback ?? `${error.name}: ${error.message}`).trimEnd()}\n`, "stderr");
+            this.#say(stopped ? "Stopped" : `${error.name}`);
+            if (error.name === "WorkerError") this.#gemel = null;
+        } finally {
+            this.#flush();
+            this.#busy(false);
+        }
+    }
+
+    stop() {
+        const gemel = this.#gemel;
+        gemel?.stop();
+        setTimeout(() => {
+            if (!this.#running || gemel !== this.#gemel) return;
+            this.#gemel = null; // a program that does not await can't be interrupted on a page that is not isolated
+            gemel.close();
+            this.#write("\nPython was ended, and its names are gone: this program could not be stopped otherwise.\n", "stderr");
+        }, GRACE);
+    }
+
+    #busy(is) {
+        this.#running = is;
+        byId("halt").disabled = !is;
+        byId("run").disabled = is;
+        if (!is && document.activeElement === document.body && byId("cell").isConnected) this.#code.focus({ preventScroll: true });
+    }
+
+    #say(words) {
+        byId("cell-status").textContent = words;
+    }
+
+    /** Tell whether the output is at the beginning of a line. */
+    #fresh() {
+        this.#flush();
+        return !this.#output.textContent || this.#output.textContent.endsWith("\n");
+    }
+
+    #write(text, stream) {
+        this.#waiting.push([text, stream]);
+        this.#show();
+    }
+
+    #flush() {
+        const atEnd = this.#output.scrollHeight - this.#output.scrollTop - this.#output.clientHeight < 30;
+        for (const [text, stream] of this.#waiting) this.#append(text, stream);
+        this.#waiting = [];
+        if (atEnd) this.#output.scrollTop = this.#output.scrollHeight;
+    }
+
+    #append(text, stream) {
+        if (this.#written > LIMIT) return;
+        this.#written += text.length;
+        if (this.#written > LIMIT) text = `${text.slice(0, LIMIT - this.#written)}\n[the page keeps ${LIMIT} characters: the rest is not shown]\n`;
+        const last = this.#output.lastElementChild;
+        if (last?.className === stream) last.firstChild.appendData(text);
+        else this.#output.append(make("span", { class: stream }, text));
+    }
+}

@@ -1,0 +1,292 @@
+// The conversation: asks the chosen host, shows what comes, and says in the conversation whatever changes it. What is
+// said lives here and nowhere else; a reload forgets it.
+import { button, byId, everyFrame, make } from "./dom.js";
+import { isUnable } from "./tab.js";
+import { ProgressView } from "./progress.js";
+import { Turn } from "./turn.js";
+
+const NEAR = 60; // pixels from the end: whoever is so near follows it
+const PATIENCE = 6; // times what drawing took, until it is drawn again
+
+export class Conversation {
+    #turns = [];
+    #abort = null; // of what is under way
+    #follows = true;
+
+    /** @param {object} page  {hosts, settings, figures, changed} */
+    constructor(page) {
+        this.page = page;
+        this.log = byId("log");
+        this.place = byId("turns");
+        this.log.addEventListener("scroll", () => {
+            this.#follows = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR;
+        }, { passive: true });
+        new ResizeObserver(() => this.#follow()).observe(this.place);
+    }
+
+    get busy() {
+        return this.#abort !== null;
+    }
+
+    get isEmpty() {
+        return this.place.childElementCount === 0;
+    }
+
+    stop() {
+        this.#abort?.abort();
+    }
+
+    clear() {
+        this.stop();
+        this.#turns = [];
+        this.place.replaceChildren();
+        this.page.changed();
+    }
+
+    #follow() {
+        if (this.#follows) this.log.scrollTop = this.log.scrollHeight;
+    }
+
+    // ---- What is said about the conversation ------------------------------------------------------------------------
+
+    /** Say something that is neither question nor answer. */
+    note(words, ...acts) {
+        const place = make("div", { class: "note", role: "note" }, make("p", {}, words), ...acts);
+        this.#add(place);
+        this.announce(words);
+        return place;
+    }
+
+    announce(words) {
+        byId("announcer").replaceChildren(make("p", {}, words));
+    }
+
+    #add(element) {
+        this.place.append(element);
+        this.page.changed();
+        this.#follows = true;
+        this.#follow();
+    }
+
+    // ---- Asking -----------------------------------------------------------------------------------------------------
+
+    /** Ask as the last turn. */
+    async ask(question) {
+        const turn = new Turn(question, this.#wants());
+        this.#turns.push(turn);
+        this.#add(turn.element);
+        await this.#answer(turn);
+    }
+
+    #wants() {
+        return {
+            edit: (turn, question) => this.#askAgain(turn, question),
+            again: (turn) => this.#askAgain(turn, turn.question),
+            drops: (turn) => this.#drops(turn),
+            twin: (turn, other) => this.#compare(turn, other),
+            twinWhy: (other) => this.page.hosts.whyNoTwin(other),
+        };
+    }
+
+    #after(turn) {
+        return this.#turns.slice(this.#turns.indexOf(turn) + 1);
+    }
+
+    #drops(turn) {
+        const many = this.#after(turn).length;
+        if (many) return `Drops this answer and the ${many === 1 ? "question" : `${many} questions`} after it.`;
+        return turn.answer === null ? "" : "Drops this answer.";
+    }
+
+    async #askAgain(turn, question) {
+        if (this.busy) return;
+        const many = this.#after(turn).length;
+        for (const later of this.#after(turn)) later.element.remove();
+        for (let next = turn.element.nextSibling; next !== null; next = turn.element.nextSibling) next.remove();
+        this.#turns = this.#turns.slice(0, this.#turns.indexOf(turn));
+        turn.element.remove();
+        if (many) this.note(`Asked again: ${many === 1 ? "one later question was" : `${many} later questions were`} dropped.`);
+        await this.ask(question);
+    }
+
+    #messages(turn) {
+        const system = this.page.settings.get("system");
+        const before = this.#turns.slice(0, this.#turns.indexOf(turn)).filter((one) => one.answer);
+        return [
+            ...(system.trim() ? [{ role: "system", content: system }] : []),
+            ...before.flatMap((one) => [{ role: "user", content: one.question }, { role: "assistant", content: one.answer }]),
+            { role: "user", content: turn.question },
+        ];
+    }
+
+    async #answer(turn) {
+        const host = this.page.hosts.current;
+        turn.run = { messages: this.#messages(turn), options: this.page.settings.options() };
+        await this.#busily(async (signal) => {
+            try {
+                await this.#stream(turn, host, signal);
+            } catch (error) {
+                const other = this.#canFallBack(host, error);
+                if (other === null) this.#failed(turn, host, error, signal);
+                else await this.#fallBack(turn, other, error, signal);
+            }
+        });
+    }
+
+    async #busily(act) {
+        this.#abort = new AbortController();
+        this.#lock(true);
+        try {
+            await act(this.#abort.signal);
+        } finally {
+            this.#abort = null;
+            this.#lock(false);
+        }
+    }
+
+    #lock(locked) {
+        for (const turn of this.#turns) turn.lock(locked);
+        this.page.changed();
+    }
+
+    async #stream(turn, host, signal) {
+        const { figures } = this.page;
+        turn.begin(host);
+        figures.begin(host);
+        const draw = this.#drawing(turn);
+        const { messages, options } = turn.run;
+        const asked = performance.now();
+        let first = null; // when the first text came: what a visitor waits for, loading included
+        const result = await host.answer(messages, options, {
+            signal,
+            onProgress: everyFrame((told) => this.#abort && turn.progress(told)),
+            onBegin: () => {
+                turn.began();
+                this.page.changed();
+            },
+            onPiece: (text, count) => {
+                first ??= performance.now();
+                turn.piece(text);
+                const speed = figures.piece(count);
+                if (speed !== null) turn.speed(speed);
+                draw.soon();
+            },
+        });
+        draw.stop();
+        turn.render();
+        if (!result.text && result.stop_reason === "cancelled") throw new DOMException("stopped", "AbortError");
+        if (first !== null) result.timings.first_token_s = (first - asked) / 1000;
+        turn.end(result);
+        turn.run.host = result.where;
+        figures.end(result, host.info ?? null);
+        this.announce(`Answer: ${result.text}`);
+    }
+
+    /** Draw at a frame, but not so often that drawing takes most of the time. */
+    #drawing(turn) {
+        let waiting = false;
+        let over = false;
+        let due = 0;
+        const draw = (now) => {
+            if (over) return;
+            if (now < due) {
+                requestAnimationFrame(draw);
+                return;
+            }
+            waiting = false;
+            due = now + PATIENCE * turn.render();
+            this.#follow();
+        };
+        return {
+            soon: () => {
+                if (!waiting) requestAnimationFrame(draw);
+                waiting = true;
+            },
+            stop: () => (over = true),
+        };
+    }
+
+    // ---- When it can't be -------------------------------------------------------------------------------------------
+
+    #canFallBack(host, error) {
+        if (host.name !== "tab" || !isUnable(error)) return null;
+        return this.page.hosts.why("native") === null ? this.page.hosts.native : null;
+    }
+
+    async #fallBack(turn, native, error, signal) {
+        const words = `This tab can’t: ${error.message}. The native server answers instead, with ${native.model ?? "its model"}. `
+            + "Choose “This tab” above to try it here again.";
+        this.place.insertBefore(make("div", { class: "note", role: "note" }, make("p", {}, words)), turn.element);
+        this.announce(words);
+        this.page.hosts.choose("native");
+        try {
+            await this.#stream(turn, native, signal);
+        } catch (second) {
+            this.#failed(turn, native, second, signal);
+        }
+    }
+
+    #failed(turn, host, error, signal) {
+        if (signal.aborted) {
+            turn.fail("Stopped before the first word.", [button("again", "Ask again", () => turn.wants.again(turn))]);
+            return;
+        }
+        const acts = [button("again", "Try again", () => turn.wants.again(turn))];
+        const { hosts } = this.page;
+        if (host.name === "tab" && hosts.why("native") === null) {
+            acts.push(button("twin", "Ask the native server", () => {
+                hosts.choose("native");
+                turn.wants.again(turn);
+            }));
+        }
+        if (error.name === "KeyError") acts.push(button("edit", "Enter the key", () => this.page.openKey()));
+        turn.fail(sentence(error), acts);
+        this.announce(sentence(error));
+    }
+
+    // ---- The same bits ----------------------------------------------------------------------------------------------
+
+    /** Ask the other host the same, with the same seed, and compare the letters. */
+    async #compare(turn, other) {
+        if (this.busy) return;
+        const host = this.page.hosts[other];
+        const { figures } = this.page;
+        const place = turn.remark("waits", `Asking ${LABELS[other]} the same, with the same seed …`);
+        await this.#busily(async (signal) => {
+            figures.begin(host);
+            let loading = null;
+            try {
+                const result = await host.answer(turn.run.messages, turn.run.options, {
+                    signal,
+                    onProgress: everyFrame((told) => {
+                        if (this.#abort === null || !place.isConnected) return;
+                        if (loading === null) place.append((loading = new ProgressView()).element);
+                        loading.show(told);
+                    }),
+                    onBegin: () => loading?.element.remove(),
+                    onPiece: (_, count) => figures.piece(count),
+                });
+                figures.end(result, host.info ?? null);
+                turn.remark(...verdict(turn.answer, result, LABELS[other]));
+            } catch (error) {
+                turn.remark("waits", signal.aborted ? "The comparison was stopped." : sentence(error));
+            }
+        });
+        this.announce(turn.element.querySelector(".remark").textContent);
+    }
+}
+
+const LABELS = { tab: "this tab", native: "the native server" };
+
+function verdict(text, result, who) {
+    if (result.stop_reason === "cancelled") return ["waits", "The comparison was stopped."];
+    if (result.text === text) return ["same", `Same bits: ${who} says the same, all ${text.length} characters of it.`];
+    let at = 0;
+    while (text[at] === result.text[at]) at++;
+    return ["differs", `Not the same: ${who} (${result.model}) differs from character ${at + 1} on. Are model and context the same?`];
+}
+
+function sentence(error) {
+    const words = error.message || error.name;
+    return words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+}

@@ -1,0 +1,82 @@
+// Making elements: text is always text, attributes are never scripts. Knows nothing of the page.
+
+const SVG = "http://www.w3.org/2000/svg";
+const ICONS = {
+    copy: ["M9 9h10v11H9z", "M5 15V4h10"],
+    again: ["M19 12a7 7 0 1 1-2-5", "M19 3v5h-5"],
+    edit: ["M4 20h4L19 9l-4-4L4 16z"],
+    twin: ["M4 8h16", "M4 16h16"],
+    done: ["M5 12.5l4.5 4.5L19 7.5"],
+    remove: ["M5 7h14", "M9 7V4h6v3", "M7 7l1 13h8l1-13"],
+};
+
+/** Return the element with an id; its absence is a mistake in index.html. */
+export function byId(id) {
+    const found = document.getElementById(id);
+    if (found === null) throw new Error(`index.html has no #${id}`);
+    return found;
+}
+
+/** Make an element; `on` holds its listeners. */
+export function make(tag, { on = {}, ...attributes } = {}, ...children) {
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) {
+        if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+    }
+    for (const [type, listener] of Object.entries(on)) element.addEventListener(type, listener);
+    element.append(...children.filter((child) => child !== null));
+    return element;
+}
+
+export function svg(tag, attributes = {}, ...children) {
+    const element = document.createElementNS(SVG, tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+}
+
+export function icon(name) {
+    const paths = ICONS[name].map((d) => svg("path", { d }));
+    return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, ...paths);
+}
+
+/** The two bars, of which the one that a host stands for is lit. */
+export function mark(host) {
+    const bar = (name, y) => svg("rect", { class: `bar-${name}`, x: 3, y, width: 18, height: 4.5, rx: 1 });
+    return svg("svg", { class: "mark", "data-host": host, viewBox: "0 0 24 24", "aria-hidden": "true" }, bar("tab", 6), bar("native", 13.5));
+}
+
+/** A button with an icon and a word. */
+export function button(name, label, act, attributes = {}) {
+    return make("button", { type: "button", class: "act", on: { click: act }, ...attributes }, icon(name), make("span", {}, label));
+}
+
+/** A button that copies what `text` returns, and says that it did. */
+export function copier(text, what = "Copy") {
+    const word = make("span", {}, what);
+    const press = async () => {
+        try {
+            await navigator.clipboard.writeText(text());
+            word.textContent = "Copied";
+        } catch (error) {
+            word.textContent = `Not copied: ${error.message}`;
+        }
+        setTimeout(() => (word.textContent = what), 1500);
+    };
+    return make("button", { type: "button", class: "act copy", on: { click: press } }, icon("copy"), word);
+}
+
+/** Keep one listener from being called more than once a frame; the last call's arguments count. */
+export function everyFrame(act) {
+    let waiting = null;
+    return (...args) => {
+        if (waiting === null) {
+            requestAnimationFrame(() => {
+                const last = waiting;
+                waiting = null;
+                act(...last);
+            });
+        }
+        waiting = args;
+    };
+}

@@ -1,0 +1,73 @@
+// Programs for the Python cell. ADDRESS is that of the model that the page runs.
+
+export const EXAMPLES = [
+    {
+        name: "Once upon a time",
+        code: `import gemel
+
+MODEL = "ADDRESS"
+model = gemel.open(MODEL)
+text = "Once upon a time"
+for piece in model.generate(text, max_tokens=48, seed=1):
+    print(piece, end="", flush=True)
+
+model.info
+`,
+    },
+    {
+        name: "A chat",
+        code: `import gemel
+
+MODEL = "ADDRESS"
+model = gemel.open(MODEL)
+chat = model.chat(system="Answer in one sentence.")
+for question in ("Why is the sky blue?", "And at sunset?"):
+    print(">", question)
+    for piece in chat.send(question, max_tokens=48, seed=1):
+        print(piece, end="", flush=True)
+    print("\\n")
+`,
+    },
+    {
+        name: "What comes next",
+        code: `import math
+import gemel
+
+MODEL = "ADDRESS"
+model = gemel.open(MODEL)
+with model.session() as session:
+    session.append(model.tokenize("The capital of France is"))
+    likeliest = session.likeliest(8)
+    for id, logprob in zip(likeliest, session.log_probs(likeliest)):
+        share = math.exp(logprob)
+        print(f"{model.detokenize([id])!r:>14} {share:6.1%} {'=' * round(40 * share)}")
+`,
+    },
+    {
+        name: "The same bits",
+        code: `import hashlib
+import gemel
+
+MODEL = "ADDRESS"
+model = gemel.open(MODEL)
+with model.session() as session:
+    session.append(model.tokenize("Joined as twins."))
+    logits = memoryview(session.logits()).tobytes()
+
+# Run this on a desktop: the same digest.
+print(hashlib.sha256(logits).hexdigest())
+model.info.isa
+`,
+    },
+    {
+        name: "How surprising",
+        code: `import gemel
+
+MODEL = "ADDRESS"
+model = gemel.open(MODEL)
+for text in ("The cat sat on the mat.", "The cat sat on the theorem."):
+    scores = model.score(text)
+    print(f"{-sum(scores) / len(scores):5.2f} nats a token: {text}")
+`,
+    },
+];

@@ -1,0 +1,74 @@
+// What an answer cost and where it was computed: the plot, and facts beside it.
+import { byId, make } from "./dom.js";
+import { bytes, count, rate, seconds } from "./format.js";
+import { Plot } from "./plot.js";
+
+const FACTS = {
+    first: "First token", prompt: "Prompt", tokens: "Context", memory: "Memory", threads: "Threads", isa: "SIMD", engine: "Engine",
+};
+const FLAVOURS = { wasmrelaxed: "relaxed SIMD", wasm128: "SIMD 128" };
+
+export class Figures {
+    #places = {};
+    #host = null;
+
+    constructor() {
+        this.plot = new Plot(byId("plot"), byId("plot-scale"));
+        for (const [name, label] of Object.entries(FACTS)) {
+            this.#places[name] = make("dd", {}, "–");
+            byId("facts").append(make("div", {}, make("dt", {}, label), this.#places[name]));
+        }
+    }
+
+    #set(name, value, title = "") {
+        const place = this.#places[name];
+        if (place.textContent !== value) place.textContent = value;
+        place.title = title;
+    }
+
+    /** Show which host computes. */
+    where(name, label, detail = "") {
+        const place = byId("where");
+        place.dataset.host = name;
+        place.textContent = label;
+        place.title = detail;
+    }
+
+    /** Facts of the engine in the tab; null: of a server, which does not tell. */
+    engine(info) {
+        if (info === null) {
+            for (const name of ["memory", "threads", "isa", "engine"]) this.#set(name, "the server’s");
+            return;
+        }
+        this.#set("memory", bytes(info.memory));
+        this.#set("threads", String(info.threads));
+        this.#set("isa", FLAVOURS[info.isa] ?? info.isa);
+        this.#set("engine", info.engine, info.why);
+    }
+
+    begin(host) {
+        this.#host = host;
+        this.plot.begin(host.name);
+        this.where(host.name, host.label);
+        byId("now").textContent = "–";
+        for (const name of ["first", "prompt", "tokens"]) this.#set(name, "–");
+    }
+
+    piece(n) {
+        const speed = this.plot.note(n);
+        if (speed !== null) byId("now").textContent = rate(speed);
+        return speed;
+    }
+
+    end({ usage, timings }, info) {
+        this.engine(this.#host.name === "tab" ? info : null);
+        const n_ctx = this.#host.name === "tab" && info ? ` of ${count(info.default_n_ctx)}` : "";
+        if (usage.prompt_tokens !== null) this.#set("tokens", `${count(usage.prompt_tokens + usage.completion_tokens)}${n_ctx}`);
+        if (timings.first_token_s) this.#set("first", seconds(timings.first_token_s));
+        if (timings.prompt_tok_s) this.#set("prompt", `${rate(timings.prompt_tok_s)} tokens/s`);
+        if (timings.decode_tok_s) {
+            byId("now").textContent = rate(timings.decode_tok_s);
+            this.plot.end(timings.decode_tok_s);
+        }
+    }
+}

@@ -1,0 +1,23 @@
+// Numbers as people read them.
+
+const plain = (digits) => new Intl.NumberFormat("en-GB", { maximumFractionDigits: digits, minimumFractionDigits: digits });
+const whole = plain(0);
+const tenth = plain(1);
+
+export const count = (n) => whole.format(n);
+
+/** Tokens a second. */
+export const rate = (n) => (n >= 100 ? whole : tenth).format(n);
+
+export function bytes(n) {
+    if (n >= 1e9) return `${plain(2).format(n / 1e9)} GB`;
+    return n >= 1e6 ? `${(n < 1e8 ? tenth : whole).format(n / 1e6)} MB` : `${whole.format(Math.ceil(n / 1e3))} kB`;
+}
+
+export const seconds = (s) => (s < 1 ? `${whole.format(s * 1000)} ms` : `${tenth.format(s)} s`);
+
+/** What a model is called: the last part of its address, without .gguf. */
+export function shortName(source) {
+    const name = typeof source === "string" ? source.split(/[?#]/)[0] : source.name;
+    return decodeURI(name.split("/").at(-1)).replace(/\.gguf$/i, "") || String(source);
+}

@@ -1,0 +1,58 @@
+// The two hosts, and the switch between them. A host that can't be chosen says why.
+import { byId } from "./dom.js";
+import { shortName } from "./format.js";
+import { NativeHost } from "./native.js";
+import { TabHost, unable } from "./tab.js";
+
+export class Hosts extends EventTarget {
+    #radios;
+
+    constructor() {
+        super();
+        this.tab = new TabHost();
+        this.native = new NativeHost();
+        this.current = this.tab;
+        this.#radios = Object.fromEntries([...document.querySelectorAll("input[name=host]")].map((one) => [one.value, one]));
+        for (const radio of Object.values(this.#radios)) {
+            radio.addEventListener("change", () => {
+                this.choose(radio.value);
+                this.dispatchEvent(new CustomEvent("chosen", { detail: radio.value })); // by the visitor, who is remembered
+            });
+        }
+    }
+
+    /** Why a host can't be chosen, or null. */
+    why(name) {
+        return name === "tab" ? unable() : this.native.why;
+    }
+
+    /** Why a host can't be asked the same as the other, or null. */
+    whyNoTwin(name) {
+        if (this.tab.source === null) return "no model is chosen for the tab";
+        if (this.why(name) !== null) return this.why(name);
+        return shortName(this.tab.source) === this.native.model ? null : "the two hosts have different models";
+    }
+
+    choose(name) {
+        this.current = this[name];
+        this.show();
+        this.dispatchEvent(new Event("change"));
+    }
+
+    /** Show which is chosen, and which can be. */
+    show() {
+        for (const [name, radio] of Object.entries(this.#radios)) {
+            const why = this.why(name);
+            radio.checked = this.current.name === name;
+            radio.disabled = why !== null;
+            radio.closest("label").title = why ?? "";
+        }
+        byId("native-why").textContent = this.native.why ?? "";
+    }
+
+    /** What answers next. */
+    get modelName() {
+        if (this.current === this.native) return this.native.model ?? "the server’s model";
+        return this.tab.source === null ? null : shortName(this.tab.source);
+    }
+}

@@ -1,0 +1,194 @@
+// gemel's own page: puts its parts together. What can be asked is asked of a host (tab.js, native.js); nothing here
+// knows how text is made.
+import { Cell } from "./cell.js";
+import { Conversation } from "./conversation.js";
+import { byId } from "./dom.js";
+import { Figures } from "./figures.js";
+import { bytes, shortName } from "./format.js";
+import { Hosts } from "./hosts.js";
+import { ModelsPanel } from "./models.js";
+import { ProgressView } from "./progress.js";
+import { Settings } from "./settings.js";
+import { settingsPanel } from "./settings_panel.js";
+import { dialog, sheets } from "./sheets.js";
+import { unable } from "./tab.js";
+
+const settings = new Settings();
+const hosts = new Hosts();
+const figures = new Figures();
+const page = { hosts, settings, figures, changed: () => show(), openKey };
+const talk = new Conversation(page);
+const cell = new Cell();
+const question = byId("question");
+let offered = []; // models of this site: {alias, url, size}
+
+// ---- What is shown --------------------------------------------------------------------------------------------------
+
+function show() {
+    const name = hosts.modelName;
+    byId("welcome").hidden = !talk.isEmpty;
+    byId("send").hidden = talk.busy;
+    byId("stop").hidden = !talk.busy;
+    byId("new").disabled = talk.isEmpty;
+    byId("model-name").textContent = name ?? "choose a model";
+    const { tab, current } = hosts;
+    const size = offered.find(({ url }) => url === tab.source)?.size ?? tab.source?.size;
+    const state = current === hosts.native ? "on the server" : tab.isLoaded ? "loaded" : size ? bytes(size) : "";
+    byId("model-state").textContent = state;
+    byId("ready-model").textContent = name === null ? "none yet: choose one above" : `${name}${state ? `, ${state}` : ""}`;
+    byId("ready-host").textContent = current === tab ? "this tab" : "the native server";
+    document.documentElement.dataset.host = current.name;
+}
+
+function openKey() {
+    byId("settings").open_();
+    byId("key").focus();
+}
+
+// ---- Asking ---------------------------------------------------------------------------------------------------------
+
+async function ask(text) {
+    if (!text || talk.busy) return;
+    if (hosts.current === hosts.tab && hosts.tab.source === null) {
+        byId("status").textContent = "Choose a model first.";
+        byId("models").open_();
+        return;
+    }
+    question.value = "";
+    byId("status").textContent = "";
+    await talk.ask(text);
+    if (document.activeElement === document.body) question.focus({ preventScroll: true });
+}
+
+function composer() {
+    byId("composer").addEventListener("submit", (event) => {
+        event.preventDefault();
+        ask(question.value.trim());
+    });
+    question.addEventListener("keydown", (event) => {
+        if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+        event.preventDefault();
+        ask(question.value.trim());
+    });
+    byId("stop").addEventListener("click", () => talk.stop());
+    byId("ideas").addEventListener("click", ({ target }) => {
+        if (target instanceof HTMLButtonElement) ask(target.textContent);
+    });
+    byId("new").addEventListener("click", () => {
+        talk.clear();
+        question.focus();
+    });
+    document.addEventListener("keydown", (event) => {
+        if (event.key === "Escape" && talk.busy && document.querySelector("dialog[open]") === null) talk.stop();
+    });
+}
+
+// ---- Models ---------------------------------------------------------------------------------------------------------
+
+/** Run a model in the tab from now on: an address, a short name or a File; it is loaded now. */
+async function choose(source) {
+    talk.stop();
+    const { tab } = hosts;
+    tab.source = source;
+    if (typeof source === "string") {
+        settings.set("model", source);
+        cell.model = new URL(source, document.baseURI).href;
+    }
+    hosts.choose("tab");
+    show();
+    const bars = new ProgressView();
+    const place = talk.note(`Loading ${shortName(source)} in this tab.`, bars.element);
+    try {
+        const info = await tab.load({ onProgress: (told) => bars.show(told) });
+        figures.where("tab", "This tab", info.why);
+        figures.engine(info);
+        const how = `${info.threads === 1 ? "one thread" : `${info.threads} threads`}, ${info.isa}`;
+        place.querySelector("p").textContent = `${shortName(source)} runs in this tab: ${how}.`;
+    } catch (error) {
+        const offer = hosts.why("native") === null ? " The native server can be chosen above." : "";
+        place.querySelector("p").textContent = `${shortName(source)} could not be loaded in this tab: ${error.message}${offer}`;
+    }
+    bars.element.remove();
+    talk.announce(place.textContent);
+    show();
+}
+
+function chooseServed(alias) {
+    hosts.native.model = alias;
+    hosts.choose("native");
+    show();
+}
+
+function dropping() {
+    const place = byId("drop");
+    const hasFile = (event) => event.dataTransfer?.types.includes("Files");
+    addEventListener("dragover", (event) => {
+        if (!hasFile(event)) return;
+        event.preventDefault();
+        place.hidden = false;
+    });
+    addEventListener("dragleave", (event) => {
+        if (event.relatedTarget === null) place.hidden = true;
+    });
+    addEventListener("drop", (event) => {
+        if (!hasFile(event)) return;
+        event.preventDefault();
+        place.hidden = true;
+        document.querySelector("dialog[open]")?.close();
+        choose(event.dataTransfer.files[0]);
+    });
+}
+
+// ---- Beginning ------------------------------------------------------------------------------------------------------
+
+/** Read config.json: what this site offers, and whether a native server stands behind it. */
+async function configure() {
+    let config;
+    try {
+        const answer = await fetch("config.json", { cache: "no-cache" });
+        if (!answer.ok) throw new Error(`config.json: the server answers ${answer.status}`);
+        config = await answer.json();
+        offered = config.models.map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
+    } catch (error) {
+        talk.note(`This site does not say what it offers (${error.message}). A model can be named, or dropped here.`);
+        config = { native: false };
+    }
+    hosts.tab.source = settings.get("model") ?? offered[0]?.url ?? null;
+    if (typeof hosts.tab.source === "string") cell.model = hosts.tab.source;
+    if (config.native) await hosts.native.look();
+    byId("key-field").hidden = !config.native;
+    byId("key").value = hosts.native.key;
+}
+
+async function begin() {
+    for (const words of settings.notes) talk.note(words);
+    settingsPanel(settings, hosts.native);
+    dialog("settings", "open-settings");
+    const models = new ModelsPanel({ hosts, choose, chooseServed }, byId("models"), offered);
+    dialog("models", "open-models", () => Object.assign(models, { offered }).show());
+    sheets();
+    composer();
+    dropping();
+    await configure();
+    const why = unable();
+    if (why !== null) {
+        const instead = hosts.native.why === null;
+        hosts.choose(instead ? "native" : "tab");
+        talk.note(instead
+            ? `${sentenceOf(why)}, so the model can’t run in this tab. The native server answers instead.`
+            : `${sentenceOf(why)}, so the model can’t run in this tab; and ${hosts.native.why}.`);
+    } else if (settings.get("host") === "native" && hosts.native.why === null) {
+        hosts.choose("native");
+    } else if (settings.get("host") === "native") {
+        talk.note(`You chose the native server last time, but ${hosts.native.why}. This tab answers.`);
+    }
+    hosts.addEventListener("change", show);
+    hosts.addEventListener("chosen", ({ detail }) => settings.set("host", detail));
+    hosts.show();
+    show();
+    document.documentElement.dataset.ready = "";
+}
+
+const sentenceOf = (words) => words[0].toUpperCase() + words.slice(1);
+
+await begin();

@@ -1,0 +1,204 @@
+// A text that grows becomes elements, block by block: what is finished is never touched again, and only the last block
+// is made anew, so that the work of a piece does not grow with the answer. The text is a model's and nobody vouches for
+// it: HTML in it stays text, marked's output passes DOMPurify with a short list of tags, and a block that is too long or
+// too deep to be worth parsing is shown as it is.
+import { Marked } from "../vendor/marked.js";
+import DOMPurify from "../vendor/dompurify.js";
+import { copier, make } from "./dom.js";
+
+const SOFT = 2000; // characters of a block after which a list is cut between two items
+const HARD = 6000; // and from which it is shown as plain text
+const DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){16}|^[ \t]{64}/m; // 16 containers in one line
+const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`]*)$/;
+const ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)/;
+const PURE = {
+    ALLOWED_TAGS: [
+        "p", "br", "hr", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "del",
+        "a", "table", "thead", "tbody", "tr", "th", "td", "#text",
+    ],
+    ALLOWED_ATTR: ["href", "title", "start", "align"],
+    ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i, // nothing relative: a model knows no address of this page's
+    ALLOW_ARIA_ATTR: false,
+    ALLOW_DATA_ATTR: false,
+    KEEP_CONTENT: true,
+    RETURN_DOM_FRAGMENT: true,
+};
+
+const escaped = (text) => text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`);
+
+const marked = new Marked({
+    gfm: true,
+    renderer: {
+        html: ({ text }) => escaped(text),
+        image({ href, text }) {
+            return `<a href="${escaped(href)}">${escaped(text || href)}</a>`;
+        },
+        heading({ tokens, depth }) {
+            const tag = `h${Math.min(depth + 2, 6)}`; // below the page's own headings
+            return `<${tag}>${this.parser.parseInline(tokens)}</${tag}>`;
+        },
+        checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
+    },
+});
+
+/** Return a block's elements. */
+function fragment(text) {
+    if (text.length > HARD || DEEP.test(text)) return plain(text);
+    let html;
+    try {
+        html = marked.parse(text);
+    } catch {
+        return plain(text); // too deep for marked
+    }
+    const made = DOMPurify.sanitize(html, PURE);
+    for (const link of made.querySelectorAll("a")) {
+        link.target = "_blank";
+        link.rel = "noopener noreferrer nofollow";
+    }
+    for (const table of made.querySelectorAll("table")) {
+        const scroller = make("div", { class: "wide-table", tabindex: "0", role: "region", "aria-label": "Table" });
+        table.replaceWith(scroller);
+        scroller.append(table);
+    }
+    for (const code of made.querySelectorAll("pre > code")) {
+        const block = codeBlock("");
+        block.append(code.textContent);
+        code.parentElement.replaceWith(block.element);
+    }
+    return made;
+}
+
+function plain(text) {
+    return make("p", { class: "as-is" }, text);
+}
+
+/** A block of code that grows. */
+function codeBlock(language) {
+    const text = document.createTextNode("");
+    const head = make("div", { class: "code-head" }, make("span", {}, language), copier(() => text.data));
+    const pre = make("pre", { tabindex: "0", role: "region", "aria-label": language ? `${language} code` : "Code" }, make("code", {}, text));
+    return { element: make("div", { class: "code" }, head, pre), append: (more) => text.appendData(more) };
+}
+
+/** Shows a text in an element. feed() takes more of it, end() what is left; render() draws, and says how long it took. */
+export class Markdown {
+    #block = ""; // the source of the last block
+    #line = ""; // of the last line, as far as it has come
+    #tail; // what shows the last block
+    #code = null; // the open block of code: {fence, append}
+    #inner = null; // the fence of code inside a list, which is not left before it closes
+    #blank = false; // the last line was empty
+    #changed = false;
+
+    constructor(element) {
+        this.element = element;
+        this.#tail = element.appendChild(make("div", { class: "block" }));
+    }
+
+    feed(text) {
+        const lines = (this.#line + text).split("\n");
+        this.#line = lines.pop();
+        for (const line of lines) this.#take(line);
+        this.#changed = true;
+    }
+
+    /** Draw what has come; returns milliseconds. */
+    render() {
+        if (!this.#changed) return 0;
+        this.#changed = false;
+        const start = performance.now();
+        if (this.#code !== null) this.#showCodeLine();
+        else this.#draw(this.#block + this.#line);
+        return performance.now() - start;
+    }
+
+    end() {
+        if (this.#line) this.#take(this.#line);
+        this.#line = "";
+        this.#close();
+        this.#tail.remove();
+    }
+
+    #take(line) {
+        if (this.#code !== null) {
+            this.#takeCode(line);
+            return;
+        }
+        const fence = this.#inner === null ? FENCE.exec(line) : null;
+        if (fence && !(ITEM.test(this.#block) && line.startsWith(" "))) {
+            this.#close();
+            this.#open(fence[1], fence[2].trim().split(/\s/)[0].slice(0, 20));
+            return;
+        }
+        if (this.#endsBefore(line)) this.#close();
+        const inner = /^\s*(`{3,}|~{3,})/.exec(line)?.[1] ?? null;
+        if (inner !== null && this.#block) this.#inner = this.#inner === null ? inner : inner.startsWith(this.#inner) ? null : this.#inner;
+        this.#blank = line.trim() === "";
+        if (this.#block || !this.#blank) this.#block += `${line}\n`;
+    }
+
+    /** Tell whether a line begins another block: after an empty one, unless a list or its text goes on. */
+    #endsBefore(line) {
+        if (!this.#block || this.#inner !== null || line.trim() === "") return false;
+        const inList = ITEM.test(this.#block);
+        if (this.#block.length > SOFT && inList && ITEM.test(line) && !/^[ \t]/.test(line)) return true;
+        if (!this.#blank) return false;
+        return !(inList && (ITEM.test(line) || /^[ \t]{2}/.test(line)));
+    }
+
+    /** Finish the last block; the next one begins. */
+    #close() {
+        if (this.#block) this.#draw(this.#block);
+        this.#block = "";
+        this.#inner = null;
+        this.#blank = false;
+        if (!this.#tail.hasChildNodes()) return;
+        const next = make("div", { class: "block" });
+        this.#tail.after(next);
+        this.#tail = next;
+    }
+
+    #draw(text) {
+        if (text.length <= HARD || !this.#tail.firstChild?.classList?.contains("as-is")) {
+            this.#tail.replaceChildren(fragment(text));
+            return;
+        }
+        const shown = this.#tail.firstChild.firstChild; // plain already: it only grows
+        if (text.startsWith(shown.data.slice(0, 64)) && text.length >= shown.length) shown.appendData(text.slice(shown.length));
+        else this.#tail.replaceChildren(plain(text));
+    }
+
+    // ---- Code: never parsed, only appended ---------------------------------------------------------------------------
+
+    #open(fence, language) {
+        this.#code = { fence, shown: 0, first: true, ...codeBlock(language) };
+        this.#tail.replaceChildren(this.#code.element);
+    }
+
+    #takeCode(line) {
+        const { fence } = this.#code;
+        const closing = FENCE.exec(line);
+        if (closing && closing[1][0] === fence[0] && closing[1].length >= fence.length && !closing[2]) {
+            this.#code = null;
+            this.#close();
+            return;
+        }
+        this.#appendCode(line);
+        this.#code.first = false;
+        this.#code.shown = 0;
+    }
+
+    /** The line that is still coming; one that may become the closing fence waits. */
+    #showCodeLine() {
+        if (this.#line && !/^ {0,3}[`~]*$/.test(this.#line)) {
+            this.#appendCode(this.#line);
+            this.#code.shown = this.#line.length;
+        }
+    }
+
+    #appendCode(line) {
+        const { shown, first } = this.#code;
+        const begun = shown > 0;
+        this.#code.append((begun || first ? "" : "\n") + line.slice(shown));
+    }
+}

@@ -1,0 +1,65 @@
+// Tokens a second, moment by moment: a bar for each quarter of a second, in the colour of the host that gave it.
+import { svg } from "./dom.js";
+import { rate } from "./format.js";
+
+const MOMENT = 250; // milliseconds
+const BARS = 80;
+const [WIDTH, HEIGHT] = [240, 60];
+
+export class Plot {
+    #bars = []; // [tokens/s, host], the newest last
+    #paths = { tab: svg("path", { class: "bars tab" }), native: svg("path", { class: "bars native" }) };
+    #mean = svg("path", { class: "mean" });
+    #begun = null; // of the answer under way: {host, time, count, from}
+
+    constructor(place, scale) {
+        this.place = place;
+        this.scale = scale;
+        place.append(this.#paths.tab, this.#paths.native, this.#mean);
+    }
+
+    begin(host) {
+        if (this.#bars.length) this.#bars.push([0, host]); // a gap between two answers
+        this.#begun = { host, time: null, count: 0, bars: 0 };
+    }
+
+    /** Take how many tokens there are now; returns tokens/s when a moment is over, else null. */
+    note(count, now = performance.now()) {
+        const begun = this.#begun;
+        if (begun.time === null) {
+            Object.assign(begun, { time: now, count });
+            return null;
+        }
+        if (now - begun.time < MOMENT) return null;
+        const speed = ((count - begun.count) * 1000) / (now - begun.time);
+        Object.assign(begun, { time: now, count });
+        begun.bars++;
+        this.#bars.push([speed, begun.host]);
+        this.#bars.splice(0, this.#bars.length - BARS);
+        this.#draw();
+        return speed;
+    }
+
+    /** Say it in words, for who does not see it. */
+    end(mean) {
+        if (this.#begun.bars === 0) this.#bars.push([mean, this.#begun.host]); // it was shorter than a moment
+        const own = this.#bars.filter(([speed]) => speed > 0).map(([speed]) => speed);
+        const range = own.length ? `, between ${rate(Math.min(...own))} and ${rate(Math.max(...own))} in the last moments` : "";
+        this.place.setAttribute("aria-label", `Tokens per second: ${rate(mean)} in the last answer${range}`);
+        this.#draw(mean);
+    }
+
+    #draw(mean = null) {
+        const top = Math.max(1, ...this.#bars.map(([speed]) => speed), mean ?? 0);
+        const lines = { tab: "", native: "" };
+        const step = WIDTH / BARS;
+        this.#bars.forEach(([speed, host], i) => {
+            const x = WIDTH - (this.#bars.length - i - 0.5) * step;
+            if (speed > 0) lines[host] += `M${x.toFixed(1)} ${HEIGHT}V${(HEIGHT * (1 - speed / top)).toFixed(1)}`;
+        });
+        for (const host in lines) this.#paths[host].setAttribute("d", lines[host]);
+        const y = mean === null ? null : (HEIGHT * (1 - mean / top)).toFixed(1);
+        this.#mean.setAttribute("d", y === null ? "" : `M0 ${y}H${WIDTH}`);
+        this.scale.textContent = rate(top);
+    }
+}

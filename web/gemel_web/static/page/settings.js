@@ -1,0 +1,142 @@
+// What a visitor sets, kept in localStorage: checked when it is read, so that a damaged or foreign value is dropped with
+// a word. The fields and their defaults are those of Python's Sampling and of chat.send.
+
+const KEY = "gemel-page";
+const whole = Number.isSafeInteger;
+
+/** name: {label, help, default, ok, range, step}; a default of null is "left out", and an empty field means it. */
+export const FIELDS = {
+    temperature: {
+        label: "Temperature", default: 0.8, step: 0.05, min: 0, ok: (x) => x >= 0, range: "a number, at least 0",
+        help: "0 is greedy: always the likeliest token",
+    },
+    top_k: {
+        label: "Top k", default: 40, step: 1, min: 0, ok: (x) => whole(x) && x >= 0 && x < 2 ** 31,
+        range: "an integer, at least 0", help: "only the k likeliest; 0 is off",
+    },
+    top_p: {
+        label: "Top p", default: 0.95, step: 0.01, min: 0, ok: (x) => x > 0 && x <= 1, range: "over 0 and at most 1",
+        help: "the likeliest that reach p together; 1 is off",
+    },
+    min_p: {
+        label: "Min p", default: 0.05, step: 0.01, min: 0, ok: (x) => x >= 0 && x < 1, range: "at least 0 and under 1",
+        help: "below p times the likeliest go; 0 is off",
+    },
+    repeat_penalty: {
+        label: "Repeat penalty", default: 1, step: 0.05, min: 0, ok: (x) => x > 0, range: "over 0",
+        help: "for tokens seen lately; 1 is off",
+    },
+    seed: {
+        label: "Seed", default: null, step: 1, min: 0, ok: (x) => whole(x) && x >= 0 && x <= 2 ** 53 - 1,
+        range: "an integer from 0", empty: "drawn", help: "the same seed, the same answer, on any machine",
+    },
+    max_tokens: {
+        label: "Longest answer", default: null, step: 1, min: 1, ok: (x) => whole(x) && x >= 1,
+        range: "an integer, at least 1", empty: "until the context is full", help: "in tokens",
+    },
+    n_ctx: {
+        label: "Context", default: null, step: 1, min: 1, ok: (x) => whole(x) && x >= 1 && x < 2 ** 31,
+        range: "an integer, at least 1", empty: "the model’s, at most 4096",
+        help: "tokens of prompt and answer, in the tab; the server has its own",
+    },
+};
+const TRUNCATION = ["top_k", "top_p", "min_p"]; // read by nothing at temperature 0
+const LIMIT = 100_000; // characters of a stored text
+
+const isText = (value) => typeof value === "string" && value.length <= LIMIT;
+const OTHERS = {
+    system: { default: "", ok: isText },
+    theme: { default: "system", ok: (value) => ["system", "light", "dark"].includes(value) },
+    host: { default: "tab", ok: (value) => value === "tab" || value === "native" },
+    model: { default: null, ok: (value) => value === null || (isText(value) && value !== "") },
+};
+const ALL = { ...FIELDS, ...OTHERS };
+
+/** Return what is wrong with a field's value, or null. */
+export function wrongWith(name, value) {
+    const field = FIELDS[name];
+    if (value === null && field.default === null) return null;
+    if (typeof value === "number" && Number.isFinite(value) && field.ok(value)) return null;
+    return `${field.label}: must be ${field.range}`;
+}
+
+function accepts(name, value) {
+    return name in FIELDS ? wrongWith(name, value) === null : OTHERS[name].ok(value);
+}
+
+export class Settings extends EventTarget {
+    #values = Object.fromEntries(Object.entries(ALL).map(([name, { default: value }]) => [name, value]));
+
+    constructor(storage = () => localStorage) {
+        super();
+        this.storage = storage;
+        /** What was stored and is not used, as sentences for the visitor. */
+        this.notes = [];
+        this.#read();
+    }
+
+    #read() {
+        let stored;
+        try {
+            stored = JSON.parse(this.storage().getItem(KEY) ?? "{}");
+        } catch (error) {
+            this.notes.push(`The settings kept in this browser could not be read (${error.message}): these are the defaults.`);
+            return;
+        }
+        if (typeof stored !== "object" || stored === null || Array.isArray(stored)) {
+            this.notes.push("The settings kept in this browser were damaged: these are the defaults.");
+            return;
+        }
+        const dropped = [];
+        for (const [name, value] of Object.entries(stored)) {
+            if (Object.hasOwn(ALL, name) && accepts(name, value)) this.#values[name] = value;
+            else dropped.push(name);
+        }
+        if (!dropped.length) return;
+        this.notes.push(`Settings kept in this browser that make no sense were dropped: ${dropped.join(", ").slice(0, 200)}.`);
+        this.#write();
+    }
+
+    #write() {
+        const kept = Object.entries(this.#values).filter(([name, value]) => value !== ALL[name].default);
+        try {
+            this.storage().setItem(KEY, JSON.stringify(Object.fromEntries(kept)));
+            return null;
+        } catch (error) {
+            return `not kept: ${error.message}`;
+        }
+    }
+
+    get(name) {
+        return this.#values[name];
+    }
+
+    /** Set and keep a value; return what is wrong, or null. A wrong value changes nothing. */
+    set(name, value) {
+        if (!accepts(name, value)) return name in FIELDS ? wrongWith(name, value) : `${name}: not possible`;
+        this.#values[name] = value;
+        const wrong = this.#write();
+        this.dispatchEvent(new CustomEvent("change", { detail: name }));
+        return wrong;
+    }
+
+    /** Put the fields of FIELDS back to Python's defaults. */
+    reset() {
+        for (const name in FIELDS) this.set(name, FIELDS[name].default);
+    }
+
+    /** Tell whether a field is read by nothing as things stand. */
+    isSilent(name) {
+        return this.#values.temperature === 0 && TRUNCATION.includes(name);
+    }
+
+    /** Options of an answer: what differs from the defaults, and a seed, so that it can be repeated. */
+    options() {
+        const options = { seed: this.#values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] };
+        for (const name in FIELDS) {
+            const value = this.#values[name];
+            if (name !== "seed" && value !== FIELDS[name].default && !this.isSilent(name)) options[name] = value;
+        }
+        return options;
+    }
+}

@@ -1,0 +1,176 @@
+// One question and its answer, as they are shown. Knows what it looks like, not how an answer is made; what a visitor
+// wants of it (edit, again, twin) is told to its owner.
+import { button, copier, make, mark } from "./dom.js";
+import { count, rate, seconds } from "./format.js";
+import { Markdown } from "./markdown.js";
+import { ProgressView } from "./progress.js";
+
+const LABELS = { tab: "This tab", native: "Native server", unknown: "A server that does not say where it runs" };
+const ENDS = {
+    cancelled: "stopped", length: "cut at the longest answer, or at the context’s end", error: "broken off",
+};
+
+/** The badge that says which host answered. */
+export function badge(host) {
+    return make("span", { class: "badge", "data-host": host }, mark(host), LABELS[host] ?? LABELS.unknown);
+}
+
+export class Turn {
+    /** @param {string} question  @param {{edit: Function, again: Function, twin: Function}} wants */
+    constructor(question, wants) {
+        this.question = question;
+        this.answer = null; // the text, once it stands
+        this.wants = wants;
+        this.run = null; // what it was asked with: {host, messages, options}
+        this.#asked = make("div", { class: "asked" });
+        this.#where = make("span", { class: "badge-place" });
+        this.#live = make("span", { class: "live" });
+        this.#progress = make("div", { class: "progress-place" });
+        this.#body = make("div", { class: "text" });
+        this.#foot = make("div", { class: "foot" });
+        const head = make("header", { class: "answer-head" }, this.#where, this.#live);
+        const reply = make("article", { class: "answer", "aria-label": "Answer" }, head, this.#progress, this.#body, this.#foot);
+        this.element = make("section", { class: "turn", "aria-label": `Question: ${question.slice(0, 80)}` }, this.#asked, reply);
+        this.#showQuestion();
+    }
+
+    #asked;
+    #where;
+    #live;
+    #progress;
+    #body;
+    #foot;
+    #loading = null;
+    #began = false;
+    #markdown = null;
+
+    #showQuestion() {
+        const acts = make("div", { class: "acts" }, button("edit", "Edit", () => this.#edit()), copier(() => this.question));
+        this.#asked.replaceChildren(make("p", { class: "question" }, this.question), acts);
+    }
+
+    #edit() {
+        const text = make("textarea", { rows: "2", "aria-label": "Edit the question" });
+        text.value = this.question;
+        const cancel = () => {
+            this.#showQuestion();
+            this.#asked.querySelector("button").focus();
+        };
+        const send = () => {
+            if (text.value.trim()) this.wants.edit(this, text.value.trim());
+        };
+        text.addEventListener("keydown", (event) => {
+            if (event.key === "Escape") {
+                event.stopPropagation();
+                cancel();
+            } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+                event.preventDefault();
+                send();
+            }
+        });
+        const ask = make("button", { type: "button", class: "plain primary", on: { click: send } }, "Ask again");
+        const leave = make("button", { type: "button", class: "plain", on: { click: cancel } }, "Cancel");
+        const words = make("span", { class: "help" }, this.wants.drops(this));
+        this.#asked.replaceChildren(make("div", { class: "editing" }, text, make("div", { class: "row" }, ask, leave, words)));
+        text.focus();
+    }
+
+    // ---- While it is being answered ---------------------------------------------------------------------------------
+
+    begin(host) {
+        this.answer = null;
+        this.#body.replaceChildren();
+        this.#foot.replaceChildren();
+        this.element.classList.remove("failed");
+        this.#where.replaceChildren(badge(host.name));
+        this.#live.textContent = "";
+        this.#loading = null;
+        this.#began = false;
+        this.#progress.replaceChildren();
+        this.#markdown = new Markdown(this.#body);
+        this.element.setAttribute("aria-busy", "true");
+    }
+
+    progress(told) {
+        if (this.#began) return;
+        if (this.#loading === null) {
+            this.#loading = new ProgressView();
+            this.#progress.replaceChildren(this.#loading.element);
+        }
+        this.#loading.show(told);
+    }
+
+    /** The host computes: nothing is on its way any more. */
+    began() {
+        this.#began = true;
+        this.#progress.replaceChildren();
+        this.#live.textContent = "reading the question";
+    }
+
+    piece(text) {
+        this.#markdown.feed(text);
+    }
+
+    /** Draw what has come; returns milliseconds. */
+    render() {
+        return this.#markdown.render();
+    }
+
+    speed(tokens) {
+        this.#live.textContent = `${rate(tokens)} tokens/s`;
+    }
+
+    // ---- When it has ended ------------------------------------------------------------------------------------------
+
+    end(result) {
+        this.#settle();
+        this.answer = result.text;
+        this.#where.replaceChildren(badge(result.where));
+        const { usage, timings, stop_reason: reason } = result;
+        const facts = [`${count(usage.completion_tokens)} ${usage.completion_tokens === 1 ? "token" : "tokens"}`];
+        if (timings.decode_tok_s) facts.push(`${rate(timings.decode_tok_s)} a second`);
+        if (timings.first_token_s) facts.push(`first after ${seconds(timings.first_token_s)}`);
+        if (ENDS[reason]) facts.push(ENDS[reason]);
+        this.#live.textContent = facts.join(" · ");
+        this.#live.title = `seed ${result.seed}, ${result.model}`;
+        this.#foot.replaceChildren(
+            copier(() => this.answer), button("again", "Again", () => this.wants.again(this)), this.#twin(result.where),
+        );
+    }
+
+    #twin(where) {
+        const other = where === "tab" ? "native" : "tab";
+        const why = this.wants.twinWhy(other);
+        if (why !== null) return null;
+        const press = () => this.wants.twin(this, other);
+        return button("twin", other === "tab" ? "Same bits in this tab?" : "Same bits natively?", press, { class: "act twin" });
+    }
+
+    /** It could not be answered; `acts` are buttons for what can be done. */
+    fail(words, acts = []) {
+        this.#settle();
+        this.element.classList.add("failed");
+        this.#live.textContent = "not answered, and not part of the conversation";
+        this.#body.replaceChildren(make("p", { class: "error" }, words));
+        this.#foot.replaceChildren(...acts);
+    }
+
+    #settle() {
+        this.#markdown?.end();
+        this.#markdown = null;
+        this.#progress.replaceChildren();
+        this.element.removeAttribute("aria-busy");
+    }
+
+    /** Say something below the answer. */
+    remark(kind, ...words) {
+        this.#foot.querySelector(".remark")?.remove();
+        const place = make("p", { class: `remark ${kind}` }, ...words);
+        this.#foot.append(place);
+        return place;
+    }
+
+    lock(locked) {
+        for (const one of this.element.querySelectorAll("button:not(.copy)")) one.disabled = locked;
+    }
+}

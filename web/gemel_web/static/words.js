@@ -1,0 +1,16 @@
+// How far a load is, in words: for <gemel-chat> and gemel's own page.
+
+/** Say bytes as megabytes. */
+export const mb = (bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
+
+/** Say in words how far a load is. @param {import("./gemel.js").Progress} progress */
+export function words({ stage, done, total, speed, left }) {
+    if (stage === "start") return "Starting Python";
+    if (stage === "prefill") return `Reading the prompt: layer ${done} of ${total}`;
+    const what = stage === "download" ? "Downloading" : "Loading";
+    const rest = [];
+    if (speed) rest.push(`${mb(speed)} MB/s`);
+    if (left >= 90) rest.push(`${Math.ceil(left / 60)} min left`);
+    else if (left >= 1) rest.push(`${Math.ceil(left)} s left`);
+    return [`${what} ${mb(done)}${total ? ` of ${mb(total)}` : ""} MB`, ...rest].join(" · ");
+}
