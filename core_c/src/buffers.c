@@ -20,14 +20,16 @@ static void *cut(cutter *c, int n, int width, size_t item) {
     else c->at += (size + 63) / 64 * 64;
     return p;
 }
-static void cut_acts(cutter *c, acts *a, int n, int width) {
+static void cut_acts(cutter *c, const gemel_model *m, acts *a, int n, int width) {
     int nb = (width + 31) / 32;
     a->q = cut(c, n * 32, nb, sizeof(int16_t));   // the widest stored activation of any row
     a->d = cut(c, n, nb, sizeof *a->d);
     a->s = cut(c, n, nb, sizeof *a->s);
     a->z = cut(c, n, nb, sizeof *a->z);
-    a->s2 = cut(c, n, nb, 2 * sizeof *a->s2);
-    a->z2 = cut(c, n, nb, 2 * sizeof *a->z2);
+    if (m->has_halves) {
+        a->s2 = cut(c, n, nb, 2 * sizeof *a->s2);
+        a->z2 = cut(c, n, nb, 2 * sizeof *a->z2);
+    }
     a->n = n;
 }
 
@@ -46,9 +48,9 @@ static void cut_all(gemel_session *s, cutter *c) {
     b->gate = cut(c, n, pad(h->n_ff), sizeof(float));
     b->up = cut(c, n, pad(h->n_ff), sizeof(float));
     b->angles = cut(c, n, 2 * h->n_rot, sizeof(float));
-    cut_acts(c, &b->in, n, most(h->n_embd, q));
-    cut_acts(c, &b->mid, n, h->n_ff);
-    for (int it = 0; it < nt; it++) cut_acts(c, &b->own[it], 1, most(h->n_embd, q));
+    cut_acts(c, s->m, &b->in, n, most(h->n_embd, q));
+    cut_acts(c, s->m, &b->mid, n, h->n_ff);
+    for (int it = 0; it < nt; it++) cut_acts(c, s->m, &b->own[it], 1, most(h->n_embd, q));
 }
 
 void buffers_close(gemel_session *s) {

@@ -144,19 +144,33 @@ static void place_heads(const lane *w, const layer *l, int il) {
     int each = w->m->h.n_head + w->m->h.n_head_kv, total = w->n * each;
     for (int i = share(total, w->it, w->nt); i < share(total, w->it + 1, w->nt); i++) {
         int t = i / each, ih = i % each;
+        if (ih == 0 && w->b->each)   // lines of its own cache, which no other row has fetched
+            for (int g = 0; g < w->m->h.n_head_kv; g++) kv_expect(&row_session(w->b, t)->kv, il, g, row_pos(w->b, t));
         if (ih < w->m->h.n_head) place_query(w, l, t, ih);
         else place_key_value(w, l, il, t, ih - w->m->h.n_head);
     }
 }
 
 // Tokens t0..t1-1 of one session by query heads h0..h1-1, all of one KV group, at most tile_most pairs.
-static void attend_tile(const lane *w, int il, int t0, int t1, int h0, int h1) {
+typedef struct attend_item {
+    int t0, t1, h0, h1;
+} attend_item;
+
+// Where the keys of an item begin.
+static const uint8_t *first_key(const lane *w, int il, const attend_item *i) {
+    const kv_cache *kv = &row_session(w->b, w->first + i->t0)->kv;
+    return kv->pages[0] + kv_head_at(kv, il, i->h0 / (w->m->h.n_head / w->m->h.n_head_kv));
+}
+
+// next: what this thread does after it, or NULL.
+static void attend_one(const lane *w, int il, const attend_item *i, const attend_item *next) {
     gemel_session *s = w->s;
     int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv;
-    const kv_cache *kv = &row_session(w->b, w->first + t0)->kv;
-    attend_args a = {.dim = kv->dim, .pages = kv->pages, .at = kv_head_at(kv, il, h0 / group)};
-    for (int t = t0; t < t1; t++)
-        for (int h = h0; h < h1; h++) {
+    const kv_cache *kv = &row_session(w->b, w->first + i->t0)->kv;
+    attend_args a = {.dim = kv->dim, .pages = kv->pages, .at = kv_head_at(kv, il, i->h0 / group)};
+    a.next = next ? first_key(w, il, next) : NULL;
+    for (int t = i->t0; t < i->t1; t++)
+        for (int h = i->h0; h < i->h1; h++) {
             size_t at = ((size_t)t * (size_t)n_head + (size_t)h) * (size_t)s->dim;
             a.q[a.n] = s->b.heads + at;
             a.o[a.n] = s->b.att + at;
@@ -169,26 +183,43 @@ static void attend_tile(const lane *w, int il, int t0, int t1, int h0, int h1) {
 // Queries of a tile. Of an F16 cache fewer: blocks that not all of them see are slow.
 static int tile_most(const lane *w) { return w->b->each || w->s->kv.type == GEMEL_KV_Q8_0 ? ATTEND_MAX : 8; }
 
-// One token: its heads are split, those of a KV group together. More: tiles of tokens by KV group are dealt out.
-static void attend(const lane *w, int il) {
+static attend_item heads_of_one(int h, int to, int group, int most) {
+    int end = (h / group + 1) * group < to ? (h / group + 1) * group : to;
+    return (attend_item){0, 1, h, end - h > most ? h + most : end};
+}
+
+// One token: its heads are split among the threads, those of a KV group together.
+static void attend_with_one(const lane *w, int il) {
     int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv, most = tile_most(w);
+    int h = share(n_head, w->it, w->nt), to = share(n_head, w->it + 1, w->nt);
+    while (h < to) {
+        attend_item i = heads_of_one(h, to, group, most), next = heads_of_one(h = i.h1, to, group, most);
+        attend_one(w, il, &i, h < to ? &next : NULL);
+    }
+}
+
+// Items of `tokens` tokens by `heads` heads, those of a KV group one after another.
+static attend_item item_at(const lane *w, int i, int tokens, int heads) {
+    int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv, pieces = (group + heads - 1) / heads;
+    int each = n_head / group * pieces, t = i / each * tokens, g = i % each / pieces * group;
+    int h = g + i % pieces * heads;
+    return (attend_item){t, t + tokens < w->n ? t + tokens : w->n, h, h + heads < g + group ? h + heads : g + group};
+}
+
+// More tokens: tiles of them by KV group are dealt out.
+static void attend(const lane *w, int il) {
     if (w->n == 1) {
-        int from = share(n_head, w->it, w->nt), to = share(n_head, w->it + 1, w->nt);
-        for (int h = from, end; h < to; h = end) {
-            end = (h / group + 1) * group < to ? (h / group + 1) * group : to;
-            if (end - h > most) end = h + most;
-            attend_tile(w, il, 0, 1, h, end);
-        }
+        attend_with_one(w, il);
         return;
     }
-    int heads = group < most ? group : most, tokens = w->b->each ? 1 : most / heads, item = 0;
+    int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv, most = tile_most(w);
+    int heads = group < most ? group : most, tokens = w->b->each ? 1 : most / heads;
     while (tokens > 1 && w->n * (n_head / group) < 4 * w->nt * tokens) tokens--;   // enough to deal out evenly
-    for (int t = 0; t < w->n; t += tokens)
-        for (int g = 0; g < n_head; g += group)
-            for (int h = g; h < g + group; h += heads)
-                if (item++ % w->nt == w->it)
-                    attend_tile(w, il, t, t + tokens < w->n ? t + tokens : w->n, h,
-                                h + heads < g + group ? h + heads : g + group);
+    int total = (w->n + tokens - 1) / tokens * (n_head / group) * ((group + heads - 1) / heads);
+    for (int i = w->it; i < total; i += w->nt) {
+        attend_item now = item_at(w, i, tokens, heads), next = item_at(w, i + w->nt, tokens, heads);
+        attend_one(w, il, &now, i + w->nt < total ? &next : NULL);
+    }
 }
 
 // Heads side by side without their padding, for the output projection; done by each thread for the tokens it prepares.

@@ -43,6 +43,17 @@ void kv_close(kv_cache *kv) {
     kv->pages = NULL;
 }
 
+void kv_expect(const kv_cache *kv, int il, int ih, int pos) {
+    if (kv->type != GEMEL_KV_Q8_0) return;
+    size_t dim = (size_t)kv->dim, in = (size_t)(pos % KV_BLOCK);
+    const uint8_t *k = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih);
+    k += (size_t)(pos % KV_PAGE / KV_BLOCK) * kv_q8_size(kv->dim);
+    const uint8_t *v = k + KV_BLOCK * dim, *scales = v + KV_BLOCK * dim + in * sizeof(float);
+    for (size_t i = 0; i < dim / 4; i++) __builtin_prefetch(k + in / 16 * 16 * dim + 64 * i, 1);
+    for (size_t i = 0; i < dim * 4; i += 64) __builtin_prefetch(v + in / 4 * 4 * dim + i, 1);
+    for (size_t i = 0; i < dim / 32 + 2; i++) __builtin_prefetch(scales + i * KV_BLOCK * sizeof(float), 1);
+}
+
 static int put_f16(const kernels *k, const kv_cache *kv, uint8_t *head, int in, const float *key, const float *value) {
     size_t dim = (size_t)kv->dim;
     uint16_t row[ATTEND_DIM], *to = (uint16_t *)head + (size_t)(in / 16 * 16) * dim + in % 16;

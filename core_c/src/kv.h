@@ -21,6 +21,8 @@ size_t kv_head_size(int type, int head_dim, int n);
 static inline size_t kv_head_at(const kv_cache *kv, int il, int ih) {   // of head ih of layer il in a page
     return ((size_t)il * (size_t)kv->n_head_kv + (size_t)ih) * kv->head_size;
 }
+// Fetch what kv_put will write there: it is soon.
+void kv_expect(const kv_cache *kv, int il, int ih, int pos);
 // Store K and V [dim] of head ih of layer il at a position, rounded to the cache's type. Returns 0 when one is NaN or
 // Inf, or becomes it.
 int kv_put(const kernels *k, kv_cache *kv, int il, int ih, int pos, const float *key, const float *value);

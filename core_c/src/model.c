@@ -114,6 +114,8 @@ static int take_memory(plan *p) {
 static void count_weight(gemel_model *m, const weight *w) {
     m->decode_size += (double)w->panel_size * w->n_panels;
     m->decode_macs += (double)w->n_in * w->n_out;
+    const panel_kind *k = panel_kind_of(w->type);
+    m->has_halves |= k && k->sub == 16;
 }
 
 // What is known of the weights before they are in.

@@ -29,7 +29,8 @@ struct gemel_model {
     const kernels *k;
     int isa;
     int is_tied;
-    int n_batch;   // tokens of a micro-batch
+    int has_halves;   // some weight's sub-blocks are of 16: it needs the sums of activations' half blocks
+    int n_batch;      // tokens of a micro-batch
     // Layers that have arrived, up to the first that has not; -1: not even what sessions need. Then: all has. The
     // loader writes both when the weights are in place, and sessions read them before they touch a weight.
     atomic_int n_whole, is_whole;

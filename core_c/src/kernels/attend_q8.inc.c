@@ -29,7 +29,8 @@ static q8_block q8_block_at(const attend_args *a, int p, int end) {
     const uint8_t *at = q8_address(a, p);
     const float *f = (const float *)(at + 2 * codes);
     q8_block b = {at, at + codes, f, f + codes / 32, f + codes / 32 + KV_BLOCK, 0};
-    if (AHEAD > 0 && p + KV_BLOCK < end) b.ahead = (intptr_t)q8_address(a, p + KV_BLOCK) - (intptr_t)at;
+    const uint8_t *next = p + KV_BLOCK < end ? q8_address(a, p + KV_BLOCK) : a->next;
+    if (AHEAD > 0 && next) b.ahead = (intptr_t)next - (intptr_t)at;
     return b;
 }
 

@@ -6,10 +6,10 @@ enum { CHUNK = 64 };   // activations of so many tokens stay in cache while pane
 
 // A micro-batch's activations, quantised in blocks of 32: entry [chunk of 64 tokens][block][token]. See act_at.
 typedef struct acts {
-    void *q;           // act[32] an entry
-    float *d;          // scale: amax / 127
-    float *s, *s2;     // d * sum of codes, of the block; of its two halves of 16: [2]
-    int32_t *z, *z2;   // sum of codes, of the block; of its halves: [2]
+    void *q;         // act[32] an entry
+    float *d;        // scale: amax / 127
+    float *s, *s2;   // d * sum of codes, of the block; of its two halves of 16: [2], or NULL where no weight needs them
+    int32_t *z, *z2;   // sum of codes, of the block; of its halves: [2], or NULL likewise
     const float *x;    // the rows themselves, for F32, F16 and BF16 weights: [n][ldx]
     size_t ldx;
     int n;   // tokens
@@ -40,6 +40,7 @@ typedef struct attend_args {
     int n_pos[ATTEND_MAX];        // >= 1
     uint8_t *const *pages;
     size_t at;
+    const uint8_t *next;   // where the next call's keys begin, which may be fetched meanwhile; or NULL
 } attend_args;
 
 typedef struct kernels {

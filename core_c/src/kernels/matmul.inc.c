@@ -282,9 +282,9 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
         const acts v = {.q = (act *)a->q + at * 32,
                         .d = a->d + at,
                         .s = a->s + at,
-                        .s2 = a->s2 + 2 * at,
+                        .s2 = a->s2 ? a->s2 + 2 * at : NULL,
                         .z = a->z + at,
-                        .z2 = a->z2 + 2 * at,
+                        .z2 = a->z2 ? a->z2 + 2 * at : NULL,
                         .n = n};
         for (int p = p0, count = 1; p < p1; p += count) {
             const uint8_t *panel = w->data + (size_t)p * w->panel_size;

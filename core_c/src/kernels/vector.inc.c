@@ -12,6 +12,7 @@ WORD void store_sums(acts *a, size_t at, float d, int32_t lo, int32_t hi) {
     a->d[at] = d;
     a->z[at] = lo + hi;
     a->s[at] = d * (float)(lo + hi);
+    if (!a->z2) return;
     a->z2[2 * at] = lo;
     a->z2[2 * at + 1] = hi;
     a->s2[2 * at] = d * (float)lo;
