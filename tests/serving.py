@@ -118,7 +118,7 @@ class Connection:
             ],
         }
         if body is not None:
-            self.give(json.dumps(body).encode(), more=False)
+            self.give(body if isinstance(body, bytes) else json.dumps(body).encode(), more=False)
 
     def give(self, part: bytes, *, more: bool) -> None:
         self.incoming.put_nowait({"type": "http.request", "body": part, "more_body": more})

@@ -58,6 +58,13 @@ def test_a_file_is_served_with_its_type(app: Asked, name: str) -> None:
     assert head.headers["content-length"] == str(len(response.content))
 
 
+def test_an_empty_file_is_served(app: Asked, folder: Path) -> None:
+    (folder / "empty.txt").write_bytes(b"")
+    response = app.get("/empty.txt")
+    assert (response.status_code, response.content, response.headers["content-length"]) == (200, b"", "0")
+    error_of(app.get("/empty.txt", headers={"range": "bytes=0-0"}), 416)
+
+
 def test_a_folders_address_is_its_index(app: Asked) -> None:
     assert app.get("/").text == "this is index.html"
     assert app.get("/sub/").text == "this is sub/index.html"

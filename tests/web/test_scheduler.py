@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import math
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gemel
 import gemel_web
 import pytest
 from gemel_web.errors import ApiError
+from gemel_web.prompts import of_inputs
 from gemel_web.scheduler import Scheduler
-from gemel_web.work import Began, Desk, Steps
+from gemel_web.work import Began, Completion, Desk, Embeddings, Steps, Wish
 from serving import Asked, Connection, error_of
 
 CHAT, TEXT, EMBED = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -32,6 +36,19 @@ def open_sessions(model: gemel.Model) -> list[gemel.Session]:
     return [session for session in model._sessions if not session.closed]
 
 
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Return a list that grows with every token drawn."""
+    drawn: list[None] = []
+    original = gemel.Generation.step
+
+    def step(self: gemel.Generation) -> str | None:
+        drawn.append(None)
+        return original(self)
+
+    monkeypatch.setattr(gemel.Generation, "step", step)
+    return drawn
+
+
 async def until(fact: Callable[[], object]) -> None:
     while not fact():
         await asyncio.sleep(0.001)
@@ -44,26 +61,18 @@ async def until(fact: Callable[[], object]) -> None:
 def test_a_client_that_leaves_stops_its_answer(
     asked: Asked, model: gemel.Model, long: dict[str, Any], stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    drawn = 0
-    original = gemel.Generation.step
-
-    def counted(self: gemel.Generation) -> str | None:
-        nonlocal drawn
-        drawn += 1
-        return original(self)
-
-    monkeypatch.setattr(gemel.Generation, "step", counted)
+    drawn = counted(monkeypatch)
 
     async def main() -> None:
         connection = Connection(asked, CHAT, {**long, "messages": HELLO, "stream": stream, "n": 16})
         going = asyncio.create_task(connection.go())
-        await until(lambda: drawn > 20)
+        await until(lambda: len(drawn) > 20)
         connection.leave()
         await going
-        seen = drawn
+        seen = len(drawn)
         answer = await asked.asking("POST", TEXT, json={"model": "tiny", "prompt": "the", "max_tokens": 1})
         assert answer.status_code == 200
-        assert seen <= drawn <= seen + 5   # a step that ran, and those of the new answer
+        assert seen <= len(drawn) <= seen + 5   # a step that ran, and those of the new answer
 
     asked.run(main())
     assert len(open_sessions(model)) == 1   # the one from which the next request goes on
@@ -123,22 +132,74 @@ def test_a_client_that_leaves_while_it_sends_is_not_answered(app: Asked) -> None
     app.run(main())
 
 
-def test_a_client_that_takes_nothing_is_given_up(serve: Any, model: gemel.Model, long: dict[str, Any]) -> None:  # noqa: ANN401
+class Deaf(Connection):
+    """A client that takes so many messages and no more."""
+
+    takes = 3
+
+    async def _send(self, message: Any) -> None:  # noqa: ANN401
+        await super()._send(message)
+        if len(self.sent) > self.takes:
+            await asyncio.sleep(60)
+
+
+@pytest.mark.parametrize("takes", [0, 1, 3])
+def test_a_client_that_takes_nothing_is_given_up(
+    serve: Any, model: gemel.Model, long: dict[str, Any], takes: int  # noqa: ANN401
+) -> None:
     app = serve(write_seconds=0.05)
 
-    class Deaf(Connection):
-        async def _send(self, message: Any) -> None:  # noqa: ANN401
-            await super()._send(message)
-            if len(self.sent) > 3:
-                await asyncio.sleep(60)
-
     async def main() -> None:
-        connection = Deaf(app, TEXT, {**long, "prompt": "a", "stream": True})
+        connection = Deaf(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
+        connection.takes = takes
         await connection.go()
-        assert len(connection.sent) == 4
+        assert len(connection.sent) == takes + 1
+        answer = await app.asking("POST", TEXT, json={"model": "tiny", "prompt": "the", "max_tokens": 1})
+        assert answer.status_code == 200   # nobody works on for that one
 
     app.run(main())
     assert len(open_sessions(model)) == 1
+
+
+def test_a_client_that_takes_nothing_of_a_file_or_an_answer_is_given_up(model: gemel.Model, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(bytes(1 << 20))
+    (tmp_path / "index.html").write_bytes(bytes(1 << 20))
+    models = {"tiny": gemel_web.Served(model, (tmp_path / "file",))}
+    with Asked(models, static=tmp_path, write_seconds=0.05) as app:
+
+        async def main() -> None:
+            for path in ("/models/tiny.gguf", "/"):
+                connection = Deaf(app, path, b"", method="GET")
+                await connection.go()
+                assert connection.status == 200
+                assert 0 < len(connection.body) < 1 << 20
+            connection = Deaf(app, EMBED, {"model": "tiny", "input": ["a"] * 256})
+            connection.takes = 2
+            await connection.go()
+            assert connection.status == 200
+            assert 0 < len(connection.body) < int(connection.headers[b"content-length"])
+
+        app.run(main())
+
+
+def test_a_stream_that_can_not_begin_ends_its_work(
+    serve: Any, long: dict[str, Any], monkeypatch: pytest.MonkeyPatch  # noqa: ANN401
+) -> None:
+    app = serve()
+    drawn = counted(monkeypatch)
+
+    class Broken(Connection):
+        async def _send(self, message: Any) -> None:  # noqa: ANN401
+            raise OSError("the connection is broken")
+
+    async def main() -> None:
+        connection = Broken(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
+        with contextlib.suppress(OSError):
+            await connection.go()
+        await until(lambda: not any(lane._task for lane in app.app.state.scheduler._lanes.values()))
+        assert len(drawn) < 2000   # of 80,000
+
+    app.run(main())
 
 
 # ---- Slow senders ----------------------------------------------------------------------------------------------------
@@ -289,6 +350,93 @@ def test_a_conversation_evaluates_only_what_is_new(asked: Asked, model: gemel.Mo
     assert n_second - n_first > evaluated[-1]
 
 
+# ---- How a model is served ------------------------------------------------------------------------------------------
+
+
+def test_each_alias_of_a_model_has_its_own_context_and_cache(model: gemel.Model) -> None:
+    models = {
+        "small": gemel_web.Served(model, n_ctx=32, kv_type="f16"),
+        "large": gemel_web.Served(model, n_ctx=256, kv_type="q8_0"),
+        "same": gemel_web.Served(model, n_ctx=256, kv_type="q8_0"),
+    }
+    with Asked(models) as app:
+        for _ in range(2):
+            app.bad(TEXT, model="small", prompt="a", max_tokens=100)
+            for alias, tokens in (("small", 20), ("large", 100), ("same", 100)):
+                app.good(TEXT, model=alias, prompt="a", max_tokens=tokens, temperature=0)
+        found = sorted((session.n_ctx, session.kv_type) for session in open_sessions(model))
+        assert found == [(32, "f16"), (256, "q8_0")]
+    assert open_sessions(model) == []
+
+
+def test_aliases_of_one_model_take_turns(model: gemel.Model, long: dict[str, Any]) -> None:
+    models = {"tiny": gemel_web.Served(model), "other": gemel_web.Served(model, n_ctx=128)}
+    with Asked(models, queue=1) as app:
+
+        async def main() -> None:
+            running = Connection(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
+            going = asyncio.create_task(running.go())
+            await until(lambda: running.sent)
+            body = {"model": "other", "prompt": "a", "max_tokens": 1}
+            waiting = asyncio.create_task(app.asking("POST", TEXT, json=body))
+            await asyncio.sleep(0.02)
+            error_of(await app.asking("POST", TEXT, json=body), 429)
+            running.leave()
+            await going
+            assert (await waiting).status_code == 200
+
+        app.run(main())
+
+
+def test_embeddings_have_the_context_and_the_cache_of_the_alias(model: gemel.Model) -> None:
+    text = "the model " * 20
+    ids = model.tokenize(text, bos_eos=True)
+    models = {
+        "small": gemel_web.Served(model, n_ctx=len(ids) - 1),
+        "f16": gemel_web.Served(model, kv_type="f16"),
+        "q8_0": gemel_web.Served(model, kv_type="q8_0"),
+    }
+    with Asked(models) as app:
+        error = app.bad(EMBED, model="small", input=text)
+        assert (error["code"], error["param"]) == ("context_length_exceeded", "input")
+        assert f"{len(ids) - 1} fit" in error["message"]
+        app.good(EMBED, model="small", input=ids[:-1])
+        vectors = {alias: app.good(EMBED, model=alias, input=text)["data"][0]["embedding"] for alias in ("f16", "q8_0")}
+    for kv_type, vector in vectors.items():
+        with model.session(len(ids), kv_type=kv_type) as session:   # type: ignore[arg-type]
+            rows = session.hidden(ids)
+        total = sum(row.astype("float64") for row in rows) / len(ids)
+        assert vector == pytest.approx((total / math.sqrt(sum(total * total))).tolist(), rel=1e-6, abs=1e-7)
+    assert vectors["f16"] != vectors["q8_0"]
+
+
+def test_texts_are_made_ids_in_a_step_each(model: gemel.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that others have their turn in between, in a tab the page."""
+    original, seen = model.tokenize, 0
+
+    def noted(text: str, **more: bool) -> list[int]:
+        nonlocal seen
+        seen += 1
+        return original(text, **more)
+
+    monkeypatch.setattr(model, "tokenize", noted)
+    desk = Desk(model, n_ctx=None, turns=True)
+    texts: list[Any] = [f"text {i}" for i in range(64)]
+    wish = Wish(n=1, max_tokens=1, stops=(), sampling=gemel.Sampling(), n_top=None, echo=False, param="prompt")
+    for work in (
+        Completion(of_inputs(texts, "prompt", gemel_web.Config(), bos_eos=False), wish),
+        Embeddings(of_inputs(texts, "input", gemel_web.Config(), bos_eos=True), param="input"),
+    ):
+        seen = 0
+        for before, event in enumerate(work.steps(desk)):
+            assert seen <= before + 1
+            if event is not None:
+                assert isinstance(event, Began)
+                break
+        assert seen == 64
+    desk.drop()
+
+
 # ---- Failing and stopping --------------------------------------------------------------------------------------------
 
 
@@ -312,6 +460,26 @@ def test_an_error_in_the_middle_ends_a_stream_as_an_event_and_the_next_answer_is
     assert open_sessions(model) == []
     monkeypatch.undo()
     assert asked.good(TEXT, **body)["choices"] == sound
+
+
+def test_an_error_in_the_middle_of_a_stream_is_logged_without_a_word_of_it(
+    asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    original = gemel.Generation.step
+
+    def failing(self: gemel.Generation) -> str | None:
+        if len(self.ids) == 4:
+            raise RuntimeError("a private thing")
+        return original(self)
+
+    monkeypatch.setattr(gemel.Generation, "step", failing)
+    body = {"model": "tiny", "prompt": "my secret", "max_tokens": 9, "temperature": 0}
+    text = asked.post(TEXT, **body, stream=True).text
+    assert "something failed here; the server's log says what" in text
+    assert "private" not in text + caplog.text
+    assert "secret" not in caplog.text
+    (record,) = caplog.records
+    assert record.getMessage().startswith("RuntimeError in failing, line ")
 
 
 def test_stopping_ends_what_runs_and_what_waits(asked: Asked, model: gemel.Model, long: dict[str, Any]) -> None:

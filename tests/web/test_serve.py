@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -15,11 +17,13 @@ from typing import Any
 import building
 import gemel
 import pytest
+import uvicorn
 from command import assert_error, environment, gemel_
 from conftest import CHATML, tiny_bytes
 from gemel_native import plugins
 from gemel_web import models
 from gemel_web import server as servers
+from gemel_web.protocol import Protocol
 from gemel_web.settings import settings_of
 from web_server import COMMAND, Server, received
 
@@ -175,6 +179,54 @@ def test_a_slow_body_is_a_408(server: Server) -> None:
         connection.sendall(post({"model": "model", "prompt": "a"})[:-5])
         status, error = status_and_error(received(connection))
     assert (status, error["code"]) == (408, "timeout")
+
+
+def test_a_client_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+    file = tmp_path / "big.gguf"
+    file.write_bytes(tiny_bytes() + bytes(32 << 20))   # more than the system's own buffers hold
+    with Server(file, "--access-log", GEMEL_SERVE_WRITE_SECONDS="0.2") as server, server.connect() as connection:
+        connection.sendall(GET.replace(b"/healthz", b"/models/model.gguf"))
+        assert server.stderr.readline().startswith("GET /models/model.gguf 200 ")   # nobody goes on sending
+        got = 0
+        with contextlib.suppress(ConnectionResetError):
+            while part := connection.recv(1 << 16):
+                got += len(part)
+        assert 0 < got < 32 << 20
+        assert server.raw(GET).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_client_that_takes_nothing_of_a_whole_answer_is_cut_off() -> None:
+    """The app has handed all of it over, and knows of nothing."""
+
+    async def main() -> None:
+        made: list[Protocol] = []
+        loop = asyncio.get_running_loop()
+        config = uvicorn.Config(big, http=Protocol, ws="none", log_config=None, lifespan="off")
+        config.load()
+        state = uvicorn.server.ServerState()
+
+        def protocol() -> Protocol:
+            made.append(Protocol(config=config, server_state=state, app_state={}))
+            made[-1].write_seconds = 0.1
+            return made[-1]
+
+        listening = await loop.create_server(protocol, "127.0.0.1", 0)
+        port = listening.sockets[0].getsockname()[1]
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            await loop.run_in_executor(None, client.sendall, GET)
+            while not made or not made[0].transport.is_closing() or made[0].transport.get_write_buffer_size():
+                await asyncio.sleep(0.01)
+            assert done == [True]
+        listening.close()
+
+    done: list[bool] = []
+
+    async def big(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(32 << 20), "more_body": False})
+        done.append(True)
+
+    asyncio.run(main())
 
 
 def test_a_dripped_head_is_a_408(server: Server) -> None:

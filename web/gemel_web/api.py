@@ -17,7 +17,7 @@ from . import prompts, wire
 from .body import decoded
 from .config import Config
 from .connection import EventStream, while_there
-from .errors import body_of, invalid, of_failure, refused
+from .errors import body_of, invalid, note, of_failure, refused
 from .models import Models, find
 from .sampling import sampling_of
 from .scheduler import Scheduler, Ticket
@@ -114,7 +114,7 @@ class Api:
             if wanted.stream:
                 usage = bool(wanted.stream_options and wanted.stream_options.include_usage)
                 pieces = _streamed(ticket, began, head, shape, usage=usage)
-                return EventStream(pieces, seconds=self._config.write_seconds)
+                return EventStream(pieces, stop=ticket.stop)
             answer = await while_there(request.receive, _collected(ticket, began, head, shape))
             return _json(answer)
         except BaseException:
@@ -186,7 +186,7 @@ async def _collected(ticket: Ticket, began: Began, head: Head, shape: Shape) -> 
 async def _streamed(
     ticket: Ticket, began: Began, head: Head, shape: Shape, *, usage: bool
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a stream; an error ends it as an event. The work is stopped when nobody goes on reading."""
+    """Yield the events of a stream; an error ends it as an event."""
     n_tokens, opened = 0, -1
     none_yet: Any = {"usage": None} if usage else {}
     try:
@@ -205,9 +205,8 @@ async def _streamed(
         if usage:
             yield _event(head.answer(shape.chunk, [], _usage(began, n_tokens)))
     except Exception as error:
+        note(error)
         yield _event(body_of(of_failure(error)))
-    finally:
-        ticket.stop()
     yield b"data: [DONE]\n\n"
 
 

@@ -29,7 +29,7 @@ class Config:
     body_seconds: float = 30.0
     """Within which the whole body must have come."""
     write_seconds: float = 60.0
-    """Within which a client must take a piece of a streamed answer."""
+    """Within which a client must take the next 64 KiB of an answer or a file."""
     max_depth: int = 32
     """Levels of a body's nested JSON."""
     max_inputs: int = 256

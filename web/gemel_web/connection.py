@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any, TypeVar
 
@@ -38,28 +38,24 @@ async def _gone(receive: Receive) -> None:
 
 
 class EventStream:
-    """A response: the pieces of an async iterator, each within `seconds`, for as long as the client is there."""
+    """A response: the pieces of an async iterator, for as long as the client is there. stop: ends what makes them."""
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], *, seconds: float) -> None:
+    def __init__(self, pieces: AsyncGenerator[bytes, None], *, stop: Callable[[], None]) -> None:
         self._pieces = pieces
-        self._seconds = seconds
+        self._stop = stop
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it."""
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
-        async with aclosing(self._pieces):
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
-            await while_there(receive, self._send(send))
+        try:
+            async with aclosing(self._pieces):
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await while_there(receive, self._send(send))
+        finally:
+            self._stop()
 
     async def _send(self, send: Send) -> None:
         async for piece in self._pieces:
-            await self._send_one(send, piece, more=True)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
             await asyncio.sleep(0)   # many pieces may be ready, and others wait
-        await self._send_one(send, b"", more=False)
-
-    async def _send_one(self, send: Send, piece: bytes, *, more: bool) -> None:
-        try:
-            async with asyncio.timeout(self._seconds):
-                await send({"type": "http.response.body", "body": piece, "more_body": more})
-        except TimeoutError:
-            raise ClientGoneError from None
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

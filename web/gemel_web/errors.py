@@ -7,12 +7,16 @@ request is made ready is the client's mistake, and anything after that is the se
 from __future__ import annotations
 
 import http
+import logging
 import re
+import traceback
 from collections.abc import Mapping
 
 import gemel
 import msgspec
 from starlette.responses import Response
+
+log = logging.getLogger("gemel_web")
 
 
 class ApiError(Exception):
@@ -96,6 +100,13 @@ def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
     if isinstance(error, gemel.ArgumentError | gemel.TemplateError | gemel.UnsupportedError):
         return ApiError(400, str(error), param=param, code="invalid_value")
     return of_failure(error)
+
+
+def note(error: BaseException) -> None:
+    """Log an error that is the server's own: its kind and its place, and no word that might be of a request."""
+    if of_failure(error).status == 500 and not isinstance(error, ApiError):
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        log.error("%s in %s, line %s (%s)", type(error).__name__, last.name, last.lineno, last.filename)
 
 
 def of_failure(error: BaseException) -> ApiError:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
+from .connection import while_there
 from .errors import ApiError
 from .models import Models, file_names
 
@@ -69,7 +71,7 @@ def answer(
     if request.method == "HEAD":
         file.close()
         return Response(status_code=status, headers=headers, media_type=media)
-    return StreamingResponse(pieces(file, start, end), status, headers, media)
+    return Slice(file, start, end, status=status, headers=headers, media=media)
 
 
 def matches(given: str, tag: str) -> bool:
@@ -101,15 +103,31 @@ def span_of(asked: str | None, size: int) -> tuple[int, int] | None:
     return start, end
 
 
-async def pieces(file: BinaryIO, start: int, end: int) -> AsyncGenerator[bytes, None]:
-    """Yield the bytes [start, end), and close the file."""
-    try:
-        file.seek(start)
-        while start < end:
-            piece = await asyncio.to_thread(file.read, min(PIECE, end - start))
+class Slice(Response):
+    """The bytes [start, end) of a file, which is closed however it ends, for as long as the client is there."""
+
+    def __init__(
+        self, file: BinaryIO, start: int, end: int, *, status: int, headers: Mapping[str, str], media: str
+    ) -> None:
+        super().__init__(status_code=status, headers=headers, media_type=media)
+        self._file = file
+        self._start = start
+        self._end = end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all of it."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            await while_there(receive, self._send(send))
+        finally:
+            self._file.close()
+
+    async def _send(self, send: Send) -> None:
+        at = self._file.seek(self._start)
+        while at < self._end:
+            piece = await asyncio.to_thread(self._file.read, min(PIECE, self._end - at))
             if not piece:
                 raise ApiError(500, "the file became shorter while it was sent", code="file_changed")
-            start += len(piece)
-            yield piece
-    finally:
-        file.close()
+            at += len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

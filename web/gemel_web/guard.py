@@ -6,11 +6,10 @@ nobody goes on sending. The log holds no text of a request but method and path, 
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import ipaddress
-import logging
 import time
-import traceback
 
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
@@ -18,12 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .body import ClientGoneError
 from .config import Config
-from .errors import ApiError, of_failure, response_of
+from .errors import ApiError, log, note, of_failure, response_of
 
-log = logging.getLogger("gemel_web")
 API = ("/v1", "/models", "/healthz", "/config.json")   # what stands below is the API's; all else is static
 OPEN = ("/healthz", "/config.json")    # needs no key
 HOST = "Gemel-Host"                    # says where the app runs
+PIECE = 1 << 16                        # bytes that a client must take within Config.write_seconds
 ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 OF_API = {
     "Cache-Control": "no-store",
@@ -93,12 +92,9 @@ class Passage:
                 log.info("%s %s %s %.3f s", self._scope["method"], path, self._status or "gone", seconds)
 
     async def _fail(self, error: Exception) -> None:
-        known = of_failure(error)
-        if known.status == 500 and not isinstance(error, ApiError):
-            last = traceback.extract_tb(error.__traceback__)[-1]
-            log.error("%s in %s, line %s (%s)", type(error).__name__, last.name, last.lineno, last.filename)
+        note(error)
         if not self._status:
-            await response_of(known)(self._scope, self._received, self._sent)
+            await response_of(of_failure(error))(self._scope, self._received, self._sent)
 
     # ---- Who may ask ------------------------------------------------------------------------------------------------
 
@@ -155,8 +151,21 @@ class Passage:
     async def _sent(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            message = {**message, "headers": self._with_ours(message["headers"])}
-        await self._send(message)
+            await self._taken({**message, "headers": self._with_ours(message["headers"])})
+            return
+        rest, more = memoryview(message.get("body", b"")), message.get("more_body", False)
+        while len(rest) > PIECE:
+            await self._taken({**message, "body": bytes(rest[:PIECE]), "more_body": True})
+            rest = rest[PIECE:]
+        await self._taken({**message, "body": bytes(rest), "more_body": more})
+
+    async def _taken(self, message: Message) -> None:
+        """Send a message; ClientGoneError when the client does not take it in time."""
+        try:
+            async with asyncio.timeout(self._config.write_seconds):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientGoneError from None
 
     def _with_ours(self, raw: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         headers = MutableHeaders(raw=list(raw))

@@ -6,7 +6,7 @@ its time. Roles reach the chat template as they are, so only known ones pass.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gemel
@@ -15,8 +15,8 @@ from .config import Config
 from .errors import invalid, refused
 from .wire import Inputs, Message, check_refused
 
-Prompts = Callable[[gemel.Model], list[list[int]]]
-"""Makes the ids of every prompt of a request."""
+Prompts = Callable[[gemel.Model], Iterator[list[int]]]
+"""Makes the ids of every prompt of a request, one after another."""
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -29,9 +29,9 @@ def of_chat(messages: list[Message]) -> Prompts:
         for i, message in enumerate(messages)
     ]
 
-    def prompts(model: gemel.Model) -> list[list[int]]:
+    def prompts(model: gemel.Model) -> Iterator[list[int]]:
         with model.chat() as chat:
-            return [chat.prompt_ids(plain)]
+            yield chat.prompt_ids(plain)
 
     return prompts
 
@@ -51,8 +51,8 @@ def of_inputs(given: Inputs, param: str, config: Config, *, n: int = 1, bos_eos:
         if not one and (bos_eos or isinstance(one, list)):
             raise invalid(param if len(inputs) == 1 else f"{param}[{i}]", "it is empty")
 
-    def prompts(model: gemel.Model) -> list[list[int]]:
-        return [_ids(model, one, param, bos_eos=bos_eos) for one in inputs]
+    def prompts(model: gemel.Model) -> Iterator[list[int]]:
+        return (_ids(model, one, param, bos_eos=bos_eos) for one in inputs)
 
     return prompts
 

@@ -1,7 +1,8 @@
-"""uvicorn with what it lacks: a time limit for a request's head, errors in the API's shape, an end in order. Native.
+"""uvicorn with what it lacks: time limits, errors in the API's shape, an end in order. Native.
 
 A connection on which nothing, or only a piece of a head, has come within the limit gets a 408 and is closed; the time
-between two requests is uvicorn's own keep-alive limit.
+between two requests is uvicorn's own keep-alive limit. One whose client takes nothing of what is there for it is ended,
+also when the answer has left the app.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from . import wire
 from .errors import ApiError, body_of
 from .scheduler import Scheduler
 
+LEAST = 1024   # bytes that a client must take within write_seconds
 TOO_LATE = ApiError(408, "the request's head did not come in time: send it faster", code="timeout")
 MALFORMED = ApiError(400, "this is no HTTP request, or its head is too long", code="malformed_request")
 
@@ -25,11 +27,14 @@ class Protocol(H11Protocol):
     """One connection."""
 
     head_seconds = 10.0
+    write_seconds = 60.0
     _deadline: asyncio.TimerHandle | None = None
+    _taking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:   # type: ignore[override]
         """Begin to wait for the first head."""
         super().connection_made(transport)
+        transport.set_write_buffer_limits(high=0)   # pause_writing is called whenever something waits to be taken
         self._wait()
 
     def data_received(self, data: bytes) -> None:
@@ -44,7 +49,33 @@ class Protocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
         self._stop_waiting()
+        self._stop_watching()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """Let the app wait, and watch whether the client takes what is there."""
+        super().pause_writing()
+        self._watch(self.transport.get_write_buffer_size())
+
+    def resume_writing(self) -> None:
+        """Go on: the client has taken everything."""
+        self._stop_watching()
+        super().resume_writing()
+
+    def _watch(self, size: int) -> None:
+        self._taking = self.loop.call_later(self.write_seconds, self._look, size)
+
+    def _look(self, before: int) -> None:
+        size = self.transport.get_write_buffer_size()
+        if before - size < LEAST:
+            self.transport.abort()
+        else:
+            self._watch(size)
+
+    def _stop_watching(self) -> None:
+        if self._taking is not None:
+            self._taking.cancel()
+            self._taking = None
 
     def send_400_response(self, msg: str) -> None:
         """Answer what h11 could not read."""

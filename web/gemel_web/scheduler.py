@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import gemel
 from gemel._generate import Pace
+from gemel._session import KvType
 
 from .errors import ApiError
 from .models import Served
@@ -31,8 +32,9 @@ from .work import Desk, Event, Work
 class Ticket:
     """A place in a lane: an async iterator of the work's events, which raises what the work raised."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, desk: Desk) -> None:
         self.work = work
+        self.desk = desk
         self._items: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
 
     def __aiter__(self) -> Ticket:
@@ -56,19 +58,22 @@ class Ticket:
 
 
 class Lane:
-    """One model's queue, and what works through it while there is something in it."""
+    """One model's queue, and what works through it while there is something in it.
 
-    def __init__(self, served: Served, *, most: int, threads: bool) -> None:
-        self._desk = Desk(served.model, n_ctx=served.n_ctx, turns=not threads, kv_type=served.kv_type)
+    The model may be served under several aliases: those of equal context and cache share a desk.
+    """
+
+    def __init__(self, model: gemel.Model, *, most: int, threads: bool) -> None:
+        self._desks: dict[tuple[int | None, KvType | None], Desk] = {}
         self._most = most
         self._waiting: deque[Ticket] = deque()
         self._running: Ticket | None = None
         self._task: asyncio.Task[None] | None = None
-        self._pace = Pace(served.model)
+        self._pace = Pace(model)
         self._pool = ThreadPoolExecutor(1, "gemel-lane") if threads else None
         self._seconds = 1.0   # that work takes, about
 
-    def enter(self, work: Work) -> Ticket:
+    def enter(self, served: Served, work: Work) -> Ticket:
         """Queue work. The API's 429 when the queue is full."""
         self._waiting = deque(ticket for ticket in self._waiting if not ticket.work.stopped)
         if len(self._waiting) >= self._most + (self._task is None):   # an idle lane takes one at once
@@ -77,21 +82,29 @@ class Lane:
                 429, f"{len(self._waiting)} requests wait for this model, which is the limit: try again later",
                 code="queue_full", headers={"Retry-After": str(min(seconds, 3600))},
             )
-        ticket = Ticket(work)
+        ticket = Ticket(work, self._desk_of(served))
         self._waiting.append(ticket)
         if self._task is None:
             self._task = asyncio.create_task(self._serve())
         return ticket
 
+    def _desk_of(self, served: Served) -> Desk:
+        key = served.n_ctx, served.kv_type
+        if key not in self._desks:
+            turns = self._pool is None
+            self._desks[key] = Desk(served.model, n_ctx=served.n_ctx, turns=turns, kv_type=served.kv_type)
+        return self._desks[key]
+
     async def close(self) -> None:
-        """Stop all work, and close the session when nothing uses it any more."""
+        """Stop all work, and close the sessions when nothing uses them any more."""
         for ticket in [*self._waiting, *filter(None, [self._running])]:
             ticket.stop()
         if self._task is not None:
             await self._task
         if self._pool is not None:
             self._pool.shutdown()
-        self._desk.drop()
+        for desk in self._desks.values():
+            desk.drop()
 
     async def _serve(self) -> None:
         try:
@@ -105,7 +118,7 @@ class Lane:
 
     async def _work(self, ticket: Ticket) -> None:
         if self._pool is None:
-            for item in self._items(ticket.work):
+            for item in self._items(ticket):
                 if item is not None:
                     ticket.put(item)
                 await self._pace.turn()   # for everybody else
@@ -115,13 +128,14 @@ class Lane:
         ticket.put(None)
 
     def _work_in_thread(self, ticket: Ticket, in_loop: Callable[..., object]) -> None:
-        for item in self._items(ticket.work):
+        for item in self._items(ticket):
             if item is not None:
                 in_loop(ticket.put, item)
 
-    def _items(self, work: Work) -> Iterator[Event | BaseException | None]:
+    def _items(self, ticket: Ticket) -> Iterator[Event | BaseException | None]:
         """Take one step after another until the work is done, stopped, or failed; an error is the last item."""
-        with contextlib.closing(work.steps(self._desk)) as steps:
+        work = ticket.work
+        with contextlib.closing(work.steps(ticket.desk)) as steps:
             try:
                 while not work.stopped:
                     try:
@@ -131,7 +145,7 @@ class Lane:
                     yield event
             except Exception as error:
                 if not isinstance(error, ApiError):
-                    self._desk.drop()
+                    ticket.desk.drop()
                 yield error
                 return
         if work.stopped:
@@ -154,8 +168,8 @@ class Scheduler:
         self._lanes = {model: lane for model, lane in self._lanes.items() if not model.closed}
         lane = self._lanes.get(served.model)
         if lane is None:
-            lane = self._lanes[served.model] = Lane(served, most=self._queue, threads=self._threads)
-        return lane.enter(work)
+            lane = self._lanes[served.model] = Lane(served.model, most=self._queue, threads=self._threads)
+        return lane.enter(served, work)
 
     async def drop(self, model: gemel.Model) -> None:
         """Stop a model's work, wait for the step that runs, close the session: then the model may be closed."""

@@ -139,7 +139,8 @@ def run(
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("gemel_web").setLevel(logging.INFO)
     app = create_app(settings.config(), {alias: served}, static=page)
-    connection = type("Connection", (Protocol,), {"head_seconds": settings.head_seconds})
+    limits = {"head_seconds": settings.head_seconds, "write_seconds": settings.write_seconds}
+    connection = type("Connection", (Protocol,), limits)
     config = uvicorn.Config(
         app, http=connection, ws="none", loop="asyncio", log_config=None, access_log=False, proxy_headers=False,
         server_header=False, timeout_graceful_shutdown=math.ceil(settings.stop_seconds) + 5,

@@ -27,6 +27,7 @@ class Settings(BaseSettings):
     queue: Annotated[int, Field(ge=0, le=10_000)] = Config.queue
     max_body: Annotated[int, Field(ge=1024, le=1 << 30)] = Config.max_body
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.body_seconds
+    write_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.write_seconds
     head_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0   # within which a request's head must have come
     stop_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0   # that requests may go on when the server is to stop
     access_log: bool = False
@@ -41,6 +42,7 @@ class Settings(BaseSettings):
             queue=self.queue,
             max_body=self.max_body,
             body_seconds=self.body_seconds,
+            write_seconds=self.write_seconds,
             where="native",
             access_log=self.access_log,
         )

@@ -80,14 +80,14 @@ class Desk:
     ) -> None:
         self.model = model
         self.turns = turns   # an event loop waits for every step
-        self._n_ctx = n_ctx
-        self._kv_type = kv_type
+        self.n_ctx = n_ctx
+        self.kv_type = kv_type
         self._session: gemel.Session | None = None
 
     def session(self) -> gemel.Session:
         """Return the session that requests share, one after another."""
         if self._session is None:
-            self._session = self.model.session(self._n_ctx, kv_type=self._kv_type)
+            self._session = self.model.session(self.n_ctx, kv_type=self.kv_type)
         return self._session
 
     def drop(self) -> None:
@@ -166,11 +166,12 @@ class Completion(Stoppable):
         """Yield Began, and then Text and Ended of one answer after another."""
         wish = self._wish
         with self.using(desk.session()) as session:
+            prompts: list[list[int]] = []
             try:
-                prompts = self._prompts(desk.model)
-                for ids in prompts:
+                for ids in self._prompts(desk.model):
                     yield None
                     self._generation(session, ids, wish.sampling).close()   # it was made: it can be meant
+                    prompts.append(ids)
             except gemel.GemelError as error:
                 raise of_request(error, wish.param) from error
             yield Began(prompts)
@@ -262,18 +263,21 @@ class Embeddings(Stoppable):
     def steps(self, desk: Desk) -> Steps:
         """Yield Began, and then a Vector for every text."""
         model = desk.model
+        most = model.n_ctx if desk.n_ctx is None else desk.n_ctx
+        prompts: list[list[int]] = []
         try:
-            prompts = self._prompts(model)
-            for ids in prompts:
-                if len(ids) > model.n_ctx:
-                    raise gemel.ContextError(f"{len(ids)} tokens were given, {model.n_ctx} fit: embed parts of it")
+            for ids in self._prompts(model):
+                yield None
+                if len(ids) > most:
+                    raise gemel.ContextError(f"{len(ids)} tokens were given, {most} fit: embed parts of it")
+                prompts.append(ids)
         except gemel.GemelError as error:
             raise of_request(error, self._param) from error
         yield Began(prompts)
         for i, ids in enumerate(prompts):
             if self.stopped:
                 return
-            with model.session(len(ids)) as session, self.using(session):
+            with model.session(len(ids), kv_type=desk.kv_type) as session, self.using(session):
                 rows = bytearray()
                 step = SHORT if desk.turns else model.n_batch
                 for start in range(0, len(ids), step):
