@@ -58,7 +58,8 @@ static acts prepare(const lane *w, const float *x, size_t ld, int width, const f
     for (int t = from; t < to; t++) {
         const float *row = x + (size_t)t * ld;
         if (norm) {
-            w->k->rmsnorm(row, norm, width, w->m->h.norm_eps, rows + (size_t)t * norm_ld);
+            if (!w->k->rmsnorm(row, norm, width, w->m->h.norm_eps, rows + (size_t)t * norm_ld))
+                row_is_bad(w->b, w->first + t);
             row = rows + (size_t)t * norm_ld;
         }
         if (quantise) w->k->quantise(row, width / 32, 0, width / 32, &a, t);
@@ -176,8 +177,8 @@ static void attend_one(const lane *w, int il, const attend_item *i, const attend
             a.o[a.n] = s->b.att + at;
             a.n_pos[a.n++] = row_pos(w->b, w->first + t) + 1;
         }
-    if (kv->type == GEMEL_KV_F16) w->k->attend_f16(&a);
-    else w->k->attend_q8(&a);
+    int is_good = kv->type == GEMEL_KV_F16 ? w->k->attend_f16(&a) : w->k->attend_q8(&a);
+    if (!is_good) row_is_bad(w->b, w->first + i->t0);
 }
 
 // Queries of a tile. Of an F16 cache fewer: blocks that not all of them see are slow.
@@ -364,6 +365,7 @@ static void each_logits(const lane *w) {
     for (int t0 = 0; t0 < w->n; t0 += ROWS_SCORED) {
         lane part = *w;
         part.n = w->n - t0 < ROWS_SCORED ? w->n - t0 : ROWS_SCORED;
+        part.first = t0;
         acts a = prepare(&part, w->b->x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
                          !is_float(&w->m->output));
         product p = {&w->m->output, w->s->b.rows};
@@ -385,8 +387,9 @@ static void hidden_rows(const lane *w) {
     for (int t = w->it; t < w->n; t += w->nt) {
         float max, *row = w->b->hidden + (size_t)t * (size_t)h->n_embd;
         int best;
-        w->k->rmsnorm(w->b->x + (size_t)t * (size_t)h->n_embd, w->m->output_norm, h->n_embd, h->norm_eps, row);
-        if (!w->k->peak(row, h->n_embd, &max, &best)) w->b->not_finite = 1;
+        const float *x = w->b->x + (size_t)t * (size_t)h->n_embd;
+        int is_good = w->k->rmsnorm(x, w->m->output_norm, h->n_embd, h->norm_eps, row);
+        if (!is_good || !w->k->peak(row, h->n_embd, &max, &best)) w->b->not_finite = 1;
     }
     mark(w, GEMEL_OP_HEAD);
 }

@@ -24,5 +24,5 @@ static inline size_t kv_head_at(const kv_cache *kv, int il, int ih) {   // of he
 // Fetch what kv_put will write there: it is soon.
 void kv_expect(const kv_cache *kv, int il, int ih, int pos);
 // Store K and V [dim] of head ih of layer il at a position, rounded to the cache's type. Returns 0 when one is NaN or
-// Inf, or becomes it.
+// Inf, or becomes it, or is past what attention can bear.
 int kv_put(const kernels *k, kv_cache *kv, int il, int ih, int pos, const float *key, const float *value);

@@ -5,7 +5,7 @@
 #include "quant/half.h"
 
 enum { PAGES = 3 };
-typedef void attend_fn(const attend_args *a);
+typedef int attend_fn(const attend_args *a);
 typedef struct cache {   // filled by scalar
     uint8_t *pages[PAGES];
     int dim, is_q8;
@@ -25,16 +25,16 @@ static void check_attend(const cache *c, int n, int most, float size) {
         a.o[i] = o + i * dim;
         a.n_pos[i] = most - (i / 2 < most ? i / 2 : 0);
     }
-    attend_of(scalar(), c)(&a);
+    CHECK_EQ_INT(attend_of(scalar(), c)(&a), 1);
     EACH_ROW (k) {
         attend_args b = a;
         for (int i = 0; i < n; i++) b.o[i] = p + i * dim;
-        attend_of(k, c)(&b);
+        CHECK_EQ_INT(attend_of(k, c)(&b), 1);
         same(k->name, c->is_q8 ? "attention over Q8_0" : "attention over F16", o, p, (size_t)(n * dim) * 4);
         for (int i = 0; i < n; i++) {   // and alone
             attend_args one = b;
             one.n = 1, one.q[0] = b.q[i], one.o[0] = p, one.n_pos[0] = b.n_pos[i];
-            attend_of(k, c)(&one);
+            CHECK_EQ_INT(attend_of(k, c)(&one), 1);
             same(k->name, "attention of one query", a.o[i], p, (size_t)dim * 4);
         }
     }
@@ -46,19 +46,27 @@ static void check_lengths(const cache *c, float size) {
         check_attend(c, 1 + (int)(7 * l + (size_t)c->dim / 16) % ATTEND_MAX, lengths[l], size);
 }
 
+static cache f16_cache(int dim) {
+    cache c = {.dim = dim};
+    size_t n = kv_f16_size(dim) / 2;
+    for (int i = 0; i < PAGES; i++) {
+        uint16_t *page = memory_get(n * 2);
+        for (size_t j = 0; j < n; j++) page[j] = f32_to_f16(random_float() * (j % 9 ? 1.0f : 0x1p-18f));
+        c.pages[i] = (uint8_t *)page;
+    }
+    return c;
+}
+static void free_cache(cache *c) {
+    for (int i = 0; i < PAGES; i++) memory_free(c->pages[i]);
+}
+
 static void attention_over_f16_is_the_same_on_every_row(void) {
     static const int dims[] = {16, 48, 64, 80, 128, 256};
     seed = 8;
     for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++) {
-        cache c = {.dim = dims[d]};
-        size_t n = kv_f16_size(c.dim) / 2;
-        for (int i = 0; i < PAGES; i++) {
-            uint16_t *page = memory_get(n * 2);
-            for (size_t j = 0; j < n; j++) page[j] = f32_to_f16(random_float() * (j % 9 ? 1.0f : 0x1p-18f));
-            c.pages[i] = (uint8_t *)page;
-        }
+        cache c = f16_cache(dims[d]);
         check_lengths(&c, 1);
-        for (int i = 0; i < PAGES; i++) memory_free(c.pages[i]);
+        free_cache(&c);
     }
 }
 
@@ -92,10 +100,6 @@ static cache q8_cache(int dim) {
     memory_free(again);
     return c;
 }
-static void free_cache(cache *c) {
-    for (int i = 0; i < PAGES; i++) memory_free(c->pages[i]);
-}
-
 static void attention_over_q8_is_the_same_on_every_row(void) {
     static const int dims[] = {32, 64, 96, 128, 256, 1024};
     seed = 9;
@@ -232,13 +236,13 @@ static void rows_of_q8_are_what_was_stored(void) {
     memory_free(c.pages[0]);
 }
 
-static void infinite_keys_and_values_are_refused(void) {
+static void keys_and_values_out_of_bounds_are_refused(void) {
     float k[32] = {0}, v[32] = {0};
     uint8_t *block = memory_get(kv_q8_size(32)), *before = memory_get(kv_q8_size(32));
-    uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000};
+    uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x5c000000, 0xdc000000};   // the last: 2^57
     for (int i = 0; i < isa_count(); i++)
-        for (int j = 0; j < 6 && usable(i); j++) {
-            float *x = (j % 2 ? k : v) + 5 * j;
+        for (int j = 0; j < 12 && usable(i); j++) {
+            float *x = (j % 2 ? k : v) + (5 * j + 3) % 32;
             memcpy(x, &bad[j / 2], 4);
             CHECK_EQ_INT(usable(i)->store_q8(k, v, 32, block, 3), 0);
             CHECK(!memcmp(block, before, kv_q8_size(32)));
@@ -247,13 +251,122 @@ static void infinite_keys_and_values_are_refused(void) {
     memory_free(block), memory_free(before);
 }
 
+static void queries_out_of_bounds_are_refused(void) {
+    static const uint32_t good[] = {0x5bffffff, 0xdbffffff, 0, 0x80000000, 1, 0x80000001};
+    static const uint32_t bad[] = {0x5c000000, 0xdc000000, 0x7f7fffff, 0x7f800000, 0xff800000, 0x7f800001, 0xffffffff};
+    cache caches[] = {f16_cache(64), q8_cache(64)};
+    for (int i = 0; i < isa_count(); i++)
+        for (int at = 0; at < 64 && usable(i); at++) {
+            float q[3][64] = {{0}}, o[64];
+            attend_args a = {.n = 3, .dim = 64, .q = {q[0], q[1], q[2]}, .o = {o, o, o}, .n_pos = {5, 3, 4}};
+            for (int c = 0; c < 2; c++) {
+                a.pages = caches[c].pages;
+                for (size_t j = 0; j < sizeof good / sizeof *good; j++) {
+                    memcpy(&q[at % 3][at], &good[j], 4);
+                    CHECK_EQ_INT(attend_of(usable(i), &caches[c])(&a), 1);
+                }
+                for (size_t j = 0; j < sizeof bad / sizeof *bad; j++) {
+                    memcpy(&q[at % 3][at], &bad[j], 4);
+                    CHECK_EQ_INT(attend_of(usable(i), &caches[c])(&a), 0);
+                }
+            }
+        }
+    free_cache(&caches[0]), free_cache(&caches[1]);
+}
+
+// ---- Numbers that forward never lets come this far -----------------------------------------------------------------
+
+static void spoil_f16(uint16_t *page, size_t dim, size_t in) {
+    for (size_t i = 0; i < dim; i++) {
+        page[in / 16 * 16 * dim + 16 * i + in % 16] = (uint16_t)random_bits();
+        page[(KV_PAGE + in) * dim + i] = (uint16_t)(0x7c00 | random_bits());
+    }
+}
+static void spoil_scales(uint8_t *block, size_t dim, size_t in) {
+    float *scale = (float *)(block + 128 * dim) + in;
+    for (size_t i = 0; i < dim / 32 + 2; i++) scale[64 * i] = odd_float();
+}
+static void spoil_q8(uint8_t *block, size_t dim, size_t in) {
+    for (size_t i = 0; i < dim; i++) {
+        block[in / 16 * 16 * dim + i / 4 * 64 + in % 16 * 4 + i % 4] = (uint8_t)random_bits();
+        block[64 * dim + in / 4 * 4 * dim + 4 * i + in % 4] = (uint8_t)random_bits();
+    }
+    spoil_scales(block, dim, in);
+}
+// Everything behind the first n positions of a cache.
+static void spoil(const cache *c, int n) {
+    for (int pos = n; pos < PAGES * KV_PAGE; pos++) {
+        uint8_t *page = c->pages[pos / KV_PAGE];
+        size_t in = (size_t)(pos % KV_PAGE), dim = (size_t)c->dim;
+        if (c->is_q8) spoil_q8(page + in / KV_BLOCK * kv_q8_size(c->dim), dim, in % KV_BLOCK);
+        else spoil_f16((uint16_t *)page, dim, in);
+    }
+}
+
+static void what_lies_behind_a_position_weighs_nothing(void) {
+    static const int lengths[] = {511, 300, 257, 100, 65, 63, 17, 16, 5, 1};
+    static const float sizes[] = {1, 0, 30, 1e17f};
+    seed = 12;
+    for (int dim = 32; dim <= 96; dim += 32)
+        for (int is_q8 = 0; is_q8 < 2; is_q8++) {
+            cache c = is_q8 ? q8_cache(dim) : f16_cache(dim);
+            for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+                for (size_t s = 0; s < 4; s++) {
+                    float *q = random_floats((size_t)dim), clean[96], got[96];
+                    for (int i = 0; i < dim; i++) q[i] *= sizes[s];
+                    attend_args a = {.n = 1, .dim = dim, .q = {q}, .o = {clean}, .n_pos = {lengths[l]}};
+                    a.pages = c.pages;
+                    CHECK_EQ_INT(attend_of(scalar(), &c)(&a), 1);
+                    spoil(&c, lengths[l]);
+                    a.o[0] = got;
+                    for (int i = 0; i < isa_count(); i++) {
+                        if (!usable(i)) continue;
+                        CHECK_EQ_INT(attend_of(usable(i), &c)(&a), 1);
+                        same_but_nan(usable(i)->name, "attention before spoilt memory", clean, got, (size_t)dim);
+                    }
+                    memory_free(q);
+                }
+            free_cache(&c);
+        }
+}
+
+// Scales of every sort, as no call stores or restores them.
+static void scores_that_overflow_are_the_same_on_every_row(void) {
+    static const float sizes[] = {1, 1e9f, 1e17f};
+    seed = 13;
+    for (int round = 0; round < 200; round++) {
+        int dim = 32 * (1 + random_below(5)), n = 1 + random_below(ATTEND_MAX), n_pos = 1 + random_below(KV_PAGE);
+        cache c = round % 2 ? q8_cache(dim) : f16_cache(dim);
+        size_t all = (size_t)(n * dim);
+        float *q = random_floats(all), *o = random_floats(all), *p = random_floats(all), size = sizes[round / 2 % 3];
+        attend_args a = {.n = n, .dim = dim, .pages = c.pages};
+        for (int pos = random_below(n_pos); pos < n_pos && c.is_q8; pos += 1 + random_below(20))
+            spoil_scales(c.pages[0] + (size_t)(pos / KV_BLOCK) * kv_q8_size(dim), (size_t)dim,
+                         (size_t)(pos % KV_BLOCK));
+        for (size_t i = 0; i < all; i++) q[i] *= size;
+        for (int i = 0; i < n; i++) { a.q[i] = q + i * dim, a.o[i] = o + i * dim, a.n_pos[i] = n_pos; }
+        CHECK_EQ_INT(attend_of(scalar(), &c)(&a), 1);
+        EACH_ROW (k) {
+            attend_args b = a;
+            for (int i = 0; i < n; i++) b.o[i] = p + i * dim;
+            CHECK_EQ_INT(attend_of(k, &c)(&b), 1);
+            same_but_nan(k->name, c.is_q8 ? "overflow over Q8_0" : "overflow over F16", o, p, all);
+        }
+        memory_free(q), memory_free(o), memory_free(p);
+        free_cache(&c);
+    }
+}
+
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(attention_over_f16_is_the_same_on_every_row),
         CHECK_ENTRY(attention_over_q8_is_the_same_on_every_row),
         CHECK_ENTRY(scalar_attention_over_q8_is_the_definition),
         CHECK_ENTRY(rows_of_q8_are_what_was_stored),
-        CHECK_ENTRY(infinite_keys_and_values_are_refused),
+        CHECK_ENTRY(keys_and_values_out_of_bounds_are_refused),
+        CHECK_ENTRY(queries_out_of_bounds_are_refused),
+        CHECK_ENTRY(what_lies_behind_a_position_weighs_nothing),
+        CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_row),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

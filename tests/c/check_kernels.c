@@ -298,6 +298,75 @@ static void sums_and_rotations_are_the_same_on_every_row(void) {
     memory_free(x), memory_free(y), memory_free(angles);
 }
 
+// ---- Inf and NaN ---------------------------------------------------------------------------------------------------
+
+static int is_finite(const float *x, int n) {
+    for (int i = 0; i < n; i++)
+        if (x[i] * 0.0f != 0) return 0;
+    return 1;
+}
+
+// One of 64 numbers is odd in every second row of x[n][n_in].
+static float *odd_rows(int n, int n_in) {
+    float *x = random_floats((size_t)n * (size_t)n_in);
+    for (int i = 0; i < n * n_in; i++)
+        if (i / n_in % 2 && !random_below(64)) x[i] = odd_float();
+    return x;
+}
+
+static void no_quantised_product_hides_inf_or_nan(void) {
+    enum { N = 41, IN = 256, OUT = 33, LD = 48 };
+    for (int i = 3; i < N_TYPES; i++) {
+        seed = 300 + (uint64_t)i;
+        matrix m = random_matrix(types[i], IN, OUT);
+        float *x = odd_rows(N, IN), *y = memory_get(N * LD * 4), *z = memory_get(N * LD * 4);
+        acts a = quantised(scalar(), x, N, IN);
+        scalar()->matmul(&m.w, &a, 0, 3, y, LD);
+        for (int t = 0; t < N; t++)
+            for (int r = 0; r < OUT && !is_finite(x + t * IN, IN); r++) CHECK(!is_finite(y + t * LD + r, 1));
+        EACH_ROW (k) {
+            acts b = quantised(k, x, N, IN);
+            k->matmul(&m.w, &b, 0, 3, z, LD);
+            same_but_nan(k->name, format_of(types[i])->name, y, z, N * LD);
+            for (size_t j = 0; j < N * IN; j++) CHECK(scalar()->act_get(a.q, j) == k->act_get(b.q, j));
+            free_acts(&b);
+        }
+        free_acts(&a), free_matrix(&m), memory_free(x), memory_free(y), memory_free(z);
+    }
+}
+
+static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_row(void) {
+    enum { N = 400, WIDTH = 80 };
+    seed = 14;
+    float *x = odd_rows(N, WIDTH), *w = odd_rows(N, WIDTH), a[WIDTH], b[WIDTH];
+    for (int t = 0; t < N; t++) {
+        const float *row = x + t * WIDTH, *by = w + (t * 7 + 3) % N * WIDTH;
+        float max, top;
+        int best, other, is_good = scalar()->rmsnorm(row, by, WIDTH - t % 20, 1e-5f, a);
+        if (!is_finite(row, WIDTH - t % 20)) CHECK_EQ_INT(is_good, 0);
+        else if (t % 2 == 0) CHECK_EQ_INT(is_good, 1);
+        EACH_ROW (k) {
+            CHECK_EQ_INT(k->rmsnorm(row, by, WIDTH - t % 20, 1e-5f, b), is_good);
+            same_but_nan(k->name, "rmsnorm of Inf or NaN", a, b, (size_t)(WIDTH - t % 20));
+        }
+        scalar()->swiglu(row, by, WIDTH, a);
+        for (int i = 0; i < WIDTH; i++)
+            if (!is_finite(row + i, 1) || !is_finite(by + i, 1)) CHECK(!is_finite(a + i, 1));
+        is_good = scalar()->peak(row, WIDTH, &max, &best);
+        CHECK_EQ_INT(is_good, is_finite(row, WIDTH));
+        double sum = scalar()->exp_sum(row, WIDTH, max);
+        EACH_ROW (k) {
+            k->swiglu(row, by, WIDTH, b);
+            same_but_nan(k->name, "swiglu of Inf or NaN", a, b, WIDTH);
+            CHECK_EQ_INT(k->peak(row, WIDTH, &top, &other), is_good);
+            same_but_nan(k->name, "peak of Inf or NaN", &max, &top, 1);
+            double got = k->exp_sum(row, WIDTH, max);
+            CHECK(got == sum && other == best);
+        }
+    }
+    memory_free(x), memory_free(w);
+}
+
 static void rounding_to_f16_is_the_same_on_every_row(void) {
     seed = 4;
     enum { N = 1 << 14 };
@@ -369,6 +438,8 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(infinite_scales_are_refused),
         CHECK_ENTRY(norms_and_gates_are_the_same_on_every_row),
         CHECK_ENTRY(sums_and_rotations_are_the_same_on_every_row),
+        CHECK_ENTRY(no_quantised_product_hides_inf_or_nan),
+        CHECK_ENTRY(norms_and_gates_of_inf_and_nan_are_the_same_on_every_row),
         CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_row),
         CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_row),
     };

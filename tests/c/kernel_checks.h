@@ -14,6 +14,15 @@ static inline float *random_floats(size_t n) {
     return x;
 }
 
+// Inf, NaN, floats near the ends of the range.
+static inline float odd_float(void) {
+    static const uint32_t odd[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000,
+                                   0x7f7fffff, 0xff61b1e6, 0x7e800000, 1};
+    float x;
+    memcpy(&x, &odd[random_below(8)], 4);
+    return x;
+}
+
 static inline acts take_acts(int n, int nb) {
     size_t e = (size_t)n * (size_t)nb;
     return (acts){.q = memory_get(e * 64),
@@ -41,6 +50,14 @@ static inline void same(const char *row, const char *what, const void *a, const 
     if (!memcmp(a, b, size)) return;
     snprintf(text, sizeof text, "%s differs from scalar on %s", row, what);
     check_note(__FILE__, __LINE__, text);
+}
+// Floats, of which one NaN is as good as another.
+static inline void same_but_nan(const char *row, const char *what, const float *a, const float *b, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(a + i, b + i, sizeof *a) && !(a[i] != a[i] && b[i] != b[i])) {
+            same(row, what, a + i, b + i, sizeof *a);
+            return;
+        }
 }
 static inline const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at(i)->k : NULL; }
 #define EACH_ROW(k)                                                                                                    \

@@ -113,11 +113,12 @@ static int att_split(int left, att_fn **f) {   // the largest tile that fits
     return t[i].n;
 }
 
-KERNEL void attend_f16(const attend_args *a) {
+KERNEL int attend_f16(const attend_args *a) {
     att_state st[ATTEND_MAX];
     int least = a->n_pos[0], most = a->n_pos[0];
     size_t dim = (size_t)a->dim;
     for (int h = 0; h < a->n; h++) {
+        if (!bounded(a->q[h], a->dim)) return 0;
         st[h].top = -3e38f;
         memset(st[h].l, 0, sizeof st[h].l);
         memset(a->o[h], 0, dim * sizeof(float));
@@ -146,4 +147,5 @@ KERNEL void attend_f16(const attend_args *a) {
         vf r = vf_set1(1.0f / fold_add(l));
         for (int i = 0; i < a->dim; i += W) vf_store(a->o[h] + i, vf_mul(vf_load(a->o[h] + i), r));
     }
+    return 1;
 }

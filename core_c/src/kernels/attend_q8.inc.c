@@ -34,14 +34,14 @@ static q8_block q8_block_at(const attend_args *a, int p, int end) {
     return b;
 }
 
-// A block of 32 floats to codes -127..127; returns the scale.
+// A block of 32 floats to codes -127..127; returns the largest magnitude, 127 times the scale.
 WORD float q8_codes(const float *x, vi c[2 * V]) {
     vf m[V];
-    EACH (g) m[g] = vf_max(vf_abs(vf_load(x + g * W)), vf_abs(vf_load(x + LANES + g * W)));
-    float amax = fold_max(m);
+    EACH (g) m[g] = vf_amax(vf_load(x + g * W), vf_load(x + LANES + g * W));
+    float amax = fold_amax(m);
     vf inv = vf_set1(amax < 1e-30f ? 0.0f : 127.0f / amax);
     TIMES (g, 2 * V) c[g] = vi_code(vf_mul(vf_load(x + g * W), inv));
-    return amax / 127.0f;
+    return amax;
 }
 
 // ---- The cache -----------------------------------------------------------------------------------------------------
@@ -52,18 +52,10 @@ WORD void q8_scatter(const int32_t *x, int n, uint8_t *to, size_t step, size_t i
         for (size_t j = 0; j < 4; j++) to[j * item] = (uint8_t)x[i + (int)j];
 }
 
-WORD int all_finite(const float *x, int n) {
-    vf z[V];
-    EACH (g) z[g] = vf_set1(0);
-    for (int i = 0; i < n; i += LANES)
-        EACH (g) z[g] = vf_add(z[g], vf_mul(vf_load(x + i + g * W), vf_set1(0)));
-    return fold_add(z) == 0;
-}
-
 static float log2_of(float x) { return (float)(fm_log((double)x) * 1.4426950408889634); }
 
 KERNEL int store_q8(const float *k, const float *v, int dim, uint8_t *block, int in) {
-    if (!all_finite(k, dim) || !all_finite(v, dim)) return 0;
+    if (!bounded(k, dim) || !bounded(v, dim)) return 0;
     size_t codes = (size_t)KV_BLOCK * (size_t)dim, n = (size_t)dim;
     uint8_t *k_to = block + (size_t)(in / LANES * LANES) * n + (size_t)(in % LANES * 4);
     uint8_t *v_to = block + codes + (size_t)(in / 4 * 4) * n + (size_t)(in % 4);
@@ -72,14 +64,14 @@ KERNEL int store_q8(const float *k, const float *v, int dim, uint8_t *block, int
     vi c[2 * V];
     vf m[V];
     for (int b = 0; b < dim / 32; b++, scale += KV_BLOCK, k_to += 8 * 64) {
-        *scale = q8_codes(k + 32 * b, c);
+        *scale = q8_codes(k + 32 * b, c) / 127.0f;
         TIMES (g, 2 * V) vi_store(row + g * W, c[g]);
         q8_scatter(row, 32, k_to, 64, 1);
     }
     EACH (g) m[g] = vf_set1(1e-30f);
     for (int i = 0; i < dim; i += LANES)
-        EACH (g) m[g] = vf_max(m[g], vf_abs(vf_load(v + i + g * W)));
-    float amax = fold_max(m), inv = 127.0f / amax;
+        EACH (g) m[g] = vf_amax(m[g], vf_load(v + i + g * W));
+    float amax = fold_amax(m), inv = 127.0f / amax;
     for (int i = 0; i < dim; i += LANES, v_to += 4 * LANES) {
         EACH (g) vi_store(row + g * W, vi_code(vf_mul(vf_load(v + i + g * W), vf_set1(inv))));
         q8_scatter(row, LANES, v_to, 16, 4);
@@ -132,16 +124,25 @@ typedef struct q8_part {   // what a tile makes of a block
     float old[LANES], now[LANES];   // factors of the running result, of the block's
 } q8_part;
 
-// The scales' log2 joins the scores. What a query does not see weighs nothing.
+// Scales of the first `count` positions, and zeros for the rest of the block.
+static const float *q8_seen(const float *scale, int count, float *part) {
+    if (count >= KV_BLOCK) return scale;
+    memset(part, 0, sizeof(float) * KV_BLOCK);
+    return memcpy(part, scale, sizeof(float) * (size_t)count);
+}
+
+// The scales' log2 joins the scores. What a query does not see is less than the least maximum, whatever memory holds.
 static void q8_most(const q8_block *b, float *s, int count, float *most) {
     vf m[V];
-    for (int i = count; i < KV_BLOCK; i++) s[i] = -3e38f;
+    float part[KV_BLOCK];
+    const float *log_scale = q8_seen(b->log_scale, count, part);
+    for (int i = count; i < KV_BLOCK; i++) s[i] = -0x1.fffffep127f;
     EACH (g) m[g] = vf_set1(-3e38f);
     RANGE (i, 0, KV_BLOCK / LANES)
         EACH (g) {
-            vf t = vf_add(vf_load(s + i * LANES + g * W), vf_load(b->log_scale + i * LANES + g * W));
+            vf t = vf_add(vf_load(s + i * LANES + g * W), vf_load(log_scale + i * LANES + g * W));
             vf_store(s + i * LANES + g * W, t);
-            m[g] = vf_max(m[g], t);
+            m[g] = vf_max(t, m[g]);   // in this order never NaN
         }
     *most = fold_max(m);
 }
@@ -187,9 +188,8 @@ KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q
     q8_factors(a, h0, n, t);
     for (int h = 0; h < n; h++) {
         int count = a->n_pos[h0 + h] - p;
-        float part[KV_BLOCK] = {0};
-        const float *inv = b->inv_scale;
-        if (count < KV_BLOCK) inv = memcpy(part, inv, sizeof(float) * (size_t)count);
+        float part[KV_BLOCK];
+        const float *inv = q8_seen(b->inv_scale, count, part);
         q8_codes_of(t->s[h], inv, t->most[h], t->old[h], t->now[h], t->p[h], a->l[h0 + h]);
     }
 }
@@ -281,9 +281,9 @@ static void q8_meet(q8_queries *a, const q8_block *b, int p) {
     }
 }
 
-// Returns the largest n_pos.
+// Returns the largest n_pos, or 0 when a query is not bounded.
 static int q8_take(q8_queries *a, const attend_args *from) {
-    int order[ATTEND_MAX], most = 0;
+    int order[ATTEND_MAX], most = 0, is_good = 1;
     for (int h = 0, i; h < from->n; order[i] = h++)
         for (i = h; i && from->n_pos[order[i - 1]] > from->n_pos[h]; i--) order[i] = order[i - 1];
     memset(a->top, 0, sizeof a->top);
@@ -296,18 +296,21 @@ static int q8_take(q8_queries *a, const attend_args *from) {
         memset(a->o[h], 0, sizeof(float) * (size_t)from->dim);
         for (int ib = 0; ib < a->nb; ib++) {
             vi c[2 * V];
-            a->d[ib][h] = q8_codes(from->q[order[h]] + 32 * ib, c);
+            float amax = q8_codes(from->q[order[h]] + 32 * ib, c);
+            is_good &= amax < BOUND;
+            a->d[ib][h] = amax / 127.0f;
             TIMES (g, 2 * V) vi_store_query(a->x[ib][h] + g * W * QACT, c[g]);
             RANGE (g, 1, 2 * V) c[0] = vi_add(c[0], c[g]);
             a->start[ib][h] = -DOT8_ZERO * vi_fold(c[0]);
         }
     }
-    return most;
+    return is_good ? most : 0;
 }
 
-KERNEL void attend_q8(const attend_args *from) {
+KERNEL int attend_q8(const attend_args *from) {
     q8_queries a;
     int most = q8_take(&a, from);
+    if (!most) return 0;
     for (int p = 0; p < most; p += KV_BLOCK) {
         q8_block b = q8_block_at(from, p, most);
         q8_meet(&a, &b, p);
@@ -318,4 +321,5 @@ KERNEL void attend_q8(const attend_args *from) {
         vf r = vf_set1(1.0f / fold_add(l));
         for (int i = 0; i < from->dim; i += W) vf_store(a.o[h] + i, vf_mul(vf_load(a.o[h] + i), r));
     }
+    return 1;
 }

@@ -51,15 +51,18 @@ typedef struct kernels {
     int (*act_get)(const void *q, size_t i);   // activation i of an entry array, for checks
     // y[t*ld + row] for rows 16*p0..16*p1-1 and all tokens of a.
     void (*matmul)(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld);
-    void (*rmsnorm)(const float *x, const float *w, int n, float eps, float *y);   // y = x / sqrt(mean(x^2) + eps) * w
+    // y = x / sqrt(mean(x^2) + eps) * w; returns 0 when the mean is NaN or Inf.
+    int (*rmsnorm)(const float *x, const float *w, int n, float eps, float *y);
     void (*swiglu)(const float *gate, const float *up, int n, float *y);   // y = silu(gate) * up; n a multiple of 16
     void (*add_to)(float *x, const float *y, const float *bias, int n);    // x += y, or y + bias unless that is NULL
-    // y = scale * (x * cos + partner * sin) for n_rot channels, the partner so far away: 1, or n_rot / 2; then scale * x.
+    // y = scale * (x * cos + partner * sin) for n_rot channels, partners so far away: 1, or n_rot / 2; then scale * x.
     void (*rope)(const float *x, const float *angles, int n_rot, int far, int n, float scale, float *y);
-    void (*attend_f16)(const attend_args *a);
-    void (*attend_q8)(const attend_args *a);
+    // Each returns 0 when some |q| is 2^57 or more, or NaN; o is nothing then. Else what they add up does not overflow.
+    int (*attend_f16)(const attend_args *a);
+    int (*attend_q8)(const attend_args *a);
     void (*store_f16)(const float *x, int n, uint16_t *y);   // n a multiple of 16
-    // k[dim] and v[dim] become position `in` of a Q8_0 block; returns 0, and stores nothing, when any is NaN or Inf.
+    // k[dim] and v[dim] become position `in` of a Q8_0 block; returns 0, and stores nothing, when some |k| or |v| is
+    // 2^57 or more, or NaN.
     int (*store_q8)(const float *k, const float *v, int dim, uint8_t *block, int in);
     // The largest value and the first index that holds it; returns 0 when any is NaN or Inf.
     int (*peak)(const float *x, int n, float *max, int *argmax);

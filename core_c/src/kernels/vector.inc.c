@@ -19,11 +19,11 @@ WORD void store_sums(acts *a, size_t at, float d, int32_t lo, int32_t hi) {
     a->s2[2 * at + 1] = d * (float)hi;
 }
 
-// The largest |x| of a block of 32.
+// The largest |x| of a block of 32, or NaN.
 WORD float block_most(const float *x) {
     vf m[V];
-    EACH (g) m[g] = vf_max(vf_abs(vf_load(x + g * W)), vf_abs(vf_load(x + LANES + g * W)));
-    return fold_max(m);
+    EACH (g) m[g] = vf_amax(vf_load(x + g * W), vf_load(x + LANES + g * W));
+    return fold_amax(m);
 }
 
 // Scales of n <= 16 blocks, and their inverses: dividing is slow, so all of them at once.
@@ -57,7 +57,7 @@ KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
     }
 }
 
-KERNEL void rmsnorm(const float *x, const float *w, int n, float eps, float *y) {
+KERNEL int rmsnorm(const float *x, const float *w, int n, float eps, float *y) {
     vf a[V], b[V];   // two chains of 16 lanes; a tail is padded with zeros
     EACH (g) a[g] = b[g] = vf_set1(0);
     for (int i = 0; i < n; i += 32) {
@@ -81,6 +81,17 @@ KERNEL void rmsnorm(const float *x, const float *w, int n, float eps, float *y) 
     int i = 0;
     for (; i + W <= n; i += W) vf_store(y + i, vf_mul(vf_mul(vf_load(x + i), vf_set1(r)), vf_load(w + i)));
     for (; i < n; i++) y[i] = x[i] * r * w[i];
+    return mean * 0.0f == 0;
+}
+
+// Queries, keys and values are below it, so that nothing in attention overflows.
+#define BOUND 0x1p57f
+KERNEL int bounded(const float *x, int n) {
+    vf m[V];
+    EACH (g) m[g] = vf_set1(0);
+    for (int i = 0; i < n; i += LANES)
+        EACH (g) m[g] = vf_amax(m[g], vf_load(x + i + g * W));
+    return fold_amax(m) < BOUND;   // NaN is not
 }
 
 KERNEL void swiglu(const float *gate, const float *up, int n, float *y) {

@@ -1,16 +1,16 @@
 // The vocabulary in which every kernel is written, once. A panel is 16 lanes; a machine vector holds W of them (1, 4, 8
-// or 16), so V = 16/W vectors make a panel. No word but vf_load_swapped crosses lanes: W can't change a bit. Each ISA implements the words
-// in one file; simd_scalar.h is the definition, word by word, and every other file must equal it exactly.
+// or 16), so V = 16/W vectors make a panel. No word but vf_load_swapped crosses lanes: W can't change a bit. Each ISA
+// implements the words in one file; simd_scalar.h is the definition, word by word: every other file must equal it.
 //
 //   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
 //           va4 running 4-bit dot   act a stored activation (int8; wasm128 widens to int16 pairs)
 //           qact, vkey: a query's stored code and a key of attention: act and vu, but where an ISA has better
 //   vf_     load load_swapped store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16 most fold_add
-//   vi_     set1 add sub and shl shr bits store store_act u8 i8 round fold dot7 dot8 dotp dotk store_query
+//   vi_     set1 add sub max and shl shr bits store store_act u8 i8 round most fold dot7 dot8 dotp dotk store_query
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
-// and, made of those here: vf_exp vf_exp2 vi_round fold_add fold_max. Rounding is to nearest even; multiply and add
-// round apart.
+// and, made of those here: vf_amax vf_exp vf_exp2 vi_round fold_add fold_max fold_amax. Rounding is to nearest even;
+// multiply and add round apart. On NaN and Inf, too, a word is the same everywhere, but for the NaN that comes out.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -106,6 +106,9 @@ WORD vf vf_exp2(vf x) {
     return x;
 }
 
+// The larger of |a| and |b|, or NaN where one is: as integers, magnitudes are ordered as floats, and NaN is above all.
+WORD vf vf_amax(vf a, vf b) { return vf_bits(vi_max(vi_bits(vf_abs(a)), vi_bits(vf_abs(b)))); }
+
 // The one fold tree: lane i with i+8, then i+4, i+2, i+1. Within a vector it is the ISA's word.
 WORD float fold_add(const vf a[V]) {
     vf f[V];
@@ -120,4 +123,9 @@ WORD float fold_max(const vf a[V]) {
     for (int h = V / 2; h; h /= 2)
         TIMES (g, h) f[g] = vf_max(f[g], f[g + h]);
     return vf_most(f[0]);
+}
+WORD float fold_amax(const vf a[V]) {   // of magnitudes
+    vf f = a[0];
+    RANGE (g, 1, V) f = vf_amax(f, a[g]);
+    return bits_to_f32((uint32_t)vi_most(vi_bits(f)));
 }

@@ -67,6 +67,12 @@ WORD float vf_fold_add(vf a) {
     q = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
+WORD vi vi_max(vi a, vi b) { return _mm256_max_epi32(a, b); }
+WORD int32_t vi_most(vi a) {
+    __m128i m = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    m = _mm_max_epi32(m, _mm_shuffle_epi32(m, 0x4e));
+    return _mm_cvtsi128_si32(_mm_max_epi32(m, _mm_shuffle_epi32(m, 0xb1)));
+}
 WORD int32_t vi_fold(vi a) {
     __m128i q = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     q = _mm_add_epi32(q, _mm_shuffle_epi32(q, 0x4e));

@@ -47,7 +47,12 @@ WORD vf vf_bf16(const uint16_t *p) {
 WORD void vf_store_f16(uint16_t *p, vf a) {
     _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(a, _MM_FROUND_TO_NEAREST_INT));
 }
-WORD float vf_most(vf a) { return _mm512_reduce_max_ps(a); }
+WORD float vf_most(vf a) {   // the compiler's own reduction takes the halves the other way round
+    __m256 h = _mm256_max_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
 WORD vi vi_set1(int32_t a) { return _mm512_set1_epi32(a); }
 WORD vi vi_add(vi a, vi b) { return _mm512_add_epi32(a, b); }
 WORD vi vi_sub(vi a, vi b) { return _mm512_sub_epi32(a, b); }
@@ -60,6 +65,8 @@ WORD float vf_fold_add(vf a) {
     q = _mm_add_ps(q, _mm_movehl_ps(q, q));
     return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
 }
+WORD vi vi_max(vi a, vi b) { return _mm512_max_epi32(a, b); }
+WORD int32_t vi_most(vi a) { return _mm512_reduce_max_epi32(a); }
 WORD int32_t vi_fold(vi a) { return _mm512_reduce_add_epi32(a); }
 WORD void vi_store(int32_t *p, vi a) { _mm512_storeu_si512(p, a); }
 WORD void vi_store_act(act *p, vi a) { _mm_storeu_si128((__m128i *)p, _mm512_cvtepi32_epi8(a)); }

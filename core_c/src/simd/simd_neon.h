@@ -44,7 +44,10 @@ WORD vf vf_cvt(vi a) { return vcvtq_f32_s32(a); }
 WORD vf vf_f16(const uint16_t *p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p))); }
 WORD vf vf_bf16(const uint16_t *p) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16)); }
 WORD void vf_store_f16(uint16_t *p, vf a) { vst1_u16(p, vreinterpret_u16_f16(vcvt_f16_f32(a))); }
-WORD float vf_most(vf a) { return vmaxvq_f32(a); }
+WORD float vf_most(vf a) {   // fmaxv differs on NaN
+    a = vf_max(a, vextq_f32(a, a, 2));
+    return vgetq_lane_f32(vf_max(a, vextq_f32(a, a, 1)), 0);
+}
 WORD vi vi_set1(int32_t a) { return vdupq_n_s32(a); }
 WORD vi vi_add(vi a, vi b) { return vaddq_s32(a, b); }
 WORD vi vi_sub(vi a, vi b) { return vsubq_s32(a, b); }
@@ -55,6 +58,8 @@ WORD float vf_fold_add(vf a) {
     float32x2_t h = vadd_f32(vget_low_f32(a), vget_high_f32(a));
     return vget_lane_f32(h, 0) + vget_lane_f32(h, 1);
 }
+WORD vi vi_max(vi a, vi b) { return vmaxq_s32(a, b); }
+WORD int32_t vi_most(vi a) { return vmaxvq_s32(a); }
 WORD int32_t vi_fold(vi a) { return vaddvq_s32(a); }
 WORD void vi_store(int32_t *p, vi a) { vst1q_s32(p, a); }
 WORD void vi_store_act(act *p, vi a) {

@@ -52,7 +52,7 @@ WORD vf vf_cvt(vi a) { return (float)a; }
 WORD vf vf_f16(const uint16_t *p) { return f16_to_f32(*p); }   // finite values only
 WORD vf vf_bf16(const uint16_t *p) { return vf_bits((vi)((uint32_t)*p << 16)); }
 WORD void vf_store_f16(uint16_t *p, vf a) { *p = f32_to_f16(a); }   // nearest even; too large becomes infinity
-WORD float vf_most(vf a) { return a; }                              // the largest lane
+WORD float vf_most(vf a) { return a; }   // lane i with i + W/2, then i + W/4, ... down to one, by vf_max
 WORD vi vi_set1(int32_t a) { return a; }
 WORD vi vi_add(vi a, vi b) { return (vi)((uint32_t)a + (uint32_t)b); }
 WORD vi vi_sub(vi a, vi b) { return (vi)((uint32_t)a - (uint32_t)b); }
@@ -61,6 +61,8 @@ WORD vi vi_shl(vi a, int n) { return (vi)((uint32_t)a << n); }
 WORD vi vi_shr(vi a, int n) { return (vi)((uint32_t)a >> n); }   // zeros come in
 // The fold tree within a vector: lane i with i + W/2, then i + W/4, ... down to one.
 WORD float vf_fold_add(vf a) { return a; }
+WORD vi vi_max(vi a, vi b) { return a > b ? a : b; }
+WORD int32_t vi_most(vi a) { return a; }   // the largest lane
 WORD int32_t vi_fold(vi a) { return a; }   // the sum of all lanes
 WORD void vi_store(int32_t *p, vi a) { *p = a; }
 WORD void vi_store_act(act *p, vi a) { *p = (act)a; }   // -127..127

@@ -64,6 +64,11 @@ WORD float vf_fold_add(vf a) {
     v128_t h = wasm_f32x4_add(a, wasm_i32x4_shuffle(a, a, 2, 3, 2, 3));
     return wasm_f32x4_extract_lane(h, 0) + wasm_f32x4_extract_lane(h, 1);
 }
+WORD vi vi_max(vi a, vi b) { return wasm_i32x4_max(a, b); }
+WORD int32_t vi_most(vi a) {
+    a = vi_max(a, wasm_i32x4_shuffle(a, a, 2, 3, 0, 1));
+    return wasm_i32x4_extract_lane(vi_max(a, wasm_i32x4_shuffle(a, a, 1, 0, 3, 2)), 0);
+}
 WORD int32_t vi_fold(vi a) {
     v128_t h = wasm_i32x4_add(a, wasm_i32x4_shuffle(a, a, 2, 3, 2, 3));
     return wasm_i32x4_extract_lane(h, 0) + wasm_i32x4_extract_lane(h, 1);
