@@ -84,7 +84,20 @@ def known(monkeypatch: pytest.MonkeyPatch) -> None:
     ([], {"GEMEL_SERVE_PORT": "x"}, "--port or GEMEL_SERVE_PORT"),
     ([], {"GEMEL_SERVE_ALLOWED_HOSTS": "x"}, "GEMEL_SERVE_"),
     (["--queue", "-1"], {}, "--queue or GEMEL_SERVE_QUEUE"),
-    (["--api-key", ""], {}, "--api-key or GEMEL_SERVE_API_KEY"),
+    (["--api-key", ""], {}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
+    (["--api-key", "sec ret"], {}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
+    ([], {"GEMEL_SERVE_API_KEY": "s\u00ebcret"}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
+    (["--allowed-host", "http://box.lan"], {}, "--allowed-host or GEMEL_SERVE_ALLOWED_HOSTS: 'http://box.lan'"),
+    (["--allowed-host", "box.lan:80"], {}, "'box.lan:80' is no host's name: without scheme, port or path"),
+    (["--allowed-host", "a", "--allowed-host", ""], {}, "'' is no host's name"),
+    (["--allowed-origin", "example.org"], {}, "GEMEL_SERVE_ALLOWED_ORIGINS: 'example.org' is no origin: a scheme"),
+    (["--allowed-origin", "https://example.org/"], {}, "'https://example.org/' is no origin"),
+    (["--allowed-origin", "https://example.org/page"], {}, "is no origin"),
+    (["--allowed-origin", "https://me@example.org"], {}, "is no origin"),
+    (["--allowed-origin", "https://*.example.org"], {}, "is no origin"),
+    (["--allowed-origin", "null"], {}, "'null' is no origin"),
+    ([], {"GEMEL_SERVE_ALLOWED_ORIGINS": '["https://b\u00fccher.example"]'}, "is no origin"),
+    ([], {"GEMEL_SERVE_WRITE_SECONDS": "0"}, "error: GEMEL_SERVE_WRITE_SECONDS: "),
     (["--host", "nowhere.invalid"], {}, "nowhere.invalid"),
 ])
 def test_what_can_not_be_meant_is_one_line(
@@ -134,6 +147,14 @@ def test_options_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     assert settings.config().allowed_hosts == ("here.lan", "a", "b")
     assert "secret" not in repr(settings)
     assert settings_of({"allowed_hosts": ("*",)}).config().allowed_hosts is None
+
+
+def test_origins_and_hosts_are_compared_as_clients_write_them() -> None:
+    origins = ("https://Example.org:443", "http://a:80", "http://a:443", "http://[::1]:8080", "app-x://id", "*")
+    wanted = ("https://example.org", "http://a", "http://a:443", "http://[::1]:8080", "app-x://id", "*")
+    assert settings_of({"allowed_origins": origins}).config().allowed_origins == wanted
+    hosts = settings_of({"allowed_hosts": ("Box.LAN", "[::1]", "_a")}).config().allowed_hosts
+    assert hosts == ("127.0.0.1", "box.lan", "[::1]", "_a")
 
 
 @pytest.mark.parametrize(("model", "alias"), [

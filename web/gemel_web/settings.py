@@ -2,16 +2,59 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import gemel
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 from .config import Config
 
 PREFIX = "GEMEL_SERVE_"
+NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"   # of a host, as clients write it: in lower case, punycode
+NUMBERS = r"\[[0-9a-f:.]+\]"                    # IPv6
+ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://(?:{NAME}|{NUMBERS})(?::[1-9][0-9]{{0,4}})?")
+HOST = re.compile(rf"{NAME}|{NUMBERS}")
+KEY = re.compile(r"[!-~]+")
+USUAL = (("http://", ":80"), ("https://", ":443"))   # ports that a browser leaves out
+OPTIONS = {
+    "host": "--host", "port": "--port", "queue": "--queue", "api_key": "--api-key", "allowed_hosts": "--allowed-host",
+    "allowed_origins": "--allowed-origin",
+}  # fmt: skip
+
+
+def origin(given: str) -> str:
+    """Return an origin as browsers write it; ValueError for what no browser would send."""
+    text = given.lower()
+    if given == "*":
+        return given
+    if not ORIGIN.fullmatch(text):
+        raise ValueError(f"{given!r} is no origin: a scheme, a host, perhaps a port, as in https://example.org, or *")
+    for scheme, port in USUAL:
+        if text.startswith(scheme):
+            text = text.removesuffix(port)
+    return text
+
+
+def host(given: str) -> str:
+    """Return a name of this server; ValueError for what can't be one."""
+    if given != "*" and not HOST.fullmatch(given.lower()):
+        raise ValueError(f"{given!r} is no host's name: without scheme, port or path, as in box.lan, or *")
+    return given.lower()
+
+
+def key(given: SecretStr) -> SecretStr:
+    """Return an API key; ValueError for one that a header can't carry."""
+    if not KEY.fullmatch(given.get_secret_value()):
+        raise ValueError("a key is one or more of the characters ! to ~ of ASCII, without spaces: a header carries it")
+    return given
+
+
+Origin = Annotated[str, AfterValidator(origin)]
+Host = Annotated[str, AfterValidator(host)]
+Key = Annotated[SecretStr, AfterValidator(key)]
 
 
 class Settings(BaseSettings):
@@ -21,9 +64,9 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8090
-    api_key: Annotated[SecretStr, Field(min_length=1)] | None = None
-    allowed_hosts: tuple[str, ...] = ()
-    allowed_origins: tuple[str, ...] = ()
+    api_key: Key | None = None
+    allowed_hosts: tuple[Host, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
     queue: Annotated[int, Field(ge=0, le=10_000)] = Config.queue
     max_body: Annotated[int, Field(ge=1024, le=1 << 30)] = Config.max_body
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.body_seconds
@@ -55,6 +98,8 @@ def settings_of(options: dict[str, Any]) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = str(first["loc"][0])
-        raise gemel.ArgumentError(f"--{name.replace('_', '-')} or {PREFIX}{name.upper()}: {first['msg']}") from None
+        words = first["msg"].removeprefix("Value error, ")
+        where = " or ".join(filter(None, (OPTIONS.get(name), PREFIX + name.upper())))
+        raise gemel.ArgumentError(f"{where}: {words}") from None
     except SettingsError as error:
         raise gemel.ArgumentError(f"the environment's {PREFIX}...: {error}") from None
