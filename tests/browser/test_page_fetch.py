@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable
 
-import gemel
-import gemel_web
-import httpx
 import pytest
 import tiny
+from browser.answers import ENDLESS, N_PAST, native, plain
 from browser.pages import ApiPage
 from browser.server import Served, Server
 from browser.server_app import CHAT, HELLO, REQUESTS, TEXT
 from conftest import CHATML
-from serving import Asked
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OpenPage = Callable[..., ApiPage]
@@ -28,18 +22,6 @@ ASK = (
     "const ask = (path, body, init = {}) => gemel.fetch(path,"
     "    body ? {method: 'POST', headers, body: JSON.stringify(body), ...init} : init);"
 )
-ENDLESS = {
-    "model": "tiny", "prompt": "a", "temperature": 0, "max_tokens": 1900, "stream": True,
-    "logit_bias": {"0": -100, "2": -100},
-}  # fmt: skip
-# How many tokens the app's session holds, once nothing works on it.
-N_PAST = (
-    "import asyncio, gc, gemel_web.scheduler as s\n"
-    "(lane,) = [lane for one in gc.get_objects() if isinstance(one, s.Scheduler) for lane in one._lanes.values()]\n"
-    "while lane._running is not None: await asyncio.sleep(0.01)\n"
-    "lane._desk._session.n_past"
-)
-PER_REQUEST = re.compile(rb'"id":"(chatcmpl|cmpl)-[0-9a-z]+"|"created":[0-9]+')
 
 
 @pytest.fixture(scope="module")
@@ -52,22 +34,6 @@ def file(server: Server, data: bytes) -> Served:
     return server.file(data, "tiny.gguf")
 
 
-def native(data: bytes, requests: Sequence[tuple[str, dict[str, Any] | None]]) -> list[httpx.Response]:
-    """Return the desktop's answers; in a thread, since Playwright's event loop is in this one."""
-
-    def answers() -> list[httpx.Response]:
-        kind = {"content-type": "application/json"}
-        with gemel.open(data) as model, Asked({"tiny": gemel_web.Served(model)}, where="tab") as asked:
-            return [
-                asked.get(path, headers=kind) if body is None
-                else asked.ask("POST", path, headers=kind, content=json.dumps(body).encode())
-                for path, body in requests
-            ]  # fmt: skip
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(answers).result()
-
-
 @pytest.fixture
 def loaded(api_page: OpenPage, file: Served) -> ApiPage:
     """A page with the tiny model; Python and the model stay."""
@@ -75,11 +41,6 @@ def loaded(api_page: OpenPage, file: Served) -> ApiPage:
     if not page.js("return window.gemel?.info?.name === v.url", url=file.url):
         page.js(LOAD, url=file.url)
     return page
-
-
-def plain(body: str) -> bytes:
-    """Return a body without what differs from request to request."""
-    return PER_REQUEST.sub(b"", body.encode())
 
 
 @pytest.mark.parametrize("isolated", [True, False], ids=["threads", "side module"])
@@ -164,7 +125,7 @@ def test_who_leaves_before_the_answer_ends_its_work_as_well(loaded: ApiPage) -> 
     found = loaded.js(
         ASK + "const abort = new AbortController();"
         "const answer = caught(ask('/v1/completions', {...v.body, stream: false}, {signal: abort.signal}));"
-        "setTimeout(() => abort.abort(), 300);"
+        "setTimeout(() => abort.abort(), 50);"
         "return [(await answer)[0], Number(await gemel.run(v.program)),"
         "    (await caught(ask('/v1/models', null, {signal: abort.signal})))[0]]",
         body=ENDLESS, program=N_PAST,

@@ -1,5 +1,6 @@
 import { Gemel, type Result } from "./gemel.js";
 import { GemelChat } from "./gemel-chat.js";
+import { connect } from "./relay.js";
 
 const gemel = new Gemel({ base: new URL("https://example.org/gemel/"), threads: 2 });
 const info = await gemel.load("a.gguf", { onProgress: ({ stage, left }) => console.log(stage, left), cache: false });
@@ -10,6 +11,8 @@ const one: Float32Array = await gemel.embed("a");
 const many: Float32Array[] = await gemel.embed(["a"], { pooling: "last" });
 const shown: string | null = await gemel.run("1 + 1", { onOutput: (text, stream) => console.log(stream, text) });
 const answer: Response = await gemel.fetch("/v1/models", { signal: AbortSignal.timeout(1000) });
+const relay = connect(gemel, { serves: () => gemel.info !== null });
+const why: string | null = (await relay.ready).why ?? (await relay.offline).why;
 const element: GemelChat = document.createElement("gemel-chat");
 element.addEventListener("done", ({ detail }) => console.log(detail.usage.total_tokens));
 element.addEventListener("error", ({ detail }) => console.log(detail.traceback));
@@ -18,4 +21,4 @@ element.addEventListener("click", () => element.stop());
 gemel.generate("a", { max_token: 3 });
 // @ts-expect-error: info is what Python says
 gemel.info = null;
-export { answer, many, one, result, shown, threads };
+export { answer, many, one, result, shown, threads, why };

@@ -1,0 +1,48 @@
+"""What the server's app answers on a desktop, for tests that compare a tab with it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import gemel
+import gemel_web
+import httpx
+from serving import Asked
+
+PER_REQUEST = re.compile(rb'"id":"(chatcmpl|cmpl)-[0-9a-z]+"|"created":[0-9]+')
+# Python for a page's worker: how many tokens the app's session holds, once nothing works on it.
+N_PAST = (
+    "import asyncio, gc, gemel_web.scheduler as s\n"
+    "(lane,) = [lane for one in gc.get_objects() if isinstance(one, s.Scheduler) for lane in one._lanes.values()]\n"
+    "while lane._running is not None: await asyncio.sleep(0.01)\n"
+    "next(iter(lane._desks.values()))._session.n_past"
+)
+ENDLESS: dict[str, Any] = {
+    "model": "tiny", "prompt": "a", "temperature": 0, "max_tokens": 1900, "stream": True,
+    "logit_bias": {"0": -100, "2": -100},
+}  # fmt: skip
+
+
+def native(data: bytes, requests: Sequence[tuple[str, dict[str, Any] | None]]) -> list[httpx.Response]:
+    """Return the desktop's answers; in a thread, since Playwright's event loop is in the main one."""
+
+    def answers() -> list[httpx.Response]:
+        kind = {"content-type": "application/json"}
+        with gemel.open(data) as model, Asked({"tiny": gemel_web.Served(model)}, where="tab") as asked:
+            return [
+                asked.get(path, headers=kind) if body is None
+                else asked.ask("POST", path, headers=kind, content=json.dumps(body).encode())
+                for path, body in requests
+            ]  # fmt: skip
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(answers).result()
+
+
+def plain(body: str) -> bytes:
+    """Return a body without what differs from request to request."""
+    return PER_REQUEST.sub(b"", body.encode())
