@@ -1,5 +1,6 @@
 // A session as bytes and back: header, ids, the KV cache up to n_past, the logits. Little endian; the same bytes on
 // every machine, since the values are. A checksum tells damage, a fingerprint another model.
+#include <float.h>
 #include <string.h>
 #include "session.h"
 
@@ -47,8 +48,8 @@ static uint64_t checksum(const state_header *header, const uint8_t *p, size_t n)
     return h;
 }
 
-// What was cut back is still in the last block of the n positions at `at`: zeros take its place. `count` runs of `size`
-// bytes a position, and in each group of positions run after run.
+// What was cut back, or came from outside, is in the last block behind the n positions at `at`: zeros take its place.
+// `count` runs of `size` bytes a position, and in each group of positions run after run.
 static void clear_runs(uint8_t *at, int n, int group, size_t count, size_t size) {
     size_t in = (size_t)(n % group), all = (size_t)group;
     at += (size_t)(n / group) * all * count * size;
@@ -70,17 +71,76 @@ static void clear_q8(uint8_t *at, int dim, int n) {
     clear_runs(at + 2 * codes, in, KV_BLOCK, (size_t)dim / 32 + 2, 4);
 }
 
+// ---- What no cache holds -------------------------------------------------------------------------------------------
+// Each returns what is wrong with n positions of a head at `at`, or NULL.
+
+// n floats at p, which need not be aligned, lie in [least, most]; where that begins at 0, none is -0.
+static int all_within(const uint8_t *p, int n, float least, float most) {
+    int is_good = 1;
+    for (int i = 0; i < n; i++, p += sizeof(float)) {
+        float x;
+        memcpy(&x, p, sizeof x);
+        is_good &= x >= least && x <= most && (least < 0 || x != 0 || !p[3]);
+    }
+    return is_good;
+}
+static const char *wrong_f16(const uint8_t *at, size_t size) {
+    int bad = 0;
+    for (size_t i = 1; i < size; i += 2) bad |= (at[i] & 0x7c) == 0x7c;
+    return bad ? "a number is Inf or NaN" : NULL;
+}
+// Of one block. A value's scale is at least 1e-30 / 127.
+static const char *wrong_q8(const uint8_t *at, int dim, int n) {
+    size_t codes = 2 * (size_t)KV_BLOCK * (size_t)dim;
+    const uint8_t *scale = at + codes, *log_scale = scale + KV_BLOCK * sizeof(float) * (size_t)(dim / 32);
+    int bad = 0;
+    for (size_t i = 0; i < codes; i++) bad |= at[i] == 0x80;
+    if (bad) return "a code is -128";
+    for (; scale < log_scale; scale += KV_BLOCK * sizeof(float))
+        if (!all_within(scale, n, 0, ATTEND_BOUND / 127)) return "a key's scale is none";
+    if (!all_within(log_scale, n, -107, 51) ||
+        !all_within(log_scale + KV_BLOCK * sizeof(float), n, 127 / ATTEND_BOUND, 127 / 1e-30f))
+        return "a value's scale is none";
+    return NULL;
+}
+static const char *wrong_head(const kv_cache *kv, const uint8_t *at, size_t size, int n) {
+    const char *wrong = NULL;
+    if (kv->type == GEMEL_KV_F16) return wrong_f16(at, size);
+    for (int pos = 0; pos < n && !wrong; pos += KV_BLOCK, at += kv_q8_size(kv->dim))
+        wrong = wrong_q8(at, kv->dim, n - pos < KV_BLOCK ? n - pos : KV_BLOCK);
+    return wrong;
+}
+
+static int check_kv(const gemel_session *s, int n_past, const uint8_t *at, errors *e) {
+    const kv_cache *kv = &s->kv;
+    for (int il = 0; il < kv->n_layer; il++)
+        for (int ih = 0; ih < kv->n_head_kv; ih++)
+            for (int pos = 0; pos < n_past; pos += KV_PAGE) {
+                int n = n_past - pos < KV_PAGE ? n_past - pos : KV_PAGE;
+                size_t size = kv_head_size(kv->type, s->m->h.head_dim, n);
+                const char *wrong = wrong_head(kv, at, size, n);
+                if (wrong)
+                    return fail(e, GEMEL_E_STATE,
+                                "gemel did not write this saved session: layer %d, head %d, positions %d to %d: %s", il,
+                                ih, pos, pos + n - 1, wrong);
+                at += size;
+            }
+    return GEMEL_OK;
+}
+
+// ---- Copying -------------------------------------------------------------------------------------------------------
+
 // Copy n positions of a head between its page and a run of bytes. In a page of F16, V comes after all of K.
 static void copy_head(const kv_cache *kv, uint8_t *head, int n, size_t size, uint8_t *at, int is_save) {
     if (kv->type == GEMEL_KV_Q8_0) {
         memcpy(is_save ? at : head, is_save ? head : at, size);
-        if (is_save) clear_q8(at, kv->dim, n);
+        clear_q8(is_save ? at : head, kv->dim, n);
         return;
     }
     uint8_t *v = head + kv->head_size / 2, *v_at = at + size / 2;
     memcpy(is_save ? at : head, is_save ? head : at, size / 2);
     memcpy(is_save ? v_at : v, is_save ? v : v_at, size / 2);
-    if (is_save) clear_f16(at, v_at, kv->dim, n);
+    clear_f16(is_save ? at : head, is_save ? v_at : v, kv->dim, n);
 }
 
 // Copy the KV cache between its pages and one run of bytes, in the order layer, head, position.
@@ -133,7 +193,7 @@ int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
     return GEMEL_OK;
 }
 
-static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
+static int check_header(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
     if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic - 1))
         return fail(e, GEMEL_E_STATE, "these bytes are no saved session");
     if (h->magic[7] != magic[7])
@@ -147,7 +207,9 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
                     : h->kv_type == GEMEL_KV_Q8_0 ? "q8_0"
                                                   : "unknown",
                     s->kv.type == GEMEL_KV_F16 ? "f16" : "q8_0");
-    if (h->n_past < 0 || (h->has_logits & ~1) || h->n_carry < 0 || h->n_carry > 3)
+    const char zero[sizeof h->unused] = {0};
+    if (h->n_past < 0 || (h->has_logits & ~1) || (h->has_logits && !h->n_past) || h->n_carry < 0 || h->n_carry > 3 ||
+        memcmp(h->unused, zero, sizeof zero))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged");
     if (h->n_past > s->n_ctx)
         return fail(e, GEMEL_E_CONTEXT, "the saved session holds %d tokens, this one has room for %d", (int)h->n_past,
@@ -159,13 +221,25 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
                     total_size(s, h->n_past, h->has_logits));
     if (h->checksum != checksum(h, data + sizeof *h, size - sizeof *h))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged: its checksum differs");
+    return GEMEL_OK;
+}
+
+// A checksum is easily made: nothing is taken over that no session holds.
+static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
+    int code = check_header(s, h, data, size, e);
+    if (code < 0) return code;
     for (int i = 0; i < h->n_past; i++) {
         int32_t id;
         memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
         if (id < 0 || id >= s->m->h.n_vocab)
             return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at place %d", (int)id, i);
     }
-    return GEMEL_OK;
+    data += sizeof *h + ids_size((size_t)h->n_past);
+    code = check_kv(s, h->n_past, data, e);
+    if (code == GEMEL_OK && h->has_logits &&
+        !all_within(data + kv_size(s, h->n_past), s->m->h.n_vocab, -FLT_MAX, FLT_MAX))
+        return fail(e, GEMEL_E_STATE, "gemel did not write this saved session: a logit is Inf or NaN");
+    return code;
 }
 
 int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, char *err, size_t err_size) {

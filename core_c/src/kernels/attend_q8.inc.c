@@ -297,7 +297,7 @@ static int q8_take(q8_queries *a, const attend_args *from) {
         for (int ib = 0; ib < a->nb; ib++) {
             vi c[2 * V];
             float amax = q8_codes(from->q[order[h]] + 32 * ib, c);
-            is_good &= amax < BOUND;
+            is_good &= amax < ATTEND_BOUND;
             a->d[ib][h] = amax / 127.0f;
             TIMES (g, 2 * V) vi_store_query(a->x[ib][h] + g * W * QACT, c[g]);
             RANGE (g, 1, 2 * V) c[0] = vi_add(c[0], c[g]);

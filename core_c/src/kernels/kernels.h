@@ -20,6 +20,7 @@ static inline size_t act_at(int n, int nb, int t, int b) {
 }
 
 enum { KV_PAGE = 256, KV_BLOCK = 64 };         // positions of a page of KV cache; of a block of a Q8_0 one
+#define ATTEND_BOUND 0x1p57f                   // queries, keys and values are below: nothing in attention overflows
 enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; their widest head
 // What a page holds of a KV head, 256 positions; channels past the head's own are 0:
 //   F16    K [block of 16 positions][dim][16], then V [position][dim], both f16; dim is a multiple of 16

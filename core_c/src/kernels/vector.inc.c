@@ -84,14 +84,12 @@ KERNEL int rmsnorm(const float *x, const float *w, int n, float eps, float *y) {
     return mean * 0.0f == 0;
 }
 
-// Queries, keys and values are below it, so that nothing in attention overflows.
-#define BOUND 0x1p57f
 KERNEL int bounded(const float *x, int n) {
     vf m[V];
     EACH (g) m[g] = vf_set1(0);
     for (int i = 0; i < n; i += LANES)
         EACH (g) m[g] = vf_amax(m[g], vf_load(x + i + g * W));
-    return fold_amax(m) < BOUND;   // NaN is not
+    return fold_amax(m) < ATTEND_BOUND;   // NaN is not
 }
 
 KERNEL void swiglu(const float *gate, const float *up, int n, float *y) {

@@ -1,0 +1,85 @@
+"""A saved session that somebody changed is refused by name, or gives the same on every kernel row."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+import gemel
+import pytest
+from conftest import tiny_bytes
+from gemel._session import KvType
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+Saved = tuple[gemel.Model, KvType, bytes]
+IDS = [(7 * i) % 300 for i in range(70)]
+MORE = [3, 1, 4, 1, 5]
+ROWS = [name for name, usable in gemel.isas().items() if usable]
+CHECKSUM = slice(16, 24)
+MASK = 2**64 - 1
+
+
+def sealed(state: bytearray) -> bytearray:
+    """Put the checksum in that fits: FNV-1a over words of 8 bytes, each folded once; its own place counts as 0."""
+    state[CHECKSUM] = bytes(8)
+    h = 0xCBF29CE484222325
+    for (word,) in struct.iter_unpack("<Q", state[: len(state) // 8 * 8]):
+        h = (h ^ word) * 0x100000001B3 & MASK
+        h ^= h >> 29
+    state[CHECKSUM] = struct.pack("<Q", h)
+    return state
+
+
+@pytest.fixture(scope="module", params=["q8_0", "f16"])
+def saved(request: pytest.FixtureRequest) -> Iterator[Saved]:
+    with gemel.open(tiny_bytes(n_embd=64, n_head=2, n_head_kv=1, n_ff=64), threads=1) as model:
+        with model.session(kv_type=request.param) as session:
+            session.sync(IDS)
+            state = session.save()
+        assert bytes(sealed(bytearray(state))) == state
+        yield model, request.param, state
+
+
+def outcome(model: gemel.Model, kv_type: KvType, state: bytearray) -> str | bytes:
+    """Say what comes of restoring and going on: an error's name, or the logits' bytes."""
+    with model.session(kv_type=kv_type) as session:
+        try:
+            session.restore(state)
+        except gemel.GemelError as error:
+            assert session.n_past == 0
+            session.sync(MORE)   # still usable
+            return f"{type(error).__name__}: {error}"
+        try:
+            session.append(MORE)
+        except gemel.GemelError as error:
+            return type(error).__name__
+        return bytes(memoryview(session.logits()).cast("B"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_changed_bytes_are_refused_or_give_the_same_on_every_row(saved: Saved, data: st.DataObject) -> None:
+    model, kv_type, state = saved
+    changed = bytearray(state)
+    places = st.one_of(st.integers(0, len(state) - 1), st.integers(0, 63))
+    for at, change in data.draw(st.lists(st.tuples(places, st.integers(1, 255)), min_size=1, max_size=4)):
+        changed[at] ^= change
+    sealed(changed)
+    outcomes = set()
+    for row in ROWS:
+        model.set_isa(row)
+        outcomes.add(outcome(model, kv_type, changed))
+    assert len(outcomes) == 1
+
+
+def test_what_no_session_writes_is_a_state_error_that_says_so(saved: Saved) -> None:
+    model, kv_type, state = saved
+    changed = bytearray(state)
+    changed[-8:-4] = struct.pack("<f", float("nan"))   # what may follow fills up 8 bytes
+    assert "a logit is Inf or NaN" in str(outcome(model, kv_type, sealed(changed)))
+    changed = bytearray(state)
+    start = 64 + 4 * len(IDS)
+    changed[start : start + 2] = b"\x80\x7c"
+    why = "a code is -128" if kv_type == "q8_0" else "a number is Inf or NaN"
+    assert f"layer 0, head 0, positions 0 to 69: {why}" in str(outcome(model, kv_type, sealed(changed)))
