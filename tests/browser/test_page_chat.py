@@ -175,6 +175,61 @@ def test_an_error_is_shown_and_the_question_stays(api_page: OpenPage, file: Serv
     assert one.js("return chat.messages.length") == 2
 
 
+@pytest.mark.parametrize("how", ["visitor", "autoload"])
+def test_an_element_without_a_model_says_so(api_page: OpenPage, how: str) -> None:
+    one = api_page(module="gemel-chat.js")
+    if how == "autoload":
+        place(one, autoload="")
+    else:
+        place(one)
+        one.page.get_by_role("textbox").fill("Hello")
+        one.page.get_by_role("button", name="Send").click()
+    alert = one.page.get_by_role("alert")
+    alert.wait_for()
+    assert alert.inner_text() == "<gemel-chat> has no model: set the attribute, or load(model)"
+    assert one.js("return told.map(([type, detail]) => [type, detail.name])") == [["error", "TypeError"]]
+    assert one.page.get_by_role("textbox").input_value() == ("Hello" if how == "visitor" else "")
+    assert one.page.get_by_role("button", name="Send").is_visible()
+
+
+def test_after_close_the_next_message_loads_the_model_again(api_page: OpenPage, file: Served, data: bytes) -> None:
+    one = api_page(module="gemel-chat.js")
+    place(one, threads="1")
+    wanted = answers(data, None, "Hello")[0]
+    raw = "await (await fetch(v.url)).arrayBuffer()"
+    for model in (f"new File([{raw}], 'chosen.gguf')", "v.url", raw):
+        one.js(f"await chat.load({model}); chat.close(); chat.messages = []; told.length = 0", url=file.url)
+        result = one.js("return await chat.ask('Hello')")
+        types = set(one.js("return told.map(([type]) => type)"))
+        if model != raw:
+            assert result["text"] == wanted
+            assert {"ready", "piece", "done"} <= types
+            assert "error" not in types
+        else:
+            assert (result, types) == (None, {"error"})
+            assert "given as bytes, which are not kept: load(model) again" in one.page.get_by_role("alert").inner_text()
+
+
+def test_a_model_given_by_hand_stays_until_the_attribute_changes(
+    api_page: OpenPage, file: Served, served: Serve
+) -> None:
+    one = api_page(module="gemel-chat.js")
+    other = served(tiny.tiny_llama(n_layer=1, chat_template=CHATML), name="other.gguf")
+    place(one, model=file.url)
+    one.js("await chat.load(v.url); await chat.ask('Hello')", url=other.url)
+    assert one.js("return chat.info.name").endswith("other.gguf")
+    one.js("chat.close(); await chat.ask('Hello')")
+    assert one.js("return chat.info.name").endswith("other.gguf")
+    one.js("chat.setAttribute('model', v.url + '?2'); await chat.ask('Hello')", url=file.url)
+    assert one.js("return chat.info.name").endswith("model.gguf?2")
+    # An attribute that changes while a model is loaded counts from then on.
+    one.js(
+        "const loading = chat.load(v.other); chat.setAttribute('model', v.url); await loading; await chat.ask('Hello')",
+        url=file.url, other=other.url,
+    )
+    assert one.js("return chat.info.name").endswith("model.gguf")
+
+
 def test_it_loads_by_itself_when_told_so(api_page: OpenPage, file: Served) -> None:
     one = api_page(module="gemel-chat.js")
     place(one, model=file.url, autoload="")

@@ -25,11 +25,12 @@ export class GemelChat extends HTMLElement {
     readonly chat: Gemel["chat"];
     readonly embed: Gemel["embed"];
     readonly run: Gemel["run"];
-    /** Default: the attribute `model`. */
+    /** Default: the attribute `model`, or what was loaded by hand since that was set. */
     load(model?: ModelSource, options?: LoadOptions): Promise<Info>;
     /** Ask as a visitor does; null when there is no answer: it failed, or was stopped before its first token. */
     ask(text: string): Promise<Result | null>;
     stop(): void;
+    /** End the worker; the next message loads the model again (but bytes, which are not kept). */
     close(): void;
     addEventListener<K extends keyof GemelChatEvents>(
         type: K, listener: (this: GemelChat, event: GemelChatEvents[K]) => unknown,

@@ -56,7 +56,7 @@ function make(tag, { className = "", ...attributes } = {}, ...children) {
 export class GemelChat extends HTMLElement {
     static observedAttributes = ["placeholder"];
     #gemel = null;
-    #loaded = null; // the `model` that is loaded
+    #last = null; // {model, options, attribute}: what was to be loaded last, and the attribute `model` of then
     #busy = false;
     #parts;
 
@@ -143,13 +143,16 @@ export class GemelChat extends HTMLElement {
         return this.gemel.cache;
     }
 
-    async load(model = this.getAttribute("model"), { onProgress, ...options } = {}) {
-        if (model === null) throw new TypeError("<gemel-chat> has no model: set the attribute, or load(model)");
-        this.#loaded = null;
+    /** Load a model: without an argument the attribute's, or what was given by hand since that was set. */
+    async load(model, { onProgress, ...options } = {}) {
         try {
+            const wanted = model === undefined ? this.#wanted() : { model };
+            const { prompt, signal, ...kept } = { ...wanted.options, ...options };
+            const isBytes = wanted.model instanceof ArrayBuffer || ArrayBuffer.isView(wanted.model);
+            const attribute = this.getAttribute("model");
+            this.#last = { model: isBytes ? null : wanted.model, options: kept, attribute };
             const told = (progress) => this.#told(progress, onProgress);
-            const info = await this.gemel.load(model, { ...options, onProgress: told });
-            this.#loaded = this.getAttribute("model"); // a model that was given by hand stays until that changes
+            const info = await this.gemel.load(wanted.model, { ...kept, prompt, signal, onProgress: told });
             this.#showInfo(info);
             this.#tell("ready", info);
             return info;
@@ -181,10 +184,10 @@ export class GemelChat extends HTMLElement {
         this.#gemel?.stop();
     }
 
-    /** End the worker; the next message loads the model again. */
+    /** End the worker; the next message loads the model again (but bytes, which are not kept). */
     close() {
         this.#gemel?.close();
-        this.#gemel = this.#loaded = null;
+        this.#gemel = null;
     }
 
     // ---- The conversation -------------------------------------------------------------------------------------------
@@ -232,7 +235,18 @@ export class GemelChat extends HTMLElement {
     }
 
     #isLoaded() {
-        return this.info !== null && this.#loaded === this.getAttribute("model");
+        return this.info !== null && this.#last?.attribute === this.getAttribute("model");
+    }
+
+    /** What is to be loaded when nobody says: a model that was given by hand stays until the attribute changes. */
+    #wanted() {
+        const attribute = this.getAttribute("model");
+        if (this.#last?.attribute === attribute) {
+            if (this.#last.model !== null) return this.#last;
+            throw new TypeError("<gemel-chat>'s model was given as bytes, which are not kept: load(model) again");
+        }
+        if (attribute === null) throw new TypeError("<gemel-chat> has no model: set the attribute, or load(model)");
+        return { model: attribute };
     }
 
     #send() {
