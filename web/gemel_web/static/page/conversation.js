@@ -18,8 +18,11 @@ export class Conversation {
         this.page = page;
         this.log = byId("log");
         this.place = byId("turns");
+        let top = 0;
         this.log.addEventListener("scroll", () => {
-            this.#follows = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR;
+            const near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR;
+            if (near || this.log.scrollTop < top) this.#follows = near; // only a visitor scrolls up
+            top = this.log.scrollTop;
         }, { passive: true });
         new ResizeObserver(() => this.#follow()).observe(this.place);
     }

@@ -1,27 +1,19 @@
 // What an answer cost and where it was computed: the plot, and facts beside it.
-import { byId, make } from "./dom.js";
+import { byId } from "./dom.js";
 import { bytes, count, rate, seconds } from "./format.js";
 import { Plot } from "./plot.js";
 
-const FACTS = {
-    first: "First token", prompt: "Prompt", tokens: "Context", memory: "Memory", threads: "Threads", isa: "SIMD", engine: "Engine",
-};
 const FLAVOURS = { wasmrelaxed: "relaxed SIMD", wasm128: "SIMD 128" };
 
 export class Figures {
-    #places = {};
     #host = null;
 
     constructor() {
         this.plot = new Plot(byId("plot"), byId("plot-scale"));
-        for (const [name, label] of Object.entries(FACTS)) {
-            this.#places[name] = make("dd", {}, "–");
-            byId("facts").append(make("div", {}, make("dt", {}, label), this.#places[name]));
-        }
     }
 
     #set(name, value, title = "") {
-        const place = this.#places[name];
+        const place = byId(`fact-${name}`);
         if (place.textContent !== value) place.textContent = value;
         place.title = title;
     }

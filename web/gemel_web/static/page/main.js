@@ -148,15 +148,16 @@ async function configure() {
         const answer = await fetch("config.json", { cache: "no-cache" });
         if (!answer.ok) throw new Error(`config.json: the server answers ${answer.status}`);
         config = await answer.json();
-        offered = config.models.map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
+        offered = config.models.filter(({ url }) => url !== null).map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
     } catch (error) {
         talk.note(`This site does not say what it offers (${error.message}). A model can be named, or dropped here.`);
         config = { native: false };
     }
     hosts.tab.source = settings.get("model") ?? offered[0]?.url ?? null;
     if (typeof hosts.tab.source === "string") cell.model = hosts.tab.source;
+    hosts.native.wantsKey = config.key === true;
     if (config.native) await hosts.native.look();
-    byId("key-field").hidden = !config.native;
+    byId("key-field").hidden = config.key !== true;
     byId("key").value = hosts.native.key;
 }
 

@@ -13,10 +13,11 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`]*)$/;
 const ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)/;
 const PURE = {
     ALLOWED_TAGS: [
-        "p", "br", "hr", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "del",
+        "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "del",
         "a", "table", "thead", "tbody", "tr", "th", "td", "#text",
     ],
     ALLOWED_ATTR: ["href", "title", "start", "align"],
+    ADD_URI_SAFE_ATTR: ["start", "align"],
     ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i, // nothing relative: a model knows no address of this page's
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
@@ -33,13 +34,20 @@ const marked = new Marked({
         image({ href, text }) {
             return `<a href="${escaped(href)}">${escaped(text || href)}</a>`;
         },
-        heading({ tokens, depth }) {
-            const tag = `h${Math.min(depth + 2, 6)}`; // below the page's own headings
-            return `<${tag}>${this.parser.parseInline(tokens)}</${tag}>`;
-        },
         checkbox: ({ checked }) => (checked ? "☑ " : "☐ "),
     },
 });
+
+/** Put headings below the question's (h2), without leaving a level out; returns the levels that the next block goes on from. */
+function relevel(made, { first, last }) {
+    for (const heading of made.querySelectorAll("h1, h2, h3, h4, h5, h6")) {
+        const depth = Number(heading.localName[1]);
+        first ??= depth;
+        last = Math.min(Math.max(3, 3 + depth - first), last + 1, 6);
+        heading.replaceWith(make(`h${last}`, {}, ...heading.childNodes));
+    }
+    return { first, last };
+}
 
 /** Return a block's elements. */
 function fragment(text) {
@@ -56,7 +64,7 @@ function fragment(text) {
         link.rel = "noopener noreferrer nofollow";
     }
     for (const table of made.querySelectorAll("table")) {
-        const scroller = make("div", { class: "wide-table", tabindex: "0", role: "region", "aria-label": "Table" });
+        const scroller = make("div", { class: "wide-table", tabindex: "0", role: "group", "aria-label": "Table" });
         table.replaceWith(scroller);
         scroller.append(table);
     }
@@ -76,7 +84,7 @@ function plain(text) {
 function codeBlock(language) {
     const text = document.createTextNode("");
     const head = make("div", { class: "code-head" }, make("span", {}, language), copier(() => text.data));
-    const pre = make("pre", { tabindex: "0", role: "region", "aria-label": language ? `${language} code` : "Code" }, make("code", {}, text));
+    const pre = make("pre", { tabindex: "0", role: "group", "aria-label": language ? `${language} code` : "Code" }, make("code", {}, text));
     return { element: make("div", { class: "code" }, head, pre), append: (more) => text.appendData(more) };
 }
 
@@ -89,6 +97,8 @@ export class Markdown {
     #inner = null; // the fence of code inside a list, which is not left before it closes
     #blank = false; // the last line was empty
     #changed = false;
+    #levels = { first: null, last: 2 }; // of headings, before the last block
+    #next = this.#levels; // and after it
 
     constructor(element) {
         this.element = element;
@@ -149,6 +159,7 @@ export class Markdown {
     /** Finish the last block; the next one begins. */
     #close() {
         if (this.#block) this.#draw(this.#block);
+        this.#levels = this.#next;
         this.#block = "";
         this.#inner = null;
         this.#blank = false;
@@ -160,7 +171,9 @@ export class Markdown {
 
     #draw(text) {
         if (text.length <= HARD || !this.#tail.firstChild?.classList?.contains("as-is")) {
-            this.#tail.replaceChildren(fragment(text));
+            const made = fragment(text);
+            this.#next = relevel(made, this.#levels);
+            this.#tail.replaceChildren(made);
             return;
         }
         const shown = this.#tail.firstChild.firstChild; // plain already: it only grows

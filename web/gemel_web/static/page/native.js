@@ -79,13 +79,15 @@ export class NativeHost {
 
     /** Ask what is served; afterwards `why` says whether it can be used. */
     async look() {
+        if (this.wantsKey && !this.#key) {
+            this.why = null; // it is there; the first question asks for the key
+            return;
+        }
         try {
             const answer = await fetch("v1/models", { headers: this.#headers(), cache: "no-store" });
             this.wantsKey = answer.status === 401;
-            if (this.wantsKey) {
-                this.why = null; // it is there; the first question asks for the key
-                return;
-            }
+            this.why = null;
+            if (this.wantsKey) return;
             if (!answer.ok) throw await errorOf(answer);
             this.models = (await answer.json()).data.map(({ id }) => id);
             if (!this.models.includes(this.model)) this.model = this.models[0] ?? null;

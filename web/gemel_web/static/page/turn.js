@@ -46,7 +46,7 @@ export class Turn {
 
     #showQuestion() {
         const acts = make("div", { class: "acts" }, button("edit", "Edit", () => this.#edit()), copier(() => this.question));
-        this.#asked.replaceChildren(make("p", { class: "question" }, this.question), acts);
+        this.#asked.replaceChildren(make("h2", { class: "question" }, this.question), acts);
     }
 
     #edit() {
@@ -71,7 +71,8 @@ export class Turn {
         const ask = make("button", { type: "button", class: "plain primary", on: { click: send } }, "Ask again");
         const leave = make("button", { type: "button", class: "plain", on: { click: cancel } }, "Cancel");
         const words = make("span", { class: "help" }, this.wants.drops(this));
-        this.#asked.replaceChildren(make("div", { class: "editing" }, text, make("div", { class: "row" }, ask, leave, words)));
+        const title = make("h2", { class: "hidden" }, `Edit: ${this.question}`);
+        this.#asked.replaceChildren(make("div", { class: "editing" }, title, text, make("div", { class: "row" }, ask, leave, words)));
         text.focus();
     }
 

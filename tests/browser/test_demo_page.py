@@ -1,0 +1,502 @@
+"""gemel's own page: what a visitor does with it, in the tab and by the native server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import gemel
+import pytest
+import tiny
+from browser import demo
+from browser.demo import DemoPage
+from browser.pages import static
+from conftest import CHATML
+from gemel_web import Served
+
+if TYPE_CHECKING:
+    from browser.server import Trap
+    from playwright.sync_api import BrowserContext
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Open = Callable[..., DemoPage]
+NO_SIMD = "WebAssembly.validate = () => false;"
+SYSTEM = [{"role": "system", "content": "Be brief."}]
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML)
+
+
+@pytest.fixture(scope="module")
+def tiny_file(data: bytes, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("demo") / "tiny.gguf"
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(tiny_file: Path) -> Iterator[gemel.Model]:
+    with gemel.open(tiny_file) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def origin(tiny_file: Path, model: gemel.Model) -> Iterator[str]:
+    with demo.listening(demo.site({"tiny": Served(model, (tiny_file,))}, static())) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def profile(open_profile: Callable[[], BrowserContext]) -> Iterator[BrowserContext]:
+    made = open_profile()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def visit(origin: str, profile: BrowserContext, trap: Trap) -> Iterator[Open]:
+    """Open the page; it must say nothing on its console, and ask nobody else."""
+    opened: list[DemoPage] = []
+
+    def open_(url: str = origin, **options: object) -> DemoPage:
+        opened.append(DemoPage(profile, url, **options))   # type: ignore[arg-type]
+        return opened[-1]
+
+    yield open_
+    noise = [line for one in opened for line in one.noise() if not any(re.search(e, line) for e in one.expected)]
+    foreign = [url for one in opened for url in one.foreign()]
+    for one in opened:
+        one.page.evaluate("localStorage.clear(); sessionStorage.clear()")
+        one.close()
+    assert noise == []
+    assert foreign == []
+    assert trap.outside() == []
+
+
+def answer(model: gemel.Model, *texts: str, system: str | None = None, **options: object) -> str:
+    """Return what a native chat answers last."""
+    chat = model.chat(system)
+    for text in texts:
+        said = chat.send(text, **options).read()   # type: ignore[arg-type]
+    return said
+
+
+def words(text: str) -> str:
+    """Return a text as its letters alone: markdown changes spaces and marks."""
+    return "".join(letter for letter in text if letter.isalnum())
+
+
+# ---- Chat ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def real_origin(real_model: gemel.Model, real_path: Path) -> Iterator[str]:
+    with demo.listening(demo.site({"smollm2": Served(real_model, (real_path,))}, static())) as url:
+        yield url
+
+
+@pytest.mark.model
+def test_the_real_model_answers_in_the_tab_and_natively_alike(
+    real_origin: str, visit: Open, real_model: gemel.Model
+) -> None:
+    one = visit(real_origin)
+    one.set(max_tokens=24, temperature=0)
+    found = one.ask("Why is the sky blue?")
+    assert words(found) == words(answer(real_model, "Why is the sky blue?", max_tokens=24, temperature=0))
+    assert one.last.locator(".badge").inner_text() == "This tab"
+    assert "24 tokens" in one.last.locator(".live").inner_text()
+    assert one.page.locator(".facts").inner_text().count("–") == 1   # the prompt was evaluated while the model came
+    one.last.get_by_role("button", name="Same bits natively?").click()
+    one.page.locator(".remark.same").wait_for(timeout=60_000)
+    assert one.page.locator(".remark").inner_text().startswith("Same bits: the native server says the same")
+    one.choose("Native server")
+    one.ask("And at night?")
+    assert one.last.locator(".badge").inner_text() == "Native server"
+    assert one.page.locator("#where").inner_text() == "Native server"
+
+
+def test_a_conversation_goes_on_and_is_the_native_one(visit: Open, model: gemel.Model) -> None:
+    one = visit()
+    one.set(max_tokens=12, temperature=0, system="Be brief.")
+    one.ask("Why is the sky blue?")
+    found = one.ask("And at night?")
+    wanted = answer(model, "Why is the sky blue?", "And at night?", system="Be brief.", max_tokens=12, temperature=0)
+    assert words(found) == words(wanted)
+    one.choose("Native server")
+    again = one.ask("And then?")
+    wanted = answer(
+        model, "Why is the sky blue?", "And at night?", "And then?", system="Be brief.", max_tokens=12, temperature=0
+    )
+    assert words(again) == words(wanted)
+    assert one.page.locator(".badge").all_inner_texts() == ["This tab", "This tab", "Native server"]
+    assert "Answer:" in one.page.locator("#announcer").inner_text()
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("host", ["This tab", "Native server"])
+def test_an_answer_can_be_stopped_and_asked_for_again(real_origin: str, visit: Open, host: str) -> None:
+    one = visit(real_origin)
+    one.choose(host)
+    one.say("Write a very long story about the sea, in many chapters.")
+    one.page.locator(".live", has_text="tokens/s").wait_for(timeout=demo.ANSWER_MS)
+    one.page.keyboard.press("Escape")
+    one.answered()
+    assert "stopped" in one.last.locator(".live").inner_text()
+    one.set(max_tokens=5)
+    one.last.get_by_role("button", name="Again").click()
+    one.page.locator(".live", has_text="5 tokens").wait_for(timeout=30_000)
+    assert one.page.locator(".turn").count() == 1
+
+
+def test_an_earlier_question_is_edited_and_what_follows_goes_with_a_word(visit: Open, model: gemel.Model) -> None:
+    one = visit()
+    one.set(max_tokens=8, temperature=0)
+    for text in ("one", "two", "three"):
+        one.ask(text)
+    one.page.locator(".turn").nth(1).get_by_role("button", name="Edit").click()
+    assert "the question after it" in one.page.locator(".editing .help").inner_text()
+    one.page.get_by_label("Edit the question").fill("four")
+    one.page.get_by_role("button", name="Ask again").click()
+    one.page.get_by_text("Asked again: one later question was dropped.").first.wait_for()
+    found = one.answered()
+    assert one.page.locator(".question").all_inner_texts() == ["one", "four"]
+    assert words(found) == words(answer(model, "one", "four", max_tokens=8, temperature=0))
+    one.page.get_by_role("button", name="New").click()
+    one.page.locator("#welcome").wait_for()
+    assert one.page.locator(".turn").count() == 0
+
+
+# ---- Settings --------------------------------------------------------------------------------------------------------
+
+
+def test_settings_survive_a_reload_and_reach_python(visit: Open, model: gemel.Model) -> None:
+    one = visit()
+    one.set(max_tokens=10, temperature=1.5, seed=7, top_k=3, system="Be odd.")
+    one.open()
+    found = one.ask("Hello")
+    wanted = answer(model, "Hello", system="Be odd.", max_tokens=10, temperature=1.5, seed=7, top_k=3)
+    assert words(found) == words(wanted)
+    one.page.get_by_role("button", name="Settings").click()
+    assert one.page.locator("#set-top_k").input_value() == "3"
+    one.page.get_by_role("button", name="Python’s defaults").click()
+    kept = json.loads(one.page.evaluate("localStorage.getItem('gemel-page')"))
+    assert kept == {"system": "Be odd."}
+
+
+def test_a_wrong_setting_is_said_and_not_kept(visit: Open) -> None:
+    one = visit()
+    one.page.get_by_role("button", name="Settings").click()
+    one.page.locator("#set-top_p").fill("1.5")
+    assert one.page.locator("#settings-status").inner_text() == "Top p: must be over 0 and at most 1"
+    one.page.locator("#set-top_p").blur()
+    assert one.page.locator("#set-top_p").input_value() == "0.95"
+    one.page.locator("#set-temperature").fill("0")
+    assert one.page.locator("#set-top_p").is_disabled()
+
+
+@pytest.mark.parametrize(
+    ("stored", "said"),
+    [
+        ('{"top_k": -1, "seed": 5, "nonsense": 1, "theme": "pink"}', "dropped: top_k, nonsense, theme."),
+        ('{"__proto__": {"temperature": 1}, "system": 3, "model": ""}', "dropped: __proto__, system, model."),
+        ("[1, 2]", "were damaged"),
+        ("{", "could not be read"),
+    ],
+)
+def test_stored_nonsense_is_dropped_with_a_note(visit: Open, stored: str, said: str) -> None:
+    one = visit()
+    one.page.evaluate("text => localStorage.setItem('gemel-page', text)", stored)
+    one.open()
+    assert said in one.page.locator(".note").inner_text()
+    one.page.get_by_role("button", name="Settings").click()
+    assert one.page.locator("#set-top_k").input_value() == "40"
+    assert one.page.locator("#set-seed").input_value() == ("5" if "seed" in stored else "")
+
+
+# ---- Models ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_is_dropped_and_answers(visit: Open, data: bytes, model: gemel.Model) -> None:
+    one = visit()
+    one.set(max_tokens=8, temperature=0)
+    one.page.evaluate(
+        "([bytes, name]) => {"
+        "    const files = new DataTransfer();"
+        "    const data = Uint8Array.from(atob(bytes), (one) => one.charCodeAt(0));"
+        "    files.items.add(new File([data], name));"
+        "    for (const type of ['dragover', 'drop'])"
+        "    {"
+        "        const init = {bubbles: true, cancelable: true, dataTransfer: files};"
+        "        document.body.dispatchEvent(new DragEvent(type, init));"
+        "    }"
+        "}",
+        [encoded(data), "dropped.gguf"],
+    )
+    one.page.get_by_text("dropped runs in this tab").first.wait_for(timeout=demo.ANSWER_MS)
+    assert words(one.ask("Hello")) == words(answer(model, "Hello", max_tokens=8, temperature=0))
+    assert one.page.locator("#model-name").inner_text() == "dropped"
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def test_a_file_that_is_no_model_is_an_error_in_the_conversation(visit: Open, tmp_path: Path) -> None:
+    one = visit()
+    (tmp_path / "no.gguf").write_bytes(b"GGUF but not really" * 9)
+    one.page.locator("#open-models").click()
+    one.page.locator("#file").set_input_files(tmp_path / "no.gguf")
+    one.page.get_by_text("no could not be loaded in this tab:").first.wait_for(timeout=demo.ANSWER_MS)
+
+
+def test_kept_models_are_listed_and_deleted(visit: Open) -> None:
+    one = visit()
+    one.set(max_tokens=2)
+    one.ask("Hello")
+    one.page.locator("#open-models").click()
+    row = one.page.locator("#cached li", has_text="tiny")
+    row.wait_for(timeout=30_000)
+    assert "not complete" not in row.inner_text()
+    row.get_by_role("button", name="Delete tiny").click()
+    one.page.get_by_text(re.compile("tiny was deleted: .* are free again")).wait_for()
+    row.wait_for(state="detached")
+    one.page.keyboard.press("Escape")
+    one.page.locator("#open-models").click()
+    one.page.get_by_text("Nothing yet").wait_for()
+
+
+# ---- The Python cell -------------------------------------------------------------------------------------------------
+
+
+def test_the_cell_runs_the_program_of_a_desktop(visit: Open, model: gemel.Model) -> None:
+    one = visit()
+    assert '/models/tiny.gguf"' in one.page.locator("#code").input_value()
+    one.page.locator("#code").press("Control+Enter")
+    one.page.locator("#cell-status", has_text="Done").wait_for(timeout=demo.ANSWER_MS)
+    wanted = model.generate("Once upon a time", max_tokens=48, seed=1).read()
+    output = one.page.locator("#output").inner_text()
+    assert words(output).startswith(words(wanted))
+    assert "engine='threads'" in output
+
+
+def test_the_cells_errors_have_a_traceback_and_a_loop_is_stopped(visit: Open) -> None:
+    one = visit()
+    code, output, status = (one.page.locator(name) for name in ("#code", "#output", "#cell-status"))
+    code.fill("def f():\n    return 1 / 0\n\nprint('before')\nf()")
+    code.press("Control+Enter")
+    status.get_by_text("ZeroDivisionError").wait_for(timeout=demo.ANSWER_MS)
+    found = output.inner_text()
+    assert found.startswith("before\n")
+    assert "line 2, in f" in found
+    code.fill("print('begun')\nwhile True:\n    pass")
+    one.page.get_by_role("button", name="Run").click()
+    output.get_by_text("begun").wait_for()
+    one.page.locator("#halt").click()
+    status.get_by_text("Stopped").wait_for()
+    code.fill("1 + 1")
+    code.press("Control+Enter")
+    status.get_by_text("Done").wait_for()
+    assert output.inner_text().strip() == "2"
+
+
+@pytest.mark.parametrize("index", range(5))
+def test_every_example_runs(visit: Open, index: int) -> None:
+    one = visit()
+    one.page.locator("#example").select_option(index=index)
+    one.page.get_by_role("button", name="Run").click()
+    one.page.locator("#cell-status", has_text=re.compile("Done|Error")).wait_for(timeout=demo.ANSWER_MS)
+    assert "Done" in one.page.locator("#cell-status").inner_text(), one.page.locator("#output").inner_text()
+
+
+# ---- Where the tab can't ---------------------------------------------------------------------------------------------
+
+
+def test_without_simd_the_native_server_answers_and_the_page_says_so(visit: Open, model: gemel.Model) -> None:
+    one = visit(init=NO_SIMD)
+    assert "this browser has no WebAssembly SIMD" in one.page.locator(".note").inner_text().replace("This", "this")
+    assert one.page.get_by_label("This tab").is_disabled()
+    one.set(max_tokens=6, temperature=0)
+    assert words(one.ask("Hello")) == words(answer(model, "Hello", max_tokens=6, temperature=0))
+    assert one.last.locator(".badge").inner_text() == "Native server"
+
+
+def test_a_tab_without_memory_hands_the_question_to_the_native_server_in_sight(visit: Open) -> None:
+    init = "WebAssembly.Memory = function () { throw new RangeError('could not allocate memory'); };"
+    worker = f"const Plain = Blob; Blob = function (parts, how) {{ return new Plain([`{init}`, ...parts], how); }};"
+    one = visit(init=worker)
+    one.set(max_tokens=6)
+    one.ask("Hello")
+    note = one.page.locator(".note").inner_text()
+    assert note.startswith("This tab can’t: ")
+    assert "The native server answers instead, with tiny." in note
+    assert one.last.locator(".badge").inner_text() == "Native server"
+    one.choose("This tab")
+    assert one.page.get_by_label("This tab").is_checked()
+
+
+def test_without_either_host_the_page_says_why(visit: Open, tiny_file: Path, model: gemel.Model) -> None:
+    with demo.listening(demo.as_static_site(static())) as url:
+        one = visit(url, init=NO_SIMD)
+        note = one.page.locator(".note").inner_text()
+        assert "no WebAssembly SIMD" in note
+        assert "no native server stands behind this page" in note
+        assert one.page.get_by_role("radio", name="Native server").is_disabled()
+        one.say("Hello")
+        one.page.locator("#models[open]").wait_for()   # this site offers no model either
+
+
+def test_a_servers_key_is_asked_for(tiny_file: Path, model: gemel.Model, visit: Open) -> None:
+    app = demo.site({"tiny": Served(model, (tiny_file,))}, static(), api_key="secret")
+    with demo.listening(app) as url:
+        one = visit(url)
+        one.choose("Native server")
+        one.set(max_tokens=4)
+        one.ask("Hello")
+        assert "wants its key" in one.page.locator(".error").inner_text()
+        one.page.get_by_role("button", name="Enter the key").click()
+        one.page.locator("#key").fill("secret")
+        one.page.keyboard.press("Escape")
+        one.page.get_by_role("button", name="Try again").click()
+        one.page.locator(".live", has_text="4 tokens").wait_for(timeout=30_000)
+
+
+# ---- What a model may not do -----------------------------------------------------------------------------------------
+
+HOSTILE = [
+    "<script>window.bad = 1</script>",
+    "<img src=x onerror='window.bad = 1'>",
+    "![a](javascript:window.bad=1) ![b](https://example.org/pixel.png)",
+    "[click](javascript:window.bad=1) [c](JaVaScRiPt:window.bad=1) [d](data:text/html,<script>window.bad=1</script>)",
+    "[e](vbscript:bad) [f](v1/models) [g](//example.org) [h](&#106;avascript:window.bad=1)",
+    "<iframe srcdoc='<script>parent.bad = 1</script>'></iframe><form action=/v1><button>x</button></form>",
+    "<style>body { display: none }</style><svg onload=window.bad=1><math><mtext><table><mglyph><style><!--</style>",
+    "<a href='javascript:window.bad=1' id=log name=body style='position:fixed'>x</a>",
+    "[x]: javascript:window.bad=1\n\n[x]\n\n<javascript:window.bad=1>",
+    "```html\n<script>window.bad = 1</script>\n```",
+    "# <img src=x onerror=window.bad=1>\n\n| a |\n|---|\n| <script>window.bad=1</script> |",
+]
+DEEP = [
+    "> " * 3000, ">" * 20000, "- " * 3000, "1. " * 3000, "[" * 20000, "*a " * 9000, "`" * 9001, "|a" * 9000,
+    "_a" * 9000,
+]
+DRAW = """async ([texts, size]) => {
+    const { Markdown } = await import("./page/markdown.js");
+    const place = document.querySelector("#turns");
+    let longest = 0;
+    for (const text of texts) {
+        const markdown = new Markdown(place);
+        for (let at = 0; at < text.length; at += size) {
+            markdown.feed(text.slice(at, at + size));
+            longest = Math.max(longest, markdown.render());
+            await new Promise((go) => setTimeout(go));
+        }
+        markdown.end();
+    }
+    const elements = [...place.querySelectorAll("*")];
+    const found = {
+        tags: [...new Set(elements.map(({ localName }) => localName))],
+        attributes: [...new Set(elements.flatMap((one) => one.getAttributeNames()))],
+        links: [...place.querySelectorAll("a")].map((one) => [one.getAttribute("href"), one.target, one.rel]),
+        text: place.textContent, bad: window.bad, longest,
+    };
+    place.replaceChildren();
+    return found;
+}"""
+TAGS = {
+    "div", "p", "br", "hr", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong",
+    "del", "a", "table", "thead", "tbody", "tr", "th", "td",
+}
+OURS = {"button", "span", "svg", "path"}   # of a block of code
+
+
+@pytest.mark.parametrize("size", [1, 7, 10**6])
+def test_what_a_model_writes_runs_nothing_and_loads_nothing(visit: Open, size: int) -> None:
+    one = visit()
+    found = one.page.evaluate(DRAW, [HOSTILE, size])
+    assert found["bad"] is None
+    assert set(found["tags"]) <= TAGS | OURS
+    assert not [name for name in found["attributes"] if name.startswith("on") or name in ("style", "id", "src", "name")]
+    assert all(href is None or re.match("https?:|mailto:", href) for href, _, _ in found["links"])
+    assert {(target, rel) for _, target, rel in found["links"]} == {("_blank", "noopener noreferrer nofollow")}
+    assert "<script>window.bad = 1</script>" in found["text"]
+
+
+def test_a_hostile_answer_is_only_text_in_the_conversation(visit: Open) -> None:
+    one = visit()
+    events: list[object] = [{"choices": [{"delta": {"content": f"{text}\n\n"}}]} for text in HOSTILE]
+    events.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
+    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
+    headers = {"Content-Type": "text/event-stream", "Gemel-Host": "native"}
+    one.page.route("**/v1/chat/completions", lambda route: route.fulfill(body=body, headers=headers))
+    one.choose("Native server")
+    one.ask("Hello")
+    assert one.page.evaluate("window.bad") is None
+    assert one.last.locator(".text :is(script, img, iframe, form, style, svg[onload], math)").count() == 0
+    assert one.page.locator("#welcome").is_hidden()
+
+
+def test_no_nesting_and_no_length_stops_the_page(visit: Open) -> None:
+    one = visit()
+    found = one.page.evaluate(DRAW, [DEEP, 500])
+    assert set(found["tags"]) <= TAGS | OURS
+    assert len(found["text"]) > sum(map(len, DEEP)) / 3   # shown, if only as it is
+
+
+def test_markdown_is_the_same_however_it_comes(visit: Open) -> None:
+    one = visit()
+    whole = one.page.evaluate(HTML_OF, [MIXED, 10**6])
+    assert whole == one.page.evaluate(HTML_OF, [MIXED, 1]) == one.page.evaluate(HTML_OF, [MIXED, 3])
+    for part in PARTS:
+        assert part in whole
+
+
+MIXED = """\
+# Title
+
+A *word* and `code`, [a link](https://example.org).
+
+3. one
+
+4. two
+   ```py
+   x = 1
+
+   y = 2
+   ```
+
+- [ ] open
+- [x] done
+
+| a | b |
+|---|--:|
+| 1 | 2 |
+
+```python
+for i in x:
+
+    pass
+```
+End
+~~~
+unclosed"""
+PARTS = [
+    "<h3>Title</h3>", "<em>word</em>", '<ol start="3">', "x = 1\n\ny = 2", "☑", '<td align="right">2</td>',
+    "for i in x:\n\n    pass</code>", "unclosed</code>",
+]
+HTML_OF = """async ([text, size]) => {
+    const { Markdown } = await import("./page/markdown.js");
+    const place = document.createElement("div");
+    const markdown = new Markdown(place);
+    for (let at = 0; at < text.length; at += size) {
+        markdown.feed(text.slice(at, at + size));
+        markdown.render();
+    }
+    markdown.end();
+    return place.innerHTML;
+}"""
