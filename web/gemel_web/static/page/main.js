@@ -7,6 +7,7 @@ import { Figures } from "./figures.js";
 import { bytes, shortName } from "./format.js";
 import { Hosts } from "./hosts.js";
 import { ModelsPanel } from "./models.js";
+import { offlineLine } from "./offline_line.js";
 import { ProgressView } from "./progress.js";
 import { Settings } from "./settings.js";
 import { settingsPanel } from "./settings_panel.js";
@@ -170,6 +171,7 @@ async function begin() {
     sheets();
     composer();
     dropping();
+    await offlineLine(hosts.tab);
     await configure();
     const why = unable();
     if (why !== null) {
