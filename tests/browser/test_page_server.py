@@ -17,6 +17,7 @@ import tiny
 import uvicorn
 from browser.hosts import STATIC, Watched
 from browser.pages import static
+from browser.sites import SitePage
 from conftest import CHATML
 from gemel_web import Config, Served, create_app
 
@@ -37,9 +38,9 @@ def model(tmp_path: Path) -> Iterator[gemel.Model]:
 def origin(tmp_path: Path, model: gemel.Model) -> Iterator[str]:
     """The address of an app with the model "tiny" and a page."""
     folder = shutil.copytree(static(), tmp_path / "static")
-    for name in ("api.html", "api.js"):
+    for name in ("api.html", "api.js", "relay.html", "relay_page.js"):
         shutil.copyfile(STATIC / name, folder / name)
-    app = create_app(Config(), {"tiny": Served(model, files=(tmp_path / "tiny.gguf",))}, static=folder)
+    app = create_app(Config(where="native"), {"tiny": Served(model, files=(tmp_path / "tiny.gguf",))}, static=folder)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))
@@ -71,3 +72,35 @@ def test_the_servers_page_runs_the_servers_model(
         profile.close()
     assert found == model.generate("Once", max_tokens=30, temperature=0).read()
     assert one.unexpected() == []
+
+
+def test_one_address_is_answered_by_the_tab_or_the_server_as_asked(
+    origin: str, tmp_path: Path, open_profile: Callable[[], BrowserContext]
+) -> None:
+    profile = open_profile()
+    try:
+        one = SitePage(profile, f"{origin}/")
+        found = one.js(
+            "const body = JSON.stringify({model: 'tiny', messages: [{role: 'user', content: 'Hello'}], temperature: 0,"
+            "    max_tokens: 12});"
+            "const ask = async (more) => {"
+            "    const headers = {'content-type': 'application/json', ...more};"
+            "    const answer = await fetch('v1/chat/completions', {method: 'POST', headers, body});"
+            "    return [answer.headers.get('Gemel-Host'), (await answer.json()).choices];"
+            "};"
+            "const before = await ask({});"
+            "await gemel.load('./models/tiny.gguf');"
+            "return [ready.relays, before, await ask({}), await ask({'Gemel-Host': 'native'})]"
+        )
+        script = tmp_path / "static" / "relay_page.js"
+        script.write_text(script.read_text() + "\nwindow.version = 2;\n")
+        assert one.js("return (await relay.offline).complete")
+        one.reload()   # what is being written is seen at once
+        version = one.js("return window.version")
+        said = one.said()
+    finally:
+        profile.close()
+    relays, before, tab, native = found
+    assert (relays, before[0], tab[0], native[0]) == (True, "native", "tab", "native")
+    assert before[1] == tab[1] == native[1]
+    assert (version, said) == (2, [])

@@ -283,6 +283,24 @@ def test_a_worker_that_ends_in_a_stream_ends_the_work(serving: SitePage) -> None
     serving.console.clear()   # "net::ERR_FAILED", of the stream
 
 
+def test_work_for_a_worker_that_ended_is_stopped(serving: SitePage) -> None:
+    """Its own end of the answer is gone, so that nobody else can say that nobody waits."""
+    serving.js(
+        "window.real = gemel.fetch; window.stopped = false;"
+        "gemel.fetch = async (path, {signal}) => {"
+        "    signal.addEventListener('abort', () => (window.stopped = true));"
+        "    return new Response(new ReadableStream({start: (body) => body.enqueue(new Uint8Array(1))}));"
+        "};"
+        "window.answer = await fetch('v1/models');"
+        "await answer.body.getReader().read();"
+    )
+    stop_workers(serving)
+    serving.page.wait_for_function("window.stopped || null")
+    serving.js("gemel.fetch = real")
+    assert serving.js("return (await fetch('v1/models')).status") == 200
+    serving.console.clear()   # "net::ERR_FAILED", of the stream
+
+
 def test_without_service_workers_the_page_says_why(open_profile: OpenProfile, host: Host) -> None:
     context = open_profile()
     context.add_init_script("Object.defineProperty(Navigator.prototype, 'serviceWorker', {value: undefined})")
@@ -298,9 +316,10 @@ def test_without_service_workers_the_page_says_why(open_profile: OpenProfile, ho
     assert (found, said) == (["side module", 1], [])
 
 
-def test_connect_takes_no_unknown_option(serving: SitePage) -> None:
+def test_connect_takes_no_unknown_option_and_is_called_once(serving: SitePage) -> None:
     found = serving.js(
         "const {connect} = await import('./relay.js');"
-        "try { connect(gemel, {nonsense: 1}) } catch (error) { return [error.name, error.message] }"
+        "const caught = (options) => { try { connect(gemel, options) } catch (error) { return error.message } };"
+        "return [caught({nonsense: 1}), caught({})]"
     )
-    assert found == ["TypeError", "connect: there is no option nonsense"]
+    assert found == ["connect: there is no option nonsense", "connect: this page is connected already"]

@@ -10,6 +10,7 @@ const FOLDER = new URL(".", import.meta.url);
 const ALIVE = 10_000; // milliseconds: a browser may end a worker that hears nothing for 30 s
 const PATIENCE = 5000; // for the worker to take the page over
 const RELOADED = "gemel: reloaded to be isolated"; // in sessionStorage, so that it is done once
+let connected = false; // one answer to each request
 
 /**
  * @param {import("./gemel.js").Gemel} gemel  answers requests to v1/*
@@ -21,6 +22,8 @@ const RELOADED = "gemel: reloaded to be isolated"; // in sessionStorage, so that
  */
 export function connect(gemel, { serves = () => gemel.info !== null, ...unknown } = {}) {
     for (const name in unknown) throw new TypeError(`connect: there is no option ${name}`);
+    if (connected) throw new Error("connect: this page is connected already");
+    connected = true;
     const ready = joined(gemel, serves);
     return { ready, offline: ready.then(kept) };
 }

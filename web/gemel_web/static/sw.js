@@ -10,6 +10,7 @@ const FOLDER = new URL("./", self.location);
 const COPY = `gemel-site ${FOLDER.pathname} `; // and a version: names of caches
 const WHOLE = new URL("whole.json", FOLDER).href; // in a copy: it is complete
 const COPIED = "Gemel-Copy"; // header of an answer from a copy
+const LOCAL = /^(localhost|127\..*|\[::1\])$/; // hosts that are there without a network
 const HOST = "Gemel-Host"; // header: of a request, who has to answer it; of an answer, who did
 const PATIENCE = 2000; // milliseconds for pages to say whether they serve
 const OWN = 100; // of which the page that asks is preferred
@@ -129,18 +130,15 @@ function refusal(status, message, code) {
 // ---- Files ----------------------------------------------------------------------------------------------------------
 
 async function file(request, path) {
-    const answer = await fromNetwork(request);
-    if (answer !== null) return isolated(answer);
-    const copied = await fromCopy(path);
-    return copied === null ? Response.error() : isolated(copied, { [COPIED]: "" });
+    const offline = !navigator.onLine && !LOCAL.test(FOLDER.hostname);
+    const copied = offline ? await fromCopy(path) : null;
+    return copied ?? (await fromNetwork(request)) ?? (await fromCopy(path)) ?? Response.error();
 }
 
-/** What the server has, asked each time whether it changed; null where it can't be reached. */
+/** What the server has, which is asked each time whether it changed; null where it can't be reached. */
 async function fromNetwork(request) {
-    const local = /^(localhost|127\..*|\[::1\])$/.test(FOLDER.hostname); // there while there is no network
-    if (!navigator.onLine && !local) return null;
     try {
-        return await fetch(request, { cache: "no-cache" });
+        return isolated(await fetch(request, { cache: "no-cache" }));
     } catch {
         return null;
     }
@@ -151,7 +149,9 @@ async function fromCopy(path) {
     for (const name of (await caches.keys()).reverse()) {
         if (!name.startsWith(COPY)) continue;
         const copy = await caches.open(name);
-        if (await copy.match(WHOLE)) return (await copy.match(url)) ?? null;
+        if (!(await copy.match(WHOLE))) continue;
+        const found = await copy.match(url);
+        return found === undefined ? null : isolated(found, { [COPIED]: "" });
     }
     return null;
 }
