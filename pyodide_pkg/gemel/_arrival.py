@@ -52,6 +52,9 @@ class Arrival:
         i = bisect_right(self._ends, offset)
         while i < len(self._starts) and self._starts[i] < end:
             start, stop = max(self._fed[i], offset), min(self._ends[i], end)
+            if start != self._starts[i] or start >= stop:   # its head is in, or not here: a run ends before it
+                self._flush(run, offset, data)
+                run = []
             if start == self._fed[i] and start < stop:
                 run = [run[0] if run else start, stop]
                 self._advance(i, stop)
@@ -60,8 +63,6 @@ class Arrival:
                     self._release(i)
                     run = []
             elif start < stop:
-                self._flush(run, offset, data)
-                run = []
                 self._hold(i, start, kept(data, start - offset, stop - offset))
             i += 1
         self._flush(run, offset, data)

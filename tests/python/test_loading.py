@@ -188,6 +188,40 @@ def test_a_block_waits_only_for_what_comes_before_it() -> None:
     assert arrival.left == 0
 
 
+@pytest.mark.parametrize("seed", range(30))
+def test_tensors_that_come_again_among_others_are_fed_once(seed: int) -> None:
+    chance, data, got = random.Random(seed), bytes(range(200)), bytearray(200)
+    ends = sorted(chance.sample(range(1, 200), 9))
+    rows = [(str(end), start, end - start) for start, end in zip([0, *ends], ends, strict=False)]
+    fed: dict[int, int] = {start: start for _, start, _ in rows}
+
+    def feed(offset: int, piece: memoryview) -> None:
+        for start, end in zip([0, *ends], ends, strict=False):
+            at, stop = max(start, offset), min(end, offset + len(piece))
+            if at < stop:
+                assert fed[start] == at   # in order, and none twice
+                fed[start] = stop
+        got[offset : offset + len(piece)] = piece
+
+    arrival = _arrival.Arrival(rows, feed)
+    while arrival.left:
+        start, end = sorted(chance.sample([0, *ends, *range(0, 200, 40)], 2))
+        arrival.take(start, memoryview(data)[start:end])
+    assert got[: ends[-1]] == data[: ends[-1]]
+
+
+def test_a_tensor_that_lies_among_those_of_a_later_layer_is_fed_once() -> None:
+    fields: dict[str, Any] = {"n_layer": 6, "n_embd": 64, "n_ff": 128, "format": "F32"}
+    pairs, tensors = tiny.described(tiny.TinyLlama(**fields))
+    names = [tensor.name for tensor in tensors]
+    tensors.insert(names.index("blk.5.ffn_gate.weight"), tensors.pop(names.index("blk.0.attn_norm.weight")))
+    mixed = tiny.write_gguf(None, pairs, tensors)
+    with gemel.open(tiny.tiny_llama(**fields), threads=1) as plain, plain.session() as session:
+        session.sync(IDS)
+        expected = bytes(session.logits())
+    assert logits_of(gemel.open(mixed, threads=1)) == expected
+
+
 def test_a_file_that_is_cut_is_an_error_that_closes_everything() -> None:
     arrivals = Blocks([DATA[:-400]], 4096)
     with pytest.raises(gemel.FormatError):
