@@ -251,6 +251,50 @@ static void keys_and_values_out_of_bounds_are_refused(void) {
     memory_free(block), memory_free(before);
 }
 
+// How far attention over Q8_0 is from attention in double, where one channel of the keys is as large as `bias`, others
+// within 1: in parts of a mean |value|.
+static double error_beside(float bias) {
+    enum { DIM = 64, POS = KV_PAGE };
+    static double v_of[POS][DIM], score[POS];
+    float k[DIM], v[DIM], q[DIM], out[DIM];
+    double most = -1e30, sum = 0, off = 0;
+    cache c = {.dim = DIM, .is_q8 = 1};
+    c.pages[0] = memory_get(kv_q8_size(DIM) * (KV_PAGE / KV_BLOCK));
+    for (int i = 0; i < DIM; i++) q[i] = random_float();
+    for (int pos = 0; pos < POS; pos++) {
+        score[pos] = 0;
+        for (int i = 0; i < DIM; i++) {
+            k[i] = random_float() + (i == 5 ? bias : 0), v[i] = random_float();
+            score[pos] += (double)k[i] * (double)q[i];
+            v_of[pos][i] = (double)v[i];
+        }
+        most = score[pos] > most ? score[pos] : most;
+        CHECK(scalar()->store_q8(k, v, DIM, c.pages[0] + (size_t)(pos / KV_BLOCK) * kv_q8_size(DIM), pos % KV_BLOCK));
+    }
+    for (int pos = 0; pos < POS; pos++) sum += score[pos] = fm_exp((score[pos] - most) * fm_log(2));
+    attend_args a = {.n = 1, .dim = DIM, .q = {q}, .o = {out}, .n_pos = {POS}, .pages = c.pages};
+    CHECK_EQ_INT(scalar()->attend_q8(&a), 1);
+    for (int i = 0; i < DIM; i++) {
+        double exact = 0;
+        for (int pos = 0; pos < POS; pos++) exact += score[pos] / sum * v_of[pos][i];
+        off += exact > (double)out[i] ? exact - (double)out[i] : (double)out[i] - exact;
+    }
+    memory_free(c.pages[0]);
+    return off / DIM / 0.5;
+}
+
+static void one_large_channel_of_the_keys_costs_what_its_size_is(void) {
+    static const float biases[] = {0, 10, 100};
+    static const double most[] = {0.006, 0.015, 0.12};   // a code's width grows with the block's largest key
+    seed = 15;
+    for (int i = 0; i < 3; i++) {
+        double error = 0;
+        for (int round = 0; round < 50; round++) error += error_beside(biases[i]) / 50;
+        if (error > most[i]) printf("    %g beside %g\n", error, (double)biases[i]);
+        CHECK(error <= most[i] && error > most[i] / 4);
+    }
+}
+
 static void queries_out_of_bounds_are_refused(void) {
     static const uint32_t good[] = {0x5bffffff, 0xdbffffff, 0, 0x80000000, 1, 0x80000001};
     static const uint32_t bad[] = {0x5c000000, 0xdc000000, 0x7f7fffff, 0x7f800000, 0xff800000, 0x7f800001, 0xffffffff};
@@ -364,6 +408,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(scalar_attention_over_q8_is_the_definition),
         CHECK_ENTRY(rows_of_q8_are_what_was_stored),
         CHECK_ENTRY(keys_and_values_out_of_bounds_are_refused),
+        CHECK_ENTRY(one_large_channel_of_the_keys_costs_what_its_size_is),
         CHECK_ENTRY(queries_out_of_bounds_are_refused),
         CHECK_ENTRY(what_lies_behind_a_position_weighs_nothing),
         CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_row),
