@@ -27,7 +27,8 @@ ROOMY_SIZE = 1 << 30          # a larger file is kept out of Pyodide's own heap 
 
 _running: dict[str, JsLibrary] = {}
 _starting = asyncio.Lock()
-_early: set[asyncio.Future[JsLibrary]] = set()   # keeps them from being collected while they run
+_early: set[asyncio.Future[None]] = set()   # keeps them from being collected while they run
+_untaken: set[JsLibrary] = set()            # were started early, and nothing has used them yet
 
 
 def running() -> JsLibrary | None:
@@ -35,6 +36,7 @@ def running() -> JsLibrary | None:
     for name in MAX_PAGES:
         library = _running.get(name)
         if library is not None and not library.failure:
+            _untaken.discard(library)   # whoever asks may use it
             return library
     return None
 
@@ -76,24 +78,34 @@ async def choose(size: int, threads: int | None) -> tuple[JsLibrary | None, str]
                 f"a model of {size / 1e9:.1f} GB does not fit this tab's 4 GB of memory, and {refusal}"
             )
         return None, refusal
-    name = "threads64" if _is_wide(size) else "threads"
-    library = await start(name, asked)
+    library = await start(_name_for(size), asked)
     return library, library.why
 
 
-def start_early(threads: int | None) -> None:
-    """Begin to start the engine that a model of usual size gets, while its first bytes are on their way.
+def start_early(threads: int | None, size: int | None) -> None:
+    """Begin to start the engine that a model gets, while its first bytes are on their way. size: None: a usual one.
 
-    What goes wrong is not told here: `choose` meets it again.
+    What goes wrong is not told here: `choose` meets it again, and ends this one where it wants the other.
     """
     asked = asked_threads(threads)
-    if asked != 1 and running() is None and not threads_refusal():
-        task = asyncio.ensure_future(start("threads", asked))
-        _early.add(task)
-        task.add_done_callback(_ended_early)
+    if asked == 1 or threads_refusal() or any(not library.failure for library in _running.values()):
+        return
+    try:
+        name = "threads" if size is None else _name_for(size)
+    except OutOfMemoryError:
+        return
+    task = asyncio.ensure_future(_start_early(name, asked))
+    _early.add(task)
+    task.add_done_callback(_ended_early)
 
 
-def _ended_early(task: asyncio.Future[JsLibrary]) -> None:
+async def _start_early(name: str, threads: int | None) -> None:
+    async with _starting:
+        if all(library.failure for library in _running.values()):   # nobody was quicker
+            _untaken.add(await _grown(name, threads))
+
+
+def _ended_early(task: asyncio.Future[None]) -> None:
     _early.discard(task)
     if not task.cancelled():
         task.exception()   # heard, so that the event loop does not complain
@@ -101,13 +113,34 @@ def _ended_early(task: asyncio.Future[JsLibrary]) -> None:
 
 async def start(name: str, threads: int | None) -> JsLibrary:
     """Start an engine, or give the one that runs as many workers as `threads` more want (None: its default)."""
-    wanted = _features.default_threads() if threads is None else threads
     async with _starting:
-        library = _running.get(name)
-        if library is None or library.failure:
-            library = _running[name] = await _boot(name)
-        await _hire(library, wanted - 1)
+        for other in [one for one in _untaken if one.engine != name]:
+            _end(other)
+        library = await _grown(name, threads)
+        _untaken.discard(library)
     return library
+
+
+async def _grown(name: str, threads: int | None) -> JsLibrary:
+    wanted = _features.default_threads() if threads is None else threads
+    library = _running.get(name)
+    if library is None or library.failure:
+        library = _running[name] = await _boot(name)
+    await _hire(library, wanted - 1)
+    return library
+
+
+def _end(library: JsLibrary) -> None:
+    """End an engine that nothing has used: its workers stop, and its memory goes."""
+    _untaken.discard(library)
+    del _running[library.engine]
+    library.failure = "this engine was started early, and ended since a model wanted the other one"
+    for worker in library.workers:
+        worker.terminate()
+
+
+def _name_for(size: int) -> str:
+    return "threads64" if _is_wide(size) else "threads"
 
 
 def _is_wide(size: int) -> bool:

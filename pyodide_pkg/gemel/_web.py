@@ -53,7 +53,7 @@ async def open_in_tab_async(
     """See gemel.open_async."""
     from ._open import load_model
 
-    _engine.start_early(threads)
+    _engine.start_early(threads, size_of(model))
     for _ in range(CHANGES):
         arrivals = await arrivals_of(model, cache=cache, on_progress=on_progress)
         try:
@@ -188,6 +188,17 @@ def is_blob(model: object) -> bool:
 def is_array(model: object) -> bool:
     """Tell whether this is an ArrayBuffer, a typed array or a DataView of JavaScript's."""
     return hasattr(model, "js_id") and hasattr(model, "byteLength")
+
+
+def size_of(model: Any) -> int | None:  # noqa: ANN401
+    """Return the bytes of a model where that is known at once."""
+    if is_blob(model):
+        return int(model.size)
+    if is_array(model):
+        return int(model.byteLength)
+    if isinstance(model, bytes | bytearray | memoryview):
+        return memoryview(model).nbytes
+    return NAMES[model].size if isinstance(model, str) and model in NAMES else None
 
 
 def name_of(model: Any) -> str:  # noqa: ANN401

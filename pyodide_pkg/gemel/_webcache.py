@@ -5,6 +5,7 @@ In the origin's private file system, gemel/<key>/ holds meta.json and one file a
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from typing import Any
 from ._errors import SourceError
 from ._names import part_names
 from .cache import Entry, entry_folder, missing
+
+HASH = 32   # bytes behind those of a block
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,19 @@ async def _file(folder: Any, key: str) -> _File:  # noqa: ANN401
         name, url = str(meta["name"]), str(meta["url"])
     except Exception:   # none, or half-written: what is there can only be deleted
         return _File(key, key, "", 0, 0)
-    numbers = [name.removeprefix(f"{version}.") for name in names if name.startswith(f"{version}.")]
-    held = [size - int(number) * block for number in numbers if number.isascii() and number.isdigit()]
-    return _File(key, name, url, size, sum(min(block, left) for left in held if left > 0))
+    wanted: dict[str, int] = {}
+    for file_name in names:
+        number = file_name.removeprefix(f"{version}.")
+        if number != file_name and number.isascii() and number.isdigit() and int(number) * block < size:
+            wanted[file_name] = min(block, size - int(number) * block)
+    sizes = await asyncio.gather(*(_size(folder, file_name) for file_name in wanted))
+    whole = [left for left, found in zip(wanted.values(), sizes, strict=True) if found == left + HASH]
+    return _File(key, name, url, size, sum(whole))
+
+
+async def _size(folder: Any, name: str) -> int:  # noqa: ANN401
+    """Return the bytes of a file: a tab that is ended while it downloads leaves some that are empty."""
+    try:
+        return int((await (await folder.getFileHandle(name)).getFile()).size)
+    except Exception:   # deleted meanwhile
+        return 0

@@ -185,6 +185,21 @@ def test_64_bit_addresses_give_the_same_bits(engine: Tab, digests: list[str]) ->
     assert engine.run("len(bytes(model.session().save())) > 0")
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+def test_a_large_file_gets_one_engine(engine: Tab, served: Any, files: list[bytes], known: bool) -> None:  # noqa: ANN401
+    """The engine that is started while the size is on its way may be the wrong one; then it goes."""
+    engine.run("_engine.WIDE_SIZE = 0\nbooted, boot = [], _engine._boot\n"
+               "async def noted(name):\n    booted.append(name)\n    return await boot(name)\n_engine._boot = noted")
+    given = "data" if known else repr(served(files[0]).url)
+    assert engine.run(f"model = await gemel.open_async({given}, threads=3)\nmodel.info.engine") == "threads64"
+    assert engine.run("booted") == (["threads64"] if known else ["threads", "threads64"])
+    assert engine.run("list(_engine._running)") == ["threads64"]
+    assert engine.run("len(model._library.workers)") == 2
+    engine.run("_engine.WIDE_SIZE = 1 << 40\nsmall = await gemel.open_async(other, threads=2)")   # both are used now
+    assert engine.run("sorted(_engine._running)") == ["threads", "threads64"]
+    assert engine.run("'' not in [one.generate('a', max_tokens=3).read() for one in (model, small)]")
+
+
 def test_bytes_cross_whole(engine: Tab) -> None:
     engine.run("await gemel.browser.start(1)\nlibrary = _library.load()")
     there_and_back = """

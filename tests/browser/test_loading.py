@@ -177,6 +177,34 @@ def test_a_damaged_block_of_the_cache_is_fetched_again(
     assert file.requests == []
 
 
+def test_blocks_that_are_empty_are_not_there(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+    """As a tab leaves them that is ended in the middle of a download: their files are opened before bytes come."""
+    file, one = served(data), tab(where="main")
+    assert load(one, file.url) == logits
+    file.forget()
+    one.run(
+        """
+from gemel._webcache import _folder
+from gemel._web import key_of
+folder = await (await _folder()).getDirectoryHandle(key_of(url))
+for name in [name async for name in folder.keys() if name.rpartition(".")[2] in ("3", "4", "5")]:
+    await (await (await folder.getFileHandle(name)).createWritable()).close()
+""",
+        url=file.url,
+    )
+    left = len(data) - 3 * (1 << 18)
+    assert one.run(CACHED, url=file.url) == [[file.url, left, False]]
+    script = """
+seen = []
+model = await gemel.open_async(url, threads=1, on_progress=lambda *step: seen.append(step))
+model.close()
+[step for step in seen if step[0] == "download"][-1][1]
+"""
+    assert one.run(script, url=file.url) == len(data)   # what is fetched is told
+    assert file.sent == 3 << 18
+    assert one.run(CACHED, url=file.url) == [[file.url, len(data), True]]
+
+
 def test_two_tabs_download_a_model_once(fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
     file = served(data, mb_s=10)
     tabs = [fresh_tab(where="worker"), fresh_tab(where="main")]

@@ -148,7 +148,7 @@ class Load {
         } else if (!file.store || file.held) {
             await this.#download(file, block);
         } else if (await file.own()) {
-            file.have = await file.store.list(file.count);   // what another page has written meanwhile
+            file.have = await file.store.list(file);   // what another page has written meanwhile
         }
     }
 
@@ -250,7 +250,7 @@ class Load {
     /** Open the files of the blocks that come next from a stream. */
     #prepare(file, block, end) {
         for (let i = block; file.store && i < block + OPENED && i * file.block < end && !file.have.has(i); i++)
-            file.store.prepare(i);
+            if (!file.given.has(i)) file.store.prepare(i);   // or it is being written
     }
 
     /** A block is whole: it is cached and posted while the next one comes. */

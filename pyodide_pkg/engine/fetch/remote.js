@@ -69,7 +69,7 @@ class Remote {
         if (this.wanted !== null && meta.size !== this.wanted) return false;
         this.store.version = meta.version;
         this.learn(meta.size, meta.validator, meta.ranges);
-        this.have = await this.store.list(this.count);
+        this.have = await this.store.list(this);
         if (!this.complete && !this.validator) return false;
         await this.#room();
         return true;
@@ -98,22 +98,35 @@ class Remote {
 
     /** Ask for bytes [from, to); return {reader, at, end, ...}: a stream of bytes [at, end). */
     async request(from, to) {
-        const abort = new AbortController();
-        const stop = (why) => abort.abort(why);
-        this.abort.signal.addEventListener("abort", () => stop(), { once: true });
+        const { signal, stop } = this.#stoppable();
         const headers = this.ranges ? { Range: `bytes=${from}-${to - 1}` } : {};
         const cache = this.store ? "no-store" : "default";
-        let response;
         try {
-            response = await quick(fetch(this.url, { headers, cache, signal: abort.signal }), stop);
+            const response = await quick(fetch(this.url, { headers, cache, signal }), stop).catch((error) => {
+                throw new Broken(`${error.message}: check the address and the network, and that the server lets this ` +
+                    "page read it (CORS: Access-Control-Allow-Origin)");
+            });
+            if (!response.ok) throw refusal(response, this.size >= 0);
+            const at = await this.#agree(response, from, to);
+            const end = response.status === 206 ? Math.min(to, this.size) : this.size;
+            return { read: reading(response.body, stop), at, end, whole: at === 0 && end === this.size, stop };
         } catch (error) {
-            throw new Broken(`${error.message}: check the address and the network, and that the server lets this ` +
-                "page read it (CORS: Access-Control-Allow-Origin)");
+            stop();
+            throw error;
         }
-        if (!response.ok) throw refusal(response, this.size >= 0);
-        const at = await this.#agree(response, from, to);
-        const end = response.status === 206 ? Math.min(to, this.size) : this.size;
-        return { read: reading(response.body, stop), at, end, whole: at === 0 && end === this.size, stop };
+    }
+
+    /** A signal of one request's, and what gives it and lets go of the load's own, which gives it as well. */
+    #stoppable() {
+        const abort = new AbortController();
+        const stop = (why) => {
+            this.abort.signal.removeEventListener("abort", stopped);
+            abort.abort(why);
+        };
+        const stopped = () => stop();
+        this.abort.signal.addEventListener("abort", stopped);
+        if (this.abort.signal.aborted) stop();
+        return { signal: abort.signal, stop };
     }
 
     /** Check that a response is of the file that is being loaded; return the offset at which it begins. */
@@ -135,7 +148,12 @@ class Remote {
     }
 
     async #head() {
-        const response = await fetch(this.url, { method: "HEAD", signal: this.abort.signal }).catch(() => null);
+        const { signal, stop } = this.#stoppable();
+        const response = await quick(fetch(this.url, { method: "HEAD", signal }), stop).catch((error) => {
+            if (signal.aborted) throw new Broken(`the file's size was asked for: ${error.message}`);
+            return null;
+        });
+        stop();
         const size = response?.ok ? lengthOf(response.headers) : null;
         if (!size)
             throw new Stop("the server does not tell the file's size: let it send Content-Length, and " +

@@ -89,10 +89,16 @@ class Store {
         }
     }
 
-    /** The blocks of this version, of `count`, by their names. */
-    async list(count) {
+    /** The blocks of this version whose files are as long as they should be. @param {Remote} file */
+    async list(file) {
         const names = (await this.#names()).filter((name) => name.startsWith(`${this.version}.`));
-        return new Set(names.map((name) => Number(name.split(".")[1])).filter((block) => block < count));
+        const blocks = names.map((name) => Number(name.split(".")[1])).filter((block) => block < file.count);
+        const sizes = await Promise.all(blocks.map((block) => this.#size(`${this.version}.${block}`)));
+        return new Set(blocks.filter((block, i) => sizes[i] === file.sizeOf(block) + 32));
+    }
+
+    #size(name) {
+        return this.folder.getFileHandle(name).then((handle) => handle.getFile()).then((file) => file.size, () => -1);
     }
 
     async #names() {

@@ -1,0 +1,63 @@
+// The download worker's script under node, with a server of its own whose habits are the scenario's, and its limits made
+// short. Prints one JSON object: what the script posted, what the server was asked for, who listened to its signals.
+//
+//     node fetch_bed.mjs <script> <scenario>
+import { createServer } from "node:http";
+import { readFileSync } from "node:fs";
+import { MessageChannel } from "node:worker_threads";
+
+const [, , script, scenario] = process.argv;
+const DATA = Buffer.alloc(2 ** 18 * 40 + 1000, 7); // 41 blocks
+const asked = [];
+const posted = [];
+const listening = new Map(); // signal -> listeners now
+
+for (const [name, change] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+    const original = AbortSignal.prototype[name];
+    AbortSignal.prototype[name] = function (...args) {
+        listening.set(this, (listening.get(this) ?? 0) + change);
+        return original.apply(this, args);
+    };
+}
+
+const server = createServer(({ method, headers }, response) => {
+    asked.push(method);
+    const heads = asked.filter((one) => one === "HEAD").length;
+    const send = (status, more, body) => response.writeHead(status, { ETag: '"1"', ...more }).end(body);
+    if (scenario === "head") {
+        if (method === "GET") send(200, {}, DATA); // no Content-Length: it comes in chunks
+        else if (heads > 1) send(200, { "Content-Length": DATA.length });
+        return; // the first HEAD is never answered
+    }
+    const [, from, to] = /bytes=(\d+)-(\d+)/.exec(headers.range);
+    const part = DATA.subarray(Number(from), Number(to) + 1);
+    const size = scenario === "changed" && asked.length > 1 ? 999_999_999 : DATA.length;
+    const range = `bytes ${from}-${Number(from) + part.length - 1}/${size}`;
+    if (size !== DATA.length) response.once("close", () => (cutOff = !response.writableFinished));
+    if (size !== DATA.length) return void response.writeHead(206, { ETag: '"1"', "Content-Range": range }).write(part);
+    send(206, { "Content-Range": range, "Content-Length": part.length }, part);
+});
+let cutOff = null; // the client has left an answer that was not whole
+
+function end(what) {
+    const most = Math.max(0, ...listening.values());
+    console.log(JSON.stringify({ posted, asked, most, cutOff, what }));
+    process.exit(0);
+}
+
+server.listen(0, "127.0.0.1", () => {
+    const { port1, port2 } = new MessageChannel();
+    globalThis.gemelPort = port2;
+    const url = `http://127.0.0.1:${server.address().port}/model.gguf`;
+    const blocks = Array.from({ length: 41 }, (_, i) => [0, 40 - i]).flat(); // backwards: a request each
+    port1.on("message", ({ type, data, text }) => {
+        posted.push(type === "error" ? text : type);
+        if (type === "opened") port1.postMessage({ type: "order", blocks, final: true });
+        if (type === "block") port1.postMessage({ type: "ack", size: data.length, buffers: [data.buffer] }, [data.buffer]);
+        if (["done", "error", "changed"].includes(type)) setTimeout(end, 300, type);
+    });
+    (0, eval)(readFileSync(script, "utf8").replace("SILENCE = 30_000", "SILENCE = 300"));
+    const file = { url, key: "key", name: "model", size: null, tree: null };
+    port1.postMessage({ type: "open", files: [file], cache: false });
+    setTimeout(end, 20_000, "nothing came");
+});
