@@ -54,7 +54,7 @@ Pyodide {version}: MPL-2.0. Its files here are unchanged; their source is https:
 CPython, in pyodide.asm.wasm and python_stdlib.zip: PSF-2.0, https://docs.python.org/3/license.html
 Emscripten's runtime, in pyodide.asm.mjs and pyodide.asm.wasm: MIT, https://github.com/emscripten-core/emscripten
 """
-VENDOR_CHANGES = ["The files in vendor are npm's without their last line, which named a source map."]
+VENDOR_CHANGE = "The files in vendor are npm's without their last line, which named a source map."
 
 
 class AssetError(RuntimeError):
@@ -223,7 +223,9 @@ def licences(wheels: Sequence[Path], vendor: Mapping[str, Path]) -> str:
     lines = [f"{one['name']} {one['version']}: {one['licence'].splitlines()[0]}" for one in facts]
     pyodide = PYODIDE_LICENCES.format(version=pinned("pyodide", PYODIDE_LOCK)["version"])
     texts = [f"\n{'-' * 80}\n{one['name']}\n\n{text.strip()}\n" for one in facts for text in one["texts"]]
-    return pyodide + "\n".join([*lines, *VENDOR_CHANGES[: len(vendor)]]) + "\n" + "".join(texts)
+    if vendor:
+        lines.append(VENDOR_CHANGE)
+    return pyodide + "\n".join(lines) + "\n" + "".join(texts)
 
 
 def facts_of_npm(package: str, folder: Path) -> dict[str, Any]:
