@@ -15,6 +15,7 @@ import gemel_web.server
 import pytest
 import static_site
 import tiny
+from browser.demo import DemoPage
 from browser.hosts import STATIC, Watched
 from browser.pages import static
 from conftest import CHATML
@@ -22,6 +23,13 @@ from conftest import CHATML
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
 
+WHOLE = """
+async () => {
+    const copies = await Promise.all((await caches.keys()).map((name) => caches.open(name)));
+    const whole = await Promise.all(copies.map((copy) => copy.keys()));
+    return whole.some((requests) => requests.some(({ url }) => url.endsWith("/whole.json")));
+}
+"""
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
@@ -33,8 +41,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a site that has the model."""
+def site(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The address of a site that has the model, and its server."""
     out = tmp_path_factory.mktemp("site") / "site"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gemel_web.server, "STATIC", static())
@@ -46,15 +54,17 @@ def site(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]
         assert process.stdout is not None
         found = re.search(r"http://[\d.:]+", process.stdout.readline())
         assert found
-        yield found[0]
+        yield found[0], process
         process.terminate()
 
 
-def test_the_sites_model_runs_in_the_tab(site: str, model: Path, open_profile: Callable[[], BrowserContext]) -> None:
-    profile = open_profile()
+def test_the_sites_model_runs_in_the_tab(
+    site: tuple[str, subprocess.Popen[str]], model: Path, open_profile: Callable[[], BrowserContext]
+) -> None:
+    profile, url = open_profile(), site[0]
     one = Watched(profile, "the site's page")
     try:
-        one.page.goto(f"{site}/api.html?module={site}/gemel.js")
+        one.page.goto(f"{url}/api.html?module={url}/gemel.js")
         one.page.wait_for_selector("main[data-ready]", state="attached")
         config, text, cached = one.page.evaluate(
             "async () => {"
@@ -71,5 +81,31 @@ def test_the_sites_model_runs_in_the_tab(site: str, model: Path, open_profile: C
     assert config["models"] == [{"alias": "tiny", "url": "models/tiny.gguf", "size": size}]
     with gemel.open(model) as opened:
         assert text == opened.generate("Once", max_tokens=30, temperature=0).read()
-    assert cached == [{"name": f"{site}/models/tiny.gguf", "size": size, "complete": True}]
+    assert cached == [{"name": f"{url}/models/tiny.gguf", "size": size, "complete": True}]
     assert one.unexpected() == []
+
+
+def test_the_sites_page_answers_and_goes_on_to_when_its_server_is_gone(
+    site: tuple[str, subprocess.Popen[str]], model: Path, open_profile: Callable[[], BrowserContext]
+) -> None:
+    """Runs last: it ends the server."""
+    profile, (url, process) = open_profile(), site
+    with gemel.open(model) as opened:
+        chat = opened.chat()
+        wanted = [chat.send(text, max_tokens=12, temperature=0).read() for text in ("Hello", "More")]
+    try:
+        page = DemoPage(profile, f"{url}/")
+        page.set(max_tokens=12, temperature=0, system="")
+        assert page.page.evaluate("crossOriginIsolated")   # by its service worker
+        assert page.page.get_by_label("Native server", exact=True).is_disabled()
+        assert page.ask("Hello").split() == wanted[0].split()
+        assert page.last.locator(".foot").inner_text().split() == ["Copy", "Again"]
+        page.page.wait_for_function(WHOLE)
+        process.terminate()
+        process.wait()
+        page.open()
+        assert page.ask("Hello").split() == wanted[0].split()
+        assert page.ask("More").split() == wanted[1].split()
+        assert (page.noise(), page.foreign()) == ([], [])
+    finally:
+        profile.close()

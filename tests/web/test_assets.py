@@ -113,5 +113,7 @@ def test_a_desktops_wheel_carries_what_is_there(tmp_path: Path) -> None:
     (wheel,) = out.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
-    wanted = [*carried, "gemel.js", "gemel-chat.js", "worker.js", "tab.py"]
-    assert {f"gemel_web/static/{name}" for name in wanted} <= names
+    files = [path for path in (source / STATIC).rglob("*") if path.is_file() and path.suffix != ".pyc"]
+    wanted = {path.relative_to(source / "web").as_posix() for path in files}
+    assert {f"gemel_web/static/{name}" for name in [*carried, "index.html", "page/main.js", "gemel.js"]} <= wanted
+    assert wanted <= names

@@ -134,8 +134,9 @@ export class Turn {
         if (ENDS[reason]) facts.push(ENDS[reason]);
         this.#live.textContent = facts.join(" · ");
         this.#live.title = `seed ${result.seed}, ${result.model}`;
+        const twin = this.#twin(result.where);
         this.#foot.replaceChildren(
-            copier(() => this.answer), button("again", "Again", () => this.wants.again(this)), this.#twin(result.where),
+            copier(() => this.answer), button("again", "Again", () => this.wants.again(this)), ...(twin ? [twin] : []),
         );
     }
 
