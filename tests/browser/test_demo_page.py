@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -330,6 +331,7 @@ def test_a_tab_without_memory_hands_the_question_to_the_native_server_in_sight(v
     init = "WebAssembly.Memory = function () { throw new RangeError('could not allocate memory'); };"
     worker = f"const Plain = Blob; Blob = function (parts, how) {{ return new Plain([`{init}`, ...parts], how); }};"
     one = visit(init=worker)
+    one.expect("_importhook")   # Pyodide's own end, which it tells the console as well
     one.set(max_tokens=6)
     one.ask("Hello")
     note = one.page.locator(".note").inner_text()
@@ -349,6 +351,24 @@ def test_without_either_host_the_page_says_why(visit: Open, tiny_file: Path, mod
         assert one.page.get_by_role("radio", name="Native server").is_disabled()
         one.say("Hello")
         one.page.locator("#models[open]").wait_for()   # this site offers no model either
+
+
+def test_a_static_site_answers_and_goes_on_when_it_is_gone(
+    visit: Open, data: bytes, model: gemel.Model, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(static(), tmp_path / "site")
+    (folder / "models").mkdir()
+    (folder / "models" / "tiny.gguf").write_bytes(data)
+    card = {"alias": "tiny", "url": "models/tiny.gguf", "size": len(data)}
+    with demo.listening(demo.as_static_site(folder, card)) as url:
+        one = visit(url)
+        one.set(max_tokens=8, temperature=0)
+        wanted = words(answer(model, "Hello", max_tokens=8, temperature=0))
+        assert words(one.ask("Hello")) == wanted
+        one.page.get_by_text("The site works offline.").wait_for(timeout=60_000)
+    one.open()
+    assert words(one.ask("Hello")) == wanted
+    assert one.last.locator(".badge").inner_text() == "This tab"
 
 
 def test_a_servers_key_is_asked_for(tiny_file: Path, model: gemel.Model, visit: Open) -> None:

@@ -88,10 +88,12 @@ export class Cell {
     }
 
     #busy(is) {
+        const [now, next] = is ? [byId("run"), byId("halt")] : [byId("halt"), byId("run")];
+        const moves = document.activeElement === now;
         this.#running = is;
-        byId("halt").disabled = !is;
-        byId("run").disabled = is;
-        if (!is && document.activeElement === document.body && byId("cell").isConnected) this.#code.focus({ preventScroll: true });
+        next.disabled = false;
+        if (moves) next.focus(); // before the one that has it can't have it any more
+        now.disabled = true;
     }
 
     #say(words) {

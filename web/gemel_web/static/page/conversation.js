@@ -258,6 +258,8 @@ export class Conversation {
         await this.#busily(async (signal) => {
             figures.begin(host);
             let loading = null;
+            const asked = performance.now();
+            let first = null;
             try {
                 const result = await host.answer(turn.run.messages, turn.run.options, {
                     signal,
@@ -267,8 +269,12 @@ export class Conversation {
                         loading.show(told);
                     }),
                     onBegin: () => loading?.element.remove(),
-                    onPiece: (_, count) => figures.piece(count),
+                    onPiece: (_, count) => {
+                        first ??= performance.now();
+                        figures.piece(count);
+                    },
                 });
+                result.timings.first_token_s = first === null ? 0 : (first - asked) / 1000;
                 figures.end(result, host.info ?? null);
                 turn.remark(...verdict(turn.answer, result, LABELS[other]));
             } catch (error) {

@@ -36,11 +36,12 @@ import gemel
 MODEL = "ADDRESS"
 model = gemel.open(MODEL)
 with model.session() as session:
-    session.append(model.tokenize("The capital of France is"))
-    likeliest = session.likeliest(8)
-    for id, logprob in zip(likeliest, session.log_probs(likeliest)):
-        share = math.exp(logprob)
-        print(f"{model.detokenize([id])!r:>14} {share:6.1%} {'=' * round(40 * share)}")
+    prompt = "The capital of France is"
+    session.append(model.tokenize(prompt))
+    ids = session.likeliest(6)
+    for id, logprob in zip(ids, session.log_probs(ids)):
+        p, text = math.exp(logprob), model.detokenize([id])
+        print(f"{text!r:>10} {p:6.1%} {'=' * round(30 * p)}")
 `,
     },
     {
@@ -65,7 +66,8 @@ model.info.isa
 
 MODEL = "ADDRESS"
 model = gemel.open(MODEL)
-for text in ("The cat sat on the mat.", "The cat sat on the theorem."):
+for end in ("mat", "theorem"):
+    text = f"The cat sat on the {end}."
     scores = model.score(text)
     print(f"{-sum(scores) / len(scores):5.2f} nats a token: {text}")
 `,

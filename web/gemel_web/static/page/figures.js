@@ -29,7 +29,7 @@ export class Figures {
     /** Facts of the engine in the tab; null: of a server, which does not tell. */
     engine(info) {
         if (info === null) {
-            for (const name of ["memory", "threads", "isa", "engine"]) this.#set(name, "the server’s");
+            for (const name of ["memory", "threads", "isa", "engine"]) this.#set(name, "–", "the server does not tell");
             return;
         }
         this.#set("memory", bytes(info.memory));

@@ -6,9 +6,6 @@ import { Markdown } from "./markdown.js";
 import { ProgressView } from "./progress.js";
 
 const LABELS = { tab: "This tab", native: "Native server", unknown: "A server that does not say where it runs" };
-const ENDS = {
-    cancelled: "stopped", length: "cut at the longest answer, or at the context’s end", error: "broken off",
-};
 
 /** The badge that says which host answered. */
 export function badge(host) {
@@ -131,7 +128,8 @@ export class Turn {
         const facts = [`${count(usage.completion_tokens)} ${usage.completion_tokens === 1 ? "token" : "tokens"}`];
         if (timings.decode_tok_s) facts.push(`${rate(timings.decode_tok_s)} a second`);
         if (timings.first_token_s) facts.push(`first after ${seconds(timings.first_token_s)}`);
-        if (ENDS[reason]) facts.push(ENDS[reason]);
+        if (reason === "cancelled") facts.push("stopped");
+        if (reason === "length") facts.push(usage.completion_tokens === this.run.options.max_tokens ? "cut at the limit" : "the context is full");
         this.#live.textContent = facts.join(" · ");
         this.#live.title = `seed ${result.seed}, ${result.model}`;
         const twin = this.#twin(result.where);
