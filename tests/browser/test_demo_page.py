@@ -256,6 +256,31 @@ def test_a_file_that_is_no_model_is_an_error_in_the_conversation(visit: Open, tm
     one.page.get_by_text("no could not be loaded in this tab:").first.wait_for(timeout=demo.ANSWER_MS)
 
 
+@pytest.mark.model
+def test_a_load_is_stopped_and_goes_on_with_the_next_question(real_origin: str, visit: Open) -> None:
+    one = visit(real_origin)
+    one.set(max_tokens=3)
+    one.page.locator("#open-models").click()
+    one.page.locator("#offered button").click()
+    one.page.locator(".words", has_text="Downloading").wait_for(timeout=demo.ANSWER_MS)
+    one.page.locator("#stop").click()
+    one.page.get_by_text("was stopped; the next question goes on with it").first.wait_for()
+    one.ask("Hello")
+    assert "3 tokens" in one.last.locator(".live").inner_text()
+
+
+def test_a_context_of_ones_own_counts_and_an_overfull_one_is_an_error(visit: Open) -> None:
+    one = visit()
+    one.set(n_ctx=160, max_tokens=20)
+    one.ask("Hello")
+    assert "20 tokens" in one.last.locator(".live").inner_text()
+    one.ask("word " * 160)
+    assert "tokens" in one.last.locator(".error").inner_text()
+    assert "not part of the conversation" in one.last.locator(".live").inner_text()
+    one.ask("Hello")
+    assert one.last.locator(".error").count() == 0
+
+
 def test_kept_models_are_listed_and_deleted(visit: Open) -> None:
     one = visit()
     one.set(max_tokens=2)

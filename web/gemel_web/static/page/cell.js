@@ -29,7 +29,7 @@ export class Cell {
     /** Examples open this address. */
     set model(address) {
         const untouched = EXAMPLES.some(({ code }) => code.replace("ADDRESS", this.#model) === this.#code.value);
-        this.#model = address;
+        this.#model = /^\.{0,2}\//.test(address) ? new URL(address, document.baseURI).href : address;
         if (untouched) this.#use(EXAMPLES[byId("example").value]);
     }
 

@@ -11,6 +11,7 @@ const PATIENCE = 6; // times what drawing took, until it is drawn again
 export class Conversation {
     #turns = [];
     #abort = null; // of what is under way
+    #ended = Promise.resolve(); // when that is over
     #follows = true;
 
     /** @param {object} page  {hosts, settings, figures, changed} */
@@ -39,8 +40,14 @@ export class Conversation {
         this.#abort?.abort();
     }
 
-    clear() {
+    /** Stop what is under way, and wait until it has ended. */
+    async settle() {
         this.stop();
+        await this.#ended;
+    }
+
+    async clear() {
+        await this.settle();
         this.#turns = [];
         this.place.replaceChildren();
         this.page.changed();
@@ -125,7 +132,7 @@ export class Conversation {
     async #answer(turn) {
         const host = this.page.hosts.current;
         turn.run = { messages: this.#messages(turn), options: this.page.settings.options() };
-        await this.#busily(async (signal) => {
+        await this.busily(async (signal) => {
             try {
                 await this.#stream(turn, host, signal);
             } catch (error) {
@@ -136,7 +143,11 @@ export class Conversation {
         });
     }
 
-    async #busily(act) {
+    /** Do something that stop() ends by its signal; one thing at a time. */
+    async busily(act) {
+        await this.settle();
+        let over;
+        this.#ended = new Promise((resolve) => (over = resolve));
         this.#abort = new AbortController();
         this.#lock(true);
         try {
@@ -144,6 +155,7 @@ export class Conversation {
         } finally {
             this.#abort = null;
             this.#lock(false);
+            over();
         }
     }
 
@@ -255,7 +267,7 @@ export class Conversation {
         const host = this.page.hosts[other];
         const { figures } = this.page;
         const place = turn.remark("waits", `Asking ${LABELS[other]} the same, with the same seed …`);
-        await this.#busily(async (signal) => {
+        await this.busily(async (signal) => {
             figures.begin(host);
             let loading = null;
             const asked = performance.now();

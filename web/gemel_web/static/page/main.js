@@ -21,6 +21,8 @@ const page = { hosts, settings, figures, changed: () => show(), openKey };
 const talk = new Conversation(page);
 const cell = new Cell();
 const question = byId("question");
+let known; // called when config.json has been read
+const configured = new Promise((resolve) => (known = resolve));
 let offered = []; // models of this site: {alias, url, size}
 
 // ---- What is shown --------------------------------------------------------------------------------------------------
@@ -49,6 +51,7 @@ function openKey() {
 // ---- Asking ---------------------------------------------------------------------------------------------------------
 
 async function ask(text) {
+    await configured;
     if (!text || talk.busy) return;
     if (hosts.current === hosts.tab && hosts.tab.source === null) {
         byId("status").textContent = "Choose a model first.";
@@ -88,30 +91,36 @@ function composer() {
 
 /** Run a model in the tab from now on: an address, a short name or a File; it is loaded now. */
 async function choose(source) {
-    talk.stop();
-    const { tab } = hosts;
-    tab.source = source;
+    await talk.settle();
+    hosts.tab.source = source;
     if (typeof source === "string") {
         settings.set("model", source);
-        cell.model = new URL(source, document.baseURI).href;
+        cell.model = source;
     }
     hosts.choose("tab");
-    show();
+    settings.set("host", "tab");
+    await talk.busily((signal) => load(source, signal));
+}
+
+async function load(source, signal) {
+    const name = shortName(source);
     const bars = new ProgressView();
-    const place = talk.note(`Loading ${shortName(source)} in this tab.`, bars.element);
+    const place = talk.note(`Loading ${name} in this tab.`, bars.element);
+    const say = (words) => {
+        place.querySelector("p").textContent = words;
+        talk.announce(words);
+    };
     try {
-        const info = await tab.load({ onProgress: (told) => bars.show(told) });
+        const info = await hosts.tab.load({ signal, onProgress: (told) => bars.show(told) });
         figures.where("tab", "This tab", info.why);
         figures.engine(info);
-        const how = `${info.threads === 1 ? "one thread" : `${info.threads} threads`}, ${info.isa}`;
-        place.querySelector("p").textContent = `${shortName(source)} runs in this tab: ${how}.`;
+        say(`${name} runs in this tab: ${info.threads === 1 ? "one thread" : `${info.threads} threads`}, ${info.isa}.`);
     } catch (error) {
         const offer = hosts.why("native") === null ? " The native server can be chosen above." : "";
-        place.querySelector("p").textContent = `${shortName(source)} could not be loaded in this tab: ${error.message}${offer}`;
+        if (signal.aborted) say(`Loading ${name} was stopped; the next question goes on with it.`);
+        else say(`${name} could not be loaded in this tab: ${error.message}${offer}`);
     }
     bars.element.remove();
-    talk.announce(place.textContent);
-    show();
 }
 
 function chooseServed(alias) {
@@ -173,6 +182,7 @@ async function begin() {
     dropping();
     await offlineLine(hosts.tab);
     await configure();
+    known();
     const why = unable();
     if (why !== null) {
         const instead = hosts.native.why === null;
