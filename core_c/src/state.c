@@ -84,18 +84,30 @@ static int all_within(const uint8_t *p, int n, float least, float most) {
     }
     return is_good;
 }
+// Eight bytes at a time: a field's highest bit stays set while no field is what must not be.
 static const char *wrong_f16(const uint8_t *at, size_t size) {
-    int bad = 0;
-    for (size_t i = 1; i < size; i += 2) bad |= (at[i] & 0x7c) == 0x7c;
-    return bad ? "a number is Inf or NaN" : NULL;
+    const uint64_t exponents = 0x7c007c007c007c00u, high = 0x8000800080008000u;
+    uint64_t good = high, word;
+    for (size_t i = 0; i < size; i += 8) {
+        memcpy(&word, at + i, 8);
+        good &= ((word & exponents) ^ exponents) + ~high;   // 0 where all of the exponent's bits are set
+    }
+    return good != high ? "a number is Inf or NaN" : NULL;
+}
+static int has_minus_128(const uint8_t *at, size_t size) {
+    const uint64_t high = 0x8080808080808080u;
+    uint64_t good = high, word;
+    for (size_t i = 0; i < size; i += 8) {
+        memcpy(&word, at + i, 8);
+        good &= ((word & ~high) + ~high) | ~word;   // has the low bits, or lacks the sign
+    }
+    return good != high;
 }
 // Of one block. A value's scale is at least 1e-30 / 127.
 static const char *wrong_q8(const uint8_t *at, int dim, int n) {
     size_t codes = 2 * (size_t)KV_BLOCK * (size_t)dim;
     const uint8_t *scale = at + codes, *log_scale = scale + KV_BLOCK * sizeof(float) * (size_t)(dim / 32);
-    int bad = 0;
-    for (size_t i = 0; i < codes; i++) bad |= at[i] == 0x80;
-    if (bad) return "a code is -128";
+    if (has_minus_128(at, codes)) return "a code is -128";
     for (; scale < log_scale; scale += KV_BLOCK * sizeof(float))
         if (!all_within(scale, n, 0, ATTEND_BOUND / 127)) return "a key's scale is none";
     if (!all_within(log_scale, n, -107, 51) ||

@@ -76,8 +76,10 @@ static void what_no_q8_cache_holds_is_refused_by_name(void) {
         size_t at = head_at(2) + (size_t)block * kv_q8_size(PADDED), codes = KV_BLOCK * PADDED, row = KV_BLOCK * 4;
         const char *place = "layer 2, head 0, positions 0 to 74";
         change_is_refused(&saved, at + 5, &code, 1, s, place);
-        change_is_refused(&saved, at + 5, &code, 1, s, "a code is -128");
-        change_is_refused(&saved, at + codes + 5, &code, 1, s, "a code is -128");
+        for (size_t lane = 0; lane < 8; lane++) {
+            change_is_refused(&saved, at + lane, &code, 1, s, "a code is -128");
+            change_is_refused(&saved, at + codes + 8 + lane, &code, 1, s, "a code is -128");
+        }
         for (size_t in = 0; in < 11; in += 10) {
             size_t scale = at + 2 * codes + 4 * in;
             scales_are_refused(&saved, scale, -0.0f, 0x1p51f, s, "a key's scale");
@@ -98,9 +100,9 @@ static void what_no_f16_cache_holds_is_refused_by_name(void) {
     state saved = saved_at(m, N);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 3), 3);
     for (size_t i = 0; i < 4; i++) {
-        change_is_refused(&saved, head_at(1), &never[i], 2, s,
+        change_is_refused(&saved, head_at(1) + 2 * i, &never[i], 2, s,
                           "layer 1, head 0, positions 0 to 74: a number is Inf or NaN");
-        change_is_refused(&saved, head_at(2) - 14 * 32, &never[i], 2, s, "a number is Inf or NaN");
+        change_is_refused(&saved, head_at(2) - 14 * 32 + 2 * i, &never[i], 2, s, "a number is Inf or NaN");
     }
     CHECK_EQ_INT(restore(s, &saved), 0);
     free(saved.at);
