@@ -151,7 +151,9 @@ class Passage:
     async def _sent(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status = message["status"]
-            await self._taken({**message, "headers": self._with_ours(message["headers"])})
+            message = {**message, "headers": self._with_ours(message["headers"])}
+        if message["type"] != "http.response.body":
+            await self._taken(message)
             return
         rest, more = memoryview(message.get("body", b"")), message.get("more_body", False)
         while len(rest) > PIECE:
