@@ -37,7 +37,7 @@ typedef enum gemel_error {
     GEMEL_E_UNSUPPORTED = -4,  // well formed, but not (yet) computed here
     GEMEL_E_CONTEXT = -5,      // more tokens than n_ctx
     GEMEL_E_CANCELLED = -6,    // gemel_session_cancel was called
-    GEMEL_E_NUMERIC = -7,      // NaN or Inf where logits should be
+    GEMEL_E_NUMERIC = -7,      // a pass met NaN, Inf or a number past what attention bears
     GEMEL_E_STATE = -8,        // saved state that belongs to another model or is damaged
     GEMEL_E_THREADS = -9,      // the system refused a thread
 } gemel_error;

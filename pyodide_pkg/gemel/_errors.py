@@ -9,7 +9,7 @@ Messages say what, where, and what to do.
     ├── FormatError (ValueError)         the file is malformed: offset, key or tensor are named
     ├── LibraryError (ImportError)       the compiled core is missing, can't be started, or is of another version
     │   └── EngineError (LibraryError)   a tab's threaded engine failed: open the model again
-    ├── NumericError (ArithmeticError)   NaN or Inf where logits should be
+    ├── NumericError (ArithmeticError)   a pass met NaN, Inf or a number past what attention bears
     ├── OutOfMemoryError (MemoryError)   the allocator said no
     ├── SourceError (OSError)            no such file, not a file, a download or checksum that failed
     ├── StateError (ValueError)          saved state that is damaged or of another model; a session changed meanwhile
