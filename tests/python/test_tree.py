@@ -12,6 +12,7 @@ import pytest
 ROOT = building.ROOT
 CODE = {".c", ".h", ".py", ".mjs", ".js", ".css", ".html"}
 BINARY = {".so", ".dylib", ".dll", ".o", ".a", ".wasm", ".whl", ".gguf", ".bin", ".npy", ".npz", ".zip", ".gz", ".pyc"}
+PICTURES = {".png", ".webp"}
 TABLE = re.compile(r"(tables?|grids?|vectors|_abi)\.(c|h|py)$|\.def$")
 LINES_MAX = 600
 # Spelled in parts, so that this file passes its own test.
@@ -39,7 +40,7 @@ def texts(*folders: str, suffixes: set[str] | None = None) -> list[tuple[str, st
     for path in tracked():
         name = path.relative_to(ROOT).as_posix()
         inside = not folders or name.startswith(tuple(folder + "/" for folder in folders))
-        if inside and path.suffix not in BINARY and (suffixes is None or path.suffix in suffixes):
+        if inside and path.suffix not in BINARY | PICTURES and (suffixes is None or path.suffix in suffixes):
             chosen.append((name, path.read_text(encoding="utf-8")))
     return chosen
 
