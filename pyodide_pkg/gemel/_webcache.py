@@ -103,7 +103,8 @@ async def _files() -> AsyncIterator[_File]:
 async def _file(folder: Any, key: str) -> _File:  # noqa: ANN401
     names = [name async for name in folder.keys()]   # noqa: SIM118
     try:
-        file = await (await folder.getFileHandle("meta.json")).getFile()
+        handle = await folder.getFileHandle("meta.json")   # held: Chromium forgets to answer one that it collects
+        file = await handle.getFile()
         meta = json.loads(await file.text())
         size, block, version = int(meta["size"]), int(meta["block"]), str(meta["version"])
         name, url = str(meta["name"]), str(meta["url"])

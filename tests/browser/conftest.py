@@ -35,6 +35,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update", "--disable-domain-reliability",
     "--disable-features=OptimizationHints,MediaRouter,Translate,NetworkTimeServiceQuerying",
+    "--js-flags=--expose-gc",
 ]  # fmt: skip
 OpenTab = Callable[..., "Tab"]
 OpenPage = Callable[..., "ApiPage"]

@@ -29,6 +29,19 @@ function blockSize(size) {
 
 // ---- The cache ------------------------------------------------------------------------------------------------
 
+const waiting = new Set();
+
+/** What a method of a handle gives. While it waits, the handle is held: Chromium forgets to answer one it collects. */
+async function held(handle, method, ...args) {
+    const call = { handle };
+    waiting.add(call);
+    try {
+        return await handle[method](...args);
+    } finally {
+        waiting.delete(call);
+    }
+}
+
 /** One file's folder in the origin's private file system. */
 class Store {
     /** Why there can be no cache here, or "". */
@@ -40,8 +53,9 @@ class Store {
     }
 
     static async open(key) {
-        const all = await (await navigator.storage.getDirectory()).getDirectoryHandle("gemel", { create: true });
-        return new Store(await all.getDirectoryHandle(key, { create: true }));
+        const root = await navigator.storage.getDirectory();
+        const all = await held(root, "getDirectoryHandle", "gemel", { create: true });
+        return new Store(await held(all, "getDirectoryHandle", key, { create: true }));
     }
 
     constructor(folder) {
@@ -52,7 +66,7 @@ class Store {
     }
 
     meta() {   // null: none, or half-written
-        return this.folder.getFileHandle("meta.json").then((handle) => handle.getFile())
+        return this.folder.getFileHandle("meta.json").then((handle) => held(handle, "getFile"))
             .then((file) => file.text()).then(JSON.parse).catch(() => null);
     }
 
@@ -98,7 +112,8 @@ class Store {
     }
 
     #size(name) {
-        return this.folder.getFileHandle(name).then((handle) => handle.getFile()).then((file) => file.size, () => -1);
+        return this.folder.getFileHandle(name).then((handle) => held(handle, "getFile"))
+            .then((file) => file.size, () => -1);
     }
 
     async #names() {
@@ -118,8 +133,8 @@ class Store {
         let handle;
         try {
             const file = await this.folder.getFileHandle(`${this.version}.${block}`);
-            if (!sure && (await file.getFile()).size !== size + 32) return null;   // another page writes it
-            handle = await file.createSyncAccessHandle({ mode: "read-only" });
+            if (!sure && (await held(file, "getFile")).size !== size + 32) return null;   // another page writes it
+            handle = await held(file, "createSyncAccessHandle", { mode: "read-only" });
             const bytes = new Uint8Array(make(), 0, size + 32), data = bytes.subarray(0, size);
             if (handle.getSize() !== bytes.length || handle.read(bytes, { at: 0 }) !== bytes.length) return null;
             const hash = bytes.slice(size);
@@ -134,7 +149,7 @@ class Store {
     /** A file open for writing, or null when somebody else has it or nothing more can be written. */
     async #open(name) {
         try {
-            return await (await this.folder.getFileHandle(name, { create: true })).createSyncAccessHandle();
+            return await held(await this.folder.getFileHandle(name, { create: true }), "createSyncAccessHandle");
         } catch (error) {
             if (error.name === "QuotaExceededError") throw error;
             if (error.name !== "NoModificationAllowedError") this.#fail(error);   // another page writes this block
