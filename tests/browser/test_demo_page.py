@@ -396,6 +396,22 @@ def test_a_static_site_answers_and_goes_on_when_it_is_gone(
     assert one.last.locator(".badge").inner_text() == "This tab"
 
 
+def test_an_answer_that_breaks_off_keeps_what_came_and_says_so(visit: Open) -> None:
+    one = visit()
+    body = f"data: {json.dumps({'choices': [{'delta': {'content': 'As far as '}}]})}\n\n"
+    headers = {"Content-Type": "text/event-stream", "Gemel-Host": "native"}
+    one.page.route("**/v1/chat/completions", lambda route: route.fulfill(body=body, headers=headers))
+    one.choose("Native server")
+    found = one.ask("Hello")
+    assert "As far as" in found
+    assert "The native server's answer broke off." in found
+    one.page.unroute("**/v1/chat/completions")
+    one.set(max_tokens=4)
+    one.page.get_by_role("button", name="Try again").click()
+    one.page.locator(".live", has_text="4 tokens").wait_for()
+    assert one.page.locator(".error").count() == 0
+
+
 def test_a_servers_key_is_asked_for(tiny_file: Path, model: gemel.Model, visit: Open) -> None:
     app = demo.site({"tiny": Served(model, (tiny_file,))}, static(), api_key="secret")
     with demo.listening(app) as url:

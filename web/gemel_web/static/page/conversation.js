@@ -6,6 +6,7 @@ import { ProgressView } from "./progress.js";
 import { Turn } from "./turn.js";
 
 const NEAR = 60; // pixels from the end: whoever is so near follows it
+const PACE = 40; // milliseconds between two drawings, at least
 const PATIENCE = 6; // times what drawing took, until it is drawn again
 
 export class Conversation {
@@ -164,36 +165,49 @@ export class Conversation {
         this.page.changed();
     }
 
-    async #stream(turn, host, signal) {
+    /** Ask a host and show the figures of its answer; `shown` is told what comes. */
+    async #run(host, { messages, options }, signal, shown) {
         const { figures } = this.page;
-        turn.begin(host);
         figures.begin(host);
-        const draw = this.#drawing(turn);
-        const { messages, options } = turn.run;
         const asked = performance.now();
+        let computes = false; // nothing is on its way any more
         let first = null; // when the first text came: what a visitor waits for, loading included
         const result = await host.answer(messages, options, {
             signal,
-            onProgress: everyFrame((told) => this.#abort && turn.progress(told)),
+            onProgress: everyFrame((told) => this.#abort && !computes && shown.progress(told)),
             onBegin: () => {
-                turn.began();
+                computes = true;
+                shown.began();
                 this.page.changed();
             },
             onPiece: (text, count) => {
                 first ??= performance.now();
-                turn.piece(text);
-                const speed = figures.piece(count);
-                if (speed !== null) turn.speed(speed);
-                draw.soon();
+                shown.piece(text, figures.piece(count));
             },
         });
-        draw.stop();
+        if (first !== null) result.timings.first_token_s = (first - asked) / 1000;
+        figures.end(result, host.info ?? null);
+        return result;
+    }
+
+    async #stream(turn, host, signal) {
+        turn.begin(host);
+        const draw = this.#drawing(turn);
+        const piece = (text, speed) => {
+            turn.piece(text);
+            if (speed !== null) turn.speed(speed);
+            draw.soon();
+        };
+        let result;
+        try {
+            const shown = { progress: (told) => turn.progress(told), began: () => turn.began(), piece };
+            result = await this.#run(host, turn.run, signal, shown);
+        } finally {
+            draw.stop();
+        }
         turn.render();
         if (!result.text && result.stop_reason === "cancelled") throw new DOMException("stopped", "AbortError");
-        if (first !== null) result.timings.first_token_s = (first - asked) / 1000;
         turn.end(result);
-        turn.run.host = result.where;
-        figures.end(result, host.info ?? null);
         this.announce(`Answer: ${result.text}`);
     }
 
@@ -209,8 +223,7 @@ export class Conversation {
                 return;
             }
             waiting = false;
-            due = now + PATIENCE * turn.render();
-            this.#follow();
+            due = now + Math.max(PACE, PATIENCE * turn.render());
         };
         return {
             soon: () => {
@@ -265,29 +278,16 @@ export class Conversation {
     async #compare(turn, other) {
         if (this.busy) return;
         const host = this.page.hosts[other];
-        const { figures } = this.page;
         const place = turn.remark("waits", `Asking ${LABELS[other]} the same, with the same seed …`);
+        const bars = new ProgressView();
+        const progress = (told) => {
+            if (!bars.element.isConnected) place.append(bars.element);
+            bars.show(told);
+        };
+        const began = () => bars.element.remove();
         await this.busily(async (signal) => {
-            figures.begin(host);
-            let loading = null;
-            const asked = performance.now();
-            let first = null;
             try {
-                const result = await host.answer(turn.run.messages, turn.run.options, {
-                    signal,
-                    onProgress: everyFrame((told) => {
-                        if (this.#abort === null || !place.isConnected) return;
-                        if (loading === null) place.append((loading = new ProgressView()).element);
-                        loading.show(told);
-                    }),
-                    onBegin: () => loading?.element.remove(),
-                    onPiece: (_, count) => {
-                        first ??= performance.now();
-                        figures.piece(count);
-                    },
-                });
-                result.timings.first_token_s = first === null ? 0 : (first - asked) / 1000;
-                figures.end(result, host.info ?? null);
+                const result = await this.#run(host, turn.run, signal, { progress, began, piece: () => {} });
                 turn.remark(...verdict(turn.answer, result, LABELS[other]));
             } catch (error) {
                 turn.remark("waits", signal.aborted ? "The comparison was stopped." : sentence(error));

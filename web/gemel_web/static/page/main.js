@@ -40,6 +40,7 @@ function show() {
     byId("model-state").textContent = state;
     byId("ready-model").textContent = name === null ? "none yet: choose one above" : `${name}${state ? `, ${state}` : ""}`;
     byId("ready-host").textContent = current === tab ? "this tab" : "the native server";
+    byId("ready-why").textContent = current === tab && hosts.native.why !== null ? `: ${hosts.native.why}` : "";
     document.documentElement.dataset.host = current.name;
 }
 
@@ -74,6 +75,9 @@ function composer() {
         event.preventDefault();
         ask(question.value.trim());
     });
+    if (!CSS.supports("field-sizing", "content")) {
+        question.addEventListener("input", () => (question.rows = Math.min(8, question.value.split("\n").length)));
+    }
     byId("stop").addEventListener("click", () => talk.stop());
     byId("ideas").addEventListener("click", ({ target }) => {
         if (target instanceof HTMLButtonElement) ask(target.textContent);

@@ -1,6 +1,7 @@
 // The native server as a host: the same messages and options, by OpenAI's API beside this page. The header Gemel-Host
 // sends a request past the service worker, and an answer's says who gave it.
 
+const BROKEN = "the native server's answer broke off";
 const HEADERS = { "Gemel-Host": "native" };
 
 /** The server's own words for what went wrong. */
@@ -29,7 +30,7 @@ export async function* events(body) {
             if (data) yield JSON.parse(data);
         }
     }
-    throw new Error("the native server's answer broke off");
+    throw new Error(BROKEN);
 }
 
 async function* readAll(stream) {
@@ -112,7 +113,7 @@ export class NativeHost {
                 this.#take(event, run, onPiece);
             }
         } catch (error) {
-            if (!signal.aborted) throw error;
+            if (!signal.aborted) throw error instanceof TypeError ? new Error(BROKEN) : error; // the network's
         }
         return resultOf(run, answer.headers.get("Gemel-Host"), this.model, options.seed);
     }

@@ -38,7 +38,6 @@ export class Turn {
     #body;
     #foot;
     #loading = null;
-    #began = false;
     #markdown = null;
 
     #showQuestion() {
@@ -83,14 +82,12 @@ export class Turn {
         this.#where.replaceChildren(badge(host.name));
         this.#live.textContent = "";
         this.#loading = null;
-        this.#began = false;
         this.#progress.replaceChildren();
         this.#markdown = new Markdown(this.#body);
         this.element.setAttribute("aria-busy", "true");
     }
 
     progress(told) {
-        if (this.#began) return;
         if (this.#loading === null) {
             this.#loading = new ProgressView();
             this.#progress.replaceChildren(this.#loading.element);
@@ -100,7 +97,6 @@ export class Turn {
 
     /** The host computes: nothing is on its way any more. */
     began() {
-        this.#began = true;
         this.#progress.replaceChildren();
         this.#live.textContent = "reading the question";
     }
@@ -151,7 +147,7 @@ export class Turn {
         this.#settle();
         this.element.classList.add("failed");
         this.#live.textContent = "not answered, and not part of the conversation";
-        this.#body.replaceChildren(make("p", { class: "error" }, words));
+        this.#body.append(make("p", { class: "error" }, words)); // below what had come
         this.#foot.replaceChildren(...acts);
     }
 
