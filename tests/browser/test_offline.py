@@ -215,3 +215,18 @@ def test_models_and_answers_are_not_copied(profile: BrowserContext, host: Host) 
     page.js("await (await fetch('models/tiny.gguf')).arrayBuffer()")
     assert copies(page) == [listed(host)]
     assert not any(name.startswith(("models/", "v1/")) for name in copies(page)[0])
+
+
+def test_garbage_that_is_collected_takes_nothing_along(profile: BrowserContext, host: Host) -> None:
+    """A browser may forget to answer an object that nobody holds."""
+    collect = "\nsetInterval(() => gc(), 5);\n"
+    script, worker = folder(host) / "relay_page.js", folder(host) / "sw.js"
+    write(script, collect + script.read_text())
+    write(worker, worker.read_text() + collect)
+    page = visit(profile, host)
+    page.js("await gemel.load('./models/tiny.gguf')")
+    assert page.js(f"return {API}")["data"][0]["id"] == "tiny"
+    host.stop()
+    page.reload()
+    assert page.js("return [ready.relays, (await relay.offline).complete]") == [True, True]
+    assert page.said() == []

@@ -48,12 +48,10 @@ async function obstacle() {
     const workers = navigator.serviceWorker;
     if (!workers) return "there are no service workers here: they want https or localhost, and no private window";
     if (!location.href.startsWith(FOLDER.href)) return `this page is not below ${FOLDER}, the folder of gemel's files`;
-    try {
-        await workers.register(new URL("sw.js", FOLDER), { updateViaCache: "none" });
-    } catch (error) {
-        return `the service worker can't be started: ${error.message}`;
-    }
-    const { active } = await workers.ready;
+    const there = workers.ready.then(({ active }) => active); // also where the network fails, and a worker is there
+    const started = workers.register(new URL("sw.js", FOLDER), { updateViaCache: "none" }).then(() => there);
+    const active = await Promise.race([there, started.catch(({ message }) => message)]);
+    if (typeof active === "string") return `the service worker can't be started: ${active}`;
     if (workers.controller) return null;
     const taken = new Promise((resolve) => workers.addEventListener("controllerchange", resolve, { once: true }));
     active.postMessage({ gemel: "claim" });
