@@ -396,6 +396,21 @@ def test_a_static_site_answers_and_goes_on_when_it_is_gone(
     assert one.last.locator(".badge").inner_text() == "This tab"
 
 
+def test_the_page_of_a_server_that_is_gone_answers_from_the_tab(
+    visit: Open, tiny_file: Path, model: gemel.Model
+) -> None:
+    with demo.listening(demo.site({"tiny": Served(model, (tiny_file,))}, static())) as url:
+        one = visit(url)
+        one.set(max_tokens=4)
+        one.ask("Hello")
+        one.page.get_by_text("The site works offline.").wait_for(timeout=60_000)
+    one.open()
+    assert one.page.get_by_role("radio", name="Native server").is_disabled()
+    assert "the server is out of reach" in one.page.locator("#ready-why").inner_text()
+    one.ask("Hello")
+    assert one.last.locator(".badge").inner_text() == "This tab"
+
+
 def test_an_answer_that_breaks_off_keeps_what_came_and_says_so(visit: Open) -> None:
     one = visit()
     body = f"data: {json.dumps({'choices': [{'delta': {'content': 'As far as '}}]})}\n\n"

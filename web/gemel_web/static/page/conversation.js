@@ -208,7 +208,7 @@ export class Conversation {
         turn.render();
         if (!result.text && result.stop_reason === "cancelled") throw new DOMException("stopped", "AbortError");
         turn.end(result);
-        this.announce(`Answer: ${result.text}`);
+        this.announce(`${result.stop_reason === "cancelled" ? "Stopped. " : ""}Answer: ${result.text}`);
     }
 
     /** Draw at a frame, but not so often that drawing takes most of the time. */
@@ -256,7 +256,8 @@ export class Conversation {
 
     #failed(turn, host, error, signal) {
         if (signal.aborted) {
-            turn.fail("Stopped before the first word.", [button("again", "Ask again", () => turn.wants.again(turn))]);
+            turn.fail(STOPPED, [button("again", "Ask again", () => turn.wants.again(turn))]);
+            this.announce(STOPPED);
             return;
         }
         const acts = [button("again", "Try again", () => turn.wants.again(turn))];
@@ -297,6 +298,7 @@ export class Conversation {
     }
 }
 
+const STOPPED = "Stopped before the first word.";
 const LABELS = { tab: "this tab", native: "the native server" };
 
 function verdict(text, result, who) {

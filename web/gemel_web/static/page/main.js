@@ -158,9 +158,11 @@ function dropping() {
 /** Read config.json: what this site offers, and whether a native server stands behind it. */
 async function configure() {
     let config;
+    let isCopy = false; // what sw.js answers where the server can't be reached
     try {
         const answer = await fetch("config.json", { cache: "no-cache" });
         if (!answer.ok) throw new Error(`config.json: the server answers ${answer.status}`);
+        isCopy = answer.headers.has("Gemel-Copy");
         config = await answer.json();
         offered = config.models.filter(({ url }) => url !== null).map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
     } catch (error) {
@@ -170,7 +172,8 @@ async function configure() {
     hosts.tab.source = settings.get("model") ?? offered[0]?.url ?? null;
     if (typeof hosts.tab.source === "string") cell.model = hosts.tab.source;
     hosts.native.wantsKey = config.key === true;
-    if (config.native) await hosts.native.look();
+    if (isCopy) hosts.native.why = "the server is out of reach: this is the browser's copy of the page";
+    else if (config.native) await hosts.native.look();
     byId("key-field").hidden = config.key !== true;
     byId("key").value = hosts.native.key;
 }
