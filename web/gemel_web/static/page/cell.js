@@ -1,4 +1,5 @@
-// The Python cell: a program, run by a worker of its own, so that the conversation neither waits for it nor ends with it.
+// The Python cell: a program, run by a worker of its own, so that the conversation neither waits for it nor ends with
+// it.
 import { Gemel } from "../gemel.js";
 import { byId, everyFrame, make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
@@ -62,12 +63,17 @@ export class Cell {
         this.#gemel ??= new Gemel();
         const begun = performance.now();
         try {
-            const value = await this.#gemel.run(this.#code.value, { onOutput: (text, stream) => this.#write(text, stream) });
+            const value = await this.#gemel.run(this.#code.value, {
+                onOutput: (text, stream) => this.#write(text, stream),
+            });
             if (value !== null) this.#write(`${this.#fresh() ? "" : "\n"}${value}\n`, "value");
             this.#say(`Done in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
         } catch (error) {
             const stopped = error.name === "CancelledError" || error.name === "KeyboardInterrupt";
-            this.#write(`${this.#fresh() ? "" : "\n"}${(error.traceback ?? `${error.name}: ${error.message}`).trimEnd()}\n`, "stderr");
+            this.#write(
+                `${this.#fresh() ? "" : "\n"}${(error.traceback ?? `${error.name}: ${error.message}`).trimEnd()}\n`,
+                "stderr",
+            );
             this.#say(stopped ? "Stopped" : `${error.name}`);
             if (error.name === "WorkerError") this.#gemel = null;
         } finally {
@@ -83,7 +89,10 @@ export class Cell {
             if (!this.#running || gemel !== this.#gemel) return;
             this.#gemel = null; // a program that does not await can't be interrupted on a page that is not isolated
             gemel.close();
-            this.#write("\nPython was ended, and its names are gone: this program could not be stopped otherwise.\n", "stderr");
+            this.#write(
+                "\nPython was ended, and its names are gone: this program could not be stopped otherwise.\n",
+                "stderr",
+            );
         }, GRACE);
     }
 
@@ -121,7 +130,10 @@ export class Cell {
     #append(text, stream) {
         if (this.#written > LIMIT) return;
         this.#written += text.length;
-        if (this.#written > LIMIT) text = `${text.slice(0, LIMIT - this.#written)}\n[the page keeps ${LIMIT} characters: the rest is not shown]\n`;
+        if (this.#written > LIMIT) {
+            const kept = text.slice(0, LIMIT - this.#written);
+            text = `${kept}\n[the page keeps ${LIMIT} characters: the rest is not shown]\n`;
+        }
         const last = this.#output.lastElementChild;
         if (last?.className === stream) last.firstChild.appendData(text);
         else this.#output.append(make("span", { class: stream }, text));

@@ -21,11 +21,15 @@ export class Conversation {
         this.log = byId("log");
         this.place = byId("turns");
         let top = 0;
-        this.log.addEventListener("scroll", () => {
-            const near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR;
-            if (near || this.log.scrollTop < top) this.#follows = near; // only a visitor scrolls up
-            top = this.log.scrollTop;
-        }, { passive: true });
+        this.log.addEventListener(
+            "scroll",
+            () => {
+                const near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR;
+                if (near || this.log.scrollTop < top) this.#follows = near; // only a visitor scrolls up
+                top = this.log.scrollTop;
+            },
+            { passive: true },
+        );
         new ResizeObserver(() => this.#follow()).observe(this.place);
     }
 
@@ -116,7 +120,10 @@ export class Conversation {
         for (let next = turn.element.nextSibling; next !== null; next = turn.element.nextSibling) next.remove();
         this.#turns = this.#turns.slice(0, this.#turns.indexOf(turn));
         turn.element.remove();
-        if (many) this.note(`Asked again: ${many === 1 ? "one later question was" : `${many} later questions were`} dropped.`);
+        if (many)
+            this.note(
+                `Asked again: ${many === 1 ? "one later question was" : `${many} later questions were`} dropped.`,
+            );
         await this.ask(question);
     }
 
@@ -125,7 +132,10 @@ export class Conversation {
         const before = this.#turns.slice(0, this.#turns.indexOf(turn)).filter((one) => one.answer);
         return [
             ...(system.trim() ? [{ role: "system", content: system }] : []),
-            ...before.flatMap((one) => [{ role: "user", content: one.question }, { role: "assistant", content: one.answer }]),
+            ...before.flatMap((one) => [
+                { role: "user", content: one.question },
+                { role: "assistant", content: one.answer },
+            ]),
             { role: "user", content: turn.question },
         ];
     }
@@ -242,8 +252,10 @@ export class Conversation {
     }
 
     async #fallBack(turn, native, error, signal) {
-        const words = `This tab can’t: ${error.message}. The native server answers instead, with ${native.model ?? "its model"}. `
-            + "Choose “This tab” above to try it here again.";
+        const words =
+            `This tab can’t: ${error.message}. ` +
+            `The native server answers instead, with ${native.model ?? "its model"}. ` +
+            "Choose “This tab” above to try it here again.";
         this.place.insertBefore(make("div", { class: "note", role: "note" }, make("p", {}, words)), turn.element);
         this.announce(words);
         this.page.hosts.choose("native");
@@ -263,10 +275,12 @@ export class Conversation {
         const acts = [button("again", "Try again", () => turn.wants.again(turn))];
         const { hosts } = this.page;
         if (host.name === "tab" && hosts.why("native") === null) {
-            acts.push(button("twin", "Ask the native server", () => {
-                hosts.choose("native");
-                turn.wants.again(turn);
-            }));
+            acts.push(
+                button("twin", "Ask the native server", () => {
+                    hosts.choose("native");
+                    turn.wants.again(turn);
+                }),
+            );
         }
         if (error.name === "KeyError") acts.push(button("edit", "Enter the key", () => this.page.openKey()));
         turn.fail(sentence(error), acts);
@@ -306,7 +320,10 @@ function verdict(text, result, who) {
     if (result.text === text) return ["same", `Same bits: ${who} says the same, all ${text.length} characters of it.`];
     let at = 0;
     while (text[at] === result.text[at]) at++;
-    return ["differs", `Not the same: ${who} (${result.model}) differs from character ${at + 1} on. Are model and context the same?`];
+    return [
+        "differs",
+        `Not the same: ${who} (${result.model}) differs from character ${at + 1} on. Are model and context the same?`,
+    ];
 }
 
 function sentence(error) {

@@ -21,7 +21,8 @@ export function byId(id) {
 export function make(tag, { on = {}, ...attributes } = {}, ...children) {
     const element = document.createElement(tag);
     for (const [name, value] of Object.entries(attributes)) {
-        if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value === true ? "" : value);
+        if (value !== null && value !== undefined && value !== false)
+            element.setAttribute(name, value === true ? "" : value);
     }
     for (const [type, listener] of Object.entries(on)) element.addEventListener(type, listener);
     element.append(...children.filter((child) => child !== null));
@@ -43,12 +44,22 @@ export function icon(name) {
 /** The two bars, of which the one that a host stands for is lit. */
 export function mark(host) {
     const bar = (name, y) => svg("rect", { class: `bar-${name}`, x: 3, y, width: 18, height: 4.5, rx: 1 });
-    return svg("svg", { class: "mark", "data-host": host, viewBox: "0 0 24 24", "aria-hidden": "true" }, bar("tab", 6), bar("native", 13.5));
+    return svg(
+        "svg",
+        { class: "mark", "data-host": host, viewBox: "0 0 24 24", "aria-hidden": "true" },
+        bar("tab", 6),
+        bar("native", 13.5),
+    );
 }
 
 /** A button with an icon and a word. */
 export function button(name, label, act, attributes = {}) {
-    return make("button", { type: "button", class: "act", on: { click: act }, ...attributes }, icon(name), make("span", {}, label));
+    return make(
+        "button",
+        { type: "button", class: "act", on: { click: act }, ...attributes },
+        icon(name),
+        make("span", {}, label),
+    );
 }
 
 /** A button that copies what `text` returns, and says that it did. */

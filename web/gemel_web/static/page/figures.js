@@ -55,7 +55,8 @@ export class Figures {
     end({ usage, timings }, info) {
         this.engine(this.#host.name === "tab" ? info : null);
         const n_ctx = this.#host.name === "tab" && info ? ` of ${count(info.default_n_ctx)}` : "";
-        if (usage.prompt_tokens !== null) this.#set("tokens", `${count(usage.prompt_tokens + usage.completion_tokens)}${n_ctx}`);
+        if (usage.prompt_tokens !== null)
+            this.#set("tokens", `${count(usage.prompt_tokens + usage.completion_tokens)}${n_ctx}`);
         if (timings.first_token_s) this.#set("first", seconds(timings.first_token_s));
         if (timings.prompt_tok_s) this.#set("prompt", `${rate(timings.prompt_tok_s)} tokens/s`);
         if (timings.decode_tok_s) {

@@ -1,6 +1,7 @@
 // Numbers as people read them.
 
-const plain = (digits) => new Intl.NumberFormat("en-GB", { maximumFractionDigits: digits, minimumFractionDigits: digits });
+const plain = (digits) =>
+    new Intl.NumberFormat("en-GB", { maximumFractionDigits: digits, minimumFractionDigits: digits });
 const whole = plain(0);
 const tenth = plain(1);
 

@@ -12,11 +12,14 @@ export class Hosts extends EventTarget {
         this.tab = new TabHost();
         this.native = new NativeHost();
         this.current = this.tab;
-        this.#radios = Object.fromEntries([...document.querySelectorAll("input[name=host]")].map((one) => [one.value, one]));
+        this.#radios = Object.fromEntries(
+            [...document.querySelectorAll("input[name=host]")].map((one) => [one.value, one]),
+        );
         for (const radio of Object.values(this.#radios)) {
             radio.addEventListener("change", () => {
                 this.choose(radio.value);
-                this.dispatchEvent(new CustomEvent("chosen", { detail: radio.value })); // by the visitor, who is remembered
+                // By the visitor, who is remembered.
+                this.dispatchEvent(new CustomEvent("chosen", { detail: radio.value }));
             });
         }
     }

@@ -38,7 +38,8 @@ function show() {
     const size = offered.find(({ url }) => url === tab.source)?.size ?? tab.source?.size;
     const state = current === hosts.native ? "on the server" : tab.isLoaded ? "loaded" : size ? bytes(size) : "";
     byId("model-state").textContent = state;
-    byId("ready-model").textContent = name === null ? "none yet: choose one above" : `${name}${state ? `, ${state}` : ""}`;
+    byId("ready-model").textContent =
+        name === null ? "none yet: choose one above" : `${name}${state ? `, ${state}` : ""}`;
     byId("ready-host").textContent = current === tab ? "this tab" : "the native server";
     byId("ready-why").textContent = current === tab && hosts.native.why !== null ? `: ${hosts.native.why}` : "";
     document.documentElement.dataset.host = current.name;
@@ -164,7 +165,9 @@ async function configure() {
         if (!answer.ok) throw new Error(`config.json: the server answers ${answer.status}`);
         isCopy = answer.headers.has("Gemel-Copy");
         config = await answer.json();
-        offered = config.models.filter(({ url }) => url !== null).map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
+        offered = config.models
+            .filter(({ url }) => url !== null)
+            .map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
     } catch (error) {
         talk.note(`This site does not say what it offers (${error.message}). A model can be named, or dropped here.`);
         config = { native: false };
@@ -194,9 +197,11 @@ async function begin() {
     if (why !== null) {
         const instead = hosts.native.why === null;
         hosts.choose(instead ? "native" : "tab");
-        talk.note(instead
-            ? `${sentenceOf(why)}, so the model can’t run in this tab. The native server answers instead.`
-            : `${sentenceOf(why)}, so the model can’t run in this tab; and ${hosts.native.why}.`);
+        talk.note(
+            instead
+                ? `${sentenceOf(why)}, so the model can’t run in this tab. The native server answers instead.`
+                : `${sentenceOf(why)}, so the model can’t run in this tab; and ${hosts.native.why}.`,
+        );
     } else if (settings.get("host") === "native" && hosts.native.why === null) {
         hosts.choose("native");
     } else if (settings.get("host") === "native") {

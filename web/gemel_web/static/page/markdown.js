@@ -1,7 +1,7 @@
 // A text that grows becomes elements, block by block: what is finished is never touched again, and only the last block
 // is made anew, so that the work of a piece does not grow with the answer. The text is a model's and nobody vouches for
-// it: HTML in it stays text, marked's output passes DOMPurify with a short list of tags, and a block that is too long or
-// too deep to be worth parsing is shown as it is.
+// it: HTML in it stays text, marked's output passes DOMPurify with a short list of tags, and a block that is too long
+// or too deep to be worth parsing is shown as it is.
 import { Marked } from "../vendor/marked.js";
 import DOMPurify from "../vendor/dompurify.js";
 import { copier, make } from "./dom.js";
@@ -13,8 +13,32 @@ const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`]*)$/;
 const ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)/;
 const PURE = {
     ALLOWED_TAGS: [
-        "p", "br", "hr", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong", "del",
-        "a", "table", "thead", "tbody", "tr", "th", "td", "#text",
+        "p",
+        "br",
+        "hr",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "ul",
+        "ol",
+        "li",
+        "blockquote",
+        "pre",
+        "code",
+        "em",
+        "strong",
+        "del",
+        "a",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "#text",
     ],
     ALLOWED_ATTR: ["href", "title", "start", "align"],
     ADD_URI_SAFE_ATTR: ["start", "align"],
@@ -38,7 +62,7 @@ const marked = new Marked({
     },
 });
 
-/** Put headings below the question's (h2), without leaving a level out; returns the levels that the next block goes on from. */
+/** Put headings below the question's (h2), leaving no level out; returns the levels that the next block goes on. */
 function relevel(made, { first, last }) {
     for (const heading of made.querySelectorAll("h1, h2, h3, h4, h5, h6")) {
         const depth = Number(heading.localName[1]);
@@ -83,12 +107,21 @@ function plain(text) {
 /** A block of code that grows. */
 function codeBlock(language) {
     const text = document.createTextNode("");
-    const head = make("div", { class: "code-head" }, make("span", {}, language), copier(() => text.data));
-    const pre = make("pre", { tabindex: "0", role: "group", "aria-label": language ? `${language} code` : "Code" }, make("code", {}, text));
+    const head = make(
+        "div",
+        { class: "code-head" },
+        make("span", {}, language),
+        copier(() => text.data),
+    );
+    const pre = make(
+        "pre",
+        { tabindex: "0", role: "group", "aria-label": language ? `${language} code` : "Code" },
+        make("code", {}, text),
+    );
     return { element: make("div", { class: "code" }, head, pre), append: (more) => text.appendData(more) };
 }
 
-/** Shows a text in an element. feed() takes more of it, end() what is left; render() draws, and says how long it took. */
+/** Shows a text in an element. feed() takes more of it, end() what is left; render() draws, and says how long. */
 export class Markdown {
     #block = ""; // the source of the last block
     #line = ""; // of the last line, as far as it has come
@@ -142,7 +175,8 @@ export class Markdown {
         }
         if (this.#endsBefore(line)) this.#close();
         const inner = /^\s*(`{3,}|~{3,})/.exec(line)?.[1] ?? null;
-        if (inner !== null && this.#block) this.#inner = this.#inner === null ? inner : inner.startsWith(this.#inner) ? null : this.#inner;
+        if (inner !== null && this.#block)
+            this.#inner = this.#inner === null ? inner : inner.startsWith(this.#inner) ? null : this.#inner;
         this.#blank = line.trim() === "";
         if (this.#block || !this.#blank) this.#block += `${line}\n`;
     }
@@ -177,11 +211,12 @@ export class Markdown {
             return;
         }
         const shown = this.#tail.firstChild.firstChild; // plain already: it only grows
-        if (text.startsWith(shown.data.slice(0, 64)) && text.length >= shown.length) shown.appendData(text.slice(shown.length));
+        if (text.startsWith(shown.data.slice(0, 64)) && text.length >= shown.length)
+            shown.appendData(text.slice(shown.length));
         else this.#tail.replaceChildren(plain(text));
     }
 
-    // ---- Code: never parsed, only appended ---------------------------------------------------------------------------
+    // ---- Code: never parsed, only appended --------------------------------------------------------------------------
 
     #open(fence, language) {
         this.#code = { fence, shown: 0, first: true, ...codeBlock(language) };

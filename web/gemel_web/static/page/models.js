@@ -5,9 +5,14 @@ import { bytes, shortName } from "./format.js";
 /** A row: a button that chooses, and what else there is to it. */
 function row(name, detail, choose, chosen, ...more) {
     const words = [make("span", { class: "row-name" }, name), make("span", { class: "row-detail" }, detail)];
-    const pick = choose === null
-        ? make("span", { class: "pick" }, ...words)
-        : make("button", { type: "button", class: "pick", "aria-pressed": String(chosen), on: { click: choose } }, ...words);
+    const pick =
+        choose === null
+            ? make("span", { class: "pick" }, ...words)
+            : make(
+                  "button",
+                  { type: "button", class: "pick", "aria-pressed": String(chosen), on: { click: choose } },
+                  ...words,
+              );
     return make("li", {}, pick, ...more);
 }
 
@@ -37,14 +42,29 @@ export class ModelsPanel {
     show() {
         const { tab, native, current } = this.page.hosts;
         const chosen = (source) => current === tab && tab.source === source;
-        byId("offered").replaceChildren(...this.offered.map(({ alias, url, size }) =>
-            row(alias, bytes(size), () => this.#choose(url), chosen(url))));
-        if (!this.offered.length) byId("offered").append(make("li", { class: "none" }, "This site offers no model: name one, or pick a file."));
+        byId("offered").replaceChildren(
+            ...this.offered.map(({ alias, url, size }) =>
+                row(alias, bytes(size), () => this.#choose(url), chosen(url)),
+            ),
+        );
+        if (!this.offered.length)
+            byId("offered").append(
+                make("li", { class: "none" }, "This site offers no model: name one, or pick a file."),
+            );
         byId("served-section").hidden = native.why !== null || !native.models.length;
-        byId("served").replaceChildren(...native.models.map((alias) => row(alias, "computed by the server", () => {
-            this.dialog.close();
-            this.page.chooseServed(alias);
-        }, current === native && native.model === alias)));
+        byId("served").replaceChildren(
+            ...native.models.map((alias) =>
+                row(
+                    alias,
+                    "computed by the server",
+                    () => {
+                        this.dialog.close();
+                        this.page.chooseServed(alias);
+                    },
+                    current === native && native.model === alias,
+                ),
+            ),
+        );
         this.#showCache();
     }
 
@@ -55,7 +75,9 @@ export class ModelsPanel {
             const entries = await this.page.hosts.tab.gemel.cache.list();
             byId("cached").replaceChildren(...entries.map((entry) => this.#cached(entry)));
             const sum = entries.reduce((all, { size }) => all + size, 0);
-            help.textContent = entries.length ? `${bytes(sum)} in all. Kept models load without a network.` : "Nothing yet. A model is downloaded once.";
+            help.textContent = entries.length
+                ? `${bytes(sum)} in all. Kept models load without a network.`
+                : "Nothing yet. A model is downloaded once.";
         } catch (error) {
             byId("cached").replaceChildren();
             help.textContent = `Can’t be looked into: ${error.message}`;
@@ -66,11 +88,25 @@ export class ModelsPanel {
         const { tab, current } = this.page.hosts;
         const address = /^[a-z]+:/i.test(name);
         const detail = `${bytes(size)}${complete ? "" : ", not complete: goes on where it stopped"}`;
-        const remove = make("button", {
-            type: "button", class: "act", "aria-label": `Delete ${shortName(name)}`, on: { click: () => this.#delete(name, remove) },
-        }, icon("remove"), make("span", {}, "Delete"));
+        const remove = make(
+            "button",
+            {
+                type: "button",
+                class: "act",
+                "aria-label": `Delete ${shortName(name)}`,
+                on: { click: () => this.#delete(name, remove) },
+            },
+            icon("remove"),
+            make("span", {}, "Delete"),
+        );
         const source = this.offered.find(({ url }) => url === name)?.url ?? name;
-        const item = row(shortName(name), detail, address ? () => this.#choose(source) : null, current === tab && tab.source === source, remove);
+        const item = row(
+            shortName(name),
+            detail,
+            address ? () => this.#choose(source) : null,
+            current === tab && tab.source === source,
+            remove,
+        );
         item.title = name;
         return item;
     }

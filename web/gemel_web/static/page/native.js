@@ -25,7 +25,11 @@ export async function* events(body) {
         const parts = (rest + chunk).split("\n\n");
         rest = parts.pop();
         for (const part of parts) {
-            const data = part.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
+            const data = part
+                .split("\n")
+                .filter((line) => line.startsWith("data:"))
+                .map((line) => line.slice(5).trim())
+                .join("\n");
             if (data === "[DONE]") return;
             if (data) yield JSON.parse(data);
         }
@@ -94,14 +98,18 @@ export class NativeHost {
             if (!this.models.includes(this.model)) this.model = this.models[0] ?? null;
             this.why = this.model === null ? "the native server serves no model" : null;
         } catch (error) {
-            this.why = error.name === "ServerError" ? error.message : `the native server does not answer (${error.message})`;
+            this.why =
+                error.name === "ServerError" ? error.message : `the native server does not answer (${error.message})`;
         }
     }
 
     /** As TabHost.answer; the speed is as the page sees it. */
     async answer(messages, options, { signal, onBegin, onPiece }) {
         if (this.wantsKey || this.model === null) await this.look();
-        if (this.wantsKey) throw Object.assign(new Error("the native server wants its key: type it under Settings"), { name: "KeyError" });
+        if (this.wantsKey)
+            throw Object.assign(new Error("the native server wants its key: type it under Settings"), {
+                name: "KeyError",
+            });
         if (this.why !== null) throw new Error(this.why);
         const answer = await this.#ask(messages, options, signal);
         if (!answer.ok) throw await errorOf(answer);
@@ -118,7 +126,8 @@ export class NativeHost {
         return resultOf(run, answer.headers.get("Gemel-Host"), this.model, options.seed);
     }
 
-    #ask(messages, { n_ctx: _, ...options }, signal) { // the server has its own context
+    #ask(messages, { n_ctx: _, ...options }, signal) {
+        // the server has its own context
         const body = { model: this.model, messages, ...options, stream: true, stream_options: { include_usage: true } };
         const headers = this.#headers({ "Content-Type": "application/json" });
         return fetch("v1/chat/completions", { method: "POST", headers, body: JSON.stringify(body), signal });

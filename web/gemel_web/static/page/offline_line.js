@@ -1,4 +1,4 @@
-// The line that says what the service worker does for this page: clients of OpenAI's API, and the site without a network.
+// Says what the service worker does for this page: clients of OpenAI's API, and the site without a network.
 import { connect } from "../relay.js";
 import { byId, make } from "./dom.js";
 
@@ -10,7 +10,13 @@ export async function offlineLine(tab) {
     const show = () => place.replaceChildren(...told.filter((one) => one !== null));
     relay.ready.then(({ relays, why }) => {
         told[0] = relays
-            ? make("span", {}, "Any OpenAI client in this page reaches the tab’s model at ", make("code", {}, "v1/"), ". ")
+            ? make(
+                  "span",
+                  {},
+                  "Any OpenAI client in this page reaches the tab’s model at ",
+                  make("code", {}, "v1/"),
+                  ". ",
+              )
             : make("span", {}, `No OpenAI client in this page reaches the tab’s model: ${why}. `);
         if (relays) told[1] = make("span", {}, "The site is being kept for offline use …");
         show();

@@ -44,7 +44,9 @@ export class Plot {
     end(mean) {
         if (this.#begun.bars === 0) this.#bars.push([mean, this.#begun.host]); // it was shorter than a moment
         const own = this.#bars.filter(([speed]) => speed > 0).map(([speed]) => speed);
-        const range = own.length ? `, between ${rate(Math.min(...own))} and ${rate(Math.max(...own))} in the last moments` : "";
+        const range = own.length
+            ? `, between ${rate(Math.min(...own))} and ${rate(Math.max(...own))} in the last moments`
+            : "";
         this.place.setAttribute("aria-label", `Tokens per second: ${rate(mean)} in the last answer${range}`);
         this.#draw(mean);
     }

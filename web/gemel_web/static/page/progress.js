@@ -9,7 +9,12 @@ export class ProgressView {
     #downloads = false;
 
     constructor() {
-        this.element = make("div", { class: "loading" }, make("div", { class: "pair" }, this.#arrives, this.#ready), this.#words);
+        this.element = make(
+            "div",
+            { class: "loading" },
+            make("div", { class: "pair" }, this.#arrives, this.#ready),
+            this.#words,
+        );
     }
 
     /** @param {import("../gemel.js").Progress} progress */

@@ -1,5 +1,5 @@
-// What a visitor sets, kept in localStorage: checked when it is read, so that a damaged or foreign value is dropped with
-// a word. The fields and their defaults are those of Python's Sampling and of chat.send.
+// What a visitor sets, kept in localStorage: checked when it is read, so that a damaged or foreign value is dropped
+// with a word. The fields and their defaults are those of Python's Sampling and of chat.send.
 
 const KEY = "gemel-page";
 const whole = Number.isSafeInteger;
@@ -7,36 +7,78 @@ const whole = Number.isSafeInteger;
 /** name: {label, help, default, ok, range, step}; a default of null is "left out", and an empty field means it. */
 export const FIELDS = {
     temperature: {
-        label: "Temperature", default: 0.8, step: 0.05, min: 0, ok: (x) => x >= 0, range: "a number, at least 0",
+        label: "Temperature",
+        default: 0.8,
+        step: 0.05,
+        min: 0,
+        ok: (x) => x >= 0,
+        range: "a number, at least 0",
         help: "0 is greedy: always the likeliest token",
     },
     top_k: {
-        label: "Top k", default: 40, step: 1, min: 0, ok: (x) => whole(x) && x >= 0 && x < 2 ** 31,
-        range: "an integer, at least 0", help: "only the k likeliest; 0 is off",
+        label: "Top k",
+        default: 40,
+        step: 1,
+        min: 0,
+        ok: (x) => whole(x) && x >= 0 && x < 2 ** 31,
+        range: "an integer, at least 0",
+        help: "only the k likeliest; 0 is off",
     },
     top_p: {
-        label: "Top p", default: 0.95, step: 0.01, min: 0, ok: (x) => x > 0 && x <= 1, range: "over 0 and at most 1",
+        label: "Top p",
+        default: 0.95,
+        step: 0.01,
+        min: 0,
+        ok: (x) => x > 0 && x <= 1,
+        range: "over 0 and at most 1",
         help: "the likeliest that reach p together; 1 is off",
     },
     min_p: {
-        label: "Min p", default: 0.05, step: 0.01, min: 0, ok: (x) => x >= 0 && x < 1, range: "at least 0 and under 1",
+        label: "Min p",
+        default: 0.05,
+        step: 0.01,
+        min: 0,
+        ok: (x) => x >= 0 && x < 1,
+        range: "at least 0 and under 1",
         help: "below p times the likeliest go; 0 is off",
     },
     repeat_penalty: {
-        label: "Repeat penalty", default: 1, step: 0.05, min: 0, ok: (x) => x > 0, range: "over 0",
+        label: "Repeat penalty",
+        default: 1,
+        step: 0.05,
+        min: 0,
+        ok: (x) => x > 0,
+        range: "over 0",
         help: "for tokens seen lately; 1 is off",
     },
     seed: {
-        label: "Seed", default: null, step: 1, min: 0, ok: (x) => whole(x) && x >= 0 && x <= 2 ** 53 - 1,
-        range: "an integer from 0", empty: "drawn", help: "the same seed, the same answer, on any machine",
+        label: "Seed",
+        default: null,
+        step: 1,
+        min: 0,
+        ok: (x) => whole(x) && x >= 0 && x <= 2 ** 53 - 1,
+        range: "an integer from 0",
+        empty: "drawn",
+        help: "the same seed, the same answer, on any machine",
     },
     max_tokens: {
-        label: "Longest answer", default: null, step: 1, min: 1, ok: (x) => whole(x) && x >= 1,
-        range: "an integer, at least 1", empty: "until the context is full", help: "in tokens",
+        label: "Longest answer",
+        default: null,
+        step: 1,
+        min: 1,
+        ok: (x) => whole(x) && x >= 1,
+        range: "an integer, at least 1",
+        empty: "until the context is full",
+        help: "in tokens",
     },
     n_ctx: {
-        label: "Context", default: null, step: 1, min: 1, ok: (x) => whole(x) && x >= 1 && x < 2 ** 31,
-        range: "an integer, at least 1", empty: "the model’s, at most 4096",
+        label: "Context",
+        default: null,
+        step: 1,
+        min: 1,
+        ok: (x) => whole(x) && x >= 1 && x < 2 ** 31,
+        range: "an integer, at least 1",
+        empty: "the model’s, at most 4096",
         help: "tokens of prompt and answer, in the tab; the server has its own",
     },
 };
@@ -80,7 +122,9 @@ export class Settings extends EventTarget {
         try {
             stored = JSON.parse(this.storage().getItem(KEY) ?? "{}");
         } catch (error) {
-            this.notes.push(`The settings kept in this browser could not be read (${error.message}): these are the defaults.`);
+            this.notes.push(
+                `The settings kept in this browser could not be read (${error.message}): these are the defaults.`,
+            );
             return;
         }
         if (typeof stored !== "object" || stored === null || Array.isArray(stored)) {
@@ -93,7 +137,9 @@ export class Settings extends EventTarget {
             else dropped.push(name);
         }
         if (!dropped.length) return;
-        this.notes.push(`Settings kept in this browser that make no sense were dropped: ${dropped.join(", ").slice(0, 200)}.`);
+        this.notes.push(
+            `Settings kept in this browser that make no sense were dropped: ${dropped.join(", ").slice(0, 200)}.`,
+        );
         this.#write();
     }
 

@@ -39,8 +39,14 @@ export function settingsPanel(settings, native) {
 
 function fieldOf(name, field, settings, say) {
     const input = make("input", {
-        id: `set-${name}`, type: "number", step: "any", min: field.min, inputmode: "decimal", placeholder: field.empty,
-        "aria-describedby": `help-${name}`, autocomplete: "off",
+        id: `set-${name}`,
+        type: "number",
+        step: "any",
+        min: field.min,
+        inputmode: "decimal",
+        placeholder: field.empty,
+        "aria-describedby": `help-${name}`,
+        autocomplete: "off",
     });
     input.addEventListener("input", () => {
         const empty = input.value.trim() === "" && !input.validity.badInput;

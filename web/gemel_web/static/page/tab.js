@@ -3,9 +3,10 @@ import { Gemel } from "../gemel.js";
 
 // A function that returns a v128: a browser without WebAssembly SIMD finds it invalid.
 const SIMD = [
-    0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 22, 1, 20, 0, 253, 12, ...Array(16).fill(0), 11,
+    0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 22, 1, 20, 0, 253, 12,
+    ...Array(16).fill(0), 11,
 ];
-// Errors by which a tab says that it can't: memory, engine, worker. Others are the file's, the network's or the visitor's.
+// Errors by which a tab says that it can't: memory, engine, worker. Others are the file's, the network's, a visitor's.
 const UNABLE = ["OutOfMemoryError", "MemoryError", "LibraryError", "EngineError", "WorkerError", "ThreadError"];
 
 /** Return why this browser can't compute at all, or null. */
@@ -52,7 +53,8 @@ export class TabHost {
 
     /**
      * Answer messages.
-     * @param {{signal: AbortSignal, onProgress: Function, onBegin: Function, onPiece: (text: string, count: number) => void}} told
+     * @param {{signal: AbortSignal, onProgress: Function, onBegin: Function,
+     *     onPiece: (text: string, count: number) => void}} told
      */
     async answer(messages, options, { signal, onProgress, onBegin, onPiece }) {
         if (this.source === null) throw new Error("no model is chosen: choose one above");

@@ -26,8 +26,20 @@ export class Turn {
         this.#body = make("div", { class: "text" });
         this.#foot = make("div", { class: "foot" });
         const head = make("header", { class: "answer-head" }, this.#where, this.#live);
-        const reply = make("article", { class: "answer", "aria-label": "Answer" }, head, this.#progress, this.#body, this.#foot);
-        this.element = make("section", { class: "turn", "aria-label": `Question: ${question.slice(0, 80)}` }, this.#asked, reply);
+        const reply = make(
+            "article",
+            { class: "answer", "aria-label": "Answer" },
+            head,
+            this.#progress,
+            this.#body,
+            this.#foot,
+        );
+        this.element = make(
+            "section",
+            { class: "turn", "aria-label": `Question: ${question.slice(0, 80)}` },
+            this.#asked,
+            reply,
+        );
         this.#showQuestion();
     }
 
@@ -41,7 +53,12 @@ export class Turn {
     #markdown = null;
 
     #showQuestion() {
-        const acts = make("div", { class: "acts" }, button("edit", "Edit", () => this.#edit()), copier(() => this.question));
+        const acts = make(
+            "div",
+            { class: "acts" },
+            button("edit", "Edit", () => this.#edit()),
+            copier(() => this.question),
+        );
         this.#asked.replaceChildren(make("h2", { class: "question" }, this.question), acts);
     }
 
@@ -68,7 +85,9 @@ export class Turn {
         const leave = make("button", { type: "button", class: "plain", on: { click: cancel } }, "Cancel");
         const words = make("span", { class: "help" }, this.wants.drops(this));
         const title = make("h2", { class: "hidden" }, `Edit: ${this.question}`);
-        this.#asked.replaceChildren(make("div", { class: "editing" }, title, text, make("div", { class: "row" }, ask, leave, words)));
+        this.#asked.replaceChildren(
+            make("div", { class: "editing" }, title, text, make("div", { class: "row" }, ask, leave, words)),
+        );
         text.focus();
     }
 
@@ -125,12 +144,17 @@ export class Turn {
         if (timings.decode_tok_s) facts.push(`${rate(timings.decode_tok_s)} a second`);
         if (timings.first_token_s) facts.push(`first after ${seconds(timings.first_token_s)}`);
         if (reason === "cancelled") facts.push("stopped");
-        if (reason === "length") facts.push(usage.completion_tokens === this.run.options.max_tokens ? "cut at the limit" : "the context is full");
+        if (reason === "length")
+            facts.push(
+                usage.completion_tokens === this.run.options.max_tokens ? "cut at the limit" : "the context is full",
+            );
         this.#live.textContent = facts.join(" · ");
         this.#live.title = `seed ${result.seed}, ${result.model}`;
         const twin = this.#twin(result.where);
         this.#foot.replaceChildren(
-            copier(() => this.answer), button("again", "Again", () => this.wants.again(this)), ...(twin ? [twin] : []),
+            copier(() => this.answer),
+            button("again", "Again", () => this.wants.again(this)),
+            ...(twin ? [twin] : []),
         );
     }
 
@@ -139,7 +163,9 @@ export class Turn {
         const why = this.wants.twinWhy(other);
         if (why !== null) return null;
         const press = () => this.wants.twin(this, other);
-        return button("twin", other === "tab" ? "Same bits in this tab?" : "Same bits natively?", press, { class: "act twin" });
+        return button("twin", other === "tab" ? "Same bits in this tab?" : "Same bits natively?", press, {
+            class: "act twin",
+        });
     }
 
     /** It could not be answered; `acts` are buttons for what can be done. */
