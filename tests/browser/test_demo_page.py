@@ -149,7 +149,7 @@ def test_an_answer_can_be_stopped_and_asked_for_again(real_origin: str, visit: O
     one.page.keyboard.press("Escape")
     one.answered()
     assert "stopped" in one.last.locator(".live").inner_text()
-    one.set(max_tokens=5)
+    one.set(max_tokens=5, temperature=0)
     one.last.get_by_role("button", name="Again").click()
     one.page.locator(".live", has_text="5 tokens").wait_for(timeout=30_000)
     assert one.page.locator(".turn").count() == 1
@@ -259,7 +259,7 @@ def test_a_file_that_is_no_model_is_an_error_in_the_conversation(visit: Open, tm
 @pytest.mark.model
 def test_a_load_is_stopped_and_goes_on_with_the_next_question(real_origin: str, visit: Open) -> None:
     one = visit(real_origin)
-    one.set(max_tokens=3)
+    one.set(max_tokens=3, temperature=0)
     one.page.locator("#open-models").click()
     one.page.locator("#offered button").click()
     one.page.locator(".words", has_text="Downloading").wait_for(timeout=demo.ANSWER_MS)
@@ -271,7 +271,7 @@ def test_a_load_is_stopped_and_goes_on_with_the_next_question(real_origin: str, 
 
 def test_a_context_of_ones_own_counts_and_an_overfull_one_is_an_error(visit: Open) -> None:
     one = visit()
-    one.set(n_ctx=160, max_tokens=20)
+    one.set(n_ctx=160, max_tokens=20, temperature=0)
     one.ask("Hello")
     assert "20 tokens" in one.last.locator(".live").inner_text()
     one.ask("word " * 160)
@@ -401,7 +401,7 @@ def test_the_page_of_a_server_that_is_gone_answers_from_the_tab(
 ) -> None:
     with demo.listening(demo.site({"tiny": Served(model, (tiny_file,))}, static())) as url:
         one = visit(url)
-        one.set(max_tokens=4)
+        one.set(max_tokens=4, temperature=0)
         one.ask("Hello")
         one.page.get_by_text("The site works offline.").wait_for(timeout=60_000)
     one.open()
@@ -421,7 +421,7 @@ def test_an_answer_that_breaks_off_keeps_what_came_and_says_so(visit: Open) -> N
     assert "As far as" in found
     assert "The native server's answer broke off." in found
     one.page.unroute("**/v1/chat/completions")
-    one.set(max_tokens=4)
+    one.set(max_tokens=4, temperature=0)
     one.page.get_by_role("button", name="Try again").click()
     one.page.locator(".live", has_text="4 tokens").wait_for()
     assert one.page.locator(".error").count() == 0
@@ -432,7 +432,7 @@ def test_a_servers_key_is_asked_for(tiny_file: Path, model: gemel.Model, visit: 
     with demo.listening(app) as url:
         one = visit(url)
         one.choose("Native server")
-        one.set(max_tokens=4)
+        one.set(max_tokens=4, temperature=0)
         one.ask("Hello")
         assert "wants its key" in one.page.locator(".error").inner_text()
         one.page.get_by_role("button", name="Enter the key").click()
