@@ -7,6 +7,7 @@ GEMEL_REQUIRE_MODEL is set.
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ import tiny
 
 hypothesis.settings.register_profile("gemel", deadline=None)   # how long an example takes is the machine's affair
 hypothesis.settings.load_profile("gemel")
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:   # as under nohup: programs that are tested would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CHATML = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
