@@ -14,10 +14,13 @@ from typing import IO
 
 from command import environment
 
-# The entry point of an installed package, also where the packages are only on the path.
+# The entry point of an installed package, also where the packages are only on the path; and a page of the test's own.
 PROGRAM = """
+import os, pathlib
 from importlib.metadata import EntryPoint
 from gemel_native import cli, plugins
+from gemel_web import server
+server.STATIC = pathlib.Path(os.environ.get("GEMEL_TEST_STATIC", server.STATIC))
 names = ("serve", "demo")
 plugins.entry_points = lambda group: [EntryPoint(name, f"gemel_web.{name}:{name}", plugins.GROUP) for name in names]
 cli.main()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import sys
 import time
@@ -12,11 +10,10 @@ import webbrowser
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
-import building
 import gemel
 import httpx
 import pytest
-from command import assert_error, environment, gemel_
+from command import assert_error, gemel_
 from conftest import CHATML, tiny_bytes
 from gemel_native import plugins
 from gemel_web import demo, server
@@ -32,9 +29,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A page's folder that is whole, in a copy of the package."""
-    package = building.ROOT / "web" / "gemel_web"
-    made = shutil.copytree(package, tmp_path / "path" / "gemel_web", ignore=shutil.ignore_patterns("static")) / "static"
+    """A page's folder that is whole."""
+    made = tmp_path / "static"
     made.mkdir()
     (made / "index.html").write_text("the page")
     (made / "a.js").write_text("export {}")
@@ -45,11 +41,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def env(folder: Path, tmp_path: Path) -> dict[str, str]:
-    """An environment in which that copy is found, and a browser that writes down what it was to open."""
+    """An environment with that page, and a browser that writes down what it was to open."""
     program = tmp_path / "browser.py"
     program.write_text(f"import sys, pathlib\npathlib.Path({str(tmp_path / 'opened')!r}).write_text(sys.argv[1])\n")
-    path = os.pathsep.join([str(folder.parents[1]), environment()["PYTHONPATH"]])
-    return {"PYTHONPATH": path, "BROWSER": f"{sys.executable} {program} %s"}
+    return {"GEMEL_TEST_STATIC": str(folder), "BROWSER": f"{sys.executable} {program} %s"}
 
 
 def opened(tmp_path: Path) -> str:
