@@ -52,6 +52,8 @@ def threads_refusal() -> str:
             "the page is not cross-origin isolated (headers Cross-Origin-Opener-Policy: same-origin and "
             "Cross-Origin-Embedder-Policy: require-corp), so there is one thread"
         )
+    if not _features.shares_memory():
+        return "this browser has no SharedArrayBuffer, though the page is cross-origin isolated, so there is one thread"
     if not _features.in_worker():
         return "Python runs on the page's main thread, which must not wait for others: run Pyodide in a web worker"
     if not _assets.has(_file("threads")):

@@ -44,10 +44,17 @@ def has_workers() -> bool:
 
 
 def is_isolated() -> bool:
-    """Tell whether memory may be shared: a cross-origin isolated page."""
+    """Tell whether the page is cross-origin isolated, without which no browser shares memory."""
     import js
 
-    return bool(getattr(js, "crossOriginIsolated", False)) and hasattr(js, "SharedArrayBuffer")
+    return bool(getattr(js, "crossOriginIsolated", False))
+
+
+def shares_memory() -> bool:
+    """Tell whether threads may share memory here; WebKitGTK lets none even on an isolated page."""
+    import js
+
+    return hasattr(js, "SharedArrayBuffer")
 
 
 def has_jspi() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import gemel
 import numpy as np
@@ -12,6 +13,9 @@ import tiny
 from browser.pages import CSP, ApiPage
 from browser.server import Served, Server
 from conftest import CHATML
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OpenPage = Callable[..., ApiPage]
@@ -357,6 +361,27 @@ def test_any_page_can_use_it(
     found = page.js("return await gemel.generate('Once', {max_tokens: 8, temperature: 0}).result")
     assert found["text"] == native.generate("Once", max_tokens=8, temperature=0).read()
     page.close()
+
+
+def test_an_isolated_page_without_shared_memory_computes_on_one_thread(
+    api_page: OpenPage, file: Served, native: gemel.Model
+) -> None:
+    page = api_page(new=True)
+
+    def bare(route: Route) -> None:   # a worker as WebKitGTK's are
+        answer = route.fetch()
+        route.fulfill(response=answer, body=f"delete self.SharedArrayBuffer;\n{answer.text()}")
+
+    page.page.context.route("**/gemel/worker.js", bare)
+    try:
+        info = page.js(LOAD, url=file.url)
+        found = page.js("return await gemel.generate('Once', {max_tokens: 20, temperature: 0}).result")
+    finally:
+        page.page.context.unroute("**/gemel/worker.js")
+        page.close()
+    assert (info["engine"], info["threads"]) == ("side module", 1)
+    assert "no SharedArrayBuffer" in info["why"]
+    assert found["text"] == native.generate("Once", max_tokens=20, temperature=0).read()
 
 
 @pytest.mark.model

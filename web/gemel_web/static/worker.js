@@ -39,7 +39,8 @@ async function start({ threads, models }) {
     const installServer = async () => unpack(await Promise.all(wheelsOf("server").map(bytes)));
     unpack(await fetched);
     py.FS.writeFile(`${site}/gemel_tab.py`, program);
-    const interrupt = self.crossOriginIsolated ? new Uint8Array(new SharedArrayBuffer(1)) : null;
+    const shares = self.crossOriginIsolated && "SharedArrayBuffer" in self; // WebKitGTK isolates pages without it
+    const interrupt = shares ? new Uint8Array(new SharedArrayBuffer(1)) : null;
     tab = py.pyimport("gemel_tab").Tab(post, listen(py, interrupt), installServer, threads, models);
     self.postMessage({ kind: "starting", done: total, total });
     self.postMessage({ kind: "ready", interrupt });
