@@ -72,7 +72,7 @@ async def persist() -> bool:
     storage = _storage()
     if hasattr(storage, "persist"):
         return bool(await storage.persist())
-    return bool(await storage.persisted())
+    return bool(hasattr(storage, "persisted") and await storage.persisted())
 
 
 def _storage() -> Any:  # noqa: ANN401
@@ -80,7 +80,8 @@ def _storage() -> Any:  # noqa: ANN401
 
     storage = getattr(getattr(js, "navigator", None), "storage", None)
     if storage is None or not hasattr(storage, "getDirectory"):
-        raise SourceError("this page has no private file system, so nothing is cached: it needs https: or localhost")
+        why = "this browser has none (OPFS)" if getattr(js, "isSecureContext", False) else "it needs https: or localhost"
+        raise SourceError(f"this page has no private file system, so nothing is cached: {why}")
     return storage
 
 

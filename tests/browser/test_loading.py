@@ -238,6 +238,37 @@ def test_a_full_disk_is_an_error_with_figures(fresh_tab: OpenTab, served: Serve,
     assert [one[2] for one in one.run(CACHED, url=file.url)] == [False]
 
 
+def test_a_browser_that_does_not_tell_its_space_caches_all_the_same(
+    fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+) -> None:
+    file, one = served(data), fresh_tab(where="worker")
+    one.run("""
+from gemel import _assets
+text = _assets.text
+_assets.text = lambda name: "delete StorageManager.prototype.estimate;" + text(name)
+""")
+    assert load(one, file.url) == logits
+    assert one.run(CACHED, url=file.url) == [[file.url, len(data), True]]
+
+
+def test_a_browser_without_a_private_file_system_loads_and_says_so(
+    fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+) -> None:
+    """As WebKitGTK."""
+    file, one = served(data), fresh_tab(where="worker")
+    one.run("""
+import pyodide
+from gemel import _assets
+text, without = _assets.text, "delete StorageManager.prototype.getDirectory;"
+_assets.text = lambda name: without + text(name)
+pyodide.code.run_js(without)
+""")
+    assert load(one, file.url) == logits
+    for call in ("list_async()", "persist_async()"):
+        with raises("SourceError", r"nothing is cached: this browser has none \(OPFS\)"):
+            one.run(f"await gemel.cache.{call}")
+
+
 # ---- Servers ---------------------------------------------------------------------------------------------------------
 
 

@@ -92,12 +92,12 @@ class Load {
     }
 
     async #quota() {
-        const { quota, usage } = await navigator.storage.estimate();
+        const told = await estimate();
+        const used = told ? ` (it says that ${megabytes(told.usage)} of ${megabytes(told.quota)} are used)` : "";
         let needed = 0;
         for (const file of this.files) needed += Math.max(0, file.size - file.have.size * file.block);
-        return `caching it needs ${megabytes(needed)} more than the browser lets this origin keep (it says that ` +
-            `${megabytes(usage)} of ${megabytes(quota)} are used): delete models (gemel.cache.list_async, ` +
-            "gemel.cache.delete_async), or pass cache=False";
+        return `caching it needs ${megabytes(needed)} more than the browser lets this origin keep${used}: ` +
+            "delete models (gemel.cache.list_async, gemel.cache.delete_async), or pass cache=False";
     }
 
     #post(message, transfer = []) { this.port.postMessage(message, transfer); }

@@ -78,8 +78,8 @@ class Remote {
     /** QuotaExceededError while the file does not fit. */
     async #room() {
         const missing = this.size - Math.min(this.have.size * this.block, this.size);
-        const { quota, usage } = await navigator.storage.estimate();
-        if (missing > Math.max(0, quota - usage)) throw new DOMException(`${missing}`, "QuotaExceededError");
+        const told = await estimate();
+        if (told && missing > Math.max(0, told.quota - told.usage)) throw new DOMException(`${missing}`, "QuotaExceededError");
     }
 
     /** Do it; after a broken connection once more, up to ATTEMPTS times without success. */

@@ -27,6 +27,9 @@ function blockSize(size) {
     return block;
 }
 
+/** {quota, usage} of this origin in bytes, or undefined where the browser tells nobody. */
+const estimate = async () => navigator.storage.estimate?.();
+
 // ---- The cache ------------------------------------------------------------------------------------------------
 
 const waiting = new Set();
