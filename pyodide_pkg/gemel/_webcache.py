@@ -80,7 +80,8 @@ def _storage() -> Any:  # noqa: ANN401
 
     storage = getattr(getattr(js, "navigator", None), "storage", None)
     if storage is None or not hasattr(storage, "getDirectory"):
-        why = "this browser has none (OPFS)" if getattr(js, "isSecureContext", False) else "it needs https: or localhost"
+        secure = getattr(js, "isSecureContext", False)
+        why = "this browser has none (OPFS)" if secure else "it needs https: or localhost"
         raise SourceError(f"this page has no private file system, so nothing is cached: {why}")
     return storage
 
