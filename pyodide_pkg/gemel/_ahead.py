@@ -47,7 +47,7 @@ class Ahead:
         if len(ids) > model.n_ctx:
             raise ContextError(f"the prompt has {len(ids)} tokens, the file's limit is {model.n_ctx}: shorten it")
         self.session: Session | None = None
-        self._ids = id_bytes(ids)
+        self._ids = id_bytes(ids, model.n_vocab)
         self._model = model
         self._on_progress = on_progress
         self._done = 0

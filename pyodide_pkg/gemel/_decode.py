@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def decode(model: Model, sessions: Sequence[Session], ids: Sequence[int]) -> list[GemelError | None]:
     """Append ids[i] to sessions[i]; return None, or the error that left a session as it was, for each."""
-    given = id_bytes(ids)
+    given = id_bytes(ids, model.n_vocab)
     if len(given) != len(sessions):
         raise ArgumentError(f"{len(sessions)} sessions were given {len(given)} ids: one for each is needed")
     if any(session.model is not model for session in sessions) or len(set(map(id, sessions))) < len(sessions):

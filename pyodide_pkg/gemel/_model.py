@@ -177,7 +177,7 @@ class Model:
 
     def detokenize(self, ids: Iterable[int], *, special: bool = False) -> str:
         """Return the text of ids; bytes that are no UTF-8 show as U+FFFD. special: render control tokens as well."""
-        given = id_bytes(ids)
+        given = id_bytes(ids, self.n_vocab)
         flags = special * _abi.TEXT_SPECIAL
         capacity = 8 * len(given) + 16
         lent = self._library.lend(given)
@@ -192,7 +192,7 @@ class Model:
     def piece(self, id: int, *, special: bool = False) -> bytes:
         """Return the bytes of one id; not always whole UTF-8."""
         capacity = 64
-        (id,) = id_bytes([id])
+        (id,) = id_bytes([id], self.n_vocab)
         with self._handle as model:
             while True:
                 block = self._library.alloc(capacity)
@@ -264,6 +264,7 @@ class Model:
 
         sessions: of this model, each at most once. The bits are those of `session.append([id])` one by one. Return for
         each None, or the error that left that session as it was (ContextError, CancelledError, NumericError, ...).
+        ArgumentError, and nothing is changed, for what is no id of this model or no session of it.
         """
         from ._decode import decode
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import os
+from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 from . import _abi
 from ._errors import ArgumentError
 from ._library import Handle, Library, check, open_handle
-from ._text import id_bytes
 
 MAX_SEED = 2**53
 MAX_BREAKER = 20   # ids of one of dry_breakers
@@ -265,7 +265,7 @@ class Sampler:
                     raise ArgumentError(
                         f"dry_breakers: {text!r} is {len(ids)} tokens long: 1 to {MAX_BREAKER} are allowed"
                     )
-                lent = self._library.lend(id_bytes(ids))
+                lent = self._library.lend(array("i", ids))
                 code = call("gemel_sampler_dry_breaker", sampler, lent, len(ids))
                 check(self._library, code, f"dry_breakers: {text!r}")
 

@@ -121,11 +121,11 @@ class Session:
 
         ArgumentError when nothing has been evaluated.
         """
-        asked = id_bytes(ids)
+        asked = id_bytes(ids, self.model.n_vocab)
         block = self._library.alloc(max(8, 8 * len(asked)))
         with self._using() as session:
             code = self._library.call("gemel_session_log_probs", session, self._library.lend(asked), len(asked), block)
-            check(self._library, code, "log_probs: of ids of this model, once some have been evaluated")
+            check(self._library, code, "log_probs: once ids have been evaluated")
         found = array("d")
         found.frombytes(self._library.read(block.address, 8 * len(asked)))
         return found.tolist()
@@ -160,7 +160,7 @@ class Session:
 
     def _sync_steps(self, ids: Sequence[int], pace: Pace | None = None) -> Iterator[int]:
         """As sync, stopping after each micro-batch to yield how many ids have been evaluated. pace: their sizes."""
-        wanted = id_bytes(ids)
+        wanted = id_bytes(ids, self.model.n_vocab)
         if not wanted:
             raise ArgumentError("there are no ids to evaluate: the prompt is empty")
         self._check_room(len(wanted), 0)
@@ -180,7 +180,7 @@ class Session:
 
     def append(self, ids: Sequence[int]) -> None:
         """Evaluate `ids` after those that are there. ContextError when they don't fit; then nothing is changed."""
-        added = id_bytes(ids)
+        added = id_bytes(ids, self.model.n_vocab)
         with self._lock:
             self._check_room(len(added), self.n_past)
             for start in range(0, len(added), self.model.n_batch):
@@ -202,7 +202,7 @@ class Session:
         The first value is log p(ids[0] | what was there before); in an empty session there is none: 0.0 and -1.
         ArgumentError when the logits of the last id are gone (after truncate or hidden): sync(session.ids) first.
         """
-        added = id_bytes(ids)
+        added = id_bytes(ids, self.model.n_vocab)
         log_probs, top = array("d"), array("i")
         with self._lock:
             self._check_room(len(added), self.n_past)
@@ -215,7 +215,7 @@ class Session:
 
     def hidden(self, ids: Sequence[int]) -> FloatArray:
         """Append `ids` and return their last hidden states after the output norm: float32 [n][n_embd]."""
-        added = id_bytes(ids)
+        added = id_bytes(ids, self.model.n_vocab)
         rows = bytearray()
         with self._lock:
             self._check_room(len(added), self.n_past)

@@ -11,12 +11,16 @@ from collections.abc import Iterable, Sequence
 from ._errors import ArgumentError
 
 
-def id_bytes(ids: Iterable[int]) -> array[int]:
-    """Return ids as int32, ready to be lent to the core. ArgumentError when one is no 32-bit integer."""
+def id_bytes(ids: Iterable[int], n_vocab: int) -> array[int]:
+    """Return ids as int32, ready to be lent to the core. ArgumentError when one is no integer of 0..n_vocab-1."""
     try:
-        return array("i", ids)
+        made = array("i", ids)
     except (TypeError, OverflowError) as error:
-        raise ArgumentError(f"ids are integers from 0 to n_vocab - 1: {error}") from error
+        raise ArgumentError(f"ids are integers from 0 to {n_vocab - 1}, this model's vocabulary: {error}") from error
+    if made and (min(made) < 0 or max(made) >= n_vocab):
+        at, found = next((at, id) for at, id in enumerate(made) if not 0 <= id < n_vocab)
+        raise ArgumentError(f"ids[{at}] is {found}: ids are integers from 0 to {n_vocab - 1}, this model's vocabulary")
+    return made
 
 
 def ids_of(raw: bytes) -> list[int]:

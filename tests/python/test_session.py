@@ -125,6 +125,21 @@ def test_going_past_n_ctx_is_an_error_that_changes_nothing(model: gemel.Model) -
         assert session.n_past == 16
 
 
+@pytest.mark.parametrize("bad", [-1, 323, 2**31, 2**80, "a", 1.5])
+def test_what_is_no_id_of_the_model_is_named_and_changes_nothing(model: gemel.Model, bad: Any) -> None:  # noqa: ANN401
+    session, rest = model.session(), [4] * (2 * model.n_batch)
+    session.append([1, 2])
+    for call in (session.append, session.sync, session.score, session.hidden, session.log_probs, model.detokenize):
+        with pytest.raises(gemel.ArgumentError, match=f"ids are integers from 0 to {model.n_vocab - 1}"):
+            call([4, *rest, bad])
+    assert session.ids == [1, 2]
+
+
+def test_the_first_foreign_id_is_named_by_its_place(model: gemel.Model) -> None:
+    with pytest.raises(gemel.ArgumentError, match=r"ids\[2\] is 323: ids are integers from 0 to 322"):
+        model.session().append([1, 2, 323, -1])
+
+
 def test_kv_type_is_chosen_at_opening(model: gemel.Model) -> None:
     found = {}
     kinds: list[KvType | None] = [None, "f16", "q8_0"]
