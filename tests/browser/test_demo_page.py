@@ -396,6 +396,17 @@ def test_a_static_site_answers_and_goes_on_when_it_is_gone(
     assert one.last.locator(".badge").inner_text() == "This tab"
 
 
+def test_a_browser_that_keeps_no_models_is_not_said_to_work_offline(visit: Open) -> None:
+    card = {"alias": "gone", "url": "models/gone.gguf", "size": 1}
+    with demo.listening(demo.as_static_site(static(), card)) as url:
+        one = visit(url, init="delete StorageManager.prototype.getDirectory;")
+        one.expect("500")   # starlette's files under no app
+        one.page.get_by_text("The site works offline, but this browser keeps no models").wait_for(timeout=60_000)
+        one.say("Hello")
+        one.answered()
+        assert one.last.locator(".error").inner_text().startswith(f"{url}/models/gone.gguf: the download failed")
+
+
 def test_the_page_of_a_server_that_is_gone_answers_from_the_tab(
     visit: Open, tiny_file: Path, model: gemel.Model
 ) -> None:

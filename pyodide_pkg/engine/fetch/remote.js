@@ -79,18 +79,20 @@ class Remote {
     async #room() {
         const missing = this.size - Math.min(this.have.size * this.block, this.size);
         const told = await estimate();
-        if (told && missing > Math.max(0, told.quota - told.usage)) throw new DOMException(`${missing}`, "QuotaExceededError");
+        const room = told ? Math.max(0, told.quota - told.usage) : Infinity;
+        if (missing > room) throw new DOMException(`${missing}`, "QuotaExceededError");
     }
 
     /** Do it; after a broken connection once more, up to ATTEMPTS times without success. */
     async again(attempt, state = { failures: 0 }) {
+        const kept = this.store ? "; what is cached by now stays there" : "";
         for (;;) {
             try {
                 return await attempt();
             } catch (error) {
                 if (!(error instanceof Broken) || this.abort.signal.aborted) throw error;
                 if (++state.failures >= ATTEMPTS)
-                    throw new Stop(`the download failed: ${error.message}; what is cached by now stays there`);
+                    throw new Stop(`the download failed: ${error.message}${kept}`);
                 await sleep(125 * 2 ** state.failures);
             }
         }

@@ -328,5 +328,6 @@ function verdict(text, result, who) {
 
 function sentence(error) {
     const words = error.message || error.name;
-    return words[0].toUpperCase() + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
+    const first = /^[a-z]+:/.test(words) ? words[0] : words[0].toUpperCase(); // an address stays as it is
+    return first + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
 }

@@ -1,6 +1,7 @@
 // Says what the service worker does for this page: clients of OpenAI's API, and the site without a network.
 import { connect } from "../relay.js";
 import { byId, make } from "./dom.js";
+import { keepsModels } from "./tab.js";
 
 /** Join the service worker. Resolves when the page may go on: not at all where it is about to be loaded anew. */
 export async function offlineLine(tab) {
@@ -21,8 +22,11 @@ export async function offlineLine(tab) {
         if (relays) told[1] = make("span", {}, "The site is being kept for offline use …");
         show();
     });
-    relay.offline.then(({ complete, why }) => {
-        const words = complete ? "The site works offline." : `The site does not work offline yet: ${why}.`;
+    relay.offline.then(async ({ complete, why }) => {
+        const works = (await keepsModels())
+            ? "The site works offline."
+            : "The site works offline, but this browser keeps no models for it: each visit downloads one.";
+        const words = complete ? works : `The site does not work offline yet: ${why}.`;
         told[1] = make("span", {}, words);
         show();
     });

@@ -16,6 +16,16 @@ export function unable() {
     return null;
 }
 
+/** Tell whether models stay in this browser: some have no private file system, some refuse it to private windows. */
+export async function keepsModels() {
+    try {
+        await navigator.storage.getDirectory();
+        return true;
+    } catch {
+        return false;
+    }
+}
+
 /** Tell whether an error means that the tab can't, rather than that something else is wrong. */
 export const isUnable = (error) => error.unable === true || UNABLE.includes(error.name);
 
