@@ -350,6 +350,9 @@ def test_without_simd_the_native_server_answers_and_the_page_says_so(visit: Open
     one.set(max_tokens=6, temperature=0)
     assert words(one.ask("Hello")) == words(answer(model, "Hello", max_tokens=6, temperature=0))
     assert one.last.locator(".badge").inner_text() == "Native server"
+    facts = {name: one.page.locator(f"#fact-{name}").inner_text() for name in ("threads", "engine", "isa", "memory")}
+    assert (facts["threads"], facts["engine"]) == (str(model.threads), "native")
+    assert "–" not in (facts["isa"], facts["memory"])
 
 
 def test_a_tab_without_memory_hands_the_question_to_the_native_server_in_sight(visit: Open) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +180,12 @@ def test_depth_counts_brackets_outside_texts(raw: bytes, deep: bool) -> None:
 # ---- Models and their files ------------------------------------------------------------------------------------------
 
 
-def test_models_are_listed(app: Asked) -> None:
-    card = {"id": "tiny", "object": "model", "created": 7, "owned_by": "gemel"}
+def test_models_are_listed(app: Asked, model: gemel.Model) -> None:
+    facts = {
+        "n_params": model.n_params, "n_vocab": model.n_vocab, "n_embd": model.n_embd, "n_ctx_train": model.n_ctx,
+        "n_ctx": min(model.n_ctx, 4096), "size": model.weight_size, **asdict(model.info),
+    }  # fmt: skip
+    card = {"id": "tiny", "object": "model", "created": 7, "owned_by": "gemel", "meta": facts}
     assert app.get("/v1/models").json() == {"object": "list", "data": [card]}
     assert app.get("/v1/models/tiny").json() == card
     assert app.ask("HEAD", "/v1/models/tiny").status_code == 200

@@ -7,6 +7,7 @@ import sys
 from array import array
 from collections import defaultdict
 from collections.abc import AsyncGenerator
+from dataclasses import asdict
 from typing import Any
 
 import gemel
@@ -18,7 +19,7 @@ from .body import decoded
 from .config import Config
 from .connection import EventStream, while_there
 from .errors import body_of, invalid, note, of_failure, refused
-from .models import Models, find
+from .models import Models, Served, find
 from .sampling import sampling_of
 from .scheduler import Scheduler, Ticket
 from .shapes import ChatShape, Head, Shape, TextShape
@@ -44,13 +45,13 @@ class Api:
 
     async def list_models(self, request: Request) -> Response:
         """GET /v1/models."""
-        cards = [wire.ModelCard(id=alias, created=served.created) for alias, served in self._models.items()]
+        cards = [card_of(alias, served) for alias, served in self._models.items() if not served.model.closed]
         return _json(wire.ModelList("list", cards))
 
     async def get_model(self, request: Request) -> Response:
         """GET /v1/models/{alias}."""
         alias = request.path_params["alias"]
-        return _json(wire.ModelCard(id=alias, created=find(self._models, alias).created))
+        return _json(card_of(alias, find(self._models, alias)))
 
     # ---- Text -------------------------------------------------------------------------------------------------------
 
@@ -143,6 +144,17 @@ class Api:
 
 def _json(value: object) -> Response:
     return Response(wire.encode(value), media_type="application/json")
+
+
+def card_of(alias: str, served: Served) -> wire.ModelCard:
+    """Return what /v1/models says of a model."""
+    model = served.model
+    meta = wire.ModelMeta(
+        n_params=model.n_params, n_vocab=model.n_vocab, n_embd=model.n_embd, n_ctx_train=model.n_ctx,
+        n_ctx=model.default_n_ctx if served.n_ctx is None else served.n_ctx, size=model.weight_size,
+        **asdict(model.info),
+    )  # fmt: skip
+    return wire.ModelCard(id=alias, created=served.created, meta=meta)
 
 
 def _limit(wanted: wire.ChatRequest) -> int | None:

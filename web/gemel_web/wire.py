@@ -287,6 +287,21 @@ class Embeddings(Struct, frozen=True):
     usage: InputUsage
 
 
+class ModelMeta(Struct, frozen=True, kw_only=True):
+    """What is served, in llama.cpp's names as far as it has them, and what computes it: gemel.Info."""
+
+    n_params: int
+    n_vocab: int
+    n_embd: int
+    n_ctx_train: int
+    n_ctx: int   # tokens that a prompt and its answer may have together
+    size: int    # bytes of weights in memory
+    engine: str
+    isa: str
+    threads: int
+    why: str
+
+
 class ModelCard(Struct, frozen=True, kw_only=True):
     """A model that is served."""
 
@@ -294,6 +309,7 @@ class ModelCard(Struct, frozen=True, kw_only=True):
     object: str = "model"
     created: int
     owned_by: str = "gemel"
+    meta: ModelMeta
 
 
 class ModelList(Struct, frozen=True):

@@ -3,7 +3,16 @@ import { byId } from "./dom.js";
 import { bytes, count, rate, seconds } from "./format.js";
 import { Plot } from "./plot.js";
 
-const FLAVOURS = { wasmrelaxed: "relaxed SIMD", wasm128: "SIMD 128" };
+const FLAVOURS = {
+    wasmrelaxed: "relaxed SIMD",
+    wasm128: "SIMD 128",
+    avx512vnni: "AVX-512 VNNI",
+    avxvnni: "AVX-VNNI",
+    avx2: "AVX2",
+    neondot: "NEON dotprod",
+    neon: "NEON",
+    scalar: "none: scalar",
+};
 
 export class Figures {
     #host = null;
@@ -26,13 +35,13 @@ export class Figures {
         place.title = detail;
     }
 
-    /** Facts of the engine in the tab; null: of a server, which does not tell. */
+    /** Facts of the engine; null: of a server that does not tell. */
     engine(info) {
         if (info === null) {
             for (const name of ["memory", "threads", "isa", "engine"]) this.#set(name, "–", "the server does not tell");
             return;
         }
-        this.#set("memory", bytes(info.memory));
+        this.#set("memory", bytes(info.memory), info.memoryOf);
         this.#set("threads", String(info.threads));
         this.#set("isa", FLAVOURS[info.isa] ?? info.isa);
         this.#set("engine", info.engine, info.why);
@@ -53,8 +62,8 @@ export class Figures {
     }
 
     end({ usage, timings }, info) {
-        this.engine(this.#host.name === "tab" ? info : null);
-        const n_ctx = this.#host.name === "tab" && info ? ` of ${count(info.default_n_ctx)}` : "";
+        this.engine(info);
+        const n_ctx = info ? ` of ${count(info.default_n_ctx)}` : "";
         if (usage.prompt_tokens !== null)
             this.#set("tokens", `${count(usage.prompt_tokens + usage.completion_tokens)}${n_ctx}`);
         if (timings.first_token_s) this.#set("first", seconds(timings.first_token_s));

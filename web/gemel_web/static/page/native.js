@@ -64,6 +64,15 @@ export class NativeHost {
     }
 
     #key = "";
+    #cards = []; // what /v1/models said
+
+    /** What computes there, as a tab's info; null: not known. */
+    get info() {
+        const meta = this.#cards.find(({ id }) => id === this.model)?.meta;
+        if (!meta) return null;
+        const memory = { memory: meta.size, memoryOf: "the model’s weights, on the server" };
+        return { ...meta, ...memory, default_n_ctx: meta.n_ctx };
+    }
 
     get key() {
         return this.#key;
@@ -94,7 +103,8 @@ export class NativeHost {
             this.why = null;
             if (this.wantsKey) return;
             if (!answer.ok) throw await errorOf(answer);
-            this.models = (await answer.json()).data.map(({ id }) => id);
+            this.#cards = (await answer.json()).data;
+            this.models = this.#cards.map(({ id }) => id);
             if (!this.models.includes(this.model)) this.model = this.models[0] ?? null;
             this.why = this.model === null ? "the native server serves no model" : null;
         } catch (error) {
