@@ -139,6 +139,15 @@ def test_a_conversation_goes_on_and_is_the_native_one(visit: Open, model: gemel.
     assert "Answer:" in one.page.locator("#announcer").inner_text()
 
 
+def test_half_a_character_at_the_end_is_no_difference(visit: Open, model: gemel.Model) -> None:
+    ends = (seed for seed in range(100) if answer(model, "Hello", max_tokens=4, seed=seed).endswith("\ufffd"))
+    one = visit()
+    one.set(max_tokens=4, seed=next(ends))
+    one.ask("Hello")
+    one.last.get_by_role("button", name="Same bits natively?").click()
+    one.page.locator(".remark.same").wait_for(timeout=60_000)
+
+
 @pytest.mark.model
 @pytest.mark.parametrize("host", ["This tab", "Native server"])
 def test_an_answer_can_be_stopped_and_asked_for_again(real_origin: str, visit: Open, host: str) -> None:
@@ -149,6 +158,8 @@ def test_an_answer_can_be_stopped_and_asked_for_again(real_origin: str, visit: O
     one.page.keyboard.press("Escape")
     one.answered()
     assert "stopped" in one.last.locator(".live").inner_text()
+    one.last.locator(".twin").click()   # the other host is asked for no more than there is
+    one.page.locator(".remark.same", has_text="as far as this answer goes").wait_for(timeout=60_000)
     one.set(max_tokens=5, temperature=0)
     one.last.get_by_role("button", name="Again").click()
     one.page.locator(".live", has_text="5 tokens").wait_for(timeout=30_000)
@@ -174,6 +185,26 @@ def test_an_earlier_question_is_edited_and_what_follows_goes_with_a_word(visit: 
 
 
 # ---- Settings --------------------------------------------------------------------------------------------------------
+
+
+def test_who_types_is_not_lost_when_a_question_is_asked_again(visit: Open) -> None:
+    one = visit()
+    one.set(max_tokens=4)
+    one.ask("Hello")
+    focus = "document.activeElement.closest('.turn')?.getAttribute('aria-label') ?? document.activeElement.localName"
+    one.last.get_by_role("button", name="Edit").press("Enter")
+    one.page.keyboard.type(" you")
+    one.page.keyboard.press("Enter")
+    one.page.locator(".question", has_text="Hello you").wait_for()
+    one.answered()
+    assert one.page.evaluate(focus) == "Question: Hello you"
+    one.last.get_by_role("button", name="Same bits natively?").press("Enter")
+    one.page.locator(".remark.same").wait_for(timeout=60_000)
+    assert one.page.evaluate("document.activeElement.textContent") == "Same bits natively?"
+    one.last.get_by_role("button", name="Again").press("Enter")
+    one.page.locator(".remark").wait_for(state="detached")
+    one.answered()
+    assert one.page.evaluate(focus) == "Question: Hello you"
 
 
 def test_settings_survive_a_reload_and_reach_python(visit: Open, model: gemel.Model) -> None:
@@ -254,6 +285,39 @@ def test_a_file_that_is_no_model_is_an_error_in_the_conversation(visit: Open, tm
     one.page.locator("#open-models").click()
     one.page.locator("#file").set_input_files(tmp_path / "no.gguf")
     one.page.get_by_text("no could not be loaded in this tab:").first.wait_for(timeout=demo.ANSWER_MS)
+
+
+def test_a_percent_sign_in_a_name_is_only_a_sign(visit: Open, data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "50% of it.gguf"
+    path.write_bytes(data)
+    one = visit()
+    one.page.locator("#file").set_input_files(path)
+    one.page.locator(".note", has_text="50% of it runs in this tab").wait_for(timeout=demo.ANSWER_MS)
+    load(one, "50%")
+    one.page.locator(".note", has_text="50% could not be loaded").wait_for()
+    one.set(max_tokens=4)
+    one.page.locator("#open-models").click()
+    one.page.locator("#offered button").click()
+    one.page.locator(".note", has_text="tiny runs in this tab").wait_for()
+    one.ask("Hello")
+    assert one.last.locator(".badge").inner_text() == "This tab"
+
+
+def test_a_model_that_could_not_be_loaded_is_not_there_the_next_time(visit: Open) -> None:
+    one = visit()
+    load(one, "no-such-model")
+    note = one.page.locator(".note", has_text="no-such-model could not be loaded")
+    note.wait_for(timeout=demo.ANSWER_MS)
+    assert note.inner_text().endswith("smollm2-135m-instruct. The native server can be chosen above.")
+    one.open()
+    assert one.page.locator("#model-name").inner_text() == "tiny"
+
+
+def load(one: DemoPage, name: str) -> None:
+    """Load a model by its name or address."""
+    one.page.locator("#open-models").click()
+    one.page.locator("#name").fill(name)
+    one.page.locator("#name").press("Enter")
 
 
 @pytest.mark.model
@@ -450,143 +514,13 @@ def test_a_servers_key_is_asked_for(tiny_file: Path, model: gemel.Model, visit: 
         one.ask("Hello")
         assert "wants its key" in one.page.locator(".error").inner_text()
         one.page.get_by_role("button", name="Enter the key").click()
+        one.page.locator("#key").fill("wrong")
+        one.page.keyboard.press("Escape")
+        one.expect("401")
+        one.page.get_by_role("button", name="Try again").click()
+        one.page.locator(".error", has_text="refuses this key").wait_for()
+        one.page.get_by_role("button", name="Enter the key").click()
         one.page.locator("#key").fill("secret")
         one.page.keyboard.press("Escape")
         one.page.get_by_role("button", name="Try again").click()
         one.page.locator(".live", has_text="4 tokens").wait_for(timeout=30_000)
-
-
-# ---- What a model may not do -----------------------------------------------------------------------------------------
-
-HOSTILE = [
-    "<script>window.bad = 1</script>",
-    "<img src=x onerror='window.bad = 1'>",
-    "![a](javascript:window.bad=1) ![b](https://example.org/pixel.png)",
-    "[click](javascript:window.bad=1) [c](JaVaScRiPt:window.bad=1) [d](data:text/html,<script>window.bad=1</script>)",
-    "[e](vbscript:bad) [f](v1/models) [g](//example.org) [h](&#106;avascript:window.bad=1)",
-    "<iframe srcdoc='<script>parent.bad = 1</script>'></iframe><form action=/v1><button>x</button></form>",
-    "<style>body { display: none }</style><svg onload=window.bad=1><math><mtext><table><mglyph><style><!--</style>",
-    "<a href='javascript:window.bad=1' id=log name=body style='position:fixed'>x</a>",
-    "[x]: javascript:window.bad=1\n\n[x]\n\n<javascript:window.bad=1>",
-    "```html\n<script>window.bad = 1</script>\n```",
-    "# <img src=x onerror=window.bad=1>\n\n| a |\n|---|\n| <script>window.bad=1</script> |",
-]
-DEEP = [
-    "> " * 3000, ">" * 20000, "- " * 3000, "1. " * 3000, "[" * 20000, "*a " * 9000, "`" * 9001, "|a" * 9000,
-    "_a" * 9000,
-]
-DRAW = """async ([texts, size]) => {
-    const { Markdown } = await import("./page/markdown.js");
-    const place = document.querySelector("#turns");
-    let longest = 0;
-    for (const text of texts) {
-        const markdown = new Markdown(place);
-        for (let at = 0; at < text.length; at += size) {
-            markdown.feed(text.slice(at, at + size));
-            longest = Math.max(longest, markdown.render());
-            await new Promise((go) => setTimeout(go));
-        }
-        markdown.end();
-    }
-    const elements = [...place.querySelectorAll("*")];
-    const found = {
-        tags: [...new Set(elements.map(({ localName }) => localName))],
-        attributes: [...new Set(elements.flatMap((one) => one.getAttributeNames()))],
-        links: [...place.querySelectorAll("a")].map((one) => [one.getAttribute("href"), one.target, one.rel]),
-        text: place.textContent, bad: window.bad, longest,
-    };
-    place.replaceChildren();
-    return found;
-}"""
-TAGS = {
-    "div", "p", "br", "hr", "h3", "h4", "h5", "h6", "ul", "ol", "li", "blockquote", "pre", "code", "em", "strong",
-    "del", "a", "table", "thead", "tbody", "tr", "th", "td",
-}
-OURS = {"button", "span", "svg", "path"}   # of a block of code
-
-
-@pytest.mark.parametrize("size", [1, 7, 10**6])
-def test_what_a_model_writes_runs_nothing_and_loads_nothing(visit: Open, size: int) -> None:
-    one = visit()
-    found = one.page.evaluate(DRAW, [HOSTILE, size])
-    assert found["bad"] is None
-    assert set(found["tags"]) <= TAGS | OURS
-    assert not [name for name in found["attributes"] if name.startswith("on") or name in ("style", "id", "src", "name")]
-    assert all(href is None or re.match("https?:|mailto:", href) for href, _, _ in found["links"])
-    assert {(target, rel) for _, target, rel in found["links"]} == {("_blank", "noopener noreferrer nofollow")}
-    assert "<script>window.bad = 1</script>" in found["text"]
-
-
-def test_a_hostile_answer_is_only_text_in_the_conversation(visit: Open) -> None:
-    one = visit()
-    events: list[object] = [{"choices": [{"delta": {"content": f"{text}\n\n"}}]} for text in HOSTILE]
-    events.append({"choices": [{"delta": {}, "finish_reason": "stop"}]})
-    body = "".join(f"data: {json.dumps(event)}\n\n" for event in events) + "data: [DONE]\n\n"
-    headers = {"Content-Type": "text/event-stream", "Gemel-Host": "native"}
-    one.page.route("**/v1/chat/completions", lambda route: route.fulfill(body=body, headers=headers))
-    one.choose("Native server")
-    one.ask("Hello")
-    assert one.page.evaluate("window.bad") is None
-    assert one.last.locator(".text :is(script, img, iframe, form, style, svg[onload], math)").count() == 0
-    assert one.page.locator("#welcome").is_hidden()
-
-
-def test_no_nesting_and_no_length_stops_the_page(visit: Open) -> None:
-    one = visit()
-    found = one.page.evaluate(DRAW, [DEEP, 500])
-    assert set(found["tags"]) <= TAGS | OURS
-    assert len(found["text"]) > sum(map(len, DEEP)) / 3   # shown, if only as it is
-
-
-def test_markdown_is_the_same_however_it_comes(visit: Open) -> None:
-    one = visit()
-    whole = one.page.evaluate(HTML_OF, [MIXED, 10**6])
-    assert whole == one.page.evaluate(HTML_OF, [MIXED, 1]) == one.page.evaluate(HTML_OF, [MIXED, 3])
-    for part in PARTS:
-        assert part in whole
-
-
-MIXED = """\
-# Title
-
-A *word* and `code`, [a link](https://example.org).
-
-3. one
-
-4. two
-   ```py
-   x = 1
-
-   y = 2
-   ```
-
-- [ ] open
-- [x] done
-
-| a | b |
-|---|--:|
-| 1 | 2 |
-
-```python
-for i in x:
-
-    pass
-```
-End
-~~~
-unclosed"""
-PARTS = [
-    "<h3>Title</h3>", "<em>word</em>", '<ol start="3">', "x = 1\n\ny = 2", "☑", '<td align="right">2</td>',
-    "for i in x:\n\n    pass</code>", "unclosed</code>",
-]
-HTML_OF = """async ([text, size]) => {
-    const { Markdown } = await import("./page/markdown.js");
-    const place = document.createElement("div");
-    const markdown = new Markdown(place);
-    for (let at = 0; at < text.length; at += size) {
-        markdown.feed(text.slice(at, at + size));
-        markdown.render();
-    }
-    markdown.end();
-    return place.innerHTML;
-}"""

@@ -61,7 +61,7 @@ def streaming(app: ASGIApp, *, times: int, pause: float) -> ASGIApp:
             yield f"data: {json.dumps({'choices': [{'delta': {'content': piece}, 'finish_reason': None}]})}\n\n"
             await asyncio.sleep(pause)
         usage = {"prompt_tokens": 9, "completion_tokens": len(pieces), "total_tokens": 9 + len(pieces)}
-        yield f"data: {json.dumps({'choices': [{'delta': {}, 'finish_reason': 'stop'}]})}\n\n"
+        yield f"data: {json.dumps({'choices': [{'delta': {}, 'finish_reason': 'length'}]})}\n\n"
         yield f"data: {json.dumps({'choices': [], 'usage': usage})}\n\ndata: [DONE]\n\n"
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
@@ -191,6 +191,27 @@ def test_the_end_is_followed_only_by_who_looks_at_it(visit: Callable[..., DemoPa
     one.page.evaluate("document.querySelector('#log').scrollTop = 40")
     one.answered()
     assert one.page.evaluate("document.querySelector('#log').scrollTop") == 40
+
+
+def test_on_a_low_page_all_scrolls_but_the_field_and_the_end_is_followed(visit: Callable[..., DemoPage]) -> None:
+    one = visit(width=844, height=390)
+    one.choose("Native server")
+    one.say("first")
+    one.page.locator(".code").nth(2).wait_for()   # far more than a screen
+    box = one.page.locator("#question").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 390   # in sight, while the answer grows below
+    one.answered()
+    left = "document.scrollingElement.scrollHeight - innerHeight - scrollY"
+    assert one.page.evaluate(left) < 2
+    one.say("second")
+    one.page.locator(".live", has_text="tokens/s").nth(0).wait_for()
+    one.page.evaluate("scrollTo(0, 40)")
+    box = one.page.locator("#stop").bounding_box()
+    assert box is not None
+    assert box["y"] + box["height"] <= 390
+    one.answered()
+    assert one.page.evaluate("scrollY") == 40
 
 
 def test_all_can_be_done_by_keyboard(visit: Callable[..., DemoPage]) -> None:

@@ -24,7 +24,8 @@ const STYLE = `
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .hidden { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .log { flex: 1; min-height: 0; overflow-y: auto; overscroll-behavior: contain; border-radius: .5rem; }
-.message { max-width: 46rem; margin: 0 0 .75rem; white-space: pre-wrap; overflow-wrap: anywhere; }
+.message { max-width: 46rem; margin: 0 0 .75rem; white-space: pre-wrap; overflow-wrap: anywhere; text-align: start;
+    unicode-bidi: plaintext; }
 .user { width: fit-content; max-width: 85%; margin-left: auto; padding: .4rem .75rem; border-radius: .75rem;
     background: var(--soft); }
 .status { min-height: 1.3rem; color: var(--quiet); font-size: .85rem; line-height: 1.3rem;
@@ -81,7 +82,7 @@ export class GemelChat extends HTMLElement {
         const progress = make("progress", { max: "1", "aria-label": "Loading the model", hidden: "" });
         const status = make("div", { className: "status", role: "status" });
         const error = make("p", { className: "error", role: "alert", hidden: "" });
-        const input = make("textarea", { id: "input", rows: "1", autocomplete: "off" });
+        const input = make("textarea", { id: "input", rows: "1", dir: "auto", autocomplete: "off" });
         const send = make("button", { type: "submit" }, "Send");
         const stop = make("button", { type: "button", className: "stop", hidden: "" }, "Stop");
         const label = make("label", { className: "hidden", for: "input" }, "Your message");

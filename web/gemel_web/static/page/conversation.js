@@ -1,10 +1,12 @@
 // The conversation: asks the chosen host, shows what comes, and says in the conversation whatever changes it. What is
 // said lives here and nowhere else; a reload forgets it.
 import { button, byId, everyFrame, make } from "./dom.js";
-import { isUnable } from "./tab.js";
+import { capital, ended } from "./format.js";
 import { ProgressView } from "./progress.js";
+import { isUnable } from "./tab.js";
 import { Turn } from "./turn.js";
 
+const LOW = "(height < 30rem)"; // as in page.css
 const NEAR = 60; // pixels from the end: whoever is so near follows it
 const PACE = 40; // milliseconds between two drawings, at least
 const PATIENCE = 6; // times what drawing took, until it is drawn again
@@ -21,15 +23,14 @@ export class Conversation {
         this.log = byId("log");
         this.place = byId("turns");
         let top = 0;
-        this.log.addEventListener(
-            "scroll",
-            () => {
-                const near = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight < NEAR;
-                if (near || this.log.scrollTop < top) this.#follows = near; // only a visitor scrolls up
-                top = this.log.scrollTop;
-            },
-            { passive: true },
-        );
+        const scrolled = () => {
+            const { scrollHeight, scrollTop, clientHeight } = this.#scroller();
+            const near = scrollHeight - scrollTop - clientHeight < NEAR;
+            if (near || scrollTop < top) this.#follows = near; // only a visitor scrolls up
+            top = scrollTop;
+        };
+        this.log.addEventListener("scroll", scrolled, { passive: true });
+        document.addEventListener("scroll", scrolled, { passive: true });
         new ResizeObserver(() => this.#follow()).observe(this.place);
     }
 
@@ -58,8 +59,14 @@ export class Conversation {
         this.page.changed();
     }
 
+    /** What scrolls: on a low page all of it, see page.css. */
+    #scroller() {
+        return matchMedia(LOW).matches ? document.scrollingElement : this.log;
+    }
+
     #follow() {
-        if (this.#follows) this.log.scrollTop = this.log.scrollHeight;
+        const scroller = this.#scroller();
+        if (this.#follows) scroller.scrollTop = scroller.scrollHeight;
     }
 
     // ---- What is said about the conversation ------------------------------------------------------------------------
@@ -86,10 +93,11 @@ export class Conversation {
     // ---- Asking -----------------------------------------------------------------------------------------------------
 
     /** Ask as the last turn. */
-    async ask(question) {
+    async ask(question, { focus = false } = {}) {
         const turn = new Turn(question, this.#wants());
         this.#turns.push(turn);
         this.#add(turn.element);
+        if (focus) turn.focus();
         await this.#answer(turn);
     }
 
@@ -115,6 +123,7 @@ export class Conversation {
 
     async #askAgain(turn, question) {
         if (this.busy) return;
+        const focus = this.place.contains(document.activeElement); // which goes with what is dropped
         const many = this.#after(turn).length;
         for (const later of this.#after(turn)) later.element.remove();
         for (let next = turn.element.nextSibling; next !== null; next = turn.element.nextSibling) next.remove();
@@ -124,12 +133,12 @@ export class Conversation {
             this.note(
                 `Asked again: ${many === 1 ? "one later question was" : `${many} later questions were`} dropped.`,
             );
-        await this.ask(question);
+        await this.ask(question, { focus });
     }
 
     #messages(turn) {
         const system = this.page.settings.get("system");
-        const before = this.#turns.slice(0, this.#turns.indexOf(turn)).filter((one) => one.answer);
+        const before = this.#turns.slice(0, this.#turns.indexOf(turn)).filter((one) => one.answer !== null);
         return [
             ...(system.trim() ? [{ role: "system", content: system }] : []),
             ...before.flatMap((one) => [
@@ -160,12 +169,14 @@ export class Conversation {
         let over;
         this.#ended = new Promise((resolve) => (over = resolve));
         this.#abort = new AbortController();
+        const had = document.activeElement;
         this.#lock(true);
         try {
             await act(this.#abort.signal);
         } finally {
             this.#abort = null;
             this.#lock(false);
+            if (document.activeElement === document.body) had?.focus({ preventScroll: true }); // it was locked
             over();
         }
     }
@@ -300,10 +311,12 @@ export class Conversation {
             bars.show(told);
         };
         const began = () => bars.element.remove();
+        const { messages, options } = turn.run;
+        const run = turn.stopped ? { messages, options: { ...options, max_tokens: turn.tokens } } : turn.run;
         await this.busily(async (signal) => {
             try {
-                const result = await this.#run(host, turn.run, signal, { progress, began, piece: () => {} });
-                turn.remark(...verdict(turn.answer, result, LABELS[other]));
+                const result = await this.#run(host, run, signal, { progress, began, piece: () => {} });
+                turn.remark(...verdict(turn, result, LABELS[other]));
             } catch (error) {
                 turn.remark("waits", signal.aborted ? "The comparison was stopped." : sentence(error));
             }
@@ -315,19 +328,22 @@ export class Conversation {
 const STOPPED = "Stopped before the first word.";
 const LABELS = { tab: "this tab", native: "the native server" };
 
-function verdict(text, result, who) {
+/** Compare the letters of two answers; one that was stopped as far as it goes. */
+function verdict(turn, result, who) {
     if (result.stop_reason === "cancelled") return ["waits", "The comparison was stopped."];
-    if (result.text === text) return ["same", `Same bits: ${who} says the same, all ${text.length} characters of it.`];
+    const [text, other] = [turn.answer, result.text].map(whole);
+    const length = turn.stopped ? Math.min(text.length, other.length) : Math.max(text.length, other.length);
     let at = 0;
-    while (text[at] === result.text[at]) at++;
+    while (at < length && text[at] === other[at]) at++;
+    const extent = turn.stopped ? `as far as this answer goes: ${length} characters` : `all ${length} characters of it`;
+    if (at === length) return ["same", `Same bits: ${who} says the same, ${extent}.`];
     return [
         "differs",
         `Not the same: ${who} (${result.model}) differs from character ${at + 1} on. Are model and context the same?`,
     ];
 }
 
-function sentence(error) {
-    const words = error.message || error.name;
-    const first = /^[a-z]+:/.test(words) ? words[0] : words[0].toUpperCase(); // an address stays as it is
-    return first + words.slice(1) + (/[.!?]$/.test(words) ? "" : ".");
-}
+/** A text without the half of a character that it may end in, for which hosts show a mark or nothing. */
+const whole = (text) => text.replace(/\ufffd+$/, "");
+
+const sentence = (error) => ended(capital(error.message || error.name));

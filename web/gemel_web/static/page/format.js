@@ -17,8 +17,20 @@ export function bytes(n) {
 
 export const seconds = (s) => (s < 1 ? `${whole.format(s * 1000)} ms` : `${tenth.format(s)} s`);
 
-/** What a model is called: the last part of its address, without .gguf. */
+/** Words as they begin a sentence; an address stays as it is. */
+export const capital = (words) => (/^[a-z]+:/.test(words) ? words : words[0].toUpperCase() + words.slice(1));
+export const ended = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);
+
+/** What a model is called: the last part of its address, or a file's own name, without .gguf. */
 export function shortName(source) {
-    const name = typeof source === "string" ? source.split(/[?#]/)[0] : source.name;
-    return decodeURI(name.split("/").at(-1)).replace(/\.gguf$/i, "") || String(source);
+    const name = typeof source === "string" ? decoded(source.split(/[?#]/)[0].split("/").at(-1)) : source.name;
+    return name.replace(/\.gguf$/i, "") || String(source.name ?? source);
+}
+
+function decoded(part) {
+    try {
+        return decodeURIComponent(part);
+    } catch {
+        return part; // a % that encodes nothing: what was typed
+    }
 }

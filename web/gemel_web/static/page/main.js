@@ -4,7 +4,7 @@ import { Cell } from "./cell.js";
 import { Conversation } from "./conversation.js";
 import { byId } from "./dom.js";
 import { Figures } from "./figures.js";
-import { bytes, shortName } from "./format.js";
+import { bytes, capital, ended, shortName } from "./format.js";
 import { Hosts } from "./hosts.js";
 import { ModelsPanel } from "./models.js";
 import { offlineLine } from "./offline_line.js";
@@ -98,10 +98,7 @@ function composer() {
 async function choose(source) {
     await talk.settle();
     hosts.tab.source = source;
-    if (typeof source === "string") {
-        settings.set("model", source);
-        cell.model = source;
-    }
+    if (typeof source === "string") cell.model = source;
     hosts.choose("tab");
     settings.set("host", "tab");
     await talk.busily((signal) => load(source, signal));
@@ -119,13 +116,21 @@ async function load(source, signal) {
         const info = await hosts.tab.load({ signal, onProgress: (told) => bars.show(told) });
         figures.where("tab", "This tab", info.why);
         figures.engine(info);
+        remember(source);
         say(`${name} runs in this tab: ${info.threads === 1 ? "one thread" : `${info.threads} threads`}, ${info.isa}.`);
     } catch (error) {
         const offer = hosts.why("native") === null ? " The native server can be chosen above." : "";
-        if (signal.aborted) say(`Loading ${name} was stopped; the next question goes on with it.`);
-        else say(`${name} could not be loaded in this tab: ${error.message}${offer}`);
+        if (signal.aborted) {
+            remember(source);
+            say(`Loading ${name} was stopped; the next question goes on with it.`);
+        } else say(`${ended(`${name} could not be loaded in this tab: ${error.message}`)}${offer}`);
     }
     bars.element.remove();
+}
+
+/** Begin with this model the next time; a file is not there then. */
+function remember(source) {
+    if (typeof source === "string") settings.set("model", source);
 }
 
 function chooseServed(alias) {
@@ -175,7 +180,7 @@ async function configure() {
     hosts.tab.source = settings.get("model") ?? offered[0]?.url ?? null;
     if (typeof hosts.tab.source === "string") cell.model = hosts.tab.source;
     hosts.native.wantsKey = config.key === true;
-    if (isCopy) hosts.native.why = "the server is out of reach: this is the browser's copy of the page";
+    if (isCopy) hosts.native.why = "the server is out of reach, and this page is the browser’s copy";
     else if (config.native) await hosts.native.look();
     byId("key-field").hidden = config.key !== true;
     byId("key").value = hosts.native.key;
@@ -199,8 +204,8 @@ async function begin() {
         hosts.choose(instead ? "native" : "tab");
         talk.note(
             instead
-                ? `${sentenceOf(why)}, so the model can’t run in this tab. The native server answers instead.`
-                : `${sentenceOf(why)}, so the model can’t run in this tab; and ${hosts.native.why}.`,
+                ? `${capital(why)}, so the model can’t run in this tab. The native server answers instead.`
+                : `${capital(why)}, so the model can’t run in this tab; and ${hosts.native.why}.`,
         );
     } else if (settings.get("host") === "native" && hosts.native.why === null) {
         hosts.choose("native");
@@ -213,7 +218,5 @@ async function begin() {
     show();
     document.documentElement.dataset.ready = "";
 }
-
-const sentenceOf = (words) => words[0].toUpperCase() + words.slice(1);
 
 await begin();

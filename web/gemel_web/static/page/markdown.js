@@ -54,7 +54,7 @@ const escaped = (text) => text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(
 const marked = new Marked({
     gfm: true,
     renderer: {
-        html: ({ text }) => escaped(text),
+        html: ({ text, block }) => (block ? `<p>${escaped(text.trimEnd()).replaceAll("\n", "<br>")}</p>` : escaped(text)),
         image({ href, text }) {
             return `<a href="${escaped(href)}">${escaped(text || href)}</a>`;
         },
@@ -84,8 +84,8 @@ function fragment(text) {
     }
     const made = DOMPurify.sanitize(html, PURE);
     for (const link of made.querySelectorAll("a")) {
-        link.target = "_blank";
-        link.rel = "noopener noreferrer nofollow";
+        if (link.hasAttribute("href")) Object.assign(link, { target: "_blank", rel: "noopener noreferrer nofollow" });
+        else link.replaceWith(...link.childNodes); // to where nobody may go: only its words
     }
     for (const table of made.querySelectorAll("table")) {
         const scroller = make("div", { class: "wide-table", tabindex: "0", role: "group", "aria-label": "Table" });
@@ -104,6 +104,11 @@ function plain(text) {
     return make("p", { class: "as-is" }, text);
 }
 
+/** The place of a block, which is written from the right where its first letters are. */
+function place() {
+    return make("div", { class: "block", dir: "auto" });
+}
+
 /** A block of code that grows. */
 function codeBlock(language) {
     const text = document.createTextNode("");
@@ -118,7 +123,7 @@ function codeBlock(language) {
         { tabindex: "0", role: "group", "aria-label": language ? `${language} code` : "Code" },
         make("code", {}, text),
     );
-    return { element: make("div", { class: "code" }, head, pre), append: (more) => text.appendData(more) };
+    return { element: make("div", { class: "code", dir: "ltr" }, head, pre), append: (more) => text.appendData(more) };
 }
 
 /** Shows a text in an element. feed() takes more of it, end() what is left; render() draws, and says how long. */
@@ -135,7 +140,7 @@ export class Markdown {
 
     constructor(element) {
         this.element = element;
-        this.#tail = element.appendChild(make("div", { class: "block" }));
+        this.#tail = element.appendChild(place());
     }
 
     feed(text) {
@@ -198,7 +203,7 @@ export class Markdown {
         this.#inner = null;
         this.#blank = false;
         if (!this.#tail.hasChildNodes()) return;
-        const next = make("div", { class: "block" });
+        const next = place();
         this.#tail.after(next);
         this.#tail = next;
     }

@@ -117,9 +117,10 @@ export class NativeHost {
     async answer(messages, options, { signal, onBegin, onPiece }) {
         if (this.wantsKey || this.model === null) await this.look();
         if (this.wantsKey)
-            throw Object.assign(new Error("the native server wants its key: type it under Settings"), {
-                name: "KeyError",
-            });
+            throw Object.assign(
+                new Error(`the native server ${this.#key ? "refuses this key" : "wants its key"}: type it under Settings`),
+                { name: "KeyError" },
+            );
         if (this.why !== null) throw new Error(this.why);
         const answer = await this.#ask(messages, options, signal);
         if (!answer.ok) throw await errorOf(answer);

@@ -19,7 +19,7 @@ export class Plot {
     }
 
     begin(host) {
-        if (this.#bars.length) this.#bars.push([0, host]); // a gap between two answers
+        if (this.#bars.length) this.#push(0, host); // a gap between two answers
         this.#begun = { host, time: null, count: 0, bars: 0 };
     }
 
@@ -34,21 +34,25 @@ export class Plot {
         const speed = ((count - begun.count) * 1000) / (now - begun.time);
         Object.assign(begun, { time: now, count });
         begun.bars++;
-        this.#bars.push([speed, begun.host]);
-        this.#bars.splice(0, this.#bars.length - BARS);
+        this.#push(speed, begun.host);
         this.#draw();
         return speed;
     }
 
     /** Say it in words, for who does not see it. */
     end(mean) {
-        if (this.#begun.bars === 0) this.#bars.push([mean, this.#begun.host]); // it was shorter than a moment
+        if (this.#begun.bars === 0) this.#push(mean, this.#begun.host); // it was shorter than a moment
         const own = this.#bars.filter(([speed]) => speed > 0).map(([speed]) => speed);
         const range = own.length
             ? `, between ${rate(Math.min(...own))} and ${rate(Math.max(...own))} in the last moments`
             : "";
         this.place.setAttribute("aria-label", `Tokens per second: ${rate(mean)} in the last answer${range}`);
         this.#draw(mean);
+    }
+
+    #push(speed, host) {
+        this.#bars.push([speed, host]);
+        if (this.#bars.length > BARS) this.#bars.shift();
     }
 
     #draw(mean = null) {

@@ -18,7 +18,9 @@ export class Turn {
         this.question = question;
         this.answer = null; // the text, once it stands
         this.wants = wants;
-        this.run = null; // what it was asked with: {host, messages, options}
+        this.run = null; // what it was asked with: {messages, options}
+        this.stopped = false; // before it was whole
+        this.tokens = 0; // of the answer
         this.#asked = make("div", { class: "asked" });
         this.#where = make("span", { class: "badge-place" });
         this.#live = make("span", { class: "live" });
@@ -59,11 +61,11 @@ export class Turn {
             button("edit", "Edit", () => this.#edit()),
             copier(() => this.question),
         );
-        this.#asked.replaceChildren(make("h2", { class: "question" }, this.question), acts);
+        this.#asked.replaceChildren(make("h2", { class: "question", dir: "auto" }, this.question), acts);
     }
 
     #edit() {
-        const text = make("textarea", { rows: "2", "aria-label": "Edit the question" });
+        const text = make("textarea", { rows: "2", dir: "auto", "aria-label": "Edit the question" });
         text.value = this.question;
         const cancel = () => {
             this.#showQuestion();
@@ -140,16 +142,19 @@ export class Turn {
         this.answer = result.text;
         this.#where.replaceChildren(badge(result.where));
         const { usage, timings, stop_reason: reason } = result;
+        this.stopped = reason === "cancelled";
+        this.tokens = usage.completion_tokens;
         const facts = [`${count(usage.completion_tokens)} ${usage.completion_tokens === 1 ? "token" : "tokens"}`];
         if (timings.decode_tok_s) facts.push(`${rate(timings.decode_tok_s)} a second`);
         if (timings.first_token_s) facts.push(`first after ${seconds(timings.first_token_s)}`);
-        if (reason === "cancelled") facts.push("stopped");
+        if (this.stopped) facts.push("stopped");
         if (reason === "length")
             facts.push(
                 usage.completion_tokens === this.run.options.max_tokens ? "cut at the limit" : "the context is full",
             );
         this.#live.textContent = facts.join(" · ");
         this.#live.title = `seed ${result.seed}, ${result.model}`;
+        if (!result.text.trim()) this.#body.append(make("p", { class: "help" }, "The model ended without a word."));
         const twin = this.#twin(result.where);
         this.#foot.replaceChildren(
             copier(() => this.answer),
@@ -182,6 +187,11 @@ export class Turn {
         this.#markdown = null;
         this.#progress.replaceChildren();
         this.element.removeAttribute("aria-busy");
+    }
+
+    focus() {
+        this.element.tabIndex = -1;
+        this.element.focus({ preventScroll: true });
     }
 
     /** Say something below the answer. */
