@@ -395,6 +395,40 @@ def test_the_cells_errors_have_a_traceback_and_a_loop_is_stopped(visit: Open) ->
     assert output.inner_text().strip() == "2"
 
 
+FLOOD = "for i in range(12_000): print('line', i, end='\\n' * (1 + i % 3 // 2))"
+
+
+def test_a_flood_of_output_is_kept_whole_to_a_limit_and_does_not_hold_up_the_page(visit: Open) -> None:
+    one = visit()
+    output, status = one.page.locator("#output"), one.page.locator("#cell-status")
+    one.page.locator("#code").fill("1")
+    one.page.locator("#run").click()
+    status.get_by_text("Done").wait_for(timeout=demo.ANSWER_MS)
+    worst = []
+    for _ in range(3):
+        one.page.locator("#code").fill(FLOOD)
+        one.page.evaluate("seen.tasks = []")
+        one.page.locator("#run").click()
+        one.page.locator("#halt[disabled]").wait_for(timeout=60_000)
+        worst.append(max(one.page.evaluate("seen.tasks"), default=0.0))
+        if worst[-1] <= 50:
+            break
+    wanted = "".join(f"line {i}\n" + "\n" * (i % 3 // 2) for i in range(12_000))
+    assert output.inner_text().rstrip() == wanted.rstrip()
+    assert min(worst) <= 50, worst
+    one.page.locator("#code").fill("print('a' * 150_000)\nprint('b' * 150_000)")
+    one.page.locator("#run").click()
+    output.get_by_text("the page keeps 200000 characters").wait_for()
+    assert len(output.inner_text()) < 200_200
+
+
+def test_a_cell_reads_the_end_of_its_input(visit: Open) -> None:
+    one = visit()
+    one.page.locator("#code").fill("input('name? ')")
+    one.page.locator("#run").click()
+    one.page.locator("#cell-status").get_by_text("EOFError").wait_for(timeout=demo.ANSWER_MS)
+
+
 @pytest.mark.parametrize("index", range(5))
 def test_every_example_runs(visit: Open, index: int) -> None:
     one = visit()

@@ -33,7 +33,11 @@ async function start({ threads, models }) {
     fetched.catch(() => {}); // awaited below
     self.postMessage({ kind: "starting", done: 0, total });
     const { loadPyodide } = await import(new URL("pyodide/pyodide.mjs", HERE));
-    const py = await loadPyodide({ indexURL: new URL("pyodide/", HERE).href, env: { HOME: "/home/pyodide" } });
+    const py = await loadPyodide({
+        indexURL: new URL("pyodide/", HERE).href,
+        env: { HOME: "/home/pyodide" },
+        stdin: () => null, // its end: a worker has nobody to type
+    });
     const site = py.runPython("import sysconfig; sysconfig.get_path('purelib')");
     const unpack = (wheels) => wheels.forEach((wheel) => py.unpackArchive(wheel, "whl", { extractDir: site }));
     const installServer = async () => unpack(await Promise.all(wheelsOf("server").map(bytes)));

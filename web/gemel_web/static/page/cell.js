@@ -1,20 +1,17 @@
 // The Python cell: a program, run by a worker of its own, so that the conversation neither waits for it nor ends with
 // it.
 import { Gemel } from "../gemel.js";
-import { byId, everyFrame, make } from "./dom.js";
+import { byId, make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
+import { Output } from "./output.js";
 
-const LIMIT = 200_000; // characters of output that are kept on the page
 const GRACE = 2000; // milliseconds that a program has to end once it is stopped
 
 export class Cell {
     #gemel = null;
     #running = false;
-    #waiting = []; // [text, stream] that is not on the page yet
-    #written = 0;
     #code = byId("code");
-    #output = byId("output");
-    #show = everyFrame(() => this.#flush());
+    #output = new Output(byId("output"));
     #model = "";
 
     constructor() {
@@ -57,29 +54,26 @@ export class Cell {
     async run() {
         if (this.#running) return;
         this.#busy(true);
-        this.#output.replaceChildren();
-        this.#written = 0;
+        this.#output.clear();
         this.#say(this.#gemel === null ? "Starting Python …" : "Running …");
         this.#gemel ??= new Gemel();
         const begun = performance.now();
+        let words;
         try {
             const value = await this.#gemel.run(this.#code.value, {
-                onOutput: (text, stream) => this.#write(text, stream),
+                onOutput: (text, stream) => this.#output.write(text, stream),
             });
-            if (value !== null) this.#write(`${this.#fresh() ? "" : "\n"}${value}\n`, "value");
-            this.#say(`Done in ${((performance.now() - begun) / 1000).toFixed(1)} s`);
+            if (value !== null) this.#write(value, "value");
+            words = `Done in ${((performance.now() - begun) / 1000).toFixed(1)} s`;
         } catch (error) {
             const stopped = error.name === "CancelledError" || error.name === "KeyboardInterrupt";
-            this.#write(
-                `${this.#fresh() ? "" : "\n"}${(error.traceback ?? `${error.name}: ${error.message}`).trimEnd()}\n`,
-                "stderr",
-            );
-            this.#say(stopped ? "Stopped" : `${error.name}`);
+            this.#write((error.traceback ?? `${error.name}: ${error.message}`).trimEnd(), "stderr");
+            words = stopped ? "Stopped" : error.name;
             if (error.name === "WorkerError") this.#gemel = null;
-        } finally {
-            this.#flush();
-            this.#busy(false);
         }
+        await this.#output.drawn();
+        this.#say(words);
+        this.#busy(false);
     }
 
     stop() {
@@ -90,7 +84,7 @@ export class Cell {
             this.#gemel = null; // a program that does not await can't be interrupted on a page that is not isolated
             gemel.close();
             this.#write(
-                "\nPython was ended, and its names are gone: this program could not be stopped otherwise.\n",
+                "Python was ended, and its names are gone: this program could not be stopped otherwise.",
                 "stderr",
             );
         }, GRACE);
@@ -109,33 +103,8 @@ export class Cell {
         byId("cell-status").textContent = words;
     }
 
-    /** Tell whether the output is at the beginning of a line. */
-    #fresh() {
-        this.#flush();
-        return !this.#output.textContent || this.#output.textContent.endsWith("\n");
-    }
-
+    /** Write a line of its own. */
     #write(text, stream) {
-        this.#waiting.push([text, stream]);
-        this.#show();
-    }
-
-    #flush() {
-        const atEnd = this.#output.scrollHeight - this.#output.scrollTop - this.#output.clientHeight < 30;
-        for (const [text, stream] of this.#waiting) this.#append(text, stream);
-        this.#waiting = [];
-        if (atEnd) this.#output.scrollTop = this.#output.scrollHeight;
-    }
-
-    #append(text, stream) {
-        if (this.#written > LIMIT) return;
-        this.#written += text.length;
-        if (this.#written > LIMIT) {
-            const kept = text.slice(0, LIMIT - this.#written);
-            text = `${kept}\n[the page keeps ${LIMIT} characters: the rest is not shown]\n`;
-        }
-        const last = this.#output.lastElementChild;
-        if (last?.className === stream) last.firstChild.appendData(text);
-        else this.#output.append(make("span", { class: stream }, text));
+        this.#output.write(`${this.#output.isFresh ? "" : "\n"}${text}\n`, stream);
     }
 }

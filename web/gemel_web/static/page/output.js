@@ -1,0 +1,95 @@
+// What a program prints, as it comes: a little of it each frame, so that a flood does not hold up the page, and in
+// parts, so that the browser lays out only the last one anew.
+import { make } from "./dom.js";
+
+const LIMIT = 200_000; // characters that are kept
+const FRAME = 10_000; // characters that are drawn in a frame
+const PIECES = 200; // changes from stdout to stderr and back in a frame
+const PART = 2_000; // characters from which a part ends with the next line
+
+export class Output {
+    #place;
+    #waiting = []; // [text, stream] that is not on the page yet
+    #drawing = null; // a promise, while something waits
+    #written = 0;
+    #isFresh = true;
+    #part = null; // the last part, and the characters in it
+    #size = 0;
+
+    constructor(place) {
+        this.#place = place;
+    }
+
+    /** Whether what was written is at the beginning of a line. */
+    get isFresh() {
+        return this.#isFresh;
+    }
+
+    clear() {
+        this.#waiting = [];
+        this.#written = this.#size = 0;
+        this.#isFresh = true;
+        this.#part = null;
+        this.#place.replaceChildren();
+    }
+
+    write(text, stream) {
+        if (!text || this.#written > LIMIT) return;
+        this.#written += text.length;
+        if (this.#written > LIMIT) {
+            const kept = text.slice(0, LIMIT - this.#written);
+            text = `${kept}\n[the page keeps ${LIMIT} characters: the rest is not shown]\n`;
+        }
+        this.#isFresh = text.endsWith("\n");
+        const last = this.#waiting.at(-1);
+        if (last?.[1] === stream) last[0] += text;
+        else this.#waiting.push([text, stream]);
+        this.#drawing ??= this.#drawAll();
+    }
+
+    /** Resolves when all that was written is on the page. */
+    async drawn() {
+        await this.#drawing;
+    }
+
+    async #drawAll() {
+        while (this.#waiting.length) {
+            await new Promise((resolve) => requestAnimationFrame(resolve));
+            this.#draw();
+        }
+        this.#drawing = null;
+    }
+
+    #draw() {
+        const place = this.#place;
+        const atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < 30;
+        let left = FRAME;
+        for (let pieces = 0; left > 0 && pieces < PIECES && this.#waiting.length; pieces++) {
+            const [text, stream] = this.#waiting[0];
+            this.#append(text.slice(0, left), stream);
+            if (text.length > left) this.#waiting[0][0] = text.slice(left);
+            else this.#waiting.shift();
+            left -= text.length;
+        }
+        if (atEnd) place.scrollTop = place.scrollHeight;
+    }
+
+    #append(text, stream) {
+        while (text) {
+            if (this.#part === null) this.#part = this.#place.appendChild(make("div", {}));
+            const from = Math.max(0, PART - this.#size);
+            const at = text.slice(from).search(/[^\n]\n/); // an empty line at the end of a part would not show
+            const end = at < 0 ? text.length : from + at + 1;
+            this.#extend(text.slice(0, end), stream);
+            if (at >= 0) [this.#part, this.#size] = [null, 0]; // whose end is the line's
+            text = text.slice(at < 0 ? end : end + 1);
+        }
+    }
+
+    #extend(text, stream) {
+        const last = this.#part.lastElementChild;
+        if (last?.className === stream) last.firstChild.appendData(text);
+        else this.#part.append(make("span", { class: stream }, text));
+        this.#size += text.length;
+    }
+}
