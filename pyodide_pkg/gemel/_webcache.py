@@ -34,6 +34,8 @@ async def entries() -> list[Entry]:
     """Return what is cached; the parts of a split model are one entry."""
     found: dict[tuple[str, str], list[_File]] = {}
     async for file in _files():
+        if not file.name:   # nothing came
+            continue
         found.setdefault((file.name, part_names(file.url)[0]), []).append(file)
     return sorted((_entry(name, files) for (name, _), files in found.items()), key=lambda entry: entry.name)
 
@@ -104,6 +106,8 @@ async def _files() -> AsyncIterator[_File]:
 
 async def _file(folder: Any, key: str) -> _File:  # noqa: ANN401
     names = [name async for name in folder.keys()]   # noqa: SIM118
+    if not names:
+        return _File(key, "", "", 0, 0)
     try:
         handle = await folder.getFileHandle("meta.json")   # held: Chromium forgets to answer one that it collects
         file = await handle.getFile()

@@ -226,7 +226,9 @@ def test_a_wrong_setting_is_said_and_not_kept(visit: Open) -> None:
     one.page.get_by_role("button", name="Settings").click()
     one.page.locator("#set-top_p").fill("1.5")
     assert one.page.locator("#settings-status").inner_text() == "Top p: must be over 0 and at most 1"
+    assert one.page.locator("#help-top_p").inner_text() == "must be over 0 and at most 1"
     one.page.locator("#set-top_p").blur()
+    assert one.page.locator("#help-top_p").inner_text() == "the likeliest that reach p together; 1 is off"
     assert one.page.locator("#set-top_p").input_value() == "0.95"
     one.page.locator("#set-temperature").fill("0")
     assert one.page.locator("#set-top_p").is_disabled()

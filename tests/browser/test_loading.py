@@ -105,6 +105,17 @@ def test_a_url_is_loaded_once_and_then_from_the_cache(
         one.run("await gemel.cache.delete_async(url)", url=file.url)
 
 
+def test_what_can_not_be_fetched_leaves_no_entry(tab: OpenTab, served: Serve, data: bytes) -> None:
+    file, one = served(data), tab(where="worker")
+    file.status = 404
+    one.expect("404")
+    names = "import gemel\nsorted(one.name for one in await gemel.cache.list_async())"
+    before = one.run(names)
+    with raises("SourceError", "404"):
+        one.run(OPEN, url=file.url)
+    assert one.run(names) == before
+
+
 def test_blocks_come_in_the_order_of_the_layers(tab: OpenTab, served: Serve) -> None:
     data = tiny.tiny_llama(seed=3, **{**SHAPE, "n_layer": 12})
     file, one = served(data), tab(where="worker")

@@ -21,7 +21,7 @@ export const FIELDS = {
         step: 1,
         min: 0,
         ok: (x) => whole(x) && x >= 0 && x < 2 ** 31,
-        range: "an integer, at least 0",
+        range: "an integer from 0 to 2,147,483,647",
         help: "only the k likeliest; 0 is off",
     },
     top_p: {
@@ -77,7 +77,7 @@ export const FIELDS = {
         step: 1,
         min: 1,
         ok: (x) => whole(x) && x >= 1 && x < 2 ** 31,
-        range: "an integer, at least 1",
+        range: "an integer from 1 to 2,147,483,647",
         empty: "the model’s, at most 4096",
         help: "tokens of prompt and answer, in the tab; the server has its own",
     },

@@ -48,21 +48,24 @@ function fieldOf(name, field, settings, say) {
         "aria-describedby": `help-${name}`,
         autocomplete: "off",
     });
+    const help = make("p", { class: "help", id: `help-${name}` }, field.help);
     input.addEventListener("input", () => {
         const empty = input.value.trim() === "" && !input.validity.badInput;
         const wrong = settings.set(name, empty ? null : input.valueAsNumber);
         input.toggleAttribute("aria-invalid", wrong !== null);
         if (wrong !== null) input.setAttribute("aria-invalid", "true");
+        help.textContent = wrong === null ? field.help : wrong.replace(/^.*?: /, "");
         say(wrong ?? "Kept in this browser.");
     });
     input.addEventListener("blur", () => {
         if (!input.hasAttribute("aria-invalid")) return;
         input.removeAttribute("aria-invalid");
         input.value = settings.get(name) ?? "";
+        help.textContent = field.help;
         say(`${field.label} stays ${settings.get(name) ?? field.empty}.`);
     });
     const label = make("label", { for: input.id }, field.label, make("code", {}, name));
-    make("div", {}, label, input, make("p", { class: "help", id: `help-${name}` }, field.help));
+    make("div", {}, label, input, help);
     return input;
 }
 
