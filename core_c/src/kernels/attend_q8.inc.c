@@ -101,7 +101,8 @@ WORD void q8_scores(const int Q, const q8_queries *a, int h0, const q8_block *b,
                 vkey c[SCORE_G];
                 TIMES (g, G) {
                     c[g] = vkey_load(k + (size_t)g * next + 64 * j);
-                    if (AHEAD > 0 && (g0 + g) % V == 0) PREFETCH(k + (size_t)g * next + 64 * j + b->ahead);
+                    if (AHEAD > 0 && (g0 + g) % V == 0 && j % EVERY == 0)
+                        PREFETCH(k + (size_t)g * next + 64 * j + b->ahead);
                 }
                 TIMES (h, Q)
                     TIMES (g, G) i[h][g] = vi_dotk(i[h][g], c[g], x + (h * 32 + 4 * j) * QACT);
@@ -115,6 +116,7 @@ WORD void q8_scores(const int Q, const q8_queries *a, int h0, const q8_block *b,
             TIMES (g, G) vf_store(s[h] + (g0 + g) * W, f[h][g]);
     }
 }
+_Static_assert(EVERY == 1 || EVERY == 2, "the other lines are every second");
 _Static_assert(V == 1 || V % SCORE_G == 0, "vectors of a tile are of one group, or each of its own");
 
 typedef struct q8_part {   // what a tile makes of a block
@@ -180,15 +182,35 @@ WORD void q8_codes_of(const float *s, const float *inv_scale, float most, float 
     }
 }
 
+// The next block is asked for all the time, for a CPU can wait for so many lines only: for one of EVERY lines of codes
+// where this block's are met, for the other ones and the scales, some at a time, where there are only weights to make.
+typedef struct q8_rest {
+    const uint8_t *codes, *scales;
+    int i, n_codes, n, some;   // lines: asked for, of codes, in all, at a time
+} q8_rest;
+static q8_rest q8_rest_of(const q8_block *b, int nb, int times) {
+    int n_codes = EVERY > 1 ? 32 * nb : 0, n = n_codes + 4 * (nb + 2);
+    return (q8_rest){b->k + 64 + b->ahead,   (const uint8_t *)b->k_scale + b->ahead, 0, n_codes, n,
+                     (n + times - 1) / times};
+}
+WORD void q8_ask(q8_rest *r) {   // a function that only prefetches is no call to a compiler
+    int end = r->i + r->some < r->n ? r->i + r->some : r->n;
+    for (; r->i < end && r->i < r->n_codes; r->i++) PREFETCH(r->codes + 128 * r->i);
+    for (; r->i < end; r->i++) PREFETCH(r->scales + 64 * (r->i - r->n_codes));
+}
+
 // Scores of queries h0..h0+n-1 against the block at position p to codes, and the factors with which it joins.
 KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q8_part *t) {
-    if (AHEAD > 0)
-        for (int i = 0; i < (a->nb + 2) * KV_BLOCK; i += 16) PREFETCH((const uint8_t *)(b->k_scale + i) + b->ahead);
-    for (int h = 0; h < n; h++) q8_most(b, t->s[h], a->n_pos[h0 + h] - p, t->most + h);
+    q8_rest rest = q8_rest_of(b, a->nb, 2 * n);
+    for (int h = 0; h < n; h++) {
+        if (AHEAD > 0) q8_ask(&rest);
+        q8_most(b, t->s[h], a->n_pos[h0 + h] - p, t->most + h);
+    }
     q8_factors(a, h0, n, t);
     for (int h = 0; h < n; h++) {
         int count = a->n_pos[h0 + h] - p;
         float part[KV_BLOCK];
+        if (AHEAD > 0) q8_ask(&rest);
         const float *inv = q8_seen(b->inv_scale, count, part);
         q8_codes_of(t->s[h], inv, t->most[h], t->old[h], t->now[h], t->p[h], a->l[h0 + h]);
     }
@@ -206,7 +228,7 @@ WORD void q8_values(const int Q, const q8_queries *a, int h0, const q8_block *b,
             vu x[VALUES_G];
             TIMES (g, VALUES_G) {
                 x[g] = vu_load(v + g * W * 4);
-                if (AHEAD > 0 && g * W % 16 == 0) PREFETCH(v + g * W * 4 + b->ahead);
+                if (AHEAD > 0 && g * W % (16 * EVERY) == 0) PREFETCH(v + g * W * 4 + b->ahead);
             }
             TIMES (h, Q)
                 TIMES (g, VALUES_G) i[h][g] = vi_dotp(i[h][g], x[g], t->p[h] + 4 * j);

@@ -49,6 +49,9 @@
 #include "simd_scalar.h"
 #endif
 #define V (LANES / W)
+#if !defined EVERY   // attention: where all lines of the next block are asked for along with this one's
+#define EVERY 1
+#endif
 #if !defined QACT   // where keys and queries of attention take no other form than weights and activations
 #define QACT 1      // elements of a stored code
 typedef act qact;

@@ -15,6 +15,7 @@
 #define FLOAT_P 4
 #define FLOAT_FEW_T 8
 #define AHEAD 8192   // two pages: the hardware prefetcher stops at the end of one
+#define EVERY 2      // scores are so fast that half of the lines are asked for later
 #define ATTEND_Q 8
 #define ATTEND_G 2
 #define Q8_Q 8
