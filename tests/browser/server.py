@@ -29,7 +29,8 @@ from starlette.types import Receive, Scope, Send
 
 CHUNK = 1 << 16
 ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-BROWSERS_OWN = re.compile(r"^[A-Z]+ (https?://)?[\w.-]+\.(google|googleapis|gvt1)\.com\b")   # updates, time, accounts
+# Updates, time, accounts, settings.
+BROWSERS_OWN = re.compile(r"^[A-Z]+ (https?://)?[\w.-]+\.((google|googleapis|gvt1|firefox)\.com|mozilla\.(com|net|org))\b")
 RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 

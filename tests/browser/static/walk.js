@@ -1,0 +1,80 @@
+// A visitor of gemel's page, which lies in a frame of this one: asks, runs Python, is a client of OpenAI's API, goes on
+// without a server, deletes the model. What was seen goes to ?report=, so that any browser can be asked which only opens
+// an address: under remote control Firefox may hang in `new Worker` of a worker.
+const REPORT = new URL(location).searchParams.get("report");
+const SETTINGS = { temperature: 0, max_tokens: 24 };
+const frame = document.querySelector("iframe");
+const found = { said: [] }; // what the page wrote on its console
+const find = (selector) => frame.contentDocument.querySelector(selector);
+const shown = (selector) => find(selector)?.innerText ?? "";
+
+/** Tell the test, and wait for its answer. */
+const report = async (what, value = null) =>
+    (await fetch(REPORT, { method: "POST", body: JSON.stringify([what, value]) })).text();
+
+async function until(what, test) {
+    for (let due = performance.now() + 60_000; performance.now() < due; ) {
+        if (test()) return;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`not in 60 s: ${what}. The page shows: ${shown("body")}`);
+}
+
+/** Load the page, anew when it is there. */
+async function visit() {
+    const loaded = new Promise((resolve) => (frame.onload = resolve));
+    if (frame.hasAttribute("src")) frame.contentWindow.location.reload();
+    else frame.src = "./";
+    await loaded;
+    const page = frame.contentWindow;
+    for (const kind of ["error", "warn"]) page.console[kind] = (...words) => found.said.push(words.join(" "));
+    page.addEventListener("error", ({ message }) => found.said.push(message));
+    page.addEventListener("unhandledrejection", ({ reason }) => found.said.push(String(reason)));
+    await until("the page is ready", () => page.document.documentElement.dataset.ready !== undefined);
+}
+
+async function ask(text) {
+    const field = find("textarea");
+    field.value = text;
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+    field.form.requestSubmit();
+    await until("an answer", () => find("#stop").hidden && find(".turn:last-child .foot button"));
+    return shown(".turn:last-child .text");
+}
+
+/** Ask the tab as a client of OpenAI's does. */
+async function stream(text) {
+    const messages = [{ role: "user", content: text }];
+    const answer = await frame.contentWindow.fetch("v1/chat/completions", {
+        method: "POST",
+        headers: { "Content-Type": "application/json", "Gemel-Host": "tab" },
+        body: JSON.stringify({ model: "tiny", messages, stream: true, ...SETTINGS }),
+    });
+    return [answer.headers.get("Gemel-Host"), await answer.text()];
+}
+
+async function walk() {
+    await visit();
+    await until("the site is kept", () => shown("#relay").includes("The site works offline."));
+    localStorage.setItem("gemel-page", JSON.stringify(SETTINGS));
+    await visit();
+    found.answer = await ask("Hello");
+    found.host = shown(".turn .badge");
+    found.figures = shown("#figures");
+    found.stream = await stream("Hello");
+    find("#run").click();
+    await until("the cell is done", () => shown("#cell-status").startsWith("Done"));
+    found.output = shown("#output");
+    await report("offline"); // the test ends the server
+    await visit();
+    found.offline = await ask("Hello");
+    find("#open-models").click();
+    await until("the model is listed", () => find("#cached button.act"));
+    find("#cached button.act").click();
+    await until("it is deleted", () => shown("#cached-help").includes("are free again"));
+}
+
+walk().then(
+    () => report("done", found),
+    (error) => report("failed", `${error}\n${error.stack}\n${found.said.join("\n")}`),
+);
