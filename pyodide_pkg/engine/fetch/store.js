@@ -133,19 +133,33 @@ class Store {
 
     /** A block as {data, hash} in memory that `make` gives, or null when it is missing or damaged. */
     async read(block, size, make, sure) {
-        let handle;
         try {
             const file = await this.folder.getFileHandle(`${this.version}.${block}`);
             if (!sure && (await held(file, "getFile")).size !== size + 32) return null;   // another page writes it
-            handle = await held(file, "createSyncAccessHandle", { mode: "read-only" });
             const bytes = new Uint8Array(make(), 0, size + 32), data = bytes.subarray(0, size);
-            if (handle.getSize() !== bytes.length || handle.read(bytes, { at: 0 }) !== bytes.length) return null;
+            if (!(await this.#load(file, bytes))) return null;
             const hash = bytes.slice(size);
             return equal(await sha256(data), hash) ? { data, hash } : null;
         } catch {
-            return null;   // none, or another page has it open and this browser knows no mode for readers
+            return null;   // none
+        }
+    }
+
+    /** Read a whole file into memory; false when it is of another length. */
+    async #load(file, bytes) {
+        let handle;
+        try {
+            handle = await held(file, "createSyncAccessHandle", { mode: "read-only" });
+        } catch (error) {
+            if (error.name !== "NoModificationAllowedError") throw error;
+            const copy = await (await held(file, "getFile")).arrayBuffer();   // another page reads it: Firefox
+            if (copy.byteLength === bytes.length) bytes.set(new Uint8Array(copy));
+            return copy.byteLength === bytes.length;
+        }
+        try {
+            return handle.getSize() === bytes.length && handle.read(bytes, { at: 0 }) === bytes.length;
         } finally {
-            handle?.close();
+            handle.close();
         }
     }
 
