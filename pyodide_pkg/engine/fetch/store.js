@@ -141,7 +141,7 @@ class Store {
             const hash = bytes.slice(size);
             return equal(await sha256(data), hash) ? { data, hash } : null;
         } catch {
-            return null;   // none
+            return null;   // none, or not to be read now
         }
     }
 
