@@ -525,6 +525,19 @@ def test_the_page_of_a_server_that_is_gone_answers_from_the_tab(
     assert one.last.locator(".badge").inner_text() == "This tab"
 
 
+def test_figures_are_of_the_host_that_they_name(visit: Open) -> None:
+    one = visit()
+    one.set(max_tokens=4)
+    one.ask("Hello")
+    assert "SIMD" in one.page.locator("#fact-isa").inner_text()
+    one.page.route("**/v1/chat/completions", lambda route: route.fulfill(status=500, body="no"))
+    one.expect("500")
+    one.choose("Native server")
+    one.ask("Hello")
+    assert one.page.locator("#where").inner_text() == "Native server"
+    assert "SIMD" not in one.page.locator("#fact-isa").inner_text()
+
+
 def test_an_answer_that_breaks_off_keeps_what_came_and_says_so(visit: Open) -> None:
     one = visit()
     body = f"data: {json.dumps({'choices': [{'delta': {'content': 'As far as '}}]})}\n\n"

@@ -35,10 +35,11 @@ export class Figures {
         place.title = detail;
     }
 
-    /** Facts of the engine; null: of a server that does not tell. */
+    /** Facts of the engine; null: they are not known. */
     engine(info) {
         if (info === null) {
-            for (const name of ["memory", "threads", "isa", "engine"]) this.#set(name, "–", "the server does not tell");
+            const why = this.#host.name === "tab" ? "no model is loaded yet" : "the server does not tell";
+            for (const name of ["memory", "threads", "isa", "engine"]) this.#set(name, "–", why);
             return;
         }
         this.#set("memory", bytes(info.memory), info.memoryOf);
@@ -51,6 +52,7 @@ export class Figures {
         this.#host = host;
         this.plot.begin(host.name);
         this.where(host.name, host.label);
+        this.engine(host.info ?? null);
         byId("now").textContent = "–";
         for (const name of ["first", "prompt", "tokens"]) this.#set(name, "–");
     }
