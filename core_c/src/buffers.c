@@ -45,6 +45,7 @@ static void cut_all(gemel_session *s, cutter *c) {
     b->v = cut(c, n, pad(h->n_head_kv * h->head_dim), sizeof(float));
     b->heads = cut(c, n, h->n_head * s->dim, sizeof(float));
     b->att = cut(c, n, h->n_head * s->dim, sizeof(float));
+    if (nt > 1) b->parts = cut(c, h->n_head * ((s->n_ctx + KV_BLOCK - 1) / KV_BLOCK), KV_PART + s->dim, sizeof(float));
     b->gate = cut(c, n, pad(h->n_ff), sizeof(float));
     b->up = cut(c, n, pad(h->n_ff), sizeof(float));
     b->angles = cut(c, n, 2 * h->n_rot, sizeof(float));

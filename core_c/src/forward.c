@@ -207,12 +207,50 @@ static attend_item item_at(const lane *w, int i, int tokens, int heads) {
     return (attend_item){t, t + tokens < w->n ? t + tokens : w->n, h, h + heads < g + group ? h + heads : g + group};
 }
 
-// More tokens: tiles of them by KV group are dealt out.
-static void attend(const lane *w, int il) {
-    if (w->n == 1) {
-        attend_with_one(w, il);
-        return;
+// One token that sees a lot: blocks of positions by KV heads are split among the threads, then joined head by head. The
+// last of a prompt is such a token, too.
+enum { BLOCKS_SHARED = 4 };   // from so many on
+static int is_shared(const lane *w) {
+    return w->nt > 1 && !w->b->each && w->s->kv.type == GEMEL_KV_Q8_0 &&
+           row_pos(w->b, w->first) >= (BLOCKS_SHARED - 1) * KV_BLOCK;
+}
+
+// Query heads h0..h1-1 of the token, and where their blocks are.
+static attend_args shared_args(const lane *w, int il, int h0, int h1) {
+    gemel_session *s = w->s;
+    const kv_cache *kv = &s->kv;
+    size_t blocks = (size_t)((s->n_ctx + KV_BLOCK - 1) / KV_BLOCK), size = blocks * (size_t)(KV_PART + s->dim);
+    attend_args a = {.dim = kv->dim, .pages = kv->pages};
+    a.at = kv_head_at(kv, il, h0 / (w->m->h.n_head / w->m->h.n_head_kv));
+    for (int h = h0; h < h1; h++) {
+        a.q[a.n] = s->b.heads + (size_t)h * (size_t)s->dim;
+        a.o[a.n] = s->b.att + (size_t)h * (size_t)s->dim;
+        a.parts[a.n] = s->b.parts + (size_t)h * size;
+        a.n_pos[a.n++] = row_pos(w->b, w->first) + 1;
     }
+    return a;
+}
+
+static void attend_shared(const lane *w, int il) {
+    int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv, heads = group < ATTEND_MAX ? group : ATTEND_MAX;
+    int pieces = n_head / group * ((group + heads - 1) / heads), blocks = row_pos(w->b, w->first) / KV_BLOCK + 1;
+    int from = share(pieces * blocks, w->it, w->nt), to = share(pieces * blocks, w->it + 1, w->nt);
+    for (int at = from, end; at < to; at = end) {
+        attend_item i = item_at(w, at / blocks, 1, heads), next = item_at(w, at / blocks + 1, 1, heads);
+        attend_args a = shared_args(w, il, i.h0, i.h1);
+        end = (at / blocks + 1) * blocks < to ? (at / blocks + 1) * blocks : to;
+        a.next = end < to ? first_key(w, il, &next) : NULL;
+        if (!w->k->attend_q8_parts(&a, at % blocks, (end - 1) % blocks + 1)) row_is_bad(w->b, w->first);
+    }
+    meet(w);
+    for (int h = share(n_head, w->it, w->nt), end = share(n_head, w->it + 1, w->nt); h < end; h += ATTEND_MAX) {
+        attend_args a = shared_args(w, il, h, h + ATTEND_MAX < end ? h + ATTEND_MAX : end);
+        w->k->attend_q8_join(&a);
+    }
+}
+
+// More tokens: tiles of them by KV group are dealt out.
+static void attend_with_many(const lane *w, int il) {
     int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv, most = tile_most(w);
     int heads = group < most ? group : most, tokens = w->b->each ? 1 : most / heads;
     while (tokens > 1 && w->n * (n_head / group) < 4 * w->nt * tokens) tokens--;   // enough to deal out evenly
@@ -221,6 +259,12 @@ static void attend(const lane *w, int il) {
         attend_item now = item_at(w, i, tokens, heads), next = item_at(w, i + w->nt, tokens, heads);
         attend_one(w, il, &now, i + w->nt < total ? &next : NULL);
     }
+}
+
+static void attend(const lane *w, int il) {
+    if (w->n == 1 && is_shared(w)) attend_shared(w, il);
+    else if (w->n == 1) attend_with_one(w, il);
+    else attend_with_many(w, il);
 }
 
 // Heads side by side without their padding, for the output projection; done by each thread for the tokens it prepares.

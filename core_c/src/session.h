@@ -14,6 +14,7 @@ typedef struct buffers {   // of a micro-batch of n_batch tokens; rows padded to
     float *q, *k, *v;   // [n][q_pad], [n][kv_pad]      projections
     float *heads;       // [n][n_head * dim]      q after RoPE, scaled, heads padded to dim
     float *att;         // [n][n_head * dim]      attention's output
+    float *parts;       // [n_head][blocks of n_ctx][KV_PART + dim]   where threads share one token's attention
     float *gate, *up;   // [n][ff_pad]
     float *angles;      // [n][2][n_rot]          cos, sin: see forward.c
     float *rows;        // [ROWS_SCORED][vocab_pad]   logits of rows being scored

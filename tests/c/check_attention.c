@@ -40,6 +40,33 @@ static void check_attend(const cache *c, int n, int most, float size) {
     }
     memory_free(q), memory_free(o), memory_free(p);
 }
+
+// Blocks in any order, by several calls, and then joined: the bits of one call.
+static void check_parts(const cache *c, int n, int n_pos, float size) {
+    int dim = c->dim, blocks = (n_pos - 1) / KV_BLOCK + 1;
+    size_t all = (size_t)(n * dim), part = (size_t)blocks * (size_t)(KV_PART + dim);
+    float *q = random_floats(all), *o = random_floats(all), *p = random_floats(all),
+          *parts = random_floats(part * (size_t)n);
+    attend_args a = {.n = n, .dim = dim, .pages = c->pages};
+    for (size_t i = 0; i < all; i++) q[i] *= size;
+    for (int i = 0; i < n; i++) {
+        a.q[i] = q + i * dim, a.o[i] = o + i * dim, a.n_pos[i] = n_pos;
+        a.parts[i] = parts + part * (size_t)i;
+    }
+    CHECK_EQ_INT(scalar()->attend_q8(&a), 1);
+    for (int i = 0; i < n; i++) a.o[i] = p + i * dim;
+    EACH_ROW (k) {
+        int middle = random_below(blocks + 1);
+        for (size_t i = 0; i < all; i++) p[i] = 7;
+        CHECK_EQ_INT(k->attend_q8_parts(&a, middle, blocks), 1);
+        CHECK_EQ_INT(k->attend_q8_parts(&a, 0, middle), 1);
+        for (size_t i = 0; i < all; i++) CHECK_EQ_INT(p[i] == 7, 1);
+        k->attend_q8_join(&a);
+        same(k->name, "attention over Q8_0 in parts", o, p, all * 4);
+    }
+    memory_free(q), memory_free(o), memory_free(p), memory_free(parts);
+}
+
 static void check_lengths(const cache *c, float size) {
     static const int lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 250, 256, 257, 300, 530, 768};
     for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++)
@@ -108,6 +135,9 @@ static void attention_over_q8_is_the_same_on_every_row(void) {
         check_lengths(&c, d % 2 ? 1 : 0.05f);
         check_attend(&c, ATTEND_MAX, 200, 0);     // all weights equal
         check_attend(&c, ATTEND_MAX, 200, 300);   // one weight is all
+        static const int seen[] = {1, 64, 65, 128, 200, 257, 500, 768};
+        for (size_t i = 0; i < sizeof seen / sizeof seen[0]; i++)
+            check_parts(&c, 1 + random_below(ATTEND_MAX), seen[i], i % 3 ? 1.0f : 50.0f);
         free_cache(&c);
     }
 }

@@ -87,6 +87,23 @@ def test_every_thread_count_gives_the_same_logits(tiny_model: Open, fields: dict
         assert logits(model, IDS[:20], 1) == logits(model, IDS[:20]), n
 
 
+@pytest.mark.parametrize("shape", ["grouped heads", "one head a group", "all heads in one group", "heads padded"])
+def test_threads_share_a_long_past_without_changing_a_bit(tiny_model: Open, shape: str) -> None:
+    model = tiny_model(**SHAPES[shape])
+    ids = [1 + i * 7 % 300 for i in range(400)]
+    found = set()
+    for n in THREADS:
+        model.set_threads(n)
+        with model.session() as session:
+            session.append(ids[:150])
+            rows = []
+            for at in (*range(150, 330), 399):   # one at a time, and the last of a prompt's part
+                session.append(ids[session.n_past : at + 1])
+                rows.append(session.logits().tobytes())
+        found.add(b"".join(rows))
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize("kv_type", KV_TYPES)
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("split", [1, 2, 3, 7, 8, 9, 16, 31, 64, 100, 127, 128, 129])

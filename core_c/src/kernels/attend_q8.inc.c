@@ -149,13 +149,13 @@ static void q8_most(const q8_block *b, float *s, int count, float *most) {
     *most = fold_max(m);
 }
 
-// The running maxima of queries h0..h0+n-1, and the factors that follow.
-static void q8_factors(q8_queries *a, int h0, int n, q8_part *t) {
+// The running maxima of queries h0..h0+n-1 with those of a block, and the factors that follow.
+static void q8_factors(q8_queries *a, int h0, int n, const float *of_block, float *of_old, float *of_now) {
     for (int h = 0; h < n; h += W) {
         float top[LANES];
-        vf old = vf_load(a->top + h0 + h), most = vf_load(t->most + h), now = vf_max(old, most);
-        vf_store(t->old + h, vf_exp2(vf_sub(old, now)));
-        vf_store(t->now + h, vf_exp2(vf_sub(most, now)));
+        vf old = vf_load(a->top + h0 + h), most = vf_load(of_block + h), now = vf_max(old, most);
+        vf_store(of_old + h, vf_exp2(vf_sub(old, now)));
+        vf_store(of_now + h, vf_exp2(vf_sub(most, now)));
         vf_store(top, now);
         for (int i = 0; i < W && h + i < n; i++) a->top[h0 + h + i] = top[i];
     }
@@ -206,7 +206,7 @@ KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q
         if (AHEAD > 0) q8_ask(&rest);
         q8_most(b, t->s[h], a->n_pos[h0 + h] - p, t->most + h);
     }
-    q8_factors(a, h0, n, t);
+    q8_factors(a, h0, n, t->most, t->old, t->now);
     for (int h = 0; h < n; h++) {
         int count = a->n_pos[h0 + h] - p;
         float part[KV_BLOCK];
@@ -303,19 +303,15 @@ static void q8_meet(q8_queries *a, const q8_block *b, int p) {
     }
 }
 
-// Returns the largest n_pos, or 0 when a query is not bounded.
-static int q8_take(q8_queries *a, const attend_args *from) {
-    int order[ATTEND_MAX], most = 0, is_good = 1;
+// Returns the largest n_pos, or 0 when a query is not bounded. order: which of the call's queries each is.
+static int q8_take(q8_queries *a, const attend_args *from, int *order) {
+    int most = 0, is_good = 1;
     for (int h = 0, i; h < from->n; order[i] = h++)
         for (i = h; i && from->n_pos[order[i - 1]] > from->n_pos[h]; i--) order[i] = order[i - 1];
     memset(a->top, 0, sizeof a->top);
     a->n = from->n, a->nb = from->dim / 32;
     for (int h = 0; h < a->n; h++) {
-        a->o[h] = from->o[order[h]];
         a->n_pos[h] = most = from->n_pos[order[h]];
-        a->top[h] = -3e38f;
-        memset(a->l[h], 0, sizeof a->l[h]);
-        memset(a->o[h], 0, sizeof(float) * (size_t)from->dim);
         for (int ib = 0; ib < a->nb; ib++) {
             vi c[2 * V];
             float amax = q8_codes(from->q[order[h]] + 32 * ib, c);
@@ -329,19 +325,80 @@ static int q8_take(q8_queries *a, const attend_args *from) {
     return is_good ? most : 0;
 }
 
+static void q8_start(q8_queries *a, int h, float *o) {   // nothing has been met
+    a->top[h] = -3e38f;
+    memset(a->l[h], 0, sizeof a->l[h]);
+    memset(a->o[h] = o, 0, sizeof(float) * 32 * (size_t)a->nb);
+}
+
+// out / sum of plain weights
+static void q8_finish(const q8_queries *a) {
+    for (int h = 0; h < a->n; h++) {
+        vf l[V];
+        EACH (g) l[g] = vf_load(a->l[h] + g * W);
+        vf r = vf_set1(1.0f / fold_add(l));
+        for (int i = 0; i < 32 * a->nb; i += W) vf_store(a->o[h] + i, vf_mul(vf_load(a->o[h] + i), r));
+    }
+}
+
 KERNEL int attend_q8(const attend_args *from) {
     q8_queries a;
-    int most = q8_take(&a, from);
+    int order[ATTEND_MAX], most = q8_take(&a, from, order);
     if (!most) return 0;
+    for (int h = 0; h < a.n; h++) q8_start(&a, h, from->o[order[h]]);
     for (int p = 0; p < most; p += KV_BLOCK) {
         q8_block b = q8_block_at(from, p, most);
         q8_meet(&a, &b, p);
     }
-    for (int h = 0; h < a.n; h++) {
-        vf l[V];
-        EACH (g) l[g] = vf_load(a.l[h] + g * W);
-        vf r = vf_set1(1.0f / fold_add(l));
-        for (int i = 0; i < from->dim; i += W) vf_store(a.o[h] + i, vf_mul(vf_load(a.o[h] + i), r));
+    q8_finish(&a);
+    return 1;
+}
+
+// ---- Blocks by several threads -------------------------------------------------------------------------------------
+
+// Joined to nothing, a block's out and sum are multiplied by exp2(0) = 1 and added to 0.
+KERNEL int attend_q8_parts(const attend_args *from, int first, int last) {
+    q8_queries a;
+    int order[ATTEND_MAX];
+    if (!q8_take(&a, from, order)) return 0;
+    for (int at = first; at < last; at++) {
+        q8_block b = q8_block_at(from, at * KV_BLOCK, last * KV_BLOCK);
+        float *part[ATTEND_MAX];
+        for (int h = 0; h < a.n; h++) {
+            part[h] = from->parts[order[h]] + (size_t)at * (size_t)(KV_PART + from->dim);
+            q8_start(&a, h, part[h] + KV_PART);
+        }
+        q8_meet(&a, &b, at * KV_BLOCK);
+        for (int h = 0; h < a.n; h++) {
+            part[h][0] = a.top[h];
+            memcpy(part[h] + LANES, a.l[h], sizeof a.l[h]);
+        }
     }
     return 1;
+}
+
+WORD void q8_join(float *x, const float *y, int n, float old, float now) {   // x = x * old + y * now
+    for (int i = 0; i < n; i += W) {
+        vf t = vf_mul(vf_load(x + i), vf_set1(old));
+        vf_store(x + i, vf_add(t, vf_mul(vf_load(y + i), vf_set1(now))));
+    }
+}
+
+KERNEL void attend_q8_join(const attend_args *from) {
+    q8_queries a;
+    float most[ATTEND_MAX + LANES] = {0}, old[ATTEND_MAX + LANES], now[ATTEND_MAX + LANES];
+    a.n = from->n, a.nb = from->dim / 32;
+    memset(a.top, 0, sizeof a.top);
+    for (int h = 0; h < a.n; h++) q8_start(&a, h, from->o[h]);
+    for (int at = 0; at * KV_BLOCK < from->n_pos[0]; at++) {
+        size_t to = (size_t)at * (size_t)(KV_PART + from->dim);
+        for (int h = 0; h < a.n; h++) most[h] = from->parts[h][to];
+        q8_factors(&a, 0, a.n, most, old, now);
+        for (int h = 0; h < a.n; h++) {
+            const float *part = from->parts[h] + to;
+            q8_join(a.l[h], part + LANES, LANES, old[h], now[h]);
+            q8_join(a.o[h], part + KV_PART, from->dim, old[h], now[h]);
+        }
+    }
+    q8_finish(&a);
 }

@@ -41,8 +41,12 @@ typedef struct attend_args {
     int n_pos[ATTEND_MAX];        // >= 1
     uint8_t *const *pages;
     size_t at;
-    const uint8_t *next;   // where the next call's keys begin, which may be fetched meanwhile; or NULL
+    const uint8_t *next;        // where the next call's keys begin, which may be fetched meanwhile; or NULL
+    float *parts[ATTEND_MAX];   // what blocks of 64 positions give before they are joined, of which several threads may
+                                // make some each: [block][KV_PART + dim]: log2 of the largest weight, sums[16] from
+                                // element 16 on, out[dim]
 } attend_args;
+enum { KV_PART = 32 };
 
 typedef struct kernels {
     const char *name;
@@ -61,6 +65,10 @@ typedef struct kernels {
     // Each returns 0 when some |q| is 2^57 or more, or NaN; o is nothing then. Else what they add up does not overflow.
     int (*attend_f16)(const attend_args *a);
     int (*attend_q8)(const attend_args *a);
+    // The same in two steps, to the bit, for queries of one n_pos: the parts of blocks first..last-1, and o as it was;
+    // then all of them into o.
+    int (*attend_q8_parts)(const attend_args *a, int first, int last);
+    void (*attend_q8_join)(const attend_args *a);
     void (*store_f16)(const float *x, int n, uint16_t *y);   // n a multiple of 16
     // k[dim] and v[dim] become position `in` of a Q8_0 block; returns 0, and stores nothing, when some |k| or |v| is
     // 2^57 or more, or NaN.
