@@ -14,6 +14,7 @@ import httpx
 from serving import Asked
 
 PER_REQUEST = re.compile(rb'"id":"(chatcmpl|cmpl)-[0-9a-z]+"|"created":[0-9]+')
+OF_HOST = re.compile(rb'"engine":"[^"]+","isa":"[^"]+","threads":[0-9]+,"why":"[^"]*"')   # of a model's meta
 # Python for a page's worker: how many tokens the app's session holds, once nothing works on it.
 N_PAST = (
     "import asyncio, gc, gemel_web.scheduler as s\n"
@@ -43,6 +44,7 @@ def native(data: bytes, requests: Sequence[tuple[str, dict[str, Any] | None]]) -
         return pool.submit(answers).result()
 
 
-def plain(body: str) -> bytes:
-    """Return a body without what differs from request to request."""
-    return PER_REQUEST.sub(b"", body.encode())
+def plain(body: bytes | str) -> bytes:
+    """Return a body without what differs from request to request, and from host to host."""
+    raw = body.encode() if isinstance(body, str) else body
+    return OF_HOST.sub(b"", PER_REQUEST.sub(b"", raw))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import json
 from typing import Any
@@ -61,6 +62,15 @@ async def answers(data: bytes) -> list[Any]:
         app = gemel_web.create_app(config, {"tiny": gemel_web.Served(model)})
         async with app.router.lifespan_context(app):
             return [await ask(app, path, body) for path, body in REQUESTS]
+
+
+async def says(data: bytes) -> list[dict[str, Any]]:
+    """Return what /v1/models says of a model, and what the model says computes it."""
+    with await gemel.open_async(data) as model:
+        app = gemel_web.create_app(gemel_web.Config(), {"tiny": gemel_web.Served(model)})
+        async with app.router.lifespan_context(app):
+            body = json.loads((await ask(app, "/v1/models/tiny", None))[2])
+        return [body["meta"], dataclasses.asdict(model.info)]
 
 
 async def leave(data: bytes) -> list[int]:
