@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -82,6 +83,20 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path, monkeyp
     monkeypatch.setattr(assets, "npm", list)
     with pytest.raises(assets.AssetError, match=r"marked .* is sha512-.*, but .*package-lock\.json says sha512-"):
         assets.fetch_npm("marked", assets.VENDOR_LOCK, ["LICENSE"], tmp_path)
+
+
+def test_a_packages_file_is_unpacked_and_a_missing_one_named(tmp_path: Path) -> None:
+    path = tmp_path / "one.tgz"
+    with tarfile.open(path, "w:gz") as packed:
+        packed.addfile(tarfile.TarInfo("package/lib/empty.js"))
+        folder = tarfile.TarInfo("package/lib")
+        folder.type = tarfile.DIRTYPE
+        packed.addfile(folder)
+    assets.write_member(path, "package/lib/empty.js", tmp_path / "out" / "lib" / "empty.js")
+    for name in ("package/lib", "package/LICENSE"):
+        with pytest.raises(assets.AssetError, match=f"one.tgz has no file {name}$"):
+            assets.write_member(path, name, tmp_path / "out" / "other")
+    assert [path.name for path in (tmp_path / "out").rglob("*")] == ["lib", "empty.js"]
 
 
 def test_git_knows_what_is_made() -> None:

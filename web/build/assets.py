@@ -163,12 +163,22 @@ def fetch_npm(package: str, lock: Path, files: Sequence[str], folder: Path = CAC
         digest = "sha512-" + base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode()
         if digest != integrity:
             raise AssetError(f"{package} {version} from npm is {digest}, but {lock} says {integrity}")
-        with tarfile.open(archive) as packed:
-            for name in files:
-                packed.extract(f"package/{name}", scratch, filter="data")
+        unpacked = Path(scratch) / "package"
+        for name in files:
+            write_member(archive, f"package/{name}", unpacked / name)
         shutil.rmtree(made, ignore_errors=True)
-        (Path(scratch) / "package").rename(made)
+        unpacked.rename(made)
     return made
+
+
+def write_member(archive: Path, name: str, target: Path) -> None:
+    """Write a file of an archive elsewhere; AssetError when it has none. (`filter` is not known before 3.11.4.)"""
+    with tarfile.open(archive) as packed:
+        data = packed.extractfile(name) if name in packed.getnames() else None
+        if data is None:
+            raise AssetError(f"{archive} has no file {name}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data.read())
 
 
 def fetch_pyodide(folder: Path = CACHE) -> Path:
