@@ -101,6 +101,14 @@ def open_profile(request: pytest.FixtureRequest, server: Server, trap: Trap) -> 
         yield open_
 
 
+@pytest.fixture(scope="module")
+def profile(open_profile: OpenProfile) -> Iterator[BrowserContext]:
+    """A Chromium of the module's own."""
+    made = open_profile()
+    yield made
+    made.close()
+
+
 def shared(open_profile: OpenProfile) -> Iterator[Shared]:
     """Yield what opens tabs of one profile and the tabs that are open; close them in the end."""
     contexts: list[BrowserContext] = []

@@ -53,13 +53,6 @@ def origin(tiny_file: Path, model: gemel.Model) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(scope="module")
-def profile(open_profile: Callable[[], BrowserContext]) -> Iterator[BrowserContext]:
-    made = open_profile()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def visit(origin: str, profile: BrowserContext, trap: Trap) -> Iterator[Open]:
     """Open the page; it must say nothing on its console, and ask nobody else."""

@@ -84,13 +84,6 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
 
 
-@pytest.fixture(scope="module")
-def profile(open_profile: Callable[[], BrowserContext]) -> Iterator[BrowserContext]:
-    made = open_profile()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def visit(origin: str, profile: BrowserContext) -> Iterator[Callable[..., DemoPage]]:
     opened: list[DemoPage] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import gemel
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def profile(open_profile: Callable[[], BrowserContext]) -> Iterator[BrowserContext]:
-    made = open_profile()
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module")

@@ -33,13 +33,6 @@ def model(data: bytes) -> Iterator[gemel.Model]:
         yield opened
 
 
-@pytest.fixture(scope="module")
-def profile(open_profile: Callable[[], BrowserContext]) -> Iterator[BrowserContext]:
-    made = open_profile()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def example(
     server: Server, trap: Trap, served: Callable[..., Served], profile: BrowserContext, data: bytes

@@ -46,13 +46,6 @@ def host(tmp_path_factory: pytest.TempPathFactory, server: Server, data: bytes) 
         yield made
 
 
-@pytest.fixture(scope="module")
-def profile(open_profile: OpenProfile) -> Iterator[BrowserContext]:
-    made = open_profile()
-    yield made
-    made.close()
-
-
 def opened(profile: BrowserContext, host: Host, model: str = "tiny", query: str = "?client") -> SitePage:
     """Return a page of the site that serves a model."""
     page = SitePage(profile, host.url, query)
