@@ -224,6 +224,31 @@ def test_two_tabs_download_a_model_once(fresh_tab: OpenTab, served: Serve, data:
     assert file.sent == len(data)
 
 
+def test_a_tab_whose_turn_comes_while_it_reads_sees_what_is_there_by_then(
+    fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+) -> None:
+    """A download ends, and its lock with it, while another tab still looks for a block that was not there yet."""
+    file, first, second = served(data, mb_s=10), fresh_tab(where="worker"), fresh_tab(where="worker")
+    second.run("""
+from gemel import _assets
+text = _assets.text
+slow = (
+    "const { read } = Store.prototype; let missed = 0;"
+    "Store.prototype.read = async function (...all) {"
+    "    const found = await read.apply(this, all);"
+    "    if (!found && missed++) await sleep(2000);"   # since the first one it waits for its turn
+    "    return found;"
+    "};"
+)
+_assets.text = lambda name: text(name).replace("new Load(", slow + "new Load(")
+""")
+    started = first.begin(OPEN + LOGITS, url=file.url, ids=IDS)
+    until(first, file, len(data) // 10)
+    waiting = second.begin(OPEN + LOGITS, url=file.url, ids=IDS)
+    assert [first.finish(started), second.finish(waiting)] == [logits, logits]
+    assert file.sent == len(data)
+
+
 def test_a_tab_that_is_closed_leaves_its_download_to_the_other(
     fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
 ) -> None:

@@ -30,15 +30,13 @@ class Remote {
         this.ranges = ranges && Boolean(validator);   // without a validator only one stream is sure to be one file
     }
 
-    /** True when this page may download; else false, after a while. */
+    /** True when this page may download, from here on: look anew at what is there. Else false, after a while. */
     async own() {
-        if (!this.held) {
-            this.lock ??= new Promise((held, failed) => {
-                const hold = (release) => { Object.assign(this, { release, held: true }); held(); };
-                navigator.locks.request(`gemel:${this.key}`, () => new Promise(hold)).catch(failed);
-            });
-            await Promise.race([this.lock, sleep(TICK)]);
-        }
+        this.lock ??= new Promise((granted, failed) => {
+            const hold = (release) => { this.release = release; granted(true); };
+            navigator.locks.request(`gemel:${this.key}`, () => new Promise(hold)).catch(failed);
+        });
+        this.held ||= Boolean(await Promise.race([this.lock, sleep(TICK)]));
         return this.held;
     }
 
