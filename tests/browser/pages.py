@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
 
 FOLDER = building.BUILD / "browser" / "static"
+SOURCE_MS = 180_000
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; connect-src 'self' data:; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -59,5 +60,6 @@ class ApiPage(Watched):
         self.page.wait_for_selector("main[data-ready]", state="attached")   # what polls a function may be forbidden
 
     def js(self, source: str, **values: Any) -> Any:  # noqa: ANN401
-        """Run an async function's body; values are in `v`."""
-        return self.page.evaluate(f"async (v) => {{ {source} }}", values)
+        """Run an async function's body; values are in `v`. Playwright's Error when it does not end in SOURCE_MS."""
+        late = f"new Promise((_, no) => setTimeout(no, {SOURCE_MS}, new Error('no end in {SOURCE_MS} ms')))"
+        return self.page.evaluate(f"(v) => Promise.race([(async () => {{ {source} }})(), {late}])", values)
