@@ -2,10 +2,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "kv.h"
+#include "cache/kv.h"
 #include "memory.h"
 #include "model_open.h"
-#include "sampler.h"
+#include "sample/sampler.h"
 
 enum { N_BATCH = 128 };
 

@@ -2,7 +2,7 @@
 // the pool and the ISA row.
 #pragma once
 #include <stdatomic.h>
-#include "arch.h"
+#include "arch/arch.h"
 #include "kernels/kernels.h"
 #include "text/tokenizer.h"
 #include "threads/threads.h"

@@ -1,6 +1,6 @@
 // Events of a session, and how fast this machine reads memory and multiplies: what a speed can be compared with.
 #include "profile.h"
-#include "session.h"
+#include "run/session.h"
 
 int gemel_session_profile(gemel_session *s, double *events, size_t capacity) {
     if (!s || !events != !capacity) return GEMEL_E_ARGUMENT;

@@ -1,8 +1,8 @@
 // Attention on every usable ISA row against the scalar row, to the bit, over caches of both types; and scalar over Q8_0
 // against the formulas of docs/bits.md written out position by position.
 #include "kernel_checks.h"
-#include "fmath.h"
-#include "quant/half.h"
+#include "../../core_c/src/fmath.h"
+#include "../../core_c/src/quant/half.h"
 
 enum { PAGES = 3 };
 typedef int attend_fn(const attend_args *a);

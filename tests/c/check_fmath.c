@@ -1,6 +1,6 @@
 // fmath.c against values of a high-precision library: the error in units of the last place, and the edges.
 #include "check.h"
-#include "fmath.h"
+#include "../../core_c/src/fmath.h"
 #include "fmath_vectors.h"
 #include <math.h>   // INFINITY, NAN and isnan: macros only
 

@@ -1,7 +1,7 @@
 // The GGUF reader: what it reads, whatever the pieces; what it refuses, and with which words; that no mutation of a
 // header does worse than an error.
 #include "check.h"
-#include "gguf.h"
+#include "../../core_c/src/file/gguf.h"
 #include <stdlib.h>
 
 typedef struct file {

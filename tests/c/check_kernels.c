@@ -2,7 +2,7 @@
 // row's matmul against the formula of the design written out weight by weight.
 #include <stdlib.h>
 #include "kernel_checks.h"
-#include "quant/half.h"
+#include "../../core_c/src/quant/half.h"
 
 static const int types[] = {T_F32,  T_F16,  T_BF16, T_Q4_0, T_Q4_1, T_Q5_0,   T_Q5_1,   T_Q8_0,
                             T_Q2_K, T_Q3_K, T_Q4_K, T_Q5_K, T_Q6_K, T_IQ4_NL, T_IQ4_XS, T_MXFP4};

@@ -1,6 +1,6 @@
 // The sampler through its public calls: truncation steps alone on small rows, all of them together against golden ids,
 // the calling rules, and distributions by chi-square.
-#include "fmath.h"
+#include "../../core_c/src/fmath.h"
 #include "sampler_checks.h"
 #include <float.h>
 #include <math.h>   // INFINITY and NAN: macros only

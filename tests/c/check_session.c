@@ -3,7 +3,7 @@
 #define N_LAYER 1
 #include "llama.h"
 #include "../../core_c/src/fmath.h"
-#include "../../core_c/src/session.h"
+#include "../../core_c/src/run/session.h"
 
 enum { LONG = 300 };
 

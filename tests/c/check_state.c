@@ -3,7 +3,7 @@
 #define N_LAYER 3
 #include "llama.h"
 #include "../../core_c/src/kernels/kernels.h"
-#include "../../core_c/src/session.h"
+#include "../../core_c/src/run/session.h"
 
 enum { HEADER = 64, N = 75, PADDED = 32, MORE = 5 };   // PADDED: DIM, as a Q8_0 cache pads it
 

@@ -32,13 +32,13 @@ int vsnprintf(char *text, size_t size, const char *format, va_list arguments);
 void *memcpy(void *restrict to, const void *restrict from, size_t n);
 void *memset(void *p, int byte, size_t n);
 size_t strlen(const char *s);
-#include "wasm/heap.c"
-#include "wasm/print.c"
-#include "wasm/sort.c"
-#include "wasm/text.c"
+#include "../../core_c/src/wasm/heap.c"
+#include "../../core_c/src/wasm/print.c"
+#include "../../core_c/src/wasm/sort.c"
+#include "../../core_c/src/wasm/text.c"
 #if defined __SIZEOF_INT128__
 #define __multi3 multiply_wide
-#include "wasm/wide.c"
+#include "../../core_c/src/wasm/wide.c"
 #endif
 #undef malloc
 #undef calloc

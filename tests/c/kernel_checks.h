@@ -1,8 +1,8 @@
 // What the checks of kernels share: seeded floats, quantised activations, the rows of the table beside scalar.
 #pragma once
 #include "check.h"
-#include "kernels/kernels.h"
-#include "memory.h"
+#include "../../core_c/src/kernels/kernels.h"
+#include "../../core_c/src/memory.h"
 
 static uint64_t seed;
 static inline uint32_t random_bits(void) { return (uint32_t)check_random(&seed); }

@@ -1,7 +1,7 @@
 // What checks of the sampler share: one with every step off, and a row of known probabilities.
 #pragma once
 #include "check.h"
-#include "sampler.h"
+#include "../../core_c/src/sample/sampler.h"
 
 #define COUNT(array) (sizeof array / sizeof *array)
 

@@ -12,7 +12,7 @@
 // Spaces of SentencePiece. encode puts a space before text that starts, or follows a special token, unless the file
 // says not to; decode, the inverse of encode, takes one away there; piece, which knows no neighbours, never does.
 #pragma once
-#include "../gguf.h"
+#include "../file/gguf.h"
 
 typedef struct tokenizer tokenizer;
 

@@ -1,7 +1,7 @@
 // The vocabulary of a file: the texts of ids, their kinds, the ids with a role, and the way back from text to id.
 // Checks every claim of the file. Knows neither how text is split nor how pieces merge.
 #pragma once
-#include "../gguf.h"
+#include "../file/gguf.h"
 
 // A look-up never passes over more slots than this: a vocabulary made to collide is refused when it is read.
 enum { MAX_PROBES = 512 };

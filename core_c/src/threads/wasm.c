@@ -8,8 +8,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include "../../include/gemel.h"
-#include "../session.h"
+#include "gemel.h"
+#include "../run/session.h"
 
 typedef _Atomic(uint32_t) word;
 typedef struct os_lock {

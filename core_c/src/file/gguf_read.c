@@ -3,7 +3,7 @@
 // Knows the container and the sizes of tensor types; knows no key but general.alignment, and no architecture.
 // The format: github.com/ggml-org/ggml, docs/gguf.md.
 #include "gguf_read.h"
-#include "quant/formats.h"
+#include "../quant/formats.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 #include "kv.h"
 #include <stdlib.h>
-#include "memory.h"
+#include "../memory.h"
 
 static int padded(int type, int head_dim) {
     int to = type == GEMEL_KV_Q8_0 ? 32 : 16;

@@ -1,7 +1,7 @@
 // What a model is: the numbers in a file's metadata, and which tensors it must hold. An architecture is a row of a
 // table. Knows the file's table of contents; knows no memory and no arithmetic but the RoPE frequencies.
 #pragma once
-#include "gguf.h"
+#include "../file/gguf.h"
 
 typedef enum rope_kind { ROPE_NORM, ROPE_NEOX } rope_kind;   // pairs (2i, 2i+1), or (i, i + n_rot/2)
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;

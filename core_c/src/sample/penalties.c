@@ -2,7 +2,7 @@
 // Repeats for DRY are found by the Z-algorithm on the ring read backwards: run[k] is how many ids, from the k-th latest
 // back, equal the latest ones. Semantics are those of llama.cpp's samplers of the same names.
 #include "penalties.h"
-#include "fmath.h"
+#include "../fmath.h"
 #include "gemel.h"
 #include <float.h>
 #include <math.h>   // INFINITY, a macro

@@ -1,7 +1,7 @@
 // The KV cache, in pages of 256 positions that are taken as they are needed. A page holds every head of every layer,
 // [layer][n_head_kv], each as kernels.h draws it for the cache's type.
 #pragma once
-#include "kernels/kernels.h"
+#include "../kernels/kernels.h"
 
 typedef struct kv_cache {
     uint8_t **pages;

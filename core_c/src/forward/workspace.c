@@ -1,8 +1,8 @@
 // The buffers of a micro-batch, in one piece of memory.
 #include <stdlib.h>
 #include <string.h>
-#include "memory.h"
-#include "session.h"
+#include "../memory.h"
+#include "../run/session.h"
 
 static int pad(int n) { return (n + 15) / 16 * 16; }
 static int most(int a, int b) { return a > b ? a : b; }

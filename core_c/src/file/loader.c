@@ -2,9 +2,9 @@
 // as they arrive. Holds one strip of rows a tensor at most; knows no files and no arithmetic.
 #include <stdlib.h>
 #include <string.h>
-#include "memory.h"
-#include "model.h"
-#include "model_open.h"
+#include "../memory.h"
+#include "../model.h"
+#include "../model_open.h"
 #include "split.h"
 
 // A tensor of the file on its way into the model.

@@ -3,9 +3,9 @@
 #include "session.h"
 #include <stdlib.h>
 #include <string.h>
-#include "cpu.h"
-#include "fmath.h"
-#include "memory.h"
+#include "../cpu.h"
+#include "../fmath.h"
+#include "../memory.h"
 
 enum { LIKELIEST_MAX = 256 };
 

@@ -4,7 +4,7 @@
 //
 // Selecting, not sorting: top-k keeps a heap, min-p and XTC compare, top-p sorts only what can be inside its sum.
 #include "candidates.h"
-#include "fmath.h"
+#include "../fmath.h"
 #include "gemel.h"
 #include <float.h>
 #include <math.h>   // INFINITY, a macro

@@ -2,7 +2,7 @@
 // size before memory is taken for it. Knows the container and the sizes of tensor types; knows no architecture.
 #pragma once
 #include "gemel.h"
-#include "errors.h"
+#include "../errors.h"
 
 typedef enum gguf_type {
     GGUF_U8,

@@ -2,9 +2,9 @@
 // functions below take this thread's share (it of nt) and threads_meet separates what writes from what reads. Threads
 // split rows of weights, tokens or heads, never a sum.
 #include <string.h>
-#include "cpu.h"
-#include "fmath.h"
-#include "session.h"
+#include "../cpu.h"
+#include "../fmath.h"
+#include "../run/session.h"
 
 typedef struct lane {   // one thread's view of a pass
     batch *b;

@@ -2,7 +2,7 @@
 // tokens wait in the session between layers. The same forward, cut at layers and not only at micro-batches; each layer
 // meets the same numbers in the same order, so the bits are those of eval.
 #include <string.h>
-#include "memory.h"
+#include "../memory.h"
 #include "session.h"
 
 void ahead_drop(gemel_session *s) {

@@ -1,8 +1,8 @@
 #include "arch.h"
 #include <stdio.h>
 #include <string.h>
-#include "fmath.h"
-#include "model.h"
+#include "../fmath.h"
+#include "../model.h"
 
 static const arch archs[] = {
     {"llama", ROPE_NORM},

@@ -1,9 +1,9 @@
 // A session: ids so far, their KV cache, the logits of the last of them, and the buffers of a micro-batch.
 #pragma once
 #include <stdatomic.h>
-#include "kv.h"
-#include "model.h"
-#include "profile.h"
+#include "../cache/kv.h"
+#include "../model.h"
+#include "../profile.h"
 
 typedef struct buffers {   // of a micro-batch of n_batch tokens; rows padded to whole panels of 16
     float *memory;
