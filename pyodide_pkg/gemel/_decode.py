@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from . import _abi
 from ._errors import ArgumentError, GemelError
 from ._library import check
 from ._text import id_bytes
@@ -35,13 +36,16 @@ def _pass(model: Model, sessions: Sequence[Session], ids: array[int]) -> list[Ge
         # In one order everywhere: two calls that share sessions can't wait for each other.
         held = {id(s): stack.enter_context(s._using()) for s in sorted(sessions, key=id)}
         addresses = b"".join(held[id(s)].to_bytes(library.size_size, "little") for s in sessions)
-        codes = library.alloc(4 * len(ids))
+        codes, ones = library.alloc(4 * len(ids)), library.lend(array("i", [1] * len(ids)))
         stack.enter_context(model._turn)
         for session in sessions:
             session._revision += 1
-        lent = library.lend(addresses), library.lend(ids)
+        lent = library.lend(addresses), ones, library.lend(ids)
         address = stack.enter_context(model._handle)
-        check(library, library.call("gemel_model_decode", address, *lent, len(ids), codes), "decode")
+        nothing = None, None, 0, None
+        flags = _abi.STEP_LOGITS
+        code = library.call("gemel_model_step", address, *lent, None, len(ids), flags, *nothing, codes)
+        check(library, code, "decode")
         found = array("i", library.read(codes.address, codes.size))
     return [_outcome(session, code) for session, code in zip(sessions, found, strict=True)]
 

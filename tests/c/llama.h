@@ -151,6 +151,13 @@ static inline gemel_session *open_session(gemel_model *m) {
     return s;
 }
 
+// The next id of each of n sessions in one pass, with logits.
+static inline int decode(gemel_model *m, gemel_session *const *s, const int32_t *next, size_t n, int32_t *codes) {
+    int32_t ones[256];
+    for (int i = 0; i < 256; i++) ones[i] = 1;
+    return gemel_model_step(m, s, ones, next, NULL, n, GEMEL_STEP_LOGITS, NULL, NULL, 0, NULL, codes);
+}
+
 static inline void close_both(gemel_session *s, gemel_model *m) {
     gemel_session_close(s);
     gemel_model_close(m);
@@ -170,7 +177,7 @@ static inline void logits_of(gemel_model *m, size_t n, float *out) {
     gemel_session_close(s);
 }
 
-static inline int has_logits(const gemel_session *s, const float *wanted) {
+static inline int has_logits(gemel_session *s, const float *wanted) {
     const float *got = gemel_session_logits(s);
     return got && !memcmp(got, wanted, N_VOCAB * sizeof *got);
 }

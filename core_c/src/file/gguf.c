@@ -148,6 +148,11 @@ int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e) {
     return 1;
 }
 
+int gguf_is_array(const gguf *g, const char *key) {
+    const gguf_kv *kv;
+    return get(g, key, &kv) && kv->type == GGUF_ARRAY;
+}
+
 int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e) {
     const gguf_kv *kv;
     if (!get(g, key, &kv)) return 0;

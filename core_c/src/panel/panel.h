@@ -20,3 +20,4 @@ int panel_pack(int type, int n_in, const uint8_t *rows, size_t row_size, int n_r
 int panel_pack_any(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel);
 // Dequantise row `ir` of a weight: x[n_in], the same floats as the format's own unpack gives.
 void panel_row(const weight *w, int ir, float *x);
+static inline int weight_is_float(const weight *w) { return w->type == 0 || w->type == 1 || w->type == 30; }

@@ -1,6 +1,6 @@
-// Public calls that only pass on: the library's own facts, and text.
-#include "model.h"
-#include "sample/sampler.h"
+// Public calls that only pass on: the library's own facts, threads and text.
+#include "../model/model.h"
+#include "../sample/sampler.h"
 
 int gemel_abi(void) { return GEMEL_ABI; }
 const char *gemel_version(void) { return GEMEL_VERSION; }
@@ -23,6 +23,18 @@ int gemel_isa_best(void) {
     return i;
 }
 
+int gemel_threads_open(int n, gemel_threads **out) {
+    if (!out) return GEMEL_E_ARGUMENT;
+    *out = NULL;
+    return n < 1 || n > THREADS_MAX ? GEMEL_E_ARGUMENT : threads_open(out, n);
+}
+int gemel_threads_count(const gemel_threads *t) { return t ? threads_count(t) : GEMEL_E_ARGUMENT; }
+int gemel_threads_resize(gemel_threads *t, int n) {
+    return !t || n < 1 || n > THREADS_MAX ? GEMEL_E_ARGUMENT : threads_resize(t, n);
+}
+int gemel_threads_after_fork(gemel_threads *t) { return t ? threads_after_fork(t) : GEMEL_E_ARGUMENT; }
+void gemel_threads_close(gemel_threads *t) { threads_close(t); }
+
 int gemel_tokenize(const gemel_model *m, const char *text, size_t size, int flags, int32_t *ids, size_t capacity) {
     if (!m || (!text && size) || (!ids && capacity)) return GEMEL_E_ARGUMENT;
     return tokenizer_encode(m->tok, text, size, flags, ids, capacity);
@@ -38,5 +50,5 @@ int gemel_token_kind_of(const gemel_model *m, int32_t id) { return m ? tokenizer
 int gemel_token_is_eog(const gemel_model *m, int32_t id) { return m ? tokenizer_is_eog(m->tok, id) : GEMEL_E_ARGUMENT; }
 
 int gemel_sampler_open(const gemel_model *m, gemel_sampler **out) {
-    return m ? sampler_open(out, m->h.n_vocab) : GEMEL_E_ARGUMENT;
+    return m ? sampler_open(out, m->n_vocab) : GEMEL_E_ARGUMENT;
 }
