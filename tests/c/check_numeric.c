@@ -114,7 +114,7 @@ static void numbers_that_overflow_are_an_error_on_every_row(void) {
 static void numbers_that_overflow_are_an_error_over_f16(void) {
     kv_type = GEMEL_KV_F16;
     for (int i = 0; i < N_CASES; i++) check_case(&TABLE[i]);
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
 }
 
 int main(int argc, char **argv) {

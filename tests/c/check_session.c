@@ -425,7 +425,7 @@ static void a_state_of_another_kv_type_is_refused(void) {
         gemel_session_close(other);
         gemel_session_close(s);
     }
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
     gemel_model_close(m);
 }
 
@@ -434,12 +434,12 @@ static void a_kv_type_is_chosen_while_a_session_is_empty(void) {
     gemel_session *s;
     float f16[N_VOCAB], q8[N_VOCAB];
     CHECK_EQ_INT(gemel_session_open(m, N_CTX, &s), 0);
-    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_DEFAULT);
+    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_Q8_0);
     static const int wrong[] = {-1, 2, 7, 9, INT32_MAX};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, wrong[i]), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_session_set(s, 2, GEMEL_KV_F16), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_DEFAULT);
+    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_Q8_0);
     CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_F16), 0);
     CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_F16);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);
@@ -490,9 +490,9 @@ static void damaged_states_are_refused_and_change_nothing(void) {
 // What depends on the cache's layout, with the type that is not the default.
 #define IN_THE_OTHER_TYPE(check)                                                                                       \
     static void check##_in_the_other_kv_type(void) {                                                                   \
-        kv_type = GEMEL_KV_F16 + GEMEL_KV_Q8_0 - GEMEL_KV_DEFAULT;                                                     \
+        kv_type = GEMEL_KV_F16 + GEMEL_KV_Q8_0 - GEMEL_KV_Q8_0;                                                     \
         check();                                                                                                       \
-        kv_type = GEMEL_KV_DEFAULT;                                                                                    \
+        kv_type = GEMEL_KV_Q8_0;                                                                                    \
     }
 IN_THE_OTHER_TYPE(a_session_cut_back_gives_the_logits_of_a_new_one)
 IN_THE_OTHER_TYPE(a_restored_session_goes_on_to_the_same_logits)

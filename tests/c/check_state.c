@@ -115,7 +115,7 @@ static void what_no_f16_cache_holds_is_refused_by_name(void) {
     CHECK_EQ_INT(restore(s, &saved), 0);
     free(saved.at);
     close_both(s, m);
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
 }
 
 static void logits_and_headers_that_no_session_has_are_refused(void) {
@@ -169,7 +169,7 @@ static void what_lies_behind_the_last_position_is_not_taken_over(void) {
     check_what_lies_behind();
     kv_type = GEMEL_KV_F32;
     check_what_lies_behind();
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
 }
 
 // What comes of a state on a row of the table: a code, and logits.
@@ -213,12 +213,12 @@ static void changed_bytes_give_the_same_on_every_row(void) { check_changed_bytes
 static void changed_bytes_give_the_same_on_every_row_over_f16(void) {
     kv_type = GEMEL_KV_F16;
     check_changed_bytes();
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
 }
 static void changed_bytes_give_the_same_on_every_row_over_f32(void) {
     kv_type = GEMEL_KV_F32;
     check_changed_bytes();
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
 }
 
 int main(int argc, char **argv) {

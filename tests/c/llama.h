@@ -143,7 +143,7 @@ static inline gemel_model *open_model(void) {
     return finish(l);
 }
 
-static int kv_type = GEMEL_KV_DEFAULT;   // of the sessions opened here
+static int kv_type = GEMEL_KV_Q8_0;   // of the sessions opened here
 static inline gemel_session *open_session(gemel_model *m) {
     gemel_session *s = NULL;
     CHECK_EQ_INT(gemel_session_open(m, N_CTX, &s), 0);
