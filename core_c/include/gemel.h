@@ -176,6 +176,7 @@ GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 w
 // n_ctx: 1..what the file was trained for. GEMEL_E_ARGUMENT also on an arriving model with gemel_loader_n_layers -1.
 GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);
 typedef enum gemel_kv_type {   // what keys and values are rounded to: numbers of GGUF's tensor types
+    GEMEL_KV_F32 = 0,   // as they are: to compare with; twice the memory of F16
     GEMEL_KV_F16 = 1,
     GEMEL_KV_Q8_0 = 8,   // about half the memory, and integer attention: much faster, and the bits are others
     GEMEL_KV_DEFAULT = 8,

@@ -4,7 +4,7 @@
 #include "../../core_c/src/fmath.h"
 #include "../../core_c/src/quant/half.h"
 
-enum { PAGES = 3 };
+enum { PAGES = 12 };
 typedef int attend_fn(const attend_args *a);
 typedef struct cache {   // filled by scalar
     uint8_t *pages[PAGES];

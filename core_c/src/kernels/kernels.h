@@ -1,5 +1,6 @@
 // The kernels as a table of pointers, one row an ISA, all rows equal to the bit. Forward calls these and nothing lower.
 #pragma once
+#include "../cache/layout.h"
 #include "../panel/panel.h"
 
 enum { CHUNK = 64 };   // activations of so many tokens stay in cache while panels stream past
@@ -19,16 +20,7 @@ static inline size_t act_at(int n, int nb, int t, int b) {
     return (size_t)c0 * (size_t)nb + (size_t)b * (size_t)cn + (size_t)(t - c0);
 }
 
-enum { KV_PAGE = 256, KV_BLOCK = 64 };         // positions of a page of KV cache; of a block of a Q8_0 one
-#define ATTEND_BOUND 0x1p57f                   // queries, keys and values are below: nothing in attention overflows
 enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; their widest head
-// What a page holds of a KV head, 256 positions; channels past the head's own are 0:
-//   F16    K [block of 16 positions][dim][16], then V [position][dim], both f16; dim is a multiple of 16
-//   Q8_0   four blocks of 64 positions, dim a multiple of 32:
-//          K codes      int8  [group of 16 positions][dim / 4][16][4]: four channels of a position side by side
-//          V codes      int8  [group of 4 positions][dim][4]: a channel of four positions side by side
-//          K scales     float [dim / 32][64]
-//          V scales     float [64] their log2, [64] their inverses; one a position
 static inline size_t kv_f16_size(int dim) { return 4 * (size_t)dim * KV_PAGE; }   // bytes, of a page
 static inline size_t kv_q8_size(int dim) {                                        // bytes, of a block
     return (size_t)KV_BLOCK * (2 * (size_t)dim + ((size_t)dim / 32 + 2) * sizeof(float));
