@@ -284,12 +284,12 @@ static void keys_and_values_out_of_bounds_are_refused(void) {
 // How far attention over Q8_0 is from attention in double, where one channel of the keys is as large as `bias`, others
 // within 1: in parts of a mean |value|.
 static double error_beside(float bias) {
-    enum { DIM = 64, POS = KV_PAGE };
+    enum { DIM = 64, POS = 4 * KV_PAGE };
     static double v_of[POS][DIM], score[POS];
     float k[DIM], v[DIM], q[DIM], out[DIM];
     double most = -1e30, sum = 0, off = 0;
     cache c = {.dim = DIM, .is_q8 = 1};
-    c.pages[0] = memory_get(kv_q8_size(DIM) * (KV_PAGE / KV_BLOCK));
+    for (int i = 0; i < 4; i++) c.pages[i] = memory_get(kv_q8_size(DIM));
     for (int i = 0; i < DIM; i++) q[i] = random_float();
     for (int pos = 0; pos < POS; pos++) {
         score[pos] = 0;
@@ -299,7 +299,7 @@ static double error_beside(float bias) {
             v_of[pos][i] = (double)v[i];
         }
         most = score[pos] > most ? score[pos] : most;
-        CHECK(scalar()->store_q8(k, v, DIM, c.pages[0] + (size_t)(pos / KV_BLOCK) * kv_q8_size(DIM), pos % KV_BLOCK));
+        CHECK(scalar()->store_q8(k, v, DIM, c.pages[pos / KV_PAGE], pos % KV_BLOCK));
     }
     for (int pos = 0; pos < POS; pos++) sum += score[pos] = fm_exp((score[pos] - most) * fm_log(2));
     attend_args a = {.n = 1, .dim = DIM, .q = {q}, .o = {out}, .n_pos = {POS}, .pages = c.pages};
@@ -309,7 +309,7 @@ static double error_beside(float bias) {
         for (int pos = 0; pos < POS; pos++) exact += score[pos] / sum * v_of[pos][i];
         off += exact > (double)out[i] ? exact - (double)out[i] : (double)out[i] - exact;
     }
-    memory_free(c.pages[0]);
+    free_cache(&c);
     return off / DIM / 0.5;
 }
 

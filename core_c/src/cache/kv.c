@@ -2,22 +2,17 @@
 #include <stdlib.h>
 #include "../memory.h"
 
-static int padded(int type, int head_dim) {
-    int to = type == GEMEL_KV_Q8_0 ? 32 : 16;
-    return (head_dim + to - 1) / to * to;
-}
-
 size_t kv_head_size(int type, int head_dim, int n) {
-    int dim = padded(type, head_dim);
-    if (type == GEMEL_KV_Q8_0) return kv_q8_size(dim) * (size_t)((n + KV_BLOCK - 1) / KV_BLOCK);
-    return kv_f16_size(dim) / KV_PAGE * (size_t)((n + 15) / 16 * 16);
+    kv_layout l = kv_layout_of(type, head_dim, head_dim);
+    return kv_block_size(&l) * (size_t)((n + KV_BLOCK - 1) / KV_BLOCK);
 }
 
 int kv_open(kv_cache *kv, int type, int n_layer, int n_head_kv, int head_dim, int n_ctx) {
     int overflow = 0;
     *kv = (kv_cache){.type = type, .n_layer = n_layer, .n_head_kv = n_head_kv, .max_pages = (n_ctx - 1) / KV_PAGE + 1};
-    kv->dim = padded(type, head_dim);
-    kv->head_size = kv_head_size(type, head_dim, KV_PAGE);
+    kv->layout = kv_layout_of(type, head_dim, head_dim);
+    kv->dim = kv->layout.k_dim;
+    kv->head_size = kv_block_size(&kv->layout);
     size_t size = memory_times(memory_times((size_t)n_layer, (size_t)n_head_kv, &overflow), kv->head_size, &overflow);
     if (overflow || !size) return GEMEL_E_MEMORY;
     kv->pages = calloc((size_t)kv->max_pages, sizeof *kv->pages);
@@ -44,14 +39,7 @@ void kv_close(kv_cache *kv) {
 }
 
 void kv_expect(const kv_cache *kv, int il, int ih, int pos) {
-    if (kv->type != GEMEL_KV_Q8_0) return;
-    size_t dim = (size_t)kv->dim, in = (size_t)(pos % KV_BLOCK);
-    const uint8_t *k = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih);
-    k += (size_t)(pos % KV_PAGE / KV_BLOCK) * kv_q8_size(kv->dim);
-    const uint8_t *v = k + KV_BLOCK * dim, *scales = v + KV_BLOCK * dim + in * sizeof(float);
-    for (size_t i = 0; i < dim / 4; i++) __builtin_prefetch(k + in / 16 * 16 * dim + 64 * i, 1);
-    for (size_t i = 0; i < dim * 4; i += 64) __builtin_prefetch(v + in / 4 * 4 * dim + i, 1);
-    for (size_t i = 0; i < dim / 32 + 2; i++) __builtin_prefetch(scales + i * KV_BLOCK * sizeof(float), 1);
+    kv_block_expect(&kv->layout, kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih), pos % KV_PAGE);
 }
 
 static int put_f16(const kernels *k, const kv_cache *kv, uint8_t *head, int in, const float *key, const float *value) {
@@ -72,5 +60,5 @@ int kv_put(const kernels *k, kv_cache *kv, int il, int ih, int pos, const float 
     uint8_t *head = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih);
     int in = pos % KV_PAGE;
     if (kv->type == GEMEL_KV_F16) return put_f16(k, kv, head, in, key, value);
-    return k->store_q8(key, value, kv->dim, head + (size_t)(in / KV_BLOCK) * kv_q8_size(kv->dim), in % KV_BLOCK);
+    return k->store_q8(key, value, kv->dim, head, in);
 }
