@@ -163,6 +163,8 @@ static void what_lies_behind_the_last_position_is_not_taken_over(void) {
     check_what_lies_behind();
     kv_type = GEMEL_KV_F16;
     check_what_lies_behind();
+    kv_type = GEMEL_KV_F32;
+    check_what_lies_behind();
     kv_type = GEMEL_KV_DEFAULT;
 }
 
@@ -209,6 +211,11 @@ static void changed_bytes_give_the_same_on_every_row_over_f16(void) {
     check_changed_bytes();
     kv_type = GEMEL_KV_DEFAULT;
 }
+static void changed_bytes_give_the_same_on_every_row_over_f32(void) {
+    kv_type = GEMEL_KV_F32;
+    check_changed_bytes();
+    kv_type = GEMEL_KV_DEFAULT;
+}
 
 int main(int argc, char **argv) {
     static const check table[] = {
@@ -218,6 +225,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(what_lies_behind_the_last_position_is_not_taken_over),
         CHECK_ENTRY(changed_bytes_give_the_same_on_every_row),
         CHECK_ENTRY(changed_bytes_give_the_same_on_every_row_over_f16),
+        CHECK_ENTRY(changed_bytes_give_the_same_on_every_row_over_f32),
     };
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

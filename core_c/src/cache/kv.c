@@ -42,23 +42,7 @@ void kv_expect(const kv_cache *kv, int il, int ih, int pos) {
     kv_block_expect(&kv->layout, kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih), pos % KV_PAGE);
 }
 
-static int put_f16(const kernels *k, const kv_cache *kv, uint8_t *head, int in, const float *key, const float *value) {
-    size_t dim = (size_t)kv->dim;
-    uint16_t row[ATTEND_DIM], *to = (uint16_t *)head + (size_t)(in / 16 * 16) * dim + in % 16;
-    uint16_t *v = (uint16_t *)head + (size_t)(KV_PAGE + in) * dim;
-    int bad = 0;
-    k->store_f16(key, kv->dim, row);
-    k->store_f16(value, kv->dim, v);
-    for (size_t i = 0; i < dim; i++) {   // past f16's range: rows of the table would read it differently
-        to[16 * i] = row[i];
-        bad |= (row[i] & 0x7c00) == 0x7c00 || (v[i] & 0x7c00) == 0x7c00;
-    }
-    return !bad;
-}
-
 int kv_put(const kernels *k, kv_cache *kv, int il, int ih, int pos, const float *key, const float *value) {
-    uint8_t *head = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih);
-    int in = pos % KV_PAGE;
-    if (kv->type == GEMEL_KV_F16) return put_f16(k, kv, head, in, key, value);
-    return k->store_q8(key, value, kv->dim, head, in);
+    uint8_t *block = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih);
+    return k->kv[kv->type].store(key, value, &kv->layout, block, pos % KV_PAGE);
 }

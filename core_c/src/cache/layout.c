@@ -2,7 +2,7 @@
 #include "layout.h"
 #include <string.h>
 
-// ---- Zeros behind the positions --------------------------------------------------------------------------------------
+// ---- Zeros behind the positions ------------------------------------------------------------------------------------
 
 // A part is groups of `group` positions, each with `count` runs of `size` bytes per position, one run after another.
 static void clear_part(uint8_t *at, int n, int group, size_t count, size_t size) {
@@ -25,7 +25,7 @@ void kv_block_clear(const kv_layout *l, uint8_t *block, int n) {
     clear_part(block + kv_k_scales(l), n, KV_BLOCK, k_dim / 32 + 2, sizeof(float));
 }
 
-// ---- What no store writes ----------------------------------------------------------------------------------------------
+// ---- What no store writes ------------------------------------------------------------------------------------------
 
 // n floats at p, which need not be aligned, lie in [least, most]; where that begins at 0, none is -0.
 static int all_within(const uint8_t *p, int n, float least, float most) {
@@ -76,7 +76,7 @@ const char *kv_block_wrong(const kv_layout *l, const uint8_t *block, int n) {
     return all_within(block, KV_BLOCK * (l->k_dim + l->v_dim), -most, most) ? NULL : "a number is out of range";
 }
 
-// ---- Prefetching -----------------------------------------------------------------------------------------------------
+// ---- Prefetching ---------------------------------------------------------------------------------------------------
 
 void kv_block_expect(const kv_layout *l, const uint8_t *block, int in) {
     size_t k_dim = (size_t)l->k_dim, item = kv_item(l->type), is_q8 = l->type == GEMEL_KV_Q8_0;

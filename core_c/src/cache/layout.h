@@ -1,12 +1,12 @@
 // The bytes of a block of the KV cache: 64 positions of one KV head, in one of three types. Nothing else knows them.
 // A page of the cache holds one block for each head of each layer. Channels past the head's own are 0.
 //
-//   F32, F16    K             number [group of 16 positions][k_dim][16]: a lane is a position
-//               V             number [64][v_dim]
-//   Q8_0        K codes       int8   [group of 16 positions][k_dim / 4][16][4]: four channels of a position side by side
-//               V codes       int8   [group of 4 positions][v_dim][4]: a channel of four positions side by side
-//               K scales      float  [k_dim / 32][64]
-//               V scales      float  [64] their log2, [64] their inverses; one per position
+//   F32, F16    K          number [group of 16 positions][k_dim][16]: a lane is a position
+//               V          number [64][v_dim]
+//   Q8_0        K codes    int8   [group of 16 positions][k_dim / 4][16][4]: four channels of a position side by side
+//               V codes    int8   [group of 4 positions][v_dim][4]: a channel of four positions side by side
+//               K scales   float  [k_dim / 32][64]
+//               V scales   float  [64] their log2, [64] their inverses; one per position
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +32,7 @@ static inline size_t kv_item(int type) {   // bytes of a number or code
     return type == GEMEL_KV_F32 ? 4 : type == GEMEL_KV_F16 ? 2 : 1;
 }
 
-// ---- Parts: offsets in a block, all multiples of 64 ------------------------------------------------------------------
+// ---- Parts: offsets in a block, all multiples of 64 ----------------------------------------------------------------
 
 static inline size_t kv_k_size(const kv_layout *l) { return KV_BLOCK * (size_t)l->k_dim * kv_item(l->type); }
 static inline size_t kv_v_size(const kv_layout *l) { return KV_BLOCK * (size_t)l->v_dim * kv_item(l->type); }
@@ -47,20 +47,20 @@ static inline size_t kv_block_size(const kv_layout *l) {   // bytes
     return l->type == GEMEL_KV_Q8_0 ? kv_inv_scales(l) + KV_BLOCK * sizeof(float) : kv_k_size(l) + kv_v_size(l);
 }
 
-// ---- Positions: where channel 0 of position `in` (0..63) is in a block -----------------------------------------------
+// ---- Positions: where channel 0 of position `in` (0..63) is in a block ---------------------------------------------
 
-// The key's next channel is 16 numbers further on; codes: the next four channels, side by side, are 64 bytes further on.
+// The key's next channel is 16 numbers further on; of codes, four lie side by side and the next four are 64 bytes on.
 static inline size_t kv_k_at(const kv_layout *l, int in) {
     size_t side_by_side = l->type == GEMEL_KV_Q8_0 ? 4 : 1;
     return ((size_t)(in / 16 * 16) * (size_t)l->k_dim + (size_t)(in % 16) * side_by_side) * kv_item(l->type);
 }
-// The value's next channel is the next number; codes: 4 bytes further on.
+// The value's next channel is the next number; of codes, it is 4 bytes further on.
 static inline size_t kv_v_at(const kv_layout *l, int in) {
     size_t run = l->type == GEMEL_KV_Q8_0 ? 4 : 1, at = (size_t)in / run * run;
     return kv_v_part(l) + (at * (size_t)l->v_dim + (size_t)in % run) * kv_item(l->type);
 }
 
-// ---- Whole blocks (layout.c) -----------------------------------------------------------------------------------------
+// ---- Whole blocks (layout.c) ---------------------------------------------------------------------------------------
 
 // Zero everything behind the first n (0..64) positions.
 void kv_block_clear(const kv_layout *l, uint8_t *block, int n);

@@ -168,7 +168,10 @@ static void attend_one(const lane *w, int il, const attend_item *i, const attend
     gemel_session *s = w->s;
     int n_head = w->m->h.n_head, group = n_head / w->m->h.n_head_kv;
     const kv_cache *kv = &row_session(w->b, w->first + i->t0)->kv;
-    attend_args a = {.dim = kv->dim, .pages = kv->pages, .at = kv_head_at(kv, il, i->h0 / group)};
+    attend_args a = {.k_dim = kv->layout.k_dim,
+                     .v_dim = kv->layout.v_dim,
+                     .pages = kv->pages,
+                     .at = kv_head_at(kv, il, i->h0 / group)};
     a.next = next ? first_key(w, il, next) : NULL;
     for (int t = i->t0; t < i->t1; t++)
         for (int h = i->h0; h < i->h1; h++) {
@@ -177,11 +180,10 @@ static void attend_one(const lane *w, int il, const attend_item *i, const attend
             a.o[a.n] = s->b.att + at;
             a.n_pos[a.n++] = row_pos(w->b, w->first + t) + 1;
         }
-    int is_good = kv->type == GEMEL_KV_F16 ? w->k->attend_f16(&a) : w->k->attend_q8(&a);
-    if (!is_good) row_is_bad(w->b, w->first + i->t0);
+    if (!w->k->kv[kv->type].attend(&a)) row_is_bad(w->b, w->first + i->t0);
 }
 
-// Queries of a tile. Of an F16 cache fewer: blocks that not all of them see are slow.
+// Queries of a tile. Of a cache of floats fewer: blocks that not all of them see are slow.
 static int tile_most(const lane *w) { return w->b->each || w->s->kv.type == GEMEL_KV_Q8_0 ? ATTEND_MAX : 8; }
 
 static attend_item heads_of_one(int h, int to, int group, int most) {
@@ -220,7 +222,7 @@ static attend_args shared_args(const lane *w, int il, int h0, int h1) {
     gemel_session *s = w->s;
     const kv_cache *kv = &s->kv;
     size_t blocks = (size_t)((s->n_ctx + KV_BLOCK - 1) / KV_BLOCK), size = blocks * (size_t)(KV_PART + s->dim);
-    attend_args a = {.dim = kv->dim, .pages = kv->pages};
+    attend_args a = {.k_dim = kv->layout.k_dim, .v_dim = kv->layout.v_dim, .pages = kv->pages};
     a.at = kv_head_at(kv, il, h0 / (w->m->h.n_head / w->m->h.n_head_kv));
     for (int h = h0; h < h1; h++) {
         a.q[a.n] = s->b.heads + (size_t)h * (size_t)s->dim;

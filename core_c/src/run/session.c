@@ -37,7 +37,8 @@ static int set_kv(gemel_session *s, int type) {
 
 int gemel_session_set(gemel_session *s, int option, int value) {
     if (!s || option != GEMEL_SESSION_KV_TYPE || s->n_past || s->ahead.n) return GEMEL_E_ARGUMENT;
-    return value == GEMEL_KV_F16 || value == GEMEL_KV_Q8_0 ? set_kv(s, value) : GEMEL_E_ARGUMENT;
+    int is_type = value == GEMEL_KV_F32 || value == GEMEL_KV_F16 || value == GEMEL_KV_Q8_0;
+    return is_type ? set_kv(s, value) : GEMEL_E_ARGUMENT;
 }
 
 int gemel_session_kv_type(const gemel_session *s) { return s ? s->kv.type : GEMEL_E_ARGUMENT; }
