@@ -25,7 +25,6 @@ static void meet(const lane *w) {
     mark(w, GEMEL_OP_WAIT);
 }
 static int share(int n, int it, int nt) { return (int)((int64_t)n * it / nt); }
-static int is_float(const weight *w) { return w->type == T_F32 || w->type == T_F16 || w->type == T_BF16; }
 
 // A row is a token of one session, or the next token of a session of its own.
 static gemel_session *row_session(const batch *b, int t) { return b->each ? b->each[t] : b->s; }
@@ -289,7 +288,7 @@ static const float *compact_heads(const lane *w, size_t *ld) {
 // q, k and v of every row; K and V into the cache.
 static void attention_in(const lane *w, const layer *l, int il) {
     const hparams *h = &w->m->h;
-    int floats = is_float(&l->attn_q) && is_float(&l->attn_k) && is_float(&l->attn_v);
+    int floats = weight_is_float(&l->attn_q) && weight_is_float(&l->attn_k) && weight_is_float(&l->attn_v);
     acts a = prepare(w, w->b->x, (size_t)h->n_embd, h->n_embd, l->attn_norm, !floats);
     product p[] = {{&l->attn_q, w->s->b.q}, {&l->attn_k, w->s->b.k}, {&l->attn_v, w->s->b.v}};
     multiply(w, &a, p, 3, GEMEL_OP_QKV);
@@ -318,7 +317,7 @@ static void attention_out(const lane *w, const layer *l, int il) {
     meet(w);
     size_t ld;
     const float *heads = compact_heads(w, &ld);
-    acts a = prepare(w, heads, ld, h->n_head * h->head_dim, NULL, !is_float(&l->attn_output));
+    acts a = prepare(w, heads, ld, h->n_head * h->head_dim, NULL, !weight_is_float(&l->attn_output));
     multiply_into(w, &a, &l->attn_output, l->attn_output_b, GEMEL_OP_ATTN_OUTPUT);
     meet(w);
 }
@@ -341,7 +340,7 @@ static void gate_and_up(const lane *w, const layer *l, const acts *a) {
     for (int t = 0; t < w->n; t++) {
         float *gate = b->gate + (size_t)t * ld;
         w->k->swiglu(gate + from * 16, b->up + (size_t)t * ld + from * 16, (to - from) * 16, gate + from * 16);
-        if (!is_float(&l->ffn_down)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
+        if (!weight_is_float(&l->ffn_down)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
     }
     mark(w, GEMEL_OP_SWIGLU);
 }
@@ -349,7 +348,7 @@ static void gate_and_up(const lane *w, const layer *l, const acts *a) {
 static void feed_forward(const lane *w, const layer *l) {
     const hparams *h = &w->m->h;
     acts a = prepare(w, w->b->x, (size_t)h->n_embd, h->n_embd, l->ffn_norm,
-                     !is_float(&l->ffn_gate) || !is_float(&l->ffn_up));
+                     !weight_is_float(&l->ffn_gate) || !weight_is_float(&l->ffn_up));
     gate_and_up(w, l, &a);
     meet(w);
     acts mid = w->s->b.mid;
@@ -366,8 +365,8 @@ static void feed_forward(const lane *w, const layer *l) {
 static void last_logits(lane w, int t, float *y) {
     const hparams *h = &w.m->h;
     w.n = 1;
-    acts a =
-        prepare(&w, w.b->x + (size_t)t * (size_t)h->n_embd, 0, h->n_embd, w.m->output_norm, !is_float(&w.m->output));
+    acts a = prepare(&w, w.b->x + (size_t)t * (size_t)h->n_embd, 0, h->n_embd, w.m->output_norm,
+                     !weight_is_float(&w.m->output));
     product p = {&w.m->output, y};
     multiply(&w, &a, &p, 1, GEMEL_OP_HEAD);
     meet(&w);
@@ -390,7 +389,7 @@ static void score_rows(const lane *w) {   // every row but the last predicts the
         lane part = *w;
         part.n = w->n - 1 - t0 < ROWS_SCORED ? w->n - 1 - t0 : ROWS_SCORED;
         acts a = prepare(&part, w->b->x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
-                         !is_float(&w->m->output));
+                         !weight_is_float(&w->m->output));
         product p = {&w->m->output, w->s->b.rows};
         multiply(&part, &a, &p, 1, GEMEL_OP_HEAD);
         meet(w);
@@ -413,7 +412,7 @@ static void each_logits(const lane *w) {
         part.n = w->n - t0 < ROWS_SCORED ? w->n - t0 : ROWS_SCORED;
         part.first = t0;
         acts a = prepare(&part, w->b->x + (size_t)t0 * (size_t)n_embd, (size_t)n_embd, n_embd, w->m->output_norm,
-                         !is_float(&w->m->output));
+                         !weight_is_float(&w->m->output));
         product p = {&w->m->output, w->s->b.rows};
         multiply(&part, &a, &p, 1, GEMEL_OP_HEAD);
         meet(w);
