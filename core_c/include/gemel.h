@@ -168,7 +168,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_N_HEAD = 5, GEMEL_MODEL_N_HEAD_KV = 6, GEMEL_MODEL_HEAD_DIM = 7, GEMEL_MODEL_N_ROT = 8,
     GEMEL_MODEL_N_FF = 9, GEMEL_MODEL_N_THREADS = 10, GEMEL_MODEL_ISA = 11,
     GEMEL_MODEL_WEIGHT_SIZE = 12,   // bytes of weights in memory, panels included
-    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache a position, in a cache of type GEMEL_KV_DEFAULT
+    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache a position, in a cache of its default type
     GEMEL_MODEL_N_PARAMS = 14, GEMEL_MODEL_N_BATCH = 15,   // tokens of a micro-batch
     GEMEL_MODEL_BOS = 16, GEMEL_MODEL_EOS = 17, GEMEL_MODEL_EOT = 18, GEMEL_MODEL_UNK = 19,   // -1: the file names none
     GEMEL_MODEL_ADD_BOS = 20, GEMEL_MODEL_ADD_EOS = 21,
@@ -177,6 +177,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_PREFILL_MACS = 24,  // the same for a token of a prompt, whose logits nobody asks for
     GEMEL_MODEL_KV_SIZE_F16 = 25, GEMEL_MODEL_KV_SIZE_Q8_0 = 26,   // bytes of KV cache per position, of each type
     GEMEL_MODEL_KV_SIZE_F32 = 27,
+    GEMEL_MODEL_KV_TYPE = 28,   // the gemel_kv_type that GEMEL_KV_DEFAULT means
 } gemel_model_field;
 
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
@@ -214,10 +215,10 @@ GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 w
 // n_ctx: 1..what the file was trained for. GEMEL_E_ARGUMENT also on an arriving model with gemel_loader_n_layers -1.
 GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);
 typedef enum gemel_kv_type {   // what keys and values are rounded to: numbers of GGUF's tensor types
-    GEMEL_KV_F32 = 0,    // not rounded: four times the memory of Q8_0, and slow; for verification
+    GEMEL_KV_F32 = 0,   // as they are: to compare with; twice the memory of F16, and slower
     GEMEL_KV_F16 = 1,
     GEMEL_KV_Q8_0 = 8,   // about half the memory, and integer attention: much faster, and the bits are others
-    GEMEL_KV_DEFAULT = 8,
+    GEMEL_KV_DEFAULT = -1,   // the model's own: Q8_0, or F16 where keys have channels so large that Q8_0 loses the rest
 } gemel_kv_type;
 typedef enum gemel_session_option {
     GEMEL_SESSION_KV_TYPE = 1,   // a gemel_kv_type; default GEMEL_KV_DEFAULT

@@ -367,25 +367,6 @@ static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_row(void) {
     memory_free(x), memory_free(w);
 }
 
-static void rounding_to_f16_is_the_same_on_every_row(void) {
-    seed = 4;
-    enum { N = 1 << 14 };
-    float *x = memory_get(N * sizeof *x);
-    uint16_t *a = memory_get(N * 2), *b = memory_get(N * 2);
-    for (int i = 0; i < N; i++) {   // all exponents, ties, infinities; no NaN
-        uint32_t bits = random_bits();
-        if ((bits >> 23 & 255) == 255) bits &= 0xff800000;
-        if (i % 4 == 0) bits = (bits & 0x8fffe000) | 0x38001000;
-        memcpy(&x[i], &bits, 4);
-    }
-    scalar()->store_f16(x, N, a);
-    EACH_ROW (k) {
-        k->store_f16(x, N, b);
-        same(k->name, "f16", a, b, N * 2);
-    }
-    memory_free(x), memory_free(a), memory_free(b);
-}
-
 static void peaks_and_sums_are_the_same_on_every_row(void) {
     static const int sizes[] = {1, 7, 16, 100, 1024, 5000};
     seed = 6;
@@ -440,7 +421,6 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(sums_and_rotations_are_the_same_on_every_row),
         CHECK_ENTRY(no_quantised_product_hides_inf_or_nan),
         CHECK_ENTRY(norms_and_gates_of_inf_and_nan_are_the_same_on_every_row),
-        CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_row),
         CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_row),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -51,6 +51,7 @@ static void read_model(gemel_model *m, keys *r) {
     m->n_layer = keys_int(r, "block_count", 1, 4096, -1);
     m->norm_eps = (float)keys_float(r, "attention.layer_norm_rms_epsilon", 0, 1, 1e-5);
     m->embd_scale = m->logit_scale = 1;
+    m->kv_type = m->arch->properties & LARGE_KEYS ? GEMEL_KV_F16 : GEMEL_KV_Q8_0;
     keys_refuse_over_zero(r, "expert_count", "a mixture of experts");
     keys_refuse_over_zero(r, "attention.sliding_window", "a sliding window");
 }

@@ -16,6 +16,7 @@ enum {
     MAY_QKV_BIAS = 4,
     MAY_OUT_BIAS = 8,
     MAY_FFN_BIAS = 16,
+    LARGE_KEYS = 32,   // some channels of keys are so large that Q8_0 loses the rest: caches default to F16
 };
 
 struct gemel_model;

@@ -49,7 +49,7 @@ static inline size_t kv_block_size(const kv_layout *l) {   // bytes
 
 // ---- Positions: where channel 0 of position `in` (0..63) is in a block ---------------------------------------------
 
-// The key's next channel is 16 numbers further on; of codes, four channels lie side by side and the next four 64 bytes on.
+// The key's next channel is 16 numbers further on; of codes, four lie side by side and the next four are 64 bytes on.
 static inline size_t kv_k_at(const kv_layout *l, int in) {
     size_t side_by_side = l->type == GEMEL_KV_Q8_0 ? 4 : 1;
     return ((size_t)(in / 16 * 16) * (size_t)l->k_dim + (size_t)(in % 16) * side_by_side) * kv_item(l->type);

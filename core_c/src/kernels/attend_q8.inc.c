@@ -2,7 +2,7 @@
 // with a lane a position; the block's weights become codes 0..127 against its own largest, and meet the values with a
 // lane a channel, four positions a lane a step. A value's scale is part of its weight: weights are 2^(score + log2 of
 // the scale), and the plain sum that divides the result takes it out again. What a block gives joins the running
-// result in float. A query's result depends on its own first and n_pos alone: outside of them, weights are 0 whatever memory
+// result in float. A query's result depends on its own first and n_pos alone: outside, weights are 0 whatever memory
 // holds.
 
 // The queries of a call by ascending n_pos, so that those which see a block are a run that ends at the last.

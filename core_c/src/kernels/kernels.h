@@ -21,7 +21,7 @@ static inline size_t act_at(int n, int nb, int t, int b) {
 }
 
 enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; their widest head, and a value's
-enum { KV_PART = 32 };
+enum { KV_PART = 32 };                         // floats before what a block gives: see parts
 // Queries that share one KV head, whose blocks are at byte `at` of the pages. A query sees positions first..n_pos-1.
 typedef struct attend_args {
     int n, k_dim, v_dim;          // queries; channels of a query and of an output, padded as the cache's are
@@ -40,8 +40,8 @@ typedef struct attend_args {
 typedef struct kv_kernels {
     // Returns 0 when some |q| is 2^57 or more, or NaN; o is nothing then. Else what it adds up does not overflow.
     int (*attend)(const attend_args *a);
-    // k[k_dim] and v[v_dim] become position `in` of a block. Returns 0, and stores nothing, when some |k| or |v| is 2^57
-    // or more, or rounds to Inf in F16, or is NaN.
+    // k[k_dim] and v[v_dim] become position `in` of a block. Returns 0, and stores nothing, when some |k| or |v| is
+    // 2^57 or more, or rounds to Inf in F16, or is NaN.
     int (*store)(const float *k, const float *v, const kv_layout *l, uint8_t *block, int in);
 } kv_kernels;
 enum { KV_TYPES = 9 };   // every gemel_kv_type is below

@@ -38,11 +38,12 @@ int gemel_loader_plan(const gemel_loader *l, int n_ctx, int kv_type, double *out
     gemel_model *m;
     const gguf *g = loader_header(l);
     if (!g || !out) return fail(&e, GEMEL_E_ARGUMENT, "a plan comes after the whole header of each part");
-    if (kv_type != GEMEL_KV_F32 && kv_type != GEMEL_KV_F16 && kv_type != GEMEL_KV_Q8_0)
+    if (kv_type != GEMEL_KV_DEFAULT && kv_type != GEMEL_KV_F32 && kv_type != GEMEL_KV_F16 && kv_type != GEMEL_KV_Q8_0)
         return fail(&e, GEMEL_E_ARGUMENT, "kv_type %d is not a gemel_kv_type", kv_type);
     int code = model_measure(&m, g, loader_threads(l), &p, &e);
     place_close(&p);
     if (code < 0) return code;
+    if (kv_type == GEMEL_KV_DEFAULT) kv_type = m->kv_type;
     if (n_ctx < 1 || n_ctx > m->n_ctx_train) {
         code = fail(&e, GEMEL_E_ARGUMENT, "n_ctx is %d; it must be 1 to %d", n_ctx, m->n_ctx_train);
         gemel_model_close(m);
@@ -58,5 +59,5 @@ int gemel_loader_plan(const gemel_loader *l, int n_ctx, int kv_type, double *out
     out[GEMEL_PLAN_TOTAL] = 0;
     for (int i = 0; i < GEMEL_PLAN_TOTAL; i++) out[GEMEL_PLAN_TOTAL] += out[i];
     gemel_model_close(m);
-    return GEMEL_OK;
+    return kv_type;
 }

@@ -86,6 +86,7 @@ struct gemel_model {
     size_t memory_size;
     model_totals totals;
     int is_tied, n_batch;   // n_batch: rows of a micro-batch
+    int kv_type;            // of caches, where the host says nothing
     gguf *gguf;
     tokenizer *tok;
 

@@ -23,24 +23,28 @@ typedef struct format {
 } format;
 
 enum { FORMAT_COUNT = 64 };   // type numbers are below this
-enum {
-    T_F32 = 0,
-    T_F16 = 1,
-    T_Q4_0 = 2,
-    T_Q4_1 = 3,
-    T_Q5_0 = 6,
-    T_Q5_1 = 7,
-    T_Q8_0 = 8,
-    T_Q2_K = 10,
-    T_Q3_K = 11,
-    T_Q4_K = 12,
-    T_Q5_K = 13,
-    T_Q6_K = 14,
-    T_IQ4_NL = 20,
-    T_IQ4_XS = 23,
-    T_BF16 = 30,
-    T_MXFP4 = 39
+enum {                        // T_F32, T_Q4_0 and so on: the number of each supported format
+#define PLAIN(number, name, lower, block, block_size) T_##name = number,
+#define CODED(number, name, lower, block, block_size) T_##name = number,
+#define KNOWN(number, name, block, block_size)
+#include "formats.def"
+#undef PLAIN
+#undef CODED
+#undef KNOWN
 };
+static inline int format_float_size(int type) {   // bytes of a weight of a format that is plain floats; 0: it is not
+    switch (type) {
+#define PLAIN(number, name, lower, block, block_size)                                                                  \
+    case T_##name: return block_size;
+#define CODED(number, name, lower, block, block_size)
+#define KNOWN(number, name, block, block_size)
+#include "formats.def"
+#undef PLAIN
+#undef CODED
+#undef KNOWN
+    default: return 0;
+    }
+}
 const format *format_of(int type);      // NULL: no such type
 extern const int8_t iq4nl_values[16];   // codebook of IQ4_NL and IQ4_XS
 extern const int8_t mxfp4_values[16];   // twice the FP4 values: 0 1 2 3 4 6 8 12 and their negatives

@@ -22,6 +22,7 @@ static int set_kv(gemel_session *s, int type) {   // the cache again, empty
 
 int gemel_session_set(gemel_session *s, int option, int value) {
     if (!s || option != GEMEL_SESSION_KV_TYPE || s->n_past || s->preload.n) return GEMEL_E_ARGUMENT;
+    if (value == GEMEL_KV_DEFAULT) value = s->m->kv_type;
     if (value != GEMEL_KV_F32 && value != GEMEL_KV_F16 && value != GEMEL_KV_Q8_0) return GEMEL_E_ARGUMENT;
     return set_kv(s, value);
 }
@@ -39,7 +40,7 @@ int gemel_session_open(gemel_model *m, int n_ctx, gemel_session **out) {
     atomic_init(&s->holders, 1);
     s->ids = calloc((size_t)n_ctx, sizeof *s->ids);
     s->stream = memory_get((size_t)m->n_embd * sizeof *s->stream);
-    int code = s->ids && s->stream ? set_kv(s, GEMEL_KV_DEFAULT) : GEMEL_E_MEMORY;
+    int code = s->ids && s->stream ? set_kv(s, m->kv_type) : GEMEL_E_MEMORY;
     if (code < 0) {
         gemel_session_close(s);
         return code;
