@@ -8,7 +8,8 @@
 // saying what is wrong and where. File sizes and offsets are doubles: exact integers up to 2^53 that any host can pass.
 // Text is UTF-8 with a length, and may hold any byte. Nothing here prints, exits, aborts or reads the environment.
 //
-// Threads. A model may be used by many threads at once; its calls that compute take turns on the model's pool.
+// Threads. A model may be used by many threads at once; its calls that compute take turns on its pool of threads, which
+// several models may share.
 // A session, a sampler or a loader belongs to one thread at a time; only gemel_session_cancel may come from another.
 #ifndef GEMEL_H
 #define GEMEL_H
@@ -21,13 +22,14 @@
 #define GEMEL_API __attribute__((visibility("default"), used))
 #endif
 
-#define GEMEL_ABI 3
+#define GEMEL_ABI 4
 
 typedef struct gemel_loader gemel_loader;
 typedef struct gemel_gguf gemel_gguf;
 typedef struct gemel_model gemel_model;
 typedef struct gemel_session gemel_session;
 typedef struct gemel_sampler gemel_sampler;
+typedef struct gemel_threads gemel_threads;
 
 typedef enum gemel_error {
     GEMEL_OK = 0,
@@ -61,6 +63,21 @@ GEMEL_API int gemel_format_block_size(int type);     // bytes in a block
 GEMEL_API int gemel_format_computed(int type);       // 1 when kernels exist for it
 // Dequantise n weights (a whole number of blocks) to float: the definition of a format.
 GEMEL_API int gemel_format_unpack(int type, const uint8_t *src, size_t src_size, float *dst, size_t n);
+
+// ---- Threads --------------------------------------------------------------------------------------------------------
+// A pool of threads that models share (gemel_loader_use): while a pass of one of them runs on it, the others' passes
+// wait for their turn. A model without one opens its own. No bit of any result depends on the number of threads.
+
+// 1..256, the caller's own thread included: n - 1 workers sleep while nothing computes. GEMEL_E_THREADS: the system
+// refuses one.
+GEMEL_API int gemel_threads_open(int n, gemel_threads **out);
+GEMEL_API int gemel_threads_count(const gemel_threads *threads);
+// 1..256. Waits for the pass that is running. On failure the old number stays. Models that use more threads than are
+// left run on those that are.
+GEMEL_API int gemel_threads_resize(gemel_threads *threads, int n);
+// In a forked child, before anything computes there: its workers are started again. On failure one thread is left.
+GEMEL_API int gemel_threads_after_fork(gemel_threads *threads);
+GEMEL_API void gemel_threads_close(gemel_threads *threads);   // after the models that use it
 
 // ---- GGUF: metadata and tensor table -----------------------------------------------------------------------------
 // A gemel_gguf lives as long as the loader or model it came from. Strings are not terminated; *size is their length.
@@ -97,12 +114,17 @@ GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);         
 // counted it. Offsets are virtual, in `feed` and in the tensor table: the files lie one after the other.
 
 typedef enum gemel_loader_option {
-    GEMEL_LOADER_N_THREADS = 1,   // 1..256; default 1. The model's pool, and the packing of panels
+    // Threads of the model's passes, and of the packing of panels: 1..256, default 1; of a shared pool, 1..its count,
+    // default all of it
+    GEMEL_LOADER_N_THREADS = 1,
     GEMEL_LOADER_ISA = 2,         // 0..gemel_isa_count()-1, usable; default gemel_isa_best()
 } gemel_loader_option;
 
 GEMEL_API int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t err_size);
 GEMEL_API int gemel_loader_set(gemel_loader *loader, int option, int value);
+// Before begin: the model runs on this pool, which lives longer than it. GEMEL_E_ARGUMENT also when
+// GEMEL_LOADER_N_THREADS was set to more than the pool has. Without it the model opens a pool of its own.
+GEMEL_API int gemel_loader_use(gemel_loader *loader, gemel_threads *threads);
 GEMEL_API int gemel_loader_feed(gemel_loader *loader, double offset, const uint8_t *data, size_t size, char *err,
                                 size_t err_size);
 // The first file's, NULL unless its header is whole. Of a split model it holds the tensors of all parts, at their
@@ -144,9 +166,11 @@ typedef enum gemel_model_field {   // all non-negative integers
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
 GEMEL_API const gemel_gguf *gemel_model_gguf(const gemel_model *model);
 GEMEL_API const char *gemel_model_arch(const gemel_model *model);            // "llama"
-GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);    // 1..256; while no call computes
+// While no call computes. 1..256: the model's own pool is resized; 1..gemel_threads_count of a shared one, which stays.
+GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);
 GEMEL_API int gemel_model_set_isa(gemel_model *model, int isa);              // while no call computes; the bits stay
-GEMEL_API int gemel_model_after_fork(gemel_model *model);                    // in a forked child: its pool is made anew
+// In a forked child: the workers of the model's own pool are started again. A shared pool: gemel_threads_after_fork.
+GEMEL_API int gemel_model_after_fork(gemel_model *model);
 GEMEL_API void gemel_model_close(gemel_model *model);                        // after its sessions and samplers
 
 // ---- Text ----------------------------------------------------------------------------------------------------------

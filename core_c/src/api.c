@@ -1,4 +1,4 @@
-// Public calls that only pass on: the library's own facts, and text.
+// Public calls that only pass on: the library's own facts, threads and text.
 #include "model.h"
 #include "sample/sampler.h"
 
@@ -22,6 +22,18 @@ int gemel_isa_best(void) {
     while (i > 0 && !gemel_isa_usable(i)) i--;
     return i;
 }
+
+int gemel_threads_open(int n, gemel_threads **out) {
+    if (!out) return GEMEL_E_ARGUMENT;
+    *out = NULL;
+    return n < 1 || n > THREADS_MAX ? GEMEL_E_ARGUMENT : threads_open(out, n);
+}
+int gemel_threads_count(const gemel_threads *t) { return t ? threads_count(t) : GEMEL_E_ARGUMENT; }
+int gemel_threads_resize(gemel_threads *t, int n) {
+    return !t || n < 1 || n > THREADS_MAX ? GEMEL_E_ARGUMENT : threads_resize(t, n);
+}
+int gemel_threads_after_fork(gemel_threads *t) { return t ? threads_after_fork(t) : GEMEL_E_ARGUMENT; }
+void gemel_threads_close(gemel_threads *t) { threads_close(t); }
 
 int gemel_tokenize(const gemel_model *m, const char *text, size_t size, int flags, int32_t *ids, size_t capacity) {
     if (!m || (!text && size) || (!ids && capacity)) return GEMEL_E_ARGUMENT;

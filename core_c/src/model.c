@@ -131,7 +131,7 @@ static void count_all(gemel_model *m, const gguf *g) {
     }
 }
 
-static int fill(plan *p, int n_threads, int isa) {
+static int fill(plan *p, threads *pool, int n_threads, int isa) {
     gemel_model *m = p->m;
     int code = hparams_read(&m->h, p->g, p->e);
     if (code < 0) return code;
@@ -152,17 +152,20 @@ static int fill(plan *p, int n_threads, int isa) {
                     "longrope needs the tensors rope_factors_long.weight and rope_factors_short.weight");
     code = gemel_model_set_isa(m, isa);
     if (code < 0) return fail(p->e, code, "the ISA row %d is not usable here", isa);
-    code = threads_open(&m->pool, n_threads);
+    m->n_threads = n_threads;
+    m->owns_pool = !pool;
+    m->pool = pool;
+    code = pool ? GEMEL_OK : threads_open(&m->pool, n_threads);
     return code < 0 ? fail(p->e, code, "%d threads were refused", n_threads) : GEMEL_OK;
 }
 
-int model_open(gemel_model **out, gguf *g, int n_threads, int isa, destination *to, errors *e) {
+int model_open(gemel_model **out, gguf *g, threads *pool, int n_threads, int isa, destination *to, errors *e) {
     plan p = {.m = calloc(1, sizeof(gemel_model)), .g = g, .to = to, .e = e};
     if (!p.m) return fail(e, GEMEL_E_MEMORY, "no memory for a model");
     p.m->n_batch = N_BATCH;
     atomic_init(&p.m->n_whole, -1);
     atomic_init(&p.m->is_whole, 0);
-    int code = fill(&p, n_threads, isa);
+    int code = fill(&p, pool, n_threads, isa);
     if (code < 0) {
         gemel_model_close(p.m);
         return code;
@@ -178,7 +181,7 @@ void model_tie(gemel_model *m) {
 
 void gemel_model_close(gemel_model *m) {
     if (!m) return;
-    threads_close(m->pool);
+    if (m->owns_pool) threads_close(m->pool);
     tokenizer_close(m->tok);
     memory_free(m->memory);
     free(m->layers);
@@ -195,31 +198,24 @@ int gemel_model_set_isa(gemel_model *m, int isa) {
     return GEMEL_OK;
 }
 
-// The old pool goes first: a tab's new one is made of its workers.
 int gemel_model_set_threads(gemel_model *m, int n_threads) {
-    threads *pool, *one;
-    if (!m || n_threads < 1 || n_threads > THREADS_MAX) return GEMEL_E_ARGUMENT;
-    int before = threads_count(m->pool), code = threads_open(&one, 1);
+    if (!m || n_threads < 1 || n_threads > (m->owns_pool ? THREADS_MAX : threads_count(m->pool)))
+        return GEMEL_E_ARGUMENT;
+    int code = m->owns_pool ? threads_resize(m->pool, n_threads) : GEMEL_OK;
     if (code < 0) return code;
-    threads_close(m->pool);
-    m->pool = one;   // what is left, should nothing else be had
-    code = threads_open(&pool, n_threads);
-    if (code < 0 && threads_open(&pool, before) < 0) return code;
-    threads_close(one);
-    m->pool = pool;
-    return code;
+    m->n_threads = n_threads;
+    m->pace = (pace){0};
+    return GEMEL_OK;
 }
 
 int gemel_model_after_fork(gemel_model *m) {
     if (!m) return GEMEL_E_ARGUMENT;
-    threads *dead = m->pool;
-    int code = threads_open(&m->pool, threads_count(dead));
-    if (code < 0) {
-        m->pool = dead;
-        return code;
-    }
-    threads_forget(dead);
-    return GEMEL_OK;
+    return m->owns_pool ? threads_after_fork(m->pool) : GEMEL_OK;
+}
+
+static int threads_used(const gemel_model *m) {
+    int count = threads_count(m->pool);
+    return m->n_threads < count ? m->n_threads : count;
 }
 
 static double kv_position(const hparams *h, int type) {   // bytes
@@ -239,7 +235,7 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
     case GEMEL_MODEL_HEAD_DIM: *out = h->head_dim; break;
     case GEMEL_MODEL_N_ROT: *out = h->n_rot; break;
     case GEMEL_MODEL_N_FF: *out = h->n_ff; break;
-    case GEMEL_MODEL_N_THREADS: *out = threads_count(m->pool); break;
+    case GEMEL_MODEL_N_THREADS: *out = threads_used(m); break;
     case GEMEL_MODEL_ISA: *out = m->isa; break;
     case GEMEL_MODEL_WEIGHT_SIZE: *out = (double)m->memory_size; break;
     case GEMEL_MODEL_KV_SIZE: *out = kv_position(h, GEMEL_KV_DEFAULT); break;

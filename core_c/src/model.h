@@ -1,5 +1,5 @@
-// A model in memory: hyper-parameters, tokenizer, weights as panels, a pool of threads. Immutable once loaded, but for
-// the pool and the ISA row.
+// A model in memory: hyper-parameters, tokenizer, weights as panels, a pool of threads. Immutable once loaded, except
+// for the pool and the ISA row.
 #pragma once
 #include <stdatomic.h>
 #include "arch/arch.h"
@@ -26,6 +26,9 @@ struct gemel_model {
     size_t memory_size;
     double n_params, decode_size, decode_macs, prefill_macs;
     threads *pool;
+    int owns_pool;   // else it is the host's, and others may use it
+    int n_threads;   // of the pool's; as many as it has, should it have fewer
+    pace pace;       // of passes over one token
     const kernels *k;
     int isa;
     int is_tied;

@@ -8,7 +8,8 @@ typedef struct destination {   // of one tensor of the file
     int il;                    // its layer; -1: sessions need it from the start, n_layer: at the end
 } destination;
 
-// Check the header against the architecture, take memory, open tokenizer and pool; to[n_tensors] says where each tensor
+// Check the header against the architecture, take memory, open the tokenizer; to[n_tensors] says where each tensor
 // goes. On success the model owns g; on an error nothing is left behind and g stays the caller's.
-int model_open(gemel_model **out, gguf *g, int n_threads, int isa, destination *to, errors *e);
+// pool: whose n_threads threads it uses; NULL: it opens its own.
+int model_open(gemel_model **out, gguf *g, threads *pool, int n_threads, int isa, destination *to, errors *e);
 void model_tie(gemel_model *m);   // token_embd is in: where the file has no output, it is that, too

@@ -76,7 +76,7 @@ int gemel_model_measure(gemel_model *m, int what, double seconds, double *out) {
     if (what != GEMEL_MEASURE_READ && what != GEMEL_MEASURE_DOT) return GEMEL_E_ARGUMENT;
     if (threads_now() < 0) return GEMEL_E_UNSUPPORTED;
     limit l = {.m = m, .what = what, .seconds = seconds};
-    threads_run(m->pool, measure_share, &l, 0);
+    threads_run(m->pool, m->n_threads, measure_share, &l, NULL);
     *out = l.best;
     return GEMEL_OK;
 }

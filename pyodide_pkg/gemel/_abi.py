@@ -4,7 +4,7 @@ FUNCTIONS maps a name to (result code, argument codes): v nothing, i int, f floa
 p address (0 or None: NULL), s address of terminated UTF-8 text.
 """
 
-ABI = 3
+ABI = 4
 
 OK = 0
 E_ARGUMENT = -1
@@ -112,6 +112,11 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_format_block_size": ("i", "i"),
     "gemel_format_computed": ("i", "i"),
     "gemel_format_unpack": ("i", "ipzpz"),
+    "gemel_threads_open": ("i", "ip"),
+    "gemel_threads_count": ("i", "p"),
+    "gemel_threads_resize": ("i", "pi"),
+    "gemel_threads_after_fork": ("i", "p"),
+    "gemel_threads_close": ("v", "p"),
     "gemel_gguf_version": ("i", "p"),
     "gemel_gguf_data_offset": ("d", "p"),
     "gemel_gguf_n_kv": ("i", "p"),
@@ -130,6 +135,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_gguf_tensor_size": ("d", "pi"),
     "gemel_loader_open": ("i", "dppz"),
     "gemel_loader_set": ("i", "pii"),
+    "gemel_loader_use": ("i", "pp"),
     "gemel_loader_feed": ("i", "pdpzpz"),
     "gemel_loader_gguf": ("p", "p"),
     "gemel_loader_part": ("i", "pdpz"),

@@ -128,7 +128,7 @@ static void a_session_may_follow_on_another_thread(void) {
         file f = write_file(-1, -1);
         race r = {.f = &f};
         CHECK_EQ_INT(begin(&r.l, &f), 0);
-        threads_run(team, feed_and_follow, &r, 0);
+        threads_run(team, 2, feed_and_follow, &r, NULL);
         gemel_loader_close(r.l);
         free(f.b.at);
     }
@@ -270,7 +270,7 @@ static void what_was_cancelled_goes_on_where_it_stopped(void) {
     for (int round = 0; round < 20 && threads_open(&team, 2) == 0; round++) {
         CHECK_EQ_INT(gemel_session_truncate(s, 0), 0);
         cancelled c = {.s = s};
-        threads_run(team, cancel_and_resume, &c, 0);
+        threads_run(team, 2, cancel_and_resume, &c, NULL);
         gemel_session_cancel(s, 0);
         CHECK(has_logits(s, wanted));
         threads_close(team);

@@ -30,7 +30,8 @@ struct gemel_loader {
     gemel_model *m;      // from begin to finish
     arrival *arrivals;   // [n_tensors], by offset
     int n_arrivals;
-    int *missing;   // [1 + n_layer + 1] tensors that are not whole: what sessions need, each layer's, the output's
+    int *missing;    // [1 + n_layer + 1] tensors that are not whole: what sessions need, each layer's, the output's
+    threads *pool;   // the host's, for the model; NULL: the model opens its own. n_threads 0: not said
 };
 
 static const char not_a_size[] = "the file size %g is not a whole number of bytes up to 2^53";
@@ -44,7 +45,6 @@ int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t er
     gemel_loader *l = calloc(1, sizeof *l);
     if (!l) return fail(&e, GEMEL_E_MEMORY, "no memory for a loader");
     l->size = (uint64_t)file_size;
-    l->n_threads = 1;
     l->isa = gemel_isa_best();
     int code = gguf_open(&l->g, l->size, &e);
     l->reading = l->g;
@@ -78,7 +78,7 @@ int gemel_loader_set(gemel_loader *l, int option, int value) {
     if (!l || l->m) return GEMEL_E_ARGUMENT;
     switch (option) {
     case GEMEL_LOADER_N_THREADS:
-        if (value < 1 || value > THREADS_MAX) return GEMEL_E_ARGUMENT;
+        if (value < 1 || value > (l->pool ? threads_count(l->pool) : THREADS_MAX)) return GEMEL_E_ARGUMENT;
         l->n_threads = value;
         return GEMEL_OK;
     case GEMEL_LOADER_ISA:
@@ -87,6 +87,15 @@ int gemel_loader_set(gemel_loader *l, int option, int value) {
         return GEMEL_OK;
     default: return GEMEL_E_ARGUMENT;
     }
+}
+
+int gemel_loader_use(gemel_loader *l, gemel_threads *t) {
+    if (!l || l->m || !t || l->n_threads > threads_count(t)) return GEMEL_E_ARGUMENT;
+    l->pool = t;
+    return GEMEL_OK;
+}
+static int threads_wanted(const gemel_loader *l) {
+    return l->n_threads ? l->n_threads : l->pool ? threads_count(l->pool) : 1;
 }
 
 const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) {
@@ -170,7 +179,7 @@ int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     l->arrivals = calloc((size_t)n + 1, sizeof *l->arrivals);
     destination *to = calloc((size_t)n + 1, sizeof *to);
     l->missing = calloc((size_t)n + 2, sizeof *l->missing);   // a model has no more layers than tensors
-    code = l->arrivals && to && l->missing ? model_open(&l->m, l->g, l->n_threads, l->isa, to, &e)
+    code = l->arrivals && to && l->missing ? model_open(&l->m, l->g, l->pool, threads_wanted(l), l->isa, to, &e)
                                            : fail(&e, GEMEL_E_MEMORY, "no memory for %d tensors", n);
     if (code == GEMEL_OK) await_all(l, to, n);
     else free_arrivals(l);
@@ -210,7 +219,7 @@ typedef struct pack_job {
     int first, n;    // panels
     int last_rows;   // rows of the last of them
     const kernels *k;
-    int result[THREADS_MAX];   // worst of each thread
+    int result[THREADS_MAX];   // worst of each thread; PANEL_OK of those that had none
 } pack_job;
 
 static void pack_panels(void *arg, int it, int n_threads) {
@@ -233,8 +242,8 @@ static int pack_rows(gemel_loader *l, arrival *a, const uint8_t *rows, int first
     int n = (n_rows + 15) / 16, result = GEMEL_OK;
     *j = (pack_job){.a = a, .rows = rows, .first = first_row / 16, .n = n, .last_rows = n_rows - (n - 1) * 16};
     if (n == 1) pack_panels(j, 0, 1);
-    else threads_run(l->m->pool, pack_panels, j, 0);
-    for (int i = 0; i < (n == 1 ? 1 : threads_count(l->m->pool)); i++) {
+    else threads_run(l->m->pool, l->m->n_threads, pack_panels, j, NULL);
+    for (int i = 0; i < (n == 1 ? 1 : l->m->n_threads); i++) {
         if (j->result[i] == PANEL_HAS_MIN8) a->w->type = FORMAT_COUNT + T_Q8_0;
         if (j->result[i] == PANEL_NOT_FINITE)
             result =

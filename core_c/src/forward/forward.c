@@ -504,5 +504,6 @@ void forward(batch *b) {
     }
     cpu_float_leave(mode);
     stopwatch_mark(&watch, GEMEL_OP_ANGLES, -1, b->n);
-    threads_run(s->m->pool, pass, b, b->n == 1 && b->from == 0 && b->to == s->m->h.n_layer);
+    int is_short = b->n == 1 && b->from == 0 && b->to == s->m->h.n_layer;
+    threads_run(s->m->pool, s->m->n_threads, pass, b, is_short ? &s->m->pace : NULL);
 }

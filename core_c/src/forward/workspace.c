@@ -62,7 +62,7 @@ void buffers_close(gemel_session *s) {
 }
 
 int buffers_open(gemel_session *s) {
-    int nt = threads_count(s->m->pool);
+    int nt = s->m->n_threads;   // the most that a pass gets
     if (s->b.memory && s->b.n_threads == nt) return GEMEL_OK;
     buffers_close(s);
     s->b.n_threads = nt;

@@ -1,9 +1,8 @@
 // No threads: hosts that have none run everything on the caller's.
-#include <stdlib.h>
-#include "../errors.h"
 #include "threads.h"
+#include <stdlib.h>
 
-struct threads {
+struct gemel_threads {
     int n;
 };
 
@@ -15,11 +14,15 @@ int threads_open(threads **out, int n) {
     return GEMEL_OK;
 }
 int threads_count(const threads *t) { return t->n; }
-void threads_run(threads *t, threads_fn *fn, void *arg, int is_short) {
-    (void)is_short;
+int threads_resize(threads *t, int n) { return n > t->n ? GEMEL_E_THREADS : GEMEL_OK; }
+void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace) {
+    (void)n, (void)pace;
     fn(arg, 0, t->n);
 }
 double threads_now(void) { return -1; }
 void threads_meet(threads *t) { (void)t; }
+int threads_after_fork(threads *t) {
+    (void)t;
+    return GEMEL_OK;
+}
 void threads_close(threads *t) { free(t); }
-void threads_forget(threads *t) { free(t); }

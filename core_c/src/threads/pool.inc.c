@@ -1,49 +1,41 @@
 // The pool itself, over a platform's lock, condition and thread (os_lock, os_cond, os_thread and their words).
 // Waiting is spinning for some microseconds, then sleeping. Within a run threads meet every few microseconds, and a
 // sleep costs more than that; but with more threads than CPUs a spinning thread keeps another from its work, so they
-// sleep soon.
+// sleep soon. Workers that a run leaves out sleep apart, and nothing wakes them until a run wants them.
+//
+//   run = | number : 55 | threads called : 9 |     one load tells a worker both that a run began and whether it takes
+//                                                  part. Who is called has not met the others, so that run goes on.
+#include "threads.h"
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
-#include "../errors.h"
-#include "threads.h"
 
-enum { SPINS = 3000, SPINS_CROWDED = 100 };
-
-// How long short runs take by the whole team and by the caller alone. The faster way is taken; the other is tried for
-// some runs now and then, and at once when the way taken becomes much slower than the other was.
-typedef struct pace {
-    double seconds[2];   // of late, by way: 0 the team, 1 alone; 0: never tried
-    int way;             // taken now
-    int runs;            // since the way was last changed
-    int is_trial;
-    int left;   // runs until the next trial
-} pace;
+enum { SPINS = 3000, SPINS_CROWDED = 100, RUN_BITS = 9 };
 enum {
     TRIAL_RUNS = 4,
     TRIAL_EVERY = 200,
     TRIAL_SELDOM = 500
 };   // seldom: where the other way took more than twice as long
 
-struct threads {
-    os_lock turn;   // held by the caller for the length of a run
-    os_lock lock;   // guards sleeping
-    os_cond wake;
-    atomic_uint epoch;   // counts runs and barriers that ended: what everybody waits on
-    atomic_int sleepers, arrived, left;
-    atomic_int quit;
-    atomic_uint run;   // number of the current run
+typedef _Atomic(uint64_t) counter;
+
+struct gemel_threads {
+    os_lock run_lock;          // held by the caller for the length of a run
+    os_lock lock;              // guards sleeping
+    os_cond wake, wake_idle;   // for those who wait for a run or a barrier; for those whom the last run left out
+    counter run;
+    counter barriers;   // that ended
+    atomic_int sleepers, arrived;
     threads_fn *fn;
     void *arg;
-    int n, started;
-    int spins;    // of a barrier
-    int active;   // threads of the current run: n, or 1
-    pace pace;
+    int active;     // threads that meet in the current run
+    atomic_int n;   // the caller's included
+    int cpus;
     struct worker {
         threads *pool;
-        int it;
+        int ith;
+        uint64_t seen;   // the run before its first
         os_thread thread;
-    } *workers;   // [n], the first unused
+    } workers[THREADS_MAX];   // [n], the first unused
 };
 
 static void pause_cpu(void) {
@@ -52,52 +44,108 @@ static void pause_cpu(void) {
 #elif defined __aarch64__
     __asm__ volatile("yield");
 #elif defined __wasm__
-    for (int i = 0; i < 16; i++) __asm__ volatile("");   // it has no such instruction; sleeping is dear here
+    for (int i = 0; i < 16; i++) __asm__ volatile("");   // it has no such instruction; sleeping is slow here
 #endif
 }
 
-// Wait until *word differs from `seen`.
-static void wait_change(threads *t, atomic_uint *word, unsigned seen, int spins) {
+// ---- Waiting -------------------------------------------------------------------------------------------------------
+
+// Wait until *c differs from `seen`; returns what it is then.
+static uint64_t wait_change(threads *t, counter *c, uint64_t seen, int spins) {
+    uint64_t now;
     for (int i = 0; i < spins; i++) {
-        if (atomic_load(word) != seen) return;
+        if ((now = atomic_load(c)) != seen) return now;
         pause_cpu();
     }
     os_lock_take(&t->lock);
     atomic_fetch_add(&t->sleepers, 1);
-    while (atomic_load(word) == seen) os_cond_wait(&t->wake, &t->lock);
+    while ((now = atomic_load(c)) == seen) os_cond_wait(&t->wake, &t->lock);
     atomic_fetch_sub(&t->sleepers, 1);
     os_lock_give(&t->lock);
+    return now;
 }
-static void change(threads *t, atomic_uint *word) {
-    atomic_fetch_add(word, 1);
-    if (!atomic_load(&t->sleepers)) return;
+static void wake_all(threads *t, int idle_too) {
+    if (!idle_too && !atomic_load(&t->sleepers)) return;
     os_lock_take(&t->lock);
     os_cond_wake_all(&t->wake);
+    if (idle_too) os_cond_wake_all(&t->wake_idle);
     os_lock_give(&t->lock);
 }
 
+// The number of threads is read before this one arrives: after that, the last one may end the run, and another begins.
 void threads_meet(threads *t) {
-    if (t->active == 1) return;
-    unsigned epoch = atomic_load(&t->epoch);
-    if (atomic_fetch_add(&t->arrived, 1) == t->n - 1) {
+    int active = t->active;
+    if (active == 1) return;
+    uint64_t barriers = atomic_load(&t->barriers);
+    if (atomic_fetch_add(&t->arrived, 1) == active - 1) {
         atomic_store(&t->arrived, 0);
-        change(t, &t->epoch);
+        atomic_fetch_add(&t->barriers, 1);
+        wake_all(t, 0);
         return;
     }
-    wait_change(t, &t->epoch, epoch, t->spins);
+    wait_change(t, &t->barriers, barriers, active > t->cpus ? SPINS_CROWDED : SPINS);
+}
+
+// ---- Workers -------------------------------------------------------------------------------------------------------
+
+static int called(uint64_t run) { return (int)(run & ((1 << RUN_BITS) - 1)); }
+
+// Wait for a run after `seen` that calls this worker.
+static uint64_t wait_run(const struct worker *w, uint64_t seen) {
+    threads *t = w->pool;
+    uint64_t run = wait_change(t, &t->run, seen, SPINS);
+    if (called(run) > w->ith) return run;
+    os_lock_take(&t->lock);
+    while (called(run = atomic_load(&t->run)) <= w->ith) os_cond_wait(&t->wake_idle, &t->lock);
+    os_lock_give(&t->lock);
+    return run;
 }
 
 static void work(struct worker *w) {
     threads *t = w->pool;
-    unsigned run = 0;
-    for (;;) {
-        wait_change(t, &t->run, run, SPINS);
-        run++;
-        if (atomic_load(&t->quit)) return;
-        t->fn(t->arg, w->it, t->n);
+    for (uint64_t run = w->seen;;) {
+        run = wait_run(w, run);
+        int active = t->active;
+        if (w->ith >= active) return;   // called, and not counted: it ends
+        t->fn(t->arg, w->ith, active);
         threads_meet(t);
     }
 }
+
+// A run of fn begins. n threads are called, of which the first `active` meet.
+static void begin_run(threads *t, int n, int active, threads_fn *fn, void *arg) {
+    uint64_t before = atomic_load(&t->run);
+    t->fn = fn;
+    t->arg = arg;
+    t->active = active;
+    if (n == 1) return;
+    atomic_store(&t->run, ((before >> RUN_BITS) + 1) << RUN_BITS | (uint64_t)n);
+    wake_all(t, n > called(before));
+}
+
+static void do_nothing(void *arg, int ith, int nth) { (void)arg, (void)ith, (void)nth; }
+// Of `started` threads only the first n go on.
+static void end_workers(threads *t, int n, int started) {
+    begin_run(t, started, n, do_nothing, NULL);
+    threads_meet(t);
+    for (int i = n; i < started; i++) os_thread_join(&t->workers[i].thread);
+}
+// All up to n, or none.
+static int start_workers(threads *t, int n) {
+    int before = atomic_load(&t->n);
+    for (int i = before; i < n; i++) {
+        struct worker *w = &t->workers[i];
+        *w = (struct worker){.pool = t, .ith = i, .seen = atomic_load(&t->run)};
+        if (!os_thread_start(&w->thread, w)) continue;
+        end_workers(t, before, i);
+        return GEMEL_E_THREADS;
+    }
+    return GEMEL_OK;
+}
+
+// ---- Short runs ----------------------------------------------------------------------------------------------------
+// The faster way is taken; the other is tried for some runs now and then, and at once when the way taken becomes much
+// slower than the other was.
 
 static void turn_to(pace *p, int way, int is_trial) {
     p->way = way;
@@ -123,65 +171,69 @@ static void note_pace(pace *p, double seconds) {
     else if (p->runs > 2) *s += (seconds - *s) / 4;
 }
 
-void threads_run(threads *t, threads_fn *fn, void *arg, int is_short) {
-    os_lock_take(&t->turn);
-    int measured = is_short && t->n > 1, alone = measured && choose_alone(&t->pace);
+// ---- The pool ------------------------------------------------------------------------------------------------------
+
+void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace) {
+    os_lock_take(&t->run_lock);
+    int most = atomic_load(&t->n);
+    if (n > most) n = most;
+    int measured = pace && n > 1;
+    if (measured && choose_alone(pace)) n = 1;
     double start = measured ? os_now() : 0;
-    t->fn = fn;
-    t->arg = arg;
-    t->active = alone ? 1 : t->n;
-    if (t->active > 1) change(t, &t->run);
-    fn(arg, 0, t->active);
+    begin_run(t, n, n, fn, arg);
+    fn(arg, 0, n);
     threads_meet(t);
-    if (measured) note_pace(&t->pace, os_now() - start);
-    os_lock_give(&t->turn);
+    if (measured) note_pace(pace, os_now() - start);
+    os_lock_give(&t->run_lock);
 }
 
-int threads_count(const threads *t) { return t->n; }
+int threads_count(const threads *t) { return atomic_load(&t->n); }
 double threads_now(void) { return os_now(); }
 
-static void free_pool(threads *t) {
-    free(t->workers);
-    free(t);
+int threads_resize(threads *t, int n) {
+    os_lock_take(&t->run_lock);
+    int before = atomic_load(&t->n), code = start_workers(t, n);
+    if (n < before) end_workers(t, n, before);
+    if (code == GEMEL_OK) atomic_store(&t->n, n);
+    os_lock_give(&t->run_lock);
+    return code;
 }
 
-void threads_close(threads *t) {
-    if (!t) return;
-    atomic_store(&t->quit, 1);
-    change(t, &t->run);
-    for (int i = 1; i < t->started; i++) os_thread_join(&t->workers[i].thread);
-    os_cond_destroy(&t->wake);
-    os_lock_destroy(&t->lock);
-    os_lock_destroy(&t->turn);
-    free_pool(t);
+static void open_locks(threads *t) {
+    os_lock_open(&t->run_lock);
+    os_lock_open(&t->lock);
+    os_cond_open(&t->wake);
+    os_cond_open(&t->wake_idle);
+    atomic_store(&t->sleepers, 0);
+    atomic_store(&t->arrived, 0);
 }
 
-void threads_forget(threads *t) {
-    if (t) free_pool(t);
+// The fork may have come in the middle of a run of another thread's: what was locked and counted is forgotten.
+int threads_after_fork(threads *t) {
+    int n = atomic_load(&t->n);
+    open_locks(t);
+    atomic_store(&t->n, 1);
+    return threads_resize(t, n);
 }
 
 int threads_open(threads **out, int n) {
     threads *t = calloc(1, sizeof *t);
     if (!t) return GEMEL_E_MEMORY;
-    t->n = n;
-    t->spins = n > os_cpus() ? SPINS_CROWDED : SPINS;
-    t->workers = calloc((size_t)n, sizeof *t->workers);
-    if (!t->workers) {
-        free(t);
-        return GEMEL_E_MEMORY;
-    }
-    os_lock_open(&t->turn);
-    os_lock_open(&t->lock);
-    os_cond_open(&t->wake);
-    for (t->started = 1; t->started < n; t->started++) {
-        struct worker *w = &t->workers[t->started];
-        w->pool = t;
-        w->it = t->started;
-        if (os_thread_start(&w->thread, w)) {
-            threads_close(t);
-            return GEMEL_E_THREADS;
-        }
-    }
-    *out = t;
-    return GEMEL_OK;
+    t->cpus = os_cpus();
+    open_locks(t);
+    atomic_store(&t->n, 1);
+    int code = threads_resize(t, n);
+    if (code < 0) threads_close(t);
+    else *out = t;
+    return code;
+}
+
+void threads_close(threads *t) {
+    if (!t) return;
+    end_workers(t, 1, atomic_load(&t->n));
+    os_cond_destroy(&t->wake_idle);
+    os_cond_destroy(&t->wake);
+    os_lock_destroy(&t->lock);
+    os_lock_destroy(&t->run_lock);
+    free(t);
 }

@@ -2,14 +2,14 @@
 //
 //   a worker's seat: VACANT -> FREE (its worker waits) -> TAKEN (a pool's thread) -> FREE ...
 //
-// A worker cannot be made from a synchronous call, so that a pool takes those that are parked, or is refused. The
-// caller never waits without end: when a worker fails, or nothing moves for `patience` seconds (a worker that was ended
-// from outside leaves no other sign), it traps, and JavaScript gives the whole engine up.
+// A worker cannot be made from a synchronous call, so that a pool takes those that are parked, or is refused; one that
+// shrinks gives them back. The caller never waits without end: when a worker fails, or nothing moves for `patience`
+// seconds (a worker that was ended from outside leaves no other sign), it traps, and JavaScript gives the whole engine
+// up.
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include "gemel.h"
-#include "../run/session.h"
 
 typedef _Atomic(uint32_t) word;
 typedef struct os_lock {
@@ -20,7 +20,7 @@ typedef struct os_cond {
 } os_cond;
 typedef int os_thread;   // its seat
 
-enum { FLAGS = 64, SEATS = 255, STACK_SIZE = 128 << 10, SLICE_MS = 100 };
+enum { SEATS = 255, STACK_SIZE = 128 << 10, SLICE_MS = 100 };
 enum seat_state { VACANT, FREE, TAKEN, LOST };
 enum fault { NONE, WORKER_FAILED, NO_ANSWER, STACK_SPENT };
 
@@ -30,8 +30,6 @@ static struct seat {
     uint32_t *stack;   // STACK_SIZE bytes; its lowest word is a mark that must stay
 } seats[SEATS];
 static word fault;
-static atomic_int flags[FLAGS];
-static unsigned n_flags;
 static int cpus = 1;
 static double patience = 20;
 
@@ -109,16 +107,6 @@ static void os_thread_join(os_thread *t) {
 GEMEL_API void gemel_engine_cpus(int n) { cpus = n; }
 GEMEL_API void gemel_engine_patience(double seconds) { patience = seconds; }
 GEMEL_API int gemel_engine_fault(void) { return (int)atomic_load(&fault); }
-
-// A word that cancels the session when it is not 0. JavaScript may write it late: the word is never freed, and the next
-// session that gets it begins with 0.
-GEMEL_API void *gemel_engine_flag(gemel_session *s) {
-    if (s && !s->flag) {
-        s->flag = &flags[n_flags++ % FLAGS];
-        atomic_store(s->flag, 0);
-    }
-    return s ? s->flag : NULL;
-}
 
 // A seat for a worker that will come, with its stack; -1: there is none, or no memory.
 GEMEL_API int gemel_engine_seat(void) {
