@@ -8,7 +8,8 @@
 // saying what is wrong and where. File sizes and offsets are doubles: exact integers up to 2^53 that any host can pass.
 // Text is UTF-8 with a length, and may hold any byte. Nothing here prints, exits, aborts or reads the environment.
 //
-// Threads. A model may be used by many threads at once; its calls that compute take turns on the model's pool.
+// Threads. A model may be used by many threads at once; its calls that compute take turns on its pool of threads, which
+// several models may share.
 // A session, a sampler or a loader belongs to one thread at a time; only gemel_session_cancel may come from another.
 #ifndef GEMEL_H
 #define GEMEL_H
@@ -117,7 +118,9 @@ GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);         
 // counted it. Offsets are virtual, in `feed` and in the tensor table: the files lie one after the other.
 
 typedef enum gemel_loader_option {
-    GEMEL_LOADER_N_THREADS = 1,   // 1..256; default 1. The model's pool, and the packing of panels
+    // Threads of the model's passes, and of the packing of panels: 1..256, default 1; of a shared pool, 1..its count,
+    // default all of it
+    GEMEL_LOADER_N_THREADS = 1,
     GEMEL_LOADER_ISA = 2,         // 0..gemel_isa_count()-1, usable; default gemel_isa_best()
 } gemel_loader_option;
 
@@ -183,9 +186,11 @@ typedef enum gemel_model_field {   // all non-negative integers
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
 GEMEL_API const gemel_gguf *gemel_model_gguf(const gemel_model *model);
 GEMEL_API const char *gemel_model_arch(const gemel_model *model);            // "llama"
-GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);    // 1..256; while no call computes
+// While no call computes. 1..256: the model's own pool is resized; 1..gemel_threads_count of a shared one, which stays.
+GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);
 GEMEL_API int gemel_model_set_isa(gemel_model *model, int isa);              // while no call computes; the bits stay
-GEMEL_API int gemel_model_after_fork(gemel_model *model);                    // in a forked child: its pool is made anew
+// In a forked child: the workers of the model's own pool are started again. A shared pool: gemel_threads_after_fork.
+GEMEL_API int gemel_model_after_fork(gemel_model *model);
 GEMEL_API void gemel_model_close(gemel_model *model);                        // after its sessions and samplers
 
 // ---- Text ----------------------------------------------------------------------------------------------------------

@@ -80,7 +80,7 @@ int gemel_loader_set(gemel_loader *l, int option, int value) {
     if (!l || l->m) return GEMEL_E_ARGUMENT;
     switch (option) {
     case GEMEL_LOADER_N_THREADS:
-        if (value < 1 || value > THREADS_MAX) return GEMEL_E_ARGUMENT;
+        if (value < 1 || value > (l->pool ? threads_count(l->pool) : THREADS_MAX)) return GEMEL_E_ARGUMENT;
         l->n_threads = value;
         return GEMEL_OK;
     case GEMEL_LOADER_ISA:
@@ -166,17 +166,9 @@ static int await_all(gemel_loader *l, const placement *p, errors *e) {
 }
 
 int gemel_loader_use(gemel_loader *l, gemel_threads *pool) {
-    if (!l || l->m || !pool) return GEMEL_E_ARGUMENT;
+    if (!l || l->m || !pool || l->n_threads > threads_count(pool)) return GEMEL_E_ARGUMENT;
     l->pool = pool;
     return GEMEL_OK;
-}
-
-// How many of the pool's threads the model takes.
-static int threads_wanted(const gemel_loader *l, errors *e) {
-    int count = l->pool ? threads_count(l->pool) : THREADS_MAX;
-    if (!l->n_threads) return l->pool ? count : 1;
-    if (l->n_threads <= count) return l->n_threads;
-    return fail(e, GEMEL_E_ARGUMENT, "%d threads were asked for, and the handle has %d", l->n_threads, count);
 }
 
 const gguf *loader_header(const gemel_loader *l) {
@@ -192,9 +184,9 @@ int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     placement p = {0};
     if (!l || l->reading || !l->g)
         return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header of each part");
-    int code = check_parts(l, &e), n_threads = code < 0 ? code : threads_wanted(l, &e);
-    if (n_threads < 0) return n_threads;
-    code = model_open(&l->m, l->g, l->pool, n_threads, l->isa, &p, &e);
+    int code = check_parts(l, &e);
+    if (code < 0) return code;
+    code = model_open(&l->m, l->g, l->pool, loader_threads(l), l->isa, &p, &e);
     if (code == GEMEL_OK) code = await_all(l, &p, &e);
     if (code == GEMEL_OK) l->g = NULL;
     else {

@@ -26,8 +26,7 @@ int threads_resize(threads *t, int n);
 // decoding a token) and may be given to the caller alone, as thread 0 of 1: on a machine where others want the CPUs,
 // threads that must meet wait for each other's time slices, and one is faster. A pace belongs to one pool and one n.
 void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace);
-double threads_now(void);        // seconds since some moment; negative: this host has no clock
-void threads_meet(threads *t);   // within fn: wait until all of the run are here
-int threads_after_fork(
-    threads *t);                  // in a forked child, where the workers do not exist: on failure, one thread is left
-void threads_close(threads *t);   // accepts NULL
+double threads_now(void);             // seconds since some moment; negative: this host has no clock
+void threads_meet(threads *t);        // within fn: wait until all of the run are here
+int threads_after_fork(threads *t);   // in a forked child, which has no workers: on failure, one thread is left
+void threads_close(threads *t);       // accepts NULL
