@@ -499,9 +499,9 @@ static void damaged_states_are_refused_and_change_nothing(void) {
 // What depends on the cache's layout, with the type that is not the default.
 #define IN_THE_OTHER_TYPE(check)                                                                                       \
     static void check##_in_the_other_kv_type(void) {                                                                   \
-        kv_type = GEMEL_KV_F16 + GEMEL_KV_Q8_0 - GEMEL_KV_Q8_0;                                                     \
+        kv_type = GEMEL_KV_F16 + GEMEL_KV_Q8_0 - GEMEL_KV_Q8_0;                                                        \
         check();                                                                                                       \
-        kv_type = GEMEL_KV_Q8_0;                                                                                    \
+        kv_type = GEMEL_KV_Q8_0;                                                                                       \
     }
 IN_THE_OTHER_TYPE(a_session_cut_back_gives_the_logits_of_a_new_one)
 IN_THE_OTHER_TYPE(a_restored_session_goes_on_to_the_same_logits)

@@ -9,7 +9,7 @@ typedef struct keys {
     const char *arch;
     errors *e;
     int n_layer;   // items of a key that holds an array
-    int code;   // the first error; 0: none
+    int code;      // the first error; 0: none
     char key[128];
 } keys;
 

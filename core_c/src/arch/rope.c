@@ -15,8 +15,7 @@ static double floor_of(double x) { return (double)(long)x > x ? (double)(long)x 
 // Angle per position of each rotated pair, freq[n_rot/2], and what cos and sin are multiplied by. `factors` (or NULL)
 // are the file's per-pair divisors.
 static void frequencies(const rope_table *t, const float *factors, double *freq, float *scale) {
-    double low = 0, high = 0,
-           shrink = t->scaling == SCALING_LINEAR || t->scaling == SCALING_YARN ? 1 / t->factor : 1;
+    double low = 0, high = 0, shrink = t->scaling == SCALING_LINEAR || t->scaling == SCALING_YARN ? 1 / t->factor : 1;
     double mscale = t->attn_factor;
     if (t->scaling == SCALING_YARN) {
         low = floor_of(clamp(yarn_pair(t, t->beta_fast), 0, t->n_rot - 1));
@@ -38,7 +37,8 @@ int rope_fill(gemel_model *m) {
     for (int i = 0; i < m->n_ropes; i++)
         for (int is_long = 0; is_long < 2; is_long++) {
             rope_table *t = &m->ropes[i];
-            const float *factors = t->scaling == SCALING_LONGROPE ? m->rope_factors[is_long ? 1 : 2] : m->rope_factors[0];
+            const float *factors =
+                t->scaling == SCALING_LONGROPE ? m->rope_factors[is_long ? 1 : 2] : m->rope_factors[0];
             t->freq[is_long] = calloc((size_t)t->n_rot / 2, sizeof *t->freq[is_long]);
             if (t->freq[is_long]) frequencies(t, factors, t->freq[is_long], &t->scale[is_long]);
             else code = GEMEL_E_MEMORY;

@@ -25,9 +25,9 @@ typedef struct slot {
     const char *name;   // "attn_q.weight"; of a layer: without "blk.N."
     enum slot_room room;
     enum slot_kind kind;
-    size_t at;                   // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
-    unsigned must, may;          // properties of architectures whose files need it, or may have it
-    int n_in, n_out;             // enum slot_dim: columns, rows
+    size_t at;            // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
+    unsigned must, may;   // properties of architectures whose files need it, or may have it
+    int n_in, n_out;      // enum slot_dim: columns, rows
     slot_id parts[SLOT_PARTS];   // SLOT_DEALT: the slots its rows go to
 } slot;
 extern const slot slots[N_SLOTS];

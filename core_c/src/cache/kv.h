@@ -23,8 +23,8 @@ typedef struct kv_table {   // one class's pages
 } kv_table;
 
 typedef struct kv_cache {
-    int type;   // a gemel_kv_type
-    int is_long;            // which RoPE tables turned its keys
+    int type;      // a gemel_kv_type
+    int is_long;   // which RoPE tables turned its keys
     int n_tables, max_pages;
     int n_pages;   // of every table; positions 0..64 * n_pages - 1 have a place
     kv_table *tables;
@@ -43,7 +43,9 @@ int kv_keep(const kv_cache *kv, int n);
 void kv_share(kv_cache *to, const kv_cache *from, int n_pos);
 int kv_pages_held(const kv_cache *kv, int *n_shared);   // pages of all tables, and how many of them others hold, too
 
-static inline const kv_layout *kv_layout_at(const kv_cache *kv, int cache_class) { return &kv->tables[cache_class].layout; }
+static inline const kv_layout *kv_layout_at(const kv_cache *kv, int cache_class) {
+    return &kv->tables[cache_class].layout;
+}
 // Where blocks of KV head `head` of a class begin in its pages.
 static inline size_t kv_head_at(const kv_cache *kv, int cache_class, int head) {
     return (size_t)head * kv->tables[cache_class].block_size;

@@ -51,7 +51,7 @@ int gguf_tensor_find(const gguf *g, const char *name);   // index, or -1: none. 
 int gguf_find(const gguf *g, const char *key);                                // index of the pair or -1
 int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e);   // any integer type whose value fits
 int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e);      // F32 or F64; finite
-int gguf_is_array(const gguf *g, const char *key);   // 1 when present, and an array
+int gguf_is_array(const gguf *g, const char *key);                            // 1 when present, and an array
 int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e);
 int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e);
 // Arrays: *n items, then items by index without checks on type again. `type` is the wanted item type: every item is a

@@ -24,13 +24,13 @@ typedef struct text_out {   // bytes of the ids drawn so far that make whole cha
 
 typedef struct row {
     kv_cache *cache;
-    int32_t id;         // token; -1: `in` is given
-    const float *in;    // [n_embd] what enters the first layer of the pass: an embedding, or a residual stream
-    int at;             // its position: its place in the cache
-    int pos[3];         // what RoPE turns by: of text, three times `at`
-    int seen_to;        // it sees positions before this one: at + 1 in a decoder
-    unsigned wanted;    // WANT_*
-    int32_t target;     // WANT_SCORE
+    int32_t id;               // token; -1: `in` is given
+    const float *in;          // [n_embd] what enters the first layer of the pass: an embedding, or a residual stream
+    int at;                   // its position: its place in the cache
+    int pos[3];               // what RoPE turns by: of text, three times `at`
+    int seen_to;              // it sees positions before this one: at + 1 in a decoder
+    unsigned wanted;          // WANT_*
+    int32_t target;           // WANT_SCORE
     gemel_sampler *sampler;   // WANT_DRAW
     float *stream, *hidden, *logits;
     double *log_prob;
@@ -41,12 +41,13 @@ typedef struct row {
 
 typedef struct batch {
     gemel_model *m;
-    row *rows;        // [n]
-    int n;            // 1..n_batch
-    int from, to;     // layers
-    float *rope_cs;   // [n][rope_width] cos and sin, kept by the caller from one pass to the next; NULL: the workspace's
-    int has_rope;     // they are filled already
-    int is_short;     // may be given to one thread
+    row *rows;      // [n]
+    int n;          // 1..n_batch
+    int from, to;   // layers
+    float
+        *rope_cs;   // [n][rope_width] cos and sin, kept by the caller from one pass to the next; NULL: the workspace's
+    int has_rope;   // they are filled already
+    int is_short;   // may be given to one thread
     atomic_int *cancel, *flag;   // when one is set, the pass stops after the layer it is in; either may be NULL
     profile *profile;            // or NULL
     // out

@@ -44,7 +44,8 @@ static void embed(const worker *w) {   // x[n][n_embd]
 // What follows is done for the rows that somebody asked for. Each thread moves columns of its own.
 static void keep_wanted(worker *w) {
     const int *kept = w->s->kept;
-    int n = 0, n_embd = w->m->n_embd, width = w->m->layers[w->il].attn.n_head * pad_to(w->m->layers[w->il].attn.k_dim, 32);
+    int n = 0, n_embd = w->m->n_embd,
+        width = w->m->layers[w->il].attn.n_head * pad_to(w->m->layers[w->il].attn.k_dim, 32);
     while (n < w->n && kept[n] >= 0) n++;
     if (n == w->n) return;
     int x0 = share(n_embd, w->ith, w->nth), x1 = share(n_embd, w->ith + 1, w->nth);

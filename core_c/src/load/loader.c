@@ -175,9 +175,7 @@ const gguf *loader_header(const gemel_loader *l) {
     int is_whole = l && l->g && !l->reading && (!l->parts.n_parts || l->parts.n_parts == l->parts.count);
     return is_whole ? l->g : NULL;
 }
-int loader_threads(const gemel_loader *l) {
-    return l->n_threads ? l->n_threads : l->pool ? threads_count(l->pool) : 1;
-}
+int loader_threads(const gemel_loader *l) { return l->n_threads ? l->n_threads : l->pool ? threads_count(l->pool) : 1; }
 
 int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     errors e = {err, err_size};
@@ -355,7 +353,8 @@ int gemel_loader_feed(gemel_loader *l, double offset, const uint8_t *data, size_
         return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at %.0f does not lie within the file's %llu bytes",
                     size, offset, (unsigned long long)l->size);
     if (l->reading) return feed_header(l, (uint64_t)offset, data, size, &e);
-    if (l->failed) return fail(&e, GEMEL_E_ARGUMENT, "this file was rejected before; start over with gemel_loader_open");
+    if (l->failed)
+        return fail(&e, GEMEL_E_ARGUMENT, "this file was rejected before; start over with gemel_loader_open");
     if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "the header is whole: call gemel_loader_begin before feeding tensors");
     uint64_t at = (uint64_t)offset;
     int lo = 0, hi = l->n_arrivals;

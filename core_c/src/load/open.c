@@ -31,10 +31,11 @@ static int read_numbers(gemel_model *m, const gguf *g, placement *p, errors *e) 
     if (code == GEMEL_OK) code = place_tensors(p, m, g, e);
     if (code < 0) return code;
     m->memory_size = (size_t)p->size;
-    if (p->size >= SIZE_MAX / 2) return fail(e, GEMEL_E_MEMORY, "no memory for %.0f MB of weights", (double)p->size / 1e6);
+    if (p->size >= SIZE_MAX / 2)
+        return fail(e, GEMEL_E_MEMORY, "no memory for %.0f MB of weights", (double)p->size / 1e6);
     count_all(m, g);
-    if (m->ropes[0].scaling == SCALING_LONGROPE && (gguf_tensor_find(g, slots[SLOT_ROPE_LONG].name) < 0 ||
-                                                    gguf_tensor_find(g, slots[SLOT_ROPE_SHORT].name) < 0))
+    if (m->ropes[0].scaling == SCALING_LONGROPE &&
+        (gguf_tensor_find(g, slots[SLOT_ROPE_LONG].name) < 0 || gguf_tensor_find(g, slots[SLOT_ROPE_SHORT].name) < 0))
         return fail(e, GEMEL_E_FORMAT,
                     "longrope needs the tensors rope_factors_long.weight and rope_factors_short.weight");
     return GEMEL_OK;

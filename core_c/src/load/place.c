@@ -48,8 +48,8 @@ static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint6
         return fail(w->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; 1 was expected", name_of(t, &name),
                     t->n_dims);
     if (!gemel_format_computed(t->type))
-        return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not supported",
-                    name_of(t, &name), gemel_format_name(t->type) ? gemel_format_name(t->type) : "unknown");
+        return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not supported", name_of(t, &name),
+                    gemel_format_name(t->type) ? gemel_format_name(t->type) : "unknown");
     return GEMEL_OK;
 }
 
@@ -147,8 +147,7 @@ static int place(walk *w, slot_id id, int il) {
     int i = find(w, id, il);
     char name[96];
     slot_name(s, il, name);
-    if (i < 0 && w->m->arch->properties & s->must)
-        return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
+    if (i < 0 && w->m->arch->properties & s->must) return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
     if (i < 0) return GEMEL_OK;
     int is_matrix = s->kind == SLOT_MATRIX, n_in = slot_dim_of(w->m, layer_of(w, il), s->n_in);
     int n_out = is_matrix ? rows_of(w, s, il) : 1;

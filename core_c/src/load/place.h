@@ -5,14 +5,14 @@
 
 // A run of rows of one tensor on its way into one slot. A fused tensor is several, one after the other.
 typedef struct destination {
-    int tensor;        // of the file
-    uint64_t from;     // bytes of the tensor before it
-    uint64_t size;     // bytes
-    weight *w, *tied;  // a matrix's panels; the tied head, whose type follows; else
-    float *v;          // a vector's floats
-    int is_factors;    // its numbers are over 0
-    int n_in, n_out;   // n_out 1: a vector
-    int il;            // its layer; -1: sessions need it from the start, n_layer: at the end
+    int tensor;         // of the file
+    uint64_t from;      // bytes of the tensor before it
+    uint64_t size;      // bytes
+    weight *w, *tied;   // a matrix's panels; the tied head, whose type follows; else
+    float *v;           // a vector's floats
+    int is_factors;     // its numbers are over 0
+    int n_in, n_out;    // n_out 1: a vector
+    int il;             // its layer; -1: sessions need it from the start, n_layer: at the end
 } destination;
 
 typedef struct placement {

@@ -29,7 +29,8 @@ static void measure_share(void *arg, int ith, int nth) {
     threads *pool = l->m->pool;
     double begin = threads_now();
     for (int is_over = 0; !is_over;) {
-        if (ith == 0) l->start = threads_now();   // before any of them begins: another may have ended when this one does
+        if (ith == 0)
+            l->start = threads_now();   // before any of them begins: another may have ended when this one does
         threads_meet(pool);
         double done = round_of(l, ith, nth);
         threads_meet(pool);

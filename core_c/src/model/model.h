@@ -27,9 +27,9 @@ typedef struct attention {
     float q_scale, q_scale_log2;   // 1 / score_div, log2(e) / score_div: what a query is multiplied by
     float soft_cap;                // of scores; 0: none
     linear q, k, v, output;
-    norm q_norm, k_norm;          // of heads
-    const float *sinks, *slopes;  // [n_head]; NULL: none
-    int cache_class, cache_at;    // its class of the cache; the place of its first KV head in a page of that class
+    norm q_norm, k_norm;           // of heads
+    const float *sinks, *slopes;   // [n_head]; NULL: none
+    int cache_class, cache_at;     // its class of the cache; the place of its first KV head in a page of that class
 } attention;
 
 typedef struct feed_forward {
@@ -76,9 +76,9 @@ struct gemel_model {
     layer *layers;                                   // [n_layer]
     weight token_embd;                               // [n_vocab][n_embd]
     norm output_norm;
-    linear output;            // where the file ties it to the embedding: its own slot over token_embd's data
-    float *rope_factors[3];   // per-pair divisors: of all contexts, of long, of short ones; NULL: none
-    rope_table *ropes;        // [n_ropes]
+    linear output;             // where the file ties it to the embedding: its own slot over token_embd's data
+    float *rope_factors[3];    // per-pair divisors: of all contexts, of long, of short ones; NULL: none
+    rope_table *ropes;         // [n_ropes]
     int n_ropes, rope_width;   // floats of a row's cos and sin, of all tables
     kv_class *classes;         // [n_classes]
     int n_classes;

@@ -213,8 +213,8 @@ typedef struct asked {
     double *log_probs;   // [n] of each id after the first; or NULL
     int32_t *top;        // likewise
     int is_score;
-    const float *in;     // [n][n_embd] in place of ids; or NULL
-    float *streams;      // [n][n_embd] after layer `to`; or NULL
+    const float *in;   // [n][n_embd] in place of ids; or NULL
+    float *streams;    // [n][n_embd] after layer `to`; or NULL
     int from, to;
 } asked;
 
@@ -229,7 +229,8 @@ static int one_batch(gemel_session *s, const int32_t *ids, const asked *a, size_
         if (a->in) r->in = a->in + k * n_embd;
         if (a->hidden) r->wanted |= WANT_HIDDEN, r->hidden = a->hidden + k * n_embd;
         if (a->streams) r->wanted |= WANT_STREAM, r->stream = a->streams + k * n_embd;
-        if (!a->is_score || i + 1 == n) continue;   // a batch's last row leaves logits, which score the next one's first
+        if (!a->is_score || i + 1 == n)
+            continue;   // a batch's last row leaves logits, which score the next one's first
         r->wanted |= WANT_SCORE;
         r->target = ids[k + 1];
         r->log_prob = a->log_probs ? &a->log_probs[k + 1] : NULL;

@@ -59,7 +59,7 @@ static uint64_t checksum(const state_header *header, const uint8_t *p, size_t n)
 typedef struct block_walk {
     const gemel_session *s;
     int n_past;
-    uint8_t *at;             // the block's place in the saved bytes
+    uint8_t *at;              // the block's place in the saved bytes
     int table, head, block;   // block: -1 before the first
 } block_walk;
 
@@ -116,9 +116,7 @@ static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save
 }
 
 // Of the model's file, and of which table of longrope's turned the keys.
-static uint64_t fingerprint(const gemel_session *s) {
-    return gguf_fingerprint(s->m->gguf) ^ (uint64_t)s->kv.is_long;
-}
+static uint64_t fingerprint(const gemel_session *s) { return gguf_fingerprint(s->m->gguf) ^ (uint64_t)s->kv.is_long; }
 
 // Logits that can be made are saved, too.
 size_t gemel_session_save_size(gemel_session *s) {
@@ -175,8 +173,9 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
         return fail(e, GEMEL_E_STATE, "these bytes are not a saved session");
     if (h->magic[7] != magic[7])
         return fail(e, GEMEL_E_STATE, "the saved session is of another version of gemel: evaluate its text again");
-    if (h->fingerprint != fingerprint(s) || h->n_layer != s->m->n_layer || h->n_head_kv != s->m->layers[0].attn.n_head_kv ||
-        h->dim != s->m->layers[0].attn.k_dim || h->n_vocab != s->m->n_vocab)
+    if (h->fingerprint != fingerprint(s) || h->n_layer != s->m->n_layer ||
+        h->n_head_kv != s->m->layers[0].attn.n_head_kv || h->dim != s->m->layers[0].attn.k_dim ||
+        h->n_vocab != s->m->n_vocab)
         return fail(e, GEMEL_E_STATE, "the saved session belongs to another model file");
     if (h->kv_type != s->kv.type)
         return fail(e, GEMEL_E_STATE, "the saved session's KV cache is of type %s, this one's is %s: open it with that",
