@@ -42,7 +42,7 @@ def tiny_bytes(**fields: Any) -> bytes:  # noqa: ANN401
 
 @pytest.fixture
 def tiny_model() -> Iterator[Callable[..., gemel.Model]]:
-    """Open tiny models by the fields of tiny.TinyLlama; they are closed after the test."""
+    """Open tiny models by the fields of tiny.TinyModel; they are closed after the test."""
     models: list[gemel.Model] = []
 
     def open_tiny(*, threads: int = 1, isa: str | None = None, **fields: Any) -> gemel.Model:  # noqa: ANN401

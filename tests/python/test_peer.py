@@ -18,7 +18,7 @@ import gemel
 import numpy as np
 import pytest
 import tiny
-from reference import read_gguf
+from gguf_file import read_gguf
 
 llama_cpp: Any = pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
 pytestmark = [pytest.mark.peer, pytest.mark.model, pytest.mark.slow]

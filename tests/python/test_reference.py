@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import gguf_file
 import reference
 from reference import F32, FORMATS, U8, Rope, Tensor
 
@@ -86,7 +87,7 @@ def test_core_unpacks_random_blocks_to_the_same_bits(core: ctypes.CDLL, type_: i
     raw = blocks.tobytes()
     assert core.gemel_format_unpack(type_, raw, len(raw), unpacked.ctypes.data, n) == 0
     with np.errstate(invalid="ignore", over="ignore"):
-        assert_same_bits(reference.dequantise(type_, raw, n), unpacked)
+        assert_same_bits(gguf_file.dequantise(type_, raw, n), unpacked)
 
 
 def test_core_computes_the_formats_that_are_described_here(core: ctypes.CDLL) -> None:
@@ -114,13 +115,13 @@ def test_dequantised_blocks_equal_the_gguf_packages(type_: int) -> None:
         blocks[:, 0] %= 255  # E8M0's NaN is a number there
     with np.errstate(invalid="ignore", over="ignore"):
         theirs = gguf.quants.dequantize(blocks.reshape(1, -1), gguf.GGMLQuantizationType(type_)).reshape(-1)
-        ours = reference.dequantise(type_, blocks, theirs.size)
+        ours = gguf_file.dequantise(type_, blocks, theirs.size)
     assert_same_bits(ours, theirs.astype(np.float32))
 
 
 def test_dequantise_refuses_a_part_of_a_block() -> None:
     with pytest.raises(ValueError, match="Q4_0: 17 bytes are not 32 weights"):
-        reference.dequantise(2, bytes(17), 32)
+        gguf_file.dequantise(2, bytes(17), 32)
 
 
 # ---- Operations ------------------------------------------------------------------------------------------------------

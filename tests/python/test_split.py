@@ -92,7 +92,7 @@ def refused(parts: Sequence[bytes]) -> str:
 
 
 def described(**fields: Any) -> tuple[list[tiny.Pair], list[tiny.Tensor]]:  # noqa: ANN401
-    return tiny.described(tiny.TinyLlama(**fields))
+    return tiny.described(tiny.TinyModel(**fields))
 
 
 @pytest.mark.parametrize("n_parts", [1, 2, 3, 7, 50])
