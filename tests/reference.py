@@ -2,19 +2,18 @@
 
     GGUF bytes -> metadata and tensors (gguf_file.py) -> operations -> Reference.layer -> Reference.logits
 
-Integer sums are exact and float operations in matrix products and norms happen in the core's order, so those results
-are the core's to the bit; exp, sin, cos and attention over F16 are numpy's, so what passes through them agrees to about
-1e-6.
-One caution when logits are compared: a difference of 1e-7 before activations are quantised can move a code by one,
-and such a step is larger (about 1 / 127 of one value) than every rounding error together.
+Integer sums are exact, and float operations happen in the order that docs/bits.md gives, so logits are the core's to
+the bit. Only RoPE's angles and a Q8_0 cache's logarithms go through numpy's own functions, in float64, and are rounded
+once. That this arithmetic is the model's is shown by golden/, where transformers' logits are.
 
-Written from the formats' public descriptions, not from the C. Shapes: n tokens, n_in and rows of a matrix.
+Written from docs/bits.md and the formats' public descriptions, not from the C. Shapes: n tokens, n_in and rows
+of a matrix.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -70,9 +69,7 @@ def rmsnorm(x: F32, w: F32, eps: float) -> F32:
     lanes = np.zeros((*x.shape[:-1], 2, 16), np.float32)
     for i in range(squares.shape[-3]):
         lanes = lanes + squares[..., i, :, :]
-    total = lanes[..., 0, :] + lanes[..., 1, :]
-    for half in (8, 4, 2, 1):
-        total = total[..., :half] + total[..., half:]
+    total = fold(lanes[..., 0, :] + lanes[..., 1, :])
     r: F32 = np.divide(1, np.sqrt(total / np.float32(n) + np.float32(eps)), dtype=np.float32)
     return (x * r) * w
 
@@ -97,7 +94,7 @@ class Rope:
 
 
 def rope_table(spec: Rope, positions: Sequence[int]) -> tuple[F32, F32]:
-    """Return cos and sin, [n][n_rot / 2], computed in float64 and rounded once; they carry the attention factor."""
+    """Return cos and sin, [n][n_rot / 2], in float64 and rounded, times the attention factor."""
     if spec.kind not in ("none", "linear", "yarn", "longrope"):
         raise ValueError(f"RoPE scaling {spec.kind!r} is not described here")
     i = np.arange(spec.n_rot // 2, dtype=np.float64)
@@ -105,7 +102,7 @@ def rope_table(spec: Rope, positions: Sequence[int]) -> tuple[F32, F32]:
     if spec.freq_factors is not None:
         freq = freq / spec.freq_factors.astype(np.float64)
     magnitude = spec.attn_factor
-    scaled = freq if spec.kind == "none" else freq / spec.factor
+    scaled = freq if spec.kind == "none" else freq * (1 / spec.factor)
     if spec.kind == "yarn":
 
         def turning(rotations: float) -> float:
@@ -118,7 +115,8 @@ def rope_table(spec: Rope, positions: Sequence[int]) -> tuple[F32, F32]:
         scaled = scaled * (1 - keep) + freq * keep
         magnitude *= 1 + 0.1 * math.log(spec.factor)
     angles = np.asarray(positions, np.float64)[:, None] * scaled
-    return (np.cos(angles) * magnitude).astype(np.float32), (np.sin(angles) * magnitude).astype(np.float32)
+    factor = np.float32(magnitude)
+    return np.cos(angles).astype(np.float32) * factor, np.sin(angles).astype(np.float32) * factor
 
 
 def rope(spec: Rope, x: F32, positions: Sequence[int]) -> F32:
@@ -133,22 +131,67 @@ def rope(spec: Rope, x: F32, positions: Sequence[int]) -> F32:
     return out
 
 
-def attend(q: F32, k: F32, v: F32, kept: npt.DTypeLike = np.float16) -> F32:
-    """Causal grouped-query attention of the last n of n_past positions.
+# Of e^r, highest power first: the polynomial of Cephes' expf.
+EXP = np.array([1.9875691e-4, 1.3981999e-3, 8.3334519e-3, 4.1665796e-2, 1.6666665e-1, 0.5], np.float32)
 
-    q[n][n_head][head_dim], k and v[n_past][n_head_kv][head_dim] -> [n][n_head][head_dim]. k and v are rounded to `kept`.
+
+def exp(x: F32) -> F32:
+    """Return e^x in the core's own steps, x clamped to [-87, 88]."""
+    x = np.clip(x, np.float32(-87), np.float32(88))
+    n: F32 = np.rint(x * np.float32(1.44269504))
+    r = (x - n * np.float32(0.693359375)) - n * np.float32(-2.12194440e-4)
+    power = np.broadcast_to(EXP[0], x.shape)
+    for term in EXP[1:]:
+        power = power * r + term
+    out: F32 = np.ldexp(np.float32(1) + (r * r * power + r), n.astype(np.int32))
+    return out
+
+
+def attend(q: F32, k: F32, v: F32, kept: npt.DTypeLike = np.float16) -> F32:
+    """Causal grouped-query attention of the last n of n_past positions, a block of 16 positions after the other.
+
+    q[n][n_head][head_dim], k and v[n_past][n_head_kv][head_dim] -> [n][n_head][head_dim]. K and V are rounded to
+    `kept`.
     """
     n, n_head, head_dim = q.shape
     n_past, n_head_kv, _ = k.shape
     group = n_head // n_head_kv
     keys = np.repeat(k.astype(kept).astype(np.float32), group, axis=1)
     values = np.repeat(v.astype(kept).astype(np.float32), group, axis=1)
-    scores = np.einsum("ihd,jhd->hij", q * np.float32(1 / math.sqrt(head_dim)), keys)
-    future = np.arange(n_past)[None, :] > np.arange(n_past - n, n_past)[:, None]
-    scores = np.where(future, np.float32(-np.inf), scores)
-    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    out: F32 = np.einsum("hij,jhd->ihd", weights, values) / weights.sum(axis=-1).T[..., None]
-    return out
+    scaled = (q * np.float32(1 / math.sqrt(head_dim)))[:, :, None]  # [n][n_head][1][head_dim]
+    top = np.full((n, n_head, 1), -3e38, np.float32)
+    lanes, out = np.zeros((n, n_head, 16), np.float32), np.zeros(q.shape, np.float32)
+    for start in range(0, n_past, 16):
+        block = keys[start : start + 16].swapaxes(0, 1)[None]  # [1][n_head][up to 16][head_dim]
+        here = np.arange(start, start + block.shape[2])
+        future = (here > np.arange(n_past - n, n_past)[:, None])[:, None]
+        even, odd = (ascending(scaled[..., i::2] * block[..., i::2]) for i in (0, 1))
+        scores = np.where(future, np.float32(-3e38), even + odd)
+        now = np.maximum(top, scores.max(axis=-1, keepdims=True))
+        old, top = exp(top - now), now
+        weights = np.where(future, np.float32(0), exp(scores - top))
+        lanes = lanes * old
+        lanes[..., : len(here)] += weights
+        out = out * old
+        for i, at in enumerate(here):
+            out = out + values[at] * weights[..., i, None]
+    mixed: F32 = out * np.divide(1, fold(lanes), dtype=np.float32)
+    return mixed
+
+
+def ascending(terms: F32) -> F32:
+    """Add up terms[..][n], one after the other."""
+    total = np.zeros(terms.shape[:-1], np.float32)
+    for i in range(terms.shape[-1]):
+        total = total + terms[..., i]
+    return total
+
+
+def fold(lanes: F32) -> F32:
+    """Add up lanes[..][16] as the core does: halves onto each other, [..][1]."""
+    for half in (8, 4, 2, 1):
+        lanes = lanes[..., :half] + lanes[..., half:]
+    return lanes
 
 
 EXP2 = np.array([9.58285317e-3, 5.5906425e-2, 0.240240986, 0.693124193, 1], np.float32)  # of 2^r, highest power first
@@ -230,22 +273,20 @@ def _attend_q8_one(q: Ints, d: F32, head: Q8Cache) -> F32:
         lanes = lanes * old + total * new
         out = out * old + (np.rint(weights).astype(np.int32) @ block.v).astype(np.float32) * new
         top = now
-    for half in (8, 4, 2, 1):
-        lanes = lanes[:half] + lanes[half:]
-    mixed: F32 = out * np.divide(1, lanes[0], dtype=np.float32)
+    mixed: F32 = out * np.divide(1, fold(lanes), dtype=np.float32)
     return mixed
 
 
 def swiglu(gate: F32, up: F32) -> F32:
     """gate / (1 + exp(-gate)) * up."""
-    with np.errstate(over="ignore"):
-        gated: F32 = np.divide(gate, 1 + np.exp(-gate), dtype=np.float32)
+    gated: F32 = np.divide(gate, 1 + exp(-gate), dtype=np.float32)
     return gated * up
 
 
 # ---- The model -------------------------------------------------------------------------------------------------------
 
-ATTENTION = {"f32": partial(attend, kept=np.float32), "f16": attend, "q8_0": attend_q8}
+Attend = Callable[[F32, F32, F32], F32]
+ATTENTION: dict[str, Attend] = {"f32": partial(attend, kept=np.float32), "f16": attend, "q8_0": attend_q8}
 
 
 class Steps(NamedTuple):

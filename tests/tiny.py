@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 import struct
 import zlib
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -373,7 +373,7 @@ def _rope_factors(t: TinyModel, rng: np.random.Generator) -> Mapping[str, Sequen
         return {}
     ramp = np.linspace(1, t.rope_factor, t.rotated // 2)
     short, long = (ramp**power * rng.uniform(0.95, 1.05, len(ramp)) for power in (0.25, 1))
-    return {"rope_factors_long.weight": long, "rope_factors_short.weight": short}
+    return {"rope_factors_long.weight": long.tolist(), "rope_factors_short.weight": short.tolist()}
 
 
 def _format_of(t: TinyModel, name: str) -> str:

@@ -19,8 +19,8 @@ import building
 import gemel
 import pytest
 import tiny
-import vocabulary
 import typer
+import vocabulary
 from command import PROGRAM, Result, assert_error, environment, gemel_
 from conftest import CHATML, tiny_bytes
 from gemel_native import chat as chat_module

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 import tiny
 import vocabulary
+from gguf_file import read_gguf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from gguf_file import read_gguf
 
 
 def start_of_data(data: bytes) -> int:

@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+import gguf_file
 import numpy as np
 import pytest
-import gguf_file
 import reference
 import tiny
 import vocabulary

@@ -15,14 +15,14 @@ from types import ModuleType
 from typing import Any
 
 import gemel
+import gguf_file
 import hf_tokenizer
 import pytest
-import gguf_file
 import tiny
 import vocabulary
+from gguf_file import Metadata
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from gguf_file import Metadata
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +60,7 @@ def smollm2(path: Path) -> Metadata:
     return gguf_file.read_gguf(path.read_bytes())[0]
 
 
-def pairs(metadata: Metadata) -> list[tiny.Pair]:
+def pairs(metadata: Metadata) -> list[vocabulary.Pair]:
     """Return the tokenizer's keys in the form that tiny.py writes."""
     kinds = {bool: "bool", int: "u32", str: "string"}
     arrays = {int: "i32[]", str: "string[]"}
@@ -157,7 +157,7 @@ class PlainPieces:
         return [self.ids[part]] if part in self.scores else [self.ids[f"<0x{byte:02X}>"] for byte in part.encode()]
 
 
-def spm_pairs(words: Sequence[str], scores: Sequence[int]) -> list[tiny.Pair]:
+def spm_pairs(words: Sequence[str], scores: Sequence[int]) -> list[vocabulary.Pair]:
     """Return tiny.py's SentencePiece keys with these pieces and scores added."""
     found = {key: list(value) for key, _, value in vocabulary.spm_vocabulary() if isinstance(value, list)}
     tokens, kinds, old = (found[f"tokenizer.ggml.{name}"] for name in ("tokens", "token_type", "scores"))
