@@ -1,6 +1,6 @@
-"""What Python tests share: tiny models, opened once, and the real SmolLM2, fetched by gemel's own short name.
+"""What Python tests share: tiny models, opened once, and two real ones, SmolLM2 and Qwen2.5-Coder, fetched once.
 
-Warnings are errors (pyproject.toml). A test that needs the real model is skipped by name where it can't be had, unless
+Warnings are errors (pyproject.toml). A test that needs a real model is skipped by name where it can't be had, unless
 GEMEL_REQUIRE_MODEL is set.
 """
 
@@ -10,11 +10,12 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gemel
 import hypothesis
 import pytest
+import qwen
 import tiny
 
 hypothesis.settings.register_profile("gemel", deadline=None)   # how long an example takes is the machine's affair
@@ -69,9 +70,25 @@ def real_path() -> Path:
     try:
         return gemel.pull(REAL)
     except gemel.SourceError as error:
-        if os.environ.get("GEMEL_REQUIRE_MODEL"):
-            pytest.fail(f"GEMEL_REQUIRE_MODEL is set, and {error}", pytrace=False)
-        pytest.skip(f"the real model can't be had: {error}")
+        _no_model(error)
+
+
+@pytest.fixture(scope="session")
+def qwen_path() -> Path:
+    """The file of Qwen2.5-Coder-0.5B-Instruct: GEMEL_TEST_QWEN, the cache, or fetched."""
+    named = os.environ.get("GEMEL_TEST_QWEN")
+    if named:
+        return Path(named)
+    try:
+        return qwen.fetch()
+    except qwen.FetchError as error:
+        _no_model(error)
+
+
+def _no_model(error: Exception) -> NoReturn:
+    if os.environ.get("GEMEL_REQUIRE_MODEL"):
+        pytest.fail(f"GEMEL_REQUIRE_MODEL is set, and {error}", pytrace=False)
+    pytest.skip(f"the real model can't be had: {error}")
 
 
 @pytest.fixture(scope="session")
