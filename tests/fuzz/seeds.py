@@ -8,7 +8,6 @@ saved session.
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 import sys
 from collections.abc import Iterable, Sequence
@@ -17,9 +16,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import hostile
 import tiny
 
-SMALL = {"n_layer": 1, "n_embd": 32, "n_head": 2, "n_head_kv": 1, "n_ff": 32, "n_ctx": 64}
 MODELS: dict[str, dict[str, Any]] = {
     "q4_1": {},
     "tied": {"format": "Q8_0", "tied": True},
@@ -29,32 +28,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "spm": {"tokenizer": "spm", "rope": "yarn"},
     "longrope": {"tokenizer": "spm", "rope": "longrope", "head_dim": 8, "format": "F16"},
 }
-N_VOCAB = 12
-ROWS = {"token_embd.weight", "output.weight"}  # tensors with a row for each token
-
-
-def small(fields: dict[str, Any]) -> tuple[list[tiny.Pair], list[tiny.Tensor]]:
-    """Return what a model's file holds, its vocabulary cut to N_VOCAB tokens and no merges."""
-    pairs, tensors = tiny.described(tiny.TinyLlama(**{**SMALL, **fields}))
-    return [cut_pair(pair) for pair in pairs], [cut_tensor(tensor) for tensor in tensors]
-
-
-def cut_pair(pair: tiny.Pair) -> tiny.Pair:
-    key, kind, value = pair
-    if key == "llama.vocab_size":
-        return key, kind, N_VOCAB
-    if key == "tokenizer.ggml.merges":
-        return key, kind, []
-    return (key, kind, value[:N_VOCAB]) if isinstance(value, list) else pair
-
-
-def cut_tensor(tensor: tiny.Tensor) -> tiny.Tensor:
-    if tensor.name not in ROWS:
-        return tensor
-    row = len(tensor.data) // tensor.ne[1]
-    return dataclasses.replace(tensor, ne=[tensor.ne[0], N_VOCAB], data=tensor.data[: row * N_VOCAB])
-
-
 def as_input(parts: Sequence[bytes], cuts: int) -> bytes:
     """Return the input of fuzz_gguf for the parts of a model."""
     sizes = b"".join(struct.pack("<H", len(part)) for part in parts[:-1])
@@ -63,24 +36,22 @@ def as_input(parts: Sequence[bytes], cuts: int) -> bytes:
 
 def gguf_seeds() -> Iterable[tuple[str, bytes]]:
     for number, (name, fields) in enumerate(MODELS.items()):
-        yield name, as_input([tiny.write_gguf(None, *small(fields))], number)
-    pairs, tensors = small({})
-    n = len(tensors)
-    for counts in ([2, n - 2], [4, 0, n - 4], [n // 4, n // 4, n // 4, n - n // 4 * 3]):
-        yield f"split{len(counts)}", as_input(tiny.write_split(None, pairs, tensors, counts), 7)
+        yield name, as_input(hostile.small(**fields).parts(), number)
+    for counts in ((2, 10), (4, 0, 8), (3, 3, 3, 3)):
+        yield f"split{len(counts)}", as_input(hostile.small(counts=counts).parts(), 7)
 
 
 def gguf_words() -> Iterable[bytes]:
     """Keys, tensor names, and numbers where 32 and 64 bits end."""
     for fields in MODELS.values():
-        pairs, tensors = small(fields)
-        yield from (tiny.packed_string(pair[0]) for pair in pairs)
-        yield from (tiny.packed_string(tensor.name) for tensor in tensors)
+        spec = hostile.small(**fields)
+        yield from (tiny.packed_string(pair[0]) for pair in spec.pairs)
+        yield from (tiny.packed_string(tensor.name) for tensor in spec.tensors)
     for key in ("head_count", "head_count_kv", "sliding_window"):
         yield tiny.packed_string(f"llama.attention.{key}")
     yield from (tiny.packed_string(f"split.{key}") for key in ("no", "count", "tensors.count"))
-    yield from (struct.pack("<Q", n) for n in (0, 1, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53, 2**63, 2**64 - 1))
-    yield from (struct.pack("<f", x) for x in (0, -1, float("inf"), float("nan")))
+    yield from (struct.pack("<Q", n) for n in hostile.WIDE)
+    yield from (struct.pack("<f", x) for x in hostile.FLOATS)
 
 
 def vocabulary(first: int, tokens: Sequence[tuple[int, int, str]], merges: Sequence[tuple[int, int]]) -> bytes:
