@@ -29,7 +29,7 @@ class Arch:
 _ROWS = (
     #    name     rope    norm   act     mixer        ffn      properties
     Arch("llama", "NORM", "RMS", "SILU", "ATTENTION", "GATED", "MAY_QKV_BIAS | MAY_OUT_BIAS | MAY_FFN_BIAS"),
-    Arch("qwen2", "NEOX", "RMS", "SILU", "ATTENTION", "GATED", "QKV_BIAS"),
+    Arch("qwen2", "NEOX", "RMS", "SILU", "ATTENTION", "GATED", "QKV_BIAS | LARGE_KEYS"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}
