@@ -369,13 +369,15 @@ typedef enum gemel_sampler_option {
     GEMEL_SAMPLER_MIROSTAT = 16,            // 0 or 2
     GEMEL_SAMPLER_MIROSTAT_TAU = 17,        // > 0; default 5
     GEMEL_SAMPLER_MIROSTAT_ETA = 18,        // > 0; default 0.1
-    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53; default 0
+    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53; default 0. gemel_sampler_seed takes all of 64 bits
 } gemel_sampler_option;
 
 GEMEL_API int gemel_sampler_open(const gemel_model *model, gemel_sampler **out);
-GEMEL_API void gemel_sampler_close(gemel_sampler *sampler);
+GEMEL_API void gemel_sampler_close(gemel_sampler *sampler);   // before its model
 // At any time; a longer look back sees no more ids than were still held, so set it before the first `accept`.
 GEMEL_API int gemel_sampler_set(gemel_sampler *sampler, int option, double value);
+// The seed high * 2^32 + low, in place of GEMEL_SAMPLER_SEED: up to 2^53 it is the same seed.
+GEMEL_API int gemel_sampler_seed(gemel_sampler *sampler, uint32_t low, uint32_t high);
 // Finite, or -INFINITY, which forbids the id. It replaces an earlier one of the same id. Penalised and biased logits
 // saturate at the largest float: nothing else forbids an id.
 GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias);
@@ -383,11 +385,19 @@ GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias)
 GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);
 // what penalties look back at (prompt, drawn ids)
 GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);
-// forget ids; seed and mirostat start anew
+// forget ids; seed and mirostat start again
 GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
 // logits[n_vocab] -> id, which is not accepted yet. A logit of -INFINITY is never drawn; GEMEL_E_ARGUMENT: all of them
 // are that, or are forbidden; GEMEL_E_NUMERIC: one is NaN or +Inf.
 GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);
+// What accepting and drawing change, as bytes: the states of the generator and of mirostat, and the ids that the
+// penalties in use look back at (48 bytes when none is in use). Options, biases and breakers are not part of it: a
+// sampler of the same model with the same ones goes on as if it had never stopped. GEMEL_E_STATE leaves the sampler as
+// it was: other bytes, another vocabulary, or penalties that look back further than those of the sampler that was saved.
+GEMEL_API size_t gemel_sampler_save_size(const gemel_sampler *sampler);
+GEMEL_API int gemel_sampler_save(const gemel_sampler *sampler, uint8_t *data, size_t capacity);
+GEMEL_API int gemel_sampler_restore(gemel_sampler *sampler, const uint8_t *data, size_t size, char *err,
+                                    size_t err_size);
 
 #ifdef __cplusplus
 }
