@@ -1,5 +1,5 @@
-// What is kept of a GGUF header: its bytes, once, and small tables of offsets into them, with names in order. The reader
-// fills it, look-ups and the joining of split files read it; nobody outside of this room includes it.
+// What is kept of a GGUF header: its bytes, once, and small tables of offsets into them, with names in order. The
+// reader fills it, look-ups and the joining of split files read it; nobody outside of this room includes it.
 //
 //   bytes   | GGUF ver n n | key type value | key type [items] | ... | name dims type offset | ...
 //   kv                       ^key_at  ^value_at

@@ -1,5 +1,5 @@
-// The work of one call of tokenizer_encode: ids as they come, a cache of words seen, symbols that merge. Knows no kind of
-// tokenizer: what differs is in its row of the table of text models.
+// The work of one call of tokenizer_encode: ids as they come, a cache of words seen, symbols that merge. Knows no kind
+// of tokenizer: what differs is in its row of the table of text models.
 #include "encoder.h"
 #include "array.h"
 
