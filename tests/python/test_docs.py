@@ -169,7 +169,7 @@ def test_pages_link_to_pages_that_exist() -> None:
 HARNESS = """
 int main(int argc, char **argv) {{
     (void)argc;
-    const char *path[] = {{argv[1]}};
+    const char *path[] = {{argv[1], argv[1]}};
     const char *text = "the quick brown fox";
     int32_t ids[448];
     gemel_model *model;
@@ -180,9 +180,10 @@ int main(int argc, char **argv) {{
 BLOCK = """    {{
         gemel_session *session;
         gemel_sampler *sampler;
-        model = load(path[0]);
-        int n = gemel_tokenize(model, text, strlen(text), GEMEL_TEXT_BOS_EOS, ids, 448), n_ids = n;
-        (void)n_ids;
+        FILE *file = fopen(path[0], "rb");
+        model = load(open_header(file, path[0]), file, path[0]);
+        int n = gemel_tokenize(model, text, strlen(text), GEMEL_TEXT_BOS_EOS, ids, 448);
+        need(n, "the text");
         need(gemel_session_open(model, 512, &session), "session");
         need(gemel_sampler_open(model, &sampler), "sampler");
         {{
@@ -212,7 +213,7 @@ def compiled(folder: Path, name: str, source: str) -> Path:
 def c_examples() -> list[str]:
     """Return the C programs and statements of c_api.md; what has an ellipsis in the place of code is a sketch."""
     page = (DOCS / "c_api.md").read_text(encoding="utf-8")
-    return [block for block in re.findall(r"^```c\n(.*?)^```$", page, re.MULTILINE | re.DOTALL) if "..." not in block]
+    return [block for block in re.findall(r"^ *```c\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL) if "..." not in block]
 
 
 def test_the_c_program_of_the_manual_goes_on_with_a_text(tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_the_c_program_of_the_manual_goes_on_with_a_text(tmp_path: Path) -> None
 
 def test_the_c_examples_of_the_manual_run(tmp_path: Path) -> None:
     hello, *others = c_examples()
-    assert len(others) >= 6
+    assert len(others) >= 8
     start = hello[: hello.index("int main(")]
     blocks = "".join(BLOCK.format(example=example) for example in others)
     program = compiled(tmp_path, "examples", start + HARNESS.format(blocks=blocks))
