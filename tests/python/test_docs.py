@@ -213,13 +213,14 @@ def compiled(folder: Path, name: str, source: str) -> Path:
 def c_examples() -> list[str]:
     """Return the C programs and statements of c_api.md; what has an ellipsis in the place of code is a sketch."""
     page = (DOCS / "c_api.md").read_text(encoding="utf-8")
-    return [block for block in re.findall(r"^ *```c\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL) if "..." not in block]
+    blocks = re.findall(r"^ *```c\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if "..." not in block]
 
 
 def test_the_c_program_of_the_manual_goes_on_with_a_text(tmp_path: Path) -> None:
     program = compiled(tmp_path, "hello", c_examples()[0])
     (tmp_path / "model.gguf").write_bytes(tiny_bytes())
-    command = [program, tmp_path / "model.gguf", "the quick"]
+    command: list[str | Path] = [program, tmp_path / "model.gguf", "the quick"]
     done = subprocess.run(command, capture_output=True, check=False)
     with gemel.open(tiny_bytes()) as model:
         expected = model.generate("the quick", max_tokens=64, temperature=0).read()
