@@ -19,7 +19,7 @@ class Arch:
     act: str  # SILU
     mixer: str  # ATTENTION
     ffn: str  # GATED: act(gate) * up
-    properties: str = "0"  # X_BIAS: required; MAY_X_BIAS: allowed
+    properties: str = "0"  # X_BIAS: required; MAY_X_BIAS: allowed; LARGE_KEYS: F16 is the default cache
 
     def has(self, name: str) -> bool:
         return name in self.properties.split(" | ")
@@ -29,7 +29,7 @@ class Arch:
 _ROWS = (
     #    name     rope    norm   act     mixer        ffn      properties
     Arch("llama", "NORM", "RMS", "SILU", "ATTENTION", "GATED", "MAY_QKV_BIAS | MAY_OUT_BIAS | MAY_FFN_BIAS"),
-    Arch("qwen2", "NEOX", "RMS", "SILU", "ATTENTION", "GATED", "QKV_BIAS"),
+    Arch("qwen2", "NEOX", "RMS", "SILU", "ATTENTION", "GATED", "QKV_BIAS | LARGE_KEYS"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}
