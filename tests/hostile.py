@@ -102,6 +102,7 @@ def uneven() -> Spec:
 
 
 ARRAYS = {"head_count": [2], "head_count_kv": [1], "feed_forward_length": [32]}
+NO_QWEN2 = ("blk.0.attn_output.bias",)
 K_QUANTS = {"attn_q": "Q6_K", "ffn_down": "Q4_K", "attn_v": "Q3_K"}
 BASES: dict[str, dict[str, Callable[[], Spec]]] = {
     "old": {
@@ -119,8 +120,8 @@ BASES: dict[str, dict[str, Callable[[], Spec]]] = {
         "fused": lambda: fused(small(biases=True)),
         "fused_arrays": lambda: fused(per_layer(small(format="F16", tokenizer="spm"), "i32[]", **ARRAYS)),
         "ffn_biases": lambda: with_ffn_biases(small(biases=True, format="Q8_0")),
-        "qwen2": lambda: small(arch="qwen2", biases=True, pre="qwen2"),
-        "qwen2_fused": lambda: with_ffn_biases(fused(small(arch="qwen2", biases=True, tied=True))),
+        "qwen2": lambda: small(arch="qwen2", biases=True, pre="qwen2", without=NO_QWEN2),
+        "qwen2_fused": lambda: fused(small(arch="qwen2", biases=True, tied=True, without=NO_QWEN2)),
         "split": lambda: fused(small(biases=True, counts=(3, 4, 5))),
     },
 }

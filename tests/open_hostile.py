@@ -31,7 +31,8 @@ SECONDS = 10  # that a file may take
 GROWTH = 64 << 20  # bytes of memory that a file may take: the largest has 240 kB
 ADDRESSES = 1 << 30  # bytes that all may map
 SAYS_WHERE = re.compile(
-    r'offset \d|bytes? \d|tensors? ["a-z]|key "|parts? \d|[a-z]+(\.[a-z0-9_]+)+|[a-z]+(_[a-z]+)+|not a GGUF file|empty'
+    r'offset \d|bytes? \d|tensors? ["a-z]|key "|parts? \d|[a-z]+(\.[a-z0-9_]+)+|[a-z]+(_[a-z]+)+'
+    r'|architecture "|not a GGUF file|empty'
 )
 # What names the key or tensor that it is about, where it is refused.
 NAMING = {"key other type", "key lying length", "key unknown type", "tensor noise", "tensor unknown type",

@@ -1,4 +1,4 @@
-"""The sampler in readable Python: what core_c/src/sampler.c is held against.
+"""The sampler in readable Python: what core_c/src/sample/sampler.c is held against.
 
 Written from the definition, not from the C: ranks are full sorts, repeats are compared id by id, and exp is libm's.
 The ids drawn agree with the core's, except where a sum lies within rounding of a threshold.
@@ -146,7 +146,7 @@ class Sampler:
 
     def reset(self) -> None:
         self.ids = []
-        self.chance = self.options.seed
+        self.rng = self.options.seed
         self.mu = 2 * self.options.mirostat_tau
 
     def accept(self, new_id: int) -> None:
@@ -155,8 +155,8 @@ class Sampler:
     def uniform(self) -> float:
         """Return a multiple of 2^-53 in [0, 1): splitmix64."""
         mask = 2**64 - 1
-        self.chance = (self.chance + 0x9E3779B97F4A7C15) & mask
-        z = self.chance
+        self.rng = (self.rng + 0x9E3779B97F4A7C15) & mask
+        z = self.rng
         z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
         z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
         return ((z ^ (z >> 31)) >> 11) * 2.0**-53

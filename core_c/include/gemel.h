@@ -233,9 +233,9 @@ GEMEL_API int gemel_session_set(gemel_session *session, int option, int value);
 GEMEL_API int gemel_session_kv_type(const gemel_session *session);
 // A session whose rows a running pass reads is freed when the pass ends.
 GEMEL_API void gemel_session_close(gemel_session *session);
-// A new session that holds the first n_past (0..n_past) ids of this one and shares its cache: whole pages of 64 positions
-// are held once, and the last one is copied when either session first writes to it. Each has the bits it has alone.
-// GEMEL_E_UNSUPPORTED: a window's pages for that place were given back.
+// A new session that holds the first n_past (0..n_past) ids of this one and shares its cache: whole pages of 64
+// positions are held once, and the last one is copied when either session first writes to it. Each has the bits it has
+// alone. GEMEL_E_UNSUPPORTED: a window's pages for that place were given back.
 GEMEL_API int gemel_session_fork(const gemel_session *session, int n_past, gemel_session **out);
 // Pages of 64 positions that the session's cache holds; *n_shared (or NULL): how many of them other sessions hold, too.
 GEMEL_API int gemel_session_pages(const gemel_session *session, int *n_shared);
@@ -267,9 +267,9 @@ GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, si
 GEMEL_API int gemel_session_hidden(gemel_session *session, const int32_t *ids, size_t n, float *rows);
 // eval, of n embeddings rows[n][n_embd] in place of ids: the bits are those of the ids whose embeddings they are.
 GEMEL_API int gemel_session_eval_rows(gemel_session *session, const float *rows, size_t n);
-// Layers [from, to) alone (0 <= from <= to <= n_layer), for n rows[n][n_embd] at the next n positions: embeddings, or what
-// layer from - 1 gave. out[n][n_embd] is the residual stream after them. The positions count; there are no logits. For
-// verifying layers one by one, and for models that are spread over machines.
+// Layers [from, to) alone (0 <= from <= to <= n_layer), for n rows[n][n_embd] at the next n positions: embeddings, or
+// what layer from - 1 gave. out[n][n_embd] is the residual stream after them. The positions count; there are no
+// logits. For verifying layers one by one, and for models that are spread over machines.
 GEMEL_API int gemel_session_layers(gemel_session *session, const float *rows, size_t n, int from, int to, float *out);
 // Logits [n_vocab] of the last id, made now unless the call that evaluated it made them; NULL: nothing evaluated
 GEMEL_API const float *gemel_session_logits(gemel_session *session);
@@ -282,15 +282,15 @@ GEMEL_API int gemel_session_likeliest(gemel_session *session, int32_t *ids, size
 // (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
 GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags,
                                  char *text, size_t capacity, size_t *text_size);
-// One pass for n (1..GEMEL_MODEL_N_BATCH) different sessions of a model: session i appends its n_ids[i] ids (the next id
-// of an answer, or a chunk of a prompt; they follow each other in `ids`, at most GEMEL_MODEL_N_BATCH in all), and where
-// samplers[i] is not NULL, an id is drawn after the last, accepted, and turned into text. The weights are read once; the
-// bits are those of each session alone. n_ids[i] may be 0 where logits are at hand.
-// drawn[i]: the id, or -1. text[i * capacity] and text_sizes[i]: its whole characters, as gemel_session_next gives them.
-// codes[i]: 0, or why session i was left as it was (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY, _NUMERIC); an error
-// of the sampler comes after the ids were evaluated, and they stay. Returns how many sessions have code 0.
-// samplers NULL: nothing is drawn, and drawn, text and text_sizes are not used. No other call may use any of the
-// sessions or samplers meanwhile, except gemel_session_cancel, which counts before the pass, and gemel_session_close.
+// One pass for n (1..GEMEL_MODEL_N_BATCH) different sessions of a model: session i appends its n_ids[i] ids (the next
+// id of an answer, or a chunk of a prompt; they follow each other in `ids`, at most GEMEL_MODEL_N_BATCH in all), and
+// where samplers[i] is not NULL, an id is drawn after the last, accepted, and turned into text. The weights are read
+// once; the bits are those of each session alone. n_ids[i] may be 0 where logits are at hand. drawn[i]: the id, or -1.
+// text[i * capacity] and text_sizes[i]: its whole characters, as gemel_session_next gives them. codes[i]: 0, or why
+// session i was left as it was (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY, _NUMERIC); an error of the sampler
+// comes after the ids were evaluated, and they stay. Returns how many sessions have code 0. samplers NULL: nothing is
+// drawn, and drawn, text and text_sizes are not used. No other call may use any of the sessions or samplers meanwhile,
+// except gemel_session_cancel, which counts before the pass, and gemel_session_close.
 typedef enum gemel_step_flag {
     GEMEL_STEP_LOGITS = 4,   // make the logits of each session's last id in the pass; else when they are asked for
 } gemel_step_flag;           // and GEMEL_TEXT_SPECIAL
@@ -369,13 +369,15 @@ typedef enum gemel_sampler_option {
     GEMEL_SAMPLER_MIROSTAT = 16,            // 0 or 2
     GEMEL_SAMPLER_MIROSTAT_TAU = 17,        // > 0; default 5
     GEMEL_SAMPLER_MIROSTAT_ETA = 18,        // > 0; default 0.1
-    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53; default 0
+    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53; default 0. gemel_sampler_seed takes all of 64 bits
 } gemel_sampler_option;
 
 GEMEL_API int gemel_sampler_open(const gemel_model *model, gemel_sampler **out);
-GEMEL_API void gemel_sampler_close(gemel_sampler *sampler);
+GEMEL_API void gemel_sampler_close(gemel_sampler *sampler);   // before its model
 // At any time; a longer look back sees no more ids than were still held, so set it before the first `accept`.
 GEMEL_API int gemel_sampler_set(gemel_sampler *sampler, int option, double value);
+// The seed high * 2^32 + low, in place of GEMEL_SAMPLER_SEED: up to 2^53 it is the same seed.
+GEMEL_API int gemel_sampler_seed(gemel_sampler *sampler, uint32_t low, uint32_t high);
 // Finite, or -INFINITY, which forbids the id. It replaces an earlier one of the same id. Penalised and biased logits
 // saturate at the largest float: nothing else forbids an id.
 GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias);
@@ -383,11 +385,20 @@ GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias)
 GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);
 // what penalties look back at (prompt, drawn ids)
 GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);
-// forget ids; seed and mirostat start anew
+// forget ids; seed and mirostat start again
 GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
 // logits[n_vocab] -> id, which is not accepted yet. A logit of -INFINITY is never drawn; GEMEL_E_ARGUMENT: all of them
 // are that, or are forbidden; GEMEL_E_NUMERIC: one is NaN or +Inf.
 GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);
+// What accepting and drawing change, as bytes: the states of the generator and of mirostat, and the ids that the
+// penalties in use look back at (48 bytes when none is in use). Options, biases and breakers are not part of it: a
+// sampler of the same model with the same ones goes on as if it had never stopped. GEMEL_E_STATE leaves the sampler as
+// it was: other bytes, another vocabulary, or penalties that look back further than those of the sampler that was
+// saved.
+GEMEL_API size_t gemel_sampler_save_size(const gemel_sampler *sampler);
+GEMEL_API int gemel_sampler_save(const gemel_sampler *sampler, uint8_t *data, size_t capacity);
+GEMEL_API int gemel_sampler_restore(gemel_sampler *sampler, const uint8_t *data, size_t size, char *err,
+                                    size_t err_size);
 
 #ifdef __cplusplus
 }

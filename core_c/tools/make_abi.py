@@ -15,12 +15,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = ROOT / "core_c" / "include" / "gemel.h"
 OUTPUT = ROOT / "pyodide_pkg" / "gemel" / "_abi.py"
-SCALARS = {"int": "i", "int32_t": "i", "float": "f", "double": "d", "size_t": "z", "void": "v"}
+SCALARS = {"int": "i", "int32_t": "i", "uint32_t": "i", "float": "f", "double": "d", "size_t": "z", "void": "v"}
 
 HEAD = '''"""The core's constants and prototypes, generated from gemel.h by core_c/tools/make_abi.py; not to be edited.
 
-FUNCTIONS maps a name to (result code, argument codes): v nothing, i int, f float, d double, z size_t,
-p address (0 or None: NULL), s address of terminated UTF-8 text.
+FUNCTIONS maps a name to (result code, argument codes): v nothing, i int (of uint32_t: the signed int of the same bits),
+f float, d double, z size_t, p address (0 or None: NULL), s address of terminated UTF-8 text.
 """
 
 '''

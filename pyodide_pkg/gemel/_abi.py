@@ -1,7 +1,7 @@
 """The core's constants and prototypes, generated from gemel.h by core_c/tools/make_abi.py; not to be edited.
 
-FUNCTIONS maps a name to (result code, argument codes): v nothing, i int, f float, d double, z size_t,
-p address (0 or None: NULL), s address of terminated UTF-8 text.
+FUNCTIONS maps a name to (result code, argument codes): v nothing, i int (of uint32_t: the signed int of the same bits),
+f float, d double, z size_t, p address (0 or None: NULL), s address of terminated UTF-8 text.
 """
 
 ABI = 4
@@ -202,9 +202,13 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_sampler_open": ("i", "pp"),
     "gemel_sampler_close": ("v", "p"),
     "gemel_sampler_set": ("i", "pid"),
+    "gemel_sampler_seed": ("i", "pii"),
     "gemel_sampler_bias": ("i", "pif"),
     "gemel_sampler_dry_breaker": ("i", "ppz"),
     "gemel_sampler_accept": ("i", "pi"),
     "gemel_sampler_reset": ("i", "p"),
     "gemel_sampler_sample": ("i", "pp"),
+    "gemel_sampler_save_size": ("z", "p"),
+    "gemel_sampler_save": ("i", "ppz"),
+    "gemel_sampler_restore": ("i", "ppzpz"),
 }

@@ -16,7 +16,7 @@ from . import _abi
 from ._errors import ArgumentError
 from ._library import Handle, Library, check, open_handle
 
-MAX_SEED = 2**53
+MAX_SEED = 2**64 - 1
 MAX_BREAKER = 20   # ids of one of dry_breakers
 
 
@@ -74,7 +74,7 @@ class Sampling:
     mirostat_eta: float = 0.1
     """Over 0. How quickly mirostat follows."""
     seed: int | None = None
-    """0..2**53. Where the random numbers start; None draws one, which the generation reports."""
+    """0..2**64-1. Where the random numbers start; None draws one of 32 bits, which the generation reports."""
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     """id -> what is added to its logit; float("-inf") forbids the id."""
 
@@ -84,7 +84,7 @@ class Sampling:
             if not check_field.accepts(value):
                 raise ArgumentError(f"{name}={value!r}: must be {check_field.range}")
         if self.seed is not None and not (_is_int(self.seed) and 0 <= self.seed <= MAX_SEED):
-            raise ArgumentError(f"seed={self.seed!r}: must be an integer from 0 to 2**53, or None")
+            raise ArgumentError(f"seed={self.seed!r}: must be an integer from 0 to 2**64-1, or None")
         object.__setattr__(self, "logit_bias", _check_bias(self.logit_bias))
         object.__setattr__(self, "dry_breakers", _check_breakers(self.dry_breakers))
         self._check_effects()
@@ -231,6 +231,12 @@ def _check_breakers(breakers: object) -> tuple[str, ...]:
     return tuple(breakers)
 
 
+def _half(number: int) -> int:
+    """Return the lower 32 bits as the int that a call takes for a uint32_t."""
+    low = number & (2**32 - 1)
+    return low - 2**32 if low >= 2**31 else low
+
+
 class Sampler:
     """A gemel_sampler set up as a Sampling says. `seed` is the one in use, drawn where the Sampling gives none."""
 
@@ -239,6 +245,7 @@ class Sampler:
     ) -> None:
         self._library = library
         self.sampling = sampling
+        # A drawn one stays below 2**53: JavaScript's numbers, which clients read JSON with, are exact up to there.
         self.seed = int.from_bytes(os.urandom(4), "little") if sampling.seed is None else sampling.seed
         self.handle = open_handle(library, "gemel_sampler_open", where="a sampler", parent=model)
         try:
@@ -253,7 +260,7 @@ class Sampler:
         for name, item in _FIELDS.items():
             value = float(getattr(self.sampling, name))
             check(self._library, call("gemel_sampler_set", sampler, item.option, value), f"{name}={value}")
-        check(self._library, call("gemel_sampler_set", sampler, _abi.SAMPLER_SEED, float(self.seed)), "seed")
+        check(self._library, call("gemel_sampler_seed", sampler, _half(self.seed), _half(self.seed >> 32)), "seed")
         for token, bias in self.sampling.logit_bias.items():
             if not -(2**31) <= token < 2**31:
                 raise ArgumentError(f"logit_bias: {token} is not an id of this model")

@@ -419,6 +419,40 @@ static void scores_that_overflow_are_the_same_on_every_row(void) {
     }
 }
 
+// ---- Benchmarks ----------------------------------------------------------------------------------------------------
+
+static void run_attend(const kernels *k, void *arg) {
+    const cache *c = ((void **)arg)[0];
+    const call *a = ((void **)arg)[1];
+    k->kv[c->l.type].attend(&a->a);
+}
+static void run_store(const kernels *k, void *arg) {
+    cache *c = ((void **)arg)[0];
+    call *a = ((void **)arg)[1];
+    k->kv[c->l.type].store(a->q, a->q, &c->l, c->pages[0], 5);
+}
+static int benchmarks(void) {
+    static const int sizes[] = {1, 3, 8, ATTEND_MAX};
+    EACH_TYPE(type) {
+        cache c = cache_of(type, 64, 64);
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            char what[100];
+            call a;
+            void *arg[] = {&c, &a};
+            open_call(&a, &c, sizes[i], 1);
+            for (int h = 0; h < sizes[i]; h++) a.a.n_pos[h] = POSITIONS;
+            hide_pages(&a, &c);
+            snprintf(what, sizeof what, "%s, %d x %d positions", name_of(&c), sizes[i], POSITIONS);
+            bench(what, run_attend, arg);
+            snprintf(what, sizeof what, "%s, a position stored", name_of(&c));
+            if (i == 0) bench(what, run_store, arg);
+            free_call(&a);
+        }
+        free_cache(&c);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(attention_over_f32_is_the_same_on_every_row),
@@ -431,5 +465,6 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(what_a_query_does_not_see_weighs_nothing),
         CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_row),
     };
+    if (is_bench(argc, argv)) return benchmarks();
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

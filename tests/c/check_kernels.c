@@ -407,6 +407,53 @@ static void the_rows_of_this_machine(void) {
         printf("    %s: %s\n", isa_at(i)->k->name, isa_at(i)->usable() ? "checked" : "not usable here");
 }
 
+// ---- Benchmarks ----------------------------------------------------------------------------------------------------
+
+enum { BENCH_IN = 1024, BENCH_OUT = 256, BENCH_TOKENS = 64 };
+typedef struct bench_work {
+    matrix m;
+    acts a;
+    float *x, *y;
+} bench_work;
+
+static void run_matmul(const kernels *k, void *arg) {
+    bench_work *w = arg;
+    k->matmul(&w->m.w, &w->a, 0, w->m.w.n_panels, w->y, BENCH_OUT);
+}
+static void run_quantise(const kernels *k, void *arg) {
+    bench_work *w = arg;
+    k->quantise(w->x, BENCH_IN / 32, 0, BENCH_IN / 32, &w->a, 0);
+}
+static void run_rmsnorm(const kernels *k, void *arg) {
+    bench_work *w = arg;
+    k->rmsnorm(w->x, w->x, BENCH_IN, 1e-5f, w->y);
+}
+static void run_swiglu(const kernels *k, void *arg) {
+    bench_work *w = arg;
+    k->swiglu(w->x, w->x, BENCH_IN, w->y);
+}
+// Stored activations are a row's own: each row meets those that the row before it left, with other numbers, as fast.
+static int benchmarks(void) {
+    bench_work w = {.x = random_floats(BENCH_TOKENS * BENCH_IN), .y = random_floats(BENCH_TOKENS * BENCH_OUT)};
+    w.a = quantised(scalar(), w.x, BENCH_TOKENS, BENCH_IN);
+    for (int i = 0; i < N_TYPES; i++) {
+        w.m = random_matrix(types[i], BENCH_IN, BENCH_OUT);
+        for (int n = 1; n <= BENCH_TOKENS; n *= 8) {
+            char what[100];
+            snprintf(what, sizeof what, "%s [%d][%d] x %d", format_of(types[i])->name, BENCH_OUT, BENCH_IN, n);
+            w.a.n = n;
+            bench(what, run_matmul, &w);
+        }
+        free_matrix(&w.m);
+    }
+    bench("quantise [1024]", run_quantise, &w);
+    bench("rmsnorm [1024]", run_rmsnorm, &w);
+    bench("swiglu [1024]", run_swiglu, &w);
+    free_acts(&w.a);
+    memory_free(w.x), memory_free(w.y);
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(the_rows_of_this_machine),
@@ -423,5 +470,6 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(norms_and_gates_of_inf_and_nan_are_the_same_on_every_row),
         CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_row),
     };
+    if (is_bench(argc, argv)) return benchmarks();
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

@@ -7,7 +7,7 @@
 // ---- Bias and penalties ----
 
 static void bias_moves_and_forbids(void) {
-    gemel_sampler *s = opened(6);
+    gemel_sampler *s = plain_sampler(6);
     CHECK_EQ_INT(gemel_sampler_bias(s, 0, -INFINITY), GEMEL_OK);
     for (int i = 0; i < 100; i++) CHECK(gemel_sampler_sample(s, halves) > 0);
     CHECK_EQ_INT(greedy(s, halves), 1);
@@ -28,7 +28,7 @@ static void bias_moves_and_forbids(void) {
 static void many_biases_are_kept(void) {
     enum { N = 3000 };
     static float row[N];
-    gemel_sampler *s = opened(N);
+    gemel_sampler *s = plain_sampler(N);
     for (int i = 0; i < N; i++)
         if (i != 1234) CHECK_EQ_INT(gemel_sampler_bias(s, N - 1 - i, -INFINITY), GEMEL_OK);
     CHECK_EQ_INT(gemel_sampler_sample(s, row), N - 1 - 1234);
@@ -36,7 +36,7 @@ static void many_biases_are_kept(void) {
 }
 
 static void repeat_penalty_divides_what_is_positive_and_multiplies_the_rest(void) {
-    gemel_sampler *s = opened(4);
+    gemel_sampler *s = plain_sampler(4);
     set(s, GEMEL_SAMPLER_REPEAT_PENALTY, 2);
     CHECK_EQ_INT(greedy(s, (float[]){4, 3, -1, -1.5f}), 0);
     accept_all(s, "02");
@@ -48,7 +48,7 @@ static void repeat_penalty_divides_what_is_positive_and_multiplies_the_rest(void
 }
 
 static void frequency_counts_and_presence_does_not(void) {
-    gemel_sampler *s = opened(4);
+    gemel_sampler *s = plain_sampler(4);
     const float row[4] = {3, 2, 1, 0};
     set(s, GEMEL_SAMPLER_FREQUENCY_PENALTY, 0.6);
     accept_all(s, "0");
@@ -66,7 +66,7 @@ static void frequency_counts_and_presence_does_not(void) {
 }
 
 static void penalties_look_back_at_the_last_n_ids(void) {
-    gemel_sampler *s = opened(10);
+    gemel_sampler *s = plain_sampler(10);
     float row[10] = {5, 4};
     set(s, GEMEL_SAMPLER_PRESENCE_PENALTY, 2), set(s, GEMEL_SAMPLER_PENALTY_LAST_N, 3);
     accept_all(s, "0234");
@@ -87,7 +87,7 @@ static void penalties_look_back_at_the_last_n_ids(void) {
 }
 
 static void counts_forget_what_is_out_of_sight(void) {
-    gemel_sampler *s = opened(4);
+    gemel_sampler *s = plain_sampler(4);
     set(s, GEMEL_SAMPLER_FREQUENCY_PENALTY, 1), set(s, GEMEL_SAMPLER_PENALTY_LAST_N, 3);
     accept_all(s, "0010201");   // in sight: one 0, one 1, one 2
     accept_all(s, "0");         // two 0, one 1
@@ -99,7 +99,7 @@ static void counts_forget_what_is_out_of_sight(void) {
 }
 
 static void penalties_saturate_and_forbid_nothing(void) {
-    gemel_sampler *s = opened(3);
+    gemel_sampler *s = plain_sampler(3);
     set(s, GEMEL_SAMPLER_REPEAT_PENALTY, DBL_MAX);
     accept_all(s, "012");
     CHECK_EQ_INT(greedy(s, (float[]){-2, -1, -3}), 0);   // all of them at -FLT_MAX: the first
@@ -143,7 +143,7 @@ static void dry_takes_more_from_longer_repeats(void) {
         {"33333", 2, 1024, 4},
     };
     for (size_t i = 0; i < COUNT(passages); i++) {
-        gemel_sampler *s = opened(10);
+        gemel_sampler *s = plain_sampler(10);
         set(s, GEMEL_SAMPLER_DRY_MULTIPLIER, 1), set(s, GEMEL_SAMPLER_DRY_BASE, 2);
         set(s, GEMEL_SAMPLER_DRY_ALLOWED_LENGTH, passages[i].allowed);
         set(s, GEMEL_SAMPLER_DRY_LAST_N, passages[i].last_n);
@@ -176,7 +176,7 @@ static void a_sequence_breaker_ends_a_repeat(void) {
         {{2, 4, 1}, 3, "4123412", 9},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
-        gemel_sampler *s = opened(10);
+        gemel_sampler *s = plain_sampler(10);
         set(s, GEMEL_SAMPLER_DRY_MULTIPLIER, 1);
         CHECK_EQ_INT(gemel_sampler_dry_breaker(s, cases[i].ids, cases[i].n), GEMEL_OK);
         accept_all(s, cases[i].past);
@@ -188,7 +188,7 @@ static void a_sequence_breaker_ends_a_repeat(void) {
 
 static void dry_is_linear_in_a_long_monotone_past(void) {
     enum { N = 1 << 20 };
-    gemel_sampler *s = opened(4);
+    gemel_sampler *s = plain_sampler(4);
     set(s, GEMEL_SAMPLER_DRY_MULTIPLIER, 1), set(s, GEMEL_SAMPLER_DRY_LAST_N, N);
     for (int i = 0; i < N + 5; i++) CHECK(gemel_sampler_accept(s, 2) == GEMEL_OK);
     CHECK_EQ_INT(greedy(s, (float[]){0, 1, 1000, 1}), 1);

@@ -21,7 +21,7 @@ static uint64_t support(gemel_sampler *s, const float *logits) {
 
 static void greedy_takes_the_likeliest_and_among_equals_the_first(void) {
     enum { N = 200 };
-    gemel_sampler *s = opened(N);
+    gemel_sampler *s = plain_sampler(N);
     float row[N];
     for (int place = 0; place < N; place++) {
         for (int i = 0; i < N; i++) row[i] = -3.0f - (float)(i % 7);
@@ -36,7 +36,7 @@ static void greedy_takes_the_likeliest_and_among_equals_the_first(void) {
 }
 
 static void greedy_draws_nothing(void) {
-    gemel_sampler *a = opened(6), *b = opened(6);
+    gemel_sampler *a = plain_sampler(6), *b = plain_sampler(6);
     for (int i = 0; i < 5; i++) (void)greedy(a, halves);
     set(a, GEMEL_SAMPLER_TEMPERATURE, 1);
     for (int i = 0; i < 50; i++) CHECK_EQ_INT(gemel_sampler_sample(a, halves), gemel_sampler_sample(b, halves));
@@ -84,7 +84,7 @@ static void truncation_keeps_these_ids(void) {
         {5, 1, 0.9, 0.2, 0x07},
     };
     for (size_t i = 0; i < COUNT(steps); i++) {
-        gemel_sampler *s = opened(6);
+        gemel_sampler *s = plain_sampler(6);
         set(s, GEMEL_SAMPLER_TOP_K, steps[i].top_k), set(s, GEMEL_SAMPLER_TYPICAL_P, steps[i].typical);
         set(s, GEMEL_SAMPLER_TOP_P, steps[i].top_p), set(s, GEMEL_SAMPLER_MIN_P, steps[i].min_p);
         uint64_t kept = support(s, halves);
@@ -97,7 +97,7 @@ static void truncation_keeps_these_ids(void) {
 static void equal_logits_rank_by_id(void) {
     float row[64];
     for (int i = 0; i < 64; i++) row[i] = i % 2 ? 0.0f : -0.0f;
-    gemel_sampler *s = opened(64);
+    gemel_sampler *s = plain_sampler(64);
     for (int k = 1; k < 64; k += 9) {
         set(s, GEMEL_SAMPLER_TOP_K, k), set(s, GEMEL_SAMPLER_TOP_P, 1);
         CHECK((support(s, row) >> k) == 0);
@@ -116,7 +116,7 @@ static int compare_floats(const void *a, const void *b) {
 static void top_k_of_a_long_row_is_that_of_a_sort(void) {
     enum { N = 5000 };
     static float row[N], sorted[N];
-    gemel_sampler *s = opened(N);
+    gemel_sampler *s = plain_sampler(N);
     uint64_t seed = 5;
     for (int order = 0; order < 3; order++) {
         for (int i = 0; i < N; i++) row[i] = (float)(check_random(&seed) >> 40) * 0x1p-22f;
@@ -139,7 +139,7 @@ static void top_k_of_a_long_row_is_that_of_a_sort(void) {
 }
 
 static void xtc_leaves_the_least_likely_of_those_over_the_threshold(void) {
-    gemel_sampler *s = opened(6);
+    gemel_sampler *s = plain_sampler(6);
     set(s, GEMEL_SAMPLER_XTC_PROBABILITY, 1);
     static const double thresholds[] = {0.5, 0.4, 0.2, 0.1, 0.05, 0};
     static const uint64_t kept[] = {0x3f, 0x3f, 0x3e, 0x3c, 0x38, 0x20};
@@ -162,7 +162,7 @@ static void mirostat_holds_the_surprise_near_tau(void) {
     for (int tau = 1; tau < 7; tau += 2) {
         static int count[N];
         memset(count, 0, sizeof count);
-        gemel_sampler *s = opened(N);
+        gemel_sampler *s = plain_sampler(N);
         set(s, GEMEL_SAMPLER_MIROSTAT, 2), set(s, GEMEL_SAMPLER_MIROSTAT_TAU, tau);
         for (int i = 0; i < 200; i++) (void)gemel_sampler_sample(s, row);
         for (int i = 0; i < DRAWS; i++) count[gemel_sampler_sample(s, row)]++;
@@ -180,7 +180,7 @@ static void mirostat_holds_the_surprise_near_tau(void) {
 static void mirostat_falls_back_to_the_likeliest(void) {
     float row[64] = {0};
     row[40] = 0.001f;
-    gemel_sampler *s = opened(64);   // every id surprises by 6 bits, twice tau is 2
+    gemel_sampler *s = plain_sampler(64);   // every id surprises by 6 bits, twice tau is 2
     set(s, GEMEL_SAMPLER_MIROSTAT, 2), set(s, GEMEL_SAMPLER_MIROSTAT_TAU, 1);
     CHECK_EQ_INT(gemel_sampler_sample(s, row), 40);
     gemel_sampler_close(s);
@@ -202,7 +202,7 @@ static void draws_follow_the_softmax(void) {
     const double warm[4] = {8 / 15.0, 4 / 15.0, 2 / 15.0, 1 / 15.0};   // top-k 4
     const double hot[2] = {0.585786437626905, 0.414213562373095};      // two halves at temperature 2: sqrt(2) to 1
     for (int seed = 0; seed < 5; seed++) {
-        gemel_sampler *s = opened(6);
+        gemel_sampler *s = plain_sampler(6);
         set(s, GEMEL_SAMPLER_SEED, seed);
         CHECK(chi_square(s, halves, p, 6, 20000) < 20.5);   // 5 degrees of freedom: 0.1 %
         set(s, GEMEL_SAMPLER_TOP_K, 4);
@@ -214,7 +214,7 @@ static void draws_follow_the_softmax(void) {
 }
 
 static void extreme_temperatures_and_logits_draw(void) {
-    gemel_sampler *s = opened(4);
+    gemel_sampler *s = plain_sampler(4);
     set(s, GEMEL_SAMPLER_TEMPERATURE, 0x1p-1074);
     for (int i = 0; i < 50; i++) CHECK_EQ_INT(gemel_sampler_sample(s, (float[]){1, 3, 2, 3}) & 1, 1);
     set(s, GEMEL_SAMPLER_TEMPERATURE, DBL_MAX);
@@ -260,7 +260,7 @@ static void a_seed_gives_these_ids_on_every_machine(void) {
     for (uint32_t i = 0; i < GOLDEN_VOCAB; i++) row[i] = (float)(i * 2654435761u >> 8) * 0x1p-24f * 12 - 6;
     for (size_t g = 0; g < COUNT(goldens); g++) {
         gemel_sampler *s = NULL;
-        CHECK_EQ_INT(sampler_open(&s, GOLDEN_VOCAB), GEMEL_OK);
+        CHECK_EQ_INT(sampler_open(&s, vocabulary(GOLDEN_VOCAB)), GEMEL_OK);
         set(s, GEMEL_SAMPLER_SEED, 42);
         for (int i = 0; i < 4; i++) {
             if (goldens[g].set[i].option) set(s, goldens[g].set[i].option, goldens[g].set[i].value);
@@ -275,7 +275,7 @@ static void a_seed_gives_these_ids_on_every_machine(void) {
 }
 
 static void reset_brings_back_the_state_after_the_options(void) {
-    gemel_sampler *s = opened(6);
+    gemel_sampler *s = plain_sampler(6);
     int first[40], equal = 0;
     set(s, GEMEL_SAMPLER_SEED, 9), set(s, GEMEL_SAMPLER_MIROSTAT, 2), set(s, GEMEL_SAMPLER_MIROSTAT_TAU, 1.5);
     set(s, GEMEL_SAMPLER_FREQUENCY_PENALTY, 0.3), set(s, GEMEL_SAMPLER_DRY_MULTIPLIER, 1);
@@ -294,7 +294,7 @@ static void reset_brings_back_the_state_after_the_options(void) {
 }
 
 static void seeds_differ(void) {
-    gemel_sampler *s = opened(64);
+    gemel_sampler *s = plain_sampler(64);
     float row[64] = {0};
     int equal = 0;
     for (int seed = 0; seed < 200; seed++) {
@@ -348,7 +348,7 @@ static void values_out_of_range_are_refused(void) {
         {GEMEL_SAMPLER_SEED, 1.5},
         {GEMEL_SAMPLER_SEED, 0x1.1p53},
     };
-    gemel_sampler *s = opened(6);
+    gemel_sampler *s = plain_sampler(6);
     for (size_t i = 0; i < COUNT(bad); i++) {
         CHECK_EQ_INT(gemel_sampler_set(s, bad[i].option, bad[i].value), GEMEL_E_ARGUMENT);
     }
@@ -362,10 +362,10 @@ static void values_out_of_range_are_refused(void) {
 }
 
 static void ids_and_sizes_out_of_range_are_refused(void) {
-    gemel_sampler *s = opened(6), *none = NULL;
+    gemel_sampler *s = plain_sampler(6), *none = NULL;
     int32_t ids[21] = {0};
-    CHECK_EQ_INT(sampler_open(&none, 0), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(sampler_open(&none, -5), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(sampler_open(&none, NULL), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(sampler_open(NULL, vocabulary(6)), GEMEL_E_ARGUMENT);
     CHECK(none == NULL);
     CHECK_EQ_INT(gemel_sampler_accept(s, -1), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_sampler_accept(s, 6), GEMEL_E_ARGUMENT);
@@ -383,13 +383,14 @@ static void ids_and_sizes_out_of_range_are_refused(void) {
     CHECK_EQ_INT(gemel_sampler_sample(NULL, halves), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_sampler_set(NULL, 1, 1), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_sampler_reset(NULL), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_sampler_seed(NULL, 1, 1), GEMEL_E_ARGUMENT);
     gemel_sampler_close(s), gemel_sampler_close(NULL);
 }
 
 static void logits_that_are_no_numbers_are_refused(void) {
     enum { N = 131 };
     float row[N] = {0};
-    gemel_sampler *s = opened(N);
+    gemel_sampler *s = plain_sampler(N);
     for (int greedy_too = 0; greedy_too < 2; greedy_too++) {
         set(s, GEMEL_SAMPLER_TEMPERATURE, !greedy_too);
         for (int i = 0; i < N; i++) {
@@ -412,7 +413,7 @@ static void logits_that_are_no_numbers_are_refused(void) {
 
 static void a_vocabulary_of_one_is_drawn(void) {
     gemel_sampler *s = NULL;
-    CHECK_EQ_INT(sampler_open(&s, 1), GEMEL_OK);
+    CHECK_EQ_INT(sampler_open(&s, vocabulary(1)), GEMEL_OK);
     set(s, GEMEL_SAMPLER_TYPICAL_P, 0.1), set(s, GEMEL_SAMPLER_XTC_PROBABILITY, 1);
     set(s, GEMEL_SAMPLER_XTC_THRESHOLD, 0);
     for (int i = 0; i < 10; i++) CHECK_EQ_INT(gemel_sampler_sample(s, (float[]){-7}), 0);

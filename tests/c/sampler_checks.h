@@ -1,14 +1,30 @@
 // What checks of the sampler share: one with every step off, and a row of known probabilities.
 #pragma once
-#include "check.h"
+#include "toy.h"
 #include "../../core_c/src/sample/sampler.h"
 
 #define COUNT(array) (sizeof array / sizeof *array)
 
-static inline gemel_sampler *opened(int n_vocab)   // with every step off and temperature 1
+// A vocabulary of n tokens "0", "1", ...; opened once, and left open.
+static inline const tokenizer *vocabulary(int n) {
+    static opened kept[16];
+    static int n_kept;
+    for (int i = 0; i < n_kept; i++)
+        if (tokenizer_n_vocab(kept[i].t) == n) return kept[i].t;
+    char (*texts)[8] = malloc((size_t)n * sizeof *texts);
+    const char **tokens = malloc((size_t)n * sizeof *tokens);
+    for (int i = 0; i < n; i++) snprintf(texts[i], sizeof *texts, "%d", i), tokens[i] = texts[i];
+    toy v = NOTHING;
+    v.model = "gpt2", v.pre = "gpt-2", v.tokens = tokens, v.n_tokens = n, v.merges = tokens;
+    CHECK_EQ_INT(open_toy(&kept[n_kept], &v), GEMEL_OK);
+    free(texts), free(tokens);
+    return kept[n_kept++].t;
+}
+
+static inline gemel_sampler *plain_sampler(int n_vocab)   // with every step off and temperature 1
 {
     gemel_sampler *s = NULL;
-    CHECK_EQ_INT(sampler_open(&s, n_vocab), GEMEL_OK);
+    CHECK_EQ_INT(sampler_open(&s, vocabulary(n_vocab)), GEMEL_OK);
     CHECK_EQ_INT(gemel_sampler_set(s, GEMEL_SAMPLER_TEMPERATURE, 1), GEMEL_OK);
     CHECK_EQ_INT(gemel_sampler_set(s, GEMEL_SAMPLER_TOP_K, 0), GEMEL_OK);
     CHECK_EQ_INT(gemel_sampler_set(s, GEMEL_SAMPLER_TOP_P, 1), GEMEL_OK);

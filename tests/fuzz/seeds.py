@@ -37,14 +37,16 @@ def as_input(parts: Sequence[bytes], cuts: int) -> bytes:
 def gguf_seeds() -> Iterable[tuple[str, bytes]]:
     for number, (name, fields) in enumerate(MODELS.items()):
         yield name, as_input(hostile.small(**fields).parts(), number)
+    for name, make in hostile.BASES["new"].items():
+        yield f"new_{name}", as_input(make().parts(), 7)
     for counts in ((2, 10), (4, 0, 8), (3, 3, 3, 3)):
         yield f"split{len(counts)}", as_input(hostile.small(counts=counts).parts(), 7)
 
 
 def gguf_words() -> Iterable[bytes]:
     """Keys, tensor names, and numbers where 32 and 64 bits end."""
-    for fields in MODELS.values():
-        spec = hostile.small(**fields)
+    specs = [hostile.small(**fields) for fields in MODELS.values()]
+    for spec in specs + [make() for make in hostile.BASES["new"].values()]:
         yield from (tiny.packed_string(pair[0]) for pair in spec.pairs)
         yield from (tiny.packed_string(tensor.name) for tensor in spec.tensors)
     for key in ("head_count", "head_count_kv", "sliding_window"):

@@ -434,7 +434,7 @@ def test_unknown_option_is_a_type_error_that_names_the_nearest(model: gemel.Mode
         ("presence_penalty", -2.1), ("penalty_last_n", -1), ("penalty_last_n", 2**20 + 1), ("dry_multiplier", -1),
         ("dry_base", 0.9), ("dry_allowed_length", 0), ("dry_last_n", -1), ("xtc_probability", 1.1),
         ("xtc_threshold", 0.6), ("mirostat", 1), ("mirostat", 2.0), ("mirostat_tau", 0), ("mirostat_eta", 0),
-        ("seed", -1), ("seed", 2**53 + 1), ("seed", 1.0), ("logit_bias", [1]), ("logit_bias", {1: math.inf}),
+        ("seed", -1), ("seed", 2**64), ("seed", 1.0), ("logit_bias", [1]), ("logit_bias", {1: math.inf}),
         ("logit_bias", {"a": 1}), ("logit_bias", {1: math.nan}), ("dry_breakers", "x"), ("dry_breakers", [""]),
     ],
 )

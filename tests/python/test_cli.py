@@ -98,7 +98,7 @@ def test_options_that_repeat_the_defaults_are_no_error() -> None:
         (["--top-p", "x"], ["--top-p", "'x'", "number"]),
         (["--top-k", "1.5"], ["--top-k", "'1.5'", "integer"]),
         (["--temperature", "nan"], ["--temperature=nan", "at least 0"]),
-        (["--seed", "-1"], ["--seed=-1", "2**53"]),
+        (["--seed", "-1"], ["--seed=-1", "2**64-1"]),
         (["--temperature", "0", "--top-k", "3"], ["--top-k=3", "no effect", "--temperature=0"]),
         (["--mirostat-tau", "3"], ["--mirostat-tau=3.0", "--mirostat=2"]),
         (["--logit-bias", "5"], ["--logit-bias '5'", "ID=BIAS"]),

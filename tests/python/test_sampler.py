@@ -20,23 +20,50 @@ from sampling import Options, Sampler
 SOURCES = Path(__file__).parents[2] / "core_c" / "src"
 INCLUDE = Path(__file__).parents[2] / "core_c" / "include"
 OPTION_IDS = {f.name: i for i, f in enumerate(fields(Options), 1)}  # gemel_sampler_option has the same order
-ARGUMENT, NUMERIC = -1, -7
+ARGUMENT, NUMERIC, STATE = -1, -7, -8
+# All that the sampler asks its tokenizer: a vocabulary of any size needs no file.
+TOKENIZER = """
+#include "text/tokenizer.h"
+struct tokenizer { int n_vocab; };
+int tokenizer_n_vocab(const tokenizer *t) { return t->n_vocab; }
+"""
 
 
 class CoreSampler:
-    """core_c/src/sampler.c through ctypes."""
+    """core_c/src/sample/sampler.c through ctypes."""
 
     def __init__(self, library: ctypes.CDLL, n_vocab: int) -> None:
         self.library = library
         self.n_vocab = n_vocab
+        self.tokenizer = ctypes.c_int(n_vocab)
         self.handle = ctypes.c_void_p()
-        assert library.sampler_open(ctypes.byref(self.handle), n_vocab) == 0
+        assert library.sampler_open(ctypes.byref(self.handle), ctypes.byref(self.tokenizer)) == 0
 
     def close(self) -> None:
         self.library.gemel_sampler_close(self.handle)
 
     def set(self, name: str, value: float) -> int:
         return int(self.library.gemel_sampler_set(self.handle, OPTION_IDS[name], value))
+
+    def set_all(self, options: Options) -> None:
+        for name in OPTION_IDS:
+            value = getattr(options, name)
+            assert (self.seed(value) if name == "seed" else self.set(name, value)) == 0
+
+    def seed(self, seed: int) -> int:
+        return int(self.library.gemel_sampler_seed(self.handle, seed & 0xFFFFFFFF, seed >> 32))
+
+    def save(self) -> bytes:
+        data = ctypes.create_string_buffer(self.library.gemel_sampler_save_size(self.handle))
+        assert self.library.gemel_sampler_save(self.handle, data, len(data)) == 0
+        return data.raw
+
+    def restore(self, data: bytes) -> str:
+        """Return the sentence of a refusal, "" where there is none."""
+        err = ctypes.create_string_buffer(512)
+        code = self.library.gemel_sampler_restore(self.handle, data, len(data), err, len(err))
+        assert code == (STATE if err.value else 0)
+        return err.value.decode()
 
     def bias(self, token: int, value: float) -> int:
         return int(self.library.gemel_sampler_bias(self.handle, token, value))
@@ -60,13 +87,21 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     compiler = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     if compiler is None:
         building.lacking("no C compiler is installed")
-    path = tmp_path_factory.mktemp("sampler") / "sampler.so"
-    sources = [str(next(SOURCES.rglob(f"{name}.c"))) for name in ("sampler", "penalties", "candidates", "fmath")]
-    flags = ["-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", f"-I{INCLUDE}"]
+    folder = tmp_path_factory.mktemp("sampler")
+    path, tokenizer = folder / "sampler.so", folder / "tokenizer.c"
+    tokenizer.write_text(TOKENIZER)
+    names = ("sample/sampler", "sample/penalties", "sample/candidates", "fmath", "errors")
+    sources = [*(str(SOURCES / f"{name}.c") for name in names), str(tokenizer)]
+    flags = ["-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", f"-I{INCLUDE}", f"-I{SOURCES}"]
     subprocess.run([compiler, *flags, *sources, "-o", str(path)], check=True)
     loaded = ctypes.CDLL(str(path))
     handle = ctypes.c_void_p
-    loaded.sampler_open.argtypes = [ctypes.POINTER(handle), ctypes.c_int]
+    loaded.sampler_open.argtypes = [ctypes.POINTER(handle), ctypes.POINTER(ctypes.c_int)]
+    loaded.gemel_sampler_seed.argtypes = [handle, ctypes.c_uint32, ctypes.c_uint32]
+    loaded.gemel_sampler_save_size.argtypes = [handle]
+    loaded.gemel_sampler_save_size.restype = ctypes.c_size_t
+    loaded.gemel_sampler_save.argtypes = [handle, ctypes.c_char_p, ctypes.c_size_t]
+    loaded.gemel_sampler_restore.argtypes = [handle, ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
     loaded.gemel_sampler_close.argtypes = [handle]
     loaded.gemel_sampler_close.restype = None
     loaded.gemel_sampler_set.argtypes = [handle, ctypes.c_int, ctypes.c_double]
@@ -123,7 +158,7 @@ def some_options(draw: st.DrawFn) -> Options:
         mirostat=draw(st.sampled_from([0, 0, 2])),
         mirostat_tau=draw(st.floats(0.1, 8)),
         mirostat_eta=draw(st.floats(0.01, 1)),
-        seed=draw(st.integers(0, 2**53)),
+        seed=draw(st.integers(0, 2**64 - 1)),
     )
 
 
@@ -153,8 +188,7 @@ def test_ids_are_those_of_the_readable_twin(library: ctypes.CDLL, data: st.DataO
     twin = Sampler(options)
     core = CoreSampler(library, n)
     try:
-        for name in OPTION_IDS:
-            assert core.set(name, getattr(options, name)) == 0
+        core.set_all(options)
         for token, value in data.draw(st.dictionaries(tokens, st.sampled_from([-math.inf, -1.5, 0.25, 4.0]))).items():
             if n > 6:  # so that some id is left
                 twin.bias[token] = value
@@ -174,6 +208,102 @@ def test_ids_are_those_of_the_readable_twin(library: ctypes.CDLL, data: st.DataO
             assert core.sample(logits) == token
             twin.accept(token)
             assert core.accept(token) == 0
+    finally:
+        core.close()
+
+
+# ---- Saved and restored ----
+
+
+@st.composite
+def all_options(draw: st.DrawFn) -> Options:
+    """Draw options of which every one has an effect (mirostat takes the place of truncation)."""
+    return Options(
+        temperature=draw(st.floats(0.5, 2)),
+        top_k=draw(st.integers(20, 200)),
+        top_p=0.950123,
+        min_p=0.010123,
+        typical_p=0.900123,
+        repeat_penalty=draw(st.floats(1.01, 1.5)),
+        frequency_penalty=draw(st.floats(0.1, 1)),
+        presence_penalty=draw(st.floats(-1, -0.1)),
+        penalty_last_n=draw(st.integers(1, 40)),
+        dry_multiplier=draw(st.floats(0.1, 2)),
+        dry_base=draw(st.floats(1.1, 3)),
+        dry_allowed_length=draw(st.integers(1, 3)),
+        dry_last_n=draw(st.integers(1, 60)),
+        xtc_probability=0.5,
+        xtc_threshold=draw(st.floats(0.01, 0.3)),
+        mirostat=draw(st.sampled_from([0, 2])),
+        mirostat_tau=draw(st.floats(1, 5)),
+        mirostat_eta=draw(st.floats(0.05, 0.5)),
+        seed=draw(st.integers(0, 2**64 - 1)),
+    )
+
+
+def ready(library: ctypes.CDLL, n: int, twin: Sampler) -> CoreSampler:
+    """Return a sampler with the twin's options, biases and breakers."""
+    core = CoreSampler(library, n)
+    core.set_all(twin.options)
+    for token, value in twin.bias.items():
+        assert core.bias(token, value) == 0
+    for ids in twin.breakers:
+        assert core.breaker(ids) == 0
+    return core
+
+
+@given(data=st.data())
+@settings(
+    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_a_restored_sampler_goes_on_as_the_twin_that_never_stopped(library: ctypes.CDLL, data: st.DataObject) -> None:
+    n = data.draw(st.integers(30, 300))
+    tokens = st.integers(0, 5)
+    twin = Sampler(data.draw(st.one_of(all_options(), some_options())))
+    twin.bias = {0: -math.inf, 3: 1.5, 7: 0.25}
+    twin.breakers = data.draw(st.lists(st.lists(tokens, min_size=1, max_size=3), max_size=2))
+    chance = random.Random(data.draw(st.integers(0, 2**32)))
+    rows = [[ctypes.c_float(chance.gauss(0, 2)).value for _ in range(n)] for _ in range(5)]
+    core = ready(library, n, twin)
+    try:
+        for token in data.draw(st.lists(tokens, max_size=90)):
+            twin.accept(token)
+            assert core.accept(token) == 0
+        for step in range(12):
+            if step in (0, 3, 4, 9):  # another takes its place, of which some have a past of their own
+                saved = core.save()
+                core.close()
+                core = ready(library, n, twin)
+                for token in data.draw(st.lists(tokens, max_size=5)):
+                    assert core.sample(rows[0]) >= 0
+                    assert core.accept(token) == 0
+                assert core.restore(saved) == ""
+                assert core.save() == saved
+            token = twin.sample(rows[step % 5])
+            assert core.sample(rows[step % 5]) == token
+            twin.accept(token)
+            assert core.accept(token) == 0
+    finally:
+        core.close()
+
+
+@given(data=st.binary(max_size=200), flip=st.integers(0, 8 * 48 - 1), cut=st.integers(0, 300))
+@settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_other_bytes_are_refused_and_leave_the_sampler_as_it_was(
+    library: ctypes.CDLL, data: bytes, flip: int, cut: int
+) -> None:
+    core = CoreSampler(library, 50)
+    try:
+        core.set_all(Options(repeat_penalty=1.1))
+        for token in range(50):
+            core.accept(token)
+        saved = core.save()
+        damaged = bytearray(saved)
+        damaged[flip // 8] ^= 1 << flip % 8
+        for wrong in (data, saved + data, saved[: cut % len(saved)], bytes(damaged)):
+            if wrong != saved:
+                assert "saved sampler" in core.restore(wrong)
+        assert core.save() == saved
     finally:
         core.close()
 

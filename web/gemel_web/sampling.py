@@ -16,7 +16,7 @@ NOT_GREEDY = (
     "top_k", "top_p", "min_p", "typical_p", "xtc_probability", "xtc_threshold",
     "mirostat", "mirostat_tau", "mirostat_eta",
 )
-MAX_SEED = 2**53
+MAX_SEED = 2**64 - 1
 NAMED = re.compile(r"(\w+?)(=| has |: )")
 
 

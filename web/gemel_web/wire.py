@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from .errors import refused
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Seed = Annotated[int, Meta(ge=0, le=2**53)]
+Seed = Annotated[int, Meta(ge=0)]   # gemel.Sampling says what is too large: msgspec compares up to 2**63 - 1
 Id = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Whole = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]

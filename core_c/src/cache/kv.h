@@ -2,7 +2,7 @@
 // counted: sessions that have a prefix in common share its pages, and a page is copied before a session that shares it
 // writes to it. A page holds a block (layout.h) for every KV head of every layer of its class.
 #pragma once
-#include "../kernels/kernels.h"
+#include "layout.h"
 
 // Layers whose pages are alike: the same window and dims. Belongs to the model.
 typedef struct kv_class {

@@ -1,4 +1,5 @@
-// Attention: projections, RoPE and the cache in the first phase; scores, values and the output projection in the second.
+// Attention: projections, RoPE and the cache in the first phase; scores, values and the output projection in the
+// second.
 #include <string.h>
 #include "worker.h"
 

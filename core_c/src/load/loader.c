@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "../arch/rope.h"
+#include "../file/gguf_read.h"
 #include "../file/split.h"
 #include "../forward/workspace.h"
 #include "../memory.h"

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include "../arch/arch.h"
 #include "../arch/rope.h"
+#include "../file/gguf_read.h"
 #include "../forward/workspace.h"
 #include "../memory.h"
 

@@ -21,7 +21,8 @@ typedef struct placement {
     uint64_t size;   // bytes of memory that the model's weights need
 } placement;
 
-// Find every tensor its place in m, whose numbers are known, and check shapes and formats. Weights get their sizes; with
-// m->memory they get their data, too. GEMEL_E_FORMAT, _UNSUPPORTED: a tensor is missing, unexpected, of another shape.
+// Find every tensor its place in m, whose numbers are known, and check shapes and formats. Weights get their sizes;
+// with m->memory they get their data, too. GEMEL_E_FORMAT, _UNSUPPORTED: a tensor is missing, unexpected, of another
+// shape.
 int place_tensors(placement *p, gemel_model *m, const gguf *g, errors *e);
 void place_close(placement *p);

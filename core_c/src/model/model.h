@@ -3,7 +3,8 @@
 // After arch_read nobody asks which architecture a model is: whatever a layer needs stands in its struct.
 #pragma once
 #include <stdatomic.h>
-#include "../arch/kinds.h"
+#include "../kernels/kernels.h"
+#include "kinds.h"
 #include "../cache/kv.h"
 #include "../file/gguf.h"
 #include "../text/tokenizer.h"

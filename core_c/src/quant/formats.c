@@ -1,4 +1,5 @@
 // The table of tensor types by GGUF number, made from formats.def, and the public questions about it.
+#include "formats.h"
 #include "families.h"
 
 #define PLAIN(number, name, lower, block, block_size)                                                                  \

@@ -1,4 +1,5 @@
-// A session: ids so far, their KV cache, and what the last of them left: its residual stream, and logits once asked for.
+// A session: ids so far, their KV cache, and what the last of them left: its residual stream, and logits once asked
+// for.
 #pragma once
 #include <stdatomic.h>
 #include "../forward/batch.h"

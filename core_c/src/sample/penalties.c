@@ -215,8 +215,32 @@ static void apply_dry(penalties *p, float *logits) {
 
 // ---- All of them ----
 
-int penalties_active(const penalties *p) {
-    return p->n_biases > 0 || repeats_active(p) || (p->dry_multiplier > 0 && p->dry_last_n > 0);
+static int dry_active(const penalties *p) { return p->dry_multiplier > 0 && p->dry_last_n > 0; }
+
+int penalties_active(const penalties *p) { return p->n_biases > 0 || repeats_active(p) || dry_active(p); }
+
+size_t penalties_reach(const penalties *p) {
+    size_t repeats = repeats_active(p) ? (size_t)p->last_n : 0, dry = dry_active(p) ? (size_t)p->dry_last_n : 0;
+    return repeats > dry ? repeats : dry;
+}
+size_t penalties_held(const penalties *p) { return least(p->held, penalties_reach(p)); }
+
+void penalties_save(const penalties *p, uint8_t *ids) {
+    for (size_t n = penalties_held(p), i = 0; i < n; i++) {
+        int32_t id = latest(p, n - 1 - i);
+        memcpy(ids + i * sizeof id, &id, sizeof id);
+    }
+}
+
+// Only what was counted is cleared: a vocabulary is long.
+void penalties_restore(penalties *p, const uint8_t *ids, size_t n) {
+    for (size_t i = 0; i < least(p->held, (size_t)p->last_n); i++) p->count[latest(p, i)] = 0;
+    p->head = p->held = 0;
+    for (size_t i = n - least(n, p->capacity); i < n; i++) {
+        int32_t id;
+        memcpy(&id, ids + i * sizeof id, sizeof id);
+        (void)penalties_accept(p, id);
+    }
 }
 
 void penalties_apply(penalties *p, float *logits) {

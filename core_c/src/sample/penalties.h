@@ -50,5 +50,10 @@ int penalties_breaker(penalties *p, const int32_t *ids, size_t n);
 int penalties_accept(penalties *p, int32_t id);
 void penalties_forget(penalties *p);        // the ids; biases and breakers stay
 int penalties_active(const penalties *p);   // 0: apply would change nothing
+// How many ids the penalties that are on look back at, how many of those there are, and their bytes, the oldest first.
+size_t penalties_reach(const penalties *p);
+size_t penalties_held(const penalties *p);
+void penalties_save(const penalties *p, uint8_t *ids);                // [penalties_held] int32_t
+void penalties_restore(penalties *p, const uint8_t *ids, size_t n);   // in range; they take the place of those held
 // logits[n_vocab], no NaN, no +Inf. Sums saturate at +-FLT_MAX, so that only a bias of -INFINITY forbids an id.
 void penalties_apply(penalties *p, float *logits);

@@ -1,21 +1,26 @@
-// Options, the order of the steps and the source of chance. Each step is a function of penalties.c or candidates.c.
-// All memory that sampling needs is taken when the sampler opens or an option is set.
+// Options, the order of the steps, the generator of random numbers; and what changes while a sampler draws, saved.
+// Each step is a function of penalties.c or candidates.c. All memory that sampling needs is taken when the sampler
+// opens or an option is set.
 #include "sampler.h"
+#include "../errors.h"
 #include "candidates.h"
 #include "penalties.h"
 #include <float.h>
 #include <math.h>   // INFINITY, a macro
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 struct gemel_sampler {
+    const tokenizer *tok;   // the model's: where a grammar looks
     int n_vocab;
-    double value[GEMEL_SAMPLER_SEED + 1];   // by gemel_sampler_option
-    penalties past;
-    candidates left;
-    float *logits;     // [n_vocab] with penalties
-    uint64_t chance;   // state of the generator
-    double mu;         // mirostat 2: the surprise allowed, in bits
+    double value[GEMEL_SAMPLER_SEED + 1];   // by gemel_sampler_option; of the seed, `seed` counts
+    uint64_t seed;
+    penalties history;
+    candidates candidates;
+    float *logits;   // [n_vocab] with penalties
+    uint64_t rng;    // state of the generator
+    double mu;       // mirostat 2: the surprise allowed, in bits
 };
 
 // ---- Options ----
@@ -61,19 +66,19 @@ static int in_range(int id, double value) {
 // What follows from an option's value.
 static int take_option(gemel_sampler *s, int id) {
     const double *v = s->value;
-    penalties *past = &s->past;
+    penalties *history = &s->history;
     switch (id) {
-    case GEMEL_SAMPLER_REPEAT_PENALTY: past->repeat = v[id]; break;
-    case GEMEL_SAMPLER_FREQUENCY_PENALTY: past->frequency = v[id]; break;
-    case GEMEL_SAMPLER_PRESENCE_PENALTY: past->presence = v[id]; break;
-    case GEMEL_SAMPLER_DRY_MULTIPLIER: past->dry_multiplier = v[id]; break;
-    case GEMEL_SAMPLER_DRY_BASE: past->dry_base = v[id]; break;
-    case GEMEL_SAMPLER_DRY_ALLOWED_LENGTH: past->dry_allowed_length = (int)v[id]; break;
+    case GEMEL_SAMPLER_REPEAT_PENALTY: history->repeat = v[id]; break;
+    case GEMEL_SAMPLER_FREQUENCY_PENALTY: history->frequency = v[id]; break;
+    case GEMEL_SAMPLER_PRESENCE_PENALTY: history->presence = v[id]; break;
+    case GEMEL_SAMPLER_DRY_MULTIPLIER: history->dry_multiplier = v[id]; break;
+    case GEMEL_SAMPLER_DRY_BASE: history->dry_base = v[id]; break;
+    case GEMEL_SAMPLER_DRY_ALLOWED_LENGTH: history->dry_allowed_length = (int)v[id]; break;
     case GEMEL_SAMPLER_PENALTY_LAST_N:
     case GEMEL_SAMPLER_DRY_LAST_N:
-        return penalties_look_back(past, (int)v[GEMEL_SAMPLER_PENALTY_LAST_N], (int)v[GEMEL_SAMPLER_DRY_LAST_N]);
+        return penalties_look_back(history, (int)v[GEMEL_SAMPLER_PENALTY_LAST_N], (int)v[GEMEL_SAMPLER_DRY_LAST_N]);
     case GEMEL_SAMPLER_MIROSTAT_TAU: s->mu = 2 * v[id]; break;
-    case GEMEL_SAMPLER_SEED: s->chance = (uint64_t)v[id]; break;
+    case GEMEL_SAMPLER_SEED: s->rng = s->seed = (uint64_t)v[id]; break;
     default: break;   // read where it is used
     }
     return GEMEL_OK;
@@ -88,24 +93,32 @@ int gemel_sampler_set(gemel_sampler *s, int option, double value) {
     return code;
 }
 
+int gemel_sampler_seed(gemel_sampler *s, uint32_t low, uint32_t high) {
+    if (!s) return GEMEL_E_ARGUMENT;
+    s->rng = s->seed = (uint64_t)high << 32 | low;
+    return GEMEL_OK;
+}
+
 // ---- Open, close, what it is told ----
 
 static int open_parts(gemel_sampler *s) {
-    int code = penalties_open(&s->past, s->n_vocab);
-    if (!code) code = candidates_open(&s->left, s->n_vocab);
+    int code = penalties_open(&s->history, s->n_vocab);
+    if (!code) code = candidates_open(&s->candidates, s->n_vocab);
     if (!code && !(s->logits = malloc((size_t)s->n_vocab * sizeof *s->logits))) code = GEMEL_E_MEMORY;
     for (int id = 1; id <= GEMEL_SAMPLER_SEED; id++) s->value[id] = options[id].initial;
     for (int id = 1; !code && id <= GEMEL_SAMPLER_SEED; id++) code = take_option(s, id);
     return code;
 }
 
-int sampler_open(gemel_sampler **out, int n_vocab) {
+int sampler_open(gemel_sampler **out, const tokenizer *t) {
     if (!out) return GEMEL_E_ARGUMENT;
     *out = NULL;
-    if (n_vocab < 1) return GEMEL_E_ARGUMENT;
+    if (!t) return GEMEL_E_ARGUMENT;
+    int n_vocab = tokenizer_n_vocab(t);
     if ((size_t)n_vocab > SIZE_MAX / sizeof(uint64_t)) return GEMEL_E_MEMORY;
     gemel_sampler *s = calloc(1, sizeof *s);
     if (!s) return GEMEL_E_MEMORY;
+    s->tok = t;
     s->n_vocab = n_vocab;
     int code = open_parts(s);
     if (code) gemel_sampler_close(s);
@@ -115,26 +128,28 @@ int sampler_open(gemel_sampler **out, int n_vocab) {
 
 void gemel_sampler_close(gemel_sampler *s) {
     if (!s) return;
-    penalties_close(&s->past);
-    candidates_close(&s->left);
+    penalties_close(&s->history);
+    candidates_close(&s->candidates);
     free(s->logits);
     free(s);
 }
 
 int gemel_sampler_bias(gemel_sampler *s, int32_t id, float bias) {
-    return s ? penalties_bias(&s->past, id, bias) : GEMEL_E_ARGUMENT;
+    return s ? penalties_bias(&s->history, id, bias) : GEMEL_E_ARGUMENT;
 }
 
 int gemel_sampler_dry_breaker(gemel_sampler *s, const int32_t *ids, size_t n) {
-    return s ? penalties_breaker(&s->past, ids, n) : GEMEL_E_ARGUMENT;
+    return s ? penalties_breaker(&s->history, ids, n) : GEMEL_E_ARGUMENT;
 }
 
-int gemel_sampler_accept(gemel_sampler *s, int32_t id) { return s ? penalties_accept(&s->past, id) : GEMEL_E_ARGUMENT; }
+int gemel_sampler_accept(gemel_sampler *s, int32_t id) {
+    return s ? penalties_accept(&s->history, id) : GEMEL_E_ARGUMENT;
+}
 
 int gemel_sampler_reset(gemel_sampler *s) {
     if (!s) return GEMEL_E_ARGUMENT;
-    penalties_forget(&s->past);
-    s->chance = (uint64_t)s->value[GEMEL_SAMPLER_SEED];
+    penalties_forget(&s->history);
+    s->rng = s->seed;
     s->mu = 2 * s->value[GEMEL_SAMPLER_MIROSTAT_TAU];
     return GEMEL_OK;
 }
@@ -144,7 +159,7 @@ int gemel_sampler_reset(gemel_sampler *s) {
 // A multiple of 2^-53 in [0, 1), by splitmix64 (Steele, Lea, Flood: Fast splittable pseudorandom number generators,
 // 2014).
 static double uniform(gemel_sampler *s) {
-    uint64_t z = s->chance += 0x9e3779b97f4a7c15u;
+    uint64_t z = s->rng += 0x9e3779b97f4a7c15u;
     z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
     z = (z ^ z >> 27) * 0x94d049bb133111ebu;
     return (double)((z ^ z >> 31) >> 11) * 0x1p-53;
@@ -154,20 +169,21 @@ static double uniform(gemel_sampler *s) {
 static void fill(gemel_sampler *s, const float *logits, float best) {
     const double *v = s->value;
     int alone = v[GEMEL_SAMPLER_TOP_P] == 1 && v[GEMEL_SAMPLER_TYPICAL_P] == 1;   // then min-p is the first step
-    if (v[GEMEL_SAMPLER_MIROSTAT] != 0) candidates_fill(&s->left, logits);
-    else if (v[GEMEL_SAMPLER_TOP_K] > 0) candidates_fill_top_k(&s->left, logits, (size_t)v[GEMEL_SAMPLER_TOP_K]);
-    else if (v[GEMEL_SAMPLER_MIN_P] > 0 && alone) candidates_fill_min_p(&s->left, logits, best, v[GEMEL_SAMPLER_MIN_P]);
-    else candidates_fill(&s->left, logits);
+    if (v[GEMEL_SAMPLER_MIROSTAT] != 0) candidates_fill(&s->candidates, logits);
+    else if (v[GEMEL_SAMPLER_TOP_K] > 0) candidates_fill_top_k(&s->candidates, logits, (size_t)v[GEMEL_SAMPLER_TOP_K]);
+    else if (v[GEMEL_SAMPLER_MIN_P] > 0 && alone)
+        candidates_fill_min_p(&s->candidates, logits, best, v[GEMEL_SAMPLER_MIN_P]);
+    else candidates_fill(&s->candidates, logits);
 }
 
 static void narrow(gemel_sampler *s) {
     const double *v = s->value;
-    candidates *left = &s->left;
-    if (v[GEMEL_SAMPLER_TYPICAL_P] < 1) candidates_keep_typical(left, v[GEMEL_SAMPLER_TYPICAL_P]);
-    if (v[GEMEL_SAMPLER_TOP_P] < 1) candidates_keep_top_p(left, v[GEMEL_SAMPLER_TOP_P]);
-    if (v[GEMEL_SAMPLER_MIN_P] > 0) candidates_keep_min_p(left, v[GEMEL_SAMPLER_MIN_P]);
+    candidates *c = &s->candidates;
+    if (v[GEMEL_SAMPLER_TYPICAL_P] < 1) candidates_keep_typical(c, v[GEMEL_SAMPLER_TYPICAL_P]);
+    if (v[GEMEL_SAMPLER_TOP_P] < 1) candidates_keep_top_p(c, v[GEMEL_SAMPLER_TOP_P]);
+    if (v[GEMEL_SAMPLER_MIN_P] > 0) candidates_keep_min_p(c, v[GEMEL_SAMPLER_MIN_P]);
     if (v[GEMEL_SAMPLER_XTC_PROBABILITY] > 0 && uniform(s) < v[GEMEL_SAMPLER_XTC_PROBABILITY]) {
-        candidates_drop_top(left, v[GEMEL_SAMPLER_XTC_THRESHOLD]);
+        candidates_drop_top(c, v[GEMEL_SAMPLER_XTC_THRESHOLD]);
     }
 }
 
@@ -176,9 +192,9 @@ int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
     float best;
     int code = logits_best(logits, (size_t)s->n_vocab, &best);
     if (code) return code;
-    if (penalties_active(&s->past)) {
+    if (penalties_active(&s->history)) {
         memcpy(s->logits, logits, (size_t)s->n_vocab * sizeof *logits);
-        penalties_apply(&s->past, s->logits);
+        penalties_apply(&s->history, s->logits);
         logits = s->logits;
         (void)logits_best(logits, (size_t)s->n_vocab, &best);   // finite or -INFINITY by construction
     }
@@ -188,9 +204,93 @@ int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
 
     fill(s, logits, best);
     int mirostat = s->value[GEMEL_SAMPLER_MIROSTAT] != 0;
-    if (mirostat) candidates_keep_unsurprising(&s->left, s->mu);
+    if (mirostat) candidates_keep_unsurprising(&s->candidates, s->mu);
     else narrow(s);
-    int id = candidates_draw(&s->left, temperature, uniform(s), &surprise);
+    int id = candidates_draw(&s->candidates, temperature, uniform(s), &surprise);
     if (mirostat) s->mu -= s->value[GEMEL_SAMPLER_MIROSTAT_ETA] * (surprise - s->value[GEMEL_SAMPLER_MIROSTAT_TAU]);
     return id;
+}
+
+// ---- Saving ----
+// A header, then the ids that penalties look back at, the oldest first. Little endian.
+
+typedef struct saved {
+    char magic[8];
+    uint64_t checksum;   // FNV-1a of all that follows, 8 bytes at a time
+    uint64_t rng;
+    double mu;
+    int32_t n_vocab, look_back, n_ids, unused;   // unused: 0
+} saved;
+_Static_assert(sizeof(saved) == 48, "the saved layout has no padding");
+
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '1'};   // the last goes up with the layout
+
+static size_t saved_size(size_t n_ids) { return sizeof(saved) + (n_ids + 1) / 2 * 2 * sizeof(int32_t); }
+static uint64_t checksum(const uint8_t *data, size_t size) {
+    uint64_t h = 0xcbf29ce484222325u, word;
+    for (size_t i = offsetof(saved, rng); i < size; i += sizeof word) {
+        memcpy(&word, data + i, sizeof word);
+        h = (h ^ word) * 0x100000001b3u;
+        h ^= h >> 29;
+    }
+    return h;
+}
+
+size_t gemel_sampler_save_size(const gemel_sampler *s) { return s ? saved_size(penalties_held(&s->history)) : 0; }
+
+int gemel_sampler_save(const gemel_sampler *s, uint8_t *data, size_t capacity) {
+    size_t size = gemel_sampler_save_size(s);
+    if (!s || !data || capacity < size) return GEMEL_E_ARGUMENT;
+    saved h = {.rng = s->rng, .mu = s->mu, .n_vocab = s->n_vocab};
+    h.look_back = (int32_t)penalties_reach(&s->history);
+    h.n_ids = (int32_t)penalties_held(&s->history);
+    memcpy(h.magic, magic, sizeof magic);
+    memset(data, 0, size);
+    memcpy(data, &h, sizeof h);
+    penalties_save(&s->history, data + sizeof h);
+    h.checksum = checksum(data, size);
+    memcpy(data, &h, sizeof h);
+    return GEMEL_OK;
+}
+
+static int check_saved(const gemel_sampler *s, const saved *h, const uint8_t *data, size_t size, errors *e) {
+    if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic - 1))
+        return fail(e, GEMEL_E_STATE, "these bytes are not a saved sampler");
+    if (h->magic[7] != magic[7]) return fail(e, GEMEL_E_STATE, "the saved sampler is of another version of gemel");
+    if (h->n_ids < 0 || (size_t)h->n_ids > size / sizeof(int32_t) || size != saved_size((size_t)h->n_ids))
+        return fail(e, GEMEL_E_STATE, "the saved sampler is cut short or has extra bytes: %zu bytes with %d ids", size,
+                    (int)h->n_ids);
+    if (h->checksum != checksum(data, size))
+        return fail(e, GEMEL_E_STATE, "the saved sampler is damaged: its checksum differs");
+    if (h->n_vocab != s->n_vocab)
+        return fail(e, GEMEL_E_STATE, "the saved sampler is of a vocabulary of %d ids, this one's has %d",
+                    (int)h->n_vocab, s->n_vocab);
+    if (h->look_back < h->n_ids || h->look_back > PENALTIES_LAST_N_MAX || h->unused)
+        return fail(e, GEMEL_E_STATE, "gemel did not write this saved sampler: it looks back at %d ids and has %d",
+                    (int)h->look_back, (int)h->n_ids);
+    for (int i = 0; i < h->n_ids; i++) {
+        int32_t id;
+        memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
+        if (id < 0 || id >= s->n_vocab)
+            return fail(e, GEMEL_E_STATE, "gemel did not write this saved sampler: id %d at place %d", (int)id, i);
+    }
+    // Fewer ids than it looked back at are all that there were.
+    if (h->n_ids == h->look_back && (size_t)h->look_back < penalties_reach(&s->history))
+        return fail(e, GEMEL_E_STATE,
+                    "the saved sampler's penalties look back at %d ids, this one's at %zu: set the same options",
+                    (int)h->look_back, penalties_reach(&s->history));
+    return GEMEL_OK;
+}
+
+int gemel_sampler_restore(gemel_sampler *s, const uint8_t *data, size_t size, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    saved h = {.rng = 0};
+    if (!s || !data) return fail(&e, GEMEL_E_ARGUMENT, "no sampler or no data");
+    if (size >= sizeof h) memcpy(&h, data, sizeof h);
+    int code = check_saved(s, &h, data, size, &e);
+    if (code < 0) return code;
+    penalties_restore(&s->history, data + sizeof h, (size_t)h.n_ids);
+    s->rng = h.rng;
+    s->mu = h.mu;
+    return GEMEL_OK;
 }

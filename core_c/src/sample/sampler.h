@@ -1,7 +1,10 @@
 // Logits to an id: the steps listed in gemel.h, in that order, in scalar code that gives the same bits everywhere.
-// Knows n_vocab and the ids it was told; knows no model.
+// Knows a vocabulary and the ids it was told; knows no model.
+//
+// gemel_sampler_sample and _accept take no memory and touch nothing except the sampler (no statics): any thread of a
+// pool may call them, one thread at a time for each sampler.
 #pragma once
-#include "gemel.h"
+#include "../text/tokenizer.h"
 
-// gemel_sampler_open passes the model's n_vocab; all else is in gemel.h.
-int sampler_open(gemel_sampler **out, int n_vocab);
+// gemel_sampler_open passes the model's tokenizer, which must outlive the sampler; all else is in gemel.h.
+int sampler_open(gemel_sampler **out, const tokenizer *t);

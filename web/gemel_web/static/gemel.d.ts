@@ -79,6 +79,7 @@ export interface Sampling {
     mirostat?: 0 | 2;
     mirostat_tau?: number;
     mirostat_eta?: number;
+    /** An integer from 0; JavaScript's numbers are exact up to 2 ** 53. */
     seed?: number | null;
     /** id -> what is added to its logit. */
     logit_bias?: Map<number, number>;
