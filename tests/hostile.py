@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import tiny
-from tiny import Pair, Tensor
+from tiny import Tensor
+from vocabulary import Pair
 
 # ---- Valid files -----------------------------------------------------------------------------------------------------
 
