@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 TABLES = ROOT / "core_c" / "src" / "arch"
 OUTPUT = ROOT / "pyodide_pkg" / "gemel" / "_slots.py"
 
-HEAD = '''"""What the files of each architecture hold, generated from archs.def and slots.def by core_c/tools/make_slots.py.
+HEAD = '''"""What the files of each architecture hold: archs.def and slots.def by core_c/tools/make_slots.py; not to be edited.
 
 ARCHS maps a name in general.architecture to its properties. SLOTS maps a slot's id to (name in the file, room, kind,
 required of, allowed for, columns, rows); `first` and `last` are the model's, `layer` is named blk.N.<name>. DEALT maps
@@ -27,10 +27,12 @@ a fused tensor's id to (name, the slots that its rows go to).
 def rows_of(text: str, macro: str) -> list[list[str]]:
     """Return the arguments of each row `macro(...)`, without quotes."""
     text = re.sub(r"//[^\n]*", "", text)
-    return [[part.strip().strip('"') for part in row.split(",")] for row in re.findall(rf"^{macro}\((.*)\)$", text, re.M)]
+    found = re.findall(rf"^{macro}\((.*)\)$", text, re.M)
+    return [[part.strip().strip('"') for part in row.split(",")] for row in found]
 
 
 def properties_of(cell: str) -> tuple[str, ...]:
+    """Return the names of `A | B`, in order; none of `0`."""
     return () if cell == "0" else tuple(sorted(part.strip() for part in cell.split("|")))
 
 

@@ -9,10 +9,15 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ._errors import FormatError
 from ._library import Block, Handle, Library, check, size_at
 from ._slots import DEALT, SLOTS
+
+if TYPE_CHECKING:
+    from ._memory import Plan
+    from ._session import KvType
 
 Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]

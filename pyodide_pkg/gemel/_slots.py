@@ -1,4 +1,4 @@
-"""What the files of each architecture hold, generated from archs.def and slots.def by core_c/tools/make_slots.py.
+"""What the files of each architecture hold: archs.def and slots.def by core_c/tools/make_slots.py; not to be edited.
 
 ARCHS maps a name in general.architecture to its properties. SLOTS maps a slot's id to (name in the file, room, kind,
 required of, allowed for, columns, rows); `first` and `last` are the model's, `layer` is named blk.N.<name>. DEALT maps

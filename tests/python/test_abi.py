@@ -15,7 +15,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.parametrize("tool", ["make_abi.py", "make_slots.py"])
 def test_generated_tables_are_not_stale(tool: str) -> None:
-    done = subprocess.run([sys.executable, str(ROOT / "core_c/tools" / tool), "--check"], capture_output=True, text=True)
+    command = [sys.executable, str(ROOT / "core_c/tools" / tool), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
