@@ -1,6 +1,6 @@
 // Options, the order of the steps, the generator of random numbers; and what changes while a sampler draws, saved.
-// Each step is a function of penalties.c or candidates.c. All memory that sampling needs is taken when the sampler opens
-// or an option is set.
+// Each step is a function of penalties.c or candidates.c. All memory that sampling needs is taken when the sampler
+// opens or an option is set.
 #include "sampler.h"
 #include "../errors.h"
 #include "candidates.h"
