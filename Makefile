@@ -6,11 +6,12 @@ MODEL = smollm2-135m-instruct
 MODELS =
 PYTEST_ARGS =
 COMPILER =
+SECONDS = 600
 VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 CORE := $(shell find core_c -path core_c/cmake/editable -prune -o -type f -print)
-C_FILES := $(shell find core_c/include core_c/src tests/c -name '*.[ch]')
+C_FILES := $(shell find core_c/include core_c/src tests/c tests/fuzz -name '*.[ch]')
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +45,9 @@ wasm-smoke: $(VENV)/dev  ## the core as a Pyodide side module under node: native
 test-browser: $(VENV)/dev  ## the API in Pyodide under node and in Chromium's tabs; what failed is in build/browser/failed
 	$(BIN)/python -m pytest tests/browser $(PYTEST_ARGS)
 
+fuzz: $(VENV)/dev  ## libFuzzer on the core for SECONDS=600 a target, on all CPUs (needs clang); findings are in build/fuzz
+	GEMEL_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/python/test_fuzz.py $(PYTEST_ARGS)
+
 lint: $(VENV)/dev  ## ruff, mypy, clang-format
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -76,4 +80,4 @@ $(VENV)/dev: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
 	@$(PIP) install -e '.[dev]'
 	@touch $(VENV)/installed $@
 
-.PHONY: help run demo site test pytest quick wasm assets wasm-smoke test-browser lint format bench clean
+.PHONY: help run demo site test pytest quick wasm assets wasm-smoke test-browser fuzz lint format bench clean

@@ -1,13 +1,14 @@
 """What tests of builds share: configured folders, the sanitizers' environment, runners for other machines' programs."""
 
 import functools
+import importlib
 import importlib.util
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 import zig_build
@@ -25,6 +26,13 @@ def lacking(what: str) -> NoReturn:
     if REQUIRED:
         pytest.fail(f"GEMEL_REQUIRE_TOOLS is set, and {what}", pytrace=False)
     pytest.skip(what)
+
+
+def imported(name: str) -> Any:  # noqa: ANN401
+    """Return a package that tests compare with; where it is not installed, see `lacking`."""
+    if importlib.util.find_spec(name) is None:
+        lacking(f"the package {name} is not installed")
+    return importlib.import_module(name)
 
 
 def build(folder: Path, target: str) -> str:

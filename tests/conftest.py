@@ -1,20 +1,22 @@
-"""What Python tests share: tiny models, opened once, and the real SmolLM2, fetched by gemel's own short name.
+"""What Python tests share: tiny models, opened once, and two real ones, SmolLM2 and Qwen2.5-Coder, fetched once.
 
-Warnings are errors (pyproject.toml). A test that needs the real model is skipped by name where it can't be had, unless
+Warnings are errors (pyproject.toml). A test that needs a real model is skipped by name where it can't be had, unless
 GEMEL_REQUIRE_MODEL is set.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import gemel
 import hypothesis
 import pytest
+import qwen
 import tiny
 
 hypothesis.settings.register_profile("gemel", deadline=None)   # how long an example takes is the machine's affair
@@ -27,6 +29,14 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 REAL = "smollm2-135m-instruct"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is compared with a live llama.cpp where there is none: its figures are in tests/golden, too."""
+    if importlib.util.find_spec("llama_cpp") is None:
+        live = [item for item in items if item.get_closest_marker("peer")]
+        items[:] = [item for item in items if item not in live]
+        config.hook.pytest_deselected(items=live)
 
 
 _made: dict[str, bytes] = {}
@@ -42,7 +52,7 @@ def tiny_bytes(**fields: Any) -> bytes:  # noqa: ANN401
 
 @pytest.fixture
 def tiny_model() -> Iterator[Callable[..., gemel.Model]]:
-    """Open tiny models by the fields of tiny.TinyLlama; they are closed after the test."""
+    """Open tiny models by the fields of tiny.TinyModel; they are closed after the test."""
     models: list[gemel.Model] = []
 
     def open_tiny(*, threads: int = 1, isa: str | None = None, **fields: Any) -> gemel.Model:  # noqa: ANN401
@@ -69,9 +79,25 @@ def real_path() -> Path:
     try:
         return gemel.pull(REAL)
     except gemel.SourceError as error:
-        if os.environ.get("GEMEL_REQUIRE_MODEL"):
-            pytest.fail(f"GEMEL_REQUIRE_MODEL is set, and {error}", pytrace=False)
-        pytest.skip(f"the real model can't be had: {error}")
+        _no_model(error)
+
+
+@pytest.fixture(scope="session")
+def qwen_path() -> Path:
+    """The file of Qwen2.5-Coder-0.5B-Instruct: GEMEL_TEST_QWEN, the cache, or fetched."""
+    named = os.environ.get("GEMEL_TEST_QWEN")
+    if named:
+        return Path(named)
+    try:
+        return qwen.fetch()
+    except qwen.FetchError as error:
+        _no_model(error)
+
+
+def _no_model(error: Exception) -> NoReturn:
+    if os.environ.get("GEMEL_REQUIRE_MODEL"):
+        pytest.fail(f"GEMEL_REQUIRE_MODEL is set, and {error}", pytrace=False)
+    pytest.skip(f"the real model can't be had: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ cuts what the passes before it left; a pass is a pattern, or a pre-tokenizer of 
 
 from collections.abc import Mapping
 
-from reference import Value
+from gguf_file import Value
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

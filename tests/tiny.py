@@ -1,26 +1,27 @@
-"""Seeded tiny GGUF files: a writer that can also write nonsense, and llama models of any shape and format.
+"""Seeded tiny GGUF files: a writer that can also write nonsense, and models of any architecture, shape and format.
 
     tiny_llama(seed=1, format="Q4_K", n_embd=256, n_ff=256) -> bytes of a valid file with a working tokenizer
     write_gguf(None, kv, tensors) -> bytes of whatever is described, valid or not
 
 Only numpy and struct; every random number comes from the seed. Weights have everyday sizes (about 1 / sqrt(n_in)), so
-that a model of a few thousand weights stays numerically tame.
+that a model of a few thousand weights stays numerically tame; those of q and k are larger, so that attention is peaked
+and a wrong scale, bias or rotation shows in the logits.
 """
 
 from __future__ import annotations
 
 import math
 import struct
-from collections import Counter
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
-from itertools import pairwise
+import zlib
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from archs import ARCHS, Arch
+from vocabulary import Pair, bpe_vocabulary, spm_vocabulary
 
 F32 = npt.NDArray[np.float32]
 
@@ -51,8 +52,8 @@ BLOCKS = {  # name: (weights, bytes)
 
 # ---- Writing ---------------------------------------------------------------------------------------------------------
 
-# A key, a type and a value: ("a", "u32", 7), ("a", "string[]", ["x"]). A type number is followed by bytes as they are.
-Pair = tuple[str | bytes, str | int, Any]
+# A Pair is a key, a type and a value: ("a", "u32", 7), ("a", "string[]", ["x"]). A type number is followed by bytes as
+# they are.
 
 
 @dataclass(frozen=True)
@@ -208,140 +209,56 @@ def random_blocks(type_: str, n_weights: int, rng: np.random.Generator, std: flo
 def _f16_bytes(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
     return values.astype("<f2").view(np.uint8).reshape(-1, 2)
 
+def hashed_numbers(seed: int, name: str, n: int) -> npt.NDArray[np.float64]:
+    """Return n numbers of mean 0 and deviation 1, uniform: the same with every numpy, on every machine.
 
-# ---- Vocabularies ----------------------------------------------------------------------------------------------------
-
-TEXT = """the model reads the tensors and the panels of the weights; then the session holds the tokens that it has seen,
-and the sampler draws the next one. There were ten other ones in the morning, 1234567890 in all: what are they?
-When the weather is there, the others gather together, singing on and on (it's what they'd do). Nothing ends."""
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
-N_MERGES = 64
-
-
-@cache
-def byte_alphabet() -> tuple[str, ...]:
-    """Return GPT-2's printable character for each byte: itself where it is visible, else the next from U+0100 on."""
-    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = iter(range(0x100, 0x200))
-    return tuple(chr(byte if byte in visible else next(others)) for byte in range(256))
-
-
-def learn_merges(words: Iterable[str], n: int) -> list[tuple[str, str]]:
-    """Return up to n pairs of pieces in the order in which byte-pair encoding joins them; of equals, the smaller."""
-    counts = Counter(tuple(word) for word in words)
-    merges: list[tuple[str, str]] = []
-    while len(merges) < n:
-        pairs: Counter[tuple[str, str]] = Counter()
-        for pieces, count in counts.items():
-            for pair in pairwise(pieces):
-                pairs[pair] += count
-        if not pairs:
-            break
-        merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
-        counts = Counter({_merged(pieces, merges[-1]): count for pieces, count in counts.items()})
-    return merges
-
-
-def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
-    out: list[str] = []
-    i = 0
-    while i < len(pieces):
-        step = 2 if pieces[i : i + 2] == pair else 1
-        out.append("".join(pieces[i : i + step]))
-        i += step
-    return tuple(out)
-
-
-@cache
-def _merges(space: str) -> list[tuple[str, str]]:
-    alphabet = byte_alphabet()
-    words = [space + word for word in TEXT.split()]
-    return learn_merges(words if space == "▁" else ["".join(alphabet[b] for b in w.encode()) for w in words], N_MERGES)
-
-
-def _fitted(pieces: list[tuple[str, int]], n_vocab: int | None, least: int) -> list[tuple[str, int]]:
-    """Cut or pad (piece, kind) to n_vocab entries; the first `least` can't be cut."""
-    n_vocab = len(pieces) if n_vocab is None else n_vocab
-    if n_vocab < least:
-        raise ValueError(f"n_vocab {n_vocab} is below the {least} that the vocabulary needs")
-    padding = [(f"<unused{i}>", UNUSED) for i in range(n_vocab - len(pieces))]
-    return pieces[:n_vocab] + padding
-
-
-def bpe_vocabulary(n_vocab: int | None = None, *, pre: str = "gpt-2") -> list[Pair]:
-    """Return tokenizer.ggml.* of a byte-level BPE: 3 control tokens, 256 bytes, then one token a merge."""
-    control = [("<|endoftext|>", CONTROL), ("<|im_start|>", CONTROL), ("<|im_end|>", CONTROL)]
-    alphabet = [(char, NORMAL) for char in sorted(byte_alphabet())]
-    joined = dict.fromkeys("".join(pair) for pair in _merges(" "))
-    start = len(control) + len(alphabet)
-    pieces = _fitted(control + alphabet + [(piece, NORMAL) for piece in joined], n_vocab, start)
-    known = {piece for piece, _ in pieces}
-    return [
-        ("tokenizer.ggml.model", "string", "gpt2"),
-        ("tokenizer.ggml.pre", "string", pre),
-        ("tokenizer.ggml.tokens", "string[]", [piece for piece, _ in pieces]),
-        ("tokenizer.ggml.token_type", "i32[]", [kind for _, kind in pieces]),
-        ("tokenizer.ggml.merges", "string[]", [f"{a} {b}" for a, b in _merges(" ") if {a, b, a + b} <= known]),
-        ("tokenizer.ggml.bos_token_id", "u32", 1),
-        ("tokenizer.ggml.eos_token_id", "u32", 2),
-        ("tokenizer.ggml.unknown_token_id", "u32", 0),
-        ("tokenizer.ggml.add_bos_token", "bool", False),
-        ("tokenizer.ggml.add_space_prefix", "bool", False),
-    ]
-
-
-def spm_vocabulary(n_vocab: int | None = None) -> list[Pair]:
-    """Return tokenizer.ggml.* of a SentencePiece BPE: <unk> <s> </s>, 256 bytes, merged pieces by rank, characters."""
-    special = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)]
-    fallback = [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
-    joined = dict.fromkeys("".join(pair) for pair in _merges("▁"))
-    chars = sorted({*"▁", *(char for char in TEXT if not char.isspace())})
-    start = special + fallback
-    pieces = _fitted(start + [(piece, NORMAL) for piece in (*joined, *chars)], n_vocab, len(start))
-    ranks = [float(len(start) - i) if kind == NORMAL else 0.0 for i, (_, kind) in enumerate(pieces)]
-    return [
-        ("tokenizer.ggml.model", "string", "llama"),
-        ("tokenizer.ggml.pre", "string", "default"),
-        ("tokenizer.ggml.tokens", "string[]", [piece for piece, _ in pieces]),
-        ("tokenizer.ggml.scores", "f32[]", ranks),
-        ("tokenizer.ggml.token_type", "i32[]", [kind for _, kind in pieces]),
-        ("tokenizer.ggml.bos_token_id", "u32", 1),
-        ("tokenizer.ggml.eos_token_id", "u32", 2),
-        ("tokenizer.ggml.unknown_token_id", "u32", 0),
-        ("tokenizer.ggml.add_bos_token", "bool", True),
-        ("tokenizer.ggml.add_eos_token", "bool", False),
-        ("tokenizer.ggml.add_space_prefix", "bool", True),
-    ]
+    Number i is made of the upper 24 bits of splitmix64's i-th output, from seed * 2^48 + crc32(name) * 2^16 on.
+    """
+    start = (seed << 48) + (zlib.crc32(name.encode()) << 16)
+    z = np.uint64(start % 2**64) + np.arange(n, dtype=np.uint64)
+    z = z * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = (z ^ (z >> np.uint64(31))) >> np.uint64(40)
+    return (z.astype(np.float64) / 2**23 - 1) * math.sqrt(3)
 
 
 # ---- Models ----------------------------------------------------------------------------------------------------------
 
+PerLayer = int | Sequence[int]  # one number, or an array of the file with one for each layer
+SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that a few positions decide
+
 
 @dataclass(frozen=True, kw_only=True)
-class TinyLlama:
-    """What tiny_llama makes. Matrices are of `format`, save those whose name or part of a name is in `formats`."""
+class TinyModel:
+    """What tiny_llama makes. Matrices are of `format`, except those whose name or part of a name is in `formats`."""
 
     seed: int = 0
-    arch: str = "llama"
+    arch: str = "llama"  # a row of archs.py; another name is written as llama's files are
     n_layer: int = 2
     n_embd: int = 64
-    n_head: int = 4
-    n_head_kv: int = 2
+    n_head: PerLayer = 4
+    n_head_kv: PerLayer = 2
     head_dim: int | None = None  # None: n_embd / n_head, and the file doesn't say it
-    n_ff: int = 96
+    n_ff: PerLayer = 96
     n_vocab: int | None = None  # None: what the vocabulary has, 323 to 400
     n_ctx: int = 512
     n_rot: int | None = None  # None: head_dim
     eps: float = 1e-5
     format: str = "Q4_1"
     formats: Mapping[str, str] | None = None  # {"attn_v": "Q6_K", "token_embd": "Q8_0", "blk.1.ffn_up": "F16"}
+    hashed: bool = False  # weights are hashed_numbers, the same with any numpy; formats that hold floats only
+    embd_std: float | None = None  # size of token_embd's weights; None: 0.5, and of a tied one 2 / sqrt(n_embd)
     tied: bool = False  # no output.weight
-    biases: bool = False  # of attention's four projections
+    biases: bool = False  # of attention's projections, where the architecture allows them
+    ffn_biases: bool = False  # of the three of feed-forward, allowed or not
+    fused: Sequence[str] = ()  # attn_qkv: rows of q, k, v in one tensor; gate_up: those of gate, up as ffn_up
     rope: str = "none"  # none, linear, yarn, longrope, llama3
     rope_base: float = 10000.0
     rope_factor: float = 4.0
     rope_n_ctx_orig: int | None = None  # None: n_ctx / rope_factor
     rope_attn_factor: float | None = None
+    rope_factors: Mapping[str, Sequence[float]] | None = None  # tensors by name; None: made for `rope`
     tokenizer: str = "bpe"  # bpe, spm
     pre: str = "gpt-2"
     chat_template: str | None = None
@@ -350,8 +267,12 @@ class TinyLlama:
     by_name: bool = False  # tensors stored by name (blk.0, blk.1, blk.10, ...), as some writers do
 
     @property
+    def row(self) -> Arch:
+        return ARCHS.get(self.arch, ARCHS["llama"])
+
+    @property
     def dim(self) -> int:
-        return self.n_embd // self.n_head if self.head_dim is None else self.head_dim
+        return self.n_embd // of_layer(self.n_head, 0) if self.head_dim is None else self.head_dim
 
     @property
     def rotated(self) -> int:
@@ -362,24 +283,30 @@ class TinyLlama:
         return int(self.n_ctx / self.rope_factor) if self.rope_n_ctx_orig is None else self.rope_n_ctx_orig
 
 
+def of_layer(value: PerLayer, il: int) -> int:
+    return value if isinstance(value, int) else value[il]
+
+
 def tiny_llama(path: Path | None = None, **fields: Any) -> bytes:  # noqa: ANN401
-    """Return the bytes of a valid llama file; `fields` are those of TinyLlama. Equal fields give equal bytes.
+    """Return the bytes of a valid file of any architecture (arch="llama"); `fields` are those of TinyModel.
+
+    Equal fields give equal bytes.
 
     >>> tiny_llama(n_layer=1, format="Q8_0")[:4]
     b'GGUF'
     """
-    return write_gguf(path, *described(TinyLlama(**fields)))
+    return write_gguf(path, *described(TinyModel(**fields)))
 
 
 def tiny_split(folder: Path | None = None, *, n_parts: int = 3, **fields: Any) -> list[bytes]:  # noqa: ANN401
     """Return the same model in parts: n_parts runs of tensors, as even as can be, in file order."""
-    pairs, tensors = described(TinyLlama(**fields))
+    pairs, tensors = described(TinyModel(**fields))
     n = len(tensors)
     counts = [n * (i + 1) // n_parts - n * i // n_parts for i in range(n_parts)]
     return write_split(folder, pairs, tensors, counts)
 
 
-def described(t: TinyLlama) -> tuple[list[Pair], list[Tensor]]:
+def described(t: TinyModel) -> tuple[list[Pair], list[Tensor]]:
     """Return what the file of a model holds: pairs and tensors, for write_gguf and write_split."""
     vocabulary = spm_vocabulary(t.n_vocab) if t.tokenizer == "spm" else bpe_vocabulary(t.n_vocab, pre=t.pre)
     n_vocab = next(len(value) for key, _, value in vocabulary if key == "tokenizer.ggml.tokens")
@@ -389,16 +316,19 @@ def described(t: TinyLlama) -> tuple[list[Pair], list[Tensor]]:
     return _with(_hyperparameters(t, n_vocab) + vocabulary + _template(t), t), tensors
 
 
-def _with(pairs: list[Pair], t: TinyLlama) -> list[Pair]:
+def _with(pairs: list[Pair], t: TinyModel) -> list[Pair]:
     merged = {pair[0]: pair for pair in (*pairs, *t.kv)}
     return [pair for key, pair in merged.items() if key not in t.without]
 
 
-def _template(t: TinyLlama) -> list[Pair]:
+def _template(t: TinyModel) -> list[Pair]:
     return [] if t.chat_template is None else [("tokenizer.chat_template", "string", t.chat_template)]
 
 
-def _hyperparameters(t: TinyLlama, n_vocab: int) -> list[Pair]:
+def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
+    def per_layer(key: str, value: PerLayer) -> Pair:
+        return (f"{t.arch}.{key}", "u32" if isinstance(value, int) else "i32[]", value)
+
     pairs: list[Pair] = [
         ("general.architecture", "string", t.arch),
         ("general.name", "string", f"tiny {t.arch} {t.seed}"),
@@ -407,9 +337,9 @@ def _hyperparameters(t: TinyLlama, n_vocab: int) -> list[Pair]:
         (f"{t.arch}.context_length", "u32", t.n_ctx),
         (f"{t.arch}.embedding_length", "u32", t.n_embd),
         (f"{t.arch}.block_count", "u32", t.n_layer),
-        (f"{t.arch}.feed_forward_length", "u32", t.n_ff),
-        (f"{t.arch}.attention.head_count", "u32", t.n_head),
-        (f"{t.arch}.attention.head_count_kv", "u32", t.n_head_kv),
+        per_layer("feed_forward_length", t.n_ff),
+        per_layer("attention.head_count", t.n_head),
+        per_layer("attention.head_count_kv", t.n_head_kv),
         (f"{t.arch}.attention.layer_norm_rms_epsilon", "f32", t.eps),
         (f"{t.arch}.rope.dimension_count", "u32", t.rotated),
         (f"{t.arch}.rope.freq_base", "f32", t.rope_base),
@@ -433,75 +363,125 @@ def llama3_factors(n_rot: int, *, base: float, factor: float, n_ctx_orig: int) -
     return (1 / ((1 - keep) / factor + keep)).astype(np.float32)
 
 
-def _rope_tensors(t: TinyLlama, rng: np.random.Generator) -> list[Tensor]:
-    half = t.rotated // 2
+def _rope_factors(t: TinyModel, rng: np.random.Generator) -> Mapping[str, Sequence[float] | F32]:
+    if t.rope_factors is not None:
+        return t.rope_factors
     if t.rope == "llama3":
         factors = llama3_factors(t.rotated, base=t.rope_base, factor=t.rope_factor, n_ctx_orig=t.n_ctx_orig)
-        return [Tensor("rope_freqs.weight", "F32", [half], float_bytes("F32", factors))]
+        return {"rope_freqs.weight": factors}
     if t.rope != "longrope":
-        return []
-    ramp = np.linspace(1, t.rope_factor, half)
-    short, long = (ramp**power * rng.uniform(0.95, 1.05, half) for power in (0.25, 1))
-    return [
-        Tensor("rope_factors_long.weight", "F32", [half], float_bytes("F32", long.astype(np.float32))),
-        Tensor("rope_factors_short.weight", "F32", [half], float_bytes("F32", short.astype(np.float32))),
-    ]
+        return {}
+    ramp = np.linspace(1, t.rope_factor, t.rotated // 2)
+    short, long = (ramp**power * rng.uniform(0.95, 1.05, len(ramp)) for power in (0.25, 1))
+    return {"rope_factors_long.weight": long.tolist(), "rope_factors_short.weight": short.tolist()}
 
 
-def _format_of(t: TinyLlama, name: str) -> str:
+def _format_of(t: TinyModel, name: str) -> str:
     stem = name.removesuffix(".weight")
     formats = t.formats or {}
     return formats.get(stem, formats.get(stem.rsplit(".", 1)[-1], t.format))
 
 
-def _tensors(t: TinyLlama, n_vocab: int) -> list[Tensor]:
-    if t.rope not in ("none", "linear", "yarn", "longrope", "llama3"):
-        raise ValueError(f"rope {t.rope!r} is none of none, linear, yarn, longrope, llama3")
-    rng = np.random.default_rng(t.seed)
+class _Weights:
+    """Draws a model's tensors: each call goes on in the seed's sequence, or, hashed, starts the name's own."""
 
-    def matrix(name: str, n_in: int, rows: int, std: float | None = None) -> Tensor:
-        type_ = _format_of(t, name)
+    def __init__(self, t: TinyModel) -> None:
+        self.t, self.rng = t, np.random.default_rng(t.seed)
+
+    def numbers(self, name: str, n: int) -> npt.NDArray[np.float64]:
+        return hashed_numbers(self.t.seed, name, n) if self.t.hashed else self.rng.standard_normal(n)
+
+    def matrix(self, name: str, n_in: int, rows: int, std: float | None = None) -> Tensor:
+        type_ = _format_of(self.t, name)
         if n_in % BLOCKS[type_][0]:
             raise ValueError(f"{name}: n_in {n_in} is not a multiple of {type_}'s block, {BLOCKS[type_][0]}")
-        data = random_blocks(type_, n_in * rows, rng, 1 / math.sqrt(n_in) if std is None else std)
+        std = 1 / math.sqrt(n_in) if std is None else std
+        if self.t.hashed:
+            data = float_bytes(type_, (self.numbers(name, n_in * rows) * std).astype(np.float32))
+        else:
+            data = random_blocks(type_, n_in * rows, self.rng, std)
         return Tensor(name, type_, [n_in, rows], data)
 
-    def norm(name: str) -> Tensor:
-        values = 1 + 0.1 * rng.standard_normal(t.n_embd)
-        return Tensor(name, "F32", [t.n_embd], float_bytes("F32", values.astype(np.float32)))
+    def norm(self, name: str) -> Tensor:
+        return vector(name, 1 + 0.1 * self.numbers(name, self.t.n_embd))
 
+    def bias(self, name: str, n: int) -> Tensor:
+        return vector(name, self.numbers(name, n) / 2)
+
+
+def vector(name: str, values: npt.ArrayLike) -> Tensor:
+    floats = np.asarray(values, np.float32)
+    return Tensor(name, "F32", [len(floats)], float_bytes("F32", floats))
+
+
+def _tensors(t: TinyModel, n_vocab: int) -> list[Tensor]:
+    if t.rope not in ("none", "linear", "yarn", "longrope", "llama3"):
+        raise ValueError(f"rope {t.rope!r}: must be one of none, linear, yarn, longrope, llama3")
+    weights = _Weights(t)
     sharp = 2 / math.sqrt(t.n_embd)  # logits of size 2
-    out = [matrix("token_embd.weight", t.n_embd, n_vocab, sharp if t.tied else 0.5), norm("output_norm.weight")]
+    embd_std = t.embd_std or (sharp if t.tied else 0.5)
+    out = [weights.matrix("token_embd.weight", t.n_embd, n_vocab, embd_std), weights.norm("output_norm.weight")]
     if not t.tied:
-        out.append(matrix("output.weight", t.n_embd, n_vocab, sharp))
-    out += _rope_tensors(t, rng)
+        out.append(weights.matrix("output.weight", t.n_embd, n_vocab, sharp))
+    out += [vector(name, factors) for name, factors in _rope_factors(t, weights.rng).items()]
     for il in range(t.n_layer):
-        out += _layer(t, f"blk.{il}.", matrix, norm)
-        out += _biases(t, f"blk.{il}.", rng) if t.biases else []
+        out += _fused(t, _layer(t, il, weights) + _biases(t, il, weights))
     return out
 
 
-def _biases(t: TinyLlama, blk: str, rng: np.random.Generator) -> list[Tensor]:
-    n_q, n_kv = t.n_head * t.dim, t.n_head_kv * t.dim
-    sizes = {"attn_q": n_q, "attn_k": n_kv, "attn_v": n_kv, "attn_output": t.n_embd}
-    return [
-        Tensor(f"{blk}{name}.bias", "F32", [n], float_bytes("F32", (rng.standard_normal(n) / 2).astype(np.float32)))
-        for name, n in sizes.items()
-    ]
+def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
+    """Return (n_in, rows) of a layer's matrices, in the order of files."""
+    n_q, n_kv = of_layer(t.n_head, il) * t.dim, of_layer(t.n_head_kv, il) * t.dim
+    n_ff = of_layer(t.n_ff, il)
+    return {
+        "attn_q": (t.n_embd, n_q),
+        "attn_k": (t.n_embd, n_kv),
+        "attn_v": (t.n_embd, n_kv),
+        "attn_output": (n_q, t.n_embd),
+        "ffn_gate": (t.n_embd, n_ff),
+        "ffn_up": (t.n_embd, n_ff),
+        "ffn_down": (n_ff, t.n_embd),
+    }
 
 
-def _layer(
-    t: TinyLlama, blk: str, matrix: Callable[[str, int, int], Tensor], norm: Callable[[str], Tensor]
-) -> list[Tensor]:
-    n_q, n_kv = t.n_head * t.dim, t.n_head_kv * t.dim
-    return [
-        norm(f"{blk}attn_norm.weight"),
-        matrix(f"{blk}attn_q.weight", t.n_embd, n_q),
-        matrix(f"{blk}attn_k.weight", t.n_embd, n_kv),
-        matrix(f"{blk}attn_v.weight", t.n_embd, n_kv),
-        matrix(f"{blk}attn_output.weight", n_q, t.n_embd),
-        norm(f"{blk}ffn_norm.weight"),
-        matrix(f"{blk}ffn_gate.weight", t.n_embd, t.n_ff),
-        matrix(f"{blk}ffn_up.weight", t.n_embd, t.n_ff),
-        matrix(f"{blk}ffn_down.weight", t.n_ff, t.n_embd),
-    ]
+def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
+    out = [weights.norm(f"blk.{il}.attn_norm.weight")]
+    for name, (n_in, rows) in _sizes(t, il).items():
+        if name == "ffn_gate":
+            out.append(weights.norm(f"blk.{il}.ffn_norm.weight"))
+        std = SHARPNESS / math.sqrt(n_in) if name in ("attn_q", "attn_k") else None
+        out.append(weights.matrix(f"blk.{il}.{name}.weight", n_in, rows, std))
+    return out
+
+
+def _biases(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
+    names = []
+    if t.row.has("QKV_BIAS") or (t.biases and t.row.has("MAY_QKV_BIAS")):
+        names += ["attn_q", "attn_k", "attn_v"]
+    if t.biases and t.row.has("MAY_OUT_BIAS"):
+        names.append("attn_output")
+    if t.ffn_biases:
+        names += ["ffn_gate", "ffn_up", "ffn_down"]
+    sizes = _sizes(t, il)
+    return [weights.bias(f"blk.{il}.{name}.bias", sizes[name][1]) for name in names]
+
+
+FUSIONS = {"attn_qkv": (("attn_q", "attn_k", "attn_v"), "attn_qkv"), "gate_up": (("ffn_gate", "ffn_up"), "ffn_up")}
+
+
+def _fused(t: TinyModel, layer: list[Tensor]) -> list[Tensor]:
+    """Join the tensors of a layer that `fused` names, in the place of the first: the same weights in fewer tensors."""
+    for fusion in t.fused:
+        names, joined = FUSIONS[fusion]
+        for kind in ("weight", "bias"):
+            parts = [one for name in names for one in layer if str(one.name).endswith(f".{name}.{kind}")]
+            if not parts or (fusion == "gate_up" and kind == "bias"):
+                continue
+            if len({one.type for one in parts}) > 1:
+                raise ValueError(f"{fusion}: {', '.join(names)} must have one format")
+            blk = str(parts[0].name).rsplit(".", 2)[0]
+            ne = [*parts[0].ne[:-1], sum(one.ne[-1] for one in parts)]
+            one = replace(parts[0], name=f"{blk}.{joined}.{kind}", ne=ne, data=b"".join(p.data for p in parts))
+            at = layer.index(parts[0])
+            layer = [*layer[:at], one, *(other for other in layer[at:] if other not in parts)]
+    return layer

@@ -24,6 +24,10 @@
 
 #define GEMEL_ABI 4
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct gemel_loader gemel_loader;
 typedef struct gemel_gguf gemel_gguf;
 typedef struct gemel_model gemel_model;
@@ -134,6 +138,19 @@ GEMEL_API const gemel_gguf *gemel_loader_gguf(const gemel_loader *loader);
 // split.no says, and of the same model: checked when its header is whole.
 GEMEL_API int gemel_loader_part(gemel_loader *loader, double file_size, char *err, size_t err_size);
 GEMEL_API int gemel_loader_n_parts(const gemel_loader *loader);   // parts whose headers are whole; 1: a single file's
+// The memory that a model and one session of it will need, before a byte of weights is read: after the whole header, of
+// a model that begins with these options. n_ctx 1..what the file was trained for; kv_type: a gemel_kv_type. Fills
+// out[GEMEL_PLAN_SIZE] with bytes. What a file may not hold is the error that `begin` would give.
+typedef enum gemel_plan_field {
+    GEMEL_PLAN_WEIGHTS = 0,     // in panels
+    GEMEL_PLAN_HEADER = 1,      // metadata and vocabulary; its tables are estimated
+    GEMEL_PLAN_WORKSPACE = 2,   // of passes: one set, whatever the number of sessions
+    GEMEL_PLAN_SESSION = 3,     // ids, logits
+    GEMEL_PLAN_CACHE = 4,       // keys and values of n_ctx positions
+    GEMEL_PLAN_TOTAL = 5, GEMEL_PLAN_SIZE = 6,   // their sum; how many numbers
+} gemel_plan_field;
+GEMEL_API int gemel_loader_plan(const gemel_loader *loader, int n_ctx, int kv_type, double *out, char *err,
+                                size_t err_size);
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
 // From begin to finish: the model that is arriving; else NULL. The loader's: closing the loader closes it, so close its
 // sessions before. For gemel_model_get, _gguf, _arch, text calls, gemel_session_open, _set, _ahead, _truncate, _sync,
@@ -150,17 +167,20 @@ GEMEL_API void gemel_loader_close(gemel_loader *loader);
 
 typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_N_VOCAB = 1, GEMEL_MODEL_N_CTX_TRAIN = 2, GEMEL_MODEL_N_EMBD = 3, GEMEL_MODEL_N_LAYER = 4,
+    // Of the first layer, where layers differ
     GEMEL_MODEL_N_HEAD = 5, GEMEL_MODEL_N_HEAD_KV = 6, GEMEL_MODEL_HEAD_DIM = 7, GEMEL_MODEL_N_ROT = 8,
     GEMEL_MODEL_N_FF = 9, GEMEL_MODEL_N_THREADS = 10, GEMEL_MODEL_ISA = 11,
     GEMEL_MODEL_WEIGHT_SIZE = 12,   // bytes of weights in memory, panels included
-    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache a position, in a cache of type GEMEL_KV_DEFAULT
+    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache a position, in a cache of its default type
     GEMEL_MODEL_N_PARAMS = 14, GEMEL_MODEL_N_BATCH = 15,   // tokens of a micro-batch
     GEMEL_MODEL_BOS = 16, GEMEL_MODEL_EOS = 17, GEMEL_MODEL_EOT = 18, GEMEL_MODEL_UNK = 19,   // -1: the file names none
     GEMEL_MODEL_ADD_BOS = 20, GEMEL_MODEL_ADD_EOS = 21,
     GEMEL_MODEL_DECODE_SIZE = 22,   // bytes of weights read to decode one token
     GEMEL_MODEL_DECODE_MACS = 23,   // multiply-adds in weights to decode one token
     GEMEL_MODEL_PREFILL_MACS = 24,  // the same for a token of a prompt, whose logits nobody asks for
-    GEMEL_MODEL_KV_SIZE_F16 = 25, GEMEL_MODEL_KV_SIZE_Q8_0 = 26,   // bytes of KV cache a position, of each type
+    GEMEL_MODEL_KV_SIZE_F16 = 25, GEMEL_MODEL_KV_SIZE_Q8_0 = 26,   // bytes of KV cache per position, of each type
+    GEMEL_MODEL_KV_SIZE_F32 = 27,
+    GEMEL_MODEL_KV_TYPE = 28,   // the gemel_kv_type that GEMEL_KV_DEFAULT means
 } gemel_model_field;
 
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
@@ -200,9 +220,10 @@ GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 w
 // n_ctx: 1..what the file was trained for. GEMEL_E_ARGUMENT also on an arriving model with gemel_loader_n_layers -1.
 GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);
 typedef enum gemel_kv_type {   // what keys and values are rounded to: numbers of GGUF's tensor types
+    GEMEL_KV_F32 = 0,   // as they are: to compare with; twice the memory of F16, and slower
     GEMEL_KV_F16 = 1,
     GEMEL_KV_Q8_0 = 8,   // about half the memory, and integer attention: much faster, and the bits are others
-    GEMEL_KV_DEFAULT = 8,
+    GEMEL_KV_DEFAULT = -1,   // the model's own: Q8_0, or F16 where keys have channels so large that Q8_0 loses the rest
 } gemel_kv_type;
 typedef enum gemel_session_option {
     GEMEL_SESSION_KV_TYPE = 1,   // a gemel_kv_type; default GEMEL_KV_DEFAULT
@@ -210,14 +231,23 @@ typedef enum gemel_session_option {
 // While n_past is 0 and nothing was evaluated ahead. GEMEL_E_ARGUMENT otherwise, and for other values.
 GEMEL_API int gemel_session_set(gemel_session *session, int option, int value);
 GEMEL_API int gemel_session_kv_type(const gemel_session *session);
+// A session whose rows a running pass reads is freed when the pass ends.
 GEMEL_API void gemel_session_close(gemel_session *session);
+// A new session that holds the first n_past (0..n_past) ids of this one and shares its cache: whole pages of 64
+// positions are held once, and the last one is copied when either session first writes to it. Each has the bits it has
+// alone. GEMEL_E_UNSUPPORTED: a window's pages for that place were given back.
+GEMEL_API int gemel_session_fork(const gemel_session *session, int n_past, gemel_session **out);
+// Pages of 64 positions that the session's cache holds; *n_shared (or NULL): how many of them other sessions hold, too.
+GEMEL_API int gemel_session_pages(const gemel_session *session, int *n_shared);
 GEMEL_API int gemel_session_n_past(const gemel_session *session);
 GEMEL_API int gemel_session_n_ctx(const gemel_session *session);
-GEMEL_API const int32_t *gemel_session_ids(const gemel_session *session);   // [n_past]
+// [n_past]; -1 where an embedding was evaluated
+GEMEL_API const int32_t *gemel_session_ids(const gemel_session *session);
 // Keep the longest common prefix of the cache and ids[0..n), dropping the rest, so that at least the last id is left to
 // evaluate unless its logits are at hand. Returns how many ids are kept; evaluate ids + kept next.
 GEMEL_API int gemel_session_sync(gemel_session *session, const int32_t *ids, size_t n);
-GEMEL_API int gemel_session_truncate(gemel_session *session, int n_past);   // 0..n_past
+// 0..n_past. GEMEL_E_UNSUPPORTED, and nothing is changed: a window's pages for that place were given back.
+GEMEL_API int gemel_session_truncate(gemel_session *session, int n_past);
 // Append n ids, in micro-batches. Returns n. On GEMEL_E_CANCELLED the micro-batches that ended stay in the cache.
 GEMEL_API int gemel_session_eval(gemel_session *session, const int32_t *ids, size_t n);
 // The same without logits afterwards: for the first parts of a prompt.
@@ -228,35 +258,50 @@ GEMEL_API int gemel_session_fill(gemel_session *session, const int32_t *ids, siz
 // GEMEL_E_ARGUMENT: other ids than before, layers that have not arrived, a session that is not empty. Until it ends,
 // n_past stays 0 and calls that evaluate are GEMEL_E_ARGUMENT; truncate(0), sync and restore drop it. On
 // GEMEL_E_CANCELLED and GEMEL_E_MEMORY what was done is kept: call again. On GEMEL_E_NUMERIC it is dropped.
-GEMEL_API int gemel_session_ahead(gemel_session *session, const int32_t *ids, size_t n, int n_layers);
+GEMEL_API int gemel_session_preload(gemel_session *session, const int32_t *ids, size_t n, int n_layers);
 // eval, and log_probs[i] = log p(ids[i] | everything before it), 0 for the first id of an empty session;
 // top[i] = the likeliest id at that place (-1 for the first). Either may be NULL.
 GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, size_t n, double *log_probs,
                                   int32_t *top);
 // eval, and rows[n][n_embd] = last hidden states, after the output norm.
 GEMEL_API int gemel_session_hidden(gemel_session *session, const int32_t *ids, size_t n, float *rows);
-// Logits [n_vocab] of the last id; NULL: nothing evaluated
-GEMEL_API const float *gemel_session_logits(const gemel_session *session);
+// eval, of n embeddings rows[n][n_embd] in place of ids: the bits are those of the ids whose embeddings they are.
+GEMEL_API int gemel_session_eval_rows(gemel_session *session, const float *rows, size_t n);
+// Layers [from, to) alone (0 <= from <= to <= n_layer), for n rows[n][n_embd] at the next n positions: embeddings, or
+// what layer from - 1 gave. out[n][n_embd] is the residual stream after them. The positions count; there are no
+// logits. For verifying layers one by one, and for models that are spread over machines.
+GEMEL_API int gemel_session_layers(gemel_session *session, const float *rows, size_t n, int from, int to, float *out);
+// Logits [n_vocab] of the last id, made now unless the call that evaluated it made them; NULL: nothing evaluated
+GEMEL_API const float *gemel_session_logits(gemel_session *session);
 // log_probs[i] = log p(ids[i] | what is there), from the same logits, with score's bits; GEMEL_E_ARGUMENT without them
-GEMEL_API int gemel_session_log_probs(const gemel_session *session, const int32_t *ids, size_t n, double *log_probs);
+GEMEL_API int gemel_session_log_probs(gemel_session *session, const int32_t *ids, size_t n, double *log_probs);
 // The n (1..256, at most n_vocab) likeliest ids there, the likeliest first, equal ones by id. Returns n.
-GEMEL_API int gemel_session_likeliest(const gemel_session *session, int32_t *ids, size_t n);
+GEMEL_API int gemel_session_likeliest(gemel_session *session, int32_t *ids, size_t n);
 // One token of generation: evaluate `pending` (an id, or -1 when the logits are at hand), sample, detokenise. Returns
 // the id drawn. `text` receives whole UTF-8 only: a split character waits for the next call. *text_size is its length
 // (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
 GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags,
                                  char *text, size_t capacity, size_t *text_size);
-// One id for each of n different sessions of a model (n: 1..GEMEL_MODEL_N_BATCH), in one pass that reads the weights
-// once: the bits are those of n calls of gemel_session_eval. codes[i] is 0 and sessions[i] holds ids[i], or why it was
-// left as it was (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY, _NUMERIC). Returns how many went on. No call may use
-// any of the sessions meanwhile.
-GEMEL_API int gemel_model_decode(gemel_model *model, gemel_session *const *sessions, const int32_t *ids, size_t n,
-                                 int32_t *codes);
+// One pass for n (1..GEMEL_MODEL_N_BATCH) different sessions of a model: session i appends its n_ids[i] ids (the next
+// id of an answer, or a chunk of a prompt; they follow each other in `ids`, at most GEMEL_MODEL_N_BATCH in all), and
+// where samplers[i] is not NULL, an id is drawn after the last, accepted, and turned into text. The weights are read
+// once; the bits are those of each session alone. n_ids[i] may be 0 where logits are at hand. drawn[i]: the id, or -1.
+// text[i * capacity] and text_sizes[i]: its whole characters, as gemel_session_next gives them. codes[i]: 0, or why
+// session i was left as it was (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY, _NUMERIC); an error of the sampler
+// comes after the ids were evaluated, and they stay. Returns how many sessions have code 0. samplers NULL: nothing is
+// drawn, and drawn, text and text_sizes are not used. No other call may use any of the sessions or samplers meanwhile,
+// except gemel_session_cancel, which counts before the pass, and gemel_session_close.
+typedef enum gemel_step_flag {
+    GEMEL_STEP_LOGITS = 4,   // make the logits of each session's last id in the pass; else when they are asked for
+} gemel_step_flag;           // and GEMEL_TEXT_SPECIAL
+GEMEL_API int gemel_model_step(gemel_model *model, gemel_session *const *sessions, const int32_t *n_ids,
+                               const int32_t *ids, gemel_sampler *const *samplers, size_t n, int flags, int32_t *drawn,
+                               char *text, size_t capacity, int32_t *text_sizes, int32_t *codes);
 // The bytes that wait; returns their count
 GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);
 GEMEL_API void gemel_session_cancel(gemel_session *session, int on);   // any thread; stays on until switched off
-GEMEL_API size_t gemel_session_save_size(const gemel_session *session);
-GEMEL_API int gemel_session_save(const gemel_session *session, uint8_t *data, size_t capacity);
+GEMEL_API size_t gemel_session_save_size(gemel_session *session);
+GEMEL_API int gemel_session_save(gemel_session *session, uint8_t *data, size_t capacity);
 GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data, size_t size, char *err,
                                     size_t err_size);
 
@@ -267,18 +312,17 @@ GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data,
 typedef enum gemel_op {
     GEMEL_OP_PASS = 0,        // a thread's share of an evaluation; within it, in turn and without gaps:
     GEMEL_OP_WAIT = 1,        // for the other threads
-    GEMEL_OP_EMBED = 2,
+    GEMEL_OP_EMBED = 2,           // and cos and sin of the rows' positions
     GEMEL_OP_NORM = 3,        // norms, and activations quantised for the products that follow
-    GEMEL_OP_QKV = 4,
-    GEMEL_OP_ROPE_KV = 5,     // rotations; K and V into the cache
-    GEMEL_OP_ATTENTION = 6,
-    GEMEL_OP_ATTN_OUTPUT = 7,
-    GEMEL_OP_GATE_UP = 8,
-    GEMEL_OP_SWIGLU = 9,      // and quantised
-    GEMEL_OP_DOWN = 10,
-    GEMEL_OP_HEAD = 11,       // logits, and what is made of them at once: their check, log-probabilities
-    GEMEL_OP_ANGLES = 12,     // of the rotations; before the pass, by the caller alone
-    GEMEL_OP_SAMPLE = 13,     // and detokenise; after the pass, by the caller alone
+    GEMEL_OP_ATTENTION_IN = 4,    // its input projections
+    GEMEL_OP_ATTENTION_PUT = 5,   // positions into queries and keys; keys and values into the cache
+    GEMEL_OP_ATTENTION = 6,       // scores and values
+    GEMEL_OP_ATTENTION_OUT = 7,   // its output projection
+    GEMEL_OP_FFN_IN = 8,          // the feed-forward's first products
+    GEMEL_OP_FFN_ACT = 9,         // its activation; and quantised
+    GEMEL_OP_FFN_OUT = 10,        // its last product
+    GEMEL_OP_HEAD = 11,           // logits, and what is made of them at once: their check, log-probabilities
+    GEMEL_OP_SAMPLE = 12,         // an id drawn, and its text
 } gemel_op;
 typedef enum gemel_event {   // the numbers of an event
     GEMEL_EVENT_START = 0, GEMEL_EVENT_END = 1, GEMEL_EVENT_OP = 2,
@@ -287,7 +331,7 @@ typedef enum gemel_event {   // the numbers of an event
 } gemel_event;
 
 // From now on, write an event for each operation into events[capacity][GEMEL_EVENT_SIZE], the caller's, which must live
-// until NULL and 0 switch it off. Of several sessions' gemel_model_decode, the first one counts. Events of different
+// until NULL and 0 switch it off. Of several sessions' gemel_model_step, the first one counts. Events of different
 // threads stand in no order. No bit of any result changes.
 GEMEL_API int gemel_session_profile(gemel_session *session, double *events, size_t capacity);
 // How many events there were; those past capacity were not written.
@@ -355,4 +399,7 @@ GEMEL_API int gemel_sampler_save(const gemel_sampler *sampler, uint8_t *data, si
 GEMEL_API int gemel_sampler_restore(gemel_sampler *sampler, const uint8_t *data, size_t size, char *err,
                                     size_t err_size);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

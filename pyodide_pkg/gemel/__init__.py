@@ -32,12 +32,14 @@ from ._errors import (
 from ._generate import Generation, Timings
 from ._gguf import Gguf, Metadata, Tensor
 from ._library import library_path
+from ._memory import Plan
 from ._model import Info, Model
 from ._names import NAMES, Name
-from ._open import inspect, open, open_async
-from ._sampling import Sampling
+from ._open import inspect, open, open_async, plan
+from ._sampling import Sampler, Sampling
 from ._session import Session
 from ._source import pull
+from ._step import Drawn
 
 __all__ = [
     "NAMES",
@@ -45,6 +47,7 @@ __all__ = [
     "CancelledError",
     "Chat",
     "ContextError",
+    "Drawn",
     "EngineError",
     "FormatError",
     "GemelError",
@@ -57,6 +60,8 @@ __all__ = [
     "Name",
     "NumericError",
     "OutOfMemoryError",
+    "Plan",
+    "Sampler",
     "Sampling",
     "Session",
     "SourceError",
@@ -75,6 +80,7 @@ __all__ = [
     "library_path",
     "open",
     "open_async",
+    "plan",
     "pull",
 ]
 

@@ -18,6 +18,13 @@ E_STATE = -8
 E_THREADS = -9
 LOADER_N_THREADS = 1
 LOADER_ISA = 2
+PLAN_WEIGHTS = 0
+PLAN_HEADER = 1
+PLAN_WORKSPACE = 2
+PLAN_SESSION = 3
+PLAN_CACHE = 4
+PLAN_TOTAL = 5
+PLAN_SIZE = 6
 MODEL_N_VOCAB = 1
 MODEL_N_CTX_TRAIN = 2
 MODEL_N_EMBD = 3
@@ -44,6 +51,8 @@ MODEL_DECODE_MACS = 23
 MODEL_PREFILL_MACS = 24
 MODEL_KV_SIZE_F16 = 25
 MODEL_KV_SIZE_Q8_0 = 26
+MODEL_KV_SIZE_F32 = 27
+MODEL_KV_TYPE = 28
 TEXT_BOS_EOS = 1
 TEXT_SPECIAL = 2
 TOKEN_NORMAL = 1
@@ -52,24 +61,25 @@ TOKEN_CONTROL = 3
 TOKEN_USER_DEFINED = 4
 TOKEN_UNUSED = 5
 TOKEN_BYTE = 6
+KV_F32 = 0
 KV_F16 = 1
 KV_Q8_0 = 8
-KV_DEFAULT = 8
+KV_DEFAULT = -1
 SESSION_KV_TYPE = 1
+STEP_LOGITS = 4
 OP_PASS = 0
 OP_WAIT = 1
 OP_EMBED = 2
 OP_NORM = 3
-OP_QKV = 4
-OP_ROPE_KV = 5
+OP_ATTENTION_IN = 4
+OP_ATTENTION_PUT = 5
 OP_ATTENTION = 6
-OP_ATTN_OUTPUT = 7
-OP_GATE_UP = 8
-OP_SWIGLU = 9
-OP_DOWN = 10
+OP_ATTENTION_OUT = 7
+OP_FFN_IN = 8
+OP_FFN_ACT = 9
+OP_FFN_OUT = 10
 OP_HEAD = 11
-OP_ANGLES = 12
-OP_SAMPLE = 13
+OP_SAMPLE = 12
 EVENT_START = 0
 EVENT_END = 1
 EVENT_OP = 2
@@ -140,6 +150,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_loader_gguf": ("p", "p"),
     "gemel_loader_part": ("i", "pdpz"),
     "gemel_loader_n_parts": ("i", "p"),
+    "gemel_loader_plan": ("i", "piippz"),
     "gemel_loader_begin": ("i", "ppz"),
     "gemel_loader_model": ("p", "p"),
     "gemel_loader_n_layers": ("i", "p"),
@@ -161,6 +172,8 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_set": ("i", "pii"),
     "gemel_session_kv_type": ("i", "p"),
     "gemel_session_close": ("v", "p"),
+    "gemel_session_fork": ("i", "pip"),
+    "gemel_session_pages": ("i", "pp"),
     "gemel_session_n_past": ("i", "p"),
     "gemel_session_n_ctx": ("i", "p"),
     "gemel_session_ids": ("p", "p"),
@@ -168,14 +181,16 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_truncate": ("i", "pi"),
     "gemel_session_eval": ("i", "ppz"),
     "gemel_session_fill": ("i", "ppz"),
-    "gemel_session_ahead": ("i", "ppzi"),
+    "gemel_session_preload": ("i", "ppzi"),
     "gemel_session_score": ("i", "ppzpp"),
     "gemel_session_hidden": ("i", "ppzp"),
+    "gemel_session_eval_rows": ("i", "ppz"),
+    "gemel_session_layers": ("i", "ppziip"),
     "gemel_session_logits": ("p", "p"),
     "gemel_session_log_probs": ("i", "ppzp"),
     "gemel_session_likeliest": ("i", "ppz"),
     "gemel_session_next": ("i", "ppiipzp"),
-    "gemel_model_decode": ("i", "pppzp"),
+    "gemel_model_step": ("i", "pppppzippzpp"),
     "gemel_session_flush": ("i", "ppz"),
     "gemel_session_cancel": ("v", "pi"),
     "gemel_session_save_size": ("z", "p"),

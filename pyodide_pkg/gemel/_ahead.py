@@ -68,7 +68,7 @@ class Ahead:
         session, library = self._opened(), self._model._library
         with session._using() as address, self._model._turn:
             session._revision += 1
-            code = library.call("gemel_session_ahead", address, library.lend(self._ids), len(self._ids), n_layers)
+            code = library.call("gemel_session_preload", address, library.lend(self._ids), len(self._ids), n_layers)
             self._done = check(library, code, f"evaluating {len(self._ids)} ids ahead")
         if self._on_progress:
             self._on_progress("prefill", self._done, self._model.n_layer)

@@ -145,6 +145,7 @@ class Gguf:
     """A file's header: what gemel.inspect returns. A context manager; closing frees the header."""
 
     def __init__(self, library: Library, owner: Handle, gguf: int, size: int, name: str) -> None:
+        self._library = library
         self._owner = owner
         self.name = name
         self.size = size                                    # bytes of the file
@@ -152,6 +153,13 @@ class Gguf:
         self.data_offset = int(library.call("gemel_gguf_data_offset", gguf))   # where tensor data starts
         self.metadata = Metadata(library, owner, gguf)
         self.tensors = read_tensors(library, gguf)
+
+    def plan(self, *, n_ctx: int, threads: int = 1, kv_type: KvType | None = None) -> Plan:
+        """Return the memory that this model and a session of n_ctx positions will need. Raises as open() would."""
+        from ._memory import plan_of
+
+        with self._owner as loader:
+            return plan_of(self._library, loader, self.name, n_ctx=n_ctx, threads=threads, kv_type=kv_type)
 
     def close(self) -> None:
         """Free the header; `metadata` can't be read any more."""

@@ -19,12 +19,13 @@ from ._errors import ArgumentError, GemelError
 from ._generate import Generation, Run
 from ._gguf import Metadata, Tensor, double_at, read_tensors
 from ._library import Handle, Library, check
-from ._sampling import Sampling, merged
+from ._sampling import Sampler, Sampling, merged
 from ._session import FloatArray, KvType, Session, floats, kv_type_of
 from ._text import check_stops, encode, id_bytes, ids_of
 
 if TYPE_CHECKING:
     from ._chat import Chat
+    from ._step import Drawn
 
 DEFAULT_N_CTX = 4096
 Pooling = Literal["mean", "first", "last"]
@@ -91,7 +92,7 @@ class Model:
     @property
     def default_kv_type(self) -> KvType:
         """kv_type of a session that asks for none; kv_size is of it."""
-        return kv_type_of(_abi.KV_DEFAULT)
+        return kv_type_of(self._get(_abi.MODEL_KV_TYPE))
 
     @property
     def tensors(self) -> list[Tensor]:
@@ -266,9 +267,37 @@ class Model:
         each None, or the error that left that session as it was (ContextError, CancelledError, NumericError, ...).
         ArgumentError, and nothing is changed, for what is no id of this model or no session of it.
         """
-        from ._decode import decode
+        from ._step import decode
 
         return decode(self, sessions, ids)
+
+    def sampler(self, sampling: Sampling | None = None, **fields: object) -> Sampler:
+        """Return what draws ids for one sequence, for `step`; by a Sampling or its fields. Close it after use."""
+        return Sampler(self._library, self._handle, merged(sampling, fields), self.tokenize)
+
+    def step(
+        self,
+        sessions: Sequence[Session],
+        ids: Sequence[Sequence[int]],
+        samplers: Sequence[Sampler | None] | None = None,
+        *,
+        logits: bool = False,
+    ) -> list[Drawn]:
+        """Append ids[i] to sessions[i] in one pass, and draw the next id where samplers[i] is given.
+
+        ids: the next id of an answer, a chunk of a prompt, or none where logits are at hand; at most n_batch in all.
+        The pass reads the weights once, and ids are drawn and turned into text in it: one crossing for many users.
+        Each session's bits are those it would have alone. logits=True makes each session's logits in the pass, too;
+        otherwise they are made when asked for.
+
+        >>> with model.session() as one, model.session() as other, model.sampler(temperature=0) as greedy:
+        ...     drawn = model.step([one, other], [[1, 2, 3], [4]], [greedy, None])
+        >>> drawn[0].id is not None, drawn[1].id
+        (True, None)
+        """
+        from ._step import step
+
+        return step(self, sessions, ids, samplers, logits=logits)
 
     def chat(
         self,

@@ -15,7 +15,9 @@ from ._errors import CancelledError
 from ._gguf import Gguf
 from ._library import Library, load
 from ._loading import Arrivals, Loading, at_once, read_gguf, read_headers, read_tensors
+from ._memory import Plan, available, plan_of
 from ._model import Model
+from ._session import KvType
 from ._source import MODEL, LocalArrivals, Progress, Source, resolve
 
 
@@ -93,6 +95,7 @@ async def load_model(
     try:
         loading = Loading(library, arrivals.name, arrivals.sizes)
         early = await read_headers(loading, arrivals)
+        refuse_too_large(loading, threads)
         arrivals.order(loading.begin(threads, isa), final=True)
         if prompt is not None:
             model = Model(library, loading.model(), arrivals.name)
@@ -116,6 +119,14 @@ async def load_model(
         if loading is not None:
             loading.close()
         arrivals.close()
+
+
+def refuse_too_large(loading: Loading, threads: int) -> None:
+    """Raise OutOfMemoryError before weights are read that this machine's memory can't hold."""
+    memory = available()
+    if memory is not None:
+        with loading.loader as loader:
+            plan_of(loading.library, loader, loading.name, n_ctx=1, threads=threads).check(memory)
 
 
 async def resolve_in_thread(model: MODEL, *, cache: bool, on_progress: Progress | None) -> Source:
@@ -152,3 +163,23 @@ def inspect(model: MODEL, *, on_progress: Progress | None = None) -> Gguf:
         return at_once(read_gguf(load(), LocalArrivals(source, turns=False)))
     finally:
         source.close()
+
+
+def plan(
+    model: MODEL,
+    *,
+    n_ctx: int,
+    kv_type: KvType | None = None,
+    threads: int | None = None,
+    memory: int | None = None,
+    on_progress: Progress | None = None,
+) -> Plan:
+    """Return the memory that a model and a session of `n_ctx` positions will need, before its weights are read.
+
+    memory: so many bytes are there; where they are too few, OutOfMemoryError says both numbers and what would fit.
+    """
+    with inspect(model, on_progress=on_progress) as header:
+        found = header.plan(n_ctx=n_ctx, kv_type=kv_type, threads=pick_threads(threads, load()))
+    if memory is not None:
+        found.check(memory)
+    return found

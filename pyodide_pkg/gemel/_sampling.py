@@ -283,5 +283,12 @@ class Sampler:
             for token in ids[max(0, len(ids) - look_back) :]:
                 check(self._library, self._library.call("gemel_sampler_accept", sampler, token), f"id {token}")
 
+    def __enter__(self) -> Sampler:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
     def close(self) -> None:
+        """Free it."""
         self.handle.close()

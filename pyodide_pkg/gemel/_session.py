@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from . import _abi
 from ._errors import ArgumentError, CancelledError, ContextError, GemelError, StateError
-from ._library import ERROR_SIZE, Argument, check, open_handle
+from ._library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
 from ._sampling import Sampling, merged
 from ._source import open_file
 from ._text import check_stops, id_bytes, ids_of
@@ -27,10 +27,13 @@ from ._text import check_stops, id_bytes, ids_of
 FloatArray = Any
 """float32: a numpy array where numpy can be imported, otherwise a memoryview with the same shape."""
 
-KvType = Literal["f16", "q8_0"]
-"""What a KV cache holds: f16, or int8 with a scale for 32 values (K) or a head (V); see docs/bits.md."""
-KV_TYPES: dict[KvType, int] = {"f16": _abi.KV_F16, "q8_0": _abi.KV_Q8_0}
-KV_SIZES: dict[KvType, int] = {"f16": _abi.MODEL_KV_SIZE_F16, "q8_0": _abi.MODEL_KV_SIZE_Q8_0}
+KvType = Literal["f32", "f16", "q8_0"]
+"""What a KV cache holds: floats (to compare with), f16, or int8 with a scale for 32 values (K) or a head (V);
+see docs/bits.md."""
+KV_TYPES: dict[KvType, int] = {"f32": _abi.KV_F32, "f16": _abi.KV_F16, "q8_0": _abi.KV_Q8_0}
+KV_SIZES: dict[KvType, int] = {
+    "f32": _abi.MODEL_KV_SIZE_F32, "f16": _abi.MODEL_KV_SIZE_F16, "q8_0": _abi.MODEL_KV_SIZE_Q8_0,
+}   # fmt: skip
 
 
 def kv_type_of(number: int) -> KvType:
@@ -58,14 +61,19 @@ class Session:
             raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer from 1 to {model.n_ctx}, the file's own limit")
         if kv_type is not None and kv_type not in KV_TYPES:
             raise ArgumentError(f"kv_type={kv_type!r}: must be one of {', '.join(map(repr, KV_TYPES))}, or None")
+        handle = open_handle(
+            model._library, "gemel_session_open", n_ctx, where=f"a session with n_ctx={n_ctx}", parent=model._handle
+        )
+        self._adopt(model, n_ctx, handle)
+        if kv_type is not None:
+            self._set_kv_type(KV_TYPES[kv_type])
+
+    def _adopt(self, model: Model, n_ctx: int, handle: Handle) -> None:
+        """Own a core's session."""
         self.model = model
         self.n_ctx = n_ctx
         self._library = model._library
-        self._handle = open_handle(
-            self._library, "gemel_session_open", n_ctx, where=f"a session with n_ctx={n_ctx}", parent=model._handle
-        )
-        if kv_type is not None:
-            self._set_kv_type(KV_TYPES[kv_type])
+        self._handle = handle
         self._lock = threading.RLock()
         self._revision = 0          # goes up with every change; a generation sees by it that it is alone
         self._broken = ""           # why a forked child can't use it
@@ -145,8 +153,38 @@ class Session:
 
     @property
     def kv_size(self) -> int:
-        """Bytes of KV cache a position."""
+        """Bytes of KV cache per position."""
         return self.model._get(KV_SIZES[self.kv_type])
+
+    @property
+    def kv_pages(self) -> tuple[int, int]:
+        """Pages of 64 positions that the KV cache holds, and how many of them other sessions hold, too."""
+        block = self._library.alloc(4)
+        with self._using() as session:
+            n = check(self._library, self._library.call("gemel_session_pages", session, block), "pages")
+        return n, ids_of(self._library.read(block.address, 4))[0]
+
+    def fork(self, n_past: int | None = None) -> Session:
+        """Return a new session that holds the first `n_past` ids of this one; default all of them.
+
+        Both share the KV cache of those ids: whole pages of 64 positions are held once, and the last one is copied when
+        either session first writes to it. Each has the bits that it would have alone.
+        """
+        with self._using() as session:
+            have = self._library.call("gemel_session_n_past", session)
+            wanted = have if n_past is None else n_past
+            if isinstance(wanted, bool) or not isinstance(wanted, int) or not 0 <= wanted <= have:
+                raise ArgumentError(f"n_past={n_past!r}: must be an integer from 0 to {have}, the ids that are there")
+            out = self._library.alloc(8)
+            code = self._library.call("gemel_session_fork", session, wanted, out)
+            check(self._library, code, f"a fork of {wanted} ids")
+            with self.model._handle:
+                handle = Handle(
+                    self._library, pointer_at(self._library, out), "gemel_session_close", self.model._handle
+                )
+        twin = Session.__new__(Session)
+        twin._adopt(self.model, self.n_ctx, handle)
+        return twin
 
     # ---- Evaluating -------------------------------------------------------------------------------------------------
 
@@ -224,6 +262,44 @@ class Session:
                 self._compute("gemel_session_hidden", part, block)
                 rows += self._library.read(block.address, block.size)
         return floats(bytes(rows), (len(added), self.model.n_embd))
+
+    def append_rows(self, rows: FloatArray) -> None:
+        """Append positions that are given as embeddings in place of ids: float32 [n][n_embd], any buffer of that shape.
+
+        The bits are those of the ids whose embeddings they are. In `ids` they stand as -1.
+        """
+        lent, n = self._rows(rows)
+        with self._lock, self._using() as session, self.model._turn:
+            self._check_room(n, self._library.call("gemel_session_n_past", session))
+            self._revision += 1
+            self._check(self._library.call("gemel_session_eval_rows", session, lent, n), f"evaluating {n} rows")
+
+    def layers(self, rows: FloatArray, first: int, last: int) -> FloatArray:
+        """Evaluate layers [first, last) alone and return the residual stream after them: float32 [n][n_embd].
+
+        rows: what enters layer `first` at the next n positions: embeddings, or what layer first - 1 gave. The positions
+        count in the session, whose ids are -1 there; there are no logits. For verifying layers one by one.
+        """
+        lent, n = self._rows(rows)
+        n_layer = self.model.n_layer
+        if not all(isinstance(il, int) and not isinstance(il, bool) for il in (first, last)) or not (
+            0 <= first <= last <= n_layer
+        ):
+            raise ArgumentError(f"layers {first!r} to {last!r}: must be integers, 0 <= first <= last <= {n_layer}")
+        out = self._library.alloc(max(4, 4 * n * self.model.n_embd))
+        with self._lock, self._using() as session, self.model._turn:
+            self._check_room(n, self._library.call("gemel_session_n_past", session))
+            self._revision += 1
+            code = self._library.call("gemel_session_layers", session, lent, n, first, last, out)
+            self._check(code, f"evaluating layers {first} to {last}")
+        return floats(self._library.read(out.address, 4 * n * self.model.n_embd), (n, self.model.n_embd))
+
+    def _rows(self, rows: FloatArray) -> tuple[Block, int]:
+        view = memoryview(rows)
+        n_embd = self.model.n_embd
+        if view.format != "f" or view.ndim != 2 or view.shape is None or view.shape[1] != n_embd:
+            raise ArgumentError(f"rows must be float32 of shape [n][{n_embd}]; got {view.format!r}, {view.shape}")
+        return self._library.lend(view.tobytes()), view.shape[0]
 
     def generate(
         self,

@@ -25,9 +25,9 @@ __all__ = ["EVENTS", "Event", "Limits", "Profile", "limits"]
 EVENTS = 500_000   # that a profile holds when nothing else is said: 24 MB
 OPERATIONS = {
     _abi.OP_PASS: "pass", _abi.OP_WAIT: "wait", _abi.OP_EMBED: "embed", _abi.OP_NORM: "norm, quantise",
-    _abi.OP_QKV: "q, k, v", _abi.OP_ROPE_KV: "rope, kv", _abi.OP_ATTENTION: "attention",
-    _abi.OP_ATTN_OUTPUT: "attention output", _abi.OP_GATE_UP: "gate, up", _abi.OP_SWIGLU: "swiglu, quantise",
-    _abi.OP_DOWN: "down", _abi.OP_HEAD: "head", _abi.OP_ANGLES: "rope angles", _abi.OP_SAMPLE: "sample, detokenise",
+    _abi.OP_ATTENTION_IN: "attention in", _abi.OP_ATTENTION_PUT: "attention put", _abi.OP_ATTENTION: "attention",
+    _abi.OP_ATTENTION_OUT: "attention out", _abi.OP_FFN_IN: "ffn in", _abi.OP_FFN_ACT: "ffn act",
+    _abi.OP_FFN_OUT: "ffn out", _abi.OP_HEAD: "head", _abi.OP_SAMPLE: "sample, detokenise",
 }   # fmt: skip
 
 

@@ -66,7 +66,7 @@ ALIGNMENT = 32
 def write_random(out: Path, *, n_layer: int = N_LAYER, seed: int = 0) -> None:
     """Write the model, a matrix at a time: Q4_0, norms F32; byte-level BPE and a file type, which OpenVINO wants."""
     # The pairs of a model without layers, told of another number of them; its matrices come below.
-    pairs, _ = tiny.described(tiny.TinyLlama(
+    pairs, _ = tiny.described(tiny.TinyModel(
         n_layer=0, n_embd=N_EMBD, n_head=N_HEAD, n_head_kv=N_HEAD_KV, n_ff=N_FF, n_vocab=N_VOCAB, n_ctx=N_CTX,
         format="Q4_0", kv=[("llama.block_count", "u32", n_layer), ("general.file_type", "u32", FTYPES["Q4_0"])],
     ))   # fmt: skip

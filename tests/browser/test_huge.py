@@ -78,7 +78,7 @@ def huge_model() -> Pieces:
     """Return a llama file of 5 GB."""
     rng = np.random.default_rng(1)
     some = tiny.random_blocks("Q8_0", 1 << 20, rng, 1 / 64)
-    pairs, tensors = tiny.described(tiny.TinyLlama(n_layer=1, format="Q8_0"))
+    pairs, tensors = tiny.described(tiny.TinyModel(n_layer=1, format="Q8_0"))
     wide = {"n_ff": SHAPE["n_ff"], "n_kv": SHAPE["n_embd"] // SHAPE["n_head"] * SHAPE["n_head_kv"]}
     sizes = {
         "attn_q": (4096, 4096), "attn_k": (4096, wide["n_kv"]), "attn_v": (4096, wide["n_kv"]),

@@ -1,295 +1,308 @@
-// Attention on every usable ISA row against the scalar row, to the bit, over caches of both types; and scalar over Q8_0
-// against the formulas of docs/bits.md written out position by position.
+// Attention over caches of every type: each row of the table against the scalar row, to the bit; scalar against the
+// formulas of docs/bits.md written out position by position; what no query sees has no influence.
 #include "kernel_checks.h"
+#include "cache_checks.h"
 #include "../../core_c/src/fmath.h"
-#include "../../core_c/src/quant/half.h"
 
-enum { PAGES = 3 };
-typedef int attend_fn(const attend_args *a);
-typedef struct cache {   // filled by scalar
+enum { N_DIMS = 7, CODES = GEMEL_KV_Q8_0 };
+static const int types[] = {GEMEL_KV_F32, GEMEL_KV_F16, GEMEL_KV_Q8_0};
+static const int dims[N_DIMS][2] = {{64, 64}, {32, 96}, {192, 128}, {96, 32}, {128, 256}, {80, 16}, {1024, 1024}};
+#define EACH_TYPE(t)                                                                                                   \
+    for (size_t t##_ = 0; t##_ < sizeof types / sizeof *types; t##_++)                                                 \
+        for (int t = types[t##_], once_ = 1; once_; once_ = 0)
+
+// ---- Rows of the table ---------------------------------------------------------------------------------------------
+
+// Queries, outputs and the call; the pages before the first position that is seen are NULL.
+typedef struct call {
+    attend_args a;
+    float *q, *o;
     uint8_t *pages[PAGES];
-    int dim, is_q8;
-} cache;
-static attend_fn *attend_of(const kernels *k, const cache *c) { return c->is_q8 ? k->attend_q8 : k->attend_f16; }
+} call;
 
-// Queries at neighbouring positions, as in a prompt, in an order that forward would not take; each row of the table
-// gives scalar's bits, together and alone.
-static void check_attend(const cache *c, int n, int most, float size) {
-    int dim = c->dim;
-    float *q = random_floats((size_t)(ATTEND_MAX * dim)), *o = memory_get((size_t)(ATTEND_MAX * dim) * 4),
-          *p = memory_get((size_t)(ATTEND_MAX * dim) * 4);
-    attend_args a = {.n = n, .dim = dim, .pages = c->pages};
-    for (int i = 0; i < ATTEND_MAX * dim; i++) q[i] *= size;
-    for (int i = 0; i < n; i++) {
-        a.q[i] = q + i * dim;
-        a.o[i] = o + i * dim;
-        a.n_pos[i] = most - (i / 2 < most ? i / 2 : 0);
-    }
-    CHECK_EQ_INT(attend_of(scalar(), c)(&a), 1);
-    EACH_ROW (k) {
-        attend_args b = a;
-        for (int i = 0; i < n; i++) b.o[i] = p + i * dim;
-        CHECK_EQ_INT(attend_of(k, c)(&b), 1);
-        same(k->name, c->is_q8 ? "attention over Q8_0" : "attention over F16", o, p, (size_t)(n * dim) * 4);
-        for (int i = 0; i < n; i++) {   // and alone
-            attend_args one = b;
-            one.n = 1, one.q[0] = b.q[i], one.o[0] = p, one.n_pos[0] = b.n_pos[i];
-            CHECK_EQ_INT(attend_of(k, c)(&one), 1);
-            same(k->name, "attention of one query", a.o[i], p, (size_t)dim * 4);
-        }
-    }
-    memory_free(q), memory_free(o), memory_free(p);
+static void hide_pages(call *c, const cache *from) {
+    int least = c->a.first[0];
+    for (int i = 1; i < c->a.n; i++) least = c->a.first[i] < least ? c->a.first[i] : least;
+    for (int i = 0; i < PAGES; i++) c->pages[i] = i < least / KV_PAGE ? NULL : from->pages[i];
+    c->a.pages = c->pages;
 }
+
+static void open_call(call *c, const cache *from, int n, float size) {
+    const kv_layout *l = &from->l;
+    c->q = random_floats((size_t)(n * l->k_dim)), c->o = random_floats((size_t)(n * l->v_dim));
+    c->a = (attend_args){.n = n, .k_dim = l->k_dim, .v_dim = l->v_dim};
+    for (int i = 0; i < n * l->k_dim; i++) c->q[i] *= size;
+    for (int i = 0; i < n; i++) c->a.q[i] = c->q + i * l->k_dim, c->a.o[i] = c->o + i * l->v_dim;
+}
+static void free_call(call *c) { memory_free(c->q), memory_free(c->o); }
+
+// The row gives scalar's bits, together and alone.
+static void check_row(const kernels *k, const cache *c, const call *want) {
+    size_t v_dim = (size_t)c->l.v_dim, all = (size_t)want->a.n * v_dim;
+    float *o = memory_get(all * sizeof *o);
+    call got = *want;
+    for (int i = 0; i < got.a.n; i++) got.a.o[i] = o + (size_t)i * v_dim;
+    hide_pages(&got, c);
+    CHECK_EQ_INT(k->kv[c->l.type].attend(&got.a), 1);
+    same(k->name, name_of(c), want->o, o, all * sizeof *o);
+    for (int i = 0; i < got.a.n; i++) {
+        call one = got;
+        one.a.n = 1, one.a.q[0] = got.a.q[i], one.a.o[0] = o;
+        one.a.first[0] = got.a.first[i], one.a.n_pos[0] = got.a.n_pos[i];
+        hide_pages(&one, c);
+        CHECK_EQ_INT(k->kv[c->l.type].attend(&one.a), 1);
+        same(k->name, "attention of one query", want->a.o[i], o, v_dim * sizeof *o);
+    }
+    memory_free(o);
+}
+
+// Neighbours in a prompt, in an order that forward would not take, who see `window` positions at most.
+static void check_neighbours(const cache *c, int n, int most, int window, float size) {
+    call want;
+    open_call(&want, c, n, size);
+    for (int i = 0; i < n; i++) {
+        want.a.n_pos[i] = most - (i / 2 < most ? i / 2 : 0);
+        want.a.first[i] = want.a.n_pos[i] > window ? want.a.n_pos[i] - window : 0;
+    }
+    hide_pages(&want, c);
+    CHECK_EQ_INT(scalar()->kv[c->l.type].attend(&want.a), 1);
+    for (int i = 0; i < isa_count(); i++)
+        if (usable(i)) check_row(usable(i), c, &want);
+    free_call(&want);
+}
+
+// A first position in the block of the last one, in the block before it, or anywhere.
+static int random_first(int n_pos) {
+    int last = n_pos - 1, block = last / KV_BLOCK * KV_BLOCK, kind = random_below(4);
+    if (kind == 0) return block + random_below(last - block + 1);
+    if (kind == 1 && block) return block - 1 - random_below(KV_BLOCK);
+    return kind == 2 ? random_below(n_pos) : 0;
+}
+
+// Queries that have nothing to do with each other.
+static void check_strangers(const cache *c, int n) {
+    call want;
+    open_call(&want, c, n, 1);
+    for (int i = 0, most = 1 + random_below(POSITIONS); i < n; i++) {
+        want.a.n_pos[i] = random_below(3) ? 1 + random_below(most) : most;
+        want.a.first[i] = random_first(want.a.n_pos[i]);
+    }
+    hide_pages(&want, c);
+    CHECK_EQ_INT(scalar()->kv[c->l.type].attend(&want.a), 1);
+    for (int i = 0; i < isa_count(); i++)
+        if (usable(i)) check_row(usable(i), c, &want);
+    free_call(&want);
+}
+
+static void check_type(int type) {
+    static const int lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 250, 256, 257, 300, 530, 768};
+    static const int windows[] = {POSITIONS, 1, 16, 20, 64, 100};
+    for (int d = 0; d < N_DIMS; d++) {
+        cache c = cache_of(type, dims[d][0], dims[d][1]);
+        for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
+            check_neighbours(&c, 1 + (int)(7 * l + (size_t)d) % ATTEND_MAX, lengths[l],
+                             windows[l * (size_t)(d % 3) % 6], d % 2 ? 1 : 0.05f);
+        check_neighbours(&c, ATTEND_MAX, 200, POSITIONS, 0);     // all weights equal
+        check_neighbours(&c, ATTEND_MAX, 200, POSITIONS, 300);   // one weight is all
+        for (int i = 0; i < 10; i++) check_strangers(&c, 1 + random_below(ATTEND_MAX));
+        free_cache(&c);
+    }
+}
+static void attention_over_f32_is_the_same_on_every_row(void) { seed = 7, check_type(GEMEL_KV_F32); }
+static void attention_over_f16_is_the_same_on_every_row(void) { seed = 8, check_type(GEMEL_KV_F16); }
+static void attention_over_q8_is_the_same_on_every_row(void) { seed = 9, check_type(GEMEL_KV_Q8_0); }
+
+// ---- By several threads --------------------------------------------------------------------------------------------
 
 // Blocks in any order, by several calls, and then joined: the bits of one call.
-static void check_parts(const cache *c, int n, int n_pos, float size) {
-    int dim = c->dim, blocks = (n_pos - 1) / KV_BLOCK + 1;
-    size_t all = (size_t)(n * dim), part = (size_t)blocks * (size_t)(KV_PART + dim);
-    float *q = random_floats(all), *o = random_floats(all), *p = random_floats(all),
-          *parts = random_floats(part * (size_t)n);
-    attend_args a = {.n = n, .dim = dim, .pages = c->pages};
-    for (size_t i = 0; i < all; i++) q[i] *= size;
-    for (int i = 0; i < n; i++) {
-        a.q[i] = q + i * dim, a.o[i] = o + i * dim, a.n_pos[i] = n_pos;
-        a.parts[i] = parts + part * (size_t)i;
-    }
-    CHECK_EQ_INT(scalar()->attend_q8(&a), 1);
-    for (int i = 0; i < n; i++) a.o[i] = p + i * dim;
-    EACH_ROW (k) {
-        int middle = random_below(blocks + 1);
+static void check_parts(const cache *c, int n, int first, int n_pos, float size) {
+    int begin = first / KV_BLOCK, end = (n_pos - 1) / KV_BLOCK + 1;
+    size_t all = (size_t)(n * c->l.v_dim), part = (size_t)end * (size_t)(KV_PART + c->l.v_dim);
+    float *p = random_floats(all), *parts = random_floats(part * (size_t)n);
+    call a;
+    open_call(&a, c, n, size);
+    for (int i = 0; i < n; i++) a.a.first[i] = first, a.a.n_pos[i] = n_pos, a.a.parts[i] = parts + part * (size_t)i;
+    hide_pages(&a, c);
+    CHECK_EQ_INT(scalar()->kv[CODES].attend(&a.a), 1);
+    for (int i = 0; i < n; i++) a.a.o[i] = p + i * c->l.v_dim;
+    for (int row = 0; row < isa_count(); row++) {
+        const kernels *k = usable(row);
+        int middle = begin + random_below(end - begin + 1);
+        if (!k) continue;
         for (size_t i = 0; i < all; i++) p[i] = 7;
-        CHECK_EQ_INT(k->attend_q8_parts(&a, middle, blocks), 1);
-        CHECK_EQ_INT(k->attend_q8_parts(&a, 0, middle), 1);
+        CHECK_EQ_INT(k->attend_q8_parts(&a.a, middle, end), 1);
+        CHECK_EQ_INT(k->attend_q8_parts(&a.a, begin, middle), 1);
         for (size_t i = 0; i < all; i++) CHECK_EQ_INT(p[i] == 7, 1);
-        k->attend_q8_join(&a);
-        same(k->name, "attention over Q8_0 in parts", o, p, all * 4);
+        k->attend_q8_join(&a.a);
+        same(k->name, "attention over Q8_0 in parts", a.o, p, all * sizeof *p);
     }
-    memory_free(q), memory_free(o), memory_free(p), memory_free(parts);
+    free_call(&a);
+    memory_free(p), memory_free(parts);
 }
 
-static void check_lengths(const cache *c, float size) {
-    static const int lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 250, 256, 257, 300, 530, 768};
-    for (size_t l = 0; l < sizeof lengths / sizeof lengths[0]; l++)
-        check_attend(c, 1 + (int)(7 * l + (size_t)c->dim / 16) % ATTEND_MAX, lengths[l], size);
-}
-
-static cache f16_cache(int dim) {
-    cache c = {.dim = dim};
-    size_t n = kv_f16_size(dim) / 2;
-    for (int i = 0; i < PAGES; i++) {
-        uint16_t *page = memory_get(n * 2);
-        for (size_t j = 0; j < n; j++) page[j] = f32_to_f16(random_float() * (j % 9 ? 1.0f : 0x1p-18f));
-        c.pages[i] = (uint8_t *)page;
-    }
-    return c;
-}
-static void free_cache(cache *c) {
-    for (int i = 0; i < PAGES; i++) memory_free(c->pages[i]);
-}
-
-static void attention_over_f16_is_the_same_on_every_row(void) {
-    static const int dims[] = {16, 48, 64, 80, 128, 256};
-    seed = 8;
-    for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++) {
-        cache c = f16_cache(dims[d]);
-        check_lengths(&c, 1);
+static void parts_of_attention_join_to_the_bits_of_one_call(void) {
+    static const int seen[] = {1, 64, 65, 128, 200, 257, 500, 768};
+    seed = 16;
+    for (int d = 0; d < N_DIMS; d++) {
+        cache c = cache_of(GEMEL_KV_Q8_0, dims[d][0], dims[d][1]);
+        for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
+            for (int windowed = 0; windowed < 2; windowed++)
+                check_parts(&c, 1 + random_below(ATTEND_MAX), windowed ? random_first(seen[i]) : 0, seen[i],
+                            i % 3 ? 1.0f : 50.0f);
         free_cache(&c);
     }
 }
 
-// A row of keys or values of every sort.
-static void fill_row(float *x, int dim, int pos) {
-    static const float sizes[] = {1, 3, 0.01f, 1, 0, 1e-35f, 40, 1e4f};
-    for (int i = 0; i < dim; i++) x[i] = random_float() * sizes[random_below(64) ? pos % 3 : random_below(8)];
-    if (pos % 41 == 7) memset(x, 0, sizeof *x * (size_t)dim);
-}
-static cache q8_cache(int dim) {
-    cache c = {.dim = dim, .is_q8 = 1};
-    size_t block = kv_q8_size(dim);
-    float k[ATTEND_DIM], v[ATTEND_DIM];
-    uint8_t *again = memory_get(block * (KV_PAGE / KV_BLOCK));
-    for (int i = 0; i < PAGES; i++) c.pages[i] = memory_get(block * (KV_PAGE / KV_BLOCK));
-    for (int i = 0; i < PAGES; i++) {
-        uint64_t from = seed;
-        for (int pos = 0; pos < KV_PAGE; pos++) {
-            fill_row(k, dim, pos), fill_row(v, dim, pos);
-            CHECK(scalar()->store_q8(k, v, dim, c.pages[i] + (size_t)(pos / KV_BLOCK) * block, pos % KV_BLOCK));
-        }
-        EACH_ROW (row) {
-            seed = from;
-            for (int pos = 0; pos < KV_PAGE; pos++) {
-                fill_row(k, dim, pos), fill_row(v, dim, pos);
-                CHECK(row->store_q8(k, v, dim, again + (size_t)(pos / KV_BLOCK) * block, pos % KV_BLOCK));
-            }
-            same(row->name, "a Q8_0 page", c.pages[i], again, block * (KV_PAGE / KV_BLOCK));
-        }
-    }
-    memory_free(again);
-    return c;
-}
-static void attention_over_q8_is_the_same_on_every_row(void) {
-    static const int dims[] = {32, 64, 96, 128, 256, 1024};
-    seed = 9;
-    for (size_t d = 0; d < sizeof dims / sizeof dims[0]; d++) {
-        cache c = q8_cache(dims[d]);
-        check_lengths(&c, d % 2 ? 1 : 0.05f);
-        check_attend(&c, ATTEND_MAX, 200, 0);     // all weights equal
-        check_attend(&c, ATTEND_MAX, 200, 300);   // one weight is all
-        static const int seen[] = {1, 64, 65, 128, 200, 257, 500, 768};
-        for (size_t i = 0; i < sizeof seen / sizeof seen[0]; i++)
-            check_parts(&c, 1 + random_below(ATTEND_MAX), seen[i], i % 3 ? 1.0f : 50.0f);
-        free_cache(&c);
-    }
-}
+// ---- The definition ------------------------------------------------------------------------------------------------
 
+static float by_horner(const float *c, int n, float scale, float x) {
+    float p = c[0] * scale;
+    for (int i = 1; i < n; i++) {
+        float product = p * x, term = c[i] * scale;
+        p = product + term;
+    }
+    return p;
+}
 static float exp2_by_definition(float x, float y) {   // y * 2^x
     static const float c[] = {9.58285317e-3f, 5.5906425e-2f, 0.240240986f, 0.693124193f, 1.0f};
     x = x > -126 ? x : -126;
-    float n = (x + 12582912.0f) - 12582912.0f, r = x - n, p = c[0] * y;
-    for (int i = 1; i < 5; i++) {
-        float product = p * r, term = c[i] * y;
-        p = product + term;
-    }
+    float n = (x + 12582912.0f) - 12582912.0f, p = by_horner(c, 5, y, x - n);
     for (int i = 0; i > (int)n; i--) p *= 0.5f;
     return p;
 }
-
-typedef struct position {   // of a Q8_0 cache, read byte by byte
-    int8_t k[ATTEND_DIM], v[ATTEND_DIM];
-    float scale[ATTEND_DIM / 32], log_scale, inv_scale;
-} position;
-static position position_at(const cache *c, int pos) {
-    position p;
-    size_t dim = (size_t)c->dim, in = (size_t)(pos % KV_BLOCK);
-    const uint8_t *b = c->pages[pos / KV_PAGE] + (size_t)(pos % KV_PAGE / KV_BLOCK) * kv_q8_size(c->dim);
-    for (size_t i = 0; i < dim; i++) {
-        p.k[i] = (int8_t)b[in / 16 * 16 * dim + i / 4 * 64 + in % 16 * 4 + i % 4];
-        p.v[i] = (int8_t)b[64 * dim + in / 4 * 4 * dim + 4 * i + in % 4];
-    }
-    const float *f = (const float *)(b + 128 * dim) + in;
-    for (size_t i = 0; i < dim / 32; i++) p.scale[i] = f[64 * i];
-    p.log_scale = f[2 * dim], p.inv_scale = f[2 * dim + 64];
+static float exp_by_definition(float x) {   // of what is not over 0
+    static const float c[] = {1.9875691e-4f, 1.3981999e-3f, 8.3334519e-3f, 4.1665796e-2f, 1.6666665e-1f, 0.5f};
+    x = x > -87 ? x : -87;
+    float scaled = x * 1.44269504f, n = (scaled + 12582912.0f) - 12582912.0f;
+    float high = n * 0.693359375f, low = n * -2.12194440e-4f, r = x - high;
+    r = r - low;
+    float square = r * r, most = square * by_horner(c, 6, 1, r), p = most + r;
+    p = p + 1.0f;
+    for (int i = 0; i > (int)n; i--) p *= 0.5f;
     return p;
 }
-
-// The formulas of docs/bits.md, position by position.
-static void attend_by_definition(const cache *c, const float *q, int n_pos, float *out) {
-    acts a = quantised(scalar(), q, 1, c->dim);
-    float top = -3e38f, l[16] = {0};
-    memset(out, 0, sizeof(float) * (size_t)c->dim);
-    for (int p0 = 0; p0 < n_pos; p0 += KV_BLOCK) {
-        int n = n_pos - p0 < KV_BLOCK ? n_pos - p0 : KV_BLOCK, code[KV_BLOCK];
-        float t[KV_BLOCK], sum[16] = {0}, most = -3e38f;
-        position *at = memory_get(sizeof *at * KV_BLOCK);
-        for (int j = 0; j < n; j++) {
-            at[j] = position_at(c, p0 + j);
-            t[j] = 0;
-            for (int b = 0; b < c->dim / 32; b++) {
-                int32_t isum = 0;
-                for (int i = 32 * b; i < 32 * b + 32; i++) isum += at[j].k[i] * scalar()->act_get(a.q, (size_t)i);
-                float d = at[j].scale[b] * a.d[b], product = d * (float)isum;
-                t[j] = t[j] + product;
-            }
-            t[j] = t[j] + at[j].log_scale;
-            most = t[j] > most ? t[j] : most;
-        }
-        float now = most > top ? most : top, old_by = exp2_by_definition(top - now, 1),
-              by = exp2_by_definition(most - now, 1);
-        for (int j = 0; j < n; j++) {
-            float w = exp2_by_definition(t[j] - most, 127), plain = w * at[j].inv_scale;
-            float rounded = w + 12582912.0f;
-            code[j] = (int)(rounded - 12582912.0f);
-            CHECK(code[j] >= 0 && code[j] <= 127);
-            sum[j % 16] = sum[j % 16] + plain;
-        }
-        for (int i = 0; i < 16; i++) {
-            float a1 = l[i] * old_by, a2 = sum[i] * by;
-            l[i] = a1 + a2;
-        }
-        for (int i = 0; i < c->dim; i++) {
-            int32_t isum = 0;
-            for (int j = 0; j < n; j++) isum += code[j] * at[j].v[i];
-            float a1 = out[i] * old_by, a2 = (float)isum * by;
-            out[i] = a1 + a2;
-        }
-        top = now;
-        memory_free(at);
-    }
+static void finish_by_definition(float l[16], float *out, int n) {
     for (int h = 8; h; h /= 2)
         for (int i = 0; i < h; i++) l[i] = l[i] + l[i + h];
     float r = 1.0f / l[0];
-    for (int i = 0; i < c->dim; i++) out[i] = out[i] * r;
-    free_acts(&a);
+    for (int i = 0; i < n; i++) out[i] = out[i] * r;
 }
 
-static void scalar_attention_over_q8_is_the_definition(void) {
-    static const int lengths[] = {1, 3, 16, 33, 64, 65, 127, 300};
+// A block of 16 positions, of which from..to-1 are seen, joins top, l and out.
+static void float_block_by_definition(const position *at, const kv_layout *d, const float *q, int from, int to,
+                                      float *top, float l[16], float *out) {
+    float score[16], p[16] = {0}, most = -3e38f, fix = 1;
+    for (int j = from; j < to; j++) {
+        float chain[2] = {0, 0};
+        for (int i = 0; i < d->k_dim; i++) {
+            float product = at[j].k[i] * q[i];
+            chain[i % 2] = chain[i % 2] + product;
+        }
+        score[j] = chain[0] + chain[1];
+        most = score[j] > most ? score[j] : most;
+    }
+    if (most > *top) {
+        fix = exp_by_definition(*top - most);
+        *top = most;
+        for (int i = 0; i < 16; i++) l[i] = l[i] * fix;
+    }
+    for (int j = from; j < to; j++) p[j] = exp_by_definition(score[j] - *top);
+    for (int i = 0; i < 16; i++) l[i] = l[i] + p[i];
+    for (int i = 0; i < d->v_dim; i++) {
+        out[i] = out[i] * fix;
+        for (int j = from; j < to; j++) {
+            float product = at[j].v[i] * p[j];
+            out[i] = out[i] + product;
+        }
+    }
+}
+
+static void code_block_by_definition(const position *at, const kv_layout *d, const acts *q, int from, int to,
+                                     float *top, float l[16], float *out) {
+    float t[KV_BLOCK], sum[16] = {0}, most = -3e38f;
+    int code[KV_BLOCK];
+    for (int j = from; j < to; j++) {
+        t[j] = 0;
+        for (int b = 0; b < d->k_dim / 32; b++) {
+            int32_t isum = 0;
+            for (int i = 32 * b; i < 32 * b + 32; i++) isum += (int)at[j].k[i] * scalar()->act_get(q->q, (size_t)i);
+            float scale = at[j].scale[b] * q->d[b], product = scale * (float)isum;
+            t[j] = t[j] + product;
+        }
+        t[j] = t[j] + at[j].log_scale;
+        most = t[j] > most ? t[j] : most;
+    }
+    float now = most > *top ? most : *top, old_by = exp2_by_definition(*top - now, 1),
+          by = exp2_by_definition(most - now, 1);
+    for (int j = from; j < to; j++) {
+        float w = exp2_by_definition(t[j] - most, 127), plain = w * at[j].inv_scale, rounded = w + 12582912.0f;
+        code[j] = (int)(rounded - 12582912.0f);
+        CHECK(code[j] >= 0 && code[j] <= 127);
+        sum[j % 16] = sum[j % 16] + plain;
+    }
+    for (int i = 0; i < 16; i++) {
+        float before = l[i] * old_by, here = sum[i] * by;
+        l[i] = before + here;
+    }
+    for (int i = 0; i < d->v_dim; i++) {
+        int32_t isum = 0;
+        for (int j = from; j < to; j++) isum += code[j] * (int)at[j].v[i];
+        float before = out[i] * old_by, here = (float)isum * by;
+        out[i] = before + here;
+    }
+    *top = now;
+}
+
+static void attend_by_definition(const cache *c, const float *q, int first, int n_pos, float *out) {
+    const int is_q8 = c->l.type == GEMEL_KV_Q8_0, block = is_q8 ? KV_BLOCK : 16;
+    float top = -3e38f, l[16] = {0};
+    position *at = memory_get(sizeof *at * KV_BLOCK);
+    acts a = {0};
+    if (is_q8) a = quantised(scalar(), q, 1, c->l.k_dim);
+    memset(out, 0, sizeof *out * (size_t)c->l.v_dim);
+    for (int p = first / block * block; p < n_pos; p += block) {
+        int from = first > p ? first - p : 0, to = n_pos - p < block ? n_pos - p : block;
+        for (int j = from; j < to; j++) at[j] = position_at(c, p + j);
+        if (is_q8) code_block_by_definition(at, &c->l, &a, from, to, &top, l, out);
+        else float_block_by_definition(at, &c->l, q, from, to, &top, l, out);
+    }
+    finish_by_definition(l, out, c->l.v_dim);
+    if (is_q8) free_acts(&a);
+    memory_free(at);
+}
+
+static void scalar_attention_is_the_definition(void) {
+    static const int seen[][2] = {{0, 1},     {0, 3},     {0, 16},    {0, 33},    {0, 64},    {0, 65},
+                                  {0, 127},   {0, 300},   {2, 3},     {15, 16},   {16, 20},   {17, 33},
+                                  {40, 64},   {63, 64},   {63, 65},   {64, 65},   {1, 130},   {100, 130},
+                                  {127, 300}, {128, 300}, {129, 257}, {255, 256}, {256, 300}, {290, 300}};
     seed = 10;
-    for (int dim = 32; dim <= 96; dim += 32) {
-        cache c = q8_cache(dim);
-        for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
-            float *q = random_floats((size_t)dim), got[96], want[96];
-            attend_args a = {.n = 1, .dim = dim, .q = {q}, .o = {got}, .n_pos = {lengths[i]}, .pages = c.pages};
-            scalar()->attend_q8(&a);
-            attend_by_definition(&c, q, lengths[i], want);
-            same("scalar", "attention by its definition", want, got, sizeof(float) * (size_t)dim);
-            memory_free(q);
+    EACH_TYPE(type)
+    for (int d = 0; d < 4; d++) {
+        cache c = cache_of(type, dims[d][0], dims[d][1]);
+        for (size_t i = 0; i < sizeof seen / sizeof *seen; i++) {
+            float want[ATTEND_DIM];
+            call got;
+            open_call(&got, &c, 1, i % 5 ? 1.0f : 0.1f);
+            got.a.first[0] = seen[i][0], got.a.n_pos[0] = seen[i][1];
+            hide_pages(&got, &c);
+            CHECK_EQ_INT(scalar()->kv[type].attend(&got.a), 1);
+            attend_by_definition(&c, got.q, seen[i][0], seen[i][1], want);
+            same("scalar", name_of(&c), want, got.o, sizeof *want * (size_t)c.l.v_dim);
+            free_call(&got);
         }
         free_cache(&c);
     }
-}
-
-// What was stored, read back: codes of -127..127 with the scales that the design names.
-static void rows_of_q8_are_what_was_stored(void) {
-    enum { DIM = 64 };
-    seed = 11;
-    cache c = {.dim = DIM, .is_q8 = 1};
-    c.pages[0] = memory_get(kv_q8_size(DIM) * (KV_PAGE / KV_BLOCK));
-    for (int pos = 0; pos < KV_PAGE; pos++) {
-        float k[DIM], v[DIM], most = 1e-30f;
-        fill_row(k, DIM, pos), fill_row(v, DIM, pos);
-        scalar()->store_q8(k, v, DIM, c.pages[0] + (size_t)(pos / KV_BLOCK) * kv_q8_size(DIM), pos % KV_BLOCK);
-        position p = position_at(&c, pos);
-        acts a = quantised(scalar(), k, 1, DIM);
-        int wrong = memcmp(p.scale, a.d, DIM / 32 * 4) != 0;
-        for (int i = 0; i < DIM; i++) most = v[i] > most ? v[i] : -v[i] > most ? -v[i] : most;
-        for (int i = 0; i < DIM; i++) {
-            float scaled = v[i] * (127.0f / most), rounded = scaled + 12582912.0f;
-            wrong += p.k[i] != scalar()->act_get(a.q, (size_t)i);
-            wrong += p.v[i] != (int)(rounded - 12582912.0f);
-        }
-        wrong += p.inv_scale != 127.0f / most;
-        CHECK_EQ_INT(wrong, 0);
-        CHECK(p.log_scale - (float)(fm_log((double)(most / 127.0f)) / fm_log(2.0)) < 1e-5f);
-        free_acts(&a);
-    }
-    memory_free(c.pages[0]);
-}
-
-static void keys_and_values_out_of_bounds_are_refused(void) {
-    float k[32] = {0}, v[32] = {0};
-    uint8_t *block = memory_get(kv_q8_size(32)), *before = memory_get(kv_q8_size(32));
-    uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000, 0x5c000000, 0xdc000000};   // the last: 2^57
-    for (int i = 0; i < isa_count(); i++)
-        for (int j = 0; j < 12 && usable(i); j++) {
-            float *x = (j % 2 ? k : v) + (5 * j + 3) % 32;
-            memcpy(x, &bad[j / 2], 4);
-            CHECK_EQ_INT(usable(i)->store_q8(k, v, 32, block, 3), 0);
-            CHECK(!memcmp(block, before, kv_q8_size(32)));
-            *x = 0;
-        }
-    memory_free(block), memory_free(before);
 }
 
 // How far attention over Q8_0 is from attention in double, where one channel of the keys is as large as `bias`, others
 // within 1: in parts of a mean |value|.
 static double error_beside(float bias) {
-    enum { DIM = 64, POS = KV_PAGE };
+    enum { DIM = 64, POS = 256 };
     static double v_of[POS][DIM], score[POS];
     float k[DIM], v[DIM], q[DIM], out[DIM];
     double most = -1e30, sum = 0, off = 0;
-    cache c = {.dim = DIM, .is_q8 = 1};
-    c.pages[0] = memory_get(kv_q8_size(DIM) * (KV_PAGE / KV_BLOCK));
+    cache c = empty_cache(GEMEL_KV_Q8_0, DIM, DIM);
     for (int i = 0; i < DIM; i++) q[i] = random_float();
     for (int pos = 0; pos < POS; pos++) {
         score[pos] = 0;
@@ -299,17 +312,17 @@ static double error_beside(float bias) {
             v_of[pos][i] = (double)v[i];
         }
         most = score[pos] > most ? score[pos] : most;
-        CHECK(scalar()->store_q8(k, v, DIM, c.pages[0] + (size_t)(pos / KV_BLOCK) * kv_q8_size(DIM), pos % KV_BLOCK));
+        CHECK(scalar()->kv[CODES].store(k, v, &c.l, c.pages[pos / KV_PAGE], pos % KV_BLOCK));
     }
     for (int pos = 0; pos < POS; pos++) sum += score[pos] = fm_exp((score[pos] - most) * fm_log(2));
-    attend_args a = {.n = 1, .dim = DIM, .q = {q}, .o = {out}, .n_pos = {POS}, .pages = c.pages};
-    CHECK_EQ_INT(scalar()->attend_q8(&a), 1);
+    attend_args a = {.n = 1, .k_dim = DIM, .v_dim = DIM, .q = {q}, .o = {out}, .n_pos = {POS}, .pages = c.pages};
+    CHECK_EQ_INT(scalar()->kv[CODES].attend(&a), 1);
     for (int i = 0; i < DIM; i++) {
         double exact = 0;
         for (int pos = 0; pos < POS; pos++) exact += score[pos] / sum * v_of[pos][i];
         off += exact > (double)out[i] ? exact - (double)out[i] : (double)out[i] - exact;
     }
-    memory_free(c.pages[0]);
+    free_cache(&c);
     return off / DIM / 0.5;
 }
 
@@ -325,81 +338,57 @@ static void one_large_channel_of_the_keys_costs_what_its_size_is(void) {
     }
 }
 
+// ---- Numbers that forward never lets come this far -----------------------------------------------------------------
+
 static void queries_out_of_bounds_are_refused(void) {
     static const uint32_t good[] = {0x5bffffff, 0xdbffffff, 0, 0x80000000, 1, 0x80000001};
     static const uint32_t bad[] = {0x5c000000, 0xdc000000, 0x7f7fffff, 0x7f800000, 0xff800000, 0x7f800001, 0xffffffff};
-    cache caches[] = {f16_cache(64), q8_cache(64)};
-    for (int i = 0; i < isa_count(); i++)
-        for (int at = 0; at < 64 && usable(i); at++) {
-            float q[3][64] = {{0}}, o[64];
-            attend_args a = {.n = 3, .dim = 64, .q = {q[0], q[1], q[2]}, .o = {o, o, o}, .n_pos = {5, 3, 4}};
-            for (int c = 0; c < 2; c++) {
-                a.pages = caches[c].pages;
+    EACH_TYPE(type) {
+        cache c = cache_of(type, 64, 32);
+        for (int i = 0; i < isa_count(); i++)
+            for (int at = 0; at < 64 && usable(i); at++) {
+                float q[3][64] = {{0}}, o[32];
+                attend_args a = {.n = 3, .k_dim = 64, .v_dim = 32, .q = {q[0], q[1], q[2]}, .o = {o, o, o}};
+                a.pages = c.pages, a.n_pos[0] = 5, a.n_pos[1] = 3, a.n_pos[2] = 4;
                 for (size_t j = 0; j < sizeof good / sizeof *good; j++) {
                     memcpy(&q[at % 3][at], &good[j], 4);
-                    CHECK_EQ_INT(attend_of(usable(i), &caches[c])(&a), 1);
+                    CHECK_EQ_INT(usable(i)->kv[type].attend(&a), 1);
                 }
                 for (size_t j = 0; j < sizeof bad / sizeof *bad; j++) {
                     memcpy(&q[at % 3][at], &bad[j], 4);
-                    CHECK_EQ_INT(attend_of(usable(i), &caches[c])(&a), 0);
+                    CHECK_EQ_INT(usable(i)->kv[type].attend(&a), 0);
                 }
             }
-        }
-    free_cache(&caches[0]), free_cache(&caches[1]);
-}
-
-// ---- Numbers that forward never lets come this far -----------------------------------------------------------------
-
-static void spoil_f16(uint16_t *page, size_t dim, size_t in) {
-    for (size_t i = 0; i < dim; i++) {
-        page[in / 16 * 16 * dim + 16 * i + in % 16] = (uint16_t)random_bits();
-        page[(KV_PAGE + in) * dim + i] = (uint16_t)(0x7c00 | random_bits());
-    }
-}
-static void spoil_scales(uint8_t *block, size_t dim, size_t in) {
-    float *scale = (float *)(block + 128 * dim) + in;
-    for (size_t i = 0; i < dim / 32 + 2; i++) scale[64 * i] = odd_float();
-}
-static void spoil_q8(uint8_t *block, size_t dim, size_t in) {
-    for (size_t i = 0; i < dim; i++) {
-        block[in / 16 * 16 * dim + i / 4 * 64 + in % 16 * 4 + i % 4] = (uint8_t)random_bits();
-        block[64 * dim + in / 4 * 4 * dim + 4 * i + in % 4] = (uint8_t)random_bits();
-    }
-    spoil_scales(block, dim, in);
-}
-// Everything behind the first n positions of a cache.
-static void spoil(const cache *c, int n) {
-    for (int pos = n; pos < PAGES * KV_PAGE; pos++) {
-        uint8_t *page = c->pages[pos / KV_PAGE];
-        size_t in = (size_t)(pos % KV_PAGE), dim = (size_t)c->dim;
-        if (c->is_q8) spoil_q8(page + in / KV_BLOCK * kv_q8_size(c->dim), dim, in % KV_BLOCK);
-        else spoil_f16((uint16_t *)page, dim, in);
+        free_cache(&c);
     }
 }
 
-static void what_lies_behind_a_position_weighs_nothing(void) {
-    static const int lengths[] = {511, 300, 257, 100, 65, 63, 17, 16, 5, 1};
+static void what_a_query_does_not_see_weighs_nothing(void) {
+    static const int seen[][2] = {{0, 511},   {0, 300},   {0, 257},   {70, 257},
+                                  {130, 200}, {192, 193}, {140, 190}, {150, 151}};   // each within the one before
     static const float sizes[] = {1, 0, 30, 1e17f};
     seed = 12;
+    EACH_TYPE(type)
     for (int dim = 32; dim <= 96; dim += 32)
-        for (int is_q8 = 0; is_q8 < 2; is_q8++) {
-            cache c = is_q8 ? q8_cache(dim) : f16_cache(dim);
-            for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
-                for (size_t s = 0; s < 4; s++) {
-                    float *q = random_floats((size_t)dim), clean[96], got[96];
-                    for (int i = 0; i < dim; i++) q[i] *= sizes[s];
-                    attend_args a = {.n = 1, .dim = dim, .q = {q}, .o = {clean}, .n_pos = {lengths[l]}};
-                    a.pages = c.pages;
-                    CHECK_EQ_INT(attend_of(scalar(), &c)(&a), 1);
-                    spoil(&c, lengths[l]);
-                    a.o[0] = got;
-                    for (int i = 0; i < isa_count(); i++) {
-                        if (!usable(i)) continue;
-                        CHECK_EQ_INT(attend_of(usable(i), &c)(&a), 1);
-                        same_but_nan(usable(i)->name, "attention before spoilt memory", clean, got, (size_t)dim);
-                    }
-                    memory_free(q);
+        for (size_t s = 0; s < 4; s++) {
+            cache c = cache_of(type, dim, 128 - dim);
+            for (size_t i = 0; i < sizeof seen / sizeof *seen; i++) {
+                float got[96];
+                call clean;
+                if (seen[i][0] == 140) free_cache(&c), c = cache_of(type, dim, 128 - dim);
+                open_call(&clean, &c, 1, sizes[s]);
+                clean.a.first[0] = seen[i][0], clean.a.n_pos[0] = seen[i][1];
+                hide_pages(&clean, &c);
+                CHECK_EQ_INT(scalar()->kv[type].attend(&clean.a), 1);
+                spoil(&c, 0, seen[i][0]), spoil(&c, seen[i][1], POSITIONS);
+                clean.a.o[0] = got;
+                for (int row = 0; row < isa_count(); row++) {
+                    if (!usable(row)) continue;
+                    CHECK_EQ_INT(usable(row)->kv[type].attend(&clean.a), 1);
+                    same_but_nan(usable(row)->name, "attention beside spoilt memory", clean.o, got, (size_t)c.l.v_dim);
                 }
+                free_call(&clean);
+            }
             free_cache(&c);
         }
 }
@@ -408,40 +397,74 @@ static void what_lies_behind_a_position_weighs_nothing(void) {
 static void scores_that_overflow_are_the_same_on_every_row(void) {
     static const float sizes[] = {1, 1e9f, 1e17f};
     seed = 13;
-    for (int round = 0; round < 200; round++) {
-        int dim = 32 * (1 + random_below(5)), n = 1 + random_below(ATTEND_MAX), n_pos = 1 + random_below(KV_PAGE);
-        cache c = round % 2 ? q8_cache(dim) : f16_cache(dim);
-        size_t all = (size_t)(n * dim);
-        float *q = random_floats(all), *o = random_floats(all), *p = random_floats(all), size = sizes[round / 2 % 3];
-        attend_args a = {.n = n, .dim = dim, .pages = c.pages};
-        for (int pos = random_below(n_pos); pos < n_pos && c.is_q8; pos += 1 + random_below(20))
-            spoil_scales(c.pages[0] + (size_t)(pos / KV_BLOCK) * kv_q8_size(dim), (size_t)dim,
-                         (size_t)(pos % KV_BLOCK));
-        for (size_t i = 0; i < all; i++) q[i] *= size;
-        for (int i = 0; i < n; i++) { a.q[i] = q + i * dim, a.o[i] = o + i * dim, a.n_pos[i] = n_pos; }
-        CHECK_EQ_INT(attend_of(scalar(), &c)(&a), 1);
+    for (int round = 0; round < 150; round++) {
+        int n = 1 + random_below(ATTEND_MAX), n_pos = 1 + random_below(250), first = random_first(n_pos);
+        cache c = cache_of(types[round % 3], 32 * (1 + random_below(5)), 32 * (1 + random_below(5)));
+        size_t all = (size_t)(n * c.l.v_dim);
+        float *p = random_floats(all);
+        call a;
+        open_call(&a, &c, n, sizes[round / 3 % 3]);
+        if (c.l.type == GEMEL_KV_Q8_0)
+            for (int pos = random_below(n_pos); pos < n_pos; pos += 1 + random_below(20)) spoil_scales(&c, pos);
+        for (int i = 0; i < n; i++) a.a.n_pos[i] = n_pos, a.a.first[i] = first;
+        hide_pages(&a, &c);
+        CHECK_EQ_INT(scalar()->kv[c.l.type].attend(&a.a), 1);
         EACH_ROW (k) {
-            attend_args b = a;
-            for (int i = 0; i < n; i++) b.o[i] = p + i * dim;
-            CHECK_EQ_INT(attend_of(k, &c)(&b), 1);
-            same_but_nan(k->name, c.is_q8 ? "overflow over Q8_0" : "overflow over F16", o, p, all);
+            for (int i = 0; i < n; i++) a.a.o[i] = p + i * c.l.v_dim;
+            CHECK_EQ_INT(k->kv[c.l.type].attend(&a.a), 1);
+            same_but_nan(k->name, name_of(&c), a.o, p, all);
         }
-        memory_free(q), memory_free(o), memory_free(p);
+        memory_free(p), free_call(&a);
         free_cache(&c);
     }
 }
 
+// ---- Benchmarks ----------------------------------------------------------------------------------------------------
+
+static void run_attend(const kernels *k, void *arg) {
+    const cache *c = ((void **)arg)[0];
+    const call *a = ((void **)arg)[1];
+    k->kv[c->l.type].attend(&a->a);
+}
+static void run_store(const kernels *k, void *arg) {
+    cache *c = ((void **)arg)[0];
+    call *a = ((void **)arg)[1];
+    k->kv[c->l.type].store(a->q, a->q, &c->l, c->pages[0], 5);
+}
+static int benchmarks(void) {
+    static const int sizes[] = {1, 3, 8, ATTEND_MAX};
+    EACH_TYPE(type) {
+        cache c = cache_of(type, 64, 64);
+        for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+            char what[100];
+            call a;
+            void *arg[] = {&c, &a};
+            open_call(&a, &c, sizes[i], 1);
+            for (int h = 0; h < sizes[i]; h++) a.a.n_pos[h] = POSITIONS;
+            hide_pages(&a, &c);
+            snprintf(what, sizeof what, "%s, %d x %d positions", name_of(&c), sizes[i], POSITIONS);
+            bench(what, run_attend, arg);
+            snprintf(what, sizeof what, "%s, a position stored", name_of(&c));
+            if (i == 0) bench(what, run_store, arg);
+            free_call(&a);
+        }
+        free_cache(&c);
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     static const check table[] = {
+        CHECK_ENTRY(attention_over_f32_is_the_same_on_every_row),
         CHECK_ENTRY(attention_over_f16_is_the_same_on_every_row),
         CHECK_ENTRY(attention_over_q8_is_the_same_on_every_row),
-        CHECK_ENTRY(scalar_attention_over_q8_is_the_definition),
-        CHECK_ENTRY(rows_of_q8_are_what_was_stored),
-        CHECK_ENTRY(keys_and_values_out_of_bounds_are_refused),
+        CHECK_ENTRY(parts_of_attention_join_to_the_bits_of_one_call),
+        CHECK_ENTRY(scalar_attention_is_the_definition),
         CHECK_ENTRY(one_large_channel_of_the_keys_costs_what_its_size_is),
         CHECK_ENTRY(queries_out_of_bounds_are_refused),
-        CHECK_ENTRY(what_lies_behind_a_position_weighs_nothing),
+        CHECK_ENTRY(what_a_query_does_not_see_weighs_nothing),
         CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_row),
     };
+    if (is_bench(argc, argv)) return benchmarks();
     return check_main(table, sizeof table / sizeof *table, argc, argv);
 }

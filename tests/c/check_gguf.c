@@ -2,6 +2,7 @@
 // header does worse than an error.
 #include "check.h"
 #include "../../core_c/src/file/gguf.h"
+#include "../../core_c/src/file/gguf_read.h"
 #include <stdlib.h>
 
 typedef struct file {

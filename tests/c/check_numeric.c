@@ -62,7 +62,7 @@ static void check_one_session(gemel_model *m, const overflow *o) {
     CHECK_EQ_INT(gemel_session_score(s, some, 20, log_probs, NULL), GEMEL_E_NUMERIC);
     if (!is_deep(o)) CHECK_EQ_INT(gemel_session_hidden(s, some, 20, rows), GEMEL_E_NUMERIC);
     CHECK_EQ_INT(gemel_session_eval(s, some, 12), GEMEL_E_NUMERIC);
-    CHECK_EQ_INT(gemel_session_ahead(s, some, 12, N_LAYER), GEMEL_E_NUMERIC);
+    CHECK_EQ_INT(gemel_session_preload(s, some, 12, N_LAYER), GEMEL_E_NUMERIC);
     CHECK_EQ_INT(gemel_session_n_past(s), 0);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);   // as if nothing had been
     logits_of(m, 30, before);
@@ -80,7 +80,7 @@ static void check_a_batch(gemel_model *m) {
         CHECK_EQ_INT(gemel_session_eval(s[i], ids, 7), 7);
         next[i] = i == AT ? BAD : ids[7];
     }
-    CHECK_EQ_INT(gemel_model_decode(m, s, next, N, codes), N - 1);
+    CHECK_EQ_INT(decode(m, s, next, N, codes), N - 1);
     logits_of(m, 8, wanted);
     for (int i = 0; i < N; i++) {
         CHECK_EQ_INT(codes[i], i == AT ? GEMEL_E_NUMERIC : 0);
@@ -114,7 +114,7 @@ static void numbers_that_overflow_are_an_error_on_every_row(void) {
 static void numbers_that_overflow_are_an_error_over_f16(void) {
     kv_type = GEMEL_KV_F16;
     for (int i = 0; i < N_CASES; i++) check_case(&TABLE[i]);
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
 }
 
 int main(int argc, char **argv) {

@@ -58,7 +58,7 @@ static void events_fill_a_pass_and_change_no_bit(void) {
     CHECK(has_logits(s, wanted));
     int has_op[GEMEL_OP_SAMPLE + 1] = {0}, first = check_pass(n, 0, 40, has_op), second = check_pass(n, 1, 40, has_op);
     for (int op = GEMEL_OP_WAIT; op <= GEMEL_OP_HEAD; op++) CHECK(has_op[op]);   // of one thread or the other
-    CHECK_EQ_INT(first + second + 3, n);                                         // and two passes, and the angles
+    CHECK_EQ_INT(first + second + 2, n);                                         // and two passes
     CHECK_EQ_INT(gemel_session_profile(s, NULL, 0), 0);
     CHECK_EQ_INT(gemel_session_eval(s, ids + 40, 1), 1);
     CHECK_EQ_INT(gemel_session_profile_count(s), 0);

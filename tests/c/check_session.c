@@ -360,7 +360,7 @@ static void likeliest_ids_rank_by_logit_and_then_by_id(void) {
 
 // ---- Saved sessions ------------------------------------------------------------------------------------------------
 
-static uint8_t *save(const gemel_session *s, size_t *size) {
+static uint8_t *save(gemel_session *s, size_t *size) {
     *size = gemel_session_save_size(s);
     uint8_t *state = malloc(*size);
     CHECK_EQ_INT(gemel_session_save(s, state, *size - 1), GEMEL_E_ARGUMENT);
@@ -408,38 +408,40 @@ static void equal_timelines_save_equal_bytes(void) {
 }
 
 static void a_state_of_another_kv_type_is_refused(void) {
-    static const int types[] = {GEMEL_KV_F16, GEMEL_KV_Q8_0};
+    static const int types[] = {GEMEL_KV_F16, GEMEL_KV_Q8_0, GEMEL_KV_F32};
+    static const char *const messages[] = {"type f16, this one's is q8_0", "type q8_0, this one's is f32",
+                                           "type f32, this one's is f16"};
     gemel_model *m = open_model();
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         gemel_session *s, *other;
         size_t size;
         kv_type = types[i], s = open_session(m);
-        kv_type = types[1 - i], other = open_session(m);
+        kv_type = types[(i + 1) % 3], other = open_session(m);
         CHECK_EQ_INT(gemel_session_eval(s, ids, 21), 21);
         CHECK_EQ_INT(gemel_session_eval(other, ids, 3), 3);
         uint8_t *state = save(s, &size);
         CHECK_EQ_INT(gemel_session_restore(other, state, size, err, sizeof err), GEMEL_E_STATE);
-        CHECK(strstr(err, i ? "type q8_0, this one's is f16" : "type f16, this one's is q8_0"));
+        CHECK(strstr(err, messages[i]));
         CHECK_EQ_INT(gemel_session_n_past(other), 3);
         free(state);
         gemel_session_close(other);
         gemel_session_close(s);
     }
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
     gemel_model_close(m);
 }
 
 static void a_kv_type_is_chosen_while_a_session_is_empty(void) {
     gemel_model *m = open_model();
     gemel_session *s;
-    float f16[N_VOCAB], q8[N_VOCAB];
+    float f16[N_VOCAB], q8[N_VOCAB], f32[N_VOCAB];
     CHECK_EQ_INT(gemel_session_open(m, N_CTX, &s), 0);
-    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_DEFAULT);
-    static const int wrong[] = {0, -1, 2, 7, 9, INT32_MAX};
+    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_Q8_0);
+    static const int wrong[] = {-2, 2, 7, 9, INT32_MAX};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, wrong[i]), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_session_set(s, 2, GEMEL_KV_F16), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_DEFAULT);
+    CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_Q8_0);
     CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_F16), 0);
     CHECK_EQ_INT(gemel_session_kv_type(s), GEMEL_KV_F16);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);
@@ -449,9 +451,16 @@ static void a_kv_type_is_chosen_while_a_session_is_empty(void) {
     CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_Q8_0), 0);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);
     memcpy(q8, gemel_session_logits(s), sizeof q8);
-    double unlike = 0;
-    for (int i = 0; i < N_VOCAB; i++) unlike += (double)(q8[i] - f16[i]) * (double)(q8[i] - f16[i]);
-    CHECK(unlike > 0 && unlike < 1e-2);
+    CHECK_EQ_INT(gemel_session_truncate(s, 0), 0);
+    CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_F32), 0);
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);
+    memcpy(f32, gemel_session_logits(s), sizeof f32);
+    double of_q8 = 0, of_f16 = 0;
+    for (int i = 0; i < N_VOCAB; i++) {
+        of_q8 += (double)(q8[i] - f32[i]) * (double)(q8[i] - f32[i]);
+        of_f16 += (double)(f16[i] - f32[i]) * (double)(f16[i] - f32[i]);
+    }
+    CHECK(of_q8 > of_f16 && of_q8 < 1e-2 && of_f16 > 0 && of_f16 < 1e-4);
     close_both(s, m);
 }
 
@@ -490,9 +499,9 @@ static void damaged_states_are_refused_and_change_nothing(void) {
 // What depends on the cache's layout, with the type that is not the default.
 #define IN_THE_OTHER_TYPE(check)                                                                                       \
     static void check##_in_the_other_kv_type(void) {                                                                   \
-        kv_type = GEMEL_KV_F16 + GEMEL_KV_Q8_0 - GEMEL_KV_DEFAULT;                                                     \
+        kv_type = GEMEL_KV_F16 + GEMEL_KV_Q8_0 - GEMEL_KV_Q8_0;                                                        \
         check();                                                                                                       \
-        kv_type = GEMEL_KV_DEFAULT;                                                                                    \
+        kv_type = GEMEL_KV_Q8_0;                                                                                       \
     }
 IN_THE_OTHER_TYPE(a_session_cut_back_gives_the_logits_of_a_new_one)
 IN_THE_OTHER_TYPE(a_restored_session_goes_on_to_the_same_logits)

@@ -5,14 +5,14 @@
 #include "../../core_c/src/kernels/kernels.h"
 #include "../../core_c/src/run/session.h"
 
-enum { HEADER = 64, N = 75, PADDED = 32, MORE = 5 };   // PADDED: DIM, as a Q8_0 cache pads it
+enum { HEADER = 64, N = 75, MORE = 5 };   // N: a block and 11 positions
 
 typedef struct state {
     uint8_t *at;
     size_t size;
 } state;
 
-static state save(const gemel_session *s) {
+static state save(gemel_session *s) {
     state saved = {.size = gemel_session_save_size(s)};
     saved.at = malloc(saved.size);
     CHECK_EQ_INT(gemel_session_save(s, saved.at, saved.size), 0);
@@ -47,7 +47,12 @@ static int restore(gemel_session *s, state *saved) {
 
 // Where the KV cache begins, and the first head of layer il.
 static size_t kv_start(void) { return HEADER + (N * 4 + 7) / 8 * 8; }
-static size_t head_at(int il) { return kv_start() + (size_t)il * kv_head_size(kv_type, DIM, N); }
+static kv_layout layout_here(void) { return kv_layout_of(kv_type, DIM, DIM); }
+static size_t head_size(size_t n) {   // of n positions
+    const kv_layout l = layout_here();
+    return kv_block_size(&l) * ((n + KV_BLOCK - 1) / KV_BLOCK);
+}
+static size_t head_at(int il) { return kv_start() + (size_t)il * head_size(N); }
 
 static void change_is_refused(state *saved, size_t at, const void *to, size_t size, gemel_session *s, const char *why) {
     uint8_t before[8];
@@ -72,19 +77,20 @@ static void what_no_q8_cache_holds_is_refused_by_name(void) {
     state saved = saved_at(m, N);
     const uint8_t code = 0x80;
     CHECK_EQ_INT(gemel_session_eval(s, ids, 3), 3);
-    for (int block = 0; block < 2; block++) {   // the second holds 11 positions
-        size_t at = head_at(2) + (size_t)block * kv_q8_size(PADDED), codes = KV_BLOCK * PADDED, row = KV_BLOCK * 4;
-        const char *place = "layer 2, head 0, positions 0 to 74";
-        change_is_refused(&saved, at + 5, &code, 1, s, place);
+    const kv_layout l = layout_here();
+    static const char *const places[] = {"layer 2, head 0, positions 0 to 63", "layer 2, head 0, positions 64 to 74"};
+    for (int block = 0; block < 2; block++) {
+        size_t at = head_at(2) + (size_t)block * kv_block_size(&l);
+        change_is_refused(&saved, at + 5, &code, 1, s, places[block]);
         for (size_t lane = 0; lane < 8; lane++) {
             change_is_refused(&saved, at + lane, &code, 1, s, "a code is -128");
-            change_is_refused(&saved, at + codes + 8 + lane, &code, 1, s, "a code is -128");
+            change_is_refused(&saved, at + kv_v_part(&l) + 8 + lane, &code, 1, s, "a code is -128");
         }
         for (size_t in = 0; in < 11; in += 10) {
-            size_t scale = at + 2 * codes + 4 * in;
-            scales_are_refused(&saved, scale, -0.0f, 0x1p51f, s, "a key's scale");
-            scales_are_refused(&saved, scale + row, -108, 52, s, "a value's scale");
-            scales_are_refused(&saved, scale + 2 * row, 0, 2e32f, s, "a value's scale");
+            const size_t place = at + 4 * in;
+            scales_are_refused(&saved, place + kv_k_scales(&l), -0.0f, 0x1p51f, s, "a key scale is out of range");
+            scales_are_refused(&saved, place + kv_log_scales(&l), -108, 52, s, "a value scale is out of range");
+            scales_are_refused(&saved, place + kv_inv_scales(&l), 0, 2e32f, s, "a value scale is out of range");
         }
     }
     CHECK_EQ_INT(restore(s, &saved), 0);
@@ -99,15 +105,17 @@ static void what_no_f16_cache_holds_is_refused_by_name(void) {
     gemel_session *s = open_session(m);
     state saved = saved_at(m, N);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 3), 3);
+    const kv_layout l = layout_here();
     for (size_t i = 0; i < 4; i++) {
         change_is_refused(&saved, head_at(1) + 2 * i, &never[i], 2, s,
-                          "layer 1, head 0, positions 0 to 74: a number is Inf or NaN");
-        change_is_refused(&saved, head_at(2) - 14 * 32 + 2 * i, &never[i], 2, s, "a number is Inf or NaN");
+                          "layer 1, head 0, positions 0 to 63: a number is Inf or NaN");
+        change_is_refused(&saved, head_at(1) + kv_block_size(&l) + kv_v_at(&l, 10) + 2 * i, &never[i], 2, s,
+                          "layer 1, head 0, positions 64 to 74: a number is Inf or NaN");
     }
     CHECK_EQ_INT(restore(s, &saved), 0);
     free(saved.at);
     close_both(s, m);
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
 }
 
 static void logits_and_headers_that_no_session_has_are_refused(void) {
@@ -136,19 +144,18 @@ static void check_what_lies_behind(void) {
     state saved = saved_at(m, N), longer = saved_at(m, N + MORE);
     float wanted[N_VOCAB];
     logits_of(m, N + MORE, wanted);
-    size_t head = kv_head_size(kv_type, DIM, N), from = kv_start(), longer_from = HEADER + ((N + MORE) * 4 + 7) / 8 * 8;
-    CHECK_EQ_INT(kv_head_size(kv_type, DIM, N + MORE), head);
+    size_t head = head_size(N), from = kv_start(), longer_from = HEADER + ((N + MORE) * 4 + 7) / 8 * 8;
+    CHECK_EQ_INT(head_size(N + MORE), head);
     state forged = {malloc(saved.size), saved.size};
     memcpy(forged.at, saved.at, saved.size);
     memcpy(forged.at + from, longer.at + longer_from, head * N_LAYER);
     CHECK(memcmp(forged.at, saved.at, saved.size));
     gemel_session *s = open_session(m);
     CHECK_EQ_INT(restore(s, &forged), 0);
-    for (size_t il = 0, half = kv_type == GEMEL_KV_F16 ? 2 : 1; il < N_LAYER; il++)   // F16: K, and far behind it V
-        for (size_t i = 0; i < half; i++) {
-            const uint8_t *page = s->kv.pages[0] + kv_head_at(&s->kv, (int)il, 0) + i * s->kv.head_size / 2;
-            CHECK(!memcmp(page, saved.at + from + il * head + i * head / 2, head / half));
-        }
+    for (size_t il = 0; il < N_LAYER; il++)
+        for (size_t page = 0, size = s->kv.tables[0].block_size; page * KV_PAGE < N; page++)
+            CHECK(!memcmp(kv_block_at(&s->kv, 0, (int)il, (int)page * KV_PAGE),
+                          saved.at + from + il * head + page * size, size));
     state again = save(s);
     CHECK(again.size == saved.size && !memcmp(again.at, saved.at, saved.size));
     CHECK_EQ_INT(gemel_session_eval(s, ids + N, MORE), MORE);
@@ -160,7 +167,9 @@ static void what_lies_behind_the_last_position_is_not_taken_over(void) {
     check_what_lies_behind();
     kv_type = GEMEL_KV_F16;
     check_what_lies_behind();
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_F32;
+    check_what_lies_behind();
+    kv_type = GEMEL_KV_Q8_0;
 }
 
 // What comes of a state on a row of the table: a code, and logits.
@@ -204,7 +213,12 @@ static void changed_bytes_give_the_same_on_every_row(void) { check_changed_bytes
 static void changed_bytes_give_the_same_on_every_row_over_f16(void) {
     kv_type = GEMEL_KV_F16;
     check_changed_bytes();
-    kv_type = GEMEL_KV_DEFAULT;
+    kv_type = GEMEL_KV_Q8_0;
+}
+static void changed_bytes_give_the_same_on_every_row_over_f32(void) {
+    kv_type = GEMEL_KV_F32;
+    check_changed_bytes();
+    kv_type = GEMEL_KV_Q8_0;
 }
 
 int main(int argc, char **argv) {
@@ -215,6 +229,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(what_lies_behind_the_last_position_is_not_taken_over),
         CHECK_ENTRY(changed_bytes_give_the_same_on_every_row),
         CHECK_ENTRY(changed_bytes_give_the_same_on_every_row_over_f16),
+        CHECK_ENTRY(changed_bytes_give_the_same_on_every_row_over_f32),
     };
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -363,7 +363,7 @@ static void models_and_rules_that_are_not_known_are_named(void) {
     v.model = NULL;
     check_refused(&v, GEMEL_E_FORMAT, "tokenizer.ggml.model");
     v.model = "t5";
-    check_refused(&v, GEMEL_E_UNSUPPORTED, "'t5'");
+    check_refused(&v, GEMEL_E_UNSUPPORTED, "\"t5\"");
     v.model = "gpt2", v.pre = "no\nsuch";
     check_refused(&v, GEMEL_E_UNSUPPORTED, "'no\\x0Asuch'");
     v.pre = "gpt-2", v.tokens = NULL;

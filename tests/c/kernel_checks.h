@@ -1,5 +1,7 @@
-// What the checks of kernels share: seeded floats, quantised activations, the rows of the table beside scalar.
+// What the checks of kernels share: seeded floats, quantised activations, the rows of the table beside scalar; and how
+// long a kernel takes on each row: `check_kernels --bench`, `check_attention --bench`.
 #pragma once
+#include <time.h>
 #include "check.h"
 #include "../../core_c/src/kernels/kernels.h"
 #include "../../core_c/src/memory.h"
@@ -64,3 +66,36 @@ static inline const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at
     for (int i_ = 1; i_ < isa_count(); i_++)                                                                           \
         for (const kernels *k = usable(i_); k; k = NULL)
 static inline const kernels *scalar(void) { return isa_at(0)->k; }
+
+// ---- Benchmarks ----------------------------------------------------------------------------------------------------
+
+typedef void bench_fn(const kernels *k, void *arg);   // one call of a kernel
+
+static inline double bench_clock(void) {   // seconds
+    struct timespec t;
+    timespec_get(&t, TIME_UTC);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+static inline double bench_once(const kernels *k, bench_fn *f, void *arg, int times) {
+    double start = bench_clock();
+    for (int i = 0; i < times; i++) f(k, arg);
+    return (bench_clock() - start) / times;
+}
+// Print microseconds of a call on each row: the best of several runs of some milliseconds.
+static inline void bench(const char *what, bench_fn *f, void *arg) {
+    printf("%-40s", what);
+    for (int row = 0; row < isa_count(); row++) {
+        const kernels *k = usable(row);
+        if (!k) continue;
+        double once = bench_once(k, f, arg, 1), best = 1e9;
+        int times = once < 5e-3 ? (int)(5e-3 / (once > 1e-8 ? once : 1e-8)) : 1;
+        for (int run = 0; run < 7; run++) {
+            double now = bench_once(k, f, arg, times);
+            best = now < best ? now : best;
+        }
+        printf("  %s %9.2f us", k->name, best * 1e6);
+    }
+    printf("\n");
+    fflush(stdout);
+}
+static inline int is_bench(int argc, char **argv) { return argc > 1 && !strcmp(argv[1], "--bench"); }

@@ -143,12 +143,19 @@ static inline gemel_model *open_model(void) {
     return finish(l);
 }
 
-static int kv_type = GEMEL_KV_DEFAULT;   // of the sessions opened here
+static int kv_type = GEMEL_KV_Q8_0;   // of the sessions opened here
 static inline gemel_session *open_session(gemel_model *m) {
     gemel_session *s = NULL;
     CHECK_EQ_INT(gemel_session_open(m, N_CTX, &s), 0);
     CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, kv_type), 0);
     return s;
+}
+
+// The next id of each of n sessions in one pass, with logits.
+static inline int decode(gemel_model *m, gemel_session *const *s, const int32_t *next, size_t n, int32_t *codes) {
+    int32_t ones[256];
+    for (int i = 0; i < 256; i++) ones[i] = 1;
+    return gemel_model_step(m, s, ones, next, NULL, n, GEMEL_STEP_LOGITS, NULL, NULL, 0, NULL, codes);
 }
 
 static inline void close_both(gemel_session *s, gemel_model *m) {
@@ -170,7 +177,7 @@ static inline void logits_of(gemel_model *m, size_t n, float *out) {
     gemel_session_close(s);
 }
 
-static inline int has_logits(const gemel_session *s, const float *wanted) {
+static inline int has_logits(gemel_session *s, const float *wanted) {
     const float *got = gemel_session_logits(s);
     return got && !memcmp(got, wanted, N_VOCAB * sizeof *got);
 }

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdlib.h>
 #include "check.h"
+#include "../../core_c/src/file/gguf_read.h"
 #include "../../core_c/src/text/tokenizer.h"
 #include "../../core_c/src/text/unicode.h"
 

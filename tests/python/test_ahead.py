@@ -91,7 +91,7 @@ def ahead(session: Handle, ids: Sequence[int], n_layers: int) -> int:
     library = load()
     with session as address:
         lent = library.lend(array("i", ids))
-        return check(library, library.call("gemel_session_ahead", address, lent, len(ids), n_layers), "ahead")
+        return check(library, library.call("gemel_session_preload", address, lent, len(ids), n_layers), "ahead")
 
 
 def logits_of(session: Handle, n_vocab: int) -> bytes:

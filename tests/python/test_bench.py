@@ -156,9 +156,18 @@ def test_trace_is_what_perfetto_reads(file: Path, tmp_path: Path) -> None:
     complete = [event for event in events if event["ph"] == "X"]
     assert {event["pid"] for event in complete} == {1, 2}
     assert {event["tid"] for event in complete} == {0, 1}
+    passes = [event for event in complete if event["name"] == "pass"]
+    assert all(event["dur"] > 0 for event in passes)
+    outside = set()
     for event in complete:
-        assert event["dur"] >= 0
         assert event["args"]["tokens"] >= 1
+        mine = [one for one in passes if (one["pid"], one["tid"]) == (event["pid"], event["tid"])]
+        if not any(
+            one["ts"] - 0.01 <= event["ts"] and event["ts"] + event["dur"] <= one["ts"] + one["dur"] + 0.01
+            for one in mine
+        ):
+            outside.add(event["name"])
+    assert outside == {"rope angles", "sample, detokenise"}   # the caller's, before and after a pass
     for pid in (1, 2):   # within a thread an operation ends before the next begins, but for the pass that holds them
         track = [event for event in complete if (event["pid"], event["tid"]) == (pid, 0) and event["name"] != "pass"]
         for one, after in itertools.pairwise(track):

@@ -16,6 +16,7 @@ STRICT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", building.CHECKS)
 @pytest.mark.parametrize("kind", ["plain", "sanitized"])
 def test_check_passes(kind: str, check: str) -> None:
@@ -46,6 +47,7 @@ def test_the_api_works_under_sanitizers() -> None:
     building.judge(done)
 
 
+@pytest.mark.slow
 def test_the_core_holds_no_fused_multiply_add() -> None:
     folder = building.native("plain")
     if shutil.which("objdump") is None and shutil.which("llvm-objdump") is None:

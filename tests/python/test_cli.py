@@ -20,6 +20,7 @@ import gemel
 import pytest
 import tiny
 import typer
+import vocabulary
 from command import PROGRAM, Result, assert_error, environment, gemel_
 from conftest import CHATML, tiny_bytes
 from gemel_native import chat as chat_module
@@ -40,7 +41,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def text_file(tmp_path: Path) -> Path:
     path = tmp_path / "text.txt"
-    path.write_text(tiny.TEXT, encoding="utf-8")
+    path.write_text(vocabulary.TEXT, encoding="utf-8")
     return path
 
 

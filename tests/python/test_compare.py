@@ -180,7 +180,6 @@ def test_random_model_is_one_that_opens(tmp_path: Path) -> None:
 @pytest.mark.model
 @pytest.mark.slow
 def test_llama_cpp_is_measured_beside_gemel(real_path: Path, tmp_path: Path) -> None:
-    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     results = tmp_path / "results.json"
     done = compare(real_path, *SMALL, "-t", "1", "--reps", "1", "--results", results)
     assert done.returncode == 0, done.stderr
@@ -192,7 +191,6 @@ def test_llama_cpp_is_measured_beside_gemel(real_path: Path, tmp_path: Path) -> 
 @pytest.mark.model
 @pytest.mark.slow
 def test_other_formats_are_made_by_llama_cpp(real_path: Path, tmp_path: Path) -> None:
-    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed")
     done = compare(real_path, "--make", tmp_path, "--formats", "Q2_K,IQ4_NL")
     assert done.returncode == 0, done.stderr
     for line in done.stdout.splitlines():

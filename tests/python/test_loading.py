@@ -212,7 +212,7 @@ def test_tensors_that_come_again_among_others_are_fed_once(seed: int) -> None:
 
 def test_a_tensor_that_lies_among_those_of_a_later_layer_is_fed_once() -> None:
     fields: dict[str, Any] = {"n_layer": 6, "n_embd": 64, "n_ff": 128, "format": "F32"}
-    pairs, tensors = tiny.described(tiny.TinyLlama(**fields))
+    pairs, tensors = tiny.described(tiny.TinyModel(**fields))
     names = [tensor.name for tensor in tensors]
     tensors.insert(names.index("blk.5.ffn_gate.weight"), tensors.pop(names.index("blk.0.attn_norm.weight")))
     mixed = tiny.write_gguf(None, pairs, tensors)

@@ -75,8 +75,8 @@ def test_limits_are_speeds_of_each_row(model: gemel.Model) -> None:
         model.set_isa(isa)
         found = limits(model, 0.002)
         assert isinstance(found, Limits)
-        assert 1e5 < found.read < 1e13
-        assert 1e5 < found.dot < 1e15
+        assert 1e6 < found.read < 1e12   # no core reads a terabyte a second, or makes 10^13 products
+        assert 1e6 < found.dot < 1e13
     for seconds in (0, -1, 100, float("nan")):
         with pytest.raises(gemel.ArgumentError, match="measuring"):
             limits(model, seconds)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
+import building
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -85,7 +86,7 @@ class CoreSampler:
 def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     compiler = next((c for c in ("cc", "gcc", "clang") if shutil.which(c)), None)
     if compiler is None:
-        pytest.skip("no C compiler is installed")
+        building.lacking("no C compiler is installed")
     folder = tmp_path_factory.mktemp("sampler")
     path, tokenizer = folder / "sampler.so", folder / "tokenizer.c"
     tokenizer.write_text(TOKENIZER)

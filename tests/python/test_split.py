@@ -16,6 +16,7 @@ from gemel import _abi
 from gemel._library import Handle, check, load, open_handle, pointer_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vocabulary import Pair
 
 IDS = [1, *range(3, 40)]
 
@@ -91,8 +92,8 @@ def refused(parts: Sequence[bytes]) -> str:
     return str(error.value)
 
 
-def described(**fields: Any) -> tuple[list[tiny.Pair], list[tiny.Tensor]]:  # noqa: ANN401
-    return tiny.described(tiny.TinyLlama(**fields))
+def described(**fields: Any) -> tuple[list[Pair], list[tiny.Tensor]]:  # noqa: ANN401
+    return tiny.described(tiny.TinyModel(**fields))
 
 
 @pytest.mark.parametrize("n_parts", [1, 2, 3, 7, 50])
@@ -220,7 +221,7 @@ def test_a_part_too_many() -> None:
         ({1: [("general.alignment", "u32", 12)]}, 'part 2: key "general.alignment" is 12'),
     ],
 )  # fmt: skip
-def test_keys_that_contradict_each_other(keys: dict[int, list[tiny.Pair]], sentence: str) -> None:
+def test_keys_that_contradict_each_other(keys: dict[int, list[Pair]], sentence: str) -> None:
     pairs, tensors = described()
     assert sentence in refused(tiny.write_split(None, pairs, tensors, [4, len(tensors) - 4], keys=keys))
 

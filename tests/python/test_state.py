@@ -82,4 +82,4 @@ def test_what_no_session_writes_is_a_state_error_that_says_so(saved: Saved) -> N
     start = 64 + 4 * len(IDS)
     changed[start : start + 2] = b"\x80\x7c"
     why = "a code is -128" if kv_type == "q8_0" else "a number is Inf or NaN"
-    assert f"layer 0, head 0, positions 0 to 69: {why}" in str(outcome(model, kv_type, sealed(changed)))
+    assert f"layer 0, head 0, positions 0 to 63: {why}" in str(outcome(model, kv_type, sealed(changed)))

@@ -3,10 +3,12 @@
 from pathlib import Path
 from typing import Any
 
+import gguf_file
 import numpy as np
 import pytest
 import reference
 import tiny
+import vocabulary
 
 SHAPES: list[dict[str, Any]] = [
     {},
@@ -25,7 +27,7 @@ SHAPES: list[dict[str, Any]] = [
 def test_random_blocks_are_about_as_large_as_asked(type_: str) -> None:
     n = 256 * 300
     data = tiny.random_blocks(type_, n, np.random.default_rng(1), 0.05)
-    weights = reference.dequantise(tiny.TYPES[type_], data, n)
+    weights = gguf_file.dequantise(tiny.TYPES[type_], data, n)
     assert np.isfinite(weights).all()
     assert 0.8 < weights.std() / 0.05 < 1.3
     assert abs(weights.mean()) < 0.005
@@ -44,8 +46,8 @@ def test_tiny_models_compute_tame_logits_that_depend_on_the_ids(fields: dict[str
 
 def test_formats_are_chosen_by_name_and_by_part_of_a_name() -> None:
     formats = {"attn_v": "Q8_0", "blk.1.attn_v": "F16", "token_embd": "BF16"}
-    _, tensors = reference.read_gguf(tiny.tiny_llama(format="Q5_1", formats=formats))
-    names = {name: reference.FORMATS[tensor.type].name for name, tensor in tensors.items()}
+    _, tensors = gguf_file.read_gguf(tiny.tiny_llama(format="Q5_1", formats=formats))
+    names = {name: gguf_file.FORMATS[tensor.type].name for name, tensor in tensors.items()}
     assert names["blk.0.attn_v.weight"] == "Q8_0"
     assert names["blk.1.attn_v.weight"] == "F16"
     assert names["token_embd.weight"] == "BF16"
@@ -59,7 +61,7 @@ def test_blocks_that_do_not_divide_the_width_are_refused() -> None:
 
 
 def test_pairs_are_replaced_added_and_left_out() -> None:
-    metadata, tensors = reference.read_gguf(
+    metadata, tensors = gguf_file.read_gguf(
         tiny.tiny_llama(
             kv=[("llama.context_length", "u64", 99), ("new", "bool", True)],
             without={"general.name", "output_norm.weight"},
@@ -74,7 +76,7 @@ def test_pairs_are_replaced_added_and_left_out() -> None:
 @pytest.mark.parametrize("n_vocab", [None, 259, 300, 500])
 @pytest.mark.parametrize("kind", ["bpe", "spm"])
 def test_vocabularies_are_consistent(kind: str, n_vocab: int | None) -> None:
-    pairs = tiny.bpe_vocabulary(n_vocab) if kind == "bpe" else tiny.spm_vocabulary(n_vocab)
+    pairs = vocabulary.bpe_vocabulary(n_vocab) if kind == "bpe" else vocabulary.spm_vocabulary(n_vocab)
     values = {key: value for key, _, value in pairs}
     tokens = values["tokenizer.ggml.tokens"]
     assert len(set(tokens)) == len(tokens) == len(values["tokenizer.ggml.token_type"])
@@ -83,7 +85,7 @@ def test_vocabularies_are_consistent(kind: str, n_vocab: int | None) -> None:
         left, right = merge.split(" ")
         assert {left, right, left + right} <= set(tokens)
     with pytest.raises(ValueError, match="258 is below the 259"):
-        tiny.spm_vocabulary(258)
+        vocabulary.spm_vocabulary(258)
 
 
 def test_files_are_written_where_asked(tmp_path: Path) -> None:

@@ -15,13 +15,14 @@ from types import ModuleType
 from typing import Any
 
 import gemel
+import gguf_file
 import hf_tokenizer
 import pytest
-import reference
 import tiny
+import vocabulary
+from gguf_file import Metadata
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from reference import Metadata
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -56,10 +57,10 @@ TEXTS = st.one_of(
 
 @cache
 def smollm2(path: Path) -> Metadata:
-    return reference.read_gguf(path.read_bytes())[0]
+    return gguf_file.read_gguf(path.read_bytes())[0]
 
 
-def pairs(metadata: Metadata) -> list[tiny.Pair]:
+def pairs(metadata: Metadata) -> list[vocabulary.Pair]:
     """Return the tokenizer's keys in the form that tiny.py writes."""
     kinds = {bool: "bool", int: "u32", str: "string"}
     arrays = {int: "i32[]", str: "string[]"}
@@ -140,7 +141,7 @@ class PlainPieces:
         self.scores = {
             token: float(score)
             for token, kind, score in zip(tokens, kinds, scores, strict=True)
-            if kind in (tiny.NORMAL, tiny.UNUSED) and isinstance(score, float)
+            if kind in (vocabulary.NORMAL, vocabulary.UNUSED) and isinstance(score, float)
         }
 
     def encode(self, text: str) -> list[int]:
@@ -156,14 +157,14 @@ class PlainPieces:
         return [self.ids[part]] if part in self.scores else [self.ids[f"<0x{byte:02X}>"] for byte in part.encode()]
 
 
-def spm_pairs(words: Sequence[str], scores: Sequence[int]) -> list[tiny.Pair]:
+def spm_pairs(words: Sequence[str], scores: Sequence[int]) -> list[vocabulary.Pair]:
     """Return tiny.py's SentencePiece keys with these pieces and scores added."""
-    found = {key: list(value) for key, _, value in tiny.spm_vocabulary() if isinstance(value, list)}
+    found = {key: list(value) for key, _, value in vocabulary.spm_vocabulary() if isinstance(value, list)}
     tokens, kinds, old = (found[f"tokenizer.ggml.{name}"] for name in ("tokens", "token_type", "scores"))
     new = [word for word in dict.fromkeys(words) if word not in tokens]
     return [
         ("tokenizer.ggml.tokens", "string[]", tokens + new),
-        ("tokenizer.ggml.token_type", "i32[]", kinds + [tiny.NORMAL] * len(new)),
+        ("tokenizer.ggml.token_type", "i32[]", kinds + [vocabulary.NORMAL] * len(new)),
         ("tokenizer.ggml.scores", "f32[]", old + [float(s) for s in scores[: len(new)]]),
     ]
 
@@ -180,7 +181,7 @@ def open_pieces() -> Callable[[Sequence[str]], tuple[gemel.Model, PlainPieces]]:
     def open_(words: tuple[str, ...]) -> tuple[gemel.Model, PlainPieces]:
         keys = spm_pairs(words, SCORES)
         data = tiny.tiny_llama(tokenizer="spm", n_layer=1, n_vocab=len(keys[0][2]), kv=keys)
-        return gemel.open(data, threads=1), PlainPieces(reference.read_gguf(data)[0])
+        return gemel.open(data, threads=1), PlainPieces(gguf_file.read_gguf(data)[0])
 
     return lambda words: open_(tuple(words))
 
@@ -188,7 +189,7 @@ def open_pieces() -> Callable[[Sequence[str]], tuple[gemel.Model, PlainPieces]]:
 PIECE_TEXTS = st.one_of(
     TEXTS,
     st.text(st.sampled_from("ab ▁中😀"), max_size=60),
-    st.lists(st.sampled_from(tiny.TEXT.split()), max_size=10).map(" ".join),
+    st.lists(st.sampled_from(vocabulary.TEXT.split()), max_size=10).map(" ".join),
 )
 
 

@@ -1,76 +1,126 @@
 #include "kv.h"
+#include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include "../memory.h"
 
-static int padded(int type, int head_dim) {
-    int to = type == GEMEL_KV_Q8_0 ? 32 : 16;
-    return (head_dim + to - 1) / to * to;
+enum { PAGE_HEAD = 64 };   // bytes before a page's blocks: its count of holders
+
+static atomic_int *holders(const uint8_t *page) { return (atomic_int *)(void *)(page - PAGE_HEAD); }
+
+static uint8_t *page_get(size_t size) {
+    uint8_t *p = size < SIZE_MAX - PAGE_HEAD ? memory_get(size + PAGE_HEAD) : NULL;
+    if (!p) return NULL;
+    atomic_init((atomic_int *)(void *)p, 1);
+    return p + PAGE_HEAD;
+}
+static void page_drop(uint8_t *page) {
+    if (page && atomic_fetch_sub(holders(page), 1) == 1) memory_free(page - PAGE_HEAD);
 }
 
-size_t kv_head_size(int type, int head_dim, int n) {
-    int dim = padded(type, head_dim);
-    if (type == GEMEL_KV_Q8_0) return kv_q8_size(dim) * (size_t)((n + KV_BLOCK - 1) / KV_BLOCK);
-    return kv_f16_size(dim) / KV_PAGE * (size_t)((n + 15) / 16 * 16);
-}
-
-int kv_open(kv_cache *kv, int type, int n_layer, int n_head_kv, int head_dim, int n_ctx) {
+size_t kv_page_size(const kv_class *c, int type) {
     int overflow = 0;
-    *kv = (kv_cache){.type = type, .n_layer = n_layer, .n_head_kv = n_head_kv, .max_pages = (n_ctx - 1) / KV_PAGE + 1};
-    kv->dim = padded(type, head_dim);
-    kv->head_size = kv_head_size(type, head_dim, KV_PAGE);
-    size_t size = memory_times(memory_times((size_t)n_layer, (size_t)n_head_kv, &overflow), kv->head_size, &overflow);
-    if (overflow || !size) return GEMEL_E_MEMORY;
-    kv->pages = calloc((size_t)kv->max_pages, sizeof *kv->pages);
-    return kv->pages ? GEMEL_OK : GEMEL_E_MEMORY;
+    kv_layout l = kv_layout_of(type, c->k_dim, c->v_dim);
+    size_t size = memory_times((size_t)c->n_heads, kv_block_size(&l), &overflow);
+    return overflow ? 0 : size;
 }
 
-int kv_reserve(kv_cache *kv, int n_pos) {
-    while (kv->n_pages * KV_PAGE < n_pos) {
-        uint8_t *page = memory_get(kv_head_at(kv, kv->n_layer, 0));
-        if (!page) return GEMEL_E_MEMORY;
-        kv->pages[kv->n_pages++] = page;
+int kv_open(kv_cache *kv, const kv_class *classes, int n_classes, int type, int n_ctx) {
+    *kv = (kv_cache){.type = type, .n_tables = n_classes, .max_pages = (n_ctx - 1) / KV_PAGE + 1};
+    kv->tables = calloc((size_t)n_classes, sizeof *kv->tables);
+    if (!kv->tables) return GEMEL_E_MEMORY;
+    for (int i = 0; i < n_classes; i++) {
+        kv_table *t = &kv->tables[i];
+        *t = (kv_table){.c = &classes[i], .layout = kv_layout_of(type, classes[i].k_dim, classes[i].v_dim)};
+        t->block_size = kv_block_size(&t->layout);
+        t->pages = kv_page_size(&classes[i], type) ? calloc((size_t)kv->max_pages, sizeof *t->pages) : NULL;
+        if (t->pages) continue;
+        kv_close(kv);
+        return GEMEL_E_MEMORY;
+    }
+    return GEMEL_OK;
+}
+
+// Page i of a table is there and nobody else's.
+static int own_page(kv_table *t, int type, int i) {
+    size_t size = kv_page_size(t->c, type);
+    uint8_t *now = t->pages[i], *page;
+    if (now && atomic_load(holders(now)) == 1) return GEMEL_OK;
+    page = page_get(size);
+    if (!page) return GEMEL_E_MEMORY;
+    if (now) memcpy(page, now, size);
+    page_drop(now);
+    t->pages[i] = page;
+    return GEMEL_OK;
+}
+
+int kv_reserve(kv_cache *kv, int from, int to) {
+    for (int i = from / KV_PAGE; i * KV_PAGE < to; i++) {
+        for (int k = 0; k < kv->n_tables; k++)
+            if (own_page(&kv->tables[k], kv->type, i) < 0) return GEMEL_E_MEMORY;
+        if (i >= kv->n_pages) kv->n_pages = i + 1;
     }
     return GEMEL_OK;
 }
 
 void kv_release(kv_cache *kv, int n_pos) {
-    while (kv->n_pages && (kv->n_pages - 1) * KV_PAGE >= n_pos) memory_free(kv->pages[--kv->n_pages]);
+    int keep = (n_pos + KV_PAGE - 1) / KV_PAGE;
+    for (int k = 0; k < kv->n_tables; k++)
+        for (int i = keep; i < kv->max_pages && kv->tables[k].pages; i++) {
+            page_drop(kv->tables[k].pages[i]);
+            kv->tables[k].pages[i] = NULL;
+        }
+    if (kv->n_pages > keep) kv->n_pages = keep;
 }
 
 void kv_close(kv_cache *kv) {
     kv_release(kv, 0);
-    free(kv->pages);
-    kv->pages = NULL;
+    for (int k = 0; k < kv->n_tables; k++) free(kv->tables[k].pages);
+    free(kv->tables);
+    *kv = (kv_cache){0};
 }
 
-void kv_expect(const kv_cache *kv, int il, int ih, int pos) {
-    if (kv->type != GEMEL_KV_Q8_0) return;
-    size_t dim = (size_t)kv->dim, in = (size_t)(pos % KV_BLOCK);
-    const uint8_t *k = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih);
-    k += (size_t)(pos % KV_PAGE / KV_BLOCK) * kv_q8_size(kv->dim);
-    const uint8_t *v = k + KV_BLOCK * dim, *scales = v + KV_BLOCK * dim + in * sizeof(float);
-    for (size_t i = 0; i < dim / 4; i++) __builtin_prefetch(k + in / 16 * 16 * dim + 64 * i, 1);
-    for (size_t i = 0; i < dim * 4; i += 64) __builtin_prefetch(v + in / 4 * 4 * dim + i, 1);
-    for (size_t i = 0; i < dim / 32 + 2; i++) __builtin_prefetch(scales + i * KV_BLOCK * sizeof(float), 1);
+// The first position that a query at `pos` sees.
+static int first_seen(const kv_table *t, int pos) {
+    return t->c->window && pos >= t->c->window ? pos - t->c->window + 1 : 0;
 }
 
-static int put_f16(const kernels *k, const kv_cache *kv, uint8_t *head, int in, const float *key, const float *value) {
-    size_t dim = (size_t)kv->dim;
-    uint16_t row[ATTEND_DIM], *to = (uint16_t *)head + (size_t)(in / 16 * 16) * dim + in % 16;
-    uint16_t *v = (uint16_t *)head + (size_t)(KV_PAGE + in) * dim;
-    int bad = 0;
-    k->store_f16(key, kv->dim, row);
-    k->store_f16(value, kv->dim, v);
-    for (size_t i = 0; i < dim; i++) {   // past f16's range: rows of the table would read it differently
-        to[16 * i] = row[i];
-        bad |= (row[i] & 0x7c00) == 0x7c00 || (v[i] & 0x7c00) == 0x7c00;
+void kv_drop(kv_cache *kv, int n_pos, int n_batch) {
+    for (int k = 0; k < kv->n_tables; k++) {
+        kv_table *t = &kv->tables[k];
+        int end = first_seen(t, n_pos > n_batch ? n_pos - n_batch : 0) / KV_PAGE - 1;   // a page more stays
+        for (int i = 0; i < end; i++) {
+            page_drop(t->pages[i]);
+            t->pages[i] = NULL;
+        }
     }
-    return !bad;
 }
 
-int kv_put(const kernels *k, kv_cache *kv, int il, int ih, int pos, const float *key, const float *value) {
-    uint8_t *head = kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih);
-    int in = pos % KV_PAGE;
-    if (kv->type == GEMEL_KV_F16) return put_f16(k, kv, head, in, key, value);
-    return k->store_q8(key, value, kv->dim, head + (size_t)(in / KV_BLOCK) * kv_q8_size(kv->dim), in % KV_BLOCK);
+int kv_keep(const kv_cache *kv, int n) {
+    for (int k = 0; k < kv->n_tables; k++)
+        for (int i = first_seen(&kv->tables[k], n) / KV_PAGE; i * KV_PAGE < n; i++)
+            if (!kv->tables[k].pages[i]) return 0;
+    return n;
+}
+
+void kv_share(kv_cache *to, const kv_cache *from, int n_pos) {
+    int n = (n_pos + KV_PAGE - 1) / KV_PAGE;
+    for (int k = 0; k < to->n_tables; k++)
+        for (int i = 0; i < n; i++) {
+            uint8_t *page = to->tables[k].pages[i] = from->tables[k].pages[i];
+            if (page) atomic_fetch_add(holders(page), 1);
+        }
+    to->n_pages = n;
+}
+
+int kv_pages_held(const kv_cache *kv, int *n_shared) {
+    int n = 0;
+    *n_shared = 0;
+    for (int k = 0; k < kv->n_tables; k++)
+        for (int i = 0; i < kv->n_pages; i++) {
+            uint8_t *page = kv->tables[k].pages[i];
+            n += page != NULL;
+            *n_shared += page && atomic_load(holders(page)) > 1;
+        }
+    return n;
 }

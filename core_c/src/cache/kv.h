@@ -1,28 +1,55 @@
-// The KV cache, in pages of 256 positions that are taken as they are needed. A page holds every head of every layer,
-// [layer][n_head_kv], each as kernels.h draws it for the cache's type.
+// The KV cache of a session: for each class of layers a table of pages, one page for every 64 positions. Pages are
+// counted: sessions that have a prefix in common share its pages, and a page is copied before a session that shares it
+// writes to it. A page holds a block (layout.h) for every KV head of every layer of its class.
 #pragma once
-#include "../kernels/kernels.h"
+#include "layout.h"
+
+// Layers whose pages are alike: the same window and dims. Belongs to the model.
+typedef struct kv_class {
+    int window;         // positions that a query sees; 0: all
+    int k_dim, v_dim;   // of a head, not padded
+    int n_heads;        // KV heads of all its layers
+} kv_class;
+static inline int kv_class_is(const kv_class *c, int window, int k_dim, int v_dim) {
+    return c->window == window && c->k_dim == k_dim && c->v_dim == v_dim;
+}
+size_t kv_page_size(const kv_class *c, int type);   // bytes; 0: more than size_t holds
+
+typedef struct kv_table {   // one class's pages
+    const kv_class *c;
+    kv_layout layout;
+    size_t block_size;
+    uint8_t **pages;   // [max_pages]; NULL: outside of what is kept
+} kv_table;
 
 typedef struct kv_cache {
-    uint8_t **pages;
-    int n_pages, max_pages;
-    int type;   // GEMEL_KV_F16 or GEMEL_KV_Q8_0
-    int n_layer, n_head_kv;
-    int dim;            // head_dim, padded as the type needs
-    size_t head_size;   // bytes of a head in a page
+    int type;      // a gemel_kv_type
+    int is_long;   // which RoPE tables turned its keys
+    int n_tables, max_pages;
+    int n_pages;   // of every table; positions 0..64 * n_pages - 1 have a place
+    kv_table *tables;
 } kv_cache;
 
-int kv_open(kv_cache *kv, int type, int n_layer, int n_head_kv, int head_dim, int n_ctx);
+int kv_open(kv_cache *kv, const kv_class *classes, int n_classes, int type, int n_ctx);
 void kv_close(kv_cache *kv);
-int kv_reserve(kv_cache *kv, int n_pos);    // pages for positions 0..n_pos-1; GEMEL_E_MEMORY when refused
+// Positions from..to-1 can be written: their pages are there and this cache's alone. GEMEL_E_MEMORY when refused.
+int kv_reserve(kv_cache *kv, int from, int to);
 void kv_release(kv_cache *kv, int n_pos);   // give back pages past position n_pos
-// Bytes of a page with n (1..256) positions, and of one of its heads: whole blocks.
-size_t kv_head_size(int type, int head_dim, int n);
-static inline size_t kv_head_at(const kv_cache *kv, int il, int ih) {   // of head ih of layer il in a page
-    return ((size_t)il * (size_t)kv->n_head_kv + (size_t)ih) * kv->head_size;
+// Give back pages that no position from n_pos - n_batch on sees.
+void kv_drop(kv_cache *kv, int n_pos, int n_batch);
+// Of n positions that are there, how many can be kept: n, or 0 where a window's pages were given back.
+int kv_keep(const kv_cache *kv, int n);
+// `to`, empty and of the same type and classes, shares the pages of the first n_pos positions.
+void kv_share(kv_cache *to, const kv_cache *from, int n_pos);
+int kv_pages_held(const kv_cache *kv, int *n_shared);   // pages of all tables, and how many of them others hold, too
+
+static inline const kv_layout *kv_layout_at(const kv_cache *kv, int cache_class) {
+    return &kv->tables[cache_class].layout;
 }
-// Fetch what kv_put will write there: it is soon.
-void kv_expect(const kv_cache *kv, int il, int ih, int pos);
-// Store K and V [dim] of head ih of layer il at a position, rounded to the cache's type. Returns 0 when one is NaN or
-// Inf, or becomes it, or is past what attention can bear.
-int kv_put(const kernels *k, kv_cache *kv, int il, int ih, int pos, const float *key, const float *value);
+// Where blocks of KV head `head` of a class begin in its pages.
+static inline size_t kv_head_at(const kv_cache *kv, int cache_class, int head) {
+    return (size_t)head * kv->tables[cache_class].block_size;
+}
+static inline uint8_t *kv_block_at(const kv_cache *kv, int cache_class, int head, int pos) {
+    return kv->tables[cache_class].pages[pos / KV_PAGE] + kv_head_at(kv, cache_class, head);
+}

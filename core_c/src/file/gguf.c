@@ -1,22 +1,11 @@
 // Look-ups in a header that has been read: metadata by key or index, tensors by name or index; typed, checked, and the
 // public functions of gemel.h over them. Names are found by binary search, items of arrays in constant time.
 // Knows how values are stored; knows no key's meaning.
-#include "gguf_read.h"
+#include "gguf.h"
 #include <float.h>
 #include <stdio.h>
 #include <string.h>
-
-// clang-format off
-static const struct { const char *name; uint8_t size; } types[GGUF_F64 + 1] = {
-    [GGUF_U8] = {"U8", 1}, [GGUF_I8] = {"I8", 1}, [GGUF_U16] = {"U16", 2}, [GGUF_I16] = {"I16", 2},
-    [GGUF_U32] = {"U32", 4}, [GGUF_I32] = {"I32", 4}, [GGUF_F32] = {"F32", 4}, [GGUF_BOOL] = {"BOOL", 1},
-    [GGUF_STRING] = {"STRING", 0}, [GGUF_ARRAY] = {"ARRAY", 0}, [GGUF_U64] = {"U64", 8}, [GGUF_I64] = {"I64", 8},
-    [GGUF_F64] = {"F64", 8},
-};
-// clang-format on
-
-const char *gguf_type_name(int type) { return type >= 0 && type <= GGUF_F64 ? types[type].name : NULL; }
-size_t gguf_type_size(int type) { return type >= 0 && type <= GGUF_F64 ? types[type].size : 0; }
+#include "gguf_index.h"
 
 static int is_float(int type) { return type == GGUF_F32 || type == GGUF_F64; }
 static int is_signed(int type) { return type == GGUF_I8 || type == GGUF_I16 || type == GGUF_I32 || type == GGUF_I64; }
@@ -24,44 +13,14 @@ static int is_integer(int type) {
     return is_signed(type) || type == GGUF_U8 || type == GGUF_U16 || type == GGUF_U32 || type == GGUF_U64;
 }
 
-// ---- Names --------------------------------------------------------------------------------------------------------
-
-gguf_span gguf_key_of(const gguf *g, size_t i) {
-    const gguf_kv *kv = gguf_kv_at(g, i);
-    return (gguf_span){(const char *)gguf_bytes(g) + kv->key_at, kv->key_size};
-}
-
-gguf_span gguf_name_of(const gguf *g, size_t i) {
-    const gguf_entry *entry = gguf_entry_at(g, i);
-    if (entry->tensor.name.at) return entry->tensor.name;
-    return (gguf_span){(const char *)gguf_bytes(g) + entry->name_at, entry->tensor.name.size};
-}
-
-int gguf_compare(gguf_span a, gguf_span b) {
-    int order = memcmp(a.at, b.at, a.size < b.size ? a.size : b.size);
-    return order ? order : a.size < b.size ? -1 : a.size > b.size;
-}
-
-// Index of the name in a table of n names that `order` sorts, or -1.
-static int search(const gguf *g, const uint32_t *order, size_t n, gguf_span (*name_of)(const gguf *, size_t),
-                  gguf_span name) {
-    size_t low = 0, high = n;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int compared = gguf_compare(name_of(g, order[middle]), name);
-        if (compared == 0) return (int)order[middle];
-        if (compared < 0) low = middle + 1;
-        else high = middle;
-    }
-    return -1;
-}
+// ---- By name --------------------------------------------------------------------------------------------------------
 
 int gguf_find(const gguf *g, const char *key) {
-    return search(g, g->kv_order, g->kv.count, gguf_key_of, (gguf_span){key, strlen(key)});
+    return gguf_search(g, g->kv_order, g->kv.count, gguf_key_of, (gguf_span){key, strlen(key)});
 }
 
 int gguf_tensor_find(const gguf *g, const char *name) {
-    return search(g, g->entry_order, g->entries.count, gguf_name_of, (gguf_span){name, strlen(name)});
+    return gguf_search(g, g->entry_order, g->entries.count, gguf_name_of, (gguf_span){name, strlen(name)});
 }
 
 // ---- Values -------------------------------------------------------------------------------------------------------
@@ -148,6 +107,11 @@ int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e) {
     return 1;
 }
 
+int gguf_is_array(const gguf *g, const char *key) {
+    const gguf_kv *kv;
+    return get(g, key, &kv) && kv->type == GGUF_ARRAY;
+}
+
 int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e) {
     const gguf_kv *kv;
     if (!get(g, key, &kv)) return 0;
@@ -209,24 +173,26 @@ const gguf_tensor *gguf_tensor_at(const gguf *g, int i) { return &gguf_entry_at(
 // ---- gemel.h: the same for hosts, every index checked -------------------------------------------------------------
 
 static const gguf_kv *kv_or_null(const gguf *g, int i) {
-    return i >= 0 && (size_t)i < g->kv.count ? gguf_kv_at(g, (size_t)i) : NULL;
+    return g && i >= 0 && (size_t)i < g->kv.count ? gguf_kv_at(g, (size_t)i) : NULL;
 }
 
 static const gguf_tensor *tensor_or_null(const gguf *g, int i) {
-    return i >= 0 && (size_t)i < g->entries.count ? gguf_tensor_at(g, i) : NULL;
+    return g && i >= 0 && (size_t)i < g->entries.count ? gguf_tensor_at(g, i) : NULL;
 }
 
 static const char *give(gguf_span span, size_t *size) {
+    if (!size) return NULL;
     *size = span.size;
     return span.at;
 }
 
-int gemel_gguf_version(const gemel_gguf *gguf) { return gguf->version; }
-double gemel_gguf_data_offset(const gemel_gguf *gguf) { return (double)gguf->data_offset; }
-int gemel_gguf_n_kv(const gemel_gguf *gguf) { return (int)gguf->kv.count; }
+int gemel_gguf_version(const gemel_gguf *gguf) { return gguf ? gguf->version : GEMEL_E_ARGUMENT; }
+double gemel_gguf_data_offset(const gemel_gguf *gguf) { return gguf ? (double)gguf->data_offset : GEMEL_E_ARGUMENT; }
+int gemel_gguf_n_kv(const gemel_gguf *gguf) { return gguf ? (int)gguf->kv.count : GEMEL_E_ARGUMENT; }
 
 int gemel_gguf_find(const gemel_gguf *gguf, const char *key, size_t key_size) {
-    return search(gguf, gguf->kv_order, gguf->kv.count, gguf_key_of, (gguf_span){key, key_size});
+    if (!gguf || !key) return GEMEL_E_ARGUMENT;
+    return gguf_search(gguf, gguf->kv_order, gguf->kv.count, gguf_key_of, (gguf_span){key, key_size});
 }
 
 const char *gemel_gguf_key(const gemel_gguf *gguf, int i, size_t *size) {
@@ -250,7 +216,7 @@ double gemel_gguf_count(const gemel_gguf *gguf, int i) {
 
 int gemel_gguf_number(const gemel_gguf *gguf, int i, size_t j, double *out, int *exact) {
     const gguf_kv *kv = kv_or_null(gguf, i);
-    if (!kv || j >= kv->count || gguf_type_size(kv->item_type) == 0) return GEMEL_E_ARGUMENT;
+    if (!kv || !out || !exact || j >= kv->count || gguf_type_size(kv->item_type) == 0) return GEMEL_E_ARGUMENT;
     *out = number_at(gguf, kv, j);
     *exact = 1;
     if (kv->item_type != GGUF_U64 && kv->item_type != GGUF_I64) return GEMEL_OK;
@@ -267,7 +233,7 @@ const char *gemel_gguf_string(const gemel_gguf *gguf, int i, size_t j, size_t *s
     return give(is_there ? string_at(gguf, kv, j) : (gguf_span){0}, size);
 }
 
-int gemel_gguf_n_tensors(const gemel_gguf *gguf) { return gguf_n_tensors(gguf); }
+int gemel_gguf_n_tensors(const gemel_gguf *gguf) { return gguf ? gguf_n_tensors(gguf) : GEMEL_E_ARGUMENT; }
 
 const char *gemel_gguf_tensor_name(const gemel_gguf *gguf, int i, size_t *size) {
     return give(tensor_or_null(gguf, i) ? gguf_name_of(gguf, (size_t)i) : (gguf_span){0}, size);
@@ -280,7 +246,7 @@ int gemel_gguf_tensor_type(const gemel_gguf *gguf, int i) {
 
 int gemel_gguf_tensor_dims(const gemel_gguf *gguf, int i, double *ne) {
     const gguf_tensor *t = tensor_or_null(gguf, i);
-    if (!t) return GEMEL_E_ARGUMENT;
+    if (!t || !ne) return GEMEL_E_ARGUMENT;
     for (int d = 0; d < 4; d++) ne[d] = (double)t->ne[d];
     return t->n_dims;
 }

@@ -3,11 +3,13 @@
 // Knows the container and the sizes of tensor types; knows no key but general.alignment, and no architecture.
 // The format: github.com/ggml-org/ggml, docs/gguf.md.
 #include "gguf_read.h"
-#include "../quant/formats.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "../quant/formats.h"
+#include "gguf.h"
+#include "gguf_index.h"
 
 typedef unsigned long long ull;
 
@@ -106,54 +108,6 @@ static uint64_t hash_bytes(uint64_t hash, const uint8_t *data, size_t size)   //
     return hash;
 }
 
-// ---- Sorting: names are found and compared in n log n, whatever they are ------------------------------------------
-
-typedef int (*comparison)(const gguf *g, uint32_t a, uint32_t b);
-
-static int by_key(const gguf *g, uint32_t a, uint32_t b) { return gguf_compare(gguf_key_of(g, a), gguf_key_of(g, b)); }
-
-static int by_name(const gguf *g, uint32_t a, uint32_t b) {
-    return gguf_compare(gguf_name_of(g, a), gguf_name_of(g, b));
-}
-
-static int by_offset(const gguf *g, uint32_t a, uint32_t b) {
-    uint64_t x = gguf_entry_at(g, a)->tensor.offset, y = gguf_entry_at(g, b)->tensor.offset;
-    return x < y ? -1 : x > y;
-}
-
-// from[low..middle) and from[middle..high), each in order, to to[low..high).
-static void merge(const gguf *g, comparison compare, const uint32_t *from, uint32_t *to, size_t low, size_t middle,
-                  size_t high) {
-    size_t left = low, right = middle;
-    for (size_t i = low; i < high; i++) {
-        int take_left = left < middle && (right >= high || compare(g, from[left], from[right]) <= 0);
-        to[i] = take_left ? from[left++] : from[right++];
-    }
-}
-
-// Indices 0..n-1 in order, equal ones by index (a merge sort, bottom up); the caller frees them. NULL: no memory.
-static uint32_t *sorted(const gguf *g, size_t n, comparison compare, errors *e) {
-    uint32_t *from = malloc((n + 1) * sizeof *from), *to = malloc((n + 1) * sizeof *to);
-    if (!from || !to) {
-        free(from);
-        free(to);
-        fail(e, GEMEL_E_MEMORY, "no memory to sort %zu names", n);
-        return NULL;
-    }
-    for (size_t i = 0; i < n; i++) from[i] = (uint32_t)i;
-    for (size_t width = 1; width < n; width *= 2) {
-        for (size_t low = 0; low < n; low += 2 * width) {
-            size_t middle = low + width < n ? low + width : n, high = middle + width < n ? middle + width : n;
-            merge(g, compare, from, to, low, middle, high);
-        }
-        uint32_t *swap = from;
-        from = to;
-        to = swap;
-    }
-    free(to);
-    return from;
-}
-
 // ---- Tensors: what the table must promise -------------------------------------------------------------------------
 
 static int tensor_bytes(const gguf *g, gguf_tensor *t, errors *e) {
@@ -196,8 +150,13 @@ static int place_tensors(gguf *g, errors *e) {
     return 0;
 }
 
+static int by_offset(const gguf *g, uint32_t a, uint32_t b) {
+    uint64_t x = gguf_entry_at(g, a)->tensor.offset, y = gguf_entry_at(g, b)->tensor.offset;
+    return x < y ? -1 : x > y;
+}
+
 static int refuse_overlaps(const gguf *g, errors *e) {
-    uint32_t *order = sorted(g, g->entries.count, by_offset, e);
+    uint32_t *order = gguf_sorted(g, g->entries.count, by_offset, e);
     if (!order) return GEMEL_E_MEMORY;
     int code = 0;
     for (size_t i = 1; i < g->entries.count && code == 0; i++) {
@@ -209,17 +168,6 @@ static int refuse_overlaps(const gguf *g, errors *e) {
     }
     free(order);
     return code;
-}
-
-int gguf_sort_names(const gguf *g, uint32_t **order, size_t *twice, errors *e) {
-    *order = sorted(g, g->entries.count, by_name, e);
-    if (!*order) return GEMEL_E_MEMORY;
-    for (size_t i = 1; i < g->entries.count; i++)
-        if (by_name(g, (*order)[i - 1], (*order)[i]) == 0) {
-            *twice = i - 1;
-            return GEMEL_E_FORMAT;
-        }
-    return GEMEL_OK;
 }
 
 static int finish_tensors(gguf *g, errors *e) {
@@ -264,7 +212,7 @@ static int read_alignment(gguf *g, errors *e) {
 
 static int finish_keys(gguf *g, errors *e) {
     g->place = AT_START;
-    g->kv_order = sorted(g, g->kv.count, by_key, e);
+    g->kv_order = gguf_sorted(g, g->kv.count, gguf_by_key, e);
     if (!g->kv_order) return GEMEL_E_MEMORY;
     for (size_t i = 1; i < g->kv.count; i++) {
         const gguf_kv *a = gguf_kv_at(g, g->kv_order[i - 1]), *b = gguf_kv_at(g, g->kv_order[i]);

@@ -1,7 +1,7 @@
 #include "split.h"
 #include <stdlib.h>
 #include <string.h>
-#include "gguf_read.h"
+#include "gguf_index.h"
 
 typedef struct keys {   // what a file says of itself
     uint32_t no, count, n_tensors;

@@ -1,8 +1,6 @@
-// The buffers of a micro-batch, in one piece of memory.
+#include "workspace.h"
 #include <stdlib.h>
-#include <string.h>
 #include "../memory.h"
-#include "../run/session.h"
 
 static int pad(int n) { return (n + 15) / 16 * 16; }
 static int most(int a, int b) { return a > b ? a : b; }
@@ -22,61 +20,97 @@ static void *cut(cutter *c, int n, int width, size_t item) {
 }
 static void cut_acts(cutter *c, const gemel_model *m, acts *a, int n, int width) {
     int nb = (width + 31) / 32;
-    a->q = cut(c, n * 32, nb, sizeof(int16_t));   // the widest stored activation of any row
+    a->q = cut(c, n * 32, nb, sizeof(int16_t));   // the widest stored activation of any instruction set
     a->d = cut(c, n, nb, sizeof *a->d);
     a->s = cut(c, n, nb, sizeof *a->s);
     a->z = cut(c, n, nb, sizeof *a->z);
-    if (m->has_halves) {
+    if (m->totals.has_halves) {
         a->s2 = cut(c, n, nb, 2 * sizeof *a->s2);
         a->z2 = cut(c, n, nb, 2 * sizeof *a->z2);
     }
     a->n = n;
 }
 
-static void cut_all(gemel_session *s, cutter *c) {
-    const hparams *h = &s->m->h;
-    buffers *b = &s->b;
-    int n = s->m->n_batch, nt = b->n_threads, q = h->n_head * h->head_dim;
-    b->x = cut(c, n, h->n_embd, sizeof(float));
-    b->y = cut(c, n, pad(h->n_embd), sizeof(float));
-    b->norm = cut(c, most(n, nt), pad(h->n_embd), sizeof(float));
-    b->q = cut(c, n, pad(q), sizeof(float));
-    b->k = cut(c, n, pad(h->n_head_kv * h->head_dim), sizeof(float));
-    b->v = cut(c, n, pad(h->n_head_kv * h->head_dim), sizeof(float));
-    b->heads = cut(c, n, h->n_head * s->dim, sizeof(float));
-    b->att = cut(c, n, h->n_head * s->dim, sizeof(float));
-    if (nt > 1) b->parts = cut(c, h->n_head * ((s->n_ctx + KV_BLOCK - 1) / KV_BLOCK), KV_PART + s->dim, sizeof(float));
-    b->gate = cut(c, n, pad(h->n_ff), sizeof(float));
-    b->up = cut(c, n, pad(h->n_ff), sizeof(float));
-    b->angles = cut(c, n, 2 * h->n_rot, sizeof(float));
-    cut_acts(c, s->m, &b->in, n, most(h->n_embd, q));
-    cut_acts(c, s->m, &b->mid, n, h->n_ff);
-    for (int it = 0; it < nt; it++) cut_acts(c, s->m, &b->own[it], 1, most(h->n_embd, q));
+static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
+    const model_totals *t = &m->totals;
+    int n = m->n_batch, widest = most(m->n_embd, most(t->q, t->v));
+    s->x = cut(c, n, m->n_embd, sizeof(float));
+    s->y = cut(c, n, pad(m->n_embd), sizeof(float));
+    s->norm = cut(c, most(n, nt), pad(m->n_embd), sizeof(float));
+    s->q = cut(c, n, pad(most(t->q, t->v)), sizeof(float));
+    s->k = cut(c, n, pad(t->k), sizeof(float));
+    s->v = cut(c, n, pad(t->v), sizeof(float));
+    s->heads = cut(c, n, t->k_heads, sizeof(float));
+    s->att = cut(c, n, t->v_heads, sizeof(float));
+    s->gate = cut(c, n, pad(t->n_ff), sizeof(float));
+    s->up = cut(c, n, pad(t->n_ff), sizeof(float));
+    s->rope_cs = cut(c, n, m->rope_width, sizeof(float));
+    s->kept = cut(c, n, 1, sizeof *s->kept);
+    cut_acts(c, m, &s->in, n, widest);
+    cut_acts(c, m, &s->mid, n, t->n_ff);
+    s->own = cut(c, nt, 1, sizeof *s->own);
+    acts unused;
+    for (int ith = 0; ith < nt; ith++) cut_acts(c, m, c->memory ? &s->own[ith] : &unused, 1, widest);
 }
 
-void buffers_close(gemel_session *s) {
-    memory_free(s->b.memory);
-    memory_free(s->b.rows);
-    free(s->b.own);
-    memset(&s->b, 0, sizeof s->b);
-}
-
-int buffers_open(gemel_session *s) {
-    int nt = s->m->n_threads;   // the most that a pass gets
-    if (s->b.memory && s->b.n_threads == nt) return GEMEL_OK;
-    buffers_close(s);
-    s->b.n_threads = nt;
-    s->b.own = calloc((size_t)nt, sizeof *s->b.own);
+size_t workspace_size(const gemel_model *m, int n_threads) {
+    workspace s;
     cutter c = {0};
-    if (!s->b.own) return GEMEL_E_MEMORY;
-    cut_all(s, &c);
-    c.memory = c.overflow ? NULL : memory_get(c.at);
-    if (!c.memory) {
-        buffers_close(s);
+    cut_all(m, &s, &c, n_threads);
+    return c.overflow ? 0 : c.at;
+}
+
+void workspace_close(gemel_model *m) {
+    if (!m->workspace) return;
+    memory_free(m->workspace->memory);
+    memory_free(m->workspace->partials);
+    memory_free(m->workspace->logits);
+    free(m->workspace);
+    m->workspace = NULL;
+}
+
+static int make(gemel_model *m) {
+    size_t size = workspace_size(m, m->n_threads);
+    workspace_close(m);
+    workspace *s = size ? calloc(1, sizeof *s) : NULL;
+    if (!s) return GEMEL_E_MEMORY;
+    s->memory = memory_get(size);
+    if (!s->memory) {
+        free(s);
         return GEMEL_E_MEMORY;
     }
-    s->b.memory = (float *)c.memory;
-    c.at = 0;
-    cut_all(s, &c);
+    cutter c = {.memory = s->memory};
+    cut_all(m, s, &c, m->n_threads);
+    s->n_threads = m->n_threads;
+    m->workspace = s;
     return GEMEL_OK;
+}
+
+static int grow_partials(workspace *s, size_t n) {
+    if (n <= s->n_partials) return GEMEL_OK;
+    n += n / 2;   // a context grows: not again for every block
+    memory_free(s->partials);
+    s->n_partials = 0;
+    s->partials = n < SIZE_MAX / sizeof(float) / 2 ? memory_get(n * sizeof(float)) : NULL;
+    if (!s->partials) return GEMEL_E_MEMORY;
+    s->n_partials = n;
+    return GEMEL_OK;
+}
+
+static int grow_logits(workspace *s, const gemel_model *m, int n) {
+    int overflow = 0;
+    if (n <= s->n_logits) return GEMEL_OK;
+    size_t size = memory_times((size_t)n * sizeof(float), (size_t)m->output.w.n_panels * 16, &overflow);
+    memory_free(s->logits);
+    s->n_logits = 0;
+    s->logits = overflow ? NULL : memory_get(size);
+    if (!s->logits) return GEMEL_E_MEMORY;
+    s->n_logits = n;
+    return GEMEL_OK;
+}
+
+int workspace_open(gemel_model *m, size_t n_partials, int n_logits) {
+    int code = m->workspace && m->workspace->n_threads == m->n_threads ? GEMEL_OK : make(m);
+    if (code == GEMEL_OK) code = grow_partials(m->workspace, n_partials);
+    return code == GEMEL_OK ? grow_logits(m->workspace, m, n_logits) : code;
 }

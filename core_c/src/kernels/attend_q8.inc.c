@@ -2,34 +2,36 @@
 // with a lane a position; the block's weights become codes 0..127 against its own largest, and meet the values with a
 // lane a channel, four positions a lane a step. A value's scale is part of its weight: weights are 2^(score + log2 of
 // the scale), and the plain sum that divides the result takes it out again. What a block gives joins the running
-// result in float. A query's result depends on its own n_pos alone: past it, weights are 0 whatever memory holds.
+// result in float. A query's result depends on its own first and n_pos alone: outside, weights are 0 whatever memory
+// holds.
 
 // The queries of a call by ascending n_pos, so that those which see a block are a run that ends at the last.
 typedef struct q8_queries {
-    int n, nb;                                        // nb: blocks of 32 channels
+    int n, nb, v_dim;                                 // nb: blocks of 32 channels of a key
     qact x[ATTEND_DIM / 32][ATTEND_MAX][32 * QACT];   // codes
     float d[ATTEND_DIM / 32][ATTEND_MAX];             // scales
     int32_t start[ATTEND_DIM / 32][ATTEND_MAX];       // where integer sums start: -DOT8_ZERO * sum of codes
     float *o[ATTEND_MAX];
-    int n_pos[ATTEND_MAX];
+    int first[ATTEND_MAX], n_pos[ATTEND_MAX];
     float top[ATTEND_MAX + LANES];   // the largest weight's log2 so far
     float l[ATTEND_MAX][LANES];      // the sum of plain weights
 } q8_queries;
 
-typedef struct q8_block {   // see kernels.h
+typedef struct q8_block {   // see layout.h
     const uint8_t *k, *v;
     const float *k_scale, *log_scale, *inv_scale;
     intptr_t ahead;   // how far away the next one is
 } q8_block;
-static const uint8_t *q8_address(const attend_args *a, int p) {
-    return a->pages[p / KV_PAGE] + a->at + (size_t)(p % KV_PAGE / KV_BLOCK) * kv_q8_size(a->dim);
-}
 static q8_block q8_block_at(const attend_args *a, int p, int end) {
-    size_t codes = (size_t)KV_BLOCK * (size_t)a->dim;
-    const uint8_t *at = q8_address(a, p);
-    const float *f = (const float *)(at + 2 * codes);
-    q8_block b = {at, at + codes, f, f + codes / 32, f + codes / 32 + KV_BLOCK, 0};
-    const uint8_t *next = p + KV_BLOCK < end ? q8_address(a, p + KV_BLOCK) : a->next;
+    const kv_layout l = {GEMEL_KV_Q8_0, a->k_dim, a->v_dim};
+    const uint8_t *at = a->pages[p / KV_PAGE] + a->at;
+    const uint8_t *next = p + KV_BLOCK < end ? a->pages[p / KV_PAGE + 1] + a->at : a->next;
+    q8_block b = {at,
+                  at + kv_v_part(&l),
+                  (const float *)(at + kv_k_scales(&l)),
+                  (const float *)(at + kv_log_scales(&l)),
+                  (const float *)(at + kv_inv_scales(&l)),
+                  0};
     if (AHEAD > 0 && next) b.ahead = (intptr_t)next - (intptr_t)at;
     return b;
 }
@@ -54,30 +56,28 @@ WORD void q8_scatter(const int32_t *x, int n, uint8_t *to, size_t step, size_t i
 
 static float log2_of(float x) { return (float)(fm_log((double)x) * 1.4426950408889634); }
 
-KERNEL int store_q8(const float *k, const float *v, int dim, uint8_t *block, int in) {
-    if (!bounded(k, dim) || !bounded(v, dim)) return 0;
-    size_t codes = (size_t)KV_BLOCK * (size_t)dim, n = (size_t)dim;
-    uint8_t *k_to = block + (size_t)(in / LANES * LANES) * n + (size_t)(in % LANES * 4);
-    uint8_t *v_to = block + codes + (size_t)(in / 4 * 4) * n + (size_t)(in % 4);
-    float *scale = (float *)(block + 2 * codes) + in;
+KERNEL int store_q8(const float *k, const float *v, const kv_layout *l, uint8_t *block, int in) {
+    if (!bounded(k, l->k_dim, ATTEND_BOUND) || !bounded(v, l->v_dim, ATTEND_BOUND)) return 0;
+    uint8_t *k_to = block + kv_k_at(l, in), *v_to = block + kv_v_at(l, in);
+    float *scale = (float *)(block + kv_k_scales(l)) + in;
     int32_t row[32];
     vi c[2 * V];
     vf m[V];
-    for (int b = 0; b < dim / 32; b++, scale += KV_BLOCK, k_to += 8 * 64) {
+    for (int b = 0; b < l->k_dim / 32; b++, scale += KV_BLOCK, k_to += 8 * 64) {
         *scale = q8_codes(k + 32 * b, c) / 127.0f;
         TIMES (g, 2 * V) vi_store(row + g * W, c[g]);
         q8_scatter(row, 32, k_to, 64, 1);
     }
     EACH (g) m[g] = vf_set1(1e-30f);
-    for (int i = 0; i < dim; i += LANES)
+    for (int i = 0; i < l->v_dim; i += LANES)
         EACH (g) m[g] = vf_amax(m[g], vf_load(v + i + g * W));
     float amax = fold_amax(m), inv = 127.0f / amax;
-    for (int i = 0; i < dim; i += LANES, v_to += 4 * LANES) {
+    for (int i = 0; i < l->v_dim; i += LANES, v_to += 4 * LANES) {
         EACH (g) vi_store(row + g * W, vi_code(vf_mul(vf_load(v + i + g * W), vf_set1(inv))));
         q8_scatter(row, LANES, v_to, 16, 4);
     }
-    scale[0] = log2_of(amax / 127.0f);
-    scale[KV_BLOCK] = inv;
+    ((float *)(block + kv_log_scales(l)))[in] = log2_of(amax / 127.0f);
+    ((float *)(block + kv_inv_scales(l)))[in] = inv;
     return 1;
 }
 
@@ -126,19 +126,29 @@ typedef struct q8_part {   // what a tile makes of a block
     float old[LANES], now[LANES];   // factors of the running result, of the block's
 } q8_part;
 
-// Scales of the first `count` positions, and zeros for the rest of the block.
-static const float *q8_seen(const float *scale, int count, float *part) {
-    if (count >= KV_BLOCK) return scale;
+typedef struct q8_span {   // positions of a block that a query sees: from..to-1
+    int from, to;
+} q8_span;
+static q8_span q8_span_of(const q8_queries *a, int h, int p) {
+    int from = a->first[h] - p, to = a->n_pos[h] - p;
+    return (q8_span){from > 0 ? from : 0, to < KV_BLOCK ? to : KV_BLOCK};
+}
+
+// Scales of the positions seen, and zeros for the rest of the block.
+static const float *q8_seen(const float *scale, q8_span seen, float *part) {
+    if (seen.from == 0 && seen.to == KV_BLOCK) return scale;
     memset(part, 0, sizeof(float) * KV_BLOCK);
-    return memcpy(part, scale, sizeof(float) * (size_t)count);
+    memcpy(part + seen.from, scale + seen.from, sizeof(float) * (size_t)(seen.to - seen.from));
+    return part;
 }
 
 // The scales' log2 joins the scores. What a query does not see is less than the least maximum, whatever memory holds.
-static void q8_most(const q8_block *b, float *s, int count, float *most) {
+static void q8_most(const q8_block *b, float *s, q8_span seen, float *most) {
     vf m[V];
     float part[KV_BLOCK];
-    const float *log_scale = q8_seen(b->log_scale, count, part);
-    for (int i = count; i < KV_BLOCK; i++) s[i] = -0x1.fffffep127f;
+    const float *log_scale = q8_seen(b->log_scale, seen, part);
+    for (int i = 0; i < seen.from; i++) s[i] = -0x1.fffffep127f;
+    for (int i = seen.to; i < KV_BLOCK; i++) s[i] = -0x1.fffffep127f;
     EACH (g) m[g] = vf_set1(-3e38f);
     RANGE (i, 0, KV_BLOCK / LANES)
         EACH (g) {
@@ -188,8 +198,8 @@ typedef struct q8_rest {
     const uint8_t *codes, *scales;
     int i, n_codes, n, some;   // lines: asked for, of codes, in all, at a time
 } q8_rest;
-static q8_rest q8_rest_of(const q8_block *b, int nb, int times) {
-    int n_codes = EVERY > 1 ? 32 * nb : 0, n = n_codes + 4 * (nb + 2);
+static q8_rest q8_rest_of(const q8_block *b, int nb, int v_dim, int times) {
+    int n_codes = EVERY > 1 ? (32 * nb + v_dim) / 2 : 0, n = n_codes + 4 * (nb + 2);
     return (q8_rest){b->k + 64 + b->ahead,   (const uint8_t *)b->k_scale + b->ahead, 0, n_codes, n,
                      (n + times - 1) / times};
 }
@@ -201,24 +211,23 @@ WORD void q8_ask(q8_rest *r) {   // a function that only prefetches is no call t
 
 // Scores of queries h0..h0+n-1 against the block at position p to codes, and the factors with which it joins.
 KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q8_part *t) {
-    q8_rest rest = q8_rest_of(b, a->nb, 2 * n);
+    q8_rest rest = q8_rest_of(b, a->nb, a->v_dim, 2 * n);
     for (int h = 0; h < n; h++) {
         if (AHEAD > 0) q8_ask(&rest);
-        q8_most(b, t->s[h], a->n_pos[h0 + h] - p, t->most + h);
+        q8_most(b, t->s[h], q8_span_of(a, h0 + h, p), t->most + h);
     }
     q8_factors(a, h0, n, t->most, t->old, t->now);
     for (int h = 0; h < n; h++) {
-        int count = a->n_pos[h0 + h] - p;
         float part[KV_BLOCK];
         if (AHEAD > 0) q8_ask(&rest);
-        const float *inv = q8_seen(b->inv_scale, count, part);
+        const float *inv = q8_seen(b->inv_scale, q8_span_of(a, h0 + h, p), part);
         q8_codes_of(t->s[h], inv, t->most[h], t->old[h], t->now[h], t->p[h], a->l[h0 + h]);
     }
 }
 
 // o = o * old + (sum of codes of weights and values, over the first 4 * steps positions) * now
 WORD void q8_values(const int Q, const q8_queries *a, int h0, const q8_block *b, int steps, const q8_part *t) {
-    const int dim = a->nb * 32;
+    const int dim = a->v_dim;
     for (int c = 0; c < dim; c += VALUES_G * W) {
         const uint8_t *v = b->v + c * 4;
         vi i[Q8_Q][VALUES_G];
@@ -288,30 +297,38 @@ static const q8_tile *q8_tile_for(int left) {   // the largest that fits
     return t;
 }
 
-// The queries that see the block at position p.
+static int q8_sees(const q8_queries *a, int h, int p) { return a->first[h] < p + KV_BLOCK && a->n_pos[h] > p; }
+
+// The queries that see the block at position p, in runs; of a run, the last sees furthest.
 static void q8_meet(q8_queries *a, const q8_block *b, int p) {
-    int h0 = 0, most = a->n_pos[a->n - 1] - p;
     q8_part part;
     memset(part.most, 0, sizeof part.most);
-    if (most > KV_BLOCK) most = KV_BLOCK;
-    while (a->n_pos[h0] <= p) h0++;
-    for (const q8_tile *t; h0 < a->n; h0 += t->n) {
-        t = q8_tile_for(a->n - h0);
-        t->scores(a, h0, b, (most + LANES - 1) / LANES, part.s);
-        q8_weights(a, h0, t->n, b, p, &part);
-        t->values(a, h0, b, (most + 3) / 4, &part);
+    for (int h0 = 0, end; h0 < a->n; h0 = end + 1) {
+        for (end = h0; end < a->n && q8_sees(a, end, p);) end++;
+        if (h0 == end) continue;
+        int most = a->n_pos[end - 1] - p < KV_BLOCK ? a->n_pos[end - 1] - p : KV_BLOCK;
+        for (const q8_tile *t; h0 < end; h0 += t->n) {
+            t = q8_tile_for(end - h0);
+            t->scores(a, h0, b, (most + LANES - 1) / LANES, part.s);
+            q8_weights(a, h0, t->n, b, p, &part);
+            t->values(a, h0, b, (most + 3) / 4, &part);
+        }
     }
 }
 
-// Returns the largest n_pos, or 0 when a query is not bounded. order: which of the call's queries each is.
-static int q8_take(q8_queries *a, const attend_args *from, int *order) {
+// Returns the largest n_pos, or 0 when a query is not bounded. order: which of the call's queries each is. least: the
+// least first.
+static int q8_take(q8_queries *a, const attend_args *from, int *order, int *least) {
     int most = 0, is_good = 1;
+    *least = from->first[0];
     for (int h = 0, i; h < from->n; order[i] = h++)
         for (i = h; i && from->n_pos[order[i - 1]] > from->n_pos[h]; i--) order[i] = order[i - 1];
     memset(a->top, 0, sizeof a->top);
-    a->n = from->n, a->nb = from->dim / 32;
+    a->n = from->n, a->nb = from->k_dim / 32, a->v_dim = from->v_dim;
     for (int h = 0; h < a->n; h++) {
         a->n_pos[h] = most = from->n_pos[order[h]];
+        a->first[h] = from->first[order[h]];
+        *least = *least < a->first[h] ? *least : a->first[h];
         for (int ib = 0; ib < a->nb; ib++) {
             vi c[2 * V];
             float amax = q8_codes(from->q[order[h]] + 32 * ib, c);
@@ -328,7 +345,7 @@ static int q8_take(q8_queries *a, const attend_args *from, int *order) {
 static void q8_start(q8_queries *a, int h, float *o) {   // nothing has been met
     a->top[h] = -3e38f;
     memset(a->l[h], 0, sizeof a->l[h]);
-    memset(a->o[h] = o, 0, sizeof(float) * 32 * (size_t)a->nb);
+    memset(a->o[h] = o, 0, sizeof(float) * (size_t)a->v_dim);
 }
 
 // out / sum of plain weights
@@ -337,16 +354,16 @@ static void q8_finish(const q8_queries *a) {
         vf l[V];
         EACH (g) l[g] = vf_load(a->l[h] + g * W);
         vf r = vf_set1(1.0f / fold_add(l));
-        for (int i = 0; i < 32 * a->nb; i += W) vf_store(a->o[h] + i, vf_mul(vf_load(a->o[h] + i), r));
+        for (int i = 0; i < a->v_dim; i += W) vf_store(a->o[h] + i, vf_mul(vf_load(a->o[h] + i), r));
     }
 }
 
 KERNEL int attend_q8(const attend_args *from) {
     q8_queries a;
-    int order[ATTEND_MAX], most = q8_take(&a, from, order);
+    int order[ATTEND_MAX], least, most = q8_take(&a, from, order, &least);
     if (!most) return 0;
     for (int h = 0; h < a.n; h++) q8_start(&a, h, from->o[order[h]]);
-    for (int p = 0; p < most; p += KV_BLOCK) {
+    for (int p = least / KV_BLOCK * KV_BLOCK; p < most; p += KV_BLOCK) {
         q8_block b = q8_block_at(from, p, most);
         q8_meet(&a, &b, p);
     }
@@ -357,15 +374,15 @@ KERNEL int attend_q8(const attend_args *from) {
 // ---- Blocks by several threads -------------------------------------------------------------------------------------
 
 // Joined to nothing, a block's out and sum are multiplied by exp2(0) = 1 and added to 0.
-KERNEL int attend_q8_parts(const attend_args *from, int first, int last) {
+KERNEL int attend_q8_parts(const attend_args *from, int b0, int b1) {
     q8_queries a;
-    int order[ATTEND_MAX];
-    if (!q8_take(&a, from, order)) return 0;
-    for (int at = first; at < last; at++) {
-        q8_block b = q8_block_at(from, at * KV_BLOCK, last * KV_BLOCK);
+    int order[ATTEND_MAX], least;
+    if (!q8_take(&a, from, order, &least)) return 0;
+    for (int at = b0; at < b1; at++) {
+        q8_block b = q8_block_at(from, at * KV_BLOCK, b1 * KV_BLOCK);
         float *part[ATTEND_MAX];
         for (int h = 0; h < a.n; h++) {
-            part[h] = from->parts[order[h]] + (size_t)at * (size_t)(KV_PART + from->dim);
+            part[h] = from->parts[order[h]] + (size_t)at * (size_t)(KV_PART + from->v_dim);
             q8_start(&a, h, part[h] + KV_PART);
         }
         q8_meet(&a, &b, at * KV_BLOCK);
@@ -387,17 +404,17 @@ WORD void q8_join(float *x, const float *y, int n, float old, float now) {   // 
 KERNEL void attend_q8_join(const attend_args *from) {
     q8_queries a;
     float most[ATTEND_MAX + LANES] = {0}, old[ATTEND_MAX + LANES], now[ATTEND_MAX + LANES];
-    a.n = from->n, a.nb = from->dim / 32;
+    a.n = from->n, a.v_dim = from->v_dim;
     memset(a.top, 0, sizeof a.top);
     for (int h = 0; h < a.n; h++) q8_start(&a, h, from->o[h]);
-    for (int at = 0; at * KV_BLOCK < from->n_pos[0]; at++) {
-        size_t to = (size_t)at * (size_t)(KV_PART + from->dim);
+    for (int at = from->first[0] / KV_BLOCK; at * KV_BLOCK < from->n_pos[0]; at++) {
+        size_t to = (size_t)at * (size_t)(KV_PART + from->v_dim);
         for (int h = 0; h < a.n; h++) most[h] = from->parts[h][to];
         q8_factors(&a, 0, a.n, most, old, now);
         for (int h = 0; h < a.n; h++) {
             const float *part = from->parts[h] + to;
             q8_join(a.l[h], part + LANES, LANES, old[h], now[h]);
-            q8_join(a.o[h], part + KV_PART, from->dim, old[h], now[h]);
+            q8_join(a.o[h], part + KV_PART, from->v_dim, old[h], now[h]);
         }
     }
     q8_finish(&a);

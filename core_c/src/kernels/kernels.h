@@ -1,5 +1,6 @@
 // The kernels as a table of pointers, one row an ISA, all rows equal to the bit. Forward calls these and nothing lower.
 #pragma once
+#include "../cache/layout.h"
 #include "../panel/panel.h"
 
 enum { CHUNK = 64 };   // activations of so many tokens stay in cache while panels stream past
@@ -19,34 +20,31 @@ static inline size_t act_at(int n, int nb, int t, int b) {
     return (size_t)c0 * (size_t)nb + (size_t)b * (size_t)cn + (size_t)(t - c0);
 }
 
-enum { KV_PAGE = 256, KV_BLOCK = 64 };         // positions of a page of KV cache; of a block of a Q8_0 one
-#define ATTEND_BOUND 0x1p57f                   // queries, keys and values are below: nothing in attention overflows
-enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; their widest head
-// What a page holds of a KV head, 256 positions; channels past the head's own are 0:
-//   F16    K [block of 16 positions][dim][16], then V [position][dim], both f16; dim is a multiple of 16
-//   Q8_0   four blocks of 64 positions, dim a multiple of 32:
-//          K codes      int8  [group of 16 positions][dim / 4][16][4]: four channels of a position side by side
-//          V codes      int8  [group of 4 positions][dim][4]: a channel of four positions side by side
-//          K scales     float [dim / 32][64]
-//          V scales     float [64] their log2, [64] their inverses; one a position
-static inline size_t kv_f16_size(int dim) { return 4 * (size_t)dim * KV_PAGE; }   // bytes, of a page
-static inline size_t kv_q8_size(int dim) {                                        // bytes, of a block
-    return (size_t)KV_BLOCK * (2 * (size_t)dim + ((size_t)dim / 32 + 2) * sizeof(float));
-}
-// Queries that share one KV head, at byte `at` of every page. A query sees positions 0..n_pos-1.
+enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; their widest head, and a value's
+enum { KV_PART = 32 };                         // floats before what a block gives: see parts
+// Queries that share one KV head, whose blocks are at byte `at` of the pages. A query sees positions first..n_pos-1.
 typedef struct attend_args {
-    int n, dim;
-    const float *q[ATTEND_MAX];   // [dim], already scaled: by 1/sqrt(head_dim); for Q8_0 also by log2(e)
-    float *o[ATTEND_MAX];         // [dim]
-    int n_pos[ATTEND_MAX];        // >= 1
-    uint8_t *const *pages;
+    int n, k_dim, v_dim;          // queries; channels of a query and of an output, padded as the cache's are
+    const float *q[ATTEND_MAX];   // [k_dim], already scaled: by 1/sqrt(head_dim); for Q8_0 also by log2(e)
+    float *o[ATTEND_MAX];         // [v_dim]
+    int first[ATTEND_MAX], n_pos[ATTEND_MAX];   // 0 <= first < n_pos
+    uint8_t *const *pages;                      // by position / 64; those before every query's first may be NULL
     size_t at;
     const uint8_t *next;        // where the next call's keys begin, which may be fetched meanwhile; or NULL
     float *parts[ATTEND_MAX];   // what blocks of 64 positions give before they are joined, of which several threads may
-                                // make some each: [block][KV_PART + dim]: log2 of the largest weight, sums[16] from
-                                // element 16 on, out[dim]
+    // make some each: [position / 64][KV_PART + v_dim]: log2 of the largest weight, sums[16]
+    // from element 16 on, out[v_dim]
 } attend_args;
-enum { KV_PART = 32 };
+
+// What there is for each type of cache.
+typedef struct kv_kernels {
+    // Returns 0 when some |q| is 2^57 or more, or NaN; o is nothing then. Else what it adds up does not overflow.
+    int (*attend)(const attend_args *a);
+    // k[k_dim] and v[v_dim] become position `in` of a block. Returns 0, and stores nothing, when some |k| or |v| is
+    // 2^57 or more, or rounds to Inf in F16, or is NaN.
+    int (*store)(const float *k, const float *v, const kv_layout *l, uint8_t *block, int in);
+} kv_kernels;
+enum { KV_TYPES = 9 };   // every gemel_kv_type is below
 
 typedef struct kernels {
     const char *name;
@@ -62,17 +60,11 @@ typedef struct kernels {
     void (*add_to)(float *x, const float *y, const float *bias, int n);    // x += y, or y + bias unless that is NULL
     // y = scale * (x * cos + partner * sin) for n_rot channels, partners so far away: 1, or n_rot / 2; then scale * x.
     void (*rope)(const float *x, const float *angles, int n_rot, int far, int n, float scale, float *y);
-    // Each returns 0 when some |q| is 2^57 or more, or NaN; o is nothing then. Else what they add up does not overflow.
-    int (*attend_f16)(const attend_args *a);
-    int (*attend_q8)(const attend_args *a);
-    // The same in two steps, to the bit, for queries of one n_pos: the parts of blocks first..last-1, and o as it was;
-    // then all of them into o.
-    int (*attend_q8_parts)(const attend_args *a, int first, int last);
+    kv_kernels kv[KV_TYPES];   // by gemel_kv_type
+    // Attention over a Q8_0 cache in two steps, to the bit, for queries of one first and one n_pos: the parts of blocks
+    // from..to-1 (position / 64), and o as it was; then all of them into o.
+    int (*attend_q8_parts)(const attend_args *a, int from, int to);
     void (*attend_q8_join)(const attend_args *a);
-    void (*store_f16)(const float *x, int n, uint16_t *y);   // n a multiple of 16
-    // k[dim] and v[dim] become position `in` of a Q8_0 block; returns 0, and stores nothing, when some |k| or |v| is
-    // 2^57 or more, or NaN.
-    int (*store_q8)(const float *k, const float *v, int dim, uint8_t *block, int in);
     // The largest value and the first index that holds it; returns 0 when any is NaN or Inf.
     int (*peak)(const float *x, int n, float *max, int *argmax);
     double (*exp_sum)(const float *x, int n, float max);   // sum of exp(x - max), x <= max

@@ -5,7 +5,7 @@
 
 #include "vector.inc.c"
 #include "matmul.inc.c"
-#include "attend_f16.inc.c"
+#include "attend_float.inc.c"
 #include "attend_q8.inc.c"
 #include "measure.inc.c"
 
@@ -19,12 +19,11 @@ const kernels TABLE = {
     .swiglu = swiglu,
     .add_to = add_to,
     .rope = rope,
-    .attend_f16 = attend_f16,
-    .attend_q8 = attend_q8,
+    .kv = {[GEMEL_KV_F32] = {attend_f32, store_f32},
+           [GEMEL_KV_F16] = {attend_f16, store_f16},
+           [GEMEL_KV_Q8_0] = {attend_q8, store_q8}},
     .attend_q8_parts = attend_q8_parts,
     .attend_q8_join = attend_q8_join,
-    .store_f16 = store_f16,
-    .store_q8 = store_q8,
     .peak = peak,
     .exp_sum = exp_sum,
     .measure_read = measure_read,

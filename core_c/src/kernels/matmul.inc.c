@@ -303,16 +303,25 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
 
 // ---- Unquantised weights: acc = acc + w * x, k ascending, in float; element [k][16] ---------------------------------
 
-WORD vf load_weight(int type, const uint8_t *p, size_t i) {
-    if (type == T_F16) return vf_f16((const uint16_t *)p + i);
-    if (type == T_BF16) return vf_bf16((const uint16_t *)p + i);
-    return vf_load((const float *)p + i);
+// Weights i.. of those at p: a word for each format.
+WORD vf load_f32(const uint8_t *p, size_t i) { return vf_load((const float *)p + i); }
+WORD vf load_f16(const uint8_t *p, size_t i) { return vf_f16((const uint16_t *)p + i); }
+WORD vf load_bf16(const uint8_t *p, size_t i) { return vf_bf16((const uint16_t *)p + i); }
+// What follows from them for each plain row of formats.def; `type` is a constant where this is inlined.
+#define CODED(number, name, lower, block, block_size)
+#define KNOWN(number, name, block, block_size)
+#define PLAIN(number, name, lower, block, block_size)                                                                  \
+    if (type == T_##name) return load_##lower(p, i);
+WORD vf load_weight(const int type, const uint8_t *p, size_t i) {
+#include "../quant/formats.def"
+    return vf_set1(0);
 }
+#undef PLAIN
 
 // T tokens, one panel. Several side by side were slower: streams of memory cost more than waiting for additions.
 WORD void float_few(const int type, const int T, const uint8_t *w, int n_in, const float *x, size_t ldx, float *y,
                     size_t ld) {
-    const size_t step = LANES * (type == T_F32 ? 4 : 2);
+    const size_t step = LANES * (size_t)format_float_size(type);
     vf f[FLOAT_FEW_T][V];
     TIMES (t, T)
         EACH (g) f[t][g] = vf_set1(0);
@@ -365,23 +374,28 @@ FLOAT_TILE(two, 2, 1)
 FLOAT_TILE(one_wide, 1, FLOAT_P)
 FLOAT_TILE(one, 1, 1)
 
+#define PLAIN(number, name, lower, block, block_size)                                                                  \
+    case T_##name:                                                                                                     \
+        for (size_t j = 0; j < n; j += W) vf_store(to + j, load_##lower(from, j));                                     \
+        break;
+WORD void take_floats(int type, const uint8_t *from, size_t n, float *to) {
+    switch (type) {
+#include "../quant/formats.def"
+    }
+}
+#undef PLAIN
+
 // A piece of panels p..p+count-1 from element c->k on, to[count][PIECE][16]. What comes next is fetched meanwhile: the
 // panels' next piece or the next panels' first.
 WORD void take_piece(const weight *w, int p, int count, piece *c, float *to) {
-    const size_t step = LANES * (w->type == T_F32 ? 4 : 2);
+    const size_t step = LANES * (size_t)format_float_size(w->type);
     c->n = w->n_in - c->k < PIECE ? w->n_in - c->k : PIECE;
     for (int i = 0; i < count; i++, to += PIECE * LANES) {
         const uint8_t *panel = w->data + (size_t)(p + i) * w->panel_size, *from = panel + (size_t)c->k * step;
         const uint8_t *next = c->k + c->n < w->n_in ? from + PIECE * step : panel + (size_t)count * w->panel_size;
         if (AHEAD > 0)
             for (size_t j = 0; j < PIECE * step; j += 64) PREFETCH(next + j);
-        const size_t n = (size_t)(c->n * LANES);
-        if (w->type == T_F32)
-            for (size_t j = 0; j < n; j += W) vf_store(to + j, load_weight(T_F32, from, j));
-        else if (w->type == T_F16)
-            for (size_t j = 0; j < n; j += W) vf_store(to + j, load_weight(T_F16, from, j));
-        else
-            for (size_t j = 0; j < n; j += W) vf_store(to + j, load_weight(T_BF16, from, j));
+        take_floats(w->type, from, (size_t)(c->n * LANES), to);
     }
 }
 
@@ -426,12 +440,19 @@ typedef void few_fn(const uint8_t *w, int n_in, const float *x, size_t ldx, floa
 #else
 #define FLOATS(name, type) FLOAT_FEW(name, type, 1) static few_fn *const name##_few[] = {name##_1};
 #endif
-FLOATS(f32, T_F32)
-FLOATS(f16, T_F16)
-FLOATS(bf16, T_BF16)
+#define PLAIN(number, name, lower, block, block_size) FLOATS(lower, T_##name)
+#include "../quant/formats.def"
+#undef PLAIN
+#define PLAIN(number, name, lower, block, block_size) [T_##name] = lower##_few,
+static few_fn *const *const floats_few[FORMAT_COUNT] = {
+#include "../quant/formats.def"
+};
+#undef PLAIN
+#undef CODED
+#undef KNOWN
 
 static void matmul_float(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
-    few_fn *const *few = w->type == T_F32 ? f32_few : w->type == T_F16 ? f16_few : bf16_few;
+    few_fn *const *few = floats_few[w->type];
     if (a->n > (FLOAT_FEW_T > 1 ? 2 * FLOAT_FEW_T : 1)) {
         float_tokens(w, a, p0, p1, y, ld);
         return;
@@ -446,6 +467,6 @@ static void matmul_float(const weight *w, const acts *a, int p0, int p1, float *
 }
 
 static void matmul(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
-    if (w->type == T_F32 || w->type == T_F16 || w->type == T_BF16) matmul_float(w, a, p0, p1, y, ld);
+    if (weight_is_float(w)) matmul_float(w, a, p0, p1, y, ld);
     else matmul_quantised(w, a, p0, p1, y, ld);
 }

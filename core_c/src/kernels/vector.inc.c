@@ -84,12 +84,12 @@ KERNEL int rmsnorm(const float *x, const float *w, int n, float eps, float *y) {
     return mean * 0.0f == 0;
 }
 
-KERNEL int bounded(const float *x, int n) {
+KERNEL int bounded(const float *x, int n, float bound) {   // all |x| < bound; n a multiple of 16
     vf m[V];
     EACH (g) m[g] = vf_set1(0);
     for (int i = 0; i < n; i += LANES)
         EACH (g) m[g] = vf_amax(m[g], vf_load(x + i + g * W));
-    return fold_amax(m) < ATTEND_BOUND;   // NaN is not
+    return fold_amax(m) < bound;   // NaN is not
 }
 
 KERNEL void swiglu(const float *gate, const float *up, int n, float *y) {
@@ -130,7 +130,7 @@ KERNEL void rope(const float *x, const float *angles, int n_rot, int far, int n,
     for (int i = n_rot; i < n; i++) y[i] = x[i] * scale;
 }
 
-KERNEL void store_f16(const float *x, int n, uint16_t *y) {
+KERNEL void to_f16(const float *x, int n, uint16_t *y) {
     for (int i = 0; i < n; i += W) vf_store_f16(y + i, vf_load(x + i));
 }
 

@@ -7,7 +7,7 @@
 //     P4        256 B   byte 64*g + 4*row + i           low nibble k = 8g + i, high nibble k = 8g + 4 + i
 //     P2        128 B   byte 64*g + 4*row + i           bits 2r, 2r+1: k = 16g + 4r + i
 //     P1         64 B   byte 4*row + i                  bit r: k = 4r + i
-//   F32 F16 BF16   element [k][row]
+//   plain floats   element [k][row]
 #pragma once
 #include <stddef.h>
 #include "../quant/formats.h"

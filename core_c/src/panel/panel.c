@@ -16,12 +16,10 @@ const panel_kind *panel_kind_of(int type) {
     return NULL;
 }
 
-static int float_size(int type) { return type == T_F32 ? 4 : type == T_F16 || type == T_BF16 ? 2 : 0; }
-
 size_t panel_size_of(int type, int n_in) {
     const panel_kind *k = panel_kind_of(type);
     if (k) return kind_panel_size(k, n_in / 32);
-    return (size_t)float_size(type) * ROWS * (size_t)n_in;
+    return (size_t)format_float_size(type) * ROWS * (size_t)n_in;
 }
 
 static void put16(uint8_t *p, int i, uint16_t v) { memcpy(p + 2 * i, &v, 2); }
@@ -97,7 +95,7 @@ static int pack_quantised(const panel_kind *k, int n_in, const uint8_t *rows, si
 
 static int pack_float(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel) {
     const format *f = format_of(type);
-    size_t size = (size_t)float_size(type);
+    size_t size = (size_t)format_float_size(type);
     for (int ir = 0; ir < n_rows; ir++)
         for (int k = 0; k < n_in; k++) {
             const uint8_t *src = rows + (size_t)ir * row_size + (size_t)k * size;
@@ -166,9 +164,6 @@ void panel_row(const weight *w, int ir, float *x) {
         row_quantised(k, p, w->n_in / 32, ir, x);
         return;
     }
-    for (int i = 0; i < w->n_in; i++) {
-        size_t at = (size_t)i * ROWS + (size_t)ir;
-        if (w->type == T_F32) memcpy(&x[i], p + 4 * at, 4);
-        else x[i] = w->type == T_F16 ? f16_to_f32(get16(p + 2 * at, 0)) : bf16_to_f32(get16(p + 2 * at, 0));
-    }
+    const format *f = format_of(w->type);
+    for (size_t i = 0; i < (size_t)w->n_in; i++) f->unpack(p + (i * ROWS + (size_t)ir) * (size_t)f->block_size, x + i);
 }

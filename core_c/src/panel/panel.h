@@ -10,8 +10,9 @@ typedef struct weight {
     uint8_t *data;       // [n_panels][panel_size], 64-byte aligned
 } weight;
 
-const panel_kind *panel_kind_of(int type);   // NULL: F32, F16, BF16 and what is not computed
-size_t panel_size_of(int type, int n_in);    // bytes of one panel; 0 when the type is not computed
+static inline int weight_is_float(const weight *w) { return format_float_size(w->type) > 0; }   // else it is quantised
+const panel_kind *panel_kind_of(int type);   // NULL: plain floats, and what is not supported
+size_t panel_size_of(int type, int n_in);    // bytes of one panel; 0 when the type is not supported
 // Lay n_rows (1..16) source rows, row_size bytes apart, into one panel of zeroed memory. Returns PANEL_OK, or what the
 // kernels can't take.
 enum { PANEL_OK = 0, PANEL_NOT_FINITE = 1, PANEL_HAS_MIN8 = 2 };   // MIN8: the weight's type must become q8_0_full

@@ -1,7 +1,7 @@
 // What the family files (floats.c, legacy.c, kquants.c, codebook.c) define and formats.c gathers: for each computed
 // type of formats.def, codes_<lower>, unpack_<lower>, finite_<lower>. Also the few words in which they read a block.
 #pragma once
-#include "formats.h"
+#include "format.h"
 #include "half.h"
 
 #define PLAIN(number, name, lower, block, block_size)                                                                  \

@@ -1,4 +1,5 @@
 // The table of tensor types by GGUF number, made from formats.def, and the public questions about it.
+#include "formats.h"
 #include "families.h"
 
 #define PLAIN(number, name, lower, block, block_size)                                                                  \
@@ -13,9 +14,8 @@ static const format table[FORMAT_COUNT] = {
 #undef CODED
 #undef KNOWN
 
-// The numbers that formats.h gives names to are those of the table.
-#define PLAIN(number, name, lower, block, block_size) _Static_assert(T_##name == number, #name);
-#define CODED(number, name, lower, block, block_size) _Static_assert(T_##name == number && block <= BLOCK_MAX, #name);
+#define PLAIN(number, name, lower, block, block_size) _Static_assert(block == 1, #name);
+#define CODED(number, name, lower, block, block_size) _Static_assert(block <= BLOCK_MAX, #name);
 #define KNOWN(number, name, block, block_size)
 #include "formats.def"
 #undef PLAIN

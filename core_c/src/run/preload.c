@@ -5,24 +5,23 @@
 #include "../memory.h"
 #include "session.h"
 
-void ahead_drop(gemel_session *s) {
-    memory_free(s->ahead.x);
-    memory_free(s->ahead.angles);
-    s->ahead = (ahead){0};
+void preload_drop(gemel_session *s) {
+    memory_free(s->preload.x);
+    memory_free(s->preload.rope_cs);
+    s->preload = (preload){0};
 }
 
-// Room for n ids: their streams, their angles, their KV cache.
+// Room for n ids: their streams, their cos and sin, their KV cache.
 static int start(gemel_session *s, const int32_t *ids, int n) {
-    const hparams *h = &s->m->h;
     int overflow = 0;
-    size_t n_x = memory_times((size_t)n, (size_t)h->n_embd, &overflow);
+    size_t n_x = memory_times((size_t)n, (size_t)s->m->n_embd, &overflow);
     size_t x_size = memory_times(n_x, sizeof(float), &overflow);
-    size_t n_angles = memory_times((size_t)n, 2 * (size_t)h->n_rot, &overflow);
-    size_t angles_size = memory_times(n_angles, sizeof(float), &overflow);
+    size_t n_cs = memory_times((size_t)n, (size_t)s->m->rope_width, &overflow);
+    size_t cs_size = memory_times(n_cs, sizeof(float), &overflow);
     if (overflow) return GEMEL_E_MEMORY;
-    s->ahead = (ahead){.n = n, .x = memory_get(x_size), .angles = memory_get(angles_size)};
-    if (!s->ahead.x || !s->ahead.angles || kv_reserve(&s->kv, n) < 0) {
-        ahead_drop(s);
+    s->preload = (preload){.n = n, .x = memory_get(x_size), .rope_cs = memory_get(cs_size)};
+    if (!s->preload.x || !s->preload.rope_cs || kv_reserve(&s->kv, 0, n) < 0) {
+        preload_drop(s);
         kv_release(&s->kv, 0);
         return GEMEL_E_MEMORY;
     }
@@ -30,29 +29,41 @@ static int start(gemel_session *s, const int32_t *ids, int n) {
     return GEMEL_OK;
 }
 
-// Layers [from, to) for n tokens from place `at` on; what was begun is dropped where the numbers are not finite.
-static int step(gemel_session *s, int at, int n, int from, int to, want want) {
-    const hparams *h = &s->m->h;
-    batch b = {.s = s, .ids = s->ids + at, .n = n, .pos = at, .from = from, .to = to, .want = want};
-    b.n_kept = at + n < s->ahead.n ? 0 : n;
-    b.x = s->ahead.x + (size_t)at * (size_t)h->n_embd;
-    b.angles = s->ahead.angles + (size_t)at * 2 * (size_t)h->n_rot;
-    int code = buffers_open(s);
+// Layer il for n tokens from place `at` on; il n_layer: the output of the last. What was begun is dropped where the
+// numbers are not finite. After the last layer only the last token's stream is of use.
+static int step(gemel_session *s, int at, int n, int il) {
+    row rows[N_BATCH_MAX];
+    int n_layer = s->m->n_layer, is_out = il == n_layer, code = GEMEL_OK;
+    for (int i = 0; i < n; i++) {
+        float *x = s->preload.x + (size_t)(at + i) * (size_t)s->m->n_embd;
+        row *r = &rows[i];
+        *r = session_row(s, at + i, s->ids[at + i]);
+        r->in = il ? x : NULL;
+        r->stream = x;
+        r->wanted = il < n_layer - 1 || at + i == s->preload.n - 1 ? WANT_STREAM : 0;
+    }
+    if (is_out) code = session_keep_last(s, &rows[n - 1], 1);
     if (code < 0) return code;
+    batch b = {.m = s->m, .rows = rows, .n = n, .from = il, .to = is_out ? il : il + 1, .profile = &s->profile};
+    b.rope_cs = s->preload.rope_cs + (size_t)at * (size_t)s->m->rope_width;
+    b.has_rope = il > 0;
     forward(&b);
-    if (!b.not_finite) return GEMEL_OK;
-    ahead_drop(s);
-    kv_release(&s->kv, 0);
-    return GEMEL_E_NUMERIC;
+    if (b.code < 0) return b.code;
+    for (int i = 0; i < n; i++) code = rows[i].bad ? GEMEL_E_NUMERIC : code;
+    if (code < 0) {
+        preload_drop(s);
+        kv_release(&s->kv, 0);
+    }
+    return code;
 }
 
 // The streams have passed all layers: the logits of the last, and the ids count.
 static int end(gemel_session *s) {
-    int n = s->ahead.n, n_layer = s->m->h.n_layer, code = step(s, n - 1, 1, n_layer, n_layer, WANT_LAST);
+    int n = s->preload.n, code = step(s, n - 1, 1, s->m->n_layer);
     if (code < 0) return code;
-    ahead_drop(s);
+    preload_drop(s);
     s->n_past = n;
-    s->has_logits = 1;
+    s->has_stream = s->has_logits = 1;
     return GEMEL_OK;
 }
 
@@ -60,25 +71,25 @@ static int check(const gemel_session *s, const int32_t *ids, size_t n, int n_lay
     int code = session_check_ids(s, ids, n);
     if (code < 0) return code;
     if (!n || s->n_past || n_layers < 0 || n_layers > atomic_load(&s->m->n_whole)) return GEMEL_E_ARGUMENT;
-    if (!s->ahead.n) return GEMEL_OK;
-    return n == (size_t)s->ahead.n && !memcmp(s->ids, ids, n * sizeof *ids) ? GEMEL_OK : GEMEL_E_ARGUMENT;
+    if (!s->preload.n) return GEMEL_OK;
+    return n == (size_t)s->preload.n && !memcmp(s->ids, ids, n * sizeof *ids) ? GEMEL_OK : GEMEL_E_ARGUMENT;
 }
 
-int gemel_session_ahead(gemel_session *s, const int32_t *ids, size_t n, int n_layers) {
+int gemel_session_preload(gemel_session *s, const int32_t *ids, size_t n, int n_layers) {
     int code = check(s, ids, n, n_layers);
-    if (code == GEMEL_OK && !s->ahead.n) code = start(s, ids, (int)n);
+    if (code == GEMEL_OK && !s->preload.n) code = start(s, ids, (int)n);
     if (code < 0) return code;
-    ahead *a = &s->ahead;
-    while (a->il < n_layers) {
+    preload *p = &s->preload;
+    while (p->il < n_layers) {
         if (session_cancelled(s)) return GEMEL_E_CANCELLED;
-        int part = a->n - a->at < s->m->n_batch ? a->n - a->at : s->m->n_batch;
-        code = step(s, a->at, part, a->il, a->il + 1, WANT_NOTHING);
+        int part = p->n - p->at < s->m->n_batch ? p->n - p->at : s->m->n_batch;
+        code = step(s, p->at, part, p->il);
         if (code < 0) return code;
-        a->at += part;
-        if (a->at == a->n) a->il++, a->at = 0;
+        p->at += part;
+        if (p->at == p->n) p->il++, p->at = 0;
     }
-    if (a->il < s->m->h.n_layer || !model_is_whole(s->m)) return a->il;
+    if (p->il < s->m->n_layer || !model_is_whole(s->m)) return p->il;
     if (session_cancelled(s)) return GEMEL_E_CANCELLED;
     code = end(s);
-    return code < 0 ? code : s->m->h.n_layer;
+    return code < 0 ? code : s->m->n_layer;
 }

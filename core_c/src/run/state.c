@@ -2,10 +2,11 @@
 // every machine, since the values are. A checksum tells damage, a fingerprint another model.
 #include <float.h>
 #include <string.h>
+#include "../memory.h"
 #include "session.h"
 
 typedef struct state_header {
-    char magic[8];          // "gemelkv2"
+    char magic[8];          // "gemelkv3"
     uint64_t fingerprint;   // of the model file's header
     uint64_t checksum;      // FNV-1a of all that follows this struct, 8 bytes at a time
     int32_t n_past, has_logits, n_layer, n_head_kv, dim, n_vocab;
@@ -14,18 +15,24 @@ typedef struct state_header {
 } state_header;
 _Static_assert(sizeof(state_header) == 64, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '2'};   // the last goes up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '3'};   // the last goes up with the layout
 
 static size_t ids_size(size_t n) { return (n * sizeof(int32_t) + 7) / 8 * 8; }
-// A head is saved up to the end of its last block.
+// Blocks of a table that are saved for n positions: first..first+count-1; what a window has dropped is not.
+static int saved_blocks(const kv_table *t, int n, int *first) {
+    int blocks = (n + KV_BLOCK - 1) / KV_BLOCK;
+    *first = t->c->window && n > t->c->window ? (n - t->c->window + 1) / KV_BLOCK : 0;
+    return blocks - *first;
+}
 static size_t kv_size(const gemel_session *s, int n) {
-    const kv_cache *kv = &s->kv;
-    size_t heads = (size_t)kv->n_layer * (size_t)kv->n_head_kv, size = 0;
-    for (int pos = 0; pos < n; pos += KV_PAGE)
-        size += heads * kv_head_size(kv->type, s->m->h.head_dim, n - pos < KV_PAGE ? n - pos : KV_PAGE);
+    size_t size = 0;
+    for (int k = 0, first; k < s->kv.n_tables; k++) {
+        const kv_table *t = &s->kv.tables[k];
+        size += (size_t)saved_blocks(t, n, &first) * (size_t)t->c->n_heads * t->block_size;
+    }
     return size;
 }
-static size_t logits_size(const gemel_session *s) { return ((size_t)s->m->h.n_vocab * sizeof(float) + 7) / 8 * 8; }
+static size_t logits_size(const gemel_session *s) { return ((size_t)s->m->n_vocab * sizeof(float) + 7) / 8 * 8; }
 static size_t total_size(const gemel_session *s, int n_past, int has_logits) {
     return sizeof(state_header) + ids_size((size_t)n_past) + kv_size(s, n_past) + (has_logits ? logits_size(s) : 0);
 }
@@ -48,143 +55,85 @@ static uint64_t checksum(const state_header *header, const uint8_t *p, size_t n)
     return h;
 }
 
-// What was cut back, or came from outside, is in the last block behind the n positions at `at`: zeros take its place.
-// `count` runs of `size` bytes a position, and in each group of positions run after run.
-static void clear_runs(uint8_t *at, int n, int group, size_t count, size_t size) {
-    size_t in = (size_t)(n % group), all = (size_t)group;
-    at += (size_t)(n / group) * all * count * size;
-    for (size_t i = 0; i < count && in; i++) memset(at + (i * all + in) * size, 0, (all - in) * size);
-}
-static void clear_f16(uint8_t *k, uint8_t *v, int dim, int n) {
-    clear_runs(k, n, 16, (size_t)dim, 2);
-    clear_runs(v, n, 16, 1, 2 * (size_t)dim);
-}
-static void clear_q8(uint8_t *at, int dim, int n) {
-    size_t codes = (size_t)KV_BLOCK * (size_t)dim;
-    int in = n % KV_BLOCK, k_rest = (in + 15) / 16 * 16, v_rest = (in + 3) / 4 * 4;
-    if (!in) return;
-    at += (size_t)(n / KV_BLOCK) * kv_q8_size(dim);
-    clear_runs(at, in, 16, (size_t)dim / 4, 4);
-    memset(at + (size_t)k_rest * (size_t)dim, 0, (size_t)(KV_BLOCK - k_rest) * (size_t)dim);
-    clear_runs(at + codes, in, 4, (size_t)dim, 1);
-    memset(at + codes + (size_t)v_rest * (size_t)dim, 0, (size_t)(KV_BLOCK - v_rest) * (size_t)dim);
-    clear_runs(at + 2 * codes, in, KV_BLOCK, (size_t)dim / 32 + 2, 4);
+// A walk over the saved blocks, in the order table, head, position.
+typedef struct block_walk {
+    const gemel_session *s;
+    int n_past;
+    uint8_t *at;              // the block's place in the saved bytes
+    int table, head, block;   // block: -1 before the first
+} block_walk;
+
+// The next block; returns how many of its positions count, or 0 at the end.
+static int next_block(block_walk *w) {
+    const kv_cache *kv = &w->s->kv;
+    int first;
+    if (w->block >= 0) w->at += kv->tables[w->table].block_size;
+    for (w->block++; w->table < kv->n_tables; w->table++, w->head = 0, w->block = 0)
+        for (; w->head < kv->tables[w->table].c->n_heads; w->head++, w->block = 0) {
+            int end = saved_blocks(&kv->tables[w->table], w->n_past, &first) + first;
+            if (w->block < first) w->block = first;
+            int left = w->n_past - w->block * KV_BLOCK;
+            if (w->block < end) return left < KV_BLOCK ? left : KV_BLOCK;
+        }
+    return 0;
 }
 
-// ---- What no cache holds -------------------------------------------------------------------------------------------
-// Each returns what is wrong with n positions of a head at `at`, or NULL.
-
-// n floats at p, which need not be aligned, lie in [least, most]; where that begins at 0, none is -0.
-static int all_within(const uint8_t *p, int n, float least, float most) {
-    int is_good = 1;
-    for (int i = 0; i < n; i++, p += sizeof(float)) {
-        float x;
-        memcpy(&x, p, sizeof x);
-        is_good &= x >= least && x <= most && (least < 0 || x != 0 || !p[3]);
+// The layer that block w is of.
+static int layer_of(const block_walk *w, int *head) {
+    const gemel_model *m = w->s->m;
+    for (int il = 0; il < m->n_layer; il++) {
+        const attention *a = &m->layers[il].attn;
+        *head = w->head - a->cache_at;
+        if (a->cache_class == w->table && *head >= 0 && *head < a->n_head_kv) return il;
     }
-    return is_good;
-}
-// Eight bytes at a time: a field's highest bit stays set while no field is what must not be.
-static const char *wrong_f16(const uint8_t *at, size_t size) {
-    const uint64_t exponents = 0x7c007c007c007c00u, high = 0x8000800080008000u;
-    uint64_t good = high, word;
-    for (size_t i = 0; i < size; i += 8) {
-        memcpy(&word, at + i, 8);
-        good &= ((word & exponents) ^ exponents) + ~high;   // 0 where all of the exponent's bits are set
-    }
-    return good != high ? "a number is Inf or NaN" : NULL;
-}
-static int has_minus_128(const uint8_t *at, size_t size) {
-    const uint64_t high = 0x8080808080808080u;
-    uint64_t good = high, word;
-    for (size_t i = 0; i < size; i += 8) {
-        memcpy(&word, at + i, 8);
-        good &= ((word & ~high) + ~high) | ~word;   // has the low bits, or lacks the sign
-    }
-    return good != high;
-}
-// Of one block. A value's scale is at least 1e-30 / 127.
-static const char *wrong_q8(const uint8_t *at, int dim, int n) {
-    size_t codes = 2 * (size_t)KV_BLOCK * (size_t)dim;
-    const uint8_t *scale = at + codes, *log_scale = scale + KV_BLOCK * sizeof(float) * (size_t)(dim / 32);
-    if (has_minus_128(at, codes)) return "a code is -128";
-    for (; scale < log_scale; scale += KV_BLOCK * sizeof(float))
-        if (!all_within(scale, n, 0, ATTEND_BOUND / 127)) return "a key's scale is none";
-    if (!all_within(log_scale, n, -107, 51) ||
-        !all_within(log_scale + KV_BLOCK * sizeof(float), n, 127 / ATTEND_BOUND, 127 / 1e-30f))
-        return "a value's scale is none";
-    return NULL;
-}
-static const char *wrong_head(const kv_cache *kv, const uint8_t *at, size_t size, int n) {
-    const char *wrong = NULL;
-    if (kv->type == GEMEL_KV_F16) return wrong_f16(at, size);
-    for (int pos = 0; pos < n && !wrong; pos += KV_BLOCK, at += kv_q8_size(kv->dim))
-        wrong = wrong_q8(at, kv->dim, n - pos < KV_BLOCK ? n - pos : KV_BLOCK);
-    return wrong;
+    return -1;
 }
 
 static int check_kv(const gemel_session *s, int n_past, const uint8_t *at, errors *e) {
-    const kv_cache *kv = &s->kv;
-    for (int il = 0; il < kv->n_layer; il++)
-        for (int ih = 0; ih < kv->n_head_kv; ih++)
-            for (int pos = 0; pos < n_past; pos += KV_PAGE) {
-                int n = n_past - pos < KV_PAGE ? n_past - pos : KV_PAGE;
-                size_t size = kv_head_size(kv->type, s->m->h.head_dim, n);
-                const char *wrong = wrong_head(kv, at, size, n);
-                if (wrong)
-                    return fail(e, GEMEL_E_STATE,
-                                "gemel did not write this saved session: layer %d, head %d, positions %d to %d: %s", il,
-                                ih, pos, pos + n - 1, wrong);
-                at += size;
-            }
+    block_walk w = {.s = s, .n_past = n_past, .at = (uint8_t *)at, .block = -1};
+    for (int n; (n = next_block(&w)) > 0;) {
+        const char *wrong = kv_block_wrong(&s->kv.tables[w.table].layout, w.at, n);
+        if (!wrong) continue;
+        int head = 0, il = layer_of(&w, &head);
+        return fail(e, GEMEL_E_STATE, "the saved session is corrupt: layer %d, head %d, positions %d to %d: %s", il,
+                    head, w.block * KV_BLOCK, w.block * KV_BLOCK + n - 1, wrong);
+    }
     return GEMEL_OK;
 }
 
 // ---- Copying -------------------------------------------------------------------------------------------------------
 
-// Copy n positions of a head between its page and a run of bytes. In a page of F16, V comes after all of K.
-static void copy_head(const kv_cache *kv, uint8_t *head, int n, size_t size, uint8_t *at, int is_save) {
-    if (kv->type == GEMEL_KV_Q8_0) {
-        memcpy(is_save ? at : head, is_save ? head : at, size);
-        clear_q8(is_save ? at : head, kv->dim, n);
-        return;
-    }
-    uint8_t *v = head + kv->head_size / 2, *v_at = at + size / 2;
-    memcpy(is_save ? at : head, is_save ? head : at, size / 2);
-    memcpy(is_save ? v_at : v, is_save ? v : v_at, size / 2);
-    clear_f16(is_save ? at : head, is_save ? v_at : v, kv->dim, n);
-}
-
-// Copy the KV cache between its pages and one run of bytes, in the order layer, head, position.
+// Copy the KV cache between its pages and one run of bytes. Zeros take the place of what was cut back, or came from
+// outside, behind the last position.
 static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save) {
-    const kv_cache *kv = &s->kv;
-    for (int il = 0; il < kv->n_layer; il++)
-        for (int ih = 0; ih < kv->n_head_kv; ih++)
-            for (int pos = 0; pos < n_past; pos += KV_PAGE) {
-                int n = n_past - pos < KV_PAGE ? n_past - pos : KV_PAGE;
-                size_t size = kv_head_size(kv->type, s->m->h.head_dim, n);
-                copy_head(kv, kv->pages[pos / KV_PAGE] + kv_head_at(kv, il, ih), n, size, at, is_save);
-                at += size;
-            }
+    block_walk w = {.s = s, .n_past = n_past, .at = at, .block = -1};
+    for (int n; (n = next_block(&w)) > 0;) {
+        const kv_table *t = &s->kv.tables[w.table];
+        uint8_t *block = t->pages[w.block] + kv_head_at(&s->kv, w.table, w.head);
+        memcpy(is_save ? w.at : block, is_save ? block : w.at, t->block_size);
+        kv_block_clear(&t->layout, is_save ? w.at : block, n);
+    }
 }
 
 // Of the model's file, and of which table of longrope's turned the keys.
-static uint64_t fingerprint(const gemel_session *s) {
-    int is_long = s->m->h.scaling == SCALING_LONGROPE && s->n_ctx > s->m->h.n_ctx_orig;
-    return gguf_fingerprint(s->m->gguf) ^ (uint64_t)is_long;
+static uint64_t fingerprint(const gemel_session *s) { return gguf_fingerprint(s->m->gguf) ^ (uint64_t)s->kv.is_long; }
+
+// Logits that can be made are saved, too.
+size_t gemel_session_save_size(gemel_session *s) {
+    if (!s) return 0;
+    if (s->has_stream) (void)session_make_logits(s);
+    return total_size(s, s->n_past, s->has_logits);
 }
 
-size_t gemel_session_save_size(const gemel_session *s) { return s ? total_size(s, s->n_past, s->has_logits) : 0; }
-
-int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
+int gemel_session_save(gemel_session *s, uint8_t *data, size_t capacity) {
     if (!s || !data || capacity < gemel_session_save_size(s)) return GEMEL_E_ARGUMENT;
     state_header h = {.fingerprint = fingerprint(s),
                       .n_past = s->n_past,
                       .has_logits = s->has_logits,
-                      .n_layer = s->kv.n_layer,
-                      .n_head_kv = s->kv.n_head_kv,
-                      .dim = s->m->h.head_dim,
-                      .n_vocab = s->m->h.n_vocab,
+                      .n_layer = s->m->n_layer,
+                      .n_head_kv = s->m->layers[0].attn.n_head_kv,
+                      .dim = s->m->layers[0].attn.k_dim,
+                      .n_vocab = s->m->n_vocab,
                       .kv_type = s->kv.type,
                       .n_carry = s->n_carry};
     size_t total = gemel_session_save_size(s), n = (size_t)s->n_past;
@@ -196,7 +145,7 @@ int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
     at += kv_size(s, s->n_past);
     if (s->has_logits) {
         memset(at, 0, logits_size(s));
-        memcpy(at, s->logits, (size_t)s->m->h.n_vocab * sizeof(float));
+        memcpy(at, s->logits, (size_t)s->m->n_vocab * sizeof(float));
     }
     memcpy(h.magic, magic, sizeof magic);
     memcpy(h.carry, s->carry, (size_t)s->n_carry);
@@ -205,20 +154,32 @@ int gemel_session_save(const gemel_session *s, uint8_t *data, size_t capacity) {
     return GEMEL_OK;
 }
 
+static int all_finite(const uint8_t *p, int n) {   // floats, which need not be aligned
+    int is_good = 1;
+    for (int i = 0; i < n; i++, p += sizeof(float)) {
+        float x;
+        memcpy(&x, p, sizeof x);
+        is_good &= x >= -FLT_MAX && x <= FLT_MAX;
+    }
+    return is_good;
+}
+
+static const char *type_name(int type) {
+    return type == GEMEL_KV_F32 ? "f32" : type == GEMEL_KV_F16 ? "f16" : type == GEMEL_KV_Q8_0 ? "q8_0" : "unknown";
+}
+
 static int check_header(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
     if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic - 1))
-        return fail(e, GEMEL_E_STATE, "these bytes are no saved session");
+        return fail(e, GEMEL_E_STATE, "these bytes are not a saved session");
     if (h->magic[7] != magic[7])
-        return fail(e, GEMEL_E_STATE, "the saved session is of another version of gemel: evaluate its text anew");
-    if (h->fingerprint != fingerprint(s) || h->n_layer != s->kv.n_layer || h->n_head_kv != s->kv.n_head_kv ||
-        h->dim != s->m->h.head_dim || h->n_vocab != s->m->h.n_vocab)
+        return fail(e, GEMEL_E_STATE, "the saved session is of another version of gemel: evaluate its text again");
+    if (h->fingerprint != fingerprint(s) || h->n_layer != s->m->n_layer ||
+        h->n_head_kv != s->m->layers[0].attn.n_head_kv || h->dim != s->m->layers[0].attn.k_dim ||
+        h->n_vocab != s->m->n_vocab)
         return fail(e, GEMEL_E_STATE, "the saved session belongs to another model file");
     if (h->kv_type != s->kv.type)
         return fail(e, GEMEL_E_STATE, "the saved session's KV cache is of type %s, this one's is %s: open it with that",
-                    h->kv_type == GEMEL_KV_F16    ? "f16"
-                    : h->kv_type == GEMEL_KV_Q8_0 ? "q8_0"
-                                                  : "unknown",
-                    s->kv.type == GEMEL_KV_F16 ? "f16" : "q8_0");
+                    type_name(h->kv_type), type_name(s->kv.type));
     const char zero[sizeof h->unused] = {0};
     if (h->n_past < 0 || (h->has_logits & ~1) || (h->has_logits && !h->n_past) || h->n_carry < 0 || h->n_carry > 3 ||
         memcmp(h->unused, zero, sizeof zero))
@@ -243,14 +204,13 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
     for (int i = 0; i < h->n_past; i++) {
         int32_t id;
         memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
-        if (id < 0 || id >= s->m->h.n_vocab)
+        if (id < -1 || id >= s->m->n_vocab)   // -1: an embedding
             return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at place %d", (int)id, i);
     }
     data += sizeof *h + ids_size((size_t)h->n_past);
     code = check_kv(s, h->n_past, data, e);
-    if (code == GEMEL_OK && h->has_logits &&
-        !all_within(data + kv_size(s, h->n_past), s->m->h.n_vocab, -FLT_MAX, FLT_MAX))
-        return fail(e, GEMEL_E_STATE, "gemel did not write this saved session: a logit is Inf or NaN");
+    if (code == GEMEL_OK && h->has_logits && !all_finite(data + kv_size(s, h->n_past), s->m->n_vocab))
+        return fail(e, GEMEL_E_STATE, "the saved session is corrupt: a logit is Inf or NaN");
     return code;
 }
 
@@ -261,18 +221,20 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     if (size >= sizeof h) memcpy(&h, data, sizeof h);
     int code = check_state(s, &h, data, size, &e);
     if (code < 0) return code;
-    if (kv_reserve(&s->kv, h.n_past) < 0) {
-        kv_release(&s->kv, s->ahead.n ? s->ahead.n : s->n_past);
+    if (h.has_logits && !s->logits) s->logits = memory_get((size_t)s->m->output.w.n_panels * 16 * sizeof(float));
+    if ((h.has_logits && !s->logits) || kv_reserve(&s->kv, 0, h.n_past) < 0) {
+        kv_release(&s->kv, s->preload.n ? s->preload.n : s->n_past);
         return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
     }
-    ahead_drop(s);
+    preload_drop(s);
     kv_release(&s->kv, h.n_past);
+    session_forget_last(s);
     const uint8_t *at = data + sizeof h;
     memcpy(s->ids, at, (size_t)h.n_past * sizeof(int32_t));
     at += ids_size((size_t)h.n_past);
     copy_kv(s, h.n_past, (uint8_t *)at, 0);
     at += kv_size(s, h.n_past);
-    if (h.has_logits) memcpy(s->logits, at, (size_t)s->m->h.n_vocab * sizeof(float));
+    if (h.has_logits) memcpy(s->logits, at, (size_t)s->m->n_vocab * sizeof(float));
     s->n_past = h.n_past;
     s->has_logits = h.has_logits;
     s->n_carry = h.n_carry;

@@ -1,64 +1,119 @@
-// The next token of several sessions of one model, in one pass: the weights are read once for all of them.
+// One pass for several sessions: the next id of each, or a chunk of its prompt, and the id drawn after it. The weights
+// are read once for all of them, and the host crosses once.
 #include <stdlib.h>
 #include <string.h>
+#include "../forward/output.h"
 #include "session.h"
 
-enum { ROWS_MAX = 1024 };   // no model's micro-batch is larger
+typedef struct part {   // what one session gives to the pass
+    gemel_session *s;
+    gemel_sampler *sampler;
+    const int32_t *ids;
+    int n, first;   // its ids; its first row
+    text_out text;
+} part;
 
-static int check_row(const gemel_model *m, const gemel_session *s, int32_t id) {
-    if (s->ahead.n || id < 0 || id >= m->h.n_vocab) return GEMEL_E_ARGUMENT;
-    if (s->n_past >= s->n_ctx) return GEMEL_E_CONTEXT;
-    return session_cancelled(s) ? GEMEL_E_CANCELLED : GEMEL_OK;
-}
-
-// All are sessions of the model, none stands there twice.
-static int check_sessions(const gemel_model *m, gemel_session *const *sessions, size_t n) {
+// All are sessions of the model, each there once, and their rows fit a micro-batch.
+static int check_all(const gemel_model *m, gemel_session *const *sessions, const int32_t *n_ids, size_t n) {
+    int64_t rows = 0;
     for (size_t i = 0; i < n; i++) {
-        if (!sessions[i] || sessions[i]->m != m) return GEMEL_E_ARGUMENT;
+        if (!sessions[i] || sessions[i]->m != m || n_ids[i] < 0) return GEMEL_E_ARGUMENT;
+        rows += n_ids[i];
         for (size_t k = 0; k < i; k++)
             if (sessions[k] == sessions[i]) return GEMEL_E_ARGUMENT;
     }
-    return GEMEL_OK;
+    return rows > m->n_batch ? GEMEL_E_ARGUMENT : GEMEL_OK;
 }
 
-static void keep_token(gemel_session *s, int32_t id, int bad) {
-    s->has_logits = !bad;
-    if (!bad) s->ids[s->n_past++] = id;
-}
-
-int gemel_model_decode(gemel_model *m, gemel_session *const *sessions, const int32_t *ids, size_t n, int32_t *codes) {
-    if (!m || !sessions || !ids || !codes || n < 1 || n > (size_t)m->n_batch || n > ROWS_MAX || !model_is_whole(m))
-        return GEMEL_E_ARGUMENT;
-    int code = check_sessions(m, sessions, n), rows = 0;
+// The session's rows, when it can take part. Returns 0 or why not.
+static int add_rows(part *p, row *rows, int n_rows, int keeps_logits, int32_t *drawn) {
+    gemel_session *s = p->s;
+    int code = session_check_ids(s, p->ids, (size_t)p->n);
+    if (code == GEMEL_OK && session_cancelled(s)) code = GEMEL_E_CANCELLED;
+    if (code == GEMEL_OK) code = session_reserve(s, p->n);
     if (code < 0) return code;
-    gemel_session *each[ROWS_MAX];
-    int32_t row_ids[ROWS_MAX];
-    size_t at[ROWS_MAX];
+    p->first = n_rows;
+    for (int i = 0; i < p->n; i++) rows[n_rows + i] = session_row(s, i, p->ids[i]);
+    row *last = &rows[n_rows + p->n - 1];
+    code = session_keep_last(s, last, keeps_logits);
+    if (!p->sampler) return code;
+    last->wanted |= WANT_DRAW;
+    last->sampler = p->sampler;
+    last->drawn = drawn;
+    last->text = &p->text;
+    return code;
+}
+
+// After the pass. Returns 0, or the error of the session that met it; what was drawn is in *drawn.
+static int end_part(part *p, const row *rows, int32_t *drawn) {
+    const row *last = &rows[p->first + p->n - 1];
+    session_forget_last(p->s);
+    for (int i = 0; i < p->n; i++)
+        if (rows[p->first + i].bad) {
+            *drawn = -1;
+            return GEMEL_E_NUMERIC;
+        }
+    session_count(p->s, p->ids, p->n, last);
+    int code = p->sampler && *drawn < 0 ? *drawn : GEMEL_OK;
+    if (code < 0) *drawn = -1;
+    return code;
+}
+
+// Nothing to evaluate: an id is drawn from the logits at hand.
+static int draw_only(part *p, int32_t *drawn) {
+    int code = p->s->preload.n || !p->sampler ? GEMEL_E_ARGUMENT : session_make_logits(p->s);
+    if (code < 0) return code;
+    int32_t id = draw_from(p->s->m->tok, p->sampler, p->s->logits, &p->text);
+    if (id >= 0) *drawn = id;
+    return id < 0 ? id : GEMEL_OK;
+}
+
+static int run(gemel_model *m, part *parts, size_t n, int flags, int32_t *drawn, int32_t *codes) {
+    row rows[N_BATCH_MAX];
+    int n_rows = 0, went_on = 0;
+    profile *profile = NULL;
     for (size_t i = 0; i < n; i++) {
-        codes[i] = check_row(m, sessions[i], ids[i]);
-        if (codes[i] == GEMEL_OK) codes[i] = kv_reserve(&sessions[i]->kv, sessions[i]->n_past + 1);
-        if (codes[i] < 0) continue;
-        each[rows] = sessions[i];
-        row_ids[rows] = ids[i];
-        at[rows++] = i;
+        part *p = &parts[i];
+        codes[i] = p->n ? add_rows(p, rows, n_rows, flags & GEMEL_STEP_LOGITS, &drawn[i]) : draw_only(p, &drawn[i]);
+        if (codes[i] < 0 || !p->n) continue;
+        if (!profile) profile = &p->s->profile;
+        session_hold(p->s);
+        n_rows += p->n;
     }
-    if (!rows) return 0;
-    code = buffers_open(each[0]);
-    if (code == GEMEL_OK) code = session_reserve_rows(each[0]);
+    batch b = {.m = m, .rows = rows, .n = n_rows, .to = m->n_layer, .is_short = n_rows == 1, .profile = profile};
+    if (n_rows) forward(&b);
+    for (size_t i = 0; i < n; i++) {
+        if (parts[i].n && codes[i] == GEMEL_OK) {
+            codes[i] = b.code < 0 ? b.code : end_part(&parts[i], rows, &drawn[i]);
+            session_drop(parts[i].s);
+        }
+        went_on += codes[i] == GEMEL_OK;
+    }
+    return went_on;
+}
+
+int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32_t *n_ids, const int32_t *ids,
+                     gemel_sampler *const *samplers, size_t n, int flags, int32_t *drawn, char *text, size_t capacity,
+                     int32_t *text_sizes, int32_t *codes) {
+    if (!m || !sessions || !n_ids || !codes || n < 1 || n > (size_t)m->n_batch || !model_is_whole(m) ||
+        (samplers && (!drawn || !text || !text_sizes || capacity < 4 || capacity > INT32_MAX)) ||
+        (flags & ~(GEMEL_TEXT_SPECIAL | GEMEL_STEP_LOGITS)))
+        return GEMEL_E_ARGUMENT;
+    int code = check_all(m, sessions, n_ids, n);
     if (code < 0) return code;
-    atomic_int bad[ROWS_MAX];
-    for (int t = 0; t < rows; t++) atomic_init(&bad[t], 0);
-    batch b = {.s = each[0], .each = each, .bad = bad, .ids = row_ids, .n = rows, .to = m->h.n_layer};
-    b.want = WANT_EACH;
-    b.n_kept = rows;
-    b.x = each[0]->b.x;
-    b.angles = each[0]->b.angles;
-    forward(&b);
-    int kept = 0;
-    for (int t = 0; t < rows; t++) {
-        keep_token(each[t], row_ids[t], bad[t]);
-        codes[at[t]] = bad[t] ? GEMEL_E_NUMERIC : GEMEL_OK;
-        kept += !bad[t];
+    part *parts = calloc(n, sizeof *parts);
+    int32_t unused[N_BATCH_MAX];
+    if (!parts) return GEMEL_E_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        gemel_session *s = sessions[i];
+        parts[i] = (part){.s = s, .sampler = samplers ? samplers[i] : NULL, .ids = ids, .n = n_ids[i]};
+        parts[i].text = (text_out){.carry = s->carry, .n_carry = &s->n_carry, .flags = flags & GEMEL_TEXT_SPECIAL};
+        if (samplers) parts[i].text.text = text + i * capacity, parts[i].text.capacity = (int32_t)capacity;
+        (samplers ? drawn : unused)[i] = -1;
+        if (ids) ids += n_ids[i];
     }
-    return kept;
+    int went_on = run(m, parts, n, flags, samplers ? drawn : unused, codes);
+    for (size_t i = 0; i < n && samplers; i++) text_sizes[i] = parts[i].text.size;
+    free(parts);
+    return went_on;
 }

@@ -1,7 +1,7 @@
 // Byte-level BPE ("gpt2"): every byte has a printable character that stands for it (the alphabet), pieces and merges
 // are written in those characters, and text is bytes: nothing is unknown to a vocabulary that has all 256.
+#include "bpe.h"
 #include "array.h"
-#include "encoder.h"
 
 // ---- The alphabet: printable Latin-1 stands for itself, the 68 other bytes are U+0100 and on, in their order -------
 
@@ -33,7 +33,7 @@ static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, erro
 }
 
 // "left right": the first space past the first byte parts them. What a merge makes need not be a token.
-static int read_merge(tokenizer *t, gguf_span text, size_t index, char *joined, errors *e) {
+static int read_merge(struct tokenizer *t, gguf_span text, size_t index, char *joined, errors *e) {
     const char *space = text.size < 3 ? NULL : memchr(text.at + 1, ' ', text.size - 2);
     if (!space)
         return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.merges[%zu] is '%s': it has no space between two texts", index,
@@ -50,7 +50,7 @@ static int read_merge(tokenizer *t, gguf_span text, size_t index, char *joined, 
     return merge_table_add(&t->merges, left, right, (merge){(int32_t)index, result}, e);
 }
 
-static int read_merges(tokenizer *t, errors *e) {
+static int read_merges(struct tokenizer *t, errors *e) {
     int index;
     size_t n, longest = 0;
     int rc = gguf_get_array(t->v.g, "tokenizer.ggml.merges", GGUF_STRING, &index, &n, e);
@@ -69,7 +69,7 @@ static int read_merges(tokenizer *t, errors *e) {
     return rc;
 }
 
-int bpe_open(tokenizer *t, errors *e) {
+static int bpe_open(struct tokenizer *t, errors *e) {
     gguf_span name = {"default", 7};
     int rc = gguf_get_string(t->v.g, "tokenizer.ggml.pre", &name, e);
     if (rc < 0) return rc;
@@ -101,7 +101,7 @@ static int32_t whole_word(encoder *c, const char *at, size_t size) {
 }
 
 static int encode_word(encoder *c, const char *at, size_t size) {
-    const tokenizer *t = c->t;
+    const struct tokenizer *t = c->t;
     cached_word *kept = encoder_cached(c, at, size);
     size_t start = c->n;
     if (kept && kept->size) return encoder_put_cached(c, kept), 0;
@@ -121,8 +121,9 @@ static int encode_word(encoder *c, const char *at, size_t size) {
     return 0;
 }
 
-int bpe_encode(encoder *c, const char *at, const char *end) {
+static int bpe_encode(encoder *c, const char *at, const char *end, int prefixed) {
     const pretok *pre = c->t->pre;
+    (void)prefixed;   // it has no such space
     while (at < end) {
         size_t size = pre->next(pre, at, end);
         int rc = encoder_room(c, size);
@@ -136,7 +137,7 @@ int bpe_encode(encoder *c, const char *at, const char *end) {
 // ---- Ids to text ---------------------------------------------------------------------------------------------------
 
 // A text in which any character is not of the alphabet was never made of bytes: it stands for itself.
-void bpe_piece(gguf_span text, byte_sink *out) {
+static void bpe_piece(gguf_span text, byte_sink *out) {
     const char *end = text.at + text.size;
     size_t start = out->size;
     for (const char *at = text.at; at < end;) {
@@ -152,7 +153,7 @@ void bpe_piece(gguf_span text, byte_sink *out) {
     }
 }
 
-void bpe_symbol_bytes(encoder *c, gguf_span part) {
+static void bpe_symbol_bytes(encoder *c, gguf_span part) {
     const char *end = part.at + part.size;
     for (const char *at = part.at; at < end;) {
         rune letter = rune_at(at, end);
@@ -161,3 +162,5 @@ void bpe_symbol_bytes(encoder *c, gguf_span part) {
         at += letter.size;
     }
 }
+
+const text_model bpe_model = {"gpt2", -1, 1, bpe_open, bpe_encode, bpe_symbol_bytes, bpe_piece};

@@ -4,12 +4,27 @@
 #include "merge.h"
 #include "pretok.h"
 #include "specials.h"
-#include "tokenizer.h"
 #include "unicode.h"
 
 #define SPACE_MARK "\xE2\x96\x81"   // U+2581, SentencePiece's sign for a space
 
+struct tokenizer;
+typedef struct encoder encoder;
+typedef struct byte_sink byte_sink;
+
+// A kind of tokenizer, by tokenizer.ggml.model: one row of the table in tokenizer.c.
+typedef struct text_model {
+    const char *name;
+    int add_bos;                                   // where the file says nothing; -1: the splitting rule says
+    int stands_in_if_unknown;                      // the unknown token stands in for bytes only if it is of that kind
+    int (*open)(struct tokenizer *t, errors *e);   // after the vocabulary
+    int (*encode)(encoder *c, const char *at, const char *end, int prefixed);   // a stretch without special tokens
+    void (*symbol_bytes)(encoder *c, gguf_span part);   // a symbol without an id of its own, taken apart into bytes
+    void (*piece)(gguf_span text, byte_sink *out);      // of an ordinary token
+} text_model;
+
 struct tokenizer {
+    const text_model *model;
     vocab v;
     merge_table merges;
     specials always, when_asked;   // USER_DEFINED; and these with CONTROL and UNKNOWN
@@ -31,8 +46,8 @@ typedef struct cached_word {
 } cached_word;
 
 // One call of tokenizer_encode.
-typedef struct encoder {
-    const tokenizer *t;
+struct encoder {
+    const struct tokenizer *t;
     const char *text;   // all of it
     int32_t *ids;
     size_t n, capacity;
@@ -41,8 +56,10 @@ typedef struct encoder {
     size_t cache_mask;
     char *word;        // a word in the byte-level alphabet, as far as word_max
     size_t word_max;   // bytes of the longest text that may be a word of this one
-} encoder;
+};
 
+int encoder_open(encoder *c, const struct tokenizer *t, const char *text, size_t size);   // close it also on an error
+void encoder_close(encoder *c);
 // Make room for n more ids. 0 or GEMEL_E_MEMORY.
 int encoder_room(encoder *c, size_t n);
 static inline void encoder_put(encoder *c, int32_t id) { c->ids[c->n++] = id; }
@@ -61,10 +78,10 @@ static inline void encoder_keep(const encoder *c, cached_word *word, const char 
 }
 
 // Bytes that come out: counted always, written while there is room.
-typedef struct byte_sink {
+struct byte_sink {
     char *at;
     size_t size, capacity;
-} byte_sink;
+};
 static inline void sink_byte(byte_sink *s, char byte) {
     if (s->size < s->capacity) s->at[s->size] = byte;
     s->size++;
@@ -74,12 +91,3 @@ static inline void sink_bytes(byte_sink *s, const char *at, size_t size) {
     if (room) memcpy(s->at + s->size, at, size < room ? size : room);
     s->size += size;
 }
-
-int bpe_open(tokenizer *t, errors *e);                         // after the vocabulary
-int bpe_encode(encoder *c, const char *at, const char *end);   // a stretch without special tokens
-void bpe_symbol_bytes(encoder *c, gguf_span part);             // a part, taken apart into bytes
-void bpe_piece(gguf_span text, byte_sink *out);                // of an ordinary token
-
-int spm_open(tokenizer *t, errors *e);
-int spm_encode(encoder *c, const char *at, const char *end, int prefixed);   // prefixed: a space goes before it
-void spm_piece(gguf_span text, byte_sink *out);

@@ -1,7 +1,7 @@
 // SentencePiece BPE ("llama"): text is characters, a space is U+2581, and two neighbours merge when what they make is
 // a piece, the best score first. So each way to cut a piece in two becomes a merge, its score's place the rank.
+#include "spm.h"
 #include "array.h"
-#include "encoder.h"
 
 enum { PIECE_MAX = 256 };   // bytes of a piece that has more than one character; a longer one is refused
 
@@ -43,7 +43,7 @@ static int32_t side_of(vocab *v, const char *at, size_t size, errors *e) {
 }
 
 // Every cut of a piece into two texts that merging can make.
-static int add_piece(tokenizer *t, int32_t id, int32_t rank, errors *e) {
+static int add_piece(struct tokenizer *t, int32_t id, int32_t rank, errors *e) {
     gguf_span text = vocab_text(&t->v, id);
     const char *end = text.at + text.size, *at = text.at + rune_at(text.at, end).size;
     if (at == end) return 0;
@@ -64,7 +64,7 @@ static int add_piece(tokenizer *t, int32_t id, int32_t rank, errors *e) {
     return 0;
 }
 
-static int read_pieces(tokenizer *t, errors *e) {
+static int read_pieces(struct tokenizer *t, errors *e) {
     scored *scores = array_new((size_t)t->v.n, sizeof *scores);
     if (!scores) return fail(e, GEMEL_E_MEMORY, "no memory for %d scores", t->v.n);
     int rc = read_scores(&t->v, scores, e);
@@ -80,7 +80,7 @@ static int read_pieces(tokenizer *t, errors *e) {
 }
 
 // The tokens <0x00>..<0xFF>, whatever kind the file gives them.
-static int read_bytes(tokenizer *t, errors *e) {
+static int read_bytes(struct tokenizer *t, errors *e) {
     int missing = 0;
     for (int byte = 0; byte < 256; byte++) {
         static const char digits[] = "0123456789ABCDEF";
@@ -98,12 +98,12 @@ static int read_bytes(tokenizer *t, errors *e) {
     return 0;
 }
 
-static int32_t symbol_of(const tokenizer *t, const char *at, rune r) {
+static int32_t symbol_of(const struct tokenizer *t, const char *at, rune r) {
     int32_t found = vocab_find(&t->v, at, r.size);
     return found >= 0 ? found : symbol_of_code(r.code);
 }
 
-int spm_open(tokenizer *t, errors *e) {
+static int spm_open(struct tokenizer *t, errors *e) {
     t->add_space_prefix = 1;
     int rc = gguf_get_bool(t->v.g, "tokenizer.ggml.add_space_prefix", &t->add_space_prefix, e);
     if (rc >= 0) rc = read_pieces(t, e);
@@ -120,7 +120,7 @@ int spm_open(tokenizer *t, errors *e) {
 // ---- Text to ids ---------------------------------------------------------------------------------------------------
 
 static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
-    const tokenizer *t = c->t;
+    const struct tokenizer *t = c->t;
     const char *end = at + size;
     size_t start = c->n, n = 0;
     int rc = encoder_room(c, size + 1);
@@ -139,7 +139,7 @@ static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
 }
 
 // Where the stretch that merges within itself ends: before a space after something else, if no piece spans that.
-static const char *word_end(const tokenizer *t, const char *at, const char *end) {
+static const char *word_end(const struct tokenizer *t, const char *at, const char *end) {
     if (!t->parts_at_spaces) return end;
     for (const char *space = at; (space = memchr(space, ' ', (size_t)(end - space))); space++) {
         if (space == at || space[-1] == ' ') continue;
@@ -149,7 +149,7 @@ static const char *word_end(const tokenizer *t, const char *at, const char *end)
     return end;
 }
 
-int spm_encode(encoder *c, const char *at, const char *end, int prefixed) {
+static int spm_encode(encoder *c, const char *at, const char *end, int prefixed) {
     for (int rc; at < end; prefixed = 0) {
         const char *stop = word_end(c->t, at, end);
         rc = encode_word(c, at, (size_t)(stop - at), prefixed);
@@ -161,10 +161,18 @@ int spm_encode(encoder *c, const char *at, const char *end, int prefixed) {
 
 // ---- Ids to text ---------------------------------------------------------------------------------------------------
 
-void spm_piece(gguf_span text, byte_sink *out) {
+static void spm_piece(gguf_span text, byte_sink *out) {
     for (size_t i = 0; i < text.size;) {
         int is_space = text.size - i >= 3 && !memcmp(text.at + i, SPACE_MARK, 3);
         sink_byte(out, is_space ? ' ' : text.at[i]);
         i += is_space ? 3 : 1;
     }
 }
+
+static void spm_symbol_bytes(encoder *c, gguf_span part) {
+    int is_space = part.size == 3 && !memcmp(part.at, SPACE_MARK, 3);
+    if (is_space) encoder_put_bytes(c, " ", 1);
+    else encoder_put_bytes(c, part.at, part.size);
+}
+
+const text_model spm_model = {"llama", 1, 0, spm_open, spm_encode, spm_symbol_bytes, spm_piece};

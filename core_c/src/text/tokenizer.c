@@ -1,9 +1,15 @@
 // Opens a tokenizer, and walks text through it: special tokens are cut out first, what lies between goes to the model.
 // A call's working memory is its own, so that one tokenizer serves many threads.
+#include "tokenizer.h"
+#include <stdio.h>
 #include "array.h"
+#include "bpe.h"
 #include "encoder.h"
+#include "spm.h"
 
 enum { TEXT_MAX = 1 << 30, KNOWN_FLAGS = GEMEL_TEXT_BOS_EOS | GEMEL_TEXT_SPECIAL };
+
+static const text_model *const models[] = {&bpe_model, &spm_model};
 
 // ---- Opening -------------------------------------------------------------------------------------------------------
 
@@ -22,17 +28,23 @@ static int open_model(tokenizer *t, errors *e) {
     int rc = gguf_get_string(t->v.g, "tokenizer.ggml.model", &model, e);
     if (rc < 0) return rc;
     if (!rc) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.model is missing: the file has no tokenizer");
-    int is_bpe = is_name(model, "gpt2");
-    if (!is_bpe && !is_name(model, "llama"))
-        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.model is '%s'; gpt2 and llama are known here",
-                    printable_name(model.at, model.size).text);
+    char known[128] = "";
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        size_t at = strlen(known);
+        if (is_name(model, models[i]->name)) t->model = models[i];
+        snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", models[i]->name);
+    }
+    if (!t->model)
+        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.model \"%s\" is not supported (supported: %s)",
+                    printable_name(model.at, model.size).text, known);
     rc = vocab_open(&t->v, t->v.g, e);
     if (rc) return rc;
     int32_t unknown = vocab_role(&t->v, GEMEL_MODEL_UNK);
-    int may_stand_in = unknown >= 0 && (!is_bpe || t->v.kind[unknown] == GEMEL_TOKEN_UNKNOWN);
+    int is_unknown = unknown >= 0 && t->v.kind[unknown] == GEMEL_TOKEN_UNKNOWN;
+    int may_stand_in = t->model->stands_in_if_unknown ? is_unknown : unknown >= 0;
     t->unknown = may_stand_in ? unknown : -1;
-    rc = is_bpe ? bpe_open(t, e) : spm_open(t, e);
-    if (!rc) default_flags(t, is_bpe ? t->pre->add_bos : 1);
+    rc = t->model->open(t, e);
+    if (!rc) default_flags(t, t->model->add_bos < 0 ? t->pre->add_bos : t->model->add_bos);
     if (!rc) rc = specials_open(&t->always, &t->v, 0, e);
     if (!rc) rc = specials_open(&t->when_asked, &t->v, 1, e);
     return rc;
@@ -70,88 +82,6 @@ int tokenizer_is_eog(const tokenizer *t, int32_t id) { return is_id(t, id) ? t->
 
 // ---- Text to ids ---------------------------------------------------------------------------------------------------
 
-int encoder_room(encoder *c, size_t n) {
-    return array_room((void **)&c->ids, c->n, &c->capacity, c->n + n, sizeof *c->ids) ? 0 : GEMEL_E_MEMORY;
-}
-
-void encoder_put_bytes(encoder *c, const char *at, size_t size) {
-    const tokenizer *t = c->t;
-    size_t known = 0;
-    while (known < size && t->byte_id[(uint8_t)at[known]] >= 0) known++;
-    if (known == size)
-        for (size_t i = 0; i < size; i++) encoder_put(c, t->byte_id[(uint8_t)at[i]]);
-    else if (t->unknown >= 0) encoder_put(c, t->unknown);
-}
-
-static void put_symbol(encoder *c, int32_t symbol) {
-    const tokenizer *t = c->t;
-    if (symbol >= 0 && symbol < t->v.n) {
-        encoder_put(c, symbol);
-    } else if (symbol < 0) {
-        char bytes[4];
-        encoder_put_bytes(c, bytes, (size_t)rune_write(code_of_symbol(symbol), bytes));
-    } else {
-        gguf_span part = vocab_text(&t->v, symbol);
-        int is_space = part.size == 3 && !memcmp(part.at, SPACE_MARK, 3);
-        if (t->pre) bpe_symbol_bytes(c, part);
-        else if (is_space) encoder_put_bytes(c, " ", 1);
-        else encoder_put_bytes(c, part.at, part.size);
-    }
-}
-
-int encoder_merge(encoder *c, size_t n) {
-    int32_t *symbols = c->ids + c->n;
-    int rc = merge_run(&c->t->merges, &c->scratch, symbols, &n);
-    if (rc) return rc;
-    size_t ready = 0;
-    while (ready < n && symbols[ready] >= 0 && symbols[ready] < c->t->v.n) ready++;
-    c->n += ready;
-    if (ready == n) return 0;
-    size_t rest = n - ready;   // these make more ids than they are symbols, over the place where they stand
-    int32_t *copy = array_new(rest, sizeof *copy);
-    if (!copy) return GEMEL_E_MEMORY;
-    memcpy(copy, symbols + ready, rest * sizeof *copy);
-    for (size_t i = 0; i < rest; i++) put_symbol(c, copy[i]);
-    free(copy);
-    return 0;
-}
-
-enum { CACHED_MIN = 2, CACHED_MAX = 64 };
-
-static uint64_t word_hash(const char *at, size_t size) {   // of its size, first eight and last eight bytes
-    uint64_t head = 0, tail = 0;
-    size_t n = size < 8 ? size : 8;
-    memcpy(&head, at, n);
-    memcpy(&tail, at + size - n, n);
-    uint64_t h = (head ^ size * 0x9E3779B97F4A7C15u) * 0xD6E8FEB86659FD93u;
-    h = (h ^ h >> 32 ^ tail) * 0xD6E8FEB86659FD93u;
-    return h ^ h >> 29;
-}
-
-cached_word *encoder_cached(encoder *c, const char *at, size_t size) {
-    if (size < CACHED_MIN || size > CACHED_MAX) return NULL;
-    cached_word *kept = &c->cache[(size_t)word_hash(at, size) & c->cache_mask];
-    if (kept->size != size || memcmp(c->text + kept->at, at, size) != 0) kept->size = 0;
-    return kept;
-}
-
-static int encoder_open(encoder *c, const tokenizer *t, const char *text, size_t size) {
-    size_t words = 16;
-    while (words < 16384 && words < size / 4) words *= 2;
-    *c = (encoder){.t = t, .text = text, .cache_mask = words - 1};
-    c->cache = array_zero(words, sizeof *c->cache);
-    c->word_max = t->v.longest < 2 * size ? t->v.longest : 2 * size;
-    c->word = array_new(c->word_max + 4, 1);
-    return c->cache && c->word ? encoder_room(c, size / 3 + 16) : GEMEL_E_MEMORY;
-}
-
-static void encoder_close(encoder *c) {
-    free(c->ids);
-    free(c->scratch.memory);
-    free(c->cache);
-    free(c->word);
-}
-
 static int encode_all(encoder *c, const char *at, const char *end, int flags) {
     const tokenizer *t = c->t;
     const specials *wanted = flags & GEMEL_TEXT_SPECIAL ? &t->when_asked : &t->always;
@@ -160,7 +90,7 @@ static int encode_all(encoder *c, const char *at, const char *end, int flags) {
         size_t size = 0;
         int32_t id = -1;
         const char *stop = specials_next(wanted, at, end, &size, &id);
-        if (stop > at) rc = t->pre ? bpe_encode(c, at, stop) : spm_encode(c, at, stop, prefixed);
+        if (stop > at) rc = t->model->encode(c, at, stop, prefixed);
         if (!rc && stop < end) {
             rc = encoder_room(c, 1);
             if (!rc) encoder_put(c, id);
@@ -218,9 +148,7 @@ static void put_piece(const tokenizer *t, int32_t id, int flags, byte_sink *out)
         if (flags & GEMEL_TEXT_SPECIAL) sink_bytes(out, text.at, text.size);
         break;
     case GEMEL_TOKEN_USER_DEFINED: sink_bytes(out, text.at, text.size); break;
-    default:
-        if (t->pre) bpe_piece(text, out);
-        else spm_piece(text, out);
+    default: t->model->piece(text, out);
     }
 }
 
@@ -231,7 +159,7 @@ static void put_pieces(const tokenizer *t, const int32_t *ids, size_t n, int fla
         int kind = t->v.kind[ids[i]], is_text = kind == GEMEL_TOKEN_NORMAL || kind == GEMEL_TOKEN_UNUSED;
         gguf_span text = vocab_text(&t->v, ids[i]);
         if (drops_space && is_text && text.size >= 3 && !memcmp(text.at, SPACE_MARK, 3))
-            spm_piece((gguf_span){text.at + 3, text.size - 3}, out);
+            t->model->piece((gguf_span){text.at + 3, text.size - 3}, out);
         else put_piece(t, ids[i], flags, out);
         drops_space = t->add_space_prefix && (kind == GEMEL_TOKEN_CONTROL || kind == GEMEL_TOKEN_USER_DEFINED);
     }

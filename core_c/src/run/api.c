@@ -1,6 +1,6 @@
 // Public calls that only pass on: the library's own facts, threads and text.
-#include "model.h"
-#include "sample/sampler.h"
+#include "../model/model.h"
+#include "../sample/sampler.h"
 
 int gemel_abi(void) { return GEMEL_ABI; }
 const char *gemel_version(void) { return GEMEL_VERSION; }

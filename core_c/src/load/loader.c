@@ -1,18 +1,21 @@
 // A file's bytes, in pieces, become a model: the header first, then each tensor's rows, packed into panels 16 at a time
-// as they arrive. Holds one strip of rows a tensor at most; knows no files and no arithmetic.
+// as they arrive. Holds at most one strip of rows per tensor; knows no files and no arithmetic.
 #include <stdlib.h>
 #include <string.h>
+#include "../arch/rope.h"
+#include "../file/gguf_read.h"
+#include "../file/split.h"
+#include "../forward/workspace.h"
 #include "../memory.h"
-#include "../model.h"
-#include "../model_open.h"
-#include "split.h"
+#include "loader.h"
+#include "open.h"
 
-// A tensor of the file on its way into the model.
+// A run of a tensor's rows on its way into one slot.
 typedef struct arrival {
     const gguf_tensor *t;
-    weight *w;         // a matrix; else
-    float *v;          // a vector
-    int *missing;      // tensors that are not whole yet, of its layer
+    destination to;
+    uint64_t offset;   // in the file
+    int *missing;      // runs that are not whole yet, of its layer
     uint64_t fed;      // bytes so far
     size_t row_size;   // bytes of a row (a vector is one row)
     uint8_t *strip;    // up to 16 rows that are not whole yet
@@ -25,13 +28,13 @@ struct gemel_loader {
     gguf *reading;                     // the header that is being read; NULL: none
     split parts;                       // once a part is added
     int n_parts;                       // whose headers are whole
+    threads *pool;                     // the host's; NULL: the model opens one of its own
     int n_threads, isa;
     int failed;          // the first error of a tensor: what is packed by then can't be trusted
     gemel_model *m;      // from begin to finish
-    arrival *arrivals;   // [n_tensors], by offset
+    arrival *arrivals;   // by offset
     int n_arrivals;
-    int *missing;    // [1 + n_layer + 1] tensors that are not whole: what sessions need, each layer's, the output's
-    threads *pool;   // the host's, for the model; NULL: the model opens its own. n_threads 0: not said
+    int *missing;   // [1 + n_layer + 1] tensors that are not whole: what sessions need, each layer's, the output's
 };
 
 static const char not_a_size[] = "the file size %g is not a whole number of bytes up to 2^53";
@@ -89,15 +92,6 @@ int gemel_loader_set(gemel_loader *l, int option, int value) {
     }
 }
 
-int gemel_loader_use(gemel_loader *l, gemel_threads *t) {
-    if (!l || l->m || !t || l->n_threads > threads_count(t)) return GEMEL_E_ARGUMENT;
-    l->pool = t;
-    return GEMEL_OK;
-}
-static int threads_wanted(const gemel_loader *l) {
-    return l->n_threads ? l->n_threads : l->pool ? threads_count(l->pool) : 1;
-}
-
 const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) {
     return !l || !l->n_parts ? NULL : l->m ? gemel_model_gguf(l->m) : l->g;
 }
@@ -111,7 +105,7 @@ int gemel_loader_n_layers(const gemel_loader *l) { return l && l->m ? atomic_loa
 
 // The parts that are here, at least the first, may begin a model, and more may come.
 static int open_parts(gemel_loader *l, errors *e) {
-    if (l->failed) return fail(e, GEMEL_E_ARGUMENT, "a part of this model was refused before: open it anew");
+    if (l->failed) return fail(e, GEMEL_E_ARGUMENT, "an earlier part was rejected; start over with gemel_loader_open");
     return l->parts.n_parts ? GEMEL_OK : split_open(&l->parts, l->g, e);
 }
 
@@ -150,40 +144,57 @@ static int check_parts(gemel_loader *l, errors *e) {
 // ---- Begin: the model takes shape ---------------------------------------------------------------------------------
 
 static int by_offset(const void *a, const void *b) {
-    uint64_t x = ((const arrival *)a)->t->offset, y = ((const arrival *)b)->t->offset;
+    uint64_t x = ((const arrival *)a)->offset, y = ((const arrival *)b)->offset;
     return x < y ? -1 : x > y;
 }
 
-// Each of the n tensors is on its way to its destination; the header is the model's.
-static void await_all(gemel_loader *l, const destination *to, int n) {
-    for (int i = 0; i < n; i++) {
+// Everything is on its way to its destination; the header is the model's.
+static int await_all(gemel_loader *l, const placement *p, errors *e) {
+    l->arrivals = calloc((size_t)p->n + 1, sizeof *l->arrivals);
+    l->missing = calloc((size_t)l->m->n_layer + 2, sizeof *l->missing);
+    if (!l->arrivals || !l->missing) return fail(e, GEMEL_E_MEMORY, "no memory for %d tensors", p->n);
+    for (int i = 0; i < p->n; i++) {
         arrival *a = &l->arrivals[l->n_arrivals++];
-        a->t = gguf_tensor_at(l->g, i);
-        a->w = to[i].w;
-        a->v = to[i].v;
-        a->missing = &l->missing[1 + to[i].il];
+        a->to = p->to[i];
+        a->t = gguf_tensor_at(l->g, a->to.tensor);
+        a->offset = a->t->offset + a->to.from;
+        a->missing = &l->missing[1 + a->to.il];
         ++*a->missing;
-        a->row_size = a->w ? (size_t)(a->t->size / a->t->ne[1]) : (size_t)a->t->size;
+        a->row_size = (size_t)(a->to.size / (uint64_t)a->to.n_out);
     }
-    l->g = NULL;
     qsort(l->arrivals, (size_t)l->n_arrivals, sizeof *l->arrivals, by_offset);
+    return GEMEL_OK;
 }
+
+int gemel_loader_use(gemel_loader *l, gemel_threads *pool) {
+    if (!l || l->m || !pool || l->n_threads > threads_count(pool)) return GEMEL_E_ARGUMENT;
+    l->pool = pool;
+    return GEMEL_OK;
+}
+
+const gguf *loader_header(const gemel_loader *l) {
+    int is_whole = l && l->g && !l->reading && (!l->parts.n_parts || l->parts.n_parts == l->parts.count);
+    return is_whole ? l->g : NULL;
+}
+int loader_threads(const gemel_loader *l) { return l->n_threads ? l->n_threads : l->pool ? threads_count(l->pool) : 1; }
 
 int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     errors e = {err, err_size};
+    placement p = {0};
     if (!l || l->reading || !l->g)
         return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header of each part");
     int code = check_parts(l, &e);
     if (code < 0) return code;
-    int n = gguf_n_tensors(l->g);
-    l->arrivals = calloc((size_t)n + 1, sizeof *l->arrivals);
-    destination *to = calloc((size_t)n + 1, sizeof *to);
-    l->missing = calloc((size_t)n + 2, sizeof *l->missing);   // a model has no more layers than tensors
-    code = l->arrivals && to && l->missing ? model_open(&l->m, l->g, l->pool, threads_wanted(l), l->isa, to, &e)
-                                           : fail(&e, GEMEL_E_MEMORY, "no memory for %d tensors", n);
-    if (code == GEMEL_OK) await_all(l, to, n);
-    else free_arrivals(l);
-    free(to);
+    code = model_open(&l->m, l->g, l->pool, loader_threads(l), l->isa, &p, &e);
+    if (code == GEMEL_OK) code = await_all(l, &p, &e);
+    if (code == GEMEL_OK) l->g = NULL;
+    else {
+        free_arrivals(l);
+        if (l->m) l->m->gguf = NULL;
+        gemel_model_close(l->m);
+        l->m = NULL;
+    }
+    place_close(&p);
     return code;
 }
 
@@ -219,19 +230,19 @@ typedef struct pack_job {
     int first, n;    // panels
     int last_rows;   // rows of the last of them
     const kernels *k;
-    int result[THREADS_MAX];   // worst of each thread; PANEL_OK of those that had none
+    int result[THREADS_MAX];   // worst of each thread
 } pack_job;
 
-static void pack_panels(void *arg, int it, int n_threads) {
+static void pack_panels(void *arg, int ith, int nth) {
     pack_job *j = arg;
-    weight *w = j->a->w;
-    j->result[it] = PANEL_OK;
-    for (int i = it; i < j->n; i += n_threads) {
+    weight *w = j->a->to.w;
+    j->result[ith] = PANEL_OK;
+    for (int i = ith; i < j->n; i += nth) {
         uint8_t *panel = w->data + (size_t)(j->first + i) * w->panel_size;
         int n_rows = i == j->n - 1 ? j->last_rows : 16;
         int r = panel_pack(j->a->t->type, w->n_in, j->rows + (size_t)i * 16 * j->a->row_size, j->a->row_size, n_rows,
                            panel);
-        if (r == PANEL_NOT_FINITE || j->result[it] == PANEL_OK) j->result[it] = r;
+        if (r == PANEL_NOT_FINITE || j->result[ith] == PANEL_OK) j->result[ith] = r;
     }
 }
 
@@ -244,7 +255,10 @@ static int pack_rows(gemel_loader *l, arrival *a, const uint8_t *rows, int first
     if (n == 1) pack_panels(j, 0, 1);
     else threads_run(l->m->pool, l->m->n_threads, pack_panels, j, NULL);
     for (int i = 0; i < (n == 1 ? 1 : l->m->n_threads); i++) {
-        if (j->result[i] == PANEL_HAS_MIN8) a->w->type = FORMAT_COUNT + T_Q8_0;
+        if (j->result[i] == PANEL_HAS_MIN8) {
+            a->to.w->type = FORMAT_COUNT + T_Q8_0;
+            if (a->to.tied) a->to.tied->type = FORMAT_COUNT + T_Q8_0;
+        }
         if (j->result[i] == PANEL_NOT_FINITE)
             result =
                 fail(e, GEMEL_E_FORMAT, "the tensor %s holds a scale or weight that is Inf or NaN, in rows %d to %d",
@@ -254,49 +268,46 @@ static int pack_rows(gemel_loader *l, arrival *a, const uint8_t *rows, int first
     return result;
 }
 
-static int is_rope(const gemel_model *m, const float *v) {
-    return v == m->rope_freqs || v == m->rope_long || v == m->rope_short;
-}
-
-static int unpack_vector(const gemel_model *m, arrival *a, const uint8_t *data, errors *e) {
+static int unpack_vector(arrival *a, const uint8_t *data, errors *e) {
     const format *f = format_of(a->t->type);
-    for (uint64_t i = 0; i < a->t->ne[0]; i += (uint64_t)f->block, data += f->block_size) {
+    for (int i = 0; i < a->to.n_in; i += f->block, data += f->block_size) {
         if (!f->finite(data))
-            return fail(e, GEMEL_E_FORMAT, "the tensor %s holds an Inf or NaN at element %llu",
-                        printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)i);
-        f->unpack(data, a->v + i);
+            return fail(e, GEMEL_E_FORMAT, "the tensor %s holds an Inf or NaN at element %d",
+                        printable_name(a->t->name.at, a->t->name.size).text, i);
+        f->unpack(data, a->to.v + i);
     }
-    for (uint64_t i = 0; i < a->t->ne[0] && is_rope(m, a->v); i++)
-        if (!(a->v[i] > 0))
-            return fail(e, GEMEL_E_FORMAT, "the tensor %s: RoPE factor %llu is %g; it must be over 0",
-                        printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)i, (double)a->v[i]);
+    for (int i = 0; i < a->to.n_in && a->to.is_factors; i++)
+        if (!(a->to.v[i] > 0))
+            return fail(e, GEMEL_E_FORMAT, "the tensor %s: RoPE factor %d is %g; it must be over 0",
+                        printable_name(a->t->name.at, a->t->name.size).text, i, (double)a->to.v[i]);
     return GEMEL_OK;
 }
 
 // The strip is whole, or the tensor ends.
 static int empty_strip(gemel_loader *l, arrival *a, errors *e) {
     int rows = (int)(a->strip_fed / a->row_size), before = (int)((a->fed - a->strip_fed) / a->row_size);
-    int code = a->w ? pack_rows(l, a, a->strip, before, rows, e) : unpack_vector(l->m, a, a->strip, e);
+    int code = a->to.w ? pack_rows(l, a, a->strip, before, rows, e) : unpack_vector(a, a->strip, e);
     memory_free(a->strip);
     a->strip = NULL;
     a->strip_fed = 0;
     return code;
 }
 
-// A tensor is whole: so may be its layer, and those after it that were waiting for no more than it.
-static void count_layers(gemel_loader *l, arrival *a) {
+// A run is whole: so may be its layer, and those after it that were waiting for no more than it.
+static int count_layers(gemel_loader *l, arrival *a, errors *e) {
     int n = atomic_load(&l->m->n_whole), before = n;
-    if (--*a->missing) return;
-    while (n < l->m->h.n_layer && !l->missing[n + 1]) n++;
-    if (before < 0 && n >= 0) model_tie(l->m);   // packing may have changed token_embd's type
+    if (--*a->missing) return GEMEL_OK;
+    while (n < l->m->n_layer && !l->missing[n + 1]) n++;
+    if (before < 0 && n >= 0 && rope_fill(l->m) < 0) return fail(e, GEMEL_E_MEMORY, "no memory for RoPE tables");
     atomic_store(&l->m->n_whole, n);
+    return GEMEL_OK;
 }
 
 static int feed_tensor(gemel_loader *l, arrival *a, const uint8_t *data, size_t size, errors *e) {
-    size_t strip_size = a->w ? 16 * a->row_size : a->row_size;
+    size_t strip_size = a->to.w ? 16 * a->row_size : a->row_size;
     while (size) {
-        if (a->w && !a->strip_fed) {   // whole panels straight from the caller's bytes
-            size_t rows = size / a->row_size, left = (size_t)((a->t->size - a->fed) / a->row_size);
+        if (a->to.w && !a->strip_fed) {   // whole panels straight from the caller's bytes
+            size_t rows = size / a->row_size, left = (size_t)((a->to.size - a->fed) / a->row_size);
             rows = rows >= left ? left : rows / 16 * 16;
             if (rows) {
                 int code = pack_rows(l, a, data, (int)(a->fed / a->row_size), (int)rows, e);
@@ -315,23 +326,22 @@ static int feed_tensor(gemel_loader *l, arrival *a, const uint8_t *data, size_t 
         a->fed += part;
         data += part;
         size -= part;
-        if (a->strip_fed == strip_size || a->fed == a->t->size) {
+        if (a->strip_fed == strip_size || a->fed == a->to.size) {
             int code = empty_strip(l, a, e);
             if (code < 0) return code;
         }
     }
-    if (a->fed == a->t->size) count_layers(l, a);
-    return GEMEL_OK;
+    return a->fed == a->to.size ? count_layers(l, a, e) : GEMEL_OK;
 }
 
-// Of the piece [offset, offset + size), what belongs to tensor a.
+// Of the piece [offset, offset + size), what belongs to run a.
 static int feed_overlap(gemel_loader *l, arrival *a, uint64_t offset, const uint8_t *data, size_t size, errors *e) {
-    uint64_t from = a->t->offset > offset ? a->t->offset : offset, end = a->t->offset + a->t->size;
+    uint64_t from = a->offset > offset ? a->offset : offset, end = a->offset + a->to.size;
     uint64_t to = end < offset + size ? end : offset + size;
     if (from >= to) return GEMEL_OK;
-    if (from != a->t->offset + a->fed)
+    if (from != a->offset + a->fed)
         return fail(e, GEMEL_E_ARGUMENT, "the bytes of tensor %s arrive in order: offset %llu was expected, %llu came",
-                    printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)(a->t->offset + a->fed),
+                    printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)(a->offset + a->fed),
                     (unsigned long long)from);
     return feed_tensor(l, a, data + (from - offset), (size_t)(to - from), e);
 }
@@ -344,16 +354,17 @@ int gemel_loader_feed(gemel_loader *l, double offset, const uint8_t *data, size_
         return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at %.0f does not lie within the file's %llu bytes",
                     size, offset, (unsigned long long)l->size);
     if (l->reading) return feed_header(l, (uint64_t)offset, data, size, &e);
-    if (l->failed) return fail(&e, GEMEL_E_ARGUMENT, "this file was refused before: open it anew");
+    if (l->failed)
+        return fail(&e, GEMEL_E_ARGUMENT, "this file was rejected before; start over with gemel_loader_open");
     if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "the header is whole: call gemel_loader_begin before feeding tensors");
     uint64_t at = (uint64_t)offset;
     int lo = 0, hi = l->n_arrivals;
     while (lo < hi) {   // the first tensor that ends after `at`
         int mid = (lo + hi) / 2;
-        if (l->arrivals[mid].t->offset + l->arrivals[mid].t->size <= at) lo = mid + 1;
+        if (l->arrivals[mid].offset + l->arrivals[mid].to.size <= at) lo = mid + 1;
         else hi = mid;
     }
-    for (; lo < l->n_arrivals && l->arrivals[lo].t->offset < at + size; lo++) {
+    for (; lo < l->n_arrivals && l->arrivals[lo].offset < at + size; lo++) {
         int code = feed_overlap(l, &l->arrivals[lo], at, data, size, &e);
         if (code < 0 && code != GEMEL_E_ARGUMENT) l->failed = code;
         if (code < 0) return code;
@@ -372,10 +383,10 @@ int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t er
     if (l->failed) return fail(&e, l->failed, "a tensor of this file was refused before");
     for (int i = 0; i < l->n_arrivals; i++) {
         const arrival *a = &l->arrivals[i];
-        if (a->fed != a->t->size)
+        if (a->fed != a->to.size)
             return fail(&e, GEMEL_E_FORMAT, "the tensor %s is incomplete: %llu of %llu bytes arrived",
                         printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)a->fed,
-                        (unsigned long long)a->t->size);
+                        (unsigned long long)a->to.size);
     }
     atomic_store(&l->m->is_whole, 1);
     *out = l->m;

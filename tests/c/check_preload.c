@@ -68,12 +68,12 @@ static void every_cut_gives_the_logits_of_eval(void) {
                 gemel_session *s = open_session(m);
                 for (int il = 0; il < N_LAYER - 1; il++)
                     if (cut >> il & 1) {
-                        CHECK_EQ_INT(gemel_session_ahead(s, ids, n, il + 1), il + 1);
+                        CHECK_EQ_INT(gemel_session_preload(s, ids, n, il + 1), il + 1);
                         CHECK_EQ_INT(gemel_session_n_past(s), 0);
                         CHECK(gemel_session_logits(s) == NULL);
                     }
-                if (cut >> (N_LAYER - 1)) CHECK(gemel_session_ahead(s, ids, n, 0) >= 0);   // nothing to do
-                CHECK_EQ_INT(gemel_session_ahead(s, ids, n, N_LAYER), N_LAYER);
+                if (cut >> (N_LAYER - 1)) CHECK(gemel_session_preload(s, ids, n, 0) >= 0);   // nothing to do
+                CHECK_EQ_INT(gemel_session_preload(s, ids, n, N_LAYER), N_LAYER);
                 CHECK_EQ_INT(gemel_session_n_past(s), n);
                 CHECK(!memcmp(gemel_session_ids(s), ids, n * sizeof *ids));
                 CHECK(has_logits(s, wanted));
@@ -87,10 +87,10 @@ static void a_session_goes_on_as_after_eval(void) {
     float wanted[N_VOCAB];
     logits_of(m, 200, wanted);
     gemel_session *s = open_session(m);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 150, N_LAYER), N_LAYER);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 150, N_LAYER), N_LAYER);
     CHECK_EQ_INT(gemel_session_eval(s, ids + 150, 50), 50);
     CHECK(has_logits(s, wanted));
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 200, N_LAYER), GEMEL_E_ARGUMENT);   // not empty
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 200, N_LAYER), GEMEL_E_ARGUMENT);   // not empty
     CHECK_EQ_INT(gemel_session_sync(s, ids, 100), 99);
     CHECK_EQ_INT(gemel_session_eval(s, ids + 99, 101), 101);
     CHECK(has_logits(s, wanted));
@@ -114,8 +114,8 @@ static void feed_and_follow(void *arg, int it, int n) {
     gemel_session *s = NULL;
     while (gemel_session_open(m, N_CTX, &s) == GEMEL_E_ARGUMENT) {}
     for (int il = 0; il < N_LAYER;)
-        if (gemel_session_ahead(s, ids, 200, il + 1) == il + 1) il++;
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 200, N_LAYER), N_LAYER);   // the model is not finished: no logits
+        if (gemel_session_preload(s, ids, 200, il + 1) == il + 1) il++;
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 200, N_LAYER), N_LAYER);   // the model is not finished: no logits
     CHECK(gemel_session_logits(s) == NULL);
     CHECK_EQ_INT(gemel_session_n_past(s), 0);
     gemel_session_close(s);
@@ -145,19 +145,19 @@ static void layers_are_evaluated_as_they_arrive(void) {
     CHECK_EQ_INT(begin(&l, &f), 0);
     CHECK_EQ_INT(feed_tensor(l, &f, EMBD), 0);
     gemel_session *s = open_session(gemel_loader_model(l));
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 200, 0), 0);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 200, 0), 0);
     for (int il = 0; il < N_LAYER; il++) {
-        CHECK_EQ_INT(gemel_session_ahead(s, ids, 200, il + 1), GEMEL_E_ARGUMENT);
+        CHECK_EQ_INT(gemel_session_preload(s, ids, 200, il + 1), GEMEL_E_ARGUMENT);
         feed_layer(l, &f, il);
-        CHECK_EQ_INT(gemel_session_ahead(s, ids, 200, il + 1), il + 1);
+        CHECK_EQ_INT(gemel_session_preload(s, ids, 200, il + 1), il + 1);
     }
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 200, N_LAYER), N_LAYER);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 200, N_LAYER), N_LAYER);
     CHECK(gemel_session_logits(s) == NULL);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 1), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(feed_tensor(l, &f, LAST), 0);
     CHECK_EQ_INT(feed_tensor(l, &f, LAST - 1), 0);
     gemel_model *m = finish(l);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 200, N_LAYER), N_LAYER);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 200, N_LAYER), N_LAYER);
     CHECK(has_logits(s, wanted));
     close_both(s, m);
     free(f.b.at);
@@ -171,19 +171,19 @@ static void other_ids_and_layers_that_are_not_there_are_refused(void) {
     int32_t wrong[3] = {0, N_VOCAB, 1}, others[50];
     memcpy(others, ids, sizeof others);
     others[49] = (others[49] + 1) % N_VOCAB;
-    CHECK_EQ_INT(gemel_session_ahead(NULL, ids, 1, 1), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, NULL, 1, 1), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 0, 1), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, N_CTX + 1, 1), GEMEL_E_CONTEXT);
-    CHECK_EQ_INT(gemel_session_ahead(s, wrong, 3, 1), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, -1), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, N_LAYER + 1), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, 1), 1);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 49, 2), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 51, 2), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, others, 50, 2), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, 0), 1);   // done already
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, N_LAYER), N_LAYER);
+    CHECK_EQ_INT(gemel_session_preload(NULL, ids, 1, 1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, NULL, 1, 1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 0, 1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, N_CTX + 1, 1), GEMEL_E_CONTEXT);
+    CHECK_EQ_INT(gemel_session_preload(s, wrong, 3, 1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, -1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, N_LAYER + 1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, 1), 1);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 49, 2), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 51, 2), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, others, 50, 2), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, 0), 1);   // done already
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, N_LAYER), N_LAYER);
     close_both(s, m);
 }
 
@@ -196,13 +196,13 @@ static void nothing_else_is_evaluated_meanwhile(void) {
     char text[64];
     size_t size;
     CHECK_EQ_INT(gemel_sampler_open(m, &sampler), 0);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, 2), 2);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, 2), 2);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 1), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_session_hidden(s, ids, 1, rows), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_session_score(s, ids, 1, &log_prob, NULL), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_session_next(s, sampler, 1, 0, text, sizeof text, &size), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_session_next(s, sampler, -1, 0, text, sizeof text, &size), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, N_LAYER), N_LAYER);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, N_LAYER), N_LAYER);
     CHECK(gemel_session_next(s, sampler, -1, 0, text, sizeof text, &size) >= 0);
     gemel_sampler_close(sampler);
     close_both(s, m);
@@ -219,7 +219,7 @@ static void truncate_sync_and_restore_drop_it(void) {
     CHECK_EQ_INT(gemel_session_save(saved, bytes_of, sizeof bytes_of), 0);
     size_t size = gemel_session_save_size(saved);
     for (int how = 0; how < 3; how++) {
-        CHECK_EQ_INT(gemel_session_ahead(s, ids + 7, 300, 2), 2);
+        CHECK_EQ_INT(gemel_session_preload(s, ids + 7, 300, 2), 2);
         if (how == 0) CHECK_EQ_INT(gemel_session_truncate(s, 0), 0);
         if (how == 1) CHECK_EQ_INT(gemel_session_sync(s, ids, 60), 0);
         if (how == 2) CHECK_EQ_INT(gemel_session_restore(s, bytes_of, size, err, sizeof err), 0);
@@ -228,7 +228,7 @@ static void truncate_sync_and_restore_drop_it(void) {
         CHECK_EQ_INT(gemel_session_truncate(s, 0), 0);
     }
     gemel_session_close(saved);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 300, 2), 2);   // closed with it
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 300, 2), 2);   // closed with it
     close_both(s, m);
 }
 
@@ -249,7 +249,7 @@ static void cancel_and_resume(void *arg, int it, int n) {
         return;
     }
     int code;
-    while ((code = gemel_session_ahead(c->s, ids, N_CTX, N_LAYER)) == GEMEL_E_CANCELLED) c->times++;
+    while ((code = gemel_session_preload(c->s, ids, N_CTX, N_LAYER)) == GEMEL_E_CANCELLED) c->times++;
     CHECK_EQ_INT(code, N_LAYER);
     atomic_store(&c->done, 1);
 }
@@ -259,12 +259,12 @@ static void what_was_cancelled_goes_on_where_it_stopped(void) {
     float wanted[N_VOCAB];
     logits_of(m, N_CTX, wanted);
     gemel_session *s = open_session(m);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, N_CTX, 1), 1);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, N_CTX, 1), 1);
     gemel_session_cancel(s, 1);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, N_CTX, 2), GEMEL_E_CANCELLED);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, N_CTX, N_LAYER), GEMEL_E_CANCELLED);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, N_CTX, 2), GEMEL_E_CANCELLED);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, N_CTX, N_LAYER), GEMEL_E_CANCELLED);
     gemel_session_cancel(s, 0);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, N_CTX, N_LAYER), N_LAYER);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, N_CTX, N_LAYER), N_LAYER);
     CHECK(has_logits(s, wanted));
     threads *team;
     for (int round = 0; round < 20 && threads_open(&team, 2) == 0; round++) {
@@ -288,12 +288,12 @@ static void keys_past_f16_are_an_error_and_leave_an_empty_session(void) {
     gemel_model *m = finish(l);
     gemel_session *s = open_session(m);
     CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_F16), 0);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, 1), 1);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, 1), 1);
     CHECK_EQ_INT(gemel_session_set(s, GEMEL_SESSION_KV_TYPE, GEMEL_KV_Q8_0), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 50, 2), GEMEL_E_NUMERIC);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 50, 2), GEMEL_E_NUMERIC);
     CHECK_EQ_INT(gemel_session_n_past(s), 0);
     CHECK(gemel_session_logits(s) == NULL);
-    CHECK_EQ_INT(gemel_session_ahead(s, ids + 1, 20, 1), 1);   // others, from the start
+    CHECK_EQ_INT(gemel_session_preload(s, ids + 1, 20, 1), 1);   // others, from the start
     close_both(s, m);
     free(f.b.at);
 }
@@ -305,7 +305,7 @@ static void an_abandoned_arrival_leaves_nothing(void) {
     CHECK_EQ_INT(feed_tensor(l, &f, EMBD), 0);
     feed_layer(l, &f, 0);
     gemel_session *s = open_session(gemel_loader_model(l));
-    CHECK_EQ_INT(gemel_session_ahead(s, ids, 300, 1), 1);
+    CHECK_EQ_INT(gemel_session_preload(s, ids, 300, 1), 1);
     CHECK_EQ_INT(feed_tensor(l, &f, EMBD), GEMEL_E_ARGUMENT);   // a second time
     gemel_session_close(s);
     gemel_loader_close(l);

@@ -1,0 +1,70 @@
+#include "keys.h"
+#include <stdio.h>
+
+static const char *key_of(keys *r, const char *name) {
+    snprintf(r->key, sizeof r->key, "%s.%s", r->arch, name);
+    return r->key;
+}
+
+void keys_fail(keys *r, int code) {
+    if (code < 0 && !r->code) r->code = code;
+}
+
+static int missing(keys *r, int absent) {
+    if (absent < 0) keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "the metadata key %s is missing", r->key));
+    return absent;
+}
+
+int keys_int(keys *r, const char *name, int least, int most, int absent) {
+    uint32_t v = 0;
+    int got = r->code ? 0 : gguf_get_u32(r->g, key_of(r, name), &v, r->e);
+    keys_fail(r, got);
+    if (r->code) return 0;
+    if (!got) return missing(r, absent);
+    if (v < (uint32_t)least || v > (uint32_t)most)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s is %u; it must be %d to %d", r->key, (unsigned)v, least, most));
+    return (int)v;
+}
+
+int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, int absent) {
+    int index;
+    size_t n;
+    if (r->code) return 0;
+    if (!gguf_is_array(r->g, key_of(r, name))) return keys_int(r, name, least, most, absent);
+    int got = gguf_get_array(r->g, r->key, GGUF_U32, &index, &n, r->e);
+    keys_fail(r, got);
+    if (r->code) return 0;
+    if (n != (size_t)r->n_layer) {
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s has %zu items for %d layers: one per layer is needed", r->key, n,
+                          r->n_layer));
+        return 0;
+    }
+    double v = gguf_array_number(r->g, index, (size_t)il);
+    if (v < least || v > most)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s[%d] is %.0f; it must be %d to %d", r->key, il, v, least, most));
+    return r->code ? 0 : (int)v;
+}
+
+double keys_float(keys *r, const char *name, double least, double most, double absent) {
+    float v = 0;
+    int got = r->code ? 0 : gguf_get_f32(r->g, key_of(r, name), &v, r->e);
+    keys_fail(r, got);
+    if (r->code || !got) return absent;
+    if (!(v >= least && v <= most))
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s is %g; it must be %g to %g", r->key, (double)v, least, most));
+    return v;
+}
+
+int keys_string(keys *r, const char *name, gguf_span *out) {
+    int got = r->code ? 0 : gguf_get_string(r->g, key_of(r, name), out, r->e);
+    keys_fail(r, got);
+    return got > 0;
+}
+
+void keys_refuse_over_zero(keys *r, const char *name, const char *what) {
+    uint32_t v = 0;
+    int got = r->code ? 0 : gguf_get_u32(r->g, key_of(r, name), &v, r->e);
+    keys_fail(r, got);
+    if (got > 0 && v)
+        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s is %u: %s is not supported", r->key, (unsigned)v, what));
+}

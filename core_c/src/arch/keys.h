@@ -1,0 +1,27 @@
+// Look-ups of "<architecture>.<name>" in a file's metadata, each in its range. The first error met is kept, and what
+// follows it is not looked up.
+#pragma once
+#include <string.h>
+#include "../file/gguf.h"
+
+typedef struct keys {
+    const gguf *g;
+    const char *arch;
+    errors *e;
+    int n_layer;   // items of a key that holds an array
+    int code;      // the first error; 0: none
+    char key[128];
+} keys;
+
+void keys_fail(keys *r, int code);   // notes an error that was written to r->e
+// An integer from least to most. `absent` is what a missing key means; negative: it is required.
+int keys_int(keys *r, const char *name, int least, int most, int absent);
+// The same for a key that holds one number for all layers, or an array with one for each.
+int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, int absent);
+double keys_float(keys *r, const char *name, double least, double most, double absent);
+int keys_string(keys *r, const char *name, gguf_span *out);   // 1 found, 0 absent: *out stays
+void keys_refuse_over_zero(keys *r, const char *name, const char *what);
+
+static inline int span_is(gguf_span s, const char *text) {
+    return s.size == strlen(text) && !memcmp(s.at, text, s.size);
+}

@@ -1,0 +1,36 @@
+#include "slots.h"
+#include <stddef.h>
+
+#define PLACED(name, room, base, place, kind, must, may, in, out)                                                      \
+    {name, room, SLOT_##kind, offsetof(base, place), must, must | may, DIM_##in, DIM_##out, {0}},
+#define FIRST(id, name, place, kind, must, may, in, out)                                                               \
+    PLACED(name, SLOT_FIRST, gemel_model, place, kind, must, may, in, out)
+#define LAYER(id, name, place, kind, must, may, in, out)                                                               \
+    PLACED(name, SLOT_LAYER, layer, place, kind, must, may, in, out)
+#define LAST(id, name, place, kind, must, may, in, out)                                                                \
+    PLACED(name, SLOT_LAST, gemel_model, place, kind, must, may, in, out)
+#define DEALT(id, name, first, second, third)                                                                          \
+    {name, SLOT_LAYER, SLOT_DEALT, 0, 0, 0, 0, 0, {SLOT_##first, SLOT_##second, SLOT_##third}},
+const slot slots[N_SLOTS] = {
+#include "slots.def"
+};
+
+int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
+    switch (dim) {
+    case DIM_VOCAB: return m->n_vocab;
+    case DIM_EMBD: return m->n_embd;
+    case DIM_Q: return l->attn.n_head * l->attn.k_dim;
+    case DIM_K: return l->attn.n_head_kv * l->attn.k_dim;
+    case DIM_V: return l->attn.n_head_kv * l->attn.v_dim;
+    case DIM_HEADS: return l->attn.n_head * l->attn.v_dim;
+    case DIM_FF: return l->ff.n_ff;
+    case DIM_ROT: return m->ropes[0].n_rot / 2;
+    default: return 1;
+    }
+}
+
+static char *base_of(gemel_model *m, int il, const slot *s) {
+    return s->room == SLOT_LAYER ? (char *)&m->layers[il] : (char *)m;
+}
+weight *slot_weight(gemel_model *m, int il, const slot *s) { return (weight *)(base_of(m, il, s) + s->at); }
+float **slot_vector(gemel_model *m, int il, const slot *s) { return (float **)(base_of(m, il, s) + s->at); }

@@ -1,0 +1,39 @@
+// The table of slots.def: where each tensor of a file goes, and whether an architecture's files must or may have it.
+#pragma once
+#include "../model/model.h"
+
+enum slot_room { SLOT_FIRST, SLOT_LAYER, SLOT_LAST };
+enum slot_kind { SLOT_VECTOR, SLOT_FACTORS, SLOT_MATRIX, SLOT_DEALT };
+enum slot_dim { DIM_ONE, DIM_VOCAB, DIM_EMBD, DIM_Q, DIM_K, DIM_V, DIM_HEADS, DIM_FF, DIM_ROT };
+enum { SLOT_PARTS = 3 };
+
+#define FIRST(id, ...) SLOT_##id,
+#define LAYER(id, ...) SLOT_##id,
+#define LAST(id, ...) SLOT_##id,
+#define DEALT(id, ...) SLOT_##id,
+typedef enum slot_id {
+    SLOT_NONE = -1,
+#include "slots.def"
+    N_SLOTS
+} slot_id;
+#undef FIRST
+#undef LAYER
+#undef LAST
+#undef DEALT
+
+typedef struct slot {
+    const char *name;   // "attn_q.weight"; of a layer: without "blk.N."
+    enum slot_room room;
+    enum slot_kind kind;
+    size_t at;            // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
+    unsigned must, may;   // properties of architectures whose files need it, or may have it
+    int n_in, n_out;      // enum slot_dim: columns, rows
+    slot_id parts[SLOT_PARTS];   // SLOT_DEALT: the slots its rows go to
+} slot;
+extern const slot slots[N_SLOTS];
+
+// A dimension of layer l, or of the model where l is NULL.
+int slot_dim_of(const gemel_model *m, const layer *l, int dim);
+// Slot s's place in layer il, or in the model.
+weight *slot_weight(gemel_model *m, int il, const slot *s);
+float **slot_vector(gemel_model *m, int il, const slot *s);

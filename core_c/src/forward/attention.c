@@ -1,0 +1,232 @@
+// Attention: projections, RoPE and the cache in the first phase; scores, values and the output projection in the
+// second.
+#include <string.h>
+#include "worker.h"
+
+// ---- Keys and values into the cache --------------------------------------------------------------------------------
+
+// y[0..padded) = the head x of row t after RoPE, scaled, padded with zeros.
+static void turn_head(const worker *w, const attention *a, int t, const float *x, float scale, float *y, int padded) {
+    const rope_table *r = &w->m->ropes[a->rope];
+    const float *cs = w->b->rope_cs + (size_t)t * (size_t)w->m->rope_width + r->at;
+    w->k->rope(x, cs, r->n_rot, r->far, a->k_dim, scale, y);
+    memset(y + a->k_dim, 0, sizeof(float) * (size_t)(padded - a->k_dim));
+}
+
+static void place_query(const worker *w, const attention *a, int t, int ih) {
+    int stride = pad_to(a->k_dim, 32);
+    const float *from = w->s->q + (size_t)t * (size_t)(a->q.w.n_panels * 16) + ih * a->k_dim;
+    float *to = w->s->heads + ((size_t)t * (size_t)a->n_head + (size_t)ih) * (size_t)stride;
+    int is_log2 = row_at(w, t)->cache->type == GEMEL_KV_Q8_0;
+    turn_head(w, a, t, from, is_log2 ? a->q_scale_log2 : a->q_scale, to, stride);
+}
+
+// K after RoPE and V, rounded to the cache's type.
+static void place_key_value(const worker *w, const attention *a, int t, int ih) {
+    float key[ATTEND_DIM], padded[ATTEND_DIM];
+    row *r = row_at(w, t);
+    const kv_layout *layout = kv_layout_at(r->cache, a->cache_class);
+    const float *k = w->s->k + (size_t)t * (size_t)(a->k.w.n_panels * 16) + ih * a->k_dim;
+    const float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
+    turn_head(w, a, t, k, 1.0f, key, layout->k_dim);
+    if (layout->v_dim > a->v_dim) {
+        v = memcpy(padded, v, sizeof(float) * (size_t)a->v_dim);
+        memset(padded + a->v_dim, 0, sizeof(float) * (size_t)(layout->v_dim - a->v_dim));
+    }
+    uint8_t *block = kv_block_at(r->cache, a->cache_class, a->cache_at + ih, r->at);
+    if (!w->k->kv[r->cache->type].store(key, v, layout, block, r->at % KV_BLOCK)) row_is_bad(w, t);
+}
+
+static void place_heads(const worker *w, const attention *a) {
+    int each = a->n_head + a->n_head_kv, total = w->n * each;
+    for (int i = share(total, w->ith, w->nth); i < share(total, w->ith + 1, w->nth); i++) {
+        int t = i / each, ih = i % each;
+        const row *r = row_at(w, t);
+        if (ih == 0 && w->n > 1)   // lines that no other row has fetched
+            for (int g = 0; g < a->n_head_kv; g++)
+                kv_block_expect(kv_layout_at(r->cache, a->cache_class),
+                                kv_block_at(r->cache, a->cache_class, a->cache_at + g, r->at), r->at % KV_BLOCK);
+        if (ih < a->n_head) place_query(w, a, t, ih);
+        else place_key_value(w, a, t, ih - a->n_head);
+    }
+}
+
+static void attention_put(worker *w, const layer *l) {
+    const attention *a = &l->attn;
+    int floats = weight_is_float(&a->q.w) && weight_is_float(&a->k.w) && weight_is_float(&a->v.w);
+    acts in = prepare(w, w->s->x, (size_t)w->m->n_embd, w->m->n_embd, &l->in, !floats);
+    const product p[] = {{&a->q, w->s->q}, {&a->k, w->s->k}, {&a->v, w->s->v}};
+    multiply_all(w, &in, p, 3, GEMEL_OP_ATTENTION_IN);
+    meet(w);
+    place_heads(w, a);
+    mark(w, GEMEL_OP_ATTENTION_PUT);
+    meet(w);
+}
+
+// ---- Scores and values ---------------------------------------------------------------------------------------------
+
+// Rows t0..t1-1 of one cache by query heads h0..h1-1, all of one KV group, at most ATTEND_MAX pairs.
+typedef struct tile {
+    int t0, t1, h0, h1;
+} tile;
+
+static int group_of(const attention *a) { return a->n_head / a->n_head_kv; }
+
+// What a tile's queries, which see positions up to their row's, are to the kernels.
+static attend_args args_of(const worker *w, const attention *a, const tile *i) {
+    const kv_cache *kv = row_at(w, i->t0)->cache;
+    const kv_table *table = &kv->tables[a->cache_class];
+    size_t k_stride = (size_t)pad_to(a->k_dim, 32), v_stride = (size_t)pad_to(a->v_dim, 32);
+    attend_args args = {.k_dim = table->layout.k_dim, .v_dim = table->layout.v_dim, .pages = table->pages};
+    args.at = kv_head_at(kv, a->cache_class, a->cache_at + i->h0 / group_of(a));
+    for (int t = i->t0; t < i->t1; t++)
+        for (int h = i->h0; h < i->h1; h++) {
+            size_t head = (size_t)t * (size_t)a->n_head + (size_t)h;
+            int seen_to = row_at(w, t)->seen_to;
+            args.q[args.n] = w->s->heads + head * k_stride;
+            args.o[args.n] = w->s->att + head * v_stride;
+            args.first[args.n] = a->window && seen_to > a->window ? seen_to - a->window : 0;
+            args.n_pos[args.n++] = seen_to;
+        }
+    return args;
+}
+
+// Where a tile's keys begin, which may be fetched before its turn.
+static const uint8_t *first_key(const worker *w, const attention *a, const tile *i) {
+    const row *r = row_at(w, i->t0);
+    int first = a->window && r->seen_to > a->window ? r->seen_to - a->window : 0;
+    return kv_block_at(r->cache, a->cache_class, a->cache_at + i->h0 / group_of(a), first);
+}
+
+// next: the tile that this thread has after it, or NULL.
+static void attend_tile(const worker *w, const attention *a, const tile *i, const tile *next) {
+    attend_args args = args_of(w, a, i);
+    args.next = next ? first_key(w, a, next) : NULL;
+    if (w->k->kv[row_at(w, i->t0)->cache->type].attend(&args)) return;
+    for (int t = i->t0; t < i->t1; t++) row_is_bad(w, t);
+}
+
+static tile heads_of_one(int h, int to, int group) {
+    int end = (h / group + 1) * group < to ? (h / group + 1) * group : to;
+    return (tile){0, 1, h, end - h > ATTEND_MAX ? h + ATTEND_MAX : end};
+}
+
+// One row: its heads are split among the threads, those of a KV group together.
+static void attend_one_row(const worker *w, const attention *a) {
+    int group = group_of(a), h = share(a->n_head, w->ith, w->nth), to = share(a->n_head, w->ith + 1, w->nth);
+    while (h < to) {
+        tile i = heads_of_one(h, to, group), next = heads_of_one(h = i.h1, to, group);
+        attend_tile(w, a, &i, h < to ? &next : NULL);
+    }
+}
+
+// One row that sees a lot: blocks of positions by KV heads are split among the threads, then joined head by head. The
+// last of a prompt is such a row, too.
+enum { BLOCKS_SHARED = 4 };   // from so many on
+
+static int first_block(const attention *a, const row *r) {
+    return a->window && r->seen_to > a->window ? (r->seen_to - a->window) / KV_BLOCK : 0;
+}
+static int is_shared(const worker *w, const attention *a) {
+    const row *r = row_at(w, 0);
+    return w->nth > 1 && r->cache->type == GEMEL_KV_Q8_0 &&
+           (r->seen_to - 1) / KV_BLOCK + 1 - first_block(a, r) >= BLOCKS_SHARED;
+}
+
+// Query heads h0..h1-1 of the row, and where what each block gives is.
+static attend_args shared_args(const worker *w, const attention *a, int h0, int h1) {
+    tile i = {0, 1, h0, h1};
+    attend_args args = args_of(w, a, &i);
+    size_t blocks = (size_t)((row_at(w, 0)->seen_to - 1) / KV_BLOCK + 1);
+    for (int k = 0; k < args.n; k++)
+        args.parts[k] = w->s->partials + (size_t)(h0 + k) * blocks * (size_t)(KV_PART + args.v_dim);
+    return args;
+}
+
+// KV groups' query heads, in pieces of at most ATTEND_MAX: piece i.
+static tile piece_at(const attention *a, int i) {
+    int group = group_of(a), heads = group < ATTEND_MAX ? group : ATTEND_MAX, pieces = (group + heads - 1) / heads;
+    int g = i / pieces * group, h = g + i % pieces * heads;
+    return (tile){0, 1, h, h + heads < g + group ? h + heads : g + group};
+}
+
+static void attend_shared(const worker *w, const attention *a) {
+    const row *r = row_at(w, 0);
+    int group = group_of(a), heads = group < ATTEND_MAX ? group : ATTEND_MAX, first = first_block(a, r);
+    int pieces = a->n_head_kv * ((group + heads - 1) / heads), blocks = (r->seen_to - 1) / KV_BLOCK + 1 - first;
+    int from = share(pieces * blocks, w->ith, w->nth), to = share(pieces * blocks, w->ith + 1, w->nth);
+    for (int at = from, end; at < to; at = end) {
+        tile i = piece_at(a, at / blocks), next = piece_at(a, at / blocks + 1);
+        attend_args args = shared_args(w, a, i.h0, i.h1);
+        end = (at / blocks + 1) * blocks < to ? (at / blocks + 1) * blocks : to;
+        args.next = end < to ? first_key(w, a, &next) : NULL;
+        if (!w->k->attend_q8_parts(&args, first + at % blocks, first + (end - 1) % blocks + 1)) row_is_bad(w, 0);
+    }
+    meet(w);
+    for (int h = share(a->n_head, w->ith, w->nth), end = share(a->n_head, w->ith + 1, w->nth); h < end;) {
+        int h1 = h + ATTEND_MAX < end ? h + ATTEND_MAX : end;
+        attend_args args = shared_args(w, a, h, h1);
+        w->k->attend_q8_join(&args);
+        h = h1;
+    }
+}
+
+// Where tiles of up to `rows` rows of one cache begin; the end after the last. Returns how many there are.
+static int cut_tiles(const worker *w, int rows, int *starts) {
+    int n = 0;
+    for (int t = 0; t < w->n; t++)
+        if (t == 0 || row_at(w, t)->cache != row_at(w, t - 1)->cache || t - starts[n - 1] == rows) starts[n++] = t;
+    starts[n] = w->n;
+    return n;
+}
+
+static tile tile_at(const attention *a, const int *starts, int n, int i) {
+    int pieces = a->n_head_kv * ((group_of(a) - 1) / ATTEND_MAX + 1);
+    tile t = piece_at(a, i % pieces);
+    if (i / pieces >= n) return t;
+    t.t0 = starts[i / pieces], t.t1 = starts[i / pieces + 1];
+    return t;
+}
+
+// Many rows: tiles of them by KV group are dealt out.
+static void attend_rows(const worker *w, const attention *a) {
+    int starts[N_BATCH_MAX + 1], group = group_of(a), heads = group < ATTEND_MAX ? group : ATTEND_MAX;
+    // Queries of a tile. Of a float cache fewer: blocks that not all of them see are slow.
+    int most = row_at(w, 0)->cache->type == GEMEL_KV_Q8_0 ? ATTEND_MAX : 8, rows = most > heads ? most / heads : 1;
+    while (rows > 1 && w->n * a->n_head_kv < 4 * w->nth * rows) rows--;   // enough to deal out evenly
+    int n = cut_tiles(w, rows, starts), total = n * a->n_head_kv * ((group - 1) / ATTEND_MAX + 1);
+    for (int i = w->ith; i < total; i += w->nth) {
+        tile now = tile_at(a, starts, n, i), next = tile_at(a, starts, n, i + w->nth);
+        attend_tile(w, a, &now, i + w->nth < total ? &next : NULL);
+    }
+}
+
+// Heads side by side without their padding, for the output projection; by each thread for its share of rows.
+static const float *compact_heads(const worker *w, const attention *a, size_t *ld) {
+    int stride = pad_to(a->v_dim, 32), width = pad_to(a->n_head * a->v_dim, 16);
+    *ld = (size_t)(a->n_head * stride);
+    if (stride == a->v_dim) return w->s->att;
+    for (int t = w->ith; t < w->n; t += w->nth)
+        for (int ih = 0; ih < a->n_head; ih++)
+            memcpy(w->s->q + (size_t)t * (size_t)width + ih * a->v_dim, w->s->att + (size_t)t * *ld + ih * stride,
+                   sizeof(float) * (size_t)a->v_dim);
+    meet(w);
+    *ld = (size_t)width;
+    return w->s->q;
+}
+
+static void attention_take(worker *w, const layer *l) {
+    const attention *a = &l->attn;
+    if (w->n > 1) attend_rows(w, a);
+    else if (is_shared(w, a)) attend_shared(w, a);
+    else attend_one_row(w, a);
+    mark(w, GEMEL_OP_ATTENTION);
+    meet(w);
+    size_t ld;
+    const float *heads = compact_heads(w, a, &ld);
+    acts in = prepare(w, heads, ld, a->n_head * a->v_dim, NULL, !weight_is_float(&a->output.w));
+    multiply_into(w, &a->output, &in, GEMEL_OP_ATTENTION_OUT);
+    meet(w);
+}
+
+const block attention_block = {attention_put, attention_take};

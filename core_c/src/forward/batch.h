@@ -1,0 +1,60 @@
+// A batch: rows that go through the layers together. A row is one position of one cache, whoever it belongs to: the
+// next token of one of many sessions, a token of a prompt's chunk, a token of a draft.
+#pragma once
+#include "../sample/sampler.h"
+#include "../model/model.h"
+#include "profile.h"
+
+// What is asked for after the last layer, any of these together. Rows that nobody asked for end with their K and V.
+enum {
+    WANT_STREAM = 1,   // the residual stream into `stream`, before the output norm
+    WANT_HIDDEN = 2,   // the normed row into `hidden`
+    WANT_LOGITS = 4,   // logits into `logits`
+    WANT_SCORE = 8,    // log p(target) into *log_prob and the most likely id into *top; either may be NULL
+    WANT_DRAW = 16,    // an id drawn by `sampler` into *drawn, and its bytes
+};
+
+typedef struct text_out {   // bytes of the ids drawn so far that make whole characters
+    char *text;
+    int32_t capacity, size;
+    char *carry;   // [4] bytes of a character that is not whole yet
+    int *n_carry;
+    int flags;   // of gemel_piece
+} text_out;
+
+typedef struct row {
+    kv_cache *cache;
+    int32_t id;               // token; -1: `in` is given
+    const float *in;          // [n_embd] what enters the first layer of the pass: an embedding, or a residual stream
+    int at;                   // its position: its place in the cache
+    int pos[3];               // what RoPE turns by: of text, three times `at`
+    int seen_to;              // it sees positions before this one: at + 1 in a decoder
+    unsigned wanted;          // WANT_*
+    int32_t target;           // WANT_SCORE
+    gemel_sampler *sampler;   // WANT_DRAW
+    float *stream, *hidden, *logits;
+    double *log_prob;
+    int32_t *top, *drawn;   // *drawn: an id, or a negative gemel_error
+    text_out *text;
+    atomic_int bad;   // out: it met Inf, NaN, or a number that is too large for attention
+} row;
+
+typedef struct batch {
+    gemel_model *m;
+    row *rows;      // [n]
+    int n;          // 1..n_batch
+    int from, to;   // layers
+    float
+        *rope_cs;   // [n][rope_width] cos and sin, kept by the caller from one pass to the next; NULL: the workspace's
+    int has_rope;   // they are filled already
+    int is_short;   // may be given to one thread
+    atomic_int *cancel, *flag;   // when one is set, the pass stops after the layer it is in; either may be NULL
+    profile *profile;            // or NULL
+    // out
+    int code;             // GEMEL_OK, or GEMEL_E_MEMORY: nothing was done
+    atomic_int stopped;   // cancelled: later layers and the output are left undone
+} batch;
+
+// Evaluate the rows, whose cache pages are reserved, through layers [from, to). What is wanted is made when `to` is the
+// model's last layer (WANT_STREAM: of any). Rows of one cache stand in ascending positions, side by side.
+void forward(batch *b);

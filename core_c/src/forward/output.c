@@ -1,0 +1,114 @@
+// After the last layer: norm, logits, and at once what is made of them, so that the host crosses once per step.
+#include "output.h"
+#include <string.h>
+#include "../fmath.h"
+#include "worker.h"
+
+int score_logits(const kernels *k, const float *logits, int n_vocab, int32_t id, double *log_prob, int32_t *top) {
+    float max;
+    int best, is_good = k->peak(logits, n_vocab, &max, &best);
+    if (log_prob) *log_prob = (double)logits[id] - max - fm_log(k->exp_sum(logits, n_vocab, max));
+    if (top) *top = best;
+    return is_good;
+}
+
+// ---- Drawing -------------------------------------------------------------------------------------------------------
+
+// Bytes that the character starting with c needs; 1 for what can't start one.
+static int utf8_length(unsigned char c) {
+    return c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 && c < 0xf0 ? 3 : c >= 0xc2 && c < 0xe0 ? 2 : 1;
+}
+
+// How many bytes at the end begin a character that may still be completed (0..3).
+static int unfinished(const char *text, size_t n) {
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        unsigned char c = (unsigned char)text[n - back];
+        if ((c & 0xc0) == 0x80) continue;
+        return utf8_length(c) > (int)back ? (int)back : 0;
+    }
+    return 0;
+}
+
+// The bytes of id behind those that wait; whole characters go out. GEMEL_E_ARGUMENT: no room.
+static int put_text(const tokenizer *tok, text_out *to, int32_t id) {
+    memcpy(to->text, to->carry, (size_t)*to->n_carry);
+    int n = tokenizer_piece(tok, id, to->flags, to->text + *to->n_carry, to->capacity - *to->n_carry);
+    if (n < 0) return n;
+    if (n > to->capacity - *to->n_carry) return GEMEL_E_ARGUMENT;
+    size_t total = (size_t)(*to->n_carry + n);
+    *to->n_carry = unfinished(to->text, total);
+    to->size = (int32_t)total - *to->n_carry;
+    memcpy(to->carry, to->text + to->size, (size_t)*to->n_carry);
+    return GEMEL_OK;
+}
+
+int draw_from(const tokenizer *tok, gemel_sampler *sampler, const float *logits, text_out *to) {
+    to->size = 0;
+    int32_t id = gemel_sampler_sample(sampler, logits);
+    int code = id < 0 ? id : put_text(tok, to, id);
+    if (code == GEMEL_OK) code = gemel_sampler_accept(sampler, id);
+    return code < 0 ? code : id;
+}
+
+// ---- Rows ----------------------------------------------------------------------------------------------------------
+
+static void hidden_row(const worker *w, int t) {
+    row *r = row_at(w, t);
+    float max;
+    int best, n = w->m->n_embd;
+    int is_good = w->k->rmsnorm(stream_at(w, t), w->m->output_norm.w, n, w->m->norm_eps, r->hidden);
+    if (!is_good || !w->k->peak(r->hidden, n, &max, &best)) row_is_bad(w, t);
+}
+
+static void streams(const worker *w) {
+    for (int t = w->ith; t < w->n; t += w->nth) {
+        row *r = row_at(w, t);
+        if (r->wanted & WANT_STREAM) memcpy(r->stream, stream_at(w, t), sizeof(float) * (size_t)w->m->n_embd);
+        if (r->wanted & WANT_HIDDEN && w->b->to == w->m->n_layer) hidden_row(w, t);
+    }
+}
+
+static void use_logits(const worker *w, int t, const float *logits) {
+    row *r = row_at(w, t);
+    float max;
+    int best, n_vocab = w->m->n_vocab, is_good = 1;
+    if (r->wanted & WANT_SCORE) is_good = score_logits(w->k, logits, n_vocab, r->target, r->log_prob, r->top);
+    else is_good = w->k->peak(logits, n_vocab, &max, &best);
+    if (!is_good) row_is_bad(w, t);
+    if (r->wanted & WANT_LOGITS && r->logits != logits)
+        memcpy(r->logits, logits, sizeof(float) * (size_t)(w->m->output.w.n_panels * 16));
+    if (!(r->wanted & WANT_DRAW)) return;
+    *r->drawn = atomic_load(&r->bad) ? GEMEL_E_NUMERIC : draw_from(w->m->tok, r->sampler, logits, r->text);
+    mark(w, GEMEL_OP_SAMPLE);
+}
+
+enum { NEEDS_LOGITS = WANT_LOGITS | WANT_SCORE | WANT_DRAW };
+
+// Rows t0..t0+n-1, all of which need logits.
+static void logits_of(const worker *w, int t0, int n) {
+    worker part = *w;
+    int rows[ROWS_AT_ONCE];
+    for (int i = 0; i < n; i++) rows[i] = w->kept ? w->kept[t0 + i] : t0 + i;
+    part.n = n;
+    part.kept = rows;
+    size_t ld = (size_t)w->m->output.w.n_panels * 16;
+    const row *first = row_at(&part, 0);
+    float *logits = n == 1 && first->wanted & WANT_LOGITS ? first->logits : w->s->logits;
+    acts a = prepare(&part, stream_at(w, t0), (size_t)w->m->n_embd, w->m->n_embd, &w->m->output_norm,
+                     !weight_is_float(&w->m->output.w));
+    product p = {&w->m->output, logits};
+    multiply_all(&part, &a, &p, 1, GEMEL_OP_HEAD);
+    meet(&part);
+    for (int i = w->ith; i < n; i += w->nth) use_logits(&part, i, logits + (size_t)i * ld);
+    mark(&part, GEMEL_OP_HEAD);
+    meet(&part);
+}
+
+void output(worker *w) {
+    streams(w);
+    mark(w, GEMEL_OP_HEAD);
+    for (int t = 0, n; t < w->n && w->b->to == w->m->n_layer; t += n > 0 ? n : 1) {
+        for (n = 0; t + n < w->n && n < ROWS_AT_ONCE && row_at(w, t + n)->wanted & NEEDS_LOGITS; n++) {}
+        if (n > 0) logits_of(w, t, n);
+    }
+}

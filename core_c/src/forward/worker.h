@@ -1,0 +1,51 @@
+// One thread's view of a pass, and what every block is made of: shares of the work, meetings, prepared rows, products.
+#pragma once
+#include "batch.h"
+#include "workspace.h"
+
+typedef struct worker {
+    batch *b;
+    gemel_model *m;
+    workspace *s;
+    const kernels *k;
+    int ith, nth;
+    int n;             // rows it works on
+    const int *kept;   // [n] which of the batch's rows they are; NULL: all of them
+    int il;            // layer, or -1
+    stopwatch *watch;
+} worker;
+
+typedef struct block {   // half a layer, in two phases: a row that nobody asked for ends after the first
+    void (*put)(worker *w, const layer *l);    // what it puts into the cache; NULL: nothing
+    void (*take)(worker *w, const layer *l);   // what it makes of it, added to the residual stream
+} block;
+extern const block attention_block, gated_block;
+void output(worker *w);   // what was asked for, after the last layer
+
+static inline int pad_to(int n, int to) { return (n + to - 1) / to * to; }
+static inline int share(int n, int ith, int nth) { return (int)((int64_t)n * ith / nth); }
+static inline row *row_at(const worker *w, int t) { return &w->b->rows[w->kept ? w->kept[t] : t]; }
+static inline void row_is_bad(const worker *w, int t) { atomic_store(&row_at(w, t)->bad, 1); }
+static inline float *stream_at(const worker *w, int t) { return w->s->x + (size_t)t * (size_t)w->m->n_embd; }
+
+// What this thread did since its last mark was `op`.
+static inline void mark(const worker *w, int op) { stopwatch_mark(w->watch, op, w->il, w->n); }
+static inline void meet(const worker *w) {   // all threads are here
+    threads_meet(w->m->pool);
+    mark(w, GEMEL_OP_WAIT);
+}
+
+// Norm (unless NULL) and quantise rows x[n][ld] once for all products that read them. With one row every thread does it
+// for itself, which is cheaper than waiting; the caller must have met before, and all rows are done on return.
+acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *norm, int quantise);
+
+// Panels p0..p1-1 of y[n][ld] = W a + bias, the only place where weights are multiplied.
+void multiply(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y);
+// Several products of one input: their panels, side by side, are split among the threads.
+typedef struct product {
+    const linear *l;
+    float *y;   // [n][n_panels * 16]
+} product;
+void multiply_all(const worker *w, const acts *a, const product *p, int count, int op);
+// x += W a + bias: a thread adds the columns it made.
+void multiply_into(const worker *w, const linear *l, const acts *a, int op);

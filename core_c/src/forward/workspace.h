@@ -1,0 +1,30 @@
+// The buffers of a pass: the model's, one set, used by whoever runs on its threads. Rows are padded to whole panels.
+#pragma once
+#include "../model/model.h"
+
+enum { ROWS_AT_ONCE = 16 };   // rows whose logits are made together
+
+typedef struct workspace {
+    char *memory;
+    int n_threads;       // for which the private ones were made
+    size_t n_partials;   // floats
+    int n_logits;        // rows
+    float *x;            // [n][n_embd]            residual stream
+    float *y;            // [n][embd_pad]          a projection on its way into x
+    float *norm;         // [n or n_threads][embd_pad]   normed rows
+    float *q, *k, *v;    // [n][q_pad], [n][k_pad], [n][v_pad]   projections
+    float *heads;        // [n][n_head * k_pad]    q after RoPE, scaled, heads padded
+    float *att;          // [n][n_head * v_pad]    attention's output
+    float *partials;     // [n_head][blocks][KV_PART + v_dim]    where threads share one row's attention
+    float *gate, *up;    // [n][ff_pad]
+    float *rope_cs;      // [n][rope_width]        cos, sin of every table: see rope_rows.c
+    float *logits;       // [n_logits][vocab_pad]
+    int *kept;           // [n]                    rows that go on after the last layer's keys and values
+    acts in, mid;        // activations quantised once for each group of products: of width n_embd, q; of width n_ff
+    acts *own;           // [n_threads]            a thread's own, when there is one row
+} workspace;
+
+// The model's workspace for its number of threads, with room for so many floats of partials and rows of logits.
+int workspace_open(gemel_model *m, size_t n_partials, int n_logits);   // GEMEL_E_MEMORY
+void workspace_close(gemel_model *m);
+size_t workspace_size(const gemel_model *m, int n_threads);   // bytes, without partials; 0: more than size_t holds

@@ -1,0 +1,211 @@
+// Attention over an F16 or F32 cache: q.k with a lane a position, streaming softmax over blocks of 16 positions in
+// ascending order, p.v with a lane a channel. A query's result depends on its own first and n_pos alone; queries sit
+// side by side only to share the loads. `type` is a constant wherever these words are inlined.
+
+WORD vf att_load(const int type, const uint8_t *p, size_t i) {   // numbers i.. of those at p
+    return type == GEMEL_KV_F16 ? vf_f16((const uint16_t *)p + i) : vf_load((const float *)p + i);
+}
+
+// ---- The cache -----------------------------------------------------------------------------------------------------
+
+static int store_f16(const float *k, const float *v, const kv_layout *l, uint8_t *block, int in) {
+    uint16_t row[ATTEND_DIM], *k_to = (uint16_t *)(block + kv_k_at(l, in)),
+                              *v_to = (uint16_t *)(block + kv_v_at(l, in));
+    if (!bounded(k, l->k_dim, ATTEND_BOUND_F16) || !bounded(v, l->v_dim, ATTEND_BOUND_F16)) return 0;
+    to_f16(k, l->k_dim, row);
+    to_f16(v, l->v_dim, v_to);
+    for (int i = 0; i < l->k_dim; i++) k_to[i * LANES] = row[i];
+    return 1;
+}
+
+static int store_f32(const float *k, const float *v, const kv_layout *l, uint8_t *block, int in) {
+    float *k_to = (float *)(block + kv_k_at(l, in));
+    if (!bounded(k, l->k_dim, ATTEND_BOUND) || !bounded(v, l->v_dim, ATTEND_BOUND)) return 0;
+    for (int i = 0; i < l->k_dim; i++) k_to[i * LANES] = k[i];
+    memcpy(block + kv_v_at(l, in), v, sizeof *v * (size_t)l->v_dim);
+    return 1;
+}
+
+// ---- Scores, weights, values ---------------------------------------------------------------------------------------
+
+typedef struct att_state {
+    float top;
+    float l[LANES];   // running sum of exp(score - top), a lane a position modulo 16
+} att_state;
+
+typedef struct att_view {   // a block of 16 positions, of which from..to-1 are seen
+    const uint8_t *k, *v;   // [k_dim][16], [16][v_dim]
+    int from, to;
+} att_view;
+
+// Scores of Q queries against a block: even and odd dimensions in two chains. Runs of K and V are too short to fetch as
+// far ahead as weights.
+WORD void att_scores(const int type, const int Q, const float *const *q, int k_dim, const uint8_t *k,
+                     float s[][LANES]) {
+    for (int g0 = 0; g0 < V; g0++) {
+        vf e[ATTEND_Q], o[ATTEND_Q];
+        TIMES (h, Q) e[h] = o[h] = vf_set1(0);
+        for (int i = 0; i < k_dim; i += 2) {
+            if (AHEAD > 0 && g0 == 0) PREFETCH(k + (size_t)(i * LANES) * kv_item(type) + AHEAD / 2);
+            vf a = att_load(type, k, (size_t)(i * LANES + g0 * W));
+            vf b = att_load(type, k, (size_t)((i + 1) * LANES + g0 * W));
+            TIMES (h, Q) {
+                e[h] = vf_add(e[h], vf_mul(a, vf_set1(q[h][i])));
+                o[h] = vf_add(o[h], vf_mul(b, vf_set1(q[h][i + 1])));
+            }
+        }
+        TIMES (h, Q) vf_store(s[h] + g0 * W, vf_add(e[h], o[h]));
+    }
+}
+
+// Turn scores into weights against the running maximum; returns what earlier sums must be multiplied by (1 leaves
+// them).
+WORD float att_softmax(att_state *st, float s[LANES], int from, int to) {
+    vf v[V];
+    float fix = 1;
+    for (int i = 0; i < from; i++) s[i] = -3e38f;
+    for (int i = to; i < LANES; i++) s[i] = -3e38f;
+    EACH (g) v[g] = vf_load(s + g * W);
+    float m = fold_max(v);
+    if (m > st->top) {
+        float f[LANES];
+        vf_store(f, vf_exp(vf_set1(st->top - m)));
+        fix = f[0];
+        st->top = m;
+        EACH (g) vf_store(st->l + g * W, vf_mul(vf_load(st->l + g * W), vf_set1(fix)));
+    }
+    EACH (g) vf_store(s + g * W, vf_exp(vf_sub(v[g], vf_set1(st->top))));
+    for (int i = 0; i < from; i++) s[i] = 0;
+    for (int i = to; i < LANES; i++) s[i] = 0;
+    EACH (g) vf_store(st->l + g * W, vf_add(vf_load(st->l + g * W), vf_load(s + g * W)));
+    return fix;
+}
+
+// o = o * fix + sum of s[i] * v[i], positions ascending. exp(0) is 1, so a fix of 1 changes nothing and may be skipped.
+WORD void att_values(const int type, const int Q, float *const *o, int v_dim, const att_view *b, float s[][LANES],
+                     const float *fix) {
+    int moved = 0;
+    TIMES (h, Q) moved |= fix[h] != 1;
+    for (int c = 0; c < v_dim; c += ATTEND_G * W) {
+        vf a[ATTEND_Q][ATTEND_G];
+        const int G = ATTEND_G * W <= LANES || c + ATTEND_G * W <= v_dim ? ATTEND_G : LANES / W;
+        TIMES (h, Q)
+            TIMES (g, ATTEND_G) {
+                a[h][g] = g < G ? vf_load(o[h] + c + g * W) : vf_set1(0);
+                if (moved) a[h][g] = vf_mul(a[h][g], vf_set1(fix[h]));
+            }
+        for (int i = b->from; i < b->to; i++) {
+            if (AHEAD > 0 && c * 2 % 64 == 0) PREFETCH(b->v + (size_t)(i * v_dim + c) * kv_item(type) + AHEAD / 2);
+            TIMES (g, ATTEND_G) {
+                vf x = g < G ? att_load(type, b->v, (size_t)(i * v_dim + c + g * W)) : vf_set1(0);
+                TIMES (h, Q) a[h][g] = vf_add(a[h][g], vf_mul(x, vf_set1(s[h][i])));
+            }
+        }
+        TIMES (h, Q)
+            TIMES (g, ATTEND_G)
+                if (g < G) vf_store(o[h] + c + g * W, a[h][g]);
+    }
+}
+
+WORD void att_block(const int type, const int Q, const attend_args *a, int h0, att_state *st, const att_view *b) {
+    float s[ATTEND_Q][LANES], fix[ATTEND_Q];
+    att_scores(type, Q, a->q + h0, a->k_dim, b->k, s);
+    TIMES (h, Q) fix[h] = att_softmax(st + h0 + h, s[h], b->from, b->to);
+    att_values(type, Q, a->o + h0, a->v_dim, b, s, fix);
+}
+
+// ---- Tiles ---------------------------------------------------------------------------------------------------------
+
+typedef void att_fn(const attend_args *a, int h0, att_state *st, const att_view *b);
+typedef struct att_type {
+    int type;
+    att_fn *part;   // one query by a block that it sees a part of
+    struct {
+        int n;
+        att_fn *f;   // so many queries by a block that they see all of
+    } tiles[6];      // the largest first; the last is 1
+} att_type;
+
+#define ATT_TILE(name, type, Q)                                                                                        \
+    KERNEL void att_##name##_##Q(const attend_args *a, int h0, att_state *st, const att_view *b) {                     \
+        att_block(type, Q, a, h0, st, &(att_view){b->k, b->v, 0, LANES});                                              \
+    }
+#if ATTEND_Q == 8
+#define ATT_WIDE(name, type) ATT_TILE(name, type, 6) ATT_TILE(name, type, 8)
+#define ATT_WIDE_ROWS(name) {8, att_##name##_8}, {6, att_##name##_6},
+#else
+#define ATT_WIDE(name, type)
+#define ATT_WIDE_ROWS(name)
+#endif
+#define ATT_TYPE(name, type)                                                                                           \
+    ATT_TILE(name, type, 1)                                                                                            \
+    ATT_TILE(name, type, 2)                                                                                            \
+    ATT_TILE(name, type, 3)                                                                                            \
+    ATT_TILE(name, type, 4)                                                                                            \
+    ATT_WIDE(name, type)                                                                                               \
+    KERNEL void att_##name##_part(const attend_args *a, int h, att_state *st, const att_view *b) {                     \
+        att_block(type, 1, a, h, st, b);                                                                               \
+    }                                                                                                                  \
+    static const att_type att_##name = {                                                                               \
+        type,                                                                                                          \
+        att_##name##_part,                                                                                             \
+        {ATT_WIDE_ROWS(name){4, att_##name##_4}, {3, att_##name##_3}, {2, att_##name##_2}, {1, att_##name##_1}}};
+ATT_TYPE(f16, GEMEL_KV_F16)
+ATT_TYPE(f32, GEMEL_KV_F32)
+
+// ---- A call --------------------------------------------------------------------------------------------------------
+
+typedef struct att_range {   // positions that some query sees; that all of them see
+    int some_from, some_to, all_from, all_to;
+} att_range;
+
+static att_range att_range_of(const attend_args *a) {
+    att_range r = {a->first[0], a->n_pos[0], a->first[0], a->n_pos[0]};
+    for (int h = 1; h < a->n; h++) {
+        int first = a->first[h], n_pos = a->n_pos[h];
+        r.some_from = r.some_from < first ? r.some_from : first;
+        r.some_to = r.some_to > n_pos ? r.some_to : n_pos;
+        r.all_from = r.all_from > first ? r.all_from : first;
+        r.all_to = r.all_to < n_pos ? r.all_to : n_pos;
+    }
+    return r;
+}
+
+// The block at position p, which each query sees all of, some of, or nothing of.
+static void att_meet(const att_type *t, const attend_args *a, att_state *st, att_view *b, int p, int all_see) {
+    for (int h = 0, i = 0; h < a->n && all_see; h += t->tiles[i].n) {
+        while (t->tiles[i].n > a->n - h) i++;
+        t->tiles[i].f(a, h, st, b);
+    }
+    for (int h = 0; h < a->n && !all_see; h++) {
+        b->from = a->first[h] > p ? a->first[h] - p : 0;
+        b->to = a->n_pos[h] - p < LANES ? a->n_pos[h] - p : LANES;
+        if (b->from < b->to) t->part(a, h, st, b);
+    }
+}
+
+KERNEL int attend_floats(const att_type *t, const attend_args *a) {
+    const kv_layout l = {t->type, a->k_dim, a->v_dim};
+    const att_range r = att_range_of(a);
+    att_state st[ATTEND_MAX];
+    for (int h = 0; h < a->n; h++) {
+        if (!bounded(a->q[h], a->k_dim, ATTEND_BOUND)) return 0;
+        st[h].top = -3e38f;
+        memset(st[h].l, 0, sizeof st[h].l);
+        memset(a->o[h], 0, sizeof(float) * (size_t)a->v_dim);
+    }
+    for (int p = r.some_from / LANES * LANES; p < r.some_to; p += LANES) {
+        const uint8_t *block = a->pages[p / KV_PAGE] + a->at;
+        att_view b = {block + kv_k_at(&l, p % KV_BLOCK), block + kv_v_at(&l, p % KV_BLOCK), 0, LANES};
+        att_meet(t, a, st, &b, p, p >= r.all_from && p + LANES <= r.all_to);
+    }
+    for (int h = 0; h < a->n; h++) {
+        vf sum[V];
+        EACH (g) sum[g] = vf_load(st[h].l + g * W);
+        vf by = vf_set1(1.0f / fold_add(sum));
+        for (int i = 0; i < a->v_dim; i += W) vf_store(a->o[h] + i, vf_mul(vf_load(a->o[h] + i), by));
+    }
+    return 1;
+}
+static int attend_f16(const attend_args *a) { return attend_floats(&att_f16, a); }
+static int attend_f32(const attend_args *a) { return attend_floats(&att_f32, a); }

@@ -1,0 +1,115 @@
+#include "open.h"
+#include <stdlib.h>
+#include "../arch/arch.h"
+#include "../arch/rope.h"
+#include "../file/gguf_read.h"
+#include "../forward/workspace.h"
+#include "../memory.h"
+
+static void count_weight(gemel_model *m, const weight *w) {
+    m->totals.decode_size += (double)w->panel_size * w->n_panels;
+    m->totals.decode_macs += (double)w->n_in * w->n_out;
+    const panel_kind *k = panel_kind_of(w->type);
+    m->totals.has_halves |= k && k->sub == 16;
+}
+
+// What is known of the weights before they are in.
+static void count_all(gemel_model *m, const gguf *g) {
+    for (int il = 0; il < m->n_layer; il++)
+        for (int id = 0; id < N_SLOTS; id++)
+            if (slots[id].room == SLOT_LAYER && slots[id].kind == SLOT_MATRIX)
+                count_weight(m, slot_weight(m, il, &slots[id]));
+    m->totals.prefill_macs = m->totals.decode_macs;
+    count_weight(m, &m->output.w);
+    for (int i = 0; i < gguf_n_tensors(g); i++) {
+        const uint64_t *ne = gguf_tensor_at(g, i)->ne;
+        m->totals.n_params += (double)ne[0] * (double)ne[1] * (double)ne[2] * (double)ne[3];
+    }
+}
+
+static int read_numbers(gemel_model *m, const gguf *g, placement *p, errors *e) {
+    int code = arch_read(m, g, e);
+    if (code == GEMEL_OK) code = place_tensors(p, m, g, e);
+    if (code < 0) return code;
+    m->memory_size = (size_t)p->size;
+    if (p->size >= SIZE_MAX / 2)
+        return fail(e, GEMEL_E_MEMORY, "no memory for %.0f MB of weights", (double)p->size / 1e6);
+    count_all(m, g);
+    if (m->ropes[0].scaling == SCALING_LONGROPE &&
+        (gguf_tensor_find(g, slots[SLOT_ROPE_LONG].name) < 0 || gguf_tensor_find(g, slots[SLOT_ROPE_SHORT].name) < 0))
+        return fail(e, GEMEL_E_FORMAT,
+                    "longrope needs the tensors rope_factors_long.weight and rope_factors_short.weight");
+    return GEMEL_OK;
+}
+
+static int take_words(gemel_model *m, const gguf *g, errors *e) {
+    int code = tokenizer_open(&m->tok, g, e);
+    if (code < 0 || tokenizer_n_vocab(m->tok) == m->n_vocab) return code;
+    return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight %d rows",
+                tokenizer_n_vocab(m->tok), m->n_vocab);
+}
+
+static int take_memory(gemel_model *m, const gguf *g, placement *p, errors *e) {
+    m->memory = memory_get(m->memory_size);
+    if (!m->memory) return fail(e, GEMEL_E_MEMORY, "no memory for %.0f MB of weights", (double)m->memory_size / 1e6);
+    return place_tensors(p, m, g, e);
+}
+
+static int take_threads(gemel_model *m, threads *pool, int n_threads, int isa, errors *e) {
+    int code = gemel_model_set_isa(m, isa);
+    if (code < 0) return fail(e, code, "the instruction set %d is not usable here", isa);
+    m->n_threads = n_threads;
+    m->pool = pool;
+    m->owns_pool = !pool;
+    code = pool ? GEMEL_OK : threads_open(&m->pool, n_threads);
+    return code < 0 ? fail(e, code, "%d threads were refused", n_threads) : GEMEL_OK;
+}
+
+static gemel_model *new_model(errors *e) {
+    gemel_model *m = calloc(1, sizeof *m);
+    if (!m) {
+        (void)fail(e, GEMEL_E_MEMORY, "no memory for a model");
+        return NULL;
+    }
+    m->n_batch = N_BATCH_MAX;
+    atomic_init(&m->n_whole, -1);
+    atomic_init(&m->is_whole, 0);
+    return m;
+}
+
+int model_measure(gemel_model **out, const gguf *g, int n_threads, placement *p, errors *e) {
+    gemel_model *m = new_model(e);
+    int code = m ? read_numbers(m, g, p, e) : GEMEL_E_MEMORY;
+    if (code < 0) gemel_model_close(m);
+    else m->n_threads = n_threads;
+    *out = code < 0 ? NULL : m;
+    return code;
+}
+
+int model_open(gemel_model **out, gguf *g, threads *pool, int n_threads, int isa, placement *p, errors *e) {
+    gemel_model *m = new_model(e);
+    int code = m ? read_numbers(m, g, p, e) : GEMEL_E_MEMORY;
+    if (code == GEMEL_OK) code = take_words(m, g, e);
+    if (code == GEMEL_OK) code = take_memory(m, g, p, e);
+    if (code == GEMEL_OK) code = take_threads(m, pool, n_threads, isa, e);
+    if (code < 0) {
+        gemel_model_close(m);
+        return code;
+    }
+    m->gguf = g;
+    *out = m;
+    return GEMEL_OK;
+}
+
+void gemel_model_close(gemel_model *m) {
+    if (!m) return;
+    if (m->owns_pool) threads_close(m->pool);
+    workspace_close(m);
+    tokenizer_close(m->tok);
+    rope_close(m);
+    memory_free(m->memory);
+    free(m->layers);
+    free(m->classes);
+    gguf_close(m->gguf);
+    free(m);
+}

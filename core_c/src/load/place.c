@@ -1,0 +1,194 @@
+#include "place.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct walk {   // over all slots, in the order of memory
+    placement *p;
+    gemel_model *m;
+    const gguf *g;
+    errors *e;
+    char *is_used;   // [n_tensors]
+} walk;
+
+static const char *name_of(const gguf_tensor *t, printable *p) {
+    *p = printable_name(t->name.at, t->name.size);
+    return p->text;
+}
+static uint64_t round_up(uint64_t n) { return (n + 63) / 64 * 64; }
+
+static void slot_name(const slot *s, int il, char name[96]) {
+    if (s->room == SLOT_LAYER) snprintf(name, 96, "blk.%d.%s", il, s->name);
+    else snprintf(name, 96, "%s", s->name);
+}
+static int find(const walk *w, slot_id id, int il) {
+    char name[96];
+    slot_name(&slots[id], il, name);
+    return gguf_tensor_find(w->g, name);
+}
+
+// ---- Checks --------------------------------------------------------------------------------------------------------
+
+static const layer *layer_of(const walk *w, int il) {
+    return il >= 0 && il < w->m->n_layer ? &w->m->layers[il] : &w->m->layers[0];
+}
+static int rows_of(const walk *w, const slot *s, int il) {
+    return slot_dim_of(w->m, layer_of(w, il), s->kind == SLOT_MATRIX ? s->n_out : s->n_in);
+}
+
+// t holds n_in columns by n_out rows (a vector: n_in numbers, n_out 1).
+static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint64_t n_in, uint64_t n_out) {
+    printable name;
+    if (t->ne[0] != n_in || t->ne[1] != n_out || t->ne[2] != 1 || t->ne[3] != 1)
+        return fail(w->e, GEMEL_E_FORMAT,
+                    "the tensor %s is [%llu, %llu, %llu, %llu]; the metadata asks for [%llu, %llu]", name_of(t, &name),
+                    (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
+                    (unsigned long long)t->ne[3], (unsigned long long)n_in, (unsigned long long)n_out);
+    if (!is_matrix && t->n_dims > 1 && t->ne[1] != 1)
+        return fail(w->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; 1 was expected", name_of(t, &name),
+                    t->n_dims);
+    if (!gemel_format_computed(t->type))
+        return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not supported", name_of(t, &name),
+                    gemel_format_name(t->type) ? gemel_format_name(t->type) : "unknown");
+    return GEMEL_OK;
+}
+
+// Every tensor of the file must have found a slot: one that is left over would change the result.
+static int check_leftover(const walk *w) {
+    printable name;
+    for (int i = 0; i < gguf_n_tensors(w->g); i++)
+        if (!w->is_used[i])
+            return fail(w->e, GEMEL_E_UNSUPPORTED, "unexpected tensor %s: architecture %s does not use it",
+                        name_of(gguf_tensor_at(w->g, i), &name), w->m->arch->name);
+    return GEMEL_OK;
+}
+
+// ---- Places --------------------------------------------------------------------------------------------------------
+
+// Rows first..first+n-1 of tensor i (of a vector: numbers) go to slot s of layer il.
+static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n) {
+    placement *p = w->p;
+    const gguf_tensor *t = gguf_tensor_at(w->g, i);
+    const format *f = format_of(t->type);
+    uint8_t *at = w->m->memory ? w->m->memory + p->size : NULL;
+    if (p->n == p->capacity) {
+        int capacity = p->capacity ? 2 * p->capacity : 64;
+        destination *to = realloc(p->to, (size_t)capacity * sizeof *to);
+        if (!to) return fail(w->e, GEMEL_E_MEMORY, "no memory for %d tensors", capacity);
+        p->to = to;
+        p->capacity = capacity;
+    }
+    destination *d = &p->to[p->n++];
+    *d = (destination){.tensor = i, .il = il, .is_factors = s->kind == SLOT_FACTORS};
+    w->is_used[i] = 1;
+    if (s->kind != SLOT_MATRIX) {
+        if (first % (uint64_t)f->block || n % f->block) {
+            printable name;
+            return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s is not cut at whole blocks of %d",
+                        name_of(t, &name), f->name, f->block);
+        }
+        d->n_in = n, d->n_out = 1;
+        d->from = first / (uint64_t)f->block * (uint64_t)f->block_size;
+        d->size = (uint64_t)(n / f->block) * (uint64_t)f->block_size;
+        *slot_vector(w->m, il, s) = d->v = (float *)at;
+        p->size += round_up((uint64_t)n * sizeof(float));
+        return GEMEL_OK;
+    }
+    uint64_t row_size = t->size / t->ne[1];
+    d->from = first * row_size, d->size = (uint64_t)n * row_size;
+    d->n_in = (int)t->ne[0], d->n_out = n;
+    weight *m = d->w = slot_weight(w->m, il, s);
+    *m = (weight){.type = t->type, .n_in = d->n_in, .n_out = n, .n_panels = (n + 15) / 16, .data = at};
+    m->panel_size = panel_size_of(t->type, m->n_in);
+    p->size += round_up((uint64_t)m->n_panels * m->panel_size);
+    return GEMEL_OK;
+}
+
+// Rows (of a vector: numbers) of fused tensor d that come before slot `id`'s; of all its parts with SLOT_NONE.
+static int rows_before(const walk *w, slot_id d, slot_id id, int il) {
+    int n = 0;
+    for (int k = 0; k < SLOT_PARTS && (id == SLOT_NONE || slots[d].parts[k] != id); k++)
+        if (slots[d].parts[k] != SLOT_NONE) n += rows_of(w, &slots[slots[d].parts[k]], il);
+    return n;
+}
+
+// The fused tensor that slot `id` is a part of, when the file has it in place of the first part; or SLOT_NONE. One that
+// shares its name with a part is told by its rows.
+static slot_id dealt_from(const walk *w, slot_id id, int il) {
+    for (int d = 0; d < N_SLOTS; d++) {
+        if (slots[d].kind != SLOT_DEALT) continue;
+        int i = find(w, slots[d].parts[0], il) < 0 ? find(w, (slot_id)d, il) : -1, is_part = 0, has_twin = 0;
+        for (int k = 0; k < SLOT_PARTS && i >= 0; k++) {
+            slot_id part = slots[d].parts[k];
+            is_part |= part == id;
+            has_twin |= part != SLOT_NONE && !strcmp(slots[part].name, slots[d].name);
+        }
+        if (!is_part) continue;
+        const uint64_t *ne = gguf_tensor_at(w->g, i)->ne;
+        uint64_t rows = slots[id].kind == SLOT_MATRIX ? ne[1] : ne[0];
+        if (!has_twin || rows == (uint64_t)rows_before(w, (slot_id)d, SLOT_NONE, il)) return (slot_id)d;
+    }
+    return SLOT_NONE;
+}
+
+static int put_part(walk *w, slot_id fused, slot_id id, int il) {
+    const slot *s = &slots[id];
+    int i = find(w, fused, il), total = rows_before(w, fused, SLOT_NONE, il), is_matrix = s->kind == SLOT_MATRIX;
+    int n_in = is_matrix ? slot_dim_of(w->m, layer_of(w, il), s->n_in) : total;
+    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, is_matrix ? (uint64_t)total : 1);
+    return code < 0 ? code : put(w, i, s, il, (uint64_t)rows_before(w, fused, id, il), rows_of(w, s, il));
+}
+
+static int place(walk *w, slot_id id, int il) {
+    const slot *s = &slots[id];
+    if (s->kind == SLOT_DEALT || !(w->m->arch->properties & s->may)) return GEMEL_OK;
+    slot_id fused = s->room == SLOT_LAYER ? dealt_from(w, id, il) : SLOT_NONE;
+    if (fused != SLOT_NONE) return put_part(w, fused, id, il);
+    int i = find(w, id, il);
+    char name[96];
+    slot_name(s, il, name);
+    if (i < 0 && w->m->arch->properties & s->must) return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
+    if (i < 0) return GEMEL_OK;
+    int is_matrix = s->kind == SLOT_MATRIX, n_in = slot_dim_of(w->m, layer_of(w, il), s->n_in);
+    int n_out = is_matrix ? rows_of(w, s, il) : 1;
+    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, (uint64_t)n_out);
+    return code < 0 ? code : put(w, i, s, il, 0, is_matrix ? n_out : n_in);
+}
+
+static int place_room(walk *w, enum slot_room room, int il) {
+    for (int id = 0; id < N_SLOTS; id++) {
+        int code = slots[id].room == room ? place(w, (slot_id)id, il) : GEMEL_OK;
+        if (code < 0) return code;
+    }
+    return GEMEL_OK;
+}
+
+// A head without a tensor of its own is its own slot over the embedding's data.
+static void tie(walk *w) {
+    gemel_model *m = w->m;
+    m->is_tied = !m->output.w.n_panels;
+    if (!m->is_tied) return;
+    m->output.w = m->token_embd;
+    for (int i = 0; i < w->p->n; i++)
+        if (w->p->to[i].w == &m->token_embd) w->p->to[i].tied = &m->output.w;
+}
+
+int place_tensors(placement *p, gemel_model *m, const gguf *g, errors *e) {
+    walk w = {.p = p, .m = m, .g = g, .e = e, .is_used = calloc((size_t)gguf_n_tensors(g) + 1, 1)};
+    if (!w.is_used) return fail(e, GEMEL_E_MEMORY, "no memory for %d tensors", gguf_n_tensors(g));
+    p->n = 0;
+    p->size = 0;
+    m->output.w = (weight){0};
+    int code = place_room(&w, SLOT_FIRST, -1);
+    for (int il = 0; il < m->n_layer && code == GEMEL_OK; il++) code = place_room(&w, SLOT_LAYER, il);
+    if (code == GEMEL_OK) code = place_room(&w, SLOT_LAST, m->n_layer);
+    if (code == GEMEL_OK) code = check_leftover(&w);
+    if (code == GEMEL_OK) tie(&w);
+    free(w.is_used);
+    return code;
+}
+
+void place_close(placement *p) {
+    free(p->to);
+    *p = (placement){0};
+}

@@ -1,0 +1,104 @@
+// A model in memory: its numbers, each layer's own numbers and weights, tokenizer, and the threads it computes on.
+// Immutable once loaded, except for the number of threads, the instruction set and the workspace of the running pass.
+// After arch_read nobody asks which architecture a model is: whatever a layer needs stands in its struct.
+#pragma once
+#include <stdatomic.h>
+#include "../kernels/kernels.h"
+#include "kinds.h"
+#include "../cache/kv.h"
+#include "../file/gguf.h"
+#include "../text/tokenizer.h"
+#include "../threads/threads.h"
+
+enum { N_BATCH_MAX = 128 };   // rows of a micro-batch, at most
+
+typedef struct norm {
+    float *w, *b;   // [n]; w NULL: no norm; b NULL: no bias
+} norm;
+typedef struct linear {
+    weight w;
+    float *b;   // [n_out]; NULL: no bias
+} linear;
+
+typedef struct attention {
+    int n_head, n_head_kv, k_dim, v_dim, n_rot;
+    int rope;                      // which of the model's RoPE tables; -1: none
+    int window;                    // positions a query sees, its own included; 0: all
+    double score_div;              // scores are divided by it
+    float q_scale, q_scale_log2;   // 1 / score_div, log2(e) / score_div: what a query is multiplied by
+    float soft_cap;                // of scores; 0: none
+    linear q, k, v, output;
+    norm q_norm, k_norm;           // of heads
+    const float *sinks, *slopes;   // [n_head]; NULL: none
+    int cache_class, cache_at;     // its class of the cache; the place of its first KV head in a page of that class
+} attention;
+
+typedef struct feed_forward {
+    int n_ff;
+    act_kind act;
+    linear gate, up, down;
+} feed_forward;
+
+typedef struct layer {
+    norm in, out, ffn_in, ffn_out;   // before and after each half
+    norm_kind norm;
+    mixer_kind mixer;
+    ffn_kind ffn;
+    int is_parallel;        // both halves read the same normed rows
+    float residual_scale;   // what a half adds is multiplied by it
+    attention attn;
+    feed_forward ff;
+} layer;
+
+// One RoPE table: an angle per position and pair. A file may give two tables, and the context's length chooses.
+typedef struct rope_table {
+    int n_rot, far;   // rotated channels of a head; how far apart the two of a pair are: 1, or n_rot / 2
+    rope_scaling scaling;
+    double base, factor, attn_factor, beta_fast, beta_slow;
+    int n_ctx_orig;    // context length before scaling
+    double *freq[2];   // [n_rot / 2] of sessions up to n_ctx_orig, and of longer ones
+    float scale[2];    // of cos and sin
+    int at;            // where its cos and sin begin in a row's rope_cs
+} rope_table;
+
+typedef struct model_totals {
+    double n_params, decode_size, decode_macs, prefill_macs;
+    int has_halves;   // some weight's sub-blocks are of 16: it needs the sums of activations' half blocks
+    // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff
+    int q, k, v, k_heads, v_heads, n_head, n_ff;
+} model_totals;
+
+struct workspace;
+struct gemel_model {
+    const arch *arch;
+    int n_vocab, n_ctx_train, n_embd, n_layer;
+    float norm_eps;
+    float embd_scale, logit_scale, logit_soft_cap;   // 1, 1, 0: neutral
+    layer *layers;                                   // [n_layer]
+    weight token_embd;                               // [n_vocab][n_embd]
+    norm output_norm;
+    linear output;             // where the file ties it to the embedding: its own slot over token_embd's data
+    float *rope_factors[3];    // per-pair divisors: of all contexts, of long, of short ones; NULL: none
+    rope_table *ropes;         // [n_ropes]
+    int n_ropes, rope_width;   // floats of a row's cos and sin, of all tables
+    kv_class *classes;         // [n_classes]
+    int n_classes;
+    uint8_t *memory;   // all weights, in the order in which a pass uses them
+    size_t memory_size;
+    model_totals totals;
+    int is_tied, n_batch;   // n_batch: rows of a micro-batch
+    int kv_type;            // of caches, where the host says nothing
+    gguf *gguf;
+    tokenizer *tok;
+
+    threads *pool;
+    pace pace;
+    int n_threads, owns_pool;
+    const kernels *k;
+    int isa;
+    struct workspace *workspace;   // the running pass's: whoever runs on the pool may use it
+    // Layers that have arrived, up to the first that has not; -1: not even what sessions need. Then: all has. The
+    // loader writes both when the weights are in place, and sessions read them before they touch a weight.
+    atomic_int n_whole, is_whole;
+};
+static inline int model_is_whole(gemel_model *m) { return atomic_load(&m->is_whole); }

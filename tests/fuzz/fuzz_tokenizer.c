@@ -1,0 +1,148 @@
+// A vocabulary and a text of chance: opening is an error with a sentence, or text becomes ids that exist, whatever the
+// flags, and ids become text; where the vocabulary can express every byte, the same text.
+//
+//   input: model and bytes (1) | rule (1) | flags (1) | special ids (4) | how many tokens (1), each: kind, score, size,
+//          text | how many merges (1), each: left, right (of the tokens) | the text
+#include "fuzz.h"
+#include "../c/toy.h"
+
+enum { BYTES = 256, MORE_MAX = 64, TOKENS_MAX = BYTES + MORE_MAX, MERGES_MAX = 64, TOKEN_SIZE = 24, FLAGS = 3 };
+
+static char texts[TOKENS_MAX][TOKEN_SIZE + 1], merges[MERGES_MAX][2 * TOKEN_SIZE + 2];
+static const char *tokens[TOKENS_MAX], *merge_texts[MERGES_MAX];
+static int kinds[TOKENS_MAX];
+static float scores[TOKENS_MAX];
+
+static const char *const RULES[] = {"default", "gpt-2", "smollm", "llama-bpe", "qwen2", "gpt-4o", "tekken", "dbrx"};
+static const char SPACE[] = "\xE2\x96\x81";
+
+// ---- The vocabulary ------------------------------------------------------------------------------------------------
+
+static int put_bytes(int is_bpe, int all) {   // tokens for all bytes, or for the first letters alone
+    static const char *const nothing[1];
+    int from = all ? 0 : 'a', to = all ? BYTES : 'h';
+    toy letters = byte_toy("gpt-2", nothing, 0, nothing, 0);
+    for (int i = from; i < to; i++) {
+        if (is_bpe) snprintf(texts[i - from], sizeof *texts, "%s", letters.tokens[i]);
+        else snprintf(texts[i - from], sizeof *texts, "<0x%02X>", i);
+        kinds[i - from] = is_bpe ? GEMEL_TOKEN_NORMAL : GEMEL_TOKEN_BYTE;
+        scores[i - from] = 0;
+    }
+    return to - from;
+}
+
+static int put_token(input *in, int n) {   // returns how many there are now
+    kinds[n] = take(in);
+    if (kinds[n] < 250) kinds[n] = 1 + kinds[n] % 6;   // else no kind of a token: an error
+    scores[n] = (float)(take(in) - 128);
+    size_t size = (size_t)take(in) % TOKEN_SIZE;
+    memset(texts[n], 0, sizeof *texts);
+    for (size_t i = 0; i < size; i++) texts[n][i] = (char)take(in);
+    return n + 1;
+}
+
+static int put_merges(input *in, int n_tokens) {
+    int n = take(in) % MERGES_MAX;
+    for (int i = 0; i < n; i++) {
+        int a = (int)take_size(in, SIZE_MAX) % n_tokens, b = (int)take_size(in, SIZE_MAX) % n_tokens;
+        snprintf(merges[i], sizeof *merges, "%s %s", texts[a], texts[b]);
+        merge_texts[i] = merges[i];
+    }
+    return n;
+}
+
+static toy take_toy(input *in) {
+    toy v = NOTHING;
+    int first = take(in), is_bpe = first & 1, rule = take(in), flags = take(in), special[4];
+    for (int i = 0; i < 4; i++) special[i] = (int8_t)take(in);   // below 0: none
+    int n = put_bytes(is_bpe, first & 2), more = take(in) % MORE_MAX;
+    for (int i = 0; i < more; i++) n = put_token(in, n);
+    for (int i = 0; i < n; i++) tokens[i] = texts[i];
+    v.model = is_bpe ? "gpt2" : "llama";
+    v.pre = RULES[(size_t)rule % (sizeof RULES / sizeof *RULES)];
+    v.tokens = tokens, v.n_tokens = v.n_kinds = v.n_scores = n;
+    v.kinds = kinds, v.scores = scores;
+    v.n_merges = put_merges(in, n), v.merges = merge_texts;
+    v.bos = special[0], v.eos = special[1], v.eot = special[2], v.unk = special[3];
+    v.add_bos = flags % 3 - 1, v.add_eos = flags / 3 % 3 - 1, v.add_space_prefix = flags / 9 % 3 - 1;
+    return v;
+}
+
+// ---- Whether it can give a text back -------------------------------------------------------------------------------
+
+static int is_ascii(const char *text) {
+    for (; *text; text++)
+        if (*text <= ' ' || *text > '~') return 0;
+    return 1;
+}
+
+// USER_DEFINED tokens stand for their own text: in the byte-level alphabet, or with SentencePiece's sign for a space,
+// merging makes them of another. Decoding takes a space away after what only looks like an unknown character, too.
+static int gives_back(const toy *v, int all_bytes, const char *text, size_t size) {
+    int is_bpe = v->model[0] == 'g', has_space = v->add_space_prefix == 0;
+    for (int i = 0; i < v->n_tokens; i++) {
+        if (kinds[i] == GEMEL_TOKEN_UNKNOWN) return 0;
+        if (kinds[i] == GEMEL_TOKEN_USER_DEFINED && !is_ascii(texts[i])) return 0;
+        has_space |= !strcmp(texts[i], SPACE) && (kinds[i] == GEMEL_TOKEN_NORMAL || kinds[i] == GEMEL_TOKEN_UNUSED);
+    }
+    for (size_t i = 0; !is_bpe && i + 3 <= size; i++)
+        if (!memcmp(text + i, SPACE, 3)) return 0;
+    return all_bytes && (is_bpe || has_space);
+}
+
+// ---- What must hold ------------------------------------------------------------------------------------------------
+
+// Ids of the text, *n of them, by way of every capacity that matters; the caller frees them.
+static int32_t *encode(const tokenizer *t, const char *text, size_t size, int flags, int *n) {
+    *n = tokenizer_encode(t, text, size, flags, NULL, 0);
+    CHECK(*n >= 0 && *n <= (int)(2 * size) + 4);
+    int32_t *ids = malloc((size_t)*n * sizeof *ids + 1), *few = malloc((size_t)(*n / 2) * sizeof *few + 1);
+    CHECK_EQ_INT(tokenizer_encode(t, text, size, flags, ids, (size_t)*n), *n);
+    CHECK_EQ_INT(tokenizer_encode(t, text, size, flags, few, (size_t)(*n / 2)), *n);
+    CHECK(!memcmp(ids, few, (size_t)(*n / 2) * sizeof *few));
+    for (int i = 0; i < *n; i++) CHECK(ids[i] >= 0 && ids[i] < tokenizer_n_vocab(t));
+    free(few);
+    return ids;
+}
+
+// Text of the ids, *size bytes, or their pieces end to end; the caller frees it.
+static char *decode(const tokenizer *t, const int32_t *ids, int n, int flags, int in_pieces, size_t *size) {
+    int whole = tokenizer_decode(t, ids, (size_t)n, flags, NULL, 0), at = 0;
+    size_t room = (size_t)whole + (size_t)n * 3;   // pieces keep the spaces that decode takes away
+    char *text = malloc(room + 1);
+    CHECK(whole >= 0);
+    if (!in_pieces) at = tokenizer_decode(t, ids, (size_t)n, flags, text, (size_t)whole);
+    for (int i = 0; in_pieces && i < n; i++) {
+        int part = tokenizer_piece(t, ids[i], flags, text + at, room - (size_t)at);
+        CHECK(part >= 0 && part <= (int)room - at);
+        at += part;
+    }
+    *size = (size_t)at;
+    return text;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    input in = {data, data + size};
+    int all_bytes = size && (data[0] & 2);
+    toy v = take_toy(&in);
+    opened o;
+    int code = open_toy(&o, &v);
+    size_t n_text = left(&in);
+    char *text = copy_of(in.at, n_text);
+    CHECK_EQ_INT(code < 0, o.err[0] != 0);
+    for (int flags = 0; !code && flags <= FLAGS; flags++) {
+        int n, special = flags & GEMEL_TEXT_SPECIAL;
+        size_t back_size, pieces_size;
+        int32_t *ids = encode(o.t, text, n_text, flags, &n);
+        char *back = decode(o.t, ids, n, special, 0, &back_size);
+        char *pieces = decode(o.t, ids, n, special, 1, &pieces_size);
+        if (!(flags & GEMEL_TEXT_BOS_EOS) && gives_back(&v, all_bytes, text, n_text))
+            CHECK(back_size == n_text && !memcmp(back, text, n_text));
+        if (v.model[0] == 'g') CHECK(back_size == pieces_size && !memcmp(back, pieces, back_size));
+        free(ids), free(back), free(pieces);
+    }
+    if (!code) CHECK_EQ_INT(tokenizer_piece(o.t, tokenizer_n_vocab(o.t), 0, NULL, 0), GEMEL_E_ARGUMENT);
+    free(text);
+    close_toy(&o);
+    return judge();
+}

