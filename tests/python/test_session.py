@@ -154,7 +154,7 @@ def test_kv_type_is_chosen_at_opening(model: gemel.Model) -> None:
             session.restore(state)
     assert found["f16"] != found["q8_0"]
     for wrong in ("q4_0", "F16", 1, ""):
-        with pytest.raises(gemel.ArgumentError, match="must be one of 'f16', 'q8_0', or None"):
+        with pytest.raises(gemel.ArgumentError, match="must be one of 'f32', 'f16', 'q8_0', or None"):
             model.session(kv_type=wrong)   # type: ignore[arg-type]
 
 
