@@ -19,7 +19,7 @@ class Arch:
     act: str  # SILU
     mixer: str  # ATTENTION
     ffn: str  # GATED: act(gate) * up
-    properties: str = "0"  # X_BIAS: required; MAY_X_BIAS: allowed
+    properties: str = "0"  # X_BIAS: required; MAY_X_BIAS: allowed; LARGE_KEYS: F16 is the default cache
 
     def has(self, name: str) -> bool:
         return name in self.properties.split(" | ")

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import tiny
-from tiny import Pair, Tensor
+from tiny import Tensor
+from vocabulary import Pair
 
 # ---- Valid files -----------------------------------------------------------------------------------------------------
 
@@ -43,7 +44,7 @@ class Spec(NamedTuple):
 
 def small(*, n_vocab: int = N_VOCAB, counts: tuple[int, ...] = (), **fields: Any) -> Spec:  # noqa: ANN401
     """Return a model with a vocabulary cut to n_vocab tokens and no merges; 0: all of it, merges too."""
-    pairs, tensors = tiny.described(tiny.TinyLlama(**{**SHAPE, **fields}))
+    pairs, tensors = tiny.described(tiny.TinyModel(**{**SHAPE, **fields}))
     if n_vocab:
         pairs = [(key, kind, _fewer(key, value, n_vocab)) for key, kind, value in pairs]
         tensors = [_fewer_rows(tensor, n_vocab) if tensor.name in ROWS else tensor for tensor in tensors]

@@ -149,7 +149,7 @@ typedef enum gemel_plan_field {
     GEMEL_PLAN_CACHE = 4,       // keys and values of n_ctx positions
     GEMEL_PLAN_TOTAL = 5, GEMEL_PLAN_SIZE = 6,   // their sum; how many numbers
 } gemel_plan_field;
-GEMEL_API int gemel_loader_plan(const gemel_loader *loader, int n_ctx, int kv_type, double *out, char *err,
+GEMEL_API int gemel_loader_plan(gemel_loader *loader, int n_ctx, int kv_type, double *out, char *err,
                                 size_t err_size);
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
 // From begin to finish: the model that is arriving; else NULL. The loader's: closing the loader closes it, so close its

@@ -1,4 +1,4 @@
-"""`gemel inspect`: what stands in a file's header. Weights are not read, so that the file's size does not matter."""
+"""`gemel inspect`: print a file's header. Weights are not read, so the file's size does not matter."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def as_json(gguf: gemel.Gguf, *, full: bool) -> dict[str, Any]:
         metadata[key] = {"count": count, "first": value} if is_cut else value
     tensors = [
         {"name": t.name, "format": t.format, "shape": list(t.shape), "offset": t.offset, "size": t.size,
-         "computed": t.computed}
+         "computed": t.computed, "slot": t.slot}
         for t in gguf.tensors
     ]   # fmt: skip
     return {
@@ -78,15 +78,18 @@ def show(gguf: gemel.Gguf) -> None:
         "weights": f"{n_params(gguf) / 1e6:.4g} M in {len(gguf.tensors)} tensors: "
         + ", ".join(f"{count} {name}" for name, count in formats.most_common()),
     }
+    arch = gguf.metadata.get("general.architecture")
+    if arch not in gemel.ARCHITECTURES:
+        about["not supported"] = f"architecture {arch!r} (supported: {', '.join(gemel.ARCHITECTURES)})"
     if missing:
         about["not computed"] = f"{', '.join(missing)}: this file can be looked at, but not run"
     keys = table("key", "value")
     for key in gguf.metadata:
         keys.add_row(printable(key), printable(value_text(gguf.metadata, key)))
-    tensors = table("tensor", "format", "shape", "offset", "bytes", numbers=("shape", "offset", "bytes"))
+    tensors = table("tensor", "slot", "format", "shape", "offset", "bytes", numbers=("shape", "offset", "bytes"))
     for t in gguf.tensors:
         shape = " x ".join(map(str, t.shape))
-        tensors.add_row(printable(t.name), t.format, shape, str(t.offset), str(t.size))
+        tensors.add_row(printable(t.name), t.slot or "-", t.format, shape, str(t.offset), str(t.size))
     out = console()
     for part in (facts(about), keys, tensors):
         out.print(part)

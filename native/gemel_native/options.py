@@ -108,8 +108,9 @@ KvType = Literal["f32", "f16", "q8_0"]
 KvTypeOption = Annotated[
     KvType | None,
     typer.Option(
-        "--kv-type", metavar="TYPE", parser=one_of("f32", "f16", "q8_0"), rich_help_panel=MACHINE, show_default="the model's",
-        help="What the KV cache keeps: q8_0 is faster the longer the text, in half the memory of f16; f32 is for comparing.",
+        "--kv-type", metavar="TYPE", parser=one_of("f32", "f16", "q8_0"), rich_help_panel=MACHINE,
+        show_default="the model's",
+        help="What the KV cache keeps: q8_0 is faster the longer the text, in half of f16's memory; f32 compares.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]

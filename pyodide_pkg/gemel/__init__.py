@@ -38,10 +38,12 @@ from ._names import NAMES, Name
 from ._open import inspect, open, open_async, plan
 from ._sampling import Sampler, Sampling
 from ._session import Session
+from ._slots import ARCHS as ARCHITECTURES
 from ._source import pull
 from ._step import Drawn
 
 __all__ = [
+    "ARCHITECTURES",
     "NAMES",
     "ArgumentError",
     "CancelledError",

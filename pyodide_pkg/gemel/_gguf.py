@@ -5,18 +5,29 @@ Lives as long as the loader or model that it came from. Strings that are not UTF
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from ._errors import FormatError
 from ._library import Block, Handle, Library, check, size_at
+from ._slots import DEALT, SLOTS
+
+if TYPE_CHECKING:
+    from ._memory import Plan
+    from ._session import KvType
 
 Scalar = bool | int | float | str
 Value = Scalar | list[Scalar]
 
 _BOOL, _STRING, _ARRAY = 7, 8, 9
 _FLOATS = (6, 12)
+
+
+_SLOT_IDS = {(True, name): id for id, (name, _) in DEALT.items()}
+_SLOT_IDS |= {(row[1] == "layer", row[0]): id for id, row in SLOTS.items()}
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,12 @@ class Tensor:
     offset: int            # bytes from the start of the file
     size: int              # bytes
     computed: bool         # False: the format is known, but there are no kernels for it
+
+    @property
+    def slot(self) -> str | None:
+        """The id under which gemel uses a tensor of this name ("ATTN_Q"), or None."""
+        in_layer = re.fullmatch(r"blk\.\d+\.(.+)", self.name)
+        return _SLOT_IDS.get((in_layer is not None, in_layer[1] if in_layer else self.name))
 
 
 class Metadata(Mapping[str, Value]):

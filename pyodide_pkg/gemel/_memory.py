@@ -69,6 +69,12 @@ def plan_of(
     return Plan(name, n_ctx, used, *(int(sizes[i]) for i in range(_abi.PLAN_TOTAL)))
 
 
+_CGROUP = (   # limit and use, of the second and the first version
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+
+
 def available() -> int | None:
     """Return the bytes that this process may still take: memory and swap, within its control group's limit.
 
@@ -82,7 +88,7 @@ def available() -> int | None:
         return None
     free = sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("MemAvailable:", "SwapFree:")))
     limits = [free] if free else []
-    for most, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+    for most, used in _CGROUP:
         numbers = [_number_in(Path("/sys/fs/cgroup") / name) for name in (most, used)]
         if numbers[0] is not None and numbers[1] is not None and numbers[0] < 1 << 60:
             limits.append(max(0, numbers[0] - numbers[1]))

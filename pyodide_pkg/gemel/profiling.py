@@ -36,7 +36,7 @@ class Event(NamedTuple):
 
     start: float
     end: float
-    operation: str      # of OPERATIONS; a thread's "pass" spans the others, without "rope angles" and "sample, ..."
+    operation: str      # of OPERATIONS; a thread's "pass" spans the others; "sample, ..." may follow it
     layer: int | None   # None: before the first layer or after the last
     thread: int         # 0 is the caller's
     tokens: int         # of the micro-batch; sessions that decode together count one each

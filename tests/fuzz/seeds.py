@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hostile
 import tiny
+from vocabulary import CONTROL, NORMAL, UNKNOWN, USER_DEFINED
 
 MODELS: dict[str, dict[str, Any]] = {
     "q4_1": {},
@@ -66,7 +67,7 @@ def vocabulary(first: int, tokens: Sequence[tuple[int, int, str]], merges: Seque
 
 
 def tokenizer_seeds() -> Iterable[tuple[str, bytes]]:
-    normal, unknown, control, defined = tiny.NORMAL, tiny.UNKNOWN, tiny.CONTROL, tiny.USER_DEFINED
+    normal, unknown, control, defined = NORMAL, UNKNOWN, CONTROL, USER_DEFINED
     text = "the <|im_end|> tea,\n\n  12345 it's naïve ▁\xff 🙂 the the".encode() + b"\x80\xff\0"
     words = [(normal, 0, "th"), (normal, 0, "the"), (control, 0, "<|im_end|>"), (defined, 0, "tea")]
     merges = [(ord("t"), ord("h")), (256, ord("e"))]

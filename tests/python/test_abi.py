@@ -13,10 +13,10 @@ from gemel import _abi, _library, _library_ctypes
 ROOT = Path(__file__).parents[2]
 
 
-def test_generated_table_is_not_stale() -> None:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "core_c/tools/make_abi.py"), "--check"], capture_output=True, text=True
-    )
+@pytest.mark.parametrize("tool", ["make_abi.py", "make_slots.py"])
+def test_generated_tables_are_not_stale(tool: str) -> None:
+    command = [sys.executable, str(ROOT / "core_c/tools" / tool), "--check"]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

@@ -75,6 +75,6 @@ Context = Annotated[int | None, option(
     words="Tokens that a prompt and its answer may have together.",
 )]
 KvTypes = Annotated[KvType | None, option(
-    "--kv-type", panel=MACHINE, metavar="TYPE", default="q8_0", parser=known_kv_type,
-    words="What the KV cache keeps: q8_0, or f16.",
+    "--kv-type", panel=MACHINE, metavar="TYPE", default="the model's", parser=known_kv_type,
+    words="What the KV cache keeps: q8_0, f16, or f32 to compare with.",
 )]

@@ -28,7 +28,8 @@ static int find_arch(gemel_model *m, const gguf *g, errors *e) {
         snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", archs[i].name);
     }
     if (m->arch) return GEMEL_OK;
-    return fail(e, GEMEL_E_UNSUPPORTED, "the architecture \"%s\" is not supported (supported: %s)",
+    return fail(e, GEMEL_E_UNSUPPORTED,
+                "the architecture \"%s\" (general.architecture) is not supported (supported: %s)",
                 printable_name(name.at, name.size).text, known);
 }
 

@@ -172,9 +172,11 @@ int gemel_loader_use(gemel_loader *l, gemel_threads *pool) {
     return GEMEL_OK;
 }
 
-const gguf *loader_header(const gemel_loader *l) {
-    int is_whole = l && l->g && !l->reading && (!l->parts.n_parts || l->parts.n_parts == l->parts.count);
-    return is_whole ? l->g : NULL;
+int loader_header(gemel_loader *l, const gguf **g, errors *e) {
+    if (!l || l->reading || !l->g)
+        return fail(e, GEMEL_E_ARGUMENT, "a plan comes after the whole header of each part, and before begin");
+    *g = l->g;
+    return check_parts(l, e);
 }
 int loader_threads(const gemel_loader *l) { return l->n_threads ? l->n_threads : l->pool ? threads_count(l->pool) : 1; }
 

@@ -3,6 +3,5 @@
 #include "../file/gguf.h"
 #include "../threads/threads.h"
 
-const gguf *
-loader_header(const gemel_loader *l);        // of all parts, once it is whole and the model has not begun; or NULL
-int loader_threads(const gemel_loader *l);   // of the model that would begin
+int loader_header(gemel_loader *l, const gguf **g, errors *e);   // of all parts; the errors are those of begin
+int loader_threads(const gemel_loader *l);                       // of the model that would begin

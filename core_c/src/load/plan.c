@@ -32,15 +32,16 @@ static double partials_size(const gemel_model *m, int n_ctx, int type) {
     return blocks * (m->totals.n_head * (double)KV_PART + m->totals.v_heads) * sizeof(float);
 }
 
-int gemel_loader_plan(const gemel_loader *l, int n_ctx, int kv_type, double *out, char *err, size_t err_size) {
+int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char *err, size_t err_size) {
     errors e = {err, err_size};
     placement p = {0};
     gemel_model *m;
-    const gguf *g = loader_header(l);
-    if (!g || !out) return fail(&e, GEMEL_E_ARGUMENT, "a plan comes after the whole header of each part");
+    const gguf *g;
+    if (!out) return fail(&e, GEMEL_E_ARGUMENT, "out is NULL");
     if (kv_type != GEMEL_KV_DEFAULT && kv_type != GEMEL_KV_F32 && kv_type != GEMEL_KV_F16 && kv_type != GEMEL_KV_Q8_0)
         return fail(&e, GEMEL_E_ARGUMENT, "kv_type %d is not a gemel_kv_type", kv_type);
-    int code = model_measure(&m, g, loader_threads(l), &p, &e);
+    int code = loader_header(l, &g, &e);
+    if (code == GEMEL_OK) code = model_measure(&m, g, loader_threads(l), &p, &e);
     place_close(&p);
     if (code < 0) return code;
     if (kv_type == GEMEL_KV_DEFAULT) kv_type = m->kv_type;
