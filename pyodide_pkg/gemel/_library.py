@@ -178,6 +178,10 @@ class Handle:
     def closed(self) -> bool:
         return self._closed
 
+    @property
+    def parent(self) -> Handle | None:
+        return self._parent
+
     def __enter__(self) -> int:
         with self._lock:
             if self._closed:

@@ -33,8 +33,8 @@ class Plan:
 
     def n_ctx_within(self, memory: int) -> int:
         """Return the longest context up to n_ctx that fits into so many bytes; 0: not even the weights do."""
-        left = memory - (self.total - self.cache)
-        return max(0, min(self.n_ctx, left * self.n_ctx // max(self.cache, 1))) // 64 * 64
+        left, pages = memory - (self.total - self.cache), -(-self.n_ctx // 64)
+        return max(0, min(self.n_ctx, left * pages // self.cache * 64))
 
     def check(self, memory: int) -> None:
         """Raise OutOfMemoryError, with both numbers and what would fit, when it does not fit into so many bytes."""

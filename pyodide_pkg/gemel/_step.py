@@ -45,6 +45,10 @@ def step(
         raise ArgumentError(f"{len(sessions)} sessions need as many lists of ids, and as many samplers: {len(given)}")
     if any(session.model is not model for session in sessions) or len(set(map(id, sessions))) < len(sessions):
         raise ArgumentError("a step takes different sessions, all of this model")
+    drawing = [sampler for sampler in samplers or () if sampler is not None]
+    are_foreign = any(sampler.handle.parent is not model._handle for sampler in drawing)
+    if are_foreign or len(set(map(id, drawing))) < len(drawing):
+        raise ArgumentError("a step takes different samplers, all of this model: one for each sequence")
     total = sum(map(len, given))
     if total > model.n_batch or len(sessions) > model.n_batch:
         raise ArgumentError(f"{total} ids in one step: {model.n_batch} (model.n_batch) are the most")

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import io
 import re
+from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -339,6 +340,104 @@ async def sessions_take_a_token_each_in_one_pass() -> Result:
         alone.sync([5, 6, 7, 11])
         assert logits_of(first) == logits_of(alone)
         return [logits_of(first), logits_of(second)]
+
+
+async def forks_share_pages_and_keep_their_bits() -> Result:
+    found = []
+    kv_types: list[Any] = ["f32", "f16", "q8_0"]
+    for kv_type in kv_types:
+        with open_tiny("long") as model, model.session(1024, kv_type=kv_type) as session:
+            session.sync(LONG[:200])
+            fork = session.fork()
+            early = session.fork(100)
+            assert session.kv_pages == fork.kv_pages == (4, 4)
+            assert early.kv_pages == (2, 2)
+            early.append(LONG[100:200])
+            assert logits_of(early) == logits_of(fork) == logits_of(session)
+            fork.append([7])
+            assert (session.kv_pages, fork.kv_pages) == ((4, 3), (4, 3))
+            session.close()
+            early.append([7])
+            assert logits_of(early) == logits_of(fork)
+            assert early.save() == fork.save()
+            fork.cancel()
+            with raises(gemel.CancelledError):
+                fork.append([8])
+            early.append([8])
+            found.append([fork.kv_type, early.kv_pages, logits_of(early)])
+    assert len({one[2] for one in found}) == 3
+    return found
+
+
+async def a_step_draws_for_many_sessions() -> Result:
+    with open_tiny() as model:
+        prompts = [list(range(5, 5 + n)) for n in (1, 30, 12)]
+        fields: list[dict[str, Any]] = [{"temperature": 0}, {"seed": 4}, {"seed": 5, "temperature": 1.5}]
+        wanted = []
+        for prompt, one in zip(prompts, fields, strict=True):
+            generation = model.generate(prompt, max_tokens=10, penalty_last_n=0, **one)
+            generation.read()
+            wanted.append(generation.ids)
+        sessions, samplers = [model.session() for _ in prompts], [model.sampler(**one) for one in fields]
+        ids: list[list[int]] = [[] for _ in prompts]
+        texts = [b"" for _ in prompts]
+        following = prompts
+        for _ in range(10):
+            drawn = model.step(sessions, following, samplers)
+            assert [one.error for one in drawn] == [None] * 3
+            following = [[one.id] for one in drawn if one.id is not None]
+            ids = [[*a, *b] for a, b in zip(ids, following, strict=True)]
+            texts = [a + one.text for a, one in zip(texts, drawn, strict=True)]
+        for mine, theirs in zip(ids, wanted, strict=True):
+            assert mine[: len(theirs)] == theirs   # a generation ends at EOS, a step goes on
+        sessions[1].cancel()
+        outcomes = [type(one.error).__name__ for one in model.step(sessions, following, logits=True)]
+        assert outcomes == ["NoneType", "CancelledError", "NoneType"]
+        with raises(gemel.ArgumentError, "different sessions"):
+            model.step(sessions[:1] * 2, [[1], [1]])
+        for sampler in samplers:
+            sampler.close()
+        return [ids, [text.hex() for text in texts], [logits_of(one) for one in sessions]]
+
+
+async def embeddings_and_single_layers_are_the_same_pass() -> Result:
+    with open_tiny("long") as model:
+        numbers = array("f", [((7 * i) % 101 - 50) / 64 for i in range(150 * model.n_embd)])
+        rows = memoryview(numbers).cast("B").cast("f", (150, model.n_embd))
+        with model.session(256) as session, model.session(256) as parts:
+            session.append_rows(rows)
+            for start, end in ((0, 1), (1, 140), (140, 150)):
+                some = memoryview(numbers[start * model.n_embd : end * model.n_embd])
+                parts.append_rows(some.cast("B").cast("f", (end - start, model.n_embd)))
+            assert (session.ids, logits_of(session)) == ([-1] * 150, logits_of(parts))
+            logits = logits_of(session)
+        with model.session(256) as whole:
+            after = digest(memoryview(whole.layers(rows, 0, model.n_layer)).cast("B"))
+        passed: Any = rows
+        for il in range(model.n_layer):
+            with model.session(256) as one:
+                passed = one.layers(passed, il, il + 1)
+        assert digest(memoryview(passed).cast("B")) == after
+        with model.session(100) as short, raises(gemel.ContextError, "150"):
+            short.append_rows(rows)
+        return [logits, after]
+
+
+async def the_memory_of_a_model_is_planned() -> Result:
+    kv_types: list[Any] = ["f32", "f16", "q8_0", None]
+    found = []
+    with open_tiny("long") as model:
+        for kv_type in kv_types:
+            plan = gemel.plan(file("long"), n_ctx=1000, kv_type=kv_type)
+            with model.session(1000, kv_type=kv_type) as session:
+                assert (plan.weights, plan.cache) == (model.weight_size, 1024 * session.kv_size)
+            found.append([plan.weights, plan.cache, plan.kv_type])
+            with raises(gemel.OutOfMemoryError, "no context would fit"):
+                gemel.plan(file("long"), n_ctx=1000, kv_type=kv_type, memory=1000)
+            assert gemel.plan(file("long"), n_ctx=1000, kv_type=kv_type, memory=plan.total) == plan
+    with raises(gemel.UnsupportedError, "abacus"):
+        gemel.plan(file("abacus"), n_ctx=64)
+    return found
 
 
 async def scores_and_embeddings() -> Result:

@@ -96,7 +96,7 @@ const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) {
     return !l || !l->n_parts ? NULL : l->m ? gemel_model_gguf(l->m) : l->g;
 }
 
-int gemel_loader_n_parts(const gemel_loader *l) { return l ? l->n_parts : 0; }
+int gemel_loader_n_parts(const gemel_loader *l) { return l ? l->n_parts : GEMEL_E_ARGUMENT; }
 
 gemel_model *gemel_loader_model(const gemel_loader *l) { return l ? l->m : NULL; }
 int gemel_loader_n_layers(const gemel_loader *l) { return l && l->m ? atomic_load(&l->m->n_whole) : -1; }
@@ -378,9 +378,10 @@ int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t er
     errors e = {err, err_size};
     if (!out) return fail(&e, GEMEL_E_ARGUMENT, "out is NULL");
     *out = NULL;
-    if (!l || l->reading)
+    if (!l) return fail(&e, GEMEL_E_ARGUMENT, "no loader");
+    if (l->reading)
         return fail(&e, GEMEL_E_FORMAT, "the file ends within its header, after %llu bytes",
-                    l ? (unsigned long long)l->header_fed : 0ull);
+                    (unsigned long long)l->header_fed);
     if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin was not called, or finish was");
     if (l->failed) return fail(&e, l->failed, "a tensor of this file was refused before");
     for (int i = 0; i < l->n_arrivals; i++) {

@@ -57,7 +57,9 @@ static int32_t next(gemel_session *s, gemel_sampler *sampler, int32_t pending, t
 
 int gemel_session_next(gemel_session *s, gemel_sampler *sampler, int32_t pending, int flags, char *text,
                        size_t capacity, size_t *text_size) {
-    if (!s || !sampler || !text || !text_size || capacity < sizeof s->carry || pending < -1) return GEMEL_E_ARGUMENT;
+    if (!s || !sampler || !text || !text_size || capacity < sizeof s->carry || pending < -1 ||
+        sampler_n_vocab(sampler) != s->m->n_vocab)
+        return GEMEL_E_ARGUMENT;
     text_out to = {.text = text, .carry = s->carry, .n_carry = &s->n_carry, .flags = flags};
     to.capacity = capacity > INT32_MAX ? INT32_MAX : (int32_t)capacity;
     int32_t id = next(s, sampler, pending, &to);

@@ -13,14 +13,17 @@ typedef struct part {   // what one session gives to the pass
     text_out text;
 } part;
 
-// All are sessions of the model, each there once, and their rows fit a micro-batch.
-static int check_all(const gemel_model *m, gemel_session *const *sessions, const int32_t *n_ids, size_t n) {
+// All are sessions of the model and samplers of its vocabulary, each there once, and the rows fit a micro-batch.
+static int check_all(const gemel_model *m, gemel_session *const *sessions, const int32_t *n_ids,
+                     gemel_sampler *const *samplers, size_t n) {
     int64_t rows = 0;
     for (size_t i = 0; i < n; i++) {
         if (!sessions[i] || sessions[i]->m != m || n_ids[i] < 0) return GEMEL_E_ARGUMENT;
         rows += n_ids[i];
+        const gemel_sampler *sampler = samplers ? samplers[i] : NULL;
+        if (sampler && sampler_n_vocab(sampler) != m->n_vocab) return GEMEL_E_ARGUMENT;
         for (size_t k = 0; k < i; k++)
-            if (sessions[k] == sessions[i]) return GEMEL_E_ARGUMENT;
+            if (sessions[k] == sessions[i] || (sampler && samplers[k] == sampler)) return GEMEL_E_ARGUMENT;
     }
     return rows > m->n_batch ? GEMEL_E_ARGUMENT : GEMEL_OK;
 }
@@ -99,7 +102,7 @@ int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32
         (samplers && (!drawn || !text || !text_sizes || capacity < 4 || capacity > INT32_MAX)) ||
         (flags & ~(GEMEL_TEXT_SPECIAL | GEMEL_STEP_LOGITS)))
         return GEMEL_E_ARGUMENT;
-    int code = check_all(m, sessions, n_ids, n);
+    int code = check_all(m, sessions, n_ids, samplers, n);
     if (code < 0) return code;
     part *parts = calloc(n, sizeof *parts);
     int32_t unused[N_BATCH_MAX];

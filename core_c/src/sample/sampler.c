@@ -126,6 +126,8 @@ int sampler_open(gemel_sampler **out, const tokenizer *t) {
     return code;
 }
 
+int sampler_n_vocab(const gemel_sampler *s) { return s->n_vocab; }
+
 void gemel_sampler_close(gemel_sampler *s) {
     if (!s) return;
     penalties_close(&s->history);

@@ -8,3 +8,4 @@
 
 // gemel_sampler_open passes the model's tokenizer, which must outlive the sampler; all else is in gemel.h.
 int sampler_open(gemel_sampler **out, const tokenizer *t);
+int sampler_n_vocab(const gemel_sampler *s);   // it draws from as many logits
