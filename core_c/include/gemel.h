@@ -40,7 +40,7 @@ typedef enum gemel_error {
     GEMEL_E_ARGUMENT = -1,     // a value out of range, a handle in the wrong state
     GEMEL_E_MEMORY = -2,       // the allocator said no
     GEMEL_E_FORMAT = -3,       // the file is malformed
-    GEMEL_E_UNSUPPORTED = -4,  // well formed, but not (yet) computed here
+    GEMEL_E_UNSUPPORTED = -4,  // well formed, but not supported
     GEMEL_E_CONTEXT = -5,      // more tokens than n_ctx
     GEMEL_E_CANCELLED = -6,    // gemel_session_cancel was called
     GEMEL_E_NUMERIC = -7,      // a pass met NaN, Inf or a number past what attention bears
@@ -153,7 +153,7 @@ GEMEL_API int gemel_loader_plan(gemel_loader *loader, int n_ctx, int kv_type, do
                                 size_t err_size);
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
 // From begin to finish: the model that is arriving; else NULL. The loader's: closing the loader closes it, so close its
-// sessions before. For gemel_model_get, _gguf, _arch, text calls, gemel_session_open, _set, _ahead, _truncate, _sync,
+// sessions before. For gemel_model_get, _gguf, _arch, text calls, gemel_session_open, _set, _preload, _truncate, _sync,
 // _cancel and _close; nothing else is evaluated yet. Sessions may be used on another thread than the loader's.
 GEMEL_API gemel_model *gemel_loader_model(const gemel_loader *loader);
 // Of the arriving model: layers that are whole, counted up to the first that is not. -1 when there is no such model,
@@ -260,7 +260,7 @@ GEMEL_API int gemel_session_fill(gemel_session *session, const int32_t *ids, siz
 // GEMEL_E_CANCELLED and GEMEL_E_MEMORY what was done is kept: call again. On GEMEL_E_NUMERIC it is dropped.
 GEMEL_API int gemel_session_preload(gemel_session *session, const int32_t *ids, size_t n, int n_layers);
 // eval, and log_probs[i] = log p(ids[i] | everything before it), 0 for the first id of an empty session;
-// top[i] = the likeliest id at that place (-1 for the first). Either may be NULL.
+// top[i] = the most likely id at that place (-1 for the first). Either may be NULL.
 GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, size_t n, double *log_probs,
                                   int32_t *top);
 // eval, and rows[n][n_embd] = last hidden states, after the output norm.
@@ -275,7 +275,7 @@ GEMEL_API int gemel_session_layers(gemel_session *session, const float *rows, si
 GEMEL_API const float *gemel_session_logits(gemel_session *session);
 // log_probs[i] = log p(ids[i] | what is there), from the same logits, with score's bits; GEMEL_E_ARGUMENT without them
 GEMEL_API int gemel_session_log_probs(gemel_session *session, const int32_t *ids, size_t n, double *log_probs);
-// The n (1..256, at most n_vocab) likeliest ids there, the likeliest first, equal ones by id. Returns n.
+// The n (1..256, at most n_vocab) most likely ids there, the most likely first, equal ones by id. Returns n.
 GEMEL_API int gemel_session_likeliest(gemel_session *session, int32_t *ids, size_t n);
 // One token of generation: evaluate `pending` (an id, or -1 when the logits are at hand), sample, detokenise. Returns
 // the id drawn. `text` receives whole UTF-8 only: a split character waits for the next call. *text_size is its length
@@ -340,7 +340,7 @@ GEMEL_API size_t gemel_session_profile_count(const gemel_session *session);
 
 typedef enum gemel_measure {
     GEMEL_MEASURE_READ = 1,   // bytes a second of reading the model's weights, in order, and nothing else
-    GEMEL_MEASURE_DOT = 2,    // multiply-adds a second of the ISA row's fastest dot product, and nothing else
+    GEMEL_MEASURE_DOT = 2,    // multiply-adds a second of the instruction set's fastest dot product, and nothing else
 } gemel_measure;
 // The best of what the model's threads reach together in `seconds` (0.001..60). It takes a turn as evaluations do.
 GEMEL_API int gemel_model_measure(gemel_model *model, int what, double seconds, double *out);
@@ -348,7 +348,7 @@ GEMEL_API int gemel_model_measure(gemel_model *model, int what, double seconds, 
 // ---- Sampling ------------------------------------------------------------------------------------------------------
 // Steps in this order, each off at its neutral value: logit bias, repeat/frequency/presence penalties, DRY, top-k,
 // typical, top-p, min-p, XTC, temperature, then the draw; mirostat 2, when on, takes the place of top-k to XTC.
-// Equal logits sort by id. temperature 0 is greedy: the likeliest id after bias, penalties and DRY; nothing is drawn.
+// Equal logits sort by id. temperature 0 is greedy: the most likely id after bias, penalties and DRY; nothing is drawn.
 // Otherwise each sample takes one number from the generator, two with XTC. The same seed gives the same ids everywhere.
 
 typedef enum gemel_sampler_option {

@@ -138,7 +138,7 @@ def test_an_ended_worker_is_an_error_and_the_tab_lives_on(engine: Tab, digests: 
 def test_a_worker_that_fails_is_an_error_and_the_tab_lives_on(engine: Tab, digests: list[str]) -> None:
     engine.expect("a compute worker failed")
     engine.run("model = await gemel.open_async(data, threads=2)\nlibrary = model._library")
-    # The lowest word of its stack is a mark that only an overflow writes. It is looked at when a pool gives a worker back.
+    # The lowest word of its stack is a mark that only an overflow writes, looked at when a pool gives a worker back.
     spoil = """
 from gemel import _pool
 ints = js.Int32Array.new(library.memory.buffer)

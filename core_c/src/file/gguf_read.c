@@ -471,7 +471,7 @@ int gguf_feed(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e
         }
     }
     if (g->state == PADDING && size > 0) skip_padding(g, data + *used, size - *used, used);
-    if (g->state == FAILED) return fail(e, GEMEL_E_ARGUMENT, "this header was refused before: open the file anew");
+    if (g->state == FAILED) return fail(e, GEMEL_E_ARGUMENT, "this header was rejected before; open the file again");
     return g->state == WHOLE;
 }
 

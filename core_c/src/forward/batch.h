@@ -1,4 +1,4 @@
-// A batch: rows that go through the layers together. A row is one position of one cache, whoever it belongs to: the
+// A batch: rows that go through the layers together. A row is one position of one session's cache: the
 // next token of one of many sessions, a token of a prompt's chunk, a token of a draft.
 #pragma once
 #include "../sample/sampler.h"

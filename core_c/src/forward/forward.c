@@ -1,6 +1,6 @@
 // The forward pass: rows to what is wanted of them, read top to bottom. Every thread runs `pass`; blocks take this
 // thread's share, and a meeting separates what writes from what reads. Threads split rows of weights, batch rows or
-// heads, never a sum. Which architecture this is has been forgotten: every number stands in its layer.
+// heads, never a sum. It does not know the architecture: every number it needs is in its layer.
 #include <string.h>
 #include "../cpu.h"
 #include "../fmath.h"
@@ -76,7 +76,7 @@ static size_t partials_of(const batch *b, const int *kept, int n_kept) {
     return blocks * (heads * KV_PART + (size_t)b->m->totals.v_heads);
 }
 
-// By one thread, before the others go on: whoever runs on the pool may use the workspace.
+// By one thread, before the others go on: while it runs on the pool, the workspace is its own.
 static void begin(batch *b) {
     int kept[N_BATCH_MAX], n = 0, n_logits = 0;
     for (int t = 0; t < b->n; t++) {

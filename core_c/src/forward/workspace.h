@@ -1,4 +1,4 @@
-// The buffers of a pass: the model's, one set, used by whoever runs on its threads. Rows are padded to whole panels.
+// The buffers of a pass: the model's, one set, used by the pass that runs on its threads. Rows are padded to whole panels.
 #pragma once
 #include "../model/model.h"
 
@@ -17,7 +17,7 @@ typedef struct workspace {
     float *att;          // [n][n_head * v_pad]    attention's output
     float *partials;     // [n_head][blocks][KV_PART + v_dim]    where threads share one row's attention
     float *gate, *up;    // [n][ff_pad]
-    float *rope_cs;      // [n][rope_width]        cos, sin of every table: see rope_rows.c
+    float *rope_cs;      // [n][rope_width]        cos, sin of every table: see fill_rope in forward.c
     float *logits;       // [n_logits][vocab_pad]
     int *kept;           // [n]                    rows that go on after the last layer's keys and values
     acts in, mid;        // activations quantised once for each group of products: of width n_embd, q; of width n_ff

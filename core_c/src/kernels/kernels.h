@@ -1,4 +1,4 @@
-// The kernels as a table of pointers, one row an ISA, all rows equal to the bit. Forward calls these and nothing lower.
+// The kernels as a table of pointers, one row an ISA, all rows equal to the bit. Forward calls these, and panel_row.
 #pragma once
 #include "../cache/layout.h"
 #include "../panel/panel.h"

@@ -2,7 +2,7 @@
 
 enum { STREAMS = 4, SEEN = W == 16 ? 3 : 2, MET = W == 16 ? 4 : 5 };
 
-// Reads size bytes, but for a rest of less than a few cache lines.
+// Reads size bytes, except a rest of less than a few cache lines.
 KERNEL int measure_read(const uint8_t *p, size_t size) {
     const size_t step = STREAMS * 4 * W;
     vu seen[STREAMS];

@@ -113,7 +113,7 @@ static int rows_before(const walk *w, slot_id d, slot_id id, int il) {
 }
 
 // The fused tensor that slot `id` is a part of, when the file has it in place of the first part; or SLOT_NONE. One that
-// shares its name with a part is told by its rows.
+// shares its name with a part is recognised by its number of rows.
 static slot_id dealt_from(const walk *w, slot_id id, int il) {
     for (int d = 0; d < N_SLOTS; d++) {
         if (slots[d].kind != SLOT_DEALT) continue;

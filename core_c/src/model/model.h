@@ -96,7 +96,7 @@ struct gemel_model {
     int n_threads, owns_pool;
     const kernels *k;
     int isa;
-    struct workspace *workspace;   // the running pass's: whoever runs on the pool may use it
+    struct workspace *workspace;   // the running pass's: used while running on the pool
     // Layers that have arrived, up to the first that has not; -1: not even what sessions need. Then: all has. The
     // loader writes both when the weights are in place, and sessions read them before they touch a weight.
     atomic_int n_whole, is_whole;

@@ -1,4 +1,4 @@
-// The ids that may still be drawn, truncated step by step. Always in ascending order of ids; a rank (likeliest first,
+// The ids that may still be drawn, truncated step by step. Always in ascending order of ids; a rank (most likely first,
 // equal logits by id) is looked for only where a step needs it. Sums run in a fixed order, so that bits are the same
 // everywhere. Knows logits and probabilities; knows no options and no ids of the past.
 #pragma once
@@ -27,10 +27,10 @@ void candidates_fill_min_p(candidates *c, const float *logits, double best, doub
 
 // Each keeps at least one of n >= 1.
 void candidates_keep_typical(candidates *c, double p);       // nearest to the entropy, until their sum is over p
-void candidates_keep_top_p(candidates *c, double p);         // the likeliest, until their sum is p
-void candidates_keep_min_p(candidates *c, double p);         // at least p times as likely as the likeliest
+void candidates_keep_top_p(candidates *c, double p);         // the most likely, until their sum is p
+void candidates_keep_min_p(candidates *c, double p);         // at least p times as likely as the top one
 void candidates_drop_top(candidates *c, double threshold);   // XTC: of those over the threshold, keep the least likely
-void candidates_keep_unsurprising(candidates *c, double bits);   // mirostat 2: -log2(p) <= bits, else the likeliest
+void candidates_keep_unsurprising(candidates *c, double bits);   // mirostat 2: -log2(p) <= bits, else the most likely
 
 // Draw by u in [0, 1): the first id at which the running sum of probabilities passes u. *surprise = -log2(p of it).
 int32_t candidates_draw(candidates *c, double temperature, double u, double *surprise);

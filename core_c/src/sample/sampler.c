@@ -99,7 +99,7 @@ int gemel_sampler_seed(gemel_sampler *s, uint32_t low, uint32_t high) {
     return GEMEL_OK;
 }
 
-// ---- Open, close, what it is told ----
+// ---- Open, close, what it accepts ----
 
 static int open_parts(gemel_sampler *s) {
     int code = penalties_open(&s->history, s->n_vocab);

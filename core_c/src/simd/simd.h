@@ -1,5 +1,5 @@
 // The vocabulary in which every kernel is written, once. A panel is 16 lanes; a machine vector holds W of them (1, 4, 8
-// or 16), so V = 16/W vectors make a panel. No word but vf_load_swapped crosses lanes: W can't change a bit. Each ISA
+// or 16), so V = 16/W vectors make a panel. Only vf_load_swapped and the folds cross lanes: W can't change a bit. Each ISA
 // implements the words in one file; simd_scalar.h is the definition, word by word: every other file must equal it.
 //
 //   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
@@ -10,7 +10,7 @@
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
 // and, made of those here: vf_amax vf_exp vf_exp2 vi_round fold_add fold_max fold_amax. Rounding is to nearest even;
-// multiply and add round apart. On NaN and Inf, too, a word is the same everywhere, but for the NaN that comes out.
+// multiply and add round apart. On NaN and Inf, too, a word is the same everywhere, except the NaN that comes out.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

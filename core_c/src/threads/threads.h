@@ -1,4 +1,4 @@
-// Fork and join over a pool of threads, and a barrier inside; nothing else. Several users may share a pool: their runs
+// Fork and join over a pool of threads, a barrier inside, and a clock. Several users may share a pool: their runs
 // take turns, and each run says how many of the threads it uses. One file a platform implements it.
 #pragma once
 #include "gemel.h"

@@ -20,7 +20,7 @@ enum { HEAD = 16, LEAST = sizeof(chunk), STEP = 1 << 20, LISTS = 8 * sizeof(size
 static struct heap {
     int lock;
     chunk *end;        // NULL until the first call
-    uintptr_t dirty;   // from here on all bytes are zero, but for the end's head
+    uintptr_t dirty;   // from here on all bytes are zero, except the end's head
     chunk *lists[LISTS];
 } heap;
 
