@@ -284,14 +284,14 @@ GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler,
                                  char *text, size_t capacity, size_t *text_size);
 // One pass for n (1..GEMEL_MODEL_N_BATCH) different sessions of a model: session i appends its n_ids[i] ids (the next
 // id of an answer, or a chunk of a prompt; they follow each other in `ids`, at most GEMEL_MODEL_N_BATCH in all), and
-// where samplers[i] is not NULL (all different, of the model's vocabulary), an id is drawn after the last, accepted, and
-// turned into text. The weights are read once; the bits are those of each session alone. n_ids[i] may be 0 where logits
-// are at hand. drawn[i]: the id, or -1. text[i * capacity] and text_sizes[i]: its whole characters, as
+// where samplers[i] is not NULL (all different, of the model's vocabulary), an id is drawn after the last, accepted,
+// and turned into text. The weights are read once; the bits are those of each session alone. n_ids[i] may be 0 where
+// logits are at hand. drawn[i]: the id, or -1. text[i * capacity] and text_sizes[i]: its whole characters, as
 // gemel_session_next gives them. codes[i]: 0, or why session i was left as it was (GEMEL_E_ARGUMENT, _CONTEXT,
-// _CANCELLED, _MEMORY, _NUMERIC); an error of the sampler comes after the ids were evaluated, and they stay. Returns how
-// many sessions have code 0. samplers NULL: nothing is drawn, and drawn, text and text_sizes are not used. No other call
-// may use any of the sessions or samplers meanwhile, except gemel_session_cancel, which counts before the pass, and
-// gemel_session_close.
+// _CANCELLED, _MEMORY, _NUMERIC); an error of the sampler comes after the ids were evaluated, and they stay. Returns
+// how many sessions have code 0. samplers NULL: nothing is drawn, and drawn, text and text_sizes are not used. No other
+// call may use any of the sessions or samplers meanwhile, except gemel_session_cancel, which counts before the pass,
+// and gemel_session_close.
 typedef enum gemel_step_flag {
     GEMEL_STEP_LOGITS = 4,   // make the logits of each session's last id in the pass; else when they are asked for
 } gemel_step_flag;           // and GEMEL_TEXT_SPECIAL
