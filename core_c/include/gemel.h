@@ -394,8 +394,7 @@ GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);
 // What accepting and drawing change, as bytes: the states of the generator and of mirostat, and the ids that the
 // penalties in use look back at (48 bytes when none is in use). Options, biases and breakers are not part of it: a
 // sampler of the same model with the same ones goes on as if it had never stopped. GEMEL_E_STATE leaves the sampler as
-// it was: other bytes, another vocabulary, or penalties that look back further than those of the sampler that was
-// saved.
+// it was: other bytes, another vocabulary, or penalties that look back further than those of the saved sampler.
 GEMEL_API size_t gemel_sampler_save_size(const gemel_sampler *sampler);
 GEMEL_API int gemel_sampler_save(const gemel_sampler *sampler, uint8_t *data, size_t capacity);
 GEMEL_API int gemel_sampler_restore(gemel_sampler *sampler, const uint8_t *data, size_t size, char *err,

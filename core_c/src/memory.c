@@ -7,11 +7,16 @@
 #include <sys/mman.h>
 #endif
 
+// HUGE: from this size on, memory may lie in pages that large, where the system has them.
 enum { ALIGN = 64, HUGE = 2 << 20 };
 
 // The block from malloc is kept just before the aligned one.
 void *memory_get(size_t size) {
-    size_t align = size >= 4 * (size_t)HUGE ? HUGE : ALIGN;
+#if defined __linux__
+    size_t align = size >= HUGE ? HUGE : ALIGN;
+#else
+    size_t align = ALIGN;
+#endif
     if (size > SIZE_MAX - align - sizeof(void *)) return NULL;
     char *raw = calloc(1, size + align + sizeof(void *));
     if (!raw) return NULL;

@@ -11,7 +11,7 @@ import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
-from . import _assets, _features
+from . import _assets, _features, _pool
 from ._errors import LibraryError, OutOfMemoryError, ThreadError
 
 if TYPE_CHECKING:
@@ -210,8 +210,8 @@ async def _boot(name: str) -> JsLibrary:
 
 
 async def _hire(library: JsLibrary, wanted: int) -> None:
-    """Start workers until `wanted` are parked."""
-    missing = wanted - library.call("gemel_engine_parked")
+    """Start workers until the pool's, and those that are parked, are `wanted`."""
+    missing = wanted - library.call("gemel_engine_parked") - (_pool.count(library) - 1)
     if missing <= 0:
         return
     done = await asyncio.gather(*(_hire_one(library) for _ in range(missing)), return_exceptions=True)

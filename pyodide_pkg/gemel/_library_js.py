@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from . import _abi, _features
+from . import _abi, _features, _pool
 from ._errors import EngineError, OutOfMemoryError
 from ._library import Argument, Buffer, JsBytes, Result
 
@@ -87,9 +87,11 @@ class JsLibrary:
 
     @property
     def default_threads(self) -> int:
-        """As many as the browser's CPUs; of workers, those that no open model has: one more can't be started here."""
-        free = self.engine_call("gemel_engine_parked") or 0
-        return int(max(1, min(_features.default_threads(), 1 + free)))
+        """As many as the browser's CPUs; of workers, those that are there: one more can't be started here."""
+        if self.failure:
+            return 1
+        parked = self.call("gemel_engine_parked")
+        return int(max(1, min(_features.default_threads(), parked + _pool.count(self))))
 
     def call(self, name: str, *arguments: Argument) -> Result:
         if self.failure:

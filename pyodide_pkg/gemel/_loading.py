@@ -18,6 +18,7 @@ from ._errors import FormatError
 from ._gguf import Gguf, read_rows
 from ._library import ERROR_SIZE, Block, Handle, Library, check, open_handle, pointer_at
 from ._plan import Span, layer_order
+from ._pool import Pool, at_least
 from ._source import Progress
 
 T = TypeVar("T")
@@ -53,20 +54,19 @@ class Arrivals(Protocol):
 
 
 class Arriving(Handle):
-    """The model in a loader: the loader's until `arrived`, from then on one of its own."""
+    """The model in a loader: the loader's until `arrived`, from then on its own, and a user of its threads."""
 
     def __init__(self, library: Library, address: int, loader: Handle) -> None:
         super().__init__(library, address, "gemel_model_close", loader)
+        self._is_loaders = True
 
     def _free(self, address: int) -> None:
-        if self._parent is None:
+        if not self._is_loaders:
             super()._free(address)
 
-    def arrived(self) -> None:
-        with self._lock:
-            parent, self._parent = self._parent, None
-        if parent is not None:
-            parent.__exit__()
+    def arrived(self, pool: Pool) -> None:
+        self._is_loaders = False
+        self.move_to(pool)
 
 
 class Loading:
@@ -82,6 +82,7 @@ class Loading:
         self.n_parts = 0          # parts whose headers are whole
         self._header_end = 0      # bytes of the header that comes next, fed so far
         self._arrival: Arrival | None = None
+        self._pool: Pool | None = None
         self._model: Arriving | None = None
 
     def close(self) -> None:
@@ -124,8 +125,15 @@ class Loading:
             return int(self.library.call("gemel_loader_gguf", loader) or 0)
 
     def begin(self, threads: int, isa: int | None) -> list[Span]:
-        """Make the model's shape; return the spans that it needs, in the order of need."""
+        """Make the model's shape; return the spans that it needs, in the order of need.
+
+        It uses `threads` threads of the library's pool.
+        """
         self._set(_abi.LOADER_N_THREADS, threads)
+        with at_least(self.library, threads) as pool, self.loader as loader:
+            self.loader.move_to(pool)
+            check(self.library, self.library.call("gemel_loader_use", loader, pool.address), self.name)
+            self._pool = pool
         if isa is not None:
             self._set(_abi.LOADER_ISA, isa)
         self._call("gemel_loader_begin")
@@ -161,9 +169,10 @@ class Loading:
         """Return the model; all tensors are in."""
         out = self.library.alloc(8)
         self._call("gemel_loader_finish", out)
+        assert self._pool is not None
         if self._model is None:
-            return Handle(self.library, pointer_at(self.library, out), "gemel_model_close")
-        self._model.arrived()
+            return Handle(self.library, pointer_at(self.library, out), "gemel_model_close", self._pool)
+        self._model.arrived(self._pool)
         return self._model
 
     def _set(self, option: int, value: int) -> None:

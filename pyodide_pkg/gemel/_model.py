@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import _abi
+from . import _abi, _pool
 from ._cpu import pick_isa, pick_threads
 from ._errors import ArgumentError, GemelError
 from ._generate import Generation, Run
@@ -142,9 +142,12 @@ class Model:
         return Info(self._library.engine, self.isa, self.threads, self._why)
 
     def set_threads(self, threads: int) -> None:
-        """Change the number of threads, 1..256. Waits for a call that computes in another thread."""
+        """Change the number of threads, 1..256. Waits for a call that computes in another thread.
+
+        They are of the pool that all open models share, which grows when it has too few.
+        """
         n_threads = pick_threads(threads)
-        with self._handle as model, self._turn:
+        with self._handle as model, _pool.at_least(self._library, n_threads), self._turn:
             code = self._library.call("gemel_model_set_threads", model, n_threads)
             check(self._library, code, f"threads={threads}")
 
@@ -423,16 +426,14 @@ class Model:
         self._turn = threading.Lock()
         for session in list(self._sessions):
             session._after_fork()
-        if not self.closed:
-            with self._handle as model:
-                self._library.call("gemel_model_after_fork", model)
 
 
 _live: weakref.WeakSet[Model] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    """The child has no other threads: their locks are let go of, and the core makes its pool anew."""
+    """The child has no other threads: their locks are let go of, and the core starts its workers again."""
+    _pool.after_fork()
     for model in list(_live):
         model._after_fork()
 

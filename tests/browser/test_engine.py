@@ -68,7 +68,8 @@ def test_threads_sessions_and_models_do_not_change_a_bit(engine: Tab, digests: l
     assert engine.run("first = await gemel.open_async(data, threads=2)\ndigest(first)") == digests[0]
     engine.run("second = await gemel.open_async(other, threads=5)")
     assert engine.run("[digest(first), digest(second)]") == digests
-    engine.run("second.close()")   # its workers are anybody's now
+    assert engine.run("[first.threads, second.threads, len(first._library.workers)]") == [2, 5, 4]   # the largest's
+    engine.run("second.close()")
     for threads in (1, 3, 5, 2):
         assert engine.run("first.set_threads(n)\n[digest(first), first.threads]", n=threads) == [digests[0], threads]
     with raises("ThreadError", r"threads=200.*use fewer threads"):
@@ -137,11 +138,13 @@ def test_an_ended_worker_is_an_error_and_the_tab_lives_on(engine: Tab, digests: 
 def test_a_worker_that_fails_is_an_error_and_the_tab_lives_on(engine: Tab, digests: list[str]) -> None:
     engine.expect("a compute worker failed")
     engine.run("model = await gemel.open_async(data, threads=2)\nlibrary = model._library")
-    # The lowest word of its stack is a mark that only an overflow writes.
+    # The lowest word of its stack is a mark that only an overflow writes. It is looked at when a pool gives a worker back.
     spoil = """
+from gemel import _pool
 ints = js.Int32Array.new(library.memory.buffer)
 ints[(library.engine_call("gemel_engine_stack", 0) - (128 << 10)) // 4] = 12345
-model.set_threads(1)
+with _pool.at_least(library, 1) as pool:
+    library.call("gemel_threads_resize", pool.address, 1)
 """
     with raises("EngineError", "a worker ran out of its stack"):
         engine.run(spoil)
@@ -278,4 +281,6 @@ def test_a_hostile_file_leaves_the_engine_well(engine: Tab, digests: list[str], 
         with pytest.raises(HostError, match="FormatError"):
             engine.run("await gemel.open_async(data[:cut], threads=2)", cut=cut)
     assert engine.run("digest(model)") == digests[0]
-    assert engine.run("model._library.engine_call('gemel_engine_parked')") >= 1   # refused models give theirs back
+    assert engine.run("len(model._library.workers)") == 1   # the refused models used the same
+    engine.run("model.close()")
+    assert engine.run("model._library.engine_call('gemel_engine_parked')") == 1   # and the last model gives it back

@@ -134,6 +134,59 @@ static void two_users_of_a_pool_take_turns(void) {
     threads_close(hosts);
 }
 
+// Thread 1 asks for a run during one of thread 0's, who asks for the next one at once: the first to ask gets it.
+typedef struct queue {
+    threads *pool;
+    atomic_int asks, first;   // thread 1 is about to ask; whose run was the first after that: 1 + its number
+} queue;
+static void hold(void *arg, int ith, int nth) {
+    queue *q = arg;
+    (void)nth;
+    if (ith) return;
+    while (!atomic_load(&q->asks)) {}
+    for (int i = 0; i < 10; i++) pass_time();
+}
+static void note_first(void *arg, int who) {
+    queue *q = arg;
+    int nobody = 0;
+    atomic_compare_exchange_strong(&q->first, &nobody, 1 + who);
+}
+static void note_0(void *arg, int ith, int nth) {
+    (void)nth;
+    if (ith == 0) note_first(arg, 0);
+}
+static void note_1(void *arg, int ith, int nth) {
+    (void)nth;
+    if (ith == 0) note_first(arg, 1);
+}
+static void ask(void *arg, int ith, int nth) {
+    queue *q = arg;
+    (void)nth;
+    if (ith == 0) {
+        threads_run(q->pool, 2, hold, q, NULL);
+        threads_run(q->pool, 2, note_0, q, NULL);
+    } else {
+        pass_time();   // thread 0 is at it
+        atomic_store(&q->asks, 1);
+        threads_run(q->pool, 2, note_1, q, NULL);
+    }
+}
+static void who_asks_first_gets_the_pool_first(void) {
+    int n_right = 0;
+    threads *hosts = pool_of(2);
+    if (!hosts) CHECK_SKIP("no threads here");
+    queue q = {.pool = pool_of(2)};
+    for (int round = 0; round < 20; round++) {
+        atomic_store(&q.asks, 0);
+        atomic_store(&q.first, 0);
+        threads_run(hosts, 2, ask, &q, NULL);
+        n_right += atomic_load(&q.first) == 2;
+    }
+    CHECK(n_right >= 15);   // a busy machine may stop thread 1 before it asks
+    threads_close(q.pool);
+    threads_close(hosts);
+}
+
 static void numbers_out_of_range_are_refused(void) {
     static const int bad[] = {-1, 0, 257, 1 << 30};
     gemel_threads *t = NULL;
@@ -261,6 +314,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_resized_pool_has_the_new_number),
         CHECK_ENTRY(a_short_run_is_done_by_all_or_by_the_caller_alone),
         CHECK_ENTRY(two_users_of_a_pool_take_turns),
+        CHECK_ENTRY(who_asks_first_gets_the_pool_first),
         CHECK_ENTRY(numbers_out_of_range_are_refused),
         CHECK_ENTRY(models_on_one_pool_give_the_same_bits),
         CHECK_ENTRY(a_loader_uses_only_what_the_pool_has),

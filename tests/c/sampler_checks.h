@@ -11,7 +11,7 @@ static inline const tokenizer *vocabulary(int n) {
     static int n_kept;
     for (int i = 0; i < n_kept; i++)
         if (tokenizer_n_vocab(kept[i].t) == n) return kept[i].t;
-    char (*texts)[8] = malloc((size_t)n * sizeof *texts);
+    char (*texts)[12] = malloc((size_t)n * sizeof *texts);
     const char **tokens = malloc((size_t)n * sizeof *tokens);
     for (int i = 0; i < n; i++) snprintf(texts[i], sizeof *texts, "%d", i), tokens[i] = texts[i];
     toy v = NOTHING;

@@ -4,18 +4,68 @@
 #include <string.h>
 #include "../memory.h"
 
-enum { PAGE_HEAD = 64 };   // bytes before a page's blocks: its count of holders
+// ---- Pages ---------------------------------------------------------------------------------------------------------
+// Pages come in slabs, which a cache takes one after another, each twice as large: a long cache then lies in large pieces
+// of memory, which the CPU's address translation needs. A page has holders; a slab is given back with its last page.
 
-static atomic_int *holders(const uint8_t *page) { return (atomic_int *)(void *)(page - PAGE_HEAD); }
+enum { PAGE_HEAD = 64, SLAB_PAGES = 16 };   // bytes before a page's blocks; pages of a slab, at most
 
-static uint8_t *page_get(size_t size) {
-    uint8_t *p = size < SIZE_MAX - PAGE_HEAD ? memory_get(size + PAGE_HEAD) : NULL;
-    if (!p) return NULL;
-    atomic_init((atomic_int *)(void *)p, 1);
-    return p + PAGE_HEAD;
+typedef struct kv_slab {
+    atomic_int users;   // pages in use, and the table that takes from it
+    atomic_uint free;   // a bit for each page
+    int n;
+} kv_slab;
+typedef struct page_head {
+    atomic_int holders;
+    int place;   // in its slab
+    kv_slab *slab;
+} page_head;
+_Static_assert(sizeof(page_head) <= PAGE_HEAD && sizeof(kv_slab) <= PAGE_HEAD, "heads fit");
+
+static page_head *head_of(const uint8_t *page) { return (page_head *)(void *)(page - PAGE_HEAD); }
+
+static void slab_drop(kv_slab *s) {
+    if (s && atomic_fetch_sub(&s->users, 1) == 1) memory_free(s);
 }
 static void page_drop(uint8_t *page) {
-    if (page && atomic_fetch_sub(holders(page), 1) == 1) memory_free(page - PAGE_HEAD);
+    if (!page || atomic_fetch_sub(&head_of(page)->holders, 1) > 1) return;
+    kv_slab *s = head_of(page)->slab;
+    atomic_fetch_or(&s->free, 1u << head_of(page)->place);
+    slab_drop(s);
+}
+
+static kv_slab *slab_get(int n, size_t page_size) {
+    int overflow = 0;
+    size_t size = memory_times((size_t)n, page_size, &overflow);
+    kv_slab *s = overflow || size > SIZE_MAX - PAGE_HEAD ? NULL : memory_get(PAGE_HEAD + size);
+    if (!s) return NULL;
+    atomic_init(&s->users, 1);
+    atomic_init(&s->free, (1u << n) - 1);
+    s->n = n;
+    return s;
+}
+
+// A page of the table's slab, or of a new one.
+static uint8_t *page_get(kv_table *t, size_t size) {
+    size += PAGE_HEAD;
+    if (!t->slab || !atomic_load(&t->slab->free)) {
+        int n = !t->slab ? 1 : t->slab->n < SLAB_PAGES ? 2 * t->slab->n : SLAB_PAGES;
+        kv_slab *s = slab_get(n, size);
+        if (!s && n > 1) s = slab_get(1, size);
+        if (!s) return NULL;
+        slab_drop(t->slab);
+        t->slab = s;
+    }
+    kv_slab *s = t->slab;
+    unsigned free = atomic_load(&s->free);
+    int place = 0;
+    while (!(free >> place & 1)) place++;
+    atomic_fetch_and(&s->free, ~(1u << place));   // the table alone takes; others only give back
+    atomic_fetch_add(&s->users, 1);
+    uint8_t *page = (uint8_t *)s + PAGE_HEAD + (size_t)place * size + PAGE_HEAD;
+    *head_of(page) = (page_head){.place = place, .slab = s};
+    atomic_init(&head_of(page)->holders, 1);
+    return page;
 }
 
 size_t kv_page_size(const kv_class *c, int type) {
@@ -45,8 +95,8 @@ int kv_open(kv_cache *kv, const kv_class *classes, int n_classes, int type, int 
 static int own_page(kv_table *t, int type, int i) {
     size_t size = kv_page_size(t->c, type);
     uint8_t *now = t->pages[i], *page;
-    if (now && atomic_load(holders(now)) == 1) return GEMEL_OK;
-    page = page_get(size);
+    if (now && atomic_load(&head_of(now)->holders) == 1) return GEMEL_OK;
+    page = page_get(t, size);
     if (!page) return GEMEL_E_MEMORY;
     if (now) memcpy(page, now, size);
     page_drop(now);
@@ -75,7 +125,10 @@ void kv_release(kv_cache *kv, int n_pos) {
 
 void kv_close(kv_cache *kv) {
     kv_release(kv, 0);
-    for (int k = 0; k < kv->n_tables; k++) free(kv->tables[k].pages);
+    for (int k = 0; k < kv->n_tables; k++) {
+        slab_drop(kv->tables[k].slab);
+        free(kv->tables[k].pages);
+    }
     free(kv->tables);
     *kv = (kv_cache){0};
 }
@@ -108,7 +161,7 @@ void kv_share(kv_cache *to, const kv_cache *from, int n_pos) {
     for (int k = 0; k < to->n_tables; k++)
         for (int i = 0; i < n; i++) {
             uint8_t *page = to->tables[k].pages[i] = from->tables[k].pages[i];
-            if (page) atomic_fetch_add(holders(page), 1);
+            if (page) atomic_fetch_add(&head_of(page)->holders, 1);
         }
     to->n_pages = n;
 }
@@ -120,7 +173,7 @@ int kv_pages_held(const kv_cache *kv, int *n_shared) {
         for (int i = 0; i < kv->n_pages; i++) {
             uint8_t *page = kv->tables[k].pages[i];
             n += page != NULL;
-            *n_shared += page && atomic_load(holders(page)) > 1;
+            *n_shared += page && atomic_load(&head_of(page)->holders) > 1;
         }
     return n;
 }

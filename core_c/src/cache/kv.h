@@ -19,7 +19,8 @@ typedef struct kv_table {   // one class's pages
     const kv_class *c;
     kv_layout layout;
     size_t block_size;
-    uint8_t **pages;   // [max_pages]; NULL: outside of what is kept
+    uint8_t **pages;        // [max_pages]; NULL: outside of what is kept
+    struct kv_slab *slab;   // where its next page comes from
 } kv_table;
 
 typedef struct kv_cache {

@@ -18,8 +18,14 @@ enum {
 
 typedef _Atomic(uint64_t) counter;
 
+typedef struct fair_lock {   // who came first gets it first
+    os_lock lock;
+    os_cond changed;
+    unsigned next, serving;   // tickets
+} fair_lock;
+
 struct gemel_threads {
-    os_lock run_lock;          // held by the caller for the length of a run
+    fair_lock run_lock;        // held by the caller for the length of a run
     os_lock lock;              // guards sleeping
     os_cond wake, wake_idle;   // for those who wait for a run or a barrier; for those whom the last run left out
     counter run;
@@ -46,6 +52,29 @@ static void pause_cpu(void) {
 #elif defined __wasm__
     for (int i = 0; i < 16; i++) __asm__ volatile("");   // it has no such instruction; sleeping is slow here
 #endif
+}
+
+// ---- Turns ---------------------------------------------------------------------------------------------------------
+// A user with many runs in a row must not keep another out, as with a plain lock it could.
+
+static void fair_take(fair_lock *l) {
+    os_lock_take(&l->lock);
+    for (unsigned mine = l->next++; l->serving != mine;) os_cond_wait(&l->changed, &l->lock);
+    os_lock_give(&l->lock);
+}
+static void fair_give(fair_lock *l) {
+    os_lock_take(&l->lock);
+    if (++l->serving != l->next) os_cond_wake_all(&l->changed);
+    os_lock_give(&l->lock);
+}
+static void fair_open(fair_lock *l) {
+    os_lock_open(&l->lock);
+    os_cond_open(&l->changed);
+    l->next = l->serving = 0;
+}
+static void fair_destroy(fair_lock *l) {
+    os_cond_destroy(&l->changed);
+    os_lock_destroy(&l->lock);
 }
 
 // ---- Waiting -------------------------------------------------------------------------------------------------------
@@ -174,7 +203,7 @@ static void note_pace(pace *p, double seconds) {
 // ---- The pool ------------------------------------------------------------------------------------------------------
 
 void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace) {
-    os_lock_take(&t->run_lock);
+    fair_take(&t->run_lock);
     int most = atomic_load(&t->n);
     if (n > most) n = most;
     int measured = pace && n > 1;
@@ -184,23 +213,23 @@ void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace) {
     fn(arg, 0, n);
     threads_meet(t);
     if (measured) note_pace(pace, os_now() - start);
-    os_lock_give(&t->run_lock);
+    fair_give(&t->run_lock);
 }
 
 int threads_count(const threads *t) { return atomic_load(&t->n); }
 double threads_now(void) { return os_now(); }
 
 int threads_resize(threads *t, int n) {
-    os_lock_take(&t->run_lock);
+    fair_take(&t->run_lock);
     int before = atomic_load(&t->n), code = start_workers(t, n);
     if (n < before) end_workers(t, n, before);
     if (code == GEMEL_OK) atomic_store(&t->n, n);
-    os_lock_give(&t->run_lock);
+    fair_give(&t->run_lock);
     return code;
 }
 
 static void open_locks(threads *t) {
-    os_lock_open(&t->run_lock);
+    fair_open(&t->run_lock);
     os_lock_open(&t->lock);
     os_cond_open(&t->wake);
     os_cond_open(&t->wake_idle);
@@ -234,6 +263,6 @@ void threads_close(threads *t) {
     os_cond_destroy(&t->wake_idle);
     os_cond_destroy(&t->wake);
     os_lock_destroy(&t->lock);
-    os_lock_destroy(&t->run_lock);
+    fair_destroy(&t->run_lock);
     free(t);
 }

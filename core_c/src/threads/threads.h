@@ -22,10 +22,10 @@ int threads_count(const threads *t);
 // Waits for the run that goes on. On failure the number stays. Workers that are ended are free for another pool.
 int threads_resize(threads *t, int n);
 // Run fn on the first n threads, on all where the pool has fewer, and return when all have. Calls from several threads
-// take turns; fn does not call it on the same pool. A run with a pace is short (milliseconds with many barriers, such
-// as decoding a token) and may be given to the caller alone, as thread 0 of 1: on a machine where others want the
-// CPUs, threads that must meet wait for each other's time slices, and one is faster. A pace belongs to one pool and
-// one n.
+// take turns, in the order in which they came; fn does not call it on the same pool. A run with a pace is short
+// (milliseconds with many barriers, such as decoding a token) and may be given to the caller alone, as thread 0 of 1:
+// on a machine where others want the CPUs, threads that must meet wait for each other's time slices, and one is faster.
+// A pace belongs to one pool and one n.
 void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace);
 double threads_now(void);             // seconds since some moment; negative: this host has no clock
 void threads_meet(threads *t);        // within fn: wait until all of the run are here

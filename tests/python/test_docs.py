@@ -1,0 +1,240 @@
+"""The developers' pages name what exists, in words that the project uses; the C API's examples compile and run.
+
+docs/python.md's examples run in test_api.py, the options of docs/cli.md are checked in test_cli.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import building
+import gemel
+import pytest
+from conftest import tiny_bytes
+
+ROOT = building.ROOT
+DOCS = ROOT / "docs"
+NAMING = ("walk.md", "adding.md", "bits.md")   # whose names must exist
+SPOKEN = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"] + [
+    DOCS / name for name in (*NAMING, "c_api.md", "python.md", "cli.md")
+]
+CODE = {".c", ".h", ".def", ".py", ".cmake", ".txt", ".toml", ".js", ".mjs"}
+FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
+FILE = re.compile(r"[\w./*-]*\.(?:inc\.c|c|h|def|py|md|cmake|json|txt)")
+NAME = r"[A-Za-z_]\w*"
+INSTRUCTIONS = {"vpdpbusd", "sdot", "dot_i16x8"}   # of machines
+
+# Words that docs don't use, and what they say instead.
+RETIRED = {
+    r"anew": "again",
+    r"but for|nothing but": "except, only",
+    r"can't be meant|cannot be meant": "invalid",
+    r"(?:is|are) told": "is reported, gemel says",
+    r"dear": "expensive, slow",
+    r"whoever": "anyone who, each",
+    r"of (?:its|their|his) own": "its",
+    r"(?:is|are) none": "is not a",
+    r"the likeliest|likeliest": "the most likely",
+    r"so many at a time": "at a time",
+    r"rows? of kernels|kernel rows?|ISA rows?": "instruction set",
+    r"(?:is|are|not) computed here": "supported",
+    r"somebody else": "other code",
+}
+
+
+@functools.cache
+def names() -> list[str]:
+    """Return the names of the files git knows, those not yet added included."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        pytest.skip("this is not a git clone")
+    return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def without_comments(text: str) -> str:
+    return re.sub(r"//[^\n]*|/\*.*?\*/", "", text, flags=re.DOTALL)
+
+
+@functools.cache
+def sources() -> dict[str, str]:
+    """Return the code by file: C without comments, so that a name which only they have left is missed."""
+    found = {}
+    for name in names():
+        path = ROOT / name
+        if path.suffix in CODE and name != "tests/python/test_docs.py":
+            text = path.read_text(encoding="utf-8")
+            found[name] = without_comments(text) if path.suffix in (".c", ".h", ".def") else text
+    return found
+
+
+@functools.cache
+def words() -> set[str]:
+    """Return all names of the code, those of its files, and what only docs/bits.md defines or quotes."""
+    formulas = drawn((DOCS / "bits.md").read_text(encoding="utf-8"))
+    stems = {Path(name).stem for name in names()}
+    return stems | formulas | INSTRUCTIONS | {word for text in sources().values() for word in re.findall(NAME, text)}
+
+
+@functools.cache
+def fields() -> dict[str, set[str]]:
+    """Return the words in the body of each struct of the core, by its name."""
+    found: dict[str, set[str]] = {}
+    for name, text in sources().items():
+        if name.startswith("core_c/"):
+            for match in re.finditer(rf"\bstruct ({NAME}) \{{(.*?)\n\}}", text, re.DOTALL):
+                found.setdefault(match[1], set()).update(re.findall(NAME, match[2]))
+    return found
+
+
+def spans(page: str) -> list[str]:
+    """Return what stands between backticks outside of drawings and programs."""
+    return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCE.sub("", page))]
+
+
+def drawn(page: str) -> set[str]:
+    """Return the words of the page's drawings: a page's own formulas define them."""
+    return {word for block in FENCE.findall(page) for word in re.findall(NAME, block)}
+
+
+def exists_file(pattern: str) -> bool:
+    glob = re.escape(re.sub(r"<\w+>|NAME", "*", pattern)).replace(r"\*", "[^/]*")
+    return any(re.search(rf"(^|/){glob}$", name) for name in names())
+
+
+def is_missing(span: str) -> bool:
+    """Tell whether a span is a file, a folder, a name or a field of a struct, and is not in the tree."""
+    plain = re.sub(r"^(struct|python|pytest) ", "", span).removesuffix("()").removesuffix("[]")
+    if FILE.fullmatch(re.sub(r"<\w+>", "*", plain)):
+        return not exists_file(plain)
+    if re.fullmatch(r"[\w/]+/", plain):
+        return not any(f"/{plain}" in f"/{name}" for name in names())
+    if re.fullmatch(NAME, plain):
+        return plain not in words()
+    path = re.fullmatch(rf"({NAME})(?:\.|->)({NAME})", plain)
+    if path and path[1] in fields():
+        return path[2] not in fields()[path[1]]
+    if re.fullmatch(rf"{NAME}(?: {NAME})*", plain):   # a list of names, or words
+        return any(word not in words() for word in plain.split() if "_" in word)
+    return False
+
+
+@pytest.mark.parametrize("name", NAMING)
+def test_names_in_the_developers_pages_exist(name: str) -> None:
+    assert sorted(filter(is_missing, set(spans((DOCS / name).read_text(encoding="utf-8"))))) == []
+
+
+@pytest.mark.parametrize("name", ["walk.md", "adding.md"])
+def test_names_in_drawings_exist(name: str) -> None:
+    found = {word for word in drawn((DOCS / name).read_text(encoding="utf-8")) if "_" in word}
+    assert sorted(found - words()) == []
+
+
+def test_a_name_that_is_gone_is_seen() -> None:
+    gone = ["hparams_read", "arch/hparams.c", "struct hparams", "attention.head_dim", "decoders/", "GEMEL_OP_ANGLES"]
+    there = ["arch_read", "arch/arch.c", "struct layer", "attention.window", "forward/", "GEMEL_OP_HEAD", "isa_*.c"]
+    assert [span for span in gone + there if is_missing(span)] == gone
+
+
+@pytest.mark.parametrize("path", SPOKEN, ids=[path.name for path in SPOKEN])
+def test_retired_words_are_absent(path: Path) -> None:
+    prose = re.sub(r"`[^`]*`", "", FENCE.sub("", path.read_text(encoding="utf-8")))
+    prose = " ".join(prose.split())
+    found = {
+        match[0]: f"say {instead}"
+        for pattern, instead in RETIRED.items()
+        for match in re.finditer(rf"(?<![\w-])(?:{pattern})(?![\w-])", prose, re.IGNORECASE)
+    }
+    assert found == {}
+
+
+def test_pages_link_to_pages_that_exist() -> None:
+    missing = [
+        f"{path.name}: {link}"
+        for path in itertools.chain(SPOKEN, DOCS.glob("*.md"))
+        for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", path.read_text(encoding="utf-8"))
+        if not (path.parent / link).exists()
+    ]
+    assert missing == []
+
+
+# ---- The C API's page ------------------------------------------------------------------------------------------------
+
+# What hello.c's functions are followed by: each other example is a block of its own, with a fresh session and ids.
+HARNESS = """
+int main(int argc, char **argv) {{
+    (void)argc;
+    const char *path[] = {{argv[1], argv[1]}};
+    const char *text = "the quick brown fox";
+    int32_t ids[448];
+    gemel_model *model;
+{blocks}
+    return 0;
+}}
+"""
+BLOCK = """    {{
+        gemel_session *session;
+        gemel_sampler *sampler;
+        FILE *file = fopen(path[0], "rb");
+        model = load(open_header(file, path[0]), file, path[0]);
+        int n = gemel_tokenize(model, text, strlen(text), GEMEL_TEXT_BOS_EOS, ids, 448);
+        need(n, "the text");
+        need(gemel_session_open(model, 512, &session), "session");
+        need(gemel_sampler_open(model, &sampler), "sampler");
+        {{
+{example}
+        }}
+        gemel_sampler_close(sampler);
+        gemel_session_close(session);
+        gemel_model_close(model);
+    }}
+"""
+
+
+def compiled(folder: Path, name: str, source: str) -> Path:
+    """Return a program of one file, linked to the library in use."""
+    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+    if compiler is None:
+        building.lacking("there is no C compiler (cc)")
+    library = Path(gemel.library_path())
+    (folder / f"{name}.c").write_text(source, encoding="utf-8")
+    command = [compiler, "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT / 'core_c' / 'include'}", f"{name}.c"]
+    command += ["-o", name, str(library), f"-Wl,-rpath,{library.parent}"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder / name
+
+
+def c_examples() -> list[str]:
+    """Return the C programs and statements of c_api.md; what has an ellipsis in the place of code is a sketch."""
+    page = (DOCS / "c_api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^ *```c\n(.*?)^ *```$", page, re.MULTILINE | re.DOTALL)
+    return [block for block in blocks if "..." not in block]
+
+
+def test_the_c_program_of_the_manual_goes_on_with_a_text(tmp_path: Path) -> None:
+    program = compiled(tmp_path, "hello", c_examples()[0])
+    (tmp_path / "model.gguf").write_bytes(tiny_bytes())
+    command: list[str | Path] = [program, tmp_path / "model.gguf", "the quick"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    with gemel.open(tiny_bytes()) as model:
+        expected = model.generate("the quick", max_tokens=64, temperature=0).read()
+    assert done.returncode == 0
+    assert len(done.stdout) > 20
+    assert expected.startswith(done.stdout.decode("utf-8", "replace"))   # what waits for its end is not printed
+
+
+def test_the_c_examples_of_the_manual_run(tmp_path: Path) -> None:
+    hello, *others = c_examples()
+    assert len(others) >= 8
+    start = hello[: hello.index("int main(")]
+    blocks = "".join(BLOCK.format(example=example) for example in others)
+    program = compiled(tmp_path, "examples", start + HARNESS.format(blocks=blocks))
+    (tmp_path / "model.gguf").write_bytes(tiny_bytes())
+    done = subprocess.run([program, tmp_path / "model.gguf"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
