@@ -1,4 +1,5 @@
-// Memory for weights, caches and buffers: zeroed, 64-byte aligned, with up to 2 MB more than asked for where they are large.
+// Memory for weights, caches and buffers: zeroed, 64-byte aligned, with up to 2 MB more than asked for where they are
+// large.
 #pragma once
 #include <stddef.h>
 

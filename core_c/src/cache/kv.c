@@ -5,8 +5,9 @@
 #include "../memory.h"
 
 // ---- Pages ---------------------------------------------------------------------------------------------------------
-// Pages come in slabs, which a cache takes one after another, each twice as large: a long cache then lies in large pieces
-// of memory, which the CPU's address translation needs. A page has holders; a slab is given back with its last page.
+// Pages come in slabs, which a cache takes one after another, each twice as large: a long cache then lies in large
+// pieces of memory, which the CPU's address translation needs. A page has holders; a slab is given back with its last
+// page.
 
 enum { PAGE_HEAD = 64, SLAB_PAGES = 16 };   // bytes before a page's blocks; pages of a slab, at most
 

@@ -1,4 +1,5 @@
-// The buffers of a pass: the model's, one set, used by the pass that runs on its threads. Rows are padded to whole panels.
+// The buffers of a pass: the model's, one set, used by the pass that runs on its threads. Rows are padded to whole
+// panels.
 #pragma once
 #include "../model/model.h"
 

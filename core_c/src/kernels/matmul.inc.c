@@ -50,7 +50,7 @@ WORD void block_scales(const panel_kind *k, const uint8_t *p, const uint8_t *h, 
 }
 
 WORD vi dot_step(const panel_kind *k, vi s, vu c, const act *x) {
-    return k->dot == DOT7 ? vi_dot7(s, c, x) : k->dot == DOT8 ? vi_dot8(s, c, x) : vi_dot8_full(s, c, x);
+    return k->dot <= DOT7 ? vi_dot7(s, c, x) : k->dot == DOT8 ? vi_dot8(s, c, x) : vi_dot8_full(s, c, x);
 }
 
 // A tile's shape: T tokens, P panels, G vectors of them at a time, a block's codes unpacked in H parts, C chains in the
@@ -84,6 +84,22 @@ typedef struct dots {                          // integer sums of a token's sub-
 WORD int32_t surplus(const panel_kind *k, const acts *a, size_t at, int s) {
     int zero = k->dot >= DOT8 ? DOT8_ZERO : k->zero;
     return zero ? zero * (k->sub == 32 ? a->z[at] : a->z2[2 * at + (size_t)s]) : 0;
+}
+
+// Steps whose sums a va4 holds in 16 bits before they are widened; 0: this dot has no such sums here.
+WORD int narrow_steps(const panel_kind *k, const shape S) {
+    return S.C == 2 ? 0 : k->dot == DOT5 ? STEPS5 : k->dot == DOT6 ? STEPS6 : 0;
+}
+
+WORD void add_narrow(const panel_kind *k, const shape S, dots *i, vu c[8][VECTORS_MAX], const act *x, int j0, int j1) {
+    const int steps = narrow_steps(k, S);
+    TIMES (g, S.G)
+        RANGE (j, j0, j1) {
+            i->i4[g] = va4_dot(i->i4[g], c[j - j0][g], x + 4 * j);
+            if ((j + 1) % steps) continue;
+            i->i8[g] = vi_add(i->i8[g], va4_sum(i->i4[g]));
+            i->i4[g] = va4_zero();
+        }
 }
 
 // Steps j0..j1-1 of the activations x. A second chain starts at -zero.
@@ -132,19 +148,21 @@ WORD void add_token(const panel_kind *k, const shape S, const block_view *v, unp
                     int t, kept_dots *kept, vf *f) {
     size_t at = v->at + (size_t)t;
     int32_t zero = surplus(k, v->a, at, s);
+    const int from = part_start(k, s, part, parts), to = part_start(k, s, part + 1, parts), narrow = narrow_steps(k, S);
     dots i;
     TIMES (g, S.G) {
-        if (part == 0) i.i4[g] = va4_zero(), i.i8[g] = vi_set1(0);
-        else if (k->dot == DOT4) i.i4[g] = kept->i4[t * S.G + g];
-        else i.i8[g] = kept->i8[t * S.G + g];
+        i.i4[g] = va4_zero(), i.i8[g] = vi_set1(0);
+        if (part && (k->dot == DOT4 || (narrow && from % narrow))) i.i4[g] = kept->i4[t * S.G + g];
+        if (part && k->dot != DOT4) i.i8[g] = kept->i8[t * S.G + g];
     }
-    add_dots(k, S, &i, u->c, (const act *)v->a->q + at * 32, part_start(k, s, part, parts),
-             part_start(k, s, part + 1, parts), zero);
+    const act *x = (const act *)v->a->q + at * 32;
+    if (narrow) add_narrow(k, S, &i, u->c, x, from, to);
+    else add_dots(k, S, &i, u->c, x, from, to, zero);
     if (part == parts - 1) add_floats(k, S, v->a, at, &i, u->d, u->m, s, zero, f + t * S.G);
     else
         TIMES (g, S.G) {
-            if (k->dot == DOT4) kept->i4[t * S.G + g] = i.i4[g];
-            else kept->i8[t * S.G + g] = i.i8[g];
+            if (k->dot == DOT4 || (narrow && to % narrow)) kept->i4[t * S.G + g] = i.i4[g];
+            if (k->dot != DOT4) kept->i8[t * S.G + g] = i.i8[g];
         }
 }
 

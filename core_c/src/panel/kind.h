@@ -13,7 +13,7 @@
 #include "../quant/formats.h"
 
 enum { P4 = 1, P2 = 2, P1 = 4, P8 = 8 };
-enum { DOT4, DOT7, DOT8, DOT8_FULL };
+enum { DOT4, DOT5, DOT6, DOT7, DOT8, DOT8_FULL };
 enum { SCALE_D, SCALE_DM, SCALE_BD, SCALE_SD, SCALE_SDM, SCALE_SDN };
 
 typedef struct panel_kind {

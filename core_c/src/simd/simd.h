@@ -1,6 +1,7 @@
-// The vocabulary in which every kernel is written, once. A panel is 16 lanes; a machine vector holds W of them (1, 4, 8
-// or 16), so V = 16/W vectors make a panel. Only vf_load_swapped and the folds cross lanes: W can't change a bit. Each ISA
-// implements the words in one file; simd_scalar.h is the definition, word by word: every other file must equal it.
+// The vocabulary in which every kernel is written, once. A panel is 16 lanes; a machine vector holds W of them (1, 4,
+// 8 or 16), so V = 16/W vectors make a panel. Only vf_load_swapped and the folds cross lanes: W can't change a bit.
+// Each ISA implements the words in one file; simd_scalar.h is the definition, word by word: every other file must
+// equal it.
 //
 //   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
 //           va4 running 4-bit dot   act a stored activation (int8; wasm128 widens to int16 pairs)

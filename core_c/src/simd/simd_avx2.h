@@ -21,8 +21,12 @@
 #define VALUES_G 2
 #if defined SIMD_VNNI
 #define SCORE_G 2
+#define STEPS5 0
+#define STEPS6 0
 #else
 #define SCORE_G 1
+#define STEPS5 4   // 4 * 2 * 31 * 127 = 31496
+#define STEPS6 2   // 2 * 2 * 63 * 127 = 32004
 #endif
 #define WEIGHTS_G 4
 typedef __m256 vf;

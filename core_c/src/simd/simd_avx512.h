@@ -22,6 +22,8 @@
 #define SCORE_G 2
 #define VALUES_G 2
 #define WEIGHTS_G 4
+#define STEPS5 0
+#define STEPS6 0
 typedef __m512 vf;
 typedef __m512i vi, vu, va4;
 typedef int8_t act;

@@ -89,13 +89,17 @@ WORD int8x16_t act_splat(const act *x) {
     return vreinterpretq_s8_s32(vdupq_n_s32(i));
 }
 #if defined SIMD_DOT
+#define STEPS5 0
+#define STEPS6 0
 typedef int32x4_t va4;
 WORD vi vi_dot7(vi s, vu c, const act *x) { return vdotq_s32(s, vreinterpretq_s8_u8(c), act_splat(x)); }
 WORD va4 va4_zero(void) { return vdupq_n_s32(0); }
 WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi va4_sum(va4 s) { return s; }
 #else
-typedef int16x8x2_t va4;   // lanes 0-1 and 2-3, four 16-bit sums a lane: 8 * 15 * 127 fits
+#define STEPS5 8   // 8 * 31 * 127 = 31496
+#define STEPS6 4   // 4 * 63 * 127 = 32004
+typedef int16x8x2_t va4;   // lanes 0-1 and 2-3, four 16-bit sums a lane
 WORD vi lanes_of(int16x8_t lo, int16x8_t hi) { return vpaddq_s32(vpaddlq_s16(lo), vpaddlq_s16(hi)); }
 WORD vi vi_dot7(vi s, vu c, const act *x) {   // 128 * 127 fits in 16 bits
     int8x16_t w = vreinterpretq_s8_u8(c), a = act_splat(x);

@@ -20,6 +20,8 @@
 #define SCORE_G 4       // vectors of positions at a time
 #define VALUES_G 4      // of channels
 #define WEIGHTS_G 4     // of positions whose weights are made
+#define STEPS5 0        // steps of codes < 32 that a va4 holds, of codes < 64; 0: its sums are no narrower than vi's
+#define STEPS6 0
 typedef float vf;
 typedef int32_t vi;
 typedef uint32_t vu;

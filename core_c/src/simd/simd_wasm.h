@@ -20,6 +20,8 @@
 #define SCORE_G 2
 #define VALUES_G 2
 #define WEIGHTS_G 2
+#define STEPS5 0
+#define STEPS6 0
 typedef v128_t vf, vi, vu, va4;
 
 WORD vf vf_bits(vi a) { return a; }
