@@ -51,9 +51,9 @@ def test_a_hostile_file_is_refused_or_works(half: str, step: int) -> None:
     assert len(found) == len(range(0, len(cases), step))
 
 
-@pytest.mark.parametrize("name", hostile.BASES["old"])
-def test_what_hostile_files_are_made_of_works(name: str) -> None:
-    assert works("old", name)
+@pytest.mark.parametrize(("half", "name"), [(half, name) for half, bases in hostile.BASES.items() for name in bases])
+def test_what_hostile_files_are_made_of_works(half: str, name: str) -> None:
+    assert works(half, name)
 
 
 def test_every_key_and_tensor_is_changed_in_every_way() -> None:

@@ -98,6 +98,50 @@ def test_the_core_neither_prints_nor_exits_nor_reads_the_environment() -> None:
     assert found == []
 
 
+def includes() -> dict[str, set[str]]:
+    """Return which noun of the core includes which: a file and the header of its name are one."""
+    src = ROOT / "core_c" / "src"
+    found: dict[str, set[str]] = {}
+    for name, text in texts("core_c/src", suffixes={".c", ".h"}):
+        path = ROOT / name
+        for quoted in re.findall(r'^#include "([^"]+)"', text, re.MULTILINE):
+            target = (path.parent / quoted).resolve()
+            if target.suffix in {".c", ".h"} and target.is_relative_to(src) and target.exists():
+                nouns = [file.relative_to(src).as_posix().split(".")[0] for file in (path, target)]
+                found.setdefault(nouns[0], set()).add(nouns[1])
+    return {noun: others - {noun} for noun, others in found.items()}
+
+
+def circle(arrows: dict[str, set[str]]) -> list[str]:
+    """Return nouns that lead back to the first of them; none: there is no circle."""
+    done: set[str] = set()
+
+    def walk(noun: str, way: list[str]) -> list[str]:
+        if noun in way:
+            return [*way[way.index(noun) :], noun]
+        if noun in done:
+            return []
+        done.add(noun)
+        return next(filter(None, (walk(other, [*way, noun]) for other in sorted(arrows.get(noun, ())))), [])
+
+    return next(filter(None, (walk(noun, []) for noun in sorted(arrows))), [])
+
+
+def test_no_files_of_the_core_include_each_other() -> None:
+    arrows = includes()
+    assert len(arrows) > 50
+    assert circle(arrows) == []
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == ["a", "b", "c", "a"]
+
+
+def test_no_rooms_of_the_core_include_each_other() -> None:
+    rooms: dict[str, set[str]] = {}
+    for noun, others in includes().items():
+        room = noun.rpartition("/")[0] or "."
+        rooms.setdefault(room, set()).update((other.rpartition("/")[0] or ".") for other in others)
+    assert circle({room: others - {room} for room, others in rooms.items()}) == []
+
+
 def test_every_row_of_the_build_has_its_file() -> None:
     rows = (ROOT / "core_c" / "cmake" / "rows.cmake").read_text()
     names = re.search(r"^set\(row_names (.*)\)$", rows, re.MULTILINE)

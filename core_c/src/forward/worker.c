@@ -48,6 +48,6 @@ void multiply_into(const worker *w, const linear *l, const acts *a, int op) {
     multiply(w, l, a, from, to, w->s->y);
     int end = to * 16 < n_embd ? to * 16 : n_embd;
     for (int t = 0, i = from * 16; t < w->n; t++)
-        w->k->add_to(stream_at(w, t) + i, w->s->y + (size_t)t * ld + i, NULL, end - i);
+        w->k->add_to(stream_at(w, t) + i, w->s->y + (size_t)t * ld + i, end - i);
     mark(w, op);
 }

@@ -57,9 +57,9 @@ typedef struct kernels {
     // y = x / sqrt(mean(x^2) + eps) * w; returns 0 when the mean is NaN or Inf.
     int (*rmsnorm)(const float *x, const float *w, int n, float eps, float *y);
     void (*swiglu)(const float *gate, const float *up, int n, float *y);   // y = silu(gate) * up; n a multiple of 16
-    void (*add_to)(float *x, const float *y, const float *bias, int n);    // x += y, or y + bias unless that is NULL
+    void (*add_to)(float *x, const float *y, int n);                       // x += y
     // y = scale * (x * cos + partner * sin) for n_rot channels, partners so far away: 1, or n_rot / 2; then scale * x.
-    void (*rope)(const float *x, const float *angles, int n_rot, int far, int n, float scale, float *y);
+    void (*rope)(const float *x, const float *cs, int n_rot, int far, int n, float scale, float *y);
     kv_kernels kv[KV_TYPES];   // by gemel_kv_type
     // Attention over a Q8_0 cache in two steps, to the bit, for queries of one first and one n_pos: the parts of blocks
     // from..to-1 (position / 64), and o as it was; then all of them into o.

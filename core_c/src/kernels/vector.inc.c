@@ -99,14 +99,10 @@ KERNEL void swiglu(const float *gate, const float *up, int n, float *y) {
     }
 }
 
-KERNEL void add_to(float *x, const float *y, const float *bias, int n) {
+KERNEL void add_to(float *x, const float *y, int n) {
     int i = 0;
-    for (; i + W <= n; i += W) {
-        vf v = vf_load(y + i);
-        if (bias) v = vf_add(v, vf_load(bias + i));
-        vf_store(x + i, vf_add(vf_load(x + i), v));
-    }
-    for (; i < n; i++) x[i] = x[i] + (bias ? y[i] + bias[i] : y[i]);
+    for (; i + W <= n; i += W) vf_store(x + i, vf_add(vf_load(x + i), vf_load(y + i)));
+    for (; i < n; i++) x[i] = x[i] + y[i];
 }
 
 // Channels from..to-1, whose partners lie `by` channels away; 0: neighbours are each other's.
@@ -120,8 +116,8 @@ WORD void rotate(const float *x, const float *cos, const float *sin, int from, i
     for (; i < to; i++) y[i] = (x[i] * cos[i] + x[by ? i + by : i ^ 1] * sin[i]) * scale;
 }
 
-KERNEL void rope(const float *x, const float *angles, int n_rot, int far, int n, float scale, float *y) {
-    const float *cos = angles, *sin = angles + n_rot;
+KERNEL void rope(const float *x, const float *cs, int n_rot, int far, int n, float scale, float *y) {
+    const float *cos = cs, *sin = cs + n_rot;
     if (far == 1) rotate(x, cos, sin, 0, n_rot, 0, scale, y);
     else {
         rotate(x, cos, sin, 0, far, far, scale, y);

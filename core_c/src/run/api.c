@@ -50,5 +50,7 @@ int gemel_token_kind_of(const gemel_model *m, int32_t id) { return m ? tokenizer
 int gemel_token_is_eog(const gemel_model *m, int32_t id) { return m ? tokenizer_is_eog(m->tok, id) : GEMEL_E_ARGUMENT; }
 
 int gemel_sampler_open(const gemel_model *m, gemel_sampler **out) {
+    if (!out) return GEMEL_E_ARGUMENT;
+    *out = NULL;
     return m ? sampler_open(out, m->tok) : GEMEL_E_ARGUMENT;
 }

@@ -80,16 +80,13 @@ static int run(gemel_model *m, part *parts, size_t n, int flags, int32_t *drawn,
         codes[i] = p->n ? add_rows(p, rows, n_rows, flags & GEMEL_STEP_LOGITS, &drawn[i]) : draw_only(p, &drawn[i]);
         if (codes[i] < 0 || !p->n) continue;
         if (!profile) profile = &p->s->profile;
-        session_hold(p->s);
         n_rows += p->n;
     }
     batch b = {.m = m, .rows = rows, .n = n_rows, .to = m->n_layer, .is_short = n_rows == 1, .profile = profile};
     if (n_rows) forward(&b);
     for (size_t i = 0; i < n; i++) {
-        if (parts[i].n && codes[i] == GEMEL_OK) {
+        if (parts[i].n && codes[i] == GEMEL_OK)
             codes[i] = b.code < 0 ? b.code : end_part(&parts[i], rows, &drawn[i]);
-            session_drop(parts[i].s);
-        }
         went_on += codes[i] == GEMEL_OK;
     }
     return went_on;
@@ -109,6 +106,7 @@ int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32
     if (!parts) return GEMEL_E_MEMORY;
     for (size_t i = 0; i < n; i++) {
         gemel_session *s = sessions[i];
+        session_hold(s);   // it may be closed meanwhile
         parts[i] = (part){.s = s, .sampler = samplers ? samplers[i] : NULL, .ids = ids, .n = n_ids[i]};
         parts[i].text = (text_out){.carry = s->carry, .n_carry = &s->n_carry, .flags = flags & GEMEL_TEXT_SPECIAL};
         if (samplers) parts[i].text.text = text + i * capacity, parts[i].text.capacity = (int32_t)capacity;
@@ -116,7 +114,10 @@ int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32
         if (ids) ids += n_ids[i];
     }
     int went_on = run(m, parts, n, flags, samplers ? drawn : unused, codes);
-    for (size_t i = 0; i < n && samplers; i++) text_sizes[i] = parts[i].text.size;
+    for (size_t i = 0; i < n; i++) {
+        if (samplers) text_sizes[i] = parts[i].text.size;
+        session_drop(parts[i].s);
+    }
     free(parts);
     return went_on;
 }
