@@ -193,6 +193,22 @@ def test_a_mistake_in_a_layer_shows_in_these_rows(name: str, format_: str) -> No
     assert moved.max() > 1e-3
 
 
+# Of SmolLM2's logits after 40 ids. Another definition of the bits changes them, and nothing else does.
+SMOLLM2_SHA256: dict[KvType, str] = {
+    "f16": "859c778eb9aaa19b0ed4dd888bdf041e826f000d3aa95751c06e52a4b2f4afa0",
+    "q8_0": "2299de935d60fe823807b9e75a2fbb002b2b130062621792dc4737a3129fca86",
+}
+
+
+@pytest.mark.model
+@pytest.mark.parametrize("kv_type", SMOLLM2_SHA256)
+def test_smollm2_gives_the_logits_that_are_written_down(real_model: gemel.Model, kv_type: KvType) -> None:
+    text = (Path(__file__).parents[1] / "text" / "english.txt").read_text()
+    ids = real_model.tokenize(text)[:40]
+    for split in (None, 1, 7):
+        assert hashlib.sha256(logits(real_model, ids, split, kv_type)).hexdigest() == SMOLLM2_SHA256[kv_type]
+
+
 @pytest.mark.model
 def test_smollm2_gives_the_same_logits_on_every_row_and_thread_count(real_model: gemel.Model) -> None:
     text = (Path(__file__).parents[1] / "text" / "english.txt").read_text()
