@@ -5,11 +5,16 @@
 #include "../memory.h"
 
 // ---- Pages ---------------------------------------------------------------------------------------------------------
-// Pages come in slabs, which a cache takes one after another, each twice as large: a long cache then lies in large
-// pieces of memory, which the CPU's address translation needs. A page has holders; a slab is given back with its last
-// page.
+// Pages come in slabs, which a cache takes one after another. On Linux each is twice as large as the one before, up to
+// 8 MB: a long cache then lies in large pieces of memory, which the CPU's address translation needs, and memory that no
+// position has touched costs nothing. Elsewhere a slab is one page. A page has holders; a slab goes with its last page.
 
-enum { PAGE_HEAD = 64, SLAB_PAGES = 16 };   // bytes before a page's blocks; pages of a slab, at most
+enum { PAGE_HEAD = 64 };   // bytes before a page's blocks
+#if defined __linux__
+enum { SLAB_PAGES = 16, SLAB_SIZE = 8 << 20 };   // at most, but always one page
+#else
+enum { SLAB_PAGES = 1, SLAB_SIZE = 0 };
+#endif
 
 typedef struct kv_slab {
     atomic_int users;   // pages in use, and the table that takes from it
@@ -50,7 +55,8 @@ static kv_slab *slab_get(int n, size_t page_size) {
 static uint8_t *page_get(kv_table *t, size_t size) {
     size += PAGE_HEAD;
     if (!t->slab || !atomic_load(&t->slab->free)) {
-        int n = !t->slab ? 1 : t->slab->n < SLAB_PAGES ? 2 * t->slab->n : SLAB_PAGES;
+        int n = !t->slab ? 1 : 2 * t->slab->n;
+        while (n > 1 && (n > SLAB_PAGES || size > SLAB_SIZE / (size_t)n)) n /= 2;
         kv_slab *s = slab_get(n, size);
         if (!s && n > 1) s = slab_get(1, size);
         if (!s) return NULL;
