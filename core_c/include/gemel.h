@@ -140,7 +140,8 @@ GEMEL_API int gemel_loader_part(gemel_loader *loader, double file_size, char *er
 GEMEL_API int gemel_loader_n_parts(const gemel_loader *loader);   // parts whose headers are whole; 1: a single file's
 // The memory that a model and one session of it will need, before a byte of weights is read: after the whole header, of
 // a model that begins with these options. n_ctx 1..what the file was trained for; kv_type: a gemel_kv_type. Fills
-// out[GEMEL_PLAN_SIZE] with bytes. What numbers and tensors may not be is the error that `begin` would give; the vocabulary is not looked at.
+// out[GEMEL_PLAN_SIZE] with bytes and returns the type of the cache. Numbers and tensors that `begin` refuses are the
+// same error here; the vocabulary is not looked at.
 typedef enum gemel_plan_field {
     GEMEL_PLAN_WEIGHTS = 0,     // in panels
     GEMEL_PLAN_HEADER = 1,      // metadata and vocabulary; its tables are estimated

@@ -162,7 +162,8 @@ def test_memory_that_ends_is_an_error_and_the_engine_works_on(engine: Tab, diges
     assert engine.run("blocks = [library.alloc(4_000_000) for _ in range(12)]\nlen(blocks)") == 12
     with raises("OutOfMemoryError", "not enough memory|no memory"):
         engine.run(
-            "kept = []\nfor _ in range(1000):\n    kept.append(model.session(n_ctx=512))\n    kept[-1].append([1] * 300)"
+            "kept = []\nfor _ in range(1000):\n"
+            "    kept.append(model.session(n_ctx=512))\n    kept[-1].append([1] * 300)"
         )
     assert engine.run("import gc\nblocks = kept = None\ngc.collect()\ndigest(model)") == digests[0]
     assert engine.run("library.alloc(40_000_000).size") == 40_000_000   # what was freed is one piece again

@@ -10,8 +10,8 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 NOT_OF_THE_API = {
-    "test_archs", "test_c_checks", "test_compare", "test_cross", "test_docs", "test_fuzz", "test_header", "test_install",
-    "test_reference", "test_tiny", "test_tree",
+    "test_archs", "test_c_checks", "test_compare", "test_cross", "test_docs", "test_fuzz", "test_header",
+    "test_install", "test_reference", "test_tiny", "test_tree",
 }   # fmt: skip
 STRICT = {
     "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1",
