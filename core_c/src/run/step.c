@@ -85,8 +85,7 @@ static int run(gemel_model *m, part *parts, size_t n, int flags, int32_t *drawn,
     batch b = {.m = m, .rows = rows, .n = n_rows, .to = m->n_layer, .is_short = n_rows == 1, .profile = profile};
     if (n_rows) forward(&b);
     for (size_t i = 0; i < n; i++) {
-        if (parts[i].n && codes[i] == GEMEL_OK)
-            codes[i] = b.code < 0 ? b.code : end_part(&parts[i], rows, &drawn[i]);
+        if (parts[i].n && codes[i] == GEMEL_OK) codes[i] = b.code < 0 ? b.code : end_part(&parts[i], rows, &drawn[i]);
         went_on += codes[i] == GEMEL_OK;
     }
     return went_on;
