@@ -97,5 +97,6 @@ def stage(compiler: str = "") -> Path:
         with zipfile.ZipFile(one) as archive:
             archive.extractall(out / "site")
     with mock.patch.object(_assets, "FOLDER", out / "site" / "gemel" / "_core"):
-        _assets.path("libgemel_simd128.wasm")   # tests load it by name
+        for flavour in ("simd128", "relaxed"):   # tests load them by name
+            _assets.path(f"libgemel_{flavour}.wasm")
     return out

@@ -1,7 +1,7 @@
 """The files of _core/, as text or bytes, and web workers started from them.
 
-Modules that few tabs need lie compressed in one file of the wheel, packed.xz, so that what they have in common is
-downloaded once; packed.json says where: name -> [offset, size].
+All modules except an isolated tab's lie compressed in one file of the wheel, packed.xz, so that what they have in
+common is downloaded once; packed.json says where: name -> [offset, size].
 A worker's script is one of those files: it starts from a Blob URL, so that the wheel alone is enough, or from the
 folder that `gemel.browser.configure(base_url=...)` named, for pages whose Content-Security-Policy forbids Blob workers.
 What the scripts do is other modules'.
