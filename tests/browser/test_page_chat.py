@@ -65,7 +65,7 @@ def test_a_visitor_talks_with_the_model(
     assert box.get_attribute("placeholder") == "Say something"
     box.fill("Why is the sky blue?")
     box.press("Enter")
-    page.wait_for_selector(r"text=/\d+ tokens in this tab/", timeout=60_000)
+    page.wait_for_selector("text=6 tokens in this tab", timeout=60_000)
     box.fill("And at night?")
     page.get_by_role("button", name="Send").click()
     page.wait_for_selector(".message >> nth=3")
@@ -166,7 +166,7 @@ def test_an_error_is_shown_and_the_question_stays(api_page: OpenPage, file: Serv
     assert (box.input_value(), one.js("return chat.messages.length")) == ("Hello", 0)
     one.js("chat.setAttribute('model', v.url)", url=file.url)
     box.press("Enter")
-    one.page.wait_for_selector(r"text=/\d+ tokens in this tab/", timeout=60_000)
+    one.page.wait_for_selector("text=12 tokens in this tab", timeout=60_000)
     assert not alert.is_visible()
     one.js("chat.options = {nonsense: 1}")
     box.fill("More")
