@@ -64,8 +64,10 @@ def test_check_passes_on(target: str, check: str) -> None:
     folder = building.cross(target)
     command = RUNNERS[target](folder / check)
     building.build(folder, check)
-    wine = {"WINEPREFIX": str(building.BUILD / "wine"), "WINEDEBUG": "-all"}
-    building.judge(building.execute(command, env=wine))
+    emulator = {"WINEPREFIX": str(building.BUILD / "wine"), "WINEDEBUG": "-all"}
+    if RUNNERS[target] is under_qemu:
+        emulator["GEMEL_CHECK_QEMU"] = "1"
+    building.judge(building.execute(command, env=emulator))
 
 
 @pytest.mark.parametrize("target", RUNNERS)
