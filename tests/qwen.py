@@ -62,7 +62,7 @@ class FetchError(Exception):
 
 
 def fetch() -> Path:
-    """Return the file, downloaded once: whoever comes meanwhile waits for it."""
+    """Return the file, downloaded once. Another process that needs it meanwhile waits."""
     folder = gemel.cache.folder() / NAME
     path = folder / FILE
     folder.mkdir(parents=True, exist_ok=True)

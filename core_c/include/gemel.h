@@ -240,6 +240,9 @@ GEMEL_API void gemel_session_close(gemel_session *session);
 GEMEL_API int gemel_session_fork(const gemel_session *session, int n_past, gemel_session **out);
 // Pages of 64 positions that the session's cache holds; *n_shared (or NULL): how many of them other sessions hold, too.
 GEMEL_API int gemel_session_pages(const gemel_session *session, int *n_shared);
+// Which of the model's RoPE tables turns this session's keys: 0, or 1 where the file scales RoPE by "longrope" and
+// n_ctx is over the original context. Sessions of different tables can share no page.
+GEMEL_API int gemel_session_rope_table(const gemel_session *session);
 GEMEL_API int gemel_session_n_past(const gemel_session *session);
 GEMEL_API int gemel_session_n_ctx(const gemel_session *session);
 // [n_past]; -1 where an embedding was evaluated

@@ -174,6 +174,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_close": ("v", "p"),
     "gemel_session_fork": ("i", "pip"),
     "gemel_session_pages": ("i", "pp"),
+    "gemel_session_rope_table": ("i", "p"),
     "gemel_session_n_past": ("i", "p"),
     "gemel_session_n_ctx": ("i", "p"),
     "gemel_session_ids": ("p", "p"),

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from . import _abi
 from ._errors import ArgumentError, CancelledError, ContextError, GemelError, StateError
 from ._library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
+from ._pages import page_keys
 from ._sampling import Sampling, merged
 from ._source import open_file
 from ._text import check_stops, id_bytes, ids_of
@@ -164,6 +165,16 @@ class Session:
             n = check(self._library, self._library.call("gemel_session_pages", session, block), "pages")
         return n, ids_of(self._library.read(block.address, 4))[0]
 
+    def page_keys(self, salt: bytes = b"") -> list[bytes]:
+        """Return a key of 32 bytes for each whole page of 64 positions: equal keys, equal bits of keys and values.
+
+        A key follows from the ids up to the page's end, the cache's type, the RoPE table and `salt`. It is for
+        sessions of one model. Where embeddings were appended, the keys end before them.
+        """
+        with self._using() as session:
+            table = check(self._library, self._library.call("gemel_session_rope_table", session), "page_keys")
+            return page_keys(self.ids, kv_type=KV_TYPES[self.kv_type], rope_table=table, salt=salt)
+
     def fork(self, n_past: int | None = None) -> Session:
         """Return a new session that holds the first `n_past` ids of this one; default all of them.
 
@@ -295,8 +306,12 @@ class Session:
         return floats(self._library.read(out.address, 4 * n * self.model.n_embd), (n, self.model.n_embd))
 
     def _rows(self, rows: FloatArray) -> tuple[Block, int]:
-        view = memoryview(rows)
         n_embd = self.model.n_embd
+        try:
+            view = memoryview(rows)
+        except TypeError:
+            kind = type(rows).__name__
+            raise ArgumentError(f"rows must be a float32 array of shape [n][{n_embd}]; got a {kind}") from None
         if view.format != "f" or view.ndim != 2 or view.shape is None or view.shape[1] != n_embd:
             raise ArgumentError(f"rows must be float32 of shape [n][{n_embd}]; got {view.format!r}, {view.shape}")
         return self._library.lend(view.tobytes()), view.shape[0]

@@ -1,5 +1,5 @@
 // Pools of threads: every thread of a run takes part once and meets the others, whatever ran before, however the pool
-// was resized, and whoever else uses it. Runs are counted by what each thread leaves in its own cell.
+// was resized, and however many models share it. Runs are counted by what each thread leaves in its own cell.
 #define _DEFAULT_SOURCE
 #define N_LAYER 3
 #include "llama.h"

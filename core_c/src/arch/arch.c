@@ -78,8 +78,8 @@ static void read_rope(gemel_model *m, keys *r) {
     else if (span_is(type, "longrope")) t->scaling = SCALING_LONGROPE;
     else
         keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
-                          "%s.rope.scaling.type is \"%s\"; supported are none, linear, yarn and longrope", r->arch,
-                          printable_name(type.at, type.size).text));
+                          "%s.rope.scaling.type \"%s\" is not supported (supported: none, linear, yarn, longrope)",
+                          r->arch, printable_name(type.at, type.size).text));
 }
 
 // ---- Layers --------------------------------------------------------------------------------------------------------

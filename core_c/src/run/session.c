@@ -104,6 +104,8 @@ int gemel_session_pages(const gemel_session *s, int *n_shared) {
     return n;
 }
 
+int gemel_session_rope_table(const gemel_session *s) { return s ? s->kv.is_long : GEMEL_E_ARGUMENT; }
+
 void gemel_session_cancel(gemel_session *s, int on) {
     if (!s) return;
     atomic_store(&s->cancel, on != 0);
