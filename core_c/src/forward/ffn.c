@@ -16,7 +16,7 @@ static void gate_and_up(const worker *w, const feed_forward *f, const acts *a) {
     mark(w, GEMEL_OP_FFN_IN);
     for (int t = 0; t < w->n; t++) {
         float *gate = s->gate + (size_t)t * ld;
-        w->k->swiglu(gate + from * 16, s->up + (size_t)t * ld + from * 16, (to - from) * 16, gate + from * 16);
+        w->k->act[ACT_SILU](gate + from * 16, s->up + (size_t)t * ld + from * 16, (to - from) * 16, gate + from * 16);
         if (!weight_is_float(&f->down.w)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
     }
     mark(w, GEMEL_OP_FFN_ACT);

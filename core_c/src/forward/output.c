@@ -56,7 +56,7 @@ static void hidden_row(const worker *w, int t) {
     row *r = row_at(w, t);
     float max;
     int best, n = w->m->n_embd;
-    int is_good = w->k->rmsnorm(stream_at(w, t), w->m->output_norm.w, n, w->m->norm_eps, r->hidden);
+    int is_good = w->k->norm[NORM_RMS](stream_at(w, t), w->m->output_norm.w, NULL, n, w->m->norm_eps, r->hidden);
     if (!is_good || !w->k->peak(r->hidden, n, &max, &best)) row_is_bad(w, t);
 }
 

@@ -12,7 +12,8 @@ acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *
     for (int t = from; t < to; t++) {
         const float *from_row = x + (size_t)t * ld;
         if (norm) {
-            if (!w->k->rmsnorm(from_row, norm->w, width, w->m->norm_eps, rows + (size_t)t * norm_ld)) row_is_bad(w, t);
+            float *y = rows + (size_t)t * norm_ld;
+            if (!w->k->norm[NORM_RMS](from_row, norm->w, NULL, width, w->m->norm_eps, y)) row_is_bad(w, t);
             from_row = rows + (size_t)t * norm_ld;
         }
         if (quantise) w->k->quantise(from_row, width / 32, 0, width / 32, &a, t);

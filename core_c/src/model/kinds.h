@@ -4,8 +4,8 @@
 
 typedef enum rope_kind { ROPE_NORM, ROPE_NEOX } rope_kind;   // pairs (2i, 2i+1), or (i, i + n_rot/2)
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
-typedef enum norm_kind { NORM_RMS } norm_kind;
-typedef enum act_kind { ACT_SILU } act_kind;
+typedef enum norm_kind { NORM_RMS, NORM_LAYER, N_NORMS } norm_kind;
+typedef enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU, N_ACTS } act_kind;
 typedef enum mixer_kind { MIXER_ATTENTION, N_MIXERS } mixer_kind;   // what joins positions
 typedef enum ffn_kind { FFN_GATED, N_FFNS } ffn_kind;               // what follows it, row by row
 
