@@ -263,10 +263,10 @@ static void norms_and_gates_are_the_same_on_every_row(void) {
     EACH_ROW (k) {
         for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
             size_t n = (size_t)sizes[i];
-            scalar()->rmsnorm(x, w, (int)n, 1e-5f, a), k->rmsnorm(x, w, (int)n, 1e-5f, b);
+            scalar()->norm[NORM_RMS](x, w, NULL, (int)n, 1e-5f, a), k->norm[NORM_RMS](x, w, NULL, (int)n, 1e-5f, b);
             same(k->name, "rmsnorm", a, b, n * 4);
             if (n % 16) continue;
-            scalar()->swiglu(x, w, (int)n, a), k->swiglu(x, w, (int)n, b);
+            scalar()->act[ACT_SILU](x, w, (int)n, a), k->act[ACT_SILU](x, w, (int)n, b);
             same(k->name, "swiglu", a, b, n * 4);
         }
     }
@@ -339,21 +339,21 @@ static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_row(void) {
     for (int t = 0; t < N; t++) {
         const float *row = x + t * WIDTH, *by = w + (t * 7 + 3) % N * WIDTH;
         float max, top;
-        int best, other, is_good = scalar()->rmsnorm(row, by, WIDTH - t % 20, 1e-5f, a);
+        int best, other, is_good = scalar()->norm[NORM_RMS](row, by, NULL, WIDTH - t % 20, 1e-5f, a);
         if (!is_finite(row, WIDTH - t % 20)) CHECK_EQ_INT(is_good, 0);
         else if (t % 2 == 0) CHECK_EQ_INT(is_good, 1);
         EACH_ROW (k) {
-            CHECK_EQ_INT(k->rmsnorm(row, by, WIDTH - t % 20, 1e-5f, b), is_good);
+            CHECK_EQ_INT(k->norm[NORM_RMS](row, by, NULL, WIDTH - t % 20, 1e-5f, b), is_good);
             same_but_nan(k->name, "rmsnorm of Inf or NaN", a, b, (size_t)(WIDTH - t % 20));
         }
-        scalar()->swiglu(row, by, WIDTH, a);
+        scalar()->act[ACT_SILU](row, by, WIDTH, a);
         for (int i = 0; i < WIDTH; i++)
             if (!is_finite(row + i, 1) || !is_finite(by + i, 1)) CHECK(!is_finite(a + i, 1));
         is_good = scalar()->peak(row, WIDTH, &max, &best);
         CHECK_EQ_INT(is_good, is_finite(row, WIDTH));
         double sum = scalar()->exp_sum(row, WIDTH, max);
         EACH_ROW (k) {
-            k->swiglu(row, by, WIDTH, b);
+            k->act[ACT_SILU](row, by, WIDTH, b);
             same_but_nan(k->name, "swiglu of Inf or NaN", a, b, WIDTH);
             CHECK_EQ_INT(k->peak(row, WIDTH, &top, &other), is_good);
             same_but_nan(k->name, "peak of Inf or NaN", &max, &top, 1);
@@ -423,11 +423,11 @@ static void run_quantise(const kernels *k, void *arg) {
 }
 static void run_rmsnorm(const kernels *k, void *arg) {
     bench_work *w = arg;
-    k->rmsnorm(w->x, w->x, BENCH_IN, 1e-5f, w->y);
+    k->norm[NORM_RMS](w->x, w->x, NULL, BENCH_IN, 1e-5f, w->y);
 }
 static void run_swiglu(const kernels *k, void *arg) {
     bench_work *w = arg;
-    k->swiglu(w->x, w->x, BENCH_IN, w->y);
+    k->act[ACT_SILU](w->x, w->x, BENCH_IN, w->y);
 }
 // Stored activations are a row's own: each row meets those that the row before it left, with other numbers, as fast.
 static int benchmarks(void) {

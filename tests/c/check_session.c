@@ -267,10 +267,10 @@ static void a_cancelled_session_waits_until_it_is_switched_on(void) {
 static gemel_session *to_cancel;
 static int norms_seen;
 static const kernels *own;
-static int cancelling_norm(const float *x, const float *w, int n, float eps, float *y) {
+static int cancelling_norm(const float *x, const float *w, const float *b, int n, float eps, float *y) {
     gemel_session_cancel(to_cancel, 1);
     norms_seen++;
-    return own->rmsnorm(x, w, n, eps, y);
+    return own->norm[NORM_RMS](x, w, b, n, eps, y);
 }
 
 static void a_cancellation_stops_a_pass_after_its_layer(void) {
@@ -282,7 +282,7 @@ static void a_cancellation_stops_a_pass_after_its_layer(void) {
     CHECK_EQ_INT(gemel_session_eval(s, ids, 10), 10);
     own = m->k;
     kernels hooked = *own;
-    hooked.rmsnorm = cancelling_norm;
+    hooked.norm[NORM_RMS] = cancelling_norm;
     m->k = &hooked;
     to_cancel = s;
     norms_seen = 0;

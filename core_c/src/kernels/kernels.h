@@ -1,6 +1,7 @@
 // The kernels as a table of pointers, one row an ISA, all rows equal to the bit. Forward calls these, and panel_row.
 #pragma once
 #include "../cache/layout.h"
+#include "../model/kinds.h"
 #include "../panel/panel.h"
 
 enum { CHUNK = 64 };   // activations of so many tokens stay in cache while panels stream past
@@ -54,10 +55,15 @@ typedef struct kernels {
     int (*act_get)(const void *q, size_t i);   // activation i of an entry array, for checks
     // y[t*ld + row] for rows 16*p0..16*p1-1 and all tokens of a.
     void (*matmul)(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld);
-    // y = x / sqrt(mean(x^2) + eps) * w; returns 0 when the mean is NaN or Inf.
-    int (*rmsnorm)(const float *x, const float *w, int n, float eps, float *y);
-    void (*swiglu)(const float *gate, const float *up, int n, float *y);   // y = silu(gate) * up; n a multiple of 16
-    void (*add_to)(float *x, const float *y, int n);                       // x += y
+    // By norm_kind. RMS: y = x / sqrt(mean(x^2) + eps) * w + b. LAYER: the same of x - mean(x). w NULL: no weights; b NULL:
+    // no bias; y may be x. Returns 0 when a mean is NaN or Inf.
+    int (*norm[N_NORMS])(const float *x, const float *w, const float *b, int n, float eps, float *y);
+    // By act_kind: y = act(gate) * up, or act(gate) where up is NULL; n a multiple of 16; y may be gate. What is Inf or
+    // NaN stays so.
+    void (*act[N_ACTS])(const float *gate, const float *up, int n, float *y);
+    // x = cap * tanh(x / cap), 1e-3 <= cap <= 1e6; Inf becomes NaN, so that a check of x sees it.
+    void (*soft_cap)(float *x, int n, float cap);
+    void (*add_to)(float *x, const float *y, int n);   // x += y
     // y = scale * (x * cos + partner * sin) for n_rot channels, partners so far away: 1, or n_rot / 2; then scale * x.
     void (*rope)(const float *x, const float *cs, int n_rot, int far, int n, float scale, float *y);
     kv_kernels kv[KV_TYPES];   // by gemel_kv_type

@@ -57,31 +57,51 @@ KERNEL void quantise(const float *x, int nb, int b0, int b1, acts *a, int t) {
     }
 }
 
-KERNEL int rmsnorm(const float *x, const float *w, int n, float eps, float *y) {
-    vf a[V], b[V];   // two chains of 16 lanes; a tail is padded with zeros
+// The mean of x - less, or of its squares, in two chains of 16 lanes; a tail is padded with what adds zeros.
+WORD float mean_of(const float *x, int n, float less, const int squares) {
+    vf a[V], b[V], by = vf_set1(less);
     EACH (g) a[g] = b[g] = vf_set1(0);
     for (int i = 0; i < n; i += 32) {
         float tail[32];
         const float *p = x + i;
         if (n - i < 32) {
-            memset(tail, 0, sizeof tail);
-            memcpy(tail, p, sizeof(float) * (size_t)(n - i));
+            for (int j = 0; j < 32; j++) tail[j] = j < n - i ? p[j] : less;
             p = tail;
         }
         EACH (g) {
-            vf u = vf_load(p + g * W), v = vf_load(p + LANES + g * W);
-            a[g] = vf_add(a[g], vf_mul(u, u));
-            b[g] = vf_add(b[g], vf_mul(v, v));
+            vf u = vf_sub(vf_load(p + g * W), by), v = vf_sub(vf_load(p + LANES + g * W), by);
+            a[g] = vf_add(a[g], squares ? vf_mul(u, u) : u);
+            b[g] = vf_add(b[g], squares ? vf_mul(v, v) : v);
         }
     }
     EACH (g) a[g] = vf_add(a[g], b[g]);
-    float mean = fold_add(a) / (float)n, root[LANES];
+    return fold_add(a) / (float)n;
+}
+
+// y = (x - less) / sqrt(the mean of its squares + eps), by the weights and with the biases that there are.
+KERNEL int norm_beside(const float *x, float less, const float *w, const float *b, int n, float eps, float *y) {
+    float mean = mean_of(x, n, less, 1), root[LANES];
     vf_store(root, vf_sqrt(vf_set1(mean + eps)));
     float r = 1.0f / root[0];
     int i = 0;
-    for (; i + W <= n; i += W) vf_store(y + i, vf_mul(vf_mul(vf_load(x + i), vf_set1(r)), vf_load(w + i)));
-    for (; i < n; i++) y[i] = x[i] * r * w[i];
+    for (; i + W <= n; i += W) {
+        vf v = vf_mul(vf_sub(vf_load(x + i), vf_set1(less)), vf_set1(r));
+        if (w) v = vf_mul(v, vf_load(w + i));
+        if (b) v = vf_add(v, vf_load(b + i));
+        vf_store(y + i, v);
+    }
+    for (; i < n; i++) {
+        y[i] = (x[i] - less) * r;
+        if (w) y[i] = y[i] * w[i];
+        if (b) y[i] = y[i] + b[i];
+    }
     return mean * 0.0f == 0;
+}
+KERNEL int norm_rms(const float *x, const float *w, const float *b, int n, float eps, float *y) {
+    return norm_beside(x, 0, w, b, n, eps, y);
+}
+KERNEL int norm_layer(const float *x, const float *w, const float *b, int n, float eps, float *y) {
+    return norm_beside(x, mean_of(x, n, 0, 0), w, b, n, eps, y);
 }
 
 KERNEL int bounded(const float *x, int n, float bound) {   // all |x| < bound; n a multiple of 16
@@ -92,10 +112,62 @@ KERNEL int bounded(const float *x, int n, float bound) {   // all |x| < bound; n
     return fold_amax(m) < bound;   // NaN is not
 }
 
-KERNEL void swiglu(const float *gate, const float *up, int n, float *y) {
+// ---- Activations ---------------------------------------------------------------------------------------------------
+
+WORD vf vf_gate(vf x, vf z) {
+    return vf_div(x, vf_add(vf_set1(1.0f), vf_exp(vf_sub(vf_set1(0), z))));
+}   // 1 / (1 + e^-z)
+WORD vf vf_silu(vf x) { return vf_gate(x, x); }
+
+// x * (1 + tanh(y)) / 2 is x / (1 + exp(-2 y)); y = sqrt(2 / pi) * (x + 0.044715 x^3).
+WORD vf vf_gelu_tanh(vf x) {
+    vf a = vf_add(vf_mul(vf_mul(x, x), vf_set1(0.0713548162726f)), vf_set1(1.5957691216057308f));
+    return vf_gate(x, vf_mul(x, a));
+}
+
+// max(x, 0) - |x| * erfc(z) / 2, z = |x| / sqrt(2): erfc within 1.5e-7 by Abramowitz and Stegun, 7.1.26.
+WORD vf vf_gelu(vf x) {
+    static const float c[] = {1.061405429f, -1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f};
+    vf p = vf_abs(x), z = vf_mul(p, vf_set1(0.70710678f));
+    vf t = vf_div(vf_set1(1.0f), vf_add(vf_set1(1.0f), vf_mul(z, vf_set1(0.3275911f)))), h = vf_set1(c[0]);
+    RANGE (i, 1, 5) h = vf_add(vf_mul(h, t), vf_set1(c[i]));
+    h = vf_mul(vf_mul(vf_mul(h, t), vf_exp(vf_sub(vf_set1(0), vf_mul(z, z)))), vf_set1(0.5f));
+    return vf_sub(vf_max(x, vf_set1(0)), vf_mul(p, h));
+}
+
+#define ACTIVATION(name)                                                                                               \
+    KERNEL void name(const float *gate, const float *up, int n, float *y) {                                            \
+        for (int i = 0; i < n; i += W) {                                                                               \
+            vf v = vf_##name(vf_load(gate + i));                                                                       \
+            if (up) v = vf_mul(v, vf_load(up + i));                                                                    \
+            vf_store(y + i, v);                                                                                        \
+        }                                                                                                              \
+    }
+ACTIVATION(silu)
+ACTIVATION(gelu_tanh)
+ACTIVATION(gelu)
+
+// ---- A soft cap ----------------------------------------------------------------------------------------------------
+
+typedef struct cap {   // c * tanh(s / c) is c - 2 c / (1 + exp(2 s / c)): c, 2 c, 2 / c
+    float c, twice, by;
+} cap;
+static cap cap_of(double c) { return (cap){(float)c, (float)(2 * c), (float)(2 / c)}; }
+WORD vf vf_cap(vf s, const cap *c) {
+    vf e = vf_exp(vf_mul(s, vf_set1(c->by)));
+    return vf_sub(vf_set1(c->c), vf_div(vf_set1(c->twice), vf_add(vf_set1(1.0f), e)));
+}
+
+// s * 0 changes nothing finite. A tail is computed in a vector of its own.
+KERNEL void soft_cap(float *x, int n, float at) {
+    const cap c = cap_of((double)at);
+    float tail[LANES] = {0};
     for (int i = 0; i < n; i += W) {
-        vf g = vf_load(gate + i), e = vf_exp(vf_sub(vf_set1(0), g));
-        vf_store(y + i, vf_mul(vf_div(g, vf_add(vf_set1(1.0f), e)), vf_load(up + i)));
+        float *p = i + W <= n ? x + i : tail;
+        if (p == tail) memcpy(tail, x + i, sizeof *x * (size_t)(n - i));
+        vf s = vf_load(p);
+        vf_store(p, vf_add(vf_cap(s, &c), vf_mul(s, vf_set1(0))));
+        if (p == tail) memcpy(x + i, tail, sizeof *x * (size_t)(n - i));
     }
 }
 
