@@ -36,6 +36,8 @@ typedef struct att_state {
 typedef struct att_view {   // a block of 16 positions, of which from..to-1 are seen
     const uint8_t *k, *v;   // [k_dim][16], [16][v_dim]
     int from, to;
+    int p;            // the first one's position
+    const cap *cap;   // what bends scores; NULL: nothing does
 } att_view;
 
 // Scores of Q queries against a block: even and odd dimensions in two chains. Runs of K and V are too short to fetch as
@@ -107,9 +109,15 @@ WORD void att_values(const int type, const int Q, float *const *o, int v_dim, co
     }
 }
 
+// Scores of queries h0..h0+n-1, capped and sloped.
+KERNEL void att_bend(const attend_args *a, int h0, int n, const att_view *b, float s[][LANES]) {
+    for (int h = 0; h < n; h++) bend(s[h], LANES, b->cap, slope_of(a, h0 + h), b->p - (a->n_pos[h0 + h] - 1));
+}
+
 WORD void att_block(const int type, const int Q, const attend_args *a, int h0, att_state *st, const att_view *b) {
     float s[ATTEND_Q][LANES], fix[ATTEND_Q];
     att_scores(type, Q, a->q + h0, a->k_dim, b->k, s);
+    if (b->cap) att_bend(a, h0, Q, b, s);
     TIMES (h, Q) fix[h] = att_softmax(st + h0 + h, s[h], b->from, b->to);
     att_values(type, Q, a->o + h0, a->v_dim, b, s, fix);
 }
@@ -128,7 +136,7 @@ typedef struct att_type {
 
 #define ATT_TILE(name, type, Q)                                                                                        \
     KERNEL void att_##name##_##Q(const attend_args *a, int h0, att_state *st, const att_view *b) {                     \
-        att_block(type, Q, a, h0, st, &(att_view){b->k, b->v, 0, LANES});                                              \
+        att_block(type, Q, a, h0, st, &(att_view){b->k, b->v, 0, LANES, b->p, b->cap});                                \
     }
 #if ATTEND_Q == 8
 #define ATT_WIDE(name, type) ATT_TILE(name, type, 6) ATT_TILE(name, type, 8)
@@ -186,6 +194,7 @@ static void att_meet(const att_type *t, const attend_args *a, att_state *st, att
 KERNEL int attend_floats(const att_type *t, const attend_args *a) {
     const kv_layout l = {t->type, a->k_dim, a->v_dim};
     const att_range r = att_range_of(a);
+    const cap c = cap_of((double)a->soft_cap), *bent = is_bent(a) ? &c : NULL;
     att_state st[ATTEND_MAX];
     for (int h = 0; h < a->n; h++) {
         if (!bounded(a->q[h], a->k_dim, ATTEND_BOUND)) return 0;
@@ -195,7 +204,7 @@ KERNEL int attend_floats(const att_type *t, const attend_args *a) {
     }
     for (int p = r.some_from / LANES * LANES; p < r.some_to; p += LANES) {
         const uint8_t *block = a->pages[p / KV_PAGE] + a->at;
-        att_view b = {block + kv_k_at(&l, p % KV_BLOCK), block + kv_v_at(&l, p % KV_BLOCK), 0, LANES};
+        att_view b = {block + kv_k_at(&l, p % KV_BLOCK), block + kv_v_at(&l, p % KV_BLOCK), 0, LANES, p, bent};
         att_meet(t, a, st, &b, p, p >= r.all_from && p + LANES <= r.all_to);
     }
     for (int h = 0; h < a->n; h++) {

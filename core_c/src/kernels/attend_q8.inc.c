@@ -13,6 +13,9 @@ typedef struct q8_queries {
     int32_t start[ATTEND_DIM / 32][ATTEND_MAX];       // where integer sums start: -DOT8_ZERO * sum of codes
     float *o[ATTEND_MAX];
     int first[ATTEND_MAX], n_pos[ATTEND_MAX];
+    int is_bent;   // then by these, in units of log2
+    cap cap;
+    float slope[ATTEND_MAX];
     float top[ATTEND_MAX + LANES];   // the largest weight's log2 so far
     float l[ATTEND_MAX][LANES];      // the sum of plain weights
 } q8_queries;
@@ -54,7 +57,7 @@ WORD void q8_scatter(const int32_t *x, int n, uint8_t *to, size_t step, size_t i
         for (size_t j = 0; j < 4; j++) to[j * item] = (uint8_t)x[i + (int)j];
 }
 
-static float log2_of(float x) { return (float)(fm_log((double)x) * 1.4426950408889634); }
+static float log2_of(float x) { return (float)(fm_log((double)x) * LOG2_E); }
 
 KERNEL int store_q8(const float *k, const float *v, const kv_layout *l, uint8_t *block, int in) {
     if (!bounded(k, l->k_dim, ATTEND_BOUND) || !bounded(v, l->v_dim, ATTEND_BOUND)) return 0;
@@ -142,6 +145,13 @@ static const float *q8_seen(const float *scale, q8_span seen, float *part) {
     return part;
 }
 
+// The 16 positions each of which some are seen, capped and sloped.
+static void q8_bend(const q8_queries *a, int h, int p, float *s) {
+    q8_span seen = q8_span_of(a, h, p);
+    int from = seen.from / LANES * LANES, to = (seen.to + LANES - 1) / LANES * LANES;
+    bend(s + from, to - from, &a->cap, a->slope[h], p + from - (a->n_pos[h] - 1));
+}
+
 // The scales' log2 joins the scores. What a query does not see is less than the least maximum, whatever memory holds.
 static void q8_most(const q8_block *b, float *s, q8_span seen, float *most) {
     vf m[V];
@@ -214,6 +224,7 @@ KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q
     q8_rest rest = q8_rest_of(b, a->nb, a->v_dim, 2 * n);
     for (int h = 0; h < n; h++) {
         if (AHEAD > 0) q8_ask(&rest);
+        if (a->is_bent) q8_bend(a, h0 + h, p, t->s[h]);
         q8_most(b, t->s[h], q8_span_of(a, h0 + h, p), t->most + h);
     }
     q8_factors(a, h0, n, t->most, t->old, t->now);
@@ -325,9 +336,11 @@ static int q8_take(q8_queries *a, const attend_args *from, int *order, int *leas
         for (i = h; i && from->n_pos[order[i - 1]] > from->n_pos[h]; i--) order[i] = order[i - 1];
     memset(a->top, 0, sizeof a->top);
     a->n = from->n, a->nb = from->k_dim / 32, a->v_dim = from->v_dim;
+    a->is_bent = is_bent(from), a->cap = cap_of((double)from->soft_cap * LOG2_E);
     for (int h = 0; h < a->n; h++) {
         a->n_pos[h] = most = from->n_pos[order[h]];
         a->first[h] = from->first[order[h]];
+        a->slope[h] = (float)((double)slope_of(from, order[h]) * LOG2_E);
         *least = *least < a->first[h] ? *least : a->first[h];
         for (int ib = 0; ib < a->nb; ib++) {
             vi c[2 * V];

@@ -29,7 +29,10 @@ typedef struct attend_args {
     const float *q[ATTEND_MAX];   // [k_dim], already scaled: by 1/sqrt(head_dim); for Q8_0 also by log2(e)
     float *o[ATTEND_MAX];         // [v_dim]
     int first[ATTEND_MAX], n_pos[ATTEND_MAX];   // 0 <= first < n_pos
-    uint8_t *const *pages;                      // by position / 64; those before every query's first may be NULL
+    float soft_cap;                             // of scores: 1e-3..1e6; 0: none
+    int has_slopes;                             // then a score is changed, after the cap, by
+    float slope[ATTEND_MAX];   // slope * (the key's position - the query's own, n_pos - 1); at most 1e3
+    uint8_t *const *pages;     // by position / 64; those before every query's first may be NULL
     size_t at;
     const uint8_t *next;        // where the next call's keys begin, which may be fetched meanwhile; or NULL
     float *parts[ATTEND_MAX];   // what blocks of 64 positions give before they are joined, of which several threads may

@@ -3,8 +3,11 @@
 #include "../fmath.h"
 #include "../simd/simd.h"
 
+#define LOG2_E 1.4426950408889634
+
 #include "vector.inc.c"
 #include "matmul.inc.c"
+#include "bend.inc.c"
 #include "attend_float.inc.c"
 #include "attend_q8.inc.c"
 #include "measure.inc.c"

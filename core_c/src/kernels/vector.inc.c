@@ -152,7 +152,7 @@ ACTIVATION(gelu)
 typedef struct cap {   // c * tanh(s / c) is c - 2 c / (1 + exp(2 s / c)): c, 2 c, 2 / c
     float c, twice, by;
 } cap;
-static cap cap_of(double c) { return (cap){(float)c, (float)(2 * c), (float)(2 / c)}; }
+static cap cap_of(double c) { return (cap){(float)c, (float)(2 * c), c > 0 ? (float)(2 / c) : 0}; }   // of 0: none
 WORD vf vf_cap(vf s, const cap *c) {
     vf e = vf_exp(vf_mul(s, vf_set1(c->by)));
     return vf_sub(vf_set1(c->c), vf_div(vf_set1(c->twice), vf_add(vf_set1(1.0f), e)));

@@ -1,0 +1,16 @@
+// What becomes of the scores of attention before they are weights, where a model has it: a soft cap, then a slope by
+// the key's distance. Lanes that a query does not see may hold anything: they are masked afterwards.
+
+// Positions far.. seen from the query's own, of a query. A slope of 0 changes nothing.
+KERNEL void bend(float *s, int n, const cap *c, float slope, int far) {   // n a multiple of 16
+    static const uint8_t lanes[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (int i = 0; i < n; i += W) {
+        vf v = vf_load(s + i), by = vf_set1(slope);
+        vi at = vi_add(vi_set1(far + i / LANES * LANES), vi_u8(lanes + i % LANES));
+        if (c->c > 0) v = vf_cap(v, c);
+        vf_store(s + i, vf_add(v, vf_mul(by, vf_cvt(at))));
+    }
+}
+
+static int is_bent(const attend_args *a) { return a->soft_cap > 0 || a->has_slopes; }
+static float slope_of(const attend_args *a, int h) { return a->has_slopes ? a->slope[h] : 0; }
