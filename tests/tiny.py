@@ -3,8 +3,8 @@
     tiny_llama(seed=1, format="Q4_K", n_embd=256, n_ff=256) -> bytes of a valid file with a working tokenizer
 
 Every random number comes from the seed. Weights have everyday sizes (about 1 / sqrt(n_in)), so that a model of a few
-thousand weights stays numerically tame; those of q and k are larger, so that attention is peaked and a wrong scale, bias
-or rotation shows in the logits. tiny_model.py says what a model may be, gguf_writer.py writes files.
+thousand weights stays numerically tame; those of q and k are larger, so that attention is peaked and a wrong scale,
+bias or rotation shows in the logits. tiny_model.py says what a model may be, gguf_writer.py writes files.
 """
 
 from __future__ import annotations
@@ -256,7 +256,7 @@ def _beside_layers(t: TinyModel, weights: _Weights, n_vocab: int, embd_std: floa
 
 
 def _has(t: TinyModel, biases: str) -> bool:
-    """Say whether the file has biases of a kind: those that its architecture must have, or may have and are asked for."""
+    """Say whether the file has biases of a kind: its architecture must have them, or may and they are asked for."""
     asked = t.norm_biases if biases == "NORM_BIAS" else t.biases
     return t.row.has(biases) or (asked and t.row.has(f"MAY_{biases}"))
 
