@@ -1,4 +1,4 @@
-"""Real models that Python packages carry in parts -> one GGUF file each, in gemel's cache; and what each computes anywhere.
+"""Real models that Python packages carry in parts -> one GGUF file each in gemel's cache; and what each computes.
 
 Beside SmolLM2 they are the real models of the tests: other architectures, other vocabularies, K-quants. What each must
 compute on every instruction set, with any number of threads and on every host is written here: a hash and an answer.

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import gemel
 import parts
 import pytest
+from gemel._session import KvType
 from parts import PartModel
 
 ROWS = [name for name, usable in gemel.isas().items() if usable]
@@ -50,7 +51,7 @@ def test_every_instruction_set_and_thread_count_gives_one_hash_of_logits(opened:
 @pytest.mark.model
 @pytest.mark.slow
 @pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
-def test_every_split_of_a_prompt_gives_the_same_logits(opened: Opened, kv_type: str) -> None:
+def test_every_split_of_a_prompt_gives_the_same_logits(opened: Opened, kv_type: KvType) -> None:
     opened.model.set_isa(ROWS[-1])
     ids = opened.model.tokenize(parts.TEXT, bos_eos=True)
     found = set()

@@ -4,8 +4,8 @@ With 8-bit activations two implementations differ at near ties: llama.cpp agrees
 off, on about 96 % of first choices in prose. So a quantised file is held to llama.cpp's own agreement with itself, and
 where llama.cpp's margin is clear, or no activation is quantised (F16), to 99.5 %.
 
-Gemma's two texts count together. On the code alone (689 ids) llama.cpp differs from itself by 0.33 %, flash attention on
-and off, and from its own F16 by 0.71 %, so 0.3 % there would be chance; in F16 gemel is within 0.1 % on each.
+Gemma's two texts count together. On the code alone (689 ids) llama.cpp differs from itself by 0.33 %, flash attention
+on and off, and from its own F16 by 0.71 %, so 0.3 % there would be chance; in F16 gemel is within 0.1 % on each.
 """
 
 from __future__ import annotations
