@@ -21,7 +21,7 @@ import llama_cpp
 import peer
 
 GEMMA: dict[str, Any] = {"n_chunk": 1024, "bos": 2, "specials": peer.GEMMA_SPECIALS}
-CASES: dict[str, dict[str, tuple[str, bool, dict[str, Any]]]] = {   # by model and case: text, in F16?, golden_of's options
+CASES: dict[str, dict[str, tuple[str, bool, dict[str, Any]]]] = {   # text, in F16?, options of golden_of
     "smollm2-135m-instruct": {"as it is": ("english.txt", False, {}), "f16": ("english.txt", True, {})},
     "qwen2.5-coder-0.5b-instruct": {text: (f"{text}.txt", False, {}) for text in ("english", "code")},
     "gemma-3-270m": {
