@@ -187,8 +187,7 @@ static int make_slopes(gemel_model *m, keys *r) {
         attention *a = &m->layers[il].attn;
         int n = 1;
         while (2 * n <= a->n_head) n *= 2;
-        for (int h = 0; h < a->n_head; h++)
-            at[h] = (float)fm_pow(2, -most_bias * (h < n ? h + 1 : h - n + 0.5) / n);
+        for (int h = 0; h < a->n_head; h++) at[h] = (float)fm_pow(2, -most_bias * (h < n ? h + 1 : h - n + 0.5) / n);
         a->slopes = at;
         at += a->n_head;
     }
