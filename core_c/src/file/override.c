@@ -167,8 +167,7 @@ int gguf_overrides_end(const gguf *g, const char *arch, int is_whole, errors *e)
     if (n > 1) snprintf(more, sizeof more, ", nor do %d other overrides", n - 1);
     return fail(
         e, GEMEL_E_ARGUMENT,
-        "the override %s has no effect%s: with the other values of this model, whose architecture is %s, nothing "
-        "reads this key",
+        "the override %s has no effect%s: nothing reads this key, given the architecture %s and the other values",
         shown, more, arch);
 }
 

@@ -173,12 +173,10 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
         return fail(e, GEMEL_E_STATE, "these bytes are not a saved session");
     if (h->magic[7] != magic[7])
         return fail(e, GEMEL_E_STATE, "the saved session is of another version of gemel: evaluate its text again");
-    if (h->fingerprint == (fingerprint(s) ^ 1))
-        return fail(
-            e, GEMEL_E_STATE,
-            "the saved session's keys were turned by this longrope model's other RoPE table: it needs a session "
-            "with n_ctx %s %d",
-            s->kv.is_long ? "of at most" : "over", s->m->ropes[0].n_ctx_orig);
+    const rope_table *t = &s->m->ropes[0];
+    if (t->scaling == SCALING_LONGROPE && h->fingerprint == (fingerprint(s) ^ 1))
+        return fail(e, GEMEL_E_STATE, "the saved session used longrope's other RoPE table: restore it with n_ctx %s %d",
+                    s->kv.is_long ? "of at most" : "over", t->n_ctx_orig);
     if (h->fingerprint != fingerprint(s) || h->n_layer != s->m->n_layer ||
         h->n_head_kv != s->m->layers[0].attn.n_head_kv || h->dim != s->m->layers[0].attn.k_dim ||
         h->n_vocab != s->m->n_vocab)
