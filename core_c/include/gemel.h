@@ -108,7 +108,7 @@ GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);         
 
 // ---- Loading: a file's bytes, in pieces, become a model ------------------------------------------------------------
 //
-//   open(file size) -> feed until gemel_loader_gguf is not NULL -> [set, override] -> begin -> feed the tensors -> finish
+//   open(file size) -> feed until gemel_loader_gguf is not NULL -> [set, override] -> begin -> feed the rest -> finish
 //
 // The header is fed in file order. After `begin`, pieces may start at any offset, so long as the bytes of one tensor
 // arrive in order; bytes outside tensors are ignored. Nothing is allocated for a claim that file_size cannot hold.

@@ -44,8 +44,8 @@ def open(
     prompt: a text, ids or messages, evaluated layer by layer while the model loads; a generation that begins with it
     goes on from there. The bits are the same.
     cache=False: don't keep what is downloaded.
-    overrides: values of metadata keys in place of the file's, {"llama.rope.freq_base": 5e5}, checked as those are. A key
-    that begins with a dot gets the architecture's name before it. What nothing reads is an ArgumentError.
+    overrides: values of metadata keys in place of the file's, {"llama.rope.freq_base": 5e5}, checked as those are. A
+    key that begins with a dot gets the architecture's name before it. What nothing reads is an ArgumentError.
 
     SourceError when the bytes can't be had, FormatError when they are malformed, UnsupportedError when they are not
     computed here.

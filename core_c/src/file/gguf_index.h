@@ -62,8 +62,8 @@ static inline gguf_kv *gguf_kv_at(const gguf *g, size_t i) { return (gguf_kv *)g
 static inline gguf_entry *gguf_entry_at(const gguf *g, size_t i) { return (gguf_entry *)g->entries.at + i; }
 static inline const uint8_t *gguf_bytes(const gguf *g) { return g->bytes.at; }
 
-// Room for `more` items of item_size bytes at the end of a table. Sizes stay far below 2^32: the reader bounds a header,
-// override.c what a host gives. NULL: no memory.
+// Room for `more` items of item_size bytes at the end of a table. Sizes stay far below 2^32: the reader bounds those of
+// a header, override.c those that a host gives. NULL: no memory.
 void *gguf_grow(gguf_table *t, size_t more, size_t item_size, errors *e);
 #define GGUF_HASH_START 0xCBF29CE484222325u   // FNV-1a
 uint64_t gguf_hash(uint64_t hash, const void *data, size_t size);
@@ -88,7 +88,6 @@ static inline uint32_t gguf_load32(const uint8_t *p) {
 }
 static inline uint64_t gguf_load64(const uint8_t *p) { return gguf_load32(p) | (uint64_t)gguf_load32(p + 4) << 32; }
 
-// override.c, of a table of overrides: its pairs hashed onto a fingerprint; the error for a pair of another type than is
-// wanted.
+// override.c, of a table of overrides: its pairs hashed onto a fingerprint; the error for a pair of an unwanted type.
 uint64_t gguf_overrides_hash(const gguf *over, uint64_t hash);
 int gguf_override_mistyped(const gguf *over, const gguf_kv *kv, const char *wanted, errors *e);

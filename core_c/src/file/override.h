@@ -1,5 +1,5 @@
-// Values that a host gives in place of a file's, or beside them. They are kept as a table of pairs, like a header's, so
-// that the typed look-ups of gguf.h read them as if the file had said so; what gemel.h shows of a file stays the file's.
+// Values that a host gives in place of a file's, or beside them. They are a table of pairs, as a header's are, so that
+// the typed look-ups of gguf.h read them as if the file had said so; what gemel.h shows of a file stays the file's.
 #pragma once
 #include "gguf.h"
 
