@@ -61,7 +61,7 @@ def test_bad_value_names_option_value_and_what_is_allowed(file: Path, arguments:
         (["--override", ".rope.freq_base=float:500"], {".rope.freq_base": 500.0}),
         (["--override-kv", "tokenizer.ggml.add_bos_token=bool:false"], {"tokenizer.ggml.add_bos_token": False}),
         (["--override", "a=str:7", "--override", "b=7", "--override", "c=x:y"], {"a": "7", "b": 7, "c": "x:y"}),
-        (["--override", "a=true", "--override", "b=-2e3", "--override", "c=k=v"], {"a": True, "b": -2000.0, "c": "k=v"}),
+        (["--override", "a=true", "--override", "b=-2e2", "--override", "c=k=v"], {"a": True, "b": -200.0, "c": "k=v"}),
         (["--override", "a=", "--override", "b=str:int:7"], {"a": "", "b": "int:7"}),
         (
             ["--rope-scaling", "yarn", "--rope-scale", "4", "--rope-freq-base", "5e5", "--yarn-orig-ctx", "64"],

@@ -35,8 +35,8 @@ def serve(
 ) -> None:
     """Serve MODEL by OpenAI's API, until Ctrl-C.
 
-    All but MODEL, --alias, --page and the options of the machine and of the file's metadata can be set in the environment:
-    GEMEL_SERVE_PORT=8080.
+    All but MODEL, --alias, --page and the options of the machine and of the file's metadata can be set in the
+    environment: GEMEL_SERVE_PORT=8080.
     """
     settings = settings_from("serve", {
         "host": host, "port": port, "queue": queue, "access_log": access_log, "api_key": api_key,
