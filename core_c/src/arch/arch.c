@@ -76,7 +76,8 @@ static void read_rope(gemel_model *m, keys *r) {
     if (r->code) return;
     if (span_is(type, "yarn") && !(t->base > 1))
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.rope.freq_base is %g: YaRN needs more than 1", r->arch, t->base));
-    if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
+    if (!got && gguf_tensor_find(r->g, "rope_factors_long.weight") >= 0) t->scaling = SCALING_LONGROPE;
+    else if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
     else if (span_is(type, "none")) t->scaling = SCALING_NONE;
     else if (span_is(type, "linear")) t->scaling = SCALING_LINEAR;
     else if (span_is(type, "yarn")) t->scaling = SCALING_YARN;
@@ -162,7 +163,7 @@ static void finish_layer(gemel_model *m, layer *l) {
     t->v_heads = most(t->v_heads, a->n_head * pad(a->v_dim, 32));
     t->n_head = most(t->n_head, a->n_head);
     t->n_ff = most(t->n_ff, l->ff.n_ff);
-    t->has_parallel |= l->is_parallel;
+    t->has_parallel |= l->is_parallel || arch_has(m->arch, MAY_ONE_NORM);
 }
 
 static void finish_ropes(gemel_model *m) {
@@ -237,7 +238,8 @@ static void settle_norm(const gemel_model *m, norm *n, int is_bare) {
 static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     const arch *a = m->arch;
     if (arch_has(a, FALCON_NORMS) && !l->in.w) l->in = l->ffn_in;
-    if (arch_has(a, ONE_NORM) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel && !l->ffn_in.w)) l->ffn_in = l->in;
+    if (arch_has(a, MAY_ONE_NORM)) l->is_parallel = !l->ffn_in.w;
+    if (arch_has(a, ONE_NORM) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel)) l->ffn_in = l->in;
     const char *missing = NULL;
     if (!l->ffn_in.w && !arch_has(a, NORM_AFTER | NORM_BARE)) missing = "ffn_norm.weight";
     if (!missing && arch_has(a, NORM_BIAS) && !l->ffn_in.b) missing = "ffn_norm.bias";

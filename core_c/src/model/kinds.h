@@ -32,7 +32,7 @@ typedef uint64_t properties;
 #define NORM_AFTER PROPERTY(14)     // only then: the halves read the residual stream itself
 #define NORM_BARE PROPERTY(15)      // norms have no weights
 #define ONE_NORM PROPERTY(16)       // both halves read the same normed rows
-#define MAY_ONE_NORM PROPERTY(17)   // where ffn_norm is absent
+#define MAY_ONE_NORM PROPERTY(17)   // in files without ffn_norm
 #define MAY_PARALLEL PROPERTY(18)   // the key use_parallel_residual says whether both halves read the same rows
 #define FALCON_NORMS PROPERTY(19)   // parallel; attn_norm is feed-forward's; attention's is attn_norm_2, or the same
 #define EMBD_SQRT PROPERTY(20)      // embeddings are multiplied by sqrt(n_embd)
