@@ -1,4 +1,4 @@
-"""A tiny model's GGUF tensors and numbers -> the same model of Hugging Face transformers: llama.cpp's converter, reversed.
+"""A tiny model's GGUF file -> the same model of Hugging Face transformers: llama.cpp's converter, reversed.
 
 Each architecture has a class of transformers, its names of tensors, and its config.
 """
@@ -13,15 +13,16 @@ import torch
 import transformers
 from gguf_file import F32, read_gguf
 from golden_files import N_VOCAB
-from reference import Reference, unfused
+from reference import unfused
 from tiny import TinyModel, of_layer, tiny_llama
+from tiny_model import WINDOW_PATTERN
 
 Weights = dict[str, F32]
 Config = dict[str, Any]
 
 
 class Family(NamedTuple):
-    """How transformers names and shapes what GGUF has; {} of a name is the layer."""
+    """How transformers names and shapes what GGUF has. Names of layers begin with model.layers.{}, or have a {}."""
 
     model_type: str
     config: Callable[[TinyModel, Config], Config]
@@ -170,13 +171,17 @@ def _gemma(t: TinyModel, rope: Config) -> Config:
 
 
 def _kinds(t: TinyModel) -> Config:
-    """Return the kinds of layers: those that the tests' reference finds in the file."""
-    model = Reference(tiny_llama(**vars(t)))
-    sliding = [model._slides(il) for il in range(t.n_layer)]
-    return {
-        "sliding_window": t.sliding or t.n_ctx,
-        "layer_types": ["sliding_attention" if one else "full_attention" for one in sliding],
-    }
+    """Return which layers have windows, where the file says it: transformers has defaults of its own."""
+    pattern = WINDOW_PATTERN.get(t.arch) if t.window_pattern is None else t.window_pattern
+    if f"{t.arch}.attention.sliding_window_pattern" in t.without:
+        pattern = None
+    config: Config = {"sliding_window": t.sliding or t.n_ctx}
+    if not t.sliding:
+        config["layer_types"] = ["full_attention"] * t.n_layer
+    elif pattern is not None:
+        flags = [(il + 1) % pattern != 0 if isinstance(pattern, int) else pattern[il] for il in range(t.n_layer)]
+        config["layer_types"] = ["sliding_attention" if flag else "full_attention" for flag in flags]
+    return config
 
 
 def _gemma2(t: TinyModel, rope: Config) -> Config:
@@ -298,7 +303,9 @@ def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
         blk, _, part = stem.rpartition(".")
         if part.startswith("rope_"):
             continue  # factors of RoPE: they are in the config
-        where = family.names[part] if "{}" in family.names[part] or not blk else f"model.layers.{{}}.{family.names[part]}"
+        where = family.names[part]
+        if blk and "{}" not in where:
+            where = f"model.layers.{{}}.{where}"
         state[f"{where.format(blk.removeprefix('blk.'))}.{kind}"] = torch.from_numpy(values.copy())
     if t.tied:
         embd = family.names["token_embd"]
@@ -315,7 +322,7 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
     state = _state(t, family)
     for name in state.keys() - model.state_dict().keys():  # biases that MPT's class leaves out of its layers
         layer, _, kind = name.rpartition(".")
-        assert t.arch == "mpt" and kind == "bias", f"{name}: transformers has no such tensor"
+        assert (t.arch, kind) == ("mpt", "bias"), f"{name}: transformers has no such tensor"
         model.get_submodule(layer).bias = torch.nn.Parameter(state[name])
     model.load_state_dict(state, strict=True)
     return model
