@@ -54,7 +54,8 @@ static void read_model(gemel_model *m, keys *r) {
     m->n_layer = keys_int(r, "block_count", 1, 4096, -1);
     m->norm_eps = (float)keys_float(
         r, m->arch->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 0, 1, 1e-5);
-    m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, 1);
+    double embd_scale = arch_has(m->arch, EMBD_SQRT) ? fm_sqrt((double)m->n_embd) : 1;
+    m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, embd_scale);
     m->logit_scale = (float)keys_float(r, "logit_scale", -1e6, 1e6, 1);
     m->logit_soft_cap = (float)keys_soft_cap(r, "final_logit_softcapping", 0);
     m->kv_type = arch_has(m->arch, LARGE_KEYS) ? GEMEL_KV_F16 : GEMEL_KV_Q8_0;
@@ -211,21 +212,25 @@ static int read_numbers(gemel_model *m, keys *r) {
     return r->code;
 }
 
+static int read_all(gemel_model *m, keys *r) {
+    int code = read_numbers(m, r);
+    if (code < 0) return code;
+    for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
+    finish_ropes(m);
+    code = make_slopes(m, r);
+    if (code < 0) return code;
+    m->n_vocab = count_vocab(r->g, r->e);
+    return m->n_vocab < 0 ? m->n_vocab : GEMEL_OK;
+}
+
 int arch_read(gemel_model *m, const gguf *g, errors *e) {
     int code = find_arch(m, g, e);
     if (code < 0) return code;
     keys r = {.g = g, .arch = m->arch->name, .e = e};
-    code = read_numbers(m, &r);
-    if (code < 0) return code;
     uint64_t mode = cpu_float_enter();
-    if (arch_has(m->arch, EMBD_SQRT)) m->embd_scale = (float)fm_sqrt((double)m->n_embd);
-    for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
-    finish_ropes(m);
-    code = make_slopes(m, &r);
+    code = read_all(m, &r);
     cpu_float_leave(mode);
-    if (code < 0) return code;
-    m->n_vocab = count_vocab(g, e);
-    return m->n_vocab < 0 ? m->n_vocab : GEMEL_OK;
+    return code;
 }
 
 // ---- Norms, once the file's tensors have their places --------------------------------------------------------------
