@@ -122,10 +122,10 @@ static int encode_word(encoder *c, const char *at, size_t size) {
 }
 
 static int bpe_encode(encoder *c, const char *at, const char *end, int prefixed) {
-    const pretok *pre = c->t->pre;
+    splitter words = split_begin(c->t->pre, at, end);
     (void)prefixed;   // it has no such space
     while (at < end) {
-        size_t size = pre->next(pre, at, end);
+        size_t size = split_next(&words, at);
         int rc = encoder_room(c, size);
         if (!rc) rc = encode_word(c, at, size);
         if (rc) return rc;
