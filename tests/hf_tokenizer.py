@@ -41,7 +41,7 @@ PASSES: dict[str, list[str]] = {
     "gpt-2": [GPT2],
     "smollm": ["digits", GPT2],
     "default": [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
-    "falcon": [r"[\p{P}\$\+<=>\^~\|`]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
+    "falcon": [r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]"],
     "bloom": [BLOOM],
     "viking": [BLOOM, r"\p{N}"],
     "llama-bpe": [LLAMA],

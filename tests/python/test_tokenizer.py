@@ -37,7 +37,8 @@ WORDS = [
     "שלום", "مرحبا", "😀", "👩🏽‍🚀", "👨‍👩‍👧", "🇩🇪", "❤️", "0", "7", "42", "1234567", "3.14", "٣", "七", "½", "²", "Ⅷ",
     "x2", ".", "...", "!?", "$", "^", "`", "~", "|", "_", "—", "€", "/", "//", "://", "(", ")", "<", "<|", "<|im_end|>",
     "<|endoftext|>", "</s>", "<s>", "\0", "\x04", "\x1c", "\x7f", "\u200b", "\ufeff", "\ufffd", "\U000e0041", "▁",
-    "。", "、", "！", "،", "।", "۔", "(a", "b)", "a|b", "ㄅㄆ", "〇", "々", "カナ", "ꙮ", "ᾳ", "Ⴀ", "ⲁ", "-x", "x/", "/\n", "#if",
+    "。", "、", "！", "،", "।", "۔", "(a", "b)", "a|b", "ㄅㄆ", "〇", "々", "カナ", "ꙮ", "ᾳ", "Ⴀ", "ⲁ", "-x", "x/",
+    "/\n", "#if",
 ]  # fmt: skip
 BLANKS = [" ", " ", " ", "  ", "   ", "\n", "\n\n", "\r\n", "\t", "\x0b", "\x85", "\u00a0", "\u2028", "\u3000"]
 
@@ -89,7 +90,7 @@ def rebuilt(path: Path, pre: str, special: bool) -> Tokenizer:
 
 
 def check_equal(model: gemel.Model, path: Path, pre: str, text: str) -> None:
-    for special in (False, True):
+    for special in (False, True) if "<" in text else (False,):
         wanted = rebuilt(path, pre, special).encode(text, add_special_tokens=False).ids
         assert model.tokenize(text, special=special) == wanted, pre
 

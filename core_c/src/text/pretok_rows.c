@@ -64,7 +64,7 @@ static const char_set space = SET(0, space_range, 0), newline = SET(0, newline_r
 static const pass gpt2[] = {{.next = next_gpt2}, END};
 static const pass smollm[] = {RUN(number, 1, 1), {.next = next_gpt2}, END};
 static const pass default_[] = {RUN(default_mark, 1, 0), {.next = next_gpt2}, RUN(number, 1, 0), RUN(digit, 3, 3), END};
-static const pass falcon[] = {RUN(falcon_mark, 1, 0), {.next = next_gpt2}, RUN(number, 1, 0), RUN(digit, 3, 3), END};
+static const pass falcon[] = {RUN(falcon_mark, 1, 0), {.next = next_gpt2}, RUN(digit, 3, 3), END};
 static const pass bloom[] = {LED(space, bloom_word), END};
 static const pass viking[] = {LED(space, bloom_word), RUN(number, 1, 1), END};
 static const pass llama3[] = {LLAMA(3, U_LETTER, "\r\n"), END};
