@@ -181,7 +181,7 @@ size_t next_phrases(const pass *p, const char *at, const char *end) {
     return (size_t)(stop - at) + is_newline(rune_at(stop, end));
 }
 
-// ---- gpt-4o, tekken, kimi-k2: words also end where lower case turns to upper -----------------------------------------
+// ---- gpt-4o, tekken, kimi-k2: words also end where lower case turns to upper ---------------------------------------
 
 // high: [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}], low: [\p{Ll}\p{Lm}\p{Lo}\p{M}], both without the characters of `apart`
 static int is_cased(rune r, int other_case, const char_set *apart) {
@@ -229,7 +229,7 @@ size_t next_cased(const pass *p, const char *at, const char *end) {
     return other_or_blanks(at, end, 0, p->tail);
 }
 
-// ---- deepseek-v3 -----------------------------------------------------------------------------------------------------
+// ---- deepseek-v3 ---------------------------------------------------------------------------------------------------
 
 static int is_ascii_letter(const char *at, const char *end) {
     return at < end && (*at | 32) >= 'a' && (*at | 32) <= 'z';

@@ -3,7 +3,7 @@
 #include "pretok.h"
 #include "unicode.h"
 
-// ---- Sets of characters ----------------------------------------------------------------------------------------------
+// ---- Sets of characters --------------------------------------------------------------------------------------------
 
 #define SET(classes, ranges, all_but) {classes, ranges, sizeof(ranges) / sizeof *(ranges), all_but}
 
@@ -63,7 +63,8 @@ static const char_set space = SET(0, space_range, 0), newline = SET(0, newline_r
 
 static const pass gpt2[] = {{.next = next_gpt2}, END};
 static const pass smollm[] = {RUN(number, 1, 1), {.next = next_gpt2}, END};
-static const pass default_[] = {RUN(default_mark, 1, 0), {.next = next_gpt2}, RUN(number, 1, 0), RUN(digit, 3, 3), END};
+static const pass default_[] = {
+    RUN(default_mark, 1, 0), {.next = next_gpt2}, RUN(number, 1, 0), RUN(digit, 3, 3), END};
 static const pass falcon[] = {RUN(falcon_mark, 1, 0), {.next = next_gpt2}, RUN(digit, 3, 3), END};
 static const pass bloom[] = {LED(space, bloom_word), END};
 static const pass viking[] = {LED(space, bloom_word), RUN(number, 1, 1), END};
@@ -73,7 +74,8 @@ static const pass qwen2[] = {LLAMA(1, U_LETTER, "\r\n"), END};
 static const pass qwen35[] = {LLAMA(1, U_LETTER | U_MARK, "\r\n"), END};
 static const pass seed_coder[] = {LLAMA(1, U_LETTER, ""), END};
 static const pass laguna[] = {RUN(newline, 1, 0), LLAMA(1, U_LETTER, "\r\n"), END};
-static const pass ufakzeka[] = {{.next = next_llama, .most = 1, .letters = U_LETTER, .is_bare = 1, .tail = "\r\n"}, END};
+static const pass ufakzeka[] = {
+    {.next = next_llama, .most = 1, .letters = U_LETTER, .is_bare = 1, .tail = "\r\n"}, END};
 static const pass exaone_moe[] = {{.next = next_phrases}, END};
 static const pass gpt4o[] = {CASED(3, 0, "\r\n/"), END};
 static const pass tekken[] = {CASED(1, 1, "\r\n/"), END};
