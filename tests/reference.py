@@ -26,12 +26,15 @@ from reference_math import Cap, capped, exp, exp2, gelu, gelu_tanh, layernorm, m
 from reference_rope import Rope, rope, rope_table
 
 __all__ = [
+    "Cap",
     "Reference",
     "Rope",
     "Scores",
     "Steps",
+    "alibi_slopes",
     "attend",
     "attend_q8",
+    "capped",
     "exp",
     "exp2",
     "gelu",
@@ -42,6 +45,7 @@ __all__ = [
     "rmsnorm",
     "rope",
     "rope_table",
+    "silu",
     "swiglu",
     "unfused",
 ]
