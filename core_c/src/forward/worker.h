@@ -40,8 +40,8 @@ static inline void meet(const worker *w) {   // all threads are here
 
 // y = the norm of row t's x[n]; a row whose statistics are Inf or NaN is bad. y may be x.
 void norm_row(const worker *w, const norm *norm, int t, const float *x, int n, float *y);
-// Norm (where `norm` is on) and quantise rows x[n][ld] once for all products that read them. With one row every thread does it
-// for itself, which is cheaper than waiting; the caller must have met before, and all rows are done on return.
+// Norm (where `norm` is on) and quantise rows x[n][ld] once for all products that read them. With one row every thread
+// does it for itself, which is cheaper than waiting; the caller must have met before, and all rows are done on return.
 acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *norm, int quantise);
 
 // Panels p0..p1-1 of y[n][ld] = W a + bias, the only place where weights are multiplied.
