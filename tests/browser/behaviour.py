@@ -104,8 +104,8 @@ async def loading_says_how_far_it_is() -> Result:
 
 
 async def overrides_count_in_place_of_the_files_values() -> Result:
-    given = {".rope.freq_base": 500, ".context_length": 4096, "tokenizer.chat_template": "x"}
-    with await gemel.open_async(file("chat"), overrides=given) as model, model.session(16) as session:
+    given: dict[str, int | str] = {".rope.freq_base": 500, ".context_length": 4096, "tokenizer.chat_template": "x"}
+    with await gemel.open_async(file("chat"), overrides=given) as model, model.session(64) as session:
         session.append(model.tokenize(PROMPT))
         with raises(gemel.ArgumentError, "has no effect"):
             await gemel.open_async(file("chat"), overrides={".rope.freqbase": 500})

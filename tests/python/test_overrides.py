@@ -70,7 +70,7 @@ def test_an_override_gives_the_bits_of_a_file_that_says_so(said: Values) -> None
 @pytest.mark.parametrize("arch", ARCHS)
 def test_a_files_own_values_change_nothing(arch: str) -> None:
     unread = {"general.name", "general.quantization_version", f"{arch}.vocab_size", "tokenizer.ggml.padding_token_id"}
-    unread.add("tokenizer.ggml.add_space_prefix")   # SentencePiece's
+    unread |= {"tokenizer.ggml.add_space_prefix", "stablelm.use_parallel_residual"}   # SentencePiece's; gptneox's
     with gemel.open(tiny_bytes(arch=arch), threads=1) as model:
         own = {key: value for key, value in model.metadata.items() if not isinstance(value, list)}
     own = {key: value for key, value in own.items() if key not in unread}

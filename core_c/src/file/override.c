@@ -179,8 +179,10 @@ void gguf_override_unread(const gguf *g, const char *key) {
 
 // 1 when the sentence has the key, and no longer one that begins so.
 static int names(const char *sentence, const char *key) {
-    for (const char *at = strstr(sentence, key); at; at = strstr(at + 1, key)) {
-        char next = at[strlen(key)];
+    size_t size = strlen(key);
+    for (const char *at = sentence; *at; at++) {
+        if (strncmp(at, key, size) != 0) continue;
+        char next = at[size];
         if (next != '_' && next != '.' && !(next >= 'a' && next <= 'z') && !(next >= '0' && next <= '9')) return 1;
     }
     return 0;
