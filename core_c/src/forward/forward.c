@@ -37,11 +37,11 @@ static void embed_row(const worker *w, int t) {
     if (r->in) memcpy(x, r->in, sizeof(float) * (size_t)m->n_embd);
     else panel_row(&m->token_embd, r->id, x);
     for (int i = 0; !r->in && m->embd_scale != 1 && i < m->n_embd; i++) x[i] = x[i] * m->embd_scale;
-    if (m->position_embd.n_panels && w->b->from == 0) {
+    if (!r->in && m->embd_norm.is_on) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
+    if (m->position_embd.n_panels && w->b->from == 0 && w->b->to > 0) {   // layer 0 follows
         panel_row(&m->position_embd, r->pos[0], position);
         w->k->add_to(x, position, m->n_embd);
     }
-    if (!r->in && m->embd_norm.is_on) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
 }
 
 static void embed(const worker *w) {   // x[n][n_embd]
