@@ -14,22 +14,45 @@ class Arch:
     """What the files of one architecture take for granted."""
 
     name: str  # of general.architecture
-    rope: str  # NORM: pairs (2i, 2i + 1); NEOX: pairs (i, i + n_rot / 2)
-    norm: str  # RMS
-    act: str  # SILU
+    rope: str  # NORM: pairs (2i, 2i + 1); NEOX: pairs (i, i + n_rot / 2); NONE: nothing is rotated
+    norm: str  # RMS, LAYER
+    act: str  # SILU, GELU (by erf), GELU_TANH
     mixer: str  # ATTENTION
-    ffn: str  # GATED: act(gate) * up
-    properties: str = "0"  # X_BIAS: required; MAY_X_BIAS: allowed; LARGE_KEYS: F16 is the default cache
+    ffn: str  # GATED: act(gate) * up; PLAIN: act(up)
+    properties: str = "0"  # X: files must have the tensor, or it is done; MAY_X: files may have the tensor or the key
 
     def has(self, name: str) -> bool:
         return name in self.properties.split(" | ")
 
+    def may(self, name: str) -> bool:
+        """Say whether files must or may have it."""
+        return self.has(name) or self.has(f"MAY_{name}")
+
+
+ALL_BIASES = "NORM_BIAS | QKV_BIAS | OUT_BIAS | FFN_BIAS"
+ANY_BIASES = "MAY_QKV_BIAS | MAY_OUT_BIAS | MAY_FFN_BIAS"
 
 # fmt: off
 _ROWS = (
-    #    name     rope    norm   act     mixer        ffn      properties
-    Arch("llama", "NORM", "RMS", "SILU", "ATTENTION", "GATED", "MAY_QKV_BIAS | MAY_OUT_BIAS | MAY_FFN_BIAS"),
-    Arch("qwen2", "NEOX", "RMS", "SILU", "ATTENTION", "GATED", "QKV_BIAS | LARGE_KEYS"),
+    #    name          rope    norm     act          mixer        ffn      properties
+    Arch("llama",      "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
+    Arch("qwen2",      "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QKV_BIAS | LARGE_KEYS"),
+    Arch("qwen3",      "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM"),
+    Arch("gemma",      "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED", "EMBD_SQRT"),
+    Arch("gemma2",     "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED", "EMBD_SQRT | POST_NORM | WINDOWS"),
+    Arch("gemma3",     "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED", "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS"),
+    Arch("phi3",       "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "WINDOWS"),
+    Arch("phi2",       "NEOX", "LAYER", "GELU_TANH", "ATTENTION", "PLAIN", f"{ALL_BIASES} | HEAD_BIAS | ONE_NORM"),
+    Arch("smollm3",    "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
+    Arch("olmo2",      "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "NORM_AFTER | QK_NORM_WIDE | WINDOWS"),
+    Arch("granite",    "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
+    Arch("starcoder2", "NEOX", "LAYER", "GELU_TANH", "ATTENTION", "PLAIN", ALL_BIASES),
+    Arch("gpt2",       "NONE", "LAYER", "GELU_TANH", "ATTENTION", "PLAIN", f"{ALL_BIASES} | POSITIONS"),
+    Arch("gptneox",    "NEOX", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"{ALL_BIASES} | MAY_PARALLEL"),
+    Arch("stablelm",   "NEOX", "LAYER", "SILU",      "ATTENTION", "GATED", "NORM_BIAS | MAY_QKV_BIAS | MAY_ONE_NORM"),
+    Arch("falcon",     "NEOX", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"NORM_BIAS | {ANY_BIASES} | FALCON_NORMS"),
+    Arch("mpt",        "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"MAY_NORM_BIAS | {ANY_BIASES} | ALIBI"),
+    Arch("bloom",      "NONE", "LAYER", "GELU_TANH", "ATTENTION", "PLAIN", f"{ALL_BIASES} | ALIBI | EMBD_NORM"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

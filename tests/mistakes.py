@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from reference import Reference
+import reference
+from gguf_file import F32
+from reference import Reference, Scores
 
 Mistake = Callable[[Reference], None]
 
@@ -14,12 +17,12 @@ Mistake = Callable[[Reference], None]
 def scale(model: Reference) -> None:
     """Multiply the scale of attention by 1.005."""
     attend = model.attend
-    model.attend = lambda q, k, v: attend(q * np.float32(1.005), k, v)
+    model.attend = lambda q, k, v, scores: attend(q * np.float32(1.005), k, v, scores)
 
 
 def pairs(model: Reference) -> None:
     """Rotate (2i, 2i + 1) in the place of (i, i + n_rot / 2), or the other way round."""
-    model.rope = replace(model.rope, neox=not model.rope.neox)
+    model.ropes = [spec and replace(spec, neox=not spec.neox) for spec in model.ropes]
 
 
 def epsilon(model: Reference) -> None:
@@ -27,19 +30,130 @@ def epsilon(model: Reference) -> None:
     model.eps = 1e-6
 
 
-def rope_scaling(model: Reference) -> None:
-    """Ignore RoPE's scaling, of any kind."""
-    model.rope = replace(model.rope, kind="none", freq_factors=None, attn_factor=1.0)
+def ropes(**changes: Any) -> Mistake:  # noqa: ANN401
+    """Change RoPE of all layers that have it."""
+
+    def change(model: Reference) -> None:
+        model.ropes = [spec and replace(spec, **changes) for spec in model.ropes]
+
+    return change
+
+
+rope_scaling = ropes(kind="none", freq_factors=None, attn_factor=1.0)  # of any kind, ignored
+
+
+def rope_of(layer: int, other: int) -> Mistake:
+    """Give a layer the RoPE of another one."""
+
+    def give(model: Reference) -> None:
+        model.ropes[layer] = model.ropes[other]
+
+    return give
 
 
 def no_bias(name: str) -> Mistake:
-    """Ignore a bias of layer 1."""
+    """Ignore a bias: one of layer 1, or the model's own where the name ends with a dot."""
+    return _filled(f"{name}bias" if name.endswith(".") else f"blk.1.{name}.bias")
 
-    def ignore(model: Reference) -> None:
-        bias = model.tensors[f"blk.1.{name}.bias"]
-        model.tensors[f"blk.1.{name}.bias"] = replace(bias, data=np.zeros_like(bias.data))
 
-    return ignore
+def no_positions(model: Reference) -> None:
+    """Ignore learned positions."""
+    _filled("position_embd.weight")(model)
+
+
+def _filled(name: str) -> Mistake:
+    """Make a tensor zeros."""
+
+    def fill(model: Reference) -> None:
+        model.tensors[name] = replace(model.tensors[name], data=np.zeros_like(model.tensors[name].data))
+
+    return fill
+
+
+def scores(change: Callable[[Scores], Scores]) -> Mistake:
+    """Change what becomes of scores in all layers."""
+
+    def each(model: Reference) -> None:
+        model.scores = [change(spec) for spec in model.scores]
+
+    return each
+
+
+def window(by: int) -> Mistake:
+    """Widen all windows."""
+    return scores(lambda spec: replace(spec, window=spec.window + by if spec.window else 0))
+
+
+def window_everywhere(model: Reference) -> None:
+    """Give all layers the first one's window."""
+    model.scores = [replace(spec, window=model.scores[0].window) for spec in model.scores]
+
+
+def slopes(change: Callable[[list[float]], list[float]]) -> Mistake:
+    """Change ALiBi's slopes of all layers."""
+    return scores(lambda spec: replace(spec, slopes=tuple(change(list(spec.slopes or ())))))
+
+
+def without_norm(part: str) -> Mistake:
+    """Leave a norm out where it is: x goes on as it is."""
+
+    def leave_out(model: Reference) -> None:
+        norm = model.norm
+        model.norm = lambda name, x: x if name.endswith(part) else norm(name, x)  # type: ignore[method-assign]
+
+    return leave_out
+
+
+def rms_for_layer(model: Reference) -> None:
+    """Forget the mean: norms divide by the root of the mean square."""
+
+    def norm(name: str, x: F32) -> F32:
+        y = reference.rmsnorm(x, model.tensors[f"{name}.weight"].floats(), model.eps)
+        bias = model.tensors.get(f"{name}.bias")
+        return y if bias is None else y + bias.floats()
+
+    model.norm = norm  # type: ignore[method-assign]
+
+
+def norm_by_heads(model: Reference) -> None:
+    """Norm each head of q and k alone where all of a position's are normed together."""
+    norm = model.norm
+
+    def by_heads(name: str, x: F32) -> F32:
+        if not name.endswith(("attn_q_norm", "attn_k_norm")):
+            return norm(name, x)
+        heads = x.reshape(*x.shape[:-1], -1, model.k_dim)
+        ones = np.ones(model.k_dim, np.float32)
+        return reference.rmsnorm(heads, ones, model.eps).reshape(x.shape) * model.tensors[f"{name}.weight"].floats()
+
+    model.norm = by_heads  # type: ignore[method-assign]
+
+
+def number(name: str, value: Any) -> Mistake:  # noqa: ANN401
+    """Take another number for one of a Reference's own."""
+    return lambda model: setattr(model, name, value)
+
+
+def the_other_order(model: Reference) -> None:
+    """Compute halves of a layer after each other that read the same, or the other way round."""
+    model.parallel = [not flag for flag in model.parallel]
+
+
+def activation(name: str) -> Mistake:
+    """Take another activation."""
+    return number("act", reference.ACTIVATIONS[name])
+
+
+def positions_from_one(model: Reference) -> None:
+    """Count learned positions from 1."""
+    tensor = model.tensors["position_embd.weight"]
+    model.tensors["position_embd.weight"] = replace(tensor, data=np.roll(tensor.data, -1, axis=0))
+
+
+def one_norm(model: Reference) -> None:
+    """Falcon: attention reads by the norm of feed-forward."""
+    for name in [name for name in model.tensors if ".attn_norm_2." in name]:
+        del model.tensors[name]
 
 
 BIASES = {

@@ -27,7 +27,8 @@ _FLOATS = (6, 12)
 
 
 _SLOT_IDS = {(True, name): id for id, (name, _) in DEALT.items()}
-_SLOT_IDS |= {(row[1] == "layer", row[0]): id for id, row in SLOTS.items()}
+# Of two slots of one name, in different architectures, the first.
+_SLOT_IDS |= {(row[1] == "layer", row[0]): id for id, row in reversed(SLOTS.items())}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@
 #include "kernel_checks.h"
 #include "../../core_c/src/quant/half.h"
 
-enum { PAGES = 12, POSITIONS = PAGES * KV_PAGE };
+enum { PAGES = 12, N_POSITIONS = PAGES * KV_PAGE };
 
 typedef struct cache {
     kv_layout l;

@@ -101,7 +101,7 @@ static int random_first(int n_pos) {
 static void check_strangers(const cache *c, int n) {
     call want;
     open_call(&want, c, n, 1);
-    for (int i = 0, most = 1 + random_below(POSITIONS); i < n; i++) {
+    for (int i = 0, most = 1 + random_below(N_POSITIONS); i < n; i++) {
         want.a.n_pos[i] = random_below(3) ? 1 + random_below(most) : most;
         want.a.first[i] = random_first(want.a.n_pos[i]);
     }
@@ -111,14 +111,14 @@ static void check_strangers(const cache *c, int n) {
 
 static void check_type(int type) {
     static const int lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 63, 64, 65, 250, 256, 257, 300, 530, 768};
-    static const int windows[] = {POSITIONS, 1, 16, 20, 64, 100};
+    static const int windows[] = {N_POSITIONS, 1, 16, 20, 64, 100};
     for (int d = 0; d < N_DIMS; d++) {
         cache c = cache_of(type, dims[d][0], dims[d][1]);
         for (size_t l = 0; l < sizeof lengths / sizeof *lengths; l++)
             check_neighbours(&c, 1 + (int)(7 * l + (size_t)d) % ATTEND_MAX, lengths[l],
                              windows[l * (size_t)(d % 3) % 6], d % 2 ? 1 : 0.05f);
-        check_neighbours(&c, ATTEND_MAX, 200, POSITIONS, 0);     // all weights equal
-        check_neighbours(&c, ATTEND_MAX, 200, POSITIONS, 300);   // one weight is all
+        check_neighbours(&c, ATTEND_MAX, 200, N_POSITIONS, 0);     // all weights equal
+        check_neighbours(&c, ATTEND_MAX, 200, N_POSITIONS, 300);   // one weight is all
         for (int i = 0; i < 10; i++) check_strangers(&c, 1 + random_below(ATTEND_MAX));
         free_cache(&c);
     }
@@ -423,7 +423,7 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
                     CHECK_EQ_INT(scalar()->kv[type].attend(&bent[kind].a), 1);
                     bent[kind].a.o[0] = got;
                 }
-                spoil(&c, 0, seen[i][0]), spoil(&c, seen[i][1], POSITIONS);
+                spoil(&c, 0, seen[i][0]), spoil(&c, seen[i][1], N_POSITIONS);
                 for (int row = 0; row < isa_count(); row++)
                     for (int kind = 0; kind < N_BENDS && usable(row); kind++) {
                         CHECK_EQ_INT(usable(row)->kv[type].attend(&bent[kind].a), 1);
@@ -484,9 +484,9 @@ static int benchmarks(void) {
             call a;
             void *arg[] = {&c, &a};
             open_call(&a, &c, sizes[i], 1);
-            for (int h = 0; h < sizes[i]; h++) a.a.n_pos[h] = POSITIONS;
+            for (int h = 0; h < sizes[i]; h++) a.a.n_pos[h] = N_POSITIONS;
             hide_pages(&a, &c);
-            snprintf(what, sizeof what, "%s, %d x %d positions", name_of(&c), sizes[i], POSITIONS);
+            snprintf(what, sizeof what, "%s, %d x %d positions", name_of(&c), sizes[i], N_POSITIONS);
             bench(what, run_attend, arg);
             snprintf(what, sizeof what, "%s, a position stored", name_of(&c));
             if (i == 0) bench(what, run_store, arg);

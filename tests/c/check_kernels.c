@@ -1,5 +1,5 @@
-// Quantising and products on every usable ISA row against the scalar row, to the bit, on random and edge inputs; and the
-// scalar row's matmul against the formula of the design written out weight by weight.
+// Quantising and products on every usable ISA row against the scalar row, to the bit, on random and edge inputs; and
+// the scalar row's matmul against the formula of the design written out weight by weight.
 #include <stdlib.h>
 #include "kernel_checks.h"
 #include "../../core_c/src/quant/half.h"

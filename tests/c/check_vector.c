@@ -1,5 +1,5 @@
-// Kernels over rows of floats: norms, activations, soft caps, rotations, sums. Every usable row of the table against the
-// formulas of docs/bits.md, or against scalar, to the bit; and the formulas against exact ones in double.
+// Kernels over rows of floats: norms, activations, soft caps, rotations, sums. Every usable row of the table against
+// the formulas of docs/bits.md, or against scalar, to the bit; and the formulas against exact ones in double.
 #include "kernel_checks.h"
 #include "../../core_c/src/fmath.h"
 

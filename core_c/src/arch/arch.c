@@ -5,16 +5,18 @@
 #include "../cpu.h"
 #include "../fmath.h"
 #include "keys.h"
+#include "tune.h"
 
+#define HAS_GATED 0
 #define ARCH(name, rope, norm, act, mixer, ffn, properties, tune)                                                      \
-    {#name, ROPE_##rope, NORM_##norm, ACT_##act, MIXER_##mixer, FFN_##ffn, HAS_ALL | (properties), tune},
+    {#name, ROPE_##rope, NORM_##norm, ACT_##act, MIXER_##mixer, FFN_##ffn, HAS_ALL | HAS_##ffn | properties, tune},
 static const arch archs[] = {
 #include "archs.def"
 };
 #undef ARCH
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
-enum { HEAD_DIM_MAX = 1024, N_HEAD_MAX = 4096, N_FF_MAX = 1 << 22 };
+enum { ROPES_MAX = 2, HEAD_DIM_MAX = 1024, N_HEAD_MAX = 4096, N_FF_MAX = 1 << 22 };
 
 static int find_arch(gemel_model *m, const gguf *g, errors *e) {
     char known[512] = "";
@@ -50,11 +52,15 @@ static void read_model(gemel_model *m, keys *r) {
     m->n_ctx_train = keys_int(r, "context_length", 1, 1 << 30, -1);
     m->n_embd = keys_int(r, "embedding_length", 1, 1 << 20, -1);
     m->n_layer = keys_int(r, "block_count", 1, 4096, -1);
-    m->norm_eps = (float)keys_float(r, "attention.layer_norm_rms_epsilon", 0, 1, 1e-5);
-    m->embd_scale = m->logit_scale = 1;
-    m->kv_type = m->arch->properties & LARGE_KEYS ? GEMEL_KV_F16 : GEMEL_KV_Q8_0;
+    m->norm_eps = (float)keys_float(
+        r, m->arch->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 0, 1, 1e-5);
+    double embd_scale = arch_has(m->arch, EMBD_SQRT) ? fm_sqrt((double)m->n_embd) : 1;
+    m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, embd_scale);
+    m->logit_scale = (float)keys_float(r, "logit_scale", -1e6, 1e6, 1);
+    m->logit_soft_cap = (float)keys_soft_cap(r, "final_logit_softcapping", 0);
+    m->kv_type = arch_has(m->arch, LARGE_KEYS) ? GEMEL_KV_F16 : GEMEL_KV_Q8_0;
     keys_refuse_over_zero(r, "expert_count", "a mixture of experts");
-    keys_refuse_over_zero(r, "attention.sliding_window", "a sliding window");
+    if (!arch_has(m->arch, WINDOWS)) keys_refuse_over_zero(r, "attention.sliding_window", "a sliding window");
 }
 
 static void read_rope(gemel_model *m, keys *r) {
@@ -71,7 +77,8 @@ static void read_rope(gemel_model *m, keys *r) {
     if (r->code) return;
     if (span_is(type, "yarn") && !(t->base > 1))
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.rope.freq_base is %g: YaRN needs more than 1", r->arch, t->base));
-    if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
+    if (!got && gguf_tensor_find(r->g, "rope_factors_long.weight") >= 0) t->scaling = SCALING_LONGROPE;
+    else if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
     else if (span_is(type, "none")) t->scaling = SCALING_NONE;
     else if (span_is(type, "linear")) t->scaling = SCALING_LINEAR;
     else if (span_is(type, "yarn")) t->scaling = SCALING_YARN;
@@ -103,21 +110,31 @@ static void check_heads(const gemel_model *m, keys *r, const attention *a, int i
                           r->arch, a->n_rot, a->k_dim));
 }
 
-static void read_layer(gemel_model *m, keys *r, int il) {
-    layer *l = &m->layers[il];
-    attention *a = &l->attn;
-    l->norm = m->arch->norm;
-    l->mixer = m->arch->mixer;
-    l->ffn = m->arch->ffn;
-    l->residual_scale = 1;
-    l->ff.act = m->arch->act;
-    l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, -1);
+static void read_attention(gemel_model *m, keys *r, attention *a, int il) {
     a->n_head = keys_int_of_layer(r, "attention.head_count", il, 1, N_HEAD_MAX, -1);
     a->n_head_kv = keys_int_of_layer(r, "attention.head_count_kv", il, 1, N_HEAD_MAX, a->n_head);
     a->k_dim = keys_int(r, "attention.key_length", 1, HEAD_DIM_MAX, r->code ? 1 : m->n_embd / a->n_head);
     a->v_dim = keys_int(r, "attention.value_length", 1, HEAD_DIM_MAX, a->k_dim);
-    a->n_rot = keys_int(r, "rope.dimension_count", 2, HEAD_DIM_MAX, a->k_dim);
+    if (m->arch->rope == ROPE_NONE) a->rope = -1;
+    else a->n_rot = keys_int(r, "rope.dimension_count", 2, HEAD_DIM_MAX, a->k_dim);
+    double scale = keys_float(r, "attention.scale", 0, 1e6, 0);
+    if (scale > 0) a->score_div = 1 / scale;
+    a->soft_cap = (float)keys_soft_cap(r, "attn_logit_softcapping", 0);
+    a->clamp = (float)keys_float(r, "attention.clamp_kqv", 0, 1e30, 0);
+    a->is_wide_norm = arch_has(m->arch, QK_NORM_WIDE);
     if (!r->code) check_heads(m, r, a, il);
+}
+
+static void read_layer(gemel_model *m, keys *r, int il) {
+    layer *l = &m->layers[il];
+    l->mixer = m->arch->mixer;
+    l->ffn = m->arch->ffn;
+    l->residual_scale = (float)keys_float(r, "residual_scale", -1e6, 1e6, 1);
+    l->is_parallel = arch_has(m->arch, ONE_NORM | FALCON_NORMS);
+    if (arch_has(m->arch, MAY_PARALLEL)) l->is_parallel = keys_bool(r, "use_parallel_residual", 0);
+    l->ff.act = m->arch->act;
+    l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, -1);
+    read_attention(m, r, &l->attn, il);
 }
 
 static int most(int a, int b) { return a > b ? a : b; }
@@ -147,6 +164,7 @@ static void finish_layer(gemel_model *m, layer *l) {
     t->v_heads = most(t->v_heads, a->n_head * pad(a->v_dim, 32));
     t->n_head = most(t->n_head, a->n_head);
     t->n_ff = most(t->n_ff, l->ff.n_ff);
+    t->has_parallel |= l->is_parallel || arch_has(m->arch, MAY_ONE_NORM);
 }
 
 static void finish_ropes(gemel_model *m) {
@@ -159,26 +177,90 @@ static void finish_ropes(gemel_model *m) {
     }
 }
 
+// ALiBi (arXiv:2108.12409): the slopes of n heads fall by one ratio; where n is no power of two, the rest lie between.
+static int make_slopes(gemel_model *m, keys *r) {
+    double most_bias = keys_float(r, "attention.max_alibi_bias", 0, 1e6, 8);
+    size_t count = 0;
+    if (r->code || !arch_has(m->arch, ALIBI) || most_bias == 0) return r->code;
+    for (int il = 0; il < m->n_layer; il++) count += (size_t)m->layers[il].attn.n_head;
+    float *at = m->slopes = calloc(count, sizeof *at);
+    if (!at) return fail(r->e, GEMEL_E_MEMORY, "no memory for %d layers", m->n_layer);
+    for (int il = 0; il < m->n_layer; il++) {
+        attention *a = &m->layers[il].attn;
+        int n = 1;
+        while (2 * n <= a->n_head) n *= 2;
+        for (int h = 0; h < a->n_head; h++) at[h] = (float)fm_pow(2, -most_bias * (h < n ? h + 1 : h - n + 0.5) / n);
+        a->slopes = at;
+        at += a->n_head;
+    }
+    return GEMEL_OK;
+}
+
+static int read_numbers(gemel_model *m, keys *r) {
+    read_model(m, r);
+    if (r->code) return r->code;
+    m->layers = calloc((size_t)m->n_layer, sizeof *m->layers);
+    m->classes = calloc((size_t)m->n_layer, sizeof *m->classes);
+    m->ropes = calloc(ROPES_MAX, sizeof *m->ropes);
+    m->n_ropes = m->arch->rope == ROPE_NONE ? 0 : 1;
+    r->n_layer = m->n_layer;
+    if (!m->layers || !m->classes || !m->ropes)
+        return fail(r->e, GEMEL_E_MEMORY, "no memory for %d layers", m->n_layer);
+    for (int il = 0; il < m->n_layer && !r->code; il++) read_layer(m, r, il);
+    if (!r->code && m->n_ropes) read_rope(m, r);
+    if (!r->code && m->arch->tune) m->arch->tune(m, r);
+    return r->code;
+}
+
+static int read_all(gemel_model *m, keys *r) {
+    int code = read_numbers(m, r);
+    if (code < 0) return code;
+    for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
+    finish_ropes(m);
+    code = make_slopes(m, r);
+    if (code < 0) return code;
+    m->n_vocab = count_vocab(r->g, r->e);
+    return m->n_vocab < 0 ? m->n_vocab : GEMEL_OK;
+}
+
 int arch_read(gemel_model *m, const gguf *g, errors *e) {
     int code = find_arch(m, g, e);
     if (code < 0) return code;
     keys r = {.g = g, .arch = m->arch->name, .e = e};
-    read_model(m, &r);
-    if (r.code) return r.code;
-    m->layers = calloc((size_t)m->n_layer, sizeof *m->layers);
-    m->classes = calloc((size_t)m->n_layer, sizeof *m->classes);
-    m->ropes = calloc(1, sizeof *m->ropes);
-    m->n_ropes = 1;
-    r.n_layer = m->n_layer;
-    if (!m->layers || !m->classes || !m->ropes) return fail(e, GEMEL_E_MEMORY, "no memory for %d layers", m->n_layer);
-    for (int il = 0; il < m->n_layer && !r.code; il++) read_layer(m, &r, il);
-    if (!r.code) read_rope(m, &r);
-    if (r.code) return r.code;
-    if (m->arch->tune) m->arch->tune(m);
     uint64_t mode = cpu_float_enter();
-    for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
-    finish_ropes(m);
+    code = read_all(m, &r);
     cpu_float_leave(mode);
-    m->n_vocab = count_vocab(g, e);
-    return m->n_vocab < 0 ? m->n_vocab : GEMEL_OK;
+    return code;
+}
+
+// ---- Norms, once the file's tensors have their places --------------------------------------------------------------
+
+static void settle_norm(const gemel_model *m, norm *n, int is_bare) {
+    n->kind = m->arch->norm;
+    n->is_on = n->w || is_bare;
+}
+
+static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
+    const arch *a = m->arch;
+    if (arch_has(a, FALCON_NORMS) && !l->in.w) l->in = l->ffn_in;
+    if (arch_has(a, MAY_ONE_NORM)) l->is_parallel = !l->ffn_in.w;
+    if (arch_has(a, ONE_NORM) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel)) l->ffn_in = l->in;
+    const char *missing = NULL;
+    if (!l->ffn_in.w && !arch_has(a, NORM_AFTER | NORM_BARE)) missing = "ffn_norm.weight";
+    if (!missing && arch_has(a, NORM_BIAS) && !l->ffn_in.b) missing = "ffn_norm.bias";
+    if (!missing && arch_has(a, NORM_BIAS) && !l->in.b) missing = "attn_norm_2.bias";
+    if (missing) return fail(e, GEMEL_E_FORMAT, "the tensor blk.%d.%s is missing", il, missing);
+    norm *norms[] = {&l->in, &l->ffn_in, &l->out, &l->ffn_out, &l->attn.q_norm, &l->attn.k_norm};
+    for (int i = 0; i < 6; i++) settle_norm(m, norms[i], i < 2 && arch_has(a, NORM_BARE));
+    return GEMEL_OK;
+}
+
+int arch_settle(gemel_model *m, errors *e) {
+    settle_norm(m, &m->embd_norm, 0);
+    settle_norm(m, &m->output_norm, arch_has(m->arch, NORM_BARE));
+    for (int il = 0; il < m->n_layer; il++) {
+        int code = settle_layer(m, &m->layers[il], il, e);
+        if (code < 0) return code;
+    }
+    return GEMEL_OK;
 }

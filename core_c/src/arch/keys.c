@@ -26,6 +26,11 @@ int keys_int(keys *r, const char *name, int least, int most, int absent) {
     return (int)v;
 }
 
+static int one_per_layer(keys *r, size_t n) {
+    if (n == (size_t)r->n_layer) return GEMEL_OK;
+    return fail(r->e, GEMEL_E_FORMAT, "%s has %zu items for %d layers: one per layer is needed", r->key, n, r->n_layer);
+}
+
 int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, int absent) {
     int index;
     size_t n;
@@ -34,11 +39,8 @@ int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, in
     int got = gguf_get_array(r->g, r->key, GGUF_U32, &index, &n, r->e);
     keys_fail(r, got);
     if (r->code) return 0;
-    if (n != (size_t)r->n_layer) {
-        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s has %zu items for %d layers: one per layer is needed", r->key, n,
-                          r->n_layer));
-        return 0;
-    }
+    keys_fail(r, one_per_layer(r, n));
+    if (r->code) return 0;
     double v = gguf_array_number(r->g, index, (size_t)il);
     if (v < least || v > most)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s[%d] is %.0f; it must be %d to %d", r->key, il, v, least, most));
@@ -52,6 +54,29 @@ double keys_float(keys *r, const char *name, double least, double most, double a
     if (r->code || !got) return absent;
     if (!(v >= least && v <= most))
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s is %g; it must be %g to %g", r->key, (double)v, least, most));
+    return v;
+}
+
+int keys_bool(keys *r, const char *name, int absent) {
+    int v = absent, got = r->code ? 0 : gguf_get_bool(r->g, key_of(r, name), &v, r->e);
+    keys_fail(r, got);
+    return r->code ? absent : v;
+}
+
+int keys_bool_of_layer(keys *r, const char *name, int il) {
+    int index;
+    size_t n;
+    if (r->code || !gguf_is_array(r->g, key_of(r, name))) return -1;
+    int got = gguf_get_array(r->g, r->key, GGUF_BOOL, &index, &n, r->e);
+    keys_fail(r, got);
+    if (!r->code) keys_fail(r, one_per_layer(r, n));
+    return r->code ? -1 : gguf_array_number(r->g, index, (size_t)il) != 0;
+}
+
+double keys_soft_cap(keys *r, const char *name, double absent) {
+    double v = keys_float(r, name, 0, 1e6, absent);
+    if (!r->code && v > 0 && v < 1e-3)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s is %g; it must be 0 (none), or 0.001 to 1e6", r->key, v));
     return v;
 }
 

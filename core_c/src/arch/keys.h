@@ -19,7 +19,11 @@ int keys_int(keys *r, const char *name, int least, int most, int absent);
 // The same for a key that holds one number for all layers, or an array with one for each.
 int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, int absent);
 double keys_float(keys *r, const char *name, double least, double most, double absent);
-int keys_string(keys *r, const char *name, gguf_span *out);   // 1 found, 0 absent: *out stays
+int keys_bool(keys *r, const char *name, int absent);
+// Of a key that holds a boolean for each layer; -1: it is absent, or one number.
+int keys_bool_of_layer(keys *r, const char *name, int il);
+double keys_soft_cap(keys *r, const char *name, double absent);   // 0: none
+int keys_string(keys *r, const char *name, gguf_span *out);       // 1 found, 0 absent: *out stays
 void keys_refuse_over_zero(keys *r, const char *name, const char *what);
 
 static inline int span_is(gguf_span s, const char *text) {

@@ -1,16 +1,16 @@
 #include "slots.h"
 #include <stddef.h>
 
-#define PLACED(name, room, base, place, kind, must, may, in, out)                                                      \
-    {name, room, SLOT_##kind, offsetof(base, place), must, must | may, DIM_##in, DIM_##out, {0}},
-#define FIRST(id, name, place, kind, must, may, in, out)                                                               \
-    PLACED(name, SLOT_FIRST, gemel_model, place, kind, must, may, in, out)
-#define LAYER(id, name, place, kind, must, may, in, out)                                                               \
-    PLACED(name, SLOT_LAYER, layer, place, kind, must, may, in, out)
-#define LAST(id, name, place, kind, must, may, in, out)                                                                \
-    PLACED(name, SLOT_LAST, gemel_model, place, kind, must, may, in, out)
+#define PLACED(name, room, base, place, kind, must, may, never, in, out)                                               \
+    {name, room, SLOT_##kind, offsetof(base, place), must, (must) | (may), never, DIM_##in, DIM_##out, {0}},
+#define FIRST(id, name, place, kind, must, may, never, in, out)                                                        \
+    PLACED(name, SLOT_FIRST, gemel_model, place, kind, must, may, never, in, out)
+#define LAYER(id, name, place, kind, must, may, never, in, out)                                                        \
+    PLACED(name, SLOT_LAYER, layer, place, kind, must, may, never, in, out)
+#define LAST(id, name, place, kind, must, may, never, in, out)                                                         \
+    PLACED(name, SLOT_LAST, gemel_model, place, kind, must, may, never, in, out)
 #define DEALT(id, name, first, second, third)                                                                          \
-    {name, SLOT_LAYER, SLOT_DEALT, 0, 0, 0, 0, 0, {SLOT_##first, SLOT_##second, SLOT_##third}},
+    {name, SLOT_LAYER, SLOT_DEALT, 0, 0, 0, 0, 0, 0, {SLOT_##first, SLOT_##second, SLOT_##third}},
 const slot slots[N_SLOTS] = {
 #include "slots.def"
 };
@@ -24,6 +24,9 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_V: return l->attn.n_head_kv * l->attn.v_dim;
     case DIM_HEADS: return l->attn.n_head * l->attn.v_dim;
     case DIM_FF: return l->ff.n_ff;
+    case DIM_CTX: return m->n_ctx_train;
+    case DIM_Q_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head : 1);
+    case DIM_K_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head_kv : 1);
     case DIM_ROT: return m->ropes[0].n_rot / 2;
     default: return 1;
     }

@@ -4,7 +4,20 @@
 
 enum slot_room { SLOT_FIRST, SLOT_LAYER, SLOT_LAST };
 enum slot_kind { SLOT_VECTOR, SLOT_FACTORS, SLOT_MATRIX, SLOT_DEALT };
-enum slot_dim { DIM_ONE, DIM_VOCAB, DIM_EMBD, DIM_Q, DIM_K, DIM_V, DIM_HEADS, DIM_FF, DIM_ROT };
+enum slot_dim {
+    DIM_ONE,
+    DIM_VOCAB,
+    DIM_EMBD,
+    DIM_Q,
+    DIM_K,
+    DIM_V,
+    DIM_HEADS,
+    DIM_FF,
+    DIM_ROT,
+    DIM_CTX,
+    DIM_Q_NORM,
+    DIM_K_NORM,
+};
 enum { SLOT_PARTS = 3 };
 
 #define FIRST(id, ...) SLOT_##id,
@@ -25,13 +38,14 @@ typedef struct slot {
     const char *name;   // "attn_q.weight"; of a layer: without "blk.N."
     enum slot_room room;
     enum slot_kind kind;
-    size_t at;            // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
-    unsigned must, may;   // properties of architectures whose files need it, or may have it
-    int n_in, n_out;      // enum slot_dim: columns, rows
-    slot_id parts[SLOT_PARTS];   // SLOT_DEALT: the slots its rows go to
+    size_t at;   // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
+    properties must, may, never;   // of architectures whose files need it, may have it, and have it in no case
+    int n_in, n_out;               // enum slot_dim: columns, rows
+    slot_id parts[SLOT_PARTS];     // SLOT_DEALT: the slots its rows go to
 } slot;
 extern const slot slots[N_SLOTS];
 
+static inline int slot_may_be_in(const slot *s, const arch *a) { return arch_has(a, s->may) && !arch_has(a, s->never); }
 // A dimension of layer l, or of the model where l is NULL.
 int slot_dim_of(const gemel_model *m, const layer *l, int dim);
 // Slot s's place in layer il, or in the model.

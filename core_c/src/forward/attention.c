@@ -7,17 +7,43 @@
 
 // y[0..padded) = the head x of row t after RoPE, scaled, padded with zeros.
 static void turn_head(const worker *w, const attention *a, int t, const float *x, float scale, float *y, int padded) {
-    const rope_table *r = &w->m->ropes[a->rope];
+    static const rope_table still = {.far = 1};
+    const rope_table *r = a->rope < 0 ? &still : &w->m->ropes[a->rope];
     const float *cs = w->b->rope_cs + (size_t)t * (size_t)w->m->rope_width + r->at;
     w->k->rope(x, cs, r->n_rot, r->far, a->k_dim, scale, y);
     memset(y + a->k_dim, 0, sizeof(float) * (size_t)(padded - a->k_dim));
 }
 
+static void clamp(float *x, int n, float most) {
+    for (int i = 0; i < n; i++) x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
+}
+
+// A head of q or k, x[k_dim], before RoPE: in place, unless all heads of a row are normed together.
+static void shape_head(const worker *w, const attention *a, int t, const norm *norm, float *x) {
+    if (a->is_wide_norm) return;
+    if (a->clamp > 0) clamp(x, a->k_dim, a->clamp);
+    if (norm->is_on) norm_row(w, norm, t, x, a->k_dim, x);
+}
+
+// All heads of rows of q and k, [n_head * k_dim] and [n_head_kv * k_dim] wide.
+static void shape_rows(const worker *w, const attention *a) {
+    for (int i = w->ith; i < 2 * w->n; i += w->nth) {
+        int t = i / 2, is_key = i % 2, n = (is_key ? a->n_head_kv : a->n_head) * a->k_dim;
+        const linear *p = is_key ? &a->k : &a->q;
+        float *x = (is_key ? w->s->k : w->s->q) + (size_t)t * (size_t)(p->w.n_panels * 16);
+        if (a->clamp > 0) clamp(x, n, a->clamp);
+        norm_row(w, is_key ? &a->k_norm : &a->q_norm, t, x, n, x);
+    }
+    mark(w, GEMEL_OP_NORM);
+    meet(w);
+}
+
 static void place_query(const worker *w, const attention *a, int t, int ih) {
     int stride = pad_to(a->k_dim, 32);
-    const float *from = w->s->q + (size_t)t * (size_t)(a->q.w.n_panels * 16) + ih * a->k_dim;
+    float *from = w->s->q + (size_t)t * (size_t)(a->q.w.n_panels * 16) + ih * a->k_dim;
     float *to = w->s->heads + ((size_t)t * (size_t)a->n_head + (size_t)ih) * (size_t)stride;
     int is_log2 = row_at(w, t)->cache->type == GEMEL_KV_Q8_0;
+    shape_head(w, a, t, &a->q_norm, from);
     turn_head(w, a, t, from, is_log2 ? a->q_scale_log2 : a->q_scale, to, stride);
 }
 
@@ -26,8 +52,10 @@ static void place_key_value(const worker *w, const attention *a, int t, int ih) 
     float key[ATTEND_DIM], padded[ATTEND_DIM];
     row *r = row_at(w, t);
     const kv_layout *layout = kv_layout_at(r->cache, a->cache_class);
-    const float *k = w->s->k + (size_t)t * (size_t)(a->k.w.n_panels * 16) + ih * a->k_dim;
-    const float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
+    float *k = w->s->k + (size_t)t * (size_t)(a->k.w.n_panels * 16) + ih * a->k_dim;
+    float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
+    shape_head(w, a, t, &a->k_norm, k);
+    if (a->clamp > 0) clamp(v, a->v_dim, a->clamp);
     turn_head(w, a, t, k, 1.0f, key, layout->k_dim);
     if (layout->v_dim > a->v_dim) {
         v = memcpy(padded, v, sizeof(float) * (size_t)a->v_dim);
@@ -51,13 +79,21 @@ static void place_heads(const worker *w, const attention *a) {
     }
 }
 
+// The stream as it enters the layer, for feed-forward: it is read after attention has added to it.
+static void keep_stream(const worker *w) {
+    for (int t = w->ith; t < w->n; t += w->nth)
+        memcpy(w->s->x0 + (size_t)t * (size_t)w->m->n_embd, stream_at(w, t), sizeof(float) * (size_t)w->m->n_embd);
+}
+
 static void attention_put(worker *w, const layer *l) {
     const attention *a = &l->attn;
     int floats = weight_is_float(&a->q.w) && weight_is_float(&a->k.w) && weight_is_float(&a->v.w);
+    if (l->is_parallel) keep_stream(w);
     acts in = prepare(w, w->s->x, (size_t)w->m->n_embd, w->m->n_embd, &l->in, !floats);
     const product p[] = {{&a->q, w->s->q}, {&a->k, w->s->k}, {&a->v, w->s->v}};
     multiply_all(w, &in, p, 3, GEMEL_OP_ATTENTION_IN);
     meet(w);
+    if (a->is_wide_norm) shape_rows(w, a);
     place_heads(w, a);
     mark(w, GEMEL_OP_ATTENTION_PUT);
     meet(w);
@@ -78,11 +114,14 @@ static attend_args args_of(const worker *w, const attention *a, const tile *i) {
     const kv_table *table = &kv->tables[a->cache_class];
     size_t k_stride = (size_t)pad_to(a->k_dim, 32), v_stride = (size_t)pad_to(a->v_dim, 32);
     attend_args args = {.k_dim = table->layout.k_dim, .v_dim = table->layout.v_dim, .pages = table->pages};
+    args.soft_cap = a->soft_cap;
+    args.has_slopes = a->slopes != NULL;
     args.at = kv_head_at(kv, a->cache_class, a->cache_at + i->h0 / group_of(a));
     for (int t = i->t0; t < i->t1; t++)
         for (int h = i->h0; h < i->h1; h++) {
             size_t head = (size_t)t * (size_t)a->n_head + (size_t)h;
             int seen_to = row_at(w, t)->seen_to;
+            if (a->slopes) args.slope[args.n] = a->slopes[h];
             args.q[args.n] = w->s->heads + head * k_stride;
             args.o[args.n] = w->s->att + head * v_stride;
             args.first[args.n] = a->window && seen_to > a->window ? seen_to - a->window : 0;
@@ -224,8 +263,9 @@ static void attention_take(worker *w, const layer *l) {
     meet(w);
     size_t ld;
     const float *heads = compact_heads(w, a, &ld);
-    acts in = prepare(w, heads, ld, a->n_head * a->v_dim, NULL, !weight_is_float(&a->output.w));
-    multiply_into(w, &a->output, &in, GEMEL_OP_ATTENTION_OUT);
+    static const norm none = {0};
+    acts in = prepare(w, heads, ld, a->n_head * a->v_dim, &none, !weight_is_float(&a->output.w));
+    add_half(w, l, &a->output, &in, &l->out, GEMEL_OP_ATTENTION_OUT);
     meet(w);
 }
 

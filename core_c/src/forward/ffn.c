@@ -1,39 +1,44 @@
 // Feed-forward: what a layer does to each row alone.
 #include "worker.h"
 
-// Gate and up for the same rows, then act(gate) * up, quantised at once: a thread owns whole blocks of 32.
-static void gate_and_up(const worker *w, const feed_forward *f, const acts *a) {
+// Up, and gate where there is one, for the same rows; then act(gate) * up or act(up), quantised at once: a thread owns
+// whole blocks of 32. What is multiplied by `down` comes to be in s->gate.
+static void widen(const worker *w, const feed_forward *f, const acts *a, int is_gated) {
     workspace *s = w->s;
-    int panels = f->gate.w.n_panels, pairs = (panels + 1) / 2, nb = f->n_ff / 32;
+    int panels = f->up.w.n_panels, pairs = (panels + 1) / 2, nb = f->n_ff / 32;
     int from = 2 * share(pairs, w->ith, w->nth), to = 2 * share(pairs, w->ith + 1, w->nth);
     size_t ld = (size_t)panels * 16;
     acts mid = s->mid;
     if (to > panels) to = panels;
     if (from >= to) return;
     mid.n = w->n;
-    multiply(w, &f->gate, a, from, to, s->gate);
-    multiply(w, &f->up, a, from, to, s->up);
+    if (is_gated) multiply(w, &f->gate, a, from, to, s->gate);
+    multiply(w, &f->up, a, from, to, is_gated ? s->up : s->gate);
     mark(w, GEMEL_OP_FFN_IN);
     for (int t = 0; t < w->n; t++) {
         float *gate = s->gate + (size_t)t * ld;
-        w->k->act[ACT_SILU](gate + from * 16, s->up + (size_t)t * ld + from * 16, (to - from) * 16, gate + from * 16);
+        const float *up = is_gated ? s->up + (size_t)t * ld + from * 16 : NULL;
+        w->k->act[f->act](gate + from * 16, up, (to - from) * 16, gate + from * 16);
         if (!weight_is_float(&f->down.w)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
     }
     mark(w, GEMEL_OP_FFN_ACT);
 }
 
-static void gated_take(worker *w, const layer *l) {
+static void take(const worker *w, const layer *l, int is_gated) {
     const feed_forward *f = &l->ff;
-    acts a = prepare(w, w->s->x, (size_t)w->m->n_embd, w->m->n_embd, &l->ffn_in,
-                     !weight_is_float(&f->gate.w) || !weight_is_float(&f->up.w));
-    gate_and_up(w, f, &a);
+    int floats = weight_is_float(&f->up.w) && (!is_gated || weight_is_float(&f->gate.w));
+    const float *x = l->is_parallel ? w->s->x0 : w->s->x;
+    acts a = prepare(w, x, (size_t)w->m->n_embd, w->m->n_embd, &l->ffn_in, !floats);
+    widen(w, f, &a, is_gated);
     meet(w);
     acts mid = w->s->mid;
     mid.n = w->n;
     mid.x = w->s->gate;
-    mid.ldx = (size_t)f->gate.w.n_panels * 16;
-    multiply_into(w, &f->down, &mid, GEMEL_OP_FFN_OUT);
+    mid.ldx = (size_t)f->up.w.n_panels * 16;
+    add_half(w, l, &f->down, &mid, &l->ffn_out, GEMEL_OP_FFN_OUT);
     meet(w);
 }
+static void gated_take(worker *w, const layer *l) { take(w, l, 1); }
+static void plain_take(worker *w, const layer *l) { take(w, l, 0); }
 
-const block gated_block = {NULL, gated_take};
+const block gated_block = {NULL, gated_take}, plain_block = {NULL, plain_take};

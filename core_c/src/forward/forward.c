@@ -7,7 +7,7 @@
 #include "worker.h"
 
 static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block};
-static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block};
+static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block, [FFN_PLAIN] = &plain_block};
 
 // ---- Before the first layer ----------------------------------------------------------------------------------------
 
@@ -29,11 +29,24 @@ static void fill_rope(const worker *w, int t) {
     }
 }
 
+// Row t as it enters layer 0, of an id or of an embedding.
+static void embed_row(const worker *w, int t) {
+    const row *r = row_at(w, t);
+    const gemel_model *m = w->m;
+    float *x = stream_at(w, t), *position = w->s->y + (size_t)t * (size_t)pad_to(m->n_embd, 16);
+    if (r->in) memcpy(x, r->in, sizeof(float) * (size_t)m->n_embd);
+    else panel_row(&m->token_embd, r->id, x);
+    for (int i = 0; !r->in && m->embd_scale != 1 && i < m->n_embd; i++) x[i] = x[i] * m->embd_scale;
+    if (m->position_embd.n_panels && w->b->from == 0) {
+        panel_row(&m->position_embd, r->pos[0], position);
+        w->k->add_to(x, position, m->n_embd);
+    }
+    if (!r->in && m->embd_norm.is_on) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
+}
+
 static void embed(const worker *w) {   // x[n][n_embd]
     for (int t = w->ith; t < w->n; t += w->nth) {
-        const row *r = row_at(w, t);
-        if (r->in) memcpy(stream_at(w, t), r->in, sizeof(float) * (size_t)w->m->n_embd);
-        else panel_row(&w->m->token_embd, r->id, stream_at(w, t));
+        embed_row(w, t);
         if (!w->b->has_rope) fill_rope(w, t);
     }
     mark(w, GEMEL_OP_EMBED);
@@ -41,21 +54,25 @@ static void embed(const worker *w) {   // x[n][n_embd]
 
 // ---- After the last layer's keys and values ------------------------------------------------------------------------
 
-// What follows is done for the rows that somebody asked for. Each thread moves columns of its own.
+// Row from of x[][width] becomes row to; each thread moves columns of its own.
+static void move_row(const worker *w, float *x, int width, int to, int from) {
+    int c0 = share(width, w->ith, w->nth), c1 = share(width, w->ith + 1, w->nth);
+    memcpy(x + (size_t)to * (size_t)width + c0, x + (size_t)from * (size_t)width + c0,
+           sizeof(float) * (size_t)(c1 - c0));
+}
+
+// What follows is done for the rows that somebody asked for.
 static void keep_wanted(worker *w) {
     const int *kept = w->s->kept;
-    int n = 0, n_embd = w->m->n_embd,
-        width = w->m->layers[w->il].attn.n_head * pad_to(w->m->layers[w->il].attn.k_dim, 32);
+    const layer *l = &w->m->layers[w->il];
+    int n = 0, width = l->attn.n_head * pad_to(l->attn.k_dim, 32);
     while (n < w->n && kept[n] >= 0) n++;
     if (n == w->n) return;
-    int x0 = share(n_embd, w->ith, w->nth), x1 = share(n_embd, w->ith + 1, w->nth);
-    int h0 = share(width, w->ith, w->nth), h1 = share(width, w->ith + 1, w->nth);
     for (int t = 0; t < n; t++) {   // kept[t] >= t
         if (kept[t] == t) continue;
-        memcpy(stream_at(w, t) + x0, stream_at(w, kept[t]) + x0, sizeof(float) * (size_t)(x1 - x0));
-        float *heads = w->s->heads;
-        memcpy(heads + (size_t)t * (size_t)width + h0, heads + (size_t)kept[t] * (size_t)width + h0,
-               sizeof(float) * (size_t)(h1 - h0));
+        move_row(w, w->s->x, w->m->n_embd, t, kept[t]);
+        move_row(w, w->s->heads, width, t, kept[t]);
+        if (l->is_parallel) move_row(w, w->s->x0, w->m->n_embd, t, kept[t]);
     }
     w->kept = kept;
     w->n = n;

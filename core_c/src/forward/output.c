@@ -56,8 +56,8 @@ static void hidden_row(const worker *w, int t) {
     row *r = row_at(w, t);
     float max;
     int best, n = w->m->n_embd;
-    int is_good = w->k->norm[NORM_RMS](stream_at(w, t), w->m->output_norm.w, NULL, n, w->m->norm_eps, r->hidden);
-    if (!is_good || !w->k->peak(r->hidden, n, &max, &best)) row_is_bad(w, t);
+    norm_row(w, &w->m->output_norm, t, stream_at(w, t), n, r->hidden);
+    if (!w->k->peak(r->hidden, n, &max, &best)) row_is_bad(w, t);
 }
 
 static void streams(const worker *w) {
@@ -82,6 +82,18 @@ static void use_logits(const worker *w, int t, const float *logits) {
     mark(w, GEMEL_OP_SAMPLE);
 }
 
+// This thread's columns of logits[n][ld], scaled and capped.
+static void bend_logits(const worker *w, int n, size_t ld, float *logits) {
+    const gemel_model *m = w->m;
+    int panels = m->output.w.n_panels, from = 16 * share(panels, w->ith, w->nth);
+    int count = 16 * share(panels, w->ith + 1, w->nth) - from;
+    for (int t = 0; t < n && count > 0; t++) {
+        float *x = logits + (size_t)t * ld + from;
+        for (int i = 0; m->logit_scale != 1 && i < count; i++) x[i] = x[i] * m->logit_scale;
+        if (m->logit_soft_cap > 0) w->k->soft_cap(x, count, m->logit_soft_cap);
+    }
+}
+
 enum { NEEDS_LOGITS = WANT_LOGITS | WANT_SCORE | WANT_DRAW };
 
 // Rows t0..t0+n-1, all of which need logits.
@@ -98,6 +110,7 @@ static void logits_of(const worker *w, int t0, int n) {
                      !weight_is_float(&w->m->output.w));
     product p = {&w->m->output, logits};
     multiply_all(&part, &a, &p, 1, GEMEL_OP_HEAD);
+    bend_logits(&part, n, ld, logits);
     meet(&part);
     for (int i = w->ith; i < n; i += w->nth) use_logits(&part, i, logits + (size_t)i * ld);
     mark(&part, GEMEL_OP_HEAD);

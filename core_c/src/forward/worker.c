@@ -1,19 +1,21 @@
 #include "worker.h"
 
+void norm_row(const worker *w, const norm *norm, int t, const float *x, int n, float *y) {
+    if (!w->k->norm[norm->kind](x, norm->w, norm->b, n, w->m->norm_eps, y)) row_is_bad(w, t);
+}
+
 acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *norm, int quantise) {
     workspace *s = w->s;
     acts a = w->n == 1 ? s->own[w->ith] : s->in;
-    int from = w->n == 1 ? 0 : share(w->n, w->ith, w->nth), to = w->n == 1 ? 1 : share(w->n, w->ith + 1, w->nth);
     size_t norm_ld = (size_t)pad_to(w->m->n_embd, 16);
     float *rows = s->norm + (w->n == 1 ? (size_t)w->ith * norm_ld : 0);
     a.n = w->n;
-    a.x = norm ? rows : x;
-    a.ldx = norm ? norm_ld : ld;
-    for (int t = from; t < to; t++) {
+    a.x = norm->is_on ? rows : x;
+    a.ldx = norm->is_on ? norm_ld : ld;
+    for (int t = rows_from(w); t < rows_to(w); t++) {
         const float *from_row = x + (size_t)t * ld;
-        if (norm) {
-            float *y = rows + (size_t)t * norm_ld;
-            if (!w->k->norm[NORM_RMS](from_row, norm->w, NULL, width, w->m->norm_eps, y)) row_is_bad(w, t);
+        if (norm->is_on) {
+            norm_row(w, norm, t, from_row, width, rows + (size_t)t * norm_ld);
             from_row = rows + (size_t)t * norm_ld;
         }
         if (quantise) w->k->quantise(from_row, width / 32, 0, width / 32, &a, t);
@@ -42,13 +44,34 @@ void multiply_all(const worker *w, const acts *a, const product *p, int count, i
     mark(w, op);
 }
 
-void multiply_into(const worker *w, const linear *l, const acts *a, int op) {
-    int n = l->w.n_panels, from = share(n, w->ith, w->nth), to = share(n, w->ith + 1, w->nth), n_embd = w->m->n_embd;
+// Columns from..to-1 of row t's y, scaled, are added to the stream.
+static void add_columns(const worker *w, const layer *l, int t, int from, int to, float *y) {
+    for (int i = from; l->residual_scale != 1 && i < to; i++) y[i] = y[i] * l->residual_scale;
+    w->k->add_to(stream_at(w, t) + from, y + from, to - from);
+}
+
+// Whole rows are normed: with one row, each thread norms it and adds its share of the columns.
+static void add_normed(const worker *w, const layer *l, const norm *after, size_t ld) {
+    int n_embd = w->m->n_embd, one = w->n == 1;
+    size_t norm_ld = (size_t)pad_to(n_embd, 16);
+    int from = one ? share(n_embd, w->ith, w->nth) : 0, to = one ? share(n_embd, w->ith + 1, w->nth) : n_embd;
+    for (int t = rows_from(w); t < rows_to(w); t++) {
+        float *row = w->s->norm + (size_t)(one ? w->ith : t) * norm_ld;
+        norm_row(w, after, t, w->s->y + (size_t)t * ld, n_embd, row);
+        add_columns(w, l, t, from, to, row);
+    }
+}
+
+void add_half(const worker *w, const layer *l, const linear *p, const acts *a, const norm *after, int op) {
+    int n = p->w.n_panels, from = share(n, w->ith, w->nth), to = share(n, w->ith + 1, w->nth), n_embd = w->m->n_embd;
     size_t ld = (size_t)n * 16;
-    if (from >= to) return;
-    multiply(w, l, a, from, to, w->s->y);
+    if (from < to) multiply(w, p, a, from, to, w->s->y);
     int end = to * 16 < n_embd ? to * 16 : n_embd;
-    for (int t = 0, i = from * 16; t < w->n; t++)
-        w->k->add_to(stream_at(w, t) + i, w->s->y + (size_t)t * ld + i, end - i);
+    for (int t = 0; t < w->n && from < to && !after->is_on; t++)
+        add_columns(w, l, t, from * 16, end, w->s->y + (size_t)t * ld);
     mark(w, op);
+    if (!after->is_on) return;
+    meet(w);
+    add_normed(w, l, after, ld);
+    mark(w, GEMEL_OP_NORM);
 }

@@ -19,7 +19,7 @@ typedef struct block {   // half a layer, in two phases: a row that nobody asked
     void (*put)(worker *w, const layer *l);    // what it puts into the cache; NULL: nothing
     void (*take)(worker *w, const layer *l);   // what it makes of it, added to the residual stream
 } block;
-extern const block attention_block, gated_block;
+extern const block attention_block, gated_block, plain_block;
 void output(worker *w);   // what was asked for, after the last layer
 
 static inline int pad_to(int n, int to) { return (n + to - 1) / to * to; }
@@ -27,6 +27,9 @@ static inline int share(int n, int ith, int nth) { return (int)((int64_t)n * ith
 static inline row *row_at(const worker *w, int t) { return &w->b->rows[w->kept ? w->kept[t] : t]; }
 static inline void row_is_bad(const worker *w, int t) { atomic_store(&row_at(w, t)->bad, 1); }
 static inline float *stream_at(const worker *w, int t) { return w->s->x + (size_t)t * (size_t)w->m->n_embd; }
+// Rows that this thread works on, when there are several; with one row every thread works on it.
+static inline int rows_from(const worker *w) { return w->n == 1 ? 0 : share(w->n, w->ith, w->nth); }
+static inline int rows_to(const worker *w) { return w->n == 1 ? 1 : share(w->n, w->ith + 1, w->nth); }
 
 // What this thread did since its last mark was `op`.
 static inline void mark(const worker *w, int op) { stopwatch_mark(w->watch, op, w->il, w->n); }
@@ -35,8 +38,10 @@ static inline void meet(const worker *w) {   // all threads are here
     mark(w, GEMEL_OP_WAIT);
 }
 
-// Norm (unless NULL) and quantise rows x[n][ld] once for all products that read them. With one row every thread does it
-// for itself, which is cheaper than waiting; the caller must have met before, and all rows are done on return.
+// y = the norm of row t's x[n]; a row whose statistics are Inf or NaN is bad. y may be x.
+void norm_row(const worker *w, const norm *norm, int t, const float *x, int n, float *y);
+// Norm (where `norm` is on) and quantise rows x[n][ld] once for all products that read them. With one row every thread
+// does it for itself, which is cheaper than waiting; the caller must have met before, and all rows are done on return.
 acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *norm, int quantise);
 
 // Panels p0..p1-1 of y[n][ld] = W a + bias, the only place where weights are multiplied.
@@ -47,5 +52,6 @@ typedef struct product {
     float *y;   // [n][n_panels * 16]
 } product;
 void multiply_all(const worker *w, const acts *a, const product *p, int count, int op);
-// x += W a + bias: a thread adds the columns it made.
-void multiply_into(const worker *w, const linear *l, const acts *a, int op);
+// What a half of layer l adds to the residual stream: W a + bias, then its norm `after` and the layer's scale, where
+// there are such. All must meet afterwards.
+void add_half(const worker *w, const layer *l, const linear *p, const acts *a, const norm *after, int op);

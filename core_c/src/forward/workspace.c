@@ -35,6 +35,7 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     const model_totals *t = &m->totals;
     int n = m->n_batch, widest = most(m->n_embd, most(t->q, t->v));
     s->x = cut(c, n, m->n_embd, sizeof(float));
+    s->x0 = t->has_parallel ? cut(c, n, m->n_embd, sizeof(float)) : NULL;
     s->y = cut(c, n, pad(m->n_embd), sizeof(float));
     s->norm = cut(c, most(n, nt), pad(m->n_embd), sizeof(float));
     s->q = cut(c, n, pad(most(t->q, t->v)), sizeof(float));

@@ -11,6 +11,7 @@ typedef struct workspace {
     size_t n_partials;   // floats
     int n_logits;        // rows
     float *x;            // [n][n_embd]            residual stream
+    float *x0;           // [n][n_embd]            as it entered a layer whose halves are parallel; NULL: none are
     float *y;            // [n][embd_pad]          a projection on its way into x
     float *norm;         // [n or n_threads][embd_pad]   normed rows
     float *q, *k, *v;    // [n][q_pad], [n][k_pad], [n][v_pad]   projections

@@ -52,7 +52,8 @@ static int take_words(gemel_model *m, const gguf *g, errors *e) {
 static int take_memory(gemel_model *m, const gguf *g, placement *p, errors *e) {
     m->memory = memory_get(m->memory_size);
     if (!m->memory) return fail(e, GEMEL_E_MEMORY, "no memory for %.0f MB of weights", (double)m->memory_size / 1e6);
-    return place_tensors(p, m, g, e);
+    int code = place_tensors(p, m, g, e);
+    return code < 0 ? code : arch_settle(m, e);
 }
 
 static int take_threads(gemel_model *m, threads *pool, int n_threads, int isa, errors *e) {
@@ -109,6 +110,7 @@ void gemel_model_close(gemel_model *m) {
     rope_close(m);
     memory_free(m->memory);
     free(m->layers);
+    free(m->slopes);
     free(m->classes);
     gguf_close(m->gguf);
     free(m);

@@ -116,7 +116,7 @@ static int rows_before(const walk *w, slot_id d, slot_id id, int il) {
 // shares its name with a part is recognised by its number of rows.
 static slot_id dealt_from(const walk *w, slot_id id, int il) {
     for (int d = 0; d < N_SLOTS; d++) {
-        if (slots[d].kind != SLOT_DEALT) continue;
+        if (slots[d].kind != SLOT_DEALT || !slot_may_be_in(&slots[slots[d].parts[0]], w->m->arch)) continue;
         int i = find(w, slots[d].parts[0], il) < 0 ? find(w, (slot_id)d, il) : -1, is_part = 0, has_twin = 0;
         for (int k = 0; k < SLOT_PARTS && i >= 0; k++) {
             slot_id part = slots[d].parts[k];
@@ -141,13 +141,13 @@ static int put_part(walk *w, slot_id fused, slot_id id, int il) {
 
 static int place(walk *w, slot_id id, int il) {
     const slot *s = &slots[id];
-    if (s->kind == SLOT_DEALT || !(w->m->arch->properties & s->may)) return GEMEL_OK;
+    if (s->kind == SLOT_DEALT || !slot_may_be_in(s, w->m->arch)) return GEMEL_OK;
     slot_id fused = s->room == SLOT_LAYER ? dealt_from(w, id, il) : SLOT_NONE;
     if (fused != SLOT_NONE) return put_part(w, fused, id, il);
     int i = find(w, id, il);
     char name[96];
     slot_name(s, il, name);
-    if (i < 0 && w->m->arch->properties & s->must) return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
+    if (i < 0 && arch_has(w->m->arch, s->must)) return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
     if (i < 0) return GEMEL_OK;
     int is_matrix = s->kind == SLOT_MATRIX, n_in = slot_dim_of(w->m, layer_of(w, il), s->n_in);
     int n_out = is_matrix ? rows_of(w, s, il) : 1;

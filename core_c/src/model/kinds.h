@@ -1,25 +1,49 @@
 // The kinds of parts that architectures are made of, and one architecture's row: what its files take for granted.
 #pragma once
 #include <stdint.h>
+#include "../kernels/words.h"
 
-typedef enum rope_kind { ROPE_NORM, ROPE_NEOX } rope_kind;   // pairs (2i, 2i+1), or (i, i + n_rot/2)
+typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
+    ROPE_NORM,
+    ROPE_NEOX,
+    ROPE_NONE,
+} rope_kind;
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
-typedef enum norm_kind { NORM_RMS, NORM_LAYER, N_NORMS } norm_kind;
-typedef enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU, N_ACTS } act_kind;
 typedef enum mixer_kind { MIXER_ATTENTION, N_MIXERS } mixer_kind;   // what joins positions
-typedef enum ffn_kind { FFN_GATED, N_FFNS } ffn_kind;               // what follows it, row by row
+typedef enum ffn_kind { FFN_GATED, FFN_PLAIN, N_FFNS } ffn_kind;    // what follows it, row by row
 
-// Properties: tensors that are required of an architecture's files, or allowed there.
-enum {
-    HAS_ALL = 1,   // of every architecture
-    QKV_BIAS = 2,
-    MAY_QKV_BIAS = 4,
-    MAY_OUT_BIAS = 8,
-    MAY_FFN_BIAS = 16,
-    LARGE_KEYS = 32,   // some channels of keys are so large that Q8_0 loses the rest: caches default to F16
-};
+// Properties of an architecture. A tensor that one of them names X_Y is required, or with MAY_ allowed.
+typedef uint64_t properties;
+#define PROPERTY(i) ((properties)1 << (i))
+#define HAS_ALL PROPERTY(0)     // of every architecture
+#define HAS_PLAIN PROPERTY(1)   // of every architecture whose ffn is PLAIN
+#define QKV_BIAS PROPERTY(2)
+#define MAY_QKV_BIAS PROPERTY(3)
+#define OUT_BIAS PROPERTY(4)   // of attention's output projection
+#define MAY_OUT_BIAS PROPERTY(5)
+#define FFN_BIAS PROPERTY(6)
+#define MAY_FFN_BIAS PROPERTY(7)
+#define HEAD_BIAS PROPERTY(8)
+#define NORM_BIAS PROPERTY(9)   // of every norm
+#define MAY_NORM_BIAS PROPERTY(10)
+#define QK_NORM PROPERTY(11)        // each head of q and k is normed alone
+#define QK_NORM_WIDE PROPERTY(12)   // all heads of a row together
+#define POST_NORM PROPERTY(13)      // what a half adds is normed first
+#define NORM_AFTER PROPERTY(14)     // only then: the halves read the residual stream itself
+#define NORM_BARE PROPERTY(15)      // norms have no weights
+#define ONE_NORM PROPERTY(16)       // both halves read the same normed rows
+#define MAY_ONE_NORM PROPERTY(17)   // in files without ffn_norm
+#define MAY_PARALLEL PROPERTY(18)   // the key use_parallel_residual says whether both halves read the same rows
+#define FALCON_NORMS PROPERTY(19)   // parallel; attn_norm is feed-forward's; attention's is attn_norm_2, or the same
+#define EMBD_SQRT PROPERTY(20)      // embeddings are multiplied by sqrt(n_embd)
+#define EMBD_NORM PROPERTY(21)
+#define POSITIONS PROPERTY(22)    // learned embeddings of positions
+#define ALIBI PROPERTY(23)        // scores fall with the distance
+#define WINDOWS PROPERTY(24)      // layers may see a window only
+#define LARGE_KEYS PROPERTY(25)   // some channels of keys are so large that Q8_0 loses the rest: caches default to F16
 
 struct gemel_model;
+struct keys;
 typedef struct arch {
     const char *name;   // of general.architecture
     rope_kind rope;
@@ -27,6 +51,7 @@ typedef struct arch {
     act_kind act;
     mixer_kind mixer;
     ffn_kind ffn;
-    unsigned properties;
-    void (*tune)(struct gemel_model *m);   // sets what no key of the file says; NULL: nothing
+    properties has;
+    void (*tune)(struct gemel_model *m, struct keys *r);   // what only its files take for granted; NULL: nothing
 } arch;
+static inline int arch_has(const arch *a, properties any) { return (a->has & any) != 0; }

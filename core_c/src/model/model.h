@@ -13,7 +13,9 @@
 enum { N_BATCH_MAX = 128 };   // rows of a micro-batch, at most
 
 typedef struct norm {
-    float *w, *b;   // [n]; w NULL: no norm; b NULL: no bias
+    float *w, *b;   // [n]; NULL: no weights, no bias
+    int is_on;      // 0: there is no norm here
+    norm_kind kind;
 } norm;
 typedef struct linear {
     weight w;
@@ -27,10 +29,12 @@ typedef struct attention {
     double score_div;              // scores are divided by it
     float q_scale, q_scale_log2;   // 1 / score_div, log2(e) / score_div: what a query is multiplied by
     float soft_cap;                // of scores; 0: none
+    float clamp;                   // q, k and v lie within +-clamp; 0: anywhere
     linear q, k, v, output;
-    norm q_norm, k_norm;           // of heads
-    const float *sinks, *slopes;   // [n_head]; NULL: none
-    int cache_class, cache_at;     // its class of the cache; the place of its first KV head in a page of that class
+    norm q_norm, k_norm;
+    int is_wide_norm;            // they norm all heads of a row together: else each head alone
+    const float *slopes;         // [n_head] of ALiBi; NULL: none
+    int cache_class, cache_at;   // its class of the cache; the place of its first KV head in a page of that class
 } attention;
 
 typedef struct feed_forward {
@@ -41,10 +45,9 @@ typedef struct feed_forward {
 
 typedef struct layer {
     norm in, out, ffn_in, ffn_out;   // before and after each half
-    norm_kind norm;
     mixer_kind mixer;
     ffn_kind ffn;
-    int is_parallel;        // both halves read the same normed rows
+    int is_parallel;        // both halves read the residual stream as it enters the layer
     float residual_scale;   // what a half adds is multiplied by it
     attention attn;
     feed_forward ff;
@@ -64,6 +67,7 @@ typedef struct rope_table {
 typedef struct model_totals {
     double n_params, decode_size, decode_macs, prefill_macs;
     int has_halves;   // some weight's sub-blocks are of 16: it needs the sums of activations' half blocks
+    int has_parallel;
     // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff
     int q, k, v, k_heads, v_heads, n_head, n_ff;
 } model_totals;
@@ -74,9 +78,11 @@ struct gemel_model {
     int n_vocab, n_ctx_train, n_embd, n_layer;
     float norm_eps;
     float embd_scale, logit_scale, logit_soft_cap;   // 1, 1, 0: neutral
+    float *slopes;                                   // of all layers; NULL: none
     layer *layers;                                   // [n_layer]
     weight token_embd;                               // [n_vocab][n_embd]
-    norm output_norm;
+    weight position_embd;                            // [n_ctx_train][n_embd]; no panels: none
+    norm embd_norm, output_norm;
     linear output;             // where the file ties it to the embedding: its own slot over token_embd's data
     float *rope_factors[3];    // per-pair divisors: of all contexts, of long, of short ones; NULL: none
     rope_table *ropes;         // [n_ropes]

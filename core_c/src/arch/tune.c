@@ -1,0 +1,75 @@
+#include "tune.h"
+#include "../fmath.h"
+
+// ---- Windows -------------------------------------------------------------------------------------------------------
+
+// Layer il is windowed unless il + 1 is a multiple of `period`; 0: all are. The file's sliding_window_pattern, such a
+// period or a boolean for each layer, comes first.
+static int is_windowed(keys *r, int il, int period) {
+    const char *name = "attention.sliding_window_pattern";
+    int of_layer = keys_bool_of_layer(r, name, il);
+    if (of_layer >= 0) return of_layer;
+    period = keys_int(r, name, 0, 4096, period);
+    return period == 0 || (il + 1) % period != 0;
+}
+
+static void windows(gemel_model *m, keys *r, int period) {
+    int window = keys_int(r, "attention.sliding_window", 0, 1 << 30, 0);
+    if (window == 0 || window >= m->n_ctx_train) return;
+    for (int il = 0; il < m->n_layer && !r->code; il++)
+        if (is_windowed(r, il, period)) m->layers[il].attn.window = window;
+}
+
+// The same, and windowed layers turn by a table of their own, whatever scaling the others have.
+static void windows_with_rope(gemel_model *m, keys *r, int period, double base) {
+    windows(m, r, period);
+    if (keys_int(r, "attention.sliding_window", 0, 1 << 30, 0) == 0) return;
+    m->ropes[1] = (rope_table){.scaling = SCALING_NONE, .factor = 1, .attn_factor = 1, .n_ctx_orig = m->n_ctx_train};
+    m->ropes[1].base = keys_float(r, "rope.freq_base_swa", 1, 1e12, base);
+    m->n_ropes = 2;
+    for (int il = 0; il < m->n_layer && !r->code; il++) m->layers[il].attn.rope = is_windowed(r, il, period);
+}
+
+// ---- Architectures -------------------------------------------------------------------------------------------------
+
+// The largest models divide scores by what other models' heads would be, not by their own.
+static void divide_by_width(gemel_model *m) {
+    for (int il = 0; il < m->n_layer; il++) {
+        attention *a = &m->layers[il].attn;
+        if (a->score_div == 0) a->score_div = fm_sqrt((double)m->n_embd / a->n_head);
+    }
+}
+
+void tune_gemma2(gemel_model *m, keys *r) {
+    windows(m, r, 2);
+    double cap = keys_soft_cap(r, "attn_logit_softcapping", 50);
+    for (int il = 0; il < m->n_layer; il++) m->layers[il].attn.soft_cap = (float)cap;
+    m->logit_soft_cap = (float)keys_soft_cap(r, "final_logit_softcapping", 30);
+    if (m->n_layer == 46) divide_by_width(m);
+}
+
+void tune_gemma3(gemel_model *m, keys *r) {
+    windows_with_rope(m, r, 6, 10000);
+    if (m->n_layer == 62) divide_by_width(m);
+}
+
+void tune_phi3(gemel_model *m, keys *r) { windows(m, r, 0); }
+
+void tune_smollm3(gemel_model *m, keys *r) {
+    (void)r;
+    for (int il = 3; il < m->n_layer; il += 4) m->layers[il].attn.rope = -1;
+}
+
+void tune_olmo2(gemel_model *m, keys *r) { windows_with_rope(m, r, 4, m->ropes[0].base); }
+
+void tune_granite(gemel_model *m, keys *r) {   // its files say by what logits are divided
+    double by = keys_float(r, "logit_scale", -1e6, 1e6, 1);
+    if (r->code) return;
+    if (by == 0) keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "granite.logit_scale is 0: logits are divided by it"));
+    else m->logit_scale = (float)(1 / by);
+}
+
+void tune_gptneox(gemel_model *m, keys *r) {   // where other architectures take "no" for granted
+    int is_parallel = keys_bool(r, "use_parallel_residual", 1);
+    for (int il = 0; il < m->n_layer; il++) m->layers[il].is_parallel = is_parallel;
+}

@@ -1,0 +1,141 @@
+"""What a tiny model is: the fields that tests choose, and what the files of each architecture have where they don't."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
+
+from archs import ARCHS, Arch
+from vocabulary import Pair
+
+PerLayer = int | Sequence[int]  # one number, or an array of the file with one for each layer
+SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that a few positions decide
+
+
+# What tiny models of an architecture have where their fields are None: its files' keys, in sizes that show in logits.
+WINDOW = {"gemma2": 20, "gemma3": 20, "phi3": 20}
+WINDOW_PATTERN = {"gemma3": 2}  # a window in layer 0, none in layer 1
+ROPE_BASE_SWA = {"gemma3": 500.0}
+SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
+SCALES = {"granite": (3.0, 0.4, 0.35, 2.0)}  # of embeddings, of residuals, of scores; what logits are divided by
+MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
+PARALLEL = {"gptneox": True, "stablelm": False}
+N_HEAD_KV = {"falcon": 1}
+ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom")  # keys and values of their files have as many heads as queries
+SAYS_HEAD_DIM = ("qwen3", "gemma", "gemma2", "gemma3")
+HALF_ROTATED = ("phi2", "gptneox", "stablelm")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TinyModel:
+    """What tiny_llama makes. Matrices are of `format`, except those whose name or part of a name is in `formats`."""
+
+    seed: int = 0
+    arch: str = "llama"  # a row of archs.py; another name is written as llama's files are
+    n_layer: int = 2
+    n_embd: int = 64
+    n_head: PerLayer = 4
+    n_head_kv: PerLayer | None = None  # None: 2, or what the architecture's files have
+    head_dim: int | None = None  # None: n_embd / n_head; the file says it only where its architecture's files do
+    n_ff: PerLayer = 96
+    n_vocab: int | None = None  # None: what the vocabulary has, 323 to 400
+    n_ctx: int = 512
+    n_rot: int | None = None  # None: head_dim, or half of it
+    eps: float = 1e-5
+    format: str = "Q4_1"
+    formats: Mapping[str, str] | None = None  # {"attn_v": "Q6_K", "token_embd": "Q8_0", "blk.1.ffn_up": "F16"}
+    hashed: bool = False  # weights are hashed_numbers, the same with any numpy; formats that hold floats only
+    embd_std: float | None = None  # size of token_embd's weights; None: 0.5, and of a tied one 2 / sqrt(n_embd)
+    tied: bool = False  # no output.weight
+    biases: bool = False  # of attention's projections, where the architecture allows them
+    ffn_biases: bool = False  # of all matrices of feed-forward, allowed or not
+    norm_biases: bool = False  # where the architecture allows them
+    fused: Sequence[str] = ()  # attn_qkv: rows of q, k, v in one tensor; gate_up: those of gate, up as ffn_up
+    rope: str = "none"  # none, linear, yarn, longrope, llama3
+    rope_base: float = 10000.0
+    rope_factor: float = 4.0
+    rope_n_ctx_orig: int | None = None  # None: n_ctx / rope_factor
+    rope_attn_factor: float | None = None
+    rope_factors: Mapping[str, Sequence[float]] | None = None  # tensors by name; None: made for `rope`
+    rope_base_swa: float | None = None  # of layers with a window
+    window: int | None = None  # positions; 0: none
+    window_pattern: int | Sequence[bool] | None = None  # the file's key: every n-th layer has none, or a flag per layer
+    soft_cap: float | None = None  # of scores; 0: none
+    final_cap: float | None = None  # of logits; 0: none
+    embd_scale: float | None = None
+    residual_scale: float | None = None
+    attn_scale: float | None = None
+    logit_scale: float | None = None
+    clamp: float | None = None  # of q, k and v
+    max_alibi_bias: float | None = None
+    parallel: bool | None = None  # both halves of a layer read the same
+    two_norms: bool = False  # falcon: attention's norm is not feed-forward's
+    tokenizer: str = "bpe"  # bpe, spm
+    pre: str = "gpt-2"
+    chat_template: str | None = None
+    kv: Sequence[Pair] = ()  # added, or put in the place of the same key's
+    without: Container[str | bytes] = ()  # keys and tensors that are left out
+    by_name: bool = False  # tensors stored by name (blk.0, blk.1, blk.10, ...), as some writers do
+
+    @property
+    def row(self) -> Arch:
+        return ARCHS.get(self.arch, ARCHS["llama"])
+
+    @property
+    def dim(self) -> int:
+        return self.n_embd // of_layer(self.n_head, 0) if self.head_dim is None else self.head_dim
+
+    @property
+    def rotated(self) -> int:
+        if self.n_rot is None:
+            return self.dim // 4 * 2 if self.arch in HALF_ROTATED else self.dim
+        return self.n_rot
+
+    @property
+    def n_ctx_orig(self) -> int:
+        return int(self.n_ctx / self.rope_factor) if self.rope_n_ctx_orig is None else self.rope_n_ctx_orig
+
+    @property
+    def heads_kv(self) -> PerLayer:
+        if self.n_head_kv is None:
+            return self.n_head if self.arch in ALL_HEADS else N_HEAD_KV.get(self.arch, 2)
+        return self.n_head_kv
+
+    @property
+    def sliding(self) -> int:
+        return WINDOW.get(self.arch, 0) if self.window is None else self.window
+
+    @property
+    def caps(self) -> tuple[float | None, float | None]:
+        """Caps of scores and of logits; None: the file doesn't say it."""
+        own = SOFT_CAPS.get(self.arch, (None, None))
+        return (
+            own[0] if self.soft_cap is None else self.soft_cap,
+            own[1] if self.final_cap is None else self.final_cap,
+        )
+
+    @property
+    def scales(self) -> tuple[float | None, ...]:
+        """Scales of embeddings, residuals, scores, logits; None: the file doesn't say it."""
+        given = (self.embd_scale, self.residual_scale, self.attn_scale, self.logit_scale)
+        own = SCALES.get(self.arch, (None,) * 4)
+        return tuple(o if g is None else g for g, o in zip(given, own, strict=True))
+
+    @property
+    def alibi(self) -> float | None:
+        return MAX_ALIBI_BIAS.get(self.arch) if self.max_alibi_bias is None else self.max_alibi_bias
+
+    @property
+    def is_parallel(self) -> bool | None:
+        """Whether both halves read the same; None: the file doesn't say it."""
+        return PARALLEL.get(self.arch) if self.parallel is None else self.parallel
+
+    @property
+    def embd_factor(self) -> float:
+        """What the model multiplies embeddings by."""
+        return math.sqrt(self.n_embd) if self.row.has("EMBD_SQRT") else self.scales[0] or 1.0
+
+
+def of_layer(value: PerLayer, il: int) -> int:
+    return value if isinstance(value, int) else value[il]
