@@ -39,9 +39,9 @@ static inline void meet(const worker *w) {   // all threads are here
     mark(w, GEMEL_OP_WAIT);
 }
 
-// Panels of a product, dealt out to the threads. With several rows they come in runs, and a thread takes the next when it
-// is done with one: cores differ in speed. With one row each thread has its share, which lies together in memory. All
-// threads deal out the same panels, and meet before they deal again.
+// Panels of a product, dealt out to the threads. With several rows they come in runs, and a thread takes the next when
+// it is done with one: cores differ in speed. With one row each thread has its share, which lies together in memory.
+// All threads deal out the same panels, and meet before they deal again.
 enum { RUNS_MAX = 64 };
 typedef struct deal {
     atomic_int *next;   // the first panel that nobody has; NULL: shares
