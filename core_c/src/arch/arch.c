@@ -89,6 +89,19 @@ static void read_rope(gemel_model *m, keys *r) {
                           r->arch, printable_name(type.at, type.size).text));
 }
 
+// Keys that change nothing with the model's kind of scaling: an override of one would be in vain.
+static void leave_rope_keys(const gemel_model *m, keys *r) {
+    int scaling = m->ropes[0].scaling, has_own = scaling == SCALING_YARN || scaling == SCALING_LONGROPE;
+    gguf_span type;
+    int is_off = scaling == SCALING_LONGROPE || (scaling == SCALING_NONE && keys_string(r, "rope.scaling.type", &type));
+    int is_renamed = keys_float(r, "rope.scaling.factor", 0, 1e6, 0) > 0;   // comes before the older name
+    if (is_off) keys_unread(r, "rope.scaling.factor");
+    if (is_off || is_renamed) keys_unread(r, "rope.scale_linear");
+    if (!has_own) keys_unread(r, "rope.scaling.original_context_length");
+    if (scaling != SCALING_YARN) keys_unread(r, "rope.scaling.yarn_beta_fast");
+    if (scaling != SCALING_YARN) keys_unread(r, "rope.scaling.yarn_beta_slow");
+}
+
 // ---- Layers --------------------------------------------------------------------------------------------------------
 
 static void check_heads(const gemel_model *m, keys *r, const attention *a, int il) {
@@ -209,6 +222,7 @@ static int read_numbers(gemel_model *m, keys *r) {
     for (int il = 0; il < m->n_layer && !r->code; il++) read_layer(m, r, il);
     if (!r->code && m->n_ropes) read_rope(m, r);
     if (!r->code && m->arch->tune) m->arch->tune(m, r);
+    if (!r->code && m->n_ropes) leave_rope_keys(m, r);
     return r->code;
 }
 
