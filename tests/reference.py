@@ -272,8 +272,11 @@ class Reference:
 
     def logits(self, ids: Sequence[int]) -> F32:
         """Return the logits after each of ids: [n][n_vocab]."""
-        output = self.tensors.get("output.weight", self.tensors["token_embd.weight"])
-        out = matmul(output, self.hidden(ids))
+        return self.head(self.hidden(ids))
+
+    def head(self, hidden: F32) -> F32:
+        """Return the logits of hidden states [n][n_embd] after the output norm."""
+        out = matmul(self.tensors.get("output.weight", self.tensors["token_embd.weight"]), hidden)
         if self.row.has("HEAD_BIAS"):
             out = out + self.tensors["output.bias"].floats()
         if self.logit_scale != 1:

@@ -67,8 +67,9 @@ static void check_row(const kernels *k, const cache *c, const call *want) {
 
 // Every row gives scalar's bits, where nothing is done to the scores and where something is.
 static void check_rows(const cache *c, call *want) {
+    const int times = c->l.k_dim < ATTEND_DIM ? 2 : 1;   // the widest heads are slow
     hide_pages(want, c);
-    for (int is_bent = 0; is_bent < 2; is_bent++) {
+    for (int is_bent = 0; is_bent < times; is_bent++) {
         bend_call(want, is_bent ? 1 + random_below(N_BENDS - 1) : PLAIN);
         CHECK_EQ_INT(scalar()->kv[c->l.type].attend(&want->a), 1);
         for (int i = 0; i < isa_count(); i++)
@@ -439,7 +440,7 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
 static void scores_that_overflow_are_the_same_on_every_row(void) {
     static const float sizes[] = {1, 1e9f, 1e17f};
     seed = 13;
-    for (int round = 0; round < 600; round++) {
+    for (int round = 0; round < 300; round++) {
         int n = 1 + random_below(ATTEND_MAX), n_pos = 1 + random_below(250), first = random_first(n_pos);
         cache c = cache_of(types[round % 3], 32 * (1 + random_below(5)), 32 * (1 + random_below(5)));
         size_t all = (size_t)(n * c.l.v_dim);
@@ -449,7 +450,7 @@ static void scores_that_overflow_are_the_same_on_every_row(void) {
         if (c.l.type == GEMEL_KV_Q8_0)
             for (int pos = random_below(n_pos); pos < n_pos; pos += 1 + random_below(20)) spoil_scales(&c, pos);
         for (int i = 0; i < n; i++) a.a.n_pos[i] = n_pos, a.a.first[i] = first;
-        bend_call(&a, round / 9 % N_BENDS);
+        bend_call(&a, round / 9 % 2 ? 1 + random_below(N_BENDS - 1) : PLAIN);
         hide_pages(&a, &c);
         CHECK_EQ_INT(scalar()->kv[c.l.type].attend(&a.a), 1);
         EACH_ROW (k) {

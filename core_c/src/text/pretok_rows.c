@@ -47,7 +47,8 @@ static const char_range han_ranges[] = {   // \p{Han}, of Unicode 16
 static const char_set blank = {U_SPACE, NULL, 0, 0}, letter = {U_LETTER, NULL, 0, 0}, number = {U_NUMBER, NULL, 0, 0},
     punct = {U_PUNCT, NULL, 0, 0};
 static const char_set space = SET(0, space_range, 0), newline = SET(0, newline_range, 0),
-    newlines = SET(0, newline_ranges, 0), digit = SET(0, digit_range, 0), default_mark = SET(U_PUNCT, default_ranges, 0),
+    newlines = SET(0, newline_ranges, 0), digit = SET(0, digit_range, 0),
+    default_mark = SET(U_PUNCT, default_ranges, 0),
     falcon_mark = SET(U_PUNCT, falcon_ranges, 0), bloom_word = SET(U_SPACE, bloom_ranges, 1),
     cased = SET(0, cased_ranges, 0), sign = SET(0, sign_ranges, 0), asian = SET(0, asian_ranges, 0),
     kana = SET(0, kana_ranges, 0), hangul = SET(0, hangul_ranges, 0), bopomofo = SET(0, bopomofo_range, 0),
