@@ -27,8 +27,15 @@ site: assets  ## the same page for any static host, into build/site; MODELS="nam
 
 test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 
+# The tests of tabs run beside the others, for two CPUs; what they print comes when both have ended. pytest returns 5
+# when PYTEST_ARGS chose no test.
 pytest: $(VENV)/dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@mkdir -p build; trap 'kill 0' INT TERM; \
+	$(BIN)/python -m pytest tests/browser tests/wasm $(PYTEST_ARGS) >build/tabs.log 2>&1 & tabs=$$!; \
+	echo "the tests of tabs run meanwhile, into build/tabs.log"; \
+	$(BIN)/python -m pytest tests/python tests/web $(PYTEST_ARGS); first=$$?; \
+	wait $$tabs; second=$$?; cat build/tabs.log; \
+	case $$first,$$second in 0,0 | 0,5 | 5,0) ;; *) exit 1 ;; esac
 
 quick: $(VENV)/dev  ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 import gemel
 import hypothesis
+import llama_vectors
 import parts
 import pytest
 import tiny
@@ -99,10 +100,22 @@ def part_path() -> Callable[[PartModel], Path]:
     return path_of
 
 
+@pytest.fixture(scope="session")
+def vocabularies() -> Path:
+    """The folder of llama.cpp's vocabularies: GEMEL_TEST_VOCABULARIES, the cache, or fetched."""
+    named = os.environ.get("GEMEL_TEST_VOCABULARIES")
+    if named:
+        return Path(named)
+    try:
+        return llama_vectors.fetch()
+    except llama_vectors.FetchError as error:
+        _no_model(error)
+
+
 def _no_model(error: Exception) -> NoReturn:
     if os.environ.get("GEMEL_REQUIRE_MODEL"):
         pytest.fail(f"GEMEL_REQUIRE_MODEL is set, and {error}", pytrace=False)
-    pytest.skip(f"the real model can't be had: {error}")
+    pytest.skip(f"what is real can't be had: {error}")
 
 
 @pytest.fixture(scope="session")

@@ -18,17 +18,52 @@ CASED = (
     r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 ONE_DIGIT = LLAMA.replace("{1,3}", "")
+BLOOM = r" ?[^(\s|.,!?…。，、।۔،)]+"
+KANA = "[一-龥぀-ゟ゠-ヿ]+"
+DEEPSEEK = (
+    r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*"""
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+OLD_CASED = (  # letters that had a case when DeepSeek LLM was made
+    "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\u1f7dᾀ-ᾴᾶ-ᾼ"
+    "\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ"
+    "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
+)
+ASIAN = "[一-龥ࠀ-一가-\ud7ff]+"
+NOT_HAN = "&&[^\\p{Han}]]"
+KIMI = r"\p{Han}+|" + CASED.replace(HIGH, "[" + HIGH + NOT_HAN).replace(LOW, "[" + LOW + NOT_HAN).replace("/]", "]")
+YOUTU = "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + KANA
+EXAONE_MOE = (
+    SUFFIXES + r"|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+"
+)
 PASSES: dict[str, list[str]] = {
     "gpt-2": [GPT2],
     "smollm": ["digits", GPT2],
     "default": [r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]"],
+    "falcon": [r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]"],
+    "bloom": [BLOOM],
+    "viking": [BLOOM, r"\p{N}"],
     "llama-bpe": [LLAMA],
+    "minicpm5": [r"\p{N}{1,3}", LLAMA.replace("{1,3}", "+")],
     "qwen2": [ONE_DIGIT],
     "qwen35": [ONE_DIGIT.replace(r"?\p{L}+", r"?[\p{L}\p{M}]+").replace(r"[^\s\p{L}", r"[^\s\p{L}\p{M}")],
+    "bailingmoe": [ONE_DIGIT.replace(r"\s*[\r\n]+", r"\s*[\r\n]")],
+    "seed-coder": [ONE_DIGIT.replace(r"\p{N}]+[\r\n]*", r"\p{N}\r\n]+")],
+    "laguna": [r"[^\n]+|[\n]+", ONE_DIGIT],
+    "ufakzeka": [ONE_DIGIT.removeprefix(SUFFIXES + "|")],
+    "exaone-moe": [EXAONE_MOE],
     "gpt-4o": [CASED],
     "tekken": [CASED.replace(SUFFIXES + "?", "").replace("{1,3}", "")],
-}
-WHOLE_WORDS = {"llama-bpe", "tekken"}  # a word that is in the vocabulary is not merged but taken
+    "kimi-k2": [KIMI],
+    "youtu": [YOUTU, CASED.replace("{1,3}", "")],
+    "deepseek-llm": [
+        r"[\r\n]", rf"\s?[{OLD_CASED}]+", r"\s?[!-/:-~！-／：-～‘-‟\u3000-。]+", r"\s+$", ASIAN, "digits",
+    ],
+    "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", ASIAN, "digits"],
+    "deepseek-v3": [r"\p{N}{1,3}", KANA, DEEPSEEK],
+}  # fmt: skip
+WHOLE_WORDS = {"llama-bpe", "minicpm5", "tekken", "youtu"}  # a word that is in the vocabulary is not merged but taken
 
 
 def pre_tokenizer(pre: str) -> pre_tokenizers.PreTokenizer:

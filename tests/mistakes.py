@@ -52,19 +52,20 @@ def rope_of(layer: int, other: int) -> Mistake:
 
 
 def no_bias(name: str) -> Mistake:
-    """Ignore a bias: one of layer 1, or of the model where the name has a dot."""
-    return _filled(f"{name}.bias" if "." in name else f"blk.1.{name}.bias", 0)
+    """Ignore a bias: one of layer 1, or the model's own where the name ends with a dot."""
+    return _filled(f"{name}bias" if name.endswith(".") else f"blk.1.{name}.bias")
 
 
-def no_weight(name: str) -> Mistake:
-    """Leave out the weights of a norm of layer 1, or of the model where the name has a dot."""
-    return _filled(f"{name}weight" if "." in name else f"blk.1.{name}.weight", 1)
+def no_positions(model: Reference) -> None:
+    """Ignore learned positions."""
+    _filled("position_embd.weight")(model)
 
 
-def _filled(name: str, value: float) -> Mistake:
+def _filled(name: str) -> Mistake:
+    """Make a tensor zeros."""
+
     def fill(model: Reference) -> None:
-        tensor = model.tensors[name]
-        model.tensors[name] = replace(tensor, data=np.full_like(tensor.data.view(np.float32), value).view(np.uint8))
+        model.tensors[name] = replace(model.tensors[name], data=np.zeros_like(model.tensors[name].data))
 
     return fill
 

@@ -26,12 +26,15 @@ from reference_math import Cap, capped, exp, exp2, gelu, gelu_tanh, layernorm, m
 from reference_rope import Rope, rope, rope_table
 
 __all__ = [
+    "Cap",
     "Reference",
     "Rope",
     "Scores",
     "Steps",
+    "alibi_slopes",
     "attend",
     "attend_q8",
+    "capped",
     "exp",
     "exp2",
     "gelu",
@@ -42,6 +45,7 @@ __all__ = [
     "rmsnorm",
     "rope",
     "rope_table",
+    "silu",
     "swiglu",
     "unfused",
 ]
@@ -113,7 +117,7 @@ class Reference:
             return [int(self._number(key))] * self.n_layer
         return [int(one) for one in value if isinstance(one, int)]
 
-    def _slides(self, il: int) -> bool:
+    def slides(self, il: int) -> bool:
         """Say whether layer il is one of those that have a window."""
         if not self.row.has("WINDOWS") or not self._number("attention.sliding_window", 0):
             return False
@@ -129,7 +133,7 @@ class Reference:
             scale = 1 / math.sqrt(self.n_embd / self.n_head[il])
         if self._value("attention.scale") is not None:
             scale = self._number("attention.scale")
-        window = int(self._number("attention.sliding_window", 0)) if self._slides(il) else 0
+        window = int(self._number("attention.sliding_window", 0)) if self.slides(il) else 0
         max_bias = self._number("attention.max_alibi_bias", 8.0 if self.arch == "bloom" else 0.0)
         has_alibi = self.row.has("ALIBI") and max_bias > 0
         return Scores(
@@ -159,7 +163,7 @@ class Reference:
             beta_slow=self._number("rope.scaling.yarn_beta_slow", 1.0),
             freq_factors=None if factors is None else factors.floats(),
         )
-        if self.arch not in ("gemma3", "olmo2") or not self._slides(il):
+        if self.arch not in ("gemma3", "olmo2") or not self.slides(il):
             return full
         base = self._number("rope.freq_base_swa", 10000.0 if self.arch == "gemma3" else full.base)
         return Rope(n_rot=full.n_rot, base=base, neox=full.neox)  # windows need no scaling
@@ -188,7 +192,8 @@ class Reference:
         required = self.row.has("NORM_BIAS")
         weight = None if self.row.has("NORM_BARE") else self.tensors[f"{name}.weight"]
         bias = self.tensors[f"{name}.bias"] if required else self.tensors.get(f"{name}.bias")
-        return layernorm(x, weight and weight.floats(), bias and bias.floats(), self.eps)
+        w, b = (None if one is None else one.floats() for one in (weight, bias))
+        return layernorm(x, w, b, self.eps)
 
     def _heads(self, il: int, name: str, x: F32) -> F32:
         """Return attn_q, attn_k or attn_v of x, clamped, normed and rotated: [n][heads][k_dim or v_dim]."""
@@ -267,8 +272,11 @@ class Reference:
 
     def logits(self, ids: Sequence[int]) -> F32:
         """Return the logits after each of ids: [n][n_vocab]."""
-        output = self.tensors.get("output.weight", self.tensors["token_embd.weight"])
-        out = matmul(output, self.hidden(ids))
+        return self.head(self.hidden(ids))
+
+    def head(self, hidden: F32) -> F32:
+        """Return the logits of hidden states [n][n_embd] after the output norm."""
+        out = matmul(self.tensors.get("output.weight", self.tensors["token_embd.weight"]), hidden)
         if self.row.has("HEAD_BIAS"):
             out = out + self.tensors["output.bias"].floats()
         if self.logit_scale != 1:

@@ -169,7 +169,8 @@ def gelu(x: F32) -> F32:
     for term in ERFC[1:]:
         h = h * t + term
     h = ((h * t) * exp(-(z * z))) * np.float32(0.5)
-    return np.maximum(x, np.float32(0)) - p * h
+    out: F32 = np.maximum(x, np.float32(0)) - p * h
+    return out
 
 
 def swiglu(gate: F32, up: F32) -> F32:

@@ -108,7 +108,7 @@ GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);         
 
 // ---- Loading: a file's bytes, in pieces, become a model ------------------------------------------------------------
 //
-//   open(file size) -> feed until gemel_loader_gguf is not NULL -> [set] -> begin -> feed the tensors -> finish
+//   open(file size) -> feed until gemel_loader_gguf is not NULL -> [set, override] -> begin -> feed the rest -> finish
 //
 // The header is fed in file order. After `begin`, pieces may start at any offset, so long as the bytes of one tensor
 // arrive in order; bytes outside tensors are ignored. Nothing is allocated for a claim that file_size cannot hold.
@@ -129,6 +129,18 @@ GEMEL_API int gemel_loader_set(gemel_loader *loader, int option, int value);
 // Before begin: the model runs on this pool, which lives longer than it. GEMEL_E_ARGUMENT also when
 // GEMEL_LOADER_N_THREADS was set to more than the pool has. Without it the model opens a pool of its own.
 GEMEL_API int gemel_loader_use(gemel_loader *loader, gemel_threads *threads);
+// Before begin: the value of a metadata key in place of the file's, or of one that the file lacks, checked as the
+// file's own are. It counts in plan and begin; gemel_gguf_* show the file as it is. An integer will do for a float.
+// GEMEL_E_ARGUMENT here: a key twice, a value of another type, split.* and general.alignment; in plan and begin: a type
+// or value that doesn't fit, an array in the file, a key that nothing reads. No key (NULL and 0): all are forgotten.
+typedef enum gemel_override_type {
+    GEMEL_OVERRIDE_INT = 1,      // number: an integer from -2^53 to 2^53
+    GEMEL_OVERRIDE_FLOAT = 2,    // number: finite
+    GEMEL_OVERRIDE_BOOL = 3,     // number: 0 or 1
+    GEMEL_OVERRIDE_STRING = 4,   // text[text_size]: at most 65535 bytes
+} gemel_override_type;
+GEMEL_API int gemel_loader_override(gemel_loader *loader, const char *key, size_t key_size, int type, double number,
+                                    const char *text, size_t text_size, char *err, size_t err_size);
 GEMEL_API int gemel_loader_feed(gemel_loader *loader, double offset, const uint8_t *data, size_t size, char *err,
                                 size_t err_size);
 // The first file's, NULL unless its header is whole. Of a split model it holds the tensors of all parts, at their

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal
 
 import gemel
 import typer
+from gemel._overrides import Overrides
 from gemel.profiling import EVENTS, Limits, limits
 
 from . import profile_
@@ -24,6 +25,7 @@ from .machine import machine, peak_rss_mb
 from .opening import check_isas, opened
 from .options import JsonOption, KvType, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
 from .output import bytes_text, console, facts, print_json, table
+from .overrides import with_overrides
 from .progress import Bar
 
 MAX_TOKENS = 10**6
@@ -52,6 +54,7 @@ class Case:
     isa: str
 
 
+@with_overrides
 def bench(
     name: ModelArgument,
     *,
@@ -73,6 +76,7 @@ def bench(
     profile: Annotated[bool, typer.Option("--profile", help=PROFILE_HELP)] = False,
     trace: Annotated[Path | None, typer.Option("--trace", metavar="FILE.json", help=TRACE_HELP)] = None,
     json: JsonOption = False,
+    overrides: Overrides,
 ) -> None:
     """Measure how many tokens a second a model prefills and decodes.
 
@@ -89,7 +93,7 @@ def bench(
     counts = None if threads is None else numbers_of(threads, "--threads", least=1, most=256)
     isas = None if isa is None else isa.split(",")
     check_isas(isas or [])
-    with opened(name, threads=counts[0] if counts else None) as loaded, Bar() as bar:
+    with opened(name, threads=counts[0] if counts else None, overrides=overrides) as loaded, Bar() as bar:
         model = loaded.model
         cases = [
             Case(test, n, at, count, row)
@@ -274,6 +278,7 @@ def about(model: gemel.Model) -> dict[str, Any]:
         "n_params": model.n_params,
         "weight_size": model.weight_size,
         "decode_size": model.decode_size,   # bytes of weights read to decode one token
+        **({"overrides": dict(model.overrides)} if model.overrides else {}),
     }
 
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import gemel
 import typer
+from gemel._overrides import Overrides
 
 from .answers import cut_note, speeds_line, stream
 from .opening import check_ctx, opened
@@ -26,11 +27,13 @@ from .options import (
     with_sampling,
 )
 from .output import printable, say, say_error
+from .overrides import with_overrides
 
 FENCE = '"""'   # begins and ends a message of several lines
 
 
 @with_sampling
+@with_overrides
 def chat(
     name: ModelArgument,
     *,
@@ -42,13 +45,14 @@ def chat(
     speeds: Annotated[bool, typer.Option("--speeds", help="Print a line of speeds after each answer.")] = False,
     threads: ThreadsOption = None,
     isa: IsaOption = None,
+    overrides: Overrides,
     sampling: gemel.Sampling,
 ) -> None:
     """Hold a conversation with a model.
 
     /help lists the commands. Ctrl-C stops an answer, Ctrl-D ends the program.
     """
-    with opened(name, threads=threads, isa=isa) as loaded:
+    with opened(name, threads=threads, isa=isa, overrides=overrides) as loaded:
         check_ctx(loaded.model, ctx)
         with loaded.model.chat(system, n_ctx=ctx, kv_type=kv_type) as conversation:
             repl = Repl(conversation, sampling=sampling, max_tokens=max_tokens, stop=stop or [], speeds=speeds)

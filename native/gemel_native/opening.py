@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import gemel
+from gemel._overrides import Overrides
 
 from .options import usage_error
 from .progress import Bar
@@ -22,7 +23,9 @@ class Loaded:
 
 
 @contextmanager
-def opened(name: str, *, threads: int | None = None, isa: str | None = None) -> Iterator[Loaded]:
+def opened(
+    name: str, *, threads: int | None = None, isa: str | None = None, overrides: Overrides | None = None
+) -> Iterator[Loaded]:
     """Open a model for the length of a command. A bad `isa` is an error of usage."""
     check_isas([] if isa is None else [isa])
     start = time.perf_counter()
@@ -34,7 +37,7 @@ def opened(name: str, *, threads: int | None = None, isa: str | None = None) -> 
         bar(stage, done, total)
 
     with Bar() as bar:
-        model = gemel.open(name, threads=threads, isa=isa, on_progress=on_progress)
+        model = gemel.open(name, threads=threads, isa=isa, on_progress=on_progress, overrides=overrides)
     with model:
         yield Loaded(model, time.perf_counter() - start)
 

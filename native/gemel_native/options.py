@@ -11,7 +11,7 @@ import functools
 import inspect
 import re
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import gemel
@@ -146,22 +146,31 @@ def field_docs(kind: type) -> dict[str, str]:
     return docs
 
 
-def with_sampling(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace a command's parameter `sampling: gemel.Sampling` by one option a field."""
+def replaced(
+    command: Callable[..., None],
+    name: str,
+    options: Sequence[inspect.Parameter],
+    made_of: Callable[[dict[str, Any]], object],
+) -> Callable[..., None]:
+    """Replace a command's parameter `name` by several options; what is made of their values is given in its place."""
 
     @functools.wraps(command)
     def checked(**given: Any) -> None:  # noqa: ANN401
-        fields = {name: given.pop(name) for name in names}
-        command(**given, sampling=sampling_of(fields))
+        values = {option.name: given.pop(option.name) for option in options}
+        command(**given, **{name: made_of(values)})
 
-    names = [field.name for field in dataclasses.fields(gemel.Sampling)]
     signature = inspect.signature(command, eval_str=True)
-    parameters = [parameter for name, parameter in signature.parameters.items() if name != "sampling"]
-    parameters += _sampling_parameters()
+    parameters = [parameter for parameter in signature.parameters.values() if parameter.name != name]
+    parameters += options
     changed: Any = checked
     changed.__signature__ = signature.replace(parameters=parameters)
     changed.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return checked
+
+
+def with_sampling(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's parameter `sampling: gemel.Sampling` by one option a field."""
+    return replaced(command, "sampling", _sampling_parameters(), sampling_of)
 
 
 def sampling_of(fields: Mapping[str, Any]) -> gemel.Sampling:

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import gemel
 import typer
+from gemel._overrides import Overrides
 
 from .answers import cut_note, speeds, speeds_line, stream
 from .opening import check_ctx, opened
@@ -26,6 +27,7 @@ from .options import (
     with_sampling,
 )
 from .output import print_json, printable, read_text, say
+from .overrides import with_overrides
 
 PROMPT_HELP = (
     "What to answer. From stdin when it is - or, where stdin is not a terminal, absent; "
@@ -34,6 +36,7 @@ PROMPT_HELP = (
 
 
 @with_sampling
+@with_overrides
 def run(
     name: ModelArgument,
     prompt: Annotated[str | None, typer.Argument(metavar="PROMPT", help=PROMPT_HELP, show_default=False)] = None,
@@ -50,6 +53,7 @@ def run(
     json: JsonOption = False,
     threads: ThreadsOption = None,
     isa: IsaOption = None,
+    overrides: Overrides,
     sampling: gemel.Sampling,
 ) -> None:
     """Answer PROMPT with a model. The text goes to stdout, a line of speeds to stderr.
@@ -62,7 +66,7 @@ def run(
         raise usage_error("--special has no effect without --raw: the chat template writes special tokens by itself")
     text = prompt_text(prompt)
     with ExitStack() as stack:
-        loaded = stack.enter_context(opened(name, threads=threads, isa=isa))
+        loaded = stack.enter_context(opened(name, threads=threads, isa=isa, overrides=overrides))
         model = loaded.model
         check_ctx(model, ctx)
         if raw or continues(model, system):

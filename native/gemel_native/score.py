@@ -15,10 +15,12 @@ from typing import Annotated, Any
 
 import gemel
 import typer
+from gemel._overrides import Overrides
 
 from .opening import check_ctx, opened
 from .options import IsaOption, JsonOption, KvType, KvTypeOption, ModelArgument, ThreadsOption, usage_error, whole
 from .output import name_of, print_json, read_text
+from .overrides import with_overrides
 from .progress import Bar
 
 DEFAULT_CTX = 2048
@@ -57,6 +59,7 @@ class Total:
         return {"nll": nll, "perplexity": perplexity, "top1": self.hits / self.tokens, "tokens": self.tokens}
 
 
+@with_overrides
 def score(
     name: ModelArgument,
     file: Annotated[str, typer.Argument(metavar="TEXTFILE", help=FILE_HELP, show_default=False)],
@@ -73,6 +76,7 @@ def score(
     threads: ThreadsOption = None,
     isa: IsaOption = None,
     kv_type: KvTypeOption = None,
+    overrides: Overrides,
 ) -> None:
     """Print the mean negative log-likelihood and the perplexity of a text.
 
@@ -82,7 +86,7 @@ def score(
         raise usage_error("--ids has no effect without --json")
     text = read_text(file)
     total, parts = Total(), []
-    with opened(name, threads=threads, isa=isa) as loaded, Bar() as bar:
+    with opened(name, threads=threads, isa=isa, overrides=overrides) as loaded, Bar() as bar:
         model = loaded.model
         size = check_ctx(model, ctx) or min(model.n_ctx, DEFAULT_CTX)
         text_ids = model.tokenize(text)

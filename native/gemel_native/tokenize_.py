@@ -10,6 +10,7 @@ import typer
 from .opening import opened
 from .options import JsonOption, ModelArgument
 from .output import print_json, printable, read_text
+from .overrides import OverrideOption, overrides_of
 
 
 def tokenize(
@@ -20,6 +21,7 @@ def tokenize(
     bos: Annotated[
         bool, typer.Option("--bos", help="Add BOS before and EOS after the text, where the file's flags say so.")
     ] = False,
+    override: OverrideOption = None,
     json: JsonOption = False,
 ) -> None:
     """Print the ids of a text, one a line with its piece.
@@ -27,7 +29,7 @@ def tokenize(
     A piece that is no whole UTF-8 shows its bytes as escapes.
     """
     given = read_text("-") if text == "-" else text
-    with opened(name, threads=1) as loaded:
+    with opened(name, threads=1, overrides=overrides_of({"override": override})) as loaded:
         model = loaded.model
         ids = model.tokenize(given, special=special, bos_eos=bos)
         pieces = [model.piece(id, special=True).decode("utf-8", "backslashreplace") for id in ids]

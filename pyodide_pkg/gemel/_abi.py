@@ -18,6 +18,10 @@ E_STATE = -8
 E_THREADS = -9
 LOADER_N_THREADS = 1
 LOADER_ISA = 2
+OVERRIDE_INT = 1
+OVERRIDE_FLOAT = 2
+OVERRIDE_BOOL = 3
+OVERRIDE_STRING = 4
 PLAN_WEIGHTS = 0
 PLAN_HEADER = 1
 PLAN_WORKSPACE = 2
@@ -146,6 +150,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_loader_open": ("i", "dppz"),
     "gemel_loader_set": ("i", "pii"),
     "gemel_loader_use": ("i", "pp"),
+    "gemel_loader_override": ("i", "ppzidpzpz"),
     "gemel_loader_feed": ("i", "pdpzpz"),
     "gemel_loader_gguf": ("p", "p"),
     "gemel_loader_part": ("i", "pdpz"),

@@ -88,6 +88,7 @@ class Chat:
                 self.session = ahead
         run = Run(self.session, ids, max_tokens=max_tokens, stops=stops, sampling=options, owned=False)
         self.messages += added
+        run.is_answer = True
         run.on_end = lambda ended: self._answered(ended, added)
         generation = Generation(run)
         self._last = weakref.ref(generation)

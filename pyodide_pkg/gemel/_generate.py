@@ -109,6 +109,8 @@ class Run:
         self.cancelled = False
         self.on_end: Callable[[Run], None] | None = None
         self.pace: Pace | None = None   # set before the first step where an event loop waits for its turn
+        self.is_answer = False          # set before the first step: the text begins, and does not go on from another
+        self.n_dropped = 0              # characters of the first id that an answer's text begins without
         self._owned = owned
         self._stops = StopScanner(stops)
         self._limit = check_limit(session, len(self.prompt_ids), max_tokens)
@@ -167,6 +169,8 @@ class Run:
             if self._is_end(drawn):
                 yield self._show(self._last_text())
                 return "stop" if self._stops.stopped else "eos"
+            if self.is_answer and not self.ids:
+                piece = self._begun(drawn, piece)
             self.ids.append(drawn)
             yield self._show(self._stops.feed(piece))
             if self._stops.stopped:
@@ -189,6 +193,13 @@ class Run:
             n = int.from_bytes(seen[: library.size_size], "little")
             piece = seen[SIZE_SIZE : SIZE_SIZE + n] if n <= GLANCE else library.read(text, n)
             return drawn, piece.decode("utf-8", "replace")
+
+    def _begun(self, id: int, piece: str) -> str:
+        """Return the first piece of an answer without the space that the tokenizer puts before a text, if it does."""
+        model = self.session.model
+        if piece.startswith(" ") and model.detokenize([id]) == model.piece(id)[1:].decode("utf-8", "replace"):
+            self.n_dropped = 1
+        return piece[self.n_dropped :]
 
     def _is_end(self, id: int) -> bool:
         ends = self.session.model._ends

@@ -17,6 +17,7 @@ from ._slots import DEALT, SLOTS
 
 if TYPE_CHECKING:
     from ._memory import Plan
+    from ._overrides import Overrides
     from ._session import KvType
 
 Scalar = bool | int | float | str
@@ -172,12 +173,20 @@ class Gguf:
         self.metadata = Metadata(library, owner, gguf)
         self.tensors = read_tensors(library, gguf)
 
-    def plan(self, *, n_ctx: int, threads: int = 1, kv_type: KvType | None = None) -> Plan:
+    def plan(
+        self, *, n_ctx: int, threads: int = 1, kv_type: KvType | None = None, overrides: Overrides | None = None
+    ) -> Plan:
         """Return the memory that this model and a session of n_ctx positions will need. Raises as open() would."""
         from ._memory import plan_of
+        from ._overrides import checked, forget, give
 
+        given = checked(overrides)
         with self._owner as loader:
-            return plan_of(self._library, loader, self.name, n_ctx=n_ctx, threads=threads, kv_type=kv_type)
+            try:
+                give(self._library, loader, self.metadata, given, self.name)
+                return plan_of(self._library, loader, self.name, n_ctx=n_ctx, threads=threads, kv_type=kv_type)
+            finally:
+                forget(self._library, loader)
 
     def close(self) -> None:
         """Free the header; `metadata` can't be read any more."""

@@ -8,15 +8,16 @@ it to its end at once; progress, Ctrl-C and prefill ride between the pieces.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
 from . import _abi
 from ._arrival import Arrival, Data, kept, size_of
 from ._errors import FormatError
-from ._gguf import Gguf, read_rows
+from ._gguf import Gguf, Metadata, read_rows
 from ._library import ERROR_SIZE, Block, Handle, Library, check, open_handle, pointer_at
+from ._overrides import Override, give
 from ._plan import Span, layer_order
 from ._pool import Pool, at_least
 from ._source import Progress
@@ -123,6 +124,12 @@ class Loading:
         """Return the address of the header, once it is whole."""
         with self.loader as loader:
             return int(self.library.call("gemel_loader_gguf", loader) or 0)
+
+    def override(self, overrides: Mapping[str, Override]) -> dict[str, Override]:
+        """Read the headers, which are whole, with these values; return them by the keys' full names."""
+        metadata = Metadata(self.library, self.loader, self.gguf())
+        with self.loader as loader:
+            return give(self.library, loader, metadata, overrides, self.name)
 
     def begin(self, threads: int, isa: int | None) -> list[Span]:
         """Make the model's shape; return the spans that it needs, in the order of need.

@@ -10,7 +10,7 @@ import threading
 import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import _abi, _pool
@@ -19,6 +19,7 @@ from ._errors import ArgumentError, GemelError
 from ._generate import Generation, Run
 from ._gguf import Metadata, Tensor, double_at, read_tensors
 from ._library import Handle, Library, check
+from ._overrides import CHAT_TEMPLATE, Overrides
 from ._sampling import Sampler, Sampling, merged
 from ._session import FloatArray, KvType, Session, floats, kv_type_of
 from ._text import check_stops, encode, id_bytes, ids_of
@@ -47,7 +48,7 @@ class Model:
     A context manager. Closing it closes its sessions; the memory goes when the last call in it has returned.
     """
 
-    def __init__(self, library: Library, handle: Handle, name: str) -> None:
+    def __init__(self, library: Library, handle: Handle, name: str, overrides: Overrides | None = None) -> None:
         self._library = library
         self._handle = handle
         self._sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -60,7 +61,8 @@ class Model:
         with handle as model:
             self._gguf: int = library.call("gemel_model_gguf", model)
             self.arch: str = library.call("gemel_model_arch", model)
-        self.metadata = Metadata(library, handle, self._gguf)
+        self.metadata = Metadata(library, handle, self._gguf)   # as the file has it
+        self.overrides: Overrides = MappingProxyType(dict(overrides or {}))   # what counts in its place, by full names
         self._read_facts()
         _live.add(self)
 
@@ -122,8 +124,8 @@ class Model:
 
     @property
     def chat_template(self) -> str | None:
-        """The file's chat template (jinja), or None."""
-        template = self.metadata.get("tokenizer.chat_template")
+        """The file's chat template (jinja), or an override of it, or None."""
+        template = self.overrides.get(CHAT_TEMPLATE, self.metadata.get(CHAT_TEMPLATE))
         return template if isinstance(template, str) else None
 
     @property

@@ -17,6 +17,7 @@ from ._library import Library, load
 from ._loading import Arrivals, Loading, at_once, read_gguf, read_headers, read_tensors
 from ._memory import Plan, available, plan_of
 from ._model import Model
+from ._overrides import Overrides, checked
 from ._session import KvType
 from ._source import MODEL, LocalArrivals, Progress, Source, resolve
 
@@ -29,6 +30,7 @@ def open(
     on_progress: Progress | None = None,
     prompt: PROMPT | None = None,
     cache: bool = True,
+    overrides: Overrides | None = None,
 ) -> Model:
     """Load a GGUF model.
 
@@ -42,6 +44,8 @@ def open(
     prompt: a text, ids or messages, evaluated layer by layer while the model loads; a generation that begins with it
     goes on from there. The bits are the same.
     cache=False: don't keep what is downloaded.
+    overrides: values of metadata keys in place of the file's, {"llama.rope.freq_base": 5e5}, checked as those are. A
+    key that begins with a dot gets the architecture's name before it. What nothing reads is an ArgumentError.
 
     SourceError when the bytes can't be had, FormatError when they are malformed, UnsupportedError when they are not
     computed here.
@@ -49,11 +53,14 @@ def open(
     if sys.platform == "emscripten":
         from ._web import open_in_tab
 
-        return open_in_tab(model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache)
-    library = load()
+        return open_in_tab(
+            model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
+        )
+    library, given = load(), checked(overrides)
     n_threads, row = pick_threads(threads, library), pick_isa(library, isa)
     arrivals = LocalArrivals(resolve(model, cache=cache, on_progress=on_progress), turns=False)
-    return at_once(load_model(library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt))
+    loading = load_model(library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt, overrides=given)
+    return at_once(loading)
 
 
 async def open_async(
@@ -64,6 +71,7 @@ async def open_async(
     on_progress: Progress | None = None,
     prompt: PROMPT | None = None,
     cache: bool = True,
+    overrides: Overrides | None = None,
 ) -> Model:
     """As open, giving the event loop a turn after each piece; a download runs in a thread where there are threads.
 
@@ -73,12 +81,14 @@ async def open_async(
         from ._web import open_in_tab_async
 
         return await open_in_tab_async(
-            model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache
+            model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
         )
-    library = load()
+    library, given = load(), checked(overrides)
     n_threads, row = pick_threads(threads, library), pick_isa(library, isa)
     arrivals = LocalArrivals(await resolve_in_thread(model, cache=cache, on_progress=on_progress), turns=True)
-    return await load_model(library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt)
+    return await load_model(
+        library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt, overrides=given
+    )
 
 
 async def load_model(
@@ -89,20 +99,22 @@ async def load_model(
     *,
     on_progress: Progress | None,
     prompt: PROMPT | None,
+    overrides: Overrides | None = None,
 ) -> Model:
-    """Load what arrives; close `arrivals`, and on an error everything else."""
+    """Load what arrives; close `arrivals`, and on an error everything else. overrides: what `checked` returned."""
     loading = model = ahead = None
     try:
         loading = Loading(library, arrivals.name, arrivals.sizes)
         early = await read_headers(loading, arrivals)
+        given = loading.override(overrides or {})
         refuse_too_large(loading, threads)
         arrivals.order(loading.begin(threads, isa), final=True)
         if prompt is not None:
-            model = Model(library, loading.model(), arrivals.name)
+            model = Model(library, loading.model(), arrivals.name, given)
             ahead = Ahead(model, prompt, on_progress)
         await read_tensors(loading, arrivals, early, on_progress, ahead.step if ahead else None)
         if model is None or ahead is None:
-            model = Model(library, loading.finish(), arrivals.name)
+            model = Model(library, loading.finish(), arrivals.name, given)
         else:
             loading.finish()
             while ahead.finish():
@@ -173,13 +185,17 @@ def plan(
     threads: int | None = None,
     memory: int | None = None,
     on_progress: Progress | None = None,
+    overrides: Overrides | None = None,
 ) -> Plan:
     """Return the memory that a model and a session of `n_ctx` positions will need, before its weights are read.
 
     memory: so many bytes are there; where they are too few, OutOfMemoryError says both numbers and what would fit.
+    overrides: as for open.
     """
+    given = checked(overrides)
     with inspect(model, on_progress=on_progress) as header:
-        found = header.plan(n_ctx=n_ctx, kv_type=kv_type, threads=pick_threads(threads, load()))
+        n_threads = pick_threads(threads, load())
+        found = header.plan(n_ctx=n_ctx, kv_type=kv_type, threads=n_threads, overrides=given)
     if memory is not None:
         found.check(memory)
     return found

@@ -20,7 +20,7 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "starcoder2": ("FFN_BIAS", "NORM_BIAS", "OUT_BIAS", "QKV_BIAS"),
     "gpt2": ("FFN_BIAS", "NORM_BIAS", "OUT_BIAS", "POSITIONS", "QKV_BIAS"),
     "gptneox": ("FFN_BIAS", "MAY_PARALLEL", "NORM_BIAS", "OUT_BIAS", "QKV_BIAS"),
-    "stablelm": ("MAY_ONE_NORM", "MAY_PARALLEL", "MAY_QKV_BIAS", "NORM_BIAS"),
+    "stablelm": ("MAY_ONE_NORM", "MAY_QKV_BIAS", "NORM_BIAS"),
     "falcon": ("FALCON_NORMS", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS"),
     "mpt": ("ALIBI", "MAY_FFN_BIAS", "MAY_NORM_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
     "bloom": ("ALIBI", "EMBD_NORM", "FFN_BIAS", "NORM_BIAS", "OUT_BIAS", "QKV_BIAS"),

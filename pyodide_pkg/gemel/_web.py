@@ -22,6 +22,7 @@ from ._library import load, load_async
 from ._loading import Arrivals, at_once, read_gguf
 from ._model import Model
 from ._names import NAMES, part_names, url_of
+from ._overrides import Overrides, checked
 from ._plan import Span, pieces
 from ._source import LocalArrivals, Progress, Source, is_address, named, not_empty, resolve
 from ._xhr import XhrSource
@@ -49,17 +50,21 @@ async def open_in_tab_async(
     on_progress: Progress | None,
     prompt: PROMPT | None,
     cache: bool,
+    overrides: Overrides | None,
 ) -> Model:
     """See gemel.open_async."""
     from ._open import load_model
 
+    given = checked(overrides)
     _engine.start_early(threads, size_of(model))
     for _ in range(CHANGES):
         arrivals = await arrivals_of(model, cache=cache, on_progress=on_progress)
         try:
             library = await load_async(sum(arrivals.sizes), threads)
             n_threads, row = pick_threads(threads, library), pick_isa(library, isa)
-            return await load_model(library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt)
+            return await load_model(
+                library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt, overrides=given
+            )
         except ChangedError:
             continue
         except FormatError as error:
@@ -80,6 +85,7 @@ def open_in_tab(
     on_progress: Progress | None,
     prompt: PROMPT | None,
     cache: bool,
+    overrides: Overrides | None,
 ) -> Model:
     """See gemel.open."""
     from ._open import load_model
@@ -87,14 +93,17 @@ def open_in_tab(
     if can_wait():
         return wait_for(
             open_in_tab_async(
-                model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache
+                model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache,
+                overrides=overrides,
             )
-        )
+        )   # fmt: skip
+    given = checked(overrides)
     arrivals = LocalArrivals(source_now(model, "await gemel.open_async(...)", keep=cache), turns=False)
     try:
         library = load()
         n_threads, row = pick_threads(threads, library), pick_isa(library, isa)
-        return at_once(load_model(library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt))
+        loading = load_model(library, arrivals, n_threads, row, on_progress=on_progress, prompt=prompt, overrides=given)
+        return at_once(loading)
     finally:
         arrivals.close()
 

@@ -103,6 +103,15 @@ async def loading_says_how_far_it_is() -> Result:
     return loads[-1]
 
 
+async def overrides_count_in_place_of_the_files_values() -> Result:
+    given: dict[str, int | str] = {".rope.freq_base": 500, ".context_length": 4096, "tokenizer.chat_template": "x"}
+    with await gemel.open_async(file("chat"), overrides=given) as model, model.session(64) as session:
+        session.append(model.tokenize(PROMPT))
+        with raises(gemel.ArgumentError, "has no effect"):
+            await gemel.open_async(file("chat"), overrides={".rope.freqbase": 500})
+        return [dict(model.overrides), model.n_ctx, model.chat_template, logits_of(session)]
+
+
 async def a_header_is_read_alone() -> Result:
     with gemel.inspect(file("chat")) as header:
         return [header.version, header.size, header.metadata["general.architecture"], len(header.tensors)]

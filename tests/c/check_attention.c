@@ -1,5 +1,6 @@
 // Attention over caches of every type: each row of the table against the scalar row, to the bit; scalar against the
-// formulas of docs/bits.md written out position by position; what no query sees has no influence.
+// formulas of docs/bits.md written out position by position; what no query sees has no influence. Each of them with
+// and without a soft cap and slopes.
 #include "kernel_checks.h"
 #include "cache_checks.h"
 #include "../../core_c/src/fmath.h"
@@ -34,6 +35,14 @@ static void open_call(call *c, const cache *from, int n, float size) {
     for (int i = 0; i < n * l->k_dim; i++) c->q[i] *= size;
     for (int i = 0; i < n; i++) c->a.q[i] = c->q + i * l->k_dim, c->a.o[i] = c->o + i * l->v_dim;
 }
+// What a call does to its scores.
+enum { PLAIN, CAPPED, SLOPED, CAPPED_AND_SLOPED, N_BENDS };
+static void bend_call(call *c, int kind) {
+    static const float caps[] = {50, 3, 0.1f, 1e-3f, 1e6f}, slopes[] = {0.5f, 0.00390625f, 0, 0.84089642f, 7, 300};
+    c->a.soft_cap = kind & CAPPED ? caps[random_below(5)] : 0;
+    c->a.has_slopes = (kind & SLOPED) != 0;
+    for (int i = 0; i < ATTEND_MAX; i++) c->a.slope[i] = slopes[random_below(6)];   // ignored unless has_slopes
+}
 static void free_call(call *c) { memory_free(c->q), memory_free(c->o); }
 
 // The row gives scalar's bits, together and alone.
@@ -48,12 +57,24 @@ static void check_row(const kernels *k, const cache *c, const call *want) {
     for (int i = 0; i < got.a.n; i++) {
         call one = got;
         one.a.n = 1, one.a.q[0] = got.a.q[i], one.a.o[0] = o;
-        one.a.first[0] = got.a.first[i], one.a.n_pos[0] = got.a.n_pos[i];
+        one.a.first[0] = got.a.first[i], one.a.n_pos[0] = got.a.n_pos[i], one.a.slope[0] = got.a.slope[i];
         hide_pages(&one, c);
         CHECK_EQ_INT(k->kv[c->l.type].attend(&one.a), 1);
         same(k->name, "attention of one query", want->a.o[i], o, v_dim * sizeof *o);
     }
     memory_free(o);
+}
+
+// Every row gives scalar's bits, where nothing is done to the scores and where something is.
+static void check_rows(const cache *c, call *want) {
+    const int times = c->l.k_dim < ATTEND_DIM ? 2 : 1;   // the widest heads are slow
+    hide_pages(want, c);
+    for (int is_bent = 0; is_bent < times; is_bent++) {
+        bend_call(want, is_bent ? 1 + random_below(N_BENDS - 1) : PLAIN);
+        CHECK_EQ_INT(scalar()->kv[c->l.type].attend(&want->a), 1);
+        for (int i = 0; i < isa_count(); i++)
+            if (usable(i)) check_row(usable(i), c, want);
+    }
 }
 
 // Neighbours in a prompt, in an order that forward would not take, who see `window` positions at most.
@@ -64,10 +85,7 @@ static void check_neighbours(const cache *c, int n, int most, int window, float 
         want.a.n_pos[i] = most - (i / 2 < most ? i / 2 : 0);
         want.a.first[i] = want.a.n_pos[i] > window ? want.a.n_pos[i] - window : 0;
     }
-    hide_pages(&want, c);
-    CHECK_EQ_INT(scalar()->kv[c->l.type].attend(&want.a), 1);
-    for (int i = 0; i < isa_count(); i++)
-        if (usable(i)) check_row(usable(i), c, &want);
+    check_rows(c, &want);
     free_call(&want);
 }
 
@@ -87,10 +105,7 @@ static void check_strangers(const cache *c, int n) {
         want.a.n_pos[i] = random_below(3) ? 1 + random_below(most) : most;
         want.a.first[i] = random_first(want.a.n_pos[i]);
     }
-    hide_pages(&want, c);
-    CHECK_EQ_INT(scalar()->kv[c->l.type].attend(&want.a), 1);
-    for (int i = 0; i < isa_count(); i++)
-        if (usable(i)) check_row(usable(i), c, &want);
+    check_rows(c, &want);
     free_call(&want);
 }
 
@@ -115,13 +130,14 @@ static void attention_over_q8_is_the_same_on_every_row(void) { seed = 9, check_t
 // ---- By several threads --------------------------------------------------------------------------------------------
 
 // Blocks in any order, by several calls, and then joined: the bits of one call.
-static void check_parts(const cache *c, int n, int first, int n_pos, float size) {
+static void check_parts(const cache *c, int n, int first, int n_pos, float size, int kind) {
     int begin = first / KV_BLOCK, end = (n_pos - 1) / KV_BLOCK + 1;
     size_t all = (size_t)(n * c->l.v_dim), part = (size_t)end * (size_t)(KV_PART + c->l.v_dim);
     float *p = random_floats(all), *parts = random_floats(part * (size_t)n);
     call a;
     open_call(&a, c, n, size);
     for (int i = 0; i < n; i++) a.a.first[i] = first, a.a.n_pos[i] = n_pos, a.a.parts[i] = parts + part * (size_t)i;
+    bend_call(&a, kind);
     hide_pages(&a, c);
     CHECK_EQ_INT(scalar()->kv[CODES].attend(&a.a), 1);
     for (int i = 0; i < n; i++) a.a.o[i] = p + i * c->l.v_dim;
@@ -146,38 +162,19 @@ static void parts_of_attention_join_to_the_bits_of_one_call(void) {
     for (int d = 0; d < N_DIMS; d++) {
         cache c = cache_of(GEMEL_KV_Q8_0, dims[d][0], dims[d][1]);
         for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
-            for (int windowed = 0; windowed < 2; windowed++)
-                check_parts(&c, 1 + random_below(ATTEND_MAX), windowed ? random_first(seen[i]) : 0, seen[i],
-                            i % 3 ? 1.0f : 50.0f);
+            for (int kind = 0; kind < 2 * N_BENDS; kind++)
+                check_parts(&c, 1 + random_below(ATTEND_MAX), kind & N_BENDS ? random_first(seen[i]) : 0, seen[i],
+                            i % 3 ? 1.0f : 50.0f, kind % N_BENDS);
         free_cache(&c);
     }
 }
 
 // ---- The definition ------------------------------------------------------------------------------------------------
 
-static float by_horner(const float *c, int n, float scale, float x) {
-    float p = c[0] * scale;
-    for (int i = 1; i < n; i++) {
-        float product = p * x, term = c[i] * scale;
-        p = product + term;
-    }
-    return p;
-}
 static float exp2_by_definition(float x, float y) {   // y * 2^x
     static const float c[] = {9.58285317e-3f, 5.5906425e-2f, 0.240240986f, 0.693124193f, 1.0f};
     x = x > -126 ? x : -126;
     float n = (x + 12582912.0f) - 12582912.0f, p = by_horner(c, 5, y, x - n);
-    for (int i = 0; i > (int)n; i--) p *= 0.5f;
-    return p;
-}
-static float exp_by_definition(float x) {   // of what is not over 0
-    static const float c[] = {1.9875691e-4f, 1.3981999e-3f, 8.3334519e-3f, 4.1665796e-2f, 1.6666665e-1f, 0.5f};
-    x = x > -87 ? x : -87;
-    float scaled = x * 1.44269504f, n = (scaled + 12582912.0f) - 12582912.0f;
-    float high = n * 0.693359375f, low = n * -2.12194440e-4f, r = x - high;
-    r = r - low;
-    float square = r * r, most = square * by_horner(c, 6, 1, r), p = most + r;
-    p = p + 1.0f;
     for (int i = 0; i > (int)n; i--) p *= 0.5f;
     return p;
 }
@@ -188,51 +185,71 @@ static void finish_by_definition(float l[16], float *out, int n) {
     for (int i = 0; i < n; i++) out[i] = out[i] * r;
 }
 
-// A block of 16 positions, of which from..to-1 are seen, joins top, l and out.
-static void float_block_by_definition(const position *at, const kv_layout *d, const float *q, int from, int to,
-                                      float *top, float l[16], float *out) {
-    float score[16], p[16] = {0}, most = -3e38f, fix = 1;
+typedef struct query {
+    const kv_layout *d;
+    const float *q;
+    acts codes;   // of q, for Q8_0
+    int at;       // its own position
+    double cap;   // in units of the scores; 0: none
+    float slope;
+    float top, l[16], *out;   // so far
+} query;
+
+// A score of the key at position pos, capped and sloped.
+static float bent_by_definition(const query *q, float s, int pos) {
+    if (q->cap > 0) s = cap_by_definition(s, q->cap);
+    float slope = q->slope * (float)(pos - q->at);
+    return s + slope;
+}
+
+// A block of 16 positions from p on, of which from..to-1 are seen, joins top, l and out.
+static void float_block_by_definition(query *q, const position *at, int p, int from, int to) {
+    float score[16], w[16] = {0}, most = -3e38f, fix = 1;
     for (int j = from; j < to; j++) {
         float chain[2] = {0, 0};
-        for (int i = 0; i < d->k_dim; i++) {
-            float product = at[j].k[i] * q[i];
+        for (int i = 0; i < q->d->k_dim; i++) {
+            float product = at[j].k[i] * q->q[i];
             chain[i % 2] = chain[i % 2] + product;
         }
-        score[j] = chain[0] + chain[1];
+        score[j] = bent_by_definition(q, chain[0] + chain[1], p + j);
         most = score[j] > most ? score[j] : most;
     }
-    if (most > *top) {
-        fix = exp_by_definition(*top - most);
-        *top = most;
-        for (int i = 0; i < 16; i++) l[i] = l[i] * fix;
+    if (most > q->top) {
+        fix = exp_by_definition(q->top - most);
+        q->top = most;
+        for (int i = 0; i < 16; i++) q->l[i] = q->l[i] * fix;
     }
-    for (int j = from; j < to; j++) p[j] = exp_by_definition(score[j] - *top);
-    for (int i = 0; i < 16; i++) l[i] = l[i] + p[i];
-    for (int i = 0; i < d->v_dim; i++) {
-        out[i] = out[i] * fix;
+    for (int j = from; j < to; j++) w[j] = exp_by_definition(score[j] - q->top);
+    for (int i = 0; i < 16; i++) q->l[i] = q->l[i] + w[i];
+    for (int i = 0; i < q->d->v_dim; i++) {
+        q->out[i] = q->out[i] * fix;
         for (int j = from; j < to; j++) {
-            float product = at[j].v[i] * p[j];
-            out[i] = out[i] + product;
+            float product = at[j].v[i] * w[j];
+            q->out[i] = q->out[i] + product;
         }
     }
 }
 
-static void code_block_by_definition(const position *at, const kv_layout *d, const acts *q, int from, int to,
-                                     float *top, float l[16], float *out) {
+static float code_score_by_definition(const query *q, const position *at, int pos) {
+    float t = 0;
+    for (int b = 0; b < q->d->k_dim / 32; b++) {
+        int32_t isum = 0;
+        for (int i = 32 * b; i < 32 * b + 32; i++) isum += (int)at->k[i] * scalar()->act_get(q->codes.q, (size_t)i);
+        float scale = at->scale[b] * q->codes.d[b], product = scale * (float)isum;
+        t = t + product;
+    }
+    t = bent_by_definition(q, t, pos);
+    return t + at->log_scale;
+}
+
+static void code_block_by_definition(query *q, const position *at, int p, int from, int to) {
     float t[KV_BLOCK], sum[16] = {0}, most = -3e38f;
     int code[KV_BLOCK];
     for (int j = from; j < to; j++) {
-        t[j] = 0;
-        for (int b = 0; b < d->k_dim / 32; b++) {
-            int32_t isum = 0;
-            for (int i = 32 * b; i < 32 * b + 32; i++) isum += (int)at[j].k[i] * scalar()->act_get(q->q, (size_t)i);
-            float scale = at[j].scale[b] * q->d[b], product = scale * (float)isum;
-            t[j] = t[j] + product;
-        }
-        t[j] = t[j] + at[j].log_scale;
+        t[j] = code_score_by_definition(q, at + j, p + j);
         most = t[j] > most ? t[j] : most;
     }
-    float now = most > *top ? most : *top, old_by = exp2_by_definition(*top - now, 1),
+    float now = most > q->top ? most : q->top, old_by = exp2_by_definition(q->top - now, 1),
           by = exp2_by_definition(most - now, 1);
     for (int j = from; j < to; j++) {
         float w = exp2_by_definition(t[j] - most, 127), plain = w * at[j].inv_scale, rounded = w + 12582912.0f;
@@ -241,33 +258,35 @@ static void code_block_by_definition(const position *at, const kv_layout *d, con
         sum[j % 16] = sum[j % 16] + plain;
     }
     for (int i = 0; i < 16; i++) {
-        float before = l[i] * old_by, here = sum[i] * by;
-        l[i] = before + here;
+        float before = q->l[i] * old_by, here = sum[i] * by;
+        q->l[i] = before + here;
     }
-    for (int i = 0; i < d->v_dim; i++) {
+    for (int i = 0; i < q->d->v_dim; i++) {
         int32_t isum = 0;
         for (int j = from; j < to; j++) isum += code[j] * (int)at[j].v[i];
-        float before = out[i] * old_by, here = (float)isum * by;
-        out[i] = before + here;
+        float before = q->out[i] * old_by, here = (float)isum * by;
+        q->out[i] = before + here;
     }
-    *top = now;
+    q->top = now;
 }
 
-static void attend_by_definition(const cache *c, const float *q, int first, int n_pos, float *out) {
-    const int is_q8 = c->l.type == GEMEL_KV_Q8_0, block = is_q8 ? KV_BLOCK : 16;
-    float top = -3e38f, l[16] = {0};
+// The call's first query.
+static void attend_by_definition(const cache *c, const attend_args *a, float *out) {
+    const int is_q8 = c->l.type == GEMEL_KV_Q8_0, block = is_q8 ? KV_BLOCK : 16, first = a->first[0];
+    const double unit = is_q8 ? 1.4426950408889634 : 1, slope = a->has_slopes ? (double)a->slope[0] : 0;
+    query q = {&c->l, a->q[0], .at = a->n_pos[0] - 1, .cap = (double)a->soft_cap * unit, .top = -3e38f, .out = out};
     position *at = memory_get(sizeof *at * KV_BLOCK);
-    acts a = {0};
-    if (is_q8) a = quantised(scalar(), q, 1, c->l.k_dim);
+    q.slope = (float)(slope * unit);
+    if (is_q8) q.codes = quantised(scalar(), q.q, 1, c->l.k_dim);
     memset(out, 0, sizeof *out * (size_t)c->l.v_dim);
-    for (int p = first / block * block; p < n_pos; p += block) {
-        int from = first > p ? first - p : 0, to = n_pos - p < block ? n_pos - p : block;
+    for (int p = first / block * block; p <= q.at; p += block) {
+        int from = first > p ? first - p : 0, to = q.at + 1 - p < block ? q.at + 1 - p : block;
         for (int j = from; j < to; j++) at[j] = position_at(c, p + j);
-        if (is_q8) code_block_by_definition(at, &c->l, &a, from, to, &top, l, out);
-        else float_block_by_definition(at, &c->l, q, from, to, &top, l, out);
+        if (is_q8) code_block_by_definition(&q, at, p, from, to);
+        else float_block_by_definition(&q, at, p, from, to);
     }
-    finish_by_definition(l, out, c->l.v_dim);
-    if (is_q8) free_acts(&a);
+    finish_by_definition(q.l, out, c->l.v_dim);
+    if (is_q8) free_acts(&q.codes);
     memory_free(at);
 }
 
@@ -286,37 +305,44 @@ static void scalar_attention_is_the_definition(void) {
             open_call(&got, &c, 1, i % 5 ? 1.0f : 0.1f);
             got.a.first[0] = seen[i][0], got.a.n_pos[0] = seen[i][1];
             hide_pages(&got, &c);
-            CHECK_EQ_INT(scalar()->kv[type].attend(&got.a), 1);
-            attend_by_definition(&c, got.q, seen[i][0], seen[i][1], want);
-            same("scalar", name_of(&c), want, got.o, sizeof *want * (size_t)c.l.v_dim);
+            for (int kind = 0; kind < N_BENDS; kind++) {
+                bend_call(&got, kind);
+                CHECK_EQ_INT(scalar()->kv[type].attend(&got.a), 1);
+                attend_by_definition(&c, &got.a, want);
+                same("scalar", name_of(&c), want, got.o, sizeof *want * (size_t)c.l.v_dim);
+            }
             free_call(&got);
         }
         free_cache(&c);
     }
 }
 
-// How far attention over Q8_0 is from attention in double, where one channel of the keys is as large as `bias`, others
-// within 1: in parts of a mean |value|.
-static double error_beside(float bias) {
+// How far attention is from attention in double, where one channel of the keys is as large as `bias`, others within 1:
+// in parts of a mean |value|. cap 0: none.
+static double error_of(int type, float bias, float cap, float slope) {
     enum { DIM = 64, POS = 256 };
     static double v_of[POS][DIM], score[POS];
+    const double unit = type == CODES ? fm_log(2) : 1;   // of scores
     float k[DIM], v[DIM], q[DIM], out[DIM];
     double most = -1e30, sum = 0, off = 0;
-    cache c = empty_cache(GEMEL_KV_Q8_0, DIM, DIM);
+    cache c = empty_cache(type, DIM, DIM);
     for (int i = 0; i < DIM; i++) q[i] = random_float();
     for (int pos = 0; pos < POS; pos++) {
         score[pos] = 0;
         for (int i = 0; i < DIM; i++) {
             k[i] = random_float() + (i == 5 ? bias : 0), v[i] = random_float();
-            score[pos] += (double)k[i] * (double)q[i];
+            score[pos] += (double)k[i] * (double)q[i] * unit;
             v_of[pos][i] = (double)v[i];
         }
+        if (cap > 0) score[pos] = (double)cap * fm_tanh(score[pos] / (double)cap);
+        score[pos] += (double)slope * (pos - (POS - 1));
         most = score[pos] > most ? score[pos] : most;
-        CHECK(scalar()->kv[CODES].store(k, v, &c.l, c.pages[pos / KV_PAGE], pos % KV_BLOCK));
+        CHECK(scalar()->kv[type].store(k, v, &c.l, c.pages[pos / KV_PAGE], pos % KV_BLOCK));
     }
-    for (int pos = 0; pos < POS; pos++) sum += score[pos] = fm_exp((score[pos] - most) * fm_log(2));
+    for (int pos = 0; pos < POS; pos++) sum += score[pos] = fm_exp(score[pos] - most);
     attend_args a = {.n = 1, .k_dim = DIM, .v_dim = DIM, .q = {q}, .o = {out}, .n_pos = {POS}, .pages = c.pages};
-    CHECK_EQ_INT(scalar()->kv[CODES].attend(&a), 1);
+    a.soft_cap = cap, a.has_slopes = slope > 0, a.slope[0] = slope;
+    CHECK_EQ_INT(scalar()->kv[type].attend(&a), 1);
     for (int i = 0; i < DIM; i++) {
         double exact = 0;
         for (int pos = 0; pos < POS; pos++) exact += score[pos] / sum * v_of[pos][i];
@@ -326,13 +352,25 @@ static double error_beside(float bias) {
     return off / DIM / 0.5;
 }
 
+static void caps_and_slopes_mean_what_they_say(void) {
+    static const float caps[] = {0, 50, 2, 0, 1, 30}, slopes[] = {0, 0, 0, 0.05f, 0.01f, 0.3f};
+    seed = 17;
+    EACH_TYPE(type)
+    for (int i = 0; i < 6; i++) {
+        double error = 0, most = type == GEMEL_KV_F32 ? 1e-6 : type == GEMEL_KV_F16 ? 5e-4 : 0.015;
+        for (int round = 0; round < 20; round++) error += error_of(type, 0, caps[i], slopes[i]) / 20;
+        if (!(error <= most)) printf("    %g, type %d, case %d\n", error, type, i);
+        CHECK(error <= most);
+    }
+}
+
 static void one_large_channel_of_the_keys_costs_what_its_size_is(void) {
     static const float biases[] = {0, 10, 100};
     static const double most[] = {0.006, 0.015, 0.12};   // a code's width grows with the block's largest key
     seed = 15;
     for (int i = 0; i < 3; i++) {
         double error = 0;
-        for (int round = 0; round < 50; round++) error += error_beside(biases[i]) / 50;
+        for (int round = 0; round < 50; round++) error += error_of(CODES, biases[i], 0, 0) / 50;
         if (error > most[i]) printf("    %g beside %g\n", error, (double)biases[i]);
         CHECK(error <= most[i] && error > most[i] / 4);
     }
@@ -373,20 +411,25 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
         for (size_t s = 0; s < 4; s++) {
             cache c = cache_of(type, dim, 128 - dim);
             for (size_t i = 0; i < sizeof seen / sizeof *seen; i++) {
-                float got[96];
-                call clean;
+                float want[N_BENDS][96], got[96];
+                call clean, bent[N_BENDS];
                 if (seen[i][0] == 140) free_cache(&c), c = cache_of(type, dim, 128 - dim);
                 open_call(&clean, &c, 1, sizes[s]);
                 clean.a.first[0] = seen[i][0], clean.a.n_pos[0] = seen[i][1];
                 hide_pages(&clean, &c);
-                CHECK_EQ_INT(scalar()->kv[type].attend(&clean.a), 1);
-                spoil(&c, 0, seen[i][0]), spoil(&c, seen[i][1], N_POSITIONS);
-                clean.a.o[0] = got;
-                for (int row = 0; row < isa_count(); row++) {
-                    if (!usable(row)) continue;
-                    CHECK_EQ_INT(usable(row)->kv[type].attend(&clean.a), 1);
-                    same_but_nan(usable(row)->name, "attention beside spoilt memory", clean.o, got, (size_t)c.l.v_dim);
+                for (int kind = 0; kind < N_BENDS; kind++) {
+                    bend_call(&clean, kind);
+                    bent[kind] = clean, bent[kind].a.o[0] = want[kind];
+                    CHECK_EQ_INT(scalar()->kv[type].attend(&bent[kind].a), 1);
+                    bent[kind].a.o[0] = got;
                 }
+                spoil(&c, 0, seen[i][0]), spoil(&c, seen[i][1], N_POSITIONS);
+                for (int row = 0; row < isa_count(); row++)
+                    for (int kind = 0; kind < N_BENDS && usable(row); kind++) {
+                        CHECK_EQ_INT(usable(row)->kv[type].attend(&bent[kind].a), 1);
+                        same_but_nan(usable(row)->name, "attention beside spoilt memory", want[kind], got,
+                                     (size_t)c.l.v_dim);
+                    }
                 free_call(&clean);
             }
             free_cache(&c);
@@ -397,7 +440,7 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
 static void scores_that_overflow_are_the_same_on_every_row(void) {
     static const float sizes[] = {1, 1e9f, 1e17f};
     seed = 13;
-    for (int round = 0; round < 150; round++) {
+    for (int round = 0; round < 300; round++) {
         int n = 1 + random_below(ATTEND_MAX), n_pos = 1 + random_below(250), first = random_first(n_pos);
         cache c = cache_of(types[round % 3], 32 * (1 + random_below(5)), 32 * (1 + random_below(5)));
         size_t all = (size_t)(n * c.l.v_dim);
@@ -407,6 +450,7 @@ static void scores_that_overflow_are_the_same_on_every_row(void) {
         if (c.l.type == GEMEL_KV_Q8_0)
             for (int pos = random_below(n_pos); pos < n_pos; pos += 1 + random_below(20)) spoil_scales(&c, pos);
         for (int i = 0; i < n; i++) a.a.n_pos[i] = n_pos, a.a.first[i] = first;
+        bend_call(&a, round / 9 % 2 ? 1 + random_below(N_BENDS - 1) : PLAIN);
         hide_pages(&a, &c);
         CHECK_EQ_INT(scalar()->kv[c.l.type].attend(&a.a), 1);
         EACH_ROW (k) {
@@ -460,6 +504,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(attention_over_q8_is_the_same_on_every_row),
         CHECK_ENTRY(parts_of_attention_join_to_the_bits_of_one_call),
         CHECK_ENTRY(scalar_attention_is_the_definition),
+        CHECK_ENTRY(caps_and_slopes_mean_what_they_say),
         CHECK_ENTRY(one_large_channel_of_the_keys_costs_what_its_size_is),
         CHECK_ENTRY(queries_out_of_bounds_are_refused),
         CHECK_ENTRY(what_a_query_does_not_see_weighs_nothing),

@@ -1,5 +1,5 @@
-// Every kernel on every usable ISA row against the scalar row, to the bit, on random and edge inputs; and the scalar
-// row's matmul against the formula of the design written out weight by weight.
+// Quantising and products on every usable ISA row against the scalar row, to the bit, on random and edge inputs; and
+// the scalar row's matmul against the formula of the design written out weight by weight.
 #include <stdlib.h>
 #include "kernel_checks.h"
 #include "../../core_c/src/quant/half.h"
@@ -253,63 +253,7 @@ static void infinite_scales_are_refused(void) {
     }
 }
 
-// ---- Rows of floats ------------------------------------------------------------------------------------------------
-
-static void norms_and_gates_are_the_same_on_every_row(void) {
-    static const int sizes[] = {1, 5, 16, 31, 32, 33, 48, 63, 64, 576, 1000};
-    seed = 3;
-    float *x = random_floats(1024), *w = random_floats(1024), a[1024], b[1024];
-    for (int i = 0; i < 1024; i++) x[i] *= i % 5 ? 3.0f : 300.0f;
-    EACH_ROW (k) {
-        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-            size_t n = (size_t)sizes[i];
-            scalar()->norm[NORM_RMS](x, w, NULL, (int)n, 1e-5f, a), k->norm[NORM_RMS](x, w, NULL, (int)n, 1e-5f, b);
-            same(k->name, "rmsnorm", a, b, n * 4);
-            if (n % 16) continue;
-            scalar()->act[ACT_SILU](x, w, (int)n, a), k->act[ACT_SILU](x, w, (int)n, b);
-            same(k->name, "swiglu", a, b, n * 4);
-        }
-    }
-    memory_free(x), memory_free(w);
-}
-
-static void sums_and_rotations_are_the_same_on_every_row(void) {
-    static const int sizes[] = {2, 6, 16, 22, 32, 62, 64, 80, 128};   // rotated channels
-    seed = 9;
-    float *x = random_floats(256), *y = random_floats(256), *angles = random_floats(512), a[256], b[256];
-    EACH_ROW (k)
-        for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-            int n = sizes[i];
-            for (int far = 1; far; far = far == 1 && n > 2 ? n / 2 : 0) {
-                scalar()->rope(x, angles, n, far, 200, 0.3f, a), k->rope(x, angles, n, far, 200, 0.3f, b);
-                same(k->name, "rope", a, b, 200 * 4);
-                CHECK(a[0] == (x[0] * angles[0] + x[far] * angles[n]) * 0.3f);
-                CHECK(a[n - 1] == (x[n - 1] * angles[n - 1] + x[n - 1 - far] * angles[2 * n - 1]) * 0.3f);
-                CHECK(a[n] == x[n] * 0.3f);
-            }
-            memcpy(a, x, sizeof a), memcpy(b, x, sizeof b);
-            scalar()->add_to(a, y, n), k->add_to(b, y, n);
-            same(k->name, "add_to", a, b, sizeof a);
-            CHECK(a[n - 1] == x[n - 1] + y[n - 1] && a[n] == x[n]);
-        }
-    memory_free(x), memory_free(y), memory_free(angles);
-}
-
 // ---- Inf and NaN ---------------------------------------------------------------------------------------------------
-
-static int is_finite(const float *x, int n) {
-    for (int i = 0; i < n; i++)
-        if (x[i] * 0.0f != 0) return 0;
-    return 1;
-}
-
-// One of 64 numbers is odd in every second row of x[n][n_in].
-static float *odd_rows(int n, int n_in) {
-    float *x = random_floats((size_t)n * (size_t)n_in);
-    for (int i = 0; i < n * n_in; i++)
-        if (i / n_in % 2 && !random_below(64)) x[i] = odd_float();
-    return x;
-}
 
 static void no_quantised_product_hides_inf_or_nan(void) {
     enum { N = 41, IN = 256, OUT = 33, LD = 48 };
@@ -330,73 +274,6 @@ static void no_quantised_product_hides_inf_or_nan(void) {
         }
         free_acts(&a), free_matrix(&m), memory_free(x), memory_free(y), memory_free(z);
     }
-}
-
-static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_row(void) {
-    enum { N = 400, WIDTH = 80 };
-    seed = 14;
-    float *x = odd_rows(N, WIDTH), *w = odd_rows(N, WIDTH), a[WIDTH], b[WIDTH];
-    for (int t = 0; t < N; t++) {
-        const float *row = x + t * WIDTH, *by = w + (t * 7 + 3) % N * WIDTH;
-        float max, top;
-        int best, other, is_good = scalar()->norm[NORM_RMS](row, by, NULL, WIDTH - t % 20, 1e-5f, a);
-        if (!is_finite(row, WIDTH - t % 20)) CHECK_EQ_INT(is_good, 0);
-        else if (t % 2 == 0) CHECK_EQ_INT(is_good, 1);
-        EACH_ROW (k) {
-            CHECK_EQ_INT(k->norm[NORM_RMS](row, by, NULL, WIDTH - t % 20, 1e-5f, b), is_good);
-            same_but_nan(k->name, "rmsnorm of Inf or NaN", a, b, (size_t)(WIDTH - t % 20));
-        }
-        scalar()->act[ACT_SILU](row, by, WIDTH, a);
-        for (int i = 0; i < WIDTH; i++)
-            if (!is_finite(row + i, 1) || !is_finite(by + i, 1)) CHECK(!is_finite(a + i, 1));
-        is_good = scalar()->peak(row, WIDTH, &max, &best);
-        CHECK_EQ_INT(is_good, is_finite(row, WIDTH));
-        double sum = scalar()->exp_sum(row, WIDTH, max);
-        EACH_ROW (k) {
-            k->act[ACT_SILU](row, by, WIDTH, b);
-            same_but_nan(k->name, "swiglu of Inf or NaN", a, b, WIDTH);
-            CHECK_EQ_INT(k->peak(row, WIDTH, &top, &other), is_good);
-            same_but_nan(k->name, "peak of Inf or NaN", &max, &top, 1);
-            double got = k->exp_sum(row, WIDTH, max);
-            CHECK(got == sum && other == best);
-        }
-    }
-    memory_free(x), memory_free(w);
-}
-
-static void peaks_and_sums_are_the_same_on_every_row(void) {
-    static const int sizes[] = {1, 7, 16, 100, 1024, 5000};
-    seed = 6;
-    float *x = random_floats(5000);
-    for (int i = 0; i < 5000; i++) x[i] *= 20;
-    x[4000] = x[3000];
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        int n = sizes[i], best, other;
-        float max, top;
-        CHECK_EQ_INT(scalar()->peak(x, n, &max, &best), 1);
-        double sum = scalar()->exp_sum(x, n, max);
-        int first = 0;
-        for (int j = 1; j < n; j++)
-            if (x[j] > x[first]) first = j;
-        CHECK_EQ_INT(best, first);
-        EACH_ROW (k) {
-            CHECK_EQ_INT(k->peak(x, n, &top, &other), 1);
-            double got = k->exp_sum(x, n, max);
-            same(k->name, "peak", &top, &max, 4), same(k->name, "peak's place", &best, &other, 4),
-                same(k->name, "exp_sum", &sum, &got, 8);
-        }
-    }
-    uint32_t bad[] = {0x7f800000, 0xff800000, 0x7fc00000};
-    for (int j = 0; j < 3; j++)
-        for (int i = 0; i < isa_count(); i++) {
-            if (!usable(i)) continue;
-            float keep = x[17 + j], max;
-            int best;
-            memcpy(&x[17 + j], &bad[j], 4);
-            CHECK_EQ_INT(usable(i)->peak(x, 40, &max, &best), 0);
-            x[17 + j] = keep;
-        }
-    memory_free(x);
 }
 
 static void the_rows_of_this_machine(void) {
@@ -421,14 +298,6 @@ static void run_quantise(const kernels *k, void *arg) {
     bench_work *w = arg;
     k->quantise(w->x, BENCH_IN / 32, 0, BENCH_IN / 32, &w->a, 0);
 }
-static void run_rmsnorm(const kernels *k, void *arg) {
-    bench_work *w = arg;
-    k->norm[NORM_RMS](w->x, w->x, NULL, BENCH_IN, 1e-5f, w->y);
-}
-static void run_swiglu(const kernels *k, void *arg) {
-    bench_work *w = arg;
-    k->act[ACT_SILU](w->x, w->x, BENCH_IN, w->y);
-}
 // Stored activations are a row's own: each row meets those that the row before it left, with other numbers, as fast.
 static int benchmarks(void) {
     bench_work w = {.x = random_floats(BENCH_TOKENS * BENCH_IN), .y = random_floats(BENCH_TOKENS * BENCH_OUT)};
@@ -444,8 +313,6 @@ static int benchmarks(void) {
         free_matrix(&w.m);
     }
     bench("quantise [1024]", run_quantise, &w);
-    bench("rmsnorm [1024]", run_rmsnorm, &w);
-    bench("swiglu [1024]", run_swiglu, &w);
     free_acts(&w.a);
     memory_free(w.x), memory_free(w.y);
     return 0;
@@ -461,11 +328,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(codes_of_minus_128_are_exact),
         CHECK_ENTRY(panels_give_their_rows_back),
         CHECK_ENTRY(infinite_scales_are_refused),
-        CHECK_ENTRY(norms_and_gates_are_the_same_on_every_row),
-        CHECK_ENTRY(sums_and_rotations_are_the_same_on_every_row),
         CHECK_ENTRY(no_quantised_product_hides_inf_or_nan),
-        CHECK_ENTRY(norms_and_gates_of_inf_and_nan_are_the_same_on_every_row),
-        CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_row),
     };
     if (is_bench(argc, argv)) return benchmarks();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -63,8 +63,10 @@ static const char *split(const char *pre, const char *text) {
     const char *end = text + strlen(text);
     size_t at = 0;
     CHECK(row != NULL);
-    while (row && text < end) {
-        size_t size = row->next(row, text, end);
+    if (!row) return "";
+    splitter words = split_begin(row, text, end);
+    while (text < end) {
+        size_t size = split_next(&words, text);
         if (at) shown[at++] = '|';
         memcpy(shown + at, text, size);
         at += size;
@@ -121,6 +123,45 @@ static void gpt4o_and_tekken_split_where_case_turns(void) {
     CHECK_EQ_STR(split("gpt-4o", "\xE4\xB8\xAD\xE6\x96\x87\x41\x42 x"), "\xE4\xB8\xAD\xE6\x96\x87|AB| x");
 }
 
+static void falcon_also_cuts_at_a_backtick(void) {
+    CHECK_EQ_STR(split("falcon", "Hi, 12345 $x`y"), "Hi|,| |123|45| |$|x|`|y");
+    CHECK_EQ_STR(split("falcon", "a``.b  1"), "a|``.|b| | 1");
+}
+
+static void bloom_keeps_signs_and_numbers_in_words(void) {
+    CHECK_EQ_STR(split("bloom", "It's 12x, e.g. (a)  b"), "It's| 12x|,| e|.|g|. (|a|) | b");
+    CHECK_EQ_STR(split("bloom", "a\n b \xE3\x80\x82"), "a|\n| b| \xE3\x80\x82");
+    CHECK_EQ_STR(split("viking", "It's 12x"), "It's| |1|2|x");
+}
+
+static void relatives_of_qwen_differ_in_ends_and_numbers(void) {
+    CHECK_EQ_STR(split("seed-coder", "a;\n\nb"), "a|;|\n\n|b");
+    CHECK_EQ_STR(split("qwen2", "a;\n\nb"), "a|;\n\n|b");
+    CHECK_EQ_STR(split("ufakzeka", "Ali'd 12"), "Ali|'d| |1|2");
+    CHECK_EQ_STR(split("ufakzeka", "I'llx"), "I|'llx");
+    CHECK_EQ_STR(split("minicpm5", "12345 '9"), "123|45| '|9");
+    CHECK_EQ_STR(split("laguna", "a \n\n b"), "a| |\n\n| b");
+    CHECK_EQ_STR(split("exaone-moe", "Give it up, 12!\n\nto  me"), "Give it up|,| |1|2|!\n|\n|to| | me");
+}
+
+static void kimi_and_youtu_keep_scripts_apart(void) {
+    CHECK_EQ_STR(split("kimi-k2", "a \xE4\xB8\xAD\xE6\x96\x87x\xE3\x81\x82 fooBar's"),
+                 "a| |\xE4\xB8\xAD\xE6\x96\x87|x\xE3\x81\x82| foo|Bar's");
+    CHECK_EQ_STR(split("kimi-k2", "a  \xE4\xB8\xAD/\n"), "a| | |\xE4\xB8\xAD|/\n");
+    CHECK_EQ_STR(split("youtu", "\xE4\xB8\xAD\xE3\x81\x82\xEA\xB0\x80\xE3\x80\x81"
+                                "a12"),
+                 "\xE4\xB8\xAD\xE3\x81\x82|\xEA\xB0\x80|\xE3\x80\x81|a|1|2");
+}
+
+static void deepseek_splits_in_passes(void) {
+    CHECK_EQ_STR(split("deepseek-llm", "a  b\n\nc, 12 \xC7\x86\xCC\x81 "),
+                 "a| | b|\n|\n|c|,| |1|2| \xC7\x86|\xCC\x81| ");
+    CHECK_EQ_STR(split("deepseek-coder", "x\t$y; \xE4\xB8\xAD+1"), "x|\t$|y|;| |\xE4\xB8\xAD|+|1");
+    CHECK_EQ_STR(split("deepseek-v3", "if(x) .then 1234 \xE4\xB8\xAD\xE3\x81\x82!\n"),
+                 "if|(x|)| .|then| |123|4| |\xE4\xB8\xAD\xE3\x81\x82|!\n");
+    CHECK_EQ_STR(split("deepseek-v3", "\1\1a\1\1 b"), "\1|\1a|\1\1| b");
+}
+
 static void an_unknown_rule_is_not_guessed(void) {
     CHECK(!pretok_find("smollm ", 7));
     CHECK(!pretok_find("smoll", 5));
@@ -130,18 +171,24 @@ static void an_unknown_rule_is_not_guessed(void) {
 
 // Whatever the bytes: words are not empty, and lie end to end.
 static void words_cover_any_bytes(void) {
-    static const char *const pres[] = {"default", "gpt-2",  "smollm", "llama-bpe",
-                                       "qwen2",   "qwen35", "gpt-4o", "tekken"};
-    static const char some[] = " \t\n\r'sSlL1/.$aA\xC3\xA9\xCC\x81\xE2\x80\xA8\xF0\x9F\x98\x80\xFF";
+    // clang-format off
+    static const char *const pres[] = {
+        "default", "gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "gpt-4o", "tekken", "falcon", "bloom", "viking",
+        "minicpm5", "seed-coder", "laguna", "ufakzeka", "exaone-moe", "kimi-k2", "youtu", "deepseek-llm",
+        "deepseek-coder", "deepseek-v3"};
+    // clang-format on
+    enum { N_PRES = sizeof pres / sizeof *pres };
+    static const char some[] = " \t\n\r'sSlL1/.$aA\xC3\xA9\xCC\x81\xE2\x80\xA8\xE4\xB8\xAD\xF0\x9F\x98\x80\xFF";
     uint64_t seed = 1;
-    for (int round = 0; round < 20000; round++) {
+    for (int round = 0; round < 40000; round++) {
         size_t n = check_random(&seed) % 24 + 1;
         char *text = malloc(n);
         for (size_t i = 0; i < n; i++)
             text[i] = round % 2 ? some[check_random(&seed) % (sizeof some - 1)] : (char)check_random(&seed);
-        const pretok *row = pretok_find(pres[round % 8], strlen(pres[round % 8]));
+        const char *pre = pres[round / 2 % N_PRES];
+        splitter words = split_begin(pretok_find(pre, strlen(pre)), text, text + n);
         for (size_t at = 0; at < n;) {
-            size_t size = row->next(row, text + at, text + n);
+            size_t size = split_next(&words, text + at);
             CHECK(size > 0 && size <= n - at);
             if (!size || size > n - at) break;
             at += size;
@@ -190,7 +237,7 @@ static void merges_go_best_first_then_leftmost_in_runs_of_any_length(void) {
         size_t n = check_random(&seed) % 120, got = n;
         int32_t a[120], b[120];
         for (size_t i = 0; i < n; i++) a[i] = b[i] = (int)(check_random(&seed) % (N_SYMBOLS + 1)) - 1;
-        CHECK_EQ_INT(merge_run(&table, &scratch, a, &got), 0);
+        CHECK_EQ_INT(merge_run((merge_rule){merge_table_find, &table}, &scratch, a, &got), 0);
         size_t wanted = merge_plainly(ranks, results, b, n);
         CHECK_EQ_INT(got, wanted);
         CHECK(got == wanted && !memcmp(a, b, got * sizeof *a));
@@ -206,7 +253,10 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(classes_are_those_of_unicode), CHECK_ENTRY(gpt2_splits_as_its_pattern_does),
         CHECK_ENTRY(smollm_takes_digits_one_by_one_first), CHECK_ENTRY(default_splits_in_four_passes),
         CHECK_ENTRY(llama_and_qwen_split_as_their_patterns_do), CHECK_ENTRY(gpt4o_and_tekken_split_where_case_turns),
-        CHECK_ENTRY(an_unknown_rule_is_not_guessed), CHECK_ENTRY(words_cover_any_bytes),
+        CHECK_ENTRY(falcon_also_cuts_at_a_backtick), CHECK_ENTRY(bloom_keeps_signs_and_numbers_in_words),
+        CHECK_ENTRY(relatives_of_qwen_differ_in_ends_and_numbers), CHECK_ENTRY(kimi_and_youtu_keep_scripts_apart),
+        CHECK_ENTRY(deepseek_splits_in_passes), CHECK_ENTRY(an_unknown_rule_is_not_guessed),
+        CHECK_ENTRY(words_cover_any_bytes),
         CHECK_ENTRY(merges_go_best_first_then_leftmost_in_runs_of_any_length),
     };
     // clang-format on

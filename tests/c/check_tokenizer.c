@@ -212,6 +212,19 @@ static void pieces_merge_by_score(void) {
     close_toy(&o);
 }
 
+static void characters_without_a_piece_of_their_own_may_merge(void) {
+    int kinds[N_PIECES];
+    const char *tokens[N_PIECES];
+    opened o;
+    toy v = piece_toy(kinds);
+    memcpy(tokens, PIECES, sizeof tokens);
+    tokens[P_BB] = "\xC3\xA9z", tokens[P_TWO] = MARK "y", tokens[P_MARK] = "q", v.tokens = tokens;
+    CHECK_EQ_INT(open_toy(&o, &v), 0);
+    CHECK_EQ_STR(encoded(&o, "y\xC3\xA9z", 0), "9 8");
+    CHECK_EQ_STR(encoded(&o, "b\xC3\xA9", 0), "0 5 13 14");   // the space is neither a piece nor a byte here
+    close_toy(&o);
+}
+
 static void a_piece_may_reach_across_a_space(void) {
     int kinds[N_PIECES];
     const char *tokens[N_PIECES];
@@ -221,7 +234,8 @@ static void a_piece_may_reach_across_a_space(void) {
     tokens[P_BB] = "b" MARK, v.tokens = tokens;
     CHECK_EQ_INT(open_toy(&o, &v), 0);
     CHECK_EQ_STR(encoded(&o, "b b", 0), "3 8 5");
-    check_round_trip(&o, "b b  b", 6);
+    CHECK_EQ_STR(encoded(&o, "a a", 0), "6 6");
+    check_round_trip(&o, "b b  b a b", 10);
     close_toy(&o);
 }
 
@@ -234,6 +248,7 @@ static void decoding_pieces_undoes_the_added_space(void) {
     CHECK_EQ_STR(decoded(&o, (int32_t[]){P_TWO, P_A, P_LINE}, 3, 0), " a\n");
     CHECK_EQ_STR(decoded(&o, (int32_t[]){P_S, P_MARK_A, P_X, P_MARK_A}, 4, GEMEL_TEXT_SPECIAL), "<s>a[X]a");
     CHECK_EQ_STR(decoded(&o, (int32_t[]){P_UNK, P_A}, 2, 0), "a");
+    CHECK_EQ_STR(decoded(&o, (int32_t[]){P_UNK, P_MARK_A}, 2, GEMEL_TEXT_SPECIAL), "<unk> a");   // of "z a", too
     char text[8];
     CHECK_EQ_INT(tokenizer_piece(o.t, P_MARK_A, 0, text, sizeof text), 2);   // a piece alone keeps its space
     CHECK(memcmp(text, " a", 2) == 0);
@@ -457,6 +472,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(bytes_without_a_token_become_unknown_or_leave),
         CHECK_ENTRY(pieces_outside_the_alphabet_stand_for_themselves), CHECK_ENTRY(pieces_merge_by_score),
         CHECK_ENTRY(a_piece_may_reach_across_a_space),
+        CHECK_ENTRY(characters_without_a_piece_of_their_own_may_merge),
         CHECK_ENTRY(decoding_pieces_undoes_the_added_space), CHECK_ENTRY(long_runs_of_pieces_come_back),
         CHECK_ENTRY(bos_and_eos_are_added_as_the_file_says),
         CHECK_ENTRY(a_generation_ends_at_named_roles_and_at_known_control_tokens),

@@ -67,6 +67,49 @@ static inline const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at
         for (const kernels *k = usable(i_); k; k = NULL)
 static inline const kernels *scalar(void) { return isa_at(0)->k; }
 
+static inline int is_finite(const float *x, int n) {
+    for (int i = 0; i < n; i++)
+        if (x[i] * 0.0f != 0) return 0;
+    return 1;
+}
+
+// One of 64 numbers is odd in every second row of x[n][n_in].
+static inline float *odd_rows(int n, int n_in) {
+    float *x = random_floats((size_t)n * (size_t)n_in);
+    for (int i = 0; i < n * n_in; i++)
+        if (i / n_in % 2 && !random_below(64)) x[i] = odd_float();
+    return x;
+}
+
+// ---- Formulas of docs/bits.md --------------------------------------------------------------------------------------
+
+static inline float by_horner(const float *c, int n, float scale, float x) {
+    float p = c[0] * scale;
+    for (int i = 1; i < n; i++) {
+        float product = p * x, term = c[i] * scale;
+        p = product + term;
+    }
+    return p;
+}
+static inline float exp_by_definition(float x) {
+    static const float c[] = {1.9875691e-4f, 1.3981999e-3f, 8.3334519e-3f, 4.1665796e-2f, 1.6666665e-1f, 0.5f};
+    x = x > -87 ? x : -87;
+    x = x < 88 ? x : 88;
+    float scaled = x * 1.44269504f, n = (scaled + 12582912.0f) - 12582912.0f;
+    float high = n * 0.693359375f, low = n * -2.12194440e-4f, r = x - high;
+    r = r - low;
+    float square = r * r, most = square * by_horner(c, 6, 1, r), p = most + r;
+    p = p + 1.0f;
+    for (int i = 0; i > (int)n; i--) p *= 0.5f;
+    for (int i = 0; i < (int)n; i++) p *= 2;
+    return p;
+}
+static inline float cap_by_definition(float s, double cap) {
+    float c = (float)cap, twice = (float)(2 * cap), by = (float)(2 / cap);
+    float e = 1.0f + exp_by_definition(s * by), less = twice / e;
+    return c - less;
+}
+
 // ---- Benchmarks ----------------------------------------------------------------------------------------------------
 
 typedef void bench_fn(const kernels *k, void *arg);   // one call of a kernel

@@ -13,7 +13,10 @@ static const char *tokens[TOKENS_MAX], *merge_texts[MERGES_MAX];
 static int kinds[TOKENS_MAX];
 static float scores[TOKENS_MAX];
 
-static const char *const RULES[] = {"default", "gpt-2", "smollm", "llama-bpe", "qwen2", "gpt-4o", "tekken", "dbrx"};
+// Seeds choose by place.
+static const char *const RULES[] = {"default",    "gpt-2",   "smollm", "llama-bpe",    "qwen2",
+                                    "gpt-4o",     "tekken",  "dbrx",   "falcon",       "bloom",
+                                    "exaone-moe", "kimi-k2", "youtu",  "deepseek-llm", "deepseek-v3"};
 static const char SPACE[] = "\xE2\x96\x81";
 
 // ---- The vocabulary ------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import gemel
 import mistakes
 import numpy as np
 import pytest
+import tiny_cases
 from archs import ARCHS
 from conftest import tiny_bytes
 from gemel._session import KV_TYPES, KvType
@@ -48,10 +49,7 @@ SHAPES: dict[str, dict[str, object]] = {
         "formats": {"attn_v": "Q8_0", "ffn_down": "F16", "attn_q": "F32", "blk.1.ffn_up": "Q5_0", "output": "Q8_0"}
     },
     **{f"rope {kind}": {"rope": kind} for kind in ("linear", "yarn", "llama3", "longrope")},
-    **{f"{arch}, F32": {"arch": arch, "format": "F32"} for arch in ARCHS},
-    **{f"{arch}, Q4_0": {"arch": arch, "format": "Q4_0"} for arch in ARCHS},
-    **{f"{arch}, fused": {"arch": arch, "fused": ("attn_qkv", "gate_up")} for arch in ARCHS},
-    **{f"{arch}, yarn": {"arch": arch, "rope": "yarn", "n_rot": 8, "tied": True} for arch in ARCHS},
+    **tiny_cases.CASES,
 }  # fmt: skip
 
 
@@ -160,6 +158,34 @@ def test_models_of_every_format_and_shape_give_the_references_bits(
     with model.session(kv_type=kv_type) as session:
         session.append(IDS[:40])
         assert_same_bits(np.asarray(session.logits()), expected)
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+@pytest.mark.parametrize("arch", ARCHS)
+def test_every_architecture_gives_the_references_bits_in_every_format(
+    tiny_model: Open, arch: str, format_: str
+) -> None:
+    wide = {"n_embd": 256, "n_ff": 256} if "n_embd" in fields_of(format_) else {}
+    fields = {"arch": arch, "format": format_, "n_layer": 1, **wide}
+    model = tiny_model(**fields)
+    expected = Reference(tiny_bytes(**fields), n_ctx=model.default_n_ctx, kv_type="f16").logits(IDS[:8])[-1]
+    with model.session(kv_type="f16") as session:
+        session.append(IDS[:8])
+        assert_same_bits(np.asarray(session.logits()), expected)
+
+
+@pytest.mark.parametrize("kv_type", KV_TYPES)
+@pytest.mark.parametrize("name", tiny_cases.WINDOWED)
+def test_windows_of_a_long_past_give_the_references_bits(tiny_model: Open, name: str, kv_type: KvType) -> None:
+    """Blocks that no query sees any more, and blocks whose first positions it does not see."""
+    for window in (20, 70):
+        fields = {**SHAPES[name], "window": window}
+        model = tiny_model(**fields)
+        expected = Reference(tiny_bytes(**fields), n_ctx=model.default_n_ctx, kv_type=kv_type).logits(IDS)[-1]
+        with model.session(kv_type=kv_type) as session:
+            session.append(IDS[:129])
+            session.append(IDS[129:])
+            assert_same_bits(np.asarray(session.logits()), expected)
 
 
 def rows_of(n_embd: int) -> F32:

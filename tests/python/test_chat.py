@@ -343,6 +343,36 @@ def test_messages_can_be_answered_as_they_stand(model: gemel.Model) -> None:
         assert [message["role"] for message in chat.messages] == ["user", "assistant"]
 
 
+def words_of_spaces(model: gemel.Model) -> tuple[int, int]:
+    """Return the ids of a word with its space, and of a space alone, in a SentencePiece vocabulary."""
+    pieces = [model.piece(id) for id in range(model.n_vocab)]
+    word = next(id for id, piece in enumerate(pieces) if piece[:1] == b" " and len(piece) > 3)
+    return word, max(id for id, piece in enumerate(pieces) if piece == b" ")   # the first one is a byte's
+
+
+def test_an_answer_begins_without_the_space_of_its_first_piece(tiny_model: OpenTiny) -> None:
+    model = tiny_model(tokenizer="spm", chat_template=LLAMA2)
+    for id in words_of_spaces(model):
+        text = model.piece(id).decode()
+        fields: dict[str, Any] = {"max_tokens": 3, "temperature": 0, "logit_bias": {id: 1000}}
+        with model.chat() as chat:
+            pieces = list(chat.send("Hello", **fields))
+            assert "".join(pieces) == (text * 3)[1:]
+            assert "" not in pieces
+            assert chat.messages[-1]["content"] == (text * 3)[1:]
+            assert chat.send("And?", stop=text * 2, **fields).read() == (text * 3)[1:].partition(text * 2)[0]
+        assert model.generate("Hello", **fields).read() == text * 3   # which goes on from a text
+
+
+def test_an_answer_keeps_a_space_that_the_tokenizer_does_not_add(tiny_model: OpenTiny) -> None:
+    adds_none = [("tokenizer.ggml.add_space_prefix", "bool", False)]
+    model = tiny_model(tokenizer="spm", chat_template=LLAMA2, kv=adds_none)
+    id, _ = words_of_spaces(model)
+    with model.chat() as chat:
+        text = chat.send("Hello", max_tokens=2, temperature=0, logit_bias={id: 1000}).read()
+    assert text == 2 * model.piece(id).decode()
+
+
 def test_closed_answer_stays_as_far_as_it_got(model: gemel.Model) -> None:
     with model.chat() as chat:
         answer = chat.send("hi", temperature=0)

@@ -101,7 +101,7 @@ def test_the_cache_is_that_of_whole_pages(tiny_model: Open, n_ctx: int, kv_type:
 @pytest.mark.parametrize("arch", ARCHS)
 def test_the_default_type_is_the_models_own(tiny_model: Open, arch: str) -> None:
     default = tiny_model(arch=arch).default_kv_type
-    assert default == {"llama": "q8_0", "qwen2": "f16"}[arch]
+    assert default == ("f16" if ARCHS[arch].has("LARGE_KEYS") else "q8_0")
     found, asked = (gemel.plan(tiny_bytes(arch=arch), n_ctx=100, kv_type=kv_type) for kv_type in (None, default))
     assert found == asked
 

@@ -8,17 +8,18 @@ import math
 import shutil
 import struct
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import building
 import gguf_file
 import numpy as np
+import numpy.typing as npt
 import pytest
 import reference
 from building import imported
 from gguf_file import F32, FORMATS, U8, Tensor
-from reference import Rope
+from reference import Rope, Scores
 
 CORE = Path(__file__).parents[2] / "core_c"
 TYPES = [pytest.param(type_, id=form.name) for type_, form in FORMATS.items()]
@@ -177,6 +178,17 @@ def test_rmsnorm_divides_by_the_root_of_the_mean_square(n: int) -> None:
     np.testing.assert_allclose(got, exact, rtol=1e-6)
 
 
+@pytest.mark.parametrize("n", [32, 40, 576])
+def test_layernorm_removes_the_mean_and_divides_by_the_deviation(n: int) -> None:
+    x, w, b = random_floats(4, n) + np.float32(3), random_floats(n, seed=1), random_floats(n, seed=2)
+    d = x - x.astype(np.float64).mean(axis=-1, keepdims=True)
+    exact = d / np.sqrt((d**2).mean(axis=-1, keepdims=True) + 1e-5)
+    got = reference.layernorm(x, w, b, 1e-5)
+    assert got.dtype == np.float32
+    np.testing.assert_allclose(got, exact * w + b, rtol=1e-5, atol=3e-6)
+    np.testing.assert_allclose(reference.layernorm(x, None, None, 1e-5), exact, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("neox", [False, True])
 def test_rotated_products_depend_on_the_distance_alone(neox: bool) -> None:
     spec = Rope(n_rot=8, neox=neox)
@@ -219,6 +231,62 @@ def test_attention_is_causal_and_grouped() -> None:
             np.testing.assert_allclose(got[i, ih], weights @ values[:seen, ih // 2] / weights.sum(), rtol=1e-5)
 
 
+def plain_attention(q: F32, k: F32, v: F32, scores: Scores) -> npt.NDArray[np.float64]:
+    """Write attention down in float64, one query after the other."""
+    n, n_head, k_dim = q.shape
+    out = np.zeros((n, n_head, v.shape[-1]))
+    for i in range(n):
+        own = len(k) - n + i
+        seen = np.arange(max(0, own + 1 - scores.window) if scores.window else 0, own + 1)
+        for ih in range(n_head):
+            one = ih * k.shape[1] // n_head
+            score = k[seen, one].astype(np.float64) @ q[i, ih] * (scores.scale or 1 / math.sqrt(k_dim))
+            if scores.cap:
+                score = scores.cap * np.tanh(score / scores.cap)
+            if scores.slopes:
+                score += scores.slopes[ih] * (seen - own)
+            weights = np.exp(score - score.max())
+            out[i, ih] = weights @ v[seen, one].astype(np.float64) / weights.sum()
+    return out
+
+
+SCORES = {
+    "scale": Scores(scale=0.5),
+    "cap": Scores(cap=1.5),
+    "slopes": Scores(slopes=(0.5, 0.25, 0.125, 2.0)),
+    "window": Scores(window=20),
+    "a window of one": Scores(window=1),
+    "a window of a block": Scores(window=64),
+    "everything": Scores(scale=0.4, cap=1.0, slopes=(0.01, 0.02, 0.03, 0.04), window=70),
+}
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores_are_scaled_capped_biased_and_seen_through_windows(name: str) -> None:
+    q, k = random_floats(70, 4, 40), random_floats(150, 2, 40, seed=1)
+    v = random_floats(150, 2, 24, seed=2)
+    exact = plain_attention(q, k, v, SCORES[name])
+    np.testing.assert_allclose(reference.attend(q, k, v, SCORES[name], np.float32), exact, rtol=1e-4, atol=2e-6)
+    assert np.abs(reference.attend_q8(q, k, v, SCORES[name]) - exact).max() < 0.03 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize("attend", [reference.attend, reference.attend_q8])
+@pytest.mark.parametrize("window", [1, 5, 64, 100])
+def test_what_lies_before_a_window_changes_no_bit(attend: Callable[..., F32], window: int) -> None:
+    q, k, v = random_floats(1, 4, 40), random_floats(150, 2, 40, seed=1), random_floats(150, 2, 40, seed=2)
+    got = attend(q, k, v, Scores(window=window))
+    k[: 150 - window], v[: 150 - window] = 1000, -1000
+    assert_same_bits(got, attend(q, k, v, Scores(window=window)))
+    k[150 - window] = 2
+    assert (got != attend(q, k, v, Scores(window=window))).any() or window == 1
+
+
+def test_slopes_of_alibi_are_powers_of_two_and_those_between_for_other_counts() -> None:
+    assert reference.alibi_slopes(8, 8.0) == tuple(2.0**-i for i in range(1, 9))
+    assert reference.alibi_slopes(6, 8.0) == (2**-2, 2**-4, 2**-6, 2**-8, 2**-1, 2**-3)
+    assert reference.alibi_slopes(4, 2.0) == (2**-0.5, 2**-1, 2**-1.5, 2**-2)
+
+
 def test_attention_over_q8_is_near_that_over_f16() -> None:
     q, k, v = random_floats(70, 4, 40), random_floats(150, 2, 40, seed=1), random_floats(150, 2, 40, seed=2)
     near, got = reference.attend(q, k, v), reference.attend_q8(q, k, v)
@@ -242,6 +310,23 @@ def test_exponentials_are_near_numpys() -> None:
     x = np.linspace(-87, 88, 5001, dtype=np.float32)
     np.testing.assert_allclose(reference.exp(x), np.exp(x.astype(np.float64)), rtol=3e-7)
     assert reference.exp(np.zeros(1, np.float32))[0] == 1
+
+
+@pytest.mark.parametrize("cap", [0.5, 4, 50])
+def test_caps_are_hyperbolic_tangents(cap: float) -> None:
+    s = np.linspace(-300, 300, 5001, dtype=np.float32)
+    got = reference.capped(s, reference.Cap.of(cap))
+    np.testing.assert_allclose(got, cap * np.tanh(s.astype(np.float64) / cap), rtol=1e-6, atol=cap * 3e-7)
+
+
+def test_gelus_are_near_pythons() -> None:
+    x = np.linspace(-12, 12, 5001, dtype=np.float32)
+    exact = np.array([0.5 * one * math.erfc(-one / math.sqrt(2)) for one in x.astype(np.float64)])
+    np.testing.assert_allclose(reference.gelu(x), exact, rtol=5e-7, atol=5e-7)
+    cubic = math.sqrt(2 / math.pi) * (x + 0.044715 * x.astype(np.float64) ** 3)
+    np.testing.assert_allclose(reference.gelu_tanh(x), 0.5 * x * (1 + np.tanh(cubic)), rtol=1e-6, atol=5e-7)
+    np.testing.assert_allclose(reference.gelu(np.array([-90, 0, 90], np.float32)), [0, 0, 90], atol=1e-37)
+    assert reference.gelu_tanh(np.zeros(1, np.float32))[0] == 0
 
 
 def test_swiglu_survives_large_gates() -> None:

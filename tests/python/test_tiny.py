@@ -1,5 +1,6 @@
 """tiny.py is where other tests' files come from: held here against the reference, and against itself."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import reference
 import tiny
+import tiny_cases
 import vocabulary
 
 SHAPES: list[dict[str, Any]] = [
@@ -20,6 +22,7 @@ SHAPES: list[dict[str, Any]] = [
     {"rope": "llama3"},
     {"n_embd": 256, "n_ff": 256, "format": "Q4_K", "formats": {"attn_v": "Q6_K", "blk.0.ffn_up": "F16"}},
     {"n_layer": 12, "by_name": True, "n_vocab": 400},
+    *tiny_cases.CASES.values(),
 ]
 
 
@@ -42,6 +45,19 @@ def test_tiny_models_compute_tame_logits_that_depend_on_the_ids(fields: dict[str
     assert np.isfinite(first).all()
     assert 0.5 < first.std() < 5
     assert np.abs(first - second).max() > 1e-3
+
+
+def test_windows_of_tiny_models_are_shorter_than_their_prompts_and_caps_below_their_scores() -> None:
+    model = reference.Reference(tiny.tiny_llama(arch="gemma3"))
+    assert [spec.window for spec in model.scores] == [20, 0]
+    bases = [spec.base for spec in model.ropes if spec is not None]
+    assert bases == [500, 10000]
+    model = reference.Reference(tiny.tiny_llama(arch="gemma2"))
+    assert [spec.window for spec in model.scores] == [20, 0]
+    ids = range(3, 51)
+    capped = model.logits(ids)
+    model.scores = [dataclasses.replace(spec, cap=0.0) for spec in model.scores]
+    assert np.abs(model.logits(ids) - capped).max() > 0.1
 
 
 def test_formats_are_chosen_by_name_and_by_part_of_a_name() -> None:

@@ -114,6 +114,14 @@ def test_a_context_over_the_files_is_an_error_of_usage(file: Path) -> None:
 
 
 @pytest.mark.usefixtures("known")
+def test_the_file_is_read_with_its_overrides(file: Path) -> None:
+    refused = gemel_("serve", file, "--port", 0, "--override", ".rope.freqbase=1")
+    assert_error(refused, 1, "llama.rope.freqbase=1 has no effect")
+    longer = ["--override", ".context_length=1024", "--rope-freq-base", "500"]
+    assert_error(gemel_("serve", file, "--port", 0, "--ctx", 1025, *longer), 2, "--ctx 1025", "1024")
+
+
+@pytest.mark.usefixtures("known")
 def test_a_port_in_use_is_said(server: Server, file: Path) -> None:
     done = gemel_("serve", file, "--port", server.port)
     assert_error(done, 1, f"can't listen on 127.0.0.1, port {server.port}: ", "--port 0")

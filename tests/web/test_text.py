@@ -216,6 +216,26 @@ def test_bos_is_put_before_texts_where_the_file_says_so() -> None:
     assert answer["usage"]["prompt_tokens"] == len(expected.prompt_ids)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_chat_answer_begins_without_the_space_of_its_first_piece(stream: bool) -> None:
+    with gemel.open(tiny_bytes(tokenizer="spm", chat_template=CHATML), threads=1) as spm:
+        id = next(id for id in range(spm.n_vocab) if spm.piece(id)[:1] == b" " and len(spm.piece(id)) > 3)
+        text = 3 * spm.piece(id).decode()
+        forced = {"model": "spm", "temperature": 0, "max_tokens": 3, "logit_bias": {str(id): 100}, "stream": stream}
+        with Asked({"spm": gemel_web.Served(spm)}) as app:
+            answers = [app.post(CHAT, **forced, messages=HELLO, logprobs=True), app.post(TEXT, **forced, prompt="a")]
+    parts = [
+        choice
+        for answer in answers
+        for event in (events_of(answer) if stream else [answer.json()])
+        for choice in event["choices"]
+    ]
+    messages = [part.get("message") or part.get("delta") for part in parts if "text" not in part]
+    assert "".join(message.get("content") or "" for message in messages) == text[1:]
+    assert sum(len((part.get("logprobs") or {}).get("content") or ()) for part in parts if "text" not in part) == 3
+    assert "".join(part["text"] for part in parts if "text" in part) == text   # which goes on from a text
+
+
 @pytest.mark.model
 def test_the_real_model_answers(real_model: gemel.Model) -> None:
     with Asked({"real": gemel_web.Served(real_model)}) as app:

@@ -64,7 +64,7 @@ class Api:
         served = find(self._models, wanted.model)
         most = _limit(wanted)
         n_top = (wanted.top_logprobs or 0) if wanted.logprobs else None
-        wish = self._wish(wanted, max_tokens=most, n_top=n_top, echo=False, param="messages")
+        wish = self._wish(wanted, max_tokens=most, n_top=n_top, echo=False, is_chat=True)
         work = Completion(prompts.of_chat(wanted.messages), wish)
         ticket = self._scheduler.submit(served, work)
         return await self._answer(request, wanted, ticket, ChatShape(served.model, logprobs=n_top is not None))
@@ -81,7 +81,7 @@ class Api:
         texts = prompts.of_inputs(wanted.prompt, "prompt", self._config, n=wanted.n or 1, bos_eos=False)
         wish = self._wish(
             wanted, max_tokens=wanted.max_tokens or DEFAULT_MAX_TOKENS, n_top=wanted.logprobs,
-            echo=bool(wanted.echo), param="prompt",
+            echo=bool(wanted.echo), is_chat=False,
         )
         ticket = self._scheduler.submit(served, Completion(texts, wish))
         shape = TextShape(served.model, logprobs=wanted.logprobs is not None)
@@ -95,11 +95,11 @@ class Api:
             raise invalid("n", f"{wanted.n} answers were asked for, the limit here is {self._config.max_n}")
 
     def _wish(
-        self, wanted: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str
+        self, wanted: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, is_chat: bool
     ) -> Wish:
         return Wish(
             n=wanted.n or 1, max_tokens=max_tokens, stops=_stops(wanted.stop), sampling=sampling_of(wanted),
-            n_top=n_top, echo=echo, param=param,
+            n_top=n_top, echo=echo, is_chat=is_chat, param="messages" if is_chat else "prompt",
         )
 
     async def _answer(

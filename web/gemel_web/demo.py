@@ -9,6 +9,8 @@ from contextlib import closing
 from typing import Annotated
 
 import typer
+from gemel._overrides import Overrides
+from gemel_native.overrides import with_overrides
 
 from . import options
 from .models import alias_of
@@ -17,6 +19,7 @@ from .server import MODEL_HELP, Machine, listen, needed_page, opened, run, say, 
 MODEL = "smollm2-135m-instruct"
 
 
+@with_overrides
 def demo(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = MODEL,
     *,
@@ -34,6 +37,7 @@ def demo(
     isa: options.Isa = None,
     ctx: options.Context = None,
     kv_type: options.KvTypes = None,
+    overrides: Overrides,
 ) -> None:
     """Open a page that chats with MODEL: in the browser's tab, or by this machine. Until Ctrl-C.
 
@@ -41,7 +45,7 @@ def demo(
     """
     settings = settings_from("demo", {"host": host, "port": port, "access_log": access_log})
     page = needed_page()
-    machine = Machine(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type)
+    machine = Machine(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
     listening = listen(settings.host, settings.port, instead="port" not in settings.model_fields_set)
     with closing(listening), opened(model, machine) as served:
         name = alias_of(model) if alias is None else alias

@@ -6,12 +6,15 @@ from contextlib import closing
 from typing import Annotated
 
 import typer
+from gemel._overrides import Overrides
+from gemel_native.overrides import with_overrides
 
 from . import options
 from .models import alias_of
 from .server import MODEL_HELP, Machine, listen, needed_page, opened, page_folder, run, settings_from
 
 
+@with_overrides
 def serve(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)],
     *,
@@ -28,10 +31,12 @@ def serve(
     isa: options.Isa = None,
     ctx: options.Context = None,
     kv_type: options.KvTypes = None,
+    overrides: Overrides,
 ) -> None:
     """Serve MODEL by OpenAI's API, until Ctrl-C.
 
-    All but MODEL, --alias, --page and the options of the machine can be set in the environment: GEMEL_SERVE_PORT=8080.
+    All but MODEL, --alias, --page and the options of the machine and of the file's metadata can be set in the
+    environment: GEMEL_SERVE_PORT=8080.
     """
     settings = settings_from("serve", {
         "host": host, "port": port, "queue": queue, "access_log": access_log, "api_key": api_key,
@@ -39,6 +44,6 @@ def serve(
         "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
     })
     folder = None if page is False else needed_page() if page else page_folder()
-    machine = Machine(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type)
+    machine = Machine(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
     with closing(listen(settings.host, settings.port)) as listening, opened(model, machine) as served:
         run(settings, alias_of(model) if alias is None else alias, served, listening, page=folder)

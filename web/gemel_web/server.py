@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import gemel
 import typer
+from gemel._overrides import Overrides
 from gemel._session import KvType
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Machine:
     isa: str | None
     ctx: int | None
     kv_type: KvType | None
+    overrides: Overrides
 
 
 @contextmanager
@@ -61,7 +63,9 @@ def opened(model: str, machine: Machine) -> Iterator[Served]:
     """Open the model for as long as it is served."""
     from .models import Served
 
-    with gemel.open(model, threads=machine.threads, isa=machine.isa, on_progress=Progress()) as found:
+    with gemel.open(
+        model, threads=machine.threads, isa=machine.isa, on_progress=Progress(), overrides=machine.overrides
+    ) as found:
         if machine.ctx is not None and not 1 <= machine.ctx <= found.n_ctx:
             raise typer.BadParameter(f"--ctx {machine.ctx}: {found.name} allows 1 to {found.n_ctx}")
         yield Served(found, files_of(model), machine.ctx, int(time.time()), machine.kv_type)

@@ -152,6 +152,7 @@ class Wish:
     n_top: int | None           # likeliest tokens wanted at each place; None: no log-probabilities at all
     echo: bool                  # the answer begins with the prompt
     param: str                  # where the prompts came in
+    is_chat: bool = False       # the answer is a message, not the rest of a text
 
 
 class Completion(Stoppable):
@@ -181,7 +182,9 @@ class Completion(Stoppable):
 
     def _generation(self, session: gemel.Session, ids: list[int], sampling: gemel.Sampling) -> gemel.Generation:
         wish = self._wish
-        return session.generate(ids, max_tokens=wish.max_tokens, stop=wish.stops, sampling=sampling)
+        generation = session.generate(ids, max_tokens=wish.max_tokens, stop=wish.stops, sampling=sampling)
+        generation._run.is_answer = wish.is_chat
+        return generation
 
     def _answer(
         self, desk: Desk, session: gemel.Session, choice: int, ids: list[int], sampling: gemel.Sampling
@@ -225,6 +228,8 @@ class Watch:
             if self._n_top is not None:
                 self._tokens.append(self._token(id))
             self._drawn += len(self._utf8.decode(self._session.model.piece(id)))
+            if self._seen == 1:
+                self._drawn -= generation._run.n_dropped
 
     def event(self, choice: int) -> Text | None:
         """Return the text that can be shown; what may be half a character waits for the next step."""

@@ -54,7 +54,8 @@ static void read_model(gemel_model *m, keys *r) {
     m->n_layer = keys_int(r, "block_count", 1, 4096, -1);
     m->norm_eps = (float)keys_float(
         r, m->arch->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 0, 1, 1e-5);
-    m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, 1);
+    double embd_scale = arch_has(m->arch, EMBD_SQRT) ? fm_sqrt((double)m->n_embd) : 1;
+    m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, embd_scale);
     m->logit_scale = (float)keys_float(r, "logit_scale", -1e6, 1e6, 1);
     m->logit_soft_cap = (float)keys_soft_cap(r, "final_logit_softcapping", 0);
     m->kv_type = arch_has(m->arch, LARGE_KEYS) ? GEMEL_KV_F16 : GEMEL_KV_Q8_0;
@@ -76,7 +77,8 @@ static void read_rope(gemel_model *m, keys *r) {
     if (r->code) return;
     if (span_is(type, "yarn") && !(t->base > 1))
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.rope.freq_base is %g: YaRN needs more than 1", r->arch, t->base));
-    if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
+    if (!got && gguf_tensor_find(r->g, "rope_factors_long.weight") >= 0) t->scaling = SCALING_LONGROPE;
+    else if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
     else if (span_is(type, "none")) t->scaling = SCALING_NONE;
     else if (span_is(type, "linear")) t->scaling = SCALING_LINEAR;
     else if (span_is(type, "yarn")) t->scaling = SCALING_YARN;
@@ -85,6 +87,19 @@ static void read_rope(gemel_model *m, keys *r) {
         keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
                           "%s.rope.scaling.type \"%s\" is not supported (supported: none, linear, yarn, longrope)",
                           r->arch, printable_name(type.at, type.size).text));
+}
+
+// Keys that change nothing with the model's kind of scaling: an override of one would be in vain.
+static void leave_rope_keys(const gemel_model *m, keys *r) {
+    int scaling = m->ropes[0].scaling, has_own = scaling == SCALING_YARN || scaling == SCALING_LONGROPE;
+    gguf_span type;
+    int is_off = scaling == SCALING_LONGROPE || (scaling == SCALING_NONE && keys_string(r, "rope.scaling.type", &type));
+    int is_renamed = keys_float(r, "rope.scaling.factor", 0, 1e6, 0) > 0;   // comes before the older name
+    if (is_off) keys_unread(r, "rope.scaling.factor");
+    if (is_off || is_renamed) keys_unread(r, "rope.scale_linear");
+    if (!has_own) keys_unread(r, "rope.scaling.original_context_length");
+    if (scaling != SCALING_YARN) keys_unread(r, "rope.scaling.yarn_beta_fast");
+    if (scaling != SCALING_YARN) keys_unread(r, "rope.scaling.yarn_beta_slow");
 }
 
 // ---- Layers --------------------------------------------------------------------------------------------------------
@@ -162,7 +177,7 @@ static void finish_layer(gemel_model *m, layer *l) {
     t->v_heads = most(t->v_heads, a->n_head * pad(a->v_dim, 32));
     t->n_head = most(t->n_head, a->n_head);
     t->n_ff = most(t->n_ff, l->ff.n_ff);
-    t->has_parallel |= l->is_parallel;
+    t->has_parallel |= l->is_parallel || arch_has(m->arch, MAY_ONE_NORM);
 }
 
 static void finish_ropes(gemel_model *m) {
@@ -187,8 +202,7 @@ static int make_slopes(gemel_model *m, keys *r) {
         attention *a = &m->layers[il].attn;
         int n = 1;
         while (2 * n <= a->n_head) n *= 2;
-        for (int h = 0; h < a->n_head; h++)
-            at[h] = (float)fm_pow(2, -most_bias * (h < n ? h + 1 : h - n + 0.5) / n);
+        for (int h = 0; h < a->n_head; h++) at[h] = (float)fm_pow(2, -most_bias * (h < n ? h + 1 : h - n + 0.5) / n);
         a->slopes = at;
         at += a->n_head;
     }
@@ -208,24 +222,29 @@ static int read_numbers(gemel_model *m, keys *r) {
     for (int il = 0; il < m->n_layer && !r->code; il++) read_layer(m, r, il);
     if (!r->code && m->n_ropes) read_rope(m, r);
     if (!r->code && m->arch->tune) m->arch->tune(m, r);
+    if (!r->code && m->n_ropes) leave_rope_keys(m, r);
     return r->code;
+}
+
+static int read_all(gemel_model *m, keys *r) {
+    int code = read_numbers(m, r);
+    if (code < 0) return code;
+    for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
+    finish_ropes(m);
+    code = make_slopes(m, r);
+    if (code < 0) return code;
+    m->n_vocab = count_vocab(r->g, r->e);
+    return m->n_vocab < 0 ? m->n_vocab : GEMEL_OK;
 }
 
 int arch_read(gemel_model *m, const gguf *g, errors *e) {
     int code = find_arch(m, g, e);
     if (code < 0) return code;
     keys r = {.g = g, .arch = m->arch->name, .e = e};
-    code = read_numbers(m, &r);
-    if (code < 0) return code;
     uint64_t mode = cpu_float_enter();
-    if (arch_has(m->arch, EMBD_SQRT)) m->embd_scale = (float)fm_sqrt((double)m->n_embd);
-    for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
-    finish_ropes(m);
-    code = make_slopes(m, &r);
+    code = read_all(m, &r);
     cpu_float_leave(mode);
-    if (code < 0) return code;
-    m->n_vocab = count_vocab(g, e);
-    return m->n_vocab < 0 ? m->n_vocab : GEMEL_OK;
+    return code;
 }
 
 // ---- Norms, once the file's tensors have their places --------------------------------------------------------------
@@ -238,7 +257,8 @@ static void settle_norm(const gemel_model *m, norm *n, int is_bare) {
 static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     const arch *a = m->arch;
     if (arch_has(a, FALCON_NORMS) && !l->in.w) l->in = l->ffn_in;
-    if (arch_has(a, ONE_NORM) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel && !l->ffn_in.w)) l->ffn_in = l->in;
+    if (arch_has(a, MAY_ONE_NORM)) l->is_parallel = !l->ffn_in.w;
+    if (arch_has(a, ONE_NORM) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel)) l->ffn_in = l->in;
     const char *missing = NULL;
     if (!l->ffn_in.w && !arch_has(a, NORM_AFTER | NORM_BARE)) missing = "ffn_norm.weight";
     if (!missing && arch_has(a, NORM_BIAS) && !l->ffn_in.b) missing = "ffn_norm.bias";

@@ -1,5 +1,6 @@
 #include "keys.h"
 #include <stdio.h>
+#include "../file/override.h"
 
 static const char *key_of(keys *r, const char *name) {
     snprintf(r->key, sizeof r->key, "%s.%s", r->arch, name);
@@ -85,6 +86,8 @@ int keys_string(keys *r, const char *name, gguf_span *out) {
     keys_fail(r, got);
     return got > 0;
 }
+
+void keys_unread(keys *r, const char *name) { gguf_override_unread(r->g, key_of(r, name)); }
 
 void keys_refuse_over_zero(keys *r, const char *name, const char *what) {
     uint32_t v = 0;

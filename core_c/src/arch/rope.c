@@ -37,8 +37,9 @@ int rope_fill(gemel_model *m) {
     for (int i = 0; i < m->n_ropes; i++)
         for (int is_long = 0; is_long < 2; is_long++) {
             rope_table *t = &m->ropes[i];
-            const float *factors =
-                t->scaling == SCALING_LONGROPE ? m->rope_factors[is_long ? 1 : 2] : i == 0 ? m->rope_factors[0] : NULL;
+            const float *factors = t->scaling == SCALING_LONGROPE ? m->rope_factors[is_long ? 1 : 2]
+                                   : i == 0                       ? m->rope_factors[0]
+                                                                  : NULL;
             t->freq[is_long] = calloc((size_t)t->n_rot / 2, sizeof *t->freq[is_long]);
             if (t->freq[is_long]) frequencies(t, factors, t->freq[is_long], &t->scale[is_long]);
             else code = GEMEL_E_MEMORY;

@@ -5,7 +5,18 @@
 enum slot_room { SLOT_FIRST, SLOT_LAYER, SLOT_LAST };
 enum slot_kind { SLOT_VECTOR, SLOT_FACTORS, SLOT_MATRIX, SLOT_DEALT };
 enum slot_dim {
-    DIM_ONE, DIM_VOCAB, DIM_EMBD, DIM_Q, DIM_K, DIM_V, DIM_HEADS, DIM_FF, DIM_ROT, DIM_CTX, DIM_Q_NORM, DIM_K_NORM,
+    DIM_ONE,
+    DIM_VOCAB,
+    DIM_EMBD,
+    DIM_Q,
+    DIM_K,
+    DIM_V,
+    DIM_HEADS,
+    DIM_FF,
+    DIM_ROT,
+    DIM_CTX,
+    DIM_Q_NORM,
+    DIM_K_NORM,
 };
 enum { SLOT_PARTS = 3 };
 
@@ -29,8 +40,8 @@ typedef struct slot {
     enum slot_kind kind;
     size_t at;   // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
     properties must, may, never;   // of architectures whose files need it, may have it, and have it in no case
-    int n_in, n_out;      // enum slot_dim: columns, rows
-    slot_id parts[SLOT_PARTS];   // SLOT_DEALT: the slots its rows go to
+    int n_in, n_out;               // enum slot_dim: columns, rows
+    slot_id parts[SLOT_PARTS];     // SLOT_DEALT: the slots its rows go to
 } slot;
 extern const slot slots[N_SLOTS];
 

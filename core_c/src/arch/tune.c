@@ -20,6 +20,16 @@ static void windows(gemel_model *m, keys *r, int period) {
         if (is_windowed(r, il, period)) m->layers[il].attn.window = window;
 }
 
+// The same, and windowed layers turn by a table of their own, whatever scaling the others have.
+static void windows_with_rope(gemel_model *m, keys *r, int period, double base) {
+    windows(m, r, period);
+    if (keys_int(r, "attention.sliding_window", 0, 1 << 30, 0) == 0) return;
+    m->ropes[1] = (rope_table){.scaling = SCALING_NONE, .factor = 1, .attn_factor = 1, .n_ctx_orig = m->n_ctx_train};
+    m->ropes[1].base = keys_float(r, "rope.freq_base_swa", 1, 1e12, base);
+    m->n_ropes = 2;
+    for (int il = 0; il < m->n_layer && !r->code; il++) m->layers[il].attn.rope = is_windowed(r, il, period);
+}
+
 // ---- Architectures -------------------------------------------------------------------------------------------------
 
 // The largest models divide scores by what other models' heads would be, not by their own.
@@ -38,14 +48,8 @@ void tune_gemma2(gemel_model *m, keys *r) {
     if (m->n_layer == 46) divide_by_width(m);
 }
 
-// Windowed layers turn by a table of their own, whatever scaling the others have.
 void tune_gemma3(gemel_model *m, keys *r) {
-    windows(m, r, 6);
-    m->ropes[1] = (rope_table){.scaling = SCALING_NONE, .factor = 1, .attn_factor = 1};
-    m->ropes[1].base = keys_float(r, "rope.freq_base_swa", 1, 1e12, 10000);
-    m->ropes[1].n_ctx_orig = m->n_ctx_train;
-    m->n_ropes = 2;
-    for (int il = 0; il < m->n_layer; il++) m->layers[il].attn.rope = m->layers[il].attn.window ? 1 : 0;
+    windows_with_rope(m, r, 6, 10000);
     if (m->n_layer == 62) divide_by_width(m);
 }
 
@@ -56,7 +60,7 @@ void tune_smollm3(gemel_model *m, keys *r) {
     for (int il = 3; il < m->n_layer; il += 4) m->layers[il].attn.rope = -1;
 }
 
-void tune_olmo2(gemel_model *m, keys *r) { windows(m, r, 4); }
+void tune_olmo2(gemel_model *m, keys *r) { windows_with_rope(m, r, 4, m->ropes[0].base); }
 
 void tune_granite(gemel_model *m, keys *r) {   // its files say by what logits are divided
     double by = keys_float(r, "logit_scale", -1e6, 1e6, 1);

@@ -80,23 +80,30 @@ static int same_family(int a, int b) {
     return a == b || (is_integer(a) && is_integer(b)) || (is_float(a) && is_float(b));
 }
 
-static int wrong_type(const gguf_kv *kv, const char *key, const char *wanted, errors *e) {
+// `scalar` is what an override may be in its place.
+static int wrong_type(const gguf *g, const gguf_kv *kv, const char *key, const char *wanted, const char *scalar,
+                      errors *e) {
     int is_array = kv->type == GGUF_ARRAY;
+    if (g->is_over) return gguf_override_mistyped(g, kv, scalar, e);
     return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %s%s, and %s is wanted", printable_name(key, strlen(key)).text,
                 is_array ? "an array of " : "of type ", gguf_type_name(kv->item_type), wanted);
 }
 
-// The pair of that key: 1 and *out, or 0.
-static int get(const gguf *g, const char *key, const gguf_kv **out) {
-    int i = gguf_find(g, key);
-    if (i >= 0) *out = gguf_kv_at(g, (size_t)i);
+// The pair of that key, an override's before the file's: 1 and *out, whose bytes are in *g; or 0.
+static int get(const gguf **g, const char *key, const gguf_kv **out) {
+    int i = (*g)->over ? gguf_find((*g)->over, key) : -1;
+    if (i >= 0) {
+        *g = (*g)->over;
+        gguf_kv_at(*g, (size_t)i)->is_read = 1;
+    } else i = gguf_find(*g, key);
+    if (i >= 0) *out = gguf_kv_at(*g, (size_t)i);
     return i >= 0;
 }
 
 int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e) {
     const gguf_kv *kv;
-    if (!get(g, key, &kv)) return 0;
-    if (!is_integer(kv->type)) return wrong_type(kv, key, "an integer", e);
+    if (!get(&g, key, &kv)) return 0;
+    if (!is_integer(kv->type)) return wrong_type(g, kv, key, "an integer", "an integer", e);
     uint64_t bits = integer_at(g, kv, 0);
     int is_negative = is_signed(kv->type) && bits >> 63;
     if (is_negative || bits > UINT32_MAX)
@@ -109,14 +116,15 @@ int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e) {
 
 int gguf_is_array(const gguf *g, const char *key) {
     const gguf_kv *kv;
-    return get(g, key, &kv) && kv->type == GGUF_ARRAY;
+    return get(&g, key, &kv) && kv->type == GGUF_ARRAY;
 }
 
 int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e) {
     const gguf_kv *kv;
-    if (!get(g, key, &kv)) return 0;
-    if (!is_float(kv->type)) return wrong_type(kv, key, "F32 or F64", e);
-    double value = float_at(g, kv, 0);
+    if (!get(&g, key, &kv)) return 0;
+    if (!is_float(kv->type) && !(g->is_over && is_integer(kv->type)))
+        return wrong_type(g, kv, key, "F32 or F64", "a number", e);
+    double value = number_at(g, kv, 0);
     if (!(value >= -FLT_MAX && value <= FLT_MAX))
         return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %g, and a finite 32-bit number is wanted",
                     printable_name(key, strlen(key)).text, value);
@@ -126,27 +134,27 @@ int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e) {
 
 int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e) {
     const gguf_kv *kv;
-    if (!get(g, key, &kv)) return 0;
-    if (kv->type != GGUF_BOOL) return wrong_type(kv, key, "BOOL", e);
+    if (!get(&g, key, &kv)) return 0;
+    if (kv->type != GGUF_BOOL) return wrong_type(g, kv, key, "BOOL", "true or false", e);
     *out = integer_at(g, kv, 0) != 0;
     return 1;
 }
 
 int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e) {
     const gguf_kv *kv;
-    if (!get(g, key, &kv)) return 0;
-    if (kv->type != GGUF_STRING) return wrong_type(kv, key, "STRING", e);
+    if (!get(&g, key, &kv)) return 0;
+    if (kv->type != GGUF_STRING) return wrong_type(g, kv, key, "STRING", "a text", e);
     *out = string_at(g, kv, 0);
     return 1;
 }
 
 int gguf_get_array(const gguf *g, const char *key, gguf_type type, int *index, size_t *n, errors *e) {
     const gguf_kv *kv;
-    if (!get(g, key, &kv)) return 0;
+    if (!get(&g, key, &kv)) return 0;
     if (kv->type != GGUF_ARRAY || !same_family(kv->item_type, type)) {
         char wanted[24];
         snprintf(wanted, sizeof wanted, "an array of %s", gguf_type_name(type));
-        return wrong_type(kv, key, wanted, e);
+        return wrong_type(g, kv, key, wanted, "an array", e);
     }
     for (size_t j = 0; kv->item_type != type && j < kv->count; j++)
         if (!fits_type(g, kv, j, type))
@@ -166,7 +174,11 @@ double gguf_array_number(const gguf *g, int index, size_t j) { return number_at(
 // ---- Tensors and totals -------------------------------------------------------------------------------------------
 
 uint64_t gguf_header_size(const gguf *g) { return g->data_offset; }
-uint64_t gguf_fingerprint(const gguf *g) { return g->fingerprint; }
+
+uint64_t gguf_fingerprint(const gguf *g) {
+    return g->over ? gguf_overrides_hash(g->over, g->fingerprint) : g->fingerprint;
+}
+
 int gguf_n_tensors(const gguf *g) { return (int)g->entries.count; }
 const gguf_tensor *gguf_tensor_at(const gguf *g, int i) { return &gguf_entry_at(g, (size_t)i)->tensor; }
 

@@ -5,12 +5,13 @@
 #include "gguf_types.h"
 
 uint64_t gguf_header_size(const gguf *g);   // bytes up to the tensor data
-uint64_t gguf_fingerprint(const gguf *g);   // FNV-1a of the header's bytes
+uint64_t gguf_fingerprint(const gguf *g);   // FNV-1a of the header's bytes, and of overrides
 int gguf_n_tensors(const gguf *g);
 const gguf_tensor *gguf_tensor_at(const gguf *g, int i);
 int gguf_tensor_find(const gguf *g, const char *name);   // index, or -1: none. Logarithmic time
-// Typed look-ups by key. Return 1 found, 0 absent, GEMEL_E_FORMAT when present with a type or value that does not fit.
-int gguf_find(const gguf *g, const char *key);                                // index of the pair or -1
+int gguf_find(const gguf *g, const char *key);           // index of the file's pair, or -1
+// Typed look-ups by key, of what the host gave (override.h) before what the file says. Return 1 found, 0 absent,
+// GEMEL_E_FORMAT when present with a type or value that does not fit, GEMEL_E_ARGUMENT when an override's type doesn't.
 int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e);   // any integer type whose value fits
 int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e);      // F32 or F64; finite
 int gguf_is_array(const gguf *g, const char *key);                            // 1 when present, and an array

@@ -14,6 +14,37 @@ static const struct { const char *name; uint8_t size; } types[GGUF_F64 + 1] = {
 const char *gguf_type_name(int type) { return type >= 0 && type <= GGUF_F64 ? types[type].name : NULL; }
 size_t gguf_type_size(int type) { return type >= 0 && type <= GGUF_F64 ? types[type].size : 0; }
 
+// ---- Growing -----------------------------------------------------------------------------------------------------
+
+void *gguf_grow(gguf_table *t, size_t more, size_t item_size, errors *e) {
+    if (more > t->capacity - t->count) {
+        size_t capacity = t->capacity ? t->capacity : 4096 / item_size + 1;
+        while (capacity < t->count + more) {
+            if (capacity > SIZE_MAX / 2 / item_size) {
+                fail(e, GEMEL_E_MEMORY, "the header's tables don't fit the address space");
+                return NULL;
+            }
+            capacity *= 2;
+        }
+        void *at = malloc(capacity * item_size);
+        if (!at) {
+            fail(e, GEMEL_E_MEMORY, "no memory for the header: %zu bytes", capacity * item_size);
+            return NULL;
+        }
+        if (t->count) memcpy(at, t->at, t->count * item_size);
+        free(t->at);
+        t->at = at;
+        t->capacity = capacity;
+    }
+    return (uint8_t *)t->at + t->count * item_size;
+}
+
+uint64_t gguf_hash(uint64_t hash, const void *data, size_t size) {
+    const uint8_t *p = data;
+    for (size_t i = 0; i < size; i++) hash = (hash ^ p[i]) * 0x100000001B3u;
+    return hash;
+}
+
 // ---- Names --------------------------------------------------------------------------------------------------------
 
 gguf_span gguf_key_of(const gguf *g, size_t i) {

@@ -17,6 +17,7 @@ typedef struct gguf_kv {
     uint32_t count;        // items of an array; 1 for a scalar
     uint32_t first_item;   // of an array of strings: index into items[]
     uint8_t type, item_type;
+    uint8_t is_read;   // of an override: it was looked up
 } gguf_kv;
 
 typedef struct gguf_entry {
@@ -45,6 +46,8 @@ struct gemel_gguf {
     int version;
     uint64_t base;             // of a part of a split model: where its file lies
     struct gemel_gguf *next;   // the part after it, its owner's
+    struct gemel_gguf *over;   // pairs that come before the file's (override.h), its owner's; NULL: none
+    int is_over;               // this is such a table: bytes, kv and kv_order, and nothing else
 
     // Where the parser stands: `need` bytes from `at` on make the token that `state` waits for.
     int state;
@@ -59,6 +62,11 @@ static inline gguf_kv *gguf_kv_at(const gguf *g, size_t i) { return (gguf_kv *)g
 static inline gguf_entry *gguf_entry_at(const gguf *g, size_t i) { return (gguf_entry *)g->entries.at + i; }
 static inline const uint8_t *gguf_bytes(const gguf *g) { return g->bytes.at; }
 
+// Room for `more` items of item_size bytes at the end of a table. Sizes stay far below 2^32: the reader bounds those of
+// a header, override.c those that a host gives. NULL: no memory.
+void *gguf_grow(gguf_table *t, size_t more, size_t item_size, errors *e);
+#define GGUF_HASH_START 0xCBF29CE484222325u   // FNV-1a
+uint64_t gguf_hash(uint64_t hash, const void *data, size_t size);
 gguf_span gguf_key_of(const gguf *g, size_t i);
 gguf_span gguf_name_of(const gguf *g, size_t i);   // of a tensor, also while the header is being read
 // Sort the entries' names into *order, which the caller frees. GEMEL_E_FORMAT: *twice and the entry after it in that
@@ -79,3 +87,7 @@ static inline uint32_t gguf_load32(const uint8_t *p) {
     return p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
 }
 static inline uint64_t gguf_load64(const uint8_t *p) { return gguf_load32(p) | (uint64_t)gguf_load32(p + 4) << 32; }
+
+// override.c, of a table of overrides: its pairs hashed onto a fingerprint; the error for a pair of an unwanted type.
+uint64_t gguf_overrides_hash(const gguf *over, uint64_t hash);
+int gguf_override_mistyped(const gguf *over, const gguf_kv *kv, const char *wanted, errors *e);

@@ -76,38 +76,6 @@ static int await(gguf *g, state next, uint64_t need, const char *what, errors *e
     return code;
 }
 
-// ---- Growing ------------------------------------------------------------------------------------------------------
-
-// Room for `more` items of item_size bytes at the end of a table. Sizes stay far below 2^32: HEADER_MAX bounds them.
-static void *grow(gguf_table *t, size_t more, size_t item_size, errors *e) {
-    if (more > t->capacity - t->count) {
-        size_t capacity = t->capacity ? t->capacity : 4096 / item_size + 1;
-        while (capacity < t->count + more) {
-            if (capacity > SIZE_MAX / 2 / item_size) {
-                fail(e, GEMEL_E_MEMORY, "the header's tables don't fit the address space");
-                return NULL;
-            }
-            capacity *= 2;
-        }
-        void *at = malloc(capacity * item_size);
-        if (!at) {
-            fail(e, GEMEL_E_MEMORY, "no memory for the header: %zu bytes", capacity * item_size);
-            return NULL;
-        }
-        if (t->count) memcpy(at, t->at, t->count * item_size);
-        free(t->at);
-        t->at = at;
-        t->capacity = capacity;
-    }
-    return (uint8_t *)t->at + t->count * item_size;
-}
-
-static uint64_t hash_bytes(uint64_t hash, const uint8_t *data, size_t size)   // FNV-1a
-{
-    for (size_t i = 0; i < size; i++) hash = (hash ^ data[i]) * 0x100000001B3u;
-    return hash;
-}
-
 // ---- Tensors: what the table must promise -------------------------------------------------------------------------
 
 static int tensor_bytes(const gguf *g, gguf_tensor *t, errors *e) {
@@ -290,7 +258,7 @@ static int read_tensor_name_size(gguf *g, const uint8_t *p, errors *e) {
 }
 
 static int read_key(gguf *g, const uint8_t *p, errors *e) {
-    gguf_kv *kv = grow(&g->kv, 1, sizeof *kv, e);
+    gguf_kv *kv = gguf_grow(&g->kv, 1, sizeof *kv, e);
     if (!kv) return GEMEL_E_MEMORY;
     *kv = (gguf_kv){.key_at = (uint32_t)(g->at - g->need), .key_size = (uint32_t)g->need, .count = 1};
     g->kv.count++;
@@ -358,7 +326,7 @@ static int read_array(gguf *g, const uint8_t *p, errors *e) {
 }
 
 static int read_item_size(gguf *g, const uint8_t *p, errors *e) {
-    uint32_t *item = grow(&g->items, 1, sizeof *item, e);
+    uint32_t *item = gguf_grow(&g->items, 1, sizeof *item, e);
     if (!item) return GEMEL_E_MEMORY;
     *item = (uint32_t)(g->at - 8);
     g->items.count++;
@@ -371,7 +339,7 @@ static int read_item(gguf *g, const uint8_t *p, errors *e) {
 }
 
 static int read_tensor_name(gguf *g, const uint8_t *p, errors *e) {
-    gguf_entry *entry = grow(&g->entries, 1, sizeof *entry, e);
+    gguf_entry *entry = gguf_grow(&g->entries, 1, sizeof *entry, e);
     if (!entry) return GEMEL_E_MEMORY;
     *entry = (gguf_entry){.name_at = (uint32_t)(g->at - g->need), .tensor = {.name.size = g->need, .ne = {1, 1, 1, 1}}};
     g->entries.count++;
@@ -429,7 +397,7 @@ int gguf_open(gguf **out, uint64_t file_size, errors *e) {
     if (file_size == 0) return fail(e, GEMEL_E_FORMAT, "at offset 0: the file is empty");
     gguf *g = malloc(sizeof *g);
     if (!g) return fail(e, GEMEL_E_MEMORY, "no memory to read a header");
-    *g = (gguf){.file_size = file_size, .fingerprint = 0xCBF29CE484222325u};
+    *g = (gguf){.file_size = file_size, .fingerprint = GGUF_HASH_START};
     int code = await(g, MAGIC, 4, "a GGUF file's header", e);
     if (code) gguf_close(g);
     else *out = g;
@@ -439,10 +407,10 @@ int gguf_open(gguf **out, uint64_t file_size, errors *e) {
 // Take what of data[0..size) belongs to the token that is awaited; *used of it. Returns 1 when the token is there.
 static int take_token(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e) {
     size_t missing = g->at + g->need - g->bytes.count, take = missing < size ? missing : size;
-    uint8_t *end = grow(&g->bytes, take, 1, e);
+    uint8_t *end = gguf_grow(&g->bytes, take, 1, e);
     if (!end) return GEMEL_E_MEMORY;
     memcpy(end, data, take);
-    g->fingerprint = hash_bytes(g->fingerprint, data, take);
+    g->fingerprint = gguf_hash(g->fingerprint, data, take);
     g->bytes.count += take;
     *used += take;
     return take == missing;
@@ -450,7 +418,7 @@ static int take_token(gguf *g, const uint8_t *data, size_t size, size_t *used, e
 
 static void skip_padding(gguf *g, const uint8_t *data, size_t size, size_t *used) {
     size_t take = g->padding < size ? (size_t)g->padding : size;
-    g->fingerprint = hash_bytes(g->fingerprint, data, take);
+    g->fingerprint = gguf_hash(g->fingerprint, data, take);
     g->padding -= take;
     *used += take;
     if (g->padding == 0) g->state = WHOLE;
@@ -484,6 +452,7 @@ void gguf_close(gguf *g) {
         free(g->entries.at);
         free(g->kv_order);
         free(g->entry_order);
+        gguf_close(g->over);
         free(g);
     }
 }

@@ -5,22 +5,23 @@
 // whole blocks of 32. What is multiplied by `down` comes to be in s->gate.
 static void widen(const worker *w, const feed_forward *f, const acts *a, int is_gated) {
     workspace *s = w->s;
-    int panels = f->up.w.n_panels, pairs = (panels + 1) / 2, nb = f->n_ff / 32;
-    int from = 2 * share(pairs, w->ith, w->nth), to = 2 * share(pairs, w->ith + 1, w->nth);
+    int panels = f->up.w.n_panels, nb = f->n_ff / 32, runs[RUNS_MAX][2], n_runs = 0;
     size_t ld = (size_t)panels * 16;
     acts mid = s->mid;
-    if (to > panels) to = panels;
-    if (from >= to) return;
     mid.n = w->n;
-    if (is_gated) multiply(w, &f->gate, a, from, to, s->gate);
-    multiply(w, &f->up, a, from, to, is_gated ? s->up : s->gate);
-    mark(w, GEMEL_OP_FFN_IN);
-    for (int t = 0; t < w->n; t++) {
-        float *gate = s->gate + (size_t)t * ld;
-        const float *up = is_gated ? s->up + (size_t)t * ld + from * 16 : NULL;
-        w->k->act[f->act](gate + from * 16, up, (to - from) * 16, gate + from * 16);
-        if (!weight_is_float(&f->down.w)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
+    for (deal d = deal_out(w, panels, 2); deal_take(&d); n_runs++) {
+        if (is_gated) multiply(w, &f->gate, a, d.from, d.to, s->gate);
+        multiply(w, &f->up, a, d.from, d.to, is_gated ? s->up : s->gate);
+        runs[n_runs][0] = d.from, runs[n_runs][1] = d.to;
     }
+    mark(w, GEMEL_OP_FFN_IN);
+    for (int i = 0; i < n_runs; i++)
+        for (int t = 0, from = runs[i][0], to = runs[i][1]; t < w->n; t++) {
+            float *gate = s->gate + (size_t)t * ld;
+            const float *up = is_gated ? s->up + (size_t)t * ld + from * 16 : NULL;
+            w->k->act[f->act](gate + from * 16, up, (to - from) * 16, gate + from * 16);
+            if (!weight_is_float(&f->down.w)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
+        }
     mark(w, GEMEL_OP_FFN_ACT);
 }
 

@@ -37,11 +37,11 @@ static void embed_row(const worker *w, int t) {
     if (r->in) memcpy(x, r->in, sizeof(float) * (size_t)m->n_embd);
     else panel_row(&m->token_embd, r->id, x);
     for (int i = 0; !r->in && m->embd_scale != 1 && i < m->n_embd; i++) x[i] = x[i] * m->embd_scale;
-    if (m->position_embd.n_panels && w->b->from == 0) {
+    if (!r->in && m->embd_norm.is_on) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
+    if (m->position_embd.n_panels && w->b->from == 0 && w->b->to > 0) {   // layer 0 follows
         panel_row(&m->position_embd, r->pos[0], position);
         w->k->add_to(x, position, m->n_embd);
     }
-    if (!r->in && m->embd_norm.is_on) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
 }
 
 static void embed(const worker *w) {   // x[n][n_embd]
@@ -104,6 +104,7 @@ static void begin(batch *b) {
     b->code = workspace_open(b->m, partials_of(b, kept, n), n_logits < ROWS_AT_ONCE ? n_logits : ROWS_AT_ONCE);
     if (b->code < 0) return;
     workspace *s = b->m->workspace;
+    atomic_store(&s->dealt[0], 0);
     memcpy(s->kept, kept, sizeof *kept * (size_t)n);
     for (int t = n; t < b->n; t++) s->kept[t] = -1;
     if (!b->rope_cs) b->rope_cs = s->rope_cs;
@@ -131,7 +132,16 @@ static void pass(void *arg, int ith, int nth) {
     stopwatch watch = stopwatch_start(b->profile, ith);
     uint64_t mode = cpu_float_enter();
     if (ith == 0) begin(b);
-    worker w = {.b = b, .m = b->m, .k = b->m->k, .ith = ith, .nth = nth, .n = b->n, .il = -1, .watch = &watch};
+    int n_deals = 0;
+    worker w = {.n_deals = &n_deals,
+                .b = b,
+                .m = b->m,
+                .k = b->m->k,
+                .ith = ith,
+                .nth = nth,
+                .n = b->n,
+                .il = -1,
+                .watch = &watch};
     threads_meet(b->m->pool);
     if (b->code == GEMEL_OK) {
         w.s = b->m->workspace;

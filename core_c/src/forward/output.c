@@ -110,8 +110,11 @@ static void logits_of(const worker *w, int t0, int n) {
                      !weight_is_float(&w->m->output.w));
     product p = {&w->m->output, logits};
     multiply_all(&part, &a, &p, 1, GEMEL_OP_HEAD);
-    bend_logits(&part, n, ld, logits);
     meet(&part);
+    if (w->m->logit_scale != 1 || w->m->logit_soft_cap > 0) {
+        bend_logits(&part, n, ld, logits);
+        meet(&part);
+    }
     for (int i = w->ith; i < n; i += w->nth) use_logits(&part, i, logits + (size_t)i * ld);
     mark(&part, GEMEL_OP_HEAD);
     meet(&part);

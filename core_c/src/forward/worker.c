@@ -33,14 +33,46 @@ void multiply(const worker *w, const linear *l, const acts *a, int p0, int p1, f
         for (int i = from; i < to; i++) y[(size_t)t * ld + (size_t)i] = y[(size_t)t * ld + (size_t)i] + l->b[i];
 }
 
-void multiply_all(const worker *w, const acts *a, const product *p, int count, int op) {
-    int total = 0, before = 0;
-    for (int i = 0; i < count; i++) total += p[i].l->w.n_panels;
-    int from = share(total, w->ith, w->nth), to = share(total, w->ith + 1, w->nth);
-    for (int i = 0; i < count; before += p[i].l->w.n_panels, i++) {
+deal deal_out(const worker *w, int total, int unit) {
+    deal d = {.total = total, .from = -1};
+    if (w->n == 1 || w->nth == 1) {
+        d.from = unit * share((total + unit - 1) / unit, w->ith, w->nth);
+        d.to = unit * share((total + unit - 1) / unit, w->ith + 1, w->nth);
+        if (d.to > total) d.to = total;
+        return d;
+    }
+    int now = (*w->n_deals)++ % 2;
+    if (w->ith == 0) atomic_store(&w->s->dealt[!now], 0);   // nobody deals from it before the next meeting
+    d.next = &w->s->dealt[now];
+    int least = total / (8 * w->nth) > total / RUNS_MAX ? total / (8 * w->nth) : total / RUNS_MAX;
+    d.step = least < 2 ? 2 : (least + 4) / 4 * 4;   // whole tiles of several panels, pairs at least
+    return d;
+}
+
+int deal_take(deal *d) {
+    if (!d->next) {   // once
+        int is_left = d->step == 0 && d->from < d->to;
+        d->step = 1;
+        return is_left;
+    }
+    d->from = atomic_fetch_add(d->next, d->step);
+    d->to = d->from + d->step < d->total ? d->from + d->step : d->total;
+    return d->from < d->total;
+}
+
+// Of several products of one input: panels from..to-1, counted through.
+static void multiply_run(const worker *w, const acts *a, const product *p, int count, int from, int to) {
+    for (int i = 0, before = 0; i < count; before += p[i].l->w.n_panels, i++) {
         int n = p[i].l->w.n_panels, p0 = from > before ? from - before : 0, p1 = to - before < n ? to - before : n;
         if (p0 < p1) multiply(w, p[i].l, a, p0, p1, p[i].y);
     }
+}
+
+void multiply_all(const worker *w, const acts *a, const product *p, int count, int op) {
+    int total = 0;
+    for (int i = 0; i < count; i++) total += p[i].l->w.n_panels;
+    deal d = deal_out(w, total, 1);
+    while (deal_take(&d)) multiply_run(w, a, p, count, d.from, d.to);
     mark(w, op);
 }
 
@@ -63,12 +95,14 @@ static void add_normed(const worker *w, const layer *l, const norm *after, size_
 }
 
 void add_half(const worker *w, const layer *l, const linear *p, const acts *a, const norm *after, int op) {
-    int n = p->w.n_panels, from = share(n, w->ith, w->nth), to = share(n, w->ith + 1, w->nth), n_embd = w->m->n_embd;
-    size_t ld = (size_t)n * 16;
-    if (from < to) multiply(w, p, a, from, to, w->s->y);
-    int end = to * 16 < n_embd ? to * 16 : n_embd;
-    for (int t = 0; t < w->n && from < to && !after->is_on; t++)
-        add_columns(w, l, t, from * 16, end, w->s->y + (size_t)t * ld);
+    int n_embd = w->m->n_embd;
+    size_t ld = (size_t)p->w.n_panels * 16;
+    deal d = deal_out(w, p->w.n_panels, 1);
+    while (deal_take(&d)) {
+        multiply(w, p, a, d.from, d.to, w->s->y);
+        int from = d.from * 16, to = d.to * 16 < n_embd ? d.to * 16 : n_embd;
+        for (int t = 0; t < w->n && !after->is_on; t++) add_columns(w, l, t, from, to, w->s->y + (size_t)t * ld);
+    }
     mark(w, op);
     if (!after->is_on) return;
     meet(w);

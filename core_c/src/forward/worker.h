@@ -13,6 +13,7 @@ typedef struct worker {
     const int *kept;   // [n] which of the batch's rows they are; NULL: all of them
     int il;            // layer, or -1
     stopwatch *watch;
+    int *n_deals;   // of this thread, so far in the pass
 } worker;
 
 typedef struct block {   // half a layer, in two phases: a row that nobody asked for ends after the first
@@ -38,10 +39,22 @@ static inline void meet(const worker *w) {   // all threads are here
     mark(w, GEMEL_OP_WAIT);
 }
 
+// Panels of a product, dealt out to the threads. With several rows they come in runs, and a thread takes the next when
+// it is done with one: cores differ in speed. With one row each thread has its share, which lies together in memory.
+// All threads deal out the same panels, and meet before they deal again.
+enum { RUNS_MAX = 64 };
+typedef struct deal {
+    atomic_int *next;   // the first panel that nobody has; NULL: shares
+    int total, step;    // panels, and of a run
+    int from, to;       // the run at hand
+} deal;
+deal deal_out(const worker *w, int total, int unit);   // shares are of a multiple of `unit` panels, 1 or 2; runs of 2
+int deal_take(deal *d);                                // 1: d->from..d->to-1 is this thread's; 0: there are no more
+
 // y = the norm of row t's x[n]; a row whose statistics are Inf or NaN is bad. y may be x.
 void norm_row(const worker *w, const norm *norm, int t, const float *x, int n, float *y);
-// Norm (where `norm` is on) and quantise rows x[n][ld] once for all products that read them. With one row every thread does it
-// for itself, which is cheaper than waiting; the caller must have met before, and all rows are done on return.
+// Norm (where `norm` is on) and quantise rows x[n][ld] once for all products that read them. With one row every thread
+// does it for itself, which is cheaper than waiting; the caller must have met before, and all rows are done on return.
 acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *norm, int quantise);
 
 // Panels p0..p1-1 of y[n][ld] = W a + bias, the only place where weights are multiplied.

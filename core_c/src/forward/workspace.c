@@ -46,6 +46,7 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     s->gate = cut(c, n, pad(t->n_ff), sizeof(float));
     s->up = cut(c, n, pad(t->n_ff), sizeof(float));
     s->rope_cs = cut(c, n, m->rope_width, sizeof(float));
+    s->dealt = cut(c, 2, 1, sizeof *s->dealt);
     s->kept = cut(c, n, 1, sizeof *s->kept);
     cut_acts(c, m, &s->in, n, widest);
     cut_acts(c, m, &s->mid, n, t->n_ff);

@@ -21,6 +21,7 @@ typedef struct workspace {
     float *gate, *up;    // [n][ff_pad]
     float *rope_cs;      // [n][rope_width]        cos, sin of every table: see fill_rope in forward.c
     float *logits;       // [n_logits][vocab_pad]
+    atomic_int *dealt;   // [2]                    panels that threads have taken: see deal_out in worker.h
     int *kept;           // [n]                    rows that go on after the last layer's keys and values
     acts in, mid;        // activations quantised once for each group of products: of width n_embd, q; of width n_ff
     acts *own;           // [n_threads]            a thread's own, when there is one row

@@ -1,8 +1,8 @@
 // The kernels as a table of pointers, one row an ISA, all rows equal to the bit. Forward calls these, and panel_row.
 #pragma once
 #include "../cache/layout.h"
-#include "../model/kinds.h"
 #include "../panel/panel.h"
+#include "words.h"
 
 enum { CHUNK = 64 };   // activations of so many tokens stay in cache while panels stream past
 
@@ -58,8 +58,8 @@ typedef struct kernels {
     int (*act_get)(const void *q, size_t i);   // activation i of an entry array, for checks
     // y[t*ld + row] for rows 16*p0..16*p1-1 and all tokens of a.
     void (*matmul)(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld);
-    // By norm_kind. RMS: y = x / sqrt(mean(x^2) + eps) * w + b. LAYER: the same of x - mean(x). w NULL: no weights; b NULL:
-    // no bias; y may be x. Returns 0 when a mean is NaN or Inf.
+    // By norm_kind. RMS: y = x / sqrt(mean(x^2) + eps) * w + b. LAYER: the same of x - mean(x). w NULL: no weights; b
+    // NULL: no bias; y may be x. Returns 0 when a mean is NaN or Inf.
     int (*norm[N_NORMS])(const float *x, const float *w, const float *b, int n, float eps, float *y);
     // By act_kind: y = act(gate) * up, or act(gate) where up is NULL; n a multiple of 16; y may be gate. What is Inf or
     // NaN stays so.

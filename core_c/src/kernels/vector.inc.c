@@ -1,4 +1,4 @@
-// Kernels over one row of floats: activation quantising, norms, gates, softmax statistics.
+// Kernels over one row of floats: activation quantising, norms, gates, soft caps, softmax statistics.
 
 static int act_get(const void *q, size_t i) {
     const act *x = q;
@@ -114,9 +114,8 @@ KERNEL int bounded(const float *x, int n, float bound) {   // all |x| < bound; n
 
 // ---- Activations ---------------------------------------------------------------------------------------------------
 
-WORD vf vf_gate(vf x, vf z) {
-    return vf_div(x, vf_add(vf_set1(1.0f), vf_exp(vf_sub(vf_set1(0), z))));
-}   // 1 / (1 + e^-z)
+// x / (1 + exp(-z))
+WORD vf vf_gate(vf x, vf z) { return vf_div(x, vf_add(vf_set1(1.0f), vf_exp(vf_sub(vf_set1(0), z)))); }
 WORD vf vf_silu(vf x) { return vf_gate(x, x); }
 
 // x * (1 + tanh(y)) / 2 is x / (1 + exp(-2 y)); y = sqrt(2 / pi) * (x + 0.044715 x^3).
@@ -170,6 +169,8 @@ KERNEL void soft_cap(float *x, int n, float at) {
         if (p == tail) memcpy(x + i, tail, sizeof *x * (size_t)(n - i));
     }
 }
+
+// ---- Sums and rotations --------------------------------------------------------------------------------------------
 
 KERNEL void add_to(float *x, const float *y, int n) {
     int i = 0;

@@ -4,6 +4,7 @@
 #include <string.h>
 #include "../arch/rope.h"
 #include "../file/gguf_read.h"
+#include "../file/override.h"
 #include "../file/split.h"
 #include "../forward/workspace.h"
 #include "../memory.h"
@@ -90,6 +91,17 @@ int gemel_loader_set(gemel_loader *l, int option, int value) {
         return GEMEL_OK;
     default: return GEMEL_E_ARGUMENT;
     }
+}
+
+int gemel_loader_override(gemel_loader *l, const char *key, size_t key_size, int type, double number, const char *text,
+                          size_t text_size, char *err, size_t err_size) {
+    errors e = {err, err_size};
+    if (!l || l->m || !l->g) return fail(&e, GEMEL_E_ARGUMENT, "overrides come before begin");
+    if (key || key_size)
+        return gguf_override(l->g, (gguf_span){key, key ? key_size : 0}, type, number, (gguf_span){text, text_size},
+                             &e);
+    gguf_override_none(l->g);
+    return GEMEL_OK;
 }
 
 const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) {

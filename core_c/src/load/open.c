@@ -3,6 +3,7 @@
 #include "../arch/arch.h"
 #include "../arch/rope.h"
 #include "../file/gguf_read.h"
+#include "../file/override.h"
 #include "../forward/workspace.h"
 #include "../memory.h"
 
@@ -28,7 +29,8 @@ static void count_all(gemel_model *m, const gguf *g) {
 }
 
 static int read_numbers(gemel_model *m, const gguf *g, placement *p, errors *e) {
-    int code = arch_read(m, g, e);
+    int code = gguf_overrides_begin(g, e);
+    if (code == GEMEL_OK) code = arch_read(m, g, e);
     if (code == GEMEL_OK) code = place_tensors(p, m, g, e);
     if (code < 0) return code;
     m->memory_size = (size_t)p->size;
@@ -44,6 +46,7 @@ static int read_numbers(gemel_model *m, const gguf *g, placement *p, errors *e) 
 
 static int take_words(gemel_model *m, const gguf *g, errors *e) {
     int code = tokenizer_open(&m->tok, g, e);
+    gguf_override_unread(g, "tokenizer.ggml.padding_token_id");   // checked, and nothing pads
     if (code < 0 || tokenizer_n_vocab(m->tok) == m->n_vocab) return code;
     return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight %d rows",
                 tokenizer_n_vocab(m->tok), m->n_vocab);
@@ -79,23 +82,32 @@ static gemel_model *new_model(errors *e) {
 }
 
 int model_measure(gemel_model **out, const gguf *g, int n_threads, placement *p, errors *e) {
-    gemel_model *m = new_model(e);
-    int code = m ? read_numbers(m, g, p, e) : GEMEL_E_MEMORY;
-    if (code < 0) gemel_model_close(m);
-    else m->n_threads = n_threads;
-    *out = code < 0 ? NULL : m;
-    return code;
+    char what[1100] = "";
+    errors inner = {what, sizeof what};
+    gemel_model *m = *out = new_model(&inner);
+    int code = m ? read_numbers(m, g, p, &inner) : GEMEL_E_MEMORY;
+    if (code == GEMEL_OK) code = gguf_overrides_end(g, m->arch->name, 0, &inner);
+    if (code == GEMEL_OK) {
+        m->n_threads = n_threads;
+        return code;
+    }
+    gemel_model_close(m);
+    *out = NULL;
+    return gguf_overrides_blame(g, code, what, e);
 }
 
 int model_open(gemel_model **out, gguf *g, threads *pool, int n_threads, int isa, placement *p, errors *e) {
-    gemel_model *m = new_model(e);
-    int code = m ? read_numbers(m, g, p, e) : GEMEL_E_MEMORY;
-    if (code == GEMEL_OK) code = take_words(m, g, e);
-    if (code == GEMEL_OK) code = take_memory(m, g, p, e);
-    if (code == GEMEL_OK) code = take_threads(m, pool, n_threads, isa, e);
+    char what[1100] = "";
+    errors inner = {what, sizeof what};
+    gemel_model *m = new_model(&inner);
+    int code = m ? read_numbers(m, g, p, &inner) : GEMEL_E_MEMORY;
+    if (code == GEMEL_OK) code = take_words(m, g, &inner);
+    if (code == GEMEL_OK) code = gguf_overrides_end(g, m->arch->name, 1, &inner);
+    if (code == GEMEL_OK) code = take_memory(m, g, p, &inner);
+    if (code == GEMEL_OK) code = take_threads(m, pool, n_threads, isa, &inner);
     if (code < 0) {
         gemel_model_close(m);
-        return code;
+        return gguf_overrides_blame(g, code, what, e);
     }
     m->gguf = g;
     *out = m;

@@ -1,6 +1,7 @@
 // The kinds of parts that architectures are made of, and one architecture's row: what its files take for granted.
 #pragma once
 #include <stdint.h>
+#include "../kernels/words.h"
 
 typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
     ROPE_NORM,
@@ -8,8 +9,6 @@ typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
     ROPE_NONE,
 } rope_kind;
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
-typedef enum norm_kind { NORM_RMS, NORM_LAYER, N_NORMS } norm_kind;
-typedef enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU, N_ACTS } act_kind;   // GELU by tanh, and by erf
 typedef enum mixer_kind { MIXER_ATTENTION, N_MIXERS } mixer_kind;   // what joins positions
 typedef enum ffn_kind { FFN_GATED, FFN_PLAIN, N_FFNS } ffn_kind;    // what follows it, row by row
 
@@ -33,7 +32,7 @@ typedef uint64_t properties;
 #define NORM_AFTER PROPERTY(14)     // only then: the halves read the residual stream itself
 #define NORM_BARE PROPERTY(15)      // norms have no weights
 #define ONE_NORM PROPERTY(16)       // both halves read the same normed rows
-#define MAY_ONE_NORM PROPERTY(17)   // where ffn_norm is absent
+#define MAY_ONE_NORM PROPERTY(17)   // in files without ffn_norm
 #define MAY_PARALLEL PROPERTY(18)   // the key use_parallel_residual says whether both halves read the same rows
 #define FALCON_NORMS PROPERTY(19)   // parallel; attn_norm is feed-forward's; attention's is attn_norm_2, or the same
 #define EMBD_SQRT PROPERTY(20)      // embeddings are multiplied by sqrt(n_embd)

@@ -32,9 +32,9 @@ typedef struct attention {
     float clamp;                   // q, k and v lie within +-clamp; 0: anywhere
     linear q, k, v, output;
     norm q_norm, k_norm;
-    int is_wide_norm;      // they norm all heads of a row together: else each head alone
-    const float *slopes;   // [n_head] of ALiBi; NULL: none
-    int cache_class, cache_at;     // its class of the cache; the place of its first KV head in a page of that class
+    int is_wide_norm;            // they norm all heads of a row together: else each head alone
+    const float *slopes;         // [n_head] of ALiBi; NULL: none
+    int cache_class, cache_at;   // its class of the cache; the place of its first KV head in a page of that class
 } attention;
 
 typedef struct feed_forward {

@@ -7,7 +7,7 @@
 
 typedef struct state_header {
     char magic[8];          // "gemelkv3"
-    uint64_t fingerprint;   // of the model file's header
+    uint64_t fingerprint;   // of the model file's header, overrides and RoPE table
     uint64_t checksum;      // FNV-1a of all that follows this struct, 8 bytes at a time
     int32_t n_past, has_logits, n_layer, n_head_kv, dim, n_vocab;
     int32_t kv_type, n_carry;
@@ -115,7 +115,7 @@ static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save
     }
 }
 
-// Of the model's file, and of which table of longrope's turned the keys.
+// Of the model's file with its overrides, and of which table of longrope's turned the keys.
 static uint64_t fingerprint(const gemel_session *s) { return gguf_fingerprint(s->m->gguf) ^ (uint64_t)s->kv.is_long; }
 
 // Logits that can be made are saved, too.
@@ -173,10 +173,15 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
         return fail(e, GEMEL_E_STATE, "these bytes are not a saved session");
     if (h->magic[7] != magic[7])
         return fail(e, GEMEL_E_STATE, "the saved session is of another version of gemel: evaluate its text again");
+    const rope_table *t = &s->m->ropes[0];
+    if (t->scaling == SCALING_LONGROPE && h->fingerprint == (fingerprint(s) ^ 1))
+        return fail(e, GEMEL_E_STATE, "the saved session used longrope's other RoPE table: restore it with n_ctx %s %d",
+                    s->kv.is_long ? "of at most" : "over", t->n_ctx_orig);
     if (h->fingerprint != fingerprint(s) || h->n_layer != s->m->n_layer ||
         h->n_head_kv != s->m->layers[0].attn.n_head_kv || h->dim != s->m->layers[0].attn.k_dim ||
         h->n_vocab != s->m->n_vocab)
-        return fail(e, GEMEL_E_STATE, "the saved session belongs to another model file");
+        return fail(e, GEMEL_E_STATE,
+                    "the saved session belongs to another model file, or to this one with other overrides");
     if (h->kv_type != s->kv.type)
         return fail(e, GEMEL_E_STATE, "the saved session's KV cache is of type %s, this one's is %s: open it with that",
                     type_name(h->kv_type), type_name(s->kv.type));

@@ -122,10 +122,10 @@ static int encode_word(encoder *c, const char *at, size_t size) {
 }
 
 static int bpe_encode(encoder *c, const char *at, const char *end, int prefixed) {
-    const pretok *pre = c->t->pre;
+    splitter words = split_begin(c->t->pre, at, end);
     (void)prefixed;   // it has no such space
     while (at < end) {
-        size_t size = pre->next(pre, at, end);
+        size_t size = split_next(&words, at);
         int rc = encoder_room(c, size);
         if (!rc) rc = encode_word(c, at, size);
         if (rc) return rc;
@@ -153,6 +153,11 @@ static void bpe_piece(gguf_span text, byte_sink *out) {
     }
 }
 
+static merge bpe_find_merge(const void *of, int32_t left, int32_t right) {
+    const encoder *c = of;
+    return merge_table_find(&c->t->merges, left, right);
+}
+
 static void bpe_symbol_bytes(encoder *c, gguf_span part) {
     const char *end = part.at + part.size;
     for (const char *at = part.at; at < end;) {
@@ -163,4 +168,4 @@ static void bpe_symbol_bytes(encoder *c, gguf_span part) {
     }
 }
 
-const text_model bpe_model = {"gpt2", -1, 1, bpe_open, bpe_encode, bpe_symbol_bytes, bpe_piece};
+const text_model bpe_model = {"gpt2", -1, 1, bpe_open, bpe_encode, bpe_find_merge, bpe_symbol_bytes, bpe_piece};

@@ -30,7 +30,7 @@ static void put_symbol(encoder *c, int32_t symbol) {
 
 int encoder_merge(encoder *c, size_t n) {
     int32_t *symbols = c->ids + c->n;
-    int rc = merge_run(&c->t->merges, &c->scratch, symbols, &n);
+    int rc = merge_run((merge_rule){c->t->model->find_merge, c}, &c->scratch, symbols, &n);
     if (rc) return rc;
     size_t ready = 0;
     while (ready < n && symbols[ready] >= 0 && symbols[ready] < c->t->v.n) ready++;
@@ -67,16 +67,18 @@ cached_word *encoder_cached(encoder *c, const char *at, size_t size) {
 int encoder_open(encoder *c, const struct tokenizer *t, const char *text, size_t size) {
     size_t words = 16;
     while (words < 16384 && words < size / 4) words *= 2;
-    *c = (encoder){.t = t, .text = text, .cache_mask = words - 1};
+    *c = (encoder){.t = t, .text = text, .cache_mask = words - 1, .pairs_mask = words - 1};
     c->cache = array_zero(words, sizeof *c->cache);
+    if (t->rank) c->pairs = array_zero(words, sizeof *c->pairs);
     c->word_max = t->v.longest < 2 * size ? t->v.longest : 2 * size;
     c->word = array_new(c->word_max + 4, 1);
-    return c->cache && c->word ? encoder_room(c, size / 3 + 16) : GEMEL_E_MEMORY;
+    return c->cache && c->word && (c->pairs || !t->rank) ? encoder_room(c, size / 3 + 16) : GEMEL_E_MEMORY;
 }
 
 void encoder_close(encoder *c) {
     free(c->ids);
     free(c->scratch.memory);
     free(c->cache);
+    free(c->pairs);
     free(c->word);
 }

@@ -19,24 +19,26 @@ typedef struct text_model {
     int stands_in_if_unknown;                      // the unknown token stands in for bytes only if it is of that kind
     int (*open)(struct tokenizer *t, errors *e);   // after the vocabulary
     int (*encode)(encoder *c, const char *at, const char *end, int prefixed);   // a stretch without special tokens
-    void (*symbol_bytes)(encoder *c, gguf_span part);   // a symbol without an id of its own, taken apart into bytes
+    merge (*find_merge)(const void *c, int32_t left, int32_t right);            // c: the encoder
+    void (*symbol_bytes)(encoder *c, gguf_span part);   // a part of the vocabulary, taken apart into bytes
     void (*piece)(gguf_span text, byte_sink *out);      // of an ordinary token
 } text_model;
 
 struct tokenizer {
     const text_model *model;
     vocab v;
-    merge_table merges;
+    merge_table merges;            // byte-level BPE only
+    int32_t *rank;                 // SentencePiece only: [n] places of scores
     specials always, when_asked;   // USER_DEFINED; and these with CONTROL and UNKNOWN
     const pretok *pre;             // byte-level BPE only; NULL: SentencePiece
     int add_space_prefix;          // SentencePiece: a space goes before text that starts or follows a special token
-    int parts_at_spaces;           // SentencePiece: no piece reaches from another character into a space
+    uint8_t joins_space[256];      // SentencePiece: after this byte, a piece may reach into a space
     int32_t unknown;               // the id that stands for what can't be expressed; -1: none
     int32_t byte_id[256];          // the id that is this byte and no more; -1: none
     int32_t symbol[256];           // where merging starts: BPE: of a byte, SentencePiece: of an ASCII character
 };
 
-// A symbol below zero is a code point (unicode.h: possibly a lone byte) that no piece contains.
+// A symbol below zero is a code point (unicode.h: possibly a lone byte) that has no id and is no part.
 static inline int32_t symbol_of_code(uint32_t code) { return -1 - (int32_t)code; }
 static inline uint32_t code_of_symbol(int32_t symbol) { return (uint32_t)(-1 - symbol); }
 
@@ -44,6 +46,12 @@ typedef struct cached_word {
     uint32_t at, size;    // in the text; size 0: free
     uint32_t ids_at, n;   // in the ids
 } cached_word;
+
+typedef struct cached_pair {
+    int32_t left, right;
+    merge value;
+    int is_set;
+} cached_pair;
 
 // One call of tokenizer_encode.
 struct encoder {
@@ -54,6 +62,8 @@ struct encoder {
     merge_scratch scratch;
     cached_word *cache;   // by hash: words of this text, and which ids they became
     size_t cache_mask;
+    cached_pair *pairs;   // by hash: pairs that were looked up by text (SentencePiece)
+    size_t pairs_mask;
     char *word;        // a word in the byte-level alphabet, as far as word_max
     size_t word_max;   // bytes of the longest text that may be a word of this one
 };

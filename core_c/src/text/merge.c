@@ -15,10 +15,11 @@ static size_t pair_place(uint64_t key) {
     return (size_t)((key ^ key >> 32) * 0xD6E8FEB86659FD93u >> 32);
 }
 
-static merge pair_find(const merge_table *t, int32_t left, int32_t right) {
+merge merge_table_find(const void *table, int32_t left, int32_t right) {
+    const merge_table *t = table;
     uint64_t key = pair_key(left, right);
     size_t at = pair_place(key);
-    for (int probe = 0; probe < MAX_PROBES; probe++, at++) {
+    for (int probe = 0; t->keys && probe < MAX_PROBES; probe++, at++) {
         uint64_t found = t->keys[at & t->mask];
         if (found == FREE_KEY) break;   // first: two symbols that merge with nothing can look like a free place
         if (found == key) return t->values[at & t->mask];
@@ -76,9 +77,11 @@ void merge_table_close(merge_table *t) {
     free(t->values);
 }
 
-static size_t run_short(const merge_table *t, int32_t *symbols, size_t n) {
+static merge find(merge_rule rule, int32_t left, int32_t right) { return rule.find(rule.of, left, right); }
+
+static size_t run_short(merge_rule rule, int32_t *symbols, size_t n) {
     merge pairs[SHORT_RUN];   // pairs[i]: of symbols i and i+1
-    for (size_t i = 0; i + 1 < n; i++) pairs[i] = pair_find(t, symbols[i], symbols[i + 1]);
+    for (size_t i = 0; i + 1 < n; i++) pairs[i] = find(rule, symbols[i], symbols[i + 1]);
     while (n > 1) {
         size_t best = 0;
         for (size_t i = 1; i + 1 < n; i++)   // as unsigned numbers, -1 is the worst
@@ -87,8 +90,8 @@ static size_t run_short(const merge_table *t, int32_t *symbols, size_t n) {
         symbols[best] = pairs[best].result;
         n--;
         for (size_t i = best + 1; i < n; i++) symbols[i] = symbols[i + 1], pairs[i - 1] = pairs[i];
-        if (best) pairs[best - 1] = pair_find(t, symbols[best - 1], symbols[best]);
-        if (best + 1 < n) pairs[best] = pair_find(t, symbols[best], symbols[best + 1]);
+        if (best) pairs[best - 1] = find(rule, symbols[best - 1], symbols[best]);
+        if (best + 1 < n) pairs[best] = find(rule, symbols[best], symbols[best + 1]);
     }
     return n;
 }
@@ -128,18 +131,18 @@ static uint64_t heap_pop(heap *h) {
     return top;
 }
 
-static void pair_update(const merge_table *t, heap *h, link *links, const int32_t *symbols, int32_t at) {
+static void pair_update(merge_rule rule, heap *h, link *links, const int32_t *symbols, int32_t at) {
     int32_t next = links[at].next;
-    links[at].pair = next < 0 ? (merge){-1, -1} : pair_find(t, symbols[at], symbols[next]);
+    links[at].pair = next < 0 ? (merge){-1, -1} : find(rule, symbols[at], symbols[next]);
     if (links[at].pair.rank >= 0) heap_push(h, (uint64_t)links[at].pair.rank << 32 | (uint32_t)at);
 }
 
 // An entry of the heap is stale when the pair at its place has another rank by now. Each merge takes one entry out and
 // puts at most two in, so the heap never holds more than 2n.
-static size_t run_long(const merge_table *t, link *links, heap h, int32_t *symbols, size_t n) {
+static size_t run_long(merge_rule rule, link *links, heap h, int32_t *symbols, size_t n) {
     for (size_t i = 0; i < n; i++) {
         links[i] = (link){(int32_t)i - 1, i + 1 < n ? (int32_t)i + 1 : -1, {-1, -1}};
-        pair_update(t, &h, links, symbols, (int32_t)i);
+        pair_update(rule, &h, links, symbols, (int32_t)i);
     }
     while (h.n) {
         uint64_t top = heap_pop(&h);
@@ -149,21 +152,21 @@ static size_t run_long(const merge_table *t, link *links, heap h, int32_t *symbo
         links[at].next = links[gone].next;
         links[gone].pair.rank = -1;
         if (links[gone].next >= 0) links[links[gone].next].previous = at;
-        if (links[at].previous >= 0) pair_update(t, &h, links, symbols, links[at].previous);
-        pair_update(t, &h, links, symbols, at);
+        if (links[at].previous >= 0) pair_update(rule, &h, links, symbols, links[at].previous);
+        pair_update(rule, &h, links, symbols, at);
     }
     size_t left = 0;
     for (int32_t at = 0; at >= 0; at = links[at].next) symbols[left++] = symbols[at];
     return left;
 }
 
-int merge_run(const merge_table *t, merge_scratch *scratch, int32_t *symbols, size_t *n) {
-    if (*n < 2 || !t->keys) return 0;
-    if (*n <= SHORT_RUN) return *n = run_short(t, symbols, *n), 0;
+int merge_run(merge_rule rule, merge_scratch *scratch, int32_t *symbols, size_t *n) {
+    if (*n < 2) return 0;
+    if (*n <= SHORT_RUN) return *n = run_short(rule, symbols, *n), 0;
     if (*n > INT32_MAX || *n > SIZE_MAX / sizeof(uint64_t) / 8) return GEMEL_E_MEMORY;
     size_t item = sizeof(link) + 2 * sizeof(uint64_t);
     if (!array_room(&scratch->memory, 0, &scratch->capacity, *n, item)) return GEMEL_E_MEMORY;
     link *links = scratch->memory;
-    *n = run_long(t, links, (heap){(uint64_t *)(links + *n), 0}, symbols, *n);
+    *n = run_long(rule, links, (heap){(uint64_t *)(links + *n), 0}, symbols, *n);
     return 0;
 }

@@ -1,6 +1,6 @@
-// Merging: which neighbours join into what, best first, until none do. One table and one engine serve byte-level BPE
-// (ranks are places in the file's list) and SentencePiece (ranks are places of scores). Symbols are ids or parts of
-// the vocabulary; a negative symbol merges with nothing. Of equal ranks the leftmost pair goes first.
+// Merging: which neighbours join into what, best first, until none do. One engine serves byte-level BPE (a table of
+// pairs, whose ranks are places in the file's list) and SentencePiece (pairs are looked up by their text, ranks are
+// places of scores). Of equal ranks the leftmost pair goes first.
 #pragma once
 #include "../errors.h"
 
@@ -25,5 +25,13 @@ typedef struct merge_scratch {
     size_t capacity;
 } merge_scratch;
 
+// What says whether two symbols merge.
+typedef struct merge_rule {
+    merge (*find)(const void *of, int32_t left, int32_t right);
+    const void *of;
+} merge_rule;
+
+// The rule of a merge_table: a negative symbol merges with nothing.
+merge merge_table_find(const void *table, int32_t left, int32_t right);
 // Merge symbols[n] in place and close the gaps. *n becomes the count that is left. 0 or GEMEL_E_MEMORY.
-int merge_run(const merge_table *t, merge_scratch *scratch, int32_t *symbols, size_t *n);
+int merge_run(merge_rule rule, merge_scratch *scratch, int32_t *symbols, size_t *n);

@@ -1,17 +1,61 @@
-// How text is cut into words before pieces merge: one row for each tokenizer.ggml.pre that is known, each a rule
-// written out by hand over the classes of unicode.h, in place of the regular expression that defines it. A rule takes
-// time linear in the word that it reads (what it looks ahead at is in the next word or two); nothing recurs.
+// How text is cut into words before pieces merge: one row for each tokenizer.ggml.pre that is known. A row is one or
+// more passes, and a pass cuts what the passes before it left. Each is a rule written out by hand over the classes of
+// unicode.h, in place of the regular expression that defines it: linear in the text that it reads, without recursion.
 #pragma once
 #include <stddef.h>
+#include <stdint.h>
+
+typedef struct char_range {
+    uint32_t first, last;
+} char_range;
+
+// A set of characters: those with one of the class bits and those of the ranges.
+typedef struct char_set {
+    int classes;
+    const char_range *ranges;   // ascending
+    size_t n_ranges;
+    int all_but;   // all other characters instead
+} char_set;
+
+typedef struct pass {
+    // Size of the first piece of a text that is not empty: a match of the pattern, or all before the next match.
+    size_t (*next)(const struct pass *p, const char *at, const char *end);
+    const char_set *set;    // runs: what they consist of; words: what is no letter, but a word of its own
+    const char_set *lead;   // runs: one such character may go before
+    int least, most;        // characters in a run, numbers in a word; most 0: any number
+    int letters;            // words: class bits that make up a word of letters
+    int is_bare;            // words: 's and the like are not split off
+    const char *tail;       // words: the bytes that may follow punctuation in the same word
+} pass;
+
+enum { PASSES_MAX = 8 };
 
 typedef struct pretok {
-    const char *name;                                                            // tokenizer.ggml.pre
-    size_t (*next)(const struct pretok *row, const char *at, const char *end);   // size of the first word
-    int digits;        // the most numbers in a word (rules that count them)
-    int letters;       // class bits that make up a word of letters (rules that vary them)
-    int whole_words;   // a word that is in the vocabulary is not merged but taken
-    int add_bos;       // when the file does not say
+    const char *name;     // tokenizer.ggml.pre
+    const pass *passes;   // the last one has no `next`
+    int whole_words;      // a word that is in the vocabulary is not merged but taken
+    int add_bos;          // when the file does not say
 } pretok;
 
 // The row of a name; NULL: there is none.
 const pretok *pretok_find(const char *name, size_t size);
+
+// A walk through a text.
+typedef struct splitter {
+    const pass *passes;
+    int n;                              // passes
+    const char *ends[PASSES_MAX + 1];   // where the pieces of all passes end; first the text
+} splitter;
+
+splitter split_begin(const pretok *row, const char *at, const char *end);
+// Size of the word at `at`, where the last one ended; that is below `end`.
+size_t split_next(splitter *s, const char *at);
+
+// The rules (pretok.c) that rows (pretok_rows.c) are made of.
+size_t next_run(const pass *p, const char *at, const char *end);
+size_t next_last_blanks(const pass *p, const char *at, const char *end);
+size_t next_gpt2(const pass *p, const char *at, const char *end);
+size_t next_llama(const pass *p, const char *at, const char *end);
+size_t next_phrases(const pass *p, const char *at, const char *end);
+size_t next_cased(const pass *p, const char *at, const char *end);
+size_t next_deepseek(const pass *p, const char *at, const char *end);

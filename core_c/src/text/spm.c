@@ -1,5 +1,6 @@
 // SentencePiece BPE ("llama"): text is characters, a space is U+2581, and two neighbours merge when what they make is
-// a piece, the best score first. So each way to cut a piece in two becomes a merge, its score's place the rank.
+// a piece, the best score first. Pairs are looked up by their text: a table of all of them would take longer to make
+// than most texts take to encode (Gemma's 262,144 pieces can be cut in half a million ways).
 #include "spm.h"
 #include "array.h"
 
@@ -18,7 +19,7 @@ static int best_first(const void *a, const void *b) {
 
 // Ids by score; scores[v->n].
 static int read_scores(const vocab *v, scored *scores, errors *e) {
-    int index, found = gguf_find(v->g, "tokenizer.ggml.scores");
+    int index, found = gguf_find(v->g, "tokenizer.ggml.scores"), is_sorted = 1;
     size_t n;
     if (found < 0)
         return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores is missing; tokenizer.ggml.model llama needs it");
@@ -31,52 +32,45 @@ static int read_scores(const vocab *v, scored *scores, errors *e) {
         double score = gguf_array_number(v->g, index, (size_t)id);
         if (score != score) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is NaN", id);
         scores[id] = (scored){score, id};
+        is_sorted &= !id || scores[id - 1].score >= score;
     }
-    qsort(scores, n, sizeof *scores, best_first);
+    if (!is_sorted) qsort(scores, n, sizeof *scores, best_first);
     return 0;
 }
 
-// The id or part of one side of a piece; -1: merging never makes it. A single character always has one.
-static int32_t side_of(vocab *v, const char *at, size_t size, errors *e) {
-    int32_t found = vocab_find(v, at, size);
-    return found >= 0 || rune_at(at, at + size).size != size ? found : vocab_add_part(v, at, size, e);
-}
-
-// Every cut of a piece into two texts that merging can make.
-static int add_piece(struct tokenizer *t, int32_t id, int32_t rank, errors *e) {
-    gguf_span text = vocab_text(&t->v, id);
-    const char *end = text.at + text.size, *at = text.at + rune_at(text.at, end).size;
-    if (at == end) return 0;
-    if (text.size > PIECE_MAX)
-        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens[%d] has %zu bytes; the most is %d", id, text.size,
-                    PIECE_MAX);
-    for (; at < end; at += rune_at(at, end).size) {
-        size_t size = (size_t)(at - text.at);
-        int is_space = end - at >= 3 && !memcmp(at, SPACE_MARK, 3);
-        if (is_space && (size < 3 || memcmp(at - 3, SPACE_MARK, 3) != 0)) t->parts_at_spaces = 0;
-        int32_t left = side_of(&t->v, text.at, size, e);
-        if (left < -1) return left;
-        int32_t right = left < 0 ? -1 : side_of(&t->v, at, text.size - size, e);
-        if (right < -1) return right;
-        int rc = right < 0 ? 0 : merge_table_add(&t->merges, left, right, (merge){rank, id}, e);
-        if (rc) return rc;
-    }
-    return 0;
-}
-
-static int read_pieces(struct tokenizer *t, errors *e) {
+static int read_ranks(struct tokenizer *t, errors *e) {
     scored *scores = array_new((size_t)t->v.n, sizeof *scores);
-    if (!scores) return fail(e, GEMEL_E_MEMORY, "no memory for %d scores", t->v.n);
-    int rc = read_scores(&t->v, scores, e);
-    int32_t rank = 0;
-    t->parts_at_spaces = 1;
-    for (int32_t i = 0; !rc && i < t->v.n; i++) {
+    t->rank = array_new((size_t)t->v.n, sizeof *t->rank);
+    int rc = scores && t->rank ? 0 : fail(e, GEMEL_E_MEMORY, "no memory for %d scores", t->v.n);
+    if (!rc) rc = read_scores(&t->v, scores, e);
+    for (int32_t i = 0, rank = 0; !rc && i < t->v.n; i++) {
         if (i && scores[i].score != scores[i - 1].score) rank = i;
-        int32_t id = scores[i].id;
-        if (kind_is_plain(t->v.kind[id]) && vocab_text(&t->v, id).size) rc = add_piece(t, id, rank, e);
+        t->rank[scores[i].id] = rank;
     }
     free(scores);
     return rc;
+}
+
+// Note after which bytes a piece reaches into a space.
+static void note_spaces(struct tokenizer *t, gguf_span piece) {
+    const char *end = piece.at + piece.size, *at = piece.at + 1;
+    for (; at < end && (at = memchr(at, SPACE_MARK[0], (size_t)(end - at))); at++) {
+        int is_space = end - at >= 3 && !memcmp(at, SPACE_MARK, 3);
+        int follows_space = at - piece.at >= 3 && !memcmp(at - 3, SPACE_MARK, 3);
+        if (is_space && !follows_space) t->joins_space[(uint8_t)at[-1]] = 1;
+    }
+}
+
+static int read_pieces(struct tokenizer *t, errors *e) {
+    for (int32_t id = 0; id < t->v.n; id++) {
+        gguf_span text = vocab_text(&t->v, id);
+        if (!kind_is_plain(t->v.kind[id]) || !text.size) continue;
+        if (text.size > PIECE_MAX && rune_at(text.at, text.at + text.size).size < text.size)
+            return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens[%d] has %zu bytes; the most is %d", id,
+                        text.size, PIECE_MAX);
+        note_spaces(t, text);
+    }
+    return 0;
 }
 
 // The tokens <0x00>..<0xFF>, whatever kind the file gives them.
@@ -106,7 +100,8 @@ static int32_t symbol_of(const struct tokenizer *t, const char *at, rune r) {
 static int spm_open(struct tokenizer *t, errors *e) {
     t->add_space_prefix = 1;
     int rc = gguf_get_bool(t->v.g, "tokenizer.ggml.add_space_prefix", &t->add_space_prefix, e);
-    if (rc >= 0) rc = read_pieces(t, e);
+    if (rc >= 0) rc = read_ranks(t, e);
+    if (!rc) rc = read_pieces(t, e);
     if (!rc) rc = read_bytes(t, e);
     for (int code = 0; code < 128; code++) {
         char ascii = (char)code;
@@ -118,6 +113,27 @@ static int spm_open(struct tokenizer *t, errors *e) {
 }
 
 // ---- Text to ids ---------------------------------------------------------------------------------------------------
+
+// The text of a symbol; `room` is for the character of one without an id.
+static gguf_span text_of(const struct tokenizer *t, int32_t symbol, char room[4]) {
+    if (symbol >= 0) return vocab_text(&t->v, symbol);
+    uint32_t code = code_of_symbol(symbol);
+    if (code == ' ') return (gguf_span){SPACE_MARK, 3};
+    return (gguf_span){room, (size_t)rune_write(code, room)};
+}
+
+static merge spm_find_merge(const void *of, int32_t left, int32_t right) {
+    const encoder *c = of;
+    size_t hash =
+        (size_t)(((uint64_t)(uint32_t)left * 0x9E3779B97F4A7C15u ^ (uint32_t)right) * 0xD6E8FEB86659FD93u >> 32);
+    cached_pair *kept = &c->pairs[hash & c->pairs_mask];
+    if (kept->is_set && kept->left == left && kept->right == right) return kept->value;
+    char rooms[2][4];
+    int32_t found = vocab_find_joined(&c->t->v, text_of(c->t, left, rooms[0]), text_of(c->t, right, rooms[1]));
+    merge value = found < 0 ? (merge){-1, -1} : (merge){c->t->rank[found], found};
+    *kept = (cached_pair){left, right, value, 1};
+    return value;
+}
 
 static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
     const struct tokenizer *t = c->t;
@@ -140,9 +156,8 @@ static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
 
 // Where the stretch that merges within itself ends: before a space after something else, if no piece spans that.
 static const char *word_end(const struct tokenizer *t, const char *at, const char *end) {
-    if (!t->parts_at_spaces) return end;
     for (const char *space = at; (space = memchr(space, ' ', (size_t)(end - space))); space++) {
-        if (space == at || space[-1] == ' ') continue;
+        if (space == at || space[-1] == ' ' || t->joins_space[(uint8_t)space[-1]]) continue;
         if (space - at >= 3 && !memcmp(space - 3, SPACE_MARK, 3)) continue;
         return space;
     }
@@ -169,10 +184,4 @@ static void spm_piece(gguf_span text, byte_sink *out) {
     }
 }
 
-static void spm_symbol_bytes(encoder *c, gguf_span part) {
-    int is_space = part.size == 3 && !memcmp(part.at, SPACE_MARK, 3);
-    if (is_space) encoder_put_bytes(c, " ", 1);
-    else encoder_put_bytes(c, part.at, part.size);
-}
-
-const text_model spm_model = {"llama", 1, 0, spm_open, spm_encode, spm_symbol_bytes, spm_piece};
+const text_model spm_model = {"llama", 1, 0, spm_open, spm_encode, spm_find_merge, NULL, spm_piece};   // no parts

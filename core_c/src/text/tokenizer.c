@@ -65,6 +65,7 @@ void tokenizer_close(tokenizer *t) {
     if (!t) return;
     vocab_close(&t->v);
     merge_table_close(&t->merges);
+    free(t->rank);
     specials_close(&t->always);
     specials_close(&t->when_asked);
     free(t);

@@ -10,7 +10,8 @@
 // of planes that Unicode has not filled, and the bytes that UTF-8 never uses).
 //
 // Spaces of SentencePiece. encode puts a space before text that starts, or follows a special token, unless the file
-// says not to; decode, the inverse of encode, takes one away there; piece, which knows no neighbours, never does.
+// says not to; decode, the inverse of encode, takes one away there; piece, which knows no neighbours, never does. After
+// the unknown token decode keeps the space: nearly always that stands for a character in the middle of a text.
 #pragma once
 #include "../file/gguf.h"
 

@@ -7,9 +7,15 @@
 
 // ---- From text to id -----------------------------------------------------------------------------------------------
 
-static uint32_t text_hash(const char *at, size_t size) {   // FNV-1a, then a mixer so that the low bits are good
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < size; i++) h = (h ^ (uint8_t)at[i]) * 16777619u;
+static const gguf_span NOTHING = {"", 0};
+
+static uint32_t hash_more(uint32_t h, gguf_span text) {
+    for (size_t i = 0; i < text.size; i++) h = (h ^ (uint8_t)text.at[i]) * 16777619u;
+    return h;
+}
+
+static uint32_t hash_of(gguf_span left, gguf_span right) {   // FNV-1a, then a mixer so that the low bits are good
+    uint32_t h = hash_more(hash_more(2166136261u, left), right);
     h = (h ^ h >> 15) * 0x2C1B3C6Du;
     h = (h ^ h >> 12) * 0x297A2D39u;
     return h ^ h >> 15;
@@ -18,24 +24,29 @@ static uint32_t text_hash(const char *at, size_t size) {   // FNV-1a, then a mix
 static int is_plain(const vocab *v, int32_t id) { return id >= v->n || kind_is_plain(v->kind[id]); }
 
 // The slot that holds the text, or the free one where it belongs; NULL after MAX_PROBES.
-static vocab_slot *slot_of(const vocab *v, uint32_t hash, const char *at, size_t size, int plain) {
+static vocab_slot *slot_of(const vocab *v, uint32_t hash, gguf_span left, gguf_span right, int plain) {
     for (uint32_t probe = 0; probe < MAX_PROBES; probe++) {
         vocab_slot *slot = &v->slots[(hash + probe) & v->mask];
         if (slot->id < 0) return slot;
         if (slot->hash != hash || is_plain(v, slot->id) != plain) continue;
         gguf_span text = vocab_text(v, slot->id);
-        if (text.size == size && !memcmp(text.at, at, size)) return slot;
+        if (text.size == left.size + right.size && !memcmp(text.at, left.at, left.size) &&
+            !memcmp(text.at + left.size, right.at, right.size))
+            return slot;
     }
     return NULL;
 }
 
-static int32_t find(const vocab *v, const char *at, size_t size, int plain) {
-    const vocab_slot *slot = slot_of(v, text_hash(at, size), at, size, plain);
+static int32_t find(const vocab *v, gguf_span left, gguf_span right, int plain) {
+    const vocab_slot *slot = slot_of(v, hash_of(left, right), left, right, plain);
     return slot ? slot->id : -1;
 }
 
-int32_t vocab_find(const vocab *v, const char *at, size_t size) { return find(v, at, size, 1); }
-int32_t vocab_find_marker(const vocab *v, const char *at, size_t size) { return find(v, at, size, 0); }
+int32_t vocab_find(const vocab *v, const char *at, size_t size) { return find(v, (gguf_span){at, size}, NOTHING, 1); }
+int32_t vocab_find_joined(const vocab *v, gguf_span left, gguf_span right) { return find(v, left, right, 1); }
+int32_t vocab_find_marker(const vocab *v, const char *at, size_t size) {
+    return find(v, (gguf_span){at, size}, NOTHING, 0);
+}
 
 static int too_many_collisions(errors *e) {
     return fail(e, GEMEL_E_FORMAT, KEY "tokens: more than %d texts have hashes that lie together", MAX_PROBES);
@@ -70,8 +81,9 @@ static int slots_room(vocab *v, size_t texts, errors *e) {
 static int insert(vocab *v, const char *at, size_t size, int32_t id, int32_t *taken, errors *e) {
     int rc = slots_room(v, (size_t)v->used + 1, e);
     if (rc) return rc;
-    uint32_t hash = text_hash(at, size);
-    vocab_slot *slot = slot_of(v, hash, at, size, is_plain(v, id));
+    gguf_span text = {at, size};
+    uint32_t hash = hash_of(text, NOTHING);
+    vocab_slot *slot = slot_of(v, hash, text, NOTHING, is_plain(v, id));
     if (!slot) return too_many_collisions(e);
     if (slot->id >= 0) return *taken = slot->id, 1;
     *slot = (vocab_slot){hash, id};

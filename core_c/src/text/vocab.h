@@ -34,6 +34,8 @@ void vocab_close(vocab *v);                         // also of a vocab that fail
 gguf_span vocab_text(const vocab *v, int32_t id);   // of an id or a part
 // The id or part of a text that merging may produce (NORMAL, USER_DEFINED, UNUSED, parts); -1: none.
 int32_t vocab_find(const vocab *v, const char *at, size_t size);
+// The same for a text in two halves.
+int32_t vocab_find_joined(const vocab *v, gguf_span left, gguf_span right);
 // The id of a text of the other kinds (CONTROL, UNKNOWN, BYTE); -1: none.
 int32_t vocab_find_marker(const vocab *v, const char *at, size_t size);
 // Number a new part. Returns it, or an error.

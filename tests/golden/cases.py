@@ -1,0 +1,222 @@
+"""What golden vectors are made of: cases of each architecture, as fields of tiny.TinyModel and transformers' RoPE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import tiny
+from archs import ARCHS, Arch
+from golden_files import N_VOCAB
+
+Fields = dict[str, Any]
+
+
+class Golden(NamedTuple):
+    """A case: fields of tiny.TinyModel, transformers' rope_parameters, how many ids, the session's n_ctx."""
+
+    fields: Fields
+    rope: dict[str, Any] = {}  # noqa: RUF012
+    n_ids: int = 48
+    n_ctx: int = 256
+
+
+BASE: Fields = {
+    "n_layer": 2, "n_vocab": N_VOCAB, "n_ctx": 256, "rope_base": 500.0, "format": "F32", "hashed": True,
+    "embd_std": 0.02,  # small, so that the first norm's epsilon counts
+}  # fmt: skip
+LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+SHORT, LONG = [1.0 + 0.1 * i for i in range(8)], [2.0 + 0.5 * i for i in range(8)]
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 768}
+YARN_FIELDS = {"rope": "yarn", "rope_n_ctx_orig": 768}
+LINEAR = {"rope_type": "linear", "factor": 2.5}
+LINEAR_FIELDS = {"rope": "linear", "rope_factor": 2.5}
+JOINED, ALL_JOINED = {"fused": ["attn_qkv"]}, {"fused": ["attn_qkv", "gate_up"]}
+# Sizes that are a multiple of nothing: five heads of 12.
+ODD: Fields = {"n_embd": 60, "n_head": 5, "n_head_kv": 1, "n_ff": 77}
+ODD_ALL_HEADS: Fields = {**ODD, "n_head_kv": 5}
+SIX_HEADS: Fields = {"n_embd": 96, "n_head": 6, "n_ff": 384}
+
+
+def longrope(n: int) -> tuple[Fields, dict[str, Any]]:
+    """Return longrope of n pairs, four times its original context of 64."""
+    fields = {
+        "rope": "longrope",
+        "rope_n_ctx_orig": 64,
+        "rope_attn_factor": math.sqrt(1 + math.log(4.0) / math.log(64)),
+        "rope_factors": {"rope_factors_long.weight": LONG[:n], "rope_factors_short.weight": SHORT[:n]},
+    }
+    factors = {"short_factor": SHORT[:n], "long_factor": LONG[:n]}
+    return fields, {"rope_type": "longrope", **factors, "original_max_position_embeddings": 64, "factor": 4.0}
+
+
+def llamas(row: Arch) -> dict[str, Golden]:
+    freqs = {"rope_freqs.weight": tiny.llama3_factors(16, base=500, factor=8, n_ctx_orig=64).tolist()}
+    cases = {
+        "plain": Golden({}),
+        "tied": Golden({"tied": True}),
+        "wide heads": Golden({"head_dim": 24, "n_head_kv": 1}),
+        "biases": Golden({"biases": True, "ffn_biases": True}),
+        "linear": Golden(LINEAR_FIELDS, LINEAR),
+        "yarn": Golden(YARN_FIELDS, YARN),
+        "llama3": Golden({"rope_factors": freqs}, {"rope_type": "llama3", **LLAMA3}),
+        "longrope": Golden(*longrope(8), 48, 64),
+        "longrope, past its original context": Golden(*longrope(8), 80),
+    }
+    if not row.has("MAY_QKV_BIAS"):
+        cases["biases"] = Golden({}, n_ids=0)  # none, and its seed is not another's
+    return cases
+
+
+def _gemma(more: dict[str, Golden]) -> dict[str, Golden]:
+    """Return cases of a Gemma. Its files are tied: with small embeddings, logits would vanish beside their cap."""
+    cases = {"plain": Golden({"head_dim": 24}), "odd sizes": Golden(ODD), **more}
+    tied = {name: case._replace(fields={"tied": True, "embd_std": None, **case.fields}) for name, case in cases.items()}
+    return {**tied, "untied": Golden({"n_head_kv": 4, "embd_std": 0.02 / 8})}   # small before sqrt(n_embd), too
+
+
+FLAGS = [False, True, True]
+# Rounded keys move the logits of deep models far: few ids. n_embd / n_head, not head_dim, says their scale.
+DEEP: Fields = {"n_head": 2, "n_head_kv": 1, "head_dim": 20, "n_ff": 24, "window": 6}
+NO_PATTERN = {"without": ["gemma3.attention.sliding_window_pattern", "gemma3.rope.freq_base_swa"]}
+GEMMA2 = {
+    "no caps": Golden({"soft_cap": 0.0, "final_cap": 0.0}),
+    "caps of its own": Golden({"without": [
+        "gemma2.attn_logit_softcapping", "gemma2.final_logit_softcapping",
+    ]}),
+    "no window": Golden({"window": 256}),
+    "46 layers": Golden({**DEEP, "n_layer": 46}, n_ids=10),
+}  # fmt: skip
+GEMMA3 = {
+    "six layers": Golden({"n_layer": 7, "window": 9, "n_embd": 48, "n_ff": 64, **NO_PATTERN}),
+    "flags of layers": Golden({"n_layer": 3, "window": 16, "window_pattern": FLAGS}),
+    "linear": Golden({**LINEAR_FIELDS}, LINEAR),
+    "a final cap": Golden({"final_cap": 2.0}),
+    "no window": Golden({"window": 0}),
+    "a window of the whole context": Golden({"window": 256}),
+    "62 layers": Golden({**DEEP, **NO_PATTERN, "n_layer": 62}, n_ids=10),
+}
+PHI3 = {
+    "plain": Golden({**ALL_JOINED, "n_head_kv": 4}),
+    "no window": Golden({**ALL_JOINED, "window": 0}),
+    "odd sizes": Golden({**ODD, **ALL_JOINED, "window": 17}),
+    "three quarters rotated": Golden({**ALL_JOINED, "tied": True, "n_rot": 12, "window": 33}),
+    "longrope": Golden({**ALL_JOINED, **longrope(8)[0]}, longrope(8)[1], 48, 64),
+    "longrope, past its original context": Golden({**longrope(6)[0], "n_rot": 12, "window": 40}, longrope(6)[1], 80),
+}
+PHI2 = {
+    "plain": Golden({"n_rot": 6}),
+    "joined": Golden({"n_rot": 8, **JOINED}),
+    "odd sizes": Golden({**ODD_ALL_HEADS, "n_rot": 4}),
+    "grouped heads": Golden({"n_head_kv": 2, "n_rot": 16}),
+}
+SMOLLM3 = {
+    "plain": Golden({"n_layer": 5, "tied": True}),
+    "untied": Golden({"n_layer": 4, "n_head_kv": 1, "seed": 2}),
+    "odd sizes": Golden({"n_layer": 4, **ODD}),
+    "biases": Golden({"n_layer": 4, "biases": True, "ffn_biases": True}),
+    "yarn": Golden({"n_layer": 4, **YARN_FIELDS}, YARN),
+}
+OLMO2 = {
+    "plain": Golden({"n_head_kv": 4, "seed": 1}),
+    "grouped heads": Golden({"n_head_kv": 2}),
+    "odd sizes": Golden({**ODD}),
+    "windows": Golden({"n_layer": 4, "window": 20, "seed": 2}),
+    "windows by flags": Golden({"n_layer": 3, "window": 7, "window_pattern": FLAGS}),
+    "windows, yarn": Golden({"n_layer": 4, "window": 12, **YARN_FIELDS}, YARN),
+}
+GRANITE = {
+    "plain": Golden({}),
+    "tied": Golden({"tied": True, "n_head_kv": 1}),
+    "odd sizes": Golden({**ODD, "residual_scale": 0.22, "logit_scale": 8.0}),
+    "biases": Golden({"biases": True, "ffn_biases": True, "attn_scale": 0.125, "embd_scale": 12.0}),
+}
+STARCODER2 = {
+    "plain": Golden({"tied": True}),
+    "untied": Golden({"n_head_kv": 1}),
+    "odd sizes": Golden({**ODD}),
+    "linear": Golden(LINEAR_FIELDS, LINEAR),
+}
+GPT2 = {
+    "plain": Golden({"tied": True, **JOINED}),
+    "untied": Golden({"n_ff": 256}),
+    "odd sizes": Golden({**ODD_ALL_HEADS, **JOINED}),
+}
+GPTNEOX = {
+    "plain": Golden({"n_rot": 4, **JOINED}),
+    "sequential": Golden({"parallel": False, "n_rot": 16, **JOINED}),
+    "tied": Golden({"tied": True, "n_rot": 8}),
+    "odd sizes": Golden({**ODD_ALL_HEADS, "n_rot": 6, **JOINED}),
+    "sequential, odd sizes": Golden({**ODD_ALL_HEADS, "parallel": False, "n_rot": 2}),
+}
+STABLELM = {
+    "plain": Golden({"n_rot": 4}),
+    "biases": Golden({"biases": True}),
+    "parallel": Golden({"parallel": True, "biases": True, "n_rot": 4}),
+    "parallel, odd sizes": Golden({**ODD, "parallel": True, "n_rot": 2}),
+    "a flag that its norms contradict": Golden({"seed": 1, "kv": [["stablelm.use_parallel_residual", "bool", True]]}),
+    "odd sizes": Golden({**ODD, "tied": True, "n_rot": 6}),
+}
+FALCON = {
+    "plain": Golden({**JOINED, "tied": True}),
+    "two norms": Golden({"two_norms": True, "n_head_kv": 2, **JOINED}),
+    "one norm, grouped heads": Golden({"n_head_kv": 2, **JOINED}),
+    "biases": Golden({"biases": True, "ffn_biases": True, "two_norms": True, "n_head_kv": 2}),
+    "odd sizes": Golden({**ODD, **JOINED}),
+    "all heads": Golden({"n_head_kv": 4}),
+}
+MPT = {
+    "plain": Golden({"n_ff": 256, "tied": True, **JOINED}),
+    "clamped": Golden({"n_ff": 256, "tied": True, "clamp": 1.5, **JOINED}),
+    "six heads": Golden({**SIX_HEADS, "tied": True, **JOINED}),
+    "biases": Golden({"n_ff": 256, "tied": True, "biases": True, "ffn_biases": True, "norm_biases": True, **JOINED}),
+    "biases, clamped, five heads": Golden({
+        **ODD_ALL_HEADS, "n_ff": 240, "biases": True, "norm_biases": True, "clamp": 1.0,
+    }),
+}  # fmt: skip
+BLOOM = {
+    "plain": Golden({"n_ff": 256, "tied": True, **JOINED}),
+    "untied": Golden({"n_ff": 256}),
+    "six heads": Golden({**SIX_HEADS, "tied": True, **JOINED}),
+    "three heads": Golden({"n_embd": 60, "n_head": 3, "n_ff": 240, "tied": True}),
+}
+QWEN3 = {
+    "plain": Golden({"head_dim": 24}),
+    "tied": Golden({"tied": True}),
+    "odd sizes": Golden({**ODD}),
+    "yarn": Golden(YARN_FIELDS, YARN),
+}
+OF: dict[str, dict[str, Golden]] = {
+    "qwen3": QWEN3,
+    "gemma": _gemma({}),
+    "gemma2": _gemma(GEMMA2),
+    "gemma3": {name: case._replace(fields={"rope_base": 5000.0, **case.fields})
+               for name, case in _gemma(GEMMA3).items()},   # not that of layers with a window
+    "phi3": PHI3,
+    "phi2": PHI2,
+    "smollm3": SMOLLM3,
+    "olmo2": OLMO2,
+    "granite": GRANITE,
+    "starcoder2": STARCODER2,
+    "gpt2": GPT2,
+    "gptneox": GPTNEOX,
+    "stablelm": STABLELM,
+    "falcon": FALCON,
+    "mpt": MPT,
+    "bloom": BLOOM,
+}
+
+
+def of(row: Arch) -> dict[str, Golden]:
+    """Return the cases of an architecture, with all of their fields: each has its own seed."""
+    first = 100 * (1 + list(ARCHS).index(row.name))
+    found = {}
+    for i, (name, case) in enumerate((OF.get(row.name) or llamas(row)).items()):
+        found[name] = case._replace(fields={"arch": row.name, "seed": first + i, **BASE, **case.fields})
+    return {name: case for name, case in found.items() if case.n_ids}
+
+
+def rows_of(n_ids: int) -> Sequence[int]:
+    """Return the positions whose logits are kept."""
+    return [0, 1, n_ids // 2, n_ids - 1]

@@ -1,0 +1,76 @@
+"""Vocabularies of llama.cpp with texts and the ids that the tokenizers they come from gave: fetched once, from PyPI.
+
+They lie in the source archive of llama-cpp-python: models/ggml-vocab-NAME.gguf, beside it NAME.gguf.inp and .out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import filelock
+import gemel
+
+NAMES = [
+    "command-r", "deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-bpe", "llama-spm", "mpt", "phi-3",
+    "qwen2", "qwen35", "refact", "starcoder",
+]  # fmt: skip
+PACKAGE, VERSION = "llama-cpp-python", "0.3.36"
+SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+BETWEEN = "\n__ggml_vocab_test__\n"   # texts of an .inp file
+
+
+class FetchError(Exception):
+    """The files can't be had; the text says why."""
+
+
+def fetch() -> Path:
+    """Return the folder of the vocabularies. Another process that needs it meanwhile waits."""
+    folder = gemel.cache.folder().parent / "vocabularies"
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):
+        if not all((folder / f"ggml-vocab-{name}.gguf.out").is_file() for name in NAMES):
+            with tempfile.TemporaryDirectory(dir=folder) as made:
+                _unpack(_download(Path(made)), folder)
+    return folder
+
+
+def cases(folder: Path, name: str) -> list[tuple[str, list[int]]]:
+    """Return texts and their ids, without BOS and with no special token parsed."""
+    path = folder / f"ggml-vocab-{name}.gguf"
+    texts = path.with_suffix(".gguf.inp").read_bytes().decode().split(BETWEEN)
+    ids = path.with_suffix(".gguf.out").read_text().split("\n")
+    return [(text, [int(id) for id in line.split()]) for text, line in zip(texts, ids, strict=True)]
+
+
+def _download(folder: Path) -> Path:
+    """Fetch the archive. pip asks it for its metadata, but builds nothing."""
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    done = subprocess.run(
+        [*pip, "--no-binary", PACKAGE, "--dest", str(folder), f"{PACKAGE}=={VERSION}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if done.returncode:
+        raise FetchError(f"pip can't download {PACKAGE}: {done.stderr.strip()[-500:]}")
+    (archive,) = folder.glob("*.tar.gz")
+    with archive.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != SHA256:
+        raise FetchError(f"{archive.name} has SHA-256 {found}, not {SHA256}")
+    return archive
+
+
+def _unpack(archive: Path, folder: Path) -> None:
+    wanted = {f"ggml-vocab-{name}.gguf{end}" for name in NAMES for end in ("", ".inp", ".out")}
+    with tarfile.open(archive) as packed:
+        for member in packed:
+            name = Path(member.name).name
+            if name in wanted and (source := packed.extractfile(member)) is not None:
+                (folder / name).write_bytes(source.read())
+                wanted.discard(name)
+    if wanted:
+        raise FetchError(f"{archive.name} lacks {sorted(wanted)}")

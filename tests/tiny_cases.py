@@ -1,0 +1,85 @@
+"""Tiny models of every architecture for tests of bits: few, and together they have all parts that its files may have.
+
+    CASES["gemma3, six layers"] -> fields of tiny.TinyModel
+    of("gemma3") -> the cases of one architecture by name; the first is its plain one
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from archs import ARCHS
+
+Fields = dict[str, Any]
+
+FUSED = ("attn_qkv", "gate_up")
+ODD: Fields = {"n_embd": 60, "n_head": 5, "n_head_kv": 1, "n_ff": 77, "format": "F32"}  # a multiple of nothing
+ALL = {"biases": True, "ffn_biases": True, "norm_biases": True}
+FLAGS = (False, True, True)
+
+# What an architecture has beside its plain model in Q4_0, by what is in it.
+_MORE: dict[str, dict[str, Fields]] = {
+    "qwen3": {"odd sizes": ODD, "wide heads, tied": {"head_dim": 24, "tied": True, "fused": FUSED}},
+    "gemma": {"odd sizes, tied": {**ODD, "tied": True}, "wide heads": {"head_dim": 40, "n_head_kv": 1}},
+    "gemma2": {
+        "odd sizes, tied": {**ODD, "tied": True, "window": 17},
+        "caps of its own": {"without": ("gemma2.attn_logit_softcapping", "gemma2.final_logit_softcapping")},
+        "no caps, no window": {"soft_cap": 0.0, "final_cap": 0.0, "window": 0, "fused": FUSED},
+    },
+    "gemma3": {
+        "six layers": {
+            "n_layer": 7, "n_embd": 32, "n_ff": 32, "tied": True,
+            "without": ("gemma3.attention.sliding_window_pattern", "gemma3.rope.freq_base_swa"),
+        },
+        "odd sizes": {**ODD, "window": 33, "window_pattern": FLAGS, "n_layer": 3, "rope": "linear"},
+        "a cap, no window": {"final_cap": 2.0, "window": 0, "fused": FUSED},
+    },
+    "phi3": {
+        "fused": {"fused": FUSED, "n_head_kv": 4, "tied": True},
+        "odd sizes, longrope": {**ODD, "n_rot": 8, "window": 0, "rope": "longrope", "rope_attn_factor": 1.2},
+    },
+    "phi2": {"odd sizes, fused": {**ODD, "n_head_kv": 5, "n_rot": 4, "tied": True, "fused": FUSED}},
+    "smollm3": {"odd sizes, yarn": {**ODD, "n_layer": 4, "rope": "yarn"}, "biases": {"n_layer": 4, **ALL}},
+    "olmo2": {
+        "odd sizes": ODD,
+        "windows, yarn": {"n_layer": 4, "window": 20, "rope": "yarn", "fused": FUSED},
+        "windows by flags": {"n_layer": 3, "window": 9, "window_pattern": FLAGS, "head_dim": 24},
+    },
+    "granite": {"odd sizes, tied": {**ODD, "tied": True}, "biases": {**ALL, "fused": FUSED}},
+    "starcoder2": {"odd sizes, tied": {**ODD, "tied": True}},
+    "gpt2": {"odd sizes, fused, tied": {**ODD, "n_head_kv": 5, "tied": True, "fused": FUSED}},
+    "gptneox": {
+        "odd sizes, fused": {**ODD, "n_head_kv": 5, "n_rot": 4, "fused": FUSED},
+        "sequential": {"parallel": False, "n_rot": 16},
+    },
+    "stablelm": {
+        "parallel": {"parallel": True, "biases": True, "fused": FUSED},
+        "odd sizes": {**ODD, "n_rot": 4, "kv": (("stablelm.use_parallel_residual", "bool", True),)},
+    },
+    "falcon": {
+        "two norms, fused": {"two_norms": True, "n_head_kv": 2, "fused": FUSED},
+        "odd sizes, biases": {**ODD, **ALL},
+    },
+    "mpt": {
+        "odd sizes, biases, fused": {**ODD, **ALL, "n_head_kv": 5, "max_alibi_bias": 6.0, "fused": FUSED},
+        "clamped, tied": {"clamp": 1.5, "n_head": 6, "n_embd": 96, "tied": True},
+        "no ALiBi": {"max_alibi_bias": 0.0},
+    },
+    "bloom": {"odd sizes, fused, tied": {**ODD, "n_head_kv": 5, "tied": True, "fused": FUSED}},
+}  # fmt: skip
+_ANY: dict[str, Fields] = {
+    "F32": {"format": "F32"},
+    "fused": {"fused": FUSED},
+    "yarn": {"rope": "yarn", "n_rot": 8, "tied": True},
+}
+
+
+def of(arch: str) -> dict[str, Fields]:
+    """Return the cases of an architecture by name."""
+    plain: Fields = {"format": "Q4_0", "n_layer": 4} if arch == "smollm3" else {"format": "Q4_0"}
+    cases = {"Q4_0": plain, **_MORE.get(arch, _ANY)}
+    return {f"{arch}, {name}": {"arch": arch, **fields} for name, fields in cases.items()}
+
+
+CASES: dict[str, Fields] = {name: fields for arch in ARCHS for name, fields in of(arch).items()}
+WINDOWED = ("gemma2, Q4_0", "gemma3, odd sizes", "olmo2, windows, yarn")
