@@ -251,10 +251,8 @@ def named(model: str | os.PathLike[str]) -> str:
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
     """Download a short name, URL or hf: address into the cache, where it is not there yet, and return its file."""
     if not is_address(name):
-        import difflib  # here: only errors need it, and a tab waits for every import
-
-        close = difflib.get_close_matches(name, NAMES, n=1, cutoff=0.0)
-        raise SourceError(f"{name!r} is neither a short name nor an address; the nearest short name is {close[0]!r}")
+        close = _nearest(name, 0.0)
+        raise SourceError(f"{name!r} is neither a short name nor an address; the nearest short name is {close!r}")
     return locate(name, on_progress=on_progress)
 
 
@@ -317,8 +315,14 @@ def _missing(path: Path) -> str:
     parts = part_names(path.name)
     if len(parts) > 1:
         return f"there is no file {str(path)!r}: the model is split into {len(parts)} files, and all must be there"
-    import difflib
-
-    close = difflib.get_close_matches(str(path), NAMES, n=1, cutoff=0.5)
-    hint = f"did you mean the short name {close[0]!r}?" if close else f"short names are {', '.join(sorted(NAMES))}"
+    close = _nearest(str(path), 0.5)
+    hint = f"did you mean the short name {close!r}?" if close else f"short names are {', '.join(sorted(NAMES))}"
     return f"there is no file {str(path)!r} in {Path.cwd()}; {hint}"
+
+
+def _nearest(name: str, cutoff: float) -> str | None:
+    """Return the short name that begins as `name` does, or else the most similar one."""
+    import difflib  # here: only errors need it, and a tab waits for every import
+
+    longer = (known for known in NAMES if known.startswith(name.lower()))
+    return next(longer, None) or next(iter(difflib.get_close_matches(name, NAMES, n=1, cutoff=cutoff)), None)

@@ -386,6 +386,7 @@ def test_pull_prints_the_path(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_pull_of_an_unknown_name_names_the_nearest() -> None:
     assert_error(gemel_("pull", "smollm2"), 1, "smollm2-135m-instruct")
+    assert_error(gemel_("pull", "gemma3-1b"), 1, "gemma-3-1b-it")
 
 
 # ---- doctor ----------------------------------------------------------------------------------------------------------
