@@ -67,8 +67,9 @@ def template_text(model: Model, template: str | None) -> str:
     """Return the template to use: the given one, or the file's."""
     text = template if template is not None else model.chat_template
     if text is None:
+        name = model.name.replace("\\", "/").rpartition("/")[2]
         raise TemplateError(
-            f"{model.name} has no chat template (tokenizer.chat_template): it continues texts and holds no "
+            f"{name} has no chat template (tokenizer.chat_template): it continues texts and holds no "
             "conversation. Use generate() (on the command line: gemel run), or give a template: chat(template=...)"
         )
     return text

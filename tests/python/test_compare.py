@@ -159,6 +159,39 @@ def test_drawing_is_xml_whatever_names_hold() -> None:
     assert "<a CPU>" in words
 
 
+def test_cases_longer_than_the_models_context_are_left_out_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "short.gguf"
+    path.write_bytes(tiny_bytes(arch="gpt2", n_ctx=24))
+    results = tmp_path / "results.json"
+    arguments = ("--tests", "prefill,depth", "-p", "16", "-n", "4", "-d", "8,20", "--reps", "1", "-t", "1")
+    done = compare(path, *arguments, "--engines", "OpenVINO", "--results", results)
+    assert done.returncode == 0, done.stderr
+    assert "short.gguf: decode 4 at 20 is left out: the model's context is 24 tokens" in done.stderr
+    entry = json.loads(results.read_text())["files"]["short.gguf"]
+    assert [(row["case"]["test"], row["case"]["depth"]) for row in entry["cases"].values()] == [
+        ("prefill", 0), ("decode", 8)
+    ]   # fmt: skip
+    assert all(row["samples"]["gemel"] for row in entry["cases"].values())
+
+
+def test_a_model_that_is_neither_a_file_nor_a_name_is_a_usage_error() -> None:
+    done = compare("no-such-model")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no file 'no-such-model'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"),
+    [
+        ("SmolLM2-135M-Instruct.Q4_1.gguf", "SmolLM2-135M-Instruct"), ("gemma-3-270m-q4_k_m.gguf", "gemma-3-270m"),
+        ("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf", "qwen2.5-coder-0.5b-instruct"), ("x.IQ4_NL.gguf", "x"),
+        ("Phi-3.5-mini.gguf", "Phi-3.5-mini"), ("a-BF16.gguf", "a"),
+    ],
+)  # fmt: skip
+def test_files_of_other_formats_have_the_models_whole_name(name: str, stem: str) -> None:
+    assert compare_models.stem_of(Path(name)) == stem
+
+
 def test_longer_prompts_begin_as_shorter_ones_do() -> None:
     assert random_ids(1000, 50)[:20] == random_ids(1000, 20)
     assert random_ids(1000, 20, 1) != random_ids(1000, 20)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -176,7 +177,9 @@ def test_a_prompt_that_does_not_fit_says_how_long_it_may_be(shared: Asked) -> No
 
 def test_a_model_without_a_template_can_not_chat(tiny_model: Any) -> None:  # noqa: ANN401
     with Asked({"plain": gemel_web.Served(tiny_model())}) as app:
-        assert "template" in app.bad(CHAT, model="plain", messages=HELLO)["message"]
+        error = app.bad(CHAT, model="plain", messages=HELLO)
+        assert error["param"] == "messages"
+        assert re.search("no chat template.*/v1/completions", error["message"])
 
 
 def test_control_tokens_in_a_message_are_text(shared: Asked) -> None:

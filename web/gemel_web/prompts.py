@@ -30,6 +30,8 @@ def of_chat(messages: list[Message]) -> Prompts:
     ]
 
     def prompts(model: gemel.Model) -> Iterator[list[int]]:
+        if model.chat_template is None:
+            raise invalid("messages", "the model has no chat template and holds no conversation; POST /v1/completions")
         with model.chat() as chat:
             yield chat.prompt_ids(plain)
 
