@@ -16,11 +16,11 @@ C_FILES := $(shell find core_c/include core_c/src tests/c tests/fuzz -name '*.[c
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
 
-run: $(VENV)/installed  ## install, fetch a small model (98 MB, once) and answer PROMPT="..."
-	@$(BIN)/gemel run $(MODEL) "$(PROMPT)"
+run: $(VENV)/installed  ## install, fetch a small model (98 MB, once) and answer PROMPT="..."; MODEL=a name, file, URL or hf:...
+	@$(BIN)/gemel run "$(MODEL)" "$(PROMPT)"
 
 demo: assets  ## a page that chats with MODEL, in the browser's tab or by this machine
-	@$(BIN)/gemel demo $(MODEL)
+	@$(BIN)/gemel demo "$(MODEL)"
 
 site: assets  ## the same page for any static host, into build/site; MODELS="name file.gguf" puts models there
 	$(BIN)/python web/build/static_site.py $(MODELS:%=--model %)
@@ -65,7 +65,7 @@ format: $(VENV)/dev  ## ruff's fixes, clang-format in place
 	$(BIN)/clang-format -i $(C_FILES)
 
 bench: $(VENV)/installed  ## tokens a second of MODEL
-	$(BIN)/gemel bench $(MODEL) -p 512 -n 128 -d 0,1024 -t 1,2
+	$(BIN)/gemel bench "$(MODEL)" -p 512 -n 128 -d 0,1024 -t 1,2
 
 clean:  ## remove everything that was made here
 	rm -rf $(VENV) build dist pyodide_pkg/gemel/_core .mypy_cache .ruff_cache .pytest_cache .hypothesis

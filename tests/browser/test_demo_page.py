@@ -282,6 +282,18 @@ def test_a_file_that_is_no_model_is_an_error_in_the_conversation(visit: Open, tm
     one.page.get_by_text("no could not be loaded in this tab:").first.wait_for(timeout=demo.ANSWER_MS)
 
 
+def test_a_base_model_of_another_family_runs_and_says_that_it_does_not_chat(visit: Open, tmp_path: Path) -> None:
+    path = tmp_path / "base.gguf"
+    path.write_bytes(tiny.tiny_llama(arch="gemma3", tokenizer="spm"))
+    one = visit()
+    one.page.locator("#file").set_input_files(path)
+    note = one.page.locator(".note", has_text="base runs in this tab")
+    note.wait_for(timeout=demo.ANSWER_MS)
+    assert "It has no chat template: it can continue a text in a Python cell, but not chat." in note.inner_text()
+    one.ask("Hello")
+    assert "has no chat template (tokenizer.chat_template)" in one.last.inner_text()
+
+
 def test_a_percent_sign_in_a_name_is_only_a_sign(visit: Open, data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "50% of it.gguf"
     path.write_bytes(data)
