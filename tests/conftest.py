@@ -1,4 +1,4 @@
-"""What Python tests share: tiny models, opened once, and two real ones, SmolLM2 and Qwen2.5-Coder, fetched once.
+"""What Python tests share: tiny models, opened once, and three real ones, SmolLM2 and those of parts.py, fetched once.
 
 Warnings are errors (pyproject.toml). A test that needs a real model is skipped by name where it can't be had, unless
 GEMEL_REQUIRE_MODEL is set.
@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 import gemel
 import hypothesis
 import llama_vectors
+import parts
 import pytest
-import qwen
 import tiny
+from parts import PartModel
 
 hypothesis.settings.register_profile("gemel", deadline=None)   # how long an example takes is the machine's affair
 hypothesis.settings.load_profile("gemel")
@@ -84,15 +85,19 @@ def real_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def qwen_path() -> Path:
-    """The file of Qwen2.5-Coder-0.5B-Instruct: GEMEL_TEST_QWEN, the cache, or fetched."""
-    named = os.environ.get("GEMEL_TEST_QWEN")
-    if named:
-        return Path(named)
-    try:
-        return qwen.fetch()
-    except qwen.FetchError as error:
-        _no_model(error)
+def part_path() -> Callable[[PartModel], Path]:
+    """Return the file of a model of parts.py: what its variable names (GEMEL_TEST_QWEN), the cache's, or fetched."""
+
+    def path_of(model: PartModel) -> Path:
+        named = os.environ.get(model.variable)
+        if named:
+            return Path(named)
+        try:
+            return parts.fetch(model)
+        except parts.FetchError as error:
+            _no_model(error)
+
+    return path_of
 
 
 @pytest.fixture(scope="session")

@@ -107,7 +107,7 @@ def write_gguf(
     pairs = list(kv)
     if alignment != 32:
         pairs.insert(0, ("general.alignment", "u32", alignment))
-    table, data = b"", b""
+    table, data = b"", bytearray()
     for tensor in tensors:
         table += _packed_row(tensor, len(data))
         data += tensor.data + bytes(-len(tensor.data) % alignment)
@@ -115,7 +115,7 @@ def write_gguf(
         "<QQ", len(tensors) if n_tensors is None else n_tensors, len(pairs) if n_kv is None else n_kv
     )
     header = magic + struct.pack("<I", version) + counts + b"".join(map(_packed_pair, pairs)) + table
-    out = header + bytes(-len(header) % alignment) + data
+    out = b"".join([header, bytes(-len(header) % alignment), data])
     if path is not None:
         path.write_bytes(out)
     return out

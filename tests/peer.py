@@ -1,7 +1,7 @@
 """What llama.cpp says of a real model: likelihoods, first choices with their margins, tokens; live, or as golden files.
 
-A text is cut into chunks of 256 ids; each is evaluated on its own, teacher-forced. golden/make_llama_cpp.py writes the
-figures, test_peer.py compares.
+A text is cut into chunks; each is evaluated on its own, teacher-forced, after BOS where the model wants one.
+golden/make_llama_cpp.py writes the figures, test_peer.py compares.
 """
 
 from __future__ import annotations
@@ -23,12 +23,16 @@ from gguf_file import read_gguf
 
 FOLDER = Path(__file__).parent / "golden"
 TEXTS = Path(__file__).parent / "text"
-N_CHUNK = 256
+N_CHUNK = 256   # ids of a chunk, unless a golden file has another number
 MARGIN_STEP = 0.05  # a margin is kept as a byte: how many of these steps it has, up to 255
 SPECIALS = [
     "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n", "<|endoftext|>", "a<|im_end|>b<|im_end|>",
     "<|im_start|> <|im_end|>", "<|not special|> <|im_start", "\n\n<|im_start|>\n",
 ]  # fmt: skip
+GEMMA_SPECIALS = (
+    "<start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n", "<bos>a<eos>", "<bos> <eos>", "a<unused7>b",
+    "<start_of_turn> \n\n\n<end_of_turn", "<h1>\t\t</h1>", "\u2581a  b", "<0x41>",
+)  # fmt: skip
 
 
 class Scores(NamedTuple):
@@ -41,7 +45,7 @@ class Scores(NamedTuple):
 
 @dataclass(frozen=True)
 class Golden:
-    """llama.cpp's figures of one file and one text; `strings` are digests of the ids of strings()."""
+    """llama.cpp's figures of one file and one text; `strings` are digests of the ids of strings(specials)."""
 
     text: str  # file of tests/text
     n_ids: int
@@ -51,10 +55,18 @@ class Golden:
     top_flash: list[int]  # with flash attention
     margin: list[float]  # in whole steps, rounded down
     strings: list[str]
+    n_chunk: int = N_CHUNK
+    bos: int | None = None   # before each chunk
+    specials: tuple[str, ...] = ()
+
+    def chunks(self, ids: Sequence[int]) -> list[list[int]]:
+        """Cut the text's ids as llama.cpp was given them."""
+        return chunks_of(ids, self.n_chunk, self.bos)
 
 
-def chunks_of(ids: Sequence[int]) -> list[list[int]]:
-    return [list(ids[at : at + N_CHUNK]) for at in range(0, len(ids), N_CHUNK)]
+def chunks_of(ids: Sequence[int], n_chunk: int = N_CHUNK, bos: int | None = None) -> list[list[int]]:
+    first = [] if bos is None else [bos]
+    return [[*first, *ids[at : at + n_chunk]] for at in range(0, len(ids), n_chunk)]
 
 
 def digest(ids: Sequence[int]) -> str:
@@ -62,7 +74,7 @@ def digest(ids: Sequence[int]) -> str:
 
 
 @cache
-def strings() -> list[tuple[str, bool]]:
+def strings(specials: tuple[str, ...] = ()) -> list[tuple[str, bool]]:
     """Return (text, are special tokens parsed): prose, code, many scripts, emoji, digits, whitespace, specials."""
     rng = random.Random(5)
     found = []
@@ -74,7 +86,8 @@ def strings() -> list[tuple[str, bool]]:
     found += ["".join(chr(rng.randrange(*rng.choice(blocks))) for _ in range(40)) for _ in range(20)]
     found += ["".join(rng.choice(" \t\n\r\u00a0\u3000a.") for _ in range(30)) for _ in range(8)]
     found += ["I'LL we'Ve don\u2019t", "e\u0301 \u00e9", "\U0001f468\u200d\U0001f469\u200d\U0001f467", "0123456789 1.5"]
-    return [(text, False) for text in found] + [(text, special) for text in SPECIALS for special in (False, True)]
+    both = [(text, special) for text in (*SPECIALS, *specials) for special in (False, True)]
+    return [(text, False) for text in found] + both
 
 
 # ---- llama.cpp, live -------------------------------------------------------------------------------------------------
@@ -84,18 +97,20 @@ def scores(path: Path, chunks: Sequence[list[int]], *, flash: bool = False) -> S
     """Evaluate chunks by llama.cpp, with an F16 cache."""
     import llama_cpp
 
-    llama = llama_cpp.Llama(str(path), n_ctx=N_CHUNK, n_batch=N_CHUNK, logits_all=True, flash_attn=flash, verbose=False)
+    n_ctx = max(map(len, chunks))
+    llama = llama_cpp.Llama(str(path), n_ctx=n_ctx, n_batch=N_CHUNK, logits_all=True, flash_attn=flash, verbose=False)
     found = Scores([], [], [])
     for chunk in chunks:
         llama.reset()
         llama.eval(chunk)
-        logits = np.array(llama.scores[: len(chunk) - 1], dtype=np.float64)
-        shifted = logits - logits.max(-1, keepdims=True)
-        log_probs = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
-        found.nll.append([-float(log_probs[i, id_]) for i, id_ in enumerate(chunk[1:])])
-        found.top.extend(int(id_) for id_ in logits.argmax(-1))
-        best = np.sort(np.partition(logits, -2, axis=-1)[:, -2:], axis=-1)
-        found.margin.extend(float(margin) for margin in best[:, 1] - best[:, 0])
+        nll = []
+        for logits, id_ in zip(llama.scores, chunk[1:], strict=False):
+            log_sum = np.log(np.exp(np.array(logits, np.float64) - logits.max()).sum())
+            nll.append(float(log_sum + logits.max() - logits[id_]))
+            second, first = np.sort(np.partition(logits, -2)[-2:]).tolist()
+            found.top.append(int(logits.argmax()))
+            found.margin.append(first - second)
+        found.nll.append(nll)
     llama.close()
     return found
 
@@ -110,10 +125,12 @@ def tokens(path: Path, texts: Sequence[tuple[str, bool]]) -> list[list[int]]:
     return found
 
 
-def golden_of(path: Path, text: str) -> Golden:
+def golden_of(
+    path: Path, text: str, *, n_chunk: int = N_CHUNK, bos: int | None = None, specials: tuple[str, ...] = ()
+) -> Golden:
     """Ask llama.cpp for everything that a golden file keeps."""
     (ids,) = tokens(path, [((TEXTS / text).read_text(), False)])
-    chunks = chunks_of(ids)
+    chunks = chunks_of(ids, n_chunk, bos)
     plain, flash = scores(path, chunks), scores(path, chunks, flash=True)
     return Golden(
         text=text,
@@ -123,7 +140,10 @@ def golden_of(path: Path, text: str) -> Golden:
         top=plain.top,
         top_flash=flash.top,
         margin=plain.margin,
-        strings=[digest(found) for found in tokens(path, strings())],
+        strings=[digest(found) for found in tokens(path, strings(specials))],
+        n_chunk=n_chunk,
+        bos=bos,
+        specials=specials,
     )
 
 
@@ -164,7 +184,7 @@ def read(path: Path) -> dict[str, Golden]:
             flash[i] = id_
         margin = np.frombuffer(_unpacked(case["margin"]), np.uint8) * MARGIN_STEP
         rest = {"top": top, "top_flash": flash, "margin": margin.tolist(), "strings": case["strings"].split()}
-        found[name] = Golden(**{**case, **rest})
+        found[name] = Golden(**{**case, **rest, "specials": tuple(case.get("specials", ()))})
     return found
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Annotated
 
 import gemel
@@ -25,7 +26,7 @@ from .options import (
     usage_error,
     with_sampling,
 )
-from .output import print_json, read_text, say
+from .output import print_json, printable, read_text, say
 from .overrides import with_overrides
 
 PROMPT_HELP = (
@@ -45,7 +46,7 @@ def run(
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Go on from PROMPT as it is, without a chat template.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Go on from PROMPT as it is, without the file's chat template.")] = False,
     special: Annotated[
         bool, typer.Option("--special", help="With --raw: parse special tokens written out in PROMPT.")
     ] = False,
@@ -55,7 +56,10 @@ def run(
     overrides: Overrides,
     sampling: gemel.Sampling,
 ) -> None:
-    """Answer PROMPT with a model. The text goes to stdout, a line of speeds to stderr."""
+    """Answer PROMPT with a model. The text goes to stdout, a line of speeds to stderr.
+
+    A model without a chat template goes on from PROMPT as it is, as --raw does.
+    """
     if raw and system is not None:
         raise usage_error(f"--system {system!r} has no effect with --raw: write it into PROMPT, or leave --raw out")
     if special and not raw:
@@ -65,7 +69,7 @@ def run(
         loaded = stack.enter_context(opened(name, threads=threads, isa=isa, overrides=overrides))
         model = loaded.model
         check_ctx(model, ctx)
-        if raw:
+        if raw or continues(model, system):
             generation = model.generate(
                 text, max_tokens=max_tokens, stop=stop or (), sampling=sampling, special=special, n_ctx=ctx,
                 kv_type=kv_type,
@@ -83,6 +87,17 @@ def run(
         if note:
             say(note)
         say(speeds_line(generation, loaded.load_s))
+
+
+def continues(model: gemel.Model, system: str | None) -> bool:
+    """Tell whether the model can only go on from a text, and say so; an error where that leaves --system without use."""
+    if model.chat_template is not None:
+        return False
+    name = Path(model.name).name
+    if system is not None:
+        raise usage_error(f"--system {system!r} has no effect: {name} has no chat template; write it into PROMPT")
+    say(f"{printable(name)} has no chat template: it goes on from the prompt as it is, as with --raw")
+    return True
 
 
 def answer(generation: gemel.Generation, load_s: float) -> dict[str, object]:

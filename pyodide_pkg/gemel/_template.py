@@ -68,8 +68,8 @@ def template_text(model: Model, template: str | None) -> str:
     text = template if template is not None else model.chat_template
     if text is None:
         raise TemplateError(
-            f"{model.name} has no chat template (tokenizer.chat_template): use generate() (the command line: --raw), "
-            "or give one by chat(template=...)"
+            f"{model.name} has no chat template (tokenizer.chat_template): it continues texts and holds no "
+            "conversation. Use generate() (on the command line: gemel run), or give a template: chat(template=...)"
         )
     return text
 

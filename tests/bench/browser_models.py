@@ -4,7 +4,7 @@
 The ONNX graphs are written here from the GGUF's tensors and give the logits of the last position only. q8 and q4 use
 ONNX Runtime's fused attention (GroupQueryAttention with the rotation inside), which decodes faster in its WebAssembly;
 q8-plain has attention in single operators, as exporters write it, which evaluates prompts faster there.
-A llama with byte-level BPE is assumed, which is what the comparison's model is.
+GGUF files are made of any family, ONNX only of a llama with SmolLM2's tokenizer: `no_onnx` says why not.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import compare_models
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-GGUF_KINDS = ("Q4_1", "Q4_0", "Q8_0")
+OWN = "own"   # the file as it is
+GGUF_KINDS = (OWN, "Q4_0", "Q8_0")
 ONNX_KINDS = {   # the file's name says which dtype it is to transformers.js
     "q8": "model_quantized.onnx", "q8-plain": "model_quantized.onnx", "q4": "model_q4.onnx",
 }   # fmt: skip
@@ -28,21 +30,38 @@ def make(kind: str, source: Path, folder: Path) -> Path:
     """Return the model in that kind, made when `folder` lacks it; the source's own kind is the source."""
     if kind in ONNX_KINDS:
         return _make_onnx(kind, source, folder)
-    if kind == kind_of(source):
+    if kind == name_of(source):
         return source
-    out = folder / f"{source.name.split('.')[0]}.{kind}.gguf"
+    out = folder / f"{compare_models.stem_of(source)}.{kind}.gguf"
     if not out.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         _requantise(source, out, kind)
     return out
 
 
-def kind_of(source: Path) -> str:
-    """Return the format of most of a file's matrices."""
-    from gguf import GGUFReader
+def name_of(source: Path) -> str:
+    """Return what a file's mix of formats is called (Q4_K_M), or the format of most of its matrices."""
+    import gemel
+    from gguf import LlamaFileType
 
-    types = [tensor.tensor_type.name for tensor in GGUFReader(source).tensors if len(tensor.shape) == 2]
+    with gemel.inspect(source) as gguf:
+        type_ = gguf.metadata.get("general.file_type")
+        if isinstance(type_, int) and type_ in set(LlamaFileType):
+            return LlamaFileType(type_).name.removeprefix("MOSTLY_").removeprefix("ALL_")
+        types = [tensor.format for tensor in gguf.tensors if len(tensor.shape) == 2]
     return max(set(types), key=types.count)
+
+
+def no_onnx(source: Path) -> str | None:
+    """Return why the file can't become ONNX here; None where it can."""
+    import gemel
+
+    with gemel.inspect(source) as gguf:
+        arch = gguf.metadata.get("general.architecture")
+        tokenizer = gguf.metadata.get("tokenizer.ggml.model"), gguf.metadata.get("tokenizer.ggml.pre")
+    if arch != "llama":
+        return f"its architecture is {arch}, the graph that is written here is llama's"
+    return None if tokenizer == ("gpt2", "smollm") else f"its tokenizer is {tokenizer[0]} ({tokenizer[1]})"
 
 
 def _unfinished(path: Path) -> Path:
@@ -50,10 +69,11 @@ def _unfinished(path: Path) -> Path:
 
 
 def _requantise(source: Path, out: Path, kind: str) -> None:
-    """Write a copy with every matrix in one format; token_embd, which is the output too, stays Q8_0."""
+    """Write a copy with every matrix in one format; token_embd, which may be the output too, stays Q8_0."""
     from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, quants
 
-    reader, writer = GGUFReader(source), GGUFWriter(_unfinished(out), "llama")
+    reader = GGUFReader(source)
+    writer = GGUFWriter(_unfinished(out), reader.fields["general.architecture"].contents())
     for field in reader.fields.values():
         if field.name.startswith("GGUF.") or field.name in ("general.architecture", "general.file_type"):
             continue
@@ -63,7 +83,7 @@ def _requantise(source: Path, out: Path, kind: str) -> None:
             writer.add_key_value(field.name, field.contents(), field.types[0])
     for tensor in reader.tensors:
         weights = quants.dequantize(tensor.data, tensor.tensor_type).astype(np.float32)
-        if weights.ndim == 1:
+        if weights.ndim != 2 or weights.shape[1] % 32 or tensor.name == "position_embd.weight":
             writer.add_tensor(tensor.name, weights)
         else:
             type_ = GGMLQuantizationType["Q8_0" if tensor.name == "token_embd.weight" else kind]
@@ -80,6 +100,8 @@ def _requantise(source: Path, out: Path, kind: str) -> None:
 
 def _make_onnx(kind: str, source: Path, folder: Path) -> Path:
     """Return folder/onnx-KIND, which holds the configuration, the tokenizer and onnx/<file>."""
+    if why := no_onnx(source):
+        raise SystemExit(f"no ONNX of {source.name}: {why}")
     out = folder / f"onnx-{kind}"
     if out.is_dir():
         return out
@@ -125,9 +147,6 @@ def _write_configuration(values: dict[str, Any], folder: Path) -> None:
 def _write_tokenizer(values: dict[str, Any], folder: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
-    kind = values["tokenizer.ggml.model"], values.get("tokenizer.ggml.pre")
-    if kind != ("gpt2", "smollm"):
-        raise SystemExit(f"no ONNX from this file: its tokenizer is {kind}")
     merges = [(left, right) for left, right in (merge.split(" ") for merge in values["tokenizer.ggml.merges"])]
     tokenizer = Tokenizer(models.BPE({token: i for i, token in enumerate(values["tokenizer.ggml.tokens"])}, merges))
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False)

@@ -13,7 +13,6 @@ from typing import Any
 
 PEERS = ("wllama 3.8.1", "wllama 2.3.1", "transformers.js 4.3.1")
 NATIVE = ("llama.cpp, native", "llama.cpp, native, flash attention")
-SAME_FILE = "Q4_1"
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,7 @@ class Case:
 class Results:
     """All rounds. `names` of numbers: prefill and decode in tokens a second, times in ms, sizes in bytes."""
 
+    same_file: str   # what the file that all engines can read as it is, is called
     rounds: dict[Case, list[dict[str, float]]] = field(default_factory=dict)
     facts: dict[str, Any] = field(default_factory=dict)
 
@@ -77,7 +77,7 @@ def gates(results: Results) -> list[Gate]:
     """Return the gates that these results can answer."""
     found: list[Gate] = []
     for threads in (1, 2):
-        own = Case("gemel", SAME_FILE, threads)
+        own = Case("gemel", results.same_file, threads)
         found += _speed(results, own, threads)
         found += _starts(results, own, threads)
         if (line := results.median(own, "link_ms")) is not None and threads == 2:
@@ -91,9 +91,9 @@ def _speed(results: Results, own: Case, threads: int) -> list[Gate]:
     found = []
     rows = [
         ("the best peer at any file", own, results.of(*PEERS, threads=threads), (3.0, 1.7)),
-        ("wllama 3.8.1, same file", own, results.of(PEERS[0], threads=threads, file=SAME_FILE), (10.0, 5.0)),
-        ("wllama 3.8.1, same file", Case("gemel, simd128", SAME_FILE, threads),
-         results.of(PEERS[0], threads=threads, file=SAME_FILE), (2.0, 2.0)),
+        ("wllama 3.8.1, same file", own, results.of(PEERS[0], threads=threads, file=results.same_file), (10.0, 5.0)),
+        ("wllama 3.8.1, same file", Case("gemel, simd128", results.same_file, threads),
+         results.of(PEERS[0], threads=threads, file=results.same_file), (2.0, 2.0)),
         ("llama.cpp natively, same file", own, results.of(*NATIVE, threads=threads), (1.0, 1.0)),
     ]   # fmt: skip
     for words, mine, others, limits in rows:
@@ -108,7 +108,7 @@ def _speed(results: Results, own: Case, threads: int) -> list[Gate]:
 def _starts(results: Results, own: Case, threads: int) -> list[Gate]:
     """Click to first token and memory, beside the better wllama on the same file."""
     found = []
-    wllama = results.of(*PEERS[:2], threads=threads, file=SAME_FILE)
+    wllama = results.of(*PEERS[:2], threads=threads, file=results.same_file)
     rows = [("click_cold", "click to first token, nothing cached", 0.5), ("click_warm", "the same, model cached", 0.5)]
     rows += [("memory", "memory of the tab", 1.0), ("peak", "its peak", 1.0)]
     for name, words, limit in rows:

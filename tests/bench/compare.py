@@ -1,6 +1,6 @@
 """gemel beside llama.cpp, ik_llama.cpp and OpenVINO GenAI: the same files and threads, in one run, in turn.
 
-    python tests/bench/compare.py MODEL.gguf ... [--peer-python PYTHON] ... [--results FILE.json] [--quick]
+    python tests/bench/compare.py MODEL ... [--peer-python PYTHON] ... [--results FILE.json] [--quick]
     python tests/bench/compare.py --results FILE.json --redraw [--markdown OUT.md] [--svg OUT.svg]
     python tests/bench/compare.py --make FOLDER MODEL.gguf --peer-python PYTHON    makes the files of other formats
 
@@ -159,6 +159,20 @@ def _cases(given: argparse.Namespace, threads: int) -> Iterator[Case]:
         yield Case("sessions", max(n // 2, 1) * given.sessions, PROMPT, given.sessions, threads)
 
 
+def fitting(model: Path, cases: Sequence[Case]) -> list[Case]:
+    """Return the cases that the model's context has room for; name the others."""
+    import gemel
+
+    with gemel.inspect(model) as gguf:
+        n_ctx = gguf.metadata.get(f"{gguf.metadata.get('general.architecture')}.context_length")
+    if not isinstance(n_ctx, int):
+        return list(cases)
+    room = {case: max(case.depth, 1) + case.n // case.sessions + 1 <= n_ctx for case in cases}
+    for title in dict.fromkeys(case.title for case, fits in room.items() if not fits):
+        say(f"{model.name}: {title} is left out: the model's context is {n_ctx} tokens")
+    return [case for case, fits in room.items() if fits]
+
+
 def numbers(text: str) -> list[int]:
     """Parse 1,2."""
     if not all(word.isdigit() and int(word) > 0 for word in text.split(",")):
@@ -177,7 +191,7 @@ def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("models", nargs="*", type=Path, metavar="MODEL.gguf", help="files; with --redraw: only these of the results")
+    add("models", nargs="*", metavar="MODEL", help="files, or what gemel.pull takes; with --redraw: only these of them")
     add("--peer-python", action="append", default=[], metavar="PYTHON", help="one that has peers; may be repeated")
     add("--tests", type=tests, default=list(TESTS), metavar="NAME,...", help=f"of {', '.join(TESTS)}; default all")
     add("--engines", metavar="NAME;...", help="of " + "; ".join(e.name for e in PEERS) + "; default all that there are")
@@ -212,10 +226,7 @@ def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
         parser.error("--redraw needs --results")
     if not given.redraw and not given.models:
         parser.error("a MODEL.gguf is needed")
-    if not given.redraw:
-        for model in given.models:
-            if not model.is_file():
-                parser.error(f"there is no file {str(model)!r}")
+    given.models = [Path(m) if given.redraw else compare_models.file_of(m, parser) for m in given.models]
     if given.make and len(given.models) != 1:
         parser.error("--make takes one MODEL.gguf")
     if unknown := set(given.formats.split(",")) - set(compare_models.KINDS):
@@ -269,7 +280,8 @@ def measure(given: argparse.Namespace, results: dict[str, Any]) -> None:
             raise SystemExit(f"--results has measurements of another {model.name}: name another file of results")
         entry.update(machine=machine(), missing=missing, failed={})
         entry["date"] = datetime.datetime.now(datetime.UTC).date().isoformat()
-        Run(model, entry, lambda: save(results, given.results), engines).measure(cases_of(given), given.reps)
+        cases = fitting(model, cases_of(given))
+        Run(model, entry, lambda: save(results, given.results), engines).measure(cases, given.reps)
         save(results, given.results)
 
 

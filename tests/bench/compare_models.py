@@ -6,7 +6,9 @@ format's blocks don't divide gets the format that it falls back to, as in files 
 
 from __future__ import annotations
 
+import argparse
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -34,7 +36,7 @@ sys.exit(c.llama_model_quantize(os.fsencode(source), os.fsencode(out), options))
 def make_all(source: Path, folder: Path, kinds: Sequence[str], pythons: Sequence[str]) -> None:
     """Make what `folder` lacks of the files of these kinds, and print their paths."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = source.name.split(".")[0]
+    stem = stem_of(source)
     for kind in kinds:
         out = folder / (f"{RANDOM}.Q4_0.gguf" if kind == RANDOM else f"{stem}.{kind}.gguf")
         if not out.exists():
@@ -45,6 +47,30 @@ def make_all(source: Path, folder: Path, kinds: Sequence[str], pythons: Sequence
                 _quantise(source, fresh, kind, folder, pythons)
             fresh.replace(out)
         print(out)
+
+
+def file_of(model: str, parser: argparse.ArgumentParser) -> Path:
+    """Return the file of a MODEL, which may be what gemel.pull takes; end with a usage error where there is none."""
+    import gemel
+
+    path = Path(model)
+    if path.is_file():
+        return path
+    if model not in gemel.NAMES and ":" not in model:
+        parser.error(f"there is no file {model!r}")
+    try:
+        return gemel.pull(model)
+    except gemel.GemelError as error:
+        parser.error(str(error))
+
+
+def stem_of(source: Path) -> str:
+    """Return a file's name without its format, which other formats' names begin with.
+
+    >>> stem_of(Path("a/SmolLM2-135M-Instruct.Q4_1.gguf")), stem_of(Path("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"))
+    ('SmolLM2-135M-Instruct', 'qwen2.5-coder-0.5b-instruct')
+    """
+    return re.sub(r"([.-](I?Q[0-9]\w*|MXFP4\w*|B?F16|F32))?\.gguf$", "", source.name, flags=re.IGNORECASE)
 
 
 def _quantise(source: Path, out: Path, kind: str, folder: Path, pythons: Sequence[str]) -> None:

@@ -3,25 +3,27 @@
     make wasm && pip install -e '.[bench]'
     python tests/bench/compare_tabs.py MODEL.gguf --peer-python PYTHON [--rounds 5] [--json OUT] [--markdown OUT]
 
-    --engines wllama-2,gemel   only these engines; and so --files Q4_1,q8, -t 2
+    --engines wllama-2,gemel   only these engines; and so --files own,Q8_0,q8, -t 2
     --measure speed            only that, or start, memory, link; several with commas
     --quick                    one round of short prompts: does everything work? Its figures mean nothing
 
 transformers.js's q4 runs only when it is named (--engines transformers-q4): it decodes a few tokens a second.
 
-MODEL is SmolLM2-135M-Instruct.Q4_1.gguf (another llama works as well). What is needed besides is made once and kept
-in --work (build/bench): the engines' npm packages, the model requantised to Q4_0 and Q8_0, its weights as ONNX.
+MODEL is a GGUF file of any family, or what gemel.pull takes. What is needed besides is made once and kept in --work
+(build/bench): the engines' npm packages, the model requantised to Q4_0 and Q8_0, its weights as ONNX (of a llama with
+SmolLM2's tokenizer; other models leave transformers.js out). An engine that can't run the model is named as failed.
 
 Each engine is measured once a round, in a Chromium of its own with a fresh profile, and a round takes every engine:
 medians over the rounds are compared. All times are what the page sees, from the call to the first and the last token;
-where a peer reports a better speed about itself, that one counts. Prompts are words of one token each, and every
-engine must report the length that was meant. Greedy; end-of-text tokens are forbidden, so that everybody gives all.
+where a peer reports a better speed about itself, that one counts. Prompts are words of one token of the model's each,
+and every engine must report the length that was meant. Greedy; end-of-text tokens are forbidden, so that everybody
+gives all.
 
     from nothing    empty profile: navigation to first token, with the bytes that came, the runtime's included
     click           runtime started (Pyodide up, wllama's module loaded), then a call that loads the model, for gemel
                     installing the wheel as well, up to the first token: model not cached, and cached
     prefill         a prompt of -p tokens, one token out, after a warm-up
-    decode          -n tokens after a prompt of 8, after a warm-up
+    decode          -n tokens after the beginning of a story (some 8 tokens), after a warm-up
     memory          of the renderer process at the end (PSS, peak RSS), and measureUserAgentSpecificMemory
     link            gemel: prompt= of 256 tokens over 20 MB/s; from the model's last byte to the first token
 
@@ -49,9 +51,11 @@ from pathlib import Path
 from typing import Any
 
 import browser_models
-from browser_report import NATIVE, PEERS, SAME_FILE, Case, Results, as_json, gate_table, gates, header, table
+import compare_models
+from browser_report import NATIVE, PEERS, Case, Results, as_json, gate_table, gates, header, table
 from browser_server import Server
 from browser_tab import FLAGS, Browser
+from browser_words import QUESTION, STORY, Words, words_of
 from compare_cases import Case as NativeCase
 from compare_peers import PEERS as PEERS_NATIVE
 from compare_peers import Process, busy
@@ -62,10 +66,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 RATE = 20_000_000   # bytes a second of the slow link
 MEASURES = ("start", "speed", "memory", "link")
-# Each is one token of SmolLM2 with a space before it, and so are they as a text's first word.
-WORDS = ("the", "of", "and", "to", "in", "is", "for", "that", "on", "with", "as", "by", "at", "from", "this", "it")
-STORY = "Once upon a time, there was a"   # 8 tokens
-QUESTION = "Why is the sky blue?"         # 6 tokens
 
 
 @dataclass(frozen=True)
@@ -79,17 +79,17 @@ class Engine:
     threads: tuple[int, ...] = ()   # only these
 
 
-GGUF = browser_models.GGUF_KINDS
+GGUF, OWN = browser_models.GGUF_KINDS, browser_models.OWN
 ENGINES = {
-    "gemel": Engine("gemel", "gemel", ("Q4_1",)),
-    "gemel-threads": Engine("gemel, threads", "gemel", ("Q4_1",), {"engine": "threads"}, (1,)),
-    "gemel-simd128": Engine("gemel, simd128", "gemel", ("Q4_1",), {"relaxed": False}),
+    "gemel": Engine("gemel", "gemel", (OWN,)),
+    "gemel-threads": Engine("gemel, threads", "gemel", (OWN,), {"engine": "threads"}, (1,)),
+    "gemel-simd128": Engine("gemel, simd128", "gemel", (OWN,), {"relaxed": False}),
     "wllama-3": Engine(PEERS[0], "wllama", GGUF, {"version": 3}),
     "wllama-2": Engine(PEERS[1], "wllama", GGUF, {"version": 2}),
     "transformers": Engine(PEERS[2], "transformers", ("q8", "q8-plain")),
     "transformers-q4": Engine(PEERS[2], "transformers", ("q4",)),
-    "native": Engine(NATIVE[0], "", ("Q4_1",)),
-    "native-flash": Engine(NATIVE[1], "", ("Q4_1",)),
+    "native": Engine(NATIVE[0], "", (OWN,)),
+    "native-flash": Engine(NATIVE[1], "", (OWN,)),
 }
 
 
@@ -102,11 +102,13 @@ class Bench:
     """What a run holds on to."""
 
     given: argparse.Namespace
+    cases: list[tuple[Engine, Case]]   # of a round
     playwright: Playwright
     server: Server
     models: dict[str, Path]
+    words: Words
     wheel: Path | None
-    results: Results = field(default_factory=Results)
+    results: Results
 
     def measure(self, engine: Engine, case: Case, number: int) -> dict[str, float]:
         """Measure one engine once."""
@@ -115,12 +117,13 @@ class Bench:
         options = {**engine.options, "threads": case.threads, "n_ctx": max(1024, self.given.prefill + 256)}
         if engine.page == "gemel":
             options["wheel"] = f"/wheels/{self.wheel.name if self.wheel else ''}"
+            options["ends"] = self.words.ends
         if engine.page == "transformers":
             options["dtype"] = case.file.split("-")[0]
         numbers: dict[str, float] = {}
         with Browser(self.playwright, self.given.chromium, self.given.work / "profiles") as browser:
             tab = _Tab(self, engine, options, browser, self.models[case.file].name)
-            if "start" in self.given.measure and case.file in (SAME_FILE, "q8"):
+            if "start" in self.given.measure and case.file in (self.results.same_file, "q8"):
                 numbers.update(tab.from_nothing())
                 browser.forget_models(self.server.url)
                 numbers.update(tab.click("click_cold"))
@@ -150,7 +153,7 @@ class Bench:
     def _link(self, engine: Engine, options: dict[str, Any], case: Case) -> dict[str, float]:
         """Load over a slow link, the prompt riding along; milliseconds from the last byte to the first token."""
         path = f"/models/{self.models[case.file].name}"
-        prompt = words(256, random.Random(7))
+        prompt = self.words.prompt(256, random.Random(7))
         with Browser(self.playwright, self.given.chromium, self.given.work / "profiles") as browser:
             page = browser.visit(self.server.url, engine.page, {**options, "ahead": True})
             page.evaluate("bench.start()")
@@ -211,9 +214,10 @@ class _Tab:
             return {}
         n_prefill, n_decode = self.bench.given.prefill, self.bench.given.decode
         seeded = random.Random(number)
-        self._run(words(min(64, n_prefill), seeded), 16)
-        first = self._run(words(n_prefill, seeded), 1, n_prompt=n_prefill)
-        story = self._run(STORY, n_decode, n_prompt=8)
+        words = self.bench.words
+        self._run(words.prompt(min(64, n_prefill), seeded), 16)
+        first = self._run(words.prompt(n_prefill, seeded), 1, n_prompt=n_prefill)
+        story = self._run(STORY, n_decode, n_prompt=words.n_story)
         self.bench.results.facts.setdefault("texts", {})[self._case] = story["own"]["text"]
         prefill = n_prefill / first["first"] * 1e3
         decode = (n_decode - 1) / (story["last"] - story["first"]) * 1e3
@@ -236,11 +240,6 @@ def check(case: object, own: dict[str, Any], n_prompt: int, n: int) -> None:
             f"{case}: a prompt of {own['n_prompt']} tokens and {own['n_tokens']} new ones, "
             f"but {n_prompt} and {n} were asked for"
         )
-
-
-def words(n: int, seeded: random.Random) -> str:
-    """Return a text of n tokens."""
-    return " ".join(seeded.choice(WORDS) for _ in range(n))
 
 
 @functools.cache
@@ -310,19 +309,23 @@ def gemel_gzip_bytes(wheel: Path) -> int:
 # ---- The run ---------------------------------------------------------------------------------------------------------
 
 
-def cases_of(given: argparse.Namespace) -> Iterator[tuple[Engine, Case]]:
-    """Yield what a round takes."""
+def cases_of(given: argparse.Namespace, own: str, no_onnx: str | None) -> Iterator[tuple[Engine, Case]]:
+    """Yield what a round takes. own: what the file's format is called; no_onnx: why it can't become ONNX."""
     for name in given.engines:
         engine = ENGINES[name]
-        for file in engine.files:
+        if no_onnx and engine.page == "transformers":
+            print(f"{engine.name} is left out: {no_onnx}", file=sys.stderr)
+            continue
+        for file in dict.fromkeys(own if file == OWN else file for file in engine.files):
             for threads in given.threads:
-                if (not given.files or file in given.files) and threads in (engine.threads or given.threads):
+                wanted = {own if word == OWN else word for word in given.files} or {file}
+                if file in wanted and threads in (engine.threads or given.threads):
                     yield engine, Case(engine.name, file, threads)
 
 
 def run(bench: Bench) -> None:
     """Measure all rounds; each begins with another engine. One that fails is noted, and the others go on."""
-    cases = list(cases_of(bench.given))
+    cases = bench.cases
     for number in range(bench.given.rounds):
         print(f"round {number + 1} of {bench.given.rounds}", file=sys.stderr)
         turn = number * len(cases) // bench.given.rounds
@@ -342,10 +345,10 @@ def run(bench: Bench) -> None:
 def arguments() -> argparse.Namespace:
     """Parse the command line."""
     parser = argparse.ArgumentParser(description="gemel in a tab beside other engines there")
-    parser.add_argument("model", type=Path, help="a GGUF file: SmolLM2-135M-Instruct.Q4_1.gguf")
+    parser.add_argument("model", help="a GGUF file, or what gemel.pull takes, such as smollm2-135m-instruct")
     usual = ",".join(name for name in ENGINES if name != "transformers-q4")
     parser.add_argument("--engines", default=usual, metavar="NAME,...", help=f"of {', '.join(ENGINES)}")
-    parser.add_argument("--files", default="", metavar="FORMAT,...", help="Q4_1, q8, ...; default all")
+    parser.add_argument("--files", default="", metavar="FORMAT,...", help="own, Q8_0, q8, ...; default all")
     parser.add_argument("--measure", default=",".join(MEASURES), metavar="WHAT,...", help=f"of {', '.join(MEASURES)}")
     parser.add_argument("-t", "--threads", default="1,2", metavar="N,...")
     parser.add_argument("-p", "--prefill", type=int, default=512, metavar="N")
@@ -372,8 +375,7 @@ def arguments() -> argparse.Namespace:
         given.rounds, given.prefill, given.decode = 1, 48, 8
     if min(given.prefill, given.decode, given.rounds) < 1:
         parser.error("-p, -n and --rounds are at least 1")
-    if not given.model.is_file():
-        parser.error(f"there is no file {str(given.model)!r}")
+    given.model = compare_models.file_of(given.model, parser)
     return given
 
 
@@ -396,7 +398,8 @@ def facts_of(given: argparse.Namespace, wheel: Path | None) -> dict[str, Any]:
 def main() -> None:
     """Prepare, measure, print."""
     given = arguments()
-    cases = list(cases_of(given))
+    own = browser_models.name_of(given.model)
+    cases = list(cases_of(given, own, browser_models.no_onnx(given.model)))
     if not cases:
         raise SystemExit("no engine takes these files and threads: nothing to measure")
     wheel = find_wheel(given) if any(engine.page == "gemel" for engine, _ in cases) else None
@@ -406,7 +409,7 @@ def main() -> None:
     if wheel is not None:
         folders["wheels"] = wheel.parent
     with sync_playwright() as playwright, Server(folders) as server:
-        bench = Bench(given, playwright, server, models, wheel)
+        bench = Bench(given, cases, playwright, server, models, words_of(given.model), wheel, Results(own))
         bench.results.facts.update(facts_of(given, wheel))
         try:
             run(bench)

@@ -199,10 +199,23 @@ def test_model_that_can_t_be_opened_is_one_line(tmp_path: Path, command: list[st
         assert_error(gemel_(*[part.format(path) for part in command]), 1, words)
 
 
-def test_file_without_a_template_says_what_to_do(tmp_path: Path) -> None:
+def test_run_without_a_template_goes_on_from_the_text_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "plain.gguf"
     path.write_bytes(tiny_bytes())
-    assert_error(gemel_("run", path, "hello"), 1, "--raw")
+    options = ("hello", "-n", "8", "--seed", "1")
+    raw, done = gemel_("run", path, *options, "--raw"), gemel_("run", path, *options)
+    assert (done.code, done.out) == (0, raw.out)
+    note, speeds = done.err.splitlines()
+    assert note == "plain.gguf has no chat template: it goes on from the prompt as it is, as with --raw"
+    assert SPEEDS.fullmatch(speeds + "\n")
+    assert gemel_("run", path, *options, "--json").json["text"] == raw.out.removesuffix("\n")
+    assert_error(gemel_("run", path, "hello", "--system", "x"), 2, "--system 'x'", "plain.gguf has no chat template")
+
+
+def test_chat_without_a_template_says_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "plain.gguf"
+    path.write_bytes(tiny_bytes())
+    assert_error(gemel_("chat", path), 1, "plain.gguf has no chat template", "gemel run")
 
 
 # ---- Streams and signals ---------------------------------------------------------------------------------------------

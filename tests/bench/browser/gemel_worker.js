@@ -1,6 +1,6 @@
 // The worker's side of gemel: Pyodide is the runtime; opening a model begins with installing the wheel.
 // ?options=: wheel (its address), threads, engine ("threads": that one even for one thread), relaxed (false: as in a
-// browser without relaxed SIMD).
+// browser without relaxed SIMD), ends (the ids that end a text, which are forbidden).
 import { loadPyodide } from "/npm/pyodide/pyodide.mjs";
 import { answer } from "./worker.js";
 
@@ -8,7 +8,7 @@ const PROGRAM = `
 import gemel
 from gemel import _features
 
-async def open_model(url, threads, engine, relaxed, prompt):
+async def open_model(url, threads, engine, relaxed, prompt, ends):
     global model, banned
     if not relaxed:
         _features.has_relaxed_simd = lambda: False
@@ -16,7 +16,7 @@ async def open_model(url, threads, engine, relaxed, prompt):
         await gemel.browser.start(threads)
     ahead = {} if prompt is None else {"prompt": prompt}
     model = await gemel.open_async(url, threads=threads, **ahead)
-    banned = {id: float("-inf") for id in (0, model.eos_id, model.eot_id) if id is not None}
+    banned = dict.fromkeys(ends.to_py(), float("-inf"))
     info = model.info
     return {"engine": info.engine, "isa": info.isa, "threads": info.threads, "why": info.why}
 
@@ -36,13 +36,13 @@ async function start() {
   pyodide = await loadPyodide({ indexURL: "/npm/pyodide/" });
 }
 
-async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined }) {
+async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined, ends }) {
   const called = performance.now();
   await pyodide.loadPackage(new URL(wheel, self.location.href).href, { messageCallback() {} });
   await pyodide.runPythonAsync(PROGRAM);
   const install = performance.now() - called;
   const address = new URL(url, self.location.href).href;
-  return { ...plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt)), install };
+  return { ...plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt, ends)), install };
 }
 
 const generate = async (prompt, n, onToken) => plain(pyodide.globals.get("generate")(prompt, n, onToken));

@@ -39,7 +39,9 @@ async function generate2(prompt, n, onToken) {
       onToken();
     },
   });
-  return { n_prompt: (await wllama.tokenize(prompt, true)).length, n_tokens: tokens, text };
+  const ids = await wllama.tokenize(prompt, true);
+  const bos = Number(wllama.mustAddBosToken() && ids[0] !== wllama.getBOS());   // which it adds where there is none
+  return { n_prompt: ids.length + bos, n_tokens: tokens, text };
 }
 
 async function generate3(prompt, n, onToken) {
