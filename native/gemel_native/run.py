@@ -46,7 +46,9 @@ def run(
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Go on from PROMPT as it is, without the file's chat template.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", help="Go on from PROMPT as it is, without the file's chat template."),
+    ] = False,
     special: Annotated[
         bool, typer.Option("--special", help="With --raw: parse special tokens written out in PROMPT.")
     ] = False,
@@ -90,7 +92,7 @@ def run(
 
 
 def continues(model: gemel.Model, system: str | None) -> bool:
-    """Tell whether the model can only go on from a text, and say so; an error where that leaves --system without use."""
+    """Tell whether the model can only go on from a text, and say so. --system is then an error."""
     if model.chat_template is not None:
         return False
     name = Path(model.name).name
