@@ -1,6 +1,7 @@
 """Commands of other packages: entry points of the group `gemel.commands`, loaded when they are named.
 
-An entry point is a typer app, a command of typer, or a function that becomes one. A broken one is an error when it is
+An entry point is a typer app, a command of typer, or a function that becomes one. A function's parameter `overrides:
+gemel.Overrides` becomes --override and the options for RoPE. A broken one is an error when it is
 used; the other commands work on.
 """
 
@@ -8,11 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import EntryPoint, entry_points
+from inspect import signature
 from typing import Any
 
 import gemel
 import typer
 from typer.core import TyperCommand, TyperGroup
+
+from .overrides import with_overrides
 
 GROUP = "gemel.commands"
 
@@ -41,7 +45,7 @@ def as_command(loaded: object, name: str) -> Any:  # noqa: ANN401
         return loaded
     elif callable(loaded):
         app = typer.Typer(add_completion=False)
-        app.command(name)(loaded)
+        app.command(name)(with_overrides(loaded) if "overrides" in signature(loaded).parameters else loaded)
     else:
         raise TypeError(f"it is {type(loaded).__name__}, neither a typer app nor a function")
     command = typer.main.get_command(app)

@@ -36,6 +36,7 @@ from ._memory import Plan
 from ._model import Info, Model
 from ._names import NAMES, Name
 from ._open import inspect, open, open_async, plan
+from ._overrides import Overrides
 from ._sampling import Sampler, Sampling
 from ._session import Session
 from ._slots import ARCHS as ARCHITECTURES
@@ -62,6 +63,7 @@ __all__ = [
     "Name",
     "NumericError",
     "OutOfMemoryError",
+    "Overrides",
     "Plan",
     "Sampler",
     "Sampling",

@@ -142,6 +142,18 @@ def test_no_rooms_of_the_core_include_each_other() -> None:
     assert circle({room: others - {room} for room, others in rooms.items()}) == []
 
 
+def test_packages_import_only_those_below_them() -> None:
+    above = {"pyodide_pkg/gemel": ("gemel_web", "gemel_native"), "web/gemel_web": ("gemel_native",)}
+    found = [
+        f"{name}: {other}"
+        for folder, others in above.items()
+        for name, text in texts(folder, suffixes={".py"})
+        for other in others
+        if re.search(rf"^\s*(from|import) {other}\b", text, re.MULTILINE)
+    ]
+    assert found == []
+
+
 def test_every_row_of_the_build_has_its_file() -> None:
     rows = (ROOT / "core_c" / "cmake" / "rows.cmake").read_text()
     names = re.search(r"^set\(row_names (.*)\)$", rows, re.MULTILINE)

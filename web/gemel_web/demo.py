@@ -9,8 +9,7 @@ from contextlib import closing
 from typing import Annotated
 
 import typer
-from gemel._overrides import Overrides
-from gemel_native.overrides import with_overrides
+from gemel import Overrides
 
 from . import options
 from .models import alias_of
@@ -19,7 +18,6 @@ from .server import MODEL_HELP, Machine, listen, needed_page, opened, run, say, 
 MODEL = "smollm2-135m-instruct"
 
 
-@with_overrides
 def demo(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP)] = MODEL,
     *,

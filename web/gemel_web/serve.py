@@ -6,15 +6,13 @@ from contextlib import closing
 from typing import Annotated
 
 import typer
-from gemel._overrides import Overrides
-from gemel_native.overrides import with_overrides
+from gemel import Overrides
 
 from . import options
 from .models import alias_of
 from .server import MODEL_HELP, Machine, listen, needed_page, opened, page_folder, run, settings_from
 
 
-@with_overrides
 def serve(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)],
     *,

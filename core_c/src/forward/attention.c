@@ -14,14 +14,20 @@ static void turn_head(const worker *w, const attention *a, int t, const float *x
     memset(y + a->k_dim, 0, sizeof(float) * (size_t)(padded - a->k_dim));
 }
 
-static void clamp(float *x, int n, float most) {
-    for (int i = 0; i < n; i++) x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
+// x[n] of row t into +-most. What is Inf is still an error, and NaN stays.
+static void clamp(const worker *w, int t, float *x, int n, float most) {
+    float zero = 0;
+    for (int i = 0; i < n; i++) {
+        zero = zero + x[i] * 0;
+        x[i] = x[i] > most ? most : x[i] < -most ? -most : x[i];
+    }
+    if (zero != 0) row_is_bad(w, t);
 }
 
 // A head of q or k, x[k_dim], before RoPE: in place, unless all heads of a row are normed together.
 static void shape_head(const worker *w, const attention *a, int t, const norm *norm, float *x) {
     if (a->is_wide_norm) return;
-    if (a->clamp > 0) clamp(x, a->k_dim, a->clamp);
+    if (a->clamp > 0) clamp(w, t, x, a->k_dim, a->clamp);
     if (norm->is_on) norm_row(w, norm, t, x, a->k_dim, x);
 }
 
@@ -31,7 +37,7 @@ static void shape_rows(const worker *w, const attention *a) {
         int t = i / 2, is_key = i % 2, n = (is_key ? a->n_head_kv : a->n_head) * a->k_dim;
         const linear *p = is_key ? &a->k : &a->q;
         float *x = (is_key ? w->s->k : w->s->q) + (size_t)t * (size_t)(p->w.n_panels * 16);
-        if (a->clamp > 0) clamp(x, n, a->clamp);
+        if (a->clamp > 0) clamp(w, t, x, n, a->clamp);
         norm_row(w, is_key ? &a->k_norm : &a->q_norm, t, x, n, x);
     }
     mark(w, GEMEL_OP_NORM);
@@ -55,7 +61,7 @@ static void place_key_value(const worker *w, const attention *a, int t, int ih) 
     float *k = w->s->k + (size_t)t * (size_t)(a->k.w.n_panels * 16) + ih * a->k_dim;
     float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
     shape_head(w, a, t, &a->k_norm, k);
-    if (a->clamp > 0) clamp(v, a->v_dim, a->clamp);
+    if (a->clamp > 0) clamp(w, t, v, a->v_dim, a->clamp);
     turn_head(w, a, t, k, 1.0f, key, layout->k_dim);
     if (layout->v_dim > a->v_dim) {
         v = memcpy(padded, v, sizeof(float) * (size_t)a->v_dim);
