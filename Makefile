@@ -27,15 +27,19 @@ site: assets  ## the same page for any static host, into build/site; MODELS="nam
 
 test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 
-# The tests of tabs run beside the others, for two CPUs; what they print comes when both have ended. pytest returns 5
-# when PYTEST_ARGS chose no test.
+# In three parts, two at a time: most tests use one CPU. What a part prints is shown when it has ended.
+part_tabs = tests/browser tests/wasm
+part_builds = $(patsubst %,tests/python/test_%.py,c_checks cross fuzz install)
+part_rest = tests/python tests/web $(part_builds:%=--ignore=%)
 pytest: $(VENV)/dev
-	@mkdir -p build; trap 'kill 0' INT TERM; \
-	$(BIN)/python -m pytest tests/browser tests/wasm $(PYTEST_ARGS) >build/tabs.log 2>&1 & tabs=$$!; \
-	echo "the tests of tabs run meanwhile, into build/tabs.log"; \
-	$(BIN)/python -m pytest tests/python tests/web $(PYTEST_ARGS); first=$$?; \
-	wait $$tabs; second=$$?; cat build/tabs.log; \
-	case $$first,$$second in 0,0 | 0,5 | 5,0) ;; *) exit 1 ;; esac
+	@rm -f build/test-*.log; mkdir -p build
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 pytest-tabs pytest-builds pytest-rest
+	@grep -qE "[0-9]+ (passed|skipped)" build/test-*.log || { echo "no test was chosen"; exit 1; }
+
+pytest-%: $(VENV)/dev   # pytest returns 5 when PYTEST_ARGS chose no test of a part
+	@echo "pytest $(part_$*): build/test-$*.log"
+	@$(BIN)/python -m pytest $(part_$*) $(PYTEST_ARGS) >build/test-$*.log 2>&1; code=$$?; \
+	cat build/test-$*.log; test $$code = 0 -o $$code = 5
 
 quick: $(VENV)/dev  ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)

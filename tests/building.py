@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+import filelock
 import pytest
 import zig_build
 
@@ -36,9 +37,10 @@ def imported(name: str) -> Any:  # noqa: ANN401
 
 
 def build(folder: Path, target: str) -> str:
-    """Build a CMake target; a failed build fails the test with the compiler's words."""
+    """Build a CMake target; a failed build fails the test with the compiler's words. Processes take turns."""
     try:
-        return zig_build.build(folder, target)
+        with filelock.FileLock(folder / ".lock"):
+            return zig_build.build(folder, target)
     except zig_build.BuildError as error:
         pytest.fail(str(error), pytrace=False)
 
@@ -50,8 +52,10 @@ def native(kind: str) -> Path:
     options = ["-DGEMEL_CHECKS=ON", f"-DGEMEL_WERROR={'ON' if REQUIRED else 'OFF'}"]
     if kind == "sanitized":
         options.append(f"-DGEMEL_SANITIZE={SANITIZERS}")
+    folder.mkdir(parents=True, exist_ok=True)
     try:
-        zig_build.configure(folder, *options)
+        with filelock.FileLock(folder / ".lock"):
+            zig_build.configure(folder, *options)
     except zig_build.BuildError as error:
         if "cmake is not installed" in str(error):
             lacking(str(error))
