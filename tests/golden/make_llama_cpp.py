@@ -2,7 +2,7 @@
 
     python tests/golden/make_llama_cpp.py smollm2-135m-instruct FILE.gguf
     python tests/golden/make_llama_cpp.py qwen2.5-coder-0.5b-instruct FILE.gguf
-    python tests/golden/make_llama_cpp.py gemma-3-270m FILE.gguf
+    python tests/golden/make_llama_cpp.py gemma-3-270m FILE.gguf          also: gemma-3-270m-f16
 
 Run it by a Python that has llama-cpp-python and numpy; the tests need only its output. SmolLM2 and Gemma are written in
 F16, too; SmolLM2 is scored on prose, the others on prose and on code, Gemma in chunks longer than its window.
@@ -26,6 +26,8 @@ CASES: dict[str, dict[str, tuple[str, bool, dict[str, Any]]]] = {   # text, in F
     "qwen2.5-coder-0.5b-instruct": {text: (f"{text}.txt", False, {}) for text in ("english", "code")},
     "gemma-3-270m": {
         "english": ("english.txt", False, GEMMA), "code": ("code.txt", False, GEMMA),
+    },
+    "gemma-3-270m-f16": {
         "english, f16": ("english.txt", True, GEMMA), "code, f16": ("code.txt", True, GEMMA),
     },
 }   # fmt: skip

@@ -31,7 +31,7 @@ from peer import Golden, chunks_of
 pytestmark = [pytest.mark.model, pytest.mark.slow]
 SMOLLM2 = peer.read(peer.FOLDER / "smollm2-135m-instruct.json")
 QWEN = peer.read(peer.FOLDER / "qwen2.5-coder-0.5b-instruct.json")
-GEMMA = peer.read(peer.FOLDER / "gemma-3-270m.json")
+GEMMA = peer.read(peer.FOLDER / "gemma-3-270m.json") | peer.read(peer.FOLDER / "gemma-3-270m-f16.json")
 TEXTS = ("english", "code")
 PathOf = Callable[[PartModel], Path]
 CLEAR = 0.3   # of two logits: over this llama.cpp's first choice is no near tie
