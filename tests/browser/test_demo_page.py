@@ -315,7 +315,7 @@ def test_a_model_that_could_not_be_loaded_is_not_there_the_next_time(visit: Open
     load(one, "no-such-model")
     note = one.page.locator(".note", has_text="no-such-model could not be loaded")
     note.wait_for(timeout=demo.ANSWER_MS)
-    assert note.inner_text().endswith("smollm2-135m-instruct. The native server can be chosen above.")
+    assert note.inner_text().endswith("smollm2-135m-instruct, smollm3-3b. The native server can be chosen above.")
     one.open()
     assert one.page.locator("#model-name").inner_text() == "tiny"
 
