@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import Overrides
 from gemel.profiling import EVENTS, Limits, limits
 
 from . import profile_

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import Overrides
 
 from .opening import check_ctx, opened
 from .options import IsaOption, JsonOption, KvType, KvTypeOption, ModelArgument, ThreadsOption, usage_error, whole
@@ -96,7 +96,7 @@ def score(
             total.add(chunk)
             parts += [asdict(chunk)] if ids else []
         seconds = time.perf_counter() - start
-        bos = adds_bos(model)
+        bos = bool(model.prompt_ids(""))
     if not total.tokens:
         raise gemel.ArgumentError(
             f"{name_of(file)} has {len(text_ids)} token{'s' * (len(text_ids) != 1)}: "
@@ -111,16 +111,11 @@ def score(
         typer.echo(_line(result, file))
 
 
-def adds_bos(model: gemel.Model) -> bool:
-    """Tell whether chunks begin with BOS."""
-    return model.adds_bos and model.bos_id is not None
-
-
 def score_chunks(
     model: gemel.Model, ids: Sequence[int], size: int, kv_type: KvType | None = None
 ) -> Iterator[tuple[int, Chunk]]:
     """Yield (ids of the text done, chunk), each of at most `size` ids; a last one of a single id can't be scored."""
-    head = [model.bos_id] if adds_bos(model) and model.bos_id is not None else []
+    head = model.prompt_ids("")   # BOS, where the file's flags ask for it
     step = size - len(head)
     with model.session(min(size, len(ids) + len(head)) or 1, kv_type=kv_type) as session:
         for start in range(0, len(ids), step):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
-from gemel._session import KV_TYPES, KvType
+from gemel import KV_TYPES, KvType
 
 SERVER, SAFETY, MACHINE = "Server", "Safety", "Machine"
 

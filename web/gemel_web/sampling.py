@@ -11,11 +11,6 @@ from .errors import ApiError, invalid
 from .wire import RENAMED, Sampled
 
 FIELDS = tuple(field.name for field in fields(gemel.Sampling))
-# Read by nothing at temperature 0. Clients send them all the same, and the answer is what they ask for.
-NOT_GREEDY = (
-    "top_k", "top_p", "min_p", "typical_p", "xtc_probability", "xtc_threshold",
-    "mirostat", "mirostat_tau", "mirostat_eta",
-)
 MAX_SEED = 2**64 - 1
 NAMED = re.compile(r"(\w+?)(=| has |: )")
 
@@ -30,8 +25,8 @@ def sampling_of(request: Sampled) -> gemel.Sampling:
     try:
         if given.get("temperature") != 0:
             return gemel.Sampling(**given)
-        checked = gemel.Sampling(**{**given, "temperature": 1.0})
-        return checked.with_fields(temperature=0.0, **{name: _default(name) for name in NOT_GREEDY})
+        # Clients send options that greedy decoding ignores all the same: they are checked, and left out.
+        return gemel.Sampling(**{**given, "temperature": 1.0}).greedy()
     except gemel.ArgumentError as error:
         raise _named(str(error)) from None
 
@@ -41,10 +36,6 @@ def seeded(sampling: gemel.Sampling, choice: int) -> gemel.Sampling:
     if sampling.seed is None or not choice:
         return sampling
     return sampling.with_fields(seed=(sampling.seed + choice) % (MAX_SEED + 1))
-
-
-def _default(name: str) -> object:
-    return next(field.default for field in fields(gemel.Sampling) if field.name == name)
 
 
 def _biases(given: dict[str, float]) -> dict[int, float]:

@@ -21,8 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import gemel
-from gemel._generate import Pace
-from gemel._session import KvType
+from gemel import KvType, Pace
 
 from .errors import ApiError
 from .models import Served
@@ -121,7 +120,7 @@ class Lane:
             for item in self._items(ticket):
                 if item is not None:
                     ticket.put(item)
-                await self._pace.turn()   # for everybody else
+                await self._pace.yield_turn()   # for everybody else
         else:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._pool, self._work_in_thread, ticket, loop.call_soon_threadsafe)

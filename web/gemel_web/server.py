@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import gemel
 import typer
-from gemel._overrides import Overrides
-from gemel._session import KvType
+from gemel import KvType, Overrides
 
 if TYPE_CHECKING:
     from .models import Served
@@ -73,11 +72,7 @@ def opened(model: str, machine: Machine) -> Iterator[Served]:
 
 def files_of(model: str, *, on_progress: Callable[[str, int, int], None] | None = None) -> tuple[Path, ...]:
     """Return the model's files on this machine, in order; what is not here is downloaded."""
-    from gemel._names import part_names
-    from gemel._source import locate
-
-    path = locate(model, on_progress=on_progress)
-    return tuple(path.with_name(name) for name in part_names(path.name))
+    return gemel.model_files(model, on_progress=on_progress)
 
 
 class Progress:
