@@ -125,18 +125,18 @@ def test_an_app_is_served_beside_the_api() -> None:
 
 
 @pytest.fixture
-def models(model: gemel.Model, tmp_path: Path) -> dict[str, gemel_web.Served]:
+def models(model: gemel.Model, tmp_path: Path) -> dict[str, gemel_web.ServedModel]:
     for i in range(3):
         (tmp_path / f"{i}.bin").write_bytes(bytes(100 * (i + 1)))
     return {
-        "a b/c?": gemel_web.Served(model, (tmp_path / "0.bin",)),
-        "split": gemel_web.Served(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
-        "none": gemel_web.Served(model),
-        "gone": gemel_web.Served(model, (tmp_path / "gone.bin",)),
+        "a b/c?": gemel_web.ServedModel(model, (tmp_path / "0.bin",)),
+        "split": gemel_web.ServedModel(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
+        "none": gemel_web.ServedModel(model),
+        "gone": gemel_web.ServedModel(model, (tmp_path / "gone.bin",)),
     }
 
 
-def test_the_page_is_told_where_it_is(models: dict[str, gemel_web.Served], folder: Path) -> None:
+def test_the_page_is_told_where_it_is(models: dict[str, gemel_web.ServedModel], folder: Path) -> None:
     with Asked(models, static=folder) as app:
         told = app.get("/config.json").json()
         assert told == {
@@ -156,14 +156,14 @@ def test_the_page_is_told_where_it_is(models: dict[str, gemel_web.Served], folde
         assert app.get("/ai/").text == "this is index.html"
 
 
-def test_other_pages_are_not_told(models: dict[str, gemel_web.Served], folder: Path) -> None:
+def test_other_pages_are_not_told(models: dict[str, gemel_web.ServedModel], folder: Path) -> None:
     with Asked(models, static=folder) as app:
         assert "access-control-allow-origin" not in app.get("/config.json").headers
         error_of(app.get("/config.json", headers={"origin": ORIGIN}), 403)
 
 
 def test_with_a_key_the_page_is_there_and_the_models_are_for_those_who_have_it(
-    models: dict[str, gemel_web.Served], folder: Path
+    models: dict[str, gemel_web.ServedModel], folder: Path
 ) -> None:
     key = {"authorization": "Bearer secret"}
     with Asked(models, static=folder, api_key="secret") as app:

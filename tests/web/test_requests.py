@@ -132,7 +132,7 @@ def shared() -> Iterator[Asked]:
 
     with (
         gemel.open(tiny_bytes(chat_template=CHATML), threads=1) as model,
-        Asked({"tiny": gemel_web.Served(model)}, max_body=1 << 16) as app,
+        Asked({"tiny": gemel_web.ServedModel(model)}, max_body=1 << 16) as app,
     ):
         yield app
 
@@ -176,7 +176,7 @@ def test_a_prompt_that_does_not_fit_says_how_long_it_may_be(shared: Asked) -> No
 
 
 def test_a_model_without_a_template_can_not_chat(tiny_model: Any) -> None:  # noqa: ANN401
-    with Asked({"plain": gemel_web.Served(tiny_model())}) as app:
+    with Asked({"plain": gemel_web.ServedModel(tiny_model())}) as app:
         error = app.bad(CHAT, model="plain", messages=HELLO)
         assert error["param"] == "messages"
         assert re.search("no chat template.*/v1/completions", error["message"])

@@ -10,7 +10,7 @@ from typing import Any
 import gemel
 import gemel_web
 import pytest
-from gemel_web.body import too_deep
+from gemel_web.http.body import too_deep
 from serving import Asked, error_of
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -197,10 +197,10 @@ def with_files(model: gemel.Model, tmp_path: Path) -> Any:  # noqa: ANN401
     for i in range(3):
         (tmp_path / f"{i}.bin").write_bytes(bytes(range(100)) * (i + 1))
     models = {
-        "a/b": gemel_web.Served(model, (tmp_path / "0.bin",)),
-        "split": gemel_web.Served(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
-        "none": gemel_web.Served(model),
-        "gone": gemel_web.Served(model, (tmp_path / "gone.bin",)),
+        "a/b": gemel_web.ServedModel(model, (tmp_path / "0.bin",)),
+        "split": gemel_web.ServedModel(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
+        "none": gemel_web.ServedModel(model),
+        "gone": gemel_web.ServedModel(model, (tmp_path / "gone.bin",)),
     }
     with Asked(models) as app:
         yield app

@@ -14,10 +14,10 @@ from typing import Any
 import gemel
 import gemel_web
 import pytest
-from gemel_web.errors import ApiError
-from gemel_web.prompts import of_inputs
-from gemel_web.scheduler import Scheduler
-from gemel_web.work import Began, Completion, Desk, Embeddings, Steps, Wish
+from gemel_web.http.errors import ApiError
+from gemel_web.jobs.scheduler import Scheduler
+from gemel_web.jobs.work import Began, Completion, Embeddings, GenerateRequest, ModelSlot, Steps
+from gemel_web.openai.prompts import of_inputs
 from serving import Asked, Connection, error_of
 
 CHAT, TEXT, EMBED = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -164,7 +164,7 @@ def test_a_client_that_takes_nothing_is_given_up(
 def test_a_client_that_takes_nothing_of_a_file_or_an_answer_is_given_up(model: gemel.Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(1 << 20))
     (tmp_path / "index.html").write_bytes(bytes(1 << 20))
-    models = {"tiny": gemel_web.Served(model, (tmp_path / "file",))}
+    models = {"tiny": gemel_web.ServedModel(model, (tmp_path / "file",))}
     with Asked(models, static=tmp_path, write_seconds=0.05) as app:
 
         async def main() -> None:
@@ -196,7 +196,7 @@ def test_a_stream_that_can_not_begin_ends_its_work(
         connection = Broken(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
         with contextlib.suppress(OSError):
             await connection.go()
-        await until(lambda: not any(lane._task for lane in app.app.state.scheduler._lanes.values()))
+        await until(lambda: not any(queue._task for queue in app.app.state.scheduler._queues.values()))
         assert len(drawn) < 2000   # of 80,000
 
     app.run(main())
@@ -288,7 +288,7 @@ def test_requests_are_answered_in_the_order_in_which_they_came(asked: Asked) -> 
 
 
 def test_models_do_not_wait_for_each_other(model: gemel.Model, tiny_model: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
-    models = {"tiny": gemel_web.Served(model), "other": gemel_web.Served(tiny_model(seed=2))}
+    models = {"tiny": gemel_web.ServedModel(model), "other": gemel_web.ServedModel(tiny_model(seed=2))}
     with Asked(models, queue=1) as app:
 
         async def main() -> None:
@@ -355,9 +355,9 @@ def test_a_conversation_evaluates_only_what_is_new(asked: Asked, model: gemel.Mo
 
 def test_each_alias_of_a_model_has_its_own_context_and_cache(model: gemel.Model) -> None:
     models = {
-        "small": gemel_web.Served(model, n_ctx=32, kv_type="f16"),
-        "large": gemel_web.Served(model, n_ctx=256, kv_type="q8_0"),
-        "same": gemel_web.Served(model, n_ctx=256, kv_type="q8_0"),
+        "small": gemel_web.ServedModel(model, n_ctx=32, kv_type="f16"),
+        "large": gemel_web.ServedModel(model, n_ctx=256, kv_type="q8_0"),
+        "same": gemel_web.ServedModel(model, n_ctx=256, kv_type="q8_0"),
     }
     with Asked(models) as app:
         for _ in range(2):
@@ -370,7 +370,7 @@ def test_each_alias_of_a_model_has_its_own_context_and_cache(model: gemel.Model)
 
 
 def test_aliases_of_one_model_take_turns(model: gemel.Model, long: dict[str, Any]) -> None:
-    models = {"tiny": gemel_web.Served(model), "other": gemel_web.Served(model, n_ctx=128)}
+    models = {"tiny": gemel_web.ServedModel(model), "other": gemel_web.ServedModel(model, n_ctx=128)}
     with Asked(models, queue=1) as app:
 
         async def main() -> None:
@@ -392,9 +392,9 @@ def test_embeddings_have_the_context_and_the_cache_of_the_alias(model: gemel.Mod
     text = "the model " * 20
     ids = model.tokenize(text, bos_eos=True)
     models = {
-        "small": gemel_web.Served(model, n_ctx=len(ids) - 1),
-        "f16": gemel_web.Served(model, kv_type="f16"),
-        "q8_0": gemel_web.Served(model, kv_type="q8_0"),
+        "small": gemel_web.ServedModel(model, n_ctx=len(ids) - 1),
+        "f16": gemel_web.ServedModel(model, kv_type="f16"),
+        "q8_0": gemel_web.ServedModel(model, kv_type="q8_0"),
     }
     with Asked(models) as app:
         error = app.bad(EMBED, model="small", input=text)
@@ -420,21 +420,23 @@ def test_texts_are_made_ids_in_a_step_each(model: gemel.Model, monkeypatch: pyte
         return original(text, **more)
 
     monkeypatch.setattr(model, "tokenize", noted)
-    desk = Desk(model, n_ctx=None, turns=True)
+    slot = ModelSlot(model, n_ctx=None, short_steps=True)
     texts: list[Any] = [f"text {i}" for i in range(64)]
-    wish = Wish(n=1, max_tokens=1, stops=(), sampling=gemel.Sampling(), n_top=None, echo=False, param="prompt")
+    request = GenerateRequest(
+        n=1, max_tokens=1, stops=(), sampling=gemel.Sampling(), n_top=None, echo=False, param="prompt"
+    )
     for work in (
-        Completion(of_inputs(texts, "prompt", gemel_web.Config(), bos_eos=False), wish),
+        Completion(of_inputs(texts, "prompt", gemel_web.Config(), bos_eos=False), request),
         Embeddings(of_inputs(texts, "input", gemel_web.Config(), bos_eos=True), param="input"),
     ):
         seen = 0
-        for before, event in enumerate(work.steps(desk)):
+        for before, event in enumerate(work.steps(slot)):
             assert seen <= before + 1
             if event is not None:
                 assert isinstance(event, Began)
                 break
         assert seen == 64
-    desk.drop()
+    slot.drop()
 
 
 # ---- Failing and stopping --------------------------------------------------------------------------------------------
@@ -475,7 +477,7 @@ def test_an_error_in_the_middle_of_a_stream_is_logged_without_a_word_of_it(
     monkeypatch.setattr(gemel.Generation, "step", failing)
     body = {"model": "tiny", "prompt": "my secret", "max_tokens": 9, "temperature": 0}
     text = asked.post(TEXT, **body, stream=True).text
-    assert "something failed here; the server's log says what" in text
+    assert "internal error: see the server's log" in text
     assert "private" not in text + caplog.text
     assert "secret" not in caplog.text
     (record,) = caplog.records
@@ -503,8 +505,8 @@ def test_another_kind_of_work_can_take_the_same_way(model: gemel.Model) -> None:
     class Counting:
         stopped = False
 
-        def steps(self, desk: Desk) -> Steps:
-            assert desk.model is model
+        def steps(self, slot: ModelSlot) -> Steps:
+            assert slot.model is model
             yield Began([[1]])
             yield None
             raise ApiError(400, "no")
@@ -514,10 +516,10 @@ def test_another_kind_of_work_can_take_the_same_way(model: gemel.Model) -> None:
 
     async def main() -> None:
         scheduler = Scheduler(queue=1, threads=True)
-        ticket = scheduler.submit(gemel_web.Served(model), Counting())
-        assert await anext(ticket) == Began([[1]])
+        job = scheduler.submit(gemel_web.ServedModel(model), Counting())
+        assert await anext(job) == Began([[1]])
         with pytest.raises(ApiError, match="no"):
-            await anext(ticket)
+            await anext(job)
         await scheduler.close()
 
     asyncio.run(main())

@@ -10,21 +10,20 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-import building
 import gemel
 import pytest
+import typer
 import uvicorn
 from command import assert_error, environment, gemel_
 from conftest import CHATML, tiny_bytes
-from gemel_native import plugins
+from gemel_native import cli
+from gemel_native.serving import server as servers
+from gemel_native.serving.protocol import Protocol
+from gemel_native.serving.settings import settings_of
 from gemel_web import models
-from gemel_web import server as servers
-from gemel_web.protocol import Protocol
-from gemel_web.settings import settings_of
 from web_server import COMMAND, Server, received
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -62,45 +61,36 @@ def status_and_error(raw: bytes) -> tuple[int, dict[str, Any]]:
 # ---- The command -----------------------------------------------------------------------------------------------------
 
 
-def test_the_package_declares_the_command() -> None:
-    text = (building.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+def test_the_commands_explain_each_option() -> None:
+    commands: Any = typer.main.get_command(cli.app)
     for name, words in (("serve", "OpenAI's API"), ("demo", "a page that chats")):
-        assert f'\n{name} = "gemel_web.{name}:{name}"\n' in text.partition('[project.entry-points."gemel.commands"]')[2]
-        command = plugins.command_of(EntryPoint(name, f"gemel_web.{name}:{name}", plugins.GROUP))
+        command = commands.get_command(None, name)
         assert words in command.help
         assert [one.name for one in command.params if not getattr(one, "help", "")] == []
 
 
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The entry point, also where the packages are only on the path."""
-    point = EntryPoint("serve", "gemel_web.serve:serve", plugins.GROUP)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
-
-
-@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(("options", "env", "words"), [
     (["--port", "70000"], {}, "--port or GEMEL_SERVE_PORT"),
     ([], {"GEMEL_SERVE_PORT": "x"}, "--port or GEMEL_SERVE_PORT"),
     ([], {"GEMEL_SERVE_ALLOWED_HOSTS": "x"}, "GEMEL_SERVE_"),
     (["--queue", "-1"], {}, "--queue or GEMEL_SERVE_QUEUE"),
-    (["--api-key", ""], {}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
-    (["--api-key", "sec ret"], {}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
-    ([], {"GEMEL_SERVE_API_KEY": "s\u00ebcret"}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
+    (["--api-key", ""], {}, "--api-key or GEMEL_SERVE_API_KEY: a key must be"),
+    (["--api-key", "sec ret"], {}, "--api-key or GEMEL_SERVE_API_KEY: a key must be"),
+    ([], {"GEMEL_SERVE_API_KEY": "s\u00ebcret"}, "--api-key or GEMEL_SERVE_API_KEY: a key must be"),
     (["--allowed-host", "http://box.lan"], {}, "--allowed-host or GEMEL_SERVE_ALLOWED_HOSTS: 'http://box.lan'"),
-    (["--allowed-host", "box.lan:80"], {}, "'box.lan:80' is no host's name: without scheme, port or path"),
-    (["--allowed-host", "a", "--allowed-host", ""], {}, "'' is no host's name"),
-    (["--allowed-origin", "example.org"], {}, "GEMEL_SERVE_ALLOWED_ORIGINS: 'example.org' is no origin: a scheme"),
-    (["--allowed-origin", "https://example.org/"], {}, "'https://example.org/' is no origin"),
-    (["--allowed-origin", "https://example.org/page"], {}, "is no origin"),
-    (["--allowed-origin", "https://me@example.org"], {}, "is no origin"),
-    (["--allowed-origin", "https://*.example.org"], {}, "is no origin"),
-    (["--allowed-origin", "null"], {}, "'null' is no origin"),
-    ([], {"GEMEL_SERVE_ALLOWED_ORIGINS": '["https://b\u00fccher.example"]'}, "is no origin"),
+    (["--allowed-host", "box.lan:80"], {}, "'box.lan:80' is not a host name: write it without scheme, port or path"),
+    (["--allowed-host", "a", "--allowed-host", ""], {}, "'' is not a host name"),
+    (["--allowed-origin", "example.org"], {}, "GEMEL_SERVE_ALLOWED_ORIGINS: 'example.org' is not an origin: "),
+    (["--allowed-origin", "https://example.org/"], {}, "'https://example.org/' is not an origin"),
+    (["--allowed-origin", "https://example.org/page"], {}, "is not an origin"),
+    (["--allowed-origin", "https://me@example.org"], {}, "is not an origin"),
+    (["--allowed-origin", "https://*.example.org"], {}, "is not an origin"),
+    (["--allowed-origin", "null"], {}, "'null' is not an origin"),
+    ([], {"GEMEL_SERVE_ALLOWED_ORIGINS": '["https://b\u00fccher.example"]'}, "is not an origin"),
     ([], {"GEMEL_SERVE_WRITE_SECONDS": "0"}, "error: GEMEL_SERVE_WRITE_SECONDS: "),
     (["--host", "nowhere.invalid"], {}, "nowhere.invalid"),
 ])
-def test_what_can_not_be_meant_is_one_line(
+def test_an_invalid_setting_is_an_error_of_one_line(
     file: Path, options: list[str], env: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in env.items():
@@ -108,12 +98,10 @@ def test_what_can_not_be_meant_is_one_line(
     assert_error(gemel_("serve", file, *options), 1, words)
 
 
-@pytest.mark.usefixtures("known")
 def test_a_context_over_the_files_is_an_error_of_usage(file: Path) -> None:
     assert_error(gemel_("serve", file, "--port", 0, "--ctx", 513), 2, "--ctx 513", "512")
 
 
-@pytest.mark.usefixtures("known")
 def test_the_file_is_read_with_its_overrides(file: Path) -> None:
     refused = gemel_("serve", file, "--port", 0, "--override", ".rope.freqbase=1")
     assert_error(refused, 1, "llama.rope.freqbase=1 has no effect")
@@ -121,13 +109,11 @@ def test_the_file_is_read_with_its_overrides(file: Path) -> None:
     assert_error(gemel_("serve", file, "--port", 0, "--ctx", 1025, *longer), 2, "--ctx 1025", "1024")
 
 
-@pytest.mark.usefixtures("known")
 def test_a_port_in_use_is_said(server: Server, file: Path) -> None:
     done = gemel_("serve", file, "--port", server.port)
     assert_error(done, 1, f"can't listen on 127.0.0.1, port {server.port}: ", "--port 0")
 
 
-@pytest.mark.usefixtures("known")
 def test_the_command_explains_itself() -> None:
     shown = gemel_("serve", "--help")
     assert shown.code == 0

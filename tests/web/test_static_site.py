@@ -11,7 +11,7 @@ import gemel
 import pytest
 import static_site
 from conftest import tiny_bytes
-from gemel_web import server
+from gemel_native.serving import page
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.write_text(name)
     files = [{"name": "wheels/a.whl", "size": len("wheels/a.whl"), "sha256": ""}]
     (made / "assets.json").write_text(json.dumps({"pyodide": [], "wheels": files, "vendor": []}))
-    monkeypatch.setattr(server, "STATIC", made)
+    monkeypatch.setattr(page, "STATIC", made)
     return made
 
 

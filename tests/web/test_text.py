@@ -187,7 +187,7 @@ def test_no_text_ends_in_half_a_character(app: Asked, model: gemel.Model, stream
 
 def test_a_chat_without_max_tokens_goes_on_until_the_context_is_full(model: gemel.Model) -> None:
     endless = {str(id): -100 for id in range(model.n_vocab) if model.is_eog(id)}
-    with Asked({"tiny": gemel_web.Served(model, n_ctx=40)}) as app:
+    with Asked({"tiny": gemel_web.ServedModel(model, n_ctx=40)}) as app:
         answer = app.good(CHAT, model="tiny", messages=HELLO, logit_bias=endless)
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["total_tokens"] == 41   # the last one needs no room
@@ -210,7 +210,7 @@ def test_bos_is_put_before_texts_where_the_file_says_so() -> None:
         expected = spm.generate("the model", max_tokens=5, temperature=0)
         expected.read()
         text = text_of(spm, expected.ids)
-        with Asked({"spm": gemel_web.Served(spm)}) as app:
+        with Asked({"spm": gemel_web.ServedModel(spm)}) as app:
             answer = app.good(TEXT, model="spm", prompt="the model", temperature=0, max_tokens=5)
     assert answer["choices"][0]["text"] == text
     assert answer["usage"]["prompt_tokens"] == len(expected.prompt_ids)
@@ -222,7 +222,7 @@ def test_a_chat_answer_begins_without_the_space_of_its_first_piece(stream: bool)
         id = next(id for id in range(spm.n_vocab) if spm.piece(id)[:1] == b" " and len(spm.piece(id)) > 3)
         text = 3 * spm.piece(id).decode()
         forced = {"model": "spm", "temperature": 0, "max_tokens": 3, "logit_bias": {str(id): 100}, "stream": stream}
-        with Asked({"spm": gemel_web.Served(spm)}) as app:
+        with Asked({"spm": gemel_web.ServedModel(spm)}) as app:
             answers = [app.post(CHAT, **forced, messages=HELLO, logprobs=True), app.post(TEXT, **forced, prompt="a")]
     parts = [
         choice
@@ -238,7 +238,7 @@ def test_a_chat_answer_begins_without_the_space_of_its_first_piece(stream: bool)
 
 @pytest.mark.model
 def test_the_real_model_answers(real_model: gemel.Model) -> None:
-    with Asked({"real": gemel_web.Served(real_model)}) as app:
+    with Asked({"real": gemel_web.ServedModel(real_model)}) as app:
         body = {"model": "real", "temperature": 0, "max_tokens": 24, "messages": HELLO}
         answers = [app.good(CHAT, **body)["choices"] for _ in range(2)]
     with real_model.chat() as chat:

@@ -23,15 +23,19 @@ OURS = ("config.json", "assets.json", "gemel.js")   # what a folder has that an 
 
 try:
     import gemel
-    from gemel_web import pages, server, wire
+    import msgspec
+    from gemel_native.progress import Bar
+    from gemel_native.serving.page import needed_page
+    from gemel_native.serving.server import files_of as files_of_model
+    from gemel_web.http.pages import PageConfig, PageModel, page_model
     from gemel_web.models import alias_of, file_names
 except ImportError as error:
     sys.exit(f"{error}: pip install -e '.[dev]' first, as make does")
 
 
-def write(out: Path, models: Sequence[str]) -> wire.PageConfig:
+def write(out: Path, models: Sequence[str]) -> PageConfig:
     """Write the site; an earlier one at that place goes when the new one is whole. Return its config.json."""
-    source = server.needed_page()
+    source = needed_page()
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not all((out / name).exists() for name in OURS):
         raise gemel.ArgumentError(f"--out {out}: there is something else already; name a new folder")
     files = files_of(models)
@@ -39,9 +43,9 @@ def write(out: Path, models: Sequence[str]) -> wire.PageConfig:
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         made = Path(scratch) / "site"
         shutil.copytree(source, made, ignore=shutil.ignore_patterns(".*", "__pycache__"), copy_function=shutil.copyfile)
-        cards = [put(made / "models", alias, parts) for alias, parts in files.items()]
-        config = wire.PageConfig(native=False, key=False, models=cards)
-        (made / "config.json").write_bytes(wire.encode(config) + b"\n")
+        put_there = [put(made / "models", alias, parts) for alias, parts in files.items()]
+        config = PageConfig(native=False, key=False, models=put_there)
+        (made / "config.json").write_bytes(msgspec.json.encode(config) + b"\n")
         if out.exists():
             shutil.rmtree(out)
         made.rename(out)
@@ -55,7 +59,8 @@ def files_of(models: Sequence[str]) -> dict[str, tuple[Path, ...]]:
         alias = alias_of(model)
         if alias in found:
             raise gemel.ArgumentError(f"--model {model}: there are two models called {alias}; rename a file")
-        found[alias] = server.files_of(model, on_progress=server.Progress())
+        with Bar(log=True) as bar:
+            found[alias] = files_of_model(model, on_progress=bar)
         for part in found[alias]:
             check(part)
     return found
@@ -72,12 +77,12 @@ def check(path: Path) -> None:
         raise gemel.FormatError(f"{path} is no GGUF file: it does not begin with 'GGUF'")
 
 
-def put(folder: Path, alias: str, parts: Sequence[Path]) -> wire.PageModel:
+def put(folder: Path, alias: str, parts: Sequence[Path]) -> PageModel:
     """Copy a model's files to where its address will be; return what config.json says of it."""
     folder.mkdir(exist_ok=True)
     for name, part in zip(file_names(alias, parts), parts, strict=True):
         shutil.copyfile(part, folder / name)
-    return pages.card_of(alias, parts)
+    return page_model(alias, parts)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""uvicorn with what it lacks: time limits, errors in the API's shape, an end in order. Native.
+"""uvicorn with time limits, errors in the API's format, and an orderly stop.
 
 A connection on which nothing, or only a piece of a head, has come within the limit gets a 408 and is closed; the time
 between two requests is uvicorn's own keep-alive limit. One whose client takes nothing of what is there for it is ended,
@@ -12,15 +12,13 @@ import socket
 
 import h11
 import uvicorn
+from gemel_web.http.errors import ApiError, response_of
+from gemel_web.jobs.scheduler import Scheduler
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from . import wire
-from .errors import ApiError, body_of
-from .scheduler import Scheduler
-
 LEAST = 1024   # bytes that a client must take within write_seconds
-TOO_LATE = ApiError(408, "the request's head did not come in time: send it faster", code="timeout")
-MALFORMED = ApiError(400, "this is no HTTP request, or its head is too long", code="malformed_request")
+TOO_LATE = ApiError(408, "the request's head did not arrive in time: send it faster", code="timeout")
+MALFORMED = ApiError(400, "not an HTTP request, or its head is too long", code="malformed_request")
 
 
 class Protocol(H11Protocol):
@@ -32,13 +30,13 @@ class Protocol(H11Protocol):
     _taking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:   # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Start waiting for the first head."""
         super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)   # pause_writing is called whenever something waits to be taken
+        transport.set_write_buffer_limits(high=0)   # pause_writing is called as soon as anything is buffered
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a head that has begun must end in time."""
+        """Receive bytes; a head that has begun must end in time."""
         super().data_received(data)
         if self._waits_for_head():
             if self._deadline is None:
@@ -53,12 +51,12 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
-        """Let the app wait, and watch whether the client takes what is there."""
+        """Let the app wait, and check that the client keeps reading."""
         super().pause_writing()
         self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Go on: the client has taken everything."""
+        """Continue: the client has read everything."""
         self._stop_watching()
         super().resume_writing()
 
@@ -78,7 +76,7 @@ class Protocol(H11Protocol):
             self._taking = None
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what h11 could not read."""
+        """Answer what h11 could not parse."""
         self._refuse(MALFORMED)
 
     def _waits_for_head(self) -> bool:
@@ -98,9 +96,9 @@ class Protocol(H11Protocol):
             self._refuse(TOO_LATE)
 
     def _refuse(self, error: ApiError) -> None:
-        """Answer outside any request, and close. Where an answer has begun already, only close."""
+        """Answer outside any request, and close. If a response has begun, only close."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            raw = wire.encode(body_of(error))
+            raw = bytes(response_of(error).body)
             headers = [
                 ("content-type", "application/json"), ("content-length", str(len(raw))),
                 ("x-content-type-options", "nosniff"), ("connection", "close"),
@@ -112,7 +110,7 @@ class Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server that, told to stop, lets requests go on for some seconds and then ends them with an error of the API."""
+    """A server that, when asked to stop, gives requests some seconds to finish and then ends them with an API error."""
 
     def __init__(self, config: uvicorn.Config, scheduler: Scheduler, *, stop_seconds: float) -> None:
         super().__init__(config)

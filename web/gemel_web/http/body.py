@@ -1,4 +1,4 @@
-"""The body of a request: read within a size and a time, and decoded into a Struct; every mistake is the API's 4xx."""
+"""The body of a request: read with limits of size and time, and decoded into a Struct. Errors are the API's 4xx."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from .config import Config
+from ..config import Config
 from .errors import ApiError, invalid
 
 T = TypeVar("T", bound=msgspec.Struct)
-TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # one that never ends, too: no place is tried twice
+TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # also one without an end; no position is tried twice
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 ONE_KIND = bytes.maketrans(b"{}", b"[]")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -23,14 +23,14 @@ MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 
 
 class ClientGoneError(Exception):
-    """Nobody is there any more to be answered."""
+    """The client has closed the connection."""
 
 
 async def decoded(request: Request, kind: type[T], config: Config) -> T:
     """Return the request's JSON as a Struct."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
-        raise ApiError(415, "the body must be JSON, and the header Content-Type say application/json", code="not_json")
+        raise ApiError(415, "the body must be JSON, with the header Content-Type: application/json", code="not_json")
     raw = await read(request, config)
     if too_deep(raw, config.max_depth):
         raise invalid(None, f"the body is no valid JSON, or is nested deeper than {config.max_depth} levels")
@@ -39,8 +39,8 @@ async def decoded(request: Request, kind: type[T], config: Config) -> T:
     except msgspec.ValidationError as error:
         raise _not_valid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        hint = "; half a surrogate pair is no character" if SURROGATE.search(raw) else ""
-        raise invalid(None, f"the body is no valid JSON: {error}{hint}") from None
+        hint = "; half a surrogate pair is not a character" if SURROGATE.search(raw) else ""
+        raise invalid(None, f"the body is not valid JSON: {error}{hint}") from None
 
 
 async def read(request: Request, config: Config) -> bytes:
@@ -57,7 +57,7 @@ async def read(request: Request, config: Config) -> bytes:
                     raise _too_large(config)
     except TimeoutError:
         raise ApiError(
-            408, f"the body did not come within {config.body_seconds:g} seconds: send it faster", code="timeout"
+            408, f"the body did not arrive within {config.body_seconds:g} seconds: send it faster", code="timeout"
         ) from None
     except ClientDisconnect:
         raise ClientGoneError from None
@@ -83,12 +83,12 @@ def _too_large(config: Config) -> ApiError:
 
 
 def _not_valid(message: str) -> ApiError:
-    """Return the API's error for what msgspec says, naming the parameter."""
+    """Return the API's error for an error of msgspec, with the name of the parameter."""
     place = PLACE.fullmatch(message)
     words, where = (place[1], place[2]) if place else (message, "")
     if found := UNKNOWN.fullmatch(words):
         name = (f"{where}.{found[1]}" if where else found[1])[:100]
-        return ApiError(400, f"{name}: there is no such parameter here", param=name, code="unknown_parameter")
+        return ApiError(400, f"{name}: unknown parameter", param=name, code="unknown_parameter")
     if found := MISSING.fullmatch(words):
         name = f"{where}.{found[1]}" if where else found[1]
         return ApiError(400, f"{name}: this parameter is required", param=name, code="missing_parameter")
