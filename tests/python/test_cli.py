@@ -206,7 +206,7 @@ def test_run_without_a_template_goes_on_from_the_text_and_says_so(tmp_path: Path
     raw, done = gemel_("run", path, *options, "--raw"), gemel_("run", path, *options)
     assert (done.code, done.out) == (0, raw.out)
     note, speeds = done.err.splitlines()
-    assert note == "plain.gguf has no chat template: it goes on from the prompt as it is, as with --raw"
+    assert note == "plain.gguf has no chat template: it continues the prompt as it is, as with --raw"
     assert SPEEDS.fullmatch(speeds + "\n")
     assert gemel_("run", path, *options, "--json").json["text"] == raw.out.removesuffix("\n")
     assert_error(gemel_("run", path, "hello", "--system", "x"), 2, "--system 'x'", "plain.gguf has no chat template")
@@ -483,7 +483,7 @@ def test_chat_tells_errors_and_goes_on(file: Path, tmp_path: Path) -> None:
     done = gemel_("chat", file, "-n", "4", "--temperature", "0", stdin=stdin)
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert done.code == 0
-    expected = ("/frob", "no conversation", "no conversation", "not a file", "name", "--ctx")
+    expected = ("/frob", "not a conversation file", "not a conversation file", "not a file", "name", "--ctx")
     for words, error in zip(expected, errors, strict=True):
         assert words in error
     assert done.out.strip()
