@@ -5,21 +5,21 @@
 /** @param {{data: {module: WebAssembly.Module, memory: WebAssembly.Memory, seat: number,
  *   stack: number | bigint}}} event */
 self.onmessage = async ({ data: { module, memory, seat, stack } }) => {
-  let core;
-  try {
-    const now = () => performance.now();
-    core = (await WebAssembly.instantiate(module, { env: { memory, now } })).exports;
-    core.__stack_pointer.value = stack;
-    core.gemel_engine_arrive(seat);
-  } catch (error) {
-    self.postMessage(String(error));
-    return;
-  }
-  self.postMessage("parked");
-  try {
-    core.gemel_engine_work(seat);
-  } catch (error) {
-    core.gemel_engine_failed();
-    console.error("gemel: a compute worker failed:", error);
-  }
+    let core;
+    try {
+        const now = () => performance.now();
+        core = (await WebAssembly.instantiate(module, { env: { memory, now } })).exports;
+        core.__stack_pointer.value = stack;
+        core.gemel_engine_arrive(seat);
+    } catch (error) {
+        self.postMessage(String(error));
+        return;
+    }
+    self.postMessage("parked");
+    try {
+        core.gemel_engine_work(seat);
+    } catch (error) {
+        core.gemel_engine_failed();
+        console.error("gemel: a compute worker failed:", error);
+    }
 };

@@ -7,8 +7,8 @@ import { pathToFileURL } from "node:url";
 
 // An error by itself: node would print the line of Pyodide that threw it, and that line is a megabyte long.
 process.on("uncaughtException", (error) => {
-  console.error(String(error.stack ?? error).slice(-20_000));
-  process.exit(1);
+    console.error(String(error.stack ?? error).slice(-20_000));
+    process.exit(1);
 });
 
 const [pyodide, folder, script, ...rest] = process.argv.slice(2);

@@ -19,16 +19,16 @@ class Load {
     constructor(port) {
         this.port = port;
         this.files = [];
-        this.order = null;       // [file, block, ...] once Python has said so
+        this.order = null; // [file, block, ...] once Python has said so
         this.final = false;
         this.orders = 0;
-        this.place = 0;          // in `order`, or the block of the first file before
+        this.place = 0; // in `order`, or the block of the first file before
         this.inFlight = 0;
-        this.done = 0;           // bytes that have come
-        this.spare = [];         // memory for blocks, used again and again: garbage would pile up
+        this.done = 0; // bytes that have come
+        this.spare = []; // memory for blocks, used again and again: garbage would pile up
         this.reading = new Map();
-        this.writing = Promise.resolve();   // blocks are hashed, cached and posted one after the other
-        this.failure = null;                // what went wrong with that
+        this.writing = Promise.resolve(); // blocks are hashed, cached and posted one after the other
+        this.failure = null; // what went wrong with that
         this.wake = () => {};
         this.abort = new AbortController();
         port.onmessage = ({ data }) => this.#on(data);
@@ -38,7 +38,10 @@ class Load {
         const { type, blocks, final } = message;
         if (type === "open") this.#run(message);
         if (type === "order") Object.assign(this, { order: blocks, final, place: 0, orders: this.orders + 1 });
-        if (type === "ack") { this.inFlight -= message.size; this.spare.push(...message.buffers); }
+        if (type === "ack") {
+            this.inFlight -= message.size;
+            this.spare.push(...message.buffers);
+        }
         if (type === "close") this.abort.abort();
         this.wake();
     }
@@ -54,7 +57,7 @@ class Load {
             this.#post({ type: "done", note: lost?.store.lost ?? "" });
             await this.#changed(() => this.abort.signal.aborted);
         } catch (error) {
-            await this.writing.catch(() => {});   // what has come is kept, and no file is in use after that
+            await this.writing.catch(() => {}); // what has come is kept, and no file is in use after that
             for (const file of this.files) await file.store?.abandon().catch(() => {});
             const told = this.#explain(error).catch(({ message }) => ({ type: "error", text: message }));
             if (!this.abort.signal.aborted) this.#post(await told);
@@ -73,12 +76,13 @@ class Load {
                 await remote.open(cached);
             } catch (error) {
                 if (!["SecurityError", "UnknownError", "InvalidStateError"].includes(error.name)) throw error;
-                note = `the browser refuses its private file system (${error.message})`;   // a private window
+                note = `the browser refuses its private file system (${error.message})`; // a private window
                 cached = false;
                 await remote.open(false);
             }
         }
-        const sizes = this.files.map((file) => file.size), complete = this.files.every((file) => file.complete);
+        const sizes = this.files.map((file) => file.size);
+        const complete = this.files.every((file) => file.complete);
         this.#post({ type: "opened", sizes, complete, note });
     }
 
@@ -96,15 +100,22 @@ class Load {
         const used = told ? ` (it says that ${megabytes(told.usage)} of ${megabytes(told.quota)} are used)` : "";
         let needed = 0;
         for (const file of this.files) needed += Math.max(0, file.size - file.have.size * file.block);
-        return `caching it needs ${megabytes(needed)} more than the browser lets this origin keep${used}: ` +
-            "delete models (gemel.cache.list_async, gemel.cache.delete_async), or pass cache=False";
+        return (
+            `caching it needs ${megabytes(needed)} more than the browser lets this origin keep${used}: ` +
+            "delete models (gemel.cache.list_async, gemel.cache.delete_async), or pass cache=False"
+        );
     }
 
-    #post(message, transfer = []) { this.port.postMessage(message, transfer); }
+    #post(message, transfer = []) {
+        this.port.postMessage(message, transfer);
+    }
+
     /** Wait for a message after which `test` holds; throw what writing blocks has thrown. */
     async #changed(test) {
         while (!test() && !this.failure && !this.abort.signal.aborted)
-            await new Promise((resolve) => { this.wake = resolve; });
+            await new Promise((resolve) => {
+                this.wake = resolve;
+            });
         if (this.failure) throw this.failure;
     }
 
@@ -115,8 +126,8 @@ class Load {
             if (!file || asked >= file.count) return null;
             if (file.given.has(asked)) continue;
             let block = asked;
-            if (!file.ranges && !file.have.has(asked)) for (block = 0; file.given.has(block);) block++;
-            return [file, block];   // of a server without ranges: in file order
+            if (!file.ranges && !file.have.has(asked)) for (block = 0; file.given.has(block); ) block++;
+            return [file, block]; // of a server without ranges: in file order
         }
     }
 
@@ -148,7 +159,7 @@ class Load {
         } else if (!file.store || file.held) {
             await this.#download(file, block);
         } else if (await file.own()) {
-            file.have = await file.store.list(file);   // what another page has written meanwhile
+            file.have = await file.store.list(file); // what another page has written meanwhile
         }
     }
 
@@ -169,7 +180,7 @@ class Load {
         const found = await read(block);
         this.reading.delete(`${file.index}.${block}`);
         if (found) file.have.add(block);
-        else file.have.delete(block);   // it was damaged
+        else file.have.delete(block); // it was damaged
         return found;
     }
 
@@ -180,7 +191,8 @@ class Load {
 
     /** Memory for a block and its hash. */
     #buffer(file) {
-        const size = file.block + 32, i = this.spare.findIndex((buffer) => buffer.byteLength === size);
+        const size = file.block + 32;
+        const i = this.spare.findIndex((buffer) => buffer.byteLength === size);
         return i < 0 ? new ArrayBuffer(size) : this.spare.splice(i, 1)[0];
     }
 
@@ -192,7 +204,10 @@ class Load {
         this.#post({ type: "progress", done: this.done });
     }
 
-    #claim(file, block, data) { file.given.add(block); this.inFlight += data.length; }
+    #claim(file, block, data) {
+        file.given.add(block);
+        this.inFlight += data.length;
+    }
 
     #give(file, block, data) {
         this.#post({ type: "block", file: file.index, block, data, done: this.done }, [data.buffer]);
@@ -232,9 +247,13 @@ class Load {
                 return;
             }
             if (!chunk?.length) chunk = await read(`offset ${run.block * file.block + run.fill}`);
-            const size = file.sizeOf(run.block), part = chunk.subarray(0, skip || size - run.fill);
+            const size = file.sizeOf(run.block);
+            const part = chunk.subarray(0, skip || size - run.fill);
             chunk = chunk.subarray(part.length);
-            if (skip) { skip -= part.length; continue; }
+            if (skip) {
+                skip -= part.length;
+                continue;
+            }
             if (!run.data) {
                 await this.#credit(size);
                 this.#prepare(file, run.block, end);
@@ -250,7 +269,7 @@ class Load {
     /** Open the files of the blocks that come next from a stream. */
     #prepare(file, block, end) {
         for (let i = block; file.store && i < block + OPENED && i * file.block < end && !file.have.has(i); i++)
-            if (!file.given.has(i)) file.store.prepare(i);   // or it is being written
+            if (!file.given.has(i)) file.store.prepare(i); // or it is being written
     }
 
     /** A block is whole: it is cached and posted while the next one comes. */
@@ -260,9 +279,13 @@ class Load {
             this.#claim(file, block, data);
             const hash = this.#hash(file, block, data);
             this.writing = this.writing.then(() => this.#keep(file, block, data, hash));
-            this.writing.catch((error) => { this.failure ??= error; this.wake(); });
+            this.writing.catch((error) => {
+                this.failure ??= error;
+                this.wake();
+            });
             run.failures = 0;
-        } else {   // the stream of a server without ranges came again: where it names no version, it must be equal
+        } else {
+            // A server without ranges sent the stream again: if it names no version, the bytes must be equal.
             await this.writing;
             const hash = file.hashes[block];
             if (!file.validator && !(hash && equal(hash, await sha256(data)))) throw new Changed();
@@ -298,8 +321,10 @@ class Load {
         const found = hex(await sha256(all));
         if (found === file.tree) return;
         await file.store?.wipe();
-        throw new Stop(`its blocks have SHA-256 ${found}, expected ${file.tree}; what was cached is deleted: try ` +
-            "again, or from another network");
+        throw new Stop(
+            `its blocks have SHA-256 ${found}, expected ${file.tree}; what was cached is deleted: try ` +
+                "again, or from another network",
+        );
     }
 }
 

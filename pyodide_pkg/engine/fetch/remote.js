@@ -2,38 +2,49 @@
 
 class Remote {
     constructor(file, index, abort) {
-        Object.assign(this, file);   // url, key, name, tree
+        Object.assign(this, file); // url, key, name, tree
         this.index = index;
-        this.wanted = file.size ?? null;   // bytes it must have
+        this.wanted = file.size ?? null; // bytes it must have
         this.abort = abort;
-        this.size = -1;              // not known yet
+        this.size = -1; // not known yet
         this.block = 0;
-        this.validator = "";         // a strong ETag or a date, "" when the server gives neither
+        this.validator = ""; // a strong ETag or a date, "" when the server gives neither
         this.ranges = true;
         this.store = null;
-        this.have = new Set();       // blocks that should be in the store
-        this.given = new Set();      // blocks that were posted
+        this.have = new Set(); // blocks that should be in the store
+        this.given = new Set(); // blocks that were posted
         this.hashes = [];
-        this.first = null;           // the response that told size and validator, not read yet
-        this.held = false;           // this page has the lock
+        this.first = null; // the response that told size and validator, not read yet
+        this.held = false; // this page has the lock
         this.lock = null;
     }
 
-    get count() { return Math.ceil(this.size / this.block); }
-    get complete() { return this.size >= 0 && this.have.size === this.count; }
-    sizeOf(block) { return Math.min(this.block, this.size - block * this.block); }
+    get count() {
+        return Math.ceil(this.size / this.block);
+    }
+
+    get complete() {
+        return this.size >= 0 && this.have.size === this.count;
+    }
+
+    sizeOf(block) {
+        return Math.min(this.block, this.size - block * this.block);
+    }
 
     learn(size, validator, ranges) {
         this.size = size;
         this.block = blockSize(size);
         this.validator = validator;
-        this.ranges = ranges && Boolean(validator);   // without a validator only one stream is sure to be one file
+        this.ranges = ranges && Boolean(validator); // without a validator only one stream is sure to be one file
     }
 
     /** True when this page may download, from here on: look anew at what is there. Else false, after a while. */
     async own() {
         this.lock ??= new Promise((granted, failed) => {
-            const hold = (release) => { this.release = release; granted(true); };
+            const hold = (release) => {
+                this.release = release;
+                granted(true);
+            };
             navigator.locks.request(`gemel:${this.key}`, () => new Promise(hold)).catch(failed);
         });
         this.held ||= Boolean(await Promise.race([this.lock, sleep(TICK)]));
@@ -56,7 +67,8 @@ class Remote {
         const named = new TextEncoder().encode(`${this.validator}|${this.size}`);
         this.store.version = hex(await sha256(named)).slice(0, 16);
         await this.#room();
-        const { url, name, size, validator, ranges, block, tree, store: { version } } = this;
+        const { url, name, size, validator, ranges, block, tree } = this;
+        const { version } = this.store;
         await this.store.writeMeta({ url, name, size, validator, ranges, block, tree, version });
     }
 
@@ -89,8 +101,7 @@ class Remote {
                 return await attempt();
             } catch (error) {
                 if (!(error instanceof Broken) || this.abort.signal.aborted) throw error;
-                if (++state.failures >= ATTEMPTS)
-                    throw new Stop(`the download failed: ${error.message}${kept}`);
+                if (++state.failures >= ATTEMPTS) throw new Stop(`the download failed: ${error.message}${kept}`);
                 await sleep(125 * 2 ** state.failures);
             }
         }
@@ -103,11 +114,13 @@ class Remote {
         const cache = this.store ? "no-store" : "default";
         try {
             const response = await quick(fetch(this.url, { headers, cache, signal }), stop).catch((error) => {
-                throw new Broken(`${error.message}: check the address and the network, and that the server lets this ` +
-                    "page read it (CORS: Access-Control-Allow-Origin)");
+                throw new Broken(
+                    `${error.message}: check the address and the network, and that the server lets this ` +
+                        "page read it (CORS: Access-Control-Allow-Origin)",
+                );
             });
             if (!response.ok) throw refusal(response, this.size >= 0);
-            const at = await this.#agree(response, from, to);
+            const at = await this.#agree(response, from);
             const end = response.status === 206 ? Math.min(to, this.size) : this.size;
             return { read: reading(response.body, stop), at, end, whole: at === 0 && end === this.size, stop };
         } catch (error) {
@@ -130,14 +143,14 @@ class Remote {
     }
 
     /** Check that a response is of the file that is being loaded; return the offset at which it begins. */
-    async #agree(response, from, to) {
+    async #agree(response, from) {
         const { headers } = response;
         const etag = headers.get("ETag") ?? "";
-        const validator = etag && !etag.startsWith("W/") ? etag : headers.get("Last-Modified") ?? "";
+        const validator = etag && !etag.startsWith("W/") ? etag : (headers.get("Last-Modified") ?? "");
         const part = response.status === 206;
         const range = part ? /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("Content-Range") ?? "") : null;
         let size = Number((part ? range?.[2] : lengthOf(headers)) ?? -1);
-        if (size < 0 && this.size < 0) size = await this.#head();   // a foreign server may not show Content-Range
+        if (size < 0 && this.size < 0) size = await this.#head(); // a foreign server may not show Content-Range
         if (!Number.isSafeInteger(size)) throw new Stop(`the server says a size that no file has (${size} bytes)`);
         if (this.wanted !== null && size >= 0 && size !== this.wanted)
             throw new Stop(`the server has ${size} bytes, expected ${this.wanted}: not the file that was meant`);
@@ -156,18 +169,21 @@ class Remote {
         stop();
         const size = response?.ok ? lengthOf(response.headers) : null;
         if (!size)
-            throw new Stop("the server does not tell the file's size: let it send Content-Length, and " +
-                "Access-Control-Expose-Headers: Content-Range, ETag to pages of other origins");
+            throw new Stop(
+                "the server does not tell the file's size: let it send Content-Length, and " +
+                    "Access-Control-Expose-Headers: Content-Range, ETag to pages of other origins",
+            );
         return Number(size);
     }
 }
 
 /** Return a function that gives a stream's next bytes, valid until it is called again. */
 function reading(body, stop) {
-    let memory = null, reader;
+    let memory = null;
+    let reader;
     try {
         reader = body.getReader({ mode: "byob" });
-        memory = new ArrayBuffer(SCRATCH);   // always the same
+        memory = new ArrayBuffer(SCRATCH); // always the same
     } catch {
         reader = body.getReader();
     }

@@ -1,24 +1,25 @@
 // The download worker's numbers, its ways to fail, and the cache. See load.js, which tells what the worker is.
 
-const BLOCK_MIN = 2 ** 18, BLOCK_MAX = 2 ** 24;   // as in _plan.py
-const PROBE = 2 ** 22;       // bytes of the first request: most headers, and all there is to know of the file
-const IN_FLIGHT = 2 ** 23;   // bytes that Python has not used up yet
-const ATTEMPTS = 5;          // connections that may break without a new block
-const SILENCE = 30_000;      // ms without a byte
-const TICK = 50;             // ms between looks at what another page has written
-const READ_AHEAD = 2 ** 22;  // bytes of the cache, or one block
-const SCRATCH = 2 ** 17;     // bytes of a read from the network
-const OPENED = 3;            // files of blocks that are opened before their bytes are there: opening takes milliseconds
+const BLOCK_MIN = 2 ** 18;
+const BLOCK_MAX = 2 ** 24; // as in _plan.py
+const PROBE = 2 ** 22; // bytes of the first request: most headers, and all there is to know of the file
+const IN_FLIGHT = 2 ** 23; // bytes that Python has not used up yet
+const ATTEMPTS = 5; // connections that may break without a new block
+const SILENCE = 30_000; // ms without a byte
+const TICK = 50; // ms between looks at what another page has written
+const READ_AHEAD = 2 ** 22; // bytes of the cache, or one block
+const SCRATCH = 2 ** 17; // bytes of a read from the network
+const OPENED = 3; // files of blocks that are opened before their bytes are there: opening takes milliseconds
 
-class Stop extends Error {}      // for the user
-class Changed extends Error {}   // the remote file is another one than before: nothing that came may be used
-class Broken extends Error {}    // a connection broke: try again
+class Stop extends Error {} // for the user
+class Changed extends Error {} // the remote file is another one than before: nothing that came may be used
+class Broken extends Error {} // a connection broke: try again
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const megabytes = (size) => `${(size / 1e6).toFixed(1)} MB`;
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const equal = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
-const lengthOf = (headers) => headers.get("Content-Encoding") ? null : headers.get("Content-Length");
+const lengthOf = (headers) => (headers.get("Content-Encoding") ? null : headers.get("Content-Length"));
 const sha256 = async (data) => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
 
 function blockSize(size) {
@@ -50,7 +51,9 @@ class Store {
     /** Why there can be no cache here, or "". */
     static lack() {
         if (globalThis.isSecureContext === false) return "the page is not a secure context (https: or localhost)";
-        const has = globalThis.navigator?.storage?.getDirectory && navigator.locks &&
+        const has =
+            globalThis.navigator?.storage?.getDirectory &&
+            navigator.locks &&
             globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle;
         return has ? "" : "this host has no private file system (OPFS) with synchronous access, or no Web Locks";
     }
@@ -64,13 +67,18 @@ class Store {
     constructor(folder) {
         this.folder = folder;
         this.version = "";
-        this.lost = "";   // why nothing more can be written
-        this.opened = new Map();   // block -> a promise of its file, open for writing
+        this.lost = ""; // why nothing more can be written
+        this.opened = new Map(); // block -> a promise of its file, open for writing
     }
 
-    meta() {   // null: none, or half-written
-        return this.folder.getFileHandle("meta.json").then((handle) => held(handle, "getFile"))
-            .then((file) => file.text()).then(JSON.parse).catch(() => null);
+    /** What meta.json says; null if it is missing or incomplete. */
+    async meta() {
+        try {
+            const handle = await this.folder.getFileHandle("meta.json");
+            return JSON.parse(await (await held(handle, "getFile")).text());
+        } catch {
+            return null;
+        }
     }
 
     async writeMeta(meta) {
@@ -83,7 +91,7 @@ class Store {
     prepare(block) {
         if (this.lost || this.opened.has(block)) return;
         const opening = this.#open(`${this.version}.${block}`);
-        opening.catch(() => {});   // thrown by `write`
+        opening.catch(() => {}); // thrown by `write`
         this.opened.set(block, opening);
     }
 
@@ -100,7 +108,8 @@ class Store {
     async abandon() {
         for (const [block, opening] of this.opened) {
             this.opened.delete(block);
-            const handle = await opening.catch(() => null), empty = handle?.getSize() === 0;
+            const handle = await opening.catch(() => null);
+            const empty = handle?.getSize() === 0;
             handle?.close();
             if (empty) await this.folder.removeEntry(`${this.version}.${block}`).catch(() => {});
         }
@@ -114,14 +123,19 @@ class Store {
         return new Set(blocks.filter((block, i) => sizes[i] === file.sizeOf(block) + 32));
     }
 
-    #size(name) {
-        return this.folder.getFileHandle(name).then((handle) => held(handle, "getFile"))
-            .then((file) => file.size, () => -1);
+    async #size(name) {
+        try {
+            return (await held(await this.folder.getFileHandle(name), "getFile")).size;
+        } catch {
+            return -1;
+        }
     }
 
     async #names() {
         const names = [];
-        const read = async () => { for await (const name of this.folder.keys()) names.push(name); };
+        const read = async () => {
+            for await (const name of this.folder.keys()) names.push(name);
+        };
         await read().catch((error) => this.#fail(error));
         return names;
     }
@@ -135,13 +149,14 @@ class Store {
     async read(block, size, make, sure) {
         try {
             const file = await this.folder.getFileHandle(`${this.version}.${block}`);
-            if (!sure && (await held(file, "getFile")).size !== size + 32) return null;   // another page writes it
-            const bytes = new Uint8Array(make(), 0, size + 32), data = bytes.subarray(0, size);
+            if (!sure && (await held(file, "getFile")).size !== size + 32) return null; // another page writes it
+            const bytes = new Uint8Array(make(), 0, size + 32);
+            const data = bytes.subarray(0, size);
             if (!(await this.#load(file, bytes))) return null;
             const hash = bytes.slice(size);
             return equal(await sha256(data), hash) ? { data, hash } : null;
         } catch {
-            return null;   // none, or not to be read now
+            return null; // none, or not to be read now
         }
     }
 
@@ -152,7 +167,7 @@ class Store {
             handle = await held(file, "createSyncAccessHandle", { mode: "read-only" });
         } catch (error) {
             if (error.name !== "NoModificationAllowedError") throw error;
-            const copy = await (await held(file, "getFile")).arrayBuffer();   // another page reads it: Firefox
+            const copy = await (await held(file, "getFile")).arrayBuffer(); // another page reads it: Firefox
             if (copy.byteLength === bytes.length) bytes.set(new Uint8Array(copy));
             return copy.byteLength === bytes.length;
         }
@@ -169,7 +184,7 @@ class Store {
             return await held(await this.folder.getFileHandle(name, { create: true }), "createSyncAccessHandle");
         } catch (error) {
             if (error.name === "QuotaExceededError") throw error;
-            if (error.name !== "NoModificationAllowedError") this.#fail(error);   // another page writes this block
+            if (error.name !== "NoModificationAllowedError") this.#fail(error); // another page writes this block
             return null;
         }
     }

@@ -33,16 +33,19 @@ def generate(prompt, n, arrived):
 let pyodide;
 
 async function start() {
-  pyodide = await loadPyodide({ indexURL: "/npm/pyodide/" });
+    pyodide = await loadPyodide({ indexURL: "/npm/pyodide/" });
 }
 
 async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined, ends }) {
-  const called = performance.now();
-  await pyodide.loadPackage(new URL(wheel, self.location.href).href, { messageCallback() {} });
-  await pyodide.runPythonAsync(PROGRAM);
-  const install = performance.now() - called;
-  const address = new URL(url, self.location.href).href;
-  return { ...plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt, ends)), install };
+    const called = performance.now();
+    await pyodide.loadPackage(new URL(wheel, self.location.href).href, { messageCallback() {} });
+    await pyodide.runPythonAsync(PROGRAM);
+    const install = performance.now() - called;
+    const address = new URL(url, self.location.href).href;
+    return {
+        ...plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt, ends)),
+        install,
+    };
 }
 
 const generate = async (prompt, n, onToken) => plain(pyodide.globals.get("generate")(prompt, n, onToken));

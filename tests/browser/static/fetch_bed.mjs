@@ -2,8 +2,8 @@
 // short. Prints one JSON object: what the script posted, what the server was asked for, who listened to its signals.
 //
 //     node fetch_bed.mjs <script> <scenario>
-import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { MessageChannel } from "node:worker_threads";
 
 const [, , script, scenario] = process.argv;
@@ -12,7 +12,10 @@ const asked = [];
 const posted = [];
 const listening = new Map(); // signal -> listeners now
 
-for (const [name, change] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+for (const [name, change] of [
+    ["addEventListener", 1],
+    ["removeEventListener", -1],
+]) {
     const original = AbortSignal.prototype[name];
     AbortSignal.prototype[name] = function (...args) {
         listening.set(this, (listening.get(this) ?? 0) + change);
@@ -25,7 +28,8 @@ const server = createServer(({ method, headers }, response) => {
     const heads = asked.filter((one) => one === "HEAD").length;
     const send = (status, more, body) => response.writeHead(status, { ETag: '"1"', ...more }).end(body);
     if (scenario === "head") {
-        if (method === "GET") send(200, {}, DATA); // no Content-Length: it comes in chunks
+        if (method === "GET")
+            send(200, {}, DATA); // no Content-Length: it comes in chunks
         else if (heads > 1) send(200, { "Content-Length": DATA.length });
         return; // the first HEAD is never answered
     }
@@ -53,7 +57,8 @@ server.listen(0, "127.0.0.1", () => {
     port1.on("message", ({ type, data, text }) => {
         posted.push(type === "error" ? text : type);
         if (type === "opened") port1.postMessage({ type: "order", blocks, final: true });
-        if (type === "block") port1.postMessage({ type: "ack", size: data.length, buffers: [data.buffer] }, [data.buffer]);
+        if (type === "block")
+            port1.postMessage({ type: "ack", size: data.length, buffers: [data.buffer] }, [data.buffer]);
         if (["done", "error", "changed"].includes(type)) setTimeout(end, 300, type);
     });
     (0, eval)(readFileSync(script, "utf8").replace("SILENCE = 30_000", "SILENCE = 300"));

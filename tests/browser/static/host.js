@@ -31,7 +31,8 @@ export async function start({ pyodide, wheels, runner, env, jspi }) {
     return {
         py,
         /** Run Python with values as its globals; the result or the error is JSON. @returns {Promise<string>} */
-        run: (source, values) => ("Suspending" in WebAssembly ? run.callPromising(source, values) : run(source, values)),
+        run: (source, values) =>
+            "Suspending" in WebAssembly ? run.callPromising(source, values) : run(source, values),
         /** Write what is at a URL to a file. */
         put: async (path, url) => {
             const answer = await fetch(url);

@@ -17,7 +17,7 @@ async function* pieces(way) {
     yield bytes("1");
 }
 
-async function fetch_(path, { signal }) {
+async function fetch_(_path, { signal }) {
     signal.addEventListener("abort", () => report("aborted"));
     const way = options.get("way");
     if (way === "whole") await pause(seconds);

@@ -1,5 +1,5 @@
 import { Gemel, type Result } from "./gemel.js";
-import { GemelChat } from "./gemel-chat.js";
+import type { GemelChat } from "./gemel-chat.js";
 import { connect } from "./relay.js";
 
 const gemel = new Gemel({ base: new URL("https://example.org/gemel/"), threads: 2 });
@@ -21,4 +21,5 @@ element.addEventListener("click", () => element.stop());
 gemel.generate("a", { max_token: 3 });
 // @ts-expect-error: info is what Python says
 gemel.info = null;
+
 export { answer, many, one, result, shown, threads, why };

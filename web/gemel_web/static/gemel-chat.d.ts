@@ -1,5 +1,5 @@
-import { Gemel, Generation } from "./gemel.js";
 import type { ChatOptions, GemelError, Info, LoadOptions, Message, ModelSource, Progress, Result } from "./gemel.js";
+import { Gemel } from "./gemel.js";
 
 export * from "./gemel.js";
 
@@ -33,11 +33,14 @@ export class GemelChat extends HTMLElement {
     /** End the worker; the next message loads the model again (but bytes, which are not kept). */
     close(): void;
     addEventListener<K extends keyof GemelChatEvents>(
-        type: K, listener: (this: GemelChat, event: GemelChatEvents[K]) => unknown,
+        type: K,
+        listener: (this: GemelChat, event: GemelChatEvents[K]) => unknown,
         options?: boolean | AddEventListenerOptions,
     ): void;
     addEventListener(
-        type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions,
+        type: string,
+        listener: EventListenerOrEventListenerObject,
+        options?: boolean | AddEventListenerOptions,
     ): void;
 }
 

@@ -87,7 +87,8 @@ export class Generation {
 /** The response that a call of the worker becomes: its head resolves the promise, its body streams. */
 function respond(begin, { method, signal }) {
     return new Promise((resolve, reject) => {
-        let body, call;
+        let body;
+        let call;
         let over = false; // the response is whole, failed, or nobody wants more of it
         const end = (last) => {
             if (over) return;

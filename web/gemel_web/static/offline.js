@@ -52,10 +52,10 @@ async function listed() {
         return answer;
     };
     const { files: own } = await (await read("site.json")).clone().json();
-    const optional = await Promise.all(OPTIONAL.map((name) => read(name).then(() => name, () => null)));
+    await Promise.all(OPTIONAL.map((name) => read(name).catch(() => null)));
     await Promise.all([...own, ...MADE].map(read));
     const assets = await answers.get("assets.json").clone().json();
-    const names = ["site.json", ...own, ...MADE, ...optional.filter((name) => name !== null)];
+    const names = ["site.json", ...own, ...MADE, ...OPTIONAL.filter((name) => answers.has(name))];
     const files = names.map(async (name) => {
         const answer = answers.get(name);
         return { name, answer, sha256: await hashOf(await answer.clone().arrayBuffer()) };

@@ -160,7 +160,8 @@ function isolated(answer, more = {}) {
     if (answer.status === 0) return answer; // a redirection, which the browser follows
     const headers = new Headers(answer.headers);
     for (const [name, value] of Object.entries({ ...ISOLATION, ...more })) headers.set(name, value);
-    if (headers.has("Content-Encoding")) ["Content-Encoding", "Content-Length"].forEach((name) => headers.delete(name));
+    if (headers.has("Content-Encoding"))
+        for (const name of ["Content-Encoding", "Content-Length"]) headers.delete(name);
     const { status, statusText } = answer;
     return new Response(answer.body, { status, statusText, headers });
 }

@@ -39,7 +39,9 @@ async function start({ threads, models }) {
         stdin: () => null, // its end: a worker has nobody to type
     });
     const site = py.runPython("import sysconfig; sysconfig.get_path('purelib')");
-    const unpack = (wheels) => wheels.forEach((wheel) => py.unpackArchive(wheel, "whl", { extractDir: site }));
+    const unpack = (wheels) => {
+        for (const wheel of wheels) py.unpackArchive(wheel, "whl", { extractDir: site });
+    };
     const installServer = async () => unpack(await Promise.all(wheelsOf("server").map(bytes)));
     unpack(await fetched);
     py.FS.writeFile(`${site}/gemel_tab.py`, program);

@@ -117,7 +117,9 @@ async function load(source, signal) {
         figures.where("tab", "This tab", info.why);
         figures.engine(info);
         remember(source);
-        const base = info.has_chat ? "" : " It has no chat template: it can continue a text in a Python cell, but not chat.";
+        const base = info.has_chat
+            ? ""
+            : " It has no chat template: it can continue a text in a Python cell, but not chat.";
         const many = info.threads === 1 ? "one thread" : `${info.threads} threads`;
         say(`${name} runs in this tab: ${many}, ${info.isa}.${base}`);
     } catch (error) {

@@ -2,8 +2,8 @@
 // is made anew, so that the work of a piece does not grow with the answer. The text is a model's and nobody vouches for
 // it: HTML in it stays text, marked's output passes DOMPurify with a short list of tags, and a block that is too long
 // or too deep to be worth parsing is shown as it is.
-import { Marked } from "../vendor/marked.js";
 import DOMPurify from "../vendor/dompurify.js";
+import { Marked } from "../vendor/marked.js";
 import { copier, make } from "./dom.js";
 
 const SOFT = 2000; // characters of a block after which a list is cut between two items
@@ -54,7 +54,8 @@ const escaped = (text) => text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(
 const marked = new Marked({
     gfm: true,
     renderer: {
-        html: ({ text, block }) => (block ? `<p>${escaped(text.trimEnd()).replaceAll("\n", "<br>")}</p>` : escaped(text)),
+        html: ({ text, block }) =>
+            block ? `<p>${escaped(text.trimEnd()).replaceAll("\n", "<br>")}</p>` : escaped(text),
         image({ href, text }) {
             return `<a href="${escaped(href)}">${escaped(text || href)}</a>`;
         },

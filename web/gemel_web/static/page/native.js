@@ -118,7 +118,9 @@ export class NativeHost {
         if (this.wantsKey || this.model === null) await this.look();
         if (this.wantsKey)
             throw Object.assign(
-                new Error(`the native server ${this.#key ? "refuses this key" : "wants its key"}: type it under Settings`),
+                new Error(
+                    `the native server ${this.#key ? "refuses this key" : "wants its key"}: type it under Settings`,
+                ),
                 { name: "KeyError" },
             );
         if (this.why !== null) throw new Error(this.why);

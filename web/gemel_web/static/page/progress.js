@@ -1,6 +1,6 @@
 // The two bars while a model comes: the upper one is what arrives, the lower one what is made ready of it.
-import { make } from "./dom.js";
 import { words } from "../words.js";
+import { make } from "./dom.js";
 
 export class ProgressView {
     #arrives = make("progress", { max: "1", class: "arrives", "aria-label": "Arriving" });

@@ -2,6 +2,7 @@
 import { Gemel } from "../gemel.js";
 
 // A function that returns a v128: a browser without WebAssembly SIMD finds it invalid.
+// biome-ignore format: bytes
 const SIMD = [
     0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 22, 1, 20, 0, 253, 12,
     ...Array(16).fill(0), 11,
