@@ -1,5 +1,5 @@
-// A compute worker of the threaded engine: the core's module once more, on the memory that all share. It is told its
-// seat and its stack, says "parked", and stays in the core from then on; pools there give it work.
+// A compute worker of the threaded engine: another instance of the core's module on the shared memory. It gets its seat
+// and stack, posts "parked", and then stays in the core, where thread pools give it work.
 "use strict";
 
 /** @param {{data: {module: WebAssembly.Module, memory: WebAssembly.Memory, seat: number,

@@ -1,13 +1,13 @@
 // Install gemel in Pyodide in one of three ways and run a Python script:
 //   node install.mjs PYODIDE FOLDER WAY URL SCRIPT [ARGUMENT...]
-// PYODIDE is the folder of the npm package. FOLDER is the script's working directory, and what PYODIDE's lock file names
-// is looked for there. WAY: "lock": loadPackage("gemel") with FOLDER/pyodide-lock.json; "url": loadPackage(URL);
-// "micropip": micropip.install(URL). Whatever Pyodide reports as an error is exit code 1.
+// PYODIDE is the folder of the npm package. FOLDER is the script's working directory and has the files that PYODIDE's
+// lock file names. WAY: "lock": loadPackage("gemel") with FOLDER/pyodide-lock.json; "url": loadPackage(URL);
+// "micropip": micropip.install(URL). Any error that Pyodide reports is exit code 1.
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-// An error by itself: node would print the line of Pyodide that threw it, and that line is a megabyte long.
+// Print only the error: node would also print the line of Pyodide that threw it, which is a megabyte long.
 process.on("uncaughtException", (error) => {
     console.error(String(error.stack ?? error).slice(-20_000));
     process.exit(1);

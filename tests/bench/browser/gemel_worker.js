@@ -1,6 +1,6 @@
 // The worker's side of gemel: Pyodide is the runtime; opening a model begins with installing the wheel.
-// ?options=: wheel (its address), threads, engine ("threads": that one even for one thread), relaxed (false: as in a
-// browser without relaxed SIMD), ends (the ids that end a text, which are forbidden).
+// ?options=: wheel (its address), threads, engine ("threads": the threaded engine even for one thread), relaxed (false:
+// as in a browser without relaxed SIMD), ends (the ids that end a text, which are forbidden).
 import { loadPyodide } from "/npm/pyodide/pyodide.mjs";
 import { answer } from "./worker.js";
 

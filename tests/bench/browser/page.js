@@ -1,13 +1,13 @@
 // One tab with one engine. The engine is a module ENGINE.js next to this one (?engine=), which exports
-//   start(options)               make the runtime ready: everything that does not need the model
+//   start(options)               start the runtime: everything that does not need the model
 //   open(url, options)           load a model
 //   generate(prompt, n, onToken) exactly n tokens, greedy; calls onToken as each arrives; returns facts about the run
-// All times are this page's: what a person in front of it would see.
+// All times are measured in this page: what a visitor would see.
 const query = new URLSearchParams(location.search);
 const options = JSON.parse(query.get("options") ?? "{}");
 const engine = await import(`./${query.get("engine")}.js`);
 
-/** Generate; milliseconds from the call to the first token and to the last, and the engine's own words. */
+/** Generate; return milliseconds from the call to the first and the last token, and the engine's own figures. */
 async function run(prompt, n) {
     const arrivals = [];
     const called = performance.now();
@@ -39,7 +39,7 @@ globalThis.bench = {
     memory: async () => (await performance.measureUserAgentSpecificMemory()).bytes,
     isolated: crossOriginIsolated,
 };
-// ?url=&prompt=: from nothing to the first token without being asked
+// ?url=&prompt=: go from the navigation to the first token without a click
 if (query.has("url")) {
     globalThis.bench.done = (async () => ({
         start: await start(),

@@ -28,7 +28,7 @@ async function generate(prompt, n, onToken) {
     let puts = 0;
     class Streamer extends library.BaseStreamer {
         put() {
-            if (puts++) onToken(); // the first call brings the prompt
+            if (puts++) onToken(); // the first call has the prompt
         }
         end() {}
     }

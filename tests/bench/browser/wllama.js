@@ -1,6 +1,6 @@
-// wllama as its README shows it; ?options= says which version's package folder is meant and how many threads.
-// CPU only (no WebGPU device is asked for), no warm-up run at load, the prompt cache off: each run evaluates its prompt.
-// Flash attention is off where there is the choice: that is faster here.
+// wllama as its README shows it; ?options= names the version and the number of threads. CPU only (no WebGPU device is
+// requested), no warm-up at load, no prompt cache: each run evaluates its prompt. Flash attention is off if it is
+// optional: that is faster here.
 let version;
 let Wllama;
 let wllama;
@@ -36,7 +36,7 @@ async function generate2(prompt, n, onToken) {
     let tokens = 0;
     const text = await wllama.createCompletion(prompt, {
         nPredict: n,
-        // the names that its core reads; its declared logit_bias reaches nothing
+        // the names that its core reads; its documented logit_bias has no effect
         sampling: { temp: 0, top_k: 1, logit_bias_toks: banned, logit_bias_vals: banned.map(() => -1e9) },
         onNewToken: () => {
             tokens++;
@@ -44,7 +44,7 @@ async function generate2(prompt, n, onToken) {
         },
     });
     const ids = await wllama.tokenize(prompt, true);
-    const bos = Number(wllama.mustAddBosToken() && ids[0] !== wllama.getBOS()); // which it adds where there is none
+    const bos = Number(wllama.mustAddBosToken() && ids[0] !== wllama.getBOS()); // wllama adds a missing BOS
     return { n_prompt: ids.length + bos, n_tokens: tokens, text };
 }
 

@@ -1,6 +1,6 @@
-// The page's side of an engine that computes in a worker: a message out, one back, and a "token" for each token between.
+// The page's side of an engine in a worker: one message out, one back, and a "token" message for each token between.
 
-/** start, open and generate, each asked of the worker's script of that name beside this file. */
+/** Return start, open and generate, which call the worker script `name` next to this file. */
 export function inWorker(name) {
     let worker;
     let waiting;

@@ -1,5 +1,5 @@
-// The download worker's script under node, with a server of its own whose habits are the scenario's, and its limits made
-// short. Prints one JSON object: what the script posted, what the server was asked for, who listened to its signals.
+// Runs the download worker's script under node with short limits, against a server that behaves as the scenario says.
+// Prints one JSON object: the script's messages, the server's requests, and the most listeners on a signal.
 //
 //     node fetch_bed.mjs <script> <scenario>
 import { readFileSync } from "node:fs";
@@ -29,7 +29,7 @@ const server = createServer(({ method, headers }, response) => {
     const send = (status, more, body) => response.writeHead(status, { ETag: '"1"', ...more }).end(body);
     if (scenario === "head") {
         if (method === "GET")
-            send(200, {}, DATA); // no Content-Length: it comes in chunks
+            send(200, {}, DATA); // chunked: no Content-Length
         else if (heads > 1) send(200, { "Content-Length": DATA.length });
         return; // the first HEAD is never answered
     }
@@ -41,7 +41,7 @@ const server = createServer(({ method, headers }, response) => {
     if (size !== DATA.length) return void response.writeHead(206, { ETag: '"1"', "Content-Range": range }).write(part);
     send(206, { "Content-Range": range, "Content-Length": part.length }, part);
 });
-let cutOff = null; // the client has left an answer that was not whole
+let cutOff = null; // the client aborted an incomplete answer
 
 function end(what) {
     const most = Math.max(0, ...listening.values());
@@ -53,7 +53,7 @@ server.listen(0, "127.0.0.1", () => {
     const { port1, port2 } = new MessageChannel();
     globalThis.gemelPort = port2;
     const url = `http://127.0.0.1:${server.address().port}/model.gguf`;
-    const blocks = Array.from({ length: 41 }, (_, i) => [0, 40 - i]).flat(); // backwards: a request each
+    const blocks = Array.from({ length: 41 }, (_, i) => [0, 40 - i]).flat(); // backwards: one request per block
     port1.on("message", ({ type, data, text }) => {
         posted.push(type === "error" ? text : type);
         if (type === "opened") port1.postMessage({ type: "order", blocks, final: true });
@@ -64,5 +64,5 @@ server.listen(0, "127.0.0.1", () => {
     (0, eval)(readFileSync(script, "utf8").replace("SILENCE = 30_000", "SILENCE = 300"));
     const file = { url, key: "key", name: "model", size: null, tree: null };
     port1.postMessage({ type: "open", files: [file], cache: false });
-    setTimeout(end, 20_000, "nothing came");
+    setTimeout(end, 20_000, "timeout");
 });
