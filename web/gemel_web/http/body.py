@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import TypeVar
 
@@ -12,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from ..config import Config
 from .errors import ApiError, invalid
 
+GLANCE = 0.5   # seconds
 T = TypeVar("T", bound=msgspec.Struct)
 TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # also one without an end; no position is tried twice
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -33,7 +35,7 @@ async def decoded(request: Request, kind: type[T], config: Config) -> T:
         raise ApiError(415, "the body must be JSON, with the header Content-Type: application/json", code="not_json")
     raw = await read(request, config)
     if too_deep(raw, config.max_depth):
-        raise invalid(None, f"the body is no valid JSON, or is nested deeper than {config.max_depth} levels")
+        raise _too_deep(config)
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
@@ -44,17 +46,17 @@ async def decoded(request: Request, kind: type[T], config: Config) -> T:
 
 
 async def read(request: Request, config: Config) -> bytes:
-    """Return the body. 413 as soon as it is too long, 408 when it is not there in time."""
+    """Return the body. Raises a 413 as soon as it is too long, a 408 if it does not arrive in time."""
     claimed = request.headers.get("content-length", "")
-    if claimed.isdecimal() and (len(claimed) > 15 or int(claimed) > config.max_body):
-        raise _too_large(config)
     body = bytearray()
     try:
+        if claimed.isdecimal() and (len(claimed) > 15 or int(claimed) > config.max_body):
+            raise _too_large(await _start(request), config)
         async with asyncio.timeout(config.body_seconds):
             async for part in request.stream():
                 body += part
                 if len(body) > config.max_body:
-                    raise _too_large(config)
+                    raise _too_large(body, config)
     except TimeoutError:
         raise ApiError(
             408, f"the body did not arrive within {config.body_seconds:g} seconds: send it faster", code="timeout"
@@ -64,22 +66,52 @@ async def read(request: Request, config: Config) -> bytes:
     return bytes(body)
 
 
+async def _start(request: Request) -> bytes:
+    """Return what arrives immediately of a body that will not be read; nothing if the client sent Expect."""
+    if "expect" not in request.headers:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GLANCE):
+                return await anext(request.stream())
+    return b""
+
+
 def too_deep(raw: bytes, most: int) -> bool:
-    """Tell whether brackets nest deeper than `most` levels, or don't match. Linear in the size, a pass a level.
+    """Tell whether brackets nest deeper than `most` levels, or don't match. One linear pass per level.
 
     >>> too_deep(b'[{"a": "]]]"}]', 2), too_deep(b'[[[]]]', 2)
     (False, True)
     """
+    return bool(_unmatched(raw, most))
+
+
+def opens_too_deep(start: bytes, most: int) -> bool:
+    """Tell whether the start of a body opens more than `most` levels, whatever follows.
+
+    >>> opens_too_deep(b'[{"a": [', 2), opens_too_deep(b'[{"a": [1], "b": "[[[', 2)
+    (True, False)
+    """
+    return _unmatched(start, most).count(b"[") > most
+
+
+def _unmatched(raw: bytes, most: int) -> bytes:
+    """Return the brackets outside strings, all as [], without pairs that hold fewer than `most` levels."""
     brackets = TEXTS.sub(b"", raw).translate(ONE_KIND, NOT_BRACKETS)
     for _ in range(most):
         if not brackets:
-            return False
+            break
         brackets = brackets.replace(b"[]", b"")   # the innermost level
-    return bool(brackets)
+    return brackets
 
 
-def _too_large(config: Config) -> ApiError:
-    return ApiError(413, f"the body is over {config.max_body} bytes, which is the limit here", code="too_large")
+def _too_large(start: bytes | bytearray, config: Config) -> ApiError:
+    """Return the error for a body over the limit, of which `start` has arrived: too deep nesting is reported first."""
+    if opens_too_deep(bytes(start), config.max_depth):
+        return _too_deep(config)
+    return ApiError(413, f"the body is over the limit of {config.max_body} bytes", code="too_large")
+
+
+def _too_deep(config: Config) -> ApiError:
+    return invalid(None, f"the body is not valid JSON, or is nested deeper than {config.max_depth} levels")
 
 
 def _not_valid(message: str) -> ApiError:
