@@ -72,9 +72,9 @@ def test_what_was_there_before_is_not_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "precious"
     out.mkdir()
     (out / "letter.txt").write_text("Dear")
-    with pytest.raises(gemel.ArgumentError, match=r"--out .*precious: there is something else"):
+    with pytest.raises(gemel.ArgumentError, match=r"--out .*precious exists and is not a site"):
         static_site.write(out, [])
-    with pytest.raises(gemel.ArgumentError, match=r"--out .*letter\.txt: there is something else"):
+    with pytest.raises(gemel.ArgumentError, match=r"--out .*letter\.txt exists and is not a site"):
         static_site.write(out / "letter.txt", [])
     assert contents(out) == {"letter.txt"}
 
@@ -83,9 +83,9 @@ def test_what_was_there_before_is_not_overwritten(tmp_path: Path) -> None:
 def test_a_model_that_can_not_be_put_there_is_an_error(tmp_path: Path, models: list[str]) -> None:
     (tmp_path / "text.gguf").write_text("text")
     out = tmp_path / "site"
-    with pytest.raises(gemel.FormatError, match=r"text\.gguf is no GGUF file"):
+    with pytest.raises(gemel.FormatError, match=r"text\.gguf is not a GGUF file"):
         static_site.write(out, [str(tmp_path / "text.gguf")])
-    with pytest.raises(gemel.ArgumentError, match="two models called tiny"):
+    with pytest.raises(gemel.ArgumentError, match="two models are called tiny"):
         static_site.write(out, [models[0], models[0]])
     with pytest.raises(gemel.SourceError, match=r"missing\.gguf can't be read"):
         static_site.write(out, [str(tmp_path / "missing.gguf")])

@@ -33,8 +33,8 @@ def serve(
 ) -> None:
     """Serve MODEL through OpenAI's API until Ctrl-C.
 
-    Options under Server and Safety, except --alias and --page, can also be
-    environment variables, such as GEMEL_SERVE_PORT=8080.
+    Options under Server and Safety, except --alias and --page, can also be set
+    in the environment, such as GEMEL_SERVE_PORT=8080.
     """
     check_packages("serve")
     from gemel_web.models import alias_of
