@@ -52,7 +52,7 @@ def test_json_has_a_row_for_every_configuration(file: Path) -> None:
     assert result["model"]["name"] == str(file)
 
 
-def test_table_is_for_people(file: Path) -> None:
+def test_bench_prints_a_table(file: Path) -> None:
     done = gemel_("bench", file, "-p", "8", "-n", "0", "-t", "1", "--reps", "1")
     assert (done.code, done.err) == (0, "")
     assert "prefill" in done.out
@@ -175,7 +175,7 @@ def test_trace_is_what_perfetto_reads(file: Path, tmp_path: Path) -> None:
             assert one["ts"] + one["dur"] <= after["ts"] + 0.01
 
 
-def test_events_that_do_not_fit_are_told(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_that_do_not_fit_are_reported(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "EVENTS", 20)
     path = tmp_path / "trace.json"
     done = gemel_("bench", file, "-p", "16", "-n", "0", "-t", "1", "--reps", "1", "--trace", path)

@@ -71,7 +71,7 @@ def test_the_page_is_served_and_opened(file: Path, env: dict[str, str], tmp_path
     assert f"the page at {base};" in running.said[-1]
 
 
-def test_a_port_in_use_is_said_and_another_taken(file: Path, env: dict[str, str], tmp_path: Path) -> None:
+def test_demo_reports_a_port_in_use_and_takes_another(file: Path, env: dict[str, str], tmp_path: Path) -> None:
     words = "port 8090 is in use; using a free one\n"
     with Server(file, "--no-open", command="demo", port="", **env) as first:
         assert (first.port == 8090) == (first.said[0] != words)   # somebody else's, perhaps
@@ -88,7 +88,7 @@ def with_page(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("with_page")
-def test_a_port_that_was_asked_for_is_not_exchanged(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_does_not_replace_an_explicit_port(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert_error(gemel_("demo", file, "--port", port), 1, f"can't listen on 127.0.0.1, port {port}: ")
@@ -97,7 +97,7 @@ def test_a_port_that_was_asked_for_is_not_exchanged(file: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("with_page")
-def test_without_the_pages_files_it_says_what_to_do(file: Path, folder: Path) -> None:
+def test_missing_page_files_are_an_error_with_advice(file: Path, folder: Path) -> None:
     (folder / "a.js").write_text("another one")
     for command in ("serve", "demo"):
         assert_error(gemel_(command, file), 1, "a.js is missing, or is not the file", "make assets", "--no-page")
@@ -106,7 +106,7 @@ def test_without_the_pages_files_it_says_what_to_do(file: Path, folder: Path) ->
         assert_error(gemel_(*options), 1, f"{folder / 'assets.json'} is missing", "make assets", "wheel")
 
 
-def test_serve_has_the_page_too_where_it_is_installed(file: Path, env: dict[str, str], folder: Path) -> None:
+def test_serve_serves_the_page_if_it_is_installed(file: Path, env: dict[str, str], folder: Path) -> None:
     for options, status in (([], 200), (["--page"], 200), (["--no-page"], 404)):
         with Server(file, *options, **env) as running:
             assert httpx.get(f"http://127.0.0.1:{running.port}/").status_code == status
@@ -134,7 +134,7 @@ def none() -> webbrowser.BaseBrowser:
 
 
 @pytest.mark.parametrize("get", [none, Failing, lambda: webbrowser.GenericBrowser(["/nonexistent/lynx", "%s"])])
-def test_without_a_browser_the_address_is_said(
+def test_demo_prints_the_address_without_a_browser(
     get: object, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("BROWSER", raising=False)

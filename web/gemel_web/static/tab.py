@@ -1,7 +1,8 @@
 """The Python of gemel.js's worker: the page's messages become calls of gemel, and their results become messages.
 
 A message is {id, name, subject, options}. It is answered by any number of "begun", "progress", "output", "piece",
-"head" and "body", and finally one "value" or "error". {stop: id} ends a call. Pieces that follow quickly are sent together.
+"head" and "body", and finally one "value" or "error". {stop: id} ends a call. Pieces that follow quickly are sent
+together.
 """
 
 from __future__ import annotations
