@@ -14,7 +14,7 @@ from browser import demo
 from browser.demo import DemoPage
 from browser.pages import static
 from conftest import CHATML
-from gemel_web import Served
+from gemel_web import ServedModel
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("text") / "tiny.gguf"
     path.write_bytes(tiny.tiny_llama(n_layer=1, chat_template=CHATML))
-    with gemel.open(path) as model, demo.listening(demo.site({"tiny": Served(model, (path,))}, static())) as url:
+    with gemel.open(path) as model, demo.listening(demo.site({"tiny": ServedModel(model, (path,))}, static())) as url:
         yield url
 
 
@@ -119,7 +119,7 @@ def test_a_hostile_answer_is_only_text_in_the_conversation(one: DemoPage) -> Non
 
 
 def test_an_answer_without_a_word_is_told_and_is_part_of_the_conversation(one: DemoPage) -> None:
-    assert said(one) == "The model ended without a word."
+    assert said(one) == "The model gave an empty answer."
     with one.page.expect_request("**/v1/chat/completions") as asked:
         said(one, "Hello.")
     messages = json.loads(asked.value.post_data or "")["messages"]

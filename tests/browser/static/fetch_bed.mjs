@@ -1,9 +1,9 @@
-// The download worker's script under node, with a server of its own whose habits are the scenario's, and its limits made
-// short. Prints one JSON object: what the script posted, what the server was asked for, who listened to its signals.
+// Runs the download worker's script under node with short limits, against a server that behaves as the scenario says.
+// Prints one JSON object: the script's messages, the server's requests, and the most listeners on a signal.
 //
 //     node fetch_bed.mjs <script> <scenario>
-import { createServer } from "node:http";
 import { readFileSync } from "node:fs";
+import { createServer } from "node:http";
 import { MessageChannel } from "node:worker_threads";
 
 const [, , script, scenario] = process.argv;
@@ -12,7 +12,10 @@ const asked = [];
 const posted = [];
 const listening = new Map(); // signal -> listeners now
 
-for (const [name, change] of [["addEventListener", 1], ["removeEventListener", -1]]) {
+for (const [name, change] of [
+    ["addEventListener", 1],
+    ["removeEventListener", -1],
+]) {
     const original = AbortSignal.prototype[name];
     AbortSignal.prototype[name] = function (...args) {
         listening.set(this, (listening.get(this) ?? 0) + change);
@@ -25,7 +28,8 @@ const server = createServer(({ method, headers }, response) => {
     const heads = asked.filter((one) => one === "HEAD").length;
     const send = (status, more, body) => response.writeHead(status, { ETag: '"1"', ...more }).end(body);
     if (scenario === "head") {
-        if (method === "GET") send(200, {}, DATA); // no Content-Length: it comes in chunks
+        if (method === "GET")
+            send(200, {}, DATA); // chunked: no Content-Length
         else if (heads > 1) send(200, { "Content-Length": DATA.length });
         return; // the first HEAD is never answered
     }
@@ -37,7 +41,7 @@ const server = createServer(({ method, headers }, response) => {
     if (size !== DATA.length) return void response.writeHead(206, { ETag: '"1"', "Content-Range": range }).write(part);
     send(206, { "Content-Range": range, "Content-Length": part.length }, part);
 });
-let cutOff = null; // the client has left an answer that was not whole
+let cutOff = null; // the client aborted an incomplete answer
 
 function end(what) {
     const most = Math.max(0, ...listening.values());
@@ -49,15 +53,16 @@ server.listen(0, "127.0.0.1", () => {
     const { port1, port2 } = new MessageChannel();
     globalThis.gemelPort = port2;
     const url = `http://127.0.0.1:${server.address().port}/model.gguf`;
-    const blocks = Array.from({ length: 41 }, (_, i) => [0, 40 - i]).flat(); // backwards: a request each
+    const blocks = Array.from({ length: 41 }, (_, i) => [0, 40 - i]).flat(); // backwards: one request per block
     port1.on("message", ({ type, data, text }) => {
         posted.push(type === "error" ? text : type);
         if (type === "opened") port1.postMessage({ type: "order", blocks, final: true });
-        if (type === "block") port1.postMessage({ type: "ack", size: data.length, buffers: [data.buffer] }, [data.buffer]);
+        if (type === "block")
+            port1.postMessage({ type: "ack", size: data.length, buffers: [data.buffer] }, [data.buffer]);
         if (["done", "error", "changed"].includes(type)) setTimeout(end, 300, type);
     });
     (0, eval)(readFileSync(script, "utf8").replace("SILENCE = 30_000", "SILENCE = 300"));
     const file = { url, key: "key", name: "model", size: null, tree: null };
     port1.postMessage({ type: "open", files: [file], cache: false });
-    setTimeout(end, 20_000, "nothing came");
+    setTimeout(end, 20_000, "timeout");
 });

@@ -1,4 +1,4 @@
-"""A request's sampling fields become a gemel.Sampling; what gemel refuses is the API's 400 that names the parameter."""
+"""A request's sampling fields become a gemel.Sampling; what gemel refuses becomes a 400 that names the parameter."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from dataclasses import fields
 
 import gemel
 
-from .errors import ApiError, invalid
+from ..http.errors import ApiError, invalid
 from .wire import RENAMED, Sampled
 
 FIELDS = tuple(field.name for field in fields(gemel.Sampling))
-MAX_SEED = 2**64 - 1
 NAMED = re.compile(r"(\w+?)(=| has |: )")
 
 
 def sampling_of(request: Sampled) -> gemel.Sampling:
-    """Return the Sampling that a request asks for: gemel's defaults, but for what it gives."""
+    """Return the Sampling of a request: its fields, and gemel's defaults for the rest."""
     given = {name: value for name in FIELDS if (value := getattr(request, name)) is not None}
     if "logit_bias" in given:
         given["logit_bias"] = _biases(given["logit_bias"])
@@ -25,23 +24,16 @@ def sampling_of(request: Sampled) -> gemel.Sampling:
     try:
         if given.get("temperature") != 0:
             return gemel.Sampling(**given)
-        # Clients send options that greedy decoding ignores all the same: they are checked, and left out.
+        # Clients also send options that greedy sampling ignores: they are checked, then left out.
         return gemel.Sampling(**{**given, "temperature": 1.0}).greedy()
     except gemel.ArgumentError as error:
         raise _named(str(error)) from None
 
 
-def seeded(sampling: gemel.Sampling, choice: int) -> gemel.Sampling:
-    """Return the Sampling of one of a request's answers: each has the seed after that of the one before."""
-    if sampling.seed is None or not choice:
-        return sampling
-    return sampling.with_fields(seed=(sampling.seed + choice) % (MAX_SEED + 1))
-
-
 def _biases(given: dict[str, float]) -> dict[int, float]:
     for key in given:
         if not (key.isascii() and key.isdecimal() and len(key) < 10 and key == str(int(key))):
-            raise invalid("logit_bias", f"{key[:100]!r} is not the id of a token")
+            raise invalid("logit_bias", f"{key[:100]!r} is not a token id")
     return {int(key): bias for key, bias in given.items()}
 
 
