@@ -112,7 +112,7 @@ class Passage:
 
     def _check_length(self) -> None:
         if "transfer-encoding" in self._headers and "content-length" in self._headers:   # RFC 9112, 6.3
-            words = "the head says the body's length twice, by Content-Length and Transfer-Encoding: send one of them"
+            words = "the request has both Content-Length and Transfer-Encoding: send one of them"
             raise ApiError(400, words, code="malformed_request")
 
     def _check_origin(self) -> None:

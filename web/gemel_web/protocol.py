@@ -26,7 +26,7 @@ LINGERS = 6     # times LINGER: a client that is still sending after that is cut
 MOST_CHUNK = 1 << 30   # bytes: as many as max_body can be
 TOO_LATE = ApiError(408, "the request's head did not come in time: send it faster", code="timeout")
 MALFORMED = ApiError(400, "this is no HTTP request, or its head is too long", code="malformed_request")
-OVERFLOW = ApiError(400, "a chunk of the body says a size that no body has", code="malformed_request")
+OVERFLOW = ApiError(400, "a chunk of the body is larger than any body may be", code="malformed_request")
 
 
 class Transport:
