@@ -189,7 +189,7 @@ class CoreSession(Closing):
         raise ContextError(f"n_ctx is {self.n_ctx}, but {problem}{', or ' if total <= limit else '; '}{larger}")
 
     def _after_fork(self) -> None:
-        """Mend the session in a forked child: what another thread of the parent was computing is lost."""
+        """Repair the session in a forked child, where a pass of another thread of the parent is lost."""
         if not self._lock.acquire(blocking=False):
             self._broken = "another thread was computing in this session when the process forked: open a new one"
         self._lock = threading.RLock()
