@@ -312,7 +312,7 @@ def check_limit(session: CoreSession, n_prompt: int, max_tokens: int | None) -> 
     if max_tokens > room:
         raise ContextError(
             f"max_tokens={max_tokens} after a prompt of {counted(n_prompt, 'token')} needs "
-            f"n_ctx={n_prompt + max_tokens - 1}, but it is {session.n_ctx} (the file's limit is {session.model.n_ctx}): "
-            f"ask for at most {room}"
+            f"n_ctx={n_prompt + max_tokens - 1}, but it is {session.n_ctx} (the file's limit is {session.model.n_ctx})"
+            f": ask for at most {room}"
         )
     return max_tokens

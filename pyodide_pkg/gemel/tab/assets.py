@@ -38,8 +38,7 @@ def data(name: str) -> bytes:
         return (FOLDER / name).read_bytes()
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise LibraryError(
-            f"{FOLDER / name} can't be read ({getattr(error, 'strerror', None) or error}): it is incomplete; "
-            "reinstall gemel"
+            f"{FOLDER / name} can't be read ({getattr(error, 'strerror', None) or error}): reinstall gemel"
         ) from error
 
 
