@@ -6,7 +6,7 @@ from gemel.core.library import Argument, Block, Buffer, Library, Result
 
 
 class RecordingLibrary:
-    """A gemel._library.Library; `calls` are the names of the core's functions, in order."""
+    """A gemel.core.library.Library; `calls` are the names of the core's functions, in order."""
 
     def __init__(self, real: Library) -> None:
         self._real = real

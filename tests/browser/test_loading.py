@@ -179,7 +179,7 @@ def test_a_damaged_block_of_the_cache_is_fetched_again(
     file, one = served(data), tab(where="main")
     assert load(one, file.url) == logits
     file.forget()
-    key = one.run("from gemel._web import key_of\nkey_of(url)", url=file.url)
+    key = one.run("from gemel.tab.opening import key_of\nkey_of(url)", url=file.url)
     one.run(DAMAGE, key=key, number=5, in_data=in_data)
     assert load(one, file.url) == logits
     assert [seen.range for seen in file.requests] == ["bytes=1310720-1572863"]

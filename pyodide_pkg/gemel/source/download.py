@@ -94,7 +94,7 @@ class Download:
         self.part = part
         self.on_progress = on_progress
         self.total = 0    # bytes of the file; 0: unknown
-        self._version = Validators()   # of what is in `part`
+        self._version = Validators()   # of the bytes in `part`
 
     def run(self, size: int | None) -> None:
         """Download what is missing. `size`: what the file must have, where that is known."""
@@ -161,7 +161,7 @@ class Download:
                 raise ConnectionError(f"the server sent offset {begin}, not {start}")
             whole = total or (start + length if length else 0)
             given = validators_of(headers.get)
-            if self._version.same(given) is False:   # it takes no notice of If-Range
+            if self._version.same(given) is False:   # it ignores If-Range
                 self.part.unlink(missing_ok=True)
                 raise ConnectionError("the file on the server changed meanwhile")
             self._version = self._version.joined(given)

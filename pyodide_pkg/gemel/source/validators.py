@@ -1,6 +1,6 @@
-"""What a response says of a file's version becomes: the same version, another one, or not known (RFC 9110, 8.8).
+"""The headers of two responses become an answer: the same version of a file, another one, or unknown (RFC 9110, 8.8).
 
-An answer may leave its validators out, a 206 often does: an absent one is unknown, not different.
+A response may leave its validators out, as a 206 often does: an absent one is unknown, not different.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Validators:
-    """A strong ETag and a date; "": the server has not said it."""
+    """A strong ETag and a date; "" where the server sent none."""
 
     etag: str = ""
     date: str = ""
 
     @property
     def strongest(self) -> str:
-        """What If-Range takes; "" where nothing is known."""
+        """What If-Range takes; "" where neither is known."""
         return self.etag or self.date
 
     def same(self, other: Validators) -> bool | None:
@@ -33,6 +33,6 @@ class Validators:
 
 
 def validators_of(header: Callable[[str], str | None]) -> Validators:
-    """Return the validators of a response by the function that looks up its headers. A weak ETag is none of bytes."""
+    """Return a response's validators; `header` looks up its headers. A weak ETag says nothing about bytes: ignored."""
     etag = header("ETag") or ""
     return Validators("" if etag.startswith("W/") else str(etag), str(header("Last-Modified") or ""))
