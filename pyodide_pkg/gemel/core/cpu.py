@@ -55,7 +55,10 @@ def pick_threads(threads: int | None, library: Library | None = None) -> int:
 
 
 def default_threads() -> int:
-    """Return the physical cores that this process may use: affinity, hyper-threading and a container's quota count."""
+    """Return how many threads compute by default: the physical cores that this process may use.
+
+    Affinity and a container's quota count. On macOS and Windows it is the number of logical CPUs.
+    """
     if sys.platform == "emscripten":
         return 1
     if hasattr(os, "sched_getaffinity"):
@@ -67,7 +70,7 @@ def default_threads() -> int:
 
 
 def _core_of(cpu: int) -> str:
-    """Return what the logical CPUs of one core share: the list of them, or where the system has none the CPU itself."""
+    """Return what the logical CPUs of one core have in common: their list, or the CPU itself where there is none."""
     try:
         return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip()
     except OSError:
