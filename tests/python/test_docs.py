@@ -24,7 +24,6 @@ ELSEWHERE = {
     "dist/pyodide-lock-entry.json", "dist/pyodide-lock.json", "r.json",   # made by the programs that the page explains
     "config.json", "v1/",   # addresses of the server
     "worker.js",   # a file, not a field of struct worker
-    "attention.sliding_window",   # a key of metadata, not a field of struct attention
     "perf", "vendor/ik_llama.cpp/common/cmake/build-info-gen-cpp.cmake",   # other projects'
 }
 CODE = {".c", ".h", ".def", ".py", ".cmake", ".txt", ".toml", ".js", ".mjs"}
@@ -109,7 +108,8 @@ def is_missing(span: str) -> bool:
         return words().isdisjoint({plain, f"gemel_session_{plain}"})
     path = re.fullmatch(rf"({NAME})(?:\.|->)({NAME})", plain)
     if path and path[1] in fields():
-        return path[2] not in fields()[path[1]]
+        is_key = any(f'"{plain}"' in text for text in sources().values())   # of a file's metadata
+        return path[2] not in fields()[path[1]] and not is_key
     if re.fullmatch(rf"{NAME}(?: {NAME})*", plain):   # a list of names, or words
         return any(word not in words() for word in plain.split() if "_" in word)
     return False

@@ -73,7 +73,7 @@ def pages() -> list[Path]:
 
 
 def python_prose(text: str) -> str:
-    kinds = (tokenize.COMMENT, tokenize.STRING)
+    kinds = {tokenize.COMMENT, tokenize.STRING, getattr(tokenize, "FSTRING_MIDDLE", tokenize.STRING)}
     found = tokenize.generate_tokens(io.StringIO(text).readline)
     return "\n".join(token.string for token in found if token.type in kinds)
 
