@@ -47,9 +47,9 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     assert built.name == f"gemel-{version}-py3-none-pyemscripten_2026_0_wasm32.whl"
     package = building.ROOT / "pyodide_pkg" / "gemel"
     python = {f"gemel/{path.name}" for path in package.glob("*.py")} | {"gemel/py.typed"}
-    app = {path.name for path in (building.ROOT / "web" / "gemel_web").glob("*.py")} | {"py.typed"}
-    native = {"demo.py", "options.py", "protocol.py", "serve.py", "server.py", "settings.py"}
-    python |= {f"gemel_web/{name}" for name in app - native}
+    app = building.ROOT / "web" / "gemel_web"
+    files = {path.relative_to(app) for path in app.rglob("*.py")} | {Path("py.typed")}
+    python |= {f"gemel_web/{path.as_posix()}" for path in files if path.parts[0] != "static"}
     scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")} | {"fetch.js"}
     modules = {"gemel_threads_relaxed.wasm", "packed.json", "packed.xz"}
     core = {f"gemel/_core/{name}" for name in modules | scripts}

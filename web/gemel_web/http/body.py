@@ -1,4 +1,4 @@
-"""The body of a request: read within a size and a time, and decoded into a Struct; every mistake is the API's 4xx."""
+"""The body of a request: read with limits of size and time, and decoded into a Struct. Errors are the API's 4xx."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TypeVar
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
-from .config import Config
+from ..config import Config
 from .errors import ApiError, invalid
 
 GLANCE = 0.5   # seconds
 T = TypeVar("T", bound=msgspec.Struct)
-TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # one that never ends, too: no place is tried twice
+TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # also one without an end; no position is tried twice
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 ONE_KIND = bytes.maketrans(b"{}", b"[]")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
@@ -25,14 +25,14 @@ MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 
 
 class ClientGoneError(Exception):
-    """Nobody is there any more to be answered."""
+    """The client has closed the connection."""
 
 
 async def decoded(request: Request, kind: type[T], config: Config) -> T:
     """Return the request's JSON as a Struct."""
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media != "application/json":
-        raise ApiError(415, "the body must be JSON, and the header Content-Type say application/json", code="not_json")
+        raise ApiError(415, "the body must be JSON, with the header Content-Type: application/json", code="not_json")
     raw = await read(request, config)
     if too_deep(raw, config.max_depth):
         raise _too_deep(config)
@@ -41,12 +41,12 @@ async def decoded(request: Request, kind: type[T], config: Config) -> T:
     except msgspec.ValidationError as error:
         raise _not_valid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        hint = "; half a surrogate pair is no character" if SURROGATE.search(raw) else ""
-        raise invalid(None, f"the body is no valid JSON: {error}{hint}") from None
+        hint = "; half a surrogate pair is not a character" if SURROGATE.search(raw) else ""
+        raise invalid(None, f"the body is not valid JSON: {error}{hint}") from None
 
 
 async def read(request: Request, config: Config) -> bytes:
-    """Return the body. 413 as soon as it is too long, 408 when it is not there in time."""
+    """Return the body. Raises a 413 as soon as it is too long, a 408 if it does not arrive in time."""
     claimed = request.headers.get("content-length", "")
     body = bytearray()
     try:
@@ -59,7 +59,7 @@ async def read(request: Request, config: Config) -> bytes:
                     raise _too_large(body, config)
     except TimeoutError:
         raise ApiError(
-            408, f"the body did not come within {config.body_seconds:g} seconds: send it faster", code="timeout"
+            408, f"the body did not arrive within {config.body_seconds:g} seconds: send it faster", code="timeout"
         ) from None
     except ClientDisconnect:
         raise ClientGoneError from None
@@ -67,7 +67,7 @@ async def read(request: Request, config: Config) -> bytes:
 
 
 async def _start(request: Request) -> bytes:
-    """Return what comes at once of a body that is not going to be read; nothing of one that waits to be asked for."""
+    """Return what arrives immediately of a body that will not be read; nothing if the client sent Expect."""
     if "expect" not in request.headers:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(GLANCE):
@@ -76,7 +76,7 @@ async def _start(request: Request) -> bytes:
 
 
 def too_deep(raw: bytes, most: int) -> bool:
-    """Tell whether brackets nest deeper than `most` levels, or don't match. Linear in the size, a pass a level.
+    """Tell whether brackets nest deeper than `most` levels, or don't match. One linear pass per level.
 
     >>> too_deep(b'[{"a": "]]]"}]', 2), too_deep(b'[[[]]]', 2)
     (False, True)
@@ -94,7 +94,7 @@ def opens_too_deep(start: bytes, most: int) -> bool:
 
 
 def _unmatched(raw: bytes, most: int) -> bytes:
-    """Return the brackets outside texts, of one kind, without pairs that hold fewer than `most` levels."""
+    """Return the brackets outside strings, all as [], without pairs that hold fewer than `most` levels."""
     brackets = TEXTS.sub(b"", raw).translate(ONE_KIND, NOT_BRACKETS)
     for _ in range(most):
         if not brackets:
@@ -104,23 +104,23 @@ def _unmatched(raw: bytes, most: int) -> bytes:
 
 
 def _too_large(start: bytes | bytearray, config: Config) -> ApiError:
-    """Return the error for a body over the limit, of which this has come: that it nests too deep is said first."""
+    """Return the error for a body over the limit, of which `start` has arrived: too deep nesting is reported first."""
     if opens_too_deep(bytes(start), config.max_depth):
         return _too_deep(config)
-    return ApiError(413, f"the body is over {config.max_body} bytes, which is the limit here", code="too_large")
+    return ApiError(413, f"the body is over the limit of {config.max_body} bytes", code="too_large")
 
 
 def _too_deep(config: Config) -> ApiError:
-    return invalid(None, f"the body is no valid JSON, or is nested deeper than {config.max_depth} levels")
+    return invalid(None, f"the body is not valid JSON, or is nested deeper than {config.max_depth} levels")
 
 
 def _not_valid(message: str) -> ApiError:
-    """Return the API's error for what msgspec says, naming the parameter."""
+    """Return the API's error for an error of msgspec, with the name of the parameter."""
     place = PLACE.fullmatch(message)
     words, where = (place[1], place[2]) if place else (message, "")
     if found := UNKNOWN.fullmatch(words):
         name = (f"{where}.{found[1]}" if where else found[1])[:100]
-        return ApiError(400, f"{name}: there is no such parameter here", param=name, code="unknown_parameter")
+        return ApiError(400, f"{name}: unknown parameter", param=name, code="unknown_parameter")
     if found := MISSING.fullmatch(words):
         name = f"{where}.{found[1]}" if where else found[1]
         return ApiError(400, f"{name}: this parameter is required", param=name, code="missing_parameter")

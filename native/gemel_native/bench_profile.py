@@ -1,4 +1,4 @@
-"""`gemel bench --profile` and `--trace`: events of a session as a table of operations, and in Chrome's trace format."""
+"""`gemel bench --profile` and `--trace`: a session's events as a table of operations, and in Chrome's trace format."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gemel
 from gemel.profiling import OPERATIONS, Event, Profile
 
-from .output import console, say, table
+from .case import Case
+from .output import console, counted, say, table
 
-if TYPE_CHECKING:
-    from .bench import Case
-
-REST = "the rest"   # of the caller's time: Python, waking the threads
+REST = "the rest"   # of the caller's time: Python, and waking the threads
 
 
 @dataclass(frozen=True)
 class Profiled:
-    """One run of a case, and what was done in it."""
+    """One run of a case, with its events."""
 
     case: Case
     seconds: float
@@ -31,7 +29,7 @@ class Profiled:
     lost: int
 
     def rows(self) -> list[dict[str, Any]]:
-        """Return seconds by operation and place: the caller's, which add up to the run's, and those of all threads."""
+        """Return seconds per operation and place: the caller's, which add up to the run's, and those of all threads."""
         caller: dict[tuple[str, bool], float] = defaultdict(float)
         all_: dict[tuple[str, bool], float] = defaultdict(float)
         calls: dict[tuple[str, bool], int] = defaultdict(int)
@@ -61,7 +59,7 @@ class Profiled:
 def show(profile: Profiled, n_layer: int) -> None:
     """Print one case's table."""
     case, out = profile.case, console()
-    title = f"{case.test} {case.n} at depth {case.depth}, {case.threads} thread{'s' * (case.threads > 1)}, {case.isa}"
+    title = f"{case.test} {case.n} at depth {case.depth}, {counted(case.threads, 'thread')}, {case.isa}"
     rows = table(
         "operation", "where", "calls", "caller ms", "%", "all threads ms",
         numbers=("calls", "caller ms", "%", "all threads ms"),
@@ -77,18 +75,18 @@ def show(profile: Profiled, n_layer: int) -> None:
 
 
 def say_lost(profiles: Iterable[Profiled]) -> None:
-    """Tell on stderr what did not fit."""
+    """Print a note on stderr for each profile that is incomplete."""
     for profile in profiles:
         if profile.lost:
             case, kept = profile.case, len(profile.events)
             say(
-                f"note: the profile of {case.test} {case.n} with {case.threads} threads has its first {kept} events, "
-                f"{profile.lost} more did not fit: profile fewer tokens"
+                f"note: the profile of {case.test} {case.n} with {counted(case.threads, 'thread')} has only its first "
+                f"{counted(kept, 'event')}; {profile.lost} more did not fit: profile fewer tokens"
             )
 
 
 def write_trace(path: Path, profiles: Sequence[Profiled]) -> None:
-    """Write all events as complete events of Chrome's trace format: a process a case, a track a thread."""
+    """Write all events as complete events of Chrome's trace format: one process per case, one track per thread."""
     with path.open("w", encoding="utf-8") as file:
         file.write('{"displayTimeUnit": "ms", "traceEvents": [')
         first = True
@@ -101,7 +99,7 @@ def write_trace(path: Path, profiles: Sequence[Profiled]) -> None:
 
 def _trace(number: int, profile: Profiled) -> Iterable[dict[str, Any]]:
     case = profile.case
-    name = f"{case.test} {case.n}, depth {case.depth}, {case.threads} threads, {case.isa}"
+    name = f"{case.test} {case.n}, depth {case.depth}, {counted(case.threads, 'thread')}, {case.isa}"
     name += f" (the first {len(profile.events)} events)" if profile.lost else ""
     yield {"ph": "M", "pid": number, "tid": 0, "name": "process_name", "args": {"name": name}}
     for thread in sorted({event.thread for event in profile.events}):
@@ -116,7 +114,7 @@ def _trace(number: int, profile: Profiled) -> Iterable[dict[str, Any]]:
 
 
 def profiled(case: Case, session: gemel.Session, run: Callable[[], object], capacity: int) -> Profiled:
-    """Run a case once, with events."""
+    """Run a case once, recording events."""
     with Profile(session, capacity) as profile:
         start = time.perf_counter()
         run()

@@ -1,15 +1,15 @@
-"""What a model is asked to do, as generators whose every step is short: completing prompts, embedding texts.
+"""Work for a model, as generators with short steps: prompts are completed, texts are embedded.
 
-A step gives an event for the client or None: somebody else's turn. Steps run in the model's own thread or in the event
-loop (scheduler.py knows which); `stop` may be called from any thread and ends the step that runs. Everything that can
-be wrong with a request shows before `Began`.
+A step yields an event for the client, or None so that other tasks can run. Steps run in the model's own thread or in
+the event loop (scheduler.py decides); `stop` may be called from any thread and ends the running step. Any error that a
+request can cause is raised before `Began`.
 """
 
 from __future__ import annotations
 
 import codecs
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -18,23 +18,25 @@ import gemel
 from gemel._embed import packed, pool
 from gemel._session import KvType, floats
 
-from .errors import of_request
-from .prompts import Prompts
-from .sampling import seeded
+from ..http.errors import of_request
 
-SHORT = 8   # ids of a step that an event loop waits for
+SHORT = 8   # tokens per step when the event loop waits for each step
+SEEDS = 2**64
+
+Prompts = Callable[[gemel.Model], Iterator[list[int]]]
+"""Makes the ids of each prompt of a request, one after another."""
 
 
 @dataclass(frozen=True)
 class Began:
-    """The request is sound, and evaluating begins."""
+    """The request is valid, and its evaluation begins."""
 
     prompts: list[list[int]]
 
 
 @dataclass(frozen=True)
 class Token:
-    """A token that was drawn: its log-probability before bias, penalties and temperature, and the likeliest ones."""
+    """A sampled token: its log-probability before bias, penalties and temperature, and the most likely tokens."""
 
     id: int
     logprob: float
@@ -44,7 +46,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Text:
-    """What an answer goes on with."""
+    """The next text of an answer."""
 
     choice: int
     text: str
@@ -53,7 +55,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Ended:
-    """An answer is whole."""
+    """An answer is complete."""
 
     choice: int
     reason: str    # "stop" or "length"
@@ -62,7 +64,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Vector:
-    """A text's embedding, float32 in the machine's order."""
+    """A text's embedding: float32 in the machine's byte order."""
 
     index: int
     raw: bytes
@@ -72,45 +74,45 @@ Event = Began | Text | Ended | Vector
 Steps = Generator[Event | None, None, None]
 
 
-class Desk:
-    """Where a model is worked at: the model, and the session whose KV cache the next request may go on from."""
+class ModelSlot:
+    """A model and the session that its requests share: a request reuses the KV cache of the one before."""
 
     def __init__(
-        self, model: gemel.Model, *, n_ctx: int | None, turns: bool, kv_type: KvType | None = None
+        self, model: gemel.Model, *, n_ctx: int | None, short_steps: bool, kv_type: KvType | None = None
     ) -> None:
         self.model = model
-        self.turns = turns   # an event loop waits for every step
+        self.short_steps = short_steps   # the event loop waits for each step
         self.n_ctx = n_ctx
         self.kv_type = kv_type
         self._session: gemel.Session | None = None
 
     def session(self) -> gemel.Session:
-        """Return the session that requests share, one after another."""
+        """Return the shared session; one request uses it at a time."""
         if self._session is None:
             self._session = self.model.session(self.n_ctx, kv_type=self.kv_type)
         return self._session
 
     def drop(self) -> None:
-        """Close the session: after an error nobody knows what it holds."""
+        """Close the session: after an error its contents are unknown."""
         session, self._session = self._session, None
         if session is not None:
             session.close()
 
 
 class Work(Protocol):
-    """Something to do at a desk."""
+    """Something to evaluate in a slot."""
 
     stopped: bool
 
-    def steps(self, desk: Desk) -> Steps:
-        """Do it, a step at a time."""
+    def steps(self, slot: ModelSlot) -> Steps:
+        """Run it, one step at a time."""
 
     def stop(self) -> None:
-        """Let it end within the step that runs."""
+        """End it within the running step."""
 
 
 class Stoppable:
-    """The half of Work that is always the same: a word from another thread that reaches the session in use."""
+    """The part of Work that is common to all: `stop` from another thread cancels the session in use."""
 
     def __init__(self) -> None:
         self.stopped = False
@@ -118,7 +120,7 @@ class Stoppable:
         self._session: gemel.Session | None = None
 
     def stop(self) -> None:
-        """End within the step that runs."""
+        """End within the running step."""
         with self._lock:
             self.stopped = True
             if self._session is not None:
@@ -126,7 +128,7 @@ class Stoppable:
 
     @contextmanager
     def using(self, session: gemel.Session) -> Iterator[gemel.Session]:
-        """Let `stop` reach a session; what it said there is gone again afterwards."""
+        """Let `stop` cancel a session; afterwards the session can be used again."""
         with self._lock:
             self._session = session
         try:
@@ -142,85 +144,90 @@ class Stoppable:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wish:
-    """How prompts are to be completed."""
+class GenerateRequest:
+    """How to complete prompts."""
 
-    n: int                      # answers to each prompt
+    n: int                      # answers per prompt
     max_tokens: int | None
     stops: tuple[str, ...]
     sampling: gemel.Sampling
-    n_top: int | None           # likeliest tokens wanted at each place; None: no log-probabilities at all
+    n_top: int | None           # most likely tokens to report at each position; None: no log-probabilities
     echo: bool                  # the answer begins with the prompt
-    param: str                  # where the prompts came in
+    param: str                  # the request's parameter that has the prompts
     is_chat: bool = False       # the answer is a message, not the rest of a text
+
+    def sampling_of(self, answer: int) -> gemel.Sampling:
+        """Return the Sampling of the answers to a prompt, from 0: each has the seed after the one before."""
+        seed = self.sampling.seed
+        return self.sampling if seed is None or not answer else self.sampling.with_fields(seed=(seed + answer) % SEEDS)
 
 
 class Completion(Stoppable):
-    """Goes on from prompts, n times from each, in order."""
+    """Completes prompts, n times each, in order."""
 
-    def __init__(self, prompts: Prompts, wish: Wish) -> None:
+    def __init__(self, prompts: Prompts, request: GenerateRequest) -> None:
         super().__init__()
         self._prompts = prompts
-        self._wish = wish
+        self._request = request
 
-    def steps(self, desk: Desk) -> Steps:
-        """Yield Began, and then Text and Ended of one answer after another."""
-        wish = self._wish
-        with self.using(desk.session()) as session:
+    def steps(self, slot: ModelSlot) -> Steps:
+        """Yield Began, then the Text events and Ended of each answer."""
+        request = self._request
+        with self.using(slot.session()) as session:
             prompts: list[list[int]] = []
             try:
-                for ids in self._prompts(desk.model):
+                for ids in self._prompts(slot.model):
                     yield None
-                    self._generation(session, ids, wish.sampling).close()   # it was made: it can be meant
+                    self._generation(session, ids, request.sampling).close()   # raises what is invalid
                     prompts.append(ids)
             except gemel.GemelError as error:
-                raise of_request(error, wish.param) from error
+                raise of_request(error, request.param) from error
             yield Began(prompts)
             for i, ids in enumerate(prompts):
-                for j in range(wish.n):
-                    yield from self._answer(desk, session, i * wish.n + j, ids, seeded(wish.sampling, j))
+                for j in range(request.n):
+                    yield from self._answer(slot, session, i * request.n + j, ids, request.sampling_of(j))
 
     def _generation(self, session: gemel.Session, ids: list[int], sampling: gemel.Sampling) -> gemel.Generation:
-        wish = self._wish
-        generation = session.generate(ids, max_tokens=wish.max_tokens, stop=wish.stops, sampling=sampling)
-        generation._run.is_answer = wish.is_chat
+        request = self._request
+        generation = session.generate(ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling)
+        generation._run.is_answer = request.is_chat
         return generation
 
     def _answer(
-        self, desk: Desk, session: gemel.Session, choice: int, ids: list[int], sampling: gemel.Sampling
+        self, slot: ModelSlot, session: gemel.Session, choice: int, ids: list[int], sampling: gemel.Sampling
     ) -> Steps:
         with self._generation(session, ids, sampling) as generation:
-            if desk.turns:
-                aiter(generation)   # which makes its steps short
-            echoed = desk.model.detokenize(ids) if self._wish.echo else ""
+            if slot.short_steps:
+                aiter(generation)   # makes its steps short
+            echoed = slot.model.detokenize(ids) if self._request.echo else ""
             if echoed:
                 yield Text(choice, echoed)
-            watch = Watch(session, self._wish.n_top, start=len(echoed))
+            answer = AnswerText(session, self._request.n_top, start=len(echoed))
             while not self.stopped and (piece := generation.step()) is not None:
-                watch.note(generation, piece)
-                yield watch.event(choice)
+                answer.add(generation, piece)
+                yield answer.ready(choice)
             if self.stopped:
                 return
             reason = generation.stop_reason
-            yield watch.last(choice, cut=reason == "stop")
+            yield answer.last(choice, cut=reason == "stop")
             yield Ended(choice, "length" if reason == "length" else "stop", len(generation.ids))
 
 
-class Watch:
-    """Puts the tokens of an answer beside its text, and sees to it that the text does not end in half a character."""
+class AnswerText:
+    """An answer as it grows: assigns tokens to their text, and holds back characters that are incomplete."""
 
     def __init__(self, session: gemel.Session, n_top: int | None, *, start: int) -> None:
         self._session = session
         self._n_top = n_top
-        self._ready = ""                  # text that the client has not got yet
-        self._shown = start               # characters that it has, or that are ready
-        self._tokens: list[Token] = []    # drawn, and not given yet
+        self._ready = ""                  # text not yet sent to the client
+        self._shown = start               # characters sent or ready
+        self._tokens: list[Token] = []    # sampled, not yet sent
         self._seen = 0
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._drawn = start               # characters that are whole in the tokens drawn
+        self._drawn = start               # complete characters in the sampled tokens
 
-    def note(self, generation: gemel.Generation, piece: str) -> None:
-        """Take what a step of the generation gave."""
+    def add(self, generation: gemel.Generation, piece: str) -> None:
+        """Add what a step of the generation returned."""
         self._ready += piece
         self._shown += len(piece)
         for id in generation.ids[self._seen :]:
@@ -231,14 +238,14 @@ class Watch:
             if self._seen == 1:
                 self._drawn -= generation._run.n_dropped
 
-    def event(self, choice: int) -> Text | None:
-        """Return the text that can be shown; what may be half a character waits for the next step."""
+    def ready(self, choice: int) -> Text | None:
+        """Return the text that can be sent; what may be an incomplete character waits for the next step."""
         if not self._ready or self._ready.endswith("\ufffd"):
             return None
         return self._text(choice, self._shown)
 
     def last(self, choice: int, *, cut: bool) -> Text | None:
-        """Return the rest. cut: a stop string ended the text, and tokens behind its end are not part of it."""
+        """Return the rest. cut: a stop string ended the text; tokens after its end are dropped."""
         half, _ = self._utf8.getstate()
         if half and not cut:
             self._ready = self._ready.removesuffix("\ufffd")
@@ -258,23 +265,23 @@ class Watch:
 
 
 class Embeddings(Stoppable):
-    """Embeds texts, one after another, each as Model.embed does."""
+    """Embeds texts one after another, each as Model.embed does."""
 
     def __init__(self, prompts: Prompts, *, param: str) -> None:
         super().__init__()
         self._prompts = prompts
         self._param = param
 
-    def steps(self, desk: Desk) -> Steps:
-        """Yield Began, and then a Vector for every text."""
-        model = desk.model
-        most = model.n_ctx if desk.n_ctx is None else desk.n_ctx
+    def steps(self, slot: ModelSlot) -> Steps:
+        """Yield Began, then a Vector per text."""
+        model = slot.model
+        n_ctx = model.n_ctx if slot.n_ctx is None else slot.n_ctx
         prompts: list[list[int]] = []
         try:
             for ids in self._prompts(model):
                 yield None
-                if len(ids) > most:
-                    raise gemel.ContextError(f"{len(ids)} tokens were given, {most} fit: embed parts of it")
+                if len(ids) > n_ctx:
+                    raise gemel.ContextError(f"the text has {len(ids)} tokens, but {n_ctx} fit: embed it in parts")
                 prompts.append(ids)
         except gemel.GemelError as error:
             raise of_request(error, self._param) from error
@@ -282,9 +289,9 @@ class Embeddings(Stoppable):
         for i, ids in enumerate(prompts):
             if self.stopped:
                 return
-            with model.session(len(ids), kv_type=desk.kv_type) as session, self.using(session):
+            with model.session(len(ids), kv_type=slot.kv_type) as session, self.using(session):
                 rows = bytearray()
-                step = SHORT if desk.turns else model.n_batch
+                step = SHORT if slot.short_steps else model.n_batch
                 for start in range(0, len(ids), step):
                     rows += memoryview(session.hidden(ids[start : start + step])).cast("B")
                     yield None

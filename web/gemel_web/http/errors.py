@@ -1,7 +1,7 @@
-"""Errors in the API's shape: {"error": {"message", "type", "param", "code"}}.
+"""Errors as the API sends them: {"error": {"message", "type", "param", "code"}}.
 
-An ApiError is raised wherever a request can't be answered; the app makes the response. What gemel raises while a
-request is made ready is the client's mistake, and anything after that is the server's.
+Any code may raise an ApiError; the app makes the response. An error of gemel while a request is prepared is the
+client's (4xx); any later one is the server's (5xx).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = logging.getLogger("gemel_web")
 
 
 class ApiError(Exception):
-    """A request that is not answered: an HTTP status and the fields of the error object."""
+    """An error response: an HTTP status and the fields of the error object."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class ApiError(Exception):
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands under "error"."""
+    """The value of "error"."""
 
     message: str
     type: str
@@ -71,28 +71,28 @@ def response_of(error: ApiError) -> Response:
 
 
 def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> ApiError:
-    """Return the error for a status that the router decided on."""
+    """Return the error for a status that the router chose."""
     phrase = http.HTTPStatus(status).phrase
     words = {
         404: "there is nothing at this address",
-        405: "this address does not take this method: see the header Allow",
+        405: "method not allowed here: the header Allow lists the allowed ones",
     }
     code = phrase.lower().replace(" ", "_")
     return ApiError(status, words.get(status) or detail or phrase, code=code, headers=headers)
 
 
 def refused(param: str, why: str) -> ApiError:
-    """Return the error for a parameter that is known, and not supported."""
+    """Return the error for a parameter that is known, but not supported."""
     return ApiError(400, f"{param}: {why}", param=param, code="unsupported_parameter")
 
 
 def invalid(param: str | None, why: str) -> ApiError:
-    """Return the error for a value that can't be meant."""
+    """Return the error for an invalid value."""
     return ApiError(400, why if param is None else f"{param}: {why}", param=param, code="invalid_value")
 
 
 def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
-    """Return what a gemel error means that came up while a request was made ready. param: what the prompt came in."""
+    """Return the error for a gemel error while a request was prepared. param: the parameter with the prompt."""
     named = re.match(r"\w+", str(error))
     param = OTHERS.get(named[0], param) if named else param
     if isinstance(error, gemel.ContextError):
@@ -103,20 +103,20 @@ def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
 
 
 def note(error: BaseException) -> None:
-    """Log an error that is the server's own: its kind and its place, and no word that might be of a request."""
+    """Log an error of the server: its type and location only, since its text may quote a request."""
     if of_failure(error).status == 500 and not isinstance(error, ApiError):
         last = traceback.extract_tb(error.__traceback__)[-1]
         log.error("%s in %s, line %s (%s)", type(error).__name__, last.name, last.lineno, last.filename)
 
 
 def of_failure(error: BaseException) -> ApiError:
-    """Return what an error means that came up while a request was answered; only gemel's own words are shown."""
+    """Return the error for an exception while a request was answered; only gemel's own messages are sent."""
     if isinstance(error, ApiError):
         return error
     if isinstance(error, gemel.OutOfMemoryError):
-        return ApiError(503, f"not enough memory for this request now: {error}", code="out_of_memory")
+        return ApiError(503, f"out of memory: {error}", code="out_of_memory")
     if isinstance(error, gemel.CancelledError):
-        words = "the server stopped, or closed the model, before this request was answered"
+        words = "the server stopped, or closed the model, before it answered this request"
         return ApiError(503, words, code="stopped")
-    words = str(error) if isinstance(error, gemel.GemelError) else "something failed here; the server's log says what"
+    words = str(error) if isinstance(error, gemel.GemelError) else "internal error: see the server's log"
     return ApiError(500, words, code="internal_error")

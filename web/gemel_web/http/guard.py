@@ -1,7 +1,7 @@
-"""What every request passes before a route sees it, and every response after: who may ask, headers, the last error.
+"""The outermost middleware: checks host, origin and API key, adds headers, and answers errors that nothing else caught.
 
-The outermost layer of the app. A request is refused before its body is read; then the connection is closed, so that
-nobody goes on sending. The log holds no text of a request but method and path, and no more of an error than its place.
+A refused request is refused before its body is read; then the connection is closed, so that the client stops sending.
+Of a request the log has only method and path, of an error only its type and location.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..config import Config
 from .body import ClientGoneError
-from .config import Config
 from .errors import ApiError, log, note, of_failure, response_of
 
-API = ("/v1", "/models", "/healthz", "/config.json")   # what stands below is the API's; all else is static
-OPEN = ("/healthz", "/config.json")    # needs no key
-HOST = "Gemel-Host"                    # says where the app runs
+API = ("/v1", "/models", "/healthz", "/config.json")   # paths of the API; all others are static
+OPEN = ("/healthz", "/config.json")    # need no key
+HOST = "Gemel-Host"                    # the header that says where the app runs
 PIECE = 1 << 16                        # bytes that a client must take within Config.write_seconds
 ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 OF_API = {
@@ -55,7 +55,7 @@ class Guard:
 
 
 class Passage:
-    """One request on its way in, and its response on the way out."""
+    """One request and its response."""
 
     def __init__(self, app: ASGIApp, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
         self._app = app
@@ -70,7 +70,7 @@ class Passage:
         self._status = 0
 
     async def go(self) -> None:
-        """Let the request through or refuse it; whatever happens, it is answered, or nobody is there."""
+        """Pass the request on or refuse it; it always gets a response, unless the client has left."""
         start = time.monotonic()
         try:
             self._check_host()
@@ -97,7 +97,7 @@ class Passage:
         if not self._status:
             await response_of(of_failure(error))(self._scope, self._received, self._sent)
 
-    # ---- Who may ask ------------------------------------------------------------------------------------------------
+    # ---- Access ----------------------------------------------------------------------------------------------------
 
     def _check_host(self) -> None:
         allowed = self._config.allowed_hosts
@@ -106,20 +106,21 @@ class Passage:
         name = host_of(self._headers.get("host", ""))
         if not is_address(name) and name not in {"localhost", *(one.lower() for one in allowed)}:
             raise ApiError(
-                403, f"the header Host names {name[:100]!r}, which this server does not answer to: allow that name",
+                403, f"host {name[:100]!r} (header Host) is not allowed: add it to the allowed hosts",
                 code="host_not_allowed",
             )
 
     def _check_length(self) -> None:
         if "transfer-encoding" in self._headers and "content-length" in self._headers:   # RFC 9112, 6.3
-            words = "the head says the body's length twice, by Content-Length and Transfer-Encoding: send one of them"
+            words = "the request has both Content-Length and Transfer-Encoding: send only one of them"
             raise ApiError(400, words, code="malformed_request")
 
     def _check_origin(self) -> None:
         origin = self._headers.get("origin")
         if origin is not None and not self._is_own(origin) and not self._is_allowed(origin):
             raise ApiError(
-                403, f"pages of {origin[:100]!r} may not use this API: allow that origin", code="origin_not_allowed"
+                403, f"pages of {origin[:100]!r} may not use this API: add it to the allowed origins",
+                code="origin_not_allowed",
             )
 
     def _is_own(self, origin: str) -> bool:
@@ -131,7 +132,7 @@ class Passage:
     def _check_key(self) -> None:
         if self._path not in OPEN and not has_key(self._headers, self._config.api_key):
             raise ApiError(
-                401, "this server wants its key: send the header Authorization: Bearer KEY", code="invalid_api_key",
+                401, "missing or invalid API key: send the header Authorization: Bearer KEY", code="invalid_api_key",
                 headers={"WWW-Authenticate": "Bearer"},
             )
 
@@ -146,7 +147,7 @@ class Passage:
         await self._sent({"type": "http.response.start", "status": 204, "headers": headers.raw})
         await self._sent({"type": "http.response.body", "body": b""})
 
-    # ---- What passes ------------------------------------------------------------------------------------------------
+    # ---- Messages -------------------------------------------------------------------------------------------------
 
     async def _received(self) -> Message:
         message = await self._receive()
@@ -168,7 +169,7 @@ class Passage:
         await self._taken({**message, "body": bytes(rest), "more_body": more})
 
     async def _taken(self, message: Message) -> None:
-        """Send a message; ClientGoneError when the client does not take it in time."""
+        """Send a message; raise ClientGoneError if the client does not take it in time."""
         try:
             async with asyncio.timeout(self._config.write_seconds):
                 await self._send(message)
@@ -194,16 +195,16 @@ class Passage:
 
 
 def is_api(path: str) -> bool:
-    """Tell whether an address is the API's rather than a static file's."""
+    """Tell whether a path is the API's rather than a static file's."""
     return any(path == start or path.startswith(start + "/") for start in API)
 
 
 def has_key(headers: Headers, key: str | None) -> bool:
-    """Tell whether a request brings the key, or there is none."""
+    """Tell whether a request has the key, or none is needed."""
     if key is None:
         return True
     scheme, _, given = headers.get("authorization", "").partition(" ")
-    same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes that came
+    same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes as they arrived
     return same and scheme.lower() == "bearer"
 
 
@@ -218,7 +219,7 @@ def host_of(header: str) -> str:
 
 
 def is_address(name: str) -> bool:
-    """Tell whether a host is an address in numbers: no foreign page can have such a name point here."""
+    """Tell whether a host is an IP address: unlike names, no foreign page can point one to this server."""
     try:
         ipaddress.ip_address(name[1:-1] if name[:1] == "[" and name[-1:] == "]" else name)
     except ValueError:

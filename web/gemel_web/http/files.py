@@ -1,4 +1,4 @@
-"""GET and HEAD of models' files, by alias only: ranges, ETag, conditions. Native: files are read in threads."""
+"""GET and HEAD of models' files, by alias only: ranges, ETag, conditions. Read in threads, so not in a tab."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from ..models import Models, file_names
 from .connection import while_there
 from .errors import ApiError
-from .models import Models, file_names
 
 PIECE = 1 << 18   # bytes
 RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})", re.ASCII)
@@ -36,7 +36,7 @@ class Files:
         try:
             file = await asyncio.to_thread(path.open, "rb")
         except OSError as error:
-            raise ApiError(404, "this model's file is no longer there", code="file_missing") from error
+            raise ApiError(404, "this model's file no longer exists", code="file_missing") from error
         try:
             return answer(request, file)
         except BaseException:
@@ -54,7 +54,7 @@ class Files:
 def answer(
     request: Request, file: BinaryIO, *, media: str = "application/octet-stream", headers: Mapping[str, str] = NONE
 ) -> Response:
-    """Return the response for an open file, which closes it."""
+    """Return the response for an open file; it closes the file."""
     stat = os.fstat(file.fileno())
     tag = f'"{stat.st_size:x}-{stat.st_mtime_ns:x}"'
     headers = {**headers, "ETag": tag, "Accept-Ranges": "bytes", "Cache-Control": "no-cache"}
@@ -80,7 +80,7 @@ def matches(given: str, tag: str) -> bool:
 
 
 def span_of(asked: str | None, size: int) -> tuple[int, int] | None:
-    """Return (start, end) of a Range header; None: all of it, as for several ranges. The API's 416 outside the file.
+    """Return (start, end) of a Range header; None: the whole file, also for several ranges. Raises a 416 if outside.
 
     >>> span_of("bytes=2-", 10), span_of("bytes=-3", 10), span_of("bytes=0-99", 10), span_of("lines=1-2", 10)
     ((2, 10), (7, 10), (0, 10), None)
@@ -104,7 +104,7 @@ def span_of(asked: str | None, size: int) -> tuple[int, int] | None:
 
 
 class Slice(Response):
-    """The bytes [start, end) of a file, which is closed however it ends, for as long as the client is there."""
+    """The bytes [start, end) of a file, sent until the client leaves. Always closes the file."""
 
     def __init__(
         self, file: BinaryIO, start: int, end: int, *, status: int, headers: Mapping[str, str], media: str
@@ -127,7 +127,7 @@ class Slice(Response):
         while at < self._end:
             piece = await asyncio.to_thread(self._file.read, min(PIECE, self._end - at))
             if not piece:
-                raise ApiError(500, "the file became shorter while it was sent", code="file_changed")
+                raise ApiError(500, "the file became shorter while it was being sent", code="file_changed")
             at += len(piece)
             await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})

@@ -1,4 +1,4 @@
-"""The client's end of a request: whether it is still there, and an answer streamed to it as server-sent events."""
+"""The client's side of a request: whether it is still connected, and responses sent as server-sent events."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ T = TypeVar("T")
 
 
 async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
-    """Return what `work` gives; ClientGoneError, and `work` is cancelled, when the client leaves meanwhile.
+    """Return the result of `work`. If the client leaves meanwhile, cancel it and raise ClientGoneError.
 
-    The request's body must have been read: then `receive` waits until the client goes.
+    The request's body must have been read: after that, `receive` waits until the client leaves.
     """
     working = asyncio.ensure_future(work)
     watching = asyncio.ensure_future(_gone(receive))
     try:
         await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():   # that is said only once
+        if watching.done():   # the disconnect is reported only once
             raise ClientGoneError
         return working.result()
     finally:
@@ -38,7 +38,7 @@ async def _gone(receive: Receive) -> None:
 
 
 class EventStream:
-    """A response: the pieces of an async iterator, for as long as the client is there. stop: ends what makes them."""
+    """A response of the pieces of an async iterator, until the client leaves. stop: stops the iterator's source."""
 
     def __init__(self, pieces: AsyncGenerator[bytes, None], *, stop: Callable[[], None]) -> None:
         self._pieces = pieces
@@ -57,5 +57,5 @@ class EventStream:
     async def _send(self, send: Send) -> None:
         async for piece in self._pieces:
             await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await asyncio.sleep(0)   # many pieces may be ready, and others wait
+            await asyncio.sleep(0)   # many pieces may be ready: let other tasks run
         await send({"type": "http.response.body", "body": b"", "more_body": False})

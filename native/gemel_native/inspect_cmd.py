@@ -1,4 +1,4 @@
-"""`gemel inspect`: print a file's header. Weights are not read, so the file's size does not matter."""
+"""`gemel inspect`: prints a file's header. Weights are not read, so the file may have any size."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .options import JsonOption, usage_error
 from .output import bytes_text, console, facts, print_json, printable, table
 from .progress import Bar
 
-SHOWN_ITEMS = 6      # of an array, for people
-WHOLE_ITEMS = 64     # arrays up to here are whole in JSON
-SHOWN_TEXT = 72      # characters of a text, for people
+SHOWN_ITEMS = 6      # of an array in the table
+WHOLE_ITEMS = 64     # longest array that JSON has whole
+SHOWN_TEXT = 72      # characters of a string in the table
 
-FILE_HELP = "A GGUF file, or a short name or address, which is downloaded first."
-FULL_HELP = f"With --json: arrays of over {WHOLE_ITEMS} items whole, not as their length and first items."
+FILE_HELP = "A GGUF file, or a short name or URL, which is downloaded first."
+FULL_HELP = f"With --json: print arrays of over {WHOLE_ITEMS} items in full, not only their length and first items."
 
 
 def inspect(
@@ -26,7 +26,7 @@ def inspect(
     full: Annotated[bool, typer.Option("--full", help=FULL_HELP)] = False,
     json: JsonOption = False,
 ) -> None:
-    """Print a file's metadata and tensor table. Any architecture; only the header is read."""
+    """Print a file's metadata and tensor table. Works for any architecture; only the header is read."""
     if full and not json:
         raise usage_error("--full has no effect without --json")
     with Bar() as bar:
@@ -69,7 +69,7 @@ def n_params(gguf: gemel.Gguf) -> int:
 
 
 def show(gguf: gemel.Gguf) -> None:
-    """Print it for people."""
+    """Print the header as tables."""
     formats = Counter(tensor.format for tensor in gguf.tensors)
     missing = sorted({tensor.format for tensor in gguf.tensors if not tensor.computed})
     about = {
@@ -82,7 +82,7 @@ def show(gguf: gemel.Gguf) -> None:
     if arch not in gemel.ARCHITECTURES:
         about["not supported"] = f"architecture {arch!r} (supported: {', '.join(gemel.ARCHITECTURES)})"
     if missing:
-        about["not computed"] = f"{', '.join(missing)}: this file can be looked at, but not run"
+        about["unsupported formats"] = f"{', '.join(missing)}: gemel can inspect this file, but not run it"
     keys = table("key", "value")
     for key in gguf.metadata:
         keys.add_row(printable(key), printable(value_text(gguf.metadata, key)))
@@ -97,7 +97,7 @@ def show(gguf: gemel.Gguf) -> None:
 
 
 def value_text(metadata: gemel.Metadata, key: str) -> str:
-    """Return a value for people: a long text and a long array only begin."""
+    """Return a value as text; long strings and arrays are shortened."""
     value = metadata.first(key, SHOWN_ITEMS)
     if not isinstance(value, list):
         return _item_text(value)

@@ -1,7 +1,8 @@
-"""Requests and responses of OpenAI's API as msgspec Structs: the field names and types are the whole documentation.
+"""Requests and responses of OpenAI's API as msgspec Structs.
 
-Decoding is strict: no coercion, no unknown fields. A field that is here to be refused has the type Any and a row in
-REFUSED, with the values that mean nothing. Sampling's fields bear gemel's names in Python, llama.cpp's on the wire.
+Decoding is strict: no coercion, no unknown fields. A field that is not supported has the type Any and a row in REFUSED,
+with the values that are accepted because they change nothing. Sampling fields have gemel's names in Python and
+llama.cpp's in JSON.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from .errors import refused
+from ..http.errors import refused
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Seed = Annotated[int, Meta(ge=0)]   # gemel.Sampling says what is too large: msgspec compares up to 2**63 - 1
+Seed = Annotated[int, Meta(ge=0)]   # gemel.Sampling checks the upper limit: msgspec compares up to 2**63 - 1
 Id = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Whole = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
@@ -32,11 +33,11 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
     """How an answer is streamed."""
 
     include_usage: bool | None = None
-    include_obfuscation: bool | None = None   # accepted; nothing is added to any chunk
+    include_obfuscation: bool | None = None   # accepted; chunks have no such field
 
 
 class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
-    """What chats and completions have in common. null and absent are the same."""
+    """What chats and completions have in common. null is the same as absent."""
 
     model: str
     n: Count | None = None
@@ -66,7 +67,7 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     mirostat: Whole | None = None
     mirostat_tau: float | None = None
     mirostat_eta: float | None = None
-    # accepted, and without an effect on the answer
+    # accepted, without effect on the answer
     user: str | None = None
     metadata: dict[str, str] | None = None
     store: Any = None
@@ -77,7 +78,7 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
 
 
 class Message(Struct, forbid_unknown_fields=True, kw_only=True):
-    """One message of a chat; what a client sends back of an earlier answer is taken where it is empty."""
+    """One message of a chat; empty fields of an earlier answer, which clients send back, are accepted."""
 
     role: str
     content: str | list[dict[str, Any]] | None = None
@@ -132,31 +133,31 @@ class EmbeddingRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     user: str | None = None
 
 
-STORE = "nothing is stored here: leave it out, or send false"
-TOOLS = "tools are not supported here"
-REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (values without an effect, what to do)
+STORE = "storing is not supported: leave it out, or send false"
+TOOLS = "tools are not supported"
+REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
     "store": ((False,), STORE),
     "tools": (([],), TOOLS),
     "tool_choice": (("none", "auto"), TOOLS),
     "functions": (([],), TOOLS),
     "function_call": (("none", "auto"), TOOLS),
-    "response_format": (({"type": "text"},), 'only {"type": "text"} is supported here'),
-    "modalities": ((["text"],), 'only ["text"] is supported here'),
-    "audio": ((), "sound is not supported here"),
-    "reasoning_effort": ((), "this is not supported here"),
-    "verbosity": ((), "this is not supported here"),
-    "web_search_options": ((), "nothing is searched here"),
-    "suffix": (("",), "text can't be inserted here: only what follows a prompt is completed"),
-    "name": ((), "messages have no names here: write it into the content"),
+    "response_format": (({"type": "text"},), 'only {"type": "text"} is supported'),
+    "modalities": ((["text"],), 'only ["text"] is supported'),
+    "audio": ((), "audio is not supported"),
+    "reasoning_effort": ((), "not supported"),
+    "verbosity": ((), "not supported"),
+    "web_search_options": ((), "web search is not supported"),
+    "suffix": (("",), "inserting text is not supported: only what follows the prompt is generated"),
+    "name": ((), "names are not supported: write it into the content"),
     "tool_calls": (([],), TOOLS),
     "tool_call_id": ((), TOOLS),
     "refusal": ((), "write it into the content"),
-    "annotations": (([],), "this is not supported here"),
+    "annotations": (([],), "not supported"),
 }
 
 
 def check_refused(request: Struct, where: str = "") -> None:
-    """Raise the API's error that names a field of the request which is not supported and would change the answer."""
+    """Raise a 400 for a field that is not supported and would change the answer."""
     for name in request.__struct_fields__:
         neutral, why = REFUSED.get(name, ((), ""))
         value = getattr(request, name)
@@ -172,7 +173,7 @@ def _same(value: object, other: object) -> bool:
 
 
 class Usage(Struct, frozen=True):
-    """Tokens that were evaluated and drawn."""
+    """Tokens of the prompts and the answers."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -180,14 +181,14 @@ class Usage(Struct, frozen=True):
 
 
 class InputUsage(Struct, frozen=True):
-    """Tokens that were embedded."""
+    """Tokens of the embedded texts."""
 
     prompt_tokens: int
     total_tokens: int
 
 
 class TopLogprob(Struct, frozen=True):
-    """A token that might have been drawn."""
+    """A candidate token."""
 
     token: str
     logprob: float
@@ -195,13 +196,13 @@ class TopLogprob(Struct, frozen=True):
 
 
 class TokenLogprob(TopLogprob, frozen=True):
-    """A token that was drawn, and the likeliest ones at that place."""
+    """A sampled token, and the most likely tokens at its position."""
 
     top_logprobs: list[TopLogprob]
 
 
 class ChatLogprobs(Struct, frozen=True):
-    """Log-probabilities of a chat's answer."""
+    """Log-probabilities of a chat answer."""
 
     content: list[TokenLogprob]
     refusal: None = None
@@ -217,7 +218,7 @@ class Logprobs(Struct, frozen=True):
 
 
 class AnswerMessage(Struct, frozen=True, kw_only=True):
-    """The model's message."""
+    """The message of the model."""
 
     role: Literal["assistant"] = "assistant"
     content: str
@@ -259,7 +260,7 @@ class TextChoice(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """A chat or a completion, whole or a chunk of it."""
+    """A chat or completion, or a chunk of one."""
 
     id: str
     object: str
@@ -288,13 +289,13 @@ class Embeddings(Struct, frozen=True):
 
 
 class ModelMeta(Struct, frozen=True, kw_only=True):
-    """What is served, in llama.cpp's names as far as it has them, and what computes it: gemel.Info."""
+    """Facts about a model, under llama.cpp's names if it has them, and the fields of gemel.Info."""
 
     n_params: int
     n_vocab: int
     n_embd: int
     n_ctx_train: int
-    n_ctx: int   # tokens that a prompt and its answer may have together
+    n_ctx: int   # tokens of a prompt and its answer
     size: int    # bytes of weights in memory
     engine: str
     isa: str
@@ -302,8 +303,8 @@ class ModelMeta(Struct, frozen=True, kw_only=True):
     why: str
 
 
-class ModelCard(Struct, frozen=True, kw_only=True):
-    """A model that is served."""
+class Model(Struct, frozen=True, kw_only=True):
+    """A served model."""
 
     id: str
     object: str = "model"
@@ -313,30 +314,14 @@ class ModelCard(Struct, frozen=True, kw_only=True):
 
 
 class ModelList(Struct, frozen=True):
-    """All models that are served."""
+    """All served models."""
 
     object: str
-    data: list[ModelCard]
-
-
-class PageModel(Struct, frozen=True):
-    """A model that a page may load into its tab: the address of its file, beside the page, and bytes; null: none."""
-
-    alias: str
-    url: str | None
-    size: int | None
-
-
-class PageConfig(Struct, frozen=True, kw_only=True):
-    """What a page is told about where it is. key: the API wants one, and `models` is empty for whoever lacks it."""
-
-    native: bool
-    key: bool
-    models: list[PageModel]
+    data: list[Model]
 
 
 class Health(Struct, frozen=True):
-    """That the server answers."""
+    """The answer of /healthz."""
 
     status: str = "ok"
 

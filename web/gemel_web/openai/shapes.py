@@ -1,4 +1,4 @@
-"""Events become OpenAI's objects: a chat's or a completion's, whole or in chunks."""
+"""Events of a job become OpenAI's objects: chats or completions, whole or in chunks."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Protocol
 import gemel
 from msgspec import UNSET, UnsetType
 
+from ..jobs.work import Token
 from . import wire
-from .work import Token
 
 
 @dataclass(frozen=True, kw_only=True)
 class Head:
-    """What all objects of a response begin with."""
+    """The fields that all objects of a response share."""
 
     id: str
     created: int
@@ -36,20 +36,20 @@ class Head:
 
 
 class Shape(Protocol):
-    """How one route's answers look."""
+    """The JSON of one route's answers."""
 
     prefix: str    # of ids
-    whole: str     # the object's name
-    chunk: str     # and that of a chunk
+    whole: str     # `object` of a whole answer
+    chunk: str     # `object` of a chunk
 
     def first(self, index: int) -> wire.ChunkChoice | None:
-        """Return what an answer's stream begins with, if with anything."""
+        """Return the first chunk of an answer; None: there is none."""
 
     def piece(self, index: int, text: str, tokens: Sequence[Token]) -> wire.ChunkChoice | wire.TextChoice:
-        """Return what text and tokens add."""
+        """Return the chunk of a text and its tokens."""
 
     def last(self, index: int, reason: str) -> wire.ChunkChoice | wire.TextChoice:
-        """Return what an answer's stream ends with."""
+        """Return the last chunk of an answer."""
 
     def all(self, index: int, text: str, tokens: Sequence[Token], reason: str) -> wire.ChatChoice | wire.TextChoice:
         """Return a whole answer."""
@@ -65,7 +65,7 @@ class ChatShape:
         self._logprobs = logprobs
 
     def first(self, index: int) -> wire.ChunkChoice:
-        """Return the chunk that says who speaks."""
+        """Return the chunk with the role."""
         return wire.ChunkChoice(index, wire.Delta(role="assistant", content=""), None, None)
 
     def piece(self, index: int, text: str, tokens: Sequence[Token]) -> wire.ChunkChoice:
@@ -73,7 +73,7 @@ class ChatShape:
         return wire.ChunkChoice(index, wire.Delta(content=text), self._of(tokens), None)
 
     def last(self, index: int, reason: str) -> wire.ChunkChoice:
-        """Return the chunk that says why the answer ended."""
+        """Return the chunk with the reason why the answer ended."""
         return wire.ChunkChoice(index, wire.Delta(), None, reason)
 
     def all(self, index: int, text: str, tokens: Sequence[Token], reason: str) -> wire.ChatChoice:
@@ -107,14 +107,14 @@ class TextShape:
         self._logprobs = logprobs
 
     def first(self, index: int) -> None:
-        """Return nothing: a completion begins with its text."""
+        """Return None: a completion begins with its text."""
 
     def piece(self, index: int, text: str, tokens: Sequence[Token]) -> wire.TextChoice:
         """Return a chunk of text."""
         return wire.TextChoice(index, text, self._of(tokens), None)
 
     def last(self, index: int, reason: str) -> wire.TextChoice:
-        """Return the chunk that says why the completion ended."""
+        """Return the chunk with the reason why the completion ended."""
         return wire.TextChoice(index, "", None, reason)
 
     def all(self, index: int, text: str, tokens: Sequence[Token], reason: str) -> wire.TextChoice:
@@ -132,7 +132,7 @@ class TextShape:
         )
 
     def _name(self, id: int) -> str:
-        """Return a token's text; what is no text by itself shows its bytes, so that no two tokens have one name."""
+        """Return a token's text, or its bytes if it is not valid UTF-8: each token has a different name."""
         raw = self._model.piece(id, special=True)
         try:
             return raw.decode()

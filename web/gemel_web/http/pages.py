@@ -1,6 +1,7 @@
-"""The page's folder at the addresses that the API does not have, and config.json, which tells the page where it is.
+"""Serves a page's folder at all paths that the API does not use, and config.json, which tells the page where it is.
 
-Native: files are read in threads. Nothing here needs a key, and any page may use the files; config.json is the API's.
+Files are read in threads, so not in a tab. The files need no key, and other pages may use them; config.json counts as
+the API's.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
+import msgspec
 from starlette._utils import get_route_path
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
@@ -20,12 +22,11 @@ from starlette.responses import Response
 from starlette.routing import Match, Mount
 from starlette.types import Receive, Scope, Send
 
-from . import wire
-from .config import Config
+from ..config import Config
+from ..models import Models, file_names
 from .errors import ApiError
 from .files import answer
 from .guard import has_key, is_api
-from .models import Models, file_names
 
 INDEX = "index.html"
 TEXT = "text/plain; charset=utf-8"
@@ -36,26 +37,26 @@ TYPES = {
     ".jpg": "image/jpeg", ".webp": "image/webp", ".ico": "image/x-icon", ".woff2": "font/woff2",
     ".txt": TEXT, ".md": TEXT, ".py": TEXT, ".ts": TEXT,
 }  # fmt: skip
-ISOLATED = {"Cross-Origin-Embedder-Policy": "require-corp"}   # a worker's script says it as well, or does not start
+ISOLATED = {"Cross-Origin-Embedder-Policy": "require-corp"}   # a worker's script needs it, too, or does not start
 DOCUMENT = {
     **ISOLATED, "Cross-Origin-Opener-Policy": "same-origin", "Content-Security-Policy": "frame-ancestors 'self'",
 }  # fmt: skip
 HEADERS = {".html": DOCUMENT, ".js": ISOLATED, ".mjs": ISOLATED}
-STRANGE = frozenset('\\:*?"<>|') | {chr(code) for code in range(32)}   # in names: what some system reads otherwise
+STRANGE = frozenset('\\:*?"<>|') | {chr(code) for code in range(32)}   # characters that some systems treat specially
 
 
 class Elsewhere(Mount):
-    """A route to all addresses but the API's."""
+    """A route for all paths except the API's."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Leave the API's own to its routes, also those that it has not: they are its errors."""
+        """Match no path of the API, known or not: its routes answer, or its 404."""
         if scope["type"] == "http" and is_api(get_route_path(scope)):
             return Match.NONE, {}
         return super().matches(scope)
 
 
 class Pages:
-    """The ASGI app of one folder: GET and HEAD of its files, index.html for a folder's address."""
+    """The ASGI app of one folder: GET and HEAD of its files; index.html stands for a folder."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder.resolve()
@@ -80,7 +81,7 @@ class Pages:
 
 
 def path_of(folder: Path, address: str) -> Path:
-    """Return the file that an address below the folder means; the API's 404 for hidden ones and ways out.
+    """Return the file of a path below the folder; raise a 404 for hidden files and for paths that leave the folder.
 
     >>> path_of(Path("site"), "a/").as_posix(), path_of(Path("site"), "a/b.js").as_posix()
     ('site/a/index.html', 'site/a/b.js')
@@ -92,22 +93,38 @@ def path_of(folder: Path, address: str) -> Path:
 
 
 def opened(folder: Path, path: Path) -> BinaryIO:
-    """Open a regular file that lies in the folder, links followed; the API's 404 for all else."""
+    """Open a regular file inside the folder, after following links; raise a 404 for anything else."""
     try:
         real = path.resolve(strict=True)
         if real.is_relative_to(folder) and stat.S_ISREG(real.stat().st_mode):
             return real.open("rb")
-    except (OSError, ValueError):   # a name that is too long, or can't be written in this system's way
+    except (OSError, ValueError):   # a name that is too long or invalid on this system
         pass
     raise missing()
 
 
 def missing() -> ApiError:
-    """Return the error for an address without a file."""
+    """Return the error for a path without a file."""
     return ApiError(404, "there is nothing at this address", code="not_found")
 
 
-class PageConfig:
+class PageModel(msgspec.Struct, frozen=True):
+    """A model that a page may load into its tab: its file's URL, relative to the page, and its bytes; null: no file."""
+
+    alias: str
+    url: str | None
+    size: int | None
+
+
+class PageConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """What config.json says. key: the API needs one; `models` is empty for requests without it."""
+
+    native: bool
+    key: bool
+    models: list[PageModel]
+
+
+class ConfigFile:
     """The route of config.json."""
 
     def __init__(self, config: Config, models: Models) -> None:
@@ -115,19 +132,19 @@ class PageConfig:
         self._models = models
 
     async def get(self, request: Request) -> Response:
-        """GET /config.json: that the page's server answers the API, and the models, for those who may see them."""
+        """GET /config.json: says that the server answers the API, and lists the models if the request has the key."""
         known = has_key(Headers(scope=request.scope), self._config.api_key)
-        models = [card_of(alias, served.files) for alias, served in self._models.items()] if known else []
-        card = wire.PageConfig(native=True, key=self._config.api_key is not None, models=models)
-        return Response(wire.encode(card), media_type="application/json")
+        models = [page_model(alias, served.files) for alias, served in self._models.items()] if known else []
+        config = PageConfig(native=True, key=self._config.api_key is not None, models=models)
+        return Response(msgspec.json.encode(config), media_type="application/json")
 
 
-def card_of(alias: str, files: Sequence[Path]) -> wire.PageModel:
-    """Return what config.json says of a model: where its (first) file is, and the bytes of all of them."""
+def page_model(alias: str, files: Sequence[Path]) -> PageModel:
+    """Return what config.json says about a model: the URL of its (first) file, and the bytes of all of them."""
     try:
         size = sum(path.stat().st_size for path in files)
     except OSError:
         size = 0
     if not size:
-        return wire.PageModel(alias, None, None)
-    return wire.PageModel(alias, f"models/{quote(file_names(alias, files)[0])}", size)
+        return PageModel(alias, None, None)
+    return PageModel(alias, f"models/{quote(file_names(alias, files)[0])}", size)

@@ -1,4 +1,4 @@
-"""`gemel tokenize`: a text becomes ids."""
+"""`gemel tokenize`: turns text into ids."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ def tokenize(
     name: ModelArgument,
     text: Annotated[str, typer.Argument(metavar="TEXT", help="The text; - reads all of stdin.", show_default=False)],
     *,
-    special: Annotated[bool, typer.Option("--special", help="Parse special tokens written out in TEXT.")] = False,
+    special: Annotated[bool, typer.Option("--special", help="Parse special tokens spelled out in TEXT.")] = False,
     bos: Annotated[
-        bool, typer.Option("--bos", help="Add BOS before and EOS after the text, where the file's flags say so.")
+        bool, typer.Option("--bos", help="Add BOS before and EOS after the text, if the model uses them.")
     ] = False,
     override: OverrideOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the ids of a text, one a line with its piece.
+    """Print the ids of a text, one per line, each with its piece.
 
-    A piece that is no whole UTF-8 shows its bytes as escapes.
+    Bytes of a piece that are not valid UTF-8 are shown as escapes.
     """
     given = read_text("-") if text == "-" else text
     with opened(name, threads=1, overrides=overrides_of({"override": override})) as loaded:

@@ -1,4 +1,4 @@
-"""A request's sampling fields become a gemel.Sampling; what gemel refuses is the API's 400 that names the parameter."""
+"""A request's sampling fields become a gemel.Sampling; what gemel refuses becomes a 400 that names the parameter."""
 
 from __future__ import annotations
 
@@ -7,21 +7,20 @@ from dataclasses import fields
 
 import gemel
 
-from .errors import ApiError, invalid
+from ..http.errors import ApiError, invalid
 from .wire import RENAMED, Sampled
 
 FIELDS = tuple(field.name for field in fields(gemel.Sampling))
-# Read by nothing at temperature 0. Clients send them all the same, and the answer is what they ask for.
+# Ignored at temperature 0. Clients send them anyway, so they are not an error here.
 NOT_GREEDY = (
     "top_k", "top_p", "min_p", "typical_p", "xtc_probability", "xtc_threshold",
     "mirostat", "mirostat_tau", "mirostat_eta",
 )
-MAX_SEED = 2**64 - 1
 NAMED = re.compile(r"(\w+?)(=| has |: )")
 
 
 def sampling_of(request: Sampled) -> gemel.Sampling:
-    """Return the Sampling that a request asks for: gemel's defaults, but for what it gives."""
+    """Return the Sampling of a request: its fields, and gemel's defaults for the rest."""
     given = {name: value for name in FIELDS if (value := getattr(request, name)) is not None}
     if "logit_bias" in given:
         given["logit_bias"] = _biases(given["logit_bias"])
@@ -36,13 +35,6 @@ def sampling_of(request: Sampled) -> gemel.Sampling:
         raise _named(str(error)) from None
 
 
-def seeded(sampling: gemel.Sampling, choice: int) -> gemel.Sampling:
-    """Return the Sampling of one of a request's answers: each has the seed after that of the one before."""
-    if sampling.seed is None or not choice:
-        return sampling
-    return sampling.with_fields(seed=(sampling.seed + choice) % (MAX_SEED + 1))
-
-
 def _default(name: str) -> object:
     return next(field.default for field in fields(gemel.Sampling) if field.name == name)
 
@@ -50,7 +42,7 @@ def _default(name: str) -> object:
 def _biases(given: dict[str, float]) -> dict[int, float]:
     for key in given:
         if not (key.isascii() and key.isdecimal() and len(key) < 10 and key == str(int(key))):
-            raise invalid("logit_bias", f"{key[:100]!r} is not the id of a token")
+            raise invalid("logit_bias", f"{key[:100]!r} is not a token id")
     return {int(key): bias for key, bias in given.items()}
 
 

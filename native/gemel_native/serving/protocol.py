@@ -1,9 +1,9 @@
-"""uvicorn with what it lacks: time limits, errors in the API's shape, an end in order. Native.
+"""uvicorn with time limits, errors in the API's format, and an orderly stop.
 
-A connection on which nothing, or only a piece of a head, has come within the limit gets a 408 and is closed; the time
-between two requests is uvicorn's own keep-alive limit. One whose client takes nothing of what is there for it is ended,
-also when the answer has left the app. One that is answered before its request has ended is closed once the client stops
-sending: a close with unread bytes is a reset, which can destroy the answer on its way.
+A connection without a complete head within the limit gets a 408 and is closed; between two requests, uvicorn's
+keep-alive limit applies. A connection whose client does not read is aborted, also after the app has sent its response.
+A connection that is answered before its request has ended is closed once the client stops sending: closing with unread
+bytes resets the connection, which can destroy the response on its way.
 """
 
 from __future__ import annotations
@@ -14,19 +14,17 @@ from typing import Any
 
 import h11
 import uvicorn
+from gemel_web.http.errors import ApiError, response_of
+from gemel_web.jobs.scheduler import Scheduler
 from uvicorn.protocols.http.h11_impl import H11Protocol
-
-from . import wire
-from .errors import ApiError, body_of
-from .scheduler import Scheduler
 
 LEAST = 1024    # bytes that a client must take within write_seconds
 LINGER = 5.0    # seconds without a byte after which a client has stopped sending
 LINGERS = 6     # times LINGER: a client that is still sending after that is cut off
-MOST_CHUNK = 1 << 30   # bytes: as many as max_body can be
-TOO_LATE = ApiError(408, "the request's head did not come in time: send it faster", code="timeout")
-MALFORMED = ApiError(400, "this is no HTTP request, or its head is too long", code="malformed_request")
-OVERFLOW = ApiError(400, "a chunk of the body says a size that no body has", code="malformed_request")
+MOST_CHUNK = 1 << 30   # bytes: the largest max_body
+TOO_LATE = ApiError(408, "the request's head did not arrive in time: send it faster", code="timeout")
+MALFORMED = ApiError(400, "not an HTTP request, or its head is too long", code="malformed_request")
+OVERFLOW = ApiError(400, "a chunk of the body is larger than any body may be", code="malformed_request")
 
 
 class Transport:
@@ -53,23 +51,23 @@ class Protocol(H11Protocol):
 
     head_seconds = 10.0
     write_seconds = 60.0
-    lingers = False   # it was answered early: what else comes is thrown away
+    lingers = False   # it was answered early: further bytes are discarded
     _raw: asyncio.Transport
-    _heard = False    # something came meanwhile
+    _heard = False    # bytes arrived since the last check
     _stops = False
     _deadline: asyncio.TimerHandle | None = None
     _taking: asyncio.TimerHandle | None = None
     _lingering: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:   # type: ignore[override]
-        """Begin to wait for the first head."""
+        """Start waiting for the first head."""
         self._raw = transport
         super().connection_made(Transport(transport, self))   # type: ignore[arg-type]
-        transport.set_write_buffer_limits(high=0)   # pause_writing is called whenever something waits to be taken
+        transport.set_write_buffer_limits(high=0)   # pause_writing is called as soon as anything is buffered
         self._wait()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; a head that has begun must end in time."""
+        """Receive bytes; a head that has begun must end in time."""
         if self.lingers:
             self._heard = True
             return
@@ -90,7 +88,7 @@ class Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """End with the server: from now on nothing waits for clients."""
+        """End with the server: no longer wait for the client."""
         self._stops = True
         if self.lingers:
             self._raw.close()
@@ -98,7 +96,7 @@ class Protocol(H11Protocol):
             super().shutdown()
 
     def end(self) -> None:
-        """Close; where a request has not ended, only our direction, until the client stops sending."""
+        """Close; if the request has not ended, close only our direction until the client stops sending."""
         is_sending = self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
         if not is_sending or self._stops or not self._raw.can_write_eof():
             self._raw.close()
@@ -119,12 +117,12 @@ class Protocol(H11Protocol):
         self._linger(left if self._heard else 0)
 
     def pause_writing(self) -> None:
-        """Let the app wait, and watch whether the client takes what is there."""
+        """Let the app wait, and check that the client keeps reading."""
         super().pause_writing()
         self._watch(self.transport.get_write_buffer_size())
 
     def resume_writing(self) -> None:
-        """Go on: the client has taken everything."""
+        """Continue: the client has read everything."""
         self._stop_watching()
         super().resume_writing()
 
@@ -144,11 +142,11 @@ class Protocol(H11Protocol):
             self._taking = None
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what h11 could not read."""
+        """Answer what h11 could not parse."""
         self._refuse(MALFORMED)
 
     def _check_chunk(self) -> None:
-        """Refuse a chunk that says it is longer than any body may be: h11 would wait for all of it."""
+        """Refuse a chunk whose size is over any body's limit: h11 would wait for all of it."""
         if getattr(self.conn._reader, "_bytes_in_chunk", 0) > MOST_CHUNK and not self.transport.is_closing():
             self._refuse(OVERFLOW)
 
@@ -169,9 +167,9 @@ class Protocol(H11Protocol):
             self._refuse(TOO_LATE)
 
     def _refuse(self, error: ApiError) -> None:
-        """Answer outside any request, and close. Where an answer has begun already, only close."""
+        """Answer outside any request, and close. If a response has begun, only close."""
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            raw = wire.encode(body_of(error))
+            raw = bytes(response_of(error).body)
             headers = [
                 ("content-type", "application/json"), ("content-length", str(len(raw))),
                 ("x-content-type-options", "nosniff"), ("connection", "close"),
@@ -186,7 +184,7 @@ class Protocol(H11Protocol):
 
 
 class Server(uvicorn.Server):
-    """A server that, told to stop, lets requests go on for some seconds and then ends them with an error of the API."""
+    """A server that, when asked to stop, gives requests some seconds to finish and then ends them with an API error."""
 
     def __init__(self, config: uvicorn.Config, scheduler: Scheduler, *, stop_seconds: float) -> None:
         super().__init__(config)
