@@ -53,6 +53,7 @@ _ROWS = (
     Arch("falcon",     "NEOX", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"NORM_BIAS | {ANY_BIASES} | FALCON_NORMS"),
     Arch("mpt",        "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"MAY_NORM_BIAS | {ANY_BIASES} | ALIBI"),
     Arch("bloom",      "NONE", "LAYER", "GELU_TANH", "ATTENTION", "PLAIN", f"{ALL_BIASES} | ALIBI | EMBD_NORM"),
+    Arch("olmo",       "NORM", "LAYER", "SILU",      "ATTENTION", "GATED", "NORM_BARE"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -30,7 +30,7 @@ typedef uint64_t properties;
 #define QK_NORM_WIDE PROPERTY(12)   // all heads of a row together
 #define POST_NORM PROPERTY(13)      // what a half adds is normed first
 #define NORM_AFTER PROPERTY(14)     // only then: the halves read the residual stream itself
-#define NORM_BARE PROPERTY(15)      // norms have no weights
+#define NORM_BARE PROPERTY(15)      // norms have neither weights nor biases, and files no tensors of them
 #define ONE_NORM PROPERTY(16)       // both halves read the same normed rows
 #define MAY_ONE_NORM PROPERTY(17)   // in files without ffn_norm
 #define MAY_PARALLEL PROPERTY(18)   // the key use_parallel_residual says whether both halves read the same rows
