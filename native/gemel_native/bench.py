@@ -16,14 +16,14 @@ from typing import Annotated, Any, Literal
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import KvType, Overrides
 from gemel.profiling import EVENTS, Limits, limits
 
 from . import bench_profile
 from .case import Case
 from .machine import machine, peak_rss_mb
 from .opening import check_isas, opened
-from .options import JsonOption, KvType, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
+from .options import JsonOption, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
 from .output import bytes_text, console, facts, print_json, table
 from .overrides import with_overrides
 from .progress import Bar

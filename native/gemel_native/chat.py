@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import Overrides
 
 from .answers import cut_note, speeds_line, stream
 from .opening import check_ctx, opened

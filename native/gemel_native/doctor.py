@@ -9,8 +9,6 @@ from collections.abc import Callable
 from typing import Any
 
 import gemel
-from gemel import _abi, _cpu
-from gemel._library import load
 
 from . import plugins
 from .machine import machine
@@ -62,16 +60,14 @@ def examine() -> dict[str, Any]:
 def library_facts() -> dict[str, Any]:
     """Return facts about the compiled core."""
     return {
-        "path": gemel.library_path(), "version": gemel.__version__, "abi": _abi.ABI, "isas": gemel.isas(),
+        "path": gemel.library_path(), "version": gemel.__version__, "abi": gemel.ABI, "isas": gemel.isas(),
     }   # fmt: skip
 
 
 def settings_in_use() -> dict[str, Any]:
     """Return the instruction set and threads of a command without options. ArgumentError for an invalid variable."""
-    rows = gemel.isas()
-    row = _cpu.pick_isa(load(), None)
-    best = [name for name, usable in rows.items() if usable][-1]
-    return {"isa": best if row is None else list(rows)[row], "threads": _cpu.pick_threads(None)}
+    info = gemel.default_info()
+    return {"isa": info.isa, "threads": info.threads}
 
 
 def cache_facts() -> dict[str, Any]:

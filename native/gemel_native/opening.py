@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import gemel
-from gemel._overrides import Overrides
+from gemel import Overrides
 
 from .options import usage_error
 from .progress import Bar

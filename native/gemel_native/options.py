@@ -12,10 +12,11 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import gemel
 import typer
+from gemel import KV_TYPES, KvType
 
 MODEL_HELP = "A GGUF file, a URL, hf:owner/repo/file.gguf, or a short name ([bold]gemel pull --help[/bold] lists them)."
 MACHINE = "Machine"
@@ -104,11 +105,10 @@ ContextOption = Annotated[
         help="Context size: tokens of prompt and answer together.",
     ),
 ]
-KvType = Literal["f32", "f16", "q8_0"]
 KvTypeOption = Annotated[
     KvType | None,
     typer.Option(
-        "--kv-type", metavar="TYPE", parser=one_of("f32", "f16", "q8_0"), rich_help_panel=MACHINE,
+        "--kv-type", metavar="TYPE", parser=one_of(*KV_TYPES), rich_help_panel=MACHINE,
         show_default="the model's",
         help="Format of the KV cache: q8_0 needs half of f16's memory and is faster for long texts; f32 compares.",
     ),

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 
 import gemel
 import typer
-from gemel._overrides import Override, checked
+from gemel import Override, check_overrides
 
 from .options import one_of, replaced, usage_error, whole
 
@@ -144,7 +144,7 @@ def override_of(text: str) -> tuple[str, Override]:
     except ValueError:
         raise usage_error(f"--override {text!r}: {rest!r} is not {NOUNS[kind]}") from None
     try:
-        return key, checked({key: value})[key]
+        return key, check_overrides({key: value})[key]
     except gemel.ArgumentError as error:
         raise usage_error(f"--override {text!r}: {error}") from error
 

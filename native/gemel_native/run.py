@@ -9,7 +9,7 @@ from typing import Annotated
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import Overrides
 
 from .answers import cut_note, speeds, speeds_line, stream
 from .opening import check_ctx, opened

@@ -15,10 +15,10 @@ from typing import Annotated, Any
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import KvType, Overrides
 
 from .opening import check_ctx, opened
-from .options import IsaOption, JsonOption, KvType, KvTypeOption, ModelArgument, ThreadsOption, usage_error, whole
+from .options import IsaOption, JsonOption, KvTypeOption, ModelArgument, ThreadsOption, usage_error, whole
 from .output import counted, name_of, print_json, read_text
 from .overrides import with_overrides
 from .progress import Bar
@@ -96,7 +96,7 @@ def score(
             total.add(chunk)
             parts += [asdict(chunk)] if ids else []
         seconds = time.perf_counter() - start
-        bos = adds_bos(model)
+        bos = bool(model.prompt_ids(""))
     if not total.tokens:
         raise gemel.ArgumentError(
             f"{name_of(file)} has {counted(len(text_ids), 'token')}: "
@@ -111,16 +111,11 @@ def score(
         typer.echo(_line(result, file))
 
 
-def adds_bos(model: gemel.Model) -> bool:
-    """Tell whether chunks begin with BOS."""
-    return model.adds_bos and model.bos_id is not None
-
-
 def score_chunks(
     model: gemel.Model, ids: Sequence[int], size: int, kv_type: KvType | None = None
 ) -> Iterator[tuple[int, Chunk]]:
     """Yield (ids of the text done, chunk), each of at most `size` ids; a last chunk of one id can't be scored."""
-    head = [model.bos_id] if adds_bos(model) and model.bos_id is not None else []
+    head = model.prompt_ids("")   # BOS, if the model adds it
     step = size - len(head)
     with model.session(min(size, len(ids) + len(head)) or 1, kv_type=kv_type) as session:
         for start in range(0, len(ids), step):

@@ -188,7 +188,7 @@ def test_a_full_context_is_reported(file: Path) -> None:
 
 
 def test_prompt_that_does_not_fit_is_an_error(file: Path) -> None:
-    assert_error(gemel_("run", file, "hello " * 50, "--ctx", "40"), 1, "n_ctx=40", "--ctx")
+    assert_error(gemel_("run", file, "hello " * 50, "--ctx", "40"), 1, "n_ctx is 40", "--ctx")
 
 
 @pytest.mark.parametrize("command", [["run", "{}", "x"], ["inspect", "{}"], ["tokenize", "{}", "x"], ["bench", "{}"]])

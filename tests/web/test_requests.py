@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import gemel
 import gemel_web
 import pytest
+from gemel_web import models
+from gemel_web.http import body, files, guard, pages, validation
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from serving import Asked, error_of
@@ -162,6 +166,30 @@ def test_an_unknown_model_is_named(shared: Asked) -> None:
         assert (error["param"], error["code"]) == ("model", "model_not_found")
         assert "'other'" in error["message"]
     assert error_of(shared.get("/v1/models/other"), 404)["code"] == "model_not_found"
+
+
+@pytest.mark.parametrize(("path", "more", "message"), [
+    (CHAT, {"max_tokens": 0}, "max_tokens: must be an integer of at least 1"),
+    (CHAT, {"n": 1.5}, "n: must be an integer, not a decimal number"),
+    (CHAT, {"stream": 1}, "stream: must be true or false, not an integer"),
+    (CHAT, {"messages": "x"}, "messages: must be a list, not a string"),
+    (CHAT, {"messages": [{"role": "user", "content": 5}]}, "messages[0].content: must be a string or"),
+    (TEXT, {"stop": "x" * 1001}, "stop: must be a string of at most 1000 characters"),
+    (TEXT, {"logprobs": 21}, "logprobs: must be an integer of at most 20"),
+    (TEXT, {"nonsense": 1}, "nonsense: unknown parameter"),
+    (EMBED, {"encoding_format": "zip"}, "encoding_format: invalid enum value 'zip'"),
+])
+def test_an_error_says_in_words_what_a_value_must_be(
+    shared: Asked, path: str, more: dict[str, Any], message: str
+) -> None:
+    assert shared.bad(path, **body_of(path, more))["message"].startswith(message)
+
+
+@pytest.mark.parametrize("module", [body, files, guard, pages, validation, models])
+def test_examples_in_docstrings_hold(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
 
 
 def test_missing_parameters_are_named(shared: Asked) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import gemel
 import pytest
 from conftest import CHATML, tiny_bytes
-from gemel_web.tab import Asked, BrokenError, TabApp
+from gemel_web.tab import BrokenError, TabApp, TabRequest
 from starlette.types import Receive, Scope, Send
 
 JSON = [("Content-Type", "application/json"), ("Host", "elsewhere"), ("Content-Length", "7")]
@@ -28,7 +28,7 @@ class Client:
 
     def __init__(self, app: TabApp, path: str, body: dict[str, Any] | bytes | None = None) -> None:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        asked = Asked("GET" if body is None else "POST", path, "", JSON, raw)
+        asked = TabRequest("GET" if body is None else "POST", path, "", JSON, raw)
         self.gone = asyncio.Event()
         self.status = 0
         self.headers: dict[str, str] = {}

@@ -26,7 +26,6 @@ try:
     import msgspec
     from gemel_native.progress import Bar
     from gemel_native.serving.page import needed_page
-    from gemel_native.serving.server import files_of as files_of_model
     from gemel_web.http.pages import PageConfig, PageModel, page_model
     from gemel_web.models import alias_of, file_names
 except ImportError as error:
@@ -60,7 +59,7 @@ def files_of(models: Sequence[str]) -> dict[str, tuple[Path, ...]]:
         if alias in found:
             raise gemel.ArgumentError(f"--model {model}: two models are called {alias}; rename one of the files")
         with Bar(log=True) as bar:
-            found[alias] = files_of_model(model, on_progress=bar)
+            found[alias] = gemel.model_files(model, on_progress=bar)
         for part in found[alias]:
             check(part)
     return found

@@ -18,7 +18,7 @@ from .config import Config
 from .http.errors import ApiError, of_status, response_of
 from .http.files import Files
 from .http.guard import Guard
-from .http.pages import ConfigFile, Elsewhere, Pages
+from .http.pages import ConfigFile, StaticFolder, StaticRoute
 from .jobs.scheduler import Scheduler
 from .models import Models
 from .openai.api import Api
@@ -65,8 +65,8 @@ def _static(static: Path | ASGIApp | None, config: Config, models: Models) -> li
     if static is None:
         return []
     if isinstance(static, Path):
-        return [Route("/config.json", ConfigFile(config, models).get), Elsewhere("/", Pages(static))]
-    return [Elsewhere("/", static)]
+        return [Route("/config.json", ConfigFile(config, models).get), StaticRoute("/", StaticFolder(static))]
+    return [StaticRoute("/", static)]
 
 
 async def _known(request: Request, error: Exception) -> Response:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gemel
-from gemel._session import KvType
+from gemel import KvType
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ HOST = b"localhost"
 
 
 @dataclass(frozen=True)
-class Asked:
+class TabRequest:
     """A request. Its path and query are percent-encoded, as in a URL."""
 
     method: str
@@ -55,7 +55,7 @@ class TabApp:
 
     async def ask(
         self,
-        asked: Asked,
+        asked: TabRequest,
         *,
         gone: asyncio.Event,
         head: Callable[[int, list[tuple[str, str]]], None],
@@ -91,7 +91,7 @@ class TabApp:
             raise BrokenError("the response ended early: an error occurred while it was made")
 
 
-def scope_of(asked: Asked) -> Scope:
+def scope_of(asked: TabRequest) -> Scope:
     """Return the ASGI scope of a request."""
     from urllib.parse import unquote
 

@@ -177,7 +177,7 @@ class Protocol(H11Protocol):
             response = h11.Response(status_code=error.status, headers=headers)
             for event in (response, h11.Data(data=raw), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
-        if self.cycle is not None:   # nobody answers what is under way any more
+        if self.cycle is not None:   # the running request gets no answer: its app can stop
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         self.transport.close()

@@ -17,10 +17,9 @@ from pathlib import Path
 import gemel
 import gemel_web
 import uvicorn
-from gemel._overrides import Overrides
+from gemel import KvType, Overrides
 
 from ..opening import check_ctx, opened
-from ..options import KvType
 from ..output import counted, say
 from .protocol import Protocol, Server
 from .settings import Settings
@@ -48,16 +47,7 @@ def served_model(model: str, options: ModelOptions) -> Iterator[gemel_web.Served
         found = loaded.model
         ctx = check_ctx(found, options.ctx)
         created = int(time.time())
-        yield gemel_web.ServedModel(found, files_of(model), ctx, created, options.kv_type)
-
-
-def files_of(model: str, *, on_progress: Callable[[str, int, int], None] | None = None) -> tuple[Path, ...]:
-    """Return the model's files on this machine, in order, downloading them if necessary."""
-    from gemel._names import part_names
-    from gemel._source import locate
-
-    path = locate(model, on_progress=on_progress)
-    return tuple(path.with_name(name) for name in part_names(path.name))
+        yield gemel_web.ServedModel(found, gemel.model_files(model), ctx, created, options.kv_type)
 
 
 # ---- The server ------------------------------------------------------------------------------------------------------

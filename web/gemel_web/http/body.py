@@ -12,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from ..config import Config
 from .errors import ApiError, invalid
+from .validation import not_valid
 
 GLANCE = 0.5   # seconds
 T = TypeVar("T", bound=msgspec.Struct)
@@ -19,9 +20,6 @@ TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # also one wit
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 ONE_KIND = bytes.maketrans(b"{}", b"[]")
 SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-PLACE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
-UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
-MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 
 
 class ClientGoneError(Exception):
@@ -39,7 +37,7 @@ async def decoded(request: Request, kind: type[T], config: Config) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        raise _not_valid(str(error)) from None
+        raise not_valid(str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = "; half a surrogate pair is not a character" if SURROGATE.search(raw) else ""
         raise invalid(None, f"the body is not valid JSON: {error}{hint}") from None
@@ -112,16 +110,3 @@ def _too_large(start: bytes | bytearray, config: Config) -> ApiError:
 
 def _too_deep(config: Config) -> ApiError:
     return invalid(None, f"the body is not valid JSON, or is nested deeper than {config.max_depth} levels")
-
-
-def _not_valid(message: str) -> ApiError:
-    """Return the API's error for an error of msgspec, with the name of the parameter."""
-    place = PLACE.fullmatch(message)
-    words, where = (place[1], place[2]) if place else (message, "")
-    if found := UNKNOWN.fullmatch(words):
-        name = (f"{where}.{found[1]}" if where else found[1])[:100]
-        return ApiError(400, f"{name}: unknown parameter", param=name, code="unknown_parameter")
-    if found := MISSING.fullmatch(words):
-        name = f"{where}.{found[1]}" if where else found[1]
-        return ApiError(400, f"{name}: this parameter is required", param=name, code="missing_parameter")
-    return invalid(where or None, words)

@@ -14,7 +14,7 @@ from .body import ClientGoneError
 T = TypeVar("T")
 
 
-async def while_there(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
     """Return the result of `work`. If the client leaves meanwhile, cancel it and raise ClientGoneError.
 
     The request's body must have been read: after that, `receive` waits until the client leaves.
@@ -50,7 +50,7 @@ class EventStream:
         try:
             async with aclosing(self._pieces):
                 await send({"type": "http.response.start", "status": 200, "headers": headers})
-                await while_there(receive, self._send(send))
+                await while_connected(receive, self._send(send))
         finally:
             self._stop()
 

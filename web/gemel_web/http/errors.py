@@ -74,7 +74,7 @@ def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None
     """Return the error for a status that the router chose."""
     phrase = http.HTTPStatus(status).phrase
     words = {
-        404: "there is nothing at this address",
+        404: "there is nothing at this path",
         405: "method not allowed here: the header Allow lists the allowed ones",
     }
     code = phrase.lower().replace(" ", "_")
@@ -102,7 +102,7 @@ def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
     return of_failure(error)
 
 
-def note(error: BaseException) -> None:
+def log_failure(error: BaseException) -> None:
     """Log an error of the server: its type and location only, since its text may quote a request."""
     if of_failure(error).status == 500 and not isinstance(error, ApiError):
         last = traceback.extract_tb(error.__traceback__)[-1]

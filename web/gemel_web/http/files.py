@@ -15,7 +15,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from ..models import Models, file_names
-from .connection import while_there
+from .connection import while_connected
 from .errors import ApiError
 
 PIECE = 1 << 18   # bytes
@@ -38,7 +38,7 @@ class Files:
         except OSError as error:
             raise ApiError(404, "this model's file no longer exists", code="file_missing") from error
         try:
-            return answer(request, file)
+            return file_response(request, file)
         except BaseException:
             file.close()
             raise
@@ -51,7 +51,7 @@ class Files:
         raise ApiError(404, f"there is no file {name[:100]!r} here", code="model_not_found")
 
 
-def answer(
+def file_response(
     request: Request, file: BinaryIO, *, media: str = "application/octet-stream", headers: Mapping[str, str] = NONE
 ) -> Response:
     """Return the response for an open file; it closes the file."""
@@ -118,7 +118,7 @@ class Slice(Response):
         """Send all of it."""
         try:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await while_there(receive, self._send(send))
+            await while_connected(receive, self._send(send))
         finally:
             self._file.close()
 

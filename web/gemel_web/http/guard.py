@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..config import Config
 from .body import ClientGoneError
-from .errors import ApiError, log, note, of_failure, response_of
+from .errors import ApiError, log, log_failure, of_failure, response_of
 
 API = ("/v1", "/models", "/healthz", "/config.json")   # paths of the API; all others are static
 OPEN = ("/healthz", "/config.json")    # need no key
@@ -51,10 +51,10 @@ class Guard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await Passage(self._app, self._config, scope, receive, send).go()
+        await Exchange(self._app, self._config, scope, receive, send).go()
 
 
-class Passage:
+class Exchange:
     """One request and its response."""
 
     def __init__(self, app: ASGIApp, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
@@ -93,7 +93,7 @@ class Passage:
                 log.info("%s %s %s %.3f s", self._scope["method"], path, self._status or "gone", seconds)
 
     async def _fail(self, error: Exception) -> None:
-        note(error)
+        log_failure(error)
         if not self._status:
             await response_of(of_failure(error))(self._scope, self._received, self._sent)
 

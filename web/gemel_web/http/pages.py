@@ -25,7 +25,7 @@ from starlette.types import Receive, Scope, Send
 from ..config import Config
 from ..models import Models, file_names
 from .errors import ApiError
-from .files import answer
+from .files import file_response
 from .guard import has_key, is_api
 
 INDEX = "index.html"
@@ -45,7 +45,7 @@ HEADERS = {".html": DOCUMENT, ".js": ISOLATED, ".mjs": ISOLATED}
 STRANGE = frozenset('\\:*?"<>|') | {chr(code) for code in range(32)}   # characters that some systems treat specially
 
 
-class Elsewhere(Mount):
+class StaticRoute(Mount):
     """A route for all paths except the API's."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
@@ -55,7 +55,7 @@ class Elsewhere(Mount):
         return super().matches(scope)
 
 
-class Pages:
+class StaticFolder:
     """The ASGI app of one folder: GET and HEAD of its files; index.html stands for a folder."""
 
     def __init__(self, folder: Path) -> None:
@@ -69,11 +69,11 @@ class Pages:
         if request.method not in ("GET", "HEAD"):
             raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         path = path_of(self._folder, get_route_path(scope).removeprefix("/"))
-        file = await asyncio.to_thread(opened, self._folder, path)
+        file = await asyncio.to_thread(open_file, self._folder, path)
         suffix = path.suffix.lower()
         try:
             media = TYPES.get(suffix, "application/octet-stream")
-            response = answer(request, file, media=media, headers=HEADERS.get(suffix, {}))
+            response = file_response(request, file, media=media, headers=HEADERS.get(suffix, {}))
         except BaseException:
             file.close()
             raise
@@ -92,7 +92,7 @@ def path_of(folder: Path, address: str) -> Path:
     return folder.joinpath(*parts)
 
 
-def opened(folder: Path, path: Path) -> BinaryIO:
+def open_file(folder: Path, path: Path) -> BinaryIO:
     """Open a regular file inside the folder, after following links; raise a 404 for anything else."""
     try:
         real = path.resolve(strict=True)
@@ -105,7 +105,7 @@ def opened(folder: Path, path: Path) -> BinaryIO:
 
 def missing() -> ApiError:
     """Return the error for a path without a file."""
-    return ApiError(404, "there is nothing at this address", code="not_found")
+    return ApiError(404, "there is nothing at this path", code="not_found")
 
 
 class PageModel(msgspec.Struct, frozen=True):

@@ -21,8 +21,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import gemel
-from gemel._generate import Pace
-from gemel._session import KvType
+from gemel import KvType, Pace
 
 from ..http.errors import ApiError
 from ..models import ServedModel
@@ -122,7 +121,7 @@ class ModelQueue:
             for item in self._items(job):
                 if item is not None:
                     job.put(item)
-                await self._pace.turn()   # lets other tasks run
+                await self._pace.yield_turn()   # lets other tasks run
         else:
             loop = asyncio.get_running_loop()
             await loop.run_in_executor(self._pool, self._run_in_thread, job, loop.call_soon_threadsafe)

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import gemel
-from gemel._embed import packed, pool
-from gemel._session import KvType, floats
+from gemel import KvType
 
 from ..http.errors import of_request
 
@@ -189,9 +188,9 @@ class Completion(Stoppable):
 
     def _generation(self, session: gemel.Session, ids: list[int], sampling: gemel.Sampling) -> gemel.Generation:
         request = self._request
-        generation = session.generate(ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling)
-        generation._run.is_answer = request.is_chat
-        return generation
+        return session.generate(
+            ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling, is_answer=request.is_chat
+        )
 
     def _answer(
         self, slot: ModelSlot, session: gemel.Session, choice: int, ids: list[int], sampling: gemel.Sampling
@@ -236,7 +235,7 @@ class AnswerText:
                 self._tokens.append(self._token(id))
             self._drawn += len(self._utf8.decode(self._session.model.piece(id)))
             if self._seen == 1:
-                self._drawn -= generation._run.n_dropped
+                self._drawn -= generation.n_dropped
 
     def ready(self, choice: int) -> Text | None:
         """Return the text that can be sent; what may be an incomplete character waits for the next step."""
@@ -295,5 +294,5 @@ class Embeddings(Stoppable):
                 for start in range(0, len(ids), step):
                     rows += memoryview(session.hidden(ids[start : start + step])).cast("B")
                     yield None
-                raw = packed(pool(floats(bytes(rows), (len(ids), model.n_embd)), "mean"), normalise=True)
-                yield Vector(i, raw)
+                states = memoryview(rows).cast("f", (len(ids), model.n_embd))
+                yield Vector(i, bytes(gemel.pooled(states)))

@@ -16,8 +16,8 @@ from starlette.responses import Response
 
 from ..config import Config
 from ..http.body import decoded
-from ..http.connection import EventStream, while_there
-from ..http.errors import ApiError, body_of, invalid, note, of_failure, refused
+from ..http.connection import EventStream, while_connected
+from ..http.errors import ApiError, body_of, invalid, log_failure, of_failure, refused
 from ..jobs.scheduler import Job, Scheduler
 from ..jobs.work import Began, Completion, Embeddings, Ended, GenerateRequest, Text, Token, Vector
 from ..models import Models, ServedModel
@@ -110,12 +110,12 @@ class Api:
             fingerprint=f"gemel-{gemel.__version__}",
         )
         try:
-            began = await while_there(request.receive, _began(job))
+            began = await while_connected(request.receive, _began(job))
             if body.stream:
                 usage = bool(body.stream_options and body.stream_options.include_usage)
                 pieces = _streamed(job, began, head, shape, usage=usage)
                 return EventStream(pieces, stop=job.stop)
-            answer = await while_there(request.receive, _collected(job, began, head, shape))
+            answer = await while_connected(request.receive, _collected(job, began, head, shape))
             return _json(answer)
         except BaseException:
             job.stop()
@@ -133,7 +133,7 @@ class Api:
         texts = prompts.of_inputs(body.input, "input", self._config, bos_eos=True)
         job = self._scheduler.submit(served, Embeddings(texts, param="input"))
         try:
-            vectors, n_tokens = await while_there(request.receive, _vectors(job))
+            vectors, n_tokens = await while_connected(request.receive, _vectors(job))
         finally:
             job.stop()
         encoded = _as_base64 if body.encoding_format == "base64" else _as_floats
@@ -225,7 +225,7 @@ async def _streamed(
         if usage:
             yield _event(head.answer(shape.chunk, [], _usage(began, n_tokens)))
     except Exception as error:
-        note(error)
+        log_failure(error)
         yield _event(body_of(of_failure(error)))
     yield b"data: [DONE]\n\n"
 

@@ -31,8 +31,7 @@ def of_chat(messages: list[Message]) -> Prompts:
     def prompts(model: gemel.Model) -> Iterator[list[int]]:
         if model.chat_template is None:
             raise invalid("messages", "this model has no chat template: use POST /v1/completions")
-        with model.chat() as chat:
-            yield chat.prompt_ids(plain)
+        yield model.prompt_ids(plain)
 
     return prompts
 
@@ -73,11 +72,7 @@ def _ids(model: gemel.Model, one: str | list[int], param: str, *, bos_eos: bool)
         if max(one) >= model.n_vocab:
             raise invalid(param, f"{max(one)} is not a token id of this model: they are 0 to {model.n_vocab - 1}")
         return one
-    if bos_eos:
-        return model.tokenize(one, bos_eos=True)
-    ids = model.tokenize(one)
-    bos = model.bos_id
-    return [bos, *ids] if bos is not None and model.adds_bos and ids[:1] != [bos] else ids
+    return model.tokenize(one, bos_eos=True) if bos_eos else model.prompt_ids(one)
 
 
 def _role(message: Message, i: int) -> str:

@@ -11,11 +11,6 @@ from ..http.errors import ApiError, invalid
 from .wire import RENAMED, Sampled
 
 FIELDS = tuple(field.name for field in fields(gemel.Sampling))
-# Ignored at temperature 0. Clients send them anyway, so they are not an error here.
-NOT_GREEDY = (
-    "top_k", "top_p", "min_p", "typical_p", "xtc_probability", "xtc_threshold",
-    "mirostat", "mirostat_tau", "mirostat_eta",
-)
 NAMED = re.compile(r"(\w+?)(=| has |: )")
 
 
@@ -29,14 +24,10 @@ def sampling_of(request: Sampled) -> gemel.Sampling:
     try:
         if given.get("temperature") != 0:
             return gemel.Sampling(**given)
-        checked = gemel.Sampling(**{**given, "temperature": 1.0})
-        return checked.with_fields(temperature=0.0, **{name: _default(name) for name in NOT_GREEDY})
+        # Clients also send options that greedy sampling ignores: they are checked, then left out.
+        return gemel.Sampling(**{**given, "temperature": 1.0}).greedy()
     except gemel.ArgumentError as error:
         raise _named(str(error)) from None
-
-
-def _default(name: str) -> object:
-    return next(field.default for field in fields(gemel.Sampling) if field.name == name)
 
 
 def _biases(given: dict[str, float]) -> dict[int, float]:

@@ -358,9 +358,9 @@ class Tab:
 
     async def _fetch(self, call: Call, gone: asyncio.Event, request: dict[str, Any]) -> None:
         app = await self._served()
-        from gemel_web.tab import Asked
+        from gemel_web.tab import TabRequest
 
-        asked = Asked(
+        asked = TabRequest(
             request["method"], request["path"], request["query"], [(name, value) for name, value in request["headers"]],
             bytes(request["body"]),
         )  # fmt: skip
