@@ -76,7 +76,7 @@ def build(out: Path = zig_build.ROOT / "dist", *, compiler: str | None = None) -
 
 
 def lock_entry(wheel: Path, base_url: str = "") -> dict[str, Any]:
-    """Return what stands under "packages" of a lock file for this wheel.
+    """Return this wheel's entry under "packages" of a lock file.
 
     Without `base_url` the wheel is looked for where Pyodide's own packages are (its packageBaseUrl).
     """

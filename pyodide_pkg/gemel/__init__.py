@@ -107,7 +107,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> str:
-    if name == "__version__":   # the core's: asked for, it loads the library
+    if name == "__version__":   # the core's: reading it loads the library
         from ._choice import version
 
         return version()

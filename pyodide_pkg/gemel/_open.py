@@ -35,7 +35,7 @@ def open(
     """Load a GGUF model.
 
     model: a path, a URL, "hf:owner/repo/file.gguf", a short name (gemel.NAMES), bytes, or an open binary file; in a tab
-    a File, Blob, Uint8Array or ArrayBuffer of JavaScript's as well. Any part of a split model's files means all.
+    also JavaScript's File, Blob, Uint8Array or ArrayBuffer. Any file of a split model opens all of them.
     threads: 1..256; default GEMEL_THREADS, or the physical cores this process may use.
     isa: the instruction set (one of gemel.isas()); default GEMEL_ISA, or the best of this CPU.
     Neither threads nor isa changes a bit of any result.
@@ -75,7 +75,7 @@ async def open_async(
 ) -> Model:
     """As open, and let the event loop run after each piece; a download runs in a thread where there are threads.
 
-    Cancelling the task ends the loading and frees what it held.
+    Cancelling the task ends the loading and frees its memory.
     """
     if sys.platform == "emscripten":
         from .tab.opening import open_in_tab_async

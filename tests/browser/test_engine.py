@@ -147,7 +147,7 @@ ints[(library.engine_call("gemel_engine_stack", 0) - (128 << 10)) // 4] = 12345
 with at_least(library, 1) as pool:
     library.call("gemel_threads_resize", pool.address, 1)
 """
-    with raises("EngineError", "a worker ran out of its stack"):
+    with raises("EngineError", "a worker's stack overflowed"):
         engine.run(spoil)
     with raises("EngineError", "open the model again"):
         engine.run("model.session()")

@@ -143,5 +143,5 @@ finally:
     js.Reflect.deleteProperty(js.crypto, "subtle")
     del gemel.NAMES["known"]
 """
-    with raises("RuntimeWarning", "known is not compared with its SHA-256"):
+    with raises("RuntimeWarning", "known is not checked against its SHA-256"):
         tab(where="worker").run(script, url=served(data).url, size=len(data))

@@ -462,3 +462,47 @@ def test_real_prompt_has_the_ids_of_its_rendering(real_model: gemel.Model) -> No
     rendered = plain_jinja(real_model.chat_template, messages=MESSAGES, add_generation_prompt=True)
     with real_model.chat() as chat:
         assert chat.prompt_ids(MESSAGES) == real_model.tokenize(rendered, special=True)
+
+
+# ---- Ids without a chat ---------------------------------------------------------------------------------------------
+
+
+def test_prompt_ids_of_messages_are_those_of_a_chat_and_open_no_session(
+    model: gemel.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = "{{ tools[0].name }} {{ flag }} {{ messages|length }}"
+    with model.chat() as chat, model.chat(template=template, tools=[{"name": "search"}], flag=7) as other:
+        expected = [chat.prompt_ids(MESSAGES), other.prompt_ids(MESSAGES)]
+    monkeypatch.setattr(gemel.Session, "__init__", None)
+    assert model.prompt_ids(MESSAGES) == expected[0]
+    assert model.prompt_ids(MESSAGES, template=template, tools=[{"name": "search"}], flag=7) == expected[1]
+
+
+def test_prompt_ids_of_a_text_begin_with_bos_and_ids_are_kept(model: gemel.Model) -> None:
+    assert model.prompt_ids("hello") == model._with_bos(model.tokenize("hello"))
+    word = control_texts(model)[0]
+    assert model.prompt_ids(word, special=True) == model._with_bos(model.tokenize(word, special=True))
+    assert model.prompt_ids([3, 1, 2]) == [3, 1, 2]
+
+
+@pytest.mark.parametrize(("prompt", "options", "words"), [
+    ([1, MESSAGES[0]], {}, "mixes messages with other items"),
+    (MESSAGES, {"special": True}, "special=True has no effect on messages"),
+    ([1], {"special": True}, "special=True has no effect on ids"),
+    ("hello", {"template": "x"}, "template has no effect without messages"),
+    ("hello", {"tools": []}, "tools has no effect without messages"),
+    ([1], {"enable_thinking": False}, "enable_thinking has no effect without messages"),
+    (MESSAGES, {"bos_token": "x"}, "bos_token: gemel sets this value"),
+])
+def test_prompt_ids_refuse_options_without_effect(
+    model: gemel.Model, prompt: Any, options: dict[str, Any], words: str  # noqa: ANN401
+) -> None:
+    with pytest.raises(gemel.ArgumentError, match=words):
+        model.prompt_ids(prompt, **options)
+
+
+def test_a_template_that_fails_for_lack_of_content_says_which_message(model: gemel.Model) -> None:
+    template = "{% for m in messages %}{{ m.role + m.content }}{% endfor %}"
+    messages = [{"role": "user", "content": "hi"}, {"role": "assistant"}]
+    with pytest.raises(gemel.TemplateError, match=r'messages\[1\] has no "content"'):
+        model.prompt_ids(messages, template=template)

@@ -109,6 +109,15 @@ MEANING: dict[int, str] = {
 }
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a count in words.
+
+    >>> counted(1, "token"), counted(2, "token")
+    ('1 token', '2 tokens')
+    """
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
 def error_of(code: int, where: str, sentence: str = "") -> GemelError:
     """Return the exception for a negative code. where: what was being done; sentence: the core's message."""
     kind = BY_CODE.get(code, GemelError)

@@ -14,18 +14,18 @@ from typing import Any, Protocol, TypeAlias
 from . import abi
 from .errors import ArgumentError, LibraryError, error_of
 
-ERROR_SIZE = 512   # bytes for the core's sentence
+ERROR_SIZE = 512   # bytes for the core's message
 
 
 class Block(Protocol):
-    """Memory that the core can reach. It lives as long as the object."""
+    """Memory that the core can reach, valid as long as the object."""
 
     address: int
     size: int
 
 
 class JsBytes(Protocol):
-    """A Uint8Array of JavaScript's, as Pyodide shows it."""
+    """JavaScript's Uint8Array, as Pyodide shows it."""
 
     @property
     def js_id(self) -> int: ...
@@ -41,14 +41,14 @@ Buffer: TypeAlias = "bytes | bytearray | memoryview | array[int] | JsBytes"
 class Library(Protocol):
     """One loaded core."""
 
-    path: str         # where it came from, for people
+    path: str         # where it was loaded from
     size_size: int    # bytes of a size_t
     engine: str       # "native", "side module", "threads", or "threads64": the threaded engine with 64-bit addresses
     why: str          # one sentence: why this engine
 
     @property
     def default_threads(self) -> int:
-        """How many threads compute when the caller does not say."""
+        """How many threads compute by default."""
 
     def call(self, name: str, *arguments: Argument) -> Result:
         """Call an exported function: int, float, str (terminated text), or None for NULL and void."""
@@ -57,9 +57,9 @@ class Library(Protocol):
         """Return zeroed memory that the core can write."""
 
     def lend(self, data: Buffer) -> Block:
-        """Show the core a bytes-like object or a Uint8Array, copied only where it must be.
+        """Show the core a bytes-like object or a Uint8Array; copies only where necessary.
 
-        What the core sees lives as long as the block.
+        What the core sees is valid as long as the block.
         """
 
     def read(self, address: int, size: int) -> bytes:
@@ -78,7 +78,7 @@ def check_abi(library: Library) -> Library:
 
 
 def check(library: Library, code: int, where: str, error: Block | None = None) -> int:
-    """Return a count or 0; raise the exception of a negative code, with the core's sentence where there is one."""
+    """Return a count or 0; raise the exception of a negative code, with the core's message where there is one."""
     if code >= 0:
         return code
     sentence = "" if error is None else text_of(library.read(error.address, error.size))
@@ -106,10 +106,10 @@ def pointer_at(library: Library, block: Block) -> int:
 
 
 class Handle:
-    """One of the core's objects. It is freed once, when it was closed and its last user has left.
+    """One of the core's objects. It is freed once: when it was closed and its last user has left.
 
-    `with handle as address:` is a use; a handle made with `parent` is a user of its parent for as long as it exists.
-    So nothing is freed under a call of another thread, and a model outlives its sessions whoever is closed first.
+    `with handle as address:` is a use; a handle with a `parent` is a user of its parent as long as it exists. So
+    nothing is freed during a call of another thread, and a model outlives its sessions whichever is closed first.
     """
 
     def __init__(self, library: Library, address: int, close: str, parent: Handle | None = None) -> None:
@@ -145,7 +145,7 @@ class Handle:
             self._free_if_unused()
 
     def move_to(self, parent: Handle) -> None:
-        """Use another parent from now on: a session of an arriving model, when the loader has handed the model over."""
+        """Use another parent from now on: a model that was the loader's, when it is complete."""
         parent.__enter__()
         with self._lock:
             before, self._parent = self._parent, parent
@@ -160,7 +160,7 @@ class Handle:
                 self._free_if_unused()
 
     def after_fork(self) -> None:
-        """Forget a lock that a thread which no longer exists may hold."""
+        """Replace the lock: a thread that does not exist in the child may hold it."""
         self._lock = threading.RLock()
 
     def _free_if_unused(self) -> None:

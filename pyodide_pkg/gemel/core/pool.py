@@ -96,7 +96,7 @@ def count(library: Library) -> int:
 
 
 def after_fork() -> None:
-    """Mend the pools in a forked child, which has none of the parent's threads."""
+    """Repair the pools in a forked child, which has none of the parent's threads."""
     global _lock
     _lock = threading.Lock()
     for found in list(_pools.values()):

@@ -307,7 +307,7 @@ _live: weakref.WeakSet[CoreModel] = weakref.WeakSet()
 
 
 def _after_fork_in_child() -> None:
-    """Mend a forked child, which has no other threads: release their locks, and let the core start its workers."""
+    """Repair a forked child, which has no other threads: release their locks, and let the core start its workers."""
     pool.after_fork()
     for model in list(_live):
         model._after_fork()

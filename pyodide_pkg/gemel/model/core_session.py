@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 
 from ..core import abi
 from ..core.closing import Closing
-from ..core.errors import ArgumentError, CancelledError, ContextError, StateError
+from ..core.errors import ArgumentError, CancelledError, ContextError, StateError, counted
 from ..core.library import Argument, Block, Handle, check
 from ..text.ids import id_bytes, ids_of
 from .core_model import CoreModel
@@ -152,7 +152,7 @@ class CoreSession(Closing):
 
     def _run_ids(self, name: str, ids: array[int], *out: Argument) -> int:
         """Call a function that evaluates one micro-batch; return its length."""
-        self._run(name, self._library.lend(ids), len(ids), *out, where=f"evaluating {len(ids)} ids")
+        self._run(name, self._library.lend(ids), len(ids), *out, where=f"evaluating {counted(len(ids), 'id')}")
         return len(ids)
 
     # ---- Checks -----------------------------------------------------------------------------------------------------
@@ -182,14 +182,14 @@ class CoreSession(Closing):
         if total <= self.n_ctx:
             return
         larger = f"open the session with n_ctx={total}" if total <= limit else f"the file's own limit is {limit}"
-        tokens = f"{n} token{'s' * (n != 1)}"
+        tokens = counted(n, "token")
         problem = f"the prompt has {tokens}: shorten it"
         if n_past:
             problem = f"{tokens} would follow the {n_past} evaluated: pass at most {self.n_ctx - n_past}"
         raise ContextError(f"n_ctx is {self.n_ctx}, but {problem}{', or ' if total <= limit else '; '}{larger}")
 
     def _after_fork(self) -> None:
-        """Mend the session in a forked child: what another thread of the parent was computing is lost."""
+        """Repair the session in a forked child, where a pass of another thread of the parent is lost."""
         if not self._lock.acquire(blocking=False):
             self._broken = "another thread was computing in this session when the process forked: open a new one"
         self._lock = threading.RLock()

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..core.closing import Closing
-from ..core.errors import ArgumentError, CancelledError, ContextError, StateError
+from ..core.errors import ArgumentError, CancelledError, ContextError, StateError, counted
 from ..core.library import Block
 from ..text.stops import StopScanner
 from .core_session import CoreSession
@@ -289,7 +289,7 @@ class Generation(Closing):
             if not run.session.closed:
                 run.session.cancel()
             return
-        run.end("cancelled")   # it may not even have begun
+        run.end("cancelled")   # also when it had not begun
 
     def __del__(self) -> None:
         if hasattr(self, "_steps"):
@@ -311,7 +311,8 @@ def check_limit(session: CoreSession, n_prompt: int, max_tokens: int | None) -> 
         raise ArgumentError(f"max_tokens={max_tokens!r}: must be an integer of at least 1, or None (up to n_ctx)")
     if max_tokens > room:
         raise ContextError(
-            f"max_tokens={max_tokens} after a prompt of {n_prompt} tokens needs n_ctx={n_prompt + max_tokens - 1}, but "
-            f"it is {session.n_ctx} (the file's limit is {session.model.n_ctx}): ask for at most {room}"
+            f"max_tokens={max_tokens} after a prompt of {counted(n_prompt, 'token')} needs "
+            f"n_ctx={n_prompt + max_tokens - 1}, but it is {session.n_ctx} (the file's limit is {session.model.n_ctx})"
+            f": ask for at most {room}"
         )
     return max_tokens

@@ -6,7 +6,7 @@ loading.
 
 from __future__ import annotations
 
-from ..core.errors import ArgumentError, ContextError
+from ..core.errors import ArgumentError, ContextError, counted
 from ..source.progress import Progress
 from ..text.ids import id_bytes
 from .core_model import PROMPT, CoreModel
@@ -42,7 +42,7 @@ class Preload:
 
     def _evaluate(self, n_layers: int) -> Session:
         session, lent = self._opened(), self._model._library.lend(self._ids)
-        where = f"evaluating {len(self._ids)} ids while loading"
+        where = f"evaluating {counted(len(self._ids), 'id')} while loading"
         self._done = session._run("gemel_session_preload", lent, len(self._ids), n_layers, where=where)
         if self._on_progress:
             self._on_progress("prefill", self._done, self._model.n_layer)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from ..core import abi
-from ..core.errors import ArgumentError
+from ..core.errors import ArgumentError, counted
 from ..core.floats import FloatArray, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
 from ..source.sources import open_file
@@ -139,7 +139,7 @@ class Session(CoreSession):
             self._check_n_past(wanted, have)
             out = self._library.alloc(8)
             code = self._library.call("gemel_session_fork", session, wanted, out)
-            check(self._library, code, f"a fork of {wanted} ids")
+            check(self._library, code, f"a fork of {counted(wanted, 'id')}")
             with self.model._handle:
                 handle = Handle(
                     self._library, pointer_at(self._library, out), "gemel_session_close", self.model._handle
@@ -187,7 +187,7 @@ class Session(CoreSession):
         lent, n = self._rows(rows)
         with self._lock:
             self._check_room(n, self.n_past)
-            self._run("gemel_session_eval_rows", lent, n, where=f"evaluating {n} rows")
+            self._run("gemel_session_eval_rows", lent, n, where=f"evaluating {counted(n, 'row')}")
 
     def layers(self, rows: FloatArray, first: int, last: int) -> FloatArray:
         """Evaluate only layers [first, last) and return the residual stream after them: float32 [n][n_embd].

@@ -74,7 +74,7 @@ def block_size(size: int) -> int:
 
 
 def blocks(spans: Iterable[Span], sizes: Sequence[int], *, rest: bool) -> list[tuple[int, int]]:
-    """Return (part, block) of the blocks that hold `spans`, in their order; rest: and then of all other blocks."""
+    """Return (part, block) of the blocks that hold `spans`, in order; rest: then of all other blocks."""
     starts = [0, *accumulate(sizes)]
     found: dict[tuple[int, int], None] = {}
     for start, end in spans:

@@ -13,7 +13,7 @@ from typing import Any
 from .layer_order import Row
 
 Data = Any
-"""Bytes of a piece: a memoryview, or in a tab a Uint8Array of JavaScript's."""
+"""Bytes of a piece: a memoryview, or in a tab JavaScript's Uint8Array."""
 
 
 def size_of(data: Data) -> int:
@@ -22,7 +22,7 @@ def size_of(data: Data) -> int:
 
 
 def cut(data: Data, start: int, end: int) -> Data:
-    """Show a part of a piece."""
+    """Return a part of a piece, without copying."""
     if start == 0 and end == size_of(data):
         return data
     return data.subarray(start, end) if hasattr(data, "js_id") else data[start:end]
@@ -48,7 +48,7 @@ class PieceOrder:
     def take(self, offset: int, data: Data) -> None:
         """Feed what can be fed of bytes [offset, offset + size), and keep what must wait."""
         end = offset + size_of(data)
-        run: list[int] = []   # [start, end) of neighbours that go on together
+        run: list[int] = []   # [start, end) of neighbours that are fed together
         i = bisect_right(self._ends, offset)
         while i < len(self._starts) and self._starts[i] < end:
             start, stop = max(self._fed[i], offset), min(self._ends[i], end)

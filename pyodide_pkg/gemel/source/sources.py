@@ -148,7 +148,7 @@ class PartsSource:
 
 
 def flat(data: memoryview) -> memoryview:
-    """Return the bytes of a memoryview of any item type, copied only when it is not contiguous."""
+    """Return a memoryview of any item type as bytes; copies only when it is not contiguous."""
     return data.cast("B") if data.c_contiguous else memoryview(data.tobytes())
 
 

@@ -26,8 +26,8 @@ def has(name: str) -> bool:
 
 
 def data(name: str) -> bytes:
-    """Return a file of _core/; LibraryError when this installation lacks it."""
-    import lzma  # here: a desktop has no use for it
+    """Return a file of _core/; LibraryError when this installation does not have it."""
+    import lzma  # here: only a tab needs it
 
     try:
         if name in _packed() and not (FOLDER / name).is_file():
@@ -38,8 +38,7 @@ def data(name: str) -> bytes:
         return (FOLDER / name).read_bytes()
     except (OSError, EOFError, lzma.LZMAError) as error:
         raise LibraryError(
-            f"{FOLDER / name} can't be read ({getattr(error, 'strerror', None) or error}): this installation lacks it; "
-            "reinstall gemel"
+            f"{FOLDER / name} can't be read ({getattr(error, 'strerror', None) or error}): reinstall gemel"
         ) from error
 
 
@@ -55,7 +54,7 @@ def path(name: str) -> Path:
 
 
 def text(name: str) -> str:
-    """As data, decoded from UTF-8."""
+    """Return a file of _core/ as text."""
     return data(name).decode()
 
 

@@ -14,12 +14,12 @@ SLICE = 1 << 22     # bytes of a File per read
 
 
 def is_blob(model: object) -> bool:
-    """Tell whether this is a File or Blob of JavaScript's."""
+    """Tell whether this is JavaScript's File or Blob."""
     return hasattr(model, "js_id") and hasattr(model, "arrayBuffer") and hasattr(model, "slice")
 
 
 def is_array(model: object) -> bool:
-    """Tell whether this is an ArrayBuffer, a typed array or a DataView of JavaScript's."""
+    """Tell whether this is JavaScript's ArrayBuffer, typed array or DataView."""
     return hasattr(model, "js_id") and hasattr(model, "byteLength")
 
 
@@ -72,7 +72,7 @@ class BlobPieces:
         self._coming = self._begin(following) if following else None
         try:
             return start, js.Uint8Array.new(await promise)
-        except Exception as error:   # the browser's, when the file was changed or deleted
+        except Exception as error:   # from the browser, when the file was changed or deleted
             raise _unreadable(self.name, start, error) from error
 
     def _begin(self, span: Span) -> tuple[int, Any]:

@@ -26,7 +26,7 @@ class _File:
     key: str
     name: str
     url: str
-    size: int        # of the whole file; 0: not known
+    size: int        # of the whole file; 0: unknown
     cached: int      # bytes of blocks
 
 

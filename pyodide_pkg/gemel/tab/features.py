@@ -68,7 +68,7 @@ def has_memory64() -> bool:
 
 @functools.cache
 def has_relaxed_simd() -> bool:
-    """Tell whether the relaxed dot exists and is exact while its second operand is 0..127, the only way it is used."""
+    """Tell whether the relaxed dot exists and is exact for second operands of 0..127, which are all that gemel uses."""
     return _validates(RELAXED_DOT) and _dot_is_exact()
 
 

@@ -1,7 +1,7 @@
-"""Jinja for templates that nobody vouches for: the immutable sandbox, and limits on time and memory.
+"""Jinja for untrusted templates: the immutable sandbox, with limits on time and memory.
 
-Every turn of a loop and every call is counted, every value that is built is weighed, and only filters and methods
-stay that these limits cover. Knows jinja; knows nothing of chats.
+Every iteration of a loop and every call is counted, and the size of every value is checked. Only filters and methods
+that these limits cover are allowed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from jinja2.runtime import Context, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-Value = Any   # whatever a template computes with
+Value = Any   # any value of a template
 MAX_VALUE = 1 << 23      # characters of one value, of all texts in one list, and of the output
-MAX_STEPS = 1 << 20      # turns of loops, calls, and items of lists that are built
+MAX_STEPS = 1 << 20      # iterations of loops, calls, and items of lists
 MAX_SECONDS = 20.0
 MAX_BITS = 1 << 10       # bits of an integer
 
@@ -54,7 +54,7 @@ _METHODS: dict[type, frozenset[str]] = {
 
 
 class GenerationTag(jinja2.ext.Extension):
-    """{% generation %} marks what an assistant says, for training; its body is rendered as if it were not there."""
+    """{% generation %} marks an assistant's text, for training; its body is rendered as if the tag were absent."""
 
     tags = {"generation"}   # noqa: RUF012  (jinja's own declaration)
 
@@ -64,7 +64,7 @@ class GenerationTag(jinja2.ext.Extension):
 
 
 class Counted(NodeTransformer):
-    """Rewrites a template so that loops and macros call step(), and what builds values calls built() or joined()."""
+    """Rewrites a template so that loops and macros call step(), and expressions call built() or joined()."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:   # noqa: N802
         return self._stepping(node)
@@ -121,12 +121,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.begin()
 
     def begin(self) -> None:
-        """Set the counters back, before a rendering."""
+        """Reset the counters, before each rendering."""
         self.steps = 0
         self.deadline = time.monotonic() + MAX_SECONDS
 
     def step(self, n: int = 1) -> str:
-        """Count n steps; it shows nothing. Raise SecurityError when they are too many."""
+        """Count n steps and return ""; SecurityError when there are too many."""
         self.steps += n
         if self.steps > MAX_STEPS:
             raise SecurityError(f"it takes more than {MAX_STEPS} steps")
@@ -134,10 +134,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise SecurityError(f"it takes more than {MAX_SECONDS:.0f} seconds")
         return ""
 
-    # ---- Weighing ---------------------------------------------------------------------------------------------------
+    # ---- Sizes ------------------------------------------------------------------------------------------------------
 
     def built(self, value: Value) -> Value:
-        """Return a value, or raise SecurityError when it, written out, would be too large."""
+        """Return a value, or raise SecurityError when its text would be too large."""
         if isinstance(value, str):
             check_size(len(value))
         elif isinstance(value, list | tuple | dict):
@@ -145,7 +145,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return value
 
     def _weigh(self, value: Value) -> None:
-        """Count items as often as they would be written: a list that holds another twice holds its items twice."""
+        """Count items as often as they would be written: a list that contains another one twice has its items twice."""
         waiting, characters, items = [value], 0, 0
         while waiting:
             item = waiting.pop()
@@ -167,7 +167,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return "".join(self._texts(parts))
 
     def concat(self, parts: Iterable[str]) -> str:
-        """What jinja puts blocks, macros and the output together with."""
+        """How jinja joins blocks, macros and the output."""
         return "".join(self._texts(parts))
 
     def _texts(self, parts: Iterable[Value]) -> Iterator[str]:
@@ -178,7 +178,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             check_size(total)
             yield text
 
-    # ---- What jinja asks --------------------------------------------------------------------------------------------
+    # ---- Jinja's hooks ----------------------------------------------------------------------------------------------
 
     def call_binop(self, context: Context, operator: str, left: Value, right: Value) -> Value:
         if operator == "**" or (operator == "%" and not isinstance(left, int | float)):
@@ -200,7 +200,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return super().is_safe_attribute(obj, attr, value)
 
     def wrap_str_format(self, value: Value) -> None:
-        """Refuse str.format, whose width can be anything; jinja would let it through with checks of its own."""
+        """Refuse str.format, whose width has no limit; jinja would allow it with other checks."""
         if isinstance(getattr(value, "__self__", None), str) and value.__name__ in ("format", "format_map"):
             raise SecurityError("str.format is not allowed here")
 
@@ -256,7 +256,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         separators: Value = None,
         sort_keys: bool = False,
     ) -> str:
-        """As the templates of the hub expect it: JSON without HTML escapes."""
+        """JSON without HTML escapes, as the templates on the hub expect it."""
         if indent is not None and not (isinstance(indent, int) and 0 <= indent <= 16):
             raise SecurityError("tojson takes an indent from 0 to 16")
         self.built(value)
@@ -266,7 +266,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def check_size(size: int) -> None:
-    """Raise SecurityError for a size past MAX_VALUE."""
+    """Raise SecurityError for a size over MAX_VALUE."""
     if size > MAX_VALUE:
         raise SecurityError(f"a value grows past {MAX_VALUE} characters or items")
 
@@ -284,7 +284,7 @@ def limited_range(*bounds: int) -> range:
 
 
 def now(format: str) -> str:
-    """Return the local time in strftime's language."""
+    """Return the local time in strftime's format."""
     if len(format) > 256 or any(character.isdigit() for character in format):
         raise SecurityError("strftime_now takes a short format without widths")
     return datetime.datetime.now().strftime(format)

@@ -73,7 +73,7 @@ class Template:
         except SecurityError as error:
             raise TemplateError(f"the chat template was stopped: {_said(error)}") from error
         except Exception as error:   # a template can raise any exception
-            raise TemplateError(f"the chat template failed: {_said(error)}") from error
+            raise TemplateError(_missing(messages) or f"the chat template failed: {_said(error)}") from error
 
 
 @functools.lru_cache(maxsize=8)
@@ -89,7 +89,7 @@ def template_text(model: Vocabulary, template: str | None) -> str:
         name = model.name.replace("\\", "/").rpartition("/")[2]
         raise TemplateError(
             f"{name} has no chat template (tokenizer.chat_template), so it can't chat. "
-            "Use generate() (on the command line: gemel run --raw), or pass a template: chat(template=...)"
+            "Use generate() (on the command line: gemel run), or pass a template: chat(template=...)"
         )
     return text
 
@@ -183,6 +183,15 @@ def map_texts(value: Value, change: Callable[[str], str]) -> Value:
     if isinstance(value, list | tuple):
         return [map_texts(item, change) for item in value]
     return value
+
+
+def _missing(messages: Sequence[Mapping[str, Any]]) -> str:
+    """Return why a template that failed may have failed: what a message lacks; "" where none lacks anything."""
+    for i, message in enumerate(messages):
+        for key in ("role", "content"):
+            if key not in message:
+                return f'messages[{i}] has no "{key}", and the chat template fails without it'
+    return ""
 
 
 def _refuse(message: object = "") -> str:
