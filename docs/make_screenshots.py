@@ -33,7 +33,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from browser import demo  # noqa: E402
 from browser.demo import DemoPage  # noqa: E402
-from gemel_web import Served  # noqa: E402
+from gemel_web import ServedModel  # noqa: E402
 from playwright.sync_api import BrowserContext, sync_playwright  # noqa: E402
 
 
@@ -122,7 +122,7 @@ def main() -> None:
     visits: list[Callable[[BrowserContext, str], None]] = [desktop, cell, fallback, phone]
     with (
         gemel.open(file) as model,
-        demo.listening(demo.site({NAME: Served(model, (file,))}, static)) as url,
+        demo.listening(demo.site({NAME: ServedModel(model, (file,))}, static)) as url,
         sync_playwright() as playwright,
     ):
         for visit in visits:

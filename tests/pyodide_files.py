@@ -11,7 +11,7 @@ import building
 import pyodide_wheel
 import pytest
 import zig_build
-from gemel import _assets
+from gemel.tab import assets as packed
 
 NPM = building.ROOT / "tests" / "wasm"
 FOLDER = building.BUILD / "wheels"
@@ -96,7 +96,7 @@ def stage(compiler: str = "") -> Path:
     for one in (gemel(compiler), *map(pure, PURE)):
         with zipfile.ZipFile(one) as archive:
             archive.extractall(out / "site")
-    with mock.patch.object(_assets, "FOLDER", out / "site" / "gemel" / "_core"):
+    with mock.patch.object(packed, "FOLDER", out / "site" / "gemel" / "_core"):
         for flavour in ("simd128", "relaxed"):   # tests load them by name
-            _assets.path(f"libgemel_{flavour}.wasm")
+            packed.path(f"libgemel_{flavour}.wasm")
     return out

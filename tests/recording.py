@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gemel._library import Argument, Block, Buffer, Library, Result
+from gemel.core.library import Argument, Block, Buffer, Library, Result
 
 
 class RecordingLibrary:

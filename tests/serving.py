@@ -23,7 +23,7 @@ class Asked:
 
     def __init__(
         self,
-        models: Mapping[str, gemel_web.Served],
+        models: Mapping[str, gemel_web.ServedModel],
         *,
         static: Path | ASGIApp | None = None,
         **config: Any,  # noqa: ANN401

@@ -14,7 +14,7 @@ if(CMAKE_SYSTEM_PROCESSOR STREQUAL "wasm64")
 endif()
 set(engine_flags --target=${CMAKE_SYSTEM_PROCESSOR}-unknown-unknown
     -matomics -mbulk-memory -mmutable-globals -msign-ext -nostdlibinc)
-# --initial-memory is INITIAL_PAGES of gemel/_engine.py
+# --initial-memory is INITIAL_PAGES of gemel/tab/engine.py
 string(CONCAT engine_link "${engine_machine} --no-entry --import-memory --shared-memory --initial-memory=4194304 "
     "--max-memory=${engine_max} --stack-first -z stack-size=262144 --gc-sections --strip-all "
     "--export-dynamic --export=__stack_pointer --export=malloc --export=calloc --export=free --export=memcpy "

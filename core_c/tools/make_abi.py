@@ -1,4 +1,4 @@
-"""gemel.h -> pyodide_pkg/gemel/_abi.py: constants and prototypes as plain data, from which every binding is built.
+"""gemel.h -> pyodide_pkg/gemel/core/abi.py: constants and prototypes as plain data, from which every binding is built.
 
 The header is the only source: enumerators become integers, functions become strings of one-letter codes. Knows the
 header's own regular style (GEMEL_API prototypes, `typedef enum`), not C; anything else in it is an error.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 HEADER = ROOT / "core_c" / "include" / "gemel.h"
-OUTPUT = ROOT / "pyodide_pkg" / "gemel" / "_abi.py"
+OUTPUT = ROOT / "pyodide_pkg" / "gemel" / "core" / "abi.py"
 SCALARS = {"int": "i", "int32_t": "i", "uint32_t": "i", "float": "f", "double": "d", "size_t": "z", "void": "v"}
 
 HEAD = '''"""The core's constants and prototypes, generated from gemel.h by core_c/tools/make_abi.py; not to be edited.
@@ -66,7 +66,7 @@ def parse_constants(text: str) -> dict[str, int]:
 
 
 def render(header: str) -> str:
-    """Return the whole text of _abi.py."""
+    """Return the whole text of abi.py."""
     abi = re.search(r"^#define GEMEL_ABI (\d+)$", header, re.M)
     if abi is None:
         raise SystemExit("gemel.h: no GEMEL_ABI")

@@ -1,4 +1,4 @@
-"""`python -m gemel_native` is the command `gemel`."""
+"""`python -m gemel_native` runs the command `gemel`."""
 
 from __future__ import annotations
 

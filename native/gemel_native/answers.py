@@ -1,4 +1,4 @@
-"""A running generation becomes text on stdout, and afterwards a line of speeds for people or numbers for a machine."""
+"""A running generation becomes text on stdout; afterwards its speeds become a line or numbers for JSON."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from typing import Any
 
 import gemel
 
-from .output import Writer
+from .output import Writer, counted
 from .progress import watching
 
 
 def stream(generation: gemel.Generation) -> None:
-    """Print pieces as they come and end the line. Whoever interrupts it closes the generation."""
+    """Print pieces as they arrive and end the line. If interrupted, the caller closes the generation."""
     writer = Writer()
 
     def evaluated() -> tuple[int, int]:
@@ -32,12 +32,12 @@ def speeds_line(generation: gemel.Generation, load_s: float | None = None) -> st
     """Return the line of speeds."""
     timings = generation.timings
     cached = timings.n_prompt - timings.n_evaluated
-    prompt = f"prompt {timings.n_prompt} token{'s' * (timings.n_prompt != 1)}"
+    prompt = f"prompt {counted(timings.n_prompt, 'token')}"
     if cached > 0 and timings.first_token_s:
         prompt += f" ({cached} from the cache)"
     if timings.n_evaluated:
         prompt += f" at {timings.prompt_tok_s:.1f} tok/s"
-    answer = f"generated {len(generation.ids)} token{'s' * (len(generation.ids) != 1)}"
+    answer = f"generated {counted(len(generation.ids), 'token')}"
     if timings.n_decoded:
         answer += f" at {timings.decode_tok_s:.1f} tok/s"
     loaded = "" if load_s is None else f"; loaded in {load_s:.2f} s"
@@ -45,7 +45,7 @@ def speeds_line(generation: gemel.Generation, load_s: float | None = None) -> st
 
 
 def speeds(timings: gemel.Timings, load_s: float) -> dict[str, Any]:
-    """Return the same for a machine: tokens, seconds, tokens a second."""
+    """Return the same for JSON: tokens, seconds, tokens per second."""
     return {
         "prompt_tokens": timings.n_prompt,
         "evaluated_tokens": timings.n_evaluated,
@@ -60,7 +60,7 @@ def speeds(timings: gemel.Timings, load_s: float) -> dict[str, Any]:
 
 
 def cut_note(generation: gemel.Generation, n_ctx: int, max_tokens: int | None) -> str | None:
-    """Return what to say of an answer that only the context's end ended."""
+    """Return a note if the answer ended only because the context is full."""
     if generation.stop_reason != "length" or max_tokens is not None:
         return None
-    return f"note: the answer ends here because its context of {n_ctx} tokens is full (--ctx)"
+    return f"note: the answer stopped because its context of {n_ctx} tokens is full (--ctx)"

@@ -1,7 +1,7 @@
-"""`gemel bench`: tokens a second of prefill and decoding, and what part of the machine's limits that is.
+"""`gemel bench`: tokens per second of prefill and decoding, and what share of the machine's limits they reach.
 
-Every configuration is warmed up, then all of them take turns, repetition by repetition, so that a machine that gets
-hot or busy slows them all alike. Medians are printed.
+Each configuration is warmed up. Then each repetition measures all of them in turn, so that a machine that gets hot or
+busy slows all of them alike. Medians are printed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -17,41 +16,31 @@ from typing import Annotated, Any, Literal
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import KvType, Overrides
 from gemel.profiling import EVENTS, Limits, limits
 
-from . import profile_
+from . import bench_profile
+from .case import Case
 from .machine import machine, peak_rss_mb
 from .opening import check_isas, opened
-from .options import JsonOption, KvType, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
+from .options import JsonOption, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
 from .output import bytes_text, console, facts, print_json, table
 from .overrides import with_overrides
 from .progress import Bar
 
 MAX_TOKENS = 10**6
-WARM_UP = 8   # tokens of a warm-up's decoding
-LIMITS_S = 1.5   # how long all measuring of limits may take, but for LEAST_S a turn
+WARM_UP = 8   # tokens to decode as a warm-up
+LIMITS_S = 1.5   # total time for measuring the limits, with at least LEAST_S for each
 LEAST_S = 0.02
 
 PREFILL_HELP = "Prompt lengths to prefill, such as 512 or 128,512; 0: none."
 DECODE_HELP = "Numbers of tokens to decode; 0: none."
-DEPTH_HELP = "Tokens that are in the KV cache already."
+DEPTH_HELP = "Tokens already in the KV cache."
 THREADS_HELP = "Threads, such as 1,2."
-ISA_HELP = "Rows of kernels, such as avx2,avx512vnni."
+ISA_HELP = "Instruction sets, such as avx2,avx512vnni."
 REPS_HELP = "Measurements of each configuration."
 PROFILE_HELP = "Run each configuration once more, and show the time of each operation."
-TRACE_HELP = "The same, as a file for Perfetto or chrome://tracing."
-
-
-@dataclass(frozen=True)
-class Case:
-    """One configuration."""
-
-    test: Literal["prefill", "decode"]
-    n: int         # tokens measured
-    depth: int     # tokens in the KV cache before them
-    threads: int
-    isa: str
+TRACE_HELP = "Write the same to a file for Perfetto or chrome://tracing."
 
 
 @with_overrides
@@ -69,7 +58,7 @@ def bench(
     ] = None,
     isa: Annotated[
         str | None,
-        typer.Option("--isa", metavar="ROW,...", help=ISA_HELP, show_default="GEMEL_ISA, or the best of this CPU"),
+        typer.Option("--isa", metavar="ISA,...", help=ISA_HELP, show_default="GEMEL_ISA, or the best of this CPU"),
     ] = None,
     reps: Annotated[int, typer.Option("--reps", "-r", parser=whole(1, 1000), metavar="N", help=REPS_HELP)] = 5,
     kv_type: KvTypeOption = None,
@@ -78,11 +67,11 @@ def bench(
     json: JsonOption = False,
     overrides: Overrides,
 ) -> None:
-    """Measure how many tokens a second a model prefills and decodes.
+    """Measure how many tokens per second a model prefills and decodes.
 
-    Decoding is greedy generation, drawing and detokenising included. A depth of 0 decodes after a single token.
-    Beside the speeds stands what part of the machine's limits they are, measured in the same run: reading memory, and
-    multiplying 8-bit integers, by as many threads and nothing else.
+    Decoding is greedy generation, sampling and detokenising included. A depth of 0 decodes after a single token.
+    The table also shows the speeds as shares of the machine's limits, which are measured in the same run: reading
+    memory, and multiplying 8-bit integers, with the same number of threads.
     """
     tests: list[tuple[Literal["prefill", "decode"], int]] = []
     tests += [("prefill", n) for n in numbers_of(prefill, "--prefill", least=0, most=MAX_TOKENS) if n]
@@ -96,11 +85,11 @@ def bench(
     with opened(name, threads=counts[0] if counts else None, overrides=overrides) as loaded, Bar() as bar:
         model = loaded.model
         cases = [
-            Case(test, n, at, count, row)
+            Case(test, n, at, count, name)
             for test, n in tests
             for at in depths
             for count in counts or [model.threads]
-            for row in isas or [model.isa]
+            for name in isas or [model.isa]
         ]
         check_room(model, cases)
         rows, found = measure(model, cases, reps=reps, kv_type=kv_type, on_progress=bar)
@@ -116,37 +105,37 @@ def bench(
         }
     if trace:
         write_trace(trace, profiles)
-    profile_.say_lost(profiles)
+    bench_profile.say_lost(profiles)
     if json:
         print_json(result | ({"profiles": [one.as_json() for one in profiles]} if profile else {}))
         return
     show(result)
     for one in profiles if profile else ():
-        profile_.show(one, model.n_layer)
+        bench_profile.show(one, model.n_layer)
 
 
-def write_trace(path: Path, profiles: Sequence[profile_.Profiled]) -> None:
-    """Write the trace, or say why it can't be written."""
+def write_trace(path: Path, profiles: Sequence[bench_profile.Profiled]) -> None:
+    """Write the trace; raise SourceError if it can't be written."""
     try:
-        profile_.write_trace(path, profiles)
+        bench_profile.write_trace(path, profiles)
     except OSError as error:
         raise gemel.SourceError(f"--trace {path} can't be written: {error.strerror or error}") from error
 
 
-def run_profiles(model: gemel.Model, cases: Sequence[Case], kv_type: KvType | None) -> list[profile_.Profiled]:
-    """Run each case once, with events."""
+def run_profiles(model: gemel.Model, cases: Sequence[Case], kv_type: KvType | None) -> list[bench_profile.Profiled]:
+    """Run each case once, recording events."""
     with Runner(model, cases, kv_type) as runner:
         found = []
         for case in cases:
             runner.prepare(case)
             runner.warm_up(case)
             session = runner.session_of(case)
-            found.append(profile_.profiled(case, session, partial(runner.seconds, case), EVENTS))
+            found.append(bench_profile.profiled(case, session, partial(runner.seconds, case), EVENTS))
     return found
 
 
 def check_room(model: gemel.Model, cases: Sequence[Case]) -> None:
-    """Raise a usage error for a configuration that the file's context can't hold."""
+    """Raise a usage error for a configuration that does not fit in the model's context."""
     for case in cases:
         needed = max(case.depth, 1 if case.test == "decode" else 0) + case.n
         if needed > model.n_ctx:
@@ -164,10 +153,10 @@ def measure(
     kv_type: KvType | None = None,
     on_progress: Callable[[str, int, int], None],
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return one row a case: tok_s (the median), min, max, parts of the limits; and the limits."""
+    """Return one row per case: tok_s (the median), min, max, shares of the limits; and the limits."""
     speeds: dict[Case, list[float]] = {case: [] for case in cases}
     machines = {(case.threads, case.isa): Limits(0, 0) for case in cases}
-    turn_s = max(LEAST_S, LIMITS_S / (2 * reps * len(machines)))
+    limit_s = max(LEAST_S, LIMITS_S / (2 * reps * len(machines)))
     with Runner(model, cases, kv_type) as runner:
         kv_size = runner.session_of(cases[0]).kv_size
         for case in cases:
@@ -181,7 +170,7 @@ def measure(
             for (threads, isa), best in machines.items():
                 model.set_threads(threads)
                 model.set_isa(isa)
-                now = limits(model, turn_s)
+                now = limits(model, limit_s)
                 machines[threads, isa] = Limits(max(best.read, now.read), max(best.dot, now.dot))
     rows = [
         {**vars(case), "tok_s": median(found), "min": min(found), "max": max(found), "reps": reps,
@@ -195,11 +184,11 @@ def measure(
 
 
 def parts(model: gemel.Model, case: Case, tok_s: float, machine: Limits, kv_size: int) -> dict[str, Any]:
-    """Return what a token costs, and what part of the limits a speed is.
+    """Return the cost of a token, and a speed as shares of the limits.
 
-    kv_size: bytes of KV cache a position.
+    kv_size: bytes of KV cache per position.
     token_bytes: weights, and the KV cache halfway through; None for prefill, where a micro-batch shares the weights.
-    token_macs: multiply-adds in weights; those of attention are not counted.
+    token_macs: multiply-adds with weights; attention is not counted.
     """
     if case.test == "prefill":
         macs = model.prefill_macs + (model.decode_macs - model.prefill_macs) / case.n
@@ -212,7 +201,7 @@ def parts(model: gemel.Model, case: Case, tok_s: float, machine: Limits, kv_size
 
 
 class Runner:
-    """One session a depth, which keeps what stands before the measured tokens. A context manager."""
+    """One session per depth, which keeps the tokens before the measured ones. A context manager."""
 
     def __init__(self, model: gemel.Model, cases: Sequence[Case], kv_type: KvType | None = None) -> None:
         self.model = model
@@ -231,7 +220,7 @@ class Runner:
         return self._sessions[case.depth]
 
     def prepare(self, case: Case) -> None:
-        """Set threads and kernels, fill the KV cache up to the depth, and wake the threads with one token."""
+        """Set threads and instruction set, fill the KV cache up to the depth, and wake the threads with one token."""
         self.model.set_threads(case.threads)
         self.model.set_isa(case.isa)
         session = self._sessions[case.depth]
@@ -239,7 +228,7 @@ class Runner:
         session.truncate(case.depth)
 
     def warm_up(self, case: Case) -> None:
-        """Run a little of the case, so that its code and buffers have been touched."""
+        """Run a little of the case, so that its code and buffers are in memory."""
         self._run(case, min(case.n, self.model.n_batch if case.test == "prefill" else WARM_UP))
         self.prepare(case)
 
@@ -253,7 +242,7 @@ class Runner:
             start = time.perf_counter()
             session.append(self._ids[case.depth : case.depth + n])
             return time.perf_counter() - start
-        # The first id is drawn from the logits of the prompt; each of the other n needs a pass through the weights.
+        # The first id is sampled from the logits of the prompt; each of the other n needs a pass through the weights.
         prompt = self._ids[: max(case.depth, 1)]
         with session.generate(prompt, max_tokens=n + 1, sampling=self._sampling) as generation:
             start = time.perf_counter()
@@ -271,7 +260,7 @@ class Runner:
 
 
 def about(model: gemel.Model) -> dict[str, Any]:
-    """Return what a figure of speed must say of its model."""
+    """Return what describes the model of a measurement."""
     return {
         "name": model.name,
         "arch": model.arch,
@@ -283,9 +272,9 @@ def about(model: gemel.Model) -> dict[str, Any]:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print it for people."""
+    """Print the result as a table."""
     on, model = result["machine"], result["model"]
-    peak = "" if result["peak_rss_mb"] is None else f", at most {result['peak_rss_mb']:.0f} MB of memory"
+    peak = "" if result["peak_rss_mb"] is None else f", peak memory {result['peak_rss_mb']:.0f} MB"
     out = console()
     pairs = {
         "machine": f"{on['cpu']}, {on['cores']} cores, {on['system']}",
@@ -307,6 +296,6 @@ def show(result: dict[str, Any]) -> None:
 
 
 def limits_text(found: dict[str, Any]) -> str:
-    """Return one line's worth of limits."""
+    """Return the limits as one line."""
     threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}, {found['isa']}"
     return f"{threads}: {found['read_bytes_s'] / 1e9:.1f} GB/s, {found['dot_macs_s'] / 1e9:.0f} GMAC/s of int8"

@@ -1,4 +1,4 @@
-"""`gemel chat`: a conversation at the terminal. Lines that begin with / are commands, the rest goes to the model."""
+"""`gemel chat`: a conversation at the terminal. Lines that begin with / are commands; the rest goes to the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import Overrides
 
 from .answers import cut_note, speeds_line, stream
 from .opening import check_ctx, opened
@@ -26,7 +26,7 @@ from .options import (
     ThreadsOption,
     with_sampling,
 )
-from .output import printable, say, say_error
+from .output import counted, printable, say, say_error
 from .overrides import with_overrides
 
 FENCE = '"""'   # begins and ends a message of several lines
@@ -50,7 +50,7 @@ def chat(
 ) -> None:
     """Hold a conversation with a model.
 
-    /help lists the commands. Ctrl-C stops an answer, Ctrl-D ends the program.
+    /help lists the commands. Ctrl-C stops an answer, Ctrl-D exits.
     """
     with opened(name, threads=threads, isa=isa, overrides=overrides) as loaded:
         check_ctx(loaded.model, ctx)
@@ -60,7 +60,7 @@ def chat(
 
 
 class Repl:
-    """Reads a message, prints the answer, and so on until the input ends or /exit."""
+    """Reads messages and prints answers until the input ends or /exit."""
 
     def __init__(
         self,
@@ -80,11 +80,11 @@ class Repl:
         self._ended = False
         self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
             "/help": ("list the commands", self._help),
-            "/reset": ("forget the conversation, but for the system message", self._reset),
-            "/system": ("show the system message; with a TEXT, replace it", self._system),
-            "/save": ("write the conversation to a FILE (JSON)", self._save),
-            "/load": ("go on with the conversation in a FILE", self._load),
-            "/exit": ("end, as Ctrl-D does", self._exit),
+            "/reset": ("forget the conversation, except the system message", self._reset),
+            "/system": ("show the system message; with TEXT, replace it", self._system),
+            "/save": ("write the conversation to FILE (JSON)", self._save),
+            "/load": ("continue the conversation in FILE", self._load),
+            "/exit": ("exit, as Ctrl-D does", self._exit),
         }
 
     def run(self) -> None:
@@ -92,30 +92,30 @@ class Repl:
         if self._terminal:
             with contextlib.suppress(ImportError):   # line editing and history; Windows has its own
                 import readline  # noqa: F401
-            say(f"{printable(self.chat.model.name)}: /help lists the commands, Ctrl-D ends")
+            say(f"{printable(self.chat.model.name)}: /help lists the commands, Ctrl-D exits")
         while not self._ended:
             try:
                 message = self._read()
             except EOFError:
                 break
             except KeyboardInterrupt:
-                say("\n(Ctrl-D or /exit ends)")
+                say("\n(use Ctrl-D or /exit to exit)")
                 continue
             self.handle(message)
         if self._terminal and not self._ended:
             say("")
 
     def handle(self, message: str) -> None:
-        """Answer a message or obey a command. Errors are told, and the conversation goes on."""
+        """Answer a message or run a command. Errors are printed, and the conversation goes on."""
         try:
             if message.startswith("/"):
-                self._obey(message)
+                self._run_command(message)
             elif message.strip():
                 self._answer(message)
         except KeyboardInterrupt:
             say("(stopped)")
         except gemel.ContextError as error:
-            say_error(f"{error}; /reset begins anew, --ctx gives more room")
+            say_error(f"{error}; /reset starts over, --ctx sets a larger context")
         except (gemel.GemelError, OSError) as error:
             if isinstance(error, BrokenPipeError):
                 raise
@@ -145,16 +145,16 @@ class Repl:
             stream(generation)
         note = cut_note(generation, self.chat.session.n_ctx, self._max_tokens)
         if note:
-            say(f"{note}; /reset begins anew")
+            say(f"{note}; /reset starts over")
         if self._speeds:
             say(speeds_line(generation))
 
-    def _obey(self, line: str) -> None:
+    def _run_command(self, line: str) -> None:
         name, _, rest = line.partition(" ")
         command = self._commands.get(name.rstrip())
         if command is None:
             names = " ".join(self._commands)
-            say_error(f"there is no command {name}: {names}; a message that begins with / needs a space before it")
+            say_error(f"unknown command {name}: {names}; put a space before a message that begins with /")
             return
         command[1](rest.strip())
 
@@ -164,7 +164,7 @@ class Repl:
         for name, (words, _command) in self._commands.items():
             say(f"{name:8} {words}")
         say(f'{FENCE:8} begins and ends a message of several lines')
-        say(f"{'Ctrl-C':8} stops an answer; what was said of it stays")
+        say(f"{'Ctrl-C':8} stops an answer; the text so far is kept")
 
     def _reset(self, _: str) -> None:
         self.chat.messages[:] = [message for message in self.chat.messages if message["role"] == "system"]
@@ -182,16 +182,16 @@ class Repl:
     def _save(self, name: str) -> None:
         path = _path_of(name, "/save")
         if path.exists():
-            read_conversation(path)   # nothing but a conversation is overwritten
+            read_conversation(path)   # raises for other files: only saved conversations are overwritten
         note = {"model": self.chat.model.name, "messages": self.chat.messages}
         fresh = path.with_name(path.name + ".new")
         fresh.write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
         fresh.replace(path)
-        say(f"({len(self.chat.messages)} messages in {printable(str(path))})")
+        say(f"({counted(len(self.chat.messages), 'message')} in {printable(str(path))})")
 
     def _load(self, name: str) -> None:
         self.chat.messages[:] = read_conversation(_path_of(name, "/load"))
-        say(f"({len(self.chat.messages)} messages)")
+        say(f"({counted(len(self.chat.messages), 'message')})")
 
     def _exit(self, _: str) -> None:
         self._ended = True
@@ -199,7 +199,7 @@ class Repl:
 
 def _path_of(name: str, command: str) -> Path:
     if not name:
-        raise gemel.ArgumentError(f"{command} needs the name of a file")
+        raise gemel.ArgumentError(f"{command} needs a file name")
     return Path(name).expanduser()
 
 
@@ -215,7 +215,7 @@ def read_conversation(path: Path) -> list[dict[str, Any]]:
             {**message, "role": _text(message["role"]), "content": _text(message["content"])} for message in messages
         ]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise gemel.ArgumentError(f"{path} is no conversation that /save wrote") from error
+        raise gemel.ArgumentError(f"{path} is not a conversation file (/save writes one)") from error
 
 
 def _text(value: object) -> str:

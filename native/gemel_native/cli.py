@@ -1,10 +1,10 @@
-"""The command `gemel`: its commands, and what an error becomes.
+"""The command `gemel`: its commands and exit codes.
 
-    0    done
-    1    a gemel error, or one of the system: one line `error: ...` on stderr
-    2    a command line that can't be meant: the same, and where to read on
+    0    success
+    1    an error of gemel or of the system: one line `error: ...` on stderr
+    2    an invalid command line: the same, with a hint at --help
     130  Ctrl-C
-    141  whoever reads the output has gone
+    141  the reader of the output has gone
 """
 
 from __future__ import annotations
@@ -17,31 +17,32 @@ import gemel
 import typer
 from typer.core import TyperGroup
 
-from . import bench, chat, doctor, inspect_, plugins, pull, run, score, tokenize_
+from . import bench, chat, doctor, inspect_cmd, plugins, pull, run, score, tokenize_cmd
 from .options import UsageError
 from .output import prepare_streams, say, say_error, silence
+from .serving import demo, serve
 
 INTERRUPTED = 130
 READER_GONE = 141
 
 
 class Group(TyperGroup):
-    """The commands here and those of other packages; every error becomes a line and an exit code."""
+    """The commands of gemel and of other packages; each error becomes a line and an exit code."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401  # the Context of typer's own click
-        """Return the commands' names, those of other packages last."""
+        """Return the names of the commands, those of other packages last."""
         names = list(self.commands)
         return names + sorted(set(plugins.found()) - set(names))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
-        """Return a command by name, or None; one of another package is loaded now."""
+        """Return a command by name, or None; a command of another package is loaded now."""
         if cmd_name in self.commands:
             return self.commands[cmd_name]
         point = plugins.found().get(cmd_name)
         return None if point is None else plugins.command_of(point)
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
-        """Run the command; turn errors that are no mistake of the command line into a line and an exit code."""
+        """Run the command; turn errors, except those of usage, into a line and an exit code."""
         try:
             super().invoke(ctx)
             sys.stdout.flush()
@@ -60,7 +61,7 @@ class Group(TyperGroup):
             raise typer.Exit(1) from None
 
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
-        """Parse and run; exit with the code, or return it where `standalone_mode` is off."""
+        """Parse and run; exit with the code, or return it if `standalone_mode` is off."""
         prepare_streams()
         try:
             code = super().main(args, standalone_mode=False, **extra) or 0
@@ -81,14 +82,15 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 for command in (
-    run.run, chat.chat, pull.pull, inspect_.inspect, tokenize_.tokenize, score.score, bench.bench, doctor.doctor,
+    run.run, chat.chat, pull.pull, inspect_cmd.inspect, tokenize_cmd.tokenize, score.score, bench.bench, doctor.doctor,
+    demo.demo, serve.serve,
 ):
     epilog = pull.SHORT_NAMES if command is pull.pull else None
     app.command(no_args_is_help=False, epilog=epilog)(command)
 
 
 def print_version(asked: bool) -> None:
-    """Print the version and end, when --version was given."""
+    """Print the version and exit if --version was given."""
     if asked:
         typer.echo(f"gemel {gemel.__version__}")
         raise typer.Exit
@@ -98,7 +100,7 @@ def print_version(asked: bool) -> None:
 def root(
     ctx: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and end.")
+        bool, typer.Option("--version", callback=print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
     """Run GGUF language models on a CPU."""

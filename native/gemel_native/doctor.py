@@ -1,4 +1,4 @@
-"""`gemel doctor`: what this machine offers and what is missing. It reports; nothing that it finds is a failure."""
+"""`gemel doctor`: reports what this machine offers and what is missing. Nothing that it finds is a failure."""
 
 from __future__ import annotations
 
@@ -9,24 +9,22 @@ from collections.abc import Callable
 from typing import Any
 
 import gemel
-from gemel import _abi, _cpu
-from gemel._library import load
 
 from . import plugins
 from .machine import machine
 from .options import JsonOption
-from .output import bytes_text, console, facts, print_json
+from .output import bytes_text, console, counted, facts, print_json
 
 VARIABLES = ("GEMEL_LIBRARY", "GEMEL_ISA", "GEMEL_THREADS", "GEMEL_CACHE", "HF_ENDPOINT")
 OPTIONAL = {
     "numpy": "logits, hidden states and embeddings are memoryviews instead of arrays; pip install numpy",
-    "pip": "short names whose file comes inside a Python package can't be fetched; python -m ensurepip",
-    "jinja2": "chat templates can't be rendered, only --raw works; pip install jinja2",
+    "pip": "models that come in a Python package can't be downloaded; python -m ensurepip",
+    "jinja2": "chat templates can't be rendered, so only --raw works; pip install jinja2",
 }
 
 
 def doctor(*, json: JsonOption = False) -> None:
-    """Report on this machine, the kernels it can run, the library, the cache, and what is missing."""
+    """Report on this machine, its instruction sets, the library, the cache, and what is missing."""
     report = examine()
     if json:
         print_json(report)
@@ -38,7 +36,7 @@ def examine() -> dict[str, Any]:
     """Return the report."""
     missing: list[dict[str, str]] = []
     library = _tried("the compiled core", library_facts, missing)
-    settings = _tried("settings that can be used", settings_in_use, missing) if library else {}
+    settings = _tried("valid settings", settings_in_use, missing) if library else {}
     for name, effect in OPTIONAL.items():
         if importlib.util.find_spec(name) is None:
             missing.append({"what": name, "effect": effect})
@@ -46,8 +44,8 @@ def examine() -> dict[str, Any]:
     if not cache["models"]:
         advice = "gemel pull smollm2-135m-instruct fetches one (98 MB)"
         missing.append({"what": "a model in the cache", "effect": advice})
-    if library and not any(usable for row, usable in library["isas"].items() if row != "scalar"):
-        missing.append({"what": "kernels for this CPU's vectors", "effect": "scalar ones compute, many times slower"})
+    if library and not any(usable for isa, usable in library["isas"].items() if isa != "scalar"):
+        missing.append({"what": "SIMD kernels for this CPU", "effect": "scalar ones run instead: many times slower"})
     return {
         "machine": machine(),
         "library": library,
@@ -60,22 +58,20 @@ def examine() -> dict[str, Any]:
 
 
 def library_facts() -> dict[str, Any]:
-    """Return what is known of the compiled core."""
+    """Return facts about the compiled core."""
     return {
-        "path": gemel.library_path(), "version": gemel.__version__, "abi": _abi.ABI, "isas": gemel.isas(),
+        "path": gemel.library_path(), "version": gemel.__version__, "abi": gemel.ABI, "isas": gemel.isas(),
     }   # fmt: skip
 
 
 def settings_in_use() -> dict[str, Any]:
-    """Return the kernels and threads that a command without options uses. ArgumentError for a bad variable."""
-    rows = gemel.isas()
-    row = _cpu.pick_isa(load(), None)
-    best = [name for name, usable in rows.items() if usable][-1]
-    return {"isa": best if row is None else list(rows)[row], "threads": _cpu.pick_threads(None)}
+    """Return the instruction set and threads of a command without options. ArgumentError for an invalid variable."""
+    info = gemel.default_info()
+    return {"isa": info.isa, "threads": info.threads}
 
 
 def cache_facts() -> dict[str, Any]:
-    """Return the cache's folder, its models and the room on its disk."""
+    """Return the cache's folder, its models and the free space on its disk."""
     folder = gemel.cache.folder()
     nearest = next((parent for parent in (folder, *folder.parents) if parent.is_dir()), None)
     models = [{"name": one.name, "path": str(one.path), "size": one.size} for one in gemel.cache.list()]
@@ -88,22 +84,23 @@ def cache_facts() -> dict[str, Any]:
 
 
 def show(report: dict[str, Any]) -> None:
-    """Print it for people."""
+    """Print the report as a table."""
     on, library, cache = report["machine"], report["library"], report["cache"]
     memory = "" if on["memory_mb"] is None else f", {on['memory_mb']} MB of memory"
     pairs = {
         "processor": on["cpu"],
-        "machine": f"{on['cores']} cores, {on['logical_cpus']} logical CPUs{memory}, {on['system']}",
+        "machine": f"{counted(on['cores'], 'core')}, {on['logical_cpus']} logical CPUs{memory}, {on['system']}",
         "python": on["python"],
     }
     if library:
-        rows = ", ".join(row if usable else f"{row} (not on this CPU)" for row, usable in library["isas"].items())
+        isas = ", ".join(isa if usable else f"{isa} (not on this CPU)" for isa, usable in library["isas"].items())
         pairs["library"] = f"{library['path']}, version {library['version']}, ABI {library['abi']}"
-        pairs["kernels"] = rows
+        pairs["instruction sets"] = isas
     if report["settings"]:
-        pairs["in use"] = f"{report['settings']['isa']}, {report['settings']['threads']} threads"
+        pairs["in use"] = f"{report['settings']['isa']}, {counted(report['settings']['threads'], 'thread')}"
     free = "" if cache["free"] is None else f", {bytes_text(cache['free'])} free"
-    pairs["cache"] = f"{cache['folder']}: {len(cache['models'])} models, {bytes_text(cache['size'])}{free}"
+    models = counted(len(cache["models"]), "model")
+    pairs["cache"] = f"{cache['folder']}: {models}, {bytes_text(cache['size'])}{free}"
     pairs |= {f"  {one['name']}": bytes_text(one["size"]) for one in cache["models"]}
     pairs |= report["environment"]
     pairs |= {f"gemel {name}": f"provided by {source}" for name, source in report["commands"].items()}
@@ -116,7 +113,7 @@ def show(report: dict[str, Any]) -> None:
 def _tried(
     what: str, look: Callable[[], dict[str, Any]], missing: list[dict[str, str]]
 ) -> dict[str, Any]:
-    """Return what looking finds; an error becomes a line of what is missing."""
+    """Return what `look` finds; add an error to what is missing."""
     try:
         return look()
     except gemel.GemelError as error:

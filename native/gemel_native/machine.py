@@ -1,4 +1,4 @@
-"""What is measured on: processor, memory, system. Facts only, in plain types; None where the system does not tell."""
+"""The machine: processor, memory, system. Facts in plain types; None if the system does not say."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import gemel
 
 
 def machine() -> dict[str, Any]:
-    """Return what a figure of speed is worth nothing without."""
+    """Return the facts that every measurement must name."""
     return {
         "cpu": cpu_name(),
         "arch": platform.machine(),
@@ -26,7 +26,7 @@ def machine() -> dict[str, Any]:
 
 
 def cpu_name() -> str:
-    """Return the processor's name as its maker writes it, or the architecture's."""
+    """Return the processor's name as its vendor writes it, or the architecture."""
     if sys.platform == "darwin":
         return _said_by("sysctl", "-n", "machdep.cpu.brand_string") or platform.machine()
     try:
@@ -49,7 +49,7 @@ def memory_mb() -> int | None:
 
 
 def peak_rss_mb() -> float | None:
-    """Return the most memory this process ever had in use, in MB."""
+    """Return the peak memory of this process, in MB."""
     if sys.platform == "win32":
         return None
     import resource

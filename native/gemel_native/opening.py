@@ -1,4 +1,4 @@
-"""MODEL, as a command line has it, becomes an open model: progress on the way, and how long loading took."""
+"""MODEL of a command line becomes an open model; meanwhile, progress is shown and the loading time measured."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import gemel
-from gemel._overrides import Overrides
+from gemel import Overrides
 
 from .options import usage_error
 from .progress import Bar
@@ -19,14 +19,15 @@ class Loaded:
     """An open model."""
 
     model: gemel.Model
-    load_s: float   # seconds from the file to a model that is ready, a download not counted
+    load_s: float   # seconds from the file to a ready model, without a download
 
 
 @contextmanager
 def opened(
-    name: str, *, threads: int | None = None, isa: str | None = None, overrides: Overrides | None = None
+    name: str, *, threads: int | None = None, isa: str | None = None, overrides: Overrides | None = None,
+    log_progress: bool = False,
 ) -> Iterator[Loaded]:
-    """Open a model for the length of a command. A bad `isa` is an error of usage."""
+    """Open a model for the length of a command. A bad `isa` is a usage error. log_progress: see Bar."""
     check_isas([] if isa is None else [isa])
     start = time.perf_counter()
 
@@ -36,24 +37,24 @@ def opened(
             start = time.perf_counter()
         bar(stage, done, total)
 
-    with Bar() as bar:
+    with Bar(log=log_progress) as bar:
         model = gemel.open(name, threads=threads, isa=isa, on_progress=on_progress, overrides=overrides)
     with model:
         yield Loaded(model, time.perf_counter() - start)
 
 
 def check_isas(names: list[str]) -> None:
-    """Raise a usage error for a row of kernels that can't be used here."""
-    rows = gemel.isas()
-    usable = ", ".join(row for row, can in rows.items() if can)
+    """Raise a usage error for an instruction set that is unknown or not available here."""
+    known = gemel.isas()
+    available = ", ".join(isa for isa, usable in known.items() if usable)
     for name in names:
-        if not rows.get(name):
-            why = "this CPU can't run it" if name in rows else "there is no such row of kernels"
-            raise usage_error(f"--isa {name}: {why}; usable here: {usable}")
+        if not known.get(name):
+            why = "this CPU does not have it" if name in known else "unknown instruction set"
+            raise usage_error(f"--isa {name}: {why}; available here: {available}")
 
 
 def check_ctx(model: gemel.Model, ctx: int | None) -> int | None:
-    """Return --ctx; a usage error when it is over what the file allows."""
+    """Return --ctx; raise a usage error if it is over the model's limit."""
     if ctx is not None and ctx > model.n_ctx:
         raise usage_error(f"--ctx {ctx}: {model.name} allows 1 to {model.n_ctx}")
     return ctx

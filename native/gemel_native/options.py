@@ -1,6 +1,6 @@
-"""Options that several commands share; those of sampling are made from gemel.Sampling, its field docs are their help.
+"""Options that several commands share. Sampling options are made from gemel.Sampling; its field docs are their help.
 
-Values are checked before anything is loaded; what is wrong names the option, the value and what is allowed.
+Values are checked before anything is loaded; errors name the option, the value and what is allowed.
 """
 
 from __future__ import annotations
@@ -12,26 +12,27 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import gemel
 import typer
+from gemel import KV_TYPES, KvType
 
 MODEL_HELP = "A GGUF file, a URL, hf:owner/repo/file.gguf, or a short name ([bold]gemel pull --help[/bold] lists them)."
 MACHINE = "Machine"
 SAMPLING = "Sampling"
 
-UsageError: Any = typer.BadParameter.__mro__[1]   # typer brings its own click and does not export this
+UsageError: Any = typer.BadParameter.__mro__[1]   # typer has its own click and does not export this
 
 
 def usage_error(message: str) -> Exception:
-    """Return the exception for a command line that can't be meant: exit code 2."""
+    """Return the exception for an invalid command line: exit code 2."""
     error: Exception = UsageError(message)
     return error
 
 
 def whole(least: int, most: int | None = None) -> Callable[[object], int]:
-    """Return the parser of an option: an integer in a range. What it refuses it names, with the range."""
+    """Return the parser of an integer option; its errors name the value and the range."""
     allowed = f"an integer, at least {least}" if most is None else f"an integer from {least} to {most}"
 
     def parse(given: object) -> int:
@@ -45,7 +46,7 @@ def whole(least: int, most: int | None = None) -> Callable[[object], int]:
 
 
 def number(kind: type[int] | type[float]) -> Callable[[object], float]:
-    """Return the parser of an option whose range is checked elsewhere."""
+    """Return the parser of a number option whose range is checked elsewhere."""
 
     def parse(given: object) -> float:
         try:
@@ -57,7 +58,7 @@ def number(kind: type[int] | type[float]) -> Callable[[object], float]:
 
 
 def one_of(*names: str) -> Callable[[object], str]:
-    """Return the parser of an option that has one of these values."""
+    """Return the parser of an option with one of these values."""
 
     def parse(given: object) -> str:
         if given not in names:
@@ -72,14 +73,14 @@ ThreadsOption = Annotated[
     int | None,
     typer.Option(
         "--threads", "-t", metavar="N", parser=whole(1, 256), rich_help_panel=MACHINE,
-        show_default="GEMEL_THREADS, or physical cores", help="Threads that compute. Any number gives the same bits.",
+        show_default="GEMEL_THREADS, or physical cores", help="Number of threads. It does not change results.",
     ),
 ]
 IsaOption = Annotated[
     str | None,
     typer.Option(
-        "--isa", metavar="ROW", rich_help_panel=MACHINE, show_default="GEMEL_ISA, or the best of this CPU",
-        help="Row of kernels ([bold]gemel doctor[/bold] lists them). Any gives the same bits.",
+        "--isa", metavar="ISA", rich_help_panel=MACHINE, show_default="GEMEL_ISA, or the best of this CPU",
+        help="Instruction set ([bold]gemel doctor[/bold] lists them). It does not change results.",
     ),
 ]
 MaxTokensOption = Annotated[
@@ -91,31 +92,30 @@ MaxTokensOption = Annotated[
 ]
 StopOption = Annotated[
     list[str] | None,
-    typer.Option("--stop", metavar="TEXT", show_default=False, help="End before this text. May be given repeatedly."),
+    typer.Option("--stop", metavar="TEXT", show_default=False, help="Stop before this text. May be given repeatedly."),
 ]
 SystemOption = Annotated[
     str | None,
-    typer.Option("--system", metavar="TEXT", show_default=False, help="System message: how the model is to answer."),
+    typer.Option("--system", metavar="TEXT", show_default=False, help="System message: how the model should answer."),
 ]
 ContextOption = Annotated[
     int | None,
     typer.Option(
         "--ctx", metavar="N", parser=whole(1), show_default="the file's limit, at most 4096",
-        help="Tokens that prompt and answer may have together.",
+        help="Context size: tokens of prompt and answer together.",
     ),
 ]
-KvType = Literal["f32", "f16", "q8_0"]
 KvTypeOption = Annotated[
     KvType | None,
     typer.Option(
-        "--kv-type", metavar="TYPE", parser=one_of("f32", "f16", "q8_0"), rich_help_panel=MACHINE,
+        "--kv-type", metavar="TYPE", parser=one_of(*KV_TYPES), rich_help_panel=MACHINE,
         show_default="the model's",
-        help="What the KV cache keeps: q8_0 is faster the longer the text, in half of f16's memory; f32 compares.",
+        help="Format of the KV cache: q8_0 needs half of f16's memory and is faster for long texts; f32 compares.",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else on stdout.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print only one JSON object on stdout.")]
 
-# The fields' types: what the option gives, its parser, what stands for a value in the help.
+# By type of a field: the option's type, its parser, its metavar in the help.
 TYPES: dict[str, tuple[Any, Callable[[object], float] | None, str]] = {
     "float": (float, number(float), "NUMBER"),
     "int": (int, number(int), "N"),
@@ -123,7 +123,7 @@ TYPES: dict[str, tuple[Any, Callable[[object], float] | None, str]] = {
     "tuple[str, ...]": (list[str] | None, None, "TEXT"),
     "Mapping[int, float]": (list[str] | None, None, "ID=BIAS"),
 }
-# Fields given once for each item: option, what is added to the field's doc.
+# Fields whose option is given once per item: option, what is added to the field's doc.
 REPEATED = {
     "dry_breakers": ("--dry-breaker", "May be given repeatedly."),
     "logit_bias": ("--logit-bias", "Written as 42=-1.5 or 42=-inf. May be given repeatedly."),
@@ -132,7 +132,7 @@ DEFAULTS = {"seed": "a new one", "dry_breakers": r'\n : " *', "logit_bias": "non
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """Return the text that stands under each field of a dataclass, as one line.
+    """Return the docstring under each field of a dataclass, as one line.
 
     >>> field_docs(gemel.Sampling)["mirostat_tau"]
     'Over 0. The target surprise, in bits.'
@@ -152,7 +152,7 @@ def replaced(
     options: Sequence[inspect.Parameter],
     made_of: Callable[[dict[str, Any]], object],
 ) -> Callable[..., None]:
-    """Replace a command's parameter `name` by several options; what is made of their values is given in its place."""
+    """Replace a command's parameter `name` by several options; `made_of` turns their values into its argument."""
 
     @functools.wraps(command)
     def checked(**given: Any) -> None:  # noqa: ANN401
@@ -169,12 +169,12 @@ def replaced(
 
 
 def with_sampling(command: Callable[..., None]) -> Callable[..., None]:
-    """Replace a command's parameter `sampling: gemel.Sampling` by one option a field."""
+    """Replace a command's parameter `sampling: gemel.Sampling` by one option per field."""
     return replaced(command, "sampling", _sampling_parameters(), sampling_of)
 
 
 def sampling_of(fields: Mapping[str, Any]) -> gemel.Sampling:
-    """Return the Sampling of options, those that were not given left out. A usage error names the option."""
+    """Return the Sampling of the options that were given. A usage error names the option."""
     given = {name: value for name, value in fields.items() if value is not None and value != []}
     if "logit_bias" in given:
         given["logit_bias"] = dict(map(_bias_of, given["logit_bias"]))
@@ -192,9 +192,9 @@ def numbers_of(text: str, option: str, *, least: int, most: int) -> list[int]:
     for part in text.split(","):
         word = part.strip()
         if not (word.isascii() and word.isdigit() and len(word) < 10 and least <= int(word) <= most):
-            raise usage_error(f"{option} {text!r}: {word!r} is no integer from {least} to {most}; write 1 or 1,2,4")
+            raise usage_error(f"{option} {text!r}: {word!r} is not an integer from {least} to {most}; write 1 or 1,2,4")
         if int(word) in found:
-            raise usage_error(f"{option} {text!r}: {word} stands there twice")
+            raise usage_error(f"{option} {text!r}: {word} appears twice")
         found.append(int(word))
     return found
 

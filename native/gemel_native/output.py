@@ -1,6 +1,6 @@
-"""What goes to a person and what goes to a machine: JSON, lines, tables, and text as it is generated.
+"""Output: JSON, lines, tables, and text as it is generated.
 
-Files and models are not trusted with a terminal: whatever they name is shown without control characters.
+Text of files and models is not trusted: a terminal gets it without control characters.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-PIPE_WIDTH = 10_000   # columns of a table that goes to a file: nothing is folded or cut
-# C0 and C1 but for tab and line feed: what could move the cursor or recolour the screen.
+PIPE_WIDTH = 10_000   # columns of a table that goes to a file, so that nothing is folded or cut
+# C0 and C1, except tab and line feed: they could move the cursor or change colours.
 CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10})
 
 
 def prepare_streams() -> None:
-    """Let every character be written: one that the stream's encoding lacks shows as an escape."""
+    """Make every character writable: those that the stream's encoding lacks become escapes."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -33,27 +33,27 @@ def prepare_streams() -> None:
 
 
 def silence() -> None:
-    """Point both streams at nothing, after their reader has gone: Python flushes them once more when it ends."""
+    """Redirect both streams to nothing after their reader has gone: Python flushes them again when it exits."""
     nothing = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):   # a stream that is no file has no reader
+        with contextlib.suppress(OSError, ValueError, AttributeError):   # a stream that is not a file has no reader
             os.dup2(nothing, stream.fileno())
     os.close(nothing)
 
 
 def say(line: str) -> None:
-    """Write one line for people to stderr."""
+    """Write one line to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 
 def say_error(message: object) -> None:
-    """Write `error: ...` to stderr, as one line whatever the message quotes."""
+    """Write `error: ...` to stderr, as one line, whatever the message quotes."""
     say(f"error: {printable(str(message))}")
 
 
 def printable(text: str) -> str:
-    r"""Return one line that a terminal only shows: control characters, line ends and halves of pairs as escapes.
+    r"""Return one line that is safe to print: control characters, line ends and lone surrogates become escapes.
 
     >>> printable("a\x1b[2J\nb")
     'a\\x1b[2J\\nb'
@@ -64,12 +64,12 @@ def printable(text: str) -> str:
 
 
 def print_json(value: dict[str, Any]) -> None:
-    """Write one JSON object on one line of stdout, in ASCII: it can be read whatever the encoding."""
+    """Write one JSON object on one line of stdout, in ASCII, so that any encoding can represent it."""
     sys.stdout.write(json.dumps(finite(value), allow_nan=False) + "\n")
 
 
 def finite(value: Any) -> Any:  # noqa: ANN401
-    """Return a copy in which numbers that JSON lacks are the texts "nan", "inf" and "-inf"."""
+    """Return a copy in which numbers that JSON lacks are the strings "nan", "inf" and "-inf"."""
     if isinstance(value, dict):
         return {key: finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -78,12 +78,12 @@ def finite(value: Any) -> Any:  # noqa: ANN401
 
 
 def console() -> Console:
-    """Return stdout for rich: as wide as the terminal, or so wide that nothing is cut."""
+    """Return stdout for rich: as wide as the terminal, or wide enough that nothing is cut."""
     from rich.console import Console
 
     class Quiet(Console):
         def on_broken_pipe(self) -> None:
-            """Let the command line end as it does for any other writer; rich would exit by itself."""
+            """Raise, so that the command exits as for any other writer; rich would exit itself."""
             raise BrokenPipeError
 
     width = None if sys.stdout.isatty() else PIPE_WIDTH
@@ -102,7 +102,7 @@ def table(*columns: str, numbers: tuple[str, ...] = ()) -> Table:
 
 
 def facts(pairs: dict[str, str]) -> Table:
-    """Return a table of names and values without a head."""
+    """Return a table of names and values without a header."""
     from rich.table import Table
 
     made = Table.grid(padding=(0, 2))
@@ -111,8 +111,17 @@ def facts(pairs: dict[str, str]) -> Table:
     return made
 
 
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "token"), counted(2, "token")
+    ('1 token', '2 tokens')
+    """
+    return f"{n} {noun}{'s' * (n != 1)}"
+
+
 def bytes_text(size: float) -> str:
-    """Return a size for people.
+    """Return a size as text.
 
     >>> bytes_text(98362432)
     '98.4 MB'
@@ -125,21 +134,21 @@ def bytes_text(size: float) -> str:
 
 
 class Writer:
-    """Generated text on stdout, piece by piece; a terminal gets no control characters."""
+    """Writes generated text to stdout, piece by piece; a terminal gets no control characters."""
 
     def __init__(self) -> None:
         self._terminal = sys.stdout.isatty()
         self._at_line_start = True
 
     def write(self, piece: str) -> None:
-        """Print a piece at once."""
+        """Print a piece immediately."""
         if piece:
             self._at_line_start = piece.endswith("\n")
             sys.stdout.write(piece.translate(CONTROLS) if self._terminal else piece)
             sys.stdout.flush()
 
     def end_line(self) -> None:
-        """End the last line, unless the text has done so."""
+        """End the last line, unless the text ended it."""
         if not self._at_line_start:
             self.write("\n")
 
@@ -150,7 +159,7 @@ def name_of(path: str) -> str:
 
 
 def read_text(path: str) -> str:
-    """Return a UTF-8 text file, or all of stdin for "-". SourceError when it can't be read or is no UTF-8."""
+    """Return a UTF-8 text file, or all of stdin for "-". Raises SourceError if it can't be read or is not UTF-8."""
     name = name_of(path)
     try:
         raw = sys.stdin.buffer.read() if path == "-" else Path(path).read_bytes()

@@ -1,6 +1,6 @@
-"""Options that change what a model's file says: --override KEY=VALUE, and those for RoPE that llama.cpp has.
+"""Options that replace a model file's metadata: --override KEY=VALUE, and llama.cpp's options for RoPE.
 
-They become the `overrides` of gemel.open; what a key may hold is checked there, as the file's own values are.
+They become the `overrides` of gemel.open, which checks them like the file's own values.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Annotated, Any
 
 import gemel
 import typer
-from gemel._overrides import Override, checked
+from gemel import Override, check_overrides
 
 from .options import one_of, replaced, usage_error, whole
 
 METADATA = "The file's metadata"
 OVERRIDE_HELP = (
-    "Read the file as if this key of its metadata had this value. Also KEY=TYPE:VALUE, with a TYPE of int, float, bool "
-    "or str. A KEY that begins with a dot gets the architecture's name before it. May be given repeatedly."
+    "Use this value for a key of the file's metadata. Also KEY=TYPE:VALUE, with TYPE int, float, bool or str. "
+    "The architecture's name is added before a KEY that begins with a dot. May be given repeatedly."
 )
 
 
@@ -44,7 +44,7 @@ def _over_zero(given: object) -> float:
 
 @dataclass(frozen=True)
 class Rope:
-    """An option that stands for one key of the architecture."""
+    """An option that sets one key of the architecture."""
 
     option: str
     key: str
@@ -58,32 +58,32 @@ FACTOR = ".rope.scaling.factor"
 ROPE = {
     "rope_scaling": Rope(
         "--rope-scaling", ".rope.scaling.type", str | None, one_of("none", "linear", "yarn"), "TYPE",
-        "How RoPE is stretched: none, linear or yarn.",
+        "How to scale RoPE: none, linear or yarn.",
     ),
     "rope_scale": Rope(
-        "--rope-scale", FACTOR, float | None, _over_zero, "N", "Stretch RoPE by this factor.",
+        "--rope-scale", FACTOR, float | None, _over_zero, "N", "Scale RoPE by this factor.",
     ),
     "rope_freq_base": Rope(
         "--rope-freq-base", ".rope.freq_base", float | None, _number, "N", "Base of RoPE's frequencies.",
     ),
     "rope_freq_scale": Rope(
-        "--rope-freq-scale", FACTOR, float | None, _over_zero, "N", "Stretch RoPE by 1/N.",
+        "--rope-freq-scale", FACTOR, float | None, _over_zero, "N", "Scale RoPE by 1/N.",
     ),
     "yarn_orig_ctx": Rope(
         "--yarn-orig-ctx", ".rope.scaling.original_context_length", int | None, whole(1), "N",
-        "Context that the model had before YaRN stretched it.",
+        "Context of the model before YaRN extends it.",
     ),
     "yarn_attn_factor": Rope(
         "--yarn-attn-factor", ".rope.scaling.attn_factor", float | None, _number, "N",
-        "Factor of queries and keys, in place of the file's.",
+        "Factor for queries and keys, instead of the file's.",
     ),
     "yarn_beta_slow": Rope(
         "--yarn-beta-slow", ".rope.scaling.yarn_beta_slow", float | None, _number, "N",
-        "Turns within the original context up to which YaRN stretches a frequency wholly.",
+        "YaRN scales frequencies with up to this many rotations in the original context fully.",
     ),
     "yarn_beta_fast": Rope(
         "--yarn-beta-fast", ".rope.scaling.yarn_beta_fast", float | None, _number, "N",
-        "Turns from which on YaRN leaves a frequency as it is.",
+        "YaRN leaves frequencies with at least this many rotations unchanged.",
     ),
 }  # fmt: skip
 OverrideOption = Annotated[
@@ -108,7 +108,7 @@ def with_overrides(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def overrides_of(given: Mapping[str, Any]) -> dict[str, Override]:
-    """Return the overrides of options, by their parameters' names. A usage error names the option."""
+    """Return the overrides of the options, which are given by parameter name. A usage error names the option."""
     found: dict[str, Override] = {}
     for text in given.get("override") or ():
         key, value = override_of(text)
@@ -117,11 +117,11 @@ def overrides_of(given: Mapping[str, Any]) -> dict[str, Override]:
         found[key] = value
     values = {name: given[name] for name in ROPE if given.get(name) is not None}
     if "rope_scale" in values and "rope_freq_scale" in values:
-        raise usage_error("--rope-scale and --rope-freq-scale are the same factor: give one of them")
+        raise usage_error("--rope-scale and --rope-freq-scale set the same factor: give only one of them")
     for name, value in values.items():
         key = ROPE[name].key
         if key in found:
-            raise usage_error(f"{ROPE[name].option} is --override {key}: give one of them")
+            raise usage_error(f"{ROPE[name].option} and --override {key} set the same key: give only one of them")
         found[key] = 1 / value if name == "rope_freq_scale" else value
     return found
 
@@ -144,7 +144,7 @@ def override_of(text: str) -> tuple[str, Override]:
     except ValueError:
         raise usage_error(f"--override {text!r}: {rest!r} is not {NOUNS[kind]}") from None
     try:
-        return key, checked({key: value})[key]
+        return key, check_overrides({key: value})[key]
     except gemel.ArgumentError as error:
         raise usage_error(f"--override {text!r}: {error}") from error
 

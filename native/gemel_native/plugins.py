@@ -1,8 +1,8 @@
 """Commands of other packages: entry points of the group `gemel.commands`, loaded when they are named.
 
-An entry point is a typer app, a command of typer, or a function that becomes one. A function's parameter `overrides:
-gemel.Overrides` becomes --override and the options for RoPE. A broken one is an error when it is
-used; the other commands work on.
+An entry point is a typer app, a typer command, or a function, which becomes a command. A function's parameter
+`overrides: gemel.Overrides` becomes --override and the options for RoPE. A broken entry point is an error only when it
+is used.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ GROUP = "gemel.commands"
 
 
 def found() -> dict[str, EntryPoint]:
-    """Return the entry points by name; of several with one name the first that Python finds."""
+    """Return the entry points by name; if several have one name, the first that Python finds."""
     points: dict[str, EntryPoint] = {}
     for point in entry_points(group=GROUP):
         points.setdefault(point.name, point)
@@ -30,7 +30,7 @@ def found() -> dict[str, EntryPoint]:
 
 
 def command_of(point: EntryPoint) -> Any:  # noqa: ANN401  # a click command, of the click that typer brings
-    """Load an entry point and return its command; where that fails, one that says so."""
+    """Load an entry point and return its command; if that fails, return a command that says why."""
     try:
         return as_command(point.load(), point.name)
     except Exception as error:   # whatever another package's import raises
@@ -38,7 +38,7 @@ def command_of(point: EntryPoint) -> Any:  # noqa: ANN401  # a click command, of
 
 
 def as_command(loaded: object, name: str) -> Any:  # noqa: ANN401
-    """Turn what an entry point gives into a command. TypeError for what can't be one."""
+    """Turn a loaded entry point into a command; raise TypeError if it can't be one."""
     if isinstance(loaded, typer.Typer):
         app = loaded
     elif isinstance(loaded, TyperCommand | TyperGroup):
@@ -47,14 +47,14 @@ def as_command(loaded: object, name: str) -> Any:  # noqa: ANN401
         app = typer.Typer(add_completion=False)
         app.command(name)(with_overrides(loaded) if "overrides" in signature(loaded).parameters else loaded)
     else:
-        raise TypeError(f"it is {type(loaded).__name__}, neither a typer app nor a function")
+        raise TypeError(f"it is a {type(loaded).__name__}, neither a typer app nor a function")
     command = typer.main.get_command(app)
     command.name = name
     return command
 
 
 def source_of(point: EntryPoint) -> str:
-    """Return the package that an entry point comes from."""
+    """Return the package of an entry point."""
     return point.dist.name if point.dist is not None else point.value
 
 

@@ -1,4 +1,4 @@
-"""Bars on stderr for what takes over a second, where stderr is a terminal. Knows nothing of what is measured."""
+"""Progress on stderr: bars on a terminal, for what takes over a second, or lines in a log."""
 
 from __future__ import annotations
 
@@ -10,25 +10,34 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from .output import say
+
 if TYPE_CHECKING:
     from rich.progress import Progress
 
 DELAY = 1.0    # seconds before a bar shows
-PERIOD = 0.1   # seconds between two looks at something that is watched
+PERIOD = 0.1   # seconds between two updates of a watched value
 IN_BYTES = ("download", "load")
 
 
 class Bar:
-    """A gemel on_progress(stage, done, total). A context manager, which removes the bar in the end."""
+    """A gemel on_progress(stage, done, total). A context manager, which removes the bar at the end.
 
-    def __init__(self) -> None:
+    log: if stderr is not a terminal, write a line for each tenth of a download; without it, nothing is shown there.
+    """
+
+    def __init__(self, *, log: bool = False) -> None:
+        self._log = log
+        self._tenth = -1   # of the download, in the last line
         self._stage = ""
         self._start = time.monotonic()
         self._progress: Progress | None = None
 
     def __call__(self, stage: str, done: int, total: int) -> None:
-        """Show how far a stage is; total 0: not known."""
+        """Show how far a stage is; total 0: unknown."""
         if not sys.stderr.isatty():
+            if self._log:
+                self._write_line(stage, done, total)
             return
         if stage != self._stage:
             self.close()
@@ -37,6 +46,11 @@ class Bar:
             self._progress = _shown(stage)
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], completed=done, total=total or None)
+
+    def _write_line(self, stage: str, done: int, total: int) -> None:
+        if stage == "download" and total and done * 10 // total > self._tenth:
+            self._tenth = done * 10 // total
+            say(f"downloading: {self._tenth * 10} % of {total / 1e6:.0f} MB")
 
     def close(self) -> None:
         """Remove the bar."""
@@ -55,7 +69,7 @@ class Bar:
 
 @contextmanager
 def watching(stage: str, look: Callable[[], tuple[int, int]]) -> Iterator[None]:
-    """Show (done, total) of something that computes in this thread and reports nothing: another one looks."""
+    """Show the (done, total) that `look` returns, from another thread, while this one computes."""
     if not sys.stderr.isatty():
         yield
         return

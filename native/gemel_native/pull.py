@@ -1,4 +1,4 @@
-"""`gemel pull`: a model into the cache."""
+"""`gemel pull`: downloads a model into the cache."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ SHORT_NAMES = "\n\n".join(
 
 
 def pull(name: Annotated[str, typer.Argument(metavar="NAME", help=NAME_HELP, show_default=False)]) -> None:
-    """Download a model into the cache, unless it is there, and print its path.
+    """Download a model into the cache, unless it is already there, and print its path.
 
-    A download that broke off goes on where it ended. GEMEL_CACHE names another folder for the cache.
+    An interrupted download resumes. GEMEL_CACHE sets the cache's folder.
     """
     with Bar() as bar:
         path = gemel.pull(name, on_progress=bar)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import Overrides
 
 from .answers import cut_note, speeds, speeds_line, stream
 from .opening import check_ctx, opened
@@ -30,8 +30,8 @@ from .output import print_json, printable, read_text, say
 from .overrides import with_overrides
 
 PROMPT_HELP = (
-    "What to answer. From stdin when it is - or, where stdin is not a terminal, absent; "
-    "one line break at the end of stdin is not part of it."
+    "The prompt. If it is -, or missing while stdin is not a terminal, it is read from stdin, "
+    "without one line break at the end."
 )
 
 
@@ -46,9 +46,9 @@ def run(
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Go on from PROMPT as it is, without a chat template.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Continue PROMPT as it is, without a chat template.")] = False,
     special: Annotated[
-        bool, typer.Option("--special", help="With --raw: parse special tokens written out in PROMPT.")
+        bool, typer.Option("--special", help="With --raw: parse special tokens spelled out in PROMPT.")
     ] = False,
     json: JsonOption = False,
     threads: ThreadsOption = None,
@@ -58,12 +58,12 @@ def run(
 ) -> None:
     """Answer PROMPT with a model. The text goes to stdout, a line of speeds to stderr.
 
-    A model without a chat template goes on from PROMPT as it is, as --raw does.
+    A model without a chat template continues PROMPT as it is, as with --raw.
     """
     if raw and system is not None:
         raise usage_error(f"--system {system!r} has no effect with --raw: write it into PROMPT, or leave --raw out")
     if special and not raw:
-        raise usage_error("--special has no effect without --raw: the chat template writes special tokens by itself")
+        raise usage_error("--special has no effect without --raw: the chat template adds special tokens itself")
     text = prompt_text(prompt)
     with ExitStack() as stack:
         loaded = stack.enter_context(opened(name, threads=threads, isa=isa, overrides=overrides))
@@ -90,13 +90,13 @@ def run(
 
 
 def continues(model: gemel.Model, system: str | None) -> bool:
-    """Tell whether the model can only go on from a text, and say so. A usage error for --system, which has no place."""
+    """Tell whether the model can only continue text, and say so on stderr. --system is then a usage error."""
     if model.chat_template is not None:
         return False
     name = Path(model.name).name
     if system is not None:
         raise usage_error(f"--system {system!r} has no effect: {name} has no chat template; write it into PROMPT")
-    say(f"{printable(name)} has no chat template: it goes on from the prompt as it is, as with --raw")
+    say(f"{printable(name)} has no chat template: it continues the prompt as it is, as with --raw")
     return True
 
 
@@ -113,12 +113,12 @@ def answer(generation: gemel.Generation, load_s: float) -> dict[str, object]:
 
 
 def prompt_text(prompt: str | None) -> str:
-    """Return the prompt, from stdin where it is asked for there."""
+    """Return the prompt, from stdin if asked for."""
     if prompt is not None and prompt != "-":
         return prompt
     if prompt is None and sys.stdin.isatty():
-        raise usage_error("PROMPT is missing: give a text, or - to read stdin; gemel chat holds a conversation")
+        raise usage_error("PROMPT is missing: give a text, or - to read stdin; for a conversation use gemel chat")
     text = read_text("-").removesuffix("\n").removesuffix("\r")
     if not text:
-        raise usage_error("PROMPT was to come from stdin, which is empty")
+        raise usage_error("PROMPT is to be read from stdin, but stdin is empty")
     return text

@@ -1,8 +1,8 @@
-"""`gemel score`: how likely a model finds a text.
+"""`gemel score`: how likely a text is according to a model.
 
-The text's ids are cut into chunks of at most --ctx; each is evaluated in an empty session. Where the file wants BOS,
-every chunk begins with one, which takes one of its places, and every id of the text is scored. Otherwise the first id
-of a chunk has nothing before it and is not scored.
+The text's ids are cut into chunks of at most --ctx; each is evaluated in an empty session. If the model adds BOS, each
+chunk begins with it (it counts towards --ctx), and every id of the text is scored. Otherwise the first id of a chunk
+has no context and is not scored.
 """
 
 from __future__ import annotations
@@ -15,36 +15,36 @@ from typing import Annotated, Any
 
 import gemel
 import typer
-from gemel._overrides import Overrides
+from gemel import KvType, Overrides
 
 from .opening import check_ctx, opened
-from .options import IsaOption, JsonOption, KvType, KvTypeOption, ModelArgument, ThreadsOption, usage_error, whole
-from .output import name_of, print_json, read_text
+from .options import IsaOption, JsonOption, KvTypeOption, ModelArgument, ThreadsOption, usage_error, whole
+from .output import counted, name_of, print_json, read_text
 from .overrides import with_overrides
 from .progress import Bar
 
 DEFAULT_CTX = 2048
-FILE_HELP = "A UTF-8 text; - reads stdin."
-CTX_HELP = "Tokens of a chunk, BOS included. Each chunk is scored by itself."
-IDS_HELP = "With --json: every chunk's ids, log-probabilities and likeliest ids too."
+FILE_HELP = "A UTF-8 text file; - reads stdin."
+CTX_HELP = "Tokens per chunk, including BOS. Each chunk is scored on its own."
+IDS_HELP = "With --json: also print each chunk's ids, log-probabilities and most likely ids."
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One chunk as it was evaluated. log_probs and top have one item for every id but the first."""
+    """One evaluated chunk. log_probs and top have one item for each id except the first."""
 
     ids: list[int]            # BOS included
     log_probs: list[float]    # natural logarithms
-    top: list[int]            # the likeliest id at each place
+    top: list[int]            # the most likely id at each position
 
 
 @dataclass
 class Total:
-    """What chunks add up to."""
+    """Sums over chunks."""
 
     tokens: int = 0                # scored
-    hits: int = 0                  # of them the likeliest
-    sums: list[float] = field(default_factory=list)   # of log-probabilities, one a chunk
+    hits: int = 0                  # of them the most likely
+    sums: list[float] = field(default_factory=list)   # of log-probabilities, one per chunk
 
     def add(self, chunk: Chunk) -> None:
         """Count one chunk."""
@@ -80,7 +80,7 @@ def score(
 ) -> None:
     """Print the mean negative log-likelihood and the perplexity of a text.
 
-    Chunks begin with BOS where the file's flags say so; otherwise the first token of each chunk is not scored.
+    Chunks begin with BOS if the model adds it; otherwise the first token of each chunk is not scored.
     """
     if ids and not json:
         raise usage_error("--ids has no effect without --json")
@@ -96,11 +96,11 @@ def score(
             total.add(chunk)
             parts += [asdict(chunk)] if ids else []
         seconds = time.perf_counter() - start
-        bos = adds_bos(model)
+        bos = bool(model.prompt_ids(""))
     if not total.tokens:
         raise gemel.ArgumentError(
-            f"{name_of(file)} has {len(text_ids)} token{'s' * (len(text_ids) != 1)}: "
-            "there is none with another before it to score"
+            f"{name_of(file)} has {counted(len(text_ids), 'token')}: "
+            "a token is scored only after another one"
         )
     result = total.summary() | {
         "n_ids": len(text_ids), "chunks": len(total.sums), "ctx": size, "bos": bos, "seconds": seconds,
@@ -111,16 +111,11 @@ def score(
         typer.echo(_line(result, file))
 
 
-def adds_bos(model: gemel.Model) -> bool:
-    """Tell whether chunks begin with BOS."""
-    return model.adds_bos and model.bos_id is not None
-
-
 def score_chunks(
     model: gemel.Model, ids: Sequence[int], size: int, kv_type: KvType | None = None
 ) -> Iterator[tuple[int, Chunk]]:
-    """Yield (ids of the text done, chunk), each of at most `size` ids; a last one of a single id can't be scored."""
-    head = [model.bos_id] if adds_bos(model) and model.bos_id is not None else []
+    """Yield (ids of the text done, chunk), each of at most `size` ids; a last chunk of one id can't be scored."""
+    head = model.prompt_ids("")   # BOS, if the model adds it
     step = size - len(head)
     with model.session(min(size, len(ids) + len(head)) or 1, kv_type=kv_type) as session:
         for start in range(0, len(ids), step):
@@ -133,8 +128,8 @@ def score_chunks(
 
 
 def _line(result: dict[str, Any], file: str) -> str:
-    chunks = f"{result['chunks']} chunk{'s' * (result['chunks'] != 1)} of at most {result['ctx']}"
+    chunks = f"{counted(result['chunks'], 'chunk')} of at most {result['ctx']}"
     return (
         f"{name_of(file)}: mean NLL {result['nll']:.6f}, perplexity {result['perplexity']:.4f}, "
-        f"{100 * result['top1']:.2f} % likeliest; {result['tokens']} tokens scored in {chunks}"
+        f"{100 * result['top1']:.2f} % most likely; {counted(result['tokens'], 'token')} scored in {chunks}"
     )

@@ -1,8 +1,8 @@
 """The project's build backend: scikit-build-core, and what a tab has no use for is left out of its wheels.
 
-A wheel for WebAssembly has no commands (gemel_native stays at home), modules that few tabs need are compressed as one
-file, which gemel/_assets.py reads, and equal sources give equal bytes. pyproject.toml says which files and which CMake
-project such a wheel is made of.
+A wheel for WebAssembly has no commands (no gemel_native). Modules that few tabs need are compressed as one file, which
+gemel/tab/assets.py reads. Equal sources give equal bytes. pyproject.toml says which files and which CMake project such
+a wheel is made of.
 """
 
 import base64

@@ -11,9 +11,11 @@ A model is immutable and shared; a session is one mutable timeline.
 from __future__ import annotations
 
 from . import browser, cache
-from ._chat import Chat
-from ._cpu import default_threads, isas
-from ._errors import (
+from ._choice import default_info, isas, library_path
+from ._open import inspect, open, open_async, plan
+from .core.abi import ABI
+from .core.cpu import default_threads
+from .core.errors import (
     ArgumentError,
     CancelledError,
     ContextError,
@@ -29,22 +31,30 @@ from ._errors import (
     ThreadError,
     UnsupportedError,
 )
-from ._generate import Generation, Timings
-from ._gguf import Gguf, Metadata, Tensor
-from ._library import library_path
-from ._memory import Plan
-from ._model import Info, Model
-from ._names import NAMES, Name
-from ._open import inspect, open, open_async, plan
-from ._overrides import Overrides
-from ._sampling import Sampler, Sampling
-from ._session import Session
-from ._slots import ARCHS as ARCHITECTURES
-from ._source import pull
-from ._step import Drawn
+from .core.slots import ARCHS as ARCHITECTURES
+from .model.chat import Chat
+from .model.core_model import Info
+from .model.embed import pooled
+from .model.generation import Generation, Timings
+from .model.gguf import Metadata, Tensor
+from .model.header import Gguf
+from .model.kv import KV_TYPES, KvType
+from .model.memory import Plan
+from .model.model import Model
+from .model.overrides import Override, Overrides, check_overrides
+from .model.pace import Pace
+from .model.sampler import Sampler
+from .model.sampling import Sampling
+from .model.session import Session
+from .model.step import Drawn
+from .source.catalog import CATALOG as NAMES
+from .source.catalog import Entry as Name
+from .source.sources import model_files, pull
 
 __all__ = [
+    "ABI",
     "ARCHITECTURES",
+    "KV_TYPES",
     "NAMES",
     "ArgumentError",
     "CancelledError",
@@ -57,13 +67,16 @@ __all__ = [
     "Generation",
     "Gguf",
     "Info",
+    "KvType",
     "LibraryError",
     "Metadata",
     "Model",
     "Name",
     "NumericError",
     "OutOfMemoryError",
+    "Override",
     "Overrides",
+    "Pace",
     "Plan",
     "Sampler",
     "Sampling",
@@ -78,20 +91,24 @@ __all__ = [
     "__version__",
     "browser",
     "cache",
+    "check_overrides",
+    "default_info",
     "default_threads",
     "inspect",
     "isas",
     "library_path",
+    "model_files",
     "open",
     "open_async",
     "plan",
+    "pooled",
     "pull",
 ]
 
 
 def __getattr__(name: str) -> str:
     if name == "__version__":   # the core's: asked for, it loads the library
-        from ._library import version
+        from ._choice import version
 
         return version()
     raise AttributeError(f"module 'gemel' has no attribute {name!r}")

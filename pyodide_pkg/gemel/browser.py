@@ -1,17 +1,15 @@
-"""What only a browser tab has: where worker scripts come from, the threaded engine's start, why it is not taken, its
-memory, and a flag by which another thread of the page stops what a worker computes.
+"""What only a browser tab has: the address of worker scripts, starting the threaded engine, why it is not used, memory,
+and a flag with which another thread of the page stops a worker's computation.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import Any
 
-from . import _assets
-from ._errors import LibraryError
-
-if TYPE_CHECKING:
-    from ._generate import Generation
-    from ._session import Session
+from .core.errors import LibraryError
+from .model.core_session import CoreSession
+from .model.generation import Generation
 
 __all__ = ["cancel_flag", "configure", "engine_reason", "memory_size", "start"]
 
@@ -19,38 +17,40 @@ UNCHANGED: Any = object()   # an argument that was not given
 
 
 def configure(*, base_url: str | None = UNCHANGED, models_url: str | None = UNCHANGED) -> None:
-    """Say where workers start from, and where short names are fetched from. What is not given stays as it is.
+    """Set where workers start from and where short names are fetched from. An argument left out changes nothing.
 
-    base_url: the address of a folder that serves gemel's *.js files (those of the wheel's gemel/_core), of the page's
+    base_url: the address of a folder that serves gemel's *.js files (those in the wheel's gemel/_core) from the page's
     own origin; for pages whose Content-Security-Policy forbids Blob workers. None: from the wheel itself.
-    models_url: the address of a folder that serves the files of gemel.NAMES by their names (gemel.NAMES[...].file);
-    None: from where a desktop has them, as far as a page can fetch that.
+    models_url: the address of a folder that serves the files of gemel.NAMES under their names (gemel.NAMES[...].file).
+    None: from where a desktop gets them, where a page may fetch from there.
     """
     if base_url is not UNCHANGED:
-        _assets.set_base_url(base_url)
-    if models_url is not UNCHANGED:
-        from . import _web
+        from .tab import assets
 
-        _web.set_models_url(models_url)
+        assets.set_base_url(base_url)
+    if models_url is not UNCHANGED:
+        from .tab import opening
+
+        opening.set_models_url(models_url)
 
 
 async def start(threads: int | None = None) -> None:
-    """Start the threaded engine now, so that gemel.open takes it as well and open_async need not wait for it.
+    """Start the threaded engine now, so that gemel.open uses it too, and open_async need not wait for it.
 
-    threads: how many the next model may use; default the CPUs that the browser names, at most 8.
+    threads: how many the next model may use; default the CPUs that the browser reports, at most 8.
     LibraryError says why when this page has no threaded engine.
     """
-    from . import _engine
+    from .tab import engine
 
-    asked = _engine.asked_threads(threads)
+    asked = engine.asked_threads(threads)
     refusal = _refusal()
     if refusal:
         raise LibraryError(f"the threaded engine can't be started: {refusal}")
-    await _engine.start("threads", asked)
+    await engine.start("threads", asked)
 
 
 def engine_reason() -> str:
-    """Return one sentence: which engine models get here, and why."""
+    """Return one sentence: which engine models use here, and why."""
     refusal = _refusal()
     if not refusal:
         return "the threaded engine: the page is cross-origin isolated and Python runs in a worker"
@@ -60,45 +60,43 @@ def engine_reason() -> str:
 def memory_size() -> int:
     """Return the bytes of WebAssembly memory that Python and gemel's engines have here; it never shrinks.
 
-    Weights, KV caches and everything else of Python's lie in it. LibraryError where there is no tab.
+    It holds weights, KV caches and Python's own objects. LibraryError outside a tab.
     """
     if not _in_tab():
-        raise LibraryError("this is no browser: ask the operating system for the memory of this process")
+        raise LibraryError("this is not a browser: ask the operating system for this process's memory")
     import pyodide_js  # type: ignore[import-not-found]
 
-    from . import _engine
+    from .tab import engine
 
-    engines = sum(int(library.memory.buffer.byteLength) for library in _engine._running.values())
-    return int(pyodide_js._module.HEAPU8.byteLength) + engines
+    return int(pyodide_js._module.HEAPU8.byteLength) + sum(engine.memory_sizes())
 
 
-def cancel_flag(of: Session | Generation) -> Any:  # noqa: ANN401
+def cancel_flag(of: CoreSession | Generation) -> Any:  # noqa: ANN401
     """Return a shared Int32Array: `Atomics.store(flag, 0, 1)`, in any thread of the page, is session.cancel().
 
-    Python that computes in a worker takes no messages meanwhile; send the flag to the page first. It is 0 again once a
-    call was cancelled; what is written after the session was closed has no effect on it, but after 64 more flags on
-    another. LibraryError when the model is not on the threaded engine.
+    A worker takes no messages while its Python computes, so send the flag to the page first. The flag is 0 again when a
+    call was cancelled. After the session is closed, do not write to it: 64 flags later another session has its place.
+    LibraryError when the model is not on the threaded engine.
     """
-    from ._generate import Generation
-    from ._library_js import JsLibrary
+    from .tab.js_library import JsLibrary
 
     session = of._run.session if isinstance(of, Generation) else of
     library = session._library
     if not isinstance(library, JsLibrary):
         raise LibraryError(
-            f"the {library.engine} core shares no memory with the page: stop an `async for`, or end the worker"
+            f"the {library.engine} core shares no memory with the page: stop an `async for`, or terminate the worker"
         )
     with session._handle as address:
         return library.int_at(library.call("gemel_engine_flag", address))
 
 
 def _in_tab() -> bool:
-    from ._features import in_tab
-
-    return in_tab()
+    return sys.platform == "emscripten"
 
 
 def _refusal() -> str:
-    from . import _engine
+    if not _in_tab():
+        return "this is not a browser"
+    from .tab import engine
 
-    return _engine.threads_refusal() if _in_tab() else "this is no browser"
+    return engine.threads_refusal()

@@ -17,10 +17,10 @@ PER_REQUEST = re.compile(rb'"id":"(chatcmpl|cmpl)-[0-9a-z]+"|"created":[0-9]+')
 OF_HOST = re.compile(rb'"engine":"[^"]+","isa":"[^"]+","threads":[0-9]+,"why":"[^"]*"')   # of a model's meta
 # Python for a page's worker: how many tokens the app's session holds, once nothing works on it.
 N_PAST = (
-    "import asyncio, gc, gemel_web.scheduler as s\n"
-    "(lane,) = [lane for one in gc.get_objects() if isinstance(one, s.Scheduler) for lane in one._lanes.values()]\n"
-    "while lane._running is not None: await asyncio.sleep(0.01)\n"
-    "next(iter(lane._desks.values()))._session.n_past"
+    "import asyncio, gc, gemel_web.jobs.scheduler as s\n"
+    "(queue,) = [queue for one in gc.get_objects() if isinstance(one, s.Scheduler) for queue in one._queues.values()]\n"
+    "while queue._running is not None: await asyncio.sleep(0.01)\n"
+    "next(iter(queue._slots.values()))._session.n_past"
 )
 ENDLESS: dict[str, Any] = {
     "model": "tiny", "prompt": "a", "temperature": 0, "max_tokens": 1900, "stream": True,
@@ -33,7 +33,7 @@ def native(data: bytes, requests: Sequence[tuple[str, dict[str, Any] | None]]) -
 
     def answers() -> list[httpx.Response]:
         kind = {"content-type": "application/json"}
-        with gemel.open(data) as model, Asked({"tiny": gemel_web.Served(model)}, where="tab") as asked:
+        with gemel.open(data) as model, Asked({"tiny": gemel_web.ServedModel(model)}, where="tab") as asked:
             return [
                 asked.get(path, headers=kind) if body is None
                 else asked.ask("POST", path, headers=kind, content=json.dumps(body).encode())

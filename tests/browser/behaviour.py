@@ -82,7 +82,7 @@ async def the_core_names_its_kernels() -> Result:
     with open_tiny() as model:
         assert re.fullmatch(r"\d+\.\d+\.\d+", gemel.__version__)
         assert model.isa
-        with raises(gemel.ArgumentError, "no such row"):
+        with raises(gemel.ArgumentError, "unknown instruction set"):
             gemel.open(file("chat"), isa="abacus")
     return gemel.__version__
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 from browser.hosts import Watched
 from browser.server import ISOLATED
-from gemel_web import Config, Served, create_app
+from gemel_web import Config, ServedModel, create_app
 from starlette.responses import JSONResponse
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -50,7 +50,7 @@ def listening(app: ASGIApp) -> Iterator[str]:
         thread.join(10)
 
 
-def site(models: Mapping[str, Served], folder: Path, **config: Any) -> ASGIApp:  # noqa: ANN401
+def site(models: Mapping[str, ServedModel], folder: Path, **config: Any) -> ASGIApp:  # noqa: ANN401
     """Return what `gemel demo` serves."""
     return create_app(Config(where="native", **config), models, static=folder)
 

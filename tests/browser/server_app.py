@@ -59,7 +59,7 @@ async def answers(data: bytes) -> list[Any]:
     ids = itertools.count()
     config = gemel_web.Config(clock=lambda: 0.0, new_id=lambda: str(next(ids)))
     with await gemel.open_async(data) as model:
-        app = gemel_web.create_app(config, {"tiny": gemel_web.Served(model)})
+        app = gemel_web.create_app(config, {"tiny": gemel_web.ServedModel(model)})
         async with app.router.lifespan_context(app):
             return [await ask(app, path, body) for path, body in REQUESTS]
 
@@ -67,7 +67,7 @@ async def answers(data: bytes) -> list[Any]:
 async def says(data: bytes) -> list[dict[str, Any]]:
     """Return what /v1/models says of a model, and what the model says computes it."""
     with await gemel.open_async(data) as model:
-        app = gemel_web.create_app(gemel_web.Config(), {"tiny": gemel_web.Served(model)})
+        app = gemel_web.create_app(gemel_web.Config(), {"tiny": gemel_web.ServedModel(model)})
         async with app.router.lifespan_context(app):
             body = json.loads((await ask(app, "/v1/models/tiny", None))[2])
         return [body["meta"], dataclasses.asdict(model.info)]
@@ -76,7 +76,7 @@ async def says(data: bytes) -> list[dict[str, Any]]:
 async def leave(data: bytes) -> list[int]:
     """Return how many events came of a long answer whose client left after ten, and of the next, whole one."""
     with await gemel.open_async(data) as model:
-        app = gemel_web.create_app(gemel_web.Config(), {"tiny": gemel_web.Served(model)})
+        app = gemel_web.create_app(gemel_web.Config(), {"tiny": gemel_web.ServedModel(model)})
         body = {**GREEDY, "prompt": "a", "max_tokens": 400, "logit_bias": {"2": -100, "0": -100}, "stream": True}
         counted = []
         async with app.router.lifespan_context(app):

@@ -21,12 +21,12 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 INSTALL = "import pyodide_js\nfor url in urls:\n    assert await pyodide_js.loadPackage(url)"
 START = """
-from gemel import _engine, _features
+from gemel.tab import engine as tab_engine, features
 if isa == "wasm128":
-    _features.has_relaxed_simd = lambda: False
+    features.has_relaxed_simd = lambda: False
 if engine == "threads64":
-    _engine.WIDE_SIZE = 0
-await _engine.start(engine, 2)
+    tab_engine.WIDE_SIZE = 0
+await tab_engine.start(engine, 2)
 None
 """
 LOGITS = """

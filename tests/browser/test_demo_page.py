@@ -17,7 +17,7 @@ from browser import demo
 from browser.demo import DemoPage
 from browser.pages import static
 from conftest import CHATML
-from gemel_web import Served
+from gemel_web import ServedModel
 
 if TYPE_CHECKING:
     from browser.server import Trap
@@ -49,7 +49,7 @@ def model(tiny_file: Path) -> Iterator[gemel.Model]:
 
 @pytest.fixture(scope="module")
 def origin(tiny_file: Path, model: gemel.Model) -> Iterator[str]:
-    with demo.listening(demo.site({"tiny": Served(model, (tiny_file,))}, static())) as url:
+    with demo.listening(demo.site({"tiny": ServedModel(model, (tiny_file,))}, static())) as url:
         yield url
 
 
@@ -91,7 +91,7 @@ def words(text: str) -> str:
 
 @pytest.fixture
 def real_origin(real_model: gemel.Model, real_path: Path) -> Iterator[str]:
-    with demo.listening(demo.site({"smollm2": Served(real_model, (real_path,))}, static())) as url:
+    with demo.listening(demo.site({"smollm2": ServedModel(real_model, (real_path,))}, static())) as url:
         yield url
 
 
@@ -519,7 +519,7 @@ def test_a_browser_that_keeps_no_models_is_not_said_to_work_offline(visit: Open)
 def test_the_page_of_a_server_that_is_gone_answers_from_the_tab(
     visit: Open, tiny_file: Path, model: gemel.Model
 ) -> None:
-    with demo.listening(demo.site({"tiny": Served(model, (tiny_file,))}, static())) as url:
+    with demo.listening(demo.site({"tiny": ServedModel(model, (tiny_file,))}, static())) as url:
         one = visit(url)
         one.set(max_tokens=4, temperature=0)
         one.ask("Hello")
@@ -561,7 +561,7 @@ def test_an_answer_that_breaks_off_keeps_what_came_and_says_so(visit: Open) -> N
 
 
 def test_a_servers_key_is_asked_for(tiny_file: Path, model: gemel.Model, visit: Open) -> None:
-    app = demo.site({"tiny": Served(model, (tiny_file,))}, static(), api_key="secret")
+    app = demo.site({"tiny": ServedModel(model, (tiny_file,))}, static(), api_key="secret")
     with demo.listening(app) as url:
         one = visit(url)
         one.choose("Native server")

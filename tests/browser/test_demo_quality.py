@@ -17,7 +17,7 @@ from browser import demo
 from browser.demo import DemoPage
 from browser.pages import static
 from conftest import CHATML
-from gemel_web import Served
+from gemel_web import ServedModel
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -79,7 +79,7 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     path = tmp_path_factory.mktemp("quality") / "tiny.gguf"
     path.write_bytes(tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML))
     with gemel.open(path) as model:
-        app = streaming(demo.site({"tiny": Served(model, (path,))}, static()), times=6, pause=0.004)
+        app = streaming(demo.site({"tiny": ServedModel(model, (path,))}, static()), times=6, pause=0.004)
         with demo.listening(app) as url:
             yield url
 
@@ -154,7 +154,7 @@ def test_no_task_is_long_and_nothing_shifts_while_an_answer_streams(
 def test_the_tabs_own_answers_leave_the_page_free(
     profile: BrowserContext, real_model: gemel.Model, real_path: Path
 ) -> None:
-    with demo.listening(demo.site({"smollm2": Served(real_model, (real_path,))}, static())) as url:
+    with demo.listening(demo.site({"smollm2": ServedModel(real_model, (real_path,))}, static())) as url:
         one = DemoPage(profile, url)
         one.set(max_tokens=100)
         one.ask("Why is the sky blue?")

@@ -60,7 +60,8 @@ def digests(files: list[bytes]) -> list[str]:
 def engine(fresh_tab: OpenTab, files: list[bytes]) -> Tab:
     """A tab of its own whose Python is in a worker of an isolated page; `data` and `other` are models."""
     one = fresh_tab(isolated=True, where="worker")
-    one.run(f"import gemel, js, asyncio\nfrom gemel import _engine, _library\n{DIGEST}", data=files[0], other=files[1])
+    imports = "import gemel, js, asyncio\nfrom gemel.tab import choice, engine\n"
+    one.run(imports + DIGEST, data=files[0], other=files[1])
     return one
 
 
@@ -104,7 +105,7 @@ def test_without_isolation_a_start_says_what_to_do(tab: OpenTab) -> None:
 
 
 def test_two_threads_without_isolation_say_why_there_is_one(tab: OpenTab, files: list[bytes]) -> None:
-    with raises("ThreadError", r"threads=2: there is one thread here: .*Cross-Origin-Opener-Policy"):
+    with raises("ThreadError", r"threads=2: only one thread is available .*Cross-Origin-Opener-Policy"):
         tab(isolated=False, where="worker").run("import gemel\nawait gemel.open_async(data, threads=2)", data=files[0])
 
 
@@ -140,10 +141,10 @@ def test_a_worker_that_fails_is_an_error_and_the_tab_lives_on(engine: Tab, diges
     engine.run("model = await gemel.open_async(data, threads=2)\nlibrary = model._library")
     # The lowest word of its stack is a mark that only an overflow writes, looked at when a pool gives a worker back.
     spoil = """
-from gemel import _pool
+from gemel.core import pool
 ints = js.Int32Array.new(library.memory.buffer)
 ints[(library.engine_call("gemel_engine_stack", 0) - (128 << 10)) // 4] = 12345
-with _pool.at_least(library, 1) as pool:
+with at_least(library, 1) as pool:
     library.call("gemel_threads_resize", pool.address, 1)
 """
     with raises("EngineError", "a worker ran out of its stack"):
@@ -154,7 +155,7 @@ with _pool.at_least(library, 1) as pool:
 
 
 def test_memory_that_ends_is_an_error_and_the_engine_works_on(engine: Tab, digests: list[str]) -> None:
-    engine.run("_engine.MAX_PAGES = {**_engine.MAX_PAGES, 'threads': (70000, 1024)}")   # refused, then 64 MiB
+    engine.run("engine.MAX_PAGES = {**engine.MAX_PAGES, 'threads': (70000, 1024)}")   # refused, then 64 MiB
     engine.run("model = await gemel.open_async(data, threads=2)\nlibrary = model._library")
     assert engine.run("library.memory.buffer.byteLength") <= 1024 << 16
     with raises("OutOfMemoryError", "no memory for 100000000 more bytes: close other models"):
@@ -181,7 +182,7 @@ library.memory.buffer.byteLength
 
 
 def test_64_bit_addresses_give_the_same_bits(engine: Tab, digests: list[str]) -> None:
-    engine.run("_engine.WIDE_SIZE = 0")   # as if the file were large
+    engine.run("engine.WIDE_SIZE = 0")   # as if the file were large
     source = "model = await gemel.open_async(given, threads=n)\n[digest(model), model.info.engine, model.isa]"
     names = {0: "data", 1: "other"}
     for number, threads in ((0, 3), (0, 1), (1, 2)):
@@ -194,20 +195,20 @@ def test_64_bit_addresses_give_the_same_bits(engine: Tab, digests: list[str]) ->
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
 def test_a_large_file_gets_one_engine(engine: Tab, served: Any, files: list[bytes], known: bool) -> None:  # noqa: ANN401
     """The engine that is started while the size is on its way may be the wrong one; then it goes."""
-    engine.run("_engine.WIDE_SIZE = 0\nbooted, boot = [], _engine._boot\n"
-               "async def noted(name):\n    booted.append(name)\n    return await boot(name)\n_engine._boot = noted")
+    engine.run("engine.WIDE_SIZE = 0\nbooted, boot = [], engine._boot\n"
+               "async def noted(name):\n    booted.append(name)\n    return await boot(name)\nengine._boot = noted")
     given = "data" if known else repr(served(files[0]).url)
     assert engine.run(f"model = await gemel.open_async({given}, threads=3)\nmodel.info.engine") == "threads64"
     assert engine.run("booted") == (["threads64"] if known else ["threads", "threads64"])
-    assert engine.run("list(_engine._running)") == ["threads64"]
+    assert engine.run("list(engine._engines)") == ["threads64"]
     assert engine.run("len(model._library.workers)") == 2
-    engine.run("_engine.WIDE_SIZE = 1 << 40\nsmall = await gemel.open_async(other, threads=2)")   # both are used now
-    assert engine.run("sorted(_engine._running)") == ["threads", "threads64"]
+    engine.run("engine.WIDE_SIZE = 1 << 40\nsmall = await gemel.open_async(other, threads=2)")   # both are used now
+    assert engine.run("sorted(engine._engines)") == ["threads", "threads64"]
     assert engine.run("'' not in [one.generate('a', max_tokens=3).read() for one in (model, small)]")
 
 
 def test_bytes_cross_whole(engine: Tab) -> None:
-    engine.run("await gemel.browser.start(1)\nlibrary = _library.load()")
+    engine.run("await gemel.browser.start(1)\nlibrary = choice.load()")
     there_and_back = """
 def there_and_back(given, n):
     block = library.lend(given)
@@ -233,7 +234,7 @@ found == wanted
 
 
 def test_addresses_past_two_gigabytes_are_addresses(engine: Tab, digests: list[str]) -> None:
-    engine.run("await gemel.browser.start(2)\nlibrary = _library.load()")
+    engine.run("await gemel.browser.start(2)\nlibrary = choice.load()")
     engine.run("low = [library.alloc(1 << 29) for _ in range(4)]")   # untouched, so that no memory is spent
     for n in (100, 70_000):
         given = bytes(range(100)) * (n // 100)
@@ -267,13 +268,13 @@ js.postMessage(to_js({"flag": flag}, dict_converter=js.Object.fromEntries))
 def test_the_relaxed_dot_that_is_wrong_is_not_taken(fresh_tab: OpenTab, files: list[bytes]) -> None:
     one = fresh_tab(isolated=True, where="worker")
     wrong = """
-from gemel import _features
-right = _features.dot_cases()
-_features.dot_cases = lambda: [*right[:-1], (right[-1][0], bytes(16))]   # as if the engine gave something else
-_features.has_relaxed_simd.cache_clear()
+from gemel.tab import features
+right = features.dot_cases()
+features.dot_cases = lambda: [*right[:-1], (right[-1][0], bytes(16))]   # as if the engine gave something else
+features.has_relaxed_simd.cache_clear()
 import gemel
 m = await gemel.open_async(data, threads=2)
-[_features.flavour(), m.isa, m.info.engine]
+[features.flavour(), m.isa, m.info.engine]
 """
     assert one.run(wrong, data=files[0]) == ["simd128", "wasm128", "threads"]
 

@@ -18,7 +18,7 @@ from browser import demo
 from browser.pages import static
 from browser.walk import walking
 from conftest import CHATML
-from gemel_web import Served
+from gemel_web import ServedModel
 
 if TYPE_CHECKING:
     from browser.server import Trap
@@ -66,7 +66,7 @@ def test_the_page_has_natives_bits_and_goes_on_without_its_server(
     file.write_bytes(tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML))
     with gemel.open(file) as model:
         wanted = model.chat().send("Hello", **SETTINGS).read()
-        with walking(firefox, demo.site({"tiny": Served(model, (file,))}, static())) as (report, server):
+        with walking(firefox, demo.site({"tiny": ServedModel(model, (file,))}, static())) as (report, server):
             report.next("offline")
             server.close()
             report.go_on()

@@ -98,8 +98,8 @@ def test_strange_files_in_the_cache_are_passed_over(tab: OpenTab, served: Serve,
     one.run(
         """
 import js
-from gemel._webcache import _files, _folder
-from gemel._web import key_of
+from gemel.tab.cache import _files, _folder
+from gemel.tab.opening import key_of
 folder = await (await _folder()).getDirectoryHandle(key_of(url))
 names = [name async for name in folder.keys()]
 version = next(name for name in names if name.endswith(".0")).removesuffix(".0")
@@ -120,7 +120,7 @@ None
 def test_synchronous_ranges_without_a_version_are_not_trusted(tab: OpenTab, served: Serve, data: bytes) -> None:
     file = served(data, etag=None)
     script = """
-from gemel._xhr import XhrSource
+from gemel.tab.xhr import XhrSource
 source = XhrSource("it", [url], None)
 source.sizes, bytes(source.read(1000, 5).to_bytes())
 """
@@ -160,7 +160,7 @@ def test_synchronous_ranges_that_stop_naming_their_version_end_in_one_answer(
 ) -> None:
     file, one = served(data), tab(where="worker")
     script = """
-from gemel._xhr import XhrSource
+from gemel.tab.xhr import XhrSource
 source = XhrSource("it", [url], None)
 bytes(source.read(1000, 5).to_bytes())
 """

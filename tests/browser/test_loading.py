@@ -9,7 +9,7 @@ import gemel
 import pytest
 import tiny
 from browser.hosts import Host, Tab, raises
-from gemel._plan import block_size
+from gemel.source.layer_order import block_size
 
 if TYPE_CHECKING:
     from browser.server import Served
@@ -195,8 +195,8 @@ def test_blocks_that_are_empty_are_not_there(tab: OpenTab, served: Serve, data: 
     file.forget()
     one.run(
         """
-from gemel._webcache import _folder
-from gemel._web import key_of
+from gemel.tab.cache import _folder
+from gemel.tab.opening import key_of
 folder = await (await _folder()).getDirectoryHandle(key_of(url))
 for name in [name async for name in folder.keys() if name.rpartition(".")[2] in ("3", "4", "5")]:
     await (await (await folder.getFileHandle(name)).createWritable()).close()
@@ -230,8 +230,8 @@ def test_a_tab_whose_turn_comes_while_it_reads_sees_what_is_there_by_then(
     """A download ends, and its lock with it, while another tab still looks for a block that was not there yet."""
     file, first, second = served(data, mb_s=10), fresh_tab(where="worker"), fresh_tab(where="worker")
     second.run("""
-from gemel import _assets
-text = _assets.text
+from gemel.tab import assets
+text = assets.text
 slow = (
     "const { read } = Store.prototype; let missed = 0;"
     "Store.prototype.read = async function (...all) {"
@@ -240,7 +240,7 @@ slow = (
     "    return found;"
     "};"
 )
-_assets.text = lambda name: text(name).replace("new Load(", slow + "new Load(")
+assets.text = lambda name: text(name).replace("new Load(", slow + "new Load(")
 """)
     started = first.begin(OPEN + LOGITS, url=file.url, ids=IDS)
     until(first, file, len(data) // 10)
@@ -279,9 +279,9 @@ def test_a_browser_that_does_not_tell_its_space_caches_all_the_same(
 ) -> None:
     file, one = served(data), fresh_tab(where="worker")
     one.run("""
-from gemel import _assets
-text = _assets.text
-_assets.text = lambda name: "delete StorageManager.prototype.estimate;" + text(name)
+from gemel.tab import assets
+text = assets.text
+assets.text = lambda name: "delete StorageManager.prototype.estimate;" + text(name)
 """)
     assert load(one, file.url) == logits
     assert one.run(CACHED, url=file.url) == [[file.url, len(data), True]]
@@ -294,9 +294,9 @@ def test_a_browser_without_a_private_file_system_loads_and_says_so(
     file, one = served(data), fresh_tab(where="worker")
     one.run("""
 import pyodide
-from gemel import _assets
-text, without = _assets.text, "delete StorageManager.prototype.getDirectory;"
-_assets.text = lambda name: without + text(name)
+from gemel.tab import assets
+text, without = assets.text, "delete StorageManager.prototype.getDirectory;"
+assets.text = lambda name: without + text(name)
 pyodide.code.run_js(without)
 """)
     assert load(one, file.url) == logits
@@ -497,7 +497,7 @@ with warnings.catch_warnings(record=True) as said:
 
 def test_short_names_come_from_the_folder_that_the_page_names(tab: OpenTab, served: Serve, data: bytes) -> None:
     one = tab(where="worker")
-    with raises("SourceError", "comes inside a Python package.*models_url"):
+    with raises("SourceError", "is inside a Python package.*models_url"):
         load(one, "smollm2-135m-instruct")
     file = served(data, name="SmolLM2-135M-Instruct.Q4_1.gguf")
     one.run("gemel.browser.configure(models_url=folder)", folder=file.url.rsplit("/", 1)[0])
@@ -535,7 +535,7 @@ def test_prompt_rides_the_download_with_the_same_bits(tab: OpenTab, served: Serv
     script = """
 import gemel
 model = await gemel.open_async(url, threads=1, prompt=ids)
-logits, held = bytes(model._ahead.logits()), model._ahead.ids
+logits, held = bytes(model._preloaded.logits()), model._preloaded.ids
 model.close()
 [logits, held]
 """

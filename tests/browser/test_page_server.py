@@ -19,7 +19,7 @@ from browser.hosts import STATIC, Watched
 from browser.pages import static
 from browser.sites import SitePage
 from conftest import CHATML
-from gemel_web import Config, Served, create_app
+from gemel_web import Config, ServedModel, create_app
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -40,7 +40,8 @@ def origin(tmp_path: Path, model: gemel.Model) -> Iterator[str]:
     folder = shutil.copytree(static(), tmp_path / "static")
     for name in ("api.html", "api.js", "relay.html", "relay_page.js"):
         shutil.copyfile(STATIC / name, folder / name)
-    app = create_app(Config(where="native"), {"tiny": Served(model, files=(tmp_path / "tiny.gguf",))}, static=folder)
+    models = {"tiny": ServedModel(model, files=(tmp_path / "tiny.gguf",))}
+    app = create_app(Config(where="native"), models, static=folder)
     listening = socket.socket()
     listening.bind(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_config=None))

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import gemel
-import gemel_web.server
 import pytest
 import static_site
 import tiny
@@ -19,6 +18,7 @@ from browser.demo import DemoPage
 from browser.hosts import STATIC, Watched
 from browser.pages import static
 from conftest import CHATML
+from gemel_native.serving import page as site_page
 
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
@@ -45,7 +45,7 @@ def site(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tupl
     """The address of a site that has the model, and its server."""
     out = tmp_path_factory.mktemp("site") / "site"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gemel_web.server, "STATIC", static())
+        patch.setattr(site_page, "STATIC", static())
         static_site.write(out, [str(model)])
     for name in ("api.html", "api.js"):
         shutil.copyfile(STATIC / name, out / name)

@@ -1,4 +1,4 @@
-"""_abi.py is what make_abi.py makes of gemel.h, and a library of another ABI is refused."""
+"""abi.py is what make_abi.py makes of gemel.h, and a library of another ABI is refused."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import gemel
 import pytest
-from gemel import _abi, _library, _library_ctypes
+from gemel._choice import load
+from gemel.core import abi, shared
+from gemel.core.ctypes_library import open_library
+from gemel.core.library import check_abi
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,12 +24,12 @@ def test_generated_tables_are_not_stale(tool: str) -> None:
 
 
 def test_table_knows_every_exported_function() -> None:
-    library = _library.load()
-    assert len(_abi.FUNCTIONS) > 60
-    assert library.call("gemel_abi") == _abi.ABI
-    assert _abi.FUNCTIONS["gemel_session_next"] == ("i", "ppiipzp")
-    assert _abi.FUNCTIONS["gemel_error_name"] == ("s", "i")   # terminated
-    assert _abi.FUNCTIONS["gemel_gguf_key"] == ("p", "pip")   # with a length
+    library = load()
+    assert len(abi.FUNCTIONS) > 60
+    assert library.call("gemel_abi") == abi.ABI
+    assert abi.FUNCTIONS["gemel_session_next"] == ("i", "ppiipzp")
+    assert abi.FUNCTIONS["gemel_error_name"] == ("s", "i")   # terminated
+    assert abi.FUNCTIONS["gemel_gguf_key"] == ("p", "pip")   # with a length
 
 
 def test_abi_mismatch_names_both_numbers() -> None:
@@ -38,14 +41,14 @@ def test_abi_mismatch_names_both_numbers() -> None:
             assert name == "gemel_abi"
             return 7
 
-    with pytest.raises(gemel.LibraryError, match=rf"libgemel\.so has ABI 7, this package needs ABI {_abi.ABI}"):
-        _library.check_abi(Older())   # type: ignore[arg-type]
+    with pytest.raises(gemel.LibraryError, match=rf"libgemel\.so has ABI 7, this package needs ABI {abi.ABI}"):
+        check_abi(Older())   # type: ignore[arg-type]
 
 
 def test_missing_library_says_where_it_was_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEMEL_LIBRARY", str(tmp_path / "nowhere.so"))
     with pytest.raises(gemel.LibraryError, match=r"not at .*nowhere\.so.*GEMEL_LIBRARY"):
-        _library_ctypes.open_library()
+        open_library(*shared.native())
 
 
 def test_file_that_is_no_library_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,15 +56,15 @@ def test_file_that_is_no_library_is_refused(tmp_path: Path, monkeypatch: pytest.
     fake.write_text("not a library")
     monkeypatch.setenv("GEMEL_LIBRARY", str(fake))
     with pytest.raises(gemel.LibraryError, match=r"text\.so can't be loaded"):
-        _library_ctypes.open_library()
+        open_library(*shared.native())
 
 
 def test_every_error_code_has_an_exception_of_its_own() -> None:
-    from gemel._errors import BY_CODE, error_of
+    from gemel.core.errors import BY_CODE, error_of
 
-    codes = {value for name, value in vars(_abi).items() if name.startswith("E_")}
+    codes = {value for name, value in vars(abi).items() if name.startswith("E_")}
     assert set(BY_CODE) == codes
     assert len(set(BY_CODE.values())) == len(codes)
     for code in codes:
-        assert _library.load().call("gemel_error_name", code).startswith("GEMEL_E_")
+        assert load().call("gemel_error_name", code).startswith("GEMEL_E_")
         assert "here: " in str(error_of(code, "here"))

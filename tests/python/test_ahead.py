@@ -11,8 +11,9 @@ import gemel
 import numpy as np
 import pytest
 from conftest import tiny_bytes
-from gemel import _abi
-from gemel._library import Handle, check, load, open_handle, pointer_at
+from gemel._choice import load
+from gemel.core import abi
+from gemel.core.library import Handle, check, open_handle, pointer_at
 
 IDS = [1, *range(3, 140), 7, 7, 7, *range(20, 100)]   # two micro-batches
 MODELS: dict[str, dict[str, object]] = {
@@ -40,7 +41,7 @@ class Arrival:
         self.feed(0, len(data))
         with self.handle as loader:
             gguf = self.library.call("gemel_loader_gguf", loader)
-            self.library.call("gemel_loader_set", loader, _abi.LOADER_N_THREADS, threads)
+            self.library.call("gemel_loader_set", loader, abi.LOADER_N_THREADS, threads)
             code = self.library.call("gemel_loader_begin", loader, self.error, self.error.size)
         check(self.library, code, "begin", self.error)
         self.places = dict(self._place(gguf, i) for i in range(self.library.call("gemel_gguf_n_tensors", gguf)))
@@ -218,8 +219,8 @@ def test_the_arriving_model_tokenizes_and_knows_itself() -> None:
     out = library.alloc(8)
     with gemel.open(data) as model, arrival.handle as loader:
         arriving = library.call("gemel_loader_model", loader)
-        for field, wanted in ((_abi.MODEL_N_LAYER, model.n_layer), (_abi.MODEL_N_PARAMS, model.n_params),
-                              (_abi.MODEL_DECODE_SIZE, model.decode_size)):
+        for field, wanted in ((abi.MODEL_N_LAYER, model.n_layer), (abi.MODEL_N_PARAMS, model.n_params),
+                              (abi.MODEL_DECODE_SIZE, model.decode_size)):
             assert library.call("gemel_model_get", arriving, field, out) == 0
             assert struct.unpack("d", library.read(out.address, 8))[0] == wanted
         text = b"the weather there"

@@ -22,9 +22,9 @@ import gemel
 import numpy as np
 import pytest
 from conftest import CHATML, tiny_bytes
-from gemel import _cpu
-from gemel._sampling import _FIELDS
-from gemel._text import StopScanner
+from gemel.core import cpu, errors
+from gemel.model.sampling import FIELDS
+from gemel.text.stops import StopScanner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,16 +54,16 @@ def test_package_is_typed() -> None:
 def test_every_public_thing_has_a_docstring() -> None:
     for name in gemel.__all__:
         value = getattr(gemel, name)
-        if callable(value):
+        if inspect.isclass(value) or inspect.isroutine(value):
             assert value.__doc__, name
             for method_name, method in inspect.getmembers(value):
                 if not method_name.startswith("_") and inspect.isfunction(method):
                     assert method.__doc__, f"{name}.{method_name}"
 
 
-@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(gemel.__path__)])
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.walk_packages(gemel.__path__, "gemel.")])
 def test_examples_in_docstrings_run(name: str, model: gemel.Model) -> None:
-    module = importlib.import_module(f"gemel.{name}")
+    module = importlib.import_module(name)
     results = doctest.testmod(module, extraglobs={"model": model}, optionflags=doctest.IGNORE_EXCEPTION_DETAIL)
     assert results.failed == 0
 
@@ -82,7 +82,7 @@ def test_examples_in_the_documentation_run(model: gemel.Model, tmp_path: Path) -
 
 def test_documentation_draws_the_tree_of_errors() -> None:
     page = (Path(__file__).parents[2] / "docs" / "python.md").read_text(encoding="utf-8")
-    drawn = re.findall(r"[├└]── .*", gemel._errors.__doc__ or "")
+    drawn = re.findall(r"[├└]── .*", errors.__doc__ or "")
     assert len(drawn) > 10
     assert all(line in page for line in drawn)
 
@@ -186,7 +186,7 @@ def test_a_long_text_of_one_character_is_no_trouble(model: gemel.Model) -> None:
 
 def test_default_threads_are_within_what_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= gemel.default_threads() <= (os.cpu_count() or 1)
-    monkeypatch.setattr(_cpu, "_quota", lambda: 1)
+    monkeypatch.setattr(cpu, "_quota", lambda: 1)
     assert gemel.default_threads() == 1
     monkeypatch.setenv("GEMEL_THREADS", "3")
     with gemel.open(tiny_bytes()) as model:
@@ -345,7 +345,7 @@ def test_what_does_not_fit_is_an_error_before_anything_is_computed(tiny_model: O
     model = tiny_model(n_ctx=64)
     with pytest.raises(gemel.ContextError, match="max_tokens=100 after a prompt of 3 tokens needs n_ctx=102.*is 64"):
         model.generate([1, 2, 3], max_tokens=100)
-    with pytest.raises(gemel.ContextError, match="65 tokens were asked for, but n_ctx=64.*pass fewer tokens"):
+    with pytest.raises(gemel.ContextError, match="n_ctx is 64, but the prompt has 65 tokens: shorten it"):
         model.generate([1] * 65)
     model.generate([1] * 64, max_tokens=1).read()
     larger = tiny_model(n_ctx=8192)
@@ -441,7 +441,7 @@ def test_unknown_option_is_a_type_error_that_names_the_nearest(model: gemel.Mode
     ],
 )
 def test_option_out_of_range_names_field_value_and_range(field: str, wrong: object) -> None:
-    with pytest.raises(gemel.ArgumentError, match=rf"^{field}=.*(must be|maps an id)"):
+    with pytest.raises(gemel.ArgumentError, match=rf"^{field}=.*must (be|map an id)"):
         gemel.Sampling(**{field: wrong})   # type: ignore[arg-type]
 
 
@@ -492,7 +492,7 @@ def test_every_option_reaches_the_core_at_the_edges_of_its_range(model: gemel.Mo
     model.generate(PROMPT, max_tokens=3, mirostat=2, mirostat_tau=0.1, mirostat_eta=5).read()
     assert {*edges, "penalty_last_n", "dry_base", "dry_allowed_length", "dry_last_n", "xtc_threshold"} | {
         "mirostat_tau", "mirostat_eta"
-    } == set(_FIELDS)
+    } == set(FIELDS)
 
 
 def test_bias_of_an_id_that_is_none_is_an_error(model: gemel.Model) -> None:

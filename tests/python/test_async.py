@@ -61,7 +61,7 @@ def test_only_one_generation_continues_the_prefilled_session(model: gemel.Model)
     forwards = model.generate([*ids, ids[0]], max_tokens=4, temperature=0).read()
     ahead = model.session()
     ahead.sync(ids)
-    model._ahead = ahead
+    model._preloaded = ahead
     other = model.generate([*reversed(ids)], max_tokens=2, temperature=0)
     assert other.read() == backwards
     assert other.timings.n_evaluated == len(ids)
@@ -89,9 +89,9 @@ class _Met:
 
 def test_only_one_thread_takes_the_prefilled_session(model: gemel.Model) -> None:
     met: Any = _Met()
-    model._ahead = met
+    model._preloaded = met
     taken: list[object] = []
-    threads = [threading.Thread(target=lambda: taken.append(model._take_ahead([1, 2], 8, None))) for _ in range(2)]
+    threads = [threading.Thread(target=lambda: taken.append(model._take_preloaded([1, 2], 8, None))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -12,6 +12,7 @@ from command import assert_error, gemel_
 from conftest import CHATML, tiny_bytes
 from gemel.profiling import Limits
 from gemel_native import bench
+from gemel_native.case import Case
 
 ROW = {
     "test", "n", "depth", "threads", "isa", "tok_s", "min", "max", "reps", "token_bytes", "token_macs", "of_read",
@@ -51,7 +52,7 @@ def test_json_has_a_row_for_every_configuration(file: Path) -> None:
     assert result["model"]["name"] == str(file)
 
 
-def test_table_is_for_people(file: Path) -> None:
+def test_bench_prints_a_table(file: Path) -> None:
     done = gemel_("bench", file, "-p", "8", "-n", "0", "-t", "1", "--reps", "1")
     assert (done.code, done.err) == (0, "")
     assert "prefill" in done.out
@@ -84,13 +85,13 @@ def test_bad_value_is_a_usage_error(file: Path, arguments: list[str], words: lis
 def test_configurations_take_turns(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     runs: list[tuple[str, int]] = []
 
-    def seconds(self: bench.Runner, case: bench.Case) -> float:
+    def seconds(self: bench.Runner, case: Case) -> float:
         runs.append((case.test, case.threads))
         return float(len(runs))
 
     monkeypatch.setattr(bench.Runner, "seconds", seconds)
     with gemel.open(file) as model:
-        cases = [bench.Case(test, 4, 0, threads, "scalar") for test in ("prefill", "decode") for threads in (1, 2)]
+        cases = [Case(test, 4, 0, threads, "scalar") for test in ("prefill", "decode") for threads in (1, 2)]
         rows, _ = bench.measure(model, cases, reps=3, on_progress=lambda *_: None)
     assert runs == [(case.test, case.threads) for case in cases] * 3
     assert [row["tok_s"] for row in rows] == [4 / 5, 4 / 6, 4 / 7, 4 / 8]   # medians of 1 5 9, 2 6 10, ...
@@ -100,7 +101,7 @@ def test_configurations_take_turns(file: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_decoding_goes_on_past_the_end_of_a_text(file: Path) -> None:
     with gemel.open(file) as model:
         ends = [id for id in range(model.n_vocab) if model.is_eog(id)]
-        case = bench.Case("decode", 60, 2, 1, "scalar")
+        case = Case("decode", 60, 2, 1, "scalar")
         with bench.Runner(model, [case]) as runner:
             assert ends
             assert all(runner._sampling.logit_bias[id] == float("-inf") for id in ends)
@@ -111,12 +112,12 @@ def test_decoding_goes_on_past_the_end_of_a_text(file: Path) -> None:
 def test_a_token_costs_its_weights_and_half_of_the_keys_and_values(file: Path) -> None:
     with gemel.open(file) as model:
         limits = Limits(read=1e9, dot=1e9)
-        found = bench.parts(model, bench.Case("decode", 10, 100, 1, "scalar"), 50.0, limits, 7)
+        found = bench.parts(model, Case("decode", 10, 100, 1, "scalar"), 50.0, limits, 7)
         size = model.decode_size + 7 * 105
         assert found["token_bytes"] == size
         assert found["of_read"] == pytest.approx(50 * size / 1e9)
         assert found["of_dot"] == pytest.approx(50 * model.decode_macs / 1e9)
-        found = bench.parts(model, bench.Case("prefill", 10, 100, 1, "scalar"), 50.0, limits, 7)
+        found = bench.parts(model, Case("prefill", 10, 100, 1, "scalar"), 50.0, limits, 7)
         assert model.prefill_macs < found["token_macs"] < model.decode_macs
         assert found["token_macs"] * 10 == pytest.approx(9 * model.prefill_macs + model.decode_macs)
 
@@ -174,12 +175,12 @@ def test_trace_is_what_perfetto_reads(file: Path, tmp_path: Path) -> None:
             assert one["ts"] + one["dur"] <= after["ts"] + 0.01
 
 
-def test_events_that_do_not_fit_are_told(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_events_that_do_not_fit_are_reported(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench, "EVENTS", 20)
     path = tmp_path / "trace.json"
     done = gemel_("bench", file, "-p", "16", "-n", "0", "-t", "1", "--reps", "1", "--trace", path)
     assert done.code == 0
-    assert done.err.startswith("note: the profile of prefill 16 with 1 threads has its first 20 events,")
+    assert done.err.startswith("note: the profile of prefill 16 with 1 thread has only its first 20 events;")
     assert "(the first 20 events)" in path.read_text()
 
 

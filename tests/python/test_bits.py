@@ -17,7 +17,7 @@ import pytest
 import tiny_cases
 from archs import ARCHS
 from conftest import tiny_bytes
-from gemel._session import KV_TYPES, KvType
+from gemel import KV_TYPES, KvType
 from gguf_file import F32
 from reference import Reference, quantise
 

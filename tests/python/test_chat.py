@@ -11,7 +11,8 @@ import gemel
 import jinja2
 import pytest
 from conftest import CHATML
-from gemel import _sandbox, _template
+from gemel.text import sandbox
+from gemel.text.template import MAX_TEMPLATE, NONCHARACTERS, Template, compiled
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -75,7 +76,7 @@ def test_limits_do_not_change_what_a_template_renders(template: str, prompt: boo
         "bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": prompt, "enable_thinking": False,
         "tools": [{"name": "été", "parameters": {"a": [1, 2]}}, {"name": "other"}],
     }
-    rendered = _template.compiled(template).render(MESSAGES, **values)
+    rendered = compiled(template).render(MESSAGES, **values)
     assert rendered == plain_jinja(template, messages=MESSAGES, **values)
     assert "49" not in rendered
 
@@ -85,28 +86,28 @@ def test_limits_do_not_change_what_a_template_renders(template: str, prompt: boo
 def test_any_contents_render_as_without_limits(template: str, contents: list[str]) -> None:
     messages = [{"role": "user", "content": content} for content in contents]
     values = {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": True}
-    assert _template.compiled(template).render(messages, **values) == plain_jinja(template, messages=messages, **values)
+    assert compiled(template).render(messages, **values) == plain_jinja(template, messages=messages, **values)
 
 
 def test_generation_tag_is_transparent() -> None:
-    assert _template.compiled(MARKED).render([{"content": "a"}, {"content": "b"}]) == "a;b;"
+    assert compiled(MARKED).render([{"content": "a"}, {"content": "b"}]) == "a;b;"
 
 
 def test_json_is_not_escaped_for_html() -> None:
     template = "{{ messages | tojson }} {{ {'k': 'é<'} | tojson(indent=1, ensure_ascii=true) }}"
-    assert _template.compiled(template).render([{"a": "<é'>"}]) == '[{"a": "<é\'>"}] {\n "k": "\\u00e9<"\n}'
+    assert compiled(template).render([{"a": "<é'>"}]) == '[{"a": "<é\'>"}] {\n "k": "\\u00e9<"\n}'
 
 
 def test_date_is_to_be_had() -> None:
-    assert _template.compiled("{{ strftime_now('%Y')|int > 2000 }}").render([]) == "True"
+    assert compiled("{{ strftime_now('%Y')|int > 2000 }}").render([]) == "True"
 
 
 def test_messages_are_not_changed_by_a_template() -> None:
     messages = [{"role": "user", "content": "x"}]
     with pytest.raises(gemel.TemplateError, match="stopped"):
-        _template.compiled("{% do messages.append(1) %}").render(messages)
+        compiled("{% do messages.append(1) %}").render(messages)
     with pytest.raises(gemel.TemplateError, match="stopped"):
-        _template.compiled("{% do messages[0].update({'role': 'system'}) %}").render(messages)
+        compiled("{% do messages[0].update({'role': 'system'}) %}").render(messages)
     assert messages == [{"role": "user", "content": "x"}]
 
 
@@ -177,7 +178,7 @@ HOSTILE = {
     "deep brackets": "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
     "deep blocks": "{% if true %}" * 3000 + "{% endif %}" * 3000,
     "a long chain": "{{ 1" + " + 1" * 20000 + " }}",
-    "too long": " " * (_template.MAX_TEMPLATE + 1),
+    "too long": " " * (MAX_TEMPLATE + 1),
     "its own refusal": "{{ raise_exception('roles must alternate') }}",
     "a strange refusal": "{{ raise_exception(messages) }}",
     "half a surrogate pair": "{{ '\\ud800' }}",
@@ -193,19 +194,19 @@ def test_hostile_template_is_a_template_error(model: gemel.Model, template: str)
 
 def test_limits_leave_room_for_long_conversations() -> None:
     messages = [{"role": ("user", "assistant")[i % 2], "content": "x" * 1000} for i in range(2000)]
-    assert len(_template.compiled(QWEN).render(messages, tools=None)) > 2_000_000
+    assert len(compiled(QWEN).render(messages, tools=None)) > 2_000_000
 
 
 def test_time_runs_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sandbox, "MAX_SECONDS", -1.0)
+    monkeypatch.setattr(sandbox, "MAX_SECONDS", -1.0)
     with pytest.raises(gemel.TemplateError, match="seconds"):
-        _template.Template(CHATML).render(MESSAGES)
+        Template(CHATML).render(MESSAGES)
 
 
 def test_output_that_is_too_long_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sandbox, "MAX_VALUE", 100)
+    monkeypatch.setattr(sandbox, "MAX_VALUE", 100)
     with pytest.raises(gemel.TemplateError, match="grows past 100"):
-        _template.Template(CHATML).render(MESSAGES * 10)
+        Template(CHATML).render(MESSAGES * 10)
 
 
 # ---- Control tokens -------------------------------------------------------------------------------------------------
@@ -270,7 +271,7 @@ def test_template_that_cuts_a_control_token_is_an_error(model: gemel.Model) -> N
     word = control_texts(model)[0]
     with model.chat(template="{{ messages[0].content[:3] }}") as chat:
         assert chat.prompt_ids([{"role": "user", "content": "abcdef"}])
-        with pytest.raises(gemel.TemplateError, match="inside a control token's text"):
+        with pytest.raises(gemel.TemplateError, match="inside a control token"):
             chat.prompt_ids([{"role": "user", "content": word}])
 
 
@@ -291,7 +292,7 @@ def test_noncharacters_in_a_message_change_nothing(model: gemel.Model) -> None:
     with model.chat() as chat:
         assert content in model.detokenize(chat.prompt_ids([{"role": "user", "content": content}]), special=True)
         with pytest.raises(gemel.TemplateError, match="U\\+FDD0"):
-            chat.prompt_ids([{"role": "user", "content": "".join(_template.NONCHARACTERS)}])
+            chat.prompt_ids([{"role": "user", "content": "".join(NONCHARACTERS)}])
 
 
 def test_bos_is_there_once(tiny_model: OpenTiny) -> None:
@@ -393,7 +394,7 @@ def test_answer_that_never_began_leaves_no_trace(model: gemel.Model) -> None:
 
 
 def test_threads_may_render_one_template_at_once() -> None:
-    template = _template.compiled(QWEN)
+    template = compiled(QWEN)
     messages = [{"role": "user", "content": str(i)} for i in range(3000)]
     found: list[str] = []
     threads = [threading.Thread(target=lambda: found.append(template.render(messages))) for _ in range(4)]
@@ -409,7 +410,7 @@ def test_after_an_error_the_question_is_not_part_of_the_chat(model: gemel.Model)
     with model.chat(n_ctx=64) as chat:
         chat.send("hi", max_tokens=2).read()
         before = [dict(message) for message in chat.messages]
-        with pytest.raises(gemel.ContextError, match="n_ctx=64"):
+        with pytest.raises(gemel.ContextError, match="n_ctx is 64"):
             chat.send("q z " * 200)
         assert chat.messages == before
         answer = chat.send("x", max_tokens=2)
@@ -432,7 +433,7 @@ def test_template_gets_tools_and_options(model: gemel.Model) -> None:
     template = "{{ tools[0].name }} {{ flag }} {{ messages|length }}"
     with model.chat(template=template, tools=[{"name": "search"}], flag=7) as chat:
         assert model.detokenize(chat.prompt_ids([])).endswith("search 7 0")
-    with pytest.raises(gemel.ArgumentError, match="messages: the chat gives this"):
+    with pytest.raises(gemel.ArgumentError, match="messages: gemel sets this value"):
         model.chat(template=template, messages=[])
 
 

@@ -63,7 +63,7 @@ def test_without_a_command_the_commands_are_listed() -> None:
     assert all(name in shown.out for name in COMMANDS)
 
 
-def test_version_is_the_core_s() -> None:
+def test_version_is_that_of_the_core() -> None:
     assert gemel_("--version") == Result(0, f"gemel {gemel.__version__}\n", "")
 
 
@@ -71,7 +71,7 @@ def test_unknown_command_names_the_nearest() -> None:
     assert_error(gemel_("rum"), 2, "'rum'", "'run'")
 
 
-def test_every_field_of_sampling_is_an_option_with_its_own_words() -> None:
+def test_each_field_of_sampling_is_an_option_with_its_docs_as_help() -> None:
     docs = options.field_docs(gemel.Sampling)
     assert list(docs) == [field.name for field in dataclasses.fields(gemel.Sampling)]
     assert all(docs.values())
@@ -116,7 +116,7 @@ def test_bad_value_names_option_value_and_what_is_allowed(file: Path, arguments:
 # ---- run -------------------------------------------------------------------------------------------------------------
 
 
-def test_run_prints_the_chat_s_answer_and_speeds_elsewhere(file: Path) -> None:
+def test_run_prints_the_answer_on_stdout_and_speeds_on_stderr(file: Path) -> None:
     with gemel.open(file) as model:
         text = model.chat("Be brief.").send("hello", max_tokens=12, temperature=0).read()
     done = gemel_("run", file, "hello", "--system", "Be brief.", "-n", "12", "--temperature", "0")
@@ -124,7 +124,7 @@ def test_run_prints_the_chat_s_answer_and_speeds_elsewhere(file: Path) -> None:
     assert SPEEDS.fullmatch(done.err)
 
 
-def test_run_raw_goes_on_from_the_text(file: Path) -> None:
+def test_run_raw_continues_the_text(file: Path) -> None:
     with gemel.open(file) as model:
         generation = model.generate("the model", max_tokens=12, seed=1)
         text = generation.read()
@@ -181,7 +181,7 @@ def test_stdin_that_is_not_utf8_says_where(file: Path) -> None:
     assert_error(gemel_("run", file, stdin=b"ab\xff"), 1, "stdin", "0xff", "offset 2")
 
 
-def test_full_context_is_told(file: Path) -> None:
+def test_a_full_context_is_reported(file: Path) -> None:
     done = gemel_("run", file, "hello", "--ctx", "40", "--temperature", "0", "--logit-bias", "2=-inf")
     assert done.code == 0
     assert "context of 40 tokens is full" in done.err
@@ -192,21 +192,21 @@ def test_prompt_that_does_not_fit_is_an_error(file: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["run", "{}", "x"], ["inspect", "{}"], ["tokenize", "{}", "x"], ["bench", "{}"]])
-def test_model_that_can_t_be_opened_is_one_line(tmp_path: Path, command: list[str]) -> None:
+def test_a_model_that_cannot_be_opened_is_an_error_of_one_line(tmp_path: Path, command: list[str]) -> None:
     damaged = tmp_path / "damaged.gguf"
     damaged.write_bytes(tiny_bytes()[:1000])
     for path, words in ((tmp_path / "none.gguf", "no file"), (tmp_path, "folder"), (damaged, "offset")):
         assert_error(gemel_(*[part.format(path) for part in command]), 1, words)
 
 
-def test_run_without_a_template_goes_on_from_the_text_and_says_so(tmp_path: Path) -> None:
+def test_run_without_a_template_continues_the_text_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "plain.gguf"
     path.write_bytes(tiny_bytes())
     options = ("hello", "-n", "8", "--seed", "1")
     raw, done = gemel_("run", path, *options, "--raw"), gemel_("run", path, *options)
     assert (done.code, done.out) == (0, raw.out)
     note, speeds = done.err.splitlines()
-    assert note == "plain.gguf has no chat template: it goes on from the prompt as it is, as with --raw"
+    assert note == "plain.gguf has no chat template: it continues the prompt as it is, as with --raw"
     assert SPEEDS.fullmatch(speeds + "\n")
     assert gemel_("run", path, *options, "--json").json["text"] == raw.out.removesuffix("\n")
     assert_error(gemel_("run", path, "hello", "--system", "x"), 2, "--system 'x'", "plain.gguf has no chat template")
@@ -291,13 +291,22 @@ def test_json_has_no_numbers_that_json_lacks(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == '{"a": ["nan", "-inf"], "b": {"c": 1.5}, "d": "\\u00e9"}\n'
 
 
-def test_progress_is_silent_where_stderr_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_progress_is_silent_if_stderr_is_not_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with progress.Bar() as bar:
         bar._start -= 10
         bar("load", 1, 2)
     with progress.watching("prompt", lambda: (1, 2)):
         pass
     assert capsys.readouterr() == ("", "")
+
+
+def test_progress_in_a_log_is_one_line_per_tenth(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress.Bar(log=True) as bar:
+        for done in (0, 5, 9, 10, 25, 99, 100):
+            bar("download", done * 10**6, 10**8)
+        bar("load", 1, 2)
+    tenths = [0, 10, 20, 90, 100]
+    assert capsys.readouterr() == ("", "".join(f"downloading: {tenth} % of 100 MB\n" for tenth in tenths))
 
 
 # ---- inspect, tokenize, score, pull ----------------------------------------------------------------------------------
@@ -476,14 +485,14 @@ def test_chat_saves_and_loads(file: Path, tmp_path: Path) -> None:
     assert done.err.count("tok/s; generated 4 tokens") == 1
 
 
-def test_chat_tells_errors_and_goes_on(file: Path, tmp_path: Path) -> None:
+def test_chat_reports_errors_and_goes_on(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("{}")
     stdin = f"/frob\n/load {other}\n/save {other}\n/load {tmp_path}\n/save\n{'long ' * 600}\nhello\n/help\n"
     done = gemel_("chat", file, "-n", "4", "--temperature", "0", stdin=stdin)
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert done.code == 0
-    expected = ("/frob", "no conversation", "no conversation", "not a file", "name", "--ctx")
+    expected = ("/frob", "not a conversation file", "not a conversation file", "not a file", "name", "--ctx")
     for words, error in zip(expected, errors, strict=True):
         assert words in error
     assert done.out.strip()
@@ -514,7 +523,7 @@ def test_real_model_answers(real_path: Path) -> None:
     assert SPEEDS.fullmatch(done.err)
 
 
-def test_kv_type_is_the_session_s(file: Path, tmp_path: Path) -> None:
+def test_kv_type_is_passed_to_the_session(file: Path, tmp_path: Path) -> None:
     text = tmp_path / "text.txt"
     text.write_text("the model said that the model said " * 4)
     with gemel.open(file) as model:

@@ -1,4 +1,4 @@
-"""Every error is in the tree drawn in _errors.py, says what, where and what to do, and leaves things usable."""
+"""Every error is in the tree drawn in errors.py, says what, where and what to do, and leaves things usable."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 import gemel
 import pytest
 from conftest import tiny_bytes
-from gemel import _errors
+from gemel.core import errors
 
 OpenTiny = Callable[..., gemel.Model]
-KINDS = [kind for _, kind in inspect.getmembers(_errors, inspect.isclass) if issubclass(kind, gemel.GemelError)]
+KINDS = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, gemel.GemelError)]
 
 
 def test_tree_in_the_docstring_is_the_tree() -> None:
-    drawn = dict(re.findall(r"[├└]── (\w+)(?: \((\w+)\))?", _errors.__doc__ or ""))
+    drawn = dict(re.findall(r"[├└]── (\w+)(?: \((\w+)\))?", errors.__doc__ or ""))
     real = {
         kind.__name__: next((base.__name__ for base in kind.__bases__ if base is not gemel.GemelError), "")
         for kind in KINDS
@@ -109,5 +109,5 @@ def test_wrong_threads_are_an_argument_error(threads: object) -> None:
 
 
 def test_no_module_spells_out_a_path_of_a_machine() -> None:
-    for file in Path(gemel.__file__).parent.glob("*.py"):
+    for file in Path(gemel.__file__).parent.rglob("*.py"):
         assert "/tmp/" not in file.read_text(encoding="utf-8")

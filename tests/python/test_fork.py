@@ -9,7 +9,7 @@ import gemel
 import hypothesis
 import pytest
 from conftest import tiny_bytes
-from gemel._session import KV_TYPES, KvType
+from gemel import KV_TYPES, KvType
 from hypothesis import strategies as st
 
 OpenTiny = Callable[..., gemel.Model]
@@ -131,7 +131,7 @@ def test_a_fork_has_its_parents_kv_type(long_model: gemel.Model, kv_type: KvType
 def test_a_fork_of_ids_that_are_not_there_is_refused(long_model: gemel.Model, wrong: int) -> None:
     with long_model.session() as one:
         one.append([1, 2, 3])
-        with pytest.raises(gemel.ArgumentError, match="from 0 to 3, the ids that are there"):
+        with pytest.raises(gemel.ArgumentError, match="from 0 to 3, the number of ids evaluated"):
             one.fork(wrong)
         assert one.kv_pages == (1, 0)
 

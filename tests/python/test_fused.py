@@ -14,9 +14,9 @@ import pytest
 import tiny
 from archs import ARCHS
 from conftest import tiny_bytes
-from gemel import _library
-from gemel._loading import Loading
-from gemel._model import Model
+from gemel._choice import load
+from gemel.model.loader import Loader
+from gemel.model.model import Model
 from gguf_file import read_gguf
 from reference import Reference
 
@@ -85,8 +85,8 @@ def test_parts_may_end_at_any_row(tiny_model: Open, name: str, arch: str) -> Non
 def test_joined_tensors_arrive_in_pieces_of_any_size(tiny_model: Open, size: int) -> None:
     fields = {**ODD["heads of 40"], "biases": True}
     data = memoryview(tiny_bytes(**fields, fused=FUSED))
-    library = _library.load()
-    loading = Loading(library, "pieces", [len(data)])
+    library = load()
+    loading = Loader(library, "pieces", [len(data)])
     try:
         assert loading.header(0, data)
         loading.begin(1, None)

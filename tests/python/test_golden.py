@@ -13,7 +13,7 @@ import mistakes
 import numpy as np
 import pytest
 from archs import ARCHS
-from gemel._session import KV_TYPES, KvType
+from gemel import KV_TYPES, KvType
 from gguf_file import F32
 from golden_files import IDS, Case
 from mistakes import Mistake

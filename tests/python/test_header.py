@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import building
+import gemel
 import pytest
 from conftest import tiny_bytes
-from gemel import _abi, _library
+from gemel.core import abi
 
 INCLUDE = building.ROOT / "core_c" / "include"
 
@@ -49,7 +50,7 @@ def test_a_program_that_includes_the_header_compiles_links_and_runs(standard: st
     language = "c++" if standard.startswith("c++") else "c"
     source, program = tmp_path / ("a.cpp" if language == "c++" else "a.c"), tmp_path / "a"
     source.write_text(PROGRAM)
-    library = Path(_library.library_path())
+    library = Path(gemel.library_path())
     built = building.execute(
         [
             *compiler(language), f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", f"-I{INCLUDE}",
@@ -69,10 +70,12 @@ def test_a_program_that_includes_the_header_compiles_links_and_runs(standard: st
 CALLS = """
 import json, sys
 import gemel
-from gemel import _abi, _library
+from gemel._choice import load
+from gemel.core import abi
+from gemel.core.library import pointer_at
 
 how, path, names = sys.argv[1], sys.argv[2], sys.argv[3:]
-library = _library.load()
+library = load()
 room, out = library.alloc(1 << 12), library.alloc(8)
 model = gemel.open(path, threads=1)
 session, sampler, header = model.session(64), model.sampler(), gemel.inspect(path)
@@ -80,17 +83,17 @@ session.append([1, 2, 3])
 assert library.call("gemel_threads_open", 1, out) == 0
 handles = {
     "model": model._handle._address, "session": session._handle._address, "sampler": sampler.handle._address,
-    "loader": header._owner._address, "gguf": model._gguf, "threads": _library.pointer_at(library, out),
+    "loader": header._owner._address, "gguf": model._gguf, "threads": pointer_at(library, out),
 }
 pointer, number = (room, 1) if how == "no handle" else (None, 0)
 kinds = {"p": pointer, "s": pointer, "d": float(number), "f": float(number)}
 for name in names:
     print(name, end=" ", flush=True)
     handle = handles.get(name.split("_")[1], model._handle._address) if how == "handle alone" else None
-    found = library.call(name, handle, *(kinds.get(code, number) for code in _abi.FUNCTIONS[name][1][1:]))
+    found = library.call(name, handle, *(kinds.get(code, number) for code in abi.FUNCTIONS[name][1][1:]))
     print(json.dumps(found), flush=True)
 """
-TAKES_HANDLE = [name for name, (_, codes) in _abi.FUNCTIONS.items() if codes[:1] == "p"]
+TAKES_HANDLE = [name for name, (_, codes) in abi.FUNCTIONS.items() if codes[:1] == "p"]
 
 
 def called(how: str, names: list[str], folder: Path) -> dict[str, object]:
@@ -106,12 +109,12 @@ def called(how: str, names: list[str], folder: Path) -> dict[str, object]:
 @pytest.mark.parametrize("how", ["nothing", "no handle"])
 def test_without_a_handle_every_call_says_that_it_is_an_argument(how: str, tmp_path: Path) -> None:
     assert len(TAKES_HANDLE) > 75
-    refusals = {"i": _abi.E_ARGUMENT, "d": float(_abi.E_ARGUMENT), "z": 0}
-    wanted = {name: refusals.get(_abi.FUNCTIONS[name][0]) for name in TAKES_HANDLE}
+    refusals = {"i": abi.E_ARGUMENT, "d": float(abi.E_ARGUMENT), "z": 0}
+    wanted = {name: refusals.get(abi.FUNCTIONS[name][0]) for name in TAKES_HANDLE}
     assert called(how, TAKES_HANDLE, tmp_path) == wanted
 
 
 def test_with_a_handle_alone_no_call_crashes(tmp_path: Path) -> None:
     names = [name for name in TAKES_HANDLE if not name.endswith(("_close", "_after_fork"))]
     found = called("handle alone", names, tmp_path)
-    assert {found[name] for name in ("gemel_model_get", "gemel_session_next", "gemel_model_step")} == {_abi.E_ARGUMENT}
+    assert {found[name] for name in ("gemel_model_get", "gemel_session_next", "gemel_model_step")} == {abi.E_ARGUMENT}

@@ -16,12 +16,14 @@ import gemel
 import pytest
 import tiny
 from conftest import CHATML, tiny_bytes
-from gemel import _arrival, _plan, _source
-from gemel._library import load
-from gemel._loading import at_once
-from gemel._names import part_names
-from gemel._open import load_model
-from gemel._plan import Span, block_size, blocks, layer_order, pieces
+from gemel._choice import load
+from gemel.model.loader import at_once
+from gemel.model.opening import load_model
+from gemel.source import layer_order as plan
+from gemel.source import piece_order, sources
+from gemel.source import pieces as local
+from gemel.source.catalog import part_names
+from gemel.source.layer_order import Span, block_size, blocks, layer_order, pieces
 
 FIELDS: dict[str, Any] = {"n_layer": 12, "by_name": True, "chat_template": CHATML}
 DATA = tiny_bytes(**FIELDS)
@@ -47,7 +49,7 @@ def test_tensors_come_in_the_order_of_need() -> None:
         "token_embd.weight", "blk.0.a", "blk.1.a", "blk.10.a", "blk.11.a", "blk.2.a", "output.weight",
         "output_norm.weight", "rope_freqs.weight", "blk.3.a",
     ]
-    size = _plan.GAP + 1
+    size = plan.GAP + 1
     rows = [(name, size * i, size) for i, name in enumerate(names)]
     spans = layer_order(rows, [10 * size])
     order = [names[at // size] for start, end in spans for at in range(start, end, size)]
@@ -59,14 +61,14 @@ def test_tensors_come_in_the_order_of_need() -> None:
 
 
 def test_padding_is_read_along_and_long_gaps_and_other_parts_are_not() -> None:
-    rows = [("blk.0.a", 0, 10), ("blk.0.b", 32, 10), ("blk.0.c", 42 + _plan.GAP + 1, 10)]
-    assert layer_order(rows, [1 << 20]) == [(0, 42), (42 + _plan.GAP + 1, 52 + _plan.GAP + 1)]
+    rows = [("blk.0.a", 0, 10), ("blk.0.b", 32, 10), ("blk.0.c", 42 + plan.GAP + 1, 10)]
+    assert layer_order(rows, [1 << 20]) == [(0, 42), (42 + plan.GAP + 1, 52 + plan.GAP + 1)]
     assert layer_order(rows[:2], [20, 50]) == [(0, 10), (32, 42)]
 
 
 def test_odd_names_of_layers_are_no_crash() -> None:
     for name in ("blk.", "blk.x.a", "blk.-1.a", "blk.99999999999999999999.a", "", "blk.007.a", "blk.²."):
-        assert -1 <= _plan.need(name) <= _plan.LAST
+        assert -1 <= plan.need(name) <= plan.LAST
 
 
 def test_pieces_cover_spans_exactly() -> None:
@@ -80,8 +82,8 @@ def test_pieces_cover_spans_exactly() -> None:
 def test_blocks_are_powers_of_two_within_limits(size: int) -> None:
     block = block_size(size)
     assert block.bit_count() == 1
-    assert _plan.BLOCK_MIN <= block <= _plan.BLOCK_MAX
-    assert block == _plan.BLOCK_MAX or -(-size // block) <= 256
+    assert plan.BLOCK_MIN <= block <= plan.BLOCK_MAX
+    assert block == plan.BLOCK_MAX or -(-size // block) <= 256
 
 
 def test_blocks_of_spans_come_first_and_once() -> None:
@@ -135,7 +137,7 @@ class Blocks:
         self.given.append(span)
         return span[0], memoryview(bytearray(self._data[slice(*span)]))
 
-    async def turn(self) -> None:
+    async def yield_turn(self) -> None:
         pass
 
     async def end(self) -> None:
@@ -168,7 +170,7 @@ def test_blocks_of_parts_in_any_order_give_the_same_model(n_parts: int, logits: 
 def test_a_block_waits_only_for_what_comes_before_it() -> None:
     fed: list[tuple[int, bytes]] = []
     rows = [("a", 10, 20), ("b", 30, 5), ("c", 40, 20)]
-    arrival = _arrival.Arrival(rows, lambda offset, data: fed.append((offset, bytes(data))))
+    arrival = piece_order.PieceOrder(rows, lambda offset, data: fed.append((offset, bytes(data))))
     data = bytes(range(100))
 
     def take(start: int, end: int) -> list[tuple[int, bytes]]:
@@ -203,7 +205,7 @@ def test_tensors_that_come_again_among_others_are_fed_once(seed: int) -> None:
                 fed[start] = stop
         got[offset : offset + len(piece)] = piece
 
-    arrival = _arrival.Arrival(rows, feed)
+    arrival = piece_order.PieceOrder(rows, feed)
     while arrival.left:
         start, end = sorted(chance.sample([0, *ends, *range(0, 200, 40)], 2))
         arrival.take(start, memoryview(data)[start:end])
@@ -302,17 +304,17 @@ def test_layers_are_evaluated_before_the_last_byte(logits: bytes) -> None:
     assert [step for step in seen if step[0] == "prefill"][-1] == ("prefill", 12, 12)
     arrivals = Blocks([DATA], 4096)
     with open_blocks(arrivals, IDS) as model:
-        assert model._ahead is not None
-        assert model._ahead.ids == IDS
-        assert bytes(model._ahead.logits()) == logits
+        assert model._preloaded is not None
+        assert model._preloaded.ids == IDS
+        assert bytes(model._preloaded.logits()) == logits
 
 
 def test_a_model_that_is_dropped_frees_what_was_evaluated_ahead() -> None:
     gc.disable()   # by its references alone
     try:
         model = gemel.open(DATA, prompt=IDS)
-        assert model._ahead is not None
-        model_seen, session_seen = weakref.ref(model), weakref.ref(model._ahead)
+        assert model._preloaded is not None
+        model_seen, session_seen = weakref.ref(model), weakref.ref(model._preloaded)
         del model
         assert model_seen() is None
         assert session_seen() is None
@@ -339,13 +341,13 @@ def test_a_cancelled_load_closes_what_it_opened(tmp_path: Path) -> None:
     path.write_bytes(DATA)
     closed: list[bool] = []
 
-    class Watched(_source.LocalArrivals):
+    class Watched(local.LocalPieces):
         def close(self) -> None:
             closed.append(True)
             super().close()
 
     async def main() -> None:
-        arrivals = Watched(_source.resolve(path), turns=True)
+        arrivals = Watched(sources.resolve(path), yields=True)
         task = asyncio.create_task(load_model(load(), arrivals, 1, None, on_progress=None, prompt=IDS))
         await asyncio.sleep(0)
         task.cancel()
@@ -369,13 +371,13 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_is_not_to_be_cached_is_gone_after_loading(
     temporary: Path, empty_cache: Path, monkeypatch: pytest.MonkeyPatch, logits: bytes
 ) -> None:
-    from gemel import _download
+    from gemel.source import download
 
-    class Fake(_download.Download):
+    class Fake(download.Download):
         def run(self, size: int | None) -> None:
             self.part.write_bytes(DATA)
 
-    monkeypatch.setattr(_download, "Download", Fake)
+    monkeypatch.setattr(download, "Download", Fake)
     assert logits_of(gemel.open("https://example.org/x.gguf", cache=False)) == logits
     assert list(temporary.iterdir()) == []
     assert gemel.cache.list() == []

@@ -15,7 +15,7 @@ import pytest
 import tiny
 from archs import ARCHS
 from conftest import CHATML, tiny_bytes
-from gemel import _source
+from gemel.source import pieces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -144,7 +144,7 @@ def test_the_chat_template_is_overridden() -> None:
                 answer = chat.send("the fox", max_tokens=1)
                 answer.read()
                 assert model.detokenize(answer.prompt_ids) == "the fox!"
-    with pytest.raises(gemel.ArgumentError, match=f"{key} is 3, and a text is wanted"):
+    with pytest.raises(gemel.ArgumentError, match=f"{key} is 3: must be a string"):
         gemel.open(tiny_bytes(), overrides={key: 3})
 
 
@@ -186,7 +186,7 @@ def test_a_prompt_is_evaluated_with_them_while_the_model_arrives(wanted: bytes) 
     )
     with model:
         assert "prefill" in seen
-        ahead = model._ahead
+        ahead = model._preloaded
         assert ahead is not None
         assert bytes(memoryview(ahead.logits()).cast("B")) == wanted
         generation = model.generate(IDS, max_tokens=1, temperature=0)
@@ -204,13 +204,13 @@ def test_a_prompt_of_messages_takes_the_overridden_template() -> None:
 
 
 def test_a_download_takes_them(empty_cache: Path, monkeypatch: pytest.MonkeyPatch, wanted: bytes) -> None:
-    from gemel import _download
+    from gemel.source import download
 
-    class Fake(_download.Download):
+    class Fake(download.Download):
         def run(self, size: int | None) -> None:
             self.part.write_bytes(tiny_bytes())
 
-    monkeypatch.setattr(_download, "Download", Fake)
+    monkeypatch.setattr(download, "Download", Fake)
     for _ in range(2):   # and from the cache
         assert logits_of(gemel.open("https://example.org/x.gguf", threads=1, overrides=GIVEN)) == wanted
 
@@ -241,12 +241,12 @@ def test_what_can_not_be_a_value_is_refused_before_anything_is_read() -> None:
         with pytest.raises(kind, match=words):
             gemel.plan("nowhere.gguf", n_ctx=1, overrides=overrides)
 
-    refused(TypeError, r"x is \[1\]: bool, int, float or str", {"x": [1]})
-    refused(TypeError, r"x is None: bool", {"x": None})
+    refused(TypeError, r"x is \[1\]: must be a bool, int, float or str", {"x": [1]})
+    refused(TypeError, r"x is None: must be a bool", {"x": None})
     refused(TypeError, r"the key 3", {3: 1})
-    refused(gemel.ArgumentError, "x is nan, and a finite number", {"x": math.nan})
-    refused(gemel.ArgumentError, "x is inf, and a finite number", {"x": float("1e400")})
-    refused(gemel.ArgumentError, r"x is 9007199254740993, and an integer from -2\^53", {"x": 2**53 + 1})
+    refused(gemel.ArgumentError, "x is nan: must be a finite number", {"x": math.nan})
+    refused(gemel.ArgumentError, "x is inf: must be a finite number", {"x": float("1e400")})
+    refused(gemel.ArgumentError, r"x is 9007199254740993: must be an integer from -2\^53", {"x": 2**53 + 1})
     refused(gemel.ArgumentError, "an integer of 16610 bits", {"x": 10**5000})
 
 
@@ -327,13 +327,13 @@ def test_any_overrides_are_an_error_of_gemels_or_a_model(overrides: Values) -> N
 def test_a_refused_override_lets_go_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path, closed = tmp_path / "x.gguf", []
     path.write_bytes(tiny_bytes())
-    close = _source.LocalArrivals.close
+    close = pieces.LocalPieces.close
 
-    def watched(self: _source.LocalArrivals) -> None:
+    def watched(self: pieces.LocalPieces) -> None:
         closed.append(True)
         close(self)
 
-    monkeypatch.setattr(_source.LocalArrivals, "close", watched)
+    monkeypatch.setattr(pieces.LocalPieces, "close", watched)
     with pytest.raises(gemel.ArgumentError):
         gemel.open(os.fspath(path), overrides={"x": 1})
     assert closed

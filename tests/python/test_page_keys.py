@@ -8,8 +8,9 @@ import gemel
 import numpy as np
 import pytest
 from conftest import tiny_bytes
-from gemel._pages import PAGE, page_keys
-from gemel._session import KV_TYPES
+from gemel import KV_TYPES
+from gemel.model.kv import KV_NUMBERS
+from gemel.model.page_keys import PAGE, page_keys
 
 IDS = [(7 * i + i * i // 5) % 300 for i in range(3 * PAGE + 10)]
 
@@ -64,6 +65,6 @@ def test_an_embedding_ends_the_keys() -> None:
 def test_a_sessions_keys_are_those_of_its_ids_and_its_caches_type(kv_type: str) -> None:
     with gemel.open(tiny_bytes(), threads=1) as model, model.session(kv_type=kv_type) as session:  # type: ignore[arg-type]
         session.append(IDS)
-        assert session.page_keys(b"salt") == keys(kv_type=KV_TYPES[session.kv_type], salt=b"salt")
+        assert session.page_keys(b"salt") == keys(kv_type=KV_NUMBERS[session.kv_type], salt=b"salt")
         with session.fork(2 * PAGE + 1) as fork:
             assert fork.page_keys() == session.page_keys()[:2]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import gemel
 import parts
 import pytest
-from gemel._session import KvType
+from gemel import KvType
 from parts import PartModel
 
 ROWS = [name for name, usable in gemel.isas().items() if usable]

@@ -24,7 +24,7 @@ import numpy.typing as npt
 import parts
 import peer
 import pytest
-from gemel._session import KvType
+from gemel import KvType
 from parts import PartModel
 from peer import Golden, chunks_of
 

@@ -18,8 +18,8 @@ import pytest
 import tiny
 from archs import ARCHS
 from conftest import tiny_bytes
-from gemel import _open
-from gemel._session import KV_TYPES, KvType
+from gemel import KV_TYPES, KvType
+from gemel.model import opening
 from hypothesis import strategies as st
 
 Open = Callable[..., gemel.Model]
@@ -235,7 +235,7 @@ def test_what_is_said_to_fit_fits_many_threads_too(large: gemel.Gguf, share: flo
 
 def test_memory_that_not_even_the_weights_fit_into_is_said_so(tmp_path: Path) -> None:
     path = large_file(tmp_path / "large.gguf")
-    with pytest.raises(gemel.OutOfMemoryError, match=r"there are 100 MB: no context would fit: take a smaller model"):
+    with pytest.raises(gemel.OutOfMemoryError, match=r"only 100 MB .*: no context would fit: use a smaller model"):
         gemel.plan(path, n_ctx=1024, memory=100_000_000)
     assert gemel.plan(path, n_ctx=1024, memory=10**12) == gemel.plan(path, n_ctx=1024)
 
@@ -244,12 +244,12 @@ def test_opening_what_this_machine_cannot_hold_is_refused_before_weights_are_rea
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = tiny_bytes(n_embd=256, n_ff=1024, n_layer=8, format="F16")
-    monkeypatch.setattr(_open, "available", lambda: 3_000_000)
+    monkeypatch.setattr(opening, "available", lambda: 3_000_000)
     file = Counted(data)
-    with pytest.raises(gemel.OutOfMemoryError, match="there are 3 MB"):
+    with pytest.raises(gemel.OutOfMemoryError, match="only 3 MB are available"):
         gemel.open(file, threads=1)
     assert file.furthest < len(data) // 2
-    monkeypatch.setattr(_open, "available", lambda: None)   # a system that does not say
+    monkeypatch.setattr(opening, "available", lambda: None)   # a system that does not say
     gemel.open(file, threads=1).close()
 
 

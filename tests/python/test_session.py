@@ -16,7 +16,7 @@ from typing import Any
 import gemel
 import numpy as np
 import pytest
-from gemel._session import KvType
+from gemel import KvType
 
 OpenTiny = Callable[..., gemel.Model]
 IDS = [(7 * i) % 300 for i in range(300)]   # longer than a micro-batch
@@ -116,9 +116,9 @@ def test_truncate_forgets_and_checks_its_range(model: gemel.Model) -> None:
 def test_going_past_n_ctx_is_an_error_that_changes_nothing(model: gemel.Model) -> None:
     with model.session(n_ctx=16) as session:
         session.sync(IDS[:10])
-        with pytest.raises(gemel.ContextError, match=r"17 tokens were asked for, but n_ctx=16.*n_ctx up to 512"):
+        with pytest.raises(gemel.ContextError, match=r"n_ctx is 16, but the prompt has 17 tokens: .* n_ctx=17"):
             session.sync(IDS[:17])
-        with pytest.raises(gemel.ContextError, match="7 tokens were asked for after the 10 that are there.*room for 6"):
+        with pytest.raises(gemel.ContextError, match="7 tokens would follow the 10.* at most 6, or .*n_ctx=17"):
             session.append(IDS[:7])
         assert session.ids == IDS[:10]
         session.append(IDS[10:16])
@@ -496,7 +496,7 @@ def test_session_that_computed_while_the_process_forked_says_so_in_the_child(mod
 def test_likeliest_ids_and_their_log_probabilities_are_those_of_the_logits(model: gemel.Model) -> None:
     with model.session() as session:
         for call in (lambda: session.likeliest(1), lambda: session.log_probs([1])):
-            with pytest.raises(gemel.ArgumentError, match="evaluated"):
+            with pytest.raises(gemel.ArgumentError, match="no logits yet"):
                 call()
         session.sync([5, 6, 7])
         logits = session.logits().tolist()

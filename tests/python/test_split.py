@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import tiny
 from conftest import tiny_bytes
-from gemel import _abi
-from gemel._library import Handle, check, load, open_handle, pointer_at
+from gemel._choice import load
+from gemel.core import abi
+from gemel.core.library import Handle, check, open_handle, pointer_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vocabulary import Pair
@@ -315,6 +316,6 @@ def test_the_loader_takes_options_between_parts() -> None:
     loading = Parts(parts)
     loading.headers()
     with loading.loader as loader:
-        assert loading.library.call("gemel_loader_set", loader, _abi.LOADER_N_THREADS, 2) == 0
+        assert loading.library.call("gemel_loader_set", loader, abi.LOADER_N_THREADS, 2) == 0
     loading.call("gemel_loader_begin")
     loading.loader.close()

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import gemel
 import pytest
 from conftest import tiny_bytes
-from gemel._session import KvType
+from gemel import KvType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -9,8 +9,8 @@ from typing import Any
 import gemel
 import pytest
 from conftest import tiny_bytes
-from gemel import _library
-from gemel._session import KV_TYPES, KvType
+from gemel import KV_TYPES, KvType
+from gemel.core import shared
 from recording import RecordingLibrary
 
 OpenTiny = Callable[..., gemel.Model]
@@ -32,8 +32,8 @@ def part(i: int, n: int) -> list[int]:
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> RecordingLibrary:
     """The process's library, which notes its calls."""
-    library = RecordingLibrary(_library.load())
-    monkeypatch.setattr(_library, "_loaded", library)
+    library = RecordingLibrary(shared.load())
+    monkeypatch.setattr(shared, "_loaded", library)
     return library
 
 
@@ -113,7 +113,7 @@ def test_a_step_is_as_wide_as_a_micro_batch(tiny_model: OpenTiny) -> None:
         with model.session(8) as one:
             one.append([i + 1])
             assert logits_of(one) == logits_of(sessions[i])
-    with pytest.raises(gemel.ArgumentError, match=rf"{n} \(model.n_batch\) are the most"):
+    with pytest.raises(gemel.ArgumentError, match=rf"{n} \(model.n_batch\) are allowed"):
         model.step(sessions, [[1]] * (n + 1))
     with pytest.raises(gemel.ArgumentError, match=f"{n + 1} ids in one step"):
         model.step(sessions[:2], [[1] * n, [1]])
@@ -323,7 +323,7 @@ def test_a_sampler_of_another_vocabulary_is_refused(tiny_model: OpenTiny) -> Non
     model, wider = tiny_model(), tiny_model(n_vocab=400)
     assert wider.n_vocab > model.n_vocab
     with model.session() as session, wider.sampler(temperature=0) as sampler:
-        with pytest.raises(gemel.ArgumentError, match="different samplers, all of this model"):
+        with pytest.raises(gemel.ArgumentError, match="different samplers of this model"):
             model.step([session], [[1]], [sampler])
         assert session.n_past == 0
 

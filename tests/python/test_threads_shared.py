@@ -14,7 +14,8 @@ from typing import Any
 import gemel
 import pytest
 from conftest import tiny_bytes
-from gemel import _pool
+from gemel.core import pool as pools
+from gemel.core.pool import Pool
 
 OpenTiny = Callable[..., gemel.Model]
 IDS = list(range(3, 103))
@@ -76,13 +77,13 @@ def test_there_are_as_many_workers_as_the_largest_model_asked_for() -> None:
 
 def test_a_pool_ends_with_its_last_model(tiny_model: OpenTiny) -> None:
     gc.collect()
-    before = _pool.count(tiny_model()._library)   # of models that other tests keep open, perhaps
+    before = pools.count(tiny_model()._library)   # of models that other tests keep open, perhaps
     first = tiny_model(threads=before + 2)
-    assert (first.threads, _pool.count(first._library)) == (before + 2, before + 2)
+    assert (first.threads, pools.count(first._library)) == (before + 2, before + 2)
     second = tiny_model(threads=1, **OTHER)
-    assert (second.threads, _pool.count(second._library)) == (1, before + 2)
+    assert (second.threads, pools.count(second._library)) == (1, before + 2)
     second.set_threads(before + 3)
-    assert (first.threads, second.threads, _pool.count(second._library)) == (before + 2, before + 3, before + 3)
+    assert (first.threads, second.threads, pools.count(second._library)) == (before + 2, before + 3, before + 3)
     expected = logits(second, IDS)
     first.close()
     assert logits(second, IDS) == expected
@@ -144,7 +145,7 @@ def test_a_model_that_cannot_be_loaded_leaves_the_pool(tiny_model: OpenTiny) -> 
 
 def _users(model: gemel.Model) -> int:
     pool = model._handle._parent
-    assert isinstance(pool, _pool.Pool)
+    assert isinstance(pool, Pool)
     return pool._users
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import gemel
 import pytest
 from conftest import tiny_bytes
-from gemel._xhr import XhrSource
+from gemel.tab.xhr import XhrSource
 
 DATA = tiny_bytes()
 DATED = {"Last-Modified": "Tue, 01 Apr 2025 00:00:00 GMT"}

@@ -22,7 +22,7 @@ import pytest
 import tiny
 import zig_build
 from conftest import CHATML
-from gemel import _assets
+from gemel.tab import assets
 from packaging.requirements import Requirement
 
 pytestmark = [pytest.mark.wasm, pytest.mark.slow]
@@ -46,10 +46,10 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     version = pyodide_wheel.project()["version"]
     assert built.name == f"gemel-{version}-py3-none-pyemscripten_2026_0_wasm32.whl"
     package = building.ROOT / "pyodide_pkg" / "gemel"
-    python = {f"gemel/{path.name}" for path in package.glob("*.py")} | {"gemel/py.typed"}
-    app = {path.name for path in (building.ROOT / "web" / "gemel_web").glob("*.py")} | {"py.typed"}
-    native = {"demo.py", "options.py", "protocol.py", "serve.py", "server.py", "settings.py"}
-    python |= {f"gemel_web/{name}" for name in app - native}
+    python = {f"gemel/{path.relative_to(package)}" for path in package.rglob("*.py")} | {"gemel/py.typed"}
+    app = building.ROOT / "web" / "gemel_web"
+    files = {path.relative_to(app) for path in app.rglob("*.py")} | {Path("py.typed")}
+    python |= {f"gemel_web/{path.as_posix()}" for path in files if path.parts[0] != "static"}
     scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")} | {"fetch.js"}
     modules = {"gemel_threads_relaxed.wasm", "packed.json", "packed.xz"}
     core = {f"gemel/_core/{name}" for name in modules | scripts}
@@ -60,13 +60,13 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
 def test_every_module_is_webassembly_and_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with zipfile.ZipFile(pyodide_files.gemel()) as archive:
         archive.extractall(tmp_path)
-    monkeypatch.setattr(_assets, "FOLDER", tmp_path / "gemel" / "_core")
+    monkeypatch.setattr(assets, "FOLDER", tmp_path / "gemel" / "_core")
     for name in (f"{kind}_{row}.wasm" for kind in ("libgemel", "gemel_threads") for row in ("simd128", "relaxed")):
-        assert _assets.data(name).startswith(b"\0asm\1\0\0\0")
-    wide = _assets.path("gemel_threads64_relaxed.wasm")
-    assert wide.read_bytes() == _assets.data(wide.name)
+        assert assets.data(name).startswith(b"\0asm\1\0\0\0")
+    wide = assets.path("gemel_threads64_relaxed.wasm")
+    assert wide.read_bytes() == assets.data(wide.name)
     assert wide.read_bytes().startswith(b"\0asm\1\0\0\0")
-    assert not _assets.has("gemel_threads64_simd128.wasm")
+    assert not assets.has("gemel_threads64_simd128.wasm")
 
 
 def test_record_names_every_file_with_its_hash() -> None:

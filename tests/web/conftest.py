@@ -20,7 +20,7 @@ def serve(model: gemel.Model) -> Iterator[Serve]:
     with ExitStack() as stack:
 
         def make(**config: Any) -> Asked:  # noqa: ANN401
-            return stack.enter_context(Asked({"tiny": gemel_web.Served(model, created=7)}, **config))
+            return stack.enter_context(Asked({"tiny": gemel_web.ServedModel(model, created=7)}, **config))
 
         yield make
 

@@ -43,7 +43,7 @@ def vendor(tmp_path: Path) -> dict[str, Path]:
     return {name: tmp_path / name for name in assets.VENDOR}
 
 
-def test_files_are_named_with_size_and_hash_and_old_ones_go(
+def test_assets_json_has_size_and_hash_of_each_file_and_old_files_are_deleted(
     tmp_path: Path, pyodide: Path, vendor: dict[str, Path]
 ) -> None:
     out = tmp_path / "static"
@@ -64,7 +64,7 @@ def test_files_are_named_with_size_and_hash_and_old_ones_go(
         assert (file["size"], file["sha256"]) == (len(data), hashlib.sha256(data).hexdigest())
 
 
-def test_licences_name_every_part_with_its_text(tmp_path: Path, vendor: dict[str, Path]) -> None:
+def test_licences_list_each_part_with_its_text(tmp_path: Path, vendor: dict[str, Path]) -> None:
     text = assets.licences([a_wheel(tmp_path, "one"), a_wheel(tmp_path, "two")], vendor)
     assert f"Pyodide {assets.pinned('pyodide', assets.PYODIDE_LOCK)['version']}: MPL-2.0" in text
     for name in ("one", "two"):
@@ -75,7 +75,7 @@ def test_licences_name_every_part_with_its_text(tmp_path: Path, vendor: dict[str
         assert f"The licence of {name}." in text
 
 
-def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_differs_from_the_pinned_one_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def pack(command: list[str | Path]) -> None:
         (Path(command[-1]) / "marked.tgz").write_bytes(b"another one")
 
@@ -85,7 +85,7 @@ def test_a_package_that_is_not_the_pinned_one_is_refused(tmp_path: Path, monkeyp
         assets.fetch_npm("marked", assets.VENDOR_LOCK, ["LICENSE"], tmp_path)
 
 
-def test_a_packages_file_is_unpacked_and_a_missing_one_named(tmp_path: Path) -> None:
+def test_a_file_is_unpacked_and_a_missing_one_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "one.tgz"
     with tarfile.open(path, "w:gz") as packed:
         packed.addfile(tarfile.TarInfo("package/lib/empty.js"))
@@ -99,7 +99,7 @@ def test_a_packages_file_is_unpacked_and_a_missing_one_named(tmp_path: Path) -> 
     assert [path.name for path in (tmp_path / "out").rglob("*")] == ["lib", "empty.js"]
 
 
-def test_git_knows_what_is_made() -> None:
+def test_git_ignores_generated_files() -> None:
     ignored = (building.ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
     clean = (building.ROOT / "Makefile").read_text(encoding="utf-8")
     for name in assets.MADE:
@@ -107,13 +107,13 @@ def test_git_knows_what_is_made() -> None:
     assert f"cd {STATIC} && rm -rf {' '.join(assets.MADE)}\n" in clean
 
 
-def test_a_failed_tool_is_an_error_with_its_words() -> None:
+def test_a_failed_tool_is_an_error_with_its_output() -> None:
     with pytest.raises(assets.AssetError, match=r"failed \(3\):\nno such thing"):
         assets.run([sys.executable, "-c", "import sys; print('no such thing'); sys.exit(3)"])
 
 
 @pytest.mark.slow
-def test_a_desktops_wheel_carries_what_is_there(tmp_path: Path) -> None:
+def test_a_desktop_wheel_contains_the_gathered_assets(tmp_path: Path) -> None:
     source, out = building.copy_tree(tmp_path / "source"), tmp_path / "out"
     carried = ["assets.json", "LICENCES.txt", "pyodide/pyodide.asm.wasm", "wheels/gemel-0.1.0-py3-none-any.whl",
                "vendor/marked.js"]  # fmt: skip

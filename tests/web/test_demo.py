@@ -7,7 +7,6 @@ import socket
 import sys
 import time
 import webbrowser
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import gemel
@@ -15,8 +14,7 @@ import httpx
 import pytest
 from command import assert_error, gemel_
 from conftest import CHATML, tiny_bytes
-from gemel_native import plugins
-from gemel_web import demo, server
+from gemel_native.serving import demo, page
 from web_server import Server
 
 
@@ -73,8 +71,8 @@ def test_the_page_is_served_and_opened(file: Path, env: dict[str, str], tmp_path
     assert f"the page at {base};" in running.said[-1]
 
 
-def test_a_port_in_use_is_said_and_another_taken(file: Path, env: dict[str, str], tmp_path: Path) -> None:
-    words = "port 8090 is in use; taking a free one\n"
+def test_demo_reports_a_port_in_use_and_takes_another(file: Path, env: dict[str, str], tmp_path: Path) -> None:
+    words = "port 8090 is in use; using a free one\n"
     with Server(file, "--no-open", command="demo", port="", **env) as first:
         assert (first.port == 8090) == (first.said[0] != words)   # somebody else's, perhaps
         with Server(file, "--no-open", command="demo", port="", **env) as second:
@@ -84,15 +82,13 @@ def test_a_port_in_use_is_said_and_another_taken(file: Path, env: dict[str, str]
 
 
 @pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
-    """The entry points, also where the packages are only on the path, and that page."""
-    points = [EntryPoint(name, f"gemel_web.{name}:{name}", plugins.GROUP) for name in ("serve", "demo")]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
-    monkeypatch.setattr(server, "STATIC", folder)
+def with_page(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    """gemel with that page."""
+    monkeypatch.setattr(page, "STATIC", folder)
 
 
-@pytest.mark.usefixtures("known")
-def test_a_port_that_was_asked_for_is_not_exchanged(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("with_page")
+def test_demo_does_not_replace_an_explicit_port(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert_error(gemel_("demo", file, "--port", port), 1, f"can't listen on 127.0.0.1, port {port}: ")
@@ -100,17 +96,17 @@ def test_a_port_that_was_asked_for_is_not_exchanged(file: Path, monkeypatch: pyt
         assert_error(gemel_("demo", file), 1, f"can't listen on 127.0.0.1, port {port}: ")
 
 
-@pytest.mark.usefixtures("known")
-def test_without_the_pages_files_it_says_what_to_do(file: Path, folder: Path) -> None:
+@pytest.mark.usefixtures("with_page")
+def test_missing_page_files_are_an_error_with_advice(file: Path, folder: Path) -> None:
     (folder / "a.js").write_text("another one")
     for command in ("serve", "demo"):
         assert_error(gemel_(command, file), 1, "a.js is missing, or is not the file", "make assets", "--no-page")
     (folder / "assets.json").unlink()
     for options in (["demo", file], ["serve", file, "--page"]):
-        assert_error(gemel_(*options), 1, f"there is no {folder / 'assets.json'}", "make assets", "wheel")
+        assert_error(gemel_(*options), 1, f"{folder / 'assets.json'} is missing", "make assets", "wheel")
 
 
-def test_serve_has_the_page_too_where_it_is_installed(file: Path, env: dict[str, str], folder: Path) -> None:
+def test_serve_serves_the_page_if_it_is_installed(file: Path, env: dict[str, str], folder: Path) -> None:
     for options, status in (([], 200), (["--page"], 200), (["--no-page"], 404)):
         with Server(file, *options, **env) as running:
             assert httpx.get(f"http://127.0.0.1:{running.port}/").status_code == status
@@ -138,10 +134,10 @@ def none() -> webbrowser.BaseBrowser:
 
 
 @pytest.mark.parametrize("get", [none, Failing, lambda: webbrowser.GenericBrowser(["/nonexistent/lynx", "%s"])])
-def test_without_a_browser_the_address_is_said(
+def test_demo_prints_the_address_without_a_browser(
     get: object, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("BROWSER", raising=False)
     monkeypatch.setattr(webbrowser, "get", get)
     demo._show("http://127.0.0.1:1/")
-    assert capfd.readouterr().err == "no browser was found here: open http://127.0.0.1:1/ in one\n"
+    assert capfd.readouterr().err == "no browser was found: open http://127.0.0.1:1/ yourself\n"

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvicorn
 from conftest import CHATML, tiny_bytes
-from gemel_web import protocol
-from gemel_web.protocol import Protocol
+from gemel_native.serving import protocol
+from gemel_native.serving.protocol import Protocol
 from web_server import Server, received
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
@@ -195,7 +195,7 @@ def test_a_client_that_never_stops_sending_is_cut_off(monkeypatch: pytest.Monkey
     with_early_answer(monkeypatch, client)
 
 
-def test_a_server_that_stops_waits_for_no_such_client(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stopping_server_does_not_wait_for_such_a_client(monkeypatch: pytest.MonkeyPatch) -> None:
     def client(connection: socket.socket, made: list[Protocol]) -> None:
         monkeypatch.setattr(protocol, "LINGER", 60.0)
         connection.sendall(POST + b"Content-Length: 99\r\n\r\n{")

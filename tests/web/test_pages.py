@@ -81,7 +81,7 @@ def test_documents_are_isolated_and_framed_by_no_one_else(app: Asked) -> None:
     assert "cross-origin-opener-policy" not in app.get("/gemel.js").headers
 
 
-def test_what_is_known_is_not_sent_again(app: Asked, folder: Path) -> None:
+def test_a_page_file_with_a_known_etag_is_a_304(app: Asked, folder: Path) -> None:
     first = app.get("/")
     known = {"if-none-match": first.headers["etag"]}
     again = app.get("/", headers=known)
@@ -99,12 +99,12 @@ def test_what_is_known_is_not_sent_again(app: Asked, folder: Path) -> None:
     "/sub%5c..%5c..%5csecret.txt", "/c:/x", "/%00", "/index.html%00.js", "/index.html::$DATA", "/index.html%0a",
     "/%ff%fe", "/" + "a" * 5000, "/" + "a/" * 2000, "/v1", "/v1/", "/models/", "/models/../secret.txt",
 ])
-def test_nothing_else_is(app: Asked, path: str) -> None:
+def test_nothing_else_is_served(app: Asked, path: str) -> None:
     error = error_of(app.get(path), 404)
     assert "secret" not in error["message"]
 
 
-def test_methods_that_are_not_there_are_errors_of_the_api(app: Asked) -> None:
+def test_other_methods_are_errors_of_the_api(app: Asked) -> None:
     for method in ("POST", "DELETE", "BREW"):
         response = app.ask(method, "/index.html")
         error_of(response, 405)
@@ -125,18 +125,18 @@ def test_an_app_is_served_beside_the_api() -> None:
 
 
 @pytest.fixture
-def models(model: gemel.Model, tmp_path: Path) -> dict[str, gemel_web.Served]:
+def models(model: gemel.Model, tmp_path: Path) -> dict[str, gemel_web.ServedModel]:
     for i in range(3):
         (tmp_path / f"{i}.bin").write_bytes(bytes(100 * (i + 1)))
     return {
-        "a b/c?": gemel_web.Served(model, (tmp_path / "0.bin",)),
-        "split": gemel_web.Served(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
-        "none": gemel_web.Served(model),
-        "gone": gemel_web.Served(model, (tmp_path / "gone.bin",)),
+        "a b/c?": gemel_web.ServedModel(model, (tmp_path / "0.bin",)),
+        "split": gemel_web.ServedModel(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
+        "none": gemel_web.ServedModel(model),
+        "gone": gemel_web.ServedModel(model, (tmp_path / "gone.bin",)),
     }
 
 
-def test_the_page_is_told_where_it_is(models: dict[str, gemel_web.Served], folder: Path) -> None:
+def test_config_json_describes_the_server(models: dict[str, gemel_web.ServedModel], folder: Path) -> None:
     with Asked(models, static=folder) as app:
         told = app.get("/config.json").json()
         assert told == {
@@ -156,14 +156,14 @@ def test_the_page_is_told_where_it_is(models: dict[str, gemel_web.Served], folde
         assert app.get("/ai/").text == "this is index.html"
 
 
-def test_other_pages_are_not_told(models: dict[str, gemel_web.Served], folder: Path) -> None:
+def test_other_pages_cannot_read_config_json(models: dict[str, gemel_web.ServedModel], folder: Path) -> None:
     with Asked(models, static=folder) as app:
         assert "access-control-allow-origin" not in app.get("/config.json").headers
         error_of(app.get("/config.json", headers={"origin": ORIGIN}), 403)
 
 
-def test_with_a_key_the_page_is_there_and_the_models_are_for_those_who_have_it(
-    models: dict[str, gemel_web.Served], folder: Path
+def test_with_a_key_the_page_is_public_and_the_models_are_not(
+    models: dict[str, gemel_web.ServedModel], folder: Path
 ) -> None:
     key = {"authorization": "Bearer secret"}
     with Asked(models, static=folder, api_key="secret") as app:

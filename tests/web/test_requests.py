@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import gemel
 import gemel_web
 import pytest
+from gemel_web import models
+from gemel_web.http import body, files, guard, pages, validation
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from serving import Asked, error_of
@@ -132,7 +136,7 @@ def shared() -> Iterator[Asked]:
 
     with (
         gemel.open(tiny_bytes(chat_template=CHATML), threads=1) as model,
-        Asked({"tiny": gemel_web.Served(model)}, max_body=1 << 16) as app,
+        Asked({"tiny": gemel_web.ServedModel(model)}, max_body=1 << 16) as app,
     ):
         yield app
 
@@ -150,13 +154,13 @@ def test_refused_by_name(shared: Asked, path: str, more: dict[str, Any], param: 
     assert error["type"] == "invalid_request_error"
 
 
-def test_greedy_sampling_is_greedy_whatever_else_is_sent(shared: Asked) -> None:
+def test_temperature_0_is_greedy_whatever_else_is_sent(shared: Asked) -> None:
     plain = shared.good(TEXT, **body_of(TEXT, {"max_tokens": 8}))
     more = shared.good(TEXT, **body_of(TEXT, {"max_tokens": 8, "top_p": 0.1, "top_k": 2, "seed": 5}))
     assert plain["choices"] == more["choices"]
 
 
-def test_a_model_that_is_not_here_is_named(shared: Asked) -> None:
+def test_an_unknown_model_is_named(shared: Asked) -> None:
     for path in (CHAT, TEXT, EMBED):
         error = shared.bad(path, 404, **body_of(path, {"model": "other"}))
         assert (error["param"], error["code"]) == ("model", "model_not_found")
@@ -164,19 +168,43 @@ def test_a_model_that_is_not_here_is_named(shared: Asked) -> None:
     assert error_of(shared.get("/v1/models/other"), 404)["code"] == "model_not_found"
 
 
+@pytest.mark.parametrize(("path", "more", "message"), [
+    (CHAT, {"max_tokens": 0}, "max_tokens: must be an integer of at least 1"),
+    (CHAT, {"n": 1.5}, "n: must be an integer, not a decimal number"),
+    (CHAT, {"stream": 1}, "stream: must be true or false, not an integer"),
+    (CHAT, {"messages": "x"}, "messages: must be a list, not a string"),
+    (CHAT, {"messages": [{"role": "user", "content": 5}]}, "messages[0].content: must be a string or"),
+    (TEXT, {"stop": "x" * 1001}, "stop: must be a string of at most 1000 characters"),
+    (TEXT, {"logprobs": 21}, "logprobs: must be an integer of at most 20"),
+    (TEXT, {"nonsense": 1}, "nonsense: unknown parameter"),
+    (EMBED, {"encoding_format": "zip"}, "encoding_format: invalid enum value 'zip'"),
+])
+def test_an_error_says_in_words_what_a_value_must_be(
+    shared: Asked, path: str, more: dict[str, Any], message: str
+) -> None:
+    assert shared.bad(path, **body_of(path, more))["message"].startswith(message)
+
+
+@pytest.mark.parametrize("module", [body, files, guard, pages, validation, models])
+def test_examples_in_docstrings_hold(module: ModuleType) -> None:
+    found = doctest.testmod(module)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
 def test_missing_parameters_are_named(shared: Asked) -> None:
     error = shared.bad(CHAT, model="tiny")
     assert (error["param"], error["code"]) == ("messages", "missing_parameter")
 
 
-def test_a_prompt_that_does_not_fit_says_how_long_it_may_be(shared: Asked) -> None:
+def test_a_prompt_that_is_too_long_is_an_error_with_the_limit(shared: Asked) -> None:
     error = shared.bad(CHAT, **body_of(CHAT, {"messages": [{"role": "user", "content": "word " * 900}]}))
     assert (error["param"], error["code"]) == ("messages", "context_length_exceeded")
     assert "512" in error["message"]
 
 
-def test_a_model_without_a_template_can_not_chat(tiny_model: Any) -> None:  # noqa: ANN401
-    with Asked({"plain": gemel_web.Served(tiny_model())}) as app:
+def test_a_model_without_a_template_cannot_chat(tiny_model: Any) -> None:  # noqa: ANN401
+    with Asked({"plain": gemel_web.ServedModel(tiny_model())}) as app:
         error = app.bad(CHAT, model="plain", messages=HELLO)
         assert error["param"] == "messages"
         assert re.search("no chat template.*/v1/completions", error["message"])
@@ -201,11 +229,11 @@ BODIES = [
 
 @pytest.mark.parametrize("path", [CHAT, TEXT, EMBED])
 @pytest.mark.parametrize("raw", BODIES, ids=range(len(BODIES)))
-def test_a_body_that_is_no_request_is_a_400(shared: Asked, path: str, raw: bytes) -> None:
+def test_an_invalid_body_is_a_400(shared: Asked, path: str, raw: bytes) -> None:
     error_of(shared.ask("POST", path, content=raw, headers=JSON), 400)
 
 
-def test_half_a_surrogate_pair_is_named_as_such(shared: Asked) -> None:
+def test_a_lone_surrogate_is_named(shared: Asked) -> None:
     raw = json.dumps(body_of(TEXT, {"prompt": "a\ud83d"})).encode()
     assert "surrogate" in error_of(shared.ask("POST", TEXT, content=raw, headers=JSON), 400)["message"]
     whole = json.dumps(body_of(TEXT, {"prompt": "\N{SLIGHTLY SMILING FACE}"})).encode()
@@ -219,7 +247,7 @@ def test_control_characters_are_text_like_any_other(shared: Asked) -> None:
     assert answer["choices"][0]["text"].startswith(prompt)
 
 
-def test_a_body_that_is_not_json_by_its_header_is_a_415(shared: Asked) -> None:
+def test_a_body_without_a_json_content_type_is_a_415(shared: Asked) -> None:
     for headers in ({}, {"content-type": "text/plain"}, {"content-type": "application/x-www-form-urlencoded"}):
         error_of(shared.ask("POST", TEXT, content=b"{}", headers=headers), 415)
     headers = {"content-type": "application/json; charset=utf-8"}

@@ -10,7 +10,7 @@ from typing import Any
 import gemel
 import gemel_web
 import pytest
-from gemel_web.body import opens_too_deep, too_deep
+from gemel_web.http.body import opens_too_deep, too_deep
 from serving import Asked, error_of
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -33,7 +33,7 @@ SPANS = [
 
 
 @pytest.mark.parametrize("host", HERE)
-def test_a_host_that_can_not_be_rebound_may_ask(serve: Any, host: str) -> None:  # noqa: ANN401
+def test_a_host_that_cannot_be_rebound_is_allowed(serve: Any, host: str) -> None:  # noqa: ANN401
     app = serve(allowed_hosts=("Mine.lan",))
     assert app.get("/v1/models", headers={"host": host}).status_code == 200
 
@@ -56,14 +56,14 @@ def test_a_foreign_page_is_refused(app: Asked, origin: str) -> None:
     error_of(app.ask("OPTIONS", TEXT, headers={"origin": origin, **PREFLIGHT}), 403)
 
 
-def test_the_servers_own_page_may_ask(app: Asked) -> None:
+def test_the_servers_own_page_is_allowed(app: Asked) -> None:
     response = app.ask("POST", TEXT, json=BODY, headers={"origin": "http://localhost:8090"})
     assert response.status_code == 200
     assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize("allowed", [ORIGIN, "*"])
-def test_an_allowed_page_may_ask(serve: Any, allowed: str) -> None:  # noqa: ANN401
+def test_an_allowed_origin_may_use_the_api(serve: Any, allowed: str) -> None:  # noqa: ANN401
     app = serve(allowed_origins=(allowed,), api_key="secret")
     headers = {"origin": ORIGIN, "access-control-request-private-network": "true"}
     before = app.ask("OPTIONS", TEXT, headers={**headers, **PREFLIGHT})
@@ -93,14 +93,14 @@ def test_a_wrong_key_is_a_401(serve: Any, given: str | None) -> None:  # noqa: A
     assert app.get("/healthz", headers=headers).status_code == 200
 
 
-def test_the_key_is_asked_for_behind_a_prefix(serve: Any) -> None:  # noqa: ANN401
+def test_a_mounted_app_checks_the_key_too(serve: Any) -> None:  # noqa: ANN401
     app = serve(api_key="secret")
     app.app = Starlette(routes=[Mount("/ai", app.app)])
     assert error_of(app.get("/ai/v1/models"), 401)["type"] == "authentication_error"
     assert app.get("/ai/healthz").status_code == 200
 
 
-def test_the_right_key_opens(serve: Any) -> None:  # noqa: ANN401
+def test_the_right_key_is_accepted(serve: Any) -> None:  # noqa: ANN401
     app = serve(api_key="sëcret")
     for scheme in ("Bearer", "bearer"):
         assert app.get("/v1/models", headers={"authorization": f"{scheme} sëcret".encode()}).status_code == 200
@@ -127,7 +127,7 @@ def test_every_response_says_where_the_app_runs(serve: Any, tmp_path: Path) -> N
     assert "gemel-host" not in serve().get("/healthz").headers
 
 
-def test_addresses_and_methods_that_are_not_there_are_errors_of_the_api(app: Asked) -> None:
+def test_unknown_paths_and_methods_are_errors_of_the_api(app: Asked) -> None:
     for path in ("/", "/v1", "/v1/", "/v2/models", "/v1/models/", "/models", "/models/", "/%00", "/v1/../etc/passwd"):
         error_of(app.get(path), 404)
     for method, path in [("GET", TEXT), ("POST", "/v1/models"), ("DELETE", TEXT), ("PUT", "/healthz"), ("BREW", TEXT)]:
@@ -159,7 +159,7 @@ def test_an_unexpected_error_is_a_500_and_shows_no_text(
     assert app.good(TEXT, **BODY)["choices"]
 
 
-def test_the_access_log_is_one_line_a_request_without_its_text(serve: Any, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401
+def test_the_access_log_has_one_line_per_request_without_its_text(serve: Any, caplog: pytest.LogCaptureFixture) -> None:  # noqa: ANN401
     caplog.set_level(logging.INFO, "gemel_web")
     serve().post(TEXT, **BODY)
     assert caplog.records == []
@@ -181,7 +181,7 @@ def test_depth_counts_brackets_outside_texts(raw: bytes, deep: bool) -> None:
     (b"", False), (b"[[[", False), (b"[[[[", True), (b'{"a":{"b":{"c":{"', True), (b'[[["[[[[', False),
     (b"[[]][[[", False), (b"[[]][[[[", True), (b"]]]]", False),
 ])  # fmt: skip
-def test_depth_of_a_start_is_what_it_leaves_open(start: bytes, deep: bool) -> None:
+def test_depth_of_an_incomplete_body_counts_open_brackets(start: bytes, deep: bool) -> None:
     assert opens_too_deep(start, 3) == deep
 
 
@@ -205,16 +205,16 @@ def with_files(model: gemel.Model, tmp_path: Path) -> Any:  # noqa: ANN401
     for i in range(3):
         (tmp_path / f"{i}.bin").write_bytes(bytes(range(100)) * (i + 1))
     models = {
-        "a/b": gemel_web.Served(model, (tmp_path / "0.bin",)),
-        "split": gemel_web.Served(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
-        "none": gemel_web.Served(model),
-        "gone": gemel_web.Served(model, (tmp_path / "gone.bin",)),
+        "a/b": gemel_web.ServedModel(model, (tmp_path / "0.bin",)),
+        "split": gemel_web.ServedModel(model, (tmp_path / "1.bin", tmp_path / "2.bin")),
+        "none": gemel_web.ServedModel(model),
+        "gone": gemel_web.ServedModel(model, (tmp_path / "gone.bin",)),
     }
     with Asked(models) as app:
         yield app
 
 
-def test_a_models_file_is_fetched_by_its_alias_alone(with_files: Asked, tmp_path: Path) -> None:
+def test_a_models_file_is_served_by_alias_only(with_files: Asked, tmp_path: Path) -> None:
     whole = with_files.get("/models/a/b.gguf")
     assert (whole.status_code, whole.content) == (200, bytes(range(100)))
     assert whole.headers["accept-ranges"] == "bytes"
@@ -235,7 +235,7 @@ def test_a_range_of_a_file(with_files: Asked, asked_for: str, span: tuple[int, i
 
 
 @pytest.mark.parametrize("asked_for", ["bytes=5-4", "bytes=-", "bytes=0-1,4-5", "items=0-1", "bytes=a-b", "bytes=٣-"])
-def test_what_is_no_single_range_is_all_of_the_file(with_files: Asked, asked_for: str) -> None:
+def test_anything_but_a_single_range_gets_the_whole_file(with_files: Asked, asked_for: str) -> None:
     response = with_files.get("/models/a/b.gguf", headers={"range": asked_for.encode()})
     assert (response.status_code, len(response.content)) == (200, 100)
 
@@ -247,7 +247,7 @@ def test_a_range_outside_the_file_is_a_416(with_files: Asked, asked_for: str) ->
     assert response.headers["content-range"] == "bytes */100"
 
 
-def test_a_file_that_is_known_is_not_sent_again(with_files: Asked) -> None:
+def test_a_model_file_with_a_known_etag_is_a_304(with_files: Asked) -> None:
     tag = with_files.get("/models/a/b.gguf").headers["etag"]
     for known in (tag, f'"x", W/{tag}', "*"):
         again = with_files.get("/models/a/b.gguf", headers={"if-none-match": known})

@@ -14,10 +14,10 @@ from typing import Any
 import gemel
 import gemel_web
 import pytest
-from gemel_web.errors import ApiError
-from gemel_web.prompts import of_inputs
-from gemel_web.scheduler import Scheduler
-from gemel_web.work import Began, Completion, Desk, Embeddings, Steps, Wish
+from gemel_web.http.errors import ApiError
+from gemel_web.jobs.scheduler import Scheduler
+from gemel_web.jobs.work import Began, Completion, Embeddings, GenerateRequest, ModelSlot, Steps
+from gemel_web.openai.prompts import of_inputs
 from serving import Asked, Connection, error_of
 
 CHAT, TEXT, EMBED = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
@@ -95,7 +95,7 @@ def test_a_client_that_leaves_stops_its_embeddings(asked: Asked, model: gemel.Mo
     assert open_sessions(model) == []
 
 
-def test_a_client_that_leaves_while_it_waits_is_never_worked_for(
+def test_a_client_that_leaves_the_queue_is_never_evaluated(
     asked: Asked, long: dict[str, Any], model: gemel.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prompts: list[str] = []
@@ -121,7 +121,7 @@ def test_a_client_that_leaves_while_it_waits_is_never_worked_for(
     assert prompts == ["the first"]
 
 
-def test_a_client_that_leaves_while_it_sends_is_not_answered(app: Asked) -> None:
+def test_a_client_that_leaves_while_sending_is_not_answered(app: Asked) -> None:
     async def main() -> None:
         connection = Connection(app, TEXT)
         connection.give(b'{"model": ', more=True)
@@ -144,7 +144,7 @@ class Deaf(Connection):
 
 
 @pytest.mark.parametrize("takes", [0, 1, 3])
-def test_a_client_that_takes_nothing_is_given_up(
+def test_a_client_that_does_not_read_is_dropped(
     serve: Any, model: gemel.Model, long: dict[str, Any], takes: int  # noqa: ANN401
 ) -> None:
     app = serve(write_seconds=0.05)
@@ -161,10 +161,10 @@ def test_a_client_that_takes_nothing_is_given_up(
     assert len(open_sessions(model)) == 1
 
 
-def test_a_client_that_takes_nothing_of_a_file_or_an_answer_is_given_up(model: gemel.Model, tmp_path: Path) -> None:
+def test_a_client_that_does_not_read_a_file_or_an_answer_is_dropped(model: gemel.Model, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(bytes(1 << 20))
     (tmp_path / "index.html").write_bytes(bytes(1 << 20))
-    models = {"tiny": gemel_web.Served(model, (tmp_path / "file",))}
+    models = {"tiny": gemel_web.ServedModel(model, (tmp_path / "file",))}
     with Asked(models, static=tmp_path, write_seconds=0.05) as app:
 
         async def main() -> None:
@@ -182,7 +182,7 @@ def test_a_client_that_takes_nothing_of_a_file_or_an_answer_is_given_up(model: g
         app.run(main())
 
 
-def test_a_stream_that_can_not_begin_ends_its_work(
+def test_a_stream_that_cannot_begin_stops_its_job(
     serve: Any, long: dict[str, Any], monkeypatch: pytest.MonkeyPatch  # noqa: ANN401
 ) -> None:
     app = serve()
@@ -196,7 +196,7 @@ def test_a_stream_that_can_not_begin_ends_its_work(
         connection = Broken(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
         with contextlib.suppress(OSError):
             await connection.go()
-        await until(lambda: not any(lane._task for lane in app.app.state.scheduler._lanes.values()))
+        await until(lambda: not any(queue._task for queue in app.app.state.scheduler._queues.values()))
         assert len(drawn) < 2000   # of 80,000
 
     app.run(main())
@@ -205,7 +205,7 @@ def test_a_stream_that_can_not_begin_ends_its_work(
 # ---- Slow senders ----------------------------------------------------------------------------------------------------
 
 
-def test_a_body_that_does_not_come_in_time_is_a_408(serve: Any) -> None:  # noqa: ANN401
+def test_a_body_that_is_too_slow_is_a_408(serve: Any) -> None:  # noqa: ANN401
     app = serve(body_seconds=0.05)
 
     async def main() -> None:
@@ -226,7 +226,7 @@ def test_a_body_that_does_not_come_in_time_is_a_408(serve: Any) -> None:  # noqa
     app.run(main())
 
 
-def test_a_body_that_grows_over_the_limit_is_a_413_before_it_ends(serve: Any) -> None:  # noqa: ANN401
+def test_a_body_over_the_limit_is_a_413_before_it_ends(serve: Any) -> None:  # noqa: ANN401
     app = serve(max_body=1000)
 
     async def main() -> None:
@@ -242,7 +242,7 @@ def test_a_body_that_grows_over_the_limit_is_a_413_before_it_ends(serve: Any) ->
 # ---- Waiting ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_full_queue_is_a_429_that_says_when_to_come_back(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
+def test_a_full_queue_is_a_429_with_retry_after(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
     app = serve(queue=1)
 
     async def main() -> None:
@@ -267,7 +267,7 @@ def test_a_full_queue_is_a_429_that_says_when_to_come_back(serve: Any, long: dic
     app.run(main())
 
 
-def test_requests_are_answered_in_the_order_in_which_they_came(asked: Asked) -> None:
+def test_requests_are_answered_in_order_of_arrival(asked: Asked) -> None:
     ended: list[int] = []
 
     async def one(i: int) -> None:
@@ -288,7 +288,7 @@ def test_requests_are_answered_in_the_order_in_which_they_came(asked: Asked) -> 
 
 
 def test_models_do_not_wait_for_each_other(model: gemel.Model, tiny_model: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
-    models = {"tiny": gemel_web.Served(model), "other": gemel_web.Served(tiny_model(seed=2))}
+    models = {"tiny": gemel_web.ServedModel(model), "other": gemel_web.ServedModel(tiny_model(seed=2))}
     with Asked(models, queue=1) as app:
 
         async def main() -> None:
@@ -355,9 +355,9 @@ def test_a_conversation_evaluates_only_what_is_new(asked: Asked, model: gemel.Mo
 
 def test_each_alias_of_a_model_has_its_own_context_and_cache(model: gemel.Model) -> None:
     models = {
-        "small": gemel_web.Served(model, n_ctx=32, kv_type="f16"),
-        "large": gemel_web.Served(model, n_ctx=256, kv_type="q8_0"),
-        "same": gemel_web.Served(model, n_ctx=256, kv_type="q8_0"),
+        "small": gemel_web.ServedModel(model, n_ctx=32, kv_type="f16"),
+        "large": gemel_web.ServedModel(model, n_ctx=256, kv_type="q8_0"),
+        "same": gemel_web.ServedModel(model, n_ctx=256, kv_type="q8_0"),
     }
     with Asked(models) as app:
         for _ in range(2):
@@ -369,8 +369,8 @@ def test_each_alias_of_a_model_has_its_own_context_and_cache(model: gemel.Model)
     assert open_sessions(model) == []
 
 
-def test_aliases_of_one_model_take_turns(model: gemel.Model, long: dict[str, Any]) -> None:
-    models = {"tiny": gemel_web.Served(model), "other": gemel_web.Served(model, n_ctx=128)}
+def test_aliases_of_one_model_share_its_queue(model: gemel.Model, long: dict[str, Any]) -> None:
+    models = {"tiny": gemel_web.ServedModel(model), "other": gemel_web.ServedModel(model, n_ctx=128)}
     with Asked(models, queue=1) as app:
 
         async def main() -> None:
@@ -388,13 +388,13 @@ def test_aliases_of_one_model_take_turns(model: gemel.Model, long: dict[str, Any
         app.run(main())
 
 
-def test_embeddings_have_the_context_and_the_cache_of_the_alias(model: gemel.Model) -> None:
+def test_embeddings_use_the_context_and_cache_type_of_the_alias(model: gemel.Model) -> None:
     text = "the model " * 20
     ids = model.tokenize(text, bos_eos=True)
     models = {
-        "small": gemel_web.Served(model, n_ctx=len(ids) - 1),
-        "f16": gemel_web.Served(model, kv_type="f16"),
-        "q8_0": gemel_web.Served(model, kv_type="q8_0"),
+        "small": gemel_web.ServedModel(model, n_ctx=len(ids) - 1),
+        "f16": gemel_web.ServedModel(model, kv_type="f16"),
+        "q8_0": gemel_web.ServedModel(model, kv_type="q8_0"),
     }
     with Asked(models) as app:
         error = app.bad(EMBED, model="small", input=text)
@@ -410,7 +410,7 @@ def test_embeddings_have_the_context_and_the_cache_of_the_alias(model: gemel.Mod
     assert vectors["f16"] != vectors["q8_0"]
 
 
-def test_texts_are_made_ids_in_a_step_each(model: gemel.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_text_is_tokenized_in_its_own_step(model: gemel.Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """So that others have their turn in between, in a tab the page."""
     original, seen = model.tokenize, 0
 
@@ -420,27 +420,29 @@ def test_texts_are_made_ids_in_a_step_each(model: gemel.Model, monkeypatch: pyte
         return original(text, **more)
 
     monkeypatch.setattr(model, "tokenize", noted)
-    desk = Desk(model, n_ctx=None, turns=True)
+    slot = ModelSlot(model, n_ctx=None, short_steps=True)
     texts: list[Any] = [f"text {i}" for i in range(64)]
-    wish = Wish(n=1, max_tokens=1, stops=(), sampling=gemel.Sampling(), n_top=None, echo=False, param="prompt")
+    request = GenerateRequest(
+        n=1, max_tokens=1, stops=(), sampling=gemel.Sampling(), n_top=None, echo=False, param="prompt"
+    )
     for work in (
-        Completion(of_inputs(texts, "prompt", gemel_web.Config(), bos_eos=False), wish),
+        Completion(of_inputs(texts, "prompt", gemel_web.Config(), bos_eos=False), request),
         Embeddings(of_inputs(texts, "input", gemel_web.Config(), bos_eos=True), param="input"),
     ):
         seen = 0
-        for before, event in enumerate(work.steps(desk)):
+        for before, event in enumerate(work.steps(slot)):
             assert seen <= before + 1
             if event is not None:
                 assert isinstance(event, Began)
                 break
         assert seen == 64
-    desk.drop()
+    slot.drop()
 
 
 # ---- Failing and stopping --------------------------------------------------------------------------------------------
 
 
-def test_an_error_in_the_middle_ends_a_stream_as_an_event_and_the_next_answer_is_sound(
+def test_an_error_ends_a_stream_as_an_event_and_the_next_answer_is_right(
     asked: Asked, model: gemel.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body: dict[str, Any] = {"model": "tiny", "prompt": "the model", "max_tokens": 9, "temperature": 0}
@@ -462,7 +464,7 @@ def test_an_error_in_the_middle_ends_a_stream_as_an_event_and_the_next_answer_is
     assert asked.good(TEXT, **body)["choices"] == sound
 
 
-def test_an_error_in_the_middle_of_a_stream_is_logged_without_a_word_of_it(
+def test_an_error_in_a_stream_is_logged_without_its_text(
     asked: Asked, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     original = gemel.Generation.step
@@ -475,14 +477,14 @@ def test_an_error_in_the_middle_of_a_stream_is_logged_without_a_word_of_it(
     monkeypatch.setattr(gemel.Generation, "step", failing)
     body = {"model": "tiny", "prompt": "my secret", "max_tokens": 9, "temperature": 0}
     text = asked.post(TEXT, **body, stream=True).text
-    assert "something failed here; the server's log says what" in text
+    assert "internal error: see the server's log" in text
     assert "private" not in text + caplog.text
     assert "secret" not in caplog.text
     (record,) = caplog.records
     assert record.getMessage().startswith("RuntimeError in failing, line ")
 
 
-def test_stopping_ends_what_runs_and_what_waits(asked: Asked, model: gemel.Model, long: dict[str, Any]) -> None:
+def test_stopping_ends_running_and_waiting_jobs(asked: Asked, model: gemel.Model, long: dict[str, Any]) -> None:
     async def main() -> None:
         running = Connection(asked, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
         waiting = Connection(asked, TEXT, {**long, "prompt": "a"})
@@ -499,12 +501,12 @@ def test_stopping_ends_what_runs_and_what_waits(asked: Asked, model: gemel.Model
     assert open_sessions(model) == []
 
 
-def test_another_kind_of_work_can_take_the_same_way(model: gemel.Model) -> None:
+def test_the_scheduler_runs_any_kind_of_work(model: gemel.Model) -> None:
     class Counting:
         stopped = False
 
-        def steps(self, desk: Desk) -> Steps:
-            assert desk.model is model
+        def steps(self, slot: ModelSlot) -> Steps:
+            assert slot.model is model
             yield Began([[1]])
             yield None
             raise ApiError(400, "no")
@@ -514,16 +516,16 @@ def test_another_kind_of_work_can_take_the_same_way(model: gemel.Model) -> None:
 
     async def main() -> None:
         scheduler = Scheduler(queue=1, threads=True)
-        ticket = scheduler.submit(gemel_web.Served(model), Counting())
-        assert await anext(ticket) == Began([[1]])
+        job = scheduler.submit(gemel_web.ServedModel(model), Counting())
+        assert await anext(job) == Began([[1]])
         with pytest.raises(ApiError, match="no"):
-            await anext(ticket)
+            await anext(job)
         await scheduler.close()
 
     asyncio.run(main())
 
 
-def test_leaving_as_the_first_event_comes_is_noticed(app: Asked, long: dict[str, Any], model: gemel.Model) -> None:
+def test_a_client_that_leaves_at_once_is_noticed(app: Asked, long: dict[str, Any], model: gemel.Model) -> None:
     async def main() -> None:
         connection = Connection(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
         connection.leave()   # at once: work and departure may be seen in one turn

@@ -10,21 +10,20 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-import building
 import gemel
 import pytest
+import typer
 import uvicorn
 from command import assert_error, environment, gemel_
 from conftest import CHATML, tiny_bytes
-from gemel_native import plugins
+from gemel_native import cli
+from gemel_native.serving import server as servers
+from gemel_native.serving.protocol import Protocol
+from gemel_native.serving.settings import settings_of
 from gemel_web import models
-from gemel_web import server as servers
-from gemel_web.protocol import Protocol
-from gemel_web.settings import settings_of
 from web_server import COMMAND, Server, received
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -62,45 +61,36 @@ def status_and_error(raw: bytes) -> tuple[int, dict[str, Any]]:
 # ---- The command -----------------------------------------------------------------------------------------------------
 
 
-def test_the_package_declares_the_command() -> None:
-    text = (building.ROOT / "pyproject.toml").read_text(encoding="utf-8")
+def test_the_commands_explain_each_option() -> None:
+    commands: Any = typer.main.get_command(cli.app)
     for name, words in (("serve", "OpenAI's API"), ("demo", "a page that chats")):
-        assert f'\n{name} = "gemel_web.{name}:{name}"\n' in text.partition('[project.entry-points."gemel.commands"]')[2]
-        command = plugins.command_of(EntryPoint(name, f"gemel_web.{name}:{name}", plugins.GROUP))
+        command = commands.get_command(None, name)
         assert words in command.help
         assert [one.name for one in command.params if not getattr(one, "help", "")] == []
 
 
-@pytest.fixture
-def known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The entry point, also where the packages are only on the path."""
-    point = EntryPoint("serve", "gemel_web.serve:serve", plugins.GROUP)
-    monkeypatch.setattr(plugins, "entry_points", lambda group: [point])
-
-
-@pytest.mark.usefixtures("known")
 @pytest.mark.parametrize(("options", "env", "words"), [
     (["--port", "70000"], {}, "--port or GEMEL_SERVE_PORT"),
     ([], {"GEMEL_SERVE_PORT": "x"}, "--port or GEMEL_SERVE_PORT"),
     ([], {"GEMEL_SERVE_ALLOWED_HOSTS": "x"}, "GEMEL_SERVE_"),
     (["--queue", "-1"], {}, "--queue or GEMEL_SERVE_QUEUE"),
-    (["--api-key", ""], {}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
-    (["--api-key", "sec ret"], {}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
-    ([], {"GEMEL_SERVE_API_KEY": "s\u00ebcret"}, "--api-key or GEMEL_SERVE_API_KEY: a key is"),
+    (["--api-key", ""], {}, "--api-key or GEMEL_SERVE_API_KEY: a key must be"),
+    (["--api-key", "sec ret"], {}, "--api-key or GEMEL_SERVE_API_KEY: a key must be"),
+    ([], {"GEMEL_SERVE_API_KEY": "s\u00ebcret"}, "--api-key or GEMEL_SERVE_API_KEY: a key must be"),
     (["--allowed-host", "http://box.lan"], {}, "--allowed-host or GEMEL_SERVE_ALLOWED_HOSTS: 'http://box.lan'"),
-    (["--allowed-host", "box.lan:80"], {}, "'box.lan:80' is no host's name: without scheme, port or path"),
-    (["--allowed-host", "a", "--allowed-host", ""], {}, "'' is no host's name"),
-    (["--allowed-origin", "example.org"], {}, "GEMEL_SERVE_ALLOWED_ORIGINS: 'example.org' is no origin: a scheme"),
-    (["--allowed-origin", "https://example.org/"], {}, "'https://example.org/' is no origin"),
-    (["--allowed-origin", "https://example.org/page"], {}, "is no origin"),
-    (["--allowed-origin", "https://me@example.org"], {}, "is no origin"),
-    (["--allowed-origin", "https://*.example.org"], {}, "is no origin"),
-    (["--allowed-origin", "null"], {}, "'null' is no origin"),
-    ([], {"GEMEL_SERVE_ALLOWED_ORIGINS": '["https://b\u00fccher.example"]'}, "is no origin"),
+    (["--allowed-host", "box.lan:80"], {}, "'box.lan:80' is not a host name: write it without scheme, port or path"),
+    (["--allowed-host", "a", "--allowed-host", ""], {}, "'' is not a host name"),
+    (["--allowed-origin", "example.org"], {}, "GEMEL_SERVE_ALLOWED_ORIGINS: 'example.org' is not an origin: "),
+    (["--allowed-origin", "https://example.org/"], {}, "'https://example.org/' is not an origin"),
+    (["--allowed-origin", "https://example.org/page"], {}, "is not an origin"),
+    (["--allowed-origin", "https://me@example.org"], {}, "is not an origin"),
+    (["--allowed-origin", "https://*.example.org"], {}, "is not an origin"),
+    (["--allowed-origin", "null"], {}, "'null' is not an origin"),
+    ([], {"GEMEL_SERVE_ALLOWED_ORIGINS": '["https://b\u00fccher.example"]'}, "is not an origin"),
     ([], {"GEMEL_SERVE_WRITE_SECONDS": "0"}, "error: GEMEL_SERVE_WRITE_SECONDS: "),
     (["--host", "nowhere.invalid"], {}, "nowhere.invalid"),
 ])
-def test_what_can_not_be_meant_is_one_line(
+def test_an_invalid_setting_is_an_error_of_one_line(
     file: Path, options: list[str], env: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in env.items():
@@ -108,33 +98,29 @@ def test_what_can_not_be_meant_is_one_line(
     assert_error(gemel_("serve", file, *options), 1, words)
 
 
-@pytest.mark.usefixtures("known")
-def test_a_context_over_the_files_is_an_error_of_usage(file: Path) -> None:
+def test_a_context_over_the_models_is_a_usage_error(file: Path) -> None:
     assert_error(gemel_("serve", file, "--port", 0, "--ctx", 513), 2, "--ctx 513", "512")
 
 
-@pytest.mark.usefixtures("known")
-def test_the_file_is_read_with_its_overrides(file: Path) -> None:
+def test_serve_applies_overrides(file: Path) -> None:
     refused = gemel_("serve", file, "--port", 0, "--override", ".rope.freqbase=1")
     assert_error(refused, 1, "llama.rope.freqbase=1 has no effect")
     longer = ["--override", ".context_length=1024", "--rope-freq-base", "500"]
     assert_error(gemel_("serve", file, "--port", 0, "--ctx", 1025, *longer), 2, "--ctx 1025", "1024")
 
 
-@pytest.mark.usefixtures("known")
-def test_a_port_in_use_is_said(server: Server, file: Path) -> None:
+def test_a_port_in_use_is_an_error(server: Server, file: Path) -> None:
     done = gemel_("serve", file, "--port", server.port)
     assert_error(done, 1, f"can't listen on 127.0.0.1, port {server.port}: ", "--port 0")
 
 
-@pytest.mark.usefixtures("known")
-def test_the_command_explains_itself() -> None:
+def test_help_names_the_environment_variables() -> None:
     shown = gemel_("serve", "--help")
     assert shown.code == 0
     assert "GEMEL_SERVE_API_KEY" in shown.out
 
 
-def test_without_its_packages_the_command_says_what_to_install(file: Path) -> None:
+def test_missing_packages_are_an_error_that_says_what_to_install(file: Path) -> None:
     program = "import sys; sys.modules['pydantic_settings'] = None\n" + COMMAND[2]
     for name in ("serve", "demo"):
         command = [COMMAND[0], "-c", program, name, str(file)]
@@ -144,7 +130,7 @@ def test_without_its_packages_the_command_says_what_to_install(file: Path) -> No
         assert "pip install 'gemel[serve]'" in done.stderr
 
 
-def test_options_come_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_options_override_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEMEL_SERVE_PORT", "1234")
     monkeypatch.setenv("GEMEL_SERVE_API_KEY", "secret")
     monkeypatch.setenv("GEMEL_SERVE_ALLOWED_HOSTS", '["a", "b"]')
@@ -169,14 +155,14 @@ def test_origins_and_hosts_are_compared_as_clients_write_them() -> None:
     ("smollm2-135m-instruct", "smollm2-135m-instruct"), ("a/Tiny.GGUF", "Tiny"), ("x-00001-of-00002.gguf", "x"),
     ("https://example.org/a/b.gguf?x=/y.gguf#z", "b"), ("hf:o/r/f-Q4.gguf", "f-Q4"), (".gguf", "model"),
 ])
-def test_a_model_without_an_alias_is_called_by_its_file(model: str, alias: str) -> None:
+def test_the_default_alias_is_the_files_name(model: str, alias: str) -> None:
     assert models.alias_of(model) == alias
 
 
 # ---- The server ------------------------------------------------------------------------------------------------------
 
 
-def test_the_models_file_can_be_fetched(server: Server, file: Path) -> None:
+def test_the_models_file_can_be_downloaded(server: Server, file: Path) -> None:
     got = server.raw(GET.replace(b"/healthz", b"/models/model.gguf"))
     assert b"\r\ngemel-host: native\r\n" in got
     assert got.partition(b"\r\n\r\n")[2] == file.read_bytes()
@@ -189,7 +175,7 @@ def test_the_models_file_can_be_fetched(server: Server, file: Path) -> None:
     b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nnothex\r\n",
     b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 100_000,
 ])
-def test_what_is_no_request_is_an_error_of_the_api(server: Server, sent: bytes) -> None:
+def test_a_malformed_request_is_an_error_of_the_api(server: Server, sent: bytes) -> None:
     status, error = status_and_error(server.raw(sent))
     assert status in (400, 404)
     assert error["type"] in ("invalid_request_error", "not_found_error")
@@ -210,7 +196,7 @@ def test_a_slow_body_is_a_408(server: Server) -> None:
     assert (status, error["code"]) == (408, "timeout")
 
 
-def test_a_client_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
+def test_a_client_that_does_not_read_is_cut_off(tmp_path: Path) -> None:
     file = tmp_path / "big.gguf"
     file.write_bytes(tiny_bytes() + bytes(32 << 20))   # more than the system's own buffers hold
     with Server(file, "--access-log", GEMEL_SERVE_WRITE_SECONDS="0.2") as server, server.connect() as connection:
@@ -224,7 +210,7 @@ def test_a_client_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
         assert server.raw(GET).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_client_that_takes_nothing_of_a_whole_answer_is_cut_off() -> None:
+def test_a_client_that_does_not_read_a_buffered_answer_is_cut_off() -> None:
     """The app has handed all of it over, and knows of nothing."""
 
     async def main() -> None:
@@ -283,7 +269,7 @@ def test_connections_are_kept_between_requests(server: Server) -> None:
         assert received(connection).startswith(b"HTTP/1.1 200 ")
 
 
-def test_a_client_that_hangs_up_in_the_middle_holds_nobody_up(server: Server) -> None:
+def test_a_client_that_hangs_up_does_not_delay_others(server: Server) -> None:
     body = {"model": "model", "prompt": "a", "max_tokens": 500, "stream": True, "n": 16, "logit_bias": {"2": -100}}
     for _ in range(3):
         with server.connect() as connection:
@@ -293,7 +279,7 @@ def test_a_client_that_hangs_up_in_the_middle_holds_nobody_up(server: Server) ->
     assert answer.startswith(b"HTTP/1.1 200 ")
 
 
-def test_after_all_that_the_server_says_little_and_stops_when_told(file: Path) -> None:
+def test_the_server_logs_little_and_stops_when_asked(file: Path) -> None:
     with Server(file, "--access-log") as server:
         server.raw(post({"model": "model", "prompt": "my secret", "max_tokens": 1}, b"Connection: close"))
         server.raw(b"nonsense\r\n\r\n")
@@ -306,7 +292,7 @@ def test_after_all_that_the_server_says_little_and_stops_when_told(file: Path) -
     assert len(log) <= 3
 
 
-def test_a_stop_ends_what_still_runs_after_its_time(file: Path) -> None:
+def test_a_stop_ends_running_requests_after_its_time(file: Path) -> None:
     body = {"model": "model", "prompt": "a", "max_tokens": 500, "stream": True, "n": 16, "logit_bias": {"2": -100}}
     slow = {"GEMEL_SERVE_STOP_SECONDS": "0.1"}
     with Server(file, **slow) as server, server.connect() as connection:
@@ -318,7 +304,7 @@ def test_a_stop_ends_what_still_runs_after_its_time(file: Path) -> None:
         assert server.process.wait(30) == 130
 
 
-def test_a_server_for_others_without_a_key_says_so(file: Path) -> None:
+def test_a_public_server_without_a_key_warns(file: Path) -> None:
     with Server(file, "--host", "0.0.0.0") as server:
         assert server.url == f"http://127.0.0.1:{server.port}/v1"
         assert "API key" in server.stderr.readline()

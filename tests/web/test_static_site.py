@@ -11,7 +11,7 @@ import gemel
 import pytest
 import static_site
 from conftest import tiny_bytes
-from gemel_web import server
+from gemel_native.serving import page
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         file.write_text(name)
     files = [{"name": "wheels/a.whl", "size": len("wheels/a.whl"), "sha256": ""}]
     (made / "assets.json").write_text(json.dumps({"pyodide": [], "wheels": files, "vendor": []}))
-    monkeypatch.setattr(server, "STATIC", made)
+    monkeypatch.setattr(page, "STATIC", made)
     return made
 
 
@@ -57,7 +57,7 @@ def test_the_site_is_the_page_and_the_models(tmp_path: Path, models: list[str]) 
     assert (out / "models" / "tiny.gguf").read_bytes() == tiny_bytes()
 
 
-def test_a_second_run_takes_the_firsts_place(tmp_path: Path, source: Path, models: list[str]) -> None:
+def test_a_second_run_replaces_the_first(tmp_path: Path, source: Path, models: list[str]) -> None:
     out = tmp_path / "site"
     static_site.write(out, models[:1])
     (source / "page" / "a.js").unlink()
@@ -68,37 +68,37 @@ def test_a_second_run_takes_the_firsts_place(tmp_path: Path, source: Path, model
 
 
 @pytest.mark.usefixtures("source")
-def test_what_was_there_before_is_not_overwritten(tmp_path: Path) -> None:
+def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
     out = tmp_path / "precious"
     out.mkdir()
     (out / "letter.txt").write_text("Dear")
-    with pytest.raises(gemel.ArgumentError, match=r"--out .*precious: there is something else"):
+    with pytest.raises(gemel.ArgumentError, match=r"--out .*precious exists and is not a site"):
         static_site.write(out, [])
-    with pytest.raises(gemel.ArgumentError, match=r"--out .*letter\.txt: there is something else"):
+    with pytest.raises(gemel.ArgumentError, match=r"--out .*letter\.txt exists and is not a site"):
         static_site.write(out / "letter.txt", [])
     assert contents(out) == {"letter.txt"}
 
 
 @pytest.mark.usefixtures("source")
-def test_a_model_that_can_not_be_put_there_is_an_error(tmp_path: Path, models: list[str]) -> None:
+def test_a_model_that_cannot_be_copied_is_an_error(tmp_path: Path, models: list[str]) -> None:
     (tmp_path / "text.gguf").write_text("text")
     out = tmp_path / "site"
-    with pytest.raises(gemel.FormatError, match=r"text\.gguf is no GGUF file"):
+    with pytest.raises(gemel.FormatError, match=r"text\.gguf is not a GGUF file"):
         static_site.write(out, [str(tmp_path / "text.gguf")])
-    with pytest.raises(gemel.ArgumentError, match="two models called tiny"):
+    with pytest.raises(gemel.ArgumentError, match="two models are called tiny"):
         static_site.write(out, [models[0], models[0]])
     with pytest.raises(gemel.SourceError, match=r"missing\.gguf can't be read"):
         static_site.write(out, [str(tmp_path / "missing.gguf")])
     assert not out.exists()
 
 
-def test_without_the_pages_files_it_says_what_to_do(tmp_path: Path, source: Path) -> None:
+def test_missing_page_files_are_an_error_with_advice(tmp_path: Path, source: Path) -> None:
     (source / "assets.json").unlink()
     with pytest.raises(gemel.GemelError, match="make assets"):
         static_site.write(tmp_path / "site", [])
 
 
-def test_the_program_ends_with_a_sentence(tmp_path: Path) -> None:
+def test_the_program_fails_with_a_message(tmp_path: Path) -> None:
     script = building.ROOT / "web" / "build" / "static_site.py"
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "file").write_text("mine")

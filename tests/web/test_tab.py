@@ -9,7 +9,7 @@ from typing import Any
 import gemel
 import pytest
 from conftest import CHATML, tiny_bytes
-from gemel_web.tab import Asked, BrokenError, TabApp
+from gemel_web.tab import BrokenError, TabApp, TabRequest
 from starlette.types import Receive, Scope, Send
 
 JSON = [("Content-Type", "application/json"), ("Host", "elsewhere"), ("Content-Length", "7")]
@@ -28,7 +28,7 @@ class Client:
 
     def __init__(self, app: TabApp, path: str, body: dict[str, Any] | bytes | None = None) -> None:
         raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
-        asked = Asked("GET" if body is None else "POST", path, "", JSON, raw)
+        asked = TabRequest("GET" if body is None else "POST", path, "", JSON, raw)
         self.gone = asyncio.Event()
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -47,7 +47,7 @@ class Client:
             await asyncio.sleep(0)
 
 
-def test_the_model_is_served_by_its_alias_from_here(model: gemel.Model) -> None:
+def test_the_tab_serves_its_model_by_alias(model: gemel.Model) -> None:
     async def main() -> None:
         app = TabApp()
         assert json.loads(await Client(app, "/v1/models").text())["data"] == []
@@ -76,7 +76,7 @@ def test_a_million_nested_objects_are_a_400_and_too_long_a_body_is_a_413(model: 
     asyncio.run(main())
 
 
-def test_a_client_that_leaves_ends_its_work(model: gemel.Model) -> None:
+def test_a_client_that_leaves_stops_its_job(model: gemel.Model) -> None:
     async def main() -> None:
         app = TabApp()
         app.serve(model)
@@ -93,7 +93,7 @@ def test_a_client_that_leaves_ends_its_work(model: gemel.Model) -> None:
     asyncio.run(main())
 
 
-def test_a_model_that_goes_ends_what_is_under_way_with_the_apis_error(model: gemel.Model) -> None:
+def test_dropping_a_model_ends_its_requests_with_an_error_of_the_api(model: gemel.Model) -> None:
     async def main() -> None:
         app = TabApp()
         app.serve(model)
@@ -111,7 +111,7 @@ def test_a_model_that_goes_ends_what_is_under_way_with_the_apis_error(model: gem
     asyncio.run(main())
 
 
-def test_an_answer_that_breaks_off_is_no_whole_one() -> None:
+def test_a_response_that_ends_early_is_an_error() -> None:
     async def half(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"half", "more_body": True})
@@ -120,7 +120,7 @@ def test_an_answer_that_breaks_off_is_no_whole_one() -> None:
         app = TabApp()
         app._app = half   # type: ignore[assignment]
         client = Client(app, "/")
-        with pytest.raises(BrokenError, match="broke off"):
+        with pytest.raises(BrokenError, match="ended early"):
             await client.answer
 
     asyncio.run(main())

@@ -47,7 +47,7 @@ def test_a_chat_is_what_gemel_answers(asked: Asked, model: gemel.Model) -> None:
 
 
 @pytest.mark.parametrize("more", [{}, {"seed": 3, "temperature": 1}, {"n": 3, "seed": 1, "temperature": 1}])
-def test_a_stream_joins_to_the_whole_answer(asked: Asked, more: dict[str, Any]) -> None:
+def test_the_chunks_of_a_stream_join_to_the_whole_answer(asked: Asked, more: dict[str, Any]) -> None:
     body: dict[str, Any] = {**GREEDY, "messages": HELLO, "logprobs": True, "top_logprobs": 2, **more}
     whole = asked.good(CHAT, **body)
     chunks = events_of(asked.post(CHAT, **body, stream=True))
@@ -71,7 +71,7 @@ def test_usage_is_streamed_when_it_is_asked_for(asked: Asked) -> None:
     assert all(chunk["usage"] is None for chunk in chunks[:-1])
 
 
-def test_the_loop_gives_the_bytes_of_the_thread(serve: Any) -> None:  # noqa: ANN401
+def test_the_event_loop_gives_the_same_bytes_as_a_thread(serve: Any) -> None:  # noqa: ANN401
     bodies = [
         (CHAT, {**GREEDY, "messages": HELLO, "logprobs": True, "top_logprobs": 5}),
         (CHAT, {**GREEDY, "messages": HELLO, "stream": True, "n": 2, "stream_options": {"include_usage": True}}),
@@ -85,7 +85,7 @@ def test_the_loop_gives_the_bytes_of_the_thread(serve: Any) -> None:  # noqa: AN
         assert (one.content, one.headers) == (other.content, other.headers)
 
 
-def test_what_was_asked_before_changes_no_byte(serve: Any) -> None:  # noqa: ANN401
+def test_earlier_requests_change_no_byte(serve: Any) -> None:  # noqa: ANN401
     body = {**GREEDY, "messages": HELLO, "logprobs": True}
     fresh, used = serve(), serve()
     used.good(CHAT, model="tiny", messages=[*HELLO, {"role": "assistant", "content": "x"}, *HELLO], max_tokens=9)
@@ -94,7 +94,7 @@ def test_what_was_asked_before_changes_no_byte(serve: Any) -> None:  # noqa: ANN
     assert {**first, "id": ""} == {**later, "id": ""}
 
 
-def test_prompts_come_as_texts_or_ids_and_are_answered_in_order(app: Asked, model: gemel.Model) -> None:
+def test_prompts_may_be_texts_or_ids_and_are_answered_in_order(app: Asked, model: gemel.Model) -> None:
     texts = ["the model", "other ones"]
     ids = [model.tokenize(text) for text in texts]
     answers = [
@@ -107,7 +107,7 @@ def test_prompts_come_as_texts_or_ids_and_are_answered_in_order(app: Asked, mode
     assert [choice["text"] for choice in answers[0]] == [text for text in single for _ in range(2)]
 
 
-def test_answers_to_one_prompt_have_seeds_in_a_row(app: Asked) -> None:
+def test_answers_to_one_prompt_have_consecutive_seeds(app: Asked) -> None:
     body: dict[str, Any] = {"model": "tiny", "prompt": "the", "max_tokens": 9, "temperature": 1.5}
     several = [choice["text"] for choice in app.good(TEXT, **body, n=3, seed=10)["choices"]]
     alone = [app.good(TEXT, **body, seed=seed)["choices"][0]["text"] for seed in (10, 11, 12)]
@@ -126,7 +126,7 @@ def test_a_stop_string_ends_the_text_before_it_and_its_tokens(app: Asked) -> Non
     assert cut["logprobs"]["tokens"] == whole["logprobs"]["tokens"][:n]
 
 
-def test_an_answer_that_the_model_ends_is_finished_by_stop(app: Asked, model: gemel.Model) -> None:
+def test_an_answer_that_the_model_ends_has_finish_reason_stop(app: Asked, model: gemel.Model) -> None:
     choice = app.good(TEXT, prompt="the", logit_bias={str(model.eos_id): 100}, **GREEDY)["choices"][0]
     assert (choice["text"], choice["finish_reason"]) == ("", "stop")
 
@@ -187,30 +187,30 @@ def test_no_text_ends_in_half_a_character(app: Asked, model: gemel.Model, stream
 
 def test_a_chat_without_max_tokens_goes_on_until_the_context_is_full(model: gemel.Model) -> None:
     endless = {str(id): -100 for id in range(model.n_vocab) if model.is_eog(id)}
-    with Asked({"tiny": gemel_web.Served(model, n_ctx=40)}) as app:
+    with Asked({"tiny": gemel_web.ServedModel(model, n_ctx=40)}) as app:
         answer = app.good(CHAT, model="tiny", messages=HELLO, logit_bias=endless)
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["total_tokens"] == 41   # the last one needs no room
 
 
-def test_parts_of_a_message_are_its_lines(app: Asked) -> None:
+def test_parts_of_a_message_become_lines(app: Asked) -> None:
     parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
     whole = app.good(CHAT, messages=[{"role": "user", "content": "one\ntwo"}], **GREEDY)
     assert app.good(CHAT, messages=[{"role": "user", "content": parts}], **GREEDY)["choices"] == whole["choices"]
 
 
-def test_an_earlier_answer_can_be_sent_back_as_it_came(app: Asked) -> None:
+def test_an_earlier_answer_can_be_sent_back_unchanged(app: Asked) -> None:
     message = app.good(CHAT, messages=HELLO, **GREEDY)["choices"][0]["message"]
     history = [*HELLO, {**message, "tool_calls": None, "annotations": []}, *HELLO]
     assert app.good(CHAT, messages=history, **GREEDY)["choices"]
 
 
-def test_bos_is_put_before_texts_where_the_file_says_so() -> None:
+def test_bos_is_added_to_prompts_if_the_model_adds_it() -> None:
     with gemel.open(tiny_bytes(tokenizer="spm", chat_template=CHATML), threads=1) as spm:
         expected = spm.generate("the model", max_tokens=5, temperature=0)
         expected.read()
         text = text_of(spm, expected.ids)
-        with Asked({"spm": gemel_web.Served(spm)}) as app:
+        with Asked({"spm": gemel_web.ServedModel(spm)}) as app:
             answer = app.good(TEXT, model="spm", prompt="the model", temperature=0, max_tokens=5)
     assert answer["choices"][0]["text"] == text
     assert answer["usage"]["prompt_tokens"] == len(expected.prompt_ids)
@@ -222,7 +222,7 @@ def test_a_chat_answer_begins_without_the_space_of_its_first_piece(stream: bool)
         id = next(id for id in range(spm.n_vocab) if spm.piece(id)[:1] == b" " and len(spm.piece(id)) > 3)
         text = 3 * spm.piece(id).decode()
         forced = {"model": "spm", "temperature": 0, "max_tokens": 3, "logit_bias": {str(id): 100}, "stream": stream}
-        with Asked({"spm": gemel_web.Served(spm)}) as app:
+        with Asked({"spm": gemel_web.ServedModel(spm)}) as app:
             answers = [app.post(CHAT, **forced, messages=HELLO, logprobs=True), app.post(TEXT, **forced, prompt="a")]
     parts = [
         choice
@@ -238,7 +238,7 @@ def test_a_chat_answer_begins_without_the_space_of_its_first_piece(stream: bool)
 
 @pytest.mark.model
 def test_the_real_model_answers(real_model: gemel.Model) -> None:
-    with Asked({"real": gemel_web.Served(real_model)}) as app:
+    with Asked({"real": gemel_web.ServedModel(real_model)}) as app:
         body = {"model": "real", "temperature": 0, "max_tokens": 24, "messages": HELLO}
         answers = [app.good(CHAT, **body)["choices"] for _ in range(2)]
     with real_model.chat() as chat:

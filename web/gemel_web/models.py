@@ -1,4 +1,4 @@
-"""A model as it is served: open, under an alias, with the files it came from where they may be fetched."""
+"""A model that the app serves: open, under an alias, with its files if clients may download them."""
 
 from __future__ import annotations
 
@@ -8,37 +8,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import gemel
-from gemel._session import KvType
-
-from .errors import ApiError
+from gemel import KvType
 
 
 @dataclass(frozen=True)
-class Served:
-    """One model. Its alias is its key in the mapping that create_app takes, which may change while the app runs."""
+class ServedModel:
+    """One model. Its alias is its key in the mapping given to create_app, which may change while the app runs."""
 
     model: gemel.Model
-    files: tuple[Path, ...] = ()   # of the model, in order; () where they can't be fetched
-    n_ctx: int | None = None       # tokens that a prompt and its answer may have together; None: min(the file's, 4096)
+    files: tuple[Path, ...] = ()   # of the model, in order; (): clients can't download them
+    n_ctx: int | None = None       # tokens of a prompt and its answer; None: the file's limit, at most 4096
     created: int = 0               # seconds since 1970
     kv_type: KvType | None = None  # of the KV cache: see Model.session
 
 
-Models = Mapping[str, Served]
-
-
-def find(models: Models, name: str) -> Served:
-    """Return the model of an alias; the API's 404 where there is none."""
-    served = models.get(name)
-    if served is None or served.model.closed:
-        known = ", ".join(models) or "none"
-        words = f"there is no model {name[:100]!r} here; served: {known}"
-        raise ApiError(404, words, param="model", code="model_not_found")
-    return served
+Models = Mapping[str, ServedModel]
 
 
 def alias_of(model: str) -> str:
-    """Return what requests call a model that was given no name: its short name, or its file's without .gguf.
+    """Return the alias of a model that was given none: its short name, or its file's name without .gguf.
 
     >>> alias_of("https://example.org/a/Tiny-00001-of-00002.gguf?download=true"), alias_of("models/b.gguf")
     ('Tiny', 'b')
@@ -50,7 +38,7 @@ def alias_of(model: str) -> str:
 
 
 def file_names(alias: str, files: Sequence[Path]) -> list[str]:
-    """Return what each of a model's files is called in an address: alias.gguf, or as parts of a split model.
+    """Return the names of a model's files in URLs: alias.gguf, or one name per part of a split model.
 
     >>> file_names("a", (Path("x"), Path("y")))
     ['a-00001-of-00002.gguf', 'a-00002-of-00002.gguf']

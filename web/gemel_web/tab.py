@@ -1,4 +1,4 @@
-"""The app as a tab asks it, without a network: a request's fields go in, a response's head and pieces come out.
+"""The app in a tab, without a network: takes a request's fields, returns a response's head and pieces.
 
 Belongs to one event loop and serves at most one model, the tab's own.
 """
@@ -15,14 +15,14 @@ from starlette.types import Message, Scope
 
 from .app import create_app
 from .config import Config
-from .models import Served, alias_of
+from .models import ServedModel, alias_of
 
 HOST = b"localhost"
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request. Its path and query are as in an address, percent-encoded."""
+class TabRequest:
+    """A request. Its path and query are percent-encoded, as in a URL."""
 
     method: str
     path: str
@@ -32,22 +32,22 @@ class Asked:
 
 
 class BrokenError(Exception):
-    """A response ended before all of it had come; the app has logged why."""
+    """A response ended before it was complete; the app has logged why."""
 
 
 class TabApp:
     """The app of a tab."""
 
     def __init__(self) -> None:
-        self._models: dict[str, Served] = {}
+        self._models: dict[str, ServedModel] = {}
         self._app = create_app(Config(threads=False, where="tab"), self._models)
 
     def serve(self, model: gemel.Model) -> None:
-        """Serve a model, in the place of none, under the alias that its address gives."""
-        self._models[alias_of(model.name)] = Served(model, created=int(time.time()))
+        """Serve a model under the alias of its URL. No other may be served."""
+        self._models[alias_of(model.name)] = ServedModel(model, created=int(time.time()))
 
     async def drop(self) -> None:
-        """Serve nothing any more. What is under way ends with the API's error, and then nothing uses the model."""
+        """Stop serving. Running requests end with an error of the API; afterwards nothing uses the model."""
         gone = list(self._models.values())
         self._models.clear()
         for served in gone:
@@ -55,15 +55,15 @@ class TabApp:
 
     async def ask(
         self,
-        asked: Asked,
+        asked: TabRequest,
         *,
         gone: asyncio.Event,
         head: Callable[[int, list[tuple[str, str]]], None],
         piece: Callable[[bytes], None],
     ) -> None:
-        """Answer a request: `head` is called once with status and headers, then `piece` with parts of the body.
+        """Answer a request: call `head` once with status and headers, then `piece` with parts of the body.
 
-        Once `gone` is set, nobody waits for the answer: what works on it is stopped, and CancelledError raised.
+        Setting `gone` says that the client has left: the work is stopped, and CancelledError is raised.
         """
         coming: list[Message] = [{"type": "http.request", "body": asked.body, "more_body": False}]
         whole = False
@@ -88,10 +88,10 @@ class TabApp:
         if gone.is_set():
             raise asyncio.CancelledError
         if not whole:
-            raise BrokenError("the answer broke off: something failed while it was made")
+            raise BrokenError("the response ended early: an error occurred while it was made")
 
 
-def scope_of(asked: Asked) -> Scope:
+def scope_of(asked: TabRequest) -> Scope:
     """Return the ASGI scope of a request."""
     from urllib.parse import unquote
 

@@ -6,12 +6,12 @@ import { answer } from "./worker.js";
 
 const PROGRAM = `
 import gemel
-from gemel import _features
+from gemel.tab import features
 
 async def open_model(url, threads, engine, relaxed, prompt, ends):
     global model, banned
     if not relaxed:
-        _features.has_relaxed_simd = lambda: False
+        features.has_relaxed_simd = lambda: False
     if engine == "threads":
         await gemel.browser.start(threads)
     ahead = {} if prompt is None else {"prompt": prompt}

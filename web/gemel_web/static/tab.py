@@ -1,8 +1,8 @@
-"""The Python of gemel.js's worker: messages of the page become calls of gemel, and what comes of them messages.
+"""The Python of gemel.js's worker: the page's messages become calls of gemel, and their results become messages.
 
-A message is {id, name, subject, options}; the answers to it are any number of "begun", "progress", "output", "piece",
-"head" and "body", and at the end one "value" or "error". {stop: id} ends a call. Pieces that come quickly go together,
-so that a page is not flooded.
+A message is {id, name, subject, options}. It is answered by any number of "begun", "progress", "output", "piece",
+"head" and "body", and finally one "value" or "error". {stop: id} ends a call. Pieces that follow quickly are sent
+together.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from pyodide.ffi import jsnull, to_js  # type: ignore[import-not-found]
 if TYPE_CHECKING:
     from gemel_web.tab import TabApp
 
-PACE = 0.03          # seconds between two messages of one call, at least
-CELL = "<cell>"      # what tracebacks call a program of the page's
+PACE = 0.03          # minimum seconds between two messages of one call
+CELL = "<cell>"      # the file name of a page's program in tracebacks
 CHAT_OPTIONS = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the others are Chat.send's
 Post = Callable[..., None]
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
-    """Return what Python has for a value of JavaScript's: null is None, and what is undefined is not there."""
+    """Return the Python value of a JavaScript value: null becomes None; undefined fields are left out."""
     if value is jsnull:
         return None
     if isinstance(value, dict):
@@ -42,7 +42,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401
 
 
 def sent(value: Any) -> Any:  # noqa: ANN401
-    """Return what JavaScript gets for a value of Python's."""
+    """Return the JavaScript value of a Python value."""
     return to_js(value, dict_converter=js.Object.fromEntries)
 
 
@@ -52,7 +52,7 @@ def floats(row: Any) -> Any:  # noqa: ANN401
 
 
 def described(error: BaseException) -> dict[str, str]:
-    """Return an error as the page gets it; the traceback of a program begins in the program."""
+    """Return an error as it is sent to the page; the traceback of a program begins in the program."""
     import traceback
 
     trace = error.__traceback__
@@ -65,7 +65,7 @@ def described(error: BaseException) -> dict[str, str]:
 
 
 class RaisedError(Exception):
-    """Around what a program raised: an event loop ends at some exceptions that a program may raise."""
+    """Wraps what a program raised: some exceptions of programs would end the event loop."""
 
     def __init__(self, error: BaseException) -> None:
         super().__init__(str(error))
@@ -73,19 +73,19 @@ class RaisedError(Exception):
 
 
 class Call:
-    """One message of the page, until it is answered."""
+    """One message of the page, until its answer is complete."""
 
     def __init__(self, post: Post, id: int, name: str) -> None:
         self.name = name
         self.task: asyncio.Future[Any] | None = None
         self.generation: gemel.Generation | None = None
-        self.before: set[asyncio.Task[Any]] | None = None   # of a program: the tasks that are not its own
-        self.gone: asyncio.Event | None = None              # of a request to the app: nobody waits for it any more
+        self.before: set[asyncio.Task[Any]] | None = None   # of a program: the tasks that it did not start
+        self.gone: asyncio.Event | None = None              # of a request to the app: set once the client has left
         self._post = post
         self._id = id
-        self._texts: list[tuple[str, str]] = []   # (stream, text) that wait for their message
-        self._body = bytearray()                  # and so do these bytes of a response
-        self._due = 0.0                           # when the next message may go
+        self._texts: list[tuple[str, str]] = []   # (stream, text) not yet sent
+        self._body = bytearray()                  # bytes of a response, not yet sent
+        self._due = 0.0                           # when the next message may be sent
         self._timer: asyncio.TimerHandle | None = None
 
     def tell(self, kind: str, **fields: Any) -> None:  # noqa: ANN401
@@ -93,7 +93,7 @@ class Call:
         self._post(sent({"id": self._id, "kind": kind, **fields}))
 
     def text(self, text: str, stream: str = "") -> None:
-        """Hand out a piece of generated text, or of what a program writes to a stream, now or with the next ones."""
+        """Send a piece of generated text, or of a program's output, now or with the next pieces."""
         if self._texts and self._texts[-1][0] == stream:
             self._texts[-1] = (stream, self._texts[-1][1] + text)
         else:
@@ -101,7 +101,7 @@ class Call:
         self._soon()
 
     def body(self, piece: bytes) -> None:
-        """Hand out bytes of a response, now or with the next ones."""
+        """Send bytes of a response, now or with the next ones."""
         self._body += piece
         self._soon()
 
@@ -113,7 +113,7 @@ class Call:
             self._timer = asyncio.get_event_loop().call_later(wait, self.flush)
 
     def flush(self) -> None:
-        """Send what waits."""
+        """Send all that is not yet sent."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -130,7 +130,7 @@ class Call:
         self._due = time.monotonic() + PACE
 
     def progress(self) -> Callable[[str, int, int], None]:
-        """Return an on_progress that tells the page, with speed (bytes a second) and time left (seconds)."""
+        """Return an on_progress that tells the page, with speed (bytes per second) and remaining time (seconds)."""
         begun: dict[str, tuple[float, int]] = {}
         due = 0.0
 
@@ -148,13 +148,13 @@ class Call:
         return report
 
     def stop(self) -> None:
-        """End what is under way; the answer comes by itself."""
+        """End the call; its answer follows."""
         if self.gone is not None:
-            self.gone.set()   # the app itself ends what works on it
+            self.gone.set()   # the app ends the work
             return
         if self.generation is not None:
             self.generation.close()
-        elif self.before is not None:   # it may wait for one of its tasks without being one that waits (JSPI)
+        elif self.before is not None:   # it may wait for one of its tasks synchronously (JSPI)
             for task in asyncio.all_tasks() - self.before:
                 task.cancel()
         if self.task is not None and self.generation is None:
@@ -169,7 +169,7 @@ class Output(io.TextIOBase):
         self._stream = stream
 
     def writable(self) -> bool:
-        """Yes."""
+        """Return True."""
         return True
 
     def write(self, text: str) -> int:
@@ -184,7 +184,7 @@ class Output(io.TextIOBase):
 
 
 class Tab:
-    """What worker.js hands messages to. listen(True) lets the page interrupt Python, listen(False) forbids it.
+    """Receives the messages of worker.js. listen(True) lets the page interrupt Python, listen(False) forbids it.
 
     install_server() installs what only the server's app imports.
     """
@@ -208,7 +208,7 @@ class Tab:
         self._answering: gemel.Generation | None = None   # of the chat
         self._app: TabApp | None = None
         self._installing = asyncio.Lock()
-        self._cells = asyncio.Lock()   # stdout is everybody's: one program at a time
+        self._cells = asyncio.Lock()   # all programs share stdout: one runs at a time
         self._namespace: dict[str, Any] = {"__name__": "__main__"}
         if models is not None:
             gemel.browser.configure(models_url=models)
@@ -218,7 +218,7 @@ class Tab:
         }  # fmt: skip
 
     def handle(self, message: Any) -> None:  # noqa: ANN401
-        """Begin a call, or stop one; nothing that a call does is raised here."""
+        """Start a call, or stop one. Errors of a call are sent, not raised."""
         if hasattr(message, "stop"):
             call = self._calls.get(message.stop)
             if call is not None:
@@ -227,7 +227,7 @@ class Tab:
         call = self._calls[message.id] = Call(self._post, message.id, message.name)
         try:
             subject = message.subject
-            if message.name != "load" and hasattr(subject, "to_py"):   # a file stays JavaScript's
+            if message.name != "load" and hasattr(subject, "to_py"):   # a file stays a JavaScript object
                 subject = plain(subject.to_py())
             work = self._methods[message.name](call, subject, plain(message.options.to_py()))
         except Exception as error:
@@ -254,10 +254,10 @@ class Tab:
     # ---- The model --------------------------------------------------------------------------------------------------
 
     async def load(self, call: Call, model: Any, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-        """Load a model; the one that is there goes first, and so does what uses it."""
+        """Load a model, after closing the current one and ending all calls that use it."""
         others = [one for one in self._calls.values() if one is not call and one.name not in ("list", "delete", "run")]
         for other in others:
-            if other.gone is None:   # requests to the app end with the app's own error
+            if other.gone is None:   # requests to the app end with its own error
                 other.stop()
         if self._app is not None:
             await self._app.drop()
@@ -294,11 +294,11 @@ class Tab:
     # ---- Text -------------------------------------------------------------------------------------------------------
 
     def generate(self, call: Call, prompt: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
-        """Begin at once, so that a stop finds the generation."""
+        """Start immediately, so that a stop finds the generation."""
         return self._begun(call, self._loaded().generate(prompt, **options))
 
     def chat(self, call: Call, messages: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
-        """As generate, in one Chat for as long as its own options stay: it keeps what was evaluated."""
+        """As generate, in one Chat as long as its options stay the same: it reuses what it has evaluated."""
         if not isinstance(messages, list):
             raise gemel.ArgumentError(f"messages={messages!r}: must be a list of {{role, content}}")
         opened = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
@@ -309,14 +309,14 @@ class Tab:
                 self._chat = None
             self._chat, self._chat_key = self._loaded().chat(**opened), repr(opened)
         if self._answering is not None:
-            self._answering.close()   # which puts what it has said at the end of its messages
+            self._answering.close()   # appends its text so far to its messages
         self._chat.messages[:] = messages
         self._answering = self._chat.send(**options)
         return self._begun(call, self._answering)
 
     def _begun(self, call: Call, generation: gemel.Generation) -> Coroutine[Any, Any, Any]:
         call.generation = generation
-        with contextlib.suppress(gemel.LibraryError):   # of a side module, which stops between two tokens only
+        with contextlib.suppress(gemel.LibraryError):   # with a side module, which can stop only between two tokens
             flag = gemel.browser.cancel_flag(generation)
             js.Atomics.store(flag, 0, 0)
             call.tell("begun", flag=flag)
@@ -352,15 +352,15 @@ class Tab:
     # ---- The server's app -------------------------------------------------------------------------------------------
 
     def fetch(self, call: Call, request: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
-        """Answer a request to the app: a "head" with status and headers, and the body in pieces."""
-        call.gone = asyncio.Event()   # there before the task runs: a load must find it
+        """Answer a request to the app: a "head" with status and headers, then the body in pieces."""
+        call.gone = asyncio.Event()   # set before the task runs: load() must find it
         return self._fetch(call, call.gone, request)
 
     async def _fetch(self, call: Call, gone: asyncio.Event, request: dict[str, Any]) -> None:
         app = await self._served()
-        from gemel_web.tab import Asked
+        from gemel_web.tab import TabRequest
 
-        asked = Asked(
+        asked = TabRequest(
             request["method"], request["path"], request["query"], [(name, value) for name, value in request["headers"]],
             bytes(request["body"]),
         )  # fmt: skip
@@ -371,7 +371,7 @@ class Tab:
         await app.ask(asked, gone=gone, head=head, piece=call.body)
 
     async def _served(self) -> TabApp:
-        """Return the app over the tab's model; the first time, install and import what it needs."""
+        """Return the app that serves the tab's model; the first time, install and import what it needs."""
         async with self._installing:
             if self._app is None:
                 await self._install_server()

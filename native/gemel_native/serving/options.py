@@ -1,0 +1,56 @@
+"""Options of `gemel serve` and `gemel demo`.
+
+An option that is not given is None: then GEMEL_SERVE_* of the environment applies, or the default that its help names.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+SERVER, SAFETY = "Server", "Safety"
+
+
+def option(*names: str, panel: str, metavar: str, default: str | bool, words: str, **more: Any) -> Any:  # noqa: ANN401
+    """Return a typer option whose default comes from the environment."""
+    return typer.Option(*names, metavar=metavar, rich_help_panel=panel, show_default=default, help=words, **more)
+
+
+def flag(*names: str, panel: str, words: str) -> Any:  # noqa: ANN401
+    """Return a typer option without a value."""
+    return typer.Option(*names, rich_help_panel=panel, show_default=False, help=words)
+
+
+Alias = Annotated[str | None, option(
+    "--alias", panel=SERVER, metavar="NAME", default="the short name, or the file's name",
+    words="The name of the model in requests.",
+)]
+Host = Annotated[str | None, option(
+    "--host", panel=SERVER, metavar="ADDRESS", default="127.0.0.1: this machine only", words="Address to listen on.",
+)]
+Port = Annotated[int | None, option(
+    "--port", panel=SERVER, metavar="N", default="8090", words="Port to listen on; 0: any free port.",
+)]
+Queue = Annotated[int | None, option(
+    "--queue", panel=SERVER, metavar="N", default="32", words="Requests that may wait; any more get a 429.",
+)]
+Page = Annotated[bool | None, flag(
+    "--page/--no-page", panel=SERVER,
+    words="Serve the chat page, too; by default it is served if its files are installed.",
+)]
+AccessLog = Annotated[bool | None, flag(
+    "--access-log", panel=SERVER, words="Log one line per request, on stderr.",
+)]
+ApiKey = Annotated[str | None, option(
+    "--api-key", panel=SAFETY, metavar="KEY", default="none",
+    words="Key that requests must send. Other users can see this option: GEMEL_SERVE_API_KEY is safer.",
+)]
+AllowedHosts = Annotated[list[str] | None, option(
+    "--allowed-host", panel=SAFETY, metavar="NAME", default="localhost, --host, any IP address",
+    words="A host name that clients may use for this server; *: any. May be given repeatedly.",
+)]
+AllowedOrigins = Annotated[list[str] | None, option(
+    "--allowed-origin", panel=SAFETY, metavar="ORIGIN", default="none",
+    words="An origin whose pages may use the API; *: any. May be given repeatedly.",
+)]

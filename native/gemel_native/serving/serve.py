@@ -1,0 +1,54 @@
+"""`gemel serve MODEL`: OpenAI's API from a model of this machine."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from gemel import Overrides
+
+from ..options import ContextOption, IsaOption, KvTypeOption, ModelArgument, ThreadsOption
+from ..overrides import with_overrides
+from . import options
+from .packages import check_packages
+
+
+@with_overrides
+def serve(
+    model: ModelArgument,
+    *,
+    alias: options.Alias = None,
+    host: options.Host = None,
+    port: options.Port = None,
+    queue: options.Queue = None,
+    page: options.Page = None,
+    access_log: options.AccessLog = None,
+    api_key: options.ApiKey = None,
+    allowed_host: options.AllowedHosts = None,
+    allowed_origin: options.AllowedOrigins = None,
+    threads: ThreadsOption = None,
+    isa: IsaOption = None,
+    ctx: ContextOption = None,
+    kv_type: KvTypeOption = None,
+    overrides: Overrides,
+) -> None:
+    """Serve MODEL through OpenAI's API until Ctrl-C.
+
+    Options under Server and Safety, except --alias and --page, can also be set
+    in the environment, such as GEMEL_SERVE_PORT=8080.
+    """
+    check_packages("serve")
+    from gemel_web.models import alias_of
+
+    from .page import needed_page, page_folder
+    from .server import ModelOptions, listen, run, served_model
+    from .settings import settings_of
+
+    settings = settings_of({
+        "host": host, "port": port, "queue": queue, "access_log": access_log, "api_key": api_key,
+        "allowed_hosts": tuple(allowed_host) if allowed_host else None,
+        "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
+    })
+    folder = None if page is False else needed_page() if page else page_folder()
+    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
+    with closing(listen(settings.host, settings.port)) as listening, served_model(model, how) as served:
+        run(settings, alias_of(model) if alias is None else alias, served, listening, page=folder)

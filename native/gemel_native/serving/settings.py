@@ -1,0 +1,104 @@
+"""The server's settings: options, then GEMEL_SERVE_* of the environment, then defaults."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+import gemel
+from gemel_web import Config
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+
+PREFIX = "GEMEL_SERVE_"
+NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"   # of a host, as clients write it: in lower case, punycode
+NUMBERS = r"\[[0-9a-f:.]+\]"                    # IPv6
+ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://(?:{NAME}|{NUMBERS})(?::[1-9][0-9]{{0,4}})?")
+HOST = re.compile(rf"{NAME}|{NUMBERS}")
+KEY = re.compile(r"[!-~]+")
+USUAL = (("http://", ":80"), ("https://", ":443"))   # default ports, which browsers leave out
+OPTIONS = {
+    "host": "--host", "port": "--port", "queue": "--queue", "api_key": "--api-key", "allowed_hosts": "--allowed-host",
+    "allowed_origins": "--allowed-origin",
+}  # fmt: skip
+
+
+def origin(given: str) -> str:
+    """Return an origin as browsers write it; raise ValueError if no browser would send it."""
+    text = given.lower()
+    if given == "*":
+        return given
+    if not ORIGIN.fullmatch(text):
+        raise ValueError(f"{given!r} is not an origin: write scheme, host and port, as in https://example.org, or *")
+    for scheme, port in USUAL:
+        if text.startswith(scheme):
+            text = text.removesuffix(port)
+    return text
+
+
+def host(given: str) -> str:
+    """Return a host name; raise ValueError if it is invalid."""
+    if given != "*" and not HOST.fullmatch(given.lower()):
+        raise ValueError(f"{given!r} is not a host name: write it without scheme, port or path, such as box.lan, or *")
+    return given.lower()
+
+
+def key(given: SecretStr) -> SecretStr:
+    """Return an API key; raise ValueError if a header can't carry it."""
+    if not KEY.fullmatch(given.get_secret_value()):
+        raise ValueError("a key must be ASCII characters from ! to ~, without spaces: it is sent in a header")
+    return given
+
+
+Origin = Annotated[str, AfterValidator(origin)]
+Host = Annotated[str, AfterValidator(host)]
+Key = Annotated[SecretStr, AfterValidator(key)]
+
+
+class Settings(BaseSettings):
+    """Each field can be set in the environment, such as GEMEL_SERVE_PORT=8080; some are also options."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8090
+    api_key: Key | None = None
+    allowed_hosts: tuple[Host, ...] = ()
+    allowed_origins: tuple[Origin, ...] = ()
+    queue: Annotated[int, Field(ge=0, le=10_000)] = Config.queue
+    max_body: Annotated[int, Field(ge=1024, le=1 << 30)] = Config.max_body
+    body_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.body_seconds
+    write_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.write_seconds
+    head_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0   # within which a request's head must arrive
+    stop_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0   # that requests may go on after Ctrl-C
+    access_log: bool = False
+
+    def config(self) -> Config:
+        """Return the app's configuration."""
+        own = () if self.host in ("0.0.0.0", "::", "") else (self.host,)
+        return Config(
+            api_key=None if self.api_key is None else self.api_key.get_secret_value(),
+            allowed_hosts=None if "*" in self.allowed_hosts else (*own, *self.allowed_hosts),
+            allowed_origins=self.allowed_origins,
+            queue=self.queue,
+            max_body=self.max_body,
+            body_seconds=self.body_seconds,
+            write_seconds=self.write_seconds,
+            where="native",
+            access_log=self.access_log,
+        )
+
+
+def settings_of(options: dict[str, Any]) -> Settings:
+    """Return the settings; options that were given (not None) come first. ArgumentError names what is invalid."""
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = str(first["loc"][0])
+        words = first["msg"].removeprefix("Value error, ")
+        where = " or ".join(filter(None, (OPTIONS.get(name), PREFIX + name.upper())))
+        raise gemel.ArgumentError(f"{where}: {words}") from None
+    except SettingsError as error:
+        raise gemel.ArgumentError(f"environment variable {PREFIX}...: {error}") from None

@@ -1,0 +1,83 @@
+"""How many threads and which instruction set: arguments, then GEMEL_THREADS and GEMEL_ISA, then what the CPU has.
+
+An invalid value is an error that lists the valid ones.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from .errors import ArgumentError, ThreadError
+from .library import Library
+
+MAX_THREADS = 256
+
+
+def isa_support(library: Library) -> dict[str, bool]:
+    """Return a library's instruction sets, best last, and whether this CPU has each."""
+    return {
+        library.call("gemel_isa_name", isa): bool(library.call("gemel_isa_usable", isa))
+        for isa in range(library.call("gemel_isa_count"))
+    }
+
+
+def pick_isa(library: Library, name: str | None) -> int | None:
+    """Return the number of an instruction set or of GEMEL_ISA's; None: the core picks the best."""
+    asked = "isa" if name is not None else "GEMEL_ISA"
+    name = name if name is not None else os.environ.get("GEMEL_ISA") or None
+    if name is None:
+        return None
+    support = isa_support(library)
+    available = ", ".join(one for one, usable in support.items() if usable)
+    if name not in support:
+        raise ArgumentError(f"{asked}={name!r}: unknown instruction set; available here: {available}")
+    if not support[name]:
+        raise ArgumentError(f"{asked}={name!r}: this CPU does not have it; available here: {available}")
+    return list(support).index(name)
+
+
+def pick_threads(threads: int | None, library: Library | None = None) -> int:
+    """Return a checked thread count: the argument, else GEMEL_THREADS, else the library's default."""
+    asked: object = threads
+    name = "threads"
+    if threads is None and os.environ.get("GEMEL_THREADS"):
+        name, asked = "GEMEL_THREADS", os.environ["GEMEL_THREADS"]
+    if asked is None:
+        return default_threads() if library is None else library.default_threads
+    text = str(asked)
+    if isinstance(asked, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_THREADS:
+        raise ArgumentError(f"{name}={asked!r}: must be an integer from 1 to {MAX_THREADS}")
+    if library is not None and library.engine == "side module" and int(text) > 1:
+        raise ThreadError(f"{name}={asked}: only one thread is available ({library.why}); omit threads=")
+    return int(text)
+
+
+def default_threads() -> int:
+    """Return the physical cores that this process may use: affinity, hyper-threading and a container's quota count."""
+    if sys.platform == "emscripten":
+        return 1
+    if hasattr(os, "sched_getaffinity"):
+        cpus = os.sched_getaffinity(0)
+        count = len({_core_of(cpu) for cpu in cpus})
+    else:
+        count = os.cpu_count() or 1
+    return max(1, min(count, _quota(), MAX_THREADS))
+
+
+def _core_of(cpu: int) -> str:
+    """Return what the logical CPUs of one core share: the list of them, or where the system has none the CPU itself."""
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{cpu}/topology/thread_siblings_list").read_text().strip()
+    except OSError:
+        return str(cpu)
+
+
+def _quota() -> int:
+    """Return the whole CPUs of the control group's quota (cgroup v2 cpu.max: "max 100000" or "150000 100000")."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        return MAX_THREADS if quota == "max" else max(1, int(quota) // int(period))
+    except (OSError, ValueError, ZeroDivisionError):
+        return MAX_THREADS

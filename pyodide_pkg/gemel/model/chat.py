@@ -1,0 +1,119 @@
+"""A conversation: messages, the model's own template, and a session that keeps what was evaluated.
+
+`messages` is a plain list that may be edited at any time; the next send() evaluates only what the edit changed.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..core.closing import Closing
+from ..core.errors import ArgumentError
+from ..text.stops import check_stops
+from .core_model import CoreModel
+from .generation import Generation, Run
+from .kv import KvType
+from .sampling import Sampling, merged
+from .session import Session
+
+TakePreloaded = Callable[[Sequence[int], int, KvType | None], Session | None]
+"""take(ids, n_ctx, kv_type): the session that evaluated these ids while the model loaded, or None."""
+
+
+class Chat(Closing):
+    """Made by Model.chat(). A context manager.
+
+        chat = model.chat(system="Be brief.")
+        for piece in chat.send("Why is the sky blue?"):
+            print(piece, end="")
+        del chat.messages[-2:]          # undo the last question and answer
+    """
+
+    def __init__(
+        self,
+        model: CoreModel,
+        system: str | None,
+        *,
+        n_ctx: int | None,
+        kv_type: KvType | None,
+        template: str | None,
+        tools: Sequence[Any] | None,
+        options: Mapping[str, Any],
+        take_preloaded: TakePreloaded,
+    ) -> None:
+        from ..text.template import compiled, template_text, template_values  # here: generate() needs no jinja2
+
+        self.messages: list[dict[str, Any]] = []   # {"role": "system" | "user" | "assistant" | ..., "content": text}
+        if system is not None:
+            self.messages.append({"role": "system", "content": system})
+        self.model = model
+        self._template = template_text(model, template)
+        compiled(self._template)   # an invalid template is an error now, not at the first message
+        self._values = template_values(tools, options)
+        self._take_preloaded = take_preloaded
+        self.session = Session(model, n_ctx, kv_type)
+        self._last: weakref.ref[Generation] | None = None
+
+    def send(
+        self,
+        content: str | None = None,
+        *,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        sampling: Sampling | None = None,
+        **fields: object,
+    ) -> Generation:
+        """Add a user's message and return the answer as a generation (see Model.generate).
+
+        None: answer `messages` as they are. When the answer ends or is stopped, it is added to `messages`. After an
+        error, or when it was stopped before its first token, neither answer nor question is kept. An answer that is
+        still running is closed first.
+        ContextError when the conversation no longer fits: delete old messages, or open the chat with a larger n_ctx.
+        """
+        options, stops = merged(sampling, fields), check_stops(stop)
+        last = self._last() if self._last else None
+        if last is not None:
+            last.close()
+        added = [] if content is None else [{"role": "user", "content": content}]
+        if not self.messages and not added:
+            raise ArgumentError("there is no message to answer: pass content to send(), or add to messages")
+        ids = self.prompt_ids([*self.messages, *added])
+        if not self.session.closed and not self.session.n_past:
+            preloaded = self._take_preloaded(ids, self.session.n_ctx, self.session.kv_type)
+            if preloaded is not None:
+                self.session.close()
+                self.session = preloaded
+        run = Run(self.session, ids, max_tokens=max_tokens, stops=stops, sampling=options, owned=False)
+        self.messages += added
+        run.is_answer = True
+        run.on_end = lambda ended: self._answered(ended, added)
+        generation = Generation(run)
+        self._last = weakref.ref(generation)
+        return generation
+
+    def prompt_ids(self, messages: Sequence[Mapping[str, Any]] | None = None) -> list[int]:
+        """Return the ids that the model sees before it answers `messages` (default: those of the chat).
+
+        Control tokens that a message spells out are plain text.
+        """
+        given = self.messages if messages is None else messages
+        return self.model._message_ids(given, self._template, self._values)
+
+    def _answered(self, run: Run, added: list[dict[str, Any]]) -> None:
+        if run.stop_reason != "error" and (run.ids or run.stop_reason != "cancelled"):
+            self.messages.append({"role": "assistant", "content": run.text})
+            return
+        for message in added:
+            self.messages[:] = [kept for kept in self.messages if kept is not message]
+
+    def close(self) -> None:
+        """Stop a running answer and free the session; `messages` are kept."""
+        last = self._last() if self._last else None
+        if last is not None:
+            last.close()
+        self.session.close()
+
+    def __repr__(self) -> str:
+        return f"<gemel.Chat with {self.model.name!r}: {len(self.messages)} messages>"

@@ -1,0 +1,317 @@
+"""The core's model: its numbers, its text, and the threads that compute it. model.py makes everything else of it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from ..core import abi, pool
+from ..core.closing import Closing
+from ..core.cpu import pick_isa, pick_threads
+from ..core.errors import ArgumentError
+from ..core.library import Argument, Handle, Library, check, double_at
+from ..text.ids import encode, id_bytes, ids_of
+from .gguf import Metadata, Tensor, read_tensors
+from .kv import KvType, kv_type_of
+from .overrides import CHAT_TEMPLATE, Overrides
+
+DEFAULT_N_CTX = 4096
+PROMPT = str | Sequence[int] | Sequence[Mapping[str, Any]]
+"""A text, ids, or messages ({"role": ..., "content": ...}) for the chat template."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """What computes a model."""
+
+    engine: str    # "native", "side module", "threads", or "threads64": the threaded engine with 64-bit addresses
+    isa: str       # the instruction set
+    threads: int
+    why: str       # one sentence: why this engine
+
+
+class CoreModel(Closing):
+    """What sessions, generations and chats need of a model."""
+
+    def __init__(self, library: Library, handle: Handle, name: str, overrides: Overrides | None = None) -> None:
+        self._library = library
+        self._handle = handle
+        self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()   # of CoreSession
+        self._finalizer = weakref.finalize(self, handle.close)
+        self._run_lock = threading.Lock()   # held while something computes: the core runs one pass at a time anyway
+        self._ends: dict[int, bool] = {}    # id -> is_eog of it, for ids that were drawn
+        self.name = name
+        self._why = library.why
+        with handle as model:
+            self._gguf: int = library.call("gemel_model_gguf", model)
+            self.arch: str = library.call("gemel_model_arch", model)
+        self.metadata = Metadata(library, handle, self._gguf)   # as the file has it
+        self.overrides: Overrides = MappingProxyType(dict(overrides or {}))   # what replaces it, by full key names
+        self._read_facts()
+        _live.add(self)
+
+    def _read_facts(self) -> None:
+        """Read the numbers; once more when a model that is loading is complete."""
+        self.n_vocab = self._get(abi.MODEL_N_VOCAB)
+        self.n_ctx = self._get(abi.MODEL_N_CTX_TRAIN)         # the longest session the file was trained for
+        self.n_embd = self._get(abi.MODEL_N_EMBD)
+        self.n_layer = self._get(abi.MODEL_N_LAYER)
+        self.n_head = self._get(abi.MODEL_N_HEAD)
+        self.n_head_kv = self._get(abi.MODEL_N_HEAD_KV)
+        self.head_dim = self._get(abi.MODEL_HEAD_DIM)
+        self.n_rot = self._get(abi.MODEL_N_ROT)
+        self.n_ff = self._get(abi.MODEL_N_FF)
+        self.n_params = self._get(abi.MODEL_N_PARAMS)
+        self.n_batch = self._get(abi.MODEL_N_BATCH)           # tokens of a micro-batch
+        self.weight_size = self._get(abi.MODEL_WEIGHT_SIZE)   # bytes of weights in memory
+        self.kv_size = self._get(abi.MODEL_KV_SIZE)           # bytes of KV cache per position
+        self.decode_size = self._get(abi.MODEL_DECODE_SIZE)   # bytes of weights read to decode one token
+        self.decode_macs = self._get(abi.MODEL_DECODE_MACS)   # multiply-adds in weights to decode one token
+        self.prefill_macs = self._get(abi.MODEL_PREFILL_MACS)   # the same per token of a prompt, without the output
+
+    # ---- Facts ------------------------------------------------------------------------------------------------------
+
+    @property
+    def default_n_ctx(self) -> int:
+        """n_ctx of a session unless given: min(n_ctx, 4096)."""
+        return min(self.n_ctx, DEFAULT_N_CTX)
+
+    @property
+    def default_kv_type(self) -> KvType:
+        """kv_type of a session unless given; kv_size is for this type."""
+        return kv_type_of(self._get(abi.MODEL_KV_TYPE))
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The file's tensor table."""
+        with self._handle:
+            return read_tensors(self._library, self._gguf)
+
+    @property
+    def bos_id(self) -> int | None:
+        """The id that begins a text, or None."""
+        return self._special(abi.MODEL_BOS)
+
+    @property
+    def eos_id(self) -> int | None:
+        """The id that ends a text, or None."""
+        return self._special(abi.MODEL_EOS)
+
+    @property
+    def eot_id(self) -> int | None:
+        """The id that ends a message of a chat, or None."""
+        return self._special(abi.MODEL_EOT)
+
+    @property
+    def adds_bos(self) -> bool:
+        """Whether the file's flags ask for texts to begin with BOS."""
+        return self._get(abi.MODEL_ADD_BOS) > 0
+
+    @property
+    def chat_template(self) -> str | None:
+        """The file's chat template (jinja) or its override, or None."""
+        template = self.overrides.get(CHAT_TEMPLATE, self.metadata.get(CHAT_TEMPLATE))
+        return template if isinstance(template, str) else None
+
+    @property
+    def threads(self) -> int:
+        """The number of threads that compute; any number gives the same bits."""
+        return self._get(abi.MODEL_N_THREADS)
+
+    @property
+    def isa(self) -> str:
+        """The instruction set in use; any gives the same bits."""
+        return str(self._library.call("gemel_isa_name", self._get(abi.MODEL_ISA)))
+
+    @property
+    def info(self) -> Info:
+        """Which engine computes this model, with what, and why. None of it changes a bit of any result."""
+        return Info(self._library.engine, self.isa, self.threads, self._why)
+
+    def set_threads(self, threads: int) -> None:
+        """Change the number of threads, 1..256. Waits while a call in another thread computes.
+
+        The threads belong to a pool that all open models share; it grows when it has too few.
+        """
+        n_threads = pick_threads(threads)
+        with self._handle, pool.at_least(self._library, n_threads):
+            self._run("gemel_model_set_threads", n_threads, where=f"threads={threads}")
+
+    def set_isa(self, isa: str) -> None:
+        """Change the instruction set. Waits while a call in another thread computes."""
+        self._run("gemel_model_set_isa", pick_isa(self._library, isa), where=f"isa={isa!r}")
+
+    # ---- Text -------------------------------------------------------------------------------------------------------
+
+    def tokenize(self, text: str, *, special: bool = False, bos_eos: bool = False) -> list[int]:
+        """Return the ids of a text.
+
+        special: parse special tokens that are spelled out in the text; otherwise "<|im_end|>" is ten plain characters.
+        bos_eos: add BOS and EOS where the file's flags ask for them.
+
+        >>> model.detokenize(model.tokenize("Hello"))
+        'Hello'
+        """
+        raw = encode(text, "the text")
+        flags = special * abi.TEXT_SPECIAL + bos_eos * abi.TEXT_BOS_EOS
+        capacity = len(raw) // 3 + 16
+        with self._handle as model:
+            while True:
+                block = self._library.alloc(4 * capacity)
+                n = self._library.call("gemel_tokenize", model, raw, len(raw), flags, block, capacity)
+                if check(self._library, n, "tokenize") <= capacity:
+                    return ids_of(self._library.read(block.address, 4 * n))
+                capacity = n
+
+    def detokenize(self, ids: Iterable[int], *, special: bool = False) -> str:
+        """Return the text of ids; invalid UTF-8 shows as U+FFFD. special: render control tokens as well."""
+        given = id_bytes(ids, self.n_vocab)
+        flags = special * abi.TEXT_SPECIAL
+        capacity = 8 * len(given) + 16
+        lent = self._library.lend(given)
+        with self._handle as model:
+            while True:
+                block = self._library.alloc(capacity)
+                size = self._library.call("gemel_detokenize", model, lent, len(given), flags, block, capacity)
+                if check(self._library, size, "detokenize") <= capacity:
+                    return self._library.read(block.address, size).decode("utf-8", "replace")
+                capacity = size
+
+    def piece(self, id: int, *, special: bool = False) -> bytes:
+        """Return the bytes of one id, which may be part of a UTF-8 character."""
+        capacity = 64
+        (id,) = id_bytes([id], self.n_vocab)
+        with self._handle as model:
+            while True:
+                block = self._library.alloc(capacity)
+                size = self._library.call("gemel_piece", model, id, special * abi.TEXT_SPECIAL, block, capacity)
+                if check(self._library, size, f"the piece of id {id}") <= capacity:
+                    return self._library.read(block.address, size)
+                capacity = size
+
+    def is_eog(self, id: int) -> bool:
+        """Tell whether a generation ends at this id."""
+        with self._handle as model:
+            return check(self._library, self._library.call("gemel_token_is_eog", model, id), f"id {id}") == 1
+
+    def is_control(self, id: int) -> bool:
+        """Tell whether an id is a control token, which plain text can't spell."""
+        with self._handle as model:
+            kind = check(self._library, self._library.call("gemel_token_kind_of", model, id), f"id {id}")
+            return kind == abi.TOKEN_CONTROL
+
+    def prompt_ids(
+        self,
+        prompt: PROMPT,
+        *,
+        special: bool = False,
+        template: str | None = None,
+        tools: Sequence[Any] | None = None,
+        **template_options: object,
+    ) -> list[int]:
+        """Return the ids that a generation from a prompt begins with, or a chat's next answer; opens no session.
+
+        prompt: messages ({"role": ..., "content": ...}), rendered with the chat template; a text; or ids, which are
+        returned as they are. Messages and texts begin with BOS where the file's flags ask for it.
+        special: parse special tokens that are spelled out in a text. template, tools, template_options: as in chat().
+
+        >>> model.prompt_ids([1, 2, 3])
+        [1, 2, 3]
+        """
+        items: list[Any] = [prompt] if isinstance(prompt, str) else list(prompt)
+        n_messages = sum(isinstance(item, Mapping) for item in items)
+        if n_messages < len(items) and n_messages:
+            raise ArgumentError("the prompt mixes messages with other items: pass a text, ids or messages")
+        if not n_messages:
+            given = {"template": template, "tools": tools, **template_options}
+            ignored = next((name for name, value in given.items() if value is not None), None)
+            if ignored is not None:
+                raise ArgumentError(f"{ignored} has no effect without messages: leave it out")
+            return self._prompt_ids(prompt if isinstance(prompt, str) else items, special=special)
+        if special:
+            raise ArgumentError("special=True has no effect on messages: leave it out")
+        from ..text.template import template_text, template_values
+
+        return self._message_ids(items, template_text(self, template), template_values(tools, template_options))
+
+    # ---- Inside -----------------------------------------------------------------------------------------------------
+
+    def _get(self, field: int) -> int:
+        out = self._library.alloc(8)
+        with self._handle as model:
+            check(self._library, self._library.call("gemel_model_get", model, field, out), f"field {field}")
+            return int(double_at(self._library, out))
+
+    def _special(self, field: int) -> int | None:
+        id = self._get(field)
+        return None if id < 0 else id
+
+    def _run(self, name: str, *arguments: Argument, where: str) -> int:
+        """Call a function of the core's model while nothing computes in it."""
+        with self._handle as model, self._run_lock:
+            return check(self._library, self._library.call(name, model, *arguments), where)
+
+    def _is_end(self, id: int) -> bool:
+        """As is_eog, remembered: each id that is drawn asks."""
+        if id not in self._ends:
+            self._ends[id] = self.is_eog(id)
+        return self._ends[id]
+
+    def _prompt_ids(self, prompt: str | Sequence[int], *, special: bool) -> list[int]:
+        """Return the ids of a text, with BOS where the file's flags ask for it (never EOS), or ids as they are."""
+        if not isinstance(prompt, str):
+            if special:
+                raise ArgumentError("special=True has no effect on ids: leave it out")
+            return list(prompt)
+        return self._with_bos(self.tokenize(prompt, special=special))
+
+    def _message_ids(
+        self, messages: Sequence[Mapping[str, Any]], template: str, values: Mapping[str, Any]
+    ) -> list[int]:
+        """Return the ids of messages by a template, up to where the answer begins."""
+        from ..text.template import prompt_ids
+
+        return self._with_bos(prompt_ids(self, template, messages, {**values, "add_generation_prompt": True}))
+
+    def _with_bos(self, ids: list[int]) -> list[int]:
+        """The rule of BOS: ids begin with it, once, where the file's flags ask for it."""
+        bos = self.bos_id
+        return [bos, *ids] if bos is not None and self.adds_bos and ids[:1] != [bos] else ids
+
+    # ---- Life -------------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._handle.closed
+
+    def close(self) -> None:
+        """Close the model and its sessions. Calls that compute in other threads are cancelled, and end safely."""
+        for session in list(self._sessions):
+            session.close()
+        self._finalizer()
+
+    def _after_fork(self) -> None:
+        self._handle.after_fork()
+        self._run_lock = threading.Lock()
+        for session in list(self._sessions):
+            session._after_fork()
+
+
+_live: weakref.WeakSet[CoreModel] = weakref.WeakSet()
+
+
+def _after_fork_in_child() -> None:
+    """Mend a forked child, which has no other threads: release their locks, and let the core start its workers."""
+    pool.after_fork()
+    for model in list(_live):
+        model._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,210 @@
+"""The core's session: one caller at a time, a count of its changes, and its ids evaluated in micro-batches.
+
+Everything that calls the core for a session goes through here: `_call` reads, `_change` changes, `_run` computes, and
+`alone` holds several sessions for one pass.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from ..core import abi
+from ..core.closing import Closing
+from ..core.errors import ArgumentError, CancelledError, ContextError, StateError
+from ..core.library import Argument, Block, Handle, check
+from ..text.ids import id_bytes, ids_of
+from .core_model import CoreModel
+from .pace import Pace
+
+
+class CoreSession(Closing):
+    """What generations, steps and profiles need of a session."""
+
+    def __init__(self, model: CoreModel, n_ctx: int, handle: Handle) -> None:
+        self.model = model
+        self.n_ctx = n_ctx
+        self._library = model._library
+        self._handle = handle
+        self._lock = threading.RLock()
+        self._revision = 0          # counts changes: a generation sees by it that nothing else uses the session
+        self._broken = ""           # why a forked child can't use it
+        self._finalizer = weakref.finalize(self, handle.close)
+        model._sessions.add(self)
+
+    # ---- Its ids ----------------------------------------------------------------------------------------------------
+
+    @property
+    def n_past(self) -> int:
+        """The number of ids evaluated."""
+        with self._using() as session:
+            return int(self._library.call("gemel_session_n_past", session))
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids evaluated, [n_past]."""
+        with self._using() as session:
+            n_past = self._library.call("gemel_session_n_past", session)
+            if not n_past:
+                return []
+            return ids_of(self._library.read(self._library.call("gemel_session_ids", session), 4 * n_past))
+
+    def sync(self, ids: Sequence[int]) -> int:
+        """Make the session hold exactly `ids`, evaluating only what the KV cache lacks; return how many that were.
+
+        The longest common prefix is kept, the rest of the cache is dropped; the logits are those of the last id.
+        ContextError, with nothing changed, when there are more than n_ctx ids.
+        """
+        return max(self._sync_steps(ids), default=0)
+
+    def _sync_steps(self, ids: Sequence[int], pace: Pace | None = None) -> Iterator[int]:
+        """As sync, but yield after each micro-batch how many ids were evaluated so far. pace: decides their sizes."""
+        wanted = id_bytes(ids, self.model.n_vocab)
+        if not wanted:
+            raise ArgumentError("there are no ids to evaluate: the prompt is empty")
+        self._check_room(len(wanted), 0)
+        kept = self._change("gemel_session_sync", self._library.lend(wanted), len(wanted), where="sync")
+        evaluated, missing = 0, wanted[kept:]
+        while evaluated < len(missing):
+            n = self.model.n_batch if pace is None else pace.n
+            start = time.perf_counter()
+            done = self._evaluate(missing[evaluated : evaluated + n], evaluated + n >= len(missing))
+            if pace is not None:
+                pace.note(done, time.perf_counter() - start)
+            evaluated += done
+            yield evaluated
+
+    def append(self, ids: Sequence[int]) -> None:
+        """Evaluate `ids` after the present ones. ContextError, with nothing changed, when they don't fit."""
+        added = id_bytes(ids, self.model.n_vocab)
+        with self._lock:
+            self._check_room(len(added), self.n_past)
+            for start in range(0, len(added), self.model.n_batch):
+                end = start + self.model.n_batch
+                self._evaluate(added[start:end], end >= len(added))
+
+    def truncate(self, n_past: int) -> None:
+        """Keep the first `n_past` ids and drop the rest; there are no logits until the next id is evaluated."""
+        with self._lock:
+            self._check_n_past(n_past, self.n_past)
+            self._change("gemel_session_truncate", n_past, where="truncate")
+
+    def cancel(self, on: bool = True) -> None:
+        """Stop the call that is evaluating, from any thread: it raises CancelledError after its micro-batch.
+
+        If nothing is evaluating, the next call that does is stopped. A cancellation stops one call; on=False revokes
+        one that has not stopped any yet.
+        """
+        with self._handle as session:
+            self._library.call("gemel_session_cancel", session, int(on))
+
+    # ---- Life -------------------------------------------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._handle.closed
+
+    def close(self) -> None:
+        """Free the session; a call that is evaluating in another thread is cancelled first."""
+        if not self._handle.closed:
+            self.cancel()
+            self._finalizer()
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"n_past={self.n_past}"
+        return f"<gemel.Session of {self.model.name!r}: {state}, n_ctx={self.n_ctx}>"
+
+    # ---- Calling the core -------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _using(self) -> Iterator[int]:
+        """Yield the core's session, while no other thread uses it."""
+        with self._lock, self._handle as session:
+            self._check_usable()
+            yield session
+
+    def _call(self, name: str, *arguments: Argument, where: str) -> int:
+        """Call a function that changes nothing."""
+        with self._using() as session:
+            return check(self._library, self._library.call(name, session, *arguments), where)
+
+    def _change(self, name: str, *arguments: Argument, where: str, error: Block | None = None) -> int:
+        """Call a function that changes the session and computes nothing."""
+        with self._using() as session:
+            self._revision += 1
+            return check(self._library, self._library.call(name, session, *arguments), where, error)
+
+    def _run(self, name: str, *arguments: Argument, where: str) -> int:
+        """Call a function that computes, while nothing else computes in the model."""
+        with self._lock, self._handle as session, self.model._run_lock:
+            self._check_usable()
+            self._revision += 1
+            return self._check(self._library.call(name, session, *arguments), where)
+
+    def _evaluate(self, ids: array[int], is_last: bool) -> int:
+        """Evaluate one micro-batch and return its length; only the last one computes logits."""
+        return self._run_ids("gemel_session_eval" if is_last else "gemel_session_fill", ids)
+
+    def _run_ids(self, name: str, ids: array[int], *out: Argument) -> int:
+        """Call a function that evaluates one micro-batch; return its length."""
+        self._run(name, self._library.lend(ids), len(ids), *out, where=f"evaluating {len(ids)} ids")
+        return len(ids)
+
+    # ---- Checks -----------------------------------------------------------------------------------------------------
+
+    def _check(self, code: int, where: str) -> int:
+        """As check(); a cancellation ends with the call that it stopped."""
+        if code == abi.E_CANCELLED:
+            self._uncancel()
+            if self.closed:
+                raise CancelledError(f"{where}: the session was closed meanwhile")
+        return check(self._library, code, where)
+
+    def _uncancel(self) -> None:
+        if not self.closed:
+            self.cancel(False)
+
+    def _check_usable(self) -> None:
+        if self._broken:
+            raise StateError(self._broken)
+
+    def _check_n_past(self, n_past: object, have: int) -> None:
+        if isinstance(n_past, bool) or not isinstance(n_past, int) or not 0 <= n_past <= have:
+            raise ArgumentError(f"n_past={n_past!r}: must be an integer from 0 to {have}, the number of ids evaluated")
+
+    def _check_room(self, n: int, n_past: int) -> None:
+        total, limit = n_past + n, self.model.n_ctx
+        if total <= self.n_ctx:
+            return
+        larger = f"open the session with n_ctx={total}" if total <= limit else f"the file's own limit is {limit}"
+        tokens = f"{n} token{'s' * (n != 1)}"
+        problem = f"the prompt has {tokens}: shorten it"
+        if n_past:
+            problem = f"{tokens} would follow the {n_past} evaluated: pass at most {self.n_ctx - n_past}"
+        raise ContextError(f"n_ctx is {self.n_ctx}, but {problem}{', or ' if total <= limit else '; '}{larger}")
+
+    def _after_fork(self) -> None:
+        """Mend the session in a forked child: what another thread of the parent was computing is lost."""
+        if not self._lock.acquire(blocking=False):
+            self._broken = "another thread was computing in this session when the process forked: open a new one"
+        self._lock = threading.RLock()
+        self._handle.after_fork()
+
+
+@contextmanager
+def alone(sessions: Sequence[CoreSession]) -> Iterator[list[int]]:
+    """Yield the core's sessions of one model for a pass that changes all of them.
+
+    Locks are taken in one order everywhere, so that two calls with common sessions can't wait for each other.
+    """
+    with ExitStack() as stack:
+        held = {id(session): stack.enter_context(session._using()) for session in sorted(sessions, key=id)}
+        stack.enter_context(sessions[0].model._run_lock)
+        for session in sessions:
+            session._revision += 1
+        yield [held[id(session)] for session in sessions]

@@ -1,0 +1,83 @@
+"""Hidden states become an embedding: pooled, and brought to length 1.
+
+Sums are doubles in token order, with or without numpy, and the norm is an exactly rounded sum: the bits are the same on
+every host.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Sequence
+from typing import Literal
+
+from ..core.errors import ArgumentError, ContextError, NumericError
+from ..core.floats import FloatArray, floats
+from .core_model import CoreModel
+from .session import Session
+
+Pooling = Literal["mean", "first", "last"]
+
+
+def embed(model: CoreModel, text: str, pooling: Pooling, *, normalise: bool) -> bytes:
+    """Return a text's embedding, float32 [n_embd] as bytes. ContextError when it is longer than the file's n_ctx."""
+    check_pooling(pooling)
+    if not isinstance(text, str):
+        raise TypeError(f"embed takes texts, not {type(text).__name__}")
+    ids = model.tokenize(text, bos_eos=True)
+    if not ids:
+        raise ArgumentError("an empty text has no tokens to embed")
+    if len(ids) > model.n_ctx:
+        raise ContextError(f"n_ctx is {model.n_ctx}, but the text has {len(ids)} tokens: split it, and embed the parts")
+    with Session(model, len(ids)) as session:
+        return packed(pool(session.hidden(ids), pooling), normalise=normalise)
+
+
+def pooled(rows: FloatArray, pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
+    """Return the embedding of a text, float32 [n_embd], from the hidden states of its tokens, float32 [n][n_embd].
+
+    They are those of Session.hidden, of one call or of several, one after the other. pooling, normalise: as for
+    Model.embed, whose bits these are.
+
+    >>> with model.session() as session:
+    ...     rows = session.hidden(model.tokenize("Hello", bos_eos=True))
+    >>> bytes(pooled(rows)) == bytes(model.embed("Hello"))
+    True
+    """
+    check_pooling(pooling)
+    view = memoryview(rows)
+    if view.format != "f" or view.ndim != 2 or not view.shape or 0 in view.shape:
+        raise ArgumentError(f"rows must be float32 of shape [n][n_embd]; got {view.format!r}, {view.shape}")
+    return floats(packed(pool(floats(view.tobytes(), view.shape), pooling), normalise=normalise))
+
+
+def check_pooling(pooling: Pooling) -> None:
+    """Raise ArgumentError for an unknown pooling."""
+    if pooling not in ("mean", "first", "last"):
+        raise ArgumentError(f"pooling={pooling!r}: must be 'mean', 'first' or 'last'")
+
+
+def packed(row: Sequence[float], *, normalise: bool) -> bytes:
+    """Return a row of doubles as float32 bytes. normalise: to length 1; NumericError when all are zero."""
+    if normalise:
+        norm = math.sqrt(math.fsum(x * x for x in row))
+        if not norm:
+            raise NumericError("the embedding is zero everywhere and can't be normalised: pass normalise=False")
+        row = [x / norm for x in row]
+    return array("f", row).tobytes()
+
+
+def pool(rows: FloatArray, pooling: Pooling) -> list[float]:
+    """Return one row of doubles from rows[n][n_embd]."""
+    n = len(rows)
+    if pooling != "mean":
+        return [float(x) for x in rows.tolist()[0 if pooling == "first" else n - 1]]
+    if hasattr(rows, "astype"):   # numpy: adding row after row is the same additions, only faster
+        total = rows[0].astype("float64") * 0.0
+        for row in rows:
+            total += row
+        return [x / n for x in total.tolist()]
+    sums = [0.0] * rows.shape[1]
+    for values in rows.tolist():
+        sums = [a + b for a, b in zip(sums, values, strict=True)]
+    return [x / n for x in sums]

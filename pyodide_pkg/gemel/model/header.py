@@ -1,0 +1,44 @@
+"""A file's header without its model: version, metadata, tensor table, and the memory that the model would need."""
+
+from __future__ import annotations
+
+from ..core.closing import Closing
+from ..core.library import Handle, Library
+from .gguf import Metadata, read_tensors
+from .kv import KvType
+from .memory import Plan, plan_of
+from .overrides import Overrides, check_overrides, forget, give
+
+
+class Gguf(Closing):
+    """A file's header, as gemel.inspect returns it. A context manager; closing frees the header."""
+
+    def __init__(self, library: Library, owner: Handle, gguf: int, size: int, name: str) -> None:
+        self._library = library
+        self._owner = owner
+        self.name = name
+        self.size = size                                    # bytes of the file
+        self.version: int = library.call("gemel_gguf_version", gguf)
+        self.data_offset = int(library.call("gemel_gguf_data_offset", gguf))   # where tensor data starts
+        self.metadata = Metadata(library, owner, gguf)
+        self.tensors = read_tensors(library, gguf)
+
+    def plan(
+        self, *, n_ctx: int, threads: int = 1, kv_type: KvType | None = None, overrides: Overrides | None = None
+    ) -> Plan:
+        """Return the memory that this model and a session of n_ctx positions need. Raises what open() would."""
+        given = check_overrides(overrides)
+        with self._owner as loader:
+            try:
+                give(self._library, loader, self.metadata, given, self.name)
+                return plan_of(self._library, loader, self.name, n_ctx=n_ctx, threads=threads, kv_type=kv_type)
+            finally:
+                forget(self._library, loader)
+
+    def close(self) -> None:
+        """Free the header; afterwards `metadata` can't be read."""
+        self._owner.close()
+
+    def __repr__(self) -> str:
+        counts = f"{len(self.metadata)} keys, {len(self.tensors)} tensors"
+        return f"<gemel.Gguf {self.name!r}: version {self.version}, {counts}>"

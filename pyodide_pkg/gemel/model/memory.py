@@ -1,0 +1,101 @@
+"""A file's header becomes the memory that its model and a session need, before any weights are read."""
+
+from __future__ import annotations
+
+import sys
+from array import array
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..core import abi
+from ..core.errors import ArgumentError, OutOfMemoryError
+from ..core.library import ERROR_SIZE, Library, check
+from .kv import KvType, kv_number, kv_type_of
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Bytes that a model and one session of it take. Made by gemel.plan()."""
+
+    name: str        # of the model
+    n_ctx: int       # the session's
+    kv_type: KvType
+    weights: int     # in the layout that kernels use
+    header: int      # metadata and vocabulary; its tables are estimated
+    workspace: int   # of passes: one for all sessions
+    session: int     # ids and logits
+    cache: int       # keys and values of n_ctx positions
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return self.weights + self.header + self.workspace + self.session + self.cache
+
+    def n_ctx_within(self, memory: int) -> int:
+        """Return the longest context up to n_ctx that fits into `memory` bytes; 0: not even the weights fit."""
+        left, pages = memory - (self.total - self.cache), -(-self.n_ctx // 64)
+        return max(0, min(self.n_ctx, left * pages // self.cache * 64))
+
+    def check(self, memory: int) -> None:
+        """Raise OutOfMemoryError, with both numbers and what would fit, when `memory` bytes are not enough."""
+        if self.total <= memory:
+            return
+        fits = self.n_ctx_within(memory)
+        advice = f"n_ctx={fits} would fit" if fits else "no context would fit: use a smaller model or quantisation"
+        raise OutOfMemoryError(
+            f"{self.name} with n_ctx={self.n_ctx} needs {_mb(self.total)} ({_mb(self.weights)} of weights, "
+            f"{_mb(self.cache)} of {self.kv_type} cache), but only {_mb(memory)} are available: {advice}"
+        )
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.0f} MB"
+
+
+def plan_of(
+    library: Library, loader: int, name: str, *, n_ctx: int, threads: int = 1, kv_type: KvType | None = None
+) -> Plan:
+    """Ask the core, whose loader has read every header and has not begun to load."""
+    if isinstance(n_ctx, bool) or not isinstance(n_ctx, int):
+        raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer")
+    number = kv_number(kv_type)
+    check(library, library.call("gemel_loader_set", loader, abi.LOADER_N_THREADS, threads), f"threads={threads}")
+    out, error = library.alloc(8 * abi.PLAN_SIZE), library.alloc(ERROR_SIZE)
+    code = library.call("gemel_loader_plan", loader, n_ctx, number, out, error, error.size)
+    used = kv_type_of(check(library, code, name, error))
+    sizes = array("d", library.read(out.address, out.size))
+    return Plan(name, n_ctx, used, *(int(sizes[i]) for i in range(abi.PLAN_TOTAL)))
+
+
+_CGROUP = (   # limit and use, of the second and the first version
+    ("memory.max", "memory.current"),
+    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+)
+
+
+def available() -> int | None:
+    """Return the bytes that this process may still use: memory and swap, within its control group's limit.
+
+    None where it is unknown (only Linux says).
+    """
+    if sys.platform != "linux":
+        return None
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    free = sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("MemAvailable:", "SwapFree:")))
+    limits = [free] if free else []
+    for most, used in _CGROUP:
+        numbers = [_number_in(Path("/sys/fs/cgroup") / name) for name in (most, used)]
+        if numbers[0] is not None and numbers[1] is not None and numbers[0] < 1 << 60:
+            limits.append(max(0, numbers[0] - numbers[1]))
+    return min(limits, default=None)
+
+
+def _number_in(path: Path) -> int | None:
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except OSError:
+        return None
+    return int(text) if text.isdigit() else None

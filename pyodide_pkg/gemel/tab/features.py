@@ -1,0 +1,139 @@
+"""What this browser's WebAssembly and this page support, found out by trying.
+
+Each answer is for the thread that asks. Relaxed SIMD's dot may be supported and yet give wrong results: it is computed
+and compared.
+"""
+
+from __future__ import annotations
+
+import functools
+import random
+import struct
+
+# (func (drop (i8x16.splat (i32.const 0))))
+SIMD = bytes.fromhex("0061736d01000000 010401600000 03020100 0a0901070041 00fd0f1a0b")
+# Memory 0 of one page, shared, with 64-bit addresses.
+SHARED_MEMORY64 = bytes.fromhex("0061736d01000000 050401070101")
+# (memory (export "m") 1) (func (export "f") (param $at i32)): the 16 bytes at $at+48 become
+# i32x4.relaxed_dot_i8x16_i7x16_add_s of those at $at, $at+16 and $at+32. An engine without it refuses the module.
+RELAXED_DOT = bytes.fromhex(
+    "0061736d01000000 01050160017f00 03020100 0503010001 070902016d0200016600 00"
+    "0a1f011d00 2000 2000fd000400 2000fd000410 2000fd000420 fd9302 fd0b0430 0b"
+)
+ROUNDS = 2000   # of the self-test: enough for a browser to compile the function with its optimising compiler
+
+
+def in_worker() -> bool:
+    """Tell whether this thread may wait: a web worker, rather than a page's main thread."""
+    import js  # type: ignore[import-not-found]
+
+    return hasattr(js, "WorkerGlobalScope") and not hasattr(js, "document")
+
+
+def has_workers() -> bool:
+    """Tell whether this host can start web workers."""
+    import js
+
+    return hasattr(js, "Worker") and hasattr(js, "Blob")
+
+
+def is_isolated() -> bool:
+    """Tell whether the page is cross-origin isolated, without which no browser shares memory."""
+    import js
+
+    return bool(getattr(js, "crossOriginIsolated", False))
+
+
+def shares_memory() -> bool:
+    """Tell whether threads may share memory here; WebKitGTK forbids it even on an isolated page."""
+    import js
+
+    return hasattr(js, "SharedArrayBuffer")
+
+
+def has_jspi() -> bool:
+    """Tell whether synchronous Python may wait for a promise (JavaScript Promise Integration)."""
+    import js
+
+    return hasattr(js.WebAssembly, "Suspending")
+
+
+def has_simd() -> bool:
+    return _validates(SIMD)
+
+
+def has_memory64() -> bool:
+    return _validates(SHARED_MEMORY64)
+
+
+@functools.cache
+def has_relaxed_simd() -> bool:
+    """Tell whether the relaxed dot exists and is exact while its second operand is 0..127, the only way it is used."""
+    return _validates(RELAXED_DOT) and _dot_is_exact()
+
+
+def flavour() -> str:
+    """Return which build of the core this browser takes: "relaxed", "simd128", or "" for neither."""
+    if has_relaxed_simd():
+        return "relaxed"
+    return "simd128" if has_simd() else ""
+
+
+def default_threads() -> int:
+    """Return how many threads compute by default: the CPUs that the browser reports, at most 8.
+
+    Browsers count hyper-threads and slow cores as CPUs; with more than 8, waiting for the slowest costs more than it
+    gains.
+    """
+    import js
+
+    cpus = int(getattr(js.navigator, "hardwareConcurrency", 1) or 1)
+    return max(1, min(cpus, 8))
+
+
+def _validates(module: bytes) -> bool:
+    import js
+    from pyodide.ffi import to_js  # type: ignore[import-not-found]
+
+    return bool(js.WebAssembly.validate(to_js(module)))
+
+
+def _dot_is_exact() -> bool:
+    """Compute random and extreme vectors and compare the results; again when the function was called often."""
+    import js
+    from pyodide.ffi import to_js
+
+    exports = js.WebAssembly.Instance.new(js.WebAssembly.Module.new(to_js(RELAXED_DOT))).exports
+    cases = dot_cases()
+    memory = js.Uint8Array.new(exports.m.buffer, 0, 64 * len(cases))
+    memory.assign(b"".join(operands + bytes(16) for operands, _ in cases))
+    dot = exports.f
+    wanted = b"".join(result for _, result in cases)
+    for repeat in (1, ROUNDS // len(cases)):
+        for _ in range(repeat):
+            for i in range(len(cases)):
+                dot(64 * i)
+        done = memory.to_bytes()
+        if b"".join(done[64 * i + 48 : 64 * i + 64] for i in range(len(cases))) != wanted:
+            return False
+    return True
+
+
+def dot_cases() -> list[tuple[bytes, bytes]]:
+    """Return (operands, their dot) of vectors at the limits and of random ones."""
+    seeded = random.Random(7)
+    edges = [(a, b, c) for a in (-128, -1, 0, 127) for b in (0, 1, 127) for c in (0, -(2**31) + 65536, 2**31 - 65537)]
+    vectors = [([a] * 16, [b] * 16, [c] * 4) for a, b, c in edges]
+    for _ in range(12):
+        vectors.append(
+            (
+                [seeded.choice((-128, 127, seeded.randint(-128, 127))) for _ in range(16)],
+                [seeded.choice((0, 127, seeded.randint(0, 127))) for _ in range(16)],
+                [seeded.randint(-(2**30), 2**30) for _ in range(4)],
+            )
+        )
+    cases = []
+    for a, b, c in vectors:
+        dot = [c[j] + sum(a[4 * j + k] * b[4 * j + k] for k in range(4)) for j in range(4)]
+        cases.append((struct.pack("<16b16b4i", *a, *b, *c), struct.pack("<4i", *dot)))
+    return cases

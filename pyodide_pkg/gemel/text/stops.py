@@ -1,0 +1,84 @@
+"""Finds stop strings in a text that comes in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..core.errors import ArgumentError
+
+
+def check_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
+    """Return stop strings as a tuple; ArgumentError for an empty one, TypeError for one that is not text."""
+    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    for text in stops:
+        if not isinstance(text, str):
+            raise TypeError(f"a stop string is text, not {type(text).__name__}")
+        if not text:
+            raise ArgumentError("a stop string is empty: generation would stop immediately")
+    return stops
+
+
+class StopScanner:
+    """Cuts a text at the first stop string, however the text is split into pieces.
+
+    It returns what can't be part of a stop string immediately, and holds the longest end that could begin one. Takes
+    time linear in the text (one automaton of Knuth, Morris and Pratt per stop string).
+
+    >>> scanner = StopScanner(("END",))
+    >>> scanner.feed("an E"), scanner.feed("N"), scanner.feed("D and more")
+    ('an ', '', '')
+    >>> scanner.stopped
+    True
+    """
+
+    def __init__(self, stops: Sequence[str]) -> None:
+        self._stops = [(stop, _failures(stop)) for stop in stops]
+        self._states = [0] * len(self._stops)   # characters of each stop string that the text ends with
+        self._held = ""
+        self.stopped = False
+
+    def feed(self, piece: str) -> str:
+        """Return what can be shown now: nothing after a whole stop string."""
+        if self.stopped or not self._stops:
+            return "" if self.stopped else piece
+        text = self._held + piece
+        for at in range(len(self._held), len(text)):
+            longest = self._step(text[at])
+            if longest:
+                self.stopped = True
+                self._held = ""
+                return text[: at + 1 - longest]
+        keep = len(text) - max(self._states)
+        self._held = text[keep:]
+        return text[:keep]
+
+    def flush(self) -> str:
+        """Return what is held, at the end of the text."""
+        held, self._held = self._held, ""
+        return held
+
+    def _step(self, character: str) -> int:
+        """Advance every automaton; return the length of the longest stop string that is whole now, or 0."""
+        longest = 0
+        for i, (stop, failures) in enumerate(self._stops):
+            state = self._states[i]
+            while state and stop[state] != character:
+                state = failures[state - 1]
+            state += stop[state] == character
+            if state == len(stop):
+                longest = max(longest, state)
+                state = failures[state - 1]
+            self._states[i] = state
+        return longest
+
+
+def _failures(text: str) -> list[int]:
+    """Return for each prefix the length of its longest proper suffix that is also a prefix of the text."""
+    failures = [0] * len(text)
+    length = 0
+    for i in range(1, len(text)):
+        while length and text[i] != text[length]:
+            length = failures[length - 1]
+        length += text[i] == text[length]
+        failures[i] = length
+    return failures

@@ -1,0 +1,194 @@
+"""A model's chat template and messages become the ids of a prompt.
+
+The template renders text in the sandbox. Control tokens that the template writes become control ids; those spelled out
+in a message stay plain text. The latter are found by tokenising each message and are marked before rendering, so that
+the marks stay with the text whatever the template does to it.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import jinja2
+from jinja2.exceptions import SecurityError
+
+from ..core.errors import ArgumentError, TemplateError
+from .sandbox import Counted, Sandbox, Value
+
+MAX_TEMPLATE = 1 << 20   # characters
+RESERVED = ("messages", "add_generation_prompt", "bos_token", "eos_token", "tools")
+NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
+
+
+class Vocabulary(Protocol):
+    """What a template needs of a model."""
+
+    name: str
+
+    @property
+    def chat_template(self) -> str | None: ...
+
+    @property
+    def bos_id(self) -> int | None: ...
+
+    @property
+    def eos_id(self) -> int | None: ...
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]: ...
+
+    def piece(self, id: int, *, special: bool = False) -> bytes: ...
+
+    def is_control(self, id: int) -> bool: ...
+
+
+class Template:
+    """A compiled chat template. TemplateError when it can't be compiled."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > MAX_TEMPLATE:
+            raise TemplateError(f"the chat template has {len(text)} characters; the limit is {MAX_TEMPLATE}")
+        self._sandbox = Sandbox()
+        self._rendering = threading.Lock()   # the sandbox counts one rendering at a time
+        self._sandbox.globals["raise_exception"] = _refuse
+        try:
+            tree = Counted().visit(self._sandbox.parse(text))
+            self._template = self._sandbox.from_string(tree)
+        except jinja2.TemplateSyntaxError as error:
+            raise TemplateError(f"the chat template is invalid jinja, line {error.lineno}: {error.message}") from error
+        except (jinja2.TemplateError, SyntaxError, ValueError, TypeError, RecursionError, MemoryError) as error:
+            raise TemplateError(f"the chat template can't be compiled: {_said(error)}") from error
+
+    def render(self, messages: Sequence[Mapping[str, Any]], **values: object) -> str:
+        """Return the prompt's text. TemplateError when the template refuses, fails, or takes too much."""
+        try:
+            with self._rendering:
+                self._sandbox.begin()
+                return self._sandbox.concat(self._template.generate(messages=messages, **values))
+        except TemplateError:
+            raise
+        except SecurityError as error:
+            raise TemplateError(f"the chat template was stopped: {_said(error)}") from error
+        except Exception as error:   # a template can raise any exception
+            raise TemplateError(f"the chat template failed: {_said(error)}") from error
+
+
+@functools.lru_cache(maxsize=8)
+def compiled(text: str) -> Template:
+    """Return the compiled template of a text."""
+    return Template(text)
+
+
+def template_text(model: Vocabulary, template: str | None) -> str:
+    """Return the template to use: the given one, or the file's."""
+    text = template if template is not None else model.chat_template
+    if text is None:
+        name = model.name.replace("\\", "/").rpartition("/")[2]
+        raise TemplateError(
+            f"{name} has no chat template (tokenizer.chat_template), so it can't chat. "
+            "Use generate() (on the command line: gemel run --raw), or pass a template: chat(template=...)"
+        )
+    return text
+
+
+def template_values(tools: Sequence[Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a template's values besides messages and tokens. ArgumentError for an option that gemel itself sets."""
+    for name in options:
+        if name in RESERVED:
+            raise ArgumentError(f"{name}: gemel sets this value of the template itself")
+    return {**options, **({} if tools is None else {"tools": list(tools)})}
+
+
+def prompt_ids(
+    model: Vocabulary, text: str, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]
+) -> list[int]:
+    """Render messages with the template `text` and return the ids, without a BOS that the template does not write."""
+    opening, closing = marks(text, messages)
+    marked = [
+        {
+            key: value if key == "role" else map_texts(value, lambda part: guard(model, part, opening, closing))
+            for key, value in message.items()
+        }
+        for message in messages
+    ]
+    rendered = compiled(text).render(marked, **token_texts(model), **values)
+    ids: list[int] = []
+    for part, special in segments(rendered, opening, closing):
+        ids += model.tokenize(part, special=special)
+    return ids
+
+
+def token_texts(model: Vocabulary) -> dict[str, str]:
+    """Return the tokens that templates may use: bos_token and eos_token."""
+    named = {"bos_token": model.bos_id, "eos_token": model.eos_id}
+    return {
+        name: "" if id is None else model.piece(id, special=True).decode("utf-8", "replace")
+        for name, id in named.items()
+    }
+
+
+def guard(model: Vocabulary, text: str, opening: str, closing: str) -> str:
+    """Return a message's text with marks around everything that would be parsed as a control token."""
+    while True:
+        found = set()
+        for part, special in segments(text, opening, closing):
+            if special:
+                found |= {id for id in set(model.tokenize(part, special=True)) if model.is_control(id)}
+        words = {model.piece(id, special=True).decode("utf-8", "replace") for id in found} - {""}
+        words = {word for word in words if word in text}
+        if not words:
+            return text
+        pattern = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True))
+        fresh = "".join(
+            re.sub(pattern, lambda match: opening + match[0] + closing, part) if special else opening + part + closing
+            for part, special in segments(text, opening, closing)
+        )
+        if fresh == text:   # such as a BOS that the tokenizer added itself: it is not in the text
+            return text
+        text = fresh
+
+
+def segments(text: str, opening: str, closing: str) -> Iterator[tuple[str, bool]]:
+    """Split at the marks into (text, whether special tokens in it count). TemplateError when marks don't pair."""
+    for i, part in enumerate(text.split(opening)):
+        plain, mark, rest = part.partition(closing)
+        if (i > 0) != bool(mark) or closing in rest:
+            raise TemplateError("the chat template cuts a message inside a control token: remove that from it")
+        if i > 0:
+            yield plain, False
+        if rest if i > 0 else plain:
+            yield rest if i > 0 else plain, True
+
+
+def marks(template: str, messages: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return two characters that neither the template nor a message contains."""
+    texts = [template]
+    for message in messages:
+        map_texts(dict(message), lambda part: texts.append(part) or part)   # type: ignore[func-returns-value]
+    free = [mark for mark in NONCHARACTERS if not any(mark in text for text in texts)]
+    if len(free) < 2:
+        raise TemplateError("the messages use nearly all of U+FDD0..U+FDEF, which are no characters: remove them")
+    return free[0], free[1]
+
+
+def map_texts(value: Value, change: Callable[[str], str]) -> Value:
+    """Return a copy of nested lists and mappings with every text in them changed (keys stay)."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: map_texts(item, change) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [map_texts(item, change) for item in value]
+    return value
+
+
+def _refuse(message: object = "") -> str:
+    raise TemplateError(f"the chat template refuses these messages: {str(message)[:500]}")
+
+
+def _said(error: BaseException) -> str:
+    words = re.sub(r"\s+", " ", str(error)).strip()
+    return f"{type(error).__name__}: {words[:300]}" if words else type(error).__name__

@@ -1,0 +1,61 @@
+"""The client's side of a request: whether it is still connected, and responses sent as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any, TypeVar
+
+from starlette.types import Receive, Scope, Send
+
+from .body import ClientGoneError
+
+T = TypeVar("T")
+
+
+async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`. If the client leaves meanwhile, cancel it and raise ClientGoneError.
+
+    The request's body must have been read: after that, `receive` waits until the client leaves.
+    """
+    working = asyncio.ensure_future(work)
+    watching = asyncio.ensure_future(_gone(receive))
+    try:
+        await asyncio.wait({working, watching}, return_when=asyncio.FIRST_COMPLETED)
+        if watching.done():   # the disconnect is reported only once
+            raise ClientGoneError
+        return working.result()
+    finally:
+        for task in (working, watching):
+            task.cancel()
+        await asyncio.gather(working, watching, return_exceptions=True)
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class EventStream:
+    """A response of the pieces of an async iterator, until the client leaves. stop: stops the iterator's source."""
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None], *, stop: Callable[[], None]) -> None:
+        self._pieces = pieces
+        self._stop = stop
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send all of it."""
+        headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
+        try:
+            async with aclosing(self._pieces):
+                await send({"type": "http.response.start", "status": 200, "headers": headers})
+                await while_connected(receive, self._send(send))
+        finally:
+            self._stop()
+
+    async def _send(self, send: Send) -> None:
+        async for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)   # many pieces may be ready: let other tasks run
+        await send({"type": "http.response.body", "body": b"", "more_body": False})

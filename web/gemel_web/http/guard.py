@@ -1,0 +1,227 @@
+"""The outermost middleware: checks host, origin and API key, adds headers, and answers errors that nothing else caught.
+
+A refused request is refused before its body is read; then the connection is closed, so that the client stops sending.
+Of a request the log has only method and path, of an error only its type and location.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+import time
+
+from starlette._utils import get_route_path
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..config import Config
+from .body import ClientGoneError
+from .errors import ApiError, log, log_failure, of_failure, response_of
+
+API = ("/v1", "/models", "/healthz", "/config.json")   # paths of the API; all others are static
+OPEN = ("/healthz", "/config.json")    # need no key
+HOST = "Gemel-Host"                    # the header that says where the app runs
+PIECE = 1 << 16                        # bytes that a client must take within Config.write_seconds
+ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
+OF_API = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+OF_STATIC = {
+    "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache",
+}  # fmt: skip
+PREFLIGHT = {
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
+    "Access-Control-Allow-Headers": "*, Authorization",
+    "Access-Control-Max-Age": "600",
+}
+
+
+class Guard:
+    """The middleware of one app."""
+
+    def __init__(self, app: ASGIApp, *, config: Config) -> None:
+        self._app = app
+        self._config = config
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        await Exchange(self._app, self._config, scope, receive, send).go()
+
+
+class Exchange:
+    """One request and its response."""
+
+    def __init__(self, app: ASGIApp, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
+        self._app = app
+        self._config = config
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._headers = Headers(scope=scope)
+        self._path = get_route_path(scope)   # as routes see it: without the prefix of a mounted app
+        self._is_api = is_api(self._path)
+        self._body_read = not ("transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0")
+        self._status = 0
+
+    async def go(self) -> None:
+        """Pass the request on or refuse it; it always gets a response, unless the client has left."""
+        start = time.monotonic()
+        try:
+            self._check_host()
+            self._check_length()
+            if self._is_api:
+                self._check_origin()
+                if self._is_preflight():
+                    await self._answer_preflight()
+                    return
+                self._check_key()
+            await self._app(self._scope, self._received, self._sent)
+        except ClientGoneError:
+            return
+        except Exception as error:
+            await self._fail(error)
+        finally:
+            if self._config.access_log:
+                path = self._scope["path"][:200].encode("unicode_escape").decode()
+                seconds = time.monotonic() - start
+                log.info("%s %s %s %.3f s", self._scope["method"], path, self._status or "gone", seconds)
+
+    async def _fail(self, error: Exception) -> None:
+        log_failure(error)
+        if not self._status:
+            await response_of(of_failure(error))(self._scope, self._received, self._sent)
+
+    # ---- Access ----------------------------------------------------------------------------------------------------
+
+    def _check_host(self) -> None:
+        allowed = self._config.allowed_hosts
+        if allowed is None:
+            return
+        name = host_of(self._headers.get("host", ""))
+        if not is_address(name) and name not in {"localhost", *(one.lower() for one in allowed)}:
+            raise ApiError(
+                403, f"host {name[:100]!r} (header Host) is not allowed: add it to the allowed hosts",
+                code="host_not_allowed",
+            )
+
+    def _check_length(self) -> None:
+        if "transfer-encoding" in self._headers and "content-length" in self._headers:   # RFC 9112, 6.3
+            words = "the request has both Content-Length and Transfer-Encoding: send only one of them"
+            raise ApiError(400, words, code="malformed_request")
+
+    def _check_origin(self) -> None:
+        origin = self._headers.get("origin")
+        if origin is not None and not self._is_own(origin) and not self._is_allowed(origin):
+            raise ApiError(
+                403, f"pages of {origin[:100]!r} may not use this API: add it to the allowed origins",
+                code="origin_not_allowed",
+            )
+
+    def _is_own(self, origin: str) -> bool:
+        return origin.lower() == f"{self._scope.get('scheme', 'http')}://{self._headers.get('host', '')}".lower()
+
+    def _is_allowed(self, origin: str) -> bool:
+        return origin in self._config.allowed_origins or "*" in self._config.allowed_origins
+
+    def _check_key(self) -> None:
+        if self._path not in OPEN and not has_key(self._headers, self._config.api_key):
+            raise ApiError(
+                401, "missing or invalid API key: send the header Authorization: Bearer KEY", code="invalid_api_key",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    def _is_preflight(self) -> bool:
+        asked = "access-control-request-method" in self._headers
+        return self._scope["method"] == "OPTIONS" and asked and "origin" in self._headers
+
+    async def _answer_preflight(self) -> None:
+        headers = MutableHeaders(PREFLIGHT)
+        if self._headers.get("access-control-request-private-network") == "true":
+            headers["Access-Control-Allow-Private-Network"] = "true"
+        await self._sent({"type": "http.response.start", "status": 204, "headers": headers.raw})
+        await self._sent({"type": "http.response.body", "body": b""})
+
+    # ---- Messages -------------------------------------------------------------------------------------------------
+
+    async def _received(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body", False):
+            self._body_read = True
+        return message
+
+    async def _sent(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            message = {**message, "headers": self._with_ours(message["headers"])}
+        if message["type"] != "http.response.body":
+            await self._taken(message)
+            return
+        rest, more = memoryview(message.get("body", b"")), message.get("more_body", False)
+        while len(rest) > PIECE:
+            await self._taken({**message, "body": bytes(rest[:PIECE]), "more_body": True})
+            rest = rest[PIECE:]
+        await self._taken({**message, "body": bytes(rest), "more_body": more})
+
+    async def _taken(self, message: Message) -> None:
+        """Send a message; raise ClientGoneError if the client does not take it in time."""
+        try:
+            async with asyncio.timeout(self._config.write_seconds):
+                await self._send(message)
+        except TimeoutError:
+            raise ClientGoneError from None
+
+    def _with_ours(self, raw: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        headers = MutableHeaders(raw=list(raw))
+        for name, value in {**ALWAYS, **(OF_API if self._is_api else OF_STATIC)}.items():
+            headers.setdefault(name, value)
+        if self._config.where is not None:
+            headers[HOST] = self._config.where
+        origin = self._headers.get("origin")
+        if self._is_api and self._config.allowed_origins:
+            headers.add_vary_header("Origin")
+            if origin is not None and self._is_allowed(origin):
+                headers["Access-Control-Allow-Origin"] = origin
+                headers["Cross-Origin-Resource-Policy"] = "cross-origin"
+                headers["Access-Control-Expose-Headers"] = f"{HOST}, Retry-After"
+        if not self._body_read:
+            headers["Connection"] = "close"
+        return headers.raw
+
+
+def is_api(path: str) -> bool:
+    """Tell whether a path is the API's rather than a static file's."""
+    return any(path == start or path.startswith(start + "/") for start in API)
+
+
+def has_key(headers: Headers, key: str | None) -> bool:
+    """Tell whether a request has the key, or none is needed."""
+    if key is None:
+        return True
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes as they arrived
+    return same and scheme.lower() == "bearer"
+
+
+def host_of(header: str) -> str:
+    """Return the name in a Host header without its port, in lower case.
+
+    >>> host_of("Localhost:8080"), host_of("[::1]:80")
+    ('localhost', '[::1]')
+    """
+    name, colon, port = header.rpartition(":")
+    return (name if colon and (port.isdecimal() or not port) and not name.endswith(":") else header).lower()
+
+
+def is_address(name: str) -> bool:
+    """Tell whether a host is an IP address: unlike names, no foreign page can point one to this server."""
+    try:
+        ipaddress.ip_address(name[1:-1] if name[:1] == "[" and name[-1:] == "]" else name)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,50 @@
+"""A message of msgspec about an invalid body becomes the API's error, which names the parameter in plain English."""
+
+from __future__ import annotations
+
+import re
+
+from .errors import ApiError, invalid
+
+PLACE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
+UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
+MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
+KIND = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+RANGE = re.compile(r"Expected `(\w+)` (<=|>=) (\S+)")
+LENGTH = re.compile(r"Expected `(\w+)` of length <= (\d+)")
+KINDS = {
+    "int": "an integer", "float": "a number", "str": "a string", "bool": "true or false", "array": "a list",
+    "object": "an object", "null": "null",
+}  # fmt: skip
+ITEMS = {"str": "characters", "array": "items"}
+
+
+def not_valid(message: str) -> ApiError:
+    """Return the error for a message of msgspec."""
+    place = PLACE.fullmatch(message)
+    words, where = (place[1], place[2]) if place else (message, "")
+    if found := UNKNOWN.fullmatch(words):
+        name = (f"{where}.{found[1]}" if where else found[1])[:100]
+        return ApiError(400, f"{name}: unknown parameter", param=name, code="unknown_parameter")
+    if found := MISSING.fullmatch(words):
+        name = f"{where}.{found[1]}" if where else found[1]
+        return ApiError(400, f"{name}: this parameter is required", param=name, code="missing_parameter")
+    return invalid(where or None, plain(words) if where else f"the body {plain(words)}")
+
+
+def plain(words: str) -> str:
+    """Return a message of msgspec in plain English.
+
+    >>> plain("Expected `int` >= 1"), plain("Expected `str | array | null`, got `int`")
+    ('must be an integer of at least 1', 'must be a string or a list, not an integer')
+    """
+    if found := KIND.fullmatch(words):
+        kinds = [KINDS.get(kind, kind) for kind in found[1].split(" | ") if kind != "null"]   # null: as if absent
+        given = "a decimal number" if found[2] == "float" else KINDS.get(found[2], found[2])
+        return f"must be {' or '.join(kinds)}, not {given}"
+    if found := RANGE.fullmatch(words):
+        bound = "at least" if found[2] == ">=" else "at most"
+        return f"must be {KINDS.get(found[1], found[1])} of {bound} {found[3].removesuffix('.0')}"
+    if found := LENGTH.fullmatch(words):
+        return f"must be {KINDS.get(found[1], found[1])} of at most {found[2]} {ITEMS.get(found[1], 'items')}"
+    return words[:1].lower() + words[1:]

@@ -1,0 +1,256 @@
+"""The routes under /v1: a request is decoded and becomes a job, whose events become the response."""
+
+from __future__ import annotations
+
+import base64
+import sys
+from array import array
+from collections import defaultdict
+from collections.abc import AsyncGenerator
+from dataclasses import asdict
+from typing import Any
+
+import gemel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..config import Config
+from ..http.body import decoded
+from ..http.connection import EventStream, while_connected
+from ..http.errors import ApiError, body_of, invalid, log_failure, of_failure, refused
+from ..jobs.scheduler import Job, Scheduler
+from ..jobs.work import Began, Completion, Embeddings, Ended, GenerateRequest, Text, Token, Vector
+from ..models import Models, ServedModel
+from . import prompts, wire
+from .sampling import sampling_of
+from .shapes import ChatShape, Head, Shape, TextShape
+
+MAX_STOPS = 4
+DEFAULT_MAX_TOKENS = 16   # for completions, as in OpenAI's API; chats have no default limit
+
+
+class Api:
+    """The routes of one app."""
+
+    def __init__(self, config: Config, models: Models, scheduler: Scheduler) -> None:
+        self._config = config
+        self._models = models
+        self._scheduler = scheduler
+
+    # ---- Models -----------------------------------------------------------------------------------------------------
+
+    async def health(self, request: Request) -> Response:
+        """GET /healthz."""
+        return _json(wire.Health())
+
+    async def list_models(self, request: Request) -> Response:
+        """GET /v1/models."""
+        served = {alias: one for alias, one in self._models.items() if not one.model.closed}
+        return _json(wire.ModelList("list", [model_of(alias, one) for alias, one in served.items()]))
+
+    async def get_model(self, request: Request) -> Response:
+        """GET /v1/models/{alias}."""
+        alias = request.path_params["alias"]
+        return _json(model_of(alias, self._find(alias)))
+
+    def _find(self, alias: str) -> ServedModel:
+        served = self._models.get(alias)
+        if served is None or served.model.closed:
+            known = ", ".join(self._models) or "none"
+            words = f"there is no model {alias[:100]!r} here; available: {known}"
+            raise ApiError(404, words, param="model", code="model_not_found")
+        return served
+
+    # ---- Text -------------------------------------------------------------------------------------------------------
+
+    async def chat(self, request: Request) -> Response | EventStream:
+        """POST /v1/chat/completions."""
+        body = await decoded(request, wire.ChatRequest, self._config)
+        self._check(body)
+        if body.top_logprobs is not None and not body.logprobs:
+            raise invalid("top_logprobs", "it needs logprobs: true")
+        served = self._find(body.model)
+        max_tokens = _max_tokens(body)
+        n_top = (body.top_logprobs or 0) if body.logprobs else None
+        wanted = _generate_request(body, max_tokens=max_tokens, n_top=n_top, echo=False, is_chat=True)
+        job = self._scheduler.submit(served, Completion(prompts.of_chat(body.messages), wanted))
+        return await self._answer(request, body, job, ChatShape(served.model, logprobs=n_top is not None))
+
+    async def complete(self, request: Request) -> Response | EventStream:
+        """POST /v1/completions."""
+        body = await decoded(request, wire.CompletionRequest, self._config)
+        self._check(body)
+        if body.best_of is not None and body.best_of != (body.n or 1):
+            raise refused("best_of", "ranking answers is not supported: leave it out, or send the same value as n")
+        if body.echo and body.logprobs is not None:
+            raise refused("logprobs", "not supported for the prompt: leave out echo")
+        served = self._find(body.model)
+        texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=body.n or 1, bos_eos=False)
+        wanted = _generate_request(
+            body, max_tokens=body.max_tokens or DEFAULT_MAX_TOKENS, n_top=body.logprobs,
+            echo=bool(body.echo), is_chat=False,
+        )
+        job = self._scheduler.submit(served, Completion(texts, wanted))
+        shape = TextShape(served.model, logprobs=body.logprobs is not None)
+        return await self._answer(request, body, job, shape)
+
+    def _check(self, body: wire.Sampled) -> None:
+        wire.check_refused(body)
+        if body.stream_options is not None and not body.stream:
+            raise invalid("stream_options", "it needs stream: true")
+        if (body.n or 1) > self._config.max_n:
+            raise invalid("n", f"it is {body.n}, but at most {self._config.max_n} answers per prompt are allowed")
+
+    async def _answer(
+        self, request: Request, body: wire.Sampled, job: Job, shape: Shape
+    ) -> Response | EventStream:
+        """Return the response. Its status waits for Began: until then the request can still turn out to be invalid."""
+        head = Head(
+            id=shape.prefix + self._config.new_id(), created=int(self._config.clock()), alias=body.model,
+            fingerprint=f"gemel-{gemel.__version__}",
+        )
+        try:
+            began = await while_connected(request.receive, _began(job))
+            if body.stream:
+                usage = bool(body.stream_options and body.stream_options.include_usage)
+                pieces = _streamed(job, began, head, shape, usage=usage)
+                return EventStream(pieces, stop=job.stop)
+            answer = await while_connected(request.receive, _collected(job, began, head, shape))
+            return _json(answer)
+        except BaseException:
+            job.stop()
+            raise
+
+    # ---- Embeddings -------------------------------------------------------------------------------------------------
+
+    async def embed(self, request: Request) -> Response:
+        """POST /v1/embeddings."""
+        body = await decoded(request, wire.EmbeddingRequest, self._config)
+        served = self._find(body.model)
+        n_embd = served.model.n_embd
+        if body.dimensions not in (None, n_embd):
+            raise refused("dimensions", f"this model's vectors have {n_embd} dimensions: leave it out")
+        texts = prompts.of_inputs(body.input, "input", self._config, bos_eos=True)
+        job = self._scheduler.submit(served, Embeddings(texts, param="input"))
+        try:
+            vectors, n_tokens = await while_connected(request.receive, _vectors(job))
+        finally:
+            job.stop()
+        encoded = _as_base64 if body.encoding_format == "base64" else _as_floats
+        data = [wire.Embedding("embedding", i, encoded(raw)) for i, raw in enumerate(vectors)]
+        return _json(wire.Embeddings("list", data, body.model, wire.InputUsage(n_tokens, n_tokens)))
+
+
+def _json(value: object) -> Response:
+    return Response(wire.encode(value), media_type="application/json")
+
+
+def model_of(alias: str, served: ServedModel) -> wire.Model:
+    """Return what /v1/models says about a model."""
+    model = served.model
+    meta = wire.ModelMeta(
+        n_params=model.n_params, n_vocab=model.n_vocab, n_embd=model.n_embd, n_ctx_train=model.n_ctx,
+        n_ctx=model.default_n_ctx if served.n_ctx is None else served.n_ctx, size=model.weight_size,
+        **asdict(model.info),
+    )  # fmt: skip
+    return wire.Model(id=alias, created=served.created, meta=meta)
+
+
+def _generate_request(
+    body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, is_chat: bool
+) -> GenerateRequest:
+    return GenerateRequest(
+        n=body.n or 1, max_tokens=max_tokens, stops=_stops(body.stop), sampling=sampling_of(body),
+        n_top=n_top, echo=echo, is_chat=is_chat, param="messages" if is_chat else "prompt",
+    )
+
+
+def _max_tokens(body: wire.ChatRequest) -> int | None:
+    new, old = body.max_completion_tokens, body.max_tokens
+    if new is not None and old is not None and new != old:
+        raise invalid("max_completion_tokens", f"it is {new}, but max_tokens, its old name, is {old}: send only one")
+    return old if new is None else new
+
+
+def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if len(stops) > MAX_STOPS:
+        raise invalid("stop", f"it has {len(stops)} strings, but at most {MAX_STOPS} are allowed")
+    if "" in stops:
+        raise invalid("stop", "a stop string must not be empty")
+    return stops
+
+
+async def _began(job: Job) -> Began:
+    event = await anext(job)
+    assert isinstance(event, Began)
+    return event
+
+
+async def _collected(job: Job, began: Began, head: Head, shape: Shape) -> wire.Answer:
+    texts: defaultdict[int, str] = defaultdict(str)
+    tokens: defaultdict[int, list[Token]] = defaultdict(list)
+    choices: list[Any] = []
+    n_tokens = 0
+    async for event in job:
+        if isinstance(event, Text):
+            texts[event.choice] += event.text
+            tokens[event.choice] += event.tokens
+        elif isinstance(event, Ended):
+            n_tokens += event.n_tokens
+            i = event.choice
+            choices.append(shape.all(i, texts.pop(i, ""), tokens.pop(i, []), event.reason))
+    return head.answer(shape.whole, choices, _usage(began, n_tokens))
+
+
+async def _streamed(
+    job: Job, began: Began, head: Head, shape: Shape, *, usage: bool
+) -> AsyncGenerator[bytes, None]:
+    """Yield the events of a stream; an error becomes its last event before [DONE]."""
+    n_tokens, opened = 0, -1
+    none_yet: Any = {"usage": None} if usage else {}
+    try:
+        async for event in job:
+            made: list[Any] = []
+            if isinstance(event, Text | Ended) and event.choice > opened:
+                opened = event.choice
+                made.append(shape.first(opened))
+            if isinstance(event, Text):
+                made.append(shape.piece(event.choice, event.text, event.tokens))
+            elif isinstance(event, Ended):
+                n_tokens += event.n_tokens
+                made.append(shape.last(event.choice, event.reason))
+            for choice in filter(None, made):
+                yield _event(head.answer(shape.chunk, [choice], **none_yet))
+        if usage:
+            yield _event(head.answer(shape.chunk, [], _usage(began, n_tokens)))
+    except Exception as error:
+        log_failure(error)
+        yield _event(body_of(of_failure(error)))
+    yield b"data: [DONE]\n\n"
+
+
+def _event(value: object) -> bytes:
+    return b"data: " + wire.encode(value) + b"\n\n"
+
+
+def _usage(began: Began, n_tokens: int) -> wire.Usage:
+    n_prompt = sum(map(len, began.prompts))
+    return wire.Usage(n_prompt, n_tokens, n_prompt + n_tokens)
+
+
+async def _vectors(job: Job) -> tuple[list[bytes], int]:
+    began = await _began(job)
+    vectors = [event.raw async for event in job if isinstance(event, Vector)]
+    return vectors, sum(map(len, began.prompts))
+
+
+def _as_floats(raw: bytes) -> list[float]:
+    return array("f", raw).tolist()
+
+
+def _as_base64(raw: bytes) -> str:
+    numbers = array("f", raw)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return base64.b64encode(numbers.tobytes()).decode()

@@ -1,0 +1,45 @@
+"""A request's sampling fields become a gemel.Sampling; what gemel refuses becomes a 400 that names the parameter."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+
+import gemel
+
+from ..http.errors import ApiError, invalid
+from .wire import RENAMED, Sampled
+
+FIELDS = tuple(field.name for field in fields(gemel.Sampling))
+NAMED = re.compile(r"(\w+?)(=| has |: )")
+
+
+def sampling_of(request: Sampled) -> gemel.Sampling:
+    """Return the Sampling of a request: its fields, and gemel's defaults for the rest."""
+    given = {name: value for name in FIELDS if (value := getattr(request, name)) is not None}
+    if "logit_bias" in given:
+        given["logit_bias"] = _biases(given["logit_bias"])
+    if "dry_breakers" in given:
+        given["dry_breakers"] = tuple(given["dry_breakers"])
+    try:
+        if given.get("temperature") != 0:
+            return gemel.Sampling(**given)
+        # Clients also send options that greedy sampling ignores: they are checked, then left out.
+        return gemel.Sampling(**{**given, "temperature": 1.0}).greedy()
+    except gemel.ArgumentError as error:
+        raise _named(str(error)) from None
+
+
+def _biases(given: dict[str, float]) -> dict[int, float]:
+    for key in given:
+        if not (key.isascii() and key.isdecimal() and len(key) < 10 and key == str(int(key))):
+            raise invalid("logit_bias", f"{key[:100]!r} is not a token id")
+    return {int(key): bias for key, bias in given.items()}
+
+
+def _named(message: str) -> ApiError:
+    found = NAMED.match(message)
+    if found is None or found[1] not in FIELDS:
+        return invalid(None, message)
+    param = RENAMED.get(found[1], found[1])
+    return ApiError(400, param + message[len(found[1]) :], param=param, code="invalid_value")

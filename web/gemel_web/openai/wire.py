@@ -1,0 +1,329 @@
+"""Requests and responses of OpenAI's API as msgspec Structs.
+
+Decoding is strict: no coercion, no unknown fields. A field that is not supported has the type Any and a row in REFUSED,
+with the values that are accepted because they change nothing. Sampling fields have gemel's names in Python and
+llama.cpp's in JSON.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from ..http.errors import refused
+
+Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Seed = Annotated[int, Meta(ge=0)]   # gemel.Sampling checks the upper limit: msgspec compares up to 2**63 - 1
+Id = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Whole = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
+Bias = Annotated[float, Meta(ge=-100, le=100)]
+Stop = Annotated[str, Meta(max_length=1000)]
+Inputs = str | list[str | Id | list[Id]]
+
+RENAMED = {
+    "penalty_last_n": "repeat_last_n",
+    "dry_last_n": "dry_penalty_last_n",
+    "dry_breakers": "dry_sequence_breakers",
+}
+
+
+class StreamOptions(Struct, forbid_unknown_fields=True):
+    """How an answer is streamed."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None   # accepted; chunks have no such field
+
+
+class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
+    """What chats and completions have in common. null is the same as absent."""
+
+    model: str
+    n: Count | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    stop: Stop | list[Stop] | None = None
+    max_tokens: Count | None = None
+    seed: Seed | None = None
+    logit_bias: dict[str, Bias] | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    # gemel.Sampling's other fields
+    top_k: Whole | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    penalty_last_n: Whole | None = None
+    dry_multiplier: float | None = None
+    dry_base: float | None = None
+    dry_allowed_length: Whole | None = None
+    dry_last_n: Whole | None = None
+    dry_breakers: Annotated[list[str], Meta(max_length=100)] | None = None
+    xtc_probability: float | None = None
+    xtc_threshold: float | None = None
+    mirostat: Whole | None = None
+    mirostat_tau: float | None = None
+    mirostat_eta: float | None = None
+    # accepted, without effect on the answer
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: Any = None
+    service_tier: str | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    prompt_cache_retention: str | None = None
+
+
+class Message(Struct, forbid_unknown_fields=True, kw_only=True):
+    """One message of a chat; empty fields of an earlier answer, which clients send back, are accepted."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+    name: Any = None
+    tool_calls: Any = None
+    tool_call_id: Any = None
+    function_call: Any = None
+    refusal: Any = None
+    audio: Any = None
+    annotations: Any = None
+
+
+class ChatRequest(Sampled, kw_only=True):
+    """POST /v1/chat/completions."""
+
+    messages: list[Message]
+    max_completion_tokens: Count | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    parallel_tool_calls: bool | None = None
+    prediction: Any = None
+    # refused
+    tools: Any = None
+    tool_choice: Any = None
+    functions: Any = None
+    function_call: Any = None
+    response_format: Any = None
+    modalities: Any = None
+    audio: Any = None
+    reasoning_effort: Any = None
+    verbosity: Any = None
+    web_search_options: Any = None
+
+
+class CompletionRequest(Sampled, kw_only=True):
+    """POST /v1/completions."""
+
+    prompt: Inputs
+    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    echo: bool | None = None
+    best_of: Count | None = None
+    suffix: Any = None
+
+
+class EmbeddingRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """POST /v1/embeddings."""
+
+    model: str
+    input: Inputs
+    encoding_format: Literal["float", "base64"] | None = None
+    dimensions: Count | None = None
+    user: str | None = None
+
+
+STORE = "storing is not supported: leave it out, or send false"
+TOOLS = "tools are not supported"
+REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
+    "store": ((False,), STORE),
+    "tools": (([],), TOOLS),
+    "tool_choice": (("none", "auto"), TOOLS),
+    "functions": (([],), TOOLS),
+    "function_call": (("none", "auto"), TOOLS),
+    "response_format": (({"type": "text"},), 'only {"type": "text"} is supported'),
+    "modalities": ((["text"],), 'only ["text"] is supported'),
+    "audio": ((), "audio is not supported"),
+    "reasoning_effort": ((), "not supported"),
+    "verbosity": ((), "not supported"),
+    "web_search_options": ((), "web search is not supported"),
+    "suffix": (("",), "inserting text is not supported: only what follows the prompt is generated"),
+    "name": ((), "names are not supported: write it into the content"),
+    "tool_calls": (([],), TOOLS),
+    "tool_call_id": ((), TOOLS),
+    "refusal": ((), "write it into the content"),
+    "annotations": (([],), "not supported"),
+}
+
+
+def check_refused(request: Struct, where: str = "") -> None:
+    """Raise a 400 for a field that is not supported and would change the answer."""
+    for name in request.__struct_fields__:
+        neutral, why = REFUSED.get(name, ((), ""))
+        value = getattr(request, name)
+        if why and value is not None and not any(_same(value, other) for other in neutral):
+            raise refused(where + name, why)
+
+
+def _same(value: object, other: object) -> bool:
+    return type(value) is type(other) and value == other
+
+
+# ---- Responses -------------------------------------------------------------------------------------------------------
+
+
+class Usage(Struct, frozen=True):
+    """Tokens of the prompts and the answers."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class InputUsage(Struct, frozen=True):
+    """Tokens of the embedded texts."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class TopLogprob(Struct, frozen=True):
+    """A candidate token."""
+
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class TokenLogprob(TopLogprob, frozen=True):
+    """A sampled token, and the most likely tokens at its position."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChatLogprobs(Struct, frozen=True):
+    """Log-probabilities of a chat answer."""
+
+    content: list[TokenLogprob]
+    refusal: None = None
+
+
+class Logprobs(Struct, frozen=True):
+    """Log-probabilities of a completion."""
+
+    tokens: list[str]
+    token_logprobs: list[float]
+    top_logprobs: list[dict[str, float]]
+    text_offset: list[int]
+
+
+class AnswerMessage(Struct, frozen=True, kw_only=True):
+    """The message of the model."""
+
+    role: Literal["assistant"] = "assistant"
+    content: str
+    refusal: None = None
+
+
+class ChatChoice(Struct, frozen=True):
+    """One answer."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: ChatLogprobs | None
+    finish_reason: str
+
+
+class Delta(Struct, frozen=True, kw_only=True):
+    """What a chunk adds to a message."""
+
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | UnsetType = UNSET
+
+
+class ChunkChoice(Struct, frozen=True):
+    """What a chunk adds to an answer."""
+
+    index: int
+    delta: Delta
+    logprobs: ChatLogprobs | None
+    finish_reason: str | None
+
+
+class TextChoice(Struct, frozen=True):
+    """One completion, or what a chunk adds to it."""
+
+    index: int
+    text: str
+    logprobs: Logprobs | None
+    finish_reason: str | None
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """A chat or completion, or a chunk of one."""
+
+    id: str
+    object: str
+    created: int
+    model: str
+    system_fingerprint: str
+    choices: list[ChatChoice] | list[ChunkChoice] | list[TextChoice]
+    usage: Usage | UnsetType | None = UNSET
+
+
+class Embedding(Struct, frozen=True):
+    """One vector."""
+
+    object: str
+    index: int
+    embedding: list[float] | str
+
+
+class Embeddings(Struct, frozen=True):
+    """All vectors of a request."""
+
+    object: str
+    data: list[Embedding]
+    model: str
+    usage: InputUsage
+
+
+class ModelMeta(Struct, frozen=True, kw_only=True):
+    """Facts about a model, under llama.cpp's names if it has them, and the fields of gemel.Info."""
+
+    n_params: int
+    n_vocab: int
+    n_embd: int
+    n_ctx_train: int
+    n_ctx: int   # tokens of a prompt and its answer
+    size: int    # bytes of weights in memory
+    engine: str
+    isa: str
+    threads: int
+    why: str
+
+
+class Model(Struct, frozen=True, kw_only=True):
+    """A served model."""
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str = "gemel"
+    meta: ModelMeta
+
+
+class ModelList(Struct, frozen=True):
+    """All served models."""
+
+    object: str
+    data: list[Model]
+
+
+class Health(Struct, frozen=True):
+    """The answer of /healthz."""
+
+    status: str = "ok"
+
+
+encode = msgspec.json.Encoder().encode
