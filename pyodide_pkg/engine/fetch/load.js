@@ -219,12 +219,15 @@ class Load {
         while (run.block >= 0 && !this.abort.signal.aborted)
             await file.again(async () => {
                 const stream = await this.#stream(file, run);
-                if (!file.validator) Object.assign(run, { block: 0, data: null, fill: 0 });
+                run.sure = stream.sure;
+                if (!run.sure) Object.assign(run, { block: 0, data: null, fill: 0 });
                 await this.#receive(file, run, stream).finally(stream.stop);
             }, run);
     }
 
     async #stream(file, run) {
+        // Ranges turned out to be of no use: one stream for all that is missing.
+        if (!file.ranges && !run.data) while (run.block > 0 && !file.given.has(run.block - 1)) run.block--;
         const from = run.block * file.block + run.fill;
         const { first } = file;
         file.first = null;
@@ -285,10 +288,11 @@ class Load {
             });
             run.failures = 0;
         } else {
-            // A server without ranges sent the stream again: if it names no version, the bytes must be equal.
+            // One stream came again: if it is not sure to be the known version, the bytes must be equal.
             await this.writing;
             const hash = file.hashes[block];
-            if (!file.validator && !(hash && equal(hash, await sha256(data)))) throw new Changed();
+            const same = run.sure || (hash ? equal(hash, await sha256(data)) : file.hasValidator);
+            if (!same) throw new Changed();
             this.spare.push(data.buffer);
         }
         Object.assign(run, { block: block + 1, data: null, fill: 0 });
@@ -297,7 +301,7 @@ class Load {
 
     /** Hash a block if the hash is needed. The hash is also stored behind the block, as in the cache. */
     async #hash(file, block, data) {
-        if (!(file.store || file.tree || !file.validator) || !globalThis.crypto?.subtle) return;
+        if (!(file.store || file.tree || !file.hasValidator) || !globalThis.crypto?.subtle) return;
         const hash = await sha256(data);
         file.hashes[block] = hash;
         new Uint8Array(data.buffer, data.length, hash.length).set(hash);

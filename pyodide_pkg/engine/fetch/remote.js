@@ -8,13 +8,13 @@ class Remote {
         this.abort = abort;
         this.size = -1; // unknown
         this.block = 0;
-        this.validator = ""; // a strong ETag or a date; "" if the server sends neither
+        this.validators = { etag: "", date: "" }; // a strong ETag and a date; "" if the server has not sent it
         this.ranges = true;
         this.store = null;
         this.have = new Set(); // blocks that should be in the store
         this.given = new Set(); // blocks that were posted
         this.hashes = [];
-        this.first = null; // the response that gave size and validator, not read yet
+        this.first = null; // the response that gave size and validators, not read yet
         this.held = false; // this page has the lock
         this.lock = null;
     }
@@ -31,11 +31,15 @@ class Remote {
         return Math.min(this.block, this.size - block * this.block);
     }
 
-    learn(size, validator, ranges) {
+    get hasValidator() {
+        return Boolean(this.validators.etag || this.validators.date);
+    }
+
+    learn(size, validators, ranges) {
         this.size = size;
         this.block = blockSize(size);
-        this.validator = validator;
-        this.ranges = ranges && Boolean(validator); // without a validator, only one stream is sure to be one version
+        this.validators = validators;
+        this.ranges = ranges && this.hasValidator; // without a validator, only one stream is sure to be one version
     }
 
     /** Wait shortly for the lock. True: this page may download from now on, and must list the cache again. */
@@ -64,12 +68,16 @@ class Remote {
         this.first = await this.again(() => this.request(0, probe));
         if (!this.store) return;
         await this.store.wipe();
-        const named = new TextEncoder().encode(`${this.validator}|${this.size}`);
+        const named = new TextEncoder().encode(`${this.validators.etag || this.validators.date}|${this.size}`);
         this.store.version = hex(await sha256(named)).slice(0, 16);
         await this.#room();
-        const { url, name, size, validator, ranges, block, tree } = this;
+        await this.#writeMeta();
+    }
+
+    #writeMeta() {
+        const { url, name, size, validators, ranges, block, tree } = this;
         const { version } = this.store;
-        await this.store.writeMeta({ url, name, size, validator, ranges, block, tree, version });
+        return this.store.writeMeta({ url, name, size, validators, ranges, block, tree, version });
     }
 
     /** Use the cached blocks; false if the download can't be resumed from them. */
@@ -78,9 +86,12 @@ class Remote {
         if (!(meta?.size > 0) || meta.url !== this.url || meta.block !== blockSize(meta.size)) return false;
         if (this.wanted !== null && meta.size !== this.wanted) return false;
         this.store.version = meta.version;
-        this.learn(meta.size, meta.validator, meta.ranges);
+        this.learn(meta.size, { etag: "", date: "", ...meta.validators }, meta.ranges);
         this.have = await this.store.list(this);
-        if (!this.complete && !this.validator) return false;
+        if (!this.complete && !this.hasValidator) {
+            Object.assign(this, { size: -1, ranges: true, have: new Set() }); // known again from the first response
+            return false;
+        }
         await this.#room();
         return true;
     }
@@ -107,7 +118,7 @@ class Remote {
         }
     }
 
-    /** Request bytes [from, to); return {read, at, end, ...}: a stream of bytes [at, end). */
+    /** Request bytes [from, to); return {read, at, end, ...}: a stream of bytes [at, end). sure: of the known version. */
     async request(from, to) {
         const { signal, stop } = this.#stoppable();
         const headers = this.ranges ? { Range: `bytes=${from}-${to - 1}` } : {};
@@ -120,9 +131,9 @@ class Remote {
                 );
             });
             if (!response.ok) throw refusal(response, this.size >= 0);
-            const at = await this.#agree(response, from);
+            const { at, sure } = await this.#agree(response, from);
             const end = response.status === 206 ? Math.min(to, this.size) : this.size;
-            return { read: reading(response.body, stop), at, end, whole: at === 0 && end === this.size, stop };
+            return { read: reading(response.body, stop), at, end, sure, whole: at === 0 && end === this.size, stop };
         } catch (error) {
             stop();
             throw error;
@@ -142,11 +153,10 @@ class Remote {
         return { signal: abort.signal, stop };
     }
 
-    /** Check that a response belongs to this version of the file; return the offset at which it begins. */
+    /** Check a response against the known version; return its offset, and whether it is sure to be that version. */
     async #agree(response, from) {
         const { headers } = response;
-        const etag = headers.get("ETag") ?? "";
-        const validator = etag && !etag.startsWith("W/") ? etag : (headers.get("Last-Modified") ?? "");
+        const validators = validatorsOf(headers);
         const part = response.status === 206;
         const range = part ? /^bytes (\d+)-\d+\/(\d+)$/.exec(headers.get("Content-Range") ?? "") : null;
         let size = Number((part ? range?.[2] : lengthOf(headers)) ?? -1);
@@ -154,11 +164,25 @@ class Remote {
         if (!Number.isSafeInteger(size)) throw new Stop(`the server reports an invalid size (${size} bytes)`);
         if (this.wanted !== null && size >= 0 && size !== this.wanted)
             throw new Stop(`the server has ${size} bytes, expected ${this.wanted}: it is a different file`);
-        if (this.size < 0) this.learn(size, validator, part);
-        else if ((size >= 0 && size !== this.size) || validator !== this.validator) throw new Changed();
+        const isFirst = this.size < 0;
+        if (isFirst) this.learn(size, validators, part);
+        const same = isFirst || sameVersion(this.validators, validators);
+        if (same === false || (size >= 0 && size !== this.size)) throw new Changed();
         if (range && Number(range[1]) !== from)
             throw new Broken(`the server sent offset ${range[1]} instead of ${from}`);
-        return part ? from : 0;
+        if (same === undefined) await this.#learnLater(validators, part);
+        return { at: part ? from : 0, sure: same === true };
+    }
+
+    /** A response does not show that it is the known version. A range is not used; one stream is requested instead. */
+    async #learnLater(validators, part) {
+        if (part) {
+            this.ranges = false;
+            throw new Broken("the server sends ranges without ETag and Last-Modified");
+        }
+        if (this.hasValidator) return;
+        this.validators = validators;
+        if (this.store && this.hasValidator) await this.#writeMeta();
     }
 
     async #head() {
@@ -176,6 +200,18 @@ class Remote {
             );
         return Number(size);
     }
+}
+
+/** A response's validators. A weak ETag may belong to different bytes. */
+function validatorsOf(headers) {
+    const etag = headers.get("ETag") ?? "";
+    return { etag: etag.startsWith("W/") ? "" : etag, date: headers.get("Last-Modified") ?? "" };
+}
+
+/** Whether validators belong to the same version; undefined if they have none in common: absent is not different. */
+function sameVersion(a, b) {
+    if (a.etag && b.etag) return a.etag === b.etag;
+    return a.date && b.date ? a.date === b.date : undefined;
 }
 
 /** Return a function that reads a stream's next bytes. They are valid until the next call. */

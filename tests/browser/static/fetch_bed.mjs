@@ -2,6 +2,9 @@
 // Prints one JSON object: the script's messages, the server's requests, and the most listeners on a signal.
 //
 //     node fetch_bed.mjs <script> <scenario>
+//
+// A scenario that is JSON says what the answers are: {parts: [headers of each 206, the last one repeated],
+// wholes: [headers of each 200], lengths: [bytes after which each 200 breaks off], bytes: [what each 200 is full of]}.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { MessageChannel } from "node:worker_threads";
@@ -10,6 +13,9 @@ const [, , script, scenario] = process.argv;
 const DATA = Buffer.alloc(2 ** 18 * 40 + 1000, 7); // 41 blocks
 const asked = [];
 const posted = [];
+const bytes = new Set(); // what posted blocks are full of
+const answers = scenario.startsWith("{") ? JSON.parse(scenario) : null;
+const sent = { parts: 0, wholes: 0 };
 const listening = new Map(); // signal -> listeners now
 
 for (const [name, change] of [
@@ -23,8 +29,27 @@ for (const [name, change] of [
     };
 }
 
+const nth = (list, i) => list?.[Math.min(i, list.length - 1)];
+
+function answer({ range }, response) {
+    const [, from, to] = /bytes=(\d+)-(\d+)/.exec(range ?? "") ?? [];
+    if (from !== undefined && answers.parts) {
+        const part = DATA.subarray(Number(from), Number(to) + 1);
+        const span = `bytes ${from}-${Number(from) + part.length - 1}/${DATA.length}`;
+        const head = { "Content-Range": span, "Content-Length": part.length, ...nth(answers.parts, sent.parts++) };
+        return response.writeHead(206, head).end(part);
+    }
+    const i = sent.wholes++;
+    const data = Buffer.alloc(DATA.length, nth(answers.bytes, i) ?? DATA[0]);
+    const length = answers.lengths?.[i] ?? data.length;
+    response.writeHead(200, { "Content-Length": data.length, ...nth(answers.wholes, i) });
+    if (length === data.length) response.end(data);
+    else response.write(data.subarray(0, length), () => setTimeout(() => response.destroy(), 50));
+}
+
 const server = createServer(({ method, headers }, response) => {
-    asked.push(method);
+    asked.push(headers.range ? `${method} part` : method);
+    if (answers) return void answer(headers, response);
     const heads = asked.filter((one) => one === "HEAD").length;
     const send = (status, more, body) => response.writeHead(status, { ETag: '"1"', ...more }).end(body);
     if (scenario === "head") {
@@ -45,7 +70,7 @@ let cutOff = null; // the client aborted an incomplete answer
 
 function end(what) {
     const most = Math.max(0, ...listening.values());
-    console.log(JSON.stringify({ posted, asked, most, cutOff, what }));
+    console.log(JSON.stringify({ posted, asked, most, cutOff, what, bytes: [...bytes] }));
     process.exit(0);
 }
 
@@ -56,6 +81,7 @@ server.listen(0, "127.0.0.1", () => {
     const blocks = Array.from({ length: 41 }, (_, i) => [0, 40 - i]).flat(); // backwards: one request per block
     port1.on("message", ({ type, data, text }) => {
         posted.push(type === "error" ? text : type);
+        if (type === "block") bytes.add(data[0]).add(data.at(-1));
         if (type === "opened") port1.postMessage({ type: "order", blocks, final: true });
         if (type === "block")
             port1.postMessage({ type: "ack", size: data.length, buffers: [data.buffer] }, [data.buffer]);

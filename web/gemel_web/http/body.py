@@ -14,7 +14,8 @@ from ..config import Config
 from .errors import ApiError, invalid
 from .validation import not_valid
 
-GLANCE = 0.5   # seconds
+GLANCE = 0.5     # seconds
+HEAD = 1 << 16   # bytes that are looked at first: what nests too deep mostly does so at once
 T = TypeVar("T", bound=msgspec.Struct)
 TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # also one without an end; no position is tried twice
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -79,7 +80,7 @@ def too_deep(raw: bytes, most: int) -> bool:
     >>> too_deep(b'[{"a": "]]]"}]', 2), too_deep(b'[[[]]]', 2)
     (False, True)
     """
-    return bool(_unmatched(raw, most))
+    return opens_too_deep(raw[:HEAD], most) or bool(_unmatched(raw, most))
 
 
 def opens_too_deep(start: bytes, most: int) -> bool:
@@ -103,7 +104,7 @@ def _unmatched(raw: bytes, most: int) -> bytes:
 
 def _too_large(start: bytes | bytearray, config: Config) -> ApiError:
     """Return the error for a body over the limit, of which `start` has arrived: too deep nesting is reported first."""
-    if opens_too_deep(bytes(start), config.max_depth):
+    if opens_too_deep(bytes(start[:HEAD]), config.max_depth) or opens_too_deep(bytes(start), config.max_depth):
         return _too_deep(config)
     return ApiError(413, f"the body is over the limit of {config.max_body} bytes", code="too_large")
 
