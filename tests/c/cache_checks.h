@@ -45,7 +45,7 @@ static inline cache cache_of(int type, int k_dim, int v_dim) {
     uint64_t from = seed;
     for (int i = 0; i < PAGES; i++) fill_page(scalar(), &c.l, c.pages[i]);
     uint64_t end = seed;
-    EACH_ROW (row) {
+    EACH_ISA(row) {
         seed = from;
         fill_page(row, &c.l, again);
         same(row->name, "a stored block", c.pages[0], again, kv_block_size(&c.l));

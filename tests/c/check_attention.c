@@ -123,48 +123,49 @@ static void check_type(int type) {
         free_cache(&c);
     }
 }
-static void attention_over_f32_is_the_same_on_every_row(void) { seed = 7, check_type(GEMEL_KV_F32); }
-static void attention_over_f16_is_the_same_on_every_row(void) { seed = 8, check_type(GEMEL_KV_F16); }
-static void attention_over_q8_is_the_same_on_every_row(void) { seed = 9, check_type(GEMEL_KV_Q8_0); }
+static void attention_over_f32_is_the_same_on_every_isa(void) { seed = 7, check_type(GEMEL_KV_F32); }
+static void attention_over_f16_is_the_same_on_every_isa(void) { seed = 8, check_type(GEMEL_KV_F16); }
+static void attention_over_q8_is_the_same_on_every_isa(void) { seed = 9, check_type(GEMEL_KV_Q8_0); }
 
 // ---- By several threads --------------------------------------------------------------------------------------------
 
 // Blocks in any order, by several calls, and then joined: the bits of one call.
-static void check_parts(const cache *c, int n, int first, int n_pos, float size, int kind) {
+static void check_partials(const cache *c, int n, int first, int n_pos, float size, int kind) {
     int begin = first / KV_BLOCK, end = (n_pos - 1) / KV_BLOCK + 1;
-    size_t all = (size_t)(n * c->l.v_dim), part = (size_t)end * (size_t)(KV_PART + c->l.v_dim);
-    float *p = random_floats(all), *parts = random_floats(part * (size_t)n);
+    size_t all = (size_t)(n * c->l.v_dim), stride = (size_t)end * (size_t)(KV_PARTIAL_HEAD + c->l.v_dim);
+    float *p = random_floats(all), *partials = random_floats(stride * (size_t)n);
     call a;
     open_call(&a, c, n, size);
-    for (int i = 0; i < n; i++) a.a.first[i] = first, a.a.n_pos[i] = n_pos, a.a.parts[i] = parts + part * (size_t)i;
+    for (int i = 0; i < n; i++)
+        a.a.first[i] = first, a.a.n_pos[i] = n_pos, a.a.partials[i] = partials + stride * (size_t)i;
     bend_call(&a, kind);
     hide_pages(&a, c);
     CHECK_EQ_INT(scalar()->kv[CODES].attend(&a.a), 1);
     for (int i = 0; i < n; i++) a.a.o[i] = p + i * c->l.v_dim;
-    for (int row = 0; row < isa_count(); row++) {
-        const kernels *k = usable(row);
+    for (int isa = 0; isa < isa_count(); isa++) {
+        const kernels *k = usable(isa);
         int middle = begin + random_below(end - begin + 1);
         if (!k) continue;
         for (size_t i = 0; i < all; i++) p[i] = 7;
-        CHECK_EQ_INT(k->attend_q8_parts(&a.a, middle, end), 1);
-        CHECK_EQ_INT(k->attend_q8_parts(&a.a, begin, middle), 1);
+        CHECK_EQ_INT(k->attend_q8_partials(&a.a, middle, end), 1);
+        CHECK_EQ_INT(k->attend_q8_partials(&a.a, begin, middle), 1);
         for (size_t i = 0; i < all; i++) CHECK_EQ_INT(p[i] == 7, 1);
         k->attend_q8_join(&a.a);
-        same(k->name, "attention over Q8_0 in parts", a.o, p, all * sizeof *p);
+        same(k->name, "attention over Q8_0 in partials", a.o, p, all * sizeof *p);
     }
     free_call(&a);
-    memory_free(p), memory_free(parts);
+    memory_free(p), memory_free(partials);
 }
 
-static void parts_of_attention_join_to_the_bits_of_one_call(void) {
+static void partials_of_attention_join_to_the_bits_of_one_call(void) {
     static const int seen[] = {1, 64, 65, 128, 200, 257, 500, 768};
     seed = 16;
     for (int d = 0; d < N_DIMS; d++) {
         cache c = cache_of(GEMEL_KV_Q8_0, dims[d][0], dims[d][1]);
         for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
             for (int kind = 0; kind < 2 * N_BENDS; kind++)
-                check_parts(&c, 1 + random_below(ATTEND_MAX), kind & N_BENDS ? random_first(seen[i]) : 0, seen[i],
-                            i % 3 ? 1.0f : 50.0f, kind % N_BENDS);
+                check_partials(&c, 1 + random_below(ATTEND_MAX), kind & N_BENDS ? random_first(seen[i]) : 0, seen[i],
+                               i % 3 ? 1.0f : 50.0f, kind % N_BENDS);
         free_cache(&c);
     }
 }
@@ -424,10 +425,10 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
                     bent[kind].a.o[0] = got;
                 }
                 spoil(&c, 0, seen[i][0]), spoil(&c, seen[i][1], N_POSITIONS);
-                for (int row = 0; row < isa_count(); row++)
-                    for (int kind = 0; kind < N_BENDS && usable(row); kind++) {
-                        CHECK_EQ_INT(usable(row)->kv[type].attend(&bent[kind].a), 1);
-                        same_but_nan(usable(row)->name, "attention beside spoilt memory", want[kind], got,
+                for (int isa = 0; isa < isa_count(); isa++)
+                    for (int kind = 0; kind < N_BENDS && usable(isa); kind++) {
+                        CHECK_EQ_INT(usable(isa)->kv[type].attend(&bent[kind].a), 1);
+                        same_but_nan(usable(isa)->name, "attention beside spoilt memory", want[kind], got,
                                      (size_t)c.l.v_dim);
                     }
                 free_call(&clean);
@@ -437,7 +438,7 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
 }
 
 // Scales of every sort, as no call stores or restores them.
-static void scores_that_overflow_are_the_same_on_every_row(void) {
+static void scores_that_overflow_are_the_same_on_every_isa(void) {
     static const float sizes[] = {1, 1e9f, 1e17f};
     seed = 13;
     for (int round = 0; round < 300; round++) {
@@ -453,7 +454,7 @@ static void scores_that_overflow_are_the_same_on_every_row(void) {
         bend_call(&a, round / 9 % 2 ? 1 + random_below(N_BENDS - 1) : PLAIN);
         hide_pages(&a, &c);
         CHECK_EQ_INT(scalar()->kv[c.l.type].attend(&a.a), 1);
-        EACH_ROW (k) {
+        EACH_ISA(k) {
             for (int i = 0; i < n; i++) a.a.o[i] = p + i * c.l.v_dim;
             CHECK_EQ_INT(k->kv[c.l.type].attend(&a.a), 1);
             same_but_nan(k->name, name_of(&c), a.o, p, all);
@@ -499,16 +500,16 @@ static int benchmarks(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(attention_over_f32_is_the_same_on_every_row),
-        CHECK_ENTRY(attention_over_f16_is_the_same_on_every_row),
-        CHECK_ENTRY(attention_over_q8_is_the_same_on_every_row),
-        CHECK_ENTRY(parts_of_attention_join_to_the_bits_of_one_call),
+        CHECK_ENTRY(attention_over_f32_is_the_same_on_every_isa),
+        CHECK_ENTRY(attention_over_f16_is_the_same_on_every_isa),
+        CHECK_ENTRY(attention_over_q8_is_the_same_on_every_isa),
+        CHECK_ENTRY(partials_of_attention_join_to_the_bits_of_one_call),
         CHECK_ENTRY(scalar_attention_is_the_definition),
         CHECK_ENTRY(caps_and_slopes_mean_what_they_say),
         CHECK_ENTRY(one_large_channel_of_the_keys_costs_what_its_size_is),
         CHECK_ENTRY(queries_out_of_bounds_are_refused),
         CHECK_ENTRY(what_a_query_does_not_see_weighs_nothing),
-        CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_row),
+        CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_isa),
     };
     if (is_bench(argc, argv)) return benchmarks();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

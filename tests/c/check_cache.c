@@ -235,16 +235,16 @@ static void what_a_window_drops_its_forks_keep(void) {
 
 // ---- Two threads ---------------------------------------------------------------------------------------------------
 
-static void fork_and_write(void *arg, int it, int n) {
-    kv_cache *own = &((kv_cache *)arg)[it];   // shares all of its pages with the other thread's
-    uint64_t chance = (uint64_t)it;
+static void fork_and_write(void *arg, int ith, int nth) {
+    kv_cache *own = &((kv_cache *)arg)[ith];   // shares all of its pages with the other thread's
+    uint64_t chance = (uint64_t)ith;
     int mine = 200;
-    (void)n;
+    (void)nth;
     for (int round = 0; round < 200; round++) {
         int kept = (int)(check_random(&chance) % 200) + 1;
         kv_cache fork = fork_of(own, kept);
-        write_marks(&fork, kept, kept + 70, 100 + it);
-        CHECK(has_marks(&fork, 0, kept, 0) && has_marks(&fork, kept, kept + 70, 100 + it));
+        write_marks(&fork, kept, kept + 70, 100 + ith);
+        CHECK(has_marks(&fork, 0, kept, 0) && has_marks(&fork, kept, kept + 70, 100 + ith));
         if (round % 50 == 25) write_marks(own, mine, mine + 40, 0), mine += 40;
         kv_close(&fork);
         CHECK(has_marks(own, 0, mine, 0));

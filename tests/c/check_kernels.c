@@ -82,13 +82,13 @@ static void fill_edges(float *x, size_t n) {   // blocks of zeros, tiny, huge, e
     x[0] = -0.0f;
 }
 
-static void quantise_is_the_same_on_every_row(void) {
+static void quantise_is_the_same_on_every_isa(void) {
     enum { N = 67, IN = 224 };
     seed = 1;
     float *x = random_floats(N * IN);
     fill_edges(x, N * IN);
     acts a = quantised(scalar(), x, N, IN);
-    EACH_ROW (k) {
+    EACH_ISA(k) {
         acts b = quantised(k, x, N, IN);
         size_t e = N * IN / 32;
         same(k->name, "scales", a.d, b.d, e * 4), same(k->name, "sums", a.z, b.z, e * 4),
@@ -172,7 +172,7 @@ static void check_matmul(int type, int n_in, int n_out, int n, int edges) {
     if (edges) fill_edges(x, (size_t)n * (size_t)n_in);
     acts a = quantised(scalar(), x, n, n_in);
     scalar()->matmul(&m.w, &a, 0, m.w.n_panels, y, ld);
-    EACH_ROW (k) {
+    EACH_ISA(k) {
         char what[80];
         acts b = quantised(k, x, n, n_in);
         int middle = m.w.n_panels / 2;   // in two parts, as two threads would
@@ -185,7 +185,7 @@ static void check_matmul(int type, int n_in, int n_out, int n, int edges) {
     free_acts(&a), free_matrix(&m), memory_free(x), memory_free(y), memory_free(z);
 }
 
-static void matmul_is_the_same_on_every_row(void) {
+static void matmul_is_the_same_on_every_isa(void) {
     static const int tokens[] = {1, 2, 3, 4, 7, 8, 13, 64, 65, 77};
     for (int i = 0; i < N_TYPES; i++)
         for (size_t j = 0; j < sizeof tokens / sizeof tokens[0]; j++) {
@@ -208,7 +208,7 @@ static void codes_of_minus_128_are_exact(void) {
     scalar()->matmul(&m.w, &a, 0, 1, y, 16);
     float want = product_by_definition(&m, &a, 0, 0);
     CHECK(!memcmp(&want, y, 4));
-    EACH_ROW (k) {
+    EACH_ISA(k) {
         acts b = quantised(k, x, 1, 64);
         k->matmul(&m.w, &b, 0, 1, z, 16);
         same(k->name, "Q8_0 with -128", y, z, sizeof y);
@@ -265,7 +265,7 @@ static void no_quantised_product_hides_inf_or_nan(void) {
         scalar()->matmul(&m.w, &a, 0, 3, y, LD);
         for (int t = 0; t < N; t++)
             for (int r = 0; r < OUT && !is_finite(x + t * IN, IN); r++) CHECK(!is_finite(y + t * LD + r, 1));
-        EACH_ROW (k) {
+        EACH_ISA(k) {
             acts b = quantised(k, x, N, IN);
             k->matmul(&m.w, &b, 0, 3, z, LD);
             same_but_nan(k->name, format_of(types[i])->name, y, z, N * LD);
@@ -321,10 +321,10 @@ static int benchmarks(void) {
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(the_rows_of_this_machine),
-        CHECK_ENTRY(quantise_is_the_same_on_every_row),
+        CHECK_ENTRY(quantise_is_the_same_on_every_isa),
         CHECK_ENTRY(codes_follow_the_definition),
         CHECK_ENTRY(scalar_matmul_is_the_definition),
-        CHECK_ENTRY(matmul_is_the_same_on_every_row),
+        CHECK_ENTRY(matmul_is_the_same_on_every_isa),
         CHECK_ENTRY(codes_of_minus_128_are_exact),
         CHECK_ENTRY(panels_give_their_rows_back),
         CHECK_ENTRY(infinite_scales_are_refused),

@@ -53,7 +53,7 @@ static void codes_are_what_was_stored(void) {
 }
 
 // Every exponent, ties between two halves, infinities; no NaN.
-static void rounding_to_f16_is_the_same_on_every_row(void) {
+static void rounding_to_f16_is_the_same_on_every_isa(void) {
     const kv_layout l = kv_layout_of(GEMEL_KV_F16, 16, 16);
     seed = 4;
     for (int round = 0; round < 1024; round++) {
@@ -71,11 +71,11 @@ static void rounding_to_f16_is_the_same_on_every_row(void) {
             is_good &= (want[16 * i] & 0x7c00) != 0x7c00;
         }
         if (!is_good) memset(want, 0, sizeof want);
-        for (int row = 0; row < isa_count(); row++) {
-            if (!usable(row)) continue;
+        for (int isa = 0; isa < isa_count(); isa++) {
+            if (!usable(isa)) continue;
             memset(got, 0, sizeof got);
-            CHECK_EQ_INT(usable(row)->kv[GEMEL_KV_F16].store(x, x, &l, (uint8_t *)got, 0), is_good);
-            same(usable(row)->name, "f16", want, got, sizeof want);
+            CHECK_EQ_INT(usable(isa)->kv[GEMEL_KV_F16].store(x, x, &l, (uint8_t *)got, 0), is_good);
+            same(usable(isa)->name, "f16", want, got, sizeof want);
         }
     }
 }
@@ -193,7 +193,7 @@ int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(floats_are_stored_where_the_drawing_says),
         CHECK_ENTRY(codes_are_what_was_stored),
-        CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_row),
+        CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_isa),
         CHECK_ENTRY(keys_and_values_out_of_bounds_are_refused),
         CHECK_ENTRY(a_cleared_block_is_one_that_never_held_more),
         CHECK_ENTRY(dims_are_padded_and_parts_follow_each_other),

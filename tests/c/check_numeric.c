@@ -108,7 +108,7 @@ static void check_case(const overflow *o) {
     gemel_model_close(m);
 }
 
-static void numbers_that_overflow_are_an_error_on_every_row(void) {
+static void numbers_that_overflow_are_an_error_on_every_isa(void) {
     for (int i = 0; i < N_CASES; i++) check_case(&TABLE[i]);
 }
 static void numbers_that_overflow_are_an_error_over_f16(void) {
@@ -119,7 +119,7 @@ static void numbers_that_overflow_are_an_error_over_f16(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(numbers_that_overflow_are_an_error_on_every_row),
+        CHECK_ENTRY(numbers_that_overflow_are_an_error_on_every_isa),
         CHECK_ENTRY(numbers_that_overflow_are_an_error_over_f16),
     };
     choose_ids();

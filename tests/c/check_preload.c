@@ -103,14 +103,14 @@ typedef struct race {
     const file *f;
     float got[N_VOCAB];
 } race;
-static void feed_and_follow(void *arg, int it, int n) {
+static void feed_and_follow(void *arg, int ith, int nth) {
     race *r = arg;
     gemel_model *m = gemel_loader_model(r->l);
-    if (it == 0 || n == 1) {
+    if (ith == 0 || nth == 1) {
         CHECK_EQ_INT(feed_tensor(r->l, r->f, EMBD), 0);
         for (int il = 0; il < N_LAYER; il++) feed_layer(r->l, r->f, il);
     }
-    if (it == 0 && n > 1) return;
+    if (ith == 0 && nth > 1) return;
     gemel_session *s = NULL;
     while (gemel_session_open(m, N_CTX, &s) == GEMEL_E_ARGUMENT) {}
     for (int il = 0; il < N_LAYER;)
@@ -239,9 +239,9 @@ typedef struct cancelled {
     atomic_int done;
     int times;
 } cancelled;
-static void cancel_and_resume(void *arg, int it, int n) {
+static void cancel_and_resume(void *arg, int ith, int nth) {
     cancelled *c = arg;
-    if (it == 1 && n == 2) {
+    if (ith == 1 && nth == 2) {
         while (!atomic_load(&c->done)) {
             gemel_session_cancel(c->s, 1);
             gemel_session_cancel(c->s, 0);

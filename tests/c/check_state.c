@@ -209,13 +209,13 @@ static void check_changed_bytes(void) {
     free(saved.at);
     gemel_model_close(m);
 }
-static void changed_bytes_give_the_same_on_every_row(void) { check_changed_bytes(); }
-static void changed_bytes_give_the_same_on_every_row_over_f16(void) {
+static void changed_bytes_give_the_same_on_every_isa(void) { check_changed_bytes(); }
+static void changed_bytes_give_the_same_on_every_isa_over_f16(void) {
     kv_type = GEMEL_KV_F16;
     check_changed_bytes();
     kv_type = GEMEL_KV_Q8_0;
 }
-static void changed_bytes_give_the_same_on_every_row_over_f32(void) {
+static void changed_bytes_give_the_same_on_every_isa_over_f32(void) {
     kv_type = GEMEL_KV_F32;
     check_changed_bytes();
     kv_type = GEMEL_KV_Q8_0;
@@ -227,9 +227,9 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(what_no_f16_cache_holds_is_refused_by_name),
         CHECK_ENTRY(logits_and_headers_that_no_session_has_are_refused),
         CHECK_ENTRY(what_lies_behind_the_last_position_is_not_taken_over),
-        CHECK_ENTRY(changed_bytes_give_the_same_on_every_row),
-        CHECK_ENTRY(changed_bytes_give_the_same_on_every_row_over_f16),
-        CHECK_ENTRY(changed_bytes_give_the_same_on_every_row_over_f32),
+        CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa),
+        CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa_over_f16),
+        CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa_over_f32),
     };
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

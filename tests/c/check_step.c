@@ -305,10 +305,10 @@ static int waiting_norm(const float *x, const float *w, const float *b, int n, f
     while (!atomic_load(&is_closed)) {}
     return own->norm[NORM_RMS](x, w, b, n, eps, y);
 }
-static void step_and_close(void *arg, int it, int n) {
+static void step_and_close(void *arg, int ith, int nth) {
     closing *c = arg;
-    if (n < 2) return;
-    if (it == 0) {
+    if (nth < 2) return;
+    if (ith == 0) {
         c->went_on = draw(c->m, c->s, ONES, c->next, c->samplers, N, &c->o);
         return;
     }

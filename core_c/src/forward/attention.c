@@ -6,7 +6,7 @@
 // ---- Keys and values into the cache --------------------------------------------------------------------------------
 
 // y[0..padded) = the head x of row t after RoPE, scaled, padded with zeros.
-static void turn_head(const worker *w, const attention *a, int t, const float *x, float scale, float *y, int padded) {
+static void rope_head(const worker *w, const attention *a, int t, const float *x, float scale, float *y, int padded) {
     static const rope_table still = {.far = 1};
     const rope_table *r = a->rope < 0 ? &still : &w->m->ropes[a->rope];
     const float *cs = w->b->rope_cs + (size_t)t * (size_t)w->m->rope_width + r->at;
@@ -50,7 +50,7 @@ static void place_query(const worker *w, const attention *a, int t, int ih) {
     float *to = w->s->heads + ((size_t)t * (size_t)a->n_head + (size_t)ih) * (size_t)stride;
     int is_log2 = row_at(w, t)->cache->type == GEMEL_KV_Q8_0;
     shape_head(w, a, t, &a->q_norm, from);
-    turn_head(w, a, t, from, is_log2 ? a->q_scale_log2 : a->q_scale, to, stride);
+    rope_head(w, a, t, from, is_log2 ? a->q_scale_log2 : a->q_scale, to, stride);
 }
 
 // K after RoPE and V, rounded to the cache's type.
@@ -62,7 +62,7 @@ static void place_key_value(const worker *w, const attention *a, int t, int ih) 
     float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
     shape_head(w, a, t, &a->k_norm, k);
     if (a->clamp > 0) clamp(w, t, v, a->v_dim, a->clamp);
-    turn_head(w, a, t, k, 1.0f, key, layout->k_dim);
+    rope_head(w, a, t, k, 1.0f, key, layout->k_dim);
     if (layout->v_dim > a->v_dim) {
         v = memcpy(padded, v, sizeof(float) * (size_t)a->v_dim);
         memset(padded + a->v_dim, 0, sizeof(float) * (size_t)(layout->v_dim - a->v_dim));
@@ -184,7 +184,7 @@ static attend_args shared_args(const worker *w, const attention *a, int h0, int 
     attend_args args = args_of(w, a, &i);
     size_t blocks = (size_t)((row_at(w, 0)->seen_to - 1) / KV_BLOCK + 1);
     for (int k = 0; k < args.n; k++)
-        args.parts[k] = w->s->partials + (size_t)(h0 + k) * blocks * (size_t)(KV_PART + args.v_dim);
+        args.partials[k] = w->s->partials + (size_t)(h0 + k) * blocks * (size_t)(KV_PARTIAL_HEAD + args.v_dim);
     return args;
 }
 
@@ -205,7 +205,7 @@ static void attend_shared(const worker *w, const attention *a) {
         attend_args args = shared_args(w, a, i.h0, i.h1);
         end = (at / blocks + 1) * blocks < to ? (at / blocks + 1) * blocks : to;
         args.next = end < to ? first_key(w, a, &next) : NULL;
-        if (!w->k->attend_q8_parts(&args, first + at % blocks, first + (end - 1) % blocks + 1)) row_is_bad(w, 0);
+        if (!w->k->attend_q8_partials(&args, first + at % blocks, first + (end - 1) % blocks + 1)) row_is_bad(w, 0);
     }
     meet(w);
     for (int h = share(a->n_head, w->ith, w->nth), end = share(a->n_head, w->ith + 1, w->nth); h < end;) {

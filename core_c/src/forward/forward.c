@@ -90,7 +90,7 @@ static size_t partials_of(const batch *b, const int *kept, int n_kept) {
     const row *r = b->n == 1 ? &b->rows[0] : n_kept == 1 ? &b->rows[kept[0]] : NULL;
     if (!r || b->m->n_threads == 1 || r->cache->type != GEMEL_KV_Q8_0) return 0;
     size_t blocks = (size_t)((r->seen_to - 1) / KV_BLOCK + 1), heads = (size_t)b->m->totals.n_head;
-    return blocks * (heads * KV_PART + (size_t)b->m->totals.v_heads);
+    return blocks * (heads * KV_PARTIAL_HEAD + (size_t)b->m->totals.v_heads);
 }
 
 // By one thread, before the others go on: while it runs on the pool, the workspace is its own.

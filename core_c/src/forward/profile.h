@@ -13,10 +13,10 @@ typedef struct profile {
 typedef struct stopwatch {
     profile *to;   // NULL: off
     double start, since;
-    int it;   // the thread
+    int ith;   // the thread
 } stopwatch;
 
-stopwatch stopwatch_start(profile *p, int it);
+stopwatch stopwatch_start(profile *p, int ith);
 void stopwatch_note(stopwatch *w, int op, int il, int n, double from);   // an event from `from` until now
 
 // What was done since the last mark was `op`, in layer il (-1: in none), for n tokens.

@@ -17,7 +17,7 @@ typedef struct workspace {
     float *q, *k, *v;    // [n][q_pad], [n][k_pad], [n][v_pad]   projections
     float *heads;        // [n][n_head * k_pad]    q after RoPE, scaled, heads padded
     float *att;          // [n][n_head * v_pad]    attention's output
-    float *partials;     // [n_head][blocks][KV_PART + v_dim]    where threads share one row's attention
+    float *partials;     // [n_head][blocks][KV_PARTIAL_HEAD + v_dim]    where threads share one row's attention
     float *gate, *up;    // [n][ff_pad]
     float *rope_cs;      // [n][rope_width]        cos, sin of every table: see fill_rope in forward.c
     float *logits;       // [n_logits][vocab_pad]

@@ -48,7 +48,7 @@ WORD void att_scores(const int type, const int Q, const float *const *q, int k_d
         vf e[ATTEND_Q], o[ATTEND_Q];
         TIMES (h, Q) e[h] = o[h] = vf_set1(0);
         for (int i = 0; i < k_dim; i += 2) {
-            if (AHEAD > 0 && g0 == 0) PREFETCH(k + (size_t)(i * LANES) * kv_item(type) + AHEAD / 2);
+            if (PREFETCH_BYTES > 0 && g0 == 0) PREFETCH(k + (size_t)(i * LANES) * kv_item(type) + PREFETCH_BYTES / 2);
             vf a = att_load(type, k, (size_t)(i * LANES + g0 * W));
             vf b = att_load(type, k, (size_t)((i + 1) * LANES + g0 * W));
             TIMES (h, Q) {
@@ -97,7 +97,8 @@ WORD void att_values(const int type, const int Q, float *const *o, int v_dim, co
                 if (moved) a[h][g] = vf_mul(a[h][g], vf_set1(fix[h]));
             }
         for (int i = b->from; i < b->to; i++) {
-            if (AHEAD > 0 && c * 2 % 64 == 0) PREFETCH(b->v + (size_t)(i * v_dim + c) * kv_item(type) + AHEAD / 2);
+            if (PREFETCH_BYTES > 0 && c * 2 % 64 == 0)
+                PREFETCH(b->v + (size_t)(i * v_dim + c) * kv_item(type) + PREFETCH_BYTES / 2);
             TIMES (g, ATTEND_G) {
                 vf x = g < G ? att_load(type, b->v, (size_t)(i * v_dim + c + g * W)) : vf_set1(0);
                 TIMES (h, Q) a[h][g] = vf_add(a[h][g], vf_mul(x, vf_set1(s[h][i])));
@@ -179,7 +180,7 @@ static att_range att_range_of(const attend_args *a) {
 }
 
 // The block at position p, which each query sees all of, some of, or nothing of.
-static void att_meet(const att_type *t, const attend_args *a, att_state *st, att_view *b, int p, int all_see) {
+static void att_block_step(const att_type *t, const attend_args *a, att_state *st, att_view *b, int p, int all_see) {
     for (int h = 0, i = 0; h < a->n && all_see; h += t->tiles[i].n) {
         while (t->tiles[i].n > a->n - h) i++;
         t->tiles[i].f(a, h, st, b);
@@ -205,7 +206,7 @@ KERNEL int attend_floats(const att_type *t, const attend_args *a) {
     for (int p = r.some_from / LANES * LANES; p < r.some_to; p += LANES) {
         const uint8_t *block = a->pages[p / KV_PAGE] + a->at;
         att_view b = {block + kv_k_at(&l, p % KV_BLOCK), block + kv_v_at(&l, p % KV_BLOCK), 0, LANES, p, bent};
-        att_meet(t, a, st, &b, p, p >= r.all_from && p + LANES <= r.all_to);
+        att_block_step(t, a, st, &b, p, p >= r.all_from && p + LANES <= r.all_to);
     }
     for (int h = 0; h < a->n; h++) {
         vf sum[V];

@@ -22,7 +22,7 @@ static inline size_t act_at(int n, int nb, int t, int b) {
 }
 
 enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; their widest head, and a value's
-enum { KV_PART = 32 };                         // floats before what a block gives: see parts
+enum { KV_PARTIAL_HEAD = 32 };                 // floats before what a block gives: see parts
 // Queries that share one KV head, whose blocks are at byte `at` of the pages. A query sees positions first..n_pos-1.
 typedef struct attend_args {
     int n, k_dim, v_dim;          // queries; channels of a query and of an output, padded as the cache's are
@@ -34,9 +34,10 @@ typedef struct attend_args {
     float slope[ATTEND_MAX];   // slope * (the key's position - the query's own, n_pos - 1); at most 1e3
     uint8_t *const *pages;     // by position / 64; those before every query's first may be NULL
     size_t at;
-    const uint8_t *next;        // where the next call's keys begin, which may be fetched meanwhile; or NULL
-    float *parts[ATTEND_MAX];   // what blocks of 64 positions give before they are joined, of which several threads may
-    // make some each: [position / 64][KV_PART + v_dim]: log2 of the largest weight, sums[16]
+    const uint8_t *next;   // where the next call's keys begin, which may be fetched meanwhile; or NULL
+    float *
+        partials[ATTEND_MAX];   // what blocks of 64 positions give before they are joined, of which several threads may
+    // make some each: [position / 64][KV_PARTIAL_HEAD + v_dim]: log2 of the largest weight, sums[16]
     // from element 16 on, out[v_dim]
 } attend_args;
 
@@ -72,7 +73,7 @@ typedef struct kernels {
     kv_kernels kv[KV_TYPES];   // by gemel_kv_type
     // Attention over a Q8_0 cache in two steps, to the bit, for queries of one first and one n_pos: the parts of blocks
     // from..to-1 (position / 64), and o as it was; then all of them into o.
-    int (*attend_q8_parts)(const attend_args *a, int from, int to);
+    int (*attend_q8_partials)(const attend_args *a, int from, int to);
     void (*attend_q8_join)(const attend_args *a);
     // The largest value and the first index that holds it; returns 0 when any is NaN or Inf.
     int (*peak)(const float *x, int n, float *max, int *argmax);
@@ -83,9 +84,9 @@ typedef struct kernels {
     int (*measure_dot)(int n, double *macs);
 } kernels;
 
-typedef struct isa_row {
+typedef struct isa_entry {
     const kernels *k;
     int (*usable)(void);
-} isa_row;
+} isa_entry;
 int isa_count(void);
-const isa_row *isa_at(int i);   // best last
+const isa_entry *isa_at(int i);   // best last

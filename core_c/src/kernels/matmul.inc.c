@@ -81,7 +81,7 @@ typedef struct dots {                          // integer sums of a token's sub-
 } dots;
 
 // What a sub-block's sum of (code + bias) * x has too much: bias * z.
-WORD int32_t surplus(const panel_kind *k, const acts *a, size_t at, int s) {
+WORD int32_t zero_point_term(const panel_kind *k, const acts *a, size_t at, int s) {
     int zero = k->dot >= DOT8 ? DOT8_ZERO : k->zero;
     return zero ? zero * (k->sub == 32 ? a->z[at] : a->z2[2 * at + (size_t)s]) : 0;
 }
@@ -147,7 +147,7 @@ WORD int part_start(const panel_kind *k, int s, int part, int parts) {   // its 
 WORD void add_token(const panel_kind *k, const shape S, const block_view *v, unpacked *u, int s, int part, int parts,
                     int t, kept_dots *kept, vf *f) {
     size_t at = v->at + (size_t)t;
-    int32_t zero = surplus(k, v->a, at, s);
+    int32_t zero = zero_point_term(k, v->a, at, s);
     const int from = part_start(k, s, part, parts), to = part_start(k, s, part + 1, parts), narrow = narrow_steps(k, S);
     dots i;
     TIMES (g, S.G) {
@@ -189,7 +189,7 @@ WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v,
 WORD void prefetch(const panel_kind *k, const shape S, const uint8_t *p, size_t panel_size) {
     TIMES (i, S.P)
         TIMES (line, (kind_block_size(k) + 63) / 64)
-            PREFETCH(p + 64 * line + (S.many ? (size_t)(S.P + i) * panel_size : AHEAD));
+            PREFETCH(p + 64 * line + (S.many ? (size_t)(S.P + i) * panel_size : PREFETCH_BYTES));
 }
 
 WORD void clear_token(const shape S, vf *f) {
@@ -208,7 +208,7 @@ WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t pane
         TOKENS(t, S, clear_token(S, f + t * S.G));
         for (int b = 0; b < nb; b++, v.p += kind_block_size(k), v.at += (size_t)a->n) {
             if (kind_is_super(k) && b % 8 == 0) v.h = v.p, v.p += kind_header_size(k);
-            if (AHEAD > 0 && g0 == 0 && t0 == 0) prefetch(k, S, v.p, panel_size);
+            if (PREFETCH_BYTES > 0 && g0 == 0 && t0 == 0) prefetch(k, S, v.p, panel_size);
             TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f);
         }
         TOKENS(t, S, store_token(S, g0, f + t * S.G, y + (size_t)t * ld));
@@ -255,7 +255,7 @@ typedef struct tiles {
     MANY_TILE(name)                                                                                                    \
     LAST_TILE(name)                                                                                                    \
     FEW_TILES(name)                                                                                                    \
-    NAME_TILE(name, f1, 0, 1, 1, ROW_G, 4, 1)
+    NAME_TILE(name, f1, 0, 1, 1, ONE_G, 4, 1)
 #include "../panel/kinds.def"
 #undef KIND
 
@@ -274,7 +274,7 @@ static const tiles *tiles_of(int type) {
 
 // Few tokens are made of powers of two up to `most`; two may overlap: a token that is made twice is the same twice.
 // From token *t of n on: the exponent of the next; *t moves back where it would not fit.
-static int few_next(int *t, int n, int most) {
+static int few_log2(int *t, int n, int most) {
     int i = 0, left = n - *t;
     while (1 << i < left && 2 << i <= n && 2 << i <= most) i++;
     if (1 << i > left) *t = n - (1 << i);
@@ -285,7 +285,7 @@ static void few_tokens(const tiles *f, const uint8_t *panel, size_t panel_size, 
                        size_t ld) {
     tile_fn *const by_size[] = {f->f1, f->f2, f->f4, f->f8};
     for (int t = 0; t < a->n;) {
-        int i = few_next(&t, a->n, FEW_T);
+        int i = few_log2(&t, a->n, FEW_T);
         by_size[i](panel, panel_size, nb, a, t, 1 << i, y + (size_t)t * ld, ld);
         t += 1 << i;
     }
@@ -345,7 +345,7 @@ WORD void float_few(const int type, const int T, const uint8_t *w, int n_in, con
         EACH (g) f[t][g] = vf_set1(0);
     for (int k = 0; k < n_in; k++, w += step) {
         vf c[V];
-        if (AHEAD > 0) PREFETCH(w + AHEAD);
+        if (PREFETCH_BYTES > 0) PREFETCH(w + PREFETCH_BYTES);
         EACH (g) c[g] = load_weight(type, w, (size_t)(g * W));
         TIMES (t, T) {
             vf v = vf_set1(x[(size_t)t * ldx + (size_t)k]);
@@ -411,7 +411,7 @@ WORD void take_piece(const weight *w, int p, int count, piece *c, float *to) {
     for (int i = 0; i < count; i++, to += PIECE * LANES) {
         const uint8_t *panel = w->data + (size_t)(p + i) * w->panel_size, *from = panel + (size_t)c->k * step;
         const uint8_t *next = c->k + c->n < w->n_in ? from + PIECE * step : panel + (size_t)count * w->panel_size;
-        if (AHEAD > 0)
+        if (PREFETCH_BYTES > 0)
             for (size_t j = 0; j < PIECE * step; j += 64) PREFETCH(next + j);
         take_floats(w->type, from, (size_t)(c->n * LANES), to);
     }
@@ -477,7 +477,7 @@ static void matmul_float(const weight *w, const acts *a, int p0, int p1, float *
     }
     for (int p = p0; p < p1; p++)
         for (int t = 0; t < a->n;) {
-            int i = few_next(&t, a->n, FLOAT_FEW_T);
+            int i = few_log2(&t, a->n, FLOAT_FEW_T);
             few[i](w->data + (size_t)p * w->panel_size, w->n_in, a->x + (size_t)t * a->ldx, a->ldx,
                    y + (size_t)t * ld + p * LANES, ld);
             t += 1 << i;

@@ -9,8 +9,8 @@ KERNEL int measure_read(const uint8_t *p, size_t size) {
     if (size < step) return 0;
     TIMES (i, STREAMS) seen[i] = vu_load(p);
     for (size_t at = 0; at + step <= size; at += step) {
-        if (AHEAD > 0 && at % 64 == 0)
-            TIMES (i, (STREAMS * 4 * W + 63) / 64) PREFETCH(p + at + AHEAD + 64 * i);
+        if (PREFETCH_BYTES > 0 && at % 64 == 0)
+            TIMES (i, (STREAMS * 4 * W + 63) / 64) PREFETCH(p + at + PREFETCH_BYTES + 64 * i);
         TIMES (i, STREAMS) seen[i] = vu_or(seen[i], vu_load(p + at + (size_t)(i * 4 * W)));
     }
     TIMES (i, STREAMS) seen[0] = vu_or(seen[0], seen[i]);

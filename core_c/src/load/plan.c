@@ -29,7 +29,7 @@ static double cache_size(const gemel_model *m, int n_ctx, int type) {
 static double partials_size(const gemel_model *m, int n_ctx, int type) {
     double blocks = (n_ctx + KV_BLOCK - 1) / KV_BLOCK;
     if (m->n_threads == 1 || type != GEMEL_KV_Q8_0) return 0;
-    return blocks * (m->totals.n_head * (double)KV_PART + m->totals.v_heads) * sizeof(float);
+    return blocks * (m->totals.n_head * (double)KV_PARTIAL_HEAD + m->totals.v_heads) * sizeof(float);
 }
 
 int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char *err, size_t err_size) {

@@ -50,9 +50,6 @@
 #include "simd_scalar.h"
 #endif
 #define V (LANES / W)
-#if !defined EVERY   // attention: where all lines of the next block are asked for along with this one's
-#define EVERY 1
-#endif
 #if !defined QACT   // where keys and queries of attention take no other form than weights and activations
 #define QACT 1      // elements of a stored code
 typedef act qact;
@@ -60,11 +57,6 @@ typedef vu vkey;
 WORD void vi_store_query(qact *p, vi a) { vi_store_act(p, a); }
 WORD vkey vkey_load(const uint8_t *p) { return vu_s8(vu_load(p)); }
 WORD vi vi_dotk(vi s, vkey c, const qact *x) { return vi_dot8(s, c, x); }
-#endif
-#if defined SIMD_WASM   // steps of a score: a real loop, since sixteen registers are too few and code is downloaded
-#define STEPS(j, n) _Pragma("clang loop unroll(disable)") for (int j = 0; j < (n); j++)
-#else
-#define STEPS(j, n) TIMES (j, n)
 #endif
 
 #if defined SIMD_WASM   // the nearest WASM has to a prefetch is a touch; it may not leave the memory, so none is made

@@ -2,25 +2,6 @@
 #include <arm_neon.h>
 #define W 4
 #define DOT8_ZERO 0
-#define TILE_T 0
-#define TILE_P 1
-#define TILE_G 4
-#define TILE_H 1
-#define TILE_C 1
-#define FEW_T 4
-#define FEW_G 4
-#define FEW_H 1
-#define ROW_G 4
-#define FLOAT_T 4
-#define FLOAT_P 1
-#define FLOAT_FEW_T 4
-#define AHEAD 4096
-#define ATTEND_Q 4
-#define ATTEND_G 4
-#define Q8_Q 4
-#define SCORE_G 4
-#define VALUES_G 4
-#define WEIGHTS_G 4
 typedef float32x4_t vf;
 typedef int32x4_t vi;
 typedef uint8x16_t vu;

@@ -1,26 +1,7 @@
 // The law: one lane at a time. Every other ISA file says the same with more lanes.
 #define W 1
 #define DOT8_ZERO 0   // what vu_s8 adds to an s8 weight; the kernel takes DOT8_ZERO * sum(x) off again
-#define TILE_T 0      // most tokens of a tile of many; 0: there is none
-#define TILE_P 1      // panels in it
-#define TILE_G 1      // vectors of them at a time
-#define TILE_H 1      // parts in which a block is unpacked
-#define TILE_C 1      // chains of a token's integer sum: 1, or 2 where H is 1
-#define FEW_T 4       // most tokens of an unrolled tile: 8, 4 or 1
-#define FEW_G 1       // and its G and H
-#define FEW_H 1
-#define ROW_G 1     // G at one token
-#define FLOAT_T 4   // tokens by panels of a tile of unquantised weights
-#define FLOAT_P 1
-#define FLOAT_FEW_T 4   // most tokens of an unrolled tile of them: 8, 4 or 1
-#define AHEAD 0         // bytes of prefetch at one token
-#define ATTEND_Q 4      // queries of an attention tile
-#define ATTEND_G 4      // vectors of channels at a time
-#define Q8_Q 4          // the same over a Q8_0 cache: queries of a tile
-#define SCORE_G 4       // vectors of positions at a time
-#define VALUES_G 4      // of channels
-#define WEIGHTS_G 4     // of positions whose weights are made
-#define STEPS5 0        // steps of codes < 32 that a va4 holds, of codes < 64; 0: its sums are no narrower than vi's
+#define STEPS5 0      // steps of codes < 32 that a va4 holds, of codes < 64; 0: its sums are no narrower than vi's
 #define STEPS6 0
 typedef float vf;
 typedef int32_t vi;

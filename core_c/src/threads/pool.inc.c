@@ -176,7 +176,7 @@ static int start_workers(threads *t, int n) {
 // The faster way is taken; the other is tried for some runs now and then, and at once when the way taken becomes much
 // slower than the other was.
 
-static void turn_to(pace *p, int way, int is_trial) {
+static void pace_switch(pace *p, int way, int is_trial) {
     p->way = way;
     p->runs = 0;
     p->is_trial = is_trial;
@@ -184,12 +184,12 @@ static void turn_to(pace *p, int way, int is_trial) {
 static int choose_alone(pace *p) {
     double *mine = &p->seconds[p->way], *other = &p->seconds[!p->way];
     if (p->runs < TRIAL_RUNS) return p->way;
-    if (*other == 0) turn_to(p, !p->way, 1);
+    if (*other == 0) pace_switch(p, !p->way, 1);
     else if (p->is_trial) {
         p->left = *mine > 2 * *other || *other > 2 * *mine ? TRIAL_SELDOM : TRIAL_EVERY;
         p->is_trial = 0;
-        if (*mine > *other) turn_to(p, !p->way, 0);
-    } else if (p->left-- <= 0 || *mine > 1.5 * *other) turn_to(p, !p->way, 1);
+        if (*mine > *other) pace_switch(p, !p->way, 0);
+    } else if (p->left-- <= 0 || *mine > 1.5 * *other) pace_switch(p, !p->way, 1);
     return p->way;
 }
 // The first run after a change pays for waking and for cold caches, and does not count.
