@@ -138,10 +138,10 @@ static void check_sample_values(const gguf *g) {
     CHECK_EQ_INT(gguf_get_u32(g, "i32", &u, &listener), 1), CHECK_EQ_INT(u, 7);
     CHECK_EQ_INT(gguf_get_u32(g, "absent", &u, &listener), 0);
     CHECK_EQ_INT(gguf_get_u32(g, "i16", &u, &listener), GEMEL_E_FORMAT);
-    CHECK_EQ_STR(message, "key \"i16\" is -300, and 0 to 4294967295 is allowed");
+    CHECK_EQ_STR(message, "key \"i16\" is -300; it must be 0 to 4294967295");
     CHECK_EQ_INT(gguf_get_u32(g, "u64", &u, &listener), GEMEL_E_FORMAT);
     CHECK_EQ_INT(gguf_get_u32(g, "words", &u, &listener), GEMEL_E_FORMAT);
-    CHECK_EQ_STR(message, "key \"words\" is an array of STRING, and an integer is wanted");
+    CHECK_EQ_STR(message, "key \"words\" is an array of STRING; it must be an integer");
     CHECK_EQ_INT(gguf_get_f32(g, "f32", &f, &listener), 1), CHECK(f == 1.5f);
     CHECK_EQ_INT(gguf_get_f32(g, "f64", &f, &listener), 1);
     CHECK_EQ_INT(gguf_get_f32(g, "u8", &f, &listener), GEMEL_E_FORMAT);
@@ -256,7 +256,7 @@ static void what_is_not_gguf_is_named(void) {
     memcpy(f.bytes, "tjgg", 4);
     REFUSED(&f, "from before GGUF");
     f.size = 3;
-    REFUSED(&f, "needs 4 bytes and the file has 3 left");
+    REFUSED(&f, "needs 4 bytes, but the file has 3 left");
     put_start(&f, 0, 0, 0);
     REFUSED(&f, "version 0");
     put_start(&f, 4, 0, 0);
@@ -313,7 +313,7 @@ static void metadata_that_breaks_the_format_names_its_key(void) {
     REFUSED(&f, "key \"k\"", "a boolean is 0 or 1");
     put_start(&f, 3, 0, 3);
     for (int i = 0; i < 3; i++) put_key(&f, i == 1 ? "j" : "k", GGUF_U8), put_int(&f, 1, 1);
-    REFUSED(&f, "key \"k\" is there twice, at offsets 32 and 60");
+    REFUSED(&f, "key \"k\" appears twice, at offsets 32 and 60");
     put_start(&f, 3, 0, 1), put_int(&f, 3, 8), put(&f, "a\0b", 3), put_int(&f, 0, 8);
     REFUSED(&f, "key \"a\\x00b\"", "NUL");
     put_start(&f, 3, 0, 1), put_key(&f, "general.alignment", GGUF_U32), put_int(&f, 24, 4);

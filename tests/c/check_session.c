@@ -409,8 +409,8 @@ static void equal_timelines_save_equal_bytes(void) {
 
 static void a_state_of_another_kv_type_is_refused(void) {
     static const int types[] = {GEMEL_KV_F16, GEMEL_KV_Q8_0, GEMEL_KV_F32};
-    static const char *const messages[] = {"type f16, this one's is q8_0", "type q8_0, this one's is f32",
-                                           "type f32, this one's is f16"};
+    static const char *const messages[] = {"is f16, but this session's is q8_0", "is q8_0, but this session's is f32",
+                                           "is f32, but this session's is f16"};
     gemel_model *m = open_model();
     for (int i = 0; i < 3; i++) {
         gemel_session *s, *other;

@@ -107,19 +107,20 @@ static void leave_rope_keys(const gemel_model *m, keys *r) {
 static void check_heads(const gemel_model *m, keys *r, const attention *a, int il) {
     if (a->k_dim < 1 || a->k_dim > HEAD_DIM_MAX)   // where the file gives no key_length
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
-                          "%s.embedding_length %d by head_count %d makes heads of %d; 1 to %d are allowed", r->arch,
+                          "%s.embedding_length %d / head_count %d gives heads of %d; 1 to %d are allowed", r->arch,
                           m->n_embd, a->n_head, a->k_dim, HEAD_DIM_MAX));
     else if (a->n_head * (int64_t)(a->k_dim > a->v_dim ? a->k_dim : a->v_dim) > 16 * (int64_t)m->n_embd)
         // no model's heads are that wide; buffers would dwarf the file
-        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d are over 16 times embedding_length %d", r->arch,
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d have over 16 times embedding_length %d", r->arch,
                           a->n_head, a->k_dim, m->n_embd));
     else if (a->n_head % a->n_head_kv)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
-                          "%s.attention.head_count %d is no multiple of head_count_kv %d, in layer %d", r->arch,
+                          "%s.attention.head_count %d is not a multiple of head_count_kv %d, in layer %d", r->arch,
                           a->n_head, a->n_head_kv, il));
     else if (a->n_rot > a->k_dim || a->n_rot % 2 || a->k_dim % 2)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
-                          "%s.rope.dimension_count %d: it must be even and at most the head's length, %d (even, too)",
+                          "%s.rope.dimension_count is %d; it must be even and at most the head's length, %d, which "
+                          "must be even too",
                           r->arch, a->n_rot, a->k_dim));
 }
 

@@ -48,7 +48,7 @@ static int take_words(gemel_model *m, const gguf *g, errors *e) {
     int code = tokenizer_open(&m->tok, g, e);
     gguf_override_unread(g, "tokenizer.ggml.padding_token_id");   // checked, and nothing pads
     if (code < 0 || tokenizer_n_vocab(m->tok) == m->n_vocab) return code;
-    return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight %d rows",
+    return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight has %d rows",
                 tokenizer_n_vocab(m->tok), m->n_vocab);
 }
 
@@ -61,12 +61,12 @@ static int take_memory(gemel_model *m, const gguf *g, placement *p, errors *e) {
 
 static int take_threads(gemel_model *m, threads *pool, int n_threads, int isa, errors *e) {
     int code = gemel_model_set_isa(m, isa);
-    if (code < 0) return fail(e, code, "the instruction set %d is not usable here", isa);
+    if (code < 0) return fail(e, code, "instruction set %d is not available here", isa);
     m->n_threads = n_threads;
     m->pool = pool;
     m->owns_pool = !pool;
     code = pool ? GEMEL_OK : threads_open(&m->pool, n_threads);
-    return code < 0 ? fail(e, code, "%d threads were refused", n_threads) : GEMEL_OK;
+    return code < 0 ? fail(e, code, "the system refused %d threads", n_threads) : GEMEL_OK;
 }
 
 static gemel_model *new_model(errors *e) {

@@ -40,12 +40,12 @@ static int rows_of(const walk *w, const slot *s, int il) {
 static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint64_t n_in, uint64_t n_out) {
     printable name;
     if (t->ne[0] != n_in || t->ne[1] != n_out || t->ne[2] != 1 || t->ne[3] != 1)
-        return fail(w->e, GEMEL_E_FORMAT,
-                    "the tensor %s is [%llu, %llu, %llu, %llu]; the metadata asks for [%llu, %llu]", name_of(t, &name),
-                    (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
-                    (unsigned long long)t->ne[3], (unsigned long long)n_in, (unsigned long long)n_out);
+        return fail(
+            w->e, GEMEL_E_FORMAT, "the tensor %s is [%llu, %llu, %llu, %llu]; by the metadata it must be [%llu, %llu]",
+            name_of(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
+            (unsigned long long)t->ne[3], (unsigned long long)n_in, (unsigned long long)n_out);
     if (!is_matrix && t->n_dims > 1 && t->ne[1] != 1)
-        return fail(w->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; 1 was expected", name_of(t, &name),
+        return fail(w->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; it must have 1", name_of(t, &name),
                     t->n_dims);
     if (!gemel_format_computed(t->type))
         return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not supported", name_of(t, &name),
@@ -84,7 +84,7 @@ static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n) {
     if (s->kind != SLOT_MATRIX) {
         if (first % (uint64_t)f->block || n % f->block) {
             printable name;
-            return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s is not cut at whole blocks of %d",
+            return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s is split within a block of %d",
                         name_of(t, &name), f->name, f->block);
         }
         d->n_in = n, d->n_out = 1;

@@ -172,7 +172,8 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
     if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic - 1))
         return fail(e, GEMEL_E_STATE, "these bytes are not a saved session");
     if (h->magic[7] != magic[7])
-        return fail(e, GEMEL_E_STATE, "the saved session is of another version of gemel: evaluate its text again");
+        return fail(e, GEMEL_E_STATE,
+                    "the saved session was written by another version of gemel: evaluate its text again");
     const rope_table *t = &s->m->ropes[0];
     if (t->scaling == SCALING_LONGROPE && h->fingerprint == (fingerprint(s) ^ 1))
         return fail(e, GEMEL_E_STATE, "the saved session used longrope's other RoPE table: restore it with n_ctx %s %d",
@@ -181,21 +182,22 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
         h->n_head_kv != s->m->layers[0].attn.n_head_kv || h->dim != s->m->layers[0].attn.k_dim ||
         h->n_vocab != s->m->n_vocab)
         return fail(e, GEMEL_E_STATE,
-                    "the saved session belongs to another model file, or to this one with other overrides");
+                    "the saved session belongs to another model file, or to this one with different overrides");
     if (h->kv_type != s->kv.type)
-        return fail(e, GEMEL_E_STATE, "the saved session's KV cache is of type %s, this one's is %s: open it with that",
-                    type_name(h->kv_type), type_name(s->kv.type));
+        return fail(e, GEMEL_E_STATE,
+                    "the saved session's KV cache is %s, but this session's is %s: open it with kv_type %s",
+                    type_name(h->kv_type), type_name(s->kv.type), type_name(h->kv_type));
     const char zero[sizeof h->unused] = {0};
     if (h->n_past < 0 || (h->has_logits & ~1) || (h->has_logits && !h->n_past) || h->n_carry < 0 || h->n_carry > 3 ||
         memcmp(h->unused, zero, sizeof zero))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged");
     if (h->n_past > s->n_ctx)
-        return fail(e, GEMEL_E_CONTEXT, "the saved session holds %d tokens, this one has room for %d", (int)h->n_past,
-                    s->n_ctx);
+        return fail(e, GEMEL_E_CONTEXT, "the saved session has %d tokens, but this session's n_ctx is %d",
+                    (int)h->n_past, s->n_ctx);
     if ((size_t)h->n_past > size / sizeof(int32_t))   // where sizes have 32 bits, the next one could wrap
-        return fail(e, GEMEL_E_STATE, "the saved session is cut short: %zu bytes for %d tokens", size, (int)h->n_past);
+        return fail(e, GEMEL_E_STATE, "the saved session is truncated: %zu bytes for %d tokens", size, (int)h->n_past);
     if (size != total_size(s, h->n_past, h->has_logits))
-        return fail(e, GEMEL_E_STATE, "the saved session is cut short or has extra bytes: %zu of %zu", size,
+        return fail(e, GEMEL_E_STATE, "the saved session is truncated or has extra bytes: %zu of %zu", size,
                     total_size(s, h->n_past, h->has_logits));
     if (h->checksum != checksum(h, data + sizeof *h, size - sizeof *h))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged: its checksum differs");
@@ -210,7 +212,7 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
         int32_t id;
         memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
         if (id < -1 || id >= s->m->n_vocab)   // -1: an embedding
-            return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at place %d", (int)id, i);
+            return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at index %d", (int)id, i);
     }
     data += sizeof *h + ids_size((size_t)h->n_past);
     code = check_kv(s, h->n_past, data, e);
@@ -222,7 +224,7 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
 int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, char *err, size_t err_size) {
     errors e = {err, err_size};
     state_header h = {0};
-    if (!s || !data) return fail(&e, GEMEL_E_ARGUMENT, "no session or no data");
+    if (!s || !data) return fail(&e, GEMEL_E_ARGUMENT, "the session or the data is NULL");
     if (size >= sizeof h) memcpy(&h, data, sizeof h);
     int code = check_state(s, &h, data, size, &e);
     if (code < 0) return code;

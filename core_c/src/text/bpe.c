@@ -28,7 +28,7 @@ static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, erro
     rune letter = rune_at(at, at + size);
     if (letter.size && letter.size == size && byte_of(letter.code) >= 0) return vocab_add_part(v, at, size, e);
     return fail(e, GEMEL_E_FORMAT,
-                "tokenizer.ggml.merges[%zu]: '%s' is no token, no byte, and made by no earlier merge", index,
+                "tokenizer.ggml.merges[%zu]: '%s' is not a token, a byte or the result of an earlier merge", index,
                 printable_name(at, size).text);
 }
 
@@ -36,7 +36,8 @@ static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, erro
 static int read_merge(struct tokenizer *t, gguf_span text, size_t index, char *joined, errors *e) {
     const char *space = text.size < 3 ? NULL : memchr(text.at + 1, ' ', text.size - 2);
     if (!space)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.merges[%zu] is '%s': it has no space between two texts", index,
+        return fail(e, GEMEL_E_FORMAT,
+                    "tokenizer.ggml.merges[%zu] is '%s'; it must be two strings with a space between them", index,
                     printable_name(text.at, text.size).text);
     size_t left_size = (size_t)(space - text.at), right_size = text.size - left_size - 1;
     int32_t left = side_of(&t->v, text.at, left_size, index, e);
@@ -56,7 +57,9 @@ static int read_merges(struct tokenizer *t, errors *e) {
     int rc = gguf_get_array(t->v.g, "tokenizer.ggml.merges", GGUF_STRING, &index, &n, e);
     if (rc < 0) return rc;
     if (!rc) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.merges is missing; tokenizer.ggml.model gpt2 needs it");
-    if (n > INT32_MAX / 4) return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.merges has %zu items", n);
+    if (n > INT32_MAX / 4)
+        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.merges has %zu items; at most %d are supported", n,
+                    INT32_MAX / 4);
     for (size_t i = 0; i < n; i++) {
         size_t size = gguf_array_string(t->v.g, index, i).size;
         if (size > longest) longest = size;
@@ -75,8 +78,7 @@ static int bpe_open(struct tokenizer *t, errors *e) {
     if (rc < 0) return rc;
     t->pre = pretok_find(name.at, name.size);
     if (!t->pre)
-        return fail(e, GEMEL_E_UNSUPPORTED,
-                    "tokenizer.ggml.pre is '%s', a rule for splitting text that is not known here",
+        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.pre is '%s': this pre-tokenizer is not supported",
                     printable_name(name.at, name.size).text);
     rc = read_merges(t, e);
     for (int byte = 0; !rc && byte < 256; byte++) {

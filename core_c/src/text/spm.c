@@ -27,7 +27,8 @@ static int read_scores(const vocab *v, scored *scores, errors *e) {
     int rc = gguf_get_array(v->g, "tokenizer.ggml.scores", is_float ? GGUF_F32 : GGUF_I32, &index, &n, e);
     if (rc < 0) return rc;
     if (n != (size_t)v->n)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores has %zu items, tokenizer.ggml.tokens %d", n, v->n);
+        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores has %zu items, but tokenizer.ggml.tokens has %d", n,
+                    v->n);
     for (int32_t id = 0; id < v->n; id++) {
         double score = gguf_array_number(v->g, index, (size_t)id);
         if (score != score) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is NaN", id);
@@ -66,7 +67,7 @@ static int read_pieces(struct tokenizer *t, errors *e) {
         gguf_span text = vocab_text(&t->v, id);
         if (!kind_is_plain(t->v.kind[id]) || !text.size) continue;
         if (text.size > PIECE_MAX && rune_at(text.at, text.at + text.size).size < text.size)
-            return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens[%d] has %zu bytes; the most is %d", id,
+            return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens[%d] has %zu bytes; at most %d are supported", id,
                         text.size, PIECE_MAX);
         note_spaces(t, text);
     }

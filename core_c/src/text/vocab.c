@@ -49,7 +49,7 @@ int32_t vocab_find_marker(const vocab *v, const char *at, size_t size) {
 }
 
 static int too_many_collisions(errors *e) {
-    return fail(e, GEMEL_E_FORMAT, KEY "tokens: more than %d texts have hashes that lie together", MAX_PROBES);
+    return fail(e, GEMEL_E_FORMAT, KEY "tokens: more than %d texts have colliding hashes", MAX_PROBES);
 }
 
 // Make the table at least twice as large as the texts in it.
@@ -120,7 +120,7 @@ static int read_kinds(vocab *v, errors *e) {
     found = gguf_get_array(v->g, KEY "token_type", GGUF_I32, &index, &n, e);
     if (found <= 0) return found;
     if (n != (size_t)v->n)
-        return fail(e, GEMEL_E_FORMAT, KEY "token_type has %zu items and " KEY "tokens has %d", n, v->n);
+        return fail(e, GEMEL_E_FORMAT, KEY "token_type has %zu items, but " KEY "tokens has %d", n, v->n);
     for (int32_t id = 0; id < v->n; id++) {
         double kind = gguf_array_number(v->g, index, (size_t)id);
         if (!(kind >= GEMEL_TOKEN_NORMAL && kind <= GEMEL_TOKEN_BYTE))
@@ -162,7 +162,7 @@ static int read_id(const vocab *v, const char *key, int32_t *id, errors *e) {
     uint32_t value;
     int found = gguf_get_u32(v->g, key, &value, e);
     if (found <= 0) return found;
-    if (value >= (uint32_t)v->n) return fail(e, GEMEL_E_FORMAT, "%s is %u; ids are below %d", key, value, v->n);
+    if (value >= (uint32_t)v->n) return fail(e, GEMEL_E_FORMAT, "%s is %u; it must be below %d", key, value, v->n);
     *id = (int32_t)value;
     return 0;
 }
@@ -186,7 +186,7 @@ static int read_roles(vocab *v, errors *e) {
         if (found < 0) return found;
         if (!found) continue;
         if (on && vocab_role(v, flags[i].id) < 0)
-            return fail(e, GEMEL_E_FORMAT, "%s is true, but there is no %s", flags[i].key, flags[i].id_key);
+            return fail(e, GEMEL_E_FORMAT, "%s is true, but %s is missing", flags[i].key, flags[i].id_key);
         v->role[flags[i].field - GEMEL_MODEL_BOS] = on;
     }
     int32_t unused = -1;
@@ -229,7 +229,7 @@ int vocab_open(vocab *v, const gguf *g, errors *e) {
     if (found < 0) return found;
     if (!found || !n) return fail(e, GEMEL_E_FORMAT, KEY "tokens is missing or empty");
     if (n > INT32_MAX / 4)
-        return fail(e, GEMEL_E_UNSUPPORTED, KEY "tokens has %zu items; the most is %d", n, INT32_MAX / 4);
+        return fail(e, GEMEL_E_UNSUPPORTED, KEY "tokens has %zu items; at most %d are supported", n, INT32_MAX / 4);
     v->n = (int32_t)n;
     v->kind = array_new(n, 1);
     v->eog = array_zero(n, 1);
