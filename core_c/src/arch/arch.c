@@ -66,7 +66,7 @@ static void read_model(gemel_model *m, keys *r) {
 static void read_rope(gemel_model *m, keys *r) {
     rope_table *t = &m->ropes[0];
     gguf_span type = {"none", 4};
-    double linear = keys_float(r, "rope.scale_linear", 1e-6, 1e6, 1);   // what older files call the factor
+    double linear = keys_float(r, "rope.scale_linear", 1e-6, 1e6, 1);   // the factor's name in older files
     int got = keys_string(r, "rope.scaling.type", &type);
     t->base = keys_float(r, "rope.freq_base", 1, 1e12, 10000);
     t->factor = keys_float(r, "rope.scaling.factor", 1e-6, 1e6, linear);
@@ -89,12 +89,12 @@ static void read_rope(gemel_model *m, keys *r) {
                           r->arch, printable_name(type.at, type.size).text));
 }
 
-// Keys that change nothing with the model's kind of scaling: an override of one would be in vain.
+// Keys that have no effect with the model's kind of scaling: an override of one is an error.
 static void leave_rope_keys(const gemel_model *m, keys *r) {
     int scaling = m->ropes[0].scaling, has_own = scaling == SCALING_YARN || scaling == SCALING_LONGROPE;
     gguf_span type;
     int is_off = scaling == SCALING_LONGROPE || (scaling == SCALING_NONE && keys_string(r, "rope.scaling.type", &type));
-    int is_renamed = keys_float(r, "rope.scaling.factor", 0, 1e6, 0) > 0;   // comes before the older name
+    int is_renamed = keys_float(r, "rope.scaling.factor", 0, 1e6, 0) > 0;   // takes precedence over the older name
     if (is_off) keys_unread(r, "rope.scaling.factor");
     if (is_off || is_renamed) keys_unread(r, "rope.scale_linear");
     if (!has_own) keys_unread(r, "rope.scaling.original_context_length");
@@ -191,7 +191,8 @@ static void finish_ropes(gemel_model *m) {
     }
 }
 
-// ALiBi (arXiv:2108.12409): the slopes of n heads fall by one ratio; where n is no power of two, the rest lie between.
+// ALiBi (arXiv:2108.12409): the slopes of n heads fall by one ratio; where n is not a power of two, the rest lie
+// between.
 static int make_slopes(gemel_model *m, keys *r) {
     double most_bias = keys_float(r, "attention.max_alibi_bias", 0, 1e6, 8);
     size_t count = 0;

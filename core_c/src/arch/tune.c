@@ -20,7 +20,7 @@ static void windows(gemel_model *m, keys *r, int period) {
         if (is_windowed(r, il, period)) m->layers[il].attn.window = window;
 }
 
-// The same, and windowed layers turn by a table of their own, whatever scaling the others have.
+// The same, and windowed layers have their own RoPE table, without the scaling of the others.
 static void windows_with_rope(gemel_model *m, keys *r, int period, double base) {
     windows(m, r, period);
     if (keys_int(r, "attention.sliding_window", 0, 1 << 30, 0) == 0) return;
@@ -32,7 +32,7 @@ static void windows_with_rope(gemel_model *m, keys *r, int period, double base) 
 
 // ---- Architectures -------------------------------------------------------------------------------------------------
 
-// The largest models divide scores by what other models' heads would be, not by their own.
+// The largest models divide scores by n_embd / n_head instead of by the head's size.
 static void divide_by_width(gemel_model *m) {
     for (int il = 0; il < m->n_layer; il++) {
         attention *a = &m->layers[il].attn;
@@ -62,14 +62,14 @@ void tune_smollm3(gemel_model *m, keys *r) {
 
 void tune_olmo2(gemel_model *m, keys *r) { windows_with_rope(m, r, 4, m->ropes[0].base); }
 
-void tune_granite(gemel_model *m, keys *r) {   // its files say by what logits are divided
+void tune_granite(gemel_model *m, keys *r) {   // its files say what logits are divided by
     double by = keys_float(r, "logit_scale", -1e6, 1e6, 1);
     if (r->code) return;
     if (by == 0) keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "granite.logit_scale is 0: logits are divided by it"));
     else m->logit_scale = (float)(1 / by);
 }
 
-void tune_gptneox(gemel_model *m, keys *r) {   // where other architectures take "no" for granted
+void tune_gptneox(gemel_model *m, keys *r) {   // its default is yes
     int is_parallel = keys_bool(r, "use_parallel_residual", 1);
     for (int il = 0; il < m->n_layer; il++) m->layers[il].is_parallel = is_parallel;
 }

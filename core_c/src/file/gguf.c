@@ -80,7 +80,7 @@ static int same_family(int a, int b) {
     return a == b || (is_integer(a) && is_integer(b)) || (is_float(a) && is_float(b));
 }
 
-// `scalar` is what an override may be in its place.
+// `scalar` is what an override must be.
 static int wrong_type(const gguf *g, const gguf_kv *kv, const char *key, const char *wanted, const char *scalar,
                       errors *e) {
     int is_array = kv->type == GGUF_ARRAY;

@@ -1,5 +1,5 @@
 // Bytes, in pieces of any size, become a gguf: a state machine that waits for one token at a time and checks each
-// claim (a length, a count, an offset) against the file's size before anything is taken for it.
+// claim (a length, a count, an offset) against the file's size before memory is taken for it.
 // Knows the container and the sizes of tensor types; knows no key but general.alignment, and no architecture.
 // The format: github.com/ggml-org/ggml, docs/gguf.md.
 #include "gguf_read.h"
@@ -13,7 +13,7 @@
 
 typedef unsigned long long ull;
 
-// No vocabulary comes near this; a sparse file whose zeros read as endless empty strings would.
+// Far above any vocabulary. A sparse file, whose zeros read as endless empty strings, is stopped by it.
 enum { HEADER_MAX_MIB = 256, HEADER_MAX = HEADER_MAX_MIB << 20 };
 enum { NAME_SIZE_MAX = 65535, KV_SIZE_MIN = 8 + 1 + 4 + 1, TENSOR_SIZE_MIN = 8 + 1 + 4 + 8 + 4 + 8 };
 enum { DEFAULT_ALIGNMENT = 32 };
@@ -407,7 +407,7 @@ int gguf_open(gguf **out, uint64_t file_size, errors *e) {
     return code;
 }
 
-// Take what of data[0..size) belongs to the token that is awaited; *used of it. Returns 1 when the token is there.
+// Take the bytes of data[0..size) that belong to the next token; *used is their number. Returns 1 when it is complete.
 static int take_token(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e) {
     size_t missing = g->at + g->need - g->bytes.count, take = missing < size ? missing : size;
     uint8_t *end = gguf_grow(&g->bytes, take, 1, e);

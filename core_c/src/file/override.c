@@ -98,7 +98,7 @@ static int put_value(gguf *over, gguf_kv *kv, int type, double number, gguf_span
     return code < 0 || kv->type != GGUF_STRING ? code : put(over, text.at, text.size, e);
 }
 
-// The place among sorted keys where this one belongs; -1: it is there.
+// The index among sorted keys where this one belongs; -1: it is among them.
 static int place_of(const gguf *over, gguf_span key) {
     size_t i = 0;
     int order = -1;
@@ -177,7 +177,7 @@ void gguf_override_unread(const gguf *g, const char *key) {
     if (i >= 0) gguf_kv_at(g->over, (size_t)i)->is_read = 0;
 }
 
-// 1 when the sentence has the key, and no longer one that begins so.
+// 1 when the sentence names the key, not a longer key that begins with it.
 static int names(const char *sentence, const char *key) {
     size_t size = strlen(key);
     for (const char *at = sentence; *at; at++) {

@@ -3,7 +3,7 @@
 #include <string.h>
 #include "gguf_index.h"
 
-typedef struct keys {   // what a file says of itself
+typedef struct keys {   // what a file says about itself
     uint32_t no, count, n_tensors;
 } keys;
 
@@ -39,7 +39,7 @@ int split_open(split *s, gguf *first, errors *e) {
 
 // ---- Joining the tables --------------------------------------------------------------------------------------------
 
-// Which part, from 1 on, has entry i of the joined table.
+// The part, from 1 on, that has entry i of the joined table.
 static int part_of(const gguf *first, size_t i) {
     int part = 1;
     for (const gguf *g = first; g && i >= g->entries.count; g = g->next, part++) i -= g->entries.count;

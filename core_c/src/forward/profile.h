@@ -1,4 +1,4 @@
-// Where a session's time goes, as events that the host asked for. Switched off, an operation costs one branch.
+// Where a session's time goes, as events that the host asked for. When off, an operation costs one branch.
 #pragma once
 #include <stdatomic.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ void stopwatch_note(stopwatch *w, int op, int il, int n, double from);   // an e
 static inline void stopwatch_mark(stopwatch *w, int op, int il, int n) {
     if (w->to) stopwatch_note(w, op, il, n, w->since);
 }
-// The same of all since the start.
+// The same for all since the start.
 static inline void stopwatch_stop(stopwatch *w, int op, int il, int n) {
     if (w->to) stopwatch_note(w, op, il, n, w->start);
 }

@@ -1,9 +1,9 @@
-// Attention over a Q8_0 cache, in integers. Blocks of 64 positions ascend. A query of int8 codes meets a block's keys
-// with a lane a position; the block's weights become codes 0..127 against its own largest, and meet the values with a
-// lane a channel, four positions a lane a step. A value's scale is part of its weight: weights are 2^(score + log2 of
-// the scale), and the plain sum that divides the result takes it out again. What a block gives joins the running
-// result in float. A query's result depends on its own first and n_pos alone: outside, weights are 0 whatever memory
-// holds.
+// Attention over a Q8_0 cache, in integers. Blocks of 64 positions ascend. Queries of int8 codes are multiplied by a
+// block's keys with one SIMD lane per position. The block's weights become codes 0..127 relative to its largest, and
+// are multiplied by the values with one lane per channel, four positions at a time. A value's scale is part of its
+// weight: weights are 2^(score + log2 of the scale); the sum that divides the result is of weights without it. Each
+// block's result joins the running result in float. A query's result depends only on its own first and n_pos: other
+// positions have weight 0, whatever memory holds.
 
 // The queries of a call by ascending n_pos, so that those which see a block are a run that ends at the last.
 typedef struct q8_queries {
@@ -13,11 +13,11 @@ typedef struct q8_queries {
     int32_t start[ATTEND_DIM / 32][ATTEND_MAX];       // where integer sums start: -DOT8_ZERO * sum of codes
     float *o[ATTEND_MAX];
     int first[ATTEND_MAX], n_pos[ATTEND_MAX];
-    int is_bent;   // then by these, in units of log2
+    int is_bent;   // scores have a cap or slopes, in units of log2
     cap cap;
     float slope[ATTEND_MAX];
     float top[ATTEND_MAX + LANES];   // the largest weight's log2 so far
-    float l[ATTEND_MAX][LANES];      // the sum of plain weights
+    float l[ATTEND_MAX][LANES];      // the sum of weights without scales of values
 } q8_queries;
 
 typedef struct q8_block {   // see layout.h
@@ -119,8 +119,8 @@ WORD void q8_scores(const int Q, const q8_queries *a, int h0, const q8_block *b,
             TIMES (g, G) vf_store(s[h] + (g0 + g) * W, f[h][g]);
     }
 }
-_Static_assert(EVERY == 1 || EVERY == 2, "the other lines are every second");
-_Static_assert(V == 1 || V % SCORE_G == 0, "vectors of a tile are of one group, or each of its own");
+_Static_assert(EVERY == 1 || EVERY == 2, "q8_prefetch takes every second line for the others");
+_Static_assert(V == 1 || V % SCORE_G == 0, "the vectors of a tile are of one group, or each of another");
 
 typedef struct q8_work {   // what a tile makes of a block
     float s[Q8_Q][KV_BLOCK];
@@ -145,14 +145,14 @@ static const float *q8_seen(const float *scale, q8_span seen, float *room) {
     return room;
 }
 
-// The 16 positions each of which some are seen, capped and sloped.
+// Cap and slope the scores, by groups of 16 positions of which some are seen.
 static void q8_bend(const q8_queries *a, int h, int p, float *s) {
     q8_span seen = q8_span_of(a, h, p);
     int from = seen.from / LANES * LANES, to = (seen.to + LANES - 1) / LANES * LANES;
     bend(s + from, to - from, &a->cap, a->slope[h], p + from - (a->n_pos[h] - 1));
 }
 
-// The scales' log2 joins the scores. What a query does not see is less than the least maximum, whatever memory holds.
+// Add the scales' log2 to the scores; *most is the largest. Positions that the query does not see get the least score.
 static void q8_most(const q8_block *b, float *s, q8_span seen, float *most) {
     vf m[V];
     float room[KV_BLOCK];
@@ -164,12 +164,12 @@ static void q8_most(const q8_block *b, float *s, q8_span seen, float *most) {
         EACH (g) {
             vf t = vf_add(vf_load(s + i * LANES + g * W), vf_load(log_scale + i * LANES + g * W));
             vf_store(s + i * LANES + g * W, t);
-            m[g] = vf_max(t, m[g]);   // in this order never NaN
+            m[g] = vf_max(t, m[g]);   // with operands in this order never NaN
         }
     *most = fold_max(m);
 }
 
-// The running maxima of queries h0..h0+n-1 with those of a block, and the factors that follow.
+// Update the running maxima of queries h0..h0+n-1 with those of a block; the factors of old and new results follow.
 static void q8_factors(q8_queries *a, int h0, int n, const float *of_block, float *of_old, float *of_now) {
     for (int h = 0; h < n; h += W) {
         float top[LANES];
@@ -181,7 +181,7 @@ static void q8_factors(q8_queries *a, int h0, int n, const float *of_block, floa
     }
 }
 
-// Weights to codes p, 127 for the largest; their plain sum joins l[16].
+// Scores to weights, as codes p (127 for the largest); their sum without scales joins l[16].
 WORD void q8_codes_of(const float *s, const float *inv_scale, float most, float old, float now, act *p, float *l) {
     const int n = 4 * V < WEIGHTS_G ? 4 * V : WEIGHTS_G;
     vf sum[V];
@@ -202,8 +202,8 @@ WORD void q8_codes_of(const float *s, const float *inv_scale, float most, float 
     }
 }
 
-// The next block is asked for all the time, for a CPU can wait for so many lines only: for one of EVERY lines of codes
-// where this block's are met, for the other ones and the scales, some at a time, where there are only weights to make.
+// The next block is prefetched evenly, since a CPU can wait for a limited number of lines only: one of EVERY lines of
+// codes along with this block's codes, the others and the scales, some at a time, while weights are made.
 typedef struct q8_prefetch {
     const uint8_t *codes, *scales;
     int i, n_codes, n, at_a_time;   // lines: prefetched, of codes, in all, by one call
@@ -213,13 +213,13 @@ static q8_prefetch q8_prefetch_of(const q8_block *b, int nb, int v_dim, int time
     return (q8_prefetch){b->k + 64 + b->to_next, (const uint8_t *)b->k_scale + b->to_next, 0, n_codes, n,
                          (n + times - 1) / times};
 }
-WORD void q8_prefetch_some(q8_prefetch *r) {   // a function that only prefetches is no call to a compiler
+WORD void q8_prefetch_some(q8_prefetch *r) {   // inlined: compilers drop calls of functions that only prefetch
     int end = r->i + r->at_a_time < r->n ? r->i + r->at_a_time : r->n;
     for (; r->i < end && r->i < r->n_codes; r->i++) PREFETCH(r->codes + 128 * r->i);
     for (; r->i < end; r->i++) PREFETCH(r->scales + 64 * (r->i - r->n_codes));
 }
 
-// Scores of queries h0..h0+n-1 against the block at position p to codes, and the factors with which it joins.
+// Scores of queries h0..h0+n-1 for the block at position p become codes, and the factors with which the block joins.
 KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q8_work *t) {
     q8_prefetch rest = q8_prefetch_of(b, a->nb, a->v_dim, 2 * n);
     for (int h = 0; h < n; h++) {
@@ -310,7 +310,7 @@ static const q8_tile *q8_tile_for(int left) {   // the largest that fits
 
 static int q8_sees(const q8_queries *a, int h, int p) { return a->first[h] < p + KV_BLOCK && a->n_pos[h] > p; }
 
-// The queries that see the block at position p, in runs; of a run, the last sees furthest.
+// Add the block at position p to the queries that see it, run by run; the last query of a run sees furthest.
 static void q8_block_step(q8_queries *a, const q8_block *b, int p) {
     q8_work work;
     memset(work.most, 0, sizeof work.most);
@@ -327,8 +327,8 @@ static void q8_block_step(q8_queries *a, const q8_block *b, int p) {
     }
 }
 
-// Returns the largest n_pos, or 0 when a query is not bounded. order: which of the call's queries each is. least: the
-// least first.
+// Quantise the call's queries in ascending order of n_pos; order[h] is the call's index of each, *least the least
+// first. Returns the largest n_pos, or 0 when a query is out of bounds.
 static int q8_quantise_queries(q8_queries *a, const attend_args *from, int *order, int *least) {
     int most = 0, is_good = 1;
     *least = from->first[0];
@@ -355,13 +355,13 @@ static int q8_quantise_queries(q8_queries *a, const attend_args *from, int *orde
     return is_good ? most : 0;
 }
 
-static void q8_reset(q8_queries *a, int h, float *o) {   // nothing has been met
+static void q8_reset(q8_queries *a, int h, float *o) {   // before the first block
     a->top[h] = -3e38f;
     memset(a->l[h], 0, sizeof a->l[h]);
     memset(a->o[h] = o, 0, sizeof(float) * (size_t)a->v_dim);
 }
 
-// out / sum of plain weights
+// out / sum of weights
 static void q8_finish(const q8_queries *a) {
     for (int h = 0; h < a->n; h++) {
         vf l[V];
@@ -386,7 +386,8 @@ KERNEL int attend_q8(const attend_args *from) {
 
 // ---- Blocks by several threads -------------------------------------------------------------------------------------
 
-// Joined to nothing, a block's out and sum are multiplied by exp2(0) = 1 and added to 0.
+// As the first block after a reset, a block's out and sum are multiplied by exp2(0) = 1 and added to 0: partials are
+// exact.
 KERNEL int attend_q8_partials(const attend_args *from, int b0, int b1) {
     q8_queries a;
     int order[ATTEND_MAX], least;

@@ -1,4 +1,4 @@
-// One ISA's row: all kernels compiled in its vocabulary. Included by isa_*.c, which name the row and the vocabulary.
+// All kernels, compiled for one instruction set. Included by isa_*.c, which choose the vocabulary and name the table.
 #include "kernels.h"
 #include "../fmath.h"
 #include "../simd/simd.h"

@@ -1,4 +1,4 @@
-// What limits a kernel of this row: reading memory once, and its dot products with nothing around them.
+// What limits the kernels of an instruction set: reading memory once, and dot products alone.
 
 enum { STREAMS = 4, SEEN = W == 16 ? 3 : 2, MET = W == 16 ? 4 : 5 };
 
@@ -19,8 +19,8 @@ KERNEL int measure_read(const uint8_t *p, size_t size) {
     return some;
 }
 
-// n steps, each the dots of MET activations with SEEN vectors of codes, in sums that do not wait for each other. Codes
-// are of 4 bits: a row may add them up in fewer bits, and widen them after 8 steps.
+// n steps, each the dots of MET activations with SEEN vectors of codes, in independent sums. Codes have 4 bits: an
+// instruction set may add them up in fewer bits and widen the sums after 8 steps.
 KERNEL int measure_dot(int n, double *macs) {
     act x[4 * MET] = {1};
     uint8_t codes[SEEN][4 * W] = {{1}};
@@ -30,7 +30,7 @@ KERNEL int measure_dot(int n, double *macs) {
         TIMES (t, MET)
             TIMES (g, SEEN) a[t][g] = va4_zero();
         TIMES (j, 8) {
-            __asm__ volatile("" ::"r"(x), "r"(codes) : "memory");   // they may be others now
+            __asm__ volatile("" ::"r"(x), "r"(codes) : "memory");   // the compiler must load them again
             vu c[SEEN];
             TIMES (g, SEEN) c[g] = vu_load(codes[g]);
             TIMES (t, MET)

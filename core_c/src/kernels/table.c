@@ -1,4 +1,4 @@
-// Which rows this build has, slowest first. The build file says which isa_*.c it compiled, and with what flags.
+// The instruction sets of this build, slowest first. cmake/rows.cmake says which isa_*.c are compiled, with what flags.
 #include "../cpu.h"
 #include "kernels.h"
 

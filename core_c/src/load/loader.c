@@ -16,10 +16,10 @@ typedef struct arrival {
     const gguf_tensor *t;
     destination to;
     uint64_t offset;   // in the file
-    int *missing;      // runs that are not whole yet, of its layer
+    int *missing;      // incomplete runs of its layer
     uint64_t fed;      // bytes so far
     size_t row_size;   // bytes of a row (a vector is one row)
-    uint8_t *strip;    // up to 16 rows that are not whole yet
+    uint8_t *strip;    // up to 16 rows, until they are complete
     size_t strip_fed;
 } arrival;
 
@@ -28,14 +28,14 @@ struct gemel_loader {
     gguf *g;                           // the first part's header, which owns the others'; NULL: the model's now
     gguf *reading;                     // the header that is being read; NULL: none
     split parts;                       // once a part is added
-    int n_parts;                       // whose headers are whole
-    threads *pool;                     // the host's; NULL: the model opens one of its own
+    int n_parts;                       // whose headers are complete
+    threads *pool;                     // the host's; NULL: the model opens one
     int n_threads, isa;
-    int failed;          // the first error of a tensor: what is packed by then can't be trusted
+    int failed;          // the first error of a tensor: panels packed so far can't be trusted
     gemel_model *m;      // from begin to finish
     arrival *arrivals;   // by offset
     int n_arrivals;
-    int *missing;   // [1 + n_layer + 1] tensors that are not whole: what sessions need, each layer's, the output's
+    int *missing;   // [1 + n_layer + 1] incomplete tensors: those that sessions need, each layer's, the output's
 };
 
 static const char not_a_size[] = "the file size %g is not a whole number of bytes up to 2^53";
@@ -115,7 +115,7 @@ int gemel_loader_n_layers(const gemel_loader *l) { return l && l->m ? atomic_loa
 
 // ---- Parts of a split model ----------------------------------------------------------------------------------------
 
-// The parts that are here, at least the first, may begin a model, and more may come.
+// The parts read so far, at least the first, begin a model, and more may follow.
 static int open_parts(gemel_loader *l, errors *e) {
     if (l->failed) return fail(e, GEMEL_E_ARGUMENT, "an earlier part was rejected; start over with gemel_loader_open");
     return l->parts.n_parts ? GEMEL_OK : split_open(&l->parts, l->g, e);
@@ -216,7 +216,7 @@ int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
 
 // ---- Feed ----------------------------------------------------------------------------------------------------------
 
-// The header that is being read is whole.
+// The header that was being read is complete.
 static int end_header(gemel_loader *l, errors *e) {
     gguf *g = l->reading;
     l->reading = NULL;
@@ -246,7 +246,7 @@ typedef struct pack_job {
     int first, n;    // panels
     int last_rows;   // rows of the last of them
     const kernels *k;
-    int result[THREADS_MAX];   // worst of each thread
+    int result[THREADS_MAX];   // the worst, by thread
 } pack_job;
 
 static void pack_panels(void *arg, int ith, int nth) {
@@ -299,7 +299,7 @@ static int unpack_vector(arrival *a, const uint8_t *data, errors *e) {
     return GEMEL_OK;
 }
 
-// The strip is whole, or the tensor ends.
+// The strip is complete, or the tensor ends.
 static int empty_strip(gemel_loader *l, arrival *a, errors *e) {
     int rows = (int)(a->strip_fed / a->row_size), before = (int)((a->fed - a->strip_fed) / a->row_size);
     int code = a->to.w ? pack_rows(l, a, a->strip, before, rows, e) : unpack_vector(a, a->strip, e);
@@ -309,7 +309,7 @@ static int empty_strip(gemel_loader *l, arrival *a, errors *e) {
     return code;
 }
 
-// A run is whole: so may be its layer, and those after it that were waiting for no more than it.
+// A run is complete. Its layer may be complete with it, and layers after it that only waited for this one.
 static int count_layers(gemel_loader *l, arrival *a, errors *e) {
     int n = atomic_load(&l->m->n_whole), before = n;
     if (--*a->missing) return GEMEL_OK;
@@ -350,7 +350,7 @@ static int feed_tensor(gemel_loader *l, arrival *a, const uint8_t *data, size_t 
     return a->fed == a->to.size ? count_layers(l, a, e) : GEMEL_OK;
 }
 
-// Of the piece [offset, offset + size), what belongs to run a.
+// Feed run a the bytes of the piece [offset, offset + size) that belong to it.
 static int feed_overlap(gemel_loader *l, arrival *a, uint64_t offset, const uint8_t *data, size_t size, errors *e) {
     uint64_t from = a->offset > offset ? a->offset : offset, end = a->offset + a->to.size;
     uint64_t to = end < offset + size ? end : offset + size;

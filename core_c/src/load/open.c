@@ -14,7 +14,7 @@ static void count_weight(gemel_model *m, const weight *w) {
     m->totals.has_halves |= k && k->sub == 16;
 }
 
-// What is known of the weights before they are in.
+// What is known of the weights before they are loaded.
 static void count_all(gemel_model *m, const gguf *g) {
     for (int il = 0; il < m->n_layer; il++)
         for (int id = 0; id < N_SLOTS; id++)
@@ -46,7 +46,7 @@ static int read_numbers(gemel_model *m, const gguf *g, placement *p, errors *e) 
 
 static int take_words(gemel_model *m, const gguf *g, errors *e) {
     int code = tokenizer_open(&m->tok, g, e);
-    gguf_override_unread(g, "tokenizer.ggml.padding_token_id");   // checked, and nothing pads
+    gguf_override_unread(g, "tokenizer.ggml.padding_token_id");   // checked; gemel never pads
     if (code < 0 || tokenizer_n_vocab(m->tok) == m->n_vocab) return code;
     return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight has %d rows",
                 tokenizer_n_vocab(m->tok), m->n_vocab);

@@ -53,7 +53,7 @@ static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint6
     return GEMEL_OK;
 }
 
-// Every tensor of the file must have found a slot: one that is left over would change the result.
+// Every tensor of the file must have a slot: ignoring one would change the result.
 static int check_leftover(const walk *w) {
     printable name;
     for (int i = 0; i < gguf_n_tensors(w->g); i++)
@@ -112,8 +112,8 @@ static int rows_before(const walk *w, slot_id d, slot_id id, int il) {
     return n;
 }
 
-// The fused tensor that slot `id` is a part of, when the file has it in place of the first part; or SLOT_NONE. One that
-// shares its name with a part is recognised by its number of rows.
+// The fused tensor that slot `id` is a part of, when the file has it instead of the parts; or SLOT_NONE. A fused tensor
+// with the name of a part is recognised by its number of rows.
 static slot_id dealt_from(const walk *w, slot_id id, int il) {
     for (int d = 0; d < N_SLOTS; d++) {
         if (slots[d].kind != SLOT_DEALT || !slot_may_be_in(&slots[slots[d].parts[0]], w->m->arch)) continue;
@@ -163,7 +163,7 @@ static int place_room(walk *w, enum slot_room room, int il) {
     return GEMEL_OK;
 }
 
-// A head without a tensor of its own is its own slot over the embedding's data.
+// A tied head, which has no tensor, is a weight over the embedding's data.
 static void tie(walk *w) {
     gemel_model *m = w->m;
     m->is_tied = !m->output.w.n_panels;

@@ -1,4 +1,5 @@
-// What a model and a session of it will take, from a whole header: the same walk over the slots that hands out memory.
+// The memory that a model and a session of it will need, from a complete header: by the walk over the slots that later
+// hands the memory out.
 #include "../arch/rope.h"
 #include "../forward/workspace.h"
 #include "loader.h"

@@ -1,5 +1,5 @@
-// A session's life and its timeline: open, append, cut back, fork. Micro-batches go to forward; between two of them,
-// and between two layers, a cancellation is seen.
+// A session's life and its timeline: open, append, truncate, fork. Micro-batches go to forward; cancellation is checked
+// between micro-batches and between layers.
 #include "session.h"
 #include <stdlib.h>
 #include <string.h>

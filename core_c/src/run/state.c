@@ -1,5 +1,5 @@
 // A session as bytes and back: header, ids, the KV cache up to n_past, the logits. Little endian; the same bytes on
-// every machine, since the values are. A checksum tells damage, a fingerprint another model.
+// every machine, since the values are. A checksum detects damage, a fingerprint another model.
 #include <float.h>
 #include <string.h>
 #include "../memory.h"
@@ -15,10 +15,10 @@ typedef struct state_header {
 } state_header;
 _Static_assert(sizeof(state_header) == 64, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '3'};   // the last goes up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '3'};   // the last character counts up with the layout
 
 static size_t ids_size(size_t n) { return (n * sizeof(int32_t) + 7) / 8 * 8; }
-// Blocks of a table that are saved for n positions: first..first+count-1; what a window has dropped is not.
+// Blocks of a table that are saved for n positions: first..first+count-1, without those that a window has freed.
 static int saved_blocks(const kv_table *t, int n, int *first) {
     int blocks = (n + KV_BLOCK - 1) / KV_BLOCK;
     *first = t->c->window && n > t->c->window ? (n - t->c->window + 1) / KV_BLOCK : 0;
@@ -103,8 +103,7 @@ static int check_kv(const gemel_session *s, int n_past, const uint8_t *at, error
 
 // ---- Copying -------------------------------------------------------------------------------------------------------
 
-// Copy the KV cache between its pages and one run of bytes. Zeros take the place of what was cut back, or came from
-// outside, behind the last position.
+// Copy the KV cache between its pages and consecutive bytes. Everything behind the last position becomes zero.
 static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save) {
     block_walk w = {.s = s, .n_past = n_past, .at = at, .block = -1};
     for (int n; (n = next_block(&w)) > 0;) {
@@ -115,10 +114,10 @@ static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save
     }
 }
 
-// Of the model's file with its overrides, and of which table of longrope's turned the keys.
+// Of the model's file with its overrides, and of the longrope table in use.
 static uint64_t fingerprint(const gemel_session *s) { return gguf_fingerprint(s->m->gguf) ^ (uint64_t)s->kv.is_long; }
 
-// Logits that can be made are saved, too.
+// Logits that have not been computed yet are computed and saved.
 size_t gemel_session_save_size(gemel_session *s) {
     if (!s) return 0;
     if (s->has_stream) (void)session_make_logits(s);
@@ -194,7 +193,7 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
     if (h->n_past > s->n_ctx)
         return fail(e, GEMEL_E_CONTEXT, "the saved session has %d tokens, but this session's n_ctx is %d",
                     (int)h->n_past, s->n_ctx);
-    if ((size_t)h->n_past > size / sizeof(int32_t))   // where sizes have 32 bits, the next one could wrap
+    if ((size_t)h->n_past > size / sizeof(int32_t))   // on 32-bit hosts the next size could wrap
         return fail(e, GEMEL_E_STATE, "the saved session is truncated: %zu bytes for %d tokens", size, (int)h->n_past);
     if (size != total_size(s, h->n_past, h->has_logits))
         return fail(e, GEMEL_E_STATE, "the saved session is truncated or has extra bytes: %zu of %zu", size,
@@ -204,7 +203,7 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
     return GEMEL_OK;
 }
 
-// A checksum is easily made: nothing is taken over that no session holds.
+// A checksum can be forged: refuse values that no session has.
 static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
     int code = check_header(s, h, data, size, e);
     if (code < 0) return code;

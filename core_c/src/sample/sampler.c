@@ -1,4 +1,4 @@
-// Options, the order of the steps, the generator of random numbers; and what changes while a sampler draws, saved.
+// Options, the order of the steps, the random number generator, and saving the state that drawing changes.
 // Each step is a function of penalties.c or candidates.c. All memory that sampling needs is taken when the sampler
 // opens or an option is set.
 #include "sampler.h"
@@ -12,9 +12,9 @@
 #include <string.h>
 
 struct gemel_sampler {
-    const tokenizer *tok;   // the model's: where a grammar looks
+    const tokenizer *tok;   // the model's; steps that need the texts of ids use it
     int n_vocab;
-    double value[GEMEL_SAMPLER_SEED + 1];   // by gemel_sampler_option; of the seed, `seed` counts
+    double value[GEMEL_SAMPLER_SEED + 1];   // by gemel_sampler_option; the seed in use is `seed`
     uint64_t seed;
     penalties history;
     candidates candidates;
@@ -225,7 +225,7 @@ typedef struct saved {
 } saved;
 _Static_assert(sizeof(saved) == 48, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '1'};   // the last goes up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '1'};   // the last character counts up with the layout
 
 static size_t saved_size(size_t n_ids) { return sizeof(saved) + (n_ids + 1) / 2 * 2 * sizeof(int32_t); }
 static uint64_t checksum(const uint8_t *data, size_t size) {

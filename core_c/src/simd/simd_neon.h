@@ -80,7 +80,7 @@ WORD vi va4_sum(va4 s) { return s; }
 #else
 #define STEPS5 8   // 8 * 31 * 127 = 31496
 #define STEPS6 4   // 4 * 63 * 127 = 32004
-typedef int16x8x2_t va4;   // lanes 0-1 and 2-3, four 16-bit sums a lane
+typedef int16x8x2_t va4;   // lanes 0-1 and 2-3, four 16-bit sums per lane
 WORD vi lanes_of(int16x8_t lo, int16x8_t hi) { return vpaddq_s32(vpaddlq_s16(lo), vpaddlq_s16(hi)); }
 WORD vi vi_dot7(vi s, vu c, const act *x) {   // 128 * 127 fits in 16 bits
     int8x16_t w = vreinterpretq_s8_u8(c), a = act_splat(x);

@@ -32,7 +32,7 @@ static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, erro
                 printable_name(at, size).text);
 }
 
-// "left right": the first space past the first byte parts them. What a merge makes need not be a token.
+// "left right": split at the first space after the first byte. The result of a merge need not be a token.
 static int read_merge(struct tokenizer *t, gguf_span text, size_t index, char *joined, errors *e) {
     const char *space = text.size < 3 ? NULL : memchr(text.at + 1, ' ', text.size - 2);
     if (!space)
@@ -114,7 +114,7 @@ static int encode_word(encoder *c, const char *at, size_t size) {
         size_t n = 0;
         for (size_t i = 0; i < size; i++) {
             int32_t symbol = t->symbol[(uint8_t)at[i]];
-            if (symbol >= 0 || t->unknown >= 0) c->ids[c->n + n++] = symbol;   // else its neighbours close the gap
+            if (symbol >= 0 || t->unknown >= 0) c->ids[c->n + n++] = symbol;   // else it is left out
         }
         int rc = encoder_merge(c, n);
         if (rc) return rc;
@@ -125,7 +125,7 @@ static int encode_word(encoder *c, const char *at, size_t size) {
 
 static int bpe_encode(encoder *c, const char *at, const char *end, int prefixed) {
     splitter words = split_begin(c->t->pre, at, end);
-    (void)prefixed;   // it has no such space
+    (void)prefixed;   // byte-level BPE adds no such space
     while (at < end) {
         size_t size = split_next(&words, at);
         int rc = encoder_room(c, size);
@@ -138,7 +138,7 @@ static int bpe_encode(encoder *c, const char *at, const char *end, int prefixed)
 
 // ---- Ids to text ---------------------------------------------------------------------------------------------------
 
-// A text in which any character is not of the alphabet was never made of bytes: it stands for itself.
+// A text with a character outside of the alphabet was not made of bytes: it is its own text.
 static void bpe_piece(gguf_span text, byte_sink *out) {
     const char *end = text.at + text.size;
     size_t start = out->size;

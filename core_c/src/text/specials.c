@@ -1,5 +1,4 @@
-// A sorted list takes the place of a trie: the items that agree with the text so far are a range, and each further
-// byte narrows it.
+// Search in a sorted list: the items that match the text so far are a range, and each further byte narrows it.
 #include "specials.h"
 #include "array.h"
 

@@ -1,6 +1,6 @@
-// SentencePiece BPE ("llama"): text is characters, a space is U+2581, and two neighbours merge when what they make is
-// a piece, the best score first. Pairs are looked up by their text: a table of all of them would take longer to make
-// than most texts take to encode (Gemma's 262,144 pieces can be cut in half a million ways).
+// SentencePiece BPE ("llama"): text is characters, a space is U+2581, and two neighbours merge when their
+// concatenation is a piece, the best score first. Pairs are looked up by their text: a table of all pairs takes longer
+// to make than most texts take to encode (Gemma's 262,144 pieces can be split in half a million ways).
 #include "spm.h"
 #include "array.h"
 
@@ -74,7 +74,7 @@ static int read_pieces(struct tokenizer *t, errors *e) {
     return 0;
 }
 
-// The tokens <0x00>..<0xFF>, whatever kind the file gives them.
+// The tokens <0x00>..<0xFF>, of any kind.
 static int read_bytes(struct tokenizer *t, errors *e) {
     int missing = 0;
     for (int byte = 0; byte < 256; byte++) {

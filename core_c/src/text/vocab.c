@@ -1,5 +1,5 @@
 // Reads tokenizer.ggml.* into a vocab. Texts stay in the GGUF; a hash leads from a text to its id.
-// Two ids with one text, ids with a role that do not exist and arrays of unequal length are errors of the file.
+// Two ids with the same text, roles with ids that do not exist, and arrays of unequal length are errors.
 #include "vocab.h"
 #include "array.h"
 
@@ -77,7 +77,7 @@ static int slots_room(vocab *v, size_t texts, errors *e) {
     return 0;
 }
 
-// Lead a text to `id`. Returns 0, or 1 with the id that has the text already in *taken.
+// Add a text of `id`. Returns 0, or 1 when another id has the text: *taken.
 static int insert(vocab *v, const char *at, size_t size, int32_t id, int32_t *taken, errors *e) {
     int rc = slots_room(v, (size_t)v->used + 1, e);
     if (rc) return rc;
@@ -137,7 +137,7 @@ static int duplicate(const vocab *v, int32_t a, int32_t b, errors *e) {
     return fail(e, GEMEL_E_FORMAT, KEY "tokens: %d and %d are both '%s'", a, b, name.text);
 }
 
-// Texts of size 0 have ids, but nothing leads to them.
+// Texts of size 0 have ids, but can't be looked up.
 static int read_texts(vocab *v, errors *e) {
     int rc = slots_room(v, (size_t)v->n, e);
     for (int32_t id = 0; !rc && id < v->n; id++) {
@@ -157,7 +157,7 @@ static int read_texts(vocab *v, errors *e) {
     return rc;
 }
 
-// *id keeps its value when the file has no such key.
+// *id is unchanged when the file has no such key.
 static int read_id(const vocab *v, const char *key, int32_t *id, errors *e) {
     uint32_t value;
     int found = gguf_get_u32(v->g, key, &value, e);

@@ -2,8 +2,8 @@
 //
 //   | head, payload | head, links, unused | head, payload | ... | end |      a chunk is a multiple of 16 bytes
 //
-// Free neighbours are joined at once, so that a free chunk lies between used ones. Free chunks hang in lists by the
-// power of two below their size. Memory that was never handed out is still zero: calloc clears only what was.
+// Free neighbours are joined immediately, so that a free chunk lies between used ones. Free chunks are in lists by the
+// power of two below their size. Memory that was never handed out is still zero: calloc clears only what was used.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -111,7 +111,7 @@ static int lengthen(size_t size) {
     memset(end, 0, HEAD);
     end->before = before;
     make_free(end, got);
-    if (have) memset(end, 0, HEAD);   // it lies within the chunk now
+    if (have) memset(end, 0, HEAD);   // the old end is within the chunk now
     return 1;
 }
 
@@ -130,7 +130,7 @@ static size_t chunk_size(size_t n) {
     return size < LEAST ? LEAST : size;
 }
 
-// As malloc; *dirty: the first of its bytes past which all are zero.
+// As malloc; from *dirty on, its bytes are zero.
 static void *take(size_t n, uintptr_t *dirty) {
     size_t size = chunk_size(n);
     if (!size || (!heap.end && !begin())) return NULL;
@@ -177,7 +177,7 @@ void free(void *p) {
     unlock();
 }
 
-// Where the chunk can be shortened or lengthened in place, do so.
+// Shorten or lengthen the chunk in place, if possible.
 static int resize(void *p, size_t n) {
     size_t size = chunk_size(n);
     chunk *c = chunk_of(p), *next = after(c);
