@@ -1,6 +1,6 @@
-// Attention over caches of every type: each row of the table against the scalar row, to the bit; scalar against the
-// formulas of docs/bits.md written out position by position; what no query sees has no influence. Each of them with
-// and without a soft cap and slopes.
+// Attention over caches of every type: each instruction set against scalar, to the bit; scalar against the formulas of
+// docs/bits.md, position by position; positions that no query sees have no influence. All with and without a soft cap
+// and slopes.
 #include "kernel_checks.h"
 #include "cache_checks.h"
 #include "../../core_c/src/fmath.h"
@@ -35,7 +35,7 @@ static void open_call(call *c, const cache *from, int n, float size) {
     for (int i = 0; i < n * l->k_dim; i++) c->q[i] *= size;
     for (int i = 0; i < n; i++) c->a.q[i] = c->q + i * l->k_dim, c->a.o[i] = c->o + i * l->v_dim;
 }
-// What a call does to its scores.
+// The caps and slopes of a call.
 enum { PLAIN, CAPPED, SLOPED, CAPPED_AND_SLOPED, N_BENDS };
 static void bend_call(call *c, int kind) {
     static const float caps[] = {50, 3, 0.1f, 1e-3f, 1e6f}, slopes[] = {0.5f, 0.00390625f, 0, 0.84089642f, 7, 300};
@@ -45,7 +45,7 @@ static void bend_call(call *c, int kind) {
 }
 static void free_call(call *c) { memory_free(c->q), memory_free(c->o); }
 
-// The row gives scalar's bits, together and alone.
+// The instruction set gives scalar's bits, for all queries together and for each alone.
 static void check_row(const kernels *k, const cache *c, const call *want) {
     size_t v_dim = (size_t)c->l.v_dim, all = (size_t)want->a.n * v_dim;
     float *o = memory_get(all * sizeof *o);
@@ -65,7 +65,7 @@ static void check_row(const kernels *k, const cache *c, const call *want) {
     memory_free(o);
 }
 
-// Every row gives scalar's bits, where nothing is done to the scores and where something is.
+// Every instruction set gives scalar's bits, with and without caps and slopes.
 static void check_rows(const cache *c, call *want) {
     const int times = c->l.k_dim < ATTEND_DIM ? 2 : 1;   // the widest heads are slow
     hide_pages(want, c);
@@ -77,7 +77,7 @@ static void check_rows(const cache *c, call *want) {
     }
 }
 
-// Neighbours in a prompt, in an order that forward would not take, who see `window` positions at most.
+// Neighbours in a prompt, in an order that forward does not use; each sees `window` positions at most.
 static void check_neighbours(const cache *c, int n, int most, int window, float size) {
     call want;
     open_call(&want, c, n, size);
@@ -97,7 +97,7 @@ static int random_first(int n_pos) {
     return kind == 2 ? random_below(n_pos) : 0;
 }
 
-// Queries that have nothing to do with each other.
+// Unrelated queries.
 static void check_strangers(const cache *c, int n) {
     call want;
     open_call(&want, c, n, 1);
@@ -118,7 +118,7 @@ static void check_type(int type) {
             check_neighbours(&c, 1 + (int)(7 * l + (size_t)d) % ATTEND_MAX, lengths[l],
                              windows[l * (size_t)(d % 3) % 6], d % 2 ? 1 : 0.05f);
         check_neighbours(&c, ATTEND_MAX, 200, N_POSITIONS, 0);     // all weights equal
-        check_neighbours(&c, ATTEND_MAX, 200, N_POSITIONS, 300);   // one weight is all
+        check_neighbours(&c, ATTEND_MAX, 200, N_POSITIONS, 300);   // one weight dominates
         for (int i = 0; i < 10; i++) check_strangers(&c, 1 + random_below(ATTEND_MAX));
         free_cache(&c);
     }
@@ -129,7 +129,7 @@ static void attention_over_q8_is_the_same_on_every_isa(void) { seed = 9, check_t
 
 // ---- By several threads --------------------------------------------------------------------------------------------
 
-// Blocks in any order, by several calls, and then joined: the bits of one call.
+// Blocks in any order, by several calls, then joined: the bits of one call.
 static void check_partials(const cache *c, int n, int first, int n_pos, float size, int kind) {
     int begin = first / KV_BLOCK, end = (n_pos - 1) / KV_BLOCK + 1;
     size_t all = (size_t)(n * c->l.v_dim), stride = (size_t)end * (size_t)(KV_PARTIAL_HEAD + c->l.v_dim);
@@ -319,7 +319,7 @@ static void scalar_attention_is_the_definition(void) {
 }
 
 // How far attention is from attention in double, where one channel of the keys is as large as `bias`, others within 1:
-// in parts of a mean |value|. cap 0: none.
+// relative to a mean |value|. cap 0: none.
 static double error_of(int type, float bias, float cap, float slope) {
     enum { DIM = 64, POS = 256 };
     static double v_of[POS][DIM], score[POS];
@@ -365,7 +365,7 @@ static void caps_and_slopes_mean_what_they_say(void) {
     }
 }
 
-static void one_large_channel_of_the_keys_costs_what_its_size_is(void) {
+static void the_error_of_attention_grows_with_one_large_channel_of_keys(void) {
     static const float biases[] = {0, 10, 100};
     static const double most[] = {0.006, 0.015, 0.12};   // a code's width grows with the block's largest key
     seed = 15;
@@ -437,7 +437,7 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
         }
 }
 
-// Scales of every sort, as no call stores or restores them.
+// Scales of every kind, also those that no call stores.
 static void scores_that_overflow_are_the_same_on_every_isa(void) {
     static const float sizes[] = {1, 1e9f, 1e17f};
     seed = 13;
@@ -506,7 +506,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(partials_of_attention_join_to_the_bits_of_one_call),
         CHECK_ENTRY(scalar_attention_is_the_definition),
         CHECK_ENTRY(caps_and_slopes_mean_what_they_say),
-        CHECK_ENTRY(one_large_channel_of_the_keys_costs_what_its_size_is),
+        CHECK_ENTRY(the_error_of_attention_grows_with_one_large_channel_of_keys),
         CHECK_ENTRY(queries_out_of_bounds_are_refused),
         CHECK_ENTRY(what_a_query_does_not_see_weighs_nothing),
         CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_isa),

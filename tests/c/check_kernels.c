@@ -1,5 +1,5 @@
-// Quantising and products on every usable ISA row against the scalar row, to the bit, on random and edge inputs; and
-// the scalar row's matmul against the formula of the design written out weight by weight.
+// Quantising and products on every usable instruction set against scalar, to the bit, on random and edge inputs; and
+// scalar's matmul against the formula of docs/bits.md, weight by weight.
 #include <stdlib.h>
 #include "kernel_checks.h"
 #include "../../core_c/src/quant/half.h"
@@ -8,7 +8,7 @@ static const int types[] = {T_F32,  T_F16,  T_BF16, T_Q4_0, T_Q4_1, T_Q5_0,   T_
                             T_Q2_K, T_Q3_K, T_Q4_K, T_Q5_K, T_Q6_K, T_IQ4_NL, T_IQ4_XS, T_MXFP4};
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
-// Where a block keeps its f16 scales: made finite and tame, the rest of the bytes is random.
+// Where a block keeps its f16 scales, which are made finite and small; the other bytes are random.
 static void tame(int type, uint8_t *b) {
     int at[2] = {-1, -1};
     switch (type) {
@@ -115,7 +115,7 @@ static void codes_follow_the_definition(void) {
 
 // ---- Products ------------------------------------------------------------------------------------------------------
 
-// One output from the file's own block, written out.
+// One output by the definition, from the file's blocks.
 static float product_by_definition(const matrix *m, const acts *a, int ir, int t) {
     int type = m->w.type % FORMAT_COUNT;
     const format *f = format_of(type);
@@ -276,7 +276,7 @@ static void no_quantised_product_hides_inf_or_nan(void) {
     }
 }
 
-static void the_rows_of_this_machine(void) {
+static void the_instruction_sets_of_this_machine(void) {
     for (int i = 0; i < isa_count(); i++)
         printf("    %s: %s\n", isa_at(i)->k->name, isa_at(i)->usable() ? "checked" : "not usable here");
 }
@@ -320,14 +320,10 @@ static int benchmarks(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(the_rows_of_this_machine),
-        CHECK_ENTRY(quantise_is_the_same_on_every_isa),
-        CHECK_ENTRY(codes_follow_the_definition),
-        CHECK_ENTRY(scalar_matmul_is_the_definition),
-        CHECK_ENTRY(matmul_is_the_same_on_every_isa),
-        CHECK_ENTRY(codes_of_minus_128_are_exact),
-        CHECK_ENTRY(panels_give_their_rows_back),
-        CHECK_ENTRY(infinite_scales_are_refused),
+        CHECK_ENTRY(the_instruction_sets_of_this_machine),  CHECK_ENTRY(quantise_is_the_same_on_every_isa),
+        CHECK_ENTRY(codes_follow_the_definition),           CHECK_ENTRY(scalar_matmul_is_the_definition),
+        CHECK_ENTRY(matmul_is_the_same_on_every_isa),       CHECK_ENTRY(codes_of_minus_128_are_exact),
+        CHECK_ENTRY(panels_give_their_rows_back),           CHECK_ENTRY(infinite_scales_are_refused),
         CHECK_ENTRY(no_quantised_product_hides_inf_or_nan),
     };
     if (is_bench(argc, argv)) return benchmarks();

@@ -1,5 +1,5 @@
-// Events of a session: they fill a pass without gaps, cost no bit, and stop at the caller's capacity. And measuring
-// what the machine can do.
+// Events of a session: they fill a pass without gaps, change no bit, and stop at the caller's capacity. And measuring
+// the machine.
 #define N_LAYER 3
 #include "llama.h"
 #include "../../core_c/src/threads/threads.h"
@@ -21,7 +21,7 @@ static void hosts_without_a_clock_say_so(void) {
     close_both(s, m);
 }
 
-// Every thread's events of a pass, in turn, begin where the one before ended; returns how many there were.
+// Each event of a thread in a pass begins where the one before ended; returns their number.
 static int check_pass(size_t n, int ith, double tokens, int *has_op) {
     int count = 0;
     double at = 0, layer = -1;

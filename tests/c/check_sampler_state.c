@@ -1,4 +1,4 @@
-// Samplers saved and restored, and their seeds: what goes on is what would have gone on, and other bytes are refused.
+// Samplers saved and restored, and their seeds: a restored one goes on as the saved one; other bytes are refused.
 #include "sampler_checks.h"
 #include <stddef.h>
 
@@ -40,7 +40,7 @@ static int restore(gemel_sampler *s, size_t size) {
     CHECK((code == 0) == (err[0] == 0));
     return code;
 }
-// Make the checksum that of the bytes as they are.
+// Make the checksum fit the bytes.
 static void seal(size_t size) {
     uint64_t h = 0xcbf29ce484222325u, word;
     for (size_t i = 16; i < size; i += 8) {

@@ -169,7 +169,7 @@ static void an_unknown_rule_is_not_guessed(void) {
     CHECK(pretok_find("llama3", 6));
 }
 
-// Whatever the bytes: words are not empty, and lie end to end.
+// For any bytes, words are not empty and lie end to end.
 static void words_cover_any_bytes(void) {
     // clang-format off
     static const char *const pres[] = {

@@ -1,5 +1,5 @@
-// Kernels over rows of floats: norms, activations, soft caps, rotations, sums. Every usable row of the table against
-// the formulas of docs/bits.md, or against scalar, to the bit; and the formulas against exact ones in double.
+// Kernels over rows of floats: norms, activations, soft caps, rotations, sums. Every usable instruction set
+// against the formulas of docs/bits.md, or against scalar, to the bit; and the formulas against exact ones in double.
 #include "kernel_checks.h"
 #include "../../core_c/src/fmath.h"
 
@@ -31,7 +31,7 @@ static void norm_by_definition(int kind, const float *x, const float *w, const f
     }
 }
 
-// All rows of the table, into another place and into x itself; what lies behind is left alone.
+// All instruction sets, into another array and into x itself; what lies behind stays.
 static void check_norm(int kind, const float *x, const float *w, const float *b, int n) {
     float want[MOST + 1], got[MOST + 1];
     norm_by_definition(kind, x, w, b, n, want);
@@ -245,15 +245,15 @@ static void soft_caps_are_within_rounding_of_tanh(void) {
 static void sums_and_rotations_are_the_same_on_every_isa(void) {
     static const int widths[] = {2, 6, 16, 22, 32, 62, 64, 80, 128};   // rotated channels
     seed = 9;
-    float *x = random_floats(256), *y = random_floats(256), *angles = random_floats(512), a[256], b[256];
+    float *x = random_floats(256), *y = random_floats(256), *cs = random_floats(512), a[256], b[256];
     EACH_ISA(k)
     for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
         int n = widths[i];
         for (int far = 1; far; far = far == 1 && n > 2 ? n / 2 : 0) {
-            scalar()->rope(x, angles, n, far, 200, 0.3f, a), k->rope(x, angles, n, far, 200, 0.3f, b);
+            scalar()->rope(x, cs, n, far, 200, 0.3f, a), k->rope(x, cs, n, far, 200, 0.3f, b);
             same(k->name, "rope", a, b, 200 * 4);
-            CHECK(a[0] == (x[0] * angles[0] + x[far] * angles[n]) * 0.3f);
-            CHECK(a[n - 1] == (x[n - 1] * angles[n - 1] + x[n - 1 - far] * angles[2 * n - 1]) * 0.3f);
+            CHECK(a[0] == (x[0] * cs[0] + x[far] * cs[n]) * 0.3f);
+            CHECK(a[n - 1] == (x[n - 1] * cs[n - 1] + x[n - 1 - far] * cs[2 * n - 1]) * 0.3f);
             CHECK(a[n] == x[n] * 0.3f);
         }
         memcpy(a, x, sizeof a), memcpy(b, x, sizeof b);
@@ -261,7 +261,7 @@ static void sums_and_rotations_are_the_same_on_every_isa(void) {
         same(k->name, "add_to", a, b, sizeof a);
         CHECK(a[n - 1] == x[n - 1] + y[n - 1] && a[n] == x[n]);
     }
-    memory_free(x), memory_free(y), memory_free(angles);
+    memory_free(x), memory_free(y), memory_free(cs);
 }
 
 static void peaks_and_sums_are_the_same_on_every_isa(void) {

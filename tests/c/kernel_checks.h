@@ -1,5 +1,5 @@
-// What the checks of kernels share: seeded floats, quantised activations, the rows of the table beside scalar; and how
-// long a kernel takes on each row: `check_kernels --bench`, `check_attention --bench`.
+// What the checks of kernels share: seeded floats, quantised activations, loops over instruction sets; and benchmarks
+// of each instruction set: `check_kernels --bench`, `check_attention --bench`.
 #pragma once
 #include <time.h>
 #include "check.h"
@@ -53,7 +53,7 @@ static inline void same(const char *isa, const char *what, const void *a, const 
     snprintf(text, sizeof text, "%s differs from scalar on %s", isa, what);
     check_note(__FILE__, __LINE__, text);
 }
-// Floats, of which one NaN is as good as another.
+// The same, but any NaN equals any other.
 static inline void same_but_nan(const char *isa, const char *what, const float *a, const float *b, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (memcmp(a + i, b + i, sizeof *a) && !(a[i] != a[i] && b[i] != b[i])) {
@@ -73,7 +73,7 @@ static inline int is_finite(const float *x, int n) {
     return 1;
 }
 
-// One of 64 numbers is odd in every second row of x[n][n_in].
+// In every second row of x[n][n_in], one of 64 numbers is odd: Inf, NaN or extreme.
 static inline float *odd_rows(int n, int n_in) {
     float *x = random_floats((size_t)n * (size_t)n_in);
     for (int i = 0; i < n * n_in; i++)
@@ -124,7 +124,7 @@ static inline double bench_once(const kernels *k, bench_fn *f, void *arg, int ti
     for (int i = 0; i < times; i++) f(k, arg);
     return (bench_clock() - start) / times;
 }
-// Print microseconds of a call on each row: the best of several runs of some milliseconds.
+// Print microseconds per call on each instruction set: the best of several runs of some milliseconds.
 static inline void bench(const char *what, bench_fn *f, void *arg) {
     printf("%-40s", what);
     for (int isa = 0; isa < isa_count(); isa++) {

@@ -199,7 +199,7 @@ def test_parts_come_in_order() -> None:
 def test_a_part_too_many() -> None:
     parts = tiny.tiny_split(n_parts=2)
     assert "this model has 2 parts (split.count): there is no part 3" in refused([*parts, parts[1]])
-    assert "not split (it has no key split.count over 1), and has no part 2" in refused([tiny_bytes(), parts[1]])
+    assert "not split (split.count is missing or at most 1): it has no part 2" in refused([tiny_bytes(), parts[1]])
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_parts_are_refused_out_of_turn() -> None:
     loading.call("gemel_loader_part", float(len(parts[1])))
     with pytest.raises(gemel.ArgumentError):
         loading.call("gemel_loader_part", float(len(parts[1])))
-    with pytest.raises(gemel.ArgumentError, match=f"offset {len(parts[0])} was expected, 0 came"):
+    with pytest.raises(gemel.ArgumentError, match=f"offset {len(parts[0])} was expected, not 0"):
         loading.feed(0, parts[1])
     loading.feed(len(parts[0]), parts[1])
     loading.call("gemel_loader_begin")
