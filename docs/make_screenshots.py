@@ -63,7 +63,7 @@ def desktop(context: BrowserContext, url: str) -> None:
     one.page.locator(".turn >> nth=1").locator(".code").wait_for(timeout=demo.ANSWER_MS)
     draw(one, "answering")
     one.answered()
-    one.last.get_by_role("button", name="Same bits natively?").click()
+    one.last.get_by_role("button", name="Compare with the server").click()
     one.page.locator(".remark.same").wait_for(timeout=demo.ANSWER_MS)
     one.page.get_by_role("button", name="Run").click()
     one.page.locator("#cell-status", has_text="Done").wait_for(timeout=demo.ANSWER_MS)

@@ -119,7 +119,7 @@ class Reference:
 
     def slides(self, il: int) -> bool:
         """Say whether layer il is one of those that have a window."""
-        if not self.row.has("WINDOWS") or not self._number("attention.sliding_window", 0):
+        if not self.row.has("WINDOWS") or not self._window():
             return False
         pattern = self._value("attention.sliding_window_pattern")
         if isinstance(pattern, list):
@@ -127,19 +127,22 @@ class Reference:
         period = int(self._number("attention.sliding_window_pattern", PATTERNS.get(self.arch, 0)))
         return not period or (il + 1) % period != 0
 
+    def _window(self) -> int:
+        return int(self._number("attention.sliding_window", 4096 if self.arch == "gemma2" else 0))
+
     def _scores(self, il: int) -> Scores:
         scale = None
         if self.n_layer == DEEPEST.get(self.arch):
             scale = 1 / math.sqrt(self.n_embd / self.n_head[il])
         if self._value("attention.scale") is not None:
             scale = self._number("attention.scale")
-        window = int(self._number("attention.sliding_window", 0)) if self.slides(il) else 0
-        max_bias = self._number("attention.max_alibi_bias", 8.0 if self.arch == "bloom" else 0.0)
-        has_alibi = self.row.has("ALIBI") and max_bias > 0
+        window = self._window() if self.slides(il) else 0
+        has_alibi = self.row.has("ALIBI")
+        max_bias = self._number("attention.max_alibi_bias", None if self.arch == "mpt" else 8.0) if has_alibi else 0.0
         return Scores(
             scale=scale,
             cap=self._number("attn_logit_softcapping", SOFT_CAPS.get(self.arch, (0.0, 0.0))[0]),
-            slopes=alibi_slopes(self.n_head[il], max_bias) if has_alibi else None,
+            slopes=alibi_slopes(self.n_head[il], max_bias) if max_bias > 0 else None,
             window=window if window < self._number("context_length") else 0,
         )
 
@@ -171,7 +174,7 @@ class Reference:
     def _is_parallel(self, il: int) -> bool:
         """Say whether both halves of a layer read the same x."""
         if self.row.has("MAY_PARALLEL"):
-            return bool(self._number("use_parallel_residual", 1))
+            return bool(self._number("use_parallel_residual"))
         has_none = self.row.has("MAY_ONE_NORM") and f"blk.{il}.ffn_norm.weight" not in self.tensors
         return has_none or self.row.has("ONE_NORM") or self.row.has("FALCON_NORMS")
 

@@ -1,6 +1,6 @@
 """A short name, URL or hf: address becomes a file of the cache: resumed, checked, locked, renamed at the end.
 
-Bytes go to `<file>.part`; a note beside it keeps the server's validator, so that a broken download goes on where it
+Bytes go to `<file>.part`; a note beside it keeps the server's validators, so that a broken download goes on where it
 ended and never mixes two versions of a file. Standard library only; filelock and pip where they exist.
 """
 
@@ -27,6 +27,7 @@ from . import cache
 from ._errors import SourceError
 from ._names import NAMES, Name, file_of, part_names, url_of
 from ._source import Progress
+from ._validators import Validators, validators_of
 
 PIECE = 1 << 20     # bytes a read: Ctrl-C and progress in between
 TIMEOUT = 30.0      # seconds without a byte
@@ -93,6 +94,7 @@ class Download:
         self.part = part
         self.on_progress = on_progress
         self.total = 0    # bytes of the file; 0: the server does not say
+        self._version = Validators()   # of what is in `part`
 
     def run(self, size: int | None) -> None:
         """Download what is missing. `size` is what the file must have, where that is known."""
@@ -142,14 +144,15 @@ class Download:
         try:
             note = json.loads(_note_of(self.part).read_text(encoding="utf-8"))
             start = self.part.stat().st_size
-            if note["url"] != self.url or not note["validator"] or not start:
+            self._version = Validators(str(note["etag"]), str(note["date"]))
+            if note["url"] != self.url or not self._version.strongest or not start:
                 return 0, headers
         except (OSError, ValueError, KeyError, TypeError):
             return 0, headers
-        return start, headers | {"Range": f"bytes={start}-", "If-Range": str(note["validator"])}
+        return start, headers | {"Range": f"bytes={start}-", "If-Range": self._version.strongest}
 
     def _agree(self, response: http.client.HTTPResponse, start: int) -> int:
-        """Return the offset at which the server really starts; note its validator and the whole size."""
+        """Return the offset at which the server really starts; note its validators and the whole size."""
         headers = response.headers
         length = int(headers.get("Content-Length") or 0)
         if response.status == 206:
@@ -157,11 +160,15 @@ class Download:
             if begin != start:
                 raise ConnectionError(f"the server sent offset {begin} where {start} was asked for")
             whole = total or (start + length if length else 0)
+            given = validators_of(headers.get)
+            if self._version.same(given) is False:   # it takes no notice of If-Range
+                self.part.unlink(missing_ok=True)
+                raise ConnectionError("the file on the server changed meanwhile")
+            self._version = self._version.joined(given)
         else:
-            start, whole = 0, length
-            etag = headers.get("ETag", "")
-            validator = etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
-            _write_json(_note_of(self.part), {"url": self.url, "validator": validator, "size": whole})
+            start, whole, self._version = 0, length, validators_of(headers.get)
+        note = {"url": self.url, "etag": self._version.etag, "date": self._version.date, "size": whole}
+        _write_json(_note_of(self.part), note)
         if self.total and whole and whole != self.total:
             self.part.unlink(missing_ok=True)
             raise SourceError(f"{self.url}: the server has {whole} bytes, expected {self.total}")

@@ -1,6 +1,7 @@
 """A URL's bytes by synchronous requests, which a worker may make where Python can't wait for a promise.
 
-Ranges of one version of the file; a server without ranges sends it whole, once. Nothing is cached.
+Ranges of one version of the file; a server without ranges, or whose ranges don't say their version, sends it whole,
+once. Nothing is cached.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from ._arrival import Data
 from ._errors import SourceError
+from ._validators import Validators, validators_of
 
 PROBE = 1 << 16
 ATTEMPTS = 5
@@ -24,8 +26,8 @@ ATTEMPTS = 5
 class _Remote:
     url: str
     size: int
-    validator: str
-    whole: Any   # the Uint8Array of a server without ranges, or None
+    version: Validators
+    whole: Any   # the Uint8Array of all of it, or None
 
 
 class XhrSource:
@@ -41,19 +43,25 @@ class XhrSource:
     def read(self, offset: int, size: int) -> Data:
         part = bisect_right(self._starts, offset) - 1
         file, start = self._files[part], offset - self._starts[part]
-        if file.whole is not None:
-            return file.whole.subarray(start, start + size)
-        request, data = self._request(file.url, start, start + size)
-        if _validator(request) != file.validator or data.byteLength != size:
-            raise SourceError(f"{self.name}: the file on the server changed meanwhile: open it again")
-        return data
+        if file.whole is None:
+            request, data = self._request(file.url, start, start + size)
+            same = file.version.same(_version(request))
+            if request.status == 206 and same is None:
+                request, data = self._request(file.url)
+                same = file.version.same(_version(request))
+            if same is False or data.byteLength != (size if request.status == 206 else file.size):
+                raise SourceError(f"{self.name}: the file on the server changed meanwhile: open it again")
+            if request.status == 206:
+                return data
+            file.whole = data
+        return file.whole.subarray(start, start + size)
 
     def close(self) -> None:
         self._files.clear()
 
     def _probe(self, url: str, expected: int | None) -> _Remote:
         request, data = self._request(url, 0, PROBE)
-        if request.status == 206 and not _validator(request):   # ranges might be of two versions
+        if request.status == 206 and not _version(request).strongest:   # ranges might be of two versions
             request, data = self._request(url)
         size = int(data.byteLength)
         if request.status == 206:
@@ -66,7 +74,7 @@ class XhrSource:
             size = int(span[1])
         if expected not in (None, size):
             raise SourceError(f"{self.name}: the server has {size} bytes, expected {expected}: it is another file")
-        return _Remote(url, size, _validator(request), None if request.status == 206 else data)
+        return _Remote(url, size, _version(request), None if request.status == 206 else data)
 
     def _request(self, url: str, start: int = 0, end: int = 0) -> tuple[Any, Any]:
         """Ask for bytes [start, end), or for the whole file; return the request that was answered and its bytes."""
@@ -94,6 +102,5 @@ class XhrSource:
         raise SourceError(f"{self.name}: the download failed: {why}")
 
 
-def _validator(request: Any) -> str:  # noqa: ANN401
-    etag = request.getResponseHeader("ETag") or ""
-    return str(etag if etag and not etag.startswith("W/") else request.getResponseHeader("Last-Modified") or "")
+def _version(request: Any) -> Validators:  # noqa: ANN401
+    return validators_of(request.getResponseHeader)

@@ -66,6 +66,7 @@ class Served:
     break_status: int | None = None  # with break_after: what every request is answered with afterwards
     etag: str | None = ""            # "": of the content; None: no ETag is sent
     etag_counter: bool = False       # a new ETag each time
+    part_etag: bool = True           # False: a 206 has no ETag, though a 200 has
     delay: float = 0.0               # seconds before the head of an answer
     status: int | None = None        # answer so, with no content
     cors: bool = True                # Access-Control-Allow-Origin and exposed headers, CORP cross-origin
@@ -135,6 +136,8 @@ class Served:
             seen.status = 416
             return 0, 0
         headers["Content-Range"] = f"bytes {first}-{last - 1}/{size}"
+        if not self.part_etag:
+            headers.pop("ETag", None)
         seen.status, seen.start = 206, first
         return first, last
 

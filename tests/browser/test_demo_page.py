@@ -106,9 +106,9 @@ def test_the_real_model_answers_in_the_tab_and_natively_alike(
     assert one.last.locator(".badge").inner_text() == "This tab"
     assert "24 tokens" in one.last.locator(".live").inner_text()
     assert one.page.locator(".facts").inner_text().count("–") == 1   # the prompt was evaluated while the model came
-    one.last.get_by_role("button", name="Same bits natively?").click()
+    one.last.get_by_role("button", name="Compare with the server").click()
     one.page.locator(".remark.same").wait_for(timeout=60_000)
-    assert one.page.locator(".remark").inner_text().startswith("Same bits: the native server says the same")
+    assert one.page.locator(".remark").inner_text().startswith("Same bits: the native server gives the same answer")
     one.choose("Native server")
     one.ask("And at night?")
     assert one.last.locator(".badge").inner_text() == "Native server"
@@ -137,7 +137,7 @@ def test_half_a_character_at_the_end_is_no_difference(visit: Open, model: gemel.
     one = visit()
     one.set(max_tokens=4, seed=next(ends))
     one.ask("Hello")
-    one.last.get_by_role("button", name="Same bits natively?").click()
+    one.last.get_by_role("button", name="Compare with the server").click()
     one.page.locator(".remark.same").wait_for(timeout=60_000)
 
 
@@ -152,9 +152,9 @@ def test_an_answer_can_be_stopped_and_asked_for_again(real_origin: str, visit: O
     one.answered()
     assert "stopped" in one.last.locator(".live").inner_text()
     one.last.locator(".twin").click()   # the other host is asked for no more than there is
-    one.page.locator(".remark.same", has_text="as far as this answer goes").wait_for(timeout=60_000)
+    one.page.locator(".remark.same", has_text="as far as this one goes").wait_for(timeout=60_000)
     one.set(max_tokens=5, temperature=0)
-    one.last.get_by_role("button", name="Again").click()
+    one.last.get_by_role("button", name="Regenerate").click()
     one.page.locator(".live", has_text="5 tokens").wait_for(timeout=30_000)
     assert one.page.locator(".turn").count() == 1
 
@@ -168,7 +168,7 @@ def test_an_earlier_question_is_edited_and_what_follows_goes_with_a_word(visit: 
     assert "the question after it" in one.page.locator(".editing .help").inner_text()
     one.page.get_by_label("Edit the question").fill("four")
     one.page.get_by_role("button", name="Ask again").click()
-    one.page.get_by_text("Asked again: one later question was dropped.").first.wait_for()
+    one.page.get_by_text("Asked again: one later question was deleted.").first.wait_for()
     found = one.answered()
     assert one.page.locator(".question").all_inner_texts() == ["one", "four"]
     assert words(found) == words(answer(model, "one", "four", max_tokens=8, temperature=0))
@@ -191,10 +191,10 @@ def test_who_types_is_not_lost_when_a_question_is_asked_again(visit: Open) -> No
     one.page.locator(".question", has_text="Hello you").wait_for()
     one.answered()
     assert one.page.evaluate(focus) == "Question: Hello you"
-    one.last.get_by_role("button", name="Same bits natively?").press("Enter")
+    one.last.get_by_role("button", name="Compare with the server").press("Enter")
     one.page.locator(".remark.same").wait_for(timeout=60_000)
-    assert one.page.evaluate("document.activeElement.textContent") == "Same bits natively?"
-    one.last.get_by_role("button", name="Again").press("Enter")
+    assert one.page.evaluate("document.activeElement.textContent") == "Compare with the server"
+    one.last.get_by_role("button", name="Regenerate").press("Enter")
     one.page.locator(".remark").wait_for(state="detached")
     one.answered()
     assert one.page.evaluate(focus) == "Question: Hello you"
@@ -209,7 +209,7 @@ def test_settings_survive_a_reload_and_reach_python(visit: Open, model: gemel.Mo
     assert words(found) == words(wanted)
     one.page.get_by_role("button", name="Settings").click()
     assert one.page.locator("#set-top_k").input_value() == "3"
-    one.page.get_by_role("button", name="Python’s defaults").click()
+    one.page.get_by_role("button", name="Reset to defaults").click()
     kept = json.loads(one.page.evaluate("localStorage.getItem('gemel-page')"))
     assert kept == {"system": "Be odd."}
 
@@ -221,7 +221,8 @@ def test_a_wrong_setting_is_said_and_not_kept(visit: Open) -> None:
     assert one.page.locator("#settings-status").inner_text() == "Top p: must be over 0 and at most 1"
     assert one.page.locator("#help-top_p").inner_text() == "must be over 0 and at most 1"
     one.page.locator("#set-top_p").blur()
-    assert one.page.locator("#help-top_p").inner_text() == "the likeliest that reach p together; 1 is off"
+    help_ = "the smallest set of top tokens whose probabilities sum to p; 1 is off"
+    assert one.page.locator("#help-top_p").inner_text() == help_
     assert one.page.locator("#set-top_p").input_value() == "0.95"
     one.page.locator("#set-temperature").fill("0")
     assert one.page.locator("#set-top_p").is_disabled()
@@ -230,8 +231,8 @@ def test_a_wrong_setting_is_said_and_not_kept(visit: Open) -> None:
 @pytest.mark.parametrize(
     ("stored", "said"),
     [
-        ('{"top_k": -1, "seed": 5, "nonsense": 1, "theme": "pink"}', "dropped: top_k, nonsense, theme."),
-        ('{"__proto__": {"temperature": 1}, "system": 3, "model": ""}', "dropped: __proto__, system, model."),
+        ('{"top_k": -1, "seed": 5, "nonsense": 1, "theme": "pink"}', "discarded: top_k, nonsense, theme."),
+        ('{"__proto__": {"temperature": 1}, "system": 3, "model": ""}', "discarded: __proto__, system, model."),
         ("[1, 2]", "were damaged"),
         ("{", "could not be read"),
     ],
@@ -315,7 +316,7 @@ def test_a_model_that_could_not_be_loaded_is_not_there_the_next_time(visit: Open
     load(one, "no-such-model")
     note = one.page.locator(".note", has_text="no-such-model could not be loaded")
     note.wait_for(timeout=demo.ANSWER_MS)
-    assert note.inner_text().endswith("smollm2-135m-instruct, smollm3-3b. The native server can be chosen above.")
+    assert note.inner_text().endswith("smollm2-135m-instruct, smollm3-3b. You can choose the native server above.")
     one.open()
     assert one.page.locator("#model-name").inner_text() == "tiny"
 
@@ -335,7 +336,7 @@ def test_a_load_is_stopped_and_goes_on_with_the_next_question(real_origin: str, 
     one.page.locator("#offered button").click()
     one.page.locator(".words", has_text="Downloading").wait_for(timeout=demo.ANSWER_MS)
     one.page.locator("#stop").click()
-    one.page.get_by_text("was stopped; the next question goes on with it").first.wait_for()
+    one.page.get_by_text("was stopped. Your next question resumes it").first.wait_for()
     one.ask("Hello")
     assert "3 tokens" in one.last.locator(".live").inner_text()
 
@@ -359,9 +360,9 @@ def test_kept_models_are_listed_and_deleted(visit: Open) -> None:
     one.page.locator("#open-models").click()
     row = one.page.locator("#cached li", has_text="tiny")
     row.wait_for(timeout=30_000)
-    assert "not complete" not in row.inner_text()
+    assert "incomplete" not in row.inner_text()
     row.get_by_role("button", name="Delete tiny").click()
-    one.page.get_by_text(re.compile("tiny was deleted: .* are free again")).wait_for()
+    one.page.get_by_text(re.compile("tiny was deleted: .* freed")).wait_for()
     row.wait_for(state="detached")
     one.page.keyboard.press("Escape")
     one.page.locator("#open-models").click()
@@ -425,7 +426,7 @@ def test_a_flood_of_output_is_kept_whole_to_a_limit_and_does_not_hold_up_the_pag
     assert min(worst) <= 50, worst
     one.page.locator("#code").fill("print('a' * 150_000)\nprint('b' * 150_000)")
     one.page.locator("#run").click()
-    output.get_by_text("the page keeps 200000 characters").wait_for()
+    output.get_by_text("output is limited to 200000 characters").wait_for()
     assert len(output.inner_text()) < 200_200
 
 
@@ -468,7 +469,7 @@ def test_a_tab_without_memory_hands_the_question_to_the_native_server_in_sight(v
     one.set(max_tokens=6)
     one.ask("Hello")
     note = one.page.locator(".note").inner_text()
-    assert note.startswith("This tab can’t: ")
+    assert note.startswith("This tab can’t run the model: ")
     assert "The native server answers instead, with tiny." in note
     assert one.last.locator(".badge").inner_text() == "Native server"
     one.choose("This tab")
@@ -480,7 +481,7 @@ def test_without_either_host_the_page_says_why(visit: Open, tiny_file: Path, mod
         one = visit(url, init=NO_SIMD)
         note = one.page.locator(".note").inner_text()
         assert "no WebAssembly SIMD" in note
-        assert "no native server stands behind this page" in note
+        assert "this page has no native server" in note
         assert one.page.get_by_role("radio", name="Native server").is_disabled()
         one.say("Hello")
         one.page.locator("#models[open]").wait_for()   # this site offers no model either
@@ -509,7 +510,7 @@ def test_a_browser_that_keeps_no_models_is_not_said_to_work_offline(visit: Open)
     with demo.listening(demo.as_static_site(static(), card)) as url:
         one = visit(url, init="delete StorageManager.prototype.getDirectory;")
         one.expect("500")   # starlette's files under no app
-        one.page.get_by_text("The site works offline, but this browser keeps no models").wait_for(timeout=60_000)
+        one.page.get_by_text("The site works offline, but this browser can’t store models").wait_for(timeout=60_000)
         one.say("Hello")
         one.answered()
         assert one.last.locator(".error").inner_text().startswith(f"{url}/models/gone.gguf: the download failed")
@@ -551,7 +552,7 @@ def test_an_answer_that_breaks_off_keeps_what_came_and_says_so(visit: Open) -> N
     one.choose("Native server")
     found = one.ask("Hello")
     assert "As far as" in found
-    assert "The native server's answer broke off." in found
+    assert "The native server's answer ended early." in found
     one.page.unroute("**/v1/chat/completions")
     one.set(max_tokens=4, temperature=0)
     one.page.get_by_role("button", name="Try again").click()
@@ -566,13 +567,13 @@ def test_a_servers_key_is_asked_for(tiny_file: Path, model: gemel.Model, visit: 
         one.choose("Native server")
         one.set(max_tokens=4, temperature=0)
         one.ask("Hello")
-        assert "wants its key" in one.page.locator(".error").inner_text()
+        assert "requires an API key" in one.page.locator(".error").inner_text()
         one.page.get_by_role("button", name="Enter the key").click()
         one.page.locator("#key").fill("wrong")
         one.page.keyboard.press("Escape")
         one.expect("401")
         one.page.get_by_role("button", name="Try again").click()
-        one.page.locator(".error", has_text="refuses this key").wait_for()
+        one.page.locator(".error", has_text="rejects this API key").wait_for()
         one.page.get_by_role("button", name="Enter the key").click()
         one.page.locator("#key").fill("secret")
         one.page.keyboard.press("Escape")

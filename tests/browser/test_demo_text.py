@@ -119,7 +119,7 @@ def test_a_hostile_answer_is_only_text_in_the_conversation(one: DemoPage) -> Non
 
 
 def test_an_answer_without_a_word_is_told_and_is_part_of_the_conversation(one: DemoPage) -> None:
-    assert said(one) == "The model ended without a word."
+    assert said(one) == "The model gave an empty answer."
     with one.page.expect_request("**/v1/chat/completions") as asked:
         said(one, "Hello.")
     messages = json.loads(asked.value.post_data or "")["messages"]

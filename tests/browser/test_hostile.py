@@ -128,6 +128,50 @@ source.sizes, bytes(source.read(1000, 5).to_bytes())
     assert [seen.range is None for seen in file.requests] == [False, True]
 
 
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("breaks", [True, False])
+def test_parts_that_name_no_version_are_not_another_version(
+    tab: OpenTab, served: Serve, data: bytes, cache: bool, breaks: bool
+) -> None:
+    file, one = served(data, part_etag=False, break_after=len(data) // 2 if breaks else None), tab(where="worker")
+    one.expect("ERR_")
+    assert one.run(OPEN, url=file.url, cache=cache) == logits_of(data)
+    assert [(seen.range is None, seen.status) for seen in file.requests] == [
+        (False, 206), *[(True, 200)] * (1 + breaks)
+    ]   # fmt: skip
+
+
+@pytest.mark.parametrize("changes", [True, False])
+def test_a_version_that_is_learnt_after_the_first_answer_is_kept(
+    tab: OpenTab, served: Serve, data: bytes, changes: bool
+) -> None:
+    file, one = served(data, part_etag=False, break_after=len(data) // 2, break_status=503), tab(where="worker")
+    one.expect("503", "ERR_")
+    with raises("SourceError", "503"):
+        one.run(OPEN, url=file.url, cache=True)
+    file.forget()
+    file.status, file.data = None, tiny.tiny_llama(seed=10, **SHAPE) if changes else data
+    assert one.run(OPEN, url=file.url, cache=True) == logits_of(file.data)
+    assert [seen.range is None for seen in file.requests] == ([True, False, True] if changes else [True])
+
+
+def test_synchronous_ranges_that_stop_naming_their_version_end_in_one_answer(
+    tab: OpenTab, served: Serve, data: bytes
+) -> None:
+    file, one = served(data), tab(where="worker")
+    script = """
+from gemel._xhr import XhrSource
+source = XhrSource("it", [url], None)
+bytes(source.read(1000, 5).to_bytes())
+"""
+    assert one.run(script, url=file.url) == data[1000:1005]
+    file.part_etag = False
+    assert one.run("bytes(source.read(2000, 5).to_bytes()) + bytes(source.read(9, 5).to_bytes())") == (
+        data[2000:2005] + data[9:14]
+    )
+    assert [seen.range is None for seen in file.requests] == [False, False, False, True]
+
+
 def test_a_known_hash_that_cannot_be_checked_is_said(tab: OpenTab, served: Serve, data: bytes) -> None:
     script = """
 import gemel, js, warnings

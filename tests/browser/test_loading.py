@@ -378,7 +378,7 @@ def test_a_file_of_another_origin_needs_no_more_than_cors(
     [
         ({"status": 404}, "HTTP 404 .*check the address"),
         ({"status": 403}, "HTTP 403 .*login"),
-        ({"ranges": False, "length": False}, "does not tell the file's size"),
+        ({"ranges": False, "length": False}, "does not report the file's size"),
     ],
 )
 def test_what_a_server_refuses_is_said(

@@ -334,7 +334,7 @@ def test_what_can_not_be_had_is_an_error(api_page: OpenPage, served: Serve) -> N
     assert name == "WorkerError"
     assert "nowhere/worker.js" in message
     assert page.js("try { new api.Gemel({nonsense: 1}) } catch (error) { return error.message }") == (
-        "new Gemel({nonsense}): there is no such option"
+        "new Gemel: unknown option nonsense"
     )
 
 

@@ -187,7 +187,7 @@ def test_an_element_without_a_model_says_so(api_page: OpenPage, how: str) -> Non
         one.page.get_by_role("button", name="Send").click()
     alert = one.page.get_by_role("alert")
     alert.wait_for()
-    assert alert.inner_text() == "<gemel-chat> has no model: set the attribute, or load(model)"
+    assert alert.inner_text() == "<gemel-chat> has no model: set its model attribute, or call load(model)"
     assert one.js("return told.map(([type, detail]) => [type, detail.name])") == [["error", "TypeError"]]
     assert one.page.get_by_role("textbox").input_value() == ("Hello" if how == "visitor" else "")
     assert one.page.get_by_role("button", name="Send").is_visible()
@@ -208,7 +208,8 @@ def test_after_close_the_next_message_loads_the_model_again(api_page: OpenPage, 
             assert "error" not in types
         else:
             assert (result, types) == (None, {"error"})
-            assert "given as bytes, which are not kept: load(model) again" in one.page.get_by_role("alert").inner_text()
+            said = one.page.get_by_role("alert").inner_text()
+            assert "given as bytes, which are not kept: call load(model) again" in said
 
 
 def test_a_model_given_by_hand_stays_until_the_attribute_changes(

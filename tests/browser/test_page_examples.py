@@ -70,7 +70,7 @@ def test_the_element_answers(example: Open) -> None:
 
 def test_a_text_comes_in_pieces(example: Open, model: gemel.Model) -> None:
     page = example("generate.html").page
-    page.wait_for_selector("text=/60 tokens, [0-9.]+ a second/", timeout=60_000)
+    page.wait_for_selector("text=/60 tokens, [0-9.]+ per second/", timeout=60_000)
     wanted = model.generate("Once upon a time", max_tokens=60, temperature=0.7, seed=1).read()
     assert (page.text_content("#out") or "").rpartition("\n\n")[0] == wanted
 

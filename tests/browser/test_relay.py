@@ -300,7 +300,7 @@ def test_without_service_workers_the_page_says_why(open_profile: OpenProfile, ho
     page = SitePage(context, host.url)
     ready = page.js("return [ready, await relay.offline, crossOriginIsolated]")
     assert ready[0]["relays"] is False
-    assert "there are no service workers here" in ready[0]["why"]
+    assert "this page can't use service workers" in ready[0]["why"]
     assert ready[1]["complete"] is False
     page.js("await gemel.load('./models/tiny.gguf')")
     found = page.js("return [gemel.info.engine, (await (await gemel.fetch('v1/models')).json()).data.length]")
@@ -315,4 +315,4 @@ def test_connect_takes_no_unknown_option_and_is_called_once(serving: SitePage) -
         "const caught = (options) => { try { connect(gemel, options) } catch (error) { return error.message } };"
         "return [caught({nonsense: 1}), caught({})]"
     )
-    assert found == ["connect: there is no option nonsense", "connect: this page is connected already"]
+    assert found == ["connect: unknown option nonsense", "connect: this page is already connected"]

@@ -45,6 +45,14 @@ static inline void put_llama(bytes *b, const char *key, uint32_t value) {
     b->n_kv++;
 }
 
+static inline void put_epsilon(bytes *b) {
+    float value = 1e-5f;
+    put_text(b, "llama.attention.layer_norm_rms_epsilon");
+    put_u32(b, GGUF_F32);
+    put(b, &value, sizeof value);
+    b->n_kv++;
+}
+
 static inline void put_keys(bytes *b, int n_head, int n_rot) {
     static const char *tokens[N_VOCAB];
     static char letters[N_VOCAB][2];
@@ -60,6 +68,7 @@ static inline void put_keys(bytes *b, int n_head, int n_rot) {
     put_llama(b, "attention.head_count", (uint32_t)n_head);
     put_llama(b, "attention.head_count_kv", 1);
     put_llama(b, "rope.dimension_count", (uint32_t)n_rot);
+    put_epsilon(b);
     put_text_pair(b, "model", "gpt2");
     put_text_pair(b, "pre", "gpt-2");
     put_texts(b, "tokens", tokens, N_VOCAB);

@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -202,7 +202,9 @@ def test_inspect_reads_the_header_of_any_architecture() -> None:
 class Server(BaseHTTPRequestHandler):
     """Serves DATA with ranges. The class's fields are what a test changes."""
 
-    etag = '"one"'
+    headers_of_200: Mapping[str, str] = {"ETag": '"one"'}
+    headers_of_206: Mapping[str, str] | None = None   # None: the same
+    ignores_if_range = False
     data = DATA
     files: dict[str, bytes]   # by name, where it is not DATA
     break_after: list[int]    # connections break after so many bytes, the first of the list first
@@ -213,7 +215,10 @@ class Server(BaseHTTPRequestHandler):
         if self.path.endswith("missing.gguf"):
             return self.send_error(404)
         start = 0
-        if "Range" in self.headers and self.headers.get("If-Range") == self.etag:
+        named = self.headers_of_200.values() if self.headers_of_206 is None else {
+            **self.headers_of_200, **self.headers_of_206
+        }.values()
+        if "Range" in self.headers and (self.ignores_if_range or self.headers.get("If-Range") in named):
             start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
         data = self.files.get(self.path.rpartition("/")[2], self.data)
         body = data[start:]
@@ -221,7 +226,9 @@ class Server(BaseHTTPRequestHandler):
         if start:
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         self.send_header("Content-Length", str(len(body)))
-        self.send_header("ETag", self.etag)
+        validators = self.headers_of_200 if not start or self.headers_of_206 is None else self.headers_of_206
+        for name, value in validators.items():
+            self.send_header(name, value)
         self.end_headers()
         with suppress(BrokenPipeError, ConnectionResetError):
             self.wfile.write(body[: self.break_after.pop(0)] if self.break_after else body)
@@ -285,9 +292,56 @@ def test_file_that_changed_meanwhile_is_fetched_anew(server: str, monkeypatch: p
     with pytest.raises(gemel.SourceError):
         gemel.pull(f"{server}/tiny.gguf")
     other = tiny_bytes(seed=5)
-    monkeypatch.setattr(Server, "etag", '"two"')
+    monkeypatch.setattr(Server, "headers_of_200", {"ETag": '"two"'})
     monkeypatch.setattr(Server, "data", other)
     assert gemel.pull(f"{server}/tiny.gguf").read_bytes() == other
+
+
+DATE = "Tue, 01 Apr 2025 00:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    "whole", [{"ETag": '"one"'}, {"Last-Modified": DATE}, {"ETag": 'W/"1"', "Last-Modified": DATE}]
+)
+def test_a_part_that_does_not_name_its_version_goes_on(
+    server: str, monkeypatch: pytest.MonkeyPatch, whole: dict[str, str]
+) -> None:
+    monkeypatch.setattr(Server, "headers_of_200", whole)
+    monkeypatch.setattr(Server, "headers_of_206", {})
+    Server.break_after[:] = [1000, 2000, 500]
+    assert gemel.pull(f"{server}/tiny.gguf").read_bytes() == DATA
+    assert [request.get("Range") for request in Server.requests] == [
+        None, "bytes=1000-", "bytes=3000-", "bytes=3500-"
+    ]   # fmt: skip
+
+
+def test_a_server_that_names_no_version_sends_it_from_the_start(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Server, "headers_of_200", {})
+    Server.break_after[:] = [1000]
+    assert gemel.pull(f"{server}/tiny.gguf").read_bytes() == DATA
+    assert [request.get("Range") for request in Server.requests] == [None, None]
+
+
+def test_a_version_that_is_learnt_later_is_kept(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Server, "headers_of_200", {"Last-Modified": DATE})
+    monkeypatch.setattr(Server, "headers_of_206", {"ETag": '"one"'})
+    Server.break_after[:] = [1000, 2000]
+    assert gemel.pull(f"{server}/tiny.gguf").read_bytes() == DATA
+    assert [request.get("If-Range") for request in Server.requests] == [None, DATE, '"one"']
+
+
+def test_a_part_of_another_version_is_not_appended(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a server that takes no notice of If-Range."""
+    Server.break_after[:] = [1000] * _download.ATTEMPTS
+    with pytest.raises(gemel.SourceError):
+        gemel.pull(f"{server}/tiny.gguf")
+    other = bytes(reversed(DATA))
+    monkeypatch.setattr(Server, "headers_of_200", {"ETag": '"two"'})
+    monkeypatch.setattr(Server, "ignores_if_range", True)
+    monkeypatch.setattr(Server, "data", other)
+    Server.requests.clear()
+    assert gemel.pull(f"{server}/tiny.gguf").read_bytes() == other
+    assert [request.get("Range") for request in Server.requests] == ["bytes=5000-", None]
 
 
 def test_the_parts_of_a_split_model_are_one_entry(server: str) -> None:

@@ -1,14 +1,14 @@
 // Run a Python script in Pyodide: node run_pyodide.mjs PYODIDE FOLDER SCRIPT [ARGUMENT...]
 // PYODIDE is the folder of the npm package. FOLDER becomes the script's working directory, its site/ comes first on
-// sys.path, SCRIPT is a name in it. The environment's GEMEL_* variables are Python's too. A Python error is exit code 1.
+// sys.path, SCRIPT is a name in it. Python gets the environment's GEMEL_* variables. A Python error is exit code 1.
 import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 
-// An error by itself: node would print the line of Pyodide that threw it, and that line is a megabyte long.
+// Print only the error: node would also print the line of Pyodide that threw it, which is a megabyte long.
 process.on("uncaughtException", (error) => {
-  console.error(String(error.stack ?? error).slice(-20_000));
-  process.exit(1);
+    console.error(String(error.stack ?? error).slice(-20_000));
+    process.exit(1);
 });
 
 const [pyodide, folder, script, ...rest] = process.argv.slice(2);

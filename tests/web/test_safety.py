@@ -10,7 +10,7 @@ from typing import Any
 import gemel
 import gemel_web
 import pytest
-from gemel_web.body import too_deep
+from gemel_web.body import opens_too_deep, too_deep
 from serving import Asked, error_of
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -175,6 +175,14 @@ def test_the_access_log_is_one_line_a_request_without_its_text(serve: Any, caplo
 ])
 def test_depth_counts_brackets_outside_texts(raw: bytes, deep: bool) -> None:
     assert too_deep(raw, 3) == deep
+
+
+@pytest.mark.parametrize(("start", "deep"), [
+    (b"", False), (b"[[[", False), (b"[[[[", True), (b'{"a":{"b":{"c":{"', True), (b'[[["[[[[', False),
+    (b"[[]][[[", False), (b"[[]][[[[", True), (b"]]]]", False),
+])  # fmt: skip
+def test_depth_of_a_start_is_what_it_leaves_open(start: bytes, deep: bool) -> None:
+    assert opens_too_deep(start, 3) == deep
 
 
 # ---- Models and their files ------------------------------------------------------------------------------------------

@@ -26,8 +26,8 @@ def model() -> Any:  # noqa: ANN401
 class Client:
     """What a tab's side of a request has got."""
 
-    def __init__(self, app: TabApp, path: str, body: dict[str, Any] | None = None) -> None:
-        raw = b"" if body is None else json.dumps(body).encode()
+    def __init__(self, app: TabApp, path: str, body: dict[str, Any] | bytes | None = None) -> None:
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         asked = Asked("GET" if body is None else "POST", path, "", JSON, raw)
         self.gone = asyncio.Event()
         self.status = 0
@@ -57,6 +57,20 @@ def test_the_model_is_served_by_its_alias_from_here(model: gemel.Model) -> None:
         assert json.loads(await client.text())["usage"]["completion_tokens"] == 8
         assert (client.status, client.headers["gemel-host"]) == (200, "tab")
         assert json.loads(await Client(app, f"/v1/models/%{ord(card['id'][0]):x}{card['id'][1:]}").text()) == card
+        await app.drop()
+
+    asyncio.run(main())
+
+
+def test_a_million_nested_objects_are_a_400_and_too_long_a_body_is_a_413(model: gemel.Model) -> None:
+    async def main() -> None:
+        app = TabApp()
+        app.serve(model)
+        nested = b'{"a":' * 10**6 + b"1" + b"}" * 10**6
+        for body, status in ((nested, 400), (nested[: 4 << 20], 400), (b'"' + bytes(4 << 20), 413)):
+            client = Client(app, "/v1/completions", body)
+            assert json.loads(await client.text())["error"]["type"] == "invalid_request_error"
+            assert client.status == status
         await app.drop()
 
     asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from typing import TypeVar
 
@@ -12,6 +13,8 @@ from starlette.requests import ClientDisconnect, Request
 from .config import Config
 from .errors import ApiError, invalid
 
+GLANCE = 0.5     # seconds
+HEAD = 1 << 16   # bytes that are looked at first: what nests too deep mostly does so at once
 T = TypeVar("T", bound=msgspec.Struct)
 TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # one that never ends, too: no place is tried twice
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -33,7 +36,7 @@ async def decoded(request: Request, kind: type[T], config: Config) -> T:
         raise ApiError(415, "the body must be JSON, and the header Content-Type say application/json", code="not_json")
     raw = await read(request, config)
     if too_deep(raw, config.max_depth):
-        raise invalid(None, f"the body is no valid JSON, or is nested deeper than {config.max_depth} levels")
+        raise _too_deep(config)
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
@@ -46,15 +49,15 @@ async def decoded(request: Request, kind: type[T], config: Config) -> T:
 async def read(request: Request, config: Config) -> bytes:
     """Return the body. 413 as soon as it is too long, 408 when it is not there in time."""
     claimed = request.headers.get("content-length", "")
-    if claimed.isdecimal() and (len(claimed) > 15 or int(claimed) > config.max_body):
-        raise _too_large(config)
     body = bytearray()
     try:
+        if claimed.isdecimal() and (len(claimed) > 15 or int(claimed) > config.max_body):
+            raise _too_large(await _start(request), config)
         async with asyncio.timeout(config.body_seconds):
             async for part in request.stream():
                 body += part
                 if len(body) > config.max_body:
-                    raise _too_large(config)
+                    raise _too_large(body, config)
     except TimeoutError:
         raise ApiError(
             408, f"the body did not come within {config.body_seconds:g} seconds: send it faster", code="timeout"
@@ -64,22 +67,52 @@ async def read(request: Request, config: Config) -> bytes:
     return bytes(body)
 
 
+async def _start(request: Request) -> bytes:
+    """Return what comes at once of a body that is not going to be read; nothing of one that waits to be asked for."""
+    if "expect" not in request.headers:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(GLANCE):
+                return await anext(request.stream())
+    return b""
+
+
 def too_deep(raw: bytes, most: int) -> bool:
     """Tell whether brackets nest deeper than `most` levels, or don't match. Linear in the size, a pass a level.
 
     >>> too_deep(b'[{"a": "]]]"}]', 2), too_deep(b'[[[]]]', 2)
     (False, True)
     """
+    return opens_too_deep(raw[:HEAD], most) or bool(_unmatched(raw, most))
+
+
+def opens_too_deep(start: bytes, most: int) -> bool:
+    """Tell whether the start of a body opens more than `most` levels, whatever follows.
+
+    >>> opens_too_deep(b'[{"a": [', 2), opens_too_deep(b'[{"a": [1], "b": "[[[', 2)
+    (True, False)
+    """
+    return _unmatched(start, most).count(b"[") > most
+
+
+def _unmatched(raw: bytes, most: int) -> bytes:
+    """Return the brackets outside texts, of one kind, without pairs that hold fewer than `most` levels."""
     brackets = TEXTS.sub(b"", raw).translate(ONE_KIND, NOT_BRACKETS)
     for _ in range(most):
         if not brackets:
-            return False
+            break
         brackets = brackets.replace(b"[]", b"")   # the innermost level
-    return bool(brackets)
+    return brackets
 
 
-def _too_large(config: Config) -> ApiError:
+def _too_large(start: bytes | bytearray, config: Config) -> ApiError:
+    """Return the error for a body over the limit, of which this has come: that it nests too deep is said first."""
+    if opens_too_deep(bytes(start[:HEAD]), config.max_depth) or opens_too_deep(bytes(start), config.max_depth):
+        return _too_deep(config)
     return ApiError(413, f"the body is over {config.max_body} bytes, which is the limit here", code="too_large")
+
+
+def _too_deep(config: Config) -> ApiError:
+    return invalid(None, f"the body is no valid JSON, or is nested deeper than {config.max_depth} levels")
 
 
 def _not_valid(message: str) -> ApiError:

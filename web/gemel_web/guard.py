@@ -74,6 +74,7 @@ class Passage:
         start = time.monotonic()
         try:
             self._check_host()
+            self._check_length()
             if self._is_api:
                 self._check_origin()
                 if self._is_preflight():
@@ -108,6 +109,11 @@ class Passage:
                 403, f"the header Host names {name[:100]!r}, which this server does not answer to: allow that name",
                 code="host_not_allowed",
             )
+
+    def _check_length(self) -> None:
+        if "transfer-encoding" in self._headers and "content-length" in self._headers:   # RFC 9112, 6.3
+            words = "the request has both Content-Length and Transfer-Encoding: send one of them"
+            raise ApiError(400, words, code="malformed_request")
 
     def _check_origin(self) -> None:
         origin = self._headers.get("origin")

@@ -2,13 +2,15 @@
 
 A connection on which nothing, or only a piece of a head, has come within the limit gets a 408 and is closed; the time
 between two requests is uvicorn's own keep-alive limit. One whose client takes nothing of what is there for it is ended,
-also when the answer has left the app.
+also when the answer has left the app. One that is answered before its request has ended is closed once the client stops
+sending: a close with unread bytes is a reset, which can destroy the answer on its way.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
+from typing import Any
 
 import h11
 import uvicorn
@@ -18,9 +20,32 @@ from . import wire
 from .errors import ApiError, body_of
 from .scheduler import Scheduler
 
-LEAST = 1024   # bytes that a client must take within write_seconds
+LEAST = 1024    # bytes that a client must take within write_seconds
+LINGER = 5.0    # seconds without a byte after which a client has stopped sending
+LINGERS = 6     # times LINGER: a client that is still sending after that is cut off
+MOST_CHUNK = 1 << 30   # bytes: as many as max_body can be
 TOO_LATE = ApiError(408, "the request's head did not come in time: send it faster", code="timeout")
 MALFORMED = ApiError(400, "this is no HTTP request, or its head is too long", code="malformed_request")
+OVERFLOW = ApiError(400, "a chunk of the body is larger than any body may be", code="malformed_request")
+
+
+class Transport:
+    """A connection's transport as uvicorn sees it: `close` is Protocol.end."""
+
+    def __init__(self, transport: asyncio.Transport, protocol: Protocol) -> None:
+        self._transport = transport
+        self._protocol = protocol
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        return getattr(self._transport, name)
+
+    def close(self) -> None:
+        """Close the connection in order."""
+        self._protocol.end()
+
+    def is_closing(self) -> bool:
+        """Tell whether nothing more can be sent."""
+        return self._protocol.lingers or self._transport.is_closing()
 
 
 class Protocol(H11Protocol):
@@ -28,18 +53,28 @@ class Protocol(H11Protocol):
 
     head_seconds = 10.0
     write_seconds = 60.0
+    lingers = False   # it was answered early: what else comes is thrown away
+    _raw: asyncio.Transport
+    _heard = False    # something came meanwhile
+    _stops = False
     _deadline: asyncio.TimerHandle | None = None
     _taking: asyncio.TimerHandle | None = None
+    _lingering: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:   # type: ignore[override]
         """Begin to wait for the first head."""
-        super().connection_made(transport)
+        self._raw = transport
+        super().connection_made(Transport(transport, self))   # type: ignore[arg-type]
         transport.set_write_buffer_limits(high=0)   # pause_writing is called whenever something waits to be taken
         self._wait()
 
     def data_received(self, data: bytes) -> None:
         """Take bytes; a head that has begun must end in time."""
+        if self.lingers:
+            self._heard = True
+            return
         super().data_received(data)
+        self._check_chunk()
         if self._waits_for_head():
             if self._deadline is None:
                 self._wait()
@@ -50,7 +85,38 @@ class Protocol(H11Protocol):
         """Forget the connection."""
         self._stop_waiting()
         self._stop_watching()
+        if self._lingering is not None:
+            self._lingering.cancel()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """End with the server: from now on nothing waits for clients."""
+        self._stops = True
+        if self.lingers:
+            self._raw.close()
+        else:
+            super().shutdown()
+
+    def end(self) -> None:
+        """Close; where a request has not ended, only our direction, until the client stops sending."""
+        is_sending = self.conn.their_state in (h11.SEND_BODY, h11.ERROR)
+        if not is_sending or self._stops or not self._raw.can_write_eof():
+            self._raw.close()
+        elif not self.lingers and not self._raw.is_closing():
+            self.lingers = True
+            self._raw.write_eof()
+            self._raw.resume_reading()
+            self._linger(LINGERS)
+
+    def _linger(self, left: int) -> None:
+        if not left:
+            self._raw.close()
+            return
+        self._heard = False
+        self._lingering = self.loop.call_later(LINGER, self._look_for_more, left - 1)
+
+    def _look_for_more(self, left: int) -> None:
+        self._linger(left if self._heard else 0)
 
     def pause_writing(self) -> None:
         """Let the app wait, and watch whether the client takes what is there."""
@@ -81,6 +147,11 @@ class Protocol(H11Protocol):
         """Answer what h11 could not read."""
         self._refuse(MALFORMED)
 
+    def _check_chunk(self) -> None:
+        """Refuse a chunk that says it is longer than any body may be: h11 would wait for all of it."""
+        if getattr(self.conn._reader, "_bytes_in_chunk", 0) > MOST_CHUNK and not self.transport.is_closing():
+            self._refuse(OVERFLOW)
+
     def _waits_for_head(self) -> bool:
         return bool(self.conn.their_state is h11.IDLE)
 
@@ -108,6 +179,9 @@ class Protocol(H11Protocol):
             response = h11.Response(status_code=error.status, headers=headers)
             for event in (response, h11.Data(data=raw), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")
+        if self.cycle is not None:   # nobody answers what is under way any more
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
         self.transport.close()
 
 

@@ -49,11 +49,11 @@ static int count_vocab(const gguf *g, errors *e) {
 // ---- The model -----------------------------------------------------------------------------------------------------
 
 static void read_model(gemel_model *m, keys *r) {
-    m->n_ctx_train = keys_int(r, "context_length", 1, 1 << 30, -1);
-    m->n_embd = keys_int(r, "embedding_length", 1, 1 << 20, -1);
-    m->n_layer = keys_int(r, "block_count", 1, 4096, -1);
-    m->norm_eps = (float)keys_float(
-        r, m->arch->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon", 0, 1, 1e-5);
+    m->n_ctx_train = keys_int(r, "context_length", 1, 1 << 30, REQUIRED);
+    m->n_embd = keys_int(r, "embedding_length", 1, 1 << 20, REQUIRED);
+    m->n_layer = keys_int(r, "block_count", 1, 4096, REQUIRED);
+    const char *eps = m->arch->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+    m->norm_eps = (float)keys_float(r, eps, 0, 1, REQUIRED);
     double embd_scale = arch_has(m->arch, EMBD_SQRT) ? fm_sqrt((double)m->n_embd) : 1;
     m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, embd_scale);
     m->logit_scale = (float)keys_float(r, "logit_scale", -1e6, 1e6, 1);
@@ -61,6 +61,20 @@ static void read_model(gemel_model *m, keys *r) {
     m->kv_type = arch_has(m->arch, LARGE_KEYS) ? GEMEL_KV_F16 : GEMEL_KV_Q8_0;
     keys_refuse_over_zero(r, "expert_count", "a mixture of experts");
     if (!arch_has(m->arch, WINDOWS)) keys_refuse_over_zero(r, "attention.sliding_window", "a sliding window");
+}
+
+static void find_scaling(rope_table *t, keys *r, gguf_span type) {
+    static const char *const names[] = {
+        [SCALING_NONE] = "none", [SCALING_LINEAR] = "linear", [SCALING_YARN] = "yarn", [SCALING_LONGROPE] = "longrope"};
+    char known[64] = "";
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
+        size_t at = strlen(known);
+        snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", names[i]);
+        t->scaling = (rope_scaling)i;
+        if (span_is(type, names[i])) return;
+    }
+    keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s.rope.scaling.type \"%s\" is not supported (supported: %s)",
+                      r->arch, printable_name(type.at, type.size).text, known));
 }
 
 static void read_rope(gemel_model *m, keys *r) {
@@ -79,14 +93,7 @@ static void read_rope(gemel_model *m, keys *r) {
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.rope.freq_base is %g: YaRN needs more than 1", r->arch, t->base));
     if (!got && gguf_tensor_find(r->g, "rope_factors_long.weight") >= 0) t->scaling = SCALING_LONGROPE;
     else if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
-    else if (span_is(type, "none")) t->scaling = SCALING_NONE;
-    else if (span_is(type, "linear")) t->scaling = SCALING_LINEAR;
-    else if (span_is(type, "yarn")) t->scaling = SCALING_YARN;
-    else if (span_is(type, "longrope")) t->scaling = SCALING_LONGROPE;
-    else
-        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
-                          "%s.rope.scaling.type \"%s\" is not supported (supported: none, linear, yarn, longrope)",
-                          r->arch, printable_name(type.at, type.size).text));
+    else find_scaling(t, r, type);
 }
 
 // Keys that have no effect with the model's kind of scaling: an override of one is an error.
@@ -104,12 +111,14 @@ static void leave_rope_keys(const gemel_model *m, keys *r) {
 
 // ---- Layers --------------------------------------------------------------------------------------------------------
 
+static int most(int a, int b) { return a > b ? a : b; }
+
 static void check_heads(const gemel_model *m, keys *r, const attention *a, int il) {
-    if (a->k_dim < 1 || a->k_dim > HEAD_DIM_MAX)   // where the file gives no key_length
+    if (a->k_dim < 1 || a->v_dim < 1 || most(a->k_dim, a->v_dim) > HEAD_DIM_MAX)   // where the file gives no lengths
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
                           "%s.embedding_length %d / head_count %d gives heads of %d; 1 to %d are allowed", r->arch,
-                          m->n_embd, a->n_head, a->k_dim, HEAD_DIM_MAX));
-    else if (a->n_head * (int64_t)(a->k_dim > a->v_dim ? a->k_dim : a->v_dim) > 16 * (int64_t)m->n_embd)
+                          m->n_embd, a->n_head, m->n_embd / a->n_head, HEAD_DIM_MAX));
+    else if (a->n_head * (int64_t)most(a->k_dim, a->v_dim) > 16 * (int64_t)m->n_embd)
         // no model's heads are that wide; buffers would dwarf the file
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d have over 16 times embedding_length %d", r->arch,
                           a->n_head, a->k_dim, m->n_embd));
@@ -125,10 +134,11 @@ static void check_heads(const gemel_model *m, keys *r, const attention *a, int i
 }
 
 static void read_attention(gemel_model *m, keys *r, attention *a, int il) {
-    a->n_head = keys_int_of_layer(r, "attention.head_count", il, 1, N_HEAD_MAX, -1);
+    a->n_head = keys_int_of_layer(r, "attention.head_count", il, 1, N_HEAD_MAX, REQUIRED);
     a->n_head_kv = keys_int_of_layer(r, "attention.head_count_kv", il, 1, N_HEAD_MAX, a->n_head);
-    a->k_dim = keys_int(r, "attention.key_length", 1, HEAD_DIM_MAX, r->code ? 1 : m->n_embd / a->n_head);
-    a->v_dim = keys_int(r, "attention.value_length", 1, HEAD_DIM_MAX, a->k_dim);
+    int by_width = r->code ? 1 : m->n_embd / a->n_head;
+    a->k_dim = keys_int(r, "attention.key_length", 1, HEAD_DIM_MAX, by_width);
+    a->v_dim = keys_int(r, "attention.value_length", 1, HEAD_DIM_MAX, by_width);
     if (m->arch->rope == ROPE_NONE) a->rope = -1;
     else a->n_rot = keys_int(r, "rope.dimension_count", 2, HEAD_DIM_MAX, a->k_dim);
     double scale = keys_float(r, "attention.scale", 0, 1e6, 0);
@@ -145,13 +155,12 @@ static void read_layer(gemel_model *m, keys *r, int il) {
     l->ffn = m->arch->ffn;
     l->residual_scale = (float)keys_float(r, "residual_scale", -1e6, 1e6, 1);
     l->is_parallel = arch_has(m->arch, ONE_NORM | FALCON_NORMS);
-    if (arch_has(m->arch, MAY_PARALLEL)) l->is_parallel = keys_bool(r, "use_parallel_residual", 0);
+    if (arch_has(m->arch, MAY_PARALLEL)) l->is_parallel = keys_bool(r, "use_parallel_residual", REQUIRED);
     l->ff.act = m->arch->act;
-    l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, -1);
+    l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, REQUIRED);
     read_attention(m, r, &l->attn, il);
 }
 
-static int most(int a, int b) { return a > b ? a : b; }
 static int pad(int n, int to) { return (n + to - 1) / to * to; }
 
 // What follows from a layer's numbers.

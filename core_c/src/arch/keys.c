@@ -11,9 +11,8 @@ void keys_fail(keys *r, int code) {
     if (code < 0 && !r->code) r->code = code;
 }
 
-static int missing(keys *r, int absent) {
-    if (absent < 0) keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "the metadata key %s is missing", r->key));
-    return absent;
+static void check_missing(keys *r, double absent) {
+    if (absent == REQUIRED) keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "the metadata key %s is missing", r->key));
 }
 
 int keys_int(keys *r, const char *name, int least, int most, int absent) {
@@ -21,7 +20,8 @@ int keys_int(keys *r, const char *name, int least, int most, int absent) {
     int got = r->code ? 0 : gguf_get_u32(r->g, key_of(r, name), &v, r->e);
     keys_fail(r, got);
     if (r->code) return 0;
-    if (!got) return missing(r, absent);
+    if (!got) check_missing(r, absent);
+    if (!got) return absent;
     if (v < (uint32_t)least || v > (uint32_t)most)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s is %u; it must be %d to %d", r->key, (unsigned)v, least, most));
     return (int)v;
@@ -52,6 +52,7 @@ double keys_float(keys *r, const char *name, double least, double most, double a
     float v = 0;
     int got = r->code ? 0 : gguf_get_f32(r->g, key_of(r, name), &v, r->e);
     keys_fail(r, got);
+    if (!r->code && !got) check_missing(r, absent);
     if (r->code || !got) return absent;
     if (!(v >= least && v <= most))
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s is %g; it must be %g to %g", r->key, (double)v, least, most));
@@ -61,6 +62,7 @@ double keys_float(keys *r, const char *name, double least, double most, double a
 int keys_bool(keys *r, const char *name, int absent) {
     int v = absent, got = r->code ? 0 : gguf_get_bool(r->g, key_of(r, name), &v, r->e);
     keys_fail(r, got);
+    if (!r->code && !got) check_missing(r, absent);
     return r->code ? absent : v;
 }
 

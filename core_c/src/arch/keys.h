@@ -4,6 +4,8 @@
 #include <string.h>
 #include "../file/gguf.h"
 
+#define REQUIRED (-2147483647)   // as `absent`: the file must have the key. No key allows such a value.
+
 typedef struct keys {
     const gguf *g;
     const char *arch;
@@ -14,7 +16,7 @@ typedef struct keys {
 } keys;
 
 void keys_fail(keys *r, int code);   // notes an error that was written to r->e
-// An integer from least to most. `absent` is what a missing key means; negative: it is required.
+// An integer from least to most. `absent` is what a missing key means, or REQUIRED.
 int keys_int(keys *r, const char *name, int least, int most, int absent);
 // The same for a key that holds one number for all layers, or an array with one for each.
 int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, int absent);

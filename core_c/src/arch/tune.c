@@ -13,8 +13,8 @@ static int is_windowed(keys *r, int il, int period) {
     return period == 0 || (il + 1) % period != 0;
 }
 
-static void windows(gemel_model *m, keys *r, int period) {
-    int window = keys_int(r, "attention.sliding_window", 0, 1 << 30, 0);
+static void windows(gemel_model *m, keys *r, int period, int absent) {
+    int window = keys_int(r, "attention.sliding_window", 0, 1 << 30, absent);
     if (window == 0 || window >= m->n_ctx_train) return;
     for (int il = 0; il < m->n_layer && !r->code; il++)
         if (is_windowed(r, il, period)) m->layers[il].attn.window = window;
@@ -22,7 +22,7 @@ static void windows(gemel_model *m, keys *r, int period) {
 
 // The same, and windowed layers have their own RoPE table, without the scaling of the others.
 static void windows_with_rope(gemel_model *m, keys *r, int period, double base) {
-    windows(m, r, period);
+    windows(m, r, period, 0);
     if (keys_int(r, "attention.sliding_window", 0, 1 << 30, 0) == 0) return;
     m->ropes[1] = (rope_table){.scaling = SCALING_NONE, .factor = 1, .attn_factor = 1, .n_ctx_orig = m->n_ctx_train};
     m->ropes[1].base = keys_float(r, "rope.freq_base_swa", 1, 1e12, base);
@@ -32,7 +32,7 @@ static void windows_with_rope(gemel_model *m, keys *r, int period, double base) 
 
 // ---- Architectures -------------------------------------------------------------------------------------------------
 
-// The largest models divide scores by n_embd / n_head instead of by the head's size.
+// The largest models divide scores by sqrt(n_embd / n_head) instead of by the root of the head's size.
 static void divide_by_width(gemel_model *m) {
     for (int il = 0; il < m->n_layer; il++) {
         attention *a = &m->layers[il].attn;
@@ -41,7 +41,7 @@ static void divide_by_width(gemel_model *m) {
 }
 
 void tune_gemma2(gemel_model *m, keys *r) {
-    windows(m, r, 2);
+    windows(m, r, 2, 4096);   // the first files lack the key
     double cap = keys_soft_cap(r, "attn_logit_softcapping", 50);
     for (int il = 0; il < m->n_layer; il++) m->layers[il].attn.soft_cap = (float)cap;
     m->logit_soft_cap = (float)keys_soft_cap(r, "final_logit_softcapping", 30);
@@ -53,7 +53,7 @@ void tune_gemma3(gemel_model *m, keys *r) {
     if (m->n_layer == 62) divide_by_width(m);
 }
 
-void tune_phi3(gemel_model *m, keys *r) { windows(m, r, 0); }
+void tune_phi3(gemel_model *m, keys *r) { windows(m, r, 0, 0); }
 
 void tune_smollm3(gemel_model *m, keys *r) {
     (void)r;
@@ -63,13 +63,15 @@ void tune_smollm3(gemel_model *m, keys *r) {
 void tune_olmo2(gemel_model *m, keys *r) { windows_with_rope(m, r, 4, m->ropes[0].base); }
 
 void tune_granite(gemel_model *m, keys *r) {   // its files say what logits are divided by
-    double by = keys_float(r, "logit_scale", -1e6, 1e6, 1);
+    static const char *scales[] = {"embedding_scale", "residual_scale", "attention.scale", "logit_scale"};
+    double by = 1;
+    for (int i = 0; i < 4; i++) by = keys_float(r, scales[i], -1e6, 1e6, REQUIRED);
     if (r->code) return;
     if (by == 0) keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "granite.logit_scale is 0: logits are divided by it"));
     else m->logit_scale = (float)(1 / by);
 }
 
-void tune_gptneox(gemel_model *m, keys *r) {   // its default is yes
-    int is_parallel = keys_bool(r, "use_parallel_residual", 1);
-    for (int il = 0; il < m->n_layer; il++) m->layers[il].is_parallel = is_parallel;
+void tune_mpt(gemel_model *m, keys *r) {   // bloom, which shares the key, has a default of 8
+    (void)m;
+    keys_float(r, "attention.max_alibi_bias", 0, 1e6, REQUIRED);
 }

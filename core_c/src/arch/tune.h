@@ -10,4 +10,4 @@ void tune_phi3(gemel_model *m, keys *r);
 void tune_smollm3(gemel_model *m, keys *r);
 void tune_olmo2(gemel_model *m, keys *r);
 void tune_granite(gemel_model *m, keys *r);
-void tune_gptneox(gemel_model *m, keys *r);
+void tune_mpt(gemel_model *m, keys *r);

@@ -1,34 +1,34 @@
-// The download worker: a model's URLs become blocks of bytes, posted in the order in which Python asks for them.
+// The download worker: turns a model's URLs into blocks of bytes, posted in the order that Python asks for.
 //
-// A file is cut into blocks. With a cache, the origin's private file system has a folder gemel/<key> a file, with
-// meta.json and one file a block: its bytes and their SHA-256. So a block proves itself, half-written ones are as good
-// as missing, and a broken download goes on with what is there. Block names begin with the version of the remote file:
-// two versions never mix. A Web Lock lets one page download while others read what it writes.
-// A server without ranges sends one stream, in file order. Knows nothing of what is in a file.
+// A file is split into blocks. With a cache, the origin's private file system has one folder gemel/<key> per file, with
+// meta.json and one file per block: its bytes and their SHA-256. So a block can be checked, a half-written one counts
+// as missing, and a broken download resumes from the cached blocks. Block names begin with the remote file's version,
+// so two versions never mix. A Web Lock lets one page download while others read its blocks.
+// A server without ranges sends one stream, in file order. The worker does not know the files' contents.
 //
-//   in:  {type: "open", files: [{url, key, name, size, tree}], cache}   size, tree: what is known, or null
-//        {type: "order", blocks: [file, block, file, block, ...], final}   what is wanted from now on; final: in all
-//        {type: "ack", size, buffers}                                    bytes that were used up, and their memory
-//        {type: "close"}                                                 end, when what was begun is written
+//   in:  {type: "open", files: [{url, key, name, size, tree}], cache}   size, tree: if known, else null
+//        {type: "order", blocks: [file, block, file, block, ...], final}   blocks to post next; final: the last order
+//        {type: "ack", size, buffers}                                    consumed bytes, and their memory for reuse
+//        {type: "close"}                                                 stop, after pending writes
 //   out: {type: "opened", sizes, complete, note}   note: why nothing is cached, or ""
 //        {type: "block", file, block, data, done}
-//        {type: "progress", done}                  bytes that have come, from the network or from the cache
+//        {type: "progress", done}                  bytes so far, from the network or the cache
 //        {type: "done", note} | {type: "changed"} | {type: "error", text}
 
 class Load {
     constructor(port) {
         this.port = port;
         this.files = [];
-        this.order = null;       // [file, block, ...] once Python has said so
+        this.order = null; // [file, block, ...] once Python has sent it
         this.final = false;
         this.orders = 0;
-        this.place = 0;          // in `order`, or the block of the first file before
+        this.place = 0; // index in `order`; before an order, the block of the first file
         this.inFlight = 0;
-        this.done = 0;           // bytes that have come
-        this.spare = [];         // memory for blocks, used again and again: garbage would pile up
+        this.done = 0; // bytes so far
+        this.spare = []; // memory of blocks for reuse, to avoid garbage
         this.reading = new Map();
-        this.writing = Promise.resolve();   // blocks are hashed, cached and posted one after the other
-        this.failure = null;                // what went wrong with that
+        this.writing = Promise.resolve(); // blocks are hashed, cached and posted in sequence
+        this.failure = null; // the error of a write
         this.wake = () => {};
         this.abort = new AbortController();
         port.onmessage = ({ data }) => this.#on(data);
@@ -38,7 +38,10 @@ class Load {
         const { type, blocks, final } = message;
         if (type === "open") this.#run(message);
         if (type === "order") Object.assign(this, { order: blocks, final, place: 0, orders: this.orders + 1 });
-        if (type === "ack") { this.inFlight -= message.size; this.spare.push(...message.buffers); }
+        if (type === "ack") {
+            this.inFlight -= message.size;
+            this.spare.push(...message.buffers);
+        }
         if (type === "close") this.abort.abort();
         this.wake();
     }
@@ -54,10 +57,10 @@ class Load {
             this.#post({ type: "done", note: lost?.store.lost ?? "" });
             await this.#changed(() => this.abort.signal.aborted);
         } catch (error) {
-            await this.writing.catch(() => {});   // what has come is kept, and no file is in use after that
+            await this.writing.catch(() => {}); // received blocks are kept, and no file stays open
             for (const file of this.files) await file.store?.abandon().catch(() => {});
-            const told = this.#explain(error).catch(({ message }) => ({ type: "error", text: message }));
-            if (!this.abort.signal.aborted) this.#post(await told);
+            const failure = this.#explain(error).catch(({ message }) => ({ type: "error", text: message }));
+            if (!this.abort.signal.aborted) this.#post(await failure);
         } finally {
             for (const file of this.files) file.release?.();
             this.port.close();
@@ -73,12 +76,13 @@ class Load {
                 await remote.open(cached);
             } catch (error) {
                 if (!["SecurityError", "UnknownError", "InvalidStateError"].includes(error.name)) throw error;
-                note = `the browser refuses its private file system (${error.message})`;   // a private window
+                note = `the browser denies access to its private file system (${error.message})`; // a private window
                 cached = false;
                 await remote.open(false);
             }
         }
-        const sizes = this.files.map((file) => file.size), complete = this.files.every((file) => file.complete);
+        const sizes = this.files.map((file) => file.size);
+        const complete = this.files.every((file) => file.complete);
         this.#post({ type: "opened", sizes, complete, note });
     }
 
@@ -92,31 +96,38 @@ class Load {
     }
 
     async #quota() {
-        const told = await estimate();
-        const used = told ? ` (it says that ${megabytes(told.usage)} of ${megabytes(told.quota)} are used)` : "";
+        const storage = await estimate();
+        const used = storage ? ` (${megabytes(storage.usage)} of ${megabytes(storage.quota)} are used)` : "";
         let needed = 0;
         for (const file of this.files) needed += Math.max(0, file.size - file.have.size * file.block);
-        return `caching it needs ${megabytes(needed)} more than the browser lets this origin keep${used}: ` +
-            "delete models (gemel.cache.list_async, gemel.cache.delete_async), or pass cache=False";
+        return (
+            `caching it needs ${megabytes(needed)} more than the browser lets this origin store${used}: ` +
+            "delete models (gemel.cache.list_async, gemel.cache.delete_async), or pass cache=False"
+        );
     }
 
-    #post(message, transfer = []) { this.port.postMessage(message, transfer); }
-    /** Wait for a message after which `test` holds; throw what writing blocks has thrown. */
+    #post(message, transfer = []) {
+        this.port.postMessage(message, transfer);
+    }
+
+    /** Wait until `test` holds after a message; throw the error of a write. */
     async #changed(test) {
         while (!test() && !this.failure && !this.abort.signal.aborted)
-            await new Promise((resolve) => { this.wake = resolve; });
+            await new Promise((resolve) => {
+                this.wake = resolve;
+            });
         if (this.failure) throw this.failure;
     }
 
-    /** The next block to post as [file, block], or null: wait for an order, or all are posted. */
+    /** The next block to post as [file, block]; null: wait for an order, or all are posted. */
     #next() {
         for (; ; this.place++) {
             const [file, asked] = this.#ordered(this.place);
             if (!file || asked >= file.count) return null;
             if (file.given.has(asked)) continue;
             let block = asked;
-            if (!file.ranges && !file.have.has(asked)) for (block = 0; file.given.has(block);) block++;
-            return [file, block];   // of a server without ranges: in file order
+            if (!file.ranges && !file.have.has(asked)) for (block = 0; file.given.has(block); ) block++;
+            return [file, block]; // a server without ranges: in file order
         }
     }
 
@@ -136,7 +147,7 @@ class Load {
         }
     }
 
-    /** Post a block from the cache, or download from it on. */
+    /** Post a block from the cache, or download a run of blocks that begins with it. */
     async #serve(file, block) {
         await this.#credit(file.sizeOf(block));
         const found = await this.#recall(file, block);
@@ -148,11 +159,11 @@ class Load {
         } else if (!file.store || file.held) {
             await this.#download(file, block);
         } else if (await file.own()) {
-            file.have = await file.store.list(file);   // what another page has written meanwhile
+            file.have = await file.store.list(file); // another page may have written some
         }
     }
 
-    /** A block of the cache as {data, hash}, or null; the next ones are being read already. */
+    /** A block of the cache as {data, hash}, or null. Starts to read the next ones, too. */
     async #recall(file, block) {
         if (!file.store || (file.held && !file.have.has(block))) return null;
         const read = (at) => {
@@ -169,47 +180,54 @@ class Load {
         const found = await read(block);
         this.reading.delete(`${file.index}.${block}`);
         if (found) file.have.add(block);
-        else file.have.delete(block);   // it was damaged
+        else file.have.delete(block); // it was damaged
         return found;
     }
 
-    /** Wait until Python has used up so much that `size` bytes more may wait for it. */
+    /** Wait until Python has consumed enough for `size` bytes more to be in flight. */
     #credit(size) {
         return this.#changed(() => !this.inFlight || this.inFlight + size <= Math.max(IN_FLIGHT, 2 * size));
     }
 
     /** Memory for a block and its hash. */
     #buffer(file) {
-        const size = file.block + 32, i = this.spare.findIndex((buffer) => buffer.byteLength === size);
+        const size = file.block + 32;
+        const i = this.spare.findIndex((buffer) => buffer.byteLength === size);
         return i < 0 ? new ArrayBuffer(size) : this.spare.splice(i, 1)[0];
     }
 
     #count(size) {
         this.done += size;
         const now = performance.now();
-        if (now - (this.told ?? 0) < 50) return;
-        this.told = now;
+        if (now - (this.reported ?? 0) < 50) return;
+        this.reported = now;
         this.#post({ type: "progress", done: this.done });
     }
 
-    #claim(file, block, data) { file.given.add(block); this.inFlight += data.length; }
+    #claim(file, block, data) {
+        file.given.add(block);
+        this.inFlight += data.length;
+    }
 
     #give(file, block, data) {
         this.#post({ type: "block", file: file.index, block, data, done: this.done }, [data.buffer]);
     }
 
-    /** Post the run of missing blocks that begins here, over as many connections as it takes. */
+    /** Download and post the run of missing blocks that begins here, with as many connections as needed. */
     async #download(file, first) {
         const run = { block: first, data: null, fill: 0, failures: 0 };
         while (run.block >= 0 && !this.abort.signal.aborted)
             await file.again(async () => {
                 const stream = await this.#stream(file, run);
-                if (!file.validator) Object.assign(run, { block: 0, data: null, fill: 0 });
+                run.sure = stream.sure;
+                if (!run.sure) Object.assign(run, { block: 0, data: null, fill: 0 });
                 await this.#receive(file, run, stream).finally(stream.stop);
             }, run);
     }
 
     async #stream(file, run) {
+        // Ranges turned out to be of no use: one stream for all that is missing.
+        if (!file.ranges && !run.data) while (run.block > 0 && !file.given.has(run.block - 1)) run.block--;
         const from = run.block * file.block + run.fill;
         const { first } = file;
         file.first = null;
@@ -223,7 +241,7 @@ class Load {
         return file.request(from, Math.min(Math.max(last, run.block + 1) * file.block, file.size));
     }
 
-    /** Fill blocks from a stream until it ends, then run.block is -1, or breaks. */
+    /** Fill blocks from a stream until it breaks or ends; run.block is -1 if it has ended. */
     async #receive(file, run, { read, at, end }) {
         let skip = run.block * file.block + run.fill - at;
         for (let chunk = null; run.block >= 0; ) {
@@ -232,9 +250,13 @@ class Load {
                 return;
             }
             if (!chunk?.length) chunk = await read(`offset ${run.block * file.block + run.fill}`);
-            const size = file.sizeOf(run.block), part = chunk.subarray(0, skip || size - run.fill);
+            const size = file.sizeOf(run.block);
+            const part = chunk.subarray(0, skip || size - run.fill);
             chunk = chunk.subarray(part.length);
-            if (skip) { skip -= part.length; continue; }
+            if (skip) {
+                skip -= part.length;
+                continue;
+            }
             if (!run.data) {
                 await this.#credit(size);
                 this.#prepare(file, run.block, end);
@@ -247,34 +269,39 @@ class Load {
         }
     }
 
-    /** Open the files of the blocks that come next from a stream. */
+    /** Open the files of the next blocks of a stream. */
     #prepare(file, block, end) {
         for (let i = block; file.store && i < block + OPENED && i * file.block < end && !file.have.has(i); i++)
-            if (!file.given.has(i)) file.store.prepare(i);   // or it is being written
+            if (!file.given.has(i)) file.store.prepare(i); // a given block is being written
     }
 
-    /** A block is whole: it is cached and posted while the next one comes. */
+    /** A block is complete: cache and post it while the next one is received. */
     async #whole(file, run) {
         const { block, data } = run;
         if (!file.given.has(block)) {
             this.#claim(file, block, data);
             const hash = this.#hash(file, block, data);
             this.writing = this.writing.then(() => this.#keep(file, block, data, hash));
-            this.writing.catch((error) => { this.failure ??= error; this.wake(); });
+            this.writing.catch((error) => {
+                this.failure ??= error;
+                this.wake();
+            });
             run.failures = 0;
-        } else {   // the stream of a server without ranges came again: where it names no version, it must be equal
+        } else {
+            // One stream came again: if it is not sure to be the known version, the bytes must be equal.
             await this.writing;
             const hash = file.hashes[block];
-            if (!file.validator && !(hash && equal(hash, await sha256(data)))) throw new Changed();
+            const same = run.sure || (hash ? equal(hash, await sha256(data)) : file.hasValidator);
+            if (!same) throw new Changed();
             this.spare.push(data.buffer);
         }
         Object.assign(run, { block: block + 1, data: null, fill: 0 });
         if (this.abort.signal.aborted) run.block = -1;
     }
 
-    /** Hash a block where that is of use; the hash lies behind the block, too, as in the cache. */
+    /** Hash a block if the hash is needed. The hash is also stored behind the block, as in the cache. */
     async #hash(file, block, data) {
-        if (!(file.store || file.tree || !file.validator) || !globalThis.crypto?.subtle) return;
+        if (!(file.store || file.tree || !file.hasValidator) || !globalThis.crypto?.subtle) return;
         const hash = await sha256(data);
         file.hashes[block] = hash;
         new Uint8Array(data.buffer, data.length, hash.length).set(hash);
@@ -290,7 +317,7 @@ class Load {
         close?.();
     }
 
-    /** Compare with the known hash of the hashes of all blocks. */
+    /** Check the hash of all blocks' hashes, if it is known. */
     async #verify(file) {
         if (!file.tree || !globalThis.crypto?.subtle) return;
         const all = new Uint8Array(32 * file.count);
@@ -298,8 +325,10 @@ class Load {
         const found = hex(await sha256(all));
         if (found === file.tree) return;
         await file.store?.wipe();
-        throw new Stop(`its blocks have SHA-256 ${found}, expected ${file.tree}; what was cached is deleted: try ` +
-            "again, or from another network");
+        throw new Stop(
+            `its blocks have SHA-256 ${found}, expected ${file.tree}; the cached part was deleted: ` +
+                "try again, or use another network",
+        );
     }
 }
 

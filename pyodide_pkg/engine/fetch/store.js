@@ -1,24 +1,25 @@
-// The download worker's numbers, its ways to fail, and the cache. See load.js, which tells what the worker is.
+// The download worker's constants, errors and cache. load.js describes the worker.
 
-const BLOCK_MIN = 2 ** 18, BLOCK_MAX = 2 ** 24;   // as in _plan.py
-const PROBE = 2 ** 22;       // bytes of the first request: most headers, and all there is to know of the file
-const IN_FLIGHT = 2 ** 23;   // bytes that Python has not used up yet
-const ATTEMPTS = 5;          // connections that may break without a new block
-const SILENCE = 30_000;      // ms without a byte
-const TICK = 50;             // ms between looks at what another page has written
-const READ_AHEAD = 2 ** 22;  // bytes of the cache, or one block
-const SCRATCH = 2 ** 17;     // bytes of a read from the network
-const OPENED = 3;            // files of blocks that are opened before their bytes are there: opening takes milliseconds
+const BLOCK_MIN = 2 ** 18;
+const BLOCK_MAX = 2 ** 24; // as in _plan.py
+const PROBE = 2 ** 22; // bytes of the first request: enough for most headers; it also gives the size and version
+const IN_FLIGHT = 2 ** 23; // bytes that Python has not consumed yet
+const ATTEMPTS = 5; // failed connections in a row without a new block
+const SILENCE = 30_000; // ms without data until a connection counts as broken
+const TICK = 50; // ms between checks for blocks that another page has written
+const READ_AHEAD = 2 ** 22; // bytes read ahead from the cache, at least one block
+const SCRATCH = 2 ** 17; // bytes per read from the network
+const OPENED = 3; // block files opened in advance: opening takes milliseconds
 
-class Stop extends Error {}      // for the user
-class Changed extends Error {}   // the remote file is another one than before: nothing that came may be used
-class Broken extends Error {}    // a connection broke: try again
+class Stop extends Error {} // final: reported to the user
+class Changed extends Error {} // the remote file has changed: downloaded bytes are invalid
+class Broken extends Error {} // a connection broke: try again
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const megabytes = (size) => `${(size / 1e6).toFixed(1)} MB`;
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const equal = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
-const lengthOf = (headers) => headers.get("Content-Encoding") ? null : headers.get("Content-Length");
+const lengthOf = (headers) => (headers.get("Content-Encoding") ? null : headers.get("Content-Length"));
 const sha256 = async (data) => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
 
 function blockSize(size) {
@@ -27,14 +28,14 @@ function blockSize(size) {
     return block;
 }
 
-/** {quota, usage} of this origin in bytes, or undefined where the browser tells nobody. */
+/** {quota, usage} of this origin in bytes, or undefined if the browser does not report them. */
 const estimate = async () => navigator.storage.estimate?.();
 
 // ---- The cache ------------------------------------------------------------------------------------------------
 
 const waiting = new Set();
 
-/** What a method of a handle gives. While it waits, the handle is held: Chromium forgets to answer one it collects. */
+/** Call a method of a handle and keep the handle alive: Chromium never answers if the handle is garbage collected. */
 async function held(handle, method, ...args) {
     const call = { handle };
     waiting.add(call);
@@ -47,10 +48,12 @@ async function held(handle, method, ...args) {
 
 /** One file's folder in the origin's private file system. */
 class Store {
-    /** Why there can be no cache here, or "". */
+    /** Why this host can't have a cache, or "". */
     static lack() {
         if (globalThis.isSecureContext === false) return "the page is not a secure context (https: or localhost)";
-        const has = globalThis.navigator?.storage?.getDirectory && navigator.locks &&
+        const has =
+            globalThis.navigator?.storage?.getDirectory &&
+            navigator.locks &&
             globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle;
         return has ? "" : "this host has no private file system (OPFS) with synchronous access, or no Web Locks";
     }
@@ -64,13 +67,18 @@ class Store {
     constructor(folder) {
         this.folder = folder;
         this.version = "";
-        this.lost = "";   // why nothing more can be written
-        this.opened = new Map();   // block -> a promise of its file, open for writing
+        this.lost = ""; // why no more blocks can be written
+        this.opened = new Map(); // block -> a promise of its file, open for writing
     }
 
-    meta() {   // null: none, or half-written
-        return this.folder.getFileHandle("meta.json").then((handle) => held(handle, "getFile"))
-            .then((file) => file.text()).then(JSON.parse).catch(() => null);
+    /** What meta.json says; null if it is missing or incomplete. */
+    async meta() {
+        try {
+            const handle = await this.folder.getFileHandle("meta.json");
+            return JSON.parse(await (await held(handle, "getFile")).text());
+        } catch {
+            return null;
+        }
     }
 
     async writeMeta(meta) {
@@ -79,15 +87,15 @@ class Store {
         handle?.close();
     }
 
-    /** Open the file of a block that comes soon. */
+    /** Open the file of a block that is needed soon. */
     prepare(block) {
         if (this.lost || this.opened.has(block)) return;
         const opening = this.#open(`${this.version}.${block}`);
-        opening.catch(() => {});   // thrown by `write`
+        opening.catch(() => {}); // thrown by `write`
         this.opened.set(block, opening);
     }
 
-    /** Write a block and its hash, which lie in one piece of memory. Returns a function that closes the file. */
+    /** Write a block and its hash, which are contiguous in memory. Returns a function that closes the file. */
     async write(block, bytes) {
         this.prepare(block);
         const handle = await this.opened.get(block);
@@ -96,17 +104,18 @@ class Store {
         return () => handle?.close();
     }
 
-    /** Let go of the files of blocks that did not come. */
+    /** Close the files of blocks that were not downloaded. */
     async abandon() {
         for (const [block, opening] of this.opened) {
             this.opened.delete(block);
-            const handle = await opening.catch(() => null), empty = handle?.getSize() === 0;
+            const handle = await opening.catch(() => null);
+            const empty = handle?.getSize() === 0;
             handle?.close();
             if (empty) await this.folder.removeEntry(`${this.version}.${block}`).catch(() => {});
         }
     }
 
-    /** The blocks of this version whose files are as long as they should be. @param {Remote} file */
+    /** The blocks of this version whose files have the right length. @param {Remote} file */
     async list(file) {
         const names = (await this.#names()).filter((name) => name.startsWith(`${this.version}.`));
         const blocks = names.map((name) => Number(name.split(".")[1])).filter((block) => block < file.count);
@@ -114,45 +123,52 @@ class Store {
         return new Set(blocks.filter((block, i) => sizes[i] === file.sizeOf(block) + 32));
     }
 
-    #size(name) {
-        return this.folder.getFileHandle(name).then((handle) => held(handle, "getFile"))
-            .then((file) => file.size, () => -1);
+    async #size(name) {
+        try {
+            return (await held(await this.folder.getFileHandle(name), "getFile")).size;
+        } catch {
+            return -1;
+        }
     }
 
     async #names() {
         const names = [];
-        const read = async () => { for await (const name of this.folder.keys()) names.push(name); };
+        const read = async () => {
+            for await (const name of this.folder.keys()) names.push(name);
+        };
         await read().catch((error) => this.#fail(error));
         return names;
     }
 
-    /** Somebody may delete the folder while it is loaded. */
+    /** Other code may delete the folder during the download. */
     #fail({ name, message }) {
-        this.lost = name === "NotFoundError" ? "its cache entry was deleted meanwhile" : `${name}: ${message}`;
+        this.lost =
+            name === "NotFoundError" ? "its cache entry was deleted during the download" : `${name}: ${message}`;
     }
 
-    /** A block as {data, hash} in memory that `make` gives, or null when it is missing or damaged. */
+    /** A block as {data, hash}, in memory from `make`; null if it is missing or damaged. */
     async read(block, size, make, sure) {
         try {
             const file = await this.folder.getFileHandle(`${this.version}.${block}`);
-            if (!sure && (await held(file, "getFile")).size !== size + 32) return null;   // another page writes it
-            const bytes = new Uint8Array(make(), 0, size + 32), data = bytes.subarray(0, size);
+            if (!sure && (await held(file, "getFile")).size !== size + 32) return null; // another page is writing it
+            const bytes = new Uint8Array(make(), 0, size + 32);
+            const data = bytes.subarray(0, size);
             if (!(await this.#load(file, bytes))) return null;
             const hash = bytes.slice(size);
             return equal(await sha256(data), hash) ? { data, hash } : null;
         } catch {
-            return null;   // none, or not to be read now
+            return null; // missing, or unreadable at the moment
         }
     }
 
-    /** Read a whole file into memory; false when it is of another length. */
+    /** Read a whole file into memory; false if its length differs. */
     async #load(file, bytes) {
         let handle;
         try {
             handle = await held(file, "createSyncAccessHandle", { mode: "read-only" });
         } catch (error) {
             if (error.name !== "NoModificationAllowedError") throw error;
-            const copy = await (await held(file, "getFile")).arrayBuffer();   // another page reads it: Firefox
+            const copy = await (await held(file, "getFile")).arrayBuffer(); // Firefox: another page is reading it
             if (copy.byteLength === bytes.length) bytes.set(new Uint8Array(copy));
             return copy.byteLength === bytes.length;
         }
@@ -163,13 +179,13 @@ class Store {
         }
     }
 
-    /** A file open for writing, or null when somebody else has it or nothing more can be written. */
+    /** A file open for writing, or null if another page has it open or it can't be written. */
     async #open(name) {
         try {
             return await held(await this.folder.getFileHandle(name, { create: true }), "createSyncAccessHandle");
         } catch (error) {
             if (error.name === "QuotaExceededError") throw error;
-            if (error.name !== "NoModificationAllowedError") this.#fail(error);   // another page writes this block
+            if (error.name !== "NoModificationAllowedError") this.#fail(error); // else: another page writes it
             return null;
         }
     }
@@ -184,7 +200,7 @@ class Store {
         }
     }
 
-    /** Delete everything but what another version has begun meanwhile. */
+    /** Delete all blocks, except those of a newer version that another page has begun. */
     async wipe() {
         await this.abandon();
         const meta = await this.meta();

@@ -1,6 +1,6 @@
 // The worker's side of gemel: Pyodide is the runtime; opening a model begins with installing the wheel.
-// ?options=: wheel (its address), threads, engine ("threads": that one even for one thread), relaxed (false: as in a
-// browser without relaxed SIMD), ends (the ids that end a text, which are forbidden).
+// ?options=: wheel (its address), threads, engine ("threads": the threaded engine even for one thread), relaxed (false:
+// as in a browser without relaxed SIMD), ends (the ids that end a text, which are forbidden).
 import { loadPyodide } from "/npm/pyodide/pyodide.mjs";
 import { answer } from "./worker.js";
 
@@ -33,16 +33,19 @@ def generate(prompt, n, arrived):
 let pyodide;
 
 async function start() {
-  pyodide = await loadPyodide({ indexURL: "/npm/pyodide/" });
+    pyodide = await loadPyodide({ indexURL: "/npm/pyodide/" });
 }
 
 async function open(url, { wheel, threads, engine = "", relaxed = true, prompt = undefined, ends }) {
-  const called = performance.now();
-  await pyodide.loadPackage(new URL(wheel, self.location.href).href, { messageCallback() {} });
-  await pyodide.runPythonAsync(PROGRAM);
-  const install = performance.now() - called;
-  const address = new URL(url, self.location.href).href;
-  return { ...plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt, ends)), install };
+    const called = performance.now();
+    await pyodide.loadPackage(new URL(wheel, self.location.href).href, { messageCallback() {} });
+    await pyodide.runPythonAsync(PROGRAM);
+    const install = performance.now() - called;
+    const address = new URL(url, self.location.href).href;
+    return {
+        ...plain(await pyodide.globals.get("open_model")(address, threads, engine, relaxed, prompt, ends)),
+        install,
+    };
 }
 
 const generate = async (prompt, n, onToken) => plain(pyodide.globals.get("generate")(prompt, n, onToken));

@@ -1,4 +1,4 @@
-// A page that has gemel's module of ?module= as window.api, for the tests to drive.
+// Imports gemel's module ?module= as window.api for the tests.
 window.api = await import(new URLSearchParams(location.search).get("module"));
 window.read = async (generation) => {
     const pieces = [];

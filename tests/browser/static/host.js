@@ -1,5 +1,4 @@
-// Pyodide as the tests use it, the same in a page, in a worker and in node: start it, run Python, hand back JSON.
-// Knows nothing of where it runs.
+// Starts Pyodide for the tests, in a page, a worker or node alike; runs Python and returns JSON.
 
 /**
  * Start Pyodide and install wheels.
@@ -31,8 +30,9 @@ export async function start({ pyodide, wheels, runner, env, jspi }) {
     return {
         py,
         /** Run Python with values as its globals; the result or the error is JSON. @returns {Promise<string>} */
-        run: (source, values) => ("Suspending" in WebAssembly ? run.callPromising(source, values) : run(source, values)),
-        /** Write what is at a URL to a file. */
+        run: (source, values) =>
+            "Suspending" in WebAssembly ? run.callPromising(source, values) : run(source, values),
+        /** Download a URL to a file. */
         put: async (path, url) => {
             const answer = await fetch(url);
             if (!answer.ok) throw new Error(`${url}: ${answer.status}`);

@@ -1,5 +1,5 @@
-// Asks itself through the service worker for an answer that takes ?seconds=, in the way that ?way= says, and reports what
-// came. What answers is no model, but a clock.
+// Requests an answer from itself through the service worker. It takes ?seconds= and comes in the way of ?way=; a clock
+// answers, not a model. Reports what was received.
 import { connect } from "./relay.js";
 
 const options = new URLSearchParams(location.search);
@@ -7,7 +7,7 @@ const seconds = Number(options.get("seconds"));
 const pause = (s) => new Promise((resolve) => setTimeout(resolve, 1000 * s));
 const bytes = (text) => new TextEncoder().encode(text);
 
-/** Pieces: one a second; or one at the start and one at the end, with silence between. */
+/** Pieces: one per second, or one at the start and one at the end. */
 async function* pieces(way) {
     yield bytes("0");
     for (let i = 1; i < seconds; i++) {
@@ -17,7 +17,7 @@ async function* pieces(way) {
     yield bytes("1");
 }
 
-async function fetch_(path, { signal }) {
+async function fetch_(_path, { signal }) {
     signal.addEventListener("abort", () => report("aborted"));
     const way = options.get("way");
     if (way === "whole") await pause(seconds);

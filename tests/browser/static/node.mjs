@@ -1,5 +1,5 @@
-// Pyodide under node, driven over stdin: a line of JSON {call, args} comes in, "\x1e" and a line of JSON goes back.
-// Everything else on stdout is Python's own.
+// Pyodide under node, driven through stdin: reads one line of JSON {call, args}, writes "\x1e" and one line of JSON.
+// All other output on stdout comes from Python.
 import { createInterface } from "node:readline";
 import { start } from "./host.js";
 

@@ -1,4 +1,4 @@
-// A page of the site for tests of its service worker: window.gemel serves by relay.js. ?client has OpenAI's own client.
+// A page for tests of the service worker: window.gemel serves through relay.js. ?client adds OpenAI's own client.
 import { Gemel } from "./gemel.js";
 import { connect } from "./relay.js";
 

@@ -1,6 +1,6 @@
-// A page that has Pyodide, in its own thread or in a worker (tab.html?where=main|worker), driven by the tests:
-// begin(id, call, args) returns at once; answer({id, value}) or answer({id, error}), which the tests provide, is called
-// when it is done.
+// A page with Pyodide in its main thread or in a worker (tab.html?where=main|worker), driven by the tests: they call
+// begin(id, call, args), which returns immediately, and provide answer({id, value}) or answer({id, error}), which is
+// called at the end.
 import { start } from "./host.js";
 
 const where = new URLSearchParams(location.search).get("where");

@@ -1,14 +1,14 @@
-// A visitor of gemel's page, which lies in a frame of this one: asks, runs Python, is a client of OpenAI's API, goes on
-// without a server, deletes the model. What was seen goes to ?report=, so that any browser can be asked which only opens
-// an address: under remote control Firefox may hang in `new Worker` of a worker.
+// Uses gemel's page in a frame: asks, runs Python, calls the OpenAI API, continues without a server, deletes the model.
+// Reports what it saw to ?report=, so that the test only has to open an address in a browser: under remote control,
+// Firefox may hang in `new Worker` inside a worker.
 const REPORT = new URL(location).searchParams.get("report");
 const SETTINGS = { temperature: 0, max_tokens: 24 };
 const frame = document.querySelector("iframe");
-const found = { said: [] }; // what the page wrote on its console
+const found = { said: [] }; // the page's console messages
 const find = (selector) => frame.contentDocument.querySelector(selector);
 const shown = (selector) => find(selector)?.innerText ?? "";
 
-/** Tell the test, and wait for its answer. */
+/** Report to the test, and wait for its answer. */
 const report = async (what, value = null) =>
     (await fetch(REPORT, { method: "POST", body: JSON.stringify([what, value]) })).text();
 
@@ -17,10 +17,10 @@ async function until(what, test) {
         if (test()) return;
         await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    throw new Error(`not in 60 s: ${what}. The page shows: ${shown("body")}`);
+    throw new Error(`timed out after 60 s: ${what}. The page shows: ${shown("body")}`);
 }
 
-/** Load the page, anew when it is there. */
+/** Load the page, or reload it. */
 async function visit() {
     const loaded = new Promise((resolve) => (frame.onload = resolve));
     if (frame.hasAttribute("src")) frame.contentWindow.location.reload();
@@ -42,7 +42,7 @@ async function ask(text) {
     return shown(".turn:last-child .text");
 }
 
-/** Ask the tab as a client of OpenAI's does. */
+/** Ask the tab as an OpenAI client does. */
 async function stream(text) {
     const messages = [{ role: "user", content: text }];
     const answer = await frame.contentWindow.fetch("v1/chat/completions", {
@@ -71,7 +71,7 @@ async function walk() {
     find("#open-models").click();
     await until("the model is listed", () => find("#cached button.act"));
     find("#cached button.act").click();
-    await until("it is deleted", () => shown("#cached-help").includes("are free again"));
+    await until("it is deleted", () => shown("#cached-help").includes("was deleted"));
 }
 
 walk().then(

@@ -1,4 +1,4 @@
-// A dedicated worker that has Pyodide: {id, call, args} comes in, {id, value} or {id, error} goes back.
+// A dedicated worker with Pyodide: receives {id, call, args}, posts {id, value} or {id, error}.
 import { start } from "./host.js";
 
 let host = null;

@@ -1,5 +1,5 @@
 import { Gemel, type Result } from "./gemel.js";
-import { GemelChat } from "./gemel-chat.js";
+import type { GemelChat } from "./gemel-chat.js";
 import { connect } from "./relay.js";
 
 const gemel = new Gemel({ base: new URL("https://example.org/gemel/"), threads: 2 });
@@ -17,8 +17,9 @@ const element: GemelChat = document.createElement("gemel-chat");
 element.addEventListener("done", ({ detail }) => console.log(detail.usage.total_tokens));
 element.addEventListener("error", ({ detail }) => console.log(detail.traceback));
 element.addEventListener("click", () => element.stop());
-// @ts-expect-error: a word that is no option
+// @ts-expect-error: not an option
 gemel.generate("a", { max_token: 3 });
-// @ts-expect-error: info is what Python says
+// @ts-expect-error: info is read-only
 gemel.info = null;
+
 export { answer, many, one, result, shown, threads, why };

@@ -1,9 +1,9 @@
-import { Gemel, Generation } from "./gemel.js";
 import type { ChatOptions, GemelError, Info, LoadOptions, Message, ModelSource, Progress, Result } from "./gemel.js";
+import { Gemel } from "./gemel.js";
 
 export * from "./gemel.js";
 
-/** What a listener of <gemel-chat> gets as `event.detail`. */
+/** The events of <gemel-chat>, with their `event.detail`. */
 export interface GemelChatEvents {
     ready: CustomEvent<Info>;
     progress: CustomEvent<Progress>;
@@ -14,7 +14,7 @@ export interface GemelChatEvents {
 
 /** <gemel-chat model="..." system="..." threads="2" placeholder="..." base="..." models="..." autoload> */
 export class GemelChat extends HTMLElement {
-    /** What has been said; may be edited while nothing is being answered. */
+    /** The conversation; may be edited while no answer is running. */
     messages: Message[];
     /** Options of each answer. */
     options: ChatOptions;
@@ -25,23 +25,26 @@ export class GemelChat extends HTMLElement {
     readonly chat: Gemel["chat"];
     readonly embed: Gemel["embed"];
     readonly run: Gemel["run"];
-    /** Default: the attribute `model`, or what was loaded by hand since that was set. */
+    /** Default: the model last passed to load() since the `model` attribute was set, else the attribute's. */
     load(model?: ModelSource, options?: LoadOptions): Promise<Info>;
-    /** Ask as a visitor does; null when there is no answer: it failed, or was stopped before its first token. */
+    /** Ask a question, as a visitor does. null: it failed, or was stopped before the first token. */
     ask(text: string): Promise<Result | null>;
     stop(): void;
-    /** End the worker; the next message loads the model again (but bytes, which are not kept). */
+    /** End the worker. The next message loads the model again, except a model given as bytes, which are not kept. */
     close(): void;
     addEventListener<K extends keyof GemelChatEvents>(
-        type: K, listener: (this: GemelChat, event: GemelChatEvents[K]) => unknown,
+        type: K,
+        listener: (this: GemelChat, event: GemelChatEvents[K]) => unknown,
         options?: boolean | AddEventListenerOptions,
     ): void;
     addEventListener(
-        type: string, listener: EventListenerOrEventListenerObject, options?: boolean | AddEventListenerOptions,
+        type: string,
+        listener: EventListenerOrEventListenerObject,
+        options?: boolean | AddEventListenerOptions,
     ): void;
 }
 
-/** Say in words how far a load is. */
+/** Describe the progress of a load in words. */
 export function words(progress: Progress): string;
 
 declare global {

@@ -1,5 +1,5 @@
 // <gemel-chat model="...">: a conversation with a model that runs in the visitor's tab, on any page. Shows what
-// gemel.js does and says it in events (ready, progress, piece, done, error); knows nothing of how text is made.
+// gemel.js does and reports it in events (ready, progress, piece, done, error); knows nothing of how text is generated.
 //
 //     <script type="module" src="https://example.org/gemel/gemel-chat.js"></script>
 //     <gemel-chat model="https://example.org/model.gguf" system="Be brief."></gemel-chat>
@@ -57,15 +57,15 @@ function make(tag, { className = "", ...attributes } = {}, ...children) {
 export class GemelChat extends HTMLElement {
     static observedAttributes = ["placeholder"];
     #gemel = null;
-    #last = null; // {model, options, attribute}: what was to be loaded last, and the attribute `model` of then
+    #last = null; // {model, options, attribute}: the last model to load, and the `model` attribute at that time
     #busy = false;
     #parts;
 
     constructor() {
         super();
-        /** What has been said, as {role, content}; may be edited while nothing is being answered. */
+        /** The conversation as {role, content}; may be edited while no answer is running. */
         this.messages = [];
-        /** Options of each answer, for Python: max_tokens, temperature, ... */
+        /** Options of each answer, as in Python: max_tokens, temperature, ... */
         this.options = {};
         const root = this.attachShadow({ mode: "open" });
         if (sheet === null) {
@@ -107,13 +107,13 @@ export class GemelChat extends HTMLElement {
     connectedCallback() {
         this.attributeChangedCallback();
         if (this.hasAttribute("autoload") && this.info === null && !this.#busy) {
-            this.#busily(() => this.load()).catch(() => {}); // shown and told by an event
+            this.#busily(() => this.load()).catch(() => {}); // shown, and reported by an event
         }
     }
 
     disconnectedCallback() {
         queueMicrotask(() => {
-            if (!this.isConnected) this.close(); // it was not only moved
+            if (!this.isConnected) this.close(); // it was removed, not moved
         });
     }
 
@@ -123,7 +123,7 @@ export class GemelChat extends HTMLElement {
 
     // ---- The API of gemel.js ----------------------------------------------------------------------------------------
 
-    /** The Gemel that answers, made from the attributes base, models and threads when it is first needed. */
+    /** The Gemel that answers, created from the attributes base, models and threads at its first use. */
     get gemel() {
         if (this.#gemel === null) {
             const options = {};
@@ -144,7 +144,7 @@ export class GemelChat extends HTMLElement {
         return this.gemel.cache;
     }
 
-    /** Load a model: without an argument the attribute's, or what was given by hand since that was set. */
+    /** Load a model. Default: the one last passed to load() since the attribute was set, else the attribute's. */
     async load(model, { onProgress, ...options } = {}) {
         try {
             const wanted = model === undefined ? this.#wanted() : { model };
@@ -152,8 +152,8 @@ export class GemelChat extends HTMLElement {
             const isBytes = wanted.model instanceof ArrayBuffer || ArrayBuffer.isView(wanted.model);
             const attribute = this.getAttribute("model");
             this.#last = { model: isBytes ? null : wanted.model, options: kept, attribute };
-            const told = (progress) => this.#told(progress, onProgress);
-            const info = await this.gemel.load(wanted.model, { ...kept, prompt, signal, onProgress: told });
+            const report = (progress) => this.#progressed(progress, onProgress);
+            const info = await this.gemel.load(wanted.model, { ...kept, prompt, signal, onProgress: report });
             this.#showInfo(info);
             this.#tell("ready", info);
             return info;
@@ -185,7 +185,7 @@ export class GemelChat extends HTMLElement {
         this.#gemel?.stop();
     }
 
-    /** End the worker; the next message loads the model again (but bytes, which are not kept). */
+    /** End the worker. The next message loads the model again, except a model given as bytes, which are not kept. */
     close() {
         this.#gemel?.close();
         this.#gemel = null;
@@ -193,14 +193,14 @@ export class GemelChat extends HTMLElement {
 
     // ---- The conversation -------------------------------------------------------------------------------------------
 
-    /** Ask as a visitor does; resolves to the answer's result, or null when there is none. */
+    /** Ask a question, as a visitor does. Resolves to the result, or null if there is none. */
     async ask(text) {
-        if (this.#busy) throw new Error("<gemel-chat> is answering: stop() it first");
+        if (this.#busy) throw new Error("<gemel-chat> is already answering: call stop() first");
         const shown = [this.#show("user", text), this.#show("assistant", "")];
         return this.#busily(async () => {
             const result = await this.#answer([...this.messages, { role: "user", content: text }], shown[1]);
             if (result?.text) return result;
-            for (const message of shown) message.remove(); // as if it had not been asked
+            for (const message of shown) message.remove(); // the question was not answered: take it back
             this.#parts.input.value ||= text;
             return null;
         });
@@ -212,7 +212,7 @@ export class GemelChat extends HTMLElement {
         try {
             if (!this.#isLoaded()) await this.load(undefined, { prompt: messages });
         } catch {
-            return null; // load has shown and told it
+            return null; // load has shown and reported it
         }
         try {
             const result = await this.#stream(this.gemel.chat(messages, this.options), answer);
@@ -239,14 +239,15 @@ export class GemelChat extends HTMLElement {
         return this.info !== null && this.#last?.attribute === this.getAttribute("model");
     }
 
-    /** What is to be loaded when nobody says: a model that was given by hand stays until the attribute changes. */
+    /** The default of load(): a model passed to load() stays until the attribute changes. */
     #wanted() {
         const attribute = this.getAttribute("model");
         if (this.#last?.attribute === attribute) {
             if (this.#last.model !== null) return this.#last;
-            throw new TypeError("<gemel-chat>'s model was given as bytes, which are not kept: load(model) again");
+            throw new TypeError("<gemel-chat>'s model was given as bytes, which are not kept: call load(model) again");
         }
-        if (attribute === null) throw new TypeError("<gemel-chat> has no model: set the attribute, or load(model)");
+        if (attribute === null)
+            throw new TypeError("<gemel-chat> has no model: set its model attribute, or call load(model)");
         return { model: attribute };
     }
 
@@ -263,7 +264,7 @@ export class GemelChat extends HTMLElement {
             this.#busy = is;
             send.hidden = is;
             stop.hidden = !is;
-            log.setAttribute("aria-busy", String(is)); // read out when it is whole, not by pieces
+            log.setAttribute("aria-busy", String(is)); // read aloud when it is complete, not piece by piece
         };
         const had = this.shadowRoot.activeElement;
         error.hidden = true;
@@ -278,18 +279,18 @@ export class GemelChat extends HTMLElement {
         }
     }
 
-    // ---- What is shown and told -------------------------------------------------------------------------------------
+    // ---- Display and events -----------------------------------------------------------------------------------------
 
     #tell(type, detail) {
         this.dispatchEvent(new CustomEvent(type, { detail }));
     }
 
-    #told(progress, listener) {
+    #progressed(progress, listener) {
         const bar = this.#parts.progress;
         bar.hidden = false;
         if (progress.total && progress.stage !== "start") bar.value = progress.done / progress.total;
         else bar.removeAttribute("value");
-        this.#say(words(progress), "off"); // the bar tells a screen reader
+        this.#say(words(progress), "off"); // screen readers announce the bar
         listener?.(progress);
         this.#tell("progress", progress);
     }
@@ -306,7 +307,7 @@ export class GemelChat extends HTMLElement {
         return message;
     }
 
-    /** Change the log; whoever looks at its end goes on to do so. */
+    /** Change the log; if it was scrolled to its end, it stays there. */
     #atEnd(change, always = false) {
         const log = this.#parts.log;
         const follows = always || log.scrollHeight - log.scrollTop - log.clientHeight < 40;
@@ -322,8 +323,9 @@ export class GemelChat extends HTMLElement {
 
     #showEnd({ usage, timings, stop_reason }) {
         const stopped = stop_reason === "cancelled" ? "Stopped after " : "";
+        const many = usage.completion_tokens === 1 ? "1 token" : `${usage.completion_tokens} tokens`;
         const speed = timings.decode_tok_s ? `, ${timings.decode_tok_s.toFixed(1)} tokens/s` : "";
-        this.#say(`${stopped}${usage.completion_tokens} tokens in this tab${speed}`);
+        this.#say(`${stopped}${many} in this tab${speed}`);
     }
 
     #showError(error) {

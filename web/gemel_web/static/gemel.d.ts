@@ -1,26 +1,26 @@
-/** What `load` takes: a short name, an address, or bytes that the page has. */
+/** A model: a short name, an address, or the file's bytes. */
 export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 
-/** Where gemel's files and models come from, and how many threads compute. */
+/** Where gemel's files and models come from, and the number of threads. */
 export interface GemelOptions {
-    /** The folder of gemel's files; default that of the module itself. */
+    /** The folder of gemel's files. Default: the module's folder. */
     base?: string | URL;
-    /** 1..256; default the browser's CPUs, at most 8. On a page that is not cross-origin isolated there is one. */
+    /** 1 to 256. Default: the browser's CPUs, at most 8. A page that is not cross-origin isolated has one. */
     threads?: number;
-    /** A folder that serves the files of short names. */
+    /** A folder that serves the models with short names. */
     models?: string | URL;
 }
 
-/** How far a load is. */
+/** The progress of a load. */
 export interface Progress {
     stage: "start" | "download" | "load" | "prefill";
-    /** Bytes; layers in "prefill". */
+    /** Bytes, or layers in "prefill". */
     done: number;
-    /** 0: not known. */
+    /** 0: unknown. */
     total: number;
-    /** Of `done` a second. */
+    /** `done` per second. */
     speed: number;
-    /** Seconds; null: not known. */
+    /** Seconds; null: unknown. */
     left: number | null;
 }
 
@@ -28,15 +28,15 @@ export interface Progress {
 export interface LoadOptions {
     onProgress?: (progress: Progress) => void;
     signal?: AbortSignal;
-    /** Evaluated while the model arrives: a text, ids or messages. */
+    /** A text, ids or messages to evaluate while the model loads. */
     prompt?: string | ArrayLike<number> | Message[];
     threads?: number | null;
     isa?: string | null;
-    /** false: don't keep what is downloaded. */
+    /** false: do not store the download. */
     cache?: boolean;
 }
 
-/** Facts about the model that is loaded and about what computes it. */
+/** Facts about the loaded model and the engine that runs it. */
 export interface Info {
     name: string;
     arch: string;
@@ -52,9 +52,9 @@ export interface Info {
     why: string;
     /** Bytes of weights. */
     weight_size: number;
-    /** Bytes of KV cache a token. */
+    /** Bytes of KV cache per token. */
     kv_size: number;
-    /** Bytes of WebAssembly memory in all, as of the last answer. */
+    /** Total bytes of WebAssembly memory, as of the last answer. */
     memory: number;
 }
 
@@ -81,7 +81,7 @@ export interface Sampling {
     mirostat_eta?: number;
     /** An integer from 0; JavaScript's numbers are exact up to 2 ** 53. */
     seed?: number | null;
-    /** id -> what is added to its logit. */
+    /** id -> the number that is added to its logit. */
     logit_bias?: Map<number, number>;
 }
 
@@ -98,14 +98,14 @@ export interface ChatOptions extends Sampling {
     max_tokens?: number | null;
     stop?: string | string[];
     n_ctx?: number | null;
-    /** A chat template (jinja) in the place of the file's. */
+    /** A chat template (Jinja) that replaces the file's. */
     template?: string | null;
     tools?: unknown[] | null;
     /** Values for the template, such as enable_thinking. */
     template_options?: Record<string, unknown>;
 }
 
-/** One turn of a conversation. Templates may know more keys. */
+/** One message of a conversation. Templates may use more keys. */
 export interface Message {
     role: string;
     content: string;
@@ -116,13 +116,13 @@ export interface Message {
 export interface Result {
     text: string;
     stop_reason: "stop" | "eos" | "length" | "cancelled";
-    /** Given as `seed`, it repeats this run. */
+    /** The same `seed` repeats this run. */
     seed: number;
     usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number };
     timings: Timings;
 }
 
-/** Tokens, seconds, tokens a second. */
+/** Tokens, seconds, tokens per second. */
 export interface Timings {
     n_prompt: number;
     n_evaluated: number;
@@ -134,12 +134,12 @@ export interface Timings {
     decode_tok_s: number;
 }
 
-/** A text that is being generated; it begins at once, whether or not it is read. */
+/** A running generation. It starts immediately, even if nothing reads it. */
 export class Generation implements AsyncIterator<string, Result | undefined, undefined> {
     private constructor();
     /** All text so far. */
     readonly text: string;
-    /** Tokens drawn so far, as of the last piece. */
+    /** Tokens sampled so far, as of the last piece. */
     readonly count: number;
     readonly result: Promise<Result>;
     next(): Promise<IteratorResult<string, Result | undefined>>;
@@ -155,7 +155,7 @@ export interface CacheEntry {
     complete: boolean;
 }
 
-/** What errors of Python look like: `name` is the class's. */
+/** An error from Python: `name` is its class. */
 export interface GemelError extends Error {
     traceback?: string;
 }
@@ -180,7 +180,7 @@ export class Gemel {
     chat(messages: Message[], options?: ChatOptions): Generation;
     embed(text: string, options?: EmbedOptions): Promise<Float32Array>;
     embed(texts: string[], options?: EmbedOptions): Promise<Float32Array[]>;
-    /** OpenAI's API, answered in the tab by the loaded model; of an address only path and query count. */
+    /** Send a request to the loaded model's OpenAI API. Only an address's path and query matter. */
     fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
     /** The repr of the program's last expression, or null. */
     run(code: string, options?: RunOptions): Promise<string | null>;

@@ -1,6 +1,6 @@
-// gemel for a page: load a model and generate, by a worker in which Python does it (worker.js, tab.py). A thin proxy:
-// calls go out as messages, answers come back as promises and iterators. Knows nothing of templates, sessions or
-// sampling; options go to Python by name, and what Python does not know is Python's error.
+// gemel for a page: loads a model and generates text in a worker that runs Python (worker.js, tab.py). A thin proxy:
+// calls become messages, answers become promises and iterators. Knows nothing of templates, sessions or sampling:
+// options go to Python by name, and Python reports unknown ones.
 //
 //     const gemel = new Gemel();
 //     await gemel.load("https://example.org/model.gguf", { onProgress: console.log });
@@ -9,9 +9,9 @@
 const HERE = new URL(".", import.meta.url).href;
 const STARTING = ["load", "run", "list", "delete", "fetch"]; // calls that start the worker when there is none
 const BODYLESS = [101, 204, 205, 304]; // statuses of responses without a body
-const GRACE = 100; // milliseconds that a Python cell has to end by itself before it is interrupted
+const GRACE = 100; // milliseconds that a stopped Python cell has to end before it is interrupted
 
-/** The error of an answer: Python's class is its name, Python's traceback its `traceback`. */
+/** Turn a Python error into an Error: `name` is Python's class, `traceback` Python's traceback. */
 function errorOf({ name, message, traceback }) {
     const error = new Error(message);
     error.name = name;
@@ -23,24 +23,24 @@ function errorOf({ name, message, traceback }) {
 class Call {
     constructor(name, listener) {
         this.name = name;
-        this.listener = listener; // {progress, output, piece}: what it is told of before the answer
-        this.flag = null; // shared memory: 1 in it stops what computes
+        this.listener = listener; // {progress, output, piece, head, body}: called before the answer
+        this.flag = null; // shared memory: 1 in it stops the computation
         this.answer = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-        this.answer.catch(() => {}); // a generation's is told by its iterator as well; others are awaited
+        this.answer.catch(() => {}); // a generation's iterator throws it, too; other callers await it
     }
 }
 
-/** A text that is being generated: `for await` over its pieces, `result` when it has ended. */
+/** A running generation: `for await` yields its pieces, `result` resolves when it has ended. */
 export class Generation {
     #pending = "";
     #wake = null;
     #ended = false;
     #stop;
 
-    /** @param {(listener: object) => {answer: Promise<object>, stop: () => void}} begin  made by Gemel only */
+    /** @param {(listener: object) => {answer: Promise<object>, stop: () => void}} begin  only Gemel creates one */
     constructor(begin) {
         this.text = "";
-        this.count = 0; // tokens drawn so far
+        this.count = 0; // tokens sampled so far
         const { answer, stop } = begin({ piece: (text, count) => this.#take(text, count) });
         this.#stop = stop;
         this.result = answer;
@@ -84,11 +84,12 @@ export class Generation {
     }
 }
 
-/** The response that a call of the worker becomes: its head resolves the promise, its body streams. */
+/** Turn a call of the worker into a Response: the head resolves the promise, the body is a stream. */
 function respond(begin, { method, signal }) {
     return new Promise((resolve, reject) => {
-        let body, call;
-        let over = false; // the response is whole, failed, or nobody wants more of it
+        let body;
+        let call;
+        let over = false; // the response is complete, has failed, or was cancelled
         const end = (last) => {
             if (over) return;
             over = true;
@@ -121,19 +122,19 @@ function respond(begin, { method, signal }) {
 export class Gemel {
     #options;
     #worker = null;
-    #ready = false; // Python runs; until then calls wait in #queue
+    #ready = false; // Python is running; until then calls wait in #queue
     #queue = [];
     #calls = new Map(); // id -> Call
     #count = 0;
-    #interrupt = null; // shared memory: 2 in it is Ctrl-C for a Python cell
+    #interrupt = null; // shared memory: 2 in it interrupts a Python cell, as Ctrl-C does
 
     /**
      * @param {{base?: string | URL, threads?: number, models?: string | URL}} options
-     *     base: the folder of gemel's files, default this module's; threads: of the models, default the browser's CPUs;
-     *     models: a folder that serves the files of short names
+     *     base: the folder of gemel's files, default this module's; threads: per model, default the browser's CPUs;
+     *     models: a folder that serves the models with short names
      */
     constructor({ base = HERE, threads, models, ...unknown } = {}) {
-        for (const name in unknown) throw new TypeError(`new Gemel({${name}}): there is no such option`);
+        for (const name in unknown) throw new TypeError(`new Gemel: unknown option ${name}`);
         const folder = (address) => new URL(address, document.baseURI).href.replace(/\/?$/, "/");
         this.#options = { base: folder(base), threads, models: models === undefined ? undefined : folder(models) };
         this.info = null;
@@ -143,11 +144,11 @@ export class Gemel {
         };
     }
 
-    /** Load a model in the place of the one that is there; resolves to `info`. */
+    /** Load a model, and replace the loaded one; resolves to `info`. */
     async load(model, { onProgress, signal, ...options } = {}) {
         signal?.throwIfAborted();
         this.info = null;
-        const progress = (told) => onProgress?.(told);
+        const progress = (state) => onProgress?.(state);
         const { answer, stop } = this.#ask("load", addressOf(model), options, { progress });
         signal?.addEventListener("abort", stop, { once: true });
         try {
@@ -161,23 +162,24 @@ export class Gemel {
         }
     }
 
-    /** Go on from a text or ids, without a chat template. @returns {Generation} */
+    /** Continue a text or ids, without a chat template. @returns {Generation} */
     generate(prompt, options = {}) {
         return new Generation((listener) => this.#ask("generate", prompt, options, listener));
     }
 
-    /** Answer messages by the model's own chat template; of the last conversation only what is new is evaluated. */
+    /** Answer messages with the model's chat template. Evaluates only messages that the last call did not evaluate. */
     chat(messages, options = {}) {
         return new Generation((listener) => this.#ask("chat", messages, options, listener));
     }
 
-    /** @returns {Promise<Float32Array | Float32Array[]>} the vector of a text, or those of several */
+    /** @returns {Promise<Float32Array | Float32Array[]>} one vector per text */
     async embed(texts, options = {}) {
         return this.#ask("embed", texts, options).answer;
     }
 
     /**
-     * Ask OpenAI's API of the loaded model, as `fetch` asks a server; of an address only path and query count.
+     * Send a request to the loaded model's OpenAI API, as `fetch` does to a server. Only an address's path and query
+     * matter.
      * @returns {Promise<Response>}
      */
     async fetch(input, init) {
@@ -192,12 +194,12 @@ export class Gemel {
 
     /** Run a Python program in its own namespace; resolves to the repr of its last expression, or null. */
     async run(code, { onOutput, ...unknown } = {}) {
-        for (const name in unknown) throw new TypeError(`run: there is no option ${name}`);
+        for (const name in unknown) throw new TypeError(`run: unknown option ${name}`);
         const output = (text, stream) => onOutput?.(text, stream);
         return this.#ask("run", code, {}, { output }).answer;
     }
 
-    /** End whatever is under way: loads, prefills, generations, embeddings, Python cells. */
+    /** Stop everything that is running: loads, prefills, generations, embeddings, Python cells. */
     stop() {
         for (const id of [...this.#calls.keys()]) this.#stop(id);
     }
@@ -279,7 +281,7 @@ export class Gemel {
         for (const id of [...this.#calls.keys()]) this.#fail(id, error);
     }
 
-    /** The worker holds this lock while it lives: nothing else tells a page that a worker is gone. */
+    /** The worker holds this lock while it lives: a page has no other way to notice that a worker has ended. */
     #watch(lock) {
         const worker = this.#worker;
         navigator.locks.request(lock, () => {
@@ -335,18 +337,18 @@ export class Gemel {
 }
 
 /**
- * The script of a worker's Blob. A Blob has the page's origin and headers wherever gemel's files come from, and what it
- * imports so is the business of the page's script-src.
+ * The script of the worker's Blob. A Blob has the page's origin and headers even if gemel's files come from another
+ * server. The page's script-src must allow what the Blob imports.
  */
 function starter(script) {
     return `import(${JSON.stringify(script)}).catch((error) => {
         const message = "gemel's worker can't be loaded: " + error.message + "; the page's Content-Security-Policy "
-            + "must allow ${new URL(script).origin} in script-src, and that server send Access-Control-Allow-Origin";
+            + "must allow ${new URL(script).origin} in script-src, which must send Access-Control-Allow-Origin";
         postMessage({ kind: "failed", error: { name: "WorkerError", message } });
     });`;
 }
 
-/** What Python takes for a model: addresses beside the page become absolute, short names and files stay. */
+/** The model for Python: addresses relative to the page become absolute, short names and files stay unchanged. */
 function addressOf(model) {
     if (model instanceof URL) return model.href;
     if (typeof model === "string" && /^\.{0,2}\//.test(model)) return new URL(model, document.baseURI).href;

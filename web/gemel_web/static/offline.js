@@ -1,11 +1,11 @@
-// A complete copy of the site in Cache Storage, from which sw.js answers where the network fails. A copy is of one
-// version, the hash of all its files' hashes, and is used when its last file is there; then older ones go. What is the
-// same in an older copy is taken from there, and what was fetched before it broke off stays.
+// Stores a complete copy of the site in Cache Storage. sw.js answers from it if the network fails. A copy has one
+// version, the hash of its files' hashes; it is used once it is complete, and then older copies are deleted. Files that
+// an older copy already has are not downloaded again, and an interrupted copy is continued.
 
 const FOLDER = new URL(".", import.meta.url);
 const COPY = `gemel-site ${FOLDER.pathname} `; // as in sw.js
-const COPIED = "Gemel-Copy"; // header of what sw.js answers from a copy
-const WHOLE = "whole.json"; // in a copy: {version, files}, put last
+const COPIED = "Gemel-Copy"; // header of answers that sw.js takes from a copy
+const WHOLE = "whole.json"; // in a copy: {version, files}, stored last
 const MADE = ["assets.json", "LICENCES.txt"]; // by make assets
 const OPTIONAL = ["config.json"];
 const addressOf = (name) => new URL(name, FOLDER).href;
@@ -13,17 +13,17 @@ const hex = (bytes) => [...new Uint8Array(bytes)].map((byte) => byte.toString(16
 const hashOf = async (bytes) => hex(await crypto.subtle.digest("SHA-256", bytes));
 
 /**
- * Make a copy of the site as it is now, unless there is one.
- * @returns {Promise<{complete: boolean, why: string | null}>}  whether the site works offline now, or why not
+ * Copy the current site, unless there is a copy.
+ * @returns {Promise<{complete: boolean, why: string | null}>}  whether the site works offline, and why a copy failed
  */
 export async function keep() {
     try {
-        if (!self.caches || !navigator.locks) throw new Error("this browser has no place for it");
+        if (!self.caches || !navigator.locks) throw new Error("this browser has no Cache Storage or no Web Locks");
         await navigator.locks.request(COPY, copy); // one tab at a time
         return { complete: true, why: null };
     } catch (error) {
         const old = await newest().catch(() => null);
-        return { complete: old !== null, why: `the site can't be copied as it is now: ${error.message}` };
+        return { complete: old !== null, why: `the current site could not be saved: ${error.message}` };
     }
 }
 
@@ -43,7 +43,7 @@ async function copy() {
     await Promise.all(others.map((name) => caches.delete(name)));
 }
 
-/** All files of the site as [{name, sha256, answer}, ...], and whether they came from a copy. answer: what was read. */
+/** All files of the site as [{name, sha256, answer}, ...], and whether any came from a copy. answer: if it was read. */
 async function listed() {
     const answers = new Map();
     const read = async (name) => {
@@ -52,10 +52,10 @@ async function listed() {
         return answer;
     };
     const { files: own } = await (await read("site.json")).clone().json();
-    const optional = await Promise.all(OPTIONAL.map((name) => read(name).then(() => name, () => null)));
+    await Promise.all(OPTIONAL.map((name) => read(name).catch(() => null)));
     await Promise.all([...own, ...MADE].map(read));
     const assets = await answers.get("assets.json").clone().json();
-    const names = ["site.json", ...own, ...MADE, ...optional.filter((name) => name !== null)];
+    const names = ["site.json", ...own, ...MADE, ...OPTIONAL.filter((name) => answers.has(name))];
     const files = names.map(async (name) => {
         const answer = answers.get(name);
         return { name, answer, sha256: await hashOf(await answer.clone().arrayBuffer()) };
@@ -70,7 +70,7 @@ async function get(name) {
     return answer;
 }
 
-/** Put a file into a copy, from where it is. */
+/** Store a file in a copy: from an older copy, the answer that was read, or the server. */
 async function put(made, { name, sha256, answer }, old) {
     const address = addressOf(name);
     if (await made.match(address)) return;
@@ -78,7 +78,7 @@ async function put(made, { name, sha256, answer }, old) {
     await made.put(address, same ?? answer ?? (await getOnly(name, sha256)));
 }
 
-/** A file of a hash, and no other. */
+/** Fetch a file, and check its hash. */
 async function getOnly(name, sha256) {
     const answer = await get(name);
     if ((await hashOf(await answer.clone().arrayBuffer())) === sha256) return answer;

@@ -1,5 +1,5 @@
-// Joins a page to the service worker beside this file (sw.js), so that any client of OpenAI's API in the page reaches
-// the model in its tab by fetch("v1/..."), the page is cross-origin isolated on any host, and the site works offline.
+// Connects a page to the service worker next to this file (sw.js), so that OpenAI clients in the page reach the model
+// in its tab by fetch("v1/..."), the page is cross-origin isolated on any host, and the site works offline.
 //
 //     const relay = connect(gemel);
 //     console.log(await relay.ready, await relay.offline);
@@ -7,28 +7,28 @@
 import { keep } from "./offline.js";
 
 const FOLDER = new URL(".", import.meta.url);
-const ALIVE = 10_000; // milliseconds: a browser may end a worker that hears nothing for 30 s
-const PATIENCE = 5000; // for the worker to take the page over
-const RELOADED = "gemel: reloaded to be isolated"; // in sessionStorage, so that it is done once
-let connected = false; // one answer to each request
+const ALIVE = 10_000; // milliseconds: browsers may end a service worker that is idle for 30 s
+const PATIENCE = 5000; // milliseconds for the worker to take over the page
+const RELOADED = "gemel: reloaded to be isolated"; // in sessionStorage, so that the page reloads only once
+let connected = false; // so that each request is answered once
 
 /**
  * @param {import("./gemel.js").Gemel} gemel  answers requests to v1/*
- * @param {{serves?: () => boolean}} options  whether this page answers now; default: while a model is loaded
+ * @param {{serves?: () => boolean}} options  whether this page answers requests now; default: while a model is loaded
  * @returns {{ready: Promise<{relays: boolean, why: string | null}>,
  *     offline: Promise<{complete: boolean, why: string | null}>}}
- *     ready: requests to v1/* reach this page from now on, or why they can't. It never settles where the page is
- *     loaded anew to become isolated, so wait for it before anything else. offline: the site is complete offline
+ *     ready: whether requests to v1/* reach this page from now on, and why not. It never settles if the page reloads to
+ *     become isolated, so await it before anything else. offline: whether the site works offline, and why not
  */
 export function connect(gemel, { serves = () => gemel.info !== null, ...unknown } = {}) {
-    for (const name in unknown) throw new TypeError(`connect: there is no option ${name}`);
-    if (connected) throw new Error("connect: this page is connected already");
+    for (const name in unknown) throw new TypeError(`connect: unknown option ${name}`);
+    if (connected) throw new Error("connect: this page is already connected");
     connected = true;
-    const ready = joined(gemel, serves);
-    return { ready, offline: ready.then(kept) };
+    const ready = join(gemel, serves);
+    return { ready, offline: ready.then(saveSite) };
 }
 
-async function joined(gemel, serves) {
+async function join(gemel, serves) {
     const why = await obstacle();
     if (why !== null) return { relays: false, why };
     const lock = `gemel-page-${crypto.randomUUID()}`; // held while the page lives
@@ -43,12 +43,12 @@ async function joined(gemel, serves) {
     return { relays: true, why: null };
 }
 
-/** Start the service worker; why it can't have this page, or null. */
+/** Start the service worker; return why it can't control this page, or null. */
 async function obstacle() {
     const workers = navigator.serviceWorker;
-    if (!workers) return "there are no service workers here: they want https or localhost, and no private window";
-    if (!location.href.startsWith(FOLDER.href)) return `this page is not below ${FOLDER}, the folder of gemel's files`;
-    const there = workers.ready.then(({ active }) => active); // also where the network fails, and a worker is there
+    if (!workers) return "this page can't use service workers: they need https or localhost, and no private window";
+    if (!location.href.startsWith(FOLDER.href)) return `this page is outside ${FOLDER}, the folder of gemel's files`;
+    const there = workers.ready.then(({ active }) => active); // also without a network, if a worker is installed
     const started = workers.register(new URL("sw.js", FOLDER), { updateViaCache: "none" }).then(() => there);
     const active = await Promise.race([there, started.catch(({ message }) => message)]);
     if (typeof active === "string") return `the service worker can't be started: ${active}`;
@@ -56,10 +56,10 @@ async function obstacle() {
     const taken = new Promise((resolve) => workers.addEventListener("controllerchange", resolve, { once: true }));
     active.postMessage({ gemel: "claim" });
     await Promise.race([taken, new Promise((resolve) => setTimeout(resolve, PATIENCE))]);
-    return workers.controller ? null : "the service worker does not take this page: load it again";
+    return workers.controller ? null : "the service worker did not take over this page: reload it";
 }
 
-/** Whether the page would be isolated if the service worker had brought it. Frames are as their page. */
+/** Whether a reload through the service worker would isolate the page. Frames depend on their page. */
 function isReloadDue() {
     try {
         const tried = sessionStorage.getItem(RELOADED) !== null;
@@ -68,11 +68,11 @@ function isReloadDue() {
         sessionStorage.setItem(RELOADED, "");
         return true;
     } catch {
-        return false; // without a memory it could be done again and again
+        return false; // without storage the page could reload forever
     }
 }
 
-async function kept({ relays, why }) {
+async function saveSite({ relays, why }) {
     if (!relays) return { complete: false, why };
     if (document.readyState !== "complete") {
         await new Promise((resolve) => window.addEventListener("load", resolve, { once: true }));
@@ -92,11 +92,11 @@ function listen(gemel, lock) {
     navigator.serviceWorker.startMessages();
 }
 
-/** Answer a request of the service worker: head, pieces and end go through the port. */
+/** Answer a request of the service worker. Head, pieces and end go through the port. */
 async function answer(gemel, { id, method, path, headers, body }, port, worker, running) {
     const abort = new AbortController();
     running.set(id, abort);
-    port.onmessage = () => abort.abort(); // nobody waits for the answer any more
+    port.onmessage = () => abort.abort(); // the client has left
     const alive = setInterval(() => worker.postMessage({ gemel: "alive", id }), ALIVE);
     try {
         const init = { method, headers, signal: abort.signal };

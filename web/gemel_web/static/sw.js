@@ -1,20 +1,20 @@
-// The service worker of a site with gemel's files; its scope is their folder. Requests for v1/* there it hands to a
-// page that serves a model (relay.js). To all files it adds the headers that make a page cross-origin isolated, for
-// hosts that can't send them. Where the network fails, files come from the site's last complete copy (offline.js).
+// The service worker of a site with gemel's files; its scope is their folder. It passes requests to v1/* to a page that
+// serves a model (relay.js). It adds the headers for cross-origin isolation to all files, for hosts that can't send
+// them. If the network fails, files come from the site's last complete copy (offline.js).
 //
-// The browser ends it when it likes and starts it again: nothing here outlives an answer. It is no module, since not
-// all browsers take one.
+// The browser may end and restart it at any time: no state here outlives an answer. It is a classic script, because not
+// all browsers support modules in service workers.
 "use strict";
 
 const FOLDER = new URL("./", self.location);
-const COPY = `gemel-site ${FOLDER.pathname} `; // and a version: names of caches
-const WHOLE = new URL("whole.json", FOLDER).href; // in a copy: it is complete
+const COPY = `gemel-site ${FOLDER.pathname} `; // followed by a version: the names of caches
+const WHOLE = new URL("whole.json", FOLDER).href; // in a copy: marks it as complete
 const COPIED = "Gemel-Copy"; // header of an answer from a copy
-const LOCAL = /^(localhost|127\..*|\[::1\])$/; // hosts that are there without a network
-const HOST = "Gemel-Host"; // header: of a request, who has to answer it; of an answer, who did
-const PATIENCE = 2000; // milliseconds for pages to say whether they serve
-const OWN = 100; // of which the page that asks is preferred
-const LIMIT = 270_000; // to an answer's head: browsers end a worker that takes longer than 5 minutes
+const LOCAL = /^(localhost|127\..*|\[::1\])$/; // hosts that need no network
+const HOST = "Gemel-Host"; // header: in a request, the host that must answer it; in an answer, the host that did
+const PATIENCE = 2000; // milliseconds for pages to report whether they serve
+const OWN = 100; // milliseconds in which the requesting page is preferred
+const LIMIT = 270_000; // milliseconds to an answer's head: browsers end a service worker after 5 minutes
 const ISOLATION = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
@@ -28,8 +28,8 @@ self.onactivate = (event) => event.waitUntil(self.clients.claim());
 
 self.onmessage = (event) => {
     const { gemel, id } = event.data ?? {};
-    if (gemel === "claim") event.waitUntil(self.clients.claim()); // a page that was loaded around this worker
-    if (gemel === "alive" && !answers.has(id)) event.source?.postMessage({ gemel: "lost", id }); // of a worker before
+    if (gemel === "claim") event.waitUntil(self.clients.claim()); // a page that was loaded without this worker
+    if (gemel === "alive" && !answers.has(id)) event.source?.postMessage({ gemel: "lost", id }); // of an earlier worker
 };
 
 self.onfetch = (event) => {
@@ -48,19 +48,19 @@ self.onfetch = (event) => {
 
 async function relayed({ request, clientId }, path) {
     const [page, lock] = (await serving(clientId)) ?? [null];
-    if (page !== null) return asked(page, lock, request, path);
+    if (page !== null) return forward(page, lock, request, path);
     if (request.headers.get(HOST) !== "tab") return fetch(request);
     return refusal(503, "no page of this site serves a model: load one first", "no_model");
 }
 
-/** A page that serves, as [client, its lock], or null. The one that asks comes first. */
+/** A page that serves, as [client, its lock], or null. The requesting page is preferred. */
 async function serving(own) {
     const pages = await self.clients.matchAll({ type: "window" });
     const found = pages.map(async (page) => {
         const { port1, port2 } = new MessageChannel();
-        const told = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
+        const answered = new Promise((resolve) => (port1.onmessage = ({ data }) => resolve(data)));
         page.postMessage({ gemel: "serves" }, [port2]);
-        const lock = await Promise.race([told, pause(PATIENCE)]);
+        const lock = await Promise.race([answered, pause(PATIENCE)]);
         return lock === null ? null : [page, lock];
     });
     const mine = found[pages.findIndex(({ id }) => id === own)] ?? null;
@@ -68,8 +68,8 @@ async function serving(own) {
     return (await Promise.race([mine, pause(OWN)])) ?? first;
 }
 
-/** Hand a request to a page; its answer comes back by messages. */
-async function asked(page, lock, request, path) {
+/** Pass a request to a page; the answer comes back in messages. */
+async function forward(page, lock, request, path) {
     const id = crypto.randomUUID();
     const { port1, port2 } = new MessageChannel();
     const body = await request.arrayBuffer();
@@ -80,7 +80,7 @@ async function asked(page, lock, request, path) {
     return answer;
 }
 
-/** The response whose head, pieces and end come through a port, from a page that holds a lock while it is there. */
+/** Build a response from the head, pieces and end that a page sends through a port. An open page holds the lock. */
 function response(port, lock, ended) {
     return new Promise((resolve) => {
         const watch = new AbortController();
@@ -97,12 +97,13 @@ function response(port, lock, ended) {
         const fail = (message) => {
             end();
             resolve(refusal(503, message, "stopped"));
-            body.error(new TypeError(message)); // no effect on a body that nobody has
+            body.error(new TypeError(message)); // no effect if the head was not sent
         };
         const stream = new ReadableStream({ start: (one) => (body = one), cancel: leave });
         const timer = setTimeout(() => {
             leave();
-            const words = "it takes over 4 minutes, for which browsers wait in streams only: send stream: true";
+            const words =
+                "the answer takes more than 4 minutes: browsers wait that long only for streams, so send stream: true";
             resolve(refusal(400, words, "too_long"));
         }, LIMIT);
         port.onmessage = ({ data: { head, piece, error } }) => {
@@ -118,7 +119,7 @@ function response(port, lock, ended) {
             }
         };
         const gone = () => fail("the page that answered was closed");
-        navigator.locks.request(lock, { signal: watch.signal }, gone).catch(() => {}); // aborted, when all has come
+        navigator.locks.request(lock, { signal: watch.signal }, gone).catch(() => {}); // aborted at the answer's end
     });
 }
 
@@ -135,7 +136,7 @@ async function file(request, path) {
     return copied ?? (await fromNetwork(request)) ?? (await fromCopy(path)) ?? Response.error();
 }
 
-/** What the server has, which is asked each time whether it changed; null where it can't be reached. */
+/** The server's file, revalidated each time; null if the server can't be reached. */
 async function fromNetwork(request) {
     try {
         return isolated(await fetch(request, { cache: "no-cache" }));
@@ -157,10 +158,11 @@ async function fromCopy(path) {
 }
 
 function isolated(answer, more = {}) {
-    if (answer.status === 0) return answer; // a redirection, which the browser follows
+    if (answer.status === 0) return answer; // a redirect: the browser follows it
     const headers = new Headers(answer.headers);
     for (const [name, value] of Object.entries({ ...ISOLATION, ...more })) headers.set(name, value);
-    if (headers.has("Content-Encoding")) ["Content-Encoding", "Content-Length"].forEach((name) => headers.delete(name));
+    if (headers.has("Content-Encoding"))
+        for (const name of ["Content-Encoding", "Content-Length"]) headers.delete(name);
     const { status, statusText } = answer;
     return new Response(answer.body, { status, statusText, headers });
 }

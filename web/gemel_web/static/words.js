@@ -1,9 +1,9 @@
-// How far a load is, in words: for <gemel-chat> and gemel's own page.
+// Describes the progress of a load in words, for <gemel-chat> and gemel's own page.
 
-/** Say bytes as megabytes. */
+/** Format bytes as megabytes. */
 export const mb = (bytes) => (bytes / 1e6).toFixed(bytes < 1e8 ? 1 : 0);
 
-/** Say in words how far a load is. @param {import("./gemel.js").Progress} progress */
+/** Describe the progress of a load in words. @param {import("./gemel.js").Progress} progress */
 export function words({ stage, done, total, speed, left }) {
     if (stage === "start") return "Starting Python";
     if (stage === "prefill") return `Reading the prompt: layer ${done} of ${total}`;

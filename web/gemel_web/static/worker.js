@@ -1,16 +1,16 @@
-// The worker of gemel.js: starts Pyodide from files beside this one, installs the wheels that assets.json names, and
-// hands every message to tab.py. Nothing comes from another server.
+// The worker of gemel.js: starts Pyodide from files next to this one, installs the wheels that assets.json names, and
+// passes every message to tab.py. Uses no other server.
 
 const HERE = new URL(".", import.meta.url);
 let tab = null;
 
-/** Fetch a file beside this one, and refuse other bytes than assets.json's. */
+/** Fetch a file next to this one; its bytes must have the hash in assets.json. */
 async function get(name, sha256) {
     const url = new URL(name, HERE).href;
     const integrity = sha256 === undefined ? "" : `sha256-${base64(sha256)}`;
     let answer;
     try {
-        answer = await fetch(url, { integrity, cache: "no-cache" }); // asked again: files of two versions don't fit
+        answer = await fetch(url, { integrity, cache: "no-cache" }); // revalidate: all files must have one version
     } catch (error) {
         throw new Error(`${url} can't be fetched, or is not the file that assets.json names (${error.message})`);
     }
@@ -36,14 +36,16 @@ async function start({ threads, models }) {
     const py = await loadPyodide({
         indexURL: new URL("pyodide/", HERE).href,
         env: { HOME: "/home/pyodide" },
-        stdin: () => null, // its end: a worker has nobody to type
+        stdin: () => null, // end of input: a worker has no keyboard
     });
     const site = py.runPython("import sysconfig; sysconfig.get_path('purelib')");
-    const unpack = (wheels) => wheels.forEach((wheel) => py.unpackArchive(wheel, "whl", { extractDir: site }));
+    const unpack = (wheels) => {
+        for (const wheel of wheels) py.unpackArchive(wheel, "whl", { extractDir: site });
+    };
     const installServer = async () => unpack(await Promise.all(wheelsOf("server").map(bytes)));
     unpack(await fetched);
     py.FS.writeFile(`${site}/gemel_tab.py`, program);
-    const shares = self.crossOriginIsolated && "SharedArrayBuffer" in self; // WebKitGTK isolates pages without it
+    const shares = self.crossOriginIsolated && "SharedArrayBuffer" in self; // WebKitGTK isolates pages, but lacks it
     const interrupt = shares ? new Uint8Array(new SharedArrayBuffer(1)) : null;
     tab = py.pyimport("gemel_tab").Tab(post, listen(py, interrupt), installServer, threads, models);
     self.postMessage({ kind: "starting", done: total, total });
@@ -52,7 +54,7 @@ async function start({ threads, models }) {
 
 const post = (message, transfer) => self.postMessage(message, transfer ?? []);
 
-/** What lets the page interrupt Python, but only while `listening`: no other program must meet it. */
+/** Return a function that enables and disables interrupts by the page: only a Python cell may be interrupted. */
 function listen(py, interrupt) {
     return (listening) => {
         if (interrupt === null) return;
@@ -74,7 +76,7 @@ self.onmessage = ({ data }) => {
     try {
         tab.handle(data);
     } catch (error) {
-        fail(error); // tab.py answers every error of a call itself: this is Python's own end
+        fail(error); // tab.py reports the errors of calls itself: this one is fatal
     }
 };
 self.onunhandledrejection = (event) => fail(event.reason);

@@ -3,7 +3,6 @@ import("./main.js").catch((error) => {
     const words = document.createElement("p");
     words.className = "boot-error";
     words.setAttribute("role", "alert");
-    words.textContent =
-        `This page could not start: ${error.message}. ` + "Its files may be incomplete: `make assets` gathers them.";
+    words.textContent = `This page could not start: ${error.message}. Run \`make assets\`: files may be missing.`;
     document.body.prepend(words);
 });

@@ -1,11 +1,10 @@
-// The Python cell: a program, run by a worker of its own, so that the conversation neither waits for it nor ends with
-// it.
+// The Python cell: runs a program in a separate worker, so that the conversation neither waits for it nor ends with it.
 import { Gemel } from "../gemel.js";
 import { byId, make } from "./dom.js";
 import { EXAMPLES } from "./examples.js";
 import { Output } from "./output.js";
 
-const GRACE = 2000; // milliseconds that a program has to end once it is stopped
+const GRACE = 2000; // milliseconds that a stopped program has to end
 
 export class Cell {
     #gemel = null;
@@ -24,11 +23,11 @@ export class Cell {
         this.#use(EXAMPLES[0]);
     }
 
-    /** Examples open this address. */
+    /** The address that the examples open. */
     set model(address) {
-        const untouched = EXAMPLES.some(({ code }) => code.replace("ADDRESS", this.#model) === this.#code.value);
+        const isUnedited = EXAMPLES.some(({ code }) => code.replace("ADDRESS", this.#model) === this.#code.value);
         this.#model = /^\.{0,2}\//.test(address) ? new URL(address, document.baseURI).href : address;
-        if (untouched) this.#use(EXAMPLES[byId("example").value]);
+        if (isUnedited) this.#use(EXAMPLES[byId("example").value]);
     }
 
     #use({ code }) {
@@ -40,7 +39,7 @@ export class Cell {
             event.preventDefault();
             this.run();
         } else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
-            event.preventDefault(); // the next line begins where this one does
+            event.preventDefault(); // the next line has this one's indentation
             const before = this.#code.value.slice(0, this.#code.selectionStart);
             const line = before.slice(before.lastIndexOf("\n") + 1);
             const indent = /^[ \t]*/.exec(line)[0] + (/:\s*$/.test(line) ? "    " : "");
@@ -81,12 +80,9 @@ export class Cell {
         gemel?.stop();
         setTimeout(() => {
             if (!this.#running || gemel !== this.#gemel) return;
-            this.#gemel = null; // a program that does not await can't be interrupted on a page that is not isolated
+            this.#gemel = null; // without isolation, a program that never awaits can't be interrupted
             gemel.close();
-            this.#write(
-                "Python was ended, and its names are gone: this program could not be stopped otherwise.",
-                "stderr",
-            );
+            this.#write("Python was restarted, because the program did not stop: its variables are gone.", "stderr");
         }, GRACE);
     }
 
@@ -95,7 +91,7 @@ export class Cell {
         const moves = document.activeElement === now;
         this.#running = is;
         next.disabled = false;
-        if (moves) next.focus(); // before the one that has it can't have it any more
+        if (moves) next.focus(); // before the focused button is disabled
         now.disabled = true;
     }
 
@@ -103,7 +99,7 @@ export class Cell {
         byId("cell-status").textContent = words;
     }
 
-    /** Write a line of its own. */
+    /** Write a separate line. */
     #write(text, stream) {
         this.#output.write(`${this.#output.isFresh ? "" : "\n"}${text}\n`, stream);
     }

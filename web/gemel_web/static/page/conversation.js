@@ -1,5 +1,5 @@
-// The conversation: asks the chosen host, shows what comes, and says in the conversation whatever changes it. What is
-// said lives here and nowhere else; a reload forgets it.
+// The conversation: asks the chosen host, shows the answer, and reports in the conversation what changes it. Messages
+// are kept only here: a reload deletes them.
 import { button, byId, everyFrame, make } from "./dom.js";
 import { capital, ended } from "./format.js";
 import { ProgressView } from "./progress.js";
@@ -7,15 +7,15 @@ import { isUnable } from "./tab.js";
 import { Turn } from "./turn.js";
 
 const LOW = "(height < 30rem)"; // as in page.css
-const NEAR = 60; // pixels from the end: whoever is so near follows it
-const PACE = 40; // milliseconds between two drawings, at least
-const PATIENCE = 6; // times what drawing took, until it is drawn again
+const NEAR = 60; // pixels from the end within which the log scrolls along
+const PACE = 40; // minimum milliseconds between two renders
+const PATIENCE = 6; // the pause after a render is at least this many times its duration
 
 export class Conversation {
     #turns = [];
-    #abort = null; // of what is under way
-    #ended = Promise.resolve(); // when that is over
-    #follows = true;
+    #abort = null; // of the running task
+    #ended = Promise.resolve(); // resolves when that task has ended
+    #follows = true; // the log scrolls with the answer
 
     /** @param {object} page  {hosts, settings, figures, changed} */
     constructor(page) {
@@ -46,7 +46,7 @@ export class Conversation {
         this.#abort?.abort();
     }
 
-    /** Stop what is under way, and wait until it has ended. */
+    /** Stop the running task, and wait until it has ended. */
     async settle() {
         this.stop();
         await this.#ended;
@@ -59,7 +59,7 @@ export class Conversation {
         this.page.changed();
     }
 
-    /** What scrolls: on a low page all of it, see page.css. */
+    /** The element that scrolls: the whole page if the window is low, see page.css. */
     #scroller() {
         return matchMedia(LOW).matches ? document.scrollingElement : this.log;
     }
@@ -69,9 +69,9 @@ export class Conversation {
         if (this.#follows) scroller.scrollTop = scroller.scrollHeight;
     }
 
-    // ---- What is said about the conversation ------------------------------------------------------------------------
+    // ---- Notes ------------------------------------------------------------------------------------------------------
 
-    /** Say something that is neither question nor answer. */
+    /** Show a note that is neither question nor answer. */
     note(words, ...acts) {
         const place = make("div", { class: "note", role: "note" }, make("p", {}, words), ...acts);
         this.#add(place);
@@ -105,7 +105,7 @@ export class Conversation {
         return {
             edit: (turn, question) => this.#askAgain(turn, question),
             again: (turn) => this.#askAgain(turn, turn.question),
-            drops: (turn) => this.#drops(turn),
+            losses: (turn) => this.#losses(turn),
             twin: (turn, other) => this.#compare(turn, other),
             twinWhy: (other) => this.page.hosts.whyNoTwin(other),
         };
@@ -115,15 +115,16 @@ export class Conversation {
         return this.#turns.slice(this.#turns.indexOf(turn) + 1);
     }
 
-    #drops(turn) {
+    /** Say what asking a question again deletes. */
+    #losses(turn) {
         const many = this.#after(turn).length;
-        if (many) return `Drops this answer and the ${many === 1 ? "question" : `${many} questions`} after it.`;
-        return turn.answer === null ? "" : "Drops this answer.";
+        if (many) return `Deletes this answer and the ${many === 1 ? "question" : `${many} questions`} after it.`;
+        return turn.answer === null ? "" : "Deletes this answer.";
     }
 
     async #askAgain(turn, question) {
         if (this.busy) return;
-        const focus = this.place.contains(document.activeElement); // which goes with what is dropped
+        const focus = this.place.contains(document.activeElement); // it may be in what is deleted
         const many = this.#after(turn).length;
         for (const later of this.#after(turn)) later.element.remove();
         for (let next = turn.element.nextSibling; next !== null; next = turn.element.nextSibling) next.remove();
@@ -131,7 +132,7 @@ export class Conversation {
         turn.element.remove();
         if (many)
             this.note(
-                `Asked again: ${many === 1 ? "one later question was" : `${many} later questions were`} dropped.`,
+                `Asked again: ${many === 1 ? "one later question was" : `${many} later questions were`} deleted.`,
             );
         await this.ask(question, { focus });
     }
@@ -163,8 +164,8 @@ export class Conversation {
         });
     }
 
-    /** Do something that stop() ends by its signal; one thing at a time. */
-    async busily(act) {
+    /** Run a task that stop() ends by its signal; one task at a time. */
+    async busily(task) {
         await this.settle();
         let over;
         this.#ended = new Promise((resolve) => (over = resolve));
@@ -172,7 +173,7 @@ export class Conversation {
         const had = document.activeElement;
         this.#lock(true);
         try {
-            await act(this.#abort.signal);
+            await task(this.#abort.signal);
         } finally {
             this.#abort = null;
             this.#lock(false);
@@ -186,24 +187,24 @@ export class Conversation {
         this.page.changed();
     }
 
-    /** Ask a host and show the figures of its answer; `shown` is told what comes. */
-    async #run(host, { messages, options }, signal, shown) {
+    /** Ask a host and show the figures of its answer. `view` has callbacks: progress, began, piece. */
+    async #run(host, { messages, options }, signal, view) {
         const { figures } = this.page;
         figures.begin(host);
         const asked = performance.now();
-        let computes = false; // nothing is on its way any more
-        let first = null; // when the first text came: what a visitor waits for, loading included
+        let computes = false; // the model is loaded: no more progress
+        let first = null; // when the first text came: the visitor's wait, loading included
         const result = await host.answer(messages, options, {
             signal,
-            onProgress: everyFrame((told) => this.#abort && !computes && shown.progress(told)),
+            onProgress: everyFrame((state) => this.#abort && !computes && view.progress(state)),
             onBegin: () => {
                 computes = true;
-                shown.began();
+                view.began();
                 this.page.changed();
             },
             onPiece: (text, count) => {
                 first ??= performance.now();
-                shown.piece(text, figures.piece(count));
+                view.piece(text, figures.piece(count));
             },
         });
         if (first !== null) result.timings.first_token_s = (first - asked) / 1000;
@@ -221,8 +222,8 @@ export class Conversation {
         };
         let result;
         try {
-            const shown = { progress: (told) => turn.progress(told), began: () => turn.began(), piece };
-            result = await this.#run(host, turn.run, signal, shown);
+            const view = { progress: (state) => turn.progress(state), began: () => turn.began(), piece };
+            result = await this.#run(host, turn.run, signal, view);
         } finally {
             draw.stop();
         }
@@ -232,7 +233,7 @@ export class Conversation {
         this.announce(`${result.stop_reason === "cancelled" ? "Stopped. " : ""}Answer: ${result.text}`);
     }
 
-    /** Draw at a frame, but not so often that drawing takes most of the time. */
+    /** Render at animation frames, but not so often that rendering takes most of the time. */
     #drawing(turn) {
         let waiting = false;
         let over = false;
@@ -255,7 +256,7 @@ export class Conversation {
         };
     }
 
-    // ---- When it can't be -------------------------------------------------------------------------------------------
+    // ---- Failures ---------------------------------------------------------------------------------------------------
 
     #canFallBack(host, error) {
         if (host.name !== "tab" || !isUnable(error)) return null;
@@ -264,7 +265,7 @@ export class Conversation {
 
     async #fallBack(turn, native, error, signal) {
         const words =
-            `This tab can’t: ${error.message}. ` +
+            `This tab can’t run the model: ${error.message}. ` +
             `The native server answers instead, with ${native.model ?? "its model"}. ` +
             "Choose “This tab” above to try it here again.";
         this.place.insertBefore(make("div", { class: "note", role: "note" }, make("p", {}, words)), turn.element);
@@ -300,15 +301,15 @@ export class Conversation {
 
     // ---- The same bits ----------------------------------------------------------------------------------------------
 
-    /** Ask the other host the same, with the same seed, and compare the letters. */
+    /** Ask the other host the same question with the same seed, and compare the answers. */
     async #compare(turn, other) {
         if (this.busy) return;
         const host = this.page.hosts[other];
-        const place = turn.remark("waits", `Asking ${LABELS[other]} the same, with the same seed …`);
+        const place = turn.remark("waits", `Asking ${LABELS[other]} the same question with the same seed …`);
         const bars = new ProgressView();
-        const progress = (told) => {
+        const progress = (state) => {
             if (!bars.element.isConnected) place.append(bars.element);
-            bars.show(told);
+            bars.show(state);
         };
         const began = () => bars.element.remove();
         const { messages, options } = turn.run;
@@ -328,22 +329,22 @@ export class Conversation {
 const STOPPED = "Stopped before the first word.";
 const LABELS = { tab: "this tab", native: "the native server" };
 
-/** Compare the letters of two answers; one that was stopped as far as it goes. */
+/** Compare two answers, character by character. An answer that was stopped is compared as far as it goes. */
 function verdict(turn, result, who) {
     if (result.stop_reason === "cancelled") return ["waits", "The comparison was stopped."];
     const [text, other] = [turn.answer, result.text].map(whole);
     const length = turn.stopped ? Math.min(text.length, other.length) : Math.max(text.length, other.length);
     let at = 0;
     while (at < length && text[at] === other[at]) at++;
-    const extent = turn.stopped ? `as far as this answer goes: ${length} characters` : `all ${length} characters of it`;
-    if (at === length) return ["same", `Same bits: ${who} says the same, ${extent}.`];
+    const extent = turn.stopped ? `as far as this one goes: ${length} characters` : `all ${length} characters`;
+    if (at === length) return ["same", `Same bits: ${who} gives the same answer, ${extent}.`];
     return [
         "differs",
         `Not the same: ${who} (${result.model}) differs from character ${at + 1} on. Are model and context the same?`,
     ];
 }
 
-/** A text without the half of a character that it may end in, for which hosts show a mark or nothing. */
+/** A text without the incomplete character it may end in, which hosts show as a replacement mark or not at all. */
 const whole = (text) => text.replace(/\ufffd+$/, "");
 
 const sentence = (error) => ended(capital(error.message || error.name));

@@ -1,4 +1,4 @@
-// Making elements: text is always text, attributes are never scripts. Knows nothing of the page.
+// Creates elements: text is always inserted as text, attributes are never scripts. Knows nothing of the page.
 
 const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
@@ -10,7 +10,7 @@ const ICONS = {
     remove: ["M5 7h14", "M9 7V4h6v3", "M7 7l1 13h8l1-13"],
 };
 
-/** Return the element with an id; its absence is a mistake in index.html. */
+/** Return the element with an id; throw if index.html lacks it. */
 export function byId(id) {
     const found = document.getElementById(id);
     if (found === null) throw new Error(`index.html has no #${id}`);
@@ -41,7 +41,7 @@ export function icon(name) {
     return svg("svg", { class: "icon", viewBox: "0 0 24 24", "aria-hidden": "true" }, ...paths);
 }
 
-/** The two bars, of which the one that a host stands for is lit. */
+/** The logo of two bars, with the host's bar lit. */
 export function mark(host) {
     const bar = (name, y) => svg("rect", { class: `bar-${name}`, x: 3, y, width: 18, height: 4.5, rx: 1 });
     return svg(
@@ -52,7 +52,7 @@ export function mark(host) {
     );
 }
 
-/** A button with an icon and a word. */
+/** A button with an icon and a label. */
 export function button(name, label, act, attributes = {}) {
     return make(
         "button",
@@ -62,7 +62,7 @@ export function button(name, label, act, attributes = {}) {
     );
 }
 
-/** A button that copies what `text` returns, and says that it did. */
+/** A button that copies what `text` returns, and confirms it. */
 export function copier(text, what = "Copy") {
     const word = make("span", {}, what);
     const press = async () => {
@@ -77,7 +77,7 @@ export function copier(text, what = "Copy") {
     return make("button", { type: "button", class: "act copy", on: { click: press } }, icon("copy"), word);
 }
 
-/** Keep one listener from being called more than once a frame; the last call's arguments count. */
+/** Limit a listener to one call per frame, with the last arguments. */
 export function everyFrame(act) {
     let waiting = null;
     return (...args) => {

@@ -1,4 +1,4 @@
-// Programs for the Python cell. ADDRESS is that of the model that the page runs.
+// Programs for the Python cell. ADDRESS stands for the address of the page's model.
 
 export const EXAMPLES = [
     {
@@ -69,7 +69,7 @@ model = gemel.open(MODEL)
 for end in ("mat", "theorem"):
     text = f"The cat sat on the {end}."
     scores = model.score(text)
-    print(f"{-sum(scores) / len(scores):5.2f} nats a token: {text}")
+    print(f"{-sum(scores) / len(scores):5.2f} nats per token: {text}")
 `,
     },
 ];

@@ -1,4 +1,4 @@
-// What an answer cost and where it was computed: the plot, and facts beside it.
+// An answer's speed, memory and host: the plot, and the facts below it.
 import { byId } from "./dom.js";
 import { bytes, count, rate, seconds } from "./format.js";
 import { Plot } from "./plot.js";
@@ -11,7 +11,7 @@ const FLAVOURS = {
     avx2: "AVX2",
     neondot: "NEON dotprod",
     neon: "NEON",
-    scalar: "none: scalar",
+    scalar: "none (scalar)",
 };
 
 export class Figures {
@@ -27,7 +27,7 @@ export class Figures {
         place.title = title;
     }
 
-    /** Show which host computes. */
+    /** Show which host answers. */
     where(name, label, detail = "") {
         const place = byId("where");
         place.dataset.host = name;
@@ -35,10 +35,10 @@ export class Figures {
         place.title = detail;
     }
 
-    /** Facts of the engine; null: they are not known. */
+    /** Show facts about the engine; null: they are unknown. */
     engine(info) {
         if (info === null) {
-            const why = this.#host.name === "tab" ? "no model is loaded yet" : "the server does not tell";
+            const why = this.#host.name === "tab" ? "no model is loaded yet" : "the server does not report it";
             for (const name of ["memory", "threads", "isa", "engine"]) this.#set(name, "–", why);
             return;
         }

@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Turns numbers and names into text for people.
 
 const plain = (digits) =>
     new Intl.NumberFormat("en-GB", { maximumFractionDigits: digits, minimumFractionDigits: digits });
@@ -7,7 +7,7 @@ const tenth = plain(1);
 
 export const count = (n) => whole.format(n);
 
-/** Tokens a second. */
+/** Tokens per second. */
 export const rate = (n) => (n >= 100 ? whole : tenth).format(n);
 
 export function bytes(n) {
@@ -17,11 +17,11 @@ export function bytes(n) {
 
 export const seconds = (s) => (s < 1 ? `${whole.format(s * 1000)} ms` : `${tenth.format(s)} s`);
 
-/** Words as they begin a sentence; an address stays as it is. */
+/** Capitalise the start of a sentence; an address stays unchanged. */
 export const capital = (words) => (/^[a-z]+:/.test(words) ? words : words[0].toUpperCase() + words.slice(1));
 export const ended = (words) => (/[.!?]$/.test(words) ? words : `${words}.`);
 
-/** What a model is called: the last part of its address, or a file's own name, without .gguf. */
+/** A model's name: the last part of its address, or the file's name, without .gguf. */
 export function shortName(source) {
     const name = typeof source === "string" ? decoded(source.split(/[?#]/)[0].split("/").at(-1)) : source.name;
     return name.replace(/\.gguf$/i, "") || String(source.name ?? source);
@@ -31,6 +31,6 @@ function decoded(part) {
     try {
         return decodeURIComponent(part);
     } catch {
-        return part; // a % that encodes nothing: what was typed
+        return part; // an invalid % escape: keep it as typed
     }
 }

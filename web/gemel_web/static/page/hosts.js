@@ -18,7 +18,7 @@ export class Hosts extends EventTarget {
         for (const radio of Object.values(this.#radios)) {
             radio.addEventListener("change", () => {
                 this.choose(radio.value);
-                // By the visitor, who is remembered.
+                // The visitor's choice is stored; choices by code are not.
                 this.dispatchEvent(new CustomEvent("chosen", { detail: radio.value }));
             });
         }
@@ -29,7 +29,7 @@ export class Hosts extends EventTarget {
         return name === "tab" ? unable() : this.native.why;
     }
 
-    /** Why a host can't be asked the same as the other, or null. */
+    /** Why a host's answer can't be compared with the other's, or null. */
     whyNoTwin(name) {
         if (this.tab.source === null) return "no model is chosen for the tab";
         if (this.why(name) !== null) return this.why(name);
@@ -42,7 +42,7 @@ export class Hosts extends EventTarget {
         this.dispatchEvent(new Event("change"));
     }
 
-    /** Show which is chosen, and which can be. */
+    /** Show which host is chosen, and which are available. */
     show() {
         for (const [name, radio] of Object.entries(this.#radios)) {
             const why = this.why(name);
@@ -53,7 +53,7 @@ export class Hosts extends EventTarget {
         byId("native-why").textContent = this.native.why ?? "";
     }
 
-    /** What answers next. */
+    /** The name of the model that answers next, or null. */
     get modelName() {
         if (this.current === this.native) return this.native.model ?? "the server’s model";
         return this.tab.source === null ? null : shortName(this.tab.source);

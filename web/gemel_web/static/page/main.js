@@ -1,5 +1,5 @@
-// gemel's own page: puts its parts together. What can be asked is asked of a host (tab.js, native.js); nothing here
-// knows how text is made.
+// gemel's own page: connects its parts. A host (tab.js, native.js) answers questions; this file knows nothing of how
+// text is generated.
 import { Cell } from "./cell.js";
 import { Conversation } from "./conversation.js";
 import { byId } from "./dom.js";
@@ -21,8 +21,8 @@ const page = { hosts, settings, figures, changed: () => show(), openKey };
 const talk = new Conversation(page);
 const cell = new Cell();
 const question = byId("question");
-let known; // called when config.json has been read
-const configured = new Promise((resolve) => (known = resolve));
+let resolveConfigured; // call when config.json has been read
+const configured = new Promise((resolve) => (resolveConfigured = resolve));
 let offered = []; // models of this site: {alias, url, size}
 
 // ---- What is shown --------------------------------------------------------------------------------------------------
@@ -38,8 +38,7 @@ function show() {
     const size = offered.find(({ url }) => url === tab.source)?.size ?? tab.source?.size;
     const state = current === hosts.native ? "on the server" : tab.isLoaded ? "loaded" : size ? bytes(size) : "";
     byId("model-state").textContent = state;
-    byId("ready-model").textContent =
-        name === null ? "none yet: choose one above" : `${name}${state ? `, ${state}` : ""}`;
+    byId("ready-model").textContent = name === null ? "none: choose one above" : `${name}${state ? `, ${state}` : ""}`;
     byId("ready-host").textContent = current === tab ? "this tab" : "the native server";
     byId("ready-why").textContent = current === tab && hosts.native.why !== null ? `: ${hosts.native.why}` : "";
     document.documentElement.dataset.host = current.name;
@@ -94,7 +93,7 @@ function composer() {
 
 // ---- Models ---------------------------------------------------------------------------------------------------------
 
-/** Run a model in the tab from now on: an address, a short name or a File; it is loaded now. */
+/** Load a model into the tab and select the tab. `source` is an address, a short name or a File. */
 async function choose(source) {
     await talk.settle();
     hosts.tab.source = source;
@@ -113,24 +112,26 @@ async function load(source, signal) {
         talk.announce(words);
     };
     try {
-        const info = await hosts.tab.load({ signal, onProgress: (told) => bars.show(told) });
+        const info = await hosts.tab.load({ signal, onProgress: (state) => bars.show(state) });
         figures.where("tab", "This tab", info.why);
         figures.engine(info);
         remember(source);
-        const base = info.has_chat ? "" : " It has no chat template: it can continue a text in a Python cell, but not chat.";
+        const base = info.has_chat
+            ? ""
+            : " It has no chat template: it can continue a text in a Python cell, but not chat.";
         const many = info.threads === 1 ? "one thread" : `${info.threads} threads`;
         say(`${name} runs in this tab: ${many}, ${info.isa}.${base}`);
     } catch (error) {
-        const offer = hosts.why("native") === null ? " The native server can be chosen above." : "";
+        const offer = hosts.why("native") === null ? " You can choose the native server above." : "";
         if (signal.aborted) {
             remember(source);
-            say(`Loading ${name} was stopped; the next question goes on with it.`);
+            say(`Loading ${name} was stopped. Your next question resumes it.`);
         } else say(`${ended(`${name} could not be loaded in this tab: ${error.message}`)}${offer}`);
     }
     bars.element.remove();
 }
 
-/** Begin with this model the next time; a file is not there then. */
+/** Start with this model on the next visit. A file can't be reopened then. */
 function remember(source) {
     if (typeof source === "string") settings.set("model", source);
 }
@@ -161,12 +162,12 @@ function dropping() {
     });
 }
 
-// ---- Beginning ------------------------------------------------------------------------------------------------------
+// ---- Starting -------------------------------------------------------------------------------------------------------
 
-/** Read config.json: what this site offers, and whether a native server stands behind it. */
+/** Read config.json: which models this site offers, and whether it has a native server. */
 async function configure() {
     let config;
-    let isCopy = false; // what sw.js answers where the server can't be reached
+    let isCopy = false; // sw.js answered from its copy: the server can't be reached
     try {
         const answer = await fetch("config.json", { cache: "no-cache" });
         if (!answer.ok) throw new Error(`config.json: the server answers ${answer.status}`);
@@ -176,7 +177,7 @@ async function configure() {
             .filter(({ url }) => url !== null)
             .map(({ alias, url, size }) => ({ alias, size, url: new URL(url, document.baseURI).href }));
     } catch (error) {
-        talk.note(`This site does not say what it offers (${error.message}). A model can be named, or dropped here.`);
+        talk.note(`The site’s list of models could not be read (${error.message}). Enter a name, or drop a file here.`);
         config = { native: false };
     }
     hosts.tab.source = settings.get("model") ?? offered[0]?.url ?? null;
@@ -199,7 +200,7 @@ async function begin() {
     dropping();
     await offlineLine(hosts.tab);
     await configure();
-    known();
+    resolveConfigured();
     const why = unable();
     if (why !== null) {
         const instead = hosts.native.why === null;
@@ -207,12 +208,12 @@ async function begin() {
         talk.note(
             instead
                 ? `${capital(why)}, so the model can’t run in this tab. The native server answers instead.`
-                : `${capital(why)}, so the model can’t run in this tab; and ${hosts.native.why}.`,
+                : `${capital(why)}, so the model can’t run in this tab, and ${hosts.native.why}.`,
         );
     } else if (settings.get("host") === "native" && hosts.native.why === null) {
         hosts.choose("native");
     } else if (settings.get("host") === "native") {
-        talk.note(`You chose the native server last time, but ${hosts.native.why}. This tab answers.`);
+        talk.note(`You chose the native server last time, but ${hosts.native.why}. This tab answers instead.`);
     }
     hosts.addEventListener("change", show);
     hosts.addEventListener("chosen", ({ detail }) => settings.set("host", detail));

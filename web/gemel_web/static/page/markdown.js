@@ -1,13 +1,13 @@
-// A text that grows becomes elements, block by block: what is finished is never touched again, and only the last block
-// is made anew, so that the work of a piece does not grow with the answer. The text is a model's and nobody vouches for
-// it: HTML in it stays text, marked's output passes DOMPurify with a short list of tags, and a block that is too long
-// or too deep to be worth parsing is shown as it is.
-import { Marked } from "../vendor/marked.js";
+// Renders Markdown while it grows, block by block: finished blocks stay unchanged and only the last one is rendered
+// again, so the work per piece does not grow with the answer. The text comes from a model and is not trusted: HTML in
+// it stays text, marked's output passes DOMPurify with a short list of tags, and a block that is too long or too deeply
+// nested is shown as plain text.
 import DOMPurify from "../vendor/dompurify.js";
+import { Marked } from "../vendor/marked.js";
 import { copier, make } from "./dom.js";
 
-const SOFT = 2000; // characters of a block after which a list is cut between two items
-const HARD = 6000; // and from which it is shown as plain text
+const SOFT = 2000; // characters after which a list is split between two items
+const HARD = 6000; // characters after which a block is shown as plain text
 const DEEP = /^[ \t]*(?:(?:>|[-*+]|\d{1,9}[.)])[ \t]*){16}|^[ \t]{64}/m; // 16 containers in one line
 const FENCE = /^ {0,3}(`{3,}|~{3,})[ \t]*([^`]*)$/;
 const ITEM = /^ {0,3}(?:[-*+]|\d{1,9}[.)])(?:[ \t]|$)/;
@@ -42,7 +42,7 @@ const PURE = {
     ],
     ALLOWED_ATTR: ["href", "title", "start", "align"],
     ADD_URI_SAFE_ATTR: ["start", "align"],
-    ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i, // nothing relative: a model knows no address of this page's
+    ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i, // no relative addresses: a model does not know this page's
     ALLOW_ARIA_ATTR: false,
     ALLOW_DATA_ATTR: false,
     KEEP_CONTENT: true,
@@ -54,7 +54,8 @@ const escaped = (text) => text.replace(/[&<>"']/g, (one) => `&#${one.charCodeAt(
 const marked = new Marked({
     gfm: true,
     renderer: {
-        html: ({ text, block }) => (block ? `<p>${escaped(text.trimEnd()).replaceAll("\n", "<br>")}</p>` : escaped(text)),
+        html: ({ text, block }) =>
+            block ? `<p>${escaped(text.trimEnd()).replaceAll("\n", "<br>")}</p>` : escaped(text),
         image({ href, text }) {
             return `<a href="${escaped(href)}">${escaped(text || href)}</a>`;
         },
@@ -62,7 +63,7 @@ const marked = new Marked({
     },
 });
 
-/** Put headings below the question's (h2), leaving no level out; returns the levels that the next block goes on. */
+/** Put headings below the question's (h2) without skipping a level; return the levels for the next block. */
 function relevel(made, { first, last }) {
     for (const heading of made.querySelectorAll("h1, h2, h3, h4, h5, h6")) {
         const depth = Number(heading.localName[1]);
@@ -80,12 +81,12 @@ function fragment(text) {
     try {
         html = marked.parse(text);
     } catch {
-        return plain(text); // too deep for marked
+        return plain(text); // nested too deeply for marked
     }
     const made = DOMPurify.sanitize(html, PURE);
     for (const link of made.querySelectorAll("a")) {
         if (link.hasAttribute("href")) Object.assign(link, { target: "_blank", rel: "noopener noreferrer nofollow" });
-        else link.replaceWith(...link.childNodes); // to where nobody may go: only its words
+        else link.replaceWith(...link.childNodes); // the address is not allowed: keep only the text
     }
     for (const table of made.querySelectorAll("table")) {
         const scroller = make("div", { class: "wide-table", tabindex: "0", role: "group", "aria-label": "Table" });
@@ -104,7 +105,7 @@ function plain(text) {
     return make("p", { class: "as-is" }, text);
 }
 
-/** The place of a block, which is written from the right where its first letters are. */
+/** The element of a block. Its direction follows its first letters. */
 function place() {
     return make("div", { class: "block", dir: "auto" });
 }
@@ -126,16 +127,16 @@ function codeBlock(language) {
     return { element: make("div", { class: "code", dir: "ltr" }, head, pre), append: (more) => text.appendData(more) };
 }
 
-/** Shows a text in an element. feed() takes more of it, end() what is left; render() draws, and says how long. */
+/** Renders a text in an element. feed() adds text, end() finishes it; render() draws and returns the time it took. */
 export class Markdown {
     #block = ""; // the source of the last block
-    #line = ""; // of the last line, as far as it has come
-    #tail; // what shows the last block
+    #line = ""; // the last line so far
+    #tail; // the element of the last block
     #code = null; // the open block of code: {fence, append}
-    #inner = null; // the fence of code inside a list, which is not left before it closes
+    #inner = null; // the fence of code inside a list; the list continues until it closes
     #blank = false; // the last line was empty
     #changed = false;
-    #levels = { first: null, last: 2 }; // of headings, before the last block
+    #levels = { first: null, last: 2 }; // heading levels before the last block
     #next = this.#levels; // and after it
 
     constructor(element) {
@@ -150,7 +151,7 @@ export class Markdown {
         this.#changed = true;
     }
 
-    /** Draw what has come; returns milliseconds. */
+    /** Render the text so far; return how many milliseconds that took. */
     render() {
         if (!this.#changed) return 0;
         this.#changed = false;
@@ -186,7 +187,7 @@ export class Markdown {
         if (this.#block || !this.#blank) this.#block += `${line}\n`;
     }
 
-    /** Tell whether a line begins another block: after an empty one, unless a list or its text goes on. */
+    /** Whether a line begins another block: it follows an empty line and does not continue a list. */
     #endsBefore(line) {
         if (!this.#block || this.#inner !== null || line.trim() === "") return false;
         const inList = ITEM.test(this.#block);
@@ -215,7 +216,7 @@ export class Markdown {
             this.#tail.replaceChildren(made);
             return;
         }
-        const shown = this.#tail.firstChild.firstChild; // plain already: it only grows
+        const shown = this.#tail.firstChild.firstChild; // already plain text: append
         if (text.startsWith(shown.data.slice(0, 64)) && text.length >= shown.length)
             shown.appendData(text.slice(shown.length));
         else this.#tail.replaceChildren(plain(text));
@@ -241,7 +242,7 @@ export class Markdown {
         this.#code.shown = 0;
     }
 
-    /** The line that is still coming; one that may become the closing fence waits. */
+    /** Show the incomplete last line, unless it may become the closing fence. */
     #showCodeLine() {
         if (this.#line && !/^ {0,3}[`~]*$/.test(this.#line)) {
             this.#appendCode(this.#line);

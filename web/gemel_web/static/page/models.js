@@ -1,8 +1,8 @@
-// The models' dialog: what this site offers, an address, a file, and what the browser keeps.
+// The models' dialog: the site's models, an address, a file, and the browser's cache.
 import { byId, icon, make } from "./dom.js";
 import { bytes, shortName } from "./format.js";
 
-/** A row: a button that chooses, and what else there is to it. */
+/** A list item: a button that chooses a model, and further elements. */
 function row(name, detail, choose, chosen, ...more) {
     const words = [make("span", { class: "row-name" }, name), make("span", { class: "row-detail" }, detail)];
     const pick =
@@ -49,14 +49,14 @@ export class ModelsPanel {
         );
         if (!this.offered.length)
             byId("offered").append(
-                make("li", { class: "none" }, "This site offers no model: name one, or pick a file."),
+                make("li", { class: "none" }, "This site offers no models: enter a name, or pick a file."),
             );
         byId("served-section").hidden = native.why !== null || !native.models.length;
         byId("served").replaceChildren(
             ...native.models.map((alias) =>
                 row(
                     alias,
-                    "computed by the server",
+                    "runs on the server",
                     () => {
                         this.dialog.close();
                         this.page.chooseServed(alias);
@@ -70,24 +70,24 @@ export class ModelsPanel {
 
     async #showCache() {
         const help = byId("cached-help");
-        help.textContent = "Looking …";
+        help.textContent = "Reading the cache …";
         try {
             const entries = await this.page.hosts.tab.gemel.cache.list();
             byId("cached").replaceChildren(...entries.map((entry) => this.#cached(entry)));
             const sum = entries.reduce((all, { size }) => all + size, 0);
             help.textContent = entries.length
-                ? `${bytes(sum)} in all. Kept models load without a network.`
-                : "Nothing yet. A model is downloaded once.";
+                ? `${bytes(sum)} in total. Cached models load offline.`
+                : "Nothing yet. Each model is downloaded once.";
         } catch (error) {
             byId("cached").replaceChildren();
-            help.textContent = `Can’t be looked into: ${error.message}`;
+            help.textContent = `The cache can’t be read: ${error.message}`;
         }
     }
 
     #cached({ name, size, complete }) {
         const { tab, current } = this.page.hosts;
         const address = /^[a-z]+:/i.test(name);
-        const detail = `${bytes(size)}${complete ? "" : ", not complete: goes on where it stopped"}`;
+        const detail = `${bytes(size)}${complete ? "" : ", incomplete: loading it resumes the download"}`;
         const remove = make(
             "button",
             {
@@ -117,7 +117,7 @@ export class ModelsPanel {
         try {
             const freed = await this.page.hosts.tab.gemel.cache.delete(name);
             pressed.closest("li").remove();
-            help.textContent = `${shortName(name)} was deleted: ${bytes(freed)} are free again.`;
+            help.textContent = `${shortName(name)} was deleted: ${bytes(freed)} freed.`;
             this.dialog.querySelector(".close").focus();
         } catch (error) {
             pressed.disabled = false;

@@ -1,17 +1,17 @@
-// The native server as a host: the same messages and options, by OpenAI's API beside this page. The header Gemel-Host
-// sends a request past the service worker, and an answer's says who gave it.
+// The native server as a host: the same messages and options, through the OpenAI API next to this page. The header
+// Gemel-Host makes a request bypass the service worker; in an answer it names the host.
 
-const BROKEN = "the native server's answer broke off";
+const BROKEN = "the native server's answer ended early";
 const HEADERS = { "Gemel-Host": "native" };
 
-/** The server's own words for what went wrong. */
+/** The server's error message as an Error. */
 async function errorOf(answer) {
     const text = await answer.text();
     let message = text.slice(0, 300) || answer.statusText;
     try {
         message = JSON.parse(text).error.message;
     } catch {
-        // not the API's shape: the text as it is
+        // not the API's JSON: keep the text
     }
     const error = new Error(`the native server says: ${message} (${answer.status})`);
     error.name = answer.status === 401 ? "KeyError" : "ServerError";
@@ -42,7 +42,7 @@ async function* readAll(stream) {
     try {
         for (let next = await reader.read(); !next.done; next = await reader.read()) yield next.value;
     } finally {
-        reader.cancel().catch(() => {}); // a stream that failed has been told
+        reader.cancel().catch(() => {}); // a failed stream has already thrown
     }
 }
 
@@ -51,22 +51,22 @@ export class NativeHost {
     label = "Native server";
 
     constructor() {
-        /** Why it can't be asked, or null. */
-        this.why = "no native server stands behind this page";
+        /** Why it can't answer, or null. */
+        this.why = "this page has no native server";
         this.models = [];
         this.model = null;
         this.wantsKey = false;
         try {
             this.#key = sessionStorage.getItem("gemel-key") ?? "";
         } catch {
-            // no storage: the key is typed again
+            // no storage: the visitor enters the key again
         }
     }
 
     #key = "";
-    #cards = []; // what /v1/models said
+    #cards = []; // the list of /v1/models
 
-    /** What computes there, as a tab's info; null: not known. */
+    /** The server's model and engine, in the form of a tab's info; null: unknown. */
     get info() {
         const meta = this.#cards.find(({ id }) => id === this.model)?.meta;
         if (!meta) return null;
@@ -83,7 +83,7 @@ export class NativeHost {
         try {
             sessionStorage.setItem("gemel-key", key);
         } catch {
-            // it is kept as long as the page is
+            // no storage: the key is lost when the page is closed
         }
     }
 
@@ -91,10 +91,10 @@ export class NativeHost {
         return { ...HEADERS, ...more, ...(this.#key ? { Authorization: `Bearer ${this.#key}` } : {}) };
     }
 
-    /** Ask what is served; afterwards `why` says whether it can be used. */
+    /** Ask which models are served; afterwards `why` says whether the server can be used. */
     async look() {
         if (this.wantsKey && !this.#key) {
-            this.why = null; // it is there; the first question asks for the key
+            this.why = null; // it is available; the first question asks for the key
             return;
         }
         try {
@@ -113,12 +113,16 @@ export class NativeHost {
         }
     }
 
-    /** As TabHost.answer; the speed is as the page sees it. */
+    /** Like TabHost.answer. The speed is measured in the page. */
     async answer(messages, options, { signal, onBegin, onPiece }) {
         if (this.wantsKey || this.model === null) await this.look();
         if (this.wantsKey)
             throw Object.assign(
-                new Error(`the native server ${this.#key ? "refuses this key" : "wants its key"}: type it under Settings`),
+                new Error(
+                    this.#key
+                        ? "the native server rejects this API key: correct it in Settings"
+                        : "the native server requires an API key: enter it in Settings",
+                ),
                 { name: "KeyError" },
             );
         if (this.why !== null) throw new Error(this.why);
@@ -132,13 +136,13 @@ export class NativeHost {
                 this.#take(event, run, onPiece);
             }
         } catch (error) {
-            if (!signal.aborted) throw error instanceof TypeError ? new Error(BROKEN) : error; // the network's
+            if (!signal.aborted) throw error instanceof TypeError ? new Error(BROKEN) : error; // a network error
         }
         return resultOf(run, answer.headers.get("Gemel-Host"), this.model, options.seed);
     }
 
     #ask(messages, { n_ctx: _, ...options }, signal) {
-        // the server has its own context
+        // n_ctx is left out: the server has its own context.
         const body = { model: this.model, messages, ...options, stream: true, stream_options: { include_usage: true } };
         const headers = this.#headers({ "Content-Type": "application/json" });
         return fetch("v1/chat/completions", { method: "POST", headers, body: JSON.stringify(body), signal });

@@ -1,15 +1,15 @@
-// What a program prints, as it comes: a little of it each frame, so that a flood does not hold up the page, and in
-// parts, so that the browser lays out only the last one anew.
+// Shows a program's output while it runs: a limited amount per frame, so that much output does not block the page, and
+// in parts, so that the browser lays out only the last one again.
 import { make } from "./dom.js";
 
 const LIMIT = 200_000; // characters that are kept
-const FRAME = 10_000; // characters that are drawn in a frame
-const PIECES = 200; // changes from stdout to stderr and back in a frame
-const PART = 2_000; // characters from which a part ends with the next line
+const FRAME = 10_000; // characters shown per frame
+const PIECES = 200; // changes between stdout and stderr per frame
+const PART = 2_000; // characters after which the next newline ends a part
 
 export class Output {
     #place;
-    #waiting = []; // [text, stream] that is not on the page yet
+    #waiting = []; // [text, stream] that is not shown yet
     #drawing = null; // a promise, while something waits
     #written = 0;
     #isFresh = true;
@@ -20,7 +20,7 @@ export class Output {
         this.#place = place;
     }
 
-    /** Whether what was written is at the beginning of a line. */
+    /** Whether the output is at the start of a line. */
     get isFresh() {
         return this.#isFresh;
     }
@@ -38,7 +38,7 @@ export class Output {
         this.#written += text.length;
         if (this.#written > LIMIT) {
             const kept = text.slice(0, LIMIT - this.#written);
-            text = `${kept}\n[the page keeps ${LIMIT} characters: the rest is not shown]\n`;
+            text = `${kept}\n[output is limited to ${LIMIT} characters: the rest is not shown]\n`;
         }
         this.#isFresh = text.endsWith("\n");
         const last = this.#waiting.at(-1);
@@ -47,7 +47,7 @@ export class Output {
         this.#drawing ??= this.#drawAll();
     }
 
-    /** Resolves when all that was written is on the page. */
+    /** Resolves when all output is shown. */
     async drawn() {
         await this.#drawing;
     }
@@ -78,10 +78,10 @@ export class Output {
         while (text) {
             if (this.#part === null) this.#part = this.#place.appendChild(make("div", {}));
             const from = Math.max(0, PART - this.#size);
-            const at = text.slice(from).search(/[^\n]\n/); // an empty line at the end of a part would not show
+            const at = text.slice(from).search(/[^\n]\n/); // an empty line at the end of a part would be invisible
             const end = at < 0 ? text.length : from + at + 1;
             this.#extend(text.slice(0, end), stream);
-            if (at >= 0) [this.#part, this.#size] = [null, 0]; // whose end is the line's
+            if (at >= 0) [this.#part, this.#size] = [null, 0]; // the new part starts a new line
             text = text.slice(at < 0 ? end : end + 1);
         }
     }

@@ -1,8 +1,8 @@
-// Tokens a second, moment by moment: a bar for each quarter of a second, in the colour of the host that gave it.
+// Plots tokens per second: one bar per quarter of a second, in the colour of the host.
 import { svg } from "./dom.js";
 import { rate } from "./format.js";
 
-const MOMENT = 250; // milliseconds
+const MOMENT = 250; // milliseconds per bar
 const BARS = 80;
 const [WIDTH, HEIGHT] = [240, 60];
 
@@ -10,7 +10,7 @@ export class Plot {
     #bars = []; // [tokens/s, host], the newest last
     #paths = { tab: svg("path", { class: "bars tab" }), native: svg("path", { class: "bars native" }) };
     #mean = svg("path", { class: "mean" });
-    #begun = null; // of the answer under way: {host, time, count, from}
+    #begun = null; // of the running answer: {host, time, count, bars}
 
     constructor(place, scale) {
         this.place = place;
@@ -23,7 +23,7 @@ export class Plot {
         this.#begun = { host, time: null, count: 0, bars: 0 };
     }
 
-    /** Take how many tokens there are now; returns tokens/s when a moment is over, else null. */
+    /** Take the number of tokens so far; return tokens/s when a bar is complete, else null. */
     note(count, now = performance.now()) {
         const begun = this.#begun;
         if (begun.time === null) {
@@ -39,9 +39,9 @@ export class Plot {
         return speed;
     }
 
-    /** Say it in words, for who does not see it. */
+    /** Describe the plot in words for screen readers, and draw the mean. */
     end(mean) {
-        if (this.#begun.bars === 0) this.#push(mean, this.#begun.host); // it was shorter than a moment
+        if (this.#begun.bars === 0) this.#push(mean, this.#begun.host); // the answer was shorter than a bar
         const own = this.#bars.filter(([speed]) => speed > 0).map(([speed]) => speed);
         const range = own.length
             ? `, between ${rate(Math.min(...own))} and ${rate(Math.max(...own))} in the last moments`

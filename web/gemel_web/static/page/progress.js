@@ -1,10 +1,10 @@
-// The two bars while a model comes: the upper one is what arrives, the lower one what is made ready of it.
-import { make } from "./dom.js";
+// Two bars while a model loads: the upper one shows the download, the lower one the loading.
 import { words } from "../words.js";
+import { make } from "./dom.js";
 
 export class ProgressView {
-    #arrives = make("progress", { max: "1", class: "arrives", "aria-label": "Arriving" });
-    #ready = make("progress", { max: "1", class: "made", value: "0", "aria-label": "Made ready" });
+    #download = make("progress", { max: "1", class: "arrives", "aria-label": "Downloading" });
+    #load = make("progress", { max: "1", class: "made", value: "0", "aria-label": "Loading" });
     #words = make("span", { class: "words" }, "Starting");
     #downloads = false;
 
@@ -12,7 +12,7 @@ export class ProgressView {
         this.element = make(
             "div",
             { class: "loading" },
-            make("div", { class: "pair" }, this.#arrives, this.#ready),
+            make("div", { class: "pair" }, this.#download, this.#load),
             this.#words,
         );
     }
@@ -23,10 +23,10 @@ export class ProgressView {
         const part = total ? done / total : 0;
         if (stage === "download") {
             this.#downloads = done < total || total === 0;
-            this.#arrives.value = part;
+            this.#download.value = part;
         } else if (stage === "load" || stage === "prefill") {
-            this.#ready.value = part;
-            if (stage === "load" && !this.#downloads) this.#arrives.value = Math.max(part, this.#arrives.value);
+            this.#load.value = part;
+            if (stage === "load" && !this.#downloads) this.#download.value = Math.max(part, this.#download.value);
         }
         if (stage === "download" || !this.#downloads) this.#words.textContent = words(progress);
     }

@@ -1,10 +1,10 @@
-// What a visitor sets, kept in localStorage: checked when it is read, so that a damaged or foreign value is dropped
-// with a word. The fields and their defaults are those of Python's Sampling and of chat.send.
+// The visitor's settings, stored in localStorage. They are checked when read: an invalid value is discarded and
+// reported. The fields and their defaults are those of Python's Sampling and of chat.send.
 
 const KEY = "gemel-page";
 const whole = Number.isSafeInteger;
 
-/** name: {label, help, default, ok, range, step}; a default of null is "left out", and an empty field means it. */
+/** name: {label, help, default, ok, range, step}. A default of null leaves the option out, as does an empty field. */
 export const FIELDS = {
     temperature: {
         label: "Temperature",
@@ -13,7 +13,7 @@ export const FIELDS = {
         min: 0,
         ok: (x) => x >= 0,
         range: "a number, at least 0",
-        help: "0 is greedy: always the likeliest token",
+        help: "0 is greedy: always the most likely token",
     },
     top_k: {
         label: "Top k",
@@ -22,7 +22,7 @@ export const FIELDS = {
         min: 0,
         ok: (x) => whole(x) && x >= 0 && x < 2 ** 31,
         range: "an integer from 0 to 2,147,483,647",
-        help: "only the k likeliest; 0 is off",
+        help: "only the k most likely tokens; 0 is off",
     },
     top_p: {
         label: "Top p",
@@ -31,7 +31,7 @@ export const FIELDS = {
         min: 0,
         ok: (x) => x > 0 && x <= 1,
         range: "over 0 and at most 1",
-        help: "the likeliest that reach p together; 1 is off",
+        help: "the smallest set of top tokens whose probabilities sum to p; 1 is off",
     },
     min_p: {
         label: "Min p",
@@ -40,7 +40,7 @@ export const FIELDS = {
         min: 0,
         ok: (x) => x >= 0 && x < 1,
         range: "at least 0 and under 1",
-        help: "below p times the likeliest go; 0 is off",
+        help: "drop tokens less likely than p times the top one; 0 is off",
     },
     repeat_penalty: {
         label: "Repeat penalty",
@@ -49,7 +49,7 @@ export const FIELDS = {
         min: 0,
         ok: (x) => x > 0,
         range: "over 0",
-        help: "for tokens seen lately; 1 is off",
+        help: "makes recent tokens less likely; 1 is off",
     },
     seed: {
         label: "Seed",
@@ -58,31 +58,31 @@ export const FIELDS = {
         min: 0,
         ok: (x) => whole(x) && x >= 0 && x <= 2 ** 53 - 1,
         range: "an integer from 0",
-        empty: "drawn",
-        help: "the same seed, the same answer, on any machine",
+        empty: "random",
+        help: "the same seed gives the same answer on any machine",
     },
     max_tokens: {
-        label: "Longest answer",
+        label: "Answer limit (tokens)",
         default: null,
         step: 1,
         min: 1,
         ok: (x) => whole(x) && x >= 1,
         range: "an integer, at least 1",
         empty: "until the context is full",
-        help: "in tokens",
+        help: "the answer stops after this many tokens",
     },
     n_ctx: {
-        label: "Context",
+        label: "Context (tokens)",
         default: null,
         step: 1,
         min: 1,
         ok: (x) => whole(x) && x >= 1 && x < 2 ** 31,
         range: "an integer from 1 to 2,147,483,647",
-        empty: "the model’s, at most 4096",
-        help: "tokens of prompt and answer, in the tab; the server has its own",
+        empty: "the model’s, up to 4096",
+        help: "prompt and answer together, in the tab; the server has its own limit",
     },
 };
-const TRUNCATION = ["top_k", "top_p", "min_p"]; // read by nothing at temperature 0
+const TRUNCATION = ["top_k", "top_p", "min_p"]; // ignored at temperature 0
 const LIMIT = 100_000; // characters of a stored text
 
 const isText = (value) => typeof value === "string" && value.length <= LIMIT;
@@ -112,7 +112,7 @@ export class Settings extends EventTarget {
     constructor(storage = () => localStorage) {
         super();
         this.storage = storage;
-        /** What was stored and is not used, as sentences for the visitor. */
+        /** Sentences for the visitor about stored settings that are not used. */
         this.notes = [];
         this.#read();
     }
@@ -123,22 +123,22 @@ export class Settings extends EventTarget {
             stored = JSON.parse(this.storage().getItem(KEY) ?? "{}");
         } catch (error) {
             this.notes.push(
-                `The settings kept in this browser could not be read (${error.message}): these are the defaults.`,
+                `The settings stored in this browser could not be read (${error.message}). The defaults are used.`,
             );
             return;
         }
         if (typeof stored !== "object" || stored === null || Array.isArray(stored)) {
-            this.notes.push("The settings kept in this browser were damaged: these are the defaults.");
+            this.notes.push("The settings stored in this browser were damaged. The defaults are used.");
             return;
         }
-        const dropped = [];
+        const discarded = [];
         for (const [name, value] of Object.entries(stored)) {
             if (Object.hasOwn(ALL, name) && accepts(name, value)) this.#values[name] = value;
-            else dropped.push(name);
+            else discarded.push(name);
         }
-        if (!dropped.length) return;
+        if (!discarded.length) return;
         this.notes.push(
-            `Settings kept in this browser that make no sense were dropped: ${dropped.join(", ").slice(0, 200)}.`,
+            `Invalid settings stored in this browser were discarded: ${discarded.join(", ").slice(0, 200)}.`,
         );
         this.#write();
     }
@@ -149,7 +149,7 @@ export class Settings extends EventTarget {
             this.storage().setItem(KEY, JSON.stringify(Object.fromEntries(kept)));
             return null;
         } catch (error) {
-            return `not kept: ${error.message}`;
+            return `not saved: ${error.message}`;
         }
     }
 
@@ -157,26 +157,26 @@ export class Settings extends EventTarget {
         return this.#values[name];
     }
 
-    /** Set and keep a value; return what is wrong, or null. A wrong value changes nothing. */
+    /** Set and store a value; return what is wrong, or null. An invalid value changes nothing. */
     set(name, value) {
-        if (!accepts(name, value)) return name in FIELDS ? wrongWith(name, value) : `${name}: not possible`;
+        if (!accepts(name, value)) return name in FIELDS ? wrongWith(name, value) : `${name}: invalid value`;
         this.#values[name] = value;
         const wrong = this.#write();
         this.dispatchEvent(new CustomEvent("change", { detail: name }));
         return wrong;
     }
 
-    /** Put the fields of FIELDS back to Python's defaults. */
+    /** Reset the fields of FIELDS to their defaults. */
     reset() {
         for (const name in FIELDS) this.set(name, FIELDS[name].default);
     }
 
-    /** Tell whether a field is read by nothing as things stand. */
+    /** Whether a field has no effect with the current settings. */
     isSilent(name) {
         return this.#values.temperature === 0 && TRUNCATION.includes(name);
     }
 
-    /** Options of an answer: what differs from the defaults, and a seed, so that it can be repeated. */
+    /** Options of an answer: those that differ from the defaults, and a seed, so that it can be repeated. */
     options() {
         const options = { seed: this.#values.seed ?? crypto.getRandomValues(new Uint32Array(1))[0] };
         for (const name in FIELDS) {

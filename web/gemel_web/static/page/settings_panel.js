@@ -1,8 +1,8 @@
-// The settings' dialog: a field for each of FIELDS; what is typed counts at once, or is said to be wrong.
+// The settings' dialog: one field for each of FIELDS. A valid value is applied immediately, an invalid one is reported.
 import { byId, make } from "./dom.js";
 import { FIELDS } from "./settings.js";
 
-/** @param {import("./settings.js").Settings} settings  @param {{key: string}} native  whose key is asked for here */
+/** @param {import("./settings.js").Settings} settings  @param {{key: string}} native  whose key is entered here */
 export function settingsPanel(settings, native) {
     const status = byId("settings-status");
     const say = (words) => (status.textContent = words);
@@ -16,20 +16,20 @@ export function settingsPanel(settings, native) {
         for (const [name, input] of Object.entries(inputs)) {
             if (document.activeElement !== input) input.value = settings.get(name) ?? "";
             input.disabled = settings.isSilent(name);
-            const why = settings.isSilent(name) ? "not read at temperature 0" : FIELDS[name].help;
+            const why = settings.isSilent(name) ? "ignored at temperature 0" : FIELDS[name].help;
             input.closest("div").querySelector(".help").textContent = why;
         }
         if (document.activeElement !== system) system.value = settings.get("system");
         showTheme(settings.get("theme"));
     };
-    system.addEventListener("input", () => say(settings.set("system", system.value) ?? "Kept in this browser."));
+    system.addEventListener("input", () => say(settings.set("system", system.value) ?? "Saved in this browser."));
     for (const radio of document.querySelectorAll("input[name=theme]")) {
         radio.addEventListener("change", () => settings.set("theme", radio.value));
     }
     byId("defaults").addEventListener("click", () => {
         settings.reset();
         for (const input of Object.values(inputs)) input.removeAttribute("aria-invalid");
-        say("Python’s defaults.");
+        say("All fields are back to their defaults.");
     });
     byId("key").addEventListener("input", () => (native.key = byId("key").value.trim()));
     byId("settings-form").addEventListener("submit", (event) => event.preventDefault());
@@ -55,7 +55,7 @@ function fieldOf(name, field, settings, say) {
         input.toggleAttribute("aria-invalid", wrong !== null);
         if (wrong !== null) input.setAttribute("aria-invalid", "true");
         help.textContent = wrong === null ? field.help : wrong.replace(/^.*?: /, "");
-        say(wrong ?? "Kept in this browser.");
+        say(wrong ?? "Saved in this browser.");
     });
     input.addEventListener("blur", () => {
         if (!input.hasAttribute("aria-invalid")) return;

@@ -1,9 +1,9 @@
-// Dialogs, and what stands beside the conversation on a wide page and comes as a sheet on a narrow one.
+// Dialogs, and the panels that are beside the conversation on a wide page and in a sheet on a narrow one.
 import { byId } from "./dom.js";
 
 const WIDE = "(min-width: 64rem)"; // as in page.css
 
-/** Let a dialog be opened by a button, and closed by its own, by Escape and by a click beside it. */
+/** Open a dialog by a button; close it by its close button, by Escape and by a click outside. */
 export function dialog(id, opener, show = () => {}) {
     const element = byId(id);
     const open = () => {
@@ -18,7 +18,7 @@ export function dialog(id, opener, show = () => {}) {
     return Object.assign(element, { open_: open });
 }
 
-/** Figures and Python: sections of the aside, or of the sheet while a narrow page shows one of them. */
+/** Figures and Python are in the aside; a narrow page shows one of them in the sheet. */
 export function sheets() {
     const sheet = byId("sheet");
     const beside = byId("beside");

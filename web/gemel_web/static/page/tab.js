@@ -1,22 +1,23 @@
-// The tab as a host: one model in the page's worker, by gemel.js. What it can't do here is said in words.
+// The tab as a host: one model in the page's worker, through gemel.js. Reports in words what this browser can't do.
 import { Gemel } from "../gemel.js";
 
-// A function that returns a v128: a browser without WebAssembly SIMD finds it invalid.
+// A module with a function that returns a v128: invalid in a browser without WebAssembly SIMD.
+// biome-ignore format: bytes
 const SIMD = [
     0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 22, 1, 20, 0, 253, 12,
     ...Array(16).fill(0), 11,
 ];
-// Errors by which a tab says that it can't: memory, engine, worker. Others are the file's, the network's, a visitor's.
+// Errors that mean the tab can't run the model: memory, engine, worker. Others concern the file, network or options.
 const UNABLE = ["OutOfMemoryError", "MemoryError", "LibraryError", "EngineError", "WorkerError", "ThreadError"];
 
-/** Return why this browser can't compute at all, or null. */
+/** Return why this browser can't run models at all, or null. */
 export function unable() {
     if (typeof WebAssembly !== "object") return "this browser has no WebAssembly";
     if (!WebAssembly.validate(Uint8Array.from(SIMD))) return "this browser has no WebAssembly SIMD";
     return null;
 }
 
-/** Tell whether models stay in this browser: some have no private file system, some refuse it to private windows. */
+/** Whether this browser can store models: some lack a private file system, or deny it to private windows. */
 export async function keepsModels() {
     try {
         await navigator.storage.getDirectory();
@@ -26,7 +27,7 @@ export async function keepsModels() {
     }
 }
 
-/** Tell whether an error means that the tab can't, rather than that something else is wrong. */
+/** Whether an error means that the tab can't run the model. */
 export const isUnable = (error) => error.unable === true || UNABLE.includes(error.name);
 
 export class TabHost {
@@ -35,7 +36,7 @@ export class TabHost {
 
     constructor() {
         this.gemel = new Gemel();
-        /** What is to run: a short name, an address or a File. */
+        /** The model: a short name, an address or a File. */
         this.source = null;
         this.#loaded = null;
     }
@@ -50,7 +51,7 @@ export class TabHost {
         return this.source !== null && this.#loaded === this.source && this.info !== null;
     }
 
-    /** Load `source`, and evaluate a prompt on the way. */
+    /** Load `source`, and evaluate a prompt while it loads. */
     async load({ prompt, signal, onProgress } = {}) {
         const source = this.source;
         const why = unable();
@@ -64,7 +65,7 @@ export class TabHost {
     /**
      * Answer messages.
      * @param {{signal: AbortSignal, onProgress: Function, onBegin: Function,
-     *     onPiece: (text: string, count: number) => void}} told
+     *     onPiece: (text: string, count: number) => void}} callbacks
      */
     async answer(messages, options, { signal, onProgress, onBegin, onPiece }) {
         if (this.source === null) throw new Error("no model is chosen: choose one above");

@@ -1,8 +1,8 @@
-// Sets the theme that a visitor chose before anything is painted: the one script here that is no module, since those
-// run after the first paint. settings.js checks what is stored; here all but two words is ignored.
+// Sets the visitor's theme before the first paint. This is the only script here that is not a module, because modules
+// run later. settings.js checks the stored values; here any value except light and dark is ignored.
 try {
     const { theme } = JSON.parse(localStorage.getItem("gemel-page") ?? "{}");
     if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 } catch {
-    // no storage, or no JSON: the system's theme
+    // no storage, or invalid JSON: the system's theme
 }

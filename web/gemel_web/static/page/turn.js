@@ -1,11 +1,10 @@
-// One question and its answer, as they are shown. Knows what it looks like, not how an answer is made; what a visitor
-// wants of it (edit, again, twin) is told to its owner.
+// Shows one question and its answer. The owner makes the answer, and handles the visitor's actions (edit, again, twin).
 import { button, copier, make, mark } from "./dom.js";
 import { count, rate, seconds } from "./format.js";
 import { Markdown } from "./markdown.js";
 import { ProgressView } from "./progress.js";
 
-const LABELS = { tab: "This tab", native: "Native server", unknown: "A server that does not say where it runs" };
+const LABELS = { tab: "This tab", native: "Native server", unknown: "Unknown server" };
 
 /** The badge that says which host answered. */
 export function badge(host) {
@@ -16,10 +15,10 @@ export class Turn {
     /** @param {string} question  @param {{edit: Function, again: Function, twin: Function}} wants */
     constructor(question, wants) {
         this.question = question;
-        this.answer = null; // the text, once it stands
+        this.answer = null; // the text, once it is complete
         this.wants = wants;
-        this.run = null; // what it was asked with: {messages, options}
-        this.stopped = false; // before it was whole
+        this.run = null; // the request: {messages, options}
+        this.stopped = false; // before the answer was complete
         this.tokens = 0; // of the answer
         this.#asked = make("div", { class: "asked" });
         this.#where = make("span", { class: "badge-place" });
@@ -85,7 +84,7 @@ export class Turn {
         });
         const ask = make("button", { type: "button", class: "plain primary", on: { click: send } }, "Ask again");
         const leave = make("button", { type: "button", class: "plain", on: { click: cancel } }, "Cancel");
-        const words = make("span", { class: "help" }, this.wants.drops(this));
+        const words = make("span", { class: "help" }, this.wants.losses(this));
         const title = make("h2", { class: "hidden" }, `Edit: ${this.question}`);
         this.#asked.replaceChildren(
             make("div", { class: "editing" }, title, text, make("div", { class: "row" }, ask, leave, words)),
@@ -108,25 +107,25 @@ export class Turn {
         this.element.setAttribute("aria-busy", "true");
     }
 
-    progress(told) {
+    progress(state) {
         if (this.#loading === null) {
             this.#loading = new ProgressView();
             this.#progress.replaceChildren(this.#loading.element);
         }
-        this.#loading.show(told);
+        this.#loading.show(state);
     }
 
-    /** The host computes: nothing is on its way any more. */
+    /** The model is loaded and evaluates the prompt. */
     began() {
         this.#progress.replaceChildren();
-        this.#live.textContent = "reading the question";
+        this.#live.textContent = "reading the prompt";
     }
 
     piece(text) {
         this.#markdown.feed(text);
     }
 
-    /** Draw what has come; returns milliseconds. */
+    /** Render the text so far; return how many milliseconds that took. */
     render() {
         return this.#markdown.render();
     }
@@ -145,20 +144,22 @@ export class Turn {
         this.stopped = reason === "cancelled";
         this.tokens = usage.completion_tokens;
         const facts = [`${count(usage.completion_tokens)} ${usage.completion_tokens === 1 ? "token" : "tokens"}`];
-        if (timings.decode_tok_s) facts.push(`${rate(timings.decode_tok_s)} a second`);
-        if (timings.first_token_s) facts.push(`first after ${seconds(timings.first_token_s)}`);
+        if (timings.decode_tok_s) facts.push(`${rate(timings.decode_tok_s)} tokens/s`);
+        if (timings.first_token_s) facts.push(`first token ${seconds(timings.first_token_s)}`);
         if (this.stopped) facts.push("stopped");
         if (reason === "length")
             facts.push(
-                usage.completion_tokens === this.run.options.max_tokens ? "cut at the limit" : "the context is full",
+                usage.completion_tokens === this.run.options.max_tokens
+                    ? "stopped at the answer limit"
+                    : "the context is full",
             );
         this.#live.textContent = facts.join(" · ");
         this.#live.title = `seed ${result.seed}, ${result.model}`;
-        if (!result.text.trim()) this.#body.append(make("p", { class: "help" }, "The model ended without a word."));
+        if (!result.text.trim()) this.#body.append(make("p", { class: "help" }, "The model gave an empty answer."));
         const twin = this.#twin(result.where);
         this.#foot.replaceChildren(
             copier(() => this.answer),
-            button("again", "Again", () => this.wants.again(this)),
+            button("again", "Regenerate", () => this.wants.again(this)),
             ...(twin ? [twin] : []),
         );
     }
@@ -168,17 +169,17 @@ export class Turn {
         const why = this.wants.twinWhy(other);
         if (why !== null) return null;
         const press = () => this.wants.twin(this, other);
-        return button("twin", other === "tab" ? "Same bits in this tab?" : "Same bits natively?", press, {
+        return button("twin", other === "tab" ? "Compare with this tab" : "Compare with the server", press, {
             class: "act twin",
         });
     }
 
-    /** It could not be answered; `acts` are buttons for what can be done. */
+    /** Show why there is no answer; `acts` are buttons for what the visitor can do. */
     fail(words, acts = []) {
         this.#settle();
         this.element.classList.add("failed");
-        this.#live.textContent = "not answered, and not part of the conversation";
-        this.#body.append(make("p", { class: "error" }, words)); // below what had come
+        this.#live.textContent = "failed; not part of the conversation";
+        this.#body.append(make("p", { class: "error" }, words)); // below the text so far
         this.#foot.replaceChildren(...acts);
     }
 
@@ -194,7 +195,7 @@ export class Turn {
         this.element.focus({ preventScroll: true });
     }
 
-    /** Say something below the answer. */
+    /** Show a remark below the answer. */
     remark(kind, ...words) {
         this.#foot.querySelector(".remark")?.remove();
         const place = make("p", { class: `remark ${kind}` }, ...words);

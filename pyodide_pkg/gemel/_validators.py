@@ -1,0 +1,38 @@
+"""What a response says of a file's version becomes: the same version, another one, or not known (RFC 9110, 8.8).
+
+An answer may leave its validators out, a 206 often does: an absent one is unknown, not different.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Validators:
+    """A strong ETag and a date; "": the server has not said it."""
+
+    etag: str = ""
+    date: str = ""
+
+    @property
+    def strongest(self) -> str:
+        """What If-Range takes; "" where nothing is known."""
+        return self.etag or self.date
+
+    def same(self, other: Validators) -> bool | None:
+        """Tell whether both are of the same version; None where they have no validator in common."""
+        if self.etag and other.etag:
+            return self.etag == other.etag
+        return self.date == other.date if self.date and other.date else None
+
+    def joined(self, other: Validators) -> Validators:
+        """Return these, with what only the other has."""
+        return Validators(self.etag or other.etag, self.date or other.date)
+
+
+def validators_of(header: Callable[[str], str | None]) -> Validators:
+    """Return the validators of a response by the function that looks up its headers. A weak ETag is none of bytes."""
+    etag = header("ETag") or ""
+    return Validators("" if etag.startswith("W/") else str(etag), str(header("Last-Modified") or ""))

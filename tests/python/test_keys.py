@@ -1,0 +1,147 @@
+"""Metadata keys that a file lacks: what llama.cpp requires is an error; the others have the defaults of the docs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import building
+import gemel
+import numpy as np
+import pytest
+import reference
+import tiny
+from archs import ARCHS
+from conftest import tiny_bytes
+
+IDS = [(7 * i + 3) % 300 for i in range(70)]
+PAGE = (building.ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+SECTION = PAGE.partition("## Keys")[2].partition("\n## ")[0]
+
+ALWAYS = ("context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count")
+EPSILON = {"RMS": "attention.layer_norm_rms_epsilon", "LAYER": "attention.layer_norm_epsilon"}
+OWN = {
+    "gptneox": ("use_parallel_residual",),
+    "mpt": ("attention.max_alibi_bias",),
+    "granite": ("embedding_scale", "residual_scale", "attention.scale", "logit_scale"),
+}
+NEEDED = [
+    (arch, key) for arch, row in ARCHS.items() for key in (*ALWAYS, EPSILON[row.norm], *OWN.get(arch, ()))
+]  # fmt: skip
+
+YARN = {"rope": "yarn", "rope_n_ctx_orig": 512}
+OLMO = {"n_layer": 4, "window": 20}
+# architecture, key, what it means when it is missing, another value (None: no file could have it), fields of the model
+DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
+    ("llama", "attention.head_count_kv", 4, None, {"n_head_kv": 4}),
+    ("llama", "attention.key_length", 16, None, {"head_dim": 16}),
+    ("llama", "attention.value_length", 16, None, {"head_dim": 16}),
+    ("llama", "rope.dimension_count", 16, 8, {}),
+    ("qwen3", "rope.dimension_count", 24, 8, {"head_dim": 24}),
+    ("llama", "rope.freq_base", 10000.0, 500.0, {}),
+    ("llama", "rope.scaling.type", "linear", "none", {"rope": "linear"}),
+    ("phi3", "rope.scaling.type", "longrope", "none", {"rope": "longrope"}),
+    ("llama", "rope.scaling.factor", 1.0, 2.0, {"rope": "linear"}),
+    ("llama", "rope.scaling.attn_factor", 1.0, 1.5, {}),
+    ("llama", "rope.scaling.original_context_length", 512, 64, YARN),
+    ("llama", "rope.scaling.yarn_beta_fast", 32.0, 4.0, YARN),
+    ("llama", "rope.scaling.yarn_beta_slow", 1.0, 8.0, YARN),
+    ("llama", "attention.scale", 0.25, 0.5, {}),
+    ("llama", "attention.clamp_kqv", 0.0, 0.5, {}),
+    ("llama", "embedding_scale", 1.0, 2.0, {}),
+    ("gemma", "embedding_scale", 8.0, 2.0, {}),
+    ("llama", "residual_scale", 1.0, 2.0, {}),
+    ("llama", "logit_scale", 1.0, 2.0, {}),
+    ("llama", "attn_logit_softcapping", 0.0, 2.0, {}),
+    ("llama", "final_logit_softcapping", 0.0, 2.0, {}),
+    ("gemma2", "attn_logit_softcapping", 50.0, 2.0, {}),
+    ("gemma2", "final_logit_softcapping", 30.0, 2.0, {}),
+    ("gemma3", "attention.sliding_window", 0, 17, {}),
+    ("phi3", "attention.sliding_window", 0, 17, {}),
+    ("olmo2", "attention.sliding_window", 0, 17, OLMO),
+    ("gemma2", "attention.sliding_window_pattern", 2, 0, {}),
+    ("gemma3", "attention.sliding_window_pattern", 6, 2, {"n_layer": 7}),
+    ("olmo2", "attention.sliding_window_pattern", 4, 2, OLMO),
+    ("phi3", "attention.sliding_window_pattern", 0, 2, {}),
+    ("gemma3", "rope.freq_base_swa", 10000.0, 500.0, {}),
+    ("olmo2", "rope.freq_base_swa", 500.0, 10000.0, {**OLMO, "rope_base": 500.0}),
+    ("bloom", "attention.max_alibi_bias", 8.0, 4.0, {}),
+    ("llama", "expert_count", 0, None, {}),
+]
+
+
+def logits(data: bytes, overrides: dict[str, Any] | None = None, ids: list[int] = IDS) -> bytes:
+    with gemel.open(data, threads=1, overrides=overrides) as model, model.session(model.n_ctx) as session:
+        session.append(ids)
+        return bytes(np.asarray(session.logits()).tobytes())
+
+
+# ---- Required --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arch", "key"), NEEDED)
+def test_a_missing_key_that_is_required_is_named(arch: str, key: str) -> None:
+    data = tiny_bytes(arch=arch, without=(f"{arch}.{key}",))
+    with pytest.raises(gemel.FormatError, match=re.escape(f"the metadata key {arch}.{key} is missing")):
+        gemel.open(data)
+
+
+@pytest.mark.parametrize(("arch", "key"), NEEDED)
+def test_an_override_stands_in_for_a_missing_key(arch: str, key: str) -> None:
+    pairs = {pair[0]: pair[2] for pair in tiny.described(tiny.TinyModel(arch=arch))[0]}
+    name = f"{arch}.{key}"
+    assert logits(tiny_bytes(arch=arch, without=(name,)), {name: pairs[name]}) == logits(tiny_bytes(arch=arch))
+
+
+def test_the_architecture_is_required() -> None:
+    with pytest.raises(gemel.FormatError, match=r"the metadata key general\.architecture is missing"):
+        gemel.open(tiny_bytes(without=("general.architecture",)))
+
+
+# ---- The others ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("arch", "key", "absent", "other", "fields"), DEFAULTS)
+def test_a_missing_key_means_its_default(
+    arch: str, key: str, absent: object, other: object, fields: dict[str, Any]
+) -> None:
+    name = f"{arch}.{key}"
+    data = tiny_bytes(**{"arch": arch, **fields, "without": (name,)})
+    without = logits(data)
+    assert logits(data, {name: absent}) == without
+    if other is not None:
+        assert logits(data, {name: other}) != without
+
+
+def test_the_reference_has_the_same_defaults() -> None:
+    for arch, key, _, _, fields in DEFAULTS:
+        data = tiny_bytes(**{"arch": arch, **fields, "format": "F32", "without": (f"{arch}.{key}",)})
+        with gemel.open(data, threads=1) as model, model.session(model.n_ctx, kv_type="f32") as session:
+            session.append(IDS)
+            core = np.asarray(session.logits())
+        ours = reference.Reference(data, n_ctx=512, kv_type="f32").logits(IDS)[-1]
+        assert np.abs(core - ours).max() < 1e-4 * np.abs(ours).max(), (arch, key)
+
+
+def test_a_gemma2_that_does_not_say_its_window_has_one_of_4096() -> None:
+    ids = [(7 * i + 3) % 300 for i in range(4200)]
+    data = tiny_bytes(arch="gemma2", n_embd=32, n_ff=32, n_ctx=8192, without=("gemma2.attention.sliding_window",))
+    without = logits(data, ids=ids)
+    assert logits(data, {"gemma2.attention.sliding_window": 4096}, ids) == without
+    assert logits(data, {"gemma2.attention.sliding_window": 0}, ids) != without
+
+
+# ---- Docs ------------------------------------------------------------------------------------------------------------
+
+
+def test_docs_name_every_key() -> None:
+    named = set(re.findall(r"`([a-z0-9_.]+)`", SECTION))
+    keys = {key for _, key in NEEDED} | {key for _, key, *_ in DEFAULTS} | {"general.architecture"}
+    assert keys - named == set()
+
+
+def test_the_core_looks_up_no_other_key() -> None:
+    source = "".join(path.read_text() for path in (building.ROOT / "core_c" / "src" / "arch").glob("*.c"))
+    found = set(re.findall(r'keys_\w+\(r, "([a-z0-9_.]+)"', source))
+    assert found
+    assert found - set(re.findall(r"`([a-z0-9_.]+)`", SECTION)) == set()
