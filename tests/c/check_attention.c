@@ -12,7 +12,7 @@ static const int dims[N_DIMS][2] = {{64, 64}, {32, 96}, {192, 128}, {96, 32}, {1
     for (size_t t##_ = 0; t##_ < sizeof types / sizeof *types; t##_++)                                                 \
         for (int t = types[t##_], once_ = 1; once_; once_ = 0)
 
-// ---- Rows of the table ---------------------------------------------------------------------------------------------
+// ---- Instruction sets ----------------------------------------------------------------------------------------------
 
 // Queries, outputs and the call; the pages before the first position that is seen are NULL.
 typedef struct call {

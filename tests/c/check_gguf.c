@@ -407,9 +407,9 @@ static void sentences_are_cut_at_whole_characters(void) {
         static const size_t kept[] = {0, 0, 1, 1, 3, 3, 3, 6, 6};   // by size; 1, 3, 6 and 10 are the characters' ends
         CHECK_EQ_INT(strlen(text), kept[size]);
     }
-    errors nobody = {text, 0};
+    errors ignored = {text, 0};
     text[0] = '#';
-    CHECK_EQ_INT(fail(&nobody, -7, "x"), -7), CHECK_EQ_INT(text[0], '#');
+    CHECK_EQ_INT(fail(&ignored, -7, "x"), -7), CHECK_EQ_INT(text[0], '#');
 }
 
 // ---- Everything ----------------------------------------------------------------------------------------------------

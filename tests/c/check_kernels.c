@@ -298,7 +298,7 @@ static void run_quantise(const kernels *k, void *arg) {
     bench_work *w = arg;
     k->quantise(w->x, BENCH_IN / 32, 0, BENCH_IN / 32, &w->a, 0);
 }
-// Stored activations are a row's own: each row meets those that the row before it left, with other numbers, as fast.
+// Activations are stored as scalar does: other instruction sets read them as other numbers, in the same time.
 static int benchmarks(void) {
     bench_work w = {.x = random_floats(BENCH_TOKENS * BENCH_IN), .y = random_floats(BENCH_TOKENS * BENCH_OUT)};
     w.a = quantised(scalar(), w.x, BENCH_TOKENS, BENCH_IN);

@@ -149,8 +149,8 @@ static void hold(void *arg, int ith, int nth) {
 }
 static void note_first(void *arg, int who) {
     queue *q = arg;
-    int nobody = 0;
-    atomic_compare_exchange_strong(&q->first, &nobody, 1 + who);
+    int none = 0;
+    atomic_compare_exchange_strong(&q->first, &none, 1 + who);
 }
 static void note_0(void *arg, int ith, int nth) {
     (void)nth;

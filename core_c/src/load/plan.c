@@ -7,11 +7,11 @@
 
 // About the tables of a vocabulary: hashes of texts and of merges are at most a quarter full.
 static double words_size(const gguf *g) {
-    errors nobody = {0};
+    errors ignored = {0};
     int index;
     size_t n_tokens = 0, n_merges = 0;
-    (void)gguf_get_array(g, "tokenizer.ggml.tokens", GGUF_STRING, &index, &n_tokens, &nobody);
-    (void)gguf_get_array(g, "tokenizer.ggml.merges", GGUF_STRING, &index, &n_merges, &nobody);
+    (void)gguf_get_array(g, "tokenizer.ggml.tokens", GGUF_STRING, &index, &n_tokens, &ignored);
+    (void)gguf_get_array(g, "tokenizer.ggml.merges", GGUF_STRING, &index, &n_merges, &ignored);
     return n_merges ? 64.0 * (double)(n_tokens + n_merges) : 256.0 * (double)n_tokens;
 }
 
