@@ -53,6 +53,10 @@ _ROWS = (
     Arch("falcon",     "NEOX", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"NORM_BIAS | {ANY_BIASES} | FALCON_NORMS"),
     Arch("mpt",        "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"MAY_NORM_BIAS | {ANY_BIASES} | ALIBI"),
     Arch("bloom",      "NONE", "LAYER", "GELU_TANH", "ATTENTION", "PLAIN", f"{ALL_BIASES} | ALIBI | EMBD_NORM"),
+    Arch("olmo",       "NORM", "LAYER", "SILU",      "ATTENTION", "GATED", "NORM_BARE"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}
+
+# Few rows that together have every norm, activation, feed-forward, rotation and way of connecting the parts.
+FEW = ("llama", "qwen2", "gemma3", "phi2", "olmo2", "falcon", "bloom", "olmo")

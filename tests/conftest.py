@@ -19,6 +19,7 @@ import llama_vectors
 import parts
 import pytest
 import tiny
+from archs import FEW
 from parts import PartModel
 
 hypothesis.settings.register_profile("gemel", deadline=None)   # how long an example takes is the machine's affair
@@ -39,6 +40,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         live = [item for item in items if item.get_closest_marker("peer")]
         items[:] = [item for item in items if item not in live]
         config.hook.pytest_deselected(items=live)
+    if os.environ.get("GEMEL_FEW_ARCHS"):   # of what runs once for each architecture
+        many = [item for item in items if _arch_of(item) not in FEW]
+        items[:] = [item for item in items if item not in set(many)]
+        config.hook.pytest_deselected(items=many)
+
+
+def _arch_of(item: pytest.Item) -> str:
+    spec = getattr(item, "callspec", None)
+    return str(spec.params.get("arch", FEW[0])) if spec else FEW[0]
 
 
 _made: dict[str, bytes] = {}

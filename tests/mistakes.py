@@ -108,7 +108,8 @@ def rms_for_layer(model: Reference) -> None:
     """Forget the mean: norms divide by the root of the mean square."""
 
     def norm(name: str, x: F32) -> F32:
-        y = reference.rmsnorm(x, model.tensors[f"{name}.weight"].floats(), model.eps)
+        weight = model.tensors.get(f"{name}.weight")
+        y = reference.rmsnorm(x, np.ones(x.shape[-1], np.float32) if weight is None else weight.floats(), model.eps)
         bias = model.tensors.get(f"{name}.bias")
         return y if bias is None else y + bias.floats()
 

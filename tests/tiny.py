@@ -230,7 +230,9 @@ def _tensors(t: TinyModel, n_vocab: int) -> list[Tensor]:
     weights = _Weights(t)
     sharp = 2 / math.sqrt(t.n_embd)  # logits of size 2
     embd_std = t.embd_std or (sharp if t.tied else 0.5 / t.embd_factor)
-    out = [weights.matrix("token_embd.weight", t.n_embd, n_vocab, embd_std), weights.norm("output_norm.weight")]
+    out = [weights.matrix("token_embd.weight", t.n_embd, n_vocab, embd_std)]
+    if not t.row.has("NORM_BARE"):
+        out.append(weights.norm("output_norm.weight"))
     if not t.tied:
         out.append(weights.matrix("output.weight", t.n_embd, n_vocab, sharp))
     out += [vector(name, factors) for name, factors in _rope_factors(t, weights.rng).items()]
@@ -280,7 +282,7 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
 def _norms(t: TinyModel) -> tuple[list[str], list[str], list[str]]:
     """Return the names of a layer's norms of n_embd: before attention, before feed-forward, after both."""
     after = ["post_attention_norm", "post_ffw_norm"] if t.row.has("POST_NORM") or t.row.has("NORM_AFTER") else []
-    if t.row.has("NORM_AFTER"):
+    if t.row.has("NORM_AFTER") or t.row.has("NORM_BARE"):
         return [], [], after
     one = t.row.has("ONE_NORM") or t.row.has("FALCON_NORMS") or (t.row.has("MAY_ONE_NORM") and bool(t.is_parallel))
     first = ["attn_norm", "attn_norm_2"] if t.row.has("FALCON_NORMS") and t.two_norms else ["attn_norm"]

@@ -66,6 +66,7 @@ _MORE: dict[str, dict[str, Fields]] = {
         "no ALiBi": {"max_alibi_bias": 0.0},
     },
     "bloom": {"odd sizes, fused, tied": {**ODD, "n_head_kv": 5, "tied": True, "fused": FUSED}},
+    "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {
     "F32": {"format": "F32"},

@@ -1,16 +1,18 @@
-// gemel: run GGUF language models on a CPU. The whole public API; a host reads this file and no other.
+// gemel: run GGUF language models on a CPU. This is the whole public API of the library. (The threaded engine of a
+// browser tab adds a few exports for its own loader: src/threads/wasm.c and src/run/engine_flag.c.)
 //
 //   bytes -> gemel_loader -> gemel_model (immutable, shared) -> gemel_session (one mutable timeline) -> ids, text
 //
-// Calling rules. Handles are opaque. `open` calls return a code and fill *out; `close` accepts NULL. Scalars and flat
-// arrays only. 0 or a count on success, a negative gemel_error otherwise. A value out of range is GEMEL_E_ARGUMENT,
-// never a clamp. Calls that read foreign bytes take `err`, which receives one sentence (UTF-8, always terminated)
-// saying what is wrong and where. File sizes and offsets are doubles: exact integers up to 2^53 that any host can pass.
-// Text is UTF-8 with a length, and may hold any byte. Nothing here prints, exits, aborts or reads the environment.
+// Calling rules. Handles are opaque. `open` calls return a code and fill *out; `close` accepts NULL. Arguments are
+// scalars and flat arrays. Calls return 0 or a count on success and a negative gemel_error on failure. A value out of
+// range is GEMEL_E_ARGUMENT; nothing is clamped. Calls that read untrusted bytes take `err`, which receives one
+// sentence (UTF-8, always terminated) saying what is wrong and where. File sizes and offsets are doubles: integers up
+// to 2^53 are exact, and any host can pass them. Text is UTF-8 with a length, and may contain any byte. No call prints,
+// exits, aborts or reads the environment.
 //
-// Threads. A model may be used by many threads at once; its calls that compute take turns on its pool of threads, which
-// several models may share.
-// A session, a sampler or a loader belongs to one thread at a time; only gemel_session_cancel may come from another.
+// Threads. Many threads may use a model at the same time; its calls that compute take turns on its pool of threads,
+// which several models may share. A session, a sampler or a loader belongs to one thread at a time; only
+// gemel_session_cancel may be called from another.
 #ifndef GEMEL_H
 #define GEMEL_H
 #include <stddef.h>
@@ -38,12 +40,12 @@ typedef struct gemel_threads gemel_threads;
 typedef enum gemel_error {
     GEMEL_OK = 0,
     GEMEL_E_ARGUMENT = -1,     // a value out of range, a handle in the wrong state
-    GEMEL_E_MEMORY = -2,       // the allocator said no
+    GEMEL_E_MEMORY = -2,       // out of memory
     GEMEL_E_FORMAT = -3,       // the file is malformed
     GEMEL_E_UNSUPPORTED = -4,  // well formed, but not supported
     GEMEL_E_CONTEXT = -5,      // more tokens than n_ctx
     GEMEL_E_CANCELLED = -6,    // gemel_session_cancel was called
-    GEMEL_E_NUMERIC = -7,      // a pass met NaN, Inf or a number past what attention bears
+    GEMEL_E_NUMERIC = -7,      // a pass met NaN, Inf, or a number too large for attention
     GEMEL_E_STATE = -8,        // saved state that belongs to another model or is damaged
     GEMEL_E_THREADS = -9,      // the system refused a thread
 } gemel_error;
@@ -54,32 +56,32 @@ GEMEL_API int gemel_abi(void);                       // GEMEL_ABI of the library
 GEMEL_API const char *gemel_version(void);
 GEMEL_API const char *gemel_error_name(int code);    // "GEMEL_E_FORMAT"; never NULL
 
-// Rows of the kernel table, best last. `usable` asks the CPU.
+// The instruction sets that this build has kernels for, the fastest last. `usable` asks the CPU.
 GEMEL_API int gemel_isa_count(void);
-GEMEL_API const char *gemel_isa_name(int isa);       // "scalar", "avx2", ...; NULL when there is no such row
+GEMEL_API const char *gemel_isa_name(int isa);       // "scalar", "avx2", ...; NULL: no such number
 GEMEL_API int gemel_isa_usable(int isa);             // 1 or 0
-GEMEL_API int gemel_isa_best(void);                  // the last usable row
+GEMEL_API int gemel_isa_best(void);                  // the last usable one
 
 // Tensor formats by GGUF type number. Names and sizes are known for every type of the format.
 GEMEL_API const char *gemel_format_name(int type);   // "Q4_1"; NULL when there is no such type
 GEMEL_API int gemel_format_block(int type);          // weights in a block, 0 when there is no such type
 GEMEL_API int gemel_format_block_size(int type);     // bytes in a block
-GEMEL_API int gemel_format_computed(int type);       // 1 when kernels exist for it
-// Dequantise n weights (a whole number of blocks) to float: the definition of a format.
+GEMEL_API int gemel_format_computed(int type);       // 1 when it is supported: kernels exist for it
+// Dequantise n weights (a whole number of blocks) to floats. This defines the format.
 GEMEL_API int gemel_format_unpack(int type, const uint8_t *src, size_t src_size, float *dst, size_t n);
 
 // ---- Threads --------------------------------------------------------------------------------------------------------
-// A pool of threads that models share (gemel_loader_use): while a pass of one of them runs on it, the others' passes
-// wait for their turn. A model without one opens its own. No bit of any result depends on the number of threads.
+// A pool of threads that models share (gemel_loader_use). While a pass of one model runs on it, passes of the others
+// wait. A model that is given no pool opens one. No bit of any result depends on the number of threads.
 
-// 1..256, the caller's own thread included: n - 1 workers sleep while nothing computes. GEMEL_E_THREADS: the system
-// refuses one.
+// n is 1..256 and includes the calling thread: n - 1 workers are started, and sleep while nothing computes.
+// GEMEL_E_THREADS: the system refused a thread.
 GEMEL_API int gemel_threads_open(int n, gemel_threads **out);
 GEMEL_API int gemel_threads_count(const gemel_threads *threads);
-// 1..256. Waits for the pass that is running. On failure the old number stays. Models that use more threads than are
-// left run on those that are.
+// n is 1..256. Waits for the running pass. On failure the number stays as it was. Models that use more threads than
+// remain run on those that remain.
 GEMEL_API int gemel_threads_resize(gemel_threads *threads, int n);
-// In a forked child, before anything computes there: its workers are started again. On failure one thread is left.
+// Call it in a forked child before anything computes there: it starts the workers again. On failure one thread remains.
 GEMEL_API int gemel_threads_after_fork(gemel_threads *threads);
 GEMEL_API void gemel_threads_close(gemel_threads *threads);   // after the models that use it
 
@@ -89,19 +91,19 @@ GEMEL_API void gemel_threads_close(gemel_threads *threads);   // after the model
 GEMEL_API int gemel_gguf_version(const gemel_gguf *gguf);
 GEMEL_API double gemel_gguf_data_offset(const gemel_gguf *gguf);   // where tensor data starts in the file
 GEMEL_API int gemel_gguf_n_kv(const gemel_gguf *gguf);
-// Index, or -1: none (no error)
+// The key's index, or -1 when the file does not have it
 GEMEL_API int gemel_gguf_find(const gemel_gguf *gguf, const char *key, size_t key_size);
 GEMEL_API const char *gemel_gguf_key(const gemel_gguf *gguf, int i, size_t *size);
 GEMEL_API int gemel_gguf_type(const gemel_gguf *gguf, int i);      // GGUF value type number 0..12; 9 is an array
-GEMEL_API int gemel_gguf_item_type(const gemel_gguf *gguf, int i); // of an array's items; of a scalar: its own type
+GEMEL_API int gemel_gguf_item_type(const gemel_gguf *gguf, int i); // of an array's items; a scalar's own type
 GEMEL_API double gemel_gguf_count(const gemel_gguf *gguf, int i);  // items of an array; 1 for a scalar
-// Item j of value i. Numbers and booleans as double, with *exact set to 0 where a 64-bit integer does not fit one.
+// Item j of value i: a number or boolean as a double. *exact is 0 when a 64-bit integer does not fit a double.
 GEMEL_API int gemel_gguf_number(const gemel_gguf *gguf, int i, size_t j, double *out, int *exact);
 GEMEL_API const char *gemel_gguf_string(const gemel_gguf *gguf, int i, size_t j, size_t *size);   // NULL: not a string
 GEMEL_API int gemel_gguf_n_tensors(const gemel_gguf *gguf);
 GEMEL_API const char *gemel_gguf_tensor_name(const gemel_gguf *gguf, int i, size_t *size);
 GEMEL_API int gemel_gguf_tensor_type(const gemel_gguf *gguf, int i);
-// Fills ne[4]; returns how many the file gives
+// Fills ne[4]; returns the number of dimensions in the file
 GEMEL_API int gemel_gguf_tensor_dims(const gemel_gguf *gguf, int i, double *ne);
 GEMEL_API double gemel_gguf_tensor_offset(const gemel_gguf *gguf, int i);          // in the file; see gemel_loader_part
 GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);            // bytes
@@ -110,29 +112,29 @@ GEMEL_API double gemel_gguf_tensor_size(const gemel_gguf *gguf, int i);         
 //
 //   open(file size) -> feed until gemel_loader_gguf is not NULL -> [set, override] -> begin -> feed the rest -> finish
 //
-// The header is fed in file order. After `begin`, pieces may start at any offset, so long as the bytes of one tensor
-// arrive in order; bytes outside tensors are ignored. Nothing is allocated for a claim that file_size cannot hold.
+// Feed the header in file order. After `begin`, pieces may start at any offset, but the bytes of each tensor must
+// arrive in order; bytes outside tensors are ignored. Memory is never taken for a size that file_size rules out.
 //
-// A split model (metadata key split.count over 1) is several files, each with a header of its own; the first has all
-// the metadata. Before `begin`, part by part: gemel_loader_part(its file size) -> feed until gemel_loader_n_parts has
-// counted it. Offsets are virtual, in `feed` and in the tensor table: the files lie one after the other.
+// A split model (metadata key split.count over 1) is several files, each with its own header; the first has all the
+// metadata. Before `begin`, for each further part: gemel_loader_part(its file size) -> feed until gemel_loader_n_parts
+// counts it. Offsets in `feed` and in the tensor table are those of the files laid end to end.
 
 typedef enum gemel_loader_option {
-    // Threads of the model's passes, and of the packing of panels: 1..256, default 1; of a shared pool, 1..its count,
-    // default all of it
+    // Threads for the model's passes and for loading: 1..256, default 1; with a shared pool 1..its count, default all
     GEMEL_LOADER_N_THREADS = 1,
     GEMEL_LOADER_ISA = 2,         // 0..gemel_isa_count()-1, usable; default gemel_isa_best()
 } gemel_loader_option;
 
 GEMEL_API int gemel_loader_open(double file_size, gemel_loader **out, char *err, size_t err_size);
 GEMEL_API int gemel_loader_set(gemel_loader *loader, int option, int value);
-// Before begin: the model runs on this pool, which lives longer than it. GEMEL_E_ARGUMENT also when
-// GEMEL_LOADER_N_THREADS was set to more than the pool has. Without it the model opens a pool of its own.
+// Before begin: run the model on this pool, which must outlive the model. GEMEL_E_ARGUMENT also when
+// GEMEL_LOADER_N_THREADS was set to more than the pool has. Without this call the model opens its own pool.
 GEMEL_API int gemel_loader_use(gemel_loader *loader, gemel_threads *threads);
-// Before begin: the value of a metadata key in place of the file's, or of one that the file lacks, checked as the
-// file's own are. It counts in plan and begin; gemel_gguf_* show the file as it is. An integer will do for a float.
-// GEMEL_E_ARGUMENT here: a key twice, a value of another type, split.* and general.alignment; in plan and begin: a type
-// or value that doesn't fit, an array in the file, a key that nothing reads. No key (NULL and 0): all are forgotten.
+// Before begin: override the value of a metadata key, or give one that the file lacks. It is checked as the file's own
+// values are, and used by plan and begin; gemel_gguf_* still show the file. An integer is accepted for a float.
+// GEMEL_E_ARGUMENT here: a key given twice, a value that is not of `type`, or split.* and general.alignment. From plan
+// and begin: a type or value that doesn't fit the key, a key whose value is an array in the file, or a key that nothing
+// reads. key NULL and key_size 0: forget all overrides.
 typedef enum gemel_override_type {
     GEMEL_OVERRIDE_INT = 1,      // number: an integer from -2^53 to 2^53
     GEMEL_OVERRIDE_FLOAT = 2,    // number: finite
@@ -143,36 +145,36 @@ GEMEL_API int gemel_loader_override(gemel_loader *loader, const char *key, size_
                                     const char *text, size_t text_size, char *err, size_t err_size);
 GEMEL_API int gemel_loader_feed(gemel_loader *loader, double offset, const uint8_t *data, size_t size, char *err,
                                 size_t err_size);
-// The first file's, NULL unless its header is whole. Of a split model it holds the tensors of all parts, at their
-// virtual offsets, from the last part's header on; of the first part alone before.
+// The first file's header; NULL until it is complete. For a split model it has the first part's tensors until the last
+// part's header is complete, and those of all parts afterwards.
 GEMEL_API const gemel_gguf *gemel_loader_gguf(const gemel_loader *loader);
-// A split model's next part, of file_size bytes, after the header of the part before is whole. It must be the part that
-// split.no says, and of the same model: checked when its header is whole.
+// Begin a split model's next part, of file_size bytes, when the header before is complete. Once the part's own header
+// is complete, it is checked to be the next part (split.no) of the same model.
 GEMEL_API int gemel_loader_part(gemel_loader *loader, double file_size, char *err, size_t err_size);
-GEMEL_API int gemel_loader_n_parts(const gemel_loader *loader);   // parts whose headers are whole; 1: a single file's
-// The memory that a model and one session of it will need, before a byte of weights is read: after the whole header, of
-// a model that begins with these options. n_ctx 1..what the file was trained for; kv_type: a gemel_kv_type. Fills
-// out[GEMEL_PLAN_SIZE] with bytes and returns the type of the cache. Numbers and tensors that `begin` refuses are the
-// same error here; the vocabulary is not looked at.
+GEMEL_API int gemel_loader_n_parts(const gemel_loader *loader);   // parts whose headers are complete
+// The memory that a model with the loader's options and one session of it will need. Call it between the complete
+// header and begin; no weights are needed. n_ctx is 1..the file's context length, kv_type a gemel_kv_type. Fills
+// out[GEMEL_PLAN_SIZE] with bytes and returns the type of the cache. What `begin` refuses in numbers and tensors is the
+// same error here; the vocabulary is not checked.
 typedef enum gemel_plan_field {
     GEMEL_PLAN_WEIGHTS = 0,     // in panels
     GEMEL_PLAN_HEADER = 1,      // metadata and vocabulary; its tables are estimated
-    GEMEL_PLAN_WORKSPACE = 2,   // of passes: one set, whatever the number of sessions
+    GEMEL_PLAN_WORKSPACE = 2,   // buffers of passes: one set for all sessions
     GEMEL_PLAN_SESSION = 3,     // ids, logits
     GEMEL_PLAN_CACHE = 4,       // keys and values of n_ctx positions
-    GEMEL_PLAN_TOTAL = 5, GEMEL_PLAN_SIZE = 6,   // their sum; how many numbers
+    GEMEL_PLAN_TOTAL = 5, GEMEL_PLAN_SIZE = 6,   // their sum; the number of fields
 } gemel_plan_field;
 GEMEL_API int gemel_loader_plan(gemel_loader *loader, int n_ctx, int kv_type, double *out, char *err,
                                 size_t err_size);
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
-// From begin to finish: the model that is arriving; else NULL. The loader's: closing the loader closes it, so close its
-// sessions before. For gemel_model_get, _gguf, _arch, text calls, gemel_session_open, _set, _preload, _truncate, _sync,
-// _cancel and _close; nothing else is evaluated yet. Sessions may be used on another thread than the loader's.
+// The model while it loads, from begin to finish; else NULL. It belongs to the loader: closing the loader closes it, so
+// close its sessions first. It may be used for gemel_model_get, _gguf, _arch, text calls, and gemel_session_open, _set,
+// _preload, _truncate, _sync, _cancel and _close. Sessions may be used on another thread than the loader.
 GEMEL_API gemel_model *gemel_loader_model(const gemel_loader *loader);
-// Of the arriving model: layers that are whole, counted up to the first that is not. -1 when there is no such model,
-// and until token_embd and the RoPE factors are in, which sessions need.
+// Complete layers of the loading model, counted up to the first that is not complete. -1 without such a model, and
+// until token_embd and the RoPE factors, which sessions need, are loaded.
 GEMEL_API int gemel_loader_n_layers(const gemel_loader *loader);
-// All tensors are in: the model, which takes its sessions along. Close the loader next.
+// Once all tensors are complete: hand the model over, with its sessions. Close the loader next.
 GEMEL_API int gemel_loader_finish(gemel_loader *loader, gemel_model **out, char *err, size_t err_size);
 GEMEL_API void gemel_loader_close(gemel_loader *loader);
 
@@ -184,13 +186,13 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_N_HEAD = 5, GEMEL_MODEL_N_HEAD_KV = 6, GEMEL_MODEL_HEAD_DIM = 7, GEMEL_MODEL_N_ROT = 8,
     GEMEL_MODEL_N_FF = 9, GEMEL_MODEL_N_THREADS = 10, GEMEL_MODEL_ISA = 11,
     GEMEL_MODEL_WEIGHT_SIZE = 12,   // bytes of weights in memory, panels included
-    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache a position, in a cache of its default type
+    GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache per position, of the default type
     GEMEL_MODEL_N_PARAMS = 14, GEMEL_MODEL_N_BATCH = 15,   // tokens of a micro-batch
-    GEMEL_MODEL_BOS = 16, GEMEL_MODEL_EOS = 17, GEMEL_MODEL_EOT = 18, GEMEL_MODEL_UNK = 19,   // -1: the file names none
+    GEMEL_MODEL_BOS = 16, GEMEL_MODEL_EOS = 17, GEMEL_MODEL_EOT = 18, GEMEL_MODEL_UNK = 19,   // -1: not in the file
     GEMEL_MODEL_ADD_BOS = 20, GEMEL_MODEL_ADD_EOS = 21,
     GEMEL_MODEL_DECODE_SIZE = 22,   // bytes of weights read to decode one token
     GEMEL_MODEL_DECODE_MACS = 23,   // multiply-adds in weights to decode one token
-    GEMEL_MODEL_PREFILL_MACS = 24,  // the same for a token of a prompt, whose logits nobody asks for
+    GEMEL_MODEL_PREFILL_MACS = 24,  // the same for a token of a prompt, without logits
     GEMEL_MODEL_KV_SIZE_F16 = 25, GEMEL_MODEL_KV_SIZE_Q8_0 = 26,   // bytes of KV cache per position, of each type
     GEMEL_MODEL_KV_SIZE_F32 = 27,
     GEMEL_MODEL_KV_TYPE = 28,   // the gemel_kv_type that GEMEL_KV_DEFAULT means
@@ -199,10 +201,10 @@ typedef enum gemel_model_field {   // all non-negative integers
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
 GEMEL_API const gemel_gguf *gemel_model_gguf(const gemel_model *model);
 GEMEL_API const char *gemel_model_arch(const gemel_model *model);            // "llama"
-// While no call computes. 1..256: the model's own pool is resized; 1..gemel_threads_count of a shared one, which stays.
+// While no call computes. 1..256: resize the model's own pool; 1..gemel_threads_count: use that many of a shared pool.
 GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);
-GEMEL_API int gemel_model_set_isa(gemel_model *model, int isa);              // while no call computes; the bits stay
-// In a forked child: the workers of the model's own pool are started again. A shared pool: gemel_threads_after_fork.
+GEMEL_API int gemel_model_set_isa(gemel_model *model, int isa);              // while no call computes
+// In a forked child: start the workers of the model's own pool again. For a shared pool: gemel_threads_after_fork.
 GEMEL_API int gemel_model_after_fork(gemel_model *model);
 GEMEL_API void gemel_model_close(gemel_model *model);                        // after its sessions and samplers
 
@@ -213,10 +215,10 @@ typedef enum gemel_text_flag {
     GEMEL_TEXT_SPECIAL = 2,   // encode: parse special tokens written out in the text; piece: render them
 } gemel_text_flag;
 
-// Returns the number of ids; when it is over `capacity`, nothing past it was written: call again with room.
+// Returns the number of ids. When it is over `capacity`, only the first `capacity` were written: call again with room.
 GEMEL_API int gemel_tokenize(const gemel_model *model, const char *text, size_t size, int flags, int32_t *ids,
                              size_t capacity);
-// The bytes of one id (not always whole UTF-8). Returns their count; nothing is written when it is over `capacity`.
+// The bytes of one id (not always complete UTF-8). Returns their count; writes nothing when it is over `capacity`.
 GEMEL_API int gemel_piece(const gemel_model *model, int32_t id, int flags, char *text, size_t capacity);
 GEMEL_API int gemel_detokenize(const gemel_model *model, const int32_t *ids, size_t n, int flags, char *text,
                                size_t capacity);
@@ -225,96 +227,99 @@ typedef enum gemel_token_kind {   // GGUF's tokenizer.ggml.token_type
     GEMEL_TOKEN_UNUSED = 5, GEMEL_TOKEN_BYTE = 6,
 } gemel_token_kind;
 GEMEL_API int gemel_token_kind_of(const gemel_model *model, int32_t id);
-GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 when a generation ends at it
+GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 when generation ends at this id
 
 // ---- Sessions ------------------------------------------------------------------------------------------------------
 // A session holds ids[0..n_past), their KV cache and the logits of the last of them.
 
-// n_ctx: 1..what the file was trained for. GEMEL_E_ARGUMENT also on an arriving model with gemel_loader_n_layers -1.
+// n_ctx: 1..the file's context length. GEMEL_E_ARGUMENT also on a loading model whose gemel_loader_n_layers is -1.
 GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);
-typedef enum gemel_kv_type {   // what keys and values are rounded to: numbers of GGUF's tensor types
-    GEMEL_KV_F32 = 0,   // as they are: to compare with; twice the memory of F16, and slower
+typedef enum gemel_kv_type {   // what keys and values are rounded to, by GGUF's numbers of tensor types
+    GEMEL_KV_F32 = 0,   // not rounded; twice the memory of F16, and slower
     GEMEL_KV_F16 = 1,
-    GEMEL_KV_Q8_0 = 8,   // about half the memory, and integer attention: much faster, and the bits are others
-    GEMEL_KV_DEFAULT = -1,   // the model's own: Q8_0, or F16 where keys have channels so large that Q8_0 loses the rest
+    GEMEL_KV_Q8_0 = 8,   // about half the memory of F16, and integer attention: much faster; other bits
+    GEMEL_KV_DEFAULT = -1,   // the model's: Q8_0, or F16 where keys have channels so large that Q8_0 loses the rest
 } gemel_kv_type;
 typedef enum gemel_session_option {
     GEMEL_SESSION_KV_TYPE = 1,   // a gemel_kv_type; default GEMEL_KV_DEFAULT
 } gemel_session_option;
-// While n_past is 0 and nothing was evaluated ahead. GEMEL_E_ARGUMENT otherwise, and for other values.
+// While n_past is 0 and nothing is preloaded; otherwise GEMEL_E_ARGUMENT.
 GEMEL_API int gemel_session_set(gemel_session *session, int option, int value);
 GEMEL_API int gemel_session_kv_type(const gemel_session *session);
-// A session whose rows a running pass reads is freed when the pass ends.
+// If a running pass uses the session, it is freed when the pass ends.
 GEMEL_API void gemel_session_close(gemel_session *session);
-// A new session that holds the first n_past (0..n_past) ids of this one and shares its cache: whole pages of 64
-// positions are held once, and the last one is copied when either session first writes to it. Each has the bits it has
-// alone. GEMEL_E_UNSUPPORTED: a window's pages for that place were given back.
+// A new session with the first n_past ids of this one, sharing its cache: pages of 64 positions are kept once, and the
+// last one is copied when either session first writes to it. The bits of both are those of separate sessions.
+// GEMEL_E_UNSUPPORTED: pages that a sliding window needs at that position were freed.
 GEMEL_API int gemel_session_fork(const gemel_session *session, int n_past, gemel_session **out);
-// Pages of 64 positions that the session's cache holds; *n_shared (or NULL): how many of them other sessions hold, too.
+// Pages of 64 positions in the session's cache; *n_shared (or NULL): how many of them it shares with other sessions.
 GEMEL_API int gemel_session_pages(const gemel_session *session, int *n_shared);
-// Which of the model's RoPE tables turns this session's keys: 0, or 1 where the file scales RoPE by "longrope" and
-// n_ctx is over the original context. Sessions of different tables can share no page.
+// Which of the model's RoPE tables this session uses: 0, or 1 where the file scales RoPE by "longrope" and n_ctx is
+// over the original context. Sessions with different tables can't share pages.
 GEMEL_API int gemel_session_rope_table(const gemel_session *session);
 GEMEL_API int gemel_session_n_past(const gemel_session *session);
 GEMEL_API int gemel_session_n_ctx(const gemel_session *session);
 // [n_past]; -1 where an embedding was evaluated
 GEMEL_API const int32_t *gemel_session_ids(const gemel_session *session);
-// Keep the longest common prefix of the cache and ids[0..n), dropping the rest, so that at least the last id is left to
-// evaluate unless its logits are at hand. Returns how many ids are kept; evaluate ids + kept next.
+// Keep the longest common prefix of the cache and ids[0..n) and drop the rest. At least the last id is left to
+// evaluate, unless its logits are available. Returns the number of ids kept; evaluate ids + kept next.
 GEMEL_API int gemel_session_sync(gemel_session *session, const int32_t *ids, size_t n);
-// 0..n_past. GEMEL_E_UNSUPPORTED, and nothing is changed: a window's pages for that place were given back.
+// Keep the first n_past ids. GEMEL_E_UNSUPPORTED, with nothing changed: pages that a sliding window needs at that
+// position were freed.
 GEMEL_API int gemel_session_truncate(gemel_session *session, int n_past);
-// Append n ids, in micro-batches. Returns n. On GEMEL_E_CANCELLED the micro-batches that ended stay in the cache.
+// Append n ids, in micro-batches. Returns n. On GEMEL_E_CANCELLED the micro-batches that finished stay in the cache.
 GEMEL_API int gemel_session_eval(gemel_session *session, const int32_t *ids, size_t n);
-// The same without logits afterwards: for the first parts of a prompt.
+// The same, without logits: for all parts of a prompt except the last.
 GEMEL_API int gemel_session_fill(gemel_session *session, const int32_t *ids, size_t n);
-// The same for an empty session, a layer at a time, so that it can be done while layers arrive: evaluate all n (1 and
-// more) ids through layers [done, n_layers), and return the number of layers done. Call again with the same ids and
-// more layers; when n_layers is all of a finished model's, the session holds ids and logits, the same bits as eval's.
-// GEMEL_E_ARGUMENT: other ids than before, layers that have not arrived, a session that is not empty. Until it ends,
-// n_past stays 0 and calls that evaluate are GEMEL_E_ARGUMENT; truncate(0), sync and restore drop it. On
-// GEMEL_E_CANCELLED and GEMEL_E_MEMORY what was done is kept: call again. On GEMEL_E_NUMERIC it is dropped.
+// Evaluate a prompt layer by layer in an empty session, while the model loads: all n ids (at least 1) pass through
+// layers [done, n_layers); returns the number of layers done. Call it again with the same ids and more layers. After
+// the last layer of a finished model, the session has the ids and their logits, with the bits of eval.
+// GEMEL_E_ARGUMENT: other ids than before, layers that are not loaded, or a session that is not empty. Until it is
+// done, n_past stays 0 and calls that evaluate return GEMEL_E_ARGUMENT; truncate(0), sync and restore discard it. On
+// GEMEL_E_CANCELLED and GEMEL_E_MEMORY finished work is kept: call again. GEMEL_E_NUMERIC discards it.
 GEMEL_API int gemel_session_preload(gemel_session *session, const int32_t *ids, size_t n, int n_layers);
 // eval, and log_probs[i] = log p(ids[i] | everything before it), 0 for the first id of an empty session;
-// top[i] = the most likely id at that place (-1 for the first). Either may be NULL.
+// top[i] = the most likely id at that position (-1 for the first). Either may be NULL.
 GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, size_t n, double *log_probs,
                                   int32_t *top);
 // eval, and rows[n][n_embd] = last hidden states, after the output norm.
 GEMEL_API int gemel_session_hidden(gemel_session *session, const int32_t *ids, size_t n, float *rows);
-// eval, of n embeddings rows[n][n_embd] in place of ids: the bits are those of the ids whose embeddings they are.
+// eval of n embeddings rows[n][n_embd] in place of ids. The embeddings of ids give the bits of the ids.
 GEMEL_API int gemel_session_eval_rows(gemel_session *session, const float *rows, size_t n);
-// Layers [from, to) alone (0 <= from <= to <= n_layer), for n rows[n][n_embd] at the next n positions: embeddings, or
-// what layer from - 1 gave. out[n][n_embd] is the residual stream after them. The positions count; there are no
-// logits. For verifying layers one by one, and for models that are spread over machines.
+// Layers [from, to) only (0 <= from <= to <= n_layer), for n rows[n][n_embd] at the next n positions: embeddings, or
+// the output of layer from - 1. out[n][n_embd] is the residual stream after them. n_past grows by n; there are no
+// logits. For verifying single layers, and for models that are spread over machines.
 GEMEL_API int gemel_session_layers(gemel_session *session, const float *rows, size_t n, int from, int to, float *out);
-// Logits [n_vocab] of the last id, made now unless the call that evaluated it made them; NULL: nothing evaluated
+// Logits [n_vocab] of the last id, computed now unless they were before; NULL: nothing was evaluated
 GEMEL_API const float *gemel_session_logits(gemel_session *session);
-// log_probs[i] = log p(ids[i] | what is there), from the same logits, with score's bits; GEMEL_E_ARGUMENT without them
+// log_probs[i] = log p(ids[i] | the session's ids), from the same logits, with the bits of score; GEMEL_E_ARGUMENT
+// without logits
 GEMEL_API int gemel_session_log_probs(gemel_session *session, const int32_t *ids, size_t n, double *log_probs);
-// The n (1..256, at most n_vocab) most likely ids there, the most likely first, equal ones by id. Returns n.
+// The n (1..256, at most n_vocab) most likely next ids, the most likely first, equal ones by id. Returns n.
 GEMEL_API int gemel_session_likeliest(gemel_session *session, int32_t *ids, size_t n);
-// One token of generation: evaluate `pending` (an id, or -1 when the logits are at hand), sample, detokenise. Returns
-// the id drawn. `text` receives whole UTF-8 only: a split character waits for the next call. *text_size is its length
-// (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
+// One token of generation: evaluate `pending` (an id, or -1 when logits are available), sample, detokenise. Returns the
+// id drawn. `text` receives complete UTF-8 only: bytes of an incomplete character wait for the next call. *text_size is
+// its length (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
 GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags,
                                  char *text, size_t capacity, size_t *text_size);
-// One pass for n (1..GEMEL_MODEL_N_BATCH) different sessions of a model: session i appends its n_ids[i] ids (the next
-// id of an answer, or a chunk of a prompt; they follow each other in `ids`, at most GEMEL_MODEL_N_BATCH in all), and
-// where samplers[i] is not NULL (all different, of the model's vocabulary), an id is drawn after the last, accepted,
-// and turned into text. The weights are read once; the bits are those of each session alone. n_ids[i] may be 0 where
-// logits are at hand. drawn[i]: the id, or -1. text[i * capacity] and text_sizes[i]: its whole characters, as
-// gemel_session_next gives them. codes[i]: 0, or why session i was left as it was (GEMEL_E_ARGUMENT, _CONTEXT,
-// _CANCELLED, _MEMORY, _NUMERIC); an error of the sampler comes after the ids were evaluated, and they stay. Returns
-// how many sessions have code 0. samplers NULL: nothing is drawn, and drawn, text and text_sizes are not used. No other
-// call may use any of the sessions or samplers meanwhile, except gemel_session_cancel, which counts before the pass,
-// and gemel_session_close.
+// One pass for n (1..GEMEL_MODEL_N_BATCH) different sessions of a model. Session i appends its n_ids[i] ids: the next
+// id of an answer, or a chunk of a prompt. They follow each other in `ids`, at most GEMEL_MODEL_N_BATCH in all;
+// n_ids[i] may be 0 when logits are available. Where samplers[i] is not NULL (all different, of the model's
+// vocabulary), an id is drawn after the last one, accepted, and turned into text. The weights are read once; the bits
+// are those of each session alone.
+// drawn[i] is the id, or -1. text[i * capacity] and text_sizes[i] are its complete characters, as in
+// gemel_session_next. codes[i] is 0, or why session i did not change (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY,
+// _NUMERIC); when the sampler fails, the ids have been evaluated and stay. Returns the number of sessions with code 0.
+// samplers NULL: nothing is drawn; drawn, text and text_sizes are not used.
+// Until it returns, no other call may use these sessions and samplers, except gemel_session_cancel, which takes effect
+// before the pass, and gemel_session_close.
 typedef enum gemel_step_flag {
-    GEMEL_STEP_LOGITS = 4,   // make the logits of each session's last id in the pass; else when they are asked for
-} gemel_step_flag;           // and GEMEL_TEXT_SPECIAL
+    GEMEL_STEP_LOGITS = 4,   // compute the logits of each session's last id in the pass, not when first asked for
+} gemel_step_flag;           // flags may include GEMEL_TEXT_SPECIAL
 GEMEL_API int gemel_model_step(gemel_model *model, gemel_session *const *sessions, const int32_t *n_ids,
                                const int32_t *ids, gemel_sampler *const *samplers, size_t n, int flags, int32_t *drawn,
                                char *text, size_t capacity, int32_t *text_sizes, int32_t *codes);
-// The bytes that wait; returns their count
+// The bytes of an incomplete character that wait; returns their count
 GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);
 GEMEL_API void gemel_session_cancel(gemel_session *session, int on);   // any thread; stays on until switched off
 GEMEL_API size_t gemel_session_save_size(gemel_session *session);
@@ -323,47 +328,47 @@ GEMEL_API int gemel_session_restore(gemel_session *session, const uint8_t *data,
                                     size_t err_size);
 
 // ---- Measuring -----------------------------------------------------------------------------------------------------
-// What a session does, as events, and what the machine can do, to compare that with. GEMEL_E_UNSUPPORTED: this host has
-// no clock (one without threads). Times are seconds since some moment.
+// Where a session's time goes, as events, and what the machine could reach. GEMEL_E_UNSUPPORTED: this host has no clock
+// (a host without threads). Times are seconds since an arbitrary moment.
 
 typedef enum gemel_op {
-    GEMEL_OP_PASS = 0,        // a thread's share of an evaluation; within it, in turn and without gaps:
+    GEMEL_OP_PASS = 0,        // a thread's share of an evaluation; the others divide it without gaps:
     GEMEL_OP_WAIT = 1,        // for the other threads
     GEMEL_OP_EMBED = 2,           // and cos and sin of the rows' positions
-    GEMEL_OP_NORM = 3,        // norms, and activations quantised for the products that follow
+    GEMEL_OP_NORM = 3,        // norms, and quantising of activations for the next products
     GEMEL_OP_ATTENTION_IN = 4,    // its input projections
-    GEMEL_OP_ATTENTION_PUT = 5,   // positions into queries and keys; keys and values into the cache
+    GEMEL_OP_ATTENTION_PUT = 5,   // RoPE of queries and keys; keys and values into the cache
     GEMEL_OP_ATTENTION = 6,       // scores and values
     GEMEL_OP_ATTENTION_OUT = 7,   // its output projection
     GEMEL_OP_FFN_IN = 8,          // the feed-forward's first products
-    GEMEL_OP_FFN_ACT = 9,         // its activation; and quantised
+    GEMEL_OP_FFN_ACT = 9,         // its activation function, and quantising
     GEMEL_OP_FFN_OUT = 10,        // its last product
-    GEMEL_OP_HEAD = 11,           // logits, and what is made of them at once: their check, log-probabilities
-    GEMEL_OP_SAMPLE = 12,         // an id drawn, and its text
+    GEMEL_OP_HEAD = 11,           // logits, their check, and log-probabilities
+    GEMEL_OP_SAMPLE = 12,         // drawing an id, and its text
 } gemel_op;
-typedef enum gemel_event {   // the numbers of an event
+typedef enum gemel_event {   // the fields of an event
     GEMEL_EVENT_START = 0, GEMEL_EVENT_END = 1, GEMEL_EVENT_OP = 2,
     GEMEL_EVENT_LAYER = 3,   // -1: none
-    GEMEL_EVENT_THREAD = 4, GEMEL_EVENT_TOKENS = 5, GEMEL_EVENT_SIZE = 6,   // how many numbers
+    GEMEL_EVENT_THREAD = 4, GEMEL_EVENT_TOKENS = 5, GEMEL_EVENT_SIZE = 6,   // the number of fields
 } gemel_event;
 
-// From now on, write an event for each operation into events[capacity][GEMEL_EVENT_SIZE], the caller's, which must live
-// until NULL and 0 switch it off. Of several sessions' gemel_model_step, the first one counts. Events of different
-// threads stand in no order. No bit of any result changes.
+// From now on, write an event per operation into the caller's events[capacity][GEMEL_EVENT_SIZE], which must live until
+// a call with NULL and 0 stops it. gemel_model_step writes to the first of its sessions. Events of different threads
+// are in no order. No bit of any result changes.
 GEMEL_API int gemel_session_profile(gemel_session *session, double *events, size_t capacity);
-// How many events there were; those past capacity were not written.
+// The number of events so far; those over capacity were not written.
 GEMEL_API size_t gemel_session_profile_count(const gemel_session *session);
 
 typedef enum gemel_measure {
-    GEMEL_MEASURE_READ = 1,   // bytes a second of reading the model's weights, in order, and nothing else
-    GEMEL_MEASURE_DOT = 2,    // multiply-adds a second of the instruction set's fastest dot product, and nothing else
+    GEMEL_MEASURE_READ = 1,   // bytes per second, reading the model's weights in order
+    GEMEL_MEASURE_DOT = 2,    // multiply-adds per second of the instruction set's fastest dot product
 } gemel_measure;
-// The best of what the model's threads reach together in `seconds` (0.001..60). It takes a turn as evaluations do.
+// The best that all of the model's threads reach within `seconds` (0.001..60). It waits for passes as evaluations do.
 GEMEL_API int gemel_model_measure(gemel_model *model, int what, double seconds, double *out);
 
 // ---- Sampling ------------------------------------------------------------------------------------------------------
-// Steps in this order, each off at its neutral value: logit bias, repeat/frequency/presence penalties, DRY, top-k,
-// typical, top-p, min-p, XTC, temperature, then the draw; mirostat 2, when on, takes the place of top-k to XTC.
+// The steps, in this order, each off at its neutral value: logit bias, repeat/frequency/presence penalties, DRY, top-k,
+// typical, top-p, min-p, XTC, temperature, then the draw. Mirostat 2, when on, replaces top-k to XTC.
 // Equal logits sort by id. temperature 0 is greedy: the most likely id after bias, penalties and DRY; nothing is drawn.
 // Otherwise each sample takes one number from the generator, two with XTC. The same seed gives the same ids everywhere.
 
@@ -386,31 +391,31 @@ typedef enum gemel_sampler_option {
     GEMEL_SAMPLER_MIROSTAT = 16,            // 0 or 2
     GEMEL_SAMPLER_MIROSTAT_TAU = 17,        // > 0; default 5
     GEMEL_SAMPLER_MIROSTAT_ETA = 18,        // > 0; default 0.1
-    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53; default 0. gemel_sampler_seed takes all of 64 bits
+    GEMEL_SAMPLER_SEED = 19,                // an integer, 0..2^53; default 0; gemel_sampler_seed takes 64 bits
 } gemel_sampler_option;
 
 GEMEL_API int gemel_sampler_open(const gemel_model *model, gemel_sampler **out);
 GEMEL_API void gemel_sampler_close(gemel_sampler *sampler);   // before its model
-// At any time; a longer look back sees no more ids than were still held, so set it before the first `accept`.
+// At any time. Set the look-back options before the first `accept`: ids that were not kept before can't be looked at.
 GEMEL_API int gemel_sampler_set(gemel_sampler *sampler, int option, double value);
-// The seed high * 2^32 + low, in place of GEMEL_SAMPLER_SEED: up to 2^53 it is the same seed.
+// The seed high * 2^32 + low; up to 2^53 the same as by GEMEL_SAMPLER_SEED.
 GEMEL_API int gemel_sampler_seed(gemel_sampler *sampler, uint32_t low, uint32_t high);
-// Finite, or -INFINITY, which forbids the id. It replaces an earlier one of the same id. Penalised and biased logits
-// saturate at the largest float: nothing else forbids an id.
+// A finite bias, or -INFINITY to forbid the id. It replaces an earlier bias of the same id. Penalised and biased logits
+// saturate at the largest float, so nothing else forbids an id.
 GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias);
-// One sequence of 1..20 ids that ends a repeat. DRY never penalises an id that is a sequence by itself.
+// Add a sequence of 1..20 ids that ends a repeat. DRY never penalises an id that is a sequence by itself.
 GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);
-// what penalties look back at (prompt, drawn ids)
+// Add an id (of the prompt, or drawn) to those that penalties look back at
 GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);
-// forget ids; seed and mirostat start again
+// Forget the ids; the generator and mirostat start again
 GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
-// logits[n_vocab] -> id, which is not accepted yet. A logit of -INFINITY is never drawn; GEMEL_E_ARGUMENT: all of them
-// are that, or are forbidden; GEMEL_E_NUMERIC: one is NaN or +Inf.
+// Draw an id from logits[n_vocab]; call accept next. An id with logit -INFINITY is never drawn. GEMEL_E_ARGUMENT: every
+// id is forbidden or has logit -INFINITY. GEMEL_E_NUMERIC: a logit is NaN or +Inf.
 GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);
-// What accepting and drawing change, as bytes: the states of the generator and of mirostat, and the ids that the
-// penalties in use look back at (48 bytes when none is in use). Options, biases and breakers are not part of it: a
-// sampler of the same model with the same ones goes on as if it had never stopped. GEMEL_E_STATE leaves the sampler as
-// it was: other bytes, another vocabulary, or penalties that look back further than those of the saved sampler.
+// The state that accepting and drawing change, as bytes: the generator, mirostat, and the ids that the penalties in use
+// look back at (48 bytes when none is in use). Options, biases and breakers are not saved: set the same ones, and a
+// restored sampler of the same model draws what the saved one would have drawn. GEMEL_E_STATE, with the sampler
+// unchanged: not a saved sampler, another vocabulary, or penalties that look back further than the saved ones.
 GEMEL_API size_t gemel_sampler_save_size(const gemel_sampler *sampler);
 GEMEL_API int gemel_sampler_save(const gemel_sampler *sampler, uint8_t *data, size_t capacity);
 GEMEL_API int gemel_sampler_restore(gemel_sampler *sampler, const uint8_t *data, size_t size, char *err,

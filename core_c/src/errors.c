@@ -1,5 +1,5 @@
 // Failures become one sentence of valid UTF-8 in the caller's buffer; names from foreign files become text that a
-// terminal can show. Knows nothing of what failed.
+// terminal can show.
 #include "errors.h"
 #include <stdarg.h>
 #include <stdio.h>

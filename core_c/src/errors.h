@@ -1,11 +1,11 @@
-// One sentence for the caller, written where the trouble is seen. Knows nothing of what failed.
+// One sentence for the caller, written where the error is found.
 #pragma once
 #include "gemel.h"
 
 typedef struct errors {
     char *text;
     size_t size;
-} errors;   // size 0: nobody listens
+} errors;   // size 0: the caller wants none
 
 // Write the sentence (printf's language, cut to fit at a whole UTF-8 character) and return `code`.
 __attribute__((format(printf, 3, 4))) int fail(errors *e, int code, const char *format, ...);

@@ -1,4 +1,4 @@
-// Doubles to their elementary functions, by range reduction and polynomials of our own (Chebyshev fits, made in 200-bit
+// Doubles to their elementary functions, by range reduction and polynomials (Chebyshev fits, made in 200-bit
 // arithmetic). No libm, no table, no fused multiply-add: one fixed expression each, so every machine rounds alike.
 // The square root is worked out on integers: __builtin_sqrt would call libm for errno on some targets.
 #include "fmath.h"
@@ -187,12 +187,12 @@ static double cos_reduced(wide r) {
     return lead + (((1.0 - lead) - half) + (z2 * c - r.hi * r.lo));
 }
 
-static double sin_quadrant(double x, int turn)   // sin(x + turn * pi/2)
+static double sin_quadrant(double x, int quarters)   // sin(x + quarters * pi/2)
 {
     if (!(x > -0x1p30 && x < 0x1p30)) return not_a_number();
     int quadrant;
     wide r = reduce_quadrant(x, &quadrant);
-    quadrant = (quadrant + turn) & 3;
+    quadrant = (quadrant + quarters) & 3;
     double y = quadrant & 1 ? cos_reduced(r) : sin_reduced(r);
     return quadrant & 2 ? -y : y;
 }

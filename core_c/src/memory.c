@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #endif
 
-// HUGE: from this size on, memory may lie in pages that large, where the system has them.
+// HUGE: blocks of this size and more are aligned so that the system can use pages of this size.
 enum { ALIGN = 64, HUGE = 2 << 20 };
 
 // The block from malloc is kept just before the aligned one.

@@ -1,5 +1,5 @@
 // A KV cache of one head for checks: filled by the kernels' stores, read back byte by byte as cache/layout.h draws it,
-// and spoilt with what no store writes.
+// and overwritten with bytes that no store writes.
 #pragma once
 #include "kernel_checks.h"
 #include "../../core_c/src/quant/half.h"
@@ -25,7 +25,7 @@ static inline void free_cache(cache *c) {
     for (int i = 0; i < PAGES; i++) memory_free(c->pages[i]);
 }
 
-// A row of keys or values of every sort.
+// A row of keys or values of every kind.
 static inline void fill_row(float *x, int dim, int pos) {
     static const float sizes[] = {1, 3, 0.01f, 1, 0, 1e-35f, 40, 1e4f};
     for (int i = 0; i < dim; i++) x[i] = random_float() * sizes[random_below(64) ? pos % 3 : random_below(8)];
@@ -38,14 +38,14 @@ static inline void fill_page(const kernels *by, const kv_layout *l, uint8_t *pag
         CHECK(by->kv[l->type].store(k, v, l, page, pos % KV_BLOCK));
     }
 }
-// Filled by scalar; the first page by every other row, too: the same bytes.
+// Filled by scalar; the first page by every other instruction set, too, with the same bytes.
 static inline cache cache_of(int type, int k_dim, int v_dim) {
     cache c = empty_cache(type, k_dim, v_dim);
     uint8_t *again = memory_get(kv_block_size(&c.l));
     uint64_t from = seed;
     for (int i = 0; i < PAGES; i++) fill_page(scalar(), &c.l, c.pages[i]);
     uint64_t end = seed;
-    EACH_ROW (row) {
+    EACH_ISA(row) {
         seed = from;
         fill_page(row, &c.l, again);
         same(row->name, "a stored block", c.pages[0], again, kv_block_size(&c.l));
@@ -57,7 +57,7 @@ static inline cache cache_of(int type, int k_dim, int v_dim) {
 
 // ---- Byte by byte --------------------------------------------------------------------------------------------------
 
-// Where channel i of position `in` is: which number, or code, of K or of V. Written from the drawing, not by layout.h.
+// Where channel i of position `in` is: which number, or code, of K or of V. Written from the drawing, without layout.h.
 static inline size_t k_index(const kv_layout *l, int in, int i) {
     size_t group = (size_t)(in / 16 * 16) * (size_t)l->k_dim;
     if (l->type == GEMEL_KV_Q8_0) return group + (size_t)(i / 4 * 64 + in % 16 * 4 + i % 4);

@@ -1,4 +1,4 @@
-// The C checks' harness: a table of named functions, macros that note what failed, one line a check.
+// The harness of the C checks: a table of named functions, macros that record failures, one line per check.
 //
 //   static void sums_are_exact(void) { CHECK_EQ_INT(1 + 1, 2); }
 //   int main(int argc, char **argv)
@@ -7,7 +7,7 @@
 //       return check_main(table, sizeof table / sizeof *table, argc, argv);
 //   }
 //
-// Arguments choose the checks whose names contain one of them. Exits 0: none failed, 1: some did, 77: all were skipped.
+// Arguments choose the checks whose names contain one of them. Exit codes: 0 none failed, 1 some did, 77 all skipped.
 #pragma once
 #include <stdint.h>
 #include <stdio.h>
@@ -19,8 +19,8 @@ typedef struct check {
 } check;
 #define CHECK_ENTRY(function) {#function, function}
 
-static int check_failures;          // of the check that runs
-static const char *check_skipped;   // why the check that runs was skipped
+static int check_failures;          // of the current check
+static const char *check_skipped;   // why the current check was skipped
 
 static inline void check_note(const char *file, int line, const char *what) {
     if (check_failures++ < 10) printf("    %s:%d: %s\n", file, line, what);
@@ -43,14 +43,14 @@ static inline void check_eq_str(const char *file, int line, const char *what, co
 #define CHECK(cond) ((cond) ? (void)0 : check_note(__FILE__, __LINE__, #cond))
 #define CHECK_EQ_INT(got, wanted) check_eq_int(__FILE__, __LINE__, #got, (long long)(got), (long long)(wanted))
 #define CHECK_EQ_STR(got, wanted) check_eq_str(__FILE__, __LINE__, #got, (got), (wanted))
-// Inside a check itself: leave it, and say why.
+// Inside a check: skip the rest, and say why.
 #define CHECK_SKIP(why)                                                                                                \
     do {                                                                                                               \
         check_skipped = (why);                                                                                         \
         return;                                                                                                        \
     } while (0)
 
-// splitmix64: the checks' only source of chance, so that a seed is a test case.
+// splitmix64: the checks' only random numbers, so that a seed is a test case.
 static inline uint64_t check_random(uint64_t *state) {
     uint64_t x = *state += 0x9E3779B97F4A7C15u;
     x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9u;

@@ -1,6 +1,6 @@
-// Attention over caches of every type: each row of the table against the scalar row, to the bit; scalar against the
-// formulas of docs/bits.md written out position by position; what no query sees has no influence. Each of them with
-// and without a soft cap and slopes.
+// Attention over caches of every type: each instruction set against scalar, to the bit; scalar against the formulas of
+// docs/bits.md, position by position; positions that no query sees have no influence. All with and without a soft cap
+// and slopes.
 #include "kernel_checks.h"
 #include "cache_checks.h"
 #include "../../core_c/src/fmath.h"
@@ -12,7 +12,7 @@ static const int dims[N_DIMS][2] = {{64, 64}, {32, 96}, {192, 128}, {96, 32}, {1
     for (size_t t##_ = 0; t##_ < sizeof types / sizeof *types; t##_++)                                                 \
         for (int t = types[t##_], once_ = 1; once_; once_ = 0)
 
-// ---- Rows of the table ---------------------------------------------------------------------------------------------
+// ---- Instruction sets ----------------------------------------------------------------------------------------------
 
 // Queries, outputs and the call; the pages before the first position that is seen are NULL.
 typedef struct call {
@@ -35,7 +35,7 @@ static void open_call(call *c, const cache *from, int n, float size) {
     for (int i = 0; i < n * l->k_dim; i++) c->q[i] *= size;
     for (int i = 0; i < n; i++) c->a.q[i] = c->q + i * l->k_dim, c->a.o[i] = c->o + i * l->v_dim;
 }
-// What a call does to its scores.
+// The caps and slopes of a call.
 enum { PLAIN, CAPPED, SLOPED, CAPPED_AND_SLOPED, N_BENDS };
 static void bend_call(call *c, int kind) {
     static const float caps[] = {50, 3, 0.1f, 1e-3f, 1e6f}, slopes[] = {0.5f, 0.00390625f, 0, 0.84089642f, 7, 300};
@@ -45,7 +45,7 @@ static void bend_call(call *c, int kind) {
 }
 static void free_call(call *c) { memory_free(c->q), memory_free(c->o); }
 
-// The row gives scalar's bits, together and alone.
+// The instruction set gives scalar's bits, for all queries together and for each alone.
 static void check_row(const kernels *k, const cache *c, const call *want) {
     size_t v_dim = (size_t)c->l.v_dim, all = (size_t)want->a.n * v_dim;
     float *o = memory_get(all * sizeof *o);
@@ -65,7 +65,7 @@ static void check_row(const kernels *k, const cache *c, const call *want) {
     memory_free(o);
 }
 
-// Every row gives scalar's bits, where nothing is done to the scores and where something is.
+// Every instruction set gives scalar's bits, with and without caps and slopes.
 static void check_rows(const cache *c, call *want) {
     const int times = c->l.k_dim < ATTEND_DIM ? 2 : 1;   // the widest heads are slow
     hide_pages(want, c);
@@ -77,7 +77,7 @@ static void check_rows(const cache *c, call *want) {
     }
 }
 
-// Neighbours in a prompt, in an order that forward would not take, who see `window` positions at most.
+// Neighbours in a prompt, in an order that forward does not use; each sees `window` positions at most.
 static void check_neighbours(const cache *c, int n, int most, int window, float size) {
     call want;
     open_call(&want, c, n, size);
@@ -97,7 +97,7 @@ static int random_first(int n_pos) {
     return kind == 2 ? random_below(n_pos) : 0;
 }
 
-// Queries that have nothing to do with each other.
+// Unrelated queries.
 static void check_strangers(const cache *c, int n) {
     call want;
     open_call(&want, c, n, 1);
@@ -118,53 +118,54 @@ static void check_type(int type) {
             check_neighbours(&c, 1 + (int)(7 * l + (size_t)d) % ATTEND_MAX, lengths[l],
                              windows[l * (size_t)(d % 3) % 6], d % 2 ? 1 : 0.05f);
         check_neighbours(&c, ATTEND_MAX, 200, N_POSITIONS, 0);     // all weights equal
-        check_neighbours(&c, ATTEND_MAX, 200, N_POSITIONS, 300);   // one weight is all
+        check_neighbours(&c, ATTEND_MAX, 200, N_POSITIONS, 300);   // one weight dominates
         for (int i = 0; i < 10; i++) check_strangers(&c, 1 + random_below(ATTEND_MAX));
         free_cache(&c);
     }
 }
-static void attention_over_f32_is_the_same_on_every_row(void) { seed = 7, check_type(GEMEL_KV_F32); }
-static void attention_over_f16_is_the_same_on_every_row(void) { seed = 8, check_type(GEMEL_KV_F16); }
-static void attention_over_q8_is_the_same_on_every_row(void) { seed = 9, check_type(GEMEL_KV_Q8_0); }
+static void attention_over_f32_is_the_same_on_every_isa(void) { seed = 7, check_type(GEMEL_KV_F32); }
+static void attention_over_f16_is_the_same_on_every_isa(void) { seed = 8, check_type(GEMEL_KV_F16); }
+static void attention_over_q8_is_the_same_on_every_isa(void) { seed = 9, check_type(GEMEL_KV_Q8_0); }
 
 // ---- By several threads --------------------------------------------------------------------------------------------
 
-// Blocks in any order, by several calls, and then joined: the bits of one call.
-static void check_parts(const cache *c, int n, int first, int n_pos, float size, int kind) {
+// Blocks in any order, by several calls, then joined: the bits of one call.
+static void check_partials(const cache *c, int n, int first, int n_pos, float size, int kind) {
     int begin = first / KV_BLOCK, end = (n_pos - 1) / KV_BLOCK + 1;
-    size_t all = (size_t)(n * c->l.v_dim), part = (size_t)end * (size_t)(KV_PART + c->l.v_dim);
-    float *p = random_floats(all), *parts = random_floats(part * (size_t)n);
+    size_t all = (size_t)(n * c->l.v_dim), stride = (size_t)end * (size_t)(KV_PARTIAL_HEAD + c->l.v_dim);
+    float *p = random_floats(all), *partials = random_floats(stride * (size_t)n);
     call a;
     open_call(&a, c, n, size);
-    for (int i = 0; i < n; i++) a.a.first[i] = first, a.a.n_pos[i] = n_pos, a.a.parts[i] = parts + part * (size_t)i;
+    for (int i = 0; i < n; i++)
+        a.a.first[i] = first, a.a.n_pos[i] = n_pos, a.a.partials[i] = partials + stride * (size_t)i;
     bend_call(&a, kind);
     hide_pages(&a, c);
     CHECK_EQ_INT(scalar()->kv[CODES].attend(&a.a), 1);
     for (int i = 0; i < n; i++) a.a.o[i] = p + i * c->l.v_dim;
-    for (int row = 0; row < isa_count(); row++) {
-        const kernels *k = usable(row);
+    for (int isa = 0; isa < isa_count(); isa++) {
+        const kernels *k = usable(isa);
         int middle = begin + random_below(end - begin + 1);
         if (!k) continue;
         for (size_t i = 0; i < all; i++) p[i] = 7;
-        CHECK_EQ_INT(k->attend_q8_parts(&a.a, middle, end), 1);
-        CHECK_EQ_INT(k->attend_q8_parts(&a.a, begin, middle), 1);
+        CHECK_EQ_INT(k->attend_q8_partials(&a.a, middle, end), 1);
+        CHECK_EQ_INT(k->attend_q8_partials(&a.a, begin, middle), 1);
         for (size_t i = 0; i < all; i++) CHECK_EQ_INT(p[i] == 7, 1);
         k->attend_q8_join(&a.a);
-        same(k->name, "attention over Q8_0 in parts", a.o, p, all * sizeof *p);
+        same(k->name, "attention over Q8_0 in partials", a.o, p, all * sizeof *p);
     }
     free_call(&a);
-    memory_free(p), memory_free(parts);
+    memory_free(p), memory_free(partials);
 }
 
-static void parts_of_attention_join_to_the_bits_of_one_call(void) {
+static void partials_of_attention_join_to_the_bits_of_one_call(void) {
     static const int seen[] = {1, 64, 65, 128, 200, 257, 500, 768};
     seed = 16;
     for (int d = 0; d < N_DIMS; d++) {
         cache c = cache_of(GEMEL_KV_Q8_0, dims[d][0], dims[d][1]);
         for (size_t i = 0; i < sizeof seen / sizeof *seen; i++)
             for (int kind = 0; kind < 2 * N_BENDS; kind++)
-                check_parts(&c, 1 + random_below(ATTEND_MAX), kind & N_BENDS ? random_first(seen[i]) : 0, seen[i],
-                            i % 3 ? 1.0f : 50.0f, kind % N_BENDS);
+                check_partials(&c, 1 + random_below(ATTEND_MAX), kind & N_BENDS ? random_first(seen[i]) : 0, seen[i],
+                               i % 3 ? 1.0f : 50.0f, kind % N_BENDS);
         free_cache(&c);
     }
 }
@@ -318,7 +319,7 @@ static void scalar_attention_is_the_definition(void) {
 }
 
 // How far attention is from attention in double, where one channel of the keys is as large as `bias`, others within 1:
-// in parts of a mean |value|. cap 0: none.
+// relative to a mean |value|. cap 0: none.
 static double error_of(int type, float bias, float cap, float slope) {
     enum { DIM = 64, POS = 256 };
     static double v_of[POS][DIM], score[POS];
@@ -364,7 +365,7 @@ static void caps_and_slopes_mean_what_they_say(void) {
     }
 }
 
-static void one_large_channel_of_the_keys_costs_what_its_size_is(void) {
+static void the_error_of_attention_grows_with_one_large_channel_of_keys(void) {
     static const float biases[] = {0, 10, 100};
     static const double most[] = {0.006, 0.015, 0.12};   // a code's width grows with the block's largest key
     seed = 15;
@@ -424,10 +425,10 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
                     bent[kind].a.o[0] = got;
                 }
                 spoil(&c, 0, seen[i][0]), spoil(&c, seen[i][1], N_POSITIONS);
-                for (int row = 0; row < isa_count(); row++)
-                    for (int kind = 0; kind < N_BENDS && usable(row); kind++) {
-                        CHECK_EQ_INT(usable(row)->kv[type].attend(&bent[kind].a), 1);
-                        same_but_nan(usable(row)->name, "attention beside spoilt memory", want[kind], got,
+                for (int isa = 0; isa < isa_count(); isa++)
+                    for (int kind = 0; kind < N_BENDS && usable(isa); kind++) {
+                        CHECK_EQ_INT(usable(isa)->kv[type].attend(&bent[kind].a), 1);
+                        same_but_nan(usable(isa)->name, "attention beside spoilt memory", want[kind], got,
                                      (size_t)c.l.v_dim);
                     }
                 free_call(&clean);
@@ -436,8 +437,8 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
         }
 }
 
-// Scales of every sort, as no call stores or restores them.
-static void scores_that_overflow_are_the_same_on_every_row(void) {
+// Scales of every kind, also those that no call stores.
+static void scores_that_overflow_are_the_same_on_every_isa(void) {
     static const float sizes[] = {1, 1e9f, 1e17f};
     seed = 13;
     for (int round = 0; round < 300; round++) {
@@ -453,7 +454,7 @@ static void scores_that_overflow_are_the_same_on_every_row(void) {
         bend_call(&a, round / 9 % 2 ? 1 + random_below(N_BENDS - 1) : PLAIN);
         hide_pages(&a, &c);
         CHECK_EQ_INT(scalar()->kv[c.l.type].attend(&a.a), 1);
-        EACH_ROW (k) {
+        EACH_ISA(k) {
             for (int i = 0; i < n; i++) a.a.o[i] = p + i * c.l.v_dim;
             CHECK_EQ_INT(k->kv[c.l.type].attend(&a.a), 1);
             same_but_nan(k->name, name_of(&c), a.o, p, all);
@@ -499,16 +500,16 @@ static int benchmarks(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(attention_over_f32_is_the_same_on_every_row),
-        CHECK_ENTRY(attention_over_f16_is_the_same_on_every_row),
-        CHECK_ENTRY(attention_over_q8_is_the_same_on_every_row),
-        CHECK_ENTRY(parts_of_attention_join_to_the_bits_of_one_call),
+        CHECK_ENTRY(attention_over_f32_is_the_same_on_every_isa),
+        CHECK_ENTRY(attention_over_f16_is_the_same_on_every_isa),
+        CHECK_ENTRY(attention_over_q8_is_the_same_on_every_isa),
+        CHECK_ENTRY(partials_of_attention_join_to_the_bits_of_one_call),
         CHECK_ENTRY(scalar_attention_is_the_definition),
         CHECK_ENTRY(caps_and_slopes_mean_what_they_say),
-        CHECK_ENTRY(one_large_channel_of_the_keys_costs_what_its_size_is),
+        CHECK_ENTRY(the_error_of_attention_grows_with_one_large_channel_of_keys),
         CHECK_ENTRY(queries_out_of_bounds_are_refused),
         CHECK_ENTRY(what_a_query_does_not_see_weighs_nothing),
-        CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_row),
+        CHECK_ENTRY(scores_that_overflow_are_the_same_on_every_isa),
     };
     if (is_bench(argc, argv)) return benchmarks();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -1,4 +1,4 @@
-// Pages of the KV cache: counted, shared by forks, copied before a sharer writes, given back where a window has passed.
+// Pages of the KV cache: counted, shared by forks, copied before a write to a shared one, freed behind a window.
 #include <stdlib.h>
 #include "check.h"
 #include "../../core_c/src/cache/kv.h"
@@ -26,12 +26,12 @@ static int held_of(const kv_cache *kv, int k) {
     return n;
 }
 
-// A byte of a position that says whose it is: the first of its last head's block that belongs to it alone.
+// A byte that identifies a position's owner: the first of its last head's block that belongs to that position alone.
 static uint8_t *mark_of(const kv_cache *kv, int k, int pos) {
     const kv_table *t = &kv->tables[k];
     return kv_block_at(kv, k, t->c->n_heads - 1, pos) + kv_k_at(&t->layout, pos % KV_BLOCK);
 }
-// Positions from..to-1 are written, as a pass would: after the pages were reserved.
+// Write positions from..to-1 as a pass does, after reserving the pages.
 static void write_marks(kv_cache *kv, int from, int to, int mark) {
     CHECK_EQ_INT(kv_reserve(kv, from, to), 0);
     for (int k = 0; k < kv->n_tables; k++)
@@ -64,7 +64,7 @@ static void pages_are_taken_as_they_are_needed(void) {
             CHECK_EQ_INT(kv.n_pages, pages(ends[i]));
         }
         uint8_t *first = kv.tables[DEEP].pages[0];
-        CHECK_EQ_INT(kv_reserve(&kv, 0, N_CTX), 0);   // they are there: nothing moves
+        CHECK_EQ_INT(kv_reserve(&kv, 0, N_CTX), 0);   // they exist: nothing moves
         CHECK(kv.tables[DEEP].pages[0] == first && held(&kv, &shared) == 2 * pages(N_CTX));
         CHECK_EQ_INT(kv_reserve(&kv, 5, 5), 0);
         kv_close(&kv);
@@ -84,7 +84,7 @@ static void release_keeps_the_page_of_the_last_position(void) {
     kv_close(&kv);
 }
 
-static void a_page_begins_as_zeros(void) {   // what is behind the positions is saved as it is
+static void a_page_begins_as_zeros(void) {   // bytes behind the positions are saved, too
     kv_cache kv = opened(2);
     CHECK_EQ_INT(kv_reserve(&kv, 0, 70), 0);
     for (int k = 0; k < 2; k++)
@@ -108,7 +108,7 @@ static void a_fork_shares_pages_and_copies_the_last_when_either_writes(void) {
             CHECK(held(&kv, &shared) == 8 && shared == 6);
             CHECK(second->tables[DEEP].pages[3] == last && first->tables[DEEP].pages[3] != last);
             write_marks(second, 200, 210, 90);
-            CHECK(second->tables[DEEP].pages[3] == last);   // nobody else's any more: not copied
+            CHECK(second->tables[DEEP].pages[3] == last);   // no longer shared: not copied
             CHECK(has_marks(first, 0, 200, 7) && has_marks(first, 200, 230, 50));
             CHECK(has_marks(second, 0, 200, 7) && has_marks(second, 200, 210, 90));
             kv_close(&kv);
@@ -154,7 +154,7 @@ static void a_hundred_forks_copy_a_hundred_last_pages_at_most(void) {
             for (int j = 0; j < 4; j++)
                 if (is_new(seen, n, family[i].tables[k].pages[j])) seen[n++] = family[i].tables[k].pages[j];
     }
-    CHECK_EQ_INT(n, 8 + 2 * FORKS);   // the last to write takes the page that all had
+    CHECK_EQ_INT(n, 8 + 2 * FORKS);   // the last to write keeps the shared page
     for (int i = FORKS; i >= 0; i--) kv_close(&family[i]);
 }
 
@@ -192,7 +192,7 @@ static void a_window_keeps_itself_a_micro_batch_and_a_page(void) {
     kv_close(&kv);
 }
 
-static void keep_says_none_where_a_windows_pages_are_gone(void) {
+static void keep_returns_0_where_a_windows_pages_were_freed(void) {
     kv_cache kv = opened(2);
     for (int n = 0; n < N_CTX; n += N_BATCH) {
         kv_drop(&kv, n, N_BATCH);
@@ -209,7 +209,7 @@ static void keep_says_none_where_a_windows_pages_are_gone(void) {
     kv_cache deep = opened(1);
     write_marks(&deep, 0, N_CTX, 0);
     kv_drop(&deep, N_CTX, N_BATCH);
-    for (int n = 0; n <= N_CTX; n++) CHECK_EQ_INT(kv_keep(&deep, n), n);   // without windows nothing is dropped
+    for (int n = 0; n <= N_CTX; n++) CHECK_EQ_INT(kv_keep(&deep, n), n);   // without windows nothing is freed
     kv_close(&deep);
     kv_close(&kv);
 }
@@ -235,16 +235,16 @@ static void what_a_window_drops_its_forks_keep(void) {
 
 // ---- Two threads ---------------------------------------------------------------------------------------------------
 
-static void fork_and_write(void *arg, int it, int n) {
-    kv_cache *own = &((kv_cache *)arg)[it];   // shares all of its pages with the other thread's
-    uint64_t chance = (uint64_t)it;
+static void fork_and_write(void *arg, int ith, int nth) {
+    kv_cache *own = &((kv_cache *)arg)[ith];   // shares all of its pages with the other thread's
+    uint64_t rng = (uint64_t)ith;
     int mine = 200;
-    (void)n;
+    (void)nth;
     for (int round = 0; round < 200; round++) {
-        int kept = (int)(check_random(&chance) % 200) + 1;
+        int kept = (int)(check_random(&rng) % 200) + 1;
         kv_cache fork = fork_of(own, kept);
-        write_marks(&fork, kept, kept + 70, 100 + it);
-        CHECK(has_marks(&fork, 0, kept, 0) && has_marks(&fork, kept, kept + 70, 100 + it));
+        write_marks(&fork, kept, kept + 70, 100 + ith);
+        CHECK(has_marks(&fork, 0, kept, 0) && has_marks(&fork, kept, kept + 70, 100 + ith));
         if (round % 50 == 25) write_marks(own, mine, mine + 40, 0), mine += 40;
         kv_close(&fork);
         CHECK(has_marks(own, 0, mine, 0));
@@ -260,7 +260,7 @@ static void two_threads_fork_and_write_what_they_share(void) {
         pair[1] = fork_of(&pair[0], 200);
         threads_run(team, 2, fork_and_write, pair, NULL);
         int shared;
-        CHECK(held(&pair[0], &shared) == 2 * pages(360) && shared == 6);   // whole pages: still held once
+        CHECK(held(&pair[0], &shared) == 2 * pages(360) && shared == 6);   // complete pages: still held once
         kv_close(&pair[0]);
         kv_close(&pair[1]);
     }
@@ -277,7 +277,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_hundred_forks_copy_a_hundred_last_pages_at_most),
         CHECK_ENTRY(a_fork_of_a_fork_outlives_both),
         CHECK_ENTRY(a_window_keeps_itself_a_micro_batch_and_a_page),
-        CHECK_ENTRY(keep_says_none_where_a_windows_pages_are_gone),
+        CHECK_ENTRY(keep_returns_0_where_a_windows_pages_were_freed),
         CHECK_ENTRY(what_a_window_drops_its_forks_keep),
         CHECK_ENTRY(two_threads_fork_and_write_what_they_share),
     };

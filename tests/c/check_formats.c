@@ -1,12 +1,12 @@
 // Formats: the table against the file format's numbers, unpacked blocks against their codes, 16-bit floats against
-// arithmetic in double. That the bits of a block mean what they should is tests/python/test_reference.py's part.
+// arithmetic in double. tests/python/test_reference.py checks the meaning of a block's bits.
 #include <math.h>
 #include <stdlib.h>
 #include "check.h"
 #include "../../core_c/src/quant/formats.h"
 #include "../../core_c/src/quant/half.h"
 
-// How codes become weights, stated again: which sum, the zero point or code-book, the weights under one sub-scale.
+// How codes become weights, as a second statement: the formula, the zero point or code-book, the size of a sub-block.
 typedef struct recipe {
     int type, affine, zero, sub;
     const int8_t *values;
@@ -27,7 +27,7 @@ static double times_power(double x, int n) {
     return x;
 }
 
-// A block of chance bytes in memory of exactly its size, so that a read past it is seen by the sanitizer.
+// A block of random bytes in memory of exactly its size, so that the sanitizer sees a read past it.
 static uint8_t *random_block(const format *f, uint64_t *seed) {
     uint8_t *src = malloc((size_t)f->block_size);
     for (int i = 0; i < f->block_size; i++) src[i] = (uint8_t)check_random(seed);
@@ -86,7 +86,7 @@ static void sub_scales_that_a_format_lacks_are_neutral(void) {
     }
 }
 
-// The most that a code may be, so that kernels can rely on the width of their bit planes.
+// The largest code, since kernels rely on the width of their bit planes.
 static void codes_stay_in_their_bits(void) {
     static const struct {
         int type, bits;

@@ -1,5 +1,5 @@
-// The GGUF reader: what it reads, whatever the pieces; what it refuses, and with which words; that no mutation of a
-// header does worse than an error.
+// The GGUF reader: what it reads, in pieces of any size; what it refuses, and with which message; mutations of a header
+// cause nothing worse than an error.
 #include "check.h"
 #include "../../core_c/src/file/gguf.h"
 #include "../../core_c/src/file/gguf_read.h"
@@ -8,7 +8,7 @@
 typedef struct file {
     uint8_t bytes[1 << 16];
     size_t size;
-} file;   // a GGUF in the making
+} file;   // a GGUF file under construction
 
 static void put(file *f, const void *data, size_t size) {
     memcpy(f->bytes + f->size, data, size);
@@ -97,7 +97,7 @@ static int parse(const uint8_t *bytes, size_t size, uint64_t file_size, size_t p
     int code = gguf_open(out, file_size, &listener);
     while (code == 0 && *taken < size) {
         size_t part = size - *taken < piece ? size - *taken : piece, used = 0;
-        uint8_t *copy = malloc(part);   // its own allocation, so that a sanitiser sees a byte read too far
+        uint8_t *copy = malloc(part);   // a separate allocation, so that a sanitizer sees a read past its end
         memcpy(copy, bytes + *taken, part);
         code = gguf_feed(*out, copy, part, &used, &listener);
         free(copy);
@@ -115,7 +115,7 @@ static int code_of(const file *f) {
     return code;
 }
 
-// The file is refused as malformed, in a sentence that holds all the parts.
+// The file is refused as malformed, with a message that contains all the parts.
 #define REFUSED(f, ...) refused(__LINE__, f, (const char *[]){__VA_ARGS__, NULL})
 static void refused(int line, const file *f, const char **parts) {
     int code = code_of(f), as_wanted = code == GEMEL_E_FORMAT;
@@ -138,10 +138,10 @@ static void check_sample_values(const gguf *g) {
     CHECK_EQ_INT(gguf_get_u32(g, "i32", &u, &listener), 1), CHECK_EQ_INT(u, 7);
     CHECK_EQ_INT(gguf_get_u32(g, "absent", &u, &listener), 0);
     CHECK_EQ_INT(gguf_get_u32(g, "i16", &u, &listener), GEMEL_E_FORMAT);
-    CHECK_EQ_STR(message, "key \"i16\" is -300, and 0 to 4294967295 is allowed");
+    CHECK_EQ_STR(message, "key \"i16\" is -300; it must be 0 to 4294967295");
     CHECK_EQ_INT(gguf_get_u32(g, "u64", &u, &listener), GEMEL_E_FORMAT);
     CHECK_EQ_INT(gguf_get_u32(g, "words", &u, &listener), GEMEL_E_FORMAT);
-    CHECK_EQ_STR(message, "key \"words\" is an array of STRING, and an integer is wanted");
+    CHECK_EQ_STR(message, "key \"words\" is an array of STRING; it must be an integer");
     CHECK_EQ_INT(gguf_get_f32(g, "f32", &f, &listener), 1), CHECK(f == 1.5f);
     CHECK_EQ_INT(gguf_get_f32(g, "f64", &f, &listener), 1);
     CHECK_EQ_INT(gguf_get_f32(g, "u8", &f, &listener), GEMEL_E_FORMAT);
@@ -256,7 +256,7 @@ static void what_is_not_gguf_is_named(void) {
     memcpy(f.bytes, "tjgg", 4);
     REFUSED(&f, "from before GGUF");
     f.size = 3;
-    REFUSED(&f, "needs 4 bytes and the file has 3 left");
+    REFUSED(&f, "needs 4 bytes, but the file has 3 left");
     put_start(&f, 0, 0, 0);
     REFUSED(&f, "version 0");
     put_start(&f, 4, 0, 0);
@@ -269,7 +269,7 @@ static void what_is_not_gguf_is_named(void) {
     REFUSED(&f, "empty");
 }
 
-static void claims_that_the_file_cannot_hold_are_refused_at_once(void) {
+static void claims_that_the_file_cannot_hold_are_refused_immediately(void) {
     static file f;
     put_start(&f, 3, (uint64_t)1 << 60, 0);
     REFUSED(&f, "1152921504606846976 tensors");
@@ -310,10 +310,10 @@ static void metadata_that_breaks_the_format_names_its_key(void) {
     put_start(&f, 3, 0, 1), put_array(&f, "k", GGUF_ARRAY, 1), put_array(&f, "", GGUF_U8, 0);
     REFUSED(&f, "key \"k\"", "array of arrays");
     put_start(&f, 3, 0, 1), put_key(&f, "k", GGUF_BOOL), put_int(&f, 2, 1);
-    REFUSED(&f, "key \"k\"", "a boolean is 0 or 1");
+    REFUSED(&f, "key \"k\"", "a boolean must be 0 or 1");
     put_start(&f, 3, 0, 3);
     for (int i = 0; i < 3; i++) put_key(&f, i == 1 ? "j" : "k", GGUF_U8), put_int(&f, 1, 1);
-    REFUSED(&f, "key \"k\" is there twice, at offsets 32 and 60");
+    REFUSED(&f, "key \"k\" appears twice, at offsets 32 and 60");
     put_start(&f, 3, 0, 1), put_int(&f, 3, 8), put(&f, "a\0b", 3), put_int(&f, 0, 8);
     REFUSED(&f, "key \"a\\x00b\"", "NUL");
     put_start(&f, 3, 0, 1), put_key(&f, "general.alignment", GGUF_U32), put_int(&f, 24, 4);
@@ -407,9 +407,9 @@ static void sentences_are_cut_at_whole_characters(void) {
         static const size_t kept[] = {0, 0, 1, 1, 3, 3, 3, 6, 6};   // by size; 1, 3, 6 and 10 are the characters' ends
         CHECK_EQ_INT(strlen(text), kept[size]);
     }
-    errors nobody = {text, 0};
+    errors ignored = {text, 0};
     text[0] = '#';
-    CHECK_EQ_INT(fail(&nobody, -7, "x"), -7), CHECK_EQ_INT(text[0], '#');
+    CHECK_EQ_INT(fail(&ignored, -7, "x"), -7), CHECK_EQ_INT(text[0], '#');
 }
 
 // ---- Everything ----------------------------------------------------------------------------------------------------
@@ -449,17 +449,17 @@ static void touch_everything(const gguf *g) {
 static void mutations_do_no_worse_than_an_error(void) {
     static file original, f;
     size_t header = put_sample(&original), taken;
-    uint64_t chance = 1;
+    uint64_t rng = 1;
     int n_whole = 0;
     for (int round = 0; round < 20000; round++) {
         f = original;
-        for (uint64_t n = 1 + check_random(&chance) % 3; n-- > 0;) {
-            size_t at = check_random(&chance) % header;
-            uint64_t how = check_random(&chance);
+        for (uint64_t n = 1 + check_random(&rng) % 3; n-- > 0;) {
+            size_t at = check_random(&rng) % header;
+            uint64_t how = check_random(&rng);
             f.bytes[at] = how & 1 ? (uint8_t)(how >> 8) : f.bytes[at] ^ (uint8_t)(1u << (how >> 8 & 7));
         }
         gguf *g = NULL;
-        int code = parse(f.bytes, f.size, f.size, 1 + check_random(&chance) % 200, &g, &taken);
+        int code = parse(f.bytes, f.size, f.size, 1 + check_random(&rng) % 200, &g, &taken);
         CHECK(code == 1 || code == GEMEL_E_FORMAT || code == GEMEL_E_UNSUPPORTED);
         CHECK((code == 1) == (message[0] == 0));
         if (code == 1) touch_everything(g), n_whole++;
@@ -509,7 +509,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(hosts_see_the_same_through_gemel_h),
         CHECK_ENTRY(a_file_without_tensors_is_whole),
         CHECK_ENTRY(what_is_not_gguf_is_named),
-        CHECK_ENTRY(claims_that_the_file_cannot_hold_are_refused_at_once),
+        CHECK_ENTRY(claims_that_the_file_cannot_hold_are_refused_immediately),
         CHECK_ENTRY(sparse_files_do_not_make_endless_headers),
         CHECK_ENTRY(metadata_that_breaks_the_format_names_its_key),
         CHECK_ENTRY(tensors_that_break_the_format_are_named),

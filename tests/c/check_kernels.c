@@ -1,5 +1,5 @@
-// Quantising and products on every usable ISA row against the scalar row, to the bit, on random and edge inputs; and
-// the scalar row's matmul against the formula of the design written out weight by weight.
+// Quantising and products on every usable instruction set against scalar, to the bit, on random and edge inputs; and
+// scalar's matmul against the formula of docs/bits.md, weight by weight.
 #include <stdlib.h>
 #include "kernel_checks.h"
 #include "../../core_c/src/quant/half.h"
@@ -8,7 +8,7 @@ static const int types[] = {T_F32,  T_F16,  T_BF16, T_Q4_0, T_Q4_1, T_Q5_0,   T_
                             T_Q2_K, T_Q3_K, T_Q4_K, T_Q5_K, T_Q6_K, T_IQ4_NL, T_IQ4_XS, T_MXFP4};
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
-// Where a block keeps its f16 scales: made finite and tame, the rest of the bytes is random.
+// Where a block keeps its f16 scales, which are made finite and small; the other bytes are random.
 static void tame(int type, uint8_t *b) {
     int at[2] = {-1, -1};
     switch (type) {
@@ -82,13 +82,13 @@ static void fill_edges(float *x, size_t n) {   // blocks of zeros, tiny, huge, e
     x[0] = -0.0f;
 }
 
-static void quantise_is_the_same_on_every_row(void) {
+static void quantise_is_the_same_on_every_isa(void) {
     enum { N = 67, IN = 224 };
     seed = 1;
     float *x = random_floats(N * IN);
     fill_edges(x, N * IN);
     acts a = quantised(scalar(), x, N, IN);
-    EACH_ROW (k) {
+    EACH_ISA(k) {
         acts b = quantised(k, x, N, IN);
         size_t e = N * IN / 32;
         same(k->name, "scales", a.d, b.d, e * 4), same(k->name, "sums", a.z, b.z, e * 4),
@@ -115,7 +115,7 @@ static void codes_follow_the_definition(void) {
 
 // ---- Products ------------------------------------------------------------------------------------------------------
 
-// One output from the file's own block, written out.
+// One output by the definition, from the file's blocks.
 static float product_by_definition(const matrix *m, const acts *a, int ir, int t) {
     int type = m->w.type % FORMAT_COUNT;
     const format *f = format_of(type);
@@ -172,7 +172,7 @@ static void check_matmul(int type, int n_in, int n_out, int n, int edges) {
     if (edges) fill_edges(x, (size_t)n * (size_t)n_in);
     acts a = quantised(scalar(), x, n, n_in);
     scalar()->matmul(&m.w, &a, 0, m.w.n_panels, y, ld);
-    EACH_ROW (k) {
+    EACH_ISA(k) {
         char what[80];
         acts b = quantised(k, x, n, n_in);
         int middle = m.w.n_panels / 2;   // in two parts, as two threads would
@@ -185,7 +185,7 @@ static void check_matmul(int type, int n_in, int n_out, int n, int edges) {
     free_acts(&a), free_matrix(&m), memory_free(x), memory_free(y), memory_free(z);
 }
 
-static void matmul_is_the_same_on_every_row(void) {
+static void matmul_is_the_same_on_every_isa(void) {
     static const int tokens[] = {1, 2, 3, 4, 7, 8, 13, 64, 65, 77};
     for (int i = 0; i < N_TYPES; i++)
         for (size_t j = 0; j < sizeof tokens / sizeof tokens[0]; j++) {
@@ -208,7 +208,7 @@ static void codes_of_minus_128_are_exact(void) {
     scalar()->matmul(&m.w, &a, 0, 1, y, 16);
     float want = product_by_definition(&m, &a, 0, 0);
     CHECK(!memcmp(&want, y, 4));
-    EACH_ROW (k) {
+    EACH_ISA(k) {
         acts b = quantised(k, x, 1, 64);
         k->matmul(&m.w, &b, 0, 1, z, 16);
         same(k->name, "Q8_0 with -128", y, z, sizeof y);
@@ -265,7 +265,7 @@ static void no_quantised_product_hides_inf_or_nan(void) {
         scalar()->matmul(&m.w, &a, 0, 3, y, LD);
         for (int t = 0; t < N; t++)
             for (int r = 0; r < OUT && !is_finite(x + t * IN, IN); r++) CHECK(!is_finite(y + t * LD + r, 1));
-        EACH_ROW (k) {
+        EACH_ISA(k) {
             acts b = quantised(k, x, N, IN);
             k->matmul(&m.w, &b, 0, 3, z, LD);
             same_but_nan(k->name, format_of(types[i])->name, y, z, N * LD);
@@ -276,7 +276,7 @@ static void no_quantised_product_hides_inf_or_nan(void) {
     }
 }
 
-static void the_rows_of_this_machine(void) {
+static void the_instruction_sets_of_this_machine(void) {
     for (int i = 0; i < isa_count(); i++)
         printf("    %s: %s\n", isa_at(i)->k->name, isa_at(i)->usable() ? "checked" : "not usable here");
 }
@@ -298,7 +298,7 @@ static void run_quantise(const kernels *k, void *arg) {
     bench_work *w = arg;
     k->quantise(w->x, BENCH_IN / 32, 0, BENCH_IN / 32, &w->a, 0);
 }
-// Stored activations are a row's own: each row meets those that the row before it left, with other numbers, as fast.
+// Activations are stored as scalar does: other instruction sets read them as other numbers, in the same time.
 static int benchmarks(void) {
     bench_work w = {.x = random_floats(BENCH_TOKENS * BENCH_IN), .y = random_floats(BENCH_TOKENS * BENCH_OUT)};
     w.a = quantised(scalar(), w.x, BENCH_TOKENS, BENCH_IN);
@@ -320,14 +320,10 @@ static int benchmarks(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(the_rows_of_this_machine),
-        CHECK_ENTRY(quantise_is_the_same_on_every_row),
-        CHECK_ENTRY(codes_follow_the_definition),
-        CHECK_ENTRY(scalar_matmul_is_the_definition),
-        CHECK_ENTRY(matmul_is_the_same_on_every_row),
-        CHECK_ENTRY(codes_of_minus_128_are_exact),
-        CHECK_ENTRY(panels_give_their_rows_back),
-        CHECK_ENTRY(infinite_scales_are_refused),
+        CHECK_ENTRY(the_instruction_sets_of_this_machine),  CHECK_ENTRY(quantise_is_the_same_on_every_isa),
+        CHECK_ENTRY(codes_follow_the_definition),           CHECK_ENTRY(scalar_matmul_is_the_definition),
+        CHECK_ENTRY(matmul_is_the_same_on_every_isa),       CHECK_ENTRY(codes_of_minus_128_are_exact),
+        CHECK_ENTRY(panels_give_their_rows_back),           CHECK_ENTRY(infinite_scales_are_refused),
         CHECK_ENTRY(no_quantised_product_hides_inf_or_nan),
     };
     if (is_bench(argc, argv)) return benchmarks();

@@ -1,5 +1,5 @@
-// A block of the KV cache: stores put what the drawing of cache/layout.h says where it says, on every row of the table;
-// what they refuse; clearing; what a saved block may not hold.
+// A block of the KV cache: on every instruction set, stores write what cache/layout.h draws, where it draws it; what
+// they refuse; clearing; what a saved block must not hold.
 #include "kernel_checks.h"
 #include "cache_checks.h"
 #include "../../core_c/src/fmath.h"
@@ -27,7 +27,7 @@ static void floats_are_stored_where_the_drawing_says(void) {
     }
 }
 
-// Codes of -127..127 with the scales that the design names.
+// Codes of -127..127 with the scales of docs/bits.md.
 static void codes_are_what_was_stored(void) {
     seed = 11;
     cache c = empty_cache(GEMEL_KV_Q8_0, K_DIM, V_DIM);
@@ -53,7 +53,7 @@ static void codes_are_what_was_stored(void) {
 }
 
 // Every exponent, ties between two halves, infinities; no NaN.
-static void rounding_to_f16_is_the_same_on_every_row(void) {
+static void rounding_to_f16_is_the_same_on_every_isa(void) {
     const kv_layout l = kv_layout_of(GEMEL_KV_F16, 16, 16);
     seed = 4;
     for (int round = 0; round < 1024; round++) {
@@ -71,11 +71,11 @@ static void rounding_to_f16_is_the_same_on_every_row(void) {
             is_good &= (want[16 * i] & 0x7c00) != 0x7c00;
         }
         if (!is_good) memset(want, 0, sizeof want);
-        for (int row = 0; row < isa_count(); row++) {
-            if (!usable(row)) continue;
+        for (int isa = 0; isa < isa_count(); isa++) {
+            if (!usable(isa)) continue;
             memset(got, 0, sizeof got);
-            CHECK_EQ_INT(usable(row)->kv[GEMEL_KV_F16].store(x, x, &l, (uint8_t *)got, 0), is_good);
-            same(usable(row)->name, "f16", want, got, sizeof want);
+            CHECK_EQ_INT(usable(isa)->kv[GEMEL_KV_F16].store(x, x, &l, (uint8_t *)got, 0), is_good);
+            same(usable(isa)->name, "f16", want, got, sizeof want);
         }
     }
 }
@@ -148,7 +148,7 @@ static void dims_are_padded_and_parts_follow_each_other(void) {
     }
 }
 
-static void what_no_store_writes_is_named(void) {
+static void values_that_no_store_writes_are_named(void) {
     static const uint32_t never[] = {0x7f800000, 0xff800000, 0x7fc00000, 0x5c000000, 0xdc000000};
     const uint16_t inf = 0x7c00;
     const uint8_t code = 0x80;
@@ -193,11 +193,11 @@ int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(floats_are_stored_where_the_drawing_says),
         CHECK_ENTRY(codes_are_what_was_stored),
-        CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_row),
+        CHECK_ENTRY(rounding_to_f16_is_the_same_on_every_isa),
         CHECK_ENTRY(keys_and_values_out_of_bounds_are_refused),
         CHECK_ENTRY(a_cleared_block_is_one_that_never_held_more),
         CHECK_ENTRY(dims_are_padded_and_parts_follow_each_other),
-        CHECK_ENTRY(what_no_store_writes_is_named),
+        CHECK_ENTRY(values_that_no_store_writes_are_named),
         CHECK_ENTRY(scales_that_no_store_writes_are_named),
     };
     return check_main(table, sizeof table / sizeof *table, argc, argv);

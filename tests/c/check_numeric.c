@@ -1,5 +1,5 @@
-// Numbers that overflow, in models of F32 that are written here: whatever a pass meets that is Inf or NaN, or past what
-// attention can bear, is GEMEL_E_NUMERIC on every row of the table, and of the row of the batch that met it alone.
+// Numbers that overflow, in models of F32 that are written here: Inf, NaN, and numbers too large for attention are
+// GEMEL_E_NUMERIC on every instruction set, and only for the row of the batch that has them.
 #define N_LAYER 3
 #include "llama.h"
 #include "../../core_c/src/kernels/kernels.h"
@@ -23,7 +23,7 @@ static float *row_of(const file *f, int tensor, int row) {
     return (float *)(f->b.at + f->start[tensor]) + row * SHAPES[tensor].n_in;
 }
 
-// Column 0 of the tensor times its size; nothing else gives channel 0 to a token but BAD.
+// Column 0 of the tensor times its size; only BAD has anything in channel 0.
 static gemel_model *open_overflowing(const overflow *o) {
     file f = write_file(-1, -1);
     gemel_loader *l;
@@ -43,7 +43,7 @@ static gemel_model *open_overflowing(const overflow *o) {
     return finish(l);
 }
 
-static int is_deep(const overflow *o) { return !strncmp(o->tensor, "output.", 7); }   // rows without logits are spared
+static int is_deep(const overflow *o) { return !strncmp(o->tensor, "output.", 7); }   // only rows with logits fail
 
 static void check_one_session(gemel_model *m, const overflow *o) {
     static double log_probs[20];
@@ -64,7 +64,7 @@ static void check_one_session(gemel_model *m, const overflow *o) {
     CHECK_EQ_INT(gemel_session_eval(s, some, 12), GEMEL_E_NUMERIC);
     CHECK_EQ_INT(gemel_session_preload(s, some, 12, N_LAYER), GEMEL_E_NUMERIC);
     CHECK_EQ_INT(gemel_session_n_past(s), 0);
-    CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);   // as if nothing had been
+    CHECK_EQ_INT(gemel_session_eval(s, ids, 30), 30);   // as if nothing had happened
     logits_of(m, 30, before);
     CHECK(has_logits(s, before));
     gemel_session_close(s);
@@ -108,7 +108,7 @@ static void check_case(const overflow *o) {
     gemel_model_close(m);
 }
 
-static void numbers_that_overflow_are_an_error_on_every_row(void) {
+static void numbers_that_overflow_are_an_error_on_every_isa(void) {
     for (int i = 0; i < N_CASES; i++) check_case(&TABLE[i]);
 }
 static void numbers_that_overflow_are_an_error_over_f16(void) {
@@ -119,7 +119,7 @@ static void numbers_that_overflow_are_an_error_over_f16(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(numbers_that_overflow_are_an_error_on_every_row),
+        CHECK_ENTRY(numbers_that_overflow_are_an_error_on_every_isa),
         CHECK_ENTRY(numbers_that_overflow_are_an_error_over_f16),
     };
     choose_ids();

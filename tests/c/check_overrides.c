@@ -1,5 +1,5 @@
-// Metadata that a host gives in place of a file's: it counts as if the file had said so, is checked as the file's is,
-// and never goes unnoticed.
+// Metadata that a host gives in place of a file's: it has the same effect and the same checks as the file's, and one
+// without effect is refused.
 #define N_LAYER 1
 #include "llama.h"
 #include <math.h>
@@ -57,7 +57,7 @@ static void says(const char *words) {
 
 // ---- Counting ------------------------------------------------------------------------------------------------------
 
-static void overrides_count_as_the_file_s_own_values(void) {
+static void overrides_act_as_the_files_own_values(void) {
     const given usual = {BASE, FLOAT, 10000, NULL}, other = {BASE, FLOAT, 500, NULL}, whole = {BASE, INT, 500, NULL};
     float plain[N_VOCAB], got[N_VOCAB], changed[N_VOCAB];
     logits_with(NULL, 0, plain);
@@ -65,7 +65,7 @@ static void overrides_count_as_the_file_s_own_values(void) {
     CHECK(!memcmp(got, plain, sizeof got));
     logits_with(&other, 1, changed);
     CHECK(memcmp(changed, plain, sizeof changed) != 0);
-    logits_with(&whole, 1, got);   // an integer will do for a float
+    logits_with(&whole, 1, got);   // an integer is accepted for a float
     CHECK(!memcmp(got, changed, sizeof got));
 }
 
@@ -99,7 +99,7 @@ static void the_header_stays_as_the_file_has_it(void) {
     gemel_model_close(m);
 }
 
-static void a_tokenizer_s_scalars_are_overridden(void) {
+static void scalars_of_the_tokenizer_can_be_overridden(void) {
     const given all[] = {{"tokenizer.ggml.bos_token_id", INT, 3, NULL},
                          {"tokenizer.ggml.add_bos_token", BOOL, 1, NULL}};
     gemel_model *m = model_with(all, 2);
@@ -109,7 +109,7 @@ static void a_tokenizer_s_scalars_are_overridden(void) {
     gemel_model_close(m);
 }
 
-static void a_plan_counts_them_and_they_can_be_forgotten(void) {
+static void a_plan_uses_overrides_and_they_can_be_forgotten(void) {
     file f = write_file(-1, -1);
     const given longer = {"llama.context_length", INT, 4 * N_CTX, NULL};
     gemel_loader *l = open_with(&f, &longer, 1);
@@ -117,7 +117,7 @@ static void a_plan_counts_them_and_they_can_be_forgotten(void) {
     CHECK(gemel_loader_plan(l, 4 * N_CTX, GEMEL_KV_F16, plan, err, sizeof err) > 0);
     CHECK_EQ_INT(give(l, (given){0}), 0);
     CHECK_EQ_INT(gemel_loader_plan(l, 4 * N_CTX, GEMEL_KV_F16, plan, err, sizeof err), GEMEL_E_ARGUMENT);
-    CHECK_EQ_INT(give(l, (given){"tokenizer.ggml.pre", TEXT, 0, "qwen2"}), 0);   // the vocabulary is not looked at
+    CHECK_EQ_INT(give(l, (given){"tokenizer.ggml.pre", TEXT, 0, "qwen2"}), 0);   // the vocabulary is not checked
     CHECK(gemel_loader_plan(l, N_CTX, GEMEL_KV_F16, plan, err, sizeof err) > 0);
     CHECK_EQ_INT(give(l, (given){"llama.rope.base", FLOAT, 1, NULL}), 0);
     CHECK_EQ_INT(gemel_loader_plan(l, N_CTX, GEMEL_KV_F16, plan, err, sizeof err), GEMEL_E_ARGUMENT);
@@ -141,30 +141,30 @@ static void begin_refuses(const given *all, int n, int code, const char *words, 
     free(f.b.at);
 }
 
-static void values_are_checked_as_the_file_s_are(void) {
+static void overrides_are_checked_as_the_files_values_are(void) {
     // clang-format off
     static const struct { given one; int code; const char *words, *more; } cases[] = {
         {{BASE, FLOAT, 0.5, NULL}, GEMEL_E_ARGUMENT, BASE " is 0.5; it must be 1 to 1e+12", "is an override"},
-        {{BASE, FLOAT, 1e300, NULL}, GEMEL_E_ARGUMENT, BASE, "a finite 32-bit number is wanted"},
-        {{BASE, TEXT, 0, "500"}, GEMEL_E_ARGUMENT, BASE "=\"500\" is a text", "a number is wanted"},
-        {{BASE, BOOL, 1, NULL}, GEMEL_E_ARGUMENT, BASE "=true is true or false", "a number is wanted"},
+        {{BASE, FLOAT, 1e300, NULL}, GEMEL_E_ARGUMENT, BASE, "it must be a finite 32-bit number"},
+        {{BASE, TEXT, 0, "500"}, GEMEL_E_ARGUMENT, BASE "=\"500\" is a string", "it must be a number"},
+        {{BASE, BOOL, 1, NULL}, GEMEL_E_ARGUMENT, BASE "=true is true or false", "it must be a number"},
         {{"llama.context_length", FLOAT, 64.5, NULL}, GEMEL_E_ARGUMENT, "llama.context_length=64.5 is a float",
-         "an integer is wanted"},
+         "it must be an integer"},
         {{"llama.context_length", INT, -3, NULL}, GEMEL_E_ARGUMENT, "llama.context_length\" is -3", "is an override"},
         {{"llama.context_length", INT, 9007199254740992.0, NULL}, GEMEL_E_ARGUMENT, "9007199254740992", "override"},
         {{"llama.context_length", INT, 0, NULL}, GEMEL_E_ARGUMENT, "llama.context_length is 0; it must", "override"},
         {{"llama.rope.scaling.type", TEXT, 0, "su"}, GEMEL_E_UNSUPPORTED, "\"su\" is not supported", "is an override"},
-        {{"llama.rope.scaling.type", INT, 2, NULL}, GEMEL_E_ARGUMENT, "type=2 is an integer", "a text is wanted"},
+        {{"llama.rope.scaling.type", INT, 2, NULL}, GEMEL_E_ARGUMENT, "type=2 is an integer", "it must be a string"},
         {{"llama.expert_count", INT, 8, NULL}, GEMEL_E_UNSUPPORTED, "a mixture of experts", "is an override"},
         {{"llama.block_count", INT, 2, NULL}, GEMEL_E_FORMAT, "blk.1.attn_norm.weight is missing",
          "read with the override llama.block_count=2"},
         {{"general.architecture", TEXT, 0, "tapir"}, GEMEL_E_UNSUPPORTED, "\"tapir\"", "is an override"},
         {{"general.architecture", TEXT, 0, "qwen2"}, GEMEL_E_FORMAT, "qwen2.context_length is missing", "read with"},
         {{"tokenizer.ggml.pre", TEXT, 0, "zzz"}, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.pre is 'zzz'", "is an override"},
-        {{"tokenizer.ggml.eos_token_id", INT, 24, NULL}, GEMEL_E_ARGUMENT, "eos_token_id is 24; ids are below 24",
+        {{"tokenizer.ggml.eos_token_id", INT, 24, NULL}, GEMEL_E_ARGUMENT, "eos_token_id is 24; it must be below 24",
          "is an override"},
         {{"tokenizer.ggml.add_bos_token", INT, 1, NULL}, GEMEL_E_ARGUMENT, "=1 is an integer", "true or false is"},
-        {{"tokenizer.ggml.tokens", TEXT, 0, "a"}, GEMEL_E_ARGUMENT, "tokenizer.ggml.tokens is an array", "no override"},
+        {{"tokenizer.ggml.tokens", TEXT, 0, "a"}, GEMEL_E_ARGUMENT, "ggml.tokens is an array", "can't replace"},
         {{"tokenizer.ggml.token_type", INT, 1, NULL}, GEMEL_E_ARGUMENT, "token_type=1 is an integer", "an array"},
     };
     // clang-format on
@@ -172,11 +172,11 @@ static void values_are_checked_as_the_file_s_are(void) {
         begin_refuses(&cases[i].one, 1, cases[i].code, cases[i].words, cases[i].more);
 }
 
-static void what_nothing_reads_is_refused(void) {
+static void overrides_that_nothing_reads_are_refused(void) {
     static const given unread[] = {
         {"llama.rope.freqbase", FLOAT, 500, NULL},           // misspelt
         {"qwen2.rope.freq_base", FLOAT, 500, NULL},          // of another architecture
-        {"general.name", TEXT, 0, "x"},                      // read by nobody
+        {"general.name", TEXT, 0, "x"},                      // nothing reads it
         {"tokenizer.ggml.padding_token_id", INT, 1, NULL},   // read, and not used
         {"llama.rope.scaling.yarn_beta_fast", FLOAT, 16, NULL},
         {"llama.rope.scaling.original_context_length", INT, 16, NULL},
@@ -192,11 +192,11 @@ static void what_nothing_reads_is_refused(void) {
     begin_refuses(both, 2, GEMEL_E_ARGUMENT, "llama.rope.scale_linear=3 has no effect", "llama");
 }
 
-static void values_that_are_none_are_refused_at_once(void) {
+static void invalid_values_are_refused_immediately(void) {
     // clang-format off
     static const struct { given one; const char *words; } cases[] = {
-        {{BASE, FLOAT, NAN, NULL}, "nan, and a finite"}, {{BASE, FLOAT, INFINITY, NULL}, "inf, and a finite"},
-        {{BASE, INT, 0.5, NULL}, "0.5, and an integer"}, {{BASE, INT, 1e16, NULL}, "an integer from"},
+        {{BASE, FLOAT, NAN, NULL}, "nan; it must be finite"}, {{BASE, FLOAT, INFINITY, NULL}, "inf; it must be finite"},
+        {{BASE, INT, 0.5, NULL}, "0.5; it must be an integer"}, {{BASE, INT, 1e16, NULL}, "an integer from"},
         {{BASE, INT, NAN, NULL}, "an integer from"}, {{BASE, BOOL, 2, NULL}, "0 or 1"},
         {{BASE, 0, 1, NULL}, "type 0"}, {{BASE, 5, 1, NULL}, "type 5"}, {{"", INT, 1, NULL}, "has 0 bytes"},
         {{"split.count", INT, 2, NULL}, "split.count can't be overridden"},
@@ -228,7 +228,7 @@ static void values_that_are_none_are_refused_at_once(void) {
     free(f.b.at);
 }
 
-static void a_key_twice_and_too_many_are_refused(void) {
+static void repeated_keys_and_too_many_are_refused(void) {
     file f = write_file(-1, -1);
     gemel_loader *l = open_with(&f, NULL, 0);
     char key[40];
@@ -247,7 +247,7 @@ static void a_key_twice_and_too_many_are_refused(void) {
     free(f.b.at);
 }
 
-static void a_saved_session_is_of_the_same_overrides(void) {
+static void a_saved_session_needs_the_same_overrides(void) {
     const given first = {BASE, FLOAT, 500, NULL}, same = {BASE, INT, 500, NULL}, other = {BASE, FLOAT, 501, NULL};
     const struct {
         const given *all;
@@ -264,7 +264,7 @@ static void a_saved_session_is_of_the_same_overrides(void) {
         m = model_with(cases[i].all, cases[i].n);
         s = open_session(m);
         CHECK_EQ_INT(gemel_session_restore(s, saved, size, err, sizeof err), cases[i].code);
-        if (cases[i].code) says("other overrides");
+        if (cases[i].code) says("different overrides");
         close_both(s, m);
     }
     free(saved);
@@ -272,16 +272,16 @@ static void a_saved_session_is_of_the_same_overrides(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(overrides_count_as_the_file_s_own_values),
+        CHECK_ENTRY(overrides_act_as_the_files_own_values),
         CHECK_ENTRY(overrides_may_come_before_the_header),
         CHECK_ENTRY(the_header_stays_as_the_file_has_it),
-        CHECK_ENTRY(a_tokenizer_s_scalars_are_overridden),
-        CHECK_ENTRY(a_plan_counts_them_and_they_can_be_forgotten),
-        CHECK_ENTRY(values_are_checked_as_the_file_s_are),
-        CHECK_ENTRY(what_nothing_reads_is_refused),
-        CHECK_ENTRY(values_that_are_none_are_refused_at_once),
-        CHECK_ENTRY(a_key_twice_and_too_many_are_refused),
-        CHECK_ENTRY(a_saved_session_is_of_the_same_overrides),
+        CHECK_ENTRY(scalars_of_the_tokenizer_can_be_overridden),
+        CHECK_ENTRY(a_plan_uses_overrides_and_they_can_be_forgotten),
+        CHECK_ENTRY(overrides_are_checked_as_the_files_values_are),
+        CHECK_ENTRY(overrides_that_nothing_reads_are_refused),
+        CHECK_ENTRY(invalid_values_are_refused_immediately),
+        CHECK_ENTRY(repeated_keys_and_too_many_are_refused),
+        CHECK_ENTRY(a_saved_session_needs_the_same_overrides),
     };
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

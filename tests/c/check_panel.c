@@ -1,5 +1,5 @@
-// Packing: the fast packers write the bytes that panel_pack_any defines, whatever the block holds and however few the
-// rows are, never touch what is not theirs, and see the same Inf, NaN and -128.
+// Packing: the fast packers write the bytes that panel_pack_any defines, for any block and any number of rows, never
+// write elsewhere, and detect the same Inf, NaN and -128.
 #include <stdlib.h>
 #include "check.h"
 #include "../../core_c/src/panel/panel.h"
@@ -12,8 +12,8 @@ typedef struct sample {
     uint8_t *rows, *fast, *any;
 } sample;
 
-// Rows in memory of exactly their size: a read past them is seen by the sanitizer.
-static sample open_sample(int type, int n_in, int n_rows, size_t gap, uint64_t *chance) {
+// Rows in memory of exactly their size, so that the sanitizer sees a read past them.
+static sample open_sample(int type, int n_in, int n_rows, size_t gap, uint64_t *rng) {
     const format *f = format_of(type);
     sample s = {.type = type, .n_in = n_in, .n_rows = n_rows};
     s.row_size = (size_t)(n_in / f->block * f->block_size);
@@ -23,7 +23,7 @@ static sample open_sample(int type, int n_in, int n_rows, size_t gap, uint64_t *
     s.rows = malloc(size);
     s.fast = calloc(1, s.panel_size + GUARD);
     s.any = calloc(1, s.panel_size + GUARD);
-    for (size_t i = 0; i < size; i++) s.rows[i] = (uint8_t)check_random(chance);
+    for (size_t i = 0; i < size; i++) s.rows[i] = (uint8_t)check_random(rng);
     return s;
 }
 static void close_sample(sample *s) {
@@ -32,7 +32,7 @@ static void close_sample(sample *s) {
     free(s->any);
 }
 
-// Pack both ways: the same verdict, and unless that is NOT_FINITE the same bytes. Returns the verdict.
+// Pack both ways: the same result, and the same bytes unless it is NOT_FINITE. Returns the result.
 static int pack_both(sample *s) {
     memset(s->fast, 0, s->panel_size + GUARD);
     memset(s->any, 0, s->panel_size + GUARD);
@@ -65,14 +65,13 @@ static void make_finite(sample *s) {
 }
 
 static void fast_packers_write_the_defined_bytes(void) {
-    uint64_t chance = 1;
+    uint64_t rng = 1;
     for (int type = 0; type < FORMAT_COUNT; type++) {
         if (!gemel_format_computed(type)) continue;
         int block = gemel_format_block(type), verdicts[3] = {0};
         for (int round = 0; round < 200; round++) {
-            int n_in = block * (int)(1 + check_random(&chance) % (block > 1 ? 4 : 90));
-            sample s = open_sample(type, n_in, (int)(1 + check_random(&chance) % ROWS), check_random(&chance) % 3 * 7,
-                                   &chance);
+            int n_in = block * (int)(1 + check_random(&rng) % (block > 1 ? 4 : 90));
+            sample s = open_sample(type, n_in, (int)(1 + check_random(&rng) % ROWS), check_random(&rng) % 3 * 7, &rng);
             if (round % 4) make_finite(&s);
             verdicts[pack_both(&s)]++;
             close_sample(&s);
@@ -84,11 +83,11 @@ static void fast_packers_write_the_defined_bytes(void) {
 
 // Each bit of a block alone: where it goes, and whether it makes a scale infinite.
 static void every_bit_goes_where_it_is_defined_to(void) {
-    uint64_t chance = 2;
+    uint64_t rng = 2;
     for (int type = 0; type < FORMAT_COUNT; type++) {
         const format *f = format_of(type);
         if (!gemel_format_computed(type)) continue;
-        sample s = open_sample(type, f->block * 2, 3, 5, &chance);
+        sample s = open_sample(type, f->block * 2, 3, 5, &rng);
         for (int at = 0; at < 8 * f->block_size; at++)
             for (int ones = 0; ones < 2; ones++) {
                 memset(s.rows, ones ? 0xff : 0, 2 * s.row_step + s.row_size);
@@ -101,12 +100,12 @@ static void every_bit_goes_where_it_is_defined_to(void) {
 }
 
 static void an_inf_or_nan_anywhere_is_seen(void) {
-    uint64_t chance = 3;
+    uint64_t rng = 3;
     for (int type = 0; type < FORMAT_COUNT; type++) {
         const format *f = format_of(type);
         if (!gemel_format_computed(type)) continue;
         int n_in = f->block > 1 ? 2 * f->block : 11, seen = 0;
-        sample s = open_sample(type, n_in, 5, 0, &chance);
+        sample s = open_sample(type, n_in, 5, 0, &rng);
         for (size_t at = 0; at + 1 < 5 * s.row_size; at++) {
             memset(s.rows, 0, 5 * s.row_size);
             s.rows[at] = type == T_MXFP4 ? 0xff : 0x80;   // f32 and bf16 have their exponent over two bytes
@@ -119,8 +118,8 @@ static void an_inf_or_nan_anywhere_is_seen(void) {
 }
 
 static void the_code_minus_128_is_seen_anywhere(void) {
-    uint64_t chance = 4;
-    sample s = open_sample(T_Q8_0, 64, ROWS, 0, &chance);
+    uint64_t rng = 4;
+    sample s = open_sample(T_Q8_0, 64, ROWS, 0, &rng);
     for (int ir = 0; ir < ROWS; ir++)
         for (size_t at = 0; at < s.row_size; at++)
             for (int i = 0; i < 4; i++) {   // among neighbours that come near it

@@ -1,4 +1,4 @@
-// Bias, repeat/frequency/presence penalties and DRY, through the sampler's public calls: which id is the likeliest
+// Bias, repeat/frequency/presence penalties and DRY, through the sampler's public calls: which id is the most likely
 // afterwards.
 #include "sampler_checks.h"
 #include <float.h>
@@ -13,7 +13,7 @@ static void bias_moves_and_forbids(void) {
     CHECK_EQ_INT(greedy(s, halves), 1);
     CHECK_EQ_INT(gemel_sampler_bias(s, 5, 3), GEMEL_OK);
     CHECK_EQ_INT(greedy(s, halves), 5);
-    CHECK_EQ_INT(gemel_sampler_bias(s, 0, 0), GEMEL_OK);   // it takes the place of the first
+    CHECK_EQ_INT(gemel_sampler_bias(s, 0, 0), GEMEL_OK);   // it replaces the first
     CHECK_EQ_INT(gemel_sampler_bias(s, 5, -FLT_MAX), GEMEL_OK);
     CHECK_EQ_INT(greedy(s, halves), 0);
     for (int i = 0; i < 6; i++) CHECK_EQ_INT(gemel_sampler_bias(s, i, -INFINITY), GEMEL_OK);
@@ -122,7 +122,7 @@ typedef struct passage {
     int wanted;
 } passage;   // multiplier 1, base 2
 
-// Ids 0 to 9 stand at logits 0 but 3, at 8. What 3 loses is 2^(length - allowed); id 9 stands at 8 - `wanted` + 0.5.
+// Ids 0 to 9 have logit 0, except 3, which has 8. It loses 2^(length - allowed); id 9 has 8 - `wanted` + 0.5.
 static void dry_takes_more_from_longer_repeats(void) {
     static const passage passages[] = {
         {"12", 2, 1024, 0},

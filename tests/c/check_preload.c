@@ -1,5 +1,5 @@
-// A prompt that is evaluated while the model arrives: which layers count as whole, that every way to cut the work gives
-// eval's bits, what is refused meanwhile, and that cancelling, failing and dropping leave a session that works.
+// A prompt that is evaluated while the model loads: which layers are complete, that every way to split the work gives
+// eval's bits, what is refused meanwhile, and that cancelling, failing and dropping leave a usable session.
 #define N_LAYER 3
 #include <stdatomic.h>
 #include "llama.h"
@@ -13,7 +13,7 @@ static void feed_layer(gemel_loader *l, const file *f, int il) {
     for (int i = 0; i < PER_LAYER; i++) CHECK_EQ_INT(feed_tensor(l, f, first_of(il) + i), 0);
 }
 
-static void layers_count_when_they_are_whole_up_to_the_first_that_is_not(void) {
+static void complete_layers_are_counted_up_to_the_first_incomplete_one(void) {
     file f = write_file(-1, -1);
     gemel_loader *l;
     gemel_session *s = NULL;
@@ -103,14 +103,14 @@ typedef struct race {
     const file *f;
     float got[N_VOCAB];
 } race;
-static void feed_and_follow(void *arg, int it, int n) {
+static void feed_and_follow(void *arg, int ith, int nth) {
     race *r = arg;
     gemel_model *m = gemel_loader_model(r->l);
-    if (it == 0 || n == 1) {
+    if (ith == 0 || nth == 1) {
         CHECK_EQ_INT(feed_tensor(r->l, r->f, EMBD), 0);
         for (int il = 0; il < N_LAYER; il++) feed_layer(r->l, r->f, il);
     }
-    if (it == 0 && n > 1) return;
+    if (ith == 0 && nth > 1) return;
     gemel_session *s = NULL;
     while (gemel_session_open(m, N_CTX, &s) == GEMEL_E_ARGUMENT) {}
     for (int il = 0; il < N_LAYER;)
@@ -165,7 +165,7 @@ static void layers_are_evaluated_as_they_arrive(void) {
 
 // ---- What is refused -----------------------------------------------------------------------------------------------
 
-static void other_ids_and_layers_that_are_not_there_are_refused(void) {
+static void other_ids_and_missing_layers_are_refused(void) {
     gemel_model *m = open_model();
     gemel_session *s = open_session(m);
     int32_t wrong[3] = {0, N_VOCAB, 1}, others[50];
@@ -187,7 +187,7 @@ static void other_ids_and_layers_that_are_not_there_are_refused(void) {
     close_both(s, m);
 }
 
-static void nothing_else_is_evaluated_meanwhile(void) {
+static void nothing_else_is_evaluated_during_a_preload(void) {
     gemel_model *m = open_model();
     gemel_session *s = open_session(m);
     gemel_sampler *sampler;
@@ -239,9 +239,9 @@ typedef struct cancelled {
     atomic_int done;
     int times;
 } cancelled;
-static void cancel_and_resume(void *arg, int it, int n) {
+static void cancel_and_resume(void *arg, int ith, int nth) {
     cancelled *c = arg;
-    if (it == 1 && n == 2) {
+    if (ith == 1 && nth == 2) {
         while (!atomic_load(&c->done)) {
             gemel_session_cancel(c->s, 1);
             gemel_session_cancel(c->s, 0);
@@ -254,7 +254,7 @@ static void cancel_and_resume(void *arg, int it, int n) {
     atomic_store(&c->done, 1);
 }
 
-static void what_was_cancelled_goes_on_where_it_stopped(void) {
+static void a_cancelled_preload_resumes_where_it_stopped(void) {
     gemel_model *m = open_model();
     float wanted[N_VOCAB];
     logits_of(m, N_CTX, wanted);
@@ -298,7 +298,7 @@ static void keys_past_f16_are_an_error_and_leave_an_empty_session(void) {
     free(f.b.at);
 }
 
-static void an_abandoned_arrival_leaves_nothing(void) {
+static void an_abandoned_load_leaves_nothing_behind(void) {
     file f = write_file(-1, -1);
     gemel_loader *l;
     CHECK_EQ_INT(begin(&l, &f), 0);
@@ -314,17 +314,17 @@ static void an_abandoned_arrival_leaves_nothing(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(layers_count_when_they_are_whole_up_to_the_first_that_is_not),
+        CHECK_ENTRY(complete_layers_are_counted_up_to_the_first_incomplete_one),
         CHECK_ENTRY(every_cut_gives_the_logits_of_eval),
         CHECK_ENTRY(a_session_goes_on_as_after_eval),
         CHECK_ENTRY(layers_are_evaluated_as_they_arrive),
         CHECK_ENTRY(a_session_may_follow_on_another_thread),
-        CHECK_ENTRY(other_ids_and_layers_that_are_not_there_are_refused),
-        CHECK_ENTRY(nothing_else_is_evaluated_meanwhile),
+        CHECK_ENTRY(other_ids_and_missing_layers_are_refused),
+        CHECK_ENTRY(nothing_else_is_evaluated_during_a_preload),
         CHECK_ENTRY(truncate_sync_and_restore_drop_it),
-        CHECK_ENTRY(what_was_cancelled_goes_on_where_it_stopped),
+        CHECK_ENTRY(a_cancelled_preload_resumes_where_it_stopped),
         CHECK_ENTRY(keys_past_f16_are_an_error_and_leave_an_empty_session),
-        CHECK_ENTRY(an_abandoned_arrival_leaves_nothing),
+        CHECK_ENTRY(an_abandoned_load_leaves_nothing_behind),
     };
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

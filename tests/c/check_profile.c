@@ -1,5 +1,5 @@
-// Events of a session: they fill a pass without gaps, cost no bit, and stop at the caller's capacity. And measuring
-// what the machine can do.
+// Events of a session: they fill a pass without gaps, change no bit, and stop at the caller's capacity. And measuring
+// the machine.
 #define N_LAYER 3
 #include "llama.h"
 #include "../../core_c/src/threads/threads.h"
@@ -21,13 +21,13 @@ static void hosts_without_a_clock_say_so(void) {
     close_both(s, m);
 }
 
-// Every thread's events of a pass, in turn, begin where the one before ended; returns how many there were.
-static int check_pass(size_t n, int it, double tokens, int *has_op) {
+// Each event of a thread in a pass begins where the one before ended; returns their number.
+static int check_pass(size_t n, int ith, double tokens, int *has_op) {
     int count = 0;
     double at = 0, layer = -1;
     for (size_t i = 0; i < n; i++) {
         const double *e = events[i];
-        if ((int)e[GEMEL_EVENT_THREAD] != it || e[GEMEL_EVENT_OP] > GEMEL_OP_HEAD) continue;
+        if ((int)e[GEMEL_EVENT_THREAD] != ith || e[GEMEL_EVENT_OP] > GEMEL_OP_HEAD) continue;
         CHECK(e[GEMEL_EVENT_END] >= e[GEMEL_EVENT_START]);
         if (e[GEMEL_EVENT_OP] == GEMEL_OP_PASS) {
             CHECK(e[GEMEL_EVENT_END] >= at && e[GEMEL_EVENT_LAYER] == -1 && e[GEMEL_EVENT_TOKENS] == tokens);
@@ -82,7 +82,7 @@ static void events_past_the_capacity_are_counted_and_not_written(void) {
     close_both(s, m);
 }
 
-static void every_row_can_be_measured(void) {
+static void every_isa_can_be_measured(void) {
     gemel_model *m = open_model();
     double speed = 0;
     CHECK_EQ_INT(gemel_model_measure(m, 0, 0.01, &speed), GEMEL_E_ARGUMENT);
@@ -109,7 +109,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(hosts_without_a_clock_say_so),
         CHECK_ENTRY(events_fill_a_pass_and_change_no_bit),
         CHECK_ENTRY(events_past_the_capacity_are_counted_and_not_written),
-        CHECK_ENTRY(every_row_can_be_measured),
+        CHECK_ENTRY(every_isa_can_be_measured),
     };
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -6,7 +6,7 @@
 #include <math.h>   // INFINITY and NAN: macros only
 #include <stdlib.h>
 
-// The ids (below 64) that 600 draws of a row bring up, as bits.
+// The ids (below 64) that 600 draws from a row give, as bits.
 static uint64_t support(gemel_sampler *s, const float *logits) {
     uint64_t seen = 0;
     for (int i = 0; i < 600; i++) {
@@ -19,7 +19,7 @@ static uint64_t support(gemel_sampler *s, const float *logits) {
 
 // ---- Greedy ----
 
-static void greedy_takes_the_likeliest_and_among_equals_the_first(void) {
+static void greedy_takes_the_most_likely_and_the_first_of_equals(void) {
     enum { N = 200 };
     gemel_sampler *s = plain_sampler(N);
     float row[N];
@@ -177,7 +177,7 @@ static void mirostat_holds_the_surprise_near_tau(void) {
     }
 }
 
-static void mirostat_falls_back_to_the_likeliest(void) {
+static void mirostat_falls_back_to_the_most_likely(void) {
     float row[64] = {0};
     row[40] = 0.001f;
     gemel_sampler *s = plain_sampler(64);   // every id surprises by 6 bits, twice tau is 2
@@ -387,7 +387,7 @@ static void ids_and_sizes_out_of_range_are_refused(void) {
     gemel_sampler_close(s), gemel_sampler_close(NULL);
 }
 
-static void logits_that_are_no_numbers_are_refused(void) {
+static void logits_that_are_not_numbers_are_refused(void) {
     enum { N = 131 };
     float row[N] = {0};
     gemel_sampler *s = plain_sampler(N);
@@ -402,7 +402,7 @@ static void logits_that_are_no_numbers_are_refused(void) {
         }
     }
     CHECK_EQ_INT(gemel_sampler_bias(s, 3, -INFINITY), GEMEL_OK);
-    row[3] = NAN;   // what is forbidden must be a number all the same
+    row[3] = NAN;   // the logit of a forbidden id must be a number, too
     CHECK_EQ_INT(gemel_sampler_sample(s, row), GEMEL_E_NUMERIC);
     for (int i = 0; i < N; i++) row[i] = -INFINITY;
     CHECK_EQ_INT(gemel_sampler_sample(s, row), GEMEL_E_ARGUMENT);
@@ -422,14 +422,14 @@ static void a_vocabulary_of_one_is_drawn(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(greedy_takes_the_likeliest_and_among_equals_the_first),
+        CHECK_ENTRY(greedy_takes_the_most_likely_and_the_first_of_equals),
         CHECK_ENTRY(greedy_draws_nothing),
         CHECK_ENTRY(truncation_keeps_these_ids),
         CHECK_ENTRY(equal_logits_rank_by_id),
         CHECK_ENTRY(top_k_of_a_long_row_is_that_of_a_sort),
         CHECK_ENTRY(xtc_leaves_the_least_likely_of_those_over_the_threshold),
         CHECK_ENTRY(mirostat_holds_the_surprise_near_tau),
-        CHECK_ENTRY(mirostat_falls_back_to_the_likeliest),
+        CHECK_ENTRY(mirostat_falls_back_to_the_most_likely),
         CHECK_ENTRY(draws_follow_the_softmax),
         CHECK_ENTRY(extreme_temperatures_and_logits_draw),
         CHECK_ENTRY(a_seed_gives_these_ids_on_every_machine),
@@ -437,7 +437,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(seeds_differ),
         CHECK_ENTRY(values_out_of_range_are_refused),
         CHECK_ENTRY(ids_and_sizes_out_of_range_are_refused),
-        CHECK_ENTRY(logits_that_are_no_numbers_are_refused),
+        CHECK_ENTRY(logits_that_are_not_numbers_are_refused),
         CHECK_ENTRY(a_vocabulary_of_one_is_drawn),
     };
     return check_main(table, COUNT(table), argc, argv);

@@ -1,4 +1,4 @@
-// Samplers saved and restored, and their seeds: what goes on is what would have gone on, and other bytes are refused.
+// Samplers saved and restored, and their seeds: a restored one goes on as the saved one; other bytes are refused.
 #include "sampler_checks.h"
 #include <stddef.h>
 
@@ -40,7 +40,7 @@ static int restore(gemel_sampler *s, size_t size) {
     CHECK((code == 0) == (err[0] == 0));
     return code;
 }
-// Make the checksum that of the bytes as they are.
+// Make the checksum fit the bytes.
 static void seal(size_t size) {
     uint64_t h = 0xcbf29ce484222325u, word;
     for (size_t i = 16; i < size; i += 8) {
@@ -147,7 +147,7 @@ static void penalties_that_look_back_further_are_refused(void) {
     go_on(shorter, 0, 1, NULL);
     size = save(shorter);
     CHECK_EQ_INT(restore(longer, size), GEMEL_E_STATE);
-    CHECK(strstr(err, "look back at 8 ids, this one's at 2000"));
+    CHECK(strstr(err, "look back at 8 ids, but this one's at 2000"));
     go_on(longer, 0, 1500, NULL);
     size_t long_size = gemel_sampler_save_size(longer);
     uint8_t *data = malloc(long_size);
@@ -162,7 +162,7 @@ static void penalties_that_look_back_further_are_refused(void) {
     gemel_sampler *other = plain_sampler(6);
     gemel_sampler *s = plain_sampler(N);
     CHECK_EQ_INT(restore(other, save(s)), GEMEL_E_STATE);
-    CHECK(strstr(err, "a vocabulary of 300 ids, this one's has 6"));
+    CHECK(strstr(err, "a vocabulary of 300 ids, but this one has 6"));
     gemel_sampler_close(s), gemel_sampler_close(other);
 }
 

@@ -1,5 +1,5 @@
-// The loader and the session through gemel.h alone, on a llama of one layer that is written here: what a piece may be,
-// what is named when a file is wrong, what a session keeps and refuses.
+// The loader and the session through gemel.h alone, on a llama of one layer that is written here: valid pieces, errors
+// of wrong files, what a session keeps and refuses.
 #define N_LAYER 1
 #include "llama.h"
 #include "../../core_c/src/fmath.h"
@@ -15,17 +15,17 @@ static void pieces_of_any_size_give_the_same_model(void) {
     float wanted[N_VOCAB];
     logits_of(whole, 50, wanted);
     for (uint64_t seed = 0; seed < 8; seed++) {
-        uint64_t chance = seed;
+        uint64_t rng = seed;
         gemel_loader *l;
         size_t most = seed ? (size_t)1 << seed : 1;
         CHECK_EQ_INT(gemel_loader_open((double)f.b.n, &l, err, sizeof err), 0);
         for (size_t at = 0, n; !gemel_loader_gguf(l) && at < f.b.n; at += n) {
-            n = (size_t)(check_random(&chance) % most) + 1;
+            n = (size_t)(check_random(&rng) % most) + 1;
             CHECK_EQ_INT(feed(l, &f, at, at + n < f.b.n ? at + n : f.b.n), 0);
         }
         CHECK_EQ_INT(gemel_loader_begin(l, err, sizeof err), 0);
         for (size_t at = 0, n; at < f.b.n; at += n) {
-            n = (size_t)(check_random(&chance) % (most * 8)) + 1;
+            n = (size_t)(check_random(&rng) % (most * 8)) + 1;
             CHECK_EQ_INT(feed(l, &f, at, at + n < f.b.n ? at + n : f.b.n), 0);
         }
         gemel_model *m = finish(l);
@@ -75,7 +75,7 @@ static void bytes_repeated_or_skipped_within_a_tensor_are_refused(void) {
     free(f.b.at);
 }
 
-static void tensors_that_miss_or_have_another_shape_are_named(void) {
+static void missing_and_misshapen_tensors_are_named(void) {
     for (int i = 0; i < N_TENSORS - 1; i++)   // the last, output.weight, may be token_embd's twin
         for (int is_wider = 0; is_wider < 2; is_wider++) {
             file f = write_file(is_wider ? -1 : i, is_wider ? i : -1);
@@ -102,7 +102,8 @@ static void incomplete_tensors_are_named(void) {
     free(f.b.at);
 }
 
-static void a_refused_tensor_is_not_finished(void) {   // however the pieces fall: 16 rows of token_embd are 1024 bytes
+static void a_model_with_a_refused_tensor_cannot_be_finished(
+    void) {   // however the pieces fall: 16 rows of token_embd are 1024 bytes
     file f = write_file(-1, -1);
     static const size_t pieces[] = {16, 1024, 4096};
     memset(f.b.at + f.start[0] + 40, 0xff, 4);
@@ -123,7 +124,7 @@ static void a_refused_tensor_is_not_finished(void) {   // however the pieces fal
     free(f.b.at);
 }
 
-static void heads_past_the_limit_are_refused(void) {   // the width follows from others: no key says it
+static void heads_over_the_limit_are_refused(void) {   // the width follows from others: no key says it
     bytes b = {NULL, 0, 0, 0};
     gemel_loader *l;
     put(&b, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
@@ -142,7 +143,7 @@ static void heads_past_the_limit_are_refused(void) {   // the width follows from
     free(b.at);
 }
 
-static void a_finished_loader_only_closes(void) {
+static void a_finished_loader_can_only_be_closed(void) {
     file f = write_file(-1, -1);
     gemel_loader *l;
     gemel_model *m, *none;
@@ -167,7 +168,7 @@ static void sync_keeps_the_common_prefix(void) {
     other[25] = (other[25] + 1) % N_VOCAB;
     CHECK_EQ_INT(gemel_session_sync(s, ids, 40), 0);
     CHECK_EQ_INT(gemel_session_eval(s, ids, 40), 40);
-    CHECK_EQ_INT(gemel_session_sync(s, ids, 40), 40);   // its logits are at hand
+    CHECK_EQ_INT(gemel_session_sync(s, ids, 40), 40);   // it has its logits
     CHECK_EQ_INT(gemel_session_sync(s, ids, 60), 40);
     CHECK(gemel_session_logits(s) != NULL);
     CHECK_EQ_INT(gemel_session_sync(s, other, 40), 25);
@@ -197,7 +198,7 @@ static void a_session_cut_back_gives_the_logits_of_a_new_one(void) {
     close_both(s, m);
 }
 
-static void tokens_past_n_ctx_are_refused_and_change_nothing(void) {
+static void tokens_over_n_ctx_are_refused_and_change_nothing(void) {
     gemel_model *m = open_model();
     gemel_session *s = open_session(m);
     float before[N_VOCAB];
@@ -232,7 +233,7 @@ static void ids_out_of_range_are_refused_and_change_nothing(void) {
     close_both(s, m);
 }
 
-static void a_prompt_in_parts_needs_logits_at_its_end_alone(void) {
+static void a_prompt_in_parts_needs_logits_only_at_its_end(void) {
     gemel_model *m = open_model();
     gemel_session *s = open_session(m);
     float wanted[N_VOCAB];
@@ -290,7 +291,7 @@ static void a_cancellation_stops_a_pass_after_its_layer(void) {
     m->k = own;
     CHECK_EQ_INT(norms_seen, 2);   // of one layer
     CHECK_EQ_INT(gemel_session_n_past(s), 10);
-    CHECK(has_logits(s, before));   // as if it had never begun
+    CHECK(has_logits(s, before));   // as if it had not begun
     gemel_session_cancel(s, 0);
     CHECK_EQ_INT(gemel_session_eval(s, ids + 10, 10), 10);
     CHECK(has_logits(s, wanted));
@@ -409,8 +410,8 @@ static void equal_timelines_save_equal_bytes(void) {
 
 static void a_state_of_another_kv_type_is_refused(void) {
     static const int types[] = {GEMEL_KV_F16, GEMEL_KV_Q8_0, GEMEL_KV_F32};
-    static const char *const messages[] = {"type f16, this one's is q8_0", "type q8_0, this one's is f32",
-                                           "type f32, this one's is f16"};
+    static const char *const messages[] = {"is f16, but this session's is q8_0", "is q8_0, but this session's is f32",
+                                           "is f32, but this session's is f16"};
     gemel_model *m = open_model();
     for (int i = 0; i < 3; i++) {
         gemel_session *s, *other;
@@ -496,7 +497,7 @@ static void damaged_states_are_refused_and_change_nothing(void) {
     close_both(s, m);
 }
 
-// What depends on the cache's layout, with the type that is not the default.
+// Checks that depend on the cache's layout, with the other type.
 #define IN_THE_OTHER_TYPE(check)                                                                                       \
     static void check##_in_the_other_kv_type(void) {                                                                   \
         kv_type = GEMEL_KV_F16 + GEMEL_KV_Q8_0 - GEMEL_KV_Q8_0;                                                        \
@@ -513,15 +514,15 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(pieces_of_any_size_give_the_same_model),
         CHECK_ENTRY(tensors_arrive_in_any_order),
         CHECK_ENTRY(bytes_repeated_or_skipped_within_a_tensor_are_refused),
-        CHECK_ENTRY(tensors_that_miss_or_have_another_shape_are_named),
+        CHECK_ENTRY(missing_and_misshapen_tensors_are_named),
         CHECK_ENTRY(incomplete_tensors_are_named),
-        CHECK_ENTRY(a_refused_tensor_is_not_finished),
-        CHECK_ENTRY(heads_past_the_limit_are_refused),
+        CHECK_ENTRY(a_model_with_a_refused_tensor_cannot_be_finished),
+        CHECK_ENTRY(heads_over_the_limit_are_refused),
         CHECK_ENTRY(sync_keeps_the_common_prefix),
         CHECK_ENTRY(a_session_cut_back_gives_the_logits_of_a_new_one),
-        CHECK_ENTRY(tokens_past_n_ctx_are_refused_and_change_nothing),
+        CHECK_ENTRY(tokens_over_n_ctx_are_refused_and_change_nothing),
         CHECK_ENTRY(ids_out_of_range_are_refused_and_change_nothing),
-        CHECK_ENTRY(a_prompt_in_parts_needs_logits_at_its_end_alone),
+        CHECK_ENTRY(a_prompt_in_parts_needs_logits_only_at_its_end),
         CHECK_ENTRY(a_cancelled_session_waits_until_it_is_switched_on),
         CHECK_ENTRY(a_cancellation_stops_a_pass_after_its_layer),
         CHECK_ENTRY(scores_are_those_of_the_logits_of_eval),
@@ -535,7 +536,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_restored_session_goes_on_to_the_same_logits_in_the_other_kv_type),
         CHECK_ENTRY(equal_timelines_save_equal_bytes_in_the_other_kv_type),
         CHECK_ENTRY(damaged_states_are_refused_and_change_nothing_in_the_other_kv_type),
-        CHECK_ENTRY(a_finished_loader_only_closes),
+        CHECK_ENTRY(a_finished_loader_can_only_be_closed),
     };
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -1,5 +1,5 @@
-// Saved sessions that somebody changed and gave a fitting checksum: what no session writes is refused by name, the rest
-// gives the same logits on every row of the table.
+// Saved sessions that were changed and given a fitting checksum: what no session writes is refused by name, the rest
+// gives the same logits on every instruction set.
 #define N_LAYER 3
 #include "llama.h"
 #include "../../core_c/src/kernels/kernels.h"
@@ -27,7 +27,7 @@ static state saved_at(gemel_model *m, int n) {
     return saved;
 }
 
-// The checksum of state.c, put in its place.
+// Put the checksum of state.c in its place.
 static void seal(state *s) {
     uint64_t h = 0xcbf29ce484222325u, word;
     memset(s->at + 16, 0, 8);
@@ -138,7 +138,7 @@ static void logits_and_headers_that_no_session_has_are_refused(void) {
     close_both(s, m);
 }
 
-// In the last block, behind the last position, a saved session holds zeros; others are not taken over.
+// In the last block, behind the last position, a saved session has zeros; other bytes are not restored.
 static void check_what_lies_behind(void) {
     gemel_model *m = open_model();
     state saved = saved_at(m, N), longer = saved_at(m, N + MORE);
@@ -163,7 +163,7 @@ static void check_what_lies_behind(void) {
     free(saved.at), free(longer.at), free(forged.at), free(again.at);
     close_both(s, m);
 }
-static void what_lies_behind_the_last_position_is_not_taken_over(void) {
+static void bytes_behind_the_last_position_are_not_restored(void) {
     check_what_lies_behind();
     kv_type = GEMEL_KV_F16;
     check_what_lies_behind();
@@ -172,7 +172,7 @@ static void what_lies_behind_the_last_position_is_not_taken_over(void) {
     kv_type = GEMEL_KV_Q8_0;
 }
 
-// What comes of a state on a row of the table: a code, and logits.
+// What a state gives on an instruction set: a code, and logits.
 static int outcome(gemel_model *m, state *saved, int isa, float *logits) {
     gemel_session *s = open_session(m);
     memset(logits, 0, N_VOCAB * sizeof *logits);
@@ -187,11 +187,11 @@ static int outcome(gemel_model *m, state *saved, int isa, float *logits) {
 static void check_changed_bytes(void) {
     gemel_model *m = open_model();
     state saved = saved_at(m, N);
-    uint64_t chance = 21;
+    uint64_t rng = 21;
     int taken = 0;
     for (int round = 0; round < 400; round++) {
-        size_t at = check_random(&chance) % saved.size;
-        uint8_t before = saved.at[at], change = (uint8_t)(1 + check_random(&chance) % 255);
+        size_t at = check_random(&rng) % saved.size;
+        uint8_t before = saved.at[at], change = (uint8_t)(1 + check_random(&rng) % 255);
         if (round < 64) at = (size_t)round, before = saved.at[at];   // each of the header
         saved.at[at] ^= round % 3 == 1 ? 0x80 : change;
         float wanted[N_VOCAB], got[N_VOCAB];
@@ -209,13 +209,13 @@ static void check_changed_bytes(void) {
     free(saved.at);
     gemel_model_close(m);
 }
-static void changed_bytes_give_the_same_on_every_row(void) { check_changed_bytes(); }
-static void changed_bytes_give_the_same_on_every_row_over_f16(void) {
+static void changed_bytes_give_the_same_on_every_isa(void) { check_changed_bytes(); }
+static void changed_bytes_give_the_same_on_every_isa_over_f16(void) {
     kv_type = GEMEL_KV_F16;
     check_changed_bytes();
     kv_type = GEMEL_KV_Q8_0;
 }
-static void changed_bytes_give_the_same_on_every_row_over_f32(void) {
+static void changed_bytes_give_the_same_on_every_isa_over_f32(void) {
     kv_type = GEMEL_KV_F32;
     check_changed_bytes();
     kv_type = GEMEL_KV_Q8_0;
@@ -226,10 +226,10 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(what_no_q8_cache_holds_is_refused_by_name),
         CHECK_ENTRY(what_no_f16_cache_holds_is_refused_by_name),
         CHECK_ENTRY(logits_and_headers_that_no_session_has_are_refused),
-        CHECK_ENTRY(what_lies_behind_the_last_position_is_not_taken_over),
-        CHECK_ENTRY(changed_bytes_give_the_same_on_every_row),
-        CHECK_ENTRY(changed_bytes_give_the_same_on_every_row_over_f16),
-        CHECK_ENTRY(changed_bytes_give_the_same_on_every_row_over_f32),
+        CHECK_ENTRY(bytes_behind_the_last_position_are_not_restored),
+        CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa),
+        CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa_over_f16),
+        CHECK_ENTRY(changed_bytes_give_the_same_on_every_isa_over_f32),
     };
     choose_ids();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -1,5 +1,5 @@
-// One pass for many sessions: answers and chunks of prompts together have the bits of each alone, what is drawn in the
-// pass is what gemel_session_next draws, and what stops one session stops no other.
+// One pass for many sessions: answers and chunks of prompts together have the bits of each alone, the pass draws
+// what gemel_session_next draws, and an error of one session affects no other.
 #define N_LAYER 3
 #include <math.h>
 #include <stdatomic.h>
@@ -220,7 +220,7 @@ static void what_stops_one_session_stops_no_other(void) {
     gemel_model_close(m);
 }
 
-static void nan_of_one_session_is_not_the_others(void) {
+static void nan_in_one_session_does_not_affect_others(void) {
     gemel_model *m = open_model();
     kv_type = GEMEL_KV_F32;
     for (int threads = 1; threads <= 3; threads++) {
@@ -229,7 +229,7 @@ static void nan_of_one_session_is_not_the_others(void) {
         int32_t next[3] = {part(0)[20], part(1)[20], part(2)[20]};
         float wanted[3][N_VOCAB];
         outcome o;
-        CHECK(gemel_model_set_threads(m, threads) != GEMEL_E_ARGUMENT);   // refused ones leave fewer
+        CHECK(gemel_model_set_threads(m, threads) != GEMEL_E_ARGUMENT);   // a refused number leaves fewer
         for (int i = 0; i < 3; i++) logits_alone(m, i, 21, wanted[i]);
         const kv_table *t = &s[1]->kv.tables[0];
         memset(t->pages[0], 0xff, t->block_size);
@@ -247,7 +247,7 @@ static void nan_of_one_session_is_not_the_others(void) {
 
 // ---- Errors of the whole step --------------------------------------------------------------------------------------
 
-static void what_is_no_step_is_refused_and_changes_nothing(void) {
+static void invalid_steps_are_refused_and_change_nothing(void) {
     gemel_model *m = open_model(), *other = open_model();
     gemel_session *one = session_of(m, 0, 5), *two = session_of(m, 1, 5), *stranger = open_session(other);
     gemel_session *good[2] = {one, two}, *twice[2] = {one, one}, *foreign[2] = {one, stranger}, *hole[2] = {one, NULL};
@@ -277,7 +277,7 @@ static void what_is_no_step_is_refused_and_changes_nothing(void) {
     CHECK_EQ_INT(gemel_model_step(m, good, ONES, next, fine, 2, 0, drawn, text, ROOM, NULL, codes), ARG);
     CHECK_EQ_INT(gemel_model_step(m, good, ONES, next, fine, 2, 0, drawn, text, 3, sizes, codes), ARG);
     CHECK(gemel_session_n_past(one) == 5 && gemel_session_n_past(two) == 5 && gemel_session_n_past(many[0]) == 0);
-    CHECK_EQ_INT(append_only(m, good, ONES, NULL, 2, 0, codes), 0);   // ids that are not there: of each session
+    CHECK_EQ_INT(append_only(m, good, ONES, NULL, 2, 0, codes), 0);   // invalid ids, of each session
     CHECK(codes[0] == ARG && codes[1] == ARG);
     CHECK_EQ_INT(append_only(m, many, counts, next, 128, 0, codes), 128);
     close_all(many, 129);
@@ -305,10 +305,10 @@ static int waiting_norm(const float *x, const float *w, const float *b, int n, f
     while (!atomic_load(&is_closed)) {}
     return own->norm[NORM_RMS](x, w, b, n, eps, y);
 }
-static void step_and_close(void *arg, int it, int n) {
+static void step_and_close(void *arg, int ith, int nth) {
     closing *c = arg;
-    if (n < 2) return;
-    if (it == 0) {
+    if (nth < 2) return;
+    if (ith == 0) {
         c->went_on = draw(c->m, c->s, ONES, c->next, c->samplers, N, &c->o);
         return;
     }
@@ -357,8 +357,8 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(drawn_ids_and_text_are_those_of_next),
         CHECK_ENTRY(no_ids_draw_from_the_logits_at_hand),
         CHECK_ENTRY(what_stops_one_session_stops_no_other),
-        CHECK_ENTRY(nan_of_one_session_is_not_the_others),
-        CHECK_ENTRY(what_is_no_step_is_refused_and_changes_nothing),
+        CHECK_ENTRY(nan_in_one_session_does_not_affect_others),
+        CHECK_ENTRY(invalid_steps_are_refused_and_change_nothing),
         CHECK_ENTRY(a_session_closed_during_a_step_is_freed_after_it),
     };
     choose_ids();

@@ -169,7 +169,7 @@ static void an_unknown_rule_is_not_guessed(void) {
     CHECK(pretok_find("llama3", 6));
 }
 
-// Whatever the bytes: words are not empty, and lie end to end.
+// For any bytes, words are not empty and lie end to end.
 static void words_cover_any_bytes(void) {
     // clang-format off
     static const char *const pres[] = {
@@ -225,14 +225,14 @@ static void merges_go_best_first_then_leftmost_in_runs_of_any_length(void) {
         pairs ranks, results;
         merge_table table = {0};
         merge_scratch scratch = {0};
-        errors nobody = {NULL, 0};
+        errors ignored = {NULL, 0};
         for (int i = 0; i < N_SYMBOLS; i++)
             for (int j = 0; j < N_SYMBOLS; j++) {
                 ranks[i][j] = check_random(&seed) % 3 ? -1 : (int)(check_random(&seed) % (round % 2 ? 1000 : 5));
                 results[i][j] = (int)(check_random(&seed) % N_SYMBOLS);
                 if (ranks[i][j] < 0) continue;
-                CHECK_EQ_INT(merge_table_add(&table, i, j, (merge){ranks[i][j], results[i][j]}, &nobody), 0);
-                CHECK_EQ_INT(merge_table_add(&table, i, j, (merge){0, 0}, &nobody), 0);   // twice: the first counts
+                CHECK_EQ_INT(merge_table_add(&table, i, j, (merge){ranks[i][j], results[i][j]}, &ignored), 0);
+                CHECK_EQ_INT(merge_table_add(&table, i, j, (merge){0, 0}, &ignored), 0);   // twice: the first counts
             }
         size_t n = check_random(&seed) % 120, got = n;
         int32_t a[120], b[120];

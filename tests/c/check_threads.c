@@ -1,5 +1,5 @@
-// Pools of threads: every thread of a run takes part once and meets the others, whatever ran before, however the pool
-// was resized, and however many models share it. Runs are counted by what each thread leaves in its own cell.
+// Pools of threads: every thread of a run takes part once and reaches every barrier, after any other run, after the
+// pool was resized, and when models share it. Each thread counts its runs in its own cell.
 #define _DEFAULT_SOURCE
 #define N_LAYER 3
 #include "llama.h"
@@ -70,7 +70,7 @@ static void every_thread_of_a_run_takes_part_once(void) {
         if (check_random(&seed) % 16 == 0) pass_time();
         CHECK_EQ_INT(run(&j, pool, n, NULL), n);
     }
-    CHECK_EQ_INT(run(&j, pool, 9, NULL), 5);   // all it has
+    CHECK_EQ_INT(run(&j, pool, 9, NULL), 5);   // all of its threads
     threads_close(pool);
     threads_close(NULL);
 }
@@ -103,7 +103,7 @@ static void a_short_run_is_done_by_all_or_by_the_caller_alone(void) {
         int user = i % 2, n = 2 + user, done = run(&j, pool, n, &paces[user]);
         CHECK(done == 1 || done == n);
         ways[user][done == 1]++;
-        CHECK_EQ_INT(run(&j, pool, n, NULL), n);   // others are not short
+        CHECK_EQ_INT(run(&j, pool, n, NULL), n);   // runs without a pace are not short
     }
     CHECK(ways[0][0] && ways[0][1] && ways[1][0] && ways[1][1]);   // each user tried both
     threads_close(pool);
@@ -135,7 +135,7 @@ static void two_users_of_a_pool_take_turns(void) {
     threads_close(hosts);
 }
 
-// Thread 1 asks for a run during one of thread 0's, who asks for the next one at once: the first to ask gets it.
+// Thread 1 asks for a run during one of thread 0's, which asks for its next one immediately: the first to ask gets it.
 typedef struct queue {
     threads *pool;
     atomic_int asks, first;   // thread 1 is about to ask; whose run was the first after that: 1 + its number
@@ -149,8 +149,8 @@ static void hold(void *arg, int ith, int nth) {
 }
 static void note_first(void *arg, int who) {
     queue *q = arg;
-    int nobody = 0;
-    atomic_compare_exchange_strong(&q->first, &nobody, 1 + who);
+    int none = 0;
+    atomic_compare_exchange_strong(&q->first, &none, 1 + who);
 }
 static void note_0(void *arg, int ith, int nth) {
     (void)nth;
@@ -167,12 +167,12 @@ static void ask(void *arg, int ith, int nth) {
         threads_run(q->pool, 2, hold, q, NULL);
         threads_run(q->pool, 2, note_0, q, NULL);
     } else {
-        pass_time();   // thread 0 is at it
+        pass_time();   // thread 0 is running
         atomic_store(&q->asks, 1);
         threads_run(q->pool, 2, note_1, q, NULL);
     }
 }
-static void who_asks_first_gets_the_pool_first(void) {
+static void the_first_to_ask_gets_the_pool_first(void) {
     int n_right = 0;
     threads *hosts = pool_of(2);
     if (!hosts) CHECK_SKIP("no threads here");
@@ -209,7 +209,7 @@ static void numbers_out_of_range_are_refused(void) {
 
 // ---- Models on a shared pool ---------------------------------------------------------------------------------------
 
-static gemel_model *open_on(gemel_threads *pool, int n) {   // n 0: not said
+static gemel_model *open_on(gemel_threads *pool, int n) {   // n 0: not set
     file f = write_file(-1, -1);
     gemel_loader *l = NULL;
     CHECK_EQ_INT(gemel_loader_open((double)f.b.n, &l, err, sizeof err), 0);
@@ -261,7 +261,7 @@ static void models_on_one_pool_give_the_same_bits(void) {
     CHECK_EQ_INT(gemel_threads_resize(pool, 2), 0);
     CHECK_EQ_INT(n_threads(p.m[0]), 2);
     threads_run(hosts, 2, evaluate, &p, NULL);
-    CHECK_EQ_INT(gemel_model_after_fork(p.m[0]), 0);   // the pool is not its own
+    CHECK_EQ_INT(gemel_model_after_fork(p.m[0]), 0);   // the pool is shared
     CHECK_EQ_INT(gemel_threads_count(pool), 2);
     CHECK_EQ_INT(p.wrong[0] + p.wrong[1], 0);
     gemel_model_close(p.m[0]);
@@ -316,7 +316,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_resized_pool_has_the_new_number),
         CHECK_ENTRY(a_short_run_is_done_by_all_or_by_the_caller_alone),
         CHECK_ENTRY(two_users_of_a_pool_take_turns),
-        CHECK_ENTRY(who_asks_first_gets_the_pool_first),
+        CHECK_ENTRY(the_first_to_ask_gets_the_pool_first),
         CHECK_ENTRY(numbers_out_of_range_are_refused),
         CHECK_ENTRY(models_on_one_pool_give_the_same_bits),
         CHECK_ENTRY(a_loader_uses_only_what_the_pool_has),

@@ -1,5 +1,5 @@
 // Tokenizers on vocabularies made here: the order of merges inside words, special tokens, bytes that can't be
-// expressed, and each false claim that a file can make. That tokenizers agree with others is test_tokenizer.py's part.
+// expressed, and each false claim that a file can make. test_tokenizer.py compares tokenizers with others.
 #include "toy.h"
 
 enum { LONG_TEXT = 131072 };
@@ -145,7 +145,7 @@ static void a_merge_may_pass_through_a_text_without_an_id(void) {
     close_toy(&o);
 }
 
-static void bytes_without_a_token_become_unknown_or_leave(void) {
+static void bytes_without_a_token_become_unknown_or_are_dropped(void) {
     static const char *const tokens[] = {"a", "b", "<unk>", "ab"}, *const merges[] = {"a b"};
     int kinds[] = {1, 1, 2, 1};
     opened o;
@@ -169,7 +169,7 @@ static void pieces_outside_the_alphabet_stand_for_themselves(void) {
                                        ""};
     opened o;
     toy v = byte_toy(NULL, MERGES, 0, more, 2);
-    v.merges = more;   // no merges, but the key is there
+    v.merges = more;   // no merges, but the key exists
     CHECK_EQ_INT(open_toy(&o, &v), 0);
     CHECK_EQ_STR(decoded(&o, (int32_t[]){256, 257, 97}, 3, 0), "\xE4\xB8\xAD"
                                                                "aa");
@@ -212,7 +212,7 @@ static void pieces_merge_by_score(void) {
     close_toy(&o);
 }
 
-static void characters_without_a_piece_of_their_own_may_merge(void) {
+static void characters_without_a_piece_may_merge(void) {
     int kinds[N_PIECES];
     const char *tokens[N_PIECES];
     opened o;
@@ -319,7 +319,7 @@ static void a_generation_ends_at_named_roles_and_at_known_control_tokens(void) {
     close_toy(&o);
 }
 
-static void nothing_is_written_past_the_room_given(void) {
+static void nothing_is_written_past_the_capacity(void) {
     opened o;
     int kinds[N_HELLO];
     toy v = hello_toy(kinds);
@@ -372,7 +372,7 @@ static void check_refused(const toy *v, int code, const char *sentence_part) {
     close_toy(&o);
 }
 
-static void models_and_rules_that_are_not_known_are_named(void) {
+static void unsupported_models_and_pre_tokenizers_are_named(void) {
     int kinds[N_HELLO];
     toy v = hello_toy(kinds);
     v.model = NULL;
@@ -416,7 +416,7 @@ static void ids_that_do_not_exist_are_refused(void) {
     check_refused(&v, GEMEL_E_FORMAT, "add_eos_token is true");
 }
 
-static void texts_that_can_not_be_told_apart_are_refused(void) {
+static void ids_with_the_same_text_are_refused(void) {
     static const char *const twice[] = {"he", "x1", "he"};
     int kinds[259];
     toy v = byte_toy("gpt-2", MERGES, 1, twice, 3);
@@ -426,7 +426,7 @@ static void texts_that_can_not_be_told_apart_are_refused(void) {
     check_refused(&v, GEMEL_E_FORMAT, "256 and 258 are both 'he'");
 }
 
-static void merges_that_say_nothing_are_refused_by_index(void) {
+static void invalid_merges_are_refused_by_index(void) {
     static const char *const bad[][2] = {
         {"h e", "he"}, {"h e", "he "}, {"h e", " he"}, {"h e", "he xy"}, {"h e", "he \xE4\xB8\xAD"}};
     static const char *const more[] = {"he"};
@@ -469,17 +469,17 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(long_runs_of_one_character_come_back), CHECK_ENTRY(special_tokens_are_seen_only_when_asked),
         CHECK_ENTRY(whole_words_win_over_merges_where_the_rule_says_so),
         CHECK_ENTRY(a_merge_may_pass_through_a_text_without_an_id),
-        CHECK_ENTRY(bytes_without_a_token_become_unknown_or_leave),
+        CHECK_ENTRY(bytes_without_a_token_become_unknown_or_are_dropped),
         CHECK_ENTRY(pieces_outside_the_alphabet_stand_for_themselves), CHECK_ENTRY(pieces_merge_by_score),
         CHECK_ENTRY(a_piece_may_reach_across_a_space),
-        CHECK_ENTRY(characters_without_a_piece_of_their_own_may_merge),
+        CHECK_ENTRY(characters_without_a_piece_may_merge),
         CHECK_ENTRY(decoding_pieces_undoes_the_added_space), CHECK_ENTRY(long_runs_of_pieces_come_back),
         CHECK_ENTRY(bos_and_eos_are_added_as_the_file_says),
         CHECK_ENTRY(a_generation_ends_at_named_roles_and_at_known_control_tokens),
-        CHECK_ENTRY(nothing_is_written_past_the_room_given), CHECK_ENTRY(values_out_of_range_are_refused),
-        CHECK_ENTRY(models_and_rules_that_are_not_known_are_named), CHECK_ENTRY(arrays_that_disagree_are_refused),
-        CHECK_ENTRY(ids_that_do_not_exist_are_refused), CHECK_ENTRY(texts_that_can_not_be_told_apart_are_refused),
-        CHECK_ENTRY(merges_that_say_nothing_are_refused_by_index), CHECK_ENTRY(texts_too_long_to_match_are_refused),
+        CHECK_ENTRY(nothing_is_written_past_the_capacity), CHECK_ENTRY(values_out_of_range_are_refused),
+        CHECK_ENTRY(unsupported_models_and_pre_tokenizers_are_named), CHECK_ENTRY(arrays_that_disagree_are_refused),
+        CHECK_ENTRY(ids_that_do_not_exist_are_refused), CHECK_ENTRY(ids_with_the_same_text_are_refused),
+        CHECK_ENTRY(invalid_merges_are_refused_by_index), CHECK_ENTRY(texts_too_long_to_match_are_refused),
         CHECK_ENTRY(pieces_without_bytes_or_unknown_are_refused),
     };
     // clang-format on

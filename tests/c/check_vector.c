@@ -1,5 +1,5 @@
-// Kernels over rows of floats: norms, activations, soft caps, rotations, sums. Every usable row of the table against
-// the formulas of docs/bits.md, or against scalar, to the bit; and the formulas against exact ones in double.
+// Kernels over rows of floats: norms, activations, soft caps, rotations, sums. Every usable instruction set
+// against the formulas of docs/bits.md, or against scalar, to the bit; and the formulas against exact ones in double.
 #include "kernel_checks.h"
 #include "../../core_c/src/fmath.h"
 
@@ -31,13 +31,13 @@ static void norm_by_definition(int kind, const float *x, const float *w, const f
     }
 }
 
-// All rows of the table, into another place and into x itself; what lies behind is left alone.
+// All instruction sets, into another array and into x itself; what lies behind stays.
 static void check_norm(int kind, const float *x, const float *w, const float *b, int n) {
     float want[MOST + 1], got[MOST + 1];
     norm_by_definition(kind, x, w, b, n, want);
-    for (int row = 0; row < isa_count(); row++)
-        for (int in_place = 0; in_place < 2 && usable(row); in_place++) {
-            const kernels *k = usable(row);
+    for (int isa = 0; isa < isa_count(); isa++)
+        for (int in_place = 0; in_place < 2 && usable(isa); in_place++) {
+            const kernels *k = usable(isa);
             want[n] = got[n] = 7;
             if (in_place) memcpy(got, x, sizeof *x * (size_t)n);
             CHECK_EQ_INT(k->norm[kind](in_place ? got : x, w, b, n, 1e-5f, got), 1);
@@ -45,7 +45,7 @@ static void check_norm(int kind, const float *x, const float *w, const float *b,
         }
 }
 
-static void norms_are_the_definition_on_every_row(void) {
+static void norms_are_the_definition_on_every_isa(void) {
     static const float scales[] = {1, 300, 1e-20f, 1e-41f, 1e15f}, beside[] = {0, 0, 50, -1000, 1e6f};
     seed = 3;
     float *x = random_floats(MOST), *w = random_floats(MOST), *b = random_floats(MOST), y[MOST];
@@ -135,7 +135,7 @@ static float *numbers(size_t n, int odd) {
     return x;
 }
 
-static void activations_are_the_definition_on_every_row(void) {
+static void activations_are_the_definition_on_every_isa(void) {
     seed = 5;
     for (int odd = 0; odd < 2; odd++) {
         float *x = numbers(MOST, odd), *up = numbers(MOST, odd), want[MOST], got[MOST];
@@ -144,13 +144,13 @@ static void activations_are_the_definition_on_every_row(void) {
                 for (int has = 0; has < 2; has++) {
                     for (int i = 0; i < n; i++) want[i] = act_by_definition(kind, x[i]);
                     for (int i = 0; i < n && has; i++) want[i] = want[i] * up[i];
-                    for (int row = 0; row < isa_count(); row++) {
-                        if (!usable(row)) continue;
-                        usable(row)->act[kind](x, has ? up : NULL, n, got);
-                        same_but_nan(usable(row)->name, act_names[kind], want, got, (size_t)n);
+                    for (int isa = 0; isa < isa_count(); isa++) {
+                        if (!usable(isa)) continue;
+                        usable(isa)->act[kind](x, has ? up : NULL, n, got);
+                        same_but_nan(usable(isa)->name, act_names[kind], want, got, (size_t)n);
                         memcpy(got, x, sizeof got);
-                        usable(row)->act[kind](got, has ? up : NULL, n, got);
-                        same_but_nan(usable(row)->name, act_names[kind], want, got, (size_t)n);
+                        usable(isa)->act[kind](got, has ? up : NULL, n, got);
+                        same_but_nan(usable(isa)->name, act_names[kind], want, got, (size_t)n);
                         CHECK(n == MOST || !memcmp(got + n, x + n, sizeof *x));
                     }
                 }
@@ -158,7 +158,7 @@ static void activations_are_the_definition_on_every_row(void) {
     }
 }
 
-static void soft_caps_are_the_definition_on_every_row(void) {
+static void soft_caps_are_the_definition_on_every_isa(void) {
     static const float caps[] = {30, 50, 1, 1e-3f, 1e6f};
     seed = 6;
     for (int odd = 0; odd < 2; odd++)
@@ -169,12 +169,12 @@ static void soft_caps_are_the_definition_on_every_row(void) {
                 CHECK_EQ_INT(is_finite(want + i, 1), is_finite(x + i, 1));
                 CHECK(!is_finite(x + i, 1) || (want[i] <= caps[c] && -want[i] <= caps[c]));
             }
-            for (int row = 0; row < isa_count(); row++)
-                for (int s = 0; s < N_SIZES && usable(row); s++) {
+            for (int isa = 0; isa < isa_count(); isa++)
+                for (int s = 0; s < N_SIZES && usable(isa); s++) {
                     size_t n = (size_t)sizes[s];
                     memcpy(got, x, sizeof got);
-                    usable(row)->soft_cap(got, sizes[s], caps[c]);
-                    same_but_nan(usable(row)->name, "a soft cap", want, got, n);
+                    usable(isa)->soft_cap(got, sizes[s], caps[c]);
+                    same_but_nan(usable(isa)->name, "a soft cap", want, got, n);
                     CHECK(!memcmp(got + n, x + n, sizeof *x));
                 }
             memory_free(x);
@@ -242,29 +242,29 @@ static void soft_caps_are_within_rounding_of_tanh(void) {
 
 // ---- Rotations and sums --------------------------------------------------------------------------------------------
 
-static void sums_and_rotations_are_the_same_on_every_row(void) {
+static void sums_and_rotations_are_the_same_on_every_isa(void) {
     static const int widths[] = {2, 6, 16, 22, 32, 62, 64, 80, 128};   // rotated channels
     seed = 9;
-    float *x = random_floats(256), *y = random_floats(256), *angles = random_floats(512), a[256], b[256];
-    EACH_ROW (k)
-        for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
-            int n = widths[i];
-            for (int far = 1; far; far = far == 1 && n > 2 ? n / 2 : 0) {
-                scalar()->rope(x, angles, n, far, 200, 0.3f, a), k->rope(x, angles, n, far, 200, 0.3f, b);
-                same(k->name, "rope", a, b, 200 * 4);
-                CHECK(a[0] == (x[0] * angles[0] + x[far] * angles[n]) * 0.3f);
-                CHECK(a[n - 1] == (x[n - 1] * angles[n - 1] + x[n - 1 - far] * angles[2 * n - 1]) * 0.3f);
-                CHECK(a[n] == x[n] * 0.3f);
-            }
-            memcpy(a, x, sizeof a), memcpy(b, x, sizeof b);
-            scalar()->add_to(a, y, n), k->add_to(b, y, n);
-            same(k->name, "add_to", a, b, sizeof a);
-            CHECK(a[n - 1] == x[n - 1] + y[n - 1] && a[n] == x[n]);
+    float *x = random_floats(256), *y = random_floats(256), *cs = random_floats(512), a[256], b[256];
+    EACH_ISA(k)
+    for (size_t i = 0; i < sizeof widths / sizeof widths[0]; i++) {
+        int n = widths[i];
+        for (int far = 1; far; far = far == 1 && n > 2 ? n / 2 : 0) {
+            scalar()->rope(x, cs, n, far, 200, 0.3f, a), k->rope(x, cs, n, far, 200, 0.3f, b);
+            same(k->name, "rope", a, b, 200 * 4);
+            CHECK(a[0] == (x[0] * cs[0] + x[far] * cs[n]) * 0.3f);
+            CHECK(a[n - 1] == (x[n - 1] * cs[n - 1] + x[n - 1 - far] * cs[2 * n - 1]) * 0.3f);
+            CHECK(a[n] == x[n] * 0.3f);
         }
-    memory_free(x), memory_free(y), memory_free(angles);
+        memcpy(a, x, sizeof a), memcpy(b, x, sizeof b);
+        scalar()->add_to(a, y, n), k->add_to(b, y, n);
+        same(k->name, "add_to", a, b, sizeof a);
+        CHECK(a[n - 1] == x[n - 1] + y[n - 1] && a[n] == x[n]);
+    }
+    memory_free(x), memory_free(y), memory_free(cs);
 }
 
-static void peaks_and_sums_are_the_same_on_every_row(void) {
+static void peaks_and_sums_are_the_same_on_every_isa(void) {
     static const int lengths[] = {1, 7, 16, 100, 1024, 5000};
     seed = 6;
     float *x = random_floats(5000);
@@ -279,7 +279,7 @@ static void peaks_and_sums_are_the_same_on_every_row(void) {
         for (int j = 1; j < n; j++)
             if (x[j] > x[first]) first = j;
         CHECK_EQ_INT(best, first);
-        EACH_ROW (k) {
+        EACH_ISA(k) {
             CHECK_EQ_INT(k->peak(x, n, &top, &other), 1);
             double got = k->exp_sum(x, n, max);
             same(k->name, "peak", &top, &max, 4), same(k->name, "peak's place", &best, &other, 4),
@@ -307,13 +307,13 @@ static void check_odd_norm(int kind, const float *x, const float *w, const float
     int is_good = scalar()->norm[kind](x, w, b, n, 1e-5f, want);
     if (!is_finite(x, n)) CHECK_EQ_INT(is_good, 0);
     else if (must_be_good) CHECK_EQ_INT(is_good, 1);
-    EACH_ROW (k) {
+    EACH_ISA(k) {
         CHECK_EQ_INT(k->norm[kind](x, w, b, n, 1e-5f, got), is_good);
         same_but_nan(k->name, "a norm of Inf or NaN", want, got, (size_t)n);
     }
 }
 
-static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_row(void) {
+static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_isa(void) {
     enum { N = 400, WIDTH = 80 };
     seed = 14;
     float *x = odd_rows(N, WIDTH), *w = odd_rows(N, WIDTH), a[WIDTH], b[WIDTH];
@@ -327,7 +327,7 @@ static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_row(void) {
             scalar()->act[kind](row, by, WIDTH, a);
             for (int i = 0; i < WIDTH; i++)
                 if (!is_finite(row + i, 1) || !is_finite(by + i, 1)) CHECK(!is_finite(a + i, 1));
-            EACH_ROW (k) {
+            EACH_ISA(k) {
                 k->act[kind](row, by, WIDTH, b);
                 same_but_nan(k->name, act_names[kind], a, b, WIDTH);
             }
@@ -335,7 +335,7 @@ static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_row(void) {
         is_good = scalar()->peak(row, WIDTH, &max, &best);
         CHECK_EQ_INT(is_good, is_finite(row, WIDTH));
         double sum = scalar()->exp_sum(row, WIDTH, max);
-        EACH_ROW (k) {
+        EACH_ISA(k) {
             CHECK_EQ_INT(k->peak(row, WIDTH, &top, &other), is_good);
             same_but_nan(k->name, "peak of Inf or NaN", &max, &top, 1);
             double got = k->exp_sum(row, WIDTH, max);
@@ -365,17 +365,17 @@ static int benchmarks(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(norms_are_the_definition_on_every_row),
+        CHECK_ENTRY(norms_are_the_definition_on_every_isa),
         CHECK_ENTRY(norms_are_within_rounding_of_the_exact_ones),
         CHECK_ENTRY(constant_rows_have_a_finite_norm),
-        CHECK_ENTRY(activations_are_the_definition_on_every_row),
-        CHECK_ENTRY(soft_caps_are_the_definition_on_every_row),
+        CHECK_ENTRY(activations_are_the_definition_on_every_isa),
+        CHECK_ENTRY(soft_caps_are_the_definition_on_every_isa),
         CHECK_ENTRY(activations_are_within_rounding_of_the_exact_ones),
         CHECK_ENTRY(activations_of_huge_and_tiny_values_are_theirs),
         CHECK_ENTRY(soft_caps_are_within_rounding_of_tanh),
-        CHECK_ENTRY(sums_and_rotations_are_the_same_on_every_row),
-        CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_row),
-        CHECK_ENTRY(norms_and_gates_of_inf_and_nan_are_the_same_on_every_row),
+        CHECK_ENTRY(sums_and_rotations_are_the_same_on_every_isa),
+        CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_isa),
+        CHECK_ENTRY(norms_and_gates_of_inf_and_nan_are_the_same_on_every_isa),
     };
     if (is_bench(argc, argv)) return benchmarks();
     return check_main(table, sizeof table / sizeof *table, argc, argv);

@@ -181,7 +181,7 @@ static void same(const char *format, ...) {
     CHECK_EQ_STR(got, wanted);
 }
 
-static void every_float_format_is_the_systems(void) {
+static void every_float_format_matches_the_systems(void) {
     static const char *formats[] = {"%g",   "%.17g",  "%.0f",   "%f",      "%.3f",  "%e",    "%.0e",
                                     "%.1g", "%12.4g", "%-12g|", "%012.2f", "%.40f", "%.25e", "%.2f"};
     static const double edges[] = {0.0,
@@ -228,7 +228,7 @@ static void every_float_format_is_the_systems(void) {
     CHECK(strstr(text, "nan") != NULL);
 }
 
-static void integers_and_text_are_the_systems(void) {
+static void integers_and_text_match_the_systems(void) {
     uint64_t seed = 6;
     for (int i = 0; i < 500; i++) {
         uint64_t r = check_random(&seed) >> check_random(&seed) % 64;
@@ -256,7 +256,7 @@ static void text_is_cut_and_terminated(void) {
 
 static int sign(int x) { return (x > 0) - (x < 0); }
 
-static void bytes_compare_as_the_systems(void) {
+static void bytes_compare_as_the_systems_do(void) {
     uint64_t seed = 7;
     char a[24], b[24];
     for (int i = 0; i < 4000; i++) {
@@ -308,10 +308,10 @@ int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(heap_keeps_blocks_apart_and_joins_what_is_freed),
         CHECK_ENTRY(heap_refuses_what_it_cannot_hold),
-        CHECK_ENTRY(every_float_format_is_the_systems),
-        CHECK_ENTRY(integers_and_text_are_the_systems),
+        CHECK_ENTRY(every_float_format_matches_the_systems),
+        CHECK_ENTRY(integers_and_text_match_the_systems),
         CHECK_ENTRY(text_is_cut_and_terminated),
-        CHECK_ENTRY(bytes_compare_as_the_systems),
+        CHECK_ENTRY(bytes_compare_as_the_systems_do),
         CHECK_ENTRY(sorting_gives_the_systems_order),
         CHECK_ENTRY(products_of_128_bits_are_exact),
     };

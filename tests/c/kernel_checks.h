@@ -1,5 +1,5 @@
-// What the checks of kernels share: seeded floats, quantised activations, the rows of the table beside scalar; and how
-// long a kernel takes on each row: `check_kernels --bench`, `check_attention --bench`.
+// What the checks of kernels share: seeded floats, quantised activations, loops over instruction sets; and benchmarks
+// of each instruction set: `check_kernels --bench`, `check_attention --bench`.
 #pragma once
 #include <time.h>
 #include "check.h"
@@ -47,22 +47,22 @@ static inline acts quantised(const kernels *k, const float *x, int n, int n_in) 
     return a;
 }
 
-static inline void same(const char *row, const char *what, const void *a, const void *b, size_t size) {
+static inline void same(const char *isa, const char *what, const void *a, const void *b, size_t size) {
     char text[200];
     if (!memcmp(a, b, size)) return;
-    snprintf(text, sizeof text, "%s differs from scalar on %s", row, what);
+    snprintf(text, sizeof text, "%s differs from scalar on %s", isa, what);
     check_note(__FILE__, __LINE__, text);
 }
-// Floats, of which one NaN is as good as another.
-static inline void same_but_nan(const char *row, const char *what, const float *a, const float *b, size_t n) {
+// The same, but any NaN equals any other.
+static inline void same_but_nan(const char *isa, const char *what, const float *a, const float *b, size_t n) {
     for (size_t i = 0; i < n; i++)
         if (memcmp(a + i, b + i, sizeof *a) && !(a[i] != a[i] && b[i] != b[i])) {
-            same(row, what, a + i, b + i, sizeof *a);
+            same(isa, what, a + i, b + i, sizeof *a);
             return;
         }
 }
 static inline const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at(i)->k : NULL; }
-#define EACH_ROW(k)                                                                                                    \
+#define EACH_ISA(k)                                                                                                    \
     for (int i_ = 1; i_ < isa_count(); i_++)                                                                           \
         for (const kernels *k = usable(i_); k; k = NULL)
 static inline const kernels *scalar(void) { return isa_at(0)->k; }
@@ -73,7 +73,7 @@ static inline int is_finite(const float *x, int n) {
     return 1;
 }
 
-// One of 64 numbers is odd in every second row of x[n][n_in].
+// In every second row of x[n][n_in], one of 64 numbers is odd: Inf, NaN or extreme.
 static inline float *odd_rows(int n, int n_in) {
     float *x = random_floats((size_t)n * (size_t)n_in);
     for (int i = 0; i < n * n_in; i++)
@@ -124,11 +124,11 @@ static inline double bench_once(const kernels *k, bench_fn *f, void *arg, int ti
     for (int i = 0; i < times; i++) f(k, arg);
     return (bench_clock() - start) / times;
 }
-// Print microseconds of a call on each row: the best of several runs of some milliseconds.
+// Print microseconds per call on each instruction set: the best of several runs of some milliseconds.
 static inline void bench(const char *what, bench_fn *f, void *arg) {
     printf("%-40s", what);
-    for (int row = 0; row < isa_count(); row++) {
-        const kernels *k = usable(row);
+    for (int isa = 0; isa < isa_count(); isa++) {
+        const kernels *k = usable(isa);
         if (!k) continue;
         double once = bench_once(k, f, arg, 1), best = 1e9;
         int times = once < 5e-3 ? (int)(5e-3 / (once > 1e-8 ? once : 1e-8)) : 1;

@@ -1,5 +1,5 @@
-// A llama of N_LAYER (1 or 3: the includer says) layers of F32 as GGUF bytes, and the calls that open it, through
-// gemel.h alone. Weights are of chance, small and the same each time.
+// A llama of N_LAYER (1 or 3, defined by the includer) layers of F32 as GGUF bytes, and the calls that open it, through
+// gemel.h alone. Weights are random, small and the same each time.
 #pragma once
 #include "toy.h"
 
@@ -75,10 +75,10 @@ static inline void put_keys(bytes *b, int n_head, int n_rot) {
     put_texts(b, "merges", tokens, 0);
 }
 
-static inline void put_data(bytes *b, int i, uint64_t *chance) {
+static inline void put_data(bytes *b, int i, uint64_t *rng) {
     int n = SHAPES[i].n_in * (SHAPES[i].n_out ? SHAPES[i].n_out : 1);
     for (int k = 0; k < n; k++) {
-        float x = (float)(check_random(chance) >> 40) * 0x1p-24f - 0.5f;   // -0.5..0.5
+        float x = (float)(check_random(rng) >> 40) * 0x1p-24f - 0.5f;   // -0.5..0.5
         x = SHAPES[i].n_out ? x : 1 + x;
         put(b, &x, sizeof x);
     }
@@ -88,7 +88,7 @@ static inline void put_data(bytes *b, int i, uint64_t *chance) {
 // `without` is left out and `wider` has one column more (-1: none); others are as SHAPES says.
 static inline file write_file(int without, int wider) {
     file f = {{NULL, 0, 0, 0}, {0}, {0}};
-    uint64_t offset = 0, chance = 7;
+    uint64_t offset = 0, rng = 7;
     put(&f.b, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
     put_keys(&f.b, 2, DIM);
     for (int i = 0; i < N_TENSORS; i++) {
@@ -111,7 +111,7 @@ static inline file write_file(int without, int wider) {
     size_t data = f.b.n;
     for (int i = 0; i < N_TENSORS; i++) f.start[i] += data;
     for (int i = 0; i < N_TENSORS; i++)
-        if (i != without) put_data(&f.b, i, &chance);
+        if (i != without) put_data(&f.b, i, &rng);
     while (f.b.n < data + offset) put(&f.b, "", 1);   // the wider tensor's
     return f;
 }
@@ -120,7 +120,7 @@ static inline file write_file(int without, int wider) {
 
 static char err[512];
 
-// The header is fed and the model begun; returns what begin does.
+// Feed the header and begin; returns the code of begin.
 static inline int begin(gemel_loader **l, const file *f) {
     err[0] = 0;
     CHECK_EQ_INT(gemel_loader_open((double)f->b.n, l, err, sizeof err), 0);
@@ -174,11 +174,11 @@ static inline void close_both(gemel_session *s, gemel_model *m) {
 
 static int32_t ids[N_CTX + 1];
 static inline void choose_ids(void) {
-    uint64_t chance = 3;
-    for (int i = 0; i <= N_CTX; i++) ids[i] = (int32_t)(check_random(&chance) % N_VOCAB);
+    uint64_t rng = 3;
+    for (int i = 0; i <= N_CTX; i++) ids[i] = (int32_t)(check_random(&rng) % N_VOCAB);
 }
 
-// Logits of the last of n ids, by a session of its own.
+// Logits of the last of n ids, by a new session.
 static inline void logits_of(gemel_model *m, size_t n, float *out) {
     gemel_session *s = open_session(m);
     CHECK_EQ_INT(gemel_session_eval(s, ids, n), n);

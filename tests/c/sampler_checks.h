@@ -36,7 +36,7 @@ static inline void set(gemel_sampler *s, int option, double value) {
     CHECK_EQ_INT(gemel_sampler_set(s, option, value), GEMEL_OK);
 }
 
-static inline void accept_all(gemel_sampler *s, const char *digits)   // one id a digit
+static inline void accept_all(gemel_sampler *s, const char *digits)   // one id per digit
 {
     for (; *digits; digits++) CHECK_EQ_INT(gemel_sampler_accept(s, *digits - '0'), GEMEL_OK);
 }

@@ -1,4 +1,4 @@
-// Vocabularies for checks: a toy says what a file claims; it becomes GGUF bytes, and those are opened.
+// Vocabularies for checks: a toy describes a file; it becomes GGUF bytes, which are opened.
 #pragma once
 #include <stdlib.h>
 #include "check.h"

@@ -1,4 +1,4 @@
-// What the fuzz targets share. libFuzzer calls LLVMFuzzerTestOneInput with bytes of chance; a target takes them apart,
+// What the fuzz targets share. libFuzzer calls LLVMFuzzerTestOneInput with random bytes; a target takes them apart,
 // checks what must hold with the macros of check.h, and ends with `judge`, which turns a failed check into a crash.
 #pragma once
 #include <stdlib.h>
@@ -17,7 +17,7 @@ static inline size_t take_size(input *in, size_t most) {                        
     return n < most ? n : most;
 }
 
-// A copy in a block of its own, so that the address sanitizer sees a byte that is read too far.
+// A copy in a separate block, so that the address sanitizer sees a read past its end.
 static inline void *copy_of(const void *data, size_t size) {
     void *copy = malloc(size ? size : 1);
     if (size) memcpy(copy, data, size);

@@ -73,11 +73,11 @@ static void read_all(const gemel_gguf *g, const parts *p) {
 // ---- Loading -------------------------------------------------------------------------------------------------------
 
 // Feed part i, its header or its tensors, in pieces of 1 to `most` bytes.
-static int feed(gemel_loader *l, const parts *p, int i, int is_header, size_t most, uint64_t *chance) {
+static int feed(gemel_loader *l, const parts *p, int i, int is_header, size_t most, uint64_t *rng) {
     size_t base = (size_t)(p->at[i] - p->at[0]), at = 0;
     int code = 0;
     while (!code && at < p->size[i] && !(is_header && gemel_loader_n_parts(l) > i)) {
-        size_t piece = 1 + check_random(chance) % most;
+        size_t piece = 1 + check_random(rng) % most;
         if (piece > p->size[i] - at) piece = p->size[i] - at;
         uint8_t *copy = copy_of(p->at[i] + at, piece);
         code = gemel_loader_feed(l, (double)(base + at), copy, piece, err, sizeof err);
@@ -87,20 +87,20 @@ static int feed(gemel_loader *l, const parts *p, int i, int is_header, size_t mo
     return code;
 }
 
-static int load(const parts *p, size_t most, uint64_t chance, gemel_model **out) {
+static int load(const parts *p, size_t most, uint64_t rng, gemel_model **out) {
     gemel_loader *l = NULL;
     *out = NULL;
     err[0] = 0;
     int code = gemel_loader_open((double)p->size[0], &l, err, sizeof err);
     for (int i = 0; i < p->n && !code; i++) {
         if (i) code = gemel_loader_part(l, (double)p->size[i], err, sizeof err);
-        if (!code) code = feed(l, p, i, 1, most, &chance);
+        if (!code) code = feed(l, p, i, 1, most, &rng);
         if (!code) CHECK_EQ_INT(gemel_loader_n_parts(l), i + 1);
     }
     if (!code) read_all(gemel_loader_gguf(l), p);
     if (!code) code = gemel_loader_begin(l, err, sizeof err);
     memcpy(header_err, err, sizeof err);
-    for (int i = 0; i < p->n && !code; i++) code = feed(l, p, i, 0, most, &chance);
+    for (int i = 0; i < p->n && !code; i++) code = feed(l, p, i, 0, most, &rng);
     if (!code) code = gemel_loader_finish(l, out, err, sizeof err);
     gemel_loader_close(l);
     CHECK(code <= 0 && code != GEMEL_E_MEMORY && code != GEMEL_E_THREADS);
@@ -140,13 +140,13 @@ static void run(gemel_model *m) {
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     input in = {data, data + size};
-    uint64_t chance = (uint64_t)take(&in);
+    uint64_t rng = (uint64_t)take(&in);
     parts p = take_parts(&in);
     gemel_model *m, *same;
     char whole[sizeof err];
     int code = load(&p, SIZE_MAX, 0, &m);
     memcpy(whole, header_err, sizeof whole);
-    CHECK_EQ_INT(load(&p, 1 + chance * chance, chance, &same), code);
+    CHECK_EQ_INT(load(&p, 1 + rng * rng, rng, &same), code);
     CHECK_EQ_STR(header_err, whole);
     if (m) run(m);
     gemel_model_close(m);

@@ -1,5 +1,5 @@
-// Saved sessions in which bytes of chance were changed, with a checksum that fits: refused, and the session stays as it
-// was, or taken over, and what follows is the same on every instruction set.
+// Saved sessions in which random bytes were changed, with a checksum that fits: refused, with the session unchanged, or
+// restored, and then the results are the same on every instruction set.
 //
 //   input: type of the cache, length (1) | bytes more or less (1) | changes: place (2), new byte (1)
 #define N_LAYER 1

@@ -1,5 +1,5 @@
-// A vocabulary and a text of chance: opening is an error with a sentence, or text becomes ids that exist, whatever the
-// flags, and ids become text; where the vocabulary can express every byte, the same text.
+// A random vocabulary and text: opening is an error with a message, or text becomes ids that exist, with any flags, and
+// ids become text; where the vocabulary can express every byte, the same text.
 //
 //   input: model and bytes (1) | rule (1) | flags (1) | special ids (4) | how many tokens (1), each: kind, score, size,
 //          text | how many merges (1), each: left, right (of the tokens) | the text
@@ -36,7 +36,7 @@ static int put_bytes(int is_bpe, int all) {   // tokens for all bytes, or for th
 
 static int put_token(input *in, int n) {   // returns how many there are now
     kinds[n] = take(in);
-    if (kinds[n] < 250) kinds[n] = 1 + kinds[n] % 6;   // else no kind of a token: an error
+    if (kinds[n] < 250) kinds[n] = 1 + kinds[n] % 6;   // else an invalid kind: an error
     scores[n] = (float)(take(in) - 128);
     size_t size = (size_t)take(in) % TOKEN_SIZE;
     memset(texts[n], 0, sizeof *texts);

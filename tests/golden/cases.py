@@ -181,6 +181,11 @@ BLOOM = {
     "six heads": Golden({**SIX_HEADS, "tied": True, **JOINED}),
     "three heads": Golden({"n_embd": 60, "n_head": 3, "n_ff": 240, "tied": True}),
 }
+OLMO = {
+    "plain": Golden({"n_head_kv": 4}),
+    "clamped": Golden({"clamp": 1.5, "tied": True}),
+    "clamped, odd sizes": Golden({**ODD, "clamp": 1.0}),
+}
 QWEN3 = {
     "plain": Golden({"head_dim": 24}),
     "tied": Golden({"tied": True}),
@@ -205,6 +210,7 @@ OF: dict[str, dict[str, Golden]] = {
     "falcon": FALCON,
     "mpt": MPT,
     "bloom": BLOOM,
+    "olmo": OLMO,
 }
 
 

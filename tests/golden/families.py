@@ -290,6 +290,7 @@ FAMILIES = {
     ),
     "mpt": Family("mpt", _mpt, _MPT, _qkv),
     "bloom": Family("bloom", _bloom, _BLOOM, _qkv_by_groups),
+    "olmo": Family("olmo", lambda t, rope: {**_llama(t, rope), "clip_qkv": t.clamp}, _LLAMA, _halves),
 }  # fmt: skip
 
 

@@ -1,12 +1,11 @@
-"""The developers' pages name what exists, in words that the project uses; the C API's examples compile and run.
+"""The pages name what exists, link to what exists and quote figures that were measured; the C API's examples run.
 
-docs/python.md's examples run in test_api.py, the options of docs/cli.md are checked in test_cli.py.
+docs/python.md's examples run in test_api.py, test_cli.py checks the options of docs/cli.md, test_words.py the words.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
 import re
 import shutil
 import subprocess
@@ -19,32 +18,19 @@ from conftest import tiny_bytes
 
 ROOT = building.ROOT
 DOCS = ROOT / "docs"
-NAMING = ("walk.md", "adding.md", "bits.md")   # whose names must exist
-SPOKEN = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md"] + [
-    DOCS / name for name in (*NAMING, "c_api.md", "python.md", "cli.md", "models.md")
-]
+# Names in pages that are right, and of no file or word in the tree.
+ELSEWHERE = {
+    "LICENCES.txt", "assets.json", "pyodide/", "vendor/", "wheels/",   # made by `make assets`
+    "dist/pyodide-lock-entry.json", "dist/pyodide-lock.json", "r.json",   # made by the programs that the page explains
+    "config.json", "v1/",   # addresses of the server
+    "worker.js",   # a file, not a field of struct worker
+    "perf", "vendor/ik_llama.cpp/common/cmake/build-info-gen-cpp.cmake",   # other projects'
+}
 CODE = {".c", ".h", ".def", ".py", ".cmake", ".txt", ".toml", ".js", ".mjs"}
 FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"[\w./*-]*\.(?:inc\.c|c|h|def|py|md|cmake|json|txt)")
 NAME = r"[A-Za-z_]\w*"
 INSTRUCTIONS = {"vpdpbusd", "sdot", "dot_i16x8"}   # of machines
-
-# Words that docs don't use, and what they say instead.
-RETIRED = {
-    r"anew": "again",
-    r"but for|nothing but": "except, only",
-    r"can't be meant|cannot be meant": "invalid",
-    r"(?:is|are) told": "is reported, gemel says",
-    r"dear": "expensive, slow",
-    r"whoever": "anyone who, each",
-    r"of (?:its|their|his) own": "its",
-    r"(?:is|are) none": "is not a",
-    r"the likeliest|likeliest": "the most likely",
-    r"so many at a time": "at a time",
-    r"rows? of kernels|kernel rows?|ISA rows?": "instruction set",
-    r"(?:is|are|not) computed here": "supported",
-    r"somebody else": "other code",
-}
 
 
 @functools.cache
@@ -110,23 +96,36 @@ def exists_file(pattern: str) -> bool:
 def is_missing(span: str) -> bool:
     """Tell whether a span is a file, a folder, a name or a field of a struct, and is not in the tree."""
     plain = re.sub(r"^(struct|python|pytest) ", "", span).removesuffix("()").removesuffix("[]")
+    if plain in ELSEWHERE:
+        return False
     if FILE.fullmatch(re.sub(r"<\w+>", "*", plain)):
         return not exists_file(plain)
     if re.fullmatch(r"[\w/]+/", plain):
         return not any(f"/{plain}" in f"/{name}" for name in names())
     if re.fullmatch(NAME, plain):
-        return plain not in words()
+        if plain.startswith("GEMEL_SERVE_"):   # the environment's name of a field
+            return plain.removeprefix("GEMEL_SERVE_").lower() not in words()
+        return words().isdisjoint({plain, f"gemel_session_{plain}"})
     path = re.fullmatch(rf"({NAME})(?:\.|->)({NAME})", plain)
     if path and path[1] in fields():
-        return path[2] not in fields()[path[1]]
+        is_key = any(f'"{plain}"' in text for text in sources().values())   # of a file's metadata
+        return path[2] not in fields()[path[1]] and not is_key
     if re.fullmatch(rf"{NAME}(?: {NAME})*", plain):   # a list of names, or words
         return any(word not in words() for word in plain.split() if "_" in word)
     return False
 
 
-@pytest.mark.parametrize("name", NAMING)
-def test_names_in_the_developers_pages_exist(name: str) -> None:
-    assert sorted(filter(is_missing, set(spans((DOCS / name).read_text(encoding="utf-8"))))) == []
+def pages() -> list[Path]:
+    return [*sorted(ROOT.glob("*.md")), *sorted(DOCS.rglob("*.md"))]
+
+
+def page_id(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", pages(), ids=page_id)
+def test_names_in_pages_exist(page: Path) -> None:
+    assert sorted(filter(is_missing, set(spans(page.read_text(encoding="utf-8"))))) == []
 
 
 @pytest.mark.parametrize("name", ["walk.md", "adding.md"])
@@ -137,30 +136,64 @@ def test_names_in_drawings_exist(name: str) -> None:
 
 def test_a_name_that_is_gone_is_seen() -> None:
     gone = ["hparams_read", "arch/hparams.c", "struct hparams", "attention.head_dim", "decoders/", "GEMEL_OP_ANGLES"]
+    gone += ["GEMEL_SERVE_WALLPAPER"]
     there = ["arch_read", "arch/arch.c", "struct layer", "attention.window", "forward/", "GEMEL_OP_HEAD", "isa_*.c"]
+    there += ["GEMEL_SERVE_MAX_BODY", "eval_rows"]
     assert [span for span in gone + there if is_missing(span)] == gone
 
 
-@pytest.mark.parametrize("path", SPOKEN, ids=[path.name for path in SPOKEN])
-def test_retired_words_are_absent(path: Path) -> None:
-    prose = re.sub(r"`[^`]*`", "", FENCE.sub("", path.read_text(encoding="utf-8")))
-    prose = " ".join(prose.split())
-    found = {
-        match[0]: f"say {instead}"
-        for pattern, instead in RETIRED.items()
-        for match in re.finditer(rf"(?<![\w-])(?:{pattern})(?![\w-])", prose, re.IGNORECASE)
-    }
-    assert found == {}
+@pytest.mark.parametrize("page", pages(), ids=page_id)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)\s]*)\)", FENCE.sub("", page.read_text(encoding="utf-8")))
+    assert [link for link in links if not leads_somewhere(page, link)] == []
 
 
-def test_pages_link_to_pages_that_exist() -> None:
-    missing = [
-        f"{path.name}: {link}"
-        for path in itertools.chain(SPOKEN, DOCS.glob("*.md"))
-        for link in re.findall(r"\]\((?!https?:)([^)#\s]+)", path.read_text(encoding="utf-8"))
-        if not (path.parent / link).exists()
-    ]
-    assert missing == []
+def leads_somewhere(page: Path, link: str) -> bool:
+    """Tell whether a link's file exists, and has the heading that the link names."""
+    name, _, anchor = link.partition("#")
+    target = page.parent / name if name else page
+    return target.exists() and (not anchor or anchor in anchors(target.read_text(encoding="utf-8")))
+
+
+def anchors(page: str) -> set[str]:
+    """Return the headings of a page as links name them: lower case, without punctuation, with hyphens for spaces."""
+    heads = re.findall(r"^#+ (.*)$", FENCE.sub("", page), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_a_link_that_leads_nowhere_is_seen() -> None:
+    page = DOCS / "python.md"
+    assert leads_somewhere(page, "models.md#names")
+    assert not leads_somewhere(page, "models.md#no-such-heading")
+    assert not leads_somewhere(page, "no_such_page.md")
+
+
+def test_every_page_is_on_the_map() -> None:
+    linked = set(re.findall(r"\]\(([\w/.-]+\.md)", (DOCS / "README.md").read_text(encoding="utf-8")))
+    there = {str(page.relative_to(DOCS)) for page in DOCS.rglob("*.md")} - {"README.md"}
+    assert sorted(there - linked) == []
+
+
+@pytest.mark.parametrize("page", pages(), ids=page_id)
+def test_make_has_the_targets_that_pages_name(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    named = set(re.findall(r"(?:^    |`|^\$ )make ([a-z-]+)", page.read_text(encoding="utf-8"), re.MULTILINE))
+    assert named <= targets
+
+
+def test_the_readmes_figures_are_those_of_the_table_of_performance() -> None:
+    """Each row of the README's table of figures has its numbers in one line of docs/performance.md."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (table,) = re.findall(r"^\|[^\n]*\| gemel \|[^\n]*\n\|[-:|]+\|\n((?:\|.*\n)+)", readme, re.MULTILINE)
+    lines = [numbers(line) for line in (DOCS / "performance.md").read_text(encoding="utf-8").splitlines()]
+    for row in table.splitlines():
+        figures = numbers(row.split("|", 2)[2])
+        assert len(figures) >= 2
+        assert any(figures <= line for line in lines), row
+
+
+def numbers(text: str) -> set[str]:
+    return set(re.findall(r"(?<!\w)\d+(?:\.\d+)?(?!\w)", text.replace(",", "")))
 
 
 # ---- The C API's page ------------------------------------------------------------------------------------------------

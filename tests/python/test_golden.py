@@ -132,6 +132,7 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     ("bloom, three heads", "the last slope", mistakes.slopes(lambda all_: [*all_[:2], all_[1] / 2])),
     ("mpt, clamped", "no clamp", mistakes.number("clamp", 0.0)),
     ("mpt, clamped", "another clamp", mistakes.number("clamp", 1.51)),
+    ("olmo, clamped", "no clamp", mistakes.number("clamp", 0.0)),
     ("bloom, plain", "no norm of embeddings", mistakes.without_norm("token_embd_norm")),
     ("gpt2, plain", "no positions", mistakes.no_positions),
     ("gpt2, plain", "positions from 1", mistakes.positions_from_one),

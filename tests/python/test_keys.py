@@ -16,7 +16,7 @@ from conftest import tiny_bytes
 
 IDS = [(7 * i + 3) % 300 for i in range(70)]
 PAGE = (building.ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-SECTION = PAGE.partition("## Keys")[2].partition("\n## ")[0]
+SECTION = PAGE.partition("## Metadata keys")[2].partition("\n## ")[0]
 
 ALWAYS = ("context_length", "embedding_length", "block_count", "feed_forward_length", "attention.head_count")
 EPSILON = {"RMS": "attention.layer_norm_rms_epsilon", "LAYER": "attention.layer_norm_epsilon"}

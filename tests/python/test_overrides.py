@@ -252,9 +252,9 @@ def test_what_can_not_be_a_value_is_refused_before_anything_is_read() -> None:
 
 @pytest.mark.parametrize(("overrides", "kind", "words"), [
     ({BASE: 0.5}, gemel.ArgumentError, r"freq_base is 0\.5; it must be 1 to 1e\+12 \(the value of .* is an override"),
-    ({BASE: "x"}, gemel.ArgumentError, r'rope\.freq_base="x" is a text, and a number is wanted'),
-    ({BASE: 1e300}, gemel.ArgumentError, "1e.300, and a finite 32-bit number is wanted.*is an override"),
-    ({"llama.context_length": 4.0}, gemel.ArgumentError, "context_length=4 is a float, and an integer is wanted"),
+    ({BASE: "x"}, gemel.ArgumentError, r'rope\.freq_base="x" is a string; it must be a number'),
+    ({BASE: 1e300}, gemel.ArgumentError, "1e.300; it must be a finite 32-bit number.*is an override"),
+    ({"llama.context_length": 4.0}, gemel.ArgumentError, "context_length=4 is a float; it must be an integer"),
     ({"llama.context_length": True}, gemel.ArgumentError, "context_length=true is true or false, and an integer"),
     ({"llama.block_count": 3}, gemel.FormatError, r"blk\.2\..*read with the override llama\.block_count=3"),
     ({"llama.rope.scaling.type": "su"}, gemel.UnsupportedError, '"su" is not supported.*is an override'),
@@ -264,7 +264,7 @@ def test_what_can_not_be_a_value_is_refused_before_anything_is_read() -> None:
     ({"": 5}, gemel.ArgumentError, "key has 0 bytes"),
     ({"split.count": 5}, gemel.ArgumentError, "split.count can't be overridden"),
     ({".rope.freq_base": 5, BASE: 5}, gemel.ArgumentError, "freq_base is given twice"),
-    ({"llama.rope.scaling.type": "x" * 70_000}, gemel.ArgumentError, "text of 70000 bytes"),
+    ({"llama.rope.scaling.type": "x" * 70_000}, gemel.ArgumentError, "has 70000 bytes"),
     ({"k" * 70_000: 1}, gemel.ArgumentError, "70000 bytes"),
     ({"k\0": 1}, gemel.ArgumentError, "NUL"),
     ({"\ud800": 1}, gemel.ArgumentError, "half a surrogate"),
@@ -358,7 +358,7 @@ def test_a_saved_session_is_restored_with_the_same_overrides_alone() -> None:
     for other in ({}, {BASE: 501}, {BASE: 500, "llama.context_length": 500}, {"tokenizer.ggml.eos_token_id": 7}):
         with (
             gemel.open(data, threads=1, overrides=other) as model, model.session() as session,
-            pytest.raises(gemel.StateError, match="other overrides"),
+            pytest.raises(gemel.StateError, match="different overrides"),
         ):   # fmt: skip
             session.restore(state)
 

@@ -199,8 +199,8 @@ def test_parts_come_in_order() -> None:
 
 def test_a_part_too_many() -> None:
     parts = tiny.tiny_split(n_parts=2)
-    assert "all 2 parts of this model are here (split.count): there is no part 3" in refused([*parts, parts[1]])
-    assert "not split (it has no key split.count over 1), and has no part 2" in refused([tiny_bytes(), parts[1]])
+    assert "this model has 2 parts (split.count): there is no part 3" in refused([*parts, parts[1]])
+    assert "not split (split.count is missing or at most 1): it has no part 2" in refused([tiny_bytes(), parts[1]])
 
 
 @pytest.mark.parametrize(
@@ -215,7 +215,7 @@ def test_a_part_too_many() -> None:
         ({1: [("split.no", "i32", -1)]}, 'part 2: key "split.no" is -1'),
         ({0: [("split.tensors.count", "i32", None)]}, "the metadata key split.tensors.count is missing"),
         ({0: [("split.no", "u16", None)]}, "the metadata key split.no is missing"),
-        ({0: [("split.count", "u32", 70000)]}, "split.count is 70000; at most 65535 parts are read"),
+        ({0: [("split.count", "u32", 70000)]}, "split.count is 70000; at most 65535 parts are supported"),
         ({0: [("split.count", "u32[]", [2])]}, 'key "split.count" is an array'),
         ({n: [("split.tensors.count", "i32", 3)] for n in (0, 1)}, "split.tensors.count is 3"),
         ({n: [("split.tensors.count", "i32", 300)] for n in (0, 1)}, "split.tensors.count is 300"),
@@ -231,7 +231,7 @@ def test_a_tensor_in_two_parts_is_named_with_both() -> None:
     pairs, tensors = described()
     doubled = [*tensors[:-1], tensors[0]]
     parts = tiny.write_split(None, pairs, doubled, [2, 3, len(tensors) - 5])
-    assert f'tensor "{tensors[0].name!s}" is there twice, in part 1 and in part 3' in refused(parts)
+    assert f'tensor "{tensors[0].name!s}" appears twice, in part 1 and in part 3' in refused(parts)
 
 
 def test_a_tensor_past_its_own_part_is_refused() -> None:
@@ -270,7 +270,7 @@ def test_parts_are_refused_out_of_turn() -> None:
     loading.call("gemel_loader_part", float(len(parts[1])))
     with pytest.raises(gemel.ArgumentError):
         loading.call("gemel_loader_part", float(len(parts[1])))
-    with pytest.raises(gemel.ArgumentError, match=f"offset {len(parts[0])} was expected, 0 came"):
+    with pytest.raises(gemel.ArgumentError, match=f"offset {len(parts[0])} was expected, not 0"):
         loading.feed(0, parts[1])
     loading.feed(len(parts[0]), parts[1])
     loading.call("gemel_loader_begin")

@@ -63,10 +63,24 @@ static void read_model(gemel_model *m, keys *r) {
     if (!arch_has(m->arch, WINDOWS)) keys_refuse_over_zero(r, "attention.sliding_window", "a sliding window");
 }
 
+static void find_scaling(rope_table *t, keys *r, gguf_span type) {
+    static const char *const names[] = {
+        [SCALING_NONE] = "none", [SCALING_LINEAR] = "linear", [SCALING_YARN] = "yarn", [SCALING_LONGROPE] = "longrope"};
+    char known[64] = "";
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++) {
+        size_t at = strlen(known);
+        snprintf(known + at, sizeof known - at, "%s%s", i ? ", " : "", names[i]);
+        t->scaling = (rope_scaling)i;
+        if (span_is(type, names[i])) return;
+    }
+    keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s.rope.scaling.type \"%s\" is not supported (supported: %s)",
+                      r->arch, printable_name(type.at, type.size).text, known));
+}
+
 static void read_rope(gemel_model *m, keys *r) {
     rope_table *t = &m->ropes[0];
     gguf_span type = {"none", 4};
-    double linear = keys_float(r, "rope.scale_linear", 1e-6, 1e6, 1);   // what older files call the factor
+    double linear = keys_float(r, "rope.scale_linear", 1e-6, 1e6, 1);   // the factor's name in older files
     int got = keys_string(r, "rope.scaling.type", &type);
     t->base = keys_float(r, "rope.freq_base", 1, 1e12, 10000);
     t->factor = keys_float(r, "rope.scaling.factor", 1e-6, 1e6, linear);
@@ -79,22 +93,15 @@ static void read_rope(gemel_model *m, keys *r) {
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.rope.freq_base is %g: YaRN needs more than 1", r->arch, t->base));
     if (!got && gguf_tensor_find(r->g, "rope_factors_long.weight") >= 0) t->scaling = SCALING_LONGROPE;
     else if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
-    else if (span_is(type, "none")) t->scaling = SCALING_NONE;
-    else if (span_is(type, "linear")) t->scaling = SCALING_LINEAR;
-    else if (span_is(type, "yarn")) t->scaling = SCALING_YARN;
-    else if (span_is(type, "longrope")) t->scaling = SCALING_LONGROPE;
-    else
-        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
-                          "%s.rope.scaling.type \"%s\" is not supported (supported: none, linear, yarn, longrope)",
-                          r->arch, printable_name(type.at, type.size).text));
+    else find_scaling(t, r, type);
 }
 
-// Keys that change nothing with the model's kind of scaling: an override of one would be in vain.
+// Keys that have no effect with the model's kind of scaling: an override of one is an error.
 static void leave_rope_keys(const gemel_model *m, keys *r) {
     int scaling = m->ropes[0].scaling, has_own = scaling == SCALING_YARN || scaling == SCALING_LONGROPE;
     gguf_span type;
     int is_off = scaling == SCALING_LONGROPE || (scaling == SCALING_NONE && keys_string(r, "rope.scaling.type", &type));
-    int is_renamed = keys_float(r, "rope.scaling.factor", 0, 1e6, 0) > 0;   // comes before the older name
+    int is_renamed = keys_float(r, "rope.scaling.factor", 0, 1e6, 0) > 0;   // takes precedence over the older name
     if (is_off) keys_unread(r, "rope.scaling.factor");
     if (is_off || is_renamed) keys_unread(r, "rope.scale_linear");
     if (!has_own) keys_unread(r, "rope.scaling.original_context_length");
@@ -109,19 +116,20 @@ static int most(int a, int b) { return a > b ? a : b; }
 static void check_heads(const gemel_model *m, keys *r, const attention *a, int il) {
     if (a->k_dim < 1 || a->v_dim < 1 || most(a->k_dim, a->v_dim) > HEAD_DIM_MAX)   // where the file gives no lengths
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
-                          "%s.embedding_length %d by head_count %d makes heads of %d; 1 to %d are allowed", r->arch,
+                          "%s.embedding_length %d / head_count %d gives heads of %d; 1 to %d are allowed", r->arch,
                           m->n_embd, a->n_head, m->n_embd / a->n_head, HEAD_DIM_MAX));
     else if (a->n_head * (int64_t)most(a->k_dim, a->v_dim) > 16 * (int64_t)m->n_embd)
         // no model's heads are that wide; buffers would dwarf the file
-        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d are over 16 times embedding_length %d", r->arch,
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d have over 16 times embedding_length %d", r->arch,
                           a->n_head, a->k_dim, m->n_embd));
     else if (a->n_head % a->n_head_kv)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
-                          "%s.attention.head_count %d is no multiple of head_count_kv %d, in layer %d", r->arch,
+                          "%s.attention.head_count %d is not a multiple of head_count_kv %d, in layer %d", r->arch,
                           a->n_head, a->n_head_kv, il));
     else if (a->n_rot > a->k_dim || a->n_rot % 2 || a->k_dim % 2)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
-                          "%s.rope.dimension_count %d: it must be even and at most the head's length, %d (even, too)",
+                          "%s.rope.dimension_count is %d; it must be even and at most the head's length, %d, which "
+                          "must be even too",
                           r->arch, a->n_rot, a->k_dim));
 }
 
@@ -192,7 +200,8 @@ static void finish_ropes(gemel_model *m) {
     }
 }
 
-// ALiBi (arXiv:2108.12409): the slopes of n heads fall by one ratio; where n is no power of two, the rest lie between.
+// ALiBi (arXiv:2108.12409): the slopes of n heads fall by one ratio; where n is not a power of two, the rest lie
+// between.
 static int make_slopes(gemel_model *m, keys *r) {
     double most_bias = keys_float(r, "attention.max_alibi_bias", 0, 1e6, 8);
     size_t count = 0;

@@ -1,5 +1,5 @@
-// Look-ups of "<architecture>.<name>" in a file's metadata, each in its range. The first error met is kept, and what
-// follows it is not looked up.
+// Look-ups of "<architecture>.<name>" in a file's metadata, each in its range. The first error is kept; after it,
+// nothing is looked up.
 #pragma once
 #include <string.h>
 #include "../file/gguf.h"

@@ -39,7 +39,7 @@ typedef struct slot {
     enum slot_room room;
     enum slot_kind kind;
     size_t at;   // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
-    properties must, may, never;   // of architectures whose files need it, may have it, and have it in no case
+    properties must, may, never;   // of architectures whose files must have it, may have it, and never have it
     int n_in, n_out;               // enum slot_dim: columns, rows
     slot_id parts[SLOT_PARTS];     // SLOT_DEALT: the slots its rows go to
 } slot;

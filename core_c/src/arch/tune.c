@@ -20,7 +20,7 @@ static void windows(gemel_model *m, keys *r, int period, int absent) {
         if (is_windowed(r, il, period)) m->layers[il].attn.window = window;
 }
 
-// The same, and windowed layers turn by a table of their own, whatever scaling the others have.
+// The same, and windowed layers have their own RoPE table, without the scaling of the others.
 static void windows_with_rope(gemel_model *m, keys *r, int period, double base) {
     windows(m, r, period, 0);
     if (keys_int(r, "attention.sliding_window", 0, 1 << 30, 0) == 0) return;
@@ -32,7 +32,7 @@ static void windows_with_rope(gemel_model *m, keys *r, int period, double base) 
 
 // ---- Architectures -------------------------------------------------------------------------------------------------
 
-// The largest models divide scores by what other models' heads would be, not by their own.
+// The largest models divide scores by sqrt(n_embd / n_head) instead of by the root of the head's size.
 static void divide_by_width(gemel_model *m) {
     for (int il = 0; il < m->n_layer; il++) {
         attention *a = &m->layers[il].attn;
@@ -41,7 +41,7 @@ static void divide_by_width(gemel_model *m) {
 }
 
 void tune_gemma2(gemel_model *m, keys *r) {
-    windows(m, r, 2, 4096);   // the first files did not say it
+    windows(m, r, 2, 4096);   // the first files lack the key
     double cap = keys_soft_cap(r, "attn_logit_softcapping", 50);
     for (int il = 0; il < m->n_layer; il++) m->layers[il].attn.soft_cap = (float)cap;
     m->logit_soft_cap = (float)keys_soft_cap(r, "final_logit_softcapping", 30);
@@ -62,7 +62,7 @@ void tune_smollm3(gemel_model *m, keys *r) {
 
 void tune_olmo2(gemel_model *m, keys *r) { windows_with_rope(m, r, 4, m->ropes[0].base); }
 
-void tune_granite(gemel_model *m, keys *r) {   // its files say by what logits are divided
+void tune_granite(gemel_model *m, keys *r) {   // its files say what logits are divided by
     static const char *scales[] = {"embedding_scale", "residual_scale", "attention.scale", "logit_scale"};
     double by = 1;
     for (int i = 0; i < 4; i++) by = keys_float(r, scales[i], -1e6, 1e6, REQUIRED);
@@ -71,7 +71,7 @@ void tune_granite(gemel_model *m, keys *r) {   // its files say by what logits a
     else m->logit_scale = (float)(1 / by);
 }
 
-void tune_mpt(gemel_model *m, keys *r) {   // where bloom's files take 8 for granted
+void tune_mpt(gemel_model *m, keys *r) {   // bloom, which shares the key, has a default of 8
     (void)m;
     keys_float(r, "attention.max_alibi_bias", 0, 1e6, REQUIRED);
 }

@@ -1,5 +1,5 @@
-// What the files of one architecture alone take for granted: the last column of archs.def. Each is called when every
-// number of the file has been read, and before what follows from them is computed.
+// What the files of a single architecture take for granted: the last column of archs.def. Each function is called after
+// all numbers of the file are read, and before anything is derived from them.
 #pragma once
 #include "../model/model.h"
 #include "keys.h"

@@ -6,8 +6,9 @@
 
 // ---- Pages ---------------------------------------------------------------------------------------------------------
 // Pages come in slabs, which a cache takes one after another. On Linux each is twice as large as the one before, up to
-// 8 MB: a long cache then lies in large pieces of memory, which the CPU's address translation needs, and memory that no
-// position has touched costs nothing. Elsewhere a slab is one page. A page has holders; a slab goes with its last page.
+// 8 MB: long caches then lie in large pieces of memory, which saves address translations, and memory that no position
+// has touched costs nothing. Elsewhere a slab is one page. A page counts its holders; a slab is freed with its last
+// page.
 
 enum { PAGE_HEAD = 64 };   // bytes before a page's blocks
 #if defined __linux__
@@ -67,7 +68,7 @@ static uint8_t *page_get(kv_table *t, size_t size) {
     unsigned free = atomic_load(&s->free);
     int place = 0;
     while (!(free >> place & 1)) place++;
-    atomic_fetch_and(&s->free, ~(1u << place));   // the table alone takes; others only give back
+    atomic_fetch_and(&s->free, ~(1u << place));   // only the table takes pages; others only give back
     atomic_fetch_add(&s->users, 1);
     uint8_t *page = (uint8_t *)s + PAGE_HEAD + (size_t)place * size + PAGE_HEAD;
     *head_of(page) = (page_head){.place = place, .slab = s};
@@ -98,7 +99,7 @@ int kv_open(kv_cache *kv, const kv_class *classes, int n_classes, int type, int 
     return GEMEL_OK;
 }
 
-// Page i of a table is there and nobody else's.
+// Make page i of a table exist, with no other holder.
 static int own_page(kv_table *t, int type, int i) {
     size_t size = kv_page_size(t->c, type);
     uint8_t *now = t->pages[i], *page;
@@ -148,7 +149,7 @@ static int first_seen(const kv_table *t, int pos) {
 void kv_drop(kv_cache *kv, int n_pos, int n_batch) {
     for (int k = 0; k < kv->n_tables; k++) {
         kv_table *t = &kv->tables[k];
-        int end = first_seen(t, n_pos > n_batch ? n_pos - n_batch : 0) / KV_PAGE - 1;   // a page more stays
+        int end = first_seen(t, n_pos > n_batch ? n_pos - n_batch : 0) / KV_PAGE - 1;   // keep one page more
         for (int i = 0; i < end; i++) {
             page_drop(t->pages[i]);
             t->pages[i] = NULL;

@@ -1,6 +1,6 @@
-// The KV cache of a session: for each class of layers a table of pages, one page for every 64 positions. Pages are
-// counted: sessions that have a prefix in common share its pages, and a page is copied before a session that shares it
-// writes to it. A page holds a block (layout.h) for every KV head of every layer of its class.
+// The KV cache of a session: for each class of layers a table of pages, one page for every 64 positions. Pages count
+// their holders: sessions with a common prefix share its pages, and a shared page is copied before a session writes to
+// it. A page holds a block (layout.h) for every KV head of every layer of its class.
 #pragma once
 #include "layout.h"
 
@@ -19,26 +19,26 @@ typedef struct kv_table {   // one class's pages
     const kv_class *c;
     kv_layout layout;
     size_t block_size;
-    uint8_t **pages;        // [max_pages]; NULL: outside of what is kept
+    uint8_t **pages;        // [max_pages]; NULL: not kept
     struct kv_slab *slab;   // where its next page comes from
 } kv_table;
 
 typedef struct kv_cache {
     int type;      // a gemel_kv_type
-    int is_long;   // which RoPE tables turned its keys
+    int is_long;   // its keys have the RoPE tables of long contexts
     int n_tables, max_pages;
-    int n_pages;   // of every table; positions 0..64 * n_pages - 1 have a place
+    int n_pages;   // of every table, for positions 0..64 * n_pages - 1
     kv_table *tables;
 } kv_cache;
 
 int kv_open(kv_cache *kv, const kv_class *classes, int n_classes, int type, int n_ctx);
 void kv_close(kv_cache *kv);
-// Positions from..to-1 can be written: their pages are there and this cache's alone. GEMEL_E_MEMORY when refused.
+// Make positions from..to-1 writable: their pages exist and are this cache's alone. GEMEL_E_MEMORY on failure.
 int kv_reserve(kv_cache *kv, int from, int to);
 void kv_release(kv_cache *kv, int n_pos);   // give back pages past position n_pos
-// Give back pages that no position from n_pos - n_batch on sees.
+// Free pages that no position from n_pos - n_batch on sees.
 void kv_drop(kv_cache *kv, int n_pos, int n_batch);
-// Of n positions that are there, how many can be kept: n, or 0 where a window's pages were given back.
+// How many of n positions can be kept: n, or 0 where pages that a window needs were freed.
 int kv_keep(const kv_cache *kv, int n);
 // `to`, empty and of the same type and classes, shares the pages of the first n_pos positions.
 void kv_share(kv_cache *to, const kv_cache *from, int n_pos);

@@ -1,4 +1,4 @@
-// Walks over a block of the KV cache: zeros behind its positions, what a saved block may not hold, and prefetching.
+// Work on whole blocks of the KV cache: clearing behind the positions, checking saved blocks, prefetching.
 #include "layout.h"
 #include <string.h>
 
@@ -27,7 +27,7 @@ void kv_block_clear(const kv_layout *l, uint8_t *block, int n) {
 
 // ---- What no store writes ------------------------------------------------------------------------------------------
 
-// n floats at p, which need not be aligned, lie in [least, most]; where that begins at 0, none is -0.
+// n floats at p, which need not be aligned, lie in [least, most]; where `least` is 0, none is -0.
 static int all_within(const uint8_t *p, int n, float least, float most) {
     int is_good = 1;
     for (int i = 0; i < n; i++, p += sizeof(float)) {
@@ -38,7 +38,7 @@ static int all_within(const uint8_t *p, int n, float least, float most) {
     return is_good;
 }
 
-// Eight bytes at a time: a field's highest bit stays set unless the field is what must not be.
+// Eight bytes at a time: a field's highest bit stays set unless the field has the forbidden value.
 static int has_inf_f16(const uint8_t *at, size_t size) {   // or NaN
     const uint64_t exponents = 0x7c007c007c007c00u, high = 0x8000800080008000u;
     uint64_t good = high, word;

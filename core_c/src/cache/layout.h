@@ -1,7 +1,7 @@
-// The bytes of a block of the KV cache: 64 positions of one KV head, in one of three types. Nothing else knows them.
+// The bytes of a block of the KV cache: 64 positions of one KV head, in one of three types. All offsets are here.
 // A page of the cache holds one block for each head of each layer. Channels past the head's own are 0.
 //
-//   F32, F16    K          number [group of 16 positions][k_dim][16]: a lane is a position
+//   F32, F16    K          number [group of 16 positions][k_dim][16]: one SIMD lane per position
 //               V          number [64][v_dim]
 //   Q8_0        K codes    int8   [group of 16 positions][k_dim / 4][16][4]: four channels of a position side by side
 //               V codes    int8   [group of 4 positions][v_dim][4]: a channel of four positions side by side
@@ -13,8 +13,8 @@
 #include "gemel.h"
 
 enum { KV_BLOCK = 64, KV_PAGE = KV_BLOCK };   // positions
-#define ATTEND_BOUND 0x1p57f                  // queries, keys and values are below: nothing in attention overflows
-#define ATTEND_BOUND_F16 65520.0f             // keys and values of an F16 cache: the least that rounds to Inf
+#define ATTEND_BOUND 0x1p57f        // bound of queries, keys and values, below which attention does not overflow
+#define ATTEND_BOUND_F16 65520.0f   // keys and values of an F16 cache: the least that rounds to Inf
 
 typedef struct kv_layout {
     int type;           // gemel_kv_type
@@ -25,7 +25,7 @@ static inline int kv_pad(int type, int dim) {
     int to = type == GEMEL_KV_Q8_0 ? 32 : 16;
     return (dim + to - 1) / to * to;
 }
-static inline kv_layout kv_layout_of(int type, int k_dim, int v_dim) {   // of dims that are not padded yet
+static inline kv_layout kv_layout_of(int type, int k_dim, int v_dim) {   // of unpadded dims
     return (kv_layout){type, kv_pad(type, k_dim), kv_pad(type, v_dim)};
 }
 static inline size_t kv_item(int type) {   // bytes of a number or code
@@ -64,8 +64,8 @@ static inline size_t kv_v_at(const kv_layout *l, int in) {
 
 // Zero everything behind the first n (0..64) positions.
 void kv_block_clear(const kv_layout *l, uint8_t *block, int n);
-// What n positions of a saved block hold that no store writes, as the end of a sentence; or NULL. `block` need not be
-// aligned. What lies behind the n positions may be refused too, unless it is zero.
+// What is wrong with n positions of a saved block (something that no store writes), as the end of a sentence; or NULL.
+// `block` need not be aligned. Bytes behind the n positions may be refused too, unless they are zero.
 const char *kv_block_wrong(const kv_layout *l, const uint8_t *block, int n);
-// Fetch what a store at position `in` will write: it comes soon.
+// Prefetch what a store at position `in` will soon write.
 void kv_block_expect(const kv_layout *l, const uint8_t *block, int in);

@@ -80,12 +80,12 @@ static int same_family(int a, int b) {
     return a == b || (is_integer(a) && is_integer(b)) || (is_float(a) && is_float(b));
 }
 
-// `scalar` is what an override may be in its place.
+// `scalar` is what an override must be.
 static int wrong_type(const gguf *g, const gguf_kv *kv, const char *key, const char *wanted, const char *scalar,
                       errors *e) {
     int is_array = kv->type == GGUF_ARRAY;
     if (g->is_over) return gguf_override_mistyped(g, kv, scalar, e);
-    return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %s%s, and %s is wanted", printable_name(key, strlen(key)).text,
+    return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %s%s; it must be %s", printable_name(key, strlen(key)).text,
                 is_array ? "an array of " : "of type ", gguf_type_name(kv->item_type), wanted);
 }
 
@@ -107,7 +107,7 @@ int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e) {
     uint64_t bits = integer_at(g, kv, 0);
     int is_negative = is_signed(kv->type) && bits >> 63;
     if (is_negative || bits > UINT32_MAX)
-        return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %s%llu, and 0 to 4294967295 is allowed",
+        return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %s%llu; it must be 0 to 4294967295",
                     printable_name(key, strlen(key)).text, is_negative ? "-" : "",
                     (unsigned long long)(is_negative ? 0 - bits : bits));
     *out = (uint32_t)bits;
@@ -126,7 +126,7 @@ int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e) {
         return wrong_type(g, kv, key, "F32 or F64", "a number", e);
     double value = number_at(g, kv, 0);
     if (!(value >= -FLT_MAX && value <= FLT_MAX))
-        return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %g, and a finite 32-bit number is wanted",
+        return fail(e, GEMEL_E_FORMAT, "key \"%s\" is %g; it must be a finite 32-bit number",
                     printable_name(key, strlen(key)).text, value);
     *out = (float)value;
     return 1;
@@ -143,7 +143,7 @@ int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e) {
 int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e) {
     const gguf_kv *kv;
     if (!get(&g, key, &kv)) return 0;
-    if (kv->type != GGUF_STRING) return wrong_type(g, kv, key, "STRING", "a text", e);
+    if (kv->type != GGUF_STRING) return wrong_type(g, kv, key, "STRING", "a string", e);
     *out = string_at(g, kv, 0);
     return 1;
 }

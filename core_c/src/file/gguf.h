@@ -11,14 +11,14 @@ const gguf_tensor *gguf_tensor_at(const gguf *g, int i);
 int gguf_tensor_find(const gguf *g, const char *name);   // index, or -1: none. Logarithmic time
 int gguf_find(const gguf *g, const char *key);           // index of the file's pair, or -1
 // Typed look-ups by key, of what the host gave (override.h) before what the file says. Return 1 found, 0 absent,
-// GEMEL_E_FORMAT when present with a type or value that does not fit, GEMEL_E_ARGUMENT when an override's type doesn't.
+// GEMEL_E_FORMAT when its type or value does not fit, GEMEL_E_ARGUMENT when an override's type doesn't.
 int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e);   // any integer type whose value fits
 int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e);      // F32 or F64; finite
 int gguf_is_array(const gguf *g, const char *key);                            // 1 when present, and an array
 int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e);
 int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e);
-// Arrays: *n items, then items by index without checks on type again. `type` is the wanted item type: every item is a
-// value of it, though the file may store integers as another integer type, and floats as the other float type.
+// Arrays: *n items, then items by index, without another check of the type. `type` is the expected item type: every
+// item is a value of it, though the file may store integers as another integer type and floats as the other float type.
 int gguf_get_array(const gguf *g, const char *key, gguf_type type, int *index, size_t *n, errors *e);
 gguf_span gguf_array_string(const gguf *g, int index, size_t j);   // constant time
 double gguf_array_number(const gguf *g, int index, size_t j);

@@ -1,12 +1,12 @@
 // What is kept of a GGUF header: its bytes, once, and small tables of offsets into them, with names in order. The
-// reader fills it, look-ups and the joining of split files read it; nobody outside of this room includes it.
+// reader fills it; look-ups and the joining of split files read it. No file outside of file/ includes it.
 //
 //   bytes   | GGUF ver n n | key type value | key type [items] | ... | name dims type offset | ...
 //   kv                       ^key_at  ^value_at
 //   items                                              ^ ^ ^ where each string of an array of strings starts
 //   entries                                                            ^name_at
 //
-// The buffer moves as it grows: pointers into it are made when the header is whole.
+// The buffer moves as it grows: pointers into it are made when the header is complete.
 #pragma once
 #include "../errors.h"
 #include "gguf_types.h"
@@ -22,7 +22,7 @@ typedef struct gguf_kv {
 
 typedef struct gguf_entry {
     gguf_tensor tensor;
-    uint32_t name_at;   // tensor.name.at once the header is whole
+    uint32_t name_at;   // tensor.name.at once the header is complete
 } gguf_entry;
 
 // A table that grows by doubling to what has been read, never to what is claimed.
@@ -49,13 +49,13 @@ struct gemel_gguf {
     struct gemel_gguf *over;   // pairs that come before the file's (override.h), its owner's; NULL: none
     int is_over;               // this is such a table: bytes, kv and kv_order, and nothing else
 
-    // Where the parser stands: `need` bytes from `at` on make the token that `state` waits for.
+    // The parser's state: `state` waits for a token of `need` bytes from `at` on.
     int state;
     size_t at, need;
-    size_t token_at;       // where the token starts that an error would be about
-    int place;             // what error messages name: nothing yet, a key, a tensor
+    size_t token_at;       // where the token of an error message starts
+    int place;             // what error messages name: nothing, a key, a tensor
     uint64_t items_left;   // of the array of strings being read
-    uint64_t padding;      // bytes between the tables and the tensor data that are still to come
+    uint64_t padding;      // bytes left between the tables and the tensor data
 };
 
 static inline gguf_kv *gguf_kv_at(const gguf *g, size_t i) { return (gguf_kv *)g->kv.at + i; }
@@ -88,6 +88,6 @@ static inline uint32_t gguf_load32(const uint8_t *p) {
 }
 static inline uint64_t gguf_load64(const uint8_t *p) { return gguf_load32(p) | (uint64_t)gguf_load32(p + 4) << 32; }
 
-// override.c, of a table of overrides: its pairs hashed onto a fingerprint; the error for a pair of an unwanted type.
+// override.c, of a table of overrides: its pairs hashed onto a fingerprint; the error for a pair of the wrong type.
 uint64_t gguf_overrides_hash(const gguf *over, uint64_t hash);
 int gguf_override_mistyped(const gguf *over, const gguf_kv *kv, const char *wanted, errors *e);

@@ -1,5 +1,5 @@
 // Bytes, in pieces of any size, become a gguf: a state machine that waits for one token at a time and checks each
-// claim (a length, a count, an offset) against the file's size before anything is taken for it.
+// claim (a length, a count, an offset) against the file's size before memory is taken for it.
 // Knows the container and the sizes of tensor types; knows no key but general.alignment, and no architecture.
 // The format: github.com/ggml-org/ggml, docs/gguf.md.
 #include "gguf_read.h"
@@ -13,7 +13,7 @@
 
 typedef unsigned long long ull;
 
-// No vocabulary comes near this; a sparse file whose zeros read as endless empty strings would.
+// Far above any vocabulary. A sparse file, whose zeros read as endless empty strings, is stopped by it.
 enum { HEADER_MAX_MIB = 256, HEADER_MAX = HEADER_MAX_MIB << 20 };
 enum { NAME_SIZE_MAX = 65535, KV_SIZE_MIN = 8 + 1 + 4 + 1, TENSOR_SIZE_MIN = 8 + 1 + 4 + 8 + 4 + 8 };
 enum { DEFAULT_ALIGNMENT = 32 };
@@ -55,9 +55,9 @@ static uint64_t room(const gguf *g) {
 static int fits(const gguf *g, uint64_t size, const char *least, const char *what, errors *e) {
     if (size <= room(g)) return 0;
     if (g->file_size - g->at >= size)
-        return malformed(g, e, "%s needs %s%llu bytes; a header over %d MiB is refused: a damaged or sparse file", what,
+        return malformed(g, e, "%s needs %s%llu bytes; a header may have %d MiB: the file is damaged or sparse", what,
                          least, (ull)size, HEADER_MAX_MIB);
-    return malformed(g, e, "%s needs %s%llu bytes and the file has %llu left: it is truncated or damaged", what, least,
+    return malformed(g, e, "%s needs %s%llu bytes but the file has %llu left: it is truncated or damaged", what, least,
                      (ull)size, (ull)(g->file_size - g->at));
 }
 
@@ -80,9 +80,9 @@ static int await(gguf *g, state next, uint64_t need, const char *what, errors *e
 
 static int tensor_bytes(const gguf *g, gguf_tensor *t, errors *e) {
     const format *f = format_of(t->type);
-    if (!f) return malformed(g, e, "tensor type %u is not one that this version knows", (unsigned)t->type);
+    if (!f) return malformed(g, e, "unknown tensor type %u", (unsigned)t->type);
     if (t->ne[0] % (uint64_t)f->block)
-        return malformed(g, e, "ne[0] is %llu, and %s needs a multiple of %d", (ull)t->ne[0], f->name, f->block);
+        return malformed(g, e, "ne[0] is %llu, but %s needs a multiple of %d", (ull)t->ne[0], f->name, f->block);
     uint64_t size = t->ne[0] / (uint64_t)f->block;
     for (int i = 1; i < 5; i++) {
         uint64_t factor = i < 4 ? t->ne[i] : (uint64_t)f->block_size;
@@ -111,8 +111,9 @@ static int place_tensors(gguf *g, errors *e) {
         if (t->offset > UINT64_MAX - start || t->size > UINT64_MAX - start - t->offset)
             return fail(e, GEMEL_E_FORMAT, "tensor \"%s\": %llu bytes at data offset %llu end past 64 bits", name.text,
                         (ull)t->size, (ull)t->offset);
-        return fail(e, GEMEL_E_FORMAT, "the file is truncated: tensor \"%s\" needs bytes %llu..%llu, the file has %llu",
-                    name.text, (ull)(start + t->offset), (ull)(start + t->offset + t->size), (ull)g->file_size);
+        return fail(e, GEMEL_E_FORMAT,
+                    "the file is truncated: tensor \"%s\" needs bytes %llu..%llu, but the file has %llu", name.text,
+                    (ull)(start + t->offset), (ull)(start + t->offset + t->size), (ull)g->file_size);
     }
     g->data_offset = g->entries.count ? start : g->at;   // a file of metadata alone may end without padding
     return 0;
@@ -144,7 +145,7 @@ static int finish_tensors(gguf *g, errors *e) {
     int code = gguf_sort_names(g, &g->entry_order, &twice, e);
     if (code == GEMEL_E_FORMAT) {
         gguf_span name = gguf_name_of(g, g->entry_order[twice]);
-        return fail(e, code, "tensor \"%s\" is there twice, named at offsets %u and %u",
+        return fail(e, code, "tensor \"%s\" appears twice, at offsets %u and %u",
                     printable_name(name.at, name.size).text, gguf_entry_at(g, g->entry_order[twice])->name_at,
                     gguf_entry_at(g, g->entry_order[twice + 1])->name_at);
     }
@@ -170,10 +171,11 @@ static int read_alignment(gguf *g, errors *e) {
     if (i < 0) return 0;
     const gguf_kv *kv = gguf_kv_at(g, (size_t)i);
     if (kv->type != GGUF_U32)
-        return fail(e, GEMEL_E_FORMAT, "key \"general.alignment\" is of type %s, not U32", gguf_type_name(kv->type));
+        return fail(e, GEMEL_E_FORMAT, "key \"general.alignment\" is of type %s; it must be U32",
+                    gguf_type_name(kv->type));
     uint32_t value = gguf_load32(gguf_bytes(g) + kv->value_at);
     if (value < 8 || (value & (value - 1)))
-        return fail(e, GEMEL_E_FORMAT, "key \"general.alignment\" is %u, not a power of two from 8 on", value);
+        return fail(e, GEMEL_E_FORMAT, "key \"general.alignment\" is %u; it must be a power of two, at least 8", value);
     g->alignment = value;
     return 0;
 }
@@ -186,7 +188,7 @@ static int finish_keys(gguf *g, errors *e) {
         const gguf_kv *a = gguf_kv_at(g, g->kv_order[i - 1]), *b = gguf_kv_at(g, g->kv_order[i]);
         gguf_span key = gguf_key_of(g, g->kv_order[i]);
         if (gguf_compare(gguf_key_of(g, g->kv_order[i - 1]), key) == 0)
-            return fail(e, GEMEL_E_FORMAT, "key \"%s\" is there twice, at offsets %u and %u",
+            return fail(e, GEMEL_E_FORMAT, "key \"%s\" appears twice, at offsets %u and %u",
                         printable_name(key.at, key.size).text, a->key_at, b->key_at);
     }
     int code = read_alignment(g, e);
@@ -228,10 +230,11 @@ static int read_version(gguf *g, const uint8_t *p, errors *e) {
     }
     if (version && (version & 0xFFFF) == 0)
         return fail(e, GEMEL_E_UNSUPPORTED,
-                    "at offset 4: a big-endian GGUF file; little-endian ones are read: convert it again");
+                    "at offset 4: a big-endian GGUF file; only little-endian files are supported: convert it again");
     if (version == 1)
-        return fail(e, GEMEL_E_UNSUPPORTED, "at offset 4: GGUF version 1; versions 2 and 3 are read: convert it again");
-    return fail(e, GEMEL_E_FORMAT, "at offset 4: GGUF version %u; versions 2 and 3 are read", version);
+        return fail(e, GEMEL_E_UNSUPPORTED,
+                    "at offset 4: GGUF version 1; versions 2 and 3 are supported: convert it again");
+    return fail(e, GEMEL_E_FORMAT, "at offset 4: GGUF version %u; versions 2 and 3 are supported", version);
 }
 
 static int read_counts(gguf *g, const uint8_t *p, errors *e) {
@@ -248,7 +251,7 @@ static int read_name_size(gguf *g, const uint8_t *p, state next, const char *wha
     uint64_t size = gguf_load64(p);
     if (size == 0) return malformed(g, e, "%s is empty", what);
     if (size > NAME_SIZE_MAX)
-        return malformed(g, e, "%s of %llu bytes; at most %d are allowed", what, (ull)size, NAME_SIZE_MAX);
+        return malformed(g, e, "%s has %llu bytes; at most %d are allowed", what, (ull)size, NAME_SIZE_MAX);
     return await(g, next, size, what, e);
 }
 
@@ -271,7 +274,7 @@ static gguf_kv *last_kv(const gguf *g) { return gguf_kv_at(g, g->kv.count - 1); 
 
 static int read_value_type(gguf *g, const uint8_t *p, errors *e) {
     uint32_t type = gguf_load32(p);
-    if (type > GGUF_F64) return malformed(g, e, "value type %u is none of the format's 0..%d", type, GGUF_F64);
+    if (type > GGUF_F64) return malformed(g, e, "unknown value type %u; types are 0..%d", type, GGUF_F64);
     gguf_kv *kv = last_kv(g);
     kv->type = kv->item_type = (uint8_t)type;
     kv->value_at = (uint32_t)g->at;
@@ -283,7 +286,7 @@ static int read_value_type(gguf *g, const uint8_t *p, errors *e) {
 static int check_booleans(const gguf *g, const uint8_t *p, size_t n, errors *e) {
     if (last_kv(g)->item_type != GGUF_BOOL) return 0;
     for (size_t i = 0; i < n; i++)
-        if (p[i] > 1) return malformed(g, e, "item %zu is %u, and a boolean is 0 or 1", i, p[i]);
+        if (p[i] > 1) return malformed(g, e, "item %zu is %u; a boolean must be 0 or 1", i, p[i]);
     return 0;
 }
 
@@ -311,8 +314,8 @@ static int next_item(gguf *g, errors *e) {
 static int read_array(gguf *g, const uint8_t *p, errors *e) {
     uint32_t type = gguf_load32(p);
     uint64_t count = gguf_load64(p + 4);
-    if (type > GGUF_F64) return malformed(g, e, "array item type %u is none of the format's 0..%d", type, GGUF_F64);
-    if (type == GGUF_ARRAY) return malformed(g, e, "an array of arrays, which no model's metadata needs");
+    if (type > GGUF_F64) return malformed(g, e, "unknown array item type %u; types are 0..%d", type, GGUF_F64);
+    if (type == GGUF_ARRAY) return malformed(g, e, "an array of arrays is not supported");
     size_t item_size = type == GGUF_STRING ? 8 : gguf_type_size((int)type);
     int code = fit_items(g, count, item_size, "array items", e);
     if (code) return code;
@@ -352,7 +355,7 @@ static gguf_tensor *last_tensor(const gguf *g) { return &gguf_entry_at(g, g->ent
 
 static int read_n_dims(gguf *g, const uint8_t *p, errors *e) {
     uint32_t n = gguf_load32(p);
-    if (n < 1 || n > 4) return malformed(g, e, "%u dimensions; a tensor has 1 to 4", n);
+    if (n < 1 || n > 4) return malformed(g, e, "the tensor has %u dimensions; 1 to 4 are allowed", n);
     last_tensor(g)->n_dims = (int)n;
     return await(g, DIMS, n * 8, "the dimensions", e);
 }
@@ -404,7 +407,7 @@ int gguf_open(gguf **out, uint64_t file_size, errors *e) {
     return code;
 }
 
-// Take what of data[0..size) belongs to the token that is awaited; *used of it. Returns 1 when the token is there.
+// Take the bytes of data[0..size) that belong to the next token; *used is their number. Returns 1 when it is complete.
 static int take_token(gguf *g, const uint8_t *data, size_t size, size_t *used, errors *e) {
     size_t missing = g->at + g->need - g->bytes.count, take = missing < size ? missing : size;
     uint8_t *end = gguf_grow(&g->bytes, take, 1, e);

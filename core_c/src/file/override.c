@@ -55,17 +55,17 @@ static int check_value(gguf_span key, int type, double number, gguf_span text, e
     switch (type) {
     case GEMEL_OVERRIDE_INT:
         if (number >= -exact && number <= exact && number == (double)(int64_t)number) return GEMEL_OK;
-        return fail(e, GEMEL_E_ARGUMENT, "the override of %s is %.17g, and an integer from -2^53 to 2^53 is wanted",
+        return fail(e, GEMEL_E_ARGUMENT, "the override of %s is %.17g; it must be an integer from -2^53 to 2^53",
                     name.text, number);
     case GEMEL_OVERRIDE_FLOAT:
         if (number >= -DBL_MAX && number <= DBL_MAX) return GEMEL_OK;
-        return fail(e, GEMEL_E_ARGUMENT, "the override of %s is %g, and a finite number is wanted", name.text, number);
+        return fail(e, GEMEL_E_ARGUMENT, "the override of %s is %g; it must be finite", name.text, number);
     case GEMEL_OVERRIDE_BOOL:
         if (number == 0 || number == 1) return GEMEL_OK;
-        return fail(e, GEMEL_E_ARGUMENT, "the override of %s is %g, and 0 or 1 is wanted", name.text, number);
+        return fail(e, GEMEL_E_ARGUMENT, "the override of %s is %g; it must be 0 or 1", name.text, number);
     case GEMEL_OVERRIDE_STRING:
         if (text.size <= SIZE_LIMIT && (text.at || !text.size)) return GEMEL_OK;
-        return fail(e, GEMEL_E_ARGUMENT, "the override of %s is a text of %zu bytes; at most %d are allowed", name.text,
+        return fail(e, GEMEL_E_ARGUMENT, "the override of %s has %zu bytes; at most %d are allowed", name.text,
                     text.size, SIZE_LIMIT);
     default:
         return fail(e, GEMEL_E_ARGUMENT, "the override of %s is of type %d, which is not a gemel_override_type",
@@ -98,7 +98,7 @@ static int put_value(gguf *over, gguf_kv *kv, int type, double number, gguf_span
     return code < 0 || kv->type != GGUF_STRING ? code : put(over, text.at, text.size, e);
 }
 
-// The place among sorted keys where this one belongs; -1: it is there.
+// The index among sorted keys where this one belongs; -1: it is among them.
 static int place_of(const gguf *over, gguf_span key) {
     size_t i = 0;
     int order = -1;
@@ -145,7 +145,7 @@ int gguf_overrides_begin(const gguf *g, errors *e) {
         gguf_span key = gguf_key_of(g->over, i);
         int at = gguf_search(g, g->kv_order, g->kv.count, gguf_key_of, key);
         if (at >= 0 && gguf_kv_at(g, (size_t)at)->type == GGUF_ARRAY)
-            return fail(e, GEMEL_E_ARGUMENT, "%s is an array in this file, which no override can replace",
+            return fail(e, GEMEL_E_ARGUMENT, "%s is an array in this file; an override can't replace an array",
                         printable_name(key.at, key.size).text);
         gguf_kv_at(g->over, i)->is_read = 0;
     }
@@ -177,7 +177,7 @@ void gguf_override_unread(const gguf *g, const char *key) {
     if (i >= 0) gguf_kv_at(g->over, (size_t)i)->is_read = 0;
 }
 
-// 1 when the sentence has the key, and no longer one that begins so.
+// 1 when the sentence names the key, not a longer key that begins with it.
 static int names(const char *sentence, const char *key) {
     size_t size = strlen(key);
     for (const char *at = sentence; *at; at++) {
@@ -207,10 +207,10 @@ int gguf_overrides_blame(const gguf *g, int code, const char *sentence, errors *
 int gguf_override_mistyped(const gguf *over, const gguf_kv *kv, const char *wanted, errors *e) {
     char shown[SHOWN_SIZE];
     show(over, kv, shown);
-    return fail(e, GEMEL_E_ARGUMENT, "the override %s is %s, and %s is wanted", shown,
+    return fail(e, GEMEL_E_ARGUMENT, "the override %s is %s; it must be %s", shown,
                 kv->type == GGUF_I64      ? "an integer"
                 : kv->type == GGUF_F64    ? "a float"
-                : kv->type == GGUF_STRING ? "a text"
+                : kv->type == GGUF_STRING ? "a string"
                                           : "true or false",
                 wanted);
 }

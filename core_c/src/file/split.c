@@ -3,7 +3,7 @@
 #include <string.h>
 #include "gguf_index.h"
 
-typedef struct keys {   // what a file says of itself
+typedef struct keys {   // what a file says about itself
     uint32_t no, count, n_tensors;
 } keys;
 
@@ -15,7 +15,8 @@ static int read_keys(keys *k, const gguf *g, errors *e) {
     if (has_n < 0) return has_n;
     if (k->count == 0) k->count = 1;   // what the tool that merges parts leaves behind
     if (k->count > UINT16_MAX)
-        return fail(e, GEMEL_E_FORMAT, "split.count is %u; at most %d parts are read", (unsigned)k->count, UINT16_MAX);
+        return fail(e, GEMEL_E_FORMAT, "split.count is %u; at most %d parts are supported", (unsigned)k->count,
+                    UINT16_MAX);
     if (k->no >= k->count)
         return fail(e, GEMEL_E_FORMAT, "split.no is %u, which is not below split.count, %u", (unsigned)k->no,
                     (unsigned)k->count);
@@ -38,7 +39,7 @@ int split_open(split *s, gguf *first, errors *e) {
 
 // ---- Joining the tables --------------------------------------------------------------------------------------------
 
-// Which part, from 1 on, has entry i of the joined table.
+// The part, from 1 on, that has entry i of the joined table.
 static int part_of(const gguf *first, size_t i) {
     int part = 1;
     for (const gguf *g = first; g && i >= g->entries.count; g = g->next, part++) i -= g->entries.count;
@@ -48,7 +49,7 @@ static int part_of(const gguf *first, size_t i) {
 static int refuse_twice(const gguf *first, const gguf *joined, size_t twice, errors *e) {
     uint32_t a = joined->entry_order[twice], b = joined->entry_order[twice + 1];
     gguf_span name = gguf_name_of(joined, a);
-    return fail(e, GEMEL_E_FORMAT, "tensor \"%s\" is there twice, in part %d and in part %d",
+    return fail(e, GEMEL_E_FORMAT, "tensor \"%s\" appears twice, in part %d and in part %d",
                 printable_name(name.at, name.size).text, part_of(first, a), part_of(first, b));
 }
 
@@ -87,14 +88,15 @@ static int check_part(const split *s, const gguf *part, errors *e) {
     int code = read_keys(&k, part, e);
     if (code < 0) return code;
     if (k.count != (uint32_t)s->count)
-        return fail(e, GEMEL_E_FORMAT, "split.count is %u, but %d in the first part: these files are not of one model",
+        return fail(e, GEMEL_E_FORMAT,
+                    "split.count is %u, but %d in the first part: these files belong to different models",
                     (unsigned)k.count, s->count);
     if (k.n_tensors != s->n_claimed)
         return fail(e, GEMEL_E_FORMAT,
-                    "split.tensors.count is %u, but %u in the first part: these files are not of one model",
+                    "split.tensors.count is %u, but %u in the first part: these files belong to different models",
                     (unsigned)k.n_tensors, (unsigned)s->n_claimed);
     if (k.no != (uint32_t)s->n_parts)
-        return fail(e, GEMEL_E_FORMAT, "split.no is %u, and %d comes next: parts are given in order", (unsigned)k.no,
+        return fail(e, GEMEL_E_FORMAT, "split.no is %u, but %d comes next: give the parts in order", (unsigned)k.no,
                     s->n_parts);
     return GEMEL_OK;
 }
@@ -108,7 +110,7 @@ int split_add(split *s, gguf *part, uint64_t base, errors *e) {
     s->n_tensors += part->entries.count;
     int is_last = s->n_parts == s->count;
     if (s->n_tensors > s->n_claimed || (is_last && s->n_tensors < s->n_claimed))
-        return fail(e, GEMEL_E_FORMAT, "with this part the model has %zu tensors; split.tensors.count is %u",
+        return fail(e, GEMEL_E_FORMAT, "with this part the model has %zu tensors, but split.tensors.count is %u",
                     s->n_tensors, (unsigned)s->n_claimed);
     return is_last ? join(s->first, s->n_tensors, e) : GEMEL_OK;
 }

@@ -6,7 +6,7 @@
 // ---- Keys and values into the cache --------------------------------------------------------------------------------
 
 // y[0..padded) = the head x of row t after RoPE, scaled, padded with zeros.
-static void turn_head(const worker *w, const attention *a, int t, const float *x, float scale, float *y, int padded) {
+static void rope_head(const worker *w, const attention *a, int t, const float *x, float scale, float *y, int padded) {
     static const rope_table still = {.far = 1};
     const rope_table *r = a->rope < 0 ? &still : &w->m->ropes[a->rope];
     const float *cs = w->b->rope_cs + (size_t)t * (size_t)w->m->rope_width + r->at;
@@ -50,7 +50,7 @@ static void place_query(const worker *w, const attention *a, int t, int ih) {
     float *to = w->s->heads + ((size_t)t * (size_t)a->n_head + (size_t)ih) * (size_t)stride;
     int is_log2 = row_at(w, t)->cache->type == GEMEL_KV_Q8_0;
     shape_head(w, a, t, &a->q_norm, from);
-    turn_head(w, a, t, from, is_log2 ? a->q_scale_log2 : a->q_scale, to, stride);
+    rope_head(w, a, t, from, is_log2 ? a->q_scale_log2 : a->q_scale, to, stride);
 }
 
 // K after RoPE and V, rounded to the cache's type.
@@ -62,7 +62,7 @@ static void place_key_value(const worker *w, const attention *a, int t, int ih) 
     float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
     shape_head(w, a, t, &a->k_norm, k);
     if (a->clamp > 0) clamp(w, t, v, a->v_dim, a->clamp);
-    turn_head(w, a, t, k, 1.0f, key, layout->k_dim);
+    rope_head(w, a, t, k, 1.0f, key, layout->k_dim);
     if (layout->v_dim > a->v_dim) {
         v = memcpy(padded, v, sizeof(float) * (size_t)a->v_dim);
         memset(padded + a->v_dim, 0, sizeof(float) * (size_t)(layout->v_dim - a->v_dim));
@@ -76,7 +76,7 @@ static void place_heads(const worker *w, const attention *a) {
     for (int i = share(total, w->ith, w->nth); i < share(total, w->ith + 1, w->nth); i++) {
         int t = i / each, ih = i % each;
         const row *r = row_at(w, t);
-        if (ih == 0 && w->n > 1)   // lines that no other row has fetched
+        if (ih == 0 && w->n > 1)   // cache lines that no other row has fetched
             for (int g = 0; g < a->n_head_kv; g++)
                 kv_block_expect(kv_layout_at(r->cache, a->cache_class),
                                 kv_block_at(r->cache, a->cache_class, a->cache_at + g, r->at), r->at % KV_BLOCK);
@@ -85,7 +85,7 @@ static void place_heads(const worker *w, const attention *a) {
     }
 }
 
-// The stream as it enters the layer, for feed-forward: it is read after attention has added to it.
+// Copy the stream as it enters the layer, for feed-forward, which reads it after attention has changed it.
 static void keep_stream(const worker *w) {
     for (int t = w->ith; t < w->n; t += w->nth)
         memcpy(w->s->x0 + (size_t)t * (size_t)w->m->n_embd, stream_at(w, t), sizeof(float) * (size_t)w->m->n_embd);
@@ -114,7 +114,7 @@ typedef struct tile {
 
 static int group_of(const attention *a) { return a->n_head / a->n_head_kv; }
 
-// What a tile's queries, which see positions up to their row's, are to the kernels.
+// A tile's queries as the kernels' arguments; each sees the positions up to its row's.
 static attend_args args_of(const worker *w, const attention *a, const tile *i) {
     const kv_cache *kv = row_at(w, i->t0)->cache;
     const kv_table *table = &kv->tables[a->cache_class];
@@ -136,14 +136,14 @@ static attend_args args_of(const worker *w, const attention *a, const tile *i) {
     return args;
 }
 
-// Where a tile's keys begin, which may be fetched before its turn.
+// Where a tile's keys begin, so that they can be prefetched.
 static const uint8_t *first_key(const worker *w, const attention *a, const tile *i) {
     const row *r = row_at(w, i->t0);
     int first = a->window && r->seen_to > a->window ? r->seen_to - a->window : 0;
     return kv_block_at(r->cache, a->cache_class, a->cache_at + i->h0 / group_of(a), first);
 }
 
-// next: the tile that this thread has after it, or NULL.
+// next: the thread's next tile, or NULL.
 static void attend_tile(const worker *w, const attention *a, const tile *i, const tile *next) {
     attend_args args = args_of(w, a, i);
     args.next = next ? first_key(w, a, next) : NULL;
@@ -165,9 +165,9 @@ static void attend_one_row(const worker *w, const attention *a) {
     }
 }
 
-// One row that sees a lot: blocks of positions by KV heads are split among the threads, then joined head by head. The
-// last of a prompt is such a row, too.
-enum { BLOCKS_SHARED = 4 };   // from so many on
+// One row that sees many positions: blocks of positions by KV heads are split among the threads, and their partials
+// joined head by head. The last row of a prompt is such a row, too.
+enum { BLOCKS_SHARED = 4 };   // at least this many blocks
 
 static int first_block(const attention *a, const row *r) {
     return a->window && r->seen_to > a->window ? (r->seen_to - a->window) / KV_BLOCK : 0;
@@ -178,13 +178,13 @@ static int is_shared(const worker *w, const attention *a) {
            (r->seen_to - 1) / KV_BLOCK + 1 - first_block(a, r) >= BLOCKS_SHARED;
 }
 
-// Query heads h0..h1-1 of the row, and where what each block gives is.
+// Query heads h0..h1-1 of the row, and where each block's partials go.
 static attend_args shared_args(const worker *w, const attention *a, int h0, int h1) {
     tile i = {0, 1, h0, h1};
     attend_args args = args_of(w, a, &i);
     size_t blocks = (size_t)((row_at(w, 0)->seen_to - 1) / KV_BLOCK + 1);
     for (int k = 0; k < args.n; k++)
-        args.parts[k] = w->s->partials + (size_t)(h0 + k) * blocks * (size_t)(KV_PART + args.v_dim);
+        args.partials[k] = w->s->partials + (size_t)(h0 + k) * blocks * (size_t)(KV_PARTIAL_HEAD + args.v_dim);
     return args;
 }
 
@@ -205,7 +205,7 @@ static void attend_shared(const worker *w, const attention *a) {
         attend_args args = shared_args(w, a, i.h0, i.h1);
         end = (at / blocks + 1) * blocks < to ? (at / blocks + 1) * blocks : to;
         args.next = end < to ? first_key(w, a, &next) : NULL;
-        if (!w->k->attend_q8_parts(&args, first + at % blocks, first + (end - 1) % blocks + 1)) row_is_bad(w, 0);
+        if (!w->k->attend_q8_partials(&args, first + at % blocks, first + (end - 1) % blocks + 1)) row_is_bad(w, 0);
     }
     meet(w);
     for (int h = share(a->n_head, w->ith, w->nth), end = share(a->n_head, w->ith + 1, w->nth); h < end;) {
@@ -216,7 +216,7 @@ static void attend_shared(const worker *w, const attention *a) {
     }
 }
 
-// Where tiles of up to `rows` rows of one cache begin; the end after the last. Returns how many there are.
+// Where tiles of up to `rows` rows of one cache begin, then the end of the last. Returns their number.
 static int cut_tiles(const worker *w, int rows, int *starts) {
     int n = 0;
     for (int t = 0; t < w->n; t++)
@@ -233,10 +233,10 @@ static tile tile_at(const attention *a, const int *starts, int n, int i) {
     return t;
 }
 
-// Many rows: tiles of them by KV group are dealt out.
+// Many rows: tiles of rows by KV groups are dealt out to the threads.
 static void attend_rows(const worker *w, const attention *a) {
     int starts[N_BATCH_MAX + 1], group = group_of(a), heads = group < ATTEND_MAX ? group : ATTEND_MAX;
-    // Queries of a tile. Of a float cache fewer: blocks that not all of them see are slow.
+    // Rows of a tile. Fewer over a float cache, where blocks that only some queries see are slow.
     int most = row_at(w, 0)->cache->type == GEMEL_KV_Q8_0 ? ATTEND_MAX : 8, rows = most > heads ? most / heads : 1;
     while (rows > 1 && w->n * a->n_head_kv < 4 * w->nth * rows) rows--;   // enough to deal out evenly
     int n = cut_tiles(w, rows, starts), total = n * a->n_head_kv * ((group - 1) / ATTEND_MAX + 1);

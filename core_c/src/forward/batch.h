@@ -5,7 +5,7 @@
 #include "../model/model.h"
 #include "profile.h"
 
-// What is asked for after the last layer, any of these together. Rows that nobody asked for end with their K and V.
+// What is wanted after the last layer, any combination. A row that nothing is wanted of ends with its K and V.
 enum {
     WANT_STREAM = 1,   // the residual stream into `stream`, before the output norm
     WANT_HIDDEN = 2,   // the normed row into `hidden`
@@ -14,10 +14,10 @@ enum {
     WANT_DRAW = 16,    // an id drawn by `sampler` into *drawn, and its bytes
 };
 
-typedef struct text_out {   // bytes of the ids drawn so far that make whole characters
+typedef struct text_out {   // complete characters of the ids drawn so far
     char *text;
     int32_t capacity, size;
-    char *carry;   // [4] bytes of a character that is not whole yet
+    char *carry;   // [4] bytes of an incomplete character
     int *n_carry;
     int flags;   // of gemel_piece
 } text_out;
@@ -47,7 +47,7 @@ typedef struct batch {
     float
         *rope_cs;   // [n][rope_width] cos and sin, kept by the caller from one pass to the next; NULL: the workspace's
     int has_rope;   // they are filled already
-    int is_short;   // may be given to one thread
+    int is_short;   // short: may run on one thread
     atomic_int *cancel, *flag;   // when one is set, the pass stops after the layer it is in; either may be NULL
     profile *profile;            // or NULL
     // out
@@ -56,5 +56,5 @@ typedef struct batch {
 } batch;
 
 // Evaluate the rows, whose cache pages are reserved, through layers [from, to). What is wanted is made when `to` is the
-// model's last layer (WANT_STREAM: of any). Rows of one cache stand in ascending positions, side by side.
+// end of the model (WANT_STREAM: at any layer). Rows of one cache are adjacent, in ascending order of positions.
 void forward(batch *b);

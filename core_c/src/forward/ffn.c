@@ -1,8 +1,8 @@
 // Feed-forward: what a layer does to each row alone.
 #include "worker.h"
 
-// Up, and gate where there is one, for the same rows; then act(gate) * up or act(up), quantised at once: a thread owns
-// whole blocks of 32. What is multiplied by `down` comes to be in s->gate.
+// Up, and gate where the layer has one, for the same rows; then act(gate) * up or act(up) into s->gate, quantised by
+// the same thread, which owns whole blocks of 32.
 static void widen(const worker *w, const feed_forward *f, const acts *a, int is_gated) {
     workspace *s = w->s;
     int panels = f->up.w.n_panels, nb = f->n_ff / 32, runs[RUNS_MAX][2], n_runs = 0;

@@ -1,6 +1,6 @@
-// The forward pass: rows to what is wanted of them, read top to bottom. Every thread runs `pass`; blocks take this
-// thread's share, and a meeting separates what writes from what reads. Threads split rows of weights, batch rows or
-// heads, never a sum. It does not know the architecture: every number it needs is in its layer.
+// The forward pass: rows become what is wanted of them. Read it top to bottom. Every thread runs `pass`; blocks take
+// their thread's share, and a barrier separates writing from reading. Threads split rows of weights, batch rows or
+// heads, never a sum. The pass does not know the architecture: every number it needs is in its layer.
 #include <string.h>
 #include "../cpu.h"
 #include "../fmath.h"
@@ -54,14 +54,14 @@ static void embed(const worker *w) {   // x[n][n_embd]
 
 // ---- After the last layer's keys and values ------------------------------------------------------------------------
 
-// Row from of x[][width] becomes row to; each thread moves columns of its own.
+// Copy row `from` of x[][width] to row `to`; each thread moves its share of the columns.
 static void move_row(const worker *w, float *x, int width, int to, int from) {
     int c0 = share(width, w->ith, w->nth), c1 = share(width, w->ith + 1, w->nth);
     memcpy(x + (size_t)to * (size_t)width + c0, x + (size_t)from * (size_t)width + c0,
            sizeof(float) * (size_t)(c1 - c0));
 }
 
-// What follows is done for the rows that somebody asked for.
+// From here on, only rows that something is wanted of.
 static void keep_wanted(worker *w) {
     const int *kept = w->s->kept;
     const layer *l = &w->m->layers[w->il];
@@ -90,10 +90,10 @@ static size_t partials_of(const batch *b, const int *kept, int n_kept) {
     const row *r = b->n == 1 ? &b->rows[0] : n_kept == 1 ? &b->rows[kept[0]] : NULL;
     if (!r || b->m->n_threads == 1 || r->cache->type != GEMEL_KV_Q8_0) return 0;
     size_t blocks = (size_t)((r->seen_to - 1) / KV_BLOCK + 1), heads = (size_t)b->m->totals.n_head;
-    return blocks * (heads * KV_PART + (size_t)b->m->totals.v_heads);
+    return blocks * (heads * KV_PARTIAL_HEAD + (size_t)b->m->totals.v_heads);
 }
 
-// By one thread, before the others go on: while it runs on the pool, the workspace is its own.
+// By one thread, before the others go on: the pass that runs on the pool owns the workspace.
 static void begin(batch *b) {
     int kept[N_BATCH_MAX], n = 0, n_logits = 0;
     for (int t = 0; t < b->n; t++) {
@@ -121,8 +121,8 @@ static void layers(worker *w) {
         if (!w->n) break;
         mixer->take(w, l);
         if (w->ith == 0 && is_cancelled(b)) atomic_store(&b->stopped, 1);
-        ffn->take(w, l);                       // all meet at its end: they see the same
-        if (atomic_load(&b->stopped)) break;   // written again only after the next layer's first meeting
+        ffn->take(w, l);                       // after its barrier all threads see the same
+        if (atomic_load(&b->stopped)) break;   // written again only after the next layer's first barrier
     }
     w->il = -1;
 }

@@ -1,4 +1,4 @@
-// After the last layer: norm, logits, and at once what is made of them, so that the host crosses once per step.
+// After the last layer: norm, logits, and what is made of them in the same pass, so that a step is one call.
 #include "output.h"
 #include <string.h>
 #include "../fmath.h"
@@ -29,7 +29,7 @@ static int unfinished(const char *text, size_t n) {
     return 0;
 }
 
-// The bytes of id behind those that wait; whole characters go out. GEMEL_E_ARGUMENT: no room.
+// Append the bytes of id to those that wait, and put out complete characters. GEMEL_E_ARGUMENT: no room.
 static int put_text(const tokenizer *tok, text_out *to, int32_t id) {
     memcpy(to->text, to->carry, (size_t)*to->n_carry);
     int n = tokenizer_piece(tok, id, to->flags, to->text + *to->n_carry, to->capacity - *to->n_carry);

@@ -1,4 +1,4 @@
-// What is read off a row of logits.
+// What is made of a row of logits: scores, an id, its text.
 #pragma once
 #include "batch.h"
 

@@ -1,4 +1,4 @@
-// Where a session's time goes, as events that the host asked for. Switched off, an operation costs one branch.
+// Where a session's time goes, as events that the host asked for. When off, an operation costs one branch.
 #pragma once
 #include <stdatomic.h>
 #include <stddef.h>
@@ -13,17 +13,17 @@ typedef struct profile {
 typedef struct stopwatch {
     profile *to;   // NULL: off
     double start, since;
-    int it;   // the thread
+    int ith;   // the thread
 } stopwatch;
 
-stopwatch stopwatch_start(profile *p, int it);
+stopwatch stopwatch_start(profile *p, int ith);
 void stopwatch_note(stopwatch *w, int op, int il, int n, double from);   // an event from `from` until now
 
 // What was done since the last mark was `op`, in layer il (-1: in none), for n tokens.
 static inline void stopwatch_mark(stopwatch *w, int op, int il, int n) {
     if (w->to) stopwatch_note(w, op, il, n, w->since);
 }
-// The same of all since the start.
+// The same for all since the start.
 static inline void stopwatch_stop(stopwatch *w, int op, int il, int n) {
     if (w->to) stopwatch_note(w, op, il, n, w->start);
 }

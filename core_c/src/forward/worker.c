@@ -42,7 +42,7 @@ deal deal_out(const worker *w, int total, int unit) {
         return d;
     }
     int now = (*w->n_deals)++ % 2;
-    if (w->ith == 0) atomic_store(&w->s->dealt[!now], 0);   // nobody deals from it before the next meeting
+    if (w->ith == 0) atomic_store(&w->s->dealt[!now], 0);   // no thread takes from it before the next barrier
     d.next = &w->s->dealt[now];
     int least = total / (8 * w->nth) > total / RUNS_MAX ? total / (8 * w->nth) : total / RUNS_MAX;
     d.step = least < 2 ? 2 : (least + 4) / 4 * 4;   // whole tiles of several panels, pairs at least
@@ -60,7 +60,7 @@ int deal_take(deal *d) {
     return d->from < d->total;
 }
 
-// Of several products of one input: panels from..to-1, counted through.
+// Panels from..to-1 of several products of one input, numbered consecutively.
 static void multiply_run(const worker *w, const acts *a, const product *p, int count, int from, int to) {
     for (int i = 0, before = 0; i < count; before += p[i].l->w.n_panels, i++) {
         int n = p[i].l->w.n_panels, p0 = from > before ? from - before : 0, p1 = to - before < n ? to - before : n;
@@ -76,7 +76,7 @@ void multiply_all(const worker *w, const acts *a, const product *p, int count, i
     mark(w, op);
 }
 
-// Columns from..to-1 of row t's y, scaled, are added to the stream.
+// Add columns from..to-1 of row t's y, scaled, to the stream.
 static void add_columns(const worker *w, const layer *l, int t, int from, int to, float *y) {
     for (int i = from; l->residual_scale != 1 && i < to; i++) y[i] = y[i] * l->residual_scale;
     w->k->add_to(stream_at(w, t) + from, y + from, to - from);

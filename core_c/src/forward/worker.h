@@ -1,4 +1,4 @@
-// One thread's view of a pass, and what every block is made of: shares of the work, meetings, prepared rows, products.
+// One thread's view of a pass, and what every block is made of: shares of the work, barriers, prepared rows, products.
 #pragma once
 #include "batch.h"
 #include "workspace.h"
@@ -16,12 +16,12 @@ typedef struct worker {
     int *n_deals;   // of this thread, so far in the pass
 } worker;
 
-typedef struct block {   // half a layer, in two phases: a row that nobody asked for ends after the first
+typedef struct block {   // half a layer, in two phases: a row that nothing is wanted of ends after the first
     void (*put)(worker *w, const layer *l);    // what it puts into the cache; NULL: nothing
     void (*take)(worker *w, const layer *l);   // what it makes of it, added to the residual stream
 } block;
 extern const block attention_block, gated_block, plain_block;
-void output(worker *w);   // what was asked for, after the last layer
+void output(worker *w);   // what is wanted, after the last layer
 
 static inline int pad_to(int n, int to) { return (n + to - 1) / to * to; }
 static inline int share(int n, int ith, int nth) { return (int)((int64_t)n * ith / nth); }
@@ -34,19 +34,19 @@ static inline int rows_to(const worker *w) { return w->n == 1 ? 1 : share(w->n, 
 
 // What this thread did since its last mark was `op`.
 static inline void mark(const worker *w, int op) { stopwatch_mark(w->watch, op, w->il, w->n); }
-static inline void meet(const worker *w) {   // all threads are here
+static inline void meet(const worker *w) {   // barrier: wait for all threads of the pass
     threads_meet(w->m->pool);
     mark(w, GEMEL_OP_WAIT);
 }
 
-// Panels of a product, dealt out to the threads. With several rows they come in runs, and a thread takes the next when
-// it is done with one: cores differ in speed. With one row each thread has its share, which lies together in memory.
-// All threads deal out the same panels, and meet before they deal again.
+// Panels of a product, dealt out to the threads. With several rows, a thread takes a run of panels at a time, since
+// cores differ in speed. With one row each thread has one share, adjacent in memory. All threads call deal_out for the
+// same panels, with a barrier before they call it again.
 enum { RUNS_MAX = 64 };
 typedef struct deal {
-    atomic_int *next;   // the first panel that nobody has; NULL: shares
+    atomic_int *next;   // the first panel that no thread has; NULL: shares
     int total, step;    // panels, and of a run
-    int from, to;       // the run at hand
+    int from, to;       // the current run
 } deal;
 deal deal_out(const worker *w, int total, int unit);   // shares are of a multiple of `unit` panels, 1 or 2; runs of 2
 int deal_take(deal *d);                                // 1: d->from..d->to-1 is this thread's; 0: there are no more
@@ -54,7 +54,7 @@ int deal_take(deal *d);                                // 1: d->from..d->to-1 is
 // y = the norm of row t's x[n]; a row whose statistics are Inf or NaN is bad. y may be x.
 void norm_row(const worker *w, const norm *norm, int t, const float *x, int n, float *y);
 // Norm (where `norm` is on) and quantise rows x[n][ld] once for all products that read them. With one row every thread
-// does it for itself, which is cheaper than waiting; the caller must have met before, and all rows are done on return.
+// does it for itself, which is cheaper than a barrier. x must be complete for all threads; all rows are done on return.
 acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *norm, int quantise);
 
 // Panels p0..p1-1 of y[n][ld] = W a + bias, the only place where weights are multiplied.
@@ -65,6 +65,6 @@ typedef struct product {
     float *y;   // [n][n_panels * 16]
 } product;
 void multiply_all(const worker *w, const acts *a, const product *p, int count, int op);
-// What a half of layer l adds to the residual stream: W a + bias, then its norm `after` and the layer's scale, where
-// there are such. All must meet afterwards.
+// Add a half of layer l to the residual stream: W a + bias, then its norm `after` and the layer's scale, where it has
+// them. A barrier must follow.
 void add_half(const worker *w, const layer *l, const linear *p, const acts *a, const norm *after, int op);

@@ -90,7 +90,7 @@ static int make(gemel_model *m) {
 
 static int grow_partials(workspace *s, size_t n) {
     if (n <= s->n_partials) return GEMEL_OK;
-    n += n / 2;   // a context grows: not again for every block
+    n += n / 2;   // contexts grow: not for every block
     memory_free(s->partials);
     s->n_partials = 0;
     s->partials = n < SIZE_MAX / sizeof(float) / 2 ? memory_get(n * sizeof(float)) : NULL;

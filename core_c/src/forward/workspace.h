@@ -1,9 +1,8 @@
-// The buffers of a pass: the model's, one set, used by the pass that runs on its threads. Rows are padded to whole
-// panels.
+// The buffers of a pass: one set per model, used by the pass that runs on its threads. Rows are padded to whole panels.
 #pragma once
 #include "../model/model.h"
 
-enum { ROWS_AT_ONCE = 16 };   // rows whose logits are made together
+enum { ROWS_AT_ONCE = 16 };   // rows whose logits are computed together
 
 typedef struct workspace {
     char *memory;
@@ -17,7 +16,7 @@ typedef struct workspace {
     float *q, *k, *v;    // [n][q_pad], [n][k_pad], [n][v_pad]   projections
     float *heads;        // [n][n_head * k_pad]    q after RoPE, scaled, heads padded
     float *att;          // [n][n_head * v_pad]    attention's output
-    float *partials;     // [n_head][blocks][KV_PART + v_dim]    where threads share one row's attention
+    float *partials;     // [n_head][blocks][KV_PARTIAL_HEAD + v_dim]    where threads share one row's attention
     float *gate, *up;    // [n][ff_pad]
     float *rope_cs;      // [n][rope_width]        cos, sin of every table: see fill_rope in forward.c
     float *logits;       // [n_logits][vocab_pad]
@@ -27,7 +26,7 @@ typedef struct workspace {
     acts *own;           // [n_threads]            a thread's own, when there is one row
 } workspace;
 
-// The model's workspace for its number of threads, with room for so many floats of partials and rows of logits.
+// Open the model's workspace for its number of threads, with room for n_partials floats and n_logits rows of logits.
 int workspace_open(gemel_model *m, size_t n_partials, int n_logits);   // GEMEL_E_MEMORY
 void workspace_close(gemel_model *m);
 size_t workspace_size(const gemel_model *m, int n_threads);   // bytes, without partials; 0: more than size_t holds

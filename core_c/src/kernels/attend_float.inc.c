@@ -1,6 +1,6 @@
-// Attention over an F16 or F32 cache: q.k with a lane a position, streaming softmax over blocks of 16 positions in
-// ascending order, p.v with a lane a channel. A query's result depends on its own first and n_pos alone; queries sit
-// side by side only to share the loads. `type` is a constant wherever these words are inlined.
+// Attention over an F16 or F32 cache: q.k with one SIMD lane per position, streaming softmax over blocks of 16
+// positions in ascending order, p.v with one lane per channel. A query's result depends only on its own first and
+// n_pos; queries are side by side only to share the loads. `type` is a constant wherever these words are inlined.
 
 WORD vf att_load(const int type, const uint8_t *p, size_t i) {   // numbers i.. of those at p
     return type == GEMEL_KV_F16 ? vf_f16((const uint16_t *)p + i) : vf_load((const float *)p + i);
@@ -30,25 +30,25 @@ static int store_f32(const float *k, const float *v, const kv_layout *l, uint8_t
 
 typedef struct att_state {
     float top;
-    float l[LANES];   // running sum of exp(score - top), a lane a position modulo 16
+    float l[LANES];   // running sum of exp(score - top), one lane per position modulo 16
 } att_state;
 
 typedef struct att_view {   // a block of 16 positions, of which from..to-1 are seen
     const uint8_t *k, *v;   // [k_dim][16], [16][v_dim]
     int from, to;
     int p;            // the first one's position
-    const cap *cap;   // what bends scores; NULL: nothing does
+    const cap *cap;   // a cap or slopes for the scores (bend.inc.c); NULL: none
 } att_view;
 
-// Scores of Q queries against a block: even and odd dimensions in two chains. Runs of K and V are too short to fetch as
-// far ahead as weights.
+// Scores of Q queries against a block: even and odd dimensions in two chains. Runs of K and V are shorter than those of
+// weights, and so is the distance of their prefetches.
 WORD void att_scores(const int type, const int Q, const float *const *q, int k_dim, const uint8_t *k,
                      float s[][LANES]) {
     for (int g0 = 0; g0 < V; g0++) {
         vf e[ATTEND_Q], o[ATTEND_Q];
         TIMES (h, Q) e[h] = o[h] = vf_set1(0);
         for (int i = 0; i < k_dim; i += 2) {
-            if (AHEAD > 0 && g0 == 0) PREFETCH(k + (size_t)(i * LANES) * kv_item(type) + AHEAD / 2);
+            if (PREFETCH_BYTES > 0 && g0 == 0) PREFETCH(k + (size_t)(i * LANES) * kv_item(type) + PREFETCH_BYTES / 2);
             vf a = att_load(type, k, (size_t)(i * LANES + g0 * W));
             vf b = att_load(type, k, (size_t)((i + 1) * LANES + g0 * W));
             TIMES (h, Q) {
@@ -97,7 +97,8 @@ WORD void att_values(const int type, const int Q, float *const *o, int v_dim, co
                 if (moved) a[h][g] = vf_mul(a[h][g], vf_set1(fix[h]));
             }
         for (int i = b->from; i < b->to; i++) {
-            if (AHEAD > 0 && c * 2 % 64 == 0) PREFETCH(b->v + (size_t)(i * v_dim + c) * kv_item(type) + AHEAD / 2);
+            if (PREFETCH_BYTES > 0 && c * 2 % 64 == 0)
+                PREFETCH(b->v + (size_t)(i * v_dim + c) * kv_item(type) + PREFETCH_BYTES / 2);
             TIMES (g, ATTEND_G) {
                 vf x = g < G ? att_load(type, b->v, (size_t)(i * v_dim + c + g * W)) : vf_set1(0);
                 TIMES (h, Q) a[h][g] = vf_add(a[h][g], vf_mul(x, vf_set1(s[h][i])));
@@ -127,10 +128,10 @@ WORD void att_block(const int type, const int Q, const attend_args *a, int h0, a
 typedef void att_fn(const attend_args *a, int h0, att_state *st, const att_view *b);
 typedef struct att_type {
     int type;
-    att_fn *part;   // one query by a block that it sees a part of
+    att_fn *part;   // one query by a block that it sees partly
     struct {
         int n;
-        att_fn *f;   // so many queries by a block that they see all of
+        att_fn *f;   // n queries by a block that they see all of
     } tiles[6];      // the largest first; the last is 1
 } att_type;
 
@@ -157,7 +158,7 @@ ATT_TILE(f16, GEMEL_KV_F16, 4)
 ATT_WIDE(f16, GEMEL_KV_F16)
 static const att_type att_f16 = {
     GEMEL_KV_F16, att_f16_part, {ATT_WIDE_ROWS(f16){4, att_f16_4}, {3, att_f16_3}, {2, att_f16_2}, {1, att_f16_1}}};
-ATT_PART(f32, GEMEL_KV_F32)   // to compare with: small code counts for more than speed
+ATT_PART(f32, GEMEL_KV_F32)   // F32 is for comparisons: small code matters more than speed
 static const att_type att_f32 = {GEMEL_KV_F32, att_f32_part, {{1, att_f32_part}}};
 
 // ---- A call --------------------------------------------------------------------------------------------------------
@@ -178,8 +179,8 @@ static att_range att_range_of(const attend_args *a) {
     return r;
 }
 
-// The block at position p, which each query sees all of, some of, or nothing of.
-static void att_meet(const att_type *t, const attend_args *a, att_state *st, att_view *b, int p, int all_see) {
+// Add the block at position p to every query that sees some of it.
+static void att_block_step(const att_type *t, const attend_args *a, att_state *st, att_view *b, int p, int all_see) {
     for (int h = 0, i = 0; h < a->n && all_see; h += t->tiles[i].n) {
         while (t->tiles[i].n > a->n - h) i++;
         t->tiles[i].f(a, h, st, b);
@@ -205,7 +206,7 @@ KERNEL int attend_floats(const att_type *t, const attend_args *a) {
     for (int p = r.some_from / LANES * LANES; p < r.some_to; p += LANES) {
         const uint8_t *block = a->pages[p / KV_PAGE] + a->at;
         att_view b = {block + kv_k_at(&l, p % KV_BLOCK), block + kv_v_at(&l, p % KV_BLOCK), 0, LANES, p, bent};
-        att_meet(t, a, st, &b, p, p >= r.all_from && p + LANES <= r.all_to);
+        att_block_step(t, a, st, &b, p, p >= r.all_from && p + LANES <= r.all_to);
     }
     for (int h = 0; h < a->n; h++) {
         vf sum[V];

@@ -1,9 +1,9 @@
-// Attention over a Q8_0 cache, in integers. Blocks of 64 positions ascend. A query of int8 codes meets a block's keys
-// with a lane a position; the block's weights become codes 0..127 against its own largest, and meet the values with a
-// lane a channel, four positions a lane a step. A value's scale is part of its weight: weights are 2^(score + log2 of
-// the scale), and the plain sum that divides the result takes it out again. What a block gives joins the running
-// result in float. A query's result depends on its own first and n_pos alone: outside, weights are 0 whatever memory
-// holds.
+// Attention over a Q8_0 cache, in integers. Blocks of 64 positions ascend. Queries of int8 codes are multiplied by a
+// block's keys with one SIMD lane per position. The block's weights become codes 0..127 relative to its largest, and
+// are multiplied by the values with one lane per channel, four positions at a time. A value's scale is part of its
+// weight: weights are 2^(score + log2 of the scale); the sum that divides the result is of weights without it. Each
+// block's result joins the running result in float. A query's result depends only on its own first and n_pos: other
+// positions have weight 0, whatever memory holds.
 
 // The queries of a call by ascending n_pos, so that those which see a block are a run that ends at the last.
 typedef struct q8_queries {
@@ -13,17 +13,17 @@ typedef struct q8_queries {
     int32_t start[ATTEND_DIM / 32][ATTEND_MAX];       // where integer sums start: -DOT8_ZERO * sum of codes
     float *o[ATTEND_MAX];
     int first[ATTEND_MAX], n_pos[ATTEND_MAX];
-    int is_bent;   // then by these, in units of log2
+    int is_bent;   // scores have a cap or slopes, in units of log2
     cap cap;
     float slope[ATTEND_MAX];
     float top[ATTEND_MAX + LANES];   // the largest weight's log2 so far
-    float l[ATTEND_MAX][LANES];      // the sum of plain weights
+    float l[ATTEND_MAX][LANES];      // the sum of weights without scales of values
 } q8_queries;
 
 typedef struct q8_block {   // see layout.h
     const uint8_t *k, *v;
     const float *k_scale, *log_scale, *inv_scale;
-    intptr_t ahead;   // how far away the next one is
+    intptr_t to_next;   // bytes from here to the next one
 } q8_block;
 static q8_block q8_block_at(const attend_args *a, int p, int end) {
     const kv_layout l = {GEMEL_KV_Q8_0, a->k_dim, a->v_dim};
@@ -35,7 +35,7 @@ static q8_block q8_block_at(const attend_args *a, int p, int end) {
                   (const float *)(at + kv_log_scales(&l)),
                   (const float *)(at + kv_inv_scales(&l)),
                   0};
-    if (AHEAD > 0 && next) b.ahead = (intptr_t)next - (intptr_t)at;
+    if (PREFETCH_BYTES > 0 && next) b.to_next = (intptr_t)next - (intptr_t)at;
     return b;
 }
 
@@ -104,8 +104,8 @@ WORD void q8_scores(const int Q, const q8_queries *a, int h0, const q8_block *b,
                 vkey c[SCORE_G];
                 TIMES (g, G) {
                     c[g] = vkey_load(k + (size_t)g * next + 64 * j);
-                    if (AHEAD > 0 && (g0 + g) % V == 0 && j % EVERY == 0)
-                        PREFETCH(k + (size_t)g * next + 64 * j + b->ahead);
+                    if (PREFETCH_BYTES > 0 && (g0 + g) % V == 0 && j % EVERY == 0)
+                        PREFETCH(k + (size_t)g * next + 64 * j + b->to_next);
                 }
                 TIMES (h, Q)
                     TIMES (g, G) i[h][g] = vi_dotk(i[h][g], c[g], x + (h * 32 + 4 * j) * QACT);
@@ -119,15 +119,15 @@ WORD void q8_scores(const int Q, const q8_queries *a, int h0, const q8_block *b,
             TIMES (g, G) vf_store(s[h] + (g0 + g) * W, f[h][g]);
     }
 }
-_Static_assert(EVERY == 1 || EVERY == 2, "the other lines are every second");
-_Static_assert(V == 1 || V % SCORE_G == 0, "vectors of a tile are of one group, or each of its own");
+_Static_assert(EVERY == 1 || EVERY == 2, "q8_prefetch takes every second line for the others");
+_Static_assert(V == 1 || V % SCORE_G == 0, "the vectors of a tile are of one group, or each of another");
 
-typedef struct q8_part {   // what a tile makes of a block
+typedef struct q8_work {   // what a tile makes of a block
     float s[Q8_Q][KV_BLOCK];
     act p[Q8_Q][KV_BLOCK];
     float most[LANES];              // log2 of the largest weight
     float old[LANES], now[LANES];   // factors of the running result, of the block's
-} q8_part;
+} q8_work;
 
 typedef struct q8_span {   // positions of a block that a query sees: from..to-1
     int from, to;
@@ -138,25 +138,25 @@ static q8_span q8_span_of(const q8_queries *a, int h, int p) {
 }
 
 // Scales of the positions seen, and zeros for the rest of the block.
-static const float *q8_seen(const float *scale, q8_span seen, float *part) {
+static const float *q8_seen(const float *scale, q8_span seen, float *room) {
     if (seen.from == 0 && seen.to == KV_BLOCK) return scale;
-    memset(part, 0, sizeof(float) * KV_BLOCK);
-    memcpy(part + seen.from, scale + seen.from, sizeof(float) * (size_t)(seen.to - seen.from));
-    return part;
+    memset(room, 0, sizeof(float) * KV_BLOCK);
+    memcpy(room + seen.from, scale + seen.from, sizeof(float) * (size_t)(seen.to - seen.from));
+    return room;
 }
 
-// The 16 positions each of which some are seen, capped and sloped.
+// Cap and slope the scores, by groups of 16 positions of which some are seen.
 static void q8_bend(const q8_queries *a, int h, int p, float *s) {
     q8_span seen = q8_span_of(a, h, p);
     int from = seen.from / LANES * LANES, to = (seen.to + LANES - 1) / LANES * LANES;
     bend(s + from, to - from, &a->cap, a->slope[h], p + from - (a->n_pos[h] - 1));
 }
 
-// The scales' log2 joins the scores. What a query does not see is less than the least maximum, whatever memory holds.
+// Add the scales' log2 to the scores; *most is the largest. Positions that the query does not see get the least score.
 static void q8_most(const q8_block *b, float *s, q8_span seen, float *most) {
     vf m[V];
-    float part[KV_BLOCK];
-    const float *log_scale = q8_seen(b->log_scale, seen, part);
+    float room[KV_BLOCK];
+    const float *log_scale = q8_seen(b->log_scale, seen, room);
     for (int i = 0; i < seen.from; i++) s[i] = -0x1.fffffep127f;
     for (int i = seen.to; i < KV_BLOCK; i++) s[i] = -0x1.fffffep127f;
     EACH (g) m[g] = vf_set1(-3e38f);
@@ -164,12 +164,12 @@ static void q8_most(const q8_block *b, float *s, q8_span seen, float *most) {
         EACH (g) {
             vf t = vf_add(vf_load(s + i * LANES + g * W), vf_load(log_scale + i * LANES + g * W));
             vf_store(s + i * LANES + g * W, t);
-            m[g] = vf_max(t, m[g]);   // in this order never NaN
+            m[g] = vf_max(t, m[g]);   // with operands in this order never NaN
         }
     *most = fold_max(m);
 }
 
-// The running maxima of queries h0..h0+n-1 with those of a block, and the factors that follow.
+// Update the running maxima of queries h0..h0+n-1 with those of a block; the factors of old and new results follow.
 static void q8_factors(q8_queries *a, int h0, int n, const float *of_block, float *of_old, float *of_now) {
     for (int h = 0; h < n; h += W) {
         float top[LANES];
@@ -181,7 +181,7 @@ static void q8_factors(q8_queries *a, int h0, int n, const float *of_block, floa
     }
 }
 
-// Weights to codes p, 127 for the largest; their plain sum joins l[16].
+// Scores to weights, as codes p (127 for the largest); their sum without scales joins l[16].
 WORD void q8_codes_of(const float *s, const float *inv_scale, float most, float old, float now, act *p, float *l) {
     const int n = 4 * V < WEIGHTS_G ? 4 * V : WEIGHTS_G;
     vf sum[V];
@@ -202,42 +202,42 @@ WORD void q8_codes_of(const float *s, const float *inv_scale, float most, float 
     }
 }
 
-// The next block is asked for all the time, for a CPU can wait for so many lines only: for one of EVERY lines of codes
-// where this block's are met, for the other ones and the scales, some at a time, where there are only weights to make.
-typedef struct q8_rest {
+// The next block is prefetched evenly, since a CPU can wait for a limited number of lines only: one of EVERY lines of
+// codes along with this block's codes, the others and the scales, some at a time, while weights are made.
+typedef struct q8_prefetch {
     const uint8_t *codes, *scales;
-    int i, n_codes, n, some;   // lines: asked for, of codes, in all, at a time
-} q8_rest;
-static q8_rest q8_rest_of(const q8_block *b, int nb, int v_dim, int times) {
+    int i, n_codes, n, at_a_time;   // lines: prefetched, of codes, in all, by one call
+} q8_prefetch;
+static q8_prefetch q8_prefetch_of(const q8_block *b, int nb, int v_dim, int times) {
     int n_codes = EVERY > 1 ? (32 * nb + v_dim) / 2 : 0, n = n_codes + 4 * (nb + 2);
-    return (q8_rest){b->k + 64 + b->ahead,   (const uint8_t *)b->k_scale + b->ahead, 0, n_codes, n,
-                     (n + times - 1) / times};
+    return (q8_prefetch){b->k + 64 + b->to_next, (const uint8_t *)b->k_scale + b->to_next, 0, n_codes, n,
+                         (n + times - 1) / times};
 }
-WORD void q8_ask(q8_rest *r) {   // a function that only prefetches is no call to a compiler
-    int end = r->i + r->some < r->n ? r->i + r->some : r->n;
+WORD void q8_prefetch_some(q8_prefetch *r) {   // inlined: compilers drop calls of functions that only prefetch
+    int end = r->i + r->at_a_time < r->n ? r->i + r->at_a_time : r->n;
     for (; r->i < end && r->i < r->n_codes; r->i++) PREFETCH(r->codes + 128 * r->i);
     for (; r->i < end; r->i++) PREFETCH(r->scales + 64 * (r->i - r->n_codes));
 }
 
-// Scores of queries h0..h0+n-1 against the block at position p to codes, and the factors with which it joins.
-KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q8_part *t) {
-    q8_rest rest = q8_rest_of(b, a->nb, a->v_dim, 2 * n);
+// Scores of queries h0..h0+n-1 for the block at position p become codes, and the factors with which the block joins.
+KERNEL void q8_weights(q8_queries *a, int h0, int n, const q8_block *b, int p, q8_work *t) {
+    q8_prefetch rest = q8_prefetch_of(b, a->nb, a->v_dim, 2 * n);
     for (int h = 0; h < n; h++) {
-        if (AHEAD > 0) q8_ask(&rest);
+        if (PREFETCH_BYTES > 0) q8_prefetch_some(&rest);
         if (a->is_bent) q8_bend(a, h0 + h, p, t->s[h]);
         q8_most(b, t->s[h], q8_span_of(a, h0 + h, p), t->most + h);
     }
     q8_factors(a, h0, n, t->most, t->old, t->now);
     for (int h = 0; h < n; h++) {
-        float part[KV_BLOCK];
-        if (AHEAD > 0) q8_ask(&rest);
-        const float *inv = q8_seen(b->inv_scale, q8_span_of(a, h0 + h, p), part);
+        float room[KV_BLOCK];
+        if (PREFETCH_BYTES > 0) q8_prefetch_some(&rest);
+        const float *inv = q8_seen(b->inv_scale, q8_span_of(a, h0 + h, p), room);
         q8_codes_of(t->s[h], inv, t->most[h], t->old[h], t->now[h], t->p[h], a->l[h0 + h]);
     }
 }
 
 // o = o * old + (sum of codes of weights and values, over the first 4 * steps positions) * now
-WORD void q8_values(const int Q, const q8_queries *a, int h0, const q8_block *b, int steps, const q8_part *t) {
+WORD void q8_values(const int Q, const q8_queries *a, int h0, const q8_block *b, int steps, const q8_work *t) {
     const int dim = a->v_dim;
     for (int c = 0; c < dim; c += VALUES_G * W) {
         const uint8_t *v = b->v + c * 4;
@@ -248,7 +248,7 @@ WORD void q8_values(const int Q, const q8_queries *a, int h0, const q8_block *b,
             vu x[VALUES_G];
             TIMES (g, VALUES_G) {
                 x[g] = vu_load(v + g * W * 4);
-                if (AHEAD > 0 && g * W % (16 * EVERY) == 0) PREFETCH(v + g * W * 4 + b->ahead);
+                if (PREFETCH_BYTES > 0 && g * W % (16 * EVERY) == 0) PREFETCH(v + g * W * 4 + b->to_next);
             }
             TIMES (h, Q)
                 TIMES (g, VALUES_G) i[h][g] = vi_dotp(i[h][g], x[g], t->p[h] + 4 * j);
@@ -265,7 +265,7 @@ WORD void q8_values(const int Q, const q8_queries *a, int h0, const q8_block *b,
 // ---- Tiles ---------------------------------------------------------------------------------------------------------
 
 typedef void q8_scores_fn(const q8_queries *a, int h0, const q8_block *b, int groups, float (*s)[KV_BLOCK]);
-typedef void q8_values_fn(const q8_queries *a, int h0, const q8_block *b, int steps, const q8_part *t);
+typedef void q8_values_fn(const q8_queries *a, int h0, const q8_block *b, int steps, const q8_work *t);
 typedef struct q8_tile {
     int n;
     q8_scores_fn *scores;
@@ -275,7 +275,7 @@ typedef struct q8_tile {
     KERNEL void q8_scores_##Q(const q8_queries *a, int h0, const q8_block *b, int groups, float (*s)[KV_BLOCK]) {      \
         q8_scores(Q, a, h0, b, groups, s);                                                                             \
     }                                                                                                                  \
-    KERNEL void q8_values_##Q(const q8_queries *a, int h0, const q8_block *b, int steps, const q8_part *t) {           \
+    KERNEL void q8_values_##Q(const q8_queries *a, int h0, const q8_block *b, int steps, const q8_work *t) {           \
         q8_values(Q, a, h0, b, steps, t);                                                                              \
     }
 Q8_TILE(1)
@@ -310,26 +310,26 @@ static const q8_tile *q8_tile_for(int left) {   // the largest that fits
 
 static int q8_sees(const q8_queries *a, int h, int p) { return a->first[h] < p + KV_BLOCK && a->n_pos[h] > p; }
 
-// The queries that see the block at position p, in runs; of a run, the last sees furthest.
-static void q8_meet(q8_queries *a, const q8_block *b, int p) {
-    q8_part part;
-    memset(part.most, 0, sizeof part.most);
+// Add the block at position p to the queries that see it, run by run; the last query of a run sees furthest.
+static void q8_block_step(q8_queries *a, const q8_block *b, int p) {
+    q8_work work;
+    memset(work.most, 0, sizeof work.most);
     for (int h0 = 0, end; h0 < a->n; h0 = end + 1) {
         for (end = h0; end < a->n && q8_sees(a, end, p);) end++;
         if (h0 == end) continue;
         int most = a->n_pos[end - 1] - p < KV_BLOCK ? a->n_pos[end - 1] - p : KV_BLOCK;
         for (const q8_tile *t; h0 < end; h0 += t->n) {
             t = q8_tile_for(end - h0);
-            t->scores(a, h0, b, (most + LANES - 1) / LANES, part.s);
-            q8_weights(a, h0, t->n, b, p, &part);
-            t->values(a, h0, b, (most + 3) / 4, &part);
+            t->scores(a, h0, b, (most + LANES - 1) / LANES, work.s);
+            q8_weights(a, h0, t->n, b, p, &work);
+            t->values(a, h0, b, (most + 3) / 4, &work);
         }
     }
 }
 
-// Returns the largest n_pos, or 0 when a query is not bounded. order: which of the call's queries each is. least: the
-// least first.
-static int q8_take(q8_queries *a, const attend_args *from, int *order, int *least) {
+// Quantise the call's queries in ascending order of n_pos; order[h] is the call's index of each, *least the least
+// first. Returns the largest n_pos, or 0 when a query is out of bounds.
+static int q8_quantise_queries(q8_queries *a, const attend_args *from, int *order, int *least) {
     int most = 0, is_good = 1;
     *least = from->first[0];
     for (int h = 0, i; h < from->n; order[i] = h++)
@@ -355,13 +355,13 @@ static int q8_take(q8_queries *a, const attend_args *from, int *order, int *leas
     return is_good ? most : 0;
 }
 
-static void q8_start(q8_queries *a, int h, float *o) {   // nothing has been met
+static void q8_reset(q8_queries *a, int h, float *o) {   // before the first block
     a->top[h] = -3e38f;
     memset(a->l[h], 0, sizeof a->l[h]);
     memset(a->o[h] = o, 0, sizeof(float) * (size_t)a->v_dim);
 }
 
-// out / sum of plain weights
+// out / sum of weights
 static void q8_finish(const q8_queries *a) {
     for (int h = 0; h < a->n; h++) {
         vf l[V];
@@ -373,12 +373,12 @@ static void q8_finish(const q8_queries *a) {
 
 KERNEL int attend_q8(const attend_args *from) {
     q8_queries a;
-    int order[ATTEND_MAX], least, most = q8_take(&a, from, order, &least);
+    int order[ATTEND_MAX], least, most = q8_quantise_queries(&a, from, order, &least);
     if (!most) return 0;
-    for (int h = 0; h < a.n; h++) q8_start(&a, h, from->o[order[h]]);
+    for (int h = 0; h < a.n; h++) q8_reset(&a, h, from->o[order[h]]);
     for (int p = least / KV_BLOCK * KV_BLOCK; p < most; p += KV_BLOCK) {
         q8_block b = q8_block_at(from, p, most);
-        q8_meet(&a, &b, p);
+        q8_block_step(&a, &b, p);
     }
     q8_finish(&a);
     return 1;
@@ -386,22 +386,23 @@ KERNEL int attend_q8(const attend_args *from) {
 
 // ---- Blocks by several threads -------------------------------------------------------------------------------------
 
-// Joined to nothing, a block's out and sum are multiplied by exp2(0) = 1 and added to 0.
-KERNEL int attend_q8_parts(const attend_args *from, int b0, int b1) {
+// As the first block after a reset, a block's out and sum are multiplied by exp2(0) = 1 and added to 0: partials are
+// exact.
+KERNEL int attend_q8_partials(const attend_args *from, int b0, int b1) {
     q8_queries a;
     int order[ATTEND_MAX], least;
-    if (!q8_take(&a, from, order, &least)) return 0;
+    if (!q8_quantise_queries(&a, from, order, &least)) return 0;
     for (int at = b0; at < b1; at++) {
         q8_block b = q8_block_at(from, at * KV_BLOCK, b1 * KV_BLOCK);
-        float *part[ATTEND_MAX];
+        float *partial[ATTEND_MAX];
         for (int h = 0; h < a.n; h++) {
-            part[h] = from->parts[order[h]] + (size_t)at * (size_t)(KV_PART + from->v_dim);
-            q8_start(&a, h, part[h] + KV_PART);
+            partial[h] = from->partials[order[h]] + (size_t)at * (size_t)(KV_PARTIAL_HEAD + from->v_dim);
+            q8_reset(&a, h, partial[h] + KV_PARTIAL_HEAD);
         }
-        q8_meet(&a, &b, at * KV_BLOCK);
+        q8_block_step(&a, &b, at * KV_BLOCK);
         for (int h = 0; h < a.n; h++) {
-            part[h][0] = a.top[h];
-            memcpy(part[h] + LANES, a.l[h], sizeof a.l[h]);
+            partial[h][0] = a.top[h];
+            memcpy(partial[h] + LANES, a.l[h], sizeof a.l[h]);
         }
     }
     return 1;
@@ -419,15 +420,15 @@ KERNEL void attend_q8_join(const attend_args *from) {
     float most[ATTEND_MAX + LANES] = {0}, old[ATTEND_MAX + LANES], now[ATTEND_MAX + LANES];
     a.n = from->n, a.v_dim = from->v_dim;
     memset(a.top, 0, sizeof a.top);
-    for (int h = 0; h < a.n; h++) q8_start(&a, h, from->o[h]);
+    for (int h = 0; h < a.n; h++) q8_reset(&a, h, from->o[h]);
     for (int at = from->first[0] / KV_BLOCK; at * KV_BLOCK < from->n_pos[0]; at++) {
-        size_t to = (size_t)at * (size_t)(KV_PART + from->v_dim);
-        for (int h = 0; h < a.n; h++) most[h] = from->parts[h][to];
+        size_t to = (size_t)at * (size_t)(KV_PARTIAL_HEAD + from->v_dim);
+        for (int h = 0; h < a.n; h++) most[h] = from->partials[h][to];
         q8_factors(&a, 0, a.n, most, old, now);
         for (int h = 0; h < a.n; h++) {
-            const float *part = from->parts[h] + to;
-            q8_join(a.l[h], part + LANES, LANES, old[h], now[h]);
-            q8_join(a.o[h], part + KV_PART, from->v_dim, old[h], now[h]);
+            const float *partial = from->partials[h] + to;
+            q8_join(a.l[h], partial + LANES, LANES, old[h], now[h]);
+            q8_join(a.o[h], partial + KV_PARTIAL_HEAD, from->v_dim, old[h], now[h]);
         }
     }
     q8_finish(&a);

@@ -1,7 +1,7 @@
-// What becomes of the scores of attention before they are weights, where a model has it: a soft cap, then a slope by
-// the key's distance. Lanes that a query does not see may hold anything: they are masked afterwards.
+// What some models do to the scores of attention before they become weights: a soft cap, then a slope by the key's
+// distance. Lanes that a query does not see may hold anything: they are masked afterwards.
 
-// Positions far.. seen from the query's own, of a query. A slope of 0 changes nothing.
+// Scores s[n] of one query, for keys at far, far + 1, ... relative to its own position. A slope of 0 changes nothing.
 KERNEL void bend(float *s, int n, const cap *c, float slope, int far) {   // n a multiple of 16
     static const uint8_t lanes[LANES] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     for (int i = 0; i < n; i += W) {

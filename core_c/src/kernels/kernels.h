@@ -1,14 +1,15 @@
-// The kernels as a table of pointers, one row an ISA, all rows equal to the bit. Forward calls these, and panel_row.
+// The kernels: a table of function pointers for each instruction set, all equal to the bit. forward/ does its
+// arithmetic with them, except embeddings (panel_row), RoPE's cos and sin (fill_rope) and biases.
 #pragma once
 #include "../cache/layout.h"
 #include "../panel/panel.h"
 #include "words.h"
 
-enum { CHUNK = 64 };   // activations of so many tokens stay in cache while panels stream past
+enum { CHUNK = 64 };   // tokens whose activations stay in the cache while panels stream past
 
 // A micro-batch's activations, quantised in blocks of 32: entry [chunk of 64 tokens][block][token]. See act_at.
 typedef struct acts {
-    void *q;         // act[32] an entry
+    void *q;         // act[32] per entry
     float *d;        // scale: amax / 127
     float *s, *s2;   // d * sum of codes, of the block; of its two halves of 16: [2], or NULL where no weight needs them
     int32_t *z, *z2;   // sum of codes, of the block; of its halves: [2], or NULL likewise
@@ -21,8 +22,8 @@ static inline size_t act_at(int n, int nb, int t, int b) {
     return (size_t)c0 * (size_t)nb + (size_t)b * (size_t)cn + (size_t)(t - c0);
 }
 
-enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; their widest head, and a value's
-enum { KV_PART = 32 };                         // floats before what a block gives: see parts
+enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; the widest head of keys and values
+enum { KV_PARTIAL_HEAD = 32 };                 // floats before what a block gives: see parts
 // Queries that share one KV head, whose blocks are at byte `at` of the pages. A query sees positions first..n_pos-1.
 typedef struct attend_args {
     int n, k_dim, v_dim;          // queries; channels of a query and of an output, padded as the cache's are
@@ -34,21 +35,22 @@ typedef struct attend_args {
     float slope[ATTEND_MAX];   // slope * (the key's position - the query's own, n_pos - 1); at most 1e3
     uint8_t *const *pages;     // by position / 64; those before every query's first may be NULL
     size_t at;
-    const uint8_t *next;        // where the next call's keys begin, which may be fetched meanwhile; or NULL
-    float *parts[ATTEND_MAX];   // what blocks of 64 positions give before they are joined, of which several threads may
-    // make some each: [position / 64][KV_PART + v_dim]: log2 of the largest weight, sums[16]
+    const uint8_t *next;   // where the next call's keys begin, to be prefetched; or NULL
+    float *
+        partials[ATTEND_MAX];   // what blocks of 64 positions give before they are joined, of which several threads may
+    // make some each: [position / 64][KV_PARTIAL_HEAD + v_dim]: log2 of the largest weight, sums[16]
     // from element 16 on, out[v_dim]
 } attend_args;
 
-// What there is for each type of cache.
+// The kernels of one type of cache.
 typedef struct kv_kernels {
-    // Returns 0 when some |q| is 2^57 or more, or NaN; o is nothing then. Else what it adds up does not overflow.
+    // Returns 0 when some |q| is 2^57 or more, or NaN; o is undefined then. Otherwise no sum overflows.
     int (*attend)(const attend_args *a);
     // k[k_dim] and v[v_dim] become position `in` of a block. Returns 0, and stores nothing, when some |k| or |v| is
     // 2^57 or more, or rounds to Inf in F16, or is NaN.
     int (*store)(const float *k, const float *v, const kv_layout *l, uint8_t *block, int in);
 } kv_kernels;
-enum { KV_TYPES = 9 };   // every gemel_kv_type is below
+enum { KV_TYPES = 9 };   // every gemel_kv_type is below this
 
 typedef struct kernels {
     const char *name;
@@ -61,31 +63,32 @@ typedef struct kernels {
     // By norm_kind. RMS: y = x / sqrt(mean(x^2) + eps) * w + b. LAYER: the same of x - mean(x). w NULL: no weights; b
     // NULL: no bias; y may be x. Returns 0 when a mean is NaN or Inf.
     int (*norm[N_NORMS])(const float *x, const float *w, const float *b, int n, float eps, float *y);
-    // By act_kind: y = act(gate) * up, or act(gate) where up is NULL; n a multiple of 16; y may be gate. What is Inf or
-    // NaN stays so.
+    // By act_kind: y = act(gate) * up, or act(gate) where up is NULL; n a multiple of 16; y may be gate. Inf and
+    // NaN give Inf or NaN.
     void (*act[N_ACTS])(const float *gate, const float *up, int n, float *y);
     // x = cap * tanh(x / cap), 1e-3 <= cap <= 1e6; Inf becomes NaN, so that a check of x sees it.
     void (*soft_cap)(float *x, int n, float cap);
     void (*add_to)(float *x, const float *y, int n);   // x += y
-    // y = scale * (x * cos + partner * sin) for n_rot channels, partners so far away: 1, or n_rot / 2; then scale * x.
+    // y = scale * (x * cos + partner * sin) for n_rot channels, partners `far` channels apart: 1, or n_rot / 2; then
+    // scale * x.
     void (*rope)(const float *x, const float *cs, int n_rot, int far, int n, float scale, float *y);
     kv_kernels kv[KV_TYPES];   // by gemel_kv_type
-    // Attention over a Q8_0 cache in two steps, to the bit, for queries of one first and one n_pos: the parts of blocks
-    // from..to-1 (position / 64), and o as it was; then all of them into o.
-    int (*attend_q8_parts)(const attend_args *a, int from, int to);
+    // Attention over a Q8_0 cache in two steps, with the same bits, for queries that share first and n_pos: the
+    // partials of blocks from..to-1 (position / 64), without touching o; then all partials joined into o.
+    int (*attend_q8_partials)(const attend_args *a, int from, int to);
     void (*attend_q8_join)(const attend_args *a);
     // The largest value and the first index that holds it; returns 0 when any is NaN or Inf.
     int (*peak)(const float *x, int n, float *max, int *argmax);
     double (*exp_sum)(const float *x, int n, float max);   // sum of exp(x - max), x <= max
-    // For measuring alone. The first reads size bytes; the second does n steps of the fastest dot product, and says how
-    // many multiply-adds they are. What they return means nothing.
+    // For measuring. The first reads size bytes; the second does n steps of the fastest dot product and counts their
+    // multiply-adds. The returned values mean nothing.
     int (*measure_read)(const uint8_t *p, size_t size);
     int (*measure_dot)(int n, double *macs);
 } kernels;
 
-typedef struct isa_row {
+typedef struct isa_entry {
     const kernels *k;
     int (*usable)(void);
-} isa_row;
-int isa_count(void);
-const isa_row *isa_at(int i);   // best last
+} isa_entry;
+int isa_count(void);              // instruction sets of this build
+const isa_entry *isa_at(int i);   // the fastest last

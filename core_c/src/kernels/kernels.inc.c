@@ -1,7 +1,8 @@
-// One ISA's row: all kernels compiled in its vocabulary. Included by isa_*.c, which name the row and the vocabulary.
+// All kernels, compiled for one instruction set. Included by isa_*.c, which choose the vocabulary and name the table.
 #include "kernels.h"
 #include "../fmath.h"
 #include "../simd/simd.h"
+#include "tune.h"
 
 #define LOG2_E 1.4426950408889634
 
@@ -26,7 +27,7 @@ const kernels TABLE = {
     .kv = {[GEMEL_KV_F32] = {attend_f32, store_f32},
            [GEMEL_KV_F16] = {attend_f16, store_f16},
            [GEMEL_KV_Q8_0] = {attend_q8, store_q8}},
-    .attend_q8_parts = attend_q8_parts,
+    .attend_q8_partials = attend_q8_partials,
     .attend_q8_join = attend_q8_join,
     .peak = peak,
     .exp_sum = exp_sum,

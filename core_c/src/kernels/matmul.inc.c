@@ -1,7 +1,8 @@
-// y = W x: a lane is an output row, blocks of 32 (sub-blocks of 16) ascend, and the order of the float operations below
-// is the result: acc = acc + (d_w * d_x) * (float)isum, then for affine formats acc = acc + m_w * (d_x * (float)xsum).
-// A tile is T tokens by P panels: the codes of a block are unpacked once (in H parts, to stay in registers) and used T
-// times. Many tokens are a real loop, their sums in memory; few are unrolled, and theirs stay in registers.
+// y = W x: one SIMD lane per output row; blocks of 32 (sub-blocks of 16) ascend, and the order of the float operations
+// below is the result: acc = acc + (d_w * d_x) * (float)isum, then for affine formats acc = acc + m_w * (d_x *
+// (float)xsum). A tile is T tokens by P panels: the codes of a block are unpacked once (in H parts, to stay in
+// registers) and used T times. Many tokens are a real loop, their sums in memory; few are unrolled, and theirs stay in
+// registers.
 
 enum { TOKENS_MAX = TILE_T > FEW_T ? TILE_T : FEW_T, VECTORS_MAX = 4 };   // VECTORS: side by side, G
 
@@ -54,7 +55,8 @@ WORD vi dot_step(const panel_kind *k, vi s, vu c, const act *x) {
 }
 
 // A tile's shape: T tokens, P panels, G vectors of them at a time, a block's codes unpacked in H parts, C chains in the
-// integer sum of a token. Constant, as is the kind, wherever these functions are inlined; but T where many are a loop.
+// integer sum of a token. All are constant, as is the kind, wherever these functions are inlined, except T of a tile of
+// many tokens.
 typedef struct shape {
     int many, T, P, G, H, C;
 } shape;
@@ -66,7 +68,7 @@ typedef struct shape {
         for (int t = 0; t < (S).T; t++) __VA_ARGS__;                                                                   \
         else TIMES (t, (S).T) __VA_ARGS__; } while (0)
 
-// Where the vectors g0.. of a block lie, and the tokens t0.. that meet them.
+// Vectors g0.. of a block, and tokens t0.. that they are multiplied by.
 typedef struct block_view {
     const uint8_t *p, *h;   // the block, its super-block's header, in the first panel
     size_t panel_size;
@@ -80,8 +82,8 @@ typedef struct dots {                          // integer sums of a token's sub-
     va4 i4[VECTORS_MAX];
 } dots;
 
-// What a sub-block's sum of (code + bias) * x has too much: bias * z.
-WORD int32_t surplus(const panel_kind *k, const acts *a, size_t at, int s) {
+// What codes that are stored with an offset add to a sub-block's sum: offset * z.
+WORD int32_t zero_point_term(const panel_kind *k, const acts *a, size_t at, int s) {
     int zero = k->dot >= DOT8 ? DOT8_ZERO : k->zero;
     return zero ? zero * (k->sub == 32 ? a->z[at] : a->z2[2 * at + (size_t)s]) : 0;
 }
@@ -147,7 +149,7 @@ WORD int part_start(const panel_kind *k, int s, int part, int parts) {   // its 
 WORD void add_token(const panel_kind *k, const shape S, const block_view *v, unpacked *u, int s, int part, int parts,
                     int t, kept_dots *kept, vf *f) {
     size_t at = v->at + (size_t)t;
-    int32_t zero = surplus(k, v->a, at, s);
+    int32_t zero = zero_point_term(k, v->a, at, s);
     const int from = part_start(k, s, part, parts), to = part_start(k, s, part + 1, parts), narrow = narrow_steps(k, S);
     dots i;
     TIMES (g, S.G) {
@@ -185,11 +187,11 @@ WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v,
     }
 }
 
-// What comes later: few tokens stream through a panel, many stay at one long enough to fetch the next.
+// Prefetch: few tokens stream through a panel; many stay at a panel long enough to prefetch the next one.
 WORD void prefetch(const panel_kind *k, const shape S, const uint8_t *p, size_t panel_size) {
     TIMES (i, S.P)
         TIMES (line, (kind_block_size(k) + 63) / 64)
-            PREFETCH(p + 64 * line + (S.many ? (size_t)(S.P + i) * panel_size : AHEAD));
+            PREFETCH(p + 64 * line + (S.many ? (size_t)(S.P + i) * panel_size : PREFETCH_BYTES));
 }
 
 WORD void clear_token(const shape S, vf *f) {
@@ -208,7 +210,7 @@ WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t pane
         TOKENS(t, S, clear_token(S, f + t * S.G));
         for (int b = 0; b < nb; b++, v.p += kind_block_size(k), v.at += (size_t)a->n) {
             if (kind_is_super(k) && b % 8 == 0) v.h = v.p, v.p += kind_header_size(k);
-            if (AHEAD > 0 && g0 == 0 && t0 == 0) prefetch(k, S, v.p, panel_size);
+            if (PREFETCH_BYTES > 0 && g0 == 0 && t0 == 0) prefetch(k, S, v.p, panel_size);
             TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f);
         }
         TOKENS(t, S, store_token(S, g0, f + t * S.G, y + (size_t)t * ld));
@@ -255,7 +257,7 @@ typedef struct tiles {
     MANY_TILE(name)                                                                                                    \
     LAST_TILE(name)                                                                                                    \
     FEW_TILES(name)                                                                                                    \
-    NAME_TILE(name, f1, 0, 1, 1, ROW_G, 4, 1)
+    NAME_TILE(name, f1, 0, 1, 1, ONE_G, 4, 1)
 #include "../panel/kinds.def"
 #undef KIND
 
@@ -272,9 +274,9 @@ static const tiles *tiles_of(int type) {
 #undef KIND
 }
 
-// Few tokens are made of powers of two up to `most`; two may overlap: a token that is made twice is the same twice.
-// From token *t of n on: the exponent of the next; *t moves back where it would not fit.
-static int few_next(int *t, int n, int most) {
+// Few tokens are split into powers of two up to `most`. Two may overlap: a token that is computed twice gives the same.
+// Returns log2 of the next number of tokens, from token *t of n on; *t moves back where that many would not fit.
+static int few_log2(int *t, int n, int most) {
     int i = 0, left = n - *t;
     while (1 << i < left && 2 << i <= n && 2 << i <= most) i++;
     if (1 << i > left) *t = n - (1 << i);
@@ -285,7 +287,7 @@ static void few_tokens(const tiles *f, const uint8_t *panel, size_t panel_size, 
                        size_t ld) {
     tile_fn *const by_size[] = {f->f1, f->f2, f->f4, f->f8};
     for (int t = 0; t < a->n;) {
-        int i = few_next(&t, a->n, FEW_T);
+        int i = few_log2(&t, a->n, FEW_T);
         by_size[i](panel, panel_size, nb, a, t, 1 << i, y + (size_t)t * ld, ld);
         t += 1 << i;
     }
@@ -325,7 +327,7 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
 WORD vf load_f32(const uint8_t *p, size_t i) { return vf_load((const float *)p + i); }
 WORD vf load_f16(const uint8_t *p, size_t i) { return vf_f16((const uint16_t *)p + i); }
 WORD vf load_bf16(const uint8_t *p, size_t i) { return vf_bf16((const uint16_t *)p + i); }
-// What follows from them for each plain row of formats.def; `type` is a constant where this is inlined.
+// The word for a type: one for each PLAIN row of formats.def. `type` is a constant wherever this is inlined.
 #define CODED(number, name, lower, block, block_size)
 #define KNOWN(number, name, block, block_size)
 #define PLAIN(number, name, lower, block, block_size)                                                                  \
@@ -336,7 +338,7 @@ WORD vf load_weight(const int type, const uint8_t *p, size_t i) {
 }
 #undef PLAIN
 
-// T tokens, one panel. Several side by side were slower: streams of memory cost more than waiting for additions.
+// T tokens, one panel: several panels are slower, since streams of memory cost more than waiting for additions.
 WORD void float_few(const int type, const int T, const uint8_t *w, int n_in, const float *x, size_t ldx, float *y,
                     size_t ld) {
     const size_t step = LANES * (size_t)format_float_size(type);
@@ -345,7 +347,7 @@ WORD void float_few(const int type, const int T, const uint8_t *w, int n_in, con
         EACH (g) f[t][g] = vf_set1(0);
     for (int k = 0; k < n_in; k++, w += step) {
         vf c[V];
-        if (AHEAD > 0) PREFETCH(w + AHEAD);
+        if (PREFETCH_BYTES > 0) PREFETCH(w + PREFETCH_BYTES);
         EACH (g) c[g] = load_weight(type, w, (size_t)(g * W));
         TIMES (t, T) {
             vf v = vf_set1(x[(size_t)t * ldx + (size_t)k]);
@@ -356,14 +358,14 @@ WORD void float_few(const int type, const int T, const uint8_t *w, int n_in, con
         EACH (g) vf_store(y + (size_t)t * ld + g * W, f[t][g]);
 }
 
-// Many tokens take weights as floats, a piece [k][16] a panel at a time, so that all of them find it in the cache.
+// For many tokens, weights are first widened to floats, one piece [k][16] of a panel at a time, to stay in the cache.
 enum { PIECE = 96 };
 typedef struct piece {
     const float *w;   // [P][PIECE][16]
     int k, n;         // its elements are k..k+n-1
 } piece;
 
-// T tokens, P panels: y, zero before the first piece, takes in one piece.
+// T tokens, P panels: add one piece to y, which counts as zero before the first.
 WORD void float_tile(const int T, const int P, const piece *c, const float *x, size_t ldx, float *y, size_t ld) {
     vf f[FLOAT_T][FLOAT_P * V];
     TIMES (t, T)
@@ -403,15 +405,15 @@ WORD void take_floats(int type, const uint8_t *from, size_t n, float *to) {
 }
 #undef PLAIN
 
-// A piece of panels p..p+count-1 from element c->k on, to[count][PIECE][16]. What comes next is fetched meanwhile: the
-// panels' next piece or the next panels' first.
+// Widen a piece of panels p..p+count-1 from element c->k on, to[count][PIECE][16], and prefetch what comes next: the
+// panels' next piece, or the next panels' first.
 WORD void take_piece(const weight *w, int p, int count, piece *c, float *to) {
     const size_t step = LANES * (size_t)format_float_size(w->type);
     c->n = w->n_in - c->k < PIECE ? w->n_in - c->k : PIECE;
     for (int i = 0; i < count; i++, to += PIECE * LANES) {
         const uint8_t *panel = w->data + (size_t)(p + i) * w->panel_size, *from = panel + (size_t)c->k * step;
         const uint8_t *next = c->k + c->n < w->n_in ? from + PIECE * step : panel + (size_t)count * w->panel_size;
-        if (AHEAD > 0)
+        if (PREFETCH_BYTES > 0)
             for (size_t j = 0; j < PIECE * step; j += 64) PREFETCH(next + j);
         take_floats(w->type, from, (size_t)(c->n * LANES), to);
     }
@@ -477,7 +479,7 @@ static void matmul_float(const weight *w, const acts *a, int p0, int p1, float *
     }
     for (int p = p0; p < p1; p++)
         for (int t = 0; t < a->n;) {
-            int i = few_next(&t, a->n, FLOAT_FEW_T);
+            int i = few_log2(&t, a->n, FLOAT_FEW_T);
             few[i](w->data + (size_t)p * w->panel_size, w->n_in, a->x + (size_t)t * a->ldx, a->ldx,
                    y + (size_t)t * ld + p * LANES, ld);
             t += 1 << i;

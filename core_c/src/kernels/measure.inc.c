@@ -1,4 +1,4 @@
-// What limits a kernel of this row: reading memory once, and its dot products with nothing around them.
+// What limits the kernels of an instruction set: reading memory once, and dot products alone.
 
 enum { STREAMS = 4, SEEN = W == 16 ? 3 : 2, MET = W == 16 ? 4 : 5 };
 
@@ -9,8 +9,8 @@ KERNEL int measure_read(const uint8_t *p, size_t size) {
     if (size < step) return 0;
     TIMES (i, STREAMS) seen[i] = vu_load(p);
     for (size_t at = 0; at + step <= size; at += step) {
-        if (AHEAD > 0 && at % 64 == 0)
-            TIMES (i, (STREAMS * 4 * W + 63) / 64) PREFETCH(p + at + AHEAD + 64 * i);
+        if (PREFETCH_BYTES > 0 && at % 64 == 0)
+            TIMES (i, (STREAMS * 4 * W + 63) / 64) PREFETCH(p + at + PREFETCH_BYTES + 64 * i);
         TIMES (i, STREAMS) seen[i] = vu_or(seen[i], vu_load(p + at + (size_t)(i * 4 * W)));
     }
     TIMES (i, STREAMS) seen[0] = vu_or(seen[0], seen[i]);
@@ -19,8 +19,8 @@ KERNEL int measure_read(const uint8_t *p, size_t size) {
     return some;
 }
 
-// n steps, each the dots of MET activations with SEEN vectors of codes, in sums that do not wait for each other. Codes
-// are of 4 bits: a row may add them up in fewer bits, and widen them after 8 steps.
+// n steps, each the dots of MET activations with SEEN vectors of codes, in independent sums. Codes have 4 bits: an
+// instruction set may add them up in fewer bits and widen the sums after 8 steps.
 KERNEL int measure_dot(int n, double *macs) {
     act x[4 * MET] = {1};
     uint8_t codes[SEEN][4 * W] = {{1}};
@@ -30,7 +30,7 @@ KERNEL int measure_dot(int n, double *macs) {
         TIMES (t, MET)
             TIMES (g, SEEN) a[t][g] = va4_zero();
         TIMES (j, 8) {
-            __asm__ volatile("" ::"r"(x), "r"(codes) : "memory");   // they may be others now
+            __asm__ volatile("" ::"r"(x), "r"(codes) : "memory");   // the compiler must load them again
             vu c[SEEN];
             TIMES (g, SEEN) c[g] = vu_load(codes[g]);
             TIMES (t, MET)

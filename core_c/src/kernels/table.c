@@ -1,36 +1,36 @@
-// Which rows this build has, slowest first. The build file says which isa_*.c it compiled, and with what flags.
+// The instruction sets of this build, slowest first. cmake/rows.cmake says which isa_*.c are compiled, with what flags.
 #include "../cpu.h"
 #include "kernels.h"
 
 static int always(void) { return 1; }
 
-#define ROW(name) extern const kernels kernels_##name
+#define ISA(name) extern const kernels kernels_##name
 #if defined GEMEL_HAVE_SCALAR
-ROW(scalar);
+ISA(scalar);
 #endif
 #if defined GEMEL_HAVE_AVX2
-ROW(avx2);
+ISA(avx2);
 #endif
 #if defined GEMEL_HAVE_AVXVNNI
-ROW(avxvnni);
+ISA(avxvnni);
 #endif
 #if defined GEMEL_HAVE_AVX512VNNI
-ROW(avx512vnni);
+ISA(avx512vnni);
 #endif
 #if defined GEMEL_HAVE_NEON
-ROW(neon);
+ISA(neon);
 #endif
 #if defined GEMEL_HAVE_NEONDOT
-ROW(neondot);
+ISA(neondot);
 #endif
 #if defined GEMEL_HAVE_WASM128
-ROW(wasm128);
+ISA(wasm128);
 #endif
 #if defined GEMEL_HAVE_WASMRELAXED
-ROW(wasmrelaxed);
+ISA(wasmrelaxed);
 #endif
 
-static const isa_row rows[] = {
+static const isa_entry isas[] = {
 #if defined GEMEL_HAVE_SCALAR
     {&kernels_scalar, always},
 #endif
@@ -57,5 +57,5 @@ static const isa_row rows[] = {
 #endif
 };
 
-int isa_count(void) { return (int)(sizeof rows / sizeof rows[0]); }
-const isa_row *isa_at(int i) { return i >= 0 && i < isa_count() ? &rows[i] : NULL; }
+int isa_count(void) { return (int)(sizeof isas / sizeof isas[0]); }
+const isa_entry *isa_at(int i) { return i >= 0 && i < isa_count() ? &isas[i] : NULL; }

@@ -26,7 +26,7 @@ WORD float block_most(const float *x) {
     return fold_amax(m);
 }
 
-// Scales of n <= 16 blocks, and their inverses: dividing is slow, so all of them at once.
+// Scales of n <= 16 blocks and their inverses, in vectors: division is slow.
 WORD void block_scales_of(const float *x, int n, float *d, float *inv) {
     float most[LANES] = {0};
     for (int i = 0; i < n; i++) most[i] = block_most(x + (size_t)i * 32);
@@ -78,7 +78,7 @@ WORD float mean_of(const float *x, int n, float less, const int squares) {
     return fold_add(a) / (float)n;
 }
 
-// y = (x - less) / sqrt(the mean of its squares + eps), by the weights and with the biases that there are.
+// y = (x - less) / sqrt(the mean of its squares + eps), times weights and plus biases where given.
 KERNEL int norm_beside(const float *x, float less, const float *w, const float *b, int n, float eps, float *y) {
     float mean = mean_of(x, n, less, 1), root[LANES];
     vf_store(root, vf_sqrt(vf_set1(mean + eps)));
@@ -157,7 +157,7 @@ WORD vf vf_cap(vf s, const cap *c) {
     return vf_sub(vf_set1(c->c), vf_div(vf_set1(c->twice), vf_add(vf_set1(1.0f), e)));
 }
 
-// s * 0 changes nothing finite. A tail is computed in a vector of its own.
+// s * 0 changes nothing finite. A tail is computed in a padded vector.
 KERNEL void soft_cap(float *x, int n, float at) {
     const cap c = cap_of((double)at);
     float tail[LANES] = {0};

@@ -16,10 +16,10 @@ typedef struct arrival {
     const gguf_tensor *t;
     destination to;
     uint64_t offset;   // in the file
-    int *missing;      // runs that are not whole yet, of its layer
+    int *missing;      // incomplete runs of its layer
     uint64_t fed;      // bytes so far
     size_t row_size;   // bytes of a row (a vector is one row)
-    uint8_t *strip;    // up to 16 rows that are not whole yet
+    uint8_t *strip;    // up to 16 rows, until they are complete
     size_t strip_fed;
 } arrival;
 
@@ -28,14 +28,14 @@ struct gemel_loader {
     gguf *g;                           // the first part's header, which owns the others'; NULL: the model's now
     gguf *reading;                     // the header that is being read; NULL: none
     split parts;                       // once a part is added
-    int n_parts;                       // whose headers are whole
-    threads *pool;                     // the host's; NULL: the model opens one of its own
+    int n_parts;                       // whose headers are complete
+    threads *pool;                     // the host's; NULL: the model opens one
     int n_threads, isa;
-    int failed;          // the first error of a tensor: what is packed by then can't be trusted
+    int failed;          // the first error of a tensor: panels packed so far can't be trusted
     gemel_model *m;      // from begin to finish
     arrival *arrivals;   // by offset
     int n_arrivals;
-    int *missing;   // [1 + n_layer + 1] tensors that are not whole: what sessions need, each layer's, the output's
+    int *missing;   // [1 + n_layer + 1] incomplete tensors: those that sessions need, each layer's, the output's
 };
 
 static const char not_a_size[] = "the file size %g is not a whole number of bytes up to 2^53";
@@ -96,7 +96,7 @@ int gemel_loader_set(gemel_loader *l, int option, int value) {
 int gemel_loader_override(gemel_loader *l, const char *key, size_t key_size, int type, double number, const char *text,
                           size_t text_size, char *err, size_t err_size) {
     errors e = {err, err_size};
-    if (!l || l->m || !l->g) return fail(&e, GEMEL_E_ARGUMENT, "overrides come before begin");
+    if (!l || l->m || !l->g) return fail(&e, GEMEL_E_ARGUMENT, "set overrides before gemel_loader_begin");
     if (key || key_size)
         return gguf_override(l->g, (gguf_span){key, key ? key_size : 0}, type, number, (gguf_span){text, text_size},
                              &e);
@@ -115,7 +115,7 @@ int gemel_loader_n_layers(const gemel_loader *l) { return l && l->m ? atomic_loa
 
 // ---- Parts of a split model ----------------------------------------------------------------------------------------
 
-// The parts that are here, at least the first, may begin a model, and more may come.
+// The parts read so far, at least the first, begin a model, and more may follow.
 static int open_parts(gemel_loader *l, errors *e) {
     if (l->failed) return fail(e, GEMEL_E_ARGUMENT, "an earlier part was rejected; start over with gemel_loader_open");
     return l->parts.n_parts ? GEMEL_OK : split_open(&l->parts, l->g, e);
@@ -124,17 +124,18 @@ static int open_parts(gemel_loader *l, errors *e) {
 int gemel_loader_part(gemel_loader *l, double file_size, char *err, size_t err_size) {
     errors e = {err, err_size};
     if (!l || l->reading || !l->g)
-        return fail(&e, GEMEL_E_ARGUMENT, "a part comes after the whole header of the one before, and before begin");
+        return fail(&e, GEMEL_E_ARGUMENT,
+                    "call gemel_loader_part when the header before is complete, and before gemel_loader_begin");
     int code = open_parts(l, &e);
     if (code < 0) return code;
     if (!is_size(file_size) || (uint64_t)file_size > ((uint64_t)1 << 53) - l->size)
         return fail(&e, GEMEL_E_ARGUMENT, not_a_size, file_size);
     if (l->parts.count == 1)
         return fail(&e, GEMEL_E_FORMAT,
-                    "this model is not split (it has no key split.count over 1), and has no part 2");
+                    "this model is not split (split.count is missing or at most 1): it has no part 2");
     if (l->parts.n_parts == l->parts.count)
-        return fail(&e, GEMEL_E_FORMAT, "all %d parts of this model are here (split.count): there is no part %d",
-                    l->parts.count, l->parts.count + 1);
+        return fail(&e, GEMEL_E_FORMAT, "this model has %d parts (split.count): there is no part %d", l->parts.count,
+                    l->parts.count + 1);
     char what[1100] = "";
     errors inner = {what, sizeof what};
     code = gguf_open(&l->reading, (uint64_t)file_size, &inner);
@@ -186,7 +187,8 @@ int gemel_loader_use(gemel_loader *l, gemel_threads *pool) {
 
 int loader_header(gemel_loader *l, const gguf **g, errors *e) {
     if (!l || l->reading || !l->g)
-        return fail(e, GEMEL_E_ARGUMENT, "a plan comes after the whole header of each part, and before begin");
+        return fail(e, GEMEL_E_ARGUMENT,
+                    "call gemel_loader_plan when each part's header is complete, and before gemel_loader_begin");
     *g = l->g;
     return check_parts(l, e);
 }
@@ -196,7 +198,7 @@ int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
     errors e = {err, err_size};
     placement p = {0};
     if (!l || l->reading || !l->g)
-        return fail(&e, GEMEL_E_ARGUMENT, "begin comes once, after the whole header of each part");
+        return fail(&e, GEMEL_E_ARGUMENT, "call gemel_loader_begin once, when each part's header is complete");
     int code = check_parts(l, &e);
     if (code < 0) return code;
     code = model_open(&l->m, l->g, l->pool, loader_threads(l), l->isa, &p, &e);
@@ -214,7 +216,7 @@ int gemel_loader_begin(gemel_loader *l, char *err, size_t err_size) {
 
 // ---- Feed ----------------------------------------------------------------------------------------------------------
 
-// The header that is being read is whole.
+// The header that was being read is complete.
 static int end_header(gemel_loader *l, errors *e) {
     gguf *g = l->reading;
     l->reading = NULL;
@@ -227,7 +229,7 @@ static int end_header(gemel_loader *l, errors *e) {
 static int feed_header(gemel_loader *l, uint64_t offset, const uint8_t *data, size_t size, errors *e) {
     size_t used = 0;
     if (offset != l->base + l->header_fed)
-        return fail(e, GEMEL_E_ARGUMENT, "the header is fed in order: offset %llu was expected, %llu came",
+        return fail(e, GEMEL_E_ARGUMENT, "feed the header in order: offset %llu was expected, not %llu",
                     (unsigned long long)(l->base + l->header_fed), (unsigned long long)offset);
     char what[1100] = "";
     errors inner = {what, sizeof what};
@@ -244,7 +246,7 @@ typedef struct pack_job {
     int first, n;    // panels
     int last_rows;   // rows of the last of them
     const kernels *k;
-    int result[THREADS_MAX];   // worst of each thread
+    int result[THREADS_MAX];   // the worst, by thread
 } pack_job;
 
 static void pack_panels(void *arg, int ith, int nth) {
@@ -297,7 +299,7 @@ static int unpack_vector(arrival *a, const uint8_t *data, errors *e) {
     return GEMEL_OK;
 }
 
-// The strip is whole, or the tensor ends.
+// The strip is complete, or the tensor ends.
 static int empty_strip(gemel_loader *l, arrival *a, errors *e) {
     int rows = (int)(a->strip_fed / a->row_size), before = (int)((a->fed - a->strip_fed) / a->row_size);
     int code = a->to.w ? pack_rows(l, a, a->strip, before, rows, e) : unpack_vector(a, a->strip, e);
@@ -307,7 +309,7 @@ static int empty_strip(gemel_loader *l, arrival *a, errors *e) {
     return code;
 }
 
-// A run is whole: so may be its layer, and those after it that were waiting for no more than it.
+// A run is complete. Its layer may be complete with it, and layers after it that only waited for this one.
 static int count_layers(gemel_loader *l, arrival *a, errors *e) {
     int n = atomic_load(&l->m->n_whole), before = n;
     if (--*a->missing) return GEMEL_OK;
@@ -348,13 +350,13 @@ static int feed_tensor(gemel_loader *l, arrival *a, const uint8_t *data, size_t 
     return a->fed == a->to.size ? count_layers(l, a, e) : GEMEL_OK;
 }
 
-// Of the piece [offset, offset + size), what belongs to run a.
+// Feed run a the bytes of the piece [offset, offset + size) that belong to it.
 static int feed_overlap(gemel_loader *l, arrival *a, uint64_t offset, const uint8_t *data, size_t size, errors *e) {
     uint64_t from = a->offset > offset ? a->offset : offset, end = a->offset + a->to.size;
     uint64_t to = end < offset + size ? end : offset + size;
     if (from >= to) return GEMEL_OK;
     if (from != a->offset + a->fed)
-        return fail(e, GEMEL_E_ARGUMENT, "the bytes of tensor %s arrive in order: offset %llu was expected, %llu came",
+        return fail(e, GEMEL_E_ARGUMENT, "feed the bytes of tensor %s in order: offset %llu was expected, not %llu",
                     printable_name(a->t->name.at, a->t->name.size).text, (unsigned long long)(a->offset + a->fed),
                     (unsigned long long)from);
     return feed_tensor(l, a, data + (from - offset), (size_t)(to - from), e);
@@ -362,15 +364,16 @@ static int feed_overlap(gemel_loader *l, arrival *a, uint64_t offset, const uint
 
 int gemel_loader_feed(gemel_loader *l, double offset, const uint8_t *data, size_t size, char *err, size_t err_size) {
     errors e = {err, err_size};
-    if (!l || (!data && size)) return fail(&e, GEMEL_E_ARGUMENT, "no loader or no data");
+    if (!l || (!data && size)) return fail(&e, GEMEL_E_ARGUMENT, "the loader or the data is NULL");
     if (!(offset >= 0 && offset <= (double)l->size) || offset != (double)(uint64_t)offset ||
         size > l->size - (uint64_t)offset)
-        return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at %.0f does not lie within the file's %llu bytes",
+        return fail(&e, GEMEL_E_ARGUMENT, "a piece of %zu bytes at offset %.0f is not within the file's %llu bytes",
                     size, offset, (unsigned long long)l->size);
     if (l->reading) return feed_header(l, (uint64_t)offset, data, size, &e);
     if (l->failed)
         return fail(&e, GEMEL_E_ARGUMENT, "this file was rejected before; start over with gemel_loader_open");
-    if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "the header is whole: call gemel_loader_begin before feeding tensors");
+    if (!l->m)
+        return fail(&e, GEMEL_E_ARGUMENT, "the header is complete: call gemel_loader_begin before feeding tensors");
     uint64_t at = (uint64_t)offset;
     int lo = 0, hi = l->n_arrivals;
     while (lo < hi) {   // the first tensor that ends after `at`
@@ -390,12 +393,12 @@ int gemel_loader_finish(gemel_loader *l, gemel_model **out, char *err, size_t er
     errors e = {err, err_size};
     if (!out) return fail(&e, GEMEL_E_ARGUMENT, "out is NULL");
     *out = NULL;
-    if (!l) return fail(&e, GEMEL_E_ARGUMENT, "no loader");
+    if (!l) return fail(&e, GEMEL_E_ARGUMENT, "the loader is NULL");
     if (l->reading)
         return fail(&e, GEMEL_E_FORMAT, "the file ends within its header, after %llu bytes",
                     (unsigned long long)l->header_fed);
-    if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "begin was not called, or finish was");
-    if (l->failed) return fail(&e, l->failed, "a tensor of this file was refused before");
+    if (!l->m) return fail(&e, GEMEL_E_ARGUMENT, "gemel_loader_begin was not called, or gemel_loader_finish was");
+    if (l->failed) return fail(&e, l->failed, "a tensor of this file was rejected; start over with gemel_loader_open");
     for (int i = 0; i < l->n_arrivals; i++) {
         const arrival *a = &l->arrivals[i];
         if (a->fed != a->to.size)

@@ -14,7 +14,7 @@ static void count_weight(gemel_model *m, const weight *w) {
     m->totals.has_halves |= k && k->sub == 16;
 }
 
-// What is known of the weights before they are in.
+// What is known of the weights before they are loaded.
 static void count_all(gemel_model *m, const gguf *g) {
     for (int il = 0; il < m->n_layer; il++)
         for (int id = 0; id < N_SLOTS; id++)
@@ -46,9 +46,9 @@ static int read_numbers(gemel_model *m, const gguf *g, placement *p, errors *e) 
 
 static int take_words(gemel_model *m, const gguf *g, errors *e) {
     int code = tokenizer_open(&m->tok, g, e);
-    gguf_override_unread(g, "tokenizer.ggml.padding_token_id");   // checked, and nothing pads
+    gguf_override_unread(g, "tokenizer.ggml.padding_token_id");   // checked; gemel never pads
     if (code < 0 || tokenizer_n_vocab(m->tok) == m->n_vocab) return code;
-    return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight %d rows",
+    return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight has %d rows",
                 tokenizer_n_vocab(m->tok), m->n_vocab);
 }
 
@@ -61,12 +61,12 @@ static int take_memory(gemel_model *m, const gguf *g, placement *p, errors *e) {
 
 static int take_threads(gemel_model *m, threads *pool, int n_threads, int isa, errors *e) {
     int code = gemel_model_set_isa(m, isa);
-    if (code < 0) return fail(e, code, "the instruction set %d is not usable here", isa);
+    if (code < 0) return fail(e, code, "instruction set %d is not available here", isa);
     m->n_threads = n_threads;
     m->pool = pool;
     m->owns_pool = !pool;
     code = pool ? GEMEL_OK : threads_open(&m->pool, n_threads);
-    return code < 0 ? fail(e, code, "%d threads were refused", n_threads) : GEMEL_OK;
+    return code < 0 ? fail(e, code, "the system refused %d threads", n_threads) : GEMEL_OK;
 }
 
 static gemel_model *new_model(errors *e) {

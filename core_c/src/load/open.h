@@ -1,9 +1,9 @@
-// From a whole header to a model without its weights: numbers, tokenizer, places, memory, threads.
+// A complete header becomes a model without its weights: numbers, tokenizer, places, memory, threads.
 #pragma once
 #include "place.h"
 
-// On success the model owns g, and p says where each tensor goes. On an error nothing is left behind and g stays the
-// caller's. pool NULL: the model opens one of its own, of n_threads; else it uses n_threads of the pool's.
+// On success the model owns g, and p says where each tensor goes. On an error everything is freed except g, which stays
+// the caller's. pool NULL: the model opens a pool of n_threads; else it uses n_threads of the pool.
 int model_open(gemel_model **out, gguf *g, threads *pool, int n_threads, int isa, placement *p, errors *e);
 // The same numbers and checks without memory for weights or threads: what gemel_loader_plan counts.
 int model_measure(gemel_model **out, const gguf *g, int n_threads, placement *p, errors *e);

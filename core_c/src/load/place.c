@@ -40,12 +40,12 @@ static int rows_of(const walk *w, const slot *s, int il) {
 static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint64_t n_in, uint64_t n_out) {
     printable name;
     if (t->ne[0] != n_in || t->ne[1] != n_out || t->ne[2] != 1 || t->ne[3] != 1)
-        return fail(w->e, GEMEL_E_FORMAT,
-                    "the tensor %s is [%llu, %llu, %llu, %llu]; the metadata asks for [%llu, %llu]", name_of(t, &name),
-                    (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
-                    (unsigned long long)t->ne[3], (unsigned long long)n_in, (unsigned long long)n_out);
+        return fail(
+            w->e, GEMEL_E_FORMAT, "the tensor %s is [%llu, %llu, %llu, %llu]; by the metadata it must be [%llu, %llu]",
+            name_of(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
+            (unsigned long long)t->ne[3], (unsigned long long)n_in, (unsigned long long)n_out);
     if (!is_matrix && t->n_dims > 1 && t->ne[1] != 1)
-        return fail(w->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; 1 was expected", name_of(t, &name),
+        return fail(w->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; it must have 1", name_of(t, &name),
                     t->n_dims);
     if (!gemel_format_computed(t->type))
         return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not supported", name_of(t, &name),
@@ -53,7 +53,7 @@ static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint6
     return GEMEL_OK;
 }
 
-// Every tensor of the file must have found a slot: one that is left over would change the result.
+// Every tensor of the file must have a slot: ignoring one would change the result.
 static int check_leftover(const walk *w) {
     printable name;
     for (int i = 0; i < gguf_n_tensors(w->g); i++)
@@ -84,7 +84,7 @@ static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n) {
     if (s->kind != SLOT_MATRIX) {
         if (first % (uint64_t)f->block || n % f->block) {
             printable name;
-            return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s is not cut at whole blocks of %d",
+            return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s is split within a block of %d",
                         name_of(t, &name), f->name, f->block);
         }
         d->n_in = n, d->n_out = 1;
@@ -112,8 +112,8 @@ static int rows_before(const walk *w, slot_id d, slot_id id, int il) {
     return n;
 }
 
-// The fused tensor that slot `id` is a part of, when the file has it in place of the first part; or SLOT_NONE. One that
-// shares its name with a part is recognised by its number of rows.
+// The fused tensor that slot `id` is a part of, when the file has it instead of the parts; or SLOT_NONE. A fused tensor
+// with the name of a part is recognised by its number of rows.
 static slot_id dealt_from(const walk *w, slot_id id, int il) {
     for (int d = 0; d < N_SLOTS; d++) {
         if (slots[d].kind != SLOT_DEALT || !slot_may_be_in(&slots[slots[d].parts[0]], w->m->arch)) continue;
@@ -163,7 +163,7 @@ static int place_room(walk *w, enum slot_room room, int il) {
     return GEMEL_OK;
 }
 
-// A head without a tensor of its own is its own slot over the embedding's data.
+// A tied head, which has no tensor, is a weight over the embedding's data.
 static void tie(walk *w) {
     gemel_model *m = w->m;
     m->is_tied = !m->output.w.n_panels;

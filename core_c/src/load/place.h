@@ -1,5 +1,5 @@
-// Where each tensor of a file goes: from its table of tensors to places in a model's memory. Walked once to measure
-// and to check, and once to hand out.
+// Where each tensor of a file goes in a model's memory. The table of tensors is walked once to measure and check, and
+// once to hand out places.
 #pragma once
 #include "../arch/slots.h"
 
@@ -10,7 +10,7 @@ typedef struct destination {
     uint64_t size;      // bytes
     weight *w, *tied;   // a matrix's panels; the tied head, whose type follows; else
     float *v;           // a vector's floats
-    int is_factors;     // its numbers are over 0
+    int is_factors;     // its numbers must be over 0
     int n_in, n_out;    // n_out 1: a vector
     int il;             // its layer; -1: sessions need it from the start, n_layer: at the end
 } destination;
@@ -21,8 +21,7 @@ typedef struct placement {
     uint64_t size;   // bytes of memory that the model's weights need
 } placement;
 
-// Find every tensor its place in m, whose numbers are known, and check shapes and formats. Weights get their sizes;
-// with m->memory they get their data, too. GEMEL_E_FORMAT, _UNSUPPORTED: a tensor is missing, unexpected, of another
-// shape.
+// Find each tensor's place in m, whose numbers are known, and check shapes and formats. Weights get their sizes and,
+// with m->memory, their data. GEMEL_E_FORMAT, _UNSUPPORTED: a tensor is missing, unexpected, or of another shape.
 int place_tensors(placement *p, gemel_model *m, const gguf *g, errors *e);
 void place_close(placement *p);

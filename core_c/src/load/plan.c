@@ -1,4 +1,5 @@
-// What a model and a session of it will take, from a whole header: the same walk over the slots that hands out memory.
+// The memory that a model and a session of it will need, from a complete header: by the walk over the slots that later
+// hands the memory out.
 #include "../arch/rope.h"
 #include "../forward/workspace.h"
 #include "loader.h"
@@ -6,11 +7,11 @@
 
 // About the tables of a vocabulary: hashes of texts and of merges are at most a quarter full.
 static double words_size(const gguf *g) {
-    errors nobody = {0};
+    errors ignored = {0};
     int index;
     size_t n_tokens = 0, n_merges = 0;
-    (void)gguf_get_array(g, "tokenizer.ggml.tokens", GGUF_STRING, &index, &n_tokens, &nobody);
-    (void)gguf_get_array(g, "tokenizer.ggml.merges", GGUF_STRING, &index, &n_merges, &nobody);
+    (void)gguf_get_array(g, "tokenizer.ggml.tokens", GGUF_STRING, &index, &n_tokens, &ignored);
+    (void)gguf_get_array(g, "tokenizer.ggml.merges", GGUF_STRING, &index, &n_merges, &ignored);
     return n_merges ? 64.0 * (double)(n_tokens + n_merges) : 256.0 * (double)n_tokens;
 }
 
@@ -29,7 +30,7 @@ static double cache_size(const gemel_model *m, int n_ctx, int type) {
 static double partials_size(const gemel_model *m, int n_ctx, int type) {
     double blocks = (n_ctx + KV_BLOCK - 1) / KV_BLOCK;
     if (m->n_threads == 1 || type != GEMEL_KV_Q8_0) return 0;
-    return blocks * (m->totals.n_head * (double)KV_PART + m->totals.v_heads) * sizeof(float);
+    return blocks * (m->totals.n_head * (double)KV_PARTIAL_HEAD + m->totals.v_heads) * sizeof(float);
 }
 
 int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char *err, size_t err_size) {

@@ -12,7 +12,7 @@ typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_
 typedef enum mixer_kind { MIXER_ATTENTION, N_MIXERS } mixer_kind;   // what joins positions
 typedef enum ffn_kind { FFN_GATED, FFN_PLAIN, N_FFNS } ffn_kind;    // what follows it, row by row
 
-// Properties of an architecture. A tensor that one of them names X_Y is required, or with MAY_ allowed.
+// Properties of an architecture. Those that name a tensor mean that its files must have it; with MAY_, may have it.
 typedef uint64_t properties;
 #define PROPERTY(i) ((properties)1 << (i))
 #define HAS_ALL PROPERTY(0)     // of every architecture
@@ -29,8 +29,8 @@ typedef uint64_t properties;
 #define QK_NORM PROPERTY(11)        // each head of q and k is normed alone
 #define QK_NORM_WIDE PROPERTY(12)   // all heads of a row together
 #define POST_NORM PROPERTY(13)      // what a half adds is normed first
-#define NORM_AFTER PROPERTY(14)     // only then: the halves read the residual stream itself
-#define NORM_BARE PROPERTY(15)      // norms have no weights
+#define NORM_AFTER PROPERTY(14)     // only what a half adds: the halves read the residual stream itself
+#define NORM_BARE PROPERTY(15)      // norms have neither weights nor biases, and files no tensors of them
 #define ONE_NORM PROPERTY(16)       // both halves read the same normed rows
 #define MAY_ONE_NORM PROPERTY(17)   // in files without ffn_norm
 #define MAY_PARALLEL PROPERTY(18)   // the key use_parallel_residual says whether both halves read the same rows
@@ -40,7 +40,7 @@ typedef uint64_t properties;
 #define POSITIONS PROPERTY(22)    // learned embeddings of positions
 #define ALIBI PROPERTY(23)        // scores fall with the distance
 #define WINDOWS PROPERTY(24)      // layers may see a window only
-#define LARGE_KEYS PROPERTY(25)   // some channels of keys are so large that Q8_0 loses the rest: caches default to F16
+#define LARGE_KEYS PROPERTY(25)   // keys have channels so large that Q8_0 loses the rest: caches default to F16
 
 struct gemel_model;
 struct keys;

@@ -1,4 +1,4 @@
-// How fast this machine reads memory and multiplies: what a speed can be compared with.
+// How fast this machine reads memory and multiplies: the limits that a measured speed is compared with.
 #include "model.h"
 
 typedef struct limit {   // one measurement, shared by the threads
@@ -7,7 +7,7 @@ typedef struct limit {   // one measurement, shared by the threads
     double seconds, best;   // for how long; the best of its rounds, of all threads together
     double start;
     int rounds, is_over;
-    atomic_int sink;   // so that nothing is left out for want of a use
+    atomic_int sink;   // uses the results, so that the compiler keeps the work
 } limit;
 enum { DOT_STEPS = 1 << 16 };   // a round of multiplying takes some tenths of a millisecond
 

@@ -1,6 +1,6 @@
 // A model in memory: its numbers, each layer's own numbers and weights, tokenizer, and the threads it computes on.
 // Immutable once loaded, except for the number of threads, the instruction set and the workspace of the running pass.
-// After arch_read nobody asks which architecture a model is: whatever a layer needs stands in its struct.
+// After arch_read no code asks which architecture a model is: whatever a layer needs is in its struct.
 #pragma once
 #include <stdatomic.h>
 #include "../kernels/kernels.h"
@@ -66,7 +66,7 @@ typedef struct rope_table {
 
 typedef struct model_totals {
     double n_params, decode_size, decode_macs, prefill_macs;
-    int has_halves;   // some weight's sub-blocks are of 16: it needs the sums of activations' half blocks
+    int has_halves;   // some weight has sub-blocks of 16 and needs the sums of activations' half blocks
     int has_parallel;
     // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff
     int q, k, v, k_heads, v_heads, n_head, n_ff;
@@ -83,7 +83,7 @@ struct gemel_model {
     weight token_embd;                               // [n_vocab][n_embd]
     weight position_embd;                            // [n_ctx_train][n_embd]; no panels: none
     norm embd_norm, output_norm;
-    linear output;             // where the file ties it to the embedding: its own slot over token_embd's data
+    linear output;             // where the file ties it to the embedding: a weight over token_embd's data
     float *rope_factors[3];    // per-pair divisors: of all contexts, of long, of short ones; NULL: none
     rope_table *ropes;         // [n_ropes]
     int n_ropes, rope_width;   // floats of a row's cos and sin, of all tables
@@ -93,7 +93,7 @@ struct gemel_model {
     size_t memory_size;
     model_totals totals;
     int is_tied, n_batch;   // n_batch: rows of a micro-batch
-    int kv_type;            // of caches, where the host says nothing
+    int kv_type;            // the default type of caches
     gguf *gguf;
     tokenizer *tok;
 

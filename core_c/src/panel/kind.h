@@ -1,8 +1,8 @@
-// The layout of a panel: 16 output rows, interleaved so that a lane is a row. Shared by the packer and the kernels.
+// The layout of a panel: 16 output rows, interleaved so that each SIMD lane is one row. Shared by packer and kernels.
 //
 //   quantised   a block holds 32 weights of 16 rows:  [scales][plane P4][plane P2][plane P1]  or  [scales][P8]
 //               super-block formats put a header of f16 scales before every eighth block
-//     scales    one f16 (u8) a row, rows side by side: d[16], then m[16]; or sub-block bytes, first sub-block first
+//     scales    one f16 (u8) per row, rows side by side: d[16], then m[16]; or sub-block bytes, first sub-block first
 //     P8        512 B   byte 64*j + 4*row + i           is weight k = 4j + i
 //     P4        256 B   byte 64*g + 4*row + i           low nibble k = 8g + i, high nibble k = 8g + 4 + i
 //     P2        128 B   byte 64*g + 4*row + i           bits 2r, 2r+1: k = 16g + 4r + i

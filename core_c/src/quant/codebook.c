@@ -9,8 +9,8 @@
 
 typedef struct block_iq4_nl {
     uint8_t d[2], qs[16];
-} block_iq4_nl;                 // | d | 16 bytes of nibbles |  4.5 bits a weight
-typedef struct block_iq4_xs {   // 4.25 bits a weight; 8 sub-blocks of 32
+} block_iq4_nl;                 // | d | 16 bytes of nibbles |  4.5 bits per weight
+typedef struct block_iq4_xs {   // 4.25 bits per weight; 8 sub-blocks of 32
     uint8_t d[2];               // f16
     uint8_t scales_h[2];        // bits 4-5 of sc + 32: a 16-bit word, sub-block 0 in its lowest two
     uint8_t scales_l[4];        // bits 0-3: nibbles, sub-block 0 in the low one of byte 0

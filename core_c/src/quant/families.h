@@ -1,5 +1,5 @@
-// What the family files (floats.c, legacy.c, kquants.c, codebook.c) define and formats.c gathers: for each computed
-// type of formats.def, codes_<lower>, unpack_<lower>, finite_<lower>. Also the few words in which they read a block.
+// What the family files (floats.c, legacy.c, kquants.c, codebook.c) define and formats.c gathers: for each supported
+// type of formats.def, codes_<lower>, unpack_<lower>, finite_<lower>. Also the helpers with which they read a block.
 #pragma once
 #include "format.h"
 #include "half.h"

@@ -8,7 +8,7 @@
 // K formats w = (d*scale)*(q - zero) or (d*scale)*q - m*min; code-book formats w = (d*scale)*values[q].
 enum { BLOCK_MAX = 256, SUB_MAX = 16 };
 typedef struct block_codes {
-    uint16_t d, m;           // f16 bits (bf16 for MXFP4) as they stand in the file; m only where the format has one
+    uint16_t d, m;           // f16 bits (bf16 for MXFP4) as in the file; m only where the format has one
     int8_t scale[SUB_MAX];   // integer scale of each sub-block; unused: 1
     uint8_t min[SUB_MAX];    // integer min of each sub-block; unused: 0
     uint8_t q[BLOCK_MAX];    // codes in weight order; s8 formats as their two's-complement byte
@@ -17,9 +17,9 @@ typedef struct block_codes {
 typedef struct format {
     const char *name;                                      // "Q4_1"
     int block, block_size;                                 // weights, bytes
-    void (*codes)(const uint8_t *src, block_codes *out);   // quantised formats that are computed; else NULL
-    void (*unpack)(const uint8_t *src, float *dst);        // one block to floats; NULL: not computed
-    int (*finite)(const uint8_t *src);                     // 1 when no scale is Inf or NaN; NULL: not computed
+    void (*codes)(const uint8_t *src, block_codes *out);   // of supported quantised formats; else NULL
+    void (*unpack)(const uint8_t *src, float *dst);        // one block to floats; NULL: not supported
+    int (*finite)(const uint8_t *src);                     // 1 when no scale is Inf or NaN; NULL: not supported
 } format;
 
 enum { FORMAT_COUNT = 64 };   // type numbers are below this

@@ -1,4 +1,4 @@
-// The table of tensor types by GGUF number, made from formats.def, and the public questions about it.
+// The table of tensor types by GGUF number, made from formats.def, and the public calls about it.
 #include "formats.h"
 #include "families.h"
 

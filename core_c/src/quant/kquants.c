@@ -8,29 +8,29 @@
 // or 64 (4-bit of Q6_K) apart. Source: the block structs and comments of ggml-common.h.
 #include "families.h"
 
-typedef struct block_q2_k {   // 2.625 bits a weight; 16 sub-blocks of 16
+typedef struct block_q2_k {   // 2.625 bits per weight; 16 sub-blocks of 16
     uint8_t scales[16];       // sc in the low, mn in the high nibble
     uint8_t qs[64];           // 2 bits: weight 128h + 32j + l is bits 2j of byte 32h + l
     uint8_t d[2], dmin[2];
 } block_q2_k;
-typedef struct block_q3_k {   // 3.4375 bits a weight; 16 sub-blocks of 16
+typedef struct block_q3_k {   // 3.4375 bits per weight; 16 sub-blocks of 16
     uint8_t hmask[32];        // third bit: weight 32j + l is bit j of byte l
     uint8_t qs[64];           // lower two, as in Q2_K
     uint8_t scales[12];       // sc + 32, 6 bits: see codes_q3_k
     uint8_t d[2];
 } block_q3_k;
-typedef struct block_q4_k {   // 4.5 bits a weight; 8 sub-blocks of 32
+typedef struct block_q4_k {   // 4.5 bits per weight; 8 sub-blocks of 32
     uint8_t d[2], dmin[2];
     uint8_t scales[12];   // sc and mn, 6 bits each: see scales_and_mins
     uint8_t qs[128];      // nibbles: weight 64j + l in the low, 64j + 32 + l in the high one of byte 32j + l
 } block_q4_k;
-typedef struct block_q5_k {   // 5.5 bits a weight; 8 sub-blocks of 32
+typedef struct block_q5_k {   // 5.5 bits per weight; 8 sub-blocks of 32
     uint8_t d[2], dmin[2];
     uint8_t scales[12];   // as in Q4_K
     uint8_t qh[32];       // fifth bit: weight 32j + l is bit j of byte l
     uint8_t qs[128];      // as in Q4_K
 } block_q5_k;
-typedef struct block_q6_k {   // 6.5625 bits a weight; 16 sub-blocks of 16
+typedef struct block_q6_k {   // 6.5625 bits per weight; 16 sub-blocks of 16
     uint8_t ql[128];          // nibbles: weight 128h + l in the low, 128h + 64 + l in the high one of byte 64h + l
     uint8_t qh[64];           // upper two bits: weight 128h + 32j + l is bits 2j of byte 32h + l
     uint8_t scales[16];       // signed bytes

@@ -1,4 +1,4 @@
-// Public calls that only pass on: the library's own facts, threads and text.
+// Public calls that only delegate: facts about the library, threads, text.
 #include "../model/model.h"
 #include "../sample/sampler.h"
 

@@ -1,4 +1,4 @@
-// The threaded engine of a tab only: words by which JavaScript cancels sessions while a call computes.
+// Only in the threaded engine of a browser tab: words that JavaScript writes to cancel a session during a call.
 #include "session.h"
 
 enum { FLAGS = 64 };

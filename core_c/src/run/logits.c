@@ -1,4 +1,4 @@
-// What a session's logits say: themselves, log-probabilities, the most likely ids, the next id and its text.
+// What is read from a session's logits: log-probabilities, the most likely ids, the next id and its text.
 #include <string.h>
 #include "../cpu.h"
 #include "../fmath.h"

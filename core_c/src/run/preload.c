@@ -1,6 +1,6 @@
-// A prompt evaluated a layer at a time, so that it can ride on a model's arrival: the residual streams of all its
-// tokens wait in the session between layers. The same forward, cut at layers and not only at micro-batches; each layer
-// meets the same numbers in the same order, so the bits are those of eval.
+// A prompt evaluated layer by layer while the model loads: the residual streams of all its tokens wait in the session
+// between layers. It is the same forward pass, cut at layers too; each layer sees the same numbers in the same order,
+// so the bits are those of eval.
 #include <string.h>
 #include "../memory.h"
 #include "session.h"
@@ -29,8 +29,8 @@ static int start(gemel_session *s, const int32_t *ids, int n) {
     return GEMEL_OK;
 }
 
-// Layer il for n tokens from place `at` on; il n_layer: the output of the last. What was begun is dropped where the
-// numbers are not finite. After the last layer only the last token's stream is of use.
+// Layer il for n tokens from index `at` on; il n_layer: the output of the last token. Numbers that are not finite
+// discard the preload. After the last layer only the last token's stream is needed.
 static int step(gemel_session *s, int at, int n, int il) {
     row rows[N_BATCH_MAX];
     int n_layer = s->m->n_layer, is_out = il == n_layer, code = GEMEL_OK;
@@ -57,7 +57,7 @@ static int step(gemel_session *s, int at, int n, int il) {
     return code;
 }
 
-// The streams have passed all layers: the logits of the last, and the ids count.
+// The streams have passed all layers: compute the last one's logits, and count the ids.
 static int end(gemel_session *s) {
     int n = s->preload.n, code = step(s, n - 1, 1, s->m->n_layer);
     if (code < 0) return code;

@@ -1,5 +1,5 @@
-// A session's life and its timeline: open, append, cut back, fork. Micro-batches go to forward; between two of them,
-// and between two layers, a cancellation is seen.
+// A session's life and its timeline: open, append, truncate, fork. Micro-batches go to forward; cancellation is checked
+// between micro-batches and between layers.
 #include "session.h"
 #include <stdlib.h>
 #include <string.h>
@@ -202,7 +202,7 @@ int session_make_logits(gemel_session *s) {
     return r.bad ? GEMEL_E_NUMERIC : GEMEL_OK;
 }
 
-static void score_first(gemel_session *s, int32_t id, double *log_prob, int32_t *top) {   // from the logits at hand
+static void score_first(gemel_session *s, int32_t id, double *log_prob, int32_t *top) {   // from the kept logits
     uint64_t mode = cpu_float_enter();
     (void)score_logits(s->m->k, s->logits, s->m->n_vocab, id, log_prob, top);   // finite: has_logits
     cpu_float_leave(mode);

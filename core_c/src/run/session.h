@@ -1,10 +1,9 @@
-// A session: ids so far, their KV cache, and what the last of them left: its residual stream, and logits once asked
-// for.
+// A session: its ids, their KV cache, and the last id's residual stream, with logits once they are asked for.
 #pragma once
 #include <stdatomic.h>
 #include "../forward/batch.h"
 
-typedef struct preload {   // ids that are evaluated a layer at a time; they are in the session's ids, n_past is 0
+typedef struct preload {   // ids that are evaluated layer by layer; they are in the session's ids, while n_past is 0
     int n;                 // how many; 0: none
     int il, at;            // layers [0, il) are done, and of layer il the tokens [0, at)
     float *x;              // [n][n_embd]         residual streams
@@ -21,8 +20,8 @@ struct gemel_session {
     int has_stream, has_logits;
     preload preload;
     atomic_int cancel, *flag;   // flag: a word that outlives the session, where others cancel it; or NULL
-    atomic_int holders;         // the host, and passes that it takes part in: closed when the last lets go
-    char carry[4];              // bytes of a character that is not whole yet
+    atomic_int holders;         // the host, and passes that it takes part in; the last one to release it frees it
+    char carry[4];              // bytes of an incomplete character
     int n_carry;
     profile profile;
 };
@@ -33,16 +32,16 @@ static inline int session_cancelled(const gemel_session *s) {
 
 // n ids may be evaluated in this session: 0, GEMEL_E_ARGUMENT or GEMEL_E_CONTEXT.
 int session_check_ids(const gemel_session *s, const int32_t *ids, size_t n);
-// A pass may begin: pages for n positions after n_past, and nothing is being preloaded. 0 or an error.
+// Prepare a pass: reserve pages for n positions after n_past; nothing may be preloading. 0 or an error.
 int session_reserve(gemel_session *s, int n);
 // Row i of a pass whose rows are the ids after n_past; nothing is wanted of it.
 row session_row(gemel_session *s, int i, int32_t id);
-// Of the last row of a pass: what the session keeps of it, and its logits where `logits`.
+// Have the pass keep the last row's stream for the session, and its logits where `logits`.
 int session_keep_last(gemel_session *s, row *r, int logits);   // GEMEL_E_MEMORY
-// n rows were evaluated: they count. ids NULL: they were embeddings.
+// Count n evaluated rows. ids NULL: they were embeddings.
 void session_count(gemel_session *s, const int32_t *ids, int n, const row *last);
-void session_forget_last(gemel_session *s);   // neither stream nor logits are there
-int session_make_logits(gemel_session *s);    // GEMEL_OK: they are there; GEMEL_E_ARGUMENT: nothing was evaluated
+void session_forget_last(gemel_session *s);   // drop its stream and logits
+int session_make_logits(gemel_session *s);    // GEMEL_E_ARGUMENT: nothing was evaluated
 void session_hold(gemel_session *s);
 void session_drop(gemel_session *s);
 void preload_drop(gemel_session *s);

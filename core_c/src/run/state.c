@@ -1,5 +1,5 @@
 // A session as bytes and back: header, ids, the KV cache up to n_past, the logits. Little endian; the same bytes on
-// every machine, since the values are. A checksum tells damage, a fingerprint another model.
+// every machine, since the values are. A checksum detects damage, a fingerprint another model.
 #include <float.h>
 #include <string.h>
 #include "../memory.h"
@@ -15,10 +15,10 @@ typedef struct state_header {
 } state_header;
 _Static_assert(sizeof(state_header) == 64, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '3'};   // the last goes up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 'k', 'v', '3'};   // the last character counts up with the layout
 
 static size_t ids_size(size_t n) { return (n * sizeof(int32_t) + 7) / 8 * 8; }
-// Blocks of a table that are saved for n positions: first..first+count-1; what a window has dropped is not.
+// Blocks of a table that are saved for n positions: first..first+count-1, without those that a window has freed.
 static int saved_blocks(const kv_table *t, int n, int *first) {
     int blocks = (n + KV_BLOCK - 1) / KV_BLOCK;
     *first = t->c->window && n > t->c->window ? (n - t->c->window + 1) / KV_BLOCK : 0;
@@ -103,8 +103,7 @@ static int check_kv(const gemel_session *s, int n_past, const uint8_t *at, error
 
 // ---- Copying -------------------------------------------------------------------------------------------------------
 
-// Copy the KV cache between its pages and one run of bytes. Zeros take the place of what was cut back, or came from
-// outside, behind the last position.
+// Copy the KV cache between its pages and consecutive bytes. Everything behind the last position becomes zero.
 static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save) {
     block_walk w = {.s = s, .n_past = n_past, .at = at, .block = -1};
     for (int n; (n = next_block(&w)) > 0;) {
@@ -115,10 +114,10 @@ static void copy_kv(const gemel_session *s, int n_past, uint8_t *at, int is_save
     }
 }
 
-// Of the model's file with its overrides, and of which table of longrope's turned the keys.
+// Of the model's file with its overrides, and of the longrope table in use.
 static uint64_t fingerprint(const gemel_session *s) { return gguf_fingerprint(s->m->gguf) ^ (uint64_t)s->kv.is_long; }
 
-// Logits that can be made are saved, too.
+// Logits that have not been computed yet are computed and saved.
 size_t gemel_session_save_size(gemel_session *s) {
     if (!s) return 0;
     if (s->has_stream) (void)session_make_logits(s);
@@ -172,7 +171,8 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
     if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic - 1))
         return fail(e, GEMEL_E_STATE, "these bytes are not a saved session");
     if (h->magic[7] != magic[7])
-        return fail(e, GEMEL_E_STATE, "the saved session is of another version of gemel: evaluate its text again");
+        return fail(e, GEMEL_E_STATE,
+                    "the saved session was written by another version of gemel: evaluate its text again");
     const rope_table *t = &s->m->ropes[0];
     if (t->scaling == SCALING_LONGROPE && h->fingerprint == (fingerprint(s) ^ 1))
         return fail(e, GEMEL_E_STATE, "the saved session used longrope's other RoPE table: restore it with n_ctx %s %d",
@@ -181,28 +181,29 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
         h->n_head_kv != s->m->layers[0].attn.n_head_kv || h->dim != s->m->layers[0].attn.k_dim ||
         h->n_vocab != s->m->n_vocab)
         return fail(e, GEMEL_E_STATE,
-                    "the saved session belongs to another model file, or to this one with other overrides");
+                    "the saved session belongs to another model file, or to this one with different overrides");
     if (h->kv_type != s->kv.type)
-        return fail(e, GEMEL_E_STATE, "the saved session's KV cache is of type %s, this one's is %s: open it with that",
-                    type_name(h->kv_type), type_name(s->kv.type));
+        return fail(e, GEMEL_E_STATE,
+                    "the saved session's KV cache is %s, but this session's is %s: open it with kv_type %s",
+                    type_name(h->kv_type), type_name(s->kv.type), type_name(h->kv_type));
     const char zero[sizeof h->unused] = {0};
     if (h->n_past < 0 || (h->has_logits & ~1) || (h->has_logits && !h->n_past) || h->n_carry < 0 || h->n_carry > 3 ||
         memcmp(h->unused, zero, sizeof zero))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged");
     if (h->n_past > s->n_ctx)
-        return fail(e, GEMEL_E_CONTEXT, "the saved session holds %d tokens, this one has room for %d", (int)h->n_past,
-                    s->n_ctx);
-    if ((size_t)h->n_past > size / sizeof(int32_t))   // where sizes have 32 bits, the next one could wrap
-        return fail(e, GEMEL_E_STATE, "the saved session is cut short: %zu bytes for %d tokens", size, (int)h->n_past);
+        return fail(e, GEMEL_E_CONTEXT, "the saved session has %d tokens, but this session's n_ctx is %d",
+                    (int)h->n_past, s->n_ctx);
+    if ((size_t)h->n_past > size / sizeof(int32_t))   // on 32-bit hosts the next size could wrap
+        return fail(e, GEMEL_E_STATE, "the saved session is truncated: %zu bytes for %d tokens", size, (int)h->n_past);
     if (size != total_size(s, h->n_past, h->has_logits))
-        return fail(e, GEMEL_E_STATE, "the saved session is cut short or has extra bytes: %zu of %zu", size,
+        return fail(e, GEMEL_E_STATE, "the saved session is truncated or has extra bytes: %zu of %zu", size,
                     total_size(s, h->n_past, h->has_logits));
     if (h->checksum != checksum(h, data + sizeof *h, size - sizeof *h))
         return fail(e, GEMEL_E_STATE, "the saved session is damaged: its checksum differs");
     return GEMEL_OK;
 }
 
-// A checksum is easily made: nothing is taken over that no session holds.
+// A checksum can be forged: refuse values that no session has.
 static int check_state(const gemel_session *s, const state_header *h, const uint8_t *data, size_t size, errors *e) {
     int code = check_header(s, h, data, size, e);
     if (code < 0) return code;
@@ -210,7 +211,7 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
         int32_t id;
         memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
         if (id < -1 || id >= s->m->n_vocab)   // -1: an embedding
-            return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at place %d", (int)id, i);
+            return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at index %d", (int)id, i);
     }
     data += sizeof *h + ids_size((size_t)h->n_past);
     code = check_kv(s, h->n_past, data, e);
@@ -222,7 +223,7 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
 int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, char *err, size_t err_size) {
     errors e = {err, err_size};
     state_header h = {0};
-    if (!s || !data) return fail(&e, GEMEL_E_ARGUMENT, "no session or no data");
+    if (!s || !data) return fail(&e, GEMEL_E_ARGUMENT, "the session or the data is NULL");
     if (size >= sizeof h) memcpy(&h, data, sizeof h);
     int code = check_state(s, &h, data, size, &e);
     if (code < 0) return code;

@@ -1,11 +1,11 @@
 // One pass for several sessions: the next id of each, or a chunk of its prompt, and the id drawn after it. The weights
-// are read once for all of them, and the host crosses once.
+// are read once for all of them.
 #include <stdlib.h>
 #include <string.h>
 #include "../forward/output.h"
 #include "session.h"
 
-typedef struct part {   // what one session gives to the pass
+typedef struct part {   // one session's part of the pass
     gemel_session *s;
     gemel_sampler *sampler;
     const int32_t *ids;
@@ -13,7 +13,7 @@ typedef struct part {   // what one session gives to the pass
     text_out text;
 } part;
 
-// All are sessions of the model and samplers of its vocabulary, each there once, and the rows fit a micro-batch.
+// Check that all are different sessions of the model and samplers of its vocabulary, and that the rows fit a batch.
 static int check_all(const gemel_model *m, gemel_session *const *sessions, const int32_t *n_ids,
                      gemel_sampler *const *samplers, size_t n) {
     int64_t rows = 0;
@@ -28,7 +28,7 @@ static int check_all(const gemel_model *m, gemel_session *const *sessions, const
     return rows > m->n_batch ? GEMEL_E_ARGUMENT : GEMEL_OK;
 }
 
-// The session's rows, when it can take part. Returns 0 or why not.
+// Add the session's rows, when it can take part. Returns 0 or why not.
 static int add_rows(part *p, row *rows, int n_rows, int keeps_logits, int32_t *drawn) {
     gemel_session *s = p->s;
     int code = session_check_ids(s, p->ids, (size_t)p->n);
@@ -47,7 +47,7 @@ static int add_rows(part *p, row *rows, int n_rows, int keeps_logits, int32_t *d
     return code;
 }
 
-// After the pass. Returns 0, or the error of the session that met it; what was drawn is in *drawn.
+// After the pass. Returns 0 or the session's error; the id drawn is in *drawn.
 static int end_part(part *p, const row *rows, int32_t *drawn) {
     const row *last = &rows[p->first + p->n - 1];
     session_forget_last(p->s);
@@ -62,7 +62,7 @@ static int end_part(part *p, const row *rows, int32_t *drawn) {
     return code;
 }
 
-// Nothing to evaluate: an id is drawn from the logits at hand.
+// Nothing to evaluate: draw an id from the session's logits.
 static int draw_only(part *p, int32_t *drawn) {
     int code = p->s->preload.n || !p->sampler ? GEMEL_E_ARGUMENT : session_make_logits(p->s);
     if (code < 0) return code;

@@ -2,7 +2,8 @@
 //
 //   key = | ~ordered(logit) : 32 | id : 32 |     ordered() maps floats to unsigned integers of the same order
 //
-// Selecting, not sorting: top-k keeps a heap, min-p and XTC compare, top-p sorts only what can be inside its sum.
+// Steps select instead of sorting: top-k keeps a heap, min-p and XTC compare, top-p sorts only what its sum can
+// include.
 #include "candidates.h"
 #include "../fmath.h"
 #include "gemel.h"
@@ -230,8 +231,8 @@ static size_t copy_near(const candidates *c, double lowest, uint64_t *to) {
     return n;
 }
 
-// What is below (1 - p) / n of the total can't all be needed: together it is less than the share left out. Half of that
-// leaves room for rounding; should it not suffice, everything is sorted.
+// Candidates below (1 - p) / n of the total are together less than the share that is left out. Half of that bound
+// leaves room for rounding; if it does not suffice, everything is sorted.
 void candidates_keep_top_p(candidates *c, double p) {
     weigh(c, 1);
     double lowest = fm_log(0.5 * (1 - p) * c->total / (double)c->n);
@@ -254,7 +255,7 @@ void candidates_keep_min_p(candidates *c, double p) {
     c->n = copy_near(c, fm_log(p), c->keys);
 }
 
-// |-log(p) - entropy| = |log(p) - mean of log(p)|, rounded to float, above the place of the candidate.
+// |-log(p) - entropy| = |log(p) - mean of log(p)|, rounded to float, above the index of the candidate.
 static uint64_t typical_key(const candidates *c, double mean, size_t i) {
     double distance = (logit_of(c->keys[i]) - c->best) - mean;
     float rounded = (float)(distance < 0 ? -distance : distance);

@@ -1,5 +1,5 @@
-// The ids that may still be drawn, truncated step by step. Always in ascending order of ids; a rank (most likely first,
-// equal logits by id) is looked for only where a step needs it. Sums run in a fixed order, so that bits are the same
+// The ids that may still be drawn, truncated step by step. Always in ascending order of ids; ranks (most likely first,
+// equal logits by id) are computed only where a step needs them. Sums have a fixed order, so that bits are the same
 // everywhere. Knows logits and probabilities; knows no options and no ids of the past.
 #pragma once
 #include <stddef.h>
@@ -7,7 +7,7 @@
 
 typedef struct candidates {
     size_t n, capacity;        // capacity = n_vocab
-    uint64_t *keys;            // [n] rank << 32 | id: a smaller key is likelier
+    uint64_t *keys;            // [n] rank << 32 | id: a smaller key is more likely
     double *weights;           // [n] exp((logit - best) / temperature), after a step that weighs
     double best, total;        // the largest logit, the sum of the weights
     uint64_t *order, *spare;   // [capacity] scratch

@@ -168,7 +168,7 @@ static int breaks_alone(const penalties *p, int32_t id)   // a breaker of one id
     return 0;
 }
 
-// How many of the n latest ids come after the last whole breaker among them.
+// How many of the n latest ids come after the last complete breaker among them.
 static size_t since_breaker(const penalties *p, size_t n) {
     for (size_t end = 0; end < n; end++) {
         for (const breaker *b = first_breaker(p, latest(p, end)); b; b = next_breaker(p, b->next)) {
@@ -232,7 +232,7 @@ void penalties_save(const penalties *p, uint8_t *ids) {
     }
 }
 
-// Only what was counted is cleared: a vocabulary is long.
+// Clear only what was counted: a vocabulary is large.
 void penalties_restore(penalties *p, const uint8_t *ids, size_t n) {
     for (size_t i = 0; i < least(p->held, (size_t)p->last_n); i++) p->count[latest(p, i)] = 0;
     p->head = p->held = 0;

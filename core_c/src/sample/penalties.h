@@ -1,4 +1,4 @@
-// Ids accepted so far change the logits of ids to come: logit bias, repeat/frequency/presence penalties, DRY.
+// Ids accepted so far change the logits of the next id: logit bias, repeat/frequency/presence penalties, DRY.
 // Works on a row of logits in place; knows no probabilities and draws nothing.
 #pragma once
 #include <stddef.h>

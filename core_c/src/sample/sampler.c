@@ -1,4 +1,4 @@
-// Options, the order of the steps, the generator of random numbers; and what changes while a sampler draws, saved.
+// Options, the order of the steps, the random number generator, and saving the state that drawing changes.
 // Each step is a function of penalties.c or candidates.c. All memory that sampling needs is taken when the sampler
 // opens or an option is set.
 #include "sampler.h"
@@ -12,9 +12,9 @@
 #include <string.h>
 
 struct gemel_sampler {
-    const tokenizer *tok;   // the model's: where a grammar looks
+    const tokenizer *tok;   // the model's; steps that need the texts of ids use it
     int n_vocab;
-    double value[GEMEL_SAMPLER_SEED + 1];   // by gemel_sampler_option; of the seed, `seed` counts
+    double value[GEMEL_SAMPLER_SEED + 1];   // by gemel_sampler_option; the seed in use is `seed`
     uint64_t seed;
     penalties history;
     candidates candidates;
@@ -225,7 +225,7 @@ typedef struct saved {
 } saved;
 _Static_assert(sizeof(saved) == 48, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '1'};   // the last goes up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '1'};   // the last character counts up with the layout
 
 static size_t saved_size(size_t n_ids) { return sizeof(saved) + (n_ids + 1) / 2 * 2 * sizeof(int32_t); }
 static uint64_t checksum(const uint8_t *data, size_t size) {
@@ -258,28 +258,29 @@ int gemel_sampler_save(const gemel_sampler *s, uint8_t *data, size_t capacity) {
 static int check_saved(const gemel_sampler *s, const saved *h, const uint8_t *data, size_t size, errors *e) {
     if (size < sizeof *h || memcmp(h->magic, magic, sizeof magic - 1))
         return fail(e, GEMEL_E_STATE, "these bytes are not a saved sampler");
-    if (h->magic[7] != magic[7]) return fail(e, GEMEL_E_STATE, "the saved sampler is of another version of gemel");
+    if (h->magic[7] != magic[7])
+        return fail(e, GEMEL_E_STATE, "the saved sampler was written by another version of gemel");
     if (h->n_ids < 0 || (size_t)h->n_ids > size / sizeof(int32_t) || size != saved_size((size_t)h->n_ids))
-        return fail(e, GEMEL_E_STATE, "the saved sampler is cut short or has extra bytes: %zu bytes with %d ids", size,
+        return fail(e, GEMEL_E_STATE, "the saved sampler is truncated or has extra bytes: %zu bytes with %d ids", size,
                     (int)h->n_ids);
     if (h->checksum != checksum(data, size))
         return fail(e, GEMEL_E_STATE, "the saved sampler is damaged: its checksum differs");
     if (h->n_vocab != s->n_vocab)
-        return fail(e, GEMEL_E_STATE, "the saved sampler is of a vocabulary of %d ids, this one's has %d",
+        return fail(e, GEMEL_E_STATE, "the saved sampler is for a vocabulary of %d ids, but this one has %d",
                     (int)h->n_vocab, s->n_vocab);
     if (h->look_back < h->n_ids || h->look_back > PENALTIES_LAST_N_MAX || h->unused)
-        return fail(e, GEMEL_E_STATE, "gemel did not write this saved sampler: it looks back at %d ids and has %d",
+        return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: it looks back at %d ids and has %d",
                     (int)h->look_back, (int)h->n_ids);
     for (int i = 0; i < h->n_ids; i++) {
         int32_t id;
         memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
         if (id < 0 || id >= s->n_vocab)
-            return fail(e, GEMEL_E_STATE, "gemel did not write this saved sampler: id %d at place %d", (int)id, i);
+            return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: id %d at index %d", (int)id, i);
     }
     // Fewer ids than it looked back at are all that there were.
     if (h->n_ids == h->look_back && (size_t)h->look_back < penalties_reach(&s->history))
         return fail(e, GEMEL_E_STATE,
-                    "the saved sampler's penalties look back at %d ids, this one's at %zu: set the same options",
+                    "the saved sampler's penalties look back at %d ids, but this one's at %zu: set the same options",
                     (int)h->look_back, penalties_reach(&s->history));
     return GEMEL_OK;
 }
@@ -287,7 +288,7 @@ static int check_saved(const gemel_sampler *s, const saved *h, const uint8_t *da
 int gemel_sampler_restore(gemel_sampler *s, const uint8_t *data, size_t size, char *err, size_t err_size) {
     errors e = {err, err_size};
     saved h = {.rng = 0};
-    if (!s || !data) return fail(&e, GEMEL_E_ARGUMENT, "no sampler or no data");
+    if (!s || !data) return fail(&e, GEMEL_E_ARGUMENT, "the sampler or the data is NULL");
     if (size >= sizeof h) memcpy(&h, data, sizeof h);
     int code = check_saved(s, &h, data, size, &e);
     if (code < 0) return code;

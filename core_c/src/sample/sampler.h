@@ -1,5 +1,5 @@
 // Logits to an id: the steps listed in gemel.h, in that order, in scalar code that gives the same bits everywhere.
-// Knows a vocabulary and the ids it was told; knows no model.
+// Knows a vocabulary and the ids that were accepted; knows no model.
 //
 // gemel_sampler_sample and _accept take no memory and touch nothing except the sampler (no statics): any thread of a
 // pool may call them, one thread at a time for each sampler.
@@ -8,4 +8,4 @@
 
 // gemel_sampler_open passes the model's tokenizer, which must outlive the sampler; all else is in gemel.h.
 int sampler_open(gemel_sampler **out, const tokenizer *t);
-int sampler_n_vocab(const gemel_sampler *s);   // it draws from as many logits
+int sampler_n_vocab(const gemel_sampler *s);   // the number of logits it draws from

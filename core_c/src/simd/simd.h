@@ -1,17 +1,17 @@
 // The vocabulary in which every kernel is written, once. A panel is 16 lanes; a machine vector holds W of them (1, 4,
-// 8 or 16), so V = 16/W vectors make a panel. Only vf_load_swapped and the folds cross lanes: W can't change a bit.
-// Each ISA implements the words in one file; simd_scalar.h is the definition, word by word: every other file must
-// equal it.
+// 8 or 16), so V = 16/W vectors make a panel. Only vf_load_swapped and the folds (most, fold) cross lanes, in a fixed
+// order, so W can't change a bit. Each instruction set implements the words in one file; simd_scalar.h defines them,
+// and every other file must equal it. How large tiles are is not decided here: kernels/tune.h.
 //
 //   types   vf  W floats            vi  W int32           vu  W groups of 4 bytes: four consecutive k of a lane
 //           va4 running 4-bit dot   act a stored activation (int8; wasm128 widens to int16 pairs)
-//           qact, vkey: a query's stored code and a key of attention: act and vu, but where an ISA has better
+//           qact, vkey: a query's stored code and a key of attention: act and vu, unless an ISA has better ones
 //   vf_     load load_swapped store set1 add sub mul div max min sqrt abs bits cvt f16 bf16 store_f16 most fold_add
 //   vi_     set1 add sub max and shl shr bits store store_act u8 i8 round most fold dot7 dot8 dotp dotk store_query
 //   vu_     load and or shl shr table s8
 //   va4_    zero dot sum
-// and, made of those here: vf_amax vf_exp vf_exp2 vi_round fold_add fold_max fold_amax. Rounding is to nearest even;
-// multiply and add round apart. On NaN and Inf, too, a word is the same everywhere, except the NaN that comes out.
+// and, made of those in this file: vf_amax vf_exp vf_exp2 vi_round fold_add fold_max fold_amax. Rounding is to nearest
+// even; a multiply and an add round separately. A word gives the same on NaN and Inf everywhere, except which NaN.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +21,7 @@
 #define LANES 16
 #define WORD static inline __attribute__((always_inline, unused))
 #define KERNEL static __attribute__((noinline))
-#if defined GEMEL_NO_UNROLL   // sanitized builds, where bounds do not become constants
+#if defined GEMEL_NO_UNROLL   // sanitized builds, in which bounds are not constants
 #define UNROLL
 #elif defined __clang__
 #define UNROLL _Pragma("unroll")
@@ -50,10 +50,7 @@
 #include "simd_scalar.h"
 #endif
 #define V (LANES / W)
-#if !defined EVERY   // attention: where all lines of the next block are asked for along with this one's
-#define EVERY 1
-#endif
-#if !defined QACT   // where keys and queries of attention take no other form than weights and activations
+#if !defined QACT   // where keys and queries of attention are stored as weights and activations are
 #define QACT 1      // elements of a stored code
 typedef act qact;
 typedef vu vkey;
@@ -61,13 +58,8 @@ WORD void vi_store_query(qact *p, vi a) { vi_store_act(p, a); }
 WORD vkey vkey_load(const uint8_t *p) { return vu_s8(vu_load(p)); }
 WORD vi vi_dotk(vi s, vkey c, const qact *x) { return vi_dot8(s, c, x); }
 #endif
-#if defined SIMD_WASM   // steps of a score: a real loop, since sixteen registers are too few and code is downloaded
-#define STEPS(j, n) _Pragma("clang loop unroll(disable)") for (int j = 0; j < (n); j++)
-#else
-#define STEPS(j, n) TIMES (j, n)
-#endif
 
-#if defined SIMD_WASM   // the nearest WASM has to a prefetch is a touch; it may not leave the memory, so none is made
+#if defined SIMD_WASM   // WASM has no prefetch, and a load could leave the memory
 #define PREFETCH(p) ((void)(p))
 #else
 #define PREFETCH(p) __builtin_prefetch(p, 0, 3)
@@ -92,7 +84,7 @@ WORD vf vf_exp(vf x) {
 }
 
 // y * 2^x within 3e-6 for x in [-126, 120], clamped to -126; exact where x is an integer. y is an integer of 1..127. A
-// minimax polynomial of degree 4. n of them side by side: each is a chain of steps that wait for each other.
+// minimax polynomial of degree 4. n of them side by side, since the steps of each wait for each other.
 WORD void exp2_all(const int n, vf *x, const float y) {
     static const float c[] = {9.58285317e-3f, 5.5906425e-2f, 0.240240986f, 0.693124193f, 1.0f};
     vf t[16], p[16];

@@ -2,33 +2,13 @@
 // 16 bits (8 * 2 * 15 * 127 = 30480), so they are widened once.
 #include <immintrin.h>
 #define W 8
-#define TILE_T 64
-#define TILE_P 1
-#define TILE_G 2
-#define TILE_H 2
-#define TILE_C 1
-#define FEW_T 1
-#define FEW_G 1
-#define FEW_H 1
-#define ROW_G 2
-#define FLOAT_T 4
-#define FLOAT_P 1
-#define FLOAT_FEW_T 4
-#define AHEAD 8192
-#define ATTEND_Q 4
-#define ATTEND_G 2
-#define Q8_Q 4
-#define VALUES_G 2
 #if defined SIMD_VNNI
-#define SCORE_G 2
 #define STEPS5 0
 #define STEPS6 0
 #else
-#define SCORE_G 1
 #define STEPS5 4   // 4 * 2 * 31 * 127 = 31496
 #define STEPS6 2   // 2 * 2 * 63 * 127 = 32004
 #endif
-#define WEIGHTS_G 4
 typedef __m256 vf;
 typedef __m256i vi, vu, va4;
 typedef int8_t act;

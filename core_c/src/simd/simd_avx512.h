@@ -2,26 +2,6 @@
 #include <immintrin.h>
 #define W 16
 #define DOT8_ZERO 128
-#define TILE_T 64
-#define TILE_P 2
-#define TILE_G 2
-#define TILE_H 1
-#define TILE_C 2
-#define FEW_T 8
-#define FEW_G 1
-#define FEW_H 4
-#define ROW_G 1
-#define FLOAT_T 4
-#define FLOAT_P 4
-#define FLOAT_FEW_T 8
-#define AHEAD 8192   // two pages: the hardware prefetcher stops at the end of one
-#define EVERY 2      // scores are so fast that half of the lines are asked for later
-#define ATTEND_Q 8
-#define ATTEND_G 2
-#define Q8_Q 8
-#define SCORE_G 2
-#define VALUES_G 2
-#define WEIGHTS_G 4
 #define STEPS5 0
 #define STEPS6 0
 typedef __m512 vf;

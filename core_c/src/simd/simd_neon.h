@@ -2,25 +2,6 @@
 #include <arm_neon.h>
 #define W 4
 #define DOT8_ZERO 0
-#define TILE_T 0
-#define TILE_P 1
-#define TILE_G 4
-#define TILE_H 1
-#define TILE_C 1
-#define FEW_T 4
-#define FEW_G 4
-#define FEW_H 1
-#define ROW_G 4
-#define FLOAT_T 4
-#define FLOAT_P 1
-#define FLOAT_FEW_T 4
-#define AHEAD 4096
-#define ATTEND_Q 4
-#define ATTEND_G 4
-#define Q8_Q 4
-#define SCORE_G 4
-#define VALUES_G 4
-#define WEIGHTS_G 4
 typedef float32x4_t vf;
 typedef int32x4_t vi;
 typedef uint8x16_t vu;
@@ -99,7 +80,7 @@ WORD vi va4_sum(va4 s) { return s; }
 #else
 #define STEPS5 8   // 8 * 31 * 127 = 31496
 #define STEPS6 4   // 4 * 63 * 127 = 32004
-typedef int16x8x2_t va4;   // lanes 0-1 and 2-3, four 16-bit sums a lane
+typedef int16x8x2_t va4;   // lanes 0-1 and 2-3, four 16-bit sums per lane
 WORD vi lanes_of(int16x8_t lo, int16x8_t hi) { return vpaddq_s32(vpaddlq_s16(lo), vpaddlq_s16(hi)); }
 WORD vi vi_dot7(vi s, vu c, const act *x) {   // 128 * 127 fits in 16 bits
     int8x16_t w = vreinterpretq_s8_u8(c), a = act_splat(x);

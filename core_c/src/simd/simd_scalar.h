@@ -1,26 +1,7 @@
-// The law: one lane at a time. Every other ISA file says the same with more lanes.
+// The definition: one lane at a time. Every other file of the vocabulary gives the same with more lanes.
 #define W 1
-#define DOT8_ZERO 0   // what vu_s8 adds to an s8 weight; the kernel takes DOT8_ZERO * sum(x) off again
-#define TILE_T 0      // most tokens of a tile of many; 0: there is none
-#define TILE_P 1      // panels in it
-#define TILE_G 1      // vectors of them at a time
-#define TILE_H 1      // parts in which a block is unpacked
-#define TILE_C 1      // chains of a token's integer sum: 1, or 2 where H is 1
-#define FEW_T 4       // most tokens of an unrolled tile: 8, 4 or 1
-#define FEW_G 1       // and its G and H
-#define FEW_H 1
-#define ROW_G 1     // G at one token
-#define FLOAT_T 4   // tokens by panels of a tile of unquantised weights
-#define FLOAT_P 1
-#define FLOAT_FEW_T 4   // most tokens of an unrolled tile of them: 8, 4 or 1
-#define AHEAD 0         // bytes of prefetch at one token
-#define ATTEND_Q 4      // queries of an attention tile
-#define ATTEND_G 4      // vectors of channels at a time
-#define Q8_Q 4          // the same over a Q8_0 cache: queries of a tile
-#define SCORE_G 4       // vectors of positions at a time
-#define VALUES_G 4      // of channels
-#define WEIGHTS_G 4     // of positions whose weights are made
-#define STEPS5 0        // steps of codes < 32 that a va4 holds, of codes < 64; 0: its sums are no narrower than vi's
+#define DOT8_ZERO 0   // what vu_s8 adds to an s8 weight; the kernel subtracts DOT8_ZERO * sum(x)
+#define STEPS5 0      // steps of codes < 32 that a va4 holds, of codes < 64; 0: its sums are no narrower than vi's
 #define STEPS6 0
 typedef float vf;
 typedef int32_t vi;
@@ -77,7 +58,7 @@ WORD vu vu_load(const uint8_t *p) {
 }
 WORD vu vu_and(vu a, int byte) { return a & (uint32_t)byte * 0x01010101u; }
 WORD vu vu_or(vu a, vu b) { return a | b; }
-// Shifts may carry bits between bytes: an `and` with a byte mask follows, always.
+// Shifts may carry bits between bytes: an `and` with a byte mask always follows.
 WORD vu vu_shl(vu a, int n) { return a << n; }
 WORD vu vu_shr(vu a, int n) { return a >> n; }
 WORD vu vu_table(vu a, const uint8_t table[16]) {   // each byte (< 16) becomes table[byte]
@@ -98,7 +79,7 @@ WORD vi vi_dot8(vi s, vu c, const act *x) {   // s8 weights after vu_s8, -127..1
     for (int i = 0; i < 4; i++) s += (int8_t)(c >> 8 * i) * x[i];
     return s;
 }
-WORD vi vi_dotp(vi s, vu c, const act *x) {   // s8 codes as they lie in memory, activations 0..127
+WORD vi vi_dotp(vi s, vu c, const act *x) {   // s8 codes as in memory, activations 0..127
     for (int i = 0; i < 4; i++) s += (int8_t)(c >> 8 * i) * x[i];
     return s;
 }

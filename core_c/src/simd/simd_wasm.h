@@ -2,24 +2,6 @@
 // engine while one side stays below 128. Without it, i32x4.dot_i16x8 on activations that are stored as 16-bit pairs.
 #include <wasm_simd128.h>
 #define W 4
-#define TILE_T 16
-#define TILE_P 1
-#define TILE_G 4
-#define TILE_C 1
-#define FEW_T 1
-#define FEW_G 4
-#define FEW_H 1
-#define ROW_G 4
-#define FLOAT_T 4
-#define FLOAT_P 1
-#define FLOAT_FEW_T 1
-#define AHEAD 0
-#define ATTEND_Q 4
-#define ATTEND_G 2
-#define Q8_Q 4
-#define SCORE_G 2
-#define VALUES_G 2
-#define WEIGHTS_G 2
 #define STEPS5 0
 #define STEPS6 0
 typedef v128_t vf, vi, vu, va4;
@@ -93,7 +75,6 @@ WORD vi va4_sum(va4 s) { return s; }
 
 #if defined SIMD_RELAXED
 #define DOT8_ZERO 0
-#define TILE_H 4
 typedef int8_t act;
 WORD void vi_store_act(act *p, vi a) {
     v128_t w = wasm_i16x8_narrow_i32x4(a, a);
@@ -137,7 +118,6 @@ WORD vi vi_dot8_full(vi s, vu c, const act *x) {   // w = low seven bits - 2 * (
 }
 #else
 #define DOT8_ZERO 128
-#define TILE_H 1
 typedef int16_t act;   // four activations lie as the pairs (0,2) (1,3): codes then widen by a mask and a shift
 WORD void vi_store_act(act *p, vi a) {
     v128_t w = wasm_i16x8_narrow_i32x4(a, a);

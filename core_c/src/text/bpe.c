@@ -28,15 +28,16 @@ static int32_t side_of(vocab *v, const char *at, size_t size, size_t index, erro
     rune letter = rune_at(at, at + size);
     if (letter.size && letter.size == size && byte_of(letter.code) >= 0) return vocab_add_part(v, at, size, e);
     return fail(e, GEMEL_E_FORMAT,
-                "tokenizer.ggml.merges[%zu]: '%s' is no token, no byte, and made by no earlier merge", index,
+                "tokenizer.ggml.merges[%zu]: '%s' is not a token, a byte or the result of an earlier merge", index,
                 printable_name(at, size).text);
 }
 
-// "left right": the first space past the first byte parts them. What a merge makes need not be a token.
+// "left right": split at the first space after the first byte. The result of a merge need not be a token.
 static int read_merge(struct tokenizer *t, gguf_span text, size_t index, char *joined, errors *e) {
     const char *space = text.size < 3 ? NULL : memchr(text.at + 1, ' ', text.size - 2);
     if (!space)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.merges[%zu] is '%s': it has no space between two texts", index,
+        return fail(e, GEMEL_E_FORMAT,
+                    "tokenizer.ggml.merges[%zu] is '%s'; it must be two strings with a space between them", index,
                     printable_name(text.at, text.size).text);
     size_t left_size = (size_t)(space - text.at), right_size = text.size - left_size - 1;
     int32_t left = side_of(&t->v, text.at, left_size, index, e);
@@ -56,7 +57,9 @@ static int read_merges(struct tokenizer *t, errors *e) {
     int rc = gguf_get_array(t->v.g, "tokenizer.ggml.merges", GGUF_STRING, &index, &n, e);
     if (rc < 0) return rc;
     if (!rc) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.merges is missing; tokenizer.ggml.model gpt2 needs it");
-    if (n > INT32_MAX / 4) return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.merges has %zu items", n);
+    if (n > INT32_MAX / 4)
+        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.merges has %zu items; at most %d are supported", n,
+                    INT32_MAX / 4);
     for (size_t i = 0; i < n; i++) {
         size_t size = gguf_array_string(t->v.g, index, i).size;
         if (size > longest) longest = size;
@@ -75,8 +78,7 @@ static int bpe_open(struct tokenizer *t, errors *e) {
     if (rc < 0) return rc;
     t->pre = pretok_find(name.at, name.size);
     if (!t->pre)
-        return fail(e, GEMEL_E_UNSUPPORTED,
-                    "tokenizer.ggml.pre is '%s', a rule for splitting text that is not known here",
+        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.pre is '%s': this pre-tokenizer is not supported",
                     printable_name(name.at, name.size).text);
     rc = read_merges(t, e);
     for (int byte = 0; !rc && byte < 256; byte++) {
@@ -112,7 +114,7 @@ static int encode_word(encoder *c, const char *at, size_t size) {
         size_t n = 0;
         for (size_t i = 0; i < size; i++) {
             int32_t symbol = t->symbol[(uint8_t)at[i]];
-            if (symbol >= 0 || t->unknown >= 0) c->ids[c->n + n++] = symbol;   // else its neighbours close the gap
+            if (symbol >= 0 || t->unknown >= 0) c->ids[c->n + n++] = symbol;   // else it is left out
         }
         int rc = encoder_merge(c, n);
         if (rc) return rc;
@@ -123,7 +125,7 @@ static int encode_word(encoder *c, const char *at, size_t size) {
 
 static int bpe_encode(encoder *c, const char *at, const char *end, int prefixed) {
     splitter words = split_begin(c->t->pre, at, end);
-    (void)prefixed;   // it has no such space
+    (void)prefixed;   // byte-level BPE adds no such space
     while (at < end) {
         size_t size = split_next(&words, at);
         int rc = encoder_room(c, size);
@@ -136,7 +138,7 @@ static int bpe_encode(encoder *c, const char *at, const char *end, int prefixed)
 
 // ---- Ids to text ---------------------------------------------------------------------------------------------------
 
-// A text in which any character is not of the alphabet was never made of bytes: it stands for itself.
+// A text with a character outside of the alphabet was not made of bytes: it is its own text.
 static void bpe_piece(gguf_span text, byte_sink *out) {
     const char *end = text.at + text.size;
     size_t start = out->size;

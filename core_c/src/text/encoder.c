@@ -1,5 +1,5 @@
-// The work of one call of tokenizer_encode: ids as they come, a cache of words seen, symbols that merge. Knows no kind
-// of tokenizer: what differs is in its row of the table of text models.
+// The work of one call of tokenizer_encode: ids, a cache of words, symbols that merge. Knows no kind of tokenizer: what
+// differs is in its text_model.
 #include "encoder.h"
 #include "array.h"
 
@@ -36,7 +36,7 @@ int encoder_merge(encoder *c, size_t n) {
     while (ready < n && symbols[ready] >= 0 && symbols[ready] < c->t->v.n) ready++;
     c->n += ready;
     if (ready == n) return 0;
-    size_t rest = n - ready;   // these make more ids than they are symbols, over the place where they stand
+    size_t rest = n - ready;   // these may make more ids than there are symbols, over their own places
     int32_t *copy = array_new(rest, sizeof *copy);
     if (!copy) return GEMEL_E_MEMORY;
     memcpy(copy, symbols + ready, rest * sizeof *copy);

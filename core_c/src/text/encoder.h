@@ -1,4 +1,4 @@
-// The insides that tokenizer.c shares with the two models: what a tokenizer holds, and what one call of it works with.
+// What tokenizer.c and the text models share: the parts of a tokenizer, and the state of one call.
 #pragma once
 #include <string.h>
 #include "merge.h"
@@ -15,8 +15,8 @@ typedef struct byte_sink byte_sink;
 // A kind of tokenizer, by tokenizer.ggml.model: one row of the table in tokenizer.c.
 typedef struct text_model {
     const char *name;
-    int add_bos;                                   // where the file says nothing; -1: the splitting rule says
-    int stands_in_if_unknown;                      // the unknown token stands in for bytes only if it is of that kind
+    int add_bos;                                   // where the file does not say; -1: as the pre-tokenizer says
+    int stands_in_if_unknown;                      // the unknown token stands in for bytes only if its kind is UNKNOWN
     int (*open)(struct tokenizer *t, errors *e);   // after the vocabulary
     int (*encode)(encoder *c, const char *at, const char *end, int prefixed);   // a stretch without special tokens
     merge (*find_merge)(const void *c, int32_t left, int32_t right);            // c: the encoder
@@ -73,11 +73,11 @@ void encoder_close(encoder *c);
 // Make room for n more ids. 0 or GEMEL_E_MEMORY.
 int encoder_room(encoder *c, size_t n);
 static inline void encoder_put(encoder *c, int32_t id) { c->ids[c->n++] = id; }
-// Merge the n symbols that stand past the ids, and turn what is left into ids. There is room for an id for each byte.
+// Merge the n symbols behind the ids, and turn the results into ids. There is room for one id per byte.
 int encoder_merge(encoder *c, size_t n);
-// Put the bytes of a symbol that has no id of its own.
+// Put the bytes of a symbol that has no id.
 void encoder_put_bytes(encoder *c, const char *at, size_t size);
-// The place of a word in the cache: a hit when its size is not 0. NULL: words of that size are not kept.
+// A word's slot in the cache: a hit when its size is not 0. NULL: words of that size are not cached.
 cached_word *encoder_cached(encoder *c, const char *at, size_t size);
 static inline void encoder_put_cached(encoder *c, const cached_word *word) {
     for (size_t i = 0; i < word->n; i++) encoder_put(c, c->ids[word->ids_at + i]);

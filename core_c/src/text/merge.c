@@ -1,5 +1,5 @@
-// The table of pairs and the two ways to run it: a short run looks for the best pair afresh each time, a long one
-// keeps the pairs in a heap, O(n log n). Both do the same merges in the same order.
+// The table of pairs, and two ways to merge by it: a short run searches for the best pair each time, a long one keeps
+// the pairs in a heap, O(n log n). Both do the same merges in the same order.
 #include "merge.h"
 #include "array.h"
 #include "vocab.h"
@@ -21,7 +21,7 @@ merge merge_table_find(const void *table, int32_t left, int32_t right) {
     size_t at = pair_place(key);
     for (int probe = 0; t->keys && probe < MAX_PROBES; probe++, at++) {
         uint64_t found = t->keys[at & t->mask];
-        if (found == FREE_KEY) break;   // first: two symbols that merge with nothing can look like a free place
+        if (found == FREE_KEY) break;   // first, since two symbols that merge with nothing can look like a free slot
         if (found == key) return t->values[at & t->mask];
     }
     return (merge){-1, -1};
@@ -35,8 +35,7 @@ static size_t place_for(const merge_table *t, uint64_t key) {   // SIZE_MAX afte
 }
 
 static int refuse(errors *e) {
-    return fail(e, GEMEL_E_FORMAT, "the vocabulary's merges: more than %d pairs have hashes that lie together",
-                MAX_PROBES);
+    return fail(e, GEMEL_E_FORMAT, "the vocabulary's merges: more than %d pairs have colliding hashes", MAX_PROBES);
 }
 
 static int table_grow(merge_table *t, errors *e) {

@@ -1,6 +1,6 @@
 // Merging: which neighbours join into what, best first, until none do. One engine serves byte-level BPE (a table of
-// pairs, whose ranks are places in the file's list) and SentencePiece (pairs are looked up by their text, ranks are
-// places of scores). Of equal ranks the leftmost pair goes first.
+// pairs, whose ranks are indices of the file's list) and SentencePiece (pairs are looked up by their text, ranks are
+// positions among the sorted scores). Of equal ranks the leftmost pair merges first.
 #pragma once
 #include "../errors.h"
 
@@ -15,7 +15,7 @@ typedef struct merge_table {
     size_t mask, used;
 } merge_table;
 
-// Say that `left` and `right` join into `result`. Of a pair that is said twice the first counts.
+// Add: `left` and `right` join into `result`. When a pair is added twice, the first counts.
 int merge_table_add(merge_table *t, int32_t left, int32_t right, merge value, errors *e);
 void merge_table_close(merge_table *t);
 
@@ -33,5 +33,5 @@ typedef struct merge_rule {
 
 // The rule of a merge_table: a negative symbol merges with nothing.
 merge merge_table_find(const void *table, int32_t left, int32_t right);
-// Merge symbols[n] in place and close the gaps. *n becomes the count that is left. 0 or GEMEL_E_MEMORY.
+// Merge symbols[n] in place, without gaps. *n becomes their number. 0 or GEMEL_E_MEMORY.
 int merge_run(merge_rule rule, merge_scratch *scratch, int32_t *symbols, size_t *n);

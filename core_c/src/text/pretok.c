@@ -42,7 +42,7 @@ static int byte_is(const char *at, const char *end, char lower, int any_case) {
     return at < end && (*at == lower || (any_case && *at == (char)(lower - 32)));
 }
 
-// 's|'t|'re|'ve|'m|'ll|'d: bytes, 0 when it is none. In any case, `s` also means U+017F, which folds to it.
+// 's|'t|'re|'ve|'m|'ll|'d: bytes, or 0. With either case, `s` also means U+017F, which folds to it.
 static size_t contraction(const char *at, const char *end, int any_case) {
     static const char one[] = "stmd", two[][3] = {"re", "ve", "ll"};
     if (at == end || *at != '\'') return 0;
@@ -94,7 +94,7 @@ size_t next_run(const pass *p, const char *at, const char *end) {
 // \s+$
 size_t next_last_blanks(const pass *p, const char *at, const char *end) {
     (void)p;
-    const char *tail = at;   // where the white space begins that may be the last
+    const char *tail = at;   // where white space that may be the last begins
     for (const char *stop = at; stop < end;) {
         rune r = rune_at(stop, end);
         stop += r.size;

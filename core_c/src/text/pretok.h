@@ -1,6 +1,6 @@
-// How text is cut into words before pieces merge: one row for each tokenizer.ggml.pre that is known. A row is one or
-// more passes, and a pass cuts what the passes before it left. Each is a rule written out by hand over the classes of
-// unicode.h, in place of the regular expression that defines it: linear in the text that it reads, without recursion.
+// How text is cut into words before pieces merge: one row for each supported tokenizer.ggml.pre. A row is one or more
+// passes, and a pass cuts what the passes before it left. Each is a rule written by hand over the classes of unicode.h,
+// equivalent to the regular expression that defines it: linear in the text that it reads, without recursion.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -20,7 +20,7 @@ typedef struct char_set {
 typedef struct pass {
     // Size of the first piece of a text that is not empty: a match of the pattern, or all before the next match.
     size_t (*next)(const struct pass *p, const char *at, const char *end);
-    const char_set *set;    // runs: what they consist of; words: what is no letter, but a word of its own
+    const char_set *set;    // runs: their characters; words: characters that are not letters and make separate words
     const char_set *lead;   // runs: one such character may go before
     int least, most;        // characters in a run, numbers in a word; most 0: any number
     int letters;            // words: class bits that make up a word of letters
@@ -33,7 +33,7 @@ enum { PASSES_MAX = 8 };
 typedef struct pretok {
     const char *name;     // tokenizer.ggml.pre
     const pass *passes;   // the last one has no `next`
-    int whole_words;      // a word that is in the vocabulary is not merged but taken
+    int whole_words;      // a word that is in the vocabulary becomes its id without merging
     int add_bos;          // when the file does not say
 } pretok;
 
@@ -48,7 +48,7 @@ typedef struct splitter {
 } splitter;
 
 splitter split_begin(const pretok *row, const char *at, const char *end);
-// Size of the word at `at`, where the last one ended; that is below `end`.
+// Size of the word at `at`, where the last one ended, which is below `end`.
 size_t split_next(splitter *s, const char *at);
 
 // The rules (pretok.c) that rows (pretok_rows.c) are made of.

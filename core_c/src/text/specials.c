@@ -1,5 +1,4 @@
-// A sorted list takes the place of a trie: the items that agree with the text so far are a range, and each further
-// byte narrows it.
+// Search in a sorted list: the items that match the text so far are a range, and each further byte narrows it.
 #include "specials.h"
 #include "array.h"
 
@@ -24,7 +23,8 @@ int specials_open(specials *s, const vocab *v, int with_control, errors *e) {
         if (!is_special(v->kind[id], with_control)) continue;
         gguf_span text = vocab_text(v, id);
         if (text.size > SPECIAL_MAX)
-            return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens: special token %d has %zu bytes; at most %d", id,
+            return fail(e, GEMEL_E_UNSUPPORTED,
+                        "tokenizer.ggml.tokens: special token %d has %zu bytes; at most %d are supported", id,
                         text.size, SPECIAL_MAX);
         if (text.size) s->items[s->n++] = (special){text.at, text.size, id};
     }

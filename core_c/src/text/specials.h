@@ -1,5 +1,5 @@
-// Tokens that are recognised by their text before anything else is done to it: USER_DEFINED ones always, CONTROL and
-// UNKNOWN ones when the caller asks. At each place the longest text wins, and the leftmost place goes first.
+// Tokens that are recognised by their text before anything else: USER_DEFINED ones always, CONTROL and UNKNOWN ones
+// when the caller asks. The leftmost match wins, and of several at one position the longest.
 #pragma once
 #include "vocab.h"
 

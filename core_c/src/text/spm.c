@@ -1,6 +1,6 @@
-// SentencePiece BPE ("llama"): text is characters, a space is U+2581, and two neighbours merge when what they make is
-// a piece, the best score first. Pairs are looked up by their text: a table of all of them would take longer to make
-// than most texts take to encode (Gemma's 262,144 pieces can be cut in half a million ways).
+// SentencePiece BPE ("llama"): text is characters, a space is U+2581, and two neighbours merge when their
+// concatenation is a piece, the best score first. Pairs are looked up by their text: a table of all pairs takes longer
+// to make than most texts take to encode (Gemma's 262,144 pieces can be split in half a million ways).
 #include "spm.h"
 #include "array.h"
 
@@ -27,7 +27,8 @@ static int read_scores(const vocab *v, scored *scores, errors *e) {
     int rc = gguf_get_array(v->g, "tokenizer.ggml.scores", is_float ? GGUF_F32 : GGUF_I32, &index, &n, e);
     if (rc < 0) return rc;
     if (n != (size_t)v->n)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores has %zu items, tokenizer.ggml.tokens %d", n, v->n);
+        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores has %zu items, but tokenizer.ggml.tokens has %d", n,
+                    v->n);
     for (int32_t id = 0; id < v->n; id++) {
         double score = gguf_array_number(v->g, index, (size_t)id);
         if (score != score) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is NaN", id);
@@ -66,14 +67,14 @@ static int read_pieces(struct tokenizer *t, errors *e) {
         gguf_span text = vocab_text(&t->v, id);
         if (!kind_is_plain(t->v.kind[id]) || !text.size) continue;
         if (text.size > PIECE_MAX && rune_at(text.at, text.at + text.size).size < text.size)
-            return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens[%d] has %zu bytes; the most is %d", id,
+            return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens[%d] has %zu bytes; at most %d are supported", id,
                         text.size, PIECE_MAX);
         note_spaces(t, text);
     }
     return 0;
 }
 
-// The tokens <0x00>..<0xFF>, whatever kind the file gives them.
+// The tokens <0x00>..<0xFF>, of any kind.
 static int read_bytes(struct tokenizer *t, errors *e) {
     int missing = 0;
     for (int byte = 0; byte < 256; byte++) {

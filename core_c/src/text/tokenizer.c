@@ -1,5 +1,5 @@
-// Opens a tokenizer, and walks text through it: special tokens are cut out first, what lies between goes to the model.
-// A call's working memory is its own, so that one tokenizer serves many threads.
+// Opens a tokenizer, and runs text through it: special tokens are cut out first, and the text between them goes to the
+// text model. Each call has its own working memory, so that many threads can use one tokenizer.
 #include "tokenizer.h"
 #include <stdio.h>
 #include "array.h"
@@ -15,7 +15,7 @@ static const text_model *const models[] = {&bpe_model, &spm_model};
 
 static int is_name(gguf_span a, const char *name) { return a.size == strlen(name) && !memcmp(a.at, name, a.size); }
 
-// Whether BOS and EOS are added where the file says nothing: as the kind of tokenizer has it, if there is the id.
+// Whether BOS and EOS are added where the file does not say: as is usual for the kind of tokenizer, if the id exists.
 static void default_flags(tokenizer *t, int add_bos) {
     int32_t *bos = &t->v.role[GEMEL_MODEL_ADD_BOS - GEMEL_MODEL_BOS];
     int32_t *eos = &t->v.role[GEMEL_MODEL_ADD_EOS - GEMEL_MODEL_BOS];

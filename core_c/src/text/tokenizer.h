@@ -5,13 +5,13 @@
 //
 // What can't be expressed. Bytes that are not UTF-8 are kept: BPE has a token for a byte, SentencePiece has <0xNN>. A
 // character for which SentencePiece lacks those becomes the unknown token. A byte for which BPE has no token becomes
-// the unknown token when the file has one of that kind, and is left out before pieces merge when it has not: that is
-// what the tokenizers do that such vocabularies were made with (SmolLM2's lacks six control characters, the lead bytes
-// of planes that Unicode has not filled, and the bytes that UTF-8 never uses).
+// the unknown token when the file has one of kind UNKNOWN; otherwise it is left out before pieces merge, as by the
+// tokenizers that such vocabularies were made with (SmolLM2's lacks six control characters, the lead bytes of planes
+// that Unicode has not filled, and the bytes that UTF-8 never uses).
 //
 // Spaces of SentencePiece. encode puts a space before text that starts, or follows a special token, unless the file
-// says not to; decode, the inverse of encode, takes one away there; piece, which knows no neighbours, never does. After
-// the unknown token decode keeps the space: nearly always that stands for a character in the middle of a text.
+// says not to; decode, the inverse of encode, removes one there; piece, which does not know its neighbours, never does.
+// After the unknown token decode keeps the space: it nearly always replaces a character in the middle of a text.
 #pragma once
 #include "../file/gguf.h"
 
@@ -22,8 +22,8 @@ int tokenizer_open(tokenizer **out, const gguf *g, errors *e);
 void tokenizer_close(tokenizer *t);
 int tokenizer_n_vocab(const tokenizer *t);
 int tokenizer_special(const tokenizer *t, int field);   // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: none
-// As gemel_tokenize, gemel_piece, gemel_token_*; ids out of range are GEMEL_E_ARGUMENT. At most 1 GiB of text a call.
-// Nothing is written by piece and decode when their text is over `capacity`.
+// As gemel_tokenize, gemel_piece, gemel_token_*; ids out of range are GEMEL_E_ARGUMENT. At most 1 GiB of text per call.
+// piece and decode write nothing when their text is over `capacity`.
 int tokenizer_encode(const tokenizer *t, const char *text, size_t size, int flags, int32_t *ids, size_t capacity);
 int tokenizer_piece(const tokenizer *t, int32_t id, int flags, char *text, size_t capacity);
 int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, int flags, char *text, size_t capacity);

@@ -1,6 +1,6 @@
-// Unicode as the splitting rules see it: UTF-8 becomes code points, and a code point becomes eight class bits.
-// Bytes that are not UTF-8 are kept: each is a code point of its own, above Unicode's last, that is in no class (so
-// the rules treat it as they treat an unassigned character). The tables are made by core_c/tools/make_unicode.py.
+// Unicode for the splitting rules: UTF-8 becomes code points, and a code point becomes eight class bits. Bytes that are
+// not UTF-8 are kept: each is a code point above Unicode's last, in no class, so that the rules treat it as an
+// unassigned character. The tables are made by core_c/tools/make_unicode.py.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -30,7 +30,7 @@ typedef struct rune {
 uint8_t unicode_classes(uint32_t code);
 // The code point that starts at `at`, which is below `end` and not ASCII.
 rune rune_long(const char *at, const char *end);
-// Write `code` as UTF-8, or the byte that it stands for; returns the size, 1..4.
+// Write `code` as UTF-8, or as its byte; returns the size, 1..4.
 int rune_write(uint32_t code, char *out);
 
 static inline rune rune_at(const char *at, const char *end) {

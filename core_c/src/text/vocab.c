@@ -1,5 +1,5 @@
 // Reads tokenizer.ggml.* into a vocab. Texts stay in the GGUF; a hash leads from a text to its id.
-// Two ids with one text, ids with a role that do not exist and arrays of unequal length are errors of the file.
+// Two ids with the same text, roles with ids that do not exist, and arrays of unequal length are errors.
 #include "vocab.h"
 #include "array.h"
 
@@ -49,7 +49,7 @@ int32_t vocab_find_marker(const vocab *v, const char *at, size_t size) {
 }
 
 static int too_many_collisions(errors *e) {
-    return fail(e, GEMEL_E_FORMAT, KEY "tokens: more than %d texts have hashes that lie together", MAX_PROBES);
+    return fail(e, GEMEL_E_FORMAT, KEY "tokens: more than %d texts have colliding hashes", MAX_PROBES);
 }
 
 // Make the table at least twice as large as the texts in it.
@@ -77,7 +77,7 @@ static int slots_room(vocab *v, size_t texts, errors *e) {
     return 0;
 }
 
-// Lead a text to `id`. Returns 0, or 1 with the id that has the text already in *taken.
+// Add a text of `id`. Returns 0, or 1 when another id has the text: *taken.
 static int insert(vocab *v, const char *at, size_t size, int32_t id, int32_t *taken, errors *e) {
     int rc = slots_room(v, (size_t)v->used + 1, e);
     if (rc) return rc;
@@ -120,7 +120,7 @@ static int read_kinds(vocab *v, errors *e) {
     found = gguf_get_array(v->g, KEY "token_type", GGUF_I32, &index, &n, e);
     if (found <= 0) return found;
     if (n != (size_t)v->n)
-        return fail(e, GEMEL_E_FORMAT, KEY "token_type has %zu items and " KEY "tokens has %d", n, v->n);
+        return fail(e, GEMEL_E_FORMAT, KEY "token_type has %zu items, but " KEY "tokens has %d", n, v->n);
     for (int32_t id = 0; id < v->n; id++) {
         double kind = gguf_array_number(v->g, index, (size_t)id);
         if (!(kind >= GEMEL_TOKEN_NORMAL && kind <= GEMEL_TOKEN_BYTE))
@@ -137,7 +137,7 @@ static int duplicate(const vocab *v, int32_t a, int32_t b, errors *e) {
     return fail(e, GEMEL_E_FORMAT, KEY "tokens: %d and %d are both '%s'", a, b, name.text);
 }
 
-// Texts of size 0 have ids, but nothing leads to them.
+// Texts of size 0 have ids, but can't be looked up.
 static int read_texts(vocab *v, errors *e) {
     int rc = slots_room(v, (size_t)v->n, e);
     for (int32_t id = 0; !rc && id < v->n; id++) {
@@ -157,12 +157,12 @@ static int read_texts(vocab *v, errors *e) {
     return rc;
 }
 
-// *id keeps its value when the file has no such key.
+// *id is unchanged when the file has no such key.
 static int read_id(const vocab *v, const char *key, int32_t *id, errors *e) {
     uint32_t value;
     int found = gguf_get_u32(v->g, key, &value, e);
     if (found <= 0) return found;
-    if (value >= (uint32_t)v->n) return fail(e, GEMEL_E_FORMAT, "%s is %u; ids are below %d", key, value, v->n);
+    if (value >= (uint32_t)v->n) return fail(e, GEMEL_E_FORMAT, "%s is %u; it must be below %d", key, value, v->n);
     *id = (int32_t)value;
     return 0;
 }
@@ -186,7 +186,7 @@ static int read_roles(vocab *v, errors *e) {
         if (found < 0) return found;
         if (!found) continue;
         if (on && vocab_role(v, flags[i].id) < 0)
-            return fail(e, GEMEL_E_FORMAT, "%s is true, but there is no %s", flags[i].key, flags[i].id_key);
+            return fail(e, GEMEL_E_FORMAT, "%s is true, but %s is missing", flags[i].key, flags[i].id_key);
         v->role[flags[i].field - GEMEL_MODEL_BOS] = on;
     }
     int32_t unused = -1;
@@ -229,7 +229,7 @@ int vocab_open(vocab *v, const gguf *g, errors *e) {
     if (found < 0) return found;
     if (!found || !n) return fail(e, GEMEL_E_FORMAT, KEY "tokens is missing or empty");
     if (n > INT32_MAX / 4)
-        return fail(e, GEMEL_E_UNSUPPORTED, KEY "tokens has %zu items; the most is %d", n, INT32_MAX / 4);
+        return fail(e, GEMEL_E_UNSUPPORTED, KEY "tokens has %zu items; at most %d are supported", n, INT32_MAX / 4);
     v->n = (int32_t)n;
     v->kind = array_new(n, 1);
     v->eog = array_zero(n, 1);

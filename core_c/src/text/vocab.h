@@ -1,9 +1,9 @@
-// The vocabulary of a file: the texts of ids, their kinds, the ids with a role, and the way back from text to id.
-// Checks every claim of the file. Knows neither how text is split nor how pieces merge.
+// The vocabulary of a file: texts of ids, their kinds, the ids with a role, and look-ups from text to id. Checks every
+// claim of the file. Knows neither how text is split nor how pieces merge.
 #pragma once
 #include "../file/gguf.h"
 
-// A look-up never passes over more slots than this: a vocabulary made to collide is refused when it is read.
+// The most slots that a look-up passes over: a vocabulary whose hashes collide on purpose is refused when it is read.
 enum { MAX_PROBES = 512 };
 
 typedef struct vocab_slot {
@@ -19,7 +19,7 @@ typedef struct vocab {
     uint8_t *eog;      // [n] 1 where a generation ends
     int32_t role[6];   // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: the file does not say
     size_t longest;    // bytes of the longest text
-    // Parts are texts that stand between merges without having an id. They are numbered from n on.
+    // Parts are texts between merges that have no id. They are numbered from n on.
     int32_t n_parts;
     char *part_text;   // their texts, end to end
     size_t part_used, part_room;

@@ -1,4 +1,4 @@
-// No threads: hosts that have none run everything on the caller's.
+// Hosts without threads: everything runs on the caller's.
 #include "threads.h"
 #include <stdlib.h>
 

@@ -14,22 +14,22 @@ enum {
     TRIAL_RUNS = 4,
     TRIAL_EVERY = 200,
     TRIAL_SELDOM = 500
-};   // seldom: where the other way took more than twice as long
+};   // rarely: when the other way took more than twice as long
 
 typedef _Atomic(uint64_t) counter;
 
-typedef struct fair_lock {   // who came first gets it first
+typedef struct fair_lock {   // first come, first served
     os_lock lock;
     os_cond changed;
-    unsigned next, serving;   // tickets
+    unsigned next, serving;   // numbers drawn by those who wait
 } fair_lock;
 
 struct gemel_threads {
     fair_lock run_lock;        // held by the caller for the length of a run
     os_lock lock;              // guards sleeping
-    os_cond wake, wake_idle;   // for those who wait for a run or a barrier; for those whom the last run left out
+    os_cond wake, wake_idle;   // of threads that wait for a run or a barrier; of workers that the last run left out
     counter run;
-    counter barriers;   // that ended
+    counter barriers;   // finished
     atomic_int sleepers, arrived;
     threads_fn *fn;
     void *arg;
@@ -55,7 +55,7 @@ static void pause_cpu(void) {
 }
 
 // ---- Turns ---------------------------------------------------------------------------------------------------------
-// A user with many runs in a row must not keep another out, as with a plain lock it could.
+// Unlike a plain lock, it does not let a user with many consecutive runs keep another out.
 
 static void fair_take(fair_lock *l) {
     os_lock_take(&l->lock);
@@ -135,7 +135,7 @@ static void work(struct worker *w) {
     for (uint64_t run = w->seen;;) {
         run = wait_run(w, run);
         int active = t->active;
-        if (w->ith >= active) return;   // called, and not counted: it ends
+        if (w->ith >= active) return;   // beyond the run's threads: this worker ends
         t->fn(t->arg, w->ith, active);
         threads_meet(t);
     }
@@ -173,10 +173,10 @@ static int start_workers(threads *t, int n) {
 }
 
 // ---- Short runs ----------------------------------------------------------------------------------------------------
-// The faster way is taken; the other is tried for some runs now and then, and at once when the way taken becomes much
+// Use the faster way. The other is tried for some runs now and then, and immediately when the way in use becomes much
 // slower than the other was.
 
-static void turn_to(pace *p, int way, int is_trial) {
+static void pace_switch(pace *p, int way, int is_trial) {
     p->way = way;
     p->runs = 0;
     p->is_trial = is_trial;
@@ -184,15 +184,15 @@ static void turn_to(pace *p, int way, int is_trial) {
 static int choose_alone(pace *p) {
     double *mine = &p->seconds[p->way], *other = &p->seconds[!p->way];
     if (p->runs < TRIAL_RUNS) return p->way;
-    if (*other == 0) turn_to(p, !p->way, 1);
+    if (*other == 0) pace_switch(p, !p->way, 1);
     else if (p->is_trial) {
         p->left = *mine > 2 * *other || *other > 2 * *mine ? TRIAL_SELDOM : TRIAL_EVERY;
         p->is_trial = 0;
-        if (*mine > *other) turn_to(p, !p->way, 0);
-    } else if (p->left-- <= 0 || *mine > 1.5 * *other) turn_to(p, !p->way, 1);
+        if (*mine > *other) pace_switch(p, !p->way, 0);
+    } else if (p->left-- <= 0 || *mine > 1.5 * *other) pace_switch(p, !p->way, 1);
     return p->way;
 }
-// The first run after a change pays for waking and for cold caches, and does not count.
+// The first run after a change includes waking threads and cold caches, and does not count.
 static void note_pace(pace *p, double seconds) {
     double *s = &p->seconds[p->way];
     if (p->runs < TRIAL_RUNS) p->runs++;
@@ -237,7 +237,7 @@ static void open_locks(threads *t) {
     atomic_store(&t->arrived, 0);
 }
 
-// The fork may have come in the middle of a run of another thread's: what was locked and counted is forgotten.
+// The fork may have happened during another thread's run: reset all locks and counters.
 int threads_after_fork(threads *t) {
     int n = atomic_load(&t->n);
     open_locks(t);

@@ -1,5 +1,6 @@
-// Fork and join over a pool of threads, a barrier inside, and a clock. Several users may share a pool: their runs
-// take turns, and each run says how many of the threads it uses. One file a platform implements it.
+// Fork and join over a pool of threads, with a barrier, a clock, and a choice between all threads and one for short
+// runs. Several users may share a pool: their runs take turns, and each run says how many threads it uses. There is one
+// implementation per platform.
 #pragma once
 #include "gemel.h"
 
@@ -8,10 +9,10 @@ typedef void threads_fn(void *arg, int ith, int nth);   // thread ith of nth; th
 
 enum { THREADS_MAX = 256 };
 
-// How long a user's short runs take by the whole team and by the caller alone. Zeros at first; the pool's after that.
+// How long a user's short runs take on all threads and on the caller alone. All zeros at first; then used by the pool.
 typedef struct pace {
-    double seconds[2];   // of late, by way: 0 the team, 1 alone; 0: never tried
-    int way;             // taken now
+    double seconds[2];   // recent time by way (0 all threads, 1 alone); 0: never tried
+    int way;             // in use
     int runs;            // since the way was last changed
     int is_trial;
     int left;   // runs until the next trial
@@ -19,15 +20,15 @@ typedef struct pace {
 
 int threads_open(threads **out, int n);   // n - 1 workers, 1 <= n <= THREADS_MAX; GEMEL_E_THREADS when refused
 int threads_count(const threads *t);
-// Waits for the run that goes on. On failure the number stays. Workers that are ended are free for another pool.
+// Waits for the running run. On failure the number stays. Workers that end are free for another pool.
 int threads_resize(threads *t, int n);
-// Run fn on the first n threads, on all where the pool has fewer, and return when all have. Calls from several threads
-// take turns, in the order in which they came; fn does not call it on the same pool. A run with a pace is short
-// (milliseconds with many barriers, such as decoding a token) and may be given to the caller alone, as thread 0 of 1:
-// on a machine where others want the CPUs, threads that must meet wait for each other's time slices, and one is faster.
-// A pace belongs to one pool and one n.
+// Run fn on the first n threads (on all when the pool has fewer), and return when all have finished. Calls from several
+// threads take turns in order of arrival; fn must not call it on the same pool. A run with a pace is short
+// (milliseconds with many barriers, such as decoding a token) and may run on the caller alone, as thread 0 of 1: on a
+// busy machine, threads with barriers wait for each other's time slices, and one thread is faster. A pace belongs to
+// one pool and n.
 void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace);
-double threads_now(void);             // seconds since some moment; negative: this host has no clock
-void threads_meet(threads *t);        // within fn: wait until all of the run are here
-int threads_after_fork(threads *t);   // in a forked child, which has no workers: on failure, one thread is left
+double threads_now(void);             // seconds since an arbitrary moment; negative: no clock
+void threads_meet(threads *t);        // within fn: a barrier for all threads of the run
+int threads_after_fork(threads *t);   // in a forked child: starts the workers again; on failure, one thread remains
 void threads_close(threads *t);       // accepts NULL

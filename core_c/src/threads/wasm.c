@@ -1,11 +1,10 @@
-// Threads of WebAssembly: web workers that JavaScript has started and that wait here, on shared memory, to be taken.
+// WebAssembly threads: web workers that JavaScript starts, and that wait here, on shared memory, for a pool.
 //
 //   a worker's seat: VACANT -> FREE (its worker waits) -> TAKEN (a pool's thread) -> FREE ...
 //
-// A worker cannot be made from a synchronous call, so that a pool takes those that are parked, or is refused; one that
-// shrinks gives them back. The caller never waits without end: when a worker fails, or nothing moves for `patience`
-// seconds (a worker that was ended from outside leaves no other sign), it traps, and JavaScript gives the whole engine
-// up.
+// A synchronous call can't start a worker, so a pool takes workers that wait, or fails; a pool that shrinks gives them
+// back. The caller never waits forever: when a worker fails, or nothing changes for `patience` seconds (the only sign
+// of a worker that was terminated), it traps, and JavaScript discards the whole engine.
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -48,7 +47,7 @@ static _Noreturn void give_up(enum fault why) {
     __builtin_trap();
 }
 
-// Sleep while *w is `seen`. May return early; the caller gives up when nobody has changed it for too long.
+// Sleep while *w is `seen`. May return early; the calling thread traps when *w has not changed for too long.
 static void wait_word(word *w, uint32_t seen) {
     if (!is_caller()) {
         __builtin_wasm_memory_atomic_wait32((int *)w, (int)seen, -1);
@@ -111,7 +110,7 @@ GEMEL_API int gemel_engine_fault(void) { return (int)atomic_load(&fault); }
 // A seat for a worker that will come, with its stack; -1: there is none, or no memory.
 GEMEL_API int gemel_engine_seat(void) {
     for (int i = 0; i < SEATS; i++) {
-        if (seats[i].stack) continue;   // a seat is its worker's for good
+        if (seats[i].stack) continue;   // a seat keeps its worker
         seats[i].stack = malloc(STACK_SIZE);
         if (!seats[i].stack) return -1;
         seats[i].stack[0] = (uint32_t)i + 1;
@@ -120,7 +119,7 @@ GEMEL_API int gemel_engine_seat(void) {
     }
     return -1;
 }
-// Its worker was given up. The stack of one that had arrived may still be used.
+// Give up a seat's worker. The stack of a worker that had arrived may still be in use.
 GEMEL_API void gemel_engine_unseat(int seat) {
     uint32_t vacant = VACANT;
     if (!atomic_compare_exchange_strong(&seats[seat].state, &vacant, LOST)) atomic_store(&seats[seat].state, LOST);
@@ -129,7 +128,7 @@ GEMEL_API void gemel_engine_unseat(int seat) {
         seats[seat].stack = NULL;
     }
 }
-// Where its worker's stack begins; it grows down. Asked for by the caller: the worker has none before.
+// Where its worker's stack begins; it grows down. Called by the calling thread: the worker has no stack before.
 GEMEL_API void *gemel_engine_stack(int seat) { return (char *)seats[seat].stack + STACK_SIZE; }
 
 GEMEL_API int gemel_engine_parked(void) {
@@ -137,12 +136,12 @@ GEMEL_API int gemel_engine_parked(void) {
     for (int i = 0; i < SEATS; i++) n += atomic_load(&seats[i].state) == FREE;
     return n;
 }
-// The seat's worker has arrived: a pool may take it from now on, though it does not run yet.
+// The seat's worker has arrived: from now on a pool may take it.
 GEMEL_API void gemel_engine_arrive(int seat) {
     uint32_t vacant = VACANT;
     if (!atomic_compare_exchange_strong(&seats[seat].state, &vacant, FREE)) __builtin_trap();   // it was given up
 }
-// A worker's life. It never returns.
+// A worker runs this and never returns.
 GEMEL_API void gemel_engine_work(int seat) {
     struct seat *s = &seats[seat];
     for (;;) {
@@ -153,7 +152,7 @@ GEMEL_API void gemel_engine_work(int seat) {
         wake(&s->state, UINT32_MAX);
     }
 }
-// It ended by a trap: the caller, who may wait for it, gives up.
+// It ended by a trap: the calling thread, which may wait for it, gives up.
 GEMEL_API void gemel_engine_failed(void) {
     uint32_t none = NONE;
     atomic_compare_exchange_strong(&fault, &none, WORKER_FAILED);

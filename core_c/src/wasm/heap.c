@@ -2,8 +2,8 @@
 //
 //   | head, payload | head, links, unused | head, payload | ... | end |      a chunk is a multiple of 16 bytes
 //
-// Free neighbours are joined at once, so that a free chunk lies between used ones. Free chunks hang in lists by the
-// power of two below their size. Memory that was never handed out is still zero: calloc clears only what was.
+// Free neighbours are joined immediately, so that a free chunk lies between used ones. Free chunks are in lists by the
+// power of two below their size. Memory that was never handed out is still zero: calloc clears only what was used.
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +33,7 @@ static size_t size_of(const chunk *c) { return c->size & ~(size_t)1; }
 static int is_used(const chunk *c) { return (int)(c->size & 1); }
 static chunk *at(chunk *c, size_t offset) { return (chunk *)((char *)c + offset); }
 static chunk *after(chunk *c) { return at(c, size_of(c)); }
-static chunk *ahead_of(chunk *c) { return (chunk *)((char *)c - c->before); }   // c itself when it is the first
+static chunk *previous_of(chunk *c) { return (chunk *)((char *)c - c->before); }   // c itself when it is the first
 static int list_of(size_t size) { return 63 - __builtin_clzll(size); }
 static void dirty_to(uintptr_t end) {
     if (end > heap.dirty) heap.dirty = end;
@@ -55,7 +55,7 @@ static void unlink_free(chunk *c) {
 
 // Make [c, c + size) a free chunk, joined with its free neighbours.
 static void make_free(chunk *c, size_t size) {
-    chunk *next = at(c, size), *before = ahead_of(c);
+    chunk *next = at(c, size), *before = previous_of(c);
     if (!is_used(next)) {
         unlink_free(next);
         size += next->size;
@@ -100,7 +100,7 @@ static int begin(void) {
 
 // Lengthen the memory until its last chunk is free and of `size` bytes.
 static int lengthen(size_t size) {
-    chunk *end = heap.end, *last = ahead_of(end);
+    chunk *end = heap.end, *last = previous_of(end);
     size_t have = is_used(last) ? 0 : last->size, more = size - have;
     size_t got = heap_grow(more > STEP ? more : STEP);
     if (!got) got = heap_grow(more);
@@ -111,7 +111,7 @@ static int lengthen(size_t size) {
     memset(end, 0, HEAD);
     end->before = before;
     make_free(end, got);
-    if (have) memset(end, 0, HEAD);   // it lies within the chunk now
+    if (have) memset(end, 0, HEAD);   // the old end is within the chunk now
     return 1;
 }
 
@@ -130,7 +130,7 @@ static size_t chunk_size(size_t n) {
     return size < LEAST ? LEAST : size;
 }
 
-// As malloc; *dirty: the first of its bytes past which all are zero.
+// As malloc; from *dirty on, its bytes are zero.
 static void *take(size_t n, uintptr_t *dirty) {
     size_t size = chunk_size(n);
     if (!size || (!heap.end && !begin())) return NULL;
@@ -177,7 +177,7 @@ void free(void *p) {
     unlock();
 }
 
-// Where the chunk can be shortened or lengthened in place, do so.
+// Shorten or lengthen the chunk in place, if possible.
 static int resize(void *p, size_t n) {
     size_t size = chunk_size(n);
     chunk *c = chunk_of(p), *next = after(c);

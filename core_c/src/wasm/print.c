@@ -1,7 +1,7 @@
 // snprintf for what the core's sentences need: %s %c %d %i %u %x %f %e %g and %%, flags - and 0, width and precision
 // (also as *), lengths l, ll and z; no more than PLACES digits after a point. Floating-point numbers are exact: m / 2^k
-// is m * 5^k with the point moved k places; they round half to even. Any other conversion is a trap: a mistake of ours,
-// never a file's.
+// is m * 5^k with the point moved k places; they round half to even. Any other conversion traps: it is a bug, and no
+// file can cause it.
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-// qsort as a heap sort: no recursion, no memory, no input that makes it slow. Equal items may change places.
+// qsort as a heap sort: no recursion, no memory, no slow inputs. Equal items may change places.
 #include <stdlib.h>
 
 static void swap(char *a, char *b, size_t size) {

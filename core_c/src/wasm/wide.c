@@ -1,4 +1,4 @@
-// The product of two 128-bit integers, which compilers leave to a library here.
+// The product of two 128-bit integers, for which compilers call a library function.
 #include <stdint.h>
 
 __int128 __multi3(__int128 a, __int128 b);

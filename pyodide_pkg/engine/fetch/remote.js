@@ -88,7 +88,10 @@ class Remote {
         this.store.version = meta.version;
         this.learn(meta.size, { etag: "", date: "", ...meta.validators }, meta.ranges);
         this.have = await this.store.list(this);
-        if (!this.complete && !this.hasValidator) return false;
+        if (!this.complete && !this.hasValidator) {
+            Object.assign(this, { size: -1, ranges: true, have: new Set() }); // known again from the first response
+            return false;
+        }
         await this.#room();
         return true;
     }

@@ -24,6 +24,7 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "falcon": ("FALCON_NORMS", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS"),
     "mpt": ("ALIBI", "MAY_FFN_BIAS", "MAY_NORM_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
     "bloom": ("ALIBI", "EMBD_NORM", "FFN_BIAS", "NORM_BIAS", "OUT_BIAS", "QKV_BIAS"),
+    "olmo": ("NORM_BARE",),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {

@@ -1,6 +1,6 @@
 """A URL becomes a Source by synchronous requests, which a worker may make where Python can't wait for a promise.
 
-All ranges are of one version of the file. A server without ranges, or whose ranges don't say their version, sends the
+All ranges are of one version of the file. A server without ranges, or whose ranges don't name their version, sends the
 whole file once. Nothing is cached.
 """
 

@@ -1,4 +1,4 @@
-// What the core uses of <stdio.h>, where there is no libc: src/wasm/print.c. No files.
+// What the core uses of <stdio.h>, without a libc: src/wasm/print.c. No files.
 #pragma once
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-// What the core uses of <stdlib.h>, where there is no libc: src/wasm/heap.c, sort.c.
+// What the core uses of <stdlib.h>, without a libc: src/wasm/heap.c, sort.c.
 #pragma once
 #include <stddef.h>
 

@@ -1,4 +1,4 @@
-// What the core uses of <string.h>, where there is no libc: src/wasm/text.c.
+// What the core uses of <string.h>, without a libc: src/wasm/text.c.
 #pragma once
 #include <stddef.h>
 

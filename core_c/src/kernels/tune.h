@@ -1,0 +1,151 @@
+// How kernels are cut for each instruction set: sizes of tiles and distances of prefetches, all found by measuring.
+// They change the speed and no bit. simd.h has the words that they are cut from; `vectors` are of its W lanes.
+//
+// Products of quantised weights (matmul.inc.c): a tile is some tokens by some panels
+//   TILE_T        most tokens of a tile of many tokens, which are a loop; 0: there is no such tile
+//   TILE_P        its panels
+//   TILE_G        vectors of them at a time
+//   TILE_H        parts in which the codes of a block are unpacked
+//   TILE_C        chains of additions in the integer sum of a token: 1, or 2 where TILE_H is 1
+//   FEW_T G H     the same for a tile of few tokens, unrolled, of one panel; FEW_T is 8, 4 or 1
+//   ONE_G         vectors at a time for one token
+// Products of F32, F16 and BF16 weights
+//   FLOAT_T P     tokens and panels of a tile
+//   FLOAT_FEW_T   most tokens of an unrolled tile: 8, 4 or 1
+// Attention over an F16 or F32 cache (attend_float.inc.c)
+//   ATTEND_Q      queries of a tile
+//   ATTEND_G      vectors of channels at a time
+// Attention over a Q8_0 cache (attend_q8.inc.c)
+//   Q8_Q          queries of a tile
+//   SCORE_G       vectors of positions at a time, while scores are made
+//   WEIGHTS_G     the same, while scores become weights
+//   VALUES_G      vectors of channels at a time
+//   STEPS         the steps of a score: unrolled, or a loop
+//   EVERY         scores prefetch one of EVERY lines of the next block; the others follow while weights are made
+// All
+//   PREFETCH_BYTES   how far in front of the weights of one token lines are prefetched; 0: nothing is
+#pragma once
+
+#if defined SIMD_AVX512
+#define TILE_T 64
+#define TILE_P 2
+#define TILE_G 2
+#define TILE_H 1
+#define TILE_C 2
+#define FEW_T 8
+#define FEW_G 1
+#define FEW_H 4
+#define ONE_G 1
+#define FLOAT_T 4
+#define FLOAT_P 4
+#define FLOAT_FEW_T 8
+#define ATTEND_Q 8
+#define ATTEND_G 2
+#define Q8_Q 8
+#define SCORE_G 2
+#define WEIGHTS_G 4
+#define VALUES_G 2
+#define EVERY 2               // scores are fast: a CPU can't wait for all lines at a time
+#define PREFETCH_BYTES 8192   // two pages: the hardware prefetcher stops at the end of one
+
+#elif defined SIMD_AVX2
+#define TILE_T 64
+#define TILE_P 1
+#define TILE_G 2
+#define TILE_H 2
+#define TILE_C 1
+#define FEW_T 1
+#define FEW_G 1
+#define FEW_H 1
+#define ONE_G 2
+#define FLOAT_T 4
+#define FLOAT_P 1
+#define FLOAT_FEW_T 4
+#define ATTEND_Q 4
+#define ATTEND_G 2
+#define Q8_Q 4
+#if defined SIMD_VNNI
+#define SCORE_G 2
+#else
+#define SCORE_G 1
+#endif
+#define WEIGHTS_G 4
+#define VALUES_G 2
+#define EVERY 1
+#define PREFETCH_BYTES 8192
+
+#elif defined SIMD_NEON
+#define TILE_T 0
+#define TILE_P 1
+#define TILE_G 4
+#define TILE_H 1
+#define TILE_C 1
+#define FEW_T 4
+#define FEW_G 4
+#define FEW_H 1
+#define ONE_G 4
+#define FLOAT_T 4
+#define FLOAT_P 1
+#define FLOAT_FEW_T 4
+#define ATTEND_Q 4
+#define ATTEND_G 4
+#define Q8_Q 4
+#define SCORE_G 4
+#define WEIGHTS_G 4
+#define VALUES_G 4
+#define EVERY 1
+#define PREFETCH_BYTES 4096
+
+#elif defined SIMD_WASM   // small tiles: every byte of code is downloaded
+#define TILE_T 16
+#define TILE_P 1
+#define TILE_G 4
+#if defined SIMD_RELAXED
+#define TILE_H 4
+#else
+#define TILE_H 1
+#endif
+#define TILE_C 1
+#define FEW_T 1
+#define FEW_G 4
+#define FEW_H 1
+#define ONE_G 4
+#define FLOAT_T 4
+#define FLOAT_P 1
+#define FLOAT_FEW_T 1
+#define ATTEND_Q 4
+#define ATTEND_G 2
+#define Q8_Q 4
+#define SCORE_G 2
+#define WEIGHTS_G 2
+#define VALUES_G 2
+#define STEPS(j, n) NO_UNROLL for (int j = 0; j < (n); j++)   // 16 registers are too few
+#define EVERY 1
+#define PREFETCH_BYTES 0
+
+#else
+#define TILE_T 0
+#define TILE_P 1
+#define TILE_G 1
+#define TILE_H 1
+#define TILE_C 1
+#define FEW_T 4
+#define FEW_G 1
+#define FEW_H 1
+#define ONE_G 1
+#define FLOAT_T 4
+#define FLOAT_P 1
+#define FLOAT_FEW_T 4
+#define ATTEND_Q 4
+#define ATTEND_G 4
+#define Q8_Q 4
+#define SCORE_G 4
+#define WEIGHTS_G 4
+#define VALUES_G 4
+#define EVERY 1
+#define PREFETCH_BYTES 0
+#endif
+
+#if !defined STEPS
+#define STEPS(j, n) TIMES (j, n)
+#endif
