@@ -15,7 +15,7 @@ from typing import NamedTuple
 import building
 import pytest
 
-FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md")   # globs from the project's root
+FILES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/**/*.md", "pyodide_pkg/**/*.py")   # globs from the root
 
 ROOT = building.ROOT
 
