@@ -141,7 +141,7 @@ def test_a_worker_that_fails_is_an_error_and_the_tab_lives_on(engine: Tab, diges
     engine.run("model = await gemel.open_async(data, threads=2)\nlibrary = model._library")
     # The lowest word of its stack is a mark that only an overflow writes, looked at when a pool gives a worker back.
     spoil = """
-from gemel.core import pool
+from gemel.core.pool import at_least
 ints = js.Int32Array.new(library.memory.buffer)
 ints[(library.engine_call("gemel_engine_stack", 0) - (128 << 10)) // 4] = 12345
 with at_least(library, 1) as pool:
