@@ -5,7 +5,8 @@
     for piece in model.generate("Once upon a time", max_tokens=64, temperature=0.7, seed=1):
         print(piece, end="", flush=True)
 
-A model is immutable and shared; a session is one mutable timeline.
+A model is immutable and shared; a session is one mutable timeline. The names here, gemel.browser, gemel.cache and
+gemel.profiling are public; the sub-packages core, source, text, model and tab are not.
 """
 
 from __future__ import annotations
