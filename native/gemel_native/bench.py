@@ -69,9 +69,12 @@ def bench(
 ) -> None:
     """Measure how many tokens per second a model prefills and decodes.
 
-    Decoding is greedy generation, sampling and detokenising included. A depth of 0 decodes after a single token.
-    The table also shows the speeds as shares of the machine's limits, which are measured in the same run: reading
-    memory, and multiplying 8-bit integers, with the same number of threads.
+    Decoding is greedy generation, sampling and detokenising included.
+    A depth of 0 decodes after a single token.
+
+    The table also shows the speeds as shares of the machine's limits, which are
+    measured in the same run with as many threads: reading memory, and
+    multiplying 8-bit integers.
     """
     tests: list[tuple[Literal["prefill", "decode"], int]] = []
     tests += [("prefill", n) for n in numbers_of(prefill, "--prefill", least=0, most=MAX_TOKENS) if n]

@@ -54,7 +54,7 @@ class Group(TyperGroup):
             silence()
             raise typer.Exit(READER_GONE) from None
         except gemel.ContextError as error:
-            say_error(f"{error} (n_ctx is the option --ctx)")
+            say_error(f"{error} (--ctx sets n_ctx)")
             raise typer.Exit(1) from None
         except (gemel.GemelError, OSError) as error:
             say_error(error)

@@ -131,5 +131,5 @@ def _line(result: dict[str, Any], file: str) -> str:
     chunks = f"{counted(result['chunks'], 'chunk')} of at most {result['ctx']}"
     return (
         f"{name_of(file)}: mean NLL {result['nll']:.6f}, perplexity {result['perplexity']:.4f}, "
-        f"{100 * result['top1']:.2f} % most likely; {counted(result['tokens'], 'token')} scored in {chunks}"
+        f"top-1 {100 * result['top1']:.2f} %; {counted(result['tokens'], 'token')} scored in {chunks}"
     )

@@ -201,6 +201,16 @@ def test_no_rooms_of_gemel_import_each_other() -> None:
     assert circle({one: others - {one} for one, others in rooms.items()}) == []
 
 
+@pytest.mark.parametrize("package", ["gemel_web", "gemel_native"])
+def test_no_rooms_of_the_server_or_the_command_line_import_each_other(package: str) -> None:
+    """Sub-packages are rooms, and each module beside them is one."""
+    rooms: dict[str, set[str]] = {}
+    for module, others in python_arrows(package).items():
+        room = ".".join(module.split(".")[:2])
+        rooms.setdefault(room, set()).update({".".join(other.split(".")[:2]) for other in others} - {room})
+    assert circle(rooms) == []
+
+
 def test_packages_import_only_public_names_of_each_other() -> None:
     found = []
     for package in PACKAGES:

@@ -2,7 +2,8 @@
 
     app = gemel_web.create_app(gemel_web.Config(), {"tiny": gemel_web.ServedModel(gemel.open("tiny.gguf"))})
 
-Needs starlette and msgspec. The process that serves it on a desktop is gemel_native.serving.
+Needs starlette and msgspec. gemel_native.serving, its process on a desktop, also uses http.errors, jobs.scheduler and
+models.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from .errors import ApiError, invalid
 from .validation import not_valid
 
 GLANCE = 0.5     # seconds
-HEAD = 1 << 16   # bytes that are looked at first: what nests too deep mostly does so at once
+HEAD = 1 << 16   # bytes checked first: most bodies that nest too deep do so at their start
 T = TypeVar("T", bound=msgspec.Struct)
 TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # also one without an end; no position is tried twice
 NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
