@@ -150,9 +150,9 @@ def test_kv_type_is_chosen_at_opening(model: gemel.Model) -> None:
             assert session.kv_type == (kv_type or model.default_kv_type)
             state = session.save()
         other: KvType = "f16" if kv_type_in(state) == "q8_0" else "q8_0"
-        with model.session(kv_type=other) as session:
-            with pytest.raises(gemel.StateError, match="KV cache is .*open it with kv_type"):
-                session.restore(state)
+        wrong = "KV cache is .*open it with kv_type"
+        with model.session(kv_type=other) as session, pytest.raises(gemel.StateError, match=wrong):
+            session.restore(state)
     assert found["f16"] != found["q8_0"]
     for wrong in ("q4_0", "F16", 1, ""):
         with pytest.raises(gemel.ArgumentError, match="must be one of 'f32', 'f16', 'q8_0', or None"):
