@@ -114,7 +114,7 @@ def phone(context: BrowserContext, url: str) -> None:
 
 
 def main() -> None:
-    """Draw every state, each in a browser profile of its own."""
+    """Draw every state, each in a separate browser profile."""
     file = Path(sys.argv[1]) if len(sys.argv) > 1 else gemel.pull(NAME)
     browser = os.environ.get("GEMEL_CHROMIUM") or shutil.which("chromium")
     OUT.mkdir(exist_ok=True)

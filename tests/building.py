@@ -119,15 +119,21 @@ def execute(
         pytest.fail(f"{command[0]} hung for {error.timeout:.0f} s", pytrace=False)
 
 
-def copy_tree(folder: Path) -> Path:
-    """Copy the files that git knows, those not yet added included, into a new folder."""
+@functools.cache
+def tracked() -> list[Path]:
+    """Return the files that git knows, those not yet added included. Skips the test if this is not a clone."""
     listed = execute(["git", "-C", ROOT, "ls-files", "--cached", "--others", "--exclude-standard"])
     if listed.returncode:
         pytest.skip("this is not a git clone")
-    for name in listed.stdout.splitlines():
-        if (ROOT / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, folder / name)
+    return [ROOT / name for name in listed.stdout.splitlines() if (ROOT / name).is_file()]
+
+
+def copy_tree(folder: Path) -> Path:
+    """Copy the tracked files into a new folder."""
+    for path in tracked():
+        copied = folder / path.relative_to(ROOT)
+        copied.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, copied)
     return folder
 
 

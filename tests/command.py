@@ -37,7 +37,7 @@ def gemel_(*arguments: object, stdin: str | bytes = "") -> Result:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return what a process of its own needs to find the same packages."""
+    """Return what a separate process needs to find the same packages."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path)), **more}
 
 

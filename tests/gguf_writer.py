@@ -132,8 +132,8 @@ def write_split(
 ) -> list[bytes]:
     """Return the parts of a split model, of counts[i] tensors each; the first has the metadata.
 
-    keys: of part i, in the place of the same key of its own, or added; a value of None leaves the key out. Only the
-    first part is told of another alignment. Files are called tiny-00001-of-0000N.gguf.
+    keys: of part i, in the place of the part's same key, or added; a value of None leaves the key out. Only the
+    first part has another alignment. Files are called tiny-00001-of-0000N.gguf.
     """
     parts, at = [], 0
     for no, count in enumerate(counts):
@@ -150,7 +150,7 @@ def write_split(
 
 # ---- Weights ---------------------------------------------------------------------------------------------------------
 # A block is random bytes, all of which are valid codes, and scales written over them. For each coded type: where the
-# scale d stands, where the minimum stands (None: there is none), how many d the minimum must be for weights to average
+# scale d is, where the minimum is (None: there is none), how many d the minimum must be for weights to average
 # to 0, and the root mean square of a weight when d is 1 and codes and sub-scales are uniform.
 
 CODED = {

@@ -1,6 +1,6 @@
 """Rebuild, as a Hugging Face tokenizer, the byte-level BPE tokenizer that a GGUF file describes.
 
-The splitting rules stand here as the regular expressions that define them, one row for each rule of pretok.c. A pass
+The splitting rules are here as the regular expressions that define them, one row for each rule of pretok.c. A pass
 cuts what the passes before it left; a pass is a pattern, or a pre-tokenizer of the library where the original used one.
 """
 

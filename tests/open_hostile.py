@@ -83,7 +83,7 @@ def _use(parts: list[bytes], folder: Path) -> str:
 
 @functools.cache
 def works(half: str, name: str) -> bool:
-    """Whether the valid file is computed here."""
+    """Whether the valid file is supported."""
     with tempfile.TemporaryDirectory() as folder:
         return not _use(hostile.base(half, name).parts(), Path(folder))
 

@@ -63,7 +63,7 @@ def by_id(candidates: list[Candidate]) -> list[Candidate]:
 
 
 def weights(candidates: list[Candidate], temperature: float = 1.0) -> list[float]:
-    """Return probabilities but for a common factor."""
+    """Return probabilities times a common factor."""
     best = max(c.logit for c in candidates)
     return [math.exp((c.logit - best) / temperature) for c in candidates]
 
@@ -123,7 +123,7 @@ def exclude_top(candidates: list[Candidate], threshold: float) -> list[Candidate
 
 
 def unsurprising(candidates: list[Candidate], bits: float) -> list[Candidate]:
-    """Mirostat 2: keep what surprises by no more than `bits`, or else the likeliest."""
+    """Mirostat 2: keep what surprises by no more than `bits`, or else the most likely one."""
     logs = log_probabilities(candidates)
     kept = [c for c, log in zip(candidates, logs, strict=True) if -log / math.log(2) <= bits]
     return kept or by_rank(candidates)[:1]

@@ -1,4 +1,4 @@
-"""The server's app as tests use it: asked through ASGI, in an event loop of its own that stands still in between."""
+"""The server's app as tests use it: asked through ASGI, in a separate event loop that pauses in between."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _MORE: dict[str, dict[str, Fields]] = {
     "gemma": {"odd sizes, tied": {**ODD, "tied": True}, "wide heads": {"head_dim": 40, "n_head_kv": 1}},
     "gemma2": {
         "odd sizes, tied": {**ODD, "tied": True, "window": 17},
-        "caps of its own": {"without": ("gemma2.attn_logit_softcapping", "gemma2.final_logit_softcapping")},
+        "default caps": {"without": ("gemma2.attn_logit_softcapping", "gemma2.final_logit_softcapping")},
         "no caps, no window": {"soft_cap": 0.0, "final_cap": 0.0, "window": 0, "fused": FUSED},
     },
     "gemma3": {

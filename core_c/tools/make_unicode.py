@@ -1,9 +1,9 @@
 """Generate ``core_c/src/text/unicode_tables.c``: the classes that the splitting rules ask of a code point.
 
 Run it as ``python core_c/tools/make_unicode.py``. It takes Unicode from ``unicodedata2`` where that is installed
-(so that the version does not hang on the Python at hand) and from the standard library otherwise; the version stands
-in the file. ``--check`` compares instead of writing: all of the file when the versions agree, else the code points
-that the version at hand knows.
+(so that the version does not depend on the Python in use) and from the standard library otherwise; the file names the
+version. ``--check`` compares instead of writing: the whole file when the versions agree, else the code points that
+the installed version knows.
 """
 
 import argparse

@@ -29,7 +29,7 @@ class Case:
 
 @dataclass
 class Results:
-    """All rounds. `names` of numbers: prefill and decode in tokens a second, times in ms, sizes in bytes."""
+    """All rounds. `names` of numbers: prefill and decode in tokens per second, times in ms, sizes in bytes."""
 
     same_file: str   # what the file that all engines can read as it is, is called
     rounds: dict[Case, list[dict[str, float]]] = field(default_factory=dict)

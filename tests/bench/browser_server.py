@@ -1,7 +1,7 @@
 """A small static server that isolates pages, counts what it sends, and can be as slow as a link.
 
 Folders are mounted by name: /npm/... is whatever folder "npm" is. Ranges, ETags and HEAD as static hosts have them;
-`?rate=N` sends N bytes a second. Models are never kept in the HTTP cache: an engine's own cache is what is measured.
+`?rate=N` sends N bytes per second. Models are never kept in the HTTP cache: an engine's own cache is what is measured.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One Chromium with a profile of its own: pages, what its tab weighs, and a clean end."""
+"""One Chromium with a separate profile: pages, what its tab weighs, and a clean end."""
 
 from __future__ import annotations
 

@@ -4,11 +4,11 @@
     python tests/bench/compare.py --results FILE.json --redraw [--markdown OUT.md] [--svg OUT.svg]
     python tests/bench/compare.py --make FOLDER MODEL.gguf --peer-python PYTHON    makes the files of other formats
 
-Peers are what the Pythons named (and this one) can import: llama-cpp-python, ik-llama-cpp-python, openvino-genai.
-Those that none has are named and left out. KV caches are F16, but for gemel and OpenVINO, whose own are of 8 bits, and
-peers that are named so. Each engine and setting is a process of its own that waits for its turn:
-only one computes at a time, and every repetition begins with another. The ratio is gemel's median over the best
-peer's. With --results each measurement is kept as soon as it is taken; the same command goes on where it ended.
+Peers are what the Pythons named (and this one) can import: llama-cpp-python, ik-llama-cpp-python, openvino-genai. Those
+that none has are named and left out. KV caches are F16, except those of gemel and OpenVINO, which have 8 bits, and of
+peers that are named so. Each engine and setting is a separate process that waits for its turn: only one computes at a
+time, and every repetition begins with another. The ratio is gemel's median over the best peer's. With --results each
+measurement is kept as soon as it is taken; the same command goes on where it ended.
 
     open        a warm file in a fresh process: seconds, and memory of the process beyond what it was before; KV apart
     prefill     logits of the last id only; one micro-batch of llama.cpp's is 512 ids
@@ -183,7 +183,7 @@ def numbers(text: str) -> list[int]:
 def tests(text: str) -> list[str]:
     """Parse prefill,decode."""
     if unknown := [word for word in text.split(",") if word not in TESTS]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(TESTS)}")
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(TESTS)}")
     return text.split(",")
 
 
@@ -219,7 +219,7 @@ def arguments() -> argparse.Namespace:
 
 
 def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
-    """End with a usage error for a command line that can't be meant."""
+    """End with a usage error for an invalid command line."""
     if min(given.prefill, given.decode, given.reps) < 1 or given.sessions < 2:
         parser.error("-p, -n and --reps are at least 1, --sessions at least 2")
     if given.redraw and not given.results:
@@ -230,10 +230,10 @@ def check(parser: argparse.ArgumentParser, given: argparse.Namespace) -> None:
     if given.make and len(given.models) != 1:
         parser.error("--make takes one MODEL.gguf")
     if unknown := set(given.formats.split(",")) - set(compare_models.KINDS):
-        parser.error(f"--formats {unknown.pop()!r} is none of {', '.join(compare_models.KINDS)}")
+        parser.error(f"--formats {unknown.pop()!r} is not one of {', '.join(compare_models.KINDS)}")
     names = [engine.name for engine in PEERS]
     if unknown := {name.strip() for name in (given.engines or "").split(";") if name.strip()} - set(names):
-        parser.error(f"--engines {unknown.pop()!r} is none of {'; '.join(names)}")
+        parser.error(f"--engines {unknown.pop()!r} is not one of {'; '.join(names)}")
 
 
 def engines_of(given: argparse.Namespace) -> tuple[dict[Engine, str], dict[str, str]]:

@@ -46,7 +46,7 @@ class Api:
         return model
 
     def _set_model(self, options: Any, variant: str) -> None:  # noqa: ANN401
-        """Nothing but the defaults: the CPU's repacked layouts are on."""
+        """Only the defaults: the CPU's repacked layouts are on."""
 
     def context(self, model: Any, n_ctx: int, n_seq: int, variant: str) -> Any:  # noqa: ANN401
         """Make a context for n_seq sequences that share n_ctx positions."""
@@ -170,7 +170,7 @@ class Context:
         self.api.wait(self.it)
 
     def best(self, row: int) -> int:
-        """Return the likeliest id of a row of the last batch."""
+        """Return the most likely id of a row of the last batch."""
         logits = self.api.c.llama_get_logits_ith(self.it, row)
         return int(np.ctypeslib.as_array(logits, (self.n_vocab,)).argmax())
 

@@ -52,7 +52,7 @@ GEMEL = Engine("gemel", "gemel", "", "gemel", "gemel")
 
 
 def gemel_row(isa: str) -> Engine:
-    """Return gemel with another row of kernels."""
+    """Return gemel with another instruction set."""
     return Engine(f"gemel, {isa}", "gemel", f"isa={isa}", "gemel", "gemel")
 
 

@@ -106,7 +106,7 @@ def about(entry: dict[str, Any]) -> Iterator[str]:
     machine, reps = entry["machine"], [row.reps for row in rows_of(entry)]
     others = f"; others used {100 * median(entry['others']):.0f} % of the CPUs" if entry["others"] else ""
     yield f"{entry['date']}: {machine['cpu']}, {machine['cores']} cores, {machine['system']}{others}"
-    yield f"medians of {min(reps, default=0)} and more, engines in turn; tokens a second, where nothing else is said"
+    yield f"medians of {min(reps, default=0)} and more, engines in turn; tokens per second, where nothing else is said"
     builds: dict[str, list[str]] = {}
     for name, facts in entry["engines"].items():
         builds.setdefault(f"{facts['version']}; {facts['system']}", []).append(name)
@@ -202,7 +202,7 @@ def svg(files: dict[str, Any]) -> str:
     entry = next(iter(files.values()))
     threads = sorted({row.threads for one in files.values() for row in rows_of(one)})
     shades = "" if len(threads) < 2 else "from the lightest bar: "
-    said = f"tokens a second; {shades}{', '.join(map(str, threads))} thread{'s' * (threads != [1])}; "
+    said = f"tokens per second; {shades}{', '.join(map(str, threads))} thread{'s' * (threads != [1])}; "
     said += f"{entry['machine']['cpu']}, {entry['date']}"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{y:.0f}" viewBox="0 0 {width} {y:.0f}">'

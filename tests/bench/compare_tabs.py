@@ -7,13 +7,13 @@
     --measure speed            only that, or start, memory, link; several with commas
     --quick                    one round of short prompts: does everything work? Its figures mean nothing
 
-transformers.js's q4 runs only when it is named (--engines transformers-q4): it decodes a few tokens a second.
+transformers.js's q4 runs only when it is named (--engines transformers-q4): it decodes a few tokens per second.
 
 MODEL is a GGUF file of any family, or what gemel.pull takes. What is needed besides is made once and kept in --work
 (build/bench): the engines' npm packages, the model requantised to Q4_0 and Q8_0, its weights as ONNX (of a llama with
 SmolLM2's tokenizer; other models leave transformers.js out). An engine that can't run the model is named as failed.
 
-Each engine is measured once a round, in a Chromium of its own with a fresh profile, and a round takes every engine:
+Each engine is measured once a round, in a separate Chromium with a fresh profile, and a round takes every engine:
 medians over the rounds are compared. All times are what the page sees, from the call to the first and the last token;
 where a peer reports a better speed about itself, that one counts. Prompts are words of one token of the model's each,
 and every engine must report the length that was meant. Greedy; end-of-text tokens are forbidden, so that everybody
@@ -27,7 +27,7 @@ gives all.
     memory          of the renderer process at the end (PSS, peak RSS), and measureUserAgentSpecificMemory
     link            gemel: prompt= of 256 tokens over 20 MB/s; from the model's last byte to the first token
 
-Beside each stands what part of the CPUs others used just before. The exit code tells whether everything ran; it does
+Beside each is what part of the CPUs others used just before. The exit code tells whether everything ran; it does
 not depend on speed.
 """
 
@@ -64,7 +64,7 @@ from playwright.sync_api import Page, Playwright, sync_playwright
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
-RATE = 20_000_000   # bytes a second of the slow link
+RATE = 20_000_000   # bytes per second of the slow link
 MEASURES = ("start", "speed", "memory", "link")
 
 
@@ -209,7 +209,7 @@ class _Tab:
         return {"start": started, name: seen["click"]}
 
     def speed(self, number: int) -> dict[str, float]:
-        """Return tokens a second of the open model."""
+        """Return tokens per second of the open model."""
         if "speed" not in self.bench.given.measure:
             return {}
         n_prefill, n_decode = self.bench.given.prefill, self.bench.given.decode

@@ -1,4 +1,4 @@
-"""One engine in a process of its own, in the Python that has it: `compare_worker.py ENGINE VARIANT MODEL [open]`.
+"""One engine in a separate process, in the Python that has it: `compare_worker.py ENGINE VARIANT MODEL [open]`.
 
 Started by compare.py. It says what it is as a line of JSON, then answers each case with its seconds, or measures
 opening and ends. What the engine prints itself goes to stderr. Needs the standard library, numpy and the engine.
@@ -106,7 +106,7 @@ class Gemel:
         return time.perf_counter() - start
 
     def _best(self, session: Any) -> int:  # noqa: ANN401
-        """Return the likeliest id as the peers' workers do: numpy, without a copy."""
+        """Return the most likely id as the peers' workers do: numpy, without a copy."""
         import numpy as np
 
         with session._using() as handle:

@@ -1,6 +1,6 @@
 """What gemel's API does, as one program: run unchanged on a desktop, in Pyodide under node and in tabs.
 
-Needs nothing but gemel and the files of test_behaviour.py in FOLDER. Each public coroutine function is a case; it
+Needs only gemel and the files of test_behaviour.py in FOLDER. Each public coroutine function is a case; it
 asserts what is right and returns what must be equal everywhere.
 """
 

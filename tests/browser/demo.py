@@ -94,7 +94,7 @@ class DemoPage(Watched):
         self.open()
 
     def open(self) -> None:
-        """Load it, anew when it is there."""
+        """Load it, again if it is loaded."""
         self.page.goto(self.url)
         self.page.wait_for_selector("html[data-ready]", state="attached")
 

@@ -74,7 +74,7 @@ class Host(Protocol):
         """End it."""
 
     def __hash__(self) -> int:
-        """Hosts are told apart by identity."""
+        """Two hosts are equal only if they are one object."""
 
 
 def packed(values: Mapping[str, object]) -> str:
@@ -139,7 +139,7 @@ def start_options(
 
 
 class NodeHost:
-    """Pyodide under node, in a process of its own."""
+    """Pyodide under node, in a separate process."""
 
     name = "node"
     folder = "/work"
@@ -269,7 +269,7 @@ class Tab(Watched):
         self.reload()
 
     def reload(self) -> None:
-        """Load the page anew and start Pyodide in it."""
+        """Load the page again and start Pyodide in it."""
         self.prepared.clear()
         self._answers.clear()
         self.page.goto(f"{self.site.url}/tab/tab.html?where={self._where}")

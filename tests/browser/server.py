@@ -1,4 +1,4 @@
-"""What a tab talks to: a server in a thread, on two ports (two origins), that serves nothing but local files and bytes.
+"""What a tab talks to: a server in a thread, on two ports (two origins), that serves only local files and bytes.
 
 A `Site` is a prefix of URLs whose pages and scripts share headers (cross-origin isolation, CSP). A `Served` is a file
 with the habits of a bad network, switched while it is served: no ranges, slow, broken off, changing ETags. Each request
@@ -62,7 +62,7 @@ class Served:
     ranges: bool = True              # False: every answer is 200 with the whole file
     mb_s: float | None = None        # at most so many megabytes (10**6 bytes) a second, for each request
     break_after: int | None = None   # break the connection off when so many bytes in all have gone out; then heal
-    break_always: bool = False       # with break_after: each request breaks after so many bytes of its own
+    break_always: bool = False       # with break_after: each request breaks after that many bytes
     break_status: int | None = None  # with break_after: what every request is answered with afterwards
     etag: str | None = ""            # "": of the content; None: no ETag is sent
     etag_counter: bool = False       # a new ETag each time
@@ -237,7 +237,7 @@ class Server:
     def file(
         self, data: bytes, name: str = "model.gguf", *, beside: Served | None = None, **switches: object
     ) -> Served:
-        """Serve bytes under an address of their own, or in the folder of another; `switches` are fields of Served."""
+        """Serve bytes under a separate address, or in the folder of another; `switches` are fields of Served."""
         folder = beside.path.rsplit("/", 1)[0] if beside else f"/file{len(self._files)}"
         path = f"{folder}/{quote(name)}"
         served = Served(data, path, self.origin + path, self.other_origin + path)
@@ -302,7 +302,7 @@ class Trap:
         self._thread.join(10)
 
     def outside(self) -> list[str]:
-        """Return the calls so far that no browser makes of its own accord, and forget them all."""
+        """Return the calls so far that no browser makes by itself, and forget them all."""
         called, self.called = self.called, []
         return [one for one in called if not BROWSERS_OWN.search(one)]
 

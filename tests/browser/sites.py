@@ -1,4 +1,4 @@
-"""The site on a host that can do nothing but files, below a path: python -m http.server, which may be stopped."""
+"""The site on a host that can serve only files, below a path: python -m http.server, which may be stopped."""
 
 from __future__ import annotations
 

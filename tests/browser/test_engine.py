@@ -58,7 +58,7 @@ def digests(files: list[bytes]) -> list[str]:
 
 @pytest.fixture
 def engine(fresh_tab: OpenTab, files: list[bytes]) -> Tab:
-    """A tab of its own whose Python is in a worker of an isolated page; `data` and `other` are models."""
+    """A separate tab whose Python is in a worker of an isolated page; `data` and `other` are models."""
     one = fresh_tab(isolated=True, where="worker")
     imports = "import gemel, js, asyncio\nfrom gemel.tab import choice, engine\n"
     one.run(imports + DIGEST, data=files[0], other=files[1])

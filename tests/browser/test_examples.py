@@ -1,4 +1,4 @@
-"""The documentation's examples run as they stand: a page that runs a model, and one program by python and by a tab."""
+"""The documentation's examples run unchanged: a page that runs a model, and one program by python and by a tab."""
 
 from __future__ import annotations
 

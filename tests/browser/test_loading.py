@@ -211,7 +211,7 @@ model = await gemel.open_async(url, threads=1, on_progress=lambda *step: seen.ap
 model.close()
 [step for step in seen if step[0] == "download"][-1][1]
 """
-    assert one.run(script, url=file.url) == len(data)   # what is fetched is told
+    assert one.run(script, url=file.url) == len(data)   # what is fetched is reported
     assert file.sent == 3 << 18
     assert one.run(CACHED, url=file.url) == [[file.url, len(data), True]]
 

@@ -1,4 +1,4 @@
-"""<gemel-chat>: a conversation by keyboard and mouse on any page, its events, and what a screen reader is told."""
+"""<gemel-chat>: a conversation by keyboard and mouse on any page, its events, and what a screen reader says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documentation's pages with JavaScript run as they stand, each in a tab of its own."""
+"""The documentation's pages with JavaScript run unchanged, each in a separate tab."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def origin(tmp_path: Path) -> Iterator[str]:
 
 
 def reports(origin: str, profile: Path, n: int, seconds: float) -> dict[str, Any]:
-    """Let a browser of its own load the page; return what its frames say."""
+    """Let a separate browser load the page; return what its frames say."""
     words = [str(chromium()), *FLAGS, "--remote-debugging-port=0", f"--user-data-dir={profile}", origin]
     with subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as one:
         try:

@@ -1,4 +1,4 @@
-"""The tab's cache while the browser collects garbage all the time, in a worker with nothing but store.js."""
+"""The tab's cache while the browser collects garbage all the time, in a worker with only store.js."""
 
 from __future__ import annotations
 

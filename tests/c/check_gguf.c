@@ -276,7 +276,7 @@ static void claims_that_the_file_cannot_hold_are_refused_immediately(void) {
     put_start(&f, 3, 0, UINT64_MAX);
     REFUSED(&f, "18446744073709551615 keys");
     put_start(&f, 3, 0, 1), put_int(&f, UINT64_MAX, 8), put_int(&f, 0, 8);
-    REFUSED(&f, "at offset 24", "a key of 18446744073709551615 bytes");
+    REFUSED(&f, "at offset 24", "a key has 18446744073709551615 bytes");
     put_start(&f, 3, 0, 1), put_key(&f, "k", GGUF_STRING), put_int(&f, (uint64_t)1 << 40, 8), put_int(&f, 0, 8);
     REFUSED(&f, "at offset 45, key \"k\"", "the string needs 1099511627776 bytes");
     put_start(&f, 3, 0, 1), put_array(&f, "k", GGUF_U64, (uint64_t)1 << 61), put_int(&f, 0, 8);
@@ -319,9 +319,9 @@ static void metadata_that_breaks_the_format_names_its_key(void) {
     put_start(&f, 3, 0, 1), put_key(&f, "general.alignment", GGUF_U32), put_int(&f, 24, 4);
     REFUSED(&f, "general.alignment", "24");
     put_start(&f, 3, 0, 1), put_key(&f, "general.alignment", GGUF_U64), put_int(&f, 32, 8);
-    REFUSED(&f, "general.alignment", "U64, not U32");
+    REFUSED(&f, "general.alignment", "of type U64; it must be U32");
     put_start(&f, 3, 0, 1), put_int(&f, 70000, 8), put_int(&f, 0, 8);
-    REFUSED(&f, "a key of 70000 bytes; at most 65535");
+    REFUSED(&f, "a key has 70000 bytes; at most 65535");
 }
 
 // A file of one tensor, of whatever shape, and 256 bytes of data.
@@ -365,9 +365,9 @@ static void tensors_that_break_the_format_are_named(void) {
 static void tensors_outside_the_file_or_over_each_other_are_refused(void) {
     static file f;
     put_one(&f, "x", 0, 1, (uint64_t[]){65}, 0);
-    REFUSED(&f, "truncated", "tensor \"x\" needs bytes 64..324, the file has 320");
+    REFUSED(&f, "truncated", "tensor \"x\" needs bytes 64..324, but the file has 320");
     put_one(&f, "x", 0, 1, (uint64_t[]){32}, 160);
-    REFUSED(&f, "truncated", "tensor \"x\" needs bytes 224..352, the file has 320");
+    REFUSED(&f, "truncated", "tensor \"x\" needs bytes 224..352, but the file has 320");
     put_one(&f, "x", 0, 1, (uint64_t[]){32}, UINT64_MAX - 31);
     REFUSED(&f, "tensor \"x\"", "past 64 bits");
     put_start(&f, 3, 2, 0);
@@ -377,7 +377,7 @@ static void tensors_outside_the_file_or_over_each_other_are_refused(void) {
     put_start(&f, 3, 2, 0);
     put_tensor(&f, "x", 0, 1, (uint64_t[]){32}, 0), put_tensor(&f, "x", 0, 1, (uint64_t[]){32}, 128);
     put_padding(&f, 32), f.size += 256;
-    REFUSED(&f, "tensor \"x\" is there twice");
+    REFUSED(&f, "tensor \"x\" appears twice");
 }
 
 static void names_are_made_printable(void) {

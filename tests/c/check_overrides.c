@@ -163,7 +163,7 @@ static void overrides_are_checked_as_the_files_values_are(void) {
         {{"tokenizer.ggml.pre", TEXT, 0, "zzz"}, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.pre is 'zzz'", "is an override"},
         {{"tokenizer.ggml.eos_token_id", INT, 24, NULL}, GEMEL_E_ARGUMENT, "eos_token_id is 24; it must be below 24",
          "is an override"},
-        {{"tokenizer.ggml.add_bos_token", INT, 1, NULL}, GEMEL_E_ARGUMENT, "=1 is an integer", "true or false is"},
+        {{"tokenizer.ggml.add_bos_token", INT, 1, NULL}, GEMEL_E_ARGUMENT, "=1 is an integer", "must be true or false"},
         {{"tokenizer.ggml.tokens", TEXT, 0, "a"}, GEMEL_E_ARGUMENT, "ggml.tokens is an array", "can't replace"},
         {{"tokenizer.ggml.token_type", INT, 1, NULL}, GEMEL_E_ARGUMENT, "token_type=1 is an integer", "an array"},
     };

@@ -82,7 +82,7 @@ DEEP: Fields = {"n_head": 2, "n_head_kv": 1, "head_dim": 20, "n_ff": 24, "window
 NO_PATTERN = {"without": ["gemma3.attention.sliding_window_pattern", "gemma3.rope.freq_base_swa"]}
 GEMMA2 = {
     "no caps": Golden({"soft_cap": 0.0, "final_cap": 0.0}),
-    "caps of its own": Golden({"without": [
+    "default caps": Golden({"without": [
         "gemma2.attn_logit_softcapping", "gemma2.final_logit_softcapping",
     ]}),
     "no window": Golden({"window": 256}),

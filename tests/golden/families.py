@@ -171,7 +171,7 @@ def _gemma(t: TinyModel, rope: Config) -> Config:
 
 
 def _kinds(t: TinyModel) -> Config:
-    """Return which layers have windows, where the file says it: transformers has defaults of its own."""
+    """Return which layers have windows, where the file says it: transformers has other defaults."""
     pattern = WINDOW_PATTERN.get(t.arch) if t.window_pattern is None else t.window_pattern
     if f"{t.arch}.attention.sliding_window_pattern" in t.without:
         pattern = None

@@ -169,7 +169,7 @@ def test_trace_is_what_perfetto_reads(file: Path, tmp_path: Path) -> None:
         ):
             outside.add(event["name"])
     assert outside == {"sample, detokenise"}   # the caller's, after a pass
-    for pid in (1, 2):   # within a thread an operation ends before the next begins, but for the pass that holds them
+    for pid in (1, 2):   # within a thread an operation ends before the next begins, except the pass that holds them
         track = [event for event in complete if (event["pid"], event["tid"]) == (pid, 0) and event["name"] != "pass"]
         for one, after in itertools.pairwise(track):
             assert one["ts"] + one["dur"] <= after["ts"] + 0.01

@@ -1,4 +1,4 @@
-"""Whole models give the same logits to the bit: every ISA row, thread count, batch split, and reference.py's.
+"""Whole models give the same logits to the bit: every instruction set, thread count, batch split, and reference.py's.
 
 Scalar C is the definition, and reference.py is docs/bits.md in numpy: whole models and single layers of every
 architecture, format and shape give its bits.
@@ -40,7 +40,7 @@ SHAPES: dict[str, dict[str, object]] = {
     "biases": {"biases": True, "format": "F32"},
     "biases of everything": {"biases": True, "ffn_biases": True},
     "fused": {"fused": ("attn_qkv", "gate_up"), "biases": True},
-    "layers of their own sizes": {
+    "layers with different sizes": {
         "n_layer": 3, "head_dim": 32, "n_head": [4, 2, 3], "n_head_kv": [2, 2, 1], "n_ff": [96, 160, 64],
     },
     "a vocabulary of 333": {"n_vocab": 333},

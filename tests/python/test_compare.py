@@ -85,13 +85,13 @@ def test_a_run_goes_on_where_it_ended_and_can_be_redrawn(file: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--tests", "prefil"], "'prefil' is none of open, prefill"),
+        (["--tests", "prefil"], "'prefil' is not one of open, prefill"),
         (["-t", "0"], "'0': numbers over 0"),
-        (["--engines", "llama"], "'llama' is none of llama.cpp;"),
+        (["--engines", "llama"], "'llama' is not one of llama.cpp;"),
         (["--redraw"], "--redraw needs --results"),
         (["--reps", "0"], "--reps are at least 1"),
         (["--sessions", "1"], "--sessions at least 2"),
-        (["--formats", "Q9"], "'Q9' is none of F32"),
+        (["--formats", "Q9"], "'Q9' is not one of F32"),
     ],
 )
 def test_bad_value_is_a_usage_error(file: Path, arguments: list[str], words: str) -> None:

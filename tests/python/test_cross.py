@@ -1,6 +1,7 @@
 """Cross-compile the core with zig: the library links for every target, the checks pass where their machine can be run.
 
-aarch64 runs under qemu-user, Windows under wine, WebAssembly under node: each compares its own kernel rows with scalar.
+aarch64 runs under qemu-user, Windows under wine, WebAssembly under node: each compares its instruction sets with
+scalar.
 """
 
 import json

@@ -35,12 +35,7 @@ INSTRUCTIONS = {"vpdpbusd", "sdot", "dot_i16x8"}   # of machines
 
 @functools.cache
 def names() -> list[str]:
-    """Return the names of the files git knows, those not yet added included."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        pytest.skip("this is not a git clone")
-    return [name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
+    return [str(path.relative_to(ROOT)) for path in building.tracked()]
 
 
 def without_comments(text: str) -> str:
@@ -79,7 +74,7 @@ def fields() -> dict[str, set[str]]:
 
 
 def spans(page: str) -> list[str]:
-    """Return what stands between backticks outside of drawings and programs."""
+    """Return what is between backticks outside of drawings and programs."""
     return [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", FENCE.sub("", page))]
 
 
@@ -198,7 +193,7 @@ def numbers(text: str) -> set[str]:
 
 # ---- The C API's page ------------------------------------------------------------------------------------------------
 
-# What hello.c's functions are followed by: each other example is a block of its own, with a fresh session and ids.
+# What hello.c's functions are followed by: each other example is a separate block, with a fresh session and ids.
 HARNESS = """
 int main(int argc, char **argv) {{
     (void)argc;

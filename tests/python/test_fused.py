@@ -68,7 +68,7 @@ def test_either_can_be_joined_alone(tiny_model: Open, fused: tuple[str, ...]) ->
 ODD: dict[str, dict[str, Any]] = {   # parts that end within a panel of 16 rows
     "heads of 8": {"n_embd": 24, "n_head": 3, "n_head_kv": 1, "n_ff": 75, "format": "F32"},
     "heads of 40": {"n_head": 3, "n_head_kv": 1, "head_dim": 40, "n_ff": 96, "formats": {"attn_output": "F16"}},
-    "layers of their own sizes": {
+    "layers with different sizes": {
         "n_layer": 3, "head_dim": 32, "n_head": [4, 2, 3], "n_head_kv": [2, 2, 1], "n_ff": [96, 160, 64],
     },
 }  # fmt: skip
@@ -136,12 +136,12 @@ def test_a_part_beside_the_whole_is_refused(part: str) -> None:
         gemel.open(changed(lambda tensors: [*tensors, extra]))
 
 
-# ---- Layers of their own sizes --------------------------------------------------------------------------------------
+# ---- Layers with different sizes -------------------------------------------------------------------------------------
 
 SIZES: dict[str, dict[str, Any]] = {
     "heads": {"n_layer": 3, "n_head": [4, 2, 3], "n_head_kv": [2, 2, 1], "head_dim": 32},
     "feed-forward": {"n_layer": 3, "n_ff": [96, 160, 64]},
-    "all": ODD["layers of their own sizes"],
+    "all": ODD["layers with different sizes"],
     "all, K-quants": {
         "n_layer": 2, "n_embd": 256, "head_dim": 64, "n_head": [4, 8], "n_head_kv": [2, 1], "n_ff": [256, 512],
         "format": "Q4_K",

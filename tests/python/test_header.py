@@ -65,7 +65,7 @@ def test_a_program_that_includes_the_header_compiles_links_and_runs(standard: st
 
 
 # ---- NULL -----------------------------------------------------------------------------------------------------------
-# Every call that takes a handle first is tried: what comes of it is a line of a process of its own, which may crash.
+# Every call that takes a handle first is tried: what comes of it is a line of a separate process, which may crash.
 
 CALLS = """
 import json, sys

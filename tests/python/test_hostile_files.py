@@ -1,6 +1,6 @@
 """Thousands of damaged and lying model files: each is refused with a sentence, or works, on all instruction sets alike.
 
-tests/hostile.py makes them, tests/open_hostile.py opens them in a process of its own: a crash fails the file that was
+tests/hostile.py makes them, tests/open_hostile.py opens them in a separate process: a crash fails the file that was
 open.
 """
 

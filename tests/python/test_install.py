@@ -1,4 +1,4 @@
-"""Both installs, each in a virtual environment of its own: the wheel, and the source tree in place."""
+"""Both installs, each in a separate virtual environment: the wheel, and the source tree in place."""
 
 import sys
 import venv

@@ -21,7 +21,7 @@ FIELDS: dict[str, dict[str, Any]] = {
     **{f"{arch} {format_}": {"arch": arch, "format": format_, "n_layer": 3}
        for arch in ARCHS for format_ in ("F32", "Q4_1", "Q8_0")},
     "llama Q6_K": {"format": "Q6_K", "n_embd": 256, "n_ff": 256, "n_layer": 3},
-    "llama, layers of their own sizes": {
+    "llama, layers with different sizes": {
         "n_layer": 3, "head_dim": 32, "n_head": [4, 2, 3], "n_head_kv": [2, 2, 1], "n_ff": [96, 160, 64],
     },
 }  # fmt: skip
@@ -115,7 +115,7 @@ def test_any_buffer_of_the_shape_will_do(tiny_model: Open, kind: str) -> None:
 
 
 def stream(model: gemel.Model, rows: F32, cuts: list[int], kv_type: KvType | None = None) -> F32:
-    """Send rows through all layers, [0, cuts[0]) first; each run of layers is a session of its own, as on a machine."""
+    """Send rows through all layers, [0, cuts[0]) first; each run of layers is a separate session, as on a machine."""
     ends = [*cuts, model.n_layer]
     for first, last in zip([0, *ends[:-1]], ends, strict=True):
         with model.session(kv_type=kv_type) as session:

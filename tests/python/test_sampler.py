@@ -270,7 +270,7 @@ def test_a_restored_sampler_goes_on_as_the_twin_that_never_stopped(library: ctyp
             twin.accept(token)
             assert core.accept(token) == 0
         for step in range(12):
-            if step in (0, 3, 4, 9):  # another takes its place, of which some have a past of their own
+            if step in (0, 3, 4, 9):  # another takes its place, of which some have a past
                 saved = core.save()
                 core.close()
                 core = ready(library, n, twin)

@@ -150,8 +150,8 @@ def test_kv_type_is_chosen_at_opening(model: gemel.Model) -> None:
             assert session.kv_type == (kv_type or model.default_kv_type)
             state = session.save()
         other: KvType = "f16" if kv_type_in(state) == "q8_0" else "q8_0"
-        refusal = pytest.raises(gemel.StateError, match="KV cache is .*open it with kv_type")
-        with model.session(kv_type=other) as session, refusal:
+        refused = pytest.raises(gemel.StateError, match="KV cache is .*open it with kv_type")
+        with model.session(kv_type=other) as session, refused:
             session.restore(state)
     assert found["f16"] != found["q8_0"]
     for wrong in ("q4_0", "F16", 1, ""):

@@ -192,9 +192,9 @@ def test_a_later_part_alone_says_so() -> None:
 
 def test_parts_come_in_order() -> None:
     a, b, c = tiny.tiny_split(n_parts=3)
-    assert "part 2: split.no is 2, and 1 comes next" in refused([a, c, b])
-    assert "part 3: split.no is 1, and 2 comes next" in refused([a, b, b])
-    assert "part 2: split.no is 0, and 1 comes next" in refused([a, a, a])
+    assert "part 2: split.no is 2, but 1 comes next" in refused([a, c, b])
+    assert "part 3: split.no is 1, but 2 comes next" in refused([a, b, b])
+    assert "part 2: split.no is 0, but 1 comes next" in refused([a, a, a])
 
 
 def test_a_part_too_many() -> None:

@@ -1,4 +1,4 @@
-"""A saved session that somebody changed is refused by name, or gives the same on every kernel row."""
+"""A saved session that was changed is refused by name, or gives the same on every instruction set."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def logits(model: gemel.Model, ids: list[int]) -> bytes:
 
 @pytest.mark.skipif(not TASKS.exists(), reason="this system does not list threads under /proc")
 def test_there_are_as_many_workers_as_the_largest_model_asked_for() -> None:
-    """In a process of its own, where no other test's model is open."""
+    """In a separate process, where no other test's model is open."""
     tests = str(Path(__file__).parents[1])
     done = subprocess.run(
         [sys.executable, "-c", COUNTING], env={**os.environ, "PYTHONPATH": tests}, capture_output=True, text=True,

@@ -1,9 +1,7 @@
 """The project's rules that a look at the tree can check."""
 
 import ast
-import functools
 import re
-import subprocess
 from pathlib import Path
 
 import building
@@ -24,20 +22,10 @@ BITS = re.compile(
 )
 
 
-@functools.cache
-def tracked() -> list[Path]:
-    """Return the files git knows, those not yet added included; every file where this is no clone."""
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
-        pytest.skip("this is not a git clone")
-    return [ROOT / name for name in done.stdout.splitlines() if (ROOT / name).is_file()]
-
-
 def texts(*folders: str, suffixes: set[str] | None = None) -> list[tuple[str, str]]:
     """Return (name, text) of the tracked files under the folders (all, when none is named)."""
     chosen = []
-    for path in tracked():
+    for path in building.tracked():
         name = path.relative_to(ROOT).as_posix()
         inside = not folders or name.startswith(tuple(folder + "/" for folder in folders))
         if inside and path.suffix not in BINARY | PICTURES and (suffixes is None or path.suffix in suffixes):
@@ -70,7 +58,7 @@ def test_no_file_names_a_package_registry() -> None:
 
 
 def test_nothing_built_is_tracked() -> None:
-    assert [str(path) for path in tracked() if path.suffix in BINARY or path.stat().st_size > 1_000_000] == []
+    assert [str(path) for path in building.tracked() if path.suffix in BINARY or path.stat().st_size > 1_000_000] == []
 
 
 def test_nothing_is_left_for_later() -> None:
@@ -273,7 +261,7 @@ def test_every_row_of_the_build_has_its_file() -> None:
 
 
 def test_the_package_exports_what_it_imports() -> None:
-    """Every public name that __init__ binds stands once in __all__, but for `version`, which serves __version__."""
+    """Every public name that __init__ binds is once in __all__, except `version`, which serves __version__."""
     tree = ast.parse((ROOT / "pyodide_pkg" / "gemel" / "__init__.py").read_text())
     bound, exported = set(), []
     for statement in tree.body:

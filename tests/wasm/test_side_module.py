@@ -72,7 +72,7 @@ def test_logits_are_natives_to_the_bit(
     compiler: str, flavour: str, row: str, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     wanted = native_logits(tmp_path_factory.getbasetemp())
-    assert len(wanted) > 8 * 4 * 300 * len(MODELS)  # eight rows a model, of 300 ids or more
+    assert len(wanted) > 8 * 4 * 300 * len(MODELS)  # eight rows per model, of 300 ids or more
     assert in_pyodide(compiler, flavour, "logits.py", "OUT", *MODEL_NAMES, GEMEL_ISA=row) == wanted
 
 

@@ -74,7 +74,7 @@ def test_the_page_is_served_and_opened(file: Path, env: dict[str, str], tmp_path
 def test_demo_reports_a_port_in_use_and_takes_another(file: Path, env: dict[str, str], tmp_path: Path) -> None:
     words = "port 8090 is in use; using a free one\n"
     with Server(file, "--no-open", command="demo", port="", **env) as first:
-        assert (first.port == 8090) == (first.said[0] != words)   # somebody else's, perhaps
+        assert (first.port == 8090) == (first.said[0] != words)   # another program may use it
         with Server(file, "--no-open", command="demo", port="", **env) as second:
             assert second.port not in (8090, first.port)
             assert second.said[0] == words

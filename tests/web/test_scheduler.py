@@ -1,4 +1,4 @@
-"""Waiting and leaving: one at a time, in order; a full queue is a 429; nobody works for whoever left; nothing stays."""
+"""The queue: one job at a time, in order; a full queue is a 429; no answers for clients that leave; no leaks."""
 
 from __future__ import annotations
 

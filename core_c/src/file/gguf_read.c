@@ -57,7 +57,7 @@ static int fits(const gguf *g, uint64_t size, const char *least, const char *wha
     if (g->file_size - g->at >= size)
         return malformed(g, e, "%s needs %s%llu bytes; a header may have %d MiB: the file is damaged or sparse", what,
                          least, (ull)size, HEADER_MAX_MIB);
-    return malformed(g, e, "%s needs %s%llu bytes but the file has %llu left: it is truncated or damaged", what, least,
+    return malformed(g, e, "%s needs %s%llu bytes, but the file has %llu left: it is truncated or damaged", what, least,
                      (ull)size, (ull)(g->file_size - g->at));
 }
 
@@ -355,7 +355,7 @@ static gguf_tensor *last_tensor(const gguf *g) { return &gguf_entry_at(g, g->ent
 
 static int read_n_dims(gguf *g, const uint8_t *p, errors *e) {
     uint32_t n = gguf_load32(p);
-    if (n < 1 || n > 4) return malformed(g, e, "the tensor has %u dimensions; 1 to 4 are allowed", n);
+    if (n < 1 || n > 4) return malformed(g, e, "%u dimensions; 1 to 4 are allowed", n);
     last_tensor(g)->n_dims = (int)n;
     return await(g, DIMS, n * 8, "the dimensions", e);
 }

@@ -33,6 +33,6 @@ class Validators:
 
 
 def validators_of(header: Callable[[str], str | None]) -> Validators:
-    """Return a response's validators; `header` looks up its headers. A weak ETag says nothing about bytes: ignored."""
+    """Return a response's validators; `header` looks up its headers. A weak ETag does not identify bytes."""
     etag = header("ETag") or ""
     return Validators("" if etag.startswith("W/") else str(etag), str(header("Last-Modified") or ""))
