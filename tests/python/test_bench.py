@@ -122,6 +122,7 @@ def test_a_token_costs_its_weights_and_half_of_the_keys_and_values(file: Path) -
         assert found["token_macs"] * 10 == pytest.approx(9 * model.prefill_macs + model.decode_macs)
 
 
+@pytest.mark.long
 def test_profile_shows_where_the_time_of_each_case_went(file: Path) -> None:
     arguments = ("-p", "200", "-n", "5", "-t", "1,2", "--reps", "1", "--profile")
     result = gemel_("bench", file, *arguments, "--json").json

@@ -174,6 +174,7 @@ def test_every_architecture_gives_the_references_bits_in_every_format(
         assert_same_bits(np.asarray(session.logits()), expected)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kv_type", KV_TYPES)
 @pytest.mark.parametrize("name", tiny_cases.WINDOWED)
 def test_windows_of_a_long_past_give_the_references_bits(tiny_model: Open, name: str, kv_type: KvType) -> None:
@@ -235,6 +236,7 @@ def test_smollm2_gives_the_logits_that_are_written_down(real_model: gemel.Model,
         assert hashlib.sha256(logits(real_model, ids, split, kv_type)).hexdigest() == SMOLLM2_SHA256[kv_type]
 
 
+@pytest.mark.long
 @pytest.mark.model
 def test_smollm2_gives_the_same_logits_on_every_row_and_thread_count(real_model: gemel.Model) -> None:
     text = (Path(__file__).parents[1] / "text" / "english.txt").read_text()

@@ -81,6 +81,7 @@ def test_limits_do_not_change_what_a_template_renders(template: str, prompt: boo
     assert "49" not in rendered
 
 
+@pytest.mark.long
 @given(contents=st.lists(st.text(max_size=20), max_size=4))
 @pytest.mark.parametrize("template", TEMPLATES[::2])
 def test_any_contents_render_as_without_limits(template: str, contents: list[str]) -> None:
@@ -185,6 +186,7 @@ HOSTILE = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("template", HOSTILE.values(), ids=HOSTILE.keys())
 def test_hostile_template_is_a_template_error(model: gemel.Model, template: str) -> None:
     with pytest.raises((gemel.TemplateError, gemel.ArgumentError)) as caught:

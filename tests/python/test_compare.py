@@ -37,6 +37,7 @@ def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment(), capture_output=True, text=True, check=False, timeout=300)
 
 
+@pytest.mark.long
 def test_every_case_is_measured_and_missing_peers_are_named(file: Path, tmp_path: Path) -> None:
     results = tmp_path / "results.json"
     more = ("--gemel-isa", "scalar", "--gemel-kv", "f16")
@@ -63,6 +64,7 @@ def test_every_case_is_measured_and_missing_peers_are_named(file: Path, tmp_path
     assert "8 sessions at once" in done.stdout
 
 
+@pytest.mark.long
 def test_a_run_goes_on_where_it_ended_and_can_be_redrawn(file: Path, tmp_path: Path) -> None:
     results, drawing, page = tmp_path / "results.json", tmp_path / "out.svg", tmp_path / "out.md"
     arguments = ("--tests", "open,prefill", "-p", "16", "-t", "1", "--engines", "OpenVINO", "--results", results)

@@ -177,6 +177,7 @@ def some_logits(draw: st.DrawFn, n: int) -> list[float]:
     return row
 
 
+@pytest.mark.long
 @given(data=st.data())
 @settings(
     max_examples=400, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -252,6 +253,7 @@ def ready(library: ctypes.CDLL, n: int, twin: Sampler) -> CoreSampler:
     return core
 
 
+@pytest.mark.long
 @given(data=st.data())
 @settings(
     max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -103,6 +103,7 @@ def check_equal(model: gemel.Model, path: Path, pre: str, text: str) -> None:
         assert model.tokenize(text, special=special) == wanted, pre
 
 
+@pytest.mark.long
 @pytest.mark.model
 @EXAMPLES
 @given(text=TEXTS)
@@ -112,6 +113,7 @@ def test_smollm2_gives_the_ids_of_its_rebuilt_tokenizer(real_path: Path, real_mo
     check_equal(real_model, real_path, "smollm", text)
 
 
+@pytest.mark.long
 @pytest.mark.model
 @EXAMPLES
 @given(text=TEXTS)
@@ -120,6 +122,7 @@ def test_every_splitting_rule_gives_the_ids_of_its_pattern(real_path: Path, text
         check_equal(tiny_with(real_path, pre), real_path, pre, text)
 
 
+@pytest.mark.long
 @pytest.mark.model
 @EXAMPLES
 @given(text=TEXTS)
@@ -212,6 +215,7 @@ PIECE_TEXTS = st.one_of(
 )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [[], OVERLAPS, ACROSS], ids=["tiny", "overlaps", "across_spaces"])
 def test_pieces_merge_as_sentencepiece_defines(
     open_pieces: Callable[[Sequence[str]], tuple[gemel.Model, PlainPieces]], words: list[str]

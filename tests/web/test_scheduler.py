@@ -80,6 +80,7 @@ def test_a_client_that_leaves_stops_its_answer(
     assert open_sessions(model) == []
 
 
+@pytest.mark.long
 def test_a_client_that_leaves_stops_its_embeddings(asked: Asked, model: gemel.Model) -> None:
     async def main() -> None:
         connection = Connection(asked, EMBED, {"model": "tiny", "input": ["the model " * 50] * 200})
