@@ -28,7 +28,7 @@ from packaging.requirements import Requirement
 pytestmark = [pytest.mark.wasm, pytest.mark.slow]
 
 HERE = Path(__file__).resolve().parent
-SIZE_MAX = 500_000   # all of gemel that a tab downloads
+SIZE_MAX = 550_000   # all of gemel that a tab downloads
 WAYS = ("lock", "url", "micropip")
 
 
@@ -37,7 +37,7 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
-def test_a_tab_downloads_at_most_500_kb() -> None:
+def test_a_tab_downloads_at_most_550_kb() -> None:
     assert pyodide_files.gemel().stat().st_size <= SIZE_MAX, pyodide_wheel.sizes(pyodide_files.gemel())
 
 
