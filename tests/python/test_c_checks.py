@@ -11,7 +11,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 NOT_OF_THE_API = {
     "test_archs", "test_c_checks", "test_compare", "test_cross", "test_docs", "test_fuzz", "test_header",
-    "test_install", "test_models_page", "test_reference", "test_tiny", "test_tree",
+    "test_install", "test_models_page", "test_reference", "test_tiny", "test_tree", "test_words", "test_xhr",
 }   # fmt: skip
 # What the reference alone computes, and every format again with every architecture: these do not meet in the core.
 NOT_OF_THE_CORE = ("a_mistake", "the_reference_gives", "in_every_format")
@@ -37,7 +37,7 @@ def test_the_api_works_under_sanitizers() -> None:
     runtime = building.sanitizer_runtime(folder)
     building.build(folder, "gemel")
     files = [path for path in sorted(HERE.glob("test_*.py")) if path.stem not in NOT_OF_THE_API]
-    chosen = "not (slow or model or peer or cross or wasm)"
+    chosen = "not (slow or long or model or peer or cross or wasm)"
     named = f"not ({' or '.join(NOT_OF_THE_CORE)})"
     done = building.execute(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", chosen, "-k", named, *files],
