@@ -57,6 +57,3 @@ _ROWS = (
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}
-
-# Few rows that together have every norm, activation, feed-forward, rotation and way of connecting the parts.
-FEW = ("llama", "qwen2", "gemma3", "phi2", "olmo2", "falcon", "bloom", "olmo")
