@@ -171,6 +171,8 @@ class Session:
         A key follows from the ids up to the page's end, the cache's type, the RoPE table and `salt`. It is for
         sessions of one model. Where embeddings were appended, the keys end before them.
         """
+        if not isinstance(salt, bytes):
+            raise ArgumentError(f"salt={salt!r}: must be bytes")
         with self._using() as session:
             table = check(self._library, self._library.call("gemel_session_rope_table", session), "page_keys")
             return page_keys(self.ids, kv_type=KV_TYPES[self.kv_type], rope_table=table, salt=salt)
