@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 import gemel
 import numpy as np
 import pytest
 from conftest import tiny_bytes
-from gemel import KV_TYPES
+from gemel import KV_TYPES, KvType
 from gemel.model.kv import KV_NUMBERS
 from gemel.model.page_keys import PAGE, page_keys
 
 IDS = [(7 * i + i * i // 5) % 300 for i in range(3 * PAGE + 10)]
 
 
-def keys(ids: list[int] = IDS, **other: object) -> list[bytes]:
-    given: dict[str, object] = {"kv_type": 8, "rope_table": 0, **other}
-    return page_keys(ids, **given)  # type: ignore[arg-type]
+def keys(
+    ids: list[int] = IDS,
+    *,
+    kv_type: int = 8,
+    rope_table: int = 0,
+    adapters: Sequence[tuple[bytes, float]] = (),
+    salt: bytes = b"",
+) -> list[bytes]:
+    return page_keys(ids, kv_type=kv_type, rope_table=rope_table, adapters=adapters, salt=salt)
 
 
 def test_only_whole_pages_have_keys() -> None:
@@ -62,9 +69,38 @@ def test_an_embedding_ends_the_keys() -> None:
 
 
 @pytest.mark.parametrize("kv_type", KV_TYPES)
-def test_a_sessions_keys_are_those_of_its_ids_and_its_caches_type(kv_type: str) -> None:
-    with gemel.open(tiny_bytes(), threads=1) as model, model.session(kv_type=kv_type) as session:  # type: ignore[arg-type]
+def test_a_sessions_keys_are_those_of_its_ids_and_its_caches_type(kv_type: KvType) -> None:
+    with gemel.open(tiny_bytes(), threads=1) as model, model.session(kv_type=kv_type) as session:
         session.append(IDS)
         assert session.page_keys(b"salt") == keys(kv_type=KV_NUMBERS[session.kv_type], salt=b"salt")
         with session.fork(2 * PAGE + 1) as fork:
             assert fork.page_keys() == session.page_keys()[:2]
+
+
+def test_a_page_is_as_long_as_the_cores() -> None:
+    with gemel.open(tiny_bytes(), threads=1) as model, model.session() as session:
+        session.append(IDS[:PAGE])
+        assert session.kv_pages[0] == 1
+        session.append(IDS[:1])
+        assert session.kv_pages[0] == 2
+
+
+def test_sessions_that_choose_other_rope_tables_have_no_key_in_common() -> None:
+    data = tiny_bytes(rope="longrope", n_ctx=512, rope_n_ctx_orig=128)
+    found = []
+    with gemel.open(data, threads=1) as model:
+        for n_ctx in (128, 129):
+            with model.session(n_ctx=n_ctx) as session:
+                session.append(IDS[: 2 * PAGE])
+                found.append(session.page_keys())
+        assert found == [keys(IDS[: 2 * PAGE], kv_type=KV_NUMBERS[model.default_kv_type], rope_table=i) for i in (0, 1)]
+    assert not set(found[0]) & set(found[1])
+
+
+def test_a_salt_that_is_not_bytes_is_named() -> None:
+    with (
+        gemel.open(tiny_bytes(), threads=1) as model,
+        model.session() as session,
+        pytest.raises(gemel.ArgumentError, match=r"salt='text': must be bytes"),
+    ):
+        session.page_keys("text")  # type: ignore[arg-type]

@@ -184,6 +184,7 @@ def test_rows_that_are_no_array_are_named(tiny_model: Open) -> None:
     with tiny_model().session() as session, pytest.raises(gemel.ArgumentError, match=r"float32 array .* got a list"):
         session.append_rows([[0.5] * session.model.n_embd])
 
+
 def test_rows_past_n_ctx_are_a_context_error_and_change_nothing(tiny_model: Open) -> None:
     model, rows = tiny_model(), embeddings({}, IDS)
     with model.session(n_ctx=16) as session:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from array import array
 from collections.abc import Sequence
 from hashlib import sha256
 
@@ -34,7 +33,7 @@ def page_keys(
     key = sha256(struct.pack("<q", len(adapters)) + head).digest()
     keys = []
     for start in range(0, len(ids) - PAGE + 1, PAGE):
-        page = array("i", ids[start : start + PAGE])
+        page = ids[start : start + PAGE]
         if min(page) < 0:
             break
         key = sha256(key + struct.pack(f"<{PAGE}i", *page)).digest()

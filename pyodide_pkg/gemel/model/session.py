@@ -123,6 +123,8 @@ class Session(CoreSession):
         A key depends on the ids up to the page's end, the cache's type, the RoPE table and `salt`. Compare only keys of
         one model's sessions. Where embeddings were appended, the keys end before them.
         """
+        if not isinstance(salt, bytes):
+            raise ArgumentError(f"salt={salt!r}: must be bytes")
         with self._using():
             table = self._call("gemel_session_rope_table", where="page_keys")
             return page_keys(self.ids, kv_type=KV_NUMBERS[self.kv_type], rope_table=table, salt=salt)
