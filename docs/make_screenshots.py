@@ -29,7 +29,7 @@ NO_MEMORY = (
     "};"
 )
 
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path[:0] = [str(ROOT / folder) for folder in ("tests", "pyodide_pkg/build", "web/build")]
 
 from browser import demo  # noqa: E402
 from browser.demo import DemoPage  # noqa: E402
