@@ -1,7 +1,7 @@
 """The files of _core/, as text or bytes, and web workers started from them.
 
-The wheel has all modules except an isolated tab's in one compressed file, packed.xz, so that their common parts are
-downloaded once; packed.json says where each is: name -> [offset, size].
+The wheel has all modules in one compressed file, packed.xz, so that their common parts are downloaded once; packed.json
+says where each is: name -> [offset, size].
 A worker starts from a script in _core/: from a Blob URL, so that the wheel is enough, or from the folder that
 `gemel.browser.configure(base_url=...)` named, for pages whose Content-Security-Policy forbids Blob workers.
 """
