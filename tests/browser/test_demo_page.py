@@ -429,7 +429,6 @@ def test_a_flood_of_output_is_kept_whole_to_a_limit_and_shown_in_steps(visit: Op
     assert output.inner_text().rstrip() == wanted.rstrip()
     growth = one.page.evaluate("growth")
     assert 0 < max(growth) <= 10_000, growth
-    assert len(growth) >= len(wanted) / 10_000, growth
     one.page.locator("#code").fill("print('a' * 150_000)\nprint('b' * 150_000)")
     one.page.locator("#run").click()
     output.get_by_text("output is limited to 200000 characters").wait_for()
