@@ -80,7 +80,11 @@ def test_the_commands_explain_each_option() -> None:
     (["--allowed-host", "http://box.lan"], {}, "--allowed-host or GEMEL_SERVE_ALLOWED_HOSTS: 'http://box.lan'"),
     (["--allowed-host", "box.lan:80"], {}, "'box.lan:80' is not a host name: write it without scheme, port or path"),
     (["--allowed-host", "a", "--allowed-host", ""], {}, "'' is not a host name"),
-    (["--allowed-origin", "example.org"], {}, "GEMEL_SERVE_ALLOWED_ORIGINS: 'example.org' is not an origin: "),
+    (
+        ["--allowed-origin", "example.org"],
+        {},
+        "GEMEL_SERVE_ALLOWED_ORIGINS: 'example.org' is not an origin: write scheme, host and port",
+    ),
     (["--allowed-origin", "https://example.org/"], {}, "'https://example.org/' is not an origin"),
     (["--allowed-origin", "https://example.org/page"], {}, "is not an origin"),
     (["--allowed-origin", "https://me@example.org"], {}, "is not an origin"),
