@@ -164,6 +164,16 @@ def test_layers_of_their_own_sizes_give_the_references_bits(tiny_model: Open, na
         assert logits(model) == wanted, isa
 
 
+@pytest.mark.parametrize("n_head", [[4, 8], [8, 4]])
+def test_layers_that_rope_turns_by_other_widths_are_refused(n_head: list[int]) -> None:
+    """Without a key for them, the lengths of heads follow from their number: the tables are those of layer 0."""
+    data = tiny.tiny_llama(n_layer=2, n_embd=64, n_head=n_head, n_head_kv=[4, 4], head_dim=16, without=(
+        "llama.attention.key_length", "llama.attention.value_length", "llama.rope.dimension_count",
+    ))  # fmt: skip
+    with pytest.raises(gemel.UnsupportedError, match=r"llama: RoPE turns \d+ channels in layer 1, but \d+ in layer 0"):
+        gemel.open(data, threads=1)
+
+
 def test_an_array_of_equals_is_one_number(tiny_model: Open) -> None:
     assert logits(tiny_model(**SIZES["an array of equals"])) == logits(tiny_model())
 

@@ -271,6 +271,29 @@ def test_a_file_that_does_not_open_has_no_plan(fields: dict[str, Any]) -> None:
     assert_same_refusal(tiny.tiny_llama(**fields))
 
 
+@pytest.mark.parametrize("arch", sorted(ARCHS))
+def test_a_norm_that_is_missing_is_an_error_of_plan_and_open(arch: str) -> None:
+    """By the header alone: nothing has been allocated for the model yet."""
+    row = ARCHS[arch]
+    lacks_it = row.has("NORM_AFTER") or row.has("NORM_BARE") or row.has("ONE_NORM") or row.has("FALCON_NORMS")
+    if lacks_it or row.has("MAY_ONE_NORM"):
+        gemel.plan(tiny_bytes(arch=arch, without=("blk.1.ffn_norm.weight", "blk.1.ffn_norm.bias")), n_ctx=64)
+        return
+    data = tiny_bytes(arch=arch, without=("blk.1.ffn_norm.weight",))
+    for call in (lambda: gemel.open(data, threads=1), lambda: gemel.plan(data, n_ctx=64)):
+        with pytest.raises(gemel.FormatError, match=r"blk\.1\.ffn_norm\.weight is missing"):
+            call()
+
+
+@pytest.mark.parametrize(("arch", "fields", "weight"), [
+    ("falcon", {"two_norms": True}, "attn_norm_2.weight"), ("stablelm", {}, "ffn_norm.weight"),
+])  # fmt: skip
+def test_a_norms_bias_without_its_weight_is_an_error(arch: str, fields: dict[str, Any], weight: str) -> None:
+    data = tiny_bytes(arch=arch, **fields, without=(f"blk.1.{weight}",))
+    with pytest.raises(gemel.FormatError, match=rf"blk\.1\.{re.escape(weight)} is missing"):
+        gemel.open(data, threads=1)
+
+
 def test_a_format_without_kernels_has_no_plan() -> None:
     pairs, tensors = tiny.described(tiny.TinyModel(n_embd=256, n_ff=256))
     at = next(i for i, one in enumerate(tensors) if one.name == "blk.0.attn_q.weight")

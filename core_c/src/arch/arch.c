@@ -121,7 +121,7 @@ static void check_heads(const gemel_model *m, keys *r, const attention *a, int i
     else if (a->n_head * (int64_t)most(a->k_dim, a->v_dim) > 16 * (int64_t)m->n_embd)
         // no model's heads are that wide; buffers would dwarf the file
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d have over 16 times embedding_length %d", r->arch,
-                          a->n_head, a->k_dim, m->n_embd));
+                          a->n_head, most(a->k_dim, a->v_dim), m->n_embd));
     else if (a->n_head % a->n_head_kv)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
                           "%s.attention.head_count %d is not a multiple of head_count_kv %d, in layer %d", r->arch,
@@ -131,6 +131,9 @@ static void check_heads(const gemel_model *m, keys *r, const attention *a, int i
                           "%s.rope.dimension_count is %d; it must be even and at most the head's length, %d, which "
                           "must be even too",
                           r->arch, a->n_rot, a->k_dim));
+    else if (a->n_rot != m->layers[0].attn.n_rot)   // all layers use the tables of the first
+        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s: RoPE turns %d channels in layer %d, but %d in layer 0",
+                          r->arch, a->n_rot, il, m->layers[0].attn.n_rot));
 }
 
 static void read_attention(gemel_model *m, keys *r, attention *a, int il) {
@@ -267,11 +270,12 @@ static void settle_norm(const gemel_model *m, norm *n, int is_bare) {
 
 static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     const arch *a = m->arch;
+    const char *missing = NULL;
+    if (!l->in.w && l->in.b) missing = "attn_norm_2.weight";
+    if (!l->ffn_in.w && l->ffn_in.b) missing = "ffn_norm.weight";
     if (arch_has(a, FALCON_NORMS) && !l->in.w) l->in = l->ffn_in;
     if (arch_has(a, MAY_ONE_NORM)) l->is_parallel = !l->ffn_in.w;
     if (arch_has(a, ONE_NORM) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel)) l->ffn_in = l->in;
-    const char *missing = NULL;
-    if (!l->ffn_in.w && !arch_has(a, NORM_AFTER | NORM_BARE)) missing = "ffn_norm.weight";
     if (!missing && arch_has(a, NORM_BIAS) && !l->ffn_in.b) missing = "ffn_norm.bias";
     if (!missing && arch_has(a, NORM_BIAS) && !l->in.b) missing = "attn_norm_2.bias";
     if (missing) return fail(e, GEMEL_E_FORMAT, "the tensor blk.%d.%s is missing", il, missing);

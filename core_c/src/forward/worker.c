@@ -44,6 +44,7 @@ deal deal_out(const worker *w, int total, int unit) {
     int now = (*w->n_deals)++ % 2;
     if (w->ith == 0) atomic_store(&w->s->dealt[!now], 0);   // no thread takes from it before the next barrier
     d.next = &w->s->dealt[now];
+    // About eight runs per thread even out cores of different speed.
     int least = total / (8 * w->nth) > total / RUNS_MAX ? total / (8 * w->nth) : total / RUNS_MAX;
     d.step = least < 2 ? 2 : (least + 4) / 4 * 4;   // whole tiles of several panels, pairs at least
     return d;

@@ -1,5 +1,5 @@
 // The kernels: a table of function pointers for each instruction set, all equal to the bit. forward/ does its
-// arithmetic with them, except embeddings (panel_row), RoPE's cos and sin (fill_rope) and biases.
+// arithmetic with them, except embeddings (panel_row), RoPE's cos and sin (fill_rope), biases, scales and clamps.
 #pragma once
 #include "../cache/layout.h"
 #include "../panel/panel.h"
@@ -23,11 +23,11 @@ static inline size_t act_at(int n, int nb, int t, int b) {
 }
 
 enum { ATTEND_MAX = 24, ATTEND_DIM = 1024 };   // queries of one attend call; the widest head of keys and values
-enum { KV_PARTIAL_HEAD = 32 };                 // floats before what a block gives: see parts
+enum { KV_PARTIAL_HEAD = 32 };                 // floats before what a block gives: see partials
 // Queries that share one KV head, whose blocks are at byte `at` of the pages. A query sees positions first..n_pos-1.
 typedef struct attend_args {
     int n, k_dim, v_dim;          // queries; channels of a query and of an output, padded as the cache's are
-    const float *q[ATTEND_MAX];   // [k_dim], already scaled: by 1/sqrt(head_dim); for Q8_0 also by log2(e)
+    const float *q[ATTEND_MAX];   // [k_dim], already scaled: by 1 / div (docs/bits.md); for Q8_0 also by log2(e)
     float *o[ATTEND_MAX];         // [v_dim]
     int first[ATTEND_MAX], n_pos[ATTEND_MAX];   // 0 <= first < n_pos
     float soft_cap;                             // of scores: 1e-3..1e6; 0: none
