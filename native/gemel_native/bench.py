@@ -24,7 +24,7 @@ from .case import Case
 from .machine import machine, peak_rss_mb
 from .opening import check_isas, opened
 from .options import JsonOption, KvTypeOption, ModelArgument, numbers_of, usage_error, whole
-from .output import bytes_text, console, facts, print_json, table
+from .output import bytes_text, console, counted, facts, print_json, table
 from .overrides import with_overrides
 from .progress import Bar
 
@@ -88,11 +88,11 @@ def bench(
     with opened(name, threads=counts[0] if counts else None, overrides=overrides) as loaded, Bar() as bar:
         model = loaded.model
         cases = [
-            Case(test, n, at, count, name)
+            Case(test, n, at, count, one)
             for test, n in tests
             for at in depths
             for count in counts or [model.threads]
-            for name in isas or [model.isa]
+            for one in isas or [model.isa]
         ]
         check_room(model, cases)
         rows, found = measure(model, cases, reps=reps, kv_type=kv_type, on_progress=bar)
@@ -280,7 +280,7 @@ def show(result: dict[str, Any]) -> None:
     peak = "" if result["peak_rss_mb"] is None else f", peak memory {result['peak_rss_mb']:.0f} MB"
     out = console()
     pairs = {
-        "machine": f"{on['cpu']}, {on['cores']} cores, {on['system']}",
+        "machine": f"{on['cpu']}, {counted(on['cores'], 'core')}, {on['system']}",
         "model": f"{model['name']}: {model['n_params'] / 1e6:.4g} M parameters, {bytes_text(model['weight_size'])}",
         "loaded": f"in {result['load_s']:.2f} s{peak}",
         "limits": "; ".join(map(limits_text, result["limits"])),
@@ -300,5 +300,5 @@ def show(result: dict[str, Any]) -> None:
 
 def limits_text(found: dict[str, Any]) -> str:
     """Return the limits as one line."""
-    threads = f"{found['threads']} thread{'s' * (found['threads'] > 1)}, {found['isa']}"
+    threads = f"{counted(found['threads'], 'thread')}, {found['isa']}"
     return f"{threads}: {found['read_bytes_s'] / 1e9:.1f} GB/s, {found['dot_macs_s'] / 1e9:.0f} GMAC/s of int8"

@@ -49,7 +49,7 @@ from .model.sampling import Sampling
 from .model.session import Session
 from .model.step import Drawn
 from .source.catalog import CATALOG as NAMES
-from .source.catalog import Entry as Name
+from .source.catalog import Name
 from .source.sources import model_files, pull
 
 __all__ = [

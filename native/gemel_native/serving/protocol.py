@@ -9,6 +9,7 @@ bytes resets the connection, which can destroy the response on its way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from typing import Any
 
@@ -102,9 +103,10 @@ class Protocol(H11Protocol):
             self._raw.close()
         elif not self.lingers and not self._raw.is_closing():
             self.lingers = True
-            self._raw.write_eof()
-            self._raw.resume_reading()
             self._linger(LINGERS)
+            self._raw.resume_reading()
+            with contextlib.suppress(OSError):   # the client has reset the connection
+                self._raw.write_eof()
 
     def _linger(self, left: int) -> None:
         if not left:
@@ -146,7 +148,7 @@ class Protocol(H11Protocol):
         self._refuse(MALFORMED)
 
     def _check_chunk(self) -> None:
-        """Refuse a chunk whose size is over any body's limit: h11 would wait for all of it."""
+        """Refuse a chunk whose size is over any body's limit at once, before any of it arrives."""
         if getattr(self.conn._reader, "_bytes_in_chunk", 0) > MOST_CHUNK and not self.transport.is_closing():
             self._refuse(OVERFLOW)
 

@@ -291,7 +291,7 @@ class Load {
             // One stream came again: if it is not sure to be the known version, the bytes must be equal.
             await this.writing;
             const hash = file.hashes[block];
-            const same = run.sure || (hash ? equal(hash, await sha256(data)) : file.hasValidator);
+            const same = run.sure || (hash && equal(hash, await sha256(data)));
             if (!same) throw new Changed();
             this.spare.push(data.buffer);
         }
@@ -299,9 +299,9 @@ class Load {
         if (this.abort.signal.aborted) run.block = -1;
     }
 
-    /** Hash a block if the hash is needed. The hash is also stored behind the block, as in the cache. */
+    /** Hash a block, because a server may stop naming the file's version. The hash is also stored behind the block. */
     async #hash(file, block, data) {
-        if (!(file.store || file.tree || !file.hasValidator) || !globalThis.crypto?.subtle) return;
+        if (!globalThis.crypto?.subtle) return;
         const hash = await sha256(data);
         file.hashes[block] = hash;
         new Uint8Array(data.buffer, data.length, hash.length).set(hash);

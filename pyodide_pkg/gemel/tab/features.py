@@ -51,13 +51,6 @@ def shares_memory() -> bool:
     return hasattr(js, "SharedArrayBuffer")
 
 
-def has_jspi() -> bool:
-    """Tell whether synchronous Python may wait for a promise (JavaScript Promise Integration)."""
-    import js
-
-    return hasattr(js.WebAssembly, "Suspending")
-
-
 def has_simd() -> bool:
     return _validates(SIMD)
 

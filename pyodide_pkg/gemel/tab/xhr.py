@@ -28,6 +28,7 @@ class _Remote:
     size: int
     version: Validators
     whole: Any   # the Uint8Array of all of it, or None
+    is_begun: bool = False   # a range of this version was read
 
 
 class XhrSource:
@@ -49,9 +50,12 @@ class XhrSource:
             if request.status == 206 and same is None:
                 request, data = self._request(file.url)
                 same = file.version.same(_version(request))
+            if same is None and file.is_begun:
+                raise SourceError(f"{self.name}: the server stopped naming the version of the file: open it again")
             if same is False or data.byteLength != (size if request.status == 206 else file.size):
                 raise SourceError(f"{self.name}: the file on the server changed meanwhile: open it again")
             if request.status == 206:
+                file.is_begun = True
                 return data
             file.whole = data
         return file.whole.subarray(start, start + size)

@@ -80,7 +80,7 @@ def too_deep(raw: bytes, most: int) -> bool:
     >>> too_deep(b'[{"a": "]]]"}]', 2), too_deep(b'[[[]]]', 2)
     (False, True)
     """
-    return opens_too_deep(raw[:HEAD], most) or bool(_unmatched(raw, most))
+    return (len(raw) > HEAD and opens_too_deep(raw[:HEAD], most)) or bool(_unmatched(raw, most))
 
 
 def opens_too_deep(start: bytes, most: int) -> bool:

@@ -188,7 +188,7 @@ class Exchange:
             if origin is not None and self._is_allowed(origin):
                 headers["Access-Control-Allow-Origin"] = origin
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-                headers["Access-Control-Expose-Headers"] = f"{HOST}, Retry-After"
+                headers["Access-Control-Expose-Headers"] = f"{HOST}, Retry-After, Content-Range, ETag"
         if not self._body_read:
             headers["Connection"] = "close"
         return headers.raw
