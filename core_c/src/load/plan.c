@@ -5,14 +5,15 @@
 #include "loader.h"
 #include "open.h"
 
-// About the tables of a vocabulary: hashes of texts and of merges are at most a quarter full.
+// About the tables of a vocabulary: hashes of texts and of merges are at most a quarter full. Measured on 28 November
+// 2026: Gemma 3 takes 17 MB beside its weights, Qwen2.5 20 MB; this gives 17 and 19.
 static double words_size(const gguf *g) {
     errors ignored = {0};
     int index;
     size_t n_tokens = 0, n_merges = 0;
     (void)gguf_get_array(g, "tokenizer.ggml.tokens", GGUF_STRING, &index, &n_tokens, &ignored);
     (void)gguf_get_array(g, "tokenizer.ggml.merges", GGUF_STRING, &index, &n_merges, &ignored);
-    return n_merges ? 64.0 * (double)(n_tokens + n_merges) : 256.0 * (double)n_tokens;
+    return 64.0 * (double)(n_tokens + n_merges);
 }
 
 // Bytes of the cache of n_ctx positions; a window's table holds no more than its pages.
