@@ -45,7 +45,7 @@ pytest-%: $(VENV)/dev   # pytest returns 5 when PYTEST_ARGS chose no test of a p
 	cat build/test-$*.log; test $$code = 0 -o $$code = 5
 
 quick: $(VENV)/dev  ## the quick tests of the API and the server, on all CPUs; of those for many models a seventh
-	GEMEL_SAMPLE=1 $(BIN)/python -m pytest tests/python tests/web -m "not (slow or long or huge)" -n auto --dist worksteal $(PYTEST_ARGS)
+	GEMEL_SAMPLE=all $(BIN)/python -m pytest tests/python tests/web -m "not (slow or long or huge)" -n auto --dist worksteal $(PYTEST_ARGS)
 
 wasm: $(VENV)/dev  ## the wheel for Pyodide, into dist: by emcc where PATH has it, else zig; COMPILER=emcc or zig
 	$(BIN)/python pyodide_pkg/build/pyodide_wheel.py $(if $(COMPILER),--compiler $(COMPILER))

@@ -10,7 +10,7 @@ import collections
 import importlib.util
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,6 +20,7 @@ import llama_vectors
 import parts
 import pytest
 import tiny
+from archs import ARCHS
 from parts import PartModel
 
 hypothesis.settings.register_profile("gemel", deadline=None)   # how long an example takes is the machine's affair
@@ -32,6 +33,7 @@ CHATML = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 REAL = "smollm2-135m-instruct"
+MORE = [arch for arch in ARCHS if arch not in ("llama", "qwen2")]
 MANY_MODELS = {"test_bits", "test_fused", "test_golden", "test_keys", "test_plan", "test_rows"}
 
 
@@ -41,21 +43,24 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         live = [item for item in items if item.get_closest_marker("peer")]
         items[:] = [item for item in items if item not in live]
         config.hook.pytest_deselected(items=live)
-    if os.environ.get("GEMEL_SAMPLE"):
+    if sample := os.environ.get("GEMEL_SAMPLE"):
         seen: collections.Counter[str] = collections.Counter()
-        kept = [item for item in items if _is_of_the_sample(item, seen)]
+        kept = [item for item in items if _is_of_the_sample(item, seen, MORE if sample == "more" else None)]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
         items[:] = kept
 
 
-def _is_of_the_sample(item: pytest.Item, seen: collections.Counter[str]) -> bool:
+def _is_of_the_sample(item: pytest.Item, seen: collections.Counter[str], archs: Sequence[str] | None) -> bool:
     """Of the files that run one program on many models, take each test's first case and each seventh after it.
 
-    Seven divides no number of cache types, threads or formats, so each of them is taken.
+    Seven divides no number of cache types, threads or formats, so each of them is taken. With archs, all cases that
+    name none of these architectures are taken.
     """
+    if item.path.stem not in MANY_MODELS or (archs and not any(arch in item.name for arch in archs)):
+        return True
     name = f"{item.path.stem}.{getattr(item, 'originalname', item.name)}"
     seen[name] += 1
-    return item.path.stem not in MANY_MODELS or seen[name] % 7 == 1
+    return seen[name] % 7 == 1
 
 
 _made: dict[str, bytes] = {}

@@ -44,7 +44,7 @@ def test_the_api_works_under_sanitizers() -> None:
         env={
             "LD_PRELOAD": str(runtime),
             "GEMEL_LIBRARY": str(folder / "libgemel.so"),
-            "GEMEL_SAMPLE": "1",
+            "GEMEL_SAMPLE": "more",
             "PYTHONMALLOC": "malloc",
             "ASAN_OPTIONS": "detect_leaks=0",  # Python itself leaves memory at its end
             "UBSAN_OPTIONS": STRICT["UBSAN_OPTIONS"],
