@@ -11,7 +11,7 @@ import time
 import weakref
 from array import array
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 
 from ..core import abi
 from ..core.closing import Closing
@@ -166,7 +166,7 @@ class CoreSession(Closing):
         return check(self._library, code, where)
 
     def _uncancel(self) -> None:
-        if not self.closed:
+        with suppress(ArgumentError):  # the session is closed
             self.cancel(False)
 
     def _check_usable(self) -> None:

@@ -71,7 +71,10 @@ async function walk() {
     find("#open-models").click();
     await until("the model is listed", () => find("#cached button.act"));
     find("#cached button.act").click();
-    await until("it is deleted", () => shown("#cached-help").includes(" was deleted: ") && shown("#cached-help").endsWith(" freed."));
+    await until(
+        "it is deleted",
+        () => shown("#cached-help").includes(" was deleted: ") && shown("#cached-help").endsWith(" freed."),
+    );
 }
 
 walk().then(

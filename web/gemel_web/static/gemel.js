@@ -343,7 +343,7 @@ export class Gemel {
 function starter(script) {
     return `import(${JSON.stringify(script)}).catch((error) => {
         const message = "gemel's worker can't be loaded: " + error.message + "; the page's Content-Security-Policy "
-            + "must allow ${new URL(script).origin} in script-src, which must send Access-Control-Allow-Origin";
+            + "must allow ${new URL(script).origin} in script-src, and that server must send Access-Control-Allow-Origin";
         postMessage({ kind: "failed", error: { name: "WorkerError", message } });
     });`;
 }
