@@ -69,11 +69,12 @@ def test_a_warning_that_is_made_an_error_ends_the_load(node: Host, served: Serve
 
 
 def test_a_cache_entry_may_vanish_while_it_is_loaded(tab: OpenTab, served: Serve, data: bytes) -> None:
-    file, one = served(data, mb_s=2), tab(where="worker")
+    file, one = served(data, mb_s=0.5), tab(where="worker")
     started = one.begin(OPEN, url=file.url, cache=True)
     while file.sent < len(data) // 3:
         one.page.wait_for_timeout(5)
     assert one.run(DELETE, url=file.url)
+    file.mb_s = None
     assert one.finish(started) == logits_of(data)
 
 
@@ -81,14 +82,14 @@ def test_a_file_that_changes_after_its_cache_entry_vanished_is_fetched_anew(
     tab: OpenTab, served: Serve, data: bytes
 ) -> None:
     other = tiny.tiny_llama(seed=9, **SHAPE)
-    file, one = served(data, mb_s=2), tab(where="worker")
+    file, one = served(data, mb_s=0.5), tab(where="worker")
     one.expect("ERR_")
     started = one.begin(OPEN, url=file.url, cache=True)
     while file.sent < len(data) // 3:
         one.page.wait_for_timeout(5)
     assert one.run(DELETE, url=file.url)
     assert file.sent < len(data)
-    file.break_after, file.data = 1, other   # break off first
+    file.mb_s, file.break_after, file.data = None, 1, other   # break off first
     assert one.finish(started) == logits_of(other)
 
 

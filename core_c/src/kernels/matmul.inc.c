@@ -217,10 +217,35 @@ WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t pane
     }
 }
 
+// One token, STREAMS panels that are `apart` panels apart, a block of each in turn.
+// w is the first panel, y its outputs.
+WORD void streams(const panel_kind *k, const uint8_t *w, size_t panel_size, int apart, int nb, const acts *a,
+                  float *y) {
+    const shape S = {0, 1, 1, V, 4, 1};
+    const size_t step = (size_t)apart * panel_size;
+    vf f[STREAMS * V];
+    TIMES (g, STREAMS * V) f[g] = vf_set1(0);
+    size_t at = 0, header = 0;   // bytes into each panel
+    for (int b = 0; b < nb; b++, at += kind_block_size(k)) {
+        if (kind_is_super(k) && b % 8 == 0) header = at, at += kind_header_size(k);
+        NO_UNROLL
+        for (int i = 0; i < STREAMS; i++) {
+            const uint8_t *panel = w + (size_t)i * step;
+            block_view v = {.p = panel + at, .h = panel + header, .a = a, .at = (size_t)b};
+            if (STREAM_BYTES > 0)
+                TIMES (line, (kind_block_size(k) + 63) / 64) PREFETCH(v.p + 64 * line + STREAM_BYTES);
+            TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f + i * V);
+        }
+    }
+    TIMES (i, STREAMS) store_token(S, 0, f + i * V, y + (size_t)i * (size_t)apart * LANES);
+}
+
 typedef void tile_fn(const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0, int n, float *y, size_t ld);
+typedef void streams_fn(const uint8_t *w, size_t panel_size, int apart, int nb, const acts *a, float *y);
 typedef struct tiles {
     tile_fn *many, *last;         // FEW_T+1..TILE_T tokens; TILE_P panels, one
     tile_fn *f8, *f4, *f2, *f1;   // that many tokens, one panel; NULL past FEW_T
+    streams_fn *streams;          // NULL where STREAMS is 1
 } tiles;
 
 #define NAME_TILE(name, which, many, T, P, G, H, C)                                                                    \
@@ -252,19 +277,28 @@ typedef struct tiles {
 #else
 #define FEW_TILES(name) NO_TILE(name, f8) NO_TILE(name, f4) NO_TILE(name, f2)
 #endif
+#if STREAMS > 1
+#define STREAMS_OF(name)                                                                                               \
+    KERNEL void name##_streams(const uint8_t *w, size_t size, int apart, int nb, const acts *a, float *y) {            \
+        streams(&kind_##name, w, size, apart, nb, a, y);                                                               \
+    }
+#else
+#define STREAMS_OF(name) static streams_fn *const name##_streams = NULL;
+#endif
 #define KIND(name, type, planes, dot, zero, book, scale, sub)                                                          \
     static const panel_kind kind_##name = {type, planes, dot, zero, book, SCALE_##scale, sub};                         \
     MANY_TILE(name)                                                                                                    \
     LAST_TILE(name)                                                                                                    \
     FEW_TILES(name)                                                                                                    \
-    NAME_TILE(name, f1, 0, 1, 1, ONE_G, 4, 1)
+    NAME_TILE(name, f1, 0, 1, 1, ONE_G, 4, 1)                                                                          \
+    STREAMS_OF(name)
 #include "../panel/kinds.def"
 #undef KIND
 
 static const tiles *tiles_of(int type) {
 #define KIND(name, type_, ...)                                                                                         \
     case type_: {                                                                                                      \
-        static const tiles t = {name##_many, name##_last, name##_f8, name##_f4, name##_f2, name##_f1};                 \
+        static const tiles t = {name##_many, name##_last, name##_f8, name##_f4, name##_f2, name##_f1, name##_streams}; \
         return &t;                                                                                                     \
     }
     switch (type) {
@@ -306,7 +340,15 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
                         .z = a->z + at,
                         .z2 = a->z2 ? a->z2 + 2 * at : NULL,
                         .n = n};
-        for (int p = p0, count = 1; p < p1; p += count) {
+        int p = p0;
+        if (STREAMS > 1 && n == 1) {   // each stream is a STREAMS-th of the panels, one after another
+            int apart = (p1 - p0) / STREAMS;
+            for (; p < p0 + apart; p++)
+                f->streams(w->data + (size_t)p * w->panel_size, w->panel_size, apart, nb, &v,
+                           y + (size_t)c * ld + p * LANES);
+            p = p0 + STREAMS * apart;
+        }
+        for (int count = 1; p < p1; p += count) {
             const uint8_t *panel = w->data + (size_t)p * w->panel_size;
             float *to = y + (size_t)c * ld + p * LANES;
             if (TILE_T == 0 || n <= FEW_T) {

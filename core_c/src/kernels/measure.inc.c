@@ -1,19 +1,22 @@
 // What limits the kernels of an instruction set: reading memory once, and dot products alone.
 
-enum { STREAMS = 4, SEEN = W == 16 ? 3 : 2, MET = W == 16 ? 4 : 5 };
+enum { LOADS = 4, SEEN = W == 16 ? 3 : 2, MET = W == 16 ? 4 : 5 };
 
-// Reads size bytes, except a rest of less than a few cache lines.
+// Reads size bytes in STREAMS parts side by side, except a rest of less than a few cache lines of each.
 KERNEL int measure_read(const uint8_t *p, size_t size) {
-    const size_t step = STREAMS * 4 * W;
-    vu seen[STREAMS];
-    if (size < step) return 0;
-    TIMES (i, STREAMS) seen[i] = vu_load(p);
-    for (size_t at = 0; at + step <= size; at += step) {
-        if (PREFETCH_BYTES > 0 && at % 64 == 0)
-            TIMES (i, (STREAMS * 4 * W + 63) / 64) PREFETCH(p + at + PREFETCH_BYTES + 64 * i);
-        TIMES (i, STREAMS) seen[i] = vu_or(seen[i], vu_load(p + at + (size_t)(i * 4 * W)));
-    }
-    TIMES (i, STREAMS) seen[0] = vu_or(seen[0], seen[i]);
+    const size_t step = LOADS * 4 * W, part = size / STREAMS / step * step;
+    vu seen[LOADS];
+    if (!part) return 0;
+    TIMES (i, LOADS) seen[i] = vu_load(p);
+    for (size_t at = 0; at < part; at += step)
+        TIMES (s, STREAMS) {
+            const uint8_t *from = p + (size_t)s * part + at;
+            if (PREFETCH_BYTES > 0 && at % 64 == 0)
+                TIMES (i, (LOADS * 4 * W + 63) / 64)
+                    PREFETCH(from + (STREAMS > 1 ? STREAM_BYTES : PREFETCH_BYTES) + 64 * i);
+            TIMES (i, LOADS) seen[i] = vu_or(seen[i], vu_load(from + (size_t)(i * 4 * W)));
+        }
+    TIMES (i, LOADS) seen[0] = vu_or(seen[0], seen[i]);
     int some;
     memcpy(&some, &seen[0], sizeof some);
     return some;

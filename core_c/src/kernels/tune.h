@@ -9,6 +9,9 @@
 //   TILE_C        chains of additions in the integer sum of a token: 1, or 2 where TILE_H is 1
 //   FEW_T G H     the same for a tile of few tokens, unrolled, of one panel; FEW_T is 8, 4 or 1
 //   ONE_G         vectors at a time for one token
+//   STREAMS       panels of one token that are read side by side, far from each other: many streams of memory may be
+//                 faster than one
+//   STREAM_BYTES  as PREFETCH_BYTES, for each of them
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
 //   FLOAT_FEW_T   most tokens of an unrolled tile: 8, 4 or 1
@@ -73,6 +76,10 @@
 #define VALUES_G 2
 #define EVERY 1
 #define PREFETCH_BYTES 8192
+#if !defined SIMD_VNNI
+#define STREAMS 4
+#define STREAM_BYTES 512
+#endif
 
 #elif defined SIMD_NEON
 #define TILE_T 0
@@ -146,6 +153,10 @@
 #define PREFETCH_BYTES 0
 #endif
 
+#if !defined STREAMS
+#define STREAMS 1
+#define STREAM_BYTES 0
+#endif
 #if !defined STEPS
 #define STEPS(j, n) TIMES (j, n)
 #endif
