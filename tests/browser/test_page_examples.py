@@ -62,7 +62,7 @@ def example(
 
 def test_the_element_answers(example: Open) -> None:
     page = example("embed.html").page
-    page.evaluate("document.querySelector('gemel-chat').options = {max_tokens: 8}")
+    page.evaluate("document.querySelector('gemel-chat').options = {max_tokens: 8, seed: 1}")
     page.get_by_role("textbox").fill("Why is the sky blue?")
     page.get_by_role("button", name="Send").click()
     page.wait_for_selector("text=8 tokens in this tab", timeout=60_000)
