@@ -430,6 +430,7 @@ def test_a_flood_of_output_is_kept_whole_to_a_limit_and_comes_in_small_steps(vis
     assert output.inner_text().rstrip() == wanted.rstrip()
     sizes = one.page.evaluate("growing.disconnect(), sizes")
     assert 0 < max(now - before for before, now in itertools.pairwise(sizes)) <= 10_000, sizes
+    assert len(sizes) - 1 >= len(wanted) / 10_000, sizes
     one.page.locator("#code").fill("print('a' * 150_000)\nprint('b' * 150_000)")
     one.page.locator("#run").click()
     output.get_by_text("output is limited to 200000 characters").wait_for()

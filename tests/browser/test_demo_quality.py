@@ -134,11 +134,11 @@ def test_axe_finds_nothing(visit: Callable[..., DemoPage], scheme: Any, width: i
 def test_no_task_is_long_and_nothing_shifts_while_an_answer_streams(
     visit: Callable[..., DemoPage], width: int, height: int
 ) -> None:
-    """A machine that does other things makes tasks long by itself: one of six answers must have none."""
+    """A machine that does other things makes tasks long by itself: one of three answers must have none."""
     one = visit(width=width, height=height)
     one.choose("Native server")
     worst = []
-    for _ in range(6):
+    for _ in range(3):
         one.page.evaluate("seen.tasks = []")
         one.say("Why is the sky blue?")
         one.answered()
@@ -159,7 +159,7 @@ def test_the_tabs_own_answers_leave_the_page_free(
         one.set(max_tokens=100)
         one.ask("Why is the sky blue?")
         worst = []
-        for _ in range(6):
+        for _ in range(3):
             one.page.evaluate("seen.tasks = []")
             one.ask("Tell me more, as a list.")
             worst.append(max(one.page.evaluate("seen.tasks"), default=0.0))
