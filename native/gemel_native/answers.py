@@ -61,6 +61,6 @@ def speeds(timings: gemel.Timings, load_s: float) -> dict[str, Any]:
 
 def cut_note(generation: gemel.Generation, n_ctx: int, max_tokens: int | None) -> str | None:
     """Return a note if the answer ended only because the context is full."""
-    if generation.stop_reason != "length" or max_tokens is not None:
+    if generation.stop_reason != "length" or len(generation.ids) == max_tokens:
         return None
     return f"note: the answer stopped because its context of {n_ctx} tokens is full (--ctx)"

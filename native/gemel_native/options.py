@@ -45,6 +45,14 @@ def whole(least: int, most: int | None = None) -> Callable[[object], int]:
     return parse
 
 
+def limit(given: object) -> int:
+    """Parse a number of tokens: at least 1, or -1 for no limit; 0 is neither."""
+    value = whole(-1)(given)
+    if value == 0:
+        raise typer.BadParameter("'0' is neither -1 (no limit) nor an integer of at least 1")
+    return value
+
+
 def number(kind: type[int] | type[float]) -> Callable[[object], float]:
     """Return the parser of a number option whose range is checked elsewhere."""
 
@@ -86,8 +94,8 @@ IsaOption = Annotated[
 MaxTokensOption = Annotated[
     int | None,
     typer.Option(
-        "--max-tokens", "-n", metavar="N", parser=whole(1), show_default="until the context is full",
-        help="Generate at most N tokens.",
+        "--max-tokens", "-n", metavar="N", parser=limit, show_default="until the context is full",
+        help="Generate at most N tokens; -1: no limit.",
     ),
 ]
 StopOption = Annotated[

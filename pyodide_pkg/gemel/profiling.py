@@ -13,6 +13,7 @@ from typing import NamedTuple, Self
 from .core import abi
 from .core.errors import ArgumentError
 from .core.library import double_at
+from .core.scalars import whole
 from .model.core_model import CoreModel
 from .model.core_session import CoreSession
 
@@ -50,10 +51,11 @@ class Profile:
     """
 
     def __init__(self, session: CoreSession, capacity: int = EVENTS) -> None:
-        if isinstance(capacity, bool) or not isinstance(capacity, int) or not 1 <= capacity <= 10**8:
+        size = whole(capacity)
+        if size is None or not 1 <= size <= 10**8:
             raise ArgumentError(f"capacity={capacity!r}: must be an integer from 1 to 100000000")
         self._session = session
-        self._capacity = capacity
+        self._capacity = size
         self._raw = b""
         self.count = 0   # events that happened
 

@@ -341,18 +341,26 @@ def test_generation_fills_n_ctx_and_then_ends_by_length(model: gemel.Model) -> N
     assert len(generation.ids) == 8   # the last one is drawn, not evaluated
 
 
-def test_what_does_not_fit_is_an_error_before_anything_is_computed(tiny_model: OpenTiny) -> None:
+def test_a_prompt_that_does_not_fit_is_an_error_before_anything_is_computed(tiny_model: OpenTiny) -> None:
     model = tiny_model(n_ctx=64)
-    with pytest.raises(gemel.ContextError, match="max_tokens=100 after a prompt of 3 tokens needs n_ctx=102.*is 64"):
-        model.generate([1, 2, 3], max_tokens=100)
     with pytest.raises(gemel.ContextError, match="n_ctx is 64, but the prompt has 65 tokens: shorten it"):
         model.generate([1] * 65)
     model.generate([1] * 64, max_tokens=1).read()
+
+
+def test_a_limit_past_the_context_means_until_the_context_is_full(tiny_model: OpenTiny) -> None:
+    model = tiny_model(n_ctx=64)
+    forbidden = {id: float("-inf") for id in eogs(model)}
+    for limit in (100, 32_000, 2**40, -1, None):
+        generation = model.generate([1, 2, 3], max_tokens=limit, temperature=0, logit_bias=forbidden)
+        generation.read()
+        assert (len(generation.ids), generation.stop_reason) == (62, "length")
     larger = tiny_model(n_ctx=8192)
     assert larger.generate([1] * 5000, max_tokens=10)._run.session.n_ctx == 5009
+    assert larger.generate([1] * 5000, max_tokens=10_000)._run.session.n_ctx == 8192
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 1.5, "3", True])
+@pytest.mark.parametrize("wrong", [0, -2, 1.5, "3", True])
 def test_max_tokens_is_checked(model: gemel.Model, wrong: object) -> None:
     with pytest.raises(gemel.ArgumentError, match="max_tokens="):
         model.generate(PROMPT, max_tokens=wrong)   # type: ignore[arg-type]
@@ -431,13 +439,14 @@ def test_unknown_option_is_a_type_error_that_names_the_nearest(model: gemel.Mode
     ("field", "wrong"),
     [
         ("temperature", -0.1), ("temperature", math.nan), ("temperature", math.inf), ("temperature", "1"),
-        ("temperature", True), ("top_k", -1), ("top_k", 1.0), ("top_k", 2**31), ("top_p", 0), ("top_p", 1.1),
-        ("min_p", 1), ("min_p", -0.1), ("typical_p", 0), ("repeat_penalty", 0), ("frequency_penalty", 2.1),
-        ("presence_penalty", -2.1), ("penalty_last_n", -1), ("penalty_last_n", 2**20 + 1), ("dry_multiplier", -1),
-        ("dry_base", 0.9), ("dry_allowed_length", 0), ("dry_last_n", -1), ("xtc_probability", 1.1),
-        ("xtc_threshold", 0.6), ("mirostat", 1), ("mirostat", 2.0), ("mirostat_tau", 0), ("mirostat_eta", 0),
-        ("seed", -1), ("seed", 2**64), ("seed", 1.0), ("logit_bias", [1]), ("logit_bias", {1: math.inf}),
-        ("logit_bias", {"a": 1}), ("logit_bias", {1: math.nan}), ("dry_breakers", "x"), ("dry_breakers", [""]),
+        ("temperature", True), ("top_k", -(2**31) - 1), ("top_k", 1.0), ("top_k", 2**31), ("top_p", -0.1),
+        ("top_p", 1.1), ("min_p", 1), ("min_p", -0.1), ("typical_p", 0), ("repeat_penalty", 0),
+        ("frequency_penalty", 2.1), ("presence_penalty", -2.1), ("penalty_last_n", -1),
+        ("penalty_last_n", 2**20 + 1), ("dry_multiplier", -1), ("dry_base", 0.9), ("dry_allowed_length", 0),
+        ("dry_last_n", -1), ("xtc_probability", 1.1), ("xtc_threshold", 0.6), ("mirostat", 1), ("mirostat", 2.0),
+        ("mirostat_tau", 0), ("mirostat_eta", 0), ("seed", -(2**63) - 1), ("seed", 2**64), ("seed", 1.0),
+        ("logit_bias", [1]), ("logit_bias", {1: math.inf}), ("logit_bias", {"a": 1}), ("logit_bias", {1: math.nan}),
+        ("dry_breakers", "x"), ("dry_breakers", [""]),
     ],
 )
 def test_option_out_of_range_names_field_value_and_range(field: str, wrong: object) -> None:

@@ -362,7 +362,7 @@ def test_each_alias_of_a_model_has_its_own_context_and_cache(model: gemel.Model)
     }
     with Asked(models) as app:
         for _ in range(2):
-            app.bad(TEXT, model="small", prompt="a", max_tokens=100)
+            app.bad(TEXT, model="small", prompt=[5] * 33)
             for alias, tokens in (("small", 20), ("large", 100), ("same", 100)):
                 app.good(TEXT, model=alias, prompt="a", max_tokens=tokens, temperature=0)
         found = sorted((session.n_ctx, session.kv_type) for session in open_sessions(model))

@@ -61,7 +61,7 @@ class Chat(Closing):
         content: str | None = None,
         *,
         max_tokens: int | None = None,
-        stop: str | Sequence[str] = (),
+        stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
         **fields: object,
     ) -> Generation:

@@ -15,7 +15,7 @@ from ..core.closing import Closing
 from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import ArgumentError
 from ..core.library import Argument, Handle, Library, check, double_at
-from ..text.ids import encode, id_bytes, ids_of
+from ..text.ids import encode, id_bytes, id_list, ids_of
 from .gguf import Metadata, Tensor, read_tensors
 from .kv import KvType, kv_type_of
 from .overrides import CHAT_TEMPLATE, Overrides
@@ -223,7 +223,7 @@ class CoreModel(Closing):
         >>> model.prompt_ids([1, 2, 3])
         [1, 2, 3]
         """
-        items: list[Any] = [prompt] if isinstance(prompt, str) else list(prompt)
+        items = prompt if isinstance(prompt, list | tuple) else ()
         n_messages = sum(isinstance(item, Mapping) for item in items)
         if n_messages < len(items) and n_messages:
             raise ArgumentError("the prompt mixes messages with other items: pass a text, ids or messages")
@@ -232,7 +232,7 @@ class CoreModel(Closing):
             ignored = next((name for name, value in given.items() if value is not None), None)
             if ignored is not None:
                 raise ArgumentError(f"{ignored} has no effect without messages: leave it out")
-            return self._prompt_ids(prompt if isinstance(prompt, str) else items, special=special)
+            return self._prompt_ids(prompt, special=special)   # type: ignore[arg-type]  # it checks
         if special:
             raise ArgumentError("special=True has no effect on messages: leave it out")
         from ..text.template import template_text, template_values
@@ -265,18 +265,21 @@ class CoreModel(Closing):
     def _prompt_ids(self, prompt: str | Sequence[int], *, special: bool) -> list[int]:
         """Return the ids of a text, with BOS where the file's flags ask for it (never EOS), or ids as they are."""
         if not isinstance(prompt, str):
+            ids = id_list(prompt)
             if special:
                 raise ArgumentError("special=True has no effect on ids: leave it out")
-            return list(prompt)
+            return ids
         return self._with_bos(self.tokenize(prompt, special=special))
 
     def _message_ids(
         self, messages: Sequence[Mapping[str, Any]], template: str, values: Mapping[str, Any]
     ) -> list[int]:
         """Return the ids of messages by a template, up to where the answer begins."""
+        from ..text.messages import plain
         from ..text.template import prompt_ids
 
-        return self._with_bos(prompt_ids(self, template, messages, {**values, "add_generation_prompt": True}))
+        ids = prompt_ids(self, template, plain(messages), {**values, "add_generation_prompt": True})
+        return self._with_bos(ids)
 
     def _with_bos(self, ids: list[int]) -> list[int]:
         """The rule of BOS: ids begin with it, once, where the file's flags ask for it."""

@@ -17,6 +17,7 @@ from ..core import abi
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, CancelledError, ContextError, StateError, counted
 from ..core.library import Argument, Block, Handle, check
+from ..core.scalars import whole
 from ..text.ids import id_bytes, ids_of
 from .core_model import CoreModel
 from .pace import Pace
@@ -90,8 +91,8 @@ class CoreSession(Closing):
     def truncate(self, n_past: int) -> None:
         """Keep the first `n_past` ids and drop the rest; there are no logits until the next id is evaluated."""
         with self._lock:
-            self._check_n_past(n_past, self.n_past)
-            self._change("gemel_session_truncate", n_past, where="truncate")
+            kept = self._check_n_past(n_past, self.n_past)
+            self._change("gemel_session_truncate", kept, where="truncate")
 
     def cancel(self, on: bool = True) -> None:
         """Stop the call that is evaluating, from any thread: it raises CancelledError after its micro-batch.
@@ -173,9 +174,11 @@ class CoreSession(Closing):
         if self._broken:
             raise StateError(self._broken)
 
-    def _check_n_past(self, n_past: object, have: int) -> None:
-        if isinstance(n_past, bool) or not isinstance(n_past, int) or not 0 <= n_past <= have:
+    def _check_n_past(self, n_past: object, have: int) -> int:
+        n = whole(n_past)
+        if n is None or not 0 <= n <= have:
             raise ArgumentError(f"n_past={n_past!r}: must be an integer from 0 to {have}, the number of ids evaluated")
+        return n
 
     def _check_room(self, n: int, n_past: int) -> None:
         total, limit = n_past + n, self.model.n_ctx

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ..core.closing import Closing
-from ..core.errors import ArgumentError, CancelledError, ContextError, StateError, counted
+from ..core.errors import ArgumentError, CancelledError, StateError
 from ..core.library import Block
+from ..core.scalars import whole
 from ..text.stops import StopScanner
 from .core_session import CoreSession
 from .pace import Pace
@@ -299,20 +300,23 @@ class Generation(Closing):
         return f"<gemel.Generation: {len(self.ids)} ids, {self.stop_reason or 'running'}>"
 
 
+def limit_of(max_tokens: object) -> int | None:
+    """Return the most ids that a caller wants, None for no limit (None and -1). ArgumentError for anything else."""
+    limit = whole(max_tokens)
+    if max_tokens is None or limit == -1:
+        return None
+    if limit is None or limit < 1:
+        raise ArgumentError(
+            f"max_tokens={max_tokens!r}: must be an integer of at least 1, or None or -1 (until the context is full)"
+        )
+    return limit
+
+
 def check_limit(session: CoreSession, n_prompt: int, max_tokens: int | None) -> int:
-    """Return how many ids may be drawn. The last one needs no room: it is not evaluated."""
+    """Return how many ids may be drawn: what is wanted, or what fits. The last needs no room: it is not evaluated."""
+    limit = limit_of(max_tokens)
     if not n_prompt:
         raise ArgumentError("the prompt is empty: pass at least one token")
     session._check_room(n_prompt, 0)
     room = session.n_ctx - n_prompt + 1
-    if max_tokens is None:
-        return room
-    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
-        raise ArgumentError(f"max_tokens={max_tokens!r}: must be an integer of at least 1, or None (up to n_ctx)")
-    if max_tokens > room:
-        raise ContextError(
-            f"max_tokens={max_tokens} after a prompt of {counted(n_prompt, 'token')} needs "
-            f"n_ctx={n_prompt + max_tokens - 1}, but it is {session.n_ctx} (the file's limit is {session.model.n_ctx})"
-            f": ask for at most {room}"
-        )
-    return max_tokens
+    return room if limit is None else min(limit, room)

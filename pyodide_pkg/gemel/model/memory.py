@@ -10,6 +10,7 @@ from pathlib import Path
 from ..core import abi
 from ..core.errors import ArgumentError, OutOfMemoryError
 from ..core.library import ERROR_SIZE, Library, check
+from ..core.scalars import whole
 from .kv import KvType, kv_number, kv_type_of
 
 
@@ -56,15 +57,16 @@ def plan_of(
     library: Library, loader: int, name: str, *, n_ctx: int, threads: int = 1, kv_type: KvType | None = None
 ) -> Plan:
     """Ask the core, whose loader has read every header and has not begun to load."""
-    if isinstance(n_ctx, bool) or not isinstance(n_ctx, int):
+    size = whole(n_ctx)
+    if size is None:
         raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer")
     number = kv_number(kv_type)
     check(library, library.call("gemel_loader_set", loader, abi.LOADER_N_THREADS, threads), f"threads={threads}")
     out, error = library.alloc(8 * abi.PLAN_SIZE), library.alloc(ERROR_SIZE)
-    code = library.call("gemel_loader_plan", loader, n_ctx, number, out, error, error.size)
+    code = library.call("gemel_loader_plan", loader, size, number, out, error, error.size)
     used = kv_type_of(check(library, code, name, error))
     sizes = array("d", library.read(out.address, out.size))
-    return Plan(name, n_ctx, used, *(int(sizes[i]) for i in range(abi.PLAN_TOTAL)))
+    return Plan(name, size, used, *(int(sizes[i]) for i in range(abi.PLAN_TOTAL)))
 
 
 _CGROUP = (   # limit and use, of the second and the first version

@@ -13,7 +13,7 @@ from ..text.stops import check_stops
 from .chat import Chat
 from .core_model import CoreModel
 from .embed import Pooling, embed
-from .generation import Generation, Run
+from .generation import Generation, Run, limit_of
 from .kv import KvType
 from .overrides import Overrides
 from .sampler import Sampler
@@ -45,7 +45,7 @@ class Model(CoreModel):
         prompt: str | Sequence[int],
         *,
         max_tokens: int | None = None,
-        stop: str | Sequence[str] = (),
+        stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
         special: bool = False,
         n_ctx: int | None = None,
@@ -54,11 +54,12 @@ class Model(CoreModel):
     ) -> Generation:
         """Continue a text or ids, without a chat template; iterate over the result for pieces of text.
 
-        max_tokens: the most ids to draw; None: until n_ctx is full. stop: end before any of these strings.
+        max_tokens: the most ids to draw; None or -1: until n_ctx is full. stop: end before any of these strings.
         sampling, or its fields by name: how ids are drawn (gemel.Sampling). special: parse special tokens in `prompt`.
         n_ctx: default as much as is needed, at least min(the file's, 4096). kv_type: as in session().
         A text begins with BOS where the file's flags ask for it; ids are taken as they are.
-        ContextError, before anything is computed, when prompt and max_tokens don't fit.
+        ContextError, before anything is computed, when the prompt doesn't fit. The generation ends with "length" when
+        max_tokens are drawn, or n_ctx is full.
 
         >>> generation = model.generate("Once upon a time", max_tokens=4, temperature=0)
         >>> generation.read() == generation.text, generation.stop_reason
@@ -67,7 +68,7 @@ class Model(CoreModel):
         options, stops = merged(sampling, fields), check_stops(stop)
         ids = self._prompt_ids(prompt, special=special)
         if n_ctx is None:
-            wanted = len(ids) + max_tokens - 1 if isinstance(max_tokens, int) else len(ids)
+            wanted = len(ids) + (limit_of(max_tokens) or 1) - 1
             n_ctx = min(max(self.default_n_ctx, wanted), self.n_ctx)
         session = self._take_preloaded(ids, n_ctx, kv_type) or Session(self, n_ctx, kv_type)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from array import array
 from collections.abc import Callable, Sequence
 
@@ -11,6 +12,7 @@ from ..core.errors import ArgumentError
 from ..core.library import Handle, Library, check, open_handle
 from .sampling import FIELDS, Sampling
 
+LEAST_P = sys.float_info.min   # the core's top_p is over 0; this one also keeps a single id
 MAX_BREAKER = 20   # ids of one of dry_breakers
 
 
@@ -42,6 +44,8 @@ class Sampler(Closing):
         call = self._library.call
         for name, item in FIELDS.items():
             value = float(getattr(self.sampling, name))
+            if name == "top_p":
+                value = max(value, LEAST_P)
             check(self._library, call("gemel_sampler_set", sampler, item.option, value), f"{name}={value}")
         check(self._library, call("gemel_sampler_seed", sampler, _half(self.seed), _half(self.seed >> 32)), "seed")
         for token, bias in self.sampling.logit_bias.items():

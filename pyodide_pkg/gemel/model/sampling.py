@@ -12,8 +12,10 @@ from typing import Any
 
 from ..core import abi
 from ..core.errors import ArgumentError
+from ..core.scalars import number, whole
 
 MAX_SEED = 2**64 - 1
+ALIASES = {"repetition_penalty": "repeat_penalty"}   # what others call a field
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,15 +30,15 @@ class Sampling:
     >>> Sampling(top_p=1.5)
     Traceback (most recent call last):
     ...
-    gemel.ArgumentError: top_p=1.5: must be over 0 and at most 1 (1 is off)
+    gemel.ArgumentError: top_p=1.5: must be from 0 to 1 (1 is off)
     """
 
     temperature: float = 0.8
     """>= 0. Logits are divided by it: below 1 sharper, above 1 flatter; 0 is greedy: always the most likely id."""
     top_k: int = 40
-    """>= 0. Keep only the k most likely ids; 0 is off."""
+    """Keep only the k most likely ids; 0 or less is off."""
     top_p: float = 0.95
-    """Over 0, at most 1. Keep the smallest set of most likely ids whose probabilities sum to p; 1 is off."""
+    """0..1. Keep the smallest set of most likely ids whose probabilities sum to p: at 0 one id; 1 is off."""
     min_p: float = 0.05
     """0 <= p < 1. Drop ids less likely than p times the most likely one; 0 is off."""
     typical_p: float = 1.0
@@ -70,17 +72,16 @@ class Sampling:
     mirostat_eta: float = 0.1
     """Over 0. How quickly mirostat adapts."""
     seed: int | None = None
-    """0..2**64-1. Where the random numbers start; None: a random one of 32 bits, which the generation reports."""
+    """-2**63..2**64-1. Where the random numbers start; None or -1: a random one of 32 bits, which the generation
+    reports. Other negative numbers count from 2**64 down."""
     logit_bias: Mapping[int, float] = field(default_factory=dict)
     """id -> what is added to its logit; float("-inf") forbids the id."""
 
     def __post_init__(self) -> None:
         for name, check_field in FIELDS.items():
-            value = getattr(self, name)
-            if not check_field.accepts(value):
-                raise ArgumentError(f"{name}={value!r}: must be {check_field.range}")
-        if self.seed is not None and not (_is_int(self.seed) and 0 <= self.seed <= MAX_SEED):
-            raise ArgumentError(f"seed={self.seed!r}: must be an integer from 0 to 2**64-1, or None")
+            object.__setattr__(self, name, check_field.checked(name, getattr(self, name)))
+        object.__setattr__(self, "top_k", max(self.top_k, 0))
+        object.__setattr__(self, "seed", _check_seed(self.seed))
         object.__setattr__(self, "logit_bias", _check_bias(self.logit_bias))
         object.__setattr__(self, "dry_breakers", _check_breakers(self.dry_breakers))
         self._check_effects()
@@ -97,6 +98,11 @@ class Sampling:
 
     def with_fields(self, **changes: object) -> Sampling:
         """Return a copy with some fields changed; TypeError names the nearest field for an unknown one."""
+        for alias, name in ALIASES.items():
+            if alias in changes:
+                if name in changes:
+                    raise TypeError(f"{alias} is another name of {name}: pass only one of them")
+                changes[name] = changes.pop(alias)
         for name in changes:
             if name not in _DEFAULTS:
                 import difflib  # here: only errors need it, and a tab waits for every import
@@ -121,10 +127,6 @@ def merged(sampling: Sampling | None, changes: Mapping[str, object]) -> Sampling
     return (sampling or Sampling()).with_fields(**changes)
 
 
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 @dataclass(frozen=True)
 class Field:
     """One number: its option in the core, its range in code and in words."""
@@ -134,11 +136,12 @@ class Field:
     range: str
     whole: bool = False
 
-    def accepts(self, value: object) -> bool:
-        if not (_is_int(value) or (isinstance(value, float) and not self.whole)):
-            return False
-        assert isinstance(value, int | float)
-        return math.isfinite(value) and self.test(value)
+    def checked(self, name: str, value: object) -> float:
+        """Return the number; ArgumentError when it is not a number, or out of range."""
+        found = whole(value) if self.whole else number(value)
+        if found is None or not (math.isfinite(found) and self.test(found)):
+            raise ArgumentError(f"{name}={value!r}: must be {self.range}")
+        return found
 
 
 def _look_back(option: int, least: int) -> Field:
@@ -159,8 +162,8 @@ def _positive(option: int, words: str = "") -> Field:
 
 FIELDS: dict[str, Field] = {
     "temperature": Field(abi.SAMPLER_TEMPERATURE, lambda t: t >= 0, "a number, at least 0 (0 is greedy)"),
-    "top_k": Field(abi.SAMPLER_TOP_K, lambda k: 0 <= k < 2**31, "an integer, at least 0 (0 is off)", whole=True),
-    "top_p": _share(abi.SAMPLER_TOP_P),
+    "top_k": Field(abi.SAMPLER_TOP_K, lambda k: -(2**31) <= k < 2**31, "an integer (0 or less is off)", whole=True),
+    "top_p": Field(abi.SAMPLER_TOP_P, lambda p: 0 <= p <= 1, "from 0 to 1 (1 is off)"),
     "min_p": Field(abi.SAMPLER_MIN_P, lambda p: 0 <= p < 1, "at least 0 and under 1 (0 is off)"),
     "typical_p": _share(abi.SAMPLER_TYPICAL_P),
     "repeat_penalty": _positive(abi.SAMPLER_REPEAT_PENALTY, " (1 is off)"),
@@ -215,14 +218,25 @@ _SILENT: tuple[tuple[_Why, tuple[str, ...]], ...] = (
 )
 
 
+def _check_seed(seed: object) -> int | None:
+    found = whole(seed)
+    if seed is None or found == -1:
+        return None
+    if found is None or not -(2**63) <= found <= MAX_SEED:
+        raise ArgumentError(f"seed={seed!r}: must be an integer from -2**63 to 2**64-1, or None; -1 is as None")
+    return found % 2**64
+
+
 def _check_bias(bias: object) -> dict[int, float]:
     if not isinstance(bias, Mapping):
         raise ArgumentError(f"logit_bias={bias!r}: must be a mapping from ids to numbers")
+    checked = {}
     for key, value in bias.items():
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not (_is_int(key) and number and not math.isnan(value) and value != math.inf):
+        id, added = whole(key), number(value)
+        if id is None or added is None or math.isnan(added) or added == math.inf:
             raise ArgumentError(f"logit_bias={{{key!r}: {value!r}}}: must map an id to a finite number or -inf")
-    return dict(bias)
+        checked[id] = added
+    return checked
 
 
 def _check_breakers(breakers: object) -> tuple[str, ...]:

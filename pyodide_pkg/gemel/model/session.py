@@ -16,6 +16,7 @@ from ..core import abi
 from ..core.errors import ArgumentError, counted
 from ..core.floats import FloatArray, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
+from ..core.scalars import whole
 from ..source.sources import open_file
 from ..text.ids import id_bytes, ids_of
 from ..text.stops import check_stops
@@ -40,13 +41,14 @@ class Session(CoreSession):
 
     def __init__(self, model: CoreModel, n_ctx: int | None = None, kv_type: KvType | None = None) -> None:
         n_ctx = model.default_n_ctx if n_ctx is None else n_ctx
-        if isinstance(n_ctx, bool) or not isinstance(n_ctx, int) or not 1 <= n_ctx <= model.n_ctx:
+        size = whole(n_ctx)
+        if size is None or not 1 <= size <= model.n_ctx:
             raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer from 1 to {model.n_ctx}, the file's own limit")
         number, library = kv_number(kv_type), model._library
         handle = open_handle(
-            library, "gemel_session_open", n_ctx, where=f"a session with n_ctx={n_ctx}", parent=model._handle
+            library, "gemel_session_open", size, where=f"a session with n_ctx={size}", parent=model._handle
         )
-        super().__init__(model, n_ctx, handle)
+        super().__init__(model, size, handle)
         if kv_type is not None:
             try:
                 self._call("gemel_session_set", abi.SESSION_KV_TYPE, number, where="the KV cache's type")
@@ -91,11 +93,12 @@ class Session(CoreSession):
 
         ArgumentError when nothing has been evaluated.
         """
-        if isinstance(n, bool) or not isinstance(n, int) or not 1 <= n <= min(256, self.model.n_vocab):
+        count = whole(n)
+        if count is None or not 1 <= count <= min(256, self.model.n_vocab):
             raise ArgumentError(f"n={n!r}: must be an integer from 1 to {min(256, self.model.n_vocab)}")
-        block = self._library.alloc(4 * n)
-        self._ask_logits("gemel_session_likeliest", block, n)
-        return ids_of(self._library.read(block.address, 4 * n))
+        block = self._library.alloc(4 * count)
+        self._ask_logits("gemel_session_likeliest", block, count)
+        return ids_of(self._library.read(block.address, block.size))
 
     def _ask_logits(self, name: str, *arguments: Argument) -> None:
         """Call a function that reads the logits."""
@@ -138,7 +141,7 @@ class Session(CoreSession):
         with self._using() as session:
             have = self.n_past
             wanted = have if n_past is None else n_past
-            self._check_n_past(wanted, have)
+            wanted = self._check_n_past(wanted, have)
             out = self._library.alloc(8)
             code = self._library.call("gemel_session_fork", session, wanted, out)
             check(self._library, code, f"a fork of {counted(wanted, 'id')}")
@@ -199,15 +202,14 @@ class Session(CoreSession):
         """
         lent, n = self._rows(rows)
         n_layer = self.model.n_layer
-        if not all(isinstance(il, int) and not isinstance(il, bool) for il in (first, last)) or not (
-            0 <= first <= last <= n_layer
-        ):
+        start, end = whole(first), whole(last)
+        if start is None or end is None or not 0 <= start <= end <= n_layer:
             raise ArgumentError(f"layers {first!r} to {last!r}: must be integers, 0 <= first <= last <= {n_layer}")
         out = self._library.alloc(max(4, 4 * n * self.model.n_embd))
         with self._lock:
             self._check_room(n, self.n_past)
             where = f"evaluating layers {first} to {last}"
-            self._run("gemel_session_layers", lent, n, first, last, out, where=where)
+            self._run("gemel_session_layers", lent, n, start, end, out, where=where)
         return floats(self._library.read(out.address, 4 * n * self.model.n_embd), (n, self.model.n_embd))
 
     def _parts(self, ids: array[int]) -> Iterator[array[int]]:
@@ -231,7 +233,7 @@ class Session(CoreSession):
         prompt: str | Sequence[int],
         *,
         max_tokens: int | None = None,
-        stop: str | Sequence[str] = (),
+        stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
         special: bool = False,
         is_answer: bool = False,

@@ -3,9 +3,34 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ..core.errors import ArgumentError
+from ..core.scalars import whole
+
+
+def id_list(prompt: object) -> list[int]:
+    """Return a sequence of integers as a list. TypeError, which says what to pass, for everything else.
+
+    >>> id_list(range(3))
+    [0, 1, 2]
+    >>> id_list(b"hello")
+    Traceback (most recent call last):
+    ...
+    TypeError: a prompt is a text or a sequence of ids, not bytes: decode it first
+    """
+    if isinstance(prompt, bytes | bytearray) or (isinstance(prompt, memoryview) and prompt.itemsize == 1):
+        raise TypeError(f"a prompt is a text or a sequence of ids, not {type(prompt).__name__}: decode it first")
+    if not hasattr(prompt, "__getitem__") or isinstance(prompt, Mapping) or not isinstance(prompt, Iterable):
+        raise TypeError(f"a prompt is a text or a sequence of ids, not {type(prompt).__name__}")
+    ids = []
+    for i, item in enumerate(prompt):
+        id = whole(item)
+        if id is None:
+            words = ": pass messages to chat() or prompt_ids()" if isinstance(item, Mapping) else ""
+            raise TypeError(f"ids are integers, but prompt[{i}] is {item!r:.50}{words}")
+        ids.append(id)
+    return ids
 
 
 def id_bytes(ids: Iterable[int], n_vocab: int) -> array[int]:

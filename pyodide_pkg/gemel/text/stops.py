@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from ..core.errors import ArgumentError
 
 
-def check_stops(stop: str | Sequence[str]) -> tuple[str, ...]:
+def check_stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return stop strings as a tuple; ArgumentError for an empty one, TypeError for one that is not text."""
-    stops = (stop,) if isinstance(stop, str) else tuple(stop)
+    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     for text in stops:
         if not isinstance(text, str):
             raise TypeError(f"a stop string is text, not {type(text).__name__}")

@@ -12,6 +12,7 @@ from starlette.types import Receive, Scope, Send
 from .body import ClientGoneError
 
 T = TypeVar("T")
+PING = b": waiting\n\n"   # a comment of a stream of events
 
 
 async def while_connected(receive: Receive, work: Coroutine[Any, Any, T]) -> T:
@@ -38,11 +39,17 @@ async def _gone(receive: Receive) -> None:
 
 
 class EventStream:
-    """A response of the pieces of an async iterator, until the client leaves. stop: stops the iterator's source."""
+    """A response of the pieces of an async iterator, until the client leaves. stop: stops the iterator's source.
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None], *, stop: Callable[[], None]) -> None:
+    While no piece comes for ping_seconds, a comment is sent, which clients ignore.
+    """
+
+    def __init__(
+        self, pieces: AsyncGenerator[bytes, None], *, stop: Callable[[], None], ping_seconds: float
+    ) -> None:
         self._pieces = pieces
         self._stop = stop
+        self._ping_seconds = ping_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send all of it."""
@@ -55,7 +62,24 @@ class EventStream:
             self._stop()
 
     async def _send(self, send: Send) -> None:
-        async for piece in self._pieces:
+        async for piece in with_pings(self._pieces, self._ping_seconds):
             await send({"type": "http.response.body", "body": piece, "more_body": True})
             await asyncio.sleep(0)   # many pieces may be ready: let other tasks run
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def with_pings(pieces: AsyncGenerator[bytes, None], seconds: float) -> AsyncGenerator[bytes, None]:
+    """Yield the pieces, and a comment whenever none came for `seconds`."""
+    while True:
+        coming = asyncio.ensure_future(anext(pieces, None))
+        try:
+            while not (await asyncio.wait({coming}, timeout=seconds))[0]:
+                yield PING
+        finally:
+            if not coming.done():
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+        piece = coming.result()
+        if piece is None:
+            return
+        yield piece

@@ -93,8 +93,9 @@ def invalid(param: str | None, why: str) -> ApiError:
 
 def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
     """Return the error for a gemel error while a request was prepared. param: the parameter with the prompt."""
-    named = re.match(r"\w+", str(error))
-    param = OTHERS.get(named[0], param) if named else param
+    named = re.match(r"messages\[[^:]*|\w+", str(error))
+    if named:
+        param = named[0] if "[" in named[0] else OTHERS.get(named[0], param)
     if isinstance(error, gemel.ContextError):
         return ApiError(400, str(error), param=param, code="context_length_exceeded")
     if isinstance(error, gemel.ArgumentError | gemel.TemplateError | gemel.UnsupportedError):

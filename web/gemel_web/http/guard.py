@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import re
 import time
 
 from starlette._utils import get_route_path
@@ -20,6 +21,7 @@ from .body import ClientGoneError
 from .errors import ApiError, log, log_failure, of_failure, response_of
 
 API = ("/v1", "/models", "/healthz", "/config.json")   # paths of the API; all others are static
+WITHOUT_V1 = ("/chat/completions", "/completions", "/embeddings")   # where clients look by mistake
 OPEN = ("/healthz", "/config.json")    # need no key
 HOST = "Gemel-Host"                    # the header that says where the app runs
 PIECE = 1 << 16                        # bytes that a client must take within Config.write_seconds
@@ -60,7 +62,7 @@ class Exchange:
     def __init__(self, app: ASGIApp, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
         self._app = app
         self._config = config
-        self._scope = scope
+        self._scope = scope = tidy(scope)
         self._receive = receive
         self._send = send
         self._headers = Headers(scope=scope)
@@ -75,6 +77,8 @@ class Exchange:
         try:
             self._check_host()
             self._check_length()
+            if self._path in WITHOUT_V1:
+                raise ApiError(404, f"there is nothing at this path: the API is at /v1{self._path}", code="not_found")
             if self._is_api:
                 self._check_origin()
                 if self._is_preflight():
@@ -106,7 +110,7 @@ class Exchange:
         name = host_of(self._headers.get("host", ""))
         if not is_address(name) and name not in {"localhost", *(one.lower() for one in allowed)}:
             raise ApiError(
-                403, f"host {name[:100]!r} (header Host) is not allowed: add it to the allowed hosts",
+                403, f"host {name[:100]!r} (header Host) is not allowed: allow it with --allowed-host",
                 code="host_not_allowed",
             )
 
@@ -119,7 +123,7 @@ class Exchange:
         origin = self._headers.get("origin")
         if origin is not None and not self._is_own(origin) and not self._is_allowed(origin):
             raise ApiError(
-                403, f"pages of {origin[:100]!r} may not use this API: add it to the allowed origins",
+                403, f"pages of {origin[:100]!r} may not use this API: allow them with --allowed-origin",
                 code="origin_not_allowed",
             )
 
@@ -192,6 +196,14 @@ class Exchange:
         if not self._body_read:
             headers["Connection"] = "close"
         return headers.raw
+
+
+def tidy(scope: Scope) -> Scope:
+    """Return the scope with an API path without doubled slashes and a slash at its end: clients put them together."""
+    path = re.sub("//+", "/", scope["path"])
+    path = path.rstrip("/") or "/"
+    tidied = {**scope, "path": path}
+    return tidied if path != scope["path"] and is_api(get_route_path(tidied)) else scope
 
 
 def is_api(path: str) -> bool:

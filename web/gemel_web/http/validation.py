@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from .errors import ApiError, invalid
 
@@ -19,17 +20,30 @@ KINDS = {
 ITEMS = {"str": "characters", "array": "items"}
 
 
-def not_valid(message: str) -> ApiError:
-    """Return the error for a message of msgspec."""
+def not_valid(message: str, fields: Sequence[str] = ()) -> ApiError:
+    """Return the error for a message of msgspec. fields: those of the body, of which one may have been meant."""
     place = PLACE.fullmatch(message)
     words, where = (place[1], place[2]) if place else (message, "")
     if found := UNKNOWN.fullmatch(words):
         name = (f"{where}.{found[1]}" if where else found[1])[:100]
-        return ApiError(400, f"{name}: unknown parameter", param=name, code="unknown_parameter")
+        meant = "" if where else nearest(name, fields)
+        return ApiError(400, f"{name}: unknown parameter{meant}", param=name, code="unknown_parameter")
     if found := MISSING.fullmatch(words):
         name = f"{where}.{found[1]}" if where else found[1]
         return ApiError(400, f"{name}: this parameter is required", param=name, code="missing_parameter")
     return invalid(where or None, plain(words) if where else f"the body {plain(words)}")
+
+
+def nearest(name: str, fields: Sequence[str]) -> str:
+    """Return a question about the field that was probably meant; "" when none is close.
+
+    >>> nearest("max_token", ["max_tokens", "model"]), nearest("colour", ["max_tokens", "model"])
+    ('; did you mean max_tokens?', '')
+    """
+    import difflib  # here: only errors need it, and a tab waits for every import
+
+    close = difflib.get_close_matches(re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower(), fields, n=1, cutoff=0.75)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def plain(words: str) -> str:

@@ -22,10 +22,11 @@ from ..jobs.scheduler import Job, Scheduler
 from ..jobs.work import Began, Completion, Embeddings, Ended, GenerateRequest, Text, Token, Vector
 from ..models import Models, ServedModel
 from . import prompts, wire
-from .sampling import sampling_of
+from .sampling import field, sampling_of
 from .shapes import ChatShape, Head, Shape, TextShape
 
-MAX_STOPS = 4
+MAX_STOPS = 64
+NO_TOKENS = "must be an integer of at least 1, or -1 (until the context is full)"
 DEFAULT_MAX_TOKENS = 16   # for completions, as in OpenAI's API; chats have no default limit
 
 
@@ -53,6 +54,16 @@ class Api:
         alias = request.path_params["alias"]
         return _json(model_of(alias, self._find(alias)))
 
+    def _alias(self, named: str | None) -> str:
+        """Return the model that a request names, or means by naming none."""
+        if named is not None:
+            return named
+        if len(self._models) != 1:
+            known = ", ".join(self._models) or "none"
+            raise ApiError(400, f"model: name one of the models served here: {known}", param="model",
+                           code="missing_parameter")
+        return next(iter(self._models))
+
     def _find(self, alias: str) -> ServedModel:
         served = self._models.get(alias)
         if served is None or served.model.closed:
@@ -67,14 +78,16 @@ class Api:
         """POST /v1/chat/completions."""
         body = await decoded(request, wire.ChatRequest, self._config)
         self._check(body)
-        if body.top_logprobs is not None and not body.logprobs:
+        if body.top_logprobs and not body.logprobs:
             raise invalid("top_logprobs", "it needs logprobs: true")
-        served = self._find(body.model)
+        alias = self._alias(body.model)
+        served = self._find(alias)
         max_tokens = _max_tokens(body)
         n_top = (body.top_logprobs or 0) if body.logprobs else None
         wanted = _generate_request(body, max_tokens=max_tokens, n_top=n_top, echo=False, is_chat=True)
         job = self._scheduler.submit(served, Completion(prompts.of_chat(body.messages), wanted))
-        return await self._answer(request, body, job, ChatShape(served.model, logprobs=n_top is not None))
+        shape = ChatShape(served.model, logprobs=n_top is not None)
+        return await self._answer(request, body, job, self._head(alias, shape), shape)
 
     async def complete(self, request: Request) -> Response | EventStream:
         """POST /v1/completions."""
@@ -84,15 +97,16 @@ class Api:
             raise refused("best_of", "ranking answers is not supported: leave it out, or send the same value as n")
         if body.echo and body.logprobs is not None:
             raise refused("logprobs", "not supported for the prompt: leave out echo")
-        served = self._find(body.model)
+        alias = self._alias(body.model)
+        served = self._find(alias)
         texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=body.n or 1, bos_eos=False)
         wanted = _generate_request(
-            body, max_tokens=body.max_tokens or DEFAULT_MAX_TOKENS, n_top=body.logprobs,
+            body, max_tokens=_limit(body, DEFAULT_MAX_TOKENS), n_top=body.logprobs,
             echo=bool(body.echo), is_chat=False,
         )
         job = self._scheduler.submit(served, Completion(texts, wanted))
         shape = TextShape(served.model, logprobs=body.logprobs is not None)
-        return await self._answer(request, body, job, shape)
+        return await self._answer(request, body, job, self._head(alias, shape), shape)
 
     def _check(self, body: wire.Sampled) -> None:
         wire.check_refused(body)
@@ -101,20 +115,22 @@ class Api:
         if (body.n or 1) > self._config.max_n:
             raise invalid("n", f"it is {body.n}, but at most {self._config.max_n} answers per prompt are allowed")
 
-    async def _answer(
-        self, request: Request, body: wire.Sampled, job: Job, shape: Shape
-    ) -> Response | EventStream:
-        """Return the response. Its status waits for Began: until then the request can still turn out to be invalid."""
-        head = Head(
-            id=shape.prefix + self._config.new_id(), created=int(self._config.clock()), alias=body.model,
+    def _head(self, alias: str, shape: Shape) -> Head:
+        return Head(
+            id=shape.prefix + self._config.new_id(), created=int(self._config.clock()), alias=alias,
             fingerprint=f"gemel-{gemel.__version__}",
         )
+
+    async def _answer(
+        self, request: Request, body: wire.Sampled, job: Job, head: Head, shape: Shape
+    ) -> Response | EventStream:
+        """Return the response. Its status waits for Began: until then the request can still turn out to be invalid."""
         try:
             began = await while_connected(request.receive, _began(job))
             if body.stream:
                 usage = bool(body.stream_options and body.stream_options.include_usage)
                 pieces = _streamed(job, began, head, shape, usage=usage)
-                return EventStream(pieces, stop=job.stop)
+                return EventStream(pieces, stop=job.stop, ping_seconds=self._config.ping_seconds)
             answer = await while_connected(request.receive, _collected(job, began, head, shape))
             return _json(answer)
         except BaseException:
@@ -126,7 +142,8 @@ class Api:
     async def embed(self, request: Request) -> Response:
         """POST /v1/embeddings."""
         body = await decoded(request, wire.EmbeddingRequest, self._config)
-        served = self._find(body.model)
+        alias = self._alias(body.model)
+        served = self._find(alias)
         n_embd = served.model.n_embd
         if body.dimensions not in (None, n_embd):
             raise refused("dimensions", f"this model's vectors have {n_embd} dimensions: leave it out")
@@ -138,7 +155,7 @@ class Api:
             job.stop()
         encoded = _as_base64 if body.encoding_format == "base64" else _as_floats
         data = [wire.Embedding("embedding", i, encoded(raw)) for i, raw in enumerate(vectors)]
-        return _json(wire.Embeddings("list", data, body.model, wire.InputUsage(n_tokens, n_tokens)))
+        return _json(wire.Embeddings("list", data, alias, wire.InputUsage(n_tokens, n_tokens)))
 
 
 def _json(value: object) -> Response:
@@ -166,10 +183,20 @@ def _generate_request(
 
 
 def _max_tokens(body: wire.ChatRequest) -> int | None:
-    new, old = body.max_completion_tokens, body.max_tokens
+    new, old = body.max_completion_tokens, field(body, "max_tokens")
     if new is not None and old is not None and new != old:
         raise invalid("max_completion_tokens", f"it is {new}, but max_tokens, its old name, is {old}: send only one")
-    return old if new is None else new
+    if new == 0:
+        raise invalid("max_completion_tokens", NO_TOKENS)
+    return new if new is not None else _limit(body, None)
+
+
+def _limit(body: wire.Sampled, default: int | None) -> int | None:
+    """Return the most tokens of an answer; None and -1: until the context is full."""
+    limit = field(body, "max_tokens")
+    if limit == 0:
+        raise invalid("max_tokens", NO_TOKENS)
+    return default if limit is None else limit
 
 
 def _stops(stop: str | list[str] | None) -> tuple[str, ...]:

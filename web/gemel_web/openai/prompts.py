@@ -16,6 +16,7 @@ from ..http.errors import invalid, refused
 from ..jobs.work import Prompts
 from .wire import Inputs, Message, check_refused
 
+PASSED = ("name", "refusal", "reasoning_content")   # fields of a message that a template may read
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -23,15 +24,12 @@ def of_chat(messages: list[Message]) -> Prompts:
     """Return a function that renders the messages with the model's chat template."""
     if not messages:
         raise invalid("messages", "it is empty: send at least one message")
-    plain = [
-        {"role": _role(message, i), "content": _content(message, f"messages[{i}].content")}
-        for i, message in enumerate(messages)
-    ]
+    sent = [_message(message, i) for i, message in enumerate(messages)]
 
     def prompts(model: gemel.Model) -> Iterator[list[int]]:
         if model.chat_template is None:
             raise invalid("messages", "this model has no chat template: use POST /v1/completions")
-        yield model.prompt_ids(plain)
+        yield model.prompt_ids(sent)
 
     return prompts
 
@@ -75,7 +73,7 @@ def _ids(model: gemel.Model, one: str | list[int], param: str, *, bos_eos: bool)
     return model.tokenize(one, bos_eos=True) if bos_eos else model.prompt_ids(one)
 
 
-def _role(message: Message, i: int) -> str:
+def _message(message: Message, i: int) -> dict[str, Any]:
     where = f"messages[{i}]"
     check_refused(message, f"{where}.")
     if message.role in ("tool", "function"):
@@ -83,21 +81,5 @@ def _role(message: Message, i: int) -> str:
     if message.role not in ROLES:
         known = ", ".join(ROLES)
         raise invalid(f"{where}.role", f"{message.role[:50]!r} must be one of {known}")
-    return ROLES[message.role]
-
-
-def _content(message: Message, where: str) -> str:
-    """Return the text of a message; several parts are joined by line breaks."""
-    if isinstance(message.content, str):
-        return message.content
-    if message.content is None:
-        raise invalid(where, "it must have text")
-    texts = []
-    for i, part in enumerate(message.content):
-        kind = part.get("type")
-        if kind not in ("text", "refusal") or not isinstance(text := part.get(kind), str) or len(part) != 2:
-            raise refused(f"{where}[{i}]", 'only parts like {"type": "text", "text": "..."} are supported here')
-        texts.append(text)
-    if not texts:
-        raise invalid(where, "it must have text")
-    return "\n".join(texts)
+    others = {name: value for name in PASSED if (value := getattr(message, name)) is not None}
+    return {"role": ROLES[message.role], "content": message.content, **others}   # null is as absent

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from typing import Any
 
 import gemel
 
 from ..http.errors import ApiError, invalid
-from .wire import RENAMED, Sampled
+from .wire import ALIASES, RENAMED, Sampled
 
 FIELDS = tuple(field.name for field in fields(gemel.Sampling))
 NAMED = re.compile(r"(\w+?)(=| has |: )")
@@ -16,7 +17,7 @@ NAMED = re.compile(r"(\w+?)(=| has |: )")
 
 def sampling_of(request: Sampled) -> gemel.Sampling:
     """Return the Sampling of a request: its fields, and gemel's defaults for the rest."""
-    given = {name: value for name in FIELDS if (value := getattr(request, name)) is not None}
+    given = {name: value for name in FIELDS if (value := field(request, name)) is not None}
     if "logit_bias" in given:
         given["logit_bias"] = _biases(given["logit_bias"])
     if "dry_breakers" in given:
@@ -28,6 +29,19 @@ def sampling_of(request: Sampled) -> gemel.Sampling:
         return gemel.Sampling(**{**given, "temperature": 1.0}).greedy()
     except gemel.ArgumentError as error:
         raise _named(str(error)) from None
+
+
+def field(request: Sampled, name: str) -> Any:  # noqa: ANN401
+    """Return a field of a request, by whichever of its names it was sent. 400 where two names disagree."""
+    value = getattr(request, name)
+    for alias, meant in ALIASES.items():
+        other = getattr(request, alias)
+        if meant != name or other is None:
+            continue
+        if value is not None and value != other:
+            raise invalid(alias, f"it is {other}, but {name}, its other name, is {value}: send only one")
+        value = other
+    return value
 
 
 def _biases(given: dict[str, float]) -> dict[int, float]:

@@ -15,7 +15,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from ..http.errors import refused
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Seed = Annotated[int, Meta(ge=0)]   # gemel.Sampling checks the upper limit: msgspec compares up to 2**63 - 1
+Limit = Annotated[int, Meta(ge=-1)]   # -1: no limit
+Seed = int   # gemel.Sampling checks its range: msgspec compares up to 2**63 - 1
 Id = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Whole = Annotated[int, Meta(ge=-(2**31), le=2**31 - 1)]
 Bias = Annotated[float, Meta(ge=-100, le=100)]
@@ -27,6 +28,7 @@ RENAMED = {
     "dry_last_n": "dry_penalty_last_n",
     "dry_breakers": "dry_sequence_breakers",
 }
+ALIASES = {"repetition_penalty": "repeat_penalty", "n_predict": "max_tokens"}   # other names: their field
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
@@ -39,12 +41,13 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     """What chats and completions have in common. null is the same as absent."""
 
-    model: str
+    model: str | None = None   # absent: the only model served
     n: Count | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     stop: Stop | list[Stop] | None = None
-    max_tokens: Count | None = None
+    max_tokens: Limit | None = None
+    n_predict: Limit | None = None
     seed: Seed | None = None
     logit_bias: dict[str, Bias] | None = None
     temperature: float | None = None
@@ -56,6 +59,7 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     min_p: float | None = None
     typical_p: float | None = None
     repeat_penalty: float | None = None
+    repetition_penalty: float | None = None
     penalty_last_n: Whole | None = None
     dry_multiplier: float | None = None
     dry_base: float | None = None
@@ -75,18 +79,23 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
+    cache_prompt: Any = None
+    keep_alive: Any = None
+    id_slot: Any = None
+    priority: Any = None
 
 
 class Message(Struct, forbid_unknown_fields=True, kw_only=True):
-    """One message of a chat; empty fields of an earlier answer, which clients send back, are accepted."""
+    """One message of a chat; the fields of an earlier answer, which clients send back, are accepted."""
 
     role: str
     content: str | list[dict[str, Any]] | None = None
-    name: Any = None
+    name: str | None = None
+    refusal: str | None = None
+    reasoning_content: str | None = None
     tool_calls: Any = None
     tool_call_id: Any = None
     function_call: Any = None
-    refusal: Any = None
     audio: Any = None
     annotations: Any = None
 
@@ -95,7 +104,7 @@ class ChatRequest(Sampled, kw_only=True):
     """POST /v1/chat/completions."""
 
     messages: list[Message]
-    max_completion_tokens: Count | None = None
+    max_completion_tokens: Limit | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     parallel_tool_calls: bool | None = None
@@ -126,7 +135,7 @@ class CompletionRequest(Sampled, kw_only=True):
 class EmbeddingRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """POST /v1/embeddings."""
 
-    model: str
+    model: str | None = None
     input: Inputs
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Count | None = None
@@ -148,11 +157,8 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, 
     "verbosity": ((), "not supported"),
     "web_search_options": ((), "web search is not supported"),
     "suffix": (("",), "inserting text is not supported: only what follows the prompt is generated"),
-    "name": ((), "names are not supported: write it into the content"),
     "tool_calls": (([],), TOOLS),
     "tool_call_id": ((), TOOLS),
-    "refusal": ((), "write it into the content"),
-    "annotations": (([],), "not supported"),
 }
 
 

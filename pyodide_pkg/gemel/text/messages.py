@@ -1,0 +1,68 @@
+"""Messages as clients keep them become messages as templates expect them: each with a text as its content.
+
+An error begins with the place: `messages[2].content[0]: ...`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..core.errors import ArgumentError
+
+NEUTRAL = ("annotations", "cache_control", "id")   # fields of a part that don't change what the model reads
+EMPTY: tuple[object, ...] = (None, "", [], ())
+
+
+def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the messages with texts as contents; fields that templates may read stay as they are.
+
+    Parts of type "text" are joined as lines. An assistant's message may lack a text; its `refusal` then stands for it.
+    ArgumentError for a part that is not text, and for other messages without a content.
+
+    >>> plain([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}])
+    [{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': ''}]
+    """
+    return [_plain(message, f"messages[{i}]") for i, message in enumerate(messages)]
+
+
+def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
+    if not isinstance(message, Mapping):
+        raise ArgumentError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
+    kept = {key: value for key, value in message.items() if key != "refusal"}
+    content, refusal = message.get("content"), message.get("refusal")
+    if content in EMPTY and message.get("role") == "assistant":
+        kept["content"] = _text(refusal, f"{where}.refusal") if refusal is not None else ""
+    elif refusal:
+        raise ArgumentError(f"{where}.refusal: only an assistant's message without a content may have one")
+    elif "content" in message:
+        kept["content"] = _content(content, f"{where}.content")
+    return kept
+
+
+def _content(content: object, where: str) -> str:
+    if isinstance(content, str):
+        return content
+    if content is None or content == []:
+        raise ArgumentError(f"{where}: it must have text")
+    if not isinstance(content, Sequence):
+        raise ArgumentError(f"{where}: must be a text or a list of text parts, not {content!r:.50}")
+    return "\n".join(_part(part, f"{where}[{i}]") for i, part in enumerate(content))
+
+
+def _part(part: object, where: str) -> str:
+    if isinstance(part, str):
+        return part
+    kind = part.get("type") if isinstance(part, Mapping) else None
+    if not isinstance(part, Mapping) or kind not in ("text", "refusal"):
+        raise ArgumentError(f'{where}: only parts like {{"type": "text", "text": "..."}} are supported here')
+    for name in part:
+        if name not in ("type", kind, *NEUTRAL):
+            raise ArgumentError(f"{where}.{name}: unknown field of a text part")
+    return _text(part.get(kind), f"{where}.{kind}")
+
+
+def _text(value: object, where: str) -> str:
+    if not isinstance(value, str):
+        raise ArgumentError(f"{where}: must be a text, not {value!r:.50}")
+    return value
