@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import doctest
+import pickle
+import re
 from array import array
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +14,14 @@ from typing import Any
 import gemel
 import numpy as np
 import pytest
-from gemel.core import scalars
+from gemel.core import hints, scalars
 from gemel.text import ids, messages
 
 OpenTiny = Callable[..., Any]   # gemel.Model, which also takes what its types do not promise
 SHOWN = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 
 
-@pytest.mark.parametrize("module", [scalars, messages, ids])
+@pytest.mark.parametrize("module", [hints, scalars, messages, ids])
 def test_examples_in_docstrings_hold(module: Any) -> None:  # noqa: ANN401
     found = doctest.testmod(module)
     assert found.attempted > 0
@@ -76,6 +80,41 @@ def test_other_names_of_an_option_are_accepted_once(tiny_model: OpenTiny) -> Non
         model.generate([1], repetition_penalty=1.2, repeat_penalty=1.1)
 
 
+@pytest.mark.parametrize(("other", "name"), [("max_new_tokens", "max_tokens"), ("n_predict", "max_tokens")])
+def test_a_limit_has_the_names_of_other_programs(tiny_model: OpenTiny, other: str, name: str) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with model.session() as session, model.chat() as chat:
+        for call in (model.generate, session.generate, chat.send):
+            generation = call("a", **{other: 3}, logit_bias={0: -100, 2: -100})
+            generation.read()
+            assert len(generation.ids) == 3
+        with pytest.raises(TypeError, match=f"{other} is another name of {name}"):
+            model.generate("a", **{other: 3, name: 3})
+
+
+def test_stop_sequences_are_stop_strings(tiny_model: OpenTiny) -> None:
+    model = tiny_model()
+    whole = model.generate("a", max_tokens=8, temperature=0).read()
+    cut = model.generate("a", max_tokens=8, temperature=0, stop_sequences=[whole[3]])
+    assert cut.read() == whole[: whole.index(whole[3])]
+    assert cut.stop_reason == "stop"
+
+
+@pytest.mark.parametrize(("sent", "meant"), [
+    ("max_token", "max_tokens"), ("maxTokens", "max_tokens"), ("Temperature", "temperature"), ("n_ctxt", "n_ctx"),
+    ("topk", "top_k"),
+])
+def test_an_unknown_option_suggests_the_nearest_of_the_call(tiny_model: OpenTiny, sent: str, meant: str) -> None:
+    with pytest.raises(TypeError, match=f"no option '{sent}'; did you mean '{meant}'"):
+        tiny_model().generate("a", **{sent: 1})
+
+
+@pytest.mark.parametrize("sent", ["system", "stream", "colour"])
+def test_an_option_that_is_like_none_gets_no_suggestion(tiny_model: OpenTiny, sent: str) -> None:
+    with pytest.raises(TypeError, match=f"there is no option '{sent}'$"):
+        tiny_model().generate("a", **{sent: 1})
+
+
 def test_no_stop_string_is_written_as_none_or_nothing(tiny_model: OpenTiny) -> None:
     model = tiny_model()
     empty: tuple[Any, ...] = (None, (), [])
@@ -89,7 +128,7 @@ def test_messages_of_parts_and_without_text_are_rendered(tiny_model: OpenTiny) -
         {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]},
         {"role": "assistant", "content": None},
     ])
-    assert ids == model.prompt_ids("user: a\nb\nassistant: \n")
+    assert ids == model.prompt_ids("user: a\nb\nassistant: ")
 
 
 @pytest.mark.parametrize(("message", "words"), [
@@ -129,3 +168,91 @@ def test_ids_come_in_any_sequence_of_integers(tiny_model: OpenTiny) -> None:
     numbers = array("i", [1, 2, 3])
     for given in ((1, 2, 3), range(1, 4), numbers, np.array(numbers), memoryview(numbers)):
         assert model.prompt_ids(given) == [1, 2, 3]
+
+
+# ---- Chats -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("options", "words"), [
+    ({"temperature": 0}, r"temperature is an option of the answer, not of the chat: pass it to send\(\)"),
+    ({"max_tokens": 10}, r"max_tokens is an option of the answer, not of the chat: pass it to send\(\)"),
+    ({"systm": "x"}, "systm: this chat template reads no such option; did you mean 'system'"),
+    ({"enable_think": True}, "enable_think: this chat template reads no such option; did you mean 'enable_thinking'"),
+    ({"colour": 1}, "colour: this chat template reads no such option$"),
+])
+def test_an_option_that_the_template_never_reads_is_an_error(
+    tiny_model: OpenTiny, options: dict[str, Any], words: str
+) -> None:
+    model = tiny_model(chat_template=SHOWN + "{{ enable_thinking }}")
+    model.chat(enable_thinking=True).close()
+    for call in (model.chat, lambda **given: model.prompt_ids([{"role": "user", "content": "x"}], **given)):
+        with pytest.raises(TypeError, match=words):
+            call(**options)
+
+
+def test_a_last_message_of_the_assistants_is_continued(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with model.chat() as chat:
+        chat.messages += [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because"}]
+        answer = chat.send(max_tokens=4, temperature=0)
+        plain = model.generate("user: Why?\nassistant: Because", max_tokens=4, temperature=0)
+        assert answer.read() == plain.read()
+        assert answer.prompt_ids == plain.prompt_ids
+        assert [message["content"] for message in chat.messages] == ["Why?", "Because" + answer.text]
+    last = [{"role": "assistant", "content": "Because"}]
+    assert model.prompt_ids(last) == model.prompt_ids("assistant: Because")
+    assert model.prompt_ids(last, continue_final=False) == model.prompt_ids("assistant: Because\n")
+    with pytest.raises(gemel.ArgumentError, match="there is nothing to continue"):
+        model.prompt_ids([{"role": "user", "content": "x"}], continue_final=True)
+    with pytest.raises(gemel.TemplateError, match="can't continue the last message: it leaves out its text"):
+        model.prompt_ids(last, template="{{ messages|length }}")
+
+
+def test_ask_answers_one_question(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with model.chat("Be brief.") as chat:
+        expected = chat.send("Why?", max_tokens=5, temperature=0).read()
+    assert model.ask("Why?", system="Be brief.", max_new_tokens=5, temperature=0) == expected
+    with pytest.raises(TypeError, match="no option 'systm'; did you mean 'system'"):
+        model.ask("Why?", systm="x")
+
+
+# ---- Objects ---------------------------------------------------------------------------------------------------------
+
+
+def test_models_sessions_generations_and_chats_are_not_copied(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with model.session() as session, model.generate("a") as generation, model.chat() as chat:
+        for one in (model, session, generation, chat):
+            for duplicate in (copy.copy, copy.deepcopy, pickle.dumps):
+                with pytest.raises(TypeError, match=f"a gemel.{type(one).__name__} can't be copied or pickled: "):
+                    duplicate(one)
+    assert model.generate("a", max_tokens=2).read() is not None
+
+
+def test_async_with_closes(tiny_model: OpenTiny) -> None:
+    model = tiny_model()
+
+    async def main() -> str:
+        async with model.session() as session, session.generate("a") as generation:
+            await anext(generation)
+        assert session.closed
+        return str(generation.stop_reason)
+
+    assert asyncio.run(main()) == "cancelled"
+
+
+def test_a_generations_repr_says_how_far_it_is(tiny_model: OpenTiny) -> None:
+    generation = tiny_model().generate("a", max_tokens=4, logit_bias={0: -100, 2: -100})
+    assert repr(generation) == "<gemel.Generation: 0 ids, not begun>"
+    next(generation)
+    assert "ids, running, prompt " in repr(generation)
+    generation.read()
+    speeds = r"prompt [\d.]+ tok/s, decode [\d.]+ tok/s"
+    assert re.fullmatch(f"<gemel.Generation: 4 ids, length, {speeds}>", repr(generation))
+
+
+def test_cancel_is_close(tiny_model: OpenTiny) -> None:
+    generation = tiny_model().generate("a")
+    generation.cancel()
+    assert generation.stop_reason == "cancelled"

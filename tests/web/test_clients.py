@@ -108,7 +108,7 @@ def shown(model: gemel.Model, text: str) -> int:
 def test_names_and_reasoning_reach_the_template(app: Asked, model: gemel.Model) -> None:
     said = {"role": "assistant", "content": "Yes", "reasoning_content": "Hm"}
     got = n_prompt(app, {"role": "user", "content": "Hi", "name": "Ann"}, said)
-    assert got == shown(model, "user/Ann/-: Hi\nassistant/-/Hm: Yes\n")
+    assert got == shown(model, "user/Ann/-: Hi\nassistant/-/Hm: Yes")
 
 
 @pytest.mark.parametrize("content", [{}, {"content": None}, {"content": ""}, {"content": []}])
@@ -142,6 +142,37 @@ def test_what_is_no_text_is_refused_by_its_place(
     with pytest.raises(gemel.ArgumentError) as raised:
         model.prompt_ids(messages)
     assert str(raised.value).startswith(f"{place}: ")
+
+
+# ---- The assistant's last message ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("flags", [{}, {"continue_final_message": True}, {"add_generation_prompt": False}])
+def test_a_last_message_of_the_assistants_is_continued(app: Asked, model: gemel.Model, flags: dict[str, bool]) -> None:
+    messages = [*HELLO, {"role": "assistant", "content": "The sky is"}]
+    answer = app.good(CHAT, max_tokens=6, temperature=0, messages=messages, **flags)
+    plain = model.generate("user/-/-: Hello\nassistant/-/-: The sky is", max_tokens=6, temperature=0)
+    assert answer["choices"][0]["message"]["content"].rstrip("\ufffd") == plain.read().rstrip("\ufffd")
+    assert answer["usage"]["prompt_tokens"] == len(plain.prompt_ids)
+
+
+@pytest.mark.parametrize("flags", [{"continue_final_message": False}, {"add_generation_prompt": True}])
+def test_a_new_message_begins_when_that_is_asked_for(app: Asked, model: gemel.Model, flags: dict[str, bool]) -> None:
+    messages = [*HELLO, {"role": "assistant", "content": "The sky is"}]
+    answer = app.good(CHAT, **SHORT, messages=messages, **flags)
+    assert answer["usage"]["prompt_tokens"] == shown(model, "user/-/-: Hello\nassistant/-/-: The sky is\n")
+
+
+@pytest.mark.parametrize(("messages", "flags", "param"), [
+    (HELLO, {"continue_final_message": True}, "continue_final_message"),
+    (HELLO, {"add_generation_prompt": False}, "add_generation_prompt"),
+    ([{"role": "assistant", "content": "x"}], {"continue_final_message": True, "add_generation_prompt": True},
+     "continue_final_message"),
+])
+def test_flags_that_exclude_each_other_are_refused(
+    app: Asked, messages: list[dict[str, Any]], flags: dict[str, bool], param: str
+) -> None:
+    assert app.bad(CHAT, **SHORT, messages=messages, **flags)["param"] == param
 
 
 # ---- Fields ----------------------------------------------------------------------------------------------------------

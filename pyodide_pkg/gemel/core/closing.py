@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from types import TracebackType
-from typing import Self
+from typing import NoReturn, Self
 
 
 class Closing:
-    """A context manager that closes itself at the end of the block."""
+    """A context manager, for `with` and `async with`, that closes itself at the end of the block.
+
+    It can't be copied or pickled: it stands for memory of this process, which would be freed twice.
+    """
+
+    copy_hint = "open another one"   # what to do instead of copying
 
     def close(self) -> None:
         """Close it. Closing again does nothing."""
@@ -20,3 +25,12 @@ class Closing:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        self.close()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(f"a gemel.{type(self).__name__} can't be copied or pickled: {self.copy_hint}")

@@ -11,11 +11,12 @@ from typing import Any
 
 from ..core.closing import Closing
 from ..core.errors import ArgumentError
-from ..text.stops import check_stops
+from ..text.messages import continues, plain
+from .call_options import call_options, check_template_options
 from .core_model import CoreModel
 from .generation import Generation, Run
 from .kv import KvType
-from .sampling import Sampling, merged
+from .sampling import Sampling
 from .session import Session
 
 TakePreloaded = Callable[[Sequence[int], int, KvType | None], Session | None]
@@ -30,6 +31,8 @@ class Chat(Closing):
             print(piece, end="")
         del chat.messages[-2:]          # undo the last question and answer
     """
+
+    copy_hint = "keep its messages and open another chat with them"
 
     def __init__(
         self,
@@ -50,8 +53,9 @@ class Chat(Closing):
             self.messages.append({"role": "system", "content": system})
         self.model = model
         self._template = template_text(model, template)
-        compiled(self._template)   # an invalid template is an error now, not at the first message
+        names = compiled(self._template).names   # an invalid template is an error now, not at the first message
         self._values = template_values(tools, options)
+        check_template_options(options, names)
         self._take_preloaded = take_preloaded
         self.session = Session(model, n_ctx, kv_type)
         self._last: weakref.ref[Generation] | None = None
@@ -67,12 +71,12 @@ class Chat(Closing):
     ) -> Generation:
         """Add a user's message and return the answer as a generation (see Model.generate).
 
-        None: answer `messages` as they are. When the answer ends or is stopped, it is added to `messages`. After an
-        error, or when it was stopped before its first token, neither answer nor question is kept. An answer that is
-        still running is closed first.
+        None: answer `messages` as they are; a last message of the assistant's is continued. When the answer ends or is
+        stopped, it is added to `messages`. After an error, or when it was stopped before its first token, neither
+        answer nor question is kept. An answer that is still running is closed first.
         ContextError when the conversation no longer fits: delete old messages, or open the chat with a larger n_ctx.
         """
-        options, stops = merged(sampling, fields), check_stops(stop)
+        options = call_options(max_tokens, stop, sampling, fields, also=("content",))
         last = self._last() if self._last else None
         if last is not None:
             last.close()
@@ -85,10 +89,12 @@ class Chat(Closing):
             if preloaded is not None:
                 self.session.close()
                 self.session = preloaded
-        run = Run(self.session, ids, max_tokens=max_tokens, stops=stops, sampling=options, owned=False)
+        run = Run(self.session, ids, options, owned=False)
+        goes_on = not added and continues(self.messages, None)
         self.messages += added
-        run.is_answer = True
-        run.on_end = lambda ended: self._answered(ended, added)
+        run.is_answer = not goes_on
+        last_message = self.messages[-1] if goes_on else None
+        run.on_end = lambda ended: self._answered(ended, added, last_message)
         generation = Generation(run)
         self._last = weakref.ref(generation)
         return generation
@@ -101,7 +107,10 @@ class Chat(Closing):
         given = self.messages if messages is None else messages
         return self.model._message_ids(given, self._template, self._values)
 
-    def _answered(self, run: Run, added: list[dict[str, Any]]) -> None:
+    def _answered(self, run: Run, added: list[dict[str, Any]], continued: dict[str, Any] | None) -> None:
+        if continued is not None:
+            continued["content"] = plain([continued])[0]["content"] + run.text
+            return
         if run.stop_reason != "error" and (run.ids or run.stop_reason != "cancelled"):
             self.messages.append({"role": "assistant", "content": run.text})
             return

@@ -16,6 +16,7 @@ from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import ArgumentError
 from ..core.library import Argument, Handle, Library, check, double_at
 from ..text.ids import encode, id_bytes, id_list, ids_of
+from .call_options import check_template_options
 from .gguf import Metadata, Tensor, read_tensors
 from .kv import KvType, kv_type_of
 from .overrides import CHAT_TEMPLATE, Overrides
@@ -212,6 +213,7 @@ class CoreModel(Closing):
         special: bool = False,
         template: str | None = None,
         tools: Sequence[Any] | None = None,
+        continue_final: bool | None = None,
         **template_options: object,
     ) -> list[int]:
         """Return the ids that a generation from a prompt begins with, or a chat's next answer; opens no session.
@@ -219,6 +221,8 @@ class CoreModel(Closing):
         prompt: messages ({"role": ..., "content": ...}), rendered with the chat template; a text; or ids, which are
         returned as they are. Messages and texts begin with BOS where the file's flags ask for it.
         special: parse special tokens that are spelled out in a text. template, tools, template_options: as in chat().
+        continue_final: whether the answer goes on with the last message, which must be the assistant's; None: it does
+        where that message is the assistant's.
 
         >>> model.prompt_ids([1, 2, 3])
         [1, 2, 3]
@@ -228,16 +232,18 @@ class CoreModel(Closing):
         if n_messages < len(items) and n_messages:
             raise ArgumentError("the prompt mixes messages with other items: pass a text, ids or messages")
         if not n_messages:
-            given = {"template": template, "tools": tools, **template_options}
+            given = {"template": template, "tools": tools, "continue_final": continue_final, **template_options}
             ignored = next((name for name, value in given.items() if value is not None), None)
             if ignored is not None:
                 raise ArgumentError(f"{ignored} has no effect without messages: leave it out")
             return self._prompt_ids(prompt, special=special)   # type: ignore[arg-type]  # it checks
         if special:
             raise ArgumentError("special=True has no effect on messages: leave it out")
-        from ..text.template import template_text, template_values
+        from ..text.template import compiled, template_text, template_values
 
-        return self._message_ids(items, template_text(self, template), template_values(tools, template_options))
+        text, values = template_text(self, template), template_values(tools, template_options)
+        check_template_options(template_options, compiled(text).names)
+        return self._message_ids(items, text, values, continue_final)
 
     # ---- Inside -----------------------------------------------------------------------------------------------------
 
@@ -272,13 +278,22 @@ class CoreModel(Closing):
         return self._with_bos(self.tokenize(prompt, special=special))
 
     def _message_ids(
-        self, messages: Sequence[Mapping[str, Any]], template: str, values: Mapping[str, Any]
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        template: str,
+        values: Mapping[str, Any],
+        continue_final: bool | None = None,
     ) -> list[int]:
-        """Return the ids of messages by a template, up to where the answer begins."""
-        from ..text.messages import plain
+        """Return the ids of messages by a template, up to where the answer begins.
+
+        continue_final: the answer is the rest of the last message, which is the assistant's.
+        """
+        from ..text.messages import continues, plain
         from ..text.template import prompt_ids
 
-        ids = prompt_ids(self, template, plain(messages), {**values, "add_generation_prompt": True})
+        sent = plain(messages)
+        goes_on = continues(sent, continue_final)
+        ids = prompt_ids(self, template, sent, {**values, "add_generation_prompt": not goes_on}, is_open=goes_on)
         return self._with_bos(ids)
 
     def _with_bos(self, ids: list[int]) -> list[int]:

@@ -17,6 +17,7 @@ from ..core.errors import ArgumentError, CancelledError, StateError
 from ..core.library import Block
 from ..core.scalars import whole
 from ..text.stops import StopScanner
+from .call_options import CallOptions
 from .core_session import CoreSession
 from .pace import Pace
 from .sampler import Sampler
@@ -54,14 +55,7 @@ class Run:
     """What a generation uses, and its results. `steps` runs it; `end` frees everything."""
 
     def __init__(
-        self,
-        session: CoreSession,
-        prompt_ids: Sequence[int],
-        *,
-        max_tokens: int | None,
-        stops: Sequence[str],
-        sampling: Sampling,
-        owned: bool,
+        self, session: CoreSession, prompt_ids: Sequence[int], options: CallOptions, *, owned: bool
     ) -> None:
         self.prompt_ids = list(prompt_ids)
         self.ids: list[int] = []
@@ -76,10 +70,10 @@ class Run:
         self.is_answer = False          # set before the first step: the text is a message, not the rest of the prompt
         self.n_dropped = 0              # characters of the first id that an answer's text lacks
         self._owned = owned
-        self._stops = StopScanner(stops)
-        self._limit = check_limit(session, len(self.prompt_ids), max_tokens)
+        self._stops = StopScanner(options.stops)
+        self._limit = check_limit(session, len(self.prompt_ids), options.max_tokens)
         model = session.model
-        self.sampler = Sampler(model._library, model._handle, sampling, model.tokenize)
+        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize)
         self._answer: Block = model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
 
     def steps(self) -> Generator[str, None, None]:
@@ -197,6 +191,8 @@ class Generation(Closing):
     it computes.
     """
 
+    copy_hint = "keep its text and ids"
+
     def __init__(self, run: Run) -> None:
         self._run = run
         self._steps = run.steps()
@@ -296,8 +292,16 @@ class Generation(Closing):
         if hasattr(self, "_steps"):
             self.close()
 
+    def cancel(self) -> None:
+        """As close(), under JavaScript's name."""
+        self.close()
+
     def __repr__(self) -> str:
-        return f"<gemel.Generation: {len(self.ids)} ids, {self.stop_reason or 'running'}>"
+        begun, timings = self.timings.n_evaluated or self.ids, self.timings
+        state = self.stop_reason or ("running" if begun else "not begun")
+        speeds = f", prompt {timings.prompt_tok_s:.1f} tok/s" if timings.prompt_s else ""
+        speeds += f", decode {timings.decode_tok_s:.1f} tok/s" if timings.decode_s else ""
+        return f"<gemel.Generation: {len(self.ids)} ids, {state}{speeds}>"
 
 
 def limit_of(max_tokens: object) -> int | None:

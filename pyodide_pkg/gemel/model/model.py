@@ -9,7 +9,7 @@ from typing import Any
 from ..core.errors import ArgumentError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
-from ..text.stops import check_stops
+from .call_options import call_options, merged
 from .chat import Chat
 from .core_model import CoreModel
 from .embed import Pooling, embed
@@ -17,7 +17,7 @@ from .generation import Generation, Run, limit_of
 from .kv import KvType
 from .overrides import Overrides
 from .sampler import Sampler
-from .sampling import Sampling, merged
+from .sampling import Sampling
 from .session import Session
 from .step import Drawn, decode, step
 
@@ -27,6 +27,8 @@ class Model(CoreModel):
 
     A context manager. Closing it closes its sessions; its memory is freed when the last call has returned.
     """
+
+    copy_hint = "threads and sessions share one; another process opens the file itself"
 
     def __init__(self, library: Library, handle: Handle, name: str, overrides: Overrides | None = None) -> None:
         self._preloaded: Session | None = None   # what open(prompt=...) evaluated, until a generation continues it
@@ -65,16 +67,14 @@ class Model(CoreModel):
         >>> generation.read() == generation.text, generation.stop_reason
         (True, 'length')
         """
-        options, stops = merged(sampling, fields), check_stops(stop)
+        options = call_options(max_tokens, stop, sampling, fields, also=("special", "n_ctx", "kv_type"))
         ids = self._prompt_ids(prompt, special=special)
         if n_ctx is None:
-            wanted = len(ids) + (limit_of(max_tokens) or 1) - 1
+            wanted = len(ids) + (limit_of(options.max_tokens) or 1) - 1
             n_ctx = min(max(self.default_n_ctx, wanted), self.n_ctx)
         session = self._take_preloaded(ids, n_ctx, kv_type) or Session(self, n_ctx, kv_type)
         try:
-            return Generation(
-                Run(session, ids, max_tokens=max_tokens, stops=stops, sampling=options, owned=True)
-            )
+            return Generation(Run(session, ids, options, owned=True))
         except BaseException:
             session.close()
             raise
@@ -133,6 +133,26 @@ class Model(CoreModel):
             self, system, n_ctx=n_ctx, kv_type=kv_type, template=template, tools=tools, options=template_options,
             take_preloaded=self._take_preloaded,
         )
+
+    def ask(
+        self,
+        question: str,
+        system: str | None = None,
+        *,
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        sampling: Sampling | None = None,
+        **fields: object,
+    ) -> str:
+        """Answer one question with the file's own chat template, and return the whole text. The options are generate's.
+
+        >>> isinstance(model.ask("Why is the sky blue?", max_tokens=8), str)
+        True
+        """
+        options = call_options(max_tokens, stop, sampling, fields, also=("question", "system"))
+        with self.chat(system) as chat:
+            answer = chat.send(question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling)
+            return answer.read()
 
     def score(self, text: str | Sequence[int]) -> list[float]:
         """Return the natural log-probability of every id after the first: n - 1 numbers for n ids.

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core import abi
 from ..core.errors import ArgumentError
+from ..core.hints import did_you_mean
 from ..core.scalars import number, whole
 
 MAX_SEED = 2**64 - 1
@@ -105,10 +106,7 @@ class Sampling:
                 changes[name] = changes.pop(alias)
         for name in changes:
             if name not in _DEFAULTS:
-                import difflib  # here: only errors need it, and a tab waits for every import
-
-                close = difflib.get_close_matches(name, _DEFAULTS, n=1, cutoff=0.0)
-                raise TypeError(f"there is no option {name!r}; did you mean {close[0]!r}?")
+                raise TypeError(f"there is no option {name!r}{did_you_mean(name, _DEFAULTS)}")
         return replace(self, **changes)   # type: ignore[arg-type]  # __post_init__ checks
 
     def greedy(self) -> Sampling:
@@ -118,13 +116,6 @@ class Sampling:
         True
         """
         return self.with_fields(temperature=0.0, **{name: _DEFAULTS[name] for name in _GREEDY_IGNORES})
-
-
-def merged(sampling: Sampling | None, changes: Mapping[str, object]) -> Sampling:
-    """Return the Sampling of a call: the given one or the default, with the fields that the call names."""
-    if sampling is not None and not isinstance(sampling, Sampling):
-        raise TypeError(f"sampling is a gemel.Sampling, not {type(sampling).__name__}")
-    return (sampling or Sampling()).with_fields(**changes)
 
 
 @dataclass(frozen=True)
@@ -183,6 +174,7 @@ FIELDS: dict[str, Field] = {
 _DEFAULTS: dict[str, Any] = {
     item.name: {} if item.name == "logit_bias" else item.default for item in fields(Sampling)
 }
+NAMES = tuple(_DEFAULTS)
 _NEUTRAL: dict[str, Any] = {
     "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0, "xtc_probability": 0.0, "mirostat": 0,
     "penalty_last_n": 0,

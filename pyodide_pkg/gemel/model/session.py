@@ -19,13 +19,13 @@ from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_hand
 from ..core.scalars import whole
 from ..source.sources import open_file
 from ..text.ids import id_bytes, ids_of
-from ..text.stops import check_stops
+from .call_options import call_options
 from .core_model import CoreModel
 from .core_session import CoreSession
 from .generation import Generation, Run
 from .kv import KV_NUMBERS, KV_SIZES, KvType, kv_number, kv_type_of
 from .page_keys import page_keys
-from .sampling import Sampling, merged
+from .sampling import Sampling
 
 NO_LOGITS = "there are no logits yet: sync or append ids first"
 
@@ -38,6 +38,8 @@ class Session(CoreSession):
     ...     len(session.logits()) == model.n_vocab
     True
     """
+
+    copy_hint = "fork() copies a session, save() and restore() store one"
 
     def __init__(self, model: CoreModel, n_ctx: int | None = None, kv_type: KvType | None = None) -> None:
         n_ctx = model.default_n_ctx if n_ctx is None else n_ctx
@@ -246,14 +248,8 @@ class Session(CoreSession):
         is_answer: the text is a message, not the rest of the prompt: it begins without the space that some tokenizers
         put before a text.
         """
-        run = Run(
-            self,
-            self.model._prompt_ids(prompt, special=special),
-            max_tokens=max_tokens,
-            stops=check_stops(stop),
-            sampling=merged(sampling, fields),
-            owned=False,
-        )
+        options = call_options(max_tokens, stop, sampling, fields, also=("special", "is_answer"))
+        run = Run(self, self.model._prompt_ids(prompt, special=special), options, owned=False)
         run.is_answer = is_answer
         return Generation(run)
 

@@ -26,6 +26,18 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [_plain(message, f"messages[{i}]") for i, message in enumerate(messages)]
 
 
+def continues(messages: Sequence[Mapping[str, Any]], wanted: bool | None) -> bool:
+    """Tell whether an answer continues the last message: if wanted, or by default if that is the assistant's.
+
+    >>> continues([{"role": "assistant", "content": "The sky"}], None)
+    True
+    """
+    is_assistants = bool(messages) and messages[-1].get("role") == "assistant"
+    if wanted and not is_assistants:
+        raise ArgumentError("continue_final: the last message is not the assistant's, so there is nothing to continue")
+    return is_assistants if wanted is None else wanted
+
+
 def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise ArgumentError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import jinja2
+from jinja2 import meta
 from jinja2.exceptions import SecurityError
 
 from ..core.errors import ArgumentError, TemplateError
@@ -55,7 +56,9 @@ class Template:
         self._rendering = threading.Lock()   # the sandbox counts one rendering at a time
         self._sandbox.globals["raise_exception"] = _refuse
         try:
-            tree = Counted().visit(self._sandbox.parse(text))
+            parsed = self._sandbox.parse(text)
+            self.names = frozenset(meta.find_undeclared_variables(parsed))   # values that it reads
+            tree = Counted().visit(parsed)
             self._template = self._sandbox.from_string(tree)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"the chat template is invalid jinja, line {error.lineno}: {error.message}") from error
@@ -103,10 +106,19 @@ def template_values(tools: Sequence[Any] | None, options: Mapping[str, Any]) -> 
 
 
 def prompt_ids(
-    model: Vocabulary, text: str, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]
+    model: Vocabulary,
+    text: str,
+    messages: Sequence[Mapping[str, Any]],
+    values: Mapping[str, Any],
+    *,
+    is_open: bool = False,
 ) -> list[int]:
-    """Render messages with the template `text` and return the ids, without a BOS that the template does not write."""
-    opening, closing = marks(text, messages)
+    """Render messages with the template `text` and return the ids, without a BOS that the template does not write.
+
+    is_open: the last message goes on: the prompt ends where its content does. TemplateError when the template leaves
+    that content out.
+    """
+    opening, closing, end = marks(text, messages)
     marked = [
         {
             key: value if key == "role" else map_texts(value, lambda part: guard(model, part, opening, closing))
@@ -114,7 +126,13 @@ def prompt_ids(
         }
         for message in messages
     ]
+    if is_open:
+        marked[-1]["content"] += end
     rendered = compiled(text).render(marked, **token_texts(model), **values)
+    if is_open:
+        rendered, found, _ = rendered.rpartition(end)
+        if not found:
+            raise TemplateError("the chat template can't continue the last message: it leaves out its text")
     ids: list[int] = []
     for part, special in segments(rendered, opening, closing):
         ids += model.tokenize(part, special=special)
@@ -163,15 +181,15 @@ def segments(text: str, opening: str, closing: str) -> Iterator[tuple[str, bool]
             yield rest if i > 0 else plain, True
 
 
-def marks(template: str, messages: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Return two characters that neither the template nor a message contains."""
+def marks(template: str, messages: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
+    """Return three characters that neither the template nor a message contains."""
     texts = [template]
     for message in messages:
         map_texts(dict(message), lambda part: texts.append(part) or part)   # type: ignore[func-returns-value]
     free = [mark for mark in NONCHARACTERS if not any(mark in text for text in texts)]
-    if len(free) < 2:
+    if len(free) < 3:
         raise TemplateError("the messages use nearly all of U+FDD0..U+FDEF, which are no characters: remove them")
-    return free[0], free[1]
+    return free[0], free[1], free[2]
 
 
 def map_texts(value: Value, change: Callable[[str], str]) -> Value:

@@ -153,7 +153,7 @@ class GenerateRequest:
     n_top: int | None           # most likely tokens to report at each position; None: no log-probabilities
     echo: bool                  # the answer begins with the prompt
     param: str                  # the request's parameter that has the prompts
-    is_chat: bool = False       # the answer is a message, not the rest of a text
+    is_answer: bool = False     # the answer is a message, not the rest of a text
 
     def sampling_of(self, answer: int) -> gemel.Sampling:
         """Return the Sampling of the answers to a prompt, from 0: each has the seed after the one before."""
@@ -189,7 +189,7 @@ class Completion(Stoppable):
     def _generation(self, session: gemel.Session, ids: list[int], sampling: gemel.Sampling) -> gemel.Generation:
         request = self._request
         return session.generate(
-            ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling, is_answer=request.is_chat
+            ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling, is_answer=request.is_answer
         )
 
     def _answer(

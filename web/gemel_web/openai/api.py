@@ -82,10 +82,12 @@ class Api:
             raise invalid("top_logprobs", "it needs logprobs: true")
         alias = self._alias(body.model)
         served = self._find(alias)
-        max_tokens = _max_tokens(body)
+        max_tokens, goes_on = _max_tokens(body), _continues(body)
         n_top = (body.top_logprobs or 0) if body.logprobs else None
-        wanted = _generate_request(body, max_tokens=max_tokens, n_top=n_top, echo=False, is_chat=True)
-        job = self._scheduler.submit(served, Completion(prompts.of_chat(body.messages), wanted))
+        wanted = _generate_request(
+            body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", is_answer=not goes_on
+        )
+        job = self._scheduler.submit(served, Completion(prompts.of_chat(body.messages, goes_on), wanted))
         shape = ChatShape(served.model, logprobs=n_top is not None)
         return await self._answer(request, body, job, self._head(alias, shape), shape)
 
@@ -102,7 +104,7 @@ class Api:
         texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=body.n or 1, bos_eos=False)
         wanted = _generate_request(
             body, max_tokens=_limit(body, DEFAULT_MAX_TOKENS), n_top=body.logprobs,
-            echo=bool(body.echo), is_chat=False,
+            echo=bool(body.echo), param="prompt", is_answer=False,
         )
         job = self._scheduler.submit(served, Completion(texts, wanted))
         shape = TextShape(served.model, logprobs=body.logprobs is not None)
@@ -174,12 +176,27 @@ def model_of(alias: str, served: ServedModel) -> wire.Model:
 
 
 def _generate_request(
-    body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, is_chat: bool
+    body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str, is_answer: bool
 ) -> GenerateRequest:
     return GenerateRequest(
         n=body.n or 1, max_tokens=max_tokens, stops=_stops(body.stop), sampling=sampling_of(body),
-        n_top=n_top, echo=echo, is_chat=is_chat, param="messages" if is_chat else "prompt",
+        n_top=n_top, echo=echo, is_answer=is_answer, param=param,
     )
+
+
+def _continues(body: wire.ChatRequest) -> bool:
+    """Return whether the answer continues the last message: by default if that is the assistant's."""
+    goes_on, is_new = body.continue_final_message, body.add_generation_prompt
+    is_assistants = bool(body.messages) and body.messages[-1].role == "assistant"
+    if goes_on and is_new:
+        raise invalid("continue_final_message", "it excludes add_generation_prompt: send only one of them")
+    if goes_on and not is_assistants:
+        raise invalid("continue_final_message", "the last message is not the assistant's: there is nothing to continue")
+    if goes_on is None:
+        goes_on = is_assistants and not is_new
+    if is_new is False and not goes_on:
+        raise refused("add_generation_prompt", "an answer begins a message, or continues the assistant's last one")
+    return goes_on
 
 
 def _max_tokens(body: wire.ChatRequest) -> int | None:

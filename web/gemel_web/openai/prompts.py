@@ -20,8 +20,11 @@ PASSED = ("name", "refusal", "reasoning_content")   # fields of a message that a
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-def of_chat(messages: list[Message]) -> Prompts:
-    """Return a function that renders the messages with the model's chat template."""
+def of_chat(messages: list[Message], continue_final: bool) -> Prompts:
+    """Return a function that renders the messages with the model's chat template.
+
+    continue_final: the answer continues the last message, which is the assistant's.
+    """
     if not messages:
         raise invalid("messages", "it is empty: send at least one message")
     sent = [_message(message, i) for i, message in enumerate(messages)]
@@ -29,7 +32,7 @@ def of_chat(messages: list[Message]) -> Prompts:
     def prompts(model: gemel.Model) -> Iterator[list[int]]:
         if model.chat_template is None:
             raise invalid("messages", "this model has no chat template: use POST /v1/completions")
-        yield model.prompt_ids(sent)
+        yield model.prompt_ids(sent, continue_final=continue_final)
 
     return prompts
 

@@ -109,6 +109,8 @@ class ChatRequest(Sampled, kw_only=True):
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     parallel_tool_calls: bool | None = None
     prediction: Any = None
+    continue_final_message: bool | None = None   # absent: if the last message is the assistant's
+    add_generation_prompt: bool | None = None    # true: begin a new message in any case
     # refused
     tools: Any = None
     tool_choice: Any = None

@@ -1,0 +1,73 @@
+"""What a call that generates takes besides its prompt: a limit, stop strings, sampling; also by other programs' names.
+
+And what a chat passes to its template: an option that would have no effect is an error that says where it belongs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..core.hints import did_you_mean
+from ..text.stops import check_stops
+from .sampling import ALIASES, NAMES, Sampling
+
+OTHER_NAMES = {"max_new_tokens": "max_tokens", "n_predict": "max_tokens", "stop_sequences": "stop"}
+OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
+COMMON = ("max_tokens", "stop", "sampling")   # parameters of every call
+
+
+@dataclass(frozen=True)
+class CallOptions:
+    """The options of one call, checked."""
+
+    max_tokens: int | None
+    stops: tuple[str, ...]
+    sampling: Sampling
+
+
+def call_options(
+    max_tokens: int | None,
+    stop: str | Sequence[str] | None,
+    sampling: Sampling | None,
+    fields: dict[str, object],
+    also: Sequence[str] = (),
+) -> CallOptions:
+    """Return the options of a call. `fields` are its other keywords; `also` names what else the call takes, for hints.
+
+    TypeError for an unknown keyword, and for two names of one option.
+    """
+    given: dict[str, object] = {"max_tokens": max_tokens, "stop": stop}
+    for other, name in OTHER_NAMES.items():
+        if other not in fields:
+            continue
+        if given[name] is not None:
+            raise TypeError(f"{other} is another name of {name}: pass only one of them")
+        given[name] = fields.pop(other)
+    check_names(fields, (*COMMON, *also))
+    return CallOptions(given["max_tokens"], check_stops(given["stop"]), merged(sampling, fields))   # type: ignore[arg-type]
+
+
+def check_names(fields: dict[str, object], also: Sequence[str] = ()) -> None:
+    """Raise a TypeError for a keyword that is not a field of Sampling."""
+    for name in fields:
+        if name not in NAMES and name not in ALIASES:
+            raise TypeError(f"there is no option {name!r}{did_you_mean(name, (*NAMES, *also))}")
+
+
+def check_template_options(options: Mapping[str, object], read: Collection[str]) -> None:
+    """Raise a TypeError for an option that the chat template does not read. read: the names that it reads."""
+    for name in options:
+        if name in read:
+            continue
+        if name in (*COMMON, *OTHER_NAMES, *NAMES, *ALIASES):
+            raise TypeError(f"{name} is an option of the answer, not of the chat: pass it to send()")
+        hint = did_you_mean(name, (*read, *OF_CHAT))
+        raise TypeError(f"{name}: this chat template reads no such option{hint}")
+
+
+def merged(sampling: Sampling | None, changes: dict[str, object]) -> Sampling:
+    """Return the Sampling of a call: the given one or the default, with the fields that the call names."""
+    if sampling is not None and not isinstance(sampling, Sampling):
+        raise TypeError(f"sampling is a gemel.Sampling, not {type(sampling).__name__}")
+    return (sampling or Sampling()).with_fields(**changes)
