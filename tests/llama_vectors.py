@@ -1,6 +1,8 @@
-"""Vocabularies of llama.cpp with texts and the ids that the tokenizers they come from gave: fetched once, from PyPI.
+"""Vocabularies of llama.cpp with texts and the ids that the tokenizers they come from gave, and its collection of chat
+templates: fetched once, from PyPI.
 
-They lie in the source archive of llama-cpp-python: models/ggml-vocab-NAME.gguf, beside it NAME.gguf.inp and .out.
+They lie in the source archive of llama-cpp-python: models/ggml-vocab-NAME.gguf, beside it NAME.gguf.inp and .out, and
+models/templates/NAME.jinja.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ NAMES = [
 ]  # fmt: skip
 PACKAGE, VERSION = "llama-cpp-python", "0.3.36"
 SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
+TEMPLATES = 70
 BETWEEN = "\n__ggml_vocab_test__\n"   # texts of an .inp file
 
 
@@ -29,14 +32,20 @@ class FetchError(Exception):
 
 
 def fetch() -> Path:
-    """Return the folder of the vocabularies. Another process that needs it meanwhile waits."""
+    """Return the folder of the vocabularies and templates. Another process that needs it meanwhile waits."""
     folder = gemel.cache.folder().parent / "vocabularies"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
-        if not all((folder / f"ggml-vocab-{name}.gguf.out").is_file() for name in NAMES):
+        is_whole = all((folder / f"ggml-vocab-{name}.gguf.out").is_file() for name in NAMES)
+        if not is_whole or len(templates(folder)) != TEMPLATES:
             with tempfile.TemporaryDirectory(dir=folder) as made:
                 _unpack(_download(Path(made)), folder)
     return folder
+
+
+def templates(folder: Path) -> list[Path]:
+    """Return the chat templates."""
+    return sorted(folder.glob("*.jinja"))
 
 
 def cases(folder: Path, name: str) -> list[tuple[str, list[int]]]:
@@ -69,8 +78,9 @@ def _unpack(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as packed:
         for member in packed:
             name = Path(member.name).name
-            if name in wanted and (source := packed.extractfile(member)) is not None:
+            is_template = member.name.endswith(".jinja") and Path(member.name).parent.name == "templates"
+            if (name in wanted or is_template) and (source := packed.extractfile(member)) is not None:
                 (folder / name).write_bytes(source.read())
                 wanted.discard(name)
-    if wanted:
-        raise FetchError(f"{archive.name} lacks {sorted(wanted)}")
+    if wanted or len(templates(folder)) != TEMPLATES:
+        raise FetchError(f"{archive.name} lacks {sorted(wanted)}, or has {len(templates(folder))} templates")

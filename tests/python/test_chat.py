@@ -138,7 +138,7 @@ HOSTILE = {
     "repeating text": "{{ 'a' * 10000000000 }}",
     "repeating text from the right": "{{ 10000000000 * 'a' }}",
     "repeating a list": "{{ [1] * 10000000000 }}",
-    "a power": "{{ 9 ** 9 ** 9 }}",
+    "a power": "{{ 9 ** 9 ** 9 ** 9 }}",
     "squaring": repeated("{% set ns.x = ns.x * ns.x %}", "10") + "{{ ns.x }}",
     "a wide format": "{{ '%1000000000d' % 1 }}",
     "a wide format filter": "{{ '%1000000000d'|format(1) }}",

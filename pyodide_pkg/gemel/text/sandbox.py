@@ -1,15 +1,17 @@
 """Jinja for untrusted templates: the immutable sandbox, with limits on time and memory.
 
-Every iteration of a loop and every call is counted, and the size of every value is checked. Only filters and methods
-that these limits cover are allowed.
+Every iteration of a loop and every call is counted, and the size of every value is checked. Filters, methods and
+operators give what jinja's own sandbox gives; those whose output could be far larger than their input are guarded.
 """
 
 from __future__ import annotations
 
 import datetime
+import functools
 import json
+import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jinja2
@@ -19,7 +21,7 @@ import jinja2.nodes as nodes
 from jinja2.exceptions import SecurityError
 from jinja2.parser import Parser
 from jinja2.runtime import Context, Macro
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedFormatter
 from jinja2.visitor import NodeTransformer
 
 Value = Any   # any value of a template
@@ -27,6 +29,8 @@ MAX_VALUE = 1 << 23      # characters of one value, of all texts in one list, an
 MAX_STEPS = 1 << 20      # iterations of loops, calls, and items of lists
 MAX_SECONDS = 20.0
 MAX_BITS = 1 << 10       # bits of an integer
+MAX_WIDTH = 1 << 16      # of a padded or wrapped text, and other numbers that filters and methods take
+PRIVATE = ("_loop_vars", "_block_vars")   # keywords that jinja adds to calls in loops and blocks
 
 # Filters whose output is no larger than their input; Sandbox adds guarded ones.
 _FILTERS = (
@@ -34,6 +38,13 @@ _FILTERS = (
     "items", "last", "length", "list", "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "safe",
     "select", "selectattr", "sort", "title", "trim", "unique", "upper", "wordcount", "groupby",
 )
+# Filters whose output is bounded by their input and by the numbers that they are given.
+_BOUNDED = (
+    "attr", "batch", "center", "filesizeformat", "forceescape", "pprint", "random", "slice", "striptags", "truncate",
+    "urlencode", "urlize", "xmlattr",
+)
+PADDED = ("center", "expandtabs", "ljust", "rjust", "zfill")   # methods of texts, likewise
+CONVERSION = re.compile(r"%(?:\([^)]*\))?[-#0 +]*(\*|[0-9]*)(?:\.(\*|[0-9]*))?")   # of the operator %
 _METHODS: dict[type, frozenset[str]] = {
     str: frozenset(
         (
@@ -42,13 +53,15 @@ _METHODS: dict[type, frozenset[str]] = {
             "isupper", "join", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace",
             "rfind", "rindex", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith",
             "strip", "swapcase", "title", "upper",
+            # guarded in Sandbox.call
+            "center", "expandtabs", "ljust", "rjust", "zfill",
         )
     ),
     dict: frozenset(("copy", "get", "items", "keys", "values")),
     list: frozenset(("copy", "count", "index")),
     tuple: frozenset(("count", "index")),
-    int: frozenset(),
-    float: frozenset(),
+    int: frozenset(("bit_length",)),
+    float: frozenset(("is_integer",)),
     bytes: frozenset(),
 }
 
@@ -111,10 +124,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             trim_blocks=True, lstrip_blocks=True, optimized=False, cache_size=0, finalize=self.built,
             extensions=[GenerationTag, jinja2.ext.loopcontrols, jinja2.ext.do],
         )
-        self.filters = {name: self.filters[name] for name in _FILTERS}
+        whole = self.filters
+        self.filters = {name: whole[name] for name in _FILTERS}
+        self.filters |= {name: bounded(name, whole[name]) for name in _BOUNDED}
         self.filters |= {
-            "tojson": self.to_json, "indent": indent, "join": self.join, "replace": self.replace,
-            "round": round_number, "string": self.joined, "sum": self.sum,
+            "format": self.format, "indent": indent, "join": self.join, "replace": self.replace, "round": round_number,
+            "string": self.joined, "sum": self.sum, "tojson": self.to_json, "wordwrap": self.wrap,
         }
         self.globals = {name: self.globals[name] for name in ("dict", "namespace", "joiner", "cycler")}
         self.globals |= {"range": limited_range, "strftime_now": now}
@@ -181,9 +196,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
     # ---- Jinja's hooks ----------------------------------------------------------------------------------------------
 
     def call_binop(self, context: Context, operator: str, left: Value, right: Value) -> Value:
-        if operator == "**" or (operator == "%" and not isinstance(left, int | float)):
-            raise SecurityError(f"the operator {operator} is not allowed here")
-        if isinstance(left, int) and isinstance(right, int):
+        if operator == "%" and isinstance(left, str):
+            check_conversions(left)
+        elif operator == "**":
+            check_power(left, right)
+        elif isinstance(left, int) and isinstance(right, int):
             if left.bit_length() + right.bit_length() > MAX_BITS:
                 raise SecurityError("an integer grows too large")
         elif operator == "*":
@@ -194,26 +211,39 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return self.built(super().call_binop(context, operator, left, right))
 
     def is_safe_attribute(self, obj: Value, attr: str, value: Value) -> bool:
+        if isinstance(obj, tuple) and attr in getattr(obj, "_fields", ()):   # what groupby yields
+            return True
         for kind, methods in _METHODS.items():
             if isinstance(obj, kind):
                 return attr in methods
         return super().is_safe_attribute(obj, attr, value)
 
-    def wrap_str_format(self, value: Value) -> None:
-        """Refuse str.format, whose width has no limit; jinja would allow it with other checks."""
-        if isinstance(getattr(value, "__self__", None), str) and value.__name__ in ("format", "format_map"):
-            raise SecurityError("str.format is not allowed here")
+    def wrap_str_format(self, value: Value) -> Callable[..., str] | None:
+        """Return str.format and str.format_map with limits; None for everything else."""
+        text, name = getattr(value, "__self__", None), getattr(value, "__name__", "")
+        if not isinstance(text, str) or name not in ("format", "format_map"):
+            return None
+
+        def formatted(*args: Value, **kwargs: Value) -> str:
+            if name == "format_map":
+                (kwargs,), args = args, ()
+            return self.joined(Formatter(self).vformat(text, args, kwargs))
+
+        return formatted
 
     def call(self, context: Context, obj: Value, *args: Value, **kwargs: Value) -> Value:
         self.step()
-        self.wrap_str_format(obj)
         owner, name = getattr(obj, "__self__", None), getattr(obj, "__name__", "")
+        given = {key: value for key, value in kwargs.items() if key not in PRIVATE}
         if isinstance(owner, str) and name == "replace":
-            return self.replace(owner, *args, **kwargs)
+            return self.replace(owner, *args, **given)
         if isinstance(owner, str) and name == "join":
             return self.join(args[0], owner)
+        if isinstance(owner, str) and name in PADDED:
+            check_numbers(name, (*args, *given.values()))
+            check_size(len(owner) + owner.count("\t") * MAX_WIDTH if name == "expandtabs" else len(owner))
         if isinstance(obj, Macro):
-            self._weigh((args, kwargs))
+            self._weigh((args, given))
         return self.built(super().call(context, obj, *args, **kwargs))
 
     # ---- Guarded filters --------------------------------------------------------------------------------------------
@@ -236,6 +266,27 @@ class Sandbox(ImmutableSandboxedEnvironment):
         found = text.count(old)
         check_size(len(text) + (found if times < 0 else min(found, times)) * len(new))
         return str(text.replace(old, new, times))
+
+    def format(self, text: Value, *args: Value, **kwargs: Value) -> str:
+        """As jinja's format: the operator %."""
+        if args and kwargs:
+            raise jinja2.exceptions.FilterArgumentError("format takes positional or keyword arguments, not both")
+        text = self.joined(text)
+        check_conversions(text)
+        return self.joined(text % (kwargs or args))
+
+    def wrap(
+        self,
+        text: str,
+        width: int = 79,
+        break_long_words: bool = True,
+        wrapstring: str | None = None,
+        break_on_hyphens: bool = True,
+    ) -> str:
+        """As jinja's wordwrap."""
+        check_numbers("wordwrap", (width,))
+        check_size(len(text) * (1 + len(wrapstring or "")))
+        return jinja2.filters.do_wordwrap(self, text, width, break_long_words, wrapstring, break_on_hyphens)
 
     def sum(self, value: Iterable[Value], attribute: str | int | None = None, start: float = 0) -> float:
         """As jinja's sum, of numbers."""
@@ -263,6 +314,45 @@ class Sandbox(ImmutableSandboxedEnvironment):
         text = json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
         check_size(len(text))
         return text
+
+
+class Formatter(SandboxedFormatter):
+    """str.format's, with bounded widths."""
+
+    def format_field(self, value: Value, format_spec: str) -> str:
+        check_numbers("str.format", map(int, re.findall("[0-9]{1,9}", format_spec)))
+        return str(super().format_field(value, format_spec))
+
+
+def bounded(name: str, work: Callable[..., Value]) -> Callable[..., Value]:
+    """Return a filter that refuses large numbers as arguments."""
+
+    @functools.wraps(work)
+    def checked(*args: Value, **kwargs: Value) -> Value:
+        check_numbers(name, (*args[1:], *kwargs.values()))
+        return work(*args, **kwargs)
+
+    return checked
+
+
+def check_numbers(name: str, values: Iterable[Value]) -> None:
+    """Raise SecurityError for a number over MAX_WIDTH among a function's arguments."""
+    if any(isinstance(value, int) and abs(value) > MAX_WIDTH for value in values):
+        raise SecurityError(f"{name} takes numbers up to {MAX_WIDTH}")
+
+
+def check_conversions(text: str) -> None:
+    """Raise SecurityError when the operator % would pad by more than MAX_WIDTH."""
+    for widths in CONVERSION.findall(text):
+        if "*" in widths:
+            raise SecurityError("the operator % takes no width from its arguments (*) here")
+        check_numbers("the operator %", [int(width[:9]) for width in widths if width])
+
+
+def check_power(left: Value, right: Value) -> None:
+    """Raise SecurityError when left ** right is a large integer."""
+    if isinstance(left, int) and isinstance(right, int) and left.bit_length() * max(right, 0) > MAX_BITS:
+        raise SecurityError("an integer grows too large")
 
 
 def check_size(size: int) -> None:
