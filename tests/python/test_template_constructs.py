@@ -21,7 +21,7 @@ VALUES: dict[str, Any] = {
     "rows": [{"a": 2, "b": "y"}, {"a": 1, "b": "x"}, {"a": 2, "b": "z"}], "mapping": {"b": 1, "a": "<&>"},
 }   # fmt: skip
 CONSTRUCTS = [
-    # methods of texts, also inside loops, blocks and macros, where jinja adds keywords of its own to a call
+    # methods of texts, also inside loops, blocks and macros, where jinja adds private keywords to a call
     "{{ text.replace('quick', 'slow').strip().split(',')[0] }}",
     "{% for x in [1, 2] %}{{ text.replace('quick', x|string, 1) }}{{ ', '.join(['a', 'b']) }}{% endfor %}",
     "{% block body %}{{ text.strip().replace('x', 'y') }}{{ '-'.join(mapping) }}{% endblock %}",
