@@ -67,11 +67,22 @@ class Group(TyperGroup):
             code = super().main(args, standalone_mode=False, **extra) or 0
         except UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else "gemel"
-            say_error(f"{error.format_message()} (see {where} --help)")
+            say_error(f"{error.format_message()}{hint_at(error)} (see {where} --help)")
             code = 2
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def hint_at(error: UsageError) -> str:
+    """Return what to do about a prompt that was taken for options or for several arguments; "" for other errors."""
+    message = error.format_message()
+    takes_text = error.ctx is not None and any(one.name in ("prompt", "text") for one in error.ctx.command.params)
+    if takes_text and message.startswith("Got unexpected extra argument"):
+        return ": write a text of several words in quotes"
+    if takes_text and message.startswith("No such option") and "ossible" not in message:
+        return ": write -- before a text that begins with -"
+    return ""
 
 
 app = typer.Typer(

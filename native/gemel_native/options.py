@@ -94,7 +94,7 @@ IsaOption = Annotated[
 MaxTokensOption = Annotated[
     int | None,
     typer.Option(
-        "--max-tokens", "-n", metavar="N", parser=limit, show_default="until the context is full",
+        "--max-tokens", "-n", "--n-predict", metavar="N", parser=limit, show_default="until the context is full",
         help="Generate at most N tokens; -1: no limit.",
     ),
 ]
@@ -109,7 +109,7 @@ SystemOption = Annotated[
 ContextOption = Annotated[
     int | None,
     typer.Option(
-        "--ctx", metavar="N", parser=whole(1), show_default="the file's limit, at most 4096",
+        "--ctx", "-c", "--ctx-size", metavar="N", parser=whole(1), show_default="the file's limit, at most 4096",
         help="Context size: tokens of prompt and answer together.",
     ),
 ]
@@ -132,6 +132,11 @@ TYPES: dict[str, tuple[Any, Callable[[object], float] | None, str]] = {
     "Mapping[int, float]": (list[str] | None, None, "ID=BIAS"),
 }
 # Fields whose option is given once per item: option, what is added to the field's doc.
+# What llama.cpp calls some of them.
+OTHER_NAMES = {
+    "temperature": ("--temp",), "typical_p": ("--typical",), "penalty_last_n": ("--repeat-last-n",),
+    "dry_last_n": ("--dry-penalty-last-n",),
+}   # fmt: skip
 REPEATED = {
     "dry_breakers": ("--dry-breaker", "May be given repeatedly."),
     "logit_bias": ("--logit-bias", "Written as 42=-1.5 or 42=-inf. May be given repeatedly."),
@@ -217,8 +222,8 @@ def _parameter(field: dataclasses.Field[Any], doc: str) -> inspect.Parameter:
     kind, parser, metavar = TYPES[str(field.type)]
     unset = DEFAULTS.get(field.name)
     info = typer.Option(
-        option, metavar=metavar, parser=parser, show_default=unset or True, rich_help_panel=SAMPLING,
-        help=f"{doc} {added}".strip().replace("[", r"\["),
+        option, *OTHER_NAMES.get(field.name, ()), metavar=metavar, parser=parser, show_default=unset or True,
+        rich_help_panel=SAMPLING, help=f"{doc} {added}".strip().replace("[", r"\["),
     )
     default = None if unset else field.default
     return inspect.Parameter(

@@ -190,6 +190,22 @@ def test_an_option_that_the_template_never_reads_is_an_error(
             call(**options)
 
 
+def test_named_templates_are_chosen_by_name_and_by_tools(tiny_model: OpenTiny) -> None:
+    named = [("tokenizer.chat_template.tool_use", "string", "T{{ tools|length }}"),
+             ("tokenizer.chat_template.rag", "string", "R")]   # fmt: skip
+    model = tiny_model(chat_template="D", kv=named)
+    hi = [{"role": "user", "content": "x"}]
+    assert model.chat_templates == {"tool_use": "T{{ tools|length }}", "rag": "R"}
+    assert model.prompt_ids(hi) == model.prompt_ids("D")
+    assert model.prompt_ids(hi, tools=[{}, {}]) == model.prompt_ids("T2")
+    assert model.prompt_ids(hi, template="rag") == model.prompt_ids("R")
+    assert model.prompt_ids(hi, template="other") == model.prompt_ids("other")
+    with tiny_model(kv=named) as unnamed:
+        with pytest.raises(gemel.TemplateError, match="only named chat templates: .* one of tool_use, rag"):
+            unnamed.chat()
+        assert unnamed.prompt_ids(hi, template="rag") == unnamed.prompt_ids("R")
+
+
 def test_a_last_message_of_the_assistants_is_continued(tiny_model: OpenTiny) -> None:
     model = tiny_model(chat_template=SHOWN)
     with model.chat() as chat:

@@ -108,10 +108,20 @@ def test_options_that_repeat_the_defaults_are_no_error() -> None:
         (["--raw", "--system", "x"], ["--system", "--raw"]),
         (["--special"], ["--special", "--raw"]),
         (["--frobnicate"], ["--frobnicate"]),
+        (["--temprature", "0"], ["--temprature", "Possible options: --temp, --temperature)"]),
+        (["world"], ["extra argument", "(world): write a text of several words in quotes"]),
+        (["-5 + 3"], ["-5", "write -- before a text that begins with -"]),
     ],
 )
 def test_bad_value_names_option_value_and_what_is_allowed(file: Path, arguments: list[str], words: list[str]) -> None:
     assert_error(gemel_("run", file, "hello", *arguments), 2, *words)
+
+
+def test_options_have_llama_cpps_names_too(file: Path) -> None:
+    ours = gemel_("run", file, "--max-tokens", "5", "--ctx", "64", "--temperature", "0", "--", "-5 + 3")
+    other = gemel_("run", file, "--n-predict", "5", "-c", "64", "--temp", "0", "--", "-5 + 3")
+    assert (ours.code, ours.out) == (other.code, other.out)
+    assert ours.code == 0
 
 
 # ---- run -------------------------------------------------------------------------------------------------------------

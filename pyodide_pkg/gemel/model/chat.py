@@ -52,7 +52,7 @@ class Chat(Closing):
         if system is not None:
             self.messages.append({"role": "system", "content": system})
         self.model = model
-        self._template = template_text(model, template)
+        self._template = template_text(model, template, tools)
         names = compiled(self._template).names   # an invalid template is an error now, not at the first message
         self._values = template_values(tools, options)
         check_template_options(options, names)

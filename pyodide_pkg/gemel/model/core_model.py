@@ -120,6 +120,13 @@ class CoreModel(Closing):
         return template if isinstance(template, str) else None
 
     @property
+    def chat_templates(self) -> dict[str, str]:
+        """The file's named chat templates (tokenizer.chat_template.NAME), such as "tool_use", by name."""
+        start = f"{CHAT_TEMPLATE}."
+        named = {key.removeprefix(start): self.metadata[key] for key in self.metadata if key.startswith(start)}
+        return {name: text for name, text in named.items() if isinstance(text, str)}
+
+    @property
     def threads(self) -> int:
         """The number of threads that compute; any number gives the same bits."""
         return self._get(abi.MODEL_N_THREADS)
@@ -241,7 +248,7 @@ class CoreModel(Closing):
             raise ArgumentError("special=True has no effect on messages: leave it out")
         from ..text.template import compiled, template_text, template_values
 
-        text, values = template_text(self, template), template_values(tools, template_options)
+        text, values = template_text(self, template, tools), template_values(tools, template_options)
         check_template_options(template_options, compiled(text).names)
         return self._message_ids(items, text, values, continue_final)
 

@@ -20,6 +20,7 @@ from jinja2.exceptions import SecurityError
 from ..core.errors import ArgumentError, TemplateError
 from .sandbox import Counted, Sandbox, Value
 
+NAME = re.compile(r"\w+")   # of a template of the file
 MAX_TEMPLATE = 1 << 20   # characters
 RESERVED = ("messages", "add_generation_prompt", "bos_token", "eos_token", "tools")
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
@@ -32,6 +33,9 @@ class Vocabulary(Protocol):
 
     @property
     def chat_template(self) -> str | None: ...
+
+    @property
+    def chat_templates(self) -> Mapping[str, str]: ...
 
     @property
     def bos_id(self) -> int | None: ...
@@ -85,9 +89,18 @@ def compiled(text: str) -> Template:
     return Template(text)
 
 
-def template_text(model: Vocabulary, template: str | None) -> str:
-    """Return the template to use: the given one, or the file's."""
-    text = template if template is not None else model.chat_template
+def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] | None = None) -> str:
+    """Return the template to use: the given one, jinja or the name of one of the file's; or else the file's.
+
+    With tools, the file's template "tool_use" comes first.
+    """
+    named = {} if template is not None and not NAME.fullmatch(template) else model.chat_templates
+    if template is not None:
+        return named.get(template, template)
+    text = named.get("tool_use") if tools else None
+    text = text or model.chat_template
+    if text is None and named:
+        raise TemplateError(f"this file has only named chat templates: pass template= one of {', '.join(named)}")
     if text is None:
         name = model.name.replace("\\", "/").rpartition("/")[2]
         raise TemplateError(

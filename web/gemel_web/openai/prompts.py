@@ -30,7 +30,7 @@ def of_chat(messages: list[Message], continue_final: bool) -> Prompts:
     sent = [_message(message, i) for i, message in enumerate(messages)]
 
     def prompts(model: gemel.Model) -> Iterator[list[int]]:
-        if model.chat_template is None:
+        if model.chat_template is None and not model.chat_templates:
             raise invalid("messages", "this model has no chat template: use POST /v1/completions")
         yield model.prompt_ids(sent, continue_final=continue_final)
 

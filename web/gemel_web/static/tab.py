@@ -283,7 +283,8 @@ class Tab:
         what = model.info
         return {
             "name": model.name, "arch": model.arch, "n_params": model.n_params, "n_ctx": model.n_ctx,
-            "default_n_ctx": model.default_n_ctx, "n_embd": model.n_embd, "has_chat": model.chat_template is not None,
+            "default_n_ctx": model.default_n_ctx, "n_embd": model.n_embd,
+            "has_chat": bool(model.chat_template or model.chat_templates),
             "engine": what.engine, "isa": what.isa, "threads": what.threads, "why": what.why,
             "weight_size": model.weight_size, "kv_size": model.kv_size, "memory": self._memory(),
         }  # fmt: skip
