@@ -196,6 +196,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_KV_SIZE_F16 = 25, GEMEL_MODEL_KV_SIZE_Q8_0 = 26,   // bytes of KV cache per position, of each type
     GEMEL_MODEL_KV_SIZE_F32 = 27,
     GEMEL_MODEL_KV_TYPE = 28,   // the gemel_kv_type that GEMEL_KV_DEFAULT means
+    GEMEL_MODEL_CACHE_SIZE = 29,   // bytes that the KV caches of all sessions take now, shared pages once
 } gemel_model_field;
 
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);

@@ -33,10 +33,12 @@ from .core.errors import (
     UnsupportedError,
 )
 from .core.slots import ARCHS as ARCHITECTURES
+from .model.answer import Timings
+from .model.batch.batch import Batch
 from .model.chat import Chat
 from .model.core_model import Info
 from .model.embed import pooled
-from .model.generation import Generation, Timings
+from .model.generation import Generation
 from .model.gguf import Metadata, Tensor
 from .model.header import Gguf
 from .model.kv import KV_TYPES, KvType
@@ -58,6 +60,7 @@ __all__ = [
     "KV_TYPES",
     "NAMES",
     "ArgumentError",
+    "Batch",
     "CancelledError",
     "Chat",
     "ContextError",

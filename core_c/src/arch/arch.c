@@ -178,7 +178,7 @@ static void finish_layer(gemel_model *m, layer *l) {
         a->cache_class++;
     kv_class *c = &m->classes[a->cache_class];
     if (a->cache_class == m->n_classes) {
-        *c = (kv_class){.window = a->window, .k_dim = a->k_dim, .v_dim = a->v_dim};
+        *c = (kv_class){.window = a->window, .k_dim = a->k_dim, .v_dim = a->v_dim, .in_use = &m->cache_size};
         m->n_classes++;
     }
     a->cache_at = c->n_heads;

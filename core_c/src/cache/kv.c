@@ -21,6 +21,8 @@ typedef struct kv_slab {
     atomic_int users;   // pages in use, and the table that takes from it
     atomic_uint free;   // a bit for each page
     int n;
+    size_t size;             // bytes
+    atomic_size_t *in_use;   // where they are counted
 } kv_slab;
 typedef struct page_head {
     atomic_int holders;
@@ -32,7 +34,9 @@ _Static_assert(sizeof(page_head) <= PAGE_HEAD && sizeof(kv_slab) <= PAGE_HEAD, "
 static page_head *head_of(const uint8_t *page) { return (page_head *)(void *)(page - PAGE_HEAD); }
 
 static void slab_drop(kv_slab *s) {
-    if (s && atomic_fetch_sub(&s->users, 1) == 1) memory_free(s);
+    if (!s || atomic_fetch_sub(&s->users, 1) > 1) return;
+    if (s->in_use) atomic_fetch_sub(s->in_use, s->size);
+    memory_free(s);
 }
 static void page_drop(uint8_t *page) {
     if (!page || atomic_fetch_sub(&head_of(page)->holders, 1) > 1) return;
@@ -41,7 +45,7 @@ static void page_drop(uint8_t *page) {
     slab_drop(s);
 }
 
-static kv_slab *slab_get(int n, size_t page_size) {
+static kv_slab *slab_get(int n, size_t page_size, atomic_size_t *in_use) {
     int overflow = 0;
     size_t size = memory_times((size_t)n, page_size, &overflow);
     kv_slab *s = overflow || size > SIZE_MAX - PAGE_HEAD ? NULL : memory_get(PAGE_HEAD + size);
@@ -49,6 +53,9 @@ static kv_slab *slab_get(int n, size_t page_size) {
     atomic_init(&s->users, 1);
     atomic_init(&s->free, (1u << n) - 1);
     s->n = n;
+    s->size = PAGE_HEAD + size;
+    s->in_use = in_use;
+    if (in_use) atomic_fetch_add(in_use, s->size);
     return s;
 }
 
@@ -58,8 +65,8 @@ static uint8_t *page_get(kv_table *t, size_t size) {
     if (!t->slab || !atomic_load(&t->slab->free)) {
         int n = !t->slab ? 1 : 2 * t->slab->n;
         while (n > 1 && (n > SLAB_PAGES || size > SLAB_SIZE / (size_t)n)) n /= 2;
-        kv_slab *s = slab_get(n, size);
-        if (!s && n > 1) s = slab_get(1, size);
+        kv_slab *s = slab_get(n, size, t->c->in_use);
+        if (!s && n > 1) s = slab_get(1, size, t->c->in_use);
         if (!s) return NULL;
         slab_drop(t->slab);
         t->slab = s;

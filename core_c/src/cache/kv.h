@@ -2,6 +2,7 @@
 // their holders: sessions with a common prefix share its pages, and a shared page is copied before a session writes to
 // it. A page holds a block (layout.h) for every KV head of every layer of its class.
 #pragma once
+#include <stdatomic.h>
 #include "layout.h"
 
 // Layers whose pages are alike: the same window and dims. Belongs to the model.
@@ -9,6 +10,7 @@ typedef struct kv_class {
     int window;         // positions that a query sees; 0: all
     int k_dim, v_dim;   // of a head, not padded
     int n_heads;        // KV heads of all its layers
+    atomic_size_t *in_use;   // counts the bytes that pages take, those of all classes together; NULL: nobody counts
 } kv_class;
 static inline int kv_class_is(const kv_class *c, int window, int k_dim, int v_dim) {
     return c->window == window && c->k_dim == k_dim && c->v_dim == v_dim;

@@ -52,6 +52,7 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
     case GEMEL_MODEL_WEIGHT_SIZE: *out = (double)m->memory_size; break;
     case GEMEL_MODEL_KV_SIZE: *out = kv_position(m, m->kv_type); break;
     case GEMEL_MODEL_KV_TYPE: *out = m->kv_type; break;
+    case GEMEL_MODEL_CACHE_SIZE: *out = (double)atomic_load(&m->cache_size); break;
     case GEMEL_MODEL_KV_SIZE_F32: *out = kv_position(m, GEMEL_KV_F32); break;
     case GEMEL_MODEL_KV_SIZE_F16: *out = kv_position(m, GEMEL_KV_F16); break;
     case GEMEL_MODEL_KV_SIZE_Q8_0: *out = kv_position(m, GEMEL_KV_Q8_0); break;

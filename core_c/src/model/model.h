@@ -89,6 +89,7 @@ struct gemel_model {
     int n_ropes, rope_width;   // floats of a row's cos and sin, of all tables
     kv_class *classes;         // [n_classes]
     int n_classes;
+    atomic_size_t cache_size;   // bytes that the caches of all sessions take
     uint8_t *memory;   // all weights, in the order in which a pass uses them
     size_t memory_size;
     model_totals totals;

@@ -92,7 +92,7 @@ class Chat(Closing):
         run = Run(self.session, ids, options, owned=False)
         goes_on = not added and continues(self.messages, None)
         self.messages += added
-        run.is_answer = not goes_on
+        run.answer.is_message = not goes_on
         last_message = self.messages[-1] if goes_on else None
         run.on_end = lambda ended: self._answered(ended, added, last_message)
         generation = Generation(run)
@@ -109,10 +109,10 @@ class Chat(Closing):
 
     def _answered(self, run: Run, added: list[dict[str, Any]], continued: dict[str, Any] | None) -> None:
         if continued is not None:
-            continued["content"] = plain([continued])[0]["content"] + run.text
+            continued["content"] = plain([continued])[0]["content"] + run.answer.text
             return
-        if run.stop_reason != "error" and (run.ids or run.stop_reason != "cancelled"):
-            self.messages.append({"role": "assistant", "content": run.text})
+        if run.stop_reason != "error" and (run.answer.ids or run.stop_reason != "cancelled"):
+            self.messages.append({"role": "assistant", "content": run.answer.text})
             return
         for message in added:
             self.messages[:] = [kept for kept in self.messages if kept is not message]

@@ -88,6 +88,11 @@ class CoreModel(Closing):
         return kv_type_of(self._get(abi.MODEL_KV_TYPE))
 
     @property
+    def cache_size(self) -> int:
+        """Bytes that the KV caches of all sessions take now; pages that sessions share count once."""
+        return self._get(abi.MODEL_CACHE_SIZE)
+
+    @property
     def tensors(self) -> list[Tensor]:
         """The file's tensor table."""
         with self._handle:

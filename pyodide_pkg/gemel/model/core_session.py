@@ -181,15 +181,7 @@ class CoreSession(Closing):
         return n
 
     def _check_room(self, n: int, n_past: int) -> None:
-        total, limit = n_past + n, self.model.n_ctx
-        if total <= self.n_ctx:
-            return
-        larger = f"open the session with n_ctx={total}" if total <= limit else f"the file's own limit is {limit}"
-        tokens = counted(n, "token")
-        problem = f"the prompt has {tokens}: shorten it"
-        if n_past:
-            problem = f"{tokens} would follow the {n_past} evaluated: pass at most {self.n_ctx - n_past}"
-        raise ContextError(f"n_ctx is {self.n_ctx}, but {problem}{', or ' if total <= limit else '; '}{larger}")
+        check_room(self.model, self.n_ctx, n, n_past)
 
     def _after_fork(self) -> None:
         """Repair the session in a forked child, where a pass of another thread of the parent is lost."""
@@ -197,6 +189,19 @@ class CoreSession(Closing):
             self._broken = "another thread was computing in this session when the process forked: open a new one"
         self._lock = threading.RLock()
         self._handle.after_fork()
+
+
+def check_room(model: CoreModel, n_ctx: int, n: int, n_past: int) -> None:
+    """Raise ContextError unless n more ids fit a context of n_ctx, of which n_past are used."""
+    total, limit = n_past + n, model.n_ctx
+    if total <= n_ctx:
+        return
+    larger = f"open the session with n_ctx={total}" if total <= limit else f"the file's own limit is {limit}"
+    tokens = counted(n, "token")
+    problem = f"the prompt has {tokens}: shorten it"
+    if n_past:
+        problem = f"{tokens} would follow the {n_past} evaluated: pass at most {n_ctx - n_past}"
+    raise ContextError(f"n_ctx is {n_ctx}, but {problem}{', or ' if total <= limit else '; '}{larger}")
 
 
 @contextmanager

@@ -9,46 +9,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Protocol
 
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, CancelledError, StateError
 from ..core.library import Block
 from ..core.scalars import whole
-from ..text.stops import StopScanner
+from .answer import Answer, StopReason, Timings
 from .call_options import CallOptions
-from .core_session import CoreSession
+from .core_model import CoreModel
+from .core_session import CoreSession, check_room
 from .pace import Pace
 from .sampler import Sampler
 from .sampling import Sampling
 
-StopReason = Literal["stop", "eos", "length", "cancelled", "error"]
 PIECE_SIZE = 1 << 16   # bytes of text that one step may return
 SIZE_SIZE = 8          # bytes that a size_t may have
 GLANCE = 56            # bytes of text that are read together with their size: nearly always all
-
-
-@dataclass(frozen=True)
-class Timings:
-    """How long a generation has taken so far: counts in tokens, times in seconds, speeds in tokens per second."""
-
-    n_prompt: int = 0          # ids of the prompt
-    n_evaluated: int = 0       # of them, those that the KV cache lacked
-    prompt_s: float = 0.0      # to evaluate those
-    n_decoded: int = 0         # ids evaluated one by one after that
-    decode_s: float = 0.0      # in those steps, with drawing and detokenising, without the caller's own time
-    first_token_s: float = 0.0 # from the start to the first id
-
-    @property
-    def prompt_tok_s(self) -> float:
-        """Prefill speed; 0.0 when nothing was evaluated."""
-        return self.n_evaluated / self.prompt_s if self.prompt_s else 0.0
-
-    @property
-    def decode_tok_s(self) -> float:
-        """Decode speed; 0.0 before the second id."""
-        return self.n_decoded / self.decode_s if self.decode_s else 0.0
 
 
 class Run:
@@ -58,23 +35,18 @@ class Run:
         self, session: CoreSession, prompt_ids: Sequence[int], options: CallOptions, *, owned: bool
     ) -> None:
         self.prompt_ids = list(prompt_ids)
-        self.ids: list[int] = []
-        self.text = ""
         self.stop_reason: StopReason | None = None
-        self._prefilled = Timings(n_prompt=len(self.prompt_ids))
-        self._n_decoded, self._decode_s = 0, 0.0
         self.session = session
+        self.model = session.model
         self.cancelled = False
         self.on_end: Callable[[Run], None] | None = None
         self.pace: Pace | None = None   # set before the first step where an event loop must run between steps
-        self.is_answer = False          # set before the first step: the text is a message, not the rest of the prompt
-        self.n_dropped = 0              # characters of the first id that an answer's text lacks
         self._owned = owned
-        self._stops = StopScanner(options.stops)
-        self._limit = check_limit(session, len(self.prompt_ids), options.max_tokens)
-        model = session.model
+        limit = check_limit(session.model, session.n_ctx, len(self.prompt_ids), options.max_tokens)
+        self.answer = Answer(self.model, len(self.prompt_ids), options.stops, limit)
+        model = self.model
         self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize)
-        self._answer: Block = model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
+        self._out: Block = model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
 
     def steps(self) -> Generator[str, None, None]:
         """Yield text; "" while there is nothing to show yet."""
@@ -93,6 +65,11 @@ class Run:
         finally:
             self.end(reason)
 
+    def interrupt(self) -> None:
+        """Stop the step that another thread runs."""
+        if not self.session.closed:
+            self.session.cancel()
+
     def end(self, reason: StopReason) -> None:
         """Note why it ended and free everything; only the first call counts."""
         if self.stop_reason is not None:
@@ -110,7 +87,7 @@ class Run:
         seconds, start = 0.0, time.perf_counter()
         for evaluated in self.session._sync_steps(self.prompt_ids, self.pace):
             seconds += time.perf_counter() - start
-            self._prefilled = replace(self._prefilled, n_evaluated=evaluated, prompt_s=seconds)
+            self.answer.count_prompt(evaluated, seconds)
             yield ""
             start = time.perf_counter()
 
@@ -122,24 +99,20 @@ class Run:
             if self.session._revision != revision:
                 raise StateError("the session changed while a generation ran: use one session per generation")
             drawn, piece = self._next(pending)
-            self._count(pending, time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            if pending < 0:
+                self.answer.count_first(seconds)
+            else:
+                self.answer.count_next(seconds)
             pending, revision = drawn, self.session._revision
-            if self.session.model._is_end(drawn):
-                yield self._show(self._last_text())
-                return "stop" if self._stops.stopped else "eos"
-            if self.is_answer and not self.ids:
-                piece = self._begun(drawn, piece)
-            self.ids.append(drawn)
-            yield self._show(self._stops.feed(piece))
-            if self._stops.stopped:
-                return "stop"
-            if len(self.ids) >= self._limit:
-                yield self._show(self._last_text())
-                return "stop" if self._stops.stopped else "length"
+            shown, reason = self.answer.take(drawn, piece, self._rest)
+            yield shown
+            if reason is not None:
+                return reason
 
     def _next(self, pending: int) -> tuple[int, str]:
         """Call the core once; return (the id drawn, whole characters that are ready)."""
-        session, size = self.session, self._answer.address
+        session, size = self.session, self._out.address
         library, text = session._library, size + SIZE_SIZE
         with self.sampler.handle as sampler:
             drawn = session._run(
@@ -150,38 +123,40 @@ class Run:
         piece = seen[SIZE_SIZE : SIZE_SIZE + n] if n <= GLANCE else library.read(text, n)
         return drawn, piece.decode("utf-8", "replace")
 
-    def _begun(self, id: int, piece: str) -> str:
-        """Return the first piece of an answer without the space that some tokenizers put before a text."""
-        model = self.session.model
-        if piece.startswith(" ") and model.detokenize([id]) == model.piece(id)[1:].decode("utf-8", "replace"):
-            self.n_dropped = 1
-        return piece[self.n_dropped :]
-
-    def _last_text(self) -> str:
-        """Return what the core and the scanner still hold; an incomplete character shows as U+FFFD."""
-        return self._stops.feed(self._flush().decode("utf-8", "replace")) + self._stops.flush()
+    def _rest(self) -> str:
+        """Return what the core still holds: an incomplete character shows as U+FFFD."""
+        return self._flush().decode("utf-8", "replace")
 
     def _flush(self) -> bytes:
         """Take the bytes of an incomplete character out of the session."""
         library = self.session._library
-        text = self._answer.address + SIZE_SIZE
+        text = self._out.address + SIZE_SIZE
         return library.read(text, self.session._call("gemel_session_flush", text, PIECE_SIZE, where="generating"))
 
-    def _show(self, piece: str) -> str:
-        self.text += piece
-        return piece
 
-    def _count(self, pending: int, seconds: float) -> None:
-        if pending < 0:
-            was = self._prefilled
-            self._prefilled = replace(was, first_token_s=was.prompt_s + seconds)
-        else:
-            self._n_decoded += 1
-            self._decode_s += seconds
+class Running(Protocol):
+    """What a Generation shows and stops: a Run alone, or a request in a Batch."""
+
+    prompt_ids: list[int]
+    session: Any   # a CoreSession; in a batch None while it waits
+    answer: Answer
+    sampler: Sampler
+    model: CoreModel
+    pace: Pace | None
+    cancelled: bool
 
     @property
-    def timings(self) -> Timings:
-        return replace(self._prefilled, n_decoded=self._n_decoded, decode_s=self._decode_s)
+    def stop_reason(self) -> StopReason | None:
+        """Why it ended; None: it has not."""
+
+    def steps(self) -> Generator[str, None, None]:
+        """Yield text; "" while there is nothing to show yet."""
+
+    def interrupt(self) -> None:
+        """Stop the step that another thread runs."""
+
+    def end(self, reason: StopReason) -> None:
+        """Note why it ended and free everything; only the first call counts."""
 
 
 class Generation(Closing):
@@ -193,7 +168,7 @@ class Generation(Closing):
 
     copy_hint = "keep its text and ids"
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Running) -> None:
         self._run = run
         self._steps = run.steps()
 
@@ -205,12 +180,12 @@ class Generation(Closing):
     @property
     def ids(self) -> list[int]:
         """The ids drawn so far, including a stop string's, without an end-of-generation id."""
-        return self._run.ids
+        return self._run.answer.ids
 
     @property
     def text(self) -> str:
         """All text returned so far. It ends before a stop string."""
-        return self._run.text
+        return self._run.answer.text
 
     @property
     def stop_reason(self) -> StopReason | None:
@@ -220,12 +195,12 @@ class Generation(Closing):
     @property
     def n_dropped(self) -> int:
         """Characters of the first id that `text` lacks: an answer begins without the tokenizer's leading space."""
-        return self._run.n_dropped
+        return self._run.answer.n_dropped
 
     @property
     def timings(self) -> Timings:
         """Counts and times up to now."""
-        return self._run.timings
+        return self._run.answer.timings
 
     @property
     def sampling(self) -> Sampling:
@@ -248,7 +223,7 @@ class Generation(Closing):
 
     def __aiter__(self) -> Generation:
         if self._run.pace is None:
-            self._run.pace = Pace(self._run.session.model)
+            self._run.pace = Pace(self._run.model)
         return self
 
     async def __anext__(self) -> str:
@@ -283,8 +258,7 @@ class Generation(Closing):
         try:
             self._steps.close()
         except ValueError:   # it is computing in another thread, which is stopped and ends the run
-            if not run.session.closed:
-                run.session.cancel()
+            run.interrupt()
             return
         run.end("cancelled")   # also when it had not begun
 
@@ -316,11 +290,11 @@ def limit_of(max_tokens: object) -> int | None:
     return limit
 
 
-def check_limit(session: CoreSession, n_prompt: int, max_tokens: int | None) -> int:
+def check_limit(model: CoreModel, n_ctx: int, n_prompt: int, max_tokens: int | None) -> int:
     """Return how many ids may be drawn: what is wanted, or what fits. The last needs no room: it is not evaluated."""
     limit = limit_of(max_tokens)
     if not n_prompt:
         raise ArgumentError("the prompt is empty: pass at least one token")
-    session._check_room(n_prompt, 0)
-    room = session.n_ctx - n_prompt + 1
+    check_room(model, n_ctx, n_prompt, 0)
+    room = n_ctx - n_prompt + 1
     return room if limit is None else min(limit, room)

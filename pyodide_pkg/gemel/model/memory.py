@@ -69,6 +69,18 @@ def plan_of(
     return Plan(name, size, used, *(int(sizes[i]) for i in range(abi.PLAN_TOTAL)))
 
 
+TAB_CACHE = 256 << 20    # bytes: a tab's memory never shrinks
+UNKNOWN_CACHE = 1 << 30  # where nothing says how much memory is free
+
+
+def default_cache() -> int:
+    """Return the bytes that a batch's caches may take by default: a quarter of what is available."""
+    if sys.platform == "emscripten":
+        return TAB_CACHE
+    free = available()
+    return UNKNOWN_CACHE if free is None else free // 4
+
+
 _CGROUP = (   # limit and use, of the second and the first version
     ("memory.max", "memory.current"),
     ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),

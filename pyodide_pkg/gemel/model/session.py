@@ -250,7 +250,7 @@ class Session(CoreSession):
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("special", "is_answer"))
         run = Run(self, self.model._prompt_ids(prompt, special=special), options, owned=False)
-        run.is_answer = is_answer
+        run.answer.is_message = is_answer
         return Generation(run)
 
     # ---- Saving -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,158 @@
+"""What was evaluated and is still held: sessions in a tree of their ids, a page of 64 ids an edge.
+
+A session in the tree is never evaluated again. A new one is forked from it, and shares the pages of its beginning.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+
+from ...core.errors import UnsupportedError
+from ..session import Session
+
+PAGE = 64      # ids
+SIZE = 4 * PAGE   # their bytes
+
+
+class Entry:
+    """A session that is held, and the ids that follow the last whole page of it."""
+
+    __slots__ = ("n", "node", "session", "tail", "used")
+
+    def __init__(self, session: Session, node: Node, ids: bytes) -> None:
+        self.session = session
+        self.node = node
+        self.n = len(ids) // 4
+        self.tail = ids[self.n // PAGE * SIZE :]
+        self.used = 0
+
+
+class Node:
+    """The ids of whole pages, from the root to here."""
+
+    __slots__ = ("children", "edge", "entries", "parent")
+
+    def __init__(self, parent: Node | None, edge: bytes) -> None:
+        self.parent = parent
+        self.edge = edge
+        self.children: dict[bytes, Node] = {}
+        self.entries: list[Entry] = []
+
+
+class Prefixes:
+    """The sessions of one model, cache type and context length. `salt` separates those who must not share."""
+
+    def __init__(self) -> None:
+        self._roots: dict[str, Node] = {}
+        self._entries: set[Entry] = set()
+        self._clock = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def longest(self, ids: Sequence[int], salt: str) -> int:
+        """Return how many of the first ids some session holds."""
+        return next((n for _, n in self._found(array("i", ids).tobytes(), salt)), 0)
+
+    def fork(self, ids: Sequence[int], salt: str) -> Session | None:
+        """Return a session with as many of the first ids as any held one can give; None: there is none.
+
+        At least the last id is left to evaluate: its logits are wanted.
+        """
+        for entry, n in self._found(array("i", ids[:-1]).tobytes(), salt):
+            with suppress(UnsupportedError):   # pages that a sliding window needs there were freed
+                forked = entry.session.fork(n)
+                self._use(entry)
+                return forked
+        return None
+
+    def hold(self, session: Session, salt: str) -> None:
+        """Take a session over. Sessions that it can stand for are closed, or it is, where another stands for it."""
+        ids = array("i", session.ids).tobytes()
+        root = self._roots.setdefault(salt, Node(None, b""))
+        node, path = root, [root]
+        for at in range(0, len(ids) // SIZE * SIZE, SIZE):
+            edge = ids[at : at + SIZE]
+            node = node.children.setdefault(edge, Node(node, edge))
+            path.append(node)
+        entry = Entry(session, node, ids)
+        node.entries.append(entry)
+        self._entries.add(entry)
+        self._use(entry)
+        for depth, passed in enumerate(path):
+            for old in list(passed.entries):
+                starts = ids[depth * SIZE :].startswith(old.tail)
+                if old is not entry and starts and _can_fork(session, old.n):
+                    self._drop(old)
+
+    def drop_oldest(self) -> bool:
+        """Close the session that was not used for the longest time; False: there is none."""
+        if not self._entries:
+            return False
+        self._drop(min(self._entries, key=lambda entry: entry.used))
+        return True
+
+    def close(self) -> None:
+        """Close all sessions."""
+        while self.drop_oldest():
+            pass
+
+    def _found(self, ids: bytes, salt: str) -> Iterator[tuple[Entry, int]]:
+        """Yield sessions with how many of the ids they hold, the most first."""
+        node = self._roots.get(salt)
+        path = []
+        while node is not None:
+            path.append(node)
+            at = SIZE * (len(path) - 1)
+            node = node.children.get(ids[at : at + SIZE])
+        for depth in range(len(path) - 1, -1, -1):
+            rest = ids[SIZE * depth :]
+            near = [(common(entry.tail, rest), entry) for entry in path[depth].entries]
+            near += [(common(edge, rest), _shallowest(child)) for edge, child in path[depth].children.items()]
+            for n, entry in sorted(near, key=lambda pair: -pair[0]):
+                if PAGE * depth + n:
+                    yield entry, PAGE * depth + n
+
+    def _use(self, entry: Entry) -> None:
+        self._clock += 1
+        entry.used = self._clock
+
+    def _drop(self, entry: Entry) -> None:
+        entry.session.close()
+        self._entries.discard(entry)
+        node = entry.node
+        node.entries.remove(entry)
+        while not node.entries and not node.children and node.parent is not None:
+            del node.parent.children[node.edge]
+            node = node.parent
+
+
+def common(one: bytes, other: bytes) -> int:
+    """Return how many ids two lists of int32 have in common at the beginning."""
+    low, high = 0, min(len(one), len(other)) // 4
+    while low < high:   # one[:4 * low] is equal
+        middle = (low + high + 1) // 2
+        if one[4 * low : 4 * middle] == other[4 * low : 4 * middle]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _shallowest(node: Node) -> Entry:
+    """Return the held session below a node that has the fewest ids beyond it."""
+    nodes = deque([node])
+    while not nodes[0].entries:
+        nodes.extend(nodes.popleft().children.values())
+    return min(nodes[0].entries, key=lambda entry: entry.n)
+
+
+def _can_fork(session: Session, n: int) -> bool:
+    try:
+        session.fork(n).close()
+    except UnsupportedError:
+        return False
+    return True

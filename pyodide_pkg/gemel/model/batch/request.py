@@ -1,0 +1,152 @@
+"""One generation of a batch: the ids that it needs evaluated next, and what became of it."""
+
+from __future__ import annotations
+
+import codecs
+from array import array
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+
+from ..answer import Answer, StopReason
+from ..call_options import CallOptions
+from ..core_model import CoreModel
+from ..pace import Pace
+from ..sampler import Sampler
+from ..session import Session
+from ..step import Drawn
+
+USUAL = 256   # ids of an answer without a limit, for the estimate of its work
+
+
+class Request:
+    """What a Generation shows. The batch that made it evaluates `todo` in `session`, and gives it the ids drawn."""
+
+    pace: Pace | None = None   # the batch chooses the sizes of its steps
+
+    def __init__(
+        self, model: CoreModel, prompt_ids: Sequence[int], options: CallOptions, limit: int, *, key: str, priority: int,
+        salt: str, drive: Callable[[], object], leave: Callable[[Request], None],
+    ) -> None:  # fmt: skip
+        self.model = model
+        self.prompt_ids = list(prompt_ids)
+        self.key, self.priority, self.salt = key, priority, salt
+        self.work = float(len(self.prompt_ids) + min(limit, USUAL))
+        self.answer = Answer(model, len(self.prompt_ids), options.stops, limit)
+        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize)
+        self.sampler.accept(self.prompt_ids)
+        self.session: Session | None = None
+        self.todo = array("i", self.prompt_ids)   # ids that the session lacks; an id is drawn after the last of them
+        self.n_cached = 0                         # ids of the prompt that were not evaluated
+        self.seconds = 0.0                        # of the steps that evaluated the prompt
+        self.n_evaluated = 0                      # ids, also those that were evaluated again
+        self.cancelled = False
+        self.stop_reason: StopReason | None = None
+        self.error: Exception | None = None
+        self.on_drawn: Callable[[Request, int], None] | None = None   # its session still has the id's logits
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._carry = b""   # bytes of an incomplete character, from a session that was given up
+        self._unread: deque[str] = deque()
+        self._drive, self._leave = drive, leave
+
+    # ---- For its batch ----------------------------------------------------------------------------------------------
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it needs one id evaluated, that of its answer."""
+        return bool(self.answer.ids) and len(self.todo) == 1
+
+    @property
+    def all_ids(self) -> array[int]:
+        """The ids of the prompt and the answer."""
+        return array("i", self.prompt_ids + self.answer.ids)
+
+    def begin(self, session: Session, n_held: int) -> None:
+        """Take a session that has the first n_held ids."""
+        self._flush(session)   # what another answer may have left
+        self.session = session
+        self.todo = self.all_ids[n_held:]
+        if not self.answer.ids and not self.n_evaluated:
+            self.n_cached = n_held
+
+    def put_back(self) -> None:
+        """Give up the session, to begin again later; the answer so far is kept."""
+        if self.session is None:
+            return
+        self._carry += self._flush(self.session)
+        self.session.close()
+        self.session = None
+        self.todo = self.all_ids
+
+    def evaluated(self, n: int, drawn: Drawn, seconds: float) -> StopReason | None:
+        """Note that the first n ids of todo were evaluated; return why the answer ends with the id drawn, or None."""
+        decoded = self.decodes
+        self.todo = self.todo[n:]
+        self.n_evaluated += n
+        if not self.answer.ids:
+            self.seconds += seconds
+            self.answer.count_prompt(self.n_evaluated, self.seconds)
+        if drawn.id is None:
+            return None
+        if decoded:
+            self.answer.count_next(seconds)
+        elif not self.answer.ids:
+            self.answer.count_first(0.0)
+        if self.on_drawn is not None:
+            self.on_drawn(self, drawn.id)
+        piece = self._utf8.decode(self._carry + drawn.text)
+        self._carry = b""
+        shown, reason = self.answer.take(drawn.id, piece, self._rest)
+        self._unread.append(shown)
+        self.todo.append(drawn.id)
+        return reason
+
+    def finish(self, reason: StopReason, error: Exception | None = None) -> None:
+        """Note why it ended, and free what it holds."""
+        if self.stop_reason is not None:
+            return
+        self.stop_reason, self.error = reason, error
+        self.sampler.close()
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def _rest(self) -> str:
+        raw = self._flush(self.session) if self.session is not None else b""
+        return self._utf8.decode(raw, True)
+
+    def _flush(self, session: Session) -> bytes:
+        library = self.model._library
+        block = library.alloc(8)
+        return library.read(block.address, session._call("gemel_session_flush", block, 8, where="generating"))
+
+    # ---- For its Generation -----------------------------------------------------------------------------------------
+
+    def taken(self) -> str | None:
+        """Return the text since the last call, "" when there is none yet, or None at the end. Raises its error."""
+        if self._unread:
+            text = "".join(self._unread)
+            self._unread.clear()
+            return text
+        if self.error is not None:
+            raise self.error
+        return None if self.stop_reason is not None else ""
+
+    def steps(self) -> Generator[str, None, None]:
+        """Yield text; "" while there is nothing to show yet. Drives the batch, and with it all its requests."""
+        try:
+            while (text := self.taken()) is not None:
+                yield text
+                if not self._unread and self.stop_reason is None:
+                    self._drive()
+        finally:
+            self.end("cancelled")
+
+    def interrupt(self) -> None:
+        """End with the running step."""
+        self.end("cancelled")
+
+    def end(self, reason: StopReason) -> None:
+        """Leave the batch; only the first call counts."""
+        if self.stop_reason is None:
+            self.cancelled = True
+            self._leave(self)

@@ -1,0 +1,332 @@
+"""Many generations in one pass: each is what it is alone; what was evaluated is shared; memory has its limit."""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gemel
+import pytest
+from conftest import tiny_bytes
+from gemel.model.batch.costs import Costs
+from gemel.model.batch.request import Request
+from gemel.model.batch.waiting import Waiting
+
+OpenTiny = Callable[..., gemel.Model]
+LONG = [(7 * i + i * i // 5) % 290 for i in range(900)]
+
+
+@pytest.fixture(scope="module")
+def long_model() -> Iterator[gemel.Model]:
+    with gemel.open(tiny_bytes(n_ctx=2048), threads=2) as model:
+        yield model
+
+
+@pytest.fixture(scope="module", params=["llama", "gemma3"])
+def some_model(request: pytest.FixtureRequest) -> Iterator[gemel.Model]:
+    """One whose layers see everything, and one with windows shorter than the prompts."""
+    with gemel.open(tiny_bytes(arch=request.param, n_ctx=2048), threads=2) as model:
+        yield model
+
+
+Wish = tuple[list[int], dict[str, Any]]   # a prompt, and how it is answered
+
+
+def some_wish(draw: random.Random, i: int) -> Wish:
+    start, n = draw.choice([0, 0, 0, 13, 200]), draw.choice([1, 2, 63, 64, 65, 150, 400])
+    prompt = LONG[start : start + n] + [draw.randrange(290) for _ in range(draw.choice([0, 0, 1, 40]))]
+    options: dict[str, Any] = {"max_tokens": draw.choice([1, 2, 9, 30]), "seed": i}
+    options |= draw.choice([{"temperature": 0}, {"temperature": 1.1}, {"mirostat": 2}, {"xtc_probability": 0.5}])
+    options |= draw.choice([{}, {}, {"repeat_penalty": 1.3, "dry_multiplier": 0.8}, {"stop": ["the", "a"]}])
+    return prompt, options
+
+
+Told = tuple[list[int], str, str | None, list[float]]   # ids, text, why it ended, log-probabilities
+
+
+def alone(model: gemel.Model, wish: Wish) -> Told:
+    prompt, options = wish
+    with model.session() as session:
+        generation, logs = session.generate(prompt, **options), list[float]()
+        while generation.step() is not None:
+            if len(generation.ids) > len(logs):
+                logs += session.log_probs(generation.ids[-1:])
+        return generation.ids, generation.text, generation.stop_reason, logs
+
+
+def noting(generation: gemel.Generation) -> list[float]:
+    """Return the log-probabilities of the ids that a batch draws, as they come."""
+    logs: list[float] = []
+
+    def note(request: Request, id: int) -> None:
+        assert request.session is not None
+        logs.extend(request.session.log_probs([id]))
+
+    generation._run.on_drawn = note   # type: ignore[attr-defined]
+    return logs
+
+
+def told(generation: gemel.Generation, logs: list[float]) -> Told:
+    n = len(generation.ids)
+    return generation.ids, generation.text, generation.stop_reason, logs[:n]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_every_answer_is_what_it_is_alone(some_model: gemel.Model, seed: int) -> None:
+    """Whatever runs beside it, is cancelled, evicted or put back."""
+    draw = random.Random(seed)
+    memory = draw.choice([None, 0, 200_000, 1_000_000])
+    wishes = [some_wish(draw, i) for i in range(12)]
+    with some_model.batch(2048, cache_memory=memory, max_running=draw.choice([1, 3, 64])) as batch:
+        begun: list[tuple[int, gemel.Generation, list[float]]] = []
+        left: set[int] = set()
+        queue = list(range(len(wishes)))
+        while queue or batch.n_running or batch.n_waiting:
+            while queue and draw.random() < 0.5:
+                i = queue.pop()
+                prompt, options = wishes[i]
+                generation = batch.generate(prompt, **options)
+                begun.append((i, generation, noting(generation)))
+            batch.step()
+            if begun and draw.random() < 0.05:
+                i, generation, _ = draw.choice(begun)
+                if generation.stop_reason is None:
+                    left.add(i)
+                    generation.close()
+        assert batch.n_running == batch.n_waiting == 0
+        for i, generation, logs in begun:
+            generation.read()
+            if i not in left:
+                assert told(generation, logs) == alone(some_model, wishes[i]), f"wish {i} of seed {seed}"
+            else:
+                assert generation.stop_reason == "cancelled"
+                assert generation.ids == alone(some_model, wishes[i])[0][: len(generation.ids)]
+    assert some_model.cache_size == 0
+
+
+def test_answers_are_read_in_any_order_and_by_any_thread(long_model: gemel.Model) -> None:
+    prompts = [LONG[i : i + 20] for i in range(6)]
+    expected = [long_model.generate(prompt, max_tokens=20, seed=3).read() for prompt in prompts]
+    with long_model.batch() as batch:
+        generations = [batch.generate(prompt, max_tokens=20, seed=3) for prompt in prompts]
+        assert [generation.read() for generation in reversed(generations)] == expected[::-1]
+        generations = [batch.generate(prompt, max_tokens=20, seed=3) for prompt in prompts]
+        threads = [threading.Thread(target=generation.read) for generation in generations]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [generation.text for generation in generations] == expected
+
+
+def test_generate_many_returns_each_text(long_model: gemel.Model) -> None:
+    texts = long_model.generate_many([LONG[:5], LONG[3:9], LONG[:5]], max_tokens=6, temperature=0)
+    assert texts == [
+        long_model.generate(ids, max_tokens=6, temperature=0).read() for ids in (LONG[:5], LONG[3:9], LONG[:5])
+    ]
+    assert long_model.generate_many([]) == []
+
+
+# ---- What is shared -------------------------------------------------------------------------------------------------
+
+
+def read(batch: gemel.Batch, ids: list[int], **options: Any) -> Request:  # noqa: ANN401
+    generation = batch.generate(ids, max_tokens=4, temperature=0, **options)
+    generation.read()
+    run = generation._run
+    assert isinstance(run, Request)
+    return run
+
+
+def test_what_was_evaluated_is_not_evaluated_again(long_model: gemel.Model) -> None:
+    with long_model.batch() as batch:
+        first = read(batch, LONG[:300])
+        assert (first.n_cached, first.answer.timings.n_evaluated) == (0, 300)
+        again = read(batch, LONG[:300])
+        assert (again.n_cached, again.answer.timings.n_evaluated) == (299, 1)   # its last id has the logits
+        longer = read(batch, LONG[:300] + first.answer.ids + [5, 6])
+        assert longer.n_cached == 300 + 3                                       # the last id drawn was not evaluated
+        other = read(batch, LONG[:170] + [1, 2, 3])
+        assert other.n_cached == 170
+        assert read(batch, [9, *LONG[:300]]).n_cached == 0
+
+
+def test_requests_with_another_salt_share_nothing(long_model: gemel.Model) -> None:
+    with long_model.batch() as batch:
+        read(batch, LONG[:200], cache_salt="mine")
+        assert read(batch, LONG[:200]).n_cached == 0
+        assert read(batch, LONG[:200], cache_salt="yours").n_cached == 0
+        assert read(batch, LONG[:200], cache_salt="mine").n_cached == 199
+
+
+def test_requests_that_come_together_evaluate_their_common_prompt_once(some_model: gemel.Model) -> None:
+    with some_model.batch(2048) as batch:
+        generations = [batch.generate([*LONG[:500], i], max_tokens=3, temperature=0) for i in range(5)]
+        for generation in generations:
+            generation.read()
+        assert sum(generation.timings.n_evaluated for generation in generations) <= 501 + 4
+
+
+def test_another_answer_to_a_long_chat_evaluates_one_id(some_model: gemel.Model) -> None:
+    """Also where a window's pages behind the answer's end were given back."""
+    with some_model.batch(2048) as batch:
+        generation = batch.generate(LONG[:600], max_tokens=300, temperature=0, logit_bias=endless(some_model))
+        generation.read()
+        assert len(generation.ids) == 300
+        assert read(batch, LONG[:600]).n_cached == 599
+
+
+def endless(model: gemel.Model) -> dict[int, float]:
+    return {id: float("-inf") for id in range(model.n_vocab) if model.is_eog(id)}
+
+
+# ---- Memory ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_caches_stay_within_their_memory(long_model: gemel.Model) -> None:
+    page = 64 * long_model.kv_size
+    with long_model.batch(cache_memory=12 * page) as batch:
+        for i in range(30):
+            read(batch, [i, *LONG[:200]])
+            assert long_model.cache_size <= 12 * page
+        assert len(batch._prefixes) >= 1
+    assert long_model.cache_size == 0
+
+
+def test_without_memory_for_all_the_youngest_is_put_back_and_goes_on_later(long_model: gemel.Model) -> None:
+    page = 64 * long_model.kv_size
+    bias = endless(long_model)
+    prompts = [[i, *LONG[:60]] for i in range(4)]
+    expected = [
+        long_model.generate(ids, max_tokens=200, seed=1, logit_bias=bias, repeat_penalty=1.2).read() for ids in prompts
+    ]
+    with long_model.batch(cache_memory=9 * page) as batch:
+        generations = [
+            batch.generate(ids, max_tokens=200, seed=1, logit_bias=bias, repeat_penalty=1.2) for ids in prompts
+        ]
+        most, seen = 0, []
+        while batch.step():
+            most = max(most, batch.n_running)
+            seen.append(batch.n_running)
+        assert [generation.read() for generation in generations] == expected
+        assert most > 1
+        assert any(b < a for a, b in zip(seen, seen[1:], strict=False))
+        evaluated = [run.n_evaluated for run in (generation._run for generation in generations)]   # type: ignore[attr-defined]
+        assert max(evaluated) > 61 + 199   # one was put back, and evaluated again
+
+
+def test_a_generation_that_is_closed_holds_nothing(long_model: gemel.Model) -> None:
+    with long_model.batch(cache_memory=0) as batch:
+        generations = [batch.generate(LONG[i : i + 100], max_tokens=50) for i in range(20)]
+        for _ in range(5):
+            batch.step()
+        for generation in generations:
+            generation.close()
+        batch.step()
+        assert (batch.n_running, batch.n_waiting, long_model.cache_size) == (0, 0, 0)
+        assert {generation.stop_reason for generation in generations} == {"cancelled"}
+
+
+def test_a_deleted_generation_leaves(long_model: gemel.Model) -> None:
+    with long_model.batch() as batch:
+        generation = batch.generate(LONG[:100], max_tokens=50)
+        batch.step()
+        del generation
+        assert (batch.n_running, batch.n_waiting) == (0, 0)
+
+
+def test_closing_the_batch_stops_its_generations(long_model: gemel.Model) -> None:
+    batch = long_model.batch()
+    begun, waiting = batch.generate(LONG[:100], max_tokens=50), batch.generate(LONG[:100], max_tokens=50)
+    next(begun)
+    batch.close()
+    assert (begun.stop_reason, waiting.stop_reason, batch.closed) == ("cancelled", "cancelled", True)
+    assert long_model.cache_size == 0
+    with pytest.raises(gemel.ArgumentError, match="the batch is closed"):
+        batch.generate(LONG[:3])
+
+
+def test_an_error_ends_one_generation_alone(tiny_model: OpenTiny) -> None:
+    model = tiny_model(n_ctx=256)
+    with model.batch() as batch:
+        with pytest.raises(gemel.ContextError, match="257 tokens"):
+            batch.generate([1] * 257)
+        forbidden = {id: float("-inf") for id in range(model.n_vocab)}
+        bad, good = batch.generate([1, 2], logit_bias=forbidden), batch.generate([1, 2], max_tokens=3, temperature=0)
+        assert good.read() == model.generate([1, 2], max_tokens=3, temperature=0).read()
+        with pytest.raises(gemel.ArgumentError):
+            bad.read()
+        assert bad.stop_reason == "error"
+    with pytest.raises(gemel.ArgumentError, match="max_running=0: must be an integer of at least 1"):
+        model.batch(max_running=0)
+
+
+# ---- Order ----------------------------------------------------------------------------------------------------------
+
+
+class Asked:
+    def __init__(self, name: str, key: str = "", priority: int = 0, work: float = 10.0) -> None:
+        self.name, self.key, self.priority, self.work = name, key, priority, work
+
+
+def order(waiting: Waiting[Asked]) -> str:
+    return "".join(waiting.take().name for _ in range(len(waiting)))
+
+
+def test_requests_begin_in_order_of_arrival() -> None:
+    waiting: Waiting[Asked] = Waiting()
+    for name in "abc":
+        waiting.add(Asked(name))
+    assert order(waiting) == "abc"
+
+
+def test_a_lower_priority_begins_first() -> None:
+    waiting: Waiting[Asked] = Waiting()
+    for name, priority in zip("abcd", (0, 1, -1, 0), strict=True):
+        waiting.add(Asked(name, priority=priority))
+    assert order(waiting) == "cadb"
+
+
+def test_keys_take_turns_by_their_work() -> None:
+    waiting: Waiting[Asked] = Waiting()
+    for name in "abcd":
+        waiting.add(Asked(name, "much"))
+    waiting.add(Asked("x", "little", work=15))
+    waiting.add(Asked("y", "little"))
+    assert order(waiting) == "axbycd"
+
+
+def test_a_key_has_no_credit_for_a_pause() -> None:
+    waiting: Waiting[Asked] = Waiting()
+    for i in range(9):
+        waiting.add(Asked(str(i), "busy"))
+    assert [waiting.take().name for _ in range(6)] == list("012345")
+    for name in "pqr":
+        waiting.add(Asked(name, "new"))
+    assert order(waiting) in ("p6q7r8", "6p7q8r")
+
+
+def test_what_was_put_back_begins_before_the_others() -> None:
+    waiting: Waiting[Asked] = Waiting()
+    for name in "ab":
+        waiting.add(Asked(name))
+    first = waiting.take()
+    waiting.add(Asked("c"))
+    waiting.put_back(first)
+    assert order(waiting) == "abc"
+
+
+def test_steps_beside_answers_take_at_most_twice_their_time() -> None:
+    costs = Costs(128, 0.25)
+    assert costs.ids(0) == Costs.FIRST
+    for _ in range(30):
+        costs.note(0, 50, 0.1)       # 2 ms an id
+        costs.note(8, 0, 0.040)
+    assert costs.ids(0) in (124, 125)
+    assert costs.ids(8) == 20
+    for _ in range(30):
+        costs.note(8, 20, 0.240)     # prompts are long now: 10 ms an id
+    assert costs.ids(8) == Costs.LEAST
+    assert costs.ids(128) == 0
