@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Callable, Iterator
@@ -31,10 +32,10 @@ def some_model(request: pytest.FixtureRequest) -> Iterator[gemel.Model]:
         yield model
 
 
-Wish = tuple[list[int], dict[str, Any]]   # a prompt, and how it is answered
+Case = tuple[list[int], dict[str, Any]]   # a prompt, and how it is answered
 
 
-def some_wish(draw: random.Random, i: int) -> Wish:
+def some_case(draw: random.Random, i: int) -> Case:
     start, n = draw.choice([0, 0, 0, 13, 200]), draw.choice([1, 2, 63, 64, 65, 150, 400])
     prompt = LONG[start : start + n] + [draw.randrange(290) for _ in range(draw.choice([0, 0, 1, 40]))]
     options: dict[str, Any] = {"max_tokens": draw.choice([1, 2, 9, 30]), "seed": i}
@@ -46,8 +47,8 @@ def some_wish(draw: random.Random, i: int) -> Wish:
 Told = tuple[list[int], str, str | None, list[float]]   # ids, text, why it ended, log-probabilities
 
 
-def alone(model: gemel.Model, wish: Wish) -> Told:
-    prompt, options = wish
+def alone(model: gemel.Model, case: Case) -> Told:
+    prompt, options = case
     with model.session() as session:
         generation, logs = session.generate(prompt, **options), list[float]()
         while generation.step() is not None:
@@ -56,16 +57,13 @@ def alone(model: gemel.Model, wish: Wish) -> Told:
         return generation.ids, generation.text, generation.stop_reason, logs
 
 
-def noting(generation: gemel.Generation) -> list[float]:
-    """Return the log-probabilities of the ids that a batch draws, as they come."""
-    logs: list[float] = []
+def noting(logs: list[float]) -> Callable[[gemel.Session, int], None]:
+    """Add the log-probabilities of the ids that a batch draws, as they come."""
 
-    def note(request: Request, id: int) -> None:
-        assert request.session is not None
-        logs.extend(request.session.log_probs([id]))
+    def note(session: gemel.Session, id: int) -> None:
+        logs.extend(session.log_probs([id]))
 
-    generation._run.on_drawn = note   # type: ignore[attr-defined]
-    return logs
+    return note
 
 
 def told(generation: gemel.Generation, logs: list[float]) -> Told:
@@ -78,17 +76,18 @@ def test_every_answer_is_what_it_is_alone(some_model: gemel.Model, seed: int) ->
     """Whatever runs beside it, is cancelled, evicted or put back."""
     draw = random.Random(seed)
     memory = draw.choice([None, 0, 200_000, 1_000_000])
-    wishes = [some_wish(draw, i) for i in range(12)]
+    cases = [some_case(draw, i) for i in range(12)]
     with some_model.batch(2048, cache_memory=memory, max_running=draw.choice([1, 3, 64])) as batch:
         begun: list[tuple[int, gemel.Generation, list[float]]] = []
         left: set[int] = set()
-        queue = list(range(len(wishes)))
+        queue = list(range(len(cases)))
         while queue or batch.n_running or batch.n_waiting:
             while queue and draw.random() < 0.5:
                 i = queue.pop()
-                prompt, options = wishes[i]
-                generation = batch.generate(prompt, **options)
-                begun.append((i, generation, noting(generation)))
+                prompt, options = cases[i]
+                logs: list[float] = []
+                generation = batch.generate(prompt, **options, on_drawn=noting(logs))
+                begun.append((i, generation, logs))
             batch.step()
             if begun and draw.random() < 0.05:
                 i, generation, _ = draw.choice(begun)
@@ -99,10 +98,10 @@ def test_every_answer_is_what_it_is_alone(some_model: gemel.Model, seed: int) ->
         for i, generation, logs in begun:
             generation.read()
             if i not in left:
-                assert told(generation, logs) == alone(some_model, wishes[i]), f"wish {i} of seed {seed}"
+                assert told(generation, logs) == alone(some_model, cases[i]), f"case {i} of seed {seed}"
             else:
                 assert generation.stop_reason == "cancelled"
-                assert generation.ids == alone(some_model, wishes[i])[0][: len(generation.ids)]
+                assert generation.ids == alone(some_model, cases[i])[0][: len(generation.ids)]
     assert some_model.cache_size == 0
 
 
@@ -148,7 +147,7 @@ def test_what_was_evaluated_is_not_evaluated_again(long_model: gemel.Model) -> N
         assert (again.n_cached, again.answer.timings.n_evaluated) == (299, 1)   # its last id has the logits
         longer = read(batch, LONG[:300] + first.answer.ids + [5, 6])
         assert longer.n_cached == 300 + 3                                       # the last id drawn was not evaluated
-        other = read(batch, LONG[:170] + [1, 2, 3])
+        other = read(batch, [*LONG[:170], 1, 2, 3])
         assert other.n_cached == 170
         assert read(batch, [9, *LONG[:300]]).n_cached == 0
 
@@ -212,7 +211,7 @@ def test_without_memory_for_all_the_youngest_is_put_back_and_goes_on_later(long_
             seen.append(batch.n_running)
         assert [generation.read() for generation in generations] == expected
         assert most > 1
-        assert any(b < a for a, b in zip(seen, seen[1:], strict=False))
+        assert any(b < a for a, b in itertools.pairwise(seen))
         evaluated = [run.n_evaluated for run in (generation._run for generation in generations)]   # type: ignore[attr-defined]
         assert max(evaluated) > 61 + 199   # one was put back, and evaluated again
 

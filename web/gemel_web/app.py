@@ -19,7 +19,7 @@ from .http.errors import ApiError, of_status, response_of
 from .http.files import Files
 from .http.guard import Guard
 from .http.pages import ConfigFile, StaticFolder, StaticRoute
-from .jobs.scheduler import Scheduler
+from .jobs.scheduler import Limits, Scheduler
 from .models import Models
 from .openai.api import Api
 
@@ -30,7 +30,11 @@ def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None 
     static: a folder, whose page also gets config.json, or an ASGI app; it answers all paths that the API does not use.
     The caller owns the models: they stay open when the app ends.
     """
-    scheduler = Scheduler(queue=config.queue, threads=config.threads)
+    scheduler = Scheduler(
+        Limits(
+            parallel=config.parallel, queue=config.queue, threads=config.threads, cache_memory=config.cache_memory
+        )
+    )
     api, files = Api(config, models, scheduler), Files(models)
 
     @asynccontextmanager

@@ -38,8 +38,12 @@ class Config:
     """Most texts to embed, or answers, per request."""
     max_n: int = 16
     """Most answers per prompt."""
+    parallel: int = 64
+    """Answers that a model evaluates together; further ones wait."""
     queue: int = 32
-    """Requests that may wait for a model while it answers another one."""
+    """Requests that may wait for a model beside those that it evaluates."""
+    cache_memory: int | None = None
+    """Bytes that the KV caches of a model may take; None: a quarter of the memory that is free, in a tab 256 MB."""
     threads: bool = sys.platform != "emscripten"
     """Evaluate in one thread per model; False: in the event loop, in short steps."""
     where: str | None = None

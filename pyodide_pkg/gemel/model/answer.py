@@ -24,6 +24,11 @@ class Timings:
     first_token_s: float = 0.0 # from the start to the first id
 
     @property
+    def n_cached(self) -> int:
+        """Ids of the prompt that were not evaluated: the KV cache had them."""
+        return max(0, self.n_prompt - self.n_evaluated)
+
+    @property
     def prompt_tok_s(self) -> float:
         """Prefill speed; 0.0 when nothing was evaluated."""
         return self.n_evaluated / self.prompt_s if self.prompt_s else 0.0

@@ -87,19 +87,23 @@ class Model(CoreModel):
         kv_type: KvType | None = None,
         cache_memory: int | None = None,
         max_running: int | None = None,
+        step_seconds: float | None = None,
     ) -> Batch:
         """Return a Batch: its generations are evaluated together, and share what they have in common.
 
         n_ctx, kv_type: of each generation, as in session(). cache_memory: bytes that the caches of this model may take
         before held ones are closed, and then the youngest generation waits; default a quarter of the memory that is
         available, in a tab 256 MB. max_running: generations at a time; default 64.
+        step_seconds: how long a step of prompts alone may take; default 0.25. Nothing is cancelled within a step.
 
         >>> with model.batch() as batch:
         ...     both = [batch.generate(text, max_tokens=4, temperature=0) for text in ("Once", "Twice")]
         ...     [generation.read() == generation.text for generation in both]
         [True, True]
         """
-        return Batch(self, n_ctx, kv_type, cache_memory=cache_memory, max_running=max_running)
+        return Batch(
+            self, n_ctx, kv_type, cache_memory=cache_memory, max_running=max_running, step_seconds=step_seconds
+        )
 
     def generate_many(
         self,

@@ -1,7 +1,7 @@
-"""Which request is answered when: work becomes a job in its model's queue, and comes back as events.
+"""Which requests are evaluated together: work becomes a job of its model's driver, and comes back as events.
 
-A queue runs one job at a time, in order of arrival, and limits how many may wait. Callers know only `submit`, so a
-scheduler that evaluates several requests together could replace this one.
+A driver alternates: each job is resumed, then the model's batch takes one step for all of them. Natively it runs in the
+model's own thread, in a tab in the event loop. What a step made ready reaches the clients in one turn of the loop.
 
     job = scheduler.submit(served, work)
     try:
@@ -15,26 +15,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import math
+import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 import gemel
 from gemel import KvType, Pace
 
 from ..http.errors import ApiError
 from ..models import ServedModel
-from .work import Event, ModelSlot, Work
+from .work import Began, Event, ModelSlot, Steps, Work
+
+Item = Event | BaseException | None   # of a job: an error or None is the last one
 
 
 class Job:
-    """Work in a queue: an async iterator of its events, which raises what the work raised."""
+    """Work for a driver: an async iterator of its events, which raises what the work raised."""
 
     def __init__(self, work: Work, slot: ModelSlot) -> None:
         self.work = work
         self.slot = slot
-        self._items: asyncio.Queue[Event | BaseException | None] = asyncio.Queue()
+        self.ended = False
+        self.began = time.monotonic()
+        self._steps: Steps = work.steps(slot)
+        self._items: asyncio.Queue[Item] = asyncio.Queue()
 
     def __aiter__(self) -> Job:
         return self
@@ -47,141 +53,207 @@ class Job:
             raise item
         return item
 
-    def put(self, item: Event | BaseException | None) -> None:
-        """Pass on an event; an error or None is the last one. Called in the event loop."""
+    def put(self, item: Item) -> None:
+        """Pass on an event. Called in the event loop."""
         self._items.put_nowait(item)
 
     def stop(self) -> None:
-        """Stop the work: if it is running, it ends within its step. Does nothing once it has ended."""
+        """Stop the work before the next pass. Does nothing once it has ended."""
         self.work.stop()
 
+    def prepare(self) -> Iterator[Item]:
+        """Yield None between the prompts, then Began, or an error."""
+        yield from self._resumed(lambda event: isinstance(event, Began))
 
-class ModelQueue:
-    """One model's queue, and the task that runs its jobs.
+    def resume(self) -> Iterator[Item]:
+        """Yield what there is to say before the next pass."""
+        for item in self._resumed(lambda event: event is None):
+            if item is not None or self.ended:
+                yield item
+
+    def fail(self, error: Exception) -> Item:
+        """End with an error, and return it."""
+        self.ended = True
+        with contextlib.suppress(Exception):
+            self._steps.close()
+        return error
+
+    def _resumed(self, is_last: Callable[[Event | None], bool]) -> Iterator[Item]:
+        """Yield events up to one that `is_last`. At the end, when `ended` is set, it is None or an error."""
+        try:
+            while not self.work.stopped:
+                try:
+                    event = next(self._steps)
+                except StopIteration:
+                    self.ended = True
+                    yield None
+                    return
+                yield event
+                if is_last(event):
+                    return
+        except Exception as error:
+            yield self.fail(error)
+            return
+        yield self.fail(gemel.CancelledError("the request was stopped"))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a driver may do at a time."""
+
+    parallel: int              # answers that are evaluated together
+    queue: int                 # requests that may wait beside them
+    threads: bool              # evaluate in threads; False: in the event loop, in short steps
+    cache_memory: int | None   # bytes of a model's KV caches; None: see gemel.Model.batch
+
+
+class Driver:
+    """One model's jobs, and what evaluates them.
 
     A model may be served under several aliases: those with the same context and cache type share a slot.
     """
 
-    def __init__(self, model: gemel.Model, *, max_waiting: int, threads: bool) -> None:
+    def __init__(self, model: gemel.Model, limits: Limits) -> None:
         self._slots: dict[tuple[int | None, KvType | None], ModelSlot] = {}
-        self._max_waiting = max_waiting
-        self._waiting: deque[Job] = deque()
-        self._running: Job | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._limits = limits
+        self._jobs: set[Job] = set()       # all that have not ended
+        self._active: list[Job] = []       # those that have begun, in order of arrival
+        self._lock = threading.Lock()      # of `_active` and `_drives`
+        self._drives = False
+        self._tasks: set[asyncio.Task[None]] = set()
         self._pace = Pace(model)
-        self._pool = ThreadPoolExecutor(1, "gemel-queue") if threads else None
-        self._seconds = 1.0   # how long a job takes, on average
+        self._preparing = asyncio.Lock()   # ids are made in order of arrival
+        self._pools = [ThreadPoolExecutor(1, f"gemel-{name}") for name in ("prompts", "steps") if limits.threads]
+        self._seconds = 1.0                # how long a job takes, on average
 
     def add(self, served: ServedModel, work: Work) -> Job:
-        """Queue work. Raises the API's 429 when the queue is full."""
-        self._waiting = deque(job for job in self._waiting if not job.work.stopped)
-        if len(self._waiting) >= self._max_waiting + (self._task is None):   # an idle queue runs one immediately
-            seconds = max(1, math.ceil(self._seconds * len(self._waiting)))
+        """Queue work. Raises the API's 429 when too many jobs wait."""
+        waiting = sum(not job.work.stopped for job in self._jobs) - self._limits.parallel
+        if waiting >= self._limits.queue:
+            seconds = max(1, math.ceil(self._seconds * (waiting + 1) / self._limits.parallel))
             raise ApiError(
-                429, f"{len(self._waiting)} requests are waiting for this model, which is the limit: try again later",
+                429, f"{max(0, waiting)} requests are waiting for this model, which is the limit: try again later",
                 code="queue_full", headers={"Retry-After": str(min(seconds, 3600))},
             )
         job = Job(work, self._slot_of(served))
-        self._waiting.append(job)
-        if self._task is None:
-            self._task = asyncio.create_task(self._serve())
+        self._jobs.add(job)
+        self._start(self._prepared(job))
         return job
 
     def _slot_of(self, served: ServedModel) -> ModelSlot:
         key = served.n_ctx, served.kv_type
         if key not in self._slots:
+            limits = self._limits
             self._slots[key] = ModelSlot(
-                served.model, n_ctx=served.n_ctx, kv_type=served.kv_type, short_steps=self._pool is None
+                served.model, n_ctx=served.n_ctx, kv_type=served.kv_type, cache_memory=limits.cache_memory,
+                parallel=limits.parallel, step_seconds=None if limits.threads else Pace.SECONDS,
             )
         return self._slots[key]
 
+    def _start(self, coroutine: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def close(self) -> None:
-        """Stop all jobs, and close the sessions once no job uses them."""
-        for job in [*self._waiting, *filter(None, [self._running])]:
+        """Stop all jobs, and close the batches once no job uses them."""
+        for job in self._jobs:
             job.stop()
-        if self._task is not None:
-            await self._task
-        if self._pool is not None:
-            self._pool.shutdown()
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+        for pool in self._pools:
+            pool.shutdown()
         for slot in self._slots.values():
             slot.drop()
 
-    async def _serve(self) -> None:
-        try:
-            while self._waiting:
-                self._running = self._waiting.popleft()
-                start = time.monotonic()
-                await self._run(self._running)
-                self._seconds += (time.monotonic() - start - self._seconds) / 4
-        finally:
-            self._running = self._task = None
+    # ---- Making ids -------------------------------------------------------------------------------------------------
 
-    async def _run(self, job: Job) -> None:
-        if self._pool is None:
-            for item in self._items(job):
-                if item is not None:
-                    job.put(item)
-                await self._pace.yield_turn()   # lets other tasks run
-        else:
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self._pool, self._run_in_thread, job, loop.call_soon_threadsafe)
-        job.put(None)
+    async def _prepared(self, job: Job) -> None:
+        async with self._preparing:
+            if self._pools:
+                loop = asyncio.get_running_loop()
+                items = await loop.run_in_executor(self._pools[0], lambda: list(job.prepare()))
+            else:
+                items = []
+                for item in job.prepare():
+                    items.append(item)
+                    await self._pace.yield_turn()
+        self._deliver([(job, item) for item in items if item is not None or job.ended])
+        if job.ended:
+            return
+        with self._lock:
+            self._active.append(job)
+            begins, self._drives = not self._drives, True
+        if begins:
+            self._start(self._drive())
 
-    def _run_in_thread(self, job: Job, in_loop: Callable[..., object]) -> None:
-        for item in self._items(job):
-            if item is not None:
-                in_loop(job.put, item)
+    # ---- Steps ------------------------------------------------------------------------------------------------------
 
-    def _items(self, job: Job) -> Iterator[Event | BaseException | None]:
-        """Run step after step until the work is done, stopped or failed; an error is the last item."""
-        work = job.work
-        with contextlib.closing(work.steps(job.slot)) as steps:
+    async def _drive(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._pools:
+            await loop.run_in_executor(self._pools[1], self._drive_in_thread, loop)
+            return
+        while self._turn(self._deliver):
+            await self._pace.yield_turn()   # lets other tasks run
+
+    def _drive_in_thread(self, loop: asyncio.AbstractEventLoop) -> None:
+        while self._turn(lambda made: loop.call_soon_threadsafe(self._deliver, made)):
+            pass
+
+    def _turn(self, deliver: Callable[[list[tuple[Job, Item]]], object]) -> bool:
+        """Resume each job, deliver what they made, and take a step; return whether jobs are left."""
+        with self._lock:
+            jobs = list(self._active)
+        made = [(job, item) for job in jobs for item in job.resume()]
+        if made:
+            deliver(made)
+        with self._lock:
+            self._active = [job for job in self._active if not job.ended]
+            jobs = list(self._active)
+            self._drives = bool(jobs)
+        for slot in {job.slot for job in jobs}:
             try:
-                while not work.stopped:
-                    try:
-                        event = next(steps)
-                    except StopIteration:
-                        break
-                    yield event
+                slot.step()
             except Exception as error:
-                if not isinstance(error, ApiError):
-                    job.slot.drop()
-                yield error
-                return
-        if work.stopped:
-            yield gemel.CancelledError("the request was stopped")
+                slot.drop()
+                deliver([(job, job.fail(error)) for job in jobs if job.slot is slot])
+        return bool(jobs)
+
+    def _deliver(self, made: list[tuple[Job, Item]]) -> None:
+        for job, item in made:
+            job.put(item)
+            if item is None or isinstance(item, BaseException):
+                self._jobs.discard(job)
+                self._seconds += (time.monotonic() - job.began - self._seconds) / 4
 
 
 class Scheduler:
-    """The queues of all models. Belongs to one event loop."""
+    """The drivers of all models. Belongs to one event loop."""
 
-    def __init__(self, *, queue: int, threads: bool) -> None:
-        self._max_waiting = queue
-        self._threads = threads
-        self._queues: dict[gemel.Model, ModelQueue] = {}
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._drivers: dict[gemel.Model, Driver] = {}
         self._closed = False
 
     def submit(self, served: ServedModel, work: Work) -> Job:
         """Queue work for a model. Raises a 429 if too many requests are waiting, a 503 if the server is stopping."""
         if self._closed:
             raise ApiError(503, "the server is stopping", code="stopped")
-        self._queues = {model: queue for model, queue in self._queues.items() if not model.closed}
-        queue = self._queues.get(served.model)
-        if queue is None:
-            queue = self._queues[served.model] = self._new_queue(served.model)
-        return queue.add(served, work)
-
-    def _new_queue(self, model: gemel.Model) -> ModelQueue:
-        return ModelQueue(model, max_waiting=self._max_waiting, threads=self._threads)
+        self._drivers = {model: driver for model, driver in self._drivers.items() if not model.closed}
+        driver = self._drivers.get(served.model)
+        if driver is None:
+            driver = self._drivers[served.model] = Driver(served.model, self._limits)
+        return driver.add(served, work)
 
     async def drop(self, model: gemel.Model) -> None:
-        """Stop a model's jobs, wait for the running step, close the sessions: then the model may be closed."""
-        queue = self._queues.pop(model, None)
-        if queue is not None:
-            await queue.close()
+        """Stop a model's jobs, wait for the running step, close the batches: then the model may be closed."""
+        driver = self._drivers.pop(model, None)
+        if driver is not None:
+            await driver.close()
 
     async def close(self) -> None:
-        """Stop all jobs, wait for the running steps, close the sessions."""
+        """Stop all jobs, wait for the running steps, close the batches."""
         self._closed = True
-        for queue in list(self._queues.values()):
-            await queue.close()
+        for driver in list(self._drivers.values()):
+            await driver.close()

@@ -1,16 +1,14 @@
-"""Work for a model, as generators with short steps: prompts are completed, texts are embedded.
+"""Work for a model, as generators that are resumed between the passes of its batch: completions, embeddings.
 
-A step yields an event for the client, or None so that other tasks can run. Steps run in the model's own thread or in
-the event loop (scheduler.py decides); `stop` may be called from any thread and ends the running step. Any error that a
-request can cause is raised before `Began`.
+A generator yields events for the client, and None when it has nothing more before the next pass. Until Began it only
+makes ids, maybe in another thread; any error that a request can cause is raised before Began.
 """
 
 from __future__ import annotations
 
 import codecs
-import threading
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -19,7 +17,6 @@ from gemel import KvType
 
 from ..http.errors import of_request
 
-SHORT = 8   # tokens per step when the event loop waits for each step
 SEEDS = 2**64
 
 Prompts = Callable[[gemel.Model], Iterator[list[int]]]
@@ -28,7 +25,7 @@ Prompts = Callable[[gemel.Model], Iterator[list[int]]]
 
 @dataclass(frozen=True)
 class Began:
-    """The request is valid, and its evaluation begins."""
+    """The request is valid, and waits for its evaluation."""
 
     prompts: list[list[int]]
 
@@ -59,6 +56,7 @@ class Ended:
     choice: int
     reason: str    # "stop" or "length"
     n_tokens: int
+    n_cached: int  # tokens of its prompt that were not evaluated; 0 for the further answers to a prompt
 
 
 @dataclass(frozen=True)
@@ -74,28 +72,36 @@ Steps = Generator[Event | None, None, None]
 
 
 class ModelSlot:
-    """A model and the session that its requests share: a request reuses the KV cache of the one before."""
+    """A model as some aliases serve it, and the batch that evaluates their requests."""
 
     def __init__(
-        self, model: gemel.Model, *, n_ctx: int | None, short_steps: bool, kv_type: KvType | None = None
-    ) -> None:
+        self, model: gemel.Model, *, n_ctx: int | None, kv_type: KvType | None = None, cache_memory: int | None = None,
+        parallel: int | None = None, step_seconds: float | None = None,
+    ) -> None:  # fmt: skip
         self.model = model
-        self.short_steps = short_steps   # the event loop waits for each step
         self.n_ctx = n_ctx
         self.kv_type = kv_type
-        self._session: gemel.Session | None = None
+        self._open: Callable[[], gemel.Batch] = lambda: model.batch(
+            n_ctx, kv_type=kv_type, cache_memory=cache_memory, max_running=parallel, step_seconds=step_seconds
+        )
+        self._batch: gemel.Batch | None = None
 
-    def session(self) -> gemel.Session:
-        """Return the shared session; one request uses it at a time."""
-        if self._session is None:
-            self._session = self.model.session(self.n_ctx, kv_type=self.kv_type)
-        return self._session
+    def batch(self) -> gemel.Batch:
+        """Return the batch, which is opened by the first request."""
+        if self._batch is None:
+            self._batch = self._open()
+        return self._batch
+
+    def step(self) -> None:
+        """Take the batch's next step, if it has anything to evaluate."""
+        if self._batch is not None and (self._batch.n_running or self._batch.n_waiting):
+            self._batch.step()
 
     def drop(self) -> None:
-        """Close the session: after an error its contents are unknown."""
-        session, self._session = self._session, None
-        if session is not None:
-            session.close()
+        """Close the batch: after an error its contents are unknown."""
+        batch, self._batch = self._batch, None
+        if batch is not None:
+            batch.close()
 
 
 class Work(Protocol):
@@ -104,42 +110,21 @@ class Work(Protocol):
     stopped: bool
 
     def steps(self, slot: ModelSlot) -> Steps:
-        """Run it, one step at a time."""
+        """Run it. It is closed where it stands when it is to stop."""
 
     def stop(self) -> None:
-        """End it within the running step."""
+        """End before the next pass. Any thread may call it."""
 
 
 class Stoppable:
-    """The part of Work that is common to all: `stop` from another thread cancels the session in use."""
+    """The part of Work that is common to all."""
 
     def __init__(self) -> None:
         self.stopped = False
-        self._lock = threading.Lock()
-        self._session: gemel.Session | None = None
 
     def stop(self) -> None:
-        """End within the running step."""
-        with self._lock:
-            self.stopped = True
-            if self._session is not None:
-                self._session.cancel()
-
-    @contextmanager
-    def using(self, session: gemel.Session) -> Iterator[gemel.Session]:
-        """Let `stop` cancel a session; afterwards the session can be used again."""
-        with self._lock:
-            self._session = session
-        try:
-            yield session
-        except gemel.CancelledError:
-            if not self.stopped:
-                raise
-        finally:
-            with self._lock:
-                self._session = None
-                if self.stopped and not session.closed:
-                    session.cancel(False)
+        """End before the next pass."""
+        self.stopped = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +139,9 @@ class GenerateRequest:
     echo: bool                  # the answer begins with the prompt
     param: str                  # the request's parameter that has the prompts
     is_answer: bool = False     # the answer is a message, not the rest of a text
+    priority: int = 0           # lower ones begin first
+    key: str = ""               # whose request it is
+    cache_salt: str = ""
 
     def sampling_of(self, answer: int) -> gemel.Sampling:
         """Return the Sampling of the answers to a prompt, from 0: each has the seed after the one before."""
@@ -162,7 +150,7 @@ class GenerateRequest:
 
 
 class Completion(Stoppable):
-    """Completes prompts, n times each, in order."""
+    """Completes prompts, n times each, all together."""
 
     def __init__(self, prompts: Prompts, request: GenerateRequest) -> None:
         super().__init__()
@@ -170,101 +158,111 @@ class Completion(Stoppable):
         self._request = request
 
     def steps(self, slot: ModelSlot) -> Steps:
-        """Yield Began, then the Text events and Ended of each answer."""
-        request = self._request
-        with self.using(slot.session()) as session:
+        """Yield Began, then the Text events and Ended of each answer, as they come."""
+        request, batch = self._request, slot.batch()
+        with ExitStack() as opened:
+            answers: list[AnswerText] = []
             prompts: list[list[int]] = []
             try:
                 for ids in self._prompts(slot.model):
                     yield None
-                    self._generation(session, ids, request.sampling).close()   # raises what is invalid
+                    for j in range(request.n):
+                        answers.append(AnswerText(batch, len(answers), ids, request, request.sampling_of(j)))
+                        opened.enter_context(closing(answers[-1]))
                     prompts.append(ids)
             except gemel.GemelError as error:
                 raise of_request(error, request.param) from error
             yield Began(prompts)
-            for i, ids in enumerate(prompts):
-                for j in range(request.n):
-                    yield from self._answer(slot, session, i * request.n + j, ids, request.sampling_of(j))
-
-    def _generation(self, session: gemel.Session, ids: list[int], sampling: gemel.Sampling) -> gemel.Generation:
-        request = self._request
-        return session.generate(
-            ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling, is_answer=request.is_answer
-        )
-
-    def _answer(
-        self, slot: ModelSlot, session: gemel.Session, choice: int, ids: list[int], sampling: gemel.Sampling
-    ) -> Steps:
-        with self._generation(session, ids, sampling) as generation:
-            if slot.short_steps:
-                aiter(generation)   # makes its steps short
-            echoed = slot.model.detokenize(ids) if self._request.echo else ""
-            if echoed:
-                yield Text(choice, echoed)
-            answer = AnswerText(session, self._request.n_top, start=len(echoed))
-            while not self.stopped and (piece := generation.step()) is not None:
-                answer.add(generation, piece)
-                yield answer.ready(choice)
-            if self.stopped:
-                return
-            reason = generation.stop_reason
-            yield answer.last(choice, cut=reason == "stop")
-            yield Ended(choice, "length" if reason == "length" else "stop", len(generation.ids))
+            while answers:
+                for answer in answers:
+                    yield from answer.events()
+                answers = [answer for answer in answers if not answer.ended]
+                if answers:
+                    yield None
 
 
 class AnswerText:
     """An answer as it grows: assigns tokens to their text, and holds back characters that are incomplete."""
 
-    def __init__(self, session: gemel.Session, n_top: int | None, *, start: int) -> None:
-        self._session = session
-        self._n_top = n_top
+    def __init__(
+        self, batch: gemel.Batch, choice: int, ids: list[int], request: GenerateRequest, sampling: gemel.Sampling
+    ) -> None:
+        self.ended = False
+        self._batch = batch
+        self._choice = choice
+        self._n, self._n_top = request.n, request.n_top
+        self._echoed = batch.model.detokenize(ids) if request.echo else ""
         self._ready = ""                  # text not yet sent to the client
-        self._shown = start               # characters sent or ready
+        self._shown = self._drawn = len(self._echoed)   # characters sent or ready; complete ones in the sampled tokens
+        self._logs: list[tuple[float, tuple[tuple[int, float], ...]]] = []   # of tokens that were drawn
         self._tokens: list[Token] = []    # sampled, not yet sent
         self._seen = 0
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._drawn = start               # complete characters in the sampled tokens
+        self._generation = batch.generate(
+            ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling, is_answer=request.is_answer,
+            key=request.key, priority=request.priority, cache_salt=request.cache_salt,
+            on_drawn=None if self._n_top is None else self._log,
+        )  # fmt: skip
 
-    def add(self, generation: gemel.Generation, piece: str) -> None:
-        """Add what a step of the generation returned."""
+    def close(self) -> None:
+        """Stop it."""
+        self._generation.close()
+
+    def events(self) -> Iterator[Event]:
+        """Yield what the last pass made ready."""
+        if self._echoed:
+            yield Text(self._choice, self._echoed)
+            self._echoed = ""
+        piece = self._batch.ready(self._generation)
+        while piece:
+            self._add(piece)
+            piece = self._batch.ready(self._generation)
+        if self._generation.stop_reason is None:
+            self._add("")
+            if self._ready and not self._ready.endswith("\ufffd"):
+                yield self._text(self._shown)
+            return
+        self._add("")
+        self.ended = True
+        reason = self._generation.stop_reason
+        last = self._last(cut=reason == "stop")
+        if last is not None:
+            yield last
+        cached = 0 if self._choice % self._n else self._generation.timings.n_cached
+        yield Ended(self._choice, "length" if reason == "length" else "stop", len(self._generation.ids), cached)
+
+    def _log(self, session: gemel.Session, id: int) -> None:
+        top = session.likeliest(self._n_top) if self._n_top else []
+        logprob, *others = session.log_probs([id, *top])
+        self._logs.append((logprob, tuple(zip(top, others, strict=True))))
+
+    def _add(self, piece: str) -> None:
         self._ready += piece
         self._shown += len(piece)
-        for id in generation.ids[self._seen :]:
-            self._seen += 1
+        for id in self._generation.ids[self._seen :]:
             if self._n_top is not None:
-                self._tokens.append(self._token(id))
-            self._drawn += len(self._utf8.decode(self._session.model.piece(id)))
+                self._tokens.append(Token(id, *self._logs[self._seen], self._drawn))
+            self._seen += 1
+            self._drawn += len(self._utf8.decode(self._batch.model.piece(id)))
             if self._seen == 1:
-                self._drawn -= generation.n_dropped
+                self._drawn -= self._generation.n_dropped
 
-    def ready(self, choice: int) -> Text | None:
-        """Return the text that can be sent; what may be an incomplete character waits for the next step."""
-        if not self._ready or self._ready.endswith("\ufffd"):
-            return None
-        return self._text(choice, self._shown)
-
-    def last(self, choice: int, *, cut: bool) -> Text | None:
+    def _last(self, *, cut: bool) -> Text | None:
         """Return the rest. cut: a stop string ended the text; tokens after its end are dropped."""
         half, _ = self._utf8.getstate()
         if half and not cut:
             self._ready = self._ready.removesuffix("\ufffd")
-        end = self._shown if cut else None
-        return self._text(choice, end) if self._ready or (self._tokens and not cut) else None
+        return self._text(self._shown if cut else None) if self._ready or (self._tokens and not cut) else None
 
-    def _text(self, choice: int, end: int | None) -> Text:
+    def _text(self, end: int | None) -> Text:
         given = tuple(token for token in self._tokens if end is None or token.offset < end)
         self._tokens = self._tokens[len(given) :]
         ready, self._ready = self._ready, ""
-        return Text(choice, ready, given)
-
-    def _token(self, id: int) -> Token:
-        top = self._session.likeliest(self._n_top) if self._n_top else []
-        logprob, *others = self._session.log_probs([id, *top])
-        return Token(id, logprob, tuple(zip(top, others, strict=True)), self._drawn)
+        return Text(self._choice, ready, given)
 
 
 class Embeddings(Stoppable):
-    """Embeds texts one after another, each as Model.embed does."""
+    """Embeds texts one after another, each as Model.embed does, in parts that fit between the batch's passes."""
 
     def __init__(self, prompts: Prompts, *, param: str) -> None:
         super().__init__()
@@ -273,26 +271,25 @@ class Embeddings(Stoppable):
 
     def steps(self, slot: ModelSlot) -> Steps:
         """Yield Began, then a Vector per text."""
-        model = slot.model
-        n_ctx = model.n_ctx if slot.n_ctx is None else slot.n_ctx
+        model, batch = slot.model, slot.batch()
         prompts: list[list[int]] = []
         try:
             for ids in self._prompts(model):
                 yield None
-                if len(ids) > n_ctx:
-                    raise gemel.ContextError(f"the text has {len(ids)} tokens, but {n_ctx} fit: embed it in parts")
+                if len(ids) > batch.n_ctx:
+                    words = f"the text has {len(ids)} tokens, but {batch.n_ctx} fit: embed it in parts"
+                    raise gemel.ContextError(words)
                 prompts.append(ids)
         except gemel.GemelError as error:
             raise of_request(error, self._param) from error
         yield Began(prompts)
         for i, ids in enumerate(prompts):
-            if self.stopped:
-                return
-            with model.session(len(ids), kv_type=slot.kv_type) as session, self.using(session):
-                rows = bytearray()
-                step = SHORT if slot.short_steps else model.n_batch
-                for start in range(0, len(ids), step):
-                    rows += memoryview(session.hidden(ids[start : start + step])).cast("B")
+            with model.session(len(ids), kv_type=slot.kv_type) as session:
+                rows, start = bytearray(), 0
+                while start < len(ids):
+                    end = min(start + batch.spare, len(ids))
+                    rows += memoryview(session.hidden(ids[start:end])).cast("B")
+                    start = end
                     yield None
                 states = memoryview(rows).cast("f", (len(ids), model.n_embd))
                 yield Vector(i, bytes(gemel.pooled(states)))

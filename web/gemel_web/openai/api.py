@@ -180,7 +180,8 @@ def _generate_request(
 ) -> GenerateRequest:
     return GenerateRequest(
         n=body.n or 1, max_tokens=max_tokens, stops=_stops(body.stop), sampling=sampling_of(body),
-        n_top=n_top, echo=echo, is_answer=is_answer, param=param,
+        n_top=n_top, echo=echo, is_answer=is_answer, param=param, priority=body.priority or 0,
+        cache_salt=body.cache_salt or "",
     )
 
 
@@ -235,39 +236,43 @@ async def _collected(job: Job, began: Began, head: Head, shape: Shape) -> wire.A
     texts: defaultdict[int, str] = defaultdict(str)
     tokens: defaultdict[int, list[Token]] = defaultdict(list)
     choices: list[Any] = []
-    n_tokens = 0
+    n_tokens = n_cached = 0
     async for event in job:
         if isinstance(event, Text):
             texts[event.choice] += event.text
             tokens[event.choice] += event.tokens
         elif isinstance(event, Ended):
             n_tokens += event.n_tokens
+            n_cached += event.n_cached
             i = event.choice
             choices.append(shape.all(i, texts.pop(i, ""), tokens.pop(i, []), event.reason))
-    return head.answer(shape.whole, choices, _usage(began, n_tokens))
+    choices.sort(key=lambda choice: choice.index)
+    return head.answer(shape.whole, choices, _usage(began, n_tokens, n_cached))
 
 
 async def _streamed(
     job: Job, began: Began, head: Head, shape: Shape, *, usage: bool
 ) -> AsyncGenerator[bytes, None]:
     """Yield the events of a stream; an error becomes its last event before [DONE]."""
-    n_tokens, opened = 0, -1
+    n_tokens = n_cached = 0
+    opened: set[int] = set()
     none_yet: Any = {"usage": None} if usage else {}
     try:
         async for event in job:
             made: list[Any] = []
-            if isinstance(event, Text | Ended) and event.choice > opened:
-                opened = event.choice
-                made.append(shape.first(opened))
+            if isinstance(event, Text | Ended) and event.choice not in opened:
+                opened.add(event.choice)
+                made.append(shape.first(event.choice))
             if isinstance(event, Text):
                 made.append(shape.piece(event.choice, event.text, event.tokens))
             elif isinstance(event, Ended):
                 n_tokens += event.n_tokens
+                n_cached += event.n_cached
                 made.append(shape.last(event.choice, event.reason))
             for choice in filter(None, made):
                 yield _event(head.answer(shape.chunk, [choice], **none_yet))
         if usage:
-            yield _event(head.answer(shape.chunk, [], _usage(began, n_tokens)))
+            yield _event(head.answer(shape.chunk, [], _usage(began, n_tokens, n_cached)))
     except Exception as error:
         log_failure(error)
         yield _event(body_of(of_failure(error)))
@@ -278,9 +283,9 @@ def _event(value: object) -> bytes:
     return b"data: " + wire.encode(value) + b"\n\n"
 
 
-def _usage(began: Began, n_tokens: int) -> wire.Usage:
+def _usage(began: Began, n_tokens: int, n_cached: int) -> wire.Usage:
     n_prompt = sum(map(len, began.prompts))
-    return wire.Usage(n_prompt, n_tokens, n_prompt + n_tokens)
+    return wire.Usage(n_prompt, n_tokens, n_prompt + n_tokens, wire.PromptDetails(n_cached))
 
 
 async def _vectors(job: Job) -> tuple[list[bytes], int]:

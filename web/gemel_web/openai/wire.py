@@ -82,7 +82,9 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     cache_prompt: Any = None
     keep_alive: Any = None
     id_slot: Any = None
-    priority: Any = None
+    # how it is evaluated beside others
+    priority: Whole | None = None        # lower ones begin first
+    cache_salt: str | None = None        # only requests with the same one share what was evaluated
 
 
 class Message(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -180,12 +182,19 @@ def _same(value: object, other: object) -> bool:
 # ---- Responses -------------------------------------------------------------------------------------------------------
 
 
+class PromptDetails(Struct, frozen=True):
+    """Of the prompts' tokens, those that were not evaluated: the cache had them."""
+
+    cached_tokens: int
+
+
 class Usage(Struct, frozen=True):
     """Tokens of the prompts and the answers."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
+    prompt_tokens_details: PromptDetails
 
 
 class InputUsage(Struct, frozen=True):

@@ -20,12 +20,13 @@ from ..core_model import CoreModel
 from ..generation import Generation, check_limit
 from ..kv import KvType
 from ..memory import default_cache
+from ..pace import Pace
 from ..sampling import Sampling
 from ..session import Session
 from ..step import Drawn, step
 from .costs import Costs
 from .prefixes import PAGE, Prefixes, common
-from .request import Request
+from .request import OnDrawn, Request
 from .waiting import Waiting
 
 STEP_S = 0.25        # seconds of a step in which no answer waits
@@ -43,7 +44,7 @@ class Batch(Closing):
 
     def __init__(
         self, model: CoreModel, n_ctx: int | None = None, kv_type: KvType | None = None, *,
-        cache_memory: int | None = None, max_running: int | None = None, step_seconds: float = STEP_S,
+        cache_memory: int | None = None, max_running: int | None = None, step_seconds: float | None = None,
     ) -> None:  # fmt: skip
         with Session(model, n_ctx, kv_type) as session:   # checks both
             self.n_ctx, self.kv_type, self._position_size = session.n_ctx, session.kv_type, session.kv_size
@@ -51,7 +52,11 @@ class Batch(Closing):
         self.cache_memory = default_cache() if cache_memory is None else _integer(cache_memory, 0, "cache_memory")
         most = MAX_RUNNING if max_running is None else _integer(max_running, 1, "max_running")
         self.max_running = min(most, model.n_batch)
-        self._costs = Costs(model.n_batch, step_seconds)
+        seconds = STEP_S if step_seconds is None else step_seconds
+        if not isinstance(seconds, float | int) or not 0 < seconds < float("inf"):
+            raise ArgumentError(f"step_seconds={step_seconds!r}: must be a number over 0")
+        most = Pace.FIRST if model.info.engine == "side module" else model.n_batch
+        self._costs = Costs(most, seconds)
         self._waiting: Waiting[Request] = Waiting()
         self._running: list[Request] = []     # in the order in which they began
         self._prefixes = Prefixes()
@@ -69,31 +74,51 @@ class Batch(Closing):
         stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
         special: bool = False,
+        is_answer: bool = False,
         key: str = "",
         priority: int = 0,
         cache_salt: str = "",
+        on_drawn: OnDrawn | None = None,
         **fields: object,
     ) -> Generation:
-        """As Model.generate, whose text and ids it has. It begins when a step has room for it.
+        """As Session.generate in a session of its own, with the same text and ids. It begins when a step has room.
 
         priority: lower ones begin first. key: whose request it is; keys of equal priority take turns by how much was
         evaluated for them. cache_salt: only requests with the same one share what was evaluated.
+        on_drawn(session, id): called in the step for each id drawn, while the session has the logits that it was drawn
+        from: ask it for log_probs and likeliest(), and change nothing.
         """
-        also = ("special", "key", "priority", "cache_salt")
+        also = ("special", "is_answer", "key", "priority", "cache_salt", "on_drawn")
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         ids = self.model._prompt_ids(prompt, special=special)
-        return Generation(self._add(ids, options, key=key, priority=priority, salt=cache_salt))
+        request = self._request(ids, options, key=key, priority=priority, salt=cache_salt)
+        request.answer.is_message = is_answer
+        request.on_drawn = on_drawn
+        with self._lock:
+            self._waiting.add(request)
+        return Generation(request)
 
-    def _add(self, ids: Sequence[int], options: CallOptions, *, key: str, priority: int, salt: str) -> Request:
+    def ready(self, generation: Generation) -> str | None:
+        """Return the text of a generation since the last look, without a step: "" so far none, None at its end.
+
+        Raises the generation's error.
+        """
+        if not isinstance(generation._run, Request):
+            raise ArgumentError("this generation is not a batch's: iterate over it")
+        return generation._run.taken()
+
+    @property
+    def spare(self) -> int:
+        """Ids that anything else may evaluate between two steps, such as an embedding's, so that no answer falters."""
+        return max(1, self._costs.ids(sum(one.decodes for one in self._running)))
+
+    def _request(self, ids: Sequence[int], options: CallOptions, *, key: str, priority: int, salt: str) -> Request:
         if self._closed:
             raise ArgumentError("the batch is closed")
         limit = check_limit(self.model, self.n_ctx, len(ids), options.max_tokens)
-        request = Request(
+        return Request(
             self.model, ids, options, limit, key=key, priority=priority, salt=salt, drive=self.step, leave=self._leave
         )
-        with self._lock:
-            self._waiting.add(request)
-        return request
 
     @property
     def n_running(self) -> int:

@@ -18,7 +18,7 @@ class Costs:
 
     def ids(self, n_decoding: int) -> int:
         """Return how many ids of prompts the next step may take beside `n_decoding` answers."""
-        room = self._most - n_decoding
+        room = max(0, self._most - n_decoding)
         if not self._id_s:
             return min(room, self.FIRST)
         if not n_decoding:

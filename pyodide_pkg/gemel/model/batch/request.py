@@ -15,6 +15,7 @@ from ..sampler import Sampler
 from ..session import Session
 from ..step import Drawn
 
+OnDrawn = Callable[[Session, int], object]
 USUAL = 256   # ids of an answer without a limit, for the estimate of its work
 
 
@@ -42,7 +43,7 @@ class Request:
         self.cancelled = False
         self.stop_reason: StopReason | None = None
         self.error: Exception | None = None
-        self.on_drawn: Callable[[Request, int], None] | None = None   # its session still has the id's logits
+        self.on_drawn: OnDrawn | None = None
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
@@ -91,8 +92,8 @@ class Request:
             self.answer.count_next(seconds)
         elif not self.answer.ids:
             self.answer.count_first(0.0)
-        if self.on_drawn is not None:
-            self.on_drawn(self, drawn.id)
+        if self.on_drawn is not None and self.session is not None:
+            self.on_drawn(self.session, drawn.id)
         piece = self._utf8.decode(self._carry + drawn.text)
         self._carry = b""
         shown, reason = self.answer.take(drawn.id, piece, self._rest)

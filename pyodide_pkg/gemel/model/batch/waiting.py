@@ -20,7 +20,7 @@ R = TypeVar("R", bound=Asking)
 class Waiting(Generic[R]):
     """The requests that wait. Each key's work is summed up: who has had less goes first.
 
-    A key that comes back after a pause has no credit for it: it begins where the least served one stands.
+    A key that comes back after a pause has no credit for it: it is as if it had had as much as the least served one.
     """
 
     def __init__(self) -> None:
