@@ -28,7 +28,12 @@ from ..http.errors import ApiError
 from ..models import ServedModel
 from .work import Began, Event, ModelSlot, Steps, Work
 
-Item = Event | BaseException | None   # of a job: an error or None is the last one
+
+class End:
+    """The last item of a job without an error."""
+
+
+Item = Event | Exception | End   # of a job: an error or End is the last one
 
 
 class Job:
@@ -47,9 +52,9 @@ class Job:
 
     async def __anext__(self) -> Event:
         item = await self._items.get()
-        if item is None:
+        if isinstance(item, End):
             raise StopAsyncIteration
-        if isinstance(item, BaseException):
+        if isinstance(item, Exception):
             raise item
         return item
 
@@ -61,15 +66,13 @@ class Job:
         """Stop the work before the next pass. Does nothing once it has ended."""
         self.work.stop()
 
-    def prepare(self) -> Iterator[Item]:
+    def prepare(self) -> Iterator[Item | None]:
         """Yield None between the prompts, then Began, or an error."""
         yield from self._resumed(lambda event: isinstance(event, Began))
 
     def resume(self) -> Iterator[Item]:
         """Yield what there is to say before the next pass."""
-        for item in self._resumed(lambda event: event is None):
-            if item is not None or self.ended:
-                yield item
+        return filter(None, self._resumed(lambda event: event is None))
 
     def fail(self, error: Exception) -> Item:
         """End with an error, and return it."""
@@ -78,15 +81,15 @@ class Job:
             self._steps.close()
         return error
 
-    def _resumed(self, is_last: Callable[[Event | None], bool]) -> Iterator[Item]:
-        """Yield events up to one that `is_last`. At the end, when `ended` is set, it is None or an error."""
+    def _resumed(self, is_last: Callable[[Event | None], bool]) -> Iterator[Item | None]:
+        """Yield events up to one that `is_last`, and at the end, when `ended` is set, End or an error."""
         try:
             while not self.work.stopped:
                 try:
                     event = next(self._steps)
                 except StopIteration:
                     self.ended = True
-                    yield None
+                    yield End()
                     return
                 yield event
                 if is_last(event):
@@ -170,15 +173,15 @@ class Driver:
 
     async def _prepared(self, job: Job) -> None:
         async with self._preparing:
+            items: list[Item | None] = []
             if self._pools:
                 loop = asyncio.get_running_loop()
-                items = await loop.run_in_executor(self._pools[0], lambda: list(job.prepare()))
+                items += await loop.run_in_executor(self._pools[0], lambda: list(job.prepare()))
             else:
-                items = []
                 for item in job.prepare():
                     items.append(item)
                     await self._pace.yield_turn()
-        self._deliver([(job, item) for item in items if item is not None or job.ended])
+        self._deliver([(job, item) for item in items if item is not None])
         if job.ended:
             return
         with self._lock:
@@ -223,7 +226,7 @@ class Driver:
     def _deliver(self, made: list[tuple[Job, Item]]) -> None:
         for job, item in made:
             job.put(item)
-            if item is None or isinstance(item, BaseException):
+            if isinstance(item, End | Exception):
                 self._jobs.discard(job)
                 self._seconds += (time.monotonic() - job.began - self._seconds) / 4
 
