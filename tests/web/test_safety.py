@@ -149,7 +149,7 @@ def test_an_unexpected_error_is_a_500_and_shows_no_text(
         raise RuntimeError("a private thing")
 
     app = serve()
-    monkeypatch.setattr(gemel.Session, "generate", fail)
+    monkeypatch.setattr(gemel.Batch, "generate", fail)
     error = app.bad(TEXT, 500, **{**BODY, "prompt": "my secret"})
     assert error["type"] == "server_error"
     assert "private" not in error["message"] + caplog.text

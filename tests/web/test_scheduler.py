@@ -381,13 +381,13 @@ def test_aliases_of_one_model_share_its_queue(model: gemel.Model, long: dict[str
             running = Connection(app, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
             going = asyncio.create_task(running.go())
             await until(lambda: running.sent)
-            body = {"model": "other", "prompt": "a", "max_tokens": 1}
-            waiting = asyncio.create_task(app.asking("POST", TEXT, json=body))
-            await asyncio.sleep(0.02)
-            error_of(await app.asking("POST", TEXT, json=body), 429)
-            running.leave()
-            await going
-            assert (await waiting).status_code == 200
+            other = Connection(app, TEXT, {**long, "model": "other", "prompt": ["a"] * 200, "stream": True})
+            waiting = asyncio.create_task(other.go())
+            await until(lambda: other.sent)
+            error_of(await app.asking("POST", TEXT, json={"model": "other", "prompt": "a", "max_tokens": 1}), 429)
+            for one in (running, other):
+                one.leave()
+            await asyncio.gather(going, waiting)
 
         app.run(main())
 

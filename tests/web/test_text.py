@@ -27,7 +27,7 @@ def test_a_completion_is_what_gemel_generates(asked: Asked, model: gemel.Model) 
         "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": "length"}],
         "usage": {
             "prompt_tokens": len(whole.prompt_ids), "completion_tokens": 12,
-            "total_tokens": len(whole.prompt_ids) + 12,
+            "total_tokens": len(whole.prompt_ids) + 12, "prompt_tokens_details": {"cached_tokens": 0},
         },
     }
 
@@ -67,7 +67,11 @@ def test_usage_is_streamed_when_it_is_asked_for(asked: Asked) -> None:
     body = {**GREEDY, "prompt": "the model"}
     whole = asked.good(TEXT, **body)
     chunks = events_of(asked.post(TEXT, **body, stream=True, stream_options={"include_usage": True}))
-    assert (chunks[-1]["choices"], chunks[-1]["usage"]) == ([], whole["usage"])
+    usage = chunks[-1]["usage"]
+    cached = usage.pop("prompt_tokens_details")["cached_tokens"]
+    assert cached == whole["usage"]["prompt_tokens"] - 1   # the last token has the logits
+    assert whole["usage"].pop("prompt_tokens_details") == {"cached_tokens": 0}
+    assert (chunks[-1]["choices"], usage) == ([], whole["usage"])
     assert all(chunk["usage"] is None for chunk in chunks[:-1])
 
 
@@ -91,6 +95,7 @@ def test_earlier_requests_change_no_byte(serve: Any) -> None:  # noqa: ANN401
     used.good(CHAT, model="tiny", messages=[*HELLO, {"role": "assistant", "content": "x"}, *HELLO], max_tokens=9)
     used.good(TEXT, **GREEDY, prompt="the")
     first, later = fresh.good(CHAT, **body), used.good(CHAT, **body)
+    assert later["usage"].pop("prompt_tokens_details") != first["usage"].pop("prompt_tokens_details")
     assert {**first, "id": ""} == {**later, "id": ""}
 
 

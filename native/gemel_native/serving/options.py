@@ -32,8 +32,15 @@ Host = Annotated[str | None, option(
 Port = Annotated[int | None, option(
     "--port", panel=SERVER, metavar="N", default="8090", words="Port to listen on; 0: any free port.",
 )]
+Parallel = Annotated[int | None, option(
+    "--parallel", panel=SERVER, metavar="N", default="64", words="Answers that are evaluated together.",
+)]
+CacheMemory = Annotated[int | None, option(
+    "--cache-memory", panel=SERVER, metavar="MB", default="a quarter of the free memory",
+    words="Memory of the KV caches; what earlier requests evaluated is kept in it.",
+)]
 Queue = Annotated[int | None, option(
-    "--queue", panel=SERVER, metavar="N", default="32", words="Requests that may wait; any more get a 429.",
+    "--queue", panel=SERVER, metavar="N", default="32", words="Requests that may wait beside those; any more get a 429.",
 )]
 Page = Annotated[bool | None, flag(
     "--page/--no-page", panel=SERVER,

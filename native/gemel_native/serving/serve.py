@@ -19,6 +19,8 @@ def serve(
     alias: options.Alias = None,
     host: options.Host = None,
     port: options.Port = None,
+    parallel: options.Parallel = None,
+    cache_memory: options.CacheMemory = None,
     queue: options.Queue = None,
     page: options.Page = None,
     access_log: options.AccessLog = None,
@@ -44,7 +46,8 @@ def serve(
     from .settings import settings_of
 
     settings = settings_of({
-        "host": host, "port": port, "queue": queue, "access_log": access_log, "api_key": api_key,
+        "host": host, "port": port, "parallel": parallel, "cache_memory": cache_memory, "queue": queue,
+        "access_log": access_log, "api_key": api_key,
         "allowed_hosts": tuple(allowed_host) if allowed_host else None,
         "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
     })

@@ -19,8 +19,8 @@ HOST = re.compile(rf"{NAME}|{NUMBERS}")
 KEY = re.compile(r"[!-~]+")
 USUAL = (("http://", ":80"), ("https://", ":443"))   # default ports, which browsers leave out
 OPTIONS = {
-    "host": "--host", "port": "--port", "queue": "--queue", "api_key": "--api-key", "allowed_hosts": "--allowed-host",
-    "allowed_origins": "--allowed-origin",
+    "host": "--host", "port": "--port", "parallel": "--parallel", "cache_memory": "--cache-memory", "queue": "--queue",
+    "api_key": "--api-key", "allowed_hosts": "--allowed-host", "allowed_origins": "--allowed-origin",
 }  # fmt: skip
 
 
@@ -66,6 +66,8 @@ class Settings(BaseSettings):
     api_key: Key | None = None
     allowed_hosts: tuple[Host, ...] = ()
     allowed_origins: tuple[Origin, ...] = ()
+    parallel: Annotated[int, Field(ge=1, le=128)] = Config.parallel
+    cache_memory: Annotated[int, Field(ge=0, le=1 << 30)] | None = None   # MB (10^6 bytes)
     queue: Annotated[int, Field(ge=0, le=10_000)] = Config.queue
     max_body: Annotated[int, Field(ge=1024, le=1 << 30)] = Config.max_body
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.body_seconds
@@ -82,6 +84,8 @@ class Settings(BaseSettings):
             api_key=None if self.api_key is None else self.api_key.get_secret_value(),
             allowed_hosts=None if "*" in self.allowed_hosts else (*own, *self.allowed_hosts),
             allowed_origins=self.allowed_origins,
+            parallel=self.parallel,
+            cache_memory=None if self.cache_memory is None else 10**6 * self.cache_memory,
             queue=self.queue,
             max_body=self.max_body,
             body_seconds=self.body_seconds,
