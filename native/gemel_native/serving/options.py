@@ -40,7 +40,8 @@ CacheMemory = Annotated[int | None, option(
     words="Memory of the KV caches; what earlier requests evaluated is kept in it.",
 )]
 Queue = Annotated[int | None, option(
-    "--queue", panel=SERVER, metavar="N", default="32", words="Requests that may wait beside those; any more get a 429.",
+    "--queue", panel=SERVER, metavar="N", default="32",
+    words="Requests that may wait beside those; any more get a 429.",
 )]
 Page = Annotated[bool | None, flag(
     "--page/--no-page", panel=SERVER,

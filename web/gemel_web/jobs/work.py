@@ -110,7 +110,7 @@ class Work(Protocol):
     stopped: bool
 
     def steps(self, slot: ModelSlot) -> Steps:
-        """Run it. It is closed where it stands when it is to stop."""
+        """Run it. To stop it, it is closed between two passes."""
 
     def stop(self) -> None:
         """End before the next pass. Any thread may call it."""

@@ -81,12 +81,12 @@ class Batch(Closing):
         on_drawn: OnDrawn | None = None,
         **fields: object,
     ) -> Generation:
-        """As Session.generate in a session of its own, with the same text and ids. It begins when a step has room.
+        """As Session.generate in a new session, with the same text and ids. It begins when a step has room.
 
         priority: lower ones begin first. key: whose request it is; keys of equal priority take turns by how much was
         evaluated for them. cache_salt: only requests with the same one share what was evaluated.
         on_drawn(session, id): called in the step for each id drawn, while the session has the logits that it was drawn
-        from: ask it for log_probs and likeliest(), and change nothing.
+        from: call only its log_probs() and likeliest().
         """
         also = ("special", "is_answer", "key", "priority", "cache_salt", "on_drawn")
         options = call_options(max_tokens, stop, sampling, fields, also=also)

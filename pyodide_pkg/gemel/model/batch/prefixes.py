@@ -70,7 +70,7 @@ class Prefixes:
         return None
 
     def hold(self, session: Session, salt: str) -> None:
-        """Take a session over. Sessions that it can stand for are closed, or it is, where another stands for it."""
+        """Take a session over. Held ones whose ids it begins with are closed, if it can be forked where they end."""
         ids = array("i", session.ids).tobytes()
         root = self._roots.setdefault(salt, Node(None, b""))
         node, path = root, [root]
