@@ -19,8 +19,9 @@ from typer.core import TyperGroup
 
 from . import bench, chat, doctor, inspect_cmd, models_cmd, plugins, pull, run, score, tokenize_cmd
 from .options import UsageError
-from .output import prepare_streams, say, say_error, silence
+from .output import say, say_error
 from .serving import demo, serve
+from .streams import StdoutError, prepare_streams, silence
 
 INTERRUPTED = 130
 READER_GONE = 141
@@ -45,14 +46,12 @@ class Group(TyperGroup):
         """Run the command; turn errors, except those of usage, into a line and an exit code."""
         try:
             super().invoke(ctx)
-            sys.stdout.flush()
         except KeyboardInterrupt:
             if sys.stderr.isatty():
                 say("")
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            silence()
-            raise typer.Exit(READER_GONE) from None
+        except BrokenPipeError as error:
+            raise StdoutError(error) from None
         except gemel.ContextError as error:
             say_error(f"{error} (--ctx sets n_ctx)")
             raise typer.Exit(1) from None
@@ -65,6 +64,12 @@ class Group(TyperGroup):
         prepare_streams()
         try:
             code = super().main(args, standalone_mode=False, **extra) or 0
+            sys.stdout.flush()
+        except StdoutError as error:
+            silence()
+            if not error.is_gone:
+                say_error(error)
+            code = READER_GONE if error.is_gone else 1
         except UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else "gemel"
             say_error(f"{error.format_message()}{hint_at(error)} (see {where} --help)")

@@ -5,10 +5,8 @@ Text of files and models is not trusted: a terminal gets it without control char
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,23 +20,6 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 10_000   # columns of a table that goes to a file, so that nothing is folded or cut
 # C0 and C1, except tab and line feed: they could move the cursor or change colours.
 CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10})
-
-
-def prepare_streams() -> None:
-    """Make every character writable: those that the stream's encoding lacks become escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
-
-
-def silence() -> None:
-    """Redirect both streams to nothing after their reader has gone: Python flushes them again when it exits."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):   # a stream that is not a file has no reader
-            os.dup2(nothing, stream.fileno())
-    os.close(nothing)
 
 
 def say(line: str) -> None:

@@ -9,6 +9,7 @@ import os
 import sys
 from pathlib import Path
 
+from .cgroup import folders
 from .errors import ArgumentError, ThreadError
 from .library import Library
 
@@ -78,9 +79,20 @@ def _core_of(cpu: int) -> str:
 
 
 def _quota() -> int:
-    """Return the whole CPUs of the control group's quota (cgroup v2 cpu.max: "max 100000" or "150000 100000")."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return MAX_THREADS if quota == "max" else max(1, int(quota) // int(period))
-    except (OSError, ValueError, ZeroDivisionError):
+    """Return the whole CPUs of the smallest quota of the process's control groups; shares are no limit."""
+    if sys.platform != "linux":
         return MAX_THREADS
+    return min(map(_quota_of, folders("cpu")), default=MAX_THREADS)
+
+
+def _quota_of(group: Path) -> int:
+    """Return the whole CPUs, at least 1, of one group: cpu.max ("150000 100000", "max 100000") or version 1's files."""
+    found = MAX_THREADS
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((group / name).read_text() for name in names).split()
+            if quota not in ("max", "-1"):
+                found = min(found, max(1, int(quota) // int(period)))
+        except (OSError, ValueError, ZeroDivisionError):   # the root has no such file
+            continue
+    return found

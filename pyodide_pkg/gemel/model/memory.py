@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from array import array
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from ..core import abi
+from ..core.cgroup import folders
 from ..core.errors import ArgumentError, OutOfMemoryError
 from ..core.library import ERROR_SIZE, Library, check
 from ..core.scalars import whole
@@ -71,12 +73,12 @@ def plan_of(
 
 _CGROUP = (   # limit and use, of the second and the first version
     ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
 
 
 def available() -> int | None:
-    """Return the bytes that this process may still use: memory and swap, within its control group's limit.
+    """Return the bytes that this process may still use: memory and swap, within its control groups' limits.
 
     None where it is unknown (only Linux says).
     """
@@ -88,8 +90,8 @@ def available() -> int | None:
         return None
     free = sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("MemAvailable:", "SwapFree:")))
     limits = [free] if free else []
-    for most, used in _CGROUP:
-        numbers = [_number_in(Path("/sys/fs/cgroup") / name) for name in (most, used)]
+    for group, names in product(folders("memory"), _CGROUP):
+        numbers = [_number_in(group / name) for name in names]
         if numbers[0] is not None and numbers[1] is not None and numbers[0] < 1 << 60:
             limits.append(max(0, numbers[0] - numbers[1]))
     return min(limits, default=None)
