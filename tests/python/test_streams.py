@@ -22,7 +22,7 @@ ANSWER = ("run", "{file}", "hello", "--raw", "--max-tokens", "3", "--temperature
 COMMANDS: dict[str, tuple[str, ...]] = {
     "run": ANSWER,
     "run --json": (*ANSWER, "--json"),
-    "chat": ("chat", "{file}", "--max-tokens", "3"),
+    "chat": ("chat", "{file}", "--max-tokens", "3", "--temperature", "0"),
     "bench": ("bench", "{file}", "--prefill", "8", "--decode", "4", "--reps", "1"),
     "inspect": ("inspect", "{file}"),
     "tokenize": ("tokenize", "{file}", "hello"),
@@ -118,7 +118,8 @@ def test_all_combinations(file: Path, out: str | None) -> None:
 
 
 @pytest.mark.parametrize("command", [
-    ("run", "{file}"), ("run", "{file}", "-"), ("score", "{file}", "-"), ("chat", "{file}"), ("tokenize", "{file}", "-"),
+    ("run", "{file}"), ("run", "{file}", "-"), ("score", "{file}", "-"), ("chat", "{file}"),
+    ("tokenize", "{file}", "-"),
 ])
 def test_a_closed_stdin_is_an_empty_one(file: Path, command: tuple[str, ...]) -> None:
     empty, closed = Run(file, command), Run(file, command, stdin=CLOSED)
@@ -142,7 +143,7 @@ def test_a_non_blocking_stdout_gets_everything(file: Path) -> None:
     command = [*PROGRAM, "tokenize", str(file), "a b " * 20_000, "--json"]
     with subprocess.Popen(command, env=environment(), stdout=writing, stderr=subprocess.PIPE) as process:
         os.close(writing)
-        with open(reading, "rb") as pipe:
+        with os.fdopen(reading, "rb") as pipe:
             got = pipe.read()
         assert process.stderr is not None
         assert (process.stderr.read(), process.wait()) == (b"", 0)

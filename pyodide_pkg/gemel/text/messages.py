@@ -11,6 +11,7 @@ from typing import Any
 from ..core.errors import ArgumentError
 
 NEUTRAL = ("annotations", "cache_control", "id")   # fields of a part that don't change what the model reads
+REASONING = ("reasoning_content", "thinking", "reasoning")   # names under which servers send it, the usual one first
 EMPTY: tuple[object, ...] = (None, "", [], ())
 
 
@@ -18,6 +19,7 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages with texts as contents; fields that templates may read stay as they are.
 
     Parts of type "text" are joined as lines. An assistant's message may lack a text; its `refusal` then stands for it.
+    Fields that are None are left out. Reasoning has all names that templates read.
     ArgumentError for a part that is not text, and for other messages without a content.
 
     >>> plain([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}])
@@ -41,7 +43,10 @@ def continues(messages: Sequence[Mapping[str, Any]], wanted: bool | None) -> boo
 def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise ArgumentError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
-    kept = {key: value for key, value in message.items() if key != "refusal"}
+    kept = {key: value for key, value in message.items() if key != "refusal" and value is not None}
+    reasoning = next((kept[name] for name in REASONING if name in kept), None)
+    if reasoning is not None:   # templates read the first or the second name
+        kept = {"thinking": reasoning, **kept, "reasoning_content": reasoning}
     content, refusal = message.get("content"), message.get("refusal")
     if content in EMPTY and message.get("role") == "assistant":
         kept["content"] = _text(refusal, f"{where}.refusal") if refusal is not None else ""
@@ -67,7 +72,10 @@ def _part(part: object, where: str) -> str:
         return part
     kind = part.get("type") if isinstance(part, Mapping) else None
     if not isinstance(part, Mapping) or kind not in ("text", "refusal"):
-        raise ArgumentError(f'{where}: only parts like {{"type": "text", "text": "..."}} are supported here')
+        given = f"not parts of type {kind!r:.50}" if kind is not None else f"not {part!r:.50}"
+        raise ArgumentError(
+            f'{where}: only parts like {{"type": "text", "text": "..."}} are supported here, {given}: leave it out'
+        )
     for name in part:
         if name not in ("type", kind, *NEUTRAL):
             raise ArgumentError(f"{where}.{name}: unknown field of a text part")

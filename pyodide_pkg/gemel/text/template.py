@@ -111,11 +111,14 @@ def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] 
 
 
 def template_values(tools: Sequence[Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a template's values besides messages and tokens. ArgumentError for an option that gemel itself sets."""
+    """Return a template's values besides messages and tokens. ArgumentError for an option that gemel itself sets.
+
+    tools and documents are None rather than undefined, as in transformers, with which templates are tried.
+    """
     for name in options:
         if name in RESERVED:
             raise ArgumentError(f"{name}: gemel sets this value of the template itself")
-    return {**options, **({} if tools is None else {"tools": list(tools)})}
+    return {"documents": None, **options, "tools": None if tools is None else list(tools)}
 
 
 def prompt_ids(
@@ -128,8 +131,8 @@ def prompt_ids(
 ) -> list[int]:
     """Render messages with the template `text` and return the ids, without a BOS that the template does not write.
 
-    is_open: the last message goes on: the prompt ends where its content does. TemplateError when the template leaves
-    that content out.
+    is_open: the last message goes on: the prompt ends where its content does, without the spaces at its end if the
+    template removes those. TemplateError when the template leaves that content out.
     """
     opening, closing, end = marks(text, messages)
     marked = [
@@ -140,12 +143,13 @@ def prompt_ids(
         for message in messages
     ]
     if is_open:
-        marked[-1]["content"] += end
+        marked[-1]["content"] += end + " "
     rendered = compiled(text).render(marked, **token_texts(model), **values)
     if is_open:
-        rendered, found, _ = rendered.rpartition(end)
+        rendered, found, rest = rendered.rpartition(end)
         if not found:
             raise TemplateError("the chat template can't continue the last message: it leaves out its text")
+        rendered = rendered if rest.startswith(" ") else rendered.rstrip()
     ids: list[int] = []
     for part, special in segments(rendered, opening, closing):
         ids += model.tokenize(part, special=special)

@@ -17,6 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..config import Config
+from .addresses import hint_of
 from .body import ClientGoneError
 from .errors import ApiError, log, log_failure, of_failure, response_of
 
@@ -78,7 +79,7 @@ class Exchange:
             self._check_host()
             self._check_length()
             if self._path in WITHOUT_V1:
-                raise ApiError(404, f"there is nothing at this path: the API is at /v1{self._path}", code="not_found")
+                raise ApiError(404, f"there is nothing at this path{hint_of(self._path)}", code="not_found")
             if self._is_api:
                 self._check_origin()
                 if self._is_preflight():

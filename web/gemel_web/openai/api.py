@@ -87,7 +87,8 @@ class Api:
         wanted = _generate_request(
             body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", is_answer=not goes_on
         )
-        job = self._scheduler.submit(served, Completion(prompts.of_chat(body.messages, goes_on), wanted))
+        texts = prompts.of_chat(body.messages, goes_on, body.chat_template_kwargs or {})
+        job = self._scheduler.submit(served, Completion(texts, wanted))
         shape = ChatShape(served.model, logprobs=n_top is not None)
         return await self._answer(request, body, job, self._head(alias, shape), shape)
 
@@ -188,6 +189,8 @@ def _continues(body: wire.ChatRequest) -> bool:
     """Return whether the answer continues the last message: by default if that is the assistant's."""
     goes_on, is_new = body.continue_final_message, body.add_generation_prompt
     is_assistants = bool(body.messages) and body.messages[-1].role == "assistant"
+    if goes_on is None and is_assistants:
+        goes_on = body.messages[-1].prefix
     if goes_on and is_new:
         raise invalid("continue_final_message", "it excludes add_generation_prompt: send only one of them")
     if goes_on and not is_assistants:

@@ -72,8 +72,8 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     mirostat_tau: float | None = None
     mirostat_eta: float | None = None
     # accepted, without effect on the answer
-    user: str | None = None
-    metadata: dict[str, str] | None = None
+    user: Any = None
+    metadata: Any = None
     store: Any = None
     service_tier: str | None = None
     safety_identifier: str | None = None
@@ -83,6 +83,12 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     keep_alive: Any = None
     id_slot: Any = None
     priority: Any = None
+    ttl: Any = None
+    chat_id: Any = None
+    session_id: Any = None
+    conversation_id: Any = None
+    return_progress: Any = None
+    timings_per_token: Any = None
 
 
 class Message(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -93,11 +99,17 @@ class Message(Struct, forbid_unknown_fields=True, kw_only=True):
     name: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None   # another name of reasoning_content
+    prefix: bool | None = None     # of the assistant's last message: the answer continues it
     tool_calls: Any = None
     tool_call_id: Any = None
     function_call: Any = None
     audio: Any = None
+    # accepted, without effect on the answer
     annotations: Any = None
+    cache_control: Any = None
+    id: Any = None
+    opts: Any = None
 
 
 class ChatRequest(Sampled, kw_only=True):
@@ -111,6 +123,7 @@ class ChatRequest(Sampled, kw_only=True):
     prediction: Any = None
     continue_final_message: bool | None = None   # absent: if the last message is the assistant's
     add_generation_prompt: bool | None = None    # true: begin a new message in any case
+    chat_template_kwargs: dict[str, Any] | None = None
     # refused
     tools: Any = None
     tool_choice: Any = None
@@ -122,6 +135,8 @@ class ChatRequest(Sampled, kw_only=True):
     reasoning_effort: Any = None
     verbosity: Any = None
     web_search_options: Any = None
+    think: Any = None
+    options: Any = None
 
 
 class CompletionRequest(Sampled, kw_only=True):
@@ -141,22 +156,25 @@ class EmbeddingRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     input: Inputs
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Count | None = None
-    user: str | None = None
+    user: Any = None
 
 
 STORE = "storing is not supported: leave it out, or send false"
-TOOLS = "tools are not supported"
+TOOLS = "tools are not supported: leave it out, or turn tools (an agent mode) off in the client"
+THINKING = 'not supported: send what the chat template reads, such as chat_template_kwargs: {"enable_thinking": false}'
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
     "store": ((False,), STORE),
     "tools": (([],), TOOLS),
     "tool_choice": (("none", "auto"), TOOLS),
     "functions": (([],), TOOLS),
     "function_call": (("none", "auto"), TOOLS),
-    "response_format": (({"type": "text"},), 'only {"type": "text"} is supported'),
+    "response_format": (({"type": "text"},), 'only {"type": "text"} is supported: leave it out'),
     "modalities": ((["text"],), 'only ["text"] is supported'),
     "audio": ((), "audio is not supported"),
-    "reasoning_effort": ((), "not supported"),
-    "verbosity": ((), "not supported"),
+    "reasoning_effort": ((), THINKING),
+    "think": ((), THINKING),
+    "options": (({},), "not supported: send its members, such as temperature, as fields of the request"),
+    "verbosity": ((), "not supported: leave it out"),
     "web_search_options": ((), "web search is not supported"),
     "suffix": (("",), "inserting text is not supported: only what follows the prompt is generated"),
     "tool_calls": (([],), TOOLS),
