@@ -143,7 +143,7 @@ def hub_template_folder() -> Path:
         return Path(named)
     try:
         return hub_templates.fetch()
-    except hub_templates.FetchError as error:
+    except llama_vectors.FetchError as error:
         _no_model(error)
 
 

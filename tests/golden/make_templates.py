@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where conversations.py is, for a script run by its path
 
@@ -19,11 +18,11 @@ import transformers
 from transformers.utils import chat_template_utils
 
 
-class Clock(datetime):
+class Clock:
     """A clock that stands still."""
 
-    @classmethod
-    def now(cls, tz: Any = None) -> datetime:  # noqa: ANN401
+    @staticmethod
+    def now() -> datetime:
         return conversations.NOW
 
 

@@ -59,7 +59,7 @@ def rendered(text: str, conversation: Conversation) -> str | None:
     ("{{ messages[0].content }}</s>", said("", "  The sky is \n")[1:], "  The sky is \n"),
     ("{{ messages[0].content|trim }}</s>", said("", "  The sky is \n")[1:], "The sky is"),
     # what is absent: transformers passes none, so that both tests hold
-    ("{{ tools is none }} {{ documents is none }} {{ tools is defined }} {{ enable_thinking is defined }}",
+    ("{{ tools == none }} {{ documents == none }} {{ tools is defined }} {{ enable_thinking is defined }}",
      said("Hi"), "True True True False"),
     # reasoning has all names that templates read
     ("{% for m in messages %}{{ m.reasoning_content }}|{{ m.thinking }};{% endfor %}",

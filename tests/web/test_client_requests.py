@@ -298,6 +298,29 @@ def test_another_servers_address_says_where_the_api_is(
     assert f"{words}" in message.split(": ")[-1], client
 
 
+@pytest.mark.parametrize(("path", "body"), [
+    (CHAT, {"model": "", "messages": [USER]}), (CHAT, {"messages": [{"role": "user", "content": ["a", "b"]}]}),
+    (TEXT, {"prompt": "a", "logprobs": False}), (TEXT, {"prompt": "a", "logprobs": False, "echo": True}),
+])
+def test_other_habits_are_accepted(app: Asked, path: str, body: Body) -> None:
+    assert app.good(path, max_tokens=2, **body)["choices"]
+
+
+def test_another_servers_address_of_health_is_answered(app: Asked) -> None:
+    assert app.get("/health").json() == app.get("/healthz").json()
+
+
+def test_a_wrong_method_says_nothing_about_the_address(app: Asked) -> None:
+    assert "API is at" not in error_of(app.get(CHAT), 405)["message"]
+
+
+@pytest.mark.parametrize(("sent", "wanted"), [
+    ("temp", "; did you mean temperature?"), ("dry_m", "; did you mean dry_multiplier?"), ("max", ""),
+])
+def test_a_beginning_suggests_the_only_field_that_continues_it(app: Asked, sent: str, wanted: str) -> None:
+    assert app.bad(CHAT, messages=[USER], **{sent: 1})["message"] == f"{sent}: unknown parameter{wanted}"
+
+
 def test_template_options_reach_the_template(app: Asked, model: gemel.Model) -> None:
     def n_prompt(**options: object) -> int:
         answer = app.good(CHAT, messages=[USER], max_tokens=1, chat_template_kwargs=options)

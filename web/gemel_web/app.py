@@ -54,6 +54,7 @@ def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None 
 def _routes(api: Api, files: Files) -> list[BaseRoute]:
     return [
         Route("/healthz", api.health),
+        Route("/health", api.health),
         Route("/v1/models", api.list_models),
         Route("/v1/models/{alias:path}", api.get_model),
         Route("/v1/chat/completions", api.chat, methods=["POST"]),

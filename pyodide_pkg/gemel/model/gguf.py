@@ -54,6 +54,10 @@ class Metadata(Mapping[str, Value]):
         self._owner = owner
         self._gguf = gguf
 
+    def __reduce__(self) -> tuple[type[dict[str, Value]], tuple[dict[str, Value]]]:
+        """A copy, also of another process, is a dict of all values."""
+        return dict, (dict(self),)
+
     def __len__(self) -> int:
         with self._owner:
             return int(self._library.call("gemel_gguf_n_kv", self._gguf))

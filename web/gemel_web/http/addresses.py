@@ -15,9 +15,10 @@ ELSEWHERE = (   # the end of a path, and what answers such requests here
 def hint_of(path: str) -> str:
     """Return where the API is, for a path that looks like one of its addresses; "" for others.
 
-    >>> hint_of("/v1/v1/models"), hint_of("/api/chat"), hint_of("/index.html")
-    (': the API is at /v1/models', ': the API is at /v1/chat/completions', '')
+    >>> hint_of("/v1/v1/models"), hint_of("/api/chat"), hint_of("/v1/chat/completions"), hint_of("/index.html")
+    (': the API is at /v1/models', ': the API is at /v1/chat/completions', '', '')
     """
     path = path.rstrip("/")
-    found = (address for end, address in ELSEWHERE if end.search(path) and path != address)
-    return next((f": the API is at {address}" for address in found), "")
+    if any(path == address for _, address in ELSEWHERE):
+        return ""
+    return next((f": the API is at {address}" for end, address in ELSEWHERE if end.search(path)), "")

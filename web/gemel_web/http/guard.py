@@ -21,9 +21,9 @@ from .addresses import hint_of
 from .body import ClientGoneError
 from .errors import ApiError, log, log_failure, of_failure, response_of
 
-API = ("/v1", "/models", "/healthz", "/config.json")   # paths of the API; all others are static
+API = ("/v1", "/models", "/healthz", "/health", "/config.json")   # paths of the API; all others are static
 WITHOUT_V1 = ("/chat/completions", "/completions", "/embeddings")   # where clients look by mistake
-OPEN = ("/healthz", "/config.json")    # need no key
+OPEN = ("/healthz", "/health", "/config.json")    # need no key
 HOST = "Gemel-Host"                    # the header that says where the app runs
 PIECE = 1 << 16                        # bytes that a client must take within Config.write_seconds
 ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}

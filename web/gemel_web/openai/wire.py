@@ -41,7 +41,7 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     """What chats and completions have in common. null is the same as absent."""
 
-    model: str | None = None   # absent: the only model served
+    model: str | None = None   # absent or empty: the only model served
     n: Count | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -95,7 +95,7 @@ class Message(Struct, forbid_unknown_fields=True, kw_only=True):
     """One message of a chat; the fields of an earlier answer, which clients send back, are accepted."""
 
     role: str
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[str | dict[str, Any]] | None = None
     name: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
@@ -143,7 +143,7 @@ class CompletionRequest(Sampled, kw_only=True):
     """POST /v1/completions."""
 
     prompt: Inputs
-    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    logprobs: bool | Annotated[int, Meta(ge=0, le=20)] | None = None   # false: none; true is no number of them
     echo: bool | None = None
     best_of: Count | None = None
     suffix: Any = None
