@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -86,7 +87,9 @@ def hint_at(error: UsageError) -> str:
     if takes_text and message.startswith("Got unexpected extra argument"):
         return ": write a text of several words in quotes"
     if takes_text and message.startswith("No such option") and "ossible" not in message:
-        return ": write -- before a text that begins with -"
+        named = re.search(r": (-m|-p|--model|--prompt)$", message)   # llama.cpp's
+        unnamed = "MODEL and the text have no option, only their place; " if named else ""
+        return f": {unnamed}write -- before a text that begins with -"
     return ""
 
 

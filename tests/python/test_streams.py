@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gemel
 import pytest
@@ -63,7 +68,7 @@ class Run:
         reading, gone = os.pipe()
         os.close(reading)
         self._given = given
-        self._process = subprocess.Popen(
+        self.process = subprocess.Popen(
             ["sh", "-c", " ".join(['exec "$@"', *spoilt]), "sh", *PROGRAM, *words],
             env=environment(GEMEL_CACHE=str(file.parent / "cache")), cwd=file.parent, text=True, stdin=subprocess.PIPE,
             stdout=gone if out == GONE else subprocess.PIPE, stderr=gone if err == GONE else subprocess.PIPE,
@@ -72,8 +77,8 @@ class Run:
 
     def end(self) -> tuple[int, str, str]:
         """Return exit code, stdout and stderr."""
-        out, err = self._process.communicate(self._given, timeout=120)
-        return self._process.returncode, out or "", err or ""
+        out, err = self.process.communicate(self._given, timeout=120)
+        return self.process.returncode, out or "", err or ""
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -126,6 +131,35 @@ def test_a_closed_stdin_is_an_empty_one(file: Path, command: tuple[str, ...]) ->
     assert (code, out, err) == empty.end()
     assert "Traceback" not in err
     assert err.count("\n") <= 1
+
+
+@pytest.mark.parametrize("err", [CLOSED, GONE])
+def test_a_server_without_streams_serves(file: Path, err: str) -> None:
+    httpx = pytest.importorskip("httpx")
+    pytest.importorskip("uvicorn")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    run = Run(file, ("serve", "{file}", "--port", str(port), "--access-log", "--no-page"), CLOSED, err, stdin=CLOSED)
+    try:
+        answer = patiently(lambda: httpx.get(f"http://127.0.0.1:{port}/v1/models"), httpx.TransportError)
+        assert answer.status_code == 200
+        body = {"prompt": "a", "max_tokens": 2}
+        assert httpx.post(f"http://127.0.0.1:{port}/v1/completions", json=body, timeout=60).status_code == 200
+    finally:
+        run.process.send_signal(signal.SIGINT)
+        code, out, said = run.end()
+    assert (code, out, said) == (cli.INTERRUPTED, "", "")
+
+
+def patiently(ask: Callable[[], Any], error: type[Exception]) -> Any:  # noqa: ANN401
+    """Return what a call returns, once it no longer raises `error`."""
+    for _ in range(300):
+        try:
+            return ask()
+        except error:
+            time.sleep(0.2)
+    return ask()
 
 
 def test_a_stdin_that_cannot_be_read_is_one_line(file: Path) -> None:
