@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import os
 import sys
 from pathlib import Path
@@ -12,7 +13,6 @@ from gemel.core import cgroup, cpu
 from gemel.model import memory
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="control groups are Linux's")
-V1 = {"cpu.cfs_period_us": "100000"}
 
 
 class Groups:
@@ -146,3 +146,8 @@ def test_memory_is_limited_along_the_path(groups: Groups) -> None:
     assert memory.available() == 2100
     groups.group("memory", memory__limit_in_bytes=str(2**63 - 4096), memory__usage_in_bytes="900")   # no limit
     assert memory.available() == 2100
+
+
+def test_examples_in_docstrings_hold() -> None:
+    found = doctest.testmod(cgroup)
+    assert (found.failed, found.attempted) == (0, 1)
