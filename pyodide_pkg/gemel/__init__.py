@@ -11,6 +11,9 @@ gemel.profiling are public; the sub-packages core, source, text, model and tab a
 
 from __future__ import annotations
 
+import importlib
+from typing import Any
+
 from . import browser, cache
 from ._choice import default_info, isas, library_path
 from ._open import inspect, open, open_async, plan
@@ -18,6 +21,7 @@ from .core.abi import ABI
 from .core.cpu import default_threads
 from .core.errors import (
     ArgumentError,
+    ArgumentTypeError,
     CancelledError,
     ContextError,
     EngineError,
@@ -32,6 +36,7 @@ from .core.errors import (
     ThreadError,
     UnsupportedError,
 )
+from .core.public import publish
 from .core.slots import ARCHS as ARCHITECTURES
 from .model.chat import Chat
 from .model.core_model import Info
@@ -58,6 +63,7 @@ __all__ = [
     "KV_TYPES",
     "NAMES",
     "ArgumentError",
+    "ArgumentTypeError",
     "CancelledError",
     "Chat",
     "ContextError",
@@ -103,13 +109,23 @@ __all__ = [
     "open_async",
     "plan",
     "pooled",
+    "profiling",
     "pull",
 ]
 
 
-def __getattr__(name: str) -> str:
+publish(__name__, __all__)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
     if name == "__version__":   # the core's: reading it loads the library
         from ._choice import version
 
         return version()
+    if name == "profiling":
+        return importlib.import_module(".profiling", __name__)
     raise AttributeError(f"module 'gemel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

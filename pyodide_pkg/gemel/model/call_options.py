@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core.errors import ArgumentTypeError
 from ..core.hints import did_you_mean
 from ..text.stops import check_stops
 from .sampling import ALIASES, NAMES, Sampling
@@ -69,5 +70,5 @@ def check_template_options(options: Mapping[str, object], read: Collection[str])
 def merged(sampling: Sampling | None, changes: dict[str, object]) -> Sampling:
     """Return the Sampling of a call: the given one or the default, with the fields that the call names."""
     if sampling is not None and not isinstance(sampling, Sampling):
-        raise TypeError(f"sampling is a gemel.Sampling, not {type(sampling).__name__}")
+        raise ArgumentTypeError(f"sampling is a gemel.Sampling, not {type(sampling).__name__}")
     return (sampling or Sampling()).with_fields(**changes)

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..core.checks import text_or_none, wrong_type
 from ..core.closing import Closing
 from ..core.errors import ArgumentError
 from ..text.messages import continues, plain
@@ -25,6 +26,11 @@ TakePreloaded = Callable[[Sequence[int], int, KvType | None], Session | None]
 
 class Chat(Closing):
     """Made by Model.chat(). A context manager.
+
+    Attributes:
+        messages: a list of {"role": "system" | "user" | "assistant" | ..., "content": text}, which you may edit
+        model: the Model it belongs to
+        session: the Session that holds what was evaluated
 
         chat = model.chat(system="Be brief.")
         for piece in chat.send("Why is the sky blue?"):
@@ -48,7 +54,8 @@ class Chat(Closing):
     ) -> None:
         from ..text.template import compiled, template_text, template_values  # here: generate() needs no jinja2
 
-        self.messages: list[dict[str, Any]] = []   # {"role": "system" | "user" | "assistant" | ..., "content": text}
+        text_or_none("system", system)
+        self.messages: list[dict[str, Any]] = []
         if system is not None:
             self.messages.append({"role": "system", "content": system})
         self.model = model
@@ -77,6 +84,10 @@ class Chat(Closing):
         ContextError when the conversation no longer fits: delete old messages, or open the chat with a larger n_ctx.
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("content",))
+        if content is not None and not isinstance(content, str | list | tuple):
+            raise wrong_type("content", content, "a text, a list of text parts, or None")
+        if self.session.closed and not self.model.closed:
+            raise ArgumentError("this chat is closed: open another one; `messages` are kept")
         last = self._last() if self._last else None
         if last is not None:
             last.close()

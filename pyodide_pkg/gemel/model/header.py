@@ -11,15 +11,24 @@ from .overrides import Overrides, check_overrides, forget, give
 
 
 class Gguf(Closing):
-    """A file's header, as gemel.inspect returns it. A context manager; closing frees the header."""
+    """A file's header, as gemel.inspect returns it. A context manager; closing frees the header.
+
+    Attributes:
+        name: of the file
+        size: bytes of the file
+        version: of the format
+        data_offset: bytes before the tensors' data
+        metadata: the key-value pairs, a mapping
+        tensors: the tensor table, a list
+    """
 
     def __init__(self, library: Library, owner: Handle, gguf: int, size: int, name: str) -> None:
         self._library = library
         self._owner = owner
         self.name = name
-        self.size = size                                    # bytes of the file
+        self.size = size
         self.version: int = library.call("gemel_gguf_version", gguf)
-        self.data_offset = int(library.call("gemel_gguf_data_offset", gguf))   # where tensor data starts
+        self.data_offset = int(library.call("gemel_gguf_data_offset", gguf))
         self.metadata = Metadata(library, owner, gguf)
         self.tensors = read_tensors(library, gguf)
 

@@ -6,6 +6,7 @@ import weakref
 from collections.abc import Sequence
 from typing import Any
 
+from ..core.checks import sequence, text
 from ..core.errors import ArgumentError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
@@ -26,6 +27,28 @@ class Model(CoreModel):
     """Made by gemel.open. Any number of threads and sessions may use it; one pass computes at a time.
 
     A context manager. Closing it closes its sessions; its memory is freed when the last call has returned.
+
+    Attributes:
+        name: of the file
+        arch: the architecture, one of gemel.ARCHITECTURES
+        metadata: the file's key-value pairs, a mapping
+        overrides: what replaces some of them, by full key names
+        n_vocab: ids in the vocabulary
+        n_ctx: positions of the longest session that the file was trained for
+        n_embd: floats of an embedding
+        n_layer: layers
+        n_head: heads of a query
+        n_head_kv: heads of keys and values
+        head_dim: floats of a head
+        n_rot: of them, those that RoPE rotates
+        n_ff: floats of the feed-forward's middle
+        n_params: weights
+        n_batch: ids of a micro-batch
+        weight_size: bytes of weights in memory
+        kv_size: bytes of KV cache per position, of type default_kv_type
+        decode_size: bytes of weights read to decode one id
+        decode_macs: multiply-adds in weights to decode one id
+        prefill_macs: the same per id of a prompt, without the output
     """
 
     copy_hint = "threads and sessions share one; another process opens the file itself"
@@ -150,6 +173,7 @@ class Model(CoreModel):
         True
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("question", "system"))
+        text("question", question)
         with self.chat(system) as chat:
             answer = chat.send(question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling)
             return answer.read()
@@ -176,7 +200,8 @@ class Model(CoreModel):
         """
         if isinstance(texts, str):
             return floats(embed(self, texts, pooling, normalise=normalise))
-        rows = [embed(self, text, pooling, normalise=normalise) for text in texts]
+        given = sequence("texts", texts, "a text or a list of texts")
+        rows = [embed(self, text, pooling, normalise=normalise) for text in given]   # type: ignore[arg-type]  # it checks
         if not rows:
             raise ArgumentError("there are no texts to embed")
         return floats(b"".join(rows), (len(rows), self.n_embd))

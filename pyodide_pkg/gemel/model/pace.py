@@ -13,6 +13,11 @@ class Pace:
     """How many ids an event loop's thread evaluates at a time: at first FIRST, then as many as take about SECONDS.
 
     The sizes of micro-batches change no bit. With the side module, which can't be interrupted, at most FIRST.
+
+    Attributes:
+        n: how many ids to evaluate next
+        FIRST: ids of the first part
+        SECONDS: how long a part should take
     """
 
     FIRST = 8

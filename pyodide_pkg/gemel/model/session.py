@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any, overload
 
 from ..core import abi
-from ..core.errors import ArgumentError, counted
+from ..core.checks import not_whole, wrong_type
+from ..core.errors import ArgumentError, ArgumentTypeError, counted
 from ..core.floats import FloatArray, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
 from ..core.scalars import whole
 from ..source.sources import open_file
-from ..text.ids import id_bytes, ids_of
+from ..text.ids import Ids, id_bytes, ids_of
 from .call_options import call_options
 from .core_model import CoreModel
 from .core_session import CoreSession
@@ -33,6 +34,10 @@ NO_LOGITS = "there are no logits yet: sync or append ids first"
 class Session(CoreSession):
     """Made by Model.session(). A context manager.
 
+    Attributes:
+        model: the Model it belongs to
+        n_ctx: positions that it has room for
+
     >>> with model.session() as session:
     ...     evaluated = session.sync(model.tokenize("Once upon a time"))
     ...     len(session.logits()) == model.n_vocab
@@ -45,7 +50,7 @@ class Session(CoreSession):
         n_ctx = model.default_n_ctx if n_ctx is None else n_ctx
         size = whole(n_ctx)
         if size is None or not 1 <= size <= model.n_ctx:
-            raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer from 1 to {model.n_ctx}, the file's own limit")
+            raise not_whole("n_ctx", n_ctx, f"an integer from 1 to {model.n_ctx}, the file's own limit")
         number, library = kv_number(kv_type), model._library
         handle = open_handle(
             library, "gemel_session_open", size, where=f"a session with n_ctx={size}", parent=model._handle
@@ -78,7 +83,7 @@ class Session(CoreSession):
                 raise ArgumentError(NO_LOGITS)
             return floats(self._library.read(address, 4 * self.model.n_vocab))
 
-    def log_probs(self, ids: Sequence[int]) -> list[float]:
+    def log_probs(self, ids: Ids) -> list[float]:
         """Return log p(id | the ids evaluated) of each id that might come next, with the bits of `score`.
 
         ArgumentError when nothing has been evaluated.
@@ -97,7 +102,7 @@ class Session(CoreSession):
         """
         count = whole(n)
         if count is None or not 1 <= count <= min(256, self.model.n_vocab):
-            raise ArgumentError(f"n={n!r}: must be an integer from 1 to {min(256, self.model.n_vocab)}")
+            raise not_whole("n", n, f"an integer from 1 to {min(256, self.model.n_vocab)}")
         block = self._library.alloc(4 * count)
         self._ask_logits("gemel_session_likeliest", block, count)
         return ids_of(self._library.read(block.address, block.size))
@@ -129,7 +134,7 @@ class Session(CoreSession):
         one model's sessions. Where embeddings were appended, the keys end before them.
         """
         if not isinstance(salt, bytes):
-            raise ArgumentError(f"salt={salt!r}: must be bytes")
+            raise wrong_type("salt", salt, "bytes")
         with self._using():
             table = self._call("gemel_session_rope_table", where="page_keys")
             return page_keys(self.ids, kv_type=KV_NUMBERS[self.kv_type], rope_table=table, salt=salt)
@@ -157,7 +162,7 @@ class Session(CoreSession):
 
     # ---- Evaluating -------------------------------------------------------------------------------------------------
 
-    def score(self, ids: Sequence[int]) -> tuple[list[float], list[int]]:
+    def score(self, ids: Ids) -> tuple[list[float], list[int]]:
         """Append `ids`; return the log-probability of each, and the most likely id at each place.
 
         The first value is log p(ids[0] | the ids evaluated before); in an empty session it is 0.0, and the id -1.
@@ -174,7 +179,7 @@ class Session(CoreSession):
                 top.frombytes(self._library.read(top_block.address, top_block.size))
         return log_probs.tolist(), top.tolist()
 
-    def hidden(self, ids: Sequence[int]) -> FloatArray:
+    def hidden(self, ids: Ids) -> FloatArray:
         """Append `ids` and return their last hidden states after the output norm: float32 [n][n_embd]."""
         added = id_bytes(ids, self.model.n_vocab)
         rows = bytearray()
@@ -205,8 +210,11 @@ class Session(CoreSession):
         lent, n = self._rows(rows)
         n_layer = self.model.n_layer
         start, end = whole(first), whole(last)
-        if start is None or end is None or not 0 <= start <= end <= n_layer:
-            raise ArgumentError(f"layers {first!r} to {last!r}: must be integers, 0 <= first <= last <= {n_layer}")
+        wanted = f"must be integers, 0 <= first <= last <= {n_layer}"
+        if start is None or end is None:
+            raise ArgumentTypeError(f"layers {first!r} to {last!r}: {wanted}")
+        if not 0 <= start <= end <= n_layer:
+            raise ArgumentError(f"layers {first!r} to {last!r}: {wanted}")
         out = self._library.alloc(max(4, 4 * n * self.model.n_embd))
         with self._lock:
             self._check_room(n, self.n_past)
@@ -225,14 +233,14 @@ class Session(CoreSession):
             view = memoryview(rows)
         except TypeError:
             kind = type(rows).__name__
-            raise ArgumentError(f"rows must be a float32 array of shape [n][{n_embd}]; got a {kind}") from None
+            raise ArgumentTypeError(f"rows must be a float32 array of shape [n][{n_embd}]; got a {kind}") from None
         if view.format != "f" or view.ndim != 2 or view.shape is None or view.shape[1] != n_embd:
             raise ArgumentError(f"rows must be float32 of shape [n][{n_embd}]; got {view.format!r}, {view.shape}")
         return self._library.lend(view.tobytes()), view.shape[0]
 
     def generate(
         self,
-        prompt: str | Sequence[int],
+        prompt: str | Ids,
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
