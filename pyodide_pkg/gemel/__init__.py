@@ -15,7 +15,7 @@ import importlib
 from typing import Any
 
 from . import browser, cache
-from ._choice import default_info, isas, library_path
+from ._choice import default_info, include_path, isas, library_path
 from ._open import inspect, open, open_async, plan
 from .core.abi import ABI
 from .core.cpu import default_threads
@@ -38,6 +38,7 @@ from .core.errors import (
 )
 from .core.public import publish
 from .core.slots import ARCHS as ARCHITECTURES
+from .model.call_types import CallFields, SamplingFields
 from .model.chat import Chat
 from .model.core_model import Info
 from .model.embed import pooled
@@ -64,6 +65,7 @@ __all__ = [
     "NAMES",
     "ArgumentError",
     "ArgumentTypeError",
+    "CallFields",
     "CancelledError",
     "Chat",
     "ContextError",
@@ -87,6 +89,7 @@ __all__ = [
     "Plan",
     "Sampler",
     "Sampling",
+    "SamplingFields",
     "Session",
     "SourceError",
     "StateError",
@@ -101,6 +104,7 @@ __all__ = [
     "check_overrides",
     "default_info",
     "default_threads",
+    "include_path",
     "inspect",
     "isas",
     "library_path",

@@ -12,6 +12,7 @@ from typing import NamedTuple, Self
 
 from .core import abi
 from .core.checks import not_whole, wrong_type
+from .core.closing import Uncopied
 from .core.library import double_at
 from .core.scalars import number, whole
 from .model.core_model import CoreModel
@@ -48,7 +49,7 @@ class Event(NamedTuple):
     tokens: int
 
 
-class Profile:
+class Profile(Uncopied):
     """What a session does while the `with` block runs. The first session's profile has the passes of Model.decode.
 
     capacity: how many events are kept; `lost` says how many more there were.
@@ -61,6 +62,8 @@ class Profile:
     >>> {event.operation for event in profile} >= {"embed", "attention", "head"}, profile.lost
     (True, 0)
     """
+
+    copy_hint = "list() of it has its events"
 
     def __init__(self, session: CoreSession, capacity: int = EVENTS) -> None:
         size = whole(capacity)

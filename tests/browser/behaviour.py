@@ -515,7 +515,7 @@ async def what_does_not_fit_is_an_error() -> Result:
         with raises(gemel.ArgumentError, "temperature"):
             model.generate(PROMPT, temperature=-1)
         with raises(TypeError, "did you mean"):
-            model.generate(PROMPT, temprature=1.0)
+            model.generate(PROMPT, temprature=1.0)   # type: ignore[call-arg]
         with raises(gemel.ArgumentError, "id"):
             session.sync([model.n_vocab])
         with raises(gemel.ArgumentError):

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 from ..core.checks import flag, wrong_type
 from ..core.checks import text as checked_text
 from ..core.errors import ArgumentError, ArgumentTypeError, ContextError, NumericError
-from ..core.floats import FloatArray, floats
+from ..core.floats import FloatArray, Rows, floats
 from .core_model import CoreModel
 from .session import Session
 
@@ -36,7 +36,7 @@ def embed(model: CoreModel, text: str, pooling: Pooling, *, normalise: bool) -> 
         return packed(pool(session.hidden(ids), pooling), normalise=normalise)
 
 
-def pooled(rows: FloatArray, pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
+def pooled(rows: Rows, pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
     """Return the embedding of a text, float32 [n_embd], from the hidden states of its tokens, float32 [n][n_embd].
 
     They are those of Session.hidden, of one call or of several, one after the other. pooling, normalise: as for
@@ -50,7 +50,7 @@ def pooled(rows: FloatArray, pooling: Pooling = "mean", *, normalise: bool = Tru
     check_pooling(pooling)
     flag("normalise", normalise)
     try:
-        view = memoryview(rows)
+        view: memoryview[Any] = memoryview(rows)   # type: ignore[arg-type]  # numpy's arrays are buffers
     except TypeError:
         raise wrong_type("rows", rows, "a float32 array of shape [n][n_embd]") from None
     if view.format != "f" or view.ndim != 2 or not view.shape or 0 in view.shape:

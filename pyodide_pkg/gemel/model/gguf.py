@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..core.checks import not_whole
+from ..core.closing import Uncopied
 from ..core.errors import FormatError
 from ..core.library import Handle, Library, check, double_at, size_at
 from ..core.scalars import whole
@@ -54,11 +55,13 @@ class Tensor:
         return _SLOT_IDS.get((in_layer is not None, in_layer[1] if in_layer else self.name))
 
 
-class Metadata(Mapping[str, Value]):
+class Metadata(Uncopied, Mapping[str, Value]):
     """The key-value pairs of the file, in file order. Arrays become lists on demand.
 
     A 64-bit integer that a double can't hold exactly is returned as a float.
     """
+
+    copy_hint = "dict() of it is a copy"
 
     def __init__(self, library: Library, owner: Handle, gguf: int) -> None:
         self._library = library
@@ -110,7 +113,7 @@ class Metadata(Mapping[str, Value]):
         return int(value) if exact and kind not in _FLOATS else value
 
     def __repr__(self) -> str:
-        return f"<gemel.Metadata: {len(self)} keys>"
+        return f"<gemel.Metadata: {'closed' if self._owner.closed else f'{len(self)} keys'}>"
 
 
 def count_of(n: object) -> int:

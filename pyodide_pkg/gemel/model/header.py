@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..core.closing import Closing
+from ..core.cpu import pick_threads
 from ..core.library import Handle, Library
 from .gguf import Metadata, read_tensors
 from .kv import KvType
@@ -36,11 +37,11 @@ class Gguf(Closing):
         self, *, n_ctx: int, threads: int = 1, kv_type: KvType | None = None, overrides: Overrides | None = None
     ) -> Plan:
         """Return the memory that this model and a session of n_ctx positions need. Raises what open() would."""
-        given = check_overrides(overrides)
+        given, n_threads = check_overrides(overrides), pick_threads(threads)
         with self._owner as loader:
             try:
                 give(self._library, loader, self.metadata, given, self.name)
-                return plan_of(self._library, loader, self.name, n_ctx=n_ctx, threads=threads, kv_type=kv_type)
+                return plan_of(self._library, loader, self.name, n_ctx=n_ctx, threads=n_threads, kv_type=kv_type)
             finally:
                 forget(self._library, loader)
 
@@ -49,5 +50,6 @@ class Gguf(Closing):
         self._owner.close()
 
     def __repr__(self) -> str:
-        counts = f"{len(self.metadata)} keys, {len(self.tensors)} tensors"
+        keys = "closed" if self._owner.closed else f"{len(self.metadata)} keys"
+        counts = f"{keys}, {len(self.tensors)} tensors"
         return f"<gemel.Gguf {self.name!r}: version {self.version}, {counts}>"

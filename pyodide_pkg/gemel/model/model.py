@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
 from ..core.checks import sequence, text
 from ..core.errors import ArgumentError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
+from ..source.saved import Saved, read_saved
+from ..text.ids import Ids
 from .call_options import call_options, merged
-from .chat import Chat
+from .call_types import CallFields, SamplingFields
+from .chat import Chat, resume
+from .chat_file import unpack
 from .core_model import CoreModel
 from .embed import Pooling, embed
 from .generation import Generation, Run, limit_of
@@ -67,7 +71,7 @@ class Model(CoreModel):
 
     def generate(
         self,
-        prompt: str | Sequence[int],
+        prompt: str | Ids,
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
@@ -75,7 +79,7 @@ class Model(CoreModel):
         special: bool = False,
         n_ctx: int | None = None,
         kv_type: KvType | None = None,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> Generation:
         """Continue a text or ids, without a chat template; iterate over the result for pieces of text.
 
@@ -102,7 +106,7 @@ class Model(CoreModel):
             session.close()
             raise
 
-    def decode(self, sessions: Sequence[Session], ids: Sequence[int]) -> list[GemelError | None]:
+    def decode(self, sessions: Sequence[Session], ids: Ids) -> list[GemelError | None]:
         """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.
 
         sessions: of this model, each at most once. The bits are those of `session.append([id])`, one by one. The result
@@ -111,14 +115,14 @@ class Model(CoreModel):
         """
         return decode(self, sessions, ids)
 
-    def sampler(self, sampling: Sampling | None = None, **fields: object) -> Sampler:
+    def sampler(self, sampling: Sampling | None = None, **fields: Unpack[SamplingFields]) -> Sampler:
         """Return a sampler for `step`, which draws the ids of one sequence. Close it after use."""
-        return Sampler(self._library, self._handle, merged(sampling, fields), self.tokenize)
+        return Sampler(self._library, self._handle, merged(sampling, dict(fields)), self.tokenize)
 
     def step(
         self,
         sessions: Sequence[Session],
-        ids: Sequence[Sequence[int]],
+        ids: Sequence[Ids],
         samplers: Sequence[Sampler | None] | None = None,
         *,
         logits: bool = False,
@@ -157,6 +161,21 @@ class Model(CoreModel):
             take_preloaded=self._take_preloaded,
         )
 
+    def resume_chat(self, saved: Saved, *, n_ctx: int | None = None) -> Chat:
+        """Continue a chat where Chat.save() left it: the bytes of its next answer are those of the saved chat's.
+
+        saved: what save() returned, or the path that it wrote. n_ctx: default the saved chat's; a larger one is fine.
+        StateError for damaged bytes, or another model's; ContextError when they need a larger n_ctx.
+
+        >>> with model.chat("Be brief.") as chat:
+        ...     _ = chat.send("Why is the sky blue?", max_tokens=4).read()
+        ...     saved = chat.save()
+        >>> with model.resume_chat(saved) as chat:
+        ...     [message["role"] for message in chat.messages]
+        ['system', 'user', 'assistant']
+        """
+        return resume(self, unpack(read_saved(saved)), n_ctx, self._take_preloaded)
+
     def ask(
         self,
         question: str,
@@ -165,7 +184,7 @@ class Model(CoreModel):
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> str:
         """Answer one question with the file's own chat template, and return the whole text. The options are generate's.
 
@@ -178,7 +197,7 @@ class Model(CoreModel):
             answer = chat.send(question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling)
             return answer.read()
 
-    def score(self, text: str | Sequence[int]) -> list[float]:
+    def score(self, text: str | Ids) -> list[float]:
         """Return the natural log-probability of every id after the first: n - 1 numbers for n ids.
 
         A text begins with BOS where the file's flags ask for it; then every token of the text has a number.

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 
+from ..core.checks import wrong_type
 from .core_model import CoreModel
 
 
@@ -24,6 +25,8 @@ class Pace:
     SECONDS = 0.04
 
     def __init__(self, model: CoreModel) -> None:
+        if not isinstance(model, CoreModel):
+            raise wrong_type("model", model, "a gemel.Model")
         self._most = self.FIRST if model.info.engine == "side module" else model.n_batch
         self.n = min(self.FIRST, self._most)
         self._due = 0.0   # when the browser may run again

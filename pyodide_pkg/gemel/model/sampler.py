@@ -32,6 +32,8 @@ class Sampler(Closing):
         handle: the core's object
     """
 
+    copy_hint = "make another one with the same Sampling"
+
     def __init__(
         self, library: Library, model: Handle, sampling: Sampling, tokenize: Callable[[str], list[int]]
     ) -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Unpack
 
 from ..core import abi
 from ..core.checks import not_number, not_whole, wrong_type
 from ..core.errors import ArgumentError
 from ..core.hints import did_you_mean
 from ..core.scalars import number, whole
+from .call_types import SamplingFields
 
 MAX_SEED = 2**64 - 1
 ALIASES = {"repetition_penalty": "repeat_penalty"}   # what others call a field
@@ -116,8 +117,9 @@ class Sampling:
                 if value != _DEFAULTS[name] and value != _NEUTRAL.get(name, _DEFAULTS[name]):
                     raise ArgumentError(f"{name}={value!r} has no effect {why.words}: leave it out")
 
-    def with_fields(self, **changes: object) -> Sampling:
+    def with_fields(self, **fields: Unpack[SamplingFields]) -> Sampling:
         """Return a copy with some fields changed; TypeError names the nearest field for an unknown one."""
+        changes: dict[str, Any] = dict(fields)
         for alias, name in ALIASES.items():
             if alias in changes:
                 if name in changes:
@@ -126,7 +128,7 @@ class Sampling:
         for name in changes:
             if name not in _DEFAULTS:
                 raise TypeError(f"there is no option {name!r}{did_you_mean(name, _DEFAULTS)}")
-        return replace(self, **changes)   # type: ignore[arg-type]  # __post_init__ checks
+        return replace(self, **changes)   # __post_init__ checks
 
     def greedy(self) -> Sampling:
         """Return a copy at temperature 0, with the fields that have no effect there at their defaults.
@@ -134,7 +136,7 @@ class Sampling:
         >>> Sampling(top_k=5, repeat_penalty=1.1).greedy() == Sampling(temperature=0, repeat_penalty=1.1)
         True
         """
-        return self.with_fields(temperature=0.0, **{name: _DEFAULTS[name] for name in _GREEDY_IGNORES})
+        return replace(self, temperature=0.0, **{name: _DEFAULTS[name] for name in _GREEDY_IGNORES})
 
 
 @dataclass(frozen=True)

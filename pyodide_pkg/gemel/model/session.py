@@ -9,18 +9,18 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from ..core import abi
-from ..core.checks import not_whole, wrong_type
+from ..core.checks import flag, not_whole, wrong_type
 from ..core.errors import ArgumentError, ArgumentTypeError, counted
-from ..core.floats import FloatArray, floats
+from ..core.floats import FloatArray, Rows, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
 from ..core.scalars import whole
-from ..source.sources import open_file
+from ..source.saved import Saved, read_saved, write_whole
 from ..text.ids import Ids, id_bytes, ids_of
 from .call_options import call_options
+from .call_types import CallFields
 from .core_model import CoreModel
 from .core_session import CoreSession
 from .generation import Generation, Run
@@ -29,6 +29,14 @@ from .page_keys import page_keys
 from .sampling import Sampling
 
 NO_LOGITS = "there are no logits yet: sync or append ids first"
+
+
+def check_n_ctx(model: CoreModel, n_ctx: object) -> int:
+    """Return the size of a session. ArgumentError unless it is an integer of 1..the file's n_ctx."""
+    size = whole(n_ctx)
+    if size is None or not 1 <= size <= model.n_ctx:
+        raise not_whole("n_ctx", n_ctx, f"an integer from 1 to {model.n_ctx}, the file's own limit")
+    return size
 
 
 class Session(CoreSession):
@@ -47,10 +55,7 @@ class Session(CoreSession):
     copy_hint = "fork() copies a session, save() and restore() store one"
 
     def __init__(self, model: CoreModel, n_ctx: int | None = None, kv_type: KvType | None = None) -> None:
-        n_ctx = model.default_n_ctx if n_ctx is None else n_ctx
-        size = whole(n_ctx)
-        if size is None or not 1 <= size <= model.n_ctx:
-            raise not_whole("n_ctx", n_ctx, f"an integer from 1 to {model.n_ctx}, the file's own limit")
+        size = check_n_ctx(model, model.default_n_ctx if n_ctx is None else n_ctx)
         number, library = kv_number(kv_type), model._library
         handle = open_handle(
             library, "gemel_session_open", size, where=f"a session with n_ctx={size}", parent=model._handle
@@ -191,7 +196,7 @@ class Session(CoreSession):
                 rows += self._library.read(block.address, block.size)
         return floats(bytes(rows), (len(added), self.model.n_embd))
 
-    def append_rows(self, rows: FloatArray) -> None:
+    def append_rows(self, rows: Rows) -> None:
         """Append positions that are given as embeddings instead of ids: float32 [n][n_embd], any buffer of that shape.
 
         The bits are those of the ids whose embeddings they are. In `ids` these positions are -1.
@@ -201,7 +206,7 @@ class Session(CoreSession):
             self._check_room(n, self.n_past)
             self._run("gemel_session_eval_rows", lent, n, where=f"evaluating {counted(n, 'row')}")
 
-    def layers(self, rows: FloatArray, first: int, last: int) -> FloatArray:
+    def layers(self, rows: Rows, first: int, last: int) -> FloatArray:
         """Evaluate only layers [first, last) and return the residual stream after them: float32 [n][n_embd].
 
         rows: the input of layer `first` at the next n positions: embeddings, or the output of layer first - 1. The
@@ -227,10 +232,10 @@ class Session(CoreSession):
         for start in range(0, len(ids), n_batch):
             yield ids[start : start + n_batch]
 
-    def _rows(self, rows: FloatArray) -> tuple[Block, int]:
+    def _rows(self, rows: Rows) -> tuple[Block, int]:
         n_embd = self.model.n_embd
         try:
-            view = memoryview(rows)
+            view: memoryview[Any] = memoryview(rows)   # type: ignore[arg-type]  # numpy's arrays are buffers
         except TypeError:
             kind = type(rows).__name__
             raise ArgumentTypeError(f"rows must be a float32 array of shape [n][{n_embd}]; got a {kind}") from None
@@ -247,7 +252,7 @@ class Session(CoreSession):
         sampling: Sampling | None = None,
         special: bool = False,
         is_answer: bool = False,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> Generation:
         """As Model.generate, in this session: of `prompt` only what the KV cache lacks is evaluated.
 
@@ -258,7 +263,7 @@ class Session(CoreSession):
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("special", "is_answer"))
         run = Run(self, self.model._prompt_ids(prompt, special=special), options, owned=False)
-        run.is_answer = is_answer
+        run.is_answer = flag("is_answer", is_answer)
         return Generation(run)
 
     # ---- Saving -----------------------------------------------------------------------------------------------------
@@ -275,26 +280,14 @@ class Session(CoreSession):
             data = self._library.read(block.address, block.size)
         if path is None:
             return data
-        target = Path(path)
-        fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
-        try:
-            fresh.write_bytes(data)
-            fresh.replace(target)
-        finally:
-            fresh.unlink(missing_ok=True)
+        write_whole(path, data)
         return None
 
-    def restore(self, saved: bytes | bytearray | memoryview | str | os.PathLike[str]) -> None:
+    def restore(self, saved: Saved) -> None:
         """Replace ids, KV cache and logits by those in save()'s bytes or file.
 
         StateError for damaged bytes or another model's; ContextError when they need a larger n_ctx.
         """
-        data: Any = saved
-        if isinstance(saved, str | os.PathLike):
-            source = open_file(Path(saved))
-            try:
-                data = bytes(source.read(0, source.size)) if source.size else b""
-            finally:
-                source.close()
+        data = read_saved(saved)
         error, lent, size = self._library.alloc(ERROR_SIZE), self._library.lend(data), memoryview(data).nbytes
         self._change("gemel_session_restore", lent, size, error, error.size, where="restore", error=error)
