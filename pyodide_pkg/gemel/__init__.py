@@ -11,10 +11,7 @@ gemel.profiling are public; the sub-packages core, source, text, model and tab a
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
-from . import browser, cache
+from . import browser, cache, profiling
 from ._choice import default_info, include_path, isas, library_path
 from ._open import inspect, open, open_async, plan
 from .core.abi import ABI
@@ -36,7 +33,7 @@ from .core.errors import (
     ThreadError,
     UnsupportedError,
 )
-from .core.public import publish
+from .core.public import publish as _publish
 from .core.slots import ARCHS as ARCHITECTURES
 from .model.call_types import CallFields, SamplingFields
 from .model.chat import Chat
@@ -118,16 +115,14 @@ __all__ = [
 ]
 
 
-publish(__name__, __all__)
+_publish(__name__, __all__)
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401
+def __getattr__(name: str) -> str:
     if name == "__version__":   # the core's: reading it loads the library
         from ._choice import version
 
         return version()
-    if name == "profiling":
-        return importlib.import_module(".profiling", __name__)
     raise AttributeError(f"module 'gemel' has no attribute {name!r}")
 
 

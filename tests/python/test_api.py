@@ -44,7 +44,7 @@ def test_all_is_sorted_and_complete() -> None:
         name for name, value in vars(gemel).items()
         if not name.startswith("_") and not (inspect.ismodule(value) and name not in MODULES) and name != "annotations"
     }
-    assert public | {"__version__", "profiling"} == set(gemel.__all__)
+    assert public | {"__version__"} == set(gemel.__all__)
 
 
 def test_package_is_typed() -> None:

@@ -127,7 +127,7 @@ def test_dir_is_the_public_api() -> None:
 
 
 def attributes(kind: type) -> list[str]:
-    """Return the public attributes of a class's objects that are not properties: those have docs of their own."""
+    """Return the public attributes of a class's objects that are not properties, which have docstrings."""
     if hasattr(kind, "__dataclass_fields__"):
         return [field.name for field in fields(kind)]
     if hasattr(kind, "_fields"):

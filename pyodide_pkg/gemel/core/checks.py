@@ -70,7 +70,7 @@ def text_or_none(name: str, value: object) -> str | None:
 
 
 def sequence(name: str, value: object, wanted: str) -> Sequence[object]:
-    """Return a list, a tuple or another sequence; a text or bytes is none."""
+    """Return a list, a tuple or another sequence, but not a text or bytes."""
     if isinstance(value, str | bytes | bytearray) or not isinstance(value, Sequence):
         raise wrong_type(name, value, wanted)
     return value
