@@ -16,7 +16,8 @@ HEADER = building.ROOT / "core_c" / "include" / "gemel.h"
 PROGRAM = """
 import importlib.metadata
 import gemel
-print(importlib.metadata.version("gemel"), gemel.__version__, gemel.__file__, gemel.library_path(), gemel.include_path(), sep="\\n")
+print(importlib.metadata.version("gemel"), gemel.__version__, gemel.__file__, sep="\\n")
+print(gemel.library_path(), gemel.include_path(), sep="\\n")
 """
 
 
