@@ -116,7 +116,6 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
         "cancel on": (FLAGS, session.cancel),
         "truncate n_past": ((None, *INTEGERS), session.truncate),
         "fork n_past": (NOT_NONE, session.fork),
-        f"{session.likeliest.__name__} n": ((None, *INTEGERS), session.likeliest),
         "page_keys salt": ((None, 5, "x"), session.page_keys),
         "append_rows rows": ((None, 5, [[0.5]]), session.append_rows),
         "layers first": ((None, *INTEGERS), lambda v: session.layers(np.ones((1, model.n_embd), np.float32), v, 1)),
@@ -127,6 +126,8 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
             for name in ("sync", "append", "score", "hidden", "log_probs")
         },
     }
+    best = session.likeliest
+    table[f"{best.__name__} n"] = ((None, *INTEGERS), best)
     for name, call in {"generate": model.generate, "Session.generate": session.generate}.items():
         table[f"{name} prompt"] = (IDS, call)
         table[f"{name} special"] = (FLAGS, lambda v, call=call: call("x", special=v))   # type: ignore[misc]
