@@ -330,6 +330,21 @@ async def a_saved_session_goes_on() -> Result:
         return [digest(saved), logits_of(session)]
 
 
+async def a_saved_chat_goes_on() -> Result:
+    with open_tiny() as model, model.chat("Be brief.", n_ctx=256) as chat:
+        chat.send("Hi.", max_tokens=4, temperature=0).read()
+        chat.save(FOLDER / "here.chat")
+        saved = chat.save()
+        answer = chat.send("Why?", max_tokens=6, seed=3).read()
+        for form in (saved, FOLDER / "here.chat"):
+            with model.resume_chat(form) as again:
+                assert again.send("Why?", max_tokens=6, seed=3).read() == answer
+                assert again.messages == chat.messages
+        with raises(gemel.StateError):
+            model.resume_chat(saved[:-1])
+        return [digest(saved), answer]
+
+
 async def a_session_saved_on_a_desktop_goes_on_here() -> Result:
     """desktop.state holds ids 5..34 in the model "chat"; test_behaviour.py wrote it natively."""
     with open_tiny() as model, model.session(n_ctx=64) as session, model.session(n_ctx=64) as fresh:
@@ -515,7 +530,7 @@ async def what_does_not_fit_is_an_error() -> Result:
         with raises(gemel.ArgumentError, "temperature"):
             model.generate(PROMPT, temperature=-1)
         with raises(TypeError, "did you mean"):
-            model.generate(PROMPT, temprature=1.0)
+            model.generate(PROMPT, temprature=1.0)   # type: ignore[call-arg]
         with raises(gemel.ArgumentError, "id"):
             session.sync([model.n_vocab])
         with raises(gemel.ArgumentError):

@@ -10,8 +10,10 @@ import sys
 from pathlib import Path
 
 from .cgroup import folders
+from .checks import not_whole, wrong_type
 from .errors import ArgumentError, ThreadError
 from .library import Library
+from .scalars import whole
 
 MAX_THREADS = 256
 
@@ -30,6 +32,8 @@ def pick_isa(library: Library, name: str | None) -> int | None:
     name = name if name is not None else os.environ.get("GEMEL_ISA") or None
     if name is None:
         return None
+    if not isinstance(name, str):
+        raise wrong_type(asked, name, "the name of an instruction set (gemel.isas() lists them), or None")
     support = isa_support(library)
     available = ", ".join(one for one, usable in support.items() if usable)
     if name not in support:
@@ -41,18 +45,19 @@ def pick_isa(library: Library, name: str | None) -> int | None:
 
 def pick_threads(threads: int | None, library: Library | None = None) -> int:
     """Return a checked thread count: the argument, else GEMEL_THREADS, else the library's default."""
-    asked: object = threads
-    name = "threads"
-    if threads is None and os.environ.get("GEMEL_THREADS"):
-        name, asked = "GEMEL_THREADS", os.environ["GEMEL_THREADS"]
-    if asked is None:
+    name, named = "threads", os.environ.get("GEMEL_THREADS")
+    count = whole(threads)
+    if threads is None and named:
+        name, count = "GEMEL_THREADS", int(named) if named.isascii() and named.isdigit() else 0
+        if not 1 <= count <= MAX_THREADS:
+            raise ArgumentError(f"{name}={named!r}: must be an integer from 1 to {MAX_THREADS}")
+    elif threads is None:
         return default_threads() if library is None else library.default_threads
-    text = str(asked)
-    if isinstance(asked, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_THREADS:
-        raise ArgumentError(f"{name}={asked!r}: must be an integer from 1 to {MAX_THREADS}")
-    if library is not None and library.engine == "side module" and int(text) > 1:
-        raise ThreadError(f"{name}={asked}: only one thread is available ({library.why}); omit threads=")
-    return int(text)
+    if count is None or not 1 <= count <= MAX_THREADS:
+        raise not_whole(name, threads, f"an integer from 1 to {MAX_THREADS}")
+    if library is not None and library.engine == "side module" and count > 1:
+        raise ThreadError(f"{name}={count}: only one thread is available ({library.why}); omit threads=")
+    return count
 
 
 def default_threads() -> int:

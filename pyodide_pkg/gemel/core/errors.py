@@ -4,6 +4,7 @@ Messages say what is wrong, where, and what to do.
 
     GemelError
     ├── ArgumentError (ValueError)       a value is out of range, or something closed was used
+    │   └── ArgumentTypeError (TypeError)   a value has the wrong type
     ├── CancelledError                   cancel() was called; what was evaluated is kept
     ├── ContextError (ValueError)        more tokens than n_ctx
     ├── FormatError (ValueError)         the file is malformed; the message names offset, key or tensor
@@ -29,6 +30,10 @@ class GemelError(Exception):
 
 class ArgumentError(GemelError, ValueError):
     """A value is out of range, or a model, session or source was used after it was closed."""
+
+
+class ArgumentTypeError(TypeError, ArgumentError):
+    """A value has the wrong type. It is both a TypeError and an ArgumentError."""
 
 
 class CancelledError(GemelError):

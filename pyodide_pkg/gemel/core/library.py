@@ -134,7 +134,7 @@ class Handle:
     def __enter__(self) -> int:
         with self._lock:
             if self._closed:
-                noun = self._close.split("_")[1]
+                noun = self._close.split("_")[1].replace("loader", "header")
                 raise ArgumentError(f"this {noun} is closed: open a new one")
             self._users += 1
             return self._address

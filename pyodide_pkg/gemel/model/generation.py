@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..core.checks import not_whole
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, CancelledError, StateError
 from ..core.library import Block
@@ -31,14 +32,23 @@ GLANCE = 56            # bytes of text that are read together with their size: n
 
 @dataclass(frozen=True)
 class Timings:
-    """How long a generation has taken so far: counts in tokens, times in seconds, speeds in tokens per second."""
+    """How long a generation has taken so far: counts in tokens, times in seconds, speeds in tokens per second.
 
-    n_prompt: int = 0          # ids of the prompt
-    n_evaluated: int = 0       # of them, those that the KV cache lacked
-    prompt_s: float = 0.0      # to evaluate those
-    n_decoded: int = 0         # ids evaluated one by one after that
-    decode_s: float = 0.0      # in those steps, with drawing and detokenising, without the caller's own time
-    first_token_s: float = 0.0 # from the start to the first id
+    Attributes:
+        n_prompt: ids of the prompt
+        n_evaluated: of them, those that the KV cache lacked
+        prompt_s: seconds to evaluate those
+        n_decoded: ids evaluated one by one after that
+        decode_s: seconds in those steps, with drawing and detokenising, without the caller's own time
+        first_token_s: seconds from the start to the first id
+    """
+
+    n_prompt: int = 0
+    n_evaluated: int = 0
+    prompt_s: float = 0.0
+    n_decoded: int = 0
+    decode_s: float = 0.0
+    first_token_s: float = 0.0
 
     @property
     def prompt_tok_s(self) -> float:
@@ -310,9 +320,7 @@ def limit_of(max_tokens: object) -> int | None:
     if max_tokens is None or limit == -1:
         return None
     if limit is None or limit < 1:
-        raise ArgumentError(
-            f"max_tokens={max_tokens!r}: must be an integer of at least 1, or None or -1 (until the context is full)"
-        )
+        raise not_whole("max_tokens", max_tokens, "an integer of at least 1, or None or -1 (until the context is full)")
     return limit
 
 

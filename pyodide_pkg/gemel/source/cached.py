@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.checks import text
 from ..core.errors import SourceError
 from .catalog import CATALOG, part_names
 
@@ -24,13 +25,21 @@ ENTRY_FILE = "entry.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """One model in the cache."""
+    """One model in the cache.
 
-    name: str      # as it was asked for: a short name, a URL or an hf: address
-    path: Path     # in a tab: the folder in the origin's private file system, which Python can't open
-    size: int      # bytes in the cache
-    sha256: str    # of the whole file, hexadecimal; "" in a tab, where each block has its own
-    complete: bool = True   # False, in a tab only: an unfinished download
+    Attributes:
+        name: as it was asked for: a short name, a URL or an hf: address
+        path: in a tab the folder in the origin's private file system, which Python can't open
+        size: bytes in the cache
+        sha256: of the whole file, hexadecimal; "" in a tab, where each block has its own
+        complete: False, in a tab only: an unfinished download
+    """
+
+    name: str
+    path: Path
+    size: int
+    sha256: str
+    complete: bool = True
 
 
 def folder() -> Path:
@@ -47,7 +56,7 @@ def folder() -> Path:
 
 def entry_folder(name: str) -> Path:
     """Return the sub-folder of a name: readable, and unique by a hash of the name where it is an address."""
-    if name in CATALOG:
+    if text("name", name) in CATALOG:
         return folder() / name
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name.rsplit("/", 1)[-1])[:80].strip(".-") or "model"
     return folder() / f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
@@ -80,7 +89,7 @@ def list() -> builtins.list[Entry]:
 
 def delete(name: str) -> int:
     """Delete what is cached for a name; return the bytes freed."""
-    where = entry_folder(part_names(name)[0])
+    where = entry_folder(part_names(text("name", name))[0])
     if not where.is_dir():
         raise missing(name, list())
     freed = sum(file.stat().st_size for file in where.iterdir() if file.is_file())

@@ -17,16 +17,27 @@ PART = re.compile(r"(.*-)([0-9]{5})-of-([0-9]{5})(\.gguf(?:[?#].*)?)", re.DOTALL
 
 @dataclass(frozen=True)
 class Name:
-    """One model with a short name. Exactly one of `url` and `package` is set."""
+    """One model with a short name. Exactly one of `url` and `package` is set.
 
-    file: str                    # its name in the cache
+    Attributes:
+        file: its name in the cache
+        licence: of the model
+        url: https:... or hf:owner/repo/file, or None
+        package: "name==version" of a Python package, or None
+        member: the file's path inside the package's wheel, or None
+        size: bytes, or None when it is unknown
+        sha256: hexadecimal, or None
+        tree_sha256: of the SHA-256 sums of its blocks, one after the other, or None
+    """
+
+    file: str
     licence: str
-    url: str | None = None       # https:... or hf:owner/repo/file
-    package: str | None = None   # "name==version" of a Python package
-    member: str | None = None    # the file's path inside the package's wheel
-    size: int | None = None      # bytes
-    sha256: str | None = None    # hexadecimal
-    tree_sha256: str | None = None   # of the SHA-256 sums of its blocks, one after the other (layer_order.block_size)
+    url: str | None = None
+    package: str | None = None
+    member: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    tree_sha256: str | None = None
 
 
 CATALOG: dict[str, Name] = {

@@ -20,7 +20,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
-from ..core.errors import FormatError, SourceError
+from ..core.checks import callback, flag, text, wrong_type
+from ..core.errors import ArgumentTypeError, FormatError, SourceError
 from .catalog import CATALOG, part_names
 from .piece_order import Data
 from .progress import Progress
@@ -158,6 +159,8 @@ def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = 
     cache=False: what is downloaded is deleted when the source is closed. SourceError says what is wrong and what to do;
     an empty file is a FormatError. Never waits on a FIFO or a device.
     """
+    flag("cache", cache)
+    callback("on_progress", on_progress)
     if isinstance(model, bytes | bytearray | memoryview):
         return not_empty(BytesSource(model))
     if isinstance(model, str | os.PathLike):
@@ -173,7 +176,8 @@ def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = 
             return not_empty(PartsSource(files, stack.pop_all()))
     if hasattr(model, "read") and hasattr(model, "seek"):
         return not_empty(FileSource(model, str(getattr(model, "name", "<file>")), owned=False))
-    raise TypeError(f"a model is a path, a URL, a short name, bytes or a binary file, not {type(model).__name__}")
+    kinds = "a path, a URL, a short name, bytes or a binary file"
+    raise ArgumentTypeError(f"a model is {kinds}, not {type(model).__name__}")
 
 
 def locate(
@@ -183,6 +187,7 @@ def locate(
 
     Of a split model: of its first part. folder: download to there, not to the cache.
     """
+    callback("on_progress", on_progress)
     name = named(model)
     if isinstance(model, str) and is_address(model):
         from .download import fetch  # here: urllib takes its time, and `import gemel` needs none
@@ -199,9 +204,11 @@ def expanded(name: str) -> Path:
 
 def named(model: str | os.PathLike[str]) -> str:
     """Return a path or name as text; SourceError when it can't be either."""
+    if not isinstance(model, str | os.PathLike):
+        raise wrong_type("model", model, "a path, a URL, hf:owner/repo/file.gguf or a short name")
     name = os.fspath(model)
     if not isinstance(name, str):
-        raise TypeError("a path is text, not bytes; bytes are taken as the model itself")
+        raise ArgumentTypeError("a path is text, not bytes; bytes are taken as the model itself")
     if "\0" in name:
         raise SourceError(f"the name {name[:80]!r} contains a NUL, which no file name or address may contain")
     if not name:
@@ -217,7 +224,7 @@ def model_files(model: str | os.PathLike[str], *, on_progress: Progress | None =
 
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
     """Download a short name, URL or hf: address into the cache unless it is there, and return its file."""
-    if not is_address(name):
+    if not is_address(text("name", name)):
         close = _nearest(name, 0.0)
         raise SourceError(f"{name!r} is neither a short name nor an address; the closest short name is {close!r}")
     return locate(name, on_progress=on_progress)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.errors import ArgumentError
+from ..core.checks import wrong_type
+from ..core.errors import ArgumentError, ArgumentTypeError
 
 NEUTRAL = ("annotations", "cache_control", "id")   # fields of a part that don't change what the model reads
 REASONING = ("reasoning_content", "thinking", "reasoning")   # names under which servers send it, the usual one first
@@ -25,6 +26,8 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     >>> plain([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}])
     [{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': ''}]
     """
+    if not isinstance(messages, list | tuple):
+        raise wrong_type("messages", messages, 'a list of {"role": ..., "content": ...}')
     return [_plain(message, f"messages[{i}]") for i, message in enumerate(messages)]
 
 
@@ -42,7 +45,7 @@ def continues(messages: Sequence[Mapping[str, Any]], wanted: bool | None) -> boo
 
 def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(message, Mapping):
-        raise ArgumentError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
+        raise ArgumentTypeError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
     kept = {key: value for key, value in message.items() if key != "refusal" and value is not None}
     reasoning = next((kept[name] for name in REASONING if name in kept), None)
     if reasoning is not None:   # templates read the first or the second name
@@ -62,8 +65,8 @@ def _content(content: object, where: str) -> str:
         return content
     if content is None or content == []:
         raise ArgumentError(f"{where}: it must have text")
-    if not isinstance(content, Sequence):
-        raise ArgumentError(f"{where}: must be a text or a list of text parts, not {content!r:.50}")
+    if not isinstance(content, Sequence) or isinstance(content, bytes | bytearray):
+        raise ArgumentTypeError(f"{where}: must be a text or a list of text parts, not {content!r:.50}")
     return "\n".join(_part(part, f"{where}[{i}]") for i, part in enumerate(content))
 
 
@@ -84,5 +87,5 @@ def _part(part: object, where: str) -> str:
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise ArgumentError(f"{where}: must be a text, not {value!r:.50}")
+        raise ArgumentTypeError(f"{where}: must be a text, not {value!r:.50}")
     return value

@@ -17,7 +17,8 @@ import jinja2
 from jinja2 import meta
 from jinja2.exceptions import SecurityError
 
-from ..core.errors import ArgumentError, TemplateError
+from ..core.checks import sequence, text_or_none
+from ..core.errors import ArgumentError, ArgumentTypeError, TemplateError
 from .sandbox import Counted, Sandbox, Value
 
 NAME = re.compile(r"\w+")   # of a template of the file
@@ -94,6 +95,7 @@ def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] 
 
     With tools, the file's template "tool_use" comes first.
     """
+    text_or_none("template", template)
     named = {} if template is not None and not NAME.fullmatch(template) else model.chat_templates
     if template is not None:
         return named.get(template, template)
@@ -115,6 +117,8 @@ def template_values(tools: Sequence[Any] | None, options: Mapping[str, Any]) -> 
 
     tools and documents are None rather than undefined, as in transformers, with which templates are tried.
     """
+    if tools is not None:
+        sequence("tools", tools, "a list of tools, or None")
     for name in options:
         if name in RESERVED:
             raise ArgumentError(f"{name}: gemel sets this value of the template itself")
@@ -145,6 +149,9 @@ def prompt_ids(
     if is_open:
         marked[-1]["content"] += end + " "
     rendered = compiled(text).render(marked, **token_texts(model), **values)
+    for i, message in enumerate(messages):   # a template that fails without it has said so
+        if "content" not in message and message.get("role") != "assistant":
+            raise ArgumentTypeError(f'messages[{i}] has no "content": pass a text')
     if is_open:
         rendered, found, rest = rendered.rpartition(end)
         if not found:
