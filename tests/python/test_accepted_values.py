@@ -311,4 +311,4 @@ def test_a_pool_of_threads_shares_a_model(model: gemel.Model) -> None:
 
 def test_the_beginning_of_a_name_suggests_the_only_option_that_continues_it(model: gemel.Model) -> None:
     with pytest.raises(TypeError, match="'temp'; did you mean 'temperature'"):
-        model.generate("a", temp=0.5)
+        model.generate("a", temp=0.5)  # type: ignore[call-arg]

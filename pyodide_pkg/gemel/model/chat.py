@@ -65,6 +65,7 @@ class Chat(Closing):
         self.model = model
         self._template = template_text(model, template, tools)
         names = compiled(self._template).names   # an invalid template is an error now, not at the first message
+        self._options = tuple(options)   # names
         self._values = template_values(tools, options)
         check_template_options(options, names)
         self._take_preloaded = take_preloaded
@@ -128,7 +129,7 @@ class Chat(Closing):
         last = self._last() if self._last else None
         if last is not None and last.stop_reason is None:
             raise ArgumentError("an answer is running: read() or close() it, then save the chat")
-        options = {name: value for name, value in self._values.items() if name != "tools"}
+        options = {name: value for name, value in self._values.items() if name in self._options}
         facts = {
             "messages": self.messages, "template": self._template, "tools": self._values.get("tools"),
             "options": options, "n_ctx": self.session.n_ctx, "kv_type": self.session.kv_type,

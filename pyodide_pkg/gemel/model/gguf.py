@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from ..core.checks import not_whole
-from ..core.closing import Uncopied
 from ..core.errors import FormatError
 from ..core.library import Handle, Library, check, double_at, size_at
 from ..core.scalars import whole
@@ -55,13 +54,11 @@ class Tensor:
         return _SLOT_IDS.get((in_layer is not None, in_layer[1] if in_layer else self.name))
 
 
-class Metadata(Uncopied, Mapping[str, Value]):
+class Metadata(Mapping[str, Value]):
     """The key-value pairs of the file, in file order. Arrays become lists on demand.
 
     A 64-bit integer that a double can't hold exactly is returned as a float.
     """
-
-    copy_hint = "dict() of it is a copy"
 
     def __init__(self, library: Library, owner: Handle, gguf: int) -> None:
         self._library = library
