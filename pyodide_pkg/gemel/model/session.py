@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any, overload
 
 from ..core import abi
@@ -17,7 +16,7 @@ from ..core.errors import ArgumentError, counted
 from ..core.floats import FloatArray, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
 from ..core.scalars import whole
-from ..source.sources import open_file
+from ..source.sources import expanded, open_file
 from ..text.ids import id_bytes, ids_of
 from .call_options import call_options
 from .core_model import CoreModel
@@ -267,7 +266,7 @@ class Session(CoreSession):
             data = self._library.read(block.address, block.size)
         if path is None:
             return data
-        target = Path(path)
+        target = expanded(os.fspath(path))
         fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
         try:
             fresh.write_bytes(data)
@@ -283,7 +282,7 @@ class Session(CoreSession):
         """
         data: Any = saved
         if isinstance(saved, str | os.PathLike):
-            source = open_file(Path(saved))
+            source = open_file(expanded(os.fspath(saved)), "session")
             try:
                 data = bytes(source.read(0, source.size)) if source.size else b""
             finally:

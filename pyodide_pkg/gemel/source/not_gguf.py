@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from .hub import endpoint
+
 MAGIC = b"GGUF"
+HUB_PAGE = re.compile(r"https?://[^/]+/([^/]+/[^/?#]+)(?:/?|/tree/.*)(?:[?#].*)?$")
 LFS = b"version https://git-lfs"
 PACKED = ((b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"\xfd7zXZ", "an xz archive"))
 
@@ -35,6 +38,9 @@ def _kind(first: bytes) -> str:
 
 
 def _advice(first: bytes, url: str) -> str:
+    page = HUB_PAGE.match(url)
+    if page and url.startswith(endpoint() + "/"):
+        return f"write hf:{page[1]} for a file of this repository"
     if "/blob/" in url:
         return "write /resolve/ in place of /blob/ in the address"
     if first.startswith(LFS):
