@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -34,9 +33,11 @@ def token_for(url: str) -> str | None:
         if found := os.environ.get(name, "").strip():
             return _sendable(found, name)
     file = _token_file()
-    with contextlib.suppress(OSError, ValueError):
-        return _sendable(file.read_text(encoding="utf-8").strip(), str(file)) or None
-    return None
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    return _sendable(found, str(file)) or None
 
 
 def is_hubs(url: str) -> bool:

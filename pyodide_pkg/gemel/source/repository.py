@@ -1,7 +1,7 @@
 """The files of a repository of the hub become models, and hf:owner/repo:QUANT becomes the address of one of them.
 
 The rules are those of llama.cpp's -hf, except that nothing is guessed: where several models fit, it is an error that
-names them. Only what to ask and what to take stands here; the host sends the requests.
+names them. This file says what to ask and what to take; the host sends the requests.
 """
 
 from __future__ import annotations

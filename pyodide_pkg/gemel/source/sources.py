@@ -169,8 +169,7 @@ def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = 
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gemel-")))
             path = locate(model, folder=folder, on_progress=on_progress)
             files = [
-                stack.enter_context(contextlib.closing(open_file(path.with_name(name))))
-                for name in part_names(path.name)
+                stack.enter_context(contextlib.closing(open_file(part))) for part in _parts(path)
             ]
             return not_empty(PartsSource(files, stack.pop_all()))
     if hasattr(model, "read") and hasattr(model, "seek"):
@@ -212,8 +211,12 @@ def named(model: str | os.PathLike[str]) -> str:
 
 def model_files(model: str | os.PathLike[str], *, on_progress: Progress | None = None) -> tuple[Path, ...]:
     """Return the files of a model on this machine, in order of parts; what is not cached is downloaded."""
-    path = locate(model, on_progress=on_progress)
-    return tuple(path.with_name(name) for name in part_names(path.name))
+    return _parts(locate(model, on_progress=on_progress))
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    """Return the files of a model, given any of them. The path of a folder may have no name: "." and "/"."""
+    return tuple(path.with_name(name) for name in part_names(path.name)) if path.name else (path,)
 
 
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
