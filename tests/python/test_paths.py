@@ -224,7 +224,7 @@ def every_way(model: Any) -> list[str]:  # noqa: ANN401
 def test_errors_about_a_cached_file_say_how_to_be_rid_of_it(hub: local.Hub, data: bytes) -> None:
     hub.files["o/r@main"] = {"m-Q8_0.gguf": data}
     path = gemel.pull("hf:o/r/m-Q8_0.gguf")
-    advice = "gemel rm hf:o/r/m-Q8_0.gguf, or in Python gemel.cache.delete('hf:o/r/m-Q8_0.gguf'), deletes it"
+    advice = "gemel rm hf:o/r/m-Q8_0.gguf, or in Python gemel.cache.delete('hf:o/r/m-Q8_0.gguf'), then open it"
     for model in ("hf:o/r/m-Q8_0.gguf", "hf:o/r:q8_0", str(path), path, f"~/{path.relative_to(Path.home())}"):
         for error in every_way(model):
             assert error.count("gemel rm") == 1

@@ -24,6 +24,9 @@ class Bytes(bytes):
     def subarray(self, start: int, end: int) -> Bytes:
         return Bytes(self[start:end])
 
+    def to_bytes(self) -> bytes:
+        return bytes(self)
+
 
 class Answers:
     """A browser's XMLHttpRequest: the headers of each answer to a range, and of each to a request for all."""

@@ -1,18 +1,14 @@
-"""hf:owner/repo and hf:owner/repo:QUANT become the address of one file: asked of the hub, or else of the cache.
-
-The choice is logged at level INFO by the logger "gemel"; that the cache decided, at level WARNING.
-"""
+"""hf:owner/repo and hf:owner/repo:QUANT become the address of one file: asked of the hub by urllib, or of the cache."""
 
 from __future__ import annotations
 
-import logging
 import time
 import urllib.error
 from collections.abc import Callable, Iterable
 
 from . import hub, request
 from .hub_address import HubAddress, hub_address
-from .repository import Answer, Choice, UnlistedError, choose_held, listing
+from .repository import Answer, Choice, UnlistedError, held_instead, listing, tell
 
 ATTEMPTS = 3          # requests for a page of the list
 PAGE_MAX = 1 << 24    # bytes of one page
@@ -34,24 +30,6 @@ def full_name(name: str, held: Callable[[], Iterable[tuple[str, int]]]) -> str:
     else:
         tell(choice)
     return choice.name
-
-
-def held_instead(address: HubAddress, held: Iterable[tuple[str, int]], error: UnlistedError) -> Choice:
-    """Return what the cache has for an address that the hub did not list, and say so; or raise its error."""
-    choice = choose_held(address, held, f"{error}; in the cache, ")
-    if choice is None:
-        raise error
-    _logger().warning("%s; %s is used, which is in the cache", error, choice.taken)
-    return choice
-
-
-def tell(choice: Choice) -> None:
-    """Log which file was taken."""
-    _logger().info("%s", choice)
-
-
-def _logger() -> logging.Logger:
-    return logging.getLogger("gemel")
 
 
 def _listed(address: HubAddress) -> Choice:

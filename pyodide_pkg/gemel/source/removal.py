@@ -29,8 +29,8 @@ def advice(name: str) -> str:
     if sys.platform == "emscripten":
         way = f"await gemel.cache.delete_async({name!r})"
     else:
-        way = f"gemel rm {name}, or in Python gemel.cache.delete({name!r}),"
-    return f"if the file in the cache is wrong: {way} deletes it, and opening it again downloads it again"
+        way = f"gemel rm {name}, or in Python gemel.cache.delete({name!r})"
+    return f"if the server sent a wrong file: {way}, then open it again to download it again"
 
 
 def cached_name(model: object) -> str | None:

@@ -7,6 +7,7 @@ names them. This file says what to ask and what to take; the host sends the requ
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from ..core.errors import SourceError
 from .catalog import part_names
 from .hub_address import HubAddress
 
+LOG = logging.getLogger("gemel")   # INFO: which file was taken; WARNING: the cache decided
 DEFAULTS = ("Q4_K_M", "Q8_0")   # without a quantisation, in this order
 # Files beside models: projectors of images, importance matrices, drafts for speculative decoding.
 BESIDE = ("mmproj", "imatrix", "mtp-", "eagle3-", "dflash-", "dspark-")
@@ -221,3 +223,20 @@ def choose_held(address: HubAddress, held: Iterable[tuple[str, int]], why: str) 
         return choose(address, models)
     except SourceError as error:
         raise SourceError(f"{why}{error}") from None
+
+
+# ---- What is said ----------------------------------------------------------------------------------------------------
+
+
+def held_instead(address: HubAddress, held: Iterable[tuple[str, int]], error: UnlistedError) -> Choice:
+    """Return what the cache has for an address that the hub did not list, and say so; or raise its error."""
+    choice = choose_held(address, held, f"{error}; in the cache, ")
+    if choice is None:
+        raise error
+    LOG.warning("%s; %s is used, which is in the cache", error, choice.taken)
+    return choice
+
+
+def tell(choice: Choice) -> None:
+    """Log which file was taken."""
+    LOG.info("%s", choice)
