@@ -37,6 +37,12 @@ class Hub:
 class _Handler(BaseHTTPRequestHandler):
     hub: Hub
 
+    def do_OPTIONS(self) -> None:
+        self.send_response(204)
+        self.send_header("Access-Control-Allow-Origin", "*")
+        self.send_header("Access-Control-Allow-Headers", "*")
+        self.end_headers()
+
     def do_GET(self) -> None:
         hub, address = self.hub, urlsplit(self.path)
         hub.requests.append((self.path, self.headers.get("Authorization")))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from .hub import endpoint
-
 MAGIC = b"GGUF"
 HUB_PAGE = re.compile(r"https?://[^/]+/([^/]+/[^/?#]+)(?:/?|/tree/.*)(?:[?#].*)?$")
 LFS = b"version https://git-lfs"
@@ -38,6 +36,8 @@ def _kind(first: bytes) -> str:
 
 
 def _advice(first: bytes, url: str) -> str:
+    from .hub import endpoint  # here: urllib costs a tab's import of gemel much
+
     page = HUB_PAGE.match(url)
     if page and url.startswith(endpoint() + "/"):
         return f"write hf:{page[1]} for a file of this repository"
