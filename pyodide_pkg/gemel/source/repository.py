@@ -26,8 +26,8 @@ PAGES_MAX = 100        # of a list of files; the hub sends up to 1000 files per 
 NEXT = re.compile(r'<([^>]*)>\s*;[^,]*\brel="?next"?', re.IGNORECASE)
 
 
-class UnlistedError(SourceError):
-    """The hub did not send the list of files."""
+class UnlistedError(Exception):
+    """The hub did not send the list of files. It becomes a SourceError unless the cache decides."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def size_text(size: int) -> str:
 def listing(address: HubAddress) -> Generator[str, Answer, Choice]:
     """Yield the URL of each page of the list and take its answer; return the choice.
 
-    UnlistedError when there is no list, any other SourceError when no model fits, or several do.
+    UnlistedError when there is no list; SourceError when no model fits, or several do.
     """
     url, sizes = address.listing, dict[str, int]()
     for _ in range(PAGES_MAX):
@@ -232,7 +232,7 @@ def held_instead(address: HubAddress, held: Iterable[tuple[str, int]], error: Un
     """Return what the cache has for an address that the hub did not list, and say so; or raise its error."""
     choice = choose_held(address, held, f"{error}; in the cache, ")
     if choice is None:
-        raise error
+        raise SourceError(str(error)) from error
     LOG.warning("%s; %s is used, which is in the cache", error, choice.taken)
     return choice
 

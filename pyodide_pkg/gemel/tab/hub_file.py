@@ -24,9 +24,7 @@ async def full_name(name: str, *, cache: bool) -> str:
     try:
         choice = await _listed(address)
     except UnlistedError as error:
-        if not cache:
-            raise
-        choice = held_instead(address, await _held(), error)
+        choice = held_instead(address, await _held() if cache else (), error)
     else:
         tell(choice)
     return choice.name
@@ -76,6 +74,8 @@ def full_name_now(name: str) -> str:
     while True:
         try:
             url = steps.send(_asked_now(address, url))
+        except UnlistedError as error:
+            raise SourceError(str(error)) from error
         except StopIteration as end:
             choice: Choice = end.value
             tell(choice)
