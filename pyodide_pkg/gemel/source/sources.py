@@ -221,6 +221,8 @@ def _parts(path: Path) -> tuple[Path, ...]:
 
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
     """Download a short name, URL or hf: address into the cache unless it is there, and return its file."""
+    if not isinstance(name, str):
+        raise TypeError(f"a name or an address to download is a str, not {type(name).__name__}")
     if not is_address(name):
         close = no_file.short_name(name, 0.0)
         raise SourceError(f"{name!r} is neither a short name nor an address; the closest short name is {close!r}")
