@@ -20,7 +20,7 @@ from typer.core import TyperGroup
 
 from . import bench, chat, doctor, inspect_cmd, models_cmd, plugins, pull, run, score, tokenize_cmd
 from .options import UsageError
-from .output import say, say_error
+from .output import say, say_error, show_log
 from .serving import demo, serve
 from .streams import StdoutError, prepare_streams, silence
 
@@ -63,6 +63,7 @@ class Group(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
         """Parse and run; exit with the code, or return it if `standalone_mode` is off."""
         prepare_streams()
+        show_log()
         try:
             code = super().main(args, standalone_mode=False, **extra) or 0
             sys.stdout.flush()

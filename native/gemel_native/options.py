@@ -16,7 +16,10 @@ import gemel
 import typer
 from gemel import KV_TYPES, KvType
 
-MODEL_HELP = "A GGUF file, a URL, hf:owner/repo/file.gguf, or a short name ([bold]gemel pull --help[/bold] lists them)."
+MODEL_HELP = (
+    "A GGUF file, a URL, hf:owner/repo:QUANT, hf:owner/repo/file.gguf, or a short name "
+    "([bold]gemel pull --help[/bold] lists them)."
+)
 MACHINE = "Machine"
 SAMPLING = "Sampling"
 

@@ -6,6 +6,7 @@ Text of files and models is not trusted: a terminal gets it without control char
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 from pathlib import Path
@@ -26,6 +27,21 @@ def say(line: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
+
+
+class LogLines(logging.Handler):
+    """Writes what gemel logs to stderr, one line per record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        say(printable(record.getMessage()))
+
+
+def show_log() -> None:
+    """Write from now on what gemel logs to stderr, such as which file of a repository was taken."""
+    logger = logging.getLogger("gemel")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [LogLines()]
 
 
 def say_error(message: object) -> None:

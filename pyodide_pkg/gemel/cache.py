@@ -38,7 +38,9 @@ def path(name: str) -> Path | None:
     if sys.platform == "emscripten":
         from .tab.cache import wanted
 
-        return next((entry.path for entry in list() if entry.complete and wanted(entry.name, name)), None)
+        held = [entry for entry in list() if entry.complete]
+        name = cached.spelled(text("name", name), lambda: [(entry.name, entry.size) for entry in held])
+        return next((entry.path for entry in held if wanted(entry.name, name)), None)
     entry = cached.read_entry(text("name", name))
     return None if entry is None else entry.path
 

@@ -174,7 +174,7 @@ class Model(CoreModel):
         ...     [message["role"] for message in chat.messages]
         ['system', 'user', 'assistant']
         """
-        return resume(self, unpack(read_saved(saved)), n_ctx, self._take_preloaded)
+        return resume(self, unpack(read_saved(saved, "chat")), n_ctx, self._take_preloaded)
 
     def ask(
         self,

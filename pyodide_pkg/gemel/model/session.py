@@ -288,6 +288,6 @@ class Session(CoreSession):
 
         StateError for damaged bytes or another model's; ContextError when they need a larger n_ctx.
         """
-        data = read_saved(saved)
+        data = read_saved(saved, "session")
         error, lent, size = self._library.alloc(ERROR_SIZE), self._library.lend(data), memoryview(data).nbytes
         self._change("gemel_session_restore", lent, size, error, error.size, where="restore", error=error)

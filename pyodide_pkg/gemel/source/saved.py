@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from ..core.checks import path as checked_path
 from ..core.checks import wrong_type
-from ..core.errors import SourceError
-from .sources import open_file
+from .no_file import Use
+from .sources import expanded, open_file
 
 Saved: TypeAlias = bytes | bytearray | memoryview | str | os.PathLike[str]
 
 
 def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
     """Write a file by another name first, so that an older one stays until the new one is complete."""
-    target = Path(checked_path("path", path))
+    target = expanded(os.fspath(checked_path("path", path)))
     fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
     try:
         fresh.write_bytes(data)
@@ -25,15 +24,13 @@ def write_whole(path: str | os.PathLike[str], data: bytes) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def read_saved(saved: Saved) -> Any:  # noqa: ANN401
-    """Return the bytes of a file, or bytes as they are. SourceError when the file can't be read."""
+def read_saved(saved: Saved, use: Use) -> Any:  # noqa: ANN401
+    """Return the bytes of a file, or bytes as they are. SourceError when the file can't be read. use: what it holds."""
     if isinstance(saved, bytes | bytearray | memoryview) or hasattr(saved, "js_id"):
         return saved
     if not isinstance(saved, str | os.PathLike):
         raise wrong_type("saved", saved, "the bytes of save(), or a path")
-    if not os.path.lexists(saved):
-        raise SourceError(f"there is no file {os.fspath(saved)!r} in {Path.cwd()}: pass the path that save() wrote")
-    source = open_file(Path(saved))
+    source = open_file(expanded(os.fspath(saved)), use)
     try:
         return bytes(source.read(0, source.size)) if source.size else b""
     finally:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import SourceError
-from ..source.cached import Entry, entry_folder, missing
+from ..source.cached import Entry, entry_folder, missing, spelled
 from ..source.catalog import part_names
 
 HASH = 32   # bytes after those of a block
@@ -55,6 +55,8 @@ async def delete_entry(name: str) -> int:
     """Delete what is cached for a name; return the bytes freed."""
     from pyodide.ffi import JsException  # type: ignore[import-not-found]
 
+    held = [(entry.name, entry.size) for entry in await entries()]
+    name = spelled(name, lambda: held)
     folder = await _folder()
     # Also by key: a deletion that was refused half-way has removed the names.
     keys = {entry_folder(part).name for part in part_names(name)}

@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.errors import SourceError
 from ..source.layer_order import Span, block_size, blocks
+from ..source.not_gguf import what_instead
 from ..source.piece_order import Data
 from ..source.progress import Progress
 from . import assets, features
@@ -173,6 +174,9 @@ class FetchedPieces:
             self._warn(message.note)
         elif kind == "changed":
             self._error = ChangedError()
+        elif kind == "refused":
+            instead = what_instead(message.start.to_bytes(), message.url)
+            self._error = SourceError(f"{message.url}: the server sent {instead}")
         else:
             self._error = SourceError(f"{self.name}: {message.text}")
 

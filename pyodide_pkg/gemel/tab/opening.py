@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..core.cpu import pick_isa, pick_threads
-from ..core.errors import FormatError, SourceError
+from ..core.errors import FormatError, SourceError, UnsupportedError
 from ..model.core_model import PROMPT
 from ..model.header import Gguf
 from ..model.loader import at_once, read_gguf
@@ -22,11 +22,13 @@ from ..source import cached
 from ..source.catalog import CATALOG, part_names, url_of
 from ..source.pieces import LocalPieces, PieceSource
 from ..source.progress import Progress
+from ..source.removal import advice
 from ..source.sources import Source, is_address, named, not_empty, resolve
 from . import engine, features
 from .blobs import ArraySource, BlobPieces, BlobSource, is_array, is_blob, name_of
 from .choice import load, load_async
 from .fetch import ChangedError, FetchedPieces, File
+from .hub_file import full_name, full_name_now
 from .waiting import can_wait, wait_for
 from .xhr import XhrSource
 
@@ -66,11 +68,10 @@ async def open_in_tab_async(
             )
         except ChangedError:
             continue
-        except FormatError as error:
+        except (FormatError, UnsupportedError) as error:
             if not (cache and is_url(model)):
                 raise
-            advice = f"await gemel.cache.delete_async({model!r}), then open it again to download it again"
-            raise FormatError(f"{error}; if the server sent a wrong file: {advice}") from error
+            raise type(error)(f"{error}; {advice(pieces.name)}") from error
         finally:
             pieces.close()
     raise SourceError(f"{named(model)} changed while it was downloaded, {CHANGES} times: try again later")
@@ -132,7 +133,8 @@ async def _inspect(model: Any, on_progress: Progress | None) -> Gguf:  # noqa: A
 async def pieces_of(model: Any, *, cache: bool, on_progress: Progress | None) -> PieceSource:  # noqa: ANN401
     """Return where the pieces of MODEL come from."""
     if is_url(model):
-        return not_empty(await FetchedPieces.open(files_of(model), cache=cache, on_progress=on_progress))
+        files = files_of(await full_name(model, cache=cache))
+        return not_empty(await FetchedPieces.open(files, cache=cache, on_progress=on_progress))
     if is_blob(model):
         return not_empty(BlobPieces(model))
     return LocalPieces(local_source(model), yields=True)
@@ -148,7 +150,7 @@ def source_now(model: Any, advice: str, *, keep: bool) -> Source:  # noqa: ANN40
         )
     if is_blob(model):
         return not_empty(BlobSource(model))
-    return not_empty(_requested(files_of(model), keep=keep))
+    return not_empty(_requested(files_of(full_name_now(model)), keep=keep))
 
 
 def _requested(files: Sequence[File], *, keep: bool) -> XhrSource:
