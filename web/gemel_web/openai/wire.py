@@ -305,6 +305,7 @@ class ModelMeta(Struct, frozen=True, kw_only=True):
     n_ctx_train: int
     n_ctx: int   # tokens of a prompt and its answer
     size: int    # bytes of weights in memory
+    warnings: tuple[str, ...]   # what the file says that the model goes without
     engine: str
     isa: str
     threads: int
