@@ -29,7 +29,10 @@ def opened(
     name: str, *, threads: int | None = None, isa: str | None = None, overrides: Overrides | None = None,
     log_progress: bool = False,
 ) -> Iterator[Loaded]:
-    """Open a model for the length of a command, and say its warnings. A bad `isa` is a usage error. log_progress: see Bar."""
+    """Open a model for the length of a command, and say its warnings. A bad `isa` is a usage error.
+
+    log_progress: see Bar.
+    """
     check_isas([] if isa is None else [isa])
     start = time.perf_counter()
 
@@ -40,7 +43,7 @@ def opened(
         bar(stage, done, total)
 
     with Bar(log=log_progress) as bar, warnings.catch_warnings():
-        warnings.simplefilter("ignore", gemel.ModelWarning)   # they are said below, each on a line of its own
+        warnings.simplefilter("ignore", gemel.ModelWarning)   # they are said below, a line each
         model = gemel.open(name, threads=threads, isa=isa, on_progress=on_progress, overrides=overrides)
     with model:
         for text in model.warnings:

@@ -42,7 +42,8 @@ static double count_tokens(const gguf *g) {
     return is_there ? gemel_gguf_count(g, i) : 0;
 }
 
-// Some files have embeddings of more ids than the vocabulary: those rows are not used. Too few are the tokenizer's error.
+// Some files have embeddings of more ids than the vocabulary: those rows are not used. Too few are refused with the
+// tokenizer.
 static int count_vocab(const gguf *g, errors *e) {
     int i = gguf_tensor_find(g, "token_embd.weight");
     if (i < 0) return fail(e, GEMEL_E_FORMAT, "the tensor token_embd.weight is missing");

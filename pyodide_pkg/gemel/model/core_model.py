@@ -51,7 +51,7 @@ class CoreModel(Closing):
         with handle as model:
             self._gguf: int = library.call("gemel_model_gguf", model)
             self.arch: str = library.call("gemel_model_arch", model)
-            self.warnings = texts_at(library, "gemel_model_warning", model)   # what the model goes without, a sentence each
+            self.warnings = texts_at(library, "gemel_model_warning", model)   # what the model goes without, in words
         self.metadata = Metadata(library, handle, self._gguf)   # as the file has it
         self.overrides: Overrides = MappingProxyType(dict(overrides or {}))   # what replaces it, by full key names
         self._read_facts()
