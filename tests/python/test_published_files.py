@@ -18,8 +18,7 @@ from gemel_web import create_app
 from starlette.testclient import TestClient
 
 IDS = "tokenizer.ggml."
-FILE = {"chat_template": CHATML}
-N_VOCAB = 323   # of the tiny BPE vocabulary, without its merged pieces' padding
+FILE: dict[str, Any] = {"chat_template": CHATML}
 ROLES = {"bos": "bos_id", "eos": "eos_id", "eot": "eot_id", "unknown": "", "padding": "", "seperator": "", "eom": ""}
 
 
