@@ -296,7 +296,7 @@ class Embeddings(Struct, frozen=True):
     usage: InputUsage
 
 
-class ModelMeta(Struct, frozen=True, kw_only=True):
+class ModelMeta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Facts about a model, under llama.cpp's names if it has them, and the fields of gemel.Info."""
 
     n_params: int
@@ -305,11 +305,11 @@ class ModelMeta(Struct, frozen=True, kw_only=True):
     n_ctx_train: int
     n_ctx: int   # tokens of a prompt and its answer
     size: int    # bytes of weights in memory
-    warnings: tuple[str, ...]   # what the file says that the model goes without
     engine: str
     isa: str
     threads: int
     why: str
+    warnings: tuple[str, ...] = ()   # what the file says that the model goes without; left out where there are none
 
 
 class Model(Struct, frozen=True, kw_only=True):
