@@ -49,6 +49,11 @@ def say_error(message: object) -> None:
     say(f"error: {printable(str(message))}")
 
 
+def say_warning(message: str) -> None:
+    """Write `warning: ...` to stderr, as one line."""
+    say(f"warning: {printable(message)}")
+
+
 def printable(text: str) -> str:
     r"""Return one line that is safe to print: control characters, line ends and lone surrogates become escapes.
 

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import io
 import re
+import warnings
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -115,6 +116,17 @@ async def overrides_count_in_place_of_the_files_values() -> Result:
 async def a_header_is_read_alone() -> Result:
     with gemel.inspect(file("chat")) as header:
         return [header.version, header.size, header.metadata["general.architecture"], len(header.tensors)]
+
+
+async def a_model_warns_of_what_it_goes_without() -> Result:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        model = await gemel.open_async(file("wrong"))
+    with model, gemel.inspect(file("wrong")) as header:
+        assert [one.category for one in found] == [gemel.ModelWarning] * 2
+        assert [str(one.message) for one in found] == [f"{model.name}: {text}" for text in model.warnings]
+        assert header.warnings == model.warnings
+        return [list(model.warnings), model.bos_id, model.tokenize(PROMPT)]
 
 
 # ---- Text -----------------------------------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "spm": {"tokenizer": "spm", "format": "Q8_0", "seed": 2},
     "long": {"n_ctx": 1024, "format": "Q4_0", "seed": 3, "n_vocab": 330},
     "abacus": {"arch": "abacus"},
+    "wrong": {"kv": (("tokenizer.ggml.bos_token_id", "u32", 0xFFFFFFFF),), "without": {"tokenizer.ggml.pre"}},
 }
 
 

@@ -17,6 +17,8 @@ Messages say what is wrong, where, and what to do.
     ├── TemplateError (ValueError)       there is no chat template, or it fails
     ├── ThreadError (RuntimeError)       the system refused a thread
     └── UnsupportedError                 well formed, but not supported
+
+ModelWarning (UserWarning) is a warning: a model that opens goes without something that its file says.
 """
 
 from __future__ import annotations
@@ -84,8 +86,12 @@ class UnsupportedError(GemelError):
     """The file is well formed, but needs an architecture, a tokenizer or a tensor type that gemel does not support."""
 
 
+class ModelWarning(UserWarning):
+    """The model opened, but goes without something that its file says: see Model.warnings."""
+
+
 for _kind in list(vars().values()):   # tracebacks show the names that users import: gemel.FormatError
-    if isinstance(_kind, type) and issubclass(_kind, GemelError):
+    if isinstance(_kind, type) and issubclass(_kind, GemelError | ModelWarning):
         _kind.__module__ = "gemel"
 
 BY_CODE: dict[int, type[GemelError]] = {

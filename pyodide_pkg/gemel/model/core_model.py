@@ -15,7 +15,7 @@ from ..core.checks import flag
 from ..core.closing import Closing
 from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import ArgumentError
-from ..core.library import Argument, Handle, Library, check, double_at
+from ..core.library import Argument, Handle, Library, check, double_at, texts_at
 from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
 from .call_options import check_template_options
 from .gguf import Metadata, Tensor, read_tensors
@@ -59,6 +59,7 @@ class CoreModel(Closing):
         with handle as model:
             self._gguf: int = library.call("gemel_model_gguf", model)
             self.arch: str = library.call("gemel_model_arch", model)
+            self.warnings = texts_at(library, "gemel_model_warning", model)   # what the model goes without, in words
         self.metadata = Metadata(library, handle, self._gguf)   # as the file has it
         self.overrides: Overrides = MappingProxyType(dict(overrides or {}))   # what replaces it, by full key names
         self._read_facts()

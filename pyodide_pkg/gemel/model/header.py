@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..core.closing import Closing
 from ..core.cpu import pick_threads
-from ..core.library import Handle, Library
+from ..core.library import Handle, Library, texts_at
 from .gguf import Metadata, read_tensors
 from .kv import KvType
 from .memory import Plan, plan_of
@@ -44,6 +44,12 @@ class Gguf(Closing):
                 return plan_of(self._library, loader, self.name, n_ctx=n_ctx, threads=n_threads, kv_type=kv_type)
             finally:
                 forget(self._library, loader)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Model.warnings of this file. () also where its vocabulary is malformed or not supported."""
+        with self._owner as loader:
+            return texts_at(self._library, "gemel_loader_warning", loader)
 
     def close(self) -> None:
         """Free the header; afterwards `metadata` can't be read."""

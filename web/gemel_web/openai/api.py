@@ -174,7 +174,7 @@ def model_of(alias: str, served: ServedModel) -> wire.Model:
     meta = wire.ModelMeta(
         n_params=model.n_params, n_vocab=model.n_vocab, n_embd=model.n_embd, n_ctx_train=model.n_ctx,
         n_ctx=model.default_n_ctx if served.n_ctx is None else served.n_ctx, size=model.weight_size,
-        **asdict(model.info),
+        warnings=model.warnings, **asdict(model.info),
     )  # fmt: skip
     return wire.Model(id=alias, created=served.created, meta=meta)
 

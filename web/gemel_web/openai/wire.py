@@ -314,7 +314,7 @@ class Embeddings(Struct, frozen=True):
     usage: InputUsage
 
 
-class ModelMeta(Struct, frozen=True, kw_only=True):
+class ModelMeta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Facts about a model, under llama.cpp's names if it has them, and the fields of gemel.Info."""
 
     n_params: int
@@ -327,6 +327,7 @@ class ModelMeta(Struct, frozen=True, kw_only=True):
     isa: str
     threads: int
     why: str
+    warnings: tuple[str, ...] = ()   # what the file says that the model goes without; left out where there are none
 
 
 class Model(Struct, frozen=True, kw_only=True):

@@ -315,10 +315,10 @@ export class GemelChat extends HTMLElement {
         if (follows) log.scrollTop = log.scrollHeight;
     }
 
-    #showInfo({ name, threads, isa }) {
+    #showInfo({ name, threads, isa, warnings }) {
         const short = name.split("/").at(-1);
         const many = threads > 1 ? `${threads} threads` : "one thread";
-        this.#say(`${short} runs in this tab: ${many}, ${isa}`);
+        this.#say([`${short} runs in this tab: ${many}, ${isa}`, ...warnings].join("; "));
     }
 
     #showEnd({ usage, timings, stop_reason }) {

@@ -56,6 +56,8 @@ export interface Info {
     kv_size: number;
     /** Total bytes of WebAssembly memory, as of the last answer. */
     memory: number;
+    /** What the file says that the model goes without, a sentence each. */
+    warnings: string[];
 }
 
 /** The fields of gemel.Sampling. */

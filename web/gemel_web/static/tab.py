@@ -287,6 +287,7 @@ class Tab:
             "has_chat": bool(model.chat_template or model.chat_templates),
             "engine": what.engine, "isa": what.isa, "threads": what.threads, "why": what.why,
             "weight_size": model.weight_size, "kv_size": model.kv_size, "memory": self._memory(),
+            "warnings": list(model.warnings),
         }  # fmt: skip
 
     def _memory(self) -> int:
