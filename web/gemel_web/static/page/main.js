@@ -66,10 +66,7 @@ async function ask(text) {
 }
 
 function composer() {
-    byId("composer").addEventListener("submit", (event) => {
-        event.preventDefault();
-        ask(question.value.trim());
-    });
+    byId("send").addEventListener("click", () => ask(question.value.trim())); // a sandboxed frame may submit no form
     question.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
         event.preventDefault();
