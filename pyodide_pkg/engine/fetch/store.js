@@ -31,6 +31,9 @@ function blockSize(size) {
 /** Say that storage is refused: in a private window, or in a frame of another site. */
 const denial = ({ message }) => `the browser denies this page storage (${message})`;
 
+/** This page's origin, as servers see it; a sandboxed frame's is "null", which only "*" allows. */
+const ORIGIN = globalThis.origin === "null" ? '"*"' : (globalThis.origin ?? "ORIGIN");
+
 /** {quota, usage} of this origin in bytes, or undefined if the browser does not report them. */
 const estimate = async () => navigator.storage.estimate?.().catch(() => undefined);
 

@@ -12,6 +12,8 @@ const BODYLESS = [101, 204, 205, 304]; // statuses of responses without a body
 const MAX_THREADS = 256;
 const SCHEME = /^[a-z][a-z\d+.-]*:/i; // of https:, hf: and others
 const FILE = /\.gguf([?#].*)?$/is; // the name of a model's file
+// Begins a classic worker that only imports modules: Pyodide asks importScripts whether it may use them.
+const LIKE_MODULE = "self.importScripts = () => { throw new TypeError('this worker imports modules'); };\n";
 const GRACE = 100; // milliseconds that a stopped Python cell has to end before it is interrupted
 
 /** Turn a Python error into an Error: `name` is Python's class, `traceback` Python's traceback. */
@@ -271,8 +273,9 @@ export class Gemel {
 
     #start() {
         const script = new URL("worker.js", this.#options.base).href;
-        const address = URL.createObjectURL(new Blob([starter(script)], { type: "text/javascript" }));
-        const type = self.origin === "null" ? "classic" : "module"; // a sandboxed frame may not start modules
+        const type = self.origin === "null" ? "classic" : "module"; // sandboxed frames can't start workers of modules
+        const program = type === "classic" ? `${LIKE_MODULE}${starter(script)}` : starter(script);
+        const address = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
         const worker = new Worker(address, { type, name: "gemel" });
         this.#worker = worker;
         worker.onerror = (event) => {
