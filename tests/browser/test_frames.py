@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Serve = Callable[..., "Served"]
 OpenPage = Callable[..., ApiPage]
+BLOCKED = {"cookie_controls_mode": 1, "block_third_party_cookies": True}
 COOKIES: Mapping[str, Any] = {   # whether frames of other sites have storage, by Chromium's settings
-    "allowed": {"preferences": {"profile": {"cookie_controls_mode": 0}}},
-    "blocked by the setting": {"preferences": {"profile": {"cookie_controls_mode": 1}}},
-    "blocked by the phase-out": {
-        "preferences": {"profile": {"cookie_controls_mode": 0}}, "flags": ["--test-third-party-cookie-phaseout"],
+    "partitioned": {},
+    "blocked for other sites": {
+        "preferences": {"profile": BLOCKED}, "flags": ["--disable-features=ThirdPartyStoragePartitioning"],
     },
+    "blocked for all sites": {"preferences": {"profile": {"default_content_setting_values": {"cookies": 2}}}},
 }  # fmt: skip
 EMBED = """([src, sandbox]) => new Promise((loaded) => {
     const frame = Object.assign(document.createElement("iframe"), { src, width: 900, height: 600, onload: loaded });
@@ -117,7 +118,7 @@ def test_a_frame_of_another_site_loads_a_model_and_says_whether_it_is_kept(
     assert framed.js(ASK)["text"] == native.generate("Once", max_tokens=8, temperature=0).read()
     framed.js("return await gemel.load(v.url)", url=file.url)
     listed = framed.js("return await gemel.cache.list().catch(({name, message}) => `${name}: ${message}`)")
-    if setting == "allowed":
+    if setting == "partitioned":
         assert (info["why_uncached"], file.sent, len(listed)) == (None, len(data), 1)
     else:
         assert info["why_uncached"].startswith("the browser denies this page storage (")
@@ -137,7 +138,7 @@ def test_the_element_in_a_frame_of_another_site_says_so_in_its_status(
         "await chat.load(v.url); return chat.shadowRoot.querySelector('.status').textContent",
         url=served(data).url,
     )
-    assert ("Each visit downloads it: the browser denies this page storage" in status) == (setting != "allowed")
+    assert ("Each visit downloads it: the browser denies this page storage" in status) == (setting != "partitioned")
     assert framed.unexpected() == []
     framed.close()
 
@@ -152,11 +153,11 @@ def test_gemels_page_works_in_a_frame_of_another_site(
     help_ = framed.frame.locator("#cached-help")
     framed.frame.locator("#open-models").click()
     framed.frame.wait_for_function("!document.getElementById('cached-help').textContent.startsWith('Reading')")
-    assert ("can’t be read" in help_.inner_text()) == (setting != "allowed")
+    assert ("can’t be read" in help_.inner_text()) == (setting != "partitioned")
     stored = framed.frame.locator("#model-state").inner_text()
-    assert stored == ("loaded" if setting == "allowed" else "loaded, not stored")
+    assert stored == ("loaded" if setting == "partitioned" else "loaded, not stored")
     said = framed.frame.locator("#turns").inner_text()
-    assert ("Each visit downloads it: the browser denies this page storage" in said) == (setting != "allowed")
+    assert ("Each visit downloads it: the browser denies this page storage" in said) == (setting != "partitioned")
     assert framed.unexpected() == []
     framed.close()
 
@@ -169,7 +170,7 @@ def answer_with(framed: Framed, model: str, *, sandbox: str | None) -> None:
     frame.locator("#open-models").click()
     frame.locator("#name").fill(model)
     frame.locator("#by-name button").click()
-    frame.wait_for_selector("text=runs in this tab", timeout=SOURCE_MS)
+    frame.wait_for_selector("#turns >> text=runs in this tab:", timeout=SOURCE_MS)
     frame.locator("#question").fill("Hello")
     frame.locator("#send").click()
     frame.wait_for_selector("text=Regenerate", timeout=SOURCE_MS)

@@ -221,7 +221,7 @@ def address_of(name: str) -> str:
     if known.url is None:
         raise SourceError(
             f"{name} is inside a Python package, which a tab can't fetch: serve {known.file} with the page and pass "
-            "its folder (gemel.browser.configure(models_url=...); in JavaScript, new Gemel({models: ...}) or the attribute "
-            "models of <gemel-chat>), or pass a URL, or a File that the user chose"
+            "its folder (gemel.browser.configure(models_url=...); in JavaScript, new Gemel({models: ...}) or the "
+            "attribute models of <gemel-chat>), or pass a URL, or a File that the user chose"
         )
     return url_of(known.url)

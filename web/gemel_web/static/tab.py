@@ -45,7 +45,7 @@ def plain(value: Any, where: str) -> Any:  # noqa: ANN401
     if isinstance(value, JsProxy):
         raise TypeError(f"{where} is {kind_of(value)}: pass texts, numbers, booleans, arrays and plain objects")
     if isinstance(value, dict):
-        return {key: plain(one, f"{where}.{key}") for key, one in value.items() if one is not None}
+        return {plain(key, where): plain(one, f"{where}.{key}") for key, one in value.items() if one is not None}
     if isinstance(value, list):
         return [plain(one, f"{where}[{i}]") for i, one in enumerate(value)]
     return value
