@@ -70,6 +70,10 @@ async function ask(text) {
 
 function composer() {
     byId("send").addEventListener("click", () => ask(question.value.trim())); // a sandboxed frame may submit no form
+    byId("composer").addEventListener("submit", (event) => {
+        event.preventDefault();
+        ask(question.value.trim());
+    });
     question.addEventListener("keydown", (event) => {
         if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
         event.preventDefault();

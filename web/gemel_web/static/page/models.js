@@ -27,6 +27,7 @@ export class ModelsPanel {
             const name = byId("name").value.trim();
             if (name) this.#choose(name);
         };
+        byId("by-name").addEventListener("submit", load);
         byId("by-name").querySelector("button").addEventListener("click", load);
         byId("name").addEventListener("keydown", (event) => {
             if (event.key === "Enter" && !event.isComposing) load(event); // a sandboxed frame may submit no form
