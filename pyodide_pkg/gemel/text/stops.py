@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..core.errors import ArgumentError
 
 
 def check_stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return stop strings as a tuple; ArgumentError for an empty one, TypeError for one that is not text."""
+    if stop is not None and not isinstance(stop, Iterable):
+        raise TypeError(f"stop={stop!r:.50}: must be a text or a sequence of texts")
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     for text in stops:
         if not isinstance(text, str):
-            raise TypeError(f"a stop string is text, not {type(text).__name__}")
+            raise TypeError(f"a stop string is text, not {text!r:.50}")
         if not text:
             raise ArgumentError("a stop string is empty: generation would stop immediately")
     return stops

@@ -396,12 +396,12 @@ function countOf(threads) {
     throw new TypeError(`new Gemel: threads must be an integer from 1 to ${MAX_THREADS}, not ${shown(threads)}`);
 }
 
-/** A value as an error shows it: 3n, "text", [object Map]. */
+/** A value as an error shows it: 3n, "text", an object of class Map. */
 function shown(value) {
     if (typeof value === "bigint") return `${value}n`;
     if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
-    if (Array.isArray(value)) return "an array";
-    return typeof value === "object" && value !== null ? Object.prototype.toString.call(value) : String(value);
+    if (typeof value !== "object" || value === null) return String(value).slice(0, 80);
+    return `an object of class ${Object.prototype.toString.call(value).slice(8, -1)}`;
 }
 
 /**

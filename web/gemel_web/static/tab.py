@@ -352,7 +352,10 @@ class Tab:
         if not isinstance(messages, list):
             raise gemel.ArgumentError(f"messages={messages!r}: must be a list of {{role, content}}")
         opened = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
-        opened |= options.pop("template_options", {})
+        values = options.pop("template_options", {})
+        if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+            raise TypeError(f"template_options={values!r:.50}: must be an object such as {{enable_thinking: false}}")
+        opened |= values
         if self._chat is None or repr(opened) != self._chat_key:
             if self._chat is not None:
                 self._chat.close()
@@ -396,7 +399,9 @@ class Tab:
         if isinstance(texts, str) or not texts:
             return floats(model.embed(texts, **options))
         rows = []
-        for text in texts:
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"texts[{i}] is {text!r:.50}: must be a text")
             rows.append(floats(model.embed([text], **options)))
             await asyncio.sleep(0)
         return rows
