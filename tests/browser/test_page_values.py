@@ -252,7 +252,7 @@ def test_a_last_message_of_the_assistants_is_continued(loaded: ApiPage, native: 
     )  # fmt: skip
     texts = [one["choices"][0]["message"]["content"] for one in asked]
     counts = [one["usage"]["prompt_tokens"] for one in asked]
-    assert texts[0] == texts[1] == found["text"]
+    assert texts[0] == texts[1] == found["text"].rstrip("\ufffd")   # the server leaves half a character out
     assert counts[0] == counts[1] == found["usage"]["prompt_tokens"] < counts[2]
 
 
