@@ -49,7 +49,7 @@ class Load {
 
     async #run({ files, cache }) {
         try {
-            const lack = cache ? Store.lack() : "";
+            const lack = cache ? await Store.lack() : "";
             await this.#open(files, cache && !lack, lack);
             await this.#loop();
             await this.writing;
@@ -76,10 +76,14 @@ class Load {
             try {
                 await remote.open(cached);
             } catch (error) {
-                if (!["SecurityError", "UnknownError", "InvalidStateError"].includes(error.name)) throw error;
-                note = `the browser denies access to its private file system (${error.message})`; // a private window
+                const isOurs = error instanceof Stop || error instanceof Changed || error instanceof Broken;
+                if (isOurs || !cached || error.name === "QuotaExceededError" || this.abort.signal.aborted) throw error;
+                note = denial(error);
                 cached = false;
-                await remote.open(false);
+                remote.first?.stop();
+                remote.release?.();
+                this.files[index] = new Remote(file, index, this.abort);
+                await this.files[index].open(false);
             }
         }
         const sizes = this.files.map((file) => file.size);

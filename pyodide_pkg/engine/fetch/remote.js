@@ -127,7 +127,7 @@ class Remote {
             const response = await quick(fetch(this.url, { headers, cache, signal }), stop).catch((error) => {
                 throw new Broken(
                     `${error.message}: check the address and the network, and that the server lets this ` +
-                        "page read it (CORS: Access-Control-Allow-Origin)",
+                        `page read it (CORS: Access-Control-Allow-Origin; gemel serve: --allowed-origin ${ORIGIN})`,
                 );
             });
             if (!response.ok) throw refusal(response, this.size >= 0);

@@ -38,8 +38,14 @@ function blockSize(size) {
     return block;
 }
 
+/** Say that storage is refused: in a private window, or in a frame of another site. */
+const denial = ({ message }) => `the browser denies this page storage (${message})`;
+
+/** This page's origin, as servers see it; a sandboxed frame's is "null", which only "*" allows. */
+const ORIGIN = globalThis.origin === "null" ? '"*"' : (globalThis.origin ?? "ORIGIN");
+
 /** {quota, usage} of this origin in bytes, or undefined if the browser does not report them. */
-const estimate = async () => navigator.storage.estimate?.();
+const estimate = async () => navigator.storage.estimate?.().catch(() => undefined);
 
 // ---- The cache ------------------------------------------------------------------------------------------------
 
@@ -59,13 +65,21 @@ async function held(handle, method, ...args) {
 /** One file's folder in the origin's private file system. */
 class Store {
     /** Why this host can't have a cache, or "". */
-    static lack() {
+    static async lack() {
+        if (globalThis.origin === "null") return "a sandboxed frame without allow-same-origin may not store anything";
         if (globalThis.isSecureContext === false) return "the page is not a secure context (https: or localhost)";
-        const has =
-            globalThis.navigator?.storage?.getDirectory &&
-            navigator.locks &&
-            globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle;
-        return has ? "" : "this host has no private file system (OPFS) with synchronous access, or no Web Locks";
+        try {
+            const has =
+                globalThis.navigator?.storage?.getDirectory &&
+                navigator.locks &&
+                globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle;
+            if (!has) return "this host has no private file system (OPFS) with synchronous access, or no Web Locks";
+            await navigator.locks.request("gemel", { ifAvailable: true }, () => {});
+            await navigator.storage.getDirectory();
+            return "";
+        } catch (error) {
+            return denial(error);
+        }
     }
 
     static async open(key) {

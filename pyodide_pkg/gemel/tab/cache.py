@@ -84,8 +84,11 @@ def _storage() -> Any:  # noqa: ANN401
 
     storage = getattr(getattr(js, "navigator", None), "storage", None)
     if storage is None or not hasattr(storage, "getDirectory"):
-        secure = getattr(js, "isSecureContext", False)
-        why = "this browser has none (OPFS)" if secure else "it needs https: or localhost"
+        why = "this browser has none (OPFS)"
+        if getattr(js, "origin", "") == "null":
+            why = "a sandboxed frame without allow-same-origin may not store anything"
+        elif not getattr(js, "isSecureContext", False):
+            why = "it needs https: or localhost"
         raise SourceError(f"this page has no private file system, so nothing is cached: {why}")
     return storage
 

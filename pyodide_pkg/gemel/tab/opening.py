@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import FormatError, SourceError, UnsupportedError
@@ -34,12 +35,18 @@ from .xhr import XhrSource
 
 CHANGES = 3         # versions of a remote file that one load may meet
 _models_url: str | None = None
+_uncached: WeakKeyDictionary[Model, str] = WeakKeyDictionary()   # why the downloads of models are not cached
 
 
 def set_models_url(models_url: str | None) -> None:
     """Fetch short names from `<models_url>/<file>` from now on."""
     global _models_url
     _models_url = models_url.rstrip("/") if models_url is not None else None
+
+
+def why_uncached(model: Model) -> str | None:
+    """See gemel.browser.why_uncached."""
+    return _uncached.get(model)
 
 
 # ---- Opening ---------------------------------------------------------------------------------------------------------
@@ -63,9 +70,12 @@ async def open_in_tab_async(
         try:
             library = await load_async(sum(pieces.sizes), threads)
             n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
-            return await load_model(
+            opened = await load_model(
                 library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given
             )
+            if isinstance(pieces, FetchedPieces) and pieces.why_uncached:
+                _uncached[opened] = pieces.why_uncached
+            return opened
         except ChangedError:
             continue
         except (FormatError, UnsupportedError) as error:
@@ -213,6 +223,7 @@ def address_of(name: str) -> str:
     if known.url is None:
         raise SourceError(
             f"{name} is inside a Python package, which a tab can't fetch: serve {known.file} with the page and pass "
-            "its folder (gemel.browser.configure(models_url=...)), or pass a URL, or a File that the user chose"
+            "its folder (gemel.browser.configure(models_url=...); in JavaScript, new Gemel({models: ...}) or the "
+            "attribute models of <gemel-chat>), or pass a URL, or a File that the user chose"
         )
     return url_of(known.url)

@@ -15,7 +15,7 @@ def check_stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     for text in stops:
         if not isinstance(text, str):
-            raise ArgumentTypeError(f"a stop string is text, not {type(text).__name__}")
+            raise ArgumentTypeError(f"a stop string is text, not {text!r:.50}")
         if not text:
             raise ArgumentError("a stop string is empty: generation would stop immediately")
     return stops

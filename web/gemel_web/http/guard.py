@@ -32,8 +32,10 @@ OF_API = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+EXPOSED = f"{HOST}, Retry-After, Content-Range, ETag"   # headers that pages may read
 OF_STATIC = {
-    "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache",
+    "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED,
+    "Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache",
 }  # fmt: skip
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
@@ -82,9 +84,10 @@ class Exchange:
                 raise ApiError(404, f"there is nothing at this path{hint_of(self._path)}", code="not_found")
             if self._is_api:
                 self._check_origin()
-                if self._is_preflight():
-                    await self._answer_preflight()
-                    return
+            if self._is_preflight():
+                await self._answer_preflight()
+                return
+            if self._is_api:
                 self._check_key()
             await self._app(self._scope, self._received, self._sent)
         except ClientGoneError:
@@ -193,7 +196,7 @@ class Exchange:
             if origin is not None and self._is_allowed(origin):
                 headers["Access-Control-Allow-Origin"] = origin
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-                headers["Access-Control-Expose-Headers"] = f"{HOST}, Retry-After, Content-Range, ETag"
+                headers["Access-Control-Expose-Headers"] = EXPOSED
         if not self._body_read:
             headers["Connection"] = "close"
         return headers.raw
