@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import gemel
+import hub_templates
 import hypothesis
 import llama_vectors
 import parts
@@ -130,6 +131,18 @@ def vocabularies() -> Path:
         return Path(named)
     try:
         return llama_vectors.fetch()
+    except llama_vectors.FetchError as error:
+        _no_model(error)
+
+
+@pytest.fixture(scope="session")
+def hub_template_folder() -> Path:
+    """The folder of chat templates as the hub has them: GEMEL_TEST_TEMPLATES, the cache, or fetched."""
+    named = os.environ.get("GEMEL_TEST_TEMPLATES")
+    if named:
+        return Path(named)
+    try:
+        return hub_templates.fetch()
     except llama_vectors.FetchError as error:
         _no_model(error)
 

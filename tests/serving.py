@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import json
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import gemel
 import gemel_web
 import httpx
+import pytest
 from starlette.types import ASGIApp, Message
 
 BASE = "http://localhost:8090"
@@ -143,3 +144,21 @@ class Connection:
     @property
     def body(self) -> bytes:
         return b"".join(message.get("body", b"") for message in self.sent[1:])
+
+
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Return a list that grows with every step of a batch."""
+    steps: list[None] = []
+    original = gemel.Batch.step
+
+    def step(self: gemel.Batch) -> bool:
+        steps.append(None)
+        return original(self)
+
+    monkeypatch.setattr(gemel.Batch, "step", step)
+    return steps
+
+
+async def until(fact: Callable[[], object]) -> None:
+    while not fact():
+        await asyncio.sleep(0.001)

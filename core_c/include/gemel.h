@@ -166,6 +166,9 @@ typedef enum gemel_plan_field {
 } gemel_plan_field;
 GEMEL_API int gemel_loader_plan(gemel_loader *loader, int n_ctx, int kv_type, double *out, char *err,
                                 size_t err_size);
+// gemel_model_warning of the model that begin would make, from the complete header alone: i = 0 reads the vocabulary,
+// so ask for 0, 1, ... in order. NULL also where begin would refuse the vocabulary.
+GEMEL_API const char *gemel_loader_warning(gemel_loader *loader, int i);
 GEMEL_API int gemel_loader_begin(gemel_loader *loader, char *err, size_t err_size);
 // The model while it loads, from begin to finish; else NULL. It belongs to the loader: closing the loader closes it, so
 // close its sessions first. It may be used for gemel_model_get, _gguf, _arch, text calls, and gemel_session_open, _set,
@@ -188,7 +191,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_WEIGHT_SIZE = 12,   // bytes of weights in memory, panels included
     GEMEL_MODEL_KV_SIZE = 13,       // bytes of KV cache per position, of the default type
     GEMEL_MODEL_N_PARAMS = 14, GEMEL_MODEL_N_BATCH = 15,   // tokens of a micro-batch
-    GEMEL_MODEL_BOS = 16, GEMEL_MODEL_EOS = 17, GEMEL_MODEL_EOT = 18, GEMEL_MODEL_UNK = 19,   // -1: not in the file
+    GEMEL_MODEL_BOS = 16, GEMEL_MODEL_EOS = 17, GEMEL_MODEL_EOT = 18, GEMEL_MODEL_UNK = 19,   // -1: none
     GEMEL_MODEL_ADD_BOS = 20, GEMEL_MODEL_ADD_EOS = 21,
     GEMEL_MODEL_DECODE_SIZE = 22,   // bytes of weights read to decode one token
     GEMEL_MODEL_DECODE_MACS = 23,   // multiply-adds in weights to decode one token
@@ -202,6 +205,10 @@ typedef enum gemel_model_field {   // all non-negative integers
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
 GEMEL_API const gemel_gguf *gemel_model_gguf(const gemel_model *model);
 GEMEL_API const char *gemel_model_arch(const gemel_model *model);            // "llama"
+// What the file says of its vocabulary that the model goes without, one sentence each: ids of roles that don't exist
+// (the model has no such id), no tokenizer.ggml.pre ("default" is used), ids with the same text (the text becomes the
+// last), more rows of embeddings than tokens (they are not used). i is 0, 1, ...; NULL: there are no more.
+GEMEL_API const char *gemel_model_warning(const gemel_model *model, int i);
 // While no call computes. 1..256: resize the model's own pool; 1..gemel_threads_count: use that many of a shared pool.
 GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);
 GEMEL_API int gemel_model_set_isa(gemel_model *model, int isa);              // while no call computes

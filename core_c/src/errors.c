@@ -32,15 +32,29 @@ static size_t whole_chars(const char *text, size_t size) {
     return lead >= 0xC0 && utf8_char((const uint8_t *)text + start, size - start, &code) == 0 ? start : size;
 }
 
+__attribute__((format(printf, 3, 0))) static void write_sentence(char *text, size_t size, const char *format,
+                                                                 va_list arguments) {
+    int n = vsnprintf(text, size, format, arguments);
+    if (n < 0) text[0] = 0;
+    else if ((size_t)n >= size) text[whole_chars(text, size - 1)] = 0;
+}
+
 int fail(errors *e, int code, const char *format, ...) {
     if (!e || !e->text || e->size == 0) return code;
     va_list arguments;
     va_start(arguments, format);
-    int n = vsnprintf(e->text, e->size, format, arguments);
+    write_sentence(e->text, e->size, format, arguments);
     va_end(arguments);
-    if (n < 0) e->text[0] = 0;
-    else if ((size_t)n >= e->size) e->text[whole_chars(e->text, e->size - 1)] = 0;
     return code;
+}
+
+void warn(warnings *w, const char *format, ...) {
+    if (!w || w->n == WARNINGS_MAX) return;
+    va_list arguments;
+    va_start(arguments, format);
+    write_sentence(w->text[w->n], sizeof *w->text, format, arguments);
+    va_end(arguments);
+    w->n++;
 }
 
 // Control characters, and those that reorder or hide the text around them.

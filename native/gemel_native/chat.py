@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -200,7 +201,7 @@ class Repl:
 def _path_of(name: str, command: str) -> Path:
     if not name:
         raise gemel.ArgumentError(f"{command} needs a file name")
-    return Path(name).expanduser()
+    return Path(os.path.expanduser(os.path.expandvars(name)))   # noqa: PTH111  # Path's raises for unknown users
 
 
 def read_conversation(path: Path) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -19,8 +20,9 @@ from typer.core import TyperGroup
 
 from . import bench, chat, doctor, inspect_cmd, models_cmd, plugins, pull, run, score, tokenize_cmd
 from .options import UsageError
-from .output import prepare_streams, say, say_error, silence
+from .output import say, say_error, show_log
 from .serving import demo, serve
+from .streams import StdoutError, prepare_streams, silence
 
 INTERRUPTED = 130
 READER_GONE = 141
@@ -45,14 +47,12 @@ class Group(TyperGroup):
         """Run the command; turn errors, except those of usage, into a line and an exit code."""
         try:
             super().invoke(ctx)
-            sys.stdout.flush()
         except KeyboardInterrupt:
             if sys.stderr.isatty():
                 say("")
             raise typer.Exit(INTERRUPTED) from None
-        except BrokenPipeError:
-            silence()
-            raise typer.Exit(READER_GONE) from None
+        except BrokenPipeError as error:
+            raise StdoutError(error) from None
         except gemel.ContextError as error:
             say_error(f"{error} (--ctx sets n_ctx)")
             raise typer.Exit(1) from None
@@ -63,8 +63,15 @@ class Group(TyperGroup):
     def main(self, args: Sequence[str] | None = None, *, standalone_mode: bool = True, **extra: Any) -> Any:  # type: ignore[override]  # noqa: ANN401
         """Parse and run; exit with the code, or return it if `standalone_mode` is off."""
         prepare_streams()
+        show_log()
         try:
             code = super().main(args, standalone_mode=False, **extra) or 0
+            sys.stdout.flush()
+        except StdoutError as error:
+            silence()
+            if not error.is_gone:
+                say_error(error)
+            code = READER_GONE if error.is_gone else 1
         except UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else "gemel"
             say_error(f"{error.format_message()}{hint_at(error)} (see {where} --help)")
@@ -81,7 +88,9 @@ def hint_at(error: UsageError) -> str:
     if takes_text and message.startswith("Got unexpected extra argument"):
         return ": write a text of several words in quotes"
     if takes_text and message.startswith("No such option") and "ossible" not in message:
-        return ": write -- before a text that begins with -"
+        named = re.search(r": (-m|-p|--model|--prompt)$", message)   # llama.cpp's
+        unnamed = "MODEL and the text have no option, only their place; " if named else ""
+        return f": {unnamed}write -- before a text that begins with -"
     return ""
 
 

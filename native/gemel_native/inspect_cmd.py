@@ -53,7 +53,7 @@ def as_json(gguf: gemel.Gguf, *, full: bool) -> dict[str, Any]:
     ]   # fmt: skip
     return {
         "file": gguf.name, "size": gguf.size, "version": gguf.version, "data_offset": gguf.data_offset,
-        "n_params": n_params(gguf), "metadata": metadata, "tensors": tensors,
+        "n_params": n_params(gguf), "warnings": list(gguf.warnings), "metadata": metadata, "tensors": tensors,
     }
 
 
@@ -83,6 +83,7 @@ def show(gguf: gemel.Gguf) -> None:
         about["not supported"] = f"architecture {arch!r} (supported: {', '.join(gemel.ARCHITECTURES)})"
     if missing:
         about["unsupported formats"] = f"{', '.join(missing)}: gemel can inspect this file, but not run it"
+    about |= {"warning" + f" {i}" * (i > 1): text for i, text in enumerate(gguf.warnings, 1)}
     keys = table("key", "value")
     for key in gguf.metadata:
         keys.add_row(printable(key), printable(value_text(gguf.metadata, key)))

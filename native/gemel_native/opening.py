@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ import gemel
 from gemel import Overrides
 
 from .options import usage_error
+from .output import say_warning
 from .progress import Bar
 
 
@@ -27,7 +29,10 @@ def opened(
     name: str, *, threads: int | None = None, isa: str | None = None, overrides: Overrides | None = None,
     log_progress: bool = False,
 ) -> Iterator[Loaded]:
-    """Open a model for the length of a command. A bad `isa` is a usage error. log_progress: see Bar."""
+    """Open a model for the length of a command, and say its warnings. A bad `isa` is a usage error.
+
+    log_progress: see Bar.
+    """
     check_isas([] if isa is None else [isa])
     start = time.perf_counter()
 
@@ -37,9 +42,12 @@ def opened(
             start = time.perf_counter()
         bar(stage, done, total)
 
-    with Bar(log=log_progress) as bar:
+    with Bar(log=log_progress) as bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore", gemel.ModelWarning)   # they are said below, a line each
         model = gemel.open(name, threads=threads, isa=isa, on_progress=on_progress, overrides=overrides)
     with model:
+        for text in model.warnings:
+            say_warning(f"{model.name}: {text}")
         yield Loaded(model, time.perf_counter() - start)
 
 

@@ -5,12 +5,10 @@ Values are checked before anything is loaded; errors name the option, the value 
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import functools
 import inspect
 import re
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
@@ -18,7 +16,10 @@ import gemel
 import typer
 from gemel import KV_TYPES, KvType
 
-MODEL_HELP = "A GGUF file, a URL, hf:owner/repo/file.gguf, or a short name ([bold]gemel pull --help[/bold] lists them)."
+MODEL_HELP = (
+    "A GGUF file, a URL, hf:owner/repo:QUANT, hf:owner/repo/file.gguf, or a short name "
+    "([bold]gemel pull --help[/bold] lists them)."
+)
 MACHINE = "Machine"
 SAMPLING = "Sampling"
 
@@ -145,18 +146,12 @@ DEFAULTS = {"seed": "a new one", "dry_breakers": r'\n : " *', "logit_bias": "non
 
 
 def field_docs(kind: type) -> dict[str, str]:
-    """Return the docstring under each field of a dataclass, as one line.
+    """Return what each field of a dataclass says of itself, on one line.
 
     >>> field_docs(gemel.Sampling)["mirostat_tau"]
     'Over 0. The target surprise, in bits.'
     """
-    body = ast.parse(textwrap.dedent(inspect.getsource(kind))).body[0]
-    assert isinstance(body, ast.ClassDef)
-    docs = {}
-    for before, after in zip(body.body, body.body[1:], strict=False):
-        if isinstance(before, ast.AnnAssign) and isinstance(before.target, ast.Name) and isinstance(after, ast.Expr):
-            docs[before.target.id] = " ".join(str(ast.literal_eval(after.value)).split())
-    return docs
+    return {field.name: field.metadata["doc"] for field in dataclasses.fields(kind)}
 
 
 def replaced(

@@ -5,10 +5,9 @@ Text of files and models is not trusted: a terminal gets it without control char
 
 from __future__ import annotations
 
-import contextlib
 import json
+import logging
 import math
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,32 +23,35 @@ PIPE_WIDTH = 10_000   # columns of a table that goes to a file, so that nothing 
 CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10})
 
 
-def prepare_streams() -> None:
-    """Make every character writable: those that the stream's encoding lacks become escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            reconfigure(errors="backslashreplace")
-
-
-def silence() -> None:
-    """Redirect both streams to nothing after their reader has gone: Python flushes them again when it exits."""
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):   # a stream that is not a file has no reader
-            os.dup2(nothing, stream.fileno())
-    os.close(nothing)
-
-
 def say(line: str) -> None:
     """Write one line to stderr."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 
 
+class LogLines(logging.Handler):
+    """Writes what gemel logs to stderr, one line per record."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        say(printable(record.getMessage()))
+
+
+def show_log() -> None:
+    """Write from now on what gemel logs to stderr, such as which file of a repository was taken."""
+    logger = logging.getLogger("gemel")
+    logger.setLevel(logging.INFO)
+    logger.handlers = [LogLines()]
+
+
 def say_error(message: object) -> None:
     """Write `error: ...` to stderr, as one line, whatever the message quotes."""
     say(f"error: {printable(str(message))}")
+
+
+def say_warning(message: str) -> None:
+    """Write `warning: ...` to stderr, as one line."""
+    say(f"warning: {printable(message)}")
 
 
 def printable(text: str) -> str:

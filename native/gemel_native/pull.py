@@ -9,7 +9,7 @@ import typer
 
 from .progress import Bar
 
-NAME_HELP = "A short name, a URL or hf:owner/repo/file.gguf."
+NAME_HELP = "A short name, a URL, hf:owner/repo:QUANT or hf:owner/repo/file.gguf."
 SHORT_NAMES = "\n\n".join(
     ["Short names:", *(f"[bold]{name}[/bold]: {known.file}, {known.licence}" for name, known in gemel.NAMES.items())]
 )

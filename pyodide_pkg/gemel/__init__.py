@@ -11,19 +11,21 @@ gemel.profiling are public; the sub-packages core, source, text, model and tab a
 
 from __future__ import annotations
 
-from . import browser, cache
-from ._choice import default_info, isas, library_path
+from . import browser, cache, profiling
+from ._choice import default_info, include_path, isas, library_path
 from ._open import inspect, open, open_async, plan
 from .core.abi import ABI
 from .core.cpu import default_threads
 from .core.errors import (
     ArgumentError,
+    ArgumentTypeError,
     CancelledError,
     ContextError,
     EngineError,
     FormatError,
     GemelError,
     LibraryError,
+    ModelWarning,
     NumericError,
     OutOfMemoryError,
     SourceError,
@@ -32,9 +34,11 @@ from .core.errors import (
     ThreadError,
     UnsupportedError,
 )
+from .core.public import publish as _publish
 from .core.slots import ARCHS as ARCHITECTURES
 from .model.answer import Timings
 from .model.batch.batch import Batch
+from .model.call_types import CallFields, SamplingFields
 from .model.chat import Chat
 from .model.core_model import Info
 from .model.embed import pooled
@@ -60,7 +64,9 @@ __all__ = [
     "KV_TYPES",
     "NAMES",
     "ArgumentError",
+    "ArgumentTypeError",
     "Batch",
+    "CallFields",
     "CancelledError",
     "Chat",
     "ContextError",
@@ -75,6 +81,7 @@ __all__ = [
     "LibraryError",
     "Metadata",
     "Model",
+    "ModelWarning",
     "Name",
     "NumericError",
     "OutOfMemoryError",
@@ -84,6 +91,7 @@ __all__ = [
     "Plan",
     "Sampler",
     "Sampling",
+    "SamplingFields",
     "Session",
     "SourceError",
     "StateError",
@@ -98,6 +106,7 @@ __all__ = [
     "check_overrides",
     "default_info",
     "default_threads",
+    "include_path",
     "inspect",
     "isas",
     "library_path",
@@ -106,8 +115,12 @@ __all__ = [
     "open_async",
     "plan",
     "pooled",
+    "profiling",
     "pull",
 ]
+
+
+_publish(__name__, __all__)
 
 
 def __getattr__(name: str) -> str:
@@ -116,3 +129,7 @@ def __getattr__(name: str) -> str:
 
         return version()
     raise AttributeError(f"module 'gemel' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

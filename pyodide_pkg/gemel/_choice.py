@@ -27,6 +27,18 @@ def library_path() -> str:
     return load().path
 
 
+def include_path() -> str:
+    """Return the folder of the C API's header, gemel.h. LibraryError in a tab.
+
+    With library_path(), a C program is compiled by: cc -I INCLUDE program.c LIBRARY -Wl,-rpath,FOLDER_OF_LIBRARY
+
+    >>> import os, gemel
+    >>> os.listdir(gemel.include_path())
+    ['gemel.h']
+    """
+    return str(shared.include_folder())
+
+
 def version() -> str:
     """Return the core's version."""
     return str(load().call("gemel_version"))

@@ -5,6 +5,7 @@ In a tab, tab/opening.py gets the bytes.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from ._choice import load
@@ -19,6 +20,7 @@ from .model.opening import load_model, resolve_in_thread
 from .model.overrides import Overrides, check_overrides
 from .source.pieces import LocalPieces
 from .source.progress import Progress
+from .source.removal import advised
 from .source.sources import MODEL, resolve
 
 
@@ -34,8 +36,9 @@ def open(
 ) -> Model:
     """Load a GGUF model.
 
-    model: a path, a URL, "hf:owner/repo/file.gguf", a short name (gemel.NAMES), bytes, or an open binary file; in a tab
-    also JavaScript's File, Blob, Uint8Array or ArrayBuffer. Any file of a split model opens all of them.
+    model: a path, a URL, "hf:owner/repo:Q4_K_M", "hf:owner/repo/file.gguf", a short name (gemel.NAMES), bytes, or an
+    open binary file; in a tab also JavaScript's File, Blob, Uint8Array or ArrayBuffer. Any file of a split model opens
+    all of them.
     threads: 1..256; default GEMEL_THREADS, or the physical cores this process may use.
     isa: the instruction set (one of gemel.isas()); default GEMEL_ISA, or the best of this CPU.
     Neither threads nor isa changes a bit of any result.
@@ -58,9 +61,11 @@ def open(
         )
     library, given = load(), check_overrides(overrides)
     n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
-    pieces = LocalPieces(resolve(model, cache=cache, on_progress=on_progress), yields=False)
-    loading = load_model(library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given)
-    return at_once(loading)
+    with advised(model):
+        pieces = LocalPieces(resolve(model, cache=cache, on_progress=on_progress), yields=False)
+        return at_once(
+            load_model(library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given)
+        )
 
 
 async def open_async(
@@ -85,10 +90,11 @@ async def open_async(
         )
     library, given = load(), check_overrides(overrides)
     n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
-    pieces = LocalPieces(await resolve_in_thread(model, cache=cache, on_progress=on_progress), yields=True)
-    return await load_model(
-        library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given
-    )
+    with advised(model):
+        pieces = LocalPieces(await resolve_in_thread(model, cache=cache, on_progress=on_progress), yields=True)
+        return await load_model(
+            library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given
+        )
 
 
 def inspect(model: MODEL, *, on_progress: Progress | None = None) -> Gguf:
@@ -97,11 +103,8 @@ def inspect(model: MODEL, *, on_progress: Progress | None = None) -> Gguf:
         from .tab.opening import inspect_in_tab
 
         return inspect_in_tab(model, on_progress=on_progress)
-    source = resolve(model, on_progress=on_progress)
-    try:
+    with advised(model), contextlib.closing(resolve(model, on_progress=on_progress)) as source:
         return at_once(read_gguf(load(), LocalPieces(source, yields=False)))
-    finally:
-        source.close()
 
 
 def plan(
@@ -122,7 +125,8 @@ def plan(
     given = check_overrides(overrides)
     with inspect(model, on_progress=on_progress) as header:
         n_threads = pick_threads(threads, load())
-        found = header.plan(n_ctx=n_ctx, kv_type=kv_type, threads=n_threads, overrides=given)
+        with advised(model):
+            found = header.plan(n_ctx=n_ctx, kv_type=kv_type, threads=n_threads, overrides=given)
     if memory is not None:
         found.check(memory)
     return found

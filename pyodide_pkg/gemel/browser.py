@@ -10,8 +10,9 @@ from typing import Any
 from .core.errors import LibraryError
 from .model.core_session import CoreSession
 from .model.generation import Generation
+from .model.model import Model
 
-__all__ = ["cancel_flag", "configure", "engine_reason", "memory_size", "start"]
+__all__ = ["cancel_flag", "configure", "engine_reason", "memory_size", "start", "why_uncached"]
 
 UNCHANGED: Any = object()   # an argument that was not given
 
@@ -69,6 +70,15 @@ def memory_size() -> int:
     from .tab import engine
 
     return int(pyodide_js._module.HEAPU8.byteLength) + sum(engine.memory_sizes())
+
+
+def why_uncached(model: Model) -> str | None:
+    """Return why a model's download is not cached, one sentence. None: it is, or nothing was to be cached."""
+    if not _in_tab():
+        return None
+    from .tab import opening
+
+    return opening.why_uncached(model)
 
 
 def cancel_flag(of: CoreSession | Generation) -> Any:  # noqa: ANN401

@@ -16,11 +16,14 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .core.checks import text
 from .core.errors import SourceError
+from .core.public import publish
 from .source import cached
 from .source.cached import Entry, entry_folder, folder
 
 __all__ = ["Entry", "delete", "delete_async", "entry_folder", "folder", "list", "list_async", "path", "persist_async"]
+publish(__name__, ("Entry", "entry_folder", "folder"))   # the others are defined here
 
 T = TypeVar("T")
 
@@ -35,8 +38,10 @@ def path(name: str) -> Path | None:
     if sys.platform == "emscripten":
         from .tab.cache import wanted
 
-        return next((entry.path for entry in list() if entry.complete and wanted(entry.name, name)), None)
-    entry = cached.read_entry(name)
+        held = [entry for entry in list() if entry.complete]
+        name = cached.spelled(text("name", name), lambda: [(entry.name, entry.size) for entry in held])
+        return next((entry.path for entry in held if wanted(entry.name, name)), None)
+    entry = cached.read_entry(text("name", name))
     return None if entry is None else entry.path
 
 

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import NamedTuple, Self
 
 from .core import abi
-from .core.errors import ArgumentError
+from .core.checks import not_whole, wrong_type
+from .core.closing import Uncopied
 from .core.library import double_at
-from .core.scalars import whole
+from .core.scalars import number, whole
 from .model.core_model import CoreModel
 from .model.core_session import CoreSession
 
@@ -29,20 +30,32 @@ OPERATIONS = {
 
 
 class Event(NamedTuple):
-    """One operation on one thread."""
+    """One operation on one thread.
+
+    Attributes:
+        start: seconds
+        end: seconds
+        operation: one of OPERATIONS; a thread's "pass" spans the others; "sample, ..." may follow it
+        layer: None: before the first layer or after the last
+        thread: 0 is the caller's
+        tokens: of the micro-batch; sessions that decode together count one each
+    """
 
     start: float
     end: float
-    operation: str      # of OPERATIONS; a thread's "pass" spans the others; "sample, ..." may follow it
-    layer: int | None   # None: before the first layer or after the last
-    thread: int         # 0 is the caller's
-    tokens: int         # of the micro-batch; sessions that decode together count one each
+    operation: str
+    layer: int | None
+    thread: int
+    tokens: int
 
 
-class Profile:
+class Profile(Uncopied):
     """What a session does while the `with` block runs. The first session's profile has the passes of Model.decode.
 
     capacity: how many events are kept; `lost` says how many more there were.
+
+    Attributes:
+        count: events that happened
 
     >>> with model.session() as session, Profile(session) as profile:
     ...     session.append([1, 2, 3])
@@ -50,10 +63,14 @@ class Profile:
     (True, 0)
     """
 
+    copy_hint = "list() of it has its events"
+
     def __init__(self, session: CoreSession, capacity: int = EVENTS) -> None:
         size = whole(capacity)
         if size is None or not 1 <= size <= 10**8:
-            raise ArgumentError(f"capacity={capacity!r}: must be an integer from 1 to 100000000")
+            raise not_whole("capacity", capacity, "an integer from 1 to 100000000")
+        if not isinstance(session, CoreSession):
+            raise wrong_type("session", session, "a gemel.Session")
         self._session = session
         self._capacity = size
         self._raw = b""
@@ -89,19 +106,28 @@ class Profile:
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that the machine can do with a model's threads and kernels."""
+    """The most that the machine can do with a model's threads and kernels.
 
-    read: float   # bytes per second, reading the model's weights
-    dot: float    # multiply-adds per second of 8-bit integers
+    Attributes:
+        read: bytes per second, reading the model's weights
+        dot: multiply-adds per second of 8-bit integers
+    """
+
+    read: float
+    dot: float
 
 
 def limits(model: CoreModel, seconds: float = 0.1) -> Limits:
     """Measure both, each for `seconds`, 0.001 to 60; the best moment counts."""
+    if not isinstance(model, CoreModel):
+        raise wrong_type("model", model, "a gemel.Model")
     return Limits(_measure(model, abi.MEASURE_READ, seconds), _measure(model, abi.MEASURE_DOT, seconds))
 
 
 def _measure(model: CoreModel, what: int, seconds: float) -> float:
-    library = model._library
+    library, wanted = model._library, number(seconds)
+    if wanted is None:
+        raise wrong_type("seconds", seconds, "a number from 0.001 to 60")
     out = library.alloc(8)
-    model._run("gemel_model_measure", what, float(seconds), out, where=f"measuring for {seconds} s")
+    model._run("gemel_model_measure", what, float(wanted), out, where=f"measuring for {seconds} s")
     return double_at(library, out)

@@ -15,12 +15,12 @@ from serving import Asked
 
 PER_REQUEST = re.compile(rb'"id":"(chatcmpl|cmpl)-[0-9a-z]+"|"created":[0-9]+')
 OF_HOST = re.compile(rb'"engine":"[^"]+","isa":"[^"]+","threads":[0-9]+,"why":"[^"]*"')   # of a model's meta
-# Python for a page's worker: how many tokens the app's session holds, once nothing works on it.
+# Python for a page's worker: the most tokens that a session held by the app's batch has, once nothing works on it.
 N_PAST = (
     "import asyncio, gc, gemel_web.jobs.scheduler as s\n"
-    "(queue,) = [queue for one in gc.get_objects() if isinstance(one, s.Scheduler) for queue in one._queues.values()]\n"
-    "while queue._running is not None: await asyncio.sleep(0.01)\n"
-    "next(iter(queue._slots.values()))._session.n_past"
+    "(one,) = [one for each in gc.get_objects() if isinstance(each, s.Scheduler) for one in each._drivers.values()]\n"
+    "while one._jobs: await asyncio.sleep(0.01)\n"
+    "max(entry.n for entry in next(iter(one._slots.values())).batch()._prefixes._entries)"
 )
 ENDLESS: dict[str, Any] = {
     "model": "tiny", "prompt": "a", "temperature": 0, "max_tokens": 1900, "stream": True,

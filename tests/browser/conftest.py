@@ -12,11 +12,12 @@ Skipped by name where Chromium or Playwright is missing, unless GEMEL_REQUIRE_TO
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ FLAGS = [
 ]  # fmt: skip
 OpenTab = Callable[..., "Tab"]
 OpenPage = Callable[..., "ApiPage"]
-OpenProfile = Callable[[], "BrowserContext"]
+OpenProfile = Callable[..., "BrowserContext"]
 Shared = tuple[OpenProfile, dict[str, "Tab"]]
 
 
@@ -76,7 +77,10 @@ def trap() -> Iterator[Trap]:
 
 @pytest.fixture(scope="session")
 def open_profile(request: pytest.FixtureRequest, server: Server, trap: Trap) -> Iterator[OpenProfile]:
-    """Start Chromium with a new user-data-dir, which goes when the next one is opened after it was closed."""
+    """Start Chromium with a new user-data-dir, which goes when the next one is opened after it was closed.
+
+    flags, preferences: of the browser, besides those of all tests.
+    """
     program = chromium()
     playwright = request.getfixturevalue("playwright")
     closed: list[str] = []   # the folders of what was closed; Chromium may still be writing there for a moment
@@ -88,12 +92,15 @@ def open_profile(request: pytest.FixtureRequest, server: Server, trap: Trap) -> 
 
     with tempfile.TemporaryDirectory(prefix="gemel-chromium-", ignore_cleanup_errors=True) as parent:
 
-        def open_() -> BrowserContext:
+        def open_(*, flags: Sequence[str] = (), preferences: Mapping[str, object] | None = None) -> BrowserContext:
             tidy()
             folder = tempfile.mkdtemp(dir=parent)
+            if preferences is not None:
+                Path(folder, "Default").mkdir()
+                Path(folder, "Default", "Preferences").write_text(json.dumps(preferences))
             context: BrowserContext = playwright.chromium.launch_persistent_context(
-                folder, executable_path=program, args=FLAGS, headless=True,
-                proxy={"server": f"http://{trap.address}", "bypass": "127.0.0.1"},
+                folder, executable_path=program, args=[*FLAGS, *flags], headless=True,
+                proxy={"server": f"http://{trap.address}", "bypass": "127.0.0.1,localhost"},
             )
             context.on("close", lambda _: closed.append(folder))
             return context

@@ -296,6 +296,17 @@ def test_a_base_model_of_another_family_runs_and_says_that_it_does_not_chat(visi
     assert "has no chat template (tokenizer.chat_template)" in one.last.inner_text()
 
 
+def test_what_a_file_says_wrongly_is_listed_with_the_figures(visit: Open, tmp_path: Path) -> None:
+    path = tmp_path / "wrong.gguf"
+    path.write_bytes(tiny.tiny_llama(chat_template=CHATML, kv=(("tokenizer.ggml.eos_token_id", "u32", 0xFFFFFFFF),)))
+    one = visit()
+    one.expected += ["ModelWarning", "await gemel.open_async"]   # and the line of Python that gave it
+    assert one.page.locator("#warnings").is_hidden()
+    one.page.locator("#file").set_input_files(path)
+    one.page.locator(".note", has_text="wrong runs in this tab").wait_for(timeout=demo.ANSWER_MS)
+    assert "eos_token_id is 4294967295, but ids are 0 to" in one.page.locator("#warnings li").inner_text()
+
+
 def test_a_percent_sign_in_a_name_is_only_a_sign(visit: Open, data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "50% of it.gguf"
     path.write_bytes(data)

@@ -108,3 +108,10 @@ def test_another_version_is_not_mixed_with_the_first(script: Path, name: str) ->
     found = load(script, json.dumps(CHANGED[name]))
     assert found["what"] == "changed"
     assert len(found["bytes"]) <= 1
+
+
+def test_a_page_is_refused_before_anything_else_is_said(script: Path) -> None:
+    cases: list[dict[str, Any]] = [{"wholes": [{}]}, {"wholes": [ONE], "lengths": [2000]}]
+    for answers in cases:
+        found = load(script, json.dumps({**answers, "starts": "<html><title>Down</title>"}))
+        assert (found["what"], found["posted"]) == ("refused", ["refused"])

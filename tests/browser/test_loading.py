@@ -392,8 +392,8 @@ def test_what_a_server_refuses_is_said(
 
 def test_a_file_that_is_no_model_is_a_format_error(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
     one = tab(where="worker")
-    file = served(b"<html>" * 100_000)
-    with raises("FormatError", "offset 0.*; if the server sent a wrong file: await gemel.cache.delete_async"):
+    file = served(b"GGUFhtml" * 100_000)
+    with raises("FormatError", "offset 4.*; if the server sent a wrong file: await gemel.cache.delete_async"):
         load(one, file.url)
     file.data = data
     one.run("await gemel.cache.delete_async(url)", url=file.url)

@@ -15,6 +15,7 @@ import gemel
 import pytest
 import tiny
 import uvicorn
+from browser import demo
 from browser.hosts import STATIC, Watched
 from browser.pages import static
 from browser.sites import SitePage
@@ -22,6 +23,7 @@ from conftest import CHATML
 from gemel_web import Config, ServedModel, create_app
 
 if TYPE_CHECKING:
+    from browser.server import Server
     from playwright.sync_api import BrowserContext
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -72,6 +74,40 @@ def test_the_servers_page_runs_the_servers_model(
     finally:
         profile.close()
     assert found == model.generate("Once", max_tokens=30, temperature=0).read()
+    assert one.unexpected() == []
+
+
+@pytest.mark.parametrize("allowed", [True, False], ids=["allowed", "refused"])
+def test_a_page_of_an_allowed_origin_loads_gemel_and_the_model_from_the_server(
+    tmp_path: Path, model: gemel.Model, server: Server, open_profile: Callable[[], BrowserContext], allowed: bool
+) -> None:
+    """The page is isolated, so all that it loads must allow it."""
+    site = server.site(isolated=True).url
+    models = {"tiny": ServedModel(model, files=(tmp_path / "tiny.gguf",))}
+    app = demo.site(models, static(), allowed_origins=(server.origin,) if allowed else ("https://example.org",))
+    profile = open_profile()
+    one = Watched(profile, "a page of another origin")
+    one.expect(*[] if allowed else ["403", "blocked by CORS policy"])
+    try:
+        with demo.listening(app) as origin:
+            one.page.goto(f"{site}/tab/api.html?module={origin}/gemel.js")
+            one.page.wait_for_selector("main[data-ready]", state="attached")
+            found = one.page.evaluate(
+                "async (url) => {"
+                "    const gemel = new api.Gemel();"
+                "    try { await gemel.load(url); } catch ({name, message}) { return [name, message]; }"
+                "    const {text} = await gemel.generate('Once', {max_tokens: 30, temperature: 0}).result;"
+                "    return [gemel.info.engine, text];"
+                "}",
+                f"{origin}/models/tiny.gguf",
+            )
+    finally:
+        profile.close()
+    if allowed:
+        assert found == ["threads", model.generate("Once", max_tokens=30, temperature=0).read()]
+    else:
+        assert found[0] == "SourceError"
+        assert f"gemel serve: --allowed-origin {server.origin}" in found[1]
     assert one.unexpected() == []
 
 

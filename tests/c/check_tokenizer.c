@@ -405,25 +405,97 @@ static void arrays_that_disagree_are_refused(void) {
     check_refused(&v, GEMEL_E_FORMAT, "scores[4] is NaN");
 }
 
-static void ids_that_do_not_exist_are_refused(void) {
+// The one warning of a vocabulary that opens; "" for none.
+static const char *warned(const toy *v, opened *o) {
+    CHECK_EQ_INT(open_toy(o, v), 0);
+    CHECK(o->said.n <= 1);
+    return o->said.n ? o->said.text[0] : "";
+}
+
+static void ids_that_do_not_exist_are_none_and_a_warning(void) {
+    opened o;
     int kinds[N_HELLO];
     toy v = hello_toy(kinds);
-    v.bos = N_HELLO;
-    check_refused(&v, GEMEL_E_FORMAT, "bos_token_id is 267");
-    v.bos = -1, v.add_bos = 1;
+    v.bos = N_HELLO, v.eos = INT32_MAX, v.eot = N_HELLO - 1, v.add_bos = 1;
+    CHECK_EQ_STR(warned(&v, &o), "tokenizer.ggml.bos_token_id is 267, tokenizer.ggml.eos_token_id is 2147483647, "
+                                 "but ids are 0 to 266: these count as absent");
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_BOS), -1);
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_EOS), -1);
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_EOT), N_HELLO - 1);
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_ADD_BOS), 0);
+    CHECK_EQ_STR(encoded(&o, "hello", GEMEL_TEXT_BOS_EOS), "259");
+    close_toy(&o);
+}
+
+static void missing_ids_are_those_of_the_kind_of_tokenizer(void) {
+    opened o;
+    int kinds[N_HELLO], pieces[N_PIECES];
+    toy v = hello_toy(kinds);
+    v.add_bos = 1;
+    CHECK_EQ_STR(warned(&v, &o), "");
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_BOS), 11);
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_EOS), 11);
+    CHECK_EQ_INT(tokenizer_is_eog(o.t, 11), 1);
+    CHECK_EQ_STR(encoded(&o, "hello", GEMEL_TEXT_BOS_EOS), "11 259");
+    close_toy(&o);
+    v.add_bos = -1, v.pre = "glm4";
+    CHECK_EQ_STR(warned(&v, &o), "");
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_BOS), -1);
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_EOS), 11);
+    close_toy(&o);
+    v = piece_toy(pieces), v.bos = v.eos = -1;
+    CHECK_EQ_STR(warned(&v, &o), "");
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_BOS), 1);
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_EOS), 2);
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_ADD_BOS), 1);
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_ADD_EOS), 0);
+    close_toy(&o);
+}
+
+static void a_flag_without_an_id_is_refused_where_even_the_default_does_not_exist(void) {
+    static const char *const few[] = {"a", "b", "c"}, *const merge[] = {"a b"};
+    toy v = byte_toy("gpt-2", merge, 1, NULL, 0);
+    v.tokens = few, v.n_tokens = 3;
+    opened o;
+    CHECK_EQ_STR(warned(&v, &o), "");
+    CHECK_EQ_INT(tokenizer_special(o.t, GEMEL_MODEL_BOS), -1);
+    close_toy(&o);
+    v.add_bos = 1;
     check_refused(&v, GEMEL_E_FORMAT, "add_bos_token is true");
     v.add_bos = 0, v.add_eos = 1;
     check_refused(&v, GEMEL_E_FORMAT, "add_eos_token is true");
 }
 
-static void ids_with_the_same_text_are_refused(void) {
-    static const char *const twice[] = {"he", "x1", "he"};
-    int kinds[259];
-    toy v = byte_toy("gpt-2", MERGES, 1, twice, 3);
-    check_refused(&v, GEMEL_E_FORMAT, "256 and 258 are both 'he'");
-    for (int i = 0; i < 259; i++) kinds[i] = i == 256 ? GEMEL_TOKEN_CONTROL : GEMEL_TOKEN_NORMAL;
-    v.kinds = kinds, v.n_kinds = 259;
-    check_refused(&v, GEMEL_E_FORMAT, "256 and 258 are both 'he'");
+static void a_missing_pre_tokenizer_is_a_warning(void) {
+    opened o;
+    int kinds[N_HELLO];
+    toy v = hello_toy(kinds);
+    v.pre = NULL;
+    CHECK(strstr(warned(&v, &o), "tokenizer.ggml.pre is missing") != NULL);
+    close_toy(&o);
+}
+
+static void of_ids_with_the_same_text_the_last_encodes_and_all_decode(void) {
+    static const char *const twice[] = {"he", "x1", "he", "x1"};
+    int kinds[260];
+    opened o;
+    toy v = byte_toy("gpt-2", MERGES, 1, twice, 4);
+    CHECK_EQ_STR(warned(&v, &o), "tokenizer.ggml.tokens: 256 and 258 are both 'he' (and 1 more like these): "
+                                 "both decode, and the text becomes the last");
+    CHECK_EQ_STR(encoded(&o, "he", 0), "258");
+    CHECK_EQ_STR(decoded(&o, (int32_t[]){256, 258}, 2, 0), "hehe");
+    close_toy(&o);
+    // A marker and a plain token: each where it is looked for. Two markers: the last, and both end a generation.
+    for (int i = 0; i < 260; i++)
+        kinds[i] = i == 256 || i == 257 || i == 259 ? GEMEL_TOKEN_CONTROL : GEMEL_TOKEN_NORMAL;
+    v.kinds = kinds, v.n_kinds = 260, v.eos = 259;
+    CHECK(strstr(warned(&v, &o), "256 and 258 are both 'he'") || strstr(o.said.text[0], "257 and 259 are both 'x1'"));
+    CHECK_EQ_STR(encoded(&o, "he", 0), "258");
+    CHECK_EQ_STR(encoded(&o, "he", GEMEL_TEXT_SPECIAL), "256");
+    CHECK_EQ_STR(encoded(&o, "x1x1 x", GEMEL_TEXT_SPECIAL), "259 259 32 120");
+    CHECK_EQ_INT(tokenizer_is_eog(o.t, 257), 1);
+    CHECK_EQ_INT(tokenizer_is_eog(o.t, 259), 1);
+    close_toy(&o);
 }
 
 static void invalid_merges_are_refused_by_index(void) {
@@ -478,7 +550,11 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_generation_ends_at_named_roles_and_at_known_control_tokens),
         CHECK_ENTRY(nothing_is_written_past_the_capacity), CHECK_ENTRY(values_out_of_range_are_refused),
         CHECK_ENTRY(unsupported_models_and_pre_tokenizers_are_named), CHECK_ENTRY(arrays_that_disagree_are_refused),
-        CHECK_ENTRY(ids_that_do_not_exist_are_refused), CHECK_ENTRY(ids_with_the_same_text_are_refused),
+        CHECK_ENTRY(ids_that_do_not_exist_are_none_and_a_warning),
+        CHECK_ENTRY(missing_ids_are_those_of_the_kind_of_tokenizer),
+        CHECK_ENTRY(a_flag_without_an_id_is_refused_where_even_the_default_does_not_exist),
+        CHECK_ENTRY(a_missing_pre_tokenizer_is_a_warning),
+        CHECK_ENTRY(of_ids_with_the_same_text_the_last_encodes_and_all_decode),
         CHECK_ENTRY(invalid_merges_are_refused_by_index), CHECK_ENTRY(texts_too_long_to_match_are_refused),
         CHECK_ENTRY(pieces_without_bytes_or_unknown_are_refused),
     };

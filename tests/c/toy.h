@@ -19,6 +19,7 @@ typedef struct toy {
 typedef struct opened {
     gguf *g;
     tokenizer *t;
+    warnings said;
     char err[512];
 } opened;
 typedef struct bytes {
@@ -118,7 +119,7 @@ static inline int open_toy(opened *o, const toy *v) {
     if (!rc) rc = gguf_feed(o->g, b.at, b.n, &used, &e);
     CHECK_EQ_INT(rc, 1);
     free(b.at);
-    return rc == 1 ? tokenizer_open(&o->t, o->g, &e) : GEMEL_E_STATE;
+    return rc == 1 ? tokenizer_open(&o->t, o->g, &o->said, &e) : GEMEL_E_STATE;
 }
 
 static const toy NOTHING = {

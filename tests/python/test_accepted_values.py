@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import copy
 import doctest
+import multiprocessing
 import pickle
 import re
 from array import array
@@ -272,3 +274,41 @@ def test_cancel_is_close(tiny_model: OpenTiny) -> None:
     generation = tiny_model().generate("a")
     generation.cancel()
     assert generation.stop_reason == "cancelled"
+
+
+# ---- Copies ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_the_metadata_is_a_dict(model: gemel.Model) -> None:
+    wanted = dict(model.metadata)
+    assert copy.deepcopy(model.metadata) == pickle.loads(pickle.dumps(model.metadata)) == wanted
+    assert isinstance(copy.copy(model.metadata), dict)
+
+
+def double(value: object) -> object:
+    return value
+
+
+def test_a_pool_of_processes_says_why_it_gets_no_model(model: gemel.Model) -> None:
+    spawn = multiprocessing.get_context("spawn")
+    words = "a gemel.Model can't be copied or pickled: .*another process opens the file itself"
+    with concurrent.futures.ProcessPoolExecutor(1, spawn) as pool, pytest.raises(TypeError, match=words):
+        pool.submit(double, model).result()
+    with spawn.Pool(1) as workers:
+        with pytest.raises(TypeError, match=words):
+            workers.map(double, [model])
+        with pytest.raises(TypeError, match=words):
+            workers.apply(model.ask, ("Why?",))
+    with pytest.raises(TypeError, match=words):
+        spawn.Process(target=double, args=(model,)).start()
+
+
+def test_a_pool_of_threads_shares_a_model(model: gemel.Model) -> None:
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        answers = list(pool.map(lambda _: model.generate("a", max_tokens=3, temperature=0).read(), range(4)))
+    assert len(set(answers)) == 1
+
+
+def test_the_beginning_of_a_name_suggests_the_only_option_that_continues_it(model: gemel.Model) -> None:
+    with pytest.raises(TypeError, match="'temp'; did you mean 'temperature'"):
+        model.generate("a", temp=0.5)  # type: ignore[call-arg]

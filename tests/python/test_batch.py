@@ -243,7 +243,7 @@ def test_closing_the_batch_stops_its_generations(long_model: gemel.Model) -> Non
     batch.close()
     assert (begun.stop_reason, waiting.stop_reason, batch.closed) == ("cancelled", "cancelled", True)
     assert long_model.cache_size == 0
-    with pytest.raises(gemel.ArgumentError, match="the batch is closed"):
+    with pytest.raises(gemel.ArgumentError, match="this batch is closed"):
         batch.generate(LONG[:3])
 
 

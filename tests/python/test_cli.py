@@ -111,6 +111,7 @@ def test_options_that_repeat_the_defaults_are_no_error() -> None:
         (["--temprature", "0"], ["--temprature", "Possible options: --temp, --temperature)"]),
         (["world"], ["extra argument", "(world): write a text of several words in quotes"]),
         (["-5 + 3"], ["-5", "write -- before a text that begins with -"]),
+        (["-p", "hi"], ["-p: MODEL and the text have no option, only their place; write -- before"]),
     ],
 )
 def test_bad_value_names_option_value_and_what_is_allowed(file: Path, arguments: list[str], words: list[str]) -> None:

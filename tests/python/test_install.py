@@ -12,10 +12,12 @@ pytestmark = [
     pytest.mark.skipif(sys.platform == "win32", reason="the folders of a virtual environment are POSIX's here"),
 ]
 
+HEADER = building.ROOT / "core_c" / "include" / "gemel.h"
 PROGRAM = """
 import importlib.metadata
 import gemel
-print(importlib.metadata.version("gemel"), gemel.__version__, gemel.__file__, gemel.library_path(), sep="\\n")
+print(importlib.metadata.version("gemel"), gemel.__version__, gemel.__file__, sep="\\n")
+print(gemel.library_path(), gemel.include_path(), sep="\\n")
 """
 
 
@@ -27,12 +29,12 @@ def install(folder: Path, *arguments: str) -> Path:
     return folder / "bin"
 
 
-def facts(programs: Path) -> tuple[str, str, Path, Path]:
-    """Return the package's version, the core's, and where the two were found, as an import from elsewhere sees them."""
+def facts(programs: Path) -> tuple[str, str, Path, Path, Path]:
+    """Return the package's version, the core's, where the two and gemel.h were found, for an import from elsewhere."""
     done = building.execute([programs / "python", "-P", "-c", PROGRAM], env={"GEMEL_LIBRARY": "", "PYTHONPATH": ""})
     assert done.returncode == 0, done.stdout
-    version, core_version, package, library = done.stdout.splitlines()
-    return version, core_version, Path(package), Path(library)
+    version, core_version, package, library, include = done.stdout.splitlines()
+    return version, core_version, Path(package), Path(library), Path(include)
 
 
 @pytest.fixture(scope="module")
@@ -41,9 +43,11 @@ def from_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_wheel_brings_the_package_and_its_library(from_wheel: Path) -> None:
-    version, core_version, package, library = facts(from_wheel)
+    version, core_version, package, library, include = facts(from_wheel)
     assert version == core_version
     assert from_wheel.parent in package.parents
+    assert include == package.parent / "_core" / "include"
+    assert (include / "gemel.h").read_bytes() == HEADER.read_bytes()
     assert library.parent == package.parent / "_core"
 
 
@@ -54,7 +58,9 @@ def test_a_wheel_brings_the_command(from_wheel: Path) -> None:
 
 
 def test_an_editable_install_is_the_source_tree(tmp_path: Path) -> None:
-    version, core_version, package, library = facts(install(tmp_path / "venv", "--editable", str(building.ROOT)))
+    installed = install(tmp_path / "venv", "--editable", str(building.ROOT))
+    version, core_version, package, library, include = facts(installed)
+    assert include == HEADER.parent   # the tree's own, which is never stale
     assert version == core_version
     assert package.parent == building.ROOT / "pyodide_pkg" / "gemel"
     assert library.parent == package.parent / "_core"

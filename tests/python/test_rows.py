@@ -182,7 +182,7 @@ def test_no_rows_are_no_positions(tiny_model: Open) -> None:
 
 def test_rows_that_are_no_array_are_named(tiny_model: Open) -> None:
     with tiny_model().session() as session, pytest.raises(gemel.ArgumentError, match=r"float32 array .* got a list"):
-        session.append_rows([[0.5] * session.model.n_embd])
+        session.append_rows([[0.5] * session.model.n_embd])   # type: ignore[arg-type]
 
 
 def test_rows_past_n_ctx_are_a_context_error_and_change_nothing(tiny_model: Open) -> None:

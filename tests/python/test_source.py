@@ -380,7 +380,7 @@ def test_hub_address_becomes_a_url(server: str, monkeypatch: pytest.MonkeyPatch)
     assert catalog.url_of("hf:some one/repo/sub/tiny.gguf") == f"{server}/some%20one/repo/resolve/main/sub/tiny.gguf"
 
 
-@pytest.mark.parametrize("address", ["hf:owner", "hf:owner/repo", "hf:owner/repo/", "hf:/repo/file", "hf://a/b"])
+@pytest.mark.parametrize("address", ["hf:owner", "hf:owner/repo/", "hf:/repo/file", "hf://a/b", "hf:a/b:", "hf:a/b@/c"])
 def test_wrong_hub_address_shows_a_right_one(address: str, empty_cache: Path) -> None:
     with pytest.raises(gemel.SourceError, match="hf:owner/repo/file.gguf"):
         gemel.open(address)

@@ -24,6 +24,9 @@ class Bytes(bytes):
     def subarray(self, start: int, end: int) -> Bytes:
         return Bytes(self[start:end])
 
+    def to_bytes(self) -> bytes:
+        return bytes(self)
+
 
 class Answers:
     """A browser's XMLHttpRequest: the headers of each answer to a range, and of each to a request for all."""
@@ -84,3 +87,11 @@ def test_a_file_that_loses_its_version_after_a_range_was_read_is_an_error(monkey
     assert source.read(0, 100) == DATA[:100]
     with pytest.raises(gemel.SourceError, match="stopped naming the version"):
         source.read(1000, 100)
+
+
+@pytest.mark.parametrize(("parts", "wholes"), [([ONE], []), ([{}], [{}])])
+def test_synchronous_answers_that_are_no_model_are_refused(
+    monkeypatch: pytest.MonkeyPatch, parts: list[dict[str, str]], wholes: list[dict[str, str]]
+) -> None:
+    with pytest.raises(gemel.SourceError, match=r"https://example.org/it: the server sent a web page \('Down'\)"):
+        synchronous(monkeypatch, Answers(parts, wholes, b"<html><title>Down</title>" * 100))

@@ -35,3 +35,10 @@ def asked(serve: Serve, request: pytest.FixtureRequest) -> Asked:
 def app(serve: Serve) -> Asked:
     """An app as on a desktop."""
     return serve()
+
+
+@pytest.fixture
+def long(model: gemel.Model) -> dict[str, Any]:
+    """A body whose answer has 400 tokens."""
+    endless = {str(id): -100 for id in range(model.n_vocab) if model.is_eog(id)}
+    return {"model": "tiny", "max_tokens": 400, "temperature": 0, "logit_bias": endless}

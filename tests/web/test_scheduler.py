@@ -8,7 +8,6 @@ import contextlib
 import gc
 import math
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +18,15 @@ from gemel_web.http.errors import ApiError
 from gemel_web.jobs.scheduler import Limits, Scheduler
 from gemel_web.jobs.work import Began, Completion, Embeddings, GenerateRequest, ModelSlot, Steps
 from gemel_web.openai.prompts import of_inputs
-from serving import Asked, Connection, error_of
+from serving import Asked, Connection, counted, error_of, until
 
 CHAT, TEXT, EMBED = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-@pytest.fixture
-def long(model: gemel.Model) -> dict[str, Any]:
-    """A body whose answer has 400 tokens."""
-    endless = {str(id): -100 for id in range(model.n_vocab) if model.is_eog(id)}
-    return {"model": "tiny", "max_tokens": 400, "temperature": 0, "logit_bias": endless}
-
-
 def open_sessions(model: gemel.Model) -> list[gemel.Session]:
     gc.collect()
     return [session for session in model._sessions if not session.closed]
-
-
-def counted(monkeypatch: pytest.MonkeyPatch) -> list[None]:
-    """Return a list that grows with every step of a batch."""
-    steps: list[None] = []
-    original = gemel.Batch.step
-
-    def step(self: gemel.Batch) -> bool:
-        steps.append(None)
-        return original(self)
-
-    monkeypatch.setattr(gemel.Batch, "step", step)
-    return steps
-
-
-async def until(fact: Callable[[], object]) -> None:
-    while not fact():
-        await asyncio.sleep(0.001)
 
 
 # ---- Leaving ---------------------------------------------------------------------------------------------------------
@@ -538,65 +512,3 @@ def test_a_client_that_leaves_at_once_is_noticed(app: Asked, long: dict[str, Any
         assert answer.status_code == 200
 
     app.run(main())
-
-
-# ---- Together --------------------------------------------------------------------------------------------------------
-
-
-def test_requests_are_evaluated_together_and_answered_as_alone(
-    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any]  # noqa: ANN401
-) -> None:
-    bodies = [{**long, "prompt": f"the model {i}", "max_tokens": 60, "logprobs": 2} for i in range(8)]
-    alone = serve(parallel=1)
-    expected = [alone.good(TEXT, **body)["choices"] for body in bodies]
-    app, steps = serve(), counted(monkeypatch)
-
-    async def main() -> None:
-        answers = await asyncio.gather(*(app.asking("POST", TEXT, json=body) for body in bodies))
-        assert [answer.json()["choices"] for answer in answers] == expected
-
-    app.run(main())
-    assert len(steps) < 8 * 60 / 2
-
-
-def test_answers_to_one_prompt_share_its_evaluation(app: Asked) -> None:
-    prompt = [5] * 200
-    usage = app.good(TEXT, model="tiny", prompt=prompt, n=4, max_tokens=2, seed=1)["usage"]
-    assert usage["prompt_tokens_details"]["cached_tokens"] == 0
-    usage = app.good(TEXT, model="tiny", prompt=[*prompt, 6, 7], max_tokens=2)["usage"]
-    assert usage["prompt_tokens_details"]["cached_tokens"] == 200
-    usage = app.good(TEXT, model="tiny", prompt=[*prompt, 6, 7], max_tokens=2, cache_salt="mine")["usage"]
-    assert usage["prompt_tokens_details"]["cached_tokens"] == 0
-
-
-def test_a_lower_priority_is_answered_first(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
-    app, ended = serve(parallel=1), list[int]()
-
-    async def one(priority: int) -> None:
-        response = await app.asking("POST", TEXT, json={**long, "prompt": "a", "max_tokens": 9, "priority": priority})
-        assert response.status_code == 200
-        ended.append(priority)
-
-    async def main() -> None:
-        running = Connection(app, TEXT, {**long, "prompt": "a", "max_tokens": 200, "stream": True, "priority": -9})
-        going = [asyncio.create_task(running.go())]
-        await until(lambda: running.sent)
-        going += [asyncio.create_task(one(priority)) for priority in (2, 0, 1)]
-        await asyncio.gather(*going)
-
-    app.run(main())
-    assert ended == [0, 1, 2]
-
-
-def test_embeddings_are_made_while_a_chat_is_answered(asked: Asked, long: dict[str, Any]) -> None:
-    async def main() -> None:
-        running = Connection(asked, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
-        going = asyncio.create_task(running.go())
-        await until(lambda: running.sent)
-        answer = await asked.asking("POST", EMBED, json={"model": "tiny", "input": "the model " * 20})
-        assert answer.status_code == 200
-        assert not going.done()
-        running.leave()
-        await going
-
-    asked.run(main())

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from starlette._utils import get_route_path
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -15,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from .config import Config
+from .http.addresses import hint_of
 from .http.errors import ApiError, of_status, response_of
 from .http.files import Files
 from .http.guard import Guard
@@ -56,6 +58,7 @@ def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None 
 def _routes(api: Api, files: Files) -> list[BaseRoute]:
     return [
         Route("/healthz", api.health),
+        Route("/health", api.health),
         Route("/v1/models", api.list_models),
         Route("/v1/models/{alias:path}", api.get_model),
         Route("/v1/chat/completions", api.chat, methods=["POST"]),
@@ -80,4 +83,6 @@ async def _known(request: Request, error: Exception) -> Response:
 
 async def _of_router(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return response_of(of_status(error.status_code, error.detail, error.headers))
+    known = of_status(error.status_code, error.detail, error.headers)
+    known.message += hint_of(get_route_path(request.scope)) if error.status_code in (404, 405) else ""
+    return response_of(known)

@@ -30,9 +30,13 @@ def alias_of(model: str) -> str:
 
     >>> alias_of("https://example.org/a/Tiny-00001-of-00002.gguf?download=true"), alias_of("models/b.gguf")
     ('Tiny', 'b')
+    >>> alias_of("hf:owner/repo@v1:Q4_K_M")
+    'repo-v1-Q4_K_M'
     """
     if model in gemel.NAMES:
         return model
+    if re.fullmatch(r"hf:[^/]+/[^/]+", model, re.IGNORECASE):
+        return re.sub(r"[@:]", "-", model.rpartition("/")[2])
     last = re.split(r"[?#]", model)[0].replace("\\", "/").rstrip("/").rpartition("/")[2]
     return re.sub(r"(-[0-9]{5}-of-[0-9]{5})?\.gguf$", "", last, flags=re.IGNORECASE) or "model"
 

@@ -35,6 +35,15 @@ static int find_arch(gemel_model *m, const gguf *g, errors *e) {
                 printable_name(name.at, name.size).text, known);
 }
 
+// The file's tokens; 0: it has no such array, which the tokenizer refuses.
+static double count_tokens(const gguf *g) {
+    int i = gguf_find(g, "tokenizer.ggml.tokens");
+    int is_there = i >= 0 && gemel_gguf_type(g, i) == GGUF_ARRAY && gemel_gguf_item_type(g, i) == GGUF_STRING;
+    return is_there ? gemel_gguf_count(g, i) : 0;
+}
+
+// Some files have embeddings of more ids than the vocabulary: those rows are not used. Too few are refused with the
+// tokenizer.
 static int count_vocab(const gguf *g, errors *e) {
     int i = gguf_tensor_find(g, "token_embd.weight");
     if (i < 0) return fail(e, GEMEL_E_FORMAT, "the tensor token_embd.weight is missing");
@@ -43,7 +52,8 @@ static int count_vocab(const gguf *g, errors *e) {
         return fail(e, GEMEL_E_FORMAT,
                     "token_embd.weight has %d dimensions and %llu rows; 2 and at most 16777216 were expected",
                     t->n_dims, (unsigned long long)t->ne[1]);
-    return (int)t->ne[1];
+    double n = count_tokens(g);
+    return n > 0 && n < (double)t->ne[1] ? (int)n : (int)t->ne[1];
 }
 
 // ---- The model -----------------------------------------------------------------------------------------------------

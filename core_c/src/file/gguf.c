@@ -114,6 +114,15 @@ int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e) {
     return 1;
 }
 
+int gguf_is_given(const gguf *g, const char *key) { return g->over && gguf_find(g->over, key) >= 0; }
+
+int gguf_own_integer(const gguf *g, const char *key, double *out) {
+    int i = gguf_find(g, key);
+    if (i < 0 || !is_integer(gguf_kv_at(g, (size_t)i)->type)) return 0;
+    *out = number_at(g, gguf_kv_at(g, (size_t)i), 0);
+    return 1;
+}
+
 int gguf_is_array(const gguf *g, const char *key) {
     const gguf_kv *kv;
     return get(&g, key, &kv) && kv->type == GGUF_ARRAY;

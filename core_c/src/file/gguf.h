@@ -13,8 +13,11 @@ int gguf_find(const gguf *g, const char *key);           // index of the file's 
 // Typed look-ups by key, of what the host gave (override.h) before what the file says. Return 1 found, 0 absent,
 // GEMEL_E_FORMAT when its type or value does not fit, GEMEL_E_ARGUMENT when an override's type doesn't.
 int gguf_get_u32(const gguf *g, const char *key, uint32_t *out, errors *e);   // any integer type whose value fits
-int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e);      // F32 or F64; finite
-int gguf_is_array(const gguf *g, const char *key);                            // 1 when present, and an array
+int gguf_is_given(const gguf *g, const char *key);                            // 1: the host overrides it
+// The file's own value, whatever the host gave: 1 and a double, rounded if it has over 53 bits; 0: no integer is there.
+int gguf_own_integer(const gguf *g, const char *key, double *out);
+int gguf_get_f32(const gguf *g, const char *key, float *out, errors *e);   // F32 or F64; finite
+int gguf_is_array(const gguf *g, const char *key);                         // 1 when present, and an array
 int gguf_get_bool(const gguf *g, const char *key, int *out, errors *e);
 int gguf_get_string(const gguf *g, const char *key, gguf_span *out, errors *e);
 // Arrays: *n items, then items by index, without another check of the type. `type` is the expected item type: every

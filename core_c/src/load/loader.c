@@ -31,6 +31,7 @@ struct gemel_loader {
     int n_parts;                       // whose headers are complete
     threads *pool;                     // the host's; NULL: the model opens one
     int n_threads, isa;
+    warnings said;       // of the header, once the host asks before begin
     int failed;          // the first error of a tensor: panels packed so far can't be trusted
     gemel_model *m;      // from begin to finish
     arrival *arrivals;   // by offset
@@ -106,6 +107,21 @@ int gemel_loader_override(gemel_loader *l, const char *key, size_t key_size, int
 
 const gemel_gguf *gemel_loader_gguf(const gemel_loader *l) {
     return !l || !l->n_parts ? NULL : l->m ? gemel_model_gguf(l->m) : l->g;
+}
+
+const char *gemel_loader_warning(gemel_loader *l, int i) {
+    errors ignored = {0};
+    const gguf *g = NULL;
+    tokenizer *words = NULL;
+    if (!l || i < 0 || l->m) return l && l->m ? gemel_model_warning(l->m, i) : NULL;
+    if (!i) {
+        l->said.n = 0;
+        int code = loader_header(l, &g, &ignored);
+        if (code == GEMEL_OK) code = words_open(&words, g, &l->said, &ignored);
+        if (code < 0) l->said.n = 0;
+        tokenizer_close(words);
+    }
+    return i < l->said.n ? l->said.text[i] : NULL;
 }
 
 int gemel_loader_n_parts(const gemel_loader *l) { return l ? l->n_parts : GEMEL_E_ARGUMENT; }

@@ -44,8 +44,28 @@ static int read_numbers(gemel_model *m, const gguf *g, placement *p, errors *e) 
     return GEMEL_OK;
 }
 
+// Rows of a tensor (of a vector: numbers); 0: the file has no such tensor.
+static unsigned long long rows_of(const gguf *g, const char *name) {
+    int i = gguf_tensor_find(g, name);
+    const gguf_tensor *t = i < 0 ? NULL : gguf_tensor_at(g, i);
+    return !t ? 0 : t->n_dims == 1 ? (unsigned long long)t->ne[0] : (unsigned long long)t->ne[1];
+}
+
+int words_open(tokenizer **out, const gguf *g, warnings *said, errors *e) {
+    static const char *const names[] = {"token_embd.weight", "output.weight", "output.bias"};
+    int code = tokenizer_open(out, g, said, e), is_said = code < 0;
+    for (int i = 0; i < 3 && !is_said; i++) {
+        unsigned long long rows = rows_of(g, names[i]), n = (unsigned long long)tokenizer_n_vocab(*out);
+        is_said = rows > n;
+        if (is_said)
+            warn(said, "%s has %llu rows, but tokenizer.ggml.tokens has %llu entries: rows from %llu on are not used",
+                 names[i], rows, n, n);
+    }
+    return code;
+}
+
 static int take_words(gemel_model *m, const gguf *g, errors *e) {
-    int code = tokenizer_open(&m->tok, g, e);
+    int code = words_open(&m->tok, g, &m->said, e);
     gguf_override_unread(g, "tokenizer.ggml.padding_token_id");   // checked; gemel never pads
     if (code < 0 || tokenizer_n_vocab(m->tok) == m->n_vocab) return code;
     return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens has %d entries, but token_embd.weight has %d rows",

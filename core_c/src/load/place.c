@@ -36,10 +36,13 @@ static int rows_of(const walk *w, const slot *s, int il) {
     return slot_dim_of(w->m, layer_of(w, il), s->kind == SLOT_MATRIX ? s->n_out : s->n_in);
 }
 
-// t holds n_in columns by n_out rows (a vector: n_in numbers, n_out 1).
-static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint64_t n_in, uint64_t n_out) {
+// t holds n_in columns by n_out rows (a vector: n_in numbers, n_out 1). may_exceed: it may have more rows (numbers).
+static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint64_t n_in, uint64_t n_out,
+                       int may_exceed) {
     printable name;
-    if (t->ne[0] != n_in || t->ne[1] != n_out || t->ne[2] != 1 || t->ne[3] != 1)
+    int fits_in = t->ne[0] == n_in || (may_exceed && !is_matrix && t->ne[0] > n_in);
+    int fits_out = t->ne[1] == n_out || (may_exceed && is_matrix && t->ne[1] > n_out);
+    if (!fits_in || !fits_out || t->ne[2] != 1 || t->ne[3] != 1)
         return fail(
             w->e, GEMEL_E_FORMAT, "the tensor %s is [%llu, %llu, %llu, %llu]; by the metadata it must be [%llu, %llu]",
             name_of(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
@@ -135,7 +138,7 @@ static int put_part(walk *w, slot_id fused, slot_id id, int il) {
     const slot *s = &slots[id];
     int i = find(w, fused, il), total = rows_before(w, fused, SLOT_NONE, il), is_matrix = s->kind == SLOT_MATRIX;
     int n_in = is_matrix ? slot_dim_of(w->m, layer_of(w, il), s->n_in) : total;
-    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, is_matrix ? (uint64_t)total : 1);
+    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, is_matrix ? (uint64_t)total : 1, 0);
     return code < 0 ? code : put(w, i, s, il, (uint64_t)rows_before(w, fused, id, il), rows_of(w, s, il));
 }
 
@@ -151,7 +154,8 @@ static int place(walk *w, slot_id id, int il) {
     if (i < 0) return GEMEL_OK;
     int is_matrix = s->kind == SLOT_MATRIX, n_in = slot_dim_of(w->m, layer_of(w, il), s->n_in);
     int n_out = is_matrix ? rows_of(w, s, il) : 1;
-    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, (uint64_t)n_out);
+    int is_by_id = (is_matrix ? s->n_out : s->n_in) == DIM_VOCAB;   // rows of ids over the vocabulary are left out
+    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, (uint64_t)n_out, is_by_id);
     return code < 0 ? code : put(w, i, s, il, 0, is_matrix ? n_out : n_in);
 }
 

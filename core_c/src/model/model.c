@@ -69,4 +69,7 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
 }
 
 const gemel_gguf *gemel_model_gguf(const gemel_model *m) { return m ? m->gguf : NULL; }
+const char *gemel_model_warning(const gemel_model *m, int i) {
+    return m && i >= 0 && i < m->said.n ? m->said.text[i] : NULL;
+}
 const char *gemel_model_arch(const gemel_model *m) { return m ? m->arch->name : NULL; }

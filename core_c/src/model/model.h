@@ -97,6 +97,7 @@ struct gemel_model {
     int kv_type;            // the default type of caches
     gguf *gguf;
     tokenizer *tok;
+    warnings said;   // of the file's vocabulary
 
     threads *pool;
     pace pace;

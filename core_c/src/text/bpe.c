@@ -72,7 +72,7 @@ static int read_merges(struct tokenizer *t, errors *e) {
     return rc;
 }
 
-static int bpe_open(struct tokenizer *t, errors *e) {
+static int bpe_begin(struct tokenizer *t, errors *e) {
     gguf_span name = {"default", 7};
     int rc = gguf_get_string(t->v.g, "tokenizer.ggml.pre", &name, e);
     if (rc < 0) return rc;
@@ -80,7 +80,14 @@ static int bpe_open(struct tokenizer *t, errors *e) {
     if (!t->pre)
         return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.pre is '%s': this pre-tokenizer is not supported",
                     printable_name(name.at, name.size).text);
-    rc = read_merges(t, e);
+    if (!rc)
+        warn(t->v.said, "tokenizer.ggml.pre is missing: text is split into words as by \"default\", which may not be "
+                        "how this model was trained");
+    return 0;
+}
+
+static int bpe_open(struct tokenizer *t, errors *e) {
+    int rc = read_merges(t, e);
     for (int byte = 0; !rc && byte < 256; byte++) {
         char letter[4];
         int32_t found = vocab_find(&t->v, letter, (size_t)rune_write(letter_of((uint8_t)byte), letter));
@@ -170,4 +177,5 @@ static void bpe_symbol_bytes(encoder *c, gguf_span part) {
     }
 }
 
-const text_model bpe_model = {"gpt2", -1, 1, bpe_open, bpe_encode, bpe_find_merge, bpe_symbol_bytes, bpe_piece};
+const text_model bpe_model = {"gpt2",           -1,       1, {11, 11}, bpe_begin, bpe_open, bpe_encode, bpe_find_merge,
+                              bpe_symbol_bytes, bpe_piece};

@@ -15,9 +15,11 @@ typedef struct byte_sink byte_sink;
 // A kind of tokenizer, by tokenizer.ggml.model: one row of the table in tokenizer.c.
 typedef struct text_model {
     const char *name;
-    int add_bos;                                   // where the file does not say; -1: as the pre-tokenizer says
-    int stands_in_if_unknown;                      // the unknown token stands in for bytes only if its kind is UNKNOWN
-    int (*open)(struct tokenizer *t, errors *e);   // after the vocabulary
+    int add_bos;                                    // where the file does not say; -1: as the pre-tokenizer says
+    int stands_in_if_unknown;                       // the unknown token stands in for bytes only if its kind is UNKNOWN
+    vocab_defaults ids;                             // where the file does not say
+    int (*begin)(struct tokenizer *t, errors *e);   // before the vocabulary; NULL: nothing
+    int (*open)(struct tokenizer *t, errors *e);    // after the vocabulary
     int (*encode)(encoder *c, const char *at, const char *end, int prefixed);   // a stretch without special tokens
     merge (*find_merge)(const void *c, int32_t left, int32_t right);            // c: the encoder
     void (*symbol_bytes)(encoder *c, gguf_span part);   // a part of the vocabulary, taken apart into bytes

@@ -34,7 +34,7 @@ typedef struct pretok {
     const char *name;     // tokenizer.ggml.pre
     const pass *passes;   // the last one has no `next`
     int whole_words;      // a word that is in the vocabulary becomes its id without merging
-    int add_bos;          // when the file does not say
+    int add_bos;          // when the file does not say; -1: nor does such a file have a BOS that it does not say
 } pretok;
 
 // The row of a name; NULL: there is none.

@@ -5,7 +5,19 @@
 static int compare(const void *a, const void *b) {
     const special *x = a, *y = b;
     int order = memcmp(x->at, y->at, x->size < y->size ? x->size : y->size);
-    return order ? order : (x->size > y->size) - (x->size < y->size);
+    if (!order) order = (x->size > y->size) - (x->size < y->size);
+    return order ? order : (x->id > y->id) - (x->id < y->id);
+}
+
+// Of sorted items with one text, keep the last. Returns how many are kept.
+static int32_t drop_twins(special *items, int32_t n) {
+    int32_t kept = 0;
+    for (int32_t i = 0; i < n; i++) {
+        const special *last = kept ? &items[kept - 1] : NULL;
+        kept -= last && last->size == items[i].size && !memcmp(last->at, items[i].at, last->size);
+        items[kept++] = items[i];
+    }
+    return kept;
 }
 
 static int is_special(int kind, int with_control) {
@@ -29,6 +41,7 @@ int specials_open(specials *s, const vocab *v, int with_control, errors *e) {
         if (text.size) s->items[s->n++] = (special){text.at, text.size, id};
     }
     qsort(s->items, (size_t)s->n, sizeof *s->items, compare);
+    s->n = drop_twins(s->items, s->n);
     for (int32_t i = 0; i < s->n; i++) s->first[(uint8_t)s->items[i].at[0] + 1]++;
     for (int b = 0; b < 256; b++) s->first[b + 1] += s->first[b];
     return 0;

@@ -185,4 +185,5 @@ static void spm_piece(gguf_span text, byte_sink *out) {
     }
 }
 
-const text_model spm_model = {"llama", 1, 0, spm_open, spm_encode, spm_find_merge, NULL, spm_piece};   // no parts
+const text_model spm_model = {"llama",        1,    0,        {1, 2}, NULL, spm_open, spm_encode,
+                              spm_find_merge, NULL, spm_piece};   // no parts

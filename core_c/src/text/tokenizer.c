@@ -19,7 +19,7 @@ static int is_name(gguf_span a, const char *name) { return a.size == strlen(name
 static void default_flags(tokenizer *t, int add_bos) {
     int32_t *bos = &t->v.role[GEMEL_MODEL_ADD_BOS - GEMEL_MODEL_BOS];
     int32_t *eos = &t->v.role[GEMEL_MODEL_ADD_EOS - GEMEL_MODEL_BOS];
-    if (*bos < 0) *bos = add_bos && vocab_role(&t->v, GEMEL_MODEL_BOS) >= 0;
+    if (*bos < 0) *bos = add_bos > 0 && vocab_role(&t->v, GEMEL_MODEL_BOS) >= 0;
     if (*eos < 0) *eos = 0;
 }
 
@@ -37,7 +37,10 @@ static int open_model(tokenizer *t, errors *e) {
     if (!t->model)
         return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.model \"%s\" is not supported (supported: %s)",
                     printable_name(model.at, model.size).text, known);
-    rc = vocab_open(&t->v, t->v.g, e);
+    rc = t->model->begin ? t->model->begin(t, e) : 0;
+    vocab_defaults ids = t->model->ids;
+    if (t->pre && t->pre->add_bos < 0) ids.bos = -1;
+    if (!rc) rc = vocab_open(&t->v, t->v.g, ids, e);
     if (rc) return rc;
     int32_t unknown = vocab_role(&t->v, GEMEL_MODEL_UNK);
     int is_unknown = unknown >= 0 && t->v.kind[unknown] == GEMEL_TOKEN_UNKNOWN;
@@ -50,12 +53,14 @@ static int open_model(tokenizer *t, errors *e) {
     return rc;
 }
 
-int tokenizer_open(tokenizer **out, const gguf *g, errors *e) {
+int tokenizer_open(tokenizer **out, const gguf *g, warnings *said, errors *e) {
     tokenizer *t = array_zero(1, sizeof *t);
     *out = NULL;
     if (!t) return fail(e, GEMEL_E_MEMORY, "no memory for a tokenizer");
     t->v.g = g;
+    t->v.said = said;
     int rc = open_model(t, e);
+    t->v.said = NULL;
     if (rc) tokenizer_close(t);
     else *out = t;
     return rc;

@@ -12,13 +12,17 @@
 // Spaces of SentencePiece. encode puts a space before text that starts, or follows a special token, unless the file
 // says not to; decode, the inverse of encode, removes one there; piece, which does not know its neighbours, never does.
 // After the unknown token decode keeps the space: it nearly always replaces a character in the middle of a text.
+//
+// Ids without keys. A file that lacks a role's key has the id that llama.cpp gives the text model, if it exists:
+// "llama" BOS 1 and EOS 2, "gpt2" BOS 11 and EOS 11 (GLM's no BOS). An id that does not exist counts as absent.
 #pragma once
 #include "../file/gguf.h"
 
 typedef struct tokenizer tokenizer;
 
-// `g` must outlive the tokenizer (pieces point into it). Checks every claim of the vocabulary.
-int tokenizer_open(tokenizer **out, const gguf *g, errors *e);
+// `g` must outlive the tokenizer (pieces point into it). Checks every claim of the vocabulary; `said` (NULL: none) gets
+// warnings.
+int tokenizer_open(tokenizer **out, const gguf *g, warnings *said, errors *e);
 void tokenizer_close(tokenizer *t);
 int tokenizer_n_vocab(const tokenizer *t);
 int tokenizer_special(const tokenizer *t, int field);   // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: none

@@ -1,6 +1,8 @@
 // Reads tokenizer.ggml.* into a vocab. Texts stay in the GGUF; a hash leads from a text to its id.
-// Two ids with the same text, roles with ids that do not exist, and arrays of unequal length are errors.
+// Published files have roles with ids that do not exist, and ids with the same text: these are warnings. Arrays of
+// unequal length are errors.
 #include "vocab.h"
+#include <stdio.h>
 #include "array.h"
 
 #define KEY "tokenizer.ggml."
@@ -77,16 +79,17 @@ static int slots_room(vocab *v, size_t texts, errors *e) {
     return 0;
 }
 
-// Add a text of `id`. Returns 0, or 1 when another id has the text: *taken.
-static int insert(vocab *v, const char *at, size_t size, int32_t id, int32_t *taken, errors *e) {
+// Add a text of `id`. Returns 0, or 1 when another id had the text, *before: from now on the text leads to `id`.
+static int insert(vocab *v, const char *at, size_t size, int32_t id, int32_t *before, errors *e) {
     int rc = slots_room(v, (size_t)v->used + 1, e);
     if (rc) return rc;
     gguf_span text = {at, size};
     uint32_t hash = hash_of(text, NOTHING);
     vocab_slot *slot = slot_of(v, hash, text, NOTHING, is_plain(v, id));
     if (!slot) return too_many_collisions(e);
-    if (slot->id >= 0) return *taken = slot->id, 1;
+    *before = slot->id;
     *slot = (vocab_slot){hash, id};
+    if (*before >= 0) return 1;
     v->used++;
     return 0;
 }
@@ -106,8 +109,8 @@ int32_t vocab_add_part(vocab *v, const char *at, size_t size, errors *e) {
     memcpy(v->part_text + v->part_used, at, size);
     v->part_used += size;
     v->part_end[n] = v->part_used;
-    int32_t id = v->n + v->n_parts++, taken;
-    int rc = insert(v, v->part_text + v->part_used - size, size, id, &taken, e);
+    int32_t id = v->n + v->n_parts++, before;
+    int rc = insert(v, v->part_text + v->part_used - size, size, id, &before, e);
     return rc < 0 ? rc : id;
 }
 
@@ -131,66 +134,116 @@ static int read_kinds(vocab *v, errors *e) {
     return 0;
 }
 
-static int duplicate(const vocab *v, int32_t a, int32_t b, errors *e) {
-    gguf_span text = vocab_text(v, a);
-    printable name = printable_name(text.at, text.size);
-    return fail(e, GEMEL_E_FORMAT, KEY "tokens: %d and %d are both '%s'", a, b, name.text);
+// Ids that share their text with another id.
+typedef struct twins {
+    int32_t n, first, second;   // how many texts; the ids of the first that was found
+} twins;
+
+static void note_twin(twins *t, int32_t first, int32_t second) {
+    if (!t->n++) t->first = first, t->second = second;
 }
 
-// Texts of size 0 have ids, but can't be looked up.
-static int read_texts(vocab *v, errors *e) {
+static void warn_of_twins(const vocab *v, const twins *t) {
+    gguf_span text = vocab_text(v, t->second);
+    char more[60] = "";
+    if (t->n > 1) snprintf(more, sizeof more, " (and %d more like these)", t->n - 1);
+    warn(v->said, KEY "tokens: %d and %d are both '%s'%s: both decode, and the text becomes the last", t->first,
+         t->second, printable_name(text.at, text.size).text, more);
+}
+
+// Texts of size 0 have ids, but can't be looked up. Of ids with one text, the last is found, as by others who read it
+// into a map. Plain texts and markers are looked up separately, so that each may have the text.
+static int read_texts(vocab *v, twins *t, errors *e) {
     int rc = slots_room(v, (size_t)v->n, e);
-    for (int32_t id = 0; !rc && id < v->n; id++) {
+    for (int32_t id = 0; rc >= 0 && id < v->n; id++) {
         gguf_span text = vocab_text(v, id);
-        int32_t other;
+        int32_t before;
         if (text.size > v->longest) v->longest = text.size;
         if (!text.size) continue;
-        rc = insert(v, text.at, text.size, id, &other, e);
-        if (rc == 1) return duplicate(v, other, id, e);
+        rc = insert(v, text.at, text.size, id, &before, e);
+        if (rc == 1) note_twin(t, before, id);
     }
-    for (int32_t id = 0; !rc && id < v->n; id++) {
+    for (int32_t id = 0; rc >= 0 && id < v->n; id++) {
         if (is_plain(v, id)) continue;
         gguf_span text = vocab_text(v, id);
         int32_t other = text.size ? vocab_find(v, text.at, text.size) : -1;
-        if (other >= 0) return duplicate(v, id, other, e);
+        if (other >= 0) note_twin(t, id < other ? id : other, id < other ? other : id);
     }
-    return rc;
+    if (rc >= 0 && t->n) warn_of_twins(v, t);
+    return rc < 0 ? rc : 0;
 }
 
-// *id is unchanged when the file has no such key.
-static int read_id(const vocab *v, const char *key, int32_t *id, errors *e) {
+// Roles whose ids do not exist, as text: "key is 999, key is -1".
+typedef struct strays {
+    int n;
+    char text[1200];
+} strays;
+
+static void note_stray(strays *s, const char *key, double id) {
+    size_t at = strlen(s->text);
+    snprintf(s->text + at, sizeof s->text - at, "%s%s is %.0f", s->n++ ? ", " : "", key, id);
+}
+
+// The file's id, -1 where no such id exists; *id is unchanged when the file has no such key. A host must give an id
+// that exists.
+static int read_id(const vocab *v, const char *key, int32_t *id, strays *s, errors *e) {
     uint32_t value;
+    double own;
+    if (!gguf_is_given(v->g, key) && gguf_own_integer(v->g, key, &own)) {
+        int exists = own >= 0 && own < v->n;
+        *id = exists ? (int32_t)own : -1;
+        if (!exists) note_stray(s, key, own);
+        return 1;
+    }
     int found = gguf_get_u32(v->g, key, &value, e);
     if (found <= 0) return found;
     if (value >= (uint32_t)v->n) return fail(e, GEMEL_E_FORMAT, "%s is %u; it must be below %d", key, value, v->n);
     *id = (int32_t)value;
+    return 1;
+}
+
+// Ids of roles that gemel has no use for.
+static void check_other_ids(const vocab *v, strays *s) {
+    static const char *const keys[] = {KEY "seperator_token_id", KEY "separator_token_id", KEY "mask_token_id",
+                                       KEY "cls_token_id",       KEY "prefix_token_id",    KEY "suffix_token_id",
+                                       KEY "middle_token_id",    KEY "fim_pre_token_id",   KEY "fim_suf_token_id",
+                                       KEY "fim_mid_token_id",   KEY "fim_pad_token_id",   KEY "fim_rep_token_id",
+                                       KEY "fim_sep_token_id"};
+    double id;
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        if (gguf_own_integer(v->g, keys[i], &id) && !(id >= 0 && id < v->n)) note_stray(s, keys[i], id);
+}
+
+static int read_flag(vocab *v, int field, int id_field, const char *key, const char *id_key, errors *e) {
+    int on = 0, found = gguf_get_bool(v->g, key, &on, e), is_missing = vocab_role(v, id_field) < 0;
+    double own;
+    if (found <= 0) return found;
+    // An id that does not exist was warned of; the file's flag goes with it.
+    if (on && is_missing && gguf_own_integer(v->g, id_key, &own) && !gguf_is_given(v->g, key)) on = 0;
+    else if (on && is_missing) return fail(e, GEMEL_E_FORMAT, "%s is true, but %s is missing", key, id_key);
+    v->role[field - GEMEL_MODEL_BOS] = on;
     return 0;
 }
 
-static int read_roles(vocab *v, errors *e) {
+static int32_t default_id(const vocab *v, int32_t id) { return id < v->n ? id : -1; }
+
+static int read_roles(vocab *v, vocab_defaults d, strays *s, errors *e) {
     // clang-format off
     static const struct { int field; const char *key; } ids[] = {
         {GEMEL_MODEL_BOS, KEY "bos_token_id"}, {GEMEL_MODEL_EOS, KEY "eos_token_id"},
         {GEMEL_MODEL_EOT, KEY "eot_token_id"}, {GEMEL_MODEL_UNK, KEY "unknown_token_id"}};
-    static const struct { int field, id; const char *key, *id_key; } flags[] = {
-        {GEMEL_MODEL_ADD_BOS, GEMEL_MODEL_BOS, KEY "add_bos_token", KEY "bos_token_id"},
-        {GEMEL_MODEL_ADD_EOS, GEMEL_MODEL_EOS, KEY "add_eos_token", KEY "eos_token_id"}};
     // clang-format on
-    for (int i = 0; i < 6; i++) v->role[i] = -1;
+    int32_t start[] = {default_id(v, d.bos), default_id(v, d.eos), -1, -1, -1, -1}, unused = -1;
+    memcpy(v->role, start, sizeof start);
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
-        int rc = read_id(v, ids[i].key, &v->role[ids[i].field - GEMEL_MODEL_BOS], e);
-        if (rc < 0) return rc;
-    }
-    for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
-        int on = 0, found = gguf_get_bool(v->g, flags[i].key, &on, e);
+        int found = read_id(v, ids[i].key, &v->role[ids[i].field - GEMEL_MODEL_BOS], s, e);
         if (found < 0) return found;
-        if (!found) continue;
-        if (on && vocab_role(v, flags[i].id) < 0)
-            return fail(e, GEMEL_E_FORMAT, "%s is true, but %s is missing", flags[i].key, flags[i].id_key);
-        v->role[flags[i].field - GEMEL_MODEL_BOS] = on;
     }
-    int32_t unused = -1;
-    return read_id(v, KEY "padding_token_id", &unused, e);
+    int rc = read_flag(v, GEMEL_MODEL_ADD_BOS, GEMEL_MODEL_BOS, KEY "add_bos_token", KEY "bos_token_id", e);
+    if (!rc) rc = read_flag(v, GEMEL_MODEL_ADD_EOS, GEMEL_MODEL_EOS, KEY "add_eos_token", KEY "eos_token_id", e);
+    if (rc >= 0) rc = read_id(v, KEY "padding_token_id", &unused, s, e);
+    check_other_ids(v, s);
+    return rc < 0 ? rc : 0;
 }
 
 static int has_control(const vocab *v, const char *name) {
@@ -199,7 +252,7 @@ static int has_control(const vocab *v, const char *name) {
 }
 
 // A generation ends at the file's EOS, EOT and EOM, and at control tokens known by name to end a turn or a text.
-static int read_eog(vocab *v, errors *e) {
+static int read_eog(vocab *v, const twins *t, strays *s, errors *e) {
     // clang-format off
     static const char *const names[] = {
         "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>",
@@ -207,7 +260,7 @@ static int read_eog(vocab *v, errors *e) {
         "<end_of_utterance>", "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
     // clang-format on
     int32_t eom = -1;
-    int rc = read_id(v, KEY "eom_token_id", &eom, e);
+    int rc = read_id(v, KEY "eom_token_id", &eom, s, e);
     if (rc < 0) return rc;
     // Where <|return|> and <|call|> exist, <|end|> ends a message in the middle of a turn.
     int end_is_inside = has_control(v, "<|return|>") && has_control(v, "<|call|>");
@@ -218,12 +271,29 @@ static int read_eog(vocab *v, errors *e) {
     int32_t ids[] = {vocab_role(v, GEMEL_MODEL_EOS), vocab_role(v, GEMEL_MODEL_EOT), eom};
     for (int i = 0; i < 3; i++)
         if (ids[i] >= 0) v->eog[ids[i]] = 1;
+    for (int32_t id = 0; t->n && id < v->n; id++) {   // a marker with the text of another that ends a generation
+        gguf_span text = vocab_text(v, id);
+        int32_t last = is_plain(v, id) || !text.size ? -1 : vocab_find_marker(v, text.at, text.size);
+        if (last >= 0) v->eog[id] |= v->eog[last];
+    }
     return 0;
 }
 
-int vocab_open(vocab *v, const gguf *g, errors *e) {
+static int read_all(vocab *v, vocab_defaults d, errors *e) {
+    twins same = {0};
+    strays out = {0};
+    int rc = read_kinds(v, e);
+    if (!rc) rc = read_texts(v, &same, e);
+    if (!rc) rc = read_roles(v, d, &out, e);
+    if (!rc) rc = read_eog(v, &same, &out, e);
+    if (!rc && out.n)
+        warn(v->said, "%s, but ids are 0 to %d: %s", out.text, v->n - 1,
+             out.n > 1 ? "these count as absent" : "it counts as absent");
+    return rc;
+}
+
+int vocab_open(vocab *v, const gguf *g, vocab_defaults defaults, errors *e) {
     size_t n;
-    memset(v, 0, sizeof *v);
     v->g = g;
     int found = gguf_get_array(g, KEY "tokens", GGUF_STRING, &v->tokens, &n, e);
     if (found < 0) return found;
@@ -234,10 +304,7 @@ int vocab_open(vocab *v, const gguf *g, errors *e) {
     v->kind = array_new(n, 1);
     v->eog = array_zero(n, 1);
     if (!v->kind || !v->eog) return fail(e, GEMEL_E_MEMORY, "no memory for a vocabulary of %zu", n);
-    int rc = read_kinds(v, e);
-    if (!rc) rc = read_texts(v, e);
-    if (!rc) rc = read_roles(v, e);
-    return rc ? rc : read_eog(v, e);
+    return read_all(v, defaults, e);
 }
 
 void vocab_close(vocab *v) {

@@ -11,13 +11,19 @@ typedef struct vocab_slot {
     int32_t id;   // -1: free
 } vocab_slot;
 
+// Roles of a file that lacks their keys; -1: none. The ids count only where the vocabulary has them.
+typedef struct vocab_defaults {
+    int32_t bos, eos;
+} vocab_defaults;
+
 typedef struct vocab {
     const gguf *g;
+    warnings *said;    // while it opens; NULL: the host wants none
     int tokens;        // index of tokenizer.ggml.tokens
     int32_t n;         // ids are 0..n-1
     uint8_t *kind;     // [n] gemel_token_kind
     uint8_t *eog;      // [n] 1 where a generation ends
-    int32_t role[6];   // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: the file does not say
+    int32_t role[6];   // GEMEL_MODEL_BOS .. GEMEL_MODEL_ADD_EOS; -1: none; of flags: the file does not say
     size_t longest;    // bytes of the longest text
     // Parts are texts between merges that have no id. They are numbered from n on.
     int32_t n_parts;
@@ -29,7 +35,8 @@ typedef struct vocab {
     uint32_t mask, used;
 } vocab;
 
-int vocab_open(vocab *v, const gguf *g, errors *e);
+// v->said is set, all else is zero.
+int vocab_open(vocab *v, const gguf *g, vocab_defaults defaults, errors *e);
 void vocab_close(vocab *v);                         // also of a vocab that failed to open
 gguf_span vocab_text(const vocab *v, int32_t id);   // of an id or a part
 // The id or part of a text that merging may produce (NORMAL, USER_DEFINED, UNUSED, parts); -1: none.

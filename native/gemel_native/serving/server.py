@@ -47,7 +47,7 @@ def served_model(model: str, options: ModelOptions) -> Iterator[gemel_web.Served
         found = loaded.model
         ctx = check_ctx(found, options.ctx)
         created = int(time.time())
-        yield gemel_web.ServedModel(found, gemel.model_files(model), ctx, created, options.kv_type)
+        yield gemel_web.ServedModel(found, gemel.model_files(found.name), ctx, created, options.kv_type)
 
 
 # ---- The server ------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 // meta.json and one file per block: its bytes and their SHA-256. So a block can be checked, a half-written one counts
 // as missing, and a broken download resumes from the cached blocks. Block names begin with the remote file's version,
 // so two versions never mix. A Web Lock lets one page download while others read its blocks.
-// A server without ranges sends one stream, in file order. The worker does not know the files' contents.
+// A server without ranges sends one stream, in file order. Of the files' contents the worker knows the first four bytes.
 //
 //   in:  {type: "open", files: [{url, key, name, size, tree}], cache}   size, tree: if known, else null
 //        {type: "order", blocks: [file, block, file, block, ...], final}   blocks to post next; final: the last order
@@ -13,7 +13,8 @@
 //   out: {type: "opened", sizes, complete, note}   note: why nothing is cached, or ""
 //        {type: "block", file, block, data, done}
 //        {type: "progress", done}                  bytes so far, from the network or the cache
-//        {type: "done", note} | {type: "changed"} | {type: "error", text}
+//        {type: "done", note} | {type: "changed"} | {type: "error", text} | {type: "refused", url, start}
+//                                                  start: the first bytes of what is not a GGUF file; nothing is kept
 
 class Load {
     constructor(port) {
@@ -48,7 +49,7 @@ class Load {
 
     async #run({ files, cache }) {
         try {
-            const lack = cache ? Store.lack() : "";
+            const lack = cache ? await Store.lack() : "";
             await this.#open(files, cache && !lack, lack);
             await this.#loop();
             await this.writing;
@@ -75,10 +76,14 @@ class Load {
             try {
                 await remote.open(cached);
             } catch (error) {
-                if (!["SecurityError", "UnknownError", "InvalidStateError"].includes(error.name)) throw error;
-                note = `the browser denies access to its private file system (${error.message})`; // a private window
+                const isOurs = error instanceof Stop || error instanceof Changed || error instanceof Broken;
+                if (isOurs || !cached || error.name === "QuotaExceededError" || this.abort.signal.aborted) throw error;
+                note = denial(error);
                 cached = false;
-                await remote.open(false);
+                remote.first?.stop();
+                remote.release?.();
+                this.files[index] = new Remote(file, index, this.abort);
+                await this.files[index].open(false);
             }
         }
         const sizes = this.files.map((file) => file.size);
@@ -91,6 +96,7 @@ class Load {
             for (const file of this.files) if (file.store) await file.store.wipe();
             return { type: "changed" };
         }
+        if (error instanceof Refused) return { type: "refused", url: error.url, start: error.start };
         if (error.name === "QuotaExceededError") return { type: "error", text: await this.#quota() };
         return { type: "error", text: error instanceof Stop ? error.message : `${error.name}: ${error.message}` };
     }
@@ -152,6 +158,7 @@ class Load {
         await this.#credit(file.sizeOf(block));
         const found = await this.#recall(file, block);
         if (found) {
+            if (block === 0 && !isGguf(found.data)) throw new Changed(); // it was cached unchecked: download it again
             this.#count(found.data.length);
             file.hashes[block] = found.hash;
             this.#claim(file, block, found.data);

@@ -127,17 +127,44 @@ class Remote {
             const response = await quick(fetch(this.url, { headers, cache, signal }), stop).catch((error) => {
                 throw new Broken(
                     `${error.message}: check the address and the network, and that the server lets this ` +
-                        "page read it (CORS: Access-Control-Allow-Origin)",
+                        `page read it (CORS: Access-Control-Allow-Origin; gemel serve: --allowed-origin ${ORIGIN})`,
                 );
             });
             if (!response.ok) throw refusal(response, this.size >= 0);
+            const part = response.status === 206;
+            const body = reading(response.body, stop);
+            const read = part && from > 0 ? body : await this.#accepted(body); // before its size and version count
             const { at, sure } = await this.#agree(response, from);
-            const end = response.status === 206 ? Math.min(to, this.size) : this.size;
-            return { read: reading(response.body, stop), at, end, sure, whole: at === 0 && end === this.size, stop };
+            const end = part ? Math.min(to, this.size) : this.size;
+            return { read, at, end, sure, whole: at === 0 && end === this.size, stop };
         } catch (error) {
             stop();
             throw error;
         }
+    }
+
+    /** Read the start of a file; throw Refused if it is not GGUF, and else return a function like `read` from the start. */
+    async #accepted(read) {
+        const chunks = [];
+        let size = 0;
+        let failure = null;
+        while (size < START && !failure)
+            await read("offset 0").then(
+                (chunk) => {
+                    chunks.push(chunk.slice()); // the next read overwrites it
+                    size += chunk.length;
+                },
+                (error) => {
+                    failure = error; // also the end of a file that is shorter
+                },
+            );
+        const start = new Uint8Array(await new Blob(chunks).arrayBuffer());
+        if (size && !isGguf(start)) throw new Refused(this.url, start.slice(0, 4 * START));
+        return async (place) => {
+            if (chunks.length) return chunks.shift();
+            if (failure) throw failure;
+            return read(place);
+        };
     }
 
     /** A signal for one request, and a function that aborts it and detaches it from the load's signal. */

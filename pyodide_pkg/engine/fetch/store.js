@@ -9,17 +9,27 @@ const SILENCE = 30_000; // ms without data until a connection counts as broken
 const TICK = 50; // ms between checks for blocks that another page has written
 const READ_AHEAD = 2 ** 22; // bytes read ahead from the cache, at least one block
 const SCRATCH = 2 ** 17; // bytes per read from the network
+const START = 2 ** 10; // bytes of a file that are read before it is accepted; a page's title is in them
 const OPENED = 3; // block files opened in advance: opening takes milliseconds
 
 class Stop extends Error {} // final: reported to the user
 class Changed extends Error {} // the remote file has changed: downloaded bytes are invalid
 class Broken extends Error {} // a connection broke: try again
 
+/** What arrives is not a GGUF file. Python finds the words. */
+class Refused extends Error {
+    constructor(url, start) {
+        super(`${url} sends no GGUF file`);
+        Object.assign(this, { url, start });
+    }
+}
+
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const megabytes = (size) => `${(size / 1e6).toFixed(1)} MB`;
 const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 const equal = (a, b) => a.length === b.length && a.every((byte, i) => byte === b[i]);
 const lengthOf = (headers) => (headers.get("Content-Encoding") ? null : headers.get("Content-Length"));
+const isGguf = (bytes) => bytes.length >= 4 && String.fromCharCode(...bytes.subarray(0, 4)) === "GGUF";
 const sha256 = async (data) => new Uint8Array(await crypto.subtle.digest("SHA-256", data));
 
 function blockSize(size) {
@@ -28,8 +38,14 @@ function blockSize(size) {
     return block;
 }
 
+/** Say that storage is refused: in a private window, or in a frame of another site. */
+const denial = ({ message }) => `the browser denies this page storage (${message})`;
+
+/** This page's origin, as servers see it; a sandboxed frame's is "null", which only "*" allows. */
+const ORIGIN = globalThis.origin === "null" ? '"*"' : (globalThis.origin ?? "ORIGIN");
+
 /** {quota, usage} of this origin in bytes, or undefined if the browser does not report them. */
-const estimate = async () => navigator.storage.estimate?.();
+const estimate = async () => navigator.storage.estimate?.().catch(() => undefined);
 
 // ---- The cache ------------------------------------------------------------------------------------------------
 
@@ -49,13 +65,21 @@ async function held(handle, method, ...args) {
 /** One file's folder in the origin's private file system. */
 class Store {
     /** Why this host can't have a cache, or "". */
-    static lack() {
+    static async lack() {
+        if (globalThis.origin === "null") return "a sandboxed frame without allow-same-origin may not store anything";
         if (globalThis.isSecureContext === false) return "the page is not a secure context (https: or localhost)";
-        const has =
-            globalThis.navigator?.storage?.getDirectory &&
-            navigator.locks &&
-            globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle;
-        return has ? "" : "this host has no private file system (OPFS) with synchronous access, or no Web Locks";
+        try {
+            const has =
+                globalThis.navigator?.storage?.getDirectory &&
+                navigator.locks &&
+                globalThis.FileSystemFileHandle?.prototype.createSyncAccessHandle;
+            if (!has) return "this host has no private file system (OPFS) with synchronous access, or no Web Locks";
+            await navigator.locks.request("gemel", { ifAvailable: true }, () => {});
+            await navigator.storage.getDirectory();
+            return "";
+        } catch (error) {
+            return denial(error);
+        }
     }
 
     static async open(key) {

@@ -9,8 +9,11 @@ import os
 import sys
 from pathlib import Path
 
+from .cgroup import folders
+from .checks import not_whole, wrong_type
 from .errors import ArgumentError, ThreadError
 from .library import Library
+from .scalars import whole
 
 MAX_THREADS = 256
 
@@ -29,6 +32,8 @@ def pick_isa(library: Library, name: str | None) -> int | None:
     name = name if name is not None else os.environ.get("GEMEL_ISA") or None
     if name is None:
         return None
+    if not isinstance(name, str):
+        raise wrong_type(asked, name, "the name of an instruction set (gemel.isas() lists them), or None")
     support = isa_support(library)
     available = ", ".join(one for one, usable in support.items() if usable)
     if name not in support:
@@ -40,18 +45,19 @@ def pick_isa(library: Library, name: str | None) -> int | None:
 
 def pick_threads(threads: int | None, library: Library | None = None) -> int:
     """Return a checked thread count: the argument, else GEMEL_THREADS, else the library's default."""
-    asked: object = threads
-    name = "threads"
-    if threads is None and os.environ.get("GEMEL_THREADS"):
-        name, asked = "GEMEL_THREADS", os.environ["GEMEL_THREADS"]
-    if asked is None:
+    name, named = "threads", os.environ.get("GEMEL_THREADS")
+    count = whole(threads)
+    if threads is None and named:
+        name, count = "GEMEL_THREADS", int(named) if named.isascii() and named.isdigit() else 0
+        if not 1 <= count <= MAX_THREADS:
+            raise ArgumentError(f"{name}={named!r}: must be an integer from 1 to {MAX_THREADS}")
+    elif threads is None:
         return default_threads() if library is None else library.default_threads
-    text = str(asked)
-    if isinstance(asked, bool) or not text.isascii() or not text.isdigit() or not 1 <= int(text) <= MAX_THREADS:
-        raise ArgumentError(f"{name}={asked!r}: must be an integer from 1 to {MAX_THREADS}")
-    if library is not None and library.engine == "side module" and int(text) > 1:
-        raise ThreadError(f"{name}={asked}: only one thread is available ({library.why}); omit threads=")
-    return int(text)
+    if count is None or not 1 <= count <= MAX_THREADS:
+        raise not_whole(name, threads, f"an integer from 1 to {MAX_THREADS}")
+    if library is not None and library.engine == "side module" and count > 1:
+        raise ThreadError(f"{name}={count}: only one thread is available ({library.why}); omit threads=")
+    return count
 
 
 def default_threads() -> int:
@@ -78,9 +84,20 @@ def _core_of(cpu: int) -> str:
 
 
 def _quota() -> int:
-    """Return the whole CPUs of the control group's quota (cgroup v2 cpu.max: "max 100000" or "150000 100000")."""
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return MAX_THREADS if quota == "max" else max(1, int(quota) // int(period))
-    except (OSError, ValueError, ZeroDivisionError):
+    """Return the whole CPUs of the smallest quota of the process's control groups; shares are no limit."""
+    if sys.platform != "linux":
         return MAX_THREADS
+    return min(map(_quota_of, folders("cpu")), default=MAX_THREADS)
+
+
+def _quota_of(group: Path) -> int:
+    """Return the whole CPUs, at least 1, of one group: cpu.max ("150000 100000", "max 100000") or version 1's files."""
+    found = MAX_THREADS
+    for names in (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us")):
+        try:
+            quota, period = " ".join((group / name).read_text() for name in names).split()
+            if quota not in ("max", "-1"):
+                found = min(found, max(1, int(quota) // int(period)))
+        except (OSError, ValueError, ZeroDivisionError):   # the root has no such file
+            continue
+    return found

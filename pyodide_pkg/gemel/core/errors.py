@@ -4,6 +4,7 @@ Messages say what is wrong, where, and what to do.
 
     GemelError
     ├── ArgumentError (ValueError)       a value is out of range, or something closed was used
+    │   └── ArgumentTypeError (TypeError)   a value has the wrong type
     ├── CancelledError                   cancel() was called; what was evaluated is kept
     ├── ContextError (ValueError)        more tokens than n_ctx
     ├── FormatError (ValueError)         the file is malformed; the message names offset, key or tensor
@@ -16,6 +17,8 @@ Messages say what is wrong, where, and what to do.
     ├── TemplateError (ValueError)       there is no chat template, or it fails
     ├── ThreadError (RuntimeError)       the system refused a thread
     └── UnsupportedError                 well formed, but not supported
+
+ModelWarning (UserWarning) is a warning: a model that opens goes without something that its file says.
 """
 
 from __future__ import annotations
@@ -29,6 +32,10 @@ class GemelError(Exception):
 
 class ArgumentError(GemelError, ValueError):
     """A value is out of range, or a model, session or source was used after it was closed."""
+
+
+class ArgumentTypeError(TypeError, ArgumentError):
+    """A value has the wrong type. It is both a TypeError and an ArgumentError."""
 
 
 class CancelledError(GemelError):
@@ -79,8 +86,12 @@ class UnsupportedError(GemelError):
     """The file is well formed, but needs an architecture, a tokenizer or a tensor type that gemel does not support."""
 
 
+class ModelWarning(UserWarning):
+    """The model opened, but goes without something that its file says: see Model.warnings."""
+
+
 for _kind in list(vars().values()):   # tracebacks show the names that users import: gemel.FormatError
-    if isinstance(_kind, type) and issubclass(_kind, GemelError):
+    if isinstance(_kind, type) and issubclass(_kind, GemelError | ModelWarning):
         _kind.__module__ = "gemel"
 
 BY_CODE: dict[int, type[GemelError]] = {

@@ -90,6 +90,14 @@ def text_of(raw: bytes) -> str:
     return raw.split(b"\0", 1)[0].decode("utf-8", "replace")
 
 
+def texts_at(library: Library, name: str, address: int) -> tuple[str, ...]:
+    """Return the texts that a function (object, i) gives for i = 0, 1, ... up to the first NULL."""
+    texts: list[str] = []
+    while (text := library.call(name, address, len(texts))) is not None:
+        texts.append(text)
+    return tuple(texts)
+
+
 def size_at(library: Library, block: Block) -> int:
     """Read the size_t at the start of a block."""
     return int.from_bytes(library.read(block.address, library.size_size), "little")
@@ -134,7 +142,7 @@ class Handle:
     def __enter__(self) -> int:
         with self._lock:
             if self._closed:
-                noun = self._close.split("_")[1]
+                noun = self._close.split("_")[1].replace("loader", "header")
                 raise ArgumentError(f"this {noun} is closed: open a new one")
             self._users += 1
             return self._address

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from .errors import LibraryError
 from .library import Library, check_abi
 
 FOLDER = Path(__file__).resolve().parents[1] / "_core"   # of the compiled core, and of a tab's worker scripts
@@ -19,6 +20,19 @@ NAMES = {"darwin": "libgemel.dylib", "win32": "gemel.dll"}
 
 _loaded: Library | None = None
 _loading = threading.Lock()
+
+
+def include_folder() -> Path:
+    """Return the folder of gemel.h: the package's, or the source tree's where the package is used in place.
+
+    LibraryError where neither is there: in a tab, which has no compiler.
+    """
+    for folder in (FOLDER / "include", FOLDER.parents[2] / "core_c" / "include"):
+        if (folder / "gemel.h").is_file():
+            return folder
+    if sys.platform == "emscripten":
+        raise LibraryError("gemel.h is in the packages for desktops: a tab has no C compiler")
+    raise LibraryError(f"gemel.h is not in {FOLDER / 'include'}: reinstall gemel")
 
 
 class Found(NamedTuple):

@@ -14,14 +14,23 @@ StopReason = Literal["stop", "eos", "length", "cancelled", "error"]
 
 @dataclass(frozen=True)
 class Timings:
-    """How long a generation has taken so far: counts in tokens, times in seconds, speeds in tokens per second."""
+    """How long a generation has taken so far: counts in tokens, times in seconds, speeds in tokens per second.
 
-    n_prompt: int = 0          # ids of the prompt
-    n_evaluated: int = 0       # of them, those that the KV cache lacked
-    prompt_s: float = 0.0      # to evaluate those
-    n_decoded: int = 0         # ids evaluated one by one after that
-    decode_s: float = 0.0      # in those steps, with drawing and detokenising, without the caller's own time
-    first_token_s: float = 0.0 # from the start to the first id
+    Attributes:
+        n_prompt: ids of the prompt
+        n_evaluated: of them, those that the KV cache lacked
+        prompt_s: seconds to evaluate those
+        n_decoded: ids evaluated one by one after that
+        decode_s: seconds in those steps, with drawing and detokenising, without the caller's own time
+        first_token_s: seconds from the start to the first id
+    """
+
+    n_prompt: int = 0
+    n_evaluated: int = 0
+    prompt_s: float = 0.0
+    n_decoded: int = 0
+    decode_s: float = 0.0
+    first_token_s: float = 0.0
 
     @property
     def n_cached(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core.errors import ArgumentTypeError
 from ..core.hints import did_you_mean
 from ..text.stops import check_stops
 from .sampling import ALIASES, NAMES, Sampling
@@ -30,13 +31,14 @@ def call_options(
     max_tokens: int | None,
     stop: str | Sequence[str] | None,
     sampling: Sampling | None,
-    fields: dict[str, object],
+    keywords: Mapping[str, object],
     also: Sequence[str] = (),
 ) -> CallOptions:
-    """Return the options of a call. `fields` are its other keywords; `also` names what else the call takes, for hints.
+    """Return the options of a call. `keywords` are its others; `also` names what else the call takes, for hints.
 
     TypeError for an unknown keyword, and for two names of one option.
     """
+    fields = dict(keywords)
     given: dict[str, object] = {"max_tokens": max_tokens, "stop": stop}
     for other, name in OTHER_NAMES.items():
         if other not in fields:
@@ -69,5 +71,5 @@ def check_template_options(options: Mapping[str, object], read: Collection[str])
 def merged(sampling: Sampling | None, changes: dict[str, object]) -> Sampling:
     """Return the Sampling of a call: the given one or the default, with the fields that the call names."""
     if sampling is not None and not isinstance(sampling, Sampling):
-        raise TypeError(f"sampling is a gemel.Sampling, not {type(sampling).__name__}")
-    return (sampling or Sampling()).with_fields(**changes)
+        raise ArgumentTypeError(f"sampling is a gemel.Sampling, not {type(sampling).__name__}")
+    return (sampling or Sampling()).with_fields(**changes)   # type: ignore[arg-type]  # it checks

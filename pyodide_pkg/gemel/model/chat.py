@@ -5,19 +5,24 @@
 
 from __future__ import annotations
 
+import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Unpack, overload
 
+from ..core.checks import text_or_none, wrong_type
 from ..core.closing import Closing
-from ..core.errors import ArgumentError
+from ..core.errors import ArgumentError, StateError
+from ..source.saved import write_whole
 from ..text.messages import continues, plain
 from .call_options import call_options, check_template_options
+from .call_types import CallFields
+from .chat_file import SavedChat, pack
 from .core_model import CoreModel
 from .generation import Generation, Run
 from .kv import KvType
 from .sampling import Sampling
-from .session import Session
+from .session import Session, check_n_ctx
 
 TakePreloaded = Callable[[Sequence[int], int, KvType | None], Session | None]
 """take(ids, n_ctx, kv_type): the session that evaluated these ids while the model loaded, or None."""
@@ -26,13 +31,18 @@ TakePreloaded = Callable[[Sequence[int], int, KvType | None], Session | None]
 class Chat(Closing):
     """Made by Model.chat(). A context manager.
 
+    Attributes:
+        messages: a list of {"role": "system" | "user" | "assistant" | ..., "content": text}, which you may edit
+        model: the Model it belongs to
+        session: the Session that holds what was evaluated
+
         chat = model.chat(system="Be brief.")
         for piece in chat.send("Why is the sky blue?"):
             print(piece, end="")
         del chat.messages[-2:]          # undo the last question and answer
     """
 
-    copy_hint = "keep its messages and open another chat with them"
+    copy_hint = "save() it, and resume_chat() what was saved"
 
     def __init__(
         self,
@@ -48,12 +58,14 @@ class Chat(Closing):
     ) -> None:
         from ..text.template import compiled, template_text, template_values  # here: generate() needs no jinja2
 
-        self.messages: list[dict[str, Any]] = []   # {"role": "system" | "user" | "assistant" | ..., "content": text}
+        text_or_none("system", system)
+        self.messages: list[dict[str, Any]] = []
         if system is not None:
             self.messages.append({"role": "system", "content": system})
         self.model = model
         self._template = template_text(model, template, tools)
         names = compiled(self._template).names   # an invalid template is an error now, not at the first message
+        self._options = tuple(options)   # names
         self._values = template_values(tools, options)
         check_template_options(options, names)
         self._take_preloaded = take_preloaded
@@ -67,7 +79,7 @@ class Chat(Closing):
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> Generation:
         """Add a user's message and return the answer as a generation (see Model.generate).
 
@@ -77,6 +89,9 @@ class Chat(Closing):
         ContextError when the conversation no longer fits: delete old messages, or open the chat with a larger n_ctx.
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("content",))
+        if content is not None and not isinstance(content, str | list | tuple):
+            raise wrong_type("content", content, "a text, a list of text parts, or None")
+        self._check_open()
         last = self._last() if self._last else None
         if last is not None:
             last.close()
@@ -99,6 +114,32 @@ class Chat(Closing):
         self._last = weakref.ref(generation)
         return generation
 
+    @overload
+    def save(self) -> bytes: ...
+    @overload
+    def save(self, path: str | os.PathLike[str]) -> None: ...
+    def save(self, path: str | os.PathLike[str] | None = None) -> bytes | None:
+        """Return the chat as bytes, or write it to `path` (whole or not at all); Model.resume_chat continues it.
+
+        It holds messages, template, tools, the template's options, n_ctx, kv_type and what the session evaluated.
+        Options of send() are not part of a chat: pass them again. Large: the session's KV cache is in it.
+        ArgumentError while an answer runs; ArgumentTypeError for a message or tool that JSON can't hold.
+        """
+        self._check_open()
+        last = self._last() if self._last else None
+        if last is not None and last.stop_reason is None:
+            raise ArgumentError("an answer is running: read() or close() it, then save the chat")
+        options = {name: value for name, value in self._values.items() if name in self._options}
+        facts = {
+            "messages": self.messages, "template": self._template, "tools": self._values.get("tools"),
+            "options": options, "n_ctx": self.session.n_ctx, "kv_type": self.session.kv_type,
+        }   # fmt: skip
+        data = pack(facts, self.session.save())
+        if path is None:
+            return data
+        write_whole(path, data)
+        return None
+
     def prompt_ids(self, messages: Sequence[Mapping[str, Any]] | None = None) -> list[int]:
         """Return the ids that the model sees before it answers `messages` (default: those of the chat).
 
@@ -106,6 +147,10 @@ class Chat(Closing):
         """
         given = self.messages if messages is None else messages
         return self.model._message_ids(given, self._template, self._values)
+
+    def _check_open(self) -> None:
+        if self.session.closed and not self.model.closed:
+            raise ArgumentError("this chat is closed: open another one; `messages` are kept")
 
     def _answered(self, run: Run, added: list[dict[str, Any]], continued: dict[str, Any] | None) -> None:
         if continued is not None:
@@ -126,3 +171,26 @@ class Chat(Closing):
 
     def __repr__(self) -> str:
         return f"<gemel.Chat with {self.model.name!r}: {len(self.messages)} messages>"
+
+
+def resume(model: CoreModel, saved: SavedChat, n_ctx: int | None, take_preloaded: TakePreloaded) -> Chat:
+    """Return the chat that was saved, with its session. StateError when it is another model's, or corrupt."""
+    facts = saved.facts
+    size = facts["n_ctx"] if n_ctx is None else check_n_ctx(model, n_ctx)
+    if size > model.n_ctx:
+        raise StateError(f"the saved chat is another model's: its n_ctx is {size}, the model's limit {model.n_ctx}")
+    with model._handle:   # so that the errors below are about what was saved
+        try:
+            chat = Chat(
+                model, None, n_ctx=size, kv_type=facts["kv_type"], template=facts["template"], tools=facts["tools"],
+                options=facts["options"], take_preloaded=take_preloaded,
+            )
+        except (TypeError, ArgumentError) as error:
+            raise StateError(f"the saved chat is corrupt: {error}") from error
+    try:
+        chat.session.restore(saved.session)
+    except BaseException:
+        chat.close()
+        raise
+    chat.messages += facts["messages"]
+    return chat

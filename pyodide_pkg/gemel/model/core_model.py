@@ -5,35 +5,43 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
+from typing import Any, SupportsIndex
 
 from ..core import abi, pool
+from ..core.checks import flag
 from ..core.closing import Closing
 from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import ArgumentError
-from ..core.library import Argument, Handle, Library, check, double_at
-from ..text.ids import encode, id_bytes, id_list, ids_of
+from ..core.library import Argument, Handle, Library, check, double_at, texts_at
+from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
 from .call_options import check_template_options
 from .gguf import Metadata, Tensor, read_tensors
 from .kv import KvType, kv_type_of
 from .overrides import CHAT_TEMPLATE, Overrides
 
 DEFAULT_N_CTX = 4096
-PROMPT = str | Sequence[int] | Sequence[Mapping[str, Any]]
+PROMPT = str | Ids | Sequence[Mapping[str, Any]]
 """A text, ids, or messages ({"role": ..., "content": ...}) for the chat template."""
 
 
 @dataclass(frozen=True)
 class Info:
-    """What computes a model."""
+    """What computes a model.
 
-    engine: str    # "native", "side module", "threads", or "threads64": the threaded engine with 64-bit addresses
-    isa: str       # the instruction set
+    Attributes:
+        engine: "native", "side module", "threads", or "threads64": the threaded engine with 64-bit addresses
+        isa: the instruction set, one of gemel.isas()
+        threads: how many compute
+        why: one sentence: why this engine
+    """
+
+    engine: str
+    isa: str
     threads: int
-    why: str       # one sentence: why this engine
+    why: str
 
 
 class CoreModel(Closing):
@@ -51,6 +59,7 @@ class CoreModel(Closing):
         with handle as model:
             self._gguf: int = library.call("gemel_model_gguf", model)
             self.arch: str = library.call("gemel_model_arch", model)
+            self.warnings = texts_at(library, "gemel_model_warning", model)   # what the model goes without, in words
         self.metadata = Metadata(library, handle, self._gguf)   # as the file has it
         self.overrides: Overrides = MappingProxyType(dict(overrides or {}))   # what replaces it, by full key names
         self._read_facts()
@@ -59,7 +68,7 @@ class CoreModel(Closing):
     def _read_facts(self) -> None:
         """Read the numbers; once more when a model that is loading is complete."""
         self.n_vocab = self._get(abi.MODEL_N_VOCAB)
-        self.n_ctx = self._get(abi.MODEL_N_CTX_TRAIN)         # the longest session the file was trained for
+        self.n_ctx = self._get(abi.MODEL_N_CTX_TRAIN)
         self.n_embd = self._get(abi.MODEL_N_EMBD)
         self.n_layer = self._get(abi.MODEL_N_LAYER)
         self.n_head = self._get(abi.MODEL_N_HEAD)
@@ -68,12 +77,12 @@ class CoreModel(Closing):
         self.n_rot = self._get(abi.MODEL_N_ROT)
         self.n_ff = self._get(abi.MODEL_N_FF)
         self.n_params = self._get(abi.MODEL_N_PARAMS)
-        self.n_batch = self._get(abi.MODEL_N_BATCH)           # tokens of a micro-batch
-        self.weight_size = self._get(abi.MODEL_WEIGHT_SIZE)   # bytes of weights in memory
-        self.kv_size = self._get(abi.MODEL_KV_SIZE)           # bytes of KV cache per position
-        self.decode_size = self._get(abi.MODEL_DECODE_SIZE)   # bytes of weights read to decode one token
-        self.decode_macs = self._get(abi.MODEL_DECODE_MACS)   # multiply-adds in weights to decode one token
-        self.prefill_macs = self._get(abi.MODEL_PREFILL_MACS)   # the same per token of a prompt, without the output
+        self.n_batch = self._get(abi.MODEL_N_BATCH)
+        self.weight_size = self._get(abi.MODEL_WEIGHT_SIZE)
+        self.kv_size = self._get(abi.MODEL_KV_SIZE)
+        self.decode_size = self._get(abi.MODEL_DECODE_SIZE)
+        self.decode_macs = self._get(abi.MODEL_DECODE_MACS)
+        self.prefill_macs = self._get(abi.MODEL_PREFILL_MACS)
 
     # ---- Facts ------------------------------------------------------------------------------------------------------
 
@@ -171,7 +180,7 @@ class CoreModel(Closing):
         'Hello'
         """
         raw = encode(text, "the text")
-        flags = special * abi.TEXT_SPECIAL + bos_eos * abi.TEXT_BOS_EOS
+        flags = flag("special", special) * abi.TEXT_SPECIAL + flag("bos_eos", bos_eos) * abi.TEXT_BOS_EOS
         capacity = len(raw) // 3 + 16
         with self._handle as model:
             while True:
@@ -181,10 +190,10 @@ class CoreModel(Closing):
                     return ids_of(self._library.read(block.address, 4 * n))
                 capacity = n
 
-    def detokenize(self, ids: Iterable[int], *, special: bool = False) -> str:
+    def detokenize(self, ids: Ids | Iterator[SupportsIndex], *, special: bool = False) -> str:
         """Return the text of ids; invalid UTF-8 shows as U+FFFD. special: render control tokens as well."""
-        given = id_bytes(ids, self.n_vocab)
-        flags = special * abi.TEXT_SPECIAL
+        given = id_bytes(list(ids) if isinstance(ids, Iterator) else ids, self.n_vocab)
+        flags = flag("special", special) * abi.TEXT_SPECIAL
         capacity = 8 * len(given) + 16
         lent = self._library.lend(given)
         with self._handle as model:
@@ -198,22 +207,24 @@ class CoreModel(Closing):
     def piece(self, id: int, *, special: bool = False) -> bytes:
         """Return the bytes of one id, which may be part of a UTF-8 character."""
         capacity = 64
-        (id,) = id_bytes([id], self.n_vocab)
+        id, flags = one_id(id, self.n_vocab), flag("special", special) * abi.TEXT_SPECIAL
         with self._handle as model:
             while True:
                 block = self._library.alloc(capacity)
-                size = self._library.call("gemel_piece", model, id, special * abi.TEXT_SPECIAL, block, capacity)
+                size = self._library.call("gemel_piece", model, id, flags, block, capacity)
                 if check(self._library, size, f"the piece of id {id}") <= capacity:
                     return self._library.read(block.address, size)
                 capacity = size
 
     def is_eog(self, id: int) -> bool:
         """Tell whether a generation ends at this id."""
+        id = one_id(id, self.n_vocab)
         with self._handle as model:
             return check(self._library, self._library.call("gemel_token_is_eog", model, id), f"id {id}") == 1
 
     def is_control(self, id: int) -> bool:
         """Tell whether an id is a control token, which plain text can't spell."""
+        id = one_id(id, self.n_vocab)
         with self._handle as model:
             kind = check(self._library, self._library.call("gemel_token_kind_of", model, id), f"id {id}")
             return kind == abi.TOKEN_CONTROL
@@ -239,6 +250,7 @@ class CoreModel(Closing):
         >>> model.prompt_ids([1, 2, 3])
         [1, 2, 3]
         """
+        flag("special", special)
         items = prompt if isinstance(prompt, list | tuple) else ()
         n_messages = sum(isinstance(item, Mapping) for item in items)
         if n_messages < len(items) and n_messages:
@@ -249,6 +261,8 @@ class CoreModel(Closing):
             if ignored is not None:
                 raise ArgumentError(f"{ignored} has no effect without messages: leave it out")
             return self._prompt_ids(prompt, special=special)   # type: ignore[arg-type]  # it checks
+        if continue_final is not None:
+            continue_final = flag("continue_final", continue_final)
         if special:
             raise ArgumentError("special=True has no effect on messages: leave it out")
         from ..text.template import compiled, template_text, template_values
@@ -280,8 +294,9 @@ class CoreModel(Closing):
             self._ends[id] = self.is_eog(id)
         return self._ends[id]
 
-    def _prompt_ids(self, prompt: str | Sequence[int], *, special: bool) -> list[int]:
+    def _prompt_ids(self, prompt: str | Ids, *, special: bool) -> list[int]:
         """Return the ids of a text, with BOS where the file's flags ask for it (never EOS), or ids as they are."""
+        flag("special", special)
         if not isinstance(prompt, str):
             ids = id_list(prompt)
             if special:

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 
 from ..core import abi
+from ..core.checks import flag, not_whole
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, CancelledError, ContextError, StateError, counted
 from ..core.library import Argument, Block, Handle, check
 from ..core.scalars import whole
-from ..text.ids import id_bytes, ids_of
+from ..text.ids import Ids, id_bytes, ids_of
 from .core_model import CoreModel
 from .pace import Pace
 
@@ -54,7 +55,7 @@ class CoreSession(Closing):
                 return []
             return ids_of(self._library.read(self._library.call("gemel_session_ids", session), 4 * n_past))
 
-    def sync(self, ids: Sequence[int]) -> int:
+    def sync(self, ids: Ids) -> int:
         """Make the session hold exactly `ids`, evaluating only what the KV cache lacks; return how many that were.
 
         The longest common prefix is kept, the rest of the cache is dropped; the logits are those of the last id.
@@ -62,7 +63,7 @@ class CoreSession(Closing):
         """
         return max(self._sync_steps(ids), default=0)
 
-    def _sync_steps(self, ids: Sequence[int], pace: Pace | None = None) -> Iterator[int]:
+    def _sync_steps(self, ids: Ids, pace: Pace | None = None) -> Iterator[int]:
         """As sync, but yield after each micro-batch how many ids were evaluated so far. pace: decides their sizes."""
         wanted = id_bytes(ids, self.model.n_vocab)
         if not wanted:
@@ -79,7 +80,7 @@ class CoreSession(Closing):
             evaluated += done
             yield evaluated
 
-    def append(self, ids: Sequence[int]) -> None:
+    def append(self, ids: Ids) -> None:
         """Evaluate `ids` after the present ones. ContextError, with nothing changed, when they don't fit."""
         added = id_bytes(ids, self.model.n_vocab)
         with self._lock:
@@ -100,8 +101,9 @@ class CoreSession(Closing):
         If nothing is evaluating, the next call that does is stopped. A cancellation stops one call; on=False revokes
         one that has not stopped any yet.
         """
+        wanted = int(flag("on", on))
         with self._handle as session:
-            self._library.call("gemel_session_cancel", session, int(on))
+            self._library.call("gemel_session_cancel", session, wanted)
 
     # ---- Life -------------------------------------------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class CoreSession(Closing):
     def _check_n_past(self, n_past: object, have: int) -> int:
         n = whole(n_past)
         if n is None or not 0 <= n <= have:
-            raise ArgumentError(f"n_past={n_past!r}: must be an integer from 0 to {have}, the number of ids evaluated")
+            raise not_whole("n_past", n_past, f"an integer from 0 to {have}, the number of ids evaluated")
         return n
 
     def _check_room(self, n: int, n_past: int) -> None:

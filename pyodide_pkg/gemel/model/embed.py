@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
-from ..core.errors import ArgumentError, ContextError, NumericError
-from ..core.floats import FloatArray, floats
+from ..core.checks import flag, wrong_type
+from ..core.checks import text as checked_text
+from ..core.errors import ArgumentError, ArgumentTypeError, ContextError, NumericError
+from ..core.floats import FloatArray, Rows, floats
 from .core_model import CoreModel
 from .session import Session
 
@@ -22,8 +24,9 @@ Pooling = Literal["mean", "first", "last"]
 def embed(model: CoreModel, text: str, pooling: Pooling, *, normalise: bool) -> bytes:
     """Return a text's embedding, float32 [n_embd] as bytes. ContextError when it is longer than the file's n_ctx."""
     check_pooling(pooling)
+    flag("normalise", normalise)
     if not isinstance(text, str):
-        raise TypeError(f"embed takes texts, not {type(text).__name__}")
+        raise ArgumentTypeError(f"embed takes texts, not {type(text).__name__}")
     ids = model.tokenize(text, bos_eos=True)
     if not ids:
         raise ArgumentError("an empty text has no tokens to embed")
@@ -33,7 +36,7 @@ def embed(model: CoreModel, text: str, pooling: Pooling, *, normalise: bool) -> 
         return packed(pool(session.hidden(ids), pooling), normalise=normalise)
 
 
-def pooled(rows: FloatArray, pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
+def pooled(rows: Rows, pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
     """Return the embedding of a text, float32 [n_embd], from the hidden states of its tokens, float32 [n][n_embd].
 
     They are those of Session.hidden, of one call or of several, one after the other. pooling, normalise: as for
@@ -45,7 +48,11 @@ def pooled(rows: FloatArray, pooling: Pooling = "mean", *, normalise: bool = Tru
     True
     """
     check_pooling(pooling)
-    view = memoryview(rows)
+    flag("normalise", normalise)
+    try:
+        view: memoryview[Any] = memoryview(rows)   # type: ignore[arg-type]  # numpy's arrays are buffers
+    except TypeError:
+        raise wrong_type("rows", rows, "a float32 array of shape [n][n_embd]") from None
     if view.format != "f" or view.ndim != 2 or not view.shape or 0 in view.shape:
         raise ArgumentError(f"rows must be float32 of shape [n][n_embd]; got {view.format!r}, {view.shape}")
     return floats(packed(pool(floats(view.tobytes(), view.shape), pooling), normalise=normalise))
@@ -53,7 +60,7 @@ def pooled(rows: FloatArray, pooling: Pooling = "mean", *, normalise: bool = Tru
 
 def check_pooling(pooling: Pooling) -> None:
     """Raise ArgumentError for an unknown pooling."""
-    if pooling not in ("mean", "first", "last"):
+    if checked_text("pooling", pooling, "'mean', 'first' or 'last'") not in ("mean", "first", "last"):
         raise ArgumentError(f"pooling={pooling!r}: must be 'mean', 'first' or 'last'")
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
+from ..core.checks import not_whole
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, CancelledError, StateError
 from ..core.library import Block
@@ -284,9 +285,7 @@ def limit_of(max_tokens: object) -> int | None:
     if max_tokens is None or limit == -1:
         return None
     if limit is None or limit < 1:
-        raise ArgumentError(
-            f"max_tokens={max_tokens!r}: must be an integer of at least 1, or None or -1 (until the context is full)"
-        )
+        raise not_whole("max_tokens", max_tokens, "an integer of at least 1, or None or -1 (until the context is full)")
     return limit
 
 

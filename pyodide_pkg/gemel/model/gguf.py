@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from ..core.checks import not_whole
 from ..core.errors import FormatError
 from ..core.library import Handle, Library, check, double_at, size_at
+from ..core.scalars import whole
 from ..core.slots import DEALT, SLOTS
 
 Scalar = bool | int | float | str
@@ -27,14 +29,23 @@ _SLOT_IDS |= {(row[1] == "layer", row[0]): id for id, row in reversed(SLOTS.item
 
 @dataclass(frozen=True)
 class Tensor:
-    """One row of the tensor table. `shape` is in the file's order: the fastest dimension first."""
+    """One row of the tensor table. `shape` is in the file's order: the fastest dimension first.
+
+    Attributes:
+        name: as in the file
+        format: such as "Q4_1"
+        shape: in the file's order
+        offset: bytes from the start of the file
+        size: bytes
+        computed: False: the format is known, but not supported
+    """
 
     name: str
-    format: str            # "Q4_1"
+    format: str
     shape: tuple[int, ...]
-    offset: int            # bytes from the start of the file
-    size: int              # bytes
-    computed: bool         # False: the format is known, but not supported
+    offset: int
+    size: int
+    computed: bool
 
     @property
     def slot(self) -> str | None:
@@ -54,6 +65,10 @@ class Metadata(Mapping[str, Value]):
         self._owner = owner
         self._gguf = gguf
 
+    def __reduce__(self) -> tuple[type[dict[str, Value]], tuple[dict[str, Value]]]:
+        """A copy, also of another process, is a dict of all values."""
+        return dict, (dict(self),)
+
     def __len__(self) -> int:
         with self._owner:
             return int(self._library.call("gemel_gguf_n_kv", self._gguf))
@@ -68,11 +83,9 @@ class Metadata(Mapping[str, Value]):
 
     def first(self, key: str, n: int | None = None) -> Value:
         """Return a value; of an array only the first `n` items, without reading the rest."""
-        name = key.encode()
+        n = None if n is None else count_of(n)
         with self._owner:
-            i = self._library.call("gemel_gguf_find", self._gguf, name, len(name))
-            if i < 0:
-                raise KeyError(key)
+            i = self._find(key)
             kind = self._library.call("gemel_gguf_item_type", self._gguf, i)
             if self._library.call("gemel_gguf_type", self._gguf, i) != _ARRAY:
                 return self._item(i, 0, kind)
@@ -81,12 +94,16 @@ class Metadata(Mapping[str, Value]):
 
     def size_of(self, key: str) -> int:
         """Return the number of items of an array without reading them; 1 for a scalar."""
-        name = key.encode()
         with self._owner:
-            i = self._library.call("gemel_gguf_find", self._gguf, name, len(name))
-            if i < 0:
-                raise KeyError(key)
+            i = self._find(key)
             return int(self._library.call("gemel_gguf_count", self._gguf, i))
+
+    def _find(self, key: str) -> int:
+        name = key.encode("utf-8", "replace") if isinstance(key, str) else b""
+        i = int(self._library.call("gemel_gguf_find", self._gguf, name, len(name)))
+        if i < 0:
+            raise KeyError(key)
+        return i
 
     def _item(self, i: int, j: int, kind: int) -> Scalar:
         if kind == _STRING:
@@ -97,7 +114,15 @@ class Metadata(Mapping[str, Value]):
         return int(value) if exact and kind not in _FLOATS else value
 
     def __repr__(self) -> str:
-        return f"<gemel.Metadata: {len(self)} keys>"
+        return f"<gemel.Metadata: {'closed' if self._owner.closed else f'{len(self)} keys'}>"
+
+
+def count_of(n: object) -> int:
+    """Return how many items of an array a caller wants."""
+    count = whole(n)
+    if count is None or count < 0:
+        raise not_whole("n", n, "an integer of at least 0, or None")
+    return count
 
 
 def number_at(library: Library, gguf: int, i: int, j: int) -> tuple[float, bool]:

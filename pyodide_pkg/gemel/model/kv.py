@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from ..core import abi
+from ..core.checks import wrong_type
 from ..core.errors import ArgumentError
 
 KvType = Literal["f32", "f16", "q8_0"]
@@ -21,8 +22,11 @@ def kv_number(kv_type: KvType | None) -> int:
     """Return the gemel_kv_type of a name, or of None: the model's default. ArgumentError for an unknown name."""
     if kv_type is None:
         return abi.KV_DEFAULT
+    wanted = f"one of {', '.join(map(repr, KV_TYPES))}, or None"
+    if not isinstance(kv_type, str):
+        raise wrong_type("kv_type", kv_type, wanted)
     if kv_type not in KV_NUMBERS:
-        raise ArgumentError(f"kv_type={kv_type!r}: must be one of {', '.join(map(repr, KV_TYPES))}, or None")
+        raise ArgumentError(f"kv_type={kv_type!r}: must be {wanted}")
     return KV_NUMBERS[kv_type]
 
 

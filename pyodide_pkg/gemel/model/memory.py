@@ -5,10 +5,13 @@ from __future__ import annotations
 import sys
 from array import array
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 
 from ..core import abi
-from ..core.errors import ArgumentError, OutOfMemoryError
+from ..core.cgroup import folders
+from ..core.checks import not_whole, wrong_type
+from ..core.errors import OutOfMemoryError
 from ..core.library import ERROR_SIZE, Library, check
 from ..core.scalars import whole
 from .kv import KvType, kv_number, kv_type_of
@@ -16,16 +19,27 @@ from .kv import KvType, kv_number, kv_type_of
 
 @dataclass(frozen=True)
 class Plan:
-    """Bytes that a model and one session of it take. Made by gemel.plan()."""
+    """Bytes that a model and one session of it take. Made by gemel.plan().
 
-    name: str        # of the model
-    n_ctx: int       # the session's
+    Attributes:
+        name: of the model
+        n_ctx: positions of the session
+        kv_type: of its KV cache
+        weights: bytes, in the layout that kernels use
+        header: bytes of metadata and vocabulary; its tables are estimated
+        workspace: bytes of passes: one for all sessions
+        session: bytes of ids and logits
+        cache: bytes of keys and values of n_ctx positions
+    """
+
+    name: str
+    n_ctx: int
     kv_type: KvType
-    weights: int     # in the layout that kernels use
-    header: int      # metadata and vocabulary; its tables are estimated
-    workspace: int   # of passes: one for all sessions
-    session: int     # ids and logits
-    cache: int       # keys and values of n_ctx positions
+    weights: int
+    header: int
+    workspace: int
+    session: int
+    cache: int
 
     @property
     def total(self) -> int:
@@ -34,12 +48,12 @@ class Plan:
 
     def n_ctx_within(self, memory: int) -> int:
         """Return the longest context up to n_ctx that fits into `memory` bytes; 0: not even the weights fit."""
-        left, pages = memory - (self.total - self.cache), -(-self.n_ctx // 64)
+        left, pages = check_memory(memory) - (self.total - self.cache), -(-self.n_ctx // 64)
         return max(0, min(self.n_ctx, left * pages // self.cache * 64))
 
     def check(self, memory: int) -> None:
         """Raise OutOfMemoryError, with both numbers and what would fit, when `memory` bytes are not enough."""
-        if self.total <= memory:
+        if self.total <= check_memory(memory):
             return
         fits = self.n_ctx_within(memory)
         advice = f"n_ctx={fits} would fit" if fits else "no context would fit: use a smaller model or quantisation"
@@ -47,6 +61,14 @@ class Plan:
             f"{self.name} with n_ctx={self.n_ctx} needs {_mb(self.total)} ({_mb(self.weights)} of weights, "
             f"{_mb(self.cache)} of {self.kv_type} cache), but only {_mb(memory)} are available: {advice}"
         )
+
+
+def check_memory(memory: object) -> int:
+    """Return a number of bytes."""
+    size = whole(memory)
+    if size is None or size < 0:
+        raise not_whole("memory", memory, "an integer of at least 0, in bytes")
+    return size
 
 
 def _mb(size: int) -> str:
@@ -59,7 +81,7 @@ def plan_of(
     """Ask the core, whose loader has read every header and has not begun to load."""
     size = whole(n_ctx)
     if size is None:
-        raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer")
+        raise wrong_type("n_ctx", n_ctx, "an integer")
     number = kv_number(kv_type)
     check(library, library.call("gemel_loader_set", loader, abi.LOADER_N_THREADS, threads), f"threads={threads}")
     out, error = library.alloc(8 * abi.PLAN_SIZE), library.alloc(ERROR_SIZE)
@@ -83,12 +105,12 @@ def default_cache() -> int:
 
 _CGROUP = (   # limit and use, of the second and the first version
     ("memory.max", "memory.current"),
-    ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ("memory.limit_in_bytes", "memory.usage_in_bytes"),
 )
 
 
 def available() -> int | None:
-    """Return the bytes that this process may still use: memory and swap, within its control group's limit.
+    """Return the bytes that this process may still use: memory and swap, within its control groups' limits.
 
     None where it is unknown (only Linux says).
     """
@@ -100,8 +122,8 @@ def available() -> int | None:
         return None
     free = sum(1024 * int(line.split()[1]) for line in lines if line.startswith(("MemAvailable:", "SwapFree:")))
     limits = [free] if free else []
-    for most, used in _CGROUP:
-        numbers = [_number_in(Path("/sys/fs/cgroup") / name) for name in (most, used)]
+    for group, names in product(folders("memory"), _CGROUP):
+        numbers = [_number_in(group / name) for name in names]
         if numbers[0] is not None and numbers[1] is not None and numbers[0] < 1 << 60:
             limits.append(max(0, numbers[0] - numbers[1]))
     return min(limits, default=None)

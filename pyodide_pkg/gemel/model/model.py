@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Unpack
 
+from ..core.checks import sequence, text
 from ..core.errors import ArgumentError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
+from ..source.saved import Saved, read_saved
+from ..text.ids import Ids
 from .batch.batch import Batch
 from .call_options import call_options, merged
-from .chat import Chat
+from .call_types import CallFields, SamplingFields
+from .chat import Chat, resume
+from .chat_file import unpack
 from .core_model import CoreModel
 from .embed import Pooling, embed
 from .generation import Generation, Run, limit_of
@@ -27,6 +32,29 @@ class Model(CoreModel):
     """Made by gemel.open. Any number of threads and sessions may use it; one pass computes at a time.
 
     A context manager. Closing it closes its sessions; its memory is freed when the last call has returned.
+
+    Attributes:
+        name: of the file
+        arch: the architecture, one of gemel.ARCHITECTURES
+        metadata: the file's key-value pairs, a mapping
+        overrides: what replaces some of them, by full key names
+        warnings: what the file lacks or has wrong and the model goes without, a sentence each
+        n_vocab: ids in the vocabulary
+        n_ctx: positions of the longest session that the file was trained for
+        n_embd: floats of an embedding
+        n_layer: layers
+        n_head: heads of a query
+        n_head_kv: heads of keys and values
+        head_dim: floats of a head
+        n_rot: of them, those that RoPE rotates
+        n_ff: floats of the feed-forward's middle
+        n_params: weights
+        n_batch: ids of a micro-batch
+        weight_size: bytes of weights in memory
+        kv_size: bytes of KV cache per position, of type default_kv_type
+        decode_size: bytes of weights read to decode one id
+        decode_macs: multiply-adds in weights to decode one id
+        prefill_macs: the same per id of a prompt, without the output
     """
 
     copy_hint = "threads and sessions share one; another process opens the file itself"
@@ -45,7 +73,7 @@ class Model(CoreModel):
 
     def generate(
         self,
-        prompt: str | Sequence[int],
+        prompt: str | Ids,
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
@@ -53,7 +81,7 @@ class Model(CoreModel):
         special: bool = False,
         n_ctx: int | None = None,
         kv_type: KvType | None = None,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> Generation:
         """Continue a text or ids, without a chat template; iterate over the result for pieces of text.
 
@@ -107,7 +135,7 @@ class Model(CoreModel):
 
     def generate_many(
         self,
-        prompts: Sequence[str | Sequence[int]],
+        prompts: Sequence[str | Ids],
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
@@ -115,7 +143,7 @@ class Model(CoreModel):
         special: bool = False,
         n_ctx: int | None = None,
         kv_type: KvType | None = None,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> list[str]:
         """Continue many texts at once, and return their texts; each is what `generate` gives with the same seed.
 
@@ -128,6 +156,7 @@ class Model(CoreModel):
         """
         also = ("special", "n_ctx", "kv_type")
         options = call_options(max_tokens, stop, sampling, fields, also=also)
+        sequence("prompts", prompts, "a list of texts, or of lists of ids")
         with self.batch(n_ctx, kv_type=kv_type) as batch:
             generations = [
                 batch.generate(
@@ -138,7 +167,7 @@ class Model(CoreModel):
             ]
             return [generation.read() for generation in generations]
 
-    def decode(self, sessions: Sequence[Session], ids: Sequence[int]) -> list[GemelError | None]:
+    def decode(self, sessions: Sequence[Session], ids: Ids) -> list[GemelError | None]:
         """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.
 
         sessions: of this model, each at most once. The bits are those of `session.append([id])`, one by one. The result
@@ -147,14 +176,14 @@ class Model(CoreModel):
         """
         return decode(self, sessions, ids)
 
-    def sampler(self, sampling: Sampling | None = None, **fields: object) -> Sampler:
+    def sampler(self, sampling: Sampling | None = None, **fields: Unpack[SamplingFields]) -> Sampler:
         """Return a sampler for `step`, which draws the ids of one sequence. Close it after use."""
-        return Sampler(self._library, self._handle, merged(sampling, fields), self.tokenize)
+        return Sampler(self._library, self._handle, merged(sampling, dict(fields)), self.tokenize)
 
     def step(
         self,
         sessions: Sequence[Session],
-        ids: Sequence[Sequence[int]],
+        ids: Sequence[Ids],
         samplers: Sequence[Sampler | None] | None = None,
         *,
         logits: bool = False,
@@ -193,6 +222,21 @@ class Model(CoreModel):
             take_preloaded=self._take_preloaded,
         )
 
+    def resume_chat(self, saved: Saved, *, n_ctx: int | None = None) -> Chat:
+        """Continue a chat where Chat.save() left it: the bytes of its next answer are those of the saved chat's.
+
+        saved: what save() returned, or the path that it wrote. n_ctx: default the saved chat's; a larger one is fine.
+        StateError for damaged bytes, or another model's; ContextError when they need a larger n_ctx.
+
+        >>> with model.chat("Be brief.") as chat:
+        ...     _ = chat.send("Why is the sky blue?", max_tokens=4).read()
+        ...     saved = chat.save()
+        >>> with model.resume_chat(saved) as chat:
+        ...     [message["role"] for message in chat.messages]
+        ['system', 'user', 'assistant']
+        """
+        return resume(self, unpack(read_saved(saved, "chat")), n_ctx, self._take_preloaded)
+
     def ask(
         self,
         question: str,
@@ -201,7 +245,7 @@ class Model(CoreModel):
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> str:
         """Answer one question with the file's own chat template, and return the whole text. The options are generate's.
 
@@ -209,11 +253,12 @@ class Model(CoreModel):
         True
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("question", "system"))
+        text("question", question)
         with self.chat(system) as chat:
             answer = chat.send(question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling)
             return answer.read()
 
-    def score(self, text: str | Sequence[int]) -> list[float]:
+    def score(self, text: str | Ids) -> list[float]:
         """Return the natural log-probability of every id after the first: n - 1 numbers for n ids.
 
         A text begins with BOS where the file's flags ask for it; then every token of the text has a number.
@@ -235,7 +280,8 @@ class Model(CoreModel):
         """
         if isinstance(texts, str):
             return floats(embed(self, texts, pooling, normalise=normalise))
-        rows = [embed(self, text, pooling, normalise=normalise) for text in texts]
+        given = sequence("texts", texts, "a text or a list of texts")
+        rows = [embed(self, text, pooling, normalise=normalise) for text in given]   # type: ignore[arg-type]  # it checks
         if not rows:
             raise ArgumentError("there are no texts to embed")
         return floats(b"".join(rows), (len(rows), self.n_embd))

@@ -6,9 +6,13 @@ _open.py and tab/opening.py say where the pieces come from.
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+import warnings
+from pathlib import Path
+from types import FrameType
 
-from ..core.errors import CancelledError
+from ..core.errors import CancelledError, ModelWarning
 from ..core.library import Library
 from ..source.pieces import PieceSource
 from ..source.progress import Progress
@@ -51,6 +55,7 @@ async def load_model(
                 await pieces.yield_turn()
             model._finish_loading(preload.session)
         await pieces.end()
+        warn_of(model)
         return model
     except BaseException:
         if model is not None:
@@ -60,6 +65,17 @@ async def load_model(
         if loader is not None:
             loader.close()
         pieces.close()
+
+
+def warn_of(model: Model) -> None:
+    """Warn of what the model goes without, in the name of the first caller outside this package."""
+    package = str(Path(__file__).parents[1] / "_")[:-1]
+    frame: FrameType | None = sys._getframe()
+    level = 1
+    while frame is not None and frame.f_code.co_filename.startswith(package):
+        frame, level = frame.f_back, level + 1
+    for text in model.warnings:
+        warnings.warn(f"{model.name}: {text}", ModelWarning, stacklevel=level)
 
 
 def refuse_too_large(loader: Loader, threads: int) -> None:

@@ -10,7 +10,8 @@ import math
 from collections.abc import Mapping
 
 from ..core import abi
-from ..core.errors import ArgumentError
+from ..core.checks import wrong_type
+from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.library import ERROR_SIZE, Library, check
 from ..text.ids import encode
 from .gguf import Metadata
@@ -31,13 +32,15 @@ def check_overrides(overrides: Overrides | None) -> dict[str, Override]:
     >>> check_overrides({".rope.freq_base": 5e5})
     {'.rope.freq_base': 500000.0}
     """
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise wrong_type("overrides", overrides, "a mapping from metadata keys to values, or None")
     found: dict[str, Override] = {}
     for key, value in (overrides or {}).items():
         if not isinstance(key, str):
-            raise TypeError(f"overrides has the key {key!r}: keys are strings, such as 'llama.rope.freq_base'")
+            raise ArgumentTypeError(f"overrides has the key {key!r}: keys are strings, such as 'llama.rope.freq_base'")
         kind = next((kind for kind in _TYPES if isinstance(value, kind)), None)
         if kind is None:
-            raise TypeError(f"the override of {key} is {value!r}: must be a bool, int, float or str")
+            raise ArgumentTypeError(f"the override of {key} is {value!r}: must be a bool, int, float or str")
         wanted = _wanted(key, value)
         if wanted:
             raise ArgumentError(f"the override of {key} is {_shown(value)}: must be {wanted}")

@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 
+from ..core.checks import wrong_type
 from .core_model import CoreModel
 
 
@@ -13,12 +14,19 @@ class Pace:
     """How many ids an event loop's thread evaluates at a time: at first FIRST, then as many as take about SECONDS.
 
     The sizes of micro-batches change no bit. With the side module, which can't be interrupted, at most FIRST.
+
+    Attributes:
+        n: how many ids to evaluate next
+        FIRST: ids of the first part
+        SECONDS: how long a part should take
     """
 
     FIRST = 8
     SECONDS = 0.04
 
     def __init__(self, model: CoreModel) -> None:
+        if not isinstance(model, CoreModel):
+            raise wrong_type("model", model, "a gemel.Model")
         self._most = self.FIRST if model.info.engine == "side module" else model.n_batch
         self.n = min(self.FIRST, self._most)
         self._due = 0.0   # when the browser may run again

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from ..core.closing import Closing
 from ..core.errors import ArgumentError
 from ..core.library import Handle, Library, check, open_handle
+from ..text.ids import Ids, id_list
 from .sampling import FIELDS, Sampling
 
 LEAST_P = sys.float_info.min   # the core's top_p is over 0; this one also keeps a single id
@@ -23,7 +24,15 @@ def _half(number: int) -> int:
 
 
 class Sampler(Closing):
-    """A gemel_sampler with the options of a Sampling. `seed` is the one in use: random where the Sampling has none."""
+    """A gemel_sampler with the options of a Sampling. `seed` is the one in use: random where the Sampling has none.
+
+    Attributes:
+        sampling: the Sampling in use
+        seed: where its random numbers started
+        handle: the core's object
+    """
+
+    copy_hint = "make another one with the same Sampling"
 
     def __init__(
         self, library: Library, model: Handle, sampling: Sampling, tokenize: Callable[[str], list[int]]
@@ -63,11 +72,12 @@ class Sampler(Closing):
                 code = call("gemel_sampler_dry_breaker", sampler, lent, len(ids))
                 check(self._library, code, f"dry_breakers: {text!r}")
 
-    def accept(self, ids: Sequence[int]) -> None:
+    def accept(self, ids: Ids) -> None:
         """Show the sampler the ids before, as far back as its options look."""
         look_back = max(self.sampling.penalty_last_n, self.sampling.dry_last_n if self.sampling.dry_multiplier else 0)
         with self.handle as sampler:
-            for token in ids[max(0, len(ids) - look_back) :]:
+            given = id_list(ids, "ids")
+            for token in given[max(0, len(given) - look_back) :]:
                 check(self._library, self._library.call("gemel_sampler_accept", sampler, token), f"id {token}")
 
     def close(self) -> None:

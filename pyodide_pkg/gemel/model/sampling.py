@@ -1,4 +1,4 @@
-"""How the next id is drawn: a frozen dataclass, checked when it is made. Its field docs are the documentation.
+"""How the next id is drawn: a frozen dataclass, checked when it is made. Its fields' docs are the documentation.
 
 sampler.py turns it into a gemel_sampler. No value is clamped; an option without effect is an error.
 """
@@ -8,15 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Unpack
 
 from ..core import abi
+from ..core.checks import not_number, not_whole, wrong_type
 from ..core.errors import ArgumentError
 from ..core.hints import did_you_mean
 from ..core.scalars import number, whole
+from .call_types import SamplingFields
 
 MAX_SEED = 2**64 - 1
 ALIASES = {"repetition_penalty": "repeat_penalty"}   # what others call a field
+
+
+def _doc(text: str) -> dict[str, str]:
+    """Return a field's metadata: its range and what it does, for help() and for `gemel run --help`."""
+    return {"doc": text}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,49 +41,62 @@ class Sampling:
     gemel.ArgumentError: top_p=1.5: must be from 0 to 1 (1 is off)
     """
 
-    temperature: float = 0.8
-    """>= 0. Logits are divided by it: below 1 sharper, above 1 flatter; 0 is greedy: always the most likely id."""
-    top_k: int = 40
-    """Keep only the k most likely ids; 0 or less is off."""
-    top_p: float = 0.95
-    """0..1. Keep the smallest set of most likely ids whose probabilities sum to p: at 0 one id; 1 is off."""
-    min_p: float = 0.05
-    """0 <= p < 1. Drop ids less likely than p times the most likely one; 0 is off."""
-    typical_p: float = 1.0
-    """Over 0, at most 1. Keep the ids whose surprise is closest to the expected one; 1 is off."""
-    repeat_penalty: float = 1.0
-    """Over 0. Logits of recent ids are divided (multiplied when negative) by it; 1 is off."""
-    frequency_penalty: float = 0.0
-    """-2..2. Subtracted from an id's logit once per recent occurrence; 0 is off."""
-    presence_penalty: float = 0.0
-    """-2..2. Subtracted from the logit of each recent id; 0 is off."""
-    penalty_last_n: int = 64
-    """0..2**20. How many ids count as recent, the prompt's included."""
-    dry_multiplier: float = 0.0
-    """>= 0. Strength of DRY, which penalises continuing a sequence that has already occurred; 0 is off."""
-    dry_base: float = 1.75
-    """>= 1. DRY's penalty grows by this factor with each id that a repeat is longer than allowed."""
-    dry_allowed_length: int = 2
-    """1..2**20. Repeats of up to this many ids are not penalised."""
-    dry_last_n: int = 1024
-    """0..2**20. How many ids back DRY looks."""
-    dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
-    """Texts of at most 20 tokens each, at which a repeat ends for DRY."""
-    xtc_probability: float = 0.0
-    """0..1. How often XTC acts: it removes the ids over its threshold except the least likely one; 0 is off."""
-    xtc_threshold: float = 0.1
-    """0..0.5. The probability from which XTC counts an id as a top choice."""
-    mirostat: int = 0
-    """0 or 2. Mirostat 2 keeps the surprise of the text near a target, instead of truncating; 0 is off."""
-    mirostat_tau: float = 5.0
-    """Over 0. The target surprise, in bits."""
-    mirostat_eta: float = 0.1
-    """Over 0. How quickly mirostat adapts."""
-    seed: int | None = None
-    """-2**63..2**64-1. Where the random numbers start; None or -1: a random one of 32 bits, which the generation
-    reports. Other negative numbers count from 2**64 down."""
-    logit_bias: Mapping[int, float] = field(default_factory=dict)
-    """id -> what is added to its logit; float("-inf") forbids the id."""
+    temperature: float = field(default=0.8, metadata=_doc(
+        ">= 0. Logits are divided by it: below 1 sharper, above 1 flatter; 0 is greedy: always the most likely id."
+    ))
+    top_k: int = field(default=40, metadata=_doc("Keep only the k most likely ids; 0 or less is off."))
+    top_p: float = field(default=0.95, metadata=_doc(
+        "0..1. Keep the smallest set of most likely ids whose probabilities sum to p: at 0 one id; 1 is off."
+    ))
+    min_p: float = field(default=0.05, metadata=_doc(
+        "0 <= p < 1. Drop ids less likely than p times the most likely one; 0 is off."
+    ))
+    typical_p: float = field(default=1.0, metadata=_doc(
+        "Over 0, at most 1. Keep the ids whose surprise is closest to the expected one; 1 is off."
+    ))
+    repeat_penalty: float = field(default=1.0, metadata=_doc(
+        "Over 0. Logits of recent ids are divided (multiplied when negative) by it; 1 is off."
+    ))
+    frequency_penalty: float = field(default=0.0, metadata=_doc(
+        "-2..2. Subtracted from an id's logit once per recent occurrence; 0 is off."
+    ))
+    presence_penalty: float = field(default=0.0, metadata=_doc(
+        "-2..2. Subtracted from the logit of each recent id; 0 is off."
+    ))
+    penalty_last_n: int = field(default=64, metadata=_doc(
+        "0..2**20. How many ids count as recent, the prompt's included."
+    ))
+    dry_multiplier: float = field(default=0.0, metadata=_doc(
+        ">= 0. Strength of DRY, which penalises continuing a sequence that has already occurred; 0 is off."
+    ))
+    dry_base: float = field(default=1.75, metadata=_doc(
+        ">= 1. DRY's penalty grows by this factor with each id that a repeat is longer than allowed."
+    ))
+    dry_allowed_length: int = field(default=2, metadata=_doc(
+        "1..2**20. Repeats of up to this many ids are not penalised."
+    ))
+    dry_last_n: int = field(default=1024, metadata=_doc("0..2**20. How many ids back DRY looks."))
+    dry_breakers: tuple[str, ...] = field(default=("\n", ":", '"', "*"), metadata=_doc(
+        "Texts of at most 20 tokens each, at which a repeat ends for DRY."
+    ))
+    xtc_probability: float = field(default=0.0, metadata=_doc(
+        "0..1. How often XTC acts: it removes the ids over its threshold except the least likely one; 0 is off."
+    ))
+    xtc_threshold: float = field(default=0.1, metadata=_doc(
+        "0..0.5. The probability from which XTC counts an id as a top choice."
+    ))
+    mirostat: int = field(default=0, metadata=_doc(
+        "0 or 2. Mirostat 2 keeps the surprise of the text near a target, instead of truncating; 0 is off."
+    ))
+    mirostat_tau: float = field(default=5.0, metadata=_doc("Over 0. The target surprise, in bits."))
+    mirostat_eta: float = field(default=0.1, metadata=_doc("Over 0. How quickly mirostat adapts."))
+    seed: int | None = field(default=None, metadata=_doc(
+        "-2**63..2**64-1. Where the random numbers start; None or -1: a random one of 32 bits, which the generation "
+        "reports. Other negative numbers count from 2**64 down."
+    ))
+    logit_bias: Mapping[int, float] = field(default_factory=dict, metadata=_doc(
+        'id -> what is added to its logit; float("-inf") forbids the id.'
+    ))
 
     def __post_init__(self) -> None:
         for name, check_field in FIELDS.items():
@@ -97,8 +117,9 @@ class Sampling:
                 if value != _DEFAULTS[name] and value != _NEUTRAL.get(name, _DEFAULTS[name]):
                     raise ArgumentError(f"{name}={value!r} has no effect {why.words}: leave it out")
 
-    def with_fields(self, **changes: object) -> Sampling:
+    def with_fields(self, **fields: Unpack[SamplingFields]) -> Sampling:
         """Return a copy with some fields changed; TypeError names the nearest field for an unknown one."""
+        changes: dict[str, Any] = dict(fields)
         for alias, name in ALIASES.items():
             if alias in changes:
                 if name in changes:
@@ -107,7 +128,7 @@ class Sampling:
         for name in changes:
             if name not in _DEFAULTS:
                 raise TypeError(f"there is no option {name!r}{did_you_mean(name, _DEFAULTS)}")
-        return replace(self, **changes)   # type: ignore[arg-type]  # __post_init__ checks
+        return replace(self, **changes)   # __post_init__ checks
 
     def greedy(self) -> Sampling:
         """Return a copy at temperature 0, with the fields that have no effect there at their defaults.
@@ -115,7 +136,7 @@ class Sampling:
         >>> Sampling(top_k=5, repeat_penalty=1.1).greedy() == Sampling(temperature=0, repeat_penalty=1.1)
         True
         """
-        return self.with_fields(temperature=0.0, **{name: _DEFAULTS[name] for name in _GREEDY_IGNORES})
+        return replace(self, temperature=0.0, **{name: _DEFAULTS[name] for name in _GREEDY_IGNORES})
 
 
 @dataclass(frozen=True)
@@ -131,7 +152,7 @@ class Field:
         """Return the number; ArgumentError when it is not a number, or out of range."""
         found = whole(value) if self.whole else number(value)
         if found is None or not (math.isfinite(found) and self.test(found)):
-            raise ArgumentError(f"{name}={value!r}: must be {self.range}")
+            raise (not_whole if self.whole else not_number)(name, value, self.range)
         return found
 
 
@@ -171,6 +192,8 @@ FIELDS: dict[str, Field] = {
     "mirostat_tau": _positive(abi.SAMPLER_MIROSTAT_TAU),
     "mirostat_eta": _positive(abi.SAMPLER_MIROSTAT_ETA),
 }
+_LINES = "".join(f"        {item.name}: {item.metadata['doc']}\n" for item in fields(Sampling))
+Sampling.__doc__ = f"{Sampling.__doc__ or ''}\n    Fields:\n{_LINES}    "   # help() shows them, too
 _DEFAULTS: dict[str, Any] = {
     item.name: {} if item.name == "logit_bias" else item.default for item in fields(Sampling)
 }
@@ -215,17 +238,19 @@ def _check_seed(seed: object) -> int | None:
     if seed is None or found == -1:
         return None
     if found is None or not -(2**63) <= found <= MAX_SEED:
-        raise ArgumentError(f"seed={seed!r}: must be an integer from -2**63 to 2**64-1, or None; -1 is as None")
+        raise not_whole("seed", seed, "an integer from -2**63 to 2**64-1, or None; -1 is as None")
     return found % 2**64
 
 
 def _check_bias(bias: object) -> dict[int, float]:
     if not isinstance(bias, Mapping):
-        raise ArgumentError(f"logit_bias={bias!r}: must be a mapping from ids to numbers")
+        raise wrong_type("logit_bias", bias, "a mapping from ids to numbers")
     checked = {}
     for key, value in bias.items():
         id, added = whole(key), number(value)
-        if id is None or added is None or math.isnan(added) or added == math.inf:
+        if id is None or added is None:
+            raise wrong_type("logit_bias", {key: value}, "from ids to finite numbers or -inf")
+        if math.isnan(added) or added == math.inf:
             raise ArgumentError(f"logit_bias={{{key!r}: {value!r}}}: must map an id to a finite number or -inf")
         checked[id] = added
     return checked
@@ -233,7 +258,9 @@ def _check_bias(bias: object) -> dict[int, float]:
 
 def _check_breakers(breakers: object) -> tuple[str, ...]:
     if isinstance(breakers, str) or not isinstance(breakers, Sequence):
-        raise ArgumentError(f"dry_breakers={breakers!r}: must be a sequence of strings")
-    if not all(isinstance(text, str) and text for text in breakers):
+        raise wrong_type("dry_breakers", breakers, "a sequence of texts")
+    if not all(isinstance(text, str) for text in breakers):
+        raise wrong_type("dry_breakers", breakers, "a sequence of texts")
+    if not all(breakers):
         raise ArgumentError(f"dry_breakers={breakers!r}: must be strings, none of them empty")
     return tuple(breakers)

@@ -9,17 +9,18 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, overload
+from typing import Any, Unpack, overload
 
 from ..core import abi
-from ..core.errors import ArgumentError, counted
-from ..core.floats import FloatArray, floats
+from ..core.checks import flag, not_whole, wrong_type
+from ..core.errors import ArgumentError, ArgumentTypeError, counted
+from ..core.floats import FloatArray, Rows, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
 from ..core.scalars import whole
-from ..source.sources import open_file
-from ..text.ids import id_bytes, ids_of
+from ..source.saved import Saved, read_saved, write_whole
+from ..text.ids import Ids, id_bytes, ids_of
 from .call_options import call_options
+from .call_types import CallFields
 from .core_model import CoreModel
 from .core_session import CoreSession
 from .generation import Generation, Run
@@ -30,8 +31,20 @@ from .sampling import Sampling
 NO_LOGITS = "there are no logits yet: sync or append ids first"
 
 
+def check_n_ctx(model: CoreModel, n_ctx: object) -> int:
+    """Return the size of a session. ArgumentError unless it is an integer of 1..the file's n_ctx."""
+    size = whole(n_ctx)
+    if size is None or not 1 <= size <= model.n_ctx:
+        raise not_whole("n_ctx", n_ctx, f"an integer from 1 to {model.n_ctx}, the file's own limit")
+    return size
+
+
 class Session(CoreSession):
     """Made by Model.session(). A context manager.
+
+    Attributes:
+        model: the Model it belongs to
+        n_ctx: positions that it has room for
 
     >>> with model.session() as session:
     ...     evaluated = session.sync(model.tokenize("Once upon a time"))
@@ -42,10 +55,7 @@ class Session(CoreSession):
     copy_hint = "fork() copies a session, save() and restore() store one"
 
     def __init__(self, model: CoreModel, n_ctx: int | None = None, kv_type: KvType | None = None) -> None:
-        n_ctx = model.default_n_ctx if n_ctx is None else n_ctx
-        size = whole(n_ctx)
-        if size is None or not 1 <= size <= model.n_ctx:
-            raise ArgumentError(f"n_ctx={n_ctx!r}: must be an integer from 1 to {model.n_ctx}, the file's own limit")
+        size = check_n_ctx(model, model.default_n_ctx if n_ctx is None else n_ctx)
         number, library = kv_number(kv_type), model._library
         handle = open_handle(
             library, "gemel_session_open", size, where=f"a session with n_ctx={size}", parent=model._handle
@@ -78,7 +88,7 @@ class Session(CoreSession):
                 raise ArgumentError(NO_LOGITS)
             return floats(self._library.read(address, 4 * self.model.n_vocab))
 
-    def log_probs(self, ids: Sequence[int]) -> list[float]:
+    def log_probs(self, ids: Ids) -> list[float]:
         """Return log p(id | the ids evaluated) of each id that might come next, with the bits of `score`.
 
         ArgumentError when nothing has been evaluated.
@@ -97,7 +107,7 @@ class Session(CoreSession):
         """
         count = whole(n)
         if count is None or not 1 <= count <= min(256, self.model.n_vocab):
-            raise ArgumentError(f"n={n!r}: must be an integer from 1 to {min(256, self.model.n_vocab)}")
+            raise not_whole("n", n, f"an integer from 1 to {min(256, self.model.n_vocab)}")
         block = self._library.alloc(4 * count)
         self._ask_logits("gemel_session_likeliest", block, count)
         return ids_of(self._library.read(block.address, block.size))
@@ -129,7 +139,7 @@ class Session(CoreSession):
         one model's sessions. Where embeddings were appended, the keys end before them.
         """
         if not isinstance(salt, bytes):
-            raise ArgumentError(f"salt={salt!r}: must be bytes")
+            raise wrong_type("salt", salt, "bytes")
         with self._using():
             table = self._call("gemel_session_rope_table", where="page_keys")
             return page_keys(self.ids, kv_type=KV_NUMBERS[self.kv_type], rope_table=table, salt=salt)
@@ -157,7 +167,7 @@ class Session(CoreSession):
 
     # ---- Evaluating -------------------------------------------------------------------------------------------------
 
-    def score(self, ids: Sequence[int]) -> tuple[list[float], list[int]]:
+    def score(self, ids: Ids) -> tuple[list[float], list[int]]:
         """Append `ids`; return the log-probability of each, and the most likely id at each place.
 
         The first value is log p(ids[0] | the ids evaluated before); in an empty session it is 0.0, and the id -1.
@@ -174,7 +184,7 @@ class Session(CoreSession):
                 top.frombytes(self._library.read(top_block.address, top_block.size))
         return log_probs.tolist(), top.tolist()
 
-    def hidden(self, ids: Sequence[int]) -> FloatArray:
+    def hidden(self, ids: Ids) -> FloatArray:
         """Append `ids` and return their last hidden states after the output norm: float32 [n][n_embd]."""
         added = id_bytes(ids, self.model.n_vocab)
         rows = bytearray()
@@ -186,7 +196,7 @@ class Session(CoreSession):
                 rows += self._library.read(block.address, block.size)
         return floats(bytes(rows), (len(added), self.model.n_embd))
 
-    def append_rows(self, rows: FloatArray) -> None:
+    def append_rows(self, rows: Rows) -> None:
         """Append positions that are given as embeddings instead of ids: float32 [n][n_embd], any buffer of that shape.
 
         The bits are those of the ids whose embeddings they are. In `ids` these positions are -1.
@@ -196,7 +206,7 @@ class Session(CoreSession):
             self._check_room(n, self.n_past)
             self._run("gemel_session_eval_rows", lent, n, where=f"evaluating {counted(n, 'row')}")
 
-    def layers(self, rows: FloatArray, first: int, last: int) -> FloatArray:
+    def layers(self, rows: Rows, first: int, last: int) -> FloatArray:
         """Evaluate only layers [first, last) and return the residual stream after them: float32 [n][n_embd].
 
         rows: the input of layer `first` at the next n positions: embeddings, or the output of layer first - 1. The
@@ -205,8 +215,11 @@ class Session(CoreSession):
         lent, n = self._rows(rows)
         n_layer = self.model.n_layer
         start, end = whole(first), whole(last)
-        if start is None or end is None or not 0 <= start <= end <= n_layer:
-            raise ArgumentError(f"layers {first!r} to {last!r}: must be integers, 0 <= first <= last <= {n_layer}")
+        wanted = f"must be integers, 0 <= first <= last <= {n_layer}"
+        if start is None or end is None:
+            raise ArgumentTypeError(f"layers {first!r} to {last!r}: {wanted}")
+        if not 0 <= start <= end <= n_layer:
+            raise ArgumentError(f"layers {first!r} to {last!r}: {wanted}")
         out = self._library.alloc(max(4, 4 * n * self.model.n_embd))
         with self._lock:
             self._check_room(n, self.n_past)
@@ -219,27 +232,27 @@ class Session(CoreSession):
         for start in range(0, len(ids), n_batch):
             yield ids[start : start + n_batch]
 
-    def _rows(self, rows: FloatArray) -> tuple[Block, int]:
+    def _rows(self, rows: Rows) -> tuple[Block, int]:
         n_embd = self.model.n_embd
         try:
-            view = memoryview(rows)
+            view: memoryview[Any] = memoryview(rows)   # type: ignore[arg-type]  # numpy's arrays are buffers
         except TypeError:
             kind = type(rows).__name__
-            raise ArgumentError(f"rows must be a float32 array of shape [n][{n_embd}]; got a {kind}") from None
+            raise ArgumentTypeError(f"rows must be a float32 array of shape [n][{n_embd}]; got a {kind}") from None
         if view.format != "f" or view.ndim != 2 or view.shape is None or view.shape[1] != n_embd:
             raise ArgumentError(f"rows must be float32 of shape [n][{n_embd}]; got {view.format!r}, {view.shape}")
         return self._library.lend(view.tobytes()), view.shape[0]
 
     def generate(
         self,
-        prompt: str | Sequence[int],
+        prompt: str | Ids,
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
         special: bool = False,
         is_answer: bool = False,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> Generation:
         """As Model.generate, in this session: of `prompt` only what the KV cache lacks is evaluated.
 
@@ -250,7 +263,7 @@ class Session(CoreSession):
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("special", "is_answer"))
         run = Run(self, self.model._prompt_ids(prompt, special=special), options, owned=False)
-        run.answer.is_message = is_answer
+        run.answer.is_message = flag("is_answer", is_answer)
         return Generation(run)
 
     # ---- Saving -----------------------------------------------------------------------------------------------------
@@ -267,26 +280,14 @@ class Session(CoreSession):
             data = self._library.read(block.address, block.size)
         if path is None:
             return data
-        target = Path(path)
-        fresh = target.with_name(f"{target.name}.{os.getpid()}.new")
-        try:
-            fresh.write_bytes(data)
-            fresh.replace(target)
-        finally:
-            fresh.unlink(missing_ok=True)
+        write_whole(path, data)
         return None
 
-    def restore(self, saved: bytes | bytearray | memoryview | str | os.PathLike[str]) -> None:
+    def restore(self, saved: Saved) -> None:
         """Replace ids, KV cache and logits by those in save()'s bytes or file.
 
         StateError for damaged bytes or another model's; ContextError when they need a larger n_ctx.
         """
-        data: Any = saved
-        if isinstance(saved, str | os.PathLike):
-            source = open_file(Path(saved))
-            try:
-                data = bytes(source.read(0, source.size)) if source.size else b""
-            finally:
-                source.close()
+        data = read_saved(saved, "session")
         error, lent, size = self._library.alloc(ERROR_SIZE), self._library.lend(data), memoryview(data).nbytes
         self._change("gemel_session_restore", lent, size, error, error.size, where="restore", error=error)

@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from typing import NamedTuple
 
 from ..core import abi
+from ..core.checks import flag, sequence, wrong_type
 from ..core.errors import ArgumentError, GemelError
 from ..core.library import check
-from ..text.ids import id_bytes, ids_of
+from ..text.ids import Ids, id_bytes, ids_of
 from .core_model import CoreModel
 from .core_session import CoreSession, alone
 from .sampler import Sampler
@@ -22,23 +23,34 @@ PIECE = 1024   # bytes for one id's text: more than the longest piece of any kno
 
 
 class Drawn(NamedTuple):
-    """What a step did for one session."""
+    """What a step did for one session.
 
-    id: int | None             # drawn; None: nothing was drawn, or see error
-    text: bytes                # whole characters that are ready, UTF-8
-    error: GemelError | None   # why the session is unchanged; a sampler's: its ids were evaluated
+    Attributes:
+        id: drawn; None: nothing was drawn, or see error
+        text: whole characters that are ready, UTF-8
+        error: why the session is unchanged; a sampler's: its ids were evaluated; None: all went well
+    """
+
+    id: int | None
+    text: bytes
+    error: GemelError | None
 
 
 def step(
     model: CoreModel,
     sessions: Sequence[CoreSession],
-    ids: Sequence[Sequence[int]],
+    ids: Sequence[Ids],
     samplers: Sequence[Sampler | None] | None = None,
     *,
     logits: bool = False,
 ) -> list[Drawn]:
     """Append ids[i] to sessions[i], and draw an id where samplers[i] is given; at most model.n_batch ids in all."""
-    given = [id_bytes(part, model.n_vocab) for part in ids]
+    _check_kinds(sessions, samplers)
+    flag("logits", logits)
+    given = [
+        id_bytes(part, model.n_vocab, f"ids[{i}]")   # type: ignore[arg-type]  # it checks
+        for i, part in enumerate(sequence("ids", ids, "a list with a sequence of ids per session"))
+    ]
     if not sessions or len(given) != len(sessions) or (samplers is not None and len(samplers) != len(sessions)):
         n_samplers = "" if samplers is None else f", and {len(samplers)} samplers"
         raise ArgumentError(f"{len(sessions)} sessions, but {len(given)} lists of ids{n_samplers}: one per session")
@@ -87,8 +99,9 @@ def step(
     ]
 
 
-def decode(model: CoreModel, sessions: Sequence[CoreSession], ids: Sequence[int]) -> list[GemelError | None]:
+def decode(model: CoreModel, sessions: Sequence[CoreSession], ids: Ids) -> list[GemelError | None]:
     """Append ids[i] to sessions[i]; return per session None, or the error that left it unchanged."""
+    _check_kinds(sessions, None)
     given = id_bytes(ids, model.n_vocab)
     if len(given) != len(sessions):
         raise ArgumentError(f"{len(sessions)} sessions were given {len(given)} ids: one per session")
@@ -100,6 +113,17 @@ def decode(model: CoreModel, sessions: Sequence[CoreSession], ids: Sequence[int]
         parts = [[id] for id in given[start:end]]
         outcomes += [drawn.error for drawn in step(model, sessions[start:end], parts, logits=True)]
     return outcomes
+
+
+def _check_kinds(sessions: object, samplers: object) -> None:
+    """Raise ArgumentTypeError for what is not a list of sessions, or of samplers and None."""
+    for session in sequence("sessions", sessions, "a list of sessions"):
+        if not isinstance(session, CoreSession):
+            raise wrong_type("sessions", session, "a list of sessions")
+    wanted = "a list with a sampler or None per session, or None"
+    for sampler in () if samplers is None else sequence("samplers", samplers, wanted):
+        if sampler is not None and not isinstance(sampler, Sampler):
+            raise wrong_type("samplers", sampler, wanted)
 
 
 def _addresses(size: int, addresses: Sequence[int]) -> bytes:

@@ -12,32 +12,45 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..core.checks import text
 from ..core.errors import SourceError
 from .catalog import CATALOG, part_names
+from .hub_address import hub_address
+from .paths import filled_in, not_known
+from .repository import choose_held
 
 ENTRY_FILE = "entry.json"
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One model in the cache."""
+    """One model in the cache.
 
-    name: str      # as it was asked for: a short name, a URL or an hf: address
-    path: Path     # in a tab: the folder in the origin's private file system, which Python can't open
-    size: int      # bytes in the cache
-    sha256: str    # of the whole file, hexadecimal; "" in a tab, where each block has its own
-    complete: bool = True   # False, in a tab only: an unfinished download
+    Attributes:
+        name: as it was asked for: a short name, a URL or an hf: address
+        path: in a tab the folder in the origin's private file system, which Python can't open
+        size: bytes in the cache
+        sha256: of the whole file, hexadecimal; "" in a tab, where each block has its own
+        complete: False, in a tab only: an unfinished download
+    """
+
+    name: str
+    path: Path
+    size: int
+    sha256: str
+    complete: bool = True
 
 
 def folder() -> Path:
     """Return the folder, which may not exist yet: GEMEL_CACHE/models, or gemel/models in the platform's cache."""
     override = os.environ.get("GEMEL_CACHE")
     if override:
-        return Path(os.path.expandvars(override)).expanduser() / "models"
+        return _override(override) / "models"
     if sys.platform == "emscripten":
         return Path("gemel")
     import platformdirs
@@ -45,9 +58,30 @@ def folder() -> Path:
     return Path(platformdirs.user_cache_dir("gemel", appauthor=False)) / "models"
 
 
+def _override(given: str) -> Path:
+    """Return GEMEL_CACHE with ~ and variables filled in; SourceError for a user or variable that does not exist."""
+    path = filled_in(given)
+    unknown = not_known(path)
+    if unknown and not path.is_dir():
+        raise SourceError(f"GEMEL_CACHE is {given!r}, but {unknown} is not known here: set it, or write the folder out")
+    return path
+
+
+def spelled(name: str, held: Callable[[], Iterable[tuple[str, int]]]) -> str:
+    """Return the name under which the cache has what a name means; the name itself if it has not.
+
+    held: returns (name, bytes) of the models in the cache.
+    """
+    address = hub_address(name)
+    if address is None or address.file:
+        return part_names(str(address or name))[0]
+    choice = choose_held(address, held(), "in the cache, ")
+    return choice.name if choice else name
+
+
 def entry_folder(name: str) -> Path:
     """Return the sub-folder of a name: readable, and unique by a hash of the name where it is an address."""
-    if name in CATALOG:
+    if text("name", name) in CATALOG:
         return folder() / name
     stem = re.sub(r"[^A-Za-z0-9._-]+", "-", name.rsplit("/", 1)[-1])[:80].strip(".-") or "model"
     return folder() / f"{stem}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
@@ -57,7 +91,7 @@ def read_entry(name_or_folder: str | Path) -> Entry | None:
     """Return what is cached under a name; None where nothing is, or where a file's size has changed."""
     where = name_or_folder
     if isinstance(where, str):
-        where = entry_folder(part_names(where)[0])
+        where = entry_folder(spelled(where, held))
     try:
         note: dict[str, Any] = json.loads((where / ENTRY_FILE).read_text(encoding="utf-8"))
         file = where / Path(str(note["file"])).name
@@ -78,9 +112,14 @@ def list() -> builtins.list[Entry]:
     return sorted(filter(None, map(read_entry, folders)), key=lambda entry: entry.name)
 
 
+def held() -> builtins.list[tuple[str, int]]:
+    """Return name and bytes of each complete model in the cache."""
+    return [(entry.name, entry.size) for entry in list()]
+
+
 def delete(name: str) -> int:
     """Delete what is cached for a name; return the bytes freed."""
-    where = entry_folder(part_names(name)[0])
+    where = entry_folder(spelled(text("name", name), held))
     if not where.is_dir():
         raise missing(name, list())
     freed = sum(file.stat().st_size for file in where.iterdir() if file.is_file())

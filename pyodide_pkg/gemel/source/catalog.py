@@ -11,22 +11,34 @@ import re
 from dataclasses import dataclass
 
 from ..core.errors import SourceError
+from .hub_address import hub_address
 
 PART = re.compile(r"(.*-)([0-9]{5})-of-([0-9]{5})(\.gguf(?:[?#].*)?)", re.DOTALL | re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class Name:
-    """One model with a short name. Exactly one of `url` and `package` is set."""
+    """One model with a short name. Exactly one of `url` and `package` is set.
 
-    file: str                    # its name in the cache
+    Attributes:
+        file: its name in the cache
+        licence: of the model
+        url: https:... or hf:owner/repo/file, or None
+        package: "name==version" of a Python package, or None
+        member: the file's path inside the package's wheel, or None
+        size: bytes, or None when it is unknown
+        sha256: hexadecimal, or None
+        tree_sha256: of the SHA-256 sums of its blocks, one after the other, or None
+    """
+
+    file: str
     licence: str
-    url: str | None = None       # https:... or hf:owner/repo/file
-    package: str | None = None   # "name==version" of a Python package
-    member: str | None = None    # the file's path inside the package's wheel
-    size: int | None = None      # bytes
-    sha256: str | None = None    # hexadecimal
-    tree_sha256: str | None = None   # of the SHA-256 sums of its blocks, one after the other (layer_order.block_size)
+    url: str | None = None
+    package: str | None = None
+    member: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+    tree_sha256: str | None = None
 
 
 CATALOG: dict[str, Name] = {
@@ -110,21 +122,25 @@ def part_names(name: str) -> list[str]:
 
 def url_of(address: str) -> str:
     """Return the URL of an address: itself, or of hf:owner/repo/file (HF_ENDPOINT: a mirror of the hub)."""
-    scheme, _, rest = address.partition(":")
-    if scheme.lower() != "hf":
-        host = re.split("[/?#]", address.partition("://")[2], maxsplit=1)[0].rpartition("@")[2]
-        if not host or host.startswith(":"):
-            raise SourceError(f"{address!r} has no host name; a URL looks like https://example.org/model.gguf")
+    hub = hub_address(address)
+    if hub is None:
+        _check_host(address)
         return address
-    owner, _, tail = rest.partition("/")
-    repo, _, file = tail.partition("/")
-    if not (owner and repo and file) or file.endswith("/"):
-        raise SourceError(f"{address!r}: an address of the hub looks like hf:owner/repo/file.gguf")
-    from urllib.parse import quote  # here: it is half of what `import gemel` would cost in a tab
+    if not hub.file:
+        raise SourceError(f"{address!r} names no file: hf:owner/repo/file.gguf does")
+    return hub.url
 
-    from .hub import endpoint
 
-    return f"{endpoint()}/{quote(owner)}/{quote(repo)}/resolve/main/{quote(file)}"
+def _check_host(url: str) -> None:
+    from urllib.parse import urlsplit  # here: it is half of what `import gemel` would cost in a tab
+
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port   # reading a bad port raises
+    except ValueError as error:
+        raise SourceError(f"{url!r} is not a URL: {error}") from None
+    if not host:
+        raise SourceError(f"{url!r} has no host name; a URL looks like https://example.org/model.gguf")
 
 
 def file_of(name: str) -> str:

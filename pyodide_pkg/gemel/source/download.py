@@ -17,31 +17,31 @@ import sys
 import tempfile
 import time
 import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
 from ..core.errors import SourceError
-from . import cached, hub
+from . import cached, request
 from .catalog import CATALOG, Name, file_of, part_names, url_of
+from .hub_file import full_name
 from .not_gguf import what_instead
 from .progress import Progress
 from .validators import Validators, validators_of
 
 PIECE = 1 << 20     # bytes per read: Ctrl-C and progress in between
-TIMEOUT = 30.0      # seconds without a byte
 ATTEMPTS = 5        # connections; when the last breaks, it is an error
 
 
 def fetch(name: str, *, folder: Path | None = None, on_progress: Progress | None = None) -> Path:
     """Return the cached file of a short name, URL or hf: address, downloading it when it is not there.
 
-    A cached file is used without asking the network; to download it again, call gemel.cache.delete(name) first. Of a
-    split model all parts are downloaded, and the first is returned. folder: download to there, not to the cache.
+    A cached file is used without asking the network; to download it again, call gemel.cache.delete(name) first. Only
+    for an address without a file, hf:owner/repo, the hub is asked each time what there is. Of a split model all parts
+    are downloaded, and the first is returned. folder: download to there, not to the cache.
     """
-    name = part_names(name)[0]
+    name = part_names(full_name(name, cached.held))[0]
     entry = cached.read_entry(name) if folder is None else None
     if entry is not None:
         return entry.path
@@ -106,8 +106,8 @@ class Download:
             try:
                 self._connect()
                 break
-            except (http.client.HTTPException, ConnectionError, TimeoutError, urllib.error.URLError) as error:
-                if attempt == ATTEMPTS - 1 or _is_final(error):
+            except request.FAILURES as error:
+                if attempt == ATTEMPTS - 1 or request.is_final(error):
                     raise SourceError(f"{self.url}: the download failed: {self._reason(error)}") from error
                 time.sleep(min(2.0**attempt, 8.0) / 4)
         got = self.part.stat().st_size
@@ -126,26 +126,26 @@ class Download:
     def _connect(self) -> None:
         """Ask for the rest of the file and append it."""
         start, headers = self._resume_from()
-        request = urllib.request.Request(self.url, headers=headers)
-        token = hub.token_for(self.url)
-        if token is not None:
-            request.add_unredirected_header("Authorization", f"Bearer {token}")
         try:
-            response = urllib.request.urlopen(request, timeout=TIMEOUT)
+            response = request.send(self.url, headers)
         except urllib.error.HTTPError as error:
             if error.code != 416:   # 416: the server has no such rest any more; start over
                 raise
             self.part.unlink(missing_ok=True)
             raise ConnectionError("the server could not resume") from error
         with response:
-            start = self._agree(response, start)
+            start, whole = self._agree(response, start)
+            first = b"" if start else response.read(PIECE)
+            if not start:
+                self._check_start(first)   # what is there stays until something better begins
+            self._note(start, whole)
             with self.part.open("r+b" if start else "wb") as out:
                 out.truncate(start)
                 out.seek(start)
-                self._copy(response, out, start)
+                self._copy(response, out, start, first)
 
     def _resume_from(self) -> tuple[int, dict[str, str]]:
-        headers = {"User-Agent": "gemel", "Accept-Encoding": "identity"}
+        headers: dict[str, str] = {}
         try:
             note = json.loads(_note_of(self.part).read_text(encoding="utf-8"))
             start = self.part.stat().st_size
@@ -154,10 +154,10 @@ class Download:
                 return 0, headers
         except (OSError, ValueError, KeyError, TypeError):
             return 0, headers
-        return start, headers | {"Range": f"bytes={start}-", "If-Range": self._version.strongest}
+        return start, {"Range": f"bytes={start}-", "If-Range": self._version.strongest}
 
-    def _agree(self, response: http.client.HTTPResponse, start: int) -> int:
-        """Return the offset at which the server really starts; note its validators and the whole size."""
+    def _agree(self, response: http.client.HTTPResponse, start: int) -> tuple[int, int]:
+        """Return the offset at which the server really starts, and the whole size (0: unknown); keep its validators."""
         headers = response.headers
         length = int(headers.get("Content-Length") or 0)
         if response.status == 206:
@@ -172,6 +172,10 @@ class Download:
             self._version = self._version.joined(given)
         else:
             start, whole, self._version = 0, length, validators_of(headers.get)
+        return start, whole
+
+    def _note(self, start: int, whole: int) -> None:
+        """Note the version of the file; raise SourceError when its size is wrong or does not fit."""
         note = {"url": self.url, "etag": self._version.etag, "date": self._version.date, "size": whole}
         _write_json(_note_of(self.part), note)
         if self.total and whole and whole != self.total:
@@ -181,12 +185,10 @@ class Download:
         free = shutil.disk_usage(self.part.parent).free
         if self.total - start > free:
             raise SourceError(f"{self.url}: needs {self.total - start} bytes, {self.part.parent} has {free} free")
-        return start
 
-    def _copy(self, response: http.client.HTTPResponse, out: IO[bytes], done: int) -> None:
-        while piece := response.read(PIECE):
-            if not done:
-                self._check_start(piece)
+    def _copy(self, response: http.client.HTTPResponse, out: IO[bytes], done: int, first: bytes) -> None:
+        while piece := first or response.read(PIECE):
+            first = b""
             out.write(piece)
             done += len(piece)
             if self.on_progress:
@@ -194,23 +196,16 @@ class Download:
         if self.total and done < self.total:
             raise ConnectionError(f"the connection ended after {done} of {self.total} bytes")
 
-
     def _reason(self, error: Exception) -> str:
-        if isinstance(error, urllib.error.HTTPError):
-            advice = {404: "check the address"}.get(error.code, "try again later")
-            if error.code in (401, 403):
-                advice = hub.advice(self.url, sent=hub.token_for(self.url) is not None)
-            return f"HTTP {error.code} {error.reason}; {advice}"
-        if isinstance(error, urllib.error.URLError):
-            return f"{error.reason}; check the address and the network"
-        return f"{error}; the part already downloaded is kept: try again to resume"
+        why = request.reason(error, self.url)
+        if isinstance(error, urllib.error.URLError | http.client.InvalidURL):
+            return why
+        return f"{why}; the part already downloaded is kept: try again to resume"
 
     def _check_start(self, first: bytes) -> None:
-        """Raise SourceError, and keep nothing, if what arrives is not a GGUF file."""
+        """Raise SourceError if what arrives is not a GGUF file. Nothing of it is kept."""
         instead = what_instead(first, self.url)
         if instead:
-            self.part.unlink(missing_ok=True)
-            _note_of(self.part).unlink(missing_ok=True)
             raise SourceError(f"{self.url}: the server sent {instead}")
 
 
@@ -221,14 +216,6 @@ def _content_range(value: str) -> tuple[int, int]:
         return int(span.split("-")[0]), 0 if total == "*" else int(total)
     except ValueError:
         raise ConnectionError(f"the server sent the Content-Range {value!r}") from None
-
-
-def _is_final(error: Exception) -> bool:
-    """Tell whether trying again is pointless: the server refuses, or there is no such server."""
-    if isinstance(error, urllib.error.HTTPError):
-        return error.code < 500 and error.code not in (408, 429)
-    passing = (TimeoutError, ConnectionResetError)
-    return isinstance(error, urllib.error.URLError) and not isinstance(error.reason, passing)
 
 
 def _from_package(part: Path, known: Name, on_progress: Progress | None) -> None:

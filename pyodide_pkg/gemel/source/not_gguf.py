@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 MAGIC = b"GGUF"
+HUB_PAGE = re.compile(r"https?://[^/]+/([^/]+/[^/?#]+)(?:/?|/tree/.*)(?:[?#].*)?$")
 LFS = b"version https://git-lfs"
 PACKED = ((b"PK\x03\x04", "a zip archive"), (b"\x1f\x8b", "a gzip archive"), (b"\xfd7zXZ", "an xz archive"))
 
@@ -35,6 +36,11 @@ def _kind(first: bytes) -> str:
 
 
 def _advice(first: bytes, url: str) -> str:
+    from .hub import endpoint  # here: urllib costs a tab's import of gemel much
+
+    page = HUB_PAGE.match(url)
+    if page and url.startswith(endpoint() + "/"):
+        return f"write hf:{page[1]} for a file of this repository"
     if "/blob/" in url:
         return "write /resolve/ in place of /blob/ in the address"
     if first.startswith(LFS):

@@ -1,6 +1,6 @@
 """MODEL, in each form that a caller may pass, becomes a Source: a name, a size, and bytes at any offset.
 
-    path | short name | "https://..." | "hf:owner/repo/file.gguf" | bytes-like | open binary file
+    path | short name | "https://..." | "hf:owner/repo..." | bytes-like | open binary file
 
 download.py turns names and addresses into files of the cache; in a tab, tab/opening.py fetches them. A name like
 x-00001-of-00003.gguf means all three files. Files are read into one reused buffer, not mapped: the loader repacks every
@@ -20,8 +20,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, TypeVar
 
-from ..core.errors import FormatError, SourceError
+from ..core.checks import callback, flag, text, wrong_type
+from ..core.errors import ArgumentTypeError, FormatError, SourceError
+from . import no_file
 from .catalog import CATALOG, part_names
+from .paths import filled_in
 from .piece_order import Data
 from .progress import Progress
 
@@ -158,6 +161,8 @@ def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = 
     cache=False: what is downloaded is deleted when the source is closed. SourceError says what is wrong and what to do;
     an empty file is a FormatError. Never waits on a FIFO or a device.
     """
+    flag("cache", cache)
+    callback("on_progress", on_progress)
     if isinstance(model, bytes | bytearray | memoryview):
         return not_empty(BytesSource(model))
     if isinstance(model, str | os.PathLike):
@@ -167,13 +172,13 @@ def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = 
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gemel-")))
             path = locate(model, folder=folder, on_progress=on_progress)
             files = [
-                stack.enter_context(contextlib.closing(open_file(path.with_name(name))))
-                for name in part_names(path.name)
+                stack.enter_context(contextlib.closing(open_file(part))) for part in _parts(path)
             ]
             return not_empty(PartsSource(files, stack.pop_all()))
     if hasattr(model, "read") and hasattr(model, "seek"):
         return not_empty(FileSource(model, str(getattr(model, "name", "<file>")), owned=False))
-    raise TypeError(f"a model is a path, a URL, a short name, bytes or a binary file, not {type(model).__name__}")
+    kinds = "a path, a URL, a short name, bytes or a binary file"
+    raise ArgumentTypeError(f"a model is {kinds}, not {type(model).__name__}")
 
 
 def locate(
@@ -183,6 +188,7 @@ def locate(
 
     Of a split model: of its first part. folder: download to there, not to the cache.
     """
+    callback("on_progress", on_progress)
     name = named(model)
     if isinstance(model, str) and is_address(model):
         from .download import fetch  # here: urllib takes its time, and `import gemel` needs none
@@ -193,15 +199,16 @@ def locate(
 
 def expanded(name: str) -> Path:
     """Return a path with ~ and environment variables filled in, unless a file has that very name."""
-    path = Path(name)
-    return path if os.path.lexists(path) else Path(os.path.expandvars(path.expanduser()))
+    return Path(name) if os.path.lexists(name) else filled_in(name)
 
 
 def named(model: str | os.PathLike[str]) -> str:
     """Return a path or name as text; SourceError when it can't be either."""
+    if not isinstance(model, str | os.PathLike):
+        raise wrong_type("model", model, "a path, a URL, hf:owner/repo/file.gguf or a short name")
     name = os.fspath(model)
     if not isinstance(name, str):
-        raise TypeError("a path is text, not bytes; bytes are taken as the model itself")
+        raise ArgumentTypeError("a path is text, not bytes; bytes are taken as the model itself")
     if "\0" in name:
         raise SourceError(f"the name {name[:80]!r} contains a NUL, which no file name or address may contain")
     if not name:
@@ -211,14 +218,18 @@ def named(model: str | os.PathLike[str]) -> str:
 
 def model_files(model: str | os.PathLike[str], *, on_progress: Progress | None = None) -> tuple[Path, ...]:
     """Return the files of a model on this machine, in order of parts; what is not cached is downloaded."""
-    path = locate(model, on_progress=on_progress)
-    return tuple(path.with_name(name) for name in part_names(path.name))
+    return _parts(locate(model, on_progress=on_progress))
+
+
+def _parts(path: Path) -> tuple[Path, ...]:
+    """Return the files of a model, given any of them. The path of a folder may have no name: "." and "/"."""
+    return tuple(path.with_name(name) for name in part_names(path.name)) if path.name else (path,)
 
 
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
     """Download a short name, URL or hf: address into the cache unless it is there, and return its file."""
-    if not is_address(name):
-        close = _nearest(name, 0.0)
+    if not is_address(text("name", name)):
+        close = no_file.short_name(name, 0.0)
         raise SourceError(f"{name!r} is neither a short name nor an address; the closest short name is {close!r}")
     return locate(name, on_progress=on_progress)
 
@@ -238,16 +249,16 @@ def is_remote(name: str) -> bool:
     return False
 
 
-def open_file(path: Path) -> FileSource:
-    """Open a regular file; anything else is a SourceError before it is touched."""
+def open_file(path: Path, use: no_file.Use = "model") -> FileSource:
+    """Open a regular file; anything else is a SourceError before it is touched. use: what the file should hold."""
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind):
-            raise SourceError(f"{path} is {_what(kind)}, not a file{_advice(path, kind)}")
+            raise SourceError(no_file.of_kind(path, kind, use))
         flags = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
         handle = os.open(path, flags)
     except FileNotFoundError:
-        raise SourceError(_missing(path)) from None
+        raise SourceError(no_file.missing(path, use)) from None
     except SourceError:
         raise
     except (OSError, ValueError) as error:
@@ -264,32 +275,3 @@ def not_empty(source: Sized) -> Sized:
         source.close()
         raise FormatError(f"{source.name} is empty: offset 0 should have the magic 'GGUF'")
     return source
-
-
-def _what(kind: int) -> str:
-    names = ((stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
-    return next((name for test, name in names if test(kind)), "a device")
-
-
-def _advice(path: Path, kind: int) -> str:
-    if not stat.S_ISDIR(kind):
-        return ": copy its bytes to a file, or pass them"
-    files = sorted(entry.name for entry in path.glob("*.gguf"))[:5]
-    return ": pass the .gguf file in it" + (f" ({', '.join(files)})" if files else "")
-
-
-def _missing(path: Path) -> str:
-    parts = part_names(path.name)
-    if len(parts) > 1:
-        return f"there is no file {str(path)!r}: the model is split into {len(parts)} files, and all are needed"
-    close = _nearest(str(path), 0.5)
-    hint = f"did you mean the short name {close!r}?" if close else f"short names are {', '.join(sorted(CATALOG))}"
-    return f"there is no file {str(path)!r} in {Path.cwd()}; {hint}"
-
-
-def _nearest(name: str, cutoff: float) -> str | None:
-    """Return the short name that begins as `name` does, or else the most similar one."""
-    import difflib  # here: only errors need it, and a tab waits for every import
-
-    longer = (known for known in CATALOG if known.startswith(name.lower()))
-    return next(longer, None) or next(iter(difflib.get_close_matches(name, CATALOG, n=1, cutoff=cutoff)), None)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core.errors import SourceError
-from ..source.cached import Entry, entry_folder, missing
+from ..source.cached import Entry, entry_folder, missing, spelled
 from ..source.catalog import part_names
 
 HASH = 32   # bytes after those of a block
@@ -55,6 +55,8 @@ async def delete_entry(name: str) -> int:
     """Delete what is cached for a name; return the bytes freed."""
     from pyodide.ffi import JsException  # type: ignore[import-not-found]
 
+    held = [(entry.name, entry.size) for entry in await entries()]
+    name = spelled(name, lambda: held)
     folder = await _folder()
     # Also by key: a deletion that was refused half-way has removed the names.
     keys = {entry_folder(part).name for part in part_names(name)}
@@ -82,8 +84,11 @@ def _storage() -> Any:  # noqa: ANN401
 
     storage = getattr(getattr(js, "navigator", None), "storage", None)
     if storage is None or not hasattr(storage, "getDirectory"):
-        secure = getattr(js, "isSecureContext", False)
-        why = "this browser has none (OPFS)" if secure else "it needs https: or localhost"
+        why = "this browser has none (OPFS)"
+        if getattr(js, "origin", "") == "null":
+            why = "a sandboxed frame without allow-same-origin may not store anything"
+        elif not getattr(js, "isSecureContext", False):
+            why = "it needs https: or localhost"
         raise SourceError(f"this page has no private file system, so nothing is cached: {why}")
     return storage
 

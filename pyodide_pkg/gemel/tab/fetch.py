@@ -16,6 +16,7 @@ from typing import Any
 
 from ..core.errors import SourceError
 from ..source.layer_order import Span, block_size, blocks
+from ..source.not_gguf import what_instead
 from ..source.piece_order import Data
 from ..source.progress import Progress
 from . import assets, features
@@ -49,6 +50,7 @@ class FetchedPieces:
 
         self.name = name
         self.sizes: tuple[int, ...] = ()
+        self.why_uncached = ""   # a sentence; "": it is cached, or should not be
         self._starts: list[int] = []
         self._on_progress = on_progress
         self._queue: deque[tuple[int, Data]] = deque()
@@ -75,7 +77,7 @@ class FetchedPieces:
             if files[0].tree is not None and not _has_sha256():
                 warnings.warn(
                     f"{fetched.name} is not checked against its SHA-256: the page is not a secure context (https: or "
-                    "localhost)",
+                    "localhost, and no sandboxed frame)",
                     RuntimeWarning,
                     stacklevel=2,
                 )
@@ -173,6 +175,9 @@ class FetchedPieces:
             self._warn(message.note)
         elif kind == "changed":
             self._error = ChangedError()
+        elif kind == "refused":
+            instead = what_instead(message.start.to_bytes(), message.url)
+            self._error = SourceError(f"{message.url}: the server sent {instead}")
         else:
             self._error = SourceError(f"{self.name}: {message.text}")
 
@@ -187,6 +192,7 @@ class FetchedPieces:
 
     def _warn(self, why: str) -> None:
         if why:
+            self.why_uncached = why
             warnings.warn(
                 f"{self.name} is not kept: {why}; it is downloaded each time (pass cache=False if you mean that)",
                 RuntimeWarning,

@@ -9,9 +9,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from ..core.cpu import pick_isa, pick_threads
-from ..core.errors import FormatError, SourceError
+from ..core.errors import FormatError, SourceError, UnsupportedError
 from ..model.core_model import PROMPT
 from ..model.header import Gguf
 from ..model.loader import at_once, read_gguf
@@ -22,22 +23,30 @@ from ..source import cached
 from ..source.catalog import CATALOG, part_names, url_of
 from ..source.pieces import LocalPieces, PieceSource
 from ..source.progress import Progress
+from ..source.removal import advice
 from ..source.sources import Source, is_address, named, not_empty, resolve
 from . import engine, features
 from .blobs import ArraySource, BlobPieces, BlobSource, is_array, is_blob, name_of
 from .choice import load, load_async
 from .fetch import ChangedError, FetchedPieces, File
+from .hub_file import full_name, full_name_now
 from .waiting import can_wait, wait_for
 from .xhr import XhrSource
 
 CHANGES = 3         # versions of a remote file that one load may meet
 _models_url: str | None = None
+_uncached: WeakKeyDictionary[Model, str] = WeakKeyDictionary()   # why the downloads of models are not cached
 
 
 def set_models_url(models_url: str | None) -> None:
     """Fetch short names from `<models_url>/<file>` from now on."""
     global _models_url
     _models_url = models_url.rstrip("/") if models_url is not None else None
+
+
+def why_uncached(model: Model) -> str | None:
+    """See gemel.browser.why_uncached."""
+    return _uncached.get(model)
 
 
 # ---- Opening ---------------------------------------------------------------------------------------------------------
@@ -61,16 +70,18 @@ async def open_in_tab_async(
         try:
             library = await load_async(sum(pieces.sizes), threads)
             n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
-            return await load_model(
+            opened = await load_model(
                 library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given
             )
+            if isinstance(pieces, FetchedPieces) and pieces.why_uncached:
+                _uncached[opened] = pieces.why_uncached
+            return opened
         except ChangedError:
             continue
-        except FormatError as error:
+        except (FormatError, UnsupportedError) as error:
             if not (cache and is_url(model)):
                 raise
-            advice = f"await gemel.cache.delete_async({model!r}), then open it again to download it again"
-            raise FormatError(f"{error}; if the server sent a wrong file: {advice}") from error
+            raise type(error)(f"{error}; {advice(pieces.name)}") from error
         finally:
             pieces.close()
     raise SourceError(f"{named(model)} changed while it was downloaded, {CHANGES} times: try again later")
@@ -132,7 +143,8 @@ async def _inspect(model: Any, on_progress: Progress | None) -> Gguf:  # noqa: A
 async def pieces_of(model: Any, *, cache: bool, on_progress: Progress | None) -> PieceSource:  # noqa: ANN401
     """Return where the pieces of MODEL come from."""
     if is_url(model):
-        return not_empty(await FetchedPieces.open(files_of(model), cache=cache, on_progress=on_progress))
+        files = files_of(await full_name(model, cache=cache))
+        return not_empty(await FetchedPieces.open(files, cache=cache, on_progress=on_progress))
     if is_blob(model):
         return not_empty(BlobPieces(model))
     return LocalPieces(local_source(model), yields=True)
@@ -148,7 +160,7 @@ def source_now(model: Any, advice: str, *, keep: bool) -> Source:  # noqa: ANN40
         )
     if is_blob(model):
         return not_empty(BlobSource(model))
-    return not_empty(_requested(files_of(model), keep=keep))
+    return not_empty(_requested(files_of(full_name_now(model)), keep=keep))
 
 
 def _requested(files: Sequence[File], *, keep: bool) -> XhrSource:
@@ -211,6 +223,7 @@ def address_of(name: str) -> str:
     if known.url is None:
         raise SourceError(
             f"{name} is inside a Python package, which a tab can't fetch: serve {known.file} with the page and pass "
-            "its folder (gemel.browser.configure(models_url=...)), or pass a URL, or a File that the user chose"
+            "its folder (gemel.browser.configure(models_url=...); in JavaScript, new Gemel({models: ...}) or the "
+            "attribute models of <gemel-chat>), or pass a URL, or a File that the user chose"
         )
     return url_of(known.url)

@@ -15,10 +15,12 @@ from itertools import accumulate
 from typing import Any
 
 from ..core.errors import SourceError
+from ..source.not_gguf import what_instead
 from ..source.piece_order import Data
 from ..source.validators import Validators, validators_of
 
 PROBE = 1 << 16
+START = 1 << 12     # bytes that tell what is not a GGUF file
 ATTEMPTS = 5
 
 
@@ -67,6 +69,8 @@ class XhrSource:
         request, data = self._request(url, 0, PROBE)
         if request.status == 206 and not _version(request).strongest:   # ranges might be of two versions
             request, data = self._request(url)
+        if instead := what_instead(data.subarray(0, START).to_bytes(), url):
+            raise SourceError(f"{url}: the server sent {instead}")
         size = int(data.byteLength)
         if request.status == 206:
             span = re.fullmatch(r"bytes \d+-\d+/(\d{1,15})", request.getResponseHeader("Content-Range") or "")

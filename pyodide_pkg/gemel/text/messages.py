@@ -8,9 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..core.errors import ArgumentError
+from ..core.checks import wrong_type
+from ..core.errors import ArgumentError, ArgumentTypeError
 
 NEUTRAL = ("annotations", "cache_control", "id")   # fields of a part that don't change what the model reads
+REASONING = ("reasoning_content", "thinking", "reasoning")   # names under which servers send it, the usual one first
 EMPTY: tuple[object, ...] = (None, "", [], ())
 
 
@@ -18,11 +20,14 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages with texts as contents; fields that templates may read stay as they are.
 
     Parts of type "text" are joined as lines. An assistant's message may lack a text; its `refusal` then stands for it.
+    Fields that are None are left out. Reasoning has all names that templates read.
     ArgumentError for a part that is not text, and for other messages without a content.
 
     >>> plain([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}])
     [{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': ''}]
     """
+    if not isinstance(messages, list | tuple):
+        raise wrong_type("messages", messages, 'a list of {"role": ..., "content": ...}')
     return [_plain(message, f"messages[{i}]") for i, message in enumerate(messages)]
 
 
@@ -40,8 +45,11 @@ def continues(messages: Sequence[Mapping[str, Any]], wanted: bool | None) -> boo
 
 def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(message, Mapping):
-        raise ArgumentError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
-    kept = {key: value for key, value in message.items() if key != "refusal"}
+        raise ArgumentTypeError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
+    kept = {key: value for key, value in message.items() if key != "refusal" and value is not None}
+    reasoning = next((kept[name] for name in REASONING if name in kept), None)
+    if reasoning is not None:   # templates read the first or the second name
+        kept = {"thinking": reasoning, **kept, "reasoning_content": reasoning}
     content, refusal = message.get("content"), message.get("refusal")
     if content in EMPTY and message.get("role") == "assistant":
         kept["content"] = _text(refusal, f"{where}.refusal") if refusal is not None else ""
@@ -57,8 +65,8 @@ def _content(content: object, where: str) -> str:
         return content
     if content is None or content == []:
         raise ArgumentError(f"{where}: it must have text")
-    if not isinstance(content, Sequence):
-        raise ArgumentError(f"{where}: must be a text or a list of text parts, not {content!r:.50}")
+    if not isinstance(content, Sequence) or isinstance(content, bytes | bytearray):
+        raise ArgumentTypeError(f"{where}: must be a text or a list of text parts, not {content!r:.50}")
     return "\n".join(_part(part, f"{where}[{i}]") for i, part in enumerate(content))
 
 
@@ -67,7 +75,10 @@ def _part(part: object, where: str) -> str:
         return part
     kind = part.get("type") if isinstance(part, Mapping) else None
     if not isinstance(part, Mapping) or kind not in ("text", "refusal"):
-        raise ArgumentError(f'{where}: only parts like {{"type": "text", "text": "..."}} are supported here')
+        given = f"not parts of type {kind!r:.50}" if kind is not None else f"not {part!r:.50}"
+        raise ArgumentError(
+            f'{where}: only parts like {{"type": "text", "text": "..."}} are supported here, {given}: leave it out'
+        )
     for name in part:
         if name not in ("type", kind, *NEUTRAL):
             raise ArgumentError(f"{where}.{name}: unknown field of a text part")
@@ -76,5 +87,5 @@ def _part(part: object, where: str) -> str:
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise ArgumentError(f"{where}: must be a text, not {value!r:.50}")
+        raise ArgumentTypeError(f"{where}: must be a text, not {value!r:.50}")
     return value

@@ -17,7 +17,8 @@ import jinja2
 from jinja2 import meta
 from jinja2.exceptions import SecurityError
 
-from ..core.errors import ArgumentError, TemplateError
+from ..core.checks import sequence, text_or_none
+from ..core.errors import ArgumentError, ArgumentTypeError, TemplateError
 from .sandbox import Counted, Sandbox, Value
 
 NAME = re.compile(r"\w+")   # of a template of the file
@@ -94,6 +95,7 @@ def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] 
 
     With tools, the file's template "tool_use" comes first.
     """
+    text_or_none("template", template)
     named = {} if template is not None and not NAME.fullmatch(template) else model.chat_templates
     if template is not None:
         return named.get(template, template)
@@ -111,11 +113,16 @@ def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] 
 
 
 def template_values(tools: Sequence[Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a template's values besides messages and tokens. ArgumentError for an option that gemel itself sets."""
+    """Return a template's values besides messages and tokens. ArgumentError for an option that gemel itself sets.
+
+    tools and documents are None rather than undefined, as in transformers, with which templates are tried.
+    """
+    if tools is not None:
+        sequence("tools", tools, "a list of tools, or None")
     for name in options:
         if name in RESERVED:
             raise ArgumentError(f"{name}: gemel sets this value of the template itself")
-    return {**options, **({} if tools is None else {"tools": list(tools)})}
+    return {"documents": None, **options, "tools": None if tools is None else list(tools)}
 
 
 def prompt_ids(
@@ -128,8 +135,8 @@ def prompt_ids(
 ) -> list[int]:
     """Render messages with the template `text` and return the ids, without a BOS that the template does not write.
 
-    is_open: the last message goes on: the prompt ends where its content does. TemplateError when the template leaves
-    that content out.
+    is_open: the last message goes on: the prompt ends where its content does, without the spaces at its end if the
+    template removes those. TemplateError when the template leaves that content out.
     """
     opening, closing, end = marks(text, messages)
     marked = [
@@ -140,12 +147,16 @@ def prompt_ids(
         for message in messages
     ]
     if is_open:
-        marked[-1]["content"] += end
+        marked[-1]["content"] += end + " "
     rendered = compiled(text).render(marked, **token_texts(model), **values)
+    for i, message in enumerate(messages):   # a template that fails without it has said so
+        if "content" not in message and message.get("role") != "assistant":
+            raise ArgumentTypeError(f'messages[{i}] has no "content": pass a text')
     if is_open:
-        rendered, found, _ = rendered.rpartition(end)
+        rendered, found, rest = rendered.rpartition(end)
         if not found:
             raise TemplateError("the chat template can't continue the last message: it leaves out its text")
+        rendered = rendered if rest.startswith(" ") else rendered.rstrip()
     ids: list[int] = []
     for part, special in segments(rendered, opening, closing):
         ids += model.tokenize(part, special=special)

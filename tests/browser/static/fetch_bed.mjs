@@ -4,16 +4,18 @@
 //     node fetch_bed.mjs <script> <scenario>
 //
 // A scenario that is JSON says what the answers are: {parts: [headers of each 206, the last one repeated],
-// wholes: [headers of each 200], lengths: [bytes after which each 200 breaks off], bytes: [what each 200 is full of]}.
+// wholes: [headers of each 200], lengths: [bytes after which each 200 breaks off], bytes: [what each 200 is full of],
+// starts: what each 200 begins with}.
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { MessageChannel } from "node:worker_threads";
 
 const [, , script, scenario] = process.argv;
 const DATA = Buffer.alloc(2 ** 18 * 40 + 1000, 7); // 41 blocks
+DATA.write("GGUF");
 const asked = [];
 const posted = [];
-const bytes = new Set(); // what posted blocks are full of
+const bytes = new Set(); // what posted blocks are full of, after the magic
 const answers = scenario.startsWith("{") ? JSON.parse(scenario) : null;
 const sent = { parts: 0, wholes: 0 };
 const listening = new Map(); // signal -> listeners now
@@ -40,7 +42,8 @@ function answer({ range }, response) {
         return response.writeHead(206, head).end(part);
     }
     const i = sent.wholes++;
-    const data = Buffer.alloc(DATA.length, nth(answers.bytes, i) ?? DATA[0]);
+    const data = Buffer.alloc(DATA.length, nth(answers.bytes, i) ?? DATA.at(-1));
+    data.write(answers.starts ?? "GGUF");
     const length = answers.lengths?.[i] ?? data.length;
     response.writeHead(200, { "Content-Length": data.length, ...nth(answers.wholes, i) });
     if (length === data.length) response.end(data);
@@ -81,11 +84,11 @@ server.listen(0, "127.0.0.1", () => {
     const blocks = Array.from({ length: 41 }, (_, i) => [0, 40 - i]).flat(); // backwards: one request per block
     port1.on("message", ({ type, data, text }) => {
         posted.push(type === "error" ? text : type);
-        if (type === "block") bytes.add(data[0]).add(data.at(-1));
+        if (type === "block") bytes.add(data[4]).add(data.at(-1));
         if (type === "opened") port1.postMessage({ type: "order", blocks, final: true });
         if (type === "block")
             port1.postMessage({ type: "ack", size: data.length, buffers: [data.buffer] }, [data.buffer]);
-        if (["done", "error", "changed"].includes(type)) setTimeout(end, 300, type);
+        if (["done", "error", "changed", "refused"].includes(type)) setTimeout(end, 300, type);
     });
     (0, eval)(readFileSync(script, "utf8").replace("SILENCE = 30_000", "SILENCE = 300"));
     const file = { url, key: "key", name: "model", size: null, tree: null };

@@ -7,6 +7,13 @@ const info = await gemel.load("a.gguf", { onProgress: ({ stage, left }) => conso
 const threads: number = info.threads;
 for await (const piece of gemel.generate(Int32Array.of(1, 2), { max_tokens: 3, seed: null })) piece.toUpperCase();
 const result: Result = await gemel.chat([{ role: "user", content: "Hi" }], { template_options: { a: 1 } }).result;
+const said = [
+    { role: "user", content: [{ type: "text", text: "Hi" }] },
+    { role: "assistant", content: null },
+];
+const seed: number | bigint = (await gemel.chat(said, { seed: 2n ** 60n, logit_bias: { 5: -1 }, stop: null }).result)
+    .seed;
+const uncached: string | null = info.why_uncached;
 const one: Float32Array = await gemel.embed("a");
 const many: Float32Array[] = await gemel.embed(["a"], { pooling: "last" });
 const shown: string | null = await gemel.run("1 + 1", { onOutput: (text, stream) => console.log(stream, text) });
@@ -22,4 +29,4 @@ gemel.generate("a", { max_token: 3 });
 // @ts-expect-error: info is read-only
 gemel.info = null;
 
-export { answer, many, one, result, shown, threads, why };
+export { answer, many, one, result, seed, shown, threads, uncached, why };

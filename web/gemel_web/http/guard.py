@@ -17,12 +17,13 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..config import Config
+from .addresses import hint_of
 from .body import ClientGoneError
 from .errors import ApiError, log, log_failure, of_failure, response_of
 
-API = ("/v1", "/models", "/healthz", "/config.json")   # paths of the API; all others are static
+API = ("/v1", "/models", "/healthz", "/health", "/config.json")   # paths of the API; all others are static
 WITHOUT_V1 = ("/chat/completions", "/completions", "/embeddings")   # where clients look by mistake
-OPEN = ("/healthz", "/config.json")    # need no key
+OPEN = ("/healthz", "/health", "/config.json")    # need no key
 HOST = "Gemel-Host"                    # the header that says where the app runs
 PIECE = 1 << 16                        # bytes that a client must take within Config.write_seconds
 ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
@@ -31,8 +32,10 @@ OF_API = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+EXPOSED = f"{HOST}, Retry-After, Content-Range, ETag"   # headers that pages may read
 OF_STATIC = {
-    "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache",
+    "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": EXPOSED,
+    "Cross-Origin-Resource-Policy": "cross-origin", "Cache-Control": "no-cache",
 }  # fmt: skip
 PREFLIGHT = {
     "Access-Control-Allow-Methods": "GET, HEAD, POST, OPTIONS",
@@ -78,12 +81,13 @@ class Exchange:
             self._check_host()
             self._check_length()
             if self._path in WITHOUT_V1:
-                raise ApiError(404, f"there is nothing at this path: the API is at /v1{self._path}", code="not_found")
+                raise ApiError(404, f"there is nothing at this path{hint_of(self._path)}", code="not_found")
             if self._is_api:
                 self._check_origin()
-                if self._is_preflight():
-                    await self._answer_preflight()
-                    return
+            if self._is_preflight():
+                await self._answer_preflight()
+                return
+            if self._is_api:
                 self._check_key()
             await self._app(self._scope, self._received, self._sent)
         except ClientGoneError:
@@ -192,7 +196,7 @@ class Exchange:
             if origin is not None and self._is_allowed(origin):
                 headers["Access-Control-Allow-Origin"] = origin
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-                headers["Access-Control-Expose-Headers"] = f"{HOST}, Retry-After, Content-Range, ETag"
+                headers["Access-Control-Expose-Headers"] = EXPOSED
         if not self._body_read:
             headers["Connection"] = "close"
         return headers.raw

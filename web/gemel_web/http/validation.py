@@ -39,10 +39,16 @@ def nearest(name: str, fields: Sequence[str]) -> str:
 
     >>> nearest("max_token", ["max_tokens", "model"]), nearest("colour", ["max_tokens", "model"])
     ('; did you mean max_tokens?', '')
+    >>> nearest("temp", ["temperature", "top_p"])
+    '; did you mean temperature?'
     """
     import difflib  # here: only errors need it, and a tab waits for every import
 
-    close = difflib.get_close_matches(re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower(), fields, n=1, cutoff=0.75)
+    folded = re.sub("(?<=[a-z])(?=[A-Z])", "_", name).lower()
+    close = difflib.get_close_matches(folded, fields, n=1, cutoff=0.75)
+    if not close and len(folded) >= 3:   # the beginning of one name only
+        begun = [field for field in fields if field.startswith(folded)]
+        close = begun if len(begun) == 1 else []
     return f"; did you mean {close[0]}?" if close else ""
 
 

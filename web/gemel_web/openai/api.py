@@ -41,7 +41,7 @@ class Api:
     # ---- Models -----------------------------------------------------------------------------------------------------
 
     async def health(self, request: Request) -> Response:
-        """GET /healthz."""
+        """GET /healthz, and /health, as other servers call it."""
         return _json(wire.Health())
 
     async def list_models(self, request: Request) -> Response:
@@ -56,7 +56,7 @@ class Api:
 
     def _alias(self, named: str | None) -> str:
         """Return the model that a request names, or means by naming none."""
-        if named is not None:
+        if named:
             return named
         if len(self._models) != 1:
             known = ", ".join(self._models) or "none"
@@ -87,7 +87,8 @@ class Api:
         wanted = _generate_request(
             body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", is_answer=not goes_on
         )
-        job = self._scheduler.submit(served, Completion(prompts.of_chat(body.messages, goes_on), wanted))
+        texts = prompts.of_chat(body.messages, goes_on, body.chat_template_kwargs or {})
+        job = self._scheduler.submit(served, Completion(texts, wanted))
         shape = ChatShape(served.model, logprobs=n_top is not None)
         return await self._answer(request, body, job, self._head(alias, shape), shape)
 
@@ -97,17 +98,20 @@ class Api:
         self._check(body)
         if body.best_of is not None and body.best_of != (body.n or 1):
             raise refused("best_of", "ranking answers is not supported: leave it out, or send the same value as n")
-        if body.echo and body.logprobs is not None:
+        if body.logprobs is True:
+            raise invalid("logprobs", "must be an integer: how many of the most likely tokens to return")
+        n_top = None if body.logprobs is False else body.logprobs
+        if body.echo and n_top is not None:
             raise refused("logprobs", "not supported for the prompt: leave out echo")
         alias = self._alias(body.model)
         served = self._find(alias)
         texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=body.n or 1, bos_eos=False)
         wanted = _generate_request(
-            body, max_tokens=_limit(body, DEFAULT_MAX_TOKENS), n_top=body.logprobs,
+            body, max_tokens=_limit(body, DEFAULT_MAX_TOKENS), n_top=n_top,
             echo=bool(body.echo), param="prompt", is_answer=False,
         )
         job = self._scheduler.submit(served, Completion(texts, wanted))
-        shape = TextShape(served.model, logprobs=body.logprobs is not None)
+        shape = TextShape(served.model, logprobs=n_top is not None)
         return await self._answer(request, body, job, self._head(alias, shape), shape)
 
     def _check(self, body: wire.Sampled) -> None:
@@ -170,7 +174,7 @@ def model_of(alias: str, served: ServedModel) -> wire.Model:
     meta = wire.ModelMeta(
         n_params=model.n_params, n_vocab=model.n_vocab, n_embd=model.n_embd, n_ctx_train=model.n_ctx,
         n_ctx=model.default_n_ctx if served.n_ctx is None else served.n_ctx, size=model.weight_size,
-        **asdict(model.info),
+        warnings=model.warnings, **asdict(model.info),
     )  # fmt: skip
     return wire.Model(id=alias, created=served.created, meta=meta)
 
@@ -189,6 +193,8 @@ def _continues(body: wire.ChatRequest) -> bool:
     """Return whether the answer continues the last message: by default if that is the assistant's."""
     goes_on, is_new = body.continue_final_message, body.add_generation_prompt
     is_assistants = bool(body.messages) and body.messages[-1].role == "assistant"
+    if goes_on is None and is_assistants:
+        goes_on = body.messages[-1].prefix
     if goes_on and is_new:
         raise invalid("continue_final_message", "it excludes add_generation_prompt: send only one of them")
     if goes_on and not is_assistants:

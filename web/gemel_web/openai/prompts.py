@@ -16,15 +16,18 @@ from ..http.errors import invalid, refused
 from ..jobs.work import Prompts
 from .wire import Inputs, Message, check_refused
 
-PASSED = ("name", "refusal", "reasoning_content")   # fields of a message that a template may read
+RESERVED = ("self", "prompt", "special", "template", "tools", "continue_final")   # parameters of Model.prompt_ids
+PASSED = ("name", "refusal", "reasoning_content", "reasoning")   # fields of a message that a template may read
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-def of_chat(messages: list[Message], continue_final: bool) -> Prompts:
-    """Return a function that renders the messages with the model's chat template.
+def of_chat(messages: list[Message], continue_final: bool, options: dict[str, Any]) -> Prompts:
+    """Return a function that renders the messages with the model's chat template, which may read `options`.
 
     continue_final: the answer continues the last message, which is the assistant's.
     """
+    if reserved := next((name for name in options if name in RESERVED), None):
+        raise invalid("chat_template_kwargs", f"{reserved} is not an option of a template")
     if not messages:
         raise invalid("messages", "it is empty: send at least one message")
     sent = [_message(message, i) for i, message in enumerate(messages)]
@@ -32,9 +35,35 @@ def of_chat(messages: list[Message], continue_final: bool) -> Prompts:
     def prompts(model: gemel.Model) -> Iterator[list[int]]:
         if model.chat_template is None and not model.chat_templates:
             raise invalid("messages", "this model has no chat template: use POST /v1/completions")
-        yield model.prompt_ids(sent, continue_final=continue_final)
+        try:
+            yield _rendered(model, sent, continue_final, options)
+        except TypeError as error:
+            raise invalid("chat_template_kwargs", str(error)) from None
 
     return prompts
+
+
+def _rendered(
+    model: gemel.Model, sent: list[dict[str, Any]], continue_final: bool, options: dict[str, Any]
+) -> list[int]:
+    """Return the ids of a chat. TypeError for an option that the template does not read, unless it is false or null."""
+    try:
+        return model.prompt_ids(sent, continue_final=continue_final, **options)
+    except TypeError:
+        kept = {
+            name: value for name, value in options.items()
+            if not (value is None or value is False) or _reads(model, sent, name)
+        }
+        return model.prompt_ids(sent, continue_final=continue_final, **kept)
+
+
+def _reads(model: gemel.Model, sent: list[dict[str, Any]], name: str) -> bool:
+    option: dict[str, Any] = {name: False}
+    try:
+        model.prompt_ids(sent, **option)
+    except TypeError:
+        return False
+    return True
 
 
 def of_inputs(given: Inputs, param: str, config: Config, *, n: int = 1, bos_eos: bool) -> Prompts:
@@ -80,9 +109,11 @@ def _message(message: Message, i: int) -> dict[str, Any]:
     where = f"messages[{i}]"
     check_refused(message, f"{where}.")
     if message.role in ("tool", "function"):
-        raise refused(f"{where}.role", "tools are not supported here")
+        raise refused(f"{where}.role", "tools are not supported: leave their messages out")
     if message.role not in ROLES:
         known = ", ".join(ROLES)
         raise invalid(f"{where}.role", f"{message.role[:50]!r} must be one of {known}")
+    if message.prefix and message.role != "assistant":
+        raise invalid(f"{where}.prefix", "only the assistant's last message can be continued")
     others = {name: value for name in PASSED if (value := getattr(message, name)) is not None}
     return {"role": ROLES[message.role], "content": message.content, **others}   # null is as absent

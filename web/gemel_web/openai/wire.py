@@ -41,7 +41,7 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     """What chats and completions have in common. null is the same as absent."""
 
-    model: str | None = None   # absent: the only model served
+    model: str | None = None   # absent or empty: the only model served
     n: Count | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -72,8 +72,8 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     mirostat_tau: float | None = None
     mirostat_eta: float | None = None
     # accepted, without effect on the answer
-    user: str | None = None
-    metadata: dict[str, str] | None = None
+    user: Any = None
+    metadata: Any = None
     store: Any = None
     service_tier: str | None = None
     safety_identifier: str | None = None
@@ -82,6 +82,12 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     cache_prompt: Any = None
     keep_alive: Any = None
     id_slot: Any = None
+    ttl: Any = None
+    chat_id: Any = None
+    session_id: Any = None
+    conversation_id: Any = None
+    return_progress: Any = None
+    timings_per_token: Any = None
     # how it is evaluated beside others
     priority: Whole | None = None        # lower ones begin first
     cache_salt: str | None = None        # only requests with the same one share what was evaluated
@@ -91,15 +97,21 @@ class Message(Struct, forbid_unknown_fields=True, kw_only=True):
     """One message of a chat; the fields of an earlier answer, which clients send back, are accepted."""
 
     role: str
-    content: str | list[dict[str, Any]] | None = None
+    content: str | list[str | dict[str, Any]] | None = None
     name: str | None = None
     refusal: str | None = None
     reasoning_content: str | None = None
+    reasoning: str | None = None   # another name of reasoning_content
+    prefix: bool | None = None     # of the assistant's last message: the answer continues it
     tool_calls: Any = None
     tool_call_id: Any = None
     function_call: Any = None
     audio: Any = None
+    # accepted, without effect on the answer
     annotations: Any = None
+    cache_control: Any = None
+    id: Any = None
+    opts: Any = None
 
 
 class ChatRequest(Sampled, kw_only=True):
@@ -113,6 +125,7 @@ class ChatRequest(Sampled, kw_only=True):
     prediction: Any = None
     continue_final_message: bool | None = None   # absent: if the last message is the assistant's
     add_generation_prompt: bool | None = None    # true: begin a new message in any case
+    chat_template_kwargs: dict[str, Any] | None = None
     # refused
     tools: Any = None
     tool_choice: Any = None
@@ -124,13 +137,15 @@ class ChatRequest(Sampled, kw_only=True):
     reasoning_effort: Any = None
     verbosity: Any = None
     web_search_options: Any = None
+    think: Any = None
+    options: Any = None
 
 
 class CompletionRequest(Sampled, kw_only=True):
     """POST /v1/completions."""
 
     prompt: Inputs
-    logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    logprobs: bool | Annotated[int, Meta(ge=0, le=20)] | None = None   # false: none; true is no number of them
     echo: bool | None = None
     best_of: Count | None = None
     suffix: Any = None
@@ -143,22 +158,25 @@ class EmbeddingRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     input: Inputs
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Count | None = None
-    user: str | None = None
+    user: Any = None
 
 
 STORE = "storing is not supported: leave it out, or send false"
-TOOLS = "tools are not supported"
+TOOLS = "tools are not supported: leave it out, or turn tools (an agent mode) off in the client"
+THINKING = 'not supported: send what the chat template reads, such as chat_template_kwargs: {"enable_thinking": false}'
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
     "store": ((False,), STORE),
     "tools": (([],), TOOLS),
     "tool_choice": (("none", "auto"), TOOLS),
     "functions": (([],), TOOLS),
     "function_call": (("none", "auto"), TOOLS),
-    "response_format": (({"type": "text"},), 'only {"type": "text"} is supported'),
+    "response_format": (({"type": "text"},), 'only {"type": "text"} is supported: leave it out'),
     "modalities": ((["text"],), 'only ["text"] is supported'),
     "audio": ((), "audio is not supported"),
-    "reasoning_effort": ((), "not supported"),
-    "verbosity": ((), "not supported"),
+    "reasoning_effort": ((), THINKING),
+    "think": ((), THINKING),
+    "options": (({},), "not supported: send its members, such as temperature, as fields of the request"),
+    "verbosity": ((), "not supported: leave it out"),
     "web_search_options": ((), "web search is not supported"),
     "suffix": (("",), "inserting text is not supported: only what follows the prompt is generated"),
     "tool_calls": (([],), TOOLS),
@@ -305,7 +323,7 @@ class Embeddings(Struct, frozen=True):
     usage: InputUsage
 
 
-class ModelMeta(Struct, frozen=True, kw_only=True):
+class ModelMeta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Facts about a model, under llama.cpp's names if it has them, and the fields of gemel.Info."""
 
     n_params: int
@@ -318,6 +336,7 @@ class ModelMeta(Struct, frozen=True, kw_only=True):
     isa: str
     threads: int
     why: str
+    warnings: tuple[str, ...] = ()   # what the file says that the model goes without; left out where there are none
 
 
 class Model(Struct, frozen=True, kw_only=True):

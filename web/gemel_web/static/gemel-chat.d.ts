@@ -26,7 +26,7 @@ export class GemelChat extends HTMLElement {
     readonly embed: Gemel["embed"];
     readonly run: Gemel["run"];
     /** Default: the model last passed to load() since the `model` attribute was set, else the attribute's. */
-    load(model?: ModelSource, options?: LoadOptions): Promise<Info>;
+    load(model?: ModelSource | null, options?: LoadOptions | null): Promise<Info>;
     /** Ask a question, as a visitor does. null: it failed, or was stopped before the first token. */
     ask(text: string): Promise<Result | null>;
     stop(): void;

@@ -83,15 +83,12 @@ export class GemelChat extends HTMLElement {
         const status = make("div", { className: "status", role: "status" });
         const error = make("p", { className: "error", role: "alert", hidden: "" });
         const input = make("textarea", { id: "input", rows: "1", dir: "auto", autocomplete: "off" });
-        const send = make("button", { type: "submit" }, "Send");
+        const send = make("button", { type: "button" }, "Send");
         const stop = make("button", { type: "button", className: "stop", hidden: "" }, "Stop");
         const label = make("label", { className: "hidden", for: "input" }, "Your message");
-        const form = make("form", {}, label, input, send, stop);
+        const form = make("form", {}, label, input, send, stop); // never submitted: a sandboxed frame may forbid that
         root.append(log, error, status, progress, form);
-        form.addEventListener("submit", (event) => {
-            event.preventDefault();
-            this.#send();
-        });
+        send.addEventListener("click", () => this.#send());
         input.addEventListener("keydown", (event) => {
             if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
             event.preventDefault();
@@ -130,7 +127,7 @@ export class GemelChat extends HTMLElement {
             for (const name of ["base", "models"]) {
                 if (this.hasAttribute(name)) options[name] = this.getAttribute(name);
             }
-            if (this.hasAttribute("threads")) options.threads = Number(this.getAttribute("threads"));
+            if (this.hasAttribute("threads")) options.threads = Number(this.getAttribute("threads") || NaN);
             this.#gemel = new Gemel(options);
         }
         return this.#gemel;
@@ -145,10 +142,11 @@ export class GemelChat extends HTMLElement {
     }
 
     /** Load a model. Default: the one last passed to load() since the attribute was set, else the attribute's. */
-    async load(model, { onProgress, ...options } = {}) {
+    async load(model, options) {
+        const { onProgress, ...given } = options ?? {};
         try {
-            const wanted = model === undefined ? this.#wanted() : { model };
-            const { prompt, signal, ...kept } = { ...wanted.options, ...options };
+            const wanted = model === undefined || model === null ? this.#wanted() : { model };
+            const { prompt, signal, ...kept } = { ...wanted.options, ...given };
             const isBytes = wanted.model instanceof ArrayBuffer || ArrayBuffer.isView(wanted.model);
             const attribute = this.getAttribute("model");
             this.#last = { model: isBytes ? null : wanted.model, options: kept, attribute };
@@ -195,10 +193,11 @@ export class GemelChat extends HTMLElement {
 
     /** Ask a question, as a visitor does. Resolves to the result, or null if there is none. */
     async ask(text) {
+        if (typeof text !== "string") throw new TypeError("<gemel-chat>: ask(text) takes a text");
         if (this.#busy) throw new Error("<gemel-chat> is already answering: call stop() first");
         const shown = [this.#show("user", text), this.#show("assistant", "")];
         return this.#busily(async () => {
-            const result = await this.#answer([...this.messages, { role: "user", content: text }], shown[1]);
+            const result = await this.#answer([...(this.messages ?? []), { role: "user", content: text }], shown[1]);
             if (result?.text) return result;
             for (const message of shown) message.remove(); // the question was not answered: take it back
             this.#parts.input.value ||= text;
@@ -315,10 +314,11 @@ export class GemelChat extends HTMLElement {
         if (follows) log.scrollTop = log.scrollHeight;
     }
 
-    #showInfo({ name, threads, isa }) {
+    #showInfo({ name, threads, isa, warnings, why_uncached: why }) {
         const short = name.split("/").at(-1);
         const many = threads > 1 ? `${threads} threads` : "one thread";
-        this.#say(`${short} runs in this tab: ${many}, ${isa}`);
+        const visits = why === null ? "" : `. Each visit downloads it: ${why}`;
+        this.#say([`${short} runs in this tab: ${many}, ${isa}`, ...warnings].join("; ") + visits);
     }
 
     #showEnd({ usage, timings, stop_reason }) {

@@ -4,11 +4,11 @@ export type ModelSource = string | URL | Blob | ArrayBuffer | Uint8Array;
 /** Where gemel's files and models come from, and the number of threads. */
 export interface GemelOptions {
     /** The folder of gemel's files. Default: the module's folder. */
-    base?: string | URL;
+    base?: string | URL | null;
     /** 1 to 256. Default: the browser's CPUs, at most 8. A page that is not cross-origin isolated has one. */
-    threads?: number;
+    threads?: number | null;
     /** A folder that serves the models with short names. */
-    models?: string | URL;
+    models?: string | URL | null;
 }
 
 /** The progress of a load. */
@@ -24,16 +24,16 @@ export interface Progress {
     left: number | null;
 }
 
-/** Options of gemel.open_async, by Python's names. */
+/** Options of gemel.open_async, by Python's names. null is undefined, here and in the options of all calls. */
 export interface LoadOptions {
-    onProgress?: (progress: Progress) => void;
-    signal?: AbortSignal;
+    onProgress?: ((progress: Progress) => void) | null;
+    signal?: AbortSignal | null;
     /** A text, ids or messages to evaluate while the model loads. */
-    prompt?: string | ArrayLike<number> | Message[];
+    prompt?: string | ArrayLike<number> | Message[] | null;
     threads?: number | null;
     isa?: string | null;
     /** false: do not store the download. */
-    cache?: boolean;
+    cache?: boolean | null;
 }
 
 /** Facts about the loaded model and the engine that runs it. */
@@ -56,59 +56,64 @@ export interface Info {
     kv_size: number;
     /** Total bytes of WebAssembly memory, as of the last answer. */
     memory: number;
+    /** What the file says that the model goes without, a sentence each. */
+    warnings: string[];
+    /** One sentence: why the download is not cached; null: it is, or nothing was to be cached. */
+    why_uncached: string | null;
 }
 
 /** The fields of gemel.Sampling. */
 export interface Sampling {
-    temperature?: number;
-    top_k?: number;
-    top_p?: number;
-    min_p?: number;
-    typical_p?: number;
-    repeat_penalty?: number;
-    frequency_penalty?: number;
-    presence_penalty?: number;
-    penalty_last_n?: number;
-    dry_multiplier?: number;
-    dry_base?: number;
-    dry_allowed_length?: number;
-    dry_last_n?: number;
-    dry_breakers?: string[];
-    xtc_probability?: number;
-    xtc_threshold?: number;
-    mirostat?: 0 | 2;
-    mirostat_tau?: number;
-    mirostat_eta?: number;
-    /** An integer from 0; JavaScript's numbers are exact up to 2 ** 53. */
-    seed?: number | null;
+    temperature?: number | null;
+    top_k?: number | null;
+    top_p?: number | null;
+    min_p?: number | null;
+    typical_p?: number | null;
+    repeat_penalty?: number | null;
+    frequency_penalty?: number | null;
+    presence_penalty?: number | null;
+    penalty_last_n?: number | null;
+    dry_multiplier?: number | null;
+    dry_base?: number | null;
+    dry_allowed_length?: number | null;
+    dry_last_n?: number | null;
+    dry_breakers?: string[] | null;
+    xtc_probability?: number | null;
+    xtc_threshold?: number | null;
+    mirostat?: 0 | 2 | null;
+    mirostat_tau?: number | null;
+    mirostat_eta?: number | null;
+    /** A 64-bit integer, from 2 ** 53 as a BigInt; -1: a random one. */
+    seed?: number | bigint | null;
     /** id -> the number that is added to its logit. */
-    logit_bias?: Map<number, number>;
+    logit_bias?: Map<number, number> | Record<number, number> | null;
 }
 
 /** Options of Model.generate. */
 export interface GenerateOptions extends Sampling {
     max_tokens?: number | null;
-    stop?: string | string[];
-    special?: boolean;
+    stop?: string | string[] | null;
+    special?: boolean | null;
     n_ctx?: number | null;
 }
 
 /** Options of Model.chat and Chat.send. */
 export interface ChatOptions extends Sampling {
     max_tokens?: number | null;
-    stop?: string | string[];
+    stop?: string | string[] | null;
     n_ctx?: number | null;
     /** A chat template (Jinja) that replaces the file's. */
     template?: string | null;
     tools?: unknown[] | null;
     /** Values for the template, such as enable_thinking. */
-    template_options?: Record<string, unknown>;
+    template_options?: Record<string, unknown> | null;
 }
 
 /** One message of a conversation. Templates may use more keys. */
 export interface Message {
     role: string;
-    content: string;
+    /** An assistant's message may lack it. */
+    content?: string | { type: string; text?: string; [key: string]: unknown }[] | null;
     [key: string]: unknown;
 }
 
@@ -116,8 +121,8 @@ export interface Message {
 export interface Result {
     text: string;
     stop_reason: "stop" | "eos" | "length" | "cancelled";
-    /** The same `seed` repeats this run. */
-    seed: number;
+    /** The same `seed` repeats this run. A BigInt from 2 ** 53. */
+    seed: number | bigint;
     usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number };
     timings: Timings;
 }
@@ -161,29 +166,29 @@ export interface GemelError extends Error {
 }
 
 export interface EmbedOptions {
-    pooling?: "mean" | "first" | "last";
-    normalise?: boolean;
+    pooling?: "mean" | "first" | "last" | null;
+    normalise?: boolean | null;
 }
 
 export interface RunOptions {
-    onOutput?: (text: string, stream: "stdout" | "stderr") => void;
+    onOutput?: ((text: string, stream: "stdout" | "stderr") => void) | null;
 }
 
 /** One model in one worker. */
 export class Gemel {
-    constructor(options?: GemelOptions);
+    constructor(options?: GemelOptions | null);
     /** null while no model is loaded. */
     readonly info: Info | null;
     readonly cache: { list(): Promise<CacheEntry[]>; delete(name: string): Promise<number> };
-    load(model: ModelSource, options?: LoadOptions): Promise<Info>;
-    generate(prompt: string | ArrayLike<number>, options?: GenerateOptions): Generation;
-    chat(messages: Message[], options?: ChatOptions): Generation;
-    embed(text: string, options?: EmbedOptions): Promise<Float32Array>;
-    embed(texts: string[], options?: EmbedOptions): Promise<Float32Array[]>;
+    load(model: ModelSource, options?: LoadOptions | null): Promise<Info>;
+    generate(prompt: string | ArrayLike<number>, options?: GenerateOptions | null): Generation;
+    chat(messages: Message[], options?: ChatOptions | null): Generation;
+    embed(text: string, options?: EmbedOptions | null): Promise<Float32Array>;
+    embed(texts: string[], options?: EmbedOptions | null): Promise<Float32Array[]>;
     /** Send a request to the loaded model's OpenAI API. Only an address's path and query matter. */
     fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
     /** The repr of the program's last expression, or null. */
-    run(code: string, options?: RunOptions): Promise<string | null>;
+    run(code: string, options?: RunOptions | null): Promise<string | null>;
     stop(): void;
     close(): void;
 }

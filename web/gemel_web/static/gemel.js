@@ -9,6 +9,11 @@
 const HERE = new URL(".", import.meta.url).href;
 const STARTING = ["load", "run", "list", "delete", "fetch"]; // calls that start the worker when there is none
 const BODYLESS = [101, 204, 205, 304]; // statuses of responses without a body
+const MAX_THREADS = 256;
+const SCHEME = /^[a-z][a-z\d+.-]*:/i; // of https:, hf: and others
+const FILE = /\.gguf([?#].*)?$/is; // the name of a model's file
+// Begins a classic worker that only imports modules: Pyodide asks importScripts whether it may use them.
+const LIKE_MODULE = "self.importScripts = () => { throw new TypeError('this worker imports modules'); };\n";
 const GRACE = 100; // milliseconds that a stopped Python cell has to end before it is interrupted
 
 /** Turn a Python error into an Error: `name` is Python's class, `traceback` Python's traceback. */
@@ -133,10 +138,15 @@ export class Gemel {
      *     base: the folder of gemel's files, default this module's; threads: per model, default the browser's CPUs;
      *     models: a folder that serves the models with short names
      */
-    constructor({ base = HERE, threads, models, ...unknown } = {}) {
-        for (const name in unknown) throw new TypeError(`new Gemel: unknown option ${name}`);
+    constructor(options) {
+        const { base, threads, models, ...unknown } = optionsOf("new Gemel", options);
+        refuseUnknown("new Gemel", unknown);
         const folder = (address) => new URL(address, document.baseURI).href.replace(/\/?$/, "/");
-        this.#options = { base: folder(base), threads, models: models === undefined ? undefined : folder(models) };
+        this.#options = {
+            base: folder(base ?? HERE),
+            threads: threads === undefined ? undefined : countOf(threads),
+            models: models === undefined ? undefined : folder(models),
+        };
         this.info = null;
         this.cache = {
             list: async () => this.#ask("list").answer,
@@ -145,11 +155,13 @@ export class Gemel {
     }
 
     /** Load a model, and replace the loaded one; resolves to `info`. */
-    async load(model, { onProgress, signal, ...options } = {}) {
+    async load(model, options) {
+        const { onProgress, signal, ...rest } = optionsOf("load", options);
+        const progress = listenerOf("load", { onProgress });
+        const source = addressOf(model);
         signal?.throwIfAborted();
         this.info = null;
-        const progress = (state) => onProgress?.(state);
-        const { answer, stop } = this.#ask("load", addressOf(model), options, { progress });
+        const { answer, stop } = this.#ask("load", source, rest, { progress });
         signal?.addEventListener("abort", stop, { once: true });
         try {
             this.info = await answer;
@@ -163,18 +175,20 @@ export class Gemel {
     }
 
     /** Continue a text or ids, without a chat template. @returns {Generation} */
-    generate(prompt, options = {}) {
-        return new Generation((listener) => this.#ask("generate", prompt, options, listener));
+    generate(prompt, options) {
+        const given = optionsOf("generate", options);
+        return new Generation((listener) => this.#ask("generate", prompt, given, listener));
     }
 
     /** Answer messages with the model's chat template. Evaluates only messages that the last call did not evaluate. */
-    chat(messages, options = {}) {
-        return new Generation((listener) => this.#ask("chat", messages, options, listener));
+    chat(messages, options) {
+        const given = optionsOf("chat", options);
+        return new Generation((listener) => this.#ask("chat", messages, given, listener));
     }
 
     /** @returns {Promise<Float32Array | Float32Array[]>} one vector per text */
-    async embed(texts, options = {}) {
-        return this.#ask("embed", texts, options).answer;
+    async embed(texts, options) {
+        return this.#ask("embed", texts, optionsOf("embed", options)).answer;
     }
 
     /**
@@ -193,9 +207,10 @@ export class Gemel {
     }
 
     /** Run a Python program in its own namespace; resolves to the repr of its last expression, or null. */
-    async run(code, { onOutput, ...unknown } = {}) {
-        for (const name in unknown) throw new TypeError(`run: unknown option ${name}`);
-        const output = (text, stream) => onOutput?.(text, stream);
+    async run(code, options) {
+        const { onOutput, ...unknown } = optionsOf("run", options);
+        refuseUnknown("run", unknown);
+        const output = listenerOf("run", { onOutput });
         return this.#ask("run", code, {}, { output }).answer;
     }
 
@@ -258,8 +273,10 @@ export class Gemel {
 
     #start() {
         const script = new URL("worker.js", this.#options.base).href;
-        const address = URL.createObjectURL(new Blob([starter(script)], { type: "text/javascript" }));
-        const worker = new Worker(address, { type: "module", name: "gemel" });
+        const type = self.origin === "null" ? "classic" : "module"; // sandboxed frames can't start workers of modules
+        const program = type === "classic" ? `${LIKE_MODULE}${starter(script)}` : starter(script);
+        const address = URL.createObjectURL(new Blob([program], { type: "text/javascript" }));
+        const worker = new Worker(address, { type, name: "gemel" });
         this.#worker = worker;
         worker.onerror = (event) => {
             event.preventDefault();
@@ -284,10 +301,15 @@ export class Gemel {
     /** The worker holds this lock while it lives: a page has no other way to notice that a worker has ended. */
     #watch(lock) {
         const worker = this.#worker;
-        navigator.locks.request(lock, () => {
+        const ended = () => {
             if (worker !== this.#worker) return;
             this.#end({ name: "WorkerError", message: "gemel's worker has ended: load the model again" });
-        });
+        };
+        try {
+            navigator.locks.request(lock, ended).catch(() => {}); // refused: then nobody notices
+        } catch {
+            // also refused
+        }
     }
 
     #hear(data) {
@@ -348,9 +370,53 @@ function starter(script) {
     });`;
 }
 
-/** The model for Python: addresses relative to the page become absolute, short names and files stay unchanged. */
+/** The options of a call; null and undefined are left out, for all of them and for each. */
+function optionsOf(call, options) {
+    if (options === null || options === undefined) return {};
+    if (typeof options !== "object" || Array.isArray(options))
+        throw new TypeError(`${call}: options must be an object such as {name: value}, not ${shown(options)}`);
+    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null && value !== undefined));
+}
+
+function refuseUnknown(call, unknown) {
+    for (const name in unknown) throw new TypeError(`${call}: unknown option ${name}`);
+}
+
+/** Return the only listener of an object, or a function that does nothing. */
+function listenerOf(call, listeners) {
+    const [[name, listener]] = Object.entries(listeners);
+    if (listener !== undefined && typeof listener !== "function")
+        throw new TypeError(`${call}: ${name} must be a function, not ${shown(listener)}`);
+    return listener ?? (() => {});
+}
+
+function countOf(threads) {
+    const count = typeof threads === "bigint" ? Number(threads) : threads;
+    if (Number.isInteger(count) && count >= 1 && count <= MAX_THREADS) return count;
+    throw new TypeError(`new Gemel: threads must be an integer from 1 to ${MAX_THREADS}, not ${shown(threads)}`);
+}
+
+/** A value as an error shows it: 3n, "text", an object of class Map. */
+function shown(value) {
+    if (typeof value === "bigint") return `${value}n`;
+    if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
+    if (typeof value !== "object" || value === null) return String(value).slice(0, 80);
+    return `an object of class ${Object.prototype.toString.call(value).slice(8, -1)}`;
+}
+
+/**
+ * The model for Python. Addresses relative to the page become absolute: those with a slash, and names of .gguf files.
+ * Other addresses, short names, and files stay unchanged.
+ */
 function addressOf(model) {
     if (model instanceof URL) return model.href;
-    if (typeof model === "string" && /^\.{0,2}\//.test(model)) return new URL(model, document.baseURI).href;
-    return model;
+    if (model instanceof Blob || model instanceof ArrayBuffer || ArrayBuffer.isView(model)) return model;
+    const text = typeof model === "string" ? model.trim() : "";
+    if (!text)
+        throw new TypeError(
+            `load: a model is an address, a short name, a File, a Blob or an array of bytes, not ${shown(model)}`,
+        );
+    if (SCHEME.test(text)) return text;
+    const isRelative = text.includes("/") || FILE.test(text);
+    return isRelative ? new URL(text, document.baseURI).href : text;
 }

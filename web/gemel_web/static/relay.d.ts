@@ -2,7 +2,7 @@ import type { Gemel } from "./gemel.js";
 
 export interface RelayOptions {
     /** Whether the page answers requests now. Default: while a model is loaded. */
-    serves?: () => boolean;
+    serves?: (() => boolean) | null;
 }
 
 /** A page's connection to the service worker. */
@@ -14,4 +14,4 @@ export interface Relay {
 }
 
 /** Make the service worker next to this module pass requests to v1/* to the page's model. */
-export function connect(gemel: Gemel, options?: RelayOptions): Relay;
+export function connect(gemel: Gemel, options?: RelayOptions | null): Relay;

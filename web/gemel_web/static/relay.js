@@ -20,21 +20,26 @@ let connected = false; // so that each request is answered once
  *     ready: whether requests to v1/* reach this page from now on, and why not. It never settles if the page reloads to
  *     become isolated, so await it before anything else. offline: whether the site works offline, and why not
  */
-export function connect(gemel, { serves = () => gemel.info !== null, ...unknown } = {}) {
+export function connect(gemel, options) {
+    const { serves, ...unknown } = options ?? {};
     for (const name in unknown) throw new TypeError(`connect: unknown option ${name}`);
     if (connected) throw new Error("connect: this page is already connected");
     connected = true;
-    const ready = join(gemel, serves);
+    const ready = join(gemel, serves ?? (() => gemel.info !== null));
     return { ready, offline: ready.then(saveSite) };
 }
 
 async function join(gemel, serves) {
-    const why = await obstacle();
+    const why = await obstacle().catch(({ message }) => `the browser refuses service workers here: ${message}`);
     if (why !== null) return { relays: false, why };
     const lock = `gemel-page-${crypto.randomUUID()}`; // held while the page lives
-    await new Promise((held) => {
-        navigator.locks.request(lock, () => new Promise(() => held()));
-    });
+    try {
+        await new Promise((held, refused) => {
+            navigator.locks.request(lock, () => new Promise(() => held())).catch(refused);
+        });
+    } catch ({ message }) {
+        return { relays: false, why: `the browser refuses Web Locks here: ${message}` };
+    }
     listen(gemel, () => (serves() ? lock : null));
     if (isReloadDue()) {
         location.reload();

@@ -19,31 +19,78 @@ from typing import TYPE_CHECKING, Any
 import gemel
 import gemel.browser
 import js  # type: ignore[import-not-found]
-from pyodide.ffi import jsnull, to_js  # type: ignore[import-not-found]
+from pyodide.ffi import JsBigInt, JsProxy, jsnull, to_js  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
     from gemel_web.tab import TabApp
 
 PACE = 0.03          # minimum seconds between two messages of one call
 CELL = "<cell>"      # the file name of a page's program in tracebacks
+SUBJECTS = {"generate": "prompt", "chat": "messages", "embed": "texts", "run": "code", "delete": "name"}
 CHAT_OPTIONS = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the others are Chat.send's
 Post = Callable[..., None]
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401
-    """Return the Python value of a JavaScript value: null becomes None; undefined fields are left out."""
+def plain(value: Any, where: str) -> Any:  # noqa: ANN401
+    """Return the Python value of a JavaScript value: null becomes None; undefined fields are left out.
+
+    where: names the value in the TypeError for what has no Python value, such as a Date.
+    """
     if value is jsnull:
         return None
+    if isinstance(value, JsBigInt):
+        return int(value)
+    if isinstance(value, JsProxy):
+        value = value.to_py()
+    if isinstance(value, JsProxy):
+        raise TypeError(f"{where} is {kind_of(value)}: pass texts, numbers, booleans, arrays and plain objects")
     if isinstance(value, dict):
-        return {key: plain(one) for key, one in value.items() if one is not None}
+        return {plain(key, where): plain(one, f"{where}.{key}") for key, one in value.items() if one is not None}
     if isinstance(value, list):
-        return [plain(one) for one in value]
+        return [plain(one, f"{where}[{i}]") for i, one in enumerate(value)]
     return value
 
 
+def options_of(given: Any, call: str) -> dict[str, Any]:  # noqa: ANN401
+    """Return the options of a call. TypeError for a number that JavaScript has rounded."""
+    options: dict[str, Any] = plain(given, call)
+    seed, bias = options.get("seed"), options.get("logit_bias")
+    if isinstance(seed, float) and seed.is_integer():
+        raise TypeError(f"seed={int(seed)}: JavaScript's numbers are exact up to 2**53: pass a BigInt, {int(seed)}n")
+    if isinstance(bias, dict):   # keys of plain objects are texts
+        options["logit_bias"] = {int(id) if str(id).isdecimal() else id: added for id, added in bias.items()}
+    return options
+
+
+def model_of(given: Any) -> Any:  # noqa: ANN401
+    """Return a model as gemel.open_async takes it. An error for a text that is neither an address nor a short name."""
+    if not isinstance(given, str) or given in gemel.NAMES or ":" in given:
+        return given
+    raise gemel.SourceError(
+        f"{given!r} is no short name of a model. A file beside the page is \"./{given}\"; short names are "
+        f"{', '.join(sorted(gemel.NAMES))} (new Gemel({{models}}), or the attribute models of <gemel-chat>, is the "
+        "folder that serves them)"
+    )
+
+
+def kind_of(value: Any) -> str:  # noqa: ANN401
+    """Name a JavaScript object's class: "a Date"."""
+    name = str(js.Object.prototype.toString.call(value)).removeprefix("[object ").removesuffix("]")
+    return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"
+
+
 def sent(value: Any) -> Any:  # noqa: ANN401
-    """Return the JavaScript value of a Python value."""
-    return to_js(value, dict_converter=js.Object.fromEntries)
+    """Return the JavaScript value of a Python value; None becomes null."""
+    return to_js(nulls(value), dict_converter=js.Object.fromEntries)
+
+
+def nulls(value: Any) -> Any:  # noqa: ANN401
+    """Return a value with JavaScript's null in place of None."""
+    if isinstance(value, dict):
+        return {key: nulls(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [nulls(one) for one in value]
+    return jsnull if value is None else value
 
 
 def floats(row: Any) -> Any:  # noqa: ANN401
@@ -226,10 +273,11 @@ class Tab:
             return
         call = self._calls[message.id] = Call(self._post, message.id, message.name)
         try:
-            subject = message.subject
-            if message.name != "load" and hasattr(subject, "to_py"):   # a file stays a JavaScript object
-                subject = plain(subject.to_py())
-            work = self._methods[message.name](call, subject, plain(message.options.to_py()))
+            name = message.name
+            subject = model_of(message.subject) if name == "load" else plain(message.subject, SUBJECTS.get(name, name))
+            if name in SUBJECTS and subject is None:
+                raise TypeError(f"{name}: its first parameter, {SUBJECTS[name]}, is null or undefined")
+            work = self._methods[name](call, subject, options_of(message.options, name))
         except Exception as error:
             self._end(message.id, None, error)
             return
@@ -287,6 +335,8 @@ class Tab:
             "has_chat": bool(model.chat_template or model.chat_templates),
             "engine": what.engine, "isa": what.isa, "threads": what.threads, "why": what.why,
             "weight_size": model.weight_size, "kv_size": model.kv_size, "memory": self._memory(),
+            "warnings": list(model.warnings),
+            "why_uncached": gemel.browser.why_uncached(model),
         }  # fmt: skip
 
     def _memory(self) -> int:
@@ -303,7 +353,10 @@ class Tab:
         if not isinstance(messages, list):
             raise gemel.ArgumentError(f"messages={messages!r}: must be a list of {{role, content}}")
         opened = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
-        opened |= options.pop("template_options", {})
+        values = options.pop("template_options", {})
+        if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
+            raise TypeError(f"template_options={values!r:.50}: must be an object such as {{enable_thinking: false}}")
+        opened |= values
         if self._chat is None or repr(opened) != self._chat_key:
             if self._chat is not None:
                 self._chat.close()
@@ -342,10 +395,14 @@ class Tab:
     async def embed(self, call: Call, texts: Any, options: dict[str, Any]) -> Any:  # noqa: ANN401
         """Return a Float32Array, or an array of them; a stop takes effect between two texts."""
         model = self._loaded()
+        if not isinstance(texts, str | list):
+            raise TypeError(f"texts is {texts!r:.50}: must be a text or an array of texts")
         if isinstance(texts, str) or not texts:
             return floats(model.embed(texts, **options))
         rows = []
-        for text in texts:
+        for i, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise TypeError(f"texts[{i}] is {text!r:.50}: must be a text")
             rows.append(floats(model.embed([text], **options)))
             await asyncio.sleep(0)
         return rows
@@ -390,6 +447,8 @@ class Tab:
         """Run a program; return the repr of its last expression."""
         from pyodide.code import eval_code_async  # type: ignore[import-not-found]
 
+        if not isinstance(code, str):
+            raise TypeError(f"run: a program is a text, not {code!r:.50}")
         async with self._cells:
             call.before = asyncio.all_tasks()
             out, errors = Output(call, "stdout"), Output(call, "stderr")
@@ -412,4 +471,6 @@ class Tab:
 
     async def delete_cached(self, call: Call, name: str, options: dict[str, Any]) -> int:
         """Delete a model from the cache; return the bytes freed."""
+        if not isinstance(name, str):
+            raise TypeError(f"cache.delete: the name of a model is a text, not {name!r:.50}")
         return await gemel.cache.delete_async(name)

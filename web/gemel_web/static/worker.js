@@ -82,10 +82,12 @@ self.onmessage = ({ data }) => {
 self.onunhandledrejection = (event) => fail(event.reason);
 self.postMessage({ kind: "there" });
 
-if (self.navigator.locks) {
+/** Hold a lock while this worker lives. Where locks are refused, the page does not notice the end of its worker. */
+async function live() {
     const lock = `gemel-${crypto.randomUUID()}`;
-    self.navigator.locks.request(lock, () => {
+    await self.navigator.locks.request(lock, () => {
         self.postMessage({ kind: "lock", lock });
         return new Promise(() => {});
     });
 }
+live().catch(() => {});

@@ -11,11 +11,15 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from typing import Unpack
 
+from ...core.checks import callback, flag, not_number, not_whole, text, wrong_type
 from ...core.closing import Closing
 from ...core.errors import ArgumentError, GemelError, OutOfMemoryError
-from ...core.scalars import whole
+from ...core.scalars import number, whole
+from ...text.ids import Ids
 from ..call_options import CallOptions, call_options
+from ..call_types import CallFields
 from ..core_model import CoreModel
 from ..generation import Generation, check_limit
 from ..kv import KvType
@@ -38,6 +42,13 @@ class Batch(Closing):
     """Made by Model.batch(). A context manager; closing it stops its generations.
 
     Its generations may be read in any order and by any thread: reading one takes steps for all. Or call step().
+
+    Attributes:
+        model: whose generations they are
+        n_ctx: ids of a prompt and its answer
+        kv_type: what keys and values are rounded to
+        cache_memory: bytes that the KV caches of the model may take
+        max_running: generations that are evaluated together
     """
 
     copy_hint = "open another one with Model.batch()"
@@ -53,8 +64,8 @@ class Batch(Closing):
         most = MAX_RUNNING if max_running is None else _integer(max_running, 1, "max_running")
         self.max_running = min(most, model.n_batch)
         seconds = STEP_S if step_seconds is None else step_seconds
-        if not isinstance(seconds, float | int) or not 0 < seconds < float("inf"):
-            raise ArgumentError(f"step_seconds={step_seconds!r}: must be a number over 0")
+        if number(seconds) is None or not 0 < seconds < float("inf"):
+            raise not_number("step_seconds", step_seconds, "a number of seconds over 0")
         most = Pace.FIRST if model.info.engine == "side module" else model.n_batch
         self._costs = Costs(most, seconds)
         self._waiting: Waiting[Request] = Waiting()
@@ -68,7 +79,7 @@ class Batch(Closing):
 
     def generate(
         self,
-        prompt: str | Sequence[int],
+        prompt: str | Ids,
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
@@ -79,20 +90,25 @@ class Batch(Closing):
         priority: int = 0,
         cache_salt: str = "",
         on_drawn: OnDrawn | None = None,
-        **fields: object,
+        **fields: Unpack[CallFields],
     ) -> Generation:
         """As Session.generate in a new session, with the same text and ids. It begins when a step has room.
 
         priority: lower ones begin first. key: whose request it is; keys of equal priority take turns by how much was
         evaluated for them. cache_salt: only requests with the same one share what was evaluated.
         on_drawn(session, id): called in the step for each id drawn, while the session has the logits that it was drawn
-        from: call only its log_probs() and likeliest().
+        from: call only its log_probs() and most likely ids.
         """
         also = ("special", "is_answer", "key", "priority", "cache_salt", "on_drawn")
         options = call_options(max_tokens, stop, sampling, fields, also=also)
+        if whole(priority) is None:
+            raise not_whole("priority", priority, "an integer")
         ids = self.model._prompt_ids(prompt, special=special)
-        request = self._request(ids, options, key=key, priority=priority, salt=cache_salt)
-        request.answer.is_message = is_answer
+        request = self._request(
+            ids, options, key=text("key", key), priority=priority, salt=text("cache_salt", cache_salt)
+        )
+        request.answer.is_message = flag("is_answer", is_answer)
+        callback("on_drawn", on_drawn)
         request.on_drawn = on_drawn
         with self._lock:
             self._waiting.add(request)
@@ -103,6 +119,8 @@ class Batch(Closing):
 
         Raises the generation's error.
         """
+        if not isinstance(generation, Generation):
+            raise wrong_type("generation", generation, "a generation of this batch")
         if not isinstance(generation._run, Request):
             raise ArgumentError("this generation is not a batch's: iterate over it")
         return generation._run.taken()
@@ -114,7 +132,7 @@ class Batch(Closing):
 
     def _request(self, ids: Sequence[int], options: CallOptions, *, key: str, priority: int, salt: str) -> Request:
         if self._closed:
-            raise ArgumentError("the batch is closed")
+            raise ArgumentError("this batch is closed: open another one with Model.batch()")
         limit = check_limit(self.model, self.n_ctx, len(ids), options.max_tokens)
         return Request(
             self.model, ids, options, limit, key=key, priority=priority, salt=salt, drive=self.step, leave=self._leave
@@ -307,7 +325,7 @@ class Batch(Closing):
 
 
 def _integer(value: object, least: int, name: str) -> int:
-    number = whole(value)
-    if number is None or number < least:
-        raise ArgumentError(f"{name}={value!r}: must be an integer of at least {least}")
-    return number
+    integer = whole(value)
+    if integer is None or integer < least:
+        raise not_whole(name, value, f"an integer of at least {least}")
+    return integer

@@ -35,8 +35,20 @@ export class Figures {
         place.title = detail;
     }
 
+    /** Show what the file says that the model goes without. */
+    #warn(warnings) {
+        const lines = warnings.map((words) => {
+            const line = document.createElement("li");
+            line.textContent = words;
+            return line;
+        });
+        byId("warnings").replaceChildren(...lines);
+        byId("warnings").hidden = !lines.length;
+    }
+
     /** Show facts about the engine; null: they are unknown. */
     engine(info) {
+        this.#warn(info?.warnings ?? []);
         if (info === null) {
             const why = this.#host.name === "tab" ? "no model is loaded yet" : "the server does not report it";
             for (const name of ["memory", "threads", "isa", "engine"]) this.#set(name, "–", why);

@@ -36,8 +36,11 @@ function show() {
     byId("model-name").textContent = name ?? "choose a model";
     const { tab, current } = hosts;
     const size = offered.find(({ url }) => url === tab.source)?.size ?? tab.source?.size;
-    const state = current === hosts.native ? "on the server" : tab.isLoaded ? "loaded" : size ? bytes(size) : "";
+    const uncached = current === tab && tab.isLoaded ? tab.info.why_uncached : null;
+    const loaded = uncached === null ? "loaded" : "loaded, not stored";
+    const state = current === hosts.native ? "on the server" : tab.isLoaded ? loaded : size ? bytes(size) : "";
     byId("model-state").textContent = state;
+    byId("model-state").title = uncached ?? "";
     byId("ready-model").textContent = name === null ? "none: choose one above" : `${name}${state ? `, ${state}` : ""}`;
     byId("ready-host").textContent = current === tab ? "this tab" : "the native server";
     byId("ready-why").textContent = current === tab && hosts.native.why !== null ? `: ${hosts.native.why}` : "";
@@ -66,6 +69,7 @@ async function ask(text) {
 }
 
 function composer() {
+    byId("send").addEventListener("click", () => ask(question.value.trim())); // a sandboxed frame may submit no form
     byId("composer").addEventListener("submit", (event) => {
         event.preventDefault();
         ask(question.value.trim());
@@ -120,7 +124,8 @@ async function load(source, signal) {
             ? ""
             : " It has no chat template: it can continue a text in a Python cell, but not chat.";
         const many = info.threads === 1 ? "one thread" : `${info.threads} threads`;
-        say(`${name} runs in this tab: ${many}, ${info.isa}.${base}`);
+        const visits = info.why_uncached === null ? "" : ` Each visit downloads it: ${info.why_uncached}.`;
+        say(`${name} runs in this tab: ${many}, ${info.isa}.${visits}${base}`);
     } catch (error) {
         const offer = hosts.why("native") === null ? " You can choose the native server above." : "";
         if (signal.aborted) {

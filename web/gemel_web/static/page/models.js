@@ -22,10 +22,15 @@ export class ModelsPanel {
         this.page = page;
         this.dialog = dialog;
         this.offered = offered;
-        byId("by-name").addEventListener("submit", (event) => {
+        const load = (event) => {
             event.preventDefault();
             const name = byId("name").value.trim();
             if (name) this.#choose(name);
+        };
+        byId("by-name").addEventListener("submit", load);
+        byId("by-name").querySelector("button").addEventListener("click", load);
+        byId("name").addEventListener("keydown", (event) => {
+            if (event.key === "Enter" && !event.isComposing) load(event); // a sandboxed frame may submit no form
         });
         byId("file").addEventListener("change", () => {
             const [file] = byId("file").files;

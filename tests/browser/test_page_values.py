@@ -1,0 +1,270 @@
+"""What JavaScript passes by habit crosses to Python: null, undefined, NaN, BigInt, names and addresses, histories.
+
+No value and no message that comes back shows a type of the bridge between the two.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import gemel
+import pytest
+import tiny
+from browser.pages import ApiPage
+from conftest import CHATML
+
+if TYPE_CHECKING:
+    from browser.server import Served, Server
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+OpenPage = Callable[..., ApiPage]
+Serve = Callable[..., "Served"]
+HI: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
+SHORT: dict[str, Any] = {"max_tokens": 6, "temperature": 0}
+BRIDGE = re.compile(r"Js[A-Z]\w+|NoneType|\[object Object\]|pyodide", re.IGNORECASE)
+SAMPLING = tuple(gemel.Sampling.__dataclass_fields__)
+OF_CALLS = {
+    "generate('a', %s).result": (*SAMPLING, "max_tokens", "stop", "special", "n_ctx"),
+    "chat([{role: 'user', content: 'Hi'}], %s).result":
+        (*SAMPLING, "max_tokens", "stop", "n_ctx", "template", "tools", "template_options"),
+    "embed('a', %s)": ("pooling", "normalise"),
+    "run('1', %s)": ("onOutput",),
+}  # fmt: skip
+ODD = "[NaN, 5n, 2n ** 70n, -1n, Infinity, 'x', '', {}, [], [null], [undefined], new Date(0), /x/, Symbol.iterator]"
+CALLED = """
+const odd = %s, found = [];
+for (const value of odd) {
+    let said;
+    try { said = ['no error', JSON.stringify(await %s, (_, one) => typeof one === 'bigint' ? `${one}` : one)]; }
+    catch (error) { said = [error.name, error.message]; }
+    found.push(said);
+}
+return found;
+"""   # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data() -> bytes:
+    return tiny.tiny_llama(n_layer=2, n_ctx=512, chat_template=CHATML)
+
+
+@pytest.fixture(scope="module")
+def native(data: bytes) -> gemel.Model:
+    return gemel.open(data)
+
+
+@pytest.fixture(scope="module")
+def file(server: Server, data: bytes) -> Served:
+    return server.file(data)
+
+
+@pytest.fixture
+def loaded(api_page: OpenPage, file: Served) -> ApiPage:
+    """A page with the tiny model."""
+    page = api_page(isolated=False)
+    if not page.js("return window.gemel?.info?.name === v.url", url=file.url):
+        page.js("window.gemel ??= new api.Gemel(); await gemel.load(v.url)", url=file.url)
+    return page
+
+
+# ---- null, undefined, NaN, BigInt ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", OF_CALLS)
+def test_null_and_undefined_are_left_out(loaded: ApiPage, call: str) -> None:
+    plain = "{}" if call.startswith(("run", "embed")) else "{max_tokens: 6, temperature: 0}"
+    all_ = ", ".join(f"{name}: {{}}" for name in OF_CALLS[call])
+    source = "const one = async (options) => { const told = await gemel.%s; return told.text ?? told; };" % (
+        call % "options"
+    )
+    source += "return [await one(v.plain), await one({...v.nulls, ...v.plain}), await one({...v.none, ...v.plain})]"
+    source = source.replace("v.plain", plain).replace("v.nulls", f"{{{all_.replace('{}', 'null')}}}")
+    plain_one, nulls, none = loaded.js(source.replace("v.none", f"{{{all_.replace('{}', 'undefined')}}}"))
+    assert plain_one == nulls == none
+
+
+@pytest.mark.parametrize("options", ["null", "undefined"])
+def test_options_may_be_null(api_page: OpenPage, file: Served, options: str) -> None:
+    page = api_page(isolated=False)
+    found = page.js(
+        f"const gemel = new api.Gemel({options});"
+        f"await gemel.load(v.url, {options});"
+        f"const texts = [await gemel.run('1 + 1', {options}), (await gemel.embed('a', {options})).length];"
+        f"const first = gemel.generate('a', {options}); gemel.stop(); await first.result;"
+        f"const second = gemel.chat(v.messages, {options}); gemel.stop(); await second.result;"
+        f"const empty = new api.Gemel({{base: {options}, threads: {options}, models: {options}}});"
+        f"const answer = await gemel.fetch('/v1/models', {options});"
+        "gemel.close(); return [...texts, answer.status]",
+        url=file.url, messages=HI,
+    )  # fmt: skip
+    assert found == ["2", 64, 200]
+
+
+@pytest.mark.parametrize(("call", "name"), [(call, name) for call in OF_CALLS for name in OF_CALLS[call]])
+def test_odd_values_are_taken_or_refused_in_words(loaded: ApiPage, call: str, name: str) -> None:
+    short = "" if call.startswith(("run", "embed")) else "max_tokens: 1, "
+    source = CALLED % (ODD, "gemel." + call % f"{{{short}{name}: value}}")
+    for kind, message in loaded.js(source):
+        assert kind in ("no error", "TypeError", "ArgumentError", "TemplateError", "DataCloneError", "ContextError")
+        assert not BRIDGE.search(str(message)), message
+
+
+@pytest.mark.parametrize("call", [
+    "gemel.generate(value).result", "gemel.chat(value).result", "gemel.embed(value)", "gemel.run(value)",
+    "gemel.cache.delete(value)", "gemel.load(value)", "gemel.load(v.url, {threads: value})",
+    "gemel.load(v.url, {isa: value})", "gemel.load(v.url, {prompt: value})", "gemel.load(v.url, {onProgress: value})",
+    "new api.Gemel({threads: value}).run('1')", "gemel.chat([value]).result",
+    "gemel.chat([{role: 'user', content: value}]).result", "gemel.chat([{role: value, content: 'a'}]).result",
+    "gemel.generate([value]).result",
+])  # fmt: skip
+def test_odd_subjects_are_refused_in_words(loaded: ApiPage, file: Served, call: str) -> None:
+    odd = ODD.replace("'x', ", "").replace("[NaN", "[null, undefined, NaN").replace("{}, [], ", "{}, ")
+    if "threads" in call or "content: value" in call or "role: value" in call or "[value]" in call or "isa" in call:
+        odd = odd.replace("null, undefined, ", "").replace("5n, ", "").replace("'', ", "")
+    if "prompt" in call or "onProgress" in call:
+        odd = odd.replace("null, undefined, ", "")
+    found = loaded.js((CALLED % (odd, call)).replace("const odd", "await gemel.load(v.url); const odd"), url=file.url)
+    for kind, message in found:
+        assert kind != "no error" or "run" in call or "[undefined]" in odd, (kind, message)
+        assert not BRIDGE.search(str(message)), message
+    again = "await gemel.load(v.url); return (await gemel.generate('a', {max_tokens: 1}).result).usage"
+    assert loaded.js(again, url=file.url)["completion_tokens"] == 1
+
+
+def test_the_element_takes_null_and_names_its_attributes(api_page: OpenPage, file: Served) -> None:
+    page = api_page(isolated=False, module="gemel-chat.js")
+    found = page.js(
+        "const make = (set) => { const chat = document.createElement('gemel-chat');"
+        "    for (const [name, value] of Object.entries(set)) chat.setAttribute(name, value);"
+        "    document.body.append(chat); return chat; };"
+        "const good = make({model: v.url}); good.options = null; good.messages = null;"
+        "const info = await good.load(null, null); const generation = good.generate('a', null); good.stop();"
+        "await generation.result; const bad = make({model: v.url, threads: 'many'});"
+        "const none = make({}), said = [];"
+        "for (const call of [() => bad.load(), () => bad.ask(null), () => none.load()])"
+        "    said.push((await caught(call()))[1]);"
+        "good.options = {max_tokens: 3, temperature: 0, stop: null};"
+        "return [info.name, (await good.ask('Hi')).usage.completion_tokens, ...said]",
+        url=file.url,
+    )  # fmt: skip
+    assert found[:2] == [file.url, 3]
+    assert found[2] == "new Gemel: threads must be an integer from 1 to 256, not NaN"
+    assert found[3] == "<gemel-chat>: ask(text) takes a text"
+    assert found[4] == "<gemel-chat> has no model: set its model attribute, or call load(model)"
+
+
+def test_results_have_null_where_python_has_none(loaded: ApiPage) -> None:
+    found = loaded.js("const {info} = gemel; return [info.why_uncached === null, await gemel.run('None')]")
+    assert found == [True, None]
+
+
+# ---- Names and addresses ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("address", ["model.gguf", " model.gguf ", "./model.gguf", "model.GGUF?a=1#b", "models/tiny"])
+def test_a_model_beside_the_page_is_an_address(api_page: OpenPage, data: bytes, address: str) -> None:
+    page = api_page(isolated=False)
+    asked: list[str] = []
+
+    def answer(route: Any) -> None:  # noqa: ANN401
+        asked.append(route.request.url)
+        route.fulfill(body=data, headers={"ETag": '"1"'})
+
+    page.page.context.route(re.compile(r"/tab/model"), answer)
+    try:
+        page.js(
+            "const gemel = new api.Gemel(); await gemel.load(v.address, {cache: false}); gemel.close()", address=address
+        )
+    finally:
+        page.page.context.unroute(re.compile(r"/tab/model"))
+    wanted = page.js("return new URL(v.address.trim(), location.href).href.split('#')[0]", address=address)
+    assert {one.split("#")[0] for one in asked} == {wanted}
+
+
+def test_an_unknown_short_name_is_refused_with_all_names_and_their_option(loaded: ApiPage) -> None:
+    name, message, _ = loaded.js("return await caught(gemel.load('smollm'))")
+    assert name == "SourceError"
+    assert all(known in message for known in gemel.NAMES)
+    assert "'smollm' is no short name" in message
+    assert '"./smollm"' in message
+    assert "new Gemel({models})" in message
+
+
+def test_a_short_name_that_nobody_serves_names_the_option(loaded: ApiPage) -> None:
+    _, message, _ = loaded.js("return await caught(gemel.load('smollm2-135m-instruct'))")
+    assert "new Gemel({models: ...})" in message
+
+
+# ---- What clients of other engines send ------------------------------------------------------------------------------
+
+
+def test_seeds_are_64_bits(loaded: ApiPage, native: gemel.Model) -> None:
+    found = loaded.js(
+        "const run = async (seed) => {"
+        "    const {text, seed: said} = await gemel.generate('Once', {max_tokens: 12, temperature: 2, seed}).result;"
+        "    return [text, `${said}`]; };"
+        "return [await run(2n ** 64n - 3n), await run(-3), await run(-3n), await run(-1), await run(7)]"
+    )
+    for (text, said), seed in zip(found, (2**64 - 3, -3, -3, None, 7), strict=True):
+        wanted = native.generate("Once", max_tokens=12, temperature=2, seed=int(said) if seed is None else seed)
+        assert (text, said) == (wanted.read(), str(wanted.seed))
+    name, message, _ = loaded.js("return await caught(gemel.generate('a', {seed: 2 ** 60}).result)")
+    assert (name, "pass a BigInt, 1152921504606846976n" in message) == ("TypeError", True)
+
+
+@pytest.mark.parametrize("limit", ["null", "-1", "-1n", "1e6", "undefined"])
+def test_no_limit_and_a_large_one_mean_until_the_context_is_full(loaded: ApiPage, limit: str) -> None:
+    found = loaded.js(
+        f"const options = {{max_tokens: {limit}, temperature: 0, logit_bias: {{0: -100, 2: -100}}, n_ctx: 32}};"
+        "const {stop_reason, usage} = await gemel.generate('a', options).result; return [stop_reason, usage]"
+    )
+    assert (found[0], found[1]["total_tokens"]) == ("length", 33)
+
+
+@pytest.mark.parametrize("content", ["null", "''", "[]", "undefined"])
+def test_an_assistants_message_may_lack_a_text(loaded: ApiPage, native: gemel.Model, content: str) -> None:
+    found = loaded.js(
+        f"const history = [...v.hi, {{role: 'assistant', content: {content}}}, ...v.hi];"
+        "return await gemel.chat(history, v.options).result",
+        hi=HI, options=SHORT,
+    )  # fmt: skip
+    chat = native.chat()
+    chat.messages[:] = [*HI, {"role": "assistant", "content": ""}, *HI]
+    assert found["text"] == chat.send(**SHORT).read()
+
+
+def test_a_last_message_of_the_assistants_is_continued(loaded: ApiPage, native: gemel.Model) -> None:
+    begun = [*HI, {"role": "assistant", "content": "The sky"}]
+    found = loaded.js("return await gemel.chat(v.begun, v.options).result", begun=begun, options=SHORT)
+    chat = native.chat()
+    chat.messages[:] = [dict(message) for message in begun]
+    assert found["text"] == chat.send(**SHORT).read()
+    asked = loaded.js(
+        "const ask = async (more) => {"
+        "    const body = JSON.stringify({messages: v.begun, ...v.options, ...more});"
+        "    const answer = await gemel.fetch('/v1/chat/completions', {method: 'POST', body,"
+        "        headers: {'content-type': 'application/json'}});"
+        "    return await answer.json(); };"
+        "return [await ask({}), await ask({continue_final_message: true}), await ask({continue_final_message: false})]",
+        begun=begun, options=SHORT,
+    )  # fmt: skip
+    texts = [one["choices"][0]["message"]["content"] for one in asked]
+    counts = [one["usage"]["prompt_tokens"] for one in asked]
+    assert texts[0] == texts[1] == found["text"].rstrip("\ufffd")   # the server leaves half a character out
+    assert counts[0] == counts[1] == found["usage"]["prompt_tokens"] < counts[2]
+
+
+@pytest.mark.parametrize(("sent", "meant"), [
+    ("max_token", "max_tokens"), ("maxTokens", "max_tokens"), ("temprature", "temperature"),
+])  # fmt: skip
+def test_a_misspelt_option_suggests_the_one_that_was_meant(loaded: ApiPage, sent: str, meant: str) -> None:
+    name, message, _ = loaded.js(f"return await caught(gemel.generate('a', {{{sent}: 1}}).result)")
+    assert (name, f"did you mean '{meant}'?" in message) == ("TypeError", True)
+    answer = loaded.js(
+        f"const body = JSON.stringify({{prompt: 'a', {sent}: 1}});"
+        "const answer = await gemel.fetch('/v1/completions', {method: 'POST', body,"
+        "    headers: {'content-type': 'application/json'}}); return await answer.json()"
+    )
+    assert f"did you mean {meant}?" in answer["error"]["message"]

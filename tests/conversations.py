@@ -1,0 +1,108 @@
+"""Conversations that chat templates render, with what transformers' apply_chat_template gives for them.
+
+golden/make_templates.py wrote golden/templates.json: for each template, the start of the SHA-256 of each rendering.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "golden"
+GOLDEN = FOLDER / "templates.json"
+NOW = datetime(2026, 1, 2, 3, 4, 5)   # what strftime_now says
+TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
+SIZE = 4                       # hexadecimal digits of a rendering's digest
+ERROR = "-" * SIZE             # there is no rendering
+Messages = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """Messages, and what else a template reads."""
+
+    messages: Messages
+    tools: list[dict[str, Any]] | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether the last message is to be continued."""
+        return bool(self.messages[-1]["role"] == "assistant")
+
+
+def said(*texts: str, system: str = "") -> Messages:
+    """Return messages of user and assistant in turn."""
+    turns = [{"role": ("user", "assistant")[i % 2], "content": text} for i, text in enumerate(texts)]
+    return [{"role": "system", "content": system}, *turns] if system else turns
+
+
+def tool(name: str, **properties: str) -> dict[str, Any]:
+    """Return a tool whose parameters have these types."""
+    parameters = {
+        "type": "object", "required": list(properties),
+        "properties": {key: {"type": kind, "description": f"The {key}."} for key, kind in properties.items()},
+    }
+    return {"type": "function", "function": {"name": name, "description": f"Does {name}.", "parameters": parameters}}
+
+
+def call(number: int, name: str, arguments: object) -> dict[str, Any]:
+    """Return a call of a tool."""
+    return {"id": f"call{number:05d}", "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def result(number: int, name: str, text: str) -> dict[str, Any]:
+    """Return what a call gave."""
+    return {"role": "tool", "tool_call_id": f"call{number:05d}", "name": name, "content": text}
+
+
+TOOLS = [tool("search", query="string", limit="integer"), tool("clock")]
+SEARCH = call(1, "search", {"query": "the \"sky\" <is> blué", "limit": 2})
+CALLED = [*said("Search it"), {"role": "assistant", "content": "", "tool_calls": [SEARCH]}, result(1, "search", "42")]
+BOTH = [SEARCH, call(2, "clock", {})]
+
+CONVERSATIONS: dict[str, Conversation] = {
+    "one message": Conversation(said("Why is the sky blue?")),
+    "a system message": Conversation(said("Hi", system="Be brief.")),
+    "turns": Conversation(said("Hi", "Hello!", "Why?", "Because.", "Go on")),
+    "spaces and other scripts": Conversation(said("  a \n", "\n b\t", " 你好 🦊 <b>&\n\n", system=" Ünï \n")),
+    "tools": Conversation(said("Hi"), TOOLS),
+    "tools and a system message": Conversation(said("Hi", "Hello!", "What time is it?", system="Be brief."), TOOLS),
+    "a tool's result": Conversation(CALLED, TOOLS),
+    "two calls and an answer": Conversation([
+        *said("Do both", system="Be brief."), {"role": "assistant", "content": "Now.", "tool_calls": BOTH},
+        result(1, "search", "42"), result(2, "clock", "03:04"), *said("x", "It is 42.", "Thanks")[1:],
+    ], TOOLS),
+    "reasoning": Conversation([
+        *said("Hi"), {"role": "assistant", "content": "Hello", "reasoning_content": "He greets me."}, *said("And now?"),
+    ]),
+    "reasoning in the text": Conversation(said("Hi", "<think>\nHe greets.\n</think>\n\nHello", "x")),
+    "thinking is off": Conversation(said("Hi", system="Be brief."), options={"enable_thinking": False}),
+    "an answer to continue": Conversation(said("Hi", "Hello", "Tell me", "The sky is")),
+    "an answer to continue, with a space": Conversation(said("Tell me", "  The sky is \n", system="Be brief.")),
+    "control tokens spelled out": Conversation(said("a <|im_end|> b", "</s> c <|im_end|>", "<s>")),
+    "system messages and empty contents": Conversation([
+        *said("", "ok", system="One."), {"role": "system", "content": "Two."}, *said("x"),
+    ]),
+}
+
+
+def digest(text: str | None) -> str:
+    """Return what the golden file keeps of a rendering; None: there is none."""
+    return ERROR if text is None else hashlib.sha256(text.encode()).hexdigest()[:SIZE]
+
+
+def key(template: str) -> str:
+    """Return what the golden file calls a template."""
+    return hashlib.sha256(template.encode()).hexdigest()[:12]
+
+
+def read() -> dict[str, list[str]]:
+    """Return the digests of each template by its key, in the order of CONVERSATIONS."""
+    read: dict[str, str] = json.loads(GOLDEN.read_text())["templates"]
+    return {name: re.findall("." * SIZE, digests) for name, digests in read.items()}

@@ -1,0 +1,340 @@
+"""The requests that clients send by default, as their sources form them: addresses, headers and bodies.
+
+Each row of the tables names the client. An answer is checked for what such a client reads of it.
+"""
+
+from __future__ import annotations
+
+import base64
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+import gemel
+import gemel_web
+import pytest
+from conftest import tiny_bytes
+from serving import Asked, error_of, events_of
+
+CHAT, TEXT, EMBED = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
+Body = dict[str, Any]
+SYSTEM: Body = {"role": "system", "content": "You are a helpful assistant."}
+USER: Body = {"role": "user", "content": "Why is the sky blue?"}
+PARTS: Body = {"role": "user", "content": [{"type": "text", "text": "Why is the sky blue?"}]}
+STREAMED: Body = {"stream": True, "stream_options": {"include_usage": True}}
+TOOL: Body = {
+    "type": "function",
+    "function": {"name": "time", "description": "the time", "parameters": {"type": "object", "properties": {}}},
+}
+JS = {   # the openai package for JavaScript
+    "user-agent": "OpenAI/JS 6.9.1", "x-stainless-arch": "x64", "x-stainless-lang": "js", "x-stainless-os": "Linux",
+    "x-stainless-package-version": "6.9.1", "x-stainless-retry-count": "0", "x-stainless-runtime": "node",
+    "x-stainless-runtime-version": "v24.11.0", "x-stainless-timeout": "600",
+}
+KEY = {"authorization": "Bearer sk-no-key-required"}   # clients insist on some key
+
+# client: headers, body
+CHATS: dict[str, tuple[Body, Body]] = {
+    "Open WebUI": (
+        {**KEY, "x-openwebui-user-name": "Ann%20B", "x-openwebui-user-id": "1", "x-openwebui-chat-id": "c1"},
+        {"model": "tiny", "messages": [SYSTEM, USER], **STREAMED},
+    ),
+    "Open WebUI, parameters of a model": (KEY, {
+        "model": "tiny", "messages": [USER], **STREAMED, "temperature": 0.8, "top_p": 0.9, "max_tokens": 2048,
+        "seed": 0, "stop": ["<end>"], "frequency_penalty": 0.1, "presence_penalty": 0, "logit_bias": {"5": -100},
+        "min_p": 0.0, "top_k": 40, "repeat_penalty": 1.1, "response_format": {"type": "text"},
+    }),
+    "Open WebUI, title of a chat": (
+        KEY, {"model": "tiny", "messages": [USER], "stream": False, "max_completion_tokens": 1000},
+    ),
+    "Open WebUI, a pipeline": (KEY, {
+        "model": "tiny", "messages": [USER], "stream": True, "chat_id": "5e9c", "session_id": "QmZ",
+        "user": {"name": "Ann", "id": "1", "email": "ann@example.org", "role": "admin"},
+    }),
+    "openai for JavaScript": ({**KEY, **JS}, {"model": "tiny", "messages": [USER]}),
+    "LangChain": (KEY, {
+        "messages": [{"content": "Hi", "role": "system"}, {"content": "Hello", "role": "user", "name": "ann"}],
+        "model": "tiny", "max_completion_tokens": 64, "temperature": 0.7, "n": 1, "parallel_tool_calls": True,
+        **STREAMED,
+    }),
+    "LangChain, a history": (KEY, {
+        "messages": [USER, {"content": None, "refusal": "No.", "role": "assistant"}, USER], "model": "tiny",
+        "stream": False, "temperature": None, "seed": None, "logprobs": False, "stop": None,
+    }),
+    "LangChain for JavaScript": ({**KEY, **JS}, {
+        "model": "tiny", "temperature": 1, "stream": True, "stream_options": {"include_usage": True},
+        "messages": [USER], "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0, "n": 1, "logit_bias": {},
+    }),
+    "LlamaIndex": (KEY, {"messages": [USER], "model": "tiny", "stream": False, "temperature": 0.1, "max_tokens": None}),
+    "Continue": ({**KEY, "x-api-key": "none", "api-key": "none"}, {
+        "messages": [SYSTEM, PARTS], "model": "tiny", "max_tokens": 4096, "temperature": 0.1, "top_p": None,
+        "frequency_penalty": None, "presence_penalty": None, "stop": [], **STREAMED,
+    }),
+    "Continue, an empty message": (KEY, {
+        "messages": [USER, {"role": "assistant", "content": " "}, USER], "model": "tiny", "max_tokens": 2048,
+        "stream": True, "prediction": {"type": "content", "content": "def f():"},
+    }),
+    "LM Studio's examples": ({}, {
+        "model": "tiny", "messages": [SYSTEM, USER], "temperature": 0.7, "max_tokens": -1, "stream": False, "ttl": 300,
+    }),
+    "litellm": (
+        {**KEY, "x-stainless-lang": "python", "x-stainless-async": "false", "x-stainless-raw-response": "true"},
+        {"messages": [USER], "model": "tiny", "metadata": {"tags": ["a", "b"], "trace": {"id": 1}}, "user": "me"},
+    ),
+    "litellm, its health check": (KEY, {"messages": [USER], "model": "tiny", "max_tokens": 1}),
+    "Aider": (KEY, {
+        "model": "tiny", "messages": [SYSTEM, USER, {"role": "assistant", "content": "Ok."}, USER], "stream": True,
+        "temperature": 0,
+    }),
+    "Aider, an answer that was cut": (KEY, {
+        "model": "tiny", "stream": True, "temperature": 0,
+        "messages": [USER, {"role": "assistant", "content": "The sky is", "prefix": True}],
+    }),
+    "Cursor, its check": (KEY, {
+        "messages": [
+            {"role": "system", "content": "You are a test assistant."},
+            {"role": "user", "content": "Testing. Just say hi and nothing else."},
+        ],
+        "model": "tiny",
+    }),
+    "Zed": (KEY, {
+        "model": "tiny", "messages": [SYSTEM, PARTS], **STREAMED, "max_completion_tokens": 4096, "stop": [],
+        "temperature": 1.0, "tools": [], "parallel_tool_calls": False, "prompt_cache_key": "thread-1",
+    }),
+    "SillyTavern": (KEY, {
+        "messages": [SYSTEM, {"role": "system", "content": "[Start a new Chat]"}, {**USER, "name": "Ann"}],
+        "model": "tiny", "temperature": 1, "max_tokens": 300, "stream": True, "presence_penalty": 0,
+        "frequency_penalty": 0, "top_p": 1, "top_k": 0, "stop": [], "logit_bias": {}, "seed": -1, "n": 1,
+    }),
+    "LibreChat": ({**KEY, **JS}, {
+        "model": "tiny", "user": "65f0c2", "messages": [SYSTEM, PARTS], **STREAMED, "temperature": 1, "top_p": 1,
+        "presence_penalty": 0, "frequency_penalty": 0,
+    }),
+    "Jan": ({**KEY, "x-api-key": "sk-none"}, {
+        "messages": [SYSTEM, USER], "model": "tiny", **STREAMED, "temperature": 0.7, "top_k": 20, "top_p": 0.8,
+        "repeat_penalty": 1.12, "return_progress": True, "timings_per_token": True, "cache_prompt": True, "tools": [],
+        "chat_template_kwargs": {"enable_thinking": False},
+    }),
+    "Vercel's AI SDK": ({**KEY, "user-agent": "ai-sdk/openai-compatible/2.0.0 runtime/node.js/24"}, {
+        "model": "tiny", "max_tokens": 256, "temperature": 0, "stop": ["\n\n"], "seed": 7, "messages": [SYSTEM, USER],
+        "stream": True, "stream_options": {"include_usage": True},
+    }),
+    "CodeCompanion": (KEY, {
+        "model": "tiny", "stream": True, "temperature": 1, "top_p": 1,
+        "messages": [{**SYSTEM, "id": 1947269257, "opts": {"visible": False}}, {**USER, "id": 7}],
+    }),
+    "litellm, a prompt to cache": (KEY, {
+        "model": "tiny", "messages": [{**USER, "cache_control": {"type": "ephemeral"}}], "stream": True,
+    }),
+    "a history of reasoning": (KEY, {
+        "model": "tiny", "messages": [USER, {"role": "assistant", "content": "Ok", "reasoning": "Hm"}, USER],
+    }),
+}
+
+# client: address, headers
+LISTS: dict[str, tuple[str, dict[str, str]]] = {
+    "Open WebUI, its check": ("/v1/models", KEY),
+    "Open WebUI, an address with a slash": ("/v1//models", KEY),
+    "Open WebUI, no key": ("/v1/models", {"authorization": "Bearer "}),
+    "Continue": ("/v1/models", {**KEY, "x-api-key": "none"}),
+    "SillyTavern": ("/v1/models", {"authorization": "Bearer"}),
+    "Jan": ("/v1/models", {"authorization": "Bearer null", "x-api-key": "null"}),
+    "openai for JavaScript": ("/v1/models", {**KEY, **JS}),
+    "Cline": ("/v1/models/", KEY),
+}
+
+TEXTS: dict[str, Body] = {
+    "LangChain": {
+        "model": "tiny", "prompt": ["The sky is"], "temperature": 0.7, "top_p": 1, "frequency_penalty": 0,
+        "presence_penalty": 0, "n": 1, "best_of": 1, "max_tokens": 256, "logit_bias": {}, "seed": None,
+        "logprobs": None,
+    },
+    "Continue, completion of code": {
+        "model": "tiny", "prompt": "<PRE>a = <SUF>\n<MID>", "max_tokens": 1024, "temperature": 0.01, "stream": True,
+        "stop": ["<PRE>", "<SUF>", "<MID>", "\n\n", "```", "/src/", "#- coding: utf-8", "\r\n\r\n"], "suffix": "",
+    },
+    "SillyTavern": {
+        "model": "tiny", "prompt": "Ann: Hello\nBob:", "max_tokens": 200, "temperature": 0.7, "top_p": 0.5,
+        "logprobs": 10, "stop": ["\nAnn:", "\nBob:"], "seed": 5, "n": 1, "stream": True, "user": "me", "echo": False,
+    },
+    "litellm": {"model": "tiny", "prompt": "Hey", "max_tokens": 5, "stream": False},
+}
+
+EMBEDDINGS: dict[str, Body] = {
+    "openai for JavaScript": {"model": "tiny", "input": "Hello", "encoding_format": "base64"},
+    "LangChain, texts as they are": {"model": "tiny", "input": ["Hello", "there"], "encoding_format": "base64"},
+    "LangChain, ids": {"model": "tiny", "input": [[5, 6, 7], [8]], "encoding_format": "base64"},
+    "Open WebUI": {"model": "tiny", "input": ["Hello"], "user": "1"},
+    "Continue": {"model": "tiny", "input": ["Hello", "there"]},
+    "litellm": {"model": "tiny", "input": ["Hello"], "encoding_format": None, "user": None},
+    "LlamaIndex": {"model": "tiny", "input": ["Hello"], "dimensions": None, "encoding_format": "float"},
+}
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[gemel.Model]:
+    shown = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if enable_thinking %}Hm{% endif %}"
+    with gemel.open(tiny_bytes(chat_template=shown), threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def app(model: gemel.Model) -> Iterator[Asked]:
+    with Asked({"tiny": gemel_web.ServedModel(model)}, allowed_origins=("http://localhost:3000",)) as asked:
+        yield asked
+
+
+@pytest.mark.parametrize("client", CHATS)
+def test_a_chat_is_answered(app: Asked, client: str) -> None:
+    headers, body = CHATS[client]
+    response = app.ask("POST", CHAT, json=body, headers=headers)
+    assert response.status_code == 200, response.text
+    if not body.get("stream"):
+        answer = response.json()
+        (choice,) = answer["choices"]
+        assert choice["finish_reason"] in ("stop", "length")
+        assert choice["message"]["role"] == "assistant"
+        assert isinstance(choice["message"]["content"], str)
+        assert answer["model"] == "tiny"
+        assert answer["usage"]["total_tokens"] > 0
+        return
+    chunks = events_of(response)
+    said = [choice for chunk in chunks for choice in chunk["choices"]]
+    assert said[0]["delta"]["role"] == "assistant"
+    assert all(isinstance(one["delta"].get("content", ""), str) for one in said)
+    assert [one["finish_reason"] for one in said if one["finish_reason"]] in (["stop"], ["length"])
+    if "stream_options" in body:
+        assert chunks[-1]["choices"] == []
+        assert chunks[-1]["usage"]["completion_tokens"] > 0
+
+
+@pytest.mark.parametrize("client", LISTS)
+def test_the_models_are_listed(app: Asked, client: str) -> None:
+    path, headers = LISTS[client]
+    listed = app.ask("GET", "http://localhost:8090" + path, headers=headers)
+    assert listed.status_code == 200, listed.text
+    (one,) = listed.json()["data"]
+    assert (one["id"], one["object"]) == ("tiny", "model")
+    assert isinstance(one["created"], int)
+    assert isinstance(one["owned_by"], str)
+
+
+@pytest.mark.parametrize("client", TEXTS)
+def test_a_completion_is_answered(app: Asked, client: str) -> None:
+    response = app.ask("POST", TEXT, json=TEXTS[client], headers=KEY)
+    if TEXTS[client].get("stream"):
+        assert events_of(response)[-1]["choices"][0]["finish_reason"] in ("stop", "length")
+    else:
+        assert response.status_code == 200, response.text
+        assert isinstance(response.json()["choices"][0]["text"], str)
+
+
+@pytest.mark.parametrize("client", EMBEDDINGS)
+def test_embeddings_are_answered(app: Asked, model: gemel.Model, client: str) -> None:
+    response = app.ask("POST", EMBED, json=EMBEDDINGS[client], headers=KEY)
+    assert response.status_code == 200, response.text
+    for i, one in enumerate(response.json()["data"]):
+        vector = one["embedding"]
+        if EMBEDDINGS[client].get("encoding_format") == "base64":
+            vector = array("f", base64.b64decode(vector))
+        assert (one["index"], len(vector)) == (i, model.n_embd)
+
+
+def test_open_webuis_direct_connection_is_allowed_by_its_origin(app: Asked) -> None:
+    """The browser asks first which headers the page may send; the answer has to name its origin."""
+    origin = {"origin": "http://localhost:3000"}
+    asked = app.ask("OPTIONS", CHAT, headers={
+        **origin, "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,content-type,x-stainless-os",
+    })
+    assert asked.status_code == 204
+    assert asked.headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert "Authorization" in asked.headers["access-control-allow-headers"]
+    answered = app.ask("POST", CHAT, json={"model": "tiny", "messages": [USER], "max_tokens": 1}, headers=origin)
+    assert (answered.status_code, answered.headers["access-control-allow-origin"]) == (200, "http://localhost:3000")
+
+
+# ---- What is refused says what to do ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("client", "body", "words"), [
+    ("Zed, its agent", {"tools": [TOOL], "tool_choice": "auto"}, ("tools: ", "leave it out", "agent")),
+    ("LangChain, bound tools", {"tools": [TOOL]}, ("tools: ", "leave it out")),
+    ("Continue, a picture", {"messages": [{"role": "user", "content": [
+        {"type": "text", "text": "What is this?"},
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
+    ]}]}, ("messages[0].content[1]: ", "image_url", "text")),
+    ("Open WebUI, JSON", {"response_format": {"type": "json_object"}}, ("response_format: ", "text", "leave it out")),
+    ("Ollama's clients", {"options": {"num_ctx": 4096}}, ("options: ", "fields of the request")),
+    ("Ollama's clients, thinking", {"think": True}, ("think: ", "chat_template_kwargs")),
+    ("Vercel's AI SDK, reasoning", {"reasoning_effort": "low"}, ("reasoning_effort: ", "chat_template_kwargs")),
+    ("LangGraph, a tool's result", {"messages": [USER, {"role": "tool", "content": "5", "tool_call_id": "1"}]},
+     ("tool",)),
+    ("vLLM's clients", {"chat_template_kwargs": {"thinkin": True}}, ("chat_template_kwargs: ", "thinkin")),
+])
+def test_a_refusal_says_what_to_do(app: Asked, client: str, body: Body, words: tuple[str, ...]) -> None:
+    error = app.bad(CHAT, **{"model": "tiny", "messages": [USER], "max_tokens": 1, **body})
+    for word in words:
+        assert word in error["message"], client
+
+
+@pytest.mark.parametrize(("client", "method", "path", "words"), [
+    ("openai's responses", "POST", "/v1/responses", "/v1/chat/completions"),
+    ("Anthropic's clients", "POST", "/v1/messages", "/v1/chat/completions"),
+    ("Ollama's clients", "POST", "/api/chat", "/v1/chat/completions"),
+    ("Ollama's clients, the list", "GET", "/api/tags", "/v1/models"),
+    ("Continue's llama.cpp", "POST", "/completion", "/v1/completions"),
+    ("a base URL without /v1", "GET", "/models", "/v1/models"),
+    ("a base URL without /v1", "POST", "/chat/completions", "/v1/chat/completions"),
+    ("a base URL with /v1 twice", "GET", "/v1/v1/models", "/v1/models"),
+    ("a base URL with the whole address", "POST", "/v1/chat/completions/chat/completions", "/v1/chat/completions"),
+    ("Azure's clients", "POST", "/openai/deployments/tiny/chat/completions", "/v1/chat/completions"),
+])
+def test_another_servers_address_says_where_the_api_is(
+    app: Asked, client: str, method: str, path: str, words: str
+) -> None:
+    response = app.ask(method, path, **({"json": {}} if method == "POST" else {}))
+    message = error_of(response, 404)["message"]
+    assert f"{words}" in message.split(": ")[-1], client
+
+
+@pytest.mark.parametrize(("path", "body"), [
+    (CHAT, {"model": "", "messages": [USER]}), (CHAT, {"messages": [{"role": "user", "content": ["a", "b"]}]}),
+    (TEXT, {"prompt": "a", "logprobs": False}), (TEXT, {"prompt": "a", "logprobs": False, "echo": True}),
+])
+def test_other_habits_are_accepted(app: Asked, path: str, body: Body) -> None:
+    assert app.good(path, max_tokens=2, **body)["choices"]
+
+
+def test_another_servers_address_of_health_is_answered(app: Asked) -> None:
+    assert app.get("/health").json() == app.get("/healthz").json()
+
+
+def test_a_wrong_method_says_nothing_about_the_address(app: Asked) -> None:
+    assert "API is at" not in error_of(app.get(CHAT), 405)["message"]
+
+
+@pytest.mark.parametrize(("sent", "wanted"), [
+    ("temp", "; did you mean temperature?"), ("dry_m", "; did you mean dry_multiplier?"), ("max", ""),
+])
+def test_a_beginning_suggests_the_only_field_that_continues_it(app: Asked, sent: str, wanted: str) -> None:
+    assert app.bad(CHAT, messages=[USER], **{sent: 1})["message"] == f"{sent}: unknown parameter{wanted}"
+
+
+def test_template_options_reach_the_template(app: Asked, model: gemel.Model) -> None:
+    def n_prompt(**options: object) -> int:
+        answer = app.good(CHAT, messages=[USER], max_tokens=1, chat_template_kwargs=options)
+        return int(answer["usage"]["prompt_tokens"])
+
+    assert n_prompt(enable_thinking=True) == len(model.prompt_ids("user: Why is the sky blue?\nHm"))
+    assert n_prompt(enable_thinking=False) == n_prompt()
+
+
+def test_a_prefix_continues_the_last_message(app: Asked) -> None:
+    said = {"role": "assistant", "content": "The sky is", "prefix": True}
+    more = {"max_tokens": 4, "temperature": 0}
+    plain = app.good(CHAT, messages=[USER, {**said, "prefix": None}], **more)
+    assert app.good(CHAT, messages=[USER, said], **more)["choices"] == plain["choices"]
+    assert app.bad(CHAT, messages=[{**USER, "prefix": True}], **more)["param"] == "messages[0].prefix"
+    fresh = app.good(CHAT, messages=[USER, {**said, "prefix": False}], **more)
+    assert fresh["usage"]["prompt_tokens"] > plain["usage"]["prompt_tokens"]

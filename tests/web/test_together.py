@@ -1,0 +1,70 @@
+"""Requests that are evaluated together: each is answered as alone, prompts are shared, priorities count."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from serving import Asked, Connection, counted, until
+
+TEXT, EMBED = "/v1/completions", "/v1/embeddings"
+
+
+def test_requests_are_evaluated_together_and_answered_as_alone(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any]  # noqa: ANN401
+) -> None:
+    bodies = [{**long, "prompt": f"the model {i}", "max_tokens": 60, "logprobs": 2} for i in range(8)]
+    alone = serve(parallel=1)
+    expected = [alone.good(TEXT, **body)["choices"] for body in bodies]
+    app, steps = serve(), counted(monkeypatch)
+
+    async def main() -> None:
+        answers = await asyncio.gather(*(app.asking("POST", TEXT, json=body) for body in bodies))
+        assert [answer.json()["choices"] for answer in answers] == expected
+
+    app.run(main())
+    assert len(steps) < 8 * 60 / 2
+
+
+def test_answers_to_one_prompt_share_its_evaluation(app: Asked) -> None:
+    prompt = [5] * 200
+    usage = app.good(TEXT, model="tiny", prompt=prompt, n=4, max_tokens=2, seed=1)["usage"]
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 0
+    usage = app.good(TEXT, model="tiny", prompt=[*prompt, 6, 7], max_tokens=2)["usage"]
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 200
+    usage = app.good(TEXT, model="tiny", prompt=[*prompt, 6, 7], max_tokens=2, cache_salt="mine")["usage"]
+    assert usage["prompt_tokens_details"]["cached_tokens"] == 0
+
+
+def test_a_lower_priority_is_answered_first(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
+    app, ended = serve(parallel=1), list[int]()
+
+    async def one(priority: int) -> None:
+        response = await app.asking("POST", TEXT, json={**long, "prompt": "a", "max_tokens": 9, "priority": priority})
+        assert response.status_code == 200
+        ended.append(priority)
+
+    async def main() -> None:
+        running = Connection(app, TEXT, {**long, "prompt": "a", "max_tokens": 200, "stream": True, "priority": -9})
+        going = [asyncio.create_task(running.go())]
+        await until(lambda: running.sent)
+        going += [asyncio.create_task(one(priority)) for priority in (2, 0, 1)]
+        await asyncio.gather(*going)
+
+    app.run(main())
+    assert ended == [0, 1, 2]
+
+
+def test_embeddings_are_made_while_a_chat_is_answered(asked: Asked, long: dict[str, Any]) -> None:
+    async def main() -> None:
+        running = Connection(asked, TEXT, {**long, "prompt": ["a"] * 200, "stream": True})
+        going = asyncio.create_task(running.go())
+        await until(lambda: running.sent)
+        answer = await asked.asking("POST", EMBED, json={"model": "tiny", "input": "the model " * 20})
+        assert answer.status_code == 200
+        assert not going.done()
+        running.leave()
+        await going
+
+    asked.run(main())
