@@ -7,9 +7,9 @@
 
 // Layers whose pages are alike: the same window and dims. Belongs to the model.
 typedef struct kv_class {
-    int window;         // positions that a query sees; 0: all
-    int k_dim, v_dim;   // of a head, not padded
-    int n_heads;        // KV heads of all its layers
+    int window;              // positions that a query sees; 0: all
+    int k_dim, v_dim;        // of a head, not padded
+    int n_heads;             // KV heads of all its layers
     atomic_size_t *in_use;   // counts the bytes that pages take, those of all classes together; NULL: nobody counts
 } kv_class;
 static inline int kv_class_is(const kv_class *c, int window, int k_dim, int v_dim) {

@@ -90,7 +90,7 @@ struct gemel_model {
     kv_class *classes;         // [n_classes]
     int n_classes;
     atomic_size_t cache_size;   // bytes that the caches of all sessions take
-    uint8_t *memory;   // all weights, in the order in which a pass uses them
+    uint8_t *memory;            // all weights, in the order in which a pass uses them
     size_t memory_size;
     model_totals totals;
     int is_tied, n_batch;   // n_batch: rows of a micro-batch
