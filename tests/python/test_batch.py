@@ -258,8 +258,28 @@ def test_an_error_ends_one_generation_alone(tiny_model: OpenTiny) -> None:
         with pytest.raises(gemel.ArgumentError):
             bad.read()
         assert bad.stop_reason == "error"
-    with pytest.raises(gemel.ArgumentError, match="max_running=0: must be an integer of at least 1"):
+    with pytest.raises(gemel.ArgumentError, match="max_running=0: must be 1 to 124"):
         model.batch(max_running=0)
+
+
+def test_an_error_of_a_caller_ends_one_generation_alone(long_model: gemel.Model) -> None:
+    def fail(session: gemel.Session, id: int) -> None:
+        raise RuntimeError("mine")
+
+    with long_model.batch() as batch:
+        bad, good = batch.generate([1, 2], on_drawn=fail), batch.generate([1, 2], max_tokens=3, temperature=0)
+        assert good.read() == long_model.generate([1, 2], max_tokens=3, temperature=0).read()
+        with pytest.raises(RuntimeError, match="mine"):
+            bad.read()
+
+
+def test_hidden_states_are_made_in_parts_between_steps(long_model: gemel.Model) -> None:
+    ids, rows = LONG[:300], bytearray()
+    with long_model.batch() as batch, long_model.session() as session, long_model.session() as other:
+        batch.generate(LONG[:100], max_tokens=5).read()
+        while session.n_past < len(ids):
+            rows += memoryview(batch.hidden(session, ids[session.n_past :])).cast("B")
+        assert bytes(rows) == bytes(memoryview(other.hidden(ids)).cast("B"))
 
 
 # ---- Order ----------------------------------------------------------------------------------------------------------
@@ -318,7 +338,7 @@ def test_what_was_put_back_begins_before_the_others() -> None:
 
 
 def test_steps_beside_answers_take_at_most_twice_their_time() -> None:
-    costs = Costs(128, 0.25)
+    costs = Costs(128, 128, 0.25)
     assert costs.ids(0) == Costs.FIRST
     for _ in range(30):
         costs.note(0, 50, 0.1)       # 2 ms an id
@@ -328,4 +348,5 @@ def test_steps_beside_answers_take_at_most_twice_their_time() -> None:
     for _ in range(30):
         costs.note(8, 20, 0.240)     # prompts are long now: 10 ms an id
     assert costs.ids(8) == Costs.LEAST
-    assert costs.ids(128) == 0
+    assert costs.ids(124) == Costs.LEAST
+    assert Costs(128, 8, 0.25).ids(100) == 8   # a host that can't be interrupted

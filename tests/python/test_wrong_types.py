@@ -140,6 +140,7 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
         "Batch.generate priority": ((None, *INTEGERS), lambda v: batch.generate("x", priority=v)),
         "Batch.generate cache_salt": (TEXTS, lambda v: batch.generate("x", cache_salt=v)),
         "Batch.generate on_drawn": ((5, "x"), lambda v: batch.generate("x", on_drawn=v)),
+        "hidden session": ((None, 5), lambda v: batch.hidden(v, [1])),
         "ready generation": ((None, 5, session), batch.ready),
     }
     best = session.likeliest

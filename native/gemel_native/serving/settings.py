@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     api_key: Key | None = None
     allowed_hosts: tuple[Host, ...] = ()
     allowed_origins: tuple[Origin, ...] = ()
-    parallel: Annotated[int, Field(ge=1, le=128)] = Config.parallel
+    parallel: Annotated[int, Field(ge=1, le=124)] = Config.parallel
     cache_memory: Annotated[int, Field(ge=0, le=1 << 30)] | None = None   # MB (10^6 bytes)
     queue: Annotated[int, Field(ge=0, le=10_000)] = Config.queue
     max_body: Annotated[int, Field(ge=1024, le=1 << 30)] = Config.max_body

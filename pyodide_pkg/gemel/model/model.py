@@ -13,7 +13,7 @@ from ..core.library import Handle, Library
 from ..source.saved import Saved, read_saved
 from ..text.ids import Ids
 from .batch.batch import Batch
-from .call_options import call_options, merged
+from .call_options import CallOptions, call_options, merged
 from .call_types import CallFields, SamplingFields
 from .chat import Chat, resume
 from .chat_file import unpack
@@ -98,9 +98,7 @@ class Model(CoreModel):
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("special", "n_ctx", "kv_type"))
         ids = self._prompt_ids(prompt, special=special)
-        if n_ctx is None:
-            wanted = len(ids) + (limit_of(options.max_tokens) or 1) - 1
-            n_ctx = min(max(self.default_n_ctx, wanted), self.n_ctx)
+        n_ctx = self._n_ctx_for(ids, options) if n_ctx is None else n_ctx
         session = self._take_preloaded(ids, n_ctx, kv_type) or Session(self, n_ctx, kv_type)
         try:
             return Generation(Run(session, ids, options, owned=True))
@@ -157,15 +155,24 @@ class Model(CoreModel):
         also = ("special", "n_ctx", "kv_type")
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         sequence("prompts", prompts, "a list of texts, or of lists of ids")
-        with self.batch(n_ctx, kv_type=kv_type) as batch:
-            generations = [
-                batch.generate(
-                    prompt, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling,
-                    special=special,
-                )
-                for prompt in prompts
-            ]
-            return [generation.read() for generation in generations]
+        ids = [self._prompt_ids(prompt, special=special) for prompt in prompts]
+        sizes = [self._n_ctx_for(one, options) if n_ctx is None else n_ctx for one in ids]
+        texts: dict[int, str] = {}
+        for size in sorted(set(sizes)):   # nearly always one
+            with self.batch(size, kv_type=kv_type) as batch:
+                generations = {
+                    i: batch.generate(
+                        one, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling
+                    )
+                    for i, one in enumerate(ids) if sizes[i] == size
+                }  # fmt: skip
+                texts |= {i: generation.read() for i, generation in generations.items()}
+        return [texts[i] for i in range(len(ids))]
+
+    def _n_ctx_for(self, ids: Sequence[int], options: CallOptions) -> int:
+        """Return n_ctx of a generation that names none: as much as is needed, at least the default."""
+        wanted = len(ids) + (limit_of(options.max_tokens) or 1) - 1
+        return min(max(self.default_n_ctx, wanted), self.n_ctx)
 
     def decode(self, sessions: Sequence[Session], ids: Ids) -> list[GemelError | None]:
         """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.

@@ -285,11 +285,9 @@ class Embeddings(Stoppable):
         yield Began(prompts)
         for i, ids in enumerate(prompts):
             with model.session(len(ids), kv_type=slot.kv_type) as session:
-                rows, start = bytearray(), 0
-                while start < len(ids):
-                    end = min(start + batch.spare, len(ids))
-                    rows += memoryview(session.hidden(ids[start:end])).cast("B")
-                    start = end
+                rows = bytearray()
+                while len(rows) < 4 * model.n_embd * len(ids):
+                    rows += memoryview(batch.hidden(session, ids[session.n_past :])).cast("B")
                     yield None
                 states = memoryview(rows).cast("f", (len(ids), model.n_embd))
                 yield Vector(i, bytes(gemel.pooled(states)))

@@ -16,6 +16,7 @@ from typing import Unpack
 from ...core.checks import callback, flag, not_number, not_whole, text, wrong_type
 from ...core.closing import Closing
 from ...core.errors import ArgumentError, GemelError, OutOfMemoryError
+from ...core.floats import FloatArray
 from ...core.scalars import number, whole
 from ...text.ids import Ids
 from ..call_options import CallOptions, call_options
@@ -61,13 +62,13 @@ class Batch(Closing):
             self.n_ctx, self.kv_type, self._position_size = session.n_ctx, session.kv_type, session.kv_size
         self.model = model
         self.cache_memory = default_cache() if cache_memory is None else _integer(cache_memory, 0, "cache_memory")
-        most = MAX_RUNNING if max_running is None else _integer(max_running, 1, "max_running")
-        self.max_running = min(most, model.n_batch)
+        most = model.n_batch - Costs.LEAST   # prompts go on beside them
+        self.max_running = MAX_RUNNING if max_running is None else _integer(max_running, 1, "max_running", most)
         seconds = STEP_S if step_seconds is None else step_seconds
         if number(seconds) is None or not 0 < seconds < float("inf"):
             raise not_number("step_seconds", step_seconds, "a number of seconds over 0")
-        most = Pace.FIRST if model.info.engine == "side module" else model.n_batch
-        self._costs = Costs(most, seconds)
+        longest = Pace.FIRST if model.info.engine == "side module" else model.n_batch
+        self._costs = Costs(model.n_batch, longest, seconds)
         self._waiting: Waiting[Request] = Waiting()
         self._running: list[Request] = []     # in the order in which they began
         self._prefixes = Prefixes()
@@ -125,10 +126,18 @@ class Batch(Closing):
             raise ArgumentError("this generation is not a batch's: iterate over it")
         return generation._run.taken()
 
-    @property
-    def spare(self) -> int:
-        """Ids that anything else may evaluate between two steps, such as an embedding's, so that no answer falters."""
-        return max(1, self._costs.ids(sum(one.decodes for one in self._running)))
+    def hidden(self, session: Session, ids: Sequence[int]) -> FloatArray:
+        """Append to a session as many of the ids as fit between two steps; return their hidden states.
+
+        As Session.hidden, float32 [n][n_embd], for embeddings beside answers: call it again with the ids that are left.
+        """
+        if not isinstance(session, Session):
+            raise wrong_type("session", session, "a gemel.Session")
+        n = self._costs.ids(sum(one.decodes for one in self._running))
+        start = time.perf_counter()
+        rows = session.hidden(ids[:n])
+        self._costs.note(0, len(rows), time.perf_counter() - start)
+        return rows
 
     def _request(self, ids: Sequence[int], options: CallOptions, *, key: str, priority: int, salt: str) -> Request:
         if self._closed:
@@ -178,7 +187,7 @@ class Batch(Closing):
 
     def _has_room(self, request: Request) -> bool:
         """Whether the ids of a request fit into the caches, beside what the running ones still lack."""
-        lacking = len(request.todo) + sum(len(one.todo) for one in self._running)
+        lacking = sum(len(one.todo) + PAGE for one in [request, *self._running])
         return self._make_room(lacking * self._position_size)
 
     def _make_room(self, size: int) -> bool:
@@ -245,7 +254,11 @@ class Batch(Closing):
             self._failed(request, drawn.error)
             return
         had = len(request.answer.ids)
-        reason = request.evaluated(n, drawn, seconds)
+        try:
+            reason = request.evaluated(n, drawn, seconds)
+        except Exception as error:   # of on_drawn
+            self._failed(request, error)
+            return
         if reason is not None:
             self._end(request, reason)
         elif not had and drawn.id is not None and request.session is not None:
@@ -254,7 +267,7 @@ class Batch(Closing):
 
     # ---- Ends -------------------------------------------------------------------------------------------------------
 
-    def _failed(self, request: Request, error: GemelError) -> None:
+    def _failed(self, request: Request, error: Exception) -> None:
         """End a request with an error; without memory, put it back as long as others run or sessions can be closed."""
         if isinstance(error, OutOfMemoryError) and (self._prefixes.drop_oldest() or len(self._running) > 1):
             self._prefixes.close()
@@ -324,8 +337,8 @@ class Batch(Closing):
         return f"<gemel.Batch of {self.model.name!r}: {state}>"
 
 
-def _integer(value: object, least: int, name: str) -> int:
+def _integer(value: object, least: int, name: str, most: int | None = None) -> int:
     integer = whole(value)
-    if integer is None or integer < least:
-        raise not_whole(name, value, f"an integer of at least {least}")
+    if integer is None or integer < least or (most is not None and integer > most):
+        raise not_whole(name, value, f"an integer of at least {least}" if most is None else f"{least} to {most}")
     return integer

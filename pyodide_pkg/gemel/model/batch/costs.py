@@ -10,15 +10,16 @@ class Costs:
     FIRST = 8       # ids of a prompt before anything was measured
     LEAST = 4       # ids of a prompt beside answers, however slow they are: every prompt goes on
 
-    def __init__(self, most: int, seconds: float) -> None:
-        self._most = most         # ids of a step
+    def __init__(self, n_batch: int, longest: int, seconds: float) -> None:
+        self._n_batch = n_batch   # ids of a step
+        self._longest = longest   # of them, those of prompts
         self._seconds = seconds   # of a step in which no answer waits
         self._id_s = 0.0          # what one more id of a prompt costs
         self._decode_s: dict[int, float] = {}   # what a step of so many answers costs, without prompts
 
     def ids(self, n_decoding: int) -> int:
         """Return how many ids of prompts the next step may take beside `n_decoding` answers."""
-        room = max(0, self._most - n_decoding)
+        room = min(self._n_batch - n_decoding, self._longest)
         if not self._id_s:
             return min(room, self.FIRST)
         if not n_decoding:

@@ -72,6 +72,9 @@ class Prefixes:
     def hold(self, session: Session, salt: str) -> None:
         """Take a session over. Held ones whose ids it begins with are closed, if it can be forked where they end."""
         ids = array("i", session.ids).tobytes()
+        if not ids:
+            session.close()
+            return
         root = self._roots.setdefault(salt, Node(None, b""))
         node, path = root, [root]
         for at in range(0, len(ids) // SIZE * SIZE, SIZE):

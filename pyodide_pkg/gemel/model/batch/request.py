@@ -124,20 +124,22 @@ class Request:
 
     def taken(self) -> str | None:
         """Return the text since the last call, "" when there is none yet, or None at the end. Raises its error."""
-        if self._unread:
-            text = "".join(self._unread)
-            self._unread.clear()
+        ended = self.stop_reason is not None   # asked first: the last text comes before it
+        text = ""
+        while self._unread:
+            text += self._unread.popleft()
+        if text or not ended:
             return text
         if self.error is not None:
             raise self.error
-        return None if self.stop_reason is not None else ""
+        return None
 
     def steps(self) -> Generator[str, None, None]:
         """Yield text; "" while there is nothing to show yet. Drives the batch, and with it all its requests."""
         try:
             while (text := self.taken()) is not None:
                 yield text
-                if not self._unread and self.stop_reason is None:
+                if self.stop_reason is None:
                     self._drive()
         finally:
             self.end("cancelled")
