@@ -1,4 +1,4 @@
-"""One file of API behaviour, behaviour.py, gives the same answers on every host.
+"""Two files of API behaviour, behaviour.py and behaviour_many.py, give the same answers on every host.
 
 Hosts are this machine, Pyodide under node, a tab with the side module, and a tab with the threaded engine.
 """
@@ -13,11 +13,12 @@ from typing import Any
 import gemel
 import pytest
 import tiny
-from browser import behaviour
+from browser import behaviour, behaviour_many
 from browser.hosts import THREADS, Host
 from conftest import CHATML
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
+MODULES = (behaviour, behaviour_many)
 MODELS: dict[str, dict[str, Any]] = {
     "chat": {"chat_template": CHATML},
     "spm": {"tokenizer": "spm", "format": "Q8_0", "seed": 2},
@@ -34,15 +35,19 @@ def files() -> dict[str, bytes]:
     with gemel.open(made["chat.gguf"]) as model, model.session(n_ctx=64) as session:
         session.sync(list(range(5, 35)))
         made["desktop.state"] = session.save()
-    made["behaviour.py"] = Path(behaviour.__file__).read_bytes()
+    for module in MODULES:
+        made[f"{module.__name__.rpartition('.')[2]}.py"] = Path(str(module.__file__)).read_bytes()
     return made
 
 
 LOAD = """
 import importlib.util
-spec = importlib.util.spec_from_file_location("behaviour", folder + "/behaviour.py")
-behaviour = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(behaviour)
+cases = {}
+for name in ("behaviour", "behaviour_many"):
+    spec = importlib.util.spec_from_file_location(name, f"{folder}/{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    cases |= {case: getattr(module, case) for case in module.cases()}
 """
 
 
@@ -53,7 +58,7 @@ def answer(host: Host, case: str) -> Any:  # noqa: ANN401
             host.put(name, data)
         host.run(LOAD, folder=host.folder)
         host.prepared.add("behaviour")
-    return host.run(f"await behaviour.{case}()")
+    return host.run(f"await cases[{case!r}]()")
 
 
 @cache
@@ -61,7 +66,7 @@ def native_answer(native: Host, case: str) -> Any:  # noqa: ANN401
     return answer(native, case)
 
 
-@pytest.mark.parametrize("case", behaviour.cases())
+@pytest.mark.parametrize("case", [case for module in MODULES for case in module.cases()])
 def test_every_host_gives_the_same_answer(host: Host, native: Host, case: str) -> None:
     wanted = native_answer(native, case)
     assert wanted is not None

@@ -37,6 +37,7 @@ class Model(CoreModel):
         arch: the architecture, one of gemel.ARCHITECTURES
         metadata: the file's key-value pairs, a mapping
         overrides: what replaces some of them, by full key names
+        warnings: what the file lacks or has wrong and the model goes without, a sentence each
         n_vocab: ids in the vocabulary
         n_ctx: positions of the longest session that the file was trained for
         n_embd: floats of an embedding
