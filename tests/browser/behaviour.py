@@ -589,6 +589,6 @@ def cases() -> list[str]:
     """Return the names of the cases, in order."""
     return [
         name
-        for name, value in globals().items()
+        for name, value in list(globals().items())
         if asyncio.iscoroutinefunction(value) and value.__module__ == __name__ and not name.startswith("_")
     ]

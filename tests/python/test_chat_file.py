@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 OpenTiny = Callable[..., gemel.Model]
-TEMPLATE = CHATML + "{% if deep %}{{ deep }}{% endif %}{{ tools|length }}"
+TEMPLATE = CHATML + "{% if deep %}{{ deep }}{% endif %}{{ (tools or [])|length }}"
 HEAD = struct.Struct("<8sQQ32s")
 OPTIONS: dict[str, Any] = {"temperature": 0.9, "seed": 7, "max_tokens": 6}
 

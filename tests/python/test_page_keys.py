@@ -101,6 +101,6 @@ def test_a_salt_that_is_not_bytes_is_named() -> None:
     with (
         gemel.open(tiny_bytes(), threads=1) as model,
         model.session() as session,
-        pytest.raises(gemel.ArgumentError, match=r"salt='text': must be bytes"),
+        pytest.raises(gemel.ArgumentError, match=r"salt='text' \(str\): must be bytes"),
     ):
         session.page_keys("text")  # type: ignore[arg-type]

@@ -37,6 +37,8 @@ def of_chat(messages: list[Message], continue_final: bool, options: dict[str, An
             raise invalid("messages", "this model has no chat template: use POST /v1/completions")
         try:
             yield _rendered(model, sent, continue_final, options)
+        except gemel.ArgumentTypeError:   # of a message
+            raise
         except TypeError as error:
             raise invalid("chat_template_kwargs", str(error)) from None
 
