@@ -18,7 +18,8 @@ class Timings:
 
     Attributes:
         n_prompt: ids of the prompt
-        n_evaluated: of them, those that the KV cache lacked
+        n_cached: of them, those that the KV cache had
+        n_evaluated: those that it lacked; in a batch, where a prompt may be evaluated again, all that were evaluated
         prompt_s: seconds to evaluate those
         n_decoded: ids evaluated one by one after that
         decode_s: seconds in those steps, with drawing and detokenising, without the caller's own time
@@ -26,16 +27,12 @@ class Timings:
     """
 
     n_prompt: int = 0
+    n_cached: int = 0
     n_evaluated: int = 0
     prompt_s: float = 0.0
     n_decoded: int = 0
     decode_s: float = 0.0
     first_token_s: float = 0.0
-
-    @property
-    def n_cached(self) -> int:
-        """Ids of the prompt that were not evaluated: the KV cache had them."""
-        return max(0, self.n_prompt - self.n_evaluated)
 
     @property
     def prompt_tok_s(self) -> float:
@@ -97,6 +94,10 @@ class Answer:
     def count_prompt(self, n_evaluated: int, seconds: float) -> None:
         """Note how many ids of the prompt were evaluated so far, and in what time."""
         self._prefilled = replace(self._prefilled, n_evaluated=n_evaluated, prompt_s=seconds)
+
+    def count_cached(self, n: int) -> None:
+        """Note how many ids of the prompt the KV cache had."""
+        self._prefilled = replace(self._prefilled, n_cached=n)
 
     def count_first(self, seconds: float) -> None:
         """Note what drawing the first id took."""

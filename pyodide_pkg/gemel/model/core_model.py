@@ -51,6 +51,7 @@ class CoreModel(Closing):
         self._library = library
         self._handle = handle
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()   # of CoreSession
+        self._batches: weakref.WeakSet[Any] = weakref.WeakSet()    # of Batch
         self._finalizer = weakref.finalize(self, handle.close)
         self._run_lock = threading.Lock()   # held while something computes: the core runs one pass at a time anyway
         self._ends: dict[int, bool] = {}    # id -> is_eog of it, for ids that were drawn
@@ -344,8 +345,8 @@ class CoreModel(Closing):
     def _after_fork(self) -> None:
         self._handle.after_fork()
         self._run_lock = threading.Lock()
-        for session in list(self._sessions):
-            session._after_fork()
+        for one in [*self._sessions, *self._batches]:
+            one._after_fork()
 
 
 _live: weakref.WeakSet[CoreModel] = weakref.WeakSet()

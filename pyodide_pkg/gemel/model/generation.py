@@ -91,6 +91,7 @@ class Run:
             self.answer.count_prompt(evaluated, seconds)
             yield ""
             start = time.perf_counter()
+        self.answer.count_cached(len(self.prompt_ids) - self.answer.timings.n_evaluated)
 
     def _decode(self) -> Generator[str, None, StopReason]:
         self._flush()   # what another generation may have left in this session
@@ -185,7 +186,7 @@ class Generation(Closing):
 
     @property
     def text(self) -> str:
-        """All text returned so far. It ends before a stop string."""
+        """The text so far. It ends before a stop string."""
         return self._run.answer.text
 
     @property

@@ -33,6 +33,7 @@ class End:
     """The last item of a job without an error."""
 
 
+MOST_PARALLEL = 124
 Item = Event | Exception | End   # of a job: an error or End is the last one
 
 
@@ -108,6 +109,10 @@ class Limits:
     queue: int                 # requests that may wait beside them
     threads: bool              # evaluate in threads; False: in the event loop, in short steps
     cache_memory: int | None   # bytes of a model's KV caches; None: see gemel.Model.batch
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.parallel <= MOST_PARALLEL:
+            raise ValueError(f"parallel={self.parallel!r}: must be 1 to {MOST_PARALLEL}")
 
 
 class Driver:
@@ -219,7 +224,8 @@ class Driver:
             try:
                 slot.step()
             except Exception as error:
-                slot.drop()
+                with contextlib.suppress(Exception):
+                    slot.drop()
                 deliver([(job, job.fail(error)) for job in jobs if job.slot is slot])
         return bool(jobs)
 

@@ -85,6 +85,7 @@ class ModelSlot:
             n_ctx, kv_type=kv_type, cache_memory=cache_memory, max_running=parallel, step_seconds=step_seconds
         )
         self._batch: gemel.Batch | None = None
+        self._turns: list[Steps] = []
 
     def batch(self) -> gemel.Batch:
         """Return the batch, which is opened by the first request."""
@@ -96,6 +97,17 @@ class ModelSlot:
         """Take the batch's next step, if it has anything to evaluate."""
         if self._batch is not None and (self._batch.n_running or self._batch.n_waiting):
             self._batch.step()
+
+    def in_turn(self, steps: Steps) -> Steps:
+        """Run steps that evaluate beside the batch when those that came before have ended: one of them at a time."""
+        self._turns.append(steps)
+        try:
+            while self._turns[0] is not steps:
+                yield None
+            yield from steps
+        finally:
+            self._turns.remove(steps)
+            steps.close()
 
     def drop(self) -> None:
         """Close the batch: after an error its contents are unknown."""
@@ -171,6 +183,8 @@ class Completion(Stoppable):
                         opened.enter_context(closing(answers[-1]))
                     prompts.append(ids)
             except gemel.GemelError as error:
+                if batch.closed:   # the error is not the request's
+                    raise
                 raise of_request(error, request.param) from error
             yield Began(prompts)
             while answers:
@@ -225,6 +239,8 @@ class AnswerText:
         self._add("")
         self.ended = True
         reason = self._generation.stop_reason
+        if reason not in ("stop", "eos", "length"):
+            raise gemel.CancelledError("the batch of this request was closed")
         last = self._last(cut=reason == "stop")
         if last is not None:
             yield last
@@ -283,6 +299,10 @@ class Embeddings(Stoppable):
         except gemel.GemelError as error:
             raise of_request(error, self._param) from error
         yield Began(prompts)
+        yield from slot.in_turn(self._vectors(slot, batch, prompts))
+
+    def _vectors(self, slot: ModelSlot, batch: gemel.Batch, prompts: list[list[int]]) -> Steps:
+        model = slot.model
         for i, ids in enumerate(prompts):
             with model.session(len(ids), kv_type=slot.kv_type) as session:
                 rows = bytearray()

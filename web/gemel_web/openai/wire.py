@@ -89,8 +89,9 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     return_progress: Any = None
     timings_per_token: Any = None
     # how it is evaluated beside others
-    priority: Whole | None = None        # lower ones begin first
-    cache_salt: str | None = None        # only requests with the same one share what was evaluated
+    priority: Whole | None = None   # lower ones begin first
+    # Only requests with the same one share what was evaluated.
+    cache_salt: Annotated[str, Meta(max_length=1000)] | None = None
 
 
 class Message(Struct, forbid_unknown_fields=True, kw_only=True):

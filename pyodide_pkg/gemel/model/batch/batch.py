@@ -9,17 +9,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from array import array
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Unpack
 
 from ...core.checks import callback, flag, not_number, not_whole, text, wrong_type
 from ...core.closing import Closing
-from ...core.errors import ArgumentError, GemelError, OutOfMemoryError
+from ...core.errors import ArgumentError, GemelError, OutOfMemoryError, StateError, UnsupportedError
 from ...core.floats import FloatArray
 from ...core.scalars import number, whole
-from ...text.ids import Ids
-from ..call_options import CallOptions, call_options
+from ...text.ids import Ids, id_bytes
+from ..answer import StopReason
+from ..call_options import call_options
 from ..call_types import CallFields
 from ..core_model import CoreModel
 from ..generation import Generation, check_limit
@@ -30,7 +33,7 @@ from ..sampling import Sampling
 from ..session import Session
 from ..step import Drawn, step
 from .costs import Costs
-from .prefixes import PAGE, Prefixes, common
+from .prefixes import PAGE, common, prefixes_of
 from .request import OnDrawn, Request
 from .waiting import Waiting
 
@@ -69,12 +72,17 @@ class Batch(Closing):
             raise not_number("step_seconds", step_seconds, "a number of seconds over 0")
         longest = Pace.FIRST if model.info.engine == "side module" else model.n_batch
         self._costs = Costs(model.n_batch, longest, seconds)
+        self._prefixes = prefixes_of(model)
+        self._closed = False
+        # Any thread adds to these two, and takes no lock for it: a generation may be deleted in the middle of a step.
+        self._arrived: deque[Request] = deque()
+        self._left: deque[Request] = deque()
+        # The rest belongs to the thread that holds the lock.
+        self._stepping = threading.Lock()
+        self._stepper: int | None = None      # that thread
         self._waiting: Waiting[Request] = Waiting()
         self._running: list[Request] = []     # in the order in which they began
-        self._prefixes = Prefixes()
-        self._lock = threading.Lock()         # of `_waiting`
-        self._stepping = threading.Lock()     # held by the thread that takes a step, which alone changes the rest
-        self._closed = False
+        model._batches.add(self)
 
     # ---- Requests ---------------------------------------------------------------------------------------------------
 
@@ -104,16 +112,27 @@ class Batch(Closing):
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         if whole(priority) is None:
             raise not_whole("priority", priority, "an integer")
-        ids = self.model._prompt_ids(prompt, special=special)
-        request = self._request(
-            ids, options, key=text("key", key), priority=priority, salt=text("cache_salt", cache_salt)
-        )
-        request.answer.is_message = flag("is_answer", is_answer)
+        kind = (self.n_ctx, self.kv_type, text("cache_salt", cache_salt))
+        is_message = flag("is_answer", is_answer)
         callback("on_drawn", on_drawn)
+        ids = self.model._prompt_ids(prompt, special=special)
+        id_bytes(ids, self.model.n_vocab)   # a bad one would end the step of all
+        limit = check_limit(self.model, self.n_ctx, len(ids), options.max_tokens)
+        self._check_open()
+        request = Request(
+            self.model, ids, options, limit, key=text("key", key), priority=priority, kind=kind, batch=self
+        )
+        request.answer.is_message = is_message
         request.on_drawn = on_drawn
-        with self._lock:
-            self._waiting.add(request)
+        self._arrived.append(request)
+        if self._closed:   # meanwhile, by another thread
+            request.finish("cancelled")
+            self._check_open()
         return Generation(request)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise ArgumentError("this batch is closed: open another one with Model.batch()")
 
     def ready(self, generation: Generation) -> str | None:
         """Return the text of a generation since the last look, without a step: "" so far none, None at its end.
@@ -122,9 +141,10 @@ class Batch(Closing):
         """
         if not isinstance(generation, Generation):
             raise wrong_type("generation", generation, "a generation of this batch")
-        if not isinstance(generation._run, Request):
-            raise ArgumentError("this generation is not a batch's: iterate over it")
-        return generation._run.taken()
+        request = generation._run
+        if not isinstance(request, Request) or request.batch is not self:
+            raise ArgumentError("generation: it is not of this batch: iterate over it")
+        return request.taken()
 
     def hidden(self, session: Session, ids: Sequence[int]) -> FloatArray:
         """Append to a session as many of the ids as fit between two steps; return their hidden states.
@@ -133,19 +153,12 @@ class Batch(Closing):
         """
         if not isinstance(session, Session):
             raise wrong_type("session", session, "a gemel.Session")
-        n = self._costs.ids(sum(one.decodes for one in self._running))
-        start = time.perf_counter()
-        rows = session.hidden(ids[:n])
-        self._costs.note(0, len(rows), time.perf_counter() - start)
-        return rows
-
-    def _request(self, ids: Sequence[int], options: CallOptions, *, key: str, priority: int, salt: str) -> Request:
-        if self._closed:
-            raise ArgumentError("this batch is closed: open another one with Model.batch()")
-        limit = check_limit(self.model, self.n_ctx, len(ids), options.max_tokens)
-        return Request(
-            self.model, ids, options, limit, key=key, priority=priority, salt=salt, drive=self.step, leave=self._leave
-        )
+        with self._stepped():
+            n = max(Costs.LEAST, self._costs.ids(sum(one.decodes for one in self._running)))
+            start = time.perf_counter()
+            rows = session.hidden(ids[:n])
+            self._costs.note(0, len(rows), time.perf_counter() - start)
+            return rows
 
     @property
     def n_running(self) -> int:
@@ -155,7 +168,7 @@ class Batch(Closing):
     @property
     def n_waiting(self) -> int:
         """Generations that have not begun."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._arrived)
 
     @property
     def closed(self) -> bool:
@@ -166,28 +179,48 @@ class Batch(Closing):
 
     def step(self) -> bool:
         """Evaluate one pass; return whether generations are left. Waits while another thread takes a step."""
-        with self._stepping:
-            self._reap()
+        with self._stepped():
             self._admit()
             parts = self._parts()
             if parts:
                 self._evaluate(parts)
-            self._reap()
+        return bool(self.n_running or self.n_waiting)
+
+    @contextmanager
+    def _stepped(self) -> Iterator[None]:
+        """Be the thread that takes a step. Generations that are closed meanwhile leave afterwards."""
+        self._check_stepper()
+        with self._stepping:
+            self._stepper = threading.get_ident()
+            try:
+                self._reap()
+                yield
+            finally:
+                self._reap()
+                self._stepper = None
         self._reap_now()   # those that left after the last look
-        return bool(self._running or self._waiting)
+
+    def _check_stepper(self) -> None:
+        if self._stepper == threading.get_ident():
+            raise StateError("on_drawn: it is called in a step of its batch, and can't take another one or close it")
 
     def _admit(self) -> None:
         """Let waiting requests begin while there is room; one always runs."""
+        while self._arrived:
+            self._waiting.add(self._arrived.popleft())
         while len(self._running) < self.max_running:
-            with self._lock:
-                first = self._waiting.first()
-                if first is None or (self._running and not self._has_room(first)):
-                    return
-                self._running.append(self._waiting.take())
+            first = self._waiting.first()
+            if first is None or (self._running and not self._has_room(first)):
+                return
+            self._running.append(self._waiting.take())
 
     def _has_room(self, request: Request) -> bool:
-        """Whether the ids of a request fit into the caches, beside what the running ones still lack."""
-        lacking = sum(len(one.todo) + PAGE for one in [request, *self._running])
+        """Whether a request fits into the caches, beside what the running ones hold and still lack."""
+        held = self._prefixes.longest(request.todo, request.kind)   # stays: it counts as used now
+        lacking = sum(len(one.todo) + PAGE for one in [request, *self._running]) - held
+        having = sum(len(one.all_ids) - len(one.todo) for one in self._running if one.session is not None)
+        if (lacking + having) * self._position_size > self.cache_memory:
+            return False
         return self._make_room(lacking * self._position_size)
 
     def _make_room(self, size: int) -> bool:
@@ -198,139 +231,199 @@ class Batch(Closing):
         return True
 
     def _parts(self) -> list[Part]:
-        """Choose what the next step evaluates: an id of each answer, then ids of prompts, first come first."""
-        if not self._make_room(0):
-            self._put_back_youngest()
+        """Choose what the next step evaluates: an id of each answer, and ids of prompts."""
+        while not self._make_room(0) and self._put_back_youngest():
+            pass
+        self._drop_unusable()
         parts = [(one, 1) for one in self._running if one.session is not None and one.decodes]
         room = self._costs.ids(len(parts))
-        for one in list(self._running):
-            if room <= 0:
-                break
-            if one.session is not None and one.decodes:
-                continue
-            if one.session is None and (self._is_coming(one) or not self._open(one)):
-                continue
-            n = min(room, len(one.todo))
-            parts.append((one, n))
-            room -= n
+        prompts = [one for one in self._running if one.session is None or not one.decodes]
+        ready = [one for one in prompts if one.session is not None or (not self._is_coming(one) and self._open(one))]
+        shares = deque(sorted(ready[1:], key=lambda one: len(one.todo)))
+        if ready:   # half of the room for the one that came first, the rest for the shortest ones
+            shares.append(ready[0])
+            first = min(len(ready[0].todo), (room + 1) // 2 if ready[1:] else room)
+            given = {id(ready[0]): first}
+            room -= first
+            for one in shares:
+                n = min(room, len(one.todo) - given.get(id(one), 0))
+                given[id(one)] = given.get(id(one), 0) + n
+                room -= n
+            parts += [(one, given[id(one)]) for one in ready if given[id(one)]]
         return parts
+
+    def _drop_unusable(self) -> None:
+        """End requests whose sessions somebody closed, or that a forked child can't use: they would fail the pass."""
+        for one in list(self._running):
+            if one.session is not None and (one.session.closed or one.session._broken):
+                self._end(one, "error", StateError(one.session._broken or "the session of this generation was closed"))
+
+    def _source(self, request: Request) -> tuple[Request | None, int]:
+        """Return the running request whose prompt has the most ids in common with this one's, and how many."""
+        ids = request.todo.tobytes()
+        others = [one for one in self._running if one.session is not None and one.kind == request.kind]
+        shared = [(common(array("i", one.prompt_ids).tobytes(), ids), one) for one in others]
+        n, source = max(shared, key=lambda pair: pair[0], default=(0, None))
+        return source, min(n, len(request.todo) - 1)
 
     def _is_coming(self, request: Request) -> bool:
         """Whether another request is evaluating a beginning that this one can share afterwards."""
-        ids = request.todo.tobytes()
-        others = [one for one in self._running if one.session is not None and not one.answer.ids]
-        shared = max((common(one.all_ids.tobytes(), ids) for one in others if one.salt == request.salt), default=0)
-        return shared >= PAGE and shared >= self._prefixes.longest(request.todo, request.salt) + PAGE
+        source, shared = self._source(request)
+        if source is None or shared < PAGE or len(source.all_ids) - len(source.todo) >= shared:
+            return False
+        return shared >= self._prefixes.longest(request.todo, request.kind) + PAGE
 
     def _open(self, request: Request) -> bool:
         """Give a request its session; False: it failed, or there is no memory now."""
+        source, shared = self._source(request)
         try:
-            session = self._prefixes.fork(request.todo, request.salt)
-            if session is None:
-                session = Session(self.model, self.n_ctx, self.kv_type)
+            session = None
+            if source is not None and shared >= PAGE + self._prefixes.longest(request.todo, request.kind):
+                with suppress(UnsupportedError):   # pages that a sliding window needs there were freed
+                    session = source.session.fork(shared) if source.session is not None else None
+            session = session or self._prefixes.fork(request.todo, request.kind)
+            session = session or Session(self.model, self.n_ctx, self.kv_type)
+        except OutOfMemoryError as error:
+            self._lacks_memory([request], error)
+            return False
         except GemelError as error:
-            self._failed(request, error)
+            self._end(request, "error", error)
             return False
         request.begin(session, session.n_past)
         return True
 
     def _evaluate(self, parts: list[Part]) -> None:
-        ends = [n == len(request.todo) for request, n in parts]
+        """Take the step. What it did to parts that can't be noted is unknown: they end with an error."""
         sessions = [request.session for request, _ in parts if request.session is not None]
-        drawers = [request.sampler if last else None for (request, _), last in zip(parts, ends, strict=True)]
+        drawers = [request.sampler if n == len(request.todo) else None for request, n in parts]
         wants_logits = any(request.on_drawn is not None for request, _ in parts)
         n_decoding = sum(request.decodes for request, _ in parts)
+        left = deque(parts)
         start = time.perf_counter()
-        outcomes = step(
-            self.model, sessions, [request.todo[:n] for request, n in parts], drawers, logits=wants_logits
-        )
-        seconds = time.perf_counter() - start
-        self._costs.note(n_decoding, sum(n for _, n in parts) - n_decoding, seconds)
-        for (request, n), drawn in zip(parts, outcomes, strict=True):
-            self._note(request, n, drawn, seconds)
+        try:
+            outcomes = step(
+                self.model, sessions, [request.todo[:n] for request, n in parts], drawers, logits=wants_logits
+            )
+            seconds = time.perf_counter() - start
+            self._costs.note(n_decoding, sum(n for _, n in parts) - n_decoding, seconds)
+            lacking: list[Request] = []
+            for (request, n), drawn in zip(parts, outcomes, strict=True):
+                if self._note(request, n, drawn, seconds):
+                    lacking.append(request)
+                left.popleft()
+            if lacking:
+                self._lacks_memory(lacking, OutOfMemoryError("a step: there is no memory for the KV cache"))
+        except OutOfMemoryError as error:   # of the pass as a whole: nothing changed
+            self._lacks_memory([request for request, _ in parts], error)
+        except BaseException:
+            for request, _ in left:
+                self._end(request, "error", StateError("a step was interrupted: what it did is unknown"))
+            raise
 
-    def _note(self, request: Request, n: int, drawn: Drawn, seconds: float) -> None:
+    def _note(self, request: Request, n: int, drawn: Drawn, seconds: float) -> bool:
+        """Take what a step did for a request; return whether it did nothing, for want of memory."""
+        n_past = len(request.all_ids) - len(request.todo)
+        if isinstance(drawn.error, OutOfMemoryError) and request.session and request.session.n_past == n_past:
+            return True
         if drawn.error is not None:
-            self._failed(request, drawn.error)
-            return
+            self._end(request, "error", drawn.error)
+            return False
         had = len(request.answer.ids)
         try:
             reason = request.evaluated(n, drawn, seconds)
         except Exception as error:   # of on_drawn
-            self._failed(request, error)
-            return
+            self._end(request, "error", error)
+            return False
         if reason is not None:
             self._end(request, reason)
         elif not had and drawn.id is not None and request.session is not None:
             with suppress(GemelError):   # others do without
-                self._prefixes.hold(request.session.fork(len(request.prompt_ids)), request.salt)
+                self._prefixes.hold(request.session.fork(len(request.prompt_ids)), request.kind, self)
+        return False
 
     # ---- Ends -------------------------------------------------------------------------------------------------------
 
-    def _failed(self, request: Request, error: Exception) -> None:
-        """End a request with an error; without memory, put it back as long as others run or sessions can be closed."""
-        if isinstance(error, OutOfMemoryError) and (self._prefixes.drop_oldest() or len(self._running) > 1):
-            self._prefixes.close()
-            self._put_back(request)
+    def _lacks_memory(self, lacking: list[Request], error: OutOfMemoryError) -> None:
+        """Free what is held, or put the youngest request back, so that the others go on; a lone one fails."""
+        has_freed = False
+        while self._prefixes.drop_oldest():
+            has_freed = True
+        if has_freed:
             return
-        request.finish("error", error)
-        self._running.remove(request)
-        self._correct(request)
-
-    def _end(self, request: Request, reason: str) -> None:
-        """End a request; what it evaluated is held for others."""
-        session, request.session = request.session, None
-        request.finish(reason)  # type: ignore[arg-type]
-        self._running.remove(request)
-        self._correct(request)
-        if session is not None:
-            self._prefixes.hold(session, request.salt)
-
-    def _correct(self, request: Request) -> None:
-        with self._lock:
-            self._waiting.correct(request, float(request.n_evaluated))
-
-    def _put_back_youngest(self) -> None:
-        """Give up the session of the request that began last, unless it is the only one."""
         if len(self._running) > 1:
-            self._put_back(self._running[-1])
+            youngest = next((one for one in reversed(self._running) if one.session is not None), lacking[-1])
+            self._put_back(youngest)
+        else:
+            self._end(lacking[0], "error", error)
+
+    def _end(self, request: Request, reason: StopReason, error: Exception | None = None) -> None:
+        """End a running request; what an answer that is complete evaluated is held for others."""
+        session = None
+        if reason in ("stop", "eos", "length"):
+            session, request.session = request.session, None
+        request.finish(reason, error)
+        if request in self._running:
+            self._running.remove(request)
+            self._waiting.correct(request, float(request.n_evaluated))
+        if session is not None:
+            try:
+                self._prefixes.hold(session, request.kind, self)
+            except GemelError:   # such as: the model was closed
+                session.close()
+
+    def _put_back_youngest(self) -> bool:
+        """Give up the session of the request that began last, unless only one has a session."""
+        having = [one for one in self._running if one.session is not None]
+        if len(having) > 1:
+            self._put_back(having[-1])
+        return len(having) > 2
 
     def _put_back(self, request: Request) -> None:
         request.put_back()
         self._running.remove(request)
-        with self._lock:
-            self._waiting.put_back(request)
+        self._waiting.put_back(request)
 
     def _leave(self, request: Request) -> None:
-        """A generation was closed: forget it now, or after the running step."""
-        with self._lock:
-            waits = self._waiting.remove(request)
-        if waits:
-            request.finish("cancelled")
-        else:
-            self._reap_now()
+        """A generation was closed: end it now, or after the step that another thread takes."""
+        self._left.append(request)
+        self._reap_now()
 
     def _reap_now(self) -> None:
-        while any(one.cancelled for one in self._running) and self._stepping.acquire(blocking=False):
+        while self._left and self._stepper != threading.get_ident() and self._stepping.acquire(blocking=False):
             try:
                 self._reap()
             finally:
                 self._stepping.release()
 
     def _reap(self) -> None:
-        for request in [one for one in self._running if one.cancelled]:
+        while self._left:
+            request = self._left.popleft()
+            with suppress(ValueError):
+                self._arrived.remove(request)
+            self._waiting.remove(request)
             self._end(request, "cancelled")
 
     def close(self) -> None:
         """Stop all generations and close all sessions. Waits for a running step."""
+        self._check_stepper()
         self._closed = True
-        with self._stepping:
-            with self._lock:
-                requests = [*self._running, *self._waiting]
-                self._running, self._waiting = [], Waiting()
+        with self._stepped():
+            requests = [*self._running, *self._waiting, *self._arrived]
+            self._running, self._waiting = [], Waiting()
+            self._arrived.clear()
             for request in requests:
                 request.finish("cancelled")
-            self._prefixes.close()
+            self._prefixes.close(self)
+
+    def _after_fork(self) -> None:
+        """Repair the batch in a forked child. What another thread was evaluating is lost."""
+        self._prefixes.after_fork()
+        if self._stepper is None:
+            self._stepping = threading.Lock()
+            return
+        self._stepping, self._stepper = threading.Lock(), None
+        for request in list(self._running):
+            self._end(request, "error", StateError("another thread was taking a step when the process forked"))
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self.n_running} running, {self.n_waiting} waiting"

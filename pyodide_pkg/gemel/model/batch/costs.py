@@ -1,6 +1,14 @@
-"""How many ids of prompts a step may take beside the answers that run: measured, so that no answer falters."""
+"""How many ids of prompts a step may take beside the answers that run: measured, so that no answer falters.
+
+A pass costs something by itself, because it reads all weights, and something for each of its rows. Both are learned
+from recent steps by their medians, so that one slow step changes little.
+"""
 
 from __future__ import annotations
+
+import threading
+from collections import deque
+from statistics import median
 
 
 class Costs:
@@ -9,41 +17,76 @@ class Costs:
     STRETCH = 2.0   # a step with prompts takes at most so many times as long as one without
     FIRST = 8       # ids of a prompt before anything was measured
     LEAST = 4       # ids of a prompt beside answers, however slow they are: every prompt goes on
+    SHARE = 4       # the ids of a step without answers cost at least so many times what the pass costs by itself
+    KEPT = 9        # steps that are remembered, of each kind
+    LOOK = 16       # steps with prompts before one without, which shows what answers cost now
 
     def __init__(self, n_batch: int, longest: int, seconds: float) -> None:
         self._n_batch = n_batch   # ids of a step
         self._longest = longest   # of them, those of prompts
         self._seconds = seconds   # of a step in which no answer waits
-        self._id_s = 0.0          # what one more id of a prompt costs
-        self._decode_s: dict[int, float] = {}   # what a step of so many answers costs, without prompts
+        self._lock = threading.Lock()
+        self._pass: deque[tuple[int, float]] = deque(maxlen=2 * self.KEPT)   # ids and seconds of prompts alone
+        self._beside: deque[float] = deque(maxlen=self.KEPT)                # seconds an id of a prompt beside answers
+        self._decode: dict[int, deque[float]] = {}                          # seconds of so many answers alone
+        self._mixed = 0                                                     # steps with both since one without prompts
 
     def ids(self, n_decoding: int) -> int:
-        """Return how many ids of prompts the next step may take beside `n_decoding` answers."""
-        room = min(self._n_batch - n_decoding, self._longest)
-        if not self._id_s:
-            return min(room, self.FIRST)
-        if not n_decoding:
-            return max(1, min(room, int(self._seconds / self._id_s)))
-        wanted = int((self.STRETCH - 1) * self._decoding(n_decoding) / self._id_s)
-        return min(room, max(self.LEAST, wanted))
+        """Return how many ids of prompts the next step may take beside `n_decoding` answers; 0: leave them out now."""
+        with self._lock:
+            room = min(self._n_batch - n_decoding, self._longest)
+            base, each = self._of_prompts()
+            if not n_decoding:
+                if not each:
+                    return min(room, self.FIRST)
+                return max(1, min(room, max(int((self._seconds - base) / each), int(self.SHARE * base / each))))
+            if self._mixed >= self.LOOK:
+                return 0
+            each = median(self._beside) if self._beside else each
+            alone = self._decoding(n_decoding)
+            if not each or not alone:
+                return min(room, self.FIRST)
+            return min(room, max(self.LEAST, int((self.STRETCH - 1) * alone / each)))
 
     def note(self, n_decoding: int, n_prompt: int, seconds: float) -> None:
         """Learn what a step took."""
-        if not n_prompt:
-            self._decode_s[n_decoding] = _nearer(self._decode_s.get(n_decoding, 0.0), seconds)
-            return
-        cost = max((seconds - self._decoding(n_decoding)) / n_prompt, seconds / (8 * n_prompt))
-        self._id_s = _nearer(self._id_s, cost)
+        with self._lock:
+            if not n_prompt:
+                if n_decoding:
+                    self._mixed = 0
+                    self._decode.setdefault(n_decoding, deque(maxlen=self.KEPT)).append(seconds)
+            elif not n_decoding:
+                self._pass.append((n_prompt, seconds))
+            else:
+                self._mixed += 1
+                alone = self._decoding(n_decoding)
+                if alone:
+                    self._beside.append(max(seconds - alone, seconds / (8 * n_prompt)) / n_prompt)
+
+    def _of_prompts(self) -> tuple[float, float]:
+        """Return what a pass of prompts costs by itself, and for each id; 0 where nothing is known."""
+        if not self._pass:
+            return 0.0, 0.0
+        small = min(n for n, _ in self._pass)
+        large = max(n for n, _ in self._pass)
+        middle = (small + large) / 2
+        few = [one for one in self._pass if one[0] <= middle]
+        many = [one for one in self._pass if one[0] > middle]
+        each = median(seconds / n for n, seconds in self._pass)
+        if not many:
+            return 0.0, each
+        (n_few, s_few), (n_many, s_many) = _middle(few), _middle(many)
+        slope = (s_many - s_few) / (n_many - n_few)
+        if not 0 < slope < each:
+            return 0.0, each
+        return max(0.0, s_many - slope * n_many), slope
 
     def _decoding(self, n: int) -> float:
-        """Return what a step of n answers costs: as measured for the number nearest to n."""
-        if not n:
+        """Return what a step of n answers costs: as measured for the number nearest to n; 0: nothing was measured."""
+        if not self._decode:
             return 0.0
-        if not self._decode_s:
-            return n * self._id_s
-        nearest = min(self._decode_s, key=lambda known: abs(known - n))
-        return self._decode_s[nearest] * (max(1.0, n / nearest) if n > nearest else 1.0)
+        return median(self._decode[min(self._decode, key=lambda known: abs(known - n))])
 
 
-def _nearer(old: float, new: float) -> float:
-    return old + (new - old) / 4 if old else new
+def _middle(steps: list[tuple[int, float]]) -> tuple[float, float]:
+    return median(n for n, _ in steps), median(seconds for _, seconds in steps)

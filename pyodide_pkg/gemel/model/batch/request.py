@@ -5,7 +5,8 @@ from __future__ import annotations
 import codecs
 from array import array
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
+from typing import Protocol
 
 from ..answer import Answer, StopReason
 from ..call_options import CallOptions
@@ -14,6 +15,17 @@ from ..pace import Pace
 from ..sampler import Sampler
 from ..session import Session
 from ..step import Drawn
+
+
+class Drives(Protocol):
+    """What a request needs of its batch."""
+
+    def step(self) -> bool:
+        """Evaluate one pass."""
+
+    def _leave(self, request: Request) -> None:
+        """End a request now, or after the step that runs."""
+
 
 OnDrawn = Callable[[Session, int], object]
 USUAL = 256   # ids of an answer without a limit, for the estimate of its work
@@ -26,18 +38,16 @@ class Request:
 
     def __init__(
         self, model: CoreModel, prompt_ids: Sequence[int], options: CallOptions, limit: int, *, key: str, priority: int,
-        salt: str, drive: Callable[[], object], leave: Callable[[Request], None],
+        kind: Hashable, batch: Drives,
     ) -> None:  # fmt: skip
         self.model = model
+        self.batch = batch
         self.prompt_ids = list(prompt_ids)
-        self.key, self.priority, self.salt = key, priority, salt
+        self.key, self.priority, self.kind = key, priority, kind
         self.work = float(len(self.prompt_ids) + min(limit, USUAL))
         self.answer = Answer(model, len(self.prompt_ids), options.stops, limit)
-        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize)
-        self.sampler.accept(self.prompt_ids)
         self.session: Session | None = None
         self.todo = array("i", self.prompt_ids)   # ids that the session lacks; an id is drawn after the last of them
-        self.n_cached = 0                         # ids of the prompt that were not evaluated
         self.seconds = 0.0                        # of the steps that evaluated the prompt
         self.n_evaluated = 0                      # ids, also those that were evaluated again
         self.cancelled = False
@@ -47,7 +57,12 @@ class Request:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
-        self._drive, self._leave = drive, leave
+        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize)
+        try:
+            self.sampler.accept(self.prompt_ids)
+        except BaseException:
+            self.sampler.close()
+            raise
 
     # ---- For its batch ----------------------------------------------------------------------------------------------
 
@@ -67,7 +82,7 @@ class Request:
         self.session = session
         self.todo = self.all_ids[n_held:]
         if not self.answer.ids and not self.n_evaluated:
-            self.n_cached = n_held
+            self.answer.count_cached(n_held)
 
     def put_back(self) -> None:
         """Give up the session, to begin again later; the answer so far is kept."""
@@ -140,7 +155,7 @@ class Request:
             while (text := self.taken()) is not None:
                 yield text
                 if self.stop_reason is None:
-                    self._drive()
+                    self.batch.step()
         finally:
             self.end("cancelled")
 
@@ -152,4 +167,4 @@ class Request:
         """Leave the batch; only the first call counts."""
         if self.stop_reason is None:
             self.cancelled = True
-            self._leave(self)
+            self.batch._leave(self)
