@@ -82,11 +82,13 @@ def test_the_event_loop_gives_the_same_bytes_as_a_thread(serve: Any) -> None:  #
         (TEXT, {"model": "tiny", "prompt": ["the", "a model"], "seed": 4, "logprobs": 1}),
         ("/v1/embeddings", {"model": "tiny", "input": ["the model", "another"]}),
     ]
-    thread, loop = serve(threads=True), serve(threads=False)
+    thread, loop = serve(threads=True, cache_memory=0), serve(threads=False, cache_memory=0)
     for path, body in bodies:
         one, other = thread.post(path, **body), loop.post(path, **body)
         assert one.status_code == 200
-        assert (one.content, one.headers) == (other.content, other.headers)
+        assert one.headers == other.headers
+        # When one of two answers begins depends on the clock: the chunks are the same, but maybe not their order.
+        assert sorted(one.content.split(b"\n\n")) == sorted(other.content.split(b"\n\n"))
 
 
 def test_earlier_requests_change_no_byte(serve: Any) -> None:  # noqa: ANN401
@@ -95,7 +97,8 @@ def test_earlier_requests_change_no_byte(serve: Any) -> None:  # noqa: ANN401
     used.good(CHAT, model="tiny", messages=[*HELLO, {"role": "assistant", "content": "x"}, *HELLO], max_tokens=9)
     used.good(TEXT, **GREEDY, prompt="the")
     first, later = fresh.good(CHAT, **body), used.good(CHAT, **body)
-    assert later["usage"].pop("prompt_tokens_details") != first["usage"].pop("prompt_tokens_details")
+    assert first["usage"].pop("prompt_tokens_details") is not None
+    assert later["usage"].pop("prompt_tokens_details")["cached_tokens"] > 0
     assert {**first, "id": ""} == {**later, "id": ""}
 
 
