@@ -20,7 +20,7 @@ N_PAST = (
     "import asyncio, gc, gemel_web.jobs.scheduler as s\n"
     "(one,) = [one for each in gc.get_objects() if isinstance(each, s.Scheduler) for one in each._drivers.values()]\n"
     "while one._jobs: await asyncio.sleep(0.01)\n"
-    "max(entry.n for entry in next(iter(one._slots.values())).batch()._prefixes._entries)"
+    "max((entry.n for entry in next(iter(one._slots.values())).batch()._prefixes._entries), default=0)"
 )
 ENDLESS: dict[str, Any] = {
     "model": "tiny", "prompt": "a", "temperature": 0, "max_tokens": 1900, "stream": True,
