@@ -67,8 +67,8 @@ def model_of(given: Any) -> Any:  # noqa: ANN401
     if not isinstance(given, str) or given in gemel.NAMES or ":" in given:
         return given
     raise gemel.SourceError(
-        f"{given!r} is no short name of a model. A file beside the page is \"./{given}\". new Gemel({{models}}), or the "
-        f"attribute models of <gemel-chat>, is the folder that serves short names. They are "
+        f"{given!r} is no short name of a model. A file beside the page is \"./{given}\". "
+        "new Gemel({models}), or the attribute models of <gemel-chat>, is the folder that serves short names. They are "
         f"{', '.join(sorted(gemel.NAMES))}"
     )
 
