@@ -23,7 +23,8 @@ REQUESTS: list[tuple[str, dict[str, Any] | None]] = [
     (EMBED, {"model": "tiny", "input": [[5, 6, 7]], "encoding_format": "base64"}),
     (TEXT, {"model": "tiny", "prompt": "a", "nonsense": 1}),
     (TEXT, {"model": "tiny", "prompt": "a\ud800"}),
-    (TEXT, {"model": "tiny", "prompt": "a", "max_tokens": 5000}),
+    (TEXT, {"model": "tiny", "prompt": "the model " * 3000}),
+    (TEXT, {"model": "tiny", "prompt": "a", "max_tokens": 5000, "temperature": 0}),
     ("/v1/models", None),
     ("/nowhere", None),
 ]

@@ -91,7 +91,7 @@ def test_options_are_pythons_by_name(loaded: ApiPage, native: gemel.Model) -> No
     ("call", "name", "message"),
     [
         ("gemel.generate('a', {nonsense: 3}).result", "TypeError", "there is no option 'nonsense'"),
-        ("gemel.generate('a', {top_p: 1.5}).result", "ArgumentError", "top_p=1.5: must be over 0"),
+        ("gemel.generate('a', {top_p: 1.5}).result", "ArgumentError", "top_p=1.5: must be from 0 to 1"),
         ("gemel.generate('').result", "ArgumentError", "the prompt is empty"),
         ("gemel.generate(new Int32Array(3000).fill(5)).result", "ContextError", "n_ctx is 2048"),
         ("gemel.chat('hello').result", "ArgumentError", "must be a list"),
@@ -326,7 +326,8 @@ def test_what_can_not_be_had_is_an_error(api_page: OpenPage, served: Serve) -> N
         "SourceError"
     )
     bad = page.js("return await caught(gemel.load(v.url))", url=served(b"no model" * 100).url)
-    assert bad[0] == "FormatError"
+    assert bad[0] == "SourceError"
+    assert "not a GGUF file" in bad[1]
     assert page.js("return (await caught(gemel.load(v.url, {nonsense: 1})))[0]", url=gone.url) == "TypeError"
     name, message, _ = page.js(
         "return await caught(new api.Gemel({base: v.base}).load('a'))", base=page.base.replace("gemel", "nowhere")
