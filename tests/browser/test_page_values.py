@@ -167,23 +167,17 @@ def test_results_have_null_where_python_has_none(loaded: ApiPage) -> None:
 
 
 @pytest.mark.parametrize("address", ["model.gguf", " model.gguf ", "./model.gguf", "model.GGUF?a=1#b", "models/tiny"])
-def test_a_model_beside_the_page_is_an_address(api_page: OpenPage, data: bytes, address: str) -> None:
+def test_a_model_beside_the_page_is_an_address(api_page: OpenPage, server: Server, data: bytes, address: str) -> None:
+    name = address.strip().removeprefix("./").partition("?")[0]
+    served = server.file(data, name)
     page = api_page(isolated=False)
-    asked: list[str] = []
-
-    def answer(route: Any) -> None:  # noqa: ANN401
-        asked.append(route.request.url)
-        route.fulfill(body=data, headers={"ETag": '"1"'})
-
-    page.page.context.route(re.compile(r"/tab/model"), answer)
-    try:
-        page.js(
-            "const gemel = new api.Gemel(); await gemel.load(v.address, {cache: false}); gemel.close()", address=address
-        )
-    finally:
-        page.page.context.unroute(re.compile(r"/tab/model"))
-    wanted = page.js("return new URL(v.address.trim(), location.href).href.split('#')[0]", address=address)
-    assert {one.split("#")[0] for one in asked} == {wanted}
+    page.js(
+        "const base = document.createElement('base'); base.href = v.base; document.head.append(base);"
+        "const gemel = new api.Gemel();"
+        "try { await gemel.load(v.address, {cache: false}); } finally { base.remove(); gemel.close(); }",
+        address=address, base=served.url.removesuffix(name),
+    )  # fmt: skip
+    assert {seen.path for seen in served.requests} == {served.path}
 
 
 def test_an_unknown_short_name_is_refused_with_all_names_and_their_option(loaded: ApiPage) -> None:

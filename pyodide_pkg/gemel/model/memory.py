@@ -49,7 +49,9 @@ class Plan:
     def n_ctx_within(self, memory: int) -> int:
         """Return the longest context up to n_ctx that fits into `memory` bytes; 0: not even the weights fit."""
         left, pages = check_memory(memory) - (self.total - self.cache), -(-self.n_ctx // 64)
-        return max(0, min(self.n_ctx, left * pages // self.cache * 64))
+        id_size = 4   # of each position, in the session
+        n = (left + id_size * self.n_ctx) * pages // (self.cache + id_size * 64 * pages)   # pages that fit
+        return max(0, min(self.n_ctx, n * 64))
 
     def check(self, memory: int) -> None:
         """Raise OutOfMemoryError, with both numbers and what would fit, when `memory` bytes are not enough."""
