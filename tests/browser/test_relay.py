@@ -152,9 +152,10 @@ def test_logprobs_and_embeddings(serving: SitePage, data: bytes) -> None:
 
 
 def test_errors_are_the_clients_exceptions(serving: SitePage) -> None:
+    long = [{"role": "user", "content": "the model " * 3000}]
     found = [
         asked(serving, f"caught({CREATE})", **more)
-        for more in ({"model": "other"}, {"response_format": {"type": "json_object"}}, {"max_tokens": 100_000})
+        for more in ({"model": "other"}, {"response_format": {"type": "json_object"}}, {"messages": long})
     ]
     assert [(error["name"], error["status"]) for error in found] == [("Error", 404), ("Error", 400), ("Error", 400)]
     assert [error["code"] for error in found] == [
