@@ -74,6 +74,31 @@ def test_a_pass_without_memory_is_tried_again_with_one_fewer(
         assert [generation.read() for generation in generations] == expected
 
 
+def test_without_memory_to_begin_the_youngest_is_put_back_and_nothing_is_lost(
+    model: gemel.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is put back after the step's answers were chosen, of which it was one."""
+    expected = [alone(model, LONG[i : i + 9], **GREEDY) for i in range(3)]
+    opened: list[object] = []
+
+    class Scarce(gemel.Session):
+        def __init__(self, *arguments: Any) -> None:  # noqa: ANN401
+            opened.append(self)
+            if len(opened) == 3:
+                raise OutOfMemoryError("x")
+            super().__init__(*arguments)
+
+    with model.batch() as batch:
+        monkeypatch.setattr(module, "Session", Scarce)
+        first = [batch.generate(LONG[i : i + 9], **GREEDY) for i in range(2)]
+        for _ in range(4):
+            batch.step()
+        prefixes_of(model).close(batch)   # nothing is held that could be freed instead
+        last = batch.generate(LONG[2:11], **GREEDY)
+        assert [generation.read() for generation in [*first, last]] == expected
+    assert len(opened) > 3
+
+
 def test_bad_ids_and_options_are_refused_and_hold_nothing(model: gemel.Model) -> None:
     with model.batch() as batch:
         good: Any = batch.generate

@@ -20,7 +20,7 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages with texts as contents; fields that templates may read stay as they are.
 
     Parts of type "text" are joined as lines. An assistant's message may lack a text; its `refusal` then stands for it.
-    Fields that are None are left out. Reasoning has all names that templates read.
+    Fields that are None are left out. Reasoning is given under each name that templates read.
     ArgumentError for a part that is not text, and for other messages without a content.
 
     >>> plain([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}])

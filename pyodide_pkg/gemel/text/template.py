@@ -115,7 +115,7 @@ def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] 
 def template_values(tools: Sequence[Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return a template's values besides messages and tokens. ArgumentError for an option that gemel itself sets.
 
-    tools and documents are None rather than undefined, as in transformers, with which templates are tried.
+    Without tools or documents, these are None and not undefined. Transformers does the same.
     """
     if tools is not None:
         sequence("tools", tools, "a list of tools, or None")

@@ -337,7 +337,7 @@ class ModelMeta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     isa: str
     threads: int
     why: str
-    warnings: tuple[str, ...] = ()   # what the file says that the model goes without; left out where there are none
+    warnings: tuple[str, ...] = ()   # what the file lacks or has wrong; absent if there is nothing
 
 
 class Model(Struct, frozen=True, kw_only=True):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import threading
 import time
-from array import array
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -218,7 +217,7 @@ class Batch(Closing):
         """Whether a request fits into the caches, beside what the running ones hold and still lack."""
         held = self._prefixes.longest(request.todo, request.kind)   # stays: it counts as used now
         lacking = sum(len(one.todo) + PAGE for one in [request, *self._running]) - held
-        having = sum(len(one.all_ids) - len(one.todo) for one in self._running if one.session is not None)
+        having = sum(one.n_past for one in self._running if one.session is not None)
         if (lacking + having) * self._position_size > self.cache_memory:
             return False
         return self._make_room(lacking * self._position_size)
@@ -250,7 +249,7 @@ class Batch(Closing):
                 given[id(one)] = given.get(id(one), 0) + n
                 room -= n
             parts += [(one, given[id(one)]) for one in ready if given[id(one)]]
-        return parts
+        return [(one, n) for one, n in parts if one.session is not None]   # opening one may have put another back
 
     def _drop_unusable(self) -> None:
         """End requests whose sessions somebody closed, or that a forked child can't use: they would fail the pass."""
@@ -262,14 +261,14 @@ class Batch(Closing):
         """Return the running request whose prompt has the most ids in common with this one's, and how many."""
         ids = request.todo.tobytes()
         others = [one for one in self._running if one.session is not None and one.kind == request.kind]
-        shared = [(common(array("i", one.prompt_ids).tobytes(), ids), one) for one in others]
+        shared = [(common(one.prompt_bytes, ids), one) for one in others]
         n, source = max(shared, key=lambda pair: pair[0], default=(0, None))
         return source, min(n, len(request.todo) - 1)
 
     def _is_coming(self, request: Request) -> bool:
         """Whether another request is evaluating a beginning that this one can share afterwards."""
         source, shared = self._source(request)
-        if source is None or shared < PAGE or len(source.all_ids) - len(source.todo) >= shared:
+        if source is None or shared < PAGE or source.n_past >= shared:
             return False
         return shared >= self._prefixes.longest(request.todo, request.kind) + PAGE
 
@@ -322,8 +321,8 @@ class Batch(Closing):
 
     def _note(self, request: Request, n: int, drawn: Drawn, seconds: float) -> bool:
         """Take what a step did for a request; return whether it did nothing, for want of memory."""
-        n_past = len(request.all_ids) - len(request.todo)
-        if isinstance(drawn.error, OutOfMemoryError) and request.session and request.session.n_past == n_past:
+        is_lacking = isinstance(drawn.error, OutOfMemoryError)
+        if is_lacking and request.session is not None and request.session.n_past == request.n_past:
             return True
         if drawn.error is not None:
             self._end(request, "error", drawn.error)

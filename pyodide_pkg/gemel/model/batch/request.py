@@ -47,6 +47,7 @@ class Request:
         self.work = float(len(self.prompt_ids) + min(limit, USUAL))
         self.answer = Answer(model, len(self.prompt_ids), options.stops, limit)
         self.session: Session | None = None
+        self.prompt_bytes = array("i", self.prompt_ids).tobytes()   # for comparing prompts
         self.todo = array("i", self.prompt_ids)   # ids that the session lacks; an id is drawn after the last of them
         self.seconds = 0.0                        # of the steps that evaluated the prompt
         self.n_evaluated = 0                      # ids, also those that were evaluated again
@@ -70,6 +71,11 @@ class Request:
     def decodes(self) -> bool:
         """Whether it needs one id evaluated, that of its answer."""
         return bool(self.answer.ids) and len(self.todo) == 1
+
+    @property
+    def n_past(self) -> int:
+        """How many of its ids are evaluated."""
+        return len(self.prompt_ids) + len(self.answer.ids) - len(self.todo)
 
     @property
     def all_ids(self) -> array[int]:

@@ -35,7 +35,7 @@ export class Figures {
         place.title = detail;
     }
 
-    /** Show what the file says that the model goes without. */
+    /** Show what the file lacks or has wrong. */
     #warn(warnings) {
         const lines = warnings.map((words) => {
             const line = document.createElement("li");
