@@ -199,11 +199,16 @@ class Driver:
 
     async def _drive(self) -> None:
         loop = asyncio.get_running_loop()
-        if self._pools:
-            await loop.run_in_executor(self._pools[1], self._drive_in_thread, loop)
-            return
-        while self._turn(self._deliver):
-            await self._pace.yield_turn()   # lets other tasks run
+        try:
+            if self._pools:
+                await loop.run_in_executor(self._pools[1], self._drive_in_thread, loop)
+                return
+            while self._turn(self._deliver):
+                await self._pace.yield_turn()   # lets other tasks run
+        except BaseException:
+            with self._lock:
+                self._drives = False   # the next request starts it again
+            raise
 
     def _drive_in_thread(self, loop: asyncio.AbstractEventLoop) -> None:
         while self._turn(lambda made: loop.call_soon_threadsafe(self._deliver, made)):
