@@ -219,7 +219,8 @@ def test_without_memory_for_all_the_youngest_is_put_back_and_goes_on_later(long_
 
 def test_a_generation_that_is_closed_holds_nothing(long_model: gemel.Model) -> None:
     with long_model.batch(cache_memory=0) as batch:
-        generations = [batch.generate(LONG[i : i + 100], max_tokens=50) for i in range(20)]
+        bias = endless(long_model)
+        generations = [batch.generate(LONG[i : i + 100], max_tokens=50, logit_bias=bias) for i in range(20)]
         for _ in range(5):
             batch.step()
         for generation in generations:
@@ -231,7 +232,7 @@ def test_a_generation_that_is_closed_holds_nothing(long_model: gemel.Model) -> N
 
 def test_a_deleted_generation_leaves(long_model: gemel.Model) -> None:
     with long_model.batch() as batch:
-        generation = batch.generate(LONG[:100], max_tokens=50)
+        generation = batch.generate(LONG[:100], max_tokens=50, logit_bias=endless(long_model))
         batch.step()
         del generation
         assert (batch.n_running, batch.n_waiting) == (0, 0)
@@ -239,7 +240,8 @@ def test_a_deleted_generation_leaves(long_model: gemel.Model) -> None:
 
 def test_closing_the_batch_stops_its_generations(long_model: gemel.Model) -> None:
     batch = long_model.batch()
-    begun, waiting = batch.generate(LONG[:100], max_tokens=50), batch.generate(LONG[:100], max_tokens=50)
+    bias = endless(long_model)
+    begun, waiting = (batch.generate(LONG[:100], max_tokens=50, logit_bias=bias) for _ in range(2))
     next(begun)
     batch.close()
     assert (begun.stop_reason, waiting.stop_reason, batch.closed) == ("cancelled", "cancelled", True)
