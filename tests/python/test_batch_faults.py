@@ -15,7 +15,7 @@ from conftest import tiny_bytes
 from gemel.core.errors import OutOfMemoryError
 from gemel.model.batch import batch as module
 from gemel.model.batch.prefixes import prefixes_of
-from gemel.model.step import step as take_step
+from gemel.model.step import Pass
 
 LONG = [(7 * i + i * i // 5) % 290 for i in range(1900)]
 
@@ -35,17 +35,17 @@ GREEDY: dict[str, Any] = {"max_tokens": 20, "temperature": 0}
 
 def once(patch: pytest.MonkeyPatch, error: BaseException, *, after: bool) -> None:
     """Let the batches' third pass raise an error, before or after the core has evaluated it."""
-    original, passes = take_step, [0]
+    original, passes = Pass.run, [0]
 
-    def step(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
+    def run(*arguments: Any) -> Any:  # noqa: ANN401
         passes[0] += 1
         if passes[0] != 3:
-            return original(*arguments, **options)
+            return original(*arguments)
         if after:
-            original(*arguments, **options)
+            original(*arguments)
         raise error
 
-    patch.setattr(module, "step", step)
+    patch.setattr(Pass, "run", run)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("x")])

@@ -136,6 +136,11 @@ class Handle:
         return self._closed
 
     @property
+    def address(self) -> int:
+        """Of the object; it stays valid as long as the handle is in use."""
+        return self._address
+
+    @property
     def parent(self) -> Handle | None:
         return self._parent
 

@@ -10,8 +10,8 @@ import threading
 import time
 import weakref
 from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from ..core import abi
 from ..core.checks import flag, not_whole
@@ -204,17 +204,3 @@ def check_room(model: CoreModel, n_ctx: int, n: int, n_past: int) -> None:
     if n_past:
         problem = f"{tokens} would follow the {n_past} evaluated: pass at most {n_ctx - n_past}"
     raise ContextError(f"n_ctx is {n_ctx}, but {problem}{', or ' if total <= limit else '; '}{larger}")
-
-
-@contextmanager
-def alone(sessions: Sequence[CoreSession]) -> Iterator[list[int]]:
-    """Yield the core's sessions of one model for a pass that changes all of them.
-
-    Locks are taken in one order everywhere, so that two calls with common sessions can't wait for each other.
-    """
-    with ExitStack() as stack:
-        held = {id(session): stack.enter_context(session._using()) for session in sorted(sessions, key=id)}
-        stack.enter_context(sessions[0].model._run_lock)
-        for session in sessions:
-            session._revision += 1
-        yield [held[id(session)] for session in sessions]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 from ..core import abi
@@ -16,7 +16,7 @@ from ..core.errors import ArgumentError, GemelError
 from ..core.library import check
 from ..text.ids import Ids, id_bytes, ids_of
 from .core_model import CoreModel
-from .core_session import CoreSession, alone
+from .core_session import CoreSession
 from .sampler import Sampler
 
 PIECE = 1024   # bytes for one id's text: more than the longest piece of any known vocabulary
@@ -63,40 +63,94 @@ def step(
     total = sum(map(len, given))
     if total > model.n_batch or len(sessions) > model.n_batch:
         raise ArgumentError(f"{total} ids in one step: at most {model.n_batch} (model.n_batch) are allowed")
-    library, n = model._library, len(sessions)
-    flat = array("i", [id for part in given for id in part])
-    counts = library.lend(array("i", map(len, given)))
-    codes, drawn, sizes = (library.alloc(4 * n) for _ in range(3))
-    text = library.alloc(PIECE * n if samplers is not None else 4)
-    with ExitStack() as stack:
-        address = stack.enter_context(model._handle)
-        tools = [0 if s is None else stack.enter_context(s.handle) for s in samplers or []]
-        held = stack.enter_context(alone(sessions))
-        code = library.call(
-            "gemel_model_step",
-            address,
-            library.lend(_addresses(library.size_size, held)),
-            counts,
-            library.lend(flat),
-            None if samplers is None else library.lend(_addresses(library.size_size, tools)),
-            n,
-            abi.STEP_LOGITS if logits else 0,
-            drawn,
-            text,
-            PIECE,
-            sizes,
-            codes,
-        )
-        check(library, code, "a step")
-        outcomes = [_outcome(s, c) for s, c in zip(sessions, ids_of(library.read(codes.address, 4 * n)), strict=True)]
-    if samplers is None:
-        return [Drawn(None, b"", error) for error in outcomes]
-    found, ends = ids_of(library.read(drawn.address, 4 * n)), ids_of(library.read(sizes.address, 4 * n))
-    texts = library.read(text.address, PIECE * n)
-    return [
-        Drawn(id if id >= 0 else None, texts[PIECE * i : PIECE * i + size], error)
-        for i, (id, size, error) in enumerate(zip(found, ends, outcomes, strict=True))
-    ]
+    return Pass(model, sessions, samplers, [len(part) for part in given], logits=logits).run(given)
+
+
+class _Entered:
+    """Context managers, entered in order. contextlib.ExitStack takes several times as long."""
+
+    def __init__(self, managers: Sequence[AbstractContextManager[object]]) -> None:
+        self._managers = managers
+        self._n = 0   # that were entered
+
+    def __enter__(self) -> None:
+        try:
+            for one in self._managers:
+                one.__enter__()
+                self._n += 1
+        except BaseException:
+            self.__exit__()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        for one in reversed(self._managers[: self._n]):
+            one.__exit__(None, None, None)
+
+
+class Pass:
+    """A step of arguments that are known to be good, which may be taken again with other ids: a batch takes many.
+
+    Each time it evaluates counts[i] ids in sessions[i].
+    """
+
+    def __init__(
+        self, model: CoreModel, sessions: Sequence[CoreSession], samplers: Sequence[Sampler | None] | None,
+        counts: Sequence[int], *, logits: bool,
+    ) -> None:  # fmt: skip
+        library, n = model._library, len(sessions)
+        self._model, self._sessions, self._draws = model, sessions, samplers is not None
+        self._handles = [model._handle, *(one.handle for one in samplers or () if one is not None)]
+        word = library.size_size
+        self._order = sorted(sessions, key=id)
+        with self._alone():
+            held = [session._handle.address for session in sessions]
+            tools = [0 if one is None else one.handle.address for one in samplers or ()]
+        lent = b"".join(one.to_bytes(word, "little") for one in [*held, *tools])
+        self._given = library.lend(lent + array("i", counts).tobytes())
+        given = self._given.address
+        # What the core writes: ids drawn, sizes of their texts, codes, texts.
+        self._out = library.alloc(12 * n + (PIECE * n if self._draws else 4))
+        out = self._out.address
+        self._before = (model._handle.address, given, given + len(lent))
+        self._after = (
+            given + word * n if self._draws else None, n, abi.STEP_LOGITS if logits else 0,
+            out, out + 12 * n, PIECE, out + 4 * n, out + 8 * n,
+        )  # fmt: skip
+
+    def _alone(self) -> _Entered:
+        """Keep everything open, and other calls out of the sessions and the model.
+
+        Locks are taken in one order everywhere, so that two calls with common sessions can't wait for each other.
+        """
+        locks = [one for session in self._order for one in (session._lock, session._handle)]
+        return _Entered([*self._handles, *locks, self._model._run_lock])
+
+    def run(self, parts: Sequence[array[int]]) -> list[Drawn]:
+        """Evaluate parts[i] in sessions[i]."""
+        library, n = self._model._library, len(self._sessions)
+        ids = array("i")
+        for part in parts:
+            ids += part
+        with self._alone():
+            for session in self._sessions:
+                session._check_usable()
+            for session in self._sessions:
+                session._revision += 1
+            code = library.call("gemel_model_step", *self._before, library.lend(ids), *self._after)
+            check(library, code, "a step")
+            made = library.read(self._out.address, self._out.size)
+            drawn = ids_of(made[: 12 * n])
+            errors = [
+                None if code >= 0 else _error(session, code)
+                for session, code in zip(self._sessions, drawn[2 * n :], strict=True)
+            ]
+        if not self._draws:
+            return [Drawn(None, b"", error) for error in errors]
+        texts = range(12 * n, 12 * n + PIECE * n, PIECE)
+        return [
+            Drawn(id if id >= 0 else None, made[at : at + size], error)
+            for id, size, at, error in zip(drawn[:n], drawn[n : 2 * n], texts, errors, strict=True)
+        ]
 
 
 def decode(model: CoreModel, sessions: Sequence[CoreSession], ids: Ids) -> list[GemelError | None]:
@@ -126,11 +180,7 @@ def _check_kinds(sessions: object, samplers: object) -> None:
             raise wrong_type("samplers", sampler, wanted)
 
 
-def _addresses(size: int, addresses: Sequence[int]) -> bytes:
-    return b"".join(address.to_bytes(size, "little") for address in addresses)
-
-
-def _outcome(session: CoreSession, code: int) -> GemelError | None:
+def _error(session: CoreSession, code: int) -> GemelError | None:
     try:
         session._check(code, "a step")
     except GemelError as error:

@@ -30,7 +30,7 @@ from ..memory import default_cache
 from ..pace import Pace
 from ..sampling import Sampling
 from ..session import Session
-from ..step import Drawn, step
+from ..step import Drawn, Pass
 from .costs import Costs
 from .prefixes import PAGE, common, prefixes_of
 from .request import OnDrawn, Request
@@ -81,6 +81,9 @@ class Batch(Closing):
         self._stepper: int | None = None      # that thread
         self._waiting: Waiting[Request] = Waiting()
         self._running: list[Request] = []     # in the order in which they began
+        self._pass: Pass | None = None        # the last step's
+        self._answering: list[Session] = []   # its sessions, if it was a step of answers alone
+        self._n_looks = 0                     # steps in which the caches are looked at
         model._batches.add(self)
 
     # ---- Requests ---------------------------------------------------------------------------------------------------
@@ -231,12 +234,14 @@ class Batch(Closing):
 
     def _parts(self) -> list[Part]:
         """Choose what the next step evaluates: an id of each answer, and ids of prompts."""
-        while not self._make_room(0) and self._put_back_youngest():
-            pass
+        self._keep_within_memory()
         self._drop_unusable()
         parts = [(one, 1) for one in self._running if one.session is not None and one.decodes]
-        room = self._costs.ids(len(parts))
         prompts = [one for one in self._running if one.session is None or not one.decodes]
+        if not prompts:
+            return parts
+        self._n_looks = 3   # this one's, the next one's and after that: held pages are copied when answers begin
+        room = self._costs.ids(len(parts), len(prompts))
         ready = [one for one in prompts if one.session is not None or (not self._is_coming(one) and self._open(one))]
         shares = deque(sorted(ready[1:], key=lambda one: len(one.todo)))
         if ready:   # half of the room for the one that came first, the rest for the shortest ones
@@ -250,6 +255,13 @@ class Batch(Closing):
                 room -= n
             parts += [(one, given[id(one)]) for one in ready if given[id(one)]]
         return [(one, n) for one, n in parts if one.session is not None]   # opening one may have put another back
+
+    def _keep_within_memory(self) -> None:
+        """Free what is held, then put requests back, when the caches may have grown: answers alone need few pages."""
+        if self._n_looks or any(one.n_past % PAGE == 1 for one in self._running):
+            self._n_looks = max(0, self._n_looks - 1)
+            while not self._make_room(0) and self._put_back_youngest():
+                pass
 
     def _drop_unusable(self) -> None:
         """End requests whose sessions somebody closed, or that a forked child can't use: they would fail the pass."""
@@ -293,16 +305,11 @@ class Batch(Closing):
 
     def _evaluate(self, parts: list[Part]) -> None:
         """Take the step. What it did to parts that can't be noted is unknown: they end with an error."""
-        sessions = [request.session for request, _ in parts if request.session is not None]
-        drawers = [request.sampler if n == len(request.todo) else None for request, n in parts]
-        wants_logits = any(request.on_drawn is not None for request, _ in parts)
         n_decoding = sum(request.decodes for request, _ in parts)
         left = deque(parts)
         start = time.perf_counter()
         try:
-            outcomes = step(
-                self.model, sessions, [request.todo[:n] for request, n in parts], drawers, logits=wants_logits
-            )
+            outcomes = self._pass_of(parts).run([request.todo[:n] for request, n in parts])
             seconds = time.perf_counter() - start
             self._costs.note(n_decoding, sum(n for _, n in parts) - n_decoding, seconds)
             lacking: list[Request] = []
@@ -318,6 +325,16 @@ class Batch(Closing):
             for request, _ in left:
                 self._end(request, "error", StateError("a step was interrupted: what it did is unknown"))
             raise
+
+    def _pass_of(self, parts: list[Part]) -> Pass:
+        """Return the pass; while the same answers go on, it is that of the last step."""
+        sessions = [request.session for request, _ in parts if request.session is not None]
+        if self._pass is None or sessions != self._answering:
+            drawers = [request.sampler if n == len(request.todo) else None for request, n in parts]
+            logits = any(request.on_drawn is not None for request, _ in parts)
+            self._pass = Pass(self.model, sessions, drawers, [n for _, n in parts], logits=logits)
+            self._answering = sessions if all(request.decodes for request, _ in parts) else []
+        return self._pass
 
     def _note(self, request: Request, n: int, drawn: Drawn, seconds: float) -> bool:
         """Take what a step did for a request; return whether it did nothing, for want of memory."""
@@ -408,7 +425,7 @@ class Batch(Closing):
         self._closed = True
         with self._stepped():
             requests = [*self._running, *self._waiting, *self._arrived]
-            self._running, self._waiting = [], Waiting()
+            self._running, self._waiting, self._pass = [], Waiting(), None
             self._arrived.clear()
             for request in requests:
                 request.finish("cancelled")

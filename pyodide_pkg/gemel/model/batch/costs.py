@@ -14,12 +14,13 @@ from statistics import median
 class Costs:
     """What steps have cost, and what the next one may take. The sizes of steps change no bit."""
 
-    STRETCH = 2.0   # a step with prompts takes at most so many times as long as one without
+    STRETCH = 2.0   # a step with one prompt takes at most so many times as long as one without
+    WAIT = 0.5      # and with more prompts than answers, at most so much of the seconds of a step without answers
     FIRST = 8       # ids of a prompt before anything was measured
     LEAST = 4       # ids of a prompt beside answers, however slow they are: every prompt goes on
     SHARE = 4       # the ids of a step without answers cost at least so many times what the pass costs by itself
     KEPT = 9        # steps that are remembered, of each kind
-    LOOK = 16       # steps with prompts before one without, which shows what answers cost now
+    LOOK = 16       # steps with prompts before one without, which shows what so many answers cost now
 
     def __init__(self, n_batch: int, longest: int, seconds: float) -> None:
         self._n_batch = n_batch   # ids of a step
@@ -31,8 +32,11 @@ class Costs:
         self._decode: dict[int, deque[float]] = {}                          # seconds of so many answers alone
         self._mixed = 0                                                     # steps with both since one without prompts
 
-    def ids(self, n_decoding: int) -> int:
-        """Return how many ids of prompts the next step may take beside `n_decoding` answers; 0: leave them out now."""
+    def ids(self, n_decoding: int, n_prompts: int = 1) -> int:
+        """Return how many ids of n_prompts prompts the next step may take beside n_decoding answers; 0: none now.
+
+        Each of these requests has an equal share of the time: a few answers let many prompts come in quickly.
+        """
         with self._lock:
             room = min(self._n_batch - n_decoding, self._longest)
             base, each = self._of_prompts()
@@ -40,13 +44,15 @@ class Costs:
                 if not each:
                     return min(room, self.FIRST)
                 return max(1, min(room, max(int((self._seconds - base) / each), int(self.SHARE * base / each))))
-            if self._mixed >= self.LOOK:
-                return 0
             each = median(self._beside) if self._beside else each
-            alone = self._decoding(n_decoding)
-            if not each or not alone:
-                return min(room, self.FIRST)
-            return min(room, max(self.LEAST, int((self.STRETCH - 1) * alone / each)))
+            if not each:
+                return 0 if self._mixed >= self.LOOK else min(room, self.FIRST)
+            near = min(self._decode, key=lambda known: abs(known - n_decoding), default=0)
+            if self._mixed >= self.LOOK or n_decoding > 2 * near:
+                return 0
+            alone = median(self._decode[near])
+            share = min(alone * n_prompts / n_decoding, self.WAIT * self._seconds)
+            return min(room, max(self.LEAST, int(max((self.STRETCH - 1) * alone, share) / each)))
 
     def note(self, n_decoding: int, n_prompt: int, seconds: float) -> None:
         """Learn what a step took."""

@@ -1,0 +1,324 @@
+"""gemel's server beside llama-cpp-python's and llama-server's core (xllamacpp): the same chats at once, in one run.
+
+    python tests/bench/compare_servers.py MODEL.gguf [--peer-python PYTHON] [--streams 8] [--tokens 128] [--reps 5]
+    python tests/bench/compare_servers.py MODEL.gguf --fair       gemel alone: 32 streams, long prompts beside them
+
+Servers are separate processes that stay open; one is asked at a time, and every repetition begins with another. The
+client is a separate process, too; its CPU time is printed apart. "generate_many" is gemel.Model in a process without a
+server. All answer the same chats greedily, each with --tokens ids (ends of text are forbidden), with --threads threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import random
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from compare_peers import PAUSE, _environment, _modules, busy
+
+CLIENT = Path(__file__).with_name("server_load.py")
+WORDS = ["river", "stone", "light", "market", "engine", "garden", "letter", "winter", "copper", "signal"]
+MANY = """
+import json, sys, time
+import gemel
+path, threads = sys.argv[1], int(sys.argv[2])
+with gemel.open(path, threads=threads) as model:
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        given = json.loads(line)
+        prompts = [model.prompt_ids(body["messages"]) for body in given["bodies"]]
+        bias = {int(id): value for id, value in given["bodies"][0]["logit_bias"].items()}
+        start = time.perf_counter()
+        n = given["bodies"][0]["max_tokens"]
+        model.generate_many(prompts, max_tokens=n, temperature=0, logit_bias=bias)
+        print(json.dumps([n * len(prompts), time.perf_counter() - start]), flush=True)
+"""
+XLLAMA = """
+import sys, time
+import xllamacpp
+path, threads, streams, n_ctx, port = sys.argv[1], *map(int, sys.argv[2:])
+p = xllamacpp.CommonParams()
+p.model.path, p.n_parallel, p.n_ctx, p.port = path, streams, streams * n_ctx, port
+p.cpuparams.n_threads = p.cpuparams_batch.n_threads = threads
+server = xllamacpp.Server(p)
+print(server.listening_address, flush=True)
+while True:
+    time.sleep(1000)
+"""
+
+
+@dataclass(frozen=True)
+class Server:
+    """One server in one setting."""
+
+    name: str
+    module: str   # what a Python that has it can import
+    command: tuple[str, ...]   # after the Python; {model}, {threads}, {streams}, {n_ctx} and {port} are put in
+
+
+SERVERS = (
+    Server("gemel", "gemel_web", (
+        "-m", "gemel", "serve", "{model}", "--alias", "m", "--threads", "{threads}", "--parallel", "{streams}",
+        "--port", "{port}", "--ctx-size", "{n_ctx}",
+    )),
+    Server("llama-cpp-python", "llama_cpp", (
+        "-m", "llama_cpp.server", "--model", "{model}", "--n_threads", "{threads}", "--n_threads_batch", "{threads}",
+        "--n_ctx", "{n_ctx}", "--port", "{port}", "--interrupt_requests", "False", "--verbose", "False",
+        "--flash_attn", "True",
+    )),
+    Server("xllamacpp", "xllamacpp", ("-c", XLLAMA, "{model}", "{threads}", "{streams}", "{n_ctx}", "{port}")),
+)  # fmt: skip
+
+
+def free_port() -> int:
+    """Return a port that nothing listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+class Running:
+    """A server's process. A context manager."""
+
+    def __init__(self, server: Server, python: str, **named: Any) -> None:  # noqa: ANN401
+        self.name, self.port = server.name, free_port()
+        self._log = tempfile.NamedTemporaryFile("w+", suffix=".log", delete=False)  # noqa: SIM115
+        words = {**{key: str(value) for key, value in named.items()}, "port": str(self.port)}
+        parts = [words[part[1:-1]] if part[:1] == "{" and part[-1:] == "}" else part for part in server.command]
+        self._process = subprocess.Popen(
+            [python, *parts], stdout=self._log, stderr=self._log, env=_environment(python), text=True
+        )
+
+    def wait(self, seconds: float = 120) -> None:
+        """Wait until it answers."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if self._process.poll() is not None:
+                break
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/models", timeout=2):
+                    return
+            except OSError:
+                time.sleep(0.2)
+        raise SystemExit(f"{self.name} did not start: {self._log.name}")
+
+    def cpu(self) -> float:
+        """Return the CPU seconds that it used so far (Linux)."""
+        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / 100
+
+    def ask(self, asked: Sequence[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
+        """Run a load by the client's process; return what it printed."""
+        load = {"host": "127.0.0.1", "port": self.port, "asked": list(asked)}
+        done = subprocess.run(
+            [sys.executable, str(CLIENT)], input=json.dumps(load), capture_output=True, text=True, check=True
+        )
+        result: dict[str, Any] = json.loads(done.stdout)
+        bad = [one for one in result["answers"] if one["status"] != 200 or not one["pieces"]]
+        if bad:
+            raise SystemExit(f"{self.name}: {bad[0]['status']} {bad[0]['error'][:500]}")
+        return result
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._log.close()
+
+
+class Many:
+    """gemel.Model.generate_many in a process of its own. A context manager."""
+
+    def __init__(self, model: str, threads: int) -> None:
+        self.name = "generate_many"
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", MANY, model, str(threads)], stdin=pipe, stdout=pipe, text=True,
+            env=_environment(sys.executable),
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        self._process.stdout.readline()
+
+    def rate(self, bodies: list[dict[str, Any]]) -> float:
+        """Return the tokens a second of all together."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"bodies": bodies}) + "\n")
+        self._process.stdin.flush()
+        n, seconds = json.loads(self._process.stdout.readline())
+        return float(n / seconds)
+
+    def __enter__(self) -> Many:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def chat(text: str, n: int, ends: Sequence[int], system: str = "") -> dict[str, Any]:
+    """Return the body of a chat that is answered with n ids."""
+    said = [{"role": "system", "content": system}] if system else []
+    return {
+        "model": "m", "messages": [*said, {"role": "user", "content": text}], "max_tokens": n, "temperature": 0,
+        "logit_bias": {str(id): -100 for id in ends},
+    }  # fmt: skip
+
+
+def text_of(seed: int, n_words: int) -> str:
+    """Return a text that no earlier one begins like."""
+    draw = random.Random(seed)
+    return " ".join(draw.choice(WORDS) for _ in range(n_words))
+
+
+def tokens(told: dict[str, Any]) -> int:
+    """Return how many ids an answer has: what the server counted, else its pieces."""
+    return int((told["usage"] or {}).get("completion_tokens") or len(told["pieces"]))
+
+
+def together(result: dict[str, Any]) -> float:
+    """Return the tokens a second of all answers."""
+    answers = result["answers"]
+    seconds = max(one["ended"] for one in answers) - min(one["sent"] for one in answers)
+    return float(sum(map(tokens, answers)) / seconds)
+
+
+def gaps(told: dict[str, Any], since: float = 0.0) -> list[float]:
+    """Return the seconds between the pieces of an answer, of those after `since`."""
+    return [b - a for a, b in itertools.pairwise(told["pieces"]) if a >= since]
+
+
+def quantile(values: Sequence[float], part: float) -> float:
+    """Return the value that a part of them does not exceed."""
+    return sorted(values)[min(len(values) - 1, int(part * len(values)))]
+
+
+def ends_of(model: str) -> list[int]:
+    """Return the ids that end a text."""
+    import gemel
+
+    with gemel.open(model) as opened:
+        return [id for id in range(opened.n_vocab) if opened.is_eog(id)]
+
+
+def compare(given: argparse.Namespace) -> None:
+    """Measure all servers in turn."""
+    ends = ends_of(given.model)
+    named = {"model": given.model, "threads": given.threads, "streams": given.streams, "n_ctx": 2048}
+    runs: list[Running | Many] = []
+    rates: dict[str, list[float]] = {}
+    cpu: dict[str, list[float]] = {}
+    try:
+        for server in SERVERS:
+            pythons = [sys.executable, *given.peer_python]
+            python = next((one for one in pythons if server.module in _modules(one, [server.module])), None)
+            if python is None or (given.servers and server.name not in given.servers.split(",")):
+                print(f"{server.name}: left out ({server.module} is in none of the Pythons, or not in --servers)")
+                continue
+            runs.append(Running(server, python, **named))
+        for one in runs:
+            if isinstance(one, Running):
+                one.wait()
+        runs.append(Many(given.model, given.threads))
+        used = busy()
+        print(f"others use {100 * (used or 0):.0f} % of the CPUs")
+        for round in range(given.reps + 1):   # the first one warms up
+            for run in runs[round % len(runs) :] + runs[: round % len(runs)]:
+                bodies = [
+                    chat(text_of(1000 * round + i, given.words), given.tokens, ends) for i in range(given.streams)
+                ]
+                if isinstance(run, Many):
+                    rate = run.rate(bodies)
+                else:
+                    before = run.cpu()
+                    result = run.ask([(0.0, body) for body in bodies])
+                    rate = together(result)
+                    if round:
+                        cpu.setdefault(run.name, []).append(result["client_cpu_s"] / max(run.cpu() - before, 0.01))
+                if round:
+                    rates.setdefault(run.name, []).append(rate)
+                time.sleep(PAUSE)
+    finally:
+        for run in runs:
+            run.__exit__(None, None, None)
+    ours = statistics.median(rates["gemel"]) if "gemel" in rates else float("nan")
+    print(f"{given.streams} chats of {given.words} words and {given.tokens} ids, {given.threads} threads:")
+    for name, values in rates.items():
+        middle = statistics.median(values)
+        client = f", client's CPU {100 * statistics.median(cpu[name]):.1f} % of the server's" if name in cpu else ""
+        print(f"  {name:18} {middle:8.1f} tokens/s  ({min(values):.1f} to {max(values):.1f})  "
+              f"gemel's server / it {ours / middle:.2f}{client}")
+
+
+def fair(given: argparse.Namespace) -> None:
+    """Measure gemel's server alone: shares of 32 streams, their pace beside long prompts, a repeated system prompt."""
+    ends = ends_of(given.model)
+    named = {"model": given.model, "threads": given.threads, "streams": 32 + 4, "n_ctx": 8192}
+    with Running(SERVERS[0], sys.executable, **named) as server:
+        server.wait()
+        server.ask([(0.0, chat("hello", 30, ends))])
+        for round in range(given.reps):
+            bodies = [chat(text_of(5000 + 100 * round + i, 20), given.tokens, ends) for i in range(32)]
+            alone = server.ask([(0.0, body) for body in bodies])["answers"]
+            shares = [tokens(one) / (one["ended"] - one["pieces"][0]) for one in alone]
+            quiet = [gap for one in alone for gap in gaps(one, max(other["pieces"][0] for other in alone))]
+            middle = statistics.median(quiet)
+            bodies = [chat(text_of(9000 + 100 * round + i, 20), 4 * given.tokens, ends) for i in range(32)]
+            long = [chat(text_of(7000 + 10 * round + i, 3900), 4, ends) for i in range(3)]
+            after = 60 * middle
+            both = server.ask([*((0.0, body) for body in bodies), *((after + i, body) for i, body in enumerate(long))])
+            streams, prompts = both["answers"][:32], both["answers"][32:]
+            last = max(one["ended"] for one in prompts)
+            beside = [b - a for one in streams for a, b in itertools.pairwise(one["pieces"]) if after <= a < last]
+            firsts = [one["pieces"][0] - one["sent"] for one in prompts]
+            print(f"32 streams: {together({'answers': alone}):.0f} tokens/s, shares min/max "
+                  f"{min(shares) / max(shares):.2f}, median gap {1000 * middle:.1f} ms, p95 "
+                  f"{1000 * quantile(quiet, 0.95):.1f} ms")
+            print(f"  beside prompts of {prompts[0]['usage']['prompt_tokens']} ids: p95 "
+                  f"{1000 * quantile(beside, 0.95):.1f} ms = {quantile(beside, 0.95) / middle:.2f} x the median, p99 "
+                  f"{1000 * quantile(beside, 0.99):.1f} ms; first tokens of the prompts after "
+                  f"{', '.join(f'{one:.1f}' for one in firsts)} s")
+            system = text_of(3000 + round, 2000)
+            asked = [server.ask([(0.0, chat(f"Question {i}.", 1, ends, system))])["answers"][0] for i in range(2)]
+            first, again = (one["pieces"][0] - one["sent"] for one in asked)
+            print(f"  a system prompt of {asked[0]['usage']['prompt_tokens']} ids: first {1000 * first:.0f} ms, again "
+                  f"{1000 * again:.0f} ms = {100 * again / first:.1f} %")
+
+
+def main() -> None:
+    """Run what the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("model")
+    parser.add_argument("--peer-python", action="append", default=[])
+    parser.add_argument("--servers", help="only these, for instance gemel,xllamacpp")
+    parser.add_argument("--streams", type=int, default=8)
+    parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--words", type=int, default=30, help="of each chat's message")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--reps", type=int, default=5)
+    parser.add_argument("--fair", action="store_true")
+    given = parser.parse_args()
+    (fair if given.fair else compare)(given)
+
+
+if __name__ == "__main__":
+    main()
