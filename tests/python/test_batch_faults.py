@@ -48,6 +48,16 @@ def once(patch: pytest.MonkeyPatch, error: BaseException, *, after: bool) -> Non
     patch.setattr(Pass, "run", run)
 
 
+def test_a_session_that_is_held_has_no_logits(model: gemel.Model) -> None:
+    seen: list[gemel.Session] = []
+    with model.batch() as batch:
+        batch.generate(LONG[:200], **GREEDY, on_drawn=lambda session, id: seen.append(session)).read()
+        assert all(session.closed for session in seen)
+        generation = batch.generate([*LONG[:200], 3], **GREEDY)
+        generation.read()
+        assert generation.timings.n_cached == 200
+
+
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), RuntimeError("x")])
 def test_an_interrupted_step_gives_no_wrong_text(
     model: gemel.Model, monkeypatch: pytest.MonkeyPatch, error: BaseException

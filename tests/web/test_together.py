@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
-from serving import Asked, Connection, counted, until
+from serving import Asked, Connection, counted, error_of, until
 
 TEXT, EMBED = "/v1/completions", "/v1/embeddings"
 
@@ -37,6 +38,17 @@ def test_answers_to_one_prompt_share_its_evaluation(app: Asked) -> None:
     assert usage["prompt_tokens_details"]["cached_tokens"] == 0
 
 
+def test_the_answers_of_a_step_are_written_together(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any]  # noqa: ANN401
+) -> None:
+    app, steps = serve(), counted(monkeypatch)
+    running = Connection(app, TEXT, {**long, "prompt": "a", "n": 4, "max_tokens": 40, "stream": True})
+    app.run(running.go())
+    events = running.body.count(b"data: ")
+    assert events > 4 * 20
+    assert len(running.sent) < len(steps) + 6 < events / 2
+
+
 def test_a_lower_priority_is_answered_first(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
     app, ended = serve(parallel=1), list[int]()
 
@@ -54,6 +66,38 @@ def test_a_lower_priority_is_answered_first(serve: Any, long: dict[str, Any]) ->
 
     app.run(main())
     assert ended == [0, 1, 2]
+
+
+def test_clients_take_turns(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
+    app, ended = serve(parallel=1), list[str]()
+
+    async def one(key: str) -> None:
+        body, headers = {**long, "prompt": "a"}, {"Authorization": f"Bearer {key}"}
+        response = await app.asking("POST", TEXT, json=body, headers=headers)
+        assert response.status_code == 200
+        ended.append(key)
+
+    async def main() -> None:
+        tasks = []
+        for key in "aaaab":
+            tasks.append(asyncio.create_task(one(key)))
+            await asyncio.sleep(0)
+        await asyncio.gather(*tasks)
+
+    app.run(main())
+    assert "".join(ended) in ("abaaa", "aabaa")   # the second one may begin before b has come
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_that_takes_too_long_ends_with_an_error(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any], stream: bool  # noqa: ANN401
+) -> None:
+    app, steps = serve(answer_seconds=0.05), counted(monkeypatch)
+    response = app.post(TEXT, **{**long, "prompt": "a", "n": 16, "stream": stream})
+    error = json.loads(response.text.split("data: ")[-2])["error"] if stream else error_of(response, 503)
+    assert error["code"] == "deadline_exceeded"
+    assert "0.05 seconds" in error["message"]
+    assert len(steps) < 400
 
 
 def test_embeddings_are_made_while_a_chat_is_answered(asked: Asked, long: dict[str, Any]) -> None:

@@ -34,7 +34,8 @@ def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None 
     """
     scheduler = Scheduler(
         Limits(
-            parallel=config.parallel, queue=config.queue, threads=config.threads, cache_memory=config.cache_memory
+            parallel=config.parallel, queue=config.queue, threads=config.threads, cache_memory=config.cache_memory,
+            answer_seconds=config.answer_seconds,
         )
     )
     api, files = Api(config, models, scheduler), Files(models)

@@ -30,6 +30,8 @@ class Config:
     """Time within which the whole body must arrive."""
     write_seconds: float = 60.0
     """Time within which a client must take the next 64 KiB of an answer or a file."""
+    answer_seconds: float | None = None
+    """Time within which an answer must be complete, its wait in the queue included; None: no limit."""
     ping_seconds: float = 15.0
     """A stream that is silent for this long sends a comment, so that proxies keep it open."""
     max_depth: int = 32

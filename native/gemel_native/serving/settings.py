@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     max_body: Annotated[int, Field(ge=1024, le=1 << 30)] = Config.max_body
     body_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.body_seconds
     write_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.write_seconds
+    answer_seconds: Annotated[float, Field(gt=0, le=86_400)] | None = None
     ping_seconds: Annotated[float, Field(gt=0, le=3600)] = Config.ping_seconds
     head_seconds: Annotated[float, Field(gt=0, le=3600)] = 10.0   # within which a request's head must arrive
     stop_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0   # that requests may go on after Ctrl-C
@@ -90,6 +91,7 @@ class Settings(BaseSettings):
             max_body=self.max_body,
             body_seconds=self.body_seconds,
             write_seconds=self.write_seconds,
+            answer_seconds=self.answer_seconds,
             ping_seconds=self.ping_seconds,
             where="native",
             access_log=self.access_log,

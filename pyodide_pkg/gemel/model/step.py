@@ -74,6 +74,7 @@ class _Entered:
         self._n = 0   # that were entered
 
     def __enter__(self) -> None:
+        self._n = 0
         try:
             for one in self._managers:
                 one.__enter__()
@@ -90,7 +91,7 @@ class _Entered:
 class Pass:
     """A step of arguments that are known to be good, which may be taken again with other ids: a batch takes many.
 
-    Each time it evaluates counts[i] ids in sessions[i].
+    Each time it evaluates counts[i] ids in sessions[i]. One thread at a time may take it.
     """
 
     def __init__(
@@ -99,12 +100,13 @@ class Pass:
     ) -> None:  # fmt: skip
         library, n = model._library, len(sessions)
         self._model, self._sessions, self._draws = model, sessions, samplers is not None
-        self._handles = [model._handle, *(one.handle for one in samplers or () if one is not None)]
+        # Locks are taken in one order everywhere, so that two calls with common sessions can't wait for each other.
+        locks = [one for session in sorted(sessions, key=id) for one in (session._lock, session._handle)]
+        handles = [model._handle, *(one.handle for one in samplers or () if one is not None)]
+        self._alone = _Entered([*handles, *locks, model._run_lock])
         word = library.size_size
-        self._order = sorted(sessions, key=id)
-        with self._alone():
-            held = [session._handle.address for session in sessions]
-            tools = [0 if one is None else one.handle.address for one in samplers or ()]
+        held = [session._handle.address for session in sessions]   # 0 of a closed one, which can't be entered
+        tools = [0 if one is None else one.handle.address for one in samplers or ()]
         lent = b"".join(one.to_bytes(word, "little") for one in [*held, *tools])
         self._given = library.lend(lent + array("i", counts).tobytes())
         given = self._given.address
@@ -117,21 +119,13 @@ class Pass:
             out, out + 12 * n, PIECE, out + 4 * n, out + 8 * n,
         )  # fmt: skip
 
-    def _alone(self) -> _Entered:
-        """Keep everything open, and other calls out of the sessions and the model.
-
-        Locks are taken in one order everywhere, so that two calls with common sessions can't wait for each other.
-        """
-        locks = [one for session in self._order for one in (session._lock, session._handle)]
-        return _Entered([*self._handles, *locks, self._model._run_lock])
-
     def run(self, parts: Sequence[array[int]]) -> list[Drawn]:
         """Evaluate parts[i] in sessions[i]."""
         library, n = self._model._library, len(self._sessions)
         ids = array("i")
         for part in parts:
             ids += part
-        with self._alone():
+        with self._alone:
             for session in self._sessions:
                 session._check_usable()
             for session in self._sessions:

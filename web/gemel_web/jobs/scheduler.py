@@ -45,6 +45,8 @@ class Job:
         self.slot = slot
         self.ended = False
         self.began = time.monotonic()
+        self.timer: asyncio.TimerHandle | None = None   # of `expire`
+        self._why: Exception = gemel.CancelledError("the request was stopped")
         self._steps: Steps = work.steps(slot)
         self._items: asyncio.Queue[Item] = asyncio.Queue()
 
@@ -59,6 +61,11 @@ class Job:
             raise item
         return item
 
+    @property
+    def has_item(self) -> bool:
+        """Whether the next item is there already, such as another event of the same step."""
+        return not self._items.empty()
+
     def put(self, item: Item) -> None:
         """Pass on an event. Called in the event loop."""
         self._items.put_nowait(item)
@@ -67,13 +74,21 @@ class Job:
         """Stop the work before the next pass. Does nothing once it has ended."""
         self.work.stop()
 
+    def expire(self, seconds: float) -> None:
+        """Stop it, because it took too long."""
+        self._why = ApiError(
+            503, f"the answer was not complete within {seconds:g} seconds, which is this server's limit: "
+            "ask for fewer tokens, or try again later", code="deadline_exceeded",
+        )  # fmt: skip
+        self.stop()
+
     def prepare(self) -> Iterator[Item | None]:
         """Yield None between the prompts, then Began, or an error."""
-        yield from self._resumed(lambda event: isinstance(event, Began))
+        yield from self._resumed(_is_begin)
 
     def resume(self) -> Iterator[Item]:
         """Yield what there is to say before the next pass."""
-        return filter(None, self._resumed(lambda event: event is None))
+        return filter(None, self._resumed(_is_pause))
 
     def fail(self, error: Exception) -> Item:
         """End with an error, and return it."""
@@ -98,7 +113,15 @@ class Job:
         except Exception as error:
             yield self.fail(error)
             return
-        yield self.fail(gemel.CancelledError("the request was stopped"))
+        yield self.fail(self._why)
+
+
+def _is_pause(event: Event | None) -> bool:
+    return event is None
+
+
+def _is_begin(event: Event | None) -> bool:
+    return isinstance(event, Began)
 
 
 @dataclass(frozen=True)
@@ -109,6 +132,7 @@ class Limits:
     queue: int                 # requests that may wait beside them
     threads: bool              # evaluate in threads; False: in the event loop, in short steps
     cache_memory: int | None   # bytes of a model's KV caches; None: see gemel.Model.batch
+    answer_seconds: float | None = None   # for an answer, its wait included; None: no limit
 
     def __post_init__(self) -> None:
         if not 1 <= self.parallel <= MOST_PARALLEL:
@@ -145,6 +169,9 @@ class Driver:
             )
         job = Job(work, self._slot_of(served))
         self._jobs.add(job)
+        if self._limits.answer_seconds is not None:
+            limit = self._limits.answer_seconds
+            job.timer = asyncio.get_running_loop().call_later(limit, job.expire, limit)
         self._start(self._prepared(job))
         return job
 
@@ -190,7 +217,7 @@ class Driver:
         if job.ended:
             return
         with self._lock:
-            self._active.append(job)
+            self._active = [*self._active, job]   # a list that the driver may be reading stays as it is
             begins, self._drives = not self._drives, True
         if begins:
             self._start(self._drive())
@@ -216,14 +243,12 @@ class Driver:
 
     def _turn(self, deliver: Callable[[list[tuple[Job, Item]]], object]) -> bool:
         """Resume each job, deliver what they made, and take a step; return whether jobs are left."""
-        with self._lock:
-            jobs = list(self._active)
+        jobs = self._active
         made = [(job, item) for job in jobs for item in job.resume()]
         if made:
             deliver(made)
         with self._lock:
-            self._active = [job for job in self._active if not job.ended]
-            jobs = list(self._active)
+            self._active = jobs = [job for job in self._active if not job.ended]
             self._drives = bool(jobs)
         for slot in {job.slot for job in jobs}:
             try:
@@ -239,6 +264,8 @@ class Driver:
             job.put(item)
             if isinstance(item, End | Exception):
                 self._jobs.discard(job)
+                if job.timer is not None:
+                    job.timer.cancel()
                 self._seconds += (time.monotonic() - job.began - self._seconds) / 4
 
 

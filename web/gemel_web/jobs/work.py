@@ -18,6 +18,7 @@ from gemel import KvType
 from ..http.errors import of_request
 
 SEEDS = 2**64
+LONGEST = 4   # bytes of a character in UTF-8
 
 Prompts = Callable[[gemel.Model], Iterator[list[int]]]
 """Makes the ids of each prompt of a request, one after another."""
@@ -227,18 +228,14 @@ class AnswerText:
         if self._echoed:
             yield Text(self._choice, self._echoed)
             self._echoed = ""
-        piece = self._batch.ready(self._generation)
-        while piece:
-            self._add(piece)
-            piece = self._batch.ready(self._generation)
-        if self._generation.stop_reason is None:
-            self._add("")
+        reason = self._generation.stop_reason   # asked first: the last text comes before it
+        self._add(self._batch.ready(self._generation) or "")
+        if reason is None:
             if self._ready and not self._ready.endswith("\ufffd"):
                 yield self._text(self._shown)
             return
-        self._add("")
+        self._batch.ready(self._generation)   # raises its error
         self.ended = True
-        reason = self._generation.stop_reason
         if reason not in ("stop", "eos", "length"):
             raise gemel.CancelledError("the batch of this request was closed")
         last = self._last(cut=reason == "stop")
@@ -255,9 +252,10 @@ class AnswerText:
     def _add(self, piece: str) -> None:
         self._ready += piece
         self._shown += len(piece)
+        if self._n_top is None:
+            return
         for id in self._generation.ids[self._seen :]:
-            if self._n_top is not None:
-                self._tokens.append(Token(id, *self._logs[self._seen], self._drawn))
+            self._tokens.append(Token(id, *self._logs[self._seen], self._drawn))
             self._seen += 1
             self._drawn += len(self._utf8.decode(self._batch.model.piece(id)))
             if self._seen == 1:
@@ -265,10 +263,20 @@ class AnswerText:
 
     def _last(self, *, cut: bool) -> Text | None:
         """Return the rest. cut: a stop string ended the text; tokens after its end are dropped."""
-        half, _ = self._utf8.getstate()
-        if half and not cut:
+        if not cut and self._ready.endswith("\ufffd") and self._ends_in_a_character():
             self._ready = self._ready.removesuffix("\ufffd")
         return self._text(self._shown if cut else None) if self._ready or (self._tokens and not cut) else None
+
+    def _ends_in_a_character(self) -> bool:
+        """Whether the last character of the answer lacks bytes; the bytes of the last ids tell."""
+        raw = b""
+        for id in reversed(self._generation.ids):
+            raw = self._batch.model.piece(id) + raw
+            if len(raw) > LONGEST:
+                break
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        decoder.decode(raw)
+        return bool(decoder.getstate()[0])
 
     def _text(self, end: int | None) -> Text:
         given = tuple(token for token in self._tokens if end is None or token.offset < end)

@@ -85,7 +85,7 @@ class Api:
         max_tokens, goes_on = _max_tokens(body), _continues(body)
         n_top = (body.top_logprobs or 0) if body.logprobs else None
         wanted = _generate_request(
-            body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", is_answer=not goes_on
+            request, body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", is_answer=not goes_on
         )
         texts = prompts.of_chat(body.messages, goes_on, body.chat_template_kwargs or {})
         job = self._scheduler.submit(served, Completion(texts, wanted))
@@ -107,7 +107,7 @@ class Api:
         served = self._find(alias)
         texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=body.n or 1, bos_eos=False)
         wanted = _generate_request(
-            body, max_tokens=_limit(body, DEFAULT_MAX_TOKENS), n_top=n_top,
+            request, body, max_tokens=_limit(body, DEFAULT_MAX_TOKENS), n_top=n_top,
             echo=bool(body.echo), param="prompt", is_answer=False,
         )
         job = self._scheduler.submit(served, Completion(texts, wanted))
@@ -179,13 +179,19 @@ def model_of(alias: str, served: ServedModel) -> wire.Model:
     return wire.Model(id=alias, created=served.created, meta=meta)
 
 
+def _key(request: Request) -> str:
+    """Return whose request it is, as far as the server can tell: its API key and address."""
+    return f"{request.headers.get('authorization', '')} {request.client.host if request.client else ''}"
+
+
 def _generate_request(
-    body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str, is_answer: bool
-) -> GenerateRequest:
+    request: Request, body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str,
+    is_answer: bool,
+) -> GenerateRequest:  # fmt: skip
     return GenerateRequest(
         n=body.n or 1, max_tokens=max_tokens, stops=_stops(body.stop), sampling=sampling_of(body),
         n_top=n_top, echo=echo, is_answer=is_answer, param=param, priority=body.priority or 0,
-        cache_salt=body.cache_salt or "",
+        key=_key(request), cache_salt=body.cache_salt or "",
     )
 
 
@@ -259,10 +265,11 @@ async def _collected(job: Job, began: Began, head: Head, shape: Shape) -> wire.A
 async def _streamed(
     job: Job, began: Began, head: Head, shape: Shape, *, usage: bool
 ) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a stream; an error becomes its last event before [DONE]."""
+    """Yield the events of a stream, those of a step together; an error becomes its last event before [DONE]."""
     n_tokens = n_cached = 0
     opened: set[int] = set()
     none_yet: Any = {"usage": None} if usage else {}
+    ready = bytearray()
     try:
         async for event in job:
             made: list[Any] = []
@@ -276,13 +283,16 @@ async def _streamed(
                 n_cached += event.n_cached
                 made.append(shape.last(event.choice, event.reason))
             for choice in filter(None, made):
-                yield _event(head.answer(shape.chunk, [choice], **none_yet))
+                ready += _event(head.answer(shape.chunk, [choice], **none_yet))
+            if ready and not job.has_item:
+                yield bytes(ready)
+                ready.clear()
         if usage:
-            yield _event(head.answer(shape.chunk, [], _usage(began, n_tokens, n_cached)))
+            ready += _event(head.answer(shape.chunk, [], _usage(began, n_tokens, n_cached)))
     except Exception as error:
         log_failure(error)
-        yield _event(body_of(of_failure(error)))
-    yield b"data: [DONE]\n\n"
+        ready += _event(body_of(of_failure(error)))
+    yield bytes(ready) + b"data: [DONE]\n\n"
 
 
 def _event(value: object) -> bytes:

@@ -83,7 +83,7 @@ class Batch(Closing):
         self._running: list[Request] = []     # in the order in which they began
         self._pass: Pass | None = None        # the last step's
         self._answering: list[Session] = []   # its sessions, if it was a step of answers alone
-        self._n_looks = 0                     # steps in which the caches are looked at
+        self._n_same = 0                      # further steps of these that need no look at the caches' memory
         model._batches.add(self)
 
     # ---- Requests ---------------------------------------------------------------------------------------------------
@@ -182,8 +182,10 @@ class Batch(Closing):
     def step(self) -> bool:
         """Evaluate one pass; return whether generations are left. Waits while another thread takes a step."""
         with self._stepped():
-            self._admit()
-            parts = self._parts()
+            parts = self._same_parts()
+            if not parts:
+                self._admit()
+                parts = self._parts()
             if parts:
                 self._evaluate(parts)
         return bool(self.n_running or self.n_waiting)
@@ -232,15 +234,25 @@ class Batch(Closing):
                 return False
         return True
 
+    def _same_parts(self) -> list[Part]:
+        """Return what the last step evaluated if the same answers go on and take no new page; else nothing."""
+        if not self._n_same or self._arrived or len(self._waiting):
+            return []
+        self._drop_unusable()
+        if len(self._answering) != len(self._running):   # one ended
+            return []
+        self._n_same -= 1
+        return [(one, 1) for one in self._running]
+
     def _parts(self) -> list[Part]:
         """Choose what the next step evaluates: an id of each answer, and ids of prompts."""
-        self._keep_within_memory()
+        while not self._make_room(0) and self._put_back_youngest():
+            pass
         self._drop_unusable()
         parts = [(one, 1) for one in self._running if one.session is not None and one.decodes]
         prompts = [one for one in self._running if one.session is None or not one.decodes]
         if not prompts:
             return parts
-        self._n_looks = 3   # this one's, the next one's and after that: held pages are copied when answers begin
         room = self._costs.ids(len(parts), len(prompts))
         ready = [one for one in prompts if one.session is not None or (not self._is_coming(one) and self._open(one))]
         shares = deque(sorted(ready[1:], key=lambda one: len(one.todo)))
@@ -255,13 +267,6 @@ class Batch(Closing):
                 room -= n
             parts += [(one, given[id(one)]) for one in ready if given[id(one)]]
         return [(one, n) for one, n in parts if one.session is not None]   # opening one may have put another back
-
-    def _keep_within_memory(self) -> None:
-        """Free what is held, then put requests back, when the caches may have grown: answers alone need few pages."""
-        if self._n_looks or any(one.n_past % PAGE == 1 for one in self._running):
-            self._n_looks = max(0, self._n_looks - 1)
-            while not self._make_room(0) and self._put_back_youngest():
-                pass
 
     def _drop_unusable(self) -> None:
         """End requests whose sessions somebody closed, or that a forked child can't use: they would fail the pass."""
@@ -329,7 +334,12 @@ class Batch(Closing):
     def _pass_of(self, parts: list[Part]) -> Pass:
         """Return the pass; while the same answers go on, it is that of the last step."""
         sessions = [request.session for request, _ in parts if request.session is not None]
-        if self._pass is None or sessions != self._answering:
+        if self._pass is not None and sessions == self._answering:
+            # The second step of the same answers: what they share with held sessions was copied. The step that takes
+            # a page is the last one.
+            self._n_same = self._n_same or min(-request.n_past % PAGE for request, _ in parts)
+        else:
+            self._n_same = 0
             drawers = [request.sampler if n == len(request.todo) else None for request, n in parts]
             logits = any(request.on_drawn is not None for request, _ in parts)
             self._pass = Pass(self.model, sessions, drawers, [n for _, n in parts], logits=logits)
@@ -383,7 +393,11 @@ class Batch(Closing):
             self._waiting.correct(request, float(request.n_evaluated))
         if session is not None:
             try:
+                if request.on_drawn is not None:   # a fork has no logits, which are as large as hundreds of positions
+                    drawn, session = session, session.fork(session.n_past)
+                    drawn.close()
                 self._prefixes.hold(session, request.kind, self)
+                self._make_room(0)
             except GemelError:   # such as: the model was closed
                 session.close()
 
@@ -434,6 +448,7 @@ class Batch(Closing):
     def _after_fork(self) -> None:
         """Repair the batch in a forked child. What another thread was evaluating is lost."""
         self._prefixes.after_fork()
+        self._pass = None   # it has the locks of the parent
         if self._stepper is None:
             self._stepping = threading.Lock()
             return
