@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+from random import Random
 from typing import Any
 
+import gemel
 import pytest
 from serving import Asked, Connection, counted, error_of, until
 
@@ -98,6 +100,36 @@ def test_an_answer_that_takes_too_long_ends_with_an_error(
     assert error["code"] == "deadline_exceeded"
     assert "0.05 seconds" in error["message"]
     assert len(steps) < 400
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_thousand_clients_that_leave_leave_nothing(
+    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any], model: gemel.Model, threads: bool  # noqa: ANN401
+) -> None:
+    app, steps, draw = serve(threads=threads, cache_memory=0, queue=1000, parallel=12), counted(monkeypatch), Random(1)
+
+    async def one(i: int) -> None:
+        prompt = [3 + i % 200] * draw.choice([1, 70, 100])
+        running = Connection(app, TEXT, {**long, "prompt": prompt, "stream": True, "n": draw.choice([1, 1, 3])})
+        going = asyncio.create_task(running.go())
+        for _ in range(draw.choice([0, 1, 9])):   # while it waits or prepares
+            await asyncio.sleep(0)
+        n = draw.choice([0, 0, 1, 3, 8])   # pieces of its answer
+        await until(lambda: len(running.sent) >= n)
+        running.leave()
+        await going
+
+    async def main() -> None:
+        for at in range(0, 1000, 40):
+            await asyncio.gather(*(one(at + i) for i in range(40)))
+        await until(lambda: not model.cache_size)
+        n = len(steps)
+        await asyncio.sleep(0.1)
+        assert len(steps) == n > 100
+
+    app.run(main())
+    assert model.cache_size == 0
+    assert app.post(TEXT, **{**long, "prompt": "a", "max_tokens": 2}).status_code == 200
 
 
 def test_embeddings_are_made_while_a_chat_is_answered(asked: Asked, long: dict[str, Any]) -> None:

@@ -391,14 +391,15 @@ class Batch(Closing):
         if request in self._running:
             self._running.remove(request)
             self._waiting.correct(request, float(request.n_evaluated))
-        if session is not None:
-            try:
+        try:
+            if session is not None:
                 if request.on_drawn is not None:   # a fork has no logits, which are as large as hundreds of positions
                     drawn, session = session, session.fork(session.n_past)
                     drawn.close()
                 self._prefixes.hold(session, request.kind, self)
-                self._make_room(0)
-            except GemelError:   # such as: the model was closed
+            self._make_room(0)
+        except GemelError:   # such as: the model was closed
+            if session is not None:
                 session.close()
 
     def _put_back_youngest(self) -> bool:
