@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import copy
 import doctest
+import json
 import multiprocessing
 import pickle
 import re
@@ -135,6 +136,7 @@ def test_messages_of_parts_and_without_text_are_rendered(tiny_model: OpenTiny) -
 
 @pytest.mark.parametrize(("message", "words"), [
     ({"role": "user", "content": None}, r"messages\[0\].content: it must have text"),
+    ({"role": 5, "content": "x"}, r"messages\[0\].role: must be a text, such as 'user', not 5"),
     ({"role": "user", "content": 5}, r"messages\[0\].content: must be a text or a list of text parts, not 5"),
     ({"role": "user", "content": [{"type": "audio"}]}, r"messages\[0\].content\[0\]: only parts like"),
 ])
@@ -201,11 +203,27 @@ def test_named_templates_are_chosen_by_name_and_by_tools(tiny_model: OpenTiny) -
     assert model.prompt_ids(hi) == model.prompt_ids("D")
     assert model.prompt_ids(hi, tools=[{}, {}]) == model.prompt_ids("T2")
     assert model.prompt_ids(hi, template="rag") == model.prompt_ids("R")
-    assert model.prompt_ids(hi, template="other") == model.prompt_ids("other")
+    assert model.prompt_ids(hi, template="default") == model.prompt_ids("D")
+    for wrong in ("other", "RAG", "./template.jinja", "two words", ""):   # else the messages would be dropped
+        with pytest.raises(gemel.TemplateError, match="neither jinja nor the name .*; it has: default, rag, tool_use"):
+            model.prompt_ids(hi, template=wrong)
     with tiny_model(kv=named) as unnamed:
         with pytest.raises(gemel.TemplateError, match="only named chat templates: .* one of tool_use, rag"):
             unnamed.chat()
         assert unnamed.prompt_ids(hi, template="rag") == unnamed.prompt_ids("R")
+
+
+def test_a_message_field_that_the_template_does_not_read_is_an_error(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with pytest.raises(gemel.ArgumentError, match=r"messages\[1\].contnt: .* no such field; did you mean 'content'"):
+        model.prompt_ids([{"role": "user", "content": "x"}, {"role": "user", "content": "x", "contnt": "y"}])
+    with pytest.raises(gemel.ArgumentError, match=r"messages\[0\].colour: this chat template reads no such field$"):
+        model.prompt_ids([{"role": "user", "content": "x", "colour": "red"}])
+    message = {"role": "user", "content": "x", "colour": "red"}
+    assert model.prompt_ids([message], template="{{ messages[0].colour }}") == model.prompt_ids("red")
+    whole = "{{ messages|tojson }}"
+    assert model.prompt_ids([message], template=whole) == model.prompt_ids(json.dumps([message]))
+    assert model.prompt_ids([{**message, "colour": None, "id": "7"}]) == model.prompt_ids([{**message, "colour": None}])
 
 
 def test_a_last_message_of_the_assistants_is_continued(tiny_model: OpenTiny) -> None:

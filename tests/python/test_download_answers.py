@@ -21,7 +21,7 @@ PAGE = b"<!DOCTYPE html>\n<html><head><title>Down for\n maintenance</title></hea
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
 ANSWERS = {"/page.gguf": PAGE, "/pointer.gguf": POINTER, "/json.gguf": b'{"error": "Invalid username"}',
            "/o/r/blob/main/m.gguf": PAGE, "/zip.gguf": b"PK\x03\x04....", "/other.gguf": b"GGML....",
-           "/part-00002-of-00002.gguf": PAGE}  # fmt: skip
+           "/empty.gguf": b"", "/part-00002-of-00002.gguf": PAGE}  # fmt: skip
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -85,6 +85,7 @@ def test_examples_in_docstrings_hold() -> None:
     ("/o/r/blob/main/m.gguf", "write /resolve/ in place of /blob/"),
     ("/zip.gguf", "a zip archive, not a GGUF file: unpack it"),
     ("/other.gguf", "a file that begins with b'GGML....', not a GGUF file: check the address"),
+    ("/empty.gguf", "the server sent an empty file: check the address"),
     ("/part-00001-of-00002.gguf", "a web page"),
 ])
 def test_what_is_not_gguf_is_refused_by_what_it_is_and_not_kept(

@@ -51,6 +51,9 @@ CONSTRUCTS = [
     "{% filter upper %}{{ text }}{% endfilter %}{% with a = 1 %}{{ a }}{% endwith %}{% set b %}x{% endset %}{{ b }}",
     "{% macro m2() %}{{ caller(5) }}{% endmacro %}{% call(x) m2() %}{{ x.bit_length() }}{% endcall %}",
     "{{ share.is_integer() }}{{ (1, 2).index(2) }}{{ [1, 1].count(1) }}{{ mapping.get('c', 'none') }}",
+    "{{ [[1, 2], [3]]|sum(start=[]) }}{{ [(1,), (2,)]|sum(start=()) }}{{ rows|sum('a') }}{{ [0.5]|sum(start=1) }}",
+    "{{ 'abc'.translate({97: 'zz', 98: none}) }}{{ 'abc'.translate(''.maketrans('a', 'x')) }}{{ 'a'.isprintable() }}",
+    "{{ 'é'.encode().decode() }}{{ 'a'.encode().hex() }}{{ (5).numerator }}{{ share.as_integer_ratio() }}",
     "{{ ''.__class__ }}{{ '{0.__class__}'.format(1) }}{{ [].append }}: attributes that are not safe are empty",
 ]
 TOOLS = [{"type": "function", "function": {
@@ -101,7 +104,20 @@ REFUSED = [
     ("{{ [1]|slice(10 ** 9)|list }}", "slice takes numbers up to 65536"),
     ("{{ ('x ' * 5000)|wordwrap(1, wrapstring='x' * 5000) }}", "grows past"),
     ("{{ 2 ** 100000 }}", "an integer grows too large"),
+    ("{{ ('a' * 10000).translate({97: 'b' * 10000}) }}", "grows past"),
+    ("{{ 'a'.translate(namespace()) }}", "translate takes a dict, a list or a text"),
+    ("{{ ([[1] * 60000] * 200)|sum(start=[]) }}", "a list grows too large"),
 ]
+LINES = [
+    ("a\n{{ 'x'.center(10 ** 9) }}", 2), ("a\n{% set l = [] %}\n{{ l.append(1) }}", 3), ("a\n\n{{ 1 / 0 }}", 3),
+    ("{% for x in [1] %}\n\n{{ [x]|sum(start='') }}\n{% endfor %}", 3), ("a\n{{ no.such.thing }}", 2),
+]   # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "line"), LINES)
+def test_a_failed_template_says_its_line(text: str, line: int) -> None:
+    with pytest.raises(gemel.TemplateError, match=rf"the chat template (failed|was stopped): .* \(line {line}\)$"):
+        Template(text).render([])
 
 
 def plain_jinja() -> ImmutableSandboxedEnvironment:

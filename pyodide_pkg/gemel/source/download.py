@@ -137,7 +137,7 @@ class Download:
             start, whole = self._agree(response, start)
             first = b"" if start else response.read(PIECE)
             if not start:
-                self._check_start(first)   # what is there stays until something better begins
+                self._check_start(first, whole)   # what is there stays until something better begins
             self._note(start, whole)
             with self.part.open("r+b" if start else "wb") as out:
                 out.truncate(start)
@@ -202,8 +202,10 @@ class Download:
             return why
         return f"{why}; the part already downloaded is kept: try again to resume"
 
-    def _check_start(self, first: bytes) -> None:
+    def _check_start(self, first: bytes, whole: int) -> None:
         """Raise SourceError if what arrives is not a GGUF file. Nothing of it is kept."""
+        if not first and not whole:   # else the connection broke
+            raise SourceError(f"{self.url}: the server sent an empty file: check the address")
         instead = what_instead(first, self.url)
         if instead:
             raise SourceError(f"{self.url}: the server sent {instead}")

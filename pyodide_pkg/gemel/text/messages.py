@@ -46,6 +46,9 @@ def continues(messages: Sequence[Mapping[str, Any]], wanted: bool | None) -> boo
 def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise ArgumentTypeError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
+    role = message.get("role", "")
+    if not isinstance(role, str):
+        raise ArgumentTypeError(f"{where}.role: must be a text, such as 'user', not {role!r:.50}")
     kept = {key: value for key, value in message.items() if key != "refusal" and value is not None}
     reasoning = next((kept[name] for name in REASONING if name in kept), None)
     if reasoning is not None:   # templates read the first or the second name
@@ -63,7 +66,9 @@ def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
 def _content(content: object, where: str) -> str:
     if isinstance(content, str):
         return content
-    if content is None or content == []:
+    if content is None:
+        raise ArgumentTypeError(f"{where}: it must have text")
+    if content == []:
         raise ArgumentError(f"{where}: it must have text")
     if not isinstance(content, Sequence) or isinstance(content, bytes | bytearray):
         raise ArgumentTypeError(f"{where}: must be a text or a list of text parts, not {content!r:.50}")

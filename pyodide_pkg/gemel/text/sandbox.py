@@ -52,17 +52,19 @@ _METHODS: dict[type, frozenset[str]] = {
             "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isspace", "istitle",
             "isupper", "join", "lower", "lstrip", "partition", "removeprefix", "removesuffix", "replace",
             "rfind", "rindex", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith",
-            "strip", "swapcase", "title", "upper",
+            "isprintable", "maketrans", "strip", "swapcase", "title", "upper",
             # guarded in Sandbox.call
-            "center", "expandtabs", "ljust", "rjust", "zfill",
+            "center", "expandtabs", "ljust", "rjust", "translate", "zfill",
         )
     ),
     dict: frozenset(("copy", "get", "items", "keys", "values")),
     list: frozenset(("copy", "count", "index")),
     tuple: frozenset(("count", "index")),
-    int: frozenset(("bit_length",)),
-    float: frozenset(("is_integer",)),
-    bytes: frozenset(),
+    int: frozenset(
+        ("as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator", "imag", "numerator", "real")
+    ),
+    float: frozenset(("as_integer_ratio", "conjugate", "hex", "imag", "is_integer", "real")),
+    bytes: frozenset(("count", "decode", "endswith", "find", "hex", "index", "lower", "startswith", "strip", "upper")),
 }
 
 
@@ -242,6 +244,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(owner, str) and name in PADDED:
             check_numbers(name, (*args, *given.values()))
             check_size(len(owner) + owner.count("\t") * MAX_WIDTH if name == "expandtabs" else len(owner))
+        if isinstance(owner, str) and name == "translate":
+            check_size(len(owner) * longest(args[0] if args else ()))
         if isinstance(obj, Macro):
             self._weigh((args, given))
         return self.built(super().call(context, obj, *args, **kwargs))
@@ -288,14 +292,22 @@ class Sandbox(ImmutableSandboxedEnvironment):
         check_size(len(text) * (1 + len(wrapstring or "")))
         return jinja2.filters.do_wordwrap(self, text, width, break_long_words, wrapstring, break_on_hyphens)
 
-    def sum(self, value: Iterable[Value], attribute: str | int | None = None, start: float = 0) -> float:
-        """As jinja's sum, of numbers."""
+    def sum(self, value: Iterable[Value], attribute: str | int | None = None, start: Value = 0) -> Value:
+        """As jinja's sum, of numbers, lists or tuples."""
         if attribute is not None:
             value = map(jinja2.filters.make_attrgetter(self, attribute), value)
+        if isinstance(start, list | tuple):
+            items = list(start)
+            for item in value:
+                if not isinstance(item, type(start)):
+                    raise TypeError(f"sum: can't add {type(item).__name__} to {type(start).__name__}")
+                items += item
+                check_size(len(items))
+            return self.built(type(start)(items))
         total = start
         for item in value:
             if not isinstance(item, int | float) or not isinstance(total, int | float):
-                raise SecurityError("sum takes numbers")
+                raise SecurityError("sum takes numbers, or lists or tuples with a start of their type")
             total += item
         return total
 
@@ -333,6 +345,14 @@ def bounded(name: str, work: Callable[..., Value]) -> Callable[..., Value]:
         return work(*args, **kwargs)
 
     return checked
+
+
+def longest(table: Value) -> int:
+    """Return how many characters a table of str.translate makes of one, at most."""
+    if not isinstance(table, dict | list | tuple | str):
+        raise SecurityError("translate takes a dict, a list or a text")
+    made = table.values() if isinstance(table, dict) else table
+    return max((len(one) for one in made if isinstance(one, str)), default=1)
 
 
 def check_numbers(name: str, values: Iterable[Value]) -> None:

@@ -19,9 +19,14 @@ from jinja2.exceptions import SecurityError
 
 from ..core.checks import sequence, text_or_none
 from ..core.errors import ArgumentError, ArgumentTypeError, TemplateError
+from ..core.hints import did_you_mean
 from .sandbox import Counted, Sandbox, Value
 
-NAME = re.compile(r"\w+")   # of a template of the file
+FIELDS = (
+    "role", "content", "name", "tool_calls", "tool_call_id", "function_call", "reasoning_content", "thinking",
+    "reasoning", "annotations", "audio", "cache_control", "id",
+)   # fmt: skip   # that clients send whatever the template reads
+WHOLE = re.compile(r"\bm(?:sg|essages?)?\s*(?:\|\s*(?:tojson|items|dictsort|string|pprint)|\.(?:items|values|keys)\()")
 MAX_TEMPLATE = 1 << 20   # characters
 RESERVED = ("messages", "add_generation_prompt", "bos_token", "eos_token", "tools")
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
@@ -79,9 +84,10 @@ class Template:
         except TemplateError:
             raise
         except SecurityError as error:
-            raise TemplateError(f"the chat template was stopped: {_said(error)}") from error
+            raise TemplateError(f"the chat template was stopped: {_said(error)}{_line(error)}") from error
         except Exception as error:   # a template can raise any exception
-            raise TemplateError(_missing(messages) or f"the chat template failed: {_said(error)}") from error
+            why = _missing(messages) or f"the chat template failed: {_said(error)}{_line(error)}"
+            raise TemplateError(why) from error
 
 
 @functools.lru_cache(maxsize=8)
@@ -96,9 +102,11 @@ def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] 
     With tools, the file's template "tool_use" comes first.
     """
     text_or_none("template", template)
-    named = {} if template is not None and not NAME.fullmatch(template) else model.chat_templates
+    named = {} if template is not None and "{" in template else model.chat_templates
+    if template is not None and "{" in template:
+        return template
     if template is not None:
-        return named.get(template, template)
+        return named.get(template) or _default_named(model, template, named)
     text = named.get("tool_use") if tools else None
     text = text or model.chat_template
     if text is None and named:
@@ -110,6 +118,17 @@ def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] 
             "Use generate() (on the command line: gemel run), or pass a template: chat(template=...)"
         )
     return text
+
+
+def _default_named(model: Vocabulary, name: str, named: Mapping[str, str]) -> str:
+    """Return the file's own template, of the name "default". TemplateError for another name: none has it."""
+    text = model.chat_template
+    if name == "default" and text is not None:
+        return text
+    names = ", ".join(["default"] * (text is not None) + sorted(named)) or "none"
+    raise TemplateError(
+        f"template={name!r:.50} is neither jinja nor the name of a chat template of this file; it has: {names}"
+    )
 
 
 def template_values(tools: Sequence[Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,6 +157,7 @@ def prompt_ids(
     is_open: the last message goes on: the prompt ends where its content does, without the spaces at its end if the
     template removes those. TemplateError when the template leaves that content out.
     """
+    check_fields(text, messages)
     opening, closing, end = marks(text, messages)
     marked = [
         {
@@ -161,6 +181,17 @@ def prompt_ids(
     for part, special in segments(rendered, opening, closing):
         ids += model.tokenize(part, special=special)
     return ids
+
+
+def check_fields(text: str, messages: Sequence[Mapping[str, Any]]) -> None:
+    """Raise ArgumentError for a field of a message that the template `text` does not name: it would have no effect."""
+    if WHOLE.search(text):
+        return
+    for i, message in enumerate(messages):
+        for name in message:
+            if name not in FIELDS and not re.search(rf"\b{re.escape(str(name))}\b", text):
+                words = f"messages[{i}].{name}: this chat template reads no such field"
+                raise ArgumentError(words + did_you_mean(str(name), FIELDS))
 
 
 def token_texts(model: Vocabulary) -> dict[str, str]:
@@ -238,6 +269,16 @@ def _missing(messages: Sequence[Mapping[str, Any]]) -> str:
 
 def _refuse(message: object = "") -> str:
     raise TemplateError(f"the chat template refuses these messages: {str(message)[:500]}")
+
+
+def _line(error: BaseException) -> str:
+    """Return where in the template an error was raised: " (line 3)", or "" where that is unknown."""
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == "<template>":
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f" (line {line})" if line else ""
 
 
 def _said(error: BaseException) -> str:
