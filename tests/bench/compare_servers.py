@@ -144,7 +144,7 @@ class Running:
 
 
 class Many:
-    """gemel.Model.generate_many in a process of its own. A context manager."""
+    """gemel.Model.generate_many in a separate process. A context manager."""
 
     def __init__(self, model: str, threads: int) -> None:
         self.name = "generate_many"
@@ -157,7 +157,7 @@ class Many:
         self._process.stdout.readline()
 
     def rate(self, bodies: list[dict[str, Any]]) -> float:
-        """Return the tokens a second of all together."""
+        """Return the tokens per second of all together."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"bodies": bodies}) + "\n")
@@ -196,7 +196,7 @@ def tokens(told: dict[str, Any]) -> int:
 
 
 def together(result: dict[str, Any]) -> float:
-    """Return the tokens a second of all answers."""
+    """Return the tokens per second of all answers."""
     answers = result["answers"]
     seconds = max(one["ended"] for one in answers) - min(one["sent"] for one in answers)
     return float(sum(map(tokens, answers)) / seconds)
