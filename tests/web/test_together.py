@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from random import Random
+from statistics import fmean
 from typing import Any
 
 import gemel
@@ -38,6 +39,20 @@ def test_answers_to_one_prompt_share_its_evaluation(app: Asked) -> None:
     assert usage["prompt_tokens_details"]["cached_tokens"] == 200
     usage = app.good(TEXT, model="tiny", prompt=[*prompt, 6, 7], max_tokens=2, cache_salt="mine")["usage"]
     assert usage["prompt_tokens_details"]["cached_tokens"] == 0
+
+
+def test_the_best_answers_are_returned(app: Asked) -> None:
+    body = {"model": "tiny", "prompt": ["the", "a model"], "seed": 3, "max_tokens": 6, "temperature": 1.5}
+    all = app.good(TEXT, **body, n=4, logprobs=0)
+    means = [fmean(one["logprobs"]["token_logprobs"]) for one in all["choices"]]
+    ranked = sorted(range(8), key=lambda i: (i // 4, -means[i]))
+    for n in (1, 3):
+        best = app.good(TEXT, **body, n=n, best_of=4)
+        wanted = [i for at, i in enumerate(ranked) if at % 4 < n]
+        assert [one["text"] for one in best["choices"]] == [all["choices"][i]["text"] for i in wanted]
+        assert [one["index"] for one in best["choices"]] == list(range(2 * n))
+        assert [one["logprobs"] for one in best["choices"]] == [None] * 2 * n
+        assert best["usage"]["completion_tokens"] == all["usage"]["completion_tokens"]
 
 
 def test_the_answers_of_a_step_are_written_together(

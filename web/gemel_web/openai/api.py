@@ -22,6 +22,7 @@ from ..jobs.scheduler import Job, Scheduler
 from ..jobs.work import Began, Completion, Embeddings, Ended, GenerateRequest, Text, Token, Vector
 from ..models import Models, ServedModel
 from . import prompts, wire
+from .best import Best, best_of
 from .sampling import field, sampling_of
 from .shapes import ChatShape, Head, Shape, TextShape
 
@@ -96,8 +97,7 @@ class Api:
         """POST /v1/completions."""
         body = await decoded(request, wire.CompletionRequest, self._config)
         self._check(body)
-        if body.best_of is not None and body.best_of != (body.n or 1):
-            raise refused("best_of", "ranking answers is not supported: leave it out, or send the same value as n")
+        best = best_of(body, self._config)
         if body.logprobs is True:
             raise invalid("logprobs", "must be an integer: how many of the most likely tokens to return")
         n_top = None if body.logprobs is False else body.logprobs
@@ -105,14 +105,15 @@ class Api:
             raise refused("logprobs", "not supported for the prompt: leave out echo")
         alias = self._alias(body.model)
         served = self._find(alias)
-        texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=body.n or 1, bos_eos=False)
+        texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=best.of, bos_eos=False)
         wanted = _generate_request(
-            request, body, max_tokens=_limit(body, DEFAULT_MAX_TOKENS), n_top=n_top,
+            request, body, n=best.of, max_tokens=_limit(body, DEFAULT_MAX_TOKENS),
+            n_top=0 if n_top is None and best.of > best.n else n_top,
             echo=bool(body.echo), param="prompt", is_answer=False,
         )
         job = self._scheduler.submit(served, Completion(texts, wanted))
         shape = TextShape(served.model, logprobs=n_top is not None)
-        return await self._answer(request, body, job, self._head(alias, shape), shape)
+        return await self._answer(request, body, job, self._head(alias, shape), shape, best)
 
     def _check(self, body: wire.Sampled) -> None:
         wire.check_refused(body)
@@ -128,7 +129,7 @@ class Api:
         )
 
     async def _answer(
-        self, request: Request, body: wire.Sampled, job: Job, head: Head, shape: Shape
+        self, request: Request, body: wire.Sampled, job: Job, head: Head, shape: Shape, best: Best | None = None
     ) -> Response | EventStream:
         """Return the response. Its status waits for Began: until then the request can still turn out to be invalid."""
         try:
@@ -137,7 +138,7 @@ class Api:
                 usage = bool(body.stream_options and body.stream_options.include_usage)
                 pieces = _streamed(job, began, head, shape, usage=usage)
                 return EventStream(pieces, stop=job.stop, ping_seconds=self._config.ping_seconds)
-            answer = await while_connected(request.receive, _collected(job, began, head, shape))
+            answer = await while_connected(request.receive, _collected(job, began, head, shape, best))
             return _json(answer)
         except BaseException:
             job.stop()
@@ -186,10 +187,10 @@ def _key(request: Request) -> str:
 
 def _generate_request(
     request: Request, body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str,
-    is_answer: bool,
+    is_answer: bool, n: int | None = None,
 ) -> GenerateRequest:  # fmt: skip
     return GenerateRequest(
-        n=body.n or 1, max_tokens=max_tokens, stops=_stops(body.stop), sampling=sampling_of(body),
+        n=n or body.n or 1, max_tokens=max_tokens, stops=_stops(body.stop), sampling=sampling_of(body),
         n_top=n_top, echo=echo, is_answer=is_answer, param=param, priority=body.priority or 0,
         key=_key(request), cache_salt=body.cache_salt or "",
     )
@@ -244,10 +245,10 @@ async def _began(job: Job) -> Began:
     return event
 
 
-async def _collected(job: Job, began: Began, head: Head, shape: Shape) -> wire.Answer:
+async def _collected(job: Job, began: Began, head: Head, shape: Shape, best: Best | None) -> wire.Answer:
     texts: defaultdict[int, str] = defaultdict(str)
     tokens: defaultdict[int, list[Token]] = defaultdict(list)
-    choices: list[Any] = []
+    answers: dict[int, tuple[str, list[Token], str]] = {}
     n_tokens = n_cached = 0
     async for event in job:
         if isinstance(event, Text):
@@ -256,9 +257,9 @@ async def _collected(job: Job, began: Began, head: Head, shape: Shape) -> wire.A
         elif isinstance(event, Ended):
             n_tokens += event.n_tokens
             n_cached += event.n_cached
-            i = event.choice
-            choices.append(shape.all(i, texts.pop(i, ""), tokens.pop(i, []), event.reason))
-    choices.sort(key=lambda choice: choice.index)
+            answers[event.choice] = texts.pop(event.choice, ""), tokens.pop(event.choice, []), event.reason
+    chosen = sorted(answers) if best is None else best.chosen(answers)
+    choices: list[Any] = [shape.all(i, *answers[at]) for i, at in enumerate(chosen)]
     return head.answer(shape.whole, choices, _usage(began, n_tokens, n_cached))
 
 
