@@ -94,12 +94,12 @@ def test_options_are_pythons_by_name(loaded: ApiPage, native: gemel.Model) -> No
         ("gemel.generate('a', {top_p: 1.5}).result", "ArgumentError", "top_p=1.5: must be from 0 to 1"),
         ("gemel.generate('').result", "ArgumentError", "the prompt is empty"),
         ("gemel.generate(new Int32Array(3000).fill(5)).result", "ContextError", "n_ctx is 2048"),
-        ("gemel.chat('hello').result", "ArgumentError", "must be a list"),
+        ("gemel.chat('hello').result", "ArgumentTypeError", "must be a list"),
         ("gemel.chat([]).result", "ArgumentError", "there is no message to answer"),
         ("gemel.embed([])", "ArgumentError", "there are no texts to embed"),
         ("gemel.embed('a', {pooling: 'most'})", "ArgumentError", "pooling"),
         ("gemel.cache.delete('nothing')", "SourceError", "is not in the cache"),
-        ("gemel.generate('a', {stop: () => 1}).result", "DataCloneError", "could not be cloned"),
+        ("gemel.generate('a', {stop: () => 1}).result", "TypeError", "generate: stop is a function: pass"),
     ],
 )
 def test_errors_are_pythons_and_the_next_call_works(loaded: ApiPage, call: str, name: str, message: str) -> None:

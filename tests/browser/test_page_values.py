@@ -23,6 +23,7 @@ OpenPage = Callable[..., ApiPage]
 Serve = Callable[..., "Served"]
 HI: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
 SHORT: dict[str, Any] = {"max_tokens": 6, "temperature": 0}
+SENT = "pass texts, numbers, booleans, arrays and plain objects"
 BRIDGE = re.compile(r"Js[A-Z]\w+|NoneType|\[object Object\]|pyodide", re.IGNORECASE)
 KINDS = (
     "no error", "TypeError", "ArgumentError", "ArgumentTypeError", "TemplateError", "DataCloneError", "ContextError",
@@ -163,6 +164,66 @@ def test_results_have_null_where_python_has_none(loaded: ApiPage) -> None:
     assert found == [True, None]
 
 
+@pytest.mark.parametrize("call", [
+    "gemel.generate('a', value).result", "gemel.chat(v.hi, value).result", "gemel.embed('a', value)",
+    "gemel.run('1', value)", "gemel.load('nobody', value)", "new api.Gemel(value)",
+])  # fmt: skip
+def test_options_are_plain_objects(loaded: ApiPage, call: str) -> None:
+    odd = {
+        "5": "5", "'x'": '"x"', "[1]": "an object of class Array", "new Map([['a', 9]])": "an object of class Map",
+        "new Date(5)": "an object of class Date", "new Set(['x'])": "an object of class Set",
+        "new URLSearchParams('a=2')": "an object of class URLSearchParams", "() => 1": "() => 1",
+        "new (class Mine { max_tokens = 2 })()": "an object of class Mine",
+    }  # fmt: skip
+    found = loaded.js(CALLED % (f"[{', '.join(odd)}]", call), hi=HI)
+    for (kind, message), words in zip(found, odd.values(), strict=True):
+        assert kind == "TypeError"
+        assert f": options must be an object such as {{name: value}}, not {words}" in message
+
+
+def test_options_may_be_of_another_window_or_have_no_class(loaded: ApiPage) -> None:
+    told = loaded.js(
+        "const frame = document.body.appendChild(document.createElement('iframe')), told = [];"
+        "const options = [Object.create(null), {}, frame.contentWindow.eval('({})')];"
+        "for (const one of options) told.push(await gemel.run('1 + 1', one)); frame.remove(); return told"
+    )
+    assert told == ["2"] * 3
+
+
+WRONG = {
+    "gemel.load(v.url, {cache: 'no'})": ("ArgumentTypeError", "cache='no' (str): must be True or False"),
+    "gemel.load(v.url, {cache: 0})": ("ArgumentTypeError", "cache=0 (int): must be True or False"),
+    "gemel.load(v.url, {cache: []})": ("ArgumentTypeError", "cache=[] (list): must be True or False"),
+    "gemel.load(v.url, {signal: 5})": ("TypeError", "load: signal must be an AbortSignal, not 5"),
+    "new api.Gemel({thread: 2})": ("TypeError", "new Gemel: unknown option thread; did you mean 'threads'?"),
+    "new api.Gemel({Model: 2})": ("TypeError", "new Gemel: unknown option Model; did you mean 'models'?"),
+    "new api.Gemel({colour: 2})": ("TypeError", "new Gemel: unknown option colour"),
+    "gemel.run('1', {on_output: 2})": ("TypeError", "run: unknown option on_output; did you mean 'onOutput'?"),
+    "gemel.generate('a', {max_tokens: Infinity}).result":
+        ("ArgumentTypeError", "max_tokens=Infinity: must be an integer; leave it out for no limit"),
+    "gemel.generate('a', {top_k: Infinity}).result":
+        ("ArgumentTypeError", "top_k=Infinity: must be an integer; pass 0 for no limit"),
+    "gemel.generate(() => 1).result": ("TypeError", f"generate: prompt is a function: {SENT}"),
+    "gemel.generate('a', {signal: new AbortController().signal}).result":
+        ("TypeError", f"generate: signal is an object of class AbortSignal: {SENT}"),
+    "gemel.generate('a', {stop: Promise.resolve('x')}).result":
+        ("TypeError", f"generate: stop is an object of class Promise: {SENT}"),
+    "gemel.chat(v.hi, {template_options: {a: [1, Symbol('x')]}}).result":
+        ("TypeError", f"chat: template_options.a[1] is a symbol: {SENT}"),
+    "gemel.chat([new Proxy({role: 'user', content: 'Hi'}, {})]).result":
+        ("TypeError", "chat: messages[0] is a Proxy, or holds one: pass a plain copy"),
+    "gemel.embed(['a', document])": ("TypeError", f"embed: texts[1] is an object of class HTMLDocument: {SENT}"),
+    "new api.Gemel().load('a.gguf', {prompt: () => 1})": ("TypeError", f"load: prompt is a function: {SENT}"),
+    "gemel.chat('Hi').result": ("ArgumentTypeError", "messages='Hi': must be a list of {role, content}"),
+}  # fmt: skip
+
+
+def test_a_wrong_value_is_named(loaded: ApiPage, file: Served) -> None:
+    calls = "".join(f"told.push(await caught((async () => {call})()));" for call in WRONG)
+    found = loaded.js(f"const told = []; {calls} return told", url=file.url, hi=HI)
+    assert {call: tuple(one[:2]) for call, one in zip(WRONG, found, strict=True)} == WRONG
+
+
 # ---- Names and addresses ---------------------------------------------------------------------------------------------
 
 
@@ -194,6 +255,26 @@ def test_a_short_name_that_nobody_serves_names_the_option(loaded: ApiPage) -> No
     assert "new Gemel({models: ...})" in message
 
 
+HERE = "a tab can't read this machine's files: pass a File that the user chose"
+OUTSIDE = {
+    "blob:http://127.0.0.1/5": "a tab does not load from blob: addresses: pass the Blob or File itself",
+    "data:;base64,R0dVRg==": "data: is not supported; use https:",
+    "javascript:1//x.gguf": "javascript: is not supported; use https:",
+    "about:blank": "about: is not supported; use https:",
+    "ftp://x/y.gguf": "ftp: is not supported; use https:",
+    r"C:\models\x.gguf": HERE, "c:/models/x.gguf": HERE, r"\\host\share\x.gguf": HERE, "file:///home/x.gguf": HERE,
+}  # fmt: skip
+
+
+def test_what_is_outside_the_tab_is_refused_in_words(loaded: ApiPage) -> None:
+    found = loaded.js(
+        "const told = []; for (const one of v.names) told.push(await caught(gemel.load(one))); return told",
+        names=list(OUTSIDE),
+    )  # fmt: skip
+    for (name, words), (kind, message, _) in zip(OUTSIDE.items(), found, strict=True):
+        assert (kind, message.startswith(f"{name!r}: {words}")) == ("SourceError", True), message
+
+
 # ---- What clients of other engines send ------------------------------------------------------------------------------
 
 
@@ -209,15 +290,26 @@ def test_seeds_are_64_bits(loaded: ApiPage, native: gemel.Model) -> None:
         assert (text, said) == (wanted.read(), str(wanted.seed))
     name, message, _ = loaded.js("return await caught(gemel.generate('a', {seed: 2 ** 60}).result)")
     assert (name, "pass a BigInt, 1152921504606846976n" in message) == ("TypeError", True)
+    name, message, _ = loaded.js("return await caught(gemel.chat([], {seed: -(2 ** 53)}).result)")
+    assert (name, "pass a BigInt, -9007199254740992n" in message) == ("TypeError", True)
 
 
-@pytest.mark.parametrize("limit", ["null", "-1", "-1n", "1e6", "undefined"])
+@pytest.mark.parametrize("limit", ["null", "-1", "-1n", "1e6", "2 ** 53", "1e20", "Number.MAX_VALUE", "undefined"])
 def test_no_limit_and_a_large_one_mean_until_the_context_is_full(loaded: ApiPage, limit: str) -> None:
     found = loaded.js(
         f"const options = {{max_tokens: {limit}, temperature: 0, logit_bias: {{0: -100, 2: -100}}, n_ctx: 32}};"
         "const {stop_reason, usage} = await gemel.generate('a', options).result; return [stop_reason, usage]"
     )
     assert (found[0], found[1]["total_tokens"]) == ("length", 33)
+
+
+def test_a_large_top_k_is_none(loaded: ApiPage) -> None:
+    found = loaded.js(
+        "const told = []; for (const top_k of [0, 2 ** 31, 2 ** 53, 1e20, 2n ** 70n])"
+        "    told.push((await gemel.generate('a', {max_tokens: 9, temperature: 1.5, seed: 5, top_k}).result).text);"
+        "return told"
+    )
+    assert found == [found[0]] * 5
 
 
 @pytest.mark.parametrize("content", ["null", "''", "[]", "undefined"])

@@ -125,6 +125,20 @@ def test_synchronous_code_refuses_it_too(tab: OpenTab, served: Serve, ranges: bo
         one.run("import gemel\nf = lambda: gemel.open(url, cache=False)\n" + NOT_WAITING, url=file.url)
 
 
+def test_synchronous_code_refuses_what_is_outside_the_tab_and_takes_a_file_of_that_name(
+    tab: OpenTab, data: bytes
+) -> None:
+    one = tab(where="worker")
+    with raises("SourceError", "'data:x': data: is not supported; use https:"):
+        one.run("import gemel\nf = lambda: gemel.open('data:x')\n" + NOT_WAITING)
+    with raises("SourceError", "pass a File that the user chose"):
+        one.run("import gemel\nf = lambda: gemel.inspect('C:/x.gguf')\n" + NOT_WAITING)
+    with raises("ArgumentTypeError", "cache='no' .*: must be True or False"):
+        one.run("import gemel\nf = lambda: gemel.open('data:x', cache='no')\n" + NOT_WAITING)
+    one.put("data:x", data)
+    assert one.run("import gemel\ngemel.open('data:x', threads=1).name") == "data:x"
+
+
 def test_node_refuses_it_too(node: Host, served: Serve) -> None:
     with raises("SourceError", r"the server sent a web page \('Down for maintenance'\)"):
         node.run("import gemel\nawait gemel.open_async(url, cache=False)", url=served(PAGE).url)

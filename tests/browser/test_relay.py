@@ -314,6 +314,10 @@ def test_connect_takes_no_unknown_option_and_is_called_once(serving: SitePage) -
     found = serving.js(
         "const {connect} = await import('./relay.js');"
         "const caught = (options) => { try { connect(gemel, options) } catch (error) { return error.message } };"
-        "return [caught({nonsense: 1}), caught({})]"
+        "return [caught({nonsense: 1}), caught({serve: 1}), caught(new Map()), caught({})]"
     )
-    assert found == ["connect: unknown option nonsense", "connect: this page is already connected"]
+    assert found == [
+        "connect: unknown option nonsense", "connect: unknown option serve; did you mean 'serves'?",
+        "connect: options must be an object such as {name: value}, not an object of class Map",
+        "connect: this page is already connected",
+    ]  # fmt: skip

@@ -21,7 +21,7 @@ from browser.hosts import STATIC
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 WAYS = ("stream", "silent", "whole")
-FILES = ("sw.js", "relay.js", "offline.js")
+FILES = ("sw.js", "relay.js", "offline.js", "options.js")
 SECONDS = 45   # browsers wait for 30
 
 

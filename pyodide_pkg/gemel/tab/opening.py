@@ -6,11 +6,14 @@ the browser lets Python wait (JSPI); in a worker without JSPI they use the brows
 
 from __future__ import annotations
 
+import os
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from ..core.checks import callback, flag, shown
 from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import FormatError, SourceError, UnsupportedError
 from ..model.core_model import PROMPT
@@ -34,6 +37,14 @@ from .waiting import can_wait, wait_for
 from .xhr import XhrSource
 
 CHANGES = 3         # versions of a remote file that one load may meet
+UNREACHABLE = (     # how a text begins that is no path and no address for a tab, and what to do
+    ("blob:", "a tab does not load from blob: addresses: pass the Blob or File itself"),
+    (r"file:|[a-z]:[\\/]|\\\\", "a tab can't read this machine's files: pass a File that the user chose"),
+    (
+        "(data|javascript|about|mailto|urn|filesystem|view-source|content):",
+        "{scheme}: is not supported; use https:, http:, hf:, or a File, a Blob or an array of bytes",
+    ),
+)
 _models_url: str | None = None
 _uncached: WeakKeyDictionary[Model, str] = WeakKeyDictionary()   # why the downloads of models are not cached
 
@@ -63,6 +74,8 @@ async def open_in_tab_async(
     overrides: Overrides | None,
 ) -> Model:
     """See gemel.open_async."""
+    flag("cache", cache)
+    callback("on_progress", on_progress)
     given = check_overrides(overrides)
     engine.start_early(threads, size_of(model))
     for _ in range(CHANGES):
@@ -105,6 +118,8 @@ def open_in_tab(
                 overrides=overrides,
             )
         )   # fmt: skip
+    flag("cache", cache)
+    callback("on_progress", on_progress)
     given = check_overrides(overrides)
     pieces = LocalPieces(source_now(model, "await gemel.open_async(...)", keep=cache), yields=False)
     try:
@@ -142,6 +157,7 @@ async def _inspect(model: Any, on_progress: Progress | None) -> Gguf:  # noqa: A
 
 async def pieces_of(model: Any, *, cache: bool, on_progress: Progress | None) -> PieceSource:  # noqa: ANN401
     """Return where the pieces of MODEL come from."""
+    check_reachable(model)
     if is_url(model):
         files = files_of(await full_name(model, cache=cache))
         return not_empty(await FetchedPieces.open(files, cache=cache, on_progress=on_progress))
@@ -152,6 +168,7 @@ async def pieces_of(model: Any, *, cache: bool, on_progress: Progress | None) ->
 
 def source_now(model: Any, advice: str, *, keep: bool) -> Source:  # noqa: ANN401
     """Return the bytes of MODEL for code that can't wait for a promise. keep: a download should be cached."""
+    check_reachable(model)
     if not is_url(model) and not is_blob(model):
         return local_source(model)
     if not features.in_worker():
@@ -178,6 +195,15 @@ def _requested(files: Sequence[File], *, keep: bool) -> XhrSource:
 def local_source(model: Any) -> Source:  # noqa: ANN401
     """Return a path's, file's or array's bytes."""
     return not_empty(ArraySource(model)) if is_array(model) else resolve(model)
+
+
+def check_reachable(model: object) -> None:
+    """Refuse a text that names something outside the tab, unless it is a file of Python's own file system."""
+    if not isinstance(model, str):
+        return
+    for begins, what in UNREACHABLE:
+        if re.match(begins, model, re.IGNORECASE) and not os.path.lexists(model):
+            raise SourceError(f"{shown(model)}: {what.format(scheme=model.partition(':')[0])}")
 
 
 def is_url(model: object) -> bool:

@@ -24,7 +24,10 @@ export interface Progress {
     left: number | null;
 }
 
-/** Options of gemel.open_async, by Python's names. null is undefined, here and in the options of all calls. */
+/**
+ * Options of gemel.open_async, by Python's names. null is undefined, here and in the options of all calls, which are
+ * plain objects.
+ */
 export interface LoadOptions {
     onProgress?: ((progress: Progress) => void) | null;
     signal?: AbortSignal | null;

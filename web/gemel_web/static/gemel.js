@@ -6,11 +6,14 @@
 //     await gemel.load("https://example.org/model.gguf", { onProgress: console.log });
 //     for await (const piece of gemel.generate("Once upon a time", { max_tokens: 64 })) out.append(piece);
 
+import { listenerOf, optionsOf, refuseUnknown, shown, signalOf, unsendable } from "./options.js";
+
 const HERE = new URL(".", import.meta.url).href;
 const STARTING = ["load", "run", "list", "delete", "fetch"]; // calls that start the worker when there is none
 const BODYLESS = [101, 204, 205, 304]; // statuses of responses without a body
 const MAX_THREADS = 256;
 const SCHEME = /^[a-z][a-z\d+.-]*:/i; // of https:, hf: and others
+const SHARE = "\\\\"; // begins a path of a Windows network
 const FILE = /\.gguf([?#].*)?$/is; // the name of a model's file
 // Begins a classic worker that only imports modules: Pyodide asks importScripts whether it may use them.
 const LIKE_MODULE = "self.importScripts = () => { throw new TypeError('this worker imports modules'); };\n";
@@ -140,7 +143,7 @@ export class Gemel {
      */
     constructor(options) {
         const { base, threads, models, ...unknown } = optionsOf("new Gemel", options);
-        refuseUnknown("new Gemel", unknown);
+        refuseUnknown("new Gemel", unknown, ["base", "threads", "models"]);
         const folder = (address) => new URL(address, document.baseURI).href.replace(/\/?$/, "/");
         this.#options = {
             base: folder(base ?? HERE),
@@ -156,8 +159,9 @@ export class Gemel {
 
     /** Load a model, and replace the loaded one; resolves to `info`. */
     async load(model, options) {
-        const { onProgress, signal, ...rest } = optionsOf("load", options);
+        const { onProgress, signal: given, ...rest } = optionsOf("load", options);
         const progress = listenerOf("load", { onProgress });
+        const signal = signalOf("load", given);
         const source = addressOf(model);
         signal?.throwIfAborted();
         this.info = null;
@@ -209,7 +213,7 @@ export class Gemel {
     /** Run a Python program in its own namespace; resolves to the repr of its last expression, or null. */
     async run(code, options) {
         const { onOutput, ...unknown } = optionsOf("run", options);
-        refuseUnknown("run", unknown);
+        refuseUnknown("run", unknown, ["onOutput"]);
         const output = listenerOf("run", { onOutput });
         return this.#ask("run", code, {}, { output }).answer;
     }
@@ -241,7 +245,7 @@ export class Gemel {
             if (this.#ready) this.#worker.postMessage(message);
             else this.#queue.push(message);
         } catch (error) {
-            this.#fail(id, error);
+            this.#fail(id, unsendable(error, message));
         }
         return handle;
     }
@@ -330,7 +334,7 @@ export class Gemel {
             try {
                 this.#worker.postMessage(message);
             } catch (error) {
-                this.#fail(message.id, error);
+                this.#fail(message.id, unsendable(error, message));
             }
         }
     }
@@ -370,38 +374,10 @@ function starter(script) {
     });`;
 }
 
-/** The options of a call; null and undefined are left out, for all of them and for each. */
-function optionsOf(call, options) {
-    if (options === null || options === undefined) return {};
-    if (typeof options !== "object" || Array.isArray(options))
-        throw new TypeError(`${call}: options must be an object such as {name: value}, not ${shown(options)}`);
-    return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null && value !== undefined));
-}
-
-function refuseUnknown(call, unknown) {
-    for (const name in unknown) throw new TypeError(`${call}: unknown option ${name}`);
-}
-
-/** Return the only listener of an object, or a function that does nothing. */
-function listenerOf(call, listeners) {
-    const [[name, listener]] = Object.entries(listeners);
-    if (listener !== undefined && typeof listener !== "function")
-        throw new TypeError(`${call}: ${name} must be a function, not ${shown(listener)}`);
-    return listener ?? (() => {});
-}
-
 function countOf(threads) {
     const count = typeof threads === "bigint" ? Number(threads) : threads;
     if (Number.isInteger(count) && count >= 1 && count <= MAX_THREADS) return count;
     throw new TypeError(`new Gemel: threads must be an integer from 1 to ${MAX_THREADS}, not ${shown(threads)}`);
-}
-
-/** A value as an error shows it: 3n, "text", an object of class Map. */
-function shown(value) {
-    if (typeof value === "bigint") return `${value}n`;
-    if (typeof value === "string") return JSON.stringify(value.slice(0, 80));
-    if (typeof value !== "object" || value === null) return String(value).slice(0, 80);
-    return `an object of class ${Object.prototype.toString.call(value).slice(8, -1)}`;
 }
 
 /**
@@ -416,7 +392,7 @@ function addressOf(model) {
         throw new TypeError(
             `load: a model is an address, a short name, a File, a Blob or an array of bytes, not ${shown(model)}`,
         );
-    if (SCHEME.test(text)) return text;
+    if (SCHEME.test(text) || text.startsWith(SHARE)) return text;
     const isRelative = text.includes("/") || FILE.test(text);
     return isRelative ? new URL(text, document.baseURI).href : text;
 }

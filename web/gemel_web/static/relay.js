@@ -5,6 +5,7 @@
 //     console.log(await relay.ready, await relay.offline);
 
 import { keep } from "./offline.js";
+import { optionsOf, refuseUnknown } from "./options.js";
 
 const FOLDER = new URL(".", import.meta.url);
 const ALIVE = 10_000; // milliseconds: browsers may end a service worker that is idle for 30 s
@@ -21,8 +22,8 @@ let connected = false; // so that each request is answered once
  *     become isolated, so await it before anything else. offline: whether the site works offline, and why not
  */
 export function connect(gemel, options) {
-    const { serves, ...unknown } = options ?? {};
-    for (const name in unknown) throw new TypeError(`connect: unknown option ${name}`);
+    const { serves, ...unknown } = optionsOf("connect", options);
+    refuseUnknown("connect", unknown, ["serves"]);
     if (connected) throw new Error("connect: this page is already connected");
     connected = true;
     const ready = join(gemel, serves ?? (() => gemel.info !== null));

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib
 import io
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 PACE = 0.03          # minimum seconds between two messages of one call
 CELL = "<cell>"      # the file name of a page's program in tracebacks
 SUBJECTS = {"generate": "prompt", "chat": "messages", "embed": "texts", "run": "code", "delete": "name"}
+ENDLESS = {"max_tokens": "leave it out for no limit", "top_k": "pass 0 for no limit"}   # what Infinity may mean there
+MAX_TOP_K = 2**31 - 1   # more than any vocabulary has
 CHAT_OPTIONS = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the others are Chat.send's
 Post = Callable[..., None]
 
@@ -34,11 +37,13 @@ Post = Callable[..., None]
 def plain(value: Any, where: str) -> Any:  # noqa: ANN401
     """Return the Python value of a JavaScript value: null becomes None; undefined fields are left out.
 
+    Whole numbers become int, also those over 2**53, which Pyodide takes for decimal ones.
+
     where: names the value in the TypeError for what has no Python value, such as a Date.
     """
     if value is jsnull:
         return None
-    if isinstance(value, JsBigInt):
+    if isinstance(value, JsBigInt) or (isinstance(value, float) and value.is_integer()):
         return int(value)
     if isinstance(value, JsProxy):
         value = value.to_py()
@@ -52,11 +57,16 @@ def plain(value: Any, where: str) -> Any:  # noqa: ANN401
 
 
 def options_of(given: Any, call: str) -> dict[str, Any]:  # noqa: ANN401
-    """Return the options of a call. TypeError for a number that JavaScript has rounded."""
+    """Return the options of a call. TypeError for a seed that JavaScript has rounded, and for a limit of Infinity."""
     options: dict[str, Any] = plain(given, call)
-    seed, bias = options.get("seed"), options.get("logit_bias")
+    seed, bias, top_k = getattr(given, "seed", None), options.get("logit_bias"), options.get("top_k")
     if isinstance(seed, float) and seed.is_integer():
         raise TypeError(f"seed={int(seed)}: JavaScript's numbers are exact up to 2**53: pass a BigInt, {int(seed)}n")
+    for name, advice in ENDLESS.items():
+        if options.get(name) == math.inf:
+            raise gemel.ArgumentTypeError(f"{name}=Infinity: must be an integer; {advice}")
+    if isinstance(top_k, int):
+        options["top_k"] = min(top_k, MAX_TOP_K)
     if isinstance(bias, dict):   # keys of plain objects are texts
         options["logit_bias"] = {int(id) if str(id).isdecimal() else id: added for id, added in bias.items()}
     return options
@@ -64,7 +74,7 @@ def options_of(given: Any, call: str) -> dict[str, Any]:  # noqa: ANN401
 
 def model_of(given: Any) -> Any:  # noqa: ANN401
     """Return a model as gemel.open_async takes it. An error for a text that is neither an address nor a short name."""
-    if not isinstance(given, str) or given in gemel.NAMES or ":" in given:
+    if not isinstance(given, str) or given in gemel.NAMES or ":" in given or "\\" in given:
         return given
     raise gemel.SourceError(
         f"{given!r} is no short name of a model. A file beside the page is \"./{given}\". "
@@ -351,7 +361,7 @@ class Tab:
     def chat(self, call: Call, messages: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         """As generate, in one Chat as long as its options stay the same: it reuses what it has evaluated."""
         if not isinstance(messages, list):
-            raise gemel.ArgumentError(f"messages={messages!r}: must be a list of {{role, content}}")
+            raise gemel.ArgumentTypeError(f"messages={messages!r:.50}: must be a list of {{role, content}}")
         opened = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
         values = options.pop("template_options", {})
         if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
