@@ -33,7 +33,7 @@ function didYouMean(name, known) {
     const differs = (one) => distance(given, fold(one)) / Math.max(given.length, one.length);
     const [nearest] = [...known].sort((a, b) => differs(a) - differs(b));
     const continued = given.length < BEGINNING ? [] : known.filter((one) => fold(one).startsWith(given));
-    const meant = differs(nearest) <= CUTOFF ? nearest : continued[0];
+    const meant = differs(nearest) <= CUTOFF ? nearest : continued.length === 1 ? continued[0] : undefined;
     return meant === undefined ? "" : `; did you mean '${meant}'?`;
 }
 
