@@ -82,7 +82,10 @@ def test_other_names_of_an_option_are_accepted_once(tiny_model: OpenTiny) -> Non
         model.generate([1], repetition_penalty=1.2, repeat_penalty=1.1)
 
 
-@pytest.mark.parametrize(("other", "name"), [("max_new_tokens", "max_tokens"), ("n_predict", "max_tokens")])
+LIMITS = ("max_new_tokens", "n_predict", "max_completion_tokens")
+
+
+@pytest.mark.parametrize(("other", "name"), [(other, "max_tokens") for other in LIMITS])
 def test_a_limit_has_the_names_of_other_programs(tiny_model: OpenTiny, other: str, name: str) -> None:
     model = tiny_model(chat_template=SHOWN)
     with model.session() as session, model.chat() as chat:
@@ -92,6 +95,38 @@ def test_a_limit_has_the_names_of_other_programs(tiny_model: OpenTiny, other: st
             assert len(generation.ids) == 3
         with pytest.raises(TypeError, match=f"{other} is another name of {name}"):
             model.generate("a", **{other: 3, name: 3})
+
+
+@pytest.mark.parametrize("given", [
+    {"max_tokens": -1, "n_predict": 3}, {"max_tokens": 3, "max_new_tokens": None}, {"max_tokens": 3, "n_predict": -1},
+    {"max_new_tokens": -1, "max_completion_tokens": 3, "n_predict": None},
+    {"max_tokens": np.int64(-1), "max_completion_tokens": np.int64(3)},
+    {"max_tokens": 3, "stop": "never", "stop_sequences": None},
+])
+def test_what_counts_as_left_out_is_no_second_name(tiny_model: OpenTiny, given: dict[str, Any]) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with model.session() as session, model.chat() as chat, model.batch() as batch:
+        for call in (model.generate, session.generate, chat.send, batch.generate):
+            generation = call("a", **given, logit_bias={0: -100, 2: -100})
+            generation.read()
+            assert len(generation.ids) == 3
+
+
+@pytest.mark.parametrize("other", LIMITS)
+@pytest.mark.parametrize("none", [None, -1])
+def test_no_limit_has_the_names_of_other_programs(tiny_model: OpenTiny, other: str, none: int | None) -> None:
+    generation = tiny_model().generate("a", n_ctx=16, logit_bias={0: -100, 2: -100}, **{other: none})
+    generation.read()
+    assert generation.stop_reason == "length"
+
+
+@pytest.mark.parametrize(("name", "wrong"), [
+    *((name, wrong) for name in ("max_tokens", *LIMITS) for wrong in (0, -2, 1.5, "3", True)),
+    *(("repetition_penalty", wrong) for wrong in (0, None, "1", float("nan"))),
+])
+def test_an_error_has_the_name_that_was_passed(tiny_model: OpenTiny, name: str, wrong: object) -> None:
+    with pytest.raises(gemel.ArgumentError, match=f"^{name}="):
+        tiny_model().generate("a", **{name: wrong})
 
 
 def test_stop_sequences_are_stop_strings(tiny_model: OpenTiny) -> None:

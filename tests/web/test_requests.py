@@ -201,7 +201,7 @@ def test_an_unknown_model_is_named(shared: Asked) -> None:
 @pytest.mark.parametrize(("path", "more", "message"), [
     (CHAT, {"max_tokens": 0}, "max_tokens: must be an integer of at least 1, or -1 (until the context is full)"),
     (TEXT, {"max_tokens": None, "n_predict": 0}, "n_predict: must be an integer of at least 1, or -1"),
-    (CHAT, {"repetition_penalty": 0}, "repetition_penalty=0: must be over 0 (1 is off)"),
+    (CHAT, {"repetition_penalty": 0}, "repetition_penalty=0.0: must be over 0 (1 is off)"),
     (CHAT, {"max_completion_tokens": 3}, "max_completion_tokens: it is 3, but max_tokens, its other name, is 1: send"),
     (CHAT, {"n": 1.5}, "n: must be an integer, not a decimal number"),
     (CHAT, {"stream": 1}, "stream: must be true or false, not an integer"),
