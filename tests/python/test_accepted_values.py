@@ -261,6 +261,66 @@ def test_a_last_message_of_the_assistants_is_continued(tiny_model: OpenTiny) -> 
         model.prompt_ids(last, template="{{ messages|length }}")
 
 
+LAST = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because"}]
+ENDINGS: list[tuple[dict[str, bool | None], str]] = [   # as vLLM names them; what the prompt ends with
+    ({}, ""), ({"continue_final_message": True}, ""), ({"add_generation_prompt": False}, ""),
+    ({"continue_final_message": None, "add_generation_prompt": None}, ""),
+    ({"continue_final_message": True, "add_generation_prompt": False}, ""),
+    ({"continue_final_message": False}, "\n"), ({"add_generation_prompt": True}, "\n"),
+    ({"continue_final_message": False, "add_generation_prompt": True}, "\n"),
+]
+
+
+@pytest.mark.parametrize(("flags", "end"), ENDINGS)
+def test_the_last_message_is_continued_or_not_as_vllm_names_it(
+    tiny_model: OpenTiny, flags: dict[str, Any], end: str
+) -> None:
+    model = tiny_model(chat_template=SHOWN + "{% if add_generation_prompt %}{% endif %}")
+    ids = model.prompt_ids(f"user: Why?\nassistant: Because{end}")
+    assert model.prompt_ids(LAST, **flags) == ids
+    with model.chat() as chat:
+        chat.messages += [dict(message) for message in LAST]
+        assert chat.prompt_ids(**flags) == ids
+        answer = chat.send(max_tokens=3, temperature=0, **flags)
+        assert answer.prompt_ids == ids
+        text = answer.read()
+        contents = [message["content"] for message in chat.messages]
+        assert contents == (["Why?", "Because", text] if end else ["Why?", f"Because{text}"])
+
+
+@pytest.mark.parametrize(("messages", "flags", "words"), [
+    (LAST[:1], {"continue_final_message": True}, "continue_final_message: the last message is not the assistant's"),
+    (LAST[:1], {"add_generation_prompt": False}, "add_generation_prompt: an answer begins a message, or continues"),
+    (LAST, {"continue_final_message": True, "add_generation_prompt": True},
+     "continue_final_message: it excludes add_generation_prompt: pass only one of them"),
+    (LAST, {"continue_final_message": False, "add_generation_prompt": False}, "add_generation_prompt: an answer"),
+])
+def test_flags_that_exclude_each_other_are_refused(
+    tiny_model: OpenTiny, messages: list[dict[str, str]], flags: dict[str, bool], words: str
+) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with model.chat() as chat:
+        chat.messages += messages
+        for call in (lambda: model.prompt_ids(messages, **flags), lambda: chat.send(**flags)):
+            with pytest.raises(gemel.ArgumentError, match=f"^{words}"):
+                call()
+        assert chat.messages == messages
+
+
+def test_flags_of_an_answer_are_named_where_they_have_no_effect(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=SHOWN + "{{ add_generation_prompt }}")
+    for name in ("continue_final_message", "add_generation_prompt"):
+        flag: dict[str, Any] = {name: True}
+        with pytest.raises(TypeError, match=rf"^{name} is an option of the answer, not of the chat: pass it to send"):
+            model.chat(**flag)
+        with pytest.raises(gemel.ArgumentError, match=f"^{name} has no effect without messages"):
+            model.prompt_ids("x", **flag)
+    with pytest.raises(TypeError, match="continue_final is another name of continue_final_message: pass only one"):
+        model.prompt_ids(LAST, continue_final=True, continue_final_message=True)
+    with pytest.raises(gemel.ArgumentError, match="^continue_final: the last message is not the assistant's"):
+        model.prompt_ids(LAST[:1], continue_final=True)
+
+
 def test_ask_answers_one_question(tiny_model: OpenTiny) -> None:
     model = tiny_model(chat_template=SHOWN)
     with model.chat("Be brief.") as chat:

@@ -330,6 +330,13 @@ def test_template_options_reach_the_template(app: Asked, model: gemel.Model) -> 
     assert n_prompt(enable_thinking=False) == n_prompt()
 
 
+@pytest.mark.parametrize("flag", ["continue_final_message", "add_generation_prompt"])
+def test_a_flag_among_the_templates_options_says_where_it_belongs(app: Asked, flag: str) -> None:
+    error = app.bad(CHAT, messages=[USER], max_tokens=1, chat_template_kwargs={flag: True})
+    words = f"chat_template_kwargs: {flag} is not an option of a template: send it as a field of the request"
+    assert error["message"] == words
+
+
 def test_a_prefix_continues_the_last_message(app: Asked) -> None:
     said = {"role": "assistant", "content": "The sky is", "prefix": True}
     more = {"max_tokens": 4, "temperature": 0}

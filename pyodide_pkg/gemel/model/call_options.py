@@ -20,6 +20,7 @@ OTHER_NAMES = {
     "stop_sequences": "stop",
 }  # fmt: skip
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
+OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
 COMMON = ("max_tokens", "stop", "sampling")   # parameters of every call
 
 
@@ -81,9 +82,9 @@ def check_names(fields: dict[str, object], also: Sequence[str] = ()) -> None:
 def check_template_options(options: Mapping[str, object], read: Collection[str]) -> None:
     """Raise a TypeError for an option that the chat template does not read. read: the names that it reads."""
     for name in options:
-        if name in read:
+        if name in read and name not in OF_SEND:
             continue
-        if name in (*COMMON, *OTHER_NAMES, *NAMES, *ALIASES):
+        if name in (*OF_SEND, *COMMON, *OTHER_NAMES, *NAMES, *ALIASES):
             raise TypeError(f"{name} is an option of the answer, not of the chat: pass it to send()")
         hint = did_you_mean(name, (*read, *OF_CHAT))
         raise TypeError(f"{name}: this chat template reads no such option{hint}")

@@ -23,7 +23,7 @@ from .sandbox import Counted, Sandbox, Value
 
 NAME = re.compile(r"\w+")   # of a template of the file
 MAX_TEMPLATE = 1 << 20   # characters
-RESERVED = ("messages", "add_generation_prompt", "bos_token", "eos_token", "tools")
+RESERVED = ("messages", "bos_token", "eos_token", "tools")   # and OF_SEND of call_options
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
 
 
