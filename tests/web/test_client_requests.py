@@ -330,6 +330,30 @@ def test_template_options_reach_the_template(app: Asked, model: gemel.Model) -> 
     assert n_prompt(enable_thinking=False) == n_prompt()
 
 
+@pytest.mark.parametrize(("more", "param", "meant"), [
+    ({"messages": [{"role": "user", "contnt": "x"}]}, "messages[0].contnt", "content"),
+    ({"messages": [USER, {"role": "user", "content": "x", "nmae": "Ann"}]}, "messages[1].nmae", "name"),
+    ({"messages": [{"role": "user", "content": "x", "reasoningContent": ""}]}, "messages[0].reasoningContent",
+     "reasoning_content"),
+    ({"stream": True, "stream_options": {"include_usag": True}}, "stream_options.include_usag", "include_usage"),
+    ({"messages": [{"role": "user", "content": [{"type": "text", "txt": "x"}]}]},
+     "messages[0].content[0].txt", "'text'"),
+    ({"chat_template_kwargs": {"enable_thinkin": True}}, "chat_template_kwargs", "'enable_thinking'"),
+    ({"stop_sequence": "x"}, "stop_sequence", "stop_sequences"),
+])
+def test_a_misspelt_field_suggests_the_field_wherever_it_is(app: Asked, more: Body, param: str, meant: str) -> None:
+    error = app.bad(CHAT, **{"messages": [USER], **more})
+    assert error["param"] == param
+    assert error["message"].endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize("more", [
+    {"messages": [{"role": "user", "content": "x", "colour": 1}]}, {"stream": True, "stream_options": {"colour": 1}},
+])
+def test_a_nested_field_that_is_like_none_gets_no_suggestion(app: Asked, more: Body) -> None:
+    assert app.bad(CHAT, **{"messages": [USER], **more})["message"].endswith("colour: unknown parameter")
+
+
 @pytest.mark.parametrize("flag", ["continue_final_message", "add_generation_prompt"])
 def test_a_flag_among_the_templates_options_says_where_it_belongs(app: Asked, flag: str) -> None:
     error = app.bad(CHAT, messages=[USER], max_tokens=1, chat_template_kwargs={flag: True})

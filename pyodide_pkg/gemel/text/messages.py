@@ -11,6 +11,7 @@ from typing import Any
 
 from ..core.checks import flag, wrong_type
 from ..core.errors import ArgumentError, ArgumentTypeError
+from ..core.hints import did_you_mean
 
 NEUTRAL = ("annotations", "cache_control", "id")   # fields of a part that don't change what the model reads
 REASONING = ("reasoning_content", "thinking", "reasoning")   # names under which servers send it, the usual one first
@@ -111,9 +112,10 @@ def _part(part: object, where: str) -> str:
         raise ArgumentError(
             f'{where}: only parts like {{"type": "text", "text": "..."}} are supported here, {given}: leave it out'
         )
+    known = ("type", kind, *NEUTRAL)
     for name in part:
-        if name not in ("type", kind, *NEUTRAL):
-            raise ArgumentError(f"{where}.{name}: unknown field of a text part")
+        if name not in known:
+            raise ArgumentError(f"{where}.{name}: unknown field of a text part{did_you_mean(str(name), known)}")
     return _text(part.get(kind), f"{where}.{kind}")
 
 
