@@ -88,11 +88,10 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
         "is_control id": ((None, *INTEGERS), model.is_control),
         "prompt_ids prompt": (IDS, model.prompt_ids),
         "prompt_ids special": (FLAGS, lambda v: model.prompt_ids("x", special=v)),
-        **{
-            f"{call.__qualname__} {name}": (FLAGS[:4], lambda v, call=call, name=name: call(MESSAGES, **{name: v}))
-            for name in ("continue_final_message", "add_generation_prompt")
-            for call in (model.prompt_ids, chat.prompt_ids)
-        },
+        "prompt_ids final": (FLAGS[:4], lambda v: model.prompt_ids(MESSAGES, continue_final_message=v)),
+        "prompt_ids new": (FLAGS[:4], lambda v: model.prompt_ids(MESSAGES, add_generation_prompt=v)),
+        "Chat.prompt_ids final": (FLAGS[:4], lambda v: chat.prompt_ids(MESSAGES, continue_final_message=v)),
+        "Chat.prompt_ids new": (FLAGS[:4], lambda v: chat.prompt_ids(MESSAGES, add_generation_prompt=v)),
         "send continue_final_message": (FLAGS[:4], lambda v: chat.send("x", continue_final_message=v)),
         "send add_generation_prompt": (FLAGS[:4], lambda v: chat.send("x", add_generation_prompt=v)),
         "prompt_ids continue_final": (FLAGS[:4], lambda v: model.prompt_ids(MESSAGES, continue_final=v)),

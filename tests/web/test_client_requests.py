@@ -284,6 +284,13 @@ def test_a_refusal_says_what_to_do(app: Asked, client: str, body: Body, words: t
     ("Ollama's clients", "POST", "/api/chat", "/v1/chat/completions"),
     ("Ollama's clients, the list", "GET", "/api/tags", "/v1/models"),
     ("Continue's llama.cpp", "POST", "/completion", "/v1/completions"),
+    ("a slip", "POST", "/v1/chat/completion", "/v1/chat/completions"),
+    ("a slip", "POST", "/v1/chat/complete", "/v1/chat/completions"),
+    ("a slip", "POST", "/v1/chat", "/v1/chat/completions"),
+    ("a slip", "POST", "/v1/chat/compeltions", "/v1/chat/completions"),
+    ("a slip", "POST", "/v1/complete", "/v1/completions"),
+    ("a slip", "POST", "/v1/embedings", "/v1/embeddings"),
+    ("a slip", "GET", "/v1/model", "/v1/models"),
     ("a base URL without /v1", "GET", "/models", "/v1/models"),
     ("a base URL without /v1", "POST", "/chat/completions", "/v1/chat/completions"),
     ("a base URL with /v1 twice", "GET", "/v1/v1/models", "/v1/models"),
@@ -296,6 +303,7 @@ def test_another_servers_address_says_where_the_api_is(
     response = app.ask(method, path, **({"json": {}} if method == "POST" else {}))
     message = error_of(response, 404)["message"]
     assert f"{words}" in message.split(": ")[-1], client
+    assert message.endswith(f": the API is at {words}")
 
 
 @pytest.mark.parametrize(("path", "body"), [
