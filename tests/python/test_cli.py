@@ -111,6 +111,12 @@ def test_options_that_repeat_the_defaults_are_no_error() -> None:
         (["--temprature", "0"], ["--temprature", "Possible options: --temp, --temperature)"]),
         (["world"], ["extra argument", "(world): write a text of several words in quotes"]),
         (["-5 + 3"], ["-5", "write -- before a text that begins with -"]),
+        (["--model", "x"], ["--model: MODEL and the text have no option, only their place; write -- before"]),
+        (["--cache-type-k", "q8_0"], ["--cache-type-k: --kv-type sets the type of both, keys and values"]),
+        (["--cache-type-v", "q8_0"], ["--cache-type-v: --kv-type sets the type of both, keys and values"]),
+        (["--keep", "0"], ["--keep: write -- before a text that begins with -"]),
+        (["--predict", "0"], ["--max-tokens", "'0'", "at least 1"]),
+        (["--repetition-penalty", "0"], ["--repeat-penalty=0.0", "over 0"]),
         (["-p", "hi"], ["-p: MODEL and the text have no option, only their place; write -- before"]),
     ],
 )
@@ -123,6 +129,31 @@ def test_options_have_llama_cpps_names_too(file: Path) -> None:
     other = gemel_("run", file, "--n-predict", "5", "-c", "64", "--temp", "0", "--", "-5 + 3")
     assert (ours.code, ours.out) == (other.code, other.out)
     assert ours.code == 0
+
+
+def test_further_names_of_options_mean_the_same(file: Path) -> None:
+    ours = ["-n", "5", "--seed", "7", "--system", "Be brief.", "--repeat-penalty", "1.3", "--json"]
+    other = ["--predict", "5", "-s", "7", "-sys", "Be brief.", "--repetition-penalty", "1.3", "--json"]
+    expected = gemel_("run", file, "hello", *ours).json
+    for given in (other, [*other[:4], "--system-prompt", *other[5:]]):
+        found = gemel_("run", file, "hello", *given).json
+        assert (found["ids"], found["prompt_ids"], found["seed"]) == (expected["ids"], expected["prompt_ids"], 7)
+
+
+@pytest.mark.parametrize(("command", "option"), [
+    ("inspect", "--frobnicate"), ("bench", "--frobnicate"), ("serve", "--keep"), ("run", "--keep"), ("chat", "--color"),
+])
+def test_an_option_that_is_like_none_gets_no_suggestion(file: Path, command: str, option: str) -> None:
+    done = gemel_(command, file, option, "0")
+    assert_error(done, 2, f"No such option: {option}")
+    assert "Possible" not in done.err
+
+
+@pytest.mark.parametrize("command", ["bench", "serve", "chat"])
+@pytest.mark.parametrize("option", ["-m", "--model"])
+def test_a_model_has_no_option(file: Path, command: str, option: str) -> None:
+    words = "MODEL has no option, only its place: it is the first argument"
+    assert_error(gemel_(command, option, file), 2, f"{option}: {words}")
 
 
 # ---- run -------------------------------------------------------------------------------------------------------------
@@ -553,7 +584,7 @@ def test_kv_type_is_passed_to_the_session(file: Path, tmp_path: Path) -> None:
 # ---- The manual ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [options, output])
+@pytest.mark.parametrize("module", [cli, options, output])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0
