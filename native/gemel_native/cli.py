@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -26,6 +25,15 @@ from .streams import StdoutError, prepare_streams, silence
 
 INTERRUPTED = 130
 READER_GONE = 141
+CUTOFF = 0.75   # how similar an option must be to an unknown one, of 1
+AT_ITS_PLACE = "MODEL and the text have no option, only their place; write -- before a text that begins with -"
+KV_TYPE = "--kv-type sets the type of both, keys and values"
+OTHERS = (   # llama.cpp's options; what a command must have; what to do instead
+    (("-m", "--model", "-p", "--prompt"), "PROMPT", AT_ITS_PLACE),
+    (("-m", "--model", "-p", "--prompt"), "TEXT", AT_ITS_PLACE),
+    (("-m", "--model"), "MODEL", "MODEL has no option, only its place: it is the first argument"),
+    (("--cache-type-k", "--cache-type-v", "-ctk", "-ctv"), "--kv-type", KV_TYPE),
+)
 
 
 class Group(TyperGroup):
@@ -74,24 +82,47 @@ class Group(TyperGroup):
             code = READER_GONE if error.is_gone else 1
         except UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else "gemel"
-            say_error(f"{error.format_message()}{hint_at(error)} (see {where} --help)")
+            say_error(f"{message_of(error)}{hint_at(error)} (see {where} --help)")
             code = 2
         if standalone_mode:
             sys.exit(code)
         return code
 
 
+def message_of(error: UsageError) -> str:
+    """Return what is wrong with a command line. Options that are only remotely like an unknown one are left out."""
+    if getattr(error, "possibilities", None):
+        error.possibilities = [one for one in error.possibilities if is_near(error.option_name, one)]
+    return str(error.format_message())
+
+
+def is_near(given: str, option: str) -> bool:
+    """Tell whether an unknown option may mean this one: nearly the same name, or one that continues the other.
+
+    >>> is_near("--temprature", "--temperature"), is_near("--temprature", "--temp"), is_near("--model", "--help")
+    (True, True, False)
+    """
+    import difflib  # here: only errors need it
+
+    one, other = given.lstrip("-").lower(), option.lstrip("-")
+    same = difflib.SequenceMatcher(None, one, other).ratio()
+    return same >= CUTOFF or one.startswith(other) or other.startswith(one)
+
+
 def hint_at(error: UsageError) -> str:
-    """Return what to do about a prompt that was taken for options or for several arguments; "" for other errors."""
-    message = error.format_message()
-    takes_text = error.ctx is not None and any(one.name in ("prompt", "text") for one in error.ctx.command.params)
+    """Return what to do about an option of another program, or a prompt that was taken for options or arguments."""
+    message = message_of(error)
+    parameters = error.ctx.command.params if error.ctx is not None else []
+    takes_text = any(one.name in ("prompt", "text") for one in parameters)
     if takes_text and message.startswith("Got unexpected extra argument"):
         return ": write a text of several words in quotes"
-    if takes_text and message.startswith("No such option") and "ossible" not in message:
-        named = re.search(r": (-m|-p|--model|--prompt)$", message)   # llama.cpp's
-        unnamed = "MODEL and the text have no option, only their place; " if named else ""
-        return f": {unnamed}write -- before a text that begins with -"
-    return ""
+    if not message.startswith("No such option") or "ossible" in message:
+        return ""
+    had = {name for one in parameters for name in ([one.metavar] if one.param_type_name == "argument" else one.opts)}
+    for options, needed, words in OTHERS:
+        if error.option_name in options and needed in had:
+            return f": {words}"
+    return ": write -- before a text that begins with -" if takes_text else ""
 
 
 app = typer.Typer(

@@ -95,8 +95,8 @@ IsaOption = Annotated[
 MaxTokensOption = Annotated[
     int | None,
     typer.Option(
-        "--max-tokens", "-n", "--n-predict", metavar="N", parser=limit, show_default="until the context is full",
-        help="Generate at most N tokens; -1: no limit.",
+        "--max-tokens", "-n", "--predict", "--n-predict", metavar="N", parser=limit,
+        show_default="until the context is full", help="Generate at most N tokens; -1: no limit.",
     ),
 ]
 StopOption = Annotated[
@@ -105,7 +105,10 @@ StopOption = Annotated[
 ]
 SystemOption = Annotated[
     str | None,
-    typer.Option("--system", metavar="TEXT", show_default=False, help="System message: how the model should answer."),
+    typer.Option(
+        "--system", "-sys", "--system-prompt", metavar="TEXT", show_default=False,
+        help="System message: how the model should answer.",
+    ),
 ]
 ContextOption = Annotated[
     int | None,
@@ -136,7 +139,7 @@ TYPES: dict[str, tuple[Any, Callable[[object], float] | None, str]] = {
 # What llama.cpp calls some of them.
 OTHER_NAMES = {
     "temperature": ("--temp",), "typical_p": ("--typical",), "penalty_last_n": ("--repeat-last-n",),
-    "dry_last_n": ("--dry-penalty-last-n",),
+    "dry_last_n": ("--dry-penalty-last-n",), "repeat_penalty": ("--repetition-penalty",), "seed": ("-s",),
 }   # fmt: skip
 REPEATED = {
     "dry_breakers": ("--dry-breaker", "May be given repeatedly."),

@@ -343,6 +343,11 @@ def test_a_last_message_of_the_assistants_is_continued(loaded: ApiPage, native: 
     counts = [one["usage"]["prompt_tokens"] for one in asked]
     assert texts[0] == texts[1] == found["text"].rstrip("\ufffd")   # the server leaves half a character out
     assert counts[0] == counts[1] == found["usage"]["prompt_tokens"] < counts[2]
+    fresh = loaded.js(
+        "return await gemel.chat(v.begun, {...v.options, continue_final_message: false}).result",
+        begun=begun, options=SHORT,
+    )  # fmt: skip
+    assert fresh["usage"]["prompt_tokens"] == counts[2]
 
 
 @pytest.mark.parametrize(("sent", "meant"), [

@@ -83,7 +83,10 @@ def test_other_names_of_an_option_are_accepted_once(tiny_model: OpenTiny) -> Non
         model.generate([1], repetition_penalty=1.2, repeat_penalty=1.1)
 
 
-@pytest.mark.parametrize(("other", "name"), [("max_new_tokens", "max_tokens"), ("n_predict", "max_tokens")])
+LIMITS = ("max_new_tokens", "n_predict", "max_completion_tokens")
+
+
+@pytest.mark.parametrize(("other", "name"), [(other, "max_tokens") for other in LIMITS])
 def test_a_limit_has_the_names_of_other_programs(tiny_model: OpenTiny, other: str, name: str) -> None:
     model = tiny_model(chat_template=SHOWN)
     with model.session() as session, model.chat() as chat:
@@ -93,6 +96,38 @@ def test_a_limit_has_the_names_of_other_programs(tiny_model: OpenTiny, other: st
             assert len(generation.ids) == 3
         with pytest.raises(TypeError, match=f"{other} is another name of {name}"):
             model.generate("a", **{other: 3, name: 3})
+
+
+@pytest.mark.parametrize("given", [
+    {"max_tokens": -1, "n_predict": 3}, {"max_tokens": 3, "max_new_tokens": None}, {"max_tokens": 3, "n_predict": -1},
+    {"max_new_tokens": -1, "max_completion_tokens": 3, "n_predict": None},
+    {"max_tokens": np.int64(-1), "max_completion_tokens": np.int64(3)},
+    {"max_tokens": 3, "stop": "never", "stop_sequences": None},
+])
+def test_what_counts_as_left_out_is_no_second_name(tiny_model: OpenTiny, given: dict[str, Any]) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with model.session() as session, model.chat() as chat, model.batch() as batch:
+        for call in (model.generate, session.generate, chat.send, batch.generate):
+            generation = call("a", **given, logit_bias={0: -100, 2: -100})
+            generation.read()
+            assert len(generation.ids) == 3
+
+
+@pytest.mark.parametrize("other", LIMITS)
+@pytest.mark.parametrize("none", [None, -1])
+def test_no_limit_has_the_names_of_other_programs(tiny_model: OpenTiny, other: str, none: int | None) -> None:
+    generation = tiny_model().generate("a", n_ctx=16, logit_bias={0: -100, 2: -100}, **{other: none})
+    generation.read()
+    assert generation.stop_reason == "length"
+
+
+@pytest.mark.parametrize(("name", "wrong"), [
+    *((name, wrong) for name in ("max_tokens", *LIMITS) for wrong in (0, -2, 1.5, "3", True)),
+    *(("repetition_penalty", wrong) for wrong in (0, None, "1", float("nan"))),
+])
+def test_an_error_has_the_name_that_was_passed(tiny_model: OpenTiny, name: str, wrong: object) -> None:
+    with pytest.raises(gemel.ArgumentError, match=f"^{name}="):
+        tiny_model().generate("a", **{name: wrong})
 
 
 def test_stop_sequences_are_stop_strings(tiny_model: OpenTiny) -> None:
@@ -242,6 +277,67 @@ def test_a_last_message_of_the_assistants_is_continued(tiny_model: OpenTiny) -> 
         model.prompt_ids([{"role": "user", "content": "x"}], continue_final=True)
     with pytest.raises(gemel.TemplateError, match="can't continue the last message: it leaves out its text"):
         model.prompt_ids(last, template="{{ messages|length }}")
+
+
+LAST = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "Because"}]
+ENDINGS: list[tuple[dict[str, bool | None], str]] = [   # as vLLM names them; what the prompt ends with
+    ({}, ""), ({"continue_final_message": True}, ""), ({"add_generation_prompt": False}, ""),
+    ({"continue_final_message": None, "add_generation_prompt": None}, ""),
+    ({"continue_final_message": True, "add_generation_prompt": False}, ""),
+    ({"continue_final_message": False}, "\n"), ({"add_generation_prompt": True}, "\n"),
+    ({"continue_final_message": False, "add_generation_prompt": True}, "\n"),
+]
+
+
+@pytest.mark.parametrize(("flags", "end"), ENDINGS)
+def test_the_last_message_is_continued_or_not_as_vllm_names_it(
+    tiny_model: OpenTiny, flags: dict[str, Any], end: str
+) -> None:
+    model = tiny_model(chat_template=SHOWN + "{% if add_generation_prompt %}{% endif %}")
+    ids = model.prompt_ids(f"user: Why?\nassistant: Because{end}")
+    assert model.prompt_ids(LAST, **flags) == ids
+    with model.chat() as chat:
+        chat.messages += [dict(message) for message in LAST]
+        assert chat.prompt_ids(**flags) == ids
+        answer = chat.send(max_tokens=3, temperature=0, **flags)
+        assert answer.prompt_ids == ids
+        text = answer.read()
+        contents = [message["content"] for message in chat.messages]
+        assert contents == (["Why?", "Because", text] if end else ["Why?", f"Because{text}"])
+
+
+@pytest.mark.parametrize(("messages", "flags", "words"), [
+    (LAST[:1], {"continue_final_message": True}, "continue_final_message: the last message is not the assistant's"),
+    (LAST[:1], {"add_generation_prompt": False}, "add_generation_prompt: an answer begins a message, or continues"),
+    (LAST, {"continue_final_message": True, "add_generation_prompt": True},
+     "continue_final_message: it excludes add_generation_prompt: pass only one of them"),
+    (LAST, {"continue_final_message": False, "add_generation_prompt": False}, "add_generation_prompt: an answer"),
+])
+def test_flags_that_exclude_each_other_are_refused(
+    tiny_model: OpenTiny, messages: list[dict[str, str]], flags: dict[str, bool], words: str
+) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with model.chat() as chat:
+        chat.messages += messages
+        with pytest.raises(gemel.ArgumentError, match=f"^{words}"):
+            model.prompt_ids(messages, **flags)
+        with pytest.raises(gemel.ArgumentError, match=f"^{words}"):
+            chat.send(**flags)
+        assert chat.messages == messages
+
+
+def test_flags_of_an_answer_are_named_where_they_have_no_effect(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=SHOWN + "{{ add_generation_prompt }}")
+    for name in ("continue_final_message", "add_generation_prompt"):
+        flag: dict[str, Any] = {name: True}
+        with pytest.raises(TypeError, match=rf"^{name} is an option of the answer, not of the chat: pass it to send"):
+            model.chat(**flag)
+        with pytest.raises(gemel.ArgumentError, match=f"^{name} has no effect without messages"):
+            model.prompt_ids("x", **flag)
+    with pytest.raises(TypeError, match="continue_final is another name of continue_final_message: pass only one"):
+        model.prompt_ids(LAST, continue_final=True, continue_final_message=True)
+    with pytest.raises(gemel.ArgumentError, match="^continue_final: the last message is not the assistant's"):
+        model.prompt_ids(LAST[:1], continue_final=True)
 
 
 def test_ask_answers_one_question(tiny_model: OpenTiny) -> None:

@@ -111,6 +111,12 @@ def test_options_that_repeat_the_defaults_are_no_error() -> None:
         (["--temprature", "0"], ["--temprature", "Possible options: --temp, --temperature)"]),
         (["world"], ["extra argument", "(world): write a text of several words in quotes"]),
         (["-5 + 3"], ["-5", "write -- before a text that begins with -"]),
+        (["--model", "x"], ["--model: MODEL and the text have no option, only their place; write -- before"]),
+        (["--cache-type-k", "q8_0"], ["--cache-type-k: --kv-type sets the type of both, keys and values"]),
+        (["--cache-type-v", "q8_0"], ["--cache-type-v: --kv-type sets the type of both, keys and values"]),
+        (["--keep", "0"], ["--keep: write -- before a text that begins with -"]),
+        (["--predict", "0"], ["--max-tokens", "'0'", "at least 1"]),
+        (["--repetition-penalty", "0"], ["--repeat-penalty=0.0", "over 0"]),
         (["-p", "hi"], ["-p: MODEL and the text have no option, only their place; write -- before"]),
     ],
 )
@@ -553,7 +559,7 @@ def test_kv_type_is_passed_to_the_session(file: Path, tmp_path: Path) -> None:
 # ---- The manual ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("module", [options, output])
+@pytest.mark.parametrize("module", [cli, options, output])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     found = doctest.testmod(module)
     assert found.attempted > 0

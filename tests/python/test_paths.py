@@ -14,7 +14,7 @@ import gemel
 import hub as local
 import pytest
 from conftest import tiny_bytes
-from gemel.source import paths
+from gemel.source import no_file, paths
 
 DATA = tiny_bytes()
 Open = Callable[[Any], Any]
@@ -34,7 +34,7 @@ def error_of(model: Any) -> str:  # noqa: ANN401
 
 
 def test_examples_in_docstrings_hold() -> None:
-    assert doctest.testmod(paths).failed == 0
+    assert doctest.testmod(paths).failed == doctest.testmod(no_file).failed == 0
 
 
 # ---- Folders and slips -----------------------------------------------------------------------------------------------

@@ -409,6 +409,21 @@ def test_pull_of_a_path_is_an_error_that_names_the_nearest_name(empty_cache: Pat
         gemel.pull("smollm-135m")
 
 
+@pytest.mark.parametrize("name", ["nope", "zzzzzz", "", "mistral-7b-instruct", "./nope.bin"])
+def test_pull_of_what_is_like_no_name_lists_the_names(empty_cache: Path, name: str) -> None:
+    with pytest.raises(gemel.SourceError, match="neither a short name nor an address; short names are gemma-3-1b-it, "):
+        gemel.pull(name)
+
+
+@pytest.mark.parametrize(("given", "meant"), [
+    ("llama3.2-1b", "llama-3.2-1b-instruct"), ("Qwen3", "qwen3-0.6b"), ("phi4-mini", "phi-4-mini-instruct"),
+    ("granite-3.3-2b", "granite-3.3-2b-instruct"), ("gemma3-1b", "gemma-3-1b-it"),
+])
+def test_pull_of_a_name_that_is_near_one_names_it(empty_cache: Path, given: str, meant: str) -> None:
+    with pytest.raises(gemel.SourceError, match=f"closest short name is '{meant}'"):
+        gemel.pull(given)
+
+
 # ---- Short names and the cache --------------------------------------------------------------------------------------
 
 

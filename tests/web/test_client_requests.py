@@ -284,6 +284,13 @@ def test_a_refusal_says_what_to_do(app: Asked, client: str, body: Body, words: t
     ("Ollama's clients", "POST", "/api/chat", "/v1/chat/completions"),
     ("Ollama's clients, the list", "GET", "/api/tags", "/v1/models"),
     ("Continue's llama.cpp", "POST", "/completion", "/v1/completions"),
+    ("a slip", "POST", "/v1/chat/completion", "/v1/chat/completions"),
+    ("a slip", "POST", "/v1/chat/complete", "/v1/chat/completions"),
+    ("a slip", "POST", "/v1/chat", "/v1/chat/completions"),
+    ("a slip", "POST", "/v1/chat/compeltions", "/v1/chat/completions"),
+    ("a slip", "POST", "/v1/complete", "/v1/completions"),
+    ("a slip", "POST", "/v1/embedings", "/v1/embeddings"),
+    ("a slip", "GET", "/v1/model", "/v1/models"),
     ("a base URL without /v1", "GET", "/models", "/v1/models"),
     ("a base URL without /v1", "POST", "/chat/completions", "/v1/chat/completions"),
     ("a base URL with /v1 twice", "GET", "/v1/v1/models", "/v1/models"),
@@ -296,6 +303,7 @@ def test_another_servers_address_says_where_the_api_is(
     response = app.ask(method, path, **({"json": {}} if method == "POST" else {}))
     message = error_of(response, 404)["message"]
     assert f"{words}" in message.split(": ")[-1], client
+    assert message.endswith(f": the API is at {words}")
 
 
 @pytest.mark.parametrize(("path", "body"), [
@@ -328,6 +336,37 @@ def test_template_options_reach_the_template(app: Asked, model: gemel.Model) -> 
 
     assert n_prompt(enable_thinking=True) == len(model.prompt_ids("user: Why is the sky blue?\nHm"))
     assert n_prompt(enable_thinking=False) == n_prompt()
+
+
+@pytest.mark.parametrize(("more", "param", "meant"), [
+    ({"messages": [{"role": "user", "contnt": "x"}]}, "messages[0].contnt", "content"),
+    ({"messages": [USER, {"role": "user", "content": "x", "nmae": "Ann"}]}, "messages[1].nmae", "name"),
+    ({"messages": [{"role": "user", "content": "x", "reasoningContent": ""}]}, "messages[0].reasoningContent",
+     "reasoning_content"),
+    ({"stream": True, "stream_options": {"include_usag": True}}, "stream_options.include_usag", "include_usage"),
+    ({"messages": [{"role": "user", "content": [{"type": "text", "txt": "x"}]}]},
+     "messages[0].content[0].txt", "'text'"),
+    ({"chat_template_kwargs": {"enable_thinkin": True}}, "chat_template_kwargs", "'enable_thinking'"),
+    ({"stop_sequence": "x"}, "stop_sequence", "stop_sequences"),
+])
+def test_a_misspelt_field_suggests_the_field_wherever_it_is(app: Asked, more: Body, param: str, meant: str) -> None:
+    error = app.bad(CHAT, **{"messages": [USER], **more})
+    assert error["param"] == param
+    assert error["message"].endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize("more", [
+    {"messages": [{"role": "user", "content": "x", "colour": 1}]}, {"stream": True, "stream_options": {"colour": 1}},
+])
+def test_a_nested_field_that_is_like_none_gets_no_suggestion(app: Asked, more: Body) -> None:
+    assert app.bad(CHAT, **{"messages": [USER], **more})["message"].endswith("colour: unknown parameter")
+
+
+@pytest.mark.parametrize("flag", ["continue_final_message", "add_generation_prompt"])
+def test_a_flag_among_the_templates_options_says_where_it_belongs(app: Asked, flag: str) -> None:
+    error = app.bad(CHAT, messages=[USER], max_tokens=1, chat_template_kwargs={flag: True})
+    words = f"chat_template_kwargs: {flag} is not an option of a template: send it as a field of the request"
+    assert error["message"] == words
 
 
 def test_a_prefix_continues_the_last_message(app: Asked) -> None:

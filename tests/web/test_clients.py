@@ -58,6 +58,28 @@ def test_a_403_names_the_option_that_would_allow_it(model: gemel.Model) -> None:
         assert "--allowed-origin" in page["message"]
 
 
+@pytest.mark.parametrize(("header", "value", "option"), [
+    ("origin", "null", "--allowed-origin"), ("origin", "file://", "--allowed-origin"),
+    ("origin", "https://a/page", "--allowed-origin"), ("host", "a b", "--allowed-host"), ("host", "", "--allowed-host"),
+])
+def test_a_403_names_a_value_that_the_option_takes_and_that_works(
+    model: gemel.Model, header: str, value: str, option: str
+) -> None:
+    served = {"tiny": gemel_web.ServedModel(model)}
+    with Asked(served, allowed_hosts=()) as app:
+        message = error_of(app.get("/v1/models", headers={header: value}), 403)["message"]
+        assert f"allow {'it' if header == 'host' else 'them'} with {option} '*' (all: " in message
+    with Asked(served, allowed_hosts=None, allowed_origins=("*",)) as app:
+        assert app.get("/v1/models", headers={header: value}).status_code == 200
+
+
+@pytest.mark.parametrize("origin", ["https://example.org", "http://localhost:8000", "chrome-extension://abc"])
+def test_a_403_of_a_page_with_a_name_needs_no_star(model: gemel.Model, origin: str) -> None:
+    with Asked({"tiny": gemel_web.ServedModel(model)}) as app:
+        message = error_of(app.get("/v1/models", headers={"origin": origin}), 403)["message"]
+        assert message.endswith(f"{origin!r} may not use this API: allow them with --allowed-origin")
+
+
 # ---- Models ----------------------------------------------------------------------------------------------------------
 
 

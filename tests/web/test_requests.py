@@ -41,6 +41,13 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     (CHAT, {"seed": -(2**63), "logprobs": False, "top_logprobs": 0, "cache_prompt": True, "keep_alive": "5m"}),
     (CHAT, {"model": None, "id_slot": -1, "priority": 0}),
     (CHAT, {"max_tokens": None, "n_predict": 1}),
+    (CHAT, {"max_tokens": -1, "n_predict": 1}),   # -1 is no limit: as if left out
+    (CHAT, {"max_tokens": -1, "max_completion_tokens": 1}),
+    (CHAT, {"max_tokens": 1, "max_completion_tokens": -1, "n_predict": -1}),
+    (CHAT, {"max_tokens": None, "n_predict": -1, "max_completion_tokens": 1}),
+    (TEXT, {"max_tokens": 1, "n_predict": -1}),
+    (TEXT, {"stop_sequences": ["a", "b"], "stop": None}),
+    (CHAT, {"stop_sequences": "a", "stop": "a"}),
     (CHAT, {"messages": [{"role": "user", "content": "x", "name": "Ann"}]}),
     (CHAT, {"messages": [*HELLO, {"role": "assistant"}, *HELLO, {"role": "assistant", "content": []}, *HELLO]}),
     (CHAT, {"messages": [*HELLO, {
@@ -73,6 +80,13 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [   # path, what is added, the 
     (CHAT, {"max_tokens": -2}, "max_tokens"),
     (CHAT, {"max_completion_tokens": 0}, "max_completion_tokens"),
     (CHAT, {"n_predict": 2}, "n_predict"),   # max_tokens is 1
+    (CHAT, {"max_tokens": None, "n_predict": 0}, "n_predict"),
+    (CHAT, {"max_tokens": -1, "n_predict": 0}, "n_predict"),
+    (TEXT, {"max_tokens": None, "n_predict": 0}, "n_predict"),
+    (CHAT, {"max_tokens": None, "n_predict": 2, "max_completion_tokens": 3}, "max_completion_tokens"),
+    (CHAT, {"repetition_penalty": 0}, "repetition_penalty"),
+    (CHAT, {"stop": "a", "stop_sequences": "b"}, "stop_sequences"),
+    (CHAT, {"stop_sequences": ["a", ""]}, "stop_sequences"),
     (CHAT, {"max_tokens": 2, "max_completion_tokens": 3}, "max_completion_tokens"),
     (CHAT, {"temperature": -1}, "temperature"),
     (CHAT, {"temperature": "1"}, "temperature"),
@@ -188,6 +202,9 @@ def test_an_unknown_model_is_named(shared: Asked) -> None:
 
 @pytest.mark.parametrize(("path", "more", "message"), [
     (CHAT, {"max_tokens": 0}, "max_tokens: must be an integer of at least 1, or -1 (until the context is full)"),
+    (TEXT, {"max_tokens": None, "n_predict": 0}, "n_predict: must be an integer of at least 1, or -1"),
+    (CHAT, {"repetition_penalty": 0}, "repetition_penalty=0.0: must be over 0 (1 is off)"),
+    (CHAT, {"max_completion_tokens": 3}, "max_completion_tokens: it is 3, but max_tokens, its other name, is 1: send"),
     (CHAT, {"n": 1.5}, "n: must be an integer, not a decimal number"),
     (CHAT, {"stream": 1}, "stream: must be true or false, not an integer"),
     (CHAT, {"messages": "x"}, "messages: must be a list, not a string"),

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+
+NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"   # of a host, as clients write it: in lower case, punycode
+NUMBERS = r"\[[0-9a-f:.]+\]"                    # IPv6
+HOST = re.compile(rf"{NAME}|{NUMBERS}")
+ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://(?:{NAME}|{NUMBERS})(?::[1-9][0-9]{{0,4}})?")
 
 
 def new_id() -> str:

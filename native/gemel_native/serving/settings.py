@@ -7,15 +7,12 @@ from typing import Annotated, Any
 
 import gemel
 from gemel_web import Config
+from gemel_web.config import HOST, ORIGIN
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
 
 PREFIX = "GEMEL_SERVE_"
-NAME = r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?"   # of a host, as clients write it: in lower case, punycode
-NUMBERS = r"\[[0-9a-f:.]+\]"                    # IPv6
-ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://(?:{NAME}|{NUMBERS})(?::[1-9][0-9]{{0,4}})?")
-HOST = re.compile(rf"{NAME}|{NUMBERS}")
 KEY = re.compile(r"[!-~]+")
 USUAL = (("http://", ":80"), ("https://", ":443"))   # default ports, which browsers leave out
 OPTIONS = {

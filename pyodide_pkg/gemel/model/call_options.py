@@ -8,13 +8,19 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
+from ..core.checks import not_whole
 from ..core.errors import ArgumentTypeError
 from ..core.hints import did_you_mean
+from ..core.scalars import whole
 from ..text.stops import check_stops
 from .sampling import ALIASES, NAMES, Sampling
 
-OTHER_NAMES = {"max_new_tokens": "max_tokens", "n_predict": "max_tokens", "stop_sequences": "stop"}
+OTHER_NAMES = {
+    "max_new_tokens": "max_tokens", "max_completion_tokens": "max_tokens", "n_predict": "max_tokens",
+    "stop_sequences": "stop",
+}  # fmt: skip
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
+OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
 COMMON = ("max_tokens", "stop", "sampling")   # parameters of every call
 
 
@@ -36,18 +42,34 @@ def call_options(
 ) -> CallOptions:
     """Return the options of a call. `keywords` are its others; `also` names what else the call takes, for hints.
 
-    TypeError for an unknown keyword, and for two names of one option.
+    TypeError for an unknown keyword, and for two names of one option; None, and -1 of a limit, count as left out.
     """
     fields = dict(keywords)
-    given: dict[str, object] = {"max_tokens": max_tokens, "stop": stop}
+    given: dict[str, object] = {"max_tokens": None if whole(max_tokens) == -1 else max_tokens, "stop": stop}
     for other, name in OTHER_NAMES.items():
-        if other not in fields:
+        value = fields.pop(other, None)
+        if name == "max_tokens":
+            value = limit_of(value, other)
+        if value is None:
             continue
         if given[name] is not None:
             raise TypeError(f"{other} is another name of {name}: pass only one of them")
-        given[name] = fields.pop(other)
+        given[name] = value
     check_names(fields, (*COMMON, *also))
     return CallOptions(given["max_tokens"], check_stops(given["stop"]), merged(sampling, fields))   # type: ignore[arg-type]
+
+
+def limit_of(value: object, name: str = "max_tokens") -> int | None:
+    """Return the most ids that a caller wants, None for no limit (None and -1). ArgumentError for anything else.
+
+    name: by which the caller passed it.
+    """
+    limit = whole(value)
+    if value is None or limit == -1:
+        return None
+    if limit is None or limit < 1:
+        raise not_whole(name, value, "an integer of at least 1, or None or -1 (until the context is full)")
+    return limit
 
 
 def check_names(fields: dict[str, object], also: Sequence[str] = ()) -> None:
@@ -60,9 +82,9 @@ def check_names(fields: dict[str, object], also: Sequence[str] = ()) -> None:
 def check_template_options(options: Mapping[str, object], read: Collection[str]) -> None:
     """Raise a TypeError for an option that the chat template does not read. read: the names that it reads."""
     for name in options:
-        if name in read:
+        if name in read and name not in OF_SEND:
             continue
-        if name in (*COMMON, *OTHER_NAMES, *NAMES, *ALIASES):
+        if name in (*OF_SEND, *COMMON, *OTHER_NAMES, *NAMES, *ALIASES):
             raise TypeError(f"{name} is an option of the answer, not of the chat: pass it to send()")
         hint = did_you_mean(name, (*read, *OF_CHAT))
         raise TypeError(f"{name}: this chat template reads no such option{hint}")

@@ -45,5 +45,6 @@ class CallFields(SamplingFields, total=False):
     """SamplingFields, and other names of max_tokens and stop."""
 
     max_new_tokens: Int | None
+    max_completion_tokens: Int | None
     n_predict: Int | None
     stop_sequences: str | Sequence[str] | None

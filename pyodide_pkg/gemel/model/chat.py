@@ -14,8 +14,8 @@ from ..core.checks import text_or_none, wrong_type
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, StateError
 from ..source.saved import write_whole
-from ..text.messages import continues, plain
-from .call_options import call_options, check_template_options
+from ..text.messages import Ending, continues, plain
+from .call_options import OF_SEND, call_options, check_template_options
 from .call_types import CallFields
 from .chat_file import SavedChat, pack
 from .core_model import CoreModel
@@ -79,16 +79,20 @@ class Chat(Closing):
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
+        continue_final_message: bool | None = None,
+        add_generation_prompt: bool | None = None,
         **fields: Unpack[CallFields],
     ) -> Generation:
         """Add a user's message and return the answer as a generation (see Model.generate).
 
-        None: answer `messages` as they are; a last message of the assistant's is continued. When the answer ends or is
-        stopped, it is added to `messages`. After an error, or when it was stopped before its first token, neither
-        answer nor question is kept. An answer that is still running is closed first.
+        None: answer `messages` as they are; a last message of the assistant's is continued, unless
+        continue_final_message=False or add_generation_prompt=True. When the answer ends or is stopped, it is added to
+        `messages`. After an error, or when it was stopped before its first token, neither answer nor question is kept.
+        An answer that is still running is closed first.
         ContextError when the conversation no longer fits: delete old messages, or open the chat with a larger n_ctx.
         """
-        options = call_options(max_tokens, stop, sampling, fields, also=("content",))
+        options = call_options(max_tokens, stop, sampling, fields, also=("content", *OF_SEND))
+        ending = Ending(continue_final_message, add_generation_prompt)
         if content is not None and not isinstance(content, str | list | tuple):
             raise wrong_type("content", content, "a text, a list of text parts, or None")
         self._check_open()
@@ -98,14 +102,15 @@ class Chat(Closing):
         added = [] if content is None else [{"role": "user", "content": content}]
         if not self.messages and not added:
             raise ArgumentError("there is no message to answer: pass content to send(), or add to messages")
-        ids = self.prompt_ids([*self.messages, *added])
+        asked = [*self.messages, *added]
+        ids = self.model._message_ids(asked, self._template, self._values, ending)
         if not self.session.closed and not self.session.n_past:
             preloaded = self._take_preloaded(ids, self.session.n_ctx, self.session.kv_type)
             if preloaded is not None:
                 self.session.close()
                 self.session = preloaded
         run = Run(self.session, ids, options, owned=False)
-        goes_on = not added and continues(self.messages, None)
+        goes_on = continues(asked, ending)
         self.messages += added
         run.answer.is_message = not goes_on
         last_message = self.messages[-1] if goes_on else None
@@ -140,13 +145,21 @@ class Chat(Closing):
         write_whole(path, data)
         return None
 
-    def prompt_ids(self, messages: Sequence[Mapping[str, Any]] | None = None) -> list[int]:
+    def prompt_ids(
+        self,
+        messages: Sequence[Mapping[str, Any]] | None = None,
+        *,
+        continue_final_message: bool | None = None,
+        add_generation_prompt: bool | None = None,
+    ) -> list[int]:
         """Return the ids that the model sees before it answers `messages` (default: those of the chat).
 
+        continue_final_message, add_generation_prompt: as in send().
         Control tokens that a message spells out are plain text.
         """
         given = self.messages if messages is None else messages
-        return self.model._message_ids(given, self._template, self._values)
+        ending = Ending(continue_final_message, add_generation_prompt)
+        return self.model._message_ids(given, self._template, self._values, ending)
 
     def _check_open(self) -> None:
         if self.session.closed and not self.model.closed:

@@ -17,6 +17,7 @@ from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import ArgumentError
 from ..core.library import Argument, Handle, Library, check, double_at, texts_at
 from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
+from ..text.messages import Ending, continues, plain
 from .call_options import check_template_options
 from .gguf import Metadata, Tensor, read_tensors
 from .kv import KvType, kv_type_of
@@ -237,6 +238,8 @@ class CoreModel(Closing):
         special: bool = False,
         template: str | None = None,
         tools: Sequence[Any] | None = None,
+        continue_final_message: bool | None = None,
+        add_generation_prompt: bool | None = None,
         continue_final: bool | None = None,
         **template_options: object,
     ) -> list[int]:
@@ -245,8 +248,8 @@ class CoreModel(Closing):
         prompt: messages ({"role": ..., "content": ...}), rendered with the chat template; a text; or ids, which are
         returned as they are. Messages and texts begin with BOS where the file's flags ask for it.
         special: parse special tokens that are spelled out in a text. template, tools, template_options: as in chat().
-        continue_final: whether the answer goes on with the last message, which must be the assistant's; None: it does
-        where that message is the assistant's.
+        continue_final_message (or continue_final): whether the answer goes on with the last message, which must be the
+        assistant's; None: it does where that message is the assistant's, unless add_generation_prompt=True.
 
         >>> model.prompt_ids([1, 2, 3])
         [1, 2, 3]
@@ -257,20 +260,23 @@ class CoreModel(Closing):
         if n_messages < len(items) and n_messages:
             raise ArgumentError("the prompt mixes messages with other items: pass a text, ids or messages")
         if not n_messages:
-            given = {"template": template, "tools": tools, "continue_final": continue_final, **template_options}
+            given = {
+                "template": template, "tools": tools, "continue_final": continue_final,
+                "continue_final_message": continue_final_message, "add_generation_prompt": add_generation_prompt,
+                **template_options,
+            }  # fmt: skip
             ignored = next((name for name, value in given.items() if value is not None), None)
             if ignored is not None:
                 raise ArgumentError(f"{ignored} has no effect without messages: leave it out")
             return self._prompt_ids(prompt, special=special)   # type: ignore[arg-type]  # it checks
-        if continue_final is not None:
-            continue_final = flag("continue_final", continue_final)
         if special:
             raise ArgumentError("special=True has no effect on messages: leave it out")
+        ending = _ending(continue_final, continue_final_message, add_generation_prompt)
         from ..text.template import compiled, template_text, template_values
 
         text, values = template_text(self, template, tools), template_values(tools, template_options)
         check_template_options(template_options, compiled(text).names)
-        return self._message_ids(items, text, values, continue_final)
+        return self._message_ids(items, text, values, ending)
 
     # ---- Inside -----------------------------------------------------------------------------------------------------
 
@@ -310,17 +316,13 @@ class CoreModel(Closing):
         messages: Sequence[Mapping[str, Any]],
         template: str,
         values: Mapping[str, Any],
-        continue_final: bool | None = None,
+        ending: Ending | None = None,
     ) -> list[int]:
-        """Return the ids of messages by a template, up to where the answer begins.
-
-        continue_final: the answer is the rest of the last message, which is the assistant's.
-        """
-        from ..text.messages import continues, plain
+        """Return the ids of messages by a template, up to where the answer begins."""
         from ..text.template import prompt_ids
 
         sent = plain(messages)
-        goes_on = continues(sent, continue_final)
+        goes_on = continues(sent, ending)
         ids = prompt_ids(self, template, sent, {**values, "add_generation_prompt": not goes_on}, is_open=goes_on)
         return self._with_bos(ids)
 
@@ -347,6 +349,14 @@ class CoreModel(Closing):
         self._run_lock = threading.Lock()
         for one in [*self._sessions, *self._batches]:
             one._after_fork()
+
+
+def _ending(continue_final: bool | None, continue_final_message: bool | None, is_new: bool | None) -> Ending:
+    if continue_final is None:
+        return Ending(continue_final_message, is_new)
+    if continue_final_message is not None:
+        raise TypeError("continue_final is another name of continue_final_message: pass only one of them")
+    return Ending(continue_final, is_new, name="continue_final")
 
 
 _live: weakref.WeakSet[CoreModel] = weakref.WeakSet()

@@ -11,13 +11,11 @@ import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
-from ..core.checks import not_whole
 from ..core.closing import Closing
 from ..core.errors import ArgumentError, CancelledError, StateError
 from ..core.library import Block
-from ..core.scalars import whole
 from .answer import Answer, StopReason, Timings
-from .call_options import CallOptions
+from .call_options import CallOptions, limit_of
 from .core_model import CoreModel
 from .core_session import CoreSession, check_room
 from .pace import Pace
@@ -278,16 +276,6 @@ class Generation(Closing):
         speeds = f", prompt {timings.prompt_tok_s:.1f} tok/s" if timings.prompt_s else ""
         speeds += f", decode {timings.decode_tok_s:.1f} tok/s" if timings.decode_s else ""
         return f"<gemel.Generation: {len(self.ids)} ids, {state}{speeds}>"
-
-
-def limit_of(max_tokens: object) -> int | None:
-    """Return the most ids that a caller wants, None for no limit (None and -1). ArgumentError for anything else."""
-    limit = whole(max_tokens)
-    if max_tokens is None or limit == -1:
-        return None
-    if limit is None or limit < 1:
-        raise not_whole("max_tokens", max_tokens, "an integer of at least 1, or None or -1 (until the context is full)")
-    return limit
 
 
 def check_limit(model: CoreModel, n_ctx: int, n_prompt: int, max_tokens: int | None) -> int:

@@ -13,13 +13,13 @@ from ..core.library import Handle, Library
 from ..source.saved import Saved, read_saved
 from ..text.ids import Ids
 from .batch.batch import Batch
-from .call_options import CallOptions, call_options, merged
+from .call_options import CallOptions, call_options, limit_of, merged
 from .call_types import CallFields, SamplingFields
 from .chat import Chat, resume
 from .chat_file import unpack
 from .core_model import CoreModel
 from .embed import Pooling, embed
-from .generation import Generation, Run, limit_of
+from .generation import Generation, Run
 from .kv import KvType
 from .overrides import Overrides
 from .sampler import Sampler

@@ -124,7 +124,7 @@ class Sampling:
             if alias in changes:
                 if name in changes:
                     raise TypeError(f"{alias} is another name of {name}: pass only one of them")
-                changes[name] = changes.pop(alias)
+                changes[name] = FIELDS[name].checked(alias, changes.pop(alias))   # errors have the name passed
         for name in changes:
             if name not in _DEFAULTS:
                 raise TypeError(f"there is no option {name!r}{did_you_mean(name, _DEFAULTS)}")

@@ -11,6 +11,7 @@ from typing import Literal
 from .catalog import CATALOG, part_names
 from .paths import not_known
 
+CUTOFF = 0.6   # how similar a short name must be, of 1
 Use = Literal["model", "session", "chat"]   # what the file should hold
 SAVED = {
     use: f"pass a file that {use}.save(path) wrote, or the bytes that save() returned" for use in ("session", "chat")
@@ -98,13 +99,32 @@ def _address(path: Path) -> str:
 
 
 def _short_names(path: Path) -> str:
-    close = short_name(str(path), 0.5)
-    return f"did you mean the short name {close!r}?" if close else f"short names are {', '.join(sorted(CATALOG))}"
+    close = short_name(str(path))
+    return f"did you mean the short name {close!r}?" if close else all_short_names()
 
 
-def short_name(name: str, cutoff: float) -> str | None:
-    """Return the short name that begins as `name` does, or else the most similar one."""
+def all_short_names() -> str:
+    """Return the sentence that lists the short names."""
+    return f"short names are {', '.join(sorted(CATALOG))}"
+
+
+def short_name(name: str) -> str | None:
+    """Return the short name that begins as `name` does, or else the most similar one; None when none is near.
+
+    >>> short_name("smollm-135m"), short_name("gemma3-1b"), short_name("mistral-7b-instruct"), short_name("nope")
+    ('smollm2-135m-instruct', 'gemma-3-1b-it', None, None)
+    """
     import difflib
 
-    longer = (known for known in CATALOG if known.startswith(name.lower()))
-    return next(longer, None) or next(iter(difflib.get_close_matches(name, CATALOG, n=1, cutoff=cutoff)), None)
+    wanted = name.lower()
+    longer = next((known for known in CATALOG if wanted and known.startswith(wanted)), None)
+    if longer:
+        return longer
+    known = {_family(one): one for one in CATALOG}
+    close = difflib.get_close_matches(_family(wanted), known, n=1, cutoff=CUTOFF)
+    return known[close[0]] if close else None
+
+
+def _family(name: str) -> str:
+    """Return a name without what many names end with, which would make them all similar."""
+    return re.sub("-(instruct|it|chat)$", "", name)

@@ -229,8 +229,9 @@ def _parts(path: Path) -> tuple[Path, ...]:
 def pull(name: str, *, on_progress: Progress | None = None) -> Path:
     """Download a short name, URL or hf: address into the cache unless it is there, and return its file."""
     if not is_address(text("name", name, "a short name, a URL or an hf: address, as a str")):
-        close = no_file.short_name(name, 0.0)
-        raise SourceError(f"{name!r} is neither a short name nor an address; the closest short name is {close!r}")
+        close = no_file.short_name(name)
+        known = f"the closest short name is {close!r}" if close else no_file.all_short_names()
+        raise SourceError(f"{name!r} is neither a short name nor an address; {known}")
     return locate(name, on_progress=on_progress)
 
 

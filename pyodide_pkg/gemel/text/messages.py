@@ -6,10 +6,12 @@ An error begins with the place: `messages[2].content[0]: ...`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from ..core.checks import wrong_type
+from ..core.checks import flag, wrong_type
 from ..core.errors import ArgumentError, ArgumentTypeError
+from ..core.hints import did_you_mean
 
 NEUTRAL = ("annotations", "cache_control", "id")   # fields of a part that don't change what the model reads
 REASONING = ("reasoning_content", "thinking", "reasoning")   # names under which servers send it, the usual one first
@@ -31,16 +33,47 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [_plain(message, f"messages[{i}]") for i, message in enumerate(messages)]
 
 
-def continues(messages: Sequence[Mapping[str, Any]], wanted: bool | None) -> bool:
+@dataclass(frozen=True)
+class Ending:
+    """How messages end, as callers say it: the answer continues the last one, or begins one. None: by default.
+
+    Attributes:
+        continue_final_message: whether the answer goes on with the last message, which must be the assistant's
+        add_generation_prompt: True: the answer begins a message in any case
+        name: by which the caller passed the first of them
+    """
+
+    continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
+    name: str = "continue_final_message"
+
+    def __post_init__(self) -> None:
+        named = {self.name: self.continue_final_message, "add_generation_prompt": self.add_generation_prompt}
+        for name, value in named.items():
+            if value is not None:
+                flag(name, value)
+
+
+def continues(messages: Sequence[Mapping[str, Any]], ending: Ending | None = None) -> bool:
     """Tell whether an answer continues the last message: if wanted, or by default if that is the assistant's.
 
-    >>> continues([{"role": "assistant", "content": "The sky"}], None)
+    >>> continues([{"role": "assistant", "content": "The sky"}])
     True
+    >>> continues([{"role": "assistant", "content": "The sky"}], Ending(add_generation_prompt=True))
+    False
     """
+    ending = ending or Ending()
+    goes_on, is_new = ending.continue_final_message, ending.add_generation_prompt
     is_assistants = bool(messages) and messages[-1].get("role") == "assistant"
-    if wanted and not is_assistants:
-        raise ArgumentError("continue_final: the last message is not the assistant's, so there is nothing to continue")
-    return is_assistants if wanted is None else wanted
+    if goes_on and is_new:
+        raise ArgumentError(f"{ending.name}: it excludes add_generation_prompt: pass only one of them")
+    if goes_on and not is_assistants:
+        raise ArgumentError(f"{ending.name}: the last message is not the assistant's: there is nothing to continue")
+    if goes_on is None:
+        goes_on = is_assistants and not is_new
+    if is_new is not None and not is_new and not goes_on:
+        raise ArgumentError("add_generation_prompt: an answer begins a message, or continues the assistant's last one")
+    return bool(goes_on)
 
 
 def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -84,9 +117,10 @@ def _part(part: object, where: str) -> str:
         raise ArgumentError(
             f'{where}: only parts like {{"type": "text", "text": "..."}} are supported here, {given}: leave it out'
         )
+    known = ("type", kind, *NEUTRAL)
     for name in part:
-        if name not in ("type", kind, *NEUTRAL):
-            raise ArgumentError(f"{where}.{name}: unknown field of a text part")
+        if name not in known:
+            raise ArgumentError(f"{where}.{name}: unknown field of a text part{did_you_mean(str(name), known)}")
     return _text(part.get(kind), f"{where}.{kind}")
 
 

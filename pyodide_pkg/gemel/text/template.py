@@ -28,7 +28,7 @@ FIELDS = (
 )   # fmt: skip   # that clients send whatever the template reads
 WHOLE = re.compile(r"\bm(?:sg|essages?)?\s*(?:\|\s*(?:tojson|items|dictsort|string|pprint)|\.(?:items|values|keys)\()")
 MAX_TEMPLATE = 1 << 20   # characters
-RESERVED = ("messages", "add_generation_prompt", "bos_token", "eos_token", "tools")
+RESERVED = ("messages", "bos_token", "eos_token", "tools")   # and OF_SEND of call_options
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
 
 

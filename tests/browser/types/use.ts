@@ -7,6 +7,7 @@ const info = await gemel.load("a.gguf", { onProgress: ({ stage, left }) => conso
 const threads: number = info.threads;
 for await (const piece of gemel.generate(Int32Array.of(1, 2), { max_tokens: 3, seed: null })) piece.toUpperCase();
 const result: Result = await gemel.chat([{ role: "user", content: "Hi" }], { template_options: { a: 1 } }).result;
+await gemel.chat([{ role: "assistant" }], { continue_final_message: false, add_generation_prompt: null }).result;
 const said = [
     { role: "user", content: [{ type: "text", text: "Hi" }] },
     { role: "assistant", content: null },

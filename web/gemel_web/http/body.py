@@ -38,7 +38,7 @@ async def decoded(request: Request, kind: type[T], config: Config) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except msgspec.ValidationError as error:
-        raise not_valid(str(error), getattr(kind, "__struct_encode_fields__", ())) from None
+        raise not_valid(str(error), kind) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         hint = "; half a surrogate pair is not a character" if SURROGATE.search(raw) else ""
         raise invalid(None, f"the body is not valid JSON: {error}{hint}") from None

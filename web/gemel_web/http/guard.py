@@ -16,7 +16,8 @@ from starlette._utils import get_route_path
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..config import Config
+from ..config import HOST as HOST_NAME
+from ..config import ORIGIN, Config
 from .addresses import hint_of
 from .body import ClientGoneError
 from .errors import ApiError, log, log_failure, of_failure, response_of
@@ -113,10 +114,9 @@ class Exchange:
             return
         name = host_of(self._headers.get("host", ""))
         if not is_address(name) and name not in {"localhost", *(one.lower() for one in allowed)}:
-            raise ApiError(
-                403, f"host {name[:100]!r} (header Host) is not allowed: allow it with --allowed-host",
-                code="host_not_allowed",
-            )
+            option = allowing("--allowed-host", name, HOST_NAME)
+            words = f"host {name[:100]!r} (header Host) is not allowed: allow it with {option}"
+            raise ApiError(403, words, code="host_not_allowed")
 
     def _check_length(self) -> None:
         if "transfer-encoding" in self._headers and "content-length" in self._headers:   # RFC 9112, 6.3
@@ -126,10 +126,9 @@ class Exchange:
     def _check_origin(self) -> None:
         origin = self._headers.get("origin")
         if origin is not None and not self._is_own(origin) and not self._is_allowed(origin):
-            raise ApiError(
-                403, f"pages of {origin[:100]!r} may not use this API: allow them with --allowed-origin",
-                code="origin_not_allowed",
-            )
+            option = allowing("--allowed-origin", origin, ORIGIN)
+            words = f"pages of {origin[:100]!r} may not use this API: allow them with {option}"
+            raise ApiError(403, words, code="origin_not_allowed")
 
     def _is_own(self, origin: str) -> bool:
         return origin.lower() == f"{self._scope.get('scheme', 'http')}://{self._headers.get('host', '')}".lower()
@@ -222,6 +221,15 @@ def has_key(headers: Headers, key: str | None) -> bool:
     scheme, _, given = headers.get("authorization", "").partition(" ")
     same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes as they arrived
     return same and scheme.lower() == "bearer"
+
+
+def allowing(option: str, value: str, names: re.Pattern[str]) -> str:
+    """Return an option with what to give it, so that it allows a value that a request sent.
+
+    >>> allowing("--allowed-origin", "https://example.org", ORIGIN), allowing("--allowed-origin", "null", ORIGIN)
+    ('--allowed-origin', "--allowed-origin '*' (all: this one has no name that could be allowed)")
+    """
+    return option if names.fullmatch(value) else f"{option} '*' (all: this one has no name that could be allowed)"
 
 
 def host_of(header: str) -> str:

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from types import UnionType
+from typing import Any, get_args, get_origin
+
+import msgspec
+from msgspec import Struct
 
 from .errors import ApiError, invalid
 
@@ -17,21 +22,52 @@ KINDS = {
     "int": "an integer", "float": "a number", "str": "a string", "bool": "true or false", "array": "a list",
     "object": "an object", "null": "null",
 }  # fmt: skip
+STEP = re.compile(r"\w+|\[[^\]]*\]")   # of a place: a field, or an item
 ITEMS = {"str": "characters", "array": "items"}
 
 
-def not_valid(message: str, fields: Sequence[str] = ()) -> ApiError:
-    """Return the error for a message of msgspec. fields: those of the body, of which one may have been meant."""
+def not_valid(message: str, kind: type[Struct]) -> ApiError:
+    """Return the error for a message of msgspec. kind: the body's, of whose fields one may have been meant."""
     place = PLACE.fullmatch(message)
     words, where = (place[1], place[2]) if place else (message, "")
     if found := UNKNOWN.fullmatch(words):
         name = (f"{where}.{found[1]}" if where else found[1])[:100]
-        meant = "" if where else nearest(name, fields)
+        meant = nearest(found[1][:100], fields_at(kind, where))
         return ApiError(400, f"{name}: unknown parameter{meant}", param=name, code="unknown_parameter")
     if found := MISSING.fullmatch(words):
         name = f"{where}.{found[1]}" if where else found[1]
         return ApiError(400, f"{name}: this parameter is required", param=name, code="missing_parameter")
     return invalid(where or None, plain(words) if where else f"the body {plain(words)}")
+
+
+def fields_at(kind: type[Struct], where: str) -> list[str]:
+    """Return the names of the fields that an object has at a place of a body, such as `messages[0]`.
+
+    >>> fields_at(msgspec.defstruct("Body", [("more", list[msgspec.defstruct("One", ["role", "text"])])]), "more[3]")
+    ['role', 'text']
+    """
+    found: list[Any] = [kind]
+    for step in STEP.findall(where):
+        if step.startswith("["):
+            found = [item for one in found if get_origin(one) is list for item in flat(get_args(one)[0])]
+        else:
+            found = [inner for one in found if is_struct(one) for inner in flat(field_kinds(one).get(step))]
+    return [name for one in found if is_struct(one) for name in one.__struct_encode_fields__]
+
+
+def field_kinds(kind: type[Struct]) -> dict[str, Any]:
+    """Return the types of a Struct's fields, by their names in JSON."""
+    return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
+
+
+def is_struct(kind: object) -> bool:
+    """Tell whether a type is a Struct."""
+    return isinstance(kind, type) and issubclass(kind, Struct)
+
+
+def flat(kind: object) -> list[Any]:
+    """Return the types that a type allows: those of a union, or itself."""
+    return list(get_args(kind)) if isinstance(kind, UnionType) else [kind]
 
 
 def nearest(name: str, fields: Sequence[str]) -> str:

@@ -23,7 +23,7 @@ from ..jobs.work import Began, Completion, Embeddings, Ended, GenerateRequest, T
 from ..models import Models, ServedModel
 from . import prompts, wire
 from .best import Best, best_of
-from .sampling import field, sampling_of
+from .sampling import sampling_of, sent
 from .shapes import ChatShape, Head, Shape, TextShape
 
 MAX_STOPS = 64
@@ -83,7 +83,7 @@ class Api:
             raise invalid("top_logprobs", "it needs logprobs: true")
         alias = self._alias(body.model)
         served = self._find(alias)
-        max_tokens, goes_on = _max_tokens(body), _continues(body)
+        max_tokens, goes_on = _limit(body, None), _continues(body)
         n_top = (body.top_logprobs or 0) if body.logprobs else None
         wanted = _generate_request(
             request, body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", is_answer=not goes_on
@@ -190,7 +190,7 @@ def _generate_request(
     is_answer: bool, n: int | None = None,
 ) -> GenerateRequest:  # fmt: skip
     return GenerateRequest(
-        n=n or body.n or 1, max_tokens=max_tokens, stops=_stops(body.stop), sampling=sampling_of(body),
+        n=n or body.n or 1, max_tokens=max_tokens, stops=_stops(body), sampling=sampling_of(body),
         n_top=n_top, echo=echo, is_answer=is_answer, param=param, priority=body.priority or 0,
         key=_key(request), cache_salt=body.cache_salt or "",
     )
@@ -213,29 +213,21 @@ def _continues(body: wire.ChatRequest) -> bool:
     return goes_on
 
 
-def _max_tokens(body: wire.ChatRequest) -> int | None:
-    new, old = body.max_completion_tokens, field(body, "max_tokens")
-    if new is not None and old is not None and new != old:
-        raise invalid("max_completion_tokens", f"it is {new}, but max_tokens, its old name, is {old}: send only one")
-    if new == 0:
-        raise invalid("max_completion_tokens", NO_TOKENS)
-    return new if new is not None else _limit(body, None)
-
-
 def _limit(body: wire.Sampled, default: int | None) -> int | None:
     """Return the most tokens of an answer; None and -1: until the context is full."""
-    limit = field(body, "max_tokens")
+    name, limit = sent(body, "max_tokens")
     if limit == 0:
-        raise invalid("max_tokens", NO_TOKENS)
+        raise invalid(name, NO_TOKENS)
     return default if limit is None else limit
 
 
-def _stops(stop: str | list[str] | None) -> tuple[str, ...]:
+def _stops(body: wire.Sampled) -> tuple[str, ...]:
+    name, stop = sent(body, "stop")
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     if len(stops) > MAX_STOPS:
-        raise invalid("stop", f"it has {len(stops)} strings, but at most {MAX_STOPS} are allowed")
+        raise invalid(name, f"it has {len(stops)} strings, but at most {MAX_STOPS} are allowed")
     if "" in stops:
-        raise invalid("stop", "a stop string must not be empty")
+        raise invalid(name, "a stop string must not be empty")
     return stops
 
 

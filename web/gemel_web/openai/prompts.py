@@ -16,7 +16,8 @@ from ..http.errors import invalid, refused
 from ..jobs.work import Prompts
 from .wire import Inputs, Message, check_refused
 
-RESERVED = ("self", "prompt", "special", "template", "tools", "continue_final")   # parameters of Model.prompt_ids
+FLAGS = ("continue_final_message", "add_generation_prompt")   # parameters of Model.prompt_ids, fields of a request
+RESERVED = ("self", "prompt", "special", "template", "tools", "continue_final", *FLAGS)   # all of its parameters
 PASSED = ("name", "refusal", "reasoning_content", "reasoning")   # fields of a message that a template may read
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
@@ -27,7 +28,8 @@ def of_chat(messages: list[Message], continue_final: bool, options: dict[str, An
     continue_final: the answer continues the last message, which is the assistant's.
     """
     if reserved := next((name for name in options if name in RESERVED), None):
-        raise invalid("chat_template_kwargs", f"{reserved} is not an option of a template")
+        instead = ": send it as a field of the request" if reserved in FLAGS else ""
+        raise invalid("chat_template_kwargs", f"{reserved} is not an option of a template{instead}")
     if not messages:
         raise invalid("messages", "it is empty: send at least one message")
     sent = [_message(message, i) for i, message in enumerate(messages)]

@@ -9,7 +9,7 @@ from typing import Any
 import gemel
 
 from ..http.errors import ApiError, invalid
-from .wire import ALIASES, RENAMED, Sampled
+from .wire import ALIASES, LEFT_OUT, RENAMED, Sampled
 
 FIELDS = tuple(field.name for field in fields(gemel.Sampling))
 NAMED = re.compile(r"(\w+?)(=| has |: )")
@@ -28,20 +28,25 @@ def sampling_of(request: Sampled) -> gemel.Sampling:
         # Clients also send options that greedy sampling ignores: they are checked, then left out.
         return gemel.Sampling(**{**given, "temperature": 1.0}).greedy()
     except gemel.ArgumentError as error:
-        raise _named(str(error)) from None
+        raise _named(str(error), request) from None
 
 
 def field(request: Sampled, name: str) -> Any:  # noqa: ANN401
     """Return a field of a request, by whichever of its names it was sent. 400 where two names disagree."""
-    value = getattr(request, name)
-    for alias, meant in ALIASES.items():
-        other = getattr(request, alias)
-        if meant != name or other is None:
-            continue
-        if value is not None and value != other:
-            raise invalid(alias, f"it is {other}, but {name}, its other name, is {value}: send only one")
-        value = other
-    return value
+    return sent(request, name)[1]
+
+
+def sent(request: Sampled, name: str) -> tuple[str, Any]:
+    """Return the name by which a field was sent, and its value: `name` and None where it was not. 400 as `field`."""
+    names = (name, *(alias for alias, meant in ALIASES.items() if meant == name))
+    given = {one: value for one in names if (value := getattr(request, one, None)) is not None}
+    counted = {one: value for one, value in given.items() if value != LEFT_OUT.get(name)}
+    (first, value), *others = (counted or given or {name: None}).items()
+    for other, differs in others:
+        if differs != value:
+            words = f"it is {differs!r:.50}, but {first}, its other name, is {value!r:.50}: send only one"
+            raise invalid(other, words)
+    return first, value
 
 
 def _biases(given: dict[str, float]) -> dict[int, float]:
@@ -51,9 +56,11 @@ def _biases(given: dict[str, float]) -> dict[int, float]:
     return {int(key): bias for key, bias in given.items()}
 
 
-def _named(message: str) -> ApiError:
+def _named(message: str, request: Sampled) -> ApiError:
+    """Return the error for what gemel says of a field, by the name that was sent."""
     found = NAMED.match(message)
     if found is None or found[1] not in FIELDS:
         return invalid(None, message)
-    param = RENAMED.get(found[1], found[1])
+    name = sent(request, found[1])[0]
+    param = RENAMED.get(name, name)
     return ApiError(400, param + message[len(found[1]) :], param=param, code="invalid_value")

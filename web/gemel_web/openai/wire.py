@@ -28,7 +28,11 @@ RENAMED = {
     "dry_last_n": "dry_penalty_last_n",
     "dry_breakers": "dry_sequence_breakers",
 }
-ALIASES = {"repetition_penalty": "repeat_penalty", "n_predict": "max_tokens"}   # other names: their field
+ALIASES = {   # other names: their field
+    "repetition_penalty": "repeat_penalty", "n_predict": "max_tokens", "max_completion_tokens": "max_tokens",
+    "stop_sequences": "stop",
+}  # fmt: skip
+LEFT_OUT = {"max_tokens": -1}   # a field: the value that, beside one by another name, is as if left out
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
@@ -46,6 +50,7 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     stop: Stop | list[Stop] | None = None
+    stop_sequences: Stop | list[Stop] | None = None
     max_tokens: Limit | None = None
     n_predict: Limit | None = None
     seed: Seed | None = None

@@ -108,6 +108,10 @@ export interface ChatOptions extends Sampling {
     /** A chat template (Jinja) that replaces the file's. */
     template?: string | null;
     tools?: unknown[] | null;
+    /** Whether the answer goes on with the last message, the assistant's; null: it does if that message is. */
+    continue_final_message?: boolean | null;
+    /** true: the answer begins a message in any case. */
+    add_generation_prompt?: boolean | null;
     /** Values for the template, such as enable_thinking. */
     template_options?: Record<string, unknown> | null;
 }

@@ -1,0 +1,42 @@
+"""Names of the command line's options: those of other programs, and what an error says of unknown ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command import assert_error, gemel_
+from conftest import CHATML, tiny_bytes
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model with a chat template."""
+    path = tmp_path_factory.mktemp("cli") / "tiny.gguf"
+    path.write_bytes(tiny_bytes(chat_template=CHATML))
+    return path
+
+
+def test_further_names_of_options_mean_the_same(file: Path) -> None:
+    ours = ["-n", "5", "--seed", "7", "--system", "Be brief.", "--repeat-penalty", "1.3", "--json"]
+    other = ["--predict", "5", "-s", "7", "-sys", "Be brief.", "--repetition-penalty", "1.3", "--json"]
+    expected = gemel_("run", file, "hello", *ours).json
+    for given in (other, [*other[:4], "--system-prompt", *other[5:]]):
+        found = gemel_("run", file, "hello", *given).json
+        assert (found["ids"], found["prompt_ids"], found["seed"]) == (expected["ids"], expected["prompt_ids"], 7)
+
+
+@pytest.mark.parametrize(("command", "option"), [
+    ("inspect", "--frobnicate"), ("bench", "--frobnicate"), ("serve", "--keep"), ("run", "--keep"), ("chat", "--color"),
+])
+def test_an_option_that_is_like_none_gets_no_suggestion(file: Path, command: str, option: str) -> None:
+    done = gemel_(command, file, option, "0")
+    assert_error(done, 2, f"No such option: {option}")
+    assert "Possible" not in done.err
+
+
+@pytest.mark.parametrize("command", ["bench", "serve", "chat"])
+@pytest.mark.parametrize("option", ["-m", "--model"])
+def test_a_model_has_no_option(file: Path, command: str, option: str) -> None:
+    words = "MODEL has no option, only its place: it is the first argument"
+    assert_error(gemel_(command, option, file), 2, f"{option}: {words}")
