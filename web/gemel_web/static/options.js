@@ -14,7 +14,7 @@ export function optionsOf(call, options) {
     return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== null && value !== undefined));
 }
 
-/** Tell whether a value is a plain object, also of another window; a Map, a Date or a class's object is none. */
+/** Tell whether a value is a plain object, also of another window. A Map, a Date and a class's object are not. */
 function isPlain(value) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
     const kind = Object.getPrototypeOf(value);
