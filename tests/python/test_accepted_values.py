@@ -252,13 +252,38 @@ def test_a_message_field_that_the_template_does_not_read_is_an_error(tiny_model:
     model = tiny_model(chat_template=SHOWN)
     with pytest.raises(gemel.ArgumentError, match=r"messages\[1\].contnt: .* no such field; did you mean 'content'"):
         model.prompt_ids([{"role": "user", "content": "x"}, {"role": "user", "content": "x", "contnt": "y"}])
-    with pytest.raises(gemel.ArgumentError, match=r"messages\[0\].colour: this chat template reads no such field$"):
-        model.prompt_ids([{"role": "user", "content": "x", "colour": "red"}])
+    with pytest.raises(gemel.ArgumentError, match=r"messages\[0\].nmae: .* no such field; did you mean 'name'"):
+        model.prompt_ids([{"role": "user", "content": "x", "nmae": "y"}])
     message = {"role": "user", "content": "x", "colour": "red"}
     assert model.prompt_ids([message], template="{{ messages[0].colour }}") == model.prompt_ids("red")
     whole = "{{ messages|tojson }}"
     assert model.prompt_ids([message], template=whole) == model.prompt_ids(json.dumps([message]))
-    assert model.prompt_ids([{**message, "colour": None, "id": "7"}]) == model.prompt_ids([{**message, "colour": None}])
+    for whole in ("{% for t in messages %}{% for key in t %}{{ t[key] }}{% endfor %}{% endfor %}", "{{ messages }}"):
+        assert "red" in model.detokenize(model.prompt_ids([message], template=whole))
+
+
+def test_a_refusal_that_is_continued_becomes_the_content(tiny_model: OpenTiny) -> None:
+    with tiny_model(chat_template=SHOWN).chat() as chat:
+        chat.messages += [{"role": "user", "content": "x"}, {"role": "assistant", "content": None, "refusal": "No"}]
+        said = chat.send(max_tokens=2, temperature=0).read()
+        assert chat.messages[1] == {"role": "assistant", "content": "No" + said}
+        chat.send("And?", max_tokens=1).read()
+
+
+def test_reasoning_has_one_value(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template="{{ messages[0].reasoning_content }}")
+    said = {"role": "assistant", "content": "a", "reasoning": "r", "reasoning_content": ""}
+    ids = model.prompt_ids([said], add_generation_prompt=True)
+    assert ids == model.prompt_ids("r")
+    with pytest.raises(gemel.ArgumentError, match=r"messages\[0\].reasoning: it differs from reasoning_content"):
+        model.prompt_ids([{**said, "reasoning_content": "s"}])
+
+
+def test_hints_know_the_other_names_of_options(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    for wrong, meant in (("nPredict", "n_predict"), ("stopSequences", "stop_sequences"), ("message", "")):
+        with pytest.raises(TypeError, match=f"did you mean '{meant}'" if meant else "no such option$"):
+            (model.chat if not meant else model.generate)(*([] if not meant else ["x"]), **{wrong: 5})
 
 
 def test_a_last_message_of_the_assistants_is_continued(tiny_model: OpenTiny) -> None:

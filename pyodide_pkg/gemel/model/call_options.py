@@ -21,6 +21,7 @@ OTHER_NAMES = {
 }  # fmt: skip
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
 OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
+SET_HERE = ("messages", "add_generation_prompt", "bos_token", "eos_token", "tools")   # what gemel gives templates
 COMMON = ("max_tokens", "stop", "sampling")   # parameters of every call
 
 
@@ -76,7 +77,7 @@ def check_names(fields: dict[str, object], also: Sequence[str] = ()) -> None:
     """Raise a TypeError for a keyword that is not a field of Sampling."""
     for name in fields:
         if name not in NAMES and name not in ALIASES:
-            raise TypeError(f"there is no option {name!r}{did_you_mean(name, (*NAMES, *also))}")
+            raise TypeError(f"there is no option {name!r}{did_you_mean(name, (*NAMES, *also, *OTHER_NAMES, *ALIASES))}")
 
 
 def check_template_options(options: Mapping[str, object], read: Collection[str]) -> None:
@@ -86,7 +87,7 @@ def check_template_options(options: Mapping[str, object], read: Collection[str])
             continue
         if name in (*OF_SEND, *COMMON, *OTHER_NAMES, *NAMES, *ALIASES):
             raise TypeError(f"{name} is an option of the answer, not of the chat: pass it to send()")
-        hint = did_you_mean(name, (*read, *OF_CHAT))
+        hint = did_you_mean(name, [*sorted(set(read) - set(SET_HERE)), *OF_CHAT])
         raise TypeError(f"{name}: this chat template reads no such option{hint}")
 
 

@@ -168,6 +168,7 @@ class Chat(Closing):
     def _answered(self, run: Run, added: list[dict[str, Any]], continued: dict[str, Any] | None) -> None:
         if continued is not None:
             continued["content"] = plain([continued])[0]["content"] + run.answer.text
+            continued.pop("refusal", None)   # it has become the content's beginning
             return
         if run.stop_reason != "error" and (run.answer.ids or run.stop_reason != "cancelled"):
             self.messages.append({"role": "assistant", "content": run.answer.text})

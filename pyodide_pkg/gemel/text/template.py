@@ -26,7 +26,6 @@ FIELDS = (
     "role", "content", "name", "tool_calls", "tool_call_id", "function_call", "reasoning_content", "thinking",
     "reasoning", "annotations", "audio", "cache_control", "id",
 )   # fmt: skip   # that clients send whatever the template reads
-WHOLE = re.compile(r"\bm(?:sg|essages?)?\s*(?:\|\s*(?:tojson|items|dictsort|string|pprint)|\.(?:items|values|keys)\()")
 MAX_TEMPLATE = 1 << 20   # characters
 RESERVED = ("messages", "bos_token", "eos_token", "tools")   # and OF_SEND of call_options
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
@@ -184,14 +183,15 @@ def prompt_ids(
 
 
 def check_fields(text: str, messages: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ArgumentError for a field of a message that the template `text` does not name: it would have no effect."""
-    if WHOLE.search(text):
-        return
+    """Raise ArgumentError for a field of a message that is nearly one of FIELDS and that `text` does not name.
+
+    Others are left to the template, which may read them in ways that its text does not show.
+    """
     for i, message in enumerate(messages):
-        for name in message:
-            if name not in FIELDS and not re.search(rf"\b{re.escape(str(name))}\b", text):
-                words = f"messages[{i}].{name}: this chat template reads no such field"
-                raise ArgumentError(words + did_you_mean(str(name), FIELDS))
+        for name in map(str, message):
+            hint = "" if name in FIELDS or name in text else did_you_mean(name, FIELDS)
+            if hint:
+                raise ArgumentError(f"messages[{i}].{name}: this chat template reads no such field{hint}")
 
 
 def token_texts(model: Vocabulary) -> dict[str, str]:
