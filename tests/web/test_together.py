@@ -130,7 +130,7 @@ def test_a_thousand_clients_that_leave_leave_nothing(
         for _ in range(draw.choice([0, 1, 9])):   # while it waits or prepares
             await asyncio.sleep(0)
         n = draw.choice([0, 0, 1, 3, 8])   # pieces of its answer
-        await until(lambda: len(running.sent) >= n)
+        await until(lambda: len(running.sent) >= n or going.done())   # a busy machine writes many pieces at once
         running.leave()
         await going
 
