@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from itertools import takewhile
 from typing import Annotated, Any
 
 import gemel
@@ -27,13 +28,20 @@ INTERRUPTED = 130
 READER_GONE = 141
 CUTOFF = 0.75   # how similar an option must be to an unknown one, of 1
 AT_ITS_PLACE = "MODEL and the text have no option, only their place; write -- before a text that begins with -"
+NO_GPU = "gemel computes on the CPU: leave it out"
+CHATS = "gemel run answers once, and gemel chat talks: leave it out"
 KV_TYPE = "--kv-type sets the type of both, keys and values"
 OTHERS = (   # llama.cpp's options; what a command must have; what to do instead
     (("-m", "--model", "-p", "--prompt"), "PROMPT", AT_ITS_PLACE),
     (("-m", "--model", "-p", "--prompt"), "TEXT", AT_ITS_PLACE),
     (("-m", "--model"), "MODEL", "MODEL has no option, only its place: it is the first argument"),
-    (("--cache-type-k", "--cache-type-v", "-ctk", "-ctv"), "--kv-type", KV_TYPE),
+    (("--cache-type-k", "--cache-type-v"), "--kv-type", KV_TYPE),
+    (("--n-gpu-layers", "--gpu-layers"), "MODEL", NO_GPU),
 )
+ONE_DASH = {   # llama.cpp's names of one dash and several letters, which would be read as -c tk
+    "-ctk": KV_TYPE, "-ctv": KV_TYPE, "-ngl": NO_GPU, "-np": "gemel serve has --parallel",
+    "-cnv": CHATS, "-no-cnv": CHATS, "-fa": "attention needs no such choice here: leave it out",
+}  # fmt: skip
 
 
 class Group(TyperGroup):
@@ -73,6 +81,7 @@ class Group(TyperGroup):
         prepare_streams()
         show_log()
         try:
+            refuse_one_dash(sys.argv[1:] if args is None else args)
             code = super().main(args, standalone_mode=False, **extra) or 0
             sys.stdout.flush()
         except StdoutError as error:
@@ -87,6 +96,13 @@ class Group(TyperGroup):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def refuse_one_dash(args: Sequence[str]) -> None:
+    """Raise UsageError for a name of ONE_DASH; what follows -- is text."""
+    for word in takewhile(lambda word: word != "--", args):
+        if word in ONE_DASH:
+            raise UsageError(f"{word} is not an option of gemel: {ONE_DASH[word]}")
 
 
 def message_of(error: UsageError) -> str:

@@ -35,6 +35,20 @@ def test_an_option_that_is_like_none_gets_no_suggestion(file: Path, command: str
     assert "Possible" not in done.err
 
 
+@pytest.mark.parametrize(("options", "words"), [
+    (["-ngl", "99"], "-ngl is not an option of gemel: gemel computes on the CPU: leave it out"),
+    (["--n-gpu-layers", "99"], "No such option: --n-gpu-layers: gemel computes on the CPU: leave it out"),
+    (["-ctk", "q8_0"], "-ctk is not an option of gemel: --kv-type sets the type of both, keys and values"),
+    (["-no-cnv"], "-no-cnv is not an option of gemel: gemel run answers once, and gemel chat talks: leave it out"),
+])
+def test_options_of_llama_cpp_without_a_meaning_here_say_so(file: Path, options: list[str], words: str) -> None:
+    assert_error(gemel_("run", file, "hello", *options), 2, words)
+
+
+def test_a_text_after_two_dashes_may_be_any_word(file: Path) -> None:
+    assert gemel_("run", file, "-n", "2", "--", "-ngl").code == 0
+
+
 @pytest.mark.parametrize("command", ["bench", "serve", "chat"])
 @pytest.mark.parametrize("option", ["-m", "--model"])
 def test_a_model_has_no_option(file: Path, command: str, option: str) -> None:
