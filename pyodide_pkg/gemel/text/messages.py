@@ -83,7 +83,8 @@ def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(role, str):
         raise ArgumentTypeError(f"{where}.role: must be a text, such as 'user', not {role!r:.50}")
     kept = {key: value for key, value in message.items() if key != "refusal" and value is not None}
-    reasoning = _one_of(kept, where)
+    given = sorted((kept[name] for name in REASONING if name in kept), key=lambda value: not value)   # "": as absent
+    reasoning = given[0] if given else None
     if reasoning is not None:   # templates read the first or the second name
         kept = {"thinking": reasoning, **kept, "reasoning_content": reasoning}
     content, refusal = message.get("content"), message.get("refusal")
@@ -94,16 +95,6 @@ def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     elif "content" in message:
         kept["content"] = _content(content, f"{where}.content")
     return kept
-
-
-def _one_of(message: Mapping[str, Any], where: str) -> object:
-    """Return a message's reasoning under any of its names; "" counts as absent. ArgumentError for two that differ."""
-    given = {name: message[name] for name in REASONING if message.get(name)}
-    for name, value in given.items():
-        first = next(iter(given))
-        if value != given[first]:
-            raise ArgumentError(f"{where}.{name}: it differs from {first}, another name of it: pass one of them")
-    return next(iter(given.values()), None)
 
 
 def _content(content: object, where: str) -> str:
