@@ -95,6 +95,14 @@ def model(tiny_model: Callable[..., gemel.Model]) -> gemel.Model:
     return tiny_model(chat_template=CHATML)
 
 
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of a tiny model with a chat template."""
+    path = tmp_path_factory.mktemp("model") / "tiny.gguf"
+    path.write_bytes(tiny_bytes(chat_template=CHATML))
+    return path
+
+
 @pytest.fixture(scope="session")
 def real_path() -> Path:
     """The file of SmolLM2-135M-Instruct: GEMEL_TEST_MODEL, the cache, or fetched."""

@@ -103,6 +103,9 @@ def text_of(model: gemel.Model, ids: Sequence[int]) -> str:
     return codecs.getincrementaldecoder("utf-8")("replace").decode(raw)
 
 
+Serve = Callable[..., Asked]   # takes fields of gemel_web.Config
+
+
 class Connection:
     """One request as a server's protocol makes it: body and departure come when a test says so."""
 

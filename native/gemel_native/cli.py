@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import Annotated, Any
 
 import gemel
@@ -81,7 +80,6 @@ class Group(TyperGroup):
         prepare_streams()
         show_log()
         try:
-            refuse_one_dash(sys.argv[1:] if args is None else args)
             code = super().main(args, standalone_mode=False, **extra) or 0
             sys.stdout.flush()
         except StdoutError as error:
@@ -91,18 +89,21 @@ class Group(TyperGroup):
             code = READER_GONE if error.is_gone else 1
         except UsageError as error:
             where = error.ctx.command_path if error.ctx is not None else "gemel"
-            say_error(f"{message_of(error)}{hint_at(error)} (see {where} --help)")
+            told = one_dash(error, sys.argv[1:] if args is None else args)
+            say_error(f"{told or message_of(error) + hint_at(error)} (see {where} --help)")
             code = 2
         if standalone_mode:
             sys.exit(code)
         return code
 
 
-def refuse_one_dash(args: Sequence[str]) -> None:
-    """Raise UsageError for a name of ONE_DASH; what follows -- is text."""
-    for word in takewhile(lambda word: word != "--", args):
-        if word in ONE_DASH:
-            raise UsageError(f"{word} is not an option of gemel: {ONE_DASH[word]}")
+def one_dash(error: UsageError, args: Sequence[str]) -> str:
+    """Return what is wrong if a name of ONE_DASH, read as a short option and its value, made the error; else ""."""
+    for word in ONE_DASH:
+        is_option = getattr(error, "option_name", None) == word[:2]
+        if word in args and (is_option or repr(word[2:]) in error.format_message()):
+            return f"{word} is not an option of gemel: {ONE_DASH[word]}"
+    return ""
 
 
 def message_of(error: UsageError) -> str:

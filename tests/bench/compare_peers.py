@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from compare_cases import Case
 
@@ -64,7 +64,7 @@ def gemel_cache(kv_type: str) -> Engine:
 def find(engines: Sequence[Engine], pythons: Sequence[str]) -> tuple[dict[Engine, str], dict[str, str]]:
     """Return the Python of each engine that one of them has, and why the others are missing."""
     modules = sorted({engine.module for engine in engines})
-    having = {python: _modules(python, modules) for python in pythons}
+    having = {python: modules_of(python, modules) for python in pythons}
     found: dict[Engine, str] = {}
     missing: dict[str, str] = {}
     for engine in engines:
@@ -76,7 +76,8 @@ def find(engines: Sequence[Engine], pythons: Sequence[str]) -> tuple[dict[Engine
     return found, missing
 
 
-def _modules(python: str, modules: Sequence[str]) -> list[str]:
+def modules_of(python: str, modules: Sequence[str]) -> list[str]:
+    """Return which of the modules a Python can import."""
     if python == sys.executable:
         return [name for name in modules if importlib.util.find_spec(name)]
     try:
@@ -90,51 +91,56 @@ class EngineError(Exception):
     """An engine's process ended: the last line that it wrote."""
 
 
-class Process:
-    """A worker that has the model open. A context manager."""
+class Child:
+    """A process that is asked in lines of JSON and answers in such lines. A context manager, which ends it.
 
-    def __init__(self, engine: Engine, python: str, model: Path, threads: int, *mode: str) -> None:
-        self.engine = engine
+    answers: False: what it prints is no answer, and is kept for last_words().
+    """
+
+    def __init__(self, python: str, *arguments: str, answers: bool = True) -> None:
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
-        command = [python, str(WORKER), engine.engine, engine.variant, str(model), str(threads), *mode]
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(
-            command, stdin=pipe, stdout=pipe, stderr=self._log, text=True, env=_environment(python)
-        )
-        self.said: Any = None
+            [python, *arguments], stdin=pipe, stdout=pipe if answers else self._log, stderr=self._log, text=True,
+            env=_environment(python),
+        )  # fmt: skip
 
-    def ready(self) -> Any:  # noqa: ANN401
-        """Wait until the model is open: the engine's facts, or what opening cost."""
-        self.said = self._reply()
-        return self.said
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self._process.pid
 
-    def run(self, case: Case, seed: int) -> float:
-        """Return the seconds of a case."""
+    def ended(self) -> bool:
+        """Return whether the process has ended."""
+        return self._process.poll() is not None
+
+    def ask(self, value: object) -> Any:  # noqa: ANN401
+        """Return what it answers."""
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({"case": vars(case), "seed": seed}) + "\n")
+            self._process.stdin.write(json.dumps(value) + "\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise EngineError(self._last_words()) from None
-        seconds = float(self._reply())
-        time.sleep(PAUSE)
-        return seconds
+            raise EngineError(self.last_words()) from None
+        return self.reply()
 
-    def _reply(self) -> Any:  # noqa: ANN401
+    def reply(self) -> Any:  # noqa: ANN401
+        """Return what it says next."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise EngineError(self._last_words())
+            raise EngineError(self.last_words())
         return json.loads(line)
 
-    def _last_words(self) -> str:
+    def last_words(self) -> str:
+        """Wait for the end of the process; return what it wrote last, and its code."""
         code = self._process.wait()
         self._log.seek(0)
         lines = [line.strip() for line in self._log if line.strip()]
         said = next((line for line in lines if "ASSERT" in line), lines[-1] if lines else "it said nothing")
         return f"{said} (its process ended with {code})"
 
-    def __enter__(self) -> Process:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -143,6 +149,26 @@ class Process:
         self._process.kill()
         self._process.communicate()
         self._log.close()
+
+
+class Process(Child):
+    """A worker that has the model open."""
+
+    def __init__(self, engine: Engine, python: str, model: Path, threads: int, *mode: str) -> None:
+        super().__init__(python, str(WORKER), engine.engine, engine.variant, str(model), str(threads), *mode)
+        self.engine = engine
+        self.said: Any = None
+
+    def ready(self) -> Any:  # noqa: ANN401
+        """Wait until the model is open: the engine's facts, or what opening cost."""
+        self.said = self.reply()
+        return self.said
+
+    def run(self, case: Case, seed: int) -> float:
+        """Return the seconds of a case."""
+        seconds = float(self.ask({"case": vars(case), "seed": seed}))
+        time.sleep(PAUSE)
+        return seconds
 
 
 def _environment(python: str) -> dict[str, str]:

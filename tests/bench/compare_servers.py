@@ -13,22 +13,23 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import random
 import socket
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
-from compare_peers import PAUSE, _environment, _modules, busy
+from compare_peers import PAUSE, Child, busy, modules_of
 
+Body = dict[str, Any]   # of a request
 CLIENT = Path(__file__).with_name("server_load.py")
 WORDS = ["river", "stone", "light", "market", "engine", "garden", "letter", "winter", "copper", "signal"]
 MANY = """
@@ -54,7 +55,6 @@ p = xllamacpp.CommonParams()
 p.model.path, p.n_parallel, p.n_ctx, p.port = path, streams, streams * n_ctx, port
 p.cpuparams.n_threads = p.cpuparams_batch.n_threads = threads
 server = xllamacpp.Server(p)
-print(server.listening_address, flush=True)
 while True:
     time.sleep(1000)
 """
@@ -90,37 +90,31 @@ def free_port() -> int:
         return int(one.getsockname()[1])
 
 
-class Running:
-    """A server's process. A context manager."""
+class Running(Child):
+    """A server's process."""
 
-    def __init__(self, server: Server, python: str, **named: Any) -> None:  # noqa: ANN401
+    def __init__(self, server: Server, python: str, **named: str | int) -> None:
         self.name, self.port = server.name, free_port()
-        self._log = tempfile.NamedTemporaryFile("w+", suffix=".log", delete=False)  # noqa: SIM115
-        words = {**{key: str(value) for key, value in named.items()}, "port": str(self.port)}
-        parts = [words[part[1:-1]] if part[:1] == "{" and part[-1:] == "}" else part for part in server.command]
-        self._process = subprocess.Popen(
-            [python, *parts], stdout=self._log, stderr=self._log, env=_environment(python), text=True
-        )
+        words = {f"{{{key}}}": str(value) for key, value in [*named.items(), ("port", self.port)]}
+        super().__init__(python, *(words.get(part, part) for part in server.command), answers=False)
 
     def wait(self, seconds: float = 120) -> None:
         """Wait until it answers."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if self._process.poll() is not None:
-                break
+        while time.monotonic() < end and not self.ended():
             try:
                 with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/v1/models", timeout=2):
                     return
             except OSError:
                 time.sleep(0.2)
-        raise SystemExit(f"{self.name} did not start: {self._log.name}")
+        raise SystemExit(f"{self.name} did not start: {self.last_words() if self.ended() else 'it does not answer'}")
 
     def cpu(self) -> float:
         """Return the CPU seconds that it used so far (Linux)."""
-        fields = Path(f"/proc/{self._process.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / 100
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def ask(self, asked: Sequence[tuple[float, dict[str, Any]]]) -> dict[str, Any]:
+    def load(self, asked: Sequence[tuple[float, Body]]) -> dict[str, Any]:
         """Run a load by the client's process; return what it printed."""
         load = {"host": "127.0.0.1", "port": self.port, "asked": list(asked)}
         done = subprocess.run(
@@ -132,50 +126,32 @@ class Running:
             raise SystemExit(f"{self.name}: {bad[0]['status']} {bad[0]['error'][:500]}")
         return result
 
-    def __enter__(self) -> Running:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._log.close()
+    def rate(self, bodies: Sequence[Body]) -> tuple[float, float]:
+        """Return the tokens per second of all together, and the client's CPU time over the server's."""
+        before = self.cpu()
+        result = self.load([(0.0, body) for body in bodies])
+        return together(result["answers"]), result["client_cpu_s"] / max(self.cpu() - before, 0.01)
 
 
-class Many:
-    """gemel.Model.generate_many in a separate process. A context manager."""
+class Many(Child):
+    """gemel.Model.generate_many in a separate process."""
+
+    name = "generate_many"
 
     def __init__(self, model: str, threads: int) -> None:
-        self.name = "generate_many"
-        pipe = subprocess.PIPE
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", MANY, model, str(threads)], stdin=pipe, stdout=pipe, text=True,
-            env=_environment(sys.executable),
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        self._process.stdout.readline()
+        super().__init__(sys.executable, "-c", MANY, model, str(threads))
 
-    def rate(self, bodies: list[dict[str, Any]]) -> float:
-        """Return the tokens per second of all together."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"bodies": bodies}) + "\n")
-        self._process.stdin.flush()
-        n, seconds = json.loads(self._process.stdout.readline())
-        return float(n / seconds)
+    def wait(self) -> None:
+        """Wait until the model is open."""
+        self.reply()
 
-    def __enter__(self) -> Many:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.communicate()
+    def rate(self, bodies: Sequence[Body]) -> tuple[float, float]:
+        """Return the tokens per second of all together; there is no client."""
+        n, seconds = self.ask({"bodies": list(bodies)})
+        return n / seconds, 0.0
 
 
-def chat(text: str, n: int, ends: Sequence[int], system: str = "") -> dict[str, Any]:
+def chat(text: str, n: int, ends: Sequence[int], system: str = "") -> Body:
     """Return the body of a chat that is answered with n ids."""
     said = [{"role": "system", "content": system}] if system else []
     return {
@@ -195,9 +171,8 @@ def tokens(told: dict[str, Any]) -> int:
     return int((told["usage"] or {}).get("completion_tokens") or len(told["pieces"]))
 
 
-def together(result: dict[str, Any]) -> float:
+def together(answers: Sequence[dict[str, Any]]) -> float:
     """Return the tokens per second of all answers."""
-    answers = result["answers"]
     seconds = max(one["ended"] for one in answers) - min(one["sent"] for one in answers)
     return float(sum(map(tokens, answers)) / seconds)
 
@@ -220,53 +195,44 @@ def ends_of(model: str) -> list[int]:
         return [id for id in range(opened.n_vocab) if opened.is_eog(id)]
 
 
+def chosen(given: argparse.Namespace) -> Iterator[tuple[Server, str]]:
+    """Yield the servers to compare, each with a Python that has it; say which are left out."""
+    for server in SERVERS:
+        pythons = [sys.executable, *given.peer_python]
+        python = next((one for one in pythons if modules_of(one, [server.module])), None)
+        if python is None or (given.servers and server.name not in given.servers.split(",")):
+            print(f"{server.name}: left out ({server.module} is in none of the Pythons, or not in --servers)")
+        else:
+            yield server, python
+
+
 def compare(given: argparse.Namespace) -> None:
     """Measure all servers in turn."""
     ends = ends_of(given.model)
     named = {"model": given.model, "threads": given.threads, "streams": given.streams, "n_ctx": 2048}
-    runs: list[Running | Many] = []
-    rates: dict[str, list[float]] = {}
-    cpu: dict[str, list[float]] = {}
-    try:
-        for server in SERVERS:
-            pythons = [sys.executable, *given.peer_python]
-            python = next((one for one in pythons if server.module in _modules(one, [server.module])), None)
-            if python is None or (given.servers and server.name not in given.servers.split(",")):
-                print(f"{server.name}: left out ({server.module} is in none of the Pythons, or not in --servers)")
-                continue
-            runs.append(Running(server, python, **named))
-        for one in runs:
-            if isinstance(one, Running):
-                one.wait()
-        runs.append(Many(given.model, given.threads))
-        used = busy()
-        print(f"others use {100 * (used or 0):.0f} % of the CPUs")
+    told: dict[str, list[tuple[float, float]]] = {}
+    with ExitStack() as stack:
+        runs: list[Running | Many] = [
+            stack.enter_context(Running(server, python, **named)) for server, python in chosen(given)
+        ]
+        runs.append(stack.enter_context(Many(given.model, given.threads)))
+        for run in runs:
+            run.wait()
+        print(f"others use {100 * (busy() or 0):.0f} % of the CPUs")
         for round in range(given.reps + 1):   # the first one warms up
             for run in runs[round % len(runs) :] + runs[: round % len(runs)]:
-                bodies = [
-                    chat(text_of(1000 * round + i, given.words), given.tokens, ends) for i in range(given.streams)
-                ]
-                if isinstance(run, Many):
-                    rate = run.rate(bodies)
-                else:
-                    before = run.cpu()
-                    result = run.ask([(0.0, body) for body in bodies])
-                    rate = together(result)
-                    if round:
-                        cpu.setdefault(run.name, []).append(result["client_cpu_s"] / max(run.cpu() - before, 0.01))
+                texts = [text_of(1000 * round + i, given.words) for i in range(given.streams)]
+                rate = run.rate([chat(text, given.tokens, ends) for text in texts])
                 if round:
-                    rates.setdefault(run.name, []).append(rate)
+                    told.setdefault(run.name, []).append(rate)
                 time.sleep(PAUSE)
-    finally:
-        for run in runs:
-            run.__exit__(None, None, None)
-    ours = statistics.median(rates["gemel"]) if "gemel" in rates else float("nan")
+    ours = statistics.median(rate for rate, _ in told.get("gemel", [(float("nan"), 0.0)]))
     print(f"{given.streams} chats of {given.words} words and {given.tokens} ids, {given.threads} threads:")
-    for name, values in rates.items():
-        middle = statistics.median(values)
-        client = f", client's CPU {100 * statistics.median(cpu[name]):.1f} % of the server's" if name in cpu else ""
-        print(f"  {name:18} {middle:8.1f} tokens/s  ({min(values):.1f} to {max(values):.1f})  "
-              f"gemel's server / it {ours / middle:.2f}{client}")
+    for name, pairs in told.items():
+        rates = [rate for rate, _ in pairs]
+        middle, client = statistics.median(rates), statistics.median(cpu for _, cpu in pairs)
+        print(f"  {name:18} {middle:8.1f} tokens/s  ({min(rates):.1f} to {max(rates):.1f})  "
+              f"gemel's server / it {ours / middle:.2f}" + f", client's CPU {100 * client:.1f} % of it" * bool(client))
 
 
 def fair(given: argparse.Namespace) -> None:
@@ -275,22 +241,22 @@ def fair(given: argparse.Namespace) -> None:
     named = {"model": given.model, "threads": given.threads, "streams": 32 + 4, "n_ctx": 8192}
     with Running(SERVERS[0], sys.executable, **named) as server:
         server.wait()
-        server.ask([(0.0, chat("hello", 30, ends))])
+        server.load([(0.0, chat("hello", 30, ends))])
         for round in range(given.reps):
             bodies = [chat(text_of(5000 + 100 * round + i, 20), given.tokens, ends) for i in range(32)]
-            alone = server.ask([(0.0, body) for body in bodies])["answers"]
+            alone = server.load([(0.0, body) for body in bodies])["answers"]
             shares = [tokens(one) / (one["ended"] - one["pieces"][0]) for one in alone]
             quiet = [gap for one in alone for gap in gaps(one, max(other["pieces"][0] for other in alone))]
             middle = statistics.median(quiet)
             bodies = [chat(text_of(9000 + 100 * round + i, 20), 4 * given.tokens, ends) for i in range(32)]
             long = [chat(text_of(7000 + 10 * round + i, 3900), 4, ends) for i in range(3)]
             after = 60 * middle
-            both = server.ask([*((0.0, body) for body in bodies), *((after + i, body) for i, body in enumerate(long))])
+            both = server.load([*((0.0, body) for body in bodies), *((after + i, body) for i, body in enumerate(long))])
             streams, prompts = both["answers"][:32], both["answers"][32:]
             last = max(one["ended"] for one in prompts)
             beside = [b - a for one in streams for a, b in itertools.pairwise(one["pieces"]) if after <= a < last]
             firsts = [one["pieces"][0] - one["sent"] for one in prompts]
-            print(f"32 streams: {together({'answers': alone}):.0f} tokens/s, shares min/max "
+            print(f"32 streams: {together(alone):.0f} tokens/s, shares min/max "
                   f"{min(shares) / max(shares):.2f}, median gap {1000 * middle:.1f} ms, p95 "
                   f"{1000 * quantile(quiet, 0.95):.1f} ms")
             print(f"  beside prompts of {prompts[0]['usage']['prompt_tokens']} ids: p95 "
@@ -298,7 +264,7 @@ def fair(given: argparse.Namespace) -> None:
                   f"{1000 * quantile(beside, 0.99):.1f} ms; first tokens of the prompts after "
                   f"{', '.join(f'{one:.1f}' for one in firsts)} s")
             system = text_of(3000 + round, 2000)
-            asked = [server.ask([(0.0, chat(f"Question {i}.", 1, ends, system))])["answers"][0] for i in range(2)]
+            asked = [server.load([(0.0, chat(f"Question {i}.", 1, ends, system))])["answers"][0] for i in range(2)]
             first, again = (one["pieces"][0] - one["sent"] for one in asked)
             print(f"  a system prompt of {asked[0]['usage']['prompt_tokens']} ids: first {1000 * first:.0f} ms, again "
                   f"{1000 * again:.0f} ms = {100 * again / first:.1f} %")

@@ -46,67 +46,74 @@ async def generations_of_a_batch_are_what_they_are_alone() -> Result:
         return wanted
 
 
-Case = tuple[list[int], dict[str, Any]]
+Case = tuple[list[int], dict[str, Any]]                # a prompt, and how it is answered
+Told = tuple[list[int], str, str | None, list[float]]   # ids, text, why it ended, log-probabilities
+LONG = [(7 * i + i * i // 5) % 290 for i in range(900)]
+
+
+async def random_interleavings_are_what_they_are_alone() -> Result:
+    with gemel.open(FOLDER / "long.gguf") as model:
+        return [[told[:3] for told in interleaved(model, seed)] for seed in SEEDS]
+
+
+def interleaved(model: gemel.Model, seed: int) -> list[Told]:
+    """Answer 12 requests of chance in a batch, as they come; return what each is alone, to which it must be equal.
+
+    Prompts, lengths, samplers, cancellations, evictions and requests that are put back are of chance.
+    """
+    draw = random.Random(seed)
+    memory = draw.choice([None, 0, 200_000, 1_000_000])
+    cases = [_drawn(draw, i) for i in range(12)]
+    wanted = [_alone(model, case) for case in cases]
+    with model.batch(1024, cache_memory=memory, max_running=draw.choice([1, 3, 64])) as batch:
+        begun: list[tuple[int, gemel.Generation, list[float]]] = []
+        left, queue = set[int](), list(range(len(cases)))
+        while queue or batch.n_running or batch.n_waiting:
+            while queue and draw.random() < 0.5:
+                i, logs = queue.pop(), list[float]()
+                prompt, options = cases[i]
+                begun.append((i, batch.generate(prompt, **options, on_drawn=_noting(logs)), logs))
+            batch.step()
+            if begun and draw.random() < 0.05:
+                i, generation, _ = draw.choice(begun)
+                if generation.stop_reason is None:
+                    left.add(i)
+                    generation.close()
+        assert batch.n_running == batch.n_waiting == 0
+        for i, generation, logs in begun:
+            generation.read()
+            ids, reason = generation.ids, generation.stop_reason
+            if i in left:
+                assert (reason, ids) == ("cancelled", wanted[i][0][: len(ids)]), f"case {i} of seed {seed}"
+            else:
+                assert (ids, generation.text, reason, logs[: len(ids)]) == wanted[i], f"case {i} of seed {seed}"
+    assert model.cache_size == 0
+    return wanted
 
 
 def _drawn(draw: random.Random, i: int) -> Case:
     """Return a prompt, maybe with the beginning of another one, and how it is answered."""
-    start, n = draw.choice([0, 0, 0, 7, 90]), draw.choice([1, 2, 63, 64, 65, 150])
-    ids = [3 + (7 * j + j * j // 5) % 200 for j in range(start, start + n)]
-    ids += [draw.randrange(3, 200) for _ in range(draw.choice([0, 0, 1, 40]))]
+    start, n = draw.choice([0, 0, 0, 13, 200]), draw.choice([1, 2, 63, 64, 65, 150, 400])
+    prompt = LONG[start : start + n] + [draw.randrange(290) for _ in range(draw.choice([0, 0, 1, 40]))]
     options: dict[str, Any] = {"max_tokens": draw.choice([1, 2, 9, 30]), "seed": i}
     options |= draw.choice([{"temperature": 0}, {"temperature": 1.1}, {"mirostat": 2}, {"xtc_probability": 0.5}])
     options |= draw.choice([{}, {}, {"repeat_penalty": 1.3, "dry_multiplier": 0.8}, {"stop": ["the", "a"]}])
-    return ids, options
-
-
-async def random_interleavings_are_what_they_are_alone() -> Result:
-    """Prompts, lengths, samplers, cancellations and evictions of chance: ids, texts, bits of the log-probabilities."""
-    results = []
-    with gemel.open(FOLDER / "long.gguf") as model:
-        for seed in SEEDS:
-            draw = random.Random(seed)
-            cases = [_drawn(draw, i) for i in range(12)]
-            memory = draw.choice([None, 0, 200_000, 1_000_000])
-            left, queue = set(), list(range(len(cases)))
-            begun: list[tuple[int, gemel.Generation, list[float]]] = []
-            with model.batch(1024, cache_memory=memory, max_running=draw.choice([1, 3, 64])) as batch:
-                while queue or batch.n_running or batch.n_waiting:
-                    while queue and draw.random() < 0.5:
-                        i, logs = queue.pop(), list[float]()
-                        ids, options = cases[i]
-                        generation = batch.generate(ids, **options, on_drawn=_noting(logs))
-                        begun.append((i, generation, logs))
-                    batch.step()
-                    if begun and draw.random() < 0.05:
-                        i, generation, _ = draw.choice(begun)
-                        if generation.stop_reason is None:
-                            left.add(i)
-                            generation.close()
-                for i, generation, logs in begun:
-                    generation.read()
-                    wanted = _alone(model, cases[i])
-                    if i in left:
-                        assert generation.ids == wanted[0][: len(generation.ids)], (seed, i)
-                    else:
-                        n = len(generation.ids)
-                        assert (generation.ids, generation.text, generation.stop_reason, logs[:n]) == wanted, (seed, i)
-            results.append([_alone(model, case)[:3] for case in cases])
-        assert model.cache_size == 0
-    return results
+    return prompt, options
 
 
 def _noting(logs: list[float]) -> Callable[[gemel.Session, int], None]:
+    """Add the log-probabilities of the ids that a batch draws, as they come."""
+
     def note(session: gemel.Session, id: int) -> None:
         logs.extend(session.log_probs([id]))
 
     return note
 
 
-def _alone(model: gemel.Model, case: Case) -> tuple[list[int], str, str | None, list[float]]:
-    ids, options = case
+def _alone(model: gemel.Model, case: Case) -> Told:
+    prompt, options = case
     with model.session(1024) as session:
-        generation, logs = session.generate(ids, **options), list[float]()
+        generation, logs = session.generate(prompt, **options), list[float]()
         while generation.step() is not None:
             if len(generation.ids) > len(logs):
                 logs += session.log_probs(generation.ids[-1:])

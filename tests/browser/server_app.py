@@ -75,23 +75,22 @@ async def says(data: bytes) -> list[dict[str, Any]]:
 
 
 async def leave(data: bytes) -> list[int]:
-    """Return how many events came of a long answer whose client left after ten, and of the next, whole one."""
+    """Return how many messages came of a long answer whose client left after ten, and events of the next, whole one."""
     with await gemel.open_async(data) as model:
         app = gemel_web.create_app(gemel_web.Config(), {"tiny": gemel_web.ServedModel(model)})
         body = {**GREEDY, "prompt": "a", "max_tokens": 400, "logit_bias": {"2": -100, "0": -100}, "stream": True}
         counted = []
         async with app.router.lifespan_context(app):
-            for most in (10, 1000):
-                counted.append(await count(app, body, most))
-                body["max_tokens"] = 5
+            counted.append((await count(app, body, 10))[0])
+            counted.append((await count(app, {**body, "max_tokens": 5}, 1000))[1])
         return counted
 
 
-async def count(app: Any, body: dict[str, Any], most: int) -> int:  # noqa: ANN401
-    """Return how many messages are sent to a client that leaves after `most`."""
+async def count(app: Any, body: dict[str, Any], most: int) -> tuple[int, int]:  # noqa: ANN401
+    """Return how many messages are sent to a client that leaves after `most`, and events in them, head and end too."""
     gone = asyncio.Event()
     coming = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
-    n = 0
+    n = events = 0
 
     async def receive() -> dict[str, Any]:
         if coming:
@@ -100,8 +99,9 @@ async def count(app: Any, body: dict[str, Any], most: int) -> int:  # noqa: ANN4
         return {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
-        nonlocal n
+        nonlocal n, events
         n += 1
+        events += message.get("body", b"").count(b"data: ") or 1
         if n >= most:
             gone.set()
 
@@ -111,4 +111,4 @@ async def count(app: Any, body: dict[str, Any], most: int) -> int:  # noqa: ANN4
         "headers": [(b"host", b"localhost"), (b"content-type", b"application/json")],
     }
     await app(scope, receive, send)
-    return n
+    return n, events

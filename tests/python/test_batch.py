@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import random
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import gemel
 import pytest
+from browser.behaviour_many import LONG, interleaved
 from conftest import tiny_bytes
 from gemel.model.batch.costs import Costs
 from gemel.model.batch.waiting import Waiting
 
 OpenTiny = Callable[..., gemel.Model]
-LONG = [(7 * i + i * i // 5) % 290 for i in range(900)]
 
 
 @pytest.fixture(scope="module")
@@ -31,77 +30,10 @@ def some_model(request: pytest.FixtureRequest) -> Iterator[gemel.Model]:
         yield model
 
 
-Case = tuple[list[int], dict[str, Any]]   # a prompt, and how it is answered
-
-
-def some_case(draw: random.Random, i: int) -> Case:
-    start, n = draw.choice([0, 0, 0, 13, 200]), draw.choice([1, 2, 63, 64, 65, 150, 400])
-    prompt = LONG[start : start + n] + [draw.randrange(290) for _ in range(draw.choice([0, 0, 1, 40]))]
-    options: dict[str, Any] = {"max_tokens": draw.choice([1, 2, 9, 30]), "seed": i}
-    options |= draw.choice([{"temperature": 0}, {"temperature": 1.1}, {"mirostat": 2}, {"xtc_probability": 0.5}])
-    options |= draw.choice([{}, {}, {"repeat_penalty": 1.3, "dry_multiplier": 0.8}, {"stop": ["the", "a"]}])
-    return prompt, options
-
-
-Told = tuple[list[int], str, str | None, list[float]]   # ids, text, why it ended, log-probabilities
-
-
-def alone(model: gemel.Model, case: Case) -> Told:
-    prompt, options = case
-    with model.session() as session:
-        generation, logs = session.generate(prompt, **options), list[float]()
-        while generation.step() is not None:
-            if len(generation.ids) > len(logs):
-                logs += session.log_probs(generation.ids[-1:])
-        return generation.ids, generation.text, generation.stop_reason, logs
-
-
-def noting(logs: list[float]) -> Callable[[gemel.Session, int], None]:
-    """Add the log-probabilities of the ids that a batch draws, as they come."""
-
-    def note(session: gemel.Session, id: int) -> None:
-        logs.extend(session.log_probs([id]))
-
-    return note
-
-
-def told(generation: gemel.Generation, logs: list[float]) -> Told:
-    n = len(generation.ids)
-    return generation.ids, generation.text, generation.stop_reason, logs[:n]
-
-
 @pytest.mark.parametrize("seed", range(8))
 def test_every_answer_is_what_it_is_alone(some_model: gemel.Model, seed: int) -> None:
     """Whatever runs beside it, is cancelled, evicted or put back."""
-    draw = random.Random(seed)
-    memory = draw.choice([None, 0, 200_000, 1_000_000])
-    cases = [some_case(draw, i) for i in range(12)]
-    with some_model.batch(2048, cache_memory=memory, max_running=draw.choice([1, 3, 64])) as batch:
-        begun: list[tuple[int, gemel.Generation, list[float]]] = []
-        left: set[int] = set()
-        queue = list(range(len(cases)))
-        while queue or batch.n_running or batch.n_waiting:
-            while queue and draw.random() < 0.5:
-                i = queue.pop()
-                prompt, options = cases[i]
-                logs: list[float] = []
-                generation = batch.generate(prompt, **options, on_drawn=noting(logs))
-                begun.append((i, generation, logs))
-            batch.step()
-            if begun and draw.random() < 0.05:
-                i, generation, _ = draw.choice(begun)
-                if generation.stop_reason is None:
-                    left.add(i)
-                    generation.close()
-        assert batch.n_running == batch.n_waiting == 0
-        for i, generation, logs in begun:
-            generation.read()
-            if i not in left:
-                assert told(generation, logs) == alone(some_model, cases[i]), f"case {i} of seed {seed}"
-            else:
-                assert generation.stop_reason == "cancelled"
-                assert generation.ids == alone(some_model, cases[i])[0][: len(generation.ids)]
-    assert some_model.cache_size == 0
+    interleaved(some_model, seed)
 
 
 def test_answers_are_read_in_any_order_and_by_any_thread(long_model: gemel.Model) -> None:

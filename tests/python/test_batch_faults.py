@@ -6,7 +6,8 @@ import gc
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import gemel
@@ -15,7 +16,7 @@ from conftest import tiny_bytes
 from gemel.core.errors import OutOfMemoryError
 from gemel.model.batch import batch as module
 from gemel.model.batch.prefixes import prefixes_of
-from gemel.model.step import Pass
+from gemel.model.step import Drawn, Pass
 
 LONG = [(7 * i + i * i // 5) % 290 for i in range(1900)]
 
@@ -37,12 +38,12 @@ def once(patch: pytest.MonkeyPatch, error: BaseException, *, after: bool) -> Non
     """Let the batches' third pass raise an error, before or after the core has evaluated it."""
     original, passes = Pass.run, [0]
 
-    def run(*arguments: Any) -> Any:  # noqa: ANN401
+    def run(taken: Pass, parts: Sequence[array[int]]) -> list[Drawn]:
         passes[0] += 1
         if passes[0] != 3:
-            return original(*arguments)
+            return original(taken, parts)
         if after:
-            original(*arguments)
+            original(taken, parts)
         raise error
 
     patch.setattr(Pass, "run", run)

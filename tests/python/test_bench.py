@@ -9,7 +9,6 @@ from pathlib import Path
 import gemel
 import pytest
 from command import assert_error, gemel_
-from conftest import CHATML, tiny_bytes
 from gemel.profiling import Limits
 from gemel_native import bench
 from gemel_native.case import Case
@@ -18,13 +17,6 @@ ROW = {
     "test", "n", "depth", "threads", "isa", "tok_s", "min", "max", "reps", "token_bytes", "token_macs", "of_read",
     "of_dot",
 }   # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bench") / "tiny.gguf"
-    path.write_bytes(tiny_bytes(chat_template=CHATML))
-    return path
 
 
 def test_json_has_a_row_for_every_configuration(file: Path) -> None:

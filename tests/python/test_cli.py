@@ -22,20 +22,12 @@ import tiny
 import typer
 import vocabulary
 from command import PROGRAM, Result, assert_error, environment, gemel_
-from conftest import CHATML, tiny_bytes
+from conftest import tiny_bytes
 from gemel_native import chat as chat_module
 from gemel_native import cli, options, output, plugins, progress
 
 COMMANDS = ["run", "chat", "pull", "inspect", "tokenize", "score", "bench", "doctor"]
 SPEEDS = re.compile(r"prompt \d+ tokens? .*at [\d.]+ tok/s; generated \d+ tokens?.*; loaded in [\d.]+ s\n")
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with a chat template."""
-    path = tmp_path_factory.mktemp("cli") / "tiny.gguf"
-    path.write_bytes(tiny_bytes(chat_template=CHATML))
-    return path
 
 
 @pytest.fixture

@@ -6,15 +6,6 @@ from pathlib import Path
 
 import pytest
 from command import assert_error, gemel_
-from conftest import CHATML, tiny_bytes
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with a chat template."""
-    path = tmp_path_factory.mktemp("cli") / "tiny.gguf"
-    path.write_bytes(tiny_bytes(chat_template=CHATML))
-    return path
 
 
 def test_further_names_of_options_mean_the_same(file: Path) -> None:
@@ -47,6 +38,8 @@ def test_options_of_llama_cpp_without_a_meaning_here_say_so(file: Path, options:
 
 def test_a_text_after_two_dashes_may_be_any_word(file: Path) -> None:
     assert gemel_("run", file, "-n", "2", "--", "-ngl").code == 0
+    assert gemel_("run", file, "x", "-n", "2", "--stop", "-np").code == 0
+    assert_error(gemel_("run", file, "x", "--stop", "-np", "-n", "many"), 2, "'many'")
 
 
 @pytest.mark.parametrize("command", ["bench", "serve", "chat"])

@@ -10,16 +10,7 @@ import gemel
 import pytest
 import vocabulary
 from command import assert_error, gemel_
-from conftest import CHATML, tiny_bytes
 from gemel_native import overrides as overrides_module
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model with a chat template."""
-    path = tmp_path_factory.mktemp("cli") / "tiny.gguf"
-    path.write_bytes(tiny_bytes(chat_template=CHATML))
-    return path
 
 
 @pytest.fixture

@@ -105,6 +105,8 @@ REFUSED = [
     ("{{ ('x ' * 5000)|wordwrap(1, wrapstring='x' * 5000) }}", "grows past"),
     ("{{ 2 ** 100000 }}", "an integer grows too large"),
     ("{{ ('a' * 10000).translate({97: 'b' * 10000}) }}", "grows past"),
+    ("{{ 'é'.encode('punycode') }}", "encode does not take punycode"),
+    ("{{ 'a'.encode().decode(encoding='PunyCode') }}", "decode does not take PunyCode"),
     ("{{ 'a'.translate(namespace()) }}", "translate takes a dict, a list or a text"),
     ("{{ ([[1] * 60000] * 200)|sum(start=[]) }}", "a list grows too large"),
 ]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import gemel
 import gemel_web
 import pytest
-from serving import Asked
-
-Serve = Callable[..., Asked]
+from serving import Asked, Serve
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from typing import Any
 
 import gemel
 import pytest
-from serving import Asked, Connection, counted, error_of, until
+from serving import Asked, Connection, Serve, counted, error_of, until
 
 TEXT, EMBED = "/v1/completions", "/v1/embeddings"
 
 
 def test_requests_are_evaluated_together_and_answered_as_alone(
-    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any]  # noqa: ANN401
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any]
 ) -> None:
     bodies = [{**long, "prompt": f"the model {i}", "max_tokens": 60, "logprobs": 2} for i in range(8)]
     alone = serve(parallel=1)
@@ -56,7 +56,7 @@ def test_the_best_answers_are_returned(app: Asked) -> None:
 
 
 def test_the_answers_of_a_step_are_written_together(
-    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any]  # noqa: ANN401
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any]
 ) -> None:
     app, steps = serve(), counted(monkeypatch)
     running = Connection(app, TEXT, {**long, "prompt": "a", "n": 4, "max_tokens": 40, "stream": True})
@@ -66,7 +66,7 @@ def test_the_answers_of_a_step_are_written_together(
     assert len(running.sent) < len(steps) + 6 < events / 2
 
 
-def test_a_lower_priority_is_answered_first(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
+def test_a_lower_priority_is_answered_first(serve: Serve, long: dict[str, Any]) -> None:
     app, ended = serve(parallel=1), list[int]()
 
     async def one(priority: int) -> None:
@@ -85,7 +85,7 @@ def test_a_lower_priority_is_answered_first(serve: Any, long: dict[str, Any]) ->
     assert ended == [0, 1, 2]
 
 
-def test_clients_take_turns(serve: Any, long: dict[str, Any]) -> None:  # noqa: ANN401
+def test_clients_take_turns(serve: Serve, long: dict[str, Any]) -> None:
     app, ended = serve(parallel=1), list[str]()
 
     async def one(key: str) -> None:
@@ -107,7 +107,7 @@ def test_clients_take_turns(serve: Any, long: dict[str, Any]) -> None:  # noqa: 
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_an_answer_that_takes_too_long_ends_with_an_error(
-    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any], stream: bool  # noqa: ANN401
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any], stream: bool
 ) -> None:
     app, steps = serve(answer_seconds=0.05), counted(monkeypatch)
     response = app.post(TEXT, **{**long, "prompt": "a", "n": 16, "stream": stream})
@@ -119,7 +119,7 @@ def test_an_answer_that_takes_too_long_ends_with_an_error(
 
 @pytest.mark.parametrize("threads", [True, False])
 def test_a_thousand_clients_that_leave_leave_nothing(
-    serve: Any, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any], model: gemel.Model, threads: bool  # noqa: ANN401
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, long: dict[str, Any], model: gemel.Model, threads: bool
 ) -> None:
     app, steps, draw = serve(threads=threads, cache_memory=0, queue=1000, parallel=12), counted(monkeypatch), Random(1)
 

@@ -12,6 +12,7 @@ from ..core.checks import not_whole
 from ..core.errors import ArgumentTypeError
 from ..core.hints import did_you_mean
 from ..core.scalars import whole
+from ..text.messages import RESERVED
 from ..text.stops import check_stops
 from .sampling import ALIASES, NAMES, Sampling
 
@@ -21,7 +22,6 @@ OTHER_NAMES = {
 }  # fmt: skip
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
 OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
-SET_HERE = ("messages", "add_generation_prompt", "bos_token", "eos_token", "tools")   # what gemel gives templates
 COMMON = ("max_tokens", "stop", "sampling")   # parameters of every call
 
 
@@ -87,7 +87,7 @@ def check_template_options(options: Mapping[str, object], read: Collection[str])
             continue
         if name in (*OF_SEND, *COMMON, *OTHER_NAMES, *NAMES, *ALIASES):
             raise TypeError(f"{name} is an option of the answer, not of the chat: pass it to send()")
-        hint = did_you_mean(name, [*sorted(set(read) - set(SET_HERE)), *OF_CHAT])
+        hint = did_you_mean(name, [*sorted(set(read).difference(RESERVED, OF_SEND)), *OF_CHAT])
         raise TypeError(f"{name}: this chat template reads no such option{hint}")
 
 

@@ -174,7 +174,9 @@ def _positive(option: int, words: str = "") -> Field:
 
 FIELDS: dict[str, Field] = {
     "temperature": Field(abi.SAMPLER_TEMPERATURE, lambda t: t >= 0, "a number, at least 0 (0 is greedy)"),
-    "top_k": Field(abi.SAMPLER_TOP_K, lambda k: -(2**31) <= k < 2**31, "an integer (0 or less is off)", whole=True),
+    "top_k": Field(
+        abi.SAMPLER_TOP_K, lambda k: -(2**31) <= k < 2**31, "an integer under 2**31 (0 or less is off)", whole=True
+    ),
     "top_p": Field(abi.SAMPLER_TOP_P, lambda p: 0 <= p <= 1, "from 0 to 1 (1 is off)"),
     "min_p": Field(abi.SAMPLER_MIN_P, lambda p: 0 <= p < 1, "at least 0 and under 1 (0 is off)"),
     "typical_p": _share(abi.SAMPLER_TYPICAL_P),

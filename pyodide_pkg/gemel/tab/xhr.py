@@ -69,8 +69,6 @@ class XhrSource:
         request, data = self._request(url, 0, PROBE)
         if request.status == 206 and not _version(request).strongest:   # ranges might be of two versions
             request, data = self._request(url)
-        if not data.byteLength and request.status == 200:
-            raise SourceError(f"{url}: the server sent an empty file: check the address")
         if instead := what_instead(data.subarray(0, START).to_bytes(), url):
             raise SourceError(f"{url}: the server sent {instead}")
         size = int(data.byteLength)

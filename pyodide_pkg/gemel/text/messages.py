@@ -13,6 +13,7 @@ from ..core.checks import flag, wrong_type
 from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.hints import did_you_mean
 
+RESERVED = ("messages", "bos_token", "eos_token", "tools")   # values that every template gets
 NEUTRAL = ("annotations", "cache_control", "id")   # fields of a part that don't change what the model reads
 REASONING = ("reasoning_content", "thinking", "reasoning")   # names under which servers send it, the usual one first
 EMPTY: tuple[object, ...] = (None, "", [], ())

@@ -6,6 +6,8 @@ operators give what jinja's own sandbox gives; those whose output could be far l
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import datetime
 import functools
 import json
@@ -30,6 +32,7 @@ MAX_STEPS = 1 << 20      # iterations of loops, calls, and items of lists
 MAX_SECONDS = 20.0
 MAX_BITS = 1 << 10       # bits of an integer
 MAX_WIDTH = 1 << 16      # of a padded or wrapped text, and other numbers that filters and methods take
+SLOW = ("punycode", "idna")   # encodings
 PRIVATE = ("_loop_vars", "_block_vars")   # keywords that jinja adds to calls in loops and blocks
 
 # Filters whose output is no larger than their input; Sandbox adds guarded ones.
@@ -244,6 +247,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if isinstance(owner, str) and name in PADDED:
             check_numbers(name, (*args, *given.values()))
             check_size(len(owner) + owner.count("\t") * MAX_WIDTH if name == "expandtabs" else len(owner))
+        if isinstance(owner, str | bytes) and name in ("encode", "decode"):
+            check_codec(name, str(given.get("encoding", args[0] if args else "utf-8")))
         if isinstance(owner, str) and name == "translate":
             check_size(len(owner) * longest(args[0] if args else ()))
         if isinstance(obj, Macro):
@@ -345,6 +350,13 @@ def bounded(name: str, work: Callable[..., Value]) -> Callable[..., Value]:
         return work(*args, **kwargs)
 
     return checked
+
+
+def check_codec(name: str, encoding: str) -> None:
+    """Raise SecurityError for an encoding whose time grows with the square of the text."""
+    with contextlib.suppress(LookupError):   # an unknown one is an error of the call
+        if codecs.lookup(encoding).name in SLOW:
+            raise SecurityError(f"{name} does not take {encoding}")
 
 
 def longest(table: Value) -> int:

@@ -20,6 +20,7 @@ from jinja2.exceptions import SecurityError
 from ..core.checks import sequence, text_or_none
 from ..core.errors import ArgumentError, ArgumentTypeError, TemplateError
 from ..core.hints import did_you_mean
+from .messages import RESERVED
 from .sandbox import Counted, Sandbox, Value
 
 FIELDS = (
@@ -27,7 +28,6 @@ FIELDS = (
     "reasoning", "annotations", "audio", "cache_control", "id",
 )   # fmt: skip   # that clients send whatever the template reads
 MAX_TEMPLATE = 1 << 20   # characters
-RESERVED = ("messages", "bos_token", "eos_token", "tools")   # and OF_SEND of call_options
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
 
 
@@ -101,9 +101,9 @@ def template_text(model: Vocabulary, template: str | None, tools: Sequence[Any] 
     With tools, the file's template "tool_use" comes first.
     """
     text_or_none("template", template)
-    named = {} if template is not None and "{" in template else model.chat_templates
     if template is not None and "{" in template:
         return template
+    named = model.chat_templates
     if template is not None:
         return named.get(template) or _default_named(model, template, named)
     text = named.get("tool_use") if tools else None

@@ -263,11 +263,11 @@ class AnswerText:
 
     def _last(self, *, cut: bool) -> Text | None:
         """Return the rest. cut: a stop string ended the text; tokens after its end are dropped."""
-        if not cut and self._ready.endswith("\ufffd") and self._ends_in_a_character():
+        if not cut and self._ready.endswith("\ufffd") and self._ends_in_half_a_character():
             self._ready = self._ready.removesuffix("\ufffd")
         return self._text(self._shown if cut else None) if self._ready or (self._tokens and not cut) else None
 
-    def _ends_in_a_character(self) -> bool:
+    def _ends_in_half_a_character(self) -> bool:
         """Whether the last character of the answer lacks bytes; the bytes of the last ids tell."""
         raw = b""
         for id in reversed(self._generation.ids):

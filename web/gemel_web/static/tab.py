@@ -29,7 +29,6 @@ PACE = 0.03          # minimum seconds between two messages of one call
 CELL = "<cell>"      # the file name of a page's program in tracebacks
 SUBJECTS = {"generate": "prompt", "chat": "messages", "embed": "texts", "run": "code", "delete": "name"}
 ENDLESS = {"max_tokens": "leave it out for no limit", "top_k": "pass 0 for no limit"}   # what Infinity may mean there
-MAX_TOP_K = 2**31 - 1   # more than any vocabulary has
 CHAT_OPTIONS = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the others are Chat.send's
 Post = Callable[..., None]
 
@@ -59,14 +58,12 @@ def plain(value: Any, where: str) -> Any:  # noqa: ANN401
 def options_of(given: Any, call: str) -> dict[str, Any]:  # noqa: ANN401
     """Return the options of a call. TypeError for a seed that JavaScript has rounded, and for a limit of Infinity."""
     options: dict[str, Any] = plain(given, call)
-    seed, bias, top_k = getattr(given, "seed", None), options.get("logit_bias"), options.get("top_k")
+    seed, bias = getattr(given, "seed", None), options.get("logit_bias")
     if isinstance(seed, float) and seed.is_integer():
         raise TypeError(f"seed={int(seed)}: JavaScript's numbers are exact up to 2**53: pass a BigInt, {int(seed)}n")
     for name, advice in ENDLESS.items():
         if options.get(name) == math.inf:
             raise gemel.ArgumentTypeError(f"{name}=Infinity: must be an integer; {advice}")
-    if isinstance(top_k, int):
-        options["top_k"] = min(top_k, MAX_TOP_K)
     if isinstance(bias, dict):   # keys of plain objects are texts
         options["logit_bias"] = {int(id) if str(id).isdecimal() else id: added for id, added in bias.items()}
     return options
