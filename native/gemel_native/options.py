@@ -135,12 +135,13 @@ TYPES: dict[str, tuple[Any, Callable[[object], float] | None, str]] = {
     "tuple[str, ...]": (list[str] | None, None, "TEXT"),
     "Mapping[int, float]": (list[str] | None, None, "ID=BIAS"),
 }
-# Fields whose option is given once per item: option, what is added to the field's doc.
 # What llama.cpp calls some of them.
 OTHER_NAMES = {
     "temperature": ("--temp",), "typical_p": ("--typical",), "penalty_last_n": ("--repeat-last-n",),
     "dry_last_n": ("--dry-penalty-last-n",), "repeat_penalty": ("--repetition-penalty",), "seed": ("-s",),
+    "dry_breakers": ("--dry-sequence-breaker",),
 }   # fmt: skip
+# Fields whose option is given once per item: option, what is added to the field's doc.
 REPEATED = {
     "dry_breakers": ("--dry-breaker", "May be given repeatedly."),
     "logit_bias": ("--logit-bias", "Written as 42=-1.5 or 42=-inf. May be given repeatedly."),

@@ -17,6 +17,15 @@ def test_further_names_of_options_mean_the_same(file: Path) -> None:
         assert (found["ids"], found["prompt_ids"], found["seed"]) == (expected["ids"], expected["prompt_ids"], 7)
 
 
+def test_dry_sequence_breaker_is_another_name_of_dry_breaker(file: Path) -> None:
+    dry = ["-n", "9", "--seed", "7", "--dry-multiplier", "5", "--dry-allowed-length", "1", "--json"]
+    ours, other, neither = (
+        gemel_("run", file, "a b a b a b", *dry, *more).json["ids"]
+        for more in (["--dry-breaker", "b"], ["--dry-sequence-breaker", "b"], [])
+    )
+    assert ours == other != neither
+
+
 @pytest.mark.parametrize(("command", "option"), [
     ("inspect", "--frobnicate"), ("bench", "--frobnicate"), ("serve", "--keep"), ("run", "--keep"), ("chat", "--color"),
 ])

@@ -168,6 +168,8 @@ EMBEDDINGS: dict[str, Body] = {
     "Continue": {"model": "tiny", "input": ["Hello", "there"]},
     "litellm": {"model": "tiny", "input": ["Hello"], "encoding_format": None, "user": None},
     "LlamaIndex": {"model": "tiny", "input": ["Hello"], "dimensions": None, "encoding_format": "float"},
+    "LM Studio's clients": {"model": "tiny", "input": ["Hello"], "ttl": 300},
+    "Ollama's clients": {"model": "tiny", "input": ["Hello"], "keep_alive": "5m"},
 }
 
 

@@ -56,6 +56,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     }, *HELLO]}),
     (CHAT, {"messages": [{"role": "user", "content": [
         {"type": "text", "text": "x", "cache_control": {"type": "ephemeral"}, "annotations": [], "id": "part"},
+        {"type": "text", "text": "y", "citations": None, "image_url": None},
     ]}]}),
     (TEXT, {"best_of": 1, "suffix": "", "echo": False, "stop": ["a", "b", "c", "d"]}),
     (TEXT, {"stream": True, "stream_options": {"include_usage": False, "include_obfuscation": False}}),

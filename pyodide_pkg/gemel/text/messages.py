@@ -120,8 +120,8 @@ def _part(part: object, where: str) -> str:
             f'{where}: only parts like {{"type": "text", "text": "..."}} are supported here, {given}: leave it out'
         )
     known = ("type", kind, *NEUTRAL)
-    for name in part:
-        if name not in known:
+    for name, value in part.items():
+        if name not in known and value is not None:
             raise ArgumentError(f"{where}.{name}: unknown field of a text part{did_you_mean(str(name), known)}")
     return _text(part.get(kind), f"{where}.{kind}")
 

@@ -42,7 +42,20 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
     include_obfuscation: bool | None = None   # accepted; chunks have no such field
 
 
-class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
+class WithoutEffect(Struct, kw_only=True):
+    """What clients send to any path, of other servers' caches and of their own books: accepted, without effect."""
+
+    user: Any = None
+    cache_prompt: Any = None
+    keep_alive: Any = None
+    id_slot: Any = None
+    ttl: Any = None
+    chat_id: Any = None
+    session_id: Any = None
+    conversation_id: Any = None
+
+
+class Sampled(WithoutEffect, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     """What chats and completions have in common. null is the same as absent."""
 
     model: str | None = None   # absent or empty: the only model served
@@ -77,20 +90,12 @@ class Sampled(Struct, forbid_unknown_fields=True, kw_only=True, rename=RENAMED):
     mirostat_tau: float | None = None
     mirostat_eta: float | None = None
     # accepted, without effect on the answer
-    user: Any = None
     metadata: Any = None
     store: Any = None
     service_tier: str | None = None
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    cache_prompt: Any = None
-    keep_alive: Any = None
-    id_slot: Any = None
-    ttl: Any = None
-    chat_id: Any = None
-    session_id: Any = None
-    conversation_id: Any = None
     return_progress: Any = None
     timings_per_token: Any = None
     # how it is evaluated beside others
@@ -157,14 +162,13 @@ class CompletionRequest(Sampled, kw_only=True):
     suffix: Any = None
 
 
-class EmbeddingRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+class EmbeddingRequest(WithoutEffect, forbid_unknown_fields=True, kw_only=True):
     """POST /v1/embeddings."""
 
     model: str | None = None
     input: Inputs
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Count | None = None
-    user: Any = None
 
 
 STORE = "storing is not supported: leave it out, or send false"
