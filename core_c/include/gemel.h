@@ -24,7 +24,7 @@
 #define GEMEL_API __attribute__((visibility("default"), used))
 #endif
 
-#define GEMEL_ABI 4
+#define GEMEL_ABI 5
 
 #ifdef __cplusplus
 extern "C" {
@@ -319,14 +319,24 @@ GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler,
 // gemel_session_next. codes[i] is 0, or why session i did not change (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY,
 // _NUMERIC); when the sampler fails, the ids have been evaluated and stay. Returns the number of sessions with code 0.
 // samplers NULL: nothing is drawn; drawn, text and text_sizes are not used.
+// wants[i]: what else session i's ids give, of gemel_want; NULL: nothing. Sessions that want hidden states get theirs in
+// `hidden`, those of one session after those of the other, and likewise log-probabilities in `log_probs`. They have the
+// bits of gemel_session_hidden and gemel_session_score. They are undefined for sessions whose code is not 0.
+// GEMEL_E_ARGUMENT for a session that wants some and has no ids; in `codes`, for one that has ids and can't have the
+// logits that score its first id.
 // Until it returns, no other call may use these sessions and samplers, except gemel_session_cancel, which takes effect
 // before the pass, and gemel_session_close.
 typedef enum gemel_step_flag {
     GEMEL_STEP_LOGITS = 4,   // compute the logits of each session's last id in the pass, not when first asked for
 } gemel_step_flag;           // flags may include GEMEL_TEXT_SPECIAL
+typedef enum gemel_want {
+    GEMEL_WANT_HIDDEN = 1,   // hidden[n_ids[i]][n_embd] = last hidden states, after the output norm
+    GEMEL_WANT_SCORES = 2,   // log_probs[n_ids[i]] = log p of each id, 0 for the first id of an empty session
+} gemel_want;
 GEMEL_API int gemel_model_step(gemel_model *model, gemel_session *const *sessions, const int32_t *n_ids,
                                const int32_t *ids, gemel_sampler *const *samplers, size_t n, int flags, int32_t *drawn,
-                               char *text, size_t capacity, int32_t *text_sizes, int32_t *codes);
+                               char *text, size_t capacity, int32_t *text_sizes, int32_t *codes,
+                               const int32_t *wants, float *hidden, double *log_probs);
 // The bytes of an incomplete character that wait; returns their count
 GEMEL_API int gemel_session_flush(gemel_session *session, char *text, size_t capacity);
 GEMEL_API void gemel_session_cancel(gemel_session *session, int on);   // any thread; stays on until switched off

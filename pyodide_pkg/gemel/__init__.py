@@ -38,6 +38,7 @@ from .core.public import publish as _publish
 from .core.slots import ARCHS as ARCHITECTURES
 from .model.answer import Timings
 from .model.batch.batch import Batch
+from .model.batch.future import BatchFuture
 from .model.call_types import CallFields, SamplingFields
 from .model.chat import Chat
 from .model.core_model import Info
@@ -66,6 +67,7 @@ __all__ = [
     "ArgumentError",
     "ArgumentTypeError",
     "Batch",
+    "BatchFuture",
     "CallFields",
     "CancelledError",
     "Chat",

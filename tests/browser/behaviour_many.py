@@ -59,20 +59,27 @@ async def random_interleavings_are_what_they_are_alone() -> Result:
 def interleaved(model: gemel.Model, seed: int) -> list[Told]:
     """Answer 12 requests of chance in a batch, as they come; return what each is alone, to which it must be equal.
 
-    Prompts, lengths, samplers, cancellations, evictions and requests that are put back are of chance.
+    Prompts, lengths, samplers, cancellations, evictions and requests that are put back are of chance, and so are texts
+    that are embedded or scored beside the answers.
     """
     draw = random.Random(seed)
     memory = draw.choice([None, 0, 200_000, 1_000_000])
     cases = [_drawn(draw, i) for i in range(12)]
     wanted = [_alone(model, case) for case in cases]
+    texts = [prompt for prompt, _ in draw.sample(cases, 4)]
+    read = [(_embedding(model, ids), model.score(ids)) for ids in texts]
     with model.batch(1024, cache_memory=memory, max_running=draw.choice([1, 3, 64])) as batch:
         begun: list[tuple[int, gemel.Generation, list[float]]] = []
         left, queue = set[int](), list(range(len(cases)))
+        readings: list[tuple[gemel.BatchFuture[Any], gemel.BatchFuture[list[float]]]] = []
         while queue or batch.n_running or batch.n_waiting:
             while queue and draw.random() < 0.5:
                 i, logs = queue.pop(), list[float]()
                 prompt, options = cases[i]
                 begun.append((i, batch.generate(prompt, **options, on_drawn=_noting(logs)), logs))
+            if len(readings) < len(texts) and draw.random() < 0.2:
+                ids = texts[len(readings)]
+                readings.append((batch.embed(ids), batch.score(ids)))
             batch.step()
             if begun and draw.random() < 0.05:
                 i, generation, _ = draw.choice(begun)
@@ -80,6 +87,8 @@ def interleaved(model: gemel.Model, seed: int) -> list[Told]:
                     left.add(i)
                     generation.close()
         assert batch.n_running == batch.n_waiting == 0
+        for (embedding, scores), wanted_of_it in zip(readings, read, strict=False):   # those that there was time for
+            assert (bytes(embedding.result()), scores.result()) == wanted_of_it, f"a text of seed {seed}"
         for i, generation, logs in begun:
             generation.read()
             ids, reason = generation.ids, generation.stop_reason
@@ -89,6 +98,11 @@ def interleaved(model: gemel.Model, seed: int) -> list[Told]:
                 assert (ids, generation.text, reason, logs[: len(ids)]) == wanted[i], f"case {i} of seed {seed}"
     assert model.cache_size == 0
     return wanted
+
+
+def _embedding(model: gemel.Model, ids: list[int]) -> bytes:
+    with model.session(len(ids)) as session:
+        return bytes(gemel.pooled(session.hidden(ids)))
 
 
 def _drawn(draw: random.Random, i: int) -> Case:

@@ -123,19 +123,50 @@ def test_a_chat_keeps_what_was_evaluated(loaded: ApiPage, native: gemel.Model) -
     assert found["timings"]["n_evaluated"] == second.timings.n_evaluated < len(second.prompt_ids)
 
 
-def test_a_chat_ends_the_one_before_and_has_no_word_of_it(loaded: ApiPage, native: gemel.Model) -> None:
+COUNTED = """
+import gemel
+steps, original = 0, gemel.Batch.step
+def step(batch):
+    global steps
+    steps += 1
+    return original(batch)
+gemel.Batch.step = step
+"""
+
+
+def test_chats_and_embeddings_go_through_the_same_passes(loaded: ApiPage, native: gemel.Model) -> None:
+    asked = [[{"role": "user", "content": text}] for text in ("Hi", "Why is the sky blue?", "Count")]
+    texts = ["one", "two words"]
+    answers, row, rows, steps = loaded.js(
+        "await gemel.run(v.counted); const generations = v.asked.map((one) => gemel.chat(one, v.options));"
+        "const row = gemel.embed(v.texts[0]), rows = gemel.embed(v.texts);"
+        "const answers = await Promise.all(generations.map(({ result }) => result));"
+        "const told = [answers, [...await row], (await rows).map((one) => [...one]), Number(await gemel.run('steps'))];"
+        "await gemel.run('gemel.Batch.step = original'); return told",
+        asked=asked, texts=texts, counted=COUNTED, options={"max_tokens": 30, "temperature": 1.2, "seed": 5},
+    )  # fmt: skip
+    for messages, answer in zip(asked, answers, strict=True):
+        chat = native.chat()
+        chat.messages[:] = messages
+        assert answer["text"] == chat.send(max_tokens=30, temperature=1.2, seed=5).read()
+    assert np.array_equal(np.asarray(row, np.float32), native.embed("one"))
+    assert np.array_equal(np.asarray(rows, np.float32), native.embed(texts))
+    assert steps < sum(answer["usage"]["completion_tokens"] for answer in answers)
+
+
+def test_conversations_that_take_turns_are_not_evaluated_again(loaded: ApiPage) -> None:
+    begun = [[{"role": "user", "content": f"{name} asks {'why ' * 40}"}] for name in ("Ann", "Bob")]
     first, second = loaded.js(
-        "const first = gemel.chat(v.messages, {temperature: 0}); await first.next();"
-        "const second = await gemel.chat(v.messages, {max_tokens: 8, temperature: 0}).result;"
-        "return [await first.result, second]",
-        messages=MESSAGES,
-    )
-    chat = native.chat()
-    chat.messages[:] = MESSAGES
-    wanted = chat.send(max_tokens=8, temperature=0)
-    assert first["stop_reason"] == "cancelled"
-    assert second["text"] == wanted.read()
-    assert second["usage"]["prompt_tokens"] == len(wanted.prompt_ids)
+        "const S = {max_tokens: 4, temperature: 0}, found = [];"
+        "for (const messages of v.begun) found.push(await gemel.chat(messages, S).result);"
+        "const next = v.begun.map((one, i) => [...one, {role: 'assistant', content: found[i].text}, ...v.more]);"
+        "for (const messages of next) found.push(await gemel.chat(messages, S).result);"
+        "return [found.slice(0, 2), found.slice(2)].map((two) => two.map(({ timings }) => timings))",
+        begun=begun, more=[{"role": "user", "content": "And you?"}],
+    )  # fmt: skip
+    for once, again in zip(first, second, strict=True):
+        assert again["n_cached"] >= once["n_prompt"]
+        assert again["n_evaluated"] < 64
 
 
 def test_a_chats_own_options_reach_the_template(loaded: ApiPage, native: gemel.Model) -> None:

@@ -35,7 +35,7 @@ static void logits_alone(gemel_model *m, int i, int n, float *out) {
 }
 static int append_only(gemel_model *m, gemel_session **s, const int32_t *n_ids, const int32_t *next, size_t n,
                        int flags, int32_t *codes) {
-    return gemel_model_step(m, s, n_ids, next, NULL, n, flags, NULL, NULL, 0, NULL, codes);
+    return gemel_model_step(m, s, n_ids, next, NULL, n, flags, NULL, NULL, 0, NULL, codes, NULL, NULL, NULL);
 }
 
 // ---- The bits ------------------------------------------------------------------------------------------------------
@@ -117,7 +117,8 @@ typedef struct outcome {
 static int draw(gemel_model *m, gemel_session **s, const int32_t *n_ids, const int32_t *next, gemel_sampler **samplers,
                 int n, outcome *o) {
     memset(o, 77, sizeof *o);
-    return gemel_model_step(m, s, n_ids, next, samplers, (size_t)n, 0, o->drawn, o->text, ROOM, o->sizes, o->codes);
+    return gemel_model_step(m, s, n_ids, next, samplers, (size_t)n, 0, o->drawn, o->text, ROOM, o->sizes, o->codes,
+                            NULL, NULL, NULL);
 }
 
 static void drawn_ids_and_text_are_those_of_next(void) {
@@ -178,6 +179,100 @@ static void no_ids_draw_from_the_logits_at_hand(void) {
     gemel_model_close(m);
 }
 
+// ---- Hidden states and log-probabilities ---------------------------------------------------------------------------
+
+static const int32_t WANTS[N] = {0,
+                                 GEMEL_WANT_HIDDEN,
+                                 GEMEL_WANT_SCORES,
+                                 GEMEL_WANT_HIDDEN,
+                                 GEMEL_WANT_SCORES | GEMEL_WANT_HIDDEN,
+                                 GEMEL_WANT_SCORES};
+
+static gemel_session *with_logits(gemel_model *m, int i) {   // that score the next id
+    gemel_session *s = open_session(m);
+    CHECK_EQ_INT(gemel_session_eval(s, part(i), (size_t)PAST[i]), PAST[i]);
+    return s;
+}
+// Session i's ids from PAST[i] on, alone: `n` hidden states and log-probabilities, of two timelines.
+static void wanted_alone(gemel_model *m, int i, int n, float *hidden, double *log_probs) {
+    gemel_session *one = session_of(m, i, PAST[i]), *other = with_logits(m, i);
+    CHECK_EQ_INT(gemel_session_hidden(one, part(i) + PAST[i], (size_t)n, hidden), n);
+    CHECK_EQ_INT(gemel_session_score(other, part(i) + PAST[i], (size_t)n, log_probs, NULL), n);
+    gemel_session_close(one), gemel_session_close(other);
+}
+
+static void rows_give_what_is_wanted_of_them(void) {
+    gemel_model *m = open_model();
+    for (int threads = 1; threads <= 3; threads++) {
+        static float hidden[N_CTX * N_EMBD], alone[N_CTX * N_EMBD];
+        double log_probs[N_CTX], scores[N_CTX];
+        int32_t next[N_CTX], codes[N];
+        gemel_session *s[N];
+        if (gemel_model_set_threads(m, threads) == GEMEL_E_THREADS) continue;
+        for (int i = 0; i < N; i++) s[i] = with_logits(m, i);
+        (void)added_ids(next);
+        CHECK_EQ_INT(
+            gemel_model_step(m, s, ADDED, next, NULL, N, 0, NULL, NULL, 0, NULL, codes, WANTS, hidden, log_probs), N);
+        const float *h = hidden;
+        const double *p = log_probs;
+        for (int i = 0; i < N; i++) {
+            wanted_alone(m, i, ADDED[i], alone, scores);
+            size_t n = (size_t)ADDED[i];
+            if (WANTS[i] & GEMEL_WANT_HIDDEN) CHECK(!memcmp(h, alone, n * N_EMBD * sizeof *h)), h += n * N_EMBD;
+            if (WANTS[i] & GEMEL_WANT_SCORES) CHECK(!memcmp(p, scores, n * sizeof *p)), p += n;
+        }
+        close_all(s, N);
+    }
+    gemel_model_close(m);
+}
+
+static void scores_go_on_from_step_to_step(void) {
+    gemel_model *m = open_model();
+    gemel_session *s = open_session(m), *other = open_session(m);
+    double log_probs[50], alone[50];
+    static const int32_t counts[] = {20, 1, 29}, wants[] = {GEMEL_WANT_SCORES};
+    int32_t code;
+    for (int k = 0, at = 0; k < 3; at += counts[k++])
+        CHECK_EQ_INT(gemel_model_step(m, &s, &counts[k], part(0) + at, NULL, 1, 0, NULL, NULL, 0, NULL, &code, wants,
+                                      NULL, log_probs + at),
+                     1);
+    CHECK_EQ_INT(gemel_session_score(other, part(0), 50, alone, NULL), 50);
+    CHECK(!memcmp(log_probs, alone, sizeof alone));
+    CHECK(has_logits(s, gemel_session_logits(other)));
+    gemel_session_close(s), gemel_session_close(other);
+    gemel_model_close(m);
+}
+
+static void wants_that_nothing_can_meet_are_refused(void) {
+    gemel_model *m = open_model();
+    gemel_session *s[2] = {session_of(m, 0, 9), session_of(m, 1, 9)};
+    static float hidden[2 * N_EMBD];
+    double log_probs[2];
+    static const int32_t both[2] = {1, 1}, second[2] = {1, 0}, unknown[2] = {0, 4}, states[2] = {1, 0},
+                         scores[2] = {0, 2};
+    int32_t codes[2], next[2] = {part(0)[9], part(1)[9]};
+    struct {
+        const int32_t *n_ids, *wants;
+        float *hidden;
+        double *log_probs;
+    } wrong[] = {{both, unknown, hidden, log_probs},
+                 {both, states, NULL, log_probs},
+                 {both, scores, hidden, NULL},
+                 {second, scores, hidden, log_probs}};
+    for (int k = 0; k < 4; k++)
+        CHECK_EQ_INT(gemel_model_step(m, s, wrong[k].n_ids, next, NULL, 2, 0, NULL, NULL, 0, NULL, codes,
+                                      wrong[k].wants, wrong[k].hidden, wrong[k].log_probs),
+                     GEMEL_E_ARGUMENT);
+    CHECK(gemel_session_n_past(s[0]) == 9 && gemel_session_n_past(s[1]) == 9);
+    // fill leaves no logits that would score the next id
+    CHECK_EQ_INT(gemel_model_step(m, s, both, next, NULL, 2, 0, NULL, NULL, 0, NULL, codes, scores, NULL, log_probs),
+                 1);
+    CHECK(codes[0] == 0 && codes[1] == GEMEL_E_ARGUMENT);
+    CHECK(gemel_session_n_past(s[0]) == 10 && gemel_session_n_past(s[1]) == 9);
+    close_all(s, 2);
+    gemel_model_close(m);
+}
+
 // ---- Errors of one session -----------------------------------------------------------------------------------------
 
 static void what_stops_one_session_stops_no_other(void) {
@@ -201,7 +296,8 @@ static void what_stops_one_session_stops_no_other(void) {
     gemel_session_cancel(s[2], 1);
     next[3] = N_VOCAB;
     for (int id = 0; id < N_VOCAB; id++) CHECK_EQ_INT(gemel_sampler_bias(samplers[4], id, -INFINITY), 0);
-    CHECK_EQ_INT(gemel_model_step(m, s, n_ids, next, samplers, 7, 0, drawn, text, ROOM, sizes, codes), 2);
+    CHECK_EQ_INT(gemel_model_step(m, s, n_ids, next, samplers, 7, 0, drawn, text, ROOM, sizes, codes, NULL, NULL, NULL),
+                 2);
     static const int expected[7] = {
         0, GEMEL_E_CONTEXT, GEMEL_E_CANCELLED, GEMEL_E_ARGUMENT, GEMEL_E_ARGUMENT, GEMEL_E_ARGUMENT, 0};
     static const int n_past[7] = {21, 20, 20, 20, 21, 0, 21};   // the sampler's error comes after its ids
@@ -247,6 +343,11 @@ static void nan_in_one_session_does_not_affect_others(void) {
 
 // ---- Errors of the whole step --------------------------------------------------------------------------------------
 
+static int draw_two(gemel_model *m, gemel_session **s, const int32_t *next, gemel_sampler **samplers, int32_t *drawn,
+                    char *text, size_t capacity, int32_t *sizes, int32_t *codes) {
+    return gemel_model_step(m, s, ONES, next, samplers, 2, 0, drawn, text, capacity, sizes, codes, NULL, NULL, NULL);
+}
+
 static void invalid_steps_are_refused_and_change_nothing(void) {
     gemel_model *m = open_model(), *other = open_model();
     gemel_session *one = session_of(m, 0, 5), *two = session_of(m, 1, 5), *stranger = open_session(other);
@@ -271,11 +372,11 @@ static void invalid_steps_are_refused_and_change_nothing(void) {
     CHECK_EQ_INT(append_only(m, NULL, ONES, next, 2, 0, codes), ARG);
     CHECK_EQ_INT(append_only(m, good, NULL, next, 2, 0, codes), ARG);
     CHECK_EQ_INT(append_only(NULL, good, ONES, next, 2, 0, codes), ARG);
-    CHECK_EQ_INT(gemel_model_step(m, good, ONES, next, same, 2, 0, drawn, text, ROOM, sizes, codes), ARG);
-    CHECK_EQ_INT(gemel_model_step(m, good, ONES, next, fine, 2, 0, NULL, text, ROOM, sizes, codes), ARG);
-    CHECK_EQ_INT(gemel_model_step(m, good, ONES, next, fine, 2, 0, drawn, NULL, ROOM, sizes, codes), ARG);
-    CHECK_EQ_INT(gemel_model_step(m, good, ONES, next, fine, 2, 0, drawn, text, ROOM, NULL, codes), ARG);
-    CHECK_EQ_INT(gemel_model_step(m, good, ONES, next, fine, 2, 0, drawn, text, 3, sizes, codes), ARG);
+    CHECK_EQ_INT(draw_two(m, good, next, same, drawn, text, ROOM, sizes, codes), ARG);
+    CHECK_EQ_INT(draw_two(m, good, next, fine, NULL, text, ROOM, sizes, codes), ARG);
+    CHECK_EQ_INT(draw_two(m, good, next, fine, drawn, NULL, ROOM, sizes, codes), ARG);
+    CHECK_EQ_INT(draw_two(m, good, next, fine, drawn, text, ROOM, NULL, codes), ARG);
+    CHECK_EQ_INT(draw_two(m, good, next, fine, drawn, text, 3, sizes, codes), ARG);
     CHECK(gemel_session_n_past(one) == 5 && gemel_session_n_past(two) == 5 && gemel_session_n_past(many[0]) == 0);
     CHECK_EQ_INT(append_only(m, good, ONES, NULL, 2, 0, codes), 0);   // invalid ids, of each session
     CHECK(codes[0] == ARG && codes[1] == ARG);
@@ -356,6 +457,9 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(forks_that_share_a_page_step_together),
         CHECK_ENTRY(drawn_ids_and_text_are_those_of_next),
         CHECK_ENTRY(no_ids_draw_from_the_logits_at_hand),
+        CHECK_ENTRY(rows_give_what_is_wanted_of_them),
+        CHECK_ENTRY(scores_go_on_from_step_to_step),
+        CHECK_ENTRY(wants_that_nothing_can_meet_are_refused),
         CHECK_ENTRY(what_stops_one_session_stops_no_other),
         CHECK_ENTRY(nan_in_one_session_does_not_affect_others),
         CHECK_ENTRY(invalid_steps_are_refused_and_change_nothing),

@@ -164,7 +164,7 @@ static inline gemel_session *open_session(gemel_model *m) {
 static inline int decode(gemel_model *m, gemel_session *const *s, const int32_t *next, size_t n, int32_t *codes) {
     int32_t ones[256];
     for (int i = 0; i < 256; i++) ones[i] = 1;
-    return gemel_model_step(m, s, ones, next, NULL, n, GEMEL_STEP_LOGITS, NULL, NULL, 0, NULL, codes);
+    return gemel_model_step(m, s, ones, next, NULL, n, GEMEL_STEP_LOGITS, NULL, NULL, 0, NULL, codes, NULL, NULL, NULL);
 }
 
 static inline void close_both(gemel_session *s, gemel_model *m) {

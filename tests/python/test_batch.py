@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -208,13 +209,77 @@ def test_an_error_of_a_caller_ends_one_generation_alone(long_model: gemel.Model)
             bad.read()
 
 
-def test_hidden_states_are_made_in_parts_between_steps(long_model: gemel.Model) -> None:
-    ids, rows = LONG[:300], bytearray()
-    with long_model.batch() as batch, long_model.session() as session, long_model.session() as other:
-        batch.generate(LONG[:100], max_tokens=5).read()
-        while session.n_past < len(ids):
-            rows += memoryview(batch.hidden(session, ids[session.n_past :])).cast("B")
-        assert bytes(rows) == bytes(memoryview(other.hidden(ids)).cast("B"))
+# ---- Embeddings and log-probabilities -------------------------------------------------------------------------------
+
+
+def test_texts_are_embedded_and_scored_beside_answers(long_model: gemel.Model) -> None:
+    answer = long_model.generate(LONG[:100], max_tokens=40, seed=1).read()
+    with long_model.batch() as batch, long_model.session(300) as one, long_model.session(300) as other:
+        generation = batch.generate(LONG[:100], max_tokens=40, seed=1)
+        embedding, scores = batch.embed(LONG[:300]), batch.score(LONG[:300])
+        assert not embedding.done()
+        assert bytes(embedding.result()) == bytes(gemel.pooled(one.hidden(LONG[:300])))
+        assert scores.result() == other.score(LONG[:300])[0][1:]
+        assert embedding.done()
+        assert scores.done()
+        assert generation.read() == answer
+    assert long_model.cache_size == 0   # what read them holds nothing
+
+
+@pytest.mark.parametrize("pooling", ["mean", "first", "last"])
+def test_many_short_texts_share_passes_and_have_their_own_bits(long_model: gemel.Model, pooling: str) -> None:
+    texts = ["a", "the model", "another text", "b" * 40, "the model"] * 30
+    rows = long_model.embed(texts, pooling, normalise=False)
+    each = [bytes(long_model.embed(text, pooling, normalise=False)) for text in texts]
+    assert bytes(rows) == b"".join(each)
+
+
+def test_a_text_that_is_put_back_is_read_again(long_model: gemel.Model) -> None:
+    wanted = [long_model.score(LONG[i : i + 200]) for i in range(4)]
+    with long_model.batch(cache_memory=0) as batch:
+        futures = [batch.score(LONG[i : i + 200]) for i in range(4)]
+        batch.generate(LONG[:50], max_tokens=20).read()
+        assert [future.result() for future in futures] == wanted
+
+
+def test_a_closed_future_is_evaluated_no_more(long_model: gemel.Model) -> None:
+    with long_model.batch() as batch:
+        future = batch.embed(LONG[:500])
+        batch.step()
+        future.close()
+        assert (future.done(), batch.n_running, batch.n_waiting) == (True, 0, 0)
+        with pytest.raises(gemel.CancelledError, match="it was closed, or its batch was"):
+            future.result()
+        left = batch.score(LONG[:500])
+        del left
+        assert (batch.n_running, batch.n_waiting) == (0, 0)
+        last = batch.score(LONG[:500])
+    with pytest.raises(gemel.CancelledError):
+        last.result()
+
+
+def test_futures_are_awaited_together(long_model: gemel.Model) -> None:
+    wanted = [long_model.score(LONG[i : i + 100]) for i in range(3)]
+
+    async def scores() -> list[list[float]]:
+        with long_model.batch() as batch:
+            futures = [batch.score(LONG[i : i + 100]) for i in range(3)]
+            return [await future for future in futures]
+
+    assert asyncio.run(scores()) == wanted
+
+
+def test_what_can_not_be_read_is_refused_at_once(long_model: gemel.Model) -> None:
+    with long_model.batch(64) as batch:
+        with pytest.raises(gemel.ContextError, match="n_ctx is 2048, but the prompt has 3000 tokens"):
+            batch.score([1] * 3000)
+        with pytest.raises(gemel.ArgumentError, match="the prompt is empty"):
+            batch.score([])
+        with pytest.raises(gemel.ArgumentError, match="an empty text has no tokens"):
+            batch.embed("")
+        with pytest.raises(gemel.ArgumentError, match="pooling='median'"):
+            batch.embed("x", "median")   # type: ignore[arg-type]
+        assert len(batch.score([1] * 100).result()) == 99   # longer than the answers of this batch may be
 
 
 # ---- Order ----------------------------------------------------------------------------------------------------------

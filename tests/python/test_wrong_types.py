@@ -146,7 +146,12 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
         "Batch.generate priority": ((None, *INTEGERS), lambda v: batch.generate("x", priority=v)),
         "Batch.generate cache_salt": (TEXTS, lambda v: batch.generate("x", cache_salt=v)),
         "Batch.generate on_drawn": ((5, "x"), lambda v: batch.generate("x", on_drawn=v)),
-        "hidden session": ((None, 5), lambda v: batch.hidden(v, [1])),
+        "Batch.embed prompt": (IDS, batch.embed),
+        "Batch.embed pooling": (TEXTS, lambda v: batch.embed("x", v)),
+        "Batch.embed normalise": (FLAGS, lambda v: batch.embed("x", normalise=v)),
+        "Batch.embed key": (TEXTS, lambda v: batch.embed("x", key=v)),
+        "Batch.embed priority": ((None, *INTEGERS), lambda v: batch.embed("x", priority=v)),
+        "Batch.score prompt": (IDS, batch.score),
         "ready generation": ((None, 5, session), batch.ready),
     }
     best = session.likeliest
@@ -235,7 +240,7 @@ def test_nothing_that_holds_memory_of_the_core_is_copied(model: Any) -> None:  #
     with model.session() as session, model.chat() as chat, gemel.inspect(tiny_bytes()) as header:
         objects = {
             "gemel.Model": model, "gemel.Session": session, "gemel.Chat": chat, "gemel.Gguf": header,
-            "gemel.Batch": model.batch(), "gemel.Generation": session.generate("x"), "gemel.Sampler": model.sampler(),
+            "gemel.Batch": model.batch(), "gemel.BatchFuture": model.batch().score("x"), "gemel.Generation": session.generate("x"), "gemel.Sampler": model.sampler(),
             "gemel.profiling.Profile": Profile(session),
         }   # fmt: skip
         for name, one in objects.items():

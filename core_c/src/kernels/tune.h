@@ -12,6 +12,7 @@
 //   STREAMS       panels of one token that are read side by side, far from each other: many streams of memory may be
 //                 faster than one
 //   STREAM_BYTES  as PREFETCH_BYTES, for each of them
+//   STREAM_LEAST  bytes of a stream: shorter ones are one, since what is prefetched past their ends is in vain
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
 //   FLOAT_FEW_T   most tokens of an unrolled tile: 8, 4 or 1
@@ -50,6 +51,9 @@
 #define VALUES_G 2
 #define EVERY 2               // scores are fast: a CPU can't wait for all lines at a time
 #define PREFETCH_BYTES 8192   // two pages: the hardware prefetcher stops at the end of one
+#define STREAMS 2
+#define STREAM_BYTES 2048
+#define STREAM_LEAST (128 << 10)
 
 #elif defined SIMD_AVX2
 #define TILE_T 64
@@ -156,6 +160,9 @@
 #if !defined STREAMS
 #define STREAMS 1
 #define STREAM_BYTES 0
+#endif
+#if !defined STREAM_LEAST
+#define STREAM_LEAST 0
 #endif
 #if !defined STEPS
 #define STEPS(j, n) TIMES (j, n)

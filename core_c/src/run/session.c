@@ -202,10 +202,34 @@ int session_make_logits(gemel_session *s) {
     return r.bad ? GEMEL_E_NUMERIC : GEMEL_OK;
 }
 
-static void score_first(gemel_session *s, int32_t id, double *log_prob, int32_t *top) {   // from the kept logits
+void session_ask_hidden(const gemel_session *s, row *rows, int n, float *hidden) {
+    for (int i = 0; i < n; i++) {
+        rows[i].wanted |= WANT_HIDDEN;
+        rows[i].hidden = hidden + (size_t)i * (size_t)s->m->n_embd;
+    }
+}
+
+void session_ask_scores(row *rows, const int32_t *ids, int n, double *log_probs, int32_t *top) {
+    for (int i = 0; i + 1 < n; i++) {
+        rows[i].wanted |= WANT_SCORE;
+        rows[i].target = ids[i + 1];
+        rows[i].log_prob = log_probs ? &log_probs[i + 1] : NULL;
+        rows[i].top = top ? &top[i + 1] : NULL;
+    }
+}
+
+int session_score_first(gemel_session *s, int32_t id, double *log_prob, int32_t *top) {
+    int code = s->has_logits ? GEMEL_OK : session_make_logits(s);
+    if (code < 0) {
+        if (s->n_past) return code;
+        if (log_prob) *log_prob = 0;
+        if (top) *top = -1;
+        return GEMEL_OK;
+    }
     uint64_t mode = cpu_float_enter();
     (void)score_logits(s->m->k, s->logits, s->m->n_vocab, id, log_prob, top);   // finite: has_logits
     cpu_float_leave(mode);
+    return GEMEL_OK;
 }
 
 // What append makes of each id.
@@ -229,20 +253,17 @@ static int one_batch(gemel_session *s, const int32_t *ids, const asked *a, size_
         size_t k = at + (size_t)i;
         *r = session_row(s, i, ids ? ids[k] : -1);
         if (a->in) r->in = a->in + k * n_embd;
-        if (a->hidden) r->wanted |= WANT_HIDDEN, r->hidden = a->hidden + k * n_embd;
         if (a->streams) r->wanted |= WANT_STREAM, r->stream = a->streams + k * n_embd;
-        if (!a->is_score || i + 1 == n)
-            continue;   // a batch's last row leaves logits, which score the next one's first
-        r->wanted |= WANT_SCORE;
-        r->target = ids[k + 1];
-        r->log_prob = a->log_probs ? &a->log_probs[k + 1] : NULL;
-        r->top = a->top ? &a->top[k + 1] : NULL;
     }
+    double *log_probs = a->log_probs ? a->log_probs + at : NULL;
+    int32_t *top = a->top ? a->top + at : NULL;
+    if (a->hidden) session_ask_hidden(s, rows, n, a->hidden + at * n_embd);
+    if (a->is_score) session_ask_scores(rows, ids + at, n, log_probs, top);
+    // A batch's last row leaves logits, which score the next one's first.
     int needs_last = a->is_score || (is_end && a->last_logits);
     if (code == GEMEL_OK && needs_last) code = session_keep_last(s, &rows[n - 1], 1);
+    if (code == GEMEL_OK && a->is_score) code = session_score_first(s, ids[at], log_probs, top);
     if (code < 0) return code;
-    if (a->is_score && s->has_logits)
-        score_first(s, ids[at], a->log_probs ? &a->log_probs[at] : NULL, a->top ? &a->top[at] : NULL);
     batch b = {.m = s->m, .rows = rows, .n = n, .from = a->from, .to = a->to, .is_short = n == 1};
     b.cancel = &s->cancel, b.flag = s->flag, b.profile = &s->profile;
     forward(&b);
@@ -280,11 +301,6 @@ int gemel_session_fill(gemel_session *s, const int32_t *ids, size_t n) {
 }
 
 int gemel_session_score(gemel_session *s, const int32_t *ids, size_t n, double *log_probs, int32_t *top) {
-    if (s && n && !s->has_logits && session_make_logits(s) < 0) {
-        if (s->n_past) return GEMEL_E_ARGUMENT;
-        if (log_probs) log_probs[0] = 0;
-        if (top) top[0] = -1;
-    }
     if (!s) return GEMEL_E_ARGUMENT;
     return append(s, ids, n, &(asked){.is_score = 1, .log_probs = log_probs, .top = top, .to = s->m->n_layer});
 }

@@ -38,6 +38,12 @@ int session_reserve(gemel_session *s, int n);
 row session_row(gemel_session *s, int i, int32_t id);
 // Have the pass keep the last row's stream for the session, and its logits where `logits`.
 int session_keep_last(gemel_session *s, row *r, int logits);   // GEMEL_E_MEMORY
+// Have the pass write what the n rows of these ids give: hidden[n][n_embd]; of each id after the first its
+// log-probability and the most likely id in its place, where not NULL.
+void session_ask_hidden(const gemel_session *s, row *rows, int n, float *hidden);
+void session_ask_scores(row *rows, const int32_t *ids, int n, double *log_probs, int32_t *top);
+// The same of the first id, before the pass, from the session's logits. Of an empty session: 0, and -1.
+int session_score_first(gemel_session *s, int32_t id, double *log_prob, int32_t *top);
 // Count n evaluated rows. ids NULL: they were embeddings.
 void session_count(gemel_session *s, const int32_t *ids, int n, const row *last);
 void session_forget_last(gemel_session *s);   // drop its stream and logits

@@ -1,5 +1,5 @@
-// One pass for several sessions: the next id of each, or a chunk of its prompt, and the id drawn after it. The weights
-// are read once for all of them.
+// One pass for several sessions: the next id of each, or a chunk of its prompt, and the id drawn after it, or what its
+// ids give: hidden states, log-probabilities. The weights are read once for all of them.
 #include <stdlib.h>
 #include <string.h>
 #include "../forward/output.h"
@@ -9,7 +9,9 @@ typedef struct part {   // one session's part of the pass
     gemel_session *s;
     gemel_sampler *sampler;
     const int32_t *ids;
-    int n, first;   // its ids; its first row
+    int n, first;        // its ids; its first row
+    float *hidden;       // [n][n_embd]; NULL: not wanted
+    double *log_probs;   // [n]; NULL: not wanted
     text_out text;
 } part;
 
@@ -38,8 +40,13 @@ static int add_rows(part *p, row *rows, int n_rows, int keeps_logits, int32_t *d
     p->first = n_rows;
     for (int i = 0; i < p->n; i++) rows[n_rows + i] = session_row(s, i, p->ids[i]);
     row *last = &rows[n_rows + p->n - 1];
-    code = session_keep_last(s, last, keeps_logits);
-    if (!p->sampler) return code;
+    if (p->hidden) session_ask_hidden(s, &rows[n_rows], p->n, p->hidden);
+    if (p->log_probs) {   // the last id's logits score the first id of the next step
+        session_ask_scores(&rows[n_rows], p->ids, p->n, p->log_probs, NULL);
+        code = session_score_first(s, p->ids[0], p->log_probs, NULL);
+    }
+    if (code == GEMEL_OK) code = session_keep_last(s, last, keeps_logits || p->log_probs);
+    if (!p->sampler || code < 0) return code;
     last->wanted |= WANT_DRAW;
     last->sampler = p->sampler;
     last->drawn = drawn;
@@ -91,9 +98,29 @@ static int run(gemel_model *m, part *parts, size_t n, int flags, int32_t *drawn,
     return went_on;
 }
 
+// Give the parts that want them their places in `hidden` and `log_probs`, one after another.
+static int place_wants(part *parts, size_t n, const int32_t *wants, float *hidden, double *log_probs) {
+    for (size_t i = 0; i < n; i++) {
+        part *p = &parts[i];
+        size_t n_ids = (size_t)p->n;
+        if (wants[i] & ~(GEMEL_WANT_HIDDEN | GEMEL_WANT_SCORES)) return GEMEL_E_ARGUMENT;
+        if (wants[i] & GEMEL_WANT_HIDDEN) {
+            if (!hidden || !p->n) return GEMEL_E_ARGUMENT;
+            p->hidden = hidden;
+            hidden += n_ids * (size_t)p->s->m->n_embd;
+        }
+        if (wants[i] & GEMEL_WANT_SCORES) {
+            if (!log_probs || !p->n) return GEMEL_E_ARGUMENT;
+            p->log_probs = log_probs;
+            log_probs += n_ids;
+        }
+    }
+    return GEMEL_OK;
+}
+
 int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32_t *n_ids, const int32_t *ids,
                      gemel_sampler *const *samplers, size_t n, int flags, int32_t *drawn, char *text, size_t capacity,
-                     int32_t *text_sizes, int32_t *codes) {
+                     int32_t *text_sizes, int32_t *codes, const int32_t *wants, float *hidden, double *log_probs) {
     if (!m || !sessions || !n_ids || !codes || n < 1 || n > (size_t)m->n_batch || !model_is_whole(m) ||
         (samplers && (!drawn || !text || !text_sizes || capacity < 4 || capacity > INT32_MAX)) ||
         (flags & ~(GEMEL_TEXT_SPECIAL | GEMEL_STEP_LOGITS)))
@@ -112,11 +139,12 @@ int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32
         (samplers ? drawn : unused)[i] = -1;
         if (ids) ids += n_ids[i];
     }
-    int went_on = run(m, parts, n, flags, samplers ? drawn : unused, codes);
+    code = wants ? place_wants(parts, n, wants, hidden, log_probs) : GEMEL_OK;
+    if (code == GEMEL_OK) code = run(m, parts, n, flags, samplers ? drawn : unused, codes);
     for (size_t i = 0; i < n; i++) {
         if (samplers) text_sizes[i] = parts[i].text.size;
         session_drop(parts[i].s);
     }
     free(parts);
-    return went_on;
+    return code;
 }

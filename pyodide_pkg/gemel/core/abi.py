@@ -4,7 +4,7 @@ FUNCTIONS maps a name to (result code, argument codes): v nothing, i int (of uin
 f float, d double, z size_t, p address (0 or None: NULL), s address of terminated UTF-8 text.
 """
 
-ABI = 4
+ABI = 5
 
 OK = 0
 E_ARGUMENT = -1
@@ -72,6 +72,8 @@ KV_Q8_0 = 8
 KV_DEFAULT = -1
 SESSION_KV_TYPE = 1
 STEP_LOGITS = 4
+WANT_HIDDEN = 1
+WANT_SCORES = 2
 OP_PASS = 0
 OP_WAIT = 1
 OP_EMBED = 2
@@ -199,7 +201,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_log_probs": ("i", "ppzp"),
     "gemel_session_likeliest": ("i", "ppz"),
     "gemel_session_next": ("i", "ppiipzp"),
-    "gemel_model_step": ("i", "pppppzippzpp"),
+    "gemel_model_step": ("i", "pppppzippzppppp"),
     "gemel_session_flush": ("i", "ppz"),
     "gemel_session_cancel": ("v", "pi"),
     "gemel_session_save_size": ("z", "p"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack, overload
 
 from ..core.checks import text_or_none, wrong_type
@@ -22,10 +22,7 @@ from .core_model import CoreModel
 from .generation import Generation, Run
 from .kv import KvType
 from .sampling import Sampling
-from .session import Session, check_n_ctx
-
-TakePreloaded = Callable[[Sequence[int], int, KvType | None], Session | None]
-"""take(ids, n_ctx, kv_type): the session that evaluated these ids while the model loaded, or None."""
+from .session import Session, TakePreloaded, check_n_ctx
 
 
 class Chat(Closing):

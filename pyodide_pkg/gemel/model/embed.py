@@ -16,15 +16,12 @@ from ..core.checks import text as checked_text
 from ..core.errors import ArgumentError, ArgumentTypeError, ContextError, NumericError
 from ..core.floats import FloatArray, Rows, floats
 from .core_model import CoreModel
-from .session import Session
 
 Pooling = Literal["mean", "first", "last"]
 
 
-def embed(model: CoreModel, text: str, pooling: Pooling, *, normalise: bool) -> bytes:
-    """Return a text's embedding, float32 [n_embd] as bytes. ContextError when it is longer than the file's n_ctx."""
-    check_pooling(pooling)
-    flag("normalise", normalise)
+def text_ids(model: CoreModel, text: str) -> list[int]:
+    """Return the ids of a text that is embedded. ContextError when they are more than the file's n_ctx."""
     if not isinstance(text, str):
         raise ArgumentTypeError(f"embed takes texts, not {type(text).__name__}")
     ids = model.tokenize(text, bos_eos=True)
@@ -32,8 +29,7 @@ def embed(model: CoreModel, text: str, pooling: Pooling, *, normalise: bool) -> 
         raise ArgumentError("an empty text has no tokens to embed")
     if len(ids) > model.n_ctx:
         raise ContextError(f"n_ctx is {model.n_ctx}, but the text has {len(ids)} tokens: split it, and embed the parts")
-    with Session(model, len(ids)) as session:
-        return packed(pool(session.hidden(ids), pooling), normalise=normalise)
+    return ids
 
 
 def pooled(rows: Rows, pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
@@ -74,17 +70,40 @@ def packed(row: Sequence[float], *, normalise: bool) -> bytes:
     return array("f", row).tobytes()
 
 
+class Pool:
+    """The rows of a text become one row of doubles; they may come in parts, float32 [n][n_embd] each."""
+
+    def __init__(self, pooling: Pooling) -> None:
+        self._pooling = pooling
+        self._n = 0
+        self._total: Any = None   # of "mean" the sums so far, in token order; else the row
+
+    def add(self, rows: FloatArray) -> None:
+        """Add the next rows, at least one."""
+        is_first, self._n = not self._n, self._n + len(rows)
+        if self._pooling == "first":
+            self._total = rows.tolist()[0] if is_first else self._total
+        elif self._pooling == "last":
+            self._total = rows.tolist()[-1]
+        elif hasattr(rows, "astype"):   # numpy: adding row after row is the same additions, only faster
+            self._total = rows[0].astype("float64") * 0.0 if is_first else self._total
+            for row in rows:
+                self._total += row
+        else:
+            self._total = [0.0] * rows.shape[1] if is_first else self._total
+            for values in rows.tolist():
+                self._total = [a + b for a, b in zip(self._total, values, strict=True)]
+
+    def row(self) -> list[float]:
+        """Return the pooled row."""
+        if self._pooling != "mean":
+            return [float(x) for x in self._total]
+        total = self._total.tolist() if hasattr(self._total, "tolist") else self._total
+        return [x / self._n for x in total]
+
+
 def pool(rows: FloatArray, pooling: Pooling) -> list[float]:
     """Return one row of doubles from rows[n][n_embd]."""
-    n = len(rows)
-    if pooling != "mean":
-        return [float(x) for x in rows.tolist()[0 if pooling == "first" else n - 1]]
-    if hasattr(rows, "astype"):   # numpy: adding row after row is the same additions, only faster
-        total = rows[0].astype("float64") * 0.0
-        for row in rows:
-            total += row
-        return [x / n for x in total.tolist()]
-    sums = [0.0] * rows.shape[1]
-    for values in rows.tolist():
-        sums = [a + b for a, b in zip(sums, values, strict=True)]
-    return [x / n for x in sums]
+    pooled_rows = Pool(pooling)
+    pooled_rows.add(rows)
+    return pooled_rows.row()

@@ -286,3 +286,9 @@ def check_limit(model: CoreModel, n_ctx: int, n_prompt: int, max_tokens: int | N
     check_room(model, n_ctx, n_prompt, 0)
     room = n_ctx - n_prompt + 1
     return room if limit is None else min(limit, room)
+
+
+def n_ctx_for(model: CoreModel, n_prompt: int, max_tokens: int | None) -> int:
+    """Return n_ctx of a generation that names none: as much as is needed, at least the default."""
+    wanted = n_prompt + (limit_of(max_tokens) or 1) - 1
+    return min(max(model.default_n_ctx, wanted), model.n_ctx)

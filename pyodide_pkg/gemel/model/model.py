@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import weakref
+from collections import deque
 from collections.abc import Sequence
 from typing import Any, Unpack
 
-from ..core.checks import sequence, text
+from ..core.checks import flag, sequence, text
 from ..core.errors import ArgumentError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
 from ..source.saved import Saved, read_saved
 from ..text.ids import Ids
 from .batch.batch import Batch
-from .call_options import CallOptions, call_options, limit_of, merged
+from .batch.future import BatchFuture
+from .call_options import call_options, merged
 from .call_types import CallFields, SamplingFields
 from .chat import Chat, resume
 from .chat_file import unpack
 from .core_model import CoreModel
-from .embed import Pooling, embed
-from .generation import Generation, Run
+from .embed import Pooling, check_pooling, text_ids
+from .generation import Generation, Run, n_ctx_for
 from .kv import KvType
 from .overrides import Overrides
 from .sampler import Sampler
@@ -98,7 +101,7 @@ class Model(CoreModel):
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("special", "n_ctx", "kv_type"))
         ids = self._prompt_ids(prompt, special=special)
-        n_ctx = self._n_ctx_for(ids, options) if n_ctx is None else n_ctx
+        n_ctx = n_ctx_for(self, len(ids), options.max_tokens) if n_ctx is None else n_ctx
         session = self._take_preloaded(ids, n_ctx, kv_type) or Session(self, n_ctx, kv_type)
         try:
             return Generation(Run(session, ids, options, owned=True))
@@ -117,10 +120,11 @@ class Model(CoreModel):
     ) -> Batch:
         """Return a Batch: its generations are evaluated together, and share what they have in common.
 
-        n_ctx, kv_type: of each generation, as in session(). cache_memory: bytes that the caches of this model may take
+        n_ctx, kv_type: of each generation, as in generate(). cache_memory: bytes that the caches of this model may take
         before held ones are closed, and then the youngest generation waits; default a quarter of the memory that is
         available, in a tab 256 MB. max_running: generations at a time; default 64.
-        step_seconds: how long a step of prompts alone may take; default 0.25. Nothing is cancelled within a step.
+        step_seconds: how long a step of prompts alone may take; default 0.25, math.inf is no limit. Nothing is
+        cancelled within a step.
 
         >>> with model.batch() as batch:
         ...     both = [batch.generate(text, max_tokens=4, temperature=0) for text in ("Once", "Twice")]
@@ -128,8 +132,9 @@ class Model(CoreModel):
         [True, True]
         """
         return Batch(
-            self, n_ctx, kv_type, cache_memory=cache_memory, max_running=max_running, step_seconds=step_seconds
-        )
+            self, n_ctx, kv_type, cache_memory=cache_memory, max_running=max_running, step_seconds=step_seconds,
+            take_preloaded=self._take_preloaded,
+        )  # fmt: skip
 
     def generate_many(
         self,
@@ -156,23 +161,12 @@ class Model(CoreModel):
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         sequence("prompts", prompts, "a list of texts, or of lists of ids")
         ids = [self._prompt_ids(prompt, special=special) for prompt in prompts]
-        sizes = [self._n_ctx_for(one, options) if n_ctx is None else n_ctx for one in ids]
-        texts: dict[int, str] = {}
-        for size in sorted(set(sizes)):   # nearly always one
-            with self.batch(size, kv_type=kv_type) as batch:
-                generations = {
-                    i: batch.generate(
-                        one, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling
-                    )
-                    for i, one in enumerate(ids) if sizes[i] == size
-                }  # fmt: skip
-                texts |= {i: generation.read() for i, generation in generations.items()}
-        return [texts[i] for i in range(len(ids))]
-
-    def _n_ctx_for(self, ids: Sequence[int], options: CallOptions) -> int:
-        """Return n_ctx of a generation that names none: as much as is needed, at least the default."""
-        wanted = len(ids) + (limit_of(options.max_tokens) or 1) - 1
-        return min(max(self.default_n_ctx, wanted), self.n_ctx)
+        with self.batch(n_ctx, kv_type=kv_type) as batch:
+            generations = [
+                batch.generate(one, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling)
+                for one in ids
+            ]
+            return [generation.read() for generation in generations]
 
     def decode(self, sessions: Sequence[Session], ids: Ids) -> list[GemelError | None]:
         """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.
@@ -275,9 +269,10 @@ class Model(CoreModel):
         2
         """
         ids = self._prompt_ids(text, special=False)
-        with Session(self, min(max(len(ids), 1), self.n_ctx)) as session:
-            log_probs, _ = session.score(ids)
-        return log_probs[1:]
+        if not ids:
+            return []
+        with self.batch(step_seconds=math.inf) as batch:
+            return batch.score(ids).result()
 
     def embed(self, texts: str | Sequence[str], pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
         """Return the pooled last hidden states: float32 [n_embd] of one text, [n][n_embd] of a sequence of them.
@@ -285,13 +280,22 @@ class Model(CoreModel):
         pooling: over the tokens of a text: "mean", or the "first" or "last" one. normalise: to length 1.
         numpy where numpy can be imported, otherwise a memoryview with that shape.
         """
-        if isinstance(texts, str):
-            return floats(embed(self, texts, pooling, normalise=normalise))
-        given = sequence("texts", texts, "a text or a list of texts")
-        rows = [embed(self, text, pooling, normalise=normalise) for text in given]   # type: ignore[arg-type]  # it checks
-        if not rows:
-            raise ArgumentError("there are no texts to embed")
-        return floats(b"".join(rows), (len(rows), self.n_embd))
+        check_pooling(pooling)
+        flag("normalise", normalise)
+        with self.batch(step_seconds=math.inf) as batch:
+            if isinstance(texts, str):
+                return batch.embed(texts, pooling, normalise=normalise).result()
+            given = sequence("texts", texts, "a text or a list of texts")
+            if not given:
+                raise ArgumentError("there are no texts to embed")
+            raw, waiting = bytearray(), deque[BatchFuture[FloatArray]]()
+            for ids in [text_ids(self, one) for one in given]:   # type: ignore[arg-type]  # it checks
+                waiting.append(batch.embed(ids, pooling, normalise=normalise))
+                if len(waiting) > batch.max_running:   # as many as run together
+                    raw += memoryview(waiting.popleft().result()).cast("B")
+            for future in waiting:
+                raw += memoryview(future.result()).cast("B")
+            return floats(bytes(raw), (len(given), self.n_embd))
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{self.isa}, {self.threads} threads"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Unpack, overload
 
 from ..core import abi
@@ -291,3 +291,7 @@ class Session(CoreSession):
         data = read_saved(saved, "session")
         error, lent, size = self._library.alloc(ERROR_SIZE), self._library.lend(data), memoryview(data).nbytes
         self._change("gemel_session_restore", lent, size, error, error.size, where="restore", error=error)
+
+
+TakePreloaded = Callable[[Sequence[int], int, KvType | None], Session | None]
+"""take(ids, n_ctx, kv_type): the session that evaluated these ids while the model loaded, or None."""

@@ -91,12 +91,13 @@ class _Entered:
 class Pass:
     """A step of arguments that are known to be good, which may be taken again with other ids: a batch takes many.
 
-    Each time it evaluates counts[i] ids in sessions[i]. One thread at a time may take it.
+    Each time it evaluates counts[i] ids in sessions[i]. wants[i]: what else they give: 0, abi.WANT_HIDDEN or
+    abi.WANT_SCORES. One thread at a time may take it.
     """
 
     def __init__(
         self, model: CoreModel, sessions: Sequence[CoreSession], samplers: Sequence[Sampler | None] | None,
-        counts: Sequence[int], *, logits: bool,
+        counts: Sequence[int], *, logits: bool, wants: Sequence[int] = (),
     ) -> None:  # fmt: skip
         library, n = model._library, len(sessions)
         self._model, self._sessions, self._draws = model, sessions, samplers is not None
@@ -116,8 +117,33 @@ class Pass:
         self._before = (model._handle.address, given, given + len(lent))
         self._after = (
             given + word * n if self._draws else None, n, abi.STEP_LOGITS if logits else 0,
-            out, out + 12 * n, PIECE, out + 4 * n, out + 8 * n,
+            out, out + 12 * n, PIECE, out + 4 * n, out + 8 * n, *self._wanted(counts, wants),
         )  # fmt: skip
+
+    def _wanted(self, counts: Sequence[int], wants: Sequence[int]) -> tuple[int | None, int | None, int | None]:
+        """Place what the ids give; return the addresses of the wants, of hidden states and of log-probabilities."""
+        self._made: list[tuple[int, int]] = []   # of each session: where it is, and how many bytes
+        if not any(wants):
+            return None, None, None
+        library = self._model._library
+        sizes = {abi.WANT_SCORES: 8, abi.WANT_HIDDEN: 4 * self._model.n_embd}   # of an id
+        total = {want: sum(n for n, one in zip(counts, wants, strict=True) if one == want) for want in sizes}
+        self._rows = library.alloc(sum(size * total[want] for want, size in sizes.items()))
+        self._wants = library.lend(array("i", wants))
+        starts = {abi.WANT_SCORES: self._rows.address}
+        starts[abi.WANT_HIDDEN] = self._rows.address + 8 * total[abi.WANT_SCORES]
+        at = dict(starts)
+        for n, want in zip(counts, wants, strict=True):
+            size = n * sizes.get(want, 0)
+            self._made.append((at.get(want, 0), size))
+            if want:
+                at[want] += size
+        return self._wants.address, starts[abi.WANT_HIDDEN], starts[abi.WANT_SCORES]
+
+    def made(self, i: int) -> bytes:
+        """Return what the ids of sessions[i] gave: float32 [n][n_embd], or doubles [n]."""
+        address, size = self._made[i]
+        return self._model._library.read(address, size)
 
     def run(self, parts: Sequence[array[int]]) -> list[Drawn]:
         """Evaluate parts[i] in sessions[i]."""

@@ -7,10 +7,11 @@ makes ids, maybe in another thread; any error that a request can cause is raised
 from __future__ import annotations
 
 import codecs
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import gemel
 from gemel import KvType
@@ -82,11 +83,11 @@ class ModelSlot:
         self.model = model
         self.n_ctx = n_ctx
         self.kv_type = kv_type
+        size = model.default_n_ctx if n_ctx is None else n_ctx
         self._open: Callable[[], gemel.Batch] = lambda: model.batch(
-            n_ctx, kv_type=kv_type, cache_memory=cache_memory, max_running=parallel, step_seconds=step_seconds
+            size, kv_type=kv_type, cache_memory=cache_memory, max_running=parallel, step_seconds=step_seconds
         )
         self._batch: gemel.Batch | None = None
-        self._turns: list[Steps] = []
 
     def batch(self) -> gemel.Batch:
         """Return the batch, which is opened by the first request."""
@@ -98,17 +99,6 @@ class ModelSlot:
         """Take the batch's next step, if it has anything to evaluate."""
         if self._batch is not None and (self._batch.n_running or self._batch.n_waiting):
             self._batch.step()
-
-    def in_turn(self, steps: Steps) -> Steps:
-        """Run steps that evaluate beside the batch when those that came before have ended: one of them at a time."""
-        self._turns.append(steps)
-        try:
-            while self._turns[0] is not steps:
-                yield None
-            yield from steps
-        finally:
-            self._turns.remove(steps)
-            steps.close()
 
     def drop(self) -> None:
         """Close the batch: after an error its contents are unknown."""
@@ -286,19 +276,20 @@ class AnswerText:
 
 
 class Embeddings(Stoppable):
-    """Embeds texts one after another, each as Model.embed does, in parts that fit between the batch's passes."""
+    """Embeds texts, all together, as Model.embed does."""
 
-    def __init__(self, prompts: Prompts, *, param: str) -> None:
+    def __init__(self, prompts: Prompts, *, param: str, key: str = "") -> None:
         super().__init__()
         self._prompts = prompts
         self._param = param
+        self._key = key
 
     def steps(self, slot: ModelSlot) -> Steps:
         """Yield Began, then a Vector per text."""
-        model, batch = slot.model, slot.batch()
+        batch = slot.batch()
         prompts: list[list[int]] = []
         try:
-            for ids in self._prompts(model):
+            for ids in self._prompts(slot.model):
                 yield None
                 if len(ids) > batch.n_ctx:
                     words = f"the text has {len(ids)} tokens, but {batch.n_ctx} fit: embed it in parts"
@@ -307,15 +298,16 @@ class Embeddings(Stoppable):
         except gemel.GemelError as error:
             raise of_request(error, self._param) from error
         yield Began(prompts)
-        yield from slot.in_turn(self._vectors(slot, batch, prompts))
-
-    def _vectors(self, slot: ModelSlot, batch: gemel.Batch, prompts: list[list[int]]) -> Steps:
-        model = slot.model
-        for i, ids in enumerate(prompts):
-            with model.session(len(ids), kv_type=slot.kv_type) as session:
-                rows = bytearray()
-                while len(rows) < 4 * model.n_embd * len(ids):
-                    rows += memoryview(batch.hidden(session, ids[session.n_past :])).cast("B")
-                    yield None
-                states = memoryview(rows).cast("f", (len(ids), model.n_embd))
-                yield Vector(i, bytes(gemel.pooled(states)))
+        waiting, running = deque(prompts), deque[gemel.BatchFuture[Any]]()
+        n_done = 0
+        try:
+            while waiting or running:
+                while waiting and len(running) < batch.max_running:
+                    running.append(batch.embed(waiting.popleft(), key=self._key))
+                while running and running[0].done():
+                    yield Vector(n_done, bytes(running.popleft().result()))
+                    n_done += 1
+                yield None
+        finally:
+            for future in running:
+                future.close()

@@ -155,7 +155,7 @@ class Api:
         if body.dimensions not in (None, n_embd):
             raise refused("dimensions", f"this model's vectors have {n_embd} dimensions: leave it out")
         texts = prompts.of_inputs(body.input, "input", self._config, bos_eos=True)
-        job = self._scheduler.submit(served, Embeddings(texts, param="input"))
+        job = self._scheduler.submit(served, Embeddings(texts, param="input", key=_key(request)))
         try:
             vectors, n_tokens = await while_connected(request.receive, _vectors(job))
         finally:

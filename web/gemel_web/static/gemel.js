@@ -32,7 +32,6 @@ class Call {
     constructor(name, listener) {
         this.name = name;
         this.listener = listener; // {progress, output, piece, head, body}: called before the answer
-        this.flag = null; // shared memory: 1 in it stops the computation
         this.answer = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.answer.catch(() => {}); // a generation's iterator throws it, too; other callers await it
     }
@@ -264,7 +263,6 @@ export class Gemel {
             this.#fail(id, { name: "CancelledError", message: `${call.name} was stopped` });
             return;
         }
-        if (call.flag !== null) Atomics.store(call.flag, 0, 1);
         this.#worker.postMessage({ stop: id });
         if (call.name === "run" && this.#interrupt !== null) setTimeout(() => this.#interruptCell(id), GRACE);
     }
@@ -347,7 +345,6 @@ export class Gemel {
 
     #hearOf(call, { id, kind, ...data }) {
         if (call === undefined) return;
-        if (kind === "begun") call.flag = data.flag ?? null;
         else if (kind === "progress") call.listener.progress?.(data.progress);
         else if (kind === "output") call.listener.output?.(data.text, data.stream);
         else if (kind === "piece") call.listener.piece?.(data.text, data.count);

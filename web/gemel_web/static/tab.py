@@ -1,6 +1,6 @@
 """The Python of gemel.js's worker: the page's messages become calls of gemel, and their results become messages.
 
-A message is {id, name, subject, options}. It is answered by any number of "begun", "progress", "output", "piece",
+A message is {id, name, subject, options}. It is answered by any number of "progress", "output", "piece",
 "head" and "body", and finally one "value" or "error". {stop: id} ends a call. Pieces that follow quickly are sent
 together.
 """
@@ -13,6 +13,7 @@ import importlib
 import io
 import math
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,6 @@ PACE = 0.03          # minimum seconds between two messages of one call
 CELL = "<cell>"      # the file name of a page's program in tracebacks
 SUBJECTS = {"generate": "prompt", "chat": "messages", "embed": "texts", "run": "code", "delete": "name"}
 ENDLESS = {"max_tokens": "leave it out for no limit", "top_k": "pass 0 for no limit"}   # what Infinity may mean there
-CHAT_OPTIONS = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the others are Chat.send's
 Post = Callable[..., None]
 
 
@@ -257,9 +257,7 @@ class Tab:
         self._threads = threads
         self._calls: dict[int, Call] = {}
         self._model: gemel.Model | None = None
-        self._chat: gemel.Chat | None = None
-        self._chat_key = ""
-        self._answering: gemel.Generation | None = None   # of the chat
+        self._batches: dict[tuple[int | None, gemel.KvType | None], gemel.Batch] = {}   # by n_ctx and kv_type
         self._app: TabApp | None = None
         self._installing = asyncio.Lock()
         self._cells = asyncio.Lock()   # all programs share stdout: one runs at a time
@@ -325,9 +323,10 @@ class Tab:
         return self._info(self._model)
 
     def _unload(self) -> None:
-        model, self._model, self._chat, self._chat_key, self._answering = self._model, None, None, "", None
+        model, self._model = self._model, None
+        self._batches.clear()
         if model is not None:
-            model.close()
+            model.close()   # and its batches
 
     def _loaded(self) -> gemel.Model:
         if self._model is None:
@@ -351,37 +350,30 @@ class Tab:
 
     # ---- Text -------------------------------------------------------------------------------------------------------
 
+    def _batch(self, n_ctx: int | None = None, kv_type: gemel.KvType | None = None) -> gemel.Batch:
+        """Return what evaluates all answers of one kind together; the longer ones share what they have in common."""
+        key = n_ctx, kv_type
+        if key not in self._batches:
+            self._batches[key] = self._loaded().batch(n_ctx, kv_type=kv_type, step_seconds=gemel.Pace.SECONDS)
+        return self._batches[key]
+
     def generate(self, call: Call, prompt: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         """Start immediately, so that a stop finds the generation."""
-        return self._begun(call, self._loaded().generate(prompt, **options))
+        opened = {name: options.pop(name) for name in ("n_ctx", "kv_type") if name in options}
+        call.generation = self._batch(**opened).generate(prompt, **options)
+        return self._stream(call, call.generation)
 
     def chat(self, call: Call, messages: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
-        """As generate, in one Chat as long as its options stay the same: it reuses what it has evaluated."""
+        """As generate; what earlier answers evaluated of the messages is not evaluated again."""
         if not isinstance(messages, list):
             raise gemel.ArgumentTypeError(f"messages={messages!r:.50}: must be a list of {{role, content}}")
-        opened = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
-        values = options.pop("template_options", {})
+        values = options.get("template_options", {})
         if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
             raise TypeError(f"template_options={values!r:.50}: must be an object such as {{enable_thinking: false}}")
-        opened |= values
-        if self._chat is None or repr(opened) != self._chat_key:
-            if self._chat is not None:
-                self._chat.close()
-                self._chat = None
-            self._chat, self._chat_key = self._loaded().chat(**opened), repr(opened)
-        if self._answering is not None:
-            self._answering.close()   # appends its text so far to its messages
-        self._chat.messages[:] = messages
-        self._answering = self._chat.send(**options)
-        return self._begun(call, self._answering)
-
-    def _begun(self, call: Call, generation: gemel.Generation) -> Coroutine[Any, Any, Any]:
-        call.generation = generation
-        with contextlib.suppress(gemel.LibraryError):   # with a side module, which can stop only between two tokens
-            flag = gemel.browser.cancel_flag(generation)
-            js.Atomics.store(flag, 0, 0)
-            call.tell("begun", flag=flag)
-        return self._stream(call, generation)
+        n_ctx = options.pop("n_ctx", None)
+        batch = self._batch(self._loaded().default_n_ctx if n_ctx is None else n_ctx, options.pop("kv_type", None))
+        call.generation = batch.answer(messages, **options)
+        return self._stream(call, call.generation)
 
     async def _stream(self, call: Call, generation: gemel.Generation) -> dict[str, Any]:
         with generation, contextlib.suppress(gemel.CancelledError):   # the page's flag, or the model was closed
@@ -400,19 +392,24 @@ class Tab:
         }  # fmt: skip
 
     async def embed(self, call: Call, texts: Any, options: dict[str, Any]) -> Any:  # noqa: ANN401
-        """Return a Float32Array, or an array of them; a stop takes effect between two texts."""
+        """Return a Float32Array, or an array of them, evaluated beside the answers."""
         model = self._loaded()
         if not isinstance(texts, str | list):
             raise TypeError(f"texts is {texts!r:.50}: must be a text or an array of texts")
-        if isinstance(texts, str) or not texts:
-            return floats(model.embed(texts, **options))
-        rows = []
-        for i, text in enumerate(texts):
+        if not texts:
+            return floats(model.embed(texts, **options))   # raises
+        for i, text in enumerate([] if isinstance(texts, str) else texts):
             if not isinstance(text, str):
                 raise TypeError(f"texts[{i}] is {text!r:.50}: must be a text")
-            rows.append(floats(model.embed([text], **options)))
-            await asyncio.sleep(0)
-        return rows
+        batch, rows = self._batch(), []
+        with contextlib.ExitStack() as opened:
+            waiting = deque([texts] if isinstance(texts, str) else texts)
+            running = deque[gemel.BatchFuture[Any]]()
+            while waiting or running:
+                while waiting and len(running) < batch.max_running:   # as many as run together
+                    running.append(opened.enter_context(batch.embed(waiting.popleft(), **options)))
+                rows.append(floats(await running.popleft()))
+        return rows[0] if isinstance(texts, str) else rows
 
     # ---- The server's app -------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Many generations of one model: each step is one pass, which reads the weights once for all of them.
+"""Many requests to one model: each step is one pass, which reads the weights once for all of them.
 
 A step takes the next id of every answer that runs, and ids of prompts as far as the answers' pace allows. What any
 request has evaluated before, and memory still holds, is not evaluated again. Each answer has the bits that it has
@@ -10,9 +10,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Unpack
+from typing import Any, TypeVar, Unpack
 
 from ...core.checks import callback, flag, not_number, not_whole, text, wrong_type
 from ...core.closing import Closing
@@ -20,25 +20,30 @@ from ...core.errors import ArgumentError, GemelError, OutOfMemoryError, StateErr
 from ...core.floats import FloatArray
 from ...core.scalars import number, whole
 from ...text.ids import Ids, id_bytes
+from ...text.messages import Ending, continues, plain
 from ..answer import StopReason
 from ..call_options import call_options
 from ..call_types import CallFields
 from ..core_model import CoreModel
-from ..generation import Generation, check_limit
+from ..core_session import check_room
+from ..embed import Pooling, check_pooling, text_ids
+from ..generation import Generation, check_limit, n_ctx_for
 from ..kv import KvType
 from ..memory import default_cache
 from ..pace import Pace
 from ..sampling import Sampling
-from ..session import Session
+from ..session import Session, TakePreloaded
 from ..step import Drawn, Pass
 from .costs import Costs
+from .future import BatchFuture, EmbeddingReader, Reader, ReadRequest, ScoreReader
 from .prefixes import PAGE, common, prefixes_of
-from .request import OnDrawn, Request
+from .request import AnswerRequest, OnDrawn, Request
 from .waiting import Waiting
 
 STEP_S = 0.25        # seconds of a step in which no answer waits
 MAX_RUNNING = 64
 Part = tuple[Request, int]   # a request, and how many of its ids a step evaluates
+T = TypeVar("T")
 
 
 class Batch(Closing):
@@ -48,7 +53,7 @@ class Batch(Closing):
 
     Attributes:
         model: whose generations they are
-        n_ctx: ids of a prompt and its answer
+        n_ctx: ids of a prompt and its answer; of a batch that was opened without it, the least of them
         kv_type: what keys and values are rounded to
         cache_memory: bytes that the KV caches of the model may take
         max_running: generations that are evaluated together
@@ -59,7 +64,10 @@ class Batch(Closing):
     def __init__(
         self, model: CoreModel, n_ctx: int | None = None, kv_type: KvType | None = None, *,
         cache_memory: int | None = None, max_running: int | None = None, step_seconds: float | None = None,
+        take_preloaded: TakePreloaded | None = None,
     ) -> None:  # fmt: skip
+        self._grows = n_ctx is None   # a generation has as much as it needs
+        self._take_preloaded = take_preloaded
         with Session(model, n_ctx, kv_type) as session:   # checks both
             self.n_ctx, self.kv_type, self._position_size = session.n_ctx, session.kv_type, session.kv_size
         self.model = model
@@ -67,7 +75,7 @@ class Batch(Closing):
         most = model.n_batch - Costs.LEAST   # prompts go on beside them
         self.max_running = MAX_RUNNING if max_running is None else _integer(max_running, 1, "max_running", most)
         seconds = STEP_S if step_seconds is None else step_seconds
-        if number(seconds) is None or not 0 < seconds < float("inf"):
+        if number(seconds) is None or not seconds > 0:
             raise not_number("step_seconds", step_seconds, "a number of seconds over 0")
         longest = Pace.FIRST if model.info.engine == "side module" else model.n_batch
         self._costs = Costs(model.n_batch, longest, seconds)
@@ -114,23 +122,88 @@ class Batch(Closing):
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         if whole(priority) is None:
             raise not_whole("priority", priority, "an integer")
-        kind = (self.n_ctx, self.kv_type, text("cache_salt", cache_salt))
+        salt = text("cache_salt", cache_salt)
         is_message = flag("is_answer", is_answer)
         callback("on_drawn", on_drawn)
         ids = self.model._prompt_ids(prompt, special=special)
         id_bytes(ids, self.model.n_vocab)   # a bad one would end the step of all
-        limit = check_limit(self.model, self.n_ctx, len(ids), options.max_tokens)
+        n_ctx = n_ctx_for(self.model, len(ids), options.max_tokens) if self._grows else self.n_ctx
+        limit = check_limit(self.model, n_ctx, len(ids), options.max_tokens)
         self._check_open()
-        request = Request(
-            self.model, ids, options, limit, key=text("key", key), priority=priority, kind=kind, batch=self
-        )
+        request = AnswerRequest(
+            self.model, ids, options, limit, n_ctx=n_ctx, key=text("key", key), priority=priority,
+            kind=(n_ctx, self.kv_type, salt), batch=self,
+        )  # fmt: skip
         request.answer.is_message = is_message
         request.on_drawn = on_drawn
+        self._add(request)
+        return Generation(request)
+
+    def answer(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        template: str | None = None,
+        tools: Sequence[Any] | None = None,
+        template_options: Mapping[str, Any] | None = None,
+        continue_final_message: bool | None = None,
+        add_generation_prompt: bool | None = None,
+        **options: Any,  # noqa: ANN401
+    ) -> Generation:
+        """Answer messages, as Chat.send() does; what earlier answers evaluated of them is not evaluated again.
+
+        template, tools: as in Model.chat; template_options: its further keywords. continue_final_message,
+        add_generation_prompt: as in Chat.send. options: those of generate().
+        """
+        if not plain(messages):   # it also refuses what is no list of messages
+            raise ArgumentError("there is no message to answer: pass at least one")
+        values = {} if template_options is None else dict(template_options)
+        ids = self.model.prompt_ids(
+            messages, template=template, tools=tools, continue_final_message=continue_final_message,
+            add_generation_prompt=add_generation_prompt, **values,
+        )  # fmt: skip
+        goes_on = continues(messages, Ending(continue_final_message, add_generation_prompt))
+        return self.generate(ids, is_answer=not goes_on, **options)
+
+    def embed(
+        self, prompt: str | Ids, pooling: Pooling = "mean", *, normalise: bool = True, key: str = "", priority: int = 0
+    ) -> BatchFuture[FloatArray]:
+        """Evaluate a text beside the answers; the future's result is its embedding, with the bits of Model.embed.
+
+        prompt: a text, or its ids, BOS and EOS included. Short texts go through a pass together.
+        """
+        check_pooling(pooling)
+        flag("normalise", normalise)
+        ids = text_ids(self.model, prompt) if isinstance(prompt, str) else self._ids(prompt)
+        n_embd = self.model.n_embd
+        return self._read(lambda: EmbeddingReader(n_embd, pooling, normalise=normalise), ids, key, priority)
+
+    def score(self, prompt: str | Ids, *, key: str = "", priority: int = 0) -> BatchFuture[list[float]]:
+        """Evaluate a text beside the answers; the future's result is that of Model.score."""
+        return self._read(ScoreReader, self._ids(prompt), key, priority)
+
+    def _ids(self, prompt: str | Ids) -> list[int]:
+        """Return the ids of a text that is read whole."""
+        ids = self.model._prompt_ids(prompt, special=False)
+        if not ids:
+            raise ArgumentError("the prompt is empty: pass at least one token")
+        check_room(self.model, self.model.n_ctx, len(ids), 0)
+        return ids
+
+    def _read(self, reader: Callable[[], Reader[T]], ids: list[int], key: str, priority: int) -> BatchFuture[T]:
+        id_bytes(ids, self.model.n_vocab)
+        if whole(priority) is None:
+            raise not_whole("priority", priority, "an integer")
+        self._check_open()
+        request = ReadRequest(reader, ids, key=text("key", key), priority=priority, batch=self)
+        self._add(request)
+        return BatchFuture(request, self.model)
+
+    def _add(self, request: Request) -> None:
         self._arrived.append(request)
         if self._closed:   # meanwhile, by another thread
             request.finish("cancelled")
             self._check_open()
-        return Generation(request)
 
     def _check_open(self) -> None:
         if self._closed:
@@ -144,32 +217,18 @@ class Batch(Closing):
         if not isinstance(generation, Generation):
             raise wrong_type("generation", generation, "a generation of this batch")
         request = generation._run
-        if not isinstance(request, Request) or request.batch is not self:
+        if not isinstance(request, AnswerRequest) or request.batch is not self:
             raise ArgumentError("generation: it is not of this batch: iterate over it")
         return request.taken()
 
-    def hidden(self, session: Session, ids: Sequence[int]) -> FloatArray:
-        """Append to a session as many of the ids as fit between two steps; return their hidden states.
-
-        As Session.hidden, float32 [n][n_embd], for embeddings beside answers: call it again with the ids that are left.
-        """
-        if not isinstance(session, Session):
-            raise wrong_type("session", session, "a gemel.Session")
-        with self._stepped():
-            n = max(Costs.LEAST, self._costs.ids(sum(one.decodes for one in self._running)))
-            start = time.perf_counter()
-            rows = session.hidden(ids[:n])
-            self._costs.note(0, len(rows), time.perf_counter() - start)
-            return rows
-
     @property
     def n_running(self) -> int:
-        """Generations that have begun and not ended."""
+        """Generations and futures that have begun and not ended."""
         return len(self._running)
 
     @property
     def n_waiting(self) -> int:
-        """Generations that have not begun."""
+        """Those that have not begun."""
         return len(self._waiting) + len(self._arrived)
 
     @property
@@ -297,8 +356,8 @@ class Batch(Closing):
             if source is not None and shared >= PAGE + self._prefixes.longest(request.todo, request.kind):
                 with suppress(UnsupportedError):   # pages that a sliding window needs there were freed
                     session = source.session.fork(shared) if source.session is not None else None
-            session = session or self._prefixes.fork(request.todo, request.kind)
-            session = session or Session(self.model, self.n_ctx, self.kv_type)
+            session = session or self._preloaded(request) or self._prefixes.fork(request.todo, request.kind)
+            session = session or Session(self.model, request.n_ctx, self.kv_type)
         except OutOfMemoryError as error:
             self._lacks_memory([request], error)
             return False
@@ -308,17 +367,29 @@ class Batch(Closing):
         request.begin(session, session.n_past)
         return True
 
+    def _preloaded(self, request: Request) -> Session | None:
+        """Return the session that evaluated the prompt while the model loaded; of it, the last id is left to do."""
+        if self._take_preloaded is None or request.wants:
+            return None
+        session = self._take_preloaded(request.prompt_ids, request.n_ctx, self.kv_type)
+        if session is not None:
+            session.sync(request.prompt_ids[:-1])
+        return session
+
     def _evaluate(self, parts: list[Part]) -> None:
         """Take the step. What it did to parts that can't be noted is unknown: they end with an error."""
         n_decoding = sum(request.decodes for request, _ in parts)
         left = deque(parts)
         start = time.perf_counter()
         try:
-            outcomes = self._pass_of(parts).run([request.todo[:n] for request, n in parts])
+            taken = self._pass_of(parts)
+            outcomes = taken.run([request.todo[:n] for request, n in parts])
             seconds = time.perf_counter() - start
             self._costs.note(n_decoding, sum(n for _, n in parts) - n_decoding, seconds)
             lacking: list[Request] = []
-            for (request, n), drawn in zip(parts, outcomes, strict=True):
+            for i, ((request, n), drawn) in enumerate(zip(parts, outcomes, strict=True)):
+                if request.wants and drawn.error is None:
+                    request.take(taken.made(i))
                 if self._note(request, n, drawn, seconds):
                     lacking.append(request)
                 left.popleft()
@@ -342,7 +413,8 @@ class Batch(Closing):
             self._n_same = 0
             drawers = [request.sampler if n == len(request.todo) else None for request, n in parts]
             logits = any(request.on_drawn is not None for request, _ in parts)
-            self._pass = Pass(self.model, sessions, drawers, [n for _, n in parts], logits=logits)
+            wants = [request.wants for request, _ in parts]
+            self._pass = Pass(self.model, sessions, drawers, [n for _, n in parts], logits=logits, wants=wants)
             self._answering = sessions if all(request.decodes for request, _ in parts) else []
         return self._pass
 
@@ -354,7 +426,7 @@ class Batch(Closing):
         if drawn.error is not None:
             self._end(request, "error", drawn.error)
             return False
-        had = len(request.answer.ids)
+        had = request.n_drawn
         try:
             reason = request.evaluated(n, drawn, seconds)
         except Exception as error:   # of on_drawn
@@ -385,7 +457,7 @@ class Batch(Closing):
     def _end(self, request: Request, reason: StopReason, error: Exception | None = None) -> None:
         """End a running request; what an answer that is complete evaluated is held for others."""
         session = None
-        if reason in ("stop", "eos", "length"):
+        if reason in ("stop", "eos", "length") and not request.wants:
             session, request.session = request.session, None
         request.finish(reason, error)
         if request in self._running:

@@ -6,6 +6,7 @@ from recent steps by their medians, so that one slow step changes little.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from statistics import median
@@ -25,7 +26,7 @@ class Costs:
     def __init__(self, n_batch: int, longest: int, seconds: float) -> None:
         self._n_batch = n_batch   # ids of a step
         self._longest = longest   # of them, those of prompts
-        self._seconds = seconds   # of a step in which no answer waits
+        self._seconds = seconds   # of a step in which no answer waits; inf: as long as it takes
         self._lock = threading.Lock()
         self._pass: deque[tuple[int, float]] = deque(maxlen=2 * self.KEPT)   # ids and seconds of prompts alone
         self._beside: deque[float] = deque(maxlen=self.KEPT)                # seconds an id of a prompt beside answers
@@ -41,6 +42,8 @@ class Costs:
             room = min(self._n_batch - n_decoding, self._longest)
             base, each = self._of_prompts()
             if not n_decoding:
+                if self._seconds == math.inf:
+                    return room
                 if not each:
                     return min(room, self.FIRST)
                 return max(1, min(room, max(int((self._seconds - base) / each), int(self.SHARE * base / each))))

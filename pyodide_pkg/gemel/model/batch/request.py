@@ -1,4 +1,4 @@
-"""One generation of a batch: the ids that it needs evaluated next, and what became of it."""
+"""What a batch evaluates, and what became of it: the ids that it needs next, in a session of its own."""
 
 from __future__ import annotations
 
@@ -32,29 +32,84 @@ USUAL = 256   # ids of an answer without a limit, for the estimate of its work
 
 
 class Request:
-    """What a Generation shows. The batch that made it evaluates `todo` in `session`, and gives it the ids drawn."""
+    """What a batch knows of its requests. It evaluates `todo` in `session`, and tells what came of it."""
 
-    pace: Pace | None = None   # the batch chooses the sizes of its steps
+    sampler: Sampler | None = None   # draws an id after the last of `todo`
+    on_drawn: OnDrawn | None = None
+    decodes = False   # it needs one id evaluated, that of its answer
+    wants = 0         # what its ids give, as in a Pass
+    n_drawn = 0       # ids of its answer
 
     def __init__(
-        self, model: CoreModel, prompt_ids: Sequence[int], options: CallOptions, limit: int, *, key: str, priority: int,
-        kind: Hashable, batch: Drives,
+        self, prompt_ids: Sequence[int], *, n_ctx: int, work: float, key: str, priority: int, kind: Hashable,
+        batch: Drives,
     ) -> None:  # fmt: skip
-        self.model = model
         self.batch = batch
         self.prompt_ids = list(prompt_ids)
+        self.n_ctx, self.work = n_ctx, work
         self.key, self.priority, self.kind = key, priority, kind
-        self.work = float(len(self.prompt_ids) + min(limit, USUAL))
-        self.answer = Answer(model, len(self.prompt_ids), options.stops, limit)
         self.session: Session | None = None
         self.prompt_bytes = array("i", self.prompt_ids).tobytes()   # for comparing prompts
-        self.todo = array("i", self.prompt_ids)   # ids that the session lacks; an id is drawn after the last of them
-        self.seconds = 0.0                        # of the steps that evaluated the prompt
+        self.todo = array("i", self.prompt_ids)   # ids that the session lacks
         self.n_evaluated = 0                      # ids, also those that were evaluated again
         self.cancelled = False
         self.stop_reason: StopReason | None = None
         self.error: Exception | None = None
-        self.on_drawn: OnDrawn | None = None
+
+    @property
+    def n_past(self) -> int:
+        """How many of its ids are evaluated."""
+        return len(self.prompt_ids) + self.n_drawn - len(self.todo)
+
+    def begin(self, session: Session, n_held: int) -> None:
+        """Take a session that has the first n_held ids."""
+        raise NotImplementedError
+
+    def put_back(self) -> None:
+        """Give up the session, to begin again later."""
+        raise NotImplementedError
+
+    def take(self, made: bytes) -> None:
+        """Take what the ids gave that are evaluated now, if it `wants` something."""
+        raise NotImplementedError
+
+    def evaluated(self, n: int, drawn: Drawn, seconds: float) -> StopReason | None:
+        """Note that the first n ids of todo were evaluated; return why the request ends with them, or None."""
+        raise NotImplementedError
+
+    def finish(self, reason: StopReason, error: Exception | None = None) -> None:
+        """Note why it ended, and free what it holds."""
+        if self.stop_reason is not None:
+            return
+        self.stop_reason, self.error = reason, error
+        if self.sampler is not None:
+            self.sampler.close()
+        if self.session is not None:
+            self.session.close()
+            self.session = None
+
+    def end(self, reason: StopReason) -> None:
+        """Leave the batch; only the first call counts."""
+        if self.stop_reason is None:
+            self.cancelled = True
+            self.batch._leave(self)
+
+
+class AnswerRequest(Request):
+    """What a Generation shows: a prompt, and the ids drawn after it."""
+
+    pace: Pace | None = None   # the batch chooses the sizes of its steps
+    sampler: Sampler
+
+    def __init__(
+        self, model: CoreModel, prompt_ids: Sequence[int], options: CallOptions, limit: int, *, n_ctx: int, key: str,
+        priority: int, kind: Hashable, batch: Drives,
+    ) -> None:  # fmt: skip
+        work = float(len(prompt_ids) + min(limit, USUAL))
+        super().__init__(prompt_ids, n_ctx=n_ctx, work=work, key=key, priority=priority, kind=kind, batch=batch)
+        self.model = model
+        self.answer = Answer(model, len(self.prompt_ids), options.stops, limit)
+        self.seconds = 0.0   # of the steps that evaluated the prompt
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
@@ -68,14 +123,14 @@ class Request:
     # ---- For its batch ----------------------------------------------------------------------------------------------
 
     @property
-    def decodes(self) -> bool:
-        """Whether it needs one id evaluated, that of its answer."""
-        return bool(self.answer.ids) and len(self.todo) == 1
+    def n_drawn(self) -> int:   # type: ignore[override]  # never set
+        """Ids of the answer so far."""
+        return len(self.answer.ids)
 
     @property
-    def n_past(self) -> int:
-        """How many of its ids are evaluated."""
-        return len(self.prompt_ids) + len(self.answer.ids) - len(self.todo)
+    def decodes(self) -> bool:   # type: ignore[override]  # never set
+        """Whether it needs one id evaluated, that of its answer."""
+        return bool(self.answer.ids) and len(self.todo) == 1
 
     @property
     def all_ids(self) -> array[int]:
@@ -122,16 +177,6 @@ class Request:
         self.todo.append(drawn.id)
         return reason
 
-    def finish(self, reason: StopReason, error: Exception | None = None) -> None:
-        """Note why it ended, and free what it holds."""
-        if self.stop_reason is not None:
-            return
-        self.stop_reason, self.error = reason, error
-        self.sampler.close()
-        if self.session is not None:
-            self.session.close()
-            self.session = None
-
     def _rest(self) -> str:
         raw = self._flush(self.session) if self.session is not None else b""
         return self._utf8.decode(raw, True)
@@ -168,9 +213,3 @@ class Request:
     def interrupt(self) -> None:
         """End with the running step."""
         self.end("cancelled")
-
-    def end(self, reason: StopReason) -> None:
-        """Leave the batch; only the first call counts."""
-        if self.stop_reason is None:
-            self.cancelled = True
-            self.batch._leave(self)
