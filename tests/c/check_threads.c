@@ -95,7 +95,7 @@ static void a_resized_pool_has_the_new_number(void) {
 
 static void a_short_run_is_done_by_all_or_by_the_caller_alone(void) {
     static job j;
-    pace paces[2] = {{{0}, 0, 0, 0, 0}};
+    pace paces[2] = {{{0}, 0, 0, 0, 0, 0}};
     int ways[2][2] = {{0}};
     threads *pool = pool_of(3);
     if (!pool) CHECK_SKIP("no threads here");
@@ -107,6 +107,27 @@ static void a_short_run_is_done_by_all_or_by_the_caller_alone(void) {
     }
     CHECK(ways[0][0] && ways[0][1] && ways[1][0] && ways[1][1]);   // each user tried both
     threads_close(pool);
+}
+
+// Runs of a machine where all threads take `together` and the caller alone takes 11; returns how many of n all did.
+static int together_of(pace *p, double together, int n) {
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        int alone = pace_is_alone(p);
+        count += !alone;
+        pace_note(p, alone ? 11 : together);
+    }
+    return count;
+}
+
+static void all_threads_are_used_again_soon_after_a_moments_load(void) {
+    pace p = {{0}, 0, 0, 0, 0, 0};
+    CHECK(together_of(&p, 8, 1000) > 960);
+    CHECK(together_of(&p, 18, 30) < 20);   // somebody else computes
+    CHECK(together_of(&p, 8, 60) > 20);
+    CHECK(together_of(&p, 8, 200) > 180);
+    CHECK(together_of(&p, 15, 2000) < 400);   // for long: the trials become rare
+    CHECK(together_of(&p, 50, 2000) < 40);
 }
 
 typedef struct users {
@@ -315,6 +336,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(every_thread_of_a_run_takes_part_once),
         CHECK_ENTRY(a_resized_pool_has_the_new_number),
         CHECK_ENTRY(a_short_run_is_done_by_all_or_by_the_caller_alone),
+        CHECK_ENTRY(all_threads_are_used_again_soon_after_a_moments_load),
         CHECK_ENTRY(two_users_of_a_pool_take_turns),
         CHECK_ENTRY(the_first_to_ask_gets_the_pool_first),
         CHECK_ENTRY(numbers_out_of_range_are_refused),

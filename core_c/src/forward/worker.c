@@ -33,6 +33,8 @@ void multiply(const worker *w, const linear *l, const acts *a, int p0, int p1, f
         for (int i = from; i < to; i++) y[(size_t)t * ld + (size_t)i] = y[(size_t)t * ld + (size_t)i] + l->b[i];
 }
 
+enum { FEW_ROWS = 16 };   // these stream through the weights, fastest through many that are adjacent
+
 deal deal_out(const worker *w, int total, int unit) {
     deal d = {.total = total, .from = -1};
     if (w->n == 1 || w->nth == 1) {
@@ -44,21 +46,28 @@ deal deal_out(const worker *w, int total, int unit) {
     int now = (*w->n_deals)++ % 2;
     if (w->ith == 0) atomic_store(&w->s->dealt[!now], 0);   // no thread takes from it before the next barrier
     d.next = &w->s->dealt[now];
-    // About eight runs per thread even out cores of different speed.
-    int least = total / (8 * w->nth) > total / RUNS_MAX ? total / (8 * w->nth) : total / RUNS_MAX;
-    d.step = least < 2 ? 2 : (least + 4) / 4 * 4;   // whole tiles of several panels, pairs at least
+    // Large runs first, small ones last: so cores of different speed end together, and equal ones, too.
+    int least = total / (16 * w->nth) > total / RUNS_MAX ? total / (16 * w->nth) : total / RUNS_MAX;
+    d.least = least / 2 * 2 + 2;
+    d.parts = w->n > FEW_ROWS ? 3 * w->nth : 2 * w->nth;
     return d;
 }
 
 int deal_take(deal *d) {
     if (!d->next) {   // once
-        int is_left = d->step == 0 && d->from < d->to;
-        d->step = 1;
+        int is_left = !d->is_taken && d->from < d->to;
+        d->is_taken = 1;
         return is_left;
     }
-    d->from = atomic_fetch_add(d->next, d->step);
-    d->to = d->from + d->step < d->total ? d->from + d->step : d->total;
-    return d->from < d->total;
+    int from = atomic_load(d->next), n;
+    do {   // an equal share of what is left, or two thirds of one; pairs, of which the kernels make whole tiles
+        if (from >= d->total) return 0;
+        n = 2 * (d->total - from) / d->parts / 2 * 2;
+        if (n < d->least) n = d->least;
+    } while (!atomic_compare_exchange_weak(d->next, &from, from + n));
+    d->from = from;
+    d->to = from + n < d->total ? from + n : d->total;
+    return 1;
 }
 
 // Panels from..to-1 of several products of one input, numbered consecutively.

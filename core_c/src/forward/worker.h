@@ -40,13 +40,15 @@ static inline void meet(const worker *w) {   // barrier: wait for all threads of
 }
 
 // Panels of a product, dealt out to the threads. With several rows, a thread takes a run of panels at a time, since
-// cores differ in speed. With one row each thread has one share, adjacent in memory. All threads call deal_out for the
+// cores differ in speed: large runs first, then ever smaller ones. With one row each thread has one share, adjacent in memory. All threads call deal_out for the
 // same panels, with a barrier before they call it again.
 enum { RUNS_MAX = 64 };   // of one deal and all threads: deal_out makes runs long enough
 typedef struct deal {
     atomic_int *next;   // the first panel that no thread has; NULL: shares
-    int total, step;    // panels, and of a run
+    int total;          // panels
+    int least, parts;   // panels of a run: at least, and 2 of `parts` equal parts of those that are left
     int from, to;       // the current run
+    int is_taken;       // the share
 } deal;
 deal deal_out(const worker *w, int total, int unit);   // shares are of a multiple of `unit` panels, 1 or 2; runs of 2
 int deal_take(deal *d);                                // 1: d->from..d->to-1 is this thread's; 0: there are no more

@@ -10,12 +10,6 @@
 #include <stdlib.h>
 
 enum { SPINS = 3000, SPINS_CROWDED = 100, RUN_BITS = 9 };
-enum {
-    TRIAL_RUNS = 4,
-    TRIAL_EVERY = 200,
-    TRIAL_SELDOM = 500
-};   // rarely: when the other way took more than twice as long
-
 typedef _Atomic(uint64_t) counter;
 
 typedef struct fair_lock {   // first come, first served
@@ -172,34 +166,6 @@ static int start_workers(threads *t, int n) {
     return GEMEL_OK;
 }
 
-// ---- Short runs ----------------------------------------------------------------------------------------------------
-// Use the faster way. The other is tried for some runs now and then, and immediately when the way in use becomes much
-// slower than the other was.
-
-static void pace_switch(pace *p, int way, int is_trial) {
-    p->way = way;
-    p->runs = 0;
-    p->is_trial = is_trial;
-}
-static int choose_alone(pace *p) {
-    double *mine = &p->seconds[p->way], *other = &p->seconds[!p->way];
-    if (p->runs < TRIAL_RUNS) return p->way;
-    if (*other == 0) pace_switch(p, !p->way, 1);
-    else if (p->is_trial) {
-        p->left = *mine > 2 * *other || *other > 2 * *mine ? TRIAL_SELDOM : TRIAL_EVERY;
-        p->is_trial = 0;
-        if (*mine > *other) pace_switch(p, !p->way, 0);
-    } else if (p->left-- <= 0 || *mine > 1.5 * *other) pace_switch(p, !p->way, 1);
-    return p->way;
-}
-// The first run after a change includes waking threads and cold caches, and does not count.
-static void note_pace(pace *p, double seconds) {
-    double *s = &p->seconds[p->way];
-    if (p->runs < TRIAL_RUNS) p->runs++;
-    if (p->runs == 2) *s = seconds;
-    else if (p->runs > 2) *s += (seconds - *s) / 4;
-}
-
 // ---- The pool ------------------------------------------------------------------------------------------------------
 
 void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace) {
@@ -207,12 +173,12 @@ void threads_run(threads *t, int n, threads_fn *fn, void *arg, pace *pace) {
     int most = atomic_load(&t->n);
     if (n > most) n = most;
     int measured = pace && n > 1;
-    if (measured && choose_alone(pace)) n = 1;
+    if (measured && pace_is_alone(pace)) n = 1;
     double start = measured ? os_now() : 0;
     begin_run(t, n, n, fn, arg);
     fn(arg, 0, n);
     threads_meet(t);
-    if (measured) note_pace(pace, os_now() - start);
+    if (measured) pace_note(pace, os_now() - start);
     fair_give(&t->run_lock);
 }
 

@@ -3,20 +3,12 @@
 // implementation per platform.
 #pragma once
 #include "gemel.h"
+#include "pace.h"
 
 typedef gemel_threads threads;
 typedef void threads_fn(void *arg, int ith, int nth);   // thread ith of nth; the caller is thread 0
 
 enum { THREADS_MAX = 256 };
-
-// How long a user's short runs take on all threads and on the caller alone. All zeros at first; then used by the pool.
-typedef struct pace {
-    double seconds[2];   // recent time by way (0 all threads, 1 alone); 0: never tried
-    int way;             // in use
-    int runs;            // since the way was last changed
-    int is_trial;
-    int left;   // runs until the next trial
-} pace;
 
 int threads_open(threads **out, int n);   // n - 1 workers, 1 <= n <= THREADS_MAX; GEMEL_E_THREADS when refused
 int threads_count(const threads *t);

@@ -257,7 +257,7 @@ class Tab:
         self._threads = threads
         self._calls: dict[int, Call] = {}
         self._model: gemel.Model | None = None
-        self._batches: dict[tuple[int | None, gemel.KvType | None], gemel.Batch] = {}   # by n_ctx and kv_type
+        self._batches: dict[str, gemel.Batch] = {}   # by n_ctx and kv_type
         self._app: TabApp | None = None
         self._installing = asyncio.Lock()
         self._cells = asyncio.Lock()   # all programs share stdout: one runs at a time
@@ -351,8 +351,8 @@ class Tab:
     # ---- Text -------------------------------------------------------------------------------------------------------
 
     def _batch(self, n_ctx: int | None = None, kv_type: gemel.KvType | None = None) -> gemel.Batch:
-        """Return what evaluates all answers of one kind together; the longer ones share what they have in common."""
-        key = n_ctx, kv_type
+        """Return what evaluates all answers of such sessions together."""
+        key = repr((n_ctx, kv_type))
         if key not in self._batches:
             self._batches[key] = self._loaded().batch(n_ctx, kv_type=kv_type, step_seconds=gemel.Pace.SECONDS)
         return self._batches[key]
@@ -376,7 +376,7 @@ class Tab:
         return self._stream(call, call.generation)
 
     async def _stream(self, call: Call, generation: gemel.Generation) -> dict[str, Any]:
-        with generation, contextlib.suppress(gemel.CancelledError):   # the page's flag, or the model was closed
+        with generation, contextlib.suppress(gemel.CancelledError):   # the model was closed
             async for piece in generation:
                 call.text(piece)
         reason = generation.stop_reason
