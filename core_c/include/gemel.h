@@ -319,8 +319,8 @@ GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler,
 // gemel_session_next. codes[i] is 0, or why session i did not change (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY,
 // _NUMERIC); when the sampler fails, the ids have been evaluated and stay. Returns the number of sessions with code 0.
 // samplers NULL: nothing is drawn; drawn, text and text_sizes are not used.
-// wants[i]: what else session i's ids give, of gemel_want; NULL: nothing. Sessions that want hidden states get theirs in
-// `hidden`, those of one session after those of the other, and likewise log-probabilities in `log_probs`. They have the
+// wants[i]: what else session i's ids give, of gemel_want; NULL: nothing. Sessions that want hidden states get theirs
+// in `hidden`, those of one session after those of the other, and likewise log-probabilities in `log_probs`, with the
 // bits of gemel_session_hidden and gemel_session_score. They are undefined for sessions whose code is not 0.
 // GEMEL_E_ARGUMENT for a session that wants some and has no ids; in `codes`, for one that has ids and can't have the
 // logits that score its first id.

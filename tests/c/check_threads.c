@@ -123,7 +123,7 @@ static int together_of(pace *p, double together, int n) {
 static void all_threads_are_used_again_soon_after_a_moments_load(void) {
     pace p = {{0}, 0, 0, 0, 0, 0};
     CHECK(together_of(&p, 8, 1000) > 960);
-    CHECK(together_of(&p, 18, 30) < 20);   // somebody else computes
+    CHECK(together_of(&p, 18, 30) < 20);   // another program computes
     CHECK(together_of(&p, 8, 60) > 20);
     CHECK(together_of(&p, 8, 200) > 180);
     CHECK(together_of(&p, 15, 2000) < 400);   // for long: the trials become rare

@@ -240,7 +240,8 @@ def test_nothing_that_holds_memory_of_the_core_is_copied(model: Any) -> None:  #
     with model.session() as session, model.chat() as chat, gemel.inspect(tiny_bytes()) as header:
         objects = {
             "gemel.Model": model, "gemel.Session": session, "gemel.Chat": chat, "gemel.Gguf": header,
-            "gemel.Batch": model.batch(), "gemel.BatchFuture": model.batch().score("x"), "gemel.Generation": session.generate("x"), "gemel.Sampler": model.sampler(),
+            "gemel.Batch": model.batch(), "gemel.BatchFuture": model.batch().score("x"),
+            "gemel.Generation": session.generate("x"), "gemel.Sampler": model.sampler(),
             "gemel.profiling.Profile": Profile(session),
         }   # fmt: skip
         for name, one in objects.items():

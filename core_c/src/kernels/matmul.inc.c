@@ -341,7 +341,7 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
                         .z2 = a->z2 ? a->z2 + 2 * at : NULL,
                         .n = n};
         int p = p0;
-        if (STREAMS > 1 && n == 1) {   // each stream is a STREAMS-th of the panels, one after another
+        if (STREAMS > 1 && n == 1) {           // each stream is a STREAMS-th of the panels, one after another
             int apart = (p1 - p0) / STREAMS;   // panels of a stream
             if (apart * (int64_t)w->panel_size < STREAM_LEAST) apart = 0;
             for (; p < p0 + apart; p++)

@@ -43,7 +43,7 @@ class StreamOptions(Struct, forbid_unknown_fields=True):
 
 
 class WithoutEffect(Struct, kw_only=True):
-    """What clients send to any path, of other servers' caches and of their own books: accepted, without effect."""
+    """What clients send to any path, about caches of other servers and their records: accepted, without effect."""
 
     user: Any = None
     cache_prompt: Any = None

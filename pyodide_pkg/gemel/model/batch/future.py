@@ -18,10 +18,13 @@ from ..session import Session
 from ..step import Drawn
 from .request import Drives, Request
 
-T = TypeVar("T", covariant=True)
+T = TypeVar("T")
 
 
-class Reader(Protocol[T]):
+Made = TypeVar("Made", covariant=True)
+
+
+class Reader(Protocol[Made]):
     """Takes what the ids of a text give, part after part."""
 
     wants: int
@@ -29,7 +32,7 @@ class Reader(Protocol[T]):
     def take(self, made: bytes) -> None:
         """Take the next part."""
 
-    def value(self) -> T:
+    def value(self) -> Made:
         """Return the value, once all parts were taken."""
 
 
@@ -69,7 +72,7 @@ class ScoreReader:
         return self._log_probs.tolist()[1:]
 
 
-class ReadRequest(Request):
+class ReadRequest(Request, Generic[T]):
     """A text whose ids are all evaluated here: what was evaluated before gives no hidden states."""
 
     def __init__(
@@ -80,7 +83,7 @@ class ReadRequest(Request):
             batch=batch,
         )  # fmt: skip
         self._new_reader = reader
-        self.reader: Reader[T] = reader()
+        self.reader = reader()
         self.wants = self.reader.wants
 
     def begin(self, session: Session, n_held: int) -> None:
@@ -115,7 +118,7 @@ class BatchFuture(Closing, Generic[T]):
 
     copy_hint = "keep its result()"
 
-    def __init__(self, request: ReadRequest, model: CoreModel) -> None:
+    def __init__(self, request: ReadRequest[T], model: CoreModel) -> None:
         self._request = request
         self._model = model
 
@@ -146,8 +149,7 @@ class BatchFuture(Closing, Generic[T]):
             raise request.error
         if request.stop_reason == "cancelled":
             raise CancelledError("it was closed, or its batch was")
-        value: T = request.reader.value()
-        return value
+        return request.reader.value()
 
     def close(self) -> None:
         """Stop it, unless it has ended."""

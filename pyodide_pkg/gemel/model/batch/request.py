@@ -1,4 +1,4 @@
-"""What a batch evaluates, and what became of it: the ids that it needs next, in a session of its own."""
+"""What a batch evaluates, and what became of it: the ids that are needed next, in a session for each request."""
 
 from __future__ import annotations
 
