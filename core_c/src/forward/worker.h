@@ -40,8 +40,8 @@ static inline void meet(const worker *w) {   // barrier: wait for all threads of
 }
 
 // Panels of a product, dealt out to the threads. With several rows, a thread takes a run of panels at a time, since
-// cores differ in speed: large runs first, then ever smaller ones. With one row each thread has one share, adjacent in memory. All threads call deal_out for the
-// same panels, with a barrier before they call it again.
+// cores differ in speed: large runs first, then ever smaller ones. With one row each thread has one share, adjacent in
+// memory. All threads call deal_out for the same panels, with a barrier before they call it again.
 enum { RUNS_MAX = 64 };   // of one deal and all threads: deal_out makes runs long enough
 typedef struct deal {
     atomic_int *next;   // the first panel that no thread has; NULL: shares
