@@ -22,6 +22,8 @@ import gemel.browser
 import js  # type: ignore[import-not-found]
 from pyodide.ffi import JsBigInt, JsProxy, jsnull, to_js  # type: ignore[import-not-found]
 
+from . import calls
+
 if TYPE_CHECKING:
     from gemel_web.tab import TabApp
 
@@ -29,7 +31,6 @@ PACE = 0.03          # minimum seconds between two messages of one call
 CELL = "<cell>"      # the file name of a page's program in tracebacks
 SUBJECTS = {"generate": "prompt", "chat": "messages", "embed": "texts", "run": "code", "delete": "name"}
 ENDLESS = {"max_tokens": "leave it out for no limit", "top_k": "pass 0 for no limit"}   # what Infinity may mean there
-CHAT_OPTIONS = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the others are Chat.send's
 Post = Callable[..., None]
 
 
@@ -47,7 +48,7 @@ def plain(value: Any, where: str) -> Any:  # noqa: ANN401
     if isinstance(value, JsProxy):
         value = value.to_py()
     if isinstance(value, JsProxy):
-        raise TypeError(f"{where} is {kind_of(value)}: pass texts, numbers, booleans, arrays and plain objects")
+        raise TypeError(f"{where} is {kind_of(value)}: {calls.SENT}")
     if isinstance(value, dict):
         return {plain(key, where): plain(one, f"{where}.{key}") for key, one in value.items() if one is not None}
     if isinstance(value, list):
@@ -83,7 +84,7 @@ def model_of(given: Any) -> Any:  # noqa: ANN401
 def kind_of(value: Any) -> str:  # noqa: ANN401
     """Name a JavaScript object's class: "a Date"."""
     name = str(js.Object.prototype.toString.call(value)).removeprefix("[object ").removesuffix("]")
-    return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"
+    return f"{'an' if name[:1] in 'AEIO' else 'a'} {name}"
 
 
 def sent(value: Any) -> Any:  # noqa: ANN401
@@ -260,6 +261,7 @@ class Tab:
         self._chat: gemel.Chat | None = None
         self._chat_key = ""
         self._answering: gemel.Generation | None = None   # of the chat
+        self._left: asyncio.Future[None] | None = None    # done when the model before is closed
         self._app: TabApp | None = None
         self._installing = asyncio.Lock()
         self._cells = asyncio.Lock()   # all programs share stdout: one runs at a time
@@ -281,10 +283,15 @@ class Tab:
         call = self._calls[message.id] = Call(self._post, message.id, message.name)
         try:
             name = message.name
-            subject = model_of(message.subject) if name == "load" else plain(message.subject, SUBJECTS.get(name, name))
+            subject = message.subject if name == "load" else plain(message.subject, SUBJECTS.get(name, name))
             if name in SUBJECTS and subject is None:
                 raise TypeError(f"{name}: its first parameter, {SUBJECTS[name]}, is null or undefined")
-            work = self._methods[name](call, subject, options_of(message.options, name))
+            if name in SUBJECTS:
+                calls.check_subject(name, SUBJECTS[name], subject, kind_of(message.subject))
+            options = options_of(message.options, name)
+            if name != "load":   # which leaves no model if its options are wrong, either
+                calls.check_options(name, options, lambda option: calls.reads(self._model, option, options))
+            work = self._methods[name](call, subject, options)
         except Exception as error:
             self._end(message.id, None, error)
             return
@@ -308,26 +315,42 @@ class Tab:
 
     # ---- The model --------------------------------------------------------------------------------------------------
 
-    async def load(self, call: Call, model: Any, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-        """Load a model, after closing the current one and ending all calls that use it."""
+    def load(self, call: Call, model: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
+        """Load a model, after closing the current one and ending all calls that came before, other loads too."""
         others = [one for one in self._calls.values() if one is not call and one.name not in ("list", "delete", "run")]
         for other in others:
             if other.gone is None:   # requests to the app end with its own error
                 other.stop()
+        self._left = asyncio.ensure_future(self._leave(self._taken(), others, self._left))
+        calls.check_options("load", options)
+        return self._load(call, model_of(model), options, self._left)
+
+    def _taken(self) -> gemel.Model | None:
+        """Return the model; from now on none is loaded."""
+        model, self._model, self._chat, self._chat_key, self._answering = self._model, None, None, "", None
+        return model
+
+    async def _leave(
+        self, model: gemel.Model | None, others: list[Call], before: asyncio.Future[None] | None
+    ) -> None:
+        """Close a model when nothing uses it any more. It ends even if the load that waits for it is stopped."""
         if self._app is not None:
             await self._app.drop()
-        await asyncio.gather(*(one.task for one in others if one.task), return_exceptions=True)
-        self._unload()
+        ending = [one for one in (*(other.task for other in others), before) if one is not None]
+        if ending:
+            await asyncio.wait(ending)
+        if model is not None:
+            model.close()
+
+    async def _load(
+        self, call: Call, model: Any, options: dict[str, Any], left: asyncio.Future[None]  # noqa: ANN401
+    ) -> dict[str, Any]:
+        await asyncio.shield(left)
         options.setdefault("threads", self._threads)
         self._model = await gemel.open_async(model, on_progress=call.progress(), **options)
         if self._app is not None:
             self._app.serve(self._model)
         return self._info(self._model)
-
-    def _unload(self) -> None:
-        model, self._model, self._chat, self._chat_key, self._answering = self._model, None, None, "", None
-        if model is not None:
-            model.close()
 
     def _loaded(self) -> gemel.Model:
         if self._model is None:
@@ -359,10 +382,10 @@ class Tab:
         """As generate, in one Chat as long as its options stay the same: it reuses what it has evaluated."""
         if not isinstance(messages, list):
             raise gemel.ArgumentTypeError(f"messages={messages!r:.50}: must be a list of {{role, content}}")
-        opened = {name: options.pop(name) for name in CHAT_OPTIONS if name in options}
+        opened = {name: options.pop(name) for name in calls.OF_CHAT if name in options}
         values = options.pop("template_options", {})
-        if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-            raise TypeError(f"template_options={values!r:.50}: must be an object such as {{enable_thinking: false}}")
+        calls.check_template_options(values, lambda name: calls.reads(self._model, name, opened))
+        messages = calls.continued(messages, options)
         opened |= values
         if self._chat is None or repr(opened) != self._chat_key:
             if self._chat is not None:
