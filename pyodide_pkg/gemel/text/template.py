@@ -8,7 +8,6 @@ the marks stay with the text whatever the template does to it.
 from __future__ import annotations
 
 import functools
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -193,7 +192,8 @@ def is_end(messages: Sequence[Mapping[str, Any]], end: str, before: str, rest: s
     in `rest` alone.
     """
     text, shown = messages[-1]["content"].partition(end)[0].rstrip(), before.rstrip()
-    n = len(os.path.commonprefix([text[::-1], shown[::-1]]))
+    pairs = enumerate(zip(reversed(text), reversed(shown), strict=False))
+    n = next((i for i, (one, other) in pairs if one != other), min(len(text), len(shown)))
     if n < len(text) and (n == 0 or text[-n - 1].isalnum()):
         return False
     others = {str(message.get("content", "")).strip() for message in messages[:-1]} - {""}
@@ -208,7 +208,8 @@ def check_calls(text: str, messages: Sequence[Mapping[str, Any]], values: Mappin
                 continue
             bare = {key: value for key, value in message.items() if key != name}
             changed = [*messages[:i], bare, *messages[i + 1 :]]
-            if compiled(text).render(messages, **values) == compiled(text).render(changed, **values):   # else all fields
+            template = compiled(text)
+            if template.render(messages, **values) == template.render(changed, **values):   # else it writes all fields
                 raise ArgumentError(f"messages[{i}].{name}: this chat template reads no calls of tools: leave them out")
 
 

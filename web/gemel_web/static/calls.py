@@ -152,9 +152,9 @@ def continued(messages: list[Any], options: dict[str, Any]) -> list[Any]:
         if prefix and message.get("role") != "assistant":
             raise gemel.ArgumentError(f"messages[{i}].prefix: only the assistant's last message can be continued")
     last = messages[-1] if messages and isinstance(messages[-1], dict) else {}
-    if last.get("role") == "assistant" and last.get("prefix") is not None:
-        if options.get("continue_final_message") is None:
-            options["continue_final_message"] = last["prefix"]
+    is_open = options.get("continue_final_message") is None
+    if is_open and last.get("role") == "assistant" and last.get("prefix") is not None:
+        options["continue_final_message"] = last["prefix"]
     return [
         {key: value for key, value in message.items() if key != "prefix"} if isinstance(message, dict) else message
         for message in messages

@@ -55,7 +55,7 @@ function make(tag, { className = "", ...attributes } = {}, ...children) {
     return element;
 }
 
-/** An attribute's number, or its text if that is none. */
+/** An attribute's number, or its text if it has no number. */
 const numberOf = (text) => (text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text));
 
 export class GemelChat extends HTMLElement {
