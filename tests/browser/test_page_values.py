@@ -154,7 +154,7 @@ def test_the_element_takes_null_and_names_its_attributes(api_page: OpenPage, fil
         url=file.url,
     )  # fmt: skip
     assert found[:2] == [file.url, 3]
-    assert found[2] == "new Gemel: threads must be an integer from 1 to 256, not NaN"
+    assert found[2] == 'new Gemel: threads must be an integer from 1 to 256, not "many"'
     assert found[3] == "<gemel-chat>: ask(text) takes a text"
     assert found[4] == "<gemel-chat> has no model: set its model attribute, or call load(model)"
 

@@ -379,3 +379,18 @@ def test_a_prefix_continues_the_last_message(app: Asked) -> None:
     assert app.bad(CHAT, messages=[{**USER, "prefix": True}], **more)["param"] == "messages[0].prefix"
     fresh = app.good(CHAT, messages=[USER, {**said, "prefix": False}], **more)
     assert fresh["usage"]["prompt_tokens"] > plain["usage"]["prompt_tokens"]
+
+
+def test_an_unknown_field_that_the_template_reads_says_where_it_belongs(app: Asked) -> None:
+    error = app.bad(CHAT, messages=[USER], enable_thinking=False)
+    assert (error["param"], error["code"]) == ("enable_thinking", "unknown_parameter")
+    words = "enable_thinking: unknown parameter; the chat template reads it: send it in chat_template_kwargs"
+    assert error["message"] == words
+    assert app.bad(CHAT, messages=[USER], colour=1)["message"] == "colour: unknown parameter"
+
+
+def test_a_wrong_choice_lists_the_allowed_ones(app: Asked) -> None:
+    error = app.bad("/v1/embeddings", input="x", encoding_format="x")
+    assert (error["param"], error["message"]) == (
+        "encoding_format", 'encoding_format: must be "float" or "base64", not "x"'
+    )  # fmt: skip

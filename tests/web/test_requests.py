@@ -213,7 +213,7 @@ def test_an_unknown_model_is_named(shared: Asked) -> None:
     (TEXT, {"stop": "x" * 1001}, "stop: must be a string of at most 1000 characters"),
     (TEXT, {"logprobs": 21}, "logprobs: must be an integer of at most 20"),
     (TEXT, {"nonsense": 1}, "nonsense: unknown parameter"),
-    (EMBED, {"encoding_format": "zip"}, "encoding_format: invalid enum value 'zip'"),
+    (EMBED, {"encoding_format": "zip"}, 'encoding_format: must be "float" or "base64", not "zip"'),
 ])
 def test_an_error_says_in_words_what_a_value_must_be(
     shared: Asked, path: str, more: dict[str, Any], message: str

@@ -125,3 +125,16 @@ def test_a_response_that_ends_early_is_an_error() -> None:
             await client.answer
 
     asyncio.run(main())
+
+
+def test_without_a_model_a_request_that_names_none_is_told_to_load_one() -> None:
+    async def main() -> None:
+        app = TabApp()
+        asked = {"/v1/completions": BODY, "/v1/chat/completions": {"messages": []}, "/v1/embeddings": {"input": "a"}}
+        for path, body in asked.items():
+            client = Client(app, path, {**body, "model": None})
+            error = json.loads(await client.text())["error"]
+            assert (client.status, error["code"]) == (404, "model_not_found")
+            assert error["message"] == "no model is loaded: await gemel.load(...) first"
+
+    asyncio.run(main())

@@ -106,13 +106,13 @@ class Remote {
 
     /** Run `attempt`; retry after a broken connection, up to ATTEMPTS times in a row. */
     async again(attempt, state = { failures: 0 }) {
-        const kept = this.store ? "; the part already downloaded is kept" : "";
+        const kept = () => (this.store && this.have.size ? "; the part already downloaded is kept" : "");
         for (;;) {
             try {
                 return await attempt();
             } catch (error) {
                 if (!(error instanceof Broken) || this.abort.signal.aborted) throw error;
-                if (++state.failures >= ATTEMPTS) throw new Stop(`the download failed: ${error.message}${kept}`);
+                if (++state.failures >= ATTEMPTS) throw new Stop(`the download failed: ${error.message}${kept()}`);
                 await sleep(125 * 2 ** state.failures);
             }
         }

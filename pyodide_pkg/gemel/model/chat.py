@@ -53,7 +53,12 @@ class Chat(Closing):
         options: Mapping[str, Any],
         take_preloaded: TakePreloaded,
     ) -> None:
-        from ..text.template import compiled, template_text, template_values  # here: generate() needs no jinja2
+        from ..text.template import (  # here: generate() needs no jinja2
+            check_tools,
+            compiled,
+            template_text,
+            template_values,
+        )
 
         text_or_none("system", system)
         self.messages: list[dict[str, Any]] = []
@@ -61,10 +66,11 @@ class Chat(Closing):
             self.messages.append({"role": "system", "content": system})
         self.model = model
         self._template = template_text(model, template, tools)
-        names = compiled(self._template).names   # an invalid template is an error now, not at the first message
+        parsed = compiled(self._template)   # an invalid template is an error now, not at the first message
         self._options = tuple(options)   # names
         self._values = template_values(tools, options)
-        check_template_options(options, names)
+        check_template_options(options, parsed.names)
+        check_tools(tools, parsed)
         self._take_preloaded = take_preloaded
         self.session = Session(model, n_ctx, kv_type)
         self._last: weakref.ref[Generation] | None = None

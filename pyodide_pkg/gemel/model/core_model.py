@@ -272,10 +272,11 @@ class CoreModel(Closing):
         if special:
             raise ArgumentError("special=True has no effect on messages: leave it out")
         ending = _ending(continue_final, continue_final_message, add_generation_prompt)
-        from ..text.template import compiled, template_text, template_values
+        from ..text.template import check_tools, compiled, template_text, template_values
 
         text, values = template_text(self, template, tools), template_values(tools, template_options)
         check_template_options(template_options, compiled(text).names)
+        check_tools(tools, compiled(text))
         return self._message_ids(items, text, values, ending)
 
     # ---- Inside -----------------------------------------------------------------------------------------------------
@@ -319,11 +320,13 @@ class CoreModel(Closing):
         ending: Ending | None = None,
     ) -> list[int]:
         """Return the ids of messages by a template, up to where the answer begins."""
-        from ..text.template import prompt_ids
+        from ..text.template import check_calls, prompt_ids, token_texts
 
         sent = plain(messages)
         goes_on = continues(sent, ending)
-        ids = prompt_ids(self, template, sent, {**values, "add_generation_prompt": not goes_on}, is_open=goes_on)
+        given = {**values, "add_generation_prompt": not goes_on}
+        ids = prompt_ids(self, template, sent, given, is_open=goes_on)
+        check_calls(template, sent, {**token_texts(self), **given})
         return self._with_bos(ids)
 
     def _with_bos(self, ids: list[int]) -> list[int]:

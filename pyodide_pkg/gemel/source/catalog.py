@@ -14,6 +14,7 @@ from ..core.errors import SourceError
 from .hub_address import hub_address
 
 PART = re.compile(r"(.*-)([0-9]{5})-of-([0-9]{5})(\.gguf(?:[?#].*)?)", re.DOTALL | re.IGNORECASE)
+NO_HOST = re.compile(r"[\s\x00-\x20\x7f\"#<>@\\^`{|}]")   # characters that no host name has
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,8 @@ def _check_host(url: str) -> None:
         raise SourceError(f"{url!r} is not a URL: {error}") from None
     if not host:
         raise SourceError(f"{url!r} has no host name; a URL looks like https://example.org/model.gguf")
+    if odd := NO_HOST.search(host):
+        raise SourceError(f"{url!r} is not a URL: its host name has {odd[0]!r}")
 
 
 def file_of(name: str) -> str:

@@ -27,7 +27,7 @@ def advised(model: object) -> Iterator[None]:
 def advice(name: str) -> str:
     """Return how to delete a model from the cache."""
     if sys.platform == "emscripten":
-        way = f"await gemel.cache.delete_async({name!r})"
+        way = f"await gemel.cache.delete_async({name!r}), in JavaScript gemel.cache.delete with the same name"
     else:
         way = f"gemel rm {name}, or in Python gemel.cache.delete({name!r})"
     return f"if the server sent a wrong file: {way}, then open it again to download it again"

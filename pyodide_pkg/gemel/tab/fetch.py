@@ -49,6 +49,7 @@ class FetchedPieces:
         from pyodide.ffi import create_proxy  # type: ignore[import-not-found]
 
         self.name = name
+        self._where = name   # in errors: with the address that a short name means
         self.sizes: tuple[int, ...] = ()
         self.why_uncached = ""   # a sentence; "": it is cached, or should not be
         self._starts: list[int] = []
@@ -70,6 +71,8 @@ class FetchedPieces:
     async def open(cls, files: Sequence[File], *, cache: bool, on_progress: Progress | None) -> FetchedPieces:
         """Start the worker and wait until sizes are known; by then it downloads the first file's start."""
         fetched = cls(files[0].name, on_progress)
+        if ":" not in files[0].name:   # a short name
+            fetched._where = f"{files[0].name} ({files[0].url})"
         try:
             fetched._say(type="open", files=[asdict(file) for file in files], cache=cache)
             while not fetched.sizes:
@@ -179,7 +182,7 @@ class FetchedPieces:
             instead = what_instead(message.start.to_bytes(), message.url)
             self._error = SourceError(f"{message.url}: the server sent {instead}")
         else:
-            self._error = SourceError(f"{self.name}: {message.text}")
+            self._error = SourceError(f"{self._where}: {message.text}")
 
     def _on_failure(self, event: Any) -> None:  # noqa: ANN401
         why = getattr(event, "message", None) or "the script could not be loaded"

@@ -160,7 +160,12 @@ async def pieces_of(model: Any, *, cache: bool, on_progress: Progress | None) ->
     check_reachable(model)
     if is_url(model):
         files = files_of(await full_name(model, cache=cache))
-        return not_empty(await FetchedPieces.open(files, cache=cache, on_progress=on_progress))
+        try:
+            return not_empty(await FetchedPieces.open(files, cache=cache, on_progress=on_progress))
+        except SourceError as error:
+            if _models_url is None or model not in CATALOG:
+                raise
+            raise SourceError(f"{error}; its folder is models_url (in JavaScript, models)") from error
     if is_blob(model):
         return not_empty(BlobPieces(model))
     return LocalPieces(local_source(model), yields=True)

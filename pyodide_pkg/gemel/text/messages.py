@@ -24,7 +24,8 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     Parts of type "text" are joined as lines. An assistant's message may lack a text; its `refusal` then stands for it.
     Fields that are None are left out. Reasoning is given under each name that templates read.
-    ArgumentError for a part that is not text, and for other messages without a content.
+    ArgumentError for a part that is not text, for a message without a role, and for one without a content that is not
+    the assistant's.
 
     >>> plain([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}])
     [{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': ''}]
@@ -80,9 +81,14 @@ def continues(messages: Sequence[Mapping[str, Any]], ending: Ending | None = Non
 def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise ArgumentTypeError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
-    role = message.get("role", "")
+    role, name = message.get("role", ""), message.get("name")
     if not isinstance(role, str):
         raise ArgumentTypeError(f"{where}.role: must be a text, such as 'user', not {role!r:.50}")
+    if not role:
+        how = "is empty" if "role" in message else "is missing"
+        raise ArgumentError(f"{where}.role: it {how}: say who speaks, such as 'user' or 'assistant'")
+    if name is not None:
+        _text(name, f"{where}.name")
     kept = {key: value for key, value in message.items() if key != "refusal" and value is not None}
     given = sorted((kept[name] for name in REASONING if name in kept), key=lambda value: not value)   # "": as absent
     reasoning = given[0] if given else None

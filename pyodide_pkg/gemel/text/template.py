@@ -27,6 +27,7 @@ FIELDS = (
     "role", "content", "name", "tool_calls", "tool_call_id", "function_call", "reasoning_content", "thinking",
     "reasoning", "annotations", "audio", "cache_control", "id",
 )   # fmt: skip   # that clients send whatever the template reads
+CALLS = ("tool_calls", "function_call")   # of them, those that ask for something
 MAX_TEMPLATE = 1 << 20   # characters
 NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
 
@@ -175,11 +176,47 @@ def prompt_ids(
         rendered, found, rest = rendered.rpartition(end)
         if not found:
             raise TemplateError("the chat template can't continue the last message: it leaves out its text")
+        if not is_end(marked, end, rendered, rest):
+            raise TemplateError("the chat template can't continue the last message: its text is not the prompt's end")
         rendered = rendered if rest.startswith(" ") else rendered.rstrip()
     ids: list[int] = []
     for part, special in segments(rendered, opening, closing):
         ids += model.tokenize(part, special=special)
     return ids
+
+
+def is_end(messages: Sequence[Mapping[str, Any]], end: str, before: str, rest: str) -> bool:
+    """Tell whether a rendering ends with the text of the last message, or a part of it that begins at a word.
+
+    end: the mark behind that text. before, rest: what is rendered before and behind the mark; no other message may be
+    in `rest` alone.
+    """
+    text, shown = messages[-1]["content"].partition(end)[0].rstrip(), before.rstrip()
+    pairs = enumerate(zip(reversed(text), reversed(shown), strict=False))
+    n = next((i for i, (one, other) in pairs if one != other), min(len(text), len(shown)))
+    if n < len(text) and (n == 0 or text[-n - 1].isalnum()):
+        return False
+    others = {str(message.get("content", "")).strip() for message in messages[:-1]} - {""}
+    return not any(other in rest and other not in before for other in others)
+
+
+def check_calls(text: str, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> None:
+    """Raise ArgumentError for calls of tools in a message that a template neither names nor writes."""
+    for i, message in enumerate(messages):
+        for name in CALLS:
+            if not message.get(name) or name in text:
+                continue
+            bare = {key: value for key, value in message.items() if key != name}
+            changed = [*messages[:i], bare, *messages[i + 1 :]]
+            template = compiled(text)
+            if template.render(messages, **values) == template.render(changed, **values):   # else it writes all fields
+                raise ArgumentError(f"messages[{i}].{name}: this chat template reads no calls of tools: leave them out")
+
+
+def check_tools(tools: Sequence[Any] | None, template: Template) -> None:
+    """Raise ArgumentError for tools that a template does not read."""
+    if tools and "tools" not in template.names:
+        raise ArgumentError("tools: this chat template does not read them: leave them out, or pass another template")
 
 
 def check_fields(text: str, messages: Sequence[Mapping[str, Any]]) -> None:
@@ -261,9 +298,8 @@ def map_texts(value: Value, change: Callable[[str], str]) -> Value:
 def _missing(messages: Sequence[Mapping[str, Any]]) -> str:
     """Return why a template that failed may have failed: what a message lacks; "" where none lacks anything."""
     for i, message in enumerate(messages):
-        for key in ("role", "content"):
-            if key not in message:
-                return f'messages[{i}] has no "{key}", and the chat template fails without it'
+        if "content" not in message:
+            return f'messages[{i}] has no "content", and the chat template fails without it'
     return ""
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Struct
@@ -16,6 +17,7 @@ PLACE = re.compile(r"(.*) - at `\$\.?(.*)`", re.DOTALL)
 UNKNOWN = re.compile(r"Object contains unknown field `(.*)`", re.DOTALL)
 MISSING = re.compile(r"Object missing required field `(.*)`", re.DOTALL)
 KIND = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+ENUM = re.compile(r"Invalid enum value '(.*)'", re.DOTALL)
 RANGE = re.compile(r"Expected `(\w+)` (<=|>=) (\S+)")
 LENGTH = re.compile(r"Expected `(\w+)` of length <= (\d+)")
 KINDS = {
@@ -37,6 +39,9 @@ def not_valid(message: str, kind: type[Struct]) -> ApiError:
     if found := MISSING.fullmatch(words):
         name = f"{where}.{found[1]}" if where else found[1]
         return ApiError(400, f"{name}: this parameter is required", param=name, code="missing_parameter")
+    if found := ENUM.fullmatch(words):
+        choices = " or ".join(json.dumps(choice) for choice in choices_at(kind, where))
+        return invalid(where or None, f"must be {choices}, not {json.dumps(found[1][:50])}")
     return invalid(where or None, plain(words) if where else f"the body {plain(words)}")
 
 
@@ -46,13 +51,27 @@ def fields_at(kind: type[Struct], where: str) -> list[str]:
     >>> fields_at(msgspec.defstruct("Body", [("more", list[msgspec.defstruct("One", ["role", "text"])])]), "more[3]")
     ['role', 'text']
     """
+    return [name for one in kinds_at(kind, where) if is_struct(one) for name in one.__struct_encode_fields__]
+
+
+def kinds_at(kind: type[Struct], where: str) -> list[Any]:
+    """Return the types that a place of a body allows."""
     found: list[Any] = [kind]
     for step in STEP.findall(where):
         if step.startswith("["):
             found = [item for one in found if get_origin(one) is list for item in flat(get_args(one)[0])]
         else:
             found = [inner for one in found if is_struct(one) for inner in flat(field_kinds(one).get(step))]
-    return [name for one in found if is_struct(one) for name in one.__struct_encode_fields__]
+    return found
+
+
+def choices_at(kind: type[Struct], where: str) -> list[object]:
+    """Return the values that a field allows, in the order in which they are written; none for other types.
+
+    >>> choices_at(msgspec.defstruct("Body", [("form", Literal["float", "base64"] | None)]), "form")
+    ['float', 'base64']
+    """
+    return [choice for one in kinds_at(kind, where) if get_origin(one) is Literal for choice in get_args(one)]
 
 
 def field_kinds(kind: type[Struct]) -> dict[str, Any]:
@@ -67,7 +86,7 @@ def is_struct(kind: object) -> bool:
 
 def flat(kind: object) -> list[Any]:
     """Return the types that a type allows: those of a union, or itself."""
-    return list(get_args(kind)) if isinstance(kind, UnionType) else [kind]
+    return list(get_args(kind)) if isinstance(kind, UnionType) or get_origin(kind) is Union else [kind]
 
 
 def nearest(name: str, fields: Sequence[str]) -> str:

@@ -59,6 +59,9 @@ class Api:
         """Return the model that a request names, or means by naming none."""
         if named:
             return named
+        if not self._models:
+            how = ": await gemel.load(...) first" if self._config.where == "tab" else ""
+            raise ApiError(404, f"no model is loaded{how}", param="model", code="model_not_found")
         if len(self._models) != 1:
             known = ", ".join(self._models) or "none"
             raise ApiError(400, f"model: name one of the models served here: {known}", param="model",
@@ -77,7 +80,10 @@ class Api:
 
     async def chat(self, request: Request) -> Response | EventStream:
         """POST /v1/chat/completions."""
-        body = await decoded(request, wire.ChatRequest, self._config)
+        try:
+            body = await decoded(request, wire.ChatRequest, self._config)
+        except ApiError as error:
+            raise prompts.with_template_hint(error, [one.model for one in self._models.values()]) from None
         self._check(body)
         if body.top_logprobs and not body.logprobs:
             raise invalid("top_logprobs", "it needs logprobs: true")

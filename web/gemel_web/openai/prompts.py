@@ -6,19 +6,21 @@ reach the chat template unchanged, so only known ones pass.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
 import gemel
 
 from ..config import Config
-from ..http.errors import invalid, refused
+from ..http.errors import ApiError, invalid, refused
 from ..jobs.work import Prompts
 from .wire import Inputs, Message, check_refused
 
 FLAGS = ("continue_final_message", "add_generation_prompt")   # parameters of Model.prompt_ids, fields of a request
 RESERVED = ("self", "prompt", "special", "template", "tools", "continue_final", *FLAGS)   # all of its parameters
 PASSED = ("name", "refusal", "reasoning_content", "reasoning")   # fields of a message that a template may read
+HI = [{"role": "user", "content": "x"}]
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -68,6 +70,21 @@ def _reads(model: gemel.Model, sent: list[dict[str, Any]], name: str) -> bool:
     except TypeError:
         return False
     return True
+
+
+def with_template_hint(error: ApiError, models: list[gemel.Model]) -> ApiError:
+    """Return the error for an unknown field; where a chat template reads such a value, it says so."""
+    name = error.param or ""
+    if error.code != "unknown_parameter" or not name.isidentifier() or name in RESERVED:
+        return error
+    for model in models:
+        if model.chat_template is None or model.closed:
+            continue
+        with contextlib.suppress(gemel.GemelError):   # such as a template that fails
+            if _reads(model, HI, name):
+                words = f"{name}: unknown parameter; the chat template reads it: send it in chat_template_kwargs"
+                return ApiError(error.status, words, param=name, code=error.code)
+    return error
 
 
 def of_inputs(given: Inputs, param: str, config: Config, *, n: int = 1, bos_eos: bool) -> Prompts:

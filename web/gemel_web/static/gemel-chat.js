@@ -4,6 +4,7 @@
 //     <script type="module" src="https://example.org/gemel/gemel-chat.js"></script>
 //     <gemel-chat model="https://example.org/model.gguf" system="Be brief."></gemel-chat>
 import { Gemel, Generation } from "./gemel.js";
+import { loadOptionsOf, shown } from "./options.js";
 import { words } from "./words.js";
 
 export { Gemel, Generation, words };
@@ -53,6 +54,9 @@ function make(tag, { className = "", ...attributes } = {}, ...children) {
     element.append(...children);
     return element;
 }
+
+/** An attribute's number, or its text if it has no number. */
+const numberOf = (text) => (text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text));
 
 export class GemelChat extends HTMLElement {
     static observedAttributes = ["placeholder"];
@@ -127,7 +131,7 @@ export class GemelChat extends HTMLElement {
             for (const name of ["base", "models"]) {
                 if (this.hasAttribute(name)) options[name] = this.getAttribute(name);
             }
-            if (this.hasAttribute("threads")) options.threads = Number(this.getAttribute("threads") || NaN);
+            if (this.hasAttribute("threads")) options.threads = numberOf(this.getAttribute("threads"));
             this.#gemel = new Gemel(options);
         }
         return this.#gemel;
@@ -143,14 +147,14 @@ export class GemelChat extends HTMLElement {
 
     /** Load a model. Default: the one last passed to load() since the attribute was set, else the attribute's. */
     async load(model, options) {
-        const { onProgress, ...given } = options ?? {};
         try {
+            const { progress: listener, signal, rest: given } = loadOptionsOf(options);
             const wanted = model === undefined || model === null ? this.#wanted() : { model };
-            const { prompt, signal, ...kept } = { ...wanted.options, ...given };
+            const { prompt, ...kept } = { ...wanted.options, ...given };
             const isBytes = wanted.model instanceof ArrayBuffer || ArrayBuffer.isView(wanted.model);
             const attribute = this.getAttribute("model");
             this.#last = { model: isBytes ? null : wanted.model, options: kept, attribute };
-            const report = (progress) => this.#progressed(progress, onProgress);
+            const report = (progress) => this.#progressed(progress, listener);
             const info = await this.gemel.load(wanted.model, { ...kept, prompt, signal, onProgress: report });
             this.#showInfo(info);
             this.#tell("ready", info);
@@ -195,6 +199,7 @@ export class GemelChat extends HTMLElement {
     async ask(text) {
         if (typeof text !== "string") throw new TypeError("<gemel-chat>: ask(text) takes a text");
         if (this.#busy) throw new Error("<gemel-chat> is already answering: call stop() first");
+        this.#checkMessages(text);
         const shown = [this.#show("user", text), this.#show("assistant", "")];
         return this.#busily(async () => {
             const result = await this.#answer([...(this.messages ?? []), { role: "user", content: text }], shown[1]);
@@ -203,6 +208,16 @@ export class GemelChat extends HTMLElement {
             this.#parts.input.value ||= text;
             return null;
         });
+    }
+
+    /** Refuse messages that are no list; the question returns to the text field. */
+    #checkMessages(question) {
+        const given = this.messages;
+        if (given === null || given === undefined || Array.isArray(given)) return;
+        this.#parts.input.value ||= question;
+        const error = new TypeError(`messages must be a list of {role, content}, not ${shown(given)}`);
+        this.#showError(error);
+        throw error;
     }
 
     async #answer(said, answer) {
@@ -254,7 +269,7 @@ export class GemelChat extends HTMLElement {
         const text = this.#parts.input.value.trim();
         if (!text || this.#busy) return;
         this.#parts.input.value = "";
-        this.ask(text);
+        this.ask(text).catch(() => {}); // shown, and reported by an event
     }
 
     async #busily(act) {
@@ -290,7 +305,7 @@ export class GemelChat extends HTMLElement {
         if (progress.total && progress.stage !== "start") bar.value = progress.done / progress.total;
         else bar.removeAttribute("value");
         this.#say(words(progress), "off"); // screen readers announce the bar
-        listener?.(progress);
+        listener(progress);
         this.#tell("progress", progress);
     }
 

@@ -98,6 +98,7 @@ export interface GenerateOptions extends Sampling {
     stop?: string | string[] | null;
     special?: boolean | null;
     n_ctx?: number | null;
+    kv_type?: "q8_0" | "f16" | "f32" | null;
 }
 
 /** Options of Model.chat and Chat.send. */
@@ -105,6 +106,7 @@ export interface ChatOptions extends Sampling {
     max_tokens?: number | null;
     stop?: string | string[] | null;
     n_ctx?: number | null;
+    kv_type?: "q8_0" | "f16" | "f32" | null;
     /** A chat template (Jinja) that replaces the file's. */
     template?: string | null;
     tools?: unknown[] | null;

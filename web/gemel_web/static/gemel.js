@@ -6,7 +6,16 @@
 //     await gemel.load("https://example.org/model.gguf", { onProgress: console.log });
 //     for await (const piece of gemel.generate("Once upon a time", { max_tokens: 64 })) out.append(piece);
 
-import { listenerOf, optionsOf, refuseUnknown, shown, signalOf, unsendable } from "./options.js";
+import {
+    absolute,
+    folderOf,
+    listenerOf,
+    loadOptionsOf,
+    optionsOf,
+    refuseUnknown,
+    shown,
+    unsendable,
+} from "./options.js";
 
 const HERE = new URL(".", import.meta.url).href;
 const STARTING = ["load", "run", "list", "delete", "fetch"]; // calls that start the worker when there is none
@@ -133,6 +142,7 @@ export class Gemel {
     #queue = [];
     #calls = new Map(); // id -> Call
     #count = 0;
+    #loads = 0; // that have begun
     #interrupt = null; // shared memory: 2 in it interrupts a Python cell, as Ctrl-C does
 
     /**
@@ -143,11 +153,10 @@ export class Gemel {
     constructor(options) {
         const { base, threads, models, ...unknown } = optionsOf("new Gemel", options);
         refuseUnknown("new Gemel", unknown, ["base", "threads", "models"]);
-        const folder = (address) => new URL(address, document.baseURI).href.replace(/\/?$/, "/");
         this.#options = {
-            base: folder(base ?? HERE),
+            base: folderOf("new Gemel", "base", base ?? HERE),
             threads: threads === undefined ? undefined : countOf(threads),
-            models: models === undefined ? undefined : folder(models),
+            models: models === undefined ? undefined : folderOf("new Gemel", "models", models),
         };
         this.info = null;
         this.cache = {
@@ -158,17 +167,17 @@ export class Gemel {
 
     /** Load a model, and replace the loaded one; resolves to `info`. */
     async load(model, options) {
-        const { onProgress, signal: given, ...rest } = optionsOf("load", options);
-        const progress = listenerOf("load", { onProgress });
-        const signal = signalOf("load", given);
+        const { progress, signal, rest } = loadOptionsOf(options);
         const source = addressOf(model);
         signal?.throwIfAborted();
         this.info = null;
+        const number = ++this.#loads;
         const { answer, stop } = this.#ask("load", source, rest, { progress });
         signal?.addEventListener("abort", stop, { once: true });
         try {
-            this.info = await answer;
-            return this.info;
+            const info = await answer;
+            if (number === this.#loads) this.info = info; // else a later load has begun
+            return info;
         } catch (error) {
             signal?.throwIfAborted();
             throw error;
@@ -200,7 +209,8 @@ export class Gemel {
      * @returns {Promise<Response>}
      */
     async fetch(input, init) {
-        const request = new Request(input instanceof Request ? input : new URL(input, "http://tab/"), init);
+        const address = typeof input === "string" ? input.replace(/^[\\/]+/, "/") : input; // "//v1" is a path here
+        const request = new Request(input instanceof Request ? input : new URL(address, "http://tab/"), init);
         const { method, headers, signal } = request;
         const { pathname: path, search } = new URL(request.url);
         const body = new Uint8Array(await request.arrayBuffer());
@@ -391,5 +401,5 @@ function addressOf(model) {
         );
     if (SCHEME.test(text) || text.startsWith(SHARE)) return text;
     const isRelative = text.includes("/") || FILE.test(text);
-    return isRelative ? new URL(text, document.baseURI).href : text;
+    return isRelative ? absolute("load", text) : text;
 }

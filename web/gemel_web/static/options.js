@@ -1,6 +1,8 @@
 // Checks of what a page passes to gemel: options are plain objects with known names, and a worker can receive them.
 
 const SUBJECTS = { load: "model", generate: "prompt", chat: "messages", embed: "texts", run: "code", delete: "name" };
+const IN_PAGE = ["onProgress", "signal"]; // options of load that Python does not get
+const LOAD = [...IN_PAGE, "threads", "isa", "prompt", "cache", "overrides"];
 const CUTOFF = 1 / 3; // how much of a name may differ from the one that was meant
 const BEGINNING = 3; // characters that may stand for a name, if only one name continues them
 const MAX_DEPTH = 100; // of what is searched: it may contain itself
@@ -19,6 +21,33 @@ function isPlain(value) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
     const kind = Object.getPrototypeOf(value);
     return kind === null || Object.getPrototypeOf(kind) === null;
+}
+
+/** The options of load that stay in the page, checked, and `rest`, which Python checks. */
+export function loadOptionsOf(options) {
+    const { onProgress, signal, ...rest } = optionsOf("load", options);
+    for (const name of Object.keys(rest)) {
+        const hint = LOAD.includes(name) ? "" : didYouMean(name, LOAD);
+        if (IN_PAGE.some((one) => hint.includes(`'${one}'`)))
+            throw new TypeError(`load: unknown option ${name}${hint}`);
+    }
+    return { progress: listenerOf("load", { onProgress }), signal: signalOf("load", signal), rest };
+}
+
+/** The address of a folder, absolute, with a slash at its end. */
+export function folderOf(call, name, address) {
+    if (typeof address !== "string" && classOf(Object(address)) !== "URL")
+        throw new TypeError(`${call}: ${name} must be the address of a folder, not ${shown(address)}`);
+    return absolute(`${call}: ${name}`, address).replace(/\/?$/, "/");
+}
+
+/** An address relative to the page becomes absolute. */
+export function absolute(where, address) {
+    try {
+        return new URL(address, document.baseURI).href;
+    } catch {
+        throw new TypeError(`${where}: ${shown(String(address))} is not a valid address`);
+    }
 }
 
 /** Refuse options that a call does not know. @param {string[]} known  what it knows */

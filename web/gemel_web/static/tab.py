@@ -23,6 +23,8 @@ import gemel.browser
 import js  # type: ignore[import-not-found]
 from pyodide.ffi import JsBigInt, JsProxy, jsnull, to_js  # type: ignore[import-not-found]
 
+from . import calls
+
 if TYPE_CHECKING:
     from gemel_web.tab import TabApp
 
@@ -47,7 +49,7 @@ def plain(value: Any, where: str) -> Any:  # noqa: ANN401
     if isinstance(value, JsProxy):
         value = value.to_py()
     if isinstance(value, JsProxy):
-        raise TypeError(f"{where} is {kind_of(value)}: pass texts, numbers, booleans, arrays and plain objects")
+        raise TypeError(f"{where} is {kind_of(value)}: {calls.SENT}")
     if isinstance(value, dict):
         return {plain(key, where): plain(one, f"{where}.{key}") for key, one in value.items() if one is not None}
     if isinstance(value, list):
@@ -83,7 +85,7 @@ def model_of(given: Any) -> Any:  # noqa: ANN401
 def kind_of(value: Any) -> str:  # noqa: ANN401
     """Name a JavaScript object's class: "a Date"."""
     name = str(js.Object.prototype.toString.call(value)).removeprefix("[object ").removesuffix("]")
-    return f"{'an' if name[:1] in 'AEIOU' else 'a'} {name}"
+    return f"{'an' if name[:1] in 'AEIO' else 'a'} {name}"
 
 
 def sent(value: Any) -> Any:  # noqa: ANN401
@@ -258,6 +260,7 @@ class Tab:
         self._calls: dict[int, Call] = {}
         self._model: gemel.Model | None = None
         self._batches: dict[str, gemel.Batch] = {}   # by n_ctx and kv_type
+        self._left: asyncio.Future[None] | None = None    # done when the model before is closed
         self._app: TabApp | None = None
         self._installing = asyncio.Lock()
         self._cells = asyncio.Lock()   # all programs share stdout: one runs at a time
@@ -279,10 +282,15 @@ class Tab:
         call = self._calls[message.id] = Call(self._post, message.id, message.name)
         try:
             name = message.name
-            subject = model_of(message.subject) if name == "load" else plain(message.subject, SUBJECTS.get(name, name))
+            subject = message.subject if name == "load" else plain(message.subject, SUBJECTS.get(name, name))
             if name in SUBJECTS and subject is None:
                 raise TypeError(f"{name}: its first parameter, {SUBJECTS[name]}, is null or undefined")
-            work = self._methods[name](call, subject, options_of(message.options, name))
+            if name in SUBJECTS:
+                calls.check_subject(name, SUBJECTS[name], subject, kind_of(message.subject))
+            options = options_of(message.options, name)
+            if name != "load":   # which leaves no model if its options are wrong, either
+                calls.check_options(name, options, lambda option: calls.reads(self._model, option, options))
+            work = self._methods[name](call, subject, options)
         except Exception as error:
             self._end(message.id, None, error)
             return
@@ -306,27 +314,43 @@ class Tab:
 
     # ---- The model --------------------------------------------------------------------------------------------------
 
-    async def load(self, call: Call, model: Any, options: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-        """Load a model, after closing the current one and ending all calls that use it."""
+    def load(self, call: Call, model: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
+        """Load a model, after closing the current one and ending all calls that came before, other loads too."""
         others = [one for one in self._calls.values() if one is not call and one.name not in ("list", "delete", "run")]
         for other in others:
             if other.gone is None:   # requests to the app end with its own error
                 other.stop()
+        self._left = asyncio.ensure_future(self._leave(self._taken(), others, self._left))
+        calls.check_options("load", options)
+        return self._load(call, model_of(model), options, self._left)
+
+    def _taken(self) -> gemel.Model | None:
+        """Return the model; from now on none is loaded."""
+        model, self._model = self._model, None
+        self._batches = {}   # closed with the model
+        return model
+
+    async def _leave(
+        self, model: gemel.Model | None, others: list[Call], before: asyncio.Future[None] | None
+    ) -> None:
+        """Close a model when nothing uses it any more. It ends even if the load that waits for it is stopped."""
         if self._app is not None:
             await self._app.drop()
-        await asyncio.gather(*(one.task for one in others if one.task), return_exceptions=True)
-        self._unload()
+        ending = [one for one in (*(other.task for other in others), before) if one is not None]
+        if ending:
+            await asyncio.wait(ending)
+        if model is not None:
+            model.close()
+
+    async def _load(
+        self, call: Call, model: Any, options: dict[str, Any], left: asyncio.Future[None]  # noqa: ANN401
+    ) -> dict[str, Any]:
+        await asyncio.shield(left)
         options.setdefault("threads", self._threads)
         self._model = await gemel.open_async(model, on_progress=call.progress(), **options)
         if self._app is not None:
             self._app.serve(self._model)
         return self._info(self._model)
-
-    def _unload(self) -> None:
-        model, self._model = self._model, None
-        self._batches.clear()
-        if model is not None:
-            model.close()   # and its batches
 
     def _loaded(self) -> gemel.Model:
         if self._model is None:
@@ -367,12 +391,14 @@ class Tab:
         """As generate; what earlier answers evaluated of the messages is not evaluated again."""
         if not isinstance(messages, list):
             raise gemel.ArgumentTypeError(f"messages={messages!r:.50}: must be a list of {{role, content}}")
-        values = options.get("template_options", {})
-        if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
-            raise TypeError(f"template_options={values!r:.50}: must be an object such as {{enable_thinking: false}}")
-        n_ctx = options.pop("n_ctx", None)
-        batch = self._batch(self._loaded().default_n_ctx if n_ctx is None else n_ctx, options.pop("kv_type", None))
-        call.generation = batch.answer(messages, **options)
+        opened = {name: options.pop(name) for name in calls.OF_CHAT if name in options}
+        values = options.pop("template_options", {})
+        calls.check_template_options(values, lambda name: calls.reads(self._model, name, opened))
+        n_ctx = opened.pop("n_ctx", None)
+        batch = self._batch(self._loaded().default_n_ctx if n_ctx is None else n_ctx, opened.pop("kv_type", None))
+        call.generation = batch.answer(
+            calls.continued(messages, options), template_options=values, **opened, **options
+        )
         return self._stream(call, call.generation)
 
     async def _stream(self, call: Call, generation: gemel.Generation) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 // passes every message to tab.py. Uses no other server.
 
 const HERE = new URL(".", import.meta.url);
+const PROGRAM = ["tab.py", "calls.py"]; // the modules of a package
 let tab = null;
 
 /** Fetch a file next to this one; its bytes must have the hash in assets.json. */
@@ -24,7 +25,7 @@ const base64 = (hex) => btoa(String.fromCharCode(...hex.match(/../g).map((pair) 
 async function start({ threads, models }) {
     const [assets, program] = await Promise.all([
         get("assets.json").then((answer) => answer.json()),
-        get("tab.py").then((answer) => answer.text()),
+        Promise.all(PROGRAM.map(async (name) => (await get(name)).text())),
     ]);
     const wheelsOf = (group) => assets.wheels.filter((wheel) => wheel.group === group);
     const total = [...assets.pyodide, ...wheelsOf("tab")].reduce((sum, file) => sum + file.size, 0);
@@ -44,10 +45,11 @@ async function start({ threads, models }) {
     };
     const installServer = async () => unpack(await Promise.all(wheelsOf("server").map(bytes)));
     unpack(await fetched);
-    py.FS.writeFile(`${site}/gemel_tab.py`, program);
+    py.FS.mkdir(`${site}/gemel_tab`);
+    for (const [i, name] of PROGRAM.entries()) py.FS.writeFile(`${site}/gemel_tab/${name}`, program[i]);
     const shares = self.crossOriginIsolated && "SharedArrayBuffer" in self; // WebKitGTK isolates pages, but lacks it
     const interrupt = shares ? new Uint8Array(new SharedArrayBuffer(1)) : null;
-    tab = py.pyimport("gemel_tab").Tab(post, listen(py, interrupt), installServer, threads, models);
+    tab = py.pyimport("gemel_tab.tab").Tab(post, listen(py, interrupt), installServer, threads, models);
     self.postMessage({ kind: "starting", done: total, total });
     self.postMessage({ kind: "ready", interrupt });
 }

@@ -1,0 +1,88 @@
+"""What a chat template would drop, or read wrongly, is an error: messages without a role, tools, what can't go on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import gemel
+import pytest
+
+OpenTiny = Callable[..., Any]   # gemel.Model, which also takes what its types do not promise
+SHOWN = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+HI = {"role": "user", "content": "Hi"}
+CALL = {"id": "call1", "type": "function", "function": {"name": "search", "arguments": {"query": "sky"}}}
+ASKED = [HI, {"role": "assistant", "content": "", "tool_calls": [CALL]}, HI]
+TOOLS = [{"type": "function", "function": {"name": "search"}}]
+
+
+@pytest.mark.parametrize(("message", "words"), [
+    ({"content": "x"}, r"^messages\[1\].role: it is missing: say who speaks"),
+    ({"role": "", "content": "x"}, r"^messages\[1\].role: it is empty: say who speaks"),
+    ({"role": None, "content": "x"}, r"^messages\[1\].role: must be a text, such as 'user', not None"),
+    ({**HI, "name": 5}, r"^messages\[1\].name: must be a text, not 5"),
+    ({**HI, "name": ["Ann"]}, r"^messages\[1\].name: must be a text, not \['Ann'\]"),
+])
+def test_a_message_says_who_speaks(tiny_model: OpenTiny, message: dict[str, Any], words: str) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    with pytest.raises(gemel.ArgumentError, match=words):
+        model.prompt_ids([HI, message])
+    with model.chat() as chat:
+        chat.messages += [HI, message]
+        with pytest.raises(gemel.ArgumentError, match=words):
+            chat.send()
+
+
+def test_tools_that_a_template_does_not_read_are_refused(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    words = "^tools: this chat template does not read them"
+    with pytest.raises(gemel.ArgumentError, match=words):
+        model.prompt_ids([HI], tools=TOOLS)
+    with pytest.raises(gemel.ArgumentError, match=words):
+        model.chat(tools=TOOLS)
+    assert model.prompt_ids([HI], tools=[]) == model.prompt_ids([HI])
+    assert model.prompt_ids([HI], tools=TOOLS, template="{{ tools|length }}") == model.prompt_ids("1")
+
+
+@pytest.mark.parametrize("field", ["tool_calls", "function_call"])
+def test_calls_of_tools_that_a_template_does_not_read_are_refused(tiny_model: OpenTiny, field: str) -> None:
+    model = tiny_model(chat_template=SHOWN)
+    asked: list[dict[str, Any]] = [HI, {"role": "assistant", "content": "", field: [CALL]}, HI]
+    with pytest.raises(gemel.ArgumentError, match=rf"^messages\[1\].{field}: this chat template reads no calls"):
+        model.prompt_ids(asked)
+    model.prompt_ids([HI, {**asked[1], field: []}, HI])
+    for template in (f"{{{{ messages[1].{field} }}}}", "{{ messages|tojson }}", "{{ messages }}"):
+        model.prompt_ids(asked, template=template)
+    assert json.dumps(CALL["function"]["name"]) in model.detokenize(  # type: ignore[index]
+        model.prompt_ids(ASKED, template="{{ messages|tojson }}")
+    )
+
+
+SAID = [{"role": "user", "content": "Why is it blue?"}, {"role": "assistant", "content": "The light"}]
+
+
+@pytest.mark.parametrize("template", [
+    "{% for m in messages|reverse %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
+    "{% for m in messages %}{{ m.role }} {{ m.content|reverse }}\n{% endfor %}",
+    "{% for m in messages %}{{ m.content|upper }}\n{% endfor %}",
+    "{{ messages[1].content }}{{ messages[0].content }}",
+])
+def test_a_prompt_that_does_not_end_with_the_last_text_is_not_continued(tiny_model: OpenTiny, template: str) -> None:
+    model = tiny_model(chat_template=template)
+    with pytest.raises(gemel.TemplateError, match="can't continue the last message: its text is not the prompt's end"):
+        model.prompt_ids(SAID)
+    model.prompt_ids(SAID, add_generation_prompt=True)
+
+
+@pytest.mark.parametrize(("template", "wanted"), [
+    ("{{ messages[1].content }}</s>", "<think>a</think>\n\nThe light"),
+    ("{{ messages[1].content.split('</think>')[-1]|trim }}</s>", "The light"),
+    ("{{ messages[0].content }}|{{ messages[1].content.split('</think>')[-1].lstrip() }} .",
+     "Why is it blue?|The light"),
+    ("{{ messages[1].content.split('\\n')[-1] }}{{ 'it' }}", "The light"),
+])
+def test_a_prompt_may_end_with_a_part_of_the_last_text(tiny_model: OpenTiny, template: str, wanted: str) -> None:
+    model = tiny_model(chat_template=template)
+    thought = {"role": "assistant", "content": "<think>a</think>\n\nThe light"}
+    assert model.prompt_ids([SAID[0], thought]) == model.prompt_ids(wanted)
