@@ -1,5 +1,5 @@
-// Short runs: on all threads, or on the caller alone where other programs use the CPUs. The faster way is used. The other
-// one is tried for some runs now and then, and at once when the way in use becomes much slower than the other was.
+// Short runs: on all threads, or on the caller alone where other programs use the CPUs. The faster way is used.
+// The other one is tried for some runs now and then, and at once when the way in use becomes much slower than it was.
 #pragma once
 
 enum {
