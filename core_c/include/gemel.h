@@ -322,8 +322,8 @@ GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler,
 // wants[i]: what else session i's ids give, of gemel_want; NULL: nothing. Sessions that want hidden states get theirs
 // in `hidden`, those of one session after those of the other, and likewise log-probabilities in `log_probs`, with the
 // bits of gemel_session_hidden and gemel_session_score. They are undefined for sessions whose code is not 0.
-// GEMEL_E_ARGUMENT for a session that wants some and has no ids; in `codes`, for one that has ids and can't have the
-// logits that score its first id.
+// A session that wants something needs ids; else the step is refused (GEMEL_E_ARGUMENT). codes[i] is GEMEL_E_ARGUMENT
+// when session i wants log-probabilities, and its last id left no logits (after gemel_session_fill).
 // Until it returns, no other call may use these sessions and samplers, except gemel_session_cancel, which takes effect
 // before the pass, and gemel_session_close.
 typedef enum gemel_step_flag {

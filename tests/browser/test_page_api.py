@@ -125,33 +125,38 @@ def test_a_chat_keeps_what_was_evaluated(loaded: ApiPage, native: gemel.Model) -
 
 COUNTED = """
 import gemel
-steps, original = 0, gemel.Batch.step
-def step(batch):
-    global steps
-    steps += 1
-    return original(batch)
-gemel.Batch.step = step
+from gemel.model.step import Pass
+passes, original = [], Pass.__init__
+def noted(self, model, sessions, samplers, counts, **options):
+    passes.append((len(sessions), sum(map(bool, samplers or ())), sum(map(bool, options.get("wants", ())))))
+    original(self, model, sessions, samplers, counts, **options)
+Pass.__init__ = noted
 """
 
 
 def test_chats_and_embeddings_go_through_the_same_passes(loaded: ApiPage, native: gemel.Model) -> None:
     asked = [[{"role": "user", "content": text}] for text in ("Hi", "Why is the sky blue?", "Count")]
     texts = ["one", "two words"]
-    answers, row, rows, steps = loaded.js(
+    answers, text, row, rows, passes = loaded.js(
         "await gemel.run(v.counted); const generations = v.asked.map((one) => gemel.chat(one, v.options));"
+        "const text = gemel.generate('Once', v.options);"
         "const row = gemel.embed(v.texts[0]), rows = gemel.embed(v.texts);"
         "const answers = await Promise.all(generations.map(({ result }) => result));"
-        "const told = [answers, [...await row], (await rows).map((one) => [...one]), Number(await gemel.run('steps'))];"
-        "await gemel.run('gemel.Batch.step = original'); return told",
+        "const told = [answers, await text.result, [...await row], (await rows).map((one) => [...one])];"
+        "told.push(JSON.parse(JSON.parse(await gemel.run('import json; json.dumps(json.dumps(passes))').then("
+        "    (repr) => repr.slice(1, -1)))));"
+        "await gemel.run('Pass.__init__ = original'); return told",
         asked=asked, texts=texts, counted=COUNTED, options={"max_tokens": 30, "temperature": 1.2, "seed": 5},
     )  # fmt: skip
     for messages, answer in zip(asked, answers, strict=True):
         chat = native.chat()
         chat.messages[:] = messages
         assert answer["text"] == chat.send(max_tokens=30, temperature=1.2, seed=5).read()
+    assert text["text"] == native.generate("Once", max_tokens=30, temperature=1.2, seed=5).read()
     assert np.array_equal(np.asarray(row, np.float32), native.embed("one"))
     assert np.array_equal(np.asarray(rows, np.float32), native.embed(texts))
-    assert steps < sum(answer["usage"]["completion_tokens"] for answer in answers)
+    assert any(n_drawn >= 4 for _, n_drawn, _ in passes)          # the chats and the text
+    assert any(n_drawn and n_read for _, n_drawn, n_read in passes)   # and an embedding beside answers
 
 
 def test_conversations_that_take_turns_are_not_evaluated_again(loaded: ApiPage) -> None:

@@ -120,7 +120,7 @@ ADDRESSES = {
 }  # fmt: skip
 
 
-def test_an_address_that_is_none_is_named(loaded: ApiPage) -> None:
+def test_an_invalid_address_is_named(loaded: ApiPage) -> None:
     assert told(loaded, ADDRESSES) == ADDRESSES
     name, message, _ = loaded.js(
         "const one = new api.Gemel();"

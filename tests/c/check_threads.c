@@ -127,6 +127,7 @@ static void all_threads_are_used_again_soon_after_a_moments_load(void) {
     CHECK(together_of(&p, 8, 60) > 20);
     CHECK(together_of(&p, 8, 200) > 180);
     CHECK(together_of(&p, 15, 2000) < 400);   // for long: the trials become rare
+    CHECK(together_of(&p, 15, 1000) < 40);
     CHECK(together_of(&p, 50, 2000) < 40);
 }
 

@@ -11,8 +11,10 @@ from typing import Any
 import gemel
 import pytest
 from browser.behaviour_many import LONG, interleaved
-from conftest import tiny_bytes
+from conftest import CHATML, tiny_bytes
+from gemel.model.batch.batch import MAX_TEXTS
 from gemel.model.batch.costs import Costs
+from gemel.model.batch.future import ReadRequest
 from gemel.model.batch.waiting import Waiting
 
 OpenTiny = Callable[..., gemel.Model]
@@ -234,12 +236,78 @@ def test_many_short_texts_share_passes_and_have_their_own_bits(long_model: gemel
     assert bytes(rows) == b"".join(each)
 
 
-def test_a_text_that_is_put_back_is_read_again(long_model: gemel.Model) -> None:
-    wanted = [long_model.score(LONG[i : i + 200]) for i in range(4)]
-    with long_model.batch(cache_memory=0) as batch:
-        futures = [batch.score(LONG[i : i + 200]) for i in range(4)]
-        batch.generate(LONG[:50], max_tokens=20).read()
-        assert [future.result() for future in futures] == wanted
+def test_a_text_that_is_put_back_is_read_again(long_model: gemel.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    put_back, original = [], ReadRequest.put_back
+
+    def noted(request: ReadRequest[Any]) -> None:
+        put_back.append(request.n_past)
+        original(request)
+
+    monkeypatch.setattr(ReadRequest, "put_back", noted)
+    monkeypatch.setattr(Costs, "ids", lambda *_: 4)
+    wanted = long_model.score(LONG[:600])
+    with long_model.batch() as batch:
+        generation = batch.generate(LONG[:10], max_tokens=400, logit_bias={0: -100, 2: -100})
+        for _ in range(3):
+            batch.step()
+        batch.cache_memory = long_model.cache_size + (602 + 2 * 64) * long_model.kv_size   # the answer outgrows it
+        scores = batch.score(LONG[:600])
+        generation.read()
+        assert scores.result() == wanted
+    assert any(put_back), "the text was half read when it was put back"
+
+
+def test_texts_take_no_slot_of_an_answer_and_all_count_as_one_prompt(
+    long_model: gemel.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, original = [], Costs.ids
+
+    def noted(costs: Costs, n_decoding: int, n_prompts: int = 1) -> int:
+        asked.append((n_decoding, n_prompts))
+        return original(costs, n_decoding, n_prompts)
+
+    monkeypatch.setattr(Costs, "ids", noted)
+    with long_model.batch(max_running=1) as batch:
+        answer = batch.generate(LONG[:20], max_tokens=1900, logit_bias={0: -100, 2: -100})
+        for _ in range(3):
+            batch.step()
+        futures = [batch.score(LONG[i : i + 100]) for i in range(40)]
+        other = batch.generate(LONG[:5], max_tokens=2)
+        batch.step()
+        assert batch.n_running == 1 + MAX_TEXTS
+        assert asked[-1] == (1, 1)
+        assert futures[-1].result() == long_model.score(LONG[39:139])   # before the answer has ended
+        assert answer.stop_reason is None
+        assert other.read() == long_model.generate(LONG[:5], max_tokens=2, seed=other.seed).read()
+
+
+def test_a_generation_may_have_a_context_of_another_size(long_model: gemel.Model) -> None:
+    with long_model.batch(64) as batch:
+        one = batch.generate(LONG[:60], n_ctx=100, logit_bias={0: -100, 2: -100})
+        one.read()
+        assert (len(one.ids), one.stop_reason) == (41, "length")
+        with pytest.raises(gemel.ArgumentError, match="n_ctx=0: must be an integer from 1 to 2048"):
+            batch.generate(LONG[:5], n_ctx=0)
+
+
+def test_a_batch_answers_messages_as_a_chat(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=CHATML, n_ctx=512)
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    with model.chat() as chat, model.batch() as batch:
+        chat.messages[:] = messages
+        wanted = chat.send(max_tokens=9, seed=3)
+        answer = batch.answer(messages, max_tokens=9, seed=3)
+        assert (wanted.read(), wanted.prompt_ids) == (answer.read(), answer.prompt_ids)
+        begun = [*messages, {"role": "assistant", "content": "Hel"}]
+        assert batch.answer(begun, max_tokens=1).prompt_ids == model.prompt_ids(begun)
+        for wrong, words in (([], "no message to answer"), ("Hi", "messages='Hi'"), ([5], r"messages\[0\] is 5")):
+            with pytest.raises(gemel.ArgumentError, match=words):
+                batch.answer(wrong)   # type: ignore[arg-type]
+        for name in ("tools", "special", "self", "continue_final"):
+            with pytest.raises(gemel.ArgumentError, match=f"template_options: {name} is not an option of a template"):
+                batch.answer(messages, template_options={name: True})
+        with pytest.raises(TypeError, match="is_answer: it follows from the messages"):
+            batch.answer(messages, is_answer=True)
 
 
 def test_a_closed_future_is_evaluated_no_more(long_model: gemel.Model) -> None:
@@ -269,7 +337,7 @@ def test_futures_are_awaited_together(long_model: gemel.Model) -> None:
     assert asyncio.run(scores()) == wanted
 
 
-def test_what_can_not_be_read_is_refused_at_once(long_model: gemel.Model) -> None:
+def test_a_text_that_can_not_be_read_is_refused_immediately(long_model: gemel.Model) -> None:
     with long_model.batch(64) as batch:
         with pytest.raises(gemel.ContextError, match="n_ctx is 2048, but the prompt has 3000 tokens"):
             batch.score([1] * 3000)

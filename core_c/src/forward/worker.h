@@ -46,7 +46,7 @@ enum { RUNS_MAX = 64 };   // of one deal and all threads: deal_out makes runs lo
 typedef struct deal {
     atomic_int *next;   // the first panel that no thread has; NULL: shares
     int total;          // panels
-    int least, parts;   // panels of a run: at least, and 2 of `parts` equal parts of those that are left
+    int least, parts;   // panels of a run: at least, and 2 / parts of those that are left
     int from, to;       // the current run
     int is_taken;       // the share
 } deal;

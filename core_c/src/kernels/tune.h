@@ -12,7 +12,8 @@
 //   STREAMS       panels of one token that are read side by side, far from each other: many streams of memory may be
 //                 faster than one
 //   STREAM_BYTES  as PREFETCH_BYTES, for each of them
-//   STREAM_LEAST  bytes of a stream: shorter ones are one, since what is prefetched past their ends is in vain
+//   STREAM_LEAST  smallest size of a stream in bytes. Smaller matrices are read as one stream: what is prefetched
+//                 past a stream's end is wasted.
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
 //   FLOAT_FEW_T   most tokens of an unrolled tile: 8, 4 or 1

@@ -1,5 +1,5 @@
 // Short runs: on all threads, or on the caller alone where other programs use the CPUs. The faster way is used.
-// The other one is tried for some runs now and then, and at once when the way in use becomes much slower than it was.
+// The other one is tried for some runs now and then, and immediately when the way in use becomes much slower.
 #pragma once
 
 enum {
@@ -16,7 +16,7 @@ typedef struct pace {
     int runs;            // since the way was last changed
     int is_trial;
     int left;       // runs until the next trial
-    int patience;   // what it was at first, while it doubles from trial to trial; 0: it no longer does
+    int patience;   // `left` at its start, doubled after each lost trial; 0: it is fixed
 } pace;
 
 static inline void pace_switch(pace *p, int way, int is_trial) {
@@ -30,8 +30,8 @@ static inline void pace_end_trial(pace *p) {
     int tried = p->way, is_far = mine > 2 * other || other > 2 * mine;
     p->is_trial = 0;
     if (mine > other) pace_switch(p, !tried, 0);
-    int again = !tried && p->way && p->patience;   // alone stays the faster way: ask less and less often
-    p->patience = again ? 2 * p->patience : TRIAL_SOON;
+    int is_lost = !tried && p->way;   // alone stays the faster way: try all threads less and less often
+    p->patience = is_lost ? 2 * p->patience : TRIAL_SOON;
     if (!p->way || is_far || p->patience > TRIAL_EVERY) p->patience = 0;
     p->left = p->patience ? p->patience : is_far ? TRIAL_SELDOM : TRIAL_EVERY;
 }

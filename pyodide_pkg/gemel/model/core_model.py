@@ -45,6 +45,13 @@ class Info:
     why: str
 
 
+# Parameters of CoreModel.prompt_ids, which no template gets.
+OF_PROMPT_IDS = (
+    "self", "prompt", "special", "template", "tools", "continue_final_message", "add_generation_prompt",
+    "continue_final",
+)  # fmt: skip
+
+
 class CoreModel(Closing):
     """What sessions, generations and chats need of a model."""
 

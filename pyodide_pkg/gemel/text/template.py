@@ -193,8 +193,8 @@ def is_end(messages: Sequence[Mapping[str, Any]], end: str, before: str, rest: s
     """
     text, shown = messages[-1]["content"].partition(end)[0].rstrip(), before.rstrip()
     pairs = enumerate(zip(reversed(text), reversed(shown), strict=False))
-    n = next((i for i, (one, other) in pairs if one != other), min(len(text), len(shown)))
-    if n < len(text) and (n == 0 or text[-n - 1].isalnum()):
+    n = next((i for i, (one, other) in pairs if one != other), min(len(text), len(shown)))   # equal characters
+    if text and not any(k == len(text) or not text[-k - 1].isalnum() for k in range(1, n + 1)):
         return False
     others = {str(message.get("content", "")).strip() for message in messages[:-1]} - {""}
     return not any(other in rest and other not in before for other in others)

@@ -276,7 +276,7 @@ class AnswerText:
 
 
 class Embeddings(Stoppable):
-    """Embeds texts, all together, as Model.embed does."""
+    """Embeds texts as Model.embed does; those of a request go through the same passes."""
 
     def __init__(self, prompts: Prompts, *, param: str, key: str = "") -> None:
         super().__init__()
@@ -298,6 +298,7 @@ class Embeddings(Stoppable):
         except gemel.GemelError as error:
             raise of_request(error, self._param) from error
         yield Began(prompts)
+        batch = slot.batch()   # of now: an error of others may have ended the one before
         waiting, running = deque(prompts), deque[gemel.BatchFuture[Any]]()
         n_done = 0
         try:

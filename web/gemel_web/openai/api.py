@@ -83,7 +83,8 @@ class Api:
         try:
             body = await decoded(request, wire.ChatRequest, self._config)
         except ApiError as error:
-            raise prompts.with_template_hint(error, [one.model for one in self._models.values()]) from None
+            models = [one.model for one in self._models.values()]
+            raise (prompts.with_template_hint(error, models[0]) if len(models) == 1 else error) from None
         self._check(body)
         if body.top_logprobs and not body.logprobs:
             raise invalid("top_logprobs", "it needs logprobs: true")

@@ -72,18 +72,17 @@ def _reads(model: gemel.Model, sent: list[dict[str, Any]], name: str) -> bool:
     return True
 
 
-def with_template_hint(error: ApiError, models: list[gemel.Model]) -> ApiError:
-    """Return the error for an unknown field; where a chat template reads such a value, it says so."""
+def with_template_hint(error: ApiError, model: gemel.Model) -> ApiError:
+    """Return the error for an unknown field; if the chat template reads a value of that name, the error says so."""
     name = error.param or ""
     if error.code != "unknown_parameter" or not name.isidentifier() or name in RESERVED:
         return error
-    for model in models:
-        if model.chat_template is None or model.closed:
-            continue
-        with contextlib.suppress(gemel.GemelError):   # such as a template that fails
-            if _reads(model, HI, name):
-                words = f"{name}: unknown parameter; the chat template reads it: send it in chat_template_kwargs"
-                return ApiError(error.status, words, param=name, code=error.code)
+    if model.chat_template is None or model.closed:
+        return error
+    with contextlib.suppress(gemel.GemelError):   # such as a template that fails
+        if _reads(model, HI, name):
+            words = f"{name}: unknown parameter; the chat template reads it: send it in chat_template_kwargs"
+            return ApiError(error.status, words, param=name, code=error.code)
     return error
 
 

@@ -115,7 +115,7 @@ def check_template_options(values: object, reads: Reads) -> None:
         where = f"template_options.{name}"
         if name == "system":
             raise TypeError(f"{where}: chat does not set it: {SYSTEM}")
-        if name == "self":
+        if name in OF_PROMPT_IDS and name not in OPTIONS["chat"]:
             raise TypeError(f"{where}: no template can get a value of this name: leave it out")
         if name in (*OF_CHAT, *ENDINGS) or (name in OPTIONS["chat"] and not reads(name)):
             raise TypeError(f"{where}: {name} is an option of chat: pass it beside template_options")

@@ -259,7 +259,7 @@ class Tab:
         self._threads = threads
         self._calls: dict[int, Call] = {}
         self._model: gemel.Model | None = None
-        self._batches: dict[str, gemel.Batch] = {}   # by n_ctx and kv_type
+        self._batches: dict[str, gemel.Batch] = {}   # by the type of their caches
         self._left: asyncio.Future[None] | None = None    # done when the model before is closed
         self._app: TabApp | None = None
         self._installing = asyncio.Lock()
@@ -288,7 +288,7 @@ class Tab:
             if name in SUBJECTS:
                 calls.check_subject(name, SUBJECTS[name], subject, kind_of(message.subject))
             options = options_of(message.options, name)
-            if name != "load":   # which leaves no model if its options are wrong, either
+            if name != "load":   # load checks its own: wrong options unload the model, too
                 calls.check_options(name, options, lambda option: calls.reads(self._model, option, options))
             work = self._methods[name](call, subject, options)
         except Exception as error:
@@ -374,17 +374,16 @@ class Tab:
 
     # ---- Text -------------------------------------------------------------------------------------------------------
 
-    def _batch(self, n_ctx: int | None = None, kv_type: gemel.KvType | None = None) -> gemel.Batch:
-        """Return what evaluates all answers of such sessions together."""
-        key = repr((n_ctx, kv_type))
+    def _batch(self, kv_type: Any = None) -> gemel.Batch:  # noqa: ANN401
+        """Return what evaluates all answers over such a cache together, and texts beside them."""
+        key = repr(kv_type)
         if key not in self._batches:
-            self._batches[key] = self._loaded().batch(n_ctx, kv_type=kv_type, step_seconds=gemel.Pace.SECONDS)
+            self._batches[key] = self._loaded().batch(kv_type=kv_type, step_seconds=gemel.Pace.SECONDS)
         return self._batches[key]
 
     def generate(self, call: Call, prompt: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         """Start immediately, so that a stop finds the generation."""
-        opened = {name: options.pop(name) for name in ("n_ctx", "kv_type") if name in options}
-        call.generation = self._batch(**opened).generate(prompt, **options)
+        call.generation = self._batch(options.pop("kv_type", None)).generate(prompt, **options)
         return self._stream(call, call.generation)
 
     def chat(self, call: Call, messages: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
@@ -394,8 +393,8 @@ class Tab:
         opened = {name: options.pop(name) for name in calls.OF_CHAT if name in options}
         values = options.pop("template_options", {})
         calls.check_template_options(values, lambda name: calls.reads(self._model, name, opened))
-        n_ctx = opened.pop("n_ctx", None)
-        batch = self._batch(self._loaded().default_n_ctx if n_ctx is None else n_ctx, opened.pop("kv_type", None))
+        batch = self._batch(opened.pop("kv_type", None))
+        opened.setdefault("n_ctx", batch.n_ctx)   # the same for all answers: what they evaluated can be shared
         call.generation = batch.answer(
             calls.continued(messages, options), template_options=values, **opened, **options
         )
@@ -428,13 +427,15 @@ class Tab:
             if not isinstance(text, str):
                 raise TypeError(f"texts[{i}] is {text!r:.50}: must be a text")
         batch, rows = self._batch(), []
-        with contextlib.ExitStack() as opened:
-            waiting = deque([texts] if isinstance(texts, str) else texts)
-            running = deque[gemel.BatchFuture[Any]]()
+        waiting, running = deque([texts] if isinstance(texts, str) else texts), deque[gemel.BatchFuture[Any]]()
+        try:
             while waiting or running:
-                while waiting and len(running) < batch.max_running:   # as many as run together
-                    running.append(opened.enter_context(batch.embed(waiting.popleft(), **options)))
+                while waiting and len(running) < batch.max_running:   # so many are made ready
+                    running.append(batch.embed(waiting.popleft(), **options))
                 rows.append(floats(await running.popleft()))
+        finally:
+            for future in running:
+                future.close()
         return rows[0] if isinstance(texts, str) else rows
 
     # ---- The server's app -------------------------------------------------------------------------------------------

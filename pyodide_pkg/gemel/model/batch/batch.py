@@ -16,7 +16,7 @@ from typing import Any, TypeVar, Unpack
 
 from ...core.checks import callback, flag, not_number, not_whole, text, wrong_type
 from ...core.closing import Closing
-from ...core.errors import ArgumentError, GemelError, OutOfMemoryError, StateError, UnsupportedError
+from ...core.errors import ArgumentError, ArgumentTypeError, GemelError, OutOfMemoryError, StateError, UnsupportedError
 from ...core.floats import FloatArray
 from ...core.scalars import number, whole
 from ...text.ids import Ids, id_bytes
@@ -24,7 +24,7 @@ from ...text.messages import Ending, continues, plain
 from ..answer import StopReason
 from ..call_options import call_options
 from ..call_types import CallFields
-from ..core_model import CoreModel
+from ..core_model import OF_PROMPT_IDS, CoreModel
 from ..core_session import check_room
 from ..embed import Pooling, check_pooling, text_ids
 from ..generation import Generation, check_limit, n_ctx_for
@@ -32,7 +32,7 @@ from ..kv import KvType
 from ..memory import default_cache
 from ..pace import Pace
 from ..sampling import Sampling
-from ..session import Session, TakePreloaded
+from ..session import Session, TakePreloaded, check_n_ctx
 from ..step import Drawn, Pass
 from .costs import Costs
 from .future import BatchFuture, EmbeddingReader, Reader, ReadRequest, ScoreReader
@@ -42,6 +42,7 @@ from .waiting import Waiting
 
 STEP_S = 0.25        # seconds of a step in which no answer waits
 MAX_RUNNING = 64
+MAX_TEXTS = 32       # that are embedded or scored at a time, beside the generations
 Part = tuple[Request, int]   # a request, and how many of its ids a step evaluates
 T = TypeVar("T")
 
@@ -53,7 +54,7 @@ class Batch(Closing):
 
     Attributes:
         model: whose generations they are
-        n_ctx: ids of a prompt and its answer; of a batch that was opened without it, the least of them
+        n_ctx: ids of a prompt and its answer; if it was not given, the smallest that a generation gets
         kv_type: what keys and values are rounded to
         cache_memory: bytes that the KV caches of the model may take
         max_running: generations that are evaluated together
@@ -104,6 +105,7 @@ class Batch(Closing):
         stop: str | Sequence[str] | None = None,
         sampling: Sampling | None = None,
         special: bool = False,
+        n_ctx: int | None = None,
         is_answer: bool = False,
         key: str = "",
         priority: int = 0,
@@ -113,12 +115,13 @@ class Batch(Closing):
     ) -> Generation:
         """As Session.generate in a new session, with the same text and ids. It begins when a step has room.
 
-        priority: lower ones begin first. key: whose request it is; keys of equal priority take turns by how much was
-        evaluated for them. cache_salt: only requests with the same one share what was evaluated.
+        n_ctx: default the batch's. priority: lower ones begin first. key: whose request it is; keys of equal priority
+        take turns by how much was evaluated for them. cache_salt: only requests with the same one share what was
+        evaluated.
         on_drawn(session, id): called in the step for each id drawn, while the session has the logits that it was drawn
         from: call only its log_probs() and most likely ids.
         """
-        also = ("special", "is_answer", "key", "priority", "cache_salt", "on_drawn")
+        also = ("special", "n_ctx", "is_answer", "key", "priority", "cache_salt", "on_drawn")
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         if whole(priority) is None:
             raise not_whole("priority", priority, "an integer")
@@ -127,12 +130,14 @@ class Batch(Closing):
         callback("on_drawn", on_drawn)
         ids = self.model._prompt_ids(prompt, special=special)
         id_bytes(ids, self.model.n_vocab)   # a bad one would end the step of all
-        n_ctx = n_ctx_for(self.model, len(ids), options.max_tokens) if self._grows else self.n_ctx
-        limit = check_limit(self.model, n_ctx, len(ids), options.max_tokens)
+        size = self.n_ctx if n_ctx is None else check_n_ctx(self.model, n_ctx)
+        if n_ctx is None and self._grows:
+            size = n_ctx_for(self.model, len(ids), options.max_tokens)
+        limit = check_limit(self.model, size, len(ids), options.max_tokens)
         self._check_open()
         request = AnswerRequest(
-            self.model, ids, options, limit, n_ctx=n_ctx, key=text("key", key), priority=priority,
-            kind=(n_ctx, self.kv_type, salt), batch=self,
+            self.model, ids, options, limit, n_ctx=size, key=text("key", key), priority=priority,
+            kind=(size, self.kv_type, salt), batch=self,
         )  # fmt: skip
         request.answer.is_message = is_message
         request.on_drawn = on_drawn
@@ -157,7 +162,13 @@ class Batch(Closing):
         """
         if not plain(messages):   # it also refuses what is no list of messages
             raise ArgumentError("there is no message to answer: pass at least one")
-        values = {} if template_options is None else dict(template_options)
+        values = {} if template_options is None else template_options
+        if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+            raise wrong_type("template_options", template_options, "a mapping from names to values")
+        if taken := next((name for name in values if name in OF_PROMPT_IDS), None):
+            raise ArgumentError(f"template_options: {taken} is not an option of a template: leave it out")
+        if "is_answer" in options:
+            raise ArgumentTypeError("is_answer: it follows from the messages: leave it out")
         ids = self.model.prompt_ids(
             messages, template=template, tools=tools, continue_final_message=continue_final_message,
             add_generation_prompt=add_generation_prompt, **values,
@@ -271,11 +282,18 @@ class Batch(Closing):
         """Let waiting requests begin while there is room; one always runs."""
         while self._arrived:
             self._waiting.add(self._arrived.popleft())
-        while len(self._running) < self.max_running:
-            first = self._waiting.first()
+        while True:
+            may_begin = self._slots()
+            first = self._waiting.first(may_begin)
             if first is None or (self._running and not self._has_room(first)):
                 return
-            self._running.append(self._waiting.take())
+            self._running.append(self._waiting.take(may_begin))
+
+    def _slots(self) -> Callable[[Request], bool]:
+        """Return whether there is a slot for a request: generations and texts have their own."""
+        n_texts = sum(bool(one.wants) for one in self._running)
+        is_free = {True: n_texts < MAX_TEXTS, False: len(self._running) - n_texts < self.max_running}
+        return lambda request: is_free[bool(request.wants)]
 
     def _has_room(self, request: Request) -> bool:
         """Whether a request fits into the caches, beside what the running ones hold and still lack."""
@@ -312,7 +330,8 @@ class Batch(Closing):
         prompts = [one for one in self._running if one.session is None or not one.decodes]
         if not prompts:
             return parts
-        room = self._costs.ids(len(parts), len(prompts))
+        n_prompts = sum(not one.wants for one in prompts)
+        room = self._costs.ids(len(parts), n_prompts + (n_prompts < len(prompts)))   # all texts count as one prompt
         ready = [one for one in prompts if one.session is not None or (not self._is_coming(one) and self._open(one))]
         shares = deque(sorted(ready[1:], key=lambda one: len(one.todo)))
         if ready:   # half of the room for the one that came first, the rest for the shortest ones

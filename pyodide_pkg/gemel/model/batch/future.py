@@ -79,8 +79,8 @@ class ReadRequest(Request, Generic[T]):
         self, reader: Callable[[], Reader[T]], prompt_ids: Sequence[int], *, key: str, priority: int, batch: Drives
     ) -> None:
         super().__init__(
-            prompt_ids, n_ctx=len(prompt_ids), work=float(len(prompt_ids)), key=key, priority=priority, kind=self,
-            batch=batch,
+            prompt_ids, n_ctx=len(prompt_ids), work=float(len(prompt_ids)), key=key, priority=priority,
+            kind=object(), batch=batch,
         )  # fmt: skip
         self._new_reader = reader
         self.reader = reader()

@@ -81,7 +81,8 @@ class Request:
         """Note why it ended, and free what it holds."""
         if self.stop_reason is not None:
             return
-        self.stop_reason, self.error = reason, error
+        self.error = error
+        self.stop_reason = reason   # last: other threads look at it first
         if self.sampler is not None:
             self.sampler.close()
         if self.session is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Generic, Protocol, TypeVar
 
 
@@ -51,13 +51,14 @@ class Waiting(Generic[R]):
         self._requests.remove(request)
         return True
 
-    def first(self) -> R | None:
-        """Return the next one, which stays here."""
-        return min(self._requests, key=lambda one: (one.priority, self._served[one.key]), default=None)
+    def first(self, may_begin: Callable[[R], bool] = lambda request: True) -> R | None:
+        """Return the next one that may begin; it stays here."""
+        ready = filter(may_begin, self._requests)
+        return min(ready, key=lambda one: (one.priority, self._served[one.key]), default=None)
 
-    def take(self) -> R:
-        """Take the next one out, and count its work."""
-        chosen = self.first()
+    def take(self, may_begin: Callable[[R], bool] = lambda request: True) -> R:
+        """Take the next one that may begin out, and count its work."""
+        chosen = self.first(may_begin)
         assert chosen is not None
         self._requests.remove(chosen)
         self._floor = max(self._floor, self._served[chosen.key])
