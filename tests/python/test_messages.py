@@ -86,3 +86,12 @@ def test_a_prompt_may_end_with_a_part_of_the_last_text(tiny_model: OpenTiny, tem
     model = tiny_model(chat_template=template)
     thought = {"role": "assistant", "content": "<think>a</think>\n\nThe light"}
     assert model.prompt_ids([SAID[0], thought]) == model.prompt_ids(wanted)
+
+
+@pytest.mark.parametrize("gap", ["", "\n", "\n\n", " "])
+def test_thoughts_may_be_dropped_behind_a_mark_that_ends_like_theirs(tiny_model: OpenTiny, gap: str) -> None:
+    cut = "{% for m in messages %}<{{ m.role }}>{{ m.content.split('</think>')[-1].lstrip() }}{% endfor %}"
+    thought = {"role": "assistant", "content": f"<think>\nok then\n</think>{gap}The light"}
+    asked = SAID[0]["content"]
+    found = tiny_model(chat_template=cut).prompt_ids([SAID[0], thought])
+    assert found == tiny_model(chat_template=cut).prompt_ids(f"<user>{asked}<assistant>The light")
