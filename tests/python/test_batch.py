@@ -290,6 +290,17 @@ def test_a_generation_may_have_a_context_of_another_size(long_model: gemel.Model
             batch.generate(LONG[:5], n_ctx=0)
 
 
+@pytest.mark.parametrize("n_more", [0, 1, 100])
+def test_a_prompt_of_the_time_of_loading_is_not_evaluated_again(long_model: gemel.Model, n_more: int) -> None:
+    prompt = LONG[: 70 + n_more]
+    wanted = long_model.generate(prompt, max_tokens=9, seed=4).read()
+    with gemel.open(tiny_bytes(n_ctx=2048), prompt=LONG[:70]) as model, model.batch() as batch:
+        generation = batch.generate(prompt, max_tokens=9, seed=4)
+        other = batch.generate(prompt, max_tokens=9, seed=4)
+        assert (generation.read(), other.read()) == (wanted, wanted)
+        assert (generation.timings.n_cached, generation.timings.n_evaluated) == (70, n_more)
+
+
 def test_a_batch_answers_messages_as_a_chat(tiny_model: OpenTiny) -> None:
     model = tiny_model(chat_template=CHATML, n_ctx=512)
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]

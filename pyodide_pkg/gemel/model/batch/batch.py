@@ -343,7 +343,7 @@ class Batch(Closing):
                 n = min(room, len(one.todo) - given.get(id(one), 0))
                 given[id(one)] = given.get(id(one), 0) + n
                 room -= n
-            parts += [(one, given[id(one)]) for one in ready if given[id(one)]]
+            parts += [(one, given[id(one)]) for one in ready if given[id(one)] or not one.todo]   # 0: preloaded
         return [(one, n) for one, n in parts if one.session is not None]   # opening one may have put another back
 
     def _drop_unusable(self) -> None:
@@ -387,13 +387,10 @@ class Batch(Closing):
         return True
 
     def _preloaded(self, request: Request) -> Session | None:
-        """Return the session that evaluated the prompt while the model loaded; of it, the last id is left to do."""
-        if self._take_preloaded is None or request.wants:
+        """Return the session that evaluated the prompt, or its beginning, while the model loaded."""
+        if self._take_preloaded is None or request.wants or request.n_drawn:
             return None
-        session = self._take_preloaded(request.prompt_ids, request.n_ctx, self.kv_type)
-        if session is not None:
-            session.sync(request.prompt_ids[:-1])
-        return session
+        return self._take_preloaded(request.prompt_ids, request.n_ctx, self.kv_type)
 
     def _evaluate(self, parts: list[Part]) -> None:
         """Take the step. What it did to parts that can't be noted is unknown: they end with an error."""
