@@ -449,3 +449,9 @@ def test_a_pool_of_threads_shares_a_model(model: gemel.Model) -> None:
 def test_the_beginning_of_a_name_suggests_the_only_option_that_continues_it(model: gemel.Model) -> None:
     with pytest.raises(TypeError, match="'temp'; did you mean 'temperature'"):
         model.generate("a", temp=0.5)  # type: ignore[call-arg]
+
+
+def test_sampling_itself_names_the_nearest_field() -> None:
+    with pytest.raises(TypeError, match="there is no option 'temprature'; did you mean 'temperature'"):
+        gemel.Sampling(temprature=1)   # type: ignore[call-arg]
+    assert gemel.Sampling(repetition_penalty=1.2) == gemel.Sampling(repeat_penalty=1.2)   # type: ignore[call-arg]

@@ -5,6 +5,7 @@ sampler.py turns it into a gemel_sampler. No value is clamped; an option without
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -119,16 +120,7 @@ class Sampling:
 
     def with_fields(self, **fields: Unpack[SamplingFields]) -> Sampling:
         """Return a copy with some fields changed; TypeError names the nearest field for an unknown one."""
-        changes: dict[str, Any] = dict(fields)
-        for alias, name in ALIASES.items():
-            if alias in changes:
-                if name in changes:
-                    raise TypeError(f"{alias} is another name of {name}: pass only one of them")
-                changes[name] = FIELDS[name].checked(alias, changes.pop(alias))   # errors have the name passed
-        for name in changes:
-            if name not in _DEFAULTS:
-                raise TypeError(f"there is no option {name!r}{did_you_mean(name, _DEFAULTS)}")
-        return replace(self, **changes)   # __post_init__ checks
+        return replace(self, **_known(fields))   # __post_init__ checks
 
     def greedy(self) -> Sampling:
         """Return a copy at temperature 0, with the fields that have no effect there at their defaults.
@@ -194,6 +186,31 @@ FIELDS: dict[str, Field] = {
     "mirostat_tau": _positive(abi.SAMPLER_MIROSTAT_TAU),
     "mirostat_eta": _positive(abi.SAMPLER_MIROSTAT_ETA),
 }
+
+
+def _known(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields by their usual names; TypeError names the nearest field for an unknown one."""
+    known = dict(fields)
+    for alias, name in ALIASES.items():
+        if alias in known:
+            if name in known:
+                raise TypeError(f"{alias} is another name of {name}: pass only one of them")
+            known[name] = FIELDS[name].checked(alias, known.pop(alias))   # errors have the name passed
+    for name in known:
+        if name not in _DEFAULTS:
+            raise TypeError(f"there is no option {name!r}{did_you_mean(name, _DEFAULTS)}")
+    return known
+
+
+def _with_known(init: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(init)
+    def checked(self: Sampling, **fields: object) -> None:
+        init(self, **_known(fields))
+
+    return checked
+
+
+Sampling.__init__ = _with_known(Sampling.__init__)   # type: ignore[method-assign]  # the same, with a hint
 _LINES = "".join(f"        {item.name}: {item.metadata['doc']}\n" for item in fields(Sampling))
 Sampling.__doc__ = f"{Sampling.__doc__ or ''}\n    Fields:\n{_LINES}    "   # help() shows them, too
 _DEFAULTS: dict[str, Any] = {
