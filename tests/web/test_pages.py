@@ -110,6 +110,7 @@ def test_other_methods_are_errors_of_the_api(app: Asked) -> None:
         error_of(response, 405)
         assert response.headers["allow"] == "GET, HEAD"
     assert app.ask("GET", "/v1/chat/completions").status_code == 405
+    error_of(app.ask("POST", "/nothing"), 404)   # what is not there, by any method
     error_of(app.ask("POST", "/v1/nothing"), 404)
 
 

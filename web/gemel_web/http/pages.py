@@ -66,10 +66,11 @@ class StaticFolder:
         if scope["type"] != "http":
             raise HTTPException(404)
         request = Request(scope, receive)
-        if request.method not in ("GET", "HEAD"):
-            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         path = path_of(self._folder, get_route_path(scope).removeprefix("/"))
         file = await asyncio.to_thread(open_file, self._folder, path)
+        if request.method not in ("GET", "HEAD"):   # of a file that is there
+            file.close()
+            raise HTTPException(405, headers={"Allow": "GET, HEAD"})
         suffix = path.suffix.lower()
         try:
             media = TYPES.get(suffix, "application/octet-stream")
