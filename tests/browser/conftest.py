@@ -217,6 +217,21 @@ def api_page(
     judge(request, used, trap)
 
 
+@pytest.fixture(scope="module")
+def file(server: Server, data: bytes) -> Served:
+    """The module's model, its fixture `data`, as the server has it."""
+    return server.file(data)
+
+
+@pytest.fixture
+def loaded(api_page: OpenPage, file: Served) -> ApiPage:
+    """A page with the module's model, without threads; one for all of its tests."""
+    page = api_page(isolated=False)
+    if not page.js("return window.gemel?.info?.name === v.url", url=file.url):
+        page.js("window.gemel ??= new api.Gemel(); await gemel.load(v.url)", url=file.url)
+    return page
+
+
 @pytest.fixture(scope="session")
 def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
     """This process as a host."""

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny
 from browser.pages import CSP, ApiPage
-from browser.server import Served, Server
+from browser.server import Served
 from conftest import CHATML
 
 if TYPE_CHECKING:
@@ -32,11 +32,6 @@ def data() -> bytes:
 @pytest.fixture(scope="module")
 def native(data: bytes) -> gemel.Model:
     return gemel.open(data)
-
-
-@pytest.fixture(scope="module")
-def file(server: Server, data: bytes) -> Served:
-    return server.file(data)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pyodide_files
 import pytest
 import tiny
 from browser.pages import CSP, ApiPage
-from browser.server import Served, Server
+from browser.server import Served
 from conftest import CHATML
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -35,11 +35,6 @@ document.querySelector("main").append(chat);
 @pytest.fixture(scope="module")
 def data() -> bytes:
     return tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML)
-
-
-@pytest.fixture(scope="module")
-def file(server: Server, data: bytes) -> Served:
-    return server.file(data)
 
 
 def answers(data: bytes, system: str | None, *texts: str) -> list[str]:

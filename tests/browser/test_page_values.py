@@ -59,20 +59,6 @@ def native(data: bytes) -> gemel.Model:
     return gemel.open(data)
 
 
-@pytest.fixture(scope="module")
-def file(server: Server, data: bytes) -> Served:
-    return server.file(data)
-
-
-@pytest.fixture
-def loaded(api_page: OpenPage, file: Served) -> ApiPage:
-    """A page with the tiny model."""
-    page = api_page(isolated=False)
-    if not page.js("return window.gemel?.info?.name === v.url", url=file.url):
-        page.js("window.gemel ??= new api.Gemel(); await gemel.load(v.url)", url=file.url)
-    return page
-
-
 # ---- null, undefined, NaN, BigInt ------------------------------------------------------------------------------------
 
 

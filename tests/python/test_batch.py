@@ -318,7 +318,9 @@ def test_a_batch_answers_messages_as_a_chat(tiny_model: OpenTiny) -> None:
             with pytest.raises(gemel.ArgumentError, match=f"template_options: {name} is not an option of a template"):
                 batch.answer(messages, template_options={name: True})
         with pytest.raises(TypeError, match="is_answer: it follows from the messages"):
-            batch.answer(messages, is_answer=True)
+            batch.answer(messages, is_answer=True)   # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="there is no option 'templat'; did you mean 'template'"):
+            batch.answer(messages, templat="x")   # type: ignore[call-arg]
 
 
 def test_a_closed_future_is_evaluated_no_more(long_model: gemel.Model) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import gemel
 import gemel_web
 import pytest
+from gemel.model.batch.batch import MAX_TEXTS
 from gemel_web.http.errors import ApiError
 from gemel_web.jobs.scheduler import Limits, Scheduler
 from gemel_web.jobs.work import Began, Completion, Embeddings, GenerateRequest, ModelSlot, Steps
@@ -61,6 +62,7 @@ def test_a_client_that_leaves_stops_its_embeddings(asked: Asked, model: gemel.Mo
         connection = Connection(asked, EMBED, {"model": "tiny", "input": ["the model " * 50] * 200})
         going = asyncio.create_task(connection.go())
         await until(lambda: open_sessions(model))
+        assert len(open_sessions(model)) <= MAX_TEXTS   # of the 200, those that are evaluated together
         connection.leave()
         await going
         assert connection.sent == []

@@ -291,7 +291,7 @@ class Model(CoreModel):
             raw, waiting = bytearray(), deque[BatchFuture[FloatArray]]()
             for ids in [text_ids(self, one) for one in given]:   # type: ignore[arg-type]  # it checks
                 waiting.append(batch.embed(ids, pooling, normalise=normalise))
-                if len(waiting) > batch.max_running:   # as many as run together
+                if len(waiting) > batch.max_running:   # more than run together: none waits for its turn
                     raw += memoryview(waiting.popleft().result()).cast("B")
             for future in waiting:
                 raw += memoryview(future.result()).cast("B")

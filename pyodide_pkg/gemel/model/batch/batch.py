@@ -22,7 +22,7 @@ from ...core.scalars import number, whole
 from ...text.ids import Ids, id_bytes
 from ...text.messages import Ending, continues, plain
 from ..answer import StopReason
-from ..call_options import call_options
+from ..call_options import OF_SEND, call_options
 from ..call_types import CallFields
 from ..core_model import OF_PROMPT_IDS, CoreModel
 from ..core_session import check_room
@@ -153,13 +153,25 @@ class Batch(Closing):
         template_options: Mapping[str, Any] | None = None,
         continue_final_message: bool | None = None,
         add_generation_prompt: bool | None = None,
-        **options: Any,  # noqa: ANN401
+        max_tokens: int | None = None,
+        stop: str | Sequence[str] | None = None,
+        sampling: Sampling | None = None,
+        n_ctx: int | None = None,
+        key: str = "",
+        priority: int = 0,
+        cache_salt: str = "",
+        on_drawn: OnDrawn | None = None,
+        **fields: Unpack[CallFields],
     ) -> Generation:
         """Answer messages, as Chat.send() does; what earlier answers evaluated of them is not evaluated again.
 
         template, tools: as in Model.chat; template_options: its further keywords. continue_final_message,
-        add_generation_prompt: as in Chat.send. options: those of generate().
+        add_generation_prompt: as in Chat.send. The others are those of generate().
         """
+        if "is_answer" in fields:
+            raise ArgumentTypeError("is_answer: it follows from the messages: leave it out")
+        also = ("template", "tools", "template_options", *OF_SEND, "n_ctx", "key", "priority", "cache_salt", "on_drawn")
+        options = call_options(max_tokens, stop, sampling, fields, also=also)
         if not plain(messages):   # it also refuses what is no list of messages
             raise ArgumentError("there is no message to answer: pass at least one")
         values = {} if template_options is None else template_options
@@ -167,14 +179,15 @@ class Batch(Closing):
             raise wrong_type("template_options", template_options, "a mapping from names to values")
         if taken := next((name for name in values if name in OF_PROMPT_IDS), None):
             raise ArgumentError(f"template_options: {taken} is not an option of a template: leave it out")
-        if "is_answer" in options:
-            raise ArgumentTypeError("is_answer: it follows from the messages: leave it out")
         ids = self.model.prompt_ids(
             messages, template=template, tools=tools, continue_final_message=continue_final_message,
             add_generation_prompt=add_generation_prompt, **values,
         )  # fmt: skip
         goes_on = continues(messages, Ending(continue_final_message, add_generation_prompt))
-        return self.generate(ids, is_answer=not goes_on, **options)
+        return self.generate(
+            ids, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, n_ctx=n_ctx,
+            is_answer=not goes_on, key=key, priority=priority, cache_salt=cache_salt, on_drawn=on_drawn,
+        )  # fmt: skip
 
     def embed(
         self, prompt: str | Ids, pooling: Pooling = "mean", *, normalise: bool = True, key: str = "", priority: int = 0
