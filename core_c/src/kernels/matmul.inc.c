@@ -210,7 +210,8 @@ WORD void tile(const panel_kind *k, const shape S, const uint8_t *w, size_t pane
         TOKENS(t, S, clear_token(S, f + t * S.G));
         for (int b = 0; b < nb; b++, v.p += kind_block_size(k), v.at += (size_t)a->n) {
             if (kind_is_super(k) && b % 8 == 0) v.h = v.p, v.p += kind_header_size(k);
-            if (PREFETCH_BYTES > 0 && g0 == 0 && t0 == 0) prefetch(k, S, v.p, panel_size);
+            if (PREFETCH_BYTES > 0 && (S.many || S.T >= PREFETCH_T) && g0 == 0 && t0 == 0)
+                prefetch(k, S, v.p, panel_size);
             TIMES (s, 32 / k->sub) add_sub_block(k, S, &v, s, f);
         }
         TOKENS(t, S, store_token(S, g0, f + t * S.G, y + (size_t)t * ld));
@@ -343,7 +344,6 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
         int p = p0;
         if (STREAMS > 1 && n == 1) {           // each stream is a STREAMS-th of the panels, one after another
             int apart = (p1 - p0) / STREAMS;   // panels of a stream
-            if (apart * (int64_t)w->panel_size < STREAM_LEAST) apart = 0;
             for (; p < p0 + apart; p++)
                 f->streams(w->data + (size_t)p * w->panel_size, w->panel_size, apart, nb, &v,
                            y + (size_t)c * ld + p * LANES);
@@ -390,7 +390,7 @@ WORD void float_few(const int type, const int T, const uint8_t *w, int n_in, con
         EACH (g) f[t][g] = vf_set1(0);
     for (int k = 0; k < n_in; k++, w += step) {
         vf c[V];
-        if (PREFETCH_BYTES > 0) PREFETCH(w + PREFETCH_BYTES);
+        if (PREFETCH_BYTES > 0 && T >= PREFETCH_T) PREFETCH(w + PREFETCH_BYTES);
         EACH (g) c[g] = load_weight(type, w, (size_t)(g * W));
         TIMES (t, T) {
             vf v = vf_set1(x[(size_t)t * ldx + (size_t)k]);

@@ -11,7 +11,7 @@ KERNEL int measure_read(const uint8_t *p, size_t size) {
     for (size_t at = 0; at < part; at += step)
         TIMES (s, STREAMS) {
             const uint8_t *from = p + (size_t)s * part + at;
-            if (PREFETCH_BYTES > 0 && at % 64 == 0)
+            if (PREFETCH_BYTES > 0 && PREFETCH_T == 1 && at % 64 == 0)
                 TIMES (i, (LOADS * 4 * W + 63) / 64)
                     PREFETCH(from + (STREAMS > 1 ? STREAM_BYTES : PREFETCH_BYTES) + 64 * i);
             TIMES (i, LOADS) seen[i] = vu_or(seen[i], vu_load(from + (size_t)(i * 4 * W)));

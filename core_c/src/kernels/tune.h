@@ -12,8 +12,6 @@
 //   STREAMS       panels of one token that are read side by side, far from each other: many streams of memory may be
 //                 faster than one
 //   STREAM_BYTES  as PREFETCH_BYTES, for each of them
-//   STREAM_LEAST  smallest size of a stream in bytes. Smaller matrices are read as one stream: what is prefetched
-//                 past a stream's end is wasted.
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
 //   FLOAT_FEW_T   most tokens of an unrolled tile: 8, 4 or 1
@@ -28,7 +26,9 @@
 //   STEPS         the steps of a score: unrolled, or a loop
 //   EVERY         scores prefetch one of EVERY lines of the next block; the others follow while weights are made
 // All
-//   PREFETCH_BYTES   how far in front of the weights of one token lines are prefetched; 0: nothing is
+//   PREFETCH_BYTES   how far in front of the weights of few tokens lines are prefetched; 0: nothing is
+//   PREFETCH_T       fewest tokens for which they are: a CPU may read ahead better by itself while it only waits for
+//                    memory
 #pragma once
 
 #if defined SIMD_AVX512
@@ -50,11 +50,9 @@
 #define SCORE_G 2
 #define WEIGHTS_G 4
 #define VALUES_G 2
-#define EVERY 2               // scores are fast: a CPU can't wait for all lines at a time
-#define PREFETCH_BYTES 8192   // two pages: the hardware prefetcher stops at the end of one
-#define STREAMS 2
-#define STREAM_BYTES 2048
-#define STREAM_LEAST (128 << 10)
+#define EVERY 2   // scores are fast: a CPU can't wait for all lines at a time
+#define PREFETCH_BYTES 4096
+#define PREFETCH_T 3
 
 #elif defined SIMD_AVX2
 #define TILE_T 64
@@ -158,12 +156,12 @@
 #define PREFETCH_BYTES 0
 #endif
 
+#if !defined PREFETCH_T
+#define PREFETCH_T 1
+#endif
 #if !defined STREAMS
 #define STREAMS 1
 #define STREAM_BYTES 0
-#endif
-#if !defined STREAM_LEAST
-#define STREAM_LEAST 0
 #endif
 #if !defined STEPS
 #define STEPS(j, n) TIMES (j, n)
