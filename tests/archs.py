@@ -54,6 +54,13 @@ _ROWS = (
     Arch("mpt",        "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"MAY_NORM_BIAS | {ANY_BIASES} | ALIBI"),
     Arch("bloom",      "NONE", "LAYER", "GELU_TANH", "ATTENTION", "PLAIN", f"{ALL_BIASES} | ALIBI | EMBD_NORM"),
     Arch("olmo",       "NORM", "LAYER", "SILU",      "ATTENTION", "GATED", "NORM_BARE"),
+    Arch("internlm2",  "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", "MAY_QKV_BIAS"),
+    Arch("minicpm",    "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
+    Arch("ernie4_5",   "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
+    Arch("seed_oss",   "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", f"{ANY_BIASES} | FFN_NORM_POST"),
+    Arch("exaone4",    "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "NORM_AFTER | QK_NORM | WINDOWS"),
+    Arch("hunyuan-dense", "NEOX", "RMS", "SILU",     "ATTENTION", "GATED", "MAY_QKV_BIAS | MAY_OUT_BIAS | QK_NORM"),
+    Arch("mistral3",   "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -89,6 +89,11 @@ def window_everywhere(model: Reference) -> None:
     model.scores = [replace(spec, window=model.scores[0].window) for spec in model.scores]
 
 
+def late_norm(model: Reference) -> None:
+    """Norm q and k before RoPE where they are normed after it, or the other way round."""
+    model.late_norm = not model.late_norm
+
+
 def slopes(change: Callable[[list[float]], list[float]]) -> Mistake:
     """Change ALiBi's slopes of all layers."""
     return scores(lambda spec: replace(spec, slopes=tuple(change(list(spec.slopes or ())))))

@@ -51,8 +51,10 @@ __all__ = [
 ]
 
 ACTIVATIONS = {"SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh}
-PATTERNS = {"gemma2": 2, "gemma3": 6, "olmo2": 4}  # every n-th layer has no window, where the file says nothing
+# Every n-th layer has no window, where the file says nothing.
+PATTERNS = {"gemma2": 2, "gemma3": 6, "olmo2": 4, "exaone4": 4}
 SOFT_CAPS = {"gemma2": (50.0, 30.0)}
+WINDOWS_ROTATE = ("exaone4",)  # where layers have windows, the others have no RoPE
 DEEPEST = {"gemma2": 46, "gemma3": 62}  # their scores are divided by sqrt(n_embd / n_head)
 
 
@@ -91,13 +93,21 @@ class Reference:
         self.n_ctx = n_ctx or min(int(self._number("context_length")), 4096)
         self.ropes = [self._rope(il) for il in range(self.n_layer)]
         self.scores = [self._scores(il) for il in range(self.n_layer)]
+        self.late_norm = self.arch == "hunyuan-dense"  # q and k are normed after RoPE
         self.clamp = self._number("attention.clamp_kqv", 0.0)
         self.parallel = [self._is_parallel(il) for il in range(self.n_layer)]
-        self.embd_scale = self._number("embedding_scale", math.sqrt(self.n_embd) if self.row.has("EMBD_SQRT") else 1.0)
-        self.residual_scale = self._number("residual_scale", 1.0)
-        logit_scale = self._number("logit_scale", 1.0)
-        self.logit_scale = 1 / logit_scale if self.arch == "granite" else logit_scale
+        embd, residual, logit = self._default_scales()
+        self.embd_scale = self._number("embedding_scale", embd)
+        self.residual_scale = self._number("residual_scale", residual)
+        logit_scale = self._number("logit_scale", logit)
+        self.logit_scale = 1 / logit_scale if self.arch in ("granite", "minicpm") else logit_scale
         self.final_cap = self._number("final_logit_softcapping", SOFT_CAPS.get(self.arch, (0.0, 0.0))[1])
+
+    def _default_scales(self) -> tuple[float, float, float]:
+        """Return the scales of embeddings, residuals and logits of files that don't say them."""
+        if self.arch == "minicpm":
+            return 12.0, 1.4 / math.sqrt(self.n_layer), self.n_embd / 256
+        return math.sqrt(self.n_embd) if self.row.has("EMBD_SQRT") else 1.0, 1.0, 1.0
 
     # ---- What the file says ------------------------------------------------------------------------------------------
 
@@ -128,7 +138,8 @@ class Reference:
         return not period or (il + 1) % period != 0
 
     def _window(self) -> int:
-        return int(self._number("attention.sliding_window", 4096 if self.arch == "gemma2" else 0))
+        is_silent = self.arch == "gemma2" or (self.arch == "exaone4" and self.n_layer == 64)
+        return int(self._number("attention.sliding_window", 4096 if is_silent else 0))
 
     def _scores(self, il: int) -> Scores:
         scale = None
@@ -144,24 +155,37 @@ class Reference:
             cap=self._number("attn_logit_softcapping", SOFT_CAPS.get(self.arch, (0.0, 0.0))[0]),
             slopes=alibi_slopes(self.n_head[il], max_bias) if max_bias > 0 else None,
             window=window if window < self._number("context_length") else 0,
+            heat=self._number("attention.temperature_scale", 0.0) if self.arch == "mistral3" else 0.0,
+            heat_span=self._n_ctx_orig(),
         )
+
+    def _n_ctx_orig(self) -> int:
+        return int(self._number("rope.scaling.original_context_length", self._number("context_length")))
+
+    def _stretched(self, base: float) -> float:
+        """Return the base of RoPE for a file's alpha, where it has one."""
+        alpha = self._number("rope.scaling.alpha", 0.0) if self.arch == "hunyuan-dense" else 0.0
+        return base * alpha ** (self.k_dim / (self.k_dim - 2)) if alpha else base
 
     def _rope(self, il: int) -> Rope | None:
         if self.row.rope == "NONE" or (self.arch == "smollm3" and (il + 1) % 4 == 0):
             return None
-        n_ctx_orig = int(self._number("rope.scaling.original_context_length", self._number("context_length")))
+        if self.arch in WINDOWS_ROTATE and self._window() and not self.slides(il):
+            return None
+        n_ctx_orig = self._n_ctx_orig()
         factors = self.tensors.get("rope_freqs.weight")
         if factors is None:
             length = "long" if self.n_ctx > n_ctx_orig else "short"
             factors = self.tensors.get(f"rope_factors_{length}.weight")
         full = Rope(
             n_rot=int(self._number("rope.dimension_count", self.k_dim)),
-            base=self._number("rope.freq_base", 10000.0),
+            base=self._stretched(self._number("rope.freq_base", 10000.0)),
             neox=self.row.rope == "NEOX",
             kind=str(self.metadata.get(f"{self.arch}.rope.scaling.type", "linear")),
             factor=self._number("rope.scaling.factor", self._number("rope.scale_linear", 1.0)) or 1.0,
             n_ctx_orig=n_ctx_orig,
             attn_factor=self._number("rope.scaling.attn_factor", 1.0),
+            log_multiplier=self._number("rope.scaling.yarn_log_multiplier", 0.0) if self.arch == "mistral3" else 0.0,
             beta_fast=self._number("rope.scaling.yarn_beta_fast", 32.0),
             beta_slow=self._number("rope.scaling.yarn_beta_slow", 1.0),
             freq_factors=None if factors is None else factors.floats(),
@@ -206,17 +230,20 @@ class Reference:
         heads = out.reshape(len(x), (self.n_head if name == "attn_q" else self.n_head_kv)[il], -1)
         if name == "attn_v":
             return heads
-        if self.row.has("QK_NORM"):
+        if self.row.has("QK_NORM") and not self.late_norm:
             heads = self.norm(f"blk.{il}.{name}_norm", heads)
         if self.row.has("QK_NORM_WIDE"):
             heads = self.norm(f"blk.{il}.{name}_norm", out).reshape(heads.shape)
         spec = self.ropes[il]
-        return heads if spec is None else rope(spec, heads, range(len(x)))
+        heads = heads if spec is None else rope(spec, heads, range(len(x)))
+        return self.norm(f"blk.{il}.{name}_norm", heads) if self.late_norm else heads
 
     def _norms(self, il: int) -> tuple[str, str]:
         """Return the names of the norms that attention and feed-forward read x by; "": they read x itself."""
         if self.row.has("NORM_AFTER"):
             return "", ""
+        if self.row.has("FFN_NORM_POST"):
+            return "attn_norm", "post_attention_norm"
         has_second = f"blk.{il}.attn_norm_2.weight" in self.tensors
         has_own = f"blk.{il}.ffn_norm.weight" in self.tensors
         return "attn_norm_2" if has_second else "attn_norm", "ffn_norm" if has_own else "attn_norm"

@@ -30,10 +30,19 @@ class Scores:
     cap: float = 0.0  # 0: none
     slopes: tuple[float, ...] | None = None  # of ALiBi, one for each head
     window: int = 0  # positions that a query sees, its own included; 0: all up to its own
+    heat: float = 0.0  # from position heat_span on, queries are multiplied by 1 + heat * ln(1 + floor(position / span))
+    heat_span: int = 0
 
     def query_scale(self, k_dim: int, unit: float) -> np.float32:
         """Return what a query is multiplied by, in units of 1 (natural) or log2 e."""
         return np.float32(unit / math.sqrt(k_dim) if self.scale is None else unit * self.scale)
+
+    def query_scales(self, k_dim: int, unit: float, at: npt.NDArray[np.int64]) -> F32:
+        """Return the same of the queries of positions `at`: [n][1][1]."""
+        heat = np.ones(len(at), np.float32)
+        if self.heat:
+            heat = (1 + self.heat * np.log(1 + np.asarray(at) // self.heat_span)).astype(np.float32)
+        return (self.query_scale(k_dim, unit) * heat)[:, None, None]
 
     def first(self, at: npt.NDArray[np.int64] | int) -> npt.NDArray[np.int64]:
         """Return the first position that the query of position `at` sees."""
@@ -52,8 +61,8 @@ def attend(q: F32, k: F32, v: F32, scores: Scores = Scores(), kept: npt.DTypeLik
     n, n_head, k_dim = q.shape
     n_past, n_head_kv, _ = k.shape
     keys, values = (np.repeat(x.astype(kept).astype(np.float32), n_head // n_head_kv, axis=1) for x in (k, v))
-    scaled = (q * scores.query_scale(k_dim, 1.0))[:, :, None]  # [n][n_head][1][k_dim]
     own = np.arange(n_past - n, n_past)
+    scaled = (q * scores.query_scales(k_dim, 1.0, own))[:, :, None]  # [n][n_head][1][k_dim]
     first = scores.first(own)
     top = np.full((n, n_head, 1), UNSEEN, np.float32)
     lanes, out = np.zeros((n, n_head, 16), np.float32), np.zeros((n, n_head, v.shape[-1]), np.float32)
@@ -113,7 +122,7 @@ def attend_q8(q: F32, k: F32, v: F32, scores: Scores = Scores()) -> F32:
     """As attend, over a Q8_0 cache: integer sums, and a block of 64 positions after the other."""
     n, n_head, k_dim = q.shape
     n_past, n_head_kv, _ = k.shape
-    codes, d = quantise(padded(q * scores.query_scale(k_dim, LOG2_E)))
+    codes, d = quantise(padded(q * scores.query_scales(k_dim, LOG2_E, np.arange(n_past - n, n_past))))
     cache = q8_cache(k, v)
     out = np.zeros((n, n_head, v.shape[-1]), np.float32)
     cap = Cap.of(scores.cap * LOG2_E) if scores.cap else None

@@ -24,6 +24,7 @@ class Rope:
     factor: float = 1.0
     n_ctx_orig: int = 0
     attn_factor: float = 1.0
+    log_multiplier: float = 0.0  # of YaRN: what its scale of cos and sin is divided by
     beta_fast: float = 32.0
     beta_slow: float = 1.0
     freq_factors: F32 | None = None
@@ -49,7 +50,7 @@ def rope_table(spec: Rope, positions: Sequence[int]) -> tuple[F32, F32]:
         high = min(math.ceil(turning(spec.beta_slow)), spec.n_rot - 1)
         keep = 1 - np.clip((i - low) / max(0.001, high - low), 0, 1)
         scaled = scaled * (1 - keep) + freq * keep
-        magnitude *= 1 + 0.1 * math.log(spec.factor)
+        magnitude *= (1 + 0.1 * math.log(spec.factor)) / (1 + 0.1 * spec.log_multiplier * math.log(spec.factor))
     angles = np.asarray(positions, np.float64)[:, None] * scaled
     factor = np.float32(magnitude)
     return np.cos(angles).astype(np.float32) * factor, np.sin(angles).astype(np.float32) * factor

@@ -134,6 +134,8 @@ def _rope_scaling(t: TinyModel) -> list[Pair]:
         pairs.append((f"{t.arch}.rope.scaling.original_context_length", "u32", t.n_ctx_orig))
     if t.rope in ("linear", "yarn"):
         pairs.append((f"{t.arch}.rope.scaling.factor", "f32", t.rope_factor))
+    if t.rope not in ("linear", "yarn", "longrope") and t.heated is not None:
+        pairs.append((f"{t.arch}.rope.scaling.original_context_length", "u32", t.n_ctx_orig))
     if t.rope_attn_factor is not None:
         pairs.append((f"{t.arch}.rope.scaling.attn_factor", "f32", t.rope_attn_factor))
     return pairs
@@ -159,6 +161,8 @@ def _factors(t: TinyModel) -> list[Pair]:
         "attn_logit_softcapping": t.caps[0], "final_logit_softcapping": t.caps[1],
         "embedding_scale": embd, "residual_scale": residual, "attention.scale": attention, "logit_scale": logit,
         "attention.clamp_kqv": t.clamp, "attention.max_alibi_bias": t.alibi,
+        "attention.temperature_scale": t.heated, "rope.scaling.yarn_log_multiplier": t.yarn_log_multiplier,
+        "rope.scaling.alpha": t.rope_alpha,
     }  # fmt: skip
     pairs: list[Pair] = [(f"{t.arch}.{key}", "f32", value) for key, value in numbers.items() if value is not None]
     if t.is_parallel is not None:
@@ -285,8 +289,9 @@ def _norms(t: TinyModel) -> tuple[list[str], list[str], list[str]]:
     if t.row.has("NORM_AFTER") or t.row.has("NORM_BARE"):
         return [], [], after
     one = t.row.has("ONE_NORM") or t.row.has("FALCON_NORMS") or (t.row.has("MAY_ONE_NORM") and bool(t.is_parallel))
+    second = "post_attention_norm" if t.row.has("FFN_NORM_POST") else "ffn_norm"
     first = ["attn_norm", "attn_norm_2"] if t.row.has("FALCON_NORMS") and t.two_norms else ["attn_norm"]
-    return first, [] if one else ["ffn_norm"], after
+    return first, [] if one else [second], after
 
 
 def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:

@@ -66,6 +66,24 @@ _MORE: dict[str, dict[str, Fields]] = {
         "no ALiBi": {"max_alibi_bias": 0.0},
     },
     "bloom": {"odd sizes, fused, tied": {**ODD, "n_head_kv": 5, "tied": True, "fused": FUSED}},
+    "internlm2": {"odd sizes, fused": {**ODD, "fused": FUSED}},
+    "minicpm": {
+        "biases, tied": {**ALL, "tied": True},
+        "default scales": {"without": ("minicpm.embedding_scale", "minicpm.residual_scale", "minicpm.logit_scale")},
+    },
+    "ernie4_5": {"odd sizes, biases": {**ODD, **ALL}},
+    "seed_oss": {"odd sizes, biases": {**ODD, **ALL}, "wide heads, fused": {"head_dim": 24, "fused": FUSED}},
+    "exaone4": {
+        "odd sizes": {**ODD, "n_layer": 3, "window": 17, "window_pattern": FLAGS},
+        "no window": {"window": 0, "tied": True, "fused": FUSED},
+    },
+    "hunyuan-dense": {
+        "odd sizes": {**ODD, "rope_alpha": 100.0}, "wide heads, biases": {"head_dim": 24, "biases": True},
+    },
+    "mistral3": {
+        "odd sizes, yarn": {**ODD, "rope": "yarn", "rope_n_ctx_orig": 7},
+        "biases": {**ALL, "rope_n_ctx_orig": 16, "fused": FUSED},
+    },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {

@@ -14,16 +14,21 @@ SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that
 
 
 # What tiny models of an architecture have where their fields are None: its files' keys, in sizes that show in logits.
-WINDOW = {"gemma2": 20, "gemma3": 20, "phi3": 20}
-WINDOW_PATTERN = {"gemma3": 2}  # a window in layer 0, none in layer 1
+WINDOW = {"gemma2": 20, "gemma3": 20, "phi3": 20, "exaone4": 20}
+WINDOW_PATTERN = {"gemma3": 2, "exaone4": 2}  # a window in layer 0, none in layer 1
 ROPE_BASE_SWA = {"gemma3": 500.0}
 SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
-SCALES = {"granite": (3.0, 0.4, 0.35, 2.0)}  # of embeddings, of residuals, of scores; what logits are divided by
+SCALES = {  # of embeddings, of residuals, of scores; what logits are divided by
+    "granite": (3.0, 0.4, 0.35, 2.0),
+    "minicpm": (3.0, 0.4, None, 2.0),
+}
 MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
 PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
 ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom")  # keys and values of their files have as many heads as queries
-SAYS_HEAD_DIM = ("qwen3", "gemma", "gemma2", "gemma3")
+SAYS_HEAD_DIM = ("qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3")
+HEAT = {"mistral3": 0.5}
+YARN_LOG = {"mistral3": 1.0}
 HALF_ROTATED = ("phi2", "gptneox", "stablelm")
 
 
@@ -58,6 +63,9 @@ class TinyModel:
     rope_n_ctx_orig: int | None = None  # None: n_ctx / rope_factor
     rope_attn_factor: float | None = None
     rope_factors: Mapping[str, Sequence[float]] | None = None  # tensors by name; None: made for `rope`
+    rope_alpha: float | None = None
+    yarn_log: float | None = None  # what YaRN's scale of cos and sin is divided by, as its key says it
+    heat: float | None = None  # of attention, past n_ctx_orig
     rope_base_swa: float | None = None  # of layers with a window
     window: int | None = None  # positions; 0: none
     window_pattern: int | Sequence[bool] | None = None  # the file's key: every n-th layer has none, or a flag per layer
@@ -121,6 +129,15 @@ class TinyModel:
         given = (self.embd_scale, self.residual_scale, self.attn_scale, self.logit_scale)
         own = SCALES.get(self.arch, (None,) * 4)
         return tuple(o if g is None else g for g, o in zip(given, own, strict=True))
+
+    @property
+    def heated(self) -> float | None:
+        return HEAT.get(self.arch) if self.heat is None else self.heat
+
+    @property
+    def yarn_log_multiplier(self) -> float | None:
+        """The key of YaRN's scale for all dimensions; None: the file doesn't say it."""
+        return YARN_LOG.get(self.arch) if self.yarn_log is None and self.rope == "yarn" else self.yarn_log
 
     @property
     def alibi(self) -> float | None:

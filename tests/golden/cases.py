@@ -27,6 +27,7 @@ BASE: Fields = {
     "embd_std": 0.02,  # small, so that the first norm's epsilon counts
 }  # fmt: skip
 LLAMA3 = {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 64}
+FREQS = {"rope_freqs.weight": tiny.llama3_factors(16, base=500, factor=8, n_ctx_orig=64).tolist()}
 SHORT, LONG = [1.0 + 0.1 * i for i in range(8)], [2.0 + 0.5 * i for i in range(8)]
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 768}
 YARN_FIELDS = {"rope": "yarn", "rope_n_ctx_orig": 768}
@@ -52,7 +53,6 @@ def longrope(n: int) -> tuple[Fields, dict[str, Any]]:
 
 
 def llamas(row: Arch) -> dict[str, Golden]:
-    freqs = {"rope_freqs.weight": tiny.llama3_factors(16, base=500, factor=8, n_ctx_orig=64).tolist()}
     cases = {
         "plain": Golden({}),
         "tied": Golden({"tied": True}),
@@ -60,7 +60,7 @@ def llamas(row: Arch) -> dict[str, Golden]:
         "biases": Golden({"biases": True, "ffn_biases": True}),
         "linear": Golden(LINEAR_FIELDS, LINEAR),
         "yarn": Golden(YARN_FIELDS, YARN),
-        "llama3": Golden({"rope_factors": freqs}, {"rope_type": "llama3", **LLAMA3}),
+        "llama3": Golden({"rope_factors": FREQS}, {"rope_type": "llama3", **LLAMA3}),
         "longrope": Golden(*longrope(8), 48, 64),
         "longrope, past its original context": Golden(*longrope(8), 80),
     }
@@ -192,6 +192,53 @@ QWEN3 = {
     "odd sizes": Golden({**ODD}),
     "yarn": Golden(YARN_FIELDS, YARN),
 }
+INTERNLM2 = {
+    "plain": Golden({**JOINED}),
+    "odd sizes": Golden({**ODD}),
+    "linear": Golden(LINEAR_FIELDS, LINEAR),
+}
+MINICPM = {
+    "plain": Golden({"tied": True, "embd_std": 0.02}),
+    "untied": Golden({"n_head_kv": 4}),
+    "odd sizes": Golden({**ODD, "residual_scale": 0.22, "logit_scale": 8.0, "embd_scale": 12.0}),
+    "default scales": Golden({"without": ["minicpm.embedding_scale", "minicpm.residual_scale", "minicpm.logit_scale"]}),
+}
+ERNIE4_5 = {
+    "plain": Golden({"head_dim": 24, "n_head_kv": 1}),
+    "tied": Golden({"tied": True}),
+    "odd sizes": Golden({**ODD}),
+    "biases": Golden({"biases": True, "ffn_biases": True}),
+}
+SEED_OSS = {
+    "plain": Golden({"head_dim": 24}),
+    "odd sizes": Golden({**ODD, "tied": True}),
+    "biases": Golden({"biases": True, "ffn_biases": True}),
+}
+EXAONE4 = {
+    "plain": Golden({}),
+    "no window": Golden({"window": 0, "tied": True}),
+    "every fourth": Golden({"n_layer": 5, "window": 9, "without": ["exaone4.attention.sliding_window_pattern"]}),
+    "flags of layers": Golden({**ODD, "n_layer": 3, "window": 7, "window_pattern": FLAGS}),
+    "llama3": Golden({"rope_factors": FREQS, "window": 12}, {"rope_type": "llama3", **LLAMA3}),
+}
+ALPHA = {"rope_type": "dynamic", "alpha": 1000.0, "factor": 1.0, "rope_theta": 500.0}
+HUNYUAN = {
+    "plain": Golden({"head_dim": 24, "tied": True}),
+    "odd sizes": Golden({**ODD}),
+    "biases": Golden({"biases": True}),
+    "a base for long contexts": Golden({"rope_base": 500.0 * 1000 ** (16 / 14)}, ALPHA),
+    "alpha": Golden({"rope_alpha": 1000.0}, ALPHA),
+}
+MISTRAL3_YARN = {**YARN, "original_max_position_embeddings": 16, "mscale": 1.0, "mscale_all_dim": 1.0}
+MISTRAL3 = {
+    "plain": Golden({"rope": "yarn", "rope_n_ctx_orig": 16, "head_dim": 24}, MISTRAL3_YARN),
+    "odd sizes": Golden({**ODD, "rope": "yarn", "rope_n_ctx_orig": 7},
+                        {**MISTRAL3_YARN, "original_max_position_embeddings": 7}),
+    "half of YaRN's scale": Golden({"rope": "yarn", "rope_n_ctx_orig": 16, "yarn_log": 0.5, "heat": 0.1, "tied": True},
+                                   {**MISTRAL3_YARN, "mscale_all_dim": 0.5}),
+    "no temperature": Golden({"heat": 0.0, "yarn_log": 0.0, **YARN_FIELDS}, YARN),
+    "no YaRN": Golden({"rope_n_ctx_orig": 16}),
+}
 OF: dict[str, dict[str, Golden]] = {
     "qwen3": QWEN3,
     "gemma": _gemma({}),
@@ -211,6 +258,13 @@ OF: dict[str, dict[str, Golden]] = {
     "mpt": MPT,
     "bloom": BLOOM,
     "olmo": OLMO,
+    "internlm2": INTERNLM2,
+    "minicpm": MINICPM,
+    "ernie4_5": ERNIE4_5,
+    "seed_oss": SEED_OSS,
+    "exaone4": EXAONE4,
+    "hunyuan-dense": HUNYUAN,
+    "mistral3": MISTRAL3,
 }
 
 

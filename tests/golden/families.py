@@ -5,6 +5,7 @@ Each architecture has a class of transformers, its names of tensors, and its con
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -39,6 +40,8 @@ _LLAMA = {
     "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
     "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
 }  # fmt: skip
+_SEED = {**_LLAMA, "post_attention_norm": "post_attention_layernorm"}
+_HUNYUAN = {**_LLAMA, "attn_q_norm": "self_attn.query_layernorm", "attn_k_norm": "self_attn.key_layernorm"}
 _AFTER = {"post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
 _GEMMA2 = {**_LLAMA, **_AFTER, "ffn_norm": "pre_feedforward_layernorm"}
 _FC = {"attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
@@ -166,6 +169,33 @@ def _granite(t: TinyModel, rope: Config) -> Config:
     return {**_llama(t, rope), **dict(zip(names, t.scales, strict=True))}
 
 
+def _minicpm(t: TinyModel, rope: Config) -> Config:
+    """Return Granite's config: transformers has no class of MiniCPM, which has the same scales but that of scores."""
+    names = ("embedding_multiplier", "residual_multiplier", "attention_multiplier", "logits_scaling")
+    scales = (12.0, 1.4 / math.sqrt(t.n_layer), None, t.n_embd / 256) if t.without else t.scales
+    found = dict(zip(names, scales, strict=True))
+    return {**_llama(t, rope), **found, "attention_multiplier": 1 / math.sqrt(t.dim)}
+
+
+def _ernie(t: TinyModel, rope: Config) -> Config:
+    return {**_llama(t, rope), "use_bias": t.biases}
+
+
+def _seed_oss(t: TinyModel, rope: Config) -> Config:
+    return {**_llama(t, rope), "attention_out_bias": t.biases}
+
+
+def _exaone4(t: TinyModel, rope: Config) -> Config:
+    """Return the config; without a window all layers are alike, with one only those that have it rotate."""
+    return {**_llama(t, rope), **_kinds(t), "sliding_window": t.sliding or None}
+
+
+def _mistral3(t: TinyModel, rope: Config) -> Config:
+    """Return the config; attention's temperature is said beside RoPE."""
+    own = {"llama_4_scaling_beta": t.heated or 0.0, "original_max_position_embeddings": t.n_ctx_orig}
+    return _llama(t, {**own, **rope})
+
+
 def _gemma(t: TinyModel, rope: Config) -> Config:
     return {**_llama(t, rope), "query_pre_attn_scalar": t.dim}
 
@@ -291,6 +321,13 @@ FAMILIES = {
     "mpt": Family("mpt", _mpt, _MPT, _qkv),
     "bloom": Family("bloom", _bloom, _BLOOM, _qkv_by_groups),
     "olmo": Family("olmo", lambda t, rope: {**_llama(t, rope), "clip_qkv": t.clamp}, _LLAMA, _halves),
+    "internlm2": Family("llama", _llama, _LLAMA, _halves),  # which transformers has no class of: the same arithmetic
+    "minicpm": Family("granite", _minicpm, _LLAMA, _halves),
+    "ernie4_5": Family("ernie4_5", _ernie, _LLAMA),
+    "seed_oss": Family("seed_oss", _seed_oss, _SEED),
+    "exaone4": Family("exaone4", _exaone4, {**_LLAMA, **_AFTER}),
+    "hunyuan-dense": Family("hunyuan_v1_dense", _llama, _HUNYUAN),
+    "mistral3": Family("ministral3", _mistral3, _LLAMA, _halves),
 }  # fmt: skip
 
 

@@ -54,14 +54,22 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("llama", "logit_scale", 1.0, 2.0, {}),
     ("llama", "attn_logit_softcapping", 0.0, 2.0, {}),
     ("llama", "final_logit_softcapping", 0.0, 2.0, {}),
+    ("minicpm", "embedding_scale", 12.0, 2.0, {}),
+    ("minicpm", "residual_scale", float(np.float32(1.4 / 2**0.5)), 2.0, {}),
+    ("minicpm", "logit_scale", 0.25, 2.0, {}),
+    ("mistral3", "attention.temperature_scale", 0.0, 0.5, {"rope_n_ctx_orig": 16}),
+    ("mistral3", "rope.scaling.yarn_log_multiplier", 0.0, 1.0, {**YARN, "heat": 0.1}),
+    ("hunyuan-dense", "rope.scaling.alpha", 0.0, 100.0, {}),
     ("gemma2", "attn_logit_softcapping", 50.0, 2.0, {}),
     ("gemma2", "final_logit_softcapping", 30.0, 2.0, {}),
     ("gemma3", "attention.sliding_window", 0, 17, {}),
     ("phi3", "attention.sliding_window", 0, 17, {}),
     ("olmo2", "attention.sliding_window", 0, 17, OLMO),
+    ("exaone4", "attention.sliding_window", 0, 17, {}),
     ("gemma2", "attention.sliding_window_pattern", 2, 0, {}),
     ("gemma3", "attention.sliding_window_pattern", 6, 2, {"n_layer": 7}),
     ("olmo2", "attention.sliding_window_pattern", 4, 2, OLMO),
+    ("exaone4", "attention.sliding_window_pattern", 4, 2, OLMO),
     ("phi3", "attention.sliding_window_pattern", 0, 2, {}),
     ("gemma3", "rope.freq_base_swa", 10000.0, 500.0, {}),
     ("olmo2", "rope.freq_base_swa", 500.0, 10000.0, {**OLMO, "rope_base": 500.0}),
@@ -123,12 +131,14 @@ def test_the_reference_has_the_same_defaults() -> None:
         assert np.abs(core - ours).max() < 1e-4 * np.abs(ours).max(), (arch, key)
 
 
-def test_a_gemma2_that_does_not_say_its_window_has_one_of_4096() -> None:
-    ids = [(7 * i + 3) % 300 for i in range(4200)]
-    data = tiny_bytes(arch="gemma2", n_embd=32, n_ff=32, n_ctx=8192, without=("gemma2.attention.sliding_window",))
+@pytest.mark.parametrize(("arch", "n_layer"), [("gemma2", 2), ("exaone4", 64)])
+def test_files_that_do_not_say_their_window_of_4096_have_it(arch: str, n_layer: int) -> None:
+    ids, name = [(7 * i + 3) % 300 for i in range(4200)], f"{arch}.attention.sliding_window"
+    size = {"n_embd": 32, "n_head": 2, "n_head_kv": 1, "n_ff": 32, "n_ctx": 8192, "n_layer": n_layer}
+    data = tiny_bytes(arch=arch, **size, without=(name,))
     without = logits(data, ids=ids)
-    assert logits(data, {"gemma2.attention.sliding_window": 4096}, ids) == without
-    assert logits(data, {"gemma2.attention.sliding_window": 0}, ids) != without
+    assert logits(data, {name: 4096}, ids) == without
+    assert logits(data, {name: 0}, ids) != without
 
 
 # ---- Docs ------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ enum { N_ARCHS = sizeof archs / sizeof *archs };
 enum { ROPES_MAX = 2, HEAD_DIM_MAX = 1024, N_HEAD_MAX = 4096, N_FF_MAX = 1 << 22 };
 
 static int find_arch(gemel_model *m, const gguf *g, errors *e) {
-    char known[512] = "";
+    char known[1024] = "";
     gguf_span name;
     int got = gguf_get_string(g, "general.architecture", &name, e);
     if (got < 0) return got;
@@ -114,7 +114,7 @@ static void leave_rope_keys(const gemel_model *m, keys *r) {
     int is_renamed = keys_float(r, "rope.scaling.factor", 0, 1e6, 0) > 0;   // takes precedence over the older name
     if (is_off) keys_unread(r, "rope.scaling.factor");
     if (is_off || is_renamed) keys_unread(r, "rope.scale_linear");
-    if (!has_own) keys_unread(r, "rope.scaling.original_context_length");
+    if (!has_own && !m->layers[0].attn.heat_span) keys_unread(r, "rope.scaling.original_context_length");
     if (scaling != SCALING_YARN) keys_unread(r, "rope.scaling.yarn_beta_fast");
     if (scaling != SCALING_YARN) keys_unread(r, "rope.scaling.yarn_beta_slow");
 }

@@ -30,6 +30,14 @@ static void windows_with_rope(gemel_model *m, keys *r, int period, double base) 
     for (int il = 0; il < m->n_layer && !r->code; il++) m->layers[il].attn.rope = is_windowed(r, il, period);
 }
 
+// The same, and the other layers don't rotate. Without a window all layers are alike.
+static void windows_rotate(gemel_model *m, keys *r, int period, int absent) {
+    windows(m, r, period, absent);
+    if (keys_int(r, "attention.sliding_window", 0, 1 << 30, absent) == 0) return;
+    for (int il = 0; il < m->n_layer && !r->code; il++)
+        if (!is_windowed(r, il, period)) m->layers[il].attn.rope = -1;
+}
+
 // ---- Architectures -------------------------------------------------------------------------------------------------
 
 // The largest models divide scores by sqrt(n_embd / n_head) instead of by the root of the head's size.
@@ -62,13 +70,45 @@ void tune_smollm3(gemel_model *m, keys *r) {
 
 void tune_olmo2(gemel_model *m, keys *r) { windows_with_rope(m, r, 4, m->ropes[0].base); }
 
-void tune_granite(gemel_model *m, keys *r) {   // its files say what logits are divided by
+// Logits are divided by a number of the file.
+static void divide_logits(gemel_model *m, keys *r, double by) {
+    if (r->code) return;
+    if (by == 0) keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.logit_scale is 0: logits are divided by it", r->arch));
+    else m->logit_scale = (float)(1 / by);
+}
+
+void tune_granite(gemel_model *m, keys *r) {
     static const char *scales[] = {"embedding_scale", "residual_scale", "attention.scale", "logit_scale"};
     double by = 1;
     for (int i = 0; i < 4; i++) by = keys_float(r, scales[i], -1e6, 1e6, REQUIRED);
-    if (r->code) return;
-    if (by == 0) keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "granite.logit_scale is 0: logits are divided by it"));
-    else m->logit_scale = (float)(1 / by);
+    divide_logits(m, r, by);
+}
+
+void tune_minicpm(gemel_model *m, keys *r) {   // older files don't say the scales, which are the first models'
+    double residual = keys_float(r, "residual_scale", -1e6, 1e6, 1.4 / fm_sqrt((double)m->n_layer));
+    m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, 12);
+    for (int il = 0; il < m->n_layer; il++) m->layers[il].residual_scale = (float)residual;
+    divide_logits(m, r, keys_float(r, "logit_scale", -1e6, 1e6, m->n_embd / 256.0));
+}
+
+void tune_exaone4(gemel_model *m, keys *r) {   // the first files of 32B, of 64 layers, don't say their window
+    windows_rotate(m, r, 4, m->n_layer == 64 ? 4096 : 0);
+}
+
+void tune_hunyuan(gemel_model *m, keys *r) {   // alpha stretches RoPE; files may have applied it to the base
+    double alpha = keys_float(r, "rope.scaling.alpha", 0, 1e6, 0), n = m->layers[0].attn.k_dim;
+    if (alpha > 0 && n > 2) m->ropes[0].base *= fm_pow(alpha, n / (n - 2));
+    for (int il = 0; il < m->n_layer; il++) m->layers[il].attn.is_late_norm = 1;
+}
+
+void tune_mistral3(gemel_model *m, keys *r) {   // YaRN's scale of cos and sin is divided by one for all dimensions
+    rope_table *t = &m->ropes[0];
+    double heat = keys_float(r, "attention.temperature_scale", 0, 1e6, 0);
+    double all = keys_float(r, "rope.scaling.yarn_log_multiplier", 0, 1e6, 0);
+    if (t->scaling == SCALING_YARN && t->factor > 1) t->attn_factor /= 1 + 0.1 * all * fm_log(t->factor);
+    else keys_unread(r, "rope.scaling.yarn_log_multiplier");
+    for (int il = 0; il < m->n_layer && heat > 0; il++)
+        m->layers[il].attn.heat = heat, m->layers[il].attn.heat_span = t->n_ctx_orig;
 }
 
 void tune_mpt(gemel_model *m, keys *r) {   // bloom, which shares the key, has a default of 8

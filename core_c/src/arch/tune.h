@@ -11,3 +11,7 @@ void tune_smollm3(gemel_model *m, keys *r);
 void tune_olmo2(gemel_model *m, keys *r);
 void tune_granite(gemel_model *m, keys *r);
 void tune_mpt(gemel_model *m, keys *r);
+void tune_minicpm(gemel_model *m, keys *r);
+void tune_exaone4(gemel_model *m, keys *r);
+void tune_hunyuan(gemel_model *m, keys *r);
+void tune_mistral3(gemel_model *m, keys *r);

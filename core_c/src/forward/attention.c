@@ -1,6 +1,7 @@
 // Attention: projections, RoPE and the cache in the first phase; scores, values and the output projection in the
 // second.
 #include <string.h>
+#include "../fmath.h"
 #include "worker.h"
 
 // ---- Keys and values into the cache --------------------------------------------------------------------------------
@@ -28,7 +29,19 @@ static void clamp(const worker *w, int t, float *x, int n, float most) {
 static void shape_head(const worker *w, const attention *a, int t, const norm *norm, float *x) {
     if (a->is_wide_norm) return;
     if (a->clamp > 0) clamp(w, t, x, a->k_dim, a->clamp);
-    if (norm->is_on) norm_row(w, norm, t, x, a->k_dim, x);
+    if (norm->is_on && !a->is_late_norm) norm_row(w, norm, t, x, a->k_dim, x);
+}
+
+// The same head after RoPE, y[k_dim]: norm it, then scale it, where the norm comes last.
+static void norm_late(const worker *w, const attention *a, int t, const norm *norm, float scale, float *y) {
+    norm_row(w, norm, t, y, a->k_dim, y);
+    for (int i = 0; i < a->k_dim; i++) y[i] = y[i] * scale;
+}
+
+// What a query at a position is multiplied by, on top of its scale.
+static float heat_of(const attention *a, int pos) {
+    if (!a->heat_span || pos < a->heat_span) return 1;
+    return (float)(1 + a->heat * fm_log(1 + (double)(pos / a->heat_span)));
 }
 
 // All heads of rows of q and k, [n_head * k_dim] and [n_head_kv * k_dim] wide.
@@ -48,9 +61,12 @@ static void place_query(const worker *w, const attention *a, int t, int ih) {
     int stride = pad_to(a->k_dim, 32);
     float *from = w->s->q + (size_t)t * (size_t)(a->q.w.n_panels * 16) + ih * a->k_dim;
     float *to = w->s->heads + ((size_t)t * (size_t)a->n_head + (size_t)ih) * (size_t)stride;
-    int is_log2 = row_at(w, t)->cache->type == GEMEL_KV_Q8_0;
+    const row *r = row_at(w, t);
+    float scale = r->cache->type == GEMEL_KV_Q8_0 ? a->q_scale_log2 : a->q_scale;
+    if (a->heat_span) scale = scale * heat_of(a, r->pos[0]);
     shape_head(w, a, t, &a->q_norm, from);
-    rope_head(w, a, t, from, is_log2 ? a->q_scale_log2 : a->q_scale, to, stride);
+    rope_head(w, a, t, from, a->is_late_norm ? 1 : scale, to, stride);
+    if (a->is_late_norm) norm_late(w, a, t, &a->q_norm, scale, to);
 }
 
 // K after RoPE and V, rounded to the cache's type.
@@ -63,6 +79,7 @@ static void place_key_value(const worker *w, const attention *a, int t, int ih) 
     shape_head(w, a, t, &a->k_norm, k);
     if (a->clamp > 0) clamp(w, t, v, a->v_dim, a->clamp);
     rope_head(w, a, t, k, 1.0f, key, layout->k_dim);
+    if (a->is_late_norm) norm_late(w, a, t, &a->k_norm, 1.0f, key);
     if (layout->v_dim > a->v_dim) {
         v = memcpy(padded, v, sizeof(float) * (size_t)a->v_dim);
         memset(padded + a->v_dim, 0, sizeof(float) * (size_t)(layout->v_dim - a->v_dim));

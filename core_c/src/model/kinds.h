@@ -42,6 +42,8 @@ typedef uint64_t properties;
 #define WINDOWS PROPERTY(24)      // layers may see a window only
 #define LARGE_KEYS PROPERTY(25)   // keys have channels so large that Q8_0 loses the rest: caches default to F16
 
+#define FFN_NORM_POST PROPERTY(30)   // feed-forward's norm is named post_attention_norm
+
 struct gemel_model;
 struct keys;
 typedef struct arch {

@@ -32,7 +32,11 @@ typedef struct attention {
     float clamp;                   // q, k and v lie within +-clamp; 0: anywhere
     linear q, k, v, output;
     norm q_norm, k_norm;
-    int is_wide_norm;            // they norm all heads of a row together: else each head alone
+    int is_wide_norm;   // they norm all heads of a row together: else each head alone
+    int is_late_norm;   // they follow RoPE
+    // From position heat_span on, queries are multiplied by 1 + heat * ln(1 + floor(position / heat_span)). 0: none
+    double heat;
+    int heat_span;
     const float *slopes;         // [n_head] of ALiBi; NULL: none
     int cache_class, cache_at;   // its class of the cache; the place of its first KV head in a page of that class
 } attention;

@@ -25,6 +25,13 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "mpt": ("ALIBI", "MAY_FFN_BIAS", "MAY_NORM_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
     "bloom": ("ALIBI", "EMBD_NORM", "FFN_BIAS", "NORM_BIAS", "OUT_BIAS", "QKV_BIAS"),
     "olmo": ("NORM_BARE",),
+    "internlm2": ("MAY_QKV_BIAS",),
+    "minicpm": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
+    "ernie4_5": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
+    "seed_oss": ("FFN_NORM_POST", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
+    "exaone4": ("NORM_AFTER", "QK_NORM", "WINDOWS"),
+    "hunyuan-dense": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "QK_NORM"),
+    "mistral3": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -55,8 +62,9 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_POST": ("post_attention_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
     "FFN_NORM": (
         "ffn_norm.weight", "layer", "vector", "HAS_ALL", "HAS_ALL",
-        "NORM_AFTER | NORM_BARE | FALCON_NORMS | ONE_NORM | MAY_ONE_NORM", "EMBD", "ONE",
+        "NORM_AFTER | NORM_BARE | FALCON_NORMS | ONE_NORM | MAY_ONE_NORM | FFN_NORM_POST", "EMBD", "ONE",
     ),
+    "FFN_NORM_2": ("post_attention_norm.weight", "layer", "vector", "FFN_NORM_POST", "0", "0", "EMBD", "ONE"),
     "FFN_NORM_B": (
         "ffn_norm.bias", "layer", "vector", "NORM_BIAS", "MAY_NORM_BIAS",
         "FALCON_NORMS | ONE_NORM | MAY_ONE_NORM", "EMBD", "ONE",
