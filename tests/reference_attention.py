@@ -32,6 +32,7 @@ class Scores:
     window: int = 0  # positions that a query sees, its own included; 0: all up to its own
     heat: float = 0.0  # from position heat_span on, queries are multiplied by 1 + heat * ln(1 + floor(position / span))
     heat_span: int = 0
+    sinks: tuple[float, ...] | None = None  # scores that belong to no position, one for each head
 
     def query_scale(self, k_dim: int, unit: float) -> np.float32:
         """Return what a query is multiplied by, in units of 1 (natural) or log2 e."""
@@ -80,7 +81,14 @@ def attend(q: F32, k: F32, v: F32, scores: Scores = Scores(), kept: npt.DTypeLik
         out = out * old
         for i, at in enumerate(here):
             out = out + values[at] * weights[..., i, None]
-    mixed: F32 = out * np.divide(1, fold(lanes), dtype=np.float32)
+    total = fold(lanes)
+    if scores.sinks is not None:
+        sinks = np.array(scores.sinks, np.float32)[:, None]
+        most = np.maximum(top, sinks)
+        fix = exp(top - most)
+        mixed: F32 = out * np.divide(fix, total * fix + exp(sinks - most), dtype=np.float32)
+        return mixed
+    mixed = out * np.divide(1, total, dtype=np.float32)
     return mixed
 
 
@@ -130,13 +138,20 @@ def attend_q8(q: F32, k: F32, v: F32, scores: Scores = Scores()) -> F32:
         own = n_past - n + i
         for ih in range(n_head):
             slope = None if scores.slopes is None else np.float32(scores.slopes[ih] * LOG2_E)
+            sink = None if scores.sinks is None else np.float32(float(np.float32(scores.sinks[ih])) * LOG2_E)
             head = cache.of((slice(own + 1), ih * n_head_kv // n_head))
-            out[i, ih] = _attend_q8_one(codes[i, ih], d[i, ih], head, int(scores.first(own)), cap, slope)
+            out[i, ih] = _attend_q8_one(codes[i, ih], d[i, ih], head, int(scores.first(own)), cap, slope, sink)
     return out
 
 
 def _attend_q8_one(
-    q: Ints, d: F32, head: Q8Cache, first: int, cap: Cap | None, slope: np.float32 | None
+    q: Ints,
+    d: F32,
+    head: Q8Cache,
+    first: int,
+    cap: Cap | None,
+    slope: np.float32 | None,
+    sink: np.float32 | None,
 ) -> F32:
     """One query of one head: q[k_dim / 32][32] with its scales meets positions first .. its own, the cache's last."""
     top, lanes, out = UNSEEN, np.zeros(16, np.float32), np.zeros(head.v.shape[1], np.float32)
@@ -163,7 +178,12 @@ def _attend_q8_one(
         lanes = lanes * old + total * new
         out = out * old + (np.rint(weights).astype(np.int32) @ block.v).astype(np.float32) * new
         top = now
-    mixed: F32 = out * np.divide(1, fold(lanes), dtype=np.float32)
+    if sink is not None:
+        most = np.maximum(top, sink)
+        fix = exp2(top - most, 1)
+        mixed: F32 = out * np.divide(fix, fold(lanes) * fix + exp2(sink - most, 127), dtype=np.float32)
+        return mixed
+    mixed = out * np.divide(1, fold(lanes), dtype=np.float32)
     return mixed
 
 

@@ -1,6 +1,6 @@
 // Attention over caches of every type: each instruction set against scalar, to the bit; scalar against the formulas of
-// docs/bits.md, position by position; positions that no query sees have no influence. All with and without a soft cap
-// and slopes.
+// docs/bits.md, position by position; positions that no query sees have no influence. All with and without a soft cap,
+// slopes and sinks.
 #include "kernel_checks.h"
 #include "cache_checks.h"
 #include "../../core_c/src/fmath.h"
@@ -35,13 +35,16 @@ static void open_call(call *c, const cache *from, int n, float size) {
     for (int i = 0; i < n * l->k_dim; i++) c->q[i] *= size;
     for (int i = 0; i < n; i++) c->a.q[i] = c->q + i * l->k_dim, c->a.o[i] = c->o + i * l->v_dim;
 }
-// The caps and slopes of a call.
-enum { PLAIN, CAPPED, SLOPED, CAPPED_AND_SLOPED, N_BENDS };
+// The caps, slopes and sinks of a call, in any combination.
+enum { PLAIN, CAPPED = 1, SLOPED = 2, SUNK = 4, N_BENDS = 8 };
 static void bend_call(call *c, int kind) {
     static const float caps[] = {50, 3, 0.1f, 1e-3f, 1e6f}, slopes[] = {0.5f, 0.00390625f, 0, 0.84089642f, 7, 300};
+    static const float sinks[] = {0, 2.5f, -3, 60, 1e4f, -0x1.fffffep56f, 0x1.fffffep56f};
     c->a.soft_cap = kind & CAPPED ? caps[random_below(5)] : 0;
     c->a.has_slopes = (kind & SLOPED) != 0;
+    c->a.has_sinks = (kind & SUNK) != 0;
     for (int i = 0; i < ATTEND_MAX; i++) c->a.slope[i] = slopes[random_below(6)];   // ignored unless has_slopes
+    for (int i = 0; i < ATTEND_MAX; i++) c->a.sink[i] = sinks[random_below(7)];     // ignored unless has_sinks
 }
 static void free_call(call *c) { memory_free(c->q), memory_free(c->o); }
 
@@ -57,7 +60,8 @@ static void check_row(const kernels *k, const cache *c, const call *want) {
     for (int i = 0; i < got.a.n; i++) {
         call one = got;
         one.a.n = 1, one.a.q[0] = got.a.q[i], one.a.o[0] = o;
-        one.a.first[0] = got.a.first[i], one.a.n_pos[0] = got.a.n_pos[i], one.a.slope[0] = got.a.slope[i];
+        one.a.first[0] = got.a.first[i], one.a.n_pos[0] = got.a.n_pos[i];
+        one.a.slope[0] = got.a.slope[i], one.a.sink[0] = got.a.sink[i];
         hide_pages(&one, c);
         CHECK_EQ_INT(k->kv[c->l.type].attend(&one.a), 1);
         same(k->name, "attention of one query", want->a.o[i], o, v_dim * sizeof *o);
@@ -65,7 +69,7 @@ static void check_row(const kernels *k, const cache *c, const call *want) {
     memory_free(o);
 }
 
-// Every instruction set gives scalar's bits, with and without caps and slopes.
+// Every instruction set gives scalar's bits, with and without caps, slopes and sinks.
 static void check_rows(const cache *c, call *want) {
     const int times = c->l.k_dim < ATTEND_DIM ? 2 : 1;   // the widest heads are slow
     hide_pages(want, c);
@@ -179,13 +183,6 @@ static float exp2_by_definition(float x, float y) {   // y * 2^x
     for (int i = 0; i > (int)n; i--) p *= 0.5f;
     return p;
 }
-static void finish_by_definition(float l[16], float *out, int n) {
-    for (int h = 8; h; h /= 2)
-        for (int i = 0; i < h; i++) l[i] = l[i] + l[i + h];
-    float r = 1.0f / l[0];
-    for (int i = 0; i < n; i++) out[i] = out[i] * r;
-}
-
 typedef struct query {
     const kv_layout *d;
     const float *q;
@@ -229,6 +226,22 @@ static void float_block_by_definition(query *q, const position *at, int p, int f
             q->out[i] = q->out[i] + product;
         }
     }
+}
+
+static void finish_by_definition(query *q, const attend_args *a) {
+    const int is_q8 = q->d->type == GEMEL_KV_Q8_0;
+    for (int h = 8; h; h /= 2)
+        for (int i = 0; i < h; i++) q->l[i] = q->l[i] + q->l[i + h];
+    float r = 1.0f / q->l[0];
+    if (a->has_sinks) {
+        float sink = is_q8 ? (float)((double)a->sink[0] * 1.4426950408889634) : a->sink[0];
+        float most = q->top > sink ? q->top : sink;
+        float fix = is_q8 ? exp2_by_definition(q->top - most, 1) : exp_by_definition(q->top - most);
+        float one = is_q8 ? exp2_by_definition(sink - most, 127) : exp_by_definition(sink - most);
+        float all = q->l[0] * fix;
+        r = fix / (all + one);
+    }
+    for (int i = 0; i < q->d->v_dim; i++) q->out[i] = q->out[i] * r;
 }
 
 static float code_score_by_definition(const query *q, const position *at, int pos) {
@@ -286,7 +299,7 @@ static void attend_by_definition(const cache *c, const attend_args *a, float *ou
         if (is_q8) code_block_by_definition(&q, at, p, from, to);
         else float_block_by_definition(&q, at, p, from, to);
     }
-    finish_by_definition(q.l, out, c->l.v_dim);
+    finish_by_definition(&q, a);
     if (is_q8) free_acts(&q.codes);
     memory_free(at);
 }
@@ -319,8 +332,8 @@ static void scalar_attention_is_the_definition(void) {
 }
 
 // How far attention is from attention in double, where one channel of the keys is as large as `bias`, others within 1:
-// relative to a mean |value|. cap 0: none.
-static double error_of(int type, float bias, float cap, float slope) {
+// relative to a mean |value|. cap 0: none; sink 0: none.
+static double error_of(int type, float bias, float cap, float slope, float sink) {
     enum { DIM = 64, POS = 256 };
     static double v_of[POS][DIM], score[POS];
     const double unit = type == CODES ? fm_log(2) : 1;   // of scores
@@ -341,8 +354,9 @@ static double error_of(int type, float bias, float cap, float slope) {
         CHECK(scalar()->kv[type].store(k, v, &c.l, c.pages[pos / KV_PAGE], pos % KV_BLOCK));
     }
     for (int pos = 0; pos < POS; pos++) sum += score[pos] = fm_exp(score[pos] - most);
+    if (sink != 0) sum += fm_exp((double)sink - most);
     attend_args a = {.n = 1, .k_dim = DIM, .v_dim = DIM, .q = {q}, .o = {out}, .n_pos = {POS}, .pages = c.pages};
-    a.soft_cap = cap, a.has_slopes = slope > 0, a.slope[0] = slope;
+    a.soft_cap = cap, a.has_slopes = slope > 0, a.slope[0] = slope, a.has_sinks = sink != 0, a.sink[0] = sink;
     CHECK_EQ_INT(scalar()->kv[type].attend(&a), 1);
     for (int i = 0; i < DIM; i++) {
         double exact = 0;
@@ -353,13 +367,15 @@ static double error_of(int type, float bias, float cap, float slope) {
     return off / DIM / 0.5;
 }
 
-static void caps_and_slopes_mean_what_they_say(void) {
-    static const float caps[] = {0, 50, 2, 0, 1, 30}, slopes[] = {0, 0, 0, 0.05f, 0.01f, 0.3f};
+static void caps_slopes_and_sinks_mean_what_they_say(void) {
+    enum { CASES = 10 };
+    static const float caps[CASES] = {0, 50, 2, 0, 1, 30}, slopes[CASES] = {0, 0, 0, 0.05f, 0.01f, 0.3f};
+    static const float sinks[CASES] = {0, 0, 0, 0, 0, -1, 2, 5, 20, -30};
     seed = 17;
     EACH_TYPE(type)
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < CASES; i++) {
         double error = 0, most = type == GEMEL_KV_F32 ? 1e-6 : type == GEMEL_KV_F16 ? 5e-4 : 0.015;
-        for (int round = 0; round < 20; round++) error += error_of(type, 0, caps[i], slopes[i]) / 20;
+        for (int round = 0; round < 20; round++) error += error_of(type, 0, caps[i], slopes[i], sinks[i]) / 20;
         if (!(error <= most)) printf("    %g, type %d, case %d\n", error, type, i);
         CHECK(error <= most);
     }
@@ -371,7 +387,7 @@ static void the_error_of_attention_grows_with_one_large_channel_of_keys(void) {
     seed = 15;
     for (int i = 0; i < 3; i++) {
         double error = 0;
-        for (int round = 0; round < 50; round++) error += error_of(CODES, biases[i], 0, 0) / 50;
+        for (int round = 0; round < 50; round++) error += error_of(CODES, biases[i], 0, 0, 0) / 50;
         if (error > most[i]) printf("    %g beside %g\n", error, (double)biases[i]);
         CHECK(error <= most[i] && error > most[i] / 4);
     }
@@ -505,7 +521,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(attention_over_q8_is_the_same_on_every_isa),
         CHECK_ENTRY(partials_of_attention_join_to_the_bits_of_one_call),
         CHECK_ENTRY(scalar_attention_is_the_definition),
-        CHECK_ENTRY(caps_and_slopes_mean_what_they_say),
+        CHECK_ENTRY(caps_slopes_and_sinks_mean_what_they_say),
         CHECK_ENTRY(the_error_of_attention_grows_with_one_large_channel_of_keys),
         CHECK_ENTRY(queries_out_of_bounds_are_refused),
         CHECK_ENTRY(what_a_query_does_not_see_weighs_nothing),

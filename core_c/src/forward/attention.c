@@ -139,12 +139,14 @@ static attend_args args_of(const worker *w, const attention *a, const tile *i) {
     attend_args args = {.k_dim = table->layout.k_dim, .v_dim = table->layout.v_dim, .pages = table->pages};
     args.soft_cap = a->soft_cap;
     args.has_slopes = a->slopes != NULL;
+    args.has_sinks = a->sinks != NULL;
     args.at = kv_head_at(kv, a->cache_class, a->cache_at + i->h0 / group_of(a));
     for (int t = i->t0; t < i->t1; t++)
         for (int h = i->h0; h < i->h1; h++) {
             size_t head = (size_t)t * (size_t)a->n_head + (size_t)h;
             int seen_to = row_at(w, t)->seen_to;
             if (a->slopes) args.slope[args.n] = a->slopes[h];
+            if (a->sinks) args.sink[args.n] = a->sinks[h];
             args.q[args.n] = w->s->heads + head * k_stride;
             args.o[args.n] = w->s->att + head * v_stride;
             args.first[args.n] = a->window && seen_to > a->window ? seen_to - a->window : 0;

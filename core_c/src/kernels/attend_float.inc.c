@@ -192,6 +192,15 @@ static void att_block_step(const att_type *t, const attend_args *a, att_state *s
     }
 }
 
+// What a query's values are multiplied by at the end, where the sum of its weights, relative to `top`, gets a sink, too.
+KERNEL float att_with_sink(float sum, float top, float sink) {
+    float most = top > sink ? top : sink, fix[LANES], one[LANES];
+    vf_store(fix, vf_exp(vf_set1(top - most)));
+    vf_store(one, vf_exp(vf_set1(sink - most)));
+    float all = sum * fix[0];
+    return fix[0] / (all + one[0]);
+}
+
 KERNEL int attend_floats(const att_type *t, const attend_args *a) {
     const kv_layout l = {t->type, a->k_dim, a->v_dim};
     const att_range r = att_range_of(a);
@@ -211,7 +220,8 @@ KERNEL int attend_floats(const att_type *t, const attend_args *a) {
     for (int h = 0; h < a->n; h++) {
         vf sum[V];
         EACH (g) sum[g] = vf_load(st[h].l + g * W);
-        vf by = vf_set1(1.0f / fold_add(sum));
+        float all = fold_add(sum);
+        vf by = vf_set1(a->has_sinks ? att_with_sink(all, st[h].top, a->sink[h]) : 1.0f / all);
         for (int i = 0; i < a->v_dim; i += W) vf_store(a->o[h] + i, vf_mul(vf_load(a->o[h] + i), by));
     }
     return 1;

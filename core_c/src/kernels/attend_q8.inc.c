@@ -16,6 +16,8 @@ typedef struct q8_queries {
     int is_bent;   // scores have a cap or slopes, in units of log2
     cap cap;
     float slope[ATTEND_MAX];
+    int has_sinks;
+    float sink[ATTEND_MAX];          // in units of log2
     float top[ATTEND_MAX + LANES];   // the largest weight's log2 so far
     float l[ATTEND_MAX][LANES];      // the sum of weights without scales of values
 } q8_queries;
@@ -361,12 +363,29 @@ static void q8_reset(q8_queries *a, int h, float *o) {   // before the first blo
     memset(a->o[h] = o, 0, sizeof(float) * (size_t)a->v_dim);
 }
 
+static void q8_take_sink(q8_queries *a, int h, const attend_args *from, int of) {
+    a->has_sinks = from->has_sinks;
+    if (from->has_sinks) a->sink[h] = (float)((double)from->sink[of] * LOG2_E);
+}
+
+// What values are multiplied by where the sum of weights, 127 at `top`, gets a sink, too.
+KERNEL float q8_with_sink(float sum, float top, float sink) {
+    float most = top > sink ? top : sink, fix[LANES], one[LANES];
+    vf x = vf_set1(sink - most);
+    vf_store(fix, vf_exp2(vf_set1(top - most)));
+    exp2_all(1, &x, 127.0f);
+    vf_store(one, x);
+    float all = sum * fix[0];
+    return fix[0] / (all + one[0]);
+}
+
 // out / sum of weights
 static void q8_finish(const q8_queries *a) {
     for (int h = 0; h < a->n; h++) {
         vf l[V];
         EACH (g) l[g] = vf_load(a->l[h] + g * W);
-        vf r = vf_set1(1.0f / fold_add(l));
+        float all = fold_add(l);
+        vf r = vf_set1(a->has_sinks ? q8_with_sink(all, a->top[h], a->sink[h]) : 1.0f / all);
         for (int i = 0; i < a->v_dim; i += W) vf_store(a->o[h] + i, vf_mul(vf_load(a->o[h] + i), r));
     }
 }
@@ -375,7 +394,10 @@ KERNEL int attend_q8(const attend_args *from) {
     q8_queries a;
     int order[ATTEND_MAX], least, most = q8_quantise_queries(&a, from, order, &least);
     if (!most) return 0;
-    for (int h = 0; h < a.n; h++) q8_reset(&a, h, from->o[order[h]]);
+    for (int h = 0; h < a.n; h++) {
+        q8_reset(&a, h, from->o[order[h]]);
+        q8_take_sink(&a, h, from, order[h]);
+    }
     for (int p = least / KV_BLOCK * KV_BLOCK; p < most; p += KV_BLOCK) {
         q8_block b = q8_block_at(from, p, most);
         q8_block_step(&a, &b, p);
@@ -420,7 +442,10 @@ KERNEL void attend_q8_join(const attend_args *from) {
     float most[ATTEND_MAX + LANES] = {0}, old[ATTEND_MAX + LANES], now[ATTEND_MAX + LANES];
     a.n = from->n, a.v_dim = from->v_dim;
     memset(a.top, 0, sizeof a.top);
-    for (int h = 0; h < a.n; h++) q8_reset(&a, h, from->o[h]);
+    for (int h = 0; h < a.n; h++) {
+        q8_reset(&a, h, from->o[h]);
+        q8_take_sink(&a, h, from, h);
+    }
     for (int at = from->first[0] / KV_BLOCK; at * KV_BLOCK < from->n_pos[0]; at++) {
         size_t to = (size_t)at * (size_t)(KV_PARTIAL_HEAD + from->v_dim);
         for (int h = 0; h < a.n; h++) most[h] = from->partials[h][to];

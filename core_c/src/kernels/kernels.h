@@ -33,6 +33,8 @@ typedef struct attend_args {
     float soft_cap;                             // of scores: 1e-3..1e6; 0: none
     int has_slopes;                             // then a score is changed, after the cap, by
     float slope[ATTEND_MAX];   // slope * (the key's position - the query's own, n_pos - 1); at most 1e3
+    int has_sinks;             // then the weights' sum has one more term, of a score that belongs to no position:
+    float sink[ATTEND_MAX];    // below 2^57
     uint8_t *const *pages;     // by position / 64; those before every query's first may be NULL
     size_t at;
     const uint8_t *next;   // where the next call's keys begin, to be prefetched; or NULL

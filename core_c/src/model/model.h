@@ -38,6 +38,7 @@ typedef struct attention {
     double heat;
     int heat_span;
     const float *slopes;         // [n_head] of ALiBi; NULL: none
+    float *sinks;                // [n_head] scores that belong to no position; NULL: none
     int cache_class, cache_at;   // its class of the cache; the place of its first KV head in a page of that class
 } attention;
 
