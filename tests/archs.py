@@ -17,7 +17,7 @@ class Arch:
     rope: str  # NORM: pairs (2i, 2i + 1); NEOX: pairs (i, i + n_rot / 2); NONE: nothing is rotated
     norm: str  # RMS, LAYER
     act: str  # SILU, GELU (by erf), GELU_TANH
-    mixer: str  # ATTENTION
+    mixer: str  # ATTENTION, MLA
     ffn: str  # GATED: act(gate) * up; PLAIN: act(up)
     properties: str = "0"  # X: files must have the tensor, or it is done; MAY_X: files may have the tensor or the key
 
@@ -61,6 +61,7 @@ _ROWS = (
     Arch("exaone4",    "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "NORM_AFTER | QK_NORM | WINDOWS"),
     Arch("hunyuan-dense", "NEOX", "RMS", "SILU",     "ATTENTION", "GATED", "MAY_QKV_BIAS | MAY_OUT_BIAS | QK_NORM"),
     Arch("mistral3",   "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
+    Arch("deepseek2",  "NORM", "RMS",   "SILU",      "MLA",       "GATED", "0"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -156,6 +156,27 @@ def positions_from_one(model: Reference) -> None:
     model.tensors["position_embd.weight"] = replace(tensor, data=np.roll(tensor.data, -1, axis=0))
 
 
+def rotated_first(model: Reference) -> None:
+    """Read the rotated channels of latent attention's queries before the others."""
+    for name, tensor in model.tensors.items():
+        if name.endswith((".attn_q.weight", ".attn_q_b.weight")):
+            heads = tensor.data.reshape(model.n_head[0], -1, tensor.data.shape[1])
+            n_rot = int(model._number("rope.dimension_count"))
+            model.tensors[name] = replace(tensor, data=np.roll(heads, -n_rot, axis=1).reshape(tensor.data.shape))
+
+
+def heads_in_another_order(part: str) -> Mistake:
+    """Give each head the matrix of the next one."""
+
+    def turn(model: Reference) -> None:
+        name = f"blk.1.{part}.weight"
+        tensor = model.tensors[name]
+        mats = tensor.data.reshape(tensor.shape[0], -1)
+        model.tensors[name] = replace(tensor, data=np.roll(mats, 1, axis=0).reshape(tensor.data.shape))
+
+    return turn
+
+
 def one_norm(model: Reference) -> None:
     """Falcon: attention reads by the norm of feed-forward."""
     for name in [name for name in model.tensors if ".attn_norm_2." in name]:

@@ -87,6 +87,7 @@ class Reference:
         self.n_embd = int(self._number("embedding_length"))
         self.n_head = self._numbers("attention.head_count")
         self.n_head_kv = self._numbers("attention.head_count_kv", self.n_head)
+        self.is_latent = self.row.mixer == "MLA"
         self.k_dim = int(self._number("attention.key_length", self.n_embd // self.n_head[0]))
         self.v_dim = int(self._number("attention.value_length", self.n_embd // self.n_head[0]))
         self.eps = self._number(f"attention.layer_norm_{'rms_' if self.row.norm == 'RMS' else ''}epsilon")
@@ -145,6 +146,12 @@ class Reference:
         scale = None
         if self.n_layer == DEEPEST.get(self.arch):
             scale = 1 / math.sqrt(self.n_embd / self.n_head[il])
+        if self.is_latent:
+            factor = self._number("rope.scaling.factor", 1.0)
+            is_yarn = self._value("rope.scaling.type") == "yarn"
+            all_ = self._number("rope.scaling.yarn_log_multiplier", 0.0)
+            by = 1 + all_ * math.log(factor) if is_yarn and factor > 1 else 1.0
+            scale = by * by / math.sqrt(self._number("attention.key_length_mla"))
         if self._value("attention.scale") is not None:
             scale = self._number("attention.scale")
         window = self._window() if self.slides(il) else 0
@@ -167,6 +174,13 @@ class Reference:
         alpha = self._number("rope.scaling.alpha", 0.0) if self.arch == "hunyuan-dense" else 0.0
         return base * alpha ** (self.k_dim / (self.k_dim - 2)) if alpha else base
 
+    def _log_multiplier(self) -> float:
+        """Return what YaRN's scale of cos and sin is divided by: deepseek2 has it in the scores instead."""
+        said = self._number("rope.scaling.yarn_log_multiplier", 0.0)
+        if self.arch == "deepseek2":
+            return 1.0 if said else 0.0
+        return said if self.arch == "mistral3" else 0.0
+
     def _rope(self, il: int) -> Rope | None:
         if self.row.rope == "NONE" or (self.arch == "smollm3" and (il + 1) % 4 == 0):
             return None
@@ -185,7 +199,7 @@ class Reference:
             factor=self._number("rope.scaling.factor", self._number("rope.scale_linear", 1.0)) or 1.0,
             n_ctx_orig=n_ctx_orig,
             attn_factor=self._number("rope.scaling.attn_factor", 1.0),
-            log_multiplier=self._number("rope.scaling.yarn_log_multiplier", 0.0) if self.arch == "mistral3" else 0.0,
+            log_multiplier=self._log_multiplier(),
             beta_fast=self._number("rope.scaling.yarn_beta_fast", 32.0),
             beta_slow=self._number("rope.scaling.yarn_beta_slow", 1.0),
             freq_factors=None if factors is None else factors.floats(),
@@ -238,6 +252,32 @@ class Reference:
         heads = heads if spec is None else rope(spec, heads, range(len(x)))
         return self.norm(f"blk.{il}.{name}_norm", heads) if self.late_norm else heads
 
+    def _latent(self, il: int, x: F32) -> tuple[F32, F32, F32]:
+        """Return queries, keys and values of latent attention: one KV head, whose value is the latent."""
+        blk = f"blk.{il}."
+        if f"{blk}attn_q.weight" in self.tensors:
+            q = self._linear(f"{blk}attn_q", x)
+        else:
+            q = self._linear(f"{blk}attn_q_b", self.norm(f"{blk}attn_q_a_norm", self._linear(f"{blk}attn_q_a", x)))
+        q = q.reshape(len(x), self.n_head[il], -1)
+        spec = self.ropes[il]
+        assert spec is not None
+        both = self._linear(f"{blk}attn_kv_a_mqa", x)[:, None]
+        latent = self.norm(f"{blk}attn_kv_a_norm", both[..., : self.v_dim])
+        k = np.concatenate([latent, rope(spec, both[..., self.v_dim :], range(len(x)))], axis=-1)
+        split = q.shape[-1] - spec.n_rot
+        absorbed = self._by_head(f"{blk}attn_k_b", q[..., :split])
+        rotated = rope(spec, np.ascontiguousarray(q[..., split:]), range(len(x)))
+        return np.concatenate([absorbed, rotated], axis=-1), k, latent
+
+    def _by_head(self, name: str, x: F32) -> F32:
+        """Multiply each head of x[n][n_head][..] by its own matrix."""
+        tensor = self.tensors[f"{name}.weight"]
+        n_head, rows, n_in = tensor.shape
+        mats = tensor.data.reshape(n_head, rows, -1)
+        parts = [matmul(Tensor(tensor.type, (rows, n_in), mats[h]), x[:, h]) for h in range(n_head)]
+        return np.stack(parts, axis=1)
+
     def _norms(self, il: int) -> tuple[str, str]:
         """Return the names of the norms that attention and feed-forward read x by; "": they read x itself."""
         if self.row.has("NORM_AFTER"):
@@ -264,8 +304,12 @@ class Reference:
         if il == 0:
             x = self._placed(x)
         attn_in = self._read(il, attn_norm, x)
-        q, k, v = (self._heads(il, f"attn_{one}", attn_in) for one in "qkv")
-        attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
+        if self.is_latent:
+            out = self.attend(*self._latent(il, attn_in), self.scores[il])
+            attn_out = self._by_head(f"{blk}attn_v_b", out).reshape(len(x), -1)
+        else:
+            q, k, v = (self._heads(il, f"attn_{one}", attn_in) for one in "qkv")
+            attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
         mid = self._added(il, x, "attn_output", attn_out)
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
         if self.row.ffn == "GATED":

@@ -121,9 +121,21 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
     if t.row.rope != "NONE":
         pairs.append((f"{t.arch}.rope.dimension_count", "u32", t.rotated))
         pairs.append((f"{t.arch}.rope.freq_base", "f32", t.rope_base))
-    if t.head_dim is not None or t.arch in SAYS_HEAD_DIM:
+    if t.is_latent:
+        pairs += _latent(t)
+    elif t.head_dim is not None or t.arch in SAYS_HEAD_DIM:
         pairs += [(f"{t.arch}.attention.{part}_length", "u32", t.dim) for part in ("key", "value")]
     return pairs + (_rope_scaling(t) if t.row.rope != "NONE" else []) + _windows(t) + _factors(t)
+
+
+def _latent(t: TinyModel) -> list[Pair]:
+    numbers = {
+        "kv_lora_rank": t.kv_rank, "key_length": t.kv_rank + t.rotated, "value_length": t.kv_rank,
+        "key_length_mla": t.dim, "value_length_mla": t.v_dim,
+    }  # fmt: skip
+    if t.q_rank:
+        numbers["q_lora_rank"] = t.q_rank
+    return [(f"{t.arch}.attention.{key}", "u32", value) for key, value in numbers.items()]
 
 
 def _rope_scaling(t: TinyModel) -> list[Pair]:
@@ -207,8 +219,14 @@ class _Weights:
     def numbers(self, name: str, n: int) -> npt.NDArray[np.float64]:
         return hashed_numbers(self.t.seed, name, n) if self.t.hashed else self.rng.standard_normal(n)
 
+    def stack(self, name: str, n_in: int, rows: int, count: int, std: float | None = None) -> Tensor:
+        one = self.matrix(name, n_in, rows * count, std)
+        return replace(one, ne=[n_in, rows, count])
+
     def matrix(self, name: str, n_in: int, rows: int, std: float | None = None) -> Tensor:
         type_ = _format_of(self.t, name)
+        if name.endswith(HEAD_STACKS) and n_in % BLOCKS[type_][0]:
+            type_ = "F16" if n_in % 32 else "Q8_0"  # as quantising programs do
         if n_in % BLOCKS[type_][0]:
             raise ValueError(f"{name}: n_in {n_in} is not a multiple of {type_}'s block, {BLOCKS[type_][0]}")
         std = 1 / math.sqrt(n_in) if std is None else std
@@ -271,16 +289,43 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
     """Return (n_in, rows) of a layer's matrices, in the order of files."""
     n_q, n_kv = of_layer(t.n_head, il) * t.dim, of_layer(t.heads_kv, il) * t.dim
     n_ff = of_layer(t.n_ff, il)
-    gate = {"ffn_gate": (t.n_embd, n_ff)} if t.row.ffn == "GATED" else {}
-    return {
+    attention = {
         "attn_q": (t.n_embd, n_q),
         "attn_k": (t.n_embd, n_kv),
         "attn_v": (t.n_embd, n_kv),
         "attn_output": (n_q, t.n_embd),
+    }
+    if t.is_latent:
+        attention = _latent_sizes(t, of_layer(t.n_head, il))
+    gate = {"ffn_gate": (t.n_embd, n_ff)} if t.row.ffn == "GATED" else {}
+    return {
+        **attention,
         **gate,
         "ffn_up": (t.n_embd, n_ff),
         "ffn_down": (n_ff, t.n_embd),
     }
+
+
+HEAD_STACKS = ("attn_k_b.weight", "attn_v_b.weight")  # a matrix for each head, one after the other
+SHARP = ("attn_q", "attn_k", "attn_q_b", "attn_k_b")
+
+
+def _latent_sizes(t: TinyModel, n_head: int) -> dict[str, tuple[int, int]]:
+    one = {"attn_q": (t.n_embd, n_head * t.dim)}
+    two = {"attn_q_a": (t.n_embd, t.q_rank), "attn_q_b": (t.q_rank, n_head * t.dim)}
+    return {
+        **(two if t.q_rank else one),
+        "attn_kv_a_mqa": (t.n_embd, t.kv_rank + t.rotated),
+        "attn_k_b": (t.dim - t.rotated, t.kv_rank),
+        "attn_v_b": (t.kv_rank, t.v_dim),
+        "attn_output": (n_head * t.v_dim, t.n_embd),
+    }
+
+
+def _latent_norms(t: TinyModel) -> dict[str, int]:
+    if not t.is_latent:
+        return {}
+    return {"attn_kv_a_norm": t.kv_rank} | ({"attn_q_a_norm": t.q_rank} if t.q_rank else {})
 
 
 def _norms(t: TinyModel) -> tuple[list[str], list[str], list[str]]:
@@ -300,8 +345,13 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     for name, (n_in, rows) in _sizes(t, il).items():
         if name == ("ffn_gate" if t.row.ffn == "GATED" else "ffn_up"):
             out += [weights.norm(f"{blk}.{norm}.weight") for norm in between]
-        std = SHARPNESS / math.sqrt(n_in) if name in ("attn_q", "attn_k") else None
-        out.append(weights.matrix(f"{blk}.{name}.weight", n_in, rows, std))
+        std = SHARPNESS / math.sqrt(n_in) if name in SHARP else None
+        full = f"{blk}.{name}.weight"
+        if full.endswith(HEAD_STACKS):
+            out.append(weights.stack(full, n_in, rows, of_layer(t.n_head, il), std))
+        else:
+            out.append(weights.matrix(full, n_in, rows, std))
+    out += [weights.norm(f"{blk}.{name}.weight", n) for name, n in _latent_norms(t).items()]
     out += [weights.norm(f"{blk}.{name}.weight") for name in after]
     if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE"):
         for name, heads in (("attn_q", of_layer(t.n_head, il)), ("attn_k", of_layer(t.heads_kv, il))):

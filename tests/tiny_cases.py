@@ -14,6 +14,7 @@ Fields = dict[str, Any]
 
 FUSED = ("attn_qkv", "gate_up")
 ODD: Fields = {"n_embd": 60, "n_head": 5, "n_head_kv": 1, "n_ff": 77, "format": "F32"}  # a multiple of nothing
+ODD_LATENT: Fields = {**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11}
 ALL = {"biases": True, "ffn_biases": True, "norm_biases": True}
 FLAGS = (False, True, True)
 
@@ -83,6 +84,10 @@ _MORE: dict[str, dict[str, Fields]] = {
     "mistral3": {
         "odd sizes, yarn": {**ODD, "rope": "yarn", "rope_n_ctx_orig": 7},
         "biases": {**ALL, "rope_n_ctx_orig": 16, "fused": FUSED},
+    "deepseek2": {
+        "two matrices of queries, yarn": {"q_rank": 32, "rope": "yarn", "yarn_log": 0.0707},
+        "odd sizes": {**ODD_LATENT, "q_rank": 28},
+        "latent of 80, padded": {"kv_rank": 80, "head_dim": 72, "n_rot": 8, "v_dim": 40, "n_head": 8, "tied": True},
     },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip

@@ -77,6 +77,9 @@ class TinyModel:
     logit_scale: float | None = None
     clamp: float | None = None  # of q, k and v
     max_alibi_bias: float | None = None
+    kv_rank: int = 64  # of latent attention
+    q_rank: int = 0  # 0: queries have one matrix
+    v_dim: int = 32  # of a head of latent attention
     parallel: bool | None = None  # both halves of a layer read the same
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     tokenizer: str = "bpe"  # bpe, spm
@@ -92,10 +95,18 @@ class TinyModel:
 
     @property
     def dim(self) -> int:
+        if self.head_dim is None and self.is_latent:
+            return 48
         return self.n_embd // of_layer(self.n_head, 0) if self.head_dim is None else self.head_dim
 
     @property
+    def is_latent(self) -> bool:
+        return self.row.mixer == "MLA"
+
+    @property
     def rotated(self) -> int:
+        if self.n_rot is None and self.is_latent:
+            return self.dim // 6 * 2
         if self.n_rot is None:
             return self.dim // 4 * 2 if self.arch in HALF_ROTATED else self.dim
         return self.n_rot
@@ -106,6 +117,8 @@ class TinyModel:
 
     @property
     def heads_kv(self) -> PerLayer:
+        if self.is_latent:
+            return 1
         if self.n_head_kv is None:
             return self.n_head if self.arch in ALL_HEADS else N_HEAD_KV.get(self.arch, 2)
         return self.n_head_kv

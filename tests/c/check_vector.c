@@ -119,12 +119,23 @@ static float gelu_by_definition(float x) {
     float less = p * h;
     return (x > 0 ? x : 0) - less;
 }
-static float act_by_definition(int kind, float x) {
-    return kind == ACT_SILU   ? gate_by_definition(x, x)
-           : kind == ACT_GELU ? gelu_by_definition(x)
-                              : gelu_tanh_by_definition(x);
+static float clamped_by_definition(float x, const float *up) {
+    float g = x < 7 ? x : 7, v = gate_by_definition(g, g * 1.702f), odd = x * 0;
+    if (up) {
+        float u = *up < 7 ? *up : 7, more = (u > -7 ? u : -7) + 1, none = *up * 0;
+        v = v * more;
+        odd = odd + none;
+    }
+    return v + odd;
 }
-static const char *const act_names[N_ACTS] = {"SiLU", "GELU by tanh", "GELU"};
+static float act_by_definition(int kind, float x, const float *up) {
+    if (kind == ACT_CLAMPED) return clamped_by_definition(x, up);
+    float y = kind == ACT_SILU   ? gate_by_definition(x, x)
+              : kind == ACT_GELU ? gelu_by_definition(x)
+                                 : gelu_tanh_by_definition(x);
+    return up ? y * *up : y;
+}
+static const char *const act_names[N_ACTS] = {"SiLU", "GELU by tanh", "GELU", "the clamped activation"};
 
 // Numbers of every size and sign, Inf and NaN among them where odd.
 static float *numbers(size_t n, int odd) {
@@ -142,8 +153,10 @@ static void activations_are_the_definition_on_every_isa(void) {
         for (int kind = 0; kind < N_ACTS; kind++)
             for (int n = 16; n <= MOST; n += n % 64 ? 16 : 192)
                 for (int has = 0; has < 2; has++) {
-                    for (int i = 0; i < n; i++) want[i] = act_by_definition(kind, x[i]);
-                    for (int i = 0; i < n && has; i++) want[i] = want[i] * up[i];
+                    for (int i = 0; i < n; i++) {
+                        want[i] = act_by_definition(kind, x[i], has ? up + i : NULL);
+                        CHECK(is_finite(x + i, 1) || !is_finite(want + i, 1));
+                    }
                     for (int isa = 0; isa < isa_count(); isa++) {
                         if (!usable(isa)) continue;
                         usable(isa)->act[kind](x, has ? up : NULL, n, got);
@@ -190,6 +203,7 @@ static double erf_of(double x) {
     return 1.1283791670955126 * fm_exp(-x * x) * sum;
 }
 static double exact_act(int kind, double x) {
+    if (kind == ACT_CLAMPED) return (x < 7 ? x : 7) / (1 + fm_exp(-1.702 * (x < 7 ? x : 7)));
     if (kind == ACT_SILU) return x / (1 + fm_exp(-x));
     if (kind == ACT_GELU) return 0.5 * x * (1 + erf_of(x * 0.7071067811865476));
     return x / (1 + fm_exp(-2 * 0.7978845608028654 * (x + 0.044715 * x * x * x)));
@@ -197,8 +211,8 @@ static double exact_act(int kind, double x) {
 static double error(double got, double want) { return got > want ? got - want : want - got; }
 
 static void activations_are_within_rounding_of_the_exact_ones(void) {
-    static const double of_one[N_ACTS] = {1.2e-7, 1.2e-7, 1.7e-7};   // of max(1, |x|)
-    static const double of_x[N_ACTS] = {1.3e-7, 1.5e-7, 3.8e-7};     // of |x|, where it is below 0.1
+    static const double of_one[N_ACTS] = {1.2e-7, 1.2e-7, 1.7e-7, 1.2e-7};   // of max(1, |x|)
+    static const double of_x[N_ACTS] = {1.3e-7, 1.5e-7, 3.8e-7, 1.3e-7};     // of |x|, where it is below 0.1
     for (int kind = 0; kind < N_ACTS; kind++)
         for (int at = -4000; at < 4000; at++) {
             float x[16], y[16];
@@ -218,7 +232,9 @@ static void activations_of_huge_and_tiny_values_are_theirs(void) {
         float x[16] = {0}, y[16];
         for (int i = 0; i < 6; i++) x[i] = huge[i], x[8 + i] = -huge[i];
         scalar()->act[kind](x, NULL, 16, y);
-        for (int i = 0; i < 6; i++) CHECK(y[i] == huge[i] && y[8 + i] <= 0 && y[8 + i] >= -1e-7f);
+        const int is_clamped = kind == ACT_CLAMPED;
+        for (int i = 0; i < 6; i++) CHECK(is_clamped ? error((double)y[i], 7) <= 5e-5 : y[i] == huge[i]);
+        for (int i = 0; i < 6; i++) CHECK(y[8 + i] <= 0 && y[8 + i] >= -1e-7f);
         for (int i = 0; i < 4; i++) x[i] = tiny[i], x[8 + i] = -tiny[i];
         scalar()->act[kind](x, NULL, 16, y);
         for (int i = 0; i < 4; i++) {

@@ -186,6 +186,15 @@ OLMO = {
     "clamped": Golden({"clamp": 1.5, "tied": True}),
     "clamped, odd sizes": Golden({**ODD, "clamp": 1.0}),
 }
+SCALES = {"mscale": 0.707, "mscale_all_dim": 0.707}
+DEEPSEEK2 = {
+    "plain": Golden({}),
+    "two matrices of queries": Golden({"q_rank": 32, "tied": True}),
+    "yarn": Golden({**YARN_FIELDS, "q_rank": 24, "yarn_log": 0.0707}, {**YARN, **SCALES}),
+    "yarn without a multiplier": Golden(YARN_FIELDS, YARN),
+    "odd sizes": Golden({**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11}),
+    "odd sizes, two matrices": Golden({**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11, "q_rank": 28}),
+}
 QWEN3 = {
     "plain": Golden({"head_dim": 24}),
     "tied": Golden({"tied": True}),
@@ -265,6 +274,7 @@ OF: dict[str, dict[str, Golden]] = {
     "exaone4": EXAONE4,
     "hunyuan-dense": HUNYUAN,
     "mistral3": MISTRAL3,
+    "deepseek2": DEEPSEEK2,
 }
 
 

@@ -77,6 +77,13 @@ _MPT = {
 }  # fmt: skip
 
 
+_DEEPSEEK2 = {
+    **_LLAMA, "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm",
+    "attn_q_b": "self_attn.q_b_proj", "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
+    "attn_kv_a_norm": "self_attn.kv_a_layernorm", "attn_kv_b": "self_attn.kv_b_proj",
+}  # fmt: skip
+
+
 def _halves(t: TinyModel, weights: Weights) -> Weights:
     """Reorder the rows of q and k from GGUF's neighbouring pairs to transformers' order, first halves first."""
     out = dict(weights)
@@ -137,6 +144,17 @@ def _falcon(t: TinyModel, weights: Weights) -> Weights:
         blk, _, part = name.rpartition(".")
         stem, _, norm = blk.rpartition(".")
         out[f"{stem}.{renamed[norm]}.{part}" if norm in renamed else name] = x
+    return out
+
+
+def _kv_b(t: TinyModel, weights: Weights) -> Weights:
+    """Join k_b, turned, and v_b head by head, as they were trained."""
+    out = dict(weights)
+    for name in weights:
+        blk, _, part = name.rpartition(".attn_k_b.")
+        if blk:
+            k, v = out.pop(name), out.pop(f"{blk}.attn_v_b.{part}")
+            out[f"{blk}.attn_kv_b.{part}"] = np.concatenate([k.swapaxes(1, 2), v], axis=1).reshape(-1, t.kv_rank)
     return out
 
 
@@ -243,6 +261,14 @@ def _olmo2(t: TinyModel, rope: Config) -> Config:
     return {**own, **_kinds(t), "rope_parameters": parameters}
 
 
+def _deepseek2(t: TinyModel, rope: Config) -> Config:
+    return {
+        **_llama(t, rope), "head_dim": t.rotated, "num_key_value_heads": t.n_head, "q_lora_rank": t.q_rank or None,
+        "kv_lora_rank": t.kv_rank, "qk_rope_head_dim": t.rotated, "qk_nope_head_dim": t.dim - t.rotated,
+        "v_head_dim": t.v_dim, "first_k_dense_replace": t.n_layer,
+    }  # fmt: skip
+
+
 def _phi3(t: TinyModel, rope: Config) -> Config:
     config = _partial(t, rope) | {"rms_norm_eps": t.eps, "sliding_window": t.sliding or None}
     return config | ({"original_max_position_embeddings": t.n_ctx_orig} if t.rope == "longrope" else {})
@@ -328,6 +354,7 @@ FAMILIES = {
     "exaone4": Family("exaone4", _exaone4, {**_LLAMA, **_AFTER}),
     "hunyuan-dense": Family("hunyuan_v1_dense", _llama, _HUNYUAN),
     "mistral3": Family("ministral3", _mistral3, _LLAMA, _halves),
+    "deepseek2": Family("deepseek_v2", _deepseek2, _DEEPSEEK2, _kv_b),
 }  # fmt: skip
 
 
@@ -355,6 +382,8 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
     """Return transformers' model of the same weights."""
     family = FAMILIES[t.arch]
     model_type = "olmo3" if t.arch == "olmo2" and t.sliding else family.model_type
+    if t.arch == "deepseek2" and t.q_rank:
+        model_type = "deepseek_v3"
     config = transformers.AutoConfig.for_model(model_type, attn_implementation="eager", **family.config(t, rope))
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     state = _state(t, family)
@@ -362,5 +391,8 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
         layer, _, kind = name.rpartition(".")
         assert (t.arch, kind) == ("mpt", "bias"), f"{name}: transformers has no such tensor"
         model.get_submodule(layer).bias = torch.nn.Parameter(state[name])
+    for name, module in model.named_modules():  # these have their class's own epsilon; files have one for all norms
+        if name.endswith(("q_a_layernorm", "kv_a_layernorm")):
+            module.variance_epsilon = t.eps
     model.load_state_dict(state, strict=True)
     return model

@@ -5,6 +5,7 @@ golden/make_transformers.py wrote them; nothing of it is needed here.
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import gemel
@@ -153,6 +154,17 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *((f"mistral3, {case}", "no temperature", mistakes.scores(lambda spec: replace(spec, heat=0.0)))
       for case in ("plain", "half of YaRN's scale", "no YaRN")),
     ("mistral3, plain", "a temperature from 15 on", mistakes.scores(lambda spec: replace(spec, heat_span=15))),
+    ("deepseek2, plain", "rotated channels first", mistakes.rotated_first),
+    ("deepseek2, two matrices of queries", "rotated channels first", mistakes.rotated_first),
+    *(("deepseek2, plain", f"another head's {part}", mistakes.heads_in_another_order(part))
+      for part in ("attn_k_b", "attn_v_b")),
+    ("deepseek2, plain", "no norm of the latent", mistakes.without_norm("attn_kv_a_norm")),
+    ("deepseek2, two matrices of queries", "no norm of queries", mistakes.without_norm("attn_q_a_norm")),
+    ("deepseek2, plain", "scale by the cached key", mistakes.scores(lambda spec: replace(spec, scale=None))),
+    *((f"deepseek2, {case}", "RoPE", mistakes.rope_scaling) for case in ("yarn", "yarn without a multiplier")),
+    ("deepseek2, yarn", "scores are not multiplied",
+     mistakes.scores(lambda spec: replace(spec, scale=1 / math.sqrt(48)))),
+    ("deepseek2, yarn", "cos and sin are multiplied", mistakes.ropes(log_multiplier=0.0)),
     ("bloom, plain", "no norm of embeddings", mistakes.without_norm("token_embd_norm")),
     ("gpt2, plain", "no positions", mistakes.no_positions),
     ("gpt2, plain", "positions from 1", mistakes.positions_from_one),

@@ -23,6 +23,9 @@ EPSILON = {"RMS": "attention.layer_norm_rms_epsilon", "LAYER": "attention.layer_
 OWN = {
     "gptneox": ("use_parallel_residual",),
     "mpt": ("attention.max_alibi_bias",),
+    "deepseek2": (
+        "attention.kv_lora_rank", "attention.key_length_mla", "attention.value_length_mla", "rope.dimension_count",
+    ),
     "granite": ("embedding_scale", "residual_scale", "attention.scale", "logit_scale"),
 }
 NEEDED = [
@@ -73,6 +76,11 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("phi3", "attention.sliding_window_pattern", 0, 2, {}),
     ("gemma3", "rope.freq_base_swa", 10000.0, 500.0, {}),
     ("olmo2", "rope.freq_base_swa", 500.0, 10000.0, {**OLMO, "rope_base": 500.0}),
+    ("deepseek2", "attention.head_count_kv", 1, None, {}),
+    ("deepseek2", "attention.key_length", 80, None, {}),
+    ("deepseek2", "attention.value_length", 64, None, {}),
+    ("deepseek2", "attention.q_lora_rank", 0, None, {}),
+    ("deepseek2", "rope.scaling.yarn_log_multiplier", 0.0, 0.1, YARN),
     ("bloom", "attention.max_alibi_bias", 8.0, 4.0, {}),
     ("llama", "expert_count", 0, None, {}),
 ]

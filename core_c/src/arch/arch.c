@@ -8,8 +8,9 @@
 #include "tune.h"
 
 #define HAS_GATED 0
+#define HAS_ATTENTION 0
 #define ARCH(name, rope, norm, act, mixer, ffn, properties, tune)                                                      \
-    {#name, ROPE_##rope, NORM_##norm, ACT_##act, MIXER_##mixer, FFN_##ffn, HAS_ALL | HAS_##ffn | properties, tune},
+    {#name, ROPE_##rope, NORM_##norm, ACT_##act, MIXER_##mixer, FFN_##ffn, HAS_ALL | HAS_##mixer | HAS_##ffn | properties, tune},
 static const arch archs[] = {
 #include "archs.def"
 };
@@ -95,6 +96,7 @@ static void read_rope(gemel_model *m, keys *r) {
     t->base = keys_float(r, "rope.freq_base", 1, 1e12, 10000);
     t->factor = keys_float(r, "rope.scaling.factor", 1e-6, 1e6, linear);
     t->attn_factor = keys_float(r, "rope.scaling.attn_factor", 1e-6, 1e6, 1);
+    t->has_whole_bounds = 1;
     t->n_ctx_orig = keys_int(r, "rope.scaling.original_context_length", 1, 1 << 30, m->n_ctx_train);
     t->beta_fast = keys_float(r, "rope.scaling.yarn_beta_fast", 1e-3, 1e6, 32);
     t->beta_slow = keys_float(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1);
@@ -123,15 +125,20 @@ static void leave_rope_keys(const gemel_model *m, keys *r) {
 
 static int most(int a, int b) { return a > b ? a : b; }
 
+// No model's heads are wider; buffers would dwarf the file.
+static void check_width(const gemel_model *m, keys *r, int n_head, int dim) {
+    if (n_head * (int64_t)dim > 16 * (int64_t)m->n_embd)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d have over 16 times embedding_length %d", r->arch,
+                          n_head, dim, m->n_embd));
+}
+
 static void check_heads(const gemel_model *m, keys *r, const attention *a, int il) {
+    check_width(m, r, a->n_head, most(a->k_dim, a->v_dim));
+    if (r->code) return;
     if (a->k_dim < 1 || a->v_dim < 1 || most(a->k_dim, a->v_dim) > HEAD_DIM_MAX)   // where the file gives no lengths
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
                           "%s.embedding_length %d / head_count %d gives heads of %d; 1 to %d are allowed", r->arch,
                           m->n_embd, a->n_head, m->n_embd / a->n_head, HEAD_DIM_MAX));
-    else if (a->n_head * (int64_t)most(a->k_dim, a->v_dim) > 16 * (int64_t)m->n_embd)
-        // no model's heads are that wide; buffers would dwarf the file
-        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d have over 16 times embedding_length %d", r->arch,
-                          a->n_head, most(a->k_dim, a->v_dim), m->n_embd));
     else if (a->n_head % a->n_head_kv)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
                           "%s.attention.head_count %d is not a multiple of head_count_kv %d, in layer %d", r->arch,
@@ -146,14 +153,61 @@ static void check_heads(const gemel_model *m, keys *r, const attention *a, int i
                           r->arch, a->n_rot, il, m->layers[0].attn.n_rot));
 }
 
-static void read_attention(gemel_model *m, keys *r, attention *a, int il) {
-    a->n_head = keys_int_of_layer(r, "attention.head_count", il, 1, N_HEAD_MAX, REQUIRED);
+static void refuse_kv_b(keys *r) {
+    if (gguf_tensor_find(r->g, "blk.0.attn_kv_b.weight") < 0 || r->code) return;
+    keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                      "the file has attn_kv_b instead of attn_k_b and attn_v_b, an older form of %s files that is not "
+                      "supported: convert the model again",
+                      r->arch));
+}
+
+// A length that follows from others, which the file may repeat.
+static void check_length(keys *r, const char *name, int must) {
+    int said = keys_int(r, name, 1, 1 << 20, must);
+    if (said != must && !r->code)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "%s.%s is %d; by attention.kv_lora_rank and rope.dimension_count it must be %d", r->arch,
+                          name, said, must));
+}
+
+// Latent attention, in its absorbed form: one KV head for all heads.
+static void read_mla(gemel_model *m, keys *r, layer *l) {
+    attention *a = &l->attn;
+    mla *p = &l->mla;
+    refuse_kv_b(r);
+    p->q_rank = keys_int(r, "attention.q_lora_rank", 0, m->n_embd, 0);
+    p->k_dim = keys_int(r, "attention.key_length_mla", 2, HEAD_DIM_MAX, REQUIRED);
+    p->v_dim = keys_int(r, "attention.value_length_mla", 1, HEAD_DIM_MAX, REQUIRED);
+    a->v_dim = keys_int(r, "attention.kv_lora_rank", 1, HEAD_DIM_MAX, REQUIRED);
+    a->n_rot = keys_int(r, "rope.dimension_count", 2, HEAD_DIM_MAX, REQUIRED);
+    a->k_dim = a->v_dim + a->n_rot;
+    a->n_head_kv = 1;
+    if (r->code) return;
+    check_length(r, "attention.head_count_kv", 1);
+    check_length(r, "attention.key_length", a->k_dim);
+    check_length(r, "attention.value_length", a->v_dim);
+    keys_refuse_over_zero(r, "attention.temperature_scale", "a temperature of attention");
+    if (!r->code && p->k_dim <= a->n_rot)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "%s.attention.key_length_mla is %d; it must be over rope.dimension_count, %d", r->arch,
+                          p->k_dim, a->n_rot));
+    if (!r->code) check_width(m, r, a->n_head, most(p->k_dim, p->v_dim));
+}
+
+static void read_heads(gemel_model *m, keys *r, attention *a, int il) {
     a->n_head_kv = keys_int_of_layer(r, "attention.head_count_kv", il, 1, N_HEAD_MAX, a->n_head);
     int by_width = r->code ? 1 : m->n_embd / a->n_head;
     a->k_dim = keys_int(r, "attention.key_length", 1, HEAD_DIM_MAX, by_width);
     a->v_dim = keys_int(r, "attention.value_length", 1, HEAD_DIM_MAX, by_width);
     if (m->arch->rope == ROPE_NONE) a->rope = -1;
     else a->n_rot = keys_int(r, "rope.dimension_count", 2, HEAD_DIM_MAX, a->k_dim);
+}
+
+static void read_attention(gemel_model *m, keys *r, layer *l, int il) {
+    attention *a = &l->attn;
+    a->n_head = keys_int_of_layer(r, "attention.head_count", il, 1, N_HEAD_MAX, REQUIRED);
+    if (l->mixer == MIXER_MLA) read_mla(m, r, l);
+    else read_heads(m, r, a, il);
     double scale = keys_float(r, "attention.scale", 0, 1e6, 0);
     if (scale > 0) a->score_div = 1 / scale;
     a->soft_cap = (float)keys_soft_cap(r, "attn_logit_softcapping", 0);
@@ -171,10 +225,19 @@ static void read_layer(gemel_model *m, keys *r, int il) {
     if (arch_has(m->arch, MAY_PARALLEL)) l->is_parallel = keys_bool(r, "use_parallel_residual", REQUIRED);
     l->ff.act = m->arch->act;
     l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, REQUIRED);
-    read_attention(m, r, &l->attn, il);
+    read_attention(m, r, l, il);
 }
 
 static int pad(int n, int to) { return (n + to - 1) / to * to; }
+
+// The widest rows of latent attention: q has queries, outputs, or all heads' activations; v the queries' first product.
+static void finish_mla(model_totals *t, const layer *l) {
+    const attention *a = &l->attn;
+    const mla *p = &l->mla;
+    t->q = most(t->q, a->n_head * pad(most(a->v_dim, most(p->k_dim, p->v_dim)), 32));
+    t->v = most(t->v, p->q_rank);
+    t->k_heads = most(t->k_heads, a->n_head * pad(p->v_dim, 32));
+}
 
 // What follows from a layer's numbers.
 static void finish_layer(gemel_model *m, layer *l) {
@@ -198,6 +261,7 @@ static void finish_layer(gemel_model *m, layer *l) {
     t->v = most(t->v, most(a->n_head_kv, a->n_head) * a->v_dim);
     t->k_heads = most(t->k_heads, a->n_head * pad(a->k_dim, 32));
     t->v_heads = most(t->v_heads, a->n_head * pad(a->v_dim, 32));
+    if (l->mixer == MIXER_MLA) finish_mla(t, l);
     t->n_head = most(t->n_head, a->n_head);
     t->n_ff = most(t->n_ff, l->ff.n_ff);
     t->has_parallel |= l->is_parallel || arch_has(m->arch, MAY_ONE_NORM);
@@ -289,8 +353,9 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     if (!missing && arch_has(a, NORM_BIAS) && !l->ffn_in.b) missing = "ffn_norm.bias";
     if (!missing && arch_has(a, NORM_BIAS) && !l->in.b) missing = "attn_norm_2.bias";
     if (missing) return fail(e, GEMEL_E_FORMAT, "the tensor blk.%d.%s is missing", il, missing);
-    norm *norms[] = {&l->in, &l->ffn_in, &l->out, &l->ffn_out, &l->attn.q_norm, &l->attn.k_norm};
-    for (int i = 0; i < 6; i++) settle_norm(m, norms[i], i < 2 && arch_has(a, NORM_BARE));
+    norm *norms[] = {&l->in,          &l->ffn_in,      &l->out,          &l->ffn_out,
+                     &l->attn.q_norm, &l->attn.k_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm};
+    for (int i = 0; i < 8; i++) settle_norm(m, norms[i], i < 2 && arch_has(a, NORM_BARE));
     return GEMEL_OK;
 }
 

@@ -18,8 +18,9 @@ static void frequencies(const rope_table *t, const float *factors, double *freq,
     double low = 0, high = 0, shrink = t->scaling == SCALING_LINEAR || t->scaling == SCALING_YARN ? 1 / t->factor : 1;
     double mscale = t->attn_factor;
     if (t->scaling == SCALING_YARN) {
-        low = floor_of(clamp(yarn_pair(t, t->beta_fast), 0, t->n_rot - 1));
-        high = -floor_of(-clamp(yarn_pair(t, t->beta_slow), 0, t->n_rot - 1));
+        low = clamp(yarn_pair(t, t->beta_fast), 0, t->n_rot - 1);
+        high = clamp(yarn_pair(t, t->beta_slow), 0, t->n_rot - 1);
+        if (t->has_whole_bounds) low = floor_of(low), high = -floor_of(-high);
         mscale *= 1 + 0.1 * fm_log(t->factor);
     }
     for (int i = 0; i < t->n_rot / 2; i++) {

@@ -2,7 +2,10 @@
 #include <stddef.h>
 
 #define PLACED(name, room, base, place, kind, must, may, never, in, out)                                               \
-    {name, room, SLOT_##kind, offsetof(base, place), must, (must) | (may), never, DIM_##in, DIM_##out, {0}},
+    {name, room, SLOT_##kind, offsetof(base, place), must, (must) | (may), never, DIM_##in, DIM_##out, DIM_ONE, {0}},
+#define STACK(id, name, place, must, may, never, in, out, count)                                                       \
+    {name,    SLOT_LAYER, SLOT_MATRIX, offsetof(layer, place), must, (must) | (may), never,                            \
+     DIM_##in, DIM_##out,  DIM_##count, {0}},
 #define FIRST(id, name, place, kind, must, may, never, in, out)                                                        \
     PLACED(name, SLOT_FIRST, gemel_model, place, kind, must, may, never, in, out)
 #define LAYER(id, name, place, kind, must, may, never, in, out)                                                        \
@@ -10,7 +13,7 @@
 #define LAST(id, name, place, kind, must, may, never, in, out)                                                         \
     PLACED(name, SLOT_LAST, gemel_model, place, kind, must, may, never, in, out)
 #define DEALT(id, name, first, second, third)                                                                          \
-    {name, SLOT_LAYER, SLOT_DEALT, 0, 0, 0, 0, 0, 0, {SLOT_##first, SLOT_##second, SLOT_##third}},
+    {name, SLOT_LAYER, SLOT_DEALT, 0, 0, 0, 0, 0, 0, 0, {SLOT_##first, SLOT_##second, SLOT_##third}},
 const slot slots[N_SLOTS] = {
 #include "slots.def"
 };
@@ -22,11 +25,19 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_Q: return l->attn.n_head * l->attn.k_dim;
     case DIM_K: return l->attn.n_head_kv * l->attn.k_dim;
     case DIM_V: return l->attn.n_head_kv * l->attn.v_dim;
-    case DIM_HEADS: return l->attn.n_head * l->attn.v_dim;
+    case DIM_HEADS: return l->attn.n_head * (l->mla.v_dim ? l->mla.v_dim : l->attn.v_dim);
     case DIM_FF: return l->ff.n_ff;
     case DIM_CTX: return m->n_ctx_train;
     case DIM_Q_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head : 1);
     case DIM_K_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head_kv : 1);
+    case DIM_N_HEAD: return l->attn.n_head;
+    case DIM_MLA_Q: return l->mla.q_rank ? 0 : l->attn.n_head * l->mla.k_dim;
+    case DIM_MLA_Q_B: return l->attn.n_head * l->mla.k_dim;
+    case DIM_Q_RANK: return l->mla.q_rank;
+    case DIM_LATENT: return l->attn.v_dim;
+    case DIM_MLA_KEY: return l->attn.k_dim;
+    case DIM_NOPE: return l->mla.k_dim - l->attn.n_rot;
+    case DIM_MLA_V: return l->mla.v_dim;
     case DIM_ROT: return m->ropes[0].n_rot / 2;
     default: return 1;
     }

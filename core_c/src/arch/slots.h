@@ -17,12 +17,21 @@ enum slot_dim {
     DIM_CTX,
     DIM_Q_NORM,
     DIM_K_NORM,
+    DIM_N_HEAD,
+    DIM_MLA_Q,
+    DIM_MLA_Q_B,
+    DIM_Q_RANK,
+    DIM_LATENT,
+    DIM_MLA_KEY,
+    DIM_NOPE,
+    DIM_MLA_V,
 };
 enum { SLOT_PARTS = 3 };
 
 #define FIRST(id, ...) SLOT_##id,
 #define LAYER(id, ...) SLOT_##id,
 #define LAST(id, ...) SLOT_##id,
+#define STACK(id, ...) SLOT_##id,
 #define DEALT(id, ...) SLOT_##id,
 typedef enum slot_id {
     SLOT_NONE = -1,
@@ -32,6 +41,7 @@ typedef enum slot_id {
 #undef FIRST
 #undef LAYER
 #undef LAST
+#undef STACK
 #undef DEALT
 
 typedef struct slot {
@@ -40,7 +50,7 @@ typedef struct slot {
     enum slot_kind kind;
     size_t at;   // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
     properties must, may, never;   // of architectures whose files must have it, may have it, and never have it
-    int n_in, n_out;               // enum slot_dim: columns, rows
+    int n_in, n_out, n_mats;       // enum slot_dim: columns, rows, matrices one after the other
     slot_id parts[SLOT_PARTS];     // SLOT_DEALT: the slots its rows go to
 } slot;
 extern const slot slots[N_SLOTS];

@@ -111,6 +111,21 @@ void tune_mistral3(gemel_model *m, keys *r) {   // YaRN's scale of cos and sin i
         m->layers[il].attn.heat = heat, m->layers[il].attn.heat_span = t->n_ctx_orig;
 }
 
+// YaRN multiplies scores, by the square of `by`, instead of cos and sin.
+void tune_deepseek2(gemel_model *m, keys *r) {
+    rope_table *t = &m->ropes[0];
+    double all = keys_float(r, "rope.scaling.yarn_log_multiplier", 0, 1e6, 0), by = 1;   // a tenth of mistral3's
+    if (t->scaling != SCALING_YARN || t->factor <= 1) keys_unread(r, "rope.scaling.yarn_log_multiplier");
+    else if (all > 0) {
+        t->attn_factor /= 1 + 0.1 * fm_log(t->factor);
+        by = 1 + all * fm_log(t->factor);
+    }
+    for (int il = 0; il < m->n_layer; il++) {
+        layer *l = &m->layers[il];
+        if (l->attn.score_div == 0) l->attn.score_div = fm_sqrt((double)l->mla.k_dim) / (by * by);
+    }
+}
+
 void tune_mpt(gemel_model *m, keys *r) {   // bloom, which shares the key, has a default of 8
     (void)m;
     keys_float(r, "attention.max_alibi_bias", 0, 1e6, REQUIRED);

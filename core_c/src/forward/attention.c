@@ -1,18 +1,17 @@
 // Attention: projections, RoPE and the cache in the first phase; scores, values and the output projection in the
 // second.
+#include "attention.h"
 #include <string.h>
 #include "../fmath.h"
-#include "worker.h"
 
 // ---- Keys and values into the cache --------------------------------------------------------------------------------
 
-// y[0..padded) = the head x of row t after RoPE, scaled, padded with zeros.
-static void rope_head(const worker *w, const attention *a, int t, const float *x, float scale, float *y, int padded) {
+void rope_head(const worker *w, const attention *a, int t, const float *x, int n, float scale, float *y, int padded) {
     static const rope_table still = {.far = 1};
     const rope_table *r = a->rope < 0 ? &still : &w->m->ropes[a->rope];
     const float *cs = w->b->rope_cs + (size_t)t * (size_t)w->m->rope_width + r->at;
-    w->k->rope(x, cs, r->n_rot, r->far, a->k_dim, scale, y);
-    memset(y + a->k_dim, 0, sizeof(float) * (size_t)(padded - a->k_dim));
+    w->k->rope(x, cs, r->n_rot, r->far, n, scale, y);
+    memset(y + n, 0, sizeof(float) * (size_t)(padded - n));
 }
 
 // x[n] of row t into +-most. What is Inf is still an error, and NaN stays.
@@ -57,29 +56,26 @@ static void shape_rows(const worker *w, const attention *a) {
     meet(w);
 }
 
+float scale_of(const worker *w, const attention *a, int t) {
+    const row *r = row_at(w, t);
+    float scale = r->cache->type == GEMEL_KV_Q8_0 ? a->q_scale_log2 : a->q_scale;
+    return a->heat_span ? scale * heat_of(a, r->pos[0]) : scale;
+}
+
 static void place_query(const worker *w, const attention *a, int t, int ih) {
     int stride = pad_to(a->k_dim, 32);
     float *from = w->s->q + (size_t)t * (size_t)(a->q.w.n_panels * 16) + ih * a->k_dim;
     float *to = w->s->heads + ((size_t)t * (size_t)a->n_head + (size_t)ih) * (size_t)stride;
-    const row *r = row_at(w, t);
-    float scale = r->cache->type == GEMEL_KV_Q8_0 ? a->q_scale_log2 : a->q_scale;
-    if (a->heat_span) scale = scale * heat_of(a, r->pos[0]);
+    float scale = scale_of(w, a, t);
     shape_head(w, a, t, &a->q_norm, from);
-    rope_head(w, a, t, from, a->is_late_norm ? 1 : scale, to, stride);
+    rope_head(w, a, t, from, a->k_dim, a->is_late_norm ? 1 : scale, to, stride);
     if (a->is_late_norm) norm_late(w, a, t, &a->q_norm, scale, to);
 }
 
-// K after RoPE and V, rounded to the cache's type.
-static void place_key_value(const worker *w, const attention *a, int t, int ih) {
-    float key[ATTEND_DIM], padded[ATTEND_DIM];
+void store_key_value(const worker *w, const attention *a, int t, int ih, const float *key, const float *v) {
+    float padded[ATTEND_DIM];
     row *r = row_at(w, t);
     const kv_layout *layout = kv_layout_at(r->cache, a->cache_class);
-    float *k = w->s->k + (size_t)t * (size_t)(a->k.w.n_panels * 16) + ih * a->k_dim;
-    float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
-    shape_head(w, a, t, &a->k_norm, k);
-    if (a->clamp > 0) clamp(w, t, v, a->v_dim, a->clamp);
-    rope_head(w, a, t, k, 1.0f, key, layout->k_dim);
-    if (a->is_late_norm) norm_late(w, a, t, &a->k_norm, 1.0f, key);
     if (layout->v_dim > a->v_dim) {
         v = memcpy(padded, v, sizeof(float) * (size_t)a->v_dim);
         memset(padded + a->v_dim, 0, sizeof(float) * (size_t)(layout->v_dim - a->v_dim));
@@ -88,30 +84,40 @@ static void place_key_value(const worker *w, const attention *a, int t, int ih) 
     if (!w->k->kv[r->cache->type].store(key, v, layout, block, r->at % KV_BLOCK)) row_is_bad(w, t);
 }
 
+void expect_key_values(const worker *w, const attention *a, int t) {
+    const row *r = row_at(w, t);
+    for (int g = 0; g < a->n_head_kv && w->n > 1; g++)
+        kv_block_expect(kv_layout_at(r->cache, a->cache_class),
+                        kv_block_at(r->cache, a->cache_class, a->cache_at + g, r->at), r->at % KV_BLOCK);
+}
+
+// K after RoPE and V, rounded to the cache's type.
+static void place_key_value(const worker *w, const attention *a, int t, int ih) {
+    float key[ATTEND_DIM];
+    const kv_layout *layout = kv_layout_at(row_at(w, t)->cache, a->cache_class);
+    float *k = w->s->k + (size_t)t * (size_t)(a->k.w.n_panels * 16) + ih * a->k_dim;
+    float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
+    shape_head(w, a, t, &a->k_norm, k);
+    if (a->clamp > 0) clamp(w, t, v, a->v_dim, a->clamp);
+    rope_head(w, a, t, k, a->k_dim, 1.0f, key, layout->k_dim);
+    if (a->is_late_norm) norm_late(w, a, t, &a->k_norm, 1.0f, key);
+    store_key_value(w, a, t, ih, key, v);
+}
+
 static void place_heads(const worker *w, const attention *a) {
     int each = a->n_head + a->n_head_kv, total = w->n * each;
     for (int i = share(total, w->ith, w->nth); i < share(total, w->ith + 1, w->nth); i++) {
         int t = i / each, ih = i % each;
-        const row *r = row_at(w, t);
-        if (ih == 0 && w->n > 1)   // cache lines that no other row has fetched
-            for (int g = 0; g < a->n_head_kv; g++)
-                kv_block_expect(kv_layout_at(r->cache, a->cache_class),
-                                kv_block_at(r->cache, a->cache_class, a->cache_at + g, r->at), r->at % KV_BLOCK);
+        if (ih == 0) expect_key_values(w, a, t);
         if (ih < a->n_head) place_query(w, a, t, ih);
         else place_key_value(w, a, t, ih - a->n_head);
     }
 }
 
-// Copy the stream as it enters the layer, for feed-forward, which reads it after attention has changed it.
-static void keep_stream(const worker *w) {
-    for (int t = w->ith; t < w->n; t += w->nth)
-        memcpy(w->s->x0 + (size_t)t * (size_t)w->m->n_embd, stream_at(w, t), sizeof(float) * (size_t)w->m->n_embd);
-}
-
 static void attention_put(worker *w, const layer *l) {
     const attention *a = &l->attn;
     int floats = weight_is_float(&a->q.w) && weight_is_float(&a->k.w) && weight_is_float(&a->v.w);
-    if (l->is_parallel) keep_stream(w);
+    keep_stream(w, l);
     acts in = prepare(w, w->s->x, (size_t)w->m->n_embd, w->m->n_embd, &l->in, !floats);
     const product p[] = {{&a->q, w->s->q}, {&a->k, w->s->k}, {&a->v, w->s->v}};
     multiply_all(w, &in, p, 3, GEMEL_OP_ATTENTION_IN);
@@ -265,33 +271,41 @@ static void attend_rows(const worker *w, const attention *a) {
     }
 }
 
-// Heads side by side without their padding, for the output projection; by each thread for its share of rows.
-static const float *compact_heads(const worker *w, const attention *a, size_t *ld) {
-    int stride = pad_to(a->v_dim, 32), width = pad_to(a->n_head * a->v_dim, 16);
-    *ld = (size_t)(a->n_head * stride);
-    if (stride == a->v_dim) return w->s->att;
-    for (int t = w->ith; t < w->n; t += w->nth)
-        for (int ih = 0; ih < a->n_head; ih++)
-            memcpy(w->s->q + (size_t)t * (size_t)width + ih * a->v_dim, w->s->att + (size_t)t * *ld + ih * stride,
-                   sizeof(float) * (size_t)a->v_dim);
-    meet(w);
-    *ld = (size_t)width;
-    return w->s->q;
-}
-
-static void attention_take(worker *w, const layer *l) {
-    const attention *a = &l->attn;
+void attend(const worker *w, const attention *a) {
     if (w->n > 1) attend_rows(w, a);
     else if (is_shared(w, a)) attend_shared(w, a);
     else attend_one_row(w, a);
     mark(w, GEMEL_OP_ATTENTION);
     meet(w);
-    size_t ld;
-    const float *heads = compact_heads(w, a, &ld);
+}
+
+// Heads side by side without their padding; by each thread for its share of rows.
+static const float *compact_heads(const worker *w, const float *heads, int n_head, int dim, size_t *ld) {
+    int stride = pad_to(dim, 32), width = pad_to(n_head * dim, 16);
+    *ld = (size_t)(n_head * stride);
+    if (stride == dim) return heads;
+    for (int t = w->ith; t < w->n; t += w->nth)
+        for (int ih = 0; ih < n_head; ih++)
+            memcpy(w->s->q + (size_t)t * (size_t)width + ih * dim, heads + (size_t)t * *ld + ih * stride,
+                   sizeof(float) * (size_t)dim);
+    meet(w);
+    *ld = (size_t)width;
+    return w->s->q;
+}
+
+void add_heads(const worker *w, const layer *l, const float *heads, int dim) {
     static const norm none = {0};
-    acts in = prepare(w, heads, ld, a->n_head * a->v_dim, &none, !weight_is_float(&a->output.w));
+    const attention *a = &l->attn;
+    size_t ld;
+    heads = compact_heads(w, heads, a->n_head, dim, &ld);
+    acts in = prepare(w, heads, ld, a->n_head * dim, &none, !weight_is_float(&a->output.w));
     add_half(w, l, &a->output, &in, &l->out, GEMEL_OP_ATTENTION_OUT);
     meet(w);
+}
+
+static void attention_take(worker *w, const layer *l) {
+    attend(w, &l->attn);
+    add_heads(w, l, w->s->att, l->attn.v_dim);
 }
 
 const block attention_block = {attention_put, attention_take};

@@ -6,7 +6,7 @@
 #include "../fmath.h"
 #include "worker.h"
 
-static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block};
+static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block};
 static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block, [FFN_PLAIN] = &plain_block};
 
 // ---- Before the first layer ----------------------------------------------------------------------------------------

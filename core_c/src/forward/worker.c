@@ -25,12 +25,15 @@ acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *
     return a;
 }
 
-void multiply(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y) {
-    size_t ld = (size_t)l->w.n_panels * 16;
+void multiply_into(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y, size_t ld) {
     w->k->matmul(&l->w, a, p0, p1, y, ld);
     int from = p0 * 16, to = p1 * 16 < l->w.n_out ? p1 * 16 : l->w.n_out;
     for (int t = 0; l->b && t < a->n; t++)
         for (int i = from; i < to; i++) y[(size_t)t * ld + (size_t)i] = y[(size_t)t * ld + (size_t)i] + l->b[i];
+}
+
+void multiply(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y) {
+    multiply_into(w, l, a, p0, p1, y, (size_t)l->w.n_panels * 16);
 }
 
 enum { FEW_ROWS = 16 };   // these stream through the weights, fastest through many that are adjacent

@@ -1,5 +1,6 @@
 // One thread's view of a pass, and what every block is made of: shares of the work, barriers, prepared rows, products.
 #pragma once
+#include <string.h>
 #include "batch.h"
 #include "workspace.h"
 
@@ -20,7 +21,7 @@ typedef struct block {   // half a layer, in two phases: a row that nothing is w
     void (*put)(worker *w, const layer *l);    // what it puts into the cache; NULL: nothing
     void (*take)(worker *w, const layer *l);   // what it makes of it, added to the residual stream
 } block;
-extern const block attention_block, gated_block, plain_block;
+extern const block attention_block, mla_block, gated_block, plain_block;
 void output(worker *w);   // what is wanted, after the last layer
 
 static inline int pad_to(int n, int to) { return (n + to - 1) / to * to; }
@@ -55,12 +56,18 @@ int deal_take(deal *d);                                // 1: d->from..d->to-1 is
 
 // y = the norm of row t's x[n]; a row whose statistics are Inf or NaN is bad. y may be x.
 void norm_row(const worker *w, const norm *norm, int t, const float *x, int n, float *y);
+// Keep the stream as it enters a layer whose halves are parallel, for feed-forward, which reads it later; by share.
+static inline void keep_stream(const worker *w, const layer *l) {
+    for (int t = w->ith; l->is_parallel && t < w->n; t += w->nth)
+        memcpy(w->s->x0 + (size_t)t * (size_t)w->m->n_embd, stream_at(w, t), sizeof(float) * (size_t)w->m->n_embd);
+}
 // Norm (where `norm` is on) and quantise rows x[n][ld] once for all products that read them. With one row every thread
 // does it for itself, which is cheaper than a barrier. x must be complete for all threads; all rows are done on return.
 acts prepare(const worker *w, const float *x, size_t ld, int width, const norm *norm, int quantise);
 
 // Panels p0..p1-1 of y[n][ld] = W a + bias, the only place where weights are multiplied.
-void multiply(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y);
+void multiply_into(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y, size_t ld);
+void multiply(const worker *w, const linear *l, const acts *a, int p0, int p1, float *y);   // ld: padded to panels
 // Several products of one input: their panels, side by side, are split among the threads.
 typedef struct product {
     const linear *l;

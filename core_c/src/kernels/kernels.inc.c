@@ -20,7 +20,7 @@ const kernels TABLE = {
     .act_get = act_get,
     .matmul = matmul,
     .norm = {[NORM_RMS] = norm_rms, [NORM_LAYER] = norm_layer},
-    .act = {[ACT_SILU] = silu, [ACT_GELU_TANH] = gelu_tanh, [ACT_GELU] = gelu},
+    .act = {[ACT_SILU] = silu, [ACT_GELU_TANH] = gelu_tanh, [ACT_GELU] = gelu, [ACT_CLAMPED] = clamped},
     .soft_cap = soft_cap,
     .add_to = add_to,
     .rope = rope,

@@ -146,6 +146,21 @@ ACTIVATION(silu)
 ACTIVATION(gelu_tanh)
 ACTIVATION(gelu)
 
+// Both are clamped first. Times 0, what is finite changes nothing; Inf would be lost otherwise.
+KERNEL void clamped(const float *gate, const float *up, int n, float *y) {
+    const vf most = vf_set1(7.0f), least = vf_set1(-7.0f), zero = vf_set1(0);
+    for (int i = 0; i < n; i += W) {
+        vf g = vf_load(gate + i), x = vf_min(g, most), v = vf_gate(x, vf_mul(x, vf_set1(1.702f)));
+        vf odd = vf_mul(g, zero);
+        if (up) {
+            vf u = vf_load(up + i);
+            v = vf_mul(v, vf_add(vf_max(vf_min(u, most), least), vf_set1(1.0f)));
+            odd = vf_add(odd, vf_mul(u, zero));
+        }
+        vf_store(y + i, vf_add(v, odd));
+    }
+}
+
 // ---- A soft cap ----------------------------------------------------------------------------------------------------
 
 typedef struct cap {   // c * tanh(s / c) is c - 2 c / (1 + exp(2 s / c)): c, 2 c, 2 / c

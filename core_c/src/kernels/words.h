@@ -2,4 +2,10 @@
 #pragma once
 
 typedef enum norm_kind { NORM_RMS, NORM_LAYER, N_NORMS } norm_kind;
-typedef enum act_kind { ACT_SILU, ACT_GELU_TANH, ACT_GELU, N_ACTS } act_kind;   // GELU by tanh, and by erf
+typedef enum act_kind {   // GELU by tanh, and by erf; the one of gpt-oss, which clamps what it reads
+    ACT_SILU,
+    ACT_GELU_TANH,
+    ACT_GELU,
+    ACT_CLAMPED,
+    N_ACTS
+} act_kind;

@@ -270,7 +270,7 @@ static void pack_panels(void *arg, int ith, int nth) {
     weight *w = j->a->to.w;
     j->result[ith] = PANEL_OK;
     for (int i = ith; i < j->n; i += nth) {
-        uint8_t *panel = w->data + (size_t)(j->first + i) * w->panel_size;
+        uint8_t *panel = w->data + (size_t)(j->a->to.first_panel + j->first + i) * w->panel_size;
         int n_rows = i == j->n - 1 ? j->last_rows : 16;
         int r = panel_pack(j->a->t->type, w->n_in, j->rows + (size_t)i * 16 * j->a->row_size, j->a->row_size, n_rows,
                            panel);

@@ -8,8 +8,8 @@
 #include "../memory.h"
 
 static void count_weight(gemel_model *m, const weight *w) {
-    m->totals.decode_size += (double)w->panel_size * w->n_panels;
-    m->totals.decode_macs += (double)w->n_in * w->n_out;
+    m->totals.decode_size += (double)weight_size(w);
+    m->totals.decode_macs += (double)w->n_in * w->n_out * w->n_mats;
     const panel_kind *k = panel_kind_of(w->type);
     m->totals.has_halves |= k && k->sub == 16;
 }

@@ -36,17 +36,21 @@ static int rows_of(const walk *w, const slot *s, int il) {
     return slot_dim_of(w->m, layer_of(w, il), s->kind == SLOT_MATRIX ? s->n_out : s->n_in);
 }
 
-// t holds n_in columns by n_out rows (a vector: n_in numbers, n_out 1). may_exceed: it may have more rows (numbers).
-static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint64_t n_in, uint64_t n_out,
+// t holds n_in columns by n_out rows of n_mats matrices (a vector: n_in numbers, 1, 1). may_exceed: it may have more
+// rows (numbers).
+static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint64_t n_in, uint64_t n_out, int n_mats,
                        int may_exceed) {
     printable name;
+    char count[24] = "";
     int fits_in = t->ne[0] == n_in || (may_exceed && !is_matrix && t->ne[0] > n_in);
     int fits_out = t->ne[1] == n_out || (may_exceed && is_matrix && t->ne[1] > n_out);
-    if (!fits_in || !fits_out || t->ne[2] != 1 || t->ne[3] != 1)
-        return fail(
-            w->e, GEMEL_E_FORMAT, "the tensor %s is [%llu, %llu, %llu, %llu]; by the metadata it must be [%llu, %llu]",
-            name_of(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1], (unsigned long long)t->ne[2],
-            (unsigned long long)t->ne[3], (unsigned long long)n_in, (unsigned long long)n_out);
+    if (n_mats > 1) snprintf(count, sizeof count, ", %d", n_mats);
+    if (!fits_in || !fits_out || t->ne[2] != (uint64_t)n_mats || t->ne[3] != 1)
+        return fail(w->e, GEMEL_E_FORMAT,
+                    "the tensor %s is [%llu, %llu, %llu, %llu]; by the metadata it must be [%llu, %llu%s]",
+                    name_of(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1],
+                    (unsigned long long)t->ne[2], (unsigned long long)t->ne[3], (unsigned long long)n_in,
+                    (unsigned long long)n_out, count);
     if (!is_matrix && t->n_dims > 1 && t->ne[1] != 1)
         return fail(w->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; it must have 1", name_of(t, &name),
                     t->n_dims);
@@ -68,22 +72,30 @@ static int check_leftover(const walk *w) {
 
 // ---- Places --------------------------------------------------------------------------------------------------------
 
-// Rows first..first+n-1 of tensor i (of a vector: numbers) go to slot s of layer il.
-static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n) {
+// One more destination: rows or numbers of tensor i; NULL: no memory.
+static destination *next_destination(walk *w, int i, const slot *s, int il) {
     placement *p = w->p;
-    const gguf_tensor *t = gguf_tensor_at(w->g, i);
-    const format *f = format_of(t->type);
-    uint8_t *at = w->m->memory ? w->m->memory + p->size : NULL;
     if (p->n == p->capacity) {
         int capacity = p->capacity ? 2 * p->capacity : 64;
         destination *to = realloc(p->to, (size_t)capacity * sizeof *to);
-        if (!to) return fail(w->e, GEMEL_E_MEMORY, "no memory for %d tensors", capacity);
+        if (!to) return NULL;
         p->to = to;
         p->capacity = capacity;
     }
     destination *d = &p->to[p->n++];
     *d = (destination){.tensor = i, .il = il, .is_factors = s->kind == SLOT_FACTORS};
     w->is_used[i] = 1;
+    return d;
+}
+
+// Rows first..first+n-1 of tensor i, of each of its matrices (of a vector: numbers), go to slot s of layer il.
+static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n) {
+    placement *p = w->p;
+    const gguf_tensor *t = gguf_tensor_at(w->g, i);
+    const format *f = format_of(t->type);
+    uint8_t *at = w->m->memory ? w->m->memory + p->size : NULL;
+    destination *d = next_destination(w, i, s, il);
+    if (!d) return fail(w->e, GEMEL_E_MEMORY, "no memory for %d tensors", p->n);
     if (s->kind != SLOT_MATRIX) {
         if (first % (uint64_t)f->block || n % f->block) {
             printable name;
@@ -97,13 +109,19 @@ static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n) {
         p->size += round_up((uint64_t)n * sizeof(float));
         return GEMEL_OK;
     }
-    uint64_t row_size = t->size / t->ne[1];
-    d->from = first * row_size, d->size = (uint64_t)n * row_size;
-    d->n_in = (int)t->ne[0], d->n_out = n;
-    weight *m = d->w = slot_weight(w->m, il, s);
-    *m = (weight){.type = t->type, .n_in = d->n_in, .n_out = n, .n_panels = (n + 15) / 16, .data = at};
+    uint64_t row_size = t->size / t->ne[1] / t->ne[2];
+    weight *m = slot_weight(w->m, il, s);
+    *m = (weight){.type = t->type, .n_in = (int)t->ne[0], .n_out = n, .n_panels = (n + 15) / 16, .data = at};
+    m->n_mats = (int)t->ne[2];
     m->panel_size = panel_size_of(t->type, m->n_in);
-    p->size += round_up((uint64_t)m->n_panels * m->panel_size);
+    p->size += round_up((uint64_t)m->n_mats * (uint64_t)m->n_panels * m->panel_size);
+    for (int k = 0; k < m->n_mats; k++) {   // a run of rows each: the last panel of a matrix is padded
+        if (k && !(d = next_destination(w, i, s, il)))
+            return fail(w->e, GEMEL_E_MEMORY, "no memory for %d tensors", p->n);
+        d->from = ((uint64_t)k * t->ne[1] + first) * row_size, d->size = (uint64_t)n * row_size;
+        d->n_in = m->n_in, d->n_out = n;
+        d->w = m, d->first_panel = k * m->n_panels;
+    }
     return GEMEL_OK;
 }
 
@@ -138,7 +156,7 @@ static int put_part(walk *w, slot_id fused, slot_id id, int il) {
     const slot *s = &slots[id];
     int i = find(w, fused, il), total = rows_before(w, fused, SLOT_NONE, il), is_matrix = s->kind == SLOT_MATRIX;
     int n_in = is_matrix ? slot_dim_of(w->m, layer_of(w, il), s->n_in) : total;
-    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, is_matrix ? (uint64_t)total : 1, 0);
+    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, is_matrix ? (uint64_t)total : 1, 1, 0);
     return code < 0 ? code : put(w, i, s, il, (uint64_t)rows_before(w, fused, id, il), rows_of(w, s, il));
 }
 
@@ -147,6 +165,7 @@ static int place(walk *w, slot_id id, int il) {
     if (s->kind == SLOT_DEALT || !slot_may_be_in(s, w->m->arch)) return GEMEL_OK;
     slot_id fused = s->room == SLOT_LAYER ? dealt_from(w, id, il) : SLOT_NONE;
     if (fused != SLOT_NONE) return put_part(w, fused, id, il);
+    if (!slot_dim_of(w->m, layer_of(w, il), s->n_in) || !rows_of(w, s, il)) return GEMEL_OK;   // not in this layer
     int i = find(w, id, il);
     char name[96];
     slot_name(s, il, name);
@@ -154,8 +173,9 @@ static int place(walk *w, slot_id id, int il) {
     if (i < 0) return GEMEL_OK;
     int is_matrix = s->kind == SLOT_MATRIX, n_in = slot_dim_of(w->m, layer_of(w, il), s->n_in);
     int n_out = is_matrix ? rows_of(w, s, il) : 1;
+    int n_mats = is_matrix ? slot_dim_of(w->m, layer_of(w, il), s->n_mats) : 1;
     int is_by_id = (is_matrix ? s->n_out : s->n_in) == DIM_VOCAB;   // rows of ids over the vocabulary are left out
-    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, (uint64_t)n_out, is_by_id);
+    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, (uint64_t)n_out, n_mats, is_by_id);
     return code < 0 ? code : put(w, i, s, il, 0, is_matrix ? n_out : n_in);
 }
 

@@ -42,6 +42,16 @@ typedef struct attention {
     int cache_class, cache_at;   // its class of the cache; the place of its first KV head in a page of that class
 } attention;
 
+// Latent attention: `attention` has the numbers of its absorbed form, in which all heads share one KV head, whose key is
+// the latent and the rotated key, and whose value is the latent. These are the numbers of a head outside that form.
+typedef struct mla {
+    int q_rank;         // of the queries' two matrices; 0: they have one
+    int k_dim, v_dim;   // of a head; a key's last attention.n_rot channels are rotated
+    linear q, q_a, q_b, kv_a;
+    norm q_a_norm, kv_a_norm;
+    linear k_b, v_b;   // [n_head] matrices: from a query to the latent, from the latent to an output
+} mla;
+
 typedef struct feed_forward {
     int n_ff;
     act_kind act;
@@ -55,6 +65,7 @@ typedef struct layer {
     int is_parallel;        // both halves read the residual stream as it enters the layer
     float residual_scale;   // what a half adds is multiplied by it
     attention attn;
+    mla mla;
     feed_forward ff;
 } layer;
 
@@ -63,6 +74,7 @@ typedef struct rope_table {
     int n_rot, far;   // rotated channels of a head; how far apart the two of a pair are: 1, or n_rot / 2
     rope_scaling scaling;
     double base, factor, attn_factor, beta_fast, beta_slow;
+    int has_whole_bounds;   // of YaRN: the first and the last pair it changes are rounded, away from each other
     int n_ctx_orig;    // context length before scaling
     double *freq[2];   // [n_rot / 2] of sessions up to n_ctx_orig, and of longer ones
     float scale[2];    // of cos and sin

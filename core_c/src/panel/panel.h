@@ -6,10 +6,20 @@ typedef struct weight {
     int type;            // GGUF type, or FORMAT_COUNT + T_Q8_0 where a Q8_0 tensor holds the code -128
     int n_in, n_out;     // y[n_out] = W[n_out][n_in] x[n_in]
     int n_panels;        // 16 rows each; the last is padded with zeros
+    int n_mats;          // matrices of these sizes
     size_t panel_size;   // bytes
-    uint8_t *data;       // [n_panels][panel_size], 64-byte aligned
+    uint8_t *data;       // [n_mats][n_panels][panel_size], 64-byte aligned
 } weight;
 
+static inline size_t weight_size(const weight *w) {   // bytes of all matrices
+    return (size_t)w->n_mats * (size_t)w->n_panels * w->panel_size;
+}
+static inline weight weight_at(const weight *w, int i) {   // matrix i alone
+    weight one = *w;
+    one.n_mats = 1;
+    one.data += (size_t)i * (size_t)w->n_panels * w->panel_size;
+    return one;
+}
 static inline int weight_is_float(const weight *w) { return format_float_size(w->type) > 0; }   // else it is quantised
 const panel_kind *panel_kind_of(int type);   // NULL: plain floats, and what is not supported
 size_t panel_size_of(int type, int n_in);    // bytes of one panel; 0 when the type is not supported
