@@ -90,6 +90,9 @@ class Reference:
         self.is_latent = self.row.mixer == "MLA"
         self.k_dim = int(self._number("attention.key_length", self.n_embd // self.n_head[0]))
         self.v_dim = int(self._number("attention.value_length", self.n_embd // self.n_head[0]))
+        if self.is_latent:
+            self.v_dim = int(self._number("attention.kv_lora_rank"))
+            self.k_dim = self.v_dim + int(self._number("rope.dimension_count"))
         self.eps = self._number(f"attention.layer_norm_{'rms_' if self.row.norm == 'RMS' else ''}epsilon")
         self.n_ctx = n_ctx or min(int(self._number("context_length")), 4096)
         self.ropes = [self._rope(il) for il in range(self.n_layer)]

@@ -81,14 +81,13 @@ def attend(q: F32, k: F32, v: F32, scores: Scores = Scores(), kept: npt.DTypeLik
         out = out * old
         for i, at in enumerate(here):
             out = out + values[at] * weights[..., i, None]
-    total = fold(lanes)
+    by: F32 = np.divide(1, fold(lanes), dtype=np.float32)
     if scores.sinks is not None:
         sinks = np.array(scores.sinks, np.float32)[:, None]
         most = np.maximum(top, sinks)
         fix = exp(top - most)
-        mixed: F32 = out * np.divide(fix, total * fix + exp(sinks - most), dtype=np.float32)
-        return mixed
-    mixed = out * np.divide(1, total, dtype=np.float32)
+        by = np.divide(fix, fold(lanes) * fix + exp(sinks - most), dtype=np.float32)
+    mixed: F32 = out * by
     return mixed
 
 
@@ -178,12 +177,12 @@ def _attend_q8_one(
         lanes = lanes * old + total * new
         out = out * old + (np.rint(weights).astype(np.int32) @ block.v).astype(np.float32) * new
         top = now
+    by: F32 = np.divide(1, fold(lanes), dtype=np.float32)
     if sink is not None:
         most = np.maximum(top, sink)
         fix = exp2(top - most, 1)
-        mixed: F32 = out * np.divide(fix, fold(lanes) * fix + exp2(sink - most, 127), dtype=np.float32)
-        return mixed
-    mixed = out * np.divide(1, fold(lanes), dtype=np.float32)
+        by = np.divide(fix, fold(lanes) * fix + exp2(sink - most, 127), dtype=np.float32)
+    mixed: F32 = out * by
     return mixed
 
 

@@ -131,7 +131,7 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
 def _latent(t: TinyModel) -> list[Pair]:
     numbers = {
         "kv_lora_rank": t.kv_rank, "key_length": t.kv_rank + t.rotated, "value_length": t.kv_rank,
-        "key_length_mla": t.dim, "value_length_mla": t.v_dim,
+        "key_length_mla": t.dim, "value_length_mla": t.v_length,
     }  # fmt: skip
     if t.q_rank:
         numbers["q_lora_rank"] = t.q_rank
@@ -317,8 +317,8 @@ def _latent_sizes(t: TinyModel, n_head: int) -> dict[str, tuple[int, int]]:
         **(two if t.q_rank else one),
         "attn_kv_a_mqa": (t.n_embd, t.kv_rank + t.rotated),
         "attn_k_b": (t.dim - t.rotated, t.kv_rank),
-        "attn_v_b": (t.kv_rank, t.v_dim),
-        "attn_output": (n_head * t.v_dim, t.n_embd),
+        "attn_v_b": (t.kv_rank, t.v_length),
+        "attn_output": (n_head * t.v_length, t.n_embd),
     }
 
 

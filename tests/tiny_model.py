@@ -79,7 +79,7 @@ class TinyModel:
     max_alibi_bias: float | None = None
     kv_rank: int = 64  # of latent attention
     q_rank: int = 0  # 0: queries have one matrix
-    v_dim: int = 32  # of a head of latent attention
+    v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
     parallel: bool | None = None  # both halves of a layer read the same
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     tokenizer: str = "bpe"  # bpe, spm
@@ -98,6 +98,10 @@ class TinyModel:
         if self.head_dim is None and self.is_latent:
             return 48
         return self.n_embd // of_layer(self.n_head, 0) if self.head_dim is None else self.head_dim
+
+    @property
+    def v_length(self) -> int:
+        return 2 * self.n_embd // of_layer(self.n_head, 0) if self.v_dim is None else self.v_dim
 
     @property
     def is_latent(self) -> bool:

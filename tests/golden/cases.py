@@ -192,7 +192,7 @@ DEEPSEEK2 = {
     "two matrices of queries": Golden({"q_rank": 32, "tied": True}),
     "yarn": Golden({**YARN_FIELDS, "q_rank": 24, "yarn_log": 0.0707}, {**YARN, **SCALES}),
     "yarn without a multiplier": Golden(YARN_FIELDS, YARN),
-    "odd sizes": Golden({**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11}),
+    "odd sizes": Golden({**ODD, "kv_rank": 22, "head_dim": 14, "n_rot": 6, "v_dim": 11}),
     "odd sizes, two matrices": Golden({**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11, "q_rank": 28}),
 }
 QWEN3 = {

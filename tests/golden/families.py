@@ -265,7 +265,7 @@ def _deepseek2(t: TinyModel, rope: Config) -> Config:
     return {
         **_llama(t, rope), "head_dim": t.rotated, "num_key_value_heads": t.n_head, "q_lora_rank": t.q_rank or None,
         "kv_lora_rank": t.kv_rank, "qk_rope_head_dim": t.rotated, "qk_nope_head_dim": t.dim - t.rotated,
-        "v_head_dim": t.v_dim, "first_k_dense_replace": t.n_layer,
+        "v_head_dim": t.v_length, "first_k_dense_replace": t.n_layer,
     }  # fmt: skip
 
 

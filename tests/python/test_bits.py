@@ -93,7 +93,11 @@ def test_every_thread_count_gives_the_same_logits(tiny_model: Open, fields: dict
         assert logits(model, IDS[:20], 1) == logits(model, IDS[:20]), n
 
 
-@pytest.mark.parametrize("shape", ["grouped heads", "one head a group", "all heads in one group", "heads padded"])
+LONG = ["grouped heads", "one head a group", "all heads in one group", "heads padded",
+        "deepseek2, Q4_0", "deepseek2, latent of 80, padded"]   # fmt: skip
+
+
+@pytest.mark.parametrize("shape", LONG)
 def test_threads_share_a_long_past_without_changing_a_bit(tiny_model: Open, shape: str) -> None:
     model = tiny_model(**SHAPES[shape])
     ids = [1 + i * 7 % 300 for i in range(400)]

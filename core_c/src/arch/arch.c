@@ -10,7 +10,14 @@
 #define HAS_GATED 0
 #define HAS_ATTENTION 0
 #define ARCH(name, rope, norm, act, mixer, ffn, properties, tune)                                                      \
-    {#name, ROPE_##rope, NORM_##norm, ACT_##act, MIXER_##mixer, FFN_##ffn, HAS_ALL | HAS_##mixer | HAS_##ffn | properties, tune},
+    {#name,                                                                                                            \
+     ROPE_##rope,                                                                                                      \
+     NORM_##norm,                                                                                                      \
+     ACT_##act,                                                                                                        \
+     MIXER_##mixer,                                                                                                    \
+     FFN_##ffn,                                                                                                        \
+     HAS_ALL | HAS_##mixer | HAS_##ffn | properties,                                                                   \
+     tune},
 static const arch archs[] = {
 #include "archs.def"
 };
@@ -165,8 +172,7 @@ static void refuse_kv_b(keys *r) {
 static void check_length(keys *r, const char *name, int must) {
     int said = keys_int(r, name, 1, 1 << 20, must);
     if (said != must && !r->code)
-        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
-                          "%s.%s is %d; by attention.kv_lora_rank and rope.dimension_count it must be %d", r->arch,
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.%s is %d; in this form of latent attention it must be %d", r->arch,
                           name, said, must));
 }
 
@@ -186,7 +192,11 @@ static void read_mla(gemel_model *m, keys *r, layer *l) {
     check_length(r, "attention.head_count_kv", 1);
     check_length(r, "attention.key_length", a->k_dim);
     check_length(r, "attention.value_length", a->v_dim);
-    keys_refuse_over_zero(r, "attention.temperature_scale", "a temperature of attention");
+    if (keys_float(r, "attention.temperature_scale", 0, 1e6, 0) > 0)
+        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                          "%s has a temperature of attention (%s.attention.temperature_scale), "
+                          "which is not supported",
+                          r->arch, r->arch));
     if (!r->code && p->k_dim <= a->n_rot)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
                           "%s.attention.key_length_mla is %d; it must be over rope.dimension_count, %d", r->arch,

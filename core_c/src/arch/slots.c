@@ -4,8 +4,8 @@
 #define PLACED(name, room, base, place, kind, must, may, never, in, out)                                               \
     {name, room, SLOT_##kind, offsetof(base, place), must, (must) | (may), never, DIM_##in, DIM_##out, DIM_ONE, {0}},
 #define STACK(id, name, place, must, may, never, in, out, count)                                                       \
-    {name,    SLOT_LAYER, SLOT_MATRIX, offsetof(layer, place), must, (must) | (may), never,                            \
-     DIM_##in, DIM_##out,  DIM_##count, {0}},
+    {name,      SLOT_LAYER,  SLOT_MATRIX, offsetof(layer, place), must, (must) | (may), never, DIM_##in,               \
+     DIM_##out, DIM_##count, {0}},
 #define FIRST(id, name, place, kind, must, may, never, in, out)                                                        \
     PLACED(name, SLOT_FIRST, gemel_model, place, kind, must, may, never, in, out)
 #define LAYER(id, name, place, kind, must, may, never, in, out)                                                        \

@@ -3,7 +3,7 @@
 #include "../model/model.h"
 
 enum slot_room { SLOT_FIRST, SLOT_LAYER, SLOT_LAST };
-enum slot_kind { SLOT_VECTOR, SLOT_FACTORS, SLOT_MATRIX, SLOT_DEALT };
+enum slot_kind { SLOT_VECTOR, SLOT_FACTORS, SLOT_SCORES, SLOT_MATRIX, SLOT_DEALT };
 enum slot_dim {
     DIM_ONE,
     DIM_VOCAB,

@@ -70,6 +70,12 @@ void tune_smollm3(gemel_model *m, keys *r) {
 
 void tune_olmo2(gemel_model *m, keys *r) { windows_with_rope(m, r, 4, m->ropes[0].base); }
 
+void tune_gpt_oss(gemel_model *m, keys *r) {
+    keys_int(r, "attention.sliding_window", 0, 1 << 30, REQUIRED);
+    windows(m, r, 2, 0);
+    m->ropes[0].has_whole_bounds = 0;
+}
+
 // Logits are divided by a number of the file.
 static void divide_logits(gemel_model *m, keys *r, double by) {
     if (r->code) return;

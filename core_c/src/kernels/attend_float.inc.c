@@ -192,7 +192,7 @@ static void att_block_step(const att_type *t, const attend_args *a, att_state *s
     }
 }
 
-// What a query's values are multiplied by at the end, where the sum of its weights, relative to `top`, gets a sink, too.
+// What a query's values are multiplied by at the end, where a sink joins the sum of its weights, relative to `top`.
 KERNEL float att_with_sink(float sum, float top, float sink) {
     float most = top > sink ? top : sink, fix[LANES], one[LANES];
     vf_store(fix, vf_exp(vf_set1(top - most)));

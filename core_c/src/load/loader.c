@@ -300,6 +300,19 @@ static int pack_rows(gemel_loader *l, arrival *a, const uint8_t *rows, int first
     return result;
 }
 
+static int check_vector(const arrival *a, errors *e) {
+    for (int i = 0; i < a->to.n_in; i++) {
+        float x = a->to.v[i];
+        if (a->to.kind == SLOT_FACTORS && !(x > 0))
+            return fail(e, GEMEL_E_FORMAT, "the tensor %s: RoPE factor %d is %g; it must be over 0",
+                        printable_name(a->t->name.at, a->t->name.size).text, i, (double)x);
+        if (a->to.kind == SLOT_SCORES && !(x < ATTEND_BOUND && x > -ATTEND_BOUND))
+            return fail(e, GEMEL_E_FORMAT, "the tensor %s: sink %d is %g; it must be below 2^57 in size",
+                        printable_name(a->t->name.at, a->t->name.size).text, i, (double)x);
+    }
+    return GEMEL_OK;
+}
+
 static int unpack_vector(arrival *a, const uint8_t *data, errors *e) {
     const format *f = format_of(a->t->type);
     for (int i = 0; i < a->to.n_in; i += f->block, data += f->block_size) {
@@ -308,11 +321,7 @@ static int unpack_vector(arrival *a, const uint8_t *data, errors *e) {
                         printable_name(a->t->name.at, a->t->name.size).text, i);
         f->unpack(data, a->to.v + i);
     }
-    for (int i = 0; i < a->to.n_in && a->to.is_factors; i++)
-        if (!(a->to.v[i] > 0))
-            return fail(e, GEMEL_E_FORMAT, "the tensor %s: RoPE factor %d is %g; it must be over 0",
-                        printable_name(a->t->name.at, a->t->name.size).text, i, (double)a->to.v[i]);
-    return GEMEL_OK;
+    return check_vector(a, e);
 }
 
 // The strip is complete, or the tensor ends.

@@ -83,7 +83,7 @@ static destination *next_destination(walk *w, int i, const slot *s, int il) {
         p->capacity = capacity;
     }
     destination *d = &p->to[p->n++];
-    *d = (destination){.tensor = i, .il = il, .is_factors = s->kind == SLOT_FACTORS};
+    *d = (destination){.tensor = i, .il = il, .kind = s->kind};
     w->is_used[i] = 1;
     return d;
 }
@@ -156,7 +156,8 @@ static int put_part(walk *w, slot_id fused, slot_id id, int il) {
     const slot *s = &slots[id];
     int i = find(w, fused, il), total = rows_before(w, fused, SLOT_NONE, il), is_matrix = s->kind == SLOT_MATRIX;
     int n_in = is_matrix ? slot_dim_of(w->m, layer_of(w, il), s->n_in) : total;
-    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, is_matrix ? (uint64_t)total : 1, 1, 0);
+    int code =
+        check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, is_matrix ? (uint64_t)total : 1, 1, 0);
     return code < 0 ? code : put(w, i, s, il, (uint64_t)rows_before(w, fused, id, il), rows_of(w, s, il));
 }
 

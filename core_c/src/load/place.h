@@ -11,7 +11,7 @@ typedef struct destination {
     weight *w, *tied;   // a matrix's panels; the tied head, whose type follows; else
     float *v;           // a vector's floats
     int first_panel;    // of w, where the run's rows begin
-    int is_factors;     // its numbers must be over 0
+    int kind;           // enum slot_kind: a vector's numbers are checked by it
     int n_in, n_out;    // n_out 1: a vector
     int il;             // its layer; -1: sessions need it from the start, n_layer: at the end
 } destination;

@@ -10,7 +10,7 @@ typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
 } rope_kind;
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
 typedef enum mixer_kind { MIXER_ATTENTION, MIXER_MLA, N_MIXERS } mixer_kind;   // what joins positions
-typedef enum ffn_kind { FFN_GATED, FFN_PLAIN, N_FFNS } ffn_kind;    // what follows it, row by row
+typedef enum ffn_kind { FFN_GATED, FFN_PLAIN, N_FFNS } ffn_kind;               // what follows it, row by row
 
 // Properties of an architecture. Those that name a tensor mean that its files must have it; with MAY_, may have it.
 typedef uint64_t properties;
@@ -40,7 +40,8 @@ typedef uint64_t properties;
 #define POSITIONS PROPERTY(22)    // learned embeddings of positions
 #define ALIBI PROPERTY(23)        // scores fall with the distance
 #define WINDOWS PROPERTY(24)      // layers may see a window only
-#define HAS_MLA PROPERTY(60)   // of every architecture whose mixer is MLA
+#define SINKS PROPERTY(59)        // heads have sinks
+#define HAS_MLA PROPERTY(60)      // of every architecture whose mixer is MLA
 #define LARGE_KEYS PROPERTY(25)   // keys have channels so large that Q8_0 loses the rest: caches default to F16
 
 #define FFN_NORM_POST PROPERTY(30)   // feed-forward's norm is named post_attention_norm

@@ -42,8 +42,8 @@ typedef struct attention {
     int cache_class, cache_at;   // its class of the cache; the place of its first KV head in a page of that class
 } attention;
 
-// Latent attention: `attention` has the numbers of its absorbed form, in which all heads share one KV head, whose key is
-// the latent and the rotated key, and whose value is the latent. These are the numbers of a head outside that form.
+// Latent attention: `attention` has the numbers of its absorbed form, in which all heads share one KV head. Its key is
+// the latent and the rotated key, its value the latent. These are the numbers of a head outside that form.
 typedef struct mla {
     int q_rank;         // of the queries' two matrices; 0: they have one
     int k_dim, v_dim;   // of a head; a key's last attention.n_rot channels are rotated
@@ -75,10 +75,10 @@ typedef struct rope_table {
     rope_scaling scaling;
     double base, factor, attn_factor, beta_fast, beta_slow;
     int has_whole_bounds;   // of YaRN: the first and the last pair it changes are rounded, away from each other
-    int n_ctx_orig;    // context length before scaling
-    double *freq[2];   // [n_rot / 2] of sessions up to n_ctx_orig, and of longer ones
-    float scale[2];    // of cos and sin
-    int at;            // where its cos and sin begin in a row's rope_cs
+    int n_ctx_orig;         // context length before scaling
+    double *freq[2];        // [n_rot / 2] of sessions up to n_ctx_orig, and of longer ones
+    float scale[2];         // of cos and sin
+    int at;                 // where its cos and sin begin in a row's rope_cs
 } rope_table;
 
 typedef struct model_totals {

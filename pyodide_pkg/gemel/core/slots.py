@@ -59,6 +59,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_V_B": ("attn_v.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "V", "ONE"),
     "ATTN_Q_NORM": ("attn_q_norm.weight", "layer", "vector", "QK_NORM | QK_NORM_WIDE", "0", "0", "Q_NORM", "ONE"),
     "ATTN_K_NORM": ("attn_k_norm.weight", "layer", "vector", "QK_NORM | QK_NORM_WIDE", "0", "0", "K_NORM", "ONE"),
+    "ATTN_SINKS": ("attn_sinks.weight", "layer", "scores", "SINKS", "0", "0", "N_HEAD", "ONE"),
     "MLA_Q": ("attn_q.weight", "layer", "matrix", "HAS_MLA", "0", "0", "EMBD", "MLA_Q"),
     "MLA_Q_A": ("attn_q_a.weight", "layer", "matrix", "HAS_MLA", "0", "0", "EMBD", "Q_RANK"),
     "MLA_Q_A_NORM": ("attn_q_a_norm.weight", "layer", "vector", "HAS_MLA", "0", "0", "Q_RANK", "ONE"),
