@@ -84,6 +84,7 @@ _MORE: dict[str, dict[str, Fields]] = {
     "mistral3": {
         "odd sizes, yarn": {**ODD, "rope": "yarn", "rope_n_ctx_orig": 7},
         "biases": {**ALL, "rope_n_ctx_orig": 16, "fused": FUSED},
+    },
     "deepseek2": {
         "two matrices of queries, yarn": {"q_rank": 32, "rope": "yarn", "yarn_log": 0.0707},
         "odd sizes": {**ODD_LATENT, "q_rank": 28},
