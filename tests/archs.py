@@ -30,12 +30,13 @@ class Arch:
 
 
 ALL_BIASES = "NORM_BIAS | QKV_BIAS | OUT_BIAS | FFN_BIAS"
+MAY_EXPERTS = "MAY_EXPERTS | WEIGHTS_NORMED"
 ANY_BIASES = "MAY_QKV_BIAS | MAY_OUT_BIAS | MAY_FFN_BIAS"
 
 # fmt: off
 _ROWS = (
     #    name          rope    norm     act          mixer        ffn      properties
-    Arch("llama",      "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
+    Arch("llama",      "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", f"{ANY_BIASES} | {MAY_EXPERTS}"),
     Arch("qwen2",      "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QKV_BIAS | LARGE_KEYS"),
     Arch("qwen3",      "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM"),
     Arch("gemma",      "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED", "EMBD_SQRT"),

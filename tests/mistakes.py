@@ -183,6 +183,15 @@ def one_norm(model: Reference) -> None:
         del model.tensors[name]
 
 
+def experts(**changes: Any) -> Mistake:  # noqa: ANN401
+    """Change the mixtures of all layers that have one."""
+
+    def change(model: Reference) -> None:
+        model.mixtures = [one and replace(one, **changes) for one in model.mixtures]
+
+    return change
+
+
 BIASES = {
     f"no bias of {name}": no_bias(name)
     for name in ("attn_q", "attn_k", "attn_v", "attn_output", "ffn_gate", "ffn_up", "ffn_down")

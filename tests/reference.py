@@ -22,6 +22,7 @@ import numpy as np
 from archs import ARCHS, Arch
 from gguf_file import F32, Tensor, Value, dequantise, read_gguf
 from reference_attention import ATTENTION, Scores, alibi_slopes, attend, attend_q8
+from reference_experts import Mixture, mixed, unfused_experts
 from reference_math import Cap, capped, exp, exp2, gelu, gelu_tanh, layernorm, matmul, quantise, rmsnorm, silu, swiglu
 from reference_rope import Rope, rope, rope_table
 
@@ -55,6 +56,8 @@ ACTIVATIONS = {"SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh}
 PATTERNS = {"gemma2": 2, "gemma3": 6, "olmo2": 4, "exaone4": 4}
 SOFT_CAPS = {"gemma2": (50.0, 30.0)}
 WINDOWS_ROTATE = ("exaone4",)  # where layers have windows, the others have no RoPE
+LAYERS_WITH_EXPERTS = {"leading_dense_block_count": 0, "interleave_moe_layer_step": 1}
+ROUTES = {1: "SOFTMAX", 2: "SIGMOID", 3: "CHOSEN"}
 DEEPEST = {"gemma2": 46, "gemma3": 62}  # their scores are divided by sqrt(n_embd / n_head)
 
 
@@ -64,7 +67,6 @@ class Steps(NamedTuple):
     attn_in: F32  # [n][n_embd], after attn_norm
     attn_out: F32  # [n][n_head * v_dim], before attn_output
     ffn_in: F32  # [n][n_embd], after ffn_norm
-    ffn_mid: F32  # [n][n_ff], before ffn_down
     out: F32  # [n][n_embd], the residual stream after the layer
 
 
@@ -78,8 +80,8 @@ class Reference:
         self.attend = ATTENTION[kv_type]
         self.metadata, tensors = read_gguf(data)
         self.arch = str(self.metadata["general.architecture"])
-        if self.arch not in ARCHS or self._number("expert_count", 0):
-            raise ValueError(f"architecture {self.arch!r} (or its experts) is not described here")
+        if self.arch not in ARCHS:
+            raise ValueError(f"architecture {self.arch!r} is not described here")
         self.row = ARCHS[self.arch]
         self.tensors = unfused(tensors, self.row)
         self.act = ACTIVATIONS[self.row.act]
@@ -99,6 +101,7 @@ class Reference:
         self.scores = [self._scores(il) for il in range(self.n_layer)]
         self.late_norm = self.arch == "hunyuan-dense"  # q and k are normed after RoPE
         self.clamp = self._number("attention.clamp_kqv", 0.0)
+        self.mixtures = [self._mixture(il) for il in range(self.n_layer)]
         self.parallel = [self._is_parallel(il) for il in range(self.n_layer)]
         embd, residual, logit = self._default_scales()
         self.embd_scale = self._number("embedding_scale", embd)
@@ -212,6 +215,20 @@ class Reference:
         base = self._number("rope.freq_base_swa", 10000.0 if self.arch == "gemma3" else full.base)
         return Rope(n_rot=full.n_rot, base=base, neox=full.neox)  # windows need no scaling
 
+    def _mixture(self, il: int) -> Mixture | None:
+        n = int(self._number("expert_count", None if self.row.has("EXPERTS") else 0))
+        lead, step = (int(self._number(key, absent)) for key, absent in LAYERS_WITH_EXPERTS.items())
+        if not n or il < lead or (il + 1) % step:
+            return None
+        gating = int(self._number("expert_gating_func", 2 if self.row.has("SIGMOID_ROUTER") else 1))
+        n_groups = int(self._number("expert_group_count", 1))
+        return Mixture(
+            n=n, n_used=int(self._number("expert_used_count")), n_groups=n_groups,
+            n_groups_used=int(self._number("expert_group_used_count", n_groups)), route=ROUTES[gating],
+            normed=bool(self._number("expert_weights_norm", self.row.has("WEIGHTS_NORMED"))),
+            scale=self._number("expert_weights_scale", 1.0),
+        )  # fmt: skip
+
     def _is_parallel(self, il: int) -> bool:
         """Say whether both halves of a layer read the same x."""
         if self.row.has("MAY_PARALLEL"):
@@ -294,11 +311,10 @@ class Reference:
     def _read(self, il: int, name: str, x: F32) -> F32:
         return self.norm(f"blk.{il}.{name}", x) if name else x
 
-    def _added(self, il: int, x: F32, name: str, y: F32) -> F32:
-        """Add what a half makes to the residual stream: y is what attn_output or ffn_down reads."""
-        y = self._linear(f"blk.{il}.{name}", y)
+    def _added(self, il: int, x: F32, norm: str, y: F32) -> F32:
+        """Add what a half makes to the residual stream; `norm` is applied where the architecture has it."""
         if self.row.has("POST_NORM") or self.row.has("NORM_AFTER"):
-            y = self.norm(f"blk.{il}.{'post_attention_norm' if name == 'attn_output' else 'post_ffw_norm'}", y)
+            y = self.norm(f"blk.{il}.{norm}", y)
         return x + (y if self.residual_scale == 1 else y * np.float32(self.residual_scale))
 
     def steps(self, il: int, x: F32) -> Steps:
@@ -313,13 +329,19 @@ class Reference:
         else:
             q, k, v = (self._heads(il, f"attn_{one}", attn_in) for one in "qkv")
             attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
-        mid = self._added(il, x, "attn_output", attn_out)
+        mid = self._added(il, x, "post_attention_norm", self._linear(blk + "attn_output", attn_out))
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
+        return Steps(attn_in, attn_out, ffn_in, self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in)))
+
+    def _feed_forward(self, il: int, x: F32) -> F32:
+        blk, mixture = f"blk.{il}.", self.mixtures[il]
+        if mixture:
+            return mixed(mixture, self.tensors, f"blk.{il}", self.act, x)
         if self.row.ffn == "GATED":
-            ffn_mid = self.act(self._linear(blk + "ffn_gate", ffn_in)) * self._linear(blk + "ffn_up", ffn_in)
+            mid = self.act(self._linear(blk + "ffn_gate", x)) * self._linear(blk + "ffn_up", x)
         else:
-            ffn_mid = self.act(self._linear(blk + "ffn_up", ffn_in))
-        return Steps(attn_in, attn_out, ffn_in, ffn_mid, self._added(il, mid, "ffn_down", ffn_mid))
+            mid = self.act(self._linear(blk + "ffn_up", x))
+        return self._linear(blk + "ffn_down", mid)
 
     def layer(self, il: int, x: F32) -> F32:
         """Return the residual stream after layer il, x[n][n_embd] being that before it: positions 0..n-1."""
@@ -379,7 +401,7 @@ def unfused(tensors: dict[str, Tensor], row: Arch) -> dict[str, Tensor]:
             half = tensor.shape[0] // 2
             out[f"{blk}.ffn_gate.weight"] = _rows(tensor, 0, half)
             out[f"{blk}.ffn_up.weight"] = _rows(tensor, half, 2 * half)
-    return out
+    return out | unfused_experts(tensors, [name for name in tensors if name.endswith(".ffn_gate_up_exps.weight")])
 
 
 def _rows(tensor: Tensor, start: int, end: int) -> Tensor:

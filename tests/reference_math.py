@@ -143,6 +143,12 @@ def capped(s: F32, cap: Cap) -> F32:
     return out
 
 
+def sigmoid(x: F32) -> F32:
+    """1 / (1 + exp(-x))."""
+    out: F32 = np.divide(1, 1 + exp(-x), dtype=np.float32)
+    return out
+
+
 def silu(x: F32) -> F32:
     """x / (1 + exp(-x))."""
     out: F32 = np.divide(x, 1 + exp(-x), dtype=np.float32)

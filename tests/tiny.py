@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import tiny_experts
 from gguf_writer import (
     BLOCKS,
     COMPUTED,
@@ -125,7 +126,8 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         pairs += _latent(t)
     elif t.head_dim is not None or t.arch in SAYS_HEAD_DIM:
         pairs += [(f"{t.arch}.attention.{part}_length", "u32", t.dim) for part in ("key", "value")]
-    return pairs + (_rope_scaling(t) if t.row.rope != "NONE" else []) + _windows(t) + _factors(t)
+    scaling = _rope_scaling(t) if t.row.rope != "NONE" else []
+    return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t)
 
 
 def _latent(t: TinyModel) -> list[Pair]:
@@ -207,7 +209,8 @@ def _rope_factors(t: TinyModel, rng: np.random.Generator) -> Mapping[str, Sequen
 def _format_of(t: TinyModel, name: str) -> str:
     stem = name.removesuffix(".weight")
     formats = t.formats or {}
-    return formats.get(stem, formats.get(stem.rsplit(".", 1)[-1], t.format))
+    last = stem.rsplit(".", 1)[-1]
+    return formats.get(stem, formats.get(last, "F32" if last == "ffn_gate_inp" else t.format))
 
 
 class _Weights:
@@ -286,7 +289,7 @@ def _has(t: TinyModel, biases: str) -> bool:
 
 
 def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
-    """Return (n_in, rows) of a layer's matrices, in the order of files."""
+    """Return (n_in, rows) of a layer's matrices, in the order of files; those of experts are tiny_experts.py's."""
     n_q, n_kv = of_layer(t.n_head, il) * t.dim, of_layer(t.heads_kv, il) * t.dim
     n_ff = of_layer(t.n_ff, il)
     attention = {
@@ -297,13 +300,10 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
     }
     if t.is_latent:
         attention = _latent_sizes(t, of_layer(t.n_head, il))
+    if tiny_experts.has_experts(t, il):
+        return attention
     gate = {"ffn_gate": (t.n_embd, n_ff)} if t.row.ffn == "GATED" else {}
-    return {
-        **attention,
-        **gate,
-        "ffn_up": (t.n_embd, n_ff),
-        "ffn_down": (n_ff, t.n_embd),
-    }
+    return attention | gate | {"ffn_up": (t.n_embd, n_ff), "ffn_down": (n_ff, t.n_embd)}
 
 
 HEAD_STACKS = ("attn_k_b.weight", "attn_v_b.weight")  # a matrix for each head, one after the other
@@ -343,14 +343,16 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     blk, (before, between, after) = f"blk.{il}", _norms(t)
     out = [weights.norm(f"{blk}.{name}.weight") for name in before]
     for name, (n_in, rows) in _sizes(t, il).items():
-        if name == ("ffn_gate" if t.row.ffn == "GATED" else "ffn_up"):
-            out += [weights.norm(f"{blk}.{norm}.weight") for norm in between]
         std = SHARPNESS / math.sqrt(n_in) if name in SHARP else None
         full = f"{blk}.{name}.weight"
         if full.endswith(HEAD_STACKS):
             out.append(weights.stack(full, n_in, rows, of_layer(t.n_head, il), std))
         else:
             out.append(weights.matrix(full, n_in, rows, std))
+        if name == "attn_output":
+            out += [weights.norm(f"{blk}.{norm}.weight") for norm in between]
+    if tiny_experts.has_experts(t, il):
+        out += tiny_experts.tensors(t, il, weights)
     out += [weights.norm(f"{blk}.{name}.weight", n) for name, n in _latent_norms(t).items()]
     out += [weights.norm(f"{blk}.{name}.weight") for name in after]
     if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from archs import ARCHS, Arch
 from vocabulary import Pair
@@ -82,6 +83,7 @@ class TinyModel:
     v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
     parallel: bool | None = None  # both halves of a layer read the same
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
+    experts: Mapping[str, Any] | None = None  # fields of tiny_experts.Experts; None: what the architecture's files have
     tokenizer: str = "bpe"  # bpe, spm
     pre: str = "gpt-2"
     chat_template: str | None = None

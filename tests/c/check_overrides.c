@@ -155,7 +155,7 @@ static void overrides_are_checked_as_the_files_values_are(void) {
         {{"llama.context_length", INT, 0, NULL}, GEMEL_E_ARGUMENT, "llama.context_length is 0; it must", "override"},
         {{"llama.rope.scaling.type", TEXT, 0, "su"}, GEMEL_E_UNSUPPORTED, "\"su\" is not supported", "is an override"},
         {{"llama.rope.scaling.type", INT, 2, NULL}, GEMEL_E_ARGUMENT, "type=2 is an integer", "it must be a string"},
-        {{"llama.expert_count", INT, 8, NULL}, GEMEL_E_UNSUPPORTED, "a mixture of experts", "is an override"},
+        {{"llama.expert_count", INT, 8, NULL}, GEMEL_E_FORMAT, "llama.expert_used_count is missing", "read with"},
         {{"llama.block_count", INT, 2, NULL}, GEMEL_E_FORMAT, "blk.1.attn_norm.weight is missing",
          "read with the override llama.block_count=2"},
         {{"general.architecture", TEXT, 0, "tapir"}, GEMEL_E_UNSUPPORTED, "\"tapir\"", "is an override"},

@@ -256,6 +256,22 @@ static void soft_caps_are_within_rounding_of_tanh(void) {
         }
 }
 
+static void exps_and_sigmoids_are_within_rounding_and_the_same_on_every_isa(void) {
+    float x[512], e[512], s[512], got[512];
+    for (int i = 0; i < 512; i++) x[i] = (float)(i - 256) * 0.32f;   // router logits
+    scalar()->exps(x, 3.5f, 512, e), scalar()->sigmoids(x, 512, s);
+    for (int i = 0; i < 512; i++) {
+        CHECK(error((double)e[i] / fm_exp((double)(x[i] - 3.5f)), 1) <= 3e-7);
+        CHECK(error((double)s[i] * (1 + fm_exp(-(double)x[i])), 1) <= 3e-7);
+    }
+    EACH_ISA(k) {
+        k->exps(x, 3.5f, 512, got);
+        same(k->name, "exps", e, got, sizeof e);
+        k->sigmoids(x, 512, got);
+        same(k->name, "sigmoids", s, got, sizeof s);
+    }
+}
+
 // ---- Rotations and sums --------------------------------------------------------------------------------------------
 
 static void sums_and_rotations_are_the_same_on_every_isa(void) {
@@ -276,6 +292,11 @@ static void sums_and_rotations_are_the_same_on_every_isa(void) {
         scalar()->add_to(a, y, n), k->add_to(b, y, n);
         same(k->name, "add_to", a, b, sizeof a);
         CHECK(a[n - 1] == x[n - 1] + y[n - 1] && a[n] == x[n]);
+        memcpy(a, x, sizeof a), memcpy(b, x, sizeof b);
+        scalar()->add_scaled(a, y, 0.3f, n), k->add_scaled(b, y, 0.3f, n);
+        same(k->name, "add_scaled", a, b, sizeof a);
+        float scaled = y[n - 1] * 0.3f;
+        CHECK(a[n - 1] == x[n - 1] + scaled && a[n] == x[n]);
     }
     memory_free(x), memory_free(y), memory_free(cs);
 }
@@ -389,6 +410,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(activations_are_within_rounding_of_the_exact_ones),
         CHECK_ENTRY(activations_of_huge_and_tiny_values_are_theirs),
         CHECK_ENTRY(soft_caps_are_within_rounding_of_tanh),
+        CHECK_ENTRY(exps_and_sigmoids_are_within_rounding_and_the_same_on_every_isa),
         CHECK_ENTRY(sums_and_rotations_are_the_same_on_every_isa),
         CHECK_ENTRY(peaks_and_sums_are_the_same_on_every_isa),
         CHECK_ENTRY(norms_and_gates_of_inf_and_nan_are_the_same_on_every_isa),

@@ -66,6 +66,10 @@ def llamas(row: Arch) -> dict[str, Golden]:
     }
     if not row.has("MAY_QKV_BIAS"):
         cases["biases"] = Golden({}, n_ids=0)  # none, and its seed is not another's
+    if row.has("MAY_EXPERTS"):
+        cases["experts"] = Golden({"experts": {"n": 8, "n_used": 2}})
+        many = {"n": 20, "n_used": 5, "fused": True}
+        cases["many experts, tied"] = Golden({"tied": True, "n_ff": 40, "experts": many})
     return cases
 
 

@@ -16,6 +16,7 @@ from gguf_file import F32, read_gguf
 from golden_files import N_VOCAB
 from reference import unfused
 from tiny import TinyModel, of_layer, tiny_llama
+from tiny_experts import experts_of
 from tiny_model import WINDOW_PATTERN
 
 Weights = dict[str, F32]
@@ -158,6 +159,18 @@ def _kv_b(t: TinyModel, weights: Weights) -> Weights:
     return out
 
 
+# ---- Experts ---------------------------------------------------------------------------------------------------------
+
+_EXPERTS = {"ffn_gate_inp": "mlp.gate", "ffn_gate_up_exps": "mlp.experts.gate_up_proj", "ffn_down_exps":
+            "mlp.experts.down_proj"}
+
+
+def _gate_up(weights: Weights) -> Weights:
+    """Join the gate and up of each expert, rows of its gate first."""
+    names = ("ffn_gate_exps", "ffn_up_exps")
+    return _joined(weights, names, "ffn_gate_up_exps", lambda parts: np.concatenate(parts, axis=1))
+
+
 # ---- Configs ---------------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +189,11 @@ def _llama(t: TinyModel, rope: Config) -> Config:
         **_basic(t, rope), "head_dim": t.dim, "rms_norm_eps": t.eps, "attention_bias": t.biases,
         "mlp_bias": t.ffn_biases,
     }  # fmt: skip
+
+
+def _mixtral(t: TinyModel, rope: Config) -> Config:
+    x = experts_of(t)
+    return _llama(t, rope) | ({"num_local_experts": x.n, "num_experts_per_tok": x.n_used} if x else {})
 
 
 def _smollm3(t: TinyModel, rope: Config) -> Config:
@@ -325,7 +343,7 @@ def _mpt(t: TinyModel, rope: Config) -> Config:
 # ---- Models ----------------------------------------------------------------------------------------------------------
 
 FAMILIES = {
-    "llama": Family("llama", _llama, _LLAMA, _halves),
+    "llama": Family("llama", _mixtral, _LLAMA | _EXPERTS, lambda t, weights: _gate_up(_halves(t, weights))),
     "qwen2": Family("qwen2", _llama, _LLAMA),
     "qwen3": Family("qwen3", _llama, _LLAMA),
     "gemma": Family("gemma", _gemma, _LLAMA, _less_one),
@@ -371,7 +389,9 @@ def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
         where = family.names[part]
         if blk and "{}" not in where:
             where = f"model.layers.{{}}.{where}"
-        state[f"{where.format(blk.removeprefix('blk.'))}.{kind}"] = torch.from_numpy(values.copy())
+        where = where.format(blk.removeprefix("blk."))
+        full = f"{where}{'_bias' if kind == 'bias' else ''}" if part.endswith("_exps") else f"{where}.{kind}"
+        state[full] = torch.from_numpy(values.copy())
     if t.tied:
         embd = family.names["token_embd"]
         state[f"{family.names['output']}.weight"] = state[f"{embd}.weight"]
@@ -384,6 +404,7 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
     model_type = "olmo3" if t.arch == "olmo2" and t.sliding else family.model_type
     if t.arch == "deepseek2" and t.q_rank:
         model_type = "deepseek_v3"
+    model_type = "mixtral" if t.arch == "llama" and t.experts else model_type
     config = transformers.AutoConfig.for_model(model_type, attn_implementation="eager", **family.config(t, rope))
     model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
     state = _state(t, family)

@@ -168,6 +168,12 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     ("bloom, plain", "no norm of embeddings", mistakes.without_norm("token_embd_norm")),
     ("gpt2, plain", "no positions", mistakes.no_positions),
     ("gpt2, plain", "positions from 1", mistakes.positions_from_one),
+    *((f"llama, {case}", name, mistake) for case in ("experts", "many experts, tied") for name, mistake in (
+        ("weights that don't sum to 1", mistakes.experts(normed=False)),
+        ("weights 2 % larger", mistakes.experts(scale=1.02)),
+        ("sigmoids", mistakes.experts(route="SIGMOID")),
+        ("an expert less", mistakes.experts(n_used=1)),
+    )),
     *(one for arch in ("phi2", "starcoder2", "gptneox") for one in all_biases(arch, TURNED)),
     *(one for arch in ("gpt2", "bloom") for one in all_biases(arch, UNTURNED)),
     *all_biases("falcon", TURNED, "biases"),

@@ -300,6 +300,7 @@ KEYS = st.sampled_from(
         "attention.key_length", "attention.value_length", "feed_forward_length", "rope.dimension_count",
         "rope.freq_base", "rope.scaling.type", "rope.scaling.factor", "rope.scaling.original_context_length",
         "attention.layer_norm_rms_epsilon", "attention.sliding_window", "attention.clamp_kqv", "expert_count",
+        "expert_used_count", "expert_gating_func", "leading_dense_block_count",
     )), "general.architecture", "general.alignment", "split.count", "tokenizer.ggml.model", "tokenizer.ggml.pre",
      "tokenizer.ggml.eos_token_id", "tokenizer.ggml.add_bos_token", "tokenizer.ggml.merges"]
 )  # fmt: skip

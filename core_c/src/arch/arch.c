@@ -4,6 +4,7 @@
 #include <string.h>
 #include "../cpu.h"
 #include "../fmath.h"
+#include "experts.h"
 #include "keys.h"
 #include "tune.h"
 
@@ -77,7 +78,7 @@ static void read_model(gemel_model *m, keys *r) {
     m->logit_scale = (float)keys_float(r, "logit_scale", -1e6, 1e6, 1);
     m->logit_soft_cap = (float)keys_soft_cap(r, "final_logit_softcapping", 0);
     m->kv_type = arch_has(m->arch, LARGE_KEYS) ? GEMEL_KV_F16 : GEMEL_KV_Q8_0;
-    keys_refuse_over_zero(r, "expert_count", "a mixture of experts");
+    if (!arch_has(m->arch, EXPERTS | MAY_EXPERTS)) keys_refuse_over_zero(r, "expert_count", "a mixture of experts");
     if (!arch_has(m->arch, WINDOWS)) keys_refuse_over_zero(r, "attention.sliding_window", "a sliding window");
 }
 
@@ -235,6 +236,7 @@ static void read_layer(gemel_model *m, keys *r, int il) {
     if (arch_has(m->arch, MAY_PARALLEL)) l->is_parallel = keys_bool(r, "use_parallel_residual", REQUIRED);
     l->ff.act = m->arch->act;
     l->ff.n_ff = keys_int_of_layer(r, "feed_forward_length", il, 1, N_FF_MAX, REQUIRED);
+    experts_read(m, r, il);
     read_attention(m, r, l, il);
 }
 
@@ -273,7 +275,10 @@ static void finish_layer(gemel_model *m, layer *l) {
     t->v_heads = most(t->v_heads, a->n_head * pad(a->v_dim, 32));
     if (l->mixer == MIXER_MLA) finish_mla(t, l);
     t->n_head = most(t->n_head, a->n_head);
-    t->n_ff = most(t->n_ff, l->ff.n_ff);
+    const experts *x = &l->experts;
+    t->n_ff = most(t->n_ff, x->n ? x->n_used * pad(x->n_ff, 32) + pad(x->n_ff_shared, 32) : l->ff.n_ff);
+    t->n_expert = most(t->n_expert, x->n);
+    t->n_expert_used = most(t->n_expert_used, x->n_used);
     t->has_parallel |= l->is_parallel || arch_has(m->arch, MAY_ONE_NORM);
 }
 
@@ -329,6 +334,7 @@ static int read_all(gemel_model *m, keys *r) {
     if (code < 0) return code;
     for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
     finish_ropes(m);
+    experts_settle(m);
     code = make_slopes(m, r);
     if (code < 0) return code;
     m->n_vocab = count_vocab(r->g, r->e);

@@ -6,6 +6,9 @@
 #define STACK(id, name, place, must, may, never, in, out, count)                                                       \
     {name,      SLOT_LAYER,  SLOT_MATRIX, offsetof(layer, place), must, (must) | (may), never, DIM_##in,               \
      DIM_##out, DIM_##count, {0}},
+#define VECTORS(id, name, place, must, may, never, in, count)                                                          \
+    {name,    SLOT_LAYER,  SLOT_VECTOR, offsetof(layer, place), must, (must) | (may), never, DIM_##in,                 \
+     DIM_ONE, DIM_##count, {0}},
 #define FIRST(id, name, place, kind, must, may, never, in, out)                                                        \
     PLACED(name, SLOT_FIRST, gemel_model, place, kind, must, may, never, in, out)
 #define LAYER(id, name, place, kind, must, may, never, in, out)                                                        \
@@ -38,9 +41,18 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_MLA_KEY: return l->attn.k_dim;
     case DIM_NOPE: return l->mla.k_dim - l->attn.n_rot;
     case DIM_MLA_V: return l->mla.v_dim;
+    case DIM_N_EXPERT: return l->experts.n;
+    case DIM_EXPERT_FF: return l->experts.n_ff;
+    case DIM_SHARED_FF: return l->experts.n_ff_shared;
     case DIM_ROT: return m->ropes[0].n_rot / 2;
     default: return 1;
     }
+}
+
+properties layer_has(const gemel_model *m, int il) {
+    if (il < 0 || il >= m->n_layer) return m->arch->has;
+    const experts *x = &m->layers[il].experts;
+    return m->arch->has | (x->n ? HAS_EXPERTS : HAS_DENSE) | (x->n_ff_shared ? HAS_SHARED : 0);
 }
 
 static char *base_of(gemel_model *m, int il, const slot *s) {

@@ -25,6 +25,9 @@ enum slot_dim {
     DIM_MLA_KEY,
     DIM_NOPE,
     DIM_MLA_V,
+    DIM_N_EXPERT,
+    DIM_EXPERT_FF,
+    DIM_SHARED_FF,
 };
 enum { SLOT_PARTS = 3 };
 
@@ -32,6 +35,7 @@ enum { SLOT_PARTS = 3 };
 #define LAYER(id, ...) SLOT_##id,
 #define LAST(id, ...) SLOT_##id,
 #define STACK(id, ...) SLOT_##id,
+#define VECTORS(id, ...) SLOT_##id,
 #define DEALT(id, ...) SLOT_##id,
 typedef enum slot_id {
     SLOT_NONE = -1,
@@ -42,6 +46,7 @@ typedef enum slot_id {
 #undef LAYER
 #undef LAST
 #undef STACK
+#undef VECTORS
 #undef DEALT
 
 typedef struct slot {
@@ -50,12 +55,15 @@ typedef struct slot {
     enum slot_kind kind;
     size_t at;   // of its float pointer (a vector's) or weight (a matrix's) in struct layer or gemel_model
     properties must, may, never;   // of architectures whose files must have it, may have it, and never have it
-    int n_in, n_out, n_mats;       // enum slot_dim: columns, rows, matrices one after the other
+    int n_in, n_out, n_mats;       // enum slot_dim: columns, rows, matrices (vectors) one after the other
     slot_id parts[SLOT_PARTS];     // SLOT_DEALT: the slots its rows go to
 } slot;
 extern const slot slots[N_SLOTS];
 
-static inline int slot_may_be_in(const slot *s, const arch *a) { return arch_has(a, s->may) && !arch_has(a, s->never); }
+// What layer il is: its architecture's properties, and those that follow from its numbers; il -1: the model's own.
+properties layer_has(const gemel_model *m, int il);
+static inline int slot_may_be_in(const slot *s, properties has) { return (has & s->may) && !(has & s->never); }
+static inline int slot_is_of_experts(const slot *s) { return s->n_mats == DIM_N_EXPERT; }
 // A dimension of layer l, or of the model where l is NULL.
 int slot_dim_of(const gemel_model *m, const layer *l, int dim);
 // Slot s's place in layer il, or in the model.

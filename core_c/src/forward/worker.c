@@ -89,22 +89,22 @@ void multiply_all(const worker *w, const acts *a, const product *p, int count, i
     mark(w, op);
 }
 
-// Add columns from..to-1 of row t's y, scaled, to the stream.
-static void add_columns(const worker *w, const layer *l, int t, int from, int to, float *y) {
+void add_columns(const worker *w, const layer *l, int t, int from, int to, float *y) {
     for (int i = from; l->residual_scale != 1 && i < to; i++) y[i] = y[i] * l->residual_scale;
     w->k->add_to(stream_at(w, t) + from, y + from, to - from);
 }
 
 // Whole rows are normed: with one row, each thread norms it and adds its share of the columns.
-static void add_normed(const worker *w, const layer *l, const norm *after, size_t ld) {
+void add_normed(const worker *w, const layer *l, const norm *after, const float *y, size_t ld) {
     int n_embd = w->m->n_embd, one = w->n == 1;
     size_t norm_ld = (size_t)pad_to(n_embd, 16);
     int from = one ? share(n_embd, w->ith, w->nth) : 0, to = one ? share(n_embd, w->ith + 1, w->nth) : n_embd;
     for (int t = rows_from(w); t < rows_to(w); t++) {
         float *row = w->s->norm + (size_t)(one ? w->ith : t) * norm_ld;
-        norm_row(w, after, t, w->s->y + (size_t)t * ld, n_embd, row);
+        norm_row(w, after, t, y + (size_t)t * ld, n_embd, row);
         add_columns(w, l, t, from, to, row);
     }
+    mark(w, GEMEL_OP_NORM);
 }
 
 void add_half(const worker *w, const layer *l, const linear *p, const acts *a, const norm *after, int op) {
@@ -119,6 +119,5 @@ void add_half(const worker *w, const layer *l, const linear *p, const acts *a, c
     mark(w, op);
     if (!after->is_on) return;
     meet(w);
-    add_normed(w, l, after, ld);
-    mark(w, GEMEL_OP_NORM);
+    add_normed(w, l, after, w->s->y, ld);
 }

@@ -31,6 +31,22 @@ static void cut_acts(cutter *c, const gemel_model *m, acts *a, int n, int width)
     a->n = n;
 }
 
+static void cut_experts(const gemel_model *m, workspace *s, cutter *c, int nt) {
+    const model_totals *t = &m->totals;
+    if (!t->n_expert) return;
+    int n = m->n_batch, used = t->n_expert_used, all = pad(t->n_expert);
+    s->route = cut(c, n, all, sizeof(float));
+    s->shared = cut(c, n, 16, sizeof(float));
+    s->scores = cut(c, 2 * nt, all, sizeof(float));
+    s->chosen = cut(c, most(n, nt), used, sizeof(int));
+    s->weights = cut(c, most(n, nt), used + 1, sizeof(float));
+    s->starts = cut(c, nt, t->n_expert + 1, sizeof(int));
+    s->order = cut(c, nt, n * used, sizeof(int));
+    s->mix = cut(c, n, pad(m->n_embd), sizeof(float));
+    s->picked_x = t->gathers_floats ? cut(c, n * used, m->n_embd, sizeof(float)) : NULL;
+    cut_acts(c, m, &s->picked, n * used, m->n_embd);
+}
+
 static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     const model_totals *t = &m->totals;
     int n = m->n_batch, widest = most(m->n_embd, most(t->q, t->v));
@@ -45,6 +61,7 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     s->att = cut(c, n, t->v_heads, sizeof(float));
     s->gate = cut(c, n, pad(t->n_ff), sizeof(float));
     s->up = cut(c, n, pad(t->n_ff), sizeof(float));
+    cut_experts(m, s, c, nt);
     s->rope_cs = cut(c, n, m->rope_width, sizeof(float));
     s->dealt = cut(c, 2, 1, sizeof *s->dealt);
     s->kept = cut(c, n, 1, sizeof *s->kept);

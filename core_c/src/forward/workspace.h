@@ -18,10 +18,20 @@ typedef struct workspace {
     float *att;          // [n][n_head * v_pad]    attention's output
     float *partials;     // [n_head][blocks][KV_PARTIAL_HEAD + v_dim]    where threads share one row's attention
     float *gate, *up;    // [n][ff_pad]
+    float *route;        // [n][pad(n_expert)]     a router's logits
+    float *shared;       // [n][16]                the logit of the shared expert's weight
+    float *scores;       // [n_threads][2][pad(n_expert)]   a thread's own
+    int *chosen;         // [n or n_threads][n_used]        experts of a row, ascending
+    float *weights;      // [n or n_threads][n_used + 1]    their weights; the shared one's
+    int *starts;         // [n_threads][n_expert + 1]       where an expert's rows begin in `order`
+    int *order;          // [n_threads][n * n_used]         places in `chosen`, by expert, then by row
+    float *picked_x;     // [n * n_used][n_embd]   what experts read, where it is floats or weighted
+    float *mix;          // [n][embd_pad]          the sum over experts
     float *rope_cs;      // [n][rope_width]        cos, sin of every table: see fill_rope in forward.c
     float *logits;       // [n_logits][vocab_pad]
     atomic_int *dealt;   // [2]                    panels that threads have taken: see deal_out in worker.h
     int *kept;           // [n]                    rows that go on after the last layer's keys and values
+    acts picked;         // what experts read: regions of an expert's rows, by expert
     acts in, mid;        // activations quantised once for each group of products: of width n_embd, q; of width n_ff
     acts *own;           // [n_threads]            a thread's own, when there is one row
 } workspace;

@@ -70,7 +70,11 @@ typedef struct kernels {
     void (*act[N_ACTS])(const float *gate, const float *up, int n, float *y);
     // x = cap * tanh(x / cap), 1e-3 <= cap <= 1e6; Inf becomes NaN, so that a check of x sees it.
     void (*soft_cap)(float *x, int n, float cap);
-    void (*add_to)(float *x, const float *y, int n);   // x += y
+    void (*add_to)(float *x, const float *y, int n);                 // x += y
+    void (*add_scaled)(float *x, const float *y, float by, int n);   // x += y * by
+    // n a multiple of 16, x finite: y = exp(x - less), y = 1 / (1 + exp(-x)); y may be x
+    void (*exps)(const float *x, float less, int n, float *y);
+    void (*sigmoids)(const float *x, int n, float *y);
     // y = scale * (x * cos + partner * sin) for n_rot channels, partners `far` channels apart: 1, or n_rot / 2; then
     // scale * x.
     void (*rope)(const float *x, const float *cs, int n_rot, int far, int n, float scale, float *y);

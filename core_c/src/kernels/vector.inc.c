@@ -193,6 +193,23 @@ KERNEL void add_to(float *x, const float *y, int n) {
     for (; i < n; i++) x[i] = x[i] + y[i];
 }
 
+KERNEL void add_scaled(float *x, const float *y, float by, int n) {
+    vf b = vf_set1(by);
+    int i = 0;
+    for (; i + W <= n; i += W) vf_store(x + i, vf_add(vf_load(x + i), vf_mul(vf_load(y + i), b)));
+    for (; i < n; i++) {
+        float z = y[i] * by;
+        x[i] = x[i] + z;
+    }
+}
+
+KERNEL void exps(const float *x, float less, int n, float *y) {
+    for (int i = 0; i < n; i += W) vf_store(y + i, vf_exp(vf_sub(vf_load(x + i), vf_set1(less))));
+}
+KERNEL void sigmoids(const float *x, int n, float *y) {
+    for (int i = 0; i < n; i += W) vf_store(y + i, vf_gate(vf_set1(1.0f), vf_load(x + i)));
+}
+
 // Channels from..to-1, whose partners lie `by` channels away; 0: neighbours are each other's.
 WORD void rotate(const float *x, const float *cos, const float *sin, int from, int to, int by, float scale, float *y) {
     int i = from;

@@ -7,11 +7,17 @@
 #include "../forward/workspace.h"
 #include "../memory.h"
 
-static void count_weight(gemel_model *m, const weight *w) {
-    m->totals.decode_size += (double)weight_size(w);
-    m->totals.decode_macs += (double)w->n_in * w->n_out * w->n_mats;
+// `times`: how many such matrices a row is multiplied by.
+static void count_weight(gemel_model *m, const weight *w, int times) {
+    m->totals.decode_size += (double)w->panel_size * w->n_panels * times;
+    m->totals.decode_macs += (double)w->n_in * w->n_out * times;
     const panel_kind *k = panel_kind_of(w->type);
     m->totals.has_halves |= k && k->sub == 16;
+}
+
+// Whether experts of a layer read rows of floats, which are then copied to where an expert's are adjacent.
+static int gathers_floats(const experts *x) {
+    return x->n && (weight_is_float(&x->gate.w) || weight_is_float(&x->up.w) || x->is_before);
 }
 
 // What is known of the weights before they are loaded.
@@ -19,9 +25,12 @@ static void count_all(gemel_model *m, const gguf *g) {
     for (int il = 0; il < m->n_layer; il++)
         for (int id = 0; id < N_SLOTS; id++)
             if (slots[id].room == SLOT_LAYER && slots[id].kind == SLOT_MATRIX)
-                count_weight(m, slot_weight(m, il, &slots[id]));
+                count_weight(m, slot_weight(m, il, &slots[id]),
+                             slot_is_of_experts(&slots[id]) ? m->layers[il].experts.n_used
+                                                            : slot_weight(m, il, &slots[id])->n_mats);
+    for (int il = 0; il < m->n_layer; il++) m->totals.gathers_floats |= gathers_floats(&m->layers[il].experts);
     m->totals.prefill_macs = m->totals.decode_macs;
-    count_weight(m, &m->output.w);
+    count_weight(m, &m->output.w, 1);
     for (int i = 0; i < gguf_n_tensors(g); i++) {
         const uint64_t *ne = gguf_tensor_at(g, i)->ne;
         m->totals.n_params += (double)ne[0] * (double)ne[1] * (double)ne[2] * (double)ne[3];
@@ -95,7 +104,7 @@ static gemel_model *new_model(errors *e) {
         (void)fail(e, GEMEL_E_MEMORY, "no memory for a model");
         return NULL;
     }
-    m->n_batch = N_BATCH_MAX;
+    m->n_batch = N_BATCH_LEAST;
     atomic_init(&m->n_whole, -1);
     atomic_init(&m->is_whole, 0);
     return m;

@@ -35,25 +35,34 @@ static const layer *layer_of(const walk *w, int il) {
 static int rows_of(const walk *w, const slot *s, int il) {
     return slot_dim_of(w->m, layer_of(w, il), s->kind == SLOT_MATRIX ? s->n_out : s->n_in);
 }
+// How many of them there are in one tensor.
+static int count_of(const walk *w, const slot *s, int il) { return slot_dim_of(w->m, layer_of(w, il), s->n_mats); }
 
-// t holds n_in columns by n_out rows of n_mats matrices (a vector: n_in numbers, 1, 1). may_exceed: it may have more
-// rows (numbers).
-static int check_shape(const walk *w, const gguf_tensor *t, int is_matrix, uint64_t n_in, uint64_t n_out, int n_mats,
-                       int may_exceed) {
+// What a tensor must hold: n_in columns by n_out rows (a vector: n_in numbers, n_out 1); n of these.
+typedef struct shape {
+    int is_matrix;
+    uint64_t n_in, n_out, n;   // n 0: it is one matrix or vector
+    int may_exceed;            // it may have more rows (numbers)
+} shape;
+
+static int wrong_shape(const walk *w, const gguf_tensor *t, const shape *s) {
     printable name;
-    char count[24] = "";
-    int fits_in = t->ne[0] == n_in || (may_exceed && !is_matrix && t->ne[0] > n_in);
-    int fits_out = t->ne[1] == n_out || (may_exceed && is_matrix && t->ne[1] > n_out);
-    if (n_mats > 1) snprintf(count, sizeof count, ", %d", n_mats);
-    if (!fits_in || !fits_out || t->ne[2] != (uint64_t)n_mats || t->ne[3] != 1)
-        return fail(w->e, GEMEL_E_FORMAT,
-                    "the tensor %s is [%llu, %llu, %llu, %llu]; by the metadata it must be [%llu, %llu%s]",
-                    name_of(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1],
-                    (unsigned long long)t->ne[2], (unsigned long long)t->ne[3], (unsigned long long)n_in,
-                    (unsigned long long)n_out, count);
-    if (!is_matrix && t->n_dims > 1 && t->ne[1] != 1)
-        return fail(w->e, GEMEL_E_FORMAT, "the tensor %s has %d dimensions; it must have 1", name_of(t, &name),
-                    t->n_dims);
+    const unsigned long long n_in = s->n_in, n_out = s->n_out, n = s->n;
+    char wanted[96];
+    if (!n) snprintf(wanted, sizeof wanted, "[%llu, %llu]", n_in, n_out);
+    else if (s->is_matrix) snprintf(wanted, sizeof wanted, "[%llu, %llu, %llu]", n_in, n_out, n);
+    else snprintf(wanted, sizeof wanted, "[%llu, %llu]", n_in, n);
+    return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is [%llu, %llu, %llu, %llu]; by the metadata it must be %s",
+                name_of(t, &name), (unsigned long long)t->ne[0], (unsigned long long)t->ne[1],
+                (unsigned long long)t->ne[2], (unsigned long long)t->ne[3], wanted);
+}
+
+static int check_shape(const walk *w, const gguf_tensor *t, const shape *s) {
+    printable name;
+    uint64_t n = s->n ? s->n : 1, second = s->is_matrix ? s->n_out : n, third = s->is_matrix ? n : 1;
+    int fits_in = t->ne[0] == s->n_in || (s->may_exceed && !s->is_matrix && t->ne[0] > s->n_in);
+    int fits_out = t->ne[1] == second || (s->may_exceed && s->is_matrix && t->ne[1] > second);
+    if (!fits_in || !fits_out || t->ne[2] != third || t->ne[3] != 1) return wrong_shape(w, t, s);
     if (!gemel_format_computed(t->type))
         return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s is of type %s, which is not supported", name_of(t, &name),
                     gemel_format_name(t->type) ? gemel_format_name(t->type) : "unknown");
@@ -72,57 +81,69 @@ static int check_leftover(const walk *w) {
 
 // ---- Places --------------------------------------------------------------------------------------------------------
 
-// One more destination: rows or numbers of tensor i; NULL: no memory.
-static destination *next_destination(walk *w, int i, const slot *s, int il) {
+static int grow(walk *w) {
     placement *p = w->p;
-    if (p->n == p->capacity) {
-        int capacity = p->capacity ? 2 * p->capacity : 64;
-        destination *to = realloc(p->to, (size_t)capacity * sizeof *to);
-        if (!to) return NULL;
-        p->to = to;
-        p->capacity = capacity;
-    }
-    destination *d = &p->to[p->n++];
-    *d = (destination){.tensor = i, .il = il, .kind = s->kind};
-    w->is_used[i] = 1;
-    return d;
+    if (p->n < p->capacity) return GEMEL_OK;
+    int capacity = p->capacity ? 2 * p->capacity : 64;
+    destination *to = realloc(p->to, (size_t)capacity * sizeof *to);
+    if (!to) return fail(w->e, GEMEL_E_MEMORY, "no memory for %d tensors", capacity);
+    p->to = to;
+    p->capacity = capacity;
+    return GEMEL_OK;
 }
 
-// Rows first..first+n-1 of tensor i, of each of its matrices (of a vector: numbers), go to slot s of layer il.
-static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n) {
+// Memory of slot s in layer il, for `count` runs of n rows (of a vector: numbers) of t's.
+static void take_room(walk *w, const gguf_tensor *t, const slot *s, int il, int n, int count) {
     placement *p = w->p;
-    const gguf_tensor *t = gguf_tensor_at(w->g, i);
-    const format *f = format_of(t->type);
     uint8_t *at = w->m->memory ? w->m->memory + p->size : NULL;
-    destination *d = next_destination(w, i, s, il);
-    if (!d) return fail(w->e, GEMEL_E_MEMORY, "no memory for %d tensors", p->n);
     if (s->kind != SLOT_MATRIX) {
-        if (first % (uint64_t)f->block || n % f->block) {
-            printable name;
-            return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s is split within a block of %d",
-                        name_of(t, &name), f->name, f->block);
-        }
-        d->n_in = n, d->n_out = 1;
-        d->from = first / (uint64_t)f->block * (uint64_t)f->block_size;
-        d->size = (uint64_t)(n / f->block) * (uint64_t)f->block_size;
-        *slot_vector(w->m, il, s) = d->v = (float *)at;
-        p->size += round_up((uint64_t)n * sizeof(float));
-        return GEMEL_OK;
+        *slot_vector(w->m, il, s) = (float *)at;
+        p->size += round_up((uint64_t)count * (uint64_t)n * sizeof(float));
+        return;
     }
-    uint64_t row_size = t->size / t->ne[1] / t->ne[2];
     weight *m = slot_weight(w->m, il, s);
     *m = (weight){.type = t->type, .n_in = (int)t->ne[0], .n_out = n, .n_panels = (n + 15) / 16, .data = at};
-    m->n_mats = (int)t->ne[2];
+    m->n_mats = count;
     m->panel_size = panel_size_of(t->type, m->n_in);
-    p->size += round_up((uint64_t)m->n_mats * (uint64_t)m->n_panels * m->panel_size);
-    for (int k = 0; k < m->n_mats; k++) {   // a run of rows each: the last panel of a matrix is padded
-        if (k && !(d = next_destination(w, i, s, il)))
-            return fail(w->e, GEMEL_E_MEMORY, "no memory for %d tensors", p->n);
-        d->from = ((uint64_t)k * t->ne[1] + first) * row_size, d->size = (uint64_t)n * row_size;
-        d->n_in = m->n_in, d->n_out = n;
-        d->w = m, d->first_panel = k * m->n_panels;
+    p->size += round_up((uint64_t)count * (uint64_t)m->n_panels * m->panel_size);
+}
+
+// Rows first..first+n-1 of tensor i (of a vector: numbers) become the k-th run of slot s of layer il.
+static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n, int k) {
+    const gguf_tensor *t = gguf_tensor_at(w->g, i);
+    const format *f = format_of(t->type);
+    int code = grow(w);
+    if (code < 0) return code;
+    destination *d = &w->p->to[w->p->n++];
+    *d = (destination){.tensor = i, .il = il, .kind = s->kind};
+    w->is_used[i] = 1;
+    if (s->kind == SLOT_MATRIX) {
+        uint64_t row_size = t->size / t->ne[1] / t->ne[2];
+        d->w = slot_weight(w->m, il, s);
+        d->from = first * row_size, d->size = (uint64_t)n * row_size;
+        d->n_in = (int)t->ne[0], d->n_out = n;
+        d->first_panel = k * d->w->n_panels;
+        return GEMEL_OK;
     }
+    if (first % (uint64_t)f->block || n % f->block) {
+        printable name;
+        return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s is split within a block of %d",
+                    name_of(t, &name), f->name, f->block);
+    }
+    d->n_in = n, d->n_out = 1;
+    d->from = first / (uint64_t)f->block * (uint64_t)f->block_size;
+    d->size = (uint64_t)(n / f->block) * (uint64_t)f->block_size;
+    d->v = w->m->memory ? *slot_vector(w->m, il, s) + (size_t)k * (size_t)n : NULL;
     return GEMEL_OK;
+}
+
+// Slot s's rows of tensor i, `total` rows of which `before` come first; the same of each matrix of a stack.
+static int put_all(walk *w, int i, const slot *s, int il, int before, int total) {
+    int n = rows_of(w, s, il), count = count_of(w, s, il), code = GEMEL_OK;
+    take_room(w, gguf_tensor_at(w->g, i), s, il, n, count);
+    for (int k = 0; k < count && code == GEMEL_OK; k++)
+        code = put(w, i, s, il, (uint64_t)k * (uint64_t)total + (uint64_t)before, n, k);
+    return code;
 }
 
 // Rows (of a vector: numbers) of fused tensor d that come before slot `id`'s; of all its parts with SLOT_NONE.
@@ -137,7 +158,7 @@ static int rows_before(const walk *w, slot_id d, slot_id id, int il) {
 // with the name of a part is recognised by its number of rows.
 static slot_id dealt_from(const walk *w, slot_id id, int il) {
     for (int d = 0; d < N_SLOTS; d++) {
-        if (slots[d].kind != SLOT_DEALT || !slot_may_be_in(&slots[slots[d].parts[0]], w->m->arch)) continue;
+        if (slots[d].kind != SLOT_DEALT || !slot_may_be_in(&slots[slots[d].parts[0]], layer_has(w->m, il))) continue;
         int i = find(w, slots[d].parts[0], il) < 0 ? find(w, (slot_id)d, il) : -1, is_part = 0, has_twin = 0;
         for (int k = 0; k < SLOT_PARTS && i >= 0; k++) {
             slot_id part = slots[d].parts[k];
@@ -156,28 +177,43 @@ static int put_part(walk *w, slot_id fused, slot_id id, int il) {
     const slot *s = &slots[id];
     int i = find(w, fused, il), total = rows_before(w, fused, SLOT_NONE, il), is_matrix = s->kind == SLOT_MATRIX;
     int n_in = is_matrix ? slot_dim_of(w->m, layer_of(w, il), s->n_in) : total;
-    int code =
-        check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, is_matrix ? (uint64_t)total : 1, 1, 0);
-    return code < 0 ? code : put(w, i, s, il, (uint64_t)rows_before(w, fused, id, il), rows_of(w, s, il));
+    shape wanted = {.is_matrix = is_matrix, .n_in = (uint64_t)n_in, .n_out = is_matrix ? (uint64_t)total : 1};
+    if (s->n_mats != DIM_ONE) wanted.n = (uint64_t)count_of(w, s, il);
+    int code = check_shape(w, gguf_tensor_at(w->g, i), &wanted);
+    return code < 0 ? code : put_all(w, i, s, il, rows_before(w, fused, id, il), total);
+}
+
+static int is_missing(const walk *w, const slot *s, int il) {
+    char name[96], old[96];
+    slot_name(s, il, name);
+    const char *end = strstr(s->name, "_exps.");
+    if (end) {
+        snprintf(old, sizeof old, "blk.%d.%.*s.0.%s", il, (int)(end - s->name), s->name, end + strlen("_exps."));
+        if (gguf_tensor_find(w->g, old) >= 0)
+            return fail(w->e, GEMEL_E_UNSUPPORTED,
+                        "the tensor %s is missing: this file has a tensor for each expert (%s), as llama.cpp "
+                        "wrote them before April 2024; convert the model again",
+                        name, old);
+    }
+    return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
 }
 
 static int place(walk *w, slot_id id, int il) {
     const slot *s = &slots[id];
-    if (s->kind == SLOT_DEALT || !slot_may_be_in(s, w->m->arch)) return GEMEL_OK;
+    properties has = layer_has(w->m, il);
+    if (s->kind == SLOT_DEALT || !slot_may_be_in(s, has)) return GEMEL_OK;
     slot_id fused = s->room == SLOT_LAYER ? dealt_from(w, id, il) : SLOT_NONE;
     if (fused != SLOT_NONE) return put_part(w, fused, id, il);
     if (!slot_dim_of(w->m, layer_of(w, il), s->n_in) || !rows_of(w, s, il)) return GEMEL_OK;   // not in this layer
     int i = find(w, id, il);
-    char name[96];
-    slot_name(s, il, name);
-    if (i < 0 && arch_has(w->m->arch, s->must)) return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
-    if (i < 0) return GEMEL_OK;
-    int is_matrix = s->kind == SLOT_MATRIX, n_in = slot_dim_of(w->m, layer_of(w, il), s->n_in);
-    int n_out = is_matrix ? rows_of(w, s, il) : 1;
-    int n_mats = is_matrix ? slot_dim_of(w->m, layer_of(w, il), s->n_mats) : 1;
-    int is_by_id = (is_matrix ? s->n_out : s->n_in) == DIM_VOCAB;   // rows of ids over the vocabulary are left out
-    int code = check_shape(w, gguf_tensor_at(w->g, i), is_matrix, (uint64_t)n_in, (uint64_t)n_out, n_mats, is_by_id);
-    return code < 0 ? code : put(w, i, s, il, 0, is_matrix ? n_out : n_in);
+    if (i < 0) return has & s->must ? is_missing(w, s, il) : GEMEL_OK;
+    int is_matrix = s->kind == SLOT_MATRIX, n_in = slot_dim_of(w->m, layer_of(w, il), s->n_in),
+        rows = rows_of(w, s, il);
+    shape wanted = {.is_matrix = is_matrix, .n_in = (uint64_t)n_in, .n_out = is_matrix ? (uint64_t)rows : 1};
+    wanted.may_exceed = (is_matrix ? s->n_out : s->n_in) == DIM_VOCAB;   // rows of ids over the vocabulary are left out
+    if (s->n_mats != DIM_ONE) wanted.n = (uint64_t)count_of(w, s, il);
+    int code = check_shape(w, gguf_tensor_at(w->g, i), &wanted);
+    return code < 0 ? code : put_all(w, i, s, il, 0, rows);
 }
 
 static int place_room(walk *w, enum slot_room room, int il) {

@@ -9,8 +9,13 @@ typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
     ROPE_NONE,
 } rope_kind;
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
-typedef enum mixer_kind { MIXER_ATTENTION, MIXER_MLA, N_MIXERS } mixer_kind;   // what joins positions
-typedef enum ffn_kind { FFN_GATED, FFN_PLAIN, N_FFNS } ffn_kind;               // what follows it, row by row
+typedef enum mixer_kind { MIXER_ATTENTION, MIXER_MLA, N_MIXERS } mixer_kind;    // what joins positions
+typedef enum ffn_kind { FFN_GATED, FFN_PLAIN, FFN_EXPERTS, N_FFNS } ffn_kind;   // what follows it, row by row
+typedef enum route_kind {                                                       // what a router's logits mean
+    ROUTE_SOFTMAX,                                                              // scores are the softmax of all logits
+    ROUTE_SIGMOID,                                                              // scores are the sigmoids
+    ROUTE_CHOSEN,   // weights are the softmax of the chosen experts' logits
+} route_kind;
 
 // Properties of an architecture. Those that name a tensor mean that its files must have it; with MAY_, may have it.
 typedef uint64_t properties;
@@ -43,6 +48,19 @@ typedef uint64_t properties;
 #define SINKS PROPERTY(59)        // heads have sinks
 #define HAS_MLA PROPERTY(60)      // of every architecture whose mixer is MLA
 #define LARGE_KEYS PROPERTY(25)   // keys have channels so large that Q8_0 loses the rest: caches default to F16
+// Of layers: what a layer is by its numbers. See layer_has.
+#define HAS_DENSE PROPERTY(32)     // one feed-forward for all rows
+#define HAS_EXPERTS PROPERTY(33)   // a mixture of experts
+#define HAS_SHARED PROPERTY(34)    // and an expert that all rows have
+// Mixtures of experts. Without EXPERTS or MAY_EXPERTS, a file that has experts is refused.
+#define EXPERTS PROPERTY(35)
+#define MAY_EXPERTS PROPERTY(36)
+#define WEIGHTS_NORMED PROPERTY(37)    // weights of the chosen experts sum to 1, where the file says nothing
+#define SIGMOID_ROUTER PROPERTY(38)    // the router is of sigmoids, where the file says nothing
+#define MAY_CHOICE_BIAS PROPERTY(39)   // added to scores, only to choose experts by them
+#define SHARED_GATE PROPERTY(40)       // the shared expert has a router, too
+#define ROUTER_BIAS PROPERTY(41)
+#define EXPERT_BIAS PROPERTY(42)   // of every expert's projections
 
 #define FFN_NORM_POST PROPERTY(30)   // feed-forward's norm is named post_attention_norm
 

@@ -10,7 +10,9 @@
 #include "../text/tokenizer.h"
 #include "../threads/threads.h"
 
-enum { N_BATCH_MAX = 128 };   // rows of a micro-batch, at most
+enum { N_BATCH_LEAST = 128, N_BATCH_MAX = 512 };   // rows of a micro-batch: of a dense model, at most
+
+enum { N_EXPERT_MAX = 1024, N_USED_MAX = 64 };   // experts of a layer, and of a row, at most
 
 typedef struct norm {
     float *w, *b;   // [n]; NULL: no weights, no bias
@@ -58,6 +60,25 @@ typedef struct feed_forward {
     linear gate, up, down;
 } feed_forward;
 
+// A mixture: a router chooses n_used of n feed-forwards for each row. A linear of it holds n matrices of equal shape,
+// one after the other: its w and b are the first one's (see expert_linear).
+typedef struct experts {
+    int n, n_used;                 // 0: the layer has none
+    int n_groups, n_groups_used;   // experts are chosen from the best groups only; 1, 1: from all
+    int group_top;                 // a group is as good as its best experts together: 1 or 2 of them
+    int n_ff, n_ff_shared;         // of an expert; of the shared one, 0: there is none
+    route_kind route;
+    int is_normed;         // weights of the chosen sum to 1
+    float weights_scale;   // weights are then multiplied by it
+    int is_before;         // a weight is multiplied by what an expert reads: else by what it makes
+    act_kind act;
+    linear router;        // [n][n_embd]
+    float *choice_bias;   // [n] added to scores, only to choose by them; NULL: none
+    linear gate, up, down;
+    linear shared_gate, shared_up, shared_down;
+    linear shared_router;   // [1][n_embd] its sigmoid is the shared expert's weight; no panels: the weight is 1
+} experts;
+
 typedef struct layer {
     norm in, out, ffn_in, ffn_out;   // before and after each half
     mixer_kind mixer;
@@ -67,7 +88,13 @@ typedef struct layer {
     attention attn;
     mla mla;
     feed_forward ff;
+    experts experts;
 } layer;
+
+// Expert e's own matrix and bias.
+static inline linear expert_linear(const linear *all, int e) {
+    return (linear){weight_at(&all->w, e), all->b ? all->b + (size_t)e * (size_t)all->w.n_out : NULL};
+}
 
 // One RoPE table: an angle per position and pair. A file may give two tables, and the context's length chooses.
 typedef struct rope_table {
@@ -85,8 +112,9 @@ typedef struct model_totals {
     double n_params, decode_size, decode_macs, prefill_macs;
     int has_halves;   // some weight has sub-blocks of 16 and needs the sums of activations' half blocks
     int has_parallel;
-    // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff
+    // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff, of all experts of a row side by side
     int q, k, v, k_heads, v_heads, n_head, n_ff;
+    int n_expert, n_expert_used, gathers_floats;   // the last: some expert reads floats, not codes
 } model_totals;
 
 struct workspace;

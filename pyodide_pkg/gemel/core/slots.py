@@ -2,12 +2,12 @@
 
 ARCHS maps a name in general.architecture to its properties. SLOTS maps a slot's id to (name in the file, room, kind,
 required of, allowed for, never in, columns, rows); `first` and `last` are the model's, `layer` is named blk.N.<name>. A
-`stack` holds several matrices, one after the other.
+`stack` holds several matrices, `vectors` several vectors, one after the other.
 DEALT maps a fused tensor's id to (name, the slots that its rows go to).
 """
 
 ARCHS: dict[str, tuple[str, ...]] = {
-    "llama": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
+    "llama": ("MAY_EXPERTS", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "WEIGHTS_NORMED"),
     "qwen2": ("LARGE_KEYS", "QKV_BIAS"),
     "qwen3": ("QK_NORM",),
     "gemma": ("EMBD_SQRT",),
@@ -82,15 +82,52 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "SECOND_NORM_B": ("ffn_norm.bias", "layer", "vector", "0", "MAY_ONE_NORM", "0", "EMBD", "ONE"),
     "FALCON_NORM": ("attn_norm.weight", "layer", "vector", "FALCON_NORMS", "FALCON_NORMS", "0", "EMBD", "ONE"),
     "FALCON_NORM_B": ("attn_norm.bias", "layer", "vector", "FALCON_NORMS", "FALCON_NORMS", "0", "EMBD", "ONE"),
-    "FFN_GATE": ("ffn_gate.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_PLAIN", "EMBD", "FF"),
-    "FFN_UP": ("ffn_up.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "0", "EMBD", "FF"),
-    "FFN_GATE_B": ("ffn_gate.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS", "HAS_PLAIN", "FF", "ONE"),
-    "FFN_UP_B": ("ffn_up.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS", "0", "FF", "ONE"),
-    "FFN_DOWN": ("ffn_down.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "0", "FF", "EMBD"),
-    "FFN_DOWN_B": ("ffn_down.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS", "0", "EMBD", "ONE"),
+    "FFN_GATE": ("ffn_gate.weight", "layer", "matrix", "HAS_DENSE", "HAS_DENSE", "HAS_PLAIN", "EMBD", "FF"),
+    "FFN_UP": ("ffn_up.weight", "layer", "matrix", "HAS_DENSE", "HAS_DENSE", "0", "EMBD", "FF"),
+    "FFN_GATE_B": (
+        "ffn_gate.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS",
+        "HAS_PLAIN | HAS_EXPERTS", "FF", "ONE",
+    ),
+    "FFN_UP_B": ("ffn_up.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS", "HAS_EXPERTS", "FF", "ONE"),
+    "FFN_DOWN": ("ffn_down.weight", "layer", "matrix", "HAS_DENSE", "HAS_DENSE", "0", "FF", "EMBD"),
+    "FFN_DOWN_B": ("ffn_down.bias", "layer", "vector", "FFN_BIAS", "MAY_FFN_BIAS", "HAS_EXPERTS", "EMBD", "ONE"),
+    "FFN_GATE_INP": ("ffn_gate_inp.weight", "layer", "matrix", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EMBD", "N_EXPERT"),
+    "FFN_GATE_INP_B": (
+        "ffn_gate_inp.bias", "layer", "vector", "ROUTER_BIAS", "ROUTER_BIAS",
+        "HAS_DENSE", "N_EXPERT", "ONE",
+    ),
+    "EXP_PROBS_B": ("exp_probs_b.bias", "layer", "vector", "0", "MAY_CHOICE_BIAS", "HAS_DENSE", "N_EXPERT", "ONE"),
+    "FFN_GATE_INP_SHEXP": (
+        "ffn_gate_inp_shexp.weight", "layer", "matrix", "SHARED_GATE", "SHARED_GATE",
+        "HAS_DENSE", "EMBD", "ONE",
+    ),
+    "FFN_GATE_SHEXP": (
+        "ffn_gate_shexp.weight", "layer", "matrix", "HAS_SHARED", "HAS_SHARED",
+        "0", "EMBD", "SHARED_FF",
+    ),
+    "FFN_UP_SHEXP": ("ffn_up_shexp.weight", "layer", "matrix", "HAS_SHARED", "HAS_SHARED", "0", "EMBD", "SHARED_FF"),
+    "FFN_DOWN_SHEXP": (
+        "ffn_down_shexp.weight", "layer", "matrix", "HAS_SHARED", "HAS_SHARED",
+        "0", "SHARED_FF", "EMBD",
+    ),
     "FFN_POST": ("post_ffw_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
     "MLA_K_B": ("attn_k_b.weight", "layer", "stack", "HAS_MLA", "0", "0", "NOPE", "LATENT"),
     "MLA_V_B": ("attn_v_b.weight", "layer", "stack", "HAS_MLA", "0", "0", "LATENT", "MLA_V"),
+    "FFN_GATE_EXPS": ("ffn_gate_exps.weight", "layer", "stack", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EMBD", "EXPERT_FF"),
+    "FFN_UP_EXPS": ("ffn_up_exps.weight", "layer", "stack", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EMBD", "EXPERT_FF"),
+    "FFN_DOWN_EXPS": ("ffn_down_exps.weight", "layer", "stack", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EXPERT_FF", "EMBD"),
+    "FFN_GATE_EXPS_B": (
+        "ffn_gate_exps.bias", "layer", "vectors", "EXPERT_BIAS", "EXPERT_BIAS",
+        "HAS_DENSE", "EXPERT_FF", "ONE",
+    ),
+    "FFN_UP_EXPS_B": (
+        "ffn_up_exps.bias", "layer", "vectors", "EXPERT_BIAS", "EXPERT_BIAS",
+        "HAS_DENSE", "EXPERT_FF", "ONE",
+    ),
+    "FFN_DOWN_EXPS_B": (
+        "ffn_down_exps.bias", "layer", "vectors", "EXPERT_BIAS", "EXPERT_BIAS",
+        "HAS_DENSE", "EMBD", "ONE",
+    ),
     "OUTPUT_NORM": ("output_norm.weight", "last", "vector", "HAS_ALL", "HAS_ALL", "NORM_BARE", "EMBD", "ONE"),
     "OUTPUT_NORM_B": ("output_norm.bias", "last", "vector", "NORM_BIAS", "MAY_NORM_BIAS", "NORM_BARE", "EMBD", "ONE"),
     "OUTPUT": ("output.weight", "last", "matrix", "0", "HAS_ALL", "0", "EMBD", "VOCAB"),
@@ -101,4 +138,6 @@ DEALT: dict[str, tuple[str, tuple[str, ...]]] = {
     "ATTN_QKV": ("attn_qkv.weight", ("ATTN_Q", "ATTN_K", "ATTN_V")),
     "ATTN_QKV_B": ("attn_qkv.bias", ("ATTN_Q_B", "ATTN_K_B", "ATTN_V_B")),
     "FFN_GATE_UP": ("ffn_up.weight", ("FFN_GATE", "FFN_UP")),
+    "FFN_GATE_UP_EXPS": ("ffn_gate_up_exps.weight", ("FFN_GATE_EXPS", "FFN_UP_EXPS")),
+    "FFN_GATE_UP_EXPS_B": ("ffn_gate_up_exps.bias", ("FFN_GATE_EXPS_B", "FFN_UP_EXPS_B")),
 }

@@ -1,0 +1,124 @@
+"""A tiny model's mixture of experts: what a file says of it, and its tensors.
+
+TinyModel.experts is a mapping of the fields of Experts; architectures whose files must have experts have their own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from gguf_writer import Tensor, vector
+from vocabulary import Pair
+
+if TYPE_CHECKING:
+    from tiny import _Weights
+    from tiny_model import TinyModel
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experts:
+    """A mixture. A key that is None is left out of the file."""
+
+    n: int = 8
+    n_used: int = 2
+    n_ff: int | None = None  # the key; None: experts are as wide as feed_forward_length says
+    width: int | None = None  # of an expert, where neither says it
+    shared_width: int = 0  # of the shared expert; 0: there is none
+    n_ff_shared: int | None = None  # the key of it
+    n_shared: int | None = None
+    n_groups: int | None = None
+    n_groups_used: int | None = None
+    n_dense: int | None = None  # leading layers without experts
+    step: int | None = None  # every step-th layer has experts
+    gating: int | None = None
+    normed: bool | None = None
+    scale: float | None = None
+    choice_bias: bool = False
+    fused: bool = False  # ffn_gate_up_exps
+
+    def has(self, il: int) -> bool:
+        """Say whether layer il has experts."""
+        return il >= (self.n_dense or 0) and (il + 1) % (self.step or 1) == 0
+
+
+DEFAULTS: dict[str, dict[str, Any]] = {}
+
+
+def experts_of(t: TinyModel) -> Experts | None:
+    """Return the mixture of a model; None: it has none."""
+    own = DEFAULTS.get(t.arch)
+    if t.experts is None and own is None:
+        return None
+    return Experts(**{**(own or {}), **(t.experts or {})})
+
+
+def keys(t: TinyModel) -> list[Pair]:
+    x = experts_of(t)
+    if x is None:
+        return []
+    numbers = {
+        "expert_count": x.n, "expert_used_count": x.n_used, "expert_feed_forward_length": x.n_ff,
+        "expert_shared_feed_forward_length": x.n_ff_shared, "expert_shared_count": x.n_shared,
+        "expert_group_count": x.n_groups, "expert_group_used_count": x.n_groups_used,
+        "leading_dense_block_count": x.n_dense, "interleave_moe_layer_step": x.step, "expert_gating_func": x.gating,
+    }  # fmt: skip
+    pairs: list[Pair] = [(f"{t.arch}.{key}", "u32", value) for key, value in numbers.items() if value is not None]
+    if x.normed is not None:
+        pairs.append((f"{t.arch}.expert_weights_norm", "bool", x.normed))
+    if x.scale is not None:
+        pairs.append((f"{t.arch}.expert_weights_scale", "f32", x.scale))
+    return pairs
+
+
+def has_experts(t: TinyModel, il: int) -> bool:
+    x = experts_of(t)
+    return x is not None and x.has(il)
+
+
+def tensors(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
+    """Return what layer il has in the place of ffn_gate, ffn_up and ffn_down. The router is peaked."""
+    x = experts_of(t)
+    assert x is not None
+    width = x.n_ff or x.width or (t.n_ff if isinstance(t.n_ff, int) else t.n_ff[il])
+    blk = f"blk.{il}"
+
+    def all_of(name: str, n_in: int, rows: int) -> Tensor:
+        return replace(weights.matrix(f"{blk}.{name}_exps.weight", n_in, rows * x.n), ne=[n_in, rows, x.n])
+
+    out = [weights.matrix(f"{blk}.ffn_gate_inp.weight", t.n_embd, x.n, 3 / math.sqrt(t.n_embd))]
+    if t.row.has("ROUTER_BIAS"):
+        out.append(weights.bias(f"{blk}.ffn_gate_inp.bias", x.n))
+    if x.choice_bias:
+        name = f"{blk}.exp_probs_b.bias"
+        out.append(vector(name, 0.3 * weights.numbers(name, x.n)))
+    gate, up = all_of("ffn_gate", t.n_embd, width), all_of("ffn_up", t.n_embd, width)
+    out += [_joined(gate, up)] if x.fused else [gate, up]
+    out.append(all_of("ffn_down", width, t.n_embd))
+    if t.row.has("EXPERT_BIAS"):
+        for name, n in (("ffn_gate", width), ("ffn_up", width), ("ffn_down", t.n_embd)):
+            out.append(replace(weights.bias(f"{blk}.{name}_exps.bias", n * x.n), ne=[n, x.n]))
+    return out + _shared(t, x, blk, weights)
+
+
+def _shared(t: TinyModel, x: Experts, blk: str, weights: _Weights) -> list[Tensor]:
+    if not x.shared_width:
+        return []
+    out = []
+    if t.row.has("SHARED_GATE"):
+        name = f"{blk}.ffn_gate_inp_shexp.weight"
+        out.append(vector(name, weights.numbers(name, t.n_embd) * 2 / math.sqrt(t.n_embd)))
+    sizes = {
+        "gate": (t.n_embd, x.shared_width), "up": (t.n_embd, x.shared_width), "down": (x.shared_width, t.n_embd),
+    }  # fmt: skip
+    return out + [weights.matrix(f"{blk}.ffn_{name}_shexp.weight", *size) for name, size in sizes.items()]
+
+
+def _joined(gate: Tensor, up: Tensor) -> Tensor:
+    """Join each expert's gate and up: rows of its gate, then those of its up."""
+    n_in, rows, n = gate.ne
+    size = len(gate.data) // n
+    parts = [one.data[e * size : (e + 1) * size] for e in range(n) for one in (gate, up)]
+    name = str(gate.name).replace("ffn_gate_exps", "ffn_gate_up_exps")
+    return Tensor(name, gate.type, [n_in, 2 * rows, n], b"".join(parts))
