@@ -428,7 +428,7 @@ def spent(costs: Costs, n_decoding: int, n: int, *, of_pass: float, of_id: float
 @pytest.mark.parametrize(("of_pass", "of_id"), [(0.01, 0.0025), (0.1, 0.02), (0.2, 0.04), (0.28, 0.09), (0.03, 0.006)])
 def test_a_prompt_alone_is_evaluated_in_steps_that_are_long_enough(of_pass: float, of_id: float) -> None:
     """Reading the weights takes at most a quarter of their time, or the steps are as long as asked."""
-    costs, left, total = Costs(128, 128, 0.25), 2000, 0.0
+    costs, left, total = Costs(128, 0.25), 2000, 0.0
     while left:
         n = min(left, costs.ids(0))
         total += spent(costs, 0, n, of_pass=of_pass, of_id=of_id)
@@ -439,7 +439,7 @@ def test_a_prompt_alone_is_evaluated_in_steps_that_are_long_enough(of_pass: floa
 
 
 def test_steps_beside_answers_take_at_most_about_twice_their_time() -> None:
-    costs, machine = Costs(128, 128, 0.25), {"of_pass": 0.02, "of_id": 0.004, "of_answer": 0.002}
+    costs, machine = Costs(128, 0.25), {"of_pass": 0.02, "of_id": 0.004, "of_answer": 0.002}
     assert costs.ids(0) == Costs.FIRST
     for _ in range(5):
         spent(costs, 0, costs.ids(0), **machine)
@@ -456,11 +456,10 @@ def test_steps_beside_answers_take_at_most_about_twice_their_time() -> None:
 
 
 def test_prompts_go_on_beside_any_number_of_answers() -> None:
-    costs = Costs(128, 128, 0.25)
+    costs = Costs(128, 0.25)
     for _ in range(10):
         costs.note(0, 64, 6.4)
         costs.note(120, 0, 0.1)
     assert costs.ids(120) == Costs.LEAST
-    assert Costs(128, 8, 0.25).ids(100) == 8   # a host that can't be interrupted
     costs.note(0, 0, 1.0)                      # nothing was evaluated
     assert costs.ids(1) == Costs.LEAST

@@ -19,10 +19,12 @@ class Pace:
         n: how many ids to evaluate next
         FIRST: ids of the first part
         SECONDS: how long a part should take
+        WORKER_SECONDS: the same in a worker, where only messages wait
     """
 
     FIRST = 8
     SECONDS = 0.04
+    WORKER_SECONDS = 0.1
 
     def __init__(self, model: CoreModel) -> None:
         if not isinstance(model, CoreModel):

@@ -181,7 +181,7 @@ class Driver:
             limits = self._limits
             self._slots[key] = ModelSlot(
                 served.model, n_ctx=served.n_ctx, kv_type=served.kv_type, cache_memory=limits.cache_memory,
-                parallel=limits.parallel, step_seconds=None if limits.threads else Pace.SECONDS,
+                parallel=limits.parallel, step_seconds=None if limits.threads else Pace.WORKER_SECONDS,
             )
         return self._slots[key]
 

@@ -378,7 +378,7 @@ class Tab:
         """Return what evaluates all answers over such a cache together, and texts beside them."""
         key = repr(kv_type)
         if key not in self._batches:
-            self._batches[key] = self._loaded().batch(kv_type=kv_type, step_seconds=gemel.Pace.SECONDS)
+            self._batches[key] = self._loaded().batch(kv_type=kv_type, step_seconds=gemel.Pace.WORKER_SECONDS)
         return self._batches[key]
 
     def generate(self, call: Call, prompt: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401

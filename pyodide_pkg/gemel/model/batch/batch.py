@@ -75,11 +75,11 @@ class Batch(Closing):
         self.cache_memory = default_cache() if cache_memory is None else _integer(cache_memory, 0, "cache_memory")
         most = model.n_batch - Costs.LEAST   # prompts go on beside them
         self.max_running = MAX_RUNNING if max_running is None else _integer(max_running, 1, "max_running", most)
-        seconds = STEP_S if step_seconds is None else step_seconds
+        default = Pace.SECONDS if model.info.engine == "side module" else STEP_S   # it can't be interrupted
+        seconds = default if step_seconds is None else step_seconds
         if number(seconds) is None or not seconds > 0:
             raise not_number("step_seconds", step_seconds, "a number of seconds over 0")
-        longest = Pace.FIRST if model.info.engine == "side module" else model.n_batch
-        self._costs = Costs(model.n_batch, longest, seconds)
+        self._costs = Costs(model.n_batch, seconds)
         self._prefixes = prefixes_of(model)
         self._closed = False
         # Any thread adds to these two, and takes no lock for it: a generation may be deleted in the middle of a step.

@@ -23,9 +23,8 @@ class Costs:
     KEPT = 9        # steps that are remembered, of each kind
     LOOK = 16       # steps with prompts before one without, which shows what so many answers cost now
 
-    def __init__(self, n_batch: int, longest: int, seconds: float) -> None:
+    def __init__(self, n_batch: int, seconds: float) -> None:
         self._n_batch = n_batch   # ids of a step
-        self._longest = longest   # of them, those of prompts
         self._seconds = seconds   # of a step in which no answer waits; inf: as long as it takes
         self._lock = threading.Lock()
         self._pass: deque[tuple[int, float]] = deque(maxlen=2 * self.KEPT)   # ids and seconds of prompts alone
@@ -39,7 +38,7 @@ class Costs:
         Each of these requests has an equal share of the time: a few answers let many prompts come in quickly.
         """
         with self._lock:
-            room = min(self._n_batch - n_decoding, self._longest)
+            room = self._n_batch - n_decoding
             base, each = self._of_prompts()
             if not n_decoding:
                 if self._seconds == math.inf:
