@@ -1,7 +1,8 @@
-"""Llama files of the sizes that people download, 2 to 5 GB, of random weights: a few megabytes, again and again.
+"""Files of the sizes that people download, 1 to 5 GB, of random weights: a few megabytes, again and again.
 
     big_model(LLAMA_3_8B).write_to(path)  a file, streamed
     big_model(LLAMA_32_3B)                the same as an object that can be read and sliced: what a test server takes
+    python tests/big.py NAME FILE         a file of the shape of that name, in lower case: llama_3_8b
 
 Formats are mixed as llama.cpp's Q4_K_M mixes them. The blocks of a format are a run of random ones, as often as it is
 needed; the number of blocks in the run is prime, so that the rows of a matrix differ.
@@ -10,6 +11,7 @@ needed; the number of blocks in the run is prime, so that the rows of a matrix d
 from __future__ import annotations
 
 import io
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,8 +30,18 @@ N_CONTROL = 256
 
 
 @dataclass(frozen=True)
+class Experts:
+    """Numbers of layers that are mixtures of experts."""
+
+    n: int
+    n_used: int
+    n_ff: int
+    format: str | None = None   # of the experts' matrices; None: as the others
+
+
+@dataclass(frozen=True)
 class Shape:
-    """A llama's numbers."""
+    """A model's numbers."""
 
     n_layer: int
     n_embd: int
@@ -39,15 +51,39 @@ class Shape:
     n_vocab: int
     is_tied: bool = False
     format: str | None = None   # of all matrices; None: mixed as in Q4_K_M
+    arch: str = "llama"
+    head_dim: int | None = None   # None: n_embd / n_head
+    experts: Experts | None = None
+    keys: tuple[tuple[str, str, Any], ...] = ()   # of this architecture alone
+
+    @property
+    def n_k(self) -> int:
+        """Channels of a head."""
+        return self.head_dim or self.n_embd // self.n_head
 
     @property
     def n_kv(self) -> int:
-        return self.n_embd // self.n_head * self.n_head_kv
+        """Channels of all keys of a position."""
+        return self.n_k * self.n_head_kv
 
 
 LLAMA_3_8B = Shape(32, 4096, 32, 8, 14336, 128256)
 LLAMA_32_3B = Shape(28, 3072, 24, 8, 8192, 128256, is_tied=True)
 OVER_4_GB = Shape(21, 4096, 32, 8, 14336, 1024, format="Q8_0")
+QWEN3_30B_A3B_4_LAYERS = Shape(
+    4, 2048, 32, 4, 6144, 151936, arch="qwen3moe", head_dim=128, experts=Experts(128, 8, 768)
+)   # fmt: skip
+GPT_OSS_1B = Shape(
+    12, 1024, 16, 4, 1024, 201088, format="Q8_0", arch="gpt-oss", head_dim=64, experts=Experts(32, 4, 1024, "MXFP4"),
+    keys=(
+        ("attention.sliding_window", "u32", 128), ("rope.scaling.type", "string", "yarn"),
+        ("rope.scaling.factor", "f32", 32.0), ("rope.scaling.original_context_length", "u32", 4096),
+    ),
+)   # fmt: skip
+SHAPES = {
+    "llama_3_8b": LLAMA_3_8B, "llama_32_3b": LLAMA_32_3B, "over_4_gb": OVER_4_GB,
+    "qwen3_30b_a3b_4_layers": QWEN3_30B_A3B_4_LAYERS, "gpt_oss_1b": GPT_OSS_1B,
+}   # fmt: skip
 
 
 class Pieces(io.RawIOBase):
@@ -98,39 +134,81 @@ class Pieces(io.RawIOBase):
 
 def big_model(shape: Shape) -> Pieces:
     """Return a file of that shape."""
-    runs: dict[str, bytes] = {"F32": np.ones(shape.n_embd, np.float32).tobytes()}
+    runs: dict[str, bytes] = {}
     rng = np.random.default_rng(1)
     table, pieces, offset = [], [], 0
     for name, type_, ne in _tensors(shape):
-        if type_ not in runs:
-            runs[type_] = tiny.random_blocks(type_, RUN * tiny.BLOCKS[type_][0], rng, 1 / sqrt(shape.n_embd))
         table.append(tiny.Tensor(name, type_, ne, b"", offset=offset))
-        block, n_bytes = tiny.BLOCKS[type_]
-        size = prod(ne) // block * n_bytes
-        whole, rest = divmod(size, len(runs[type_]))
-        pieces += [runs[type_]] * whole + [runs[type_][:rest], bytes(-size % ALIGNMENT)]
+        if type_ == "F32":
+            data = [_floats(name, prod(ne), rng)]
+        else:
+            if type_ not in runs:
+                runs[type_] = tiny.random_blocks(type_, RUN * tiny.BLOCKS[type_][0], rng, 1 / sqrt(shape.n_embd))
+            block, n_bytes = tiny.BLOCKS[type_]
+            whole, rest = divmod(prod(ne) // block * n_bytes, len(runs[type_]))
+            data = [*[runs[type_]] * whole, runs[type_][:rest]]
+        size = sum(map(len, data))
+        pieces += [*data, bytes(-size % ALIGNMENT)]
         offset += size + -size % ALIGNMENT
     header = tiny.write_gguf(None, _pairs(shape), table)
     return Pieces([header, *filter(None, pieces)])
 
 
+def _floats(name: str, n: int, rng: np.random.Generator) -> bytes:
+    """Return F32 weights: of norms ones; of routers, biases and sinks small ones."""
+    values = np.ones(n) if name.endswith("norm.weight") else rng.standard_normal(n) * 0.05
+    return values.astype("<f4").tobytes()
+
+
 def _tensors(shape: Shape) -> Iterator[tuple[str, str, list[int]]]:
     """Yield name, format and shape of each tensor in the order of the file."""
-    n_embd, n_ff, n_kv = shape.n_embd, shape.n_ff, shape.n_kv
+    n_embd = shape.n_embd
     plain = shape.format or "Q4_K"
     best = shape.format or "Q6_K"
     yield "token_embd.weight", best if shape.is_tied else plain, [n_embd, shape.n_vocab]
     for il in range(shape.n_layer):
         wide = best if _is_better(il, shape.n_layer) else plain
-        for name, type_, *ne in (
-            ("attn_norm", "F32", n_embd), ("attn_q", plain, n_embd, n_embd), ("attn_k", plain, n_embd, n_kv),
-            ("attn_v", wide, n_embd, n_kv), ("attn_output", plain, n_embd, n_embd), ("ffn_norm", "F32", n_embd),
-            ("ffn_gate", plain, n_embd, n_ff), ("ffn_up", plain, n_embd, n_ff), ("ffn_down", wide, n_ff, n_embd),
-        ):   # fmt: skip
-            yield f"blk.{il}.{name}.weight", str(type_), [int(n) for n in ne]
+        for name, type_, *ne in chain(_attention(shape, plain, wide), _feed_forward(shape, plain, wide)):
+            yield f"blk.{il}.{name}", str(type_), [int(n) for n in ne]
     yield "output_norm.weight", "F32", [n_embd]
     if not shape.is_tied:
         yield "output.weight", best, [n_embd, shape.n_vocab]
+
+
+def _attention(shape: Shape, plain: str, wide: str) -> Iterator[tuple[str | int, ...]]:
+    n_embd, n_kv, n_q = shape.n_embd, shape.n_kv, shape.n_k * shape.n_head
+    yield "attn_norm.weight", "F32", n_embd
+    for name, type_, n_in, n_out in (
+        ("attn_q", plain, n_embd, n_q), ("attn_k", plain, n_embd, n_kv), ("attn_v", wide, n_embd, n_kv),
+        ("attn_output", plain, n_q, n_embd),
+    ):   # fmt: skip
+        yield f"{name}.weight", type_, n_in, n_out
+        if shape.arch == "gpt-oss":
+            yield f"{name}.bias", "F32", n_out
+    if shape.arch == "gpt-oss":
+        yield "attn_sinks.weight", "F32", shape.n_head
+    if shape.arch == "qwen3moe":
+        yield "attn_q_norm.weight", "F32", shape.n_k
+        yield "attn_k_norm.weight", "F32", shape.n_k
+
+
+def _feed_forward(shape: Shape, plain: str, wide: str) -> Iterator[tuple[str | int, ...]]:
+    n_embd, experts = shape.n_embd, shape.experts
+    yield f"{'post_attention_norm' if shape.arch == 'gpt-oss' else 'ffn_norm'}.weight", "F32", n_embd
+    if experts is None:
+        yield "ffn_gate.weight", plain, n_embd, shape.n_ff
+        yield "ffn_up.weight", plain, n_embd, shape.n_ff
+        yield "ffn_down.weight", wide, shape.n_ff, n_embd
+        return
+    yield "ffn_gate_inp.weight", "F32", n_embd, experts.n
+    if shape.arch == "gpt-oss":
+        yield "ffn_gate_inp.bias", "F32", experts.n
+    for name, type_, n_in, n_out in (
+        ("gate", plain, n_embd, experts.n_ff), ("up", plain, n_embd, experts.n_ff), ("down", wide, experts.n_ff, n_embd)
+    ):   # fmt: skip
+        yield f"ffn_{name}_exps.weight", experts.format or type_, n_in, n_out, experts.n
+        if shape.arch == "gpt-oss":
+            yield f"ffn_{name}_exps.bias", "F32", n_out, experts.n
 
 
 def _is_better(il: int, n_layer: int) -> bool:
@@ -145,11 +223,17 @@ def _pairs(shape: Shape) -> list[Pair]:
         ("embedding_length", "u32", shape.n_embd), ("feed_forward_length", "u32", shape.n_ff),
         ("attention.head_count", "u32", shape.n_head), ("attention.head_count_kv", "u32", shape.n_head_kv),
         ("attention.layer_norm_rms_epsilon", "f32", 1e-5), ("rope.freq_base", "f32", 500000.0),
-        ("rope.dimension_count", "u32", shape.n_embd // shape.n_head),
+        ("rope.dimension_count", "u32", shape.n_k), ("attention.key_length", "u32", shape.n_k),
+        ("attention.value_length", "u32", shape.n_k), *shape.keys,
     )   # fmt: skip
+    if shape.experts:
+        own = (
+            *own, ("expert_count", "u32", shape.experts.n), ("expert_used_count", "u32", shape.experts.n_used),
+            ("expert_feed_forward_length", "u32", shape.experts.n_ff),
+        )   # fmt: skip
     return [
-        ("general.architecture", "string", "llama"), ("general.name", "string", "big random llama"),
-        *((f"llama.{key}", kind, value) for key, kind, value in own), *_vocabulary(shape.n_vocab),
+        ("general.architecture", "string", shape.arch), ("general.name", "string", f"big random {shape.arch}"),
+        *((f"{shape.arch}.{key}", kind, value) for key, kind, value in own), *_vocabulary(shape.n_vocab),
     ]   # fmt: skip
 
 
@@ -168,3 +252,7 @@ def _vocabulary(n_vocab: int) -> list[Pair]:
         ("tokenizer.ggml.bos_token_id", "u32", 0), ("tokenizer.ggml.eos_token_id", "u32", 1),
         ("tokenizer.ggml.add_bos_token", "bool", True),
     ]   # fmt: skip
+
+
+if __name__ == "__main__":
+    big_model(SHAPES[sys.argv[1]]).write_to(Path(sys.argv[2]))
