@@ -16,7 +16,7 @@ class Arch:
     name: str  # of general.architecture
     rope: str  # NORM: pairs (2i, 2i + 1); NEOX: pairs (i, i + n_rot / 2); NONE: nothing is rotated
     norm: str  # RMS, LAYER
-    act: str  # SILU, GELU (by erf), GELU_TANH
+    act: str  # SILU, GELU (by erf), GELU_TANH, RELU2, XIELU
     mixer: str  # ATTENTION, MLA
     ffn: str  # GATED: act(gate) * up; PLAIN: act(up)
     properties: str = "0"  # X: files must have the tensor, or it is done; MAY_X: files may have the tensor or the key
@@ -63,6 +63,9 @@ _ROWS = (
     Arch("hunyuan-dense", "NEOX", "RMS", "SILU",     "ATTENTION", "GATED", "MAY_QKV_BIAS | MAY_OUT_BIAS | QK_NORM"),
     Arch("mistral3",   "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
     Arch("deepseek2",  "NORM", "RMS",   "SILU",      "MLA",       "GATED", "0"),
+    Arch("arcee",      "NORM", "RMS",   "RELU2",     "ATTENTION", "PLAIN", ANY_BIASES),
+    Arch("apertus",    "NEOX", "RMS",   "XIELU",     "ATTENTION", "PLAIN", "MAY_QKV_BIAS | MAY_OUT_BIAS | QK_NORM"),
+    Arch("nemotron",   "NEOX", "LAYER", "RELU2",     "ATTENTION", "PLAIN", f"NORM_BIAS | {ANY_BIASES}"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -10,6 +10,7 @@ import numpy as np
 import reference
 from gguf_file import F32
 from reference import Reference, Scores
+from reference_math import Xielu
 
 Mistake = Callable[[Reference], None]
 
@@ -147,7 +148,18 @@ def the_other_order(model: Reference) -> None:
 
 def activation(name: str) -> Mistake:
     """Take another activation."""
-    return number("act", reference.ACTIVATIONS[name])
+    return lambda model: setattr(model, "acts", [reference.ACTIVATIONS[name]] * model.n_layer)
+
+
+def xielu(**numbers: float) -> Mistake:
+    """Take other numbers of xIELU in layer 1."""
+
+    def take(model: Reference) -> None:
+        own = model.acts[1]
+        assert isinstance(own, Xielu)
+        model.acts[1] = replace(own, **{name: np.float32(one) for name, one in numbers.items()})
+
+    return take
 
 
 def positions_from_one(model: Reference) -> None:

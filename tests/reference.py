@@ -15,7 +15,7 @@ of a matrix.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,22 @@ from archs import ARCHS, Arch
 from gguf_file import F32, Tensor, Value, dequantise, read_gguf
 from reference_attention import ATTENTION, Scores, alibi_slopes, attend, attend_q8
 from reference_experts import Mixture, mixed, unfused_experts
-from reference_math import Cap, capped, exp, exp2, gelu, gelu_tanh, layernorm, matmul, quantise, rmsnorm, silu, swiglu
+from reference_math import (
+    Cap,
+    Xielu,
+    capped,
+    exp,
+    exp2,
+    gelu,
+    gelu_tanh,
+    layernorm,
+    matmul,
+    quantise,
+    relu2,
+    rmsnorm,
+    silu,
+    swiglu,
+)
 from reference_rope import Rope, rope, rope_table
 
 __all__ = [
@@ -51,7 +66,9 @@ __all__ = [
     "unfused",
 ]
 
-ACTIVATIONS = {"SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh}
+ACTIVATIONS: dict[str, Callable[[F32], F32]] = {
+    "SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh, "RELU2": relu2,
+}  # fmt: skip
 # Every n-th layer has no window, where the file says nothing.
 PATTERNS = {"gemma2": 2, "gemma3": 6, "olmo2": 4, "exaone4": 4}
 SOFT_CAPS = {"gemma2": (50.0, 30.0)}
@@ -84,8 +101,8 @@ class Reference:
             raise ValueError(f"architecture {self.arch!r} is not described here")
         self.row = ARCHS[self.arch]
         self.tensors = unfused(tensors, self.row)
-        self.act = ACTIVATIONS[self.row.act]
         self.n_layer = int(self._number("block_count"))
+        self.acts = [self._act(il) for il in range(self.n_layer)]
         self.n_embd = int(self._number("embedding_length"))
         self.n_head = self._numbers("attention.head_count")
         self.n_head_kv = self._numbers("attention.head_count_kv", self.n_head)
@@ -229,6 +246,13 @@ class Reference:
             scale=self._number("expert_weights_scale", 1.0),
         )  # fmt: skip
 
+    def _act(self, il: int) -> Callable[[F32], F32]:
+        if self.row.act != "XIELU":
+            return ACTIVATIONS[self.row.act]
+        numbers = [self.metadata[f"xielu.{name}"] for name in ("alpha_p", "alpha_n", "beta", "eps")]
+        own = [one[il] if isinstance(one, list) else one for one in numbers]
+        return Xielu.of(*(float(one) for one in own if isinstance(one, float)))
+
     def _is_parallel(self, il: int) -> bool:
         """Say whether both halves of a layer read the same x."""
         if self.row.has("MAY_PARALLEL"):
@@ -336,11 +360,11 @@ class Reference:
     def _feed_forward(self, il: int, x: F32) -> F32:
         blk, mixture = f"blk.{il}.", self.mixtures[il]
         if mixture:
-            return mixed(mixture, self.tensors, f"blk.{il}", self.act, x)
+            return mixed(mixture, self.tensors, f"blk.{il}", self.acts[il], x)
         if self.row.ffn == "GATED":
-            mid = self.act(self._linear(blk + "ffn_gate", x)) * self._linear(blk + "ffn_up", x)
+            mid = self.acts[il](self._linear(blk + "ffn_gate", x)) * self._linear(blk + "ffn_up", x)
         else:
-            mid = self.act(self._linear(blk + "ffn_up", x))
+            mid = self.acts[il](self._linear(blk + "ffn_up", x))
         return self._linear(blk + "ffn_down", mid)
 
     def layer(self, il: int, x: F32) -> F32:

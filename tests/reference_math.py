@@ -5,6 +5,8 @@ Shapes: n tokens, n_in and rows of a matrix; [..] is any number of dimensions.
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -177,6 +179,33 @@ def gelu(x: F32) -> F32:
     h = ((h * t) * exp(-(z * z))) * np.float32(0.5)
     out: F32 = np.maximum(x, np.float32(0)) - p * h
     return out
+
+
+def relu2(x: F32) -> F32:
+    """max(x, 0) squared."""
+    out: F32 = np.square(np.maximum(x, np.float32(0)))
+    return out
+
+
+@dataclass(frozen=True)
+class Xielu:
+    """The activation of arXiv:2411.13010 with a layer's numbers: alpha above 0 and below, beta, eps."""
+
+    above: np.float32
+    below: np.float32
+    beta: np.float32
+    eps: np.float32
+
+    @classmethod
+    def of(cls, alpha_p: float, alpha_n: float, beta: float, eps: float) -> Xielu:
+        """Return the numbers that follow from those of a file."""
+        softplus = [math.log1p(math.exp(alpha)) for alpha in (alpha_p, alpha_n)]
+        return cls(np.float32(softplus[0]), np.float32(beta + softplus[1]), np.float32(beta), np.float32(eps))
+
+    def __call__(self, x: F32) -> F32:
+        below = ((exp(np.minimum(x, self.eps)) - np.float32(1)) - x) * self.below
+        out: F32 = np.where(x > 0, (x * self.above) * x, below) + x * self.beta
+        return out
 
 
 def swiglu(gate: F32, up: F32) -> F32:

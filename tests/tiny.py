@@ -34,7 +34,7 @@ from gguf_writer import (
     write_gguf,
     write_split,
 )
-from tiny_model import ROPE_BASE_SWA, SAYS_HEAD_DIM, WINDOW_PATTERN, PerLayer, TinyModel, of_layer
+from tiny_model import ROPE_BASE_SWA, SAYS_HEAD_DIM, WINDOW_PATTERN, XIELU, PerLayer, TinyModel, of_layer
 from vocabulary import Pair, bpe_vocabulary, spm_vocabulary
 
 __all__ = [
@@ -179,6 +179,8 @@ def _factors(t: TinyModel) -> list[Pair]:
         "rope.scaling.alpha": t.rope_alpha,
     }  # fmt: skip
     pairs: list[Pair] = [(f"{t.arch}.{key}", "f32", value) for key, value in numbers.items() if value is not None]
+    if t.row.act == "XIELU":
+        pairs += [(f"xielu.{name}", "f32[]", [by[il % 3] for il in range(t.n_layer)]) for name, by in XIELU.items()]
     if t.is_parallel is not None:
         pairs.append((f"{t.arch}.use_parallel_residual", "bool", t.is_parallel))
     return pairs

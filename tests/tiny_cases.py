@@ -90,6 +90,12 @@ _MORE: dict[str, dict[str, Fields]] = {
         "odd sizes": {**ODD_LATENT, "q_rank": 28},
         "latent of 80, padded": {"kv_rank": 80, "head_dim": 72, "n_rot": 8, "v_dim": 40, "n_head": 8, "tied": True},
     },
+    "arcee": {"odd sizes, tied": {**ODD, "tied": True}, "biases": {**ALL, "fused": FUSED}},
+    "apertus": {
+        "odd sizes": {**ODD, "n_layer": 3},
+        "one number for all layers": {"kv": (("xielu.beta", "f32", 0.7),), "biases": True, "fused": FUSED},
+    },
+    "nemotron": {"odd sizes, tied": {**ODD, "n_rot": 4, "tied": True}, "biases": {**ALL, "fused": FUSED}},
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {

@@ -28,9 +28,12 @@ PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
 ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom")  # keys and values of their files have as many heads as queries
 SAYS_HEAD_DIM = ("qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3")
+XIELU = {  # of layers 0, 1, 2
+    "alpha_p": (0.3, -0.2, 0.9), "alpha_n": (-1.1, 0.4, 0.1), "beta": (0.5, 0.4, 0.6), "eps": (-1e-6,) * 3,
+}  # fmt: skip
 HEAT = {"mistral3": 0.5}
 YARN_LOG = {"mistral3": 1.0}
-HALF_ROTATED = ("phi2", "gptneox", "stablelm")
+HALF_ROTATED = ("phi2", "gptneox", "stablelm", "nemotron")
 
 
 @dataclass(frozen=True, kw_only=True)

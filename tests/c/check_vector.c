@@ -128,14 +128,30 @@ static float clamped_by_definition(float x, const float *up) {
     }
     return v + odd;
 }
+static float relu2_by_definition(float x) {
+    float r = x > 0 ? x : 0, square = r * r;
+    return square + x * 0;
+}
+static const float numbers_of_xielu[ACT_NUMBERS] = {0.8f, 1.3f, 0.5f, -1e-6f};
+static float xielu_by_definition(float x) {
+    const float *by = numbers_of_xielu;
+    float above = x * by[0], below = exp_by_definition(x < by[3] ? x : by[3]) - 1, line = x * by[2];
+    above = above * x;
+    below = below - x;
+    below = below * by[1];
+    return (x > 0 ? above : below) + line;
+}
 static float act_by_definition(int kind, float x, const float *up) {
     if (kind == ACT_CLAMPED) return clamped_by_definition(x, up);
-    float y = kind == ACT_SILU   ? gate_by_definition(x, x)
-              : kind == ACT_GELU ? gelu_by_definition(x)
-                                 : gelu_tanh_by_definition(x);
+    float y = kind == ACT_SILU    ? gate_by_definition(x, x)
+              : kind == ACT_GELU  ? gelu_by_definition(x)
+              : kind == ACT_RELU2 ? relu2_by_definition(x)
+              : kind == ACT_XIELU ? xielu_by_definition(x)
+                                  : gelu_tanh_by_definition(x);
     return up ? y * *up : y;
 }
-static const char *const act_names[N_ACTS] = {"SiLU", "GELU by tanh", "GELU", "the clamped activation"};
+static const char *const act_names[N_ACTS] = {"SiLU",         "GELU by tanh", "GELU", "the clamped activation",
+                                              "ReLU squared", "xIELU"};
 
 // Numbers of every size and sign, Inf and NaN among them where odd.
 static float *numbers(size_t n, int odd) {
@@ -159,10 +175,10 @@ static void activations_are_the_definition_on_every_isa(void) {
                     }
                     for (int isa = 0; isa < isa_count(); isa++) {
                         if (!usable(isa)) continue;
-                        usable(isa)->act[kind](x, has ? up : NULL, n, got);
+                        usable(isa)->act[kind](x, has ? up : NULL, numbers_of_xielu, n, got);
                         same_but_nan(usable(isa)->name, act_names[kind], want, got, (size_t)n);
                         memcpy(got, x, sizeof got);
-                        usable(isa)->act[kind](got, has ? up : NULL, n, got);
+                        usable(isa)->act[kind](got, has ? up : NULL, numbers_of_xielu, n, got);
                         same_but_nan(usable(isa)->name, act_names[kind], want, got, (size_t)n);
                         CHECK(n == MOST || !memcmp(got + n, x + n, sizeof *x));
                     }
@@ -202,41 +218,51 @@ static double erf_of(double x) {
     for (int i = 1; i < 300; i++) sum += term *= 2 * x * x / (2 * i + 1);
     return 1.1283791670955126 * fm_exp(-x * x) * sum;
 }
+static double exact_xielu(double x) {
+    const float *by = numbers_of_xielu;
+    double line = (double)by[2] * x, eps = (double)by[3];
+    if (x > 0) return (double)by[0] * x * x + line;
+    return (fm_exp(x < eps ? x : eps) - 1 - x) * (double)by[1] + line;
+}
 static double exact_act(int kind, double x) {
     if (kind == ACT_CLAMPED) return (x < 7 ? x : 7) / (1 + fm_exp(-1.702 * (x < 7 ? x : 7)));
     if (kind == ACT_SILU) return x / (1 + fm_exp(-x));
+    if (kind == ACT_RELU2) return x > 0 ? x * x : 0;
+    if (kind == ACT_XIELU) return exact_xielu(x);
     if (kind == ACT_GELU) return 0.5 * x * (1 + erf_of(x * 0.7071067811865476));
     return x / (1 + fm_exp(-2 * 0.7978845608028654 * (x + 0.044715 * x * x * x)));
 }
 static double error(double got, double want) { return got > want ? got - want : want - got; }
 
 static void activations_are_within_rounding_of_the_exact_ones(void) {
-    static const double of_one[N_ACTS] = {1.2e-7, 1.2e-7, 1.7e-7, 1.2e-7};   // of max(1, |x|)
-    static const double of_x[N_ACTS] = {1.3e-7, 1.5e-7, 3.8e-7, 1.3e-7};     // of |x|, where it is below 0.1
+    static const double of_one[] = {1.2e-7, 1.2e-7, 1.7e-7, 1.2e-7, 1.2e-7, 2.4e-7};   // of max(1, |x|, |y|)
+    static const double of_x[] = {1.3e-7, 1.5e-7, 3.8e-7, 1.3e-7, 1e-8, 0};   // of |x| below 0.1; 0: no such bound
     for (int kind = 0; kind < N_ACTS; kind++)
         for (int at = -4000; at < 4000; at++) {
             float x[16], y[16];
             for (int i = 0; i < 16; i++) x[i] = ((float)at + (float)i / 16.0f) * (at % 3 ? 0.003f : 0.00001f);
-            scalar()->act[kind](x, NULL, 16, y);
+            scalar()->act[kind](x, NULL, numbers_of_xielu, 16, y);
             for (int i = 0; i < 16; i++) {
-                double v = (double)x[i], size = v < 0 ? -v : v, off = error((double)y[i], exact_act(kind, v));
-                CHECK(off <= of_one[kind] * (size > 1 ? size : 1));
-                CHECK(size >= 0.1 || off <= of_x[kind] * size);
+                double v = (double)x[i], size = v < 0 ? -v : v, want = exact_act(kind, v),
+                       off = error((double)y[i], want);
+                double most = size > 1 ? size : 1;
+                CHECK(off <= of_one[kind] * (want > most ? want : most));
+                CHECK(size >= 0.1 || of_x[kind] == 0 || off <= of_x[kind] * size);
             }
         }
 }
 
 static void activations_of_huge_and_tiny_values_are_theirs(void) {
     static const float huge[] = {20, 88, 200, 1e4f, 1e20f, 1e25f}, tiny[] = {1e-10f, 1e-20f, 1e-37f, 0};
-    for (int kind = 0; kind < N_ACTS; kind++) {
+    for (int kind = ACT_SILU; kind <= ACT_CLAMPED; kind++) {   // the others are polynomials there
         float x[16] = {0}, y[16];
         for (int i = 0; i < 6; i++) x[i] = huge[i], x[8 + i] = -huge[i];
-        scalar()->act[kind](x, NULL, 16, y);
+        scalar()->act[kind](x, NULL, numbers_of_xielu, 16, y);
         const int is_clamped = kind == ACT_CLAMPED;
         for (int i = 0; i < 6; i++) CHECK(is_clamped ? error((double)y[i], 7) <= 5e-5 : y[i] == huge[i]);
         for (int i = 0; i < 6; i++) CHECK(y[8 + i] <= 0 && y[8 + i] >= -1e-7f);
         for (int i = 0; i < 4; i++) x[i] = tiny[i], x[8 + i] = -tiny[i];
-        scalar()->act[kind](x, NULL, 16, y);
+        scalar()->act[kind](x, NULL, numbers_of_xielu, 16, y);
         for (int i = 0; i < 4; i++) {
             CHECK(error((double)y[i], (double)tiny[i] / 2) <= 4e-7 * (double)tiny[i]);
             CHECK(error((double)y[8 + i], (double)tiny[i] / -2) <= 4e-7 * (double)tiny[i]);
@@ -361,11 +387,11 @@ static void norms_and_gates_of_inf_and_nan_are_the_same_on_every_isa(void) {
         for (int kind = 0; kind < N_NORMS; kind++)
             check_odd_norm(kind, row, t % 3 ? by : NULL, t % 5 ? NULL : by, WIDTH - t % 20, t % 2 == 0);
         for (int kind = 0; kind < N_ACTS; kind++) {
-            scalar()->act[kind](row, by, WIDTH, a);
+            scalar()->act[kind](row, by, numbers_of_xielu, WIDTH, a);
             for (int i = 0; i < WIDTH; i++)
                 if (!is_finite(row + i, 1) || !is_finite(by + i, 1)) CHECK(!is_finite(a + i, 1));
             EACH_ISA(k) {
-                k->act[kind](row, by, WIDTH, b);
+                k->act[kind](row, by, numbers_of_xielu, WIDTH, b);
                 same_but_nan(k->name, act_names[kind], a, b, WIDTH);
             }
         }
@@ -388,7 +414,9 @@ static float *bench_x, *bench_y;
 static void run_norm(const kernels *k, void *arg) {
     k->norm[*(const int *)arg](bench_x, bench_x, NULL, MOST, 1e-5f, bench_y);
 }
-static void run_act(const kernels *k, void *arg) { k->act[*(const int *)arg](bench_x, bench_x, MOST, bench_y); }
+static void run_act(const kernels *k, void *arg) {
+    k->act[*(const int *)arg](bench_x, bench_x, numbers_of_xielu, MOST, bench_y);
+}
 static void run_soft_cap(const kernels *k, void *arg) { k->soft_cap(arg, MOST, 30); }
 static int benchmarks(void) {
     bench_x = random_floats(MOST), bench_y = random_floats(MOST);

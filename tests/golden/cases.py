@@ -252,6 +252,25 @@ MISTRAL3 = {
     "no temperature": Golden({"heat": 0.0, "yarn_log": 0.0, **YARN_FIELDS}, YARN),
     "no YaRN": Golden({"rope_n_ctx_orig": 16}),
 }
+ARCEE = {
+    "plain": Golden({"head_dim": 24}),
+    "tied": Golden({"tied": True, "n_head_kv": 1}),
+    "odd sizes": Golden({**ODD}),
+    "yarn": Golden(YARN_FIELDS, YARN),
+    "biases": Golden({"biases": True, "ffn_biases": True}),
+}
+APERTUS = {
+    "plain": Golden({"n_layer": 3}),
+    "odd sizes": Golden({**ODD, "tied": True}),
+    "llama3": Golden({"rope_factors": FREQS}, {"rope_type": "llama3", **LLAMA3}),
+    "biases": Golden({"biases": True}),
+}
+NEMOTRON = {
+    "plain": Golden({"n_head_kv": 1}),
+    "odd sizes": Golden({**ODD, "n_rot": 4, "tied": True}),
+    "all rotated": Golden({"n_rot": 16}),
+    "biases": Golden({"biases": True, "ffn_biases": True}),
+}
 OF: dict[str, dict[str, Golden]] = {
     "qwen3": QWEN3,
     "gemma": _gemma({}),
@@ -279,6 +298,9 @@ OF: dict[str, dict[str, Golden]] = {
     "hunyuan-dense": HUNYUAN,
     "mistral3": MISTRAL3,
     "deepseek2": DEEPSEEK2,
+    "arcee": ARCEE,
+    "apertus": APERTUS,
+    "nemotron": NEMOTRON,
 }
 
 

@@ -17,7 +17,7 @@ from golden_files import N_VOCAB
 from reference import unfused
 from tiny import TinyModel, of_layer, tiny_llama
 from tiny_experts import experts_of
-from tiny_model import WINDOW_PATTERN
+from tiny_model import WINDOW_PATTERN, XIELU
 
 Weights = dict[str, F32]
 Config = dict[str, Any]
@@ -43,6 +43,7 @@ _LLAMA = {
 }  # fmt: skip
 _SEED = {**_LLAMA, "post_attention_norm": "post_attention_layernorm"}
 _HUNYUAN = {**_LLAMA, "attn_q_norm": "self_attn.query_layernorm", "attn_k_norm": "self_attn.key_layernorm"}
+_APERTUS = {**_LLAMA, "attn_norm": "attention_layernorm", "ffn_norm": "feedforward_layernorm", "act_fn": "mlp.act_fn"}
 _AFTER = {"post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
 _GEMMA2 = {**_LLAMA, **_AFTER, "ffn_norm": "pre_feedforward_layernorm"}
 _FC = {"attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
@@ -108,6 +109,13 @@ def _joined(weights: Weights, names: tuple[str, ...], into: str, join: Callable[
         if blk:
             out[f"{blk}.{into}.{kind}"] = join([out.pop(f"{blk}.{one}.{kind}") for one in names])
     return out
+
+
+def _xielu(t: TinyModel, weights: Weights) -> Weights:
+    """Add the numbers of each layer's activation, which are parameters there."""
+    numbers = {f"blk.{il}.act_fn.{name}": np.array(by[il % 3], np.float32).reshape([1] if "alpha" in name else [])
+               for name, by in XIELU.items() for il in range(t.n_layer)}
+    return {**weights, **numbers}
 
 
 QKV = ("attn_q", "attn_k", "attn_v")
@@ -304,6 +312,12 @@ def _gptneox(t: TinyModel, rope: Config) -> Config:
     return _partial(t, rope) | {"use_parallel_residual": t.is_parallel}
 
 
+def _nemotron(t: TinyModel, rope: Config) -> Config:
+    return _partial(t, rope) | {
+        "head_dim": t.dim, "norm_eps": t.eps, "attention_bias": t.biases, "mlp_bias": t.ffn_biases,
+    }  # fmt: skip
+
+
 def _starcoder2(t: TinyModel, rope: Config) -> Config:
     return {**_basic(t, rope), "norm_epsilon": t.eps, "use_bias": True, "sliding_window": None}
 
@@ -373,6 +387,9 @@ FAMILIES = {
     "hunyuan-dense": Family("hunyuan_v1_dense", _llama, _HUNYUAN),
     "mistral3": Family("ministral3", _mistral3, _LLAMA, _halves),
     "deepseek2": Family("deepseek_v2", _deepseek2, _DEEPSEEK2, _kv_b),
+    "arcee": Family("arcee", _llama, _LLAMA, _halves),
+    "apertus": Family("apertus", _llama, _APERTUS, _xielu),
+    "nemotron": Family("nemotron", _nemotron, _LLAMA, _less_one),
 }  # fmt: skip
 
 

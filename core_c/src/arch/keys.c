@@ -59,6 +59,19 @@ double keys_float(keys *r, const char *name, double least, double most, double a
     return v;
 }
 
+double keys_float_of_layer(keys *r, const char *name, int il, double least, double most, double absent) {
+    int index;
+    size_t n;
+    if (r->code || !gguf_is_array(r->g, key_of(r, name))) return keys_float(r, name, least, most, absent);
+    keys_fail(r, gguf_get_array(r->g, r->key, GGUF_F32, &index, &n, r->e));
+    if (!r->code) keys_fail(r, one_per_layer(r, n));
+    if (r->code) return absent;
+    double v = gguf_array_number(r->g, index, (size_t)il);
+    if (!(v >= least && v <= most))
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s[%d] is %g; it must be %g to %g", r->key, il, v, least, most));
+    return v;
+}
+
 int keys_bool(keys *r, const char *name, int absent) {
     int v = absent, got = r->code ? 0 : gguf_get_bool(r->g, key_of(r, name), &v, r->e);
     keys_fail(r, got);

@@ -21,6 +21,8 @@ int keys_int(keys *r, const char *name, int least, int most, int absent);
 // The same for a key that holds one number for all layers, or an array with one for each.
 int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, int absent);
 double keys_float(keys *r, const char *name, double least, double most, double absent);
+// The same of floats.
+double keys_float_of_layer(keys *r, const char *name, int il, double least, double most, double absent);
 int keys_bool(keys *r, const char *name, int absent);
 // Of a key that holds a boolean for each layer; -1: it is absent, or one number.
 int keys_bool_of_layer(keys *r, const char *name, int il);

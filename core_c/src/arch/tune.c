@@ -132,6 +132,21 @@ void tune_deepseek2(gemel_model *m, keys *r) {
     }
 }
 
+static double softplus(double x) { return x > 20 ? x : fm_log(1 + fm_exp(x)); }
+
+void tune_apertus(gemel_model *m, keys *r) {   // files have the trained numbers, from which the activation's follow
+    keys x = {.g = r->g, .arch = "xielu", .e = r->e, .n_layer = r->n_layer, .code = r->code};
+    for (int il = 0; il < m->n_layer && !x.code; il++) {
+        float *by = m->layers[il].ff.by;
+        double beta = keys_float_of_layer(&x, "beta", il, -1e3, 1e3, REQUIRED);
+        by[0] = (float)softplus(keys_float_of_layer(&x, "alpha_p", il, -1e3, 1e3, REQUIRED));
+        by[1] = (float)(beta + softplus(keys_float_of_layer(&x, "alpha_n", il, -1e3, 1e3, REQUIRED)));
+        by[2] = (float)beta;
+        by[3] = (float)keys_float_of_layer(&x, "eps", il, -1e3, 1e3, REQUIRED);
+    }
+    keys_fail(r, x.code);
+}
+
 void tune_mpt(gemel_model *m, keys *r) {   // bloom, which shares the key, has a default of 8
     (void)m;
     keys_float(r, "attention.max_alibi_bias", 0, 1e6, REQUIRED);

@@ -19,7 +19,7 @@ static void widen(const worker *w, const feed_forward *f, const acts *a, int is_
         for (int t = 0, from = runs[i][0], to = runs[i][1]; t < w->n; t++) {
             float *gate = s->gate + (size_t)t * ld;
             const float *up = is_gated ? s->up + (size_t)t * ld + from * 16 : NULL;
-            w->k->act[f->act](gate + from * 16, up, (to - from) * 16, gate + from * 16);
+            w->k->act[f->act](gate + from * 16, up, f->by, (to - from) * 16, gate + from * 16);
             if (!weight_is_float(&f->down.w)) w->k->quantise(gate, nb, from / 2, to / 2, &mid, t);
         }
     mark(w, GEMEL_OP_FFN_ACT);

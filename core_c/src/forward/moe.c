@@ -231,8 +231,8 @@ static void widen(const worker *w, const experts *x, expert *e, int p0, int p1) 
     multiply(w, &e->gate, &e->in, p0, p1, e->gate_out);
     multiply(w, &e->up, &e->in, p0, p1, e->up_out);
     for (int i = 0; i < e->n; i++) {
-        float *gate = e->gate_out + (size_t)i * ld;
-        w->k->act[x->act](gate + p0 * 16, e->up_out + (size_t)i * ld + p0 * 16, (p1 - p0) * 16, gate + p0 * 16);
+        float *gate = e->gate_out + (size_t)i * ld, *up = e->up_out + (size_t)i * ld;
+        w->k->act[x->act](gate + p0 * 16, up + p0 * 16, NULL, (p1 - p0) * 16, gate + p0 * 16);
         if (!weight_is_float(&e->down.w)) w->k->quantise(gate, e->n_ff / 32, p0 / 2, p1 / 2, &e->mid, i);
     }
 }

@@ -66,8 +66,8 @@ typedef struct kernels {
     // NULL: no bias; y may be x. Returns 0 when a mean is NaN or Inf.
     int (*norm[N_NORMS])(const float *x, const float *w, const float *b, int n, float eps, float *y);
     // By act_kind: y = act(gate) * up (ACT_CLAMPED: docs/bits.md), or act(gate) where up is NULL; n a multiple of 16; y
-    // may be gate. Inf and NaN give Inf or NaN.
-    void (*act[N_ACTS])(const float *gate, const float *up, int n, float *y);
+    // may be gate. Inf and NaN give Inf or NaN. by[ACT_NUMBERS] is read by xIELU alone.
+    void (*act[N_ACTS])(const float *gate, const float *up, const float *by, int n, float *y);
     // x = cap * tanh(x / cap), 1e-3 <= cap <= 1e6; Inf becomes NaN, so that a check of x sees it.
     void (*soft_cap)(float *x, int n, float cap);
     void (*add_to)(float *x, const float *y, int n);                 // x += y

@@ -134,20 +134,40 @@ WORD vf vf_gelu(vf x) {
     return vf_sub(vf_max(x, vf_set1(0)), vf_mul(p, h));
 }
 
-#define ACTIVATION(name)                                                                                               \
-    KERNEL void name(const float *gate, const float *up, int n, float *y) {                                            \
+// max(x, 0) squared. x * 0 changes nothing finite.
+WORD vf vf_relu2(vf x) {
+    vf r = vf_max(x, vf_set1(0));
+    return vf_add(vf_mul(r, r), vf_mul(x, vf_set1(0)));
+}
+
+// xIELU (arXiv:2411.13010): above 0, alpha x^2 + beta x; else (exp(min(x, eps)) - 1 - x) alpha + beta x.
+WORD vf vf_xielu(vf x, const float *by) {
+    vf e = vf_sub(vf_exp(vf_min(x, vf_set1(by[3]))), vf_set1(1.0f)), below = vf_mul(vf_sub(e, x), vf_set1(by[1]));
+    vf above = vf_mul(vf_mul(x, vf_set1(by[0])), x);
+    vi is_above = vi_sub(vi_set1(0), vi_shr(vi_bits(vf_sub(vf_set1(0), x)), 31));   // all ones, or 0
+    vi not_above = vi_sub(vi_set1(-1), is_above);
+    vi chosen = vi_add(vi_and(vi_bits(above), is_above), vi_and(vi_bits(below), not_above));
+    return vf_add(vf_bits(chosen), vf_mul(x, vf_set1(by[2])));
+}
+
+#define ACTIVATION(name, value)                                                                                        \
+    KERNEL void name(const float *gate, const float *up, const float *by, int n, float *y) {                           \
+        (void)by;                                                                                                      \
         for (int i = 0; i < n; i += W) {                                                                               \
-            vf v = vf_##name(vf_load(gate + i));                                                                       \
+            vf x = vf_load(gate + i), v = value;                                                                       \
             if (up) v = vf_mul(v, vf_load(up + i));                                                                    \
             vf_store(y + i, v);                                                                                        \
         }                                                                                                              \
     }
-ACTIVATION(silu)
-ACTIVATION(gelu_tanh)
-ACTIVATION(gelu)
+ACTIVATION(silu, vf_silu(x))
+ACTIVATION(gelu_tanh, vf_gelu_tanh(x))
+ACTIVATION(gelu, vf_gelu(x))
+ACTIVATION(relu2, vf_relu2(x))
+ACTIVATION(xielu, vf_xielu(x, by))
 
 // Both are clamped first. Times 0, what is finite changes nothing; Inf would be lost otherwise.
-KERNEL void clamped(const float *gate, const float *up, int n, float *y) {
+KERNEL void clamped(const float *gate, const float *up, const float *by, int n, float *y) {
+    (void)by;
     const vf most = vf_set1(7.0f), least = vf_set1(-7.0f), zero = vf_set1(0);
     for (int i = 0; i < n; i += W) {
         vf g = vf_load(gate + i), x = vf_min(g, most), v = vf_gate(x, vf_mul(x, vf_set1(1.702f)));

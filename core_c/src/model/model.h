@@ -57,6 +57,7 @@ typedef struct mla {
 typedef struct feed_forward {
     int n_ff;
     act_kind act;
+    float by[ACT_NUMBERS];   // the numbers of the activation
     linear gate, up, down;
 } feed_forward;
 

@@ -34,6 +34,9 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "hunyuan-dense": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "QK_NORM"),
     "mistral3": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
     "deepseek2": (),
+    "arcee": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
+    "apertus": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "QK_NORM"),
+    "nemotron": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
