@@ -35,7 +35,7 @@ def remove(
         list[str], typer.Argument(metavar="NAME...", help="Names as gemel list shows them.", show_default=False)
     ],
 ) -> None:
-    """Delete models from the cache, unfinished downloads too, and print what became free."""
+    """Delete models from the cache, including unfinished downloads, and print how much space that freed."""
     for name in names:
         freed = gemel.cache.delete(name)
         typer.echo(f"{printable(name)}: {bytes_text(freed)} freed")

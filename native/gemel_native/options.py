@@ -122,7 +122,8 @@ KvTypeOption = Annotated[
     typer.Option(
         "--kv-type", metavar="TYPE", parser=one_of(*KV_TYPES), rich_help_panel=MACHINE,
         show_default="the model's",
-        help="Format of the KV cache: q8_0 needs half of f16's memory and is faster for long texts; f32 compares.",
+        help="Format of the KV cache: q8_0 needs half of f16's memory and is faster for long texts; f32 is for "
+        "comparison.",
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only one JSON object on stdout.")]
@@ -146,7 +147,7 @@ REPEATED = {
     "dry_breakers": ("--dry-breaker", "May be given repeatedly."),
     "logit_bias": ("--logit-bias", "Written as 42=-1.5 or 42=-inf. May be given repeatedly."),
 }
-DEFAULTS = {"seed": "a new one", "dry_breakers": r'\n : " *', "logit_bias": "none"}
+DEFAULTS = {"seed": "random", "dry_breakers": r'\n : " *', "logit_bias": "none"}
 
 
 def field_docs(kind: type) -> dict[str, str]:

@@ -61,29 +61,31 @@ ROPE = {
         "How to scale RoPE: none, linear or yarn.",
     ),
     "rope_scale": Rope(
-        "--rope-scale", FACTOR, float | None, _over_zero, "N", "Scale RoPE by this factor.",
+        "--rope-scale", FACTOR, float | None, _over_zero, "N",
+        "Divide RoPE's frequencies by N, for a context N times as long.",
     ),
     "rope_freq_base": Rope(
         "--rope-freq-base", ".rope.freq_base", float | None, _number, "N", "Base of RoPE's frequencies.",
     ),
     "rope_freq_scale": Rope(
-        "--rope-freq-scale", FACTOR, float | None, _over_zero, "N", "Scale RoPE by 1/N.",
+        "--rope-freq-scale", FACTOR, float | None, _over_zero, "N",
+        "Multiply RoPE's frequencies by N; the same as --rope-scale 1/N.",
     ),
     "yarn_orig_ctx": Rope(
         "--yarn-orig-ctx", ".rope.scaling.original_context_length", int | None, whole(1), "N",
-        "Context of the model before YaRN extends it.",
+        "Context size that the model was trained with, before YaRN extends it.",
     ),
     "yarn_attn_factor": Rope(
         "--yarn-attn-factor", ".rope.scaling.attn_factor", float | None, _number, "N",
-        "Factor for queries and keys, instead of the file's.",
+        "Multiply rotated queries and keys by N.",
     ),
     "yarn_beta_slow": Rope(
         "--yarn-beta-slow", ".rope.scaling.yarn_beta_slow", float | None, _number, "N",
-        "YaRN scales frequencies with up to this many rotations in the original context fully.",
+        "YaRN fully scales the frequencies that rotate at most N times in the original context.",
     ),
     "yarn_beta_fast": Rope(
         "--yarn-beta-fast", ".rope.scaling.yarn_beta_fast", float | None, _number, "N",
-        "YaRN leaves frequencies with at least this many rotations unchanged.",
+        "YaRN does not scale the frequencies that rotate at least N times in the original context.",
     ),
 }  # fmt: skip
 OverrideOption = Annotated[

@@ -50,7 +50,7 @@ def compiler_option(compiler: str) -> str:
         return f"cmake.define.GEMEL_ZIG={zig_build.zig()}"
     found = shutil.which("emcc")
     if found is None:
-        raise zig_build.BuildError("emcc is not on PATH: install Emscripten, or take zig (make wasm COMPILER=zig)")
+        raise zig_build.BuildError("emcc is not on PATH: install Emscripten, or use zig (make wasm COMPILER=zig)")
     return f"cmake.define.GEMEL_EMCC={found}"
 
 
@@ -102,7 +102,7 @@ def locked(lock: Path, wheel: Path, base_url: str = "") -> dict[str, Any]:
     contents = json.loads(lock.read_text())
     abi = contents["info"].get("abi_version")
     if not abi or abi not in PLATFORM:
-        raise zig_build.BuildError(f"{lock} is of a Pyodide with ABI {abi}: the wheel is for {PLATFORM}")
+        raise zig_build.BuildError(f"{lock} belongs to a Pyodide with ABI {abi}, but the wheel is for {PLATFORM}")
     return {**contents, "packages": {**contents["packages"], **lock_entry(wheel, base_url)}}
 
 

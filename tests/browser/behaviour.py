@@ -429,7 +429,7 @@ async def a_step_draws_for_many_sessions() -> Result:
         sessions[1].cancel()
         outcomes = [type(one.error).__name__ for one in model.step(sessions, following, logits=True)]
         assert outcomes == ["NoneType", "CancelledError", "NoneType"]
-        with raises(gemel.ArgumentError, "different sessions"):
+        with raises(gemel.ArgumentError, "none may appear twice"):
             model.step(sessions[:1] * 2, [[1], [1]])
         for sampler in samplers:
             sampler.close()

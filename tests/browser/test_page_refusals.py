@@ -23,7 +23,7 @@ TEMPLATE = (
 SHORT: dict[str, Any] = {"max_tokens": 6, "temperature": 0}
 SYSTEM = 'put a message of role "system" first'
 BYTES = "new Uint8Array([1, 2])"
-SENT = "pass texts, numbers, booleans, arrays and plain objects"
+SENT = "pass strings, numbers, booleans, arrays and plain objects"
 
 
 @pytest.fixture(scope="module")
@@ -187,10 +187,10 @@ def test_options_of_a_template_are_not_those_of_the_call(loaded: ApiPage, native
 BUFFERS = {
     f"gemel.chat({BYTES}).result": "messages is a Uint8Array: must be a list of {role, content}",
     f"gemel.chat([{{role: 'user', content: {BYTES}}}]).result": f"messages[0].content is a Uint8Array: {SENT}",
-    f"gemel.generate({BYTES}).result": "prompt is a Uint8Array: pass a text, or ids as an array of integers",
-    "gemel.embed(new ArrayBuffer(2))": "texts is an ArrayBuffer: must be a text or an array of texts",
+    f"gemel.generate({BYTES}).result": "prompt is a Uint8Array: pass a string, or ids as an array of integers",
+    "gemel.embed(new ArrayBuffer(2))": "texts is an ArrayBuffer: must be a string or an array of strings",
     "gemel.embed(['a', new Float32Array(2)])": f"texts[1] is a Float32Array: {SENT}",
-    f"gemel.run({BYTES})": "code is a Uint8Array: a program is a text",
+    f"gemel.run({BYTES})": "code is a Uint8Array: a program must be a string",
     f"gemel.cache.delete({BYTES})": "name is a Uint8Array: pass a model's name",
     f"gemel.generate('a', {{stop: {BYTES}}}).result": f"stop is a Uint8Array: {SENT}",
 }  # fmt: skip
@@ -210,9 +210,9 @@ MESSAGES = {
                                           "'assistant'"),
     "[{role: '', content: 'x'}]": ("ArgumentError", "messages[0].role: it is empty: say who speaks, such as 'user' or "
                                                     "'assistant'"),
-    "[{...v.hi[0], name: 5}]": ("ArgumentTypeError", "messages[0].name: must be a text, not 5"),
+    "[{...v.hi[0], name: 5}]": ("ArgumentTypeError", "messages[0].name: must be a string, not 5"),
     "[...v.hi, {role: 'assistant', content: '', tool_calls: [{id: 1}]}, ...v.hi]":
-        ("ArgumentError", "messages[1].tool_calls: this chat template reads no calls of tools: leave them out"),
+        ("ArgumentError", "messages[1].tool_calls: this chat template does not read tool calls: leave them out"),
     "[{...v.hi[0], prefix: true}]":
         ("ArgumentError", "messages[0].prefix: only the assistant's last message can be continued"),
     "[{...v.hi[0], prefix: 'yes'}]": ("ArgumentTypeError", "messages[0].prefix: must be true or false, not 'yes'"),

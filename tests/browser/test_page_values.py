@@ -23,7 +23,7 @@ OpenPage = Callable[..., ApiPage]
 Serve = Callable[..., "Served"]
 HI: list[dict[str, Any]] = [{"role": "user", "content": "Hi"}]
 SHORT: dict[str, Any] = {"max_tokens": 6, "temperature": 0}
-SENT = "pass texts, numbers, booleans, arrays and plain objects"
+SENT = "pass strings, numbers, booleans, arrays and plain objects"
 BRIDGE = re.compile(r"Js[A-Z]\w+|NoneType|\[object Object\]|pyodide", re.IGNORECASE)
 KINDS = (
     "no error", "TypeError", "ArgumentError", "ArgumentTypeError", "TemplateError", "DataCloneError", "ContextError",
@@ -141,7 +141,7 @@ def test_the_element_takes_null_and_names_its_attributes(api_page: OpenPage, fil
     )  # fmt: skip
     assert found[:2] == [file.url, 3]
     assert found[2] == 'new Gemel: threads must be an integer from 1 to 256, not "many"'
-    assert found[3] == "<gemel-chat>: ask(text) takes a text"
+    assert found[3] == "<gemel-chat>: ask(text) takes a string"
     assert found[4] == "<gemel-chat> has no model: set its model attribute, or call load(model)"
 
 
@@ -235,7 +235,7 @@ def test_an_unknown_short_name_is_refused_with_all_names_and_their_option(loaded
     name, message, _ = loaded.js("return await caught(gemel.load('smollm'))")
     assert name == "SourceError"
     assert all(known in message for known in gemel.NAMES)
-    assert "'smollm' is no short name" in message
+    assert "'smollm' is not a short name" in message
     assert '"./smollm"' in message
     assert "new Gemel({models})" in message
 

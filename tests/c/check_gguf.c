@@ -369,7 +369,7 @@ static void tensors_outside_the_file_or_over_each_other_are_refused(void) {
     put_one(&f, "x", 0, 1, (uint64_t[]){32}, 160);
     REFUSED(&f, "truncated", "tensor \"x\" needs bytes 224..352, but the file has 320");
     put_one(&f, "x", 0, 1, (uint64_t[]){32}, UINT64_MAX - 31);
-    REFUSED(&f, "tensor \"x\"", "past 64 bits");
+    REFUSED(&f, "tensor \"x\"", "does not fit 64 bits");
     put_start(&f, 3, 2, 0);
     put_tensor(&f, "x", 0, 1, (uint64_t[]){32}, 32), put_tensor(&f, "y", 0, 1, (uint64_t[]){9}, 0);
     put_padding(&f, 32), f.size += 256;

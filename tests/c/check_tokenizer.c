@@ -531,7 +531,7 @@ static void pieces_without_bytes_or_unknown_are_refused(void) {
     int kinds[N_PIECES];
     toy v = piece_toy(kinds);
     kinds[0] = GEMEL_TOKEN_NORMAL;
-    check_refused(&v, GEMEL_E_FORMAT, "lacks 253 of <0x00>..<0xFF>");
+    check_refused(&v, GEMEL_E_FORMAT, "lacks 253 of the byte tokens <0x00> to <0xFF>");
 }
 
 int main(int argc, char **argv) {

@@ -171,8 +171,8 @@ def test_messages_of_parts_and_without_text_are_rendered(tiny_model: OpenTiny) -
 
 @pytest.mark.parametrize(("message", "words"), [
     ({"role": "user", "content": None}, r"messages\[0\].content: it must have text"),
-    ({"role": 5, "content": "x"}, r"messages\[0\].role: must be a text, such as 'user', not 5"),
-    ({"role": "user", "content": 5}, r"messages\[0\].content: must be a text or a list of text parts, not 5"),
+    ({"role": 5, "content": "x"}, r"messages\[0\].role: must be a string, such as 'user', not 5"),
+    ({"role": "user", "content": 5}, r"messages\[0\].content: must be a string or a list of text parts, not 5"),
     ({"role": "user", "content": [{"type": "audio"}]}, r"messages\[0\].content\[0\]: only parts like"),
 ])
 def test_a_message_that_is_no_text_is_an_error_that_names_the_place(
@@ -331,10 +331,10 @@ def test_the_last_message_is_continued_or_not_as_vllm_names_it(
 
 @pytest.mark.parametrize(("messages", "flags", "words"), [
     (LAST[:1], {"continue_final_message": True}, "continue_final_message: the last message is not the assistant's"),
-    (LAST[:1], {"add_generation_prompt": False}, "add_generation_prompt: an answer begins a message, or continues"),
+    (LAST[:1], {"add_generation_prompt": False}, "add_generation_prompt: it can be false"),
     (LAST, {"continue_final_message": True, "add_generation_prompt": True},
-     "continue_final_message: it excludes add_generation_prompt: pass only one of them"),
-    (LAST, {"continue_final_message": False, "add_generation_prompt": False}, "add_generation_prompt: an answer"),
+     "continue_final_message: it can't be combined with add_generation_prompt: pass only one of them"),
+    (LAST, {"continue_final_message": False, "add_generation_prompt": False}, "add_generation_prompt: it can be false"),
 ])
 def test_flags_that_exclude_each_other_are_refused(
     tiny_model: OpenTiny, messages: list[dict[str, str]], flags: dict[str, bool], words: str

@@ -270,7 +270,7 @@ def test_stop_scanner_shows_all_before_the_first_stop_string(text: str, stops: l
 def test_stop_strings_are_checked(model: gemel.Model) -> None:
     with pytest.raises(gemel.ArgumentError, match="empty"):
         model.generate(PROMPT, stop="")
-    with pytest.raises(TypeError, match="a stop string is text"):
+    with pytest.raises(TypeError, match="a stop string must be a str"):
         model.generate(PROMPT, stop=[3])   # type: ignore[list-item]
 
 
@@ -475,7 +475,7 @@ def test_options_that_switch_off_what_is_off_are_fine() -> None:
 def test_sampling_object_and_fields_mix(model: gemel.Model) -> None:
     base = gemel.Sampling(temperature=1.2, seed=5)
     assert model.generate(PROMPT, sampling=base, top_k=3).sampling == gemel.Sampling(temperature=1.2, seed=5, top_k=3)
-    with pytest.raises(TypeError, match="sampling is a gemel.Sampling"):
+    with pytest.raises(TypeError, match="sampling must be a gemel.Sampling"):
         model.generate(PROMPT, sampling={"top_k": 3})   # type: ignore[arg-type]
 
 

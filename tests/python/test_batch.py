@@ -317,7 +317,7 @@ def test_a_batch_answers_messages_as_a_chat(tiny_model: OpenTiny) -> None:
         for name in ("tools", "special", "self", "continue_final"):
             with pytest.raises(gemel.ArgumentError, match=f"template_options: {name} is not an option of a template"):
                 batch.answer(messages, template_options={name: True})
-        with pytest.raises(TypeError, match="is_answer: it follows from the messages"):
+        with pytest.raises(TypeError, match="is_answer: the messages decide this"):
             batch.answer(messages, is_answer=True)   # type: ignore[call-arg]
         with pytest.raises(TypeError, match="there is no option 'templat'; did you mean 'template'"):
             batch.answer(messages, templat="x")   # type: ignore[call-arg]
@@ -329,7 +329,7 @@ def test_a_closed_future_is_evaluated_no_more(long_model: gemel.Model) -> None:
         batch.step()
         future.close()
         assert (future.done(), batch.n_running, batch.n_waiting) == (True, 0, 0)
-        with pytest.raises(gemel.CancelledError, match="it was closed, or its batch was"):
+        with pytest.raises(gemel.CancelledError, match="the request was closed, or its batch was"):
             future.result()
         left = batch.score(LONG[:500])
         del left

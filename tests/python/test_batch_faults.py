@@ -140,7 +140,7 @@ def test_a_callback_can_not_take_a_step(model: gemel.Model) -> None:
         other = batch.generate([3, 4], **GREEDY)
         for act in (batch.step, batch.close, other.read):
             generation = batch.generate([1, 2], on_drawn=lambda session, id, act=act: act(), **GREEDY)   # type: ignore[misc]
-            with pytest.raises(gemel.StateError, match="can't take another one"):
+            with pytest.raises(gemel.StateError, match="can't start another step"):
                 generation.read()
         other.close()
 
@@ -165,7 +165,7 @@ def test_what_waits_has_no_cached_ids_and_another_batch_does_not_know_it(model: 
         generation = one.generate(LONG[:10])
         assert (generation.timings.n_cached, generation.timings.n_evaluated) == (0, 0)
         for asked in (other.ready, lambda one: other.ready(model.generate("a"))):
-            with pytest.raises(gemel.ArgumentError, match="not of this batch"):
+            with pytest.raises(gemel.ArgumentError, match="does not belong to this batch"):
                 asked(generation)
 
 

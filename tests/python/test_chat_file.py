@@ -154,7 +154,7 @@ def test_other_bytes_and_files_say_what_they_are_not(saved: tuple[gemel.Model, b
     for wrong in (data[:-1], data + b"x", data[:200]):
         with pytest.raises(gemel.StateError, match="it is cut|longer"):
             model.resume_chat(wrong)
-    with pytest.raises(gemel.StateError, match=r"layout b'2', this gemel reads b'1'"):
+    with pytest.raises(gemel.StateError, match=r"layout b'2', but this version of gemel reads b'1'"):
         model.resume_chat(data[:7] + b"2" + data[8:])
     with pytest.raises(gemel.SourceError, match="there is no file"):
         model.resume_chat(tmp_path / "nope")

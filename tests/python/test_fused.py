@@ -170,7 +170,8 @@ def test_layers_that_rope_turns_by_other_widths_are_refused(n_head: list[int]) -
     data = tiny.tiny_llama(n_layer=2, n_embd=64, n_head=n_head, n_head_kv=[4, 4], head_dim=16, without=(
         "llama.attention.key_length", "llama.attention.value_length", "llama.rope.dimension_count",
     ))  # fmt: skip
-    with pytest.raises(gemel.UnsupportedError, match=r"llama: RoPE turns \d+ channels in layer 1, but \d+ in layer 0"):
+    words = r"llama: RoPE rotates \d+ channels in layer 1, but \d+ in layer 0"
+    with pytest.raises(gemel.UnsupportedError, match=words):
         gemel.open(data, threads=1)
 
 

@@ -88,8 +88,8 @@ def test_an_address_as_a_path_object_says_so() -> None:
     ("$NOT_SET/x.gguf", "$NOT_SET"), ("a/${NOT_SET}/x.gguf", "${NOT_SET}"), ("~nobody-here/x.gguf", "~nobody-here"),
 ])
 def test_what_a_path_names_but_nothing_defines_is_said(path: str, unknown: str) -> None:
-    assert f"{unknown} is not known here" in error_of(path)
-    assert f"{unknown} is not known here" in error_of(Path(path))
+    assert f"{unknown} does not exist" in error_of(path)
+    assert f"{unknown} does not exist" in error_of(Path(path))
 
 
 # ---- ~ and variables -------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def test_a_cache_below_what_is_not_known_is_an_error(
     monkeypatch: pytest.MonkeyPatch, given: str, unknown: str
 ) -> None:
     monkeypatch.setenv("GEMEL_CACHE", given)
-    with pytest.raises(gemel.SourceError, match=rf"GEMEL_CACHE is .*{re.escape(unknown)} is not known here"):
+    with pytest.raises(gemel.SourceError, match=rf"GEMEL_CACHE is .*{re.escape(unknown)} does not exist"):
         gemel.pull("https://example.org/x.gguf")
     command.assert_error(command.gemel_("list"), 1, "GEMEL_CACHE", unknown)
     assert not list(Path().iterdir())

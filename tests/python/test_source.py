@@ -182,7 +182,7 @@ def test_pipe_object_is_an_error() -> None:
 
 def test_other_things_are_type_errors() -> None:
     for wrong in (None, 3, ["x"]):
-        with pytest.raises(TypeError, match="a model is a path"):
+        with pytest.raises(TypeError, match="a model must be a path"):
             gemel.open(wrong)   # type: ignore[arg-type]
 
 

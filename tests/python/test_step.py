@@ -323,7 +323,7 @@ def test_a_sampler_of_another_vocabulary_is_refused(tiny_model: OpenTiny) -> Non
     model, wider = tiny_model(), tiny_model(n_vocab=400)
     assert wider.n_vocab > model.n_vocab
     with model.session() as session, wider.sampler(temperature=0) as sampler:
-        with pytest.raises(gemel.ArgumentError, match="different samplers of this model"):
+        with pytest.raises(gemel.ArgumentError, match="samplers: each must be of this model, and none may appear"):
             model.step([session], [[1]], [sampler])
         assert session.n_past == 0
 
@@ -331,7 +331,7 @@ def test_a_sampler_of_another_vocabulary_is_refused(tiny_model: OpenTiny) -> Non
 def test_one_sampler_cannot_draw_for_two_sessions_of_a_step(tiny_model: OpenTiny) -> None:
     model = tiny_model()
     with model.session() as one, model.session() as other, model.sampler() as sampler:
-        with pytest.raises(gemel.ArgumentError, match="different samplers"):
+        with pytest.raises(gemel.ArgumentError, match="samplers: each must be of this model, and none may appear"):
             model.step([one, other], [[1], [2]], [sampler, sampler])
         assert (one.n_past, other.n_past) == (0, 0)
 

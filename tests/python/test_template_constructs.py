@@ -107,7 +107,7 @@ REFUSED = [
     ("{{ ('a' * 10000).translate({97: 'b' * 10000}) }}", "grows past"),
     ("{{ 'é'.encode('punycode') }}", "encode does not take punycode"),
     ("{{ 'a'.encode().decode(encoding='PunyCode') }}", "decode does not take PunyCode"),
-    ("{{ 'a'.translate(namespace()) }}", "translate takes a dict, a list or a text"),
+    ("{{ 'a'.translate(namespace()) }}", "translate takes a dict, a list or a string"),
     ("{{ ([[1] * 60000] * 200)|sum(start=[]) }}", "a list grows too large"),
 ]
 LINES = [

@@ -129,7 +129,7 @@ def test_a_missing_compiler_is_one_sentence(tmp_path: Path) -> None:
     recipe = building.ROOT / "pyodide_pkg" / "build" / "pyodide_wheel.py"
     done = building.execute([sys.executable, recipe, "--compiler", "emcc", "--out", tmp_path], env={"PATH": "/nowhere"})
     assert done.returncode == 1
-    assert done.stdout.startswith("emcc is not on PATH: install Emscripten, or take zig")
+    assert done.stdout.startswith("emcc is not on PATH: install Emscripten, or use zig")
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

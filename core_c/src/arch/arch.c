@@ -59,7 +59,8 @@ static int count_vocab(const gguf *g, errors *e) {
     const gguf_tensor *t = gguf_tensor_at(g, i);
     if (t->n_dims != 2 || t->ne[1] > 1 << 24)
         return fail(e, GEMEL_E_FORMAT,
-                    "token_embd.weight has %d dimensions and %llu rows; 2 and at most 16777216 were expected",
+                    "token_embd.weight has %d dimensions and %llu rows; it must have 2 dimensions and at most "
+                    "16777216 rows",
                     t->n_dims, (unsigned long long)t->ne[1]);
     double n = count_tokens(g);
     return n > 0 && n < (double)t->ne[1] ? (int)n : (int)t->ne[1];
@@ -110,7 +111,8 @@ static void read_rope(gemel_model *m, keys *r) {
     t->beta_slow = keys_float(r, "rope.scaling.yarn_beta_slow", 1e-3, 1e6, 1);
     if (r->code) return;
     if (span_is(type, "yarn") && !(t->base > 1))
-        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.rope.freq_base is %g: YaRN needs more than 1", r->arch, t->base));
+        keys_fail(r,
+                  fail(r->e, GEMEL_E_FORMAT, "%s.rope.freq_base is %g; with YaRN it must be over 1", r->arch, t->base));
     if (!got && gguf_tensor_find(r->g, "rope_factors_long.weight") >= 0) t->scaling = SCALING_LONGROPE;
     else if (!got && t->factor != 1) t->scaling = SCALING_LINEAR;
     else find_scaling(t, r, type);
@@ -136,8 +138,11 @@ static int most(int a, int b) { return a > b ? a : b; }
 // No model's heads are wider; buffers would dwarf the file.
 static void check_width(const gemel_model *m, keys *r, int n_head, int dim) {
     if (n_head * (int64_t)dim > 16 * (int64_t)m->n_embd)
-        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s: %d heads of %d have over 16 times embedding_length %d", r->arch,
-                          n_head, dim, m->n_embd));
+        keys_fail(
+            r,
+            fail(r->e, GEMEL_E_FORMAT,
+                 "%s: %d heads of length %d are too large; in all they may have 16 times embedding_length %d channels",
+                 r->arch, n_head, dim, m->n_embd));
 }
 
 static void check_heads(const gemel_model *m, keys *r, const attention *a, int il) {
@@ -145,8 +150,8 @@ static void check_heads(const gemel_model *m, keys *r, const attention *a, int i
     if (r->code) return;
     if (a->k_dim < 1 || a->v_dim < 1 || most(a->k_dim, a->v_dim) > HEAD_DIM_MAX)   // where the file gives no lengths
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
-                          "%s.embedding_length %d / head_count %d gives heads of %d; 1 to %d are allowed", r->arch,
-                          m->n_embd, a->n_head, m->n_embd / a->n_head, HEAD_DIM_MAX));
+                          "%s.embedding_length %d / head_count %d gives a head length of %d; it must be 1 to %d",
+                          r->arch, m->n_embd, a->n_head, m->n_embd / a->n_head, HEAD_DIM_MAX));
     else if (a->n_head % a->n_head_kv)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
                           "%s.attention.head_count %d is not a multiple of head_count_kv %d, in layer %d", r->arch,
@@ -157,8 +162,9 @@ static void check_heads(const gemel_model *m, keys *r, const attention *a, int i
                           "must be even too",
                           r->arch, a->n_rot, a->k_dim));
     else if (a->n_rot != m->layers[0].attn.n_rot)   // all layers use the tables of the first
-        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s: RoPE turns %d channels in layer %d, but %d in layer 0",
-                          r->arch, a->n_rot, il, m->layers[0].attn.n_rot));
+        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                          "%s: RoPE rotates %d channels in layer %d, but %d in layer 0; they must be equal", r->arch,
+                          a->n_rot, il, m->layers[0].attn.n_rot));
 }
 
 static void refuse_kv_b(keys *r) {

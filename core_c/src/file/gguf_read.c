@@ -109,7 +109,8 @@ static int place_tensors(gguf *g, errors *e) {
         }
         printable name = printable_name(t->name.at, t->name.size);
         if (t->offset > UINT64_MAX - start || t->size > UINT64_MAX - start - t->offset)
-            return fail(e, GEMEL_E_FORMAT, "tensor \"%s\": %llu bytes at data offset %llu end past 64 bits", name.text,
+            return fail(e, GEMEL_E_FORMAT,
+                        "tensor \"%s\": the end of its %llu bytes at data offset %llu does not fit 64 bits", name.text,
                         (ull)t->size, (ull)t->offset);
         return fail(e, GEMEL_E_FORMAT,
                     "the file is truncated: tensor \"%s\" needs bytes %llu..%llu, but the file has %llu", name.text,

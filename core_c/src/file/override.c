@@ -111,7 +111,8 @@ static int add(gguf *over, gguf_span key, int type, double number, gguf_span tex
     size_t n = over->kv.count;
     if (at < 0)
         return fail(e, GEMEL_E_ARGUMENT, "the override of %s is given twice", printable_name(key.at, key.size).text);
-    if (n >= OVERRIDES_MAX) return fail(e, GEMEL_E_ARGUMENT, "more than %d overrides", OVERRIDES_MAX);
+    if (n >= OVERRIDES_MAX)
+        return fail(e, GEMEL_E_ARGUMENT, "too many overrides: at most %d are allowed", OVERRIDES_MAX);
     uint32_t *order = realloc(over->kv_order, (n + 1) * sizeof *order);
     if (order) over->kv_order = order;
     gguf_kv *kv = order ? gguf_grow(&over->kv, 1, sizeof *kv, e) : NULL;

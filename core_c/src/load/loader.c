@@ -141,7 +141,7 @@ int gemel_loader_part(gemel_loader *l, double file_size, char *err, size_t err_s
     errors e = {err, err_size};
     if (!l || l->reading || !l->g)
         return fail(&e, GEMEL_E_ARGUMENT,
-                    "call gemel_loader_part when the header before is complete, and before gemel_loader_begin");
+                    "call gemel_loader_part after the previous header is complete, and before gemel_loader_begin");
     int code = open_parts(l, &e);
     if (code < 0) return code;
     if (!is_size(file_size) || (uint64_t)file_size > ((uint64_t)1 << 53) - l->size)
@@ -360,7 +360,7 @@ static int feed_tensor(gemel_loader *l, arrival *a, const uint8_t *data, size_t 
             }
         }
         if (!a->strip && !(a->strip = memory_get(strip_size)))
-            return fail(e, GEMEL_E_MEMORY, "no memory for a strip of %zu bytes", strip_size);
+            return fail(e, GEMEL_E_MEMORY, "no memory to keep incomplete rows: %zu bytes", strip_size);
         size_t part = strip_size - a->strip_fed < size ? strip_size - a->strip_fed : size;
         memcpy(a->strip + a->strip_fed, data, part);
         a->strip_fed += part;

@@ -127,7 +127,7 @@ static int put(walk *w, int i, const slot *s, int il, uint64_t first, int n, int
     }
     if (first % (uint64_t)f->block || n % f->block) {
         printable name;
-        return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s is split within a block of %d",
+        return fail(w->e, GEMEL_E_UNSUPPORTED, "the tensor %s of type %s would be split inside a block of %d elements",
                     name_of(t, &name), f->name, f->block);
     }
     d->n_in = n, d->n_out = 1;

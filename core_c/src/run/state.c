@@ -189,9 +189,10 @@ static int check_header(const gemel_session *s, const state_header *h, const uin
     const char zero[sizeof h->unused] = {0};
     if (h->n_past < 0 || (h->has_logits & ~1) || (h->has_logits && !h->n_past) || h->n_carry < 0 || h->n_carry > 3 ||
         memcmp(h->unused, zero, sizeof zero))
-        return fail(e, GEMEL_E_STATE, "the saved session is damaged");
+        return fail(e, GEMEL_E_STATE, "the saved session is damaged: its header has impossible values");
     if (h->n_past > s->n_ctx)
-        return fail(e, GEMEL_E_CONTEXT, "the saved session has %d tokens, but this session's n_ctx is %d",
+        return fail(e, GEMEL_E_CONTEXT,
+                    "the saved session has %d tokens, but this session's n_ctx is %d: open it with a larger n_ctx",
                     (int)h->n_past, s->n_ctx);
     if ((size_t)h->n_past > size / sizeof(int32_t))   // on 32-bit hosts the next size could wrap
         return fail(e, GEMEL_E_STATE, "the saved session is truncated: %zu bytes for %d tokens", size, (int)h->n_past);
@@ -211,7 +212,7 @@ static int check_state(const gemel_session *s, const state_header *h, const uint
         int32_t id;
         memcpy(&id, data + sizeof *h + (size_t)i * sizeof id, sizeof id);
         if (id < -1 || id >= s->m->n_vocab)   // -1: an embedding
-            return fail(e, GEMEL_E_STATE, "the saved session is damaged: id %d at index %d", (int)id, i);
+            return fail(e, GEMEL_E_STATE, "the saved session is corrupt: id %d at index %d", (int)id, i);
     }
     data += sizeof *h + ids_size((size_t)h->n_past);
     code = check_kv(s, h->n_past, data, e);

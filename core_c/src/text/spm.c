@@ -88,7 +88,8 @@ static int read_bytes(struct tokenizer *t, errors *e) {
     for (int32_t id = 0; t->unknown < 0 && id < t->v.n; id++)
         if (t->v.kind[id] == GEMEL_TOKEN_UNKNOWN) t->unknown = id;
     if (missing && t->unknown < 0)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.tokens lacks %d of <0x00>..<0xFF> and has no unknown token",
+        return fail(e, GEMEL_E_FORMAT,
+                    "tokenizer.ggml.tokens lacks %d of the byte tokens <0x00> to <0xFF>, and there is no unknown token",
                     missing);
     return 0;
 }

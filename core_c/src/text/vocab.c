@@ -303,7 +303,7 @@ int vocab_open(vocab *v, const gguf *g, vocab_defaults defaults, errors *e) {
     v->n = (int32_t)n;
     v->kind = array_new(n, 1);
     v->eog = array_zero(n, 1);
-    if (!v->kind || !v->eog) return fail(e, GEMEL_E_MEMORY, "no memory for a vocabulary of %zu", n);
+    if (!v->kind || !v->eog) return fail(e, GEMEL_E_MEMORY, "no memory for a vocabulary of %zu tokens", n);
     return read_all(v, defaults, e);
 }
 

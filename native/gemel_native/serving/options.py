@@ -33,15 +33,15 @@ Port = Annotated[int | None, option(
     "--port", panel=SERVER, metavar="N", default="8090", words="Port to listen on; 0: any free port.",
 )]
 Parallel = Annotated[int | None, option(
-    "--parallel", panel=SERVER, metavar="N", default="64", words="Answers that are evaluated together.",
+    "--parallel", panel=SERVER, metavar="N", default="64", words="How many answers are generated at the same time.",
 )]
 CacheMemory = Annotated[int | None, option(
     "--cache-memory", panel=SERVER, metavar="MB", default="a quarter of the free memory",
-    words="Memory of the KV caches; what earlier requests evaluated is kept in it.",
+    words="Memory for KV caches, including those that are kept from earlier requests.",
 )]
 Queue = Annotated[int | None, option(
     "--queue", panel=SERVER, metavar="N", default="32",
-    words="Requests that may wait beside those; any more get a 429.",
+    words="How many further requests may wait; any more get a 429.",
 )]
 Page = Annotated[bool | None, flag(
     "--page/--no-page", panel=SERVER,
@@ -52,7 +52,7 @@ AccessLog = Annotated[bool | None, flag(
 )]
 ApiKey = Annotated[str | None, option(
     "--api-key", panel=SAFETY, metavar="KEY", default="none",
-    words="Key that requests must send. Other users can see this option: GEMEL_SERVE_API_KEY is safer.",
+    words="Key that requests must send. Other users of this machine can see it: GEMEL_SERVE_API_KEY is safer.",
 )]
 AllowedHosts = Annotated[list[str] | None, option(
     "--allowed-host", panel=SAFETY, metavar="NAME", default="localhost, --host, any IP address",

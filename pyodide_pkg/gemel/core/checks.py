@@ -57,7 +57,7 @@ def flag(name: str, value: object) -> bool:
     raise wrong_type(name, value, "True or False")
 
 
-def text(name: str, value: object, wanted: str = "a text") -> str:
+def text(name: str, value: object, wanted: str = "a string") -> str:
     """Return a str."""
     if not isinstance(value, str):
         raise wrong_type(name, value, wanted)
@@ -66,7 +66,7 @@ def text(name: str, value: object, wanted: str = "a text") -> str:
 
 def text_or_none(name: str, value: object) -> str | None:
     """Return a str or None."""
-    return None if value is None else text(name, value, "a text, or None")
+    return None if value is None else text(name, value, "a string, or None")
 
 
 def sequence(name: str, value: object, wanted: str) -> Sequence[object]:

@@ -39,7 +39,7 @@ def pick_isa(library: Library, name: str | None) -> int | None:
     if name not in support:
         raise ArgumentError(f"{asked}={name!r}: unknown instruction set; available here: {available}")
     if not support[name]:
-        raise ArgumentError(f"{asked}={name!r}: this CPU does not have it; available here: {available}")
+        raise ArgumentError(f"{asked}={name!r}: this CPU does not support it; available here: {available}")
     return list(support).index(name)
 
 

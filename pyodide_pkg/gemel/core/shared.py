@@ -31,7 +31,7 @@ def include_folder() -> Path:
         if (folder / "gemel.h").is_file():
             return folder
     if sys.platform == "emscripten":
-        raise LibraryError("gemel.h is in the packages for desktops: a tab has no C compiler")
+        raise LibraryError("gemel.h is only in the packages for desktops: a tab has no C compiler")
     raise LibraryError(f"gemel.h is not in {FOLDER / 'include'}: reinstall gemel")
 
 

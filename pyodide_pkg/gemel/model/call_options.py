@@ -94,5 +94,5 @@ def check_template_options(options: Mapping[str, object], read: Collection[str])
 def merged(sampling: Sampling | None, changes: dict[str, object]) -> Sampling:
     """Return the Sampling of a call: the given one or the default, with the fields that the call names."""
     if sampling is not None and not isinstance(sampling, Sampling):
-        raise ArgumentTypeError(f"sampling is a gemel.Sampling, not {type(sampling).__name__}")
+        raise ArgumentTypeError(f"sampling must be a gemel.Sampling, not {type(sampling).__name__}")
     return (sampling or Sampling()).with_fields(**changes)   # type: ignore[arg-type]  # it checks

@@ -97,7 +97,7 @@ class Chat(Closing):
         options = call_options(max_tokens, stop, sampling, fields, also=("content", *OF_SEND))
         ending = Ending(continue_final_message, add_generation_prompt)
         if content is not None and not isinstance(content, str | list | tuple):
-            raise wrong_type("content", content, "a text, a list of text parts, or None")
+            raise wrong_type("content", content, "a string, a list of text parts, or None")
         self._check_open()
         last = self._last() if self._last else None
         if last is not None:
@@ -195,7 +195,8 @@ def resume(model: CoreModel, saved: SavedChat, n_ctx: int | None, take_preloaded
     facts = saved.facts
     size = facts["n_ctx"] if n_ctx is None else check_n_ctx(model, n_ctx)
     if size > model.n_ctx:
-        raise StateError(f"the saved chat is another model's: its n_ctx is {size}, the model's limit {model.n_ctx}")
+        words = f"its n_ctx is {size}, but this model's limit is {model.n_ctx}"
+        raise StateError(f"the saved chat belongs to another model: {words}")
     with model._handle:   # so that the errors below are about what was saved
         try:
             chat = Chat(

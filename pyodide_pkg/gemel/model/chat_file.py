@@ -54,13 +54,13 @@ def unpack(data: Any) -> SavedChat:  # noqa: ANN401
         raise StateError("this is not a saved chat: pass what Chat.save() returned or wrote")
     magic, size, session_size, digest = HEAD.unpack(view[: HEAD.size])
     if magic != MAGIC:
-        raise StateError(f"the saved chat has layout {magic[7:]!r}, this gemel reads {MAGIC[7:]!r}")
+        raise StateError(f"the saved chat has layout {magic[7:]!r}, but this version of gemel reads {MAGIC[7:]!r}")
     if view.nbytes != HEAD.size + size + session_size:
         kind = "cut" if view.nbytes < HEAD.size + size + session_size else "longer than it was"
         raise StateError(f"the saved chat has {view.nbytes} bytes, not {HEAD.size + size + session_size}: it is {kind}")
     text = bytes(view[HEAD.size : HEAD.size + size])
     if sha256(text).digest() != digest:
-        raise StateError("the saved chat is damaged: its messages don't fit their checksum")
+        raise StateError("the saved chat is damaged: its messages don't match their checksum")
     return SavedChat(_facts(text), view[HEAD.size + size :])
 
 
@@ -96,6 +96,6 @@ def _plain(value: object, where: str, depth: int = 0) -> Any:  # noqa: ANN401
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
-                raise ArgumentTypeError(f"{where} has the key {shown(key)}: keys are texts in a saved chat")
+                raise ArgumentTypeError(f"{where} has the key {shown(key)}: keys must be strings")
         return {key: _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
     raise ArgumentTypeError(f"{where} is {shown(value)}: a chat is saved as JSON, which can't hold it")

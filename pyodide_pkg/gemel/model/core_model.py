@@ -265,7 +265,7 @@ class CoreModel(Closing):
         items = prompt if isinstance(prompt, list | tuple) else ()
         n_messages = sum(isinstance(item, Mapping) for item in items)
         if n_messages < len(items) and n_messages:
-            raise ArgumentError("the prompt mixes messages with other items: pass a text, ids or messages")
+            raise ArgumentError("the prompt mixes messages with other items: pass text, ids or messages")
         if not n_messages:
             given = {
                 "template": template, "tools": tools, "continue_final": continue_final,

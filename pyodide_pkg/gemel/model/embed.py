@@ -23,7 +23,7 @@ Pooling = Literal["mean", "first", "last"]
 def text_ids(model: CoreModel, text: str) -> list[int]:
     """Return the ids of a text that is embedded. ContextError when they are more than the file's n_ctx."""
     if not isinstance(text, str):
-        raise ArgumentTypeError(f"embed takes texts, not {type(text).__name__}")
+        raise ArgumentTypeError(f"texts must be strings, not {type(text).__name__}")
     ids = model.tokenize(text, bos_eos=True)
     if not ids:
         raise ArgumentError("an empty text has no tokens to embed")

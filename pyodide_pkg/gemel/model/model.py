@@ -159,7 +159,7 @@ class Model(CoreModel):
         """
         also = ("special", "n_ctx", "kv_type")
         options = call_options(max_tokens, stop, sampling, fields, also=also)
-        sequence("prompts", prompts, "a list of texts, or of lists of ids")
+        sequence("prompts", prompts, "a list of strings, or of lists of ids")
         ids = [self._prompt_ids(prompt, special=special) for prompt in prompts]
         with self.batch(n_ctx, kv_type=kv_type) as batch:
             generations = [
@@ -285,7 +285,7 @@ class Model(CoreModel):
         with self.batch(step_seconds=math.inf) as batch:
             if isinstance(texts, str):
                 return batch.embed(texts, pooling, normalise=normalise).result()
-            given = sequence("texts", texts, "a text or a list of texts")
+            given = sequence("texts", texts, "a string or a list of strings")
             if not given:
                 raise ArgumentError("there are no texts to embed")
             raw, waiting = bytearray(), deque[BatchFuture[FloatArray]]()

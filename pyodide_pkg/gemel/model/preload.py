@@ -19,7 +19,7 @@ class Preload:
     def __init__(self, model: CoreModel, prompt: PROMPT, on_progress: Progress | None) -> None:
         ids = model.prompt_ids(prompt)
         if not ids:
-            raise ArgumentError("the prompt is empty: leave it out, or pass a text, ids or messages")
+            raise ArgumentError("the prompt is empty: leave it out, or pass text, ids or messages")
         if len(ids) > model.n_ctx:
             raise ContextError(f"the file's limit is {model.n_ctx}, but the prompt has {len(ids)} tokens: shorten it")
         self.session: Session | None = None

@@ -76,9 +76,9 @@ class Sampling:
     dry_allowed_length: int = field(default=2, metadata=_doc(
         "1..2**20. Repeats of up to this many ids are not penalised."
     ))
-    dry_last_n: int = field(default=1024, metadata=_doc("0..2**20. How many ids back DRY looks."))
+    dry_last_n: int = field(default=1024, metadata=_doc("0..2**20. How many recent ids DRY searches for repeats."))
     dry_breakers: tuple[str, ...] = field(default=("\n", ":", '"', "*"), metadata=_doc(
-        "Texts of at most 20 tokens each, at which a repeat ends for DRY."
+        "Strings of at most 20 tokens each. For DRY, a repeat ends at them."
     ))
     xtc_probability: float = field(default=0.0, metadata=_doc(
         "0..1. How often XTC acts: it removes the ids over its threshold except the least likely one; 0 is off."
@@ -92,11 +92,11 @@ class Sampling:
     mirostat_tau: float = field(default=5.0, metadata=_doc("Over 0. The target surprise, in bits."))
     mirostat_eta: float = field(default=0.1, metadata=_doc("Over 0. How quickly mirostat adapts."))
     seed: int | None = field(default=None, metadata=_doc(
-        "-2**63..2**64-1. Where the random numbers start; None or -1: a random one of 32 bits, which the generation "
-        "reports. Other negative numbers count from 2**64 down."
+        "-2**63..2**64-1. The seed of the random numbers. None or -1: a random 32-bit seed, which the generation "
+        "reports. Any other negative seed n is the seed 2**64 + n."
     ))
     logit_bias: Mapping[int, float] = field(default_factory=dict, metadata=_doc(
-        'id -> what is added to its logit; float("-inf") forbids the id.'
+        'A map from ids to what is added to their logits; float("-inf") forbids an id.'
     ))
 
     def __post_init__(self) -> None:
@@ -277,9 +277,9 @@ def _check_bias(bias: object) -> dict[int, float]:
 
 def _check_breakers(breakers: object) -> tuple[str, ...]:
     if isinstance(breakers, str) or not isinstance(breakers, Sequence):
-        raise wrong_type("dry_breakers", breakers, "a sequence of texts")
+        raise wrong_type("dry_breakers", breakers, "a sequence of strings")
     if not all(isinstance(text, str) for text in breakers):
-        raise wrong_type("dry_breakers", breakers, "a sequence of texts")
+        raise wrong_type("dry_breakers", breakers, "a sequence of strings")
     if not all(breakers):
         raise ArgumentError(f"dry_breakers={breakers!r}: must be strings, none of them empty")
     return tuple(breakers)

@@ -53,13 +53,14 @@ def step(
     ]
     if not sessions or len(given) != len(sessions) or (samplers is not None and len(samplers) != len(sessions)):
         n_samplers = "" if samplers is None else f", and {len(samplers)} samplers"
-        raise ArgumentError(f"{len(sessions)} sessions, but {len(given)} lists of ids{n_samplers}: one per session")
+        counts = f"{len(sessions)} sessions, but {len(given)} lists of ids{n_samplers}"
+        raise ArgumentError(f"{counts}: pass one per session")
     if any(session.model is not model for session in sessions) or len(set(map(id, sessions))) < len(sessions):
-        raise ArgumentError("a step takes different sessions of this model")
+        raise ArgumentError("sessions: each must be of this model, and none may appear twice")
     drawing = [sampler for sampler in samplers or () if sampler is not None]
     are_foreign = any(sampler.handle.parent is not model._handle for sampler in drawing)
     if are_foreign or len(set(map(id, drawing))) < len(drawing):
-        raise ArgumentError("a step takes different samplers of this model: one per sequence")
+        raise ArgumentError("samplers: each must be of this model, and none may appear twice")
     total = sum(map(len, given))
     if total > model.n_batch or len(sessions) > model.n_batch:
         raise ArgumentError(f"{total} ids in one step: at most {model.n_batch} (model.n_batch) are allowed")
@@ -178,9 +179,9 @@ def decode(model: CoreModel, sessions: Sequence[CoreSession], ids: Ids) -> list[
     _check_kinds(sessions, None)
     given = id_bytes(ids, model.n_vocab)
     if len(given) != len(sessions):
-        raise ArgumentError(f"{len(sessions)} sessions were given {len(given)} ids: one per session")
+        raise ArgumentError(f"{len(sessions)} sessions, but {len(given)} ids: pass one per session")
     if any(session.model is not model for session in sessions) or len(set(map(id, sessions))) < len(sessions):
-        raise ArgumentError("decode() takes different sessions of this model")
+        raise ArgumentError("sessions: each must be of this model, and none may appear twice")
     outcomes: list[GemelError | None] = []
     for start in range(0, len(given), model.n_batch):
         end = start + model.n_batch

@@ -63,7 +63,7 @@ def _override(given: str) -> Path:
     path = filled_in(given)
     unknown = not_known(path)
     if unknown and not path.is_dir():
-        raise SourceError(f"GEMEL_CACHE is {given!r}, but {unknown} is not known here: set it, or write the folder out")
+        raise SourceError(f"GEMEL_CACHE is {given!r}, but {unknown} does not exist: set it, or write the whole path")
     return path
 
 

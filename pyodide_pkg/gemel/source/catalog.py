@@ -128,7 +128,7 @@ def url_of(address: str) -> str:
         _check_host(address)
         return address
     if not hub.file:
-        raise SourceError(f"{address!r} names no file: hf:owner/repo/file.gguf does")
+        raise SourceError(f"{address!r} does not name a file: write hf:owner/repo/file.gguf")
     return hub.url
 
 
@@ -143,7 +143,7 @@ def _check_host(url: str) -> None:
     if not host:
         raise SourceError(f"{url!r} has no host name; a URL looks like https://example.org/model.gguf")
     if odd := NO_HOST.search(host):
-        raise SourceError(f"{url!r} is not a URL: its host name has {odd[0]!r}")
+        raise SourceError(f"{url!r} is not a URL: its host name contains {odd[0]!r}")
 
 
 def file_of(name: str) -> str:

@@ -113,7 +113,7 @@ class Download:
         got = self.part.stat().st_size
         if size is not None and got != size:
             self.part.unlink()
-            raise SourceError(f"{self.url}: got {got} bytes, expected {size}: it is another file")
+            raise SourceError(f"{self.url}: got {got} bytes, expected {size}: it is a different file")
 
     def _is_whole(self) -> bool:
         """Tell whether an earlier run got all of it, and failed at another part of a split model."""
@@ -184,7 +184,10 @@ class Download:
         self.total = self.total or whole
         free = shutil.disk_usage(self.part.parent).free
         if self.total - start > free:
-            raise SourceError(f"{self.url}: needs {self.total - start} bytes, {self.part.parent} has {free} free")
+            raise SourceError(
+                f"{self.url}: the download needs {self.total - start} bytes, but {self.part.parent} has {free} free: "
+                "free some space, or set GEMEL_CACHE to another folder"
+            )
 
     def _copy(self, response: http.client.HTTPResponse, out: IO[bytes], done: int, first: bytes) -> None:
         while piece := first or response.read(PIECE):

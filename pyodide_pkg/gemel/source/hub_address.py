@@ -84,7 +84,7 @@ def hub_address(name: str) -> HubAddress | None:
     if parts is None:
         raise SourceError(
             f"{name!r}: an address of the hub looks like hf:owner/repo/file.gguf, hf:owner/repo or "
-            "hf:owner/repo:Q4_K_M, with @revision after the repository if need be"
+            "hf:owner/repo:Q4_K_M, optionally with @revision after the repository"
         )
     return HubAddress(**{key: part for key, part in parts.groupdict().items() if part})
 

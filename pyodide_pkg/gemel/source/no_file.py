@@ -52,7 +52,7 @@ def missing(path: Path, use: Use) -> str:
     """Return the sentence for a file that does not exist."""
     sentence = f"there is no file {str(path)!r} in {_cwd()}"
     if unknown := not_known(path):
-        return f"{sentence}: {unknown} is not known here"
+        return f"{sentence}: {unknown} does not exist"
     beside = _beside(path)
     if use in SAVED:
         return f"{sentence}; {_did_you_mean(beside) or SAVED[use]}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def filled_in(path: str) -> Path:
-    """Return a path with ~ and variables filled in; what is not known here stays as it is."""
+    """Return a path with ~ and variables filled in; what does not exist stays as it is."""
     filled = Path(os.path.expandvars(path))
     try:
         return filled.expanduser()

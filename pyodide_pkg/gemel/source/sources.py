@@ -178,7 +178,7 @@ def resolve(model: MODEL, *, cache: bool = True, on_progress: Progress | None = 
     if hasattr(model, "read") and hasattr(model, "seek"):
         return not_empty(FileSource(model, str(getattr(model, "name", "<file>")), owned=False))
     kinds = "a path, a URL, a short name, bytes or a binary file"
-    raise ArgumentTypeError(f"a model is {kinds}, not {type(model).__name__}")
+    raise ArgumentTypeError(f"a model must be {kinds}, not {type(model).__name__}")
 
 
 def locate(
@@ -208,7 +208,7 @@ def named(model: str | os.PathLike[str]) -> str:
         raise wrong_type("model", model, "a path, a URL, hf:owner/repo/file.gguf or a short name")
     name = os.fspath(model)
     if not isinstance(name, str):
-        raise ArgumentTypeError("a path is text, not bytes; bytes are taken as the model itself")
+        raise ArgumentTypeError("a path must be a str, not bytes; bytes are taken as the model itself")
     if "\0" in name:
         raise SourceError(f"the name {name[:80]!r} contains a NUL, which no file name or address may contain")
     if not name:

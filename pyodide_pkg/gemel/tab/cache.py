@@ -67,7 +67,7 @@ async def delete_entry(name: str) -> int:
         try:
             await folder.removeEntry(file.key, recursive=True)
         except JsException as error:
-            raise SourceError(f"{name} can't be deleted during its download: stop that first ({error})") from error
+            raise SourceError(f"{name} can't be deleted during its download: stop it first ({error})") from error
     return sum(file.cached for file in files)
 
 

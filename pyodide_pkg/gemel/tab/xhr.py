@@ -53,7 +53,8 @@ class XhrSource:
                 request, data = self._request(file.url)
                 same = file.version.same(_version(request))
             if same is None and file.is_begun:
-                raise SourceError(f"{self.name}: the server stopped naming the version of the file: open it again")
+                words = "the server no longer sends the file's ETag or Last-Modified: open it again"
+                raise SourceError(f"{self.name}: {words}")
             if same is False or data.byteLength != (size if request.status == 206 else file.size):
                 raise SourceError(f"{self.name}: the file on the server changed meanwhile: open it again")
             if request.status == 206:
@@ -81,7 +82,7 @@ class XhrSource:
                 )
             size = int(span[1])
         if expected not in (None, size):
-            raise SourceError(f"{self.name}: the server has {size} bytes, expected {expected}: it is another file")
+            raise SourceError(f"{self.name}: the server has {size} bytes, expected {expected}: it is a different file")
         return _Remote(url, size, _version(request), None if request.status == 206 else data)
 
     def _request(self, url: str, start: int = 0, end: int = 0) -> tuple[Any, Any]:

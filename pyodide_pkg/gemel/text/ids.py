@@ -27,9 +27,11 @@ def id_list(prompt: object, name: str = "prompt", range: str = "") -> list[int]:
     >>> id_list(b"hello")
     Traceback (most recent call last):
     ...
-    gemel.ArgumentTypeError: a prompt is a text or a sequence of ids, not bytes: decode it first
+    gemel.ArgumentTypeError: a prompt must be a string or a sequence of ids, not bytes: decode it first
     """
-    wanted = "a prompt is a text or a sequence of ids" if name == "prompt" else f"{name} must be a sequence of integers"
+    wanted = f"{name} must be a sequence of integers"
+    if name == "prompt":
+        wanted = "a prompt must be a string or a sequence of ids"
     if isinstance(prompt, bytes | bytearray) or (isinstance(prompt, memoryview) and prompt.itemsize == 1):
         raise ArgumentTypeError(f"{wanted}, not {type(prompt).__name__}: decode it first")
     if isinstance(prompt, str):

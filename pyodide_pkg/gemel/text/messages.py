@@ -68,13 +68,14 @@ def continues(messages: Sequence[Mapping[str, Any]], ending: Ending | None = Non
     goes_on, is_new = ending.continue_final_message, ending.add_generation_prompt
     is_assistants = bool(messages) and messages[-1].get("role") == "assistant"
     if goes_on and is_new:
-        raise ArgumentError(f"{ending.name}: it excludes add_generation_prompt: pass only one of them")
+        raise ArgumentError(f"{ending.name}: it can't be combined with add_generation_prompt: pass only one of them")
     if goes_on and not is_assistants:
         raise ArgumentError(f"{ending.name}: the last message is not the assistant's: there is nothing to continue")
     if goes_on is None:
         goes_on = is_assistants and not is_new
     if is_new is not None and not is_new and not goes_on:
-        raise ArgumentError("add_generation_prompt: an answer begins a message, or continues the assistant's last one")
+        words = "it can be false only if the answer continues the assistant's last message: leave it out"
+        raise ArgumentError(f"add_generation_prompt: {words}")
     return bool(goes_on)
 
 
@@ -83,7 +84,7 @@ def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise ArgumentTypeError(f'{where} is {message!r:.50}: it must be like {{"role": "user", "content": "..."}}')
     role, name = message.get("role", ""), message.get("name")
     if not isinstance(role, str):
-        raise ArgumentTypeError(f"{where}.role: must be a text, such as 'user', not {role!r:.50}")
+        raise ArgumentTypeError(f"{where}.role: must be a string, such as 'user', not {role!r:.50}")
     if not role:
         how = "is empty" if "role" in message else "is missing"
         raise ArgumentError(f"{where}.role: it {how}: say who speaks, such as 'user' or 'assistant'")
@@ -98,7 +99,7 @@ def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     if content in EMPTY and message.get("role") == "assistant":
         kept["content"] = _text(refusal, f"{where}.refusal") if refusal is not None else ""
     elif refusal:
-        raise ArgumentError(f"{where}.refusal: only an assistant's message without a content may have one")
+        raise ArgumentError(f"{where}.refusal: only an assistant's message without content may have a refusal")
     elif "content" in message:
         kept["content"] = _content(content, f"{where}.content")
     return kept
@@ -112,7 +113,7 @@ def _content(content: object, where: str) -> str:
     if content == []:
         raise ArgumentError(f"{where}: it must have text")
     if not isinstance(content, Sequence) or isinstance(content, bytes | bytearray):
-        raise ArgumentTypeError(f"{where}: must be a text or a list of text parts, not {content!r:.50}")
+        raise ArgumentTypeError(f"{where}: must be a string or a list of text parts, not {content!r:.50}")
     return "\n".join(_part(part, f"{where}[{i}]") for i, part in enumerate(content))
 
 
@@ -134,5 +135,5 @@ def _part(part: object, where: str) -> str:
 
 def _text(value: object, where: str) -> str:
     if not isinstance(value, str):
-        raise ArgumentTypeError(f"{where}: must be a text, not {value!r:.50}")
+        raise ArgumentTypeError(f"{where}: must be a string, not {value!r:.50}")
     return value

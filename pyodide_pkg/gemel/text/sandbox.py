@@ -362,7 +362,7 @@ def check_codec(name: str, encoding: str) -> None:
 def longest(table: Value) -> int:
     """Return how many characters a table of str.translate makes of one, at most."""
     if not isinstance(table, dict | list | tuple | str):
-        raise SecurityError("translate takes a dict, a list or a text")
+        raise SecurityError("translate takes a dict, a list or a string")
     made = table.values() if isinstance(table, dict) else table
     return max((len(one) for one in made if isinstance(one, str)), default=1)
 

@@ -11,11 +11,11 @@ from ..core.errors import ArgumentError, ArgumentTypeError
 def check_stops(stop: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return stop strings as a tuple; ArgumentError for an empty one, ArgumentTypeError for one that is not text."""
     if stop is not None and (isinstance(stop, bytes | bytearray | Mapping) or not isinstance(stop, Iterable)):
-        raise wrong_type("stop", stop, "a text, a list of texts, or None")
+        raise wrong_type("stop", stop, "a string, a list of strings, or None")
     stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
     for text in stops:
         if not isinstance(text, str):
-            raise ArgumentTypeError(f"a stop string is text, not {text!r:.50}")
+            raise ArgumentTypeError(f"a stop string must be a str, not {text!r:.50}")
         if not text:
             raise ArgumentError("a stop string is empty: generation would stop immediately")
     return stops

@@ -171,13 +171,14 @@ def prompt_ids(
     rendered = compiled(text).render(marked, **token_texts(model), **values)
     for i, message in enumerate(messages):   # a template that fails without it has said so
         if "content" not in message and message.get("role") != "assistant":
-            raise ArgumentTypeError(f'messages[{i}] has no "content": pass a text')
+            raise ArgumentTypeError(f'messages[{i}] has no "content": pass a string')
     if is_open:
         rendered, found, rest = rendered.rpartition(end)
         if not found:
             raise TemplateError("the chat template can't continue the last message: it leaves out its text")
         if not is_end(marked, end, rendered, rest):
-            raise TemplateError("the chat template can't continue the last message: its text is not the prompt's end")
+            words = "the prompt does not end with its text"
+            raise TemplateError(f"the chat template can't continue the last message: {words}")
         rendered = rendered if rest.startswith(" ") else rendered.rstrip()
     ids: list[int] = []
     for part, special in segments(rendered, opening, closing):
@@ -210,7 +211,8 @@ def check_calls(text: str, messages: Sequence[Mapping[str, Any]], values: Mappin
             changed = [*messages[:i], bare, *messages[i + 1 :]]
             template = compiled(text)
             if template.render(messages, **values) == template.render(changed, **values):   # else it writes all fields
-                raise ArgumentError(f"messages[{i}].{name}: this chat template reads no calls of tools: leave them out")
+                where = f"messages[{i}].{name}"
+                raise ArgumentError(f"{where}: this chat template does not read tool calls: leave them out")
 
 
 def check_tools(tools: Sequence[Any] | None, template: Template) -> None:
@@ -266,7 +268,7 @@ def segments(text: str, opening: str, closing: str) -> Iterator[tuple[str, bool]
     for i, part in enumerate(text.split(opening)):
         plain, mark, rest = part.partition(closing)
         if (i > 0) != bool(mark) or closing in rest:
-            raise TemplateError("the chat template cuts a message inside a control token: remove that from it")
+            raise TemplateError("the chat template cuts a message inside a control token: remove the token")
         if i > 0:
             yield plain, False
         if rest if i > 0 else plain:
@@ -280,7 +282,7 @@ def marks(template: str, messages: Sequence[Mapping[str, Any]]) -> tuple[str, st
         map_texts(dict(message), lambda part: texts.append(part) or part)   # type: ignore[func-returns-value]
     free = [mark for mark in NONCHARACTERS if not any(mark in text for text in texts)]
     if len(free) < 3:
-        raise TemplateError("the messages use nearly all of U+FDD0..U+FDEF, which are no characters: remove them")
+        raise TemplateError("the messages use nearly all of the noncharacters U+FDD0 to U+FDEF: remove them")
     return free[0], free[1], free[2]
 
 

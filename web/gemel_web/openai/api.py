@@ -210,13 +210,15 @@ def _continues(body: wire.ChatRequest) -> bool:
     if goes_on is None and is_assistants:
         goes_on = body.messages[-1].prefix
     if goes_on and is_new:
-        raise invalid("continue_final_message", "it excludes add_generation_prompt: send only one of them")
+        words = "it can't be combined with add_generation_prompt: send only one of them"
+        raise invalid("continue_final_message", words)
     if goes_on and not is_assistants:
         raise invalid("continue_final_message", "the last message is not the assistant's: there is nothing to continue")
     if goes_on is None:
         goes_on = is_assistants and not is_new
     if is_new is False and not goes_on:
-        raise refused("add_generation_prompt", "an answer begins a message, or continues the assistant's last one")
+        words = "it can be false only if the answer continues the assistant's last message: leave it out"
+        raise refused("add_generation_prompt", words)
     return goes_on
 
 

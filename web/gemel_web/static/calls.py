@@ -14,7 +14,7 @@ import gemel
 Reads = Callable[[str], bool]
 """reads(name): whether the chat template of a call reads a value of this name."""
 
-SENT = "pass texts, numbers, booleans, arrays and plain objects"
+SENT = "pass strings, numbers, booleans, arrays and plain objects"
 CUTOFF = 0.75    # how similar a name must be to the one that was meant, of 1
 BEGINNING = 3    # characters that may stand for a name, if only one name continues them
 OF_ANSWERS = (*sorted(gemel.CallFields.__optional_keys__), "max_tokens", "stop")
@@ -32,8 +32,9 @@ BUFFERS = {   # memoryviews' formats
     "f": "a Float32Array", "d": "a Float64Array",
 }  # fmt: skip
 WANTED = {   # by calls: their subject, where it must not be an array of bytes
-    "generate": "pass a text, or ids as an array of integers", "chat": "must be a list of {role, content}",
-    "embed": "must be a text or an array of texts", "run": "a program is a text", "delete": "pass a model's name",
+    "generate": "pass a string, or ids as an array of integers", "chat": "must be a list of {role, content}",
+    "embed": "must be a string or an array of strings", "run": "a program must be a string",
+    "delete": "pass a model's name",
 }  # fmt: skip
 SYSTEM = 'put a message of role "system" first'
 INSTEAD = {   # of unknown options of chat

@@ -197,7 +197,7 @@ export class GemelChat extends HTMLElement {
 
     /** Ask a question, as a visitor does. Resolves to the result, or null if there is none. */
     async ask(text) {
-        if (typeof text !== "string") throw new TypeError("<gemel-chat>: ask(text) takes a text");
+        if (typeof text !== "string") throw new TypeError("<gemel-chat>: ask(text) takes a string");
         if (this.#busy) throw new Error("<gemel-chat> is already answering: call stop() first");
         this.#checkMessages(text);
         const shown = [this.#show("user", text), this.#show("assistant", "")];

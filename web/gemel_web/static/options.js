@@ -6,7 +6,7 @@ const LOAD = [...IN_PAGE, "threads", "isa", "prompt", "cache", "overrides"];
 const CUTOFF = 1 / 3; // how much of a name may differ from the one that was meant
 const BEGINNING = 3; // characters that may stand for a name, if only one name continues them
 const MAX_DEPTH = 100; // of what is searched: it may contain itself
-const SENT = "pass texts, numbers, booleans, arrays and plain objects";
+const SENT = "pass strings, numbers, booleans, arrays and plain objects";
 
 /** The options of a call; null and undefined are left out, for all of them and for each. */
 export function optionsOf(call, options) {

@@ -76,7 +76,7 @@ def model_of(given: Any) -> Any:  # noqa: ANN401
     if not isinstance(given, str) or given in gemel.NAMES or ":" in given or "\\" in given:
         return given
     raise gemel.SourceError(
-        f"{given!r} is no short name of a model. A file beside the page is \"./{given}\". "
+        f"{given!r} is not a short name of a model. A file beside the page is \"./{given}\". "
         "new Gemel({models}), or the attribute models of <gemel-chat>, is the folder that serves short names. They are "
         f"{', '.join(sorted(gemel.NAMES))}"
     )
@@ -420,12 +420,12 @@ class Tab:
         """Return a Float32Array, or an array of them, evaluated beside the answers."""
         model = self._loaded()
         if not isinstance(texts, str | list):
-            raise TypeError(f"texts is {texts!r:.50}: must be a text or an array of texts")
+            raise TypeError(f"texts is {texts!r:.50}: must be a string or an array of strings")
         if not texts:
             return floats(model.embed(texts, **options))   # raises
         for i, text in enumerate([] if isinstance(texts, str) else texts):
             if not isinstance(text, str):
-                raise TypeError(f"texts[{i}] is {text!r:.50}: must be a text")
+                raise TypeError(f"texts[{i}] is {text!r:.50}: must be a string")
         batch, rows = self._batch(), []
         waiting, running = deque([texts] if isinstance(texts, str) else texts), deque[gemel.BatchFuture[Any]]()
         try:
@@ -479,7 +479,7 @@ class Tab:
         from pyodide.code import eval_code_async  # type: ignore[import-not-found]
 
         if not isinstance(code, str):
-            raise TypeError(f"run: a program is a text, not {code!r:.50}")
+            raise TypeError(f"run: a program must be a string, not {code!r:.50}")
         async with self._cells:
             call.before = asyncio.all_tasks()
             out, errors = Output(call, "stdout"), Output(call, "stderr")
@@ -503,5 +503,5 @@ class Tab:
     async def delete_cached(self, call: Call, name: str, options: dict[str, Any]) -> int:
         """Delete a model from the cache; return the bytes freed."""
         if not isinstance(name, str):
-            raise TypeError(f"cache.delete: the name of a model is a text, not {name!r:.50}")
+            raise TypeError(f"cache.delete: the name of a model must be a string, not {name!r:.50}")
         return await gemel.cache.delete_async(name)

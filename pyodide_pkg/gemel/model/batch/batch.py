@@ -169,7 +169,7 @@ class Batch(Closing):
         add_generation_prompt: as in Chat.send. The others are those of generate().
         """
         if "is_answer" in fields:
-            raise ArgumentTypeError("is_answer: it follows from the messages: leave it out")
+            raise ArgumentTypeError("is_answer: the messages decide this: leave it out")
         also = ("template", "tools", "template_options", *OF_SEND, "n_ctx", "key", "priority", "cache_salt", "on_drawn")
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         if not plain(messages):   # it also refuses what is no list of messages
@@ -242,7 +242,7 @@ class Batch(Closing):
             raise wrong_type("generation", generation, "a generation of this batch")
         request = generation._run
         if not isinstance(request, AnswerRequest) or request.batch is not self:
-            raise ArgumentError("generation: it is not of this batch: iterate over it")
+            raise ArgumentError("generation: it does not belong to this batch: iterate over it instead")
         return request.taken()
 
     @property
@@ -289,7 +289,7 @@ class Batch(Closing):
 
     def _check_stepper(self) -> None:
         if self._stepper == threading.get_ident():
-            raise StateError("on_drawn: it is called in a step of its batch, and can't take another one or close it")
+            raise StateError("on_drawn: it runs inside a step, so it can't start another step or close the batch")
 
     def _admit(self) -> None:
         """Let waiting requests begin while there is room; one always runs."""

@@ -148,7 +148,7 @@ class BatchFuture(Closing, Generic[T]):
         if request.error is not None:
             raise request.error
         if request.stop_reason == "cancelled":
-            raise CancelledError("it was closed, or its batch was")
+            raise CancelledError("the request was closed, or its batch was")
         return request.reader.value()
 
     def close(self) -> None:
