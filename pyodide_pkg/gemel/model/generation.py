@@ -7,6 +7,7 @@ found however tokens split them. Ctrl-C, cancel() and close() work between steps
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
@@ -66,7 +67,7 @@ class Run:
 
     def interrupt(self) -> None:
         """Stop the step that another thread runs."""
-        if not self.session.closed:
+        with contextlib.suppress(ArgumentError):   # the step may end at any moment, which closes the session
             self.session.cancel()
 
     def end(self, reason: StopReason) -> None:
