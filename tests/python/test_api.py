@@ -321,22 +321,6 @@ def test_another_thread_may_close_a_generation(tiny_model: OpenTiny) -> None:
     assert generation.stop_reason in ("cancelled", "length")
 
 
-def test_a_step_may_end_while_another_thread_stops_it(
-    tiny_model: OpenTiny, monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    cancel = gemel.Session.cancel
-
-    def cancel_late(session: gemel.Session, on: bool = True) -> None:
-        monkeypatch.undo()
-        session.close()   # as the other thread does when its step has ended
-        cancel(session, on)
-
-    generation = tiny_model().generate([1, 2, 3], max_tokens=4)
-    next(generation)
-    monkeypatch.setattr(gemel.Session, "cancel", cancel_late)
-    generation._run.interrupt()
-
-
 def eogs(model: gemel.Model) -> list[int]:
     return [id for id in range(model.n_vocab) if model.is_eog(id)]
 

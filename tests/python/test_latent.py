@@ -84,7 +84,7 @@ WRONG = {
     "deepseek2.attention.key_length": (81, "must be 80"),
     "deepseek2.attention.value_length": (80, "must be 64"),
     "deepseek2.attention.key_length_mla": (16, "must be over rope.dimension_count, 16"),
-    "deepseek2.attention.value_length_mla": (1000, "4 heads of 1000 have over 16 times embedding_length 64"),
+    "deepseek2.attention.value_length_mla": (1000, "4 heads of length 1000 are too large"),
     "deepseek2.attention.kv_lora_rank": (1020, r"4 heads of 1036|heads of"),
     "deepseek2.attention.q_lora_rank": (65, "q_lora_rank is 65"),
     "deepseek2.rope.dimension_count": (15, "must be 79|must be even"),

@@ -540,3 +540,17 @@ def test_steps_give_the_text_of_an_iteration(model: gemel.Model) -> None:
         pieces.append(piece)
     assert ("".join(pieces), stepped.ids) == (text, whole.ids)
     assert "" in pieces   # evaluating the prompt
+
+
+def test_a_step_may_end_while_another_thread_stops_it(model: gemel.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    cancel = gemel.Session.cancel
+
+    def cancel_late(session: gemel.Session, on: bool = True) -> None:
+        monkeypatch.undo()
+        session.close()   # as the other thread does when its step has ended
+        cancel(session, on)
+
+    generation = model.generate([1, 2, 3], max_tokens=4)
+    next(generation)
+    monkeypatch.setattr(gemel.Session, "cancel", cancel_late)
+    generation._run.interrupt()
