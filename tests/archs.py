@@ -66,6 +66,12 @@ _ROWS = (
     Arch("arcee",      "NORM", "RMS",   "RELU2",     "ATTENTION", "PLAIN", ANY_BIASES),
     Arch("apertus",    "NEOX", "RMS",   "XIELU",     "ATTENTION", "PLAIN", "MAY_QKV_BIAS | MAY_OUT_BIAS | QK_NORM"),
     Arch("nemotron",   "NEOX", "LAYER", "RELU2",     "ATTENTION", "PLAIN", f"NORM_BIAS | {ANY_BIASES}"),
+    Arch("command-r",  "NORM", "LAYER", "SILU",      "ATTENTION", "GATED",
+         "MAY_QKV_BIAS | MAY_OUT_BIAS | ONE_NORM | MAY_QK_NORM_HEADS"),
+    Arch("cohere2",    "NORM", "LAYER", "SILU",      "ATTENTION", "GATED",
+         "MAY_QKV_BIAS | MAY_OUT_BIAS | ONE_NORM | WINDOWS"),
+    Arch("glm4",       "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", "MAY_QKV_BIAS | POST_NORM"),
+    Arch("openelm",    "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -90,6 +90,13 @@ def window_everywhere(model: Reference) -> None:
     model.scores = [replace(spec, window=model.scores[0].window) for spec in model.scores]
 
 
+def norms_of_first_head(model: Reference) -> None:
+    """Norm all heads of q and k by the weights of the first."""
+    for name in [name for name in model.tensors if name.endswith(("attn_q_norm.weight", "attn_k_norm.weight"))]:
+        tensor = model.tensors[name]
+        model.tensors[name] = replace(tensor, data=np.broadcast_to(tensor.data[:1], tensor.data.shape).copy())
+
+
 def late_norm(model: Reference) -> None:
     """Norm q and k before RoPE where they are normed after it, or the other way round."""
     model.late_norm = not model.late_norm

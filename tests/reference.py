@@ -70,9 +70,9 @@ ACTIVATIONS: dict[str, Callable[[F32], F32]] = {
     "SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh, "RELU2": relu2,
 }  # fmt: skip
 # Every n-th layer has no window, where the file says nothing.
-PATTERNS = {"gemma2": 2, "gemma3": 6, "olmo2": 4, "exaone4": 4}
+PATTERNS = {"gemma2": 2, "gemma3": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4}
 SOFT_CAPS = {"gemma2": (50.0, 30.0)}
-WINDOWS_ROTATE = ("exaone4",)  # where layers have windows, the others have no RoPE
+WINDOWS_ROTATE = ("exaone4", "cohere2")  # where layers have windows, the others have no RoPE
 LAYERS_WITH_EXPERTS = {"leading_dense_block_count": 0, "interleave_moe_layer_step": 1}
 ROUTES = {1: "SOFTMAX", 2: "SIGMOID", 3: "CHOSEN"}
 DEEPEST = {"gemma2": 46, "gemma3": 62}  # their scores are divided by sqrt(n_embd / n_head)
@@ -288,7 +288,8 @@ class Reference:
         heads = out.reshape(len(x), (self.n_head if name == "attn_q" else self.n_head_kv)[il], -1)
         if name == "attn_v":
             return heads
-        if self.row.has("QK_NORM") and not self.late_norm:
+        own = self.row.has("MAY_QK_NORM_HEADS") and f"blk.{il}.{name}_norm.weight" in self.tensors
+        if own or (self.row.has("QK_NORM") and not self.late_norm):
             heads = self.norm(f"blk.{il}.{name}_norm", heads)
         if self.row.has("QK_NORM_WIDE"):
             heads = self.norm(f"blk.{il}.{name}_norm", out).reshape(heads.shape)

@@ -361,6 +361,10 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
         for name, heads in (("attn_q", of_layer(t.n_head, il)), ("attn_k", of_layer(t.heads_kv, il))):
             n = t.dim * (heads if t.row.has("QK_NORM_WIDE") else 1)
             out.append(weights.norm(f"{blk}.{name}_norm.weight", n, SHARPNESS))
+    if t.head_norms:
+        for name, heads in (("attn_q_norm", of_layer(t.n_head, il)), ("attn_k_norm", of_layer(t.heads_kv, il))):
+            one = weights.norm(f"{blk}.{name}.weight", t.dim * heads, SHARPNESS)
+            out.append(replace(one, ne=[t.dim, heads]))
     if _has(t, "NORM_BIAS"):
         out += [weights.norm_bias(f"{blk}.{name}.bias") for name in (*before, *between, *after)]
     return out

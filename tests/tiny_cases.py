@@ -18,6 +18,10 @@ ODD_LATENT: Fields = {**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim":
 ALL = {"biases": True, "ffn_biases": True, "norm_biases": True}
 FLAGS = (False, True, True)
 
+ELM: Fields = {  # each layer wider than the one before
+    "n_layer": 3, "head_dim": 16, "n_head": (2, 4, 6), "n_head_kv": (1, 2, 3), "n_ff": (32, 96, 160), "tied": True,
+}  # fmt: skip
+
 # What an architecture has beside its plain model in Q4_0, by what is in it.
 _MORE: dict[str, dict[str, Fields]] = {
     "qwen3": {"odd sizes": ODD, "wide heads, tied": {"head_dim": 24, "tied": True, "fused": FUSED}},
@@ -67,6 +71,13 @@ _MORE: dict[str, dict[str, Fields]] = {
         "no ALiBi": {"max_alibi_bias": 0.0},
     },
     "bloom": {"odd sizes, fused, tied": {**ODD, "n_head_kv": 5, "tied": True, "fused": FUSED}},
+    "command-r": {
+        "odd sizes, norms of heads": {**ODD, "head_norms": True, "tied": True},
+        "norms of heads, biases": {"head_norms": True, "biases": True, "fused": FUSED},
+    },
+    "cohere2": {"odd sizes, tied": {**ODD, "n_layer": 3, "window": 17, "window_pattern": FLAGS, "tied": True}},
+    "glm4": {"odd sizes, fused": {**ODD, "n_rot": 4, "fused": FUSED}, "biases": {"biases": True, "n_rot": 16}},
+    "openelm": {"layers of different sizes": ELM, "odd sizes, fused": {**ODD, "tied": True, "fused": FUSED}},
     "internlm2": {"odd sizes, fused": {**ODD, "fused": FUSED}},
     "minicpm": {
         "biases, tied": {**ALL, "tied": True},

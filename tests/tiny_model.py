@@ -15,25 +15,27 @@ SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that
 
 
 # What tiny models of an architecture have where their fields are None: its files' keys, in sizes that show in logits.
-WINDOW = {"gemma2": 20, "gemma3": 20, "phi3": 20, "exaone4": 20}
-WINDOW_PATTERN = {"gemma3": 2, "exaone4": 2}  # a window in layer 0, none in layer 1
+WINDOW = {"gemma2": 20, "gemma3": 20, "phi3": 20, "exaone4": 20, "cohere2": 20}
+WINDOW_PATTERN = {"gemma3": 2, "exaone4": 2, "cohere2": 2}  # a window in layer 0, none in layer 1
 ROPE_BASE_SWA = {"gemma3": 500.0}
 SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
-SCALES = {  # of embeddings, of residuals, of scores; what logits are divided by
+SCALES = {  # of embeddings, residuals, scores, logits; logits of granite and minicpm are divided by it
     "granite": (3.0, 0.4, 0.35, 2.0),
     "minicpm": (3.0, 0.4, None, 2.0),
+    "command-r": (None, None, None, 0.25),
+    "cohere2": (None, None, None, 0.25),
 }
 MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
 PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
 ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom")  # keys and values of their files have as many heads as queries
-SAYS_HEAD_DIM = ("qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3")
+SAYS_HEAD_DIM = ("qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3", "openelm")
 XIELU = {  # of layers 0, 1, 2
     "alpha_p": (0.3, -0.2, 0.9), "alpha_n": (-1.1, 0.4, 0.1), "beta": (0.5, 0.4, 0.6), "eps": (-1e-6,) * 3,
 }  # fmt: skip
 HEAT = {"mistral3": 0.5}
 YARN_LOG = {"mistral3": 1.0}
-HALF_ROTATED = ("phi2", "gptneox", "stablelm", "nemotron")
+HALF_ROTATED = ("phi2", "gptneox", "stablelm", "nemotron", "glm4")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ class TinyModel:
     q_rank: int = 0  # 0: queries have one matrix
     v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
     parallel: bool | None = None  # both halves of a layer read the same
+    head_norms: bool = False  # command-r: each head of q and k has its own norm
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     experts: Mapping[str, Any] | None = None  # fields of tiny_experts.Experts; None: what the architecture's files have
     tokenizer: str = "bpe"  # bpe, spm

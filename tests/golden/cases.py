@@ -271,6 +271,31 @@ NEMOTRON = {
     "all rotated": Golden({"n_rot": 16}),
     "biases": Golden({"biases": True, "ffn_biases": True}),
 }
+COMMAND_R = {
+    "plain": Golden({"tied": True}),
+    "untied": Golden({"n_head_kv": 4}),
+    "norms of heads": Golden({"tied": True, "head_norms": True}),
+    "norms of heads, odd sizes": Golden({**ODD, "head_norms": True}),
+    "biases": Golden({"biases": True, "fused": ["attn_qkv"]}),
+}
+COHERE2 = {
+    "plain": Golden({"tied": True}),
+    "every fourth": Golden({"n_layer": 5, "window": 9, "without": ["cohere2.attention.sliding_window_pattern"]}),
+    "flags of layers": Golden({**ODD, "n_layer": 3, "window": 7, "window_pattern": FLAGS}),
+    "a window of the whole context": Golden({"tied": True, "window": 256}),
+    "biases": Golden({"biases": True}),
+}
+GLM4 = {
+    "plain": Golden({"fused": ["gate_up"], "biases": True}),
+    "no biases": Golden({"head_dim": 24, "n_rot": 12, "n_head_kv": 1, "tied": True}),
+    "odd sizes": Golden({**ODD, "n_rot": 4, "fused": ["gate_up"]}),
+}
+OPENELM = {
+    "plain": Golden({"n_layer": 3, "head_dim": 16, "n_head": [2, 4, 6], "n_head_kv": [1, 2, 3], "n_ff": [32, 96, 160],
+                     "tied": True, **JOINED}),
+    "equal layers": Golden({"head_dim": 24, "tied": True}),
+    "odd sizes": Golden({**ODD, "head_dim": 12, "n_head": [5, 3], "n_head_kv": [1, 3], "n_ff": [77, 40]}),
+}
 OF: dict[str, dict[str, Golden]] = {
     "qwen3": QWEN3,
     "gemma": _gemma({}),
@@ -298,6 +323,10 @@ OF: dict[str, dict[str, Golden]] = {
     "hunyuan-dense": HUNYUAN,
     "mistral3": MISTRAL3,
     "deepseek2": DEEPSEEK2,
+    "command-r": COMMAND_R,
+    "cohere2": COHERE2,
+    "glm4": GLM4,
+    "openelm": OPENELM,
     "arcee": ARCEE,
     "apertus": APERTUS,
     "nemotron": NEMOTRON,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,6 +45,10 @@ _LLAMA = {
 _SEED = {**_LLAMA, "post_attention_norm": "post_attention_layernorm"}
 _HUNYUAN = {**_LLAMA, "attn_q_norm": "self_attn.query_layernorm", "attn_k_norm": "self_attn.key_layernorm"}
 _APERTUS = {**_LLAMA, "attn_norm": "attention_layernorm", "ffn_norm": "feedforward_layernorm", "act_fn": "mlp.act_fn"}
+_GLM4 = {
+    **_LLAMA, "post_attention_norm": "post_self_attn_layernorm", "post_ffw_norm": "post_mlp_layernorm",
+    "ffn_up": "mlp.gate_up_proj",
+}  # fmt: skip
 _AFTER = {"post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
 _GEMMA2 = {**_LLAMA, **_AFTER, "ffn_norm": "pre_feedforward_layernorm"}
 _FC = {"attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
@@ -125,8 +130,12 @@ def _qkv(t: TinyModel, weights: Weights) -> Weights:
     return _joined(weights, QKV, "attn_qkv", np.concatenate)
 
 
+def _gate(t: TinyModel, weights: Weights) -> Weights:
+    return _joined(weights, ("ffn_gate", "ffn_up"), "ffn_up", np.concatenate)
+
+
 def _qkv_and_gate(t: TinyModel, weights: Weights) -> Weights:
-    return _joined(_qkv(t, weights), ("ffn_gate", "ffn_up"), "ffn_up", np.concatenate)
+    return _gate(t, _qkv(t, weights))
 
 
 def _qkv_by_groups(t: TinyModel, weights: Weights) -> Weights:
@@ -227,6 +236,20 @@ def _ernie(t: TinyModel, rope: Config) -> Config:
 
 def _seed_oss(t: TinyModel, rope: Config) -> Config:
     return {**_llama(t, rope), "attention_out_bias": t.biases}
+
+
+def _cohere(t: TinyModel, rope: Config) -> Config:
+    return {
+        **_llama(t, rope), "layer_norm_eps": t.eps, "logit_scale": t.scales[3], "use_qk_norm": t.head_norms,
+    }  # fmt: skip
+
+
+def _cohere2(t: TinyModel, rope: Config) -> Config:
+    return {**_cohere(t, rope), **_kinds(t)}
+
+
+def _glm4(t: TinyModel, rope: Config) -> Config:
+    return _llama(t, {**rope, "partial_rotary_factor": t.rotated / t.dim})
 
 
 def _exaone4(t: TinyModel, rope: Config) -> Config:
@@ -387,6 +410,10 @@ FAMILIES = {
     "hunyuan-dense": Family("hunyuan_v1_dense", _llama, _HUNYUAN),
     "mistral3": Family("ministral3", _mistral3, _LLAMA, _halves),
     "deepseek2": Family("deepseek_v2", _deepseek2, _DEEPSEEK2, _kv_b),
+    "command-r": Family("cohere", _cohere, _LLAMA),
+    "cohere2": Family("cohere2", _cohere2, _LLAMA),
+    "glm4": Family("glm4", _glm4, _GLM4, _gate),
+    "openelm": Family("qwen3", _llama, _LLAMA),  # which transformers has no class of: Qwen 3 with layers of all sizes
     "arcee": Family("arcee", _llama, _LLAMA, _halves),
     "apertus": Family("apertus", _llama, _APERTUS, _xielu),
     "nemotron": Family("nemotron", _nemotron, _LLAMA, _less_one),
@@ -422,8 +449,14 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
     if t.arch == "deepseek2" and t.q_rank:
         model_type = "deepseek_v3"
     model_type = "mixtral" if t.arch == "llama" and t.experts else model_type
-    config = transformers.AutoConfig.for_model(model_type, attn_implementation="eager", **family.config(t, rope))
-    model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+    def config_of(il: int) -> transformers.PreTrainedConfig:
+        own = replace(t, n_head=of_layer(t.n_head, il), n_head_kv=of_layer(t.heads_kv, il), n_ff=of_layer(t.n_ff, il))
+        return transformers.AutoConfig.for_model(model_type, attn_implementation="eager", **family.config(own, rope))
+
+    model = transformers.AutoModelForCausalLM.from_config(config_of(0), dtype=torch.float32).eval()
+    for il in range(t.n_layer if not isinstance(t.n_head, int) else 0):  # layers of different sizes
+        model.model.layers[il] = type(model.model.layers[il])(config_of(il), il).eval()
     state = _state(t, family)
     for name in state.keys() - model.state_dict().keys():  # biases that MPT's class leaves out of its layers
         layer, _, kind = name.rpartition(".")

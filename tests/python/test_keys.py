@@ -23,6 +23,7 @@ EPSILON = {"RMS": "attention.layer_norm_rms_epsilon", "LAYER": "attention.layer_
 OWN = {
     "gptneox": ("use_parallel_residual",),
     "mpt": ("attention.max_alibi_bias",),
+    "cohere2": ("attention.sliding_window", "logit_scale"),
     "deepseek2": (
         "attention.kv_lora_rank", "attention.key_length_mla", "attention.value_length_mla", "rope.dimension_count",
     ),
@@ -73,6 +74,8 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("gemma3", "attention.sliding_window_pattern", 6, 2, {"n_layer": 7}),
     ("olmo2", "attention.sliding_window_pattern", 4, 2, OLMO),
     ("exaone4", "attention.sliding_window_pattern", 4, 2, OLMO),
+    ("cohere2", "attention.sliding_window_pattern", 4, 2, OLMO),
+    ("command-r", "logit_scale", 1.0, 2.0, {}),
     ("phi3", "attention.sliding_window_pattern", 0, 2, {}),
     ("gemma3", "rope.freq_base_swa", 10000.0, 500.0, {}),
     ("olmo2", "rope.freq_base_swa", 500.0, 10000.0, {**OLMO, "rope_base": 500.0}),
@@ -147,6 +150,12 @@ def test_files_that_do_not_say_their_window_of_4096_have_it(arch: str, n_layer: 
     without = logits(data, ids=ids)
     assert logits(data, {name: 4096}, ids) == without
     assert logits(data, {name: 0}, ids) != without
+
+
+def test_a_glm4_that_turns_channels_by_places_in_an_image_is_refused() -> None:
+    data = tiny_bytes(arch="glm4", kv=(("glm4.rope.dimension_sections", "i32[]", [4, 2, 2, 0]),))
+    with pytest.raises(gemel.UnsupportedError, match=r"the file has the key glm4\.rope\.dimension_sections: RoPE by"):
+        gemel.open(data)
 
 
 # ---- Docs ------------------------------------------------------------------------------------------------------------

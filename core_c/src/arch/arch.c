@@ -230,6 +230,7 @@ static void read_attention(gemel_model *m, keys *r, layer *l, int il) {
     a->soft_cap = (float)keys_soft_cap(r, "attn_logit_softcapping", 0);
     a->clamp = (float)keys_float(r, "attention.clamp_kqv", 0, 1e30, 0);
     a->is_wide_norm = arch_has(m->arch, QK_NORM_WIDE);
+    if (arch_has(m->arch, MAY_QK_NORM_HEADS)) a->norm_stride = a->k_dim;
     if (!r->code) check_heads(m, r, a, il);
 }
 

@@ -104,6 +104,11 @@ int keys_string(keys *r, const char *name, gguf_span *out) {
 
 void keys_unread(keys *r, const char *name) { gguf_override_unread(r->g, key_of(r, name)); }
 
+void keys_refuse(keys *r, const char *name, const char *what) {
+    if (!r->code && gguf_find(r->g, key_of(r, name)) >= 0)
+        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "the file has the key %s: %s is not supported", r->key, what));
+}
+
 void keys_refuse_over_zero(keys *r, const char *name, const char *what) {
     uint32_t v = 0;
     int got = r->code ? 0 : gguf_get_u32(r->g, key_of(r, name), &v, r->e);

@@ -34,6 +34,7 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_Q_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head : 1);
     case DIM_K_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head_kv : 1);
     case DIM_N_HEAD: return l->attn.n_head;
+    case DIM_N_HEAD_KV: return l->attn.n_head_kv;
     case DIM_MLA_Q: return l->mla.q_rank ? 0 : l->attn.n_head * l->mla.k_dim;
     case DIM_MLA_Q_B: return l->attn.n_head * l->mla.k_dim;
     case DIM_Q_RANK: return l->mla.q_rank;

@@ -18,6 +18,7 @@ enum slot_dim {
     DIM_Q_NORM,
     DIM_K_NORM,
     DIM_N_HEAD,
+    DIM_N_HEAD_KV,
     DIM_MLA_Q,
     DIM_MLA_Q_B,
     DIM_Q_RANK,

@@ -101,6 +101,16 @@ void tune_exaone4(gemel_model *m, keys *r) {   // the first files of 32B, of 64 
     windows_rotate(m, r, 4, m->n_layer == 64 ? 4096 : 0);
 }
 
+void tune_cohere2(gemel_model *m, keys *r) {
+    windows_rotate(m, r, 4, REQUIRED);
+    keys_float(r, "logit_scale", -1e6, 1e6, REQUIRED);
+}
+
+void tune_glm4(gemel_model *m, keys *r) {   // of models that see images, which have other pairs of channels, too
+    (void)m;
+    keys_refuse(r, "rope.dimension_sections", "RoPE by the place in an image");
+}
+
 void tune_hunyuan(gemel_model *m, keys *r) {   // alpha stretches RoPE; files may have applied it to the base
     double alpha = keys_float(r, "rope.scaling.alpha", 0, 1e6, 0), n = m->layers[0].attn.k_dim;
     if (alpha > 0 && n > 2) m->ropes[0].base *= fm_pow(alpha, n / (n - 2));

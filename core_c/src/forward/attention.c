@@ -25,10 +25,12 @@ static void clamp(const worker *w, int t, float *x, int n, float most) {
 }
 
 // A head of q or k, x[k_dim], before RoPE: in place, unless all heads of a row are normed together.
-static void shape_head(const worker *w, const attention *a, int t, const norm *norm, float *x) {
+static void shape_head(const worker *w, const attention *a, int t, int ih, norm norm, float *x) {
     if (a->is_wide_norm) return;
     if (a->clamp > 0) clamp(w, t, x, a->k_dim, a->clamp);
-    if (norm->is_on && !a->is_late_norm) norm_row(w, norm, t, x, a->k_dim, x);
+    if (!norm.is_on || a->is_late_norm) return;
+    norm.w += ih * a->norm_stride;
+    norm_row(w, &norm, t, x, a->k_dim, x);
 }
 
 // The same head after RoPE, y[k_dim]: norm it, then scale it, where the norm comes last.
@@ -67,7 +69,7 @@ static void place_query(const worker *w, const attention *a, int t, int ih) {
     float *from = w->s->q + (size_t)t * (size_t)(a->q.w.n_panels * 16) + ih * a->k_dim;
     float *to = w->s->heads + ((size_t)t * (size_t)a->n_head + (size_t)ih) * (size_t)stride;
     float scale = scale_of(w, a, t);
-    shape_head(w, a, t, &a->q_norm, from);
+    shape_head(w, a, t, ih, a->q_norm, from);
     rope_head(w, a, t, from, a->k_dim, a->is_late_norm ? 1 : scale, to, stride);
     if (a->is_late_norm) norm_late(w, a, t, &a->q_norm, scale, to);
 }
@@ -97,7 +99,7 @@ static void place_key_value(const worker *w, const attention *a, int t, int ih) 
     const kv_layout *layout = kv_layout_at(row_at(w, t)->cache, a->cache_class);
     float *k = w->s->k + (size_t)t * (size_t)(a->k.w.n_panels * 16) + ih * a->k_dim;
     float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
-    shape_head(w, a, t, &a->k_norm, k);
+    shape_head(w, a, t, ih, a->k_norm, k);
     if (a->clamp > 0) clamp(w, t, v, a->v_dim, a->clamp);
     rope_head(w, a, t, k, a->k_dim, 1.0f, key, layout->k_dim);
     if (a->is_late_norm) norm_late(w, a, t, &a->k_norm, 1.0f, key);

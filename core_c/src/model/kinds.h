@@ -62,7 +62,8 @@ typedef uint64_t properties;
 #define ROUTER_BIAS PROPERTY(41)
 #define EXPERT_BIAS PROPERTY(42)   // of every expert's projections
 
-#define FFN_NORM_POST PROPERTY(30)   // feed-forward's norm is named post_attention_norm
+#define MAY_QK_NORM_HEADS PROPERTY(31)   // each head of q and k is normed alone, by its own weights
+#define FFN_NORM_POST PROPERTY(30)       // feed-forward's norm is named post_attention_norm
 
 struct gemel_model;
 struct keys;

@@ -36,6 +36,7 @@ typedef struct attention {
     norm q_norm, k_norm;
     int is_wide_norm;   // they norm all heads of a row together: else each head alone
     int is_late_norm;   // they follow RoPE
+    int norm_stride;    // between the weights of one head and the next; 0: all heads share them
     // From position heat_span on, queries are multiplied by 1 + heat * ln(1 + floor(position / heat_span)). 0: none
     double heat;
     int heat_span;

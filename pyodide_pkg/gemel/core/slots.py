@@ -37,6 +37,10 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "arcee": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
     "apertus": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "QK_NORM"),
     "nemotron": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS"),
+    "command-r": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "MAY_QK_NORM_HEADS", "ONE_NORM"),
+    "cohere2": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "ONE_NORM", "WINDOWS"),
+    "glm4": ("MAY_QKV_BIAS", "POST_NORM"),
+    "openelm": ("QK_NORM",),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -119,6 +123,8 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "FFN_GATE_EXPS": ("ffn_gate_exps.weight", "layer", "stack", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EMBD", "EXPERT_FF"),
     "FFN_UP_EXPS": ("ffn_up_exps.weight", "layer", "stack", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EMBD", "EXPERT_FF"),
     "FFN_DOWN_EXPS": ("ffn_down_exps.weight", "layer", "stack", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EXPERT_FF", "EMBD"),
+    "ATTN_Q_NORMS": ("attn_q_norm.weight", "layer", "vectors", "0", "MAY_QK_NORM_HEADS", "0", "Q_NORM", "ONE"),
+    "ATTN_K_NORMS": ("attn_k_norm.weight", "layer", "vectors", "0", "MAY_QK_NORM_HEADS", "0", "K_NORM", "ONE"),
     "FFN_GATE_EXPS_B": (
         "ffn_gate_exps.bias", "layer", "vectors", "EXPERT_BIAS", "EXPERT_BIAS",
         "HAS_DENSE", "EXPERT_FF", "ONE",
