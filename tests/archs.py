@@ -16,7 +16,7 @@ class Arch:
     name: str  # of general.architecture
     rope: str  # NORM: pairs (2i, 2i + 1); NEOX: pairs (i, i + n_rot / 2); NONE: nothing is rotated
     norm: str  # RMS, LAYER
-    act: str  # SILU, GELU (by erf), GELU_TANH, RELU2, XIELU
+    act: str  # SILU, GELU (by erf), GELU_TANH, RELU2, XIELU, CLAMPED
     mixer: str  # ATTENTION, MLA
     ffn: str  # GATED: act(gate) * up; PLAIN: act(up)
     properties: str = "0"  # X: files must have the tensor, or it is done; MAY_X: files may have the tensor or the key
@@ -72,6 +72,8 @@ _ROWS = (
          "MAY_QKV_BIAS | MAY_OUT_BIAS | ONE_NORM | WINDOWS"),
     Arch("glm4",       "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", "MAY_QKV_BIAS | POST_NORM"),
     Arch("openelm",    "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM"),
+    Arch("gpt-oss",    "NEOX", "RMS",   "CLAMPED",   "ATTENTION", "GATED",
+         "QKV_BIAS | OUT_BIAS | SINKS | WINDOWS | FFN_NORM_POST | EXPERTS | CHOSEN_ROUTER | ROUTER_BIAS | EXPERT_BIAS"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -153,9 +153,14 @@ def the_other_order(model: Reference) -> None:
     model.parallel = [not flag for flag in model.parallel]
 
 
-def activation(name: str) -> Mistake:
+def act(other: Callable[[F32], F32]) -> Mistake:
     """Take another activation."""
-    return lambda model: setattr(model, "acts", [reference.ACTIVATIONS[name]] * model.n_layer)
+    return lambda model: setattr(model, "acts", [other] * model.n_layer)
+
+
+def activation(name: str) -> Mistake:
+    """Take another one of the known activations."""
+    return act(reference.ACTIVATIONS[name])
 
 
 def xielu(**numbers: float) -> Mistake:
@@ -194,6 +199,15 @@ def heads_in_another_order(part: str) -> Mistake:
         model.tensors[name] = replace(tensor, data=np.roll(mats, 1, axis=0).reshape(tensor.data.shape))
 
     return turn
+
+
+def route_of(kind: str) -> Mistake:
+    """Take another kind of router."""
+
+    def change(model: Reference) -> None:
+        model.mixtures = [mixture and replace(mixture, route=kind) for mixture in model.mixtures]
+
+    return change
 
 
 def one_norm(model: Reference) -> None:

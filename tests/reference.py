@@ -25,10 +25,12 @@ from reference_attention import ATTENTION, Scores, alibi_slopes, attend, attend_
 from reference_experts import Mixture, mixed, unfused_experts
 from reference_math import (
     Cap,
+    Clamped,
     Xielu,
     capped,
     exp,
     exp2,
+    gated,
     gelu,
     gelu_tanh,
     layernorm,
@@ -67,10 +69,10 @@ __all__ = [
 ]
 
 ACTIVATIONS: dict[str, Callable[[F32], F32]] = {
-    "SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh, "RELU2": relu2,
+    "SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh, "RELU2": relu2, "CLAMPED": Clamped(),
 }  # fmt: skip
 # Every n-th layer has no window, where the file says nothing.
-PATTERNS = {"gemma2": 2, "gemma3": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4}
+PATTERNS = {"gemma2": 2, "gpt-oss": 2, "gemma3": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4}
 SOFT_CAPS = {"gemma2": (50.0, 30.0)}
 WINDOWS_ROTATE = ("exaone4", "cohere2")  # where layers have windows, the others have no RoPE
 LAYERS_WITH_EXPERTS = {"leading_dense_block_count": 0, "interleave_moe_layer_step": 1}
@@ -178,11 +180,13 @@ class Reference:
         if self._value("attention.scale") is not None:
             scale = self._number("attention.scale")
         window = self._window() if self.slides(il) else 0
+        sinks = self.tensors[f"blk.{il}.attn_sinks.weight"].floats() if self.row.has("SINKS") else None
         has_alibi = self.row.has("ALIBI")
         max_bias = self._number("attention.max_alibi_bias", None if self.arch == "mpt" else 8.0) if has_alibi else 0.0
         return Scores(
             scale=scale,
             cap=self._number("attn_logit_softcapping", SOFT_CAPS.get(self.arch, (0.0, 0.0))[0]),
+            sinks=None if sinks is None else tuple(float(sink) for sink in sinks),
             slopes=alibi_slopes(self.n_head[il], max_bias) if max_bias > 0 else None,
             window=window if window < self._number("context_length") else 0,
             heat=self._number("attention.temperature_scale", 0.0) if self.arch == "mistral3" else 0.0,
@@ -223,6 +227,7 @@ class Reference:
             n_ctx_orig=n_ctx_orig,
             attn_factor=self._number("rope.scaling.attn_factor", 1.0),
             log_multiplier=self._log_multiplier(),
+            whole_bounds=self.arch != "gpt-oss",
             beta_fast=self._number("rope.scaling.yarn_beta_fast", 32.0),
             beta_slow=self._number("rope.scaling.yarn_beta_slow", 1.0),
             freq_factors=None if factors is None else factors.floats(),
@@ -232,12 +237,15 @@ class Reference:
         base = self._number("rope.freq_base_swa", 10000.0 if self.arch == "gemma3" else full.base)
         return Rope(n_rot=full.n_rot, base=base, neox=full.neox)  # windows need no scaling
 
+    def _default_gating(self) -> int:
+        return 2 if self.row.has("SIGMOID_ROUTER") else 3 if self.row.has("CHOSEN_ROUTER") else 1
+
     def _mixture(self, il: int) -> Mixture | None:
         n = int(self._number("expert_count", None if self.row.has("EXPERTS") else 0))
         lead, step = (int(self._number(key, absent)) for key, absent in LAYERS_WITH_EXPERTS.items())
         if not n or il < lead or (il + 1) % step:
             return None
-        gating = int(self._number("expert_gating_func", 2 if self.row.has("SIGMOID_ROUTER") else 1))
+        gating = int(self._number("expert_gating_func", self._default_gating()))
         n_groups = int(self._number("expert_group_count", 1))
         return Mixture(
             n=n, n_used=int(self._number("expert_used_count")), n_groups=n_groups,
@@ -363,7 +371,7 @@ class Reference:
         if mixture:
             return mixed(mixture, self.tensors, f"blk.{il}", self.acts[il], x)
         if self.row.ffn == "GATED":
-            mid = self.acts[il](self._linear(blk + "ffn_gate", x)) * self._linear(blk + "ffn_up", x)
+            mid = gated(self.acts[il], self._linear(blk + "ffn_gate", x), self._linear(blk + "ffn_up", x))
         else:
             mid = self.acts[il](self._linear(blk + "ffn_up", x))
         return self._linear(blk + "ffn_down", mid)

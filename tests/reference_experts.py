@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from gguf_file import F32, Tensor
-from reference_math import ascending, exp, matmul, sigmoid
+from reference_math import ascending, exp, gated, matmul, sigmoid
 
 Act = Callable[[F32], F32]
 
@@ -99,12 +99,12 @@ def _expert(tensors: dict[str, Tensor], blk: str, e: int, act: Act, rows: F32) -
         bias = tensors.get(f"{blk}.{name}_exps.bias")
         return y if bias is None else y + bias.floats()[e]
 
-    return product("ffn_down", act(product("ffn_gate", rows)) * product("ffn_up", rows))
+    return product("ffn_down", gated(act, product("ffn_gate", rows), product("ffn_up", rows)))
 
 
 def _shared(tensors: dict[str, Tensor], blk: str, act: Act, rows: F32) -> F32:
     gate, up, down = (tensors[f"{blk}.ffn_{one}_shexp.weight"] for one in ("gate", "up", "down"))
-    y = matmul(down, act(matmul(gate, rows)) * matmul(up, rows))
+    y = matmul(down, gated(act, matmul(gate, rows), matmul(up, rows)))
     router = tensors.get(f"{blk}.ffn_gate_inp_shexp.weight")
     if router is None:
         return y

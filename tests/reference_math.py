@@ -6,6 +6,7 @@ Shapes: n tokens, n_in and rows of a matrix; [..] is any number of dimensions.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -206,6 +207,33 @@ class Xielu:
         below = ((exp(np.minimum(x, self.eps)) - np.float32(1)) - x) * self.below
         out: F32 = np.where(x > 0, (x * self.above) * x, below) + x * self.beta
         return out
+
+
+@dataclass(frozen=True)
+class Clamped:
+    """The activation of gpt-oss: gate and up are clamped, and up is raised by 1."""
+
+    limit: float = 7.0
+    alpha: float = 1.702
+    more: float = 1.0
+
+    def __call__(self, gate: F32) -> F32:
+        return self._of(gate) + gate * np.float32(0)
+
+    def _of(self, gate: F32) -> F32:
+        g = np.minimum(gate, np.float32(self.limit))
+        out: F32 = np.divide(g, 1 + exp(-(g * np.float32(self.alpha))), dtype=np.float32)
+        return out
+
+    def gated(self, gate: F32, up: F32) -> F32:
+        u: F32 = np.maximum(np.minimum(up, np.float32(self.limit)), np.float32(-self.limit))
+        out: F32 = self._of(gate) * (u + np.float32(self.more)) + (gate * np.float32(0) + up * np.float32(0))
+        return out
+
+
+def gated(act: Callable[[F32], F32], gate: F32, up: F32) -> F32:
+    """act(gate) * up, or what a clamped activation makes of both."""
+    return act.gated(gate, up) if isinstance(act, Clamped) else act(gate) * up
 
 
 def swiglu(gate: F32, up: F32) -> F32:

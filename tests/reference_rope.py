@@ -27,6 +27,7 @@ class Rope:
     log_multiplier: float = 0.0  # of YaRN: what its scale of cos and sin is divided by
     beta_fast: float = 32.0
     beta_slow: float = 1.0
+    whole_bounds: bool = True  # YaRN rounds the first and last index that it changes, away from each other
     freq_factors: F32 | None = None
 
 
@@ -46,8 +47,9 @@ def rope_table(spec: Rope, positions: Sequence[int]) -> tuple[F32, F32]:
             """Return the index whose pair makes so many rotations in the original context."""
             return spec.n_rot * math.log(spec.n_ctx_orig / (rotations * 2 * math.pi)) / (2 * math.log(spec.base))
 
-        low = max(math.floor(turning(spec.beta_fast)), 0)
-        high = min(math.ceil(turning(spec.beta_slow)), spec.n_rot - 1)
+        low, high = max(turning(spec.beta_fast), 0), min(turning(spec.beta_slow), spec.n_rot - 1)
+        if spec.whole_bounds:
+            low, high = math.floor(low), math.ceil(high)
         keep = 1 - np.clip((i - low) / max(0.001, high - low), 0, 1)
         scaled = scaled * (1 - keep) + freq * keep
         magnitude *= (1 + 0.1 * math.log(spec.factor)) / (1 + 0.1 * spec.log_multiplier * math.log(spec.factor))

@@ -356,6 +356,9 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     if tiny_experts.has_experts(t, il):
         out += tiny_experts.tensors(t, il, weights)
     out += [weights.norm(f"{blk}.{name}.weight", n) for name, n in _latent_norms(t).items()]
+    if t.row.has("SINKS"):
+        name = f"{blk}.attn_sinks.weight"
+        out.append(vector(name, 1 + weights.numbers(name, of_layer(t.n_head, il))))
     out += [weights.norm(f"{blk}.{name}.weight") for name in after]
     if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE"):
         for name, heads in (("attn_q", of_layer(t.n_head, il)), ("attn_k", of_layer(t.heads_kv, il))):

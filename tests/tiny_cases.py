@@ -96,6 +96,11 @@ _MORE: dict[str, dict[str, Fields]] = {
         "odd sizes, yarn": {**ODD, "rope": "yarn", "rope_n_ctx_orig": 7},
         "biases": {**ALL, "rope_n_ctx_orig": 16, "fused": FUSED},
     },
+    "gpt-oss": {
+        "odd sizes, yarn": {**ODD, "window": 17, "rope": "yarn", "rope_n_ctx_orig": 100},
+        "no window, fused, tied": {"window": 0, "tied": True, "fused": ("attn_qkv",), "experts": {"n": 5, "n_used": 2}},
+        "all heads, MXFP4": {"n_head_kv": 1, "head_dim": 32, "format": "MXFP4"},
+    },
     "deepseek2": {
         "two matrices of queries, yarn": {"q_rank": 32, "rope": "yarn", "yarn_log": 0.0707},
         "odd sizes": {**ODD_LATENT, "q_rank": 28},

@@ -43,7 +43,8 @@ class Experts:
         return il >= (self.n_dense or 0) and (il + 1) % (self.step or 1) == 0
 
 
-DEFAULTS: dict[str, dict[str, Any]] = {}
+DEFAULTS: dict[str, dict[str, Any]] = {"gpt-oss": {"n": 8, "n_used": 3}}
+WIDE = 4  # what a clamped activation reads is that large: some of it is over 7
 
 
 def experts_of(t: TinyModel) -> Experts | None:
@@ -85,7 +86,8 @@ def tensors(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     blk = f"blk.{il}"
 
     def all_of(name: str, n_in: int, rows: int) -> Tensor:
-        return replace(weights.matrix(f"{blk}.{name}_exps.weight", n_in, rows * x.n), ne=[n_in, rows, x.n])
+        std = WIDE / math.sqrt(n_in) if t.row.act == "CLAMPED" and name != "ffn_down" else None
+        return replace(weights.matrix(f"{blk}.{name}_exps.weight", n_in, rows * x.n, std), ne=[n_in, rows, x.n])
 
     out = [weights.matrix(f"{blk}.ffn_gate_inp.weight", t.n_embd, x.n, 3 / math.sqrt(t.n_embd))]
     if t.row.has("ROUTER_BIAS"):

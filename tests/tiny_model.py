@@ -15,7 +15,7 @@ SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that
 
 
 # What tiny models of an architecture have where their fields are None: its files' keys, in sizes that show in logits.
-WINDOW = {"gemma2": 20, "gemma3": 20, "phi3": 20, "exaone4": 20, "cohere2": 20}
+WINDOW = {"gpt-oss": 20, "gemma2": 20, "gemma3": 20, "phi3": 20, "exaone4": 20, "cohere2": 20}
 WINDOW_PATTERN = {"gemma3": 2, "exaone4": 2, "cohere2": 2}  # a window in layer 0, none in layer 1
 ROPE_BASE_SWA = {"gemma3": 500.0}
 SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
@@ -29,7 +29,8 @@ MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
 PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
 ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom")  # keys and values of their files have as many heads as queries
-SAYS_HEAD_DIM = ("qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3", "openelm")
+SAYS_HEAD_DIM = ("gpt-oss", "qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3",
+                 "openelm")   # fmt: skip
 XIELU = {  # of layers 0, 1, 2
     "alpha_p": (0.3, -0.2, 0.9), "alpha_n": (-1.1, 0.4, 0.1), "beta": (0.5, 0.4, 0.6), "eps": (-1e-6,) * 3,
 }  # fmt: skip

@@ -42,7 +42,10 @@ def render() -> str:
     archs = rows_of((TABLES / "archs.def").read_text(encoding="utf-8"), "ARCH")
     slots = (TABLES / "slots.def").read_text(encoding="utf-8")
     lines = ["ARCHS: dict[str, tuple[str, ...]] = {"]
-    lines += [f'    "{row[0]}": {properties_of(row[6])!r},'.replace("'", '"') for row in archs]
+    for row in archs:
+        line = f'    "{row[0]}": {properties_of(row[6])!r},'.replace("'", '"')
+        at = line.rfind(" ", 0, 118) if len(line) > 120 else 0
+        lines += [line] if not at else [line[:at], f"       {line[at:]}"]
     lines += ["}", "", "SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {"]
     stacks = [[id, name, place, "STACK", *cells[:-1]] for id, name, place, *cells in rows_of(slots, "STACK")]
     stacks += [[*row[:3], "VECTORS", *row[3:7], "ONE"] for row in rows_of(slots, "VECTORS")]

@@ -199,6 +199,12 @@ DEEPSEEK2 = {
     "odd sizes": Golden({**ODD, "kv_rank": 22, "head_dim": 14, "n_rot": 6, "v_dim": 11}),
     "odd sizes, two matrices": Golden({**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11, "q_rank": 28}),
 }
+GPT_OSS = {
+    "plain": Golden({}),
+    "yarn": Golden(YARN_FIELDS, YARN),
+    "odd sizes": Golden({**ODD, "window": 7, "experts": {"n": 5, "n_used": 2}}),
+    "all heads, tied": Golden({"n_head_kv": 4, "head_dim": 24, "tied": True, "experts": {"n": 20, "n_used": 4}}),
+}
 QWEN3 = {
     "plain": Golden({"head_dim": 24}),
     "tied": Golden({"tied": True}),
@@ -330,6 +336,7 @@ OF: dict[str, dict[str, Golden]] = {
     "arcee": ARCEE,
     "apertus": APERTUS,
     "nemotron": NEMOTRON,
+    "gpt-oss": GPT_OSS,
 }
 
 

@@ -188,6 +188,23 @@ def _gate_up(weights: Weights) -> Weights:
     return _joined(weights, names, "ffn_gate_up_exps", lambda parts: np.concatenate(parts, axis=1))
 
 
+_GPT_OSS = {
+    **_SEED, "attn_sinks": "self_attn.sinks", "ffn_gate_inp": "mlp.router",
+    "ffn_gate_up_exps": "mlp.experts.gate_up_proj", "ffn_down_exps": "mlp.experts.down_proj",
+}  # fmt: skip
+
+
+def _alternating(t: TinyModel, weights: Weights) -> Weights:
+    """Join the gate and up of each expert, a row of one after a row of the other, and write a row per input."""
+    names = ("ffn_gate_exps", "ffn_up_exps")
+
+    def join(parts: list[F32]) -> F32:
+        return np.stack(parts, axis=2).reshape(len(parts[0]), -1, *parts[0].shape[2:])
+
+    joined = _joined(weights, names, "ffn_gate_up_exps", join)
+    return {name: x.swapaxes(1, 2) if x.ndim == 3 else x for name, x in joined.items()}
+
+
 # ---- Configs ---------------------------------------------------------------------------------------------------------
 
 
@@ -318,6 +335,17 @@ def _deepseek2(t: TinyModel, rope: Config) -> Config:
     }  # fmt: skip
 
 
+def _gpt_oss(t: TinyModel, rope: Config) -> Config:
+    x = experts_of(t)
+    assert x is not None
+    if rope:
+        rope = {**rope, "truncate": False}
+    return {
+        **_llama(t, rope), **_kinds(t), "attention_bias": True, "num_local_experts": x.n,
+        "num_experts_per_tok": x.n_used, "experts_implementation": "eager",
+    }  # fmt: skip
+
+
 def _phi3(t: TinyModel, rope: Config) -> Config:
     config = _partial(t, rope) | {"rms_norm_eps": t.eps, "sliding_window": t.sliding or None}
     return config | ({"original_max_position_embeddings": t.n_ctx_orig} if t.rope == "longrope" else {})
@@ -409,6 +437,7 @@ FAMILIES = {
     "exaone4": Family("exaone4", _exaone4, {**_LLAMA, **_AFTER}),
     "hunyuan-dense": Family("hunyuan_v1_dense", _llama, _HUNYUAN),
     "mistral3": Family("ministral3", _mistral3, _LLAMA, _halves),
+    "gpt-oss": Family("gpt_oss", _gpt_oss, _GPT_OSS, _alternating),
     "deepseek2": Family("deepseek_v2", _deepseek2, _DEEPSEEK2, _kv_b),
     "command-r": Family("cohere", _cohere, _LLAMA),
     "cohere2": Family("cohere2", _cohere2, _LLAMA),
@@ -418,6 +447,9 @@ FAMILIES = {
     "apertus": Family("apertus", _llama, _APERTUS, _xielu),
     "nemotron": Family("nemotron", _nemotron, _LLAMA, _less_one),
 }  # fmt: skip
+
+
+BARE = ("_exps", "_sinks")  # transformers names these without .weight
 
 
 def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
@@ -434,7 +466,7 @@ def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
         if blk and "{}" not in where:
             where = f"model.layers.{{}}.{where}"
         where = where.format(blk.removeprefix("blk."))
-        full = f"{where}{'_bias' if kind == 'bias' else ''}" if part.endswith("_exps") else f"{where}.{kind}"
+        full = f"{where}{'_bias' if kind == 'bias' else ''}" if part.endswith(BARE) else f"{where}.{kind}"
         state[full] = torch.from_numpy(values.copy())
     if t.tied:
         embd = family.names["token_embd"]

@@ -19,6 +19,7 @@ from gguf_file import F32
 from golden_files import IDS, Case
 from mistakes import Mistake
 from reference import Reference
+from reference_math import Clamped
 
 # Largest difference, in parts of the largest logit. Without rounding of keys and values 5e-6 is reached, in F16 2.3e-3.
 BOUNDS: dict[str, float] = {"f32": 1e-5, "f16": 2.5e-3}
@@ -180,6 +181,20 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *(("openelm, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
     *((f"{arch}, plain", "SILU", mistakes.activation("SILU")) for arch in ("arcee", "apertus", "nemotron")),
     ("nemotron, plain", "all rotated", mistakes.ropes(n_rot=16)),
+    ("gpt-oss, plain", "no sinks", mistakes.scores(lambda spec: replace(spec, sinks=None))),
+    ("gpt-oss, plain", "sinks in another order",
+     mistakes.scores(lambda spec: replace(spec, sinks=tuple(reversed(spec.sinks or ()))))),
+    *(("gpt-oss, plain", f"a window wider by {by}", mistakes.window(by)) for by in (1, -1)),
+    ("gpt-oss, plain", "windows in all layers", mistakes.window_everywhere),
+    ("gpt-oss, plain", "no clamp", mistakes.act(Clamped(limit=1e9))),
+    ("gpt-oss, plain", "another clamp", mistakes.act(Clamped(limit=6.9))),
+    ("gpt-oss, plain", "alpha 1", mistakes.act(Clamped(alpha=1.0))),
+    ("gpt-oss, plain", "up is not raised", mistakes.act(Clamped(more=0.0))),
+    ("gpt-oss, plain", "SILU", mistakes.activation("SILU")),
+    ("gpt-oss, plain", "softmax of all experts", mistakes.route_of("SOFTMAX")),
+    *all_biases("gpt-oss", "attn_q attn_k attn_v attn_output ffn_gate_inp ffn_gate_exps ffn_up_exps ffn_down_exps"),
+    ("gpt-oss, yarn", "RoPE", mistakes.rope_scaling),
+    ("gpt-oss, yarn", "whole bounds", mistakes.ropes(whole_bounds=True)),
     ("bloom, plain", "no norm of embeddings", mistakes.without_norm("token_embd_norm")),
     ("gpt2, plain", "no positions", mistakes.no_positions),
     ("gpt2, plain", "positions from 1", mistakes.positions_from_one),

@@ -24,6 +24,7 @@ OWN = {
     "gptneox": ("use_parallel_residual",),
     "mpt": ("attention.max_alibi_bias",),
     "cohere2": ("attention.sliding_window", "logit_scale"),
+    "gpt-oss": ("attention.sliding_window", "expert_count", "expert_used_count"),
     "deepseek2": (
         "attention.kv_lora_rank", "attention.key_length_mla", "attention.value_length_mla", "rope.dimension_count",
     ),
@@ -79,6 +80,8 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("phi3", "attention.sliding_window_pattern", 0, 2, {}),
     ("gemma3", "rope.freq_base_swa", 10000.0, 500.0, {}),
     ("olmo2", "rope.freq_base_swa", 500.0, 10000.0, {**OLMO, "rope_base": 500.0}),
+    ("gpt-oss", "expert_gating_func", 3, 1, {}),
+    ("gpt-oss", "attention.sliding_window_pattern", 2, 0, {}),
     ("deepseek2", "attention.head_count_kv", 1, None, {}),
     ("deepseek2", "attention.key_length", 80, None, {}),
     ("deepseek2", "attention.value_length", 64, None, {}),

@@ -5,7 +5,8 @@ enum { ROWS_AN_EXPERT = 64 };   // of a micro-batch: as many as a tile of the ke
 
 // Of expert_gating_func: softmax 1, sigmoid 2, softmax of the chosen 3.
 static route_kind read_route(keys *r, const arch *a) {
-    int absent = arch_has(a, SIGMOID_ROUTER) ? 2 : 1, kind = keys_int(r, "expert_gating_func", 0, 255, absent);
+    int absent = arch_has(a, SIGMOID_ROUTER) ? 2 : arch_has(a, CHOSEN_ROUTER) ? 3 : 1;
+    int kind = keys_int(r, "expert_gating_func", 0, 255, absent);
     if (kind == 0) kind = absent;   // written where the converter knew of none
     if (kind > 3 && !r->code)
         keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,

@@ -60,7 +60,8 @@ typedef uint64_t properties;
 #define MAY_CHOICE_BIAS PROPERTY(39)   // added to scores, only to choose experts by them
 #define SHARED_GATE PROPERTY(40)       // the shared expert has a router, too
 #define ROUTER_BIAS PROPERTY(41)
-#define EXPERT_BIAS PROPERTY(42)   // of every expert's projections
+#define EXPERT_BIAS PROPERTY(42)     // of every expert's projections
+#define CHOSEN_ROUTER PROPERTY(43)   // weights are the softmax of the chosen experts, where the file says nothing
 
 #define MAY_QK_NORM_HEADS PROPERTY(31)   // each head of q and k is normed alone, by its own weights
 #define FFN_NORM_POST PROPERTY(30)       // feed-forward's norm is named post_attention_norm

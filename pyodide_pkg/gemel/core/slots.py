@@ -41,6 +41,8 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "cohere2": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "ONE_NORM", "WINDOWS"),
     "glm4": ("MAY_QKV_BIAS", "POST_NORM"),
     "openelm": ("QK_NORM",),
+    "gpt-oss": ("CHOSEN_ROUTER", "EXPERTS", "EXPERT_BIAS", "FFN_NORM_POST", "OUT_BIAS", "QKV_BIAS", "ROUTER_BIAS",
+        "SINKS", "WINDOWS"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
