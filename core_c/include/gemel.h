@@ -47,7 +47,7 @@ typedef enum gemel_error {
     GEMEL_E_CANCELLED = -6,    // gemel_session_cancel was called
     GEMEL_E_NUMERIC = -7,      // a pass met NaN, Inf, or a number too large for attention
     GEMEL_E_STATE = -8,        // saved state that belongs to another model or is damaged
-    GEMEL_E_THREADS = -9,      // the system refused a thread
+    GEMEL_E_THREADS = -9,      // the system could not start a thread
 } gemel_error;
 
 // ---- The library -------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ GEMEL_API int gemel_format_unpack(int type, const uint8_t *src, size_t src_size,
 // wait. A model that is given no pool opens one. No bit of any result depends on the number of threads.
 
 // n is 1..256 and includes the calling thread: n - 1 workers are started, and sleep while nothing computes.
-// GEMEL_E_THREADS: the system refused a thread.
+// GEMEL_E_THREADS: the system could not start a thread.
 GEMEL_API int gemel_threads_open(int n, gemel_threads **out);
 GEMEL_API int gemel_threads_count(const gemel_threads *threads);
 // n is 1..256. Waits for the running pass. On failure the number stays as it was. Models that use more threads than

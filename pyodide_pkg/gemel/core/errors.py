@@ -13,9 +13,9 @@ Messages say what is wrong, where, and what to do.
     ├── NumericError (ArithmeticError)   a pass met NaN, Inf or a number too large for attention
     ├── OutOfMemoryError (MemoryError)   there is not enough memory
     ├── SourceError (OSError)            no such file, not a file, or a failed download or checksum
-    ├── StateError (ValueError)          saved state is damaged or another model's; a session changed meanwhile
+    ├── StateError (ValueError)          saved state is damaged or of another model; a session changed meanwhile
     ├── TemplateError (ValueError)       there is no chat template, or it fails
-    ├── ThreadError (RuntimeError)       the system refused a thread
+    ├── ThreadError (RuntimeError)       the system could not start a thread
     └── UnsupportedError                 well formed, but not supported
 
 ModelWarning (UserWarning) is a warning: a model that opens goes without something that its file says.
@@ -79,7 +79,7 @@ class TemplateError(GemelError, ValueError):
 
 
 class ThreadError(GemelError, RuntimeError):
-    """The system refused to start a thread."""
+    """The system could not start a thread."""
 
 
 class UnsupportedError(GemelError):
@@ -116,7 +116,7 @@ MEANING: dict[int, str] = {
     abi.E_CANCELLED: "cancelled; what was evaluated stays in the session",
     abi.E_NUMERIC: "the model computed NaN or Inf: the file is damaged, or its weights overflow",
     abi.E_STATE: "the saved state is damaged or another model's",
-    abi.E_THREADS: "the system refused to start a thread: use fewer threads",
+    abi.E_THREADS: "the system could not start a thread: use fewer threads",
 }
 
 
