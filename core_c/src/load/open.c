@@ -95,7 +95,7 @@ static int take_threads(gemel_model *m, threads *pool, int n_threads, int isa, e
     m->pool = pool;
     m->owns_pool = !pool;
     code = pool ? GEMEL_OK : threads_open(&m->pool, n_threads);
-    return code < 0 ? fail(e, code, "the system refused %d threads", n_threads) : GEMEL_OK;
+    return code < 0 ? fail(e, code, "the system could not start %d threads", n_threads) : GEMEL_OK;
 }
 
 static gemel_model *new_model(errors *e) {

@@ -1,1 +1,1 @@
-"""Many generations of one model in one pass a step. batch.py drives; request.py is one of them."""
+"""Many generations of one model in one pass per step. batch.py drives; request.py is one of them."""
