@@ -163,8 +163,8 @@ def test_a_saved_session_belongs_to_its_parts() -> None:
 
 def test_missing_parts_are_counted() -> None:
     parts = tiny.tiny_split(n_parts=4)
-    assert "split.count is 4), and 3 of its parts are missing, from 2 on" in refused(parts[:1])
-    assert "and 1 of its parts is missing, from 4 on" in refused(parts[:3])
+    assert "split.count is 4), and 3 of its parts are missing, from part 2 on" in refused(parts[:1])
+    assert "and 1 of its parts is missing, from part 4 on" in refused(parts[:3])
     with pytest.raises(gemel.FormatError, match="3 of its parts are missing"):
         gemel.open(parts[0])
 

@@ -62,8 +62,9 @@ RETIRED = (
             "the size stands in the header"),
     Retired(r"too much waits|too many waits", "too many requests are waiting", "has no subject", "429 too much waits"),
     Retired(r"(?:past|over|than) what \w+ bears?", "too large for", "numbers don't weigh", "past what attention bears"),
-    Retired(rf"(?:one|bytes|column|events?|examples?|facts?|lines?|[kMG]B|ms|one pass|process|rows?|seconds|tensor|tests?|"
-            rf"times|tokens|track) an? (?:{EACH})", "one X per Y", '"a X a Y" is read twice', "4,000 tokens a second"),
+    Retired(rf"(?:one|bytes|column|events?|examples?|facts?|lines?|[kMG]B|ms|one pass|process|rows?|seconds|tensor|"
+            rf"tests?|times|tokens|track) an? (?:{EACH})", "one X per Y", '"a X a Y" is read twice',
+            "4,000 tokens a second"),
     # Terms that the field names otherwise
     Retired(r"(?:the )?likeliest", "the most likely", "rare as a superlative", "the likeliest id"),
     Retired(r"rows? of (?:the )?kernels?|kernel rows?|ISA rows?|rows? of the kernel table", "instruction set",

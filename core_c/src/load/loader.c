@@ -166,8 +166,8 @@ static int check_parts(gemel_loader *l, errors *e) {
     int code = open_parts(l, e), missing = l->parts.count - l->parts.n_parts;
     if (code < 0 || !missing) return code;
     return fail(e, GEMEL_E_FORMAT,
-                "this is a split model (split.count is %d), and %d of its parts %s missing, from %d on", l->parts.count,
-                missing, missing > 1 ? "are" : "is", l->parts.n_parts + 1);
+                "this is a split model (split.count is %d), and %d of its parts %s missing, from part %d on",
+                l->parts.count, missing, missing > 1 ? "are" : "is", l->parts.n_parts + 1);
 }
 
 // ---- Begin: the model takes shape ---------------------------------------------------------------------------------

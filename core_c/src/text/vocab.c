@@ -105,7 +105,7 @@ int32_t vocab_add_part(vocab *v, const char *at, size_t size, errors *e) {
     if (n >= (size_t)INT32_MAX / 2 ||
         !array_room((void **)&v->part_end, n, &v->part_end_room, n + 1, sizeof *v->part_end) ||
         !array_room((void **)&v->part_text, v->part_used, &v->part_room, v->part_used + size, 1))
-        return fail(e, GEMEL_E_MEMORY, "no memory for %zu parts of the vocabulary", n + 1);
+        return fail(e, GEMEL_E_MEMORY, "no memory for %zu intermediate results of merges", n + 1);
     memcpy(v->part_text + v->part_used, at, size);
     v->part_used += size;
     v->part_end[n] = v->part_used;
