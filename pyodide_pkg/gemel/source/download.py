@@ -180,7 +180,8 @@ class Download:
         _write_json(_note_of(self.part), note)
         if self.total and whole and whole != self.total:
             self.part.unlink(missing_ok=True)
-            raise SourceError(f"{self.url}: the server has {whole} bytes, expected {self.total}: it is a different file")
+            words = f"the server has {whole} bytes, expected {self.total}: it is a different file"
+            raise SourceError(f"{self.url}: {words}")
         self.total = self.total or whole
         free = shutil.disk_usage(self.part.parent).free
         if self.total - start > free:
