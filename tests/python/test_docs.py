@@ -18,6 +18,7 @@ from conftest import tiny_bytes
 
 ROOT = building.ROOT
 DOCS = ROOT / "docs"
+STATIC = ROOT / "web/gemel_web/static"
 # Names in pages that are right, and of no file or word in the tree.
 ELSEWHERE = {
     "LICENCES.txt", "assets.json", "pyodide/", "vendor/", "wheels/",   # made by `make assets`
@@ -135,6 +136,14 @@ def test_a_name_that_is_gone_is_seen() -> None:
     there = ["arch_read", "arch/arch.c", "struct layer", "attention.window", "forward/", "GEMEL_OP_HEAD", "isa_*.c"]
     there += ["GEMEL_SERVE_MAX_BODY", "eval_rows"]
     assert [span for span in gone + there if is_missing(span)] == gone
+
+
+def test_embed_says_the_sizes_of_the_files_that_are_committed() -> None:
+    page = (DOCS / "embed.md").read_text(encoding="utf-8")
+    table = re.findall(r"^\| (`.*`) \|.*\| (\d+) kB \|$", page, re.MULTILINE)
+    found = {files: sum(file.stat().st_size for name in spans(files) for file in STATIC.glob(name)) for files, _ in table}
+    assert len(found) == 3
+    assert {files: size for files, size in table if abs(found[files] / 1000 - int(size)) > 0.05 * int(size) + 0.5} == {}
 
 
 @pytest.mark.parametrize("page", pages(), ids=page_id)
