@@ -196,7 +196,7 @@ def test_an_error_ends_one_generation_alone(tiny_model: OpenTiny) -> None:
         with pytest.raises(gemel.ArgumentError):
             bad.read()
         assert bad.stop_reason == "error"
-    with pytest.raises(gemel.ArgumentError, match="max_running=0: must be 1 to 124"):
+    with pytest.raises(gemel.ArgumentError, match="max_running=0: must be an integer from 1 to 124"):
         model.batch(max_running=0)
 
 

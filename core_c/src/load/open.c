@@ -49,7 +49,7 @@ static int read_numbers(gemel_model *m, const gguf *g, placement *p, errors *e) 
     if (m->ropes[0].scaling == SCALING_LONGROPE &&
         (gguf_tensor_find(g, slots[SLOT_ROPE_LONG].name) < 0 || gguf_tensor_find(g, slots[SLOT_ROPE_SHORT].name) < 0))
         return fail(e, GEMEL_E_FORMAT,
-                    "longrope needs the tensors rope_factors_long.weight and rope_factors_short.weight");
+                    "RoPE scaling longrope needs the tensors rope_factors_long.weight and rope_factors_short.weight");
     return GEMEL_OK;
 }
 

@@ -221,7 +221,7 @@ def _content_range(value: str) -> tuple[int, int]:
         span, total = value.removeprefix("bytes ").split("/")
         return int(span.split("-")[0]), 0 if total == "*" else int(total)
     except ValueError:
-        raise ConnectionError(f"the server sent the Content-Range {value!r}") from None
+        raise ConnectionError(f"the server sent an invalid Content-Range, {value!r}") from None
 
 
 def _from_package(part: Path, known: Name, on_progress: Progress | None) -> None:

@@ -566,5 +566,6 @@ class Batch(Closing):
 def _integer(value: object, least: int, name: str, most: int | None = None) -> int:
     integer = whole(value)
     if integer is None or integer < least or (most is not None and integer > most):
-        raise not_whole(name, value, f"an integer of at least {least}" if most is None else f"{least} to {most}")
+        wanted = f"an integer of at least {least}" if most is None else f"an integer from {least} to {most}"
+        raise not_whole(name, value, wanted)
     return integer
