@@ -62,7 +62,7 @@ _ROWS = (
     Arch("exaone4",    "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "NORM_AFTER | QK_NORM | WINDOWS"),
     Arch("hunyuan-dense", "NEOX", "RMS", "SILU",     "ATTENTION", "GATED", "MAY_QKV_BIAS | MAY_OUT_BIAS | QK_NORM"),
     Arch("mistral3",   "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", ANY_BIASES),
-    Arch("deepseek2",  "NORM", "RMS",   "SILU",      "MLA",       "GATED", "0"),
+    Arch("deepseek2",  "NORM", "RMS",   "SILU",      "MLA",       "GATED", "MAY_EXPERTS | MAY_CHOICE_BIAS"),
     Arch("arcee",      "NORM", "RMS",   "RELU2",     "ATTENTION", "PLAIN", ANY_BIASES),
     Arch("apertus",    "NEOX", "RMS",   "XIELU",     "ATTENTION", "PLAIN", "MAY_QKV_BIAS | MAY_OUT_BIAS | QK_NORM"),
     Arch("nemotron",   "NEOX", "LAYER", "RELU2",     "ATTENTION", "PLAIN", f"NORM_BIAS | {ANY_BIASES}"),

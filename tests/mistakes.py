@@ -201,13 +201,9 @@ def heads_in_another_order(part: str) -> Mistake:
     return turn
 
 
-def route_of(kind: str) -> Mistake:
-    """Take another kind of router."""
-
-    def change(model: Reference) -> None:
-        model.mixtures = [mixture and replace(mixture, route=kind) for mixture in model.mixtures]
-
-    return change
+def zeros(name: str) -> Mistake:
+    """Make a tensor of layer 1 zeros."""
+    return _filled(f"blk.1.{name}")
 
 
 def one_norm(model: Reference) -> None:

@@ -23,6 +23,7 @@ class Mixture:
     route: str = "SOFTMAX"  # SOFTMAX, SIGMOID, CHOSEN
     normed: bool = False
     scale: float = 1.0
+    group_top: int | None = None  # how many of a group's best experts it counts by; None: as its router does
     is_before: bool = False  # a weight is multiplied by what an expert reads
 
 
@@ -40,7 +41,7 @@ def best(values: F32, n: int) -> list[int]:
 def limited(x: Mixture, choice: F32) -> F32:
     """Leave the experts of the best groups."""
     groups = choice.reshape(x.n_groups, -1)
-    top = -np.sort(-groups, axis=-1)[:, : 2 if x.route == "SIGMOID" else 1]
+    top = -np.sort(-groups, axis=-1)[:, : x.group_top or (2 if x.route == "SIGMOID" else 1)]
     kept = best(ascending(top) if top.shape[1] > 1 else top[:, 0], x.n_groups_used)
     return np.where(np.isin(np.arange(x.n_groups), kept)[:, None], groups, -np.inf).ravel().astype(np.float32)
 

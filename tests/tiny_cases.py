@@ -104,6 +104,22 @@ _MORE: dict[str, dict[str, Fields]] = {
     "deepseek2": {
         "two matrices of queries, yarn": {"q_rank": 32, "rope": "yarn", "yarn_log": 0.0707},
         "odd sizes": {**ODD_LATENT, "q_rank": 28},
+        "the sizes of V3's heads": {
+            "n_layer": 1, "n_embd": 256, "kv_rank": 512, "head_dim": 192, "n_rot": 64, "v_dim": 128, "q_rank": 64,
+        },
+        "more heads than a call has queries": {
+            "n_embd": 128, "n_head": 32, "kv_rank": 32, "head_dim": 12, "n_rot": 4, "v_dim": 8,
+        },
+        "experts in groups": {
+            "n_layer": 3, "q_rank": 32,
+            "experts": {"n": 12, "n_used": 3, "n_ff": 32, "n_shared": 1, "shared_width": 32, "n_dense": 1, "gating": 1,
+                        "n_groups": 4, "n_groups_used": 2},
+        },
+        "a router of sigmoids": {
+            "n_layer": 3,
+            "experts": {"n": 12, "n_used": 3, "n_ff": 32, "n_shared": 2, "shared_width": 64, "n_dense": 1, "gating": 2,
+                        "n_groups": 4, "n_groups_used": 2, "normed": True, "scale": 2.5, "choice_bias": True},
+        },
         "latent of 80, padded": {"kv_rank": 80, "head_dim": 72, "n_rot": 8, "v_dim": 40, "n_head": 8, "tied": True},
     },
     "arcee": {"odd sizes, tied": {**ODD, "tied": True}, "biases": {**ALL, "fused": FUSED}},

@@ -191,12 +191,19 @@ OLMO = {
     "clamped, odd sizes": Golden({**ODD, "clamp": 1.0}),
 }
 SCALES = {"mscale": 0.707, "mscale_all_dim": 0.707}
+V2: Fields = {"n": 12, "n_used": 3, "n_ff": 40, "n_shared": 1, "shared_width": 40, "n_dense": 1, "gating": 1}
+GROUPS: Fields = {"n_groups": 4, "n_groups_used": 2}
+V3: Fields = {**V2, **GROUPS, "gating": 2, "normed": True, "scale": 2.5, "choice_bias": True, "n_shared": 2,
+              "shared_width": 80}   # fmt: skip
 DEEPSEEK2 = {
     "plain": Golden({}),
     "two matrices of queries": Golden({"q_rank": 32, "tied": True}),
     "yarn": Golden({**YARN_FIELDS, "q_rank": 24, "yarn_log": 0.0707}, {**YARN, **SCALES}),
     "yarn without a multiplier": Golden(YARN_FIELDS, YARN),
     "odd sizes": Golden({**ODD, "kv_rank": 22, "head_dim": 14, "n_rot": 6, "v_dim": 11}),
+    "experts": Golden({"n_layer": 3, "experts": V2}),
+    "groups of experts": Golden({"n_layer": 3, "q_rank": 32, "seed": 3, "experts": {**V2, **GROUPS, "scale": 1.5}}),
+    "a router of sigmoids": Golden({"n_layer": 3, "q_rank": 32, "experts": V3}),
     "odd sizes, two matrices": Golden({**ODD, "kv_rank": 22, "head_dim": 15, "n_rot": 6, "v_dim": 11, "q_rank": 28}),
 }
 GPT_OSS = {

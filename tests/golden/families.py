@@ -88,6 +88,9 @@ _DEEPSEEK2 = {
     **_LLAMA, "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm",
     "attn_q_b": "self_attn.q_b_proj", "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
     "attn_kv_a_norm": "self_attn.kv_a_layernorm", "attn_kv_b": "self_attn.kv_b_proj",
+    "ffn_gate_inp": "mlp.gate", "exp_probs_b": "mlp.gate.e_score_correction",
+    "ffn_gate_up_exps": "mlp.experts.gate_up_proj", "ffn_down_exps": "mlp.experts.down_proj",
+    **{f"ffn_{one}_shexp": f"mlp.shared_experts.{one}_proj" for one in ("gate", "up", "down")},
 }  # fmt: skip
 
 
@@ -331,7 +334,19 @@ def _deepseek2(t: TinyModel, rope: Config) -> Config:
     return {
         **_llama(t, rope), "head_dim": t.rotated, "num_key_value_heads": t.n_head, "q_lora_rank": t.q_rank or None,
         "kv_lora_rank": t.kv_rank, "qk_rope_head_dim": t.rotated, "qk_nope_head_dim": t.dim - t.rotated,
-        "v_head_dim": t.v_length, "first_k_dense_replace": t.n_layer,
+        "v_head_dim": t.v_length, **_deepseek_experts(t),
+    }  # fmt: skip
+
+
+def _deepseek_experts(t: TinyModel) -> Config:
+    x = experts_of(t)
+    if x is None:
+        return {"first_k_dense_replace": t.n_layer}
+    return {
+        "first_k_dense_replace": x.n_dense, "n_routed_experts": x.n, "num_experts_per_tok": x.n_used,
+        "moe_intermediate_size": x.n_ff, "n_shared_experts": x.n_shared, "routed_scaling_factor": x.scale or 1.0,
+        "norm_topk_prob": bool(x.normed), "n_group": x.n_groups or 1, "topk_group": x.n_groups_used or 1,
+        "topk_method": "group_limited_greedy" if x.n_groups else "greedy", "experts_implementation": "eager",
     }  # fmt: skip
 
 
@@ -438,7 +453,7 @@ FAMILIES = {
     "hunyuan-dense": Family("hunyuan_v1_dense", _llama, _HUNYUAN),
     "mistral3": Family("ministral3", _mistral3, _LLAMA, _halves),
     "gpt-oss": Family("gpt_oss", _gpt_oss, _GPT_OSS, _alternating),
-    "deepseek2": Family("deepseek_v2", _deepseek2, _DEEPSEEK2, _kv_b),
+    "deepseek2": Family("deepseek_v2", _deepseek2, _DEEPSEEK2, lambda t, weights: _gate_up(_kv_b(t, weights))),
     "command-r": Family("cohere", _cohere, _LLAMA),
     "cohere2": Family("cohere2", _cohere2, _LLAMA),
     "glm4": Family("glm4", _glm4, _GLM4, _gate),
@@ -449,7 +464,7 @@ FAMILIES = {
 }  # fmt: skip
 
 
-BARE = ("_exps", "_sinks")  # transformers names these without .weight
+BARE = ("_exps", "_sinks", "exp_probs_b")  # transformers names these without .weight
 
 
 def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
@@ -478,7 +493,7 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
     """Return transformers' model of the same weights."""
     family = FAMILIES[t.arch]
     model_type = "olmo3" if t.arch == "olmo2" and t.sliding else family.model_type
-    if t.arch == "deepseek2" and t.q_rank:
+    if t.arch == "deepseek2" and (t.experts["gating"] == 2 if t.experts else t.q_rank):
         model_type = "deepseek_v3"
     model_type = "mixtral" if t.arch == "llama" and t.experts else model_type
 

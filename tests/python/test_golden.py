@@ -181,6 +181,18 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *(("openelm, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
     *((f"{arch}, plain", "SILU", mistakes.activation("SILU")) for arch in ("arcee", "apertus", "nemotron")),
     ("nemotron, plain", "all rotated", mistakes.ropes(n_rot=16)),
+    *((f"deepseek2, {case}", "no shared expert", mistakes.zeros("ffn_down_shexp.weight"))
+      for case in ("experts", "a router of sigmoids")),
+    *((f"deepseek2, {case}", "no groups", mistakes.experts(n_groups_used=4))
+      for case in ("groups of experts", "a router of sigmoids")),
+    ("deepseek2, groups of experts", "groups by their best two", mistakes.experts(group_top=2)),
+    ("deepseek2, a router of sigmoids", "groups by their best", mistakes.experts(group_top=1)),
+    *((f"deepseek2, {case}", "not scaled", mistakes.experts(scale=1.0))
+      for case in ("groups of experts", "a router of sigmoids")),
+    ("deepseek2, experts", "normed", mistakes.experts(normed=True)),
+    ("deepseek2, a router of sigmoids", "not normed", mistakes.experts(normed=False)),
+    ("deepseek2, a router of sigmoids", "no bias of the choice", mistakes.no_bias("exp_probs_b")),
+    ("deepseek2, a router of sigmoids", "softmax", mistakes.experts(route="SOFTMAX", group_top=2)),
     ("gpt-oss, plain", "no sinks", mistakes.scores(lambda spec: replace(spec, sinks=None))),
     ("gpt-oss, plain", "sinks in another order",
      mistakes.scores(lambda spec: replace(spec, sinks=tuple(reversed(spec.sinks or ()))))),
@@ -191,7 +203,7 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     ("gpt-oss, plain", "alpha 1", mistakes.act(Clamped(alpha=1.0))),
     ("gpt-oss, plain", "up is not raised", mistakes.act(Clamped(more=0.0))),
     ("gpt-oss, plain", "SILU", mistakes.activation("SILU")),
-    ("gpt-oss, plain", "softmax of all experts", mistakes.route_of("SOFTMAX")),
+    ("gpt-oss, plain", "softmax of all experts", mistakes.experts(route="SOFTMAX")),
     *all_biases("gpt-oss", "attn_q attn_k attn_v attn_output ffn_gate_inp ffn_gate_exps ffn_up_exps ffn_down_exps"),
     ("gpt-oss, yarn", "RoPE", mistakes.rope_scaling),
     ("gpt-oss, yarn", "whole bounds", mistakes.ropes(whole_bounds=True)),

@@ -33,7 +33,7 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "exaone4": ("NORM_AFTER", "QK_NORM", "WINDOWS"),
     "hunyuan-dense": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "QK_NORM"),
     "mistral3": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
-    "deepseek2": (),
+    "deepseek2": ("MAY_CHOICE_BIAS", "MAY_EXPERTS"),
     "arcee": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS"),
     "apertus": ("MAY_OUT_BIAS", "MAY_QKV_BIAS", "QK_NORM"),
     "nemotron": ("MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS"),
