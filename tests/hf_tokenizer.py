@@ -30,6 +30,8 @@ OLD_CASED = (  # letters that had a case when DeepSeek LLM was made
     "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
 )
 ASIAN = "[一-龥ࠀ-一가-\ud7ff]+"
+AFMOE_ASIAN = "[一-鿿㐀-䶿\u8c48-\ufaff\u3040-ゟ゠-ヿ･-ﾟ⼀-\u2fdfเ-\u0e7f\u0e80-\u0effក-\u17ffက-႟ꩠ-ꩿꧠ-\ua9ff가-\ud7afᄀ-ᇿ]+"
+HALVES = (512, 256, 128, 64, 32, 16, 8, 4)
 NOT_HAN = "&&[^\\p{Han}]]"
 KIMI = r"\p{Han}+|" + CASED.replace(HIGH, "[" + HIGH + NOT_HAN).replace(LOW, "[" + LOW + NOT_HAN).replace("/]", "]")
 YOUTU = "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + KANA
@@ -62,6 +64,18 @@ PASSES: dict[str, list[str]] = {
     ],
     "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", ASIAN, "digits"],
     "deepseek-v3": [r"\p{N}{1,3}", KANA, DEEPSEEK],
+    "spark2_5": [
+        r"\p{N}{1,3}", KANA, DEEPSEEK.replace(r"[\p{P}\p{S}]+[\r\n]*", r"[\p{P}\p{S}]+").replace(r"\s*[\r\n]+", r"[\r\n]"),
+        r"\p{N}",
+    ],
+    "afmoe": [r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))", AFMOE_ASIAN, DEEPSEEK],
+    "tiny_aya": [r"\d{1,3}(?=(?:\d{3})*\b)", CASED],
+    "superbpe": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"],
+    "jais-2": [LLAMA.replace(r"\s+(?!\S)|\s+", "|".join([*(rf"\s{{{n}}}(?!\S)" for n in HALVES), r"\s{1,2}(?!\S)|\s{1}"]))],
+    "chameleon": [
+        "<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", r"\p{N}",
+        r"[\p{P}!-/:-@\[-`{-~]", GPT2,
+    ],
 }  # fmt: skip
 WHOLE_WORDS = {"llama-bpe", "minicpm5", "tekken", "youtu"}  # a word that is in the vocabulary is not merged but taken
 

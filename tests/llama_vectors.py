@@ -18,8 +18,8 @@ import filelock
 import gemel
 
 NAMES = [
-    "command-r", "deepseek-coder", "deepseek-llm", "falcon", "gpt-2", "llama-bpe", "llama-spm", "mpt", "phi-3",
-    "qwen2", "qwen35", "refact", "starcoder",
+    "command-r", "deepseek-coder", "deepseek-llm", "falcon", "gemma-4", "gpt-2", "llama-bpe", "llama-spm", "mpt",
+    "phi-3", "qwen2", "qwen35", "refact", "starcoder",
 ]  # fmt: skip
 PACKAGE, VERSION = "llama-cpp-python", "0.3.36"
 SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
@@ -51,8 +51,8 @@ def templates(folder: Path) -> list[Path]:
 def cases(folder: Path, name: str) -> list[tuple[str, list[int]]]:
     """Return texts and their ids, without BOS and with no special token parsed."""
     path = folder / f"ggml-vocab-{name}.gguf"
-    texts = path.with_suffix(".gguf.inp").read_bytes().decode().split(BETWEEN)
-    ids = path.with_suffix(".gguf.out").read_text().split("\n")
+    texts = path.with_suffix(".gguf.inp").read_bytes().decode().removesuffix(BETWEEN).split(BETWEEN)
+    ids = path.with_suffix(".gguf.out").read_text().removesuffix("\n").split("\n")
     return [(text, [int(id) for id in line.split()]) for text, line in zip(texts, ids, strict=True)]
 
 

@@ -26,6 +26,8 @@ BLOCK = 128
 LETTER, NUMBER, SPACE, MARK, PUNCT, SYMBOL, UPPER, LOWER = (1 << i for i in range(8))
 BY_INITIAL = {"L": LETTER, "N": NUMBER, "M": MARK, "P": PUNCT, "S": SYMBOL}
 CASE = {"Lu": UPPER, "Lt": UPPER, "Ll": LOWER}
+DECIMAL, LETTERLIKE = UPPER, LOWER   # the same bits, of numbers
+KIND = {"Nd": DECIMAL, "Nl": LETTERLIKE}
 # White_Space of PropList.txt: the separators, and these of the controls.
 SPACE_CONTROLS = frozenset([*range(0x09, 0x0E), 0x85])
 
@@ -33,7 +35,7 @@ SPACE_CONTROLS = frozenset([*range(0x09, 0x0E), 0x85])
 def classes_of(code: int) -> int:
     """Return the class bits of a code point; 0 for unassigned, control, format and private ones."""
     category = unicodedata.category(chr(code))
-    bits = BY_INITIAL.get(category[0], 0) | CASE.get(category, 0)
+    bits = BY_INITIAL.get(category[0], 0) | CASE.get(category, 0) | KIND.get(category, 0)
     if category[0] == "Z" or code in SPACE_CONTROLS:
         bits |= SPACE
     return bits

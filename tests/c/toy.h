@@ -1,4 +1,4 @@
-// Vocabularies for checks: a toy describes a file; it becomes GGUF bytes, which are opened.
+// Vocabularies for checks: a toy describes a file; it becomes GGUF bytes, which are opened, and asked for ids and text.
 #pragma once
 #include <stdlib.h>
 #include "check.h"
@@ -8,12 +8,14 @@
 
 // What a file says; NULL and -1: nothing.
 typedef struct toy {
-    const char *model, *pre;
+    const char *model, *pre, *name;   // name: general.name
     const char *const *tokens, *const *merges;
     const int *kinds;
     const float *scores;
     int n_tokens, n_kinds, n_merges, n_scores;
-    int bos, eos, eot, unk, add_bos, add_eos, add_space_prefix;
+    int bos, eos, eot, unk, add_bos, add_eos, add_space_prefix, merges_spaces;
+    const uint8_t *charsmap;
+    int n_charsmap;
 } toy;
 
 typedef struct opened {
@@ -72,6 +74,14 @@ static inline void put_numbers(bytes *b, const char *key, uint32_t type, const v
     put(b, numbers, 4 * (size_t)n);
 }
 
+static inline void put_bytes_array(bytes *b, const char *key, const uint8_t *values, int n) {
+    if (!values) return;
+    put_key(b, key, GGUF_ARRAY);
+    put_u32(b, GGUF_U8);
+    put_u64(b, (uint64_t)n);
+    put(b, values, (size_t)n);
+}
+
 static inline void put_id(bytes *b, const char *key, int id) {
     if (id < 0) return;
     put_key(b, key, GGUF_U32);
@@ -86,6 +96,7 @@ static inline void put_flag(bytes *b, const char *key, int on) {
 
 static inline void put_toy(bytes *b, const toy *v) {
     put(b, "GGUF\3\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 24);
+    if (v->name) put_text(b, "general.name"), put_u32(b, GGUF_STRING), put_text(b, v->name), b->n_kv++;
     put_text_pair(b, "model", v->model);
     put_text_pair(b, "pre", v->pre);
     put_texts(b, "tokens", v->tokens, v->n_tokens);
@@ -99,6 +110,8 @@ static inline void put_toy(bytes *b, const toy *v) {
     put_flag(b, "add_bos_token", v->add_bos);
     put_flag(b, "add_eos_token", v->add_eos);
     put_flag(b, "add_space_prefix", v->add_space_prefix);
+    put_flag(b, "remove_extra_whitespaces", v->merges_spaces);
+    put_bytes_array(b, "precompiled_charsmap", v->charsmap, v->n_charsmap);
     memcpy(b->at + 16, &b->n_kv, 8);
     put(b, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", (32 - b->n % 32) % 32);
 }
@@ -122,8 +135,14 @@ static inline int open_toy(opened *o, const toy *v) {
     return rc == 1 ? tokenizer_open(&o->t, o->g, &o->said, &e) : GEMEL_E_STATE;
 }
 
-static const toy NOTHING = {
-    .bos = -1, .eos = -1, .eot = -1, .unk = -1, .add_bos = -1, .add_eos = -1, .add_space_prefix = -1};
+static const toy NOTHING = {.bos = -1,
+                            .eos = -1,
+                            .eot = -1,
+                            .unk = -1,
+                            .add_bos = -1,
+                            .add_eos = -1,
+                            .add_space_prefix = -1,
+                            .merges_spaces = -1};
 
 // The 256 letters of the byte-level alphabet, in byte order, and after them the tokens in `more`.
 static inline toy byte_toy(const char *pre, const char *const *merges, int n_merges, const char *const *more,
@@ -141,4 +160,34 @@ static inline toy byte_toy(const char *pre, const char *const *merges, int n_mer
     v.model = "gpt2", v.pre = pre, v.tokens = tokens, v.n_tokens = 256 + n_more;
     v.merges = merges, v.n_merges = n_merges;
     return v;
+}
+
+// ---- What is asked of a tokenizer ----------------------------------------------------------------------------------
+
+// "1 2 3": the ids of a text, or the error.
+static inline const char *encoded(const opened *o, const char *text, int flags) {
+    static char shown[500];
+    int32_t ids[100];
+    int n = tokenizer_encode(o->t, text, strlen(text), flags, ids, 100), at = 0;
+    if (n < 0 || n > 100) return gemel_error_name(n);
+    shown[0] = 0;
+    for (int i = 0; i < n; i++) at += snprintf(shown + at, sizeof shown - (size_t)at, i ? " %d" : "%d", ids[i]);
+    return shown;
+}
+
+static inline const char *decoded(const opened *o, const int32_t *ids, size_t n, int flags) {
+    static char text[500];
+    int size = tokenizer_decode(o->t, ids, n, flags, text, sizeof text - 1);
+    if (size < 0) return gemel_error_name(size);
+    text[size] = 0;
+    return text;
+}
+
+static inline void check_refused(const toy *v, int code, const char *sentence_part) {
+    opened o;
+    CHECK_EQ_INT(open_toy(&o, v), code);
+    CHECK(o.t == NULL);
+    CHECK(strstr(o.err, sentence_part) != NULL);
+    if (!strstr(o.err, sentence_part)) printf("    said: %s\n    wanted: %s\n", o.err, sentence_part);
+    close_toy(&o);
 }

@@ -4,6 +4,7 @@
 #include "merge.h"
 #include "pretok.h"
 #include "specials.h"
+#include "strips.h"
 #include "unicode.h"
 
 #define SPACE_MARK "\xE2\x96\x81"   // U+2581, SentencePiece's sign for a space
@@ -16,6 +17,7 @@ typedef struct byte_sink byte_sink;
 typedef struct text_model {
     const char *name;
     int add_bos;                                    // where the file does not say; -1: as the pre-tokenizer says
+    int add_eos;                                    // where the file does not say
     int stands_in_if_unknown;                       // the unknown token stands in for bytes only if its kind is UNKNOWN
     vocab_defaults ids;                             // where the file does not say
     int (*begin)(struct tokenizer *t, errors *e);   // before the vocabulary; NULL: nothing
@@ -24,20 +26,23 @@ typedef struct text_model {
     merge (*find_merge)(const void *c, int32_t left, int32_t right);            // c: the encoder
     void (*symbol_bytes)(encoder *c, gguf_span part);   // a part of the vocabulary, taken apart into bytes
     void (*piece)(gguf_span text, byte_sink *out);      // of an ordinary token
+    void (*close)(struct tokenizer *t);                 // NULL: nothing
 } text_model;
 
 struct tokenizer {
     const text_model *model;
     vocab v;
-    merge_table merges;            // byte-level BPE only
+    merge_table merges;            // BPE only
     int32_t *rank;                 // SentencePiece only: [n] places of scores
     specials always, when_asked;   // USER_DEFINED; and these with CONTROL and UNKNOWN
-    const pretok *pre;             // byte-level BPE only; NULL: SentencePiece
+    uint8_t *strips;               // [n] STRIPS_BEFORE, STRIPS_AFTER; NULL: no token does
+    const pretok *pre;             // BPE only; NULL: SentencePiece
+    struct unigram *unigram;       // unigram only
     int add_space_prefix;          // SentencePiece: a space goes before text that starts or follows a special token
-    uint8_t joins_space[256];      // SentencePiece: after this byte, a piece may reach into a space
+    uint8_t joins_space[256];      // pieces of text: after this byte, a piece may reach into a space
     int32_t unknown;               // the id that stands for what can't be expressed; -1: none
     int32_t byte_id[256];          // the id that is this byte and no more; -1: none
-    int32_t symbol[256];           // where merging starts: BPE: of a byte, SentencePiece: of an ASCII character
+    int32_t symbol[256];           // where merging starts: of a byte, or of an ASCII character
 };
 
 // A symbol below zero is a code point (unicode.h: possibly a lone byte) that has no id and is no part.

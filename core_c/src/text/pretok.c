@@ -2,7 +2,6 @@
 // cut; for the lookahead of `\s+(?!\S)` its end is the end of the text.
 #include "pretok.h"
 #include <string.h>
-#include "unicode.h"
 
 enum { U_WORD = U_LETTER | U_NUMBER, U_NOT_OTHER = U_LETTER | U_NUMBER | U_SPACE };   // other: [^\s\p{L}\p{N}]
 
@@ -10,7 +9,7 @@ static int is_newline(rune r) { return r.code == '\n' || r.code == '\r'; }
 static int is_number(rune r) { return r.classes & U_NUMBER; }
 static int is_other(rune r, int inside) { return r.size && !(r.classes & (inside | U_NOT_OTHER)); }
 
-static int is_in(const char_set *set, rune r) {
+int is_in(const char_set *set, rune r) {
     if (!r.size) return 0;
     size_t low = 0, high = set->n_ranges;
     while (low < high) {
@@ -236,7 +235,7 @@ static int is_ascii_letter(const char *at, const char *end) {
 }
 
 // A match at `at`: its end, or NULL.
-static const char *deepseek_end(const char *at, const char *end) {
+static const char *deepseek_end(const pass *p, const char *at, const char *end) {
     enum { WORD = U_LETTER | U_MARK, SIGN = U_PUNCT | U_SYMBOL };
     rune first = rune_at(at, end);
     if (first.code < 128 && (first.classes & SIGN) && is_ascii_letter(at + 1, end)) {
@@ -249,16 +248,18 @@ static const char *deepseek_end(const char *at, const char *end) {
         if (stop > at + first.size) return stop;
     }
     const char *stop = run_of(at + (*at == ' '), end, SIGN);
-    if (stop > at + (*at == ' ')) return run_of_bytes(stop, end, "\r\n");
-    return first.classes & U_SPACE ? at + lines_or_blanks(at, end) : NULL;
+    if (stop > at + (*at == ' ')) return run_of_bytes(stop, end, p->tail);
+    if (!(first.classes & U_SPACE)) return NULL;
+    if (!p->is_line) return at + lines_or_blanks(at, end);
+    return at + (is_newline(first) ? 1 : blanks(at, run_of(at, end, U_SPACE), end));
 }
 
-// [!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
+// [!-/:-@\[-`{-~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[tail]*|B|\s+(?!\S)|\s+
+// B: \s*[\r\n]+, or [\r\n] where a line break is a word
 size_t next_deepseek(const pass *p, const char *at, const char *end) {
-    (void)p;
-    const char *stop = deepseek_end(at, end);
+    const char *stop = deepseek_end(p, at, end);
     if (!stop)
-        for (stop = at; stop < end && !deepseek_end(stop, end);) stop += rune_at(stop, end).size;
+        for (stop = at; stop < end && !deepseek_end(p, stop, end);) stop += rune_at(stop, end).size;
     return (size_t)(stop - at);
 }
 

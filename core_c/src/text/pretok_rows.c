@@ -1,7 +1,6 @@
 // The splitting rules by name: sets of characters, passes, rows.
 #include <string.h>
 #include "pretok.h"
-#include "unicode.h"
 
 // ---- Sets of characters --------------------------------------------------------------------------------------------
 
@@ -44,6 +43,15 @@ static const char_range han_ranges[] = {   // \p{Han}, of Unicode 16
     {0x16FF0, 0x16FF1}, {0x20000, 0x2A6DF}, {0x2A700, 0x2B739}, {0x2B740, 0x2B81D}, {0x2B820, 0x2CEA1},
     {0x2CEB0, 0x2EBE0}, {0x2EBF0, 0x2EE5D}, {0x2F800, 0x2FA1D}, {0x30000, 0x3134A}, {0x31350, 0x323AF}};
 
+static const char_range afmoe_ranges[] = {
+    {0xE40, 0xEFF}, {0x1000, 0x109F}, {0x1100, 0x11FF}, {0x1780, 0x17FF}, {0x2F00, 0x2FDF}, {0x3040, 0x30FF},
+    {0x3400, 0x4DBF}, {0x4E00, 0xFAFF}, {0xFF65, 0xFF9F}};
+static const char_range chameleon_ranges[] = {{0x21, 0x2F}, {0x3A, 0x40}, {0x5B, 0x60}, {0x7B, 0x7E}};
+static const char_range word_ranges[] = {   // \w of Oniguruma that is neither a letter, a mark nor a decimal digit
+    {0x5F, 0x5F}, {0xB2, 0xB3}, {0xB9, 0xB9}, {0xBC, 0xBE}, {0x203F, 0x2040}, {0x2054, 0x2054}, {0x24B6, 0x24E9},
+    {0xFE33, 0xFE34}, {0xFE4D, 0xFE4F}, {0xFF3F, 0xFF3F}, {0x1F130, 0x1F149}, {0x1F150, 0x1F169},
+    {0x1F170, 0x1F189}};
+
 static const char_set blank = {U_SPACE, NULL, 0, 0}, letter = {U_LETTER, NULL, 0, 0}, number = {U_NUMBER, NULL, 0, 0},
     punct = {U_PUNCT, NULL, 0, 0};
 static const char_set space = SET(0, space_range, 0), newline = SET(0, newline_range, 0),
@@ -52,7 +60,9 @@ static const char_set space = SET(0, space_range, 0), newline = SET(0, newline_r
     falcon_mark = SET(U_PUNCT, falcon_ranges, 0), bloom_word = SET(U_SPACE, bloom_ranges, 1),
     cased = SET(0, cased_ranges, 0), sign = SET(0, sign_ranges, 0), asian = SET(0, asian_ranges, 0),
     kana = SET(0, kana_ranges, 0), hangul = SET(0, hangul_ranges, 0), bopomofo = SET(0, bopomofo_range, 0),
-    cjk_sign = SET(0, cjk_sign_ranges, 0), han = SET(0, han_ranges, 0);
+    cjk_sign = SET(0, cjk_sign_ranges, 0), han = SET(0, han_ranges, 0), afmoe_asian = SET(0, afmoe_ranges, 0),
+    chameleon_mark = SET(U_PUNCT, chameleon_ranges, 0),
+    word = SET(U_LETTER | U_MARK | U_DECIMAL | U_LETTERLIKE, word_ranges, 0);
 
 // ---- Passes --------------------------------------------------------------------------------------------------------
 
@@ -60,6 +70,8 @@ static const char_set space = SET(0, space_range, 0), newline = SET(0, newline_r
 #define RUN(of, n, m) {.next = next_run, .set = &of, .least = n, .most = m}
 #define LED(before, of) {.next = next_run, .lead = &before, .set = &of}
 #define LLAMA(n, in, after) {.next = next_llama, .most = n, .letters = in, .tail = after}
+#define OF(rule, of) {.next = rule, .set = &of}
+#define DEEPSEEK(line, after) {.next = next_deepseek, .is_line = line, .tail = after}
 #define CASED(n, bare, after) {.next = next_cased, .most = n, .is_bare = bare, .tail = after}
 
 static const pass gpt2[] = {{.next = next_gpt2}, END};
@@ -88,86 +100,63 @@ static const pass deepseek_llm[] = {
     RUN(number, 1, 1), END};
 static const pass deepseek_coder[] = {
     RUN(newlines, 1, 1), LED(blank, letter), LED(blank, punct), RUN(asian, 1, 0), RUN(number, 1, 1), END};
-static const pass deepseek_v3[] = {RUN(number, 1, 3), RUN(kana, 1, 0), {.next = next_deepseek}, END};
+static const pass deepseek_v3[] = {RUN(number, 1, 3), RUN(kana, 1, 0), DEEPSEEK(0, "\r\n"), END};
+static const pass spark[] = {RUN(number, 1, 3), RUN(kana, 1, 0), DEEPSEEK(1, ""), RUN(number, 1, 1), END};
+static const pass afmoe[] = {
+    RUN(number, 1, 0), OF(next_head, number), OF(next_threes, number), RUN(afmoe_asian, 1, 0), DEEPSEEK(0, "\r\n"),
+    END};
+static const pass tiny_aya[] = {
+    OF(next_bounded, word), {.next = next_head}, {.next = next_threes}, CASED(3, 0, "\r\n/"), END};
+static const pass superbpe[] = {RUN(number, 1, 0), {.next = next_before_threes}, {.next = next_threes, .is_bare = 1}, END};
+static const pass jais2[] = {LLAMA(3, U_LETTER, "\r\n"), {.next = next_halves}, END};
+static const pass chameleon[] = {
+    {.next = next_marker}, {.next = next_indent}, RUN(number, 1, 1), RUN(chameleon_mark, 1, 1), {.next = next_gpt2},
+    END};
+static const pass lines[] = {RUN(newline, 1, 0), END};
+static const pass no_blanks[] = {RUN(blank, 1, 0), END};
 // clang-format on
 
 // ---- The table -----------------------------------------------------------------------------------------------------
 
+#define ROW(name, passes) {name, passes, WHOLE_NONE, 0, PIECES_OF_BYTES}
+#define WHOLE(name, passes, bos) {name, passes, WHOLE_WORDS, bos, PIECES_OF_BYTES}
+
+// clang-format off
 static const pretok rows[] = {
-    {"default", default_, 0, 0},
-    {"gpt-2", gpt2, 0, 0},
-    {"phi-2", gpt2, 0, 0},
-    {"mpt", gpt2, 0, 0},
-    {"olmo", gpt2, 0, 0},
-    {"jais", gpt2, 0, 0},
-    {"trillion", gpt2, 0, 0},
-    {"gigachat", gpt2, 0, 0},
-    {"a.x-4.0", gpt2, 0, 0},
-    {"mellum", gpt2, 0, 0},
-    {"exaone4", gpt2, 0, 0},
-    {"granite-docling", gpt2, 0, 0},
-    {"smollm", smollm, 0, 0},
-    {"starcoder", smollm, 0, 0},
-    {"refact", smollm, 0, 0},
-    {"command-r", smollm, 0, 0},
-    {"codeshell", smollm, 0, 0},
-    {"exaone", smollm, 0, 0},
-    {"minerva-7b", smollm, 0, 0},
-    {"mellum2", smollm, 0, 0},
-    {"falcon", falcon, 0, 0},
-    {"bloom", bloom, 0, 0},
-    {"gpt3-finnish", bloom, 0, 0},
-    {"poro-chat", bloom, 0, 0},
-    {"viking", viking, 0, 0},
-    {"llama-bpe", llama3, 1, 1},
-    {"llama-v3", llama3, 1, 1},
-    {"llama3", llama3, 1, 1},
-    {"falcon3", llama3, 1, 1},
-    {"falcon-h1", llama3, 1, 1},
-    {"pixtral", llama3, 1, 1},
-    {"lfm2", llama3, 1, 1},
-    {"midm-2.0", llama3, 1, 1},
-    {"dbrx", llama3, 0, 0},
-    {"smaug-bpe", llama3, 0, 0},
-    {"chatglm-bpe", llama3, 0, -1},
-    {"glm4", llama3, 1, -1},
-    {"glm5", llama3, 1, -1},
-    {"minicpm5", minicpm5, 1, 0},
-    {"qwen2", qwen2, 0, 0},
-    {"deepseek-r1-qwen", qwen2, 0, 0},
-    {"stablelm2", qwen2, 0, 0},
-    {"megrez", qwen2, 0, 0},
-    {"hunyuan", qwen2, 0, 0},
-    {"solar-open", qwen2, 0, 0},
-    {"grok-2", qwen2, 0, 0},
-    {"bailingmoe", qwen2, 0, 0},
-    {"bailingmoe2", qwen2, 0, 0},
-    {"llada-moe", qwen2, 0, 0},
-    {"kormo", qwen2, 0, 0},
-    {"f2llmv2", qwen2, 0, 0},
-    {"qwen35", qwen35, 0, 0},
-    {"seed-coder", seed_coder, 0, 0},
-    {"laguna", laguna, 0, 0},
-    {"ufakzeka", ufakzeka, 0, 0},
-    {"exaone-moe", exaone_moe, 0, 0},
-    {"gpt-4o", gpt4o, 0, 0},
-    {"llama4", gpt4o, 0, 0},
-    {"kanana2", gpt4o, 0, 0},
-    {"talkie", gpt4o, 0, 0},
-    {"minimax-m2", gpt4o, 0, 0},
-    {"tekken", tekken, 1, 1},
-    {"kimi-k2", kimi_k2, 0, 0},
-    {"youtu", youtu, 1, 0},
-    {"deepseek-llm", deepseek_llm, 0, 0},
-    {"deepseek-coder", deepseek_coder, 0, 0},
-    {"deepseek-v3", deepseek_v3, 0, 0},
-    {"hunyuan-dense", deepseek_v3, 0, 0},
-    {"joyai-llm", deepseek_v3, 0, 0},
-    {"hy_v4", deepseek_v3, 0, 0},
+    ROW("default", default_), ROW("gpt-2", gpt2), ROW("phi-2", gpt2), ROW("mpt", gpt2), ROW("olmo", gpt2),
+    ROW("jais", gpt2), ROW("trillion", gpt2), ROW("gigachat", gpt2), ROW("a.x-4.0", gpt2), ROW("mellum", gpt2),
+    ROW("exaone4", gpt2), ROW("granite-docling", gpt2), ROW("jina-es", gpt2), ROW("jina-de", gpt2),
+    ROW("jina-v1-en", gpt2), ROW("jina-v2-es", gpt2), ROW("jina-v2-de", gpt2), ROW("jina-v2-code", gpt2),
+    ROW("roberta-bpe", gpt2), ROW("modern-bert", gpt2), ROW("smollm", smollm), ROW("starcoder", smollm),
+    ROW("refact", smollm), ROW("command-r", smollm), ROW("codeshell", smollm), ROW("exaone", smollm),
+    ROW("minerva-7b", smollm), ROW("mellum2", smollm), ROW("falcon", falcon), ROW("bloom", bloom),
+    ROW("gpt3-finnish", bloom), ROW("poro-chat", bloom), ROW("viking", viking), WHOLE("llama-bpe", llama3, 1),
+    WHOLE("llama-v3", llama3, 1), WHOLE("llama3", llama3, 1), WHOLE("falcon3", llama3, 1),
+    WHOLE("falcon-h1", llama3, 1), WHOLE("pixtral", llama3, 1), WHOLE("lfm2", llama3, 1), WHOLE("midm-2.0", llama3, 1),
+    WHOLE("jina-v5-nano", llama3, 1), ROW("dbrx", llama3), ROW("smaug-bpe", llama3),
+    {"chatglm-bpe", llama3, WHOLE_NONE, -1, PIECES_OF_BYTES}, WHOLE("glm4", llama3, -1), WHOLE("glm5", llama3, -1),
+    WHOLE("minicpm5", minicpm5, 0), ROW("qwen2", qwen2), ROW("deepseek-r1-qwen", qwen2), ROW("stablelm2", qwen2),
+    ROW("megrez", qwen2), ROW("hunyuan", qwen2), ROW("solar-open", qwen2), ROW("grok-2", qwen2),
+    ROW("bailingmoe", qwen2), ROW("bailingmoe2", qwen2), ROW("llada-moe", qwen2), ROW("kormo", qwen2),
+    ROW("f2llmv2", qwen2), ROW("qwen35", qwen35), ROW("seed-coder", seed_coder), ROW("laguna", laguna),
+    ROW("ufakzeka", ufakzeka), ROW("exaone-moe", exaone_moe), ROW("gpt-4o", gpt4o), ROW("llama4", gpt4o),
+    ROW("kanana2", gpt4o), ROW("talkie", gpt4o), ROW("minimax-m2", gpt4o), WHOLE("granite-embed-multi-97m", gpt4o, 0),
+    WHOLE("tekken", tekken, 1), ROW("kimi-k2", kimi_k2), WHOLE("youtu", youtu, 0), ROW("deepseek-llm", deepseek_llm),
+    ROW("deepseek-coder", deepseek_coder), ROW("deepseek-v3", deepseek_v3), ROW("hunyuan-dense", deepseek_v3),
+    ROW("joyai-llm", deepseek_v3), ROW("hy_v4", deepseek_v3), ROW("spark2_5", spark), ROW("afmoe", afmoe),
+    ROW("tiny_aya", tiny_aya), ROW("cohere2moe", tiny_aya), ROW("superbpe", superbpe), ROW("jais-2", jais2),
+    {"chameleon", chameleon, WHOLE_NONE, 1, PIECES_OF_BYTES}, {"gemma4", lines, WHOLE_BREAKS, 1, PIECES_WITH_MARKS},
+    {"granite-embed-multi-311m", lines, WHOLE_BREAKS, 1, PIECES_WITH_MARKS},
+    {"sarvam-moe", lines, WHOLE_NONE, 0, PIECES_WITH_MARKS},
+    {"whitespace", no_blanks, WHOLE_NONE, 0, PIECES_OF_CHARACTERS},
 };
+// clang-format on
+
+const pretok *pretok_at(size_t i) { return i < sizeof rows / sizeof *rows ? &rows[i] : NULL; }
 
 const pretok *pretok_find(const char *name, size_t size) {
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (strlen(rows[i].name) == size && !memcmp(rows[i].name, name, size)) return &rows[i];
+    const pretok *row;
+    for (size_t i = 0; (row = pretok_at(i)); i++)
+        if (strlen(row->name) == size && !memcmp(row->name, name, size)) return row;
     return NULL;
 }

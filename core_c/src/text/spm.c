@@ -3,6 +3,7 @@
 // to make than most texts take to encode (Gemma's 262,144 pieces can be split in half a million ways).
 #include "spm.h"
 #include "array.h"
+#include "spaces.h"
 
 enum { PIECE_MAX = 256 };   // bytes of a piece that has more than one character; a longer one is refused
 
@@ -19,23 +20,13 @@ static int best_first(const void *a, const void *b) {
 
 // Ids by score; scores[v->n].
 static int read_scores(const vocab *v, scored *scores, errors *e) {
-    int index, found = gguf_find(v->g, "tokenizer.ggml.scores"), is_sorted = 1;
-    size_t n;
-    if (found < 0)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores is missing; tokenizer.ggml.model llama needs it");
-    int is_float = gemel_gguf_item_type(v->g, found) == GGUF_F32 || gemel_gguf_item_type(v->g, found) == GGUF_F64;
-    int rc = gguf_get_array(v->g, "tokenizer.ggml.scores", is_float ? GGUF_F32 : GGUF_I32, &index, &n, e);
-    if (rc < 0) return rc;
-    if (n != (size_t)v->n)
-        return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores has %zu items, but tokenizer.ggml.tokens has %d", n,
-                    v->n);
+    int index, is_sorted = 1, rc = vocab_scores(v, "llama", &index, e);
+    if (rc) return rc;
     for (int32_t id = 0; id < v->n; id++) {
-        double score = gguf_array_number(v->g, index, (size_t)id);
-        if (score != score) return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is NaN", id);
-        scores[id] = (scored){score, id};
-        is_sorted &= !id || scores[id - 1].score >= score;
+        scores[id] = (scored){gguf_array_number(v->g, index, (size_t)id), id};
+        is_sorted &= !id || scores[id - 1].score >= scores[id].score;
     }
-    if (!is_sorted) qsort(scores, n, sizeof *scores, best_first);
+    if (!is_sorted) qsort(scores, (size_t)v->n, sizeof *scores, best_first);
     return 0;
 }
 
@@ -52,16 +43,6 @@ static int read_ranks(struct tokenizer *t, errors *e) {
     return rc;
 }
 
-// Note after which bytes a piece reaches into a space.
-static void note_spaces(struct tokenizer *t, gguf_span piece) {
-    const char *end = piece.at + piece.size, *at = piece.at + 1;
-    for (; at < end && (at = memchr(at, SPACE_MARK[0], (size_t)(end - at))); at++) {
-        int is_space = end - at >= 3 && !memcmp(at, SPACE_MARK, 3);
-        int follows_space = at - piece.at >= 3 && !memcmp(at - 3, SPACE_MARK, 3);
-        if (is_space && !follows_space) t->joins_space[(uint8_t)at[-1]] = 1;
-    }
-}
-
 static int read_pieces(struct tokenizer *t, errors *e) {
     for (int32_t id = 0; id < t->v.n; id++) {
         gguf_span text = vocab_text(&t->v, id);
@@ -74,43 +55,13 @@ static int read_pieces(struct tokenizer *t, errors *e) {
     return 0;
 }
 
-// The tokens <0x00>..<0xFF>, of any kind.
-static int read_bytes(struct tokenizer *t, errors *e) {
-    int missing = 0;
-    for (int byte = 0; byte < 256; byte++) {
-        static const char digits[] = "0123456789ABCDEF";
-        char name[] = {'<', '0', 'x', digits[byte >> 4], digits[byte & 15], '>'};
-        int32_t id = vocab_find_marker(&t->v, name, sizeof name);
-        if (id < 0) id = vocab_find(&t->v, name, sizeof name);
-        t->byte_id[byte] = id < t->v.n ? id : -1;
-        missing += t->byte_id[byte] < 0;
-    }
-    for (int32_t id = 0; t->unknown < 0 && id < t->v.n; id++)
-        if (t->v.kind[id] == GEMEL_TOKEN_UNKNOWN) t->unknown = id;
-    if (missing && t->unknown < 0)
-        return fail(e, GEMEL_E_FORMAT,
-                    "tokenizer.ggml.tokens lacks %d of the byte tokens <0x00> to <0xFF>, and there is no unknown token",
-                    missing);
-    return 0;
-}
-
-static int32_t symbol_of(const struct tokenizer *t, const char *at, rune r) {
-    int32_t found = vocab_find(&t->v, at, r.size);
-    return found >= 0 ? found : symbol_of_code(r.code);
-}
-
 static int spm_open(struct tokenizer *t, errors *e) {
     t->add_space_prefix = 1;
     int rc = gguf_get_bool(t->v.g, "tokenizer.ggml.add_space_prefix", &t->add_space_prefix, e);
     if (rc >= 0) rc = read_ranks(t, e);
     if (!rc) rc = read_pieces(t, e);
-    if (!rc) rc = read_bytes(t, e);
-    for (int code = 0; code < 128; code++) {
-        char ascii = (char)code;
-        t->symbol[code] = symbol_of(t, &ascii, (rune){(uint32_t)code, 1, 0});
-    }
-    int32_t mark = vocab_find(&t->v, SPACE_MARK, 3);
-    t->symbol[' '] = mark >= 0 ? mark : symbol_of_code(' ');
+    if (!rc) rc = read_byte_tokens(t, 1, e);
+    if (!rc) note_symbols(t, 1);
     return rc;
 }
 
@@ -148,22 +99,12 @@ static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
     if (prefixed) c->ids[c->n + n++] = t->symbol[' '];
     for (const char *from = at; from < end;) {
         rune r = rune_at(from, end);
-        c->ids[c->n + n++] = r.code < 128 ? t->symbol[r.code] : symbol_of(t, from, r);
+        c->ids[c->n + n++] = symbol_of(t, from, r);
         from += r.size;
     }
     rc = encoder_merge(c, n);
     if (!rc && kept) encoder_keep(c, kept, at, size, start);
     return rc;
-}
-
-// Where the stretch that merges within itself ends: before a space after something else, if no piece spans that.
-static const char *word_end(const struct tokenizer *t, const char *at, const char *end) {
-    for (const char *space = at; (space = memchr(space, ' ', (size_t)(end - space))); space++) {
-        if (space == at || space[-1] == ' ' || t->joins_space[(uint8_t)space[-1]]) continue;
-        if (space - at >= 3 && !memcmp(space - 3, SPACE_MARK, 3)) continue;
-        return space;
-    }
-    return end;
 }
 
 static int spm_encode(encoder *c, const char *at, const char *end, int prefixed) {
@@ -176,15 +117,10 @@ static int spm_encode(encoder *c, const char *at, const char *end, int prefixed)
     return 0;
 }
 
-// ---- Ids to text ---------------------------------------------------------------------------------------------------
-
-static void spm_piece(gguf_span text, byte_sink *out) {
-    for (size_t i = 0; i < text.size;) {
-        int is_space = text.size - i >= 3 && !memcmp(text.at + i, SPACE_MARK, 3);
-        sink_byte(out, is_space ? ' ' : text.at[i]);
-        i += is_space ? 3 : 1;
-    }
-}
-
-const text_model spm_model = {"llama",        1,    0,        {1, 2}, NULL, spm_open, spm_encode,
-                              spm_find_merge, NULL, spm_piece};   // no parts
+const text_model spm_model = {.name = "llama",
+                              .add_bos = 1,
+                              .ids = {1, 2, -1},
+                              .open = spm_open,
+                              .encode = spm_encode,
+                              .find_merge = spm_find_merge,
+                              .piece = marked_piece};   // no parts

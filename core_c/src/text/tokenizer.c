@@ -4,23 +4,25 @@
 #include <stdio.h>
 #include "array.h"
 #include "bpe.h"
+#include "char_bpe.h"
 #include "encoder.h"
 #include "spm.h"
+#include "unigram.h"
 
 enum { TEXT_MAX = 1 << 30, KNOWN_FLAGS = GEMEL_TEXT_BOS_EOS | GEMEL_TEXT_SPECIAL };
 
-static const text_model *const models[] = {&bpe_model, &spm_model};
+static const text_model *const models[] = {&bpe_model, &char_bpe_model, &spm_model, &unigram_model};
 
 // ---- Opening -------------------------------------------------------------------------------------------------------
 
 static int is_name(gguf_span a, const char *name) { return a.size == strlen(name) && !memcmp(a.at, name, a.size); }
 
 // Whether BOS and EOS are added where the file does not say: as is usual for the kind of tokenizer, if the id exists.
-static void default_flags(tokenizer *t, int add_bos) {
+static void default_flags(tokenizer *t, int add_bos, int add_eos) {
     int32_t *bos = &t->v.role[GEMEL_MODEL_ADD_BOS - GEMEL_MODEL_BOS];
     int32_t *eos = &t->v.role[GEMEL_MODEL_ADD_EOS - GEMEL_MODEL_BOS];
     if (*bos < 0) *bos = add_bos > 0 && vocab_role(&t->v, GEMEL_MODEL_BOS) >= 0;
-    if (*eos < 0) *eos = 0;
+    if (*eos < 0) *eos = add_eos && vocab_role(&t->v, GEMEL_MODEL_EOS) >= 0;
 }
 
 static int open_model(tokenizer *t, errors *e) {
@@ -37,8 +39,8 @@ static int open_model(tokenizer *t, errors *e) {
     if (!t->model)
         return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.model \"%s\" is not supported (supported: %s)",
                     printable_name(model.at, model.size).text, known);
-    rc = t->model->begin ? t->model->begin(t, e) : 0;
     vocab_defaults ids = t->model->ids;
+    rc = t->model->begin ? t->model->begin(t, e) : 0;
     if (t->pre && t->pre->add_bos < 0) ids.bos = -1;
     if (!rc) rc = vocab_open(&t->v, t->v.g, ids, e);
     if (rc) return rc;
@@ -47,9 +49,10 @@ static int open_model(tokenizer *t, errors *e) {
     int may_stand_in = t->model->stands_in_if_unknown ? is_unknown : unknown >= 0;
     t->unknown = may_stand_in ? unknown : -1;
     rc = t->model->open(t, e);
-    if (!rc) default_flags(t, t->model->add_bos < 0 ? t->pre->add_bos : t->model->add_bos);
+    if (!rc) default_flags(t, t->model->add_bos < 0 ? t->pre->add_bos : t->model->add_bos, t->model->add_eos);
     if (!rc) rc = specials_open(&t->always, &t->v, 0, e);
     if (!rc) rc = specials_open(&t->when_asked, &t->v, 1, e);
+    if (!rc) rc = strips_open(&t->strips, &t->v, e);
     return rc;
 }
 
@@ -71,6 +74,8 @@ void tokenizer_close(tokenizer *t) {
     vocab_close(&t->v);
     merge_table_close(&t->merges);
     free(t->rank);
+    free(t->strips);
+    if (t->model && t->model->close) t->model->close(t);
     specials_close(&t->always);
     specials_close(&t->when_asked);
     free(t);
@@ -96,12 +101,14 @@ static int encode_all(encoder *c, const char *at, const char *end, int flags) {
         size_t size = 0;
         int32_t id = -1;
         const char *stop = specials_next(wanted, at, end, &size, &id);
-        if (stop > at) rc = t->model->encode(c, at, stop, prefixed);
+        int strips = t->strips && id >= 0 ? t->strips[id] : 0;
+        const char *text_end = strips & STRIPS_BEFORE ? strip_end(at, stop) : stop;
+        if (text_end > at) rc = t->model->encode(c, at, text_end, prefixed);
         if (!rc && stop < end) {
             rc = encoder_room(c, 1);
             if (!rc) encoder_put(c, id);
         }
-        at = stop + size;
+        at = strips & STRIPS_AFTER ? strip_start(stop + size, end) : stop + size;
     }
     return rc;
 }
@@ -120,7 +127,7 @@ int tokenizer_encode(const tokenizer *t, const char *text, size_t size, int flag
     if (!rc) {
         size_t n = c.n < capacity ? c.n : capacity;
         if (n) memcpy(ids, c.ids, n * sizeof *ids);
-        rc = (int)c.n;
+        rc = c.n > INT32_MAX ? GEMEL_E_ARGUMENT : (int)c.n;
     }
     encoder_close(&c);
     return rc;

@@ -6,14 +6,16 @@
 #include <stdint.h>
 
 enum {
-    U_LETTER = 1,    // \p{L}
-    U_NUMBER = 2,    // \p{N}
-    U_SPACE = 4,     // \s: White_Space
-    U_MARK = 8,      // \p{M}
-    U_PUNCT = 16,    // \p{P}
-    U_SYMBOL = 32,   // \p{S}
-    U_UPPER = 64,    // \p{Lu} \p{Lt}
-    U_LOWER = 128,   // \p{Ll}
+    U_LETTER = 1,             // \p{L}
+    U_NUMBER = 2,             // \p{N}
+    U_SPACE = 4,              // \s: White_Space
+    U_MARK = 8,               // \p{M}
+    U_PUNCT = 16,             // \p{P}
+    U_SYMBOL = 32,            // \p{S}
+    U_UPPER = 64,             // of letters: \p{Lu} \p{Lt}
+    U_LOWER = 128,            // of letters: \p{Ll}
+    U_DECIMAL = U_UPPER,      // of numbers: \p{Nd}
+    U_LETTERLIKE = U_LOWER,   // of numbers: \p{Nl}
 };
 enum { RUNE_BAD = 0x110000 };   // + the byte: a byte that is not part of a character
 

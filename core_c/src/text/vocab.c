@@ -233,7 +233,7 @@ static int read_roles(vocab *v, vocab_defaults d, strays *s, errors *e) {
         {GEMEL_MODEL_BOS, KEY "bos_token_id"}, {GEMEL_MODEL_EOS, KEY "eos_token_id"},
         {GEMEL_MODEL_EOT, KEY "eot_token_id"}, {GEMEL_MODEL_UNK, KEY "unknown_token_id"}};
     // clang-format on
-    int32_t start[] = {default_id(v, d.bos), default_id(v, d.eos), -1, -1, -1, -1}, unused = -1;
+    int32_t start[] = {default_id(v, d.bos), default_id(v, d.eos), -1, default_id(v, d.unk), -1, -1}, unused = -1;
     memcpy(v->role, start, sizeof start);
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++) {
         int found = read_id(v, ids[i].key, &v->role[ids[i].field - GEMEL_MODEL_BOS], s, e);
@@ -256,14 +256,15 @@ static int read_eog(vocab *v, const twins *t, strays *s, errors *e) {
     // clang-format off
     static const char *const names[] = {
         "<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<|end_of_text|>", "<|endoftext|>", "<end_of_turn>", "<|end|>",
-        "</s>", "<|return|>", "<|call|>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<turn|>",
-        "<end_of_utterance>", "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
+        "</s>", "<|return|>", "<|call|>", "<|calls|>", "<|flush|>", "<eos>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]",
+        "<turn|>", "[e~[", "<end_of_utterance>", "<\xEF\xBD\x9C\x65nd\xE2\x96\x81of\xE2\x96\x81sentence\xEF\xBD\x9C>"};
     // clang-format on
     int32_t eom = -1;
     int rc = read_id(v, KEY "eom_token_id", &eom, s, e);
     if (rc < 0) return rc;
-    // Where <|return|> and <|call|> exist, <|end|> ends a message in the middle of a turn.
-    int end_is_inside = has_control(v, "<|return|>") && has_control(v, "<|call|>");
+    // Where <|return|> and <|call|> exist, or <|flush|> and <|calls|>, <|end|> ends a message in the middle of a turn.
+    int end_is_inside = (has_control(v, "<|return|>") && has_control(v, "<|call|>")) ||
+                        (has_control(v, "<|flush|>") && has_control(v, "<|calls|>"));
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!has_control(v, names[i]) || (end_is_inside && !strcmp(names[i], "<|end|>"))) continue;
         v->eog[vocab_find_marker(v, names[i], strlen(names[i]))] = 1;
@@ -275,6 +276,22 @@ static int read_eog(vocab *v, const twins *t, strays *s, errors *e) {
         gguf_span text = vocab_text(v, id);
         int32_t last = is_plain(v, id) || !text.size ? -1 : vocab_find_marker(v, text.at, text.size);
         if (last >= 0) v->eog[id] |= v->eog[last];
+    }
+    return 0;
+}
+
+int vocab_scores(const vocab *v, const char *model, int *index, errors *e) {
+    int found = gguf_find(v->g, KEY "scores");
+    size_t n;
+    if (found < 0) return fail(e, GEMEL_E_FORMAT, KEY "scores is missing; " KEY "model %s needs it", model);
+    int is_float = gemel_gguf_item_type(v->g, found) == GGUF_F32 || gemel_gguf_item_type(v->g, found) == GGUF_F64;
+    int rc = gguf_get_array(v->g, KEY "scores", is_float ? GGUF_F32 : GGUF_I32, index, &n, e);
+    if (rc < 0) return rc;
+    if (n != (size_t)v->n)
+        return fail(e, GEMEL_E_FORMAT, KEY "scores has %zu items, but " KEY "tokens has %d", n, v->n);
+    for (int32_t id = 0; id < v->n; id++) {
+        double score = gguf_array_number(v->g, *index, (size_t)id);
+        if (score != score) return fail(e, GEMEL_E_FORMAT, KEY "scores[%d] is NaN", id);
     }
     return 0;
 }

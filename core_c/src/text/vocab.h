@@ -13,7 +13,7 @@ typedef struct vocab_slot {
 
 // Roles of a file that lacks their keys; -1: none. The ids count only where the vocabulary has them.
 typedef struct vocab_defaults {
-    int32_t bos, eos;
+    int32_t bos, eos, unk;
 } vocab_defaults;
 
 typedef struct vocab {
@@ -45,6 +45,8 @@ int32_t vocab_find(const vocab *v, const char *at, size_t size);
 int32_t vocab_find_joined(const vocab *v, gguf_span left, gguf_span right);
 // The id of a text of the other kinds (CONTROL, UNKNOWN, BYTE); -1: none.
 int32_t vocab_find_marker(const vocab *v, const char *at, size_t size);
+// The index of the scores, one for each id, none NaN. `model` needs them.
+int vocab_scores(const vocab *v, const char *model, int *index, errors *e);
 // Number a new part. Returns it, or an error.
 int32_t vocab_add_part(vocab *v, const char *at, size_t size, errors *e);
 static inline int vocab_role(const vocab *v, int field) { return v->role[field - GEMEL_MODEL_BOS]; }
