@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 import gemel
 import hub_templates
+import hub_tokenizers
 import hypothesis
 import llama_vectors
 import parts
@@ -151,6 +152,18 @@ def hub_template_folder() -> Path:
         return Path(named)
     try:
         return hub_templates.fetch()
+    except llama_vectors.FetchError as error:
+        _no_model(error)
+
+
+@pytest.fixture(scope="session")
+def tokenizer_folder() -> Path:
+    """The folder of real tokenizer.json files: GEMEL_TEST_TOKENIZERS, the cache, or fetched."""
+    named = os.environ.get("GEMEL_TEST_TOKENIZERS")
+    if named:
+        return Path(named)
+    try:
+        return hub_tokenizers.fetch()
     except llama_vectors.FetchError as error:
         _no_model(error)
 

@@ -1,4 +1,4 @@
-"""Rebuild, as a Hugging Face tokenizer, the byte-level BPE tokenizer that a GGUF file describes.
+"""Rebuild, as a Hugging Face tokenizer, the tokenizer that a GGUF file describes.
 
 The splitting rules are here as the regular expressions that define them, one row for each rule of pretok.c. A pass
 cuts what the passes before it left; a pass is a pattern, or a pre-tokenizer of the library where the original used one.
@@ -6,8 +6,9 @@ cuts what the passes before it left; a pass is a pattern, or a pre-tokenizer of 
 
 from collections.abc import Mapping
 
+import vocabulary
 from gguf_file import Value
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 SUFFIXES = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -30,8 +31,11 @@ OLD_CASED = (  # letters that had a case when DeepSeek LLM was made
     "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃"
 )
 ASIAN = "[一-龥ࠀ-一가-\ud7ff]+"
-AFMOE_ASIAN = "[一-鿿㐀-䶿\u8c48-\ufaff\u3040-ゟ゠-ヿ･-ﾟ⼀-\u2fdfเ-\u0e7f\u0e80-\u0effក-\u17ffက-႟ꩠ-ꩿꧠ-\ua9ff가-\ud7afᄀ-ᇿ]+"
-HALVES = (512, 256, 128, 64, 32, 16, 8, 4)
+AFMOE_ASIAN = (
+    "[一-鿿㐀-䶿\u8c48-\ufaff\u3040-ゟ゠-ヿ･-ﾟ⼀-\u2fdfเ-\u0e7f\u0e80-\u0effក-\u17ffက-႟ꩠ-ꩿꧠ-\ua9ff"
+    "가-\ud7afᄀ-ᇿ]+"
+)
+HALVES = "".join(rf"\s{{{1 << i}}}(?!\S)|" for i in range(9, 1, -1)) + r"\s{1,2}(?!\S)|\s{1}"
 NOT_HAN = "&&[^\\p{Han}]]"
 KIMI = r"\p{Han}+|" + CASED.replace(HIGH, "[" + HIGH + NOT_HAN).replace(LOW, "[" + LOW + NOT_HAN).replace("/]", "]")
 YOUTU = "[가-힣ㄱ-ㆎ]+|[！…“”‘’—：；，、-〿︰-﹏]+|[ㄅ-ㄯ]+|" + KANA
@@ -65,13 +69,12 @@ PASSES: dict[str, list[str]] = {
     "deepseek-coder": [r"[\r\n]", r"\s?\p{L}+", r"\s?\p{P}+", ASIAN, "digits"],
     "deepseek-v3": [r"\p{N}{1,3}", KANA, DEEPSEEK],
     "spark2_5": [
-        r"\p{N}{1,3}", KANA, DEEPSEEK.replace(r"[\p{P}\p{S}]+[\r\n]*", r"[\p{P}\p{S}]+").replace(r"\s*[\r\n]+", r"[\r\n]"),
-        r"\p{N}",
+        r"\p{N}{1,3}", KANA, DEEPSEEK.replace(r"S}]+[\r\n]*", r"S}]+").replace(r"\s*[\r\n]+", r"[\r\n]"), "digits",
     ],
     "afmoe": [r"\p{N}{1,3}(?=(?:\p{N}{3})*(?!\p{N}))", AFMOE_ASIAN, DEEPSEEK],
     "tiny_aya": [r"\d{1,3}(?=(?:\d{3})*\b)", CASED],
     "superbpe": [r"\p{N}+", r"(?=(\d{3})+(?!\d))"],
-    "jais-2": [LLAMA.replace(r"\s+(?!\S)|\s+", "|".join([*(rf"\s{{{n}}}(?!\S)" for n in HALVES), r"\s{1,2}(?!\S)|\s{1}"]))],
+    "jais-2": [LLAMA.replace(r"\s+(?!\S)|\s+", HALVES)],
     "chameleon": [
         "<sentinel:[0-9]+>", "(IMGIMG)((A|B|C|D|E|F|G|H|I){1,4})Z", "([\\t\\n]|    |  )", r"\p{N}",
         r"[\p{P}!-/:-@\[-`{-~]", GPT2,
@@ -89,6 +92,17 @@ def pre_tokenizer(pre: str) -> pre_tokenizers.PreTokenizer:
         for pattern in PASSES[pre]
     ]
     return pre_tokenizers.Sequence([*passes, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+
+def pairs(metadata: Mapping[str, Value]) -> list[vocabulary.Pair]:
+    """Return the tokenizer's keys in the form that tiny.py writes."""
+    kinds = {bool: "bool", int: "u32", str: "string"}
+    arrays = {int: "i32[]", float: "f32[]", str: "string[]"}
+    return [
+        (key, arrays[type(value[0])] if isinstance(value, list) else kinds[type(value)], value)
+        for key, value in metadata.items()
+        if key.startswith("tokenizer.ggml.")
+    ]
 
 
 def strings(value: Value) -> list[str]:
@@ -111,4 +125,38 @@ def rebuild(metadata: Mapping[str, Value], *, special: bool = False) -> Tokenize
     tokenizer.add_special_tokens([token for token, kind in zip(tokens, kinds, strict=True) if kind == 3])
     tokenizer.add_tokens([AddedToken(t, normalized=False) for t, kind in zip(tokens, kinds, strict=True) if kind == 4])
     tokenizer.encode_special_tokens = not special
+    return tokenizer
+
+
+def charsmap(metadata: Mapping[str, Value]) -> list[int]:
+    value = metadata["tokenizer.ggml.precompiled_charsmap"]
+    assert isinstance(value, list)
+    return [item for item in value if isinstance(item, int)]
+
+
+def rebuild_unigram(metadata: Mapping[str, Value]) -> Tokenizer:
+    """Return the unigram tokenizer of a file that merges spaces and has a normaliser."""
+    tokens, scores = strings(metadata["tokenizer.ggml.tokens"]), metadata["tokenizer.ggml.scores"]
+    kinds, unknown = metadata["tokenizer.ggml.token_type"], metadata["tokenizer.ggml.unknown_token_id"]
+    assert isinstance(scores, list)
+    assert isinstance(kinds, list)
+    assert isinstance(unknown, int)
+    known = [float(s) if isinstance(s, float) else 0.0 for s in scores]
+    texts = [token if kind in (1, 5) else f"\0{i}" for i, (token, kind) in enumerate(zip(tokens, kinds, strict=True))]
+    pieces = list(zip(texts, known, strict=True))
+    tokenizer = Tokenizer(models.Unigram(pieces, unk_id=unknown, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Precompiled(bytes(charsmap(metadata)))
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(" ", "removed"), pre_tokenizers.Metaspace(prepend_scheme="always", split=True)]
+    )
+    return tokenizer
+
+
+def rebuild_characters(metadata: Mapping[str, Value]) -> Tokenizer:
+    """Return the BPE over characters of a file whose bytes all have tokens."""
+    tokens = strings(metadata["tokenizer.ggml.tokens"])
+    merges = [(m.split(" ")[0], m.split(" ")[1]) for m in strings(metadata["tokenizer.ggml.merges"])]
+    model = models.BPE({token: i for i, token in enumerate(tokens)}, merges, byte_fallback=True, fuse_unk=True)
+    tokenizer = Tokenizer(model)
+    tokenizer.normalizer = normalizers.Replace(" ", "▁")
     return tokenizer

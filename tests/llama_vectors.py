@@ -21,6 +21,7 @@ NAMES = [
     "command-r", "deepseek-coder", "deepseek-llm", "falcon", "gemma-4", "gpt-2", "llama-bpe", "llama-spm", "mpt",
     "phi-3", "qwen2", "qwen35", "refact", "starcoder",
 ]  # fmt: skip
+ALONE = ["nomic-bert-moe"]   # vocabularies without vectors
 PACKAGE, VERSION = "llama-cpp-python", "0.3.36"
 SHA256 = "832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db2760c1a2e"
 TEMPLATES = 70
@@ -36,7 +37,7 @@ def fetch() -> Path:
     folder = gemel.cache.folder().parent / "vocabularies"
     folder.mkdir(parents=True, exist_ok=True)
     with filelock.FileLock(folder / ".lock"):
-        is_whole = all((folder / f"ggml-vocab-{name}.gguf.out").is_file() for name in NAMES)
+        is_whole = all((folder / name).is_file() for name in _wanted())
         if not is_whole or len(templates(folder)) != TEMPLATES:
             with tempfile.TemporaryDirectory(dir=folder) as made:
                 _unpack(download(PACKAGE, VERSION, SHA256, Path(made), is_source=True), folder)
@@ -73,8 +74,13 @@ def download(package: str, version: str, sha256: str, folder: Path, *, is_source
     return archive
 
 
+def _wanted() -> set[str]:
+    named = {f"ggml-vocab-{name}.gguf{end}" for name in NAMES for end in ("", ".inp", ".out")}
+    return named | {f"ggml-vocab-{name}.gguf" for name in ALONE}
+
+
 def _unpack(archive: Path, folder: Path) -> None:
-    wanted = {f"ggml-vocab-{name}.gguf{end}" for name in NAMES for end in ("", ".inp", ".out")}
+    wanted = _wanted()
     with tarfile.open(archive) as packed:
         for member in packed:
             name = Path(member.name).name

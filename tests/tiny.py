@@ -35,7 +35,7 @@ from gguf_writer import (
     write_split,
 )
 from tiny_model import ROPE_BASE_SWA, SAYS_HEAD_DIM, WINDOW_PATTERN, XIELU, PerLayer, TinyModel, of_layer
-from vocabulary import Pair, bpe_vocabulary, spm_vocabulary
+from vocabulary import Pair, bpe_vocabulary, char_bpe_vocabulary, spm_vocabulary, unigram_vocabulary
 
 __all__ = [
     "BLOCKS",
@@ -61,6 +61,7 @@ __all__ = [
     "write_split",
 ]
 
+VOCABULARIES = {"spm": spm_vocabulary, "char_bpe": char_bpe_vocabulary, "unigram": unigram_vocabulary}
 SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that a few positions decide
 
 
@@ -85,7 +86,7 @@ def tiny_split(folder: Path | None = None, *, n_parts: int = 3, **fields: Any) -
 
 def described(t: TinyModel) -> tuple[list[Pair], list[Tensor]]:
     """Return what the file of a model holds: pairs and tensors, for write_gguf and write_split."""
-    vocabulary = spm_vocabulary(t.n_vocab) if t.tokenizer == "spm" else bpe_vocabulary(t.n_vocab, pre=t.pre)
+    vocabulary = bpe_vocabulary(t.n_vocab, pre=t.pre) if t.tokenizer == "bpe" else VOCABULARIES[t.tokenizer](t.n_vocab)
     n_vocab = next(len(value) for key, _, value in vocabulary if key == "tokenizer.ggml.tokens")
     tensors = [tensor for tensor in _tensors(t, n_vocab) if tensor.name not in t.without]
     if t.by_name:

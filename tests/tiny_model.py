@@ -91,7 +91,7 @@ class TinyModel:
     head_norms: bool = False  # command-r: each head of q and k has its own norm
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     experts: Mapping[str, Any] | None = None  # fields of tiny_experts.Experts; None: what the architecture's files have
-    tokenizer: str = "bpe"  # bpe, spm
+    tokenizer: str = "bpe"  # bpe, spm, char_bpe, unigram
     pre: str = "gpt-2"
     chat_template: str | None = None
     kv: Sequence[Pair] = ()  # added, or put in the place of the same key's

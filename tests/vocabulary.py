@@ -1,6 +1,6 @@
 """Small working vocabularies for tiny models: a text's byte-pair merges -> the tokenizer.ggml.* pairs of a file.
 
-Byte-level BPE and SentencePiece; both cover every byte.
+Byte-level BPE, SentencePiece, BPE over characters and unigram; all but the last cover every byte.
 """
 
 from __future__ import annotations
@@ -112,4 +112,49 @@ def spm_vocabulary(n_vocab: int | None = None) -> list[Pair]:
         ("tokenizer.ggml.add_bos_token", "bool", True),
         ("tokenizer.ggml.add_eos_token", "bool", False),
         ("tokenizer.ggml.add_space_prefix", "bool", True),
+    ]
+
+
+def char_bpe_vocabulary(n_vocab: int | None = None) -> list[Pair]:
+    """Return tokenizer.ggml.* of a BPE over characters: <pad> <eos> <bos> <unk>, bytes, characters, merged pieces."""
+    special = [("<pad>", CONTROL), ("<eos>", CONTROL), ("<bos>", CONTROL), ("<unk>", UNKNOWN)]
+    fallback = [(f"<0x{byte:02X}>", BYTE) for byte in range(256)]
+    chars = sorted({"▁", "\n", *(char for char in TEXT if not char.isspace())})
+    merges = [*_merges("▁"), ("▁", "▁"), ("\n", "\n"), ("\n\n", "\n")]
+    joined = dict.fromkeys("".join(pair) for pair in merges)
+    start = special + fallback + [(char, NORMAL) for char in chars]
+    pieces = _fitted(start + [(piece, NORMAL) for piece in joined], n_vocab, len(start))
+    known = {piece for piece, _ in pieces}
+    return [
+        ("tokenizer.ggml.model", "string", "gemma4"),
+        ("tokenizer.ggml.tokens", "string[]", [piece for piece, _ in pieces]),
+        ("tokenizer.ggml.token_type", "i32[]", [kind for _, kind in pieces]),
+        ("tokenizer.ggml.merges", "string[]", [f"{a} {b}" for a, b in merges if a + b in known]),
+        ("tokenizer.ggml.bos_token_id", "u32", 2),
+        ("tokenizer.ggml.eos_token_id", "u32", 1),
+        ("tokenizer.ggml.unknown_token_id", "u32", 3),
+        ("tokenizer.ggml.add_bos_token", "bool", True),
+        ("tokenizer.ggml.add_space_prefix", "bool", False),
+    ]
+
+
+def unigram_vocabulary(n_vocab: int | None = None) -> list[Pair]:
+    """Return tokenizer.ggml.* of a unigram model: <pad> </s> <unk>, then pieces, long ones likelier per character."""
+    special = [("<pad>", CONTROL), ("</s>", CONTROL), ("<unk>", UNKNOWN)]
+    joined = dict.fromkeys("".join(pair) for pair in _merges("▁"))
+    chars = sorted({"▁", *(char for char in TEXT if not char.isspace())})
+    pieces = _fitted(special + [(piece, NORMAL) for piece in (*joined, *chars)], n_vocab, len(special))
+    scores = [-2.0 - 0.75 * len(piece) - i / 97 if kind == NORMAL else 0.0 for i, (piece, kind) in enumerate(pieces)]
+    return [
+        ("tokenizer.ggml.model", "string", "t5"),
+        ("tokenizer.ggml.pre", "string", "default"),
+        ("tokenizer.ggml.tokens", "string[]", [piece for piece, _ in pieces]),
+        ("tokenizer.ggml.scores", "f32[]", scores),
+        ("tokenizer.ggml.token_type", "i32[]", [kind for _, kind in pieces]),
+        ("tokenizer.ggml.eos_token_id", "u32", 1),
+        ("tokenizer.ggml.unknown_token_id", "u32", 2),
+        ("tokenizer.ggml.add_bos_token", "bool", False),
+        ("tokenizer.ggml.add_eos_token", "bool", True),
+        ("tokenizer.ggml.add_space_prefix", "bool", True),
+        ("tokenizer.ggml.remove_extra_whitespaces", "bool", False),
     ]

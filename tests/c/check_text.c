@@ -170,14 +170,34 @@ static void an_unknown_rule_is_not_guessed(void) {
 }
 
 // For any bytes, words are not empty and lie end to end.
+static void groups_of_digits_are_counted_from_the_right(void) {
+    CHECK_EQ_STR(split("tiny_aya", "1234567 12 12345ab 1234_"), "1|234|567| |12| |123|45|ab| |123|4|_");
+    CHECK_EQ_STR(split("tiny_aya", "  12345ab"), " | |123|45|ab");
+    CHECK_EQ_STR(split("afmoe", "1234567ab 12\xC2\xB2\xC2\xB2"), "1|234|567|ab| |1|2\xC2\xB2\xC2\xB2");
+    CHECK_EQ_STR(split("superbpe", "a bc 1234567, x 12"), "a bc |1|234|567|, x |12");
+    CHECK_EQ_STR(split("superbpe", "\xC2\xB2"
+                                   "1234\xC2\xB2"
+                                   "123"),
+                 "\xC2\xB2"
+                 "1|234\xC2\xB2|123");
+    CHECK_EQ_STR(split("spark2_5", "1234;\n\nb  \n\nc"), "1|2|3|4|;|\n|\n|b|  \n|\n|c");
+}
+
+static void jais_halves_white_space(void) {
+    CHECK_EQ_STR(split("jais-2", "a       b"), "a|    |  | b");
+    CHECK_EQ_STR(split("jais-2", "a   \n  1"), "a|   \n| | |1");
+    CHECK_EQ_STR(split("jais-2", "a   "), "a|  | ");
+}
+
+static void chameleon_keeps_markers_and_indents_apart(void) {
+    CHECK_EQ_STR(split("chameleon", "<sentinel:12>x <sentinel:>"), "<|sentinel|:|1|2|>|x| |<|sentinel|:|>");
+    CHECK_EQ_STR(split("chameleon", "IMGIMGABZ IMGIMGABCDEZ"), "IMGIMGABZ| IMGIMGABCDEZ");
+    CHECK_EQ_STR(split("chameleon", "\tif      x:"), "\t|if|    |  |x|:");
+}
+
 static void words_cover_any_bytes(void) {
-    // clang-format off
-    static const char *const pres[] = {
-        "default", "gpt-2", "smollm", "llama-bpe", "qwen2", "qwen35", "gpt-4o", "tekken", "falcon", "bloom", "viking",
-        "minicpm5", "seed-coder", "laguna", "ufakzeka", "exaone-moe", "kimi-k2", "youtu", "deepseek-llm",
-        "deepseek-coder", "deepseek-v3"};
-    // clang-format on
-    enum { N_PRES = sizeof pres / sizeof *pres };
+    size_t n_pres = 0;
+    while (pretok_at(n_pres)) n_pres++;
     static const char some[] = " \t\n\r'sSlL1/.$aA\xC3\xA9\xCC\x81\xE2\x80\xA8\xE4\xB8\xAD\xF0\x9F\x98\x80\xFF";
     uint64_t seed = 1;
     for (int round = 0; round < 40000; round++) {
@@ -185,8 +205,7 @@ static void words_cover_any_bytes(void) {
         char *text = malloc(n);
         for (size_t i = 0; i < n; i++)
             text[i] = round % 2 ? some[check_random(&seed) % (sizeof some - 1)] : (char)check_random(&seed);
-        const char *pre = pres[round / 2 % N_PRES];
-        splitter words = split_begin(pretok_find(pre, strlen(pre)), text, text + n);
+        splitter words = split_begin(pretok_at((size_t)round / 2 % n_pres), text, text + n);
         for (size_t at = 0; at < n;) {
             size_t size = split_next(&words, text + at);
             CHECK(size > 0 && size <= n - at);
@@ -256,7 +275,8 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(falcon_also_cuts_at_a_backtick), CHECK_ENTRY(bloom_keeps_signs_and_numbers_in_words),
         CHECK_ENTRY(relatives_of_qwen_differ_in_ends_and_numbers), CHECK_ENTRY(kimi_and_youtu_keep_scripts_apart),
         CHECK_ENTRY(deepseek_splits_in_passes), CHECK_ENTRY(an_unknown_rule_is_not_guessed),
-        CHECK_ENTRY(words_cover_any_bytes),
+        CHECK_ENTRY(groups_of_digits_are_counted_from_the_right), CHECK_ENTRY(jais_halves_white_space),
+        CHECK_ENTRY(chameleon_keeps_markers_and_indents_apart), CHECK_ENTRY(words_cover_any_bytes),
         CHECK_ENTRY(merges_go_best_first_then_leftmost_in_runs_of_any_length),
     };
     // clang-format on

@@ -25,36 +25,12 @@ import vocabulary
 from gguf_file import Metadata
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tokenizer_texts import TEXTS
 from tokenizers import Tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 LONG = 131_072
 EXAMPLES = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
-
-# ---- Texts ----------------------------------------------------------------------------------------------------------
-
-WORDS = [
-    "Hello", "world", "the", "fooBar", "HTTPServer", "don't", "I'm", "we'LL", "it'S", "'s", "'T", "'ſ", "'re", "'",
-    "''", "naïve", "ǅungla", "ʰa", "Straße", "e\u0301", "\u0301", "नमस्ते", "สวัสดี", "中文", "日本語です", "한국어",
-    "שלום", "مرحبا", "😀", "👩🏽‍🚀", "👨‍👩‍👧", "🇩🇪", "❤️", "0", "7", "42", "1234567", "3.14", "٣", "七", "½", "²", "Ⅷ",
-    "x2", ".", "...", "!?", "$", "^", "`", "~", "|", "_", "—", "€", "/", "//", "://", "(", ")", "<", "<|", "<|im_end|>",
-    "<|endoftext|>", "</s>", "<s>", "\0", "\x04", "\x1c", "\x7f", "\u200b", "\ufeff", "\ufffd", "\U000e0041", "▁",
-    "。", "、", "！", "،", "।", "۔", "(a", "b)", "a|b", "ㄅㄆ", "〇", "々", "カナ", "ꙮ", "ᾳ", "Ⴀ", "ⲁ", "-x", "x/",
-    "/\n", "#if",
-]  # fmt: skip
-BLANKS = [" ", " ", " ", "  ", "   ", "\n", "\n\n", "\r\n", "\t", "\x0b", "\x85", "\u00a0", "\u2028", "\u3000"]
-
-
-# Not Cn: what this Python's Unicode has not assigned, another's may have. Not Cs: half a pair is no text.
-ANY = st.characters(exclude_categories=["Cs", "Cn"])
-TEXTS = st.one_of(
-    st.text(ANY, max_size=40),
-    st.text(st.characters(max_codepoint=127), max_size=80),
-    st.text(st.sampled_from(" \t\n\r\u00a0\u3000a1."), max_size=40),
-    st.text(st.sampled_from("0123456789٣²  ,.x"), max_size=40),
-    st.lists(st.sampled_from(WORDS + BLANKS * 2), max_size=30).map("".join),
-    st.lists(st.one_of(st.sampled_from(WORDS), st.text(ANY, max_size=8)), max_size=12).map(" ".join),
-)
 
 # ---- Byte-level BPE, against Hugging Face ---------------------------------------------------------------------------
 
@@ -64,17 +40,6 @@ def smollm2(path: Path) -> Metadata:
     return gguf_file.read_gguf(path.read_bytes())[0]
 
 
-def pairs(metadata: Metadata) -> list[vocabulary.Pair]:
-    """Return the tokenizer's keys in the form that tiny.py writes."""
-    kinds = {bool: "bool", int: "u32", str: "string"}
-    arrays = {int: "i32[]", float: "f32[]", str: "string[]"}
-    return [
-        (key, arrays[type(value[0])] if isinstance(value, list) else kinds[type(value)], value)
-        for key, value in metadata.items()
-        if key.startswith("tokenizer.ggml.")
-    ]
-
-
 SMALL: dict[str, Any] = {"n_layer": 1, "n_embd": 32, "n_head": 1, "n_head_kv": 1, "n_ff": 32, "format": "Q4_0"}
 
 
@@ -82,8 +47,8 @@ def with_tokenizer(metadata: Metadata) -> bytes:
     """Return the file of a tiny model with the tokenizer of another."""
     tokens = metadata["tokenizer.ggml.tokens"]
     assert isinstance(tokens, list)
-    kind = "spm" if metadata["tokenizer.ggml.model"] == "llama" else "bpe"
-    return tiny.tiny_llama(n_vocab=len(tokens), tokenizer=kind, kv=pairs(metadata), tied=True, **SMALL)
+    kind = {"llama": "spm", "gemma4": "char_bpe"}.get(str(metadata["tokenizer.ggml.model"]), "bpe")
+    return tiny.tiny_llama(n_vocab=len(tokens), tokenizer=kind, kv=hf_tokenizer.pairs(metadata), tied=True, **SMALL)
 
 
 @cache
@@ -282,8 +247,31 @@ def test_bos_is_added_when_asked_and_the_file_says_so(tiny_model: Callable[..., 
     assert letters.tokenize("a", bos_eos=True) == letters.tokenize("a")
 
 
-def test_an_unknown_splitting_rule_is_named() -> None:
-    with pytest.raises(gemel.UnsupportedError, match="no-such-rule"):
+# The names that llama.cpp accepts for byte-level BPE, each beside one of PASSES that has its pattern.
+ALIKE = {
+    "gpt-2": "phi-2 mpt olmo jais trillion gigachat a.x-4.0 mellum exaone4 granite-docling jina-es jina-de jina-v1-en "
+    "jina-v2-es jina-v2-de jina-v2-code roberta-bpe modern-bert",
+    "smollm": "starcoder refact command-r codeshell exaone minerva-7b mellum2",
+    "bloom": "gpt3-finnish poro-chat",
+    "llama-bpe": "llama-v3 llama3 falcon3 falcon-h1 pixtral lfm2 midm-2.0 jina-v5-nano dbrx smaug-bpe chatglm-bpe glm4 "
+    "glm5",
+    "qwen2": "deepseek-r1-qwen stablelm2 megrez hunyuan solar-open grok-2 kormo f2llmv2",
+    "bailingmoe": "bailingmoe2 llada-moe",
+    "gpt-4o": "llama4 kanana2 talkie minimax-m2 granite-embed-multi-97m",
+    "deepseek-v3": "hunyuan-dense joyai-llm hy_v4",
+    "tiny_aya": "cohere2moe",
+}
+
+
+@pytest.mark.parametrize(("rule", "pre"), [(rule, pre) for rule, names in ALIKE.items() for pre in names.split()])
+def test_names_with_one_pattern_split_alike(tiny_model: Callable[..., gemel.Model], rule: str, pre: str) -> None:
+    text = "It's 12345 fooBar, HTTPServer's…\r\n\n  \t1234567 ²٣ e\u0301中文 -x /\n ''  "
+    model, other = tiny_model(n_layer=1, pre=rule), tiny_model(n_layer=1, pre=pre)
+    assert model.tokenize(text * 3) == other.tokenize(text * 3)
+
+
+def test_an_unknown_splitting_rule_is_named_and_what_to_do() -> None:
+    with pytest.raises(gemel.UnsupportedError, match=r"no-such-rule.*override tokenizer\.ggml\.pre"):
         gemel.open(tiny.tiny_llama(n_layer=1, pre="no-such-rule"))
 
 
