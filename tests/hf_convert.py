@@ -1,6 +1,7 @@
 """A tokenizer.json -> the tokenizer.ggml.* pairs of a GGUF file, as llama.cpp's converter writes them.
 
-What GGUF has no key for is lost: a normaliser that is no charsmap (NFC), and whether a BPE takes whole words.
+What GGUF has no key for is lost: a normaliser that is no charsmap (NFC), whether a BPE takes whole words, and whether a
+unigram model cuts at every space.
 """
 
 from __future__ import annotations
@@ -86,4 +87,4 @@ def _rule(tokenizer: Json) -> str:
 
 
 def _plain(pattern: str) -> str:
-    return pattern.replace("\r", "\\r").replace("\n", "\\n")
+    return pattern.replace("\r", "\\r").replace("\n", "\\n").replace("\u3000", "\\u3000")

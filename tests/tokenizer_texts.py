@@ -49,13 +49,16 @@ def drawn(n: int, seed: int, extra: Sequence[str] = ()) -> Iterator[str]:
     def some(most: int) -> str:
         return "".join(random.choice(chars[random.choice(kinds)]) for _ in range(random.randrange(most)))
 
+    def word() -> str:
+        return random.choice(words) if random.random() < 0.6 else some(6)
+
     draws: list[Callable[[], str]] = [
         lambda: some(40),
         lambda: "".join(chr(random.randrange(128)) for _ in range(random.randrange(80))),
         lambda: "".join(random.choice(" \t\n\r\u00a0\u3000a1.A'") for _ in range(random.randrange(40))),
         lambda: "".join(random.choice("0123456789٣²Ⅷ  ,.x_A") for _ in range(random.randrange(40))),
         lambda: "".join(random.choice(words + BLANKS * 2) for _ in range(random.randrange(30))),
-        lambda: " ".join(random.choice(words) if random.random() < 0.6 else some(6) for _ in range(random.randrange(14))),
+        lambda: " ".join(word() for _ in range(random.randrange(14))),
     ]
     for _ in range(n):
         yield random.choice(draws)()

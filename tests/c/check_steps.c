@@ -1,5 +1,5 @@
-// Linear time, without a clock: how often the splitting rules read a character of long texts, and how often merging asks
-// for a pair. The rules are compiled here once more, with a rune_at that counts.
+// Linear time, without a clock: how often the splitting rules read a character of long texts, and how often merging
+// asks for a pair. The rules are compiled here once more, with a rune_at that counts.
 #include <stdlib.h>
 #include "check.h"
 #include "../../core_c/src/text/merge.h"

@@ -39,13 +39,14 @@ static void bytes_that_are_not_utf8_stand_alone(void) {
 static void classes_are_those_of_unicode(void) {
     // clang-format off
     static const struct { uint32_t code; int classes; } facts[] = {
-        {'A', U_LETTER | U_UPPER}, {'z', U_LETTER | U_LOWER}, {'5', U_NUMBER | U_DECIMAL}, {' ', U_SPACE}, {'\n', U_SPACE},
-        {0x0B, U_SPACE}, {0x1C, 0}, {0, 0}, {0x7F, 0}, {0x85, U_SPACE}, {'_', U_PUNCT}, {'$', U_SYMBOL},
-        {0xA0, U_SPACE}, {0xAA, U_LETTER}, {0xBD, U_NUMBER}, {0x1C5, U_LETTER | U_UPPER}, {0x2B0, U_LETTER},
-        {0x301, U_MARK}, {0x663, U_NUMBER | U_DECIMAL}, {0x2028, U_SPACE}, {0x200B, 0}, {0x2160, U_NUMBER | U_LETTERLIKE}, {0x3000, U_SPACE},
-        {0x4E00, U_LETTER}, {0x9FFF, U_LETTER}, {0xAC01, U_LETTER}, {0xE000, 0}, {0xFFFD, U_SYMBOL},
-        {0x1F600, U_SYMBOL}, {0x20000, U_LETTER}, {0x31350, U_LETTER}, {0xE0100, U_MARK}, {0xE01EF, U_MARK},
-        {0xE01F0, 0}, {0x10FFFF, 0}, {RUNE_BAD, 0}, {UINT32_MAX, 0}};
+        {'A', U_LETTER | U_UPPER}, {'z', U_LETTER | U_LOWER}, {'5', U_NUMBER | U_DECIMAL}, {' ', U_SPACE},
+        {'\n', U_SPACE}, {0x0B, U_SPACE}, {0x1C, 0}, {0, 0}, {0x7F, 0}, {0x85, U_SPACE}, {'_', U_PUNCT},
+        {'$', U_SYMBOL}, {0xA0, U_SPACE}, {0xAA, U_LETTER}, {0xBD, U_NUMBER}, {0x1C5, U_LETTER | U_UPPER},
+        {0x2B0, U_LETTER}, {0x301, U_MARK}, {0x663, U_NUMBER | U_DECIMAL}, {0x2028, U_SPACE}, {0x200B, 0},
+        {0x2160, U_NUMBER | U_LETTERLIKE}, {0x3000, U_SPACE}, {0x4E00, U_LETTER}, {0x9FFF, U_LETTER},
+        {0xAC01, U_LETTER}, {0xE000, 0}, {0xFFFD, U_SYMBOL}, {0x1F600, U_SYMBOL}, {0x20000, U_LETTER},
+        {0x31350, U_LETTER}, {0xE0100, U_MARK}, {0xE01EF, U_MARK}, {0xE01F0, 0}, {0x10FFFF, 0}, {RUNE_BAD, 0},
+        {UINT32_MAX, 0}};
     // clang-format on
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) {
         int got = unicode_classes(facts[i].code);

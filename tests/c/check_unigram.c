@@ -1,4 +1,4 @@
-// Tokenizers whose pieces are text: unigram with its normaliser, BPE over characters, tokens that take white space away.
+// Pieces that are text: unigram with its normaliser, BPE over characters; tokens that take white space away.
 // test_tokenizer.py compares them with others.
 #include "toy.h"
 

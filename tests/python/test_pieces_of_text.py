@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import gemel
 import gguf_file
@@ -26,7 +27,7 @@ from tokenizer_texts import TEXTS
 from tokenizers import Tokenizer
 
 EXAMPLES = settings(max_examples=1500, deadline=None, suppress_health_check=list(HealthCheck))
-SMALL = {"n_layer": 1, "n_embd": 32, "n_head": 1, "n_head_kv": 1, "n_ff": 32, "format": "Q4_0"}
+SMALL: dict[str, Any] = {"n_layer": 1, "n_embd": 32, "n_head": 1, "n_head_kv": 1, "n_ff": 32, "format": "Q4_0"}
 OF_PIECES: SearchStrategy[str] = st.one_of(
     TEXTS,
     st.text(st.sampled_from("the and ▁中😀\n"), max_size=60),
@@ -51,7 +52,7 @@ class PlainUnigram:
             for i, (token, kind, score) in enumerate(zip(tokens, kinds, scores, strict=True))
             if kind in (vocabulary.NORMAL, vocabulary.UNUSED) and isinstance(score, float)
         }
-        normal = [float(s) for s, kind in zip(scores, kinds, strict=True) if kind == vocabulary.NORMAL]
+        normal = [score for score, i in self.pieces.values() if kinds[i] == vocabulary.NORMAL]
         self.unknown, self.unknown_score = kinds.index(vocabulary.UNKNOWN), min(normal) - 10
 
     def encode(self, text: str) -> list[int]:

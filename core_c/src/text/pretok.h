@@ -26,7 +26,7 @@ typedef struct pass {
     int least, most;        // characters in a run, numbers in a word; most 0: any number
     int letters;            // words: class bits that make up a word of letters
     int is_bare;            // words: 's and the like are not split off; threes: other numbers may be in a piece
-    int is_line;            // words: a line break is one of its own
+    int is_line;            // words: a line break is a separate one
     const char *tail;       // words: the bytes that may follow punctuation in the same word
 } pass;
 

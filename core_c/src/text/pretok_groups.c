@@ -1,6 +1,6 @@
-// Splitting rules of few rows: digits in threes from the right, white space in halves, markers. A group of digits depends
-// on how many digits follow, so that one pass finds the runs, the next one cuts off what is over, and the last one cuts
-// the rest in threes: each run is counted twice, not once per group.
+// Splitting rules of few rows: digits in threes from the right, white space in halves, markers. A group of digits
+// depends on how many digits follow. So one pass finds the runs, the next one cuts off what is over, and the last one
+// cuts the rest in threes: each run is counted twice, not once per group.
 #include <string.h>
 #include "pretok.h"
 
@@ -41,7 +41,7 @@ size_t next_bounded(const pass *p, const char *at, const char *end) {
 
 static int counts(const pass *p, rune r) { return p->set ? is_in(p->set, r) : is_decimal(r); }
 
-// Of a piece that is a run of the set, or of decimal digits, as its last character shows: what threes leave over, if any.
+// Of a piece that is a run of the set or of decimal digits, as its last character shows: what threes leave over.
 size_t next_head(const pass *p, const char *at, const char *end) {
     size_t n = 0;
     if (!counts(p, last_of(at, end))) return (size_t)(end - at);

@@ -107,7 +107,8 @@ static const pass afmoe[] = {
     END};
 static const pass tiny_aya[] = {
     OF(next_bounded, word), {.next = next_head}, {.next = next_threes}, CASED(3, 0, "\r\n/"), END};
-static const pass superbpe[] = {RUN(number, 1, 0), {.next = next_before_threes}, {.next = next_threes, .is_bare = 1}, END};
+static const pass superbpe[] = {
+    RUN(number, 1, 0), {.next = next_before_threes}, {.next = next_threes, .is_bare = 1}, END};
 static const pass jais2[] = {LLAMA(3, U_LETTER, "\r\n"), {.next = next_halves}, END};
 static const pass chameleon[] = {
     {.next = next_marker}, {.next = next_indent}, RUN(number, 1, 1), RUN(chameleon_mark, 1, 1), {.next = next_gpt2},

@@ -1,5 +1,5 @@
-// Special tokens that take the white space beside them away, as llama.cpp knows them by the names of models: GGUF has no
-// key that says so.
+// Special tokens that take the white space beside them away, as llama.cpp knows them by the names of models: GGUF has
+// no key that says so.
 #pragma once
 #include "vocab.h"
 

@@ -1,9 +1,9 @@
-// Unigram ("t5"): text is normalised, and of all ways to cut it into pieces the one whose scores have the largest sum is
-// taken (Viterbi's algorithm; of equal sums, the piece that starts first). Scores are added as doubles, word by word, so
-// that a word's pieces do not depend on what stands before it; where a piece spans words, the stretch is longer.
+// Unigram ("t5"): text is normalised, and of all ways to cut it into pieces the one whose scores have the largest sum
+// is taken (Viterbi's algorithm; of equal sums, the piece that starts first). Scores are added as doubles, word by
+// word, so that a word's pieces do not depend on the words before it; where a piece spans words, the stretch is longer.
 //
-// A character that no piece spells is the unknown token, of which neighbours become one; or its bytes, if the vocabulary
-// has the tokens of all bytes.
+// A character that no piece spells is the unknown token, of which neighbours become one; or its bytes, if the
+// vocabulary has the tokens of all bytes.
 #include "unigram.h"
 #include <float.h>
 #include "array.h"
