@@ -74,6 +74,8 @@ _ROWS = (
     Arch("openelm",    "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM"),
     Arch("gpt-oss",    "NEOX", "RMS",   "CLAMPED",   "ATTENTION", "GATED",
          "QKV_BIAS | OUT_BIAS | SINKS | WINDOWS | FFN_NORM_POST | EXPERTS | CHOSEN_ROUTER | ROUTER_BIAS | EXPERT_BIAS"),
+    Arch("gemma4",     "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED",
+         "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS | MAY_OUT_SCALE"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

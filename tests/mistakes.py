@@ -90,6 +90,12 @@ def window_everywhere(model: Reference) -> None:
     model.scores = [replace(spec, window=model.scores[0].window) for spec in model.scores]
 
 
+def no_layer_scales(model: Reference) -> None:
+    """Ignore what layers multiply the residual stream by."""
+    for name in [name for name in model.tensors if name.endswith("layer_output_scale.weight")]:
+        del model.tensors[name]
+
+
 def norms_of_first_head(model: Reference) -> None:
     """Norm all heads of q and k by the weights of the first."""
     for name in [name for name in model.tensors if name.endswith(("attn_q_norm.weight", "attn_k_norm.weight"))]:

@@ -72,7 +72,7 @@ ACTIVATIONS: dict[str, Callable[[F32], F32]] = {
     "SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh, "RELU2": relu2, "CLAMPED": Clamped(),
 }  # fmt: skip
 # Every n-th layer has no window, where the file says nothing.
-PATTERNS = {"gemma2": 2, "gpt-oss": 2, "gemma3": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4}
+PATTERNS = {"gemma2": 2, "gpt-oss": 2, "gemma3": 6, "gemma4": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4}
 SOFT_CAPS = {"gemma2": (50.0, 30.0)}
 WINDOWS_ROTATE = ("exaone4", "cohere2")  # where layers have windows, the others have no RoPE
 LAYERS_WITH_EXPERTS = {"leading_dense_block_count": 0, "interleave_moe_layer_step": 1}
@@ -118,6 +118,7 @@ class Reference:
         self.n_ctx = n_ctx or min(int(self._number("context_length")), 4096)
         self.ropes = [self._rope(il) for il in range(self.n_layer)]
         self.scores = [self._scores(il) for il in range(self.n_layer)]
+        self.norms_values = self.arch == "gemma4"
         self.late_norm = self.arch == "hunyuan-dense"  # q and k are normed after RoPE
         self.clamp = self._number("attention.clamp_kqv", 0.0)
         self.mixtures = [self._mixture(il) for il in range(self.n_layer)]
@@ -177,6 +178,8 @@ class Reference:
             all_ = self._number("rope.scaling.yarn_log_multiplier", 0.0)
             by = 1 + all_ * math.log(factor) if is_yarn and factor > 1 else 1.0
             scale = by * by / math.sqrt(self._number("attention.key_length_mla"))
+        if self.arch == "gemma4":
+            scale = 1.0
         if self._value("attention.scale") is not None:
             scale = self._number("attention.scale")
         window = self._window() if self.slides(il) else 0
@@ -232,10 +235,13 @@ class Reference:
             beta_slow=self._number("rope.scaling.yarn_beta_slow", 1.0),
             freq_factors=None if factors is None else factors.floats(),
         )
-        if self.arch not in ("gemma3", "olmo2") or not self.slides(il):
+        if self.arch not in ("gemma3", "gemma4", "olmo2") or not self.slides(il):
             return full
-        base = self._number("rope.freq_base_swa", 10000.0 if self.arch == "gemma3" else full.base)
-        return Rope(n_rot=full.n_rot, base=base, neox=full.neox)  # windows need no scaling
+        base = self._number("rope.freq_base_swa", full.base if self.arch == "olmo2" else 10000.0)
+        n_rot = full.n_rot
+        if self.arch == "gemma4":
+            n_rot = int(self._number("rope.dimension_count_swa", self._number("attention.key_length_swa")))
+        return Rope(n_rot=n_rot, base=base, neox=full.neox)  # windows need no scaling
 
     def _default_gating(self) -> int:
         return 2 if self.row.has("SIGMOID_ROUTER") else 3 if self.row.has("CHOSEN_ROUTER") else 1
@@ -290,12 +296,13 @@ class Reference:
 
     def _heads(self, il: int, name: str, x: F32) -> F32:
         """Return attn_q, attn_k or attn_v of x, clamped, normed and rotated: [n][heads][k_dim or v_dim]."""
-        out = self._linear(f"blk.{il}.{name}", x)
+        is_k_v = self.arch == "gemma4" and name == "attn_v" and f"blk.{il}.attn_v.weight" not in self.tensors
+        out = self._linear(f"blk.{il}.{'attn_k' if is_k_v else name}", x)
         if self.clamp:
             out = np.clip(out, np.float32(-self.clamp), np.float32(self.clamp))
         heads = out.reshape(len(x), (self.n_head if name == "attn_q" else self.n_head_kv)[il], -1)
         if name == "attn_v":
-            return heads
+            return rmsnorm(heads, np.ones(heads.shape[-1], np.float32), self.eps) if self.norms_values else heads
         own = self.row.has("MAY_QK_NORM_HEADS") and f"blk.{il}.{name}_norm.weight" in self.tensors
         if own or (self.row.has("QK_NORM") and not self.late_norm):
             heads = self.norm(f"blk.{il}.{name}_norm", heads)
@@ -364,7 +371,9 @@ class Reference:
             attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
         mid = self._added(il, x, "post_attention_norm", self._linear(blk + "attn_output", attn_out))
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
-        return Steps(attn_in, attn_out, ffn_in, self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in)))
+        out = self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in))
+        scale = self.tensors.get(f"{blk}layer_output_scale.weight")
+        return Steps(attn_in, attn_out, ffn_in, out if scale is None else out * scale.floats())
 
     def _feed_forward(self, il: int, x: F32) -> F32:
         blk, mixture = f"blk.{il}.", self.mixtures[il]

@@ -127,6 +127,13 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         pairs += _latent(t)
     elif t.head_dim is not None or t.arch in SAYS_HEAD_DIM:
         pairs += [(f"{t.arch}.attention.{part}_length", "u32", t.dim) for part in ("key", "value")]
+    if t.arch == "gemma4":
+        numbers = {
+            "attention.key_length_swa": t.dim_swa, "attention.value_length_swa": t.dim_swa,
+            "rope.dimension_count_swa": t.dim_swa, "attention.shared_kv_layers": 0,
+            "embedding_length_per_layer_input": 0,
+        }  # fmt: skip
+        pairs += [(f"gemma4.{key}", "u32", value) for key, value in numbers.items()]
     scaling = _rope_scaling(t) if t.row.rope != "NONE" else []
     return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t)
 
@@ -163,6 +170,8 @@ def _windows(t: TinyModel) -> list[Pair]:
         pairs.append((f"{t.arch}.attention.sliding_window", "u32", t.sliding))
     pattern = WINDOW_PATTERN.get(t.arch) if t.window_pattern is None else t.window_pattern
     if pattern is not None:
+        if t.arch == "gemma4":  # whose files say it for each layer
+            pattern = [t.slides(il) for il in range(t.n_layer)]
         kind = "u32" if isinstance(pattern, int) else "bool[]"
         pairs.append((f"{t.arch}.attention.sliding_window_pattern", kind, pattern))
     base = ROPE_BASE_SWA.get(t.arch) if t.rope_base_swa is None else t.rope_base_swa
@@ -199,6 +208,8 @@ def _rope_factors(t: TinyModel, rng: np.random.Generator) -> Mapping[str, Sequen
         return {}
     if t.rope_factors is not None:
         return t.rope_factors
+    if t.arch == "gemma4":  # a quarter of the pairs rotates
+        return {"rope_freqs.weight": [1.0 if i < t.dim // 8 else 1e30 for i in range(t.dim // 2)]}
     if t.rope == "llama3":
         factors = llama3_factors(t.rotated, base=t.rope_base, factor=t.rope_factor, n_ctx_orig=t.n_ctx_orig)
         return {"rope_freqs.weight": factors}
@@ -293,7 +304,7 @@ def _has(t: TinyModel, biases: str) -> bool:
 
 def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
     """Return (n_in, rows) of a layer's matrices, in the order of files; those of experts are tiny_experts.py's."""
-    n_q, n_kv = of_layer(t.n_head, il) * t.dim, of_layer(t.heads_kv, il) * t.dim
+    n_q, n_kv = of_layer(t.n_head, il) * t.dim_of(il), of_layer(t.heads_kv, il) * t.dim_of(il)
     n_ff = of_layer(t.n_ff, il)
     attention = {
         "attn_q": (t.n_embd, n_q),
@@ -303,6 +314,8 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
     }
     if t.is_latent:
         attention = _latent_sizes(t, of_layer(t.n_head, il))
+    if t.k_is_v and not t.slides(il):
+        del attention["attn_v"]
     if tiny_experts.has_experts(t, il):
         return attention
     gate = {"ffn_gate": (t.n_embd, n_ff)} if t.row.ffn == "GATED" else {}
@@ -363,8 +376,11 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     out += [weights.norm(f"{blk}.{name}.weight") for name in after]
     if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE"):
         for name, heads in (("attn_q", of_layer(t.n_head, il)), ("attn_k", of_layer(t.heads_kv, il))):
-            n = t.dim * (heads if t.row.has("QK_NORM_WIDE") else 1)
-            out.append(weights.norm(f"{blk}.{name}_norm.weight", n, SHARPNESS))
+            n = t.dim_of(il) * (heads if t.row.has("QK_NORM_WIDE") else 1)
+            size = SHARPNESS / t.dim_of(il) ** 0.25 if t.arch == "gemma4" else SHARPNESS  # which doesn't divide scores
+            out.append(weights.norm(f"{blk}.{name}_norm.weight", n, size))
+    if t.row.has("MAY_OUT_SCALE"):
+        out.append(vector(f"{blk}.layer_output_scale.weight", [0.5 + 0.25 * (il % 4)]))
     if t.head_norms:
         for name, heads in (("attn_q_norm", of_layer(t.n_head, il)), ("attn_k_norm", of_layer(t.heads_kv, il))):
             one = weights.norm(f"{blk}.{name}.weight", t.dim * heads, SHARPNESS)

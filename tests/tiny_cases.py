@@ -71,6 +71,11 @@ _MORE: dict[str, dict[str, Fields]] = {
         "no ALiBi": {"max_alibi_bias": 0.0},
     },
     "bloom": {"odd sizes, fused, tied": {**ODD, "n_head_kv": 5, "tied": True, "fused": FUSED}},
+    "gemma4": {
+        "odd sizes, tied": {**ODD, "head_dim": 24, "head_dim_swa": 12, "window": 17, "tied": True},
+        "values are keys": {"k_is_v": True, "n_head_kv": (2, 1), "head_dim": 32, "head_dim_swa": 16, "final_cap": 3.0},
+        "fused": {"fused": FUSED, "without": ("blk.0.layer_output_scale.weight",)},
+    },
     "command-r": {
         "odd sizes, norms of heads": {**ODD, "head_norms": True, "tied": True},
         "norms of heads, biases": {"head_norms": True, "biases": True, "fused": FUSED},

@@ -15,9 +15,9 @@ SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that
 
 
 # What tiny models of an architecture have where their fields are None: its files' keys, in sizes that show in logits.
-WINDOW = {"gpt-oss": 20, "gemma2": 20, "gemma3": 20, "phi3": 20, "exaone4": 20, "cohere2": 20}
-WINDOW_PATTERN = {"gemma3": 2, "exaone4": 2, "cohere2": 2}  # a window in layer 0, none in layer 1
-ROPE_BASE_SWA = {"gemma3": 500.0}
+WINDOW = {"gpt-oss": 20, "gemma2": 20, "gemma3": 20, "phi3": 20, "exaone4": 20, "cohere2": 20, "gemma4": 20}
+WINDOW_PATTERN = {"gemma3": 2, "exaone4": 2, "cohere2": 2, "gemma4": 2}  # a window in layer 0, none in layer 1
+ROPE_BASE_SWA = {"gemma3": 500.0, "gemma4": 500.0}
 SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
 SCALES = {  # of embeddings, residuals, scores, logits; logits of granite and minicpm are divided by it
     "granite": (3.0, 0.4, 0.35, 2.0),
@@ -29,8 +29,10 @@ MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
 PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
 ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom")  # keys and values of their files have as many heads as queries
-SAYS_HEAD_DIM = ("gpt-oss", "qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3",
-                 "openelm")   # fmt: skip
+SAYS_HEAD_DIM = (
+    "gpt-oss", "qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3", "openelm",
+    "gemma4",
+)  # fmt: skip
 XIELU = {  # of layers 0, 1, 2
     "alpha_p": (0.3, -0.2, 0.9), "alpha_n": (-1.1, 0.4, 0.1), "beta": (0.5, 0.4, 0.6), "eps": (-1e-6,) * 3,
 }  # fmt: skip
@@ -89,6 +91,8 @@ class TinyModel:
     v_dim: int | None = None  # of a head of latent attention; None: 2 * n_embd / n_head
     parallel: bool | None = None  # both halves of a layer read the same
     head_norms: bool = False  # command-r: each head of q and k has its own norm
+    head_dim_swa: int | None = None  # of gemma4's layers with a window; None: the others'
+    k_is_v: bool = False  # gemma4's layers without a window have no attn_v
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     experts: Mapping[str, Any] | None = None  # fields of tiny_experts.Experts; None: what the architecture's files have
     tokenizer: str = "bpe"  # bpe, spm, char_bpe, unigram
@@ -115,6 +119,19 @@ class TinyModel:
     @property
     def is_latent(self) -> bool:
         return self.row.mixer == "MLA"
+
+    @property
+    def dim_swa(self) -> int:
+        return self.dim if self.head_dim_swa is None else self.head_dim_swa
+
+    def slides(self, il: int) -> bool:
+        """Say whether a layer has a window."""
+        pattern = WINDOW_PATTERN.get(self.arch, 0) if self.window_pattern is None else self.window_pattern
+        return bool(pattern) and ((il + 1) % pattern != 0 if isinstance(pattern, int) else bool(pattern[il]))
+
+    def dim_of(self, il: int) -> int:
+        """Return the length of a layer's heads."""
+        return self.dim_swa if self.arch == "gemma4" and self.slides(il) else self.dim
 
     @property
     def rotated(self) -> int:

@@ -309,6 +309,12 @@ OPENELM = {
     "equal layers": Golden({"head_dim": 24, "tied": True}),
     "odd sizes": Golden({**ODD, "head_dim": 12, "n_head": [5, 3], "n_head_kv": [1, 3], "n_ff": [77, 40]}),
 }
+GEMMA4 = {
+    "values are keys": Golden({"k_is_v": True, "n_head_kv": [2, 1], "head_dim": 40, "head_dim_swa": 16}),
+    "four layers": Golden({"n_layer": 4, "window": 9, "window_pattern": [True, True, False, False]}),
+    "a large epsilon": Golden({"eps": 0.01}),
+    "a final cap": Golden({"final_cap": 2.0}),
+}
 OF: dict[str, dict[str, Golden]] = {
     "qwen3": QWEN3,
     "gemma": _gemma({}),
@@ -336,6 +342,8 @@ OF: dict[str, dict[str, Golden]] = {
     "hunyuan-dense": HUNYUAN,
     "mistral3": MISTRAL3,
     "deepseek2": DEEPSEEK2,
+    "gemma4": {name: case._replace(fields={"rope_base": 5000.0, "head_dim_swa": 20, **case.fields})
+               for name, case in _gemma(GEMMA4).items()},
     "command-r": COMMAND_R,
     "cohere2": COHERE2,
     "glm4": GLM4,

@@ -104,6 +104,11 @@ def _halves(t: TinyModel, weights: Weights) -> Weights:
     return out
 
 
+def _gemma4(t: TinyModel, weights: Weights) -> Weights:
+    """Name the scale of a layer as transformers does, without `weight`."""
+    return {name.replace("layer_output_scale.weight", "self.layer_scalar"): x for name, x in weights.items()}
+
+
 def _less_one(t: TinyModel, weights: Weights) -> Weights:
     """Take the 1 off norms that Gemma's classes add to their weights."""
     return {name: x - 1 if name.endswith("_norm.weight") else x for name, x in weights.items()}
@@ -322,6 +327,18 @@ def _gemma3(t: TinyModel, rope: Config) -> Config:
     }  # fmt: skip
 
 
+def _gemma4_config(t: TinyModel, rope: Config) -> Config:
+    return {
+        **_llama(t, rope), **_kinds(t), "head_dim": t.dim_swa, "global_head_dim": t.dim,
+        "num_key_value_heads": of_layer(t.heads_kv, 0), "num_global_key_value_heads": of_layer(t.heads_kv, 1),
+        "attention_k_eq_v": t.k_is_v, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0,
+        "final_logit_softcapping": t.caps[1], "rope_parameters": {
+            "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": t.rope_base},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+        },
+    }  # fmt: skip
+
+
 def _olmo2(t: TinyModel, rope: Config) -> Config:
     if not t.sliding:
         return _llama(t, rope)
@@ -454,6 +471,7 @@ FAMILIES = {
     "mistral3": Family("ministral3", _mistral3, _LLAMA, _halves),
     "gpt-oss": Family("gpt_oss", _gpt_oss, _GPT_OSS, _alternating),
     "deepseek2": Family("deepseek_v2", _deepseek2, _DEEPSEEK2, lambda t, weights: _gate_up(_kv_b(t, weights))),
+    "gemma4": Family("gemma4_text", _gemma4_config, {**_GEMMA2, "self": "model.layers.{}"}, _gemma4),
     "command-r": Family("cohere", _cohere, _LLAMA),
     "cohere2": Family("cohere2", _cohere2, _LLAMA),
     "glm4": Family("glm4", _glm4, _GLM4, _gate),
@@ -498,7 +516,9 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
     model_type = "mixtral" if t.arch == "llama" and t.experts else model_type
 
     def config_of(il: int) -> transformers.PreTrainedConfig:
-        own = replace(t, n_head=of_layer(t.n_head, il), n_head_kv=of_layer(t.heads_kv, il), n_ff=of_layer(t.n_ff, il))
+        own = replace(t, n_ff=of_layer(t.n_ff, il))
+        if not isinstance(t.n_head, int):
+            own = replace(own, n_head=t.n_head[il], n_head_kv=of_layer(t.heads_kv, il))
         return transformers.AutoConfig.for_model(model_type, attn_implementation="eager", **family.config(own, rope))
 
     model = transformers.AutoModelForCausalLM.from_config(config_of(0), dtype=torch.float32).eval()

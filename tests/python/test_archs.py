@@ -33,6 +33,13 @@ def test_the_core_has_the_rows_of_the_tests() -> None:
             assert set(ours.split(" | ")) == set(core.split(" | ")), where
 
 
+def test_no_two_properties_are_one_bit() -> None:
+    text = (building.ROOT / "core_c" / "src" / "model" / "kinds.h").read_text()
+    bits = re.findall(r"#define (\w+) PROPERTY\((\d+)\)", text)
+    assert len(bits) > 30
+    assert [name for name, bit in bits if int(bit) > 63 or [other for _, other in bits].count(bit) > 1] == []
+
+
 @pytest.mark.parametrize("name", ARCHS)
 def test_each_architecture_has_golden_logits(name: str) -> None:
     assert (GOLDEN / f"{name}.json").is_file(), f"run tests/golden/make_transformers.py {name}"

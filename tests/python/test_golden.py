@@ -79,10 +79,11 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *(("llama, biases", name, mistake) for name, mistake in mistakes.BIASES.items()),
     *(("qwen2, plain", name, mistakes.BIASES[name]) for name in mistakes.BIASES if name[-2:] in ("_q", "_k", "_v")),
     *((f"{arch}, plain", "scale", mistakes.scale) for arch in ARCHS if "gemma" not in arch),
-    *((f"{arch}, untied", "scale", mistakes.scale) for arch in ("gemma", "gemma2", "gemma3")),
+    *((f"{arch}, untied", "scale", mistakes.scale) for arch in ("gemma", "gemma2", "gemma3", "gemma4")),
     *((f"{arch}, plain", "pairs", mistakes.pairs) for arch, row in ARCHS.items() if row.rope != "NONE"),
     *((f"{arch}, plain", "epsilon", mistakes.epsilon) for arch in ARCHS if "gemma" not in arch),
     *((f"{arch}, untied", "epsilon", mistakes.epsilon) for arch in ("gemma", "gemma2", "gemma3")),
+    ("gemma4, a large epsilon", "epsilon", mistakes.epsilon),   # its q, k and v are normed: it hardly sees another one
     *((f"{arch}, plain", "RMS", mistakes.rms_for_layer) for arch, row in ARCHS.items() if row.norm == "LAYER"),
     *((f"{arch}, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm"))
       for arch in ("qwen3", "gemma3", "olmo2") for one in "qk"),
@@ -177,6 +178,18 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *((f"cohere2, {case}", "RoPE everywhere", mistakes.rope_of(1, 0))
       for case in ("plain", "a window of the whole context")),
     *(("glm4, plain", f"no {name}", mistakes.without_norm(name)) for name in ("post_attention_norm", "post_ffw_norm")),
+    *((f"gemma4, {case}", "no norm of values", mistakes.number("norms_values", False))
+      for case in ("plain", "values are keys")),
+    ("gemma4, plain", "no layer scales", mistakes.no_layer_scales),
+    *(("gemma4, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
+    *(("gemma4, plain", f"no {name}", mistakes.without_norm(name))
+      for name in ("post_attention_norm", "post_ffw_norm")),
+    *(("gemma4, plain", f"a window wider by {by}", mistakes.window(by)) for by in (1, -1)),
+    ("gemma4, plain", "windows in all layers", mistakes.window_everywhere),
+    ("gemma4, plain", "all pairs rotate", mistakes.ropes(freq_factors=None)),
+    ("gemma4, plain", "no embedding scale", mistakes.number("embd_scale", 1.0)),
+    ("gemma4, untied", "scale by head_dim", mistakes.scores(lambda spec: replace(spec, scale=None))),
+    ("gemma4, a final cap", "no final cap", mistakes.number("final_cap", 0.0)),
     ("glm4, plain", "all rotated", mistakes.ropes(n_rot=16)),
     *(("openelm, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
     *((f"{arch}, plain", "SILU", mistakes.activation("SILU")) for arch in ("arcee", "apertus", "nemotron")),

@@ -23,6 +23,7 @@ EPSILON = {"RMS": "attention.layer_norm_rms_epsilon", "LAYER": "attention.layer_
 OWN = {
     "gptneox": ("use_parallel_residual",),
     "mpt": ("attention.max_alibi_bias",),
+    "gemma4": ("attention.sliding_window", "attention.key_length_swa", "attention.value_length_swa"),
     "cohere2": ("attention.sliding_window", "logit_scale"),
     "gpt-oss": ("attention.sliding_window", "expert_count", "expert_used_count"),
     "deepseek2": (
@@ -69,6 +70,11 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("gemma2", "final_logit_softcapping", 30.0, 2.0, {}),
     ("gemma3", "attention.sliding_window", 0, 17, {}),
     ("phi3", "attention.sliding_window", 0, 17, {}),
+    ("gemma4", "rope.dimension_count_swa", 16, 8, {}),
+    ("gemma4", "rope.freq_base_swa", 10000.0, 500.0, {}),
+    ("gemma4", "attention.sliding_window_pattern", 6, 2, {"n_layer": 7}),
+    ("gemma4", "attention.shared_kv_layers", 0, None, {}),
+    ("gemma4", "embedding_length_per_layer_input", 0, None, {}),
     ("olmo2", "attention.sliding_window", 0, 17, OLMO),
     ("exaone4", "attention.sliding_window", 0, 17, {}),
     ("gemma2", "attention.sliding_window_pattern", 2, 0, {}),
@@ -159,6 +165,31 @@ def test_a_glm4_that_turns_channels_by_places_in_an_image_is_refused() -> None:
     data = tiny_bytes(arch="glm4", kv=(("glm4.rope.dimension_sections", "i32[]", [4, 2, 2, 0]),))
     with pytest.raises(gemel.UnsupportedError, match=r"the file has the key glm4\.rope\.dimension_sections: RoPE by"):
         gemel.open(data)
+
+
+@pytest.mark.parametrize(
+    ("key", "what"),
+    [
+        ("embedding_length_per_layer_input", "a separate embedding for each layer"),
+        ("attention.shared_kv_layers", "sharing keys and values with an earlier layer"),
+        ("expert_count", "a mixture of experts"),
+    ],
+)
+def test_a_gemma4_with_a_part_that_is_missing_here_is_refused_by_its_name(key: str, what: str) -> None:
+    data = tiny_bytes(arch="gemma4", kv=((f"gemma4.{key}", "u32", 2),))
+    with pytest.raises(gemel.UnsupportedError, match=rf"gemma4\.{re.escape(key)} is 2: {what} is not supported"):
+        gemel.open(data)
+
+
+def test_a_gemma4_whose_values_are_keys_of_another_length_is_refused() -> None:
+    data = tiny_bytes(arch="gemma4", k_is_v=True, kv=(("gemma4.attention.value_length", "u32", 8),))
+    with pytest.raises(gemel.FormatError, match="layer 1 has no attn_v, so that its values are its keys; but values"):
+        gemel.open(data)
+
+
+def test_a_gemma4_must_have_values_in_layers_with_a_window() -> None:
+    with pytest.raises(gemel.FormatError, match=r"the tensor blk\.0\.attn_v\.weight is missing"):
+        gemel.open(tiny_bytes(arch="gemma4", without=("blk.0.attn_v.weight",)))
 
 
 # ---- Docs ------------------------------------------------------------------------------------------------------------

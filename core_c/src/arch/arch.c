@@ -161,10 +161,6 @@ static void check_heads(const gemel_model *m, keys *r, const attention *a, int i
                           "%s.rope.dimension_count is %d; it must be even and at most the head's length, %d, which "
                           "must be even too",
                           r->arch, a->n_rot, a->k_dim));
-    else if (a->n_rot != m->layers[0].attn.n_rot)   // all layers use the tables of the first
-        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
-                          "%s: RoPE rotates %d channels in layer %d, but %d in layer 0; they must be equal", r->arch,
-                          a->n_rot, il, m->layers[0].attn.n_rot));
 }
 
 static void refuse_kv_b(keys *r) {
@@ -231,7 +227,6 @@ static void read_attention(gemel_model *m, keys *r, layer *l, int il) {
     a->clamp = (float)keys_float(r, "attention.clamp_kqv", 0, 1e30, 0);
     a->is_wide_norm = arch_has(m->arch, QK_NORM_WIDE);
     if (arch_has(m->arch, MAY_QK_NORM_HEADS)) a->norm_stride = a->k_dim;
-    if (!r->code) check_heads(m, r, a, il);
 }
 
 static void read_layer(gemel_model *m, keys *r, int il) {
@@ -289,10 +284,27 @@ static void finish_layer(gemel_model *m, layer *l) {
     t->has_parallel |= l->is_parallel || arch_has(m->arch, MAY_ONE_NORM);
 }
 
-static void finish_ropes(gemel_model *m) {
+// All layers that use a table rotate as many channels as the first of them; 0: none uses it.
+static int rotated_by(const gemel_model *m, keys *r, int table) {
+    int n_rot = 0, first = 0;
+    for (int il = 0; il < m->n_layer; il++) {
+        const attention *a = &m->layers[il].attn;
+        if (a->rope != table) continue;
+        if (!n_rot) n_rot = a->n_rot, first = il;
+        else if (a->n_rot != n_rot)
+            keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                              "%s: RoPE rotates %d channels in layer %d, but %d in layer %d; they must be equal",
+                              r->arch, a->n_rot, il, n_rot, first));
+    }
+    return n_rot;
+}
+
+static void finish_ropes(gemel_model *m, keys *r) {
     for (int i = 0; i < m->n_ropes; i++) {
         rope_table *t = &m->ropes[i];
-        t->n_rot = m->layers[0].attn.n_rot;
+        int n_rot = rotated_by(m, r, i);
+        if (n_rot) t->n_rot = n_rot;
+        else if (!t->n_rot) t->n_rot = m->layers[0].attn.n_rot;
         t->far = m->arch->rope == ROPE_NORM ? 1 : t->n_rot / 2;
         t->at = m->rope_width;
         m->rope_width += 2 * t->n_rot;
@@ -332,6 +344,7 @@ static int read_numbers(gemel_model *m, keys *r) {
     for (int il = 0; il < m->n_layer && !r->code; il++) read_layer(m, r, il);
     if (!r->code && m->n_ropes) read_rope(m, r);
     if (!r->code && m->arch->tune) m->arch->tune(m, r);
+    for (int il = 0; il < m->n_layer && !r->code; il++) check_heads(m, r, &m->layers[il].attn, il);
     if (!r->code && m->n_ropes) leave_rope_keys(m, r);
     return r->code;
 }
@@ -340,7 +353,7 @@ static int read_all(gemel_model *m, keys *r) {
     int code = read_numbers(m, r);
     if (code < 0) return code;
     for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
-    finish_ropes(m);
+    finish_ropes(m, r);
     experts_settle(m);
     code = make_slopes(m, r);
     if (code < 0) return code;
@@ -379,6 +392,7 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     norm *norms[] = {&l->in,          &l->ffn_in,      &l->out,          &l->ffn_out,
                      &l->attn.q_norm, &l->attn.k_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm};
     for (int i = 0; i < 8; i++) settle_norm(m, norms[i], i < 2 && arch_has(a, NORM_BARE));
+    settle_norm(m, &l->attn.v_norm, l->attn.has_v_norm);
     return GEMEL_OK;
 }
 

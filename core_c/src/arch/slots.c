@@ -53,7 +53,8 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
 properties layer_has(const gemel_model *m, int il) {
     if (il < 0 || il >= m->n_layer) return m->arch->has;
     const experts *x = &m->layers[il].experts;
-    return m->arch->has | (x->n ? HAS_EXPERTS : HAS_DENSE) | (x->n_ff_shared ? HAS_SHARED : 0);
+    const properties v = m->layers[il].attn.is_k_v ? K_IS_V : 0;
+    return m->arch->has | v | (x->n ? HAS_EXPERTS : HAS_DENSE) | (x->n_ff_shared ? HAS_SHARED : 0);
 }
 
 static char *base_of(gemel_model *m, int il, const slot *s) {

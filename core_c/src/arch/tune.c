@@ -1,4 +1,5 @@
 #include "tune.h"
+#include <stdio.h>
 #include "../fmath.h"
 
 // ---- Windows -------------------------------------------------------------------------------------------------------
@@ -59,6 +60,39 @@ void tune_gemma2(gemel_model *m, keys *r) {
 void tune_gemma3(gemel_model *m, keys *r) {
     windows_with_rope(m, r, 6, 10000);
     if (m->n_layer == 62) divide_by_width(m);
+}
+
+// Layers with a window have heads of another length; of the others, those without attn_v take their keys for values.
+static void tune_heads_of_gemma4(gemel_model *m, keys *r, int il) {
+    attention *a = &m->layers[il].attn;
+    int is_local = is_windowed(r, il, 6);
+    if (is_local) {
+        a->k_dim = keys_int(r, "attention.key_length_swa", 1, ATTEND_DIM, REQUIRED);
+        a->v_dim = keys_int(r, "attention.value_length_swa", 1, ATTEND_DIM, REQUIRED);
+        a->n_rot = keys_int(r, "rope.dimension_count_swa", 2, ATTEND_DIM, a->k_dim);
+    }
+    char name[64];
+    snprintf(name, sizeof name, "blk.%d.attn_v.weight", il);
+    a->is_k_v = !is_local && gguf_tensor_find(r->g, name) < 0;
+    snprintf(name, sizeof name, "blk.%d.attn_qkv.weight", il);
+    if (gguf_tensor_find(r->g, name) >= 0) a->is_k_v = 0;
+    if (a->is_k_v && a->k_dim != a->v_dim && !r->code)
+        keys_fail(r,
+                  fail(r->e, GEMEL_E_FORMAT,
+                       "layer %d has no attn_v, so that its values are its keys; but values have a length of %d, and "
+                       "keys of %d",
+                       il, a->v_dim, a->k_dim));
+    a->has_v_norm = 1;
+    if (a->score_div == 0) a->score_div = 1;
+}
+
+void tune_gemma4(gemel_model *m, keys *r) {
+    keys_refuse_over_zero(r, "embedding_length_per_layer_input", "a separate embedding for each layer");
+    keys_refuse_over_zero(r, "attention.shared_kv_layers", "sharing keys and values with an earlier layer");
+    keys_int(r, "attention.sliding_window", 1, 1 << 30, REQUIRED);
+    windows_with_rope(m, r, 6, 10000);
+    m->ropes[0].n_rot = m->layers[0].attn.n_rot;   // of layers without a window, even if there are none
+    for (int il = 0; il < m->n_layer && !r->code; il++) tune_heads_of_gemma4(m, r, il);
 }
 
 void tune_phi3(gemel_model *m, keys *r) { windows(m, r, 0, 0); }

@@ -19,4 +19,5 @@ void tune_hunyuan(gemel_model *m, keys *r);
 void tune_mistral3(gemel_model *m, keys *r);
 void tune_cohere2(gemel_model *m, keys *r);
 void tune_glm4(gemel_model *m, keys *r);
+void tune_gemma4(gemel_model *m, keys *r);
 void tune_apertus(gemel_model *m, keys *r);

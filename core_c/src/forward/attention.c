@@ -95,12 +95,14 @@ void expect_key_values(const worker *w, const attention *a, int t) {
 
 // K after RoPE and V, rounded to the cache's type.
 static void place_key_value(const worker *w, const attention *a, int t, int ih) {
-    float key[ATTEND_DIM];
+    float key[ATTEND_DIM], own[ATTEND_DIM];
     const kv_layout *layout = kv_layout_at(row_at(w, t)->cache, a->cache_class);
     float *k = w->s->k + (size_t)t * (size_t)(a->k.w.n_panels * 16) + ih * a->k_dim;
     float *v = w->s->v + (size_t)t * (size_t)(a->v.w.n_panels * 16) + ih * a->v_dim;
+    if (a->is_k_v) v = memcpy(own, k, sizeof(float) * (size_t)a->k_dim);
     shape_head(w, a, t, ih, a->k_norm, k);
     if (a->clamp > 0) clamp(w, t, v, a->v_dim, a->clamp);
+    if (a->v_norm.is_on) norm_row(w, &a->v_norm, t, v, a->v_dim, v);
     rope_head(w, a, t, k, a->k_dim, 1.0f, key, layout->k_dim);
     if (a->is_late_norm) norm_late(w, a, t, &a->k_norm, 1.0f, key);
     store_key_value(w, a, t, ih, key, v);
@@ -122,7 +124,7 @@ static void attention_put(worker *w, const layer *l) {
     keep_stream(w, l);
     acts in = prepare(w, w->s->x, (size_t)w->m->n_embd, w->m->n_embd, &l->in, !floats);
     const product p[] = {{&a->q, w->s->q}, {&a->k, w->s->k}, {&a->v, w->s->v}};
-    multiply_all(w, &in, p, 3, GEMEL_OP_ATTENTION_IN);
+    multiply_all(w, &in, p, a->is_k_v ? 2 : 3, GEMEL_OP_ATTENTION_IN);
     meet(w);
     if (a->is_wide_norm) shape_rows(w, a);
     place_heads(w, a);

@@ -282,7 +282,8 @@ static void narrow_all(const worker *w, const layer *l, const acts *a) {
             multiply(w, &one.down, &one.mid, d.from, d.to, w->s->y);
             add_output(w, x, &one, w->s->y, ld, from, to);
         }
-        for (int t = 0; t < w->n && !l->ffn_out.is_on; t++) add_columns(w, l, t, from, to, w->s->mix + (size_t)t * ld);
+        for (int t = 0; t < w->n && !l->ffn_out.is_on; t++)
+            add_columns(w, l, &l->ffn_out, t, from, to, w->s->mix + (size_t)t * ld);
     }
     mark(w, GEMEL_OP_FFN_OUT);
 }

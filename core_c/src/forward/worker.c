@@ -89,9 +89,12 @@ void multiply_all(const worker *w, const acts *a, const product *p, int count, i
     mark(w, op);
 }
 
-void add_columns(const worker *w, const layer *l, int t, int from, int to, float *y) {
+void add_columns(const worker *w, const layer *l, const norm *after, int t, int from, int to, float *y) {
     for (int i = from; l->residual_scale != 1 && i < to; i++) y[i] = y[i] * l->residual_scale;
-    w->k->add_to(stream_at(w, t) + from, y + from, to - from);
+    float *x = stream_at(w, t);
+    w->k->add_to(x + from, y + from, to - from);
+    if (!l->out_scale || after != &l->ffn_out) return;
+    for (int i = from; i < to; i++) x[i] = x[i] * *l->out_scale;
 }
 
 // Whole rows are normed: with one row, each thread norms it and adds its share of the columns.
@@ -102,7 +105,7 @@ void add_normed(const worker *w, const layer *l, const norm *after, const float 
     for (int t = rows_from(w); t < rows_to(w); t++) {
         float *row = w->s->norm + (size_t)(one ? w->ith : t) * norm_ld;
         norm_row(w, after, t, y + (size_t)t * ld, n_embd, row);
-        add_columns(w, l, t, from, to, row);
+        add_columns(w, l, after, t, from, to, row);
     }
     mark(w, GEMEL_OP_NORM);
 }
@@ -114,7 +117,7 @@ void add_half(const worker *w, const layer *l, const linear *p, const acts *a, c
     while (deal_take(&d)) {
         multiply(w, p, a, d.from, d.to, w->s->y);
         int from = d.from * 16, to = d.to * 16 < n_embd ? d.to * 16 : n_embd;
-        for (int t = 0; t < w->n && !after->is_on; t++) add_columns(w, l, t, from, to, w->s->y + (size_t)t * ld);
+        for (int t = 0; t < w->n && !after->is_on; t++) add_columns(w, l, after, t, from, to, w->s->y + (size_t)t * ld);
     }
     mark(w, op);
     if (!after->is_on) return;

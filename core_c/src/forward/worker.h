@@ -74,8 +74,9 @@ typedef struct product {
     float *y;   // [n][n_panels * 16]
 } product;
 void multiply_all(const worker *w, const acts *a, const product *p, int count, int op);
-// Add columns from..to-1 of row t's y, multiplied by layer l's scale, to the residual stream.
-void add_columns(const worker *w, const layer *l, int t, int from, int to, float *y);
+// Add columns from..to-1 of row t's y, multiplied by layer l's scale, to the residual stream. They are of the half with
+// the norm `after`; where that is feed-forward, and the layer has out_scale, the stream is then multiplied by it.
+void add_columns(const worker *w, const layer *l, const norm *after, int t, int from, int to, float *y);
 // The same for whole rows y[n][ld], normed first. All threads call it, and a barrier must be before.
 void add_normed(const worker *w, const layer *l, const norm *after, const float *y, size_t ld);
 // Add a half of layer l to the residual stream: W a + bias, then its norm `after` and the layer's scale, where it has

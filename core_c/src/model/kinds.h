@@ -64,7 +64,10 @@ typedef uint64_t properties;
 #define CHOSEN_ROUTER PROPERTY(43)   // weights are the softmax of the chosen experts, where the file says nothing
 
 #define MAY_QK_NORM_HEADS PROPERTY(31)   // each head of q and k is normed alone, by its own weights
+#define MAY_OUT_SCALE PROPERTY(57)       // the stream is multiplied by a number after a layer
 #define FFN_NORM_POST PROPERTY(30)       // feed-forward's norm is named post_attention_norm
+
+#define K_IS_V PROPERTY(58)   // of a layer: values are the keys, before their norm and RoPE
 
 struct gemel_model;
 struct keys;

@@ -35,6 +35,9 @@ typedef struct attention {
     linear q, k, v, output;
     norm q_norm, k_norm;
     int is_wide_norm;   // they norm all heads of a row together: else each head alone
+    norm v_norm;
+    int has_v_norm;     // values are normed, without weights
+    int is_k_v;         // values are what keys are before norm and RoPE: there is no v
     int is_late_norm;   // they follow RoPE
     int norm_stride;    // between the weights of one head and the next; 0: all heads share them
     // From position heat_span on, queries are multiplied by 1 + heat * ln(1 + floor(position / heat_span)). 0: none
@@ -87,6 +90,7 @@ typedef struct layer {
     ffn_kind ffn;
     int is_parallel;        // both halves read the residual stream as it enters the layer
     float residual_scale;   // what a half adds is multiplied by it
+    float *out_scale;       // [1] the stream after the layer is multiplied by it; NULL: it isn't
     attention attn;
     mla mla;
     feed_forward ff;

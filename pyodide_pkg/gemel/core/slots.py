@@ -43,6 +43,7 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "openelm": ("QK_NORM",),
     "gpt-oss": ("CHOSEN_ROUTER", "EXPERTS", "EXPERT_BIAS", "FFN_NORM_POST", "OUT_BIAS", "QKV_BIAS", "ROUTER_BIAS",
         "SINKS", "WINDOWS"),
+    "gemma4": ("EMBD_SQRT", "MAY_OUT_SCALE", "POST_NORM", "QK_NORM", "WINDOWS"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -62,7 +63,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_NORM_2_B": ("attn_norm_2.bias", "layer", "vector", "0", "FALCON_NORMS", "0", "EMBD", "ONE"),
     "ATTN_Q": ("attn_q.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA", "EMBD", "Q"),
     "ATTN_K": ("attn_k.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA", "EMBD", "K"),
-    "ATTN_V": ("attn_v.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA", "EMBD", "V"),
+    "ATTN_V": ("attn_v.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA | K_IS_V", "EMBD", "V"),
     "ATTN_Q_B": ("attn_q.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "Q", "ONE"),
     "ATTN_K_B": ("attn_k.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "K", "ONE"),
     "ATTN_V_B": ("attn_v.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "V", "ONE"),
@@ -120,6 +121,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
         "0", "SHARED_FF", "EMBD",
     ),
     "FFN_POST": ("post_ffw_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
+    "OUT_SCALE": ("layer_output_scale.weight", "layer", "vector", "0", "MAY_OUT_SCALE", "0", "ONE", "ONE"),
     "MLA_K_B": ("attn_k_b.weight", "layer", "stack", "HAS_MLA", "0", "0", "NOPE", "LATENT"),
     "MLA_V_B": ("attn_v_b.weight", "layer", "stack", "HAS_MLA", "0", "0", "LATENT", "MLA_V"),
     "FFN_GATE_EXPS": ("ffn_gate_exps.weight", "layer", "stack", "HAS_EXPERTS", "HAS_EXPERTS", "0", "EMBD", "EXPERT_FF"),
