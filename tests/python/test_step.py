@@ -203,6 +203,22 @@ def test_some_sessions_draw_and_others_only_append(tiny_model: OpenTiny) -> None
     assert drawn[1].id == one.likeliest(1)[0] == other.likeliest(1)[0]
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_greedy_step_draws_the_first_largest_logit_after_biases(tiny_model: OpenTiny, threads: int) -> None:
+    """What the pass saw while it made the logits is used only where no bias can change the result."""
+    minus = float("-inf")
+    with tiny_model(threads=threads) as model, model.session(32) as session:
+        session.append(IDS[:5])
+        logits = list(session.logits())
+        best, second = sorted(range(model.n_vocab), key=lambda id: (-logits[id], id))[:2]
+        gap = logits[best] - logits[second]
+        for bias in ({}, {best: minus}, {second: minus}, {second: 2 * gap}, {best: -gap / 2}, {best: -2 * gap}, {7: -1.0}):
+            changed = [logit + bias.get(id, 0.0) for id, logit in enumerate(logits)]
+            with model.sampler(gemel.Sampling(temperature=0, logit_bias=bias)) as sampler:
+                session.truncate(4)
+                assert model.step([session], [IDS[4:5]], [sampler])[0].id == changed.index(max(changed)), bias
+
+
 def test_no_ids_draw_from_the_logits_at_hand(tiny_model: OpenTiny) -> None:
     model = tiny_model()
     with model.session() as session, model.session() as other, model.session() as empty, model.sampler(seed=3) as first:

@@ -9,7 +9,7 @@
 enum {
     WANT_STREAM = 1,   // the residual stream into `stream`, before the output norm
     WANT_HIDDEN = 2,   // the normed row into `hidden`
-    WANT_LOGITS = 4,   // logits into `logits`
+    WANT_LOGITS = 4,   // logits into `logits`, and *peak
     WANT_SCORE = 8,    // log p(target) into *log_prob and the most likely id into *top; either may be NULL
     WANT_DRAW = 16,    // an id drawn by `sampler` into *drawn, and its bytes
 };
@@ -33,6 +33,7 @@ typedef struct row {
     int32_t target;           // WANT_SCORE
     gemel_sampler *sampler;   // WANT_DRAW
     float *stream, *hidden, *logits;
+    logits_peak *peak;
     double *log_prob;
     int32_t *top, *drawn;   // *drawn: an id, or a negative gemel_error
     text_out *text;

@@ -1,15 +1,12 @@
 // After the last layer: norm, logits, and what is made of them in the same pass, so that a step is one call.
 #include "output.h"
+#include <float.h>
 #include <string.h>
 #include "../fmath.h"
 #include "worker.h"
 
-int score_logits(const kernels *k, const float *logits, int n_vocab, int32_t id, double *log_prob, int32_t *top) {
-    float max;
-    int best, is_good = k->peak(logits, n_vocab, &max, &best);
-    if (log_prob) *log_prob = (double)logits[id] - max - fm_log(k->exp_sum(logits, n_vocab, max));
-    if (top) *top = best;
-    return is_good;
+double log_prob_of(const kernels *k, const float *logits, int n_vocab, int32_t id, float max) {
+    return (double)logits[id] - max - fm_log(k->exp_sum(logits, n_vocab, max));
 }
 
 // ---- Drawing -------------------------------------------------------------------------------------------------------
@@ -42,9 +39,10 @@ static int put_text(const tokenizer *tok, text_out *to, int32_t id) {
     return GEMEL_OK;
 }
 
-int draw_from(const tokenizer *tok, gemel_sampler *sampler, const float *logits, text_out *to) {
+int draw_from(const tokenizer *tok, gemel_sampler *sampler, const float *logits, const logits_peak *peak,
+              text_out *to) {
     to->size = 0;
-    int32_t id = gemel_sampler_sample(sampler, logits);
+    int32_t id = sampler_sample(sampler, logits, peak);
     int code = id < 0 ? id : put_text(tok, to, id);
     if (code == GEMEL_OK) code = gemel_sampler_accept(sampler, id);
     return code < 0 ? code : id;
@@ -68,30 +66,53 @@ static void streams(const worker *w) {
     }
 }
 
+// Of equal logits, the first: which thread made it does not matter.
+static void join_peak(peak_seen *to, peak_seen x) {
+    to->is_good = to->is_good && x.is_good;
+    if (x.peak.max > to->peak.max || (x.peak.max == to->peak.max && x.peak.at < to->peak.at)) to->peak = x.peak;
+}
+static void note_peak(const worker *w, int t, const float *logits, int from, int to) {
+    peak_seen x;
+    x.is_good = w->k->peak(logits + from, to - from, &x.peak.max, &x.peak.at);
+    x.peak.at += from;
+    join_peak(&w->s->peaks[w->ith * ROWS_AT_ONCE + t], x);
+}
+static peak_seen peak_of(const worker *w, int t) {
+    peak_seen all = w->s->peaks[t];
+    for (int i = 1; i < w->nth; i++) join_peak(&all, w->s->peaks[i * ROWS_AT_ONCE + t]);
+    return all;
+}
+
 static void use_logits(const worker *w, int t, const float *logits) {
     row *r = row_at(w, t);
-    float max;
-    int best, n_vocab = w->m->n_vocab, is_good = 1;
-    if (r->wanted & WANT_SCORE) is_good = score_logits(w->k, logits, n_vocab, r->target, r->log_prob, r->top);
-    else is_good = w->k->peak(logits, n_vocab, &max, &best);
-    if (!is_good) row_is_bad(w, t);
+    const peak_seen seen = peak_of(w, t);
+    if (r->wanted & WANT_SCORE && r->log_prob)
+        *r->log_prob = log_prob_of(w->k, logits, w->m->n_vocab, r->target, seen.peak.max);
+    if (r->wanted & WANT_SCORE && r->top) *r->top = seen.peak.at;
+    if (!seen.is_good) row_is_bad(w, t);
+    if (r->wanted & WANT_LOGITS) *r->peak = seen.peak;
     if (r->wanted & WANT_LOGITS && r->logits != logits)
         memcpy(r->logits, logits, sizeof(float) * (size_t)(w->m->output.w.n_panels * 16));
     if (!(r->wanted & WANT_DRAW)) return;
-    *r->drawn = atomic_load(&r->bad) ? GEMEL_E_NUMERIC : draw_from(w->m->tok, r->sampler, logits, r->text);
+    *r->drawn = atomic_load(&r->bad) ? GEMEL_E_NUMERIC : draw_from(w->m->tok, r->sampler, logits, &seen.peak, r->text);
     mark(w, GEMEL_OP_SAMPLE);
 }
 
-// This thread's columns of logits[n][ld], scaled and capped.
-static void bend_logits(const worker *w, int n, size_t ld, float *logits) {
+// Logits [n][ld] of panels dealt out to this thread, scaled and capped, and their peaks while they are in its cache.
+static void make_logits(const worker *w, const acts *a, size_t ld, float *logits) {
     const gemel_model *m = w->m;
-    int panels = m->output.w.n_panels, from = 16 * share(panels, w->ith, w->nth);
-    int count = 16 * share(panels, w->ith + 1, w->nth) - from;
-    for (int t = 0; t < n && count > 0; t++) {
-        float *x = logits + (size_t)t * ld + from;
-        for (int i = 0; m->logit_scale != 1 && i < count; i++) x[i] = x[i] * m->logit_scale;
-        if (m->logit_soft_cap > 0) w->k->soft_cap(x, count, m->logit_soft_cap);
+    for (int t = 0; t < w->n; t++) w->s->peaks[w->ith * ROWS_AT_ONCE + t] = (peak_seen){{-FLT_MAX, m->n_vocab - 1}, 1};
+    for (deal d = deal_out(w, m->output.w.n_panels, 1); deal_take(&d);) {
+        int from = d.from * 16, to = d.to * 16 < m->n_vocab ? d.to * 16 : m->n_vocab;
+        multiply(w, &m->output, a, d.from, d.to, logits);
+        for (int t = 0; t < w->n; t++) {
+            float *x = logits + (size_t)t * ld;
+            for (int i = from; m->logit_scale != 1 && i < to; i++) x[i] = x[i] * m->logit_scale;
+            if (m->logit_soft_cap > 0) w->k->soft_cap(x + from, d.to * 16 - from, m->logit_soft_cap);
+            note_peak(w, t, x, from, to);
+        }
     }
+    mark(w, GEMEL_OP_HEAD);
 }
 
 enum { NEEDS_LOGITS = WANT_LOGITS | WANT_SCORE | WANT_DRAW };
@@ -108,13 +129,8 @@ static void logits_of(const worker *w, int t0, int n) {
     float *logits = n == 1 && first->wanted & WANT_LOGITS ? first->logits : w->s->logits;
     acts a = prepare(&part, stream_at(w, t0), (size_t)w->m->n_embd, w->m->n_embd, &w->m->output_norm,
                      !weight_is_float(&w->m->output.w));
-    product p = {&w->m->output, logits};
-    multiply_all(&part, &a, &p, 1, GEMEL_OP_HEAD);
+    make_logits(&part, &a, ld, logits);
     meet(&part);
-    if (w->m->logit_scale != 1 || w->m->logit_soft_cap > 0) {
-        bend_logits(&part, n, ld, logits);
-        meet(&part);
-    }
     for (int i = w->ith; i < n; i += w->nth) use_logits(&part, i, logits + (size_t)i * ld);
     mark(&part, GEMEL_OP_HEAD);
     meet(&part);

@@ -64,6 +64,7 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     cut_experts(m, s, c, nt);
     s->rope_cs = cut(c, n, m->rope_width, sizeof(float));
     s->dealt = cut(c, 2, 1, sizeof *s->dealt);
+    s->peaks = cut(c, nt, ROWS_AT_ONCE, sizeof *s->peaks);
     s->kept = cut(c, n, 1, sizeof *s->kept);
     cut_acts(c, m, &s->in, n, widest);
     cut_acts(c, m, &s->mid, n, t->n_ff);

@@ -1,8 +1,14 @@
 // The buffers of a pass: one set per model, used by the pass that runs on its threads. Rows are padded to whole panels.
 #pragma once
 #include "../model/model.h"
+#include "../sample/sampler.h"
 
 enum { ROWS_AT_ONCE = 16 };   // rows whose logits are computed together
+
+typedef struct peak_seen {
+    logits_peak peak;
+    int is_good;   // all logits are finite
+} peak_seen;
 
 typedef struct workspace {
     char *memory;
@@ -29,6 +35,7 @@ typedef struct workspace {
     float *mix;          // [n][embd_pad]          the sum over experts
     float *rope_cs;      // [n][rope_width]        cos, sin of every table: see fill_rope in forward.c
     float *logits;       // [n_logits][vocab_pad]
+    peak_seen *peaks;    // [n_threads][ROWS_AT_ONCE]       of the logits that a thread made
     atomic_int *dealt;   // [2]                    panels that threads have taken: see deal_out in worker.h
     int *kept;           // [n]                    rows that go on after the last layer's keys and values
     acts picked;         // what experts read: regions of an expert's rows, by expert

@@ -255,20 +255,29 @@ KERNEL void to_f16(const float *x, int n, uint16_t *y) {
     for (int i = 0; i < n; i += W) vf_store_f16(y + i, vf_load(x + i));
 }
 
+enum { PEAK_PIECE = 512 };
 KERNEL int peak(const float *x, int n, float *max, int *argmax) {
-    int whole = n / LANES * LANES, best = 0;
-    vf m[V], f[V];
-    EACH (g) m[g] = vf_set1(-3e38f), f[g] = vf_set1(0);
-    for (int i = 0; i < whole; i += LANES) {
-        EACH (g) {
-            vf v = vf_load(x + i + g * W);
-            m[g] = vf_max(m[g], v);
-            f[g] = vf_add(f[g], vf_mul(v, vf_set1(0)));   // NaN once any is NaN or Inf
-        }
+    int whole = n / LANES * LANES,
+        best = 0;   // later than `best` is nothing larger, before the piece that begins there
+    vf f[V];
+    EACH (g) f[g] = vf_set1(0);
+    float top = -FLT_MAX;
+    for (int from = 0; from < whole; from += PEAK_PIECE) {
+        int to = whole - from < PEAK_PIECE ? whole : from + PEAK_PIECE;
+        vf m[V];
+        EACH (g) m[g] = vf_set1(-FLT_MAX);
+        for (int i = from; i < to; i += LANES)
+            EACH (g) {
+                vf v = vf_load(x + i + g * W);
+                m[g] = vf_max(m[g], v);
+                f[g] = vf_add(f[g], vf_mul(v, vf_set1(0)));   // NaN once any is NaN or Inf
+            }
+        float of_piece = fold_max(m);
+        if (of_piece > top) top = of_piece, best = from;
     }
-    float top = fold_max(m), zero = fold_add(f);
+    float zero = fold_add(f);
     for (int i = whole; i < n; i++) {
-        top = top > x[i] ? top : x[i];
+        if (x[i] > top) top = x[i], best = i;
         zero += x[i] * 0.0f;
     }
     while (best < n - 1 && !(x[best] == top)) best++;

@@ -13,13 +13,12 @@ const float *gemel_session_logits(gemel_session *s) {
 
 int gemel_session_log_probs(gemel_session *s, const int32_t *ids, size_t n, double *log_probs) {
     if (!s || (n && (!ids || !log_probs))) return GEMEL_E_ARGUMENT;
-    int code = session_make_logits(s), n_vocab = s->m->n_vocab, best;
+    int code = session_make_logits(s), n_vocab = s->m->n_vocab;
     if (code < 0) return code;
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= n_vocab) return GEMEL_E_ARGUMENT;
     uint64_t mode = cpu_float_enter();
-    float max;
-    (void)s->m->k->peak(s->logits, n_vocab, &max, &best);   // finite: has_logits
+    float max = s->peak.max;
     double total = fm_log(s->m->k->exp_sum(s->logits, n_vocab, max));
     for (size_t i = 0; i < n; i++) log_probs[i] = (double)s->logits[ids[i]] - max - total;
     cpu_float_leave(mode);
@@ -47,7 +46,7 @@ static int32_t next(gemel_session *s, gemel_sampler *sampler, int32_t pending, t
         int code = session_make_logits(s);
         if (code < 0) return code;
         stopwatch watch = stopwatch_start(&s->profile, 0);
-        int32_t id = draw_from(s->m->tok, sampler, s->logits, to);
+        int32_t id = draw_from(s->m->tok, sampler, s->logits, &s->peak, to);
         stopwatch_mark(&watch, GEMEL_OP_SAMPLE, -1, 1);
         return id;
     }

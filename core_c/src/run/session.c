@@ -86,7 +86,7 @@ int gemel_session_fork(const gemel_session *s, int n_past, gemel_session **out) 
     to->has_stream = is_end && s->has_stream;
     to->has_logits = needs_logits;
     if (to->has_stream) memcpy(to->stream, s->stream, (size_t)s->m->n_embd * sizeof(float));
-    if (needs_logits) memcpy(to->logits, s->logits, logits_size);
+    if (needs_logits) memcpy(to->logits, s->logits, logits_size), to->peak = s->peak;
     if (is_end) memcpy(to->carry, s->carry, sizeof s->carry), to->n_carry = s->n_carry;
     *out = to;
     return GEMEL_OK;
@@ -177,6 +177,7 @@ int session_keep_last(gemel_session *s, row *r, int logits) {
     if (!s->logits) s->logits = memory_get((size_t)s->m->output.w.n_panels * 16 * sizeof *s->logits);
     r->wanted |= WANT_LOGITS;
     r->logits = s->logits;
+    r->peak = &s->peak;
     return s->logits ? GEMEL_OK : GEMEL_E_MEMORY;
 }
 
@@ -227,7 +228,8 @@ int session_score_first(gemel_session *s, int32_t id, double *log_prob, int32_t 
         return GEMEL_OK;
     }
     uint64_t mode = cpu_float_enter();
-    (void)score_logits(s->m->k, s->logits, s->m->n_vocab, id, log_prob, top);   // finite: has_logits
+    if (log_prob) *log_prob = log_prob_of(s->m->k, s->logits, s->m->n_vocab, id, s->peak.max);
+    if (top) *top = s->peak.at;
     cpu_float_leave(mode);
     return GEMEL_OK;
 }

@@ -15,8 +15,9 @@ struct gemel_session {
     int n_ctx, n_past;
     int32_t *ids;   // [n_ctx]; -1: the position was given as an embedding
     kv_cache kv;
-    float *stream;   // [n_embd] of the last id, after the last layer
-    float *logits;   // [vocab_pad], once asked for
+    float *stream;      // [n_embd] of the last id, after the last layer
+    float *logits;      // [vocab_pad], once asked for
+    logits_peak peak;   // theirs
     int has_stream, has_logits;
     preload preload;
     atomic_int cancel, *flag;   // flag: a word that outlives the session, where others cancel it; or NULL

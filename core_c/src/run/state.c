@@ -241,7 +241,10 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     at += ids_size((size_t)h.n_past);
     copy_kv(s, h.n_past, (uint8_t *)at, 0);
     at += kv_size(s, h.n_past);
-    if (h.has_logits) memcpy(s->logits, at, (size_t)s->m->n_vocab * sizeof(float));
+    if (h.has_logits) {   // finite: check_state
+        memcpy(s->logits, at, (size_t)s->m->n_vocab * sizeof(float));
+        (void)s->m->k->peak(s->logits, s->m->n_vocab, &s->peak.max, &s->peak.at);
+    }
     s->n_past = h.n_past;
     s->has_logits = h.has_logits;
     s->n_carry = h.n_carry;

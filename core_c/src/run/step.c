@@ -73,7 +73,7 @@ static int end_part(part *p, const row *rows, int32_t *drawn) {
 static int draw_only(part *p, int32_t *drawn) {
     int code = p->s->preload.n || !p->sampler ? GEMEL_E_ARGUMENT : session_make_logits(p->s);
     if (code < 0) return code;
-    int32_t id = draw_from(p->s->m->tok, p->sampler, p->s->logits, &p->text);
+    int32_t id = draw_from(p->s->m->tok, p->sampler, p->s->logits, &p->s->peak, &p->text);
     if (id >= 0) *drawn = id;
     return id < 0 ? id : GEMEL_OK;
 }

@@ -219,6 +219,13 @@ static int dry_active(const penalties *p) { return p->dry_multiplier > 0 && p->d
 
 int penalties_active(const penalties *p) { return p->n_biases > 0 || repeats_active(p) || dry_active(p); }
 
+int penalties_may_move(const penalties *p, int32_t id) {
+    if (repeats_active(p) || dry_active(p) || (p->bias_slot && p->bias_slot[id])) return 1;
+    for (size_t i = 0; i < p->n_biases; i++)
+        if (p->biases[i].value > 0) return 1;
+    return 0;
+}
+
 size_t penalties_reach(const penalties *p) {
     size_t repeats = repeats_active(p) ? (size_t)p->last_n : 0, dry = dry_active(p) ? (size_t)p->dry_last_n : 0;
     return repeats > dry ? repeats : dry;

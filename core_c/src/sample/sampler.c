@@ -189,10 +189,11 @@ static void narrow(gemel_sampler *s) {
     }
 }
 
-int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
-    if (!s || !logits) return GEMEL_E_ARGUMENT;
-    float best;
-    int code = logits_best(logits, (size_t)s->n_vocab, &best);
+int sampler_sample(gemel_sampler *s, const float *logits, const logits_peak *known) {
+    double temperature = s->value[GEMEL_SAMPLER_TEMPERATURE], surprise;
+    if (known && temperature == 0 && !penalties_may_move(&s->history, known->at)) return known->at;
+    float best = known ? known->max : 0;
+    int code = known ? GEMEL_OK : logits_best(logits, (size_t)s->n_vocab, &best);
     if (code) return code;
     if (penalties_active(&s->history)) {
         memcpy(s->logits, logits, (size_t)s->n_vocab * sizeof *logits);
@@ -201,7 +202,6 @@ int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
         (void)logits_best(logits, (size_t)s->n_vocab, &best);   // finite or -INFINITY by construction
     }
     if (best == -INFINITY) return GEMEL_E_ARGUMENT;
-    double temperature = s->value[GEMEL_SAMPLER_TEMPERATURE], surprise;
     if (temperature == 0) return logits_find(logits, (size_t)s->n_vocab, best);
 
     fill(s, logits, best);
@@ -211,6 +211,10 @@ int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
     int id = candidates_draw(&s->candidates, temperature, uniform(s), &surprise);
     if (mirostat) s->mu -= s->value[GEMEL_SAMPLER_MIROSTAT_ETA] * (surprise - s->value[GEMEL_SAMPLER_MIROSTAT_TAU]);
     return id;
+}
+
+int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
+    return s && logits ? sampler_sample(s, logits, NULL) : GEMEL_E_ARGUMENT;
 }
 
 // ---- Saving ----

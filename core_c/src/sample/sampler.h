@@ -6,6 +6,13 @@
 #pragma once
 #include "../text/tokenizer.h"
 
+typedef struct logits_peak {
+    float max;
+    int at;   // the first id that has it
+} logits_peak;
+
 // gemel_sampler_open passes the model's tokenizer, which must outlive the sampler; all else is in gemel.h.
 int sampler_open(gemel_sampler **out, const tokenizer *t);
+// As gemel_sampler_sample; known: the peak of these logits, all finite; NULL: to be found.
+int sampler_sample(gemel_sampler *s, const float *logits, const logits_peak *known);
 int sampler_n_vocab(const gemel_sampler *s);   // the number of logits it draws from
