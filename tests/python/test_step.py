@@ -212,7 +212,8 @@ def test_a_greedy_step_draws_the_first_largest_logit_after_biases(tiny_model: Op
         logits = list(session.logits())
         best, second = sorted(range(model.n_vocab), key=lambda id: (-logits[id], id))[:2]
         gap = logits[best] - logits[second]
-        for bias in ({}, {best: minus}, {second: minus}, {second: 2 * gap}, {best: -gap / 2}, {best: -2 * gap}, {7: -1.0}):
+        raised, lowered = {second: 2 * gap}, ({best: -gap / 2}, {best: -2 * gap}, {7: -1.0})
+        for bias in ({}, {best: minus}, {second: minus}, raised, *lowered):
             changed = [logit + bias.get(id, 0.0) for id, logit in enumerate(logits)]
             with model.sampler(gemel.Sampling(temperature=0, logit_bias=bias)) as sampler:
                 session.truncate(4)
