@@ -33,14 +33,14 @@ WARM_UP = 8   # tokens to decode as a warm-up
 LIMITS_S = 1.5   # total time for measuring the limits, with at least LEAST_S for each
 LEAST_S = 0.02
 
-PREFILL_HELP = "Prompt lengths to prefill, such as 512 or 128,512; 0: none."
-DECODE_HELP = "Numbers of tokens to decode; 0: none."
+PREFILL_HELP = "Prompt lengths to prefill, such as 512 or 128,512; 0 skips this test."
+DECODE_HELP = "Numbers of tokens to decode; 0 skips this test."
 DEPTH_HELP = "Tokens already in the KV cache."
 THREADS_HELP = "Threads, such as 1,2."
 ISA_HELP = "Instruction sets, such as avx2,avx512vnni."
 REPS_HELP = "Measurements of each configuration."
 PROFILE_HELP = "Run each configuration once more, and show the time of each operation."
-TRACE_HELP = "Write the same to a file for Perfetto or chrome://tracing."
+TRACE_HELP = "Write the events of that run to a file, for Perfetto or chrome://tracing."
 
 
 @with_overrides

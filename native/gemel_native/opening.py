@@ -57,7 +57,7 @@ def check_isas(names: list[str]) -> None:
     available = ", ".join(isa for isa, usable in known.items() if usable)
     for name in names:
         if not known.get(name):
-            why = "this CPU does not have it" if name in known else "unknown instruction set"
+            why = "this CPU does not support it" if name in known else "unknown instruction set"
             raise usage_error(f"--isa {name}: {why}; available here: {available}")
 
 

@@ -168,7 +168,7 @@ logging.getLogger("gemel").setLevel(logging.INFO)
 def test_a_repository_of_the_hub_finds_its_file(fresh_tab: OpenTab, hub: local.Hub, data: bytes, logits: bytes) -> None:
     one, size = fresh_tab(where="worker"), size_text(len(data))
     script = ENDPOINT + LOGGED + OPEN + "name = model.name\n" + LOGITS
-    taken = f"hf:owner/repo:q8_0: a/m-Q8_0.gguf ({size}) is taken; also there: m-Q4_0.gguf ({size})"
+    taken = f"hf:owner/repo:q8_0: using a/m-Q8_0.gguf ({size}); also there: m-Q4_0.gguf ({size})"
     assert one.run(script, hub=hub.url, url="hf:owner/repo:q8_0", ids=IDS) == logits
     assert one.run("[name, said]") == ["hf:owner/repo/a/m-Q8_0.gguf", [taken]]
     assert one.run(CACHED, url="hf:owner/repo/a/m-Q8_0.gguf") == [["hf:owner/repo/a/m-Q8_0.gguf", len(data), True]]
@@ -176,7 +176,7 @@ def test_a_repository_of_the_hub_finds_its_file(fresh_tab: OpenTab, hub: local.H
     for name in ("hf:owner/repo", "hf:owner/repo/a/m-Q8_0.gguf", "hf:owner/repo@main:Q8_0"):
         assert one.run(script, hub=hub.url, url=name, ids=IDS) == logits
     assert [path for path, _ in hub.requests if "/resolve/" in path] == []
-    with raises("SourceError", "no file is Q6_K; there are a/m-Q8_0.gguf .*, m-Q4_0.gguf"):
+    with raises("SourceError", "no file has the quantisation Q6_K; there are a/m-Q8_0.gguf .*, m-Q4_0.gguf"):
         one.run(OPEN, url="hf:owner/repo:Q6_K")
     hub.status = 404
     one.expect("404")
@@ -196,7 +196,7 @@ def test_synchronous_code_finds_it_too(fresh_tab: OpenTab, hub: local.Hub, logit
     one = fresh_tab(where="worker")
     script = ENDPOINT + "import gemel\nf = lambda: gemel.open(url, threads=1, cache=False)\n" + NOT_WAITING + LOGITS
     assert one.run(script, hub=hub.url, url="hf:owner/repo", ids=IDS) == logits
-    with raises("SourceError", "no file is Q6_K"):
+    with raises("SourceError", "no file has the quantisation Q6_K"):
         one.run(script, hub=hub.url, url="hf:owner/repo:Q6_K", ids=IDS)
 
 

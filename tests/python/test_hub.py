@@ -74,12 +74,15 @@ def test_the_quantisation_in_the_files_name_decides(
 
 
 @pytest.mark.parametrize(("files", "asked", "words"), [
-    (QUANTS, ":Q4_K", f"no file is Q4_K; there are m-BF16.gguf ({SIZE}), m-IQ4_NL.gguf ({SIZE}), "),
-    (QUANTS, ":nl", "no file is nl; there are "),
+    (QUANTS, ":Q4_K", f"no file has the quantisation Q4_K; there are m-BF16.gguf ({SIZE}), m-IQ4_NL.gguf ({SIZE}), "),
+    (QUANTS, ":nl", "no file has the quantisation nl; there are "),
     (("a-Q4_K_M.gguf", "b-Q4_K_M.gguf", "c.gguf"), "",
-     f"2 files are Q4_K_M: a-Q4_K_M.gguf ({SIZE}), b-Q4_K_M.gguf ({SIZE}); name one, hf:owner/repo/a-Q4_K_M.gguf"),
-    (("a-Q6_K.gguf", "b-Q6_K.gguf"), ":q6_k", f"2 files are q6_k: a-Q6_K.gguf ({SIZE}), b-Q6_K.gguf ({SIZE}); name"),
-    (("a-Q6_K.gguf", "a-Q5_K.gguf"), "", f"there are 2 models, none of them a default: a-Q5_K.gguf ({SIZE}), a-Q6_K"),
+     f"2 files have the quantisation Q4_K_M: a-Q4_K_M.gguf ({SIZE}), b-Q4_K_M.gguf ({SIZE}); "
+     "name one, hf:owner/repo/a-Q4_K_M.gguf"),
+    (("a-Q6_K.gguf", "b-Q6_K.gguf"), ":q6_k",
+     f"2 files have the quantisation q6_k: a-Q6_K.gguf ({SIZE}), b-Q6_K.gguf ({SIZE}); name"),
+    (("a-Q6_K.gguf", "a-Q5_K.gguf"), "",
+     f"there are 2 models, and none has a default quantisation: a-Q5_K.gguf ({SIZE}), a-Q6_K"),
     (("model.safetensors",), "", "there is no GGUF model in it, only model.safetensors; repositories with GGUF files"),
     (("mmproj.gguf",), "", "there is no GGUF model in it, only mmproj.gguf"),
     ((), "", "there is no GGUF model in it; "),
@@ -100,7 +103,7 @@ def test_a_split_model_is_one_model(hub: local.Hub) -> None:
         assert model.name.endswith("m-Q4_K_M-00001-of-00003.gguf")
     assert [entry.size for entry in gemel.cache.list()] == [sum(map(len, parts.values()))]
     size = repository.size_text(sum(map(len, parts.values())))
-    assert f"q/m-Q4_K_M-00001-of-00003.gguf (3 parts, {size}) is taken" in command.gemel_("pull", "hf:owner/repo").err
+    assert f"using q/m-Q4_K_M-00001-of-00003.gguf (3 parts, {size})" in command.gemel_("pull", "hf:owner/repo").err
 
 
 def test_the_list_is_read_to_its_end(hub: local.Hub) -> None:
@@ -183,7 +186,7 @@ def test_the_file_that_was_taken_is_said_with_sizes_and_what_else_there_is(
     hub: local.Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
     fill(hub, "m-Q4_K_M.gguf", "m-Q8_0.gguf")
-    said = f"hf:owner/repo: m-Q4_K_M.gguf ({SIZE}) is taken; also there: m-Q8_0.gguf ({SIZE})"
+    said = f"hf:owner/repo: using m-Q4_K_M.gguf ({SIZE}); also there: m-Q8_0.gguf ({SIZE})"
     assert command.gemel_("pull", "hf:owner/repo").err.splitlines() == [said]
     asked = command.gemel_("inspect", "hf:owner/repo", "--json")
     assert (asked.code, asked.err.splitlines()) == (0, [said])

@@ -169,5 +169,6 @@ def _text(library: Library, name: str, gguf: int, *index: int) -> str:
     size = library.alloc(8)
     address = library.call(name, gguf, *index, size)
     if not address:
-        raise FormatError(f"the file has no text at {name.removeprefix('gemel_gguf_')} {index}")
+        noun = name.removeprefix("gemel_gguf_").replace("_", " ")
+        raise FormatError(f"the file has no {noun} at index {', '.join(map(str, index))}")
     return library.read(address, size_at(library, size)).decode("utf-8", "replace")

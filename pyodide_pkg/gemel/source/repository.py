@@ -69,7 +69,7 @@ class Choice:
 
     def __str__(self) -> str:
         rest = f"; also there: {_named(self.others)}" if self.others else ""
-        return f"{self.address}: {self.taken} is taken{rest}"
+        return f"{self.address}: using {self.taken}{rest}"
 
 
 def size_text(size: int) -> str:
@@ -191,9 +191,11 @@ def _unclear(
             "names that end with -GGUF"
         )
     if not fitting:
-        return f"no file is {address.quant}; there are {_named(models)}"
+        return f"no file has the quantisation {address.quant}; there are {_named(models)}"
     kind = address.quant or next((one for one in DEFAULTS if of_quant(models, one)), "")
-    which = f"{len(fitting)} files are {kind}" if kind else f"there are {len(fitting)} models, none of them a default"
+    which = f"there are {len(fitting)} models, and none has a default quantisation"
+    if kind:
+        which = f"{len(fitting)} files have the quantisation {kind}"
     return f"{which}: {_named(fitting)}; name one, {_form(address, fitting[0].file)}"
 
 
