@@ -157,11 +157,11 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("the metadata key llama.expert_used_count is missing", {"without": ("llama.expert_used_count",)}),
     ("expert_count is 8: it must be a multiple of expert_group_count, 3", {"experts": {**X, "n_groups": 3}}),
     (
-        "expert_used_count is 3, but expert_group_used_count 1 of 4 groups have only 2 experts",
+        "expert_used_count is 3, but with expert_group_used_count 1 of 4 groups only 2 can be chosen",
         {"experts": {"n": 8, "n_used": 3, "n_groups": 4, "n_groups_used": 1}},
     ),
     ("expert_group_used_count is 5; it must be 0 to 4", {"experts": {**X, "n_groups": 4, "n_groups_used": 5}}),
-    ("expert_shared_count is 1024: experts of 4194304 make it too wide", {"kv": [
+    ("expert_shared_count is 1024: that many experts of length 4194304", {"kv": [
         ("llama.expert_shared_count", "u32", 1024), ("llama.expert_feed_forward_length", "u32", 1 << 22),
     ]}),
     ("the tensor blk.1.ffn_up_exps.weight is missing", {"without": ("blk.1.ffn_up_exps.weight",)}),

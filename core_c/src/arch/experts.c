@@ -22,10 +22,11 @@ static void check_groups(keys *r, const experts *x) {
                   fail(r->e, GEMEL_E_FORMAT, "%s.expert_count is %d: it must be a multiple of expert_group_count, %d",
                        r->arch, x->n, x->n_groups));
     else if (x->n / x->n_groups * x->n_groups_used < x->n_used)
-        keys_fail(r,
-                  fail(r->e, GEMEL_E_FORMAT,
-                       "%s.expert_used_count is %d, but expert_group_used_count %d of %d groups have only %d experts",
-                       r->arch, x->n_used, x->n_groups_used, x->n_groups, x->n / x->n_groups * x->n_groups_used));
+        keys_fail(
+            r,
+            fail(r->e, GEMEL_E_FORMAT,
+                 "%s.expert_used_count is %d, but with expert_group_used_count %d of %d groups only %d can be chosen",
+                 r->arch, x->n_used, x->n_groups_used, x->n_groups, x->n / x->n_groups * x->n_groups_used));
 }
 
 static void read_shared(keys *r, experts *x) {
@@ -33,8 +34,9 @@ static void read_shared(keys *r, experts *x) {
     int64_t width = (int64_t)n * x->n_ff;
     x->n_ff_shared = keys_int(r, "expert_shared_feed_forward_length", 0, N_FF_MAX, width < N_FF_MAX ? (int)width : 0);
     if (x->n_ff_shared == 0 && width >= N_FF_MAX)
-        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.expert_shared_count is %d: experts of %d make it too wide", r->arch,
-                          n, x->n_ff));
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "%s.expert_shared_count is %d: that many experts of length %d are too large together",
+                          r->arch, n, x->n_ff));
 }
 
 // Whether layer il has experts: layers before leading_dense_block_count don't, nor do those between.

@@ -29,8 +29,8 @@ static int bpe_begin(struct tokenizer *t, errors *e) {
     t->pre = pretok_find(name.at, name.size);
     if (!t->pre)
         return fail(e, GEMEL_E_UNSUPPORTED,
-                    "tokenizer.ggml.pre is '%s': this pre-tokenizer is not supported; if the model splits text as by "
-                    "one that is (docs/models.md lists them), override tokenizer.ggml.pre with its name",
+                    "tokenizer.ggml.pre is '%s': this pre-tokenizer is not supported; if the model splits text like a "
+                    "supported one (listed in docs/models.md), override tokenizer.ggml.pre with that name",
                     printable_name(name.at, name.size).text);
     if (t->pre->pieces != PIECES_OF_BYTES) t->model = &char_bpe_model;
     if (!rc)

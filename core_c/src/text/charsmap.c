@@ -75,7 +75,7 @@ static int read_bytes(charsmap *m, const gguf *g, int index, size_t n, errors *e
     uint32_t size = bytes[0] | (uint32_t)bytes[1] << 8 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[3] << 24;
     int rc = 0;
     if (size % 4 || size > n - 5 || !size)
-        rc = fail(e, GEMEL_E_FORMAT, KEY " has %zu bytes, and says that its units take %u", n, size);
+        rc = fail(e, GEMEL_E_FORMAT, KEY " has %zu bytes, but says that its units take %u", n, size);
     else if (bytes[n - 1]) rc = fail(e, GEMEL_E_FORMAT, KEY " does not end with a zero byte");
     if (!rc) {
         m->n_units = size / 4, m->n_texts = n - 4 - size;

@@ -4,10 +4,10 @@
 
 static int32_t new_node(trie *t, errors *e) {
     if (t->n == TRIE_NODES_MAX)
-        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens: its texts have over %d different beginnings",
+        return fail(e, GEMEL_E_UNSUPPORTED, "tokenizer.ggml.tokens: its texts have over %d different prefixes",
                     TRIE_NODES_MAX);
     if (!array_room((void **)&t->id, t->n, &t->room, t->n + 1, sizeof *t->id))
-        return fail(e, GEMEL_E_MEMORY, "no memory for %zu beginnings of tokens", t->n);
+        return fail(e, GEMEL_E_MEMORY, "no memory for %zu prefixes of tokens", t->n);
     t->id[t->n] = -1;
     return (int32_t)t->n++;
 }

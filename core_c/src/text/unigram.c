@@ -32,7 +32,7 @@ static int read_scores(struct tokenizer *t, struct unigram *u, errors *e) {
     for (int32_t id = 0; id < t->v.n; id++) {
         double score = gguf_array_number(t->v.g, index, (size_t)id);
         if (!(score >= -FLT_MAX && score <= FLT_MAX))
-            return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is %g; scores are finite", id, score);
+            return fail(e, GEMEL_E_FORMAT, "tokenizer.ggml.scores[%d] is %g; it must be finite", id, score);
         u->score[id] = t->v.kind[id] == GEMEL_TOKEN_USER_DEFINED ? 0 : score;
         if (t->v.kind[id] == GEMEL_TOKEN_NORMAL && score < least) least = (float)score;
     }

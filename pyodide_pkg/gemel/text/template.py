@@ -175,7 +175,8 @@ def prompt_ids(
     if is_open:
         rendered, found, rest = rendered.rpartition(end)
         if not found:
-            raise TemplateError("the chat template can't continue the last message: it leaves out its text")
+            words = "the prompt does not contain its text"
+            raise TemplateError(f"the chat template can't continue the last message: {words}")
         if not is_end(marked, end, rendered, rest):
             words = "the prompt does not end with its text"
             raise TemplateError(f"the chat template can't continue the last message: {words}")
