@@ -374,3 +374,9 @@ def test_a_saved_session_is_restored_with_the_same_rope_table_alone() -> None:
                     session.restore(other)
                 session.restore(fits)
                 assert session.ids == IDS
+
+
+@pytest.mark.parametrize("name", ["tokenizer.ggml.pre", "general.name"])
+def test_names_that_this_tokenizer_does_not_look_at_are_refused(name: str) -> None:
+    with pytest.raises(gemel.ArgumentError, match=f'{name}="x" has no effect'):
+        gemel.open(tiny_bytes(tokenizer="spm"), overrides={name: "x"})

@@ -1,5 +1,6 @@
 // Which tokens: all special ones of Phi-3 but three, and the mask of encoders.
 #include "strips.h"
+#include "../file/override.h"
 #include "array.h"
 #include "unicode.h"
 
@@ -41,6 +42,7 @@ int strips_open(uint8_t **strips, const vocab *v, errors *e) {
     int is_masked = is_modern < 0 ? is_modern : has_part(v->g, "tokenizer.ggml.pre", jina, e);
     if (!is_masked) is_masked = has_part(v->g, "general.architecture", masked, e);
     if (is_masked < 0) return is_masked;
+    if (!is_phi3 && !is_modern) gguf_override_unread(v->g, "general.name");
     if (!is_phi3 && !is_modern && !is_masked) return 0;
     uint8_t *all = *strips = array_zero((size_t)v->n, 1);
     if (!all) return fail(e, GEMEL_E_MEMORY, "no memory for %d tokens", v->n);

@@ -1,6 +1,7 @@
 // Opens a tokenizer, and runs text through it: special tokens are cut out first, and the text between them goes to the
 // text model. Each call has its own working memory, so that many threads can use one tokenizer.
 #include "tokenizer.h"
+#include "../file/override.h"
 #include <stdio.h>
 #include "array.h"
 #include "bpe.h"
@@ -53,6 +54,7 @@ static int open_model(tokenizer *t, errors *e) {
     if (!rc) rc = specials_open(&t->always, &t->v, 0, e);
     if (!rc) rc = specials_open(&t->when_asked, &t->v, 1, e);
     if (!rc) rc = strips_open(&t->strips, &t->v, e);
+    if (!t->pre && !t->strips) gguf_override_unread(t->v.g, "tokenizer.ggml.pre");
     return rc;
 }
 
