@@ -150,4 +150,4 @@ def of(arch: str) -> dict[str, Fields]:
 
 
 CASES: dict[str, Fields] = {name: fields for arch in ARCHS for name, fields in of(arch).items()}
-WINDOWED = ("gemma2, Q4_0", "gemma3, odd sizes", "olmo2, windows, yarn")
+WINDOWED = ("gpt-oss, Q4_0", "gemma2, Q4_0", "gemma3, odd sizes", "olmo2, windows, yarn")

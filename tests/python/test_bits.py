@@ -94,7 +94,8 @@ def test_every_thread_count_gives_the_same_logits(tiny_model: Open, fields: dict
 
 
 LONG = ["grouped heads", "one head a group", "all heads in one group", "heads padded",
-        "deepseek2, Q4_0", "deepseek2, latent of 80, padded"]   # fmt: skip
+        "deepseek2, Q4_0", "deepseek2, latent of 80, padded", "gpt-oss, Q4_0",
+        "gpt-oss, all heads, MXFP4"]   # fmt: skip
 
 
 @pytest.mark.parametrize("shape", LONG)
