@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import tiny
 from tiny import Tensor
-from vocabulary import Pair
+from vocabulary import Pair, small_charsmap
 
 # ---- Valid files -----------------------------------------------------------------------------------------------------
 
@@ -103,6 +103,7 @@ def uneven() -> Spec:
 
 
 ARRAYS = {"head_count": [2], "head_count_kv": [1], "feed_forward_length": [32]}
+CHARSMAP: Pair = ("tokenizer.ggml.precompiled_charsmap", "u8[]", list(small_charsmap()))
 NO_QWEN2 = ("blk.0.attn_output.bias",)
 K_QUANTS = {"attn_q": "Q6_K", "ffn_down": "Q4_K", "attn_v": "Q3_K"}
 BASES: dict[str, dict[str, Callable[[], Spec]]] = {
@@ -124,6 +125,8 @@ BASES: dict[str, dict[str, Callable[[], Spec]]] = {
         "qwen2": lambda: small(arch="qwen2", biases=True, pre="qwen2", without=NO_QWEN2),
         "qwen2_fused": lambda: fused(small(arch="qwen2", biases=True, tied=True, without=NO_QWEN2)),
         "split": lambda: fused(small(biases=True, counts=(3, 4, 5))),
+        "unigram": lambda: small(tokenizer="unigram", n_vocab=0, kv=[CHARSMAP]),
+        "char_bpe": lambda: small(tokenizer="char_bpe", n_vocab=0),
     },
 }
 

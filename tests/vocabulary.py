@@ -5,6 +5,7 @@ Byte-level BPE, SentencePiece, BPE over characters and unigram; all but the last
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
@@ -158,3 +159,13 @@ def unigram_vocabulary(n_vocab: int | None = None) -> list[Pair]:
         ("tokenizer.ggml.add_space_prefix", "bool", True),
         ("tokenizer.ggml.remove_extra_whitespaces", "bool", False),
     ]
+
+
+def small_charsmap() -> bytes:
+    """Return a tokenizer.ggml.precompiled_charsmap of 512 units: "t" becomes "h", "te" "th"."""
+    units, leaf, end = [0] * 512, 1 << 8, 1 << 31
+    units[ord("t")] = ord("t") | leaf | (ord("t") ^ 256) << 10
+    units[256] = end
+    units[256 ^ ord("e")] = ord("e") | leaf | (256 ^ ord("e") ^ 300) << 10
+    units[300] = end | 2
+    return struct.pack("<513I", 2048, *units) + b"h\0th".ljust(16, b"\0")

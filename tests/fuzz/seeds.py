@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import hostile
 import tiny
-from vocabulary import CONTROL, NORMAL, UNKNOWN, USER_DEFINED
+from vocabulary import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, small_charsmap
 
 MODELS: dict[str, dict[str, Any]] = {
     "q4_1": {},
@@ -66,16 +66,6 @@ def vocabulary(first: int, tokens: Sequence[tuple[int, int, str]], merges: Seque
     return out + bytes([len(merges)]) + b"".join(struct.pack("<HH", *pair) for pair in merges)
 
 
-def charsmap() -> bytes:
-    """Return a normaliser of 512 units: "t" becomes "h", "te" "th"."""
-    units, leaf, end = [0] * 512, 1 << 8, 1 << 31
-    units[ord("t")] = ord("t") | leaf | (ord("t") ^ 256) << 10
-    units[256] = end
-    units[256 ^ ord("e")] = ord("e") | leaf | (256 ^ ord("e") ^ 300) << 10
-    units[300] = end | 2
-    return b"\1" + struct.pack("<512I", *units) + b"h\0th".ljust(16, b"\0")
-
-
 def tokenizer_seeds() -> Iterable[tuple[str, bytes]]:
     normal, unknown, control, defined = NORMAL, UNKNOWN, CONTROL, USER_DEFINED
     text = "the <|im_end|> tea,\n\n  12345 it's naïve ▁\xff 🙂 the the".encode() + b"\x80\xff\0"
@@ -88,7 +78,7 @@ def tokenizer_seeds() -> Iterable[tuple[str, bytes]]:
     yield "spm_few", vocabulary(0, [(unknown, 0, "<unk>"), *pieces], []) + text
     yield "unigram", vocabulary(4, [(unknown, 0, "<unk>"), *pieces, *words[2:]], []) + text
     yield "unigram_bytes", vocabulary(6, [(unknown, 0, "<unk>"), *pieces, *words[2:]], []) + text
-    yield "charsmap", vocabulary(12, [(unknown, 0, "<unk>"), *pieces], []) + charsmap() + text
+    yield "charsmap", vocabulary(12, [(unknown, 0, "<unk>"), *pieces], []) + b"\1" + small_charsmap()[4:] + text
     yield "characters", vocabulary(7, [*pieces, (normal, 0, "h"), *words[2:]], [(256, 260), (257, 261)]) + text
 
 

@@ -35,7 +35,7 @@ static size_t place_for(const merge_table *t, uint64_t key) {   // SIZE_MAX afte
 }
 
 static int refuse(errors *e) {
-    return fail(e, GEMEL_E_FORMAT, "the vocabulary's merges: more than %d pairs have colliding hashes", MAX_PROBES);
+    return fail(e, GEMEL_E_FORMAT, "the vocabulary: more than %d pairs have colliding hashes", MAX_PROBES);
 }
 
 static int table_grow(merge_table *t, errors *e) {
