@@ -10,6 +10,7 @@ import numpy as np
 import reference
 from gguf_file import F32
 from reference import Reference, Scores
+from reference_experts import Mixture
 from reference_math import Xielu
 
 Mistake = Callable[[Reference], None]
@@ -218,13 +219,27 @@ def one_norm(model: Reference) -> None:
         del model.tensors[name]
 
 
+def mixtures(change: Callable[[Mixture], Mixture]) -> Mistake:
+    """Change the mixtures of experts of all layers that have one."""
+
+    def each(model: Reference) -> None:
+        model.mixtures = [one and change(one) for one in model.mixtures]
+
+    return each
+
+
 def experts(**changes: Any) -> Mistake:  # noqa: ANN401
-    """Change the mixtures of all layers that have one."""
+    """Change numbers of the mixtures of all layers that have one."""
+    return mixtures(lambda mixture: replace(mixture, **changes))
 
-    def change(model: Reference) -> None:
-        model.mixtures = [one and replace(one, **changes) for one in model.mixtures]
 
-    return change
+def no_tensor(name: str) -> Mistake:
+    """Forget a tensor of layer 1."""
+
+    def forget(model: Reference) -> None:
+        del model.tensors[f"blk.1.{name}"]
+
+    return forget
 
 
 BIASES = {

@@ -77,6 +77,7 @@ SOFT_CAPS = {"gemma2": (50.0, 30.0)}
 WINDOWS_ROTATE = ("exaone4", "cohere2")  # where layers have windows, the others have no RoPE
 LAYERS_WITH_EXPERTS = {"leading_dense_block_count": 0, "interleave_moe_layer_step": 1}
 ROUTES = {1: "SOFTMAX", 2: "SIGMOID", 3: "CHOSEN"}
+HUNYUAN = ("hunyuan-dense", "hunyuan-moe")
 DEEPEST = {"gemma2": 46, "gemma3": 62}  # their scores are divided by sqrt(n_embd / n_head)
 
 
@@ -103,7 +104,7 @@ class Reference:
             raise ValueError(f"architecture {self.arch!r} is not described here")
         self.row = ARCHS[self.arch]
         self.tensors = unfused(tensors, self.row)
-        self.n_layer = int(self._number("block_count"))
+        self.n_layer = int(self._number("block_count") - self._number("nextn_predict_layers", 0))
         self.acts = [self._act(il) for il in range(self.n_layer)]
         self.n_embd = int(self._number("embedding_length"))
         self.n_head = self._numbers("attention.head_count")
@@ -114,12 +115,13 @@ class Reference:
         if self.is_latent:
             self.v_dim = int(self._number("attention.kv_lora_rank"))
             self.k_dim = self.v_dim + int(self._number("rope.dimension_count"))
-        self.eps = self._number(f"attention.layer_norm_{'rms_' if self.row.norm == 'RMS' else ''}epsilon")
+        is_rms = self.row.norm == "RMS" or self.row.has("RMS_EPSILON")
+        self.eps = self._number(f"attention.layer_norm_{'rms_' if is_rms else ''}epsilon")
         self.n_ctx = n_ctx or min(int(self._number("context_length")), 4096)
         self.ropes = [self._rope(il) for il in range(self.n_layer)]
         self.scores = [self._scores(il) for il in range(self.n_layer)]
         self.norms_values = self.arch == "gemma4"
-        self.late_norm = self.arch == "hunyuan-dense"  # q and k are normed after RoPE
+        self.late_norm = self.arch in HUNYUAN  # q and k are normed after RoPE
         self.clamp = self._number("attention.clamp_kqv", 0.0)
         self.mixtures = [self._mixture(il) for il in range(self.n_layer)]
         self.parallel = [self._is_parallel(il) for il in range(self.n_layer)]
@@ -127,7 +129,7 @@ class Reference:
         self.embd_scale = self._number("embedding_scale", embd)
         self.residual_scale = self._number("residual_scale", residual)
         logit_scale = self._number("logit_scale", logit)
-        self.logit_scale = 1 / logit_scale if self.arch in ("granite", "minicpm") else logit_scale
+        self.logit_scale = 1 / logit_scale if self.arch in ("granite", "granitemoe", "minicpm") else logit_scale
         self.final_cap = self._number("final_logit_softcapping", SOFT_CAPS.get(self.arch, (0.0, 0.0))[1])
 
     def _default_scales(self) -> tuple[float, float, float]:
@@ -201,7 +203,7 @@ class Reference:
 
     def _stretched(self, base: float) -> float:
         """Return the base of RoPE for a file's alpha, where it has one."""
-        alpha = self._number("rope.scaling.alpha", 0.0) if self.arch == "hunyuan-dense" else 0.0
+        alpha = self._number("rope.scaling.alpha", 0.0) if self.arch in HUNYUAN else 0.0
         return base * alpha ** (self.k_dim / (self.k_dim - 2)) if alpha else base
 
     def _log_multiplier(self) -> float:
@@ -252,11 +254,13 @@ class Reference:
         if not n or il < lead or (il + 1) % step:
             return None
         gating = int(self._number("expert_gating_func", self._default_gating()))
+        is_mixer = self.arch == "phimoe" and self._value("expert_gating_func") is None
         n_groups = int(self._number("expert_group_count", 1))
         return Mixture(
             n=n, n_used=int(self._number("expert_used_count")), n_groups=n_groups,
-            n_groups_used=int(self._number("expert_group_used_count", n_groups)), route=ROUTES[gating],
-            normed=bool(self._number("expert_weights_norm", self.row.has("WEIGHTS_NORMED"))),
+            n_groups_used=int(self._number("expert_group_used_count", n_groups)),
+            route="MIXER" if is_mixer else ROUTES[gating],
+            normed=not is_mixer and bool(self._number("expert_weights_norm", self.row.has("WEIGHTS_NORMED"))),
             scale=self._number("expert_weights_scale", 1.0),
         )  # fmt: skip
 
@@ -303,7 +307,8 @@ class Reference:
         heads = out.reshape(len(x), (self.n_head if name == "attn_q" else self.n_head_kv)[il], -1)
         if name == "attn_v":
             return rmsnorm(heads, np.ones(heads.shape[-1], np.float32), self.eps) if self.norms_values else heads
-        own = self.row.has("MAY_QK_NORM_HEADS") and f"blk.{il}.{name}_norm.weight" in self.tensors
+        own = self.row.has("MAY_QK_NORM_HEADS") or self.row.has("MAY_QK_NORM")
+        own = own and f"blk.{il}.{name}_norm.weight" in self.tensors
         if own or (self.row.has("QK_NORM") and not self.late_norm):
             heads = self.norm(f"blk.{il}.{name}_norm", heads)
         if self.row.has("QK_NORM_WIDE"):

@@ -20,7 +20,7 @@ class Mixture:
     n_used: int
     n_groups: int = 1
     n_groups_used: int = 1
-    route: str = "SOFTMAX"  # SOFTMAX, SIGMOID, CHOSEN
+    route: str = "SOFTMAX"  # SOFTMAX, SIGMOID, CHOSEN, MIXER
     normed: bool = False
     scale: float = 1.0
     group_top: int | None = None  # how many of a group's best experts it counts by; None: as its router does
@@ -46,8 +46,26 @@ def limited(x: Mixture, choice: F32) -> F32:
     return np.where(np.isin(np.arange(x.n_groups), kept)[:, None], groups, -np.inf).ravel().astype(np.float32)
 
 
+def mixed_two(logits: F32) -> tuple[list[int], F32]:
+    """Choose two experts, each with its share of the softmax of logits that are near its own: sparsemixer."""
+    found, left = {}, np.ones(len(logits), bool)
+    for _ in range(2):
+        top = logits[left].max()
+        size = np.maximum(np.abs(logits), top)
+        near = left & ~((top - logits) / size > np.float32(0.02))
+        e = best(np.where(left, logits, -np.inf).astype(np.float32), 1)[0]
+        terms = exp(logits - top)
+        found[e] = np.float32(terms[e] / ascending(np.where(near, terms, np.float32(0))))
+        left[e] = False
+    ids = sorted(found)
+    return ids, np.array([found[e] for e in ids], np.float32)
+
+
 def route(x: Mixture, logits: F32, bias: F32 | None) -> tuple[list[int], F32]:
     """Choose the experts of a row by its logits [n]: (ids, ascending; their weights)."""
+    if x.route == "MIXER":
+        ids, weights = mixed_two(logits)
+        return ids, weights if x.scale == 1 else weights * np.float32(x.scale)
     scores = softmax(logits) if x.route == "SOFTMAX" else sigmoid(logits) if x.route == "SIGMOID" else logits
     choice = logits
     if bias is not None:

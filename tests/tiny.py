@@ -107,6 +107,7 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
     def per_layer(key: str, value: PerLayer) -> Pair:
         return (f"{t.arch}.{key}", "u32" if isinstance(value, int) else "i32[]", value)
 
+    is_rms = t.row.norm == "RMS" or t.row.has("RMS_EPSILON")
     pairs: list[Pair] = [
         ("general.architecture", "string", t.arch),
         ("general.name", "string", f"tiny {t.arch} {t.seed}"),
@@ -118,7 +119,7 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         per_layer("feed_forward_length", t.n_ff),
         per_layer("attention.head_count", t.n_head),
         per_layer("attention.head_count_kv", t.heads_kv),
-        (f"{t.arch}.attention.layer_norm_{'rms_' if t.row.norm == 'RMS' else ''}epsilon", "f32", t.eps),
+        (f"{t.arch}.attention.layer_norm_{'rms_' if is_rms else ''}epsilon", "f32", t.eps),
     ]
     if t.row.rope != "NONE":
         pairs.append((f"{t.arch}.rope.dimension_count", "u32", t.rotated))
@@ -374,7 +375,7 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
         name = f"{blk}.attn_sinks.weight"
         out.append(vector(name, 1 + weights.numbers(name, of_layer(t.n_head, il))))
     out += [weights.norm(f"{blk}.{name}.weight") for name in after]
-    if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE"):
+    if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE") or (t.qk_norm and t.row.has("MAY_QK_NORM")):
         for name, heads in (("attn_q", of_layer(t.n_head, il)), ("attn_k", of_layer(t.heads_kv, il))):
             n = t.dim_of(il) * (heads if t.row.has("QK_NORM_WIDE") else 1)
             size = SHARPNESS / t.dim_of(il) ** 0.25 if t.arch == "gemma4" else SHARPNESS  # which doesn't divide scores

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from gguf_writer import Tensor, vector
+from tiny_model import TinyModel, of_layer
 from vocabulary import Pair
 
 if TYPE_CHECKING:
     from tiny import _Weights
-    from tiny_model import TinyModel
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +23,11 @@ class Experts:
 
     n: int = 8
     n_used: int = 2
-    n_ff: int | None = None  # the key; None: experts are as wide as feed_forward_length says
-    width: int | None = None  # of an expert, where neither says it
-    shared_width: int = 0  # of the shared expert; 0: there is none
-    n_ff_shared: int | None = None  # the key of it
+    n_ff: int | None = None  # of an expert, as its key says; None: feed_forward_length
+    says_width: bool = False  # the file has the key, if n_ff is None
+    shared: bool = False
+    shared_width: int | None = None  # of the shared expert, which there is then; None: feed_forward_length
+    says_shared: bool = False
     n_shared: int | None = None
     n_groups: int | None = None
     n_groups_used: int | None = None
@@ -43,7 +44,33 @@ class Experts:
         return il >= (self.n_dense or 0) and (il + 1) % (self.step or 1) == 0
 
 
-DEFAULTS: dict[str, dict[str, Any]] = {"gpt-oss": {"n": 8, "n_used": 3}}
+SHARED = {"shared": True, "says_shared": True}
+# What the files of an architecture have.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "gpt-oss": {"n": 8, "n_used": 3},
+    "qwen2moe": {"n": 6, "n_used": 3, "says_width": True, **SHARED},
+    "qwen3moe": {"n": 8, "n_used": 2, "says_width": True},
+    "olmoe": {"n": 8, "n_used": 3},
+    "granitemoe": {"n": 5, "n_used": 2},
+    "phimoe": {"n": 8, "n_used": 2},
+    "glm4moe": {
+        "n": 8, "n_used": 3, "says_width": True, "shared": True, "n_shared": 1, "n_dense": 1, "gating": 2, "scale": 1.8,
+        "normed": True, "choice_bias": True,
+    },
+    "ernie4_5-moe": {
+        "n": 8, "n_used": 3, "says_width": True, "n_shared": 1, "n_dense": 1, "step": 1, "choice_bias": True, **SHARED,
+    },
+    "hunyuan-moe": {"n": 6, "n_used": 2, "says_width": True, "n_shared": 1, **SHARED},
+    "dots1": {
+        "n": 8, "n_used": 3, "says_width": True, "shared": True, "n_shared": 1, "n_dense": 1, "scale": 1.5,
+        "normed": True, "choice_bias": True,
+    },
+    "bailingmoe": {
+        "n": 8, "n_used": 3, "says_width": True, "shared": True, "n_shared": 1, "n_dense": 0, "scale": 1.0,
+        "normed": True,
+    },
+    "minimax-m2": {"n": 8, "n_used": 3, "says_width": True, "gating": 2, "choice_bias": True},
+}
 WIDE = 4  # what a clamped activation reads is that large: some of it is over 7
 
 
@@ -60,12 +87,16 @@ def keys(t: TinyModel) -> list[Pair]:
     if x is None:
         return []
     numbers = {
-        "expert_count": x.n, "expert_used_count": x.n_used, "expert_feed_forward_length": x.n_ff,
-        "expert_shared_feed_forward_length": x.n_ff_shared, "expert_shared_count": x.n_shared,
+        "expert_count": x.n, "expert_used_count": x.n_used, "expert_shared_count": x.n_shared,
+        "expert_feed_forward_length": (x.n_ff or t.n_ff) if x.says_width or x.n_ff else None,
+        "expert_shared_feed_forward_length": (x.shared_width or of_layer(t.n_ff, 0)) if x.says_shared else None,
         "expert_group_count": x.n_groups, "expert_group_used_count": x.n_groups_used,
         "leading_dense_block_count": x.n_dense, "interleave_moe_layer_step": x.step, "expert_gating_func": x.gating,
     }  # fmt: skip
-    pairs: list[Pair] = [(f"{t.arch}.{key}", "u32", value) for key, value in numbers.items() if value is not None]
+    pairs: list[Pair] = [
+        (f"{t.arch}.{key}", "u32" if isinstance(value, int) else "i32[]", value)
+        for key, value in numbers.items() if value is not None
+    ]
     if x.normed is not None:
         pairs.append((f"{t.arch}.expert_weights_norm", "bool", x.normed))
     if x.scale is not None:
@@ -82,7 +113,7 @@ def tensors(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     """Return what layer il has in the place of ffn_gate, ffn_up and ffn_down. The router is peaked."""
     x = experts_of(t)
     assert x is not None
-    width = x.n_ff or x.width or (t.n_ff if isinstance(t.n_ff, int) else t.n_ff[il])
+    width = x.n_ff or of_layer(t.n_ff, il)
     blk = f"blk.{il}"
 
     def all_of(name: str, n_in: int, rows: int) -> Tensor:
@@ -101,19 +132,18 @@ def tensors(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     if t.row.has("EXPERT_BIAS"):
         for name, n in (("ffn_gate", width), ("ffn_up", width), ("ffn_down", t.n_embd)):
             out.append(replace(weights.bias(f"{blk}.{name}_exps.bias", n * x.n), ne=[n, x.n]))
-    return out + _shared(t, x, blk, weights)
+    return out + _shared(t, x, il, weights)
 
 
-def _shared(t: TinyModel, x: Experts, blk: str, weights: _Weights) -> list[Tensor]:
-    if not x.shared_width:
+def _shared(t: TinyModel, x: Experts, il: int, weights: _Weights) -> list[Tensor]:
+    if not x.shared and x.shared_width is None:
         return []
-    out = []
+    out, width = [], x.shared_width or of_layer(t.n_ff, 0 if x.says_shared else il)
+    blk = f"blk.{il}"
     if t.row.has("SHARED_GATE"):
         name = f"{blk}.ffn_gate_inp_shexp.weight"
         out.append(vector(name, weights.numbers(name, t.n_embd) * 2 / math.sqrt(t.n_embd)))
-    sizes = {
-        "gate": (t.n_embd, x.shared_width), "up": (t.n_embd, x.shared_width), "down": (x.shared_width, t.n_embd),
-    }  # fmt: skip
+    sizes = {"gate": (t.n_embd, width), "up": (t.n_embd, width), "down": (width, t.n_embd)}
     return out + [weights.matrix(f"{blk}.ffn_{name}_shexp.weight", *size) for name, size in sizes.items()]
 
 

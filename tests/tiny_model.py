@@ -15,12 +15,15 @@ SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that
 
 
 # What tiny models of an architecture have where their fields are None: its files' keys, in sizes that show in logits.
-WINDOW = {"gpt-oss": 20, "gemma2": 20, "gemma3": 20, "phi3": 20, "exaone4": 20, "cohere2": 20, "gemma4": 20}
+WINDOW = dict.fromkeys(
+    ("gpt-oss", "gemma2", "gemma3", "phi3", "phimoe", "exaone4", "cohere2", "gemma4"), 20
+)
 WINDOW_PATTERN = {"gemma3": 2, "exaone4": 2, "cohere2": 2, "gemma4": 2}  # a window in layer 0, none in layer 1
 ROPE_BASE_SWA = {"gemma3": 500.0, "gemma4": 500.0}
 SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
 SCALES = {  # of embeddings, residuals, scores, logits; logits of granite and minicpm are divided by it
     "granite": (3.0, 0.4, 0.35, 2.0),
+    "granitemoe": (3.0, 0.4, 0.35, 2.0),
     "minicpm": (3.0, 0.4, None, 2.0),
     "command-r": (None, None, None, 0.25),
     "cohere2": (None, None, None, 0.25),
@@ -29,16 +32,17 @@ MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
 PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
 ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom")  # keys and values of their files have as many heads as queries
-SAYS_HEAD_DIM = (
-    "gpt-oss", "qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3", "openelm",
-    "gemma4",
-)  # fmt: skip
 XIELU = {  # of layers 0, 1, 2
     "alpha_p": (0.3, -0.2, 0.9), "alpha_n": (-1.1, 0.4, 0.1), "beta": (0.5, 0.4, 0.6), "eps": (-1e-6,) * 3,
 }  # fmt: skip
+SAYS_HEAD_DIM = (
+    "gpt-oss", "gemma4", "openelm",
+    "qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3",
+    "qwen3moe", "glm4moe", "ernie4_5-moe", "hunyuan-moe", "bailingmoe", "minimax-m2",
+)  # fmt: skip
 HEAT = {"mistral3": 0.5}
 YARN_LOG = {"mistral3": 1.0}
-HALF_ROTATED = ("phi2", "gptneox", "stablelm", "nemotron", "glm4")
+HALF_ROTATED = ("phi2", "gptneox", "stablelm", "nemotron", "glm4", "glm4moe", "minimax-m2")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +66,7 @@ class TinyModel:
     hashed: bool = False  # weights are hashed_numbers, the same with any numpy; formats that hold floats only
     embd_std: float | None = None  # size of token_embd's weights; None: 0.5, and of a tied one 2 / sqrt(n_embd)
     tied: bool = False  # no output.weight
+    qk_norm: bool = False  # where the architecture allows it
     biases: bool = False  # of attention's projections, where the architecture allows them
     ffn_biases: bool = False  # of all matrices of feed-forward, allowed or not
     norm_biases: bool = False  # where the architecture allows them

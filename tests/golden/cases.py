@@ -315,6 +315,47 @@ GEMMA4 = {
     "a large epsilon": Golden({"eps": 0.01}),
     "a final cap": Golden({"final_cap": 2.0}),
 }
+MANY_EXPERTS: Fields = {"n": 24, "n_used": 6}
+ODD_EXPERTS: Fields = {**ODD, "n_ff": 35}
+
+
+def experts(seed: int, fields: Fields, more: dict[str, Golden]) -> dict[str, Golden]:
+    """Return cases of an architecture with experts: few, many, odd sizes, and `fields` of its files in all of them.
+
+    Their seeds count from `seed` on. Another one is needed where rounded keys make a row choose another expert.
+    """
+    cases = {
+        "plain": Golden({}),
+        "many experts": Golden({"n_ff": 40, "experts": MANY_EXPERTS}),
+        "odd sizes": Golden({**ODD_EXPERTS, "experts": {"n": 7, "n_used": 3, "fused": True}}),
+        **more,
+    }
+    seeded = {name: {"seed": seed + i, **fields, **case.fields} for i, (name, case) in enumerate(cases.items())}
+    return {name: case._replace(fields=seeded[name]) for name, case in cases.items()}
+
+
+WIDE_SHARED: Fields = {"tied": True, "experts": {"n": 4, "n_used": 1, "shared_width": 150}}
+QWEN2MOE = experts(3100, {}, {"a wide shared expert": Golden(WIDE_SHARED)})
+QWEN3MOE = experts(3200, {"head_dim": 24}, {"yarn": Golden({**YARN_FIELDS, "seed": 1}, YARN)})
+OLMOE = experts(3300, {"n_head_kv": 4}, {})
+GRANITEMOE = experts(3450, {}, {"a shared expert": Golden({"experts": {"n": 6, "shared": True, "says_shared": True,
+                                                                 "shared_width": 50}, "tied": True})})
+PHIMOE = {
+    "plain": Golden({"seed": 3500, "experts": {"n": 8}}),
+    "many experts": Golden({"seed": 3501, "n_ff": 40, "experts": {"n": 32}, "window": 0}),
+    "odd sizes": Golden({"seed": 3502, **ODD_EXPERTS, "experts": {"n": 7}}),
+}
+GROUPED: Fields = {"n": 16, "n_used": 3, "n_groups": 4, "n_groups_used": 2, "n_dense": 0}
+GLM4MOE = experts(3650, {}, {
+    "groups, normed queries and keys": Golden({"qk_norm": True, "biases": True, "experts": GROUPED}),
+    "weights as they are": Golden({"experts": {"normed": False, "scale": 0.7}, "n_layer": 3}),
+})  # fmt: skip
+TWO_SHARED: Fields = {"n_dense": 2, "n_shared": 2, "shared_width": 192}
+ERNIE_MOE = experts(3700, {}, {"every second layer": Golden({"n_layer": 4, "experts": {**TWO_SHARED, "step": 2}})})
+HUNYUAN_MOE = experts(3800, {}, {})
+DOTS1 = experts(3900, {"n_head_kv": 4}, {"groups": Golden({"experts": GROUPED})})
+BAILINGMOE = experts(4000, {}, {"dense first": Golden({"n_layer": 3, "experts": TWO_SHARED})})
+MINIMAX = experts(4100, {"head_dim": 24}, {})
 OF: dict[str, dict[str, Golden]] = {
     "qwen3": QWEN3,
     "gemma": _gemma({}),
@@ -352,6 +393,17 @@ OF: dict[str, dict[str, Golden]] = {
     "apertus": APERTUS,
     "nemotron": NEMOTRON,
     "gpt-oss": GPT_OSS,
+    "qwen2moe": QWEN2MOE,
+    "qwen3moe": QWEN3MOE,
+    "olmoe": OLMOE,
+    "granitemoe": GRANITEMOE,
+    "phimoe": PHIMOE,
+    "glm4moe": GLM4MOE,
+    "ernie4_5-moe": ERNIE_MOE,
+    "hunyuan-moe": HUNYUAN_MOE,
+    "dots1": DOTS1,
+    "bailingmoe": BAILINGMOE,
+    "minimax-m2": MINIMAX,
 }
 
 

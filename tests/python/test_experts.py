@@ -19,7 +19,8 @@ MANY: dict[str, Any] = {"n_ff": 64, "n_ctx": 1024, "experts": {"n": 16, "n_used"
 SHARED: dict[str, Any] = {
     "n_layer": 3, "n_ctx": 1024, "format": "Q6_K", "n_embd": 256, "n_ff": 256,
     "experts": {
-        "n": 12, "n_used": 3, "n_ff": 256, "shared_width": 512, "n_shared": 2, "n_dense": 1, "gating": 2, "scale": 1.5,
+        "n": 12, "n_used": 3, "shared_width": 512, "n_shared": 2, "n_dense": 1, "gating": 2,
+        "scale": 1.5,
     },
 }  # fmt: skip
 MIXED: dict[str, Any] = {
@@ -28,7 +29,10 @@ MIXED: dict[str, Any] = {
 }  # fmt: skip
 ODD: dict[str, Any] = {
     "n_embd": 60, "n_head": 5, "n_head_kv": 1, "n_ff": 77, "n_ctx": 1024, "format": "F32",
-    "experts": {"n": 5, "n_used": 3, "fused": True, "n_ff": 35, "shared_width": 41, "n_ff_shared": 41},
+    "experts": {
+        "n": 5, "n_used": 3, "fused": True, "n_ff": 35, "shared_width": 41,
+        "says_shared": True,
+    },
 }  # fmt: skip
 MODELS = {"many": MANY, "shared": SHARED, "mixed formats": MIXED, "odd sizes": ODD}
 IDS = [(7 * i + i * i // 5) % 300 for i in range(700)]  # longer than a micro-batch of 512

@@ -74,6 +74,9 @@ GELU = [name for name, row in ARCHS.items() if row.act == "GELU"]
 GELU_TANH = [name for name, row in ARCHS.items() if row.act == "GELU_TANH"]
 ORDERED = ["phi2, plain", "gptneox, plain", "gptneox, sequential", "stablelm, plain", "stablelm, parallel",
            "stablelm, a flag that its norms contradict", "falcon, plain", "falcon, two norms"]   # fmt: skip
+EXPERTS = ["llama, experts", "llama, many experts, tied", *(f"{arch}, plain" for arch, row in ARCHS.items()
+                                                           if row.has("EXPERTS"))]
+RANKED = [case for case in EXPERTS if case != "phimoe, plain"]   # its router always chooses two, and sums nothing
 MISTAKES: list[tuple[str, str, Mistake]] = [
     *((f"llama, {kind}", "RoPE", mistakes.rope_scaling) for kind in ("linear", "yarn", "llama3", "longrope")),
     *(("llama, biases", name, mistake) for name, mistake in mistakes.BIASES.items()),
@@ -223,12 +226,35 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     ("bloom, plain", "no norm of embeddings", mistakes.without_norm("token_embd_norm")),
     ("gpt2, plain", "no positions", mistakes.no_positions),
     ("gpt2, plain", "positions from 1", mistakes.positions_from_one),
-    *((f"llama, {case}", name, mistake) for case in ("experts", "many experts, tied") for name, mistake in (
-        ("weights that don't sum to 1", mistakes.experts(normed=False)),
-        ("weights 2 % larger", mistakes.experts(scale=1.02)),
-        ("sigmoids", mistakes.experts(route="SIGMOID")),
-        ("an expert less", mistakes.experts(n_used=1)),
+    *((case, "weights 2 % larger", mistakes.mixtures(lambda x: replace(x, scale=1.02 * x.scale))) for case in EXPERTS),
+    *((case, "an expert less", mistakes.mixtures(lambda x: replace(x, n_used=x.n_used - 1))) for case in RANKED),
+    *((case, "other sums of weights", mistakes.mixtures(lambda x: replace(x, normed=not x.normed)))
+      for case in RANKED if case != "gpt-oss, plain"),
+    *((case, "softmax for sigmoids", mistakes.mixtures(lambda x: replace(x, route="SOFTMAX")))
+      for case in EXPERTS if ARCHS[case.split(",")[0]].has("SIGMOID_ROUTER")),
+    *((case, "no bias of choice", mistakes.zeros("exp_probs_b.bias")) for case in (
+        "glm4moe, weights as they are", "ernie4_5-moe, plain", "dots1, plain", "minimax-m2, plain",
     )),
+    *((case, "no shared expert", mistakes.zeros("ffn_down_shexp.weight")) for case in (
+        "qwen2moe, plain", "granitemoe, a shared expert", "glm4moe, plain", "ernie4_5-moe, plain", "hunyuan-moe, plain",
+        "dots1, plain", "bailingmoe, plain",
+    )),
+    ("qwen2moe, plain", "no gate of the shared expert", mistakes.no_tensor("ffn_gate_inp_shexp.weight")),
+    *((case, "no groups", mistakes.mixtures(lambda x: replace(x, n_groups_used=x.n_groups)))
+      for case in ("glm4moe, groups, normed queries and keys", "dots1, groups")),
+    *(("glm4moe, groups, normed queries and keys", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm"))
+      for one in "qk"),
+    *all_biases("glm4moe", "attn_q attn_k attn_v", "groups, normed queries and keys"),
+    *all_biases("phimoe", "attn_q attn_k attn_v attn_output attn_norm ffn_norm output_norm. output."),
+    ("phimoe, plain", "softmax", mistakes.mixtures(lambda x: replace(x, route="SOFTMAX", normed=True))),
+    ("phimoe, plain", "a window wider by 1", mistakes.window(1)),
+    *((f"{arch}, plain", "all rotated", mistakes.ropes(n_rot=16)) for arch in ("glm4moe",)),
+    ("minimax-m2, plain", "all rotated", mistakes.ropes(n_rot=24)),
+    *((f"{arch}, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm"))
+      for arch in ("qwen3moe", "olmoe", "hunyuan-moe", "dots1", "minimax-m2") for one in "qk"),
+    *((f"{arch}, plain", "norms of heads", mistakes.norm_by_heads) for arch in ("olmoe", "minimax-m2")),
+    *(("granitemoe, plain", f"no {name}", mistakes.number(name, 1.0))
+      for name in ("embd_scale", "residual_scale", "logit_scale")),
     *(one for arch in ("phi2", "starcoder2", "gptneox") for one in all_biases(arch, TURNED)),
     *(one for arch in ("gpt2", "bloom") for one in all_biases(arch, UNTURNED)),
     *all_biases("falcon", TURNED, "biases"),

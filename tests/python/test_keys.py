@@ -29,10 +29,18 @@ OWN = {
     "deepseek2": (
         "attention.kv_lora_rank", "attention.key_length_mla", "attention.value_length_mla", "rope.dimension_count",
     ),
-    "granite": ("embedding_scale", "residual_scale", "attention.scale", "logit_scale"),
+    **dict.fromkeys(
+        ("granite", "granitemoe"), ("embedding_scale", "residual_scale", "attention.scale", "logit_scale")
+    ),
 }
+EXPERTS = ("expert_count", "expert_used_count")
 NEEDED = [
-    (arch, key) for arch, row in ARCHS.items() for key in (*ALWAYS, EPSILON[row.norm], *OWN.get(arch, ()))
+    (arch, key)
+    for arch, row in ARCHS.items()
+    for key in (
+        *ALWAYS, EPSILON["RMS" if row.has("RMS_EPSILON") else row.norm], *(EXPERTS if row.has("EXPERTS") else ()),
+        *OWN.get(arch, ()),
+    )
 ]  # fmt: skip
 
 YARN = {"rope": "yarn", "rope_n_ctx_orig": 512}
@@ -95,6 +103,22 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("deepseek2", "rope.scaling.yarn_log_multiplier", 0.0, 0.1, YARN),
     ("bloom", "attention.max_alibi_bias", 8.0, 4.0, {}),
     ("llama", "expert_count", 0, None, {}),
+    ("olmoe", "expert_feed_forward_length", 96, None, {}),
+    ("qwen3moe", "expert_feed_forward_length", 48, None, {"experts": {"n_ff": 48}, "format": "F32"}),
+    ("dots1", "expert_shared_feed_forward_length", 96, None, {}),
+    ("qwen2moe", "expert_shared_feed_forward_length", 96, None, {}),
+    ("dots1", "expert_shared_count", 0, None, {"experts": {"shared": False}}),
+    ("llama", "expert_group_count", 1, 4, {"experts": {"n_groups_used": 1}}),
+    ("glm4moe", "expert_group_used_count", 2, 1, {"experts": {"n_groups": 2}}),
+    ("olmoe", "expert_gating_func", 1, 2, {}),
+    ("dots1", "expert_gating_func", 2, 1, {}),
+    ("phimoe", "expert_gating_func", 0, 1, {}),
+    ("llama", "expert_weights_norm", True, False, {"experts": {}}),
+    ("olmoe", "expert_weights_norm", False, True, {}),
+    ("minimax-m2", "expert_weights_scale", 1.0, 2.0, {}),
+    ("bailingmoe", "leading_dense_block_count", 0, None, {}),
+    ("ernie4_5-moe", "interleave_moe_layer_step", 1, None, {}),
+    ("glm4moe", "nextn_predict_layers", 0, None, {}),
 ]
 
 

@@ -71,8 +71,12 @@ static int count_vocab(const gguf *g, errors *e) {
 static void read_model(gemel_model *m, keys *r) {
     m->n_ctx_train = keys_int(r, "context_length", 1, 1 << 30, REQUIRED);
     m->n_embd = keys_int(r, "embedding_length", 1, 1 << 20, REQUIRED);
-    m->n_layer = keys_int(r, "block_count", 1, 4096, REQUIRED);
-    const char *eps = m->arch->norm == NORM_RMS ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
+    r->n_layer = keys_int(r, "block_count", 1, 4096, REQUIRED);
+    // Files count layers that predict further tokens, which a decoder leaves out.
+    m->n_spare_layers = keys_int(r, "nextn_predict_layers", 0, r->code ? 0 : r->n_layer - 1, 0);
+    m->n_layer = r->n_layer - m->n_spare_layers;
+    int is_rms = m->arch->norm == NORM_RMS || arch_has(m->arch, RMS_EPSILON);
+    const char *eps = is_rms ? "attention.layer_norm_rms_epsilon" : "attention.layer_norm_epsilon";
     m->norm_eps = (float)keys_float(r, eps, 0, 1, REQUIRED);
     double embd_scale = arch_has(m->arch, EMBD_SQRT) ? fm_sqrt((double)m->n_embd) : 1;
     m->embd_scale = (float)keys_float(r, "embedding_scale", -1e6, 1e6, embd_scale);
@@ -338,7 +342,6 @@ static int read_numbers(gemel_model *m, keys *r) {
     m->classes = calloc((size_t)m->n_layer, sizeof *m->classes);
     m->ropes = calloc(ROPES_MAX, sizeof *m->ropes);
     m->n_ropes = m->arch->rope == ROPE_NONE ? 0 : 1;
-    r->n_layer = m->n_layer;
     if (!m->layers || !m->classes || !m->ropes)
         return fail(r->e, GEMEL_E_MEMORY, "no memory for %d layers", m->n_layer);
     for (int il = 0; il < m->n_layer && !r->code; il++) read_layer(m, r, il);

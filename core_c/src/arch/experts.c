@@ -29,10 +29,12 @@ static void check_groups(keys *r, const experts *x) {
                  r->arch, x->n_used, x->n_groups_used, x->n_groups, x->n / x->n_groups * x->n_groups_used));
 }
 
-static void read_shared(keys *r, experts *x) {
+// `absent`: its length where the file says nothing.
+static void read_shared(keys *r, experts *x, int absent) {
     int n = keys_int(r, "expert_shared_count", 0, N_EXPERT_MAX, 0);
     int64_t width = (int64_t)n * x->n_ff;
-    x->n_ff_shared = keys_int(r, "expert_shared_feed_forward_length", 0, N_FF_MAX, width < N_FF_MAX ? (int)width : 0);
+    if (width > 0) absent = width < N_FF_MAX ? (int)width : 0;
+    x->n_ff_shared = keys_int(r, "expert_shared_feed_forward_length", 0, N_FF_MAX, absent);
     if (x->n_ff_shared == 0 && width >= N_FF_MAX)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
                           "%s.expert_shared_count is %d: that many experts of length %d are too large together",
@@ -54,7 +56,11 @@ void experts_read(gemel_model *m, keys *r, int il) {
     if (r->code || n == 0) return;
     int most_used = n < N_USED_MAX ? n : N_USED_MAX, n_used = keys_int(r, "expert_used_count", 1, most_used, REQUIRED);
     experts own = {.n = n, .n_used = n_used, .act = m->arch->act, .group_top = 1};
-    own.n_ff = keys_int_of_layer(r, "expert_feed_forward_length", il, 1, N_FF_MAX, l->ff.n_ff);
+    int split = arch_has(m->arch, SPLIT_EXPERTS) && !r->code ? l->ff.n_ff / n_used : l->ff.n_ff;
+    own.n_ff = keys_int_of_layer(r, "expert_feed_forward_length", il, 1, N_FF_MAX, split);
+    if (own.n_ff < 1 && !r->code)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s.feed_forward_length is %d, which %d experts can't share", r->arch,
+                          l->ff.n_ff, n_used));
     own.n_groups = keys_int(r, "expert_group_count", 0, n, 1);
     own.n_groups += own.n_groups == 0;   // some files say 0 for none
     own.n_groups_used = keys_int(r, "expert_group_used_count", 0, own.n_groups, own.n_groups);
@@ -64,7 +70,7 @@ void experts_read(gemel_model *m, keys *r, int il) {
     own.is_normed = keys_bool(r, "expert_weights_norm", arch_has(m->arch, WEIGHTS_NORMED));
     own.weights_scale = (float)keys_float(r, "expert_weights_scale", 0, 1e6, 1);
     own.weights_scale += own.weights_scale == 0;   // 0: not said
-    read_shared(r, &own);
+    read_shared(r, &own, arch_has(m->arch, SHARED_GATE) ? l->ff.n_ff : 0);
     if (!r->code) check_groups(r, &own);
     if (r->code || !layer_has_experts(r, il)) return;
     *x = own;

@@ -97,6 +97,21 @@ void tune_gemma4(gemel_model *m, keys *r) {
 
 void tune_phi3(gemel_model *m, keys *r) { windows(m, r, 0, 0); }
 
+// The models were trained with sparsemixer (arXiv:2409.12136); files that say another router have that one.
+void tune_phimoe(gemel_model *m, keys *r) {
+    windows(m, r, 0, 0);
+    if (keys_int(r, "expert_gating_func", 0, 255, 0) != 0) return;
+    keys_unread(r, "expert_weights_norm");
+    for (int il = 0; il < m->n_layer && !r->code; il++) {
+        experts *x = &m->layers[il].experts;
+        x->route = ROUTE_MIXER;
+        x->is_normed = 0;
+        if (x->n && x->n_used != 2)
+            keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s.expert_used_count is %d: this router chooses 2", r->arch,
+                              x->n_used));
+    }
+}
+
 void tune_smollm3(gemel_model *m, keys *r) {
     (void)r;
     for (int il = 3; il < m->n_layer; il += 4) m->layers[il].attn.rope = -1;

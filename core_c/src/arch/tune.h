@@ -10,6 +10,7 @@ void tune_phi3(gemel_model *m, keys *r);
 void tune_smollm3(gemel_model *m, keys *r);
 void tune_olmo2(gemel_model *m, keys *r);
 void tune_gpt_oss(gemel_model *m, keys *r);
+void tune_phimoe(gemel_model *m, keys *r);
 void tune_granite(gemel_model *m, keys *r);
 void tune_deepseek2(gemel_model *m, keys *r);
 void tune_mpt(gemel_model *m, keys *r);

@@ -80,8 +80,28 @@ static void weigh(const kernels *k, const experts *x, const float *scores, const
     if (x->route == ROUTE_CHOSEN) softmax(k, own, n, own);
     float sum = sum_of(own, n) + 1e-20f;
     for (int i = 0; i < n && x->is_normed; i++) own[i] = own[i] / sum;
-    for (int i = 0; i < n && x->weights_scale != 1; i++) own[i] = own[i] * x->weights_scale;
     memcpy(weights, own, sizeof *own * (size_t)n);
+}
+
+// Whether a logit is near the largest, relative to the larger size of the two.
+static int is_near(float logit, float top) {
+    float size = logit < 0 ? 0 - logit : logit;
+    return !((top - logit) / (size > top ? size : top) > 0.02f);
+}
+
+// Two experts, one after the other: the weight of each is its share of the softmax of logits near its own, without the
+// first one's when it is the second. `choice` is a copy of the logits, `scores` is for use here.
+static void mix_two(const kernels *k, int n, const float *logits, float *choice, float *scores, int *chosen,
+                    float *weights) {
+    for (int i = 0; i < 2; i++) {
+        float top = largest(choice, n), sum = 0;
+        k->exps(logits, top, pad_to(n, 16), scores);
+        for (int e = 0; e < n; e++)
+            if (choice[e] != -INFINITY && is_near(logits[e], top)) sum = sum + scores[e];
+        int e = take_best(choice, n), at = i && e < chosen[0] ? 0 : i;
+        if (at < i) chosen[1] = chosen[0], weights[1] = weights[0];
+        chosen[at] = e, weights[at] = scores[e] / sum;
+    }
 }
 
 // Row t's experts and their weights. With one row, every thread finds them for itself.
@@ -103,8 +123,13 @@ static void route_row(const worker *w, const experts *x, int t) {
     int is_scored = x->choice_bias || x->n_groups_used < x->n_groups;
     for (int e = 0; e < x->n && is_scored; e++) choice[e] = x->choice_bias ? scores[e] + x->choice_bias[e] : scores[e];
     int *chosen = s->chosen + place * (size_t)x->n_used;
-    choose(x, choice, chosen);
-    weigh(w->k, x, scores, chosen, weights);
+    if (x->route == ROUTE_MIXER) {
+        mix_two(w->k, x->n, logits, choice, scores, chosen, weights);
+    } else {
+        choose(x, choice, chosen);
+        weigh(w->k, x, scores, chosen, weights);
+    }
+    for (int i = 0; i < x->n_used && x->weights_scale != 1; i++) weights[i] = weights[i] * x->weights_scale;
     float of_shared[16] = {0};
     if (has_gate && finite == 0) w->k->sigmoids(shared, 16, of_shared);
     weights[x->n_used] = has_gate ? of_shared[0] : 1;

@@ -69,11 +69,21 @@ static int check_shape(const walk *w, const gguf_tensor *t, const shape *s) {
     return GEMEL_OK;
 }
 
+// Whether a tensor is of a layer that is left out, by its name: blk.N. and more.
+static int is_spare(const walk *w, const gguf_tensor *t) {
+    const char *at = t->name.at, *end = at + t->name.size;
+    int n = 0, n_digits = 0;
+    if (t->name.size < 6 || memcmp(at, "blk.", 4) != 0) return 0;
+    for (at += 4; at < end && *at >= '0' && *at <= '9' && n_digits < 5; at++, n_digits++) n = 10 * n + (*at - '0');
+    int is_layer = n_digits && at < end && *at == '.';
+    return is_layer && n >= w->m->n_layer && n < w->m->n_layer + w->m->n_spare_layers;
+}
+
 // Every tensor of the file must have a slot: ignoring one would change the result.
 static int check_leftover(const walk *w) {
     printable name;
     for (int i = 0; i < gguf_n_tensors(w->g); i++)
-        if (!w->is_used[i])
+        if (!w->is_used[i] && !is_spare(w, gguf_tensor_at(w->g, i)))
             return fail(w->e, GEMEL_E_UNSUPPORTED, "unexpected tensor %s: architecture %s does not use it",
                         name_of(gguf_tensor_at(w->g, i), &name), w->m->arch->name);
     return GEMEL_OK;

@@ -15,6 +15,7 @@ typedef enum route_kind {                                                       
     ROUTE_SOFTMAX,                                                              // scores are the softmax of all logits
     ROUTE_SIGMOID,                                                              // scores are the sigmoids
     ROUTE_CHOSEN,   // weights are the softmax of the chosen experts' logits
+    ROUTE_MIXER,    // two experts, each by the softmax of logits near its own
 } route_kind;
 
 // Properties of an architecture. Those that name a tensor mean that its files must have it; with MAY_, may have it.
@@ -62,6 +63,9 @@ typedef uint64_t properties;
 #define ROUTER_BIAS PROPERTY(41)
 #define EXPERT_BIAS PROPERTY(42)     // of every expert's projections
 #define CHOSEN_ROUTER PROPERTY(43)   // weights are the softmax of the chosen experts, where the file says nothing
+#define SPLIT_EXPERTS PROPERTY(46)   // without a length, experts share feed_forward_length among a row's
+#define MAY_QK_NORM PROPERTY(45)     // files may have QK_NORM's tensors
+#define RMS_EPSILON PROPERTY(44)     // of LayerNorms: files have it in the key of RMS norms
 
 #define MAY_QK_NORM_HEADS PROPERTY(31)   // each head of q and k is normed alone, by its own weights
 #define MAY_OUT_SCALE PROPERTY(57)       // the stream is multiplied by a number after a layer

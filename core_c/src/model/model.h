@@ -127,6 +127,7 @@ struct workspace;
 struct gemel_model {
     const arch *arch;
     int n_vocab, n_ctx_train, n_embd, n_layer;
+    int n_spare_layers;   // of the file, after the others: not loaded
     float norm_eps;
     float embd_scale, logit_scale, logit_soft_cap;   // 1, 1, 0: neutral
     float *slopes;                                   // of all layers; NULL: none

@@ -44,6 +44,17 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "gpt-oss": ("CHOSEN_ROUTER", "EXPERTS", "EXPERT_BIAS", "FFN_NORM_POST", "OUT_BIAS", "QKV_BIAS", "ROUTER_BIAS",
         "SINKS", "WINDOWS"),
     "gemma4": ("EMBD_SQRT", "MAY_OUT_SCALE", "POST_NORM", "QK_NORM", "WINDOWS"),
+    "qwen2moe": ("EXPERTS", "LARGE_KEYS", "QKV_BIAS", "SHARED_GATE", "SPLIT_EXPERTS"),
+    "qwen3moe": ("EXPERTS", "QK_NORM", "SPLIT_EXPERTS", "WEIGHTS_NORMED"),
+    "olmoe": ("EXPERTS", "QK_NORM_WIDE"),
+    "granitemoe": ("EXPERTS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "WEIGHTS_NORMED"),
+    "phimoe": ("EXPERTS", "HEAD_BIAS", "NORM_BIAS", "OUT_BIAS", "QKV_BIAS", "RMS_EPSILON", "WEIGHTS_NORMED", "WINDOWS"),
+    "glm4moe": ("EXPERTS", "FFN_NORM_POST", "MAY_CHOICE_BIAS", "MAY_QKV_BIAS", "MAY_QK_NORM", "SIGMOID_ROUTER"),
+    "ernie4_5-moe": ("EXPERTS", "MAY_CHOICE_BIAS", "WEIGHTS_NORMED"),
+    "hunyuan-moe": ("EXPERTS", "QK_NORM", "WEIGHTS_NORMED"),
+    "dots1": ("EXPERTS", "MAY_CHOICE_BIAS", "QK_NORM", "SIGMOID_ROUTER"),
+    "bailingmoe": ("EXPERTS",),
+    "minimax-m2": ("EXPERTS", "MAY_CHOICE_BIAS", "QK_NORM_WIDE", "SIGMOID_ROUTER", "WEIGHTS_NORMED"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -67,8 +78,14 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_Q_B": ("attn_q.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "Q", "ONE"),
     "ATTN_K_B": ("attn_k.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "K", "ONE"),
     "ATTN_V_B": ("attn_v.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "V", "ONE"),
-    "ATTN_Q_NORM": ("attn_q_norm.weight", "layer", "vector", "QK_NORM | QK_NORM_WIDE", "0", "0", "Q_NORM", "ONE"),
-    "ATTN_K_NORM": ("attn_k_norm.weight", "layer", "vector", "QK_NORM | QK_NORM_WIDE", "0", "0", "K_NORM", "ONE"),
+    "ATTN_Q_NORM": (
+        "attn_q_norm.weight", "layer", "vector", "QK_NORM | QK_NORM_WIDE", "MAY_QK_NORM",
+        "0", "Q_NORM", "ONE",
+    ),
+    "ATTN_K_NORM": (
+        "attn_k_norm.weight", "layer", "vector", "QK_NORM | QK_NORM_WIDE", "MAY_QK_NORM",
+        "0", "K_NORM", "ONE",
+    ),
     "ATTN_SINKS": ("attn_sinks.weight", "layer", "scores", "SINKS", "0", "0", "N_HEAD", "ONE"),
     "MLA_Q": ("attn_q.weight", "layer", "matrix", "HAS_MLA", "0", "0", "EMBD", "MLA_Q"),
     "MLA_Q_A": ("attn_q_a.weight", "layer", "matrix", "HAS_MLA", "0", "0", "EMBD", "Q_RANK"),

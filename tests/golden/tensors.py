@@ -1,0 +1,238 @@
+"""Names of tensors in transformers, and how GGUF's tensors become what transformers has: joined, reordered, renamed.
+
+A table maps a GGUF name to transformers'; families.py says which architecture has which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from gguf_file import F32
+from tiny import TinyModel, of_layer
+from tiny_model import XIELU
+
+Weights = dict[str, F32]
+
+LLAMA = {
+    "attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj", "ffn_gate": "mlp.gate_proj", "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj", "attn_norm": "input_layernorm", "ffn_norm": "post_attention_layernorm",
+    "attn_q_norm": "self_attn.q_norm", "attn_k_norm": "self_attn.k_norm",
+    "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
+}  # fmt: skip
+SEED = {**LLAMA, "post_attention_norm": "post_attention_layernorm"}
+HUNYUAN = {**LLAMA, "attn_q_norm": "self_attn.query_layernorm", "attn_k_norm": "self_attn.key_layernorm"}
+APERTUS = {**LLAMA, "attn_norm": "attention_layernorm", "ffn_norm": "feedforward_layernorm", "act_fn": "mlp.act_fn"}
+GLM4 = {
+    **LLAMA, "post_attention_norm": "post_self_attn_layernorm", "post_ffw_norm": "post_mlp_layernorm",
+    "ffn_up": "mlp.gate_up_proj",
+}  # fmt: skip
+AFTER = {"post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
+GEMMA2 = {**LLAMA, **AFTER, "ffn_norm": "pre_feedforward_layernorm"}
+FC = {"attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
+PHI2 = {**LLAMA, **FC, "output_norm": "model.final_layernorm"}
+PHI3 = {**LLAMA, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}
+STARCODER2 = {**LLAMA, "ffn_up": "mlp.c_fc", "ffn_down": "mlp.c_proj"}
+GPT2 = {
+    "token_embd": "transformer.wte", "position_embd": "transformer.wpe", "output_norm": "transformer.ln_f",
+    "output": "lm_head", "attn_norm": "transformer.h.{}.ln_1", "attn_qkv": "transformer.h.{}.attn.c_attn",
+    "attn_output": "transformer.h.{}.attn.c_proj", "ffn_norm": "transformer.h.{}.ln_2",
+    "ffn_up": "transformer.h.{}.mlp.c_fc", "ffn_down": "transformer.h.{}.mlp.c_proj",
+}  # fmt: skip
+BLOOM_LAYER = {
+    "attn_norm": "input_layernorm", "attn_qkv": "self_attention.query_key_value",
+    "attn_output": "self_attention.dense", "ffn_norm": "post_attention_layernorm",
+    "ffn_up": "mlp.dense_h_to_4h", "ffn_down": "mlp.dense_4h_to_h",
+}  # fmt: skip
+BLOOM = {
+    "token_embd": "transformer.word_embeddings", "token_embd_norm": "transformer.word_embeddings_layernorm",
+    "output_norm": "transformer.ln_f", "output": "lm_head",
+    **{name: f"transformer.h.{{}}.{other}" for name, other in BLOOM_LAYER.items()},
+}  # fmt: skip
+GPTNEOX = {
+    "token_embd": "gpt_neox.embed_in", "output_norm": "gpt_neox.final_layer_norm", "output": "lm_head",
+    **{name: f"gpt_neox.layers.{{}}.{other}".replace("self_attention", "attention")
+       for name, other in BLOOM_LAYER.items()},
+}  # fmt: skip
+MPT = {
+    "token_embd": "transformer.wte", "output_norm": "transformer.norm_f", "output": "lm_head",
+    "attn_norm": "transformer.blocks.{}.norm_1", "attn_qkv": "transformer.blocks.{}.attn.Wqkv",
+    "attn_output": "transformer.blocks.{}.attn.out_proj", "ffn_norm": "transformer.blocks.{}.norm_2",
+    "ffn_up": "transformer.blocks.{}.ffn.up_proj", "ffn_down": "transformer.blocks.{}.ffn.down_proj",
+}  # fmt: skip
+
+
+DEEPSEEK2 = {
+    **LLAMA, "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm",
+    "attn_q_b": "self_attn.q_b_proj", "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
+    "attn_kv_a_norm": "self_attn.kv_a_layernorm", "attn_kv_b": "self_attn.kv_b_proj",
+    "ffn_gate_inp": "mlp.gate", "exp_probs_b": "mlp.gate.e_score_correction",
+    "ffn_gate_up_exps": "mlp.experts.gate_up_proj", "ffn_down_exps": "mlp.experts.down_proj",
+    **{f"ffn_{one}_shexp": f"mlp.shared_experts.{one}_proj" for one in ("gate", "up", "down")},
+}  # fmt: skip
+
+
+def halves(t: TinyModel, weights: Weights) -> Weights:
+    """Reorder the rows of q and k from GGUF's neighbouring pairs to transformers' order, first halves first."""
+    out = dict(weights)
+    for name, x in weights.items():
+        if ".attn_q." in name or ".attn_k." in name:
+            heads = x.reshape(-1, t.dim // 2, 2, *x.shape[1:])
+            out[name] = np.ascontiguousarray(heads.swapaxes(1, 2).reshape(x.shape))
+    return out
+
+
+def less_one(t: TinyModel, weights: Weights) -> Weights:
+    """Take the 1 off norms that Gemma's classes add to their weights."""
+    return {name: x - 1 if name.endswith("_norm.weight") else x for name, x in weights.items()}
+
+
+def joined(weights: Weights, names: tuple[str, ...], into: str, join: Callable[[list[F32]], F32]) -> Weights:
+    """Join tensors of each layer and kind, in the order of names."""
+    out = dict(weights)
+    for name in weights:
+        blk, _, kind = name.rpartition(f".{names[-1]}.")
+        if blk:
+            out[f"{blk}.{into}.{kind}"] = join([out.pop(f"{blk}.{one}.{kind}") for one in names])
+    return out
+
+
+def xielu(t: TinyModel, weights: Weights) -> Weights:
+    """Add the numbers of each layer's activation, which are parameters there."""
+    numbers = {f"blk.{il}.act_fn.{name}": np.array(by[il % 3], np.float32).reshape([1] if "alpha" in name else [])
+               for name, by in XIELU.items() for il in range(t.n_layer)}
+    return {**weights, **numbers}
+
+
+QKV = ("attn_q", "attn_k", "attn_v")
+
+
+def qkv(t: TinyModel, weights: Weights) -> Weights:
+    return joined(weights, QKV, "attn_qkv", np.concatenate)
+
+
+def gate(t: TinyModel, weights: Weights) -> Weights:
+    return joined(weights, ("ffn_gate", "ffn_up"), "ffn_up", np.concatenate)
+
+
+def qkv_and_gate(t: TinyModel, weights: Weights) -> Weights:
+    return gate(t, qkv(t, weights))
+
+
+def qkv_by_groups(t: TinyModel, weights: Weights) -> Weights:
+    """Join q, k and v a group at a time: the queries of a key's head, the key, the value."""
+    n = of_layer(t.heads_kv, 0)
+
+    def join(parts: list[F32]) -> F32:
+        groups = [x.reshape(n, -1, *x.shape[1:]) for x in parts]
+        return np.concatenate(groups, axis=1).reshape(-1, *parts[0].shape[1:])
+
+    return joined(weights, QKV, "attn_qkv", join)
+
+
+def turned(t: TinyModel, weights: Weights) -> Weights:
+    """Write matrices of layers with a row per input, as GPT-2's are."""
+    return {name: x.T if x.ndim == 2 and name.startswith("blk.") else x for name, x in qkv(t, weights).items()}
+
+
+def falcon(t: TinyModel, weights: Weights) -> Weights:
+    """Name the two norms of a layer, where it has two, as transformers does."""
+    renamed = {"attn_norm": "ln_mlp", "attn_norm_2": "ln_attn"} if t.two_norms else {}
+    out = {}
+    for name, x in qkv_by_groups(t, weights).items():
+        blk, _, part = name.rpartition(".")
+        stem, _, norm = blk.rpartition(".")
+        out[f"{stem}.{renamed[norm]}.{part}" if norm in renamed else name] = x
+    return out
+
+
+def kv_b(t: TinyModel, weights: Weights) -> Weights:
+    """Join k_b, turned, and v_b head by head, as they were trained."""
+    out = dict(weights)
+    for name in weights:
+        blk, _, part = name.rpartition(".attn_k_b.")
+        if blk:
+            k, v = out.pop(name), out.pop(f"{blk}.attn_v_b.{part}")
+            out[f"{blk}.attn_kv_b.{part}"] = np.concatenate([k.swapaxes(1, 2), v], axis=1).reshape(-1, t.kv_rank)
+    return out
+
+
+def gemma4(t: TinyModel, weights: Weights) -> Weights:
+    """Name the scale of a layer as transformers does, without `weight`."""
+    return {name.replace("layer_output_scale.weight", "self.layer_scalar"): x for name, x in weights.items()}
+
+
+# ---- Experts ---------------------------------------------------------------------------------------------------------
+
+EXPERTS = {
+    "ffn_gate_inp": "mlp.gate", "ffn_gate_up_exps": "mlp.experts.gate_up_proj",
+    "ffn_down_exps": "mlp.experts.down_proj", "exp_probs_b": "mlp.gate.e_score_correction_bias",
+}  # fmt: skip
+SHARED = {
+    **EXPERTS, "ffn_gate_shexp": "mlp.shared_experts.gate_proj", "ffn_up_shexp": "mlp.shared_experts.up_proj",
+    "ffn_down_shexp": "mlp.shared_experts.down_proj",
+}  # fmt: skip
+QWEN2MOE = {
+    **LLAMA, **{name: other.replace("shared_experts", "shared_expert") for name, other in SHARED.items()},
+    "ffn_gate_inp_shexp": "mlp.shared_expert_gate",
+}  # fmt: skip
+GLM4MOE = {**LLAMA, **SHARED, "post_attention_norm": "post_attention_layernorm"}
+ERNIE_MOE = {**LLAMA, **SHARED, "exp_probs_b": "mlp.gate.moe_statics.e_score_correction_bias"}
+HUNYUAN_MOE = {
+    **HUNYUAN, **{name: other.replace("shared_experts", "shared_mlp") for name, other in SHARED.items()},
+    "ffn_gate_inp": "mlp.gate.wg",
+}  # fmt: skip
+GRANITEMOE = {
+    **LLAMA, **{name: other.replace("mlp", "block_sparse_moe") for name, other in EXPERTS.items()},
+    "ffn_gate_inp": "block_sparse_moe.router", "ffn_up_shexp": "shared_mlp.input_linear",
+    "ffn_down_shexp": "shared_mlp.output_linear",
+}  # fmt: skip
+
+
+def gate_up(weights: Weights) -> Weights:
+    """Join the gate and up of each expert, rows of its gate first."""
+    names = ("ffn_gate_exps", "ffn_up_exps")
+    return joined(weights, names, "ffn_gate_up_exps", lambda parts: np.concatenate(parts, axis=1))
+
+
+GPT_OSS = {
+    **SEED, "attn_sinks": "self_attn.sinks", "ffn_gate_inp": "mlp.router",
+    "ffn_gate_up_exps": "mlp.experts.gate_up_proj", "ffn_down_exps": "mlp.experts.down_proj",
+}  # fmt: skip
+
+
+def alternating(t: TinyModel, weights: Weights) -> Weights:
+    """Join the gate and up of each expert, a row of one after a row of the other, and write a row per input."""
+    names = ("ffn_gate_exps", "ffn_up_exps")
+
+    def join(parts: list[F32]) -> F32:
+        return np.stack(parts, axis=2).reshape(len(parts[0]), -1, *parts[0].shape[2:])
+
+    out = joined(weights, names, "ffn_gate_up_exps", join)
+    return {name: x.swapaxes(1, 2) if x.ndim == 3 else x for name, x in out.items()}
+
+
+def only_gate_up(t: TinyModel, weights: Weights) -> Weights:
+    return gate_up(weights)
+
+
+def qwen2moe(t: TinyModel, weights: Weights) -> Weights:
+    """Write the shared expert's router as a matrix."""
+    out = gate_up(weights)
+    return {name: x.reshape(1, -1) if ".ffn_gate_inp_shexp." in name else x for name, x in out.items()}
+
+
+def granite_experts(t: TinyModel, weights: Weights) -> Weights:
+    out = gate_up(halves(t, weights))
+    return joined(out, ("ffn_gate_shexp", "ffn_up_shexp"), "ffn_up_shexp", np.concatenate)
+
+
+def ernie_experts(t: TinyModel, weights: Weights) -> Weights:
+    """Write the biases of choice as rows; where there are none, zeros."""
+    out = gate_up(weights)
+    for name in list(out):
+        if name.endswith(".ffn_gate_inp.weight"):
+            bias = name.replace("ffn_gate_inp.weight", "exp_probs_b.bias")
+            out[bias] = out.get(bias, np.zeros(len(out[name]), np.float32)).reshape(1, -1)
+    return out
