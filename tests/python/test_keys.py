@@ -205,6 +205,14 @@ def test_a_gemma4_with_a_part_that_is_missing_here_is_refused_by_its_name(key: s
         gemel.open(data)
 
 
+def test_an_unknown_architecture_is_refused_with_what_is_supported_and_what_it_needs() -> None:
+    for arch, lacks in (("mystery", ""), ("gemma3n", ": gemel has no layers with four residual streams per token")):
+        with pytest.raises(gemel.UnsupportedError) as caught:
+            gemel.open(tiny_bytes(kv=(("general.architecture", "string", arch),)))
+        assert f'the architecture "{arch}" (general.architecture) is not supported{lacks}' in str(caught.value)
+        assert str(caught.value).endswith(f"(supported: {', '.join(ARCHS)})")
+
+
 def test_a_gemma4_whose_values_are_keys_of_another_length_is_refused() -> None:
     data = tiny_bytes(arch="gemma4", k_is_v=True, kv=(("gemma4.attention.value_length", "u32", 8),))
     with pytest.raises(gemel.FormatError, match="layer 1 has no attn_v, so that its values are its keys; but values"):

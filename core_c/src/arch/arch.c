@@ -27,6 +27,11 @@ enum { N_ARCHS = sizeof archs / sizeof *archs };
 
 enum { ROPES_MAX = 2, HEAD_DIM_MAX = 1024, N_HEAD_MAX = 4096, N_FF_MAX = 1 << 22 };
 
+// What an architecture that is not supported lacks here, where that is known.
+static const char *lacks(gguf_span name) {
+    return span_is(name, "gemma3n") ? ": gemel has no layers with four residual streams per token (AltUp)" : "";
+}
+
 static int find_arch(gemel_model *m, const gguf *g, errors *e) {
     char known[1024] = "";
     gguf_span name;
@@ -40,8 +45,8 @@ static int find_arch(gemel_model *m, const gguf *g, errors *e) {
     }
     if (m->arch) return GEMEL_OK;
     return fail(e, GEMEL_E_UNSUPPORTED,
-                "the architecture \"%s\" (general.architecture) is not supported (supported: %s)",
-                printable_name(name.at, name.size).text, known);
+                "the architecture \"%s\" (general.architecture) is not supported%s (supported: %s)",
+                printable_name(name.at, name.size).text, lacks(name), known);
 }
 
 // The file's tokens; 0: it has no such array, which the tokenizer refuses.
