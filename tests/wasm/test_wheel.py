@@ -28,7 +28,7 @@ from packaging.requirements import Requirement
 pytestmark = [pytest.mark.wasm, pytest.mark.slow]
 
 HERE = Path(__file__).resolve().parent
-SIZE_MAX = 500_000   # all of gemel that a tab downloads
+SIZE_MAX = 700_000   # all of gemel that a tab downloads
 WAYS = ("lock", "url", "micropip")
 
 

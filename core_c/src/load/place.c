@@ -196,9 +196,10 @@ static int put_part(walk *w, slot_id fused, slot_id id, int il) {
 static int is_missing(const walk *w, const slot *s, int il) {
     char name[96], old[96];
     slot_name(s, il, name);
-    const char *end = strstr(s->name, "_exps.");
-    if (end) {
-        snprintf(old, sizeof old, "blk.%d.%.*s.0.%s", il, (int)(end - s->name), s->name, end + strlen("_exps."));
+    const char *dot = strchr(s->name, '.');
+    int n = (int)(dot - s->name) - (int)strlen("_exps");
+    if (n > 0 && !strncmp(s->name + n, "_exps", strlen("_exps"))) {
+        snprintf(old, sizeof old, "blk.%d.%.*s.0%s", il, n, s->name, dot);
         if (gguf_tensor_find(w->g, old) >= 0)
             return fail(w->e, GEMEL_E_UNSUPPORTED,
                         "the tensor %s is missing: this file has a tensor for each expert (%s), as llama.cpp "
