@@ -34,9 +34,3 @@ char *strchr(const char *s, int c) {
     while (*s && *s != (char)c) s++;
     return *s == (char)c ? (char *)s : NULL;
 }
-char *strstr(const char *s, const char *part) {
-    size_t n = strlen(part);
-    for (; strncmp(s, part, n); s++)
-        if (!*s) return NULL;
-    return (char *)s;
-}
