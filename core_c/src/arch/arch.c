@@ -33,7 +33,7 @@ static const char *lacks(gguf_span name) {
 }
 
 static int find_arch(gemel_model *m, const gguf *g, errors *e) {
-    char known[1024] = "";
+    char known[2048] = "";
     gguf_span name;
     int got = gguf_get_string(g, "general.architecture", &name, e);
     if (got < 0) return got;

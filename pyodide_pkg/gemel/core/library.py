@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeAlias
 from . import abi
 from .errors import ArgumentError, LibraryError, error_of
 
-ERROR_SIZE = 512   # bytes for the core's message
+ERROR_SIZE = 1024   # bytes for the core's message
 
 
 class Block(Protocol):
