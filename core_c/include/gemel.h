@@ -35,6 +35,7 @@ typedef struct gemel_gguf gemel_gguf;
 typedef struct gemel_model gemel_model;
 typedef struct gemel_session gemel_session;
 typedef struct gemel_sampler gemel_sampler;
+typedef struct gemel_grammar gemel_grammar;
 typedef struct gemel_threads gemel_threads;
 
 typedef enum gemel_error {
@@ -48,6 +49,7 @@ typedef enum gemel_error {
     GEMEL_E_NUMERIC = -7,      // a pass met NaN, Inf, or a number too large for attention
     GEMEL_E_STATE = -8,        // saved state that belongs to another model or is damaged
     GEMEL_E_THREADS = -9,      // the system could not start a thread
+    GEMEL_E_GRAMMAR = -10,     // a grammar is invalid or too large; or no id may follow
 } gemel_error;
 
 // ---- The library -------------------------------------------------------------------------------------------------
@@ -384,11 +386,36 @@ typedef enum gemel_measure {
 // The best that all of the model's threads reach within `seconds` (0.001..60). It waits for passes as evaluations do.
 GEMEL_API int gemel_model_measure(gemel_model *model, int what, double seconds, double *out);
 
+// ---- Grammars ------------------------------------------------------------------------------------------------------
+// A grammar says which texts an answer may be. It is compiled for a model's vocabulary, never changes, and may be used
+// by many samplers at the same time. docs/structured.md describes the sources.
+
+typedef enum gemel_grammar_source {
+    GEMEL_GRAMMAR_GBNF = 1,    // llama.cpp's language; its rule "root" is the whole answer
+    GEMEL_GRAMMAR_REGEX = 2,   // a regular expression that matches the whole answer
+} gemel_grammar_source;
+
+// GEMEL_E_GRAMMAR, with line and column in `err`: not valid, or too large.
+GEMEL_API int gemel_grammar_open(gemel_model *model, int source, const char *text, size_t size, gemel_grammar **out,
+                                 char *err, size_t err_size);
+// The answer is one of n (at least 1) texts, which follow each other in `text`; sizes[n] are their bytes.
+GEMEL_API int gemel_grammar_choices(gemel_model *model, const char *text, const int32_t *sizes, size_t n,
+                                    gemel_grammar **out, char *err, size_t err_size);
+GEMEL_API void gemel_grammar_close(gemel_grammar *grammar);   // after its samplers, before its model
+typedef enum gemel_match {
+    GEMEL_MATCH_BEGINS = 1,   // some answer begins with the text
+    GEMEL_MATCH_WHOLE = 2,    // the text is an answer
+} gemel_match;
+// What a text is to the grammar: 0, or gemel_match flags. A grammar that needs ids as such matches no text.
+GEMEL_API int gemel_grammar_match(const gemel_grammar *grammar, const char *text, size_t size);
+
 // ---- Sampling ------------------------------------------------------------------------------------------------------
-// The steps, in this order, each off at its neutral value: logit bias, repeat/frequency/presence penalties, DRY, top-k,
-// typical, top-p, min-p, XTC, temperature, then the draw. Mirostat 2, when on, replaces top-k to XTC.
-// Equal logits sort by id. temperature 0 is greedy: the most likely id after bias, penalties and DRY; nothing is drawn.
-// Otherwise each sample takes one number from the generator, two with XTC. The same seed gives the same ids everywhere.
+// The steps, in this order, each off at its neutral value: the grammar's mask, logit bias, repeat/frequency/presence
+// penalties, DRY, top-k, typical, top-p, min-p, XTC, temperature, then the draw. Mirostat 2, when on, replaces top-k to
+// XTC.
+// Equal logits sort by id. temperature 0 is greedy: the most likely id after mask, bias, penalties and DRY; nothing is
+// drawn. Otherwise each sample takes one number from the generator, two with XTC. The same seed gives the same ids
+// everywhere.
 
 typedef enum gemel_sampler_option {
     GEMEL_SAMPLER_TEMPERATURE = 1,          // >= 0; default 0.8
@@ -423,17 +450,33 @@ GEMEL_API int gemel_sampler_seed(gemel_sampler *sampler, uint32_t low, uint32_t 
 GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias);
 // Add a sequence of 1..20 ids that ends a repeat. DRY never penalises an id that is a sequence by itself.
 GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);
-// Add an id (of the prompt, or drawn) to those that penalties look back at
+// From now on an answer begins, and each id accepted continues it: ids that the grammar does not allow next are never
+// drawn. Where the answer may end, the ids that end a generation are allowed, and only there. NULL: no grammar. All
+// memory that the grammar's steps need, a few megabytes, is taken here.
+// flags: GEMEL_USE_MESSAGE: the answer is a message, which lacks the space that some tokenizers put before a text.
+typedef enum gemel_use {
+    GEMEL_USE_MESSAGE = 1,
+} gemel_use;
+GEMEL_API int gemel_sampler_use(gemel_sampler *sampler, const gemel_grammar *grammar, int flags);
+// 0: there is no grammar, or the answer needs more; 1: it may end here; 2: it is whole, and nothing can follow
+GEMEL_API int gemel_sampler_ends(const gemel_sampler *sampler);
+// allowed[n_vocab]: 1 where the grammar allows the id next, else 0. Returns their number; GEMEL_E_ARGUMENT: no grammar.
+GEMEL_API int gemel_sampler_allowed(gemel_sampler *sampler, uint8_t *allowed);
+// Add an id (of the prompt, or drawn) to those that penalties look back at. GEMEL_E_ARGUMENT, with nothing changed: the
+// grammar does not allow it. GEMEL_E_GRAMMAR: following it takes more memory or time than there is, because the grammar
+// reads what was accepted in too many ways.
 GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);
-// Forget the ids; the generator and mirostat start again
+// Forget the ids; the generator, mirostat and the grammar start again
 GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
 // Draw an id from logits[n_vocab]; call accept next. An id with logit -INFINITY is never drawn. GEMEL_E_ARGUMENT: every
-// id is forbidden or has logit -INFINITY. GEMEL_E_NUMERIC: a logit is NaN or +Inf.
+// id is forbidden or has logit -INFINITY. GEMEL_E_NUMERIC: a logit is NaN or +Inf. GEMEL_E_GRAMMAR: the grammar allows
+// no id of this vocabulary, or finding out takes more memory or time than there is.
 GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);
 // The state that accepting and drawing change, as bytes: the generator, mirostat, and the ids that the penalties in use
-// look back at (48 bytes when none is in use). Options, biases and breakers are not saved: set the same ones, and a
-// restored sampler of the same model draws what the saved one would have drawn. GEMEL_E_STATE, with the sampler
-// unchanged: not a saved sampler, another vocabulary, or penalties that look back further than the saved ones.
+// look back at (48 bytes when none is in use), and the place in the grammar. Options, biases, breakers and the grammar
+// are not saved: set the same ones, and a restored sampler of the same model draws what the saved one would have drawn.
+// GEMEL_E_STATE, with the sampler unchanged: not a saved sampler, another vocabulary, another grammar, or penalties
+// that look back further than the saved ones.
 GEMEL_API size_t gemel_sampler_save_size(const gemel_sampler *sampler);
 GEMEL_API int gemel_sampler_save(const gemel_sampler *sampler, uint8_t *data, size_t capacity);
 GEMEL_API int gemel_sampler_restore(gemel_sampler *sampler, const uint8_t *data, size_t size, char *err,

@@ -24,6 +24,7 @@ from .core.errors import (
     EngineError,
     FormatError,
     GemelError,
+    GrammarError,
     LibraryError,
     ModelWarning,
     NumericError,
@@ -45,6 +46,7 @@ from .model.core_model import Info
 from .model.embed import pooled
 from .model.generation import Generation
 from .model.gguf import Metadata, Tensor
+from .model.grammar import Grammar
 from .model.header import Gguf
 from .model.kv import KV_TYPES, KvType
 from .model.memory import Plan
@@ -78,6 +80,8 @@ __all__ = [
     "GemelError",
     "Generation",
     "Gguf",
+    "Grammar",
+    "GrammarError",
     "Info",
     "KvType",
     "LibraryError",

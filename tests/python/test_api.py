@@ -68,15 +68,16 @@ def test_examples_in_docstrings_run(name: str, model: gemel.Model) -> None:
     assert results.failed == 0
 
 
-def test_examples_in_the_documentation_run(model: gemel.Model, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "least"), [("python", 15), ("structured", 4)])
+def test_examples_in_the_documentation_run(model: gemel.Model, tmp_path: Path, name: str, least: int) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(tiny_bytes())
-    page = Path(__file__).parents[2] / "docs" / "python.md"
+    page = Path(__file__).parents[2] / "docs" / f"{name}.md"
     results = doctest.testfile(
         str(page), module_relative=False, globs={"gemel": gemel, "model": model, "path": path}, encoding="utf-8",
         optionflags=doctest.IGNORE_EXCEPTION_DETAIL,
     )
-    assert results.attempted > 15
+    assert results.attempted > least
     assert results.failed == 0
 
 

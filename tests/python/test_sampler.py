@@ -21,11 +21,15 @@ SOURCES = Path(__file__).parents[2] / "core_c" / "src"
 INCLUDE = Path(__file__).parents[2] / "core_c" / "include"
 OPTION_IDS = {f.name: i for i, f in enumerate(fields(Options), 1)}  # gemel_sampler_option has the same order
 ARGUMENT, NUMERIC, STATE = -1, -7, -8
-# All that the sampler asks its tokenizer: a vocabulary of any size needs no file.
+# All that the sampler asks its tokenizer: a vocabulary of any size needs no file. The others are asked with a grammar.
 TOKENIZER = """
 #include "text/tokenizer.h"
 struct tokenizer { int n_vocab; };
 int tokenizer_n_vocab(const tokenizer *t) { return t->n_vocab; }
+int tokenizer_kind(const tokenizer *t, int32_t id) { return 0; }
+int tokenizer_is_eog(const tokenizer *t, int32_t id) { return 0; }
+int tokenizer_drops_space(const tokenizer *t, int32_t id) { return 0; }
+int tokenizer_piece(const tokenizer *t, int32_t id, int flags, char *text, size_t capacity) { return 0; }
 """
 
 
@@ -90,7 +94,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     folder = tmp_path_factory.mktemp("sampler")
     path, tokenizer = folder / "sampler.so", folder / "tokenizer.c"
     tokenizer.write_text(TOKENIZER)
-    names = ("sample/sampler", "sample/penalties", "sample/candidates", "fmath", "errors")
+    sample = ("sample/sampler", "sample/penalties", "sample/candidates")
+    names = (*sample, "grammar/mask", "grammar/matcher", "grammar/stacks", "grammar/text_tree", "fmath", "errors")
     sources = [*(str(SOURCES / f"{name}.c") for name in names), str(tokenizer)]
     flags = ["-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", f"-I{INCLUDE}", f"-I{SOURCES}"]
     subprocess.run([compiler, *flags, *sources, "-o", str(path)], check=True)

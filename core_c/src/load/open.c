@@ -1,3 +1,4 @@
+#include "../grammar/text_tree.h"
 #include "open.h"
 #include <stdlib.h>
 #include "../arch/arch.h"
@@ -147,6 +148,7 @@ void gemel_model_close(gemel_model *m) {
     if (!m) return;
     if (m->owns_pool) threads_close(m->pool);
     workspace_close(m);
+    text_tree_close(atomic_load(&m->words));
     tokenizer_close(m->tok);
     rope_close(m);
     memory_free(m->memory);

@@ -124,6 +124,7 @@ typedef struct model_totals {
 } model_totals;
 
 struct workspace;
+struct text_tree;
 struct gemel_model {
     const arch *arch;
     int n_vocab, n_ctx_train, n_embd, n_layer;
@@ -149,7 +150,8 @@ struct gemel_model {
     int kv_type;            // the default type of caches
     gguf *gguf;
     tokenizer *tok;
-    warnings said;   // of the file's vocabulary
+    warnings said;                       // of the file's vocabulary
+    _Atomic(struct text_tree *) words;   // the vocabulary's texts as a tree, made for the first grammar; NULL before
 
     threads *pool;
     pace pace;

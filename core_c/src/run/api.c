@@ -9,6 +9,7 @@ const char *gemel_error_name(int code) {
     static const char *const names[] = {
         "GEMEL_OK",        "GEMEL_E_ARGUMENT",  "GEMEL_E_MEMORY",  "GEMEL_E_FORMAT", "GEMEL_E_UNSUPPORTED",
         "GEMEL_E_CONTEXT", "GEMEL_E_CANCELLED", "GEMEL_E_NUMERIC", "GEMEL_E_STATE",  "GEMEL_E_THREADS",
+        "GEMEL_E_GRAMMAR",
     };
     int n = (int)(sizeof names / sizeof names[0]);
     return code > 0 ? names[0] : code > -n ? names[-code] : "an unknown error code";

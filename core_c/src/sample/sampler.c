@@ -3,6 +3,7 @@
 // opens or an option is set.
 #include "sampler.h"
 #include "../errors.h"
+#include "../grammar/grammar.h"
 #include "candidates.h"
 #include "penalties.h"
 #include <float.h>
@@ -18,9 +19,11 @@ struct gemel_sampler {
     uint64_t seed;
     penalties history;
     candidates candidates;
-    float *logits;   // [n_vocab] with penalties
-    uint64_t rng;    // state of the generator
-    double mu;       // mirostat 2: the surprise allowed, in bits
+    float *logits;                  // [n_vocab] with penalties
+    uint64_t rng;                   // state of the generator
+    double mu;                      // mirostat 2: the surprise allowed, in bits
+    const gemel_grammar *grammar;   // NULL: none
+    mask mask;                      // its place, and what it allows
 };
 
 // ---- Options ----
@@ -130,6 +133,7 @@ int sampler_n_vocab(const gemel_sampler *s) { return s->n_vocab; }
 
 void gemel_sampler_close(gemel_sampler *s) {
     if (!s) return;
+    if (s->grammar) mask_close(&s->mask);
     penalties_close(&s->history);
     candidates_close(&s->candidates);
     free(s->logits);
@@ -145,12 +149,42 @@ int gemel_sampler_dry_breaker(gemel_sampler *s, const int32_t *ids, size_t n) {
 }
 
 int gemel_sampler_accept(gemel_sampler *s, int32_t id) {
-    return s ? penalties_accept(&s->history, id) : GEMEL_E_ARGUMENT;
+    int code = !s ? GEMEL_E_ARGUMENT : s->grammar ? mask_take(&s->mask, id) : GEMEL_OK;
+    return code < 0 ? code : penalties_accept(&s->history, id);
+}
+
+int gemel_sampler_use(gemel_sampler *s, const gemel_grammar *g, int flags) {
+    if (!s || (flags & ~GEMEL_USE_MESSAGE) || (g ? g->tok != s->tok : flags)) return GEMEL_E_ARGUMENT;
+    mask opened;
+    int code = g ? mask_open(&opened, &g->rules, g->words, s->tok, flags & GEMEL_USE_MESSAGE) : GEMEL_OK;
+    if (code < 0) {
+        mask_close(&opened);
+        return code;
+    }
+    if (s->grammar) mask_close(&s->mask);
+    s->grammar = g;
+    if (g) s->mask = opened;
+    return GEMEL_OK;
+}
+
+int gemel_sampler_ends(const gemel_sampler *s) {
+    if (!s) return GEMEL_E_ARGUMENT;
+    const matcher *m = &s->mask.m;
+    return !s->grammar || !matcher_may_end(m, m->now) ? 0 : matcher_must_end(m, m->now) ? 2 : 1;
+}
+
+int gemel_sampler_allowed(gemel_sampler *s, uint8_t *allowed) {
+    if (!s || !s->grammar || !allowed) return GEMEL_E_ARGUMENT;
+    int code = mask_fill(&s->mask), n = 0;
+    if (code < 0) return code;
+    for (int32_t id = 0; id < s->n_vocab; id++) n += allowed[id] = (uint8_t)mask_allows(&s->mask, id);
+    return n;
 }
 
 int gemel_sampler_reset(gemel_sampler *s) {
     if (!s) return GEMEL_E_ARGUMENT;
     penalties_forget(&s->history);
+    if (s->grammar) mask_begin(&s->mask);
     s->rng = s->seed;
     s->mu = 2 * s->value[GEMEL_SAMPLER_MIROSTAT_TAU];
     return GEMEL_OK;
@@ -189,15 +223,32 @@ static void narrow(gemel_sampler *s) {
     }
 }
 
+// Logits of ids that the grammar does not allow become -INFINITY.
+static void copy_allowed(gemel_sampler *s, const float *logits) {
+    size_t n = (size_t)s->n_vocab;
+    if (!s->grammar) {
+        memcpy(s->logits, logits, n * sizeof *logits);
+        return;
+    }
+    for (size_t from = 0; from < n; from += 32) {
+        uint32_t bits = s->mask.bits[from / 32];
+        size_t end = from + 32 < n ? from + 32 : n;
+        for (size_t i = from; i < end; i++, bits >>= 1) s->logits[i] = bits & 1 ? logits[i] : -INFINITY;
+    }
+}
+
 int sampler_sample(gemel_sampler *s, const float *logits, const logits_peak *known) {
     double temperature = s->value[GEMEL_SAMPLER_TEMPERATURE], surprise;
-    if (known && temperature == 0 && !penalties_may_move(&s->history, known->at)) return known->at;
-    float best = known ? known->max : 0;
-    int code = known ? GEMEL_OK : logits_best(logits, (size_t)s->n_vocab, &best);
+    int code = s->grammar ? mask_fill(&s->mask) : GEMEL_OK;
     if (code) return code;
-    if (penalties_active(&s->history)) {
-        memcpy(s->logits, logits, (size_t)s->n_vocab * sizeof *logits);
-        penalties_apply(&s->history, s->logits);
+    int may_be_peak = known && temperature == 0 && (!s->grammar || mask_allows(&s->mask, known->at));
+    if (may_be_peak && !penalties_may_move(&s->history, known->at)) return known->at;
+    float best = known ? known->max : 0;
+    code = known ? GEMEL_OK : logits_best(logits, (size_t)s->n_vocab, &best);
+    if (code) return code;
+    if (s->grammar || penalties_active(&s->history)) {
+        copy_allowed(s, logits);
+        if (penalties_active(&s->history)) penalties_apply(&s->history, s->logits);
         logits = s->logits;
         (void)logits_best(logits, (size_t)s->n_vocab, &best);   // finite or -INFINITY by construction
     }
@@ -218,20 +269,27 @@ int gemel_sampler_sample(gemel_sampler *s, const float *logits) {
 }
 
 // ---- Saving ----
-// A header, then the ids that penalties look back at, the oldest first. Little endian.
+// A header, the ids that penalties look back at, the oldest first, and with a grammar: its fingerprint, whether an id
+// was accepted, and the place in it. Little endian.
 
 typedef struct saved {
     char magic[8];
     uint64_t checksum;   // FNV-1a of all that follows, 8 bytes at a time
     uint64_t rng;
     double mu;
-    int32_t n_vocab, look_back, n_ids, unused;   // unused: 0
+    int32_t n_vocab, look_back, n_ids, place_size;   // place_size: bytes of the grammar's part; 0: no grammar
 } saved;
+typedef struct saved_place {
+    uint64_t fingerprint, is_begun;
+} saved_place;
 _Static_assert(sizeof(saved) == 48, "the saved layout has no padding");
 
 static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '1'};   // the last character counts up with the layout
 
 static size_t saved_size(size_t n_ids) { return sizeof(saved) + (n_ids + 1) / 2 * 2 * sizeof(int32_t); }
+static size_t place_size(const gemel_sampler *s) {
+    return s->grammar ? sizeof(saved_place) + matcher_save_size(&s->mask.m) : 0;
+}
 static uint64_t checksum(const uint8_t *data, size_t size) {
     uint64_t h = 0xcbf29ce484222325u, word;
     for (size_t i = offsetof(saved, rng); i < size; i += sizeof word) {
@@ -242,7 +300,9 @@ static uint64_t checksum(const uint8_t *data, size_t size) {
     return h;
 }
 
-size_t gemel_sampler_save_size(const gemel_sampler *s) { return s ? saved_size(penalties_held(&s->history)) : 0; }
+size_t gemel_sampler_save_size(const gemel_sampler *s) {
+    return s ? saved_size(penalties_held(&s->history)) + place_size(s) : 0;
+}
 
 int gemel_sampler_save(const gemel_sampler *s, uint8_t *data, size_t capacity) {
     size_t size = gemel_sampler_save_size(s);
@@ -250,12 +310,34 @@ int gemel_sampler_save(const gemel_sampler *s, uint8_t *data, size_t capacity) {
     saved h = {.rng = s->rng, .mu = s->mu, .n_vocab = s->n_vocab};
     h.look_back = (int32_t)penalties_reach(&s->history);
     h.n_ids = (int32_t)penalties_held(&s->history);
+    h.place_size = (int32_t)place_size(s);
     memcpy(h.magic, magic, sizeof magic);
     memset(data, 0, size);
     memcpy(data, &h, sizeof h);
     penalties_save(&s->history, data + sizeof h);
+    if (s->grammar) {
+        saved_place place = {s->grammar->rules.fingerprint, (uint64_t)s->mask.is_begun};
+        uint8_t *at = data + size - (size_t)h.place_size;
+        memcpy(at, &place, sizeof place);
+        matcher_save(&s->mask.m, at + sizeof place);
+    }
     h.checksum = checksum(data, size);
     memcpy(data, &h, sizeof h);
+    return GEMEL_OK;
+}
+
+static int check_place(const gemel_sampler *s, const uint8_t *data, size_t size, errors *e) {
+    saved_place place;
+    if (!s->grammar != !size)
+        return fail(e, GEMEL_E_STATE, "the saved sampler has %s grammar, but this one has %s: use the same grammar",
+                    size ? "a" : "no", size ? "none" : "one");
+    if (!size) return GEMEL_OK;
+    if (size < sizeof place) return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: its grammar's part is short");
+    memcpy(&place, data, sizeof place);
+    if (place.fingerprint != s->grammar->rules.fingerprint)
+        return fail(e, GEMEL_E_STATE, "the saved sampler has another grammar: use the same one");
+    if (place.is_begun > 1 || !matcher_check(&s->mask.m, data + sizeof place, size - sizeof place))
+        return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: it has no place in the grammar");
     return GEMEL_OK;
 }
 
@@ -264,7 +346,8 @@ static int check_saved(const gemel_sampler *s, const saved *h, const uint8_t *da
         return fail(e, GEMEL_E_STATE, "these bytes are not a saved sampler");
     if (h->magic[7] != magic[7])
         return fail(e, GEMEL_E_STATE, "the saved sampler was written by another version of gemel");
-    if (h->n_ids < 0 || (size_t)h->n_ids > size / sizeof(int32_t) || size != saved_size((size_t)h->n_ids))
+    if (h->n_ids < 0 || (size_t)h->n_ids > size / sizeof(int32_t) || h->place_size < 0 || h->place_size % 8 ||
+        size < (size_t)h->place_size || size - (size_t)h->place_size != saved_size((size_t)h->n_ids))
         return fail(e, GEMEL_E_STATE, "the saved sampler is truncated or has extra bytes: %zu bytes with %d ids", size,
                     (int)h->n_ids);
     if (h->checksum != checksum(data, size))
@@ -272,7 +355,7 @@ static int check_saved(const gemel_sampler *s, const saved *h, const uint8_t *da
     if (h->n_vocab != s->n_vocab)
         return fail(e, GEMEL_E_STATE, "the saved sampler is for a vocabulary of %d ids, but this one has %d",
                     (int)h->n_vocab, s->n_vocab);
-    if (h->look_back < h->n_ids || h->look_back > PENALTIES_LAST_N_MAX || h->unused)
+    if (h->look_back < h->n_ids || h->look_back > PENALTIES_LAST_N_MAX)
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: it looks back at %d ids and has %d",
                     (int)h->look_back, (int)h->n_ids);
     for (int i = 0; i < h->n_ids; i++) {
@@ -286,7 +369,7 @@ static int check_saved(const gemel_sampler *s, const saved *h, const uint8_t *da
         return fail(e, GEMEL_E_STATE,
                     "the saved sampler's penalties look back at %d ids, but this one's at %zu: set the same options",
                     (int)h->look_back, penalties_reach(&s->history));
-    return GEMEL_OK;
+    return check_place(s, data + size - (size_t)h->place_size, (size_t)h->place_size, e);
 }
 
 int gemel_sampler_restore(gemel_sampler *s, const uint8_t *data, size_t size, char *err, size_t err_size) {
@@ -299,5 +382,12 @@ int gemel_sampler_restore(gemel_sampler *s, const uint8_t *data, size_t size, ch
     penalties_restore(&s->history, data + sizeof h, (size_t)h.n_ids);
     s->rng = h.rng;
     s->mu = h.mu;
+    if (s->grammar) {
+        const uint8_t *at = data + size - (size_t)h.place_size;
+        saved_place place;
+        memcpy(&place, at, sizeof place);
+        s->mask.is_begun = (int)place.is_begun;
+        matcher_restore(&s->mask.m, at + sizeof place);
+    }
     return GEMEL_OK;
 }

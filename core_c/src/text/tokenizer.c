@@ -167,13 +167,20 @@ static void put_piece(const tokenizer *t, int32_t id, int flags, byte_sink *out)
     }
 }
 
+int tokenizer_drops_space(const tokenizer *t, int32_t id) {
+    if (!is_id(t, id) || !t->add_space_prefix) return 0;
+    int kind = t->v.kind[id], is_text = kind == GEMEL_TOKEN_NORMAL || kind == GEMEL_TOKEN_UNUSED;
+    gguf_span text = vocab_text(&t->v, id);
+    return is_text && text.size >= 3 && !memcmp(text.at, SPACE_MARK, 3);
+}
+
 // Where encode would have put a space, skip it.
 static void put_pieces(const tokenizer *t, const int32_t *ids, size_t n, int flags, byte_sink *out) {
     int drops_space = t->add_space_prefix;
     for (size_t i = 0; i < n && out->size <= INT32_MAX; i++) {
-        int kind = t->v.kind[ids[i]], is_text = kind == GEMEL_TOKEN_NORMAL || kind == GEMEL_TOKEN_UNUSED;
+        int kind = t->v.kind[ids[i]];
         gguf_span text = vocab_text(&t->v, ids[i]);
-        if (drops_space && is_text && text.size >= 3 && !memcmp(text.at, SPACE_MARK, 3))
+        if (drops_space && tokenizer_drops_space(t, ids[i]))
             t->model->piece((gguf_span){text.at + 3, text.size - 3}, out);
         else put_piece(t, ids[i], flags, out);
         drops_space = t->add_space_prefix && (kind == GEMEL_TOKEN_CONTROL || kind == GEMEL_TOKEN_USER_DEFINED);

@@ -31,5 +31,7 @@ int tokenizer_special(const tokenizer *t, int field);   // GEMEL_MODEL_BOS .. GE
 int tokenizer_encode(const tokenizer *t, const char *text, size_t size, int flags, int32_t *ids, size_t capacity);
 int tokenizer_piece(const tokenizer *t, int32_t id, int flags, char *text, size_t capacity);
 int tokenizer_decode(const tokenizer *t, const int32_t *ids, size_t n, int flags, char *text, size_t capacity);
+// 1: decode leaves out the first space of the id's text, where the id starts a text.
+int tokenizer_drops_space(const tokenizer *t, int32_t id);
 int tokenizer_kind(const tokenizer *t, int32_t id);
 int tokenizer_is_eog(const tokenizer *t, int32_t id);

@@ -16,6 +16,7 @@ E_CANCELLED = -6
 E_NUMERIC = -7
 E_STATE = -8
 E_THREADS = -9
+E_GRAMMAR = -10
 LOADER_N_THREADS = 1
 LOADER_ISA = 2
 OVERRIDE_INT = 1
@@ -96,6 +97,10 @@ EVENT_TOKENS = 5
 EVENT_SIZE = 6
 MEASURE_READ = 1
 MEASURE_DOT = 2
+GRAMMAR_GBNF = 1
+GRAMMAR_REGEX = 2
+MATCH_BEGINS = 1
+MATCH_WHOLE = 2
 SAMPLER_TEMPERATURE = 1
 SAMPLER_TOP_K = 2
 SAMPLER_TOP_P = 3
@@ -115,6 +120,7 @@ SAMPLER_MIROSTAT = 16
 SAMPLER_MIROSTAT_TAU = 17
 SAMPLER_MIROSTAT_ETA = 18
 SAMPLER_SEED = 19
+USE_MESSAGE = 1
 
 FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_abi": ("i", ""),
@@ -210,12 +216,19 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_profile": ("i", "ppz"),
     "gemel_session_profile_count": ("z", "p"),
     "gemel_model_measure": ("i", "pidp"),
+    "gemel_grammar_open": ("i", "pipzppz"),
+    "gemel_grammar_choices": ("i", "pppzppz"),
+    "gemel_grammar_close": ("v", "p"),
+    "gemel_grammar_match": ("i", "ppz"),
     "gemel_sampler_open": ("i", "pp"),
     "gemel_sampler_close": ("v", "p"),
     "gemel_sampler_set": ("i", "pid"),
     "gemel_sampler_seed": ("i", "pii"),
     "gemel_sampler_bias": ("i", "pif"),
     "gemel_sampler_dry_breaker": ("i", "ppz"),
+    "gemel_sampler_use": ("i", "ppi"),
+    "gemel_sampler_ends": ("i", "p"),
+    "gemel_sampler_allowed": ("i", "pp"),
     "gemel_sampler_accept": ("i", "pi"),
     "gemel_sampler_reset": ("i", "p"),
     "gemel_sampler_sample": ("i", "pp"),

@@ -8,6 +8,7 @@ Messages say what is wrong, where, and what to do.
     ├── CancelledError                   cancel() was called; what was evaluated is kept
     ├── ContextError (ValueError)        more tokens than n_ctx
     ├── FormatError (ValueError)         the file is malformed; the message names offset, key or tensor
+    ├── GrammarError (ValueError)        a grammar is invalid or too large, or no token can follow
     ├── LibraryError (ImportError)       the compiled core is missing, can't start, or has another version
     │   └── EngineError (LibraryError)   a tab's threaded engine failed: open the model again
     ├── NumericError (ArithmeticError)   a pass met NaN, Inf or a number too large for attention
@@ -48,6 +49,10 @@ class ContextError(GemelError, ValueError):
 
 class FormatError(GemelError, ValueError):
     """The GGUF file is malformed; the message names the offset, the key or the tensor."""
+
+
+class GrammarError(GemelError, ValueError):
+    """A grammar is invalid (the message names line and column) or too large, or it allows no token here."""
 
 
 class LibraryError(GemelError, ImportError):
@@ -104,6 +109,7 @@ BY_CODE: dict[int, type[GemelError]] = {
     abi.E_NUMERIC: NumericError,
     abi.E_STATE: StateError,
     abi.E_THREADS: ThreadError,
+    abi.E_GRAMMAR: GrammarError,
 }
 
 # The message where the core returns a code without a sentence.
@@ -117,6 +123,10 @@ MEANING: dict[int, str] = {
     abi.E_NUMERIC: "the model computed NaN or Inf: the file is damaged, or its weights overflow",
     abi.E_STATE: "the saved state is damaged or another model's",
     abi.E_THREADS: "the system could not start a thread: use fewer threads",
+    abi.E_GRAMMAR: (
+        "the grammar allows no token of this vocabulary here, or it reads the answer in more ways than memory and time "
+        "allow: make its rules unambiguous"
+    ),
 }
 
 

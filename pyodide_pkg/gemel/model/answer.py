@@ -59,10 +59,13 @@ class Answer:
         self._prefilled = Timings(n_prompt=n_prompt)
         self._n_decoded, self._decode_s = 0, 0.0
 
-    def take(self, id: int, piece: str, rest: Callable[[], str]) -> tuple[str, StopReason | None]:
+    def take(
+        self, id: int, piece: str, rest: Callable[[], str], *, is_whole: bool = False
+    ) -> tuple[str, StopReason | None]:
         """Add an id drawn and its text; return what can be shown, and why the answer ends with it, or None.
 
-        rest: returns the bytes of an incomplete character, as text; it is called at the end.
+        rest: returns the bytes of an incomplete character, as text; it is called at the end. is_whole: nothing can
+        follow, by the answer's grammar.
         """
         if self._model._is_end(id):
             return self._end(self._stops.feed(rest()) + self._stops.flush(), "eos")
@@ -72,6 +75,8 @@ class Answer:
         shown = self._stops.feed(piece)
         if self._stops.stopped:
             return self._end(shown, "stop")
+        if is_whole:
+            return self._end(shown + self._stops.feed(rest()) + self._stops.flush(), "stop")
         if len(self.ids) < self._limit:
             self.text += shown
             return shown, None

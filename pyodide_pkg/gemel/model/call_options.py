@@ -14,6 +14,7 @@ from ..core.hints import did_you_mean
 from ..core.scalars import whole
 from ..text.messages import RESERVED
 from ..text.stops import check_stops
+from .grammar import Form, Grammar, form_of
 from .sampling import ALIASES, NAMES, Sampling
 
 OTHER_NAMES = {
@@ -22,7 +23,8 @@ OTHER_NAMES = {
 }  # fmt: skip
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
 OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
-COMMON = ("max_tokens", "stop", "sampling")   # parameters of every call
+FORMS = ("grammar", "regex", "choices")   # what an answer may be: one of them
+COMMON = ("max_tokens", "stop", "sampling", *FORMS)   # parameters of every call
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ class CallOptions:
     max_tokens: int | None
     stops: tuple[str, ...]
     sampling: Sampling
+    form: Form | Grammar | None = None   # what the answer may be
 
 
 def call_options(
@@ -56,8 +59,10 @@ def call_options(
         if given[name] is not None:
             raise TypeError(f"{other} is another name of {name}: pass only one of them")
         given[name] = value
+    form = form_of(*(fields.pop(name, None) for name in FORMS))
     check_names(fields, (*COMMON, *also))
-    return CallOptions(given["max_tokens"], check_stops(given["stop"]), merged(sampling, fields))   # type: ignore[arg-type]
+    stops = check_stops(given["stop"])   # type: ignore[arg-type]
+    return CallOptions(given["max_tokens"], stops, merged(sampling, fields), form)   # type: ignore[arg-type]
 
 
 def limit_of(value: object, name: str = "max_tokens") -> int | None:

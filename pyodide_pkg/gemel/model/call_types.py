@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import SupportsFloat, SupportsIndex, TypedDict
 
+from .grammar import Grammar
+
 Float = float | SupportsFloat   # Python's and numpy's numbers
 Int = int | SupportsIndex
 
@@ -42,9 +44,12 @@ class SamplingFields(TypedDict, total=False):
 
 
 class CallFields(SamplingFields, total=False):
-    """SamplingFields, and other names of max_tokens and stop."""
+    """SamplingFields, what the answer may be (one of grammar, regex, choices), other names of max_tokens and stop."""
 
     max_new_tokens: Int | None
     max_completion_tokens: Int | None
     n_predict: Int | None
     stop_sequences: str | Sequence[str] | None
+    grammar: str | Grammar | None
+    regex: str | None
+    choices: Sequence[str] | None

@@ -45,7 +45,7 @@ class Run:
         limit = check_limit(session.model, session.n_ctx, len(self.prompt_ids), options.max_tokens)
         self.answer = Answer(self.model, len(self.prompt_ids), options.stops, limit)
         model = self.model
-        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize)
+        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize, options.form)
         self._out: Block = model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
 
     def steps(self) -> Generator[str, None, None]:
@@ -54,6 +54,7 @@ class Run:
         try:
             yield from self._prefill()
             self.sampler.accept(self.prompt_ids)
+            self.sampler.begin(is_message=self.answer.is_message)
             reason = yield from self._decode()
         except CancelledError:
             if not self.cancelled:
@@ -106,7 +107,7 @@ class Run:
             else:
                 self.answer.count_next(seconds)
             pending, revision = drawn, self.session._revision
-            shown, reason = self.answer.take(drawn, piece, self._rest)
+            shown, reason = self.answer.take(drawn, piece, self._rest, is_whole=self.sampler.is_whole)
             yield shown
             if reason is not None:
                 return reason

@@ -6,10 +6,11 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Unpack
 
-from ..core.checks import flag, sequence, text
-from ..core.errors import ArgumentError, GemelError
+from ..core.checks import flag, sequence, text, wrong_type
+from ..core.errors import ArgumentError, ArgumentTypeError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
 from ..source.saved import Saved, read_saved
@@ -23,6 +24,7 @@ from .chat_file import unpack
 from .core_model import CoreModel
 from .embed import Pooling, check_pooling, text_ids
 from .generation import Generation, Run, n_ctx_for
+from .grammar import Form, Grammar, compiled, form_of
 from .kv import KvType
 from .overrides import Overrides
 from .sampler import Sampler
@@ -90,6 +92,8 @@ class Model(CoreModel):
 
         max_tokens: the most ids to draw; None or -1: until n_ctx is full. stop: end before any of these strings.
         sampling, or its fields by name: how ids are drawn (gemel.Sampling). special: parse special tokens in `prompt`.
+        grammar (GBNF text, or what grammar() returned), regex or choices: what the answer may be. It ends with "stop"
+        when nothing can follow.
         n_ctx: default as much as is needed, at least min(the file's, 4096). kv_type: as in session().
         A text begins with BOS where the file's flags ask for it; ids are taken as they are.
         ContextError, before anything is computed, when the prompt doesn't fit. The generation ends with "length" when
@@ -161,12 +165,34 @@ class Model(CoreModel):
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         sequence("prompts", prompts, "a list of strings, or of lists of ids")
         ids = [self._prompt_ids(prompt, special=special) for prompt in prompts]
-        with self.batch(n_ctx, kv_type=kv_type) as batch:
+        with self.batch(n_ctx, kv_type=kv_type) as batch, self._compiled(options.form) as grammar:
             generations = [
-                batch.generate(one, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling)
+                batch.generate(
+                    one, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, grammar=grammar
+                )
                 for one in ids
             ]
             return [generation.read() for generation in generations]
+
+    def grammar(
+        self, grammar: str | None = None, *, regex: str | None = None, choices: Sequence[str] | None = None
+    ) -> Grammar:
+        """Compile what answers may be, for many calls: GBNF text, a regular expression, or a list of texts.
+
+        Pass it as `grammar` to calls that generate. GrammarError, with line and column, when it is not valid, or too
+        large.
+
+        >>> with model.grammar(choices=["yes", "no"]) as grammar:
+        ...     model.generate("Is it?", grammar=grammar).read() in ("yes", "no")
+        True
+        """
+        form = form_of(grammar, regex, choices)
+        if not isinstance(form, Form):
+            raise ArgumentTypeError("pass the text of a grammar: grammar, regex or choices")
+        return Grammar(self._library, self._handle, form)
+
+    def _compiled(self, form: Form | Grammar | None) -> AbstractContextManager[Grammar | None]:
+        return compiled(self._library, self._handle, form)
 
     def decode(self, sessions: Sequence[Session], ids: Ids) -> list[GemelError | None]:
         """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.
@@ -177,9 +203,22 @@ class Model(CoreModel):
         """
         return decode(self, sessions, ids)
 
-    def sampler(self, sampling: Sampling | None = None, **fields: Unpack[SamplingFields]) -> Sampler:
-        """Return a sampler for `step`, which draws the ids of one sequence. Close it after use."""
-        return Sampler(self._library, self._handle, merged(sampling, dict(fields)), self.tokenize)
+    def sampler(
+        self, sampling: Sampling | None = None, *, grammar: Grammar | None = None, **fields: Unpack[SamplingFields]
+    ) -> Sampler:
+        """Return a sampler for `step`, which draws the ids of one sequence. Close it after use.
+
+        grammar: what grammar() returned: each id drawn continues an answer of it.
+        """
+        if grammar is not None and not isinstance(grammar, Grammar):
+            raise wrong_type("grammar", grammar, "what Model.grammar() returned, or None")
+        sampler = Sampler(self._library, self._handle, merged(sampling, dict(fields)), self.tokenize, grammar)
+        try:
+            sampler.begin()
+        except BaseException:
+            sampler.close()
+            raise
+        return sampler
 
     def step(
         self,
@@ -255,8 +294,10 @@ class Model(CoreModel):
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("question", "system"))
         text("question", question)
-        with self.chat(system) as chat:
-            answer = chat.send(question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling)
+        with self.chat(system) as chat, self._compiled(options.form) as grammar:
+            answer = chat.send(
+                question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, grammar=grammar
+            )
             return answer.read()
 
     def score(self, text: str | Ids) -> list[float]:

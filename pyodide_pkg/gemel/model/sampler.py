@@ -7,13 +7,17 @@ import sys
 from array import array
 from collections.abc import Callable
 
+from ..core import abi
+from ..core.checks import flag
 from ..core.closing import Closing
 from ..core.errors import ArgumentError
 from ..core.library import Handle, Library, check, open_handle
 from ..text.ids import Ids, id_list
+from .grammar import Form, Grammar, compiled
 from .sampling import FIELDS, Sampling
 
 LEAST_P = sys.float_info.min   # the core's top_p is over 0; this one also keeps a single id
+WHOLE = 2          # what gemel_sampler_ends says of a whole answer
 MAX_BREAKER = 20   # ids of one of dry_breakers
 
 
@@ -35,9 +39,12 @@ class Sampler(Closing):
     copy_hint = "make another one with the same Sampling"
 
     def __init__(
-        self, library: Library, model: Handle, sampling: Sampling, tokenize: Callable[[str], list[int]]
-    ) -> None:
+        self, library: Library, model: Handle, sampling: Sampling, tokenize: Callable[[str], list[int]],
+        form: Form | Grammar | None = None,
+    ) -> None:  # fmt: skip
         self._library = library
+        self._grammar: Handle | None = None
+        self._is_message: bool | None = None   # None: begin() was not called
         self.sampling = sampling
         # A random one is below 2**53, up to where JavaScript's numbers are exact: clients read it as JSON.
         self.seed = int.from_bytes(os.urandom(4), "little") if sampling.seed is None else sampling.seed
@@ -45,9 +52,18 @@ class Sampler(Closing):
         try:
             with self.handle as sampler:
                 self._set_up(sampler, tokenize)
+            self._take_grammar(model, form)
         except BaseException:
             self.handle.close()
             raise
+
+    def _take_grammar(self, model: Handle, form: Form | Grammar | None) -> None:
+        if isinstance(form, Grammar) and form.handle.parent is not model:
+            raise ArgumentError("the grammar is another model's: model.grammar() compiles one for this model")
+        with compiled(self._library, model, form) as grammar:
+            if grammar is not None:
+                grammar.handle.__enter__()   # it lives as long as the sampler
+                self._grammar = grammar.handle
 
     def _set_up(self, sampler: int, tokenize: Callable[[str], list[int]]) -> None:
         call = self._library.call
@@ -73,13 +89,43 @@ class Sampler(Closing):
                 check(self._library, code, f"dry_breakers: {text!r}")
 
     def accept(self, ids: Ids) -> None:
-        """Show the sampler the ids before, as far back as its options look."""
+        """Show the sampler the ids before the answer, as far back as its options look. They are not the grammar's."""
         look_back = max(self.sampling.penalty_last_n, self.sampling.dry_last_n if self.sampling.dry_multiplier else 0)
+        if self._is_message is not None:
+            self._use(0, 0)
         with self.handle as sampler:
             given = id_list(ids, "ids")
             for token in given[max(0, len(given) - look_back) :]:
                 check(self._library, self._library.call("gemel_sampler_accept", sampler, token), f"id {token}")
+        if self._is_message is not None:
+            self.begin(is_message=self._is_message)
+
+    def begin(self, *, is_message: bool = False) -> None:
+        """Begin the answer that the grammar describes with the next id drawn. Without a grammar, do nothing.
+
+        is_message: the answer lacks the space that some tokenizers put before a text.
+        """
+        flag("is_message", is_message)
+        if self._grammar is not None:
+            self._use(self._grammar.address, abi.USE_MESSAGE if is_message else 0)
+            self._is_message = is_message
+
+    def _use(self, grammar: int, flags: int) -> None:
+        with self.handle as sampler:
+            code = self._library.call("gemel_sampler_use", sampler, grammar, flags)
+            check(self._library, code, "a sampler's grammar")
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the answer is whole by its grammar: nothing can follow."""
+        if self._grammar is None:
+            return False
+        with self.handle as sampler:
+            return bool(self._library.call("gemel_sampler_ends", sampler) == WHOLE)
 
     def close(self) -> None:
         """Free it."""
         self.handle.close()
+        before, self._grammar = self._grammar, None
+        if before is not None:
+            before.__exit__()

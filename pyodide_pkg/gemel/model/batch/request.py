@@ -104,19 +104,21 @@ class AnswerRequest(Request):
 
     def __init__(
         self, model: CoreModel, prompt_ids: Sequence[int], options: CallOptions, limit: int, *, n_ctx: int, key: str,
-        priority: int, kind: Hashable, batch: Drives,
+        priority: int, kind: Hashable, batch: Drives, is_message: bool,
     ) -> None:  # fmt: skip
         work = float(len(prompt_ids) + min(limit, USUAL))
         super().__init__(prompt_ids, n_ctx=n_ctx, work=work, key=key, priority=priority, kind=kind, batch=batch)
         self.model = model
         self.answer = Answer(model, len(self.prompt_ids), options.stops, limit)
+        self.answer.is_message = is_message
         self.seconds = 0.0   # of the steps that evaluated the prompt
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
-        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize)
+        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize, options.form)
         try:
             self.sampler.accept(self.prompt_ids)
+            self.sampler.begin(is_message=is_message)
         except BaseException:
             self.sampler.close()
             raise
@@ -173,7 +175,7 @@ class AnswerRequest(Request):
             self.on_drawn(self.session, drawn.id)
         piece = self._utf8.decode(self._carry + drawn.text)
         self._carry = b""
-        shown, reason = self.answer.take(drawn.id, piece, self._rest)
+        shown, reason = self.answer.take(drawn.id, piece, self._rest, is_whole=self.sampler.is_whole)
         self._unread.append(shown)
         self.todo.append(drawn.id)
         return reason

@@ -1,0 +1,101 @@
+// A source becomes rules: GBNF, a regular expression, or a list of texts.
+#include "grammar.h"
+#include <stdlib.h>
+#include <string.h>
+#include "../text/array.h"
+#include "builder.h"
+#include "gbnf.h"
+#include "regex.h"
+
+void gemel_grammar_close(gemel_grammar *g) {
+    if (!g) return;
+    rules_close(&g->rules);
+    free(g);
+}
+
+// ---- Choices: the texts as a tree, so that those that begin alike share their states --------------------------------
+
+typedef struct choice {
+    const uint8_t *at;
+    size_t size;
+} choice;
+
+static int by_text(const void *a, const void *b) {
+    const choice *x = a, *y = b;
+    size_t size = x->size < y->size ? x->size : y->size;
+    int order = size ? memcmp(x->at, y->at, size) : 0;
+    return order ? order : x->size < y->size ? -1 : x->size > y->size;
+}
+
+static int add_choices(builder *b, const choice *choices, size_t n, errors *e) {
+    size_t longest = 0;
+    for (size_t i = 0; i < n; i++) longest = choices[i].size > longest ? choices[i].size : longest;
+    uint32_t *path = array_new(longest + 1, sizeof *path);   // the state behind each byte of the text before
+    if (!path) return fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
+    builder_define(b, builder_rule(b, "the choices", 11));
+    path[0] = b->code ? 0 : b->list[0].start;
+    for (size_t i = 0; i < n && !b->code; i++) {
+        choice c = choices[i], before = i ? choices[i - 1] : (choice){NULL, 0};
+        size_t at = 0;
+        while (at < c.size && at < before.size && c.at[at] == before.at[at]) at++;
+        for (; at < c.size && !b->code; at++) {
+            path[at + 1] = builder_state(b);
+            builder_bytes(b, path[at], path[at + 1], c.at[at], c.at[at]);
+        }
+        builder_skip(b, path[c.size], b->list[0].end);
+    }
+    free(path);
+    return b->code ? builder_failed(b, e) : GEMEL_OK;
+}
+
+// ---- Opening -------------------------------------------------------------------------------------------------------
+
+static int finish(gemel_grammar **out, const tokenizer *t, const text_tree *words, builder *b, errors *e) {
+    gemel_grammar *g = array_zero(1, sizeof *g);
+    if (!g) return fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
+    g->words = words, g->tok = t;
+    int code = builder_finish(b, &g->rules, e);
+    if (code < 0) gemel_grammar_close(g);
+    else *out = g;
+    return code;
+}
+
+int grammar_open(gemel_grammar **out, const tokenizer *t, const text_tree *words, int source, const char *text,
+                 size_t size, errors *e) {
+    builder b;
+    *out = NULL;
+    builder_open(&b);
+    int code = source == GEMEL_GRAMMAR_REGEX ? regex_parse(&b, text, size, e) : gbnf_parse(&b, t, text, size, e);
+    if (code == 0) code = finish(out, t, words, &b, e);
+    builder_close(&b);
+    return code;
+}
+
+int grammar_choices(gemel_grammar **out, const tokenizer *t, const text_tree *words, const char *text,
+                    const int32_t *sizes, size_t n, errors *e) {
+    builder b;
+    choice *choices = array_new(n, sizeof *choices);
+    *out = NULL;
+    if (!choices) return fail(e, GEMEL_E_MEMORY, "no memory for %zu choices", n);
+    for (size_t i = 0; i < n; text += sizes[i++]) choices[i] = (choice){(const uint8_t *)text, (size_t)sizes[i]};
+    qsort(choices, n, sizeof *choices, by_text);
+    builder_open(&b);
+    int code = add_choices(&b, choices, n, e);
+    if (code == 0) code = finish(out, t, words, &b, e);
+    builder_close(&b);
+    free(choices);
+    return code;
+}
+
+int gemel_grammar_match(const gemel_grammar *g, const char *text, size_t size) {
+    if (!g || (!text && size)) return GEMEL_E_ARGUMENT;
+    mask *k = array_new(1, sizeof *k);
+    if (!k) return GEMEL_E_MEMORY;
+    int code = mask_open(k, &g->rules, g->words, g->tok, 0);
+    if (code == 0) code = mask_take_text(k, (const uint8_t *)text, size);
+    if (code == 0) code = GEMEL_MATCH_BEGINS | (matcher_may_end(&k->m, k->m.now) ? GEMEL_MATCH_WHOLE : 0);
+    else if (code == GEMEL_E_ARGUMENT) code = 0;
+    mask_close(k);
+    free(k);
+    return code;
+}

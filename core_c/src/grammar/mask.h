@@ -1,0 +1,48 @@
+// Which ids may come next: the walk of a matcher over a vocabulary's tree. What a state allows with any stacks under it
+// is computed once and kept; what depends on the stacks is walked again.
+#pragma once
+#include "matcher.h"
+#include "text_tree.h"
+
+enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 8 };
+
+// Of a state: the ids that it allows by their texts, and the nodes of the tree at which its rule may have ended.
+typedef struct mask_slot {
+    uint32_t *bits, *holes;    // [n_words], [MASK_HOLES]
+    uint32_t n_holes, state;   // over MASK_HOLES holes, not all are listed
+} mask_slot;
+// Of a place: all that it allows. Places return, as in the middle of a text.
+typedef struct mask_whole {
+    uint32_t *bits;
+    uint32_t set, age;
+} mask_whole;
+
+typedef struct mask {
+    matcher m;
+    const text_tree *t;
+    const tokenizer *tok;
+    int drops_space, is_begun;   // the first id's text may lack a space; an id was taken
+    size_t n_words;              // 32-bit words of a row of bits
+    uint32_t *bits;              // [n_words] of the latest mask_fill
+    mask_slot slots[MASK_SLOTS], scratch;
+    mask_whole wholes[MASK_WHOLES];
+    uint32_t next_slot, next_whole;
+    uint32_t n_met;           // nodes that the walks of a fill met
+    uint8_t *slot_of;         // [n_states] 1 + its slot, 0: none
+    uint32_t *memory;         // of the slots
+    uint32_t *path, **rows;   // [depth + 1] the set at each depth of a walk, and its row
+    uint8_t *text;            // [depth]
+} mask;
+
+// is_message: the answer's first text lacks the space that the tokenizer puts before a text.
+int mask_open(mask *k, const rules *r, const text_tree *t, const tokenizer *tok,
+              int is_message);   // close it on an error, too
+void mask_close(mask *k);
+void mask_begin(mask *k);
+// Fill k->bits. GEMEL_E_GRAMMAR: no id is allowed, or it takes more memory or time than there is.
+int mask_fill(mask *k);
+// Go on with an id. GEMEL_E_ARGUMENT, with nothing changed: it is not allowed. GEMEL_E_GRAMMAR: as above.
+int mask_take(mask *k, int32_t id);
+// Go on with bytes of text. The same errors.
+int mask_take_text(mask *k, const uint8_t *text, size_t size);
+static inline int mask_allows(const mask *k, int32_t id) { return (int)(k->bits[id >> 5] >> (id & 31) & 1); }

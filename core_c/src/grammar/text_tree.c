@@ -1,0 +1,116 @@
+// Sorts the texts of ids, then writes the nodes of the tree from left to right.
+#include "text_tree.h"
+#include <string.h>
+#include "../text/array.h"
+
+typedef struct text_of {
+    uint64_t start;   // the first 8 bytes, the first one highest
+    const uint8_t *at;
+    uint32_t size;
+    int32_t id;
+} text_of;
+
+int text_tree_has(const tokenizer *t, int32_t id) {
+    int kind = tokenizer_kind(t, id);
+    return kind != GEMEL_TOKEN_CONTROL && kind != GEMEL_TOKEN_UNKNOWN && !tokenizer_is_eog(t, id);
+}
+
+static int by_text(const void *a, const void *b) {
+    const text_of *x = a, *y = b;
+    if (x->start != y->start) return x->start < y->start ? -1 : 1;
+    uint32_t size = x->size < y->size ? x->size : y->size;
+    int order = memcmp(x->at, y->at, size);
+    if (order) return order;
+    if (x->size != y->size) return x->size < y->size ? -1 : 1;
+    return x->id < y->id ? -1 : x->id > y->id;
+}
+
+static uint64_t start_of(const uint8_t *at, uint32_t size) {
+    uint64_t start = 0;
+    for (uint32_t i = 0; i < 8; i++) start = start << 8 | (i < size ? at[i] : 0);
+    return start;
+}
+
+// The texts, end to end in *bytes. Returns how many there are, or an error.
+static int read_texts(const tokenizer *t, text_of *texts, uint8_t **bytes, size_t *total, errors *e) {
+    int n = 0, n_vocab = tokenizer_n_vocab(t);
+    size_t room = 0, used = 0;
+    for (int32_t id = 0; id < n_vocab; id++) {
+        int size = text_tree_has(t, id) ? tokenizer_piece(t, id, 0, NULL, 0) : 0;
+        if (size <= 0) continue;
+        if (size > UINT16_MAX)
+            return fail(e, GEMEL_E_UNSUPPORTED, "token %d has a text of %d bytes: grammars take texts of up to %d",
+                        (int)id, size, UINT16_MAX);
+        if (!array_room((void **)bytes, used, &room, used + (size_t)size, 1)) return GEMEL_E_MEMORY;
+        (void)tokenizer_piece(t, id, 0, (char *)*bytes + used, (size_t)size);
+        texts[n++] = (text_of){.size = (uint32_t)size, .id = id};
+        used += (size_t)size;
+    }
+    const uint8_t *at = *bytes;
+    for (int i = 0; i < n; at += texts[i++].size) texts[i].at = at, texts[i].start = start_of(at, texts[i].size);
+    *total = used;
+    return used > UINT32_MAX - 2 ? GEMEL_E_MEMORY : n;
+}
+
+static uint32_t common(const text_of *a, const text_of *b) {
+    uint32_t n = 0, size = a->size < b->size ? a->size : b->size;
+    while (n < size && a->at[n] == b->at[n]) n++;
+    return n;
+}
+
+// path[depth]: the open node of each depth; it is closed, by its skip, when the next text leaves it.
+static void write_nodes(text_tree *t, const text_of *texts, int n, uint32_t *path) {
+    uint32_t open = 0;
+    t->nodes[0] = (tree_node){.id = -1}, t->n = 1, path[0] = 0;
+    for (int i = 0; i < n; i++) {
+        uint32_t shared = i ? common(&texts[i - 1], &texts[i]) : 0;
+        for (; open > shared; open--) t->nodes[path[open]].skip = t->n;
+        while (open < texts[i].size) {
+            uint8_t byte = texts[i].at[open++];
+            path[open] = t->n;
+            t->nodes[t->n++] = (tree_node){.id = -1, .depth = (uint16_t)open, .byte = byte};
+        }
+        tree_node *last = &t->nodes[path[open]];
+        if (last->id < 0) last->id = texts[i].id;
+        else t->same[texts[i - 1].id] = texts[i].id;   // sorted by id: behind the one before
+    }
+    for (; open > 0; open--) t->nodes[path[open]].skip = t->n;
+    t->nodes[0].skip = t->n;
+}
+
+static int build(text_tree *t, const tokenizer *words, errors *e) {
+    size_t n_vocab = (size_t)tokenizer_n_vocab(words), total = 0;
+    text_of *texts = array_new(n_vocab, sizeof *texts);
+    uint8_t *bytes = NULL;
+    uint32_t *path = NULL;
+    t->same = array_new(n_vocab, sizeof *t->same);
+    int n = texts && t->same ? read_texts(words, texts, &bytes, &total, e) : GEMEL_E_MEMORY;
+    if (n > 0) qsort(texts, (size_t)n, sizeof *texts, by_text);
+    size_t nodes = 1;
+    for (int i = 0; i < n; i++) {
+        nodes += texts[i].size - (i ? common(&texts[i - 1], &texts[i]) : 0);
+        if (texts[i].size > t->depth) t->depth = texts[i].size;
+    }
+    if (n >= 0) t->nodes = array_new(nodes, sizeof *t->nodes), path = array_new(t->depth + 1, sizeof *path);
+    if (n >= 0 && (!t->nodes || !path)) n = GEMEL_E_MEMORY;
+    if (n >= 0) {
+        memset(t->same, 0xFF, n_vocab * sizeof *t->same);
+        write_nodes(t, texts, n, path);
+    }
+    free(texts), free(bytes), free(path);
+    return n < 0 ? n : GEMEL_OK;
+}
+
+int text_tree_open(text_tree **out, const tokenizer *words, errors *e) {
+    text_tree *t = array_zero(1, sizeof *t);
+    int code = t ? build(t, words, e) : GEMEL_E_MEMORY;
+    if (code == GEMEL_E_MEMORY) (void)fail(e, code, "no memory for the tree of the vocabulary's texts");
+    if (code) text_tree_close(t), t = NULL;
+    *out = t;
+    return code;
+}
+
+void text_tree_close(text_tree *t) {
+    if (!t) return;
+    free(t->nodes), free(t->same), free(t);
+}

@@ -1,0 +1,23 @@
+// The texts of a vocabulary's ids as a tree of bytes, in the order in which a walk meets them. Made once per model.
+// Ids that are no text (control, unknown and end-of-generation tokens) are not in it.
+#pragma once
+#include "../text/tokenizer.h"
+
+typedef struct tree_node {
+    uint32_t skip;    // the next node that is not under this one
+    int32_t id;       // the first id with this text; -1: none
+    uint16_t depth;   // bytes of the text; the root has 0
+    uint8_t byte;     // the last of them
+} tree_node;
+
+typedef struct text_tree {
+    tree_node *nodes;   // [n]; nodes[0] is the root
+    uint32_t n;
+    int32_t *same;    // [n_vocab] the next id with the same text; -1: none
+    uint32_t depth;   // of the longest text
+} text_tree;
+
+int text_tree_open(text_tree **out, const tokenizer *t, errors *e);
+void text_tree_close(text_tree *t);   // accepts NULL
+// Whether an id's text is in the tree.
+int text_tree_has(const tokenizer *t, int32_t id);

@@ -1,0 +1,285 @@
+"""Answers keep the form that a grammar gives them, alone, in a chat and in a batch; masks are those of a reference."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+
+import gemel
+import grammars
+import pytest
+from gemel.core.library import check
+from grammars import Node, Place
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+PLACES = 5   # of an answer, at which masks are compared
+CONTROL, UNKNOWN = 3, 2
+
+JSON = r"""
+root   ::= value
+value  ::= object | array | string | number | "true" | "false" | "null"
+object ::= "{" (string ":" value ("," string ":" value)*)? "}"
+array  ::= "[" (value ("," value)*)? "]"
+string ::= "\"" ([^"\\\x00-\x1f] | "\\" (["\\/bfnrt] | "u" [0-9a-fA-F]{4}))* "\""
+number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [-+]? [0-9]+)?
+"""
+
+# ---- Masks against the reference -------------------------------------------------------------------------------------
+
+TEXTS = ("the", "re", "a", "ther", "e", "é", "€", "th ", "  ", "\n", "😀", "")
+RANGES = (
+    (97, 122), (101, 101), (0xE0, 0xFF), (0x20, 0x7F), (0x2000, 0x2FFF), (0, 0x10FFFF), (0x1F600, 0x1F64F), (48, 57),
+    (0xD000, 0xE100),
+)  # fmt: skip
+IDS = (0, 1, 2, 5, 70, 100)   # control tokens of the tiny vocabulary, of which 0 and 2 end a generation, and texts
+
+text_nodes = st.sampled_from(TEXTS).map(lambda text: ("text", text))
+chars_nodes = st.tuples(
+    st.just("chars"), st.lists(st.sampled_from(RANGES), min_size=1, max_size=2).map(tuple), st.booleans()
+).filter(lambda node: not (node[2] and (0, 0x10FFFF) in node[1]))
+id_nodes = st.tuples(st.just("id"), st.sampled_from(IDS), st.integers(0, 4).map(lambda n: n == 0))
+
+
+def rules_of(n: int) -> st.SearchStrategy[list[Node]]:
+    leaves = st.one_of(text_nodes, chars_nodes, id_nodes, st.tuples(st.just("rule"), st.integers(0, n - 1)))
+
+    def larger(inner: st.SearchStrategy[Node]) -> st.SearchStrategy[Node]:
+        several = st.lists(inner, min_size=1, max_size=3)
+        counts = st.tuples(st.integers(0, 3), st.one_of(st.none(), st.integers(0, 2))).map(
+            lambda n: (n[0], None if n[1] is None else n[0] + n[1])
+        )
+        return st.one_of(
+            several.map(lambda nodes: ("seq", *nodes)),
+            several.map(lambda nodes: ("any", *nodes)),
+            st.tuples(inner, counts).map(lambda one: ("rep", one[0], *one[1])),
+        )
+
+    return st.lists(st.recursive(leaves, larger, max_leaves=6), min_size=n, max_size=n)
+
+
+class Words:
+    """What the reference needs of a vocabulary."""
+
+    def __init__(self, model: gemel.Model) -> None:
+        self.model, self.library = model, model._library
+        self.ids = range(model.n_vocab)
+        self.pieces = [model.piece(id) for id in self.ids]
+        with model._handle as address:
+            self.is_end = [bool(self.library.call("gemel_token_is_eog", address, id)) for id in self.ids]
+            kinds = [self.library.call("gemel_token_kind_of", address, id) for id in self.ids]
+        self.has_text = [
+            bool(piece) and kind not in (CONTROL, UNKNOWN) and not is_end
+            for piece, kind, is_end in zip(self.pieces, kinds, self.is_end, strict=True)
+        ]
+
+    def after(self, place: Place, id: int) -> list[Place]:
+        """Return the places after an id: as a text, and as such."""
+        as_text = place.after(self.pieces[id]) if self.has_text[id] else None
+        as_id = place.after_id(id, is_end=self.is_end[id])
+        return [one for one in (as_text, as_id) if one is not None]
+
+    def allowed(self, place: Place) -> list[bool]:
+        return [bool(self.after(place, id)) or (self.is_end[id] and place.may_end) for id in self.ids]
+
+
+class Walker:
+    """A sampler with a grammar."""
+
+    def __init__(self, model: gemel.Model, grammar: gemel.Grammar) -> None:
+        self.model, self.library = model, model._library
+        self.sampler = model.sampler(temperature=0, grammar=grammar)
+
+    def allowed(self) -> list[bool]:
+        """Return which ids are allowed; none of them: none is."""
+        out = self.library.alloc(self.model.n_vocab)
+        with self.sampler.handle as address:
+            code = self.library.call("gemel_sampler_allowed", address, out)
+        assert code in (-10, sum(self.library.read(out.address, out.size)))
+        return [bool(one) and code > 0 for one in self.library.read(out.address, out.size)]
+
+    def accept(self, id: int) -> None:
+        with self.sampler.handle as address:
+            check(self.library, self.library.call("gemel_sampler_accept", address, id), f"id {id}")
+
+    def ends(self) -> int:
+        with self.sampler.handle as address:
+            return int(self.library.call("gemel_sampler_ends", address))
+
+
+@pytest.fixture(scope="module")
+def words() -> Iterator[Words]:
+    from conftest import tiny_bytes
+
+    with gemel.open(tiny_bytes(), threads=1) as model:
+        yield Words(model)
+
+
+@given(st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+def test_a_mask_is_that_of_the_reference(words: Words, data: st.DataObject) -> None:
+    rules = data.draw(rules_of(data.draw(st.integers(1, 3))))
+    text = grammars.gbnf(rules)
+    if grammars.is_refused(rules):
+        with pytest.raises(gemel.GrammarError, match=r"never ends|calls itself"):
+            words.model.grammar(text)
+        return
+    with words.model.grammar(text) as grammar:
+        walker, place = Walker(words.model, grammar), Place(rules)
+        with walker.sampler:
+            for _ in range(PLACES):
+                wanted = words.allowed(place)
+                assert walker.allowed() == wanted, text
+                assert (walker.ends() > 0) == place.may_end
+                ending = words.is_end if place.may_end else [False] * len(wanted)   # here they end the answer
+                nexts = [id for id in words.ids if wanted[id] and not ending[id] and words.after(place, id)]
+                if not nexts:
+                    break
+                id = data.draw(st.sampled_from(nexts))
+                walker.accept(id)
+                places = words.after(place, id)
+                if len(places) > 1 and places[0].tail:   # a place has one tail
+                    break
+                place = Place(rules, set().union(*(one.stacks for one in places)), places[0].tail)
+
+
+# ---- Generations -----------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_of_a_grammar_is_of_that_form(model: gemel.Model) -> None:
+    for seed in range(5):
+        generation = model.generate("the", regex=r"[0-9]{3}-[a-f]+!", max_tokens=40, seed=seed, temperature=1.5)
+        text = generation.read()
+        assert generation.stop_reason in ("stop", "length")
+        if generation.stop_reason == "stop":
+            assert re.fullmatch(r"[0-9]{3}-[a-f]+!", text)
+
+
+def test_an_answer_ends_where_nothing_can_follow(model: gemel.Model) -> None:
+    generation = model.generate("the", choices=["yes"], max_tokens=50, temperature=0)
+    assert generation.read() == "yes"
+    assert generation.stop_reason == "stop"
+    assert model.detokenize(generation.ids) == "yes"
+
+
+def test_an_answer_that_max_tokens_cuts_ends_with_length(model: gemel.Model) -> None:
+    with model.grammar('root ::= "a"{40}') as grammar:
+        generation = model.generate("the", grammar=grammar, max_tokens=5, temperature=0)
+        assert grammar.begins(generation.read())
+    assert generation.stop_reason == "length"
+    assert len(generation.ids) == 5
+
+
+def test_an_answer_may_end_by_an_id_where_the_grammar_may_end(model: gemel.Model) -> None:
+    end = model.eos_id
+    assert end is not None
+    generation = model.generate("the", grammar='root ::= "ab" "c"*', logit_bias={end: 100}, temperature=0)
+    assert generation.read() == "ab"
+    assert generation.stop_reason == "eos"
+
+
+def test_json_that_ends_is_json(model: gemel.Model) -> None:
+    json = pytest.importorskip("json")
+    with model.grammar(JSON) as grammar:
+        ended = 0
+        for seed in range(12):
+            generation = model.generate("the", grammar=grammar, max_tokens=120, seed=seed, temperature=1)
+            text = generation.read()
+            assert grammar.begins(text)
+            if generation.stop_reason != "length":
+                json.loads(text)
+                ended += 1
+        assert ended > 2
+
+
+@pytest.mark.parametrize("tokenizer", ["bpe", "spm"])
+def test_every_call_that_generates_takes_a_grammar(tiny_model: Callable[..., gemel.Model], tokenizer: str) -> None:
+    from conftest import CHATML
+
+    model = tiny_model(tokenizer=tokenizer, chat_template=CHATML)
+    chosen = ["the one", "another"]
+    assert model.ask("Who?", choices=chosen, temperature=0) in chosen
+    assert set(model.generate_many(["the", "a"], choices=chosen, temperature=0)) <= set(chosen)
+    with model.chat() as chat, model.batch() as batch, model.session() as session:
+        assert chat.send("Who?", regex="the( one)?", temperature=0).read() in ("the", "the one")
+        alone = model.generate("the", choices=chosen, seed=3).read()
+        many = [batch.generate("the", choices=chosen, seed=3), batch.generate("th", seed=1, max_tokens=5)]
+        answer = batch.answer([{"role": "user", "content": "Who?"}], choices=chosen, temperature=0)
+        assert many[0].read() == alone
+        assert answer.read() in chosen
+        assert session.generate("the", grammar='root ::= "x" | "y"', temperature=0).read() in ("x", "y")
+
+
+def test_a_grammar_is_freed_when_its_last_generation_has_ended(model: gemel.Model) -> None:
+    grammar = model.grammar(choices=["yes", "no"])
+    generation = model.generate("the", grammar=grammar, temperature=0)
+    grammar.close()
+    assert generation.read() in ("yes", "no")
+    with pytest.raises(gemel.ArgumentError, match="this grammar is closed"):
+        grammar.matches("yes")
+    with pytest.raises(gemel.ArgumentError, match="this grammar is closed"):
+        model.generate("the", grammar=grammar)
+
+
+def test_a_grammar_of_another_model_is_refused(tiny_model: Callable[..., gemel.Model]) -> None:
+    one, other = tiny_model(), tiny_model(seed=2)
+    with other.grammar(regex="a") as grammar, pytest.raises(gemel.ArgumentError, match="another model's"):
+        one.generate("the", grammar=grammar)
+
+
+def test_mistakes_are_named(model: gemel.Model) -> None:
+    with pytest.raises(gemel.GrammarError, match="grammar: line 2, column 7: there is no rule"):
+        model.generate("the", grammar="root ::= a\na ::= bc\n")
+    with pytest.raises(gemel.GrammarError, match="regex: line 1, column 2: look-around is not supported"):
+        model.generate("the", regex="a(?=b)")
+    with pytest.raises(gemel.ArgumentError, match="grammar and regex both say what the answer may be"):
+        model.generate("the", grammar='root ::= "a"', regex="a")
+    with pytest.raises(gemel.ArgumentTypeError, match="choices"):
+        model.generate("the", choices="yes")
+    with pytest.raises(gemel.ArgumentError, match="at least one text"):
+        model.generate("the", choices=[])
+    with pytest.raises(gemel.ArgumentTypeError, match="pass the text of a grammar"):
+        model.grammar()
+
+
+def test_a_sampler_of_a_step_takes_a_grammar(model: gemel.Model) -> None:
+    prompt = model.tokenize("the")
+    with model.grammar(choices=["yes"]) as grammar, model.session() as session:
+        sampler = model.sampler(temperature=0, repeat_penalty=1.1, grammar=grammar)
+        with sampler:
+            sampler.accept(prompt)
+            todo, text = prompt, b""
+            while not sampler.is_whole:
+                (drawn,) = model.step([session], [todo], [sampler])
+                assert drawn.id is not None
+                todo, text = [drawn.id], text + drawn.text
+    assert text == b"yes"
+
+
+# ---- Hostile grammars ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'root ::= "a"{5,1}',
+        "root ::= " + "(" * 50_000,
+        "root ::= " + "(" * 50_000 + '"a"' + ")" * 50_000,
+        "root ::= " + " | ".join(f'"x{i}"' for i in range(1_000_000)),
+        'root ::= ("a"? ){1000} "b"',
+        'root ::= (("a" | "a" "a")* ){50} "b"',
+        'root ::= "a" root root | "a"',
+        "root ::= " + " ".join(["a"] * 20_000) + '\na ::= "x"?',
+        "\n".join(f'a{i} ::= a{i + 1} | "x"' for i in range(20_000)) + '\na20000 ::= "y"\nroot ::= a0',
+    ],
+    ids=range(9),
+)
+def test_a_hostile_grammar_is_answered_within_a_second(model: gemel.Model, text: str) -> None:
+    start = time.process_time()
+    try:
+        with model.grammar(text) as grammar:
+            model.generate("the", grammar=grammar, max_tokens=3, temperature=0).read()
+    except gemel.GrammarError:
+        pass
+    assert time.process_time() - start < 1
