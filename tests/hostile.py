@@ -146,6 +146,8 @@ def _edge(pair: Pair, rng: random.Random) -> Any:  # noqa: ANN401
         return rng.choice(TEXTS)
     if kind in ("f32", "f64"):
         return rng.choice(FLOATS)
+    if kind == "u8":
+        return rng.choice((0, 1, 127, 128, 255))
     return rng.random() < 0.5 if kind == "bool" else rng.choice(EDGES[:6] if kind[0] == "i" else EDGES[:-1])
 
 
