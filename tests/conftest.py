@@ -16,7 +16,6 @@ from typing import Any, NoReturn
 
 import gemel
 import hub_templates
-import hub_tokenizers
 import hypothesis
 import llama_vectors
 import parts
@@ -162,6 +161,8 @@ def tokenizer_folder() -> Path:
     named = os.environ.get("GEMEL_TEST_TOKENIZERS")
     if named:
         return Path(named)
+    import hub_tokenizers  # it builds, which not every process that imports this module can
+
     try:
         return hub_tokenizers.fetch()
     except llama_vectors.FetchError as error:

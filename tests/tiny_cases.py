@@ -86,7 +86,9 @@ _MORE: dict[str, dict[str, Fields]] = {
     "internlm2": {"odd sizes, fused": {**ODD, "fused": FUSED}},
     "minicpm": {
         "biases, tied": {**ALL, "tied": True},
-        "default scales": {"without": ("minicpm.embedding_scale", "minicpm.residual_scale", "minicpm.logit_scale")},
+        "default scales": {   # 256: logits are divided by n_embd / 256
+            "n_embd": 256, "without": ("minicpm.embedding_scale", "minicpm.residual_scale", "minicpm.logit_scale"),
+        },
     },
     "ernie4_5": {"odd sizes, biases": {**ODD, **ALL}},
     "seed_oss": {"odd sizes, biases": {**ODD, **ALL}, "wide heads, fused": {"head_dim": 24, "fused": FUSED}},

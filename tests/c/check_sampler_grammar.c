@@ -5,7 +5,7 @@
 
 enum { N = 300, ROOM = 8192, HEADER = 48, STEPS = 24 };
 
-static char err[512];
+static char err[1024];
 static uint8_t bytes_of[ROOM];
 
 static float row[N];

@@ -27,7 +27,7 @@ static gemel_sampler *every_penalty(int last_n, int dry_last_n) {
     return s;
 }
 
-static char err[512];
+static char err[1024];
 static uint8_t bytes_of[ROOM];
 static size_t save(const gemel_sampler *s) {
     CHECK(gemel_sampler_save_size(s) <= ROOM);

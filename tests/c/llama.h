@@ -118,7 +118,7 @@ static inline file write_file(int without, int wider) {
 
 // ---- Opening -------------------------------------------------------------------------------------------------------
 
-static char err[512];
+static char err[1024];
 
 // Feed the header and begin; returns the code of begin.
 static inline int begin(gemel_loader **l, const file *f) {

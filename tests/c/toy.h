@@ -22,7 +22,7 @@ typedef struct opened {
     gguf *g;
     tokenizer *t;
     warnings said;
-    char err[512];
+    char err[1024];
 } opened;
 typedef struct bytes {
     uint8_t *at;

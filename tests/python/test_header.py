@@ -84,12 +84,15 @@ assert library.call("gemel_threads_open", 1, out) == 0
 handles = {
     "model": model._handle._address, "session": session._handle._address, "sampler": sampler.handle._address,
     "loader": header._owner._address, "gguf": model._gguf, "threads": pointer_at(library, out),
+    "grammar": model.grammar(choices=["a"]).handle._address,
 }
+of_model = ("gemel_grammar_open", "gemel_grammar_choices")
 pointer, number = (room, 1) if how == "no handle" else (None, 0)
 kinds = {"p": pointer, "s": pointer, "d": float(number), "f": float(number)}
 for name in names:
     print(name, end=" ", flush=True)
-    handle = handles.get(name.split("_")[1], model._handle._address) if how == "handle alone" else None
+    kind = "model" if name in of_model else name.split("_")[1]
+    handle = handles.get(kind, model._handle._address) if how == "handle alone" else None
     found = library.call(name, handle, *(kinds.get(code, number) for code in abi.FUNCTIONS[name][1][1:]))
     print(json.dumps(found), flush=True)
 """

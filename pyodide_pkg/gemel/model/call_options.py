@@ -23,7 +23,7 @@ OTHER_NAMES = {
 }  # fmt: skip
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
 OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
-FORMS = ("grammar", "regex", "choices")   # what an answer may be: one of them
+FORMS = ("grammar", "regex", "choices", "json_schema")   # what an answer may be: one of them
 COMMON = ("max_tokens", "stop", "sampling", *FORMS)   # parameters of every call
 
 

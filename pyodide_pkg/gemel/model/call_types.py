@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import SupportsFloat, SupportsIndex, TypedDict
+from typing import Any, SupportsFloat, SupportsIndex, TypedDict
 
 from .grammar import Grammar
 
@@ -44,7 +44,7 @@ class SamplingFields(TypedDict, total=False):
 
 
 class CallFields(SamplingFields, total=False):
-    """SamplingFields, what the answer may be (one of grammar, regex, choices), other names of max_tokens and stop."""
+    """SamplingFields; grammar, regex, choices or json_schema; other names of max_tokens and stop."""
 
     max_new_tokens: Int | None
     max_completion_tokens: Int | None
@@ -53,3 +53,4 @@ class CallFields(SamplingFields, total=False):
     grammar: str | Grammar | None
     regex: str | None
     choices: Sequence[str] | None
+    json_schema: Mapping[str, Any] | bool | str | None

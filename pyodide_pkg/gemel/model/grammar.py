@@ -1,4 +1,4 @@
-"""What an answer may be, compiled for a model: GBNF, a regular expression, or a list of texts.
+"""What an answer may be, compiled for a model: GBNF, a regular expression, a list of texts, or a JSON schema.
 
 A grammar is immutable: any number of generations may use it at the same time.
 """
@@ -6,24 +6,30 @@ A grammar is immutable: any number of generations may use it at the same time.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ..core import abi
-from ..core.checks import sequence, text
+from ..core.checks import sequence, text, wrong_type
 from ..core.closing import Closing
 from ..core.errors import ArgumentError
 from ..core.library import ERROR_SIZE, Handle, Library, check, pointer_at
+from ..schema import compile_schema
 
 
 @dataclass(frozen=True)
 class Form:
-    """The source of a grammar: exactly one of three."""
+    """The source of a grammar: exactly one of three.
+
+    Attributes:
+        warnings: what a JSON schema says that `grammar` does not enforce
+    """
 
     grammar: str | None = None
     regex: str | None = None
     choices: tuple[str, ...] | None = None
+    warnings: tuple[str, ...] = ()
 
     def opened(self, library: Library, model: Handle) -> Handle:
         """Compile it for a model."""
@@ -47,6 +53,9 @@ class Form:
 class Grammar(Closing):
     """Made by Model.grammar(). A context manager.
 
+    Attributes:
+        warnings: what a JSON schema says that is not enforced, such as an unknown format; with paths
+
     >>> with model.grammar(regex="[0-9]+") as number:
     ...     number.matches("2026"), number.matches("20 26")
     (True, False)
@@ -55,6 +64,7 @@ class Grammar(Closing):
     copy_hint = "compile another one from the same text"
 
     def __init__(self, library: Library, model: Handle, form: Form) -> None:
+        self.warnings = form.warnings
         self._library = library
         self.handle = form.opened(library, model)
 
@@ -82,9 +92,11 @@ class Grammar(Closing):
         self.handle.close()
 
 
-def form_of(grammar: object, regex: object, choices: object) -> Form | Grammar | None:
+def form_of(
+    grammar: object, regex: object, choices: object, json_schema: object, *, any_order: bool = False
+) -> Form | Grammar | None:
     """Return the source that a call names, a compiled grammar, or None. ArgumentError for several."""
-    given = {"grammar": grammar, "regex": regex, "choices": choices}
+    given = {"grammar": grammar, "regex": regex, "choices": choices, "json_schema": json_schema}
     named = [name for name, value in given.items() if value is not None]
     if len(named) > 1:
         raise ArgumentError(f"{named[0]} and {named[1]} both say what the answer may be: pass only one of them")
@@ -94,6 +106,11 @@ def form_of(grammar: object, regex: object, choices: object) -> Form | Grammar |
         return Form(grammar=_text("grammar", grammar, "GBNF text, or what Model.grammar() returned"))
     if regex is not None:
         return Form(regex=_text("regex", regex, "a text"))
+    if json_schema is not None:
+        if not isinstance(json_schema, Mapping | bool | str):
+            raise wrong_type("json_schema", json_schema, "a schema: a mapping, true or false, or its JSON text")
+        made = compile_schema(json_schema, any_order=any_order)
+        return Form(grammar=made.grammar, warnings=made.warnings)
     return None if choices is None else Form(choices=_choices(choices))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Unpack
 
@@ -92,8 +92,8 @@ class Model(CoreModel):
 
         max_tokens: the most ids to draw; None or -1: until n_ctx is full. stop: end before any of these strings.
         sampling, or its fields by name: how ids are drawn (gemel.Sampling). special: parse special tokens in `prompt`.
-        grammar (GBNF text, or what grammar() returned), regex or choices: what the answer may be. It ends with "stop"
-        when nothing can follow.
+        grammar (GBNF text, or what grammar() returned), regex, choices or json_schema: what the answer may be. It ends
+        with "stop" when nothing can follow.
         n_ctx: default as much as is needed, at least min(the file's, 4096). kv_type: as in session().
         A text begins with BOS where the file's flags ask for it; ids are taken as they are.
         ContextError, before anything is computed, when the prompt doesn't fit. The generation ends with "length" when
@@ -175,20 +175,29 @@ class Model(CoreModel):
             return [generation.read() for generation in generations]
 
     def grammar(
-        self, grammar: str | None = None, *, regex: str | None = None, choices: Sequence[str] | None = None
+        self,
+        grammar: str | None = None,
+        *,
+        regex: str | None = None,
+        choices: Sequence[str] | None = None,
+        json_schema: Mapping[str, Any] | bool | str | None = None,
+        any_order: bool = False,
     ) -> Grammar:
-        """Compile what answers may be, for many calls: GBNF text, a regular expression, or a list of texts.
+        """Compile what answers may be, for many calls: GBNF text, a regular expression, a list of texts, a JSON schema.
 
-        Pass it as `grammar` to calls that generate. GrammarError, with line and column, when it is not valid, or too
-        large.
+        Pass it as `grammar` to calls that generate. any_order: members of objects may come in any order, not only in
+        that of the schema's `properties`. GrammarError, with line and column or a path, when it is not valid, too
+        large, or can't be enforced.
 
         >>> with model.grammar(choices=["yes", "no"]) as grammar:
         ...     model.generate("Is it?", grammar=grammar).read() in ("yes", "no")
         True
         """
-        form = form_of(grammar, regex, choices)
+        if flag("any_order", any_order) and json_schema is None:
+            raise ArgumentError("any_order: it is for json_schema alone: leave it out")
+        form = form_of(grammar, regex, choices, json_schema, any_order=any_order)
         if not isinstance(form, Form):
-            raise ArgumentTypeError("pass the text of a grammar: grammar, regex or choices")
+            raise ArgumentTypeError("pass what an answer may be: grammar, regex, choices or json_schema")
         return Grammar(self._library, self._handle, form)
 
     def _compiled(self, form: Form | Grammar | None) -> AbstractContextManager[Grammar | None]:

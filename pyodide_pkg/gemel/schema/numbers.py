@@ -1,0 +1,150 @@
+"""Sets of numbers, as automata over the texts that JSON writes them as: bounds, multiples, values.
+
+Texts with an exponent are only in sets without bounds and multiples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from functools import cache
+
+from .automaton import Automaton, Builder, TooLargeError, either
+from .pattern import pattern
+
+UNSIGNED = r"(?:0|[1-9]\d*)"
+MODULUS_MAX = 1000
+
+
+def _of(*regexes: str) -> Automaton:
+    return pattern("^(?:" + "|".join(regexes) + ")$")
+
+
+@cache
+def any_number() -> Automaton:
+    """Return all numbers."""
+    return _of(rf"-?{UNSIGNED}(?:\.\d+)?(?:[eE][+-]?\d+)?")
+
+
+@cache
+def integers(*, with_fraction: bool) -> Automaton:
+    """Return the integers. with_fraction: 1.0 is one, as it is since draft 6."""
+    plain = rf"-?{UNSIGNED}"
+    return _of(plain, rf"{plain}\.0", rf"{plain}[eE]\+?\d+") if with_fraction else _of(plain)
+
+
+def as_decimal(value: float | Decimal) -> Decimal:
+    """Return the exact number that a schema's text names."""
+    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
+
+
+def _digits(value: Decimal) -> tuple[str, str]:
+    """Return the digits before and after the point, without zeros at their ends."""
+    whole, _, fraction = format(abs(value), "f").partition(".")
+    return whole.lstrip("0") or "0", fraction.rstrip("0")
+
+
+def _between(low: int, high: int) -> str:
+    return f"[{low}-{high}]"
+
+
+def _beyond(whole: str, fraction: str, *, is_above: bool, is_strict: bool) -> list[str]:
+    """Return expressions of unsigned numbers on one side of a bound."""
+    n, out, some = len(whole), [], r"(?:\.\d+)?"
+    if is_above:
+        out.append(rf"[1-9]\d{{{n},}}{some}")
+    elif n > 1:
+        out.append(rf"(?:0|[1-9]\d{{0,{n - 2}}}){some}")
+    for i, char in enumerate(whole):
+        least = 1 if i == 0 and n > 1 else 0
+        low, high = (int(char) + 1, 9) if is_above else (least, int(char) - 1)
+        if low <= high:
+            out.append(rf"{whole[:i]}{_between(low, high)}\d{{{n - i - 1}}}{some}")
+    for i, char in enumerate(fraction):
+        low, high = (int(char) + 1, 9) if is_above else (0, int(char) - 1)
+        if low <= high:
+            out.append(rf"{whole}\.{fraction[:i]}{_between(low, high)}\d*")
+        if not is_above:   # fewer digits are less, since the last one is not 0
+            out.append(rf"{whole}\.{fraction[:i]}" if i else whole)
+    if is_above:   # digits behind those of the bound make a number larger
+        zeros = r"0*" if is_strict else ""
+        tail = rf"{zeros}[1-9]\d*" if is_strict else r"\d*"
+        out.append(rf"{whole}\.{fraction}{tail}" if fraction else rf"{whole}\.{tail}" if is_strict else whole + some)
+    elif not is_strict:
+        out.append(rf"{whole}\.{fraction}0*" if fraction else rf"{whole}(?:\.0+)?")
+    return out
+
+
+@cache
+def bound(value: Decimal, *, is_least: bool, is_strict: bool) -> Automaton:
+    """Return the numbers from a bound on: above it if it is the least, else below it."""
+    whole, fraction = _digits(value)
+    everything = rf"{UNSIGNED}(?:\.\d+)?"
+    same_sign = value >= 0 if is_least else value <= 0   # the bound's own side of zero is the far one
+    if value == 0 and is_strict:
+        far = _beyond("0", "", is_above=True, is_strict=True)
+        return _of(*far) if is_least else _of(*(f"-{one}" for one in far))
+    if same_sign and value != 0:
+        far = _beyond(whole, fraction, is_above=True, is_strict=is_strict)
+        return _of(*far) if is_least else _of(*(f"-{one}" for one in far))
+    near = _beyond(whole, fraction, is_above=False, is_strict=is_strict)
+    return _of(everything, *(f"-{one}" for one in near)) if is_least else _of(f"-{everything}", *near)
+
+
+def values(numbers: Iterable[float | Decimal]) -> Automaton:
+    """Return these numbers."""
+    out = None
+    for number in numbers:
+        value = as_decimal(number)
+        whole, fraction = _digits(value)
+        sign = "-" if value < 0 else "-?" if value == 0 else ""
+        texts = [rf"{sign}{whole}\.{fraction}0*" if fraction else rf"{sign}{whole}(?:\.0+)?"]
+        if isinstance(number, float) and "e" in repr(number):
+            texts.append(repr(number).replace("+", r"\+").replace(".", r"\."))
+        one = _of(*texts)
+        out = one if out is None else either(out, one)
+    if out is None:
+        raise ValueError("no numbers")
+    return out
+
+
+@cache
+def multiples(step: Decimal) -> Automaton:
+    """Return the multiples of a positive number."""
+    places = max(0, -int(step.normalize().as_tuple().exponent))   # decimal places
+    modulus = int(step * 10**places)
+    if modulus > MODULUS_MAX or places > 30:
+        raise TooLargeError
+    builder = Builder()
+    first, start, finish = builder.state(), builder.state(), builder.state()
+    builder.skips[first].append(start)
+    builder.reads[first].append((ord("-"), ord("-"), start))
+    table: dict[tuple[int, int], int] = {}   # (decimal places read, remainder) -> state; places + 1: zeros follow
+
+    def place(read: int, rest: int) -> int:
+        if (read, rest) not in table:
+            state = table[read, rest] = builder.state()
+            if rest * 10 ** max(0, places - read) % modulus == 0:
+                builder.skips[state].append(finish)
+        return table[read, rest]
+
+    for digit in range(1, 10):
+        builder.reads[start].append((ord("0") + digit, ord("0") + digit, place(0, digit % modulus)))
+    zero, point = builder.state(), {}
+    builder.reads[start].append((ord("0"), ord("0"), zero))
+    builder.skips[zero].append(finish)
+    for rest in range(modulus):
+        point[rest] = builder.state()
+        builder.reads[place(0, rest)].append((ord("."), ord("."), point[rest]))
+        for digit in range(10):
+            char, after = ord("0") + digit, (rest * 10 + digit) % modulus
+            builder.reads[place(0, rest)].append((char, char, place(0, after)))
+            for read in range(places):
+                from_ = point[rest] if read == 0 else place(read, rest)
+                builder.reads[from_].append((char, char, place(read + 1, after)))
+        from_ = point[rest] if places == 0 else place(places, rest)
+        zeros = place(places + 1, rest)
+        builder.reads[from_].append((ord("0"), ord("0"), zeros))
+        builder.reads[zeros].append((ord("0"), ord("0"), zeros))
+    builder.reads[zero].append((ord("."), ord("."), point[0]))
+    return builder.finish(first, finish)

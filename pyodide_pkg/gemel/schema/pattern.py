@@ -1,0 +1,323 @@
+"""Regular expressions of JSON schema (ECMA-262, a linear subset) as automata.
+
+Supported: characters, `.`, classes, \\d \\D \\w \\W \\s \\S, groups, |, ? * + {m} {m,} {m,n} (also lazy), ^ and $,
+escapes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+from .automaton import LAST, Automaton, Builder, Ranges
+
+DIGIT: Ranges = ((0x30, 0x39),)
+WORD: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
+SPACE: Ranges = (
+    (0x9, 0xD), (0x20, 0x20), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A), (0x2028, 0x2029), (0x202F, 0x202F),
+    (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF),
+)   # fmt: skip
+LINE_ENDS: Ranges = ((0xA, 0xA), (0xD, 0xD), (0x2028, 0x2029))
+ESCAPES = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
+REPEAT_MAX = 1000
+
+
+class PatternError(ValueError):
+    """A pattern is invalid, or not of the supported subset."""
+
+
+def negated(ranges: Ranges) -> Ranges:
+    """Return all other code points."""
+    out, at = [], 0
+    for low, high in sorted(ranges):
+        if low > at:
+            out.append((at, low - 1))
+        at = max(at, high + 1)
+    return tuple([*out, (at, LAST)] if at <= LAST else out)
+
+
+@dataclass
+class Part:
+    """A stretch of an automaton with one way in and one out; `copy` makes another one."""
+
+    first: int
+    last: int
+    copy: Callable[[], Part]
+
+
+class _Parser:
+    """Reads a pattern once. Anchors are edges that read a mark before or after the text."""
+
+    # Marks lie beyond Unicode: a text is read as BEGIN text END.
+    BEGIN, END = LAST + 1, LAST + 2
+
+    def __init__(self, source: str) -> None:
+        self.source, self.at, self.builder = source, 0, Builder()
+
+    def fail(self, at: int, why: str) -> PatternError:
+        return PatternError(f"column {at + 1} of the pattern: {why}")
+
+    def peek(self) -> str:
+        return self.source[self.at] if self.at < len(self.source) else ""
+
+    def take(self, text: str) -> bool:
+        if self.source.startswith(text, self.at):
+            self.at += len(text)
+            return True
+        return False
+
+    # ---- Parts ----
+
+    def reading(self, ranges: Ranges) -> Part:
+        first, last = self.builder.state(), self.builder.state()
+        self.builder.reads[first] += [(low, high, last) for low, high in ranges]
+        return Part(first, last, lambda: self.reading(ranges))
+
+    def empty(self) -> Part:
+        state = self.builder.state()
+        return Part(state, state, self.empty)
+
+    def joined(self, parts: list[Part]) -> Part:
+        if not parts:
+            return self.empty()
+        for one, other in pairwise(parts):
+            self.builder.skips[one.last].append(other.first)
+        copies = [part.copy for part in parts]
+        return Part(parts[0].first, parts[-1].last, lambda: self.joined([copy() for copy in copies]))
+
+    def chosen(self, parts: list[Part]) -> Part:
+        first, last = self.builder.state(), self.builder.state()
+        for part in parts:
+            self.builder.skips[first].append(part.first)
+            self.builder.skips[part.last].append(last)
+        copies = [part.copy for part in parts]
+        return Part(first, last, lambda: self.chosen([copy() for copy in copies]))
+
+    def looped(self, part: Part) -> Part:
+        first, last = self.builder.state(), self.builder.state()
+        self.builder.skips[first] += [part.first, last]
+        self.builder.skips[part.last] += [part.first, last]
+        return Part(first, last, lambda: self.looped(part.copy()))
+
+    def repeated(self, part: Part, least: int, most: int | None) -> Part:
+        parts = [part, *(part.copy() for _ in range(least - 1))] if least else []
+        if most is None:
+            return self.joined([*parts, self.looped(part.copy() if least else part)])
+        unused = [part] if not least else []
+        for _ in range(most - least):
+            one = unused.pop() if unused else part.copy()
+            parts.append(self.chosen([one, self.empty()]))
+        return self.joined(parts)
+
+    # ---- Syntax ----
+
+    def alternatives(self) -> Part:
+        branches = [self.sequence()]
+        while self.take("|"):
+            branches.append(self.sequence())
+        return branches[0] if len(branches) == 1 else self.chosen(branches)
+
+    def sequence(self) -> Part:
+        parts = []
+        while self.peek() not in ("", "|", ")"):
+            parts.append(self.quantified())
+        return self.joined(parts)
+
+    def quantified(self) -> Part:
+        at = self.at
+        if self.take("^"):
+            return self.reading(((self.BEGIN, self.BEGIN),))
+        if self.take("$"):
+            return self.reading(((self.END, self.END),))
+        part = self.atom()
+        bounds = self.bounds()
+        if bounds is None:
+            return part
+        least, most = bounds
+        if most is not None and most < least:
+            raise self.fail(at, f"{{{least},{most}}} ends below its beginning")
+        if max(least, most or 0) > REPEAT_MAX:
+            raise self.fail(at, f"more than {REPEAT_MAX} repetitions are not supported")
+        self.take("?")
+        if self.peek() in ("*", "+"):
+            raise self.fail(self.at, "there is nothing to repeat")
+        return self.repeated(part, least, most)
+
+    def bounds(self) -> tuple[int, int | None] | None:
+        for char, found in (("*", (0, None)), ("+", (1, None)), ("?", (0, 1))):
+            if self.take(char):
+                return found
+        start = self.at
+        if not self.take("{"):
+            return None
+        least = self.digits()
+        most: int | None = least
+        if least is not None and self.take(","):
+            most = self.digits()
+        if least is None or not self.take("}"):   # ECMA takes it as a character
+            self.at = start
+            return None
+        return least, most
+
+    def digits(self) -> int | None:
+        start = self.at
+        while self.peek().isascii() and self.peek().isdigit():
+            self.at += 1
+        return int(self.source[start : self.at]) if self.at > start else None
+
+    def atom(self) -> Part:
+        at, char = self.at, self.peek()
+        if self.take("("):
+            if self.take("?"):
+                named = self.take("<") and self.peek() not in ("=", "!")
+                if named:
+                    close = self.source.find(">", self.at)
+                    if close < 0:
+                        raise self.fail(at, "the name of this group has no end")
+                    self.at = close + 1
+                elif not self.take(":"):
+                    raise self.fail(at, "look-around is not supported")
+            part = self.alternatives()
+            if not self.take(")"):
+                raise self.fail(at, "this group has no closing parenthesis")
+            return part
+        if char in ("*", "+", "?"):
+            raise self.fail(at, "there is nothing to repeat")
+        self.at += 1
+        if char == ".":
+            return self.reading(negated(LINE_ENDS))
+        if char == "[":
+            return self.reading(self.members(at))
+        if char == "\\":
+            return self.reading(self.escape(at))
+        return self.reading(((ord(char), ord(char)),))
+
+    def members(self, at: int) -> Ranges:
+        is_negated, found = self.take("^"), []
+        while not self.take("]"):
+            low = self.member(at)
+            if self.peek() == "-" and self.source[self.at + 1 : self.at + 2] not in ("]", ""):
+                self.at += 1
+                high = self.member(at)
+                if len(low) != 1 or len(high) != 1 or low[0][0] != low[0][1] or high[0][0] < low[0][0]:
+                    raise self.fail(at, "a range of this class is invalid")
+                low = ((low[0][0], high[0][0]),)
+            found += low
+        ranges = tuple(found)
+        return negated(ranges) if is_negated else ranges
+
+    def member(self, at: int) -> Ranges:
+        char = self.peek()
+        if not char:
+            raise self.fail(at, "this class has no closing bracket")
+        self.at += 1
+        if char != "\\":
+            return ((ord(char), ord(char)),)
+        if self.take("b"):
+            return ((8, 8),)
+        return self.escape(self.at - 1)
+
+    def escape(self, at: int) -> Ranges:
+        char = self.peek()
+        self.at += 1
+        sets = {"d": DIGIT, "w": WORD, "s": SPACE}
+        if char in sets:
+            return sets[char]
+        if char and char.lower() in sets:
+            return negated(sets[char.lower()])
+        code = self.code(at, char)
+        return ((code, code),)
+
+    def code(self, at: int, char: str) -> int:
+        if char in ESCAPES:
+            return ESCAPES[char]
+        if char == "0" and not self.peek().isdigit():
+            return 0
+        if char == "c" and self.peek().isascii() and self.peek().isalpha():
+            self.at += 1
+            return ord(self.source[self.at - 1]) & 31
+        if char in ("x", "u"):
+            return self.hexadecimal(at, char)
+        if char.isascii() and char and not char.isalnum():
+            return ord(char)
+        names = {"b": "word boundaries", "B": "word boundaries", "p": "Unicode properties", "P": "Unicode properties"}
+        if char.isdigit() or char == "k":
+            raise self.fail(at, "back references are not supported")
+        if char in names:
+            raise self.fail(at, f"{names[char]} are not supported")
+        raise self.fail(at, f"unknown escape \\{char}")
+
+    def hexadecimal(self, at: int, char: str) -> int:
+        if char == "u" and self.take("{"):
+            close = self.source.find("}", self.at)
+            digits, self.at = self.source[self.at : close], close + 1
+        else:
+            n = 4 if char == "u" else 2
+            digits, self.at = self.source[self.at : self.at + n], self.at + n
+            if len(digits) != n:
+                raise self.fail(at, "the escape is not complete")
+        try:
+            code = int(digits, 16)
+        except ValueError:
+            raise self.fail(at, "the escape needs hexadecimal digits") from None
+        if 0xD800 <= code < 0xDC00 and self.take("\\u"):
+            low = self.hexadecimal(at, "u")
+            code = 0x10000 + ((code & 0x3FF) << 10 | (low & 0x3FF))
+        if code > LAST:
+            raise self.fail(at, "the code point is beyond Unicode")
+        return code
+
+
+def pattern(source: str) -> Automaton:
+    """Return the texts in which the pattern is found somewhere."""
+    parser = _Parser(source)
+    found = parser.alternatives()
+    if parser.at < len(source):
+        raise parser.fail(parser.at, "this parenthesis closes no group")
+    builder = parser.builder
+    everything, mark = (0, LAST), (parser.BEGIN, parser.END)
+    first, last = builder.state(), builder.state()
+    builder.reads[first].append((mark[0], mark[0], first))   # before the match: the begin mark and any characters
+    builder.reads[first].append((*everything, first))
+    builder.skips[first].append(found.first)
+    builder.skips[found.last].append(last)
+    builder.reads[last] += [(*everything, last), (mark[1], mark[1], last)]
+    return _unmarked(builder, first, last)
+
+
+def _unmarked(builder: Builder, first: int, last: int) -> Automaton:
+    """Read the mark at the beginning and the one at the end without characters.
+
+    An anchor inside reads its mark: it can be read once, before the first character or after the last.
+    """
+    begin, end = _Parser.BEGIN, _Parser.END
+
+    def stepped(states: frozenset[int], code: int) -> list[int]:
+        return [to for state in states for low, high, to in builder.reads[state] if low <= code <= high]
+
+    # `^` may be passed any number of times at the beginning: those states are entered without reading.
+    at_first = builder.closed([first])
+    while True:
+        more = builder.closed([*at_first, *stepped(at_first, begin)])
+        if more == at_first:
+            break
+        at_first = more
+    start, finish = builder.state(), builder.state()
+    builder.skips[start] += sorted(at_first)
+    ending: set[int] = set()
+    for state in range(len(builder.reads) - 2):
+        states = builder.closed([state])
+        while True:
+            more = builder.closed([*states, *stepped(states, end)])
+            if more == states:
+                break
+            states = more
+        if last in states:
+            ending.add(state)
+    # A text without characters is at its beginning and at its end at the same time.
+    for state in ending:
+        builder.skips[state].append(finish)
+    for state, row in enumerate(builder.reads):
+        builder.reads[state] = [edge for edge in row if edge[0] <= LAST]
+    return builder.finish(start, finish)

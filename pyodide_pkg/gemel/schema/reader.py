@@ -1,0 +1,531 @@
+"""Schemas to shapes: each keyword becomes what it allows. What can't be enforced is an error that names its path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from . import numbers
+from .automaton import Automaton, TooLargeError, both, literal, without
+from .errors import refused
+from .formats import format_of
+from .pattern import PatternError, pattern
+from .places import Places, escaped
+from .shape import (
+    CONSTANTS,
+    Contained,
+    ItemLayer,
+    Items,
+    MemberLayer,
+    Members,
+    Node,
+    Place,
+    Shape,
+    Text,
+    Union,
+    joined,
+)  # fmt: skip
+
+ALTERNATIVES_MAX = 400
+ANNOTATIONS = frozenset((
+    "$schema", "$id", "id", "$comment", "$defs", "definitions", "$anchor", "$dynamicAnchor", "$recursiveAnchor",
+    "$vocabulary", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
+    "contentEncoding", "contentMediaType", "contentSchema",
+))   # fmt: skip
+KINDS = ("null", "boolean", "number", "integer", "string", "array", "object")
+PART_OF = frozenset((   # keywords that are read along with another one
+    "then", "else", "additionalItems", "minContains", "maxContains", "format", "exclusiveMinimum", "exclusiveMaximum",
+    "additionalProperties", "patternProperties", "required", "minProperties", "maxProperties", "propertyNames",
+    "properties", "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "minimum", "maximum",
+    "multipleOf", "minLength", "maxLength", "pattern", "type",
+))   # fmt: skip
+
+
+class Reader:
+    """Reads the schemas of one document, each once."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.draft = places.draft
+        self.warnings: list[str] = []
+        self._read: dict[str, list[Shape]] = {}
+        self._reading: list[str] = []
+        self._shapes: dict[Node, list[Shape]] = {}
+        self._possible: dict[Node, bool] = {}
+
+    # ---- Nodes ------------------------------------------------------------------------------------------------------
+
+    def shapes(self, node: Node) -> list[Shape]:
+        """Return what a node allows, as a union."""
+        if node not in self._shapes:
+            found: Union = [self.anything()]
+            for place in node:
+                found = self.all_of(place, found, self.of(place))
+            self._shapes[node] = [shape for shape in found if not shape.is_empty]
+        return self._shapes[node]
+
+    def of(self, place: Place) -> list[Shape]:
+        """Return what a schema allows."""
+        if place.path in self._read:
+            return self._read[place.path]
+        if place.path in self._reading:
+            raise refused(place.path, "it refers to itself without a value in between")
+        self._reading.append(place.path)
+        try:
+            found = self._alternatives(place)
+        except RecursionError:
+            raise refused(place.path, "schemas are nested too deep") from None
+        finally:
+            self._reading.pop()
+        self._read[place.path] = found
+        return found
+
+    def is_possible(self, node: Node) -> bool:
+        """Whether some finite value satisfies a node."""
+        if node in self._possible:
+            return self._possible[node]
+        self._possible[node] = False
+        while True:   # the least fixed point: what only refers to itself is not possible
+            before = dict(self._possible)
+            for one in list(self._possible):
+                if not self._possible[one] and not self._is_being_read(one):
+                    self._possible[one] = any(self.is_filled(shape) for shape in self.shapes(one))
+            if before == self._possible:
+                return self._possible[node]
+
+    def _is_being_read(self, node: Node) -> bool:
+        return any(place.path in self._reading for place in node)
+
+    def _may_be(self, node: Node) -> bool:
+        return self._possible.setdefault(node, False) or self._is_being_read(node)
+
+    def is_filled(self, shape: Shape) -> bool:
+        """Whether a shape has a value, as far as is known of its nodes."""
+        if shape.constants or shape.number or shape.string is not None:
+            return True
+        array, members = shape.array, shape.object
+        if array is not None and (array.most is None or array.least <= array.most):
+            needed = max(array.least, sum(one.least for one in array.contains[:1]))
+            n = max(needed, 0)
+            if all(self._may_be(array.at(i)) for i in range(min(n, array.n_prefix + 1))) and all(
+                not one.least or self._may_be(one.node) for one in array.contains
+            ):
+                return True
+        if members is None or (members.most is not None and max(members.least, len(members.required)) > members.most):
+            return False
+        return all(self._may_be(members.of(name)) for name in members.required)
+
+    # ---- Sets of shapes ---------------------------------------------------------------------------------------------
+
+    def anything(self) -> Shape:
+        """Return all values."""
+        return Shape(CONSTANTS, numbers.any_number(), Text(), Items(), Members())
+
+    def all_of(self, place: Place, a: Union, b: Union) -> list[Shape]:
+        """Return the values that are in both unions."""
+        everything = self.anything()
+        if len(a) == 1 and a[0] == everything:
+            return list(b)
+        if len(b) == 1 and b[0] == everything:
+            return list(a)
+        if len(a) * len(b) > ALTERNATIVES_MAX:
+            raise refused(place.path, f"more than {ALTERNATIVES_MAX} combinations of alternatives")
+        found = [self._guarded(place, lambda x=x, y=y: x & y) for x in a for y in b]   # type: ignore[misc]
+        return [shape for shape in found if not shape.is_empty]
+
+    def _guarded(self, place: Place, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+        try:
+            return make()
+        except TooLargeError:
+            raise refused(place.path, "what it allows needs too many states: shorten or split it") from None
+
+    def without(self, place: Place, union: Union) -> list[Shape]:
+        """Return all values that are in no shape of a union."""
+        found: list[Shape] = [self.anything()]
+        for shape in union:
+            found = self.all_of(place, found, self._complement(place, shape))
+        return found
+
+    def _complement(self, place: Place, shape: Shape) -> list[Shape]:
+        number, string = numbers.any_number(), Text()
+        scalars = Shape(
+            CONSTANTS - shape.constants,
+            self._guarded(place, lambda: without(number, shape.number)) if shape.number else number,
+            self._guarded(place, lambda: Text(without(string.whole(), shape.string.whole())))   # type: ignore[union-attr]
+            if shape.string is not None else string,
+            Items() if shape.array is None else None,
+            Members() if shape.object is None else None,
+        ).tidied()   # fmt: skip
+        found = [] if scalars.is_empty else [scalars]
+        found += [Shape(array=one) for one in self._other_arrays(place, shape.array)]
+        return found + [Shape(object=one) for one in self._other_objects(place, shape.object)]
+
+    def _not(self, node: Node) -> Node:
+        """Return the node of values that do not satisfy a node."""
+        if not node:
+            return (Place("false", False),)
+        wanted = {"allOf": [place.schema for place in node]} if len(node) > 1 else node[0].schema
+        path = "not(" + ",".join(place.path for place in node) + ")"
+        if len(node) > 1:
+            parts = [Place(f"{path}/{i}", {"not": one.schema}, one.base) for i, one in enumerate(node)]
+            self._read[path] = [shape for one in parts for shape in self.of(one)]
+            return (Place(path, {"not": wanted}),)
+        return (Place(path, {"not": wanted}, node[0].base),)
+
+    def _other_arrays(self, place: Place, array: Items | None) -> list[Items]:
+        if array is None or array == Items():
+            return []
+        if array.is_unique or array.contains:
+            raise refused(place.path, "the opposite of uniqueItems or contains can't be enforced")
+        found = [Items(most=array.least - 1)] if array.least else []
+        found += [] if array.most is None else [Items(least=array.most + 1)]
+        for layer in array.layers:
+            for i, node in enumerate(layer.prefix):
+                found += [Items((ItemLayer((*[()] * i, self._not(node))),), least=i + 1)] if node else []   # type: ignore[arg-type]
+            if layer.rest and layer.prefix:
+                raise refused(place.path, "the opposite of items behind prefixItems can't be enforced")
+            if layer.rest:
+                found.append(Items(contains=(Contained(self._not(layer.rest), 1, None),)))
+        return found
+
+    def _other_objects(self, place: Place, members: Members | None) -> list[Members]:
+        if members is None or members == Members():
+            return []
+        if not members.names.is_any or any(layer.patterns or layer.rest for layer in members.layers):
+            raise refused(
+                place.path, "the opposite of additionalProperties, patternProperties or propertyNames can't be enforced"
+            )
+        found = [Members(most=members.least - 1)] if members.least else []
+        found += [] if members.most is None else [Members(least=members.most + 1)]
+        found += [forbidden(name) for name in members.required]
+        for layer in members.layers:
+            for name, node in layer.known:
+                other = MemberLayer(((name, self._not(node)),))
+                found += [Members((other,), required=(name,))] if node else []
+        return found
+
+    # ---- Keywords ---------------------------------------------------------------------------------------------------
+
+    def _alternatives(self, place: Place) -> list[Shape]:
+        schema = place.schema
+        if schema is True:
+            return [self.anything()]
+        if schema is False:
+            return []
+        if not isinstance(schema, dict):
+            raise refused(place.path, f"must be an object, true or false, not {json.dumps(schema)[:40]}")
+        if "$ref" in schema and self.draft <= 7:
+            return self.of(self.places.find(place, schema["$ref"], "$ref"))
+        found: list[Shape] = [self._guarded(place, lambda: self._shape(place))]
+        for keyword, value in schema.items():
+            if keyword in ANNOTATIONS or keyword in PART_OF:
+                continue
+            read = COMBINATIONS.get(keyword)
+            if read is None:
+                self._unknown(place, keyword, value)
+                continue
+            found = self.all_of(place, found, read(self, place, value))
+        return [shape for shape in found if not shape.is_empty]
+
+    def _unknown(self, place: Place, keyword: str, value: Any) -> None:  # noqa: ANN401
+        at = f"{place.path}/{escaped(keyword)}"
+        if keyword in ("unevaluatedProperties", "unevaluatedItems"):
+            if value is not True and self.draft >= 2019:
+                raise refused(at, "can't be enforced: list all of them, and use additionalProperties or items")
+            return
+        self.warnings.append(f"{at}: unknown keyword, ignored")
+
+    def _whole(self, place: Place, keyword: str) -> int | None:
+        """Return a keyword's value, an integer from 0 on; None: it is absent."""
+        value = place.schema.get(keyword)
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value < 0 or value != int(value):
+            raise refused(f"{place.path}/{keyword}", "must be an integer from 0 on")
+        return int(value)
+
+    def _child(self, place: Place, *steps: str | int) -> Place:
+        value, path = place.schema, place.path
+        for step in steps:
+            value = value[step]
+            path += f"/{escaped(str(step))}"
+        return Place(path, value, self.places.base_of(path, place.base))
+
+    def _node(self, place: Place, *steps: str | int) -> Node:
+        child = self._child(place, *steps)
+        if child.schema is True or child.schema == {}:
+            return ()
+        return (child,)
+
+    def _shape(self, place: Place) -> Shape:
+        kinds = self._kinds(place)
+        has = kinds.__contains__
+        constants = {"null"} if has("null") else set()
+        constants |= {"true", "false"} if has("boolean") else set()
+        number = self._number(place, is_integer=not has("number")) if has("number") or has("integer") else None
+        return Shape(
+            frozenset(constants), number, self._string(place) if has("string") else None,
+            self._items(place) if has("array") else None, self._members(place) if has("object") else None,
+        ).tidied()   # fmt: skip
+
+    def _kinds(self, place: Place) -> frozenset[str]:
+        value = place.schema.get("type", list(KINDS))
+        kinds = [value] if isinstance(value, str) else value
+        if not isinstance(kinds, list) or not kinds or any(kind not in KINDS for kind in kinds):
+            raise refused(f"{place.path}/type", f"must be one or several of {', '.join(KINDS)}")
+        return frozenset(kinds)
+
+    def _bound(self, place: Place, keyword: str) -> Decimal | None:
+        value = place.schema.get(keyword)
+        if value is None or isinstance(value, bool):
+            return None
+        if not isinstance(value, int | float | Decimal):
+            raise refused(f"{place.path}/{keyword}", "must be a number")
+        return numbers.as_decimal(value)
+
+    def _number(self, place: Place, *, is_integer: bool) -> Automaton:
+        schema = place.schema
+        found = numbers.integers(with_fraction=self.draft > 4) if is_integer else numbers.any_number()
+        for keyword, strict, is_least in (
+            ("minimum", "exclusiveMinimum", True), ("maximum", "exclusiveMaximum", False),
+        ):   # fmt: skip
+            value = self._bound(place, keyword)
+            if value is not None:
+                is_strict = self.draft == 4 and schema.get(strict) is True
+                found = both(found, numbers.bound(value, is_least=is_least, is_strict=is_strict))
+            value = self._bound(place, strict) if self.draft > 4 else None
+            if value is not None:
+                found = both(found, numbers.bound(value, is_least=is_least, is_strict=True))
+        step = self._bound(place, "multipleOf")
+        if step is not None:
+            at = f"{place.path}/multipleOf"
+            if step <= 0:
+                raise refused(at, "must be over 0")
+            try:
+                found = both(found, numbers.multiples(step))
+            except TooLargeError:
+                raise refused(at, f"must be at most {numbers.MODULUS_MAX} units of its last decimal place") from None
+        return found
+
+    def _string(self, place: Place) -> Text:
+        schema = place.schema
+        text = Text(None, self._whole(place, "minLength") or 0, self._whole(place, "maxLength"))
+        if "pattern" in schema:
+            text &= Text(self._pattern(f"{place.path}/pattern", schema["pattern"]))
+        if "format" in schema:
+            found = format_of(schema["format"]) if isinstance(schema["format"], str) else None
+            if found is None:
+                self.warnings.append(f"{place.path}/format: {schema['format']!r} is not enforced")
+            else:
+                text &= Text(found)
+        return text
+
+    def _pattern(self, at: str, source: Any) -> Automaton:  # noqa: ANN401
+        if not isinstance(source, str):
+            raise refused(at, "must be a string")
+        try:
+            return pattern(source)
+        except PatternError as error:
+            raise refused(at, str(error)) from None
+        except (TooLargeError, RecursionError):
+            raise refused(at, "needs too many states: shorten it") from None
+
+    def _items(self, place: Place) -> Items:
+        schema = place.schema
+        tuple_of, rest_of = ("prefixItems", "items") if self.draft >= 2020 else ("items", "additionalItems")
+        prefix: list[Node] = []
+        rest: Node = ()
+        if isinstance(schema.get(tuple_of), list):
+            prefix = [self._node(place, tuple_of, i) for i in range(len(schema[tuple_of]))]
+            rest = self._node(place, rest_of) if rest_of in schema else ()
+        elif "items" in schema:
+            if isinstance(schema["items"], list):
+                raise refused(f"{place.path}/items", "must be a schema; since draft 2020-12 a list is prefixItems")
+            rest = self._node(place, "items")
+        contains: tuple[Contained, ...] = ()
+        if "contains" in schema and self.draft >= 6:
+            least = self._whole(place, "minContains") if self.draft >= 2019 else None
+            most = self._whole(place, "maxContains") if self.draft >= 2019 else None
+            one = Contained(self._node(place, "contains"), 1 if least is None else least, most)
+            contains = (one,) if one.least or most is not None else ()
+        layers = (ItemLayer(tuple(prefix), rest),) if any(prefix) or rest else ()
+        return Items(
+            layers, self._whole(place, "minItems") or 0, self._whole(place, "maxItems"), contains,
+            schema.get("uniqueItems") is True,
+        )   # fmt: skip
+
+    def _members(self, place: Place) -> Members:
+        schema = place.schema
+        named = self._mapping(place, "properties")
+        known = tuple((name, self._node(place, "properties", name)) for name in named)
+        at = f"{place.path}/patternProperties"
+        patterns = tuple(
+            (self._pattern(f"{at}/{escaped(source)}", source), self._node(place, "patternProperties", source))
+            for source in self._mapping(place, "patternProperties")
+        )
+        rest = self._node(place, "additionalProperties") if "additionalProperties" in schema else ()
+        required = schema.get("required", [])
+        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+            raise refused(f"{place.path}/required", "must be a list of strings")
+        layers = (MemberLayer(known, patterns, rest),) if known or patterns or rest else ()
+        return Members(
+            layers, tuple(dict.fromkeys(required)), self._whole(place, "minProperties") or 0,
+            self._whole(place, "maxProperties"), self._names(place),
+        )   # fmt: skip
+
+    def _mapping(self, place: Place, keyword: str) -> Mapping[str, Any]:
+        value = place.schema.get(keyword, {})
+        if not isinstance(value, dict):
+            raise refused(f"{place.path}/{keyword}", "must be an object")
+        return value
+
+    def _names(self, place: Place) -> Text:
+        if "propertyNames" not in place.schema or self.draft < 6:
+            return Text()
+        found = [shape.string for shape in self.of(self._child(place, "propertyNames")) if shape.string is not None]
+        if not found:
+            return Text(most=0) & Text(least=1)
+        if len(found) == 1:
+            return found[0]
+        raise refused(f"{place.path}/propertyNames", "alternatives for names can't be enforced: use one pattern")
+
+    # ---- Keywords that combine schemas ------------------------------------------------------------------------------
+
+    def _list(self, place: Place, keyword: str) -> list[Place]:
+        value = place.schema[keyword]
+        if not isinstance(value, list) or not value:
+            raise refused(f"{place.path}/{keyword}", "must be a list of schemas")
+        return [self._child(place, keyword, i) for i in range(len(value))]
+
+    def _all_of(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+        found: list[Shape] = [self.anything()]
+        for one in self._list(place, "allOf"):
+            found = self.all_of(place, found, self.of(one))
+        return found
+
+    def _any_of(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+        return [shape for one in self._list(place, "anyOf") for shape in self.of(one)]
+
+    def _one_of(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+        at = Place(f"{place.path}/oneOf", place.schema["oneOf"], place.base)
+        parts = [self.of(one) for one in self._list(place, "oneOf")]
+        shared = [self.all_of(at, a, b) for i, a in enumerate(parts) for b in parts[i + 1 :]]
+        if not any(self._has_value(shape) for union in shared for shape in union):
+            return [shape for part in parts for shape in part]
+        found: list[Shape] = []
+        for i, part in enumerate(parts):
+            only = part
+            for k, other in enumerate(parts):
+                only = self.all_of(at, only, self.without(at, other)) if k != i else only
+            found += only
+        return found
+
+    def _has_value(self, shape: Shape) -> bool:
+        array, members = shape.array, shape.object
+        nodes = [members.of(name) for name in members.required] if members is not None else []
+        nodes += [array.at(i) for i in range(min(array.least, array.n_prefix + 1))] if array is not None else []
+        nodes += [one.node for one in array.contains] if array is not None else []
+        for node in nodes:
+            self.is_possible(node)
+        return self.is_filled(shape)
+
+    def _negated(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+        child = self._child(place, "not")
+        return self.without(child, self.of(child))
+
+    def _if(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+        schema = place.schema
+        if self.draft < 7 or ("then" not in schema and "else" not in schema):
+            return [self.anything()]
+        at = Place(f"{place.path}/if", schema["if"], place.base)
+        holds = self.of(self._child(place, "if"))
+        found = self.all_of(place, holds, self.of(self._child(place, "then"))) if "then" in schema else list(holds)
+        other = self.without(at, holds)
+        return found + (self.all_of(place, other, self.of(self._child(place, "else"))) if "else" in schema else other)
+
+    def _ref(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+        return self.of(self.places.find(place, value, "$ref"))
+
+    def _dynamic_ref(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+        name = str(value).partition("#")[2]
+        if name in self.places.dynamic:
+            raise refused(f"{place.path}/$dynamicRef", f"there are several $dynamicAnchor {name!r}")
+        return self.of(self.places.find(place, value, "$dynamicRef"))
+
+    def _recursive_ref(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+        if self.places.has_recursive_anchor:
+            raise refused(f"{place.path}/$recursiveRef", "$recursiveAnchor can't be enforced: use $ref")
+        return self.of(self.places.find(place, value, "$recursiveRef"))
+
+    def _const(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+        if self.draft < 6:
+            return [self.anything()]
+        return self._guarded(place, lambda: self.exactly([value]))   # type: ignore[no-any-return]
+
+    def _enum(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+        if not isinstance(value, list):
+            raise refused(f"{place.path}/enum", "must be a list of values")
+        return self._guarded(place, lambda: self.exactly(value))   # type: ignore[no-any-return]
+
+    def exactly(self, values: Iterable[Any]) -> list[Shape]:
+        """Return these values."""
+        constants, texts, amounts = set(), [], []
+        found = []
+        for value in values:
+            if value is None or isinstance(value, bool):
+                constants.add(json.dumps(value))
+            elif isinstance(value, str):
+                texts.append(value)
+            elif isinstance(value, int | float | Decimal):
+                amounts.append(value)
+            elif isinstance(value, list):
+                layer = ItemLayer(tuple(exact_node(one) for one in value), (Place("false", False),))
+                found.append(Shape(array=Items((layer,), len(value), len(value))))
+            else:
+                known = tuple((str(name), exact_node(one)) for name, one in value.items())
+                layer_of = MemberLayer(known, (), (Place("false", False),))
+                found.append(Shape(object=Members((layer_of,), tuple(value))))
+        scalars = Shape(
+            frozenset(constants), numbers.values(amounts) if amounts else None, Text(literal(texts)) if texts else None
+        )
+        return found if scalars.is_empty else [scalars, *found]
+
+    def _dependencies(self, place: Place, _: Any, keyword: str = "dependencies") -> list[Shape]:  # noqa: ANN401
+        found: list[Shape] = [self.anything()]
+        for name, value in self._mapping(place, keyword).items():
+            absent = Shape(**{**vars(self.anything()), "object": forbidden(name)})
+            if isinstance(value, list):
+                there: Union = [Shape(object=Members(required=(name, *value)))]
+            else:
+                there = self.all_of(
+                    place, [Shape(object=Members(required=(name,)))], self.of(self._child(place, keyword, name))
+                )
+            found = self.all_of(place, found, [absent, *there])
+        return found
+
+    def _dependent_required(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+        return self._dependencies(place, value, "dependentRequired") if self.draft >= 2019 else [self.anything()]
+
+    def _dependent_schemas(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+        return self._dependencies(place, value, "dependentSchemas") if self.draft >= 2019 else [self.anything()]
+
+
+def exact_node(value: Any) -> Node:  # noqa: ANN401
+    """Return the node of one value."""
+    return (Place(f"const {json.dumps(value, sort_keys=True)}", {"enum": [value]}),)
+
+
+def forbidden(name: str) -> Members:
+    """Return the objects without a member of that name."""
+    return Members((MemberLayer(((name, (Place("false", False),)),)),))
+
+
+COMBINATIONS: Mapping[str, Callable[[Reader, Place, Any], list[Shape]]] = {
+    "allOf": Reader._all_of, "anyOf": Reader._any_of, "oneOf": Reader._one_of, "not": Reader._negated,
+    "if": Reader._if, "$ref": Reader._ref, "$dynamicRef": Reader._dynamic_ref, "$recursiveRef": Reader._recursive_ref,
+    "const": Reader._const, "enum": Reader._enum, "dependencies": Reader._dependencies,
+    "dependentRequired": Reader._dependent_required, "dependentSchemas": Reader._dependent_schemas,
+}   # fmt: skip
+__all__ = ["Reader", "joined"]

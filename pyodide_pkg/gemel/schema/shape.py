@@ -1,0 +1,195 @@
+"""What a JSON value may be, by kind: unions of shapes, which can be intersected.
+
+A node is what a place in a value must satisfy: schemas that all apply there. It is read when it is needed, so a schema
+may refer to itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from .automaton import ANY, Automaton, both, lengths
+
+CONSTANTS = frozenset(("null", "true", "false"))
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A schema and where it stands, such as #/properties/a."""
+
+    path: str
+    schema: Any = field(compare=False)   # an object, True or False
+    base: str = field(compare=False, default="")   # the URI that its references are relative to
+
+
+Node = tuple[Place, ...]   # sorted; (): any value
+
+
+def joined(*nodes: Node) -> Node:
+    """Return what satisfies all of them."""
+    return tuple(sorted({place for node in nodes for place in node}))
+
+
+@dataclass(frozen=True)
+class Text:
+    """Strings: of least..most characters, and in the automaton if there is one."""
+
+    automaton: Automaton | None = None
+    least: int = 0
+    most: int | None = None
+
+    def __and__(self, other: Text) -> Text:
+        a, b = self.automaton, other.automaton
+        return Text(
+            both(a, b) if a and b else a or b, max(self.least, other.least), smaller(self.most, other.most)
+        )
+
+    @property
+    def is_any(self) -> bool:
+        """Whether every string is in it."""
+        return self.automaton is None and not self.least and self.most is None
+
+    def whole(self) -> Automaton:
+        """Return one automaton for all of it."""
+        if not self.least and self.most is None:
+            return self.automaton or ANY
+        limited = lengths(self.least, self.most)
+        return both(self.automaton, limited) if self.automaton else limited
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no string is in it."""
+        if self.most is not None and self.most < self.least:
+            return True
+        return self.automaton is not None and self.whole().is_empty
+
+
+@dataclass(frozen=True)
+class ItemLayer:
+    """Items by place, and those behind."""
+
+    prefix: tuple[Node, ...] = ()
+    rest: Node = ()
+
+    def at(self, i: int) -> Node:
+        """Return what item i must satisfy."""
+        return self.prefix[i] if i < len(self.prefix) else self.rest
+
+
+@dataclass(frozen=True)
+class Contained:
+    """least..most items satisfy a node."""
+
+    node: Node
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True)
+class Items:
+    """Arrays: what all layers allow."""
+
+    layers: tuple[ItemLayer, ...] = ()
+    least: int = 0
+    most: int | None = None
+    contains: tuple[Contained, ...] = ()
+    is_unique: bool = False
+
+    def __and__(self, other: Items) -> Items:
+        return Items(
+            self.layers + other.layers, max(self.least, other.least), smaller(self.most, other.most),
+            self.contains + other.contains, self.is_unique or other.is_unique,
+        )   # fmt: skip
+
+    def at(self, i: int) -> Node:
+        """Return what item i must satisfy."""
+        return joined(*(layer.at(i) for layer in self.layers))
+
+    @property
+    def n_prefix(self) -> int:
+        """From this item on, all must satisfy the same."""
+        return max((len(layer.prefix) for layer in self.layers), default=0)
+
+
+@dataclass(frozen=True)
+class MemberLayer:
+    """Members by name, by pattern of the name, and all others."""
+
+    known: tuple[tuple[str, Node], ...] = ()
+    patterns: tuple[tuple[Automaton, Node], ...] = ()
+    rest: Node = ()
+
+    def of(self, name: str) -> Node:
+        """Return what the value of that name must satisfy."""
+        found = [node for key, node in self.known if key == name]
+        found += [node for automaton, node in self.patterns if automaton.accepts(name)]
+        return joined(*found) if found else self.rest
+
+
+@dataclass(frozen=True)
+class Members:
+    """Objects: what all layers allow."""
+
+    layers: tuple[MemberLayer, ...] = ()
+    required: tuple[str, ...] = ()
+    least: int = 0
+    most: int | None = None
+    names: Text = Text()
+
+    def __and__(self, other: Members) -> Members:
+        required = (*self.required, *(name for name in other.required if name not in self.required))
+        return Members(
+            self.layers + other.layers, required, max(self.least, other.least), smaller(self.most, other.most),
+            self.names & other.names,
+        )   # fmt: skip
+
+    def of(self, name: str) -> Node:
+        """Return what the value of that name must satisfy."""
+        return joined(*(layer.of(name) for layer in self.layers))
+
+    @property
+    def known(self) -> list[str]:
+        """Names that are listed or required, in the schema's order."""
+        listed = [name for layer in self.layers for name, _ in layer.known]
+        return list(dict.fromkeys([*listed, *self.required]))
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Values of one or more kinds; None: values of that kind are not allowed."""
+
+    constants: frozenset[str] = frozenset()
+    number: Automaton | None = None
+    string: Text | None = None
+    array: Items | None = None
+    object: Members | None = None
+
+    def __and__(self, other: Shape) -> Shape:
+        number = both(self.number, other.number) if self.number and other.number else None
+        string = self.string & other.string if self.string is not None and other.string is not None else None
+        array = self.array & other.array if self.array is not None and other.array is not None else None
+        members = self.object & other.object if self.object is not None and other.object is not None else None
+        return Shape(self.constants & other.constants, number, string, array, members).tidied()
+
+    def tidied(self) -> Shape:
+        """Return it without kinds that have no value."""
+        number = None if self.number is not None and self.number.is_empty else self.number
+        string = None if self.string is not None and self.string.is_empty else self.string
+        return replace(self, number=number, string=string)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no kind."""
+        return not self.constants and all(
+            one is None for one in (self.number, self.string, self.array, self.object)
+        )
+
+
+Union = Sequence[Shape]   # a value of one of them
+
+
+def smaller(a: int | None, b: int | None) -> int | None:
+    """Return the smaller limit; None: without limit."""
+    return a if b is None else b if a is None else min(a, b)

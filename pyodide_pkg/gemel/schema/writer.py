@@ -1,0 +1,391 @@
+"""Shapes to GBNF: compact JSON, members in the schema's order unless any order is wanted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from itertools import product
+
+from .automaton import Automaton, TooLargeError, both, literal, without
+from .errors import refused
+from .reader import Reader
+from .shape import Items, Members, Node, Place, Shape, Text, joined
+
+RULES_MAX = 100_000
+ANY_ORDER_MAX = 10
+UNIQUE_MAX = 8
+COMMON = r"""value ::= "null" | "true" | "false" | number | string | array | object
+array ::= "[" (value ("," value)*)? "]"
+object ::= "{" (pair ("," pair)*)? "}"
+pair ::= string ":" value
+string ::= "\"" char* "\""
+char ::= [^"\\\x00-\x1F] | escape
+escape ::= "\\" (["\\bfnrt] | "u00" ("0" ([0-7] | "b" | "e" | "f") | "1" [0-9a-f]))
+number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+-]? [0-9]+)?"""
+
+
+def quoted(text: str) -> str:
+    """Return a text as GBNF writes it."""
+    out = []
+    for char in text:
+        code = ord(char)
+        if char in '"\\':
+            out.append("\\" + char)
+        elif 0x20 <= code < 0x7F:
+            out.append(char)
+        else:
+            out.append(f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}")
+    return '"' + "".join(out) + '"'
+
+
+def in_class(code: int) -> str:
+    """Return a character as a class of GBNF writes it."""
+    if chr(code).isascii() and chr(code).isalnum():
+        return chr(code)
+    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+
+
+def class_of(pieces: Sequence[tuple[int, int]]) -> str:
+    """Return a class of GBNF; surrogates are no characters."""
+    out = []
+    for low, high in pieces:
+        for a, b in ((low, min(high, 0xD7FF)), (max(low, 0xE000), high)):
+            if a <= b:
+                out.append(in_class(a) if a == b else f"{in_class(a)}-{in_class(b)}")
+    return "[" + "".join(out) + "]" if out else ""
+
+
+Alternative = tuple[str, ...]   # pieces; one that is the name of a rule is what the alternative needs
+
+
+class Writer:
+    """Writes the rules that a reader's shapes need."""
+
+    def __init__(self, reader: Reader, *, any_order: bool) -> None:
+        self.reader, self.any_order = reader, any_order
+        self.rules: dict[str, list[Alternative]] = {}
+        self._of_node: dict[Node, str] = {}
+        self._of_automaton: dict[tuple[int, bool], str] = {}
+        self._kept: list[Automaton] = []   # so that their ids stay theirs
+
+    def text(self, root: Node) -> str:
+        """Return the grammar of a node's values."""
+        if not self.reader.is_possible(root):
+            raise refused(root[0].path if root else "#", "no value can satisfy it")
+        name = self.value(root)
+        self._drop_dead_ends()
+        if not self.rules.get(name, [()]):
+            raise refused(root[0].path if root else "#", "no value can satisfy it")
+        rules = [f"root ::= {name}"]
+        for rule, alternatives in self.rules.items():
+            if alternatives:
+                rules.append(f"{rule} ::= {' | '.join(' '.join(pieces) for pieces in alternatives)}")
+        return "\n".join([*rules, COMMON]) + "\n"
+
+    def _drop_dead_ends(self) -> None:
+        """Remove alternatives that need a rule which never ends."""
+        users: dict[str, list[tuple[str, int]]] = {}
+        missing: dict[tuple[str, int], int] = {}
+        for rule, alternatives in self.rules.items():
+            for i, pieces in enumerate(alternatives):
+                needs = {piece for piece in pieces if piece in self.rules}
+                missing[rule, i] = len(needs)
+                for need in needs:
+                    users.setdefault(need, []).append((rule, i))
+        ends: set[str] = set()
+        waiting = [rule for (rule, _), n in missing.items() if not n]
+        while waiting:
+            rule = waiting.pop()
+            if rule in ends:
+                continue
+            ends.add(rule)
+            for user in users.get(rule, []):
+                missing[user] -= 1
+                if not missing[user]:
+                    waiting.append(user[0])
+        for rule, alternatives in self.rules.items():
+            self.rules[rule] = [pieces for i, pieces in enumerate(alternatives) if not missing[rule, i]]
+
+    def _rule(self) -> str:
+        if len(self.rules) >= RULES_MAX:
+            raise refused("#", f"it needs more than {RULES_MAX} rules: shorten or split it")
+        name = f"r{len(self.rules)}"
+        self.rules[name] = []
+        return name
+
+    # ---- Values -----------------------------------------------------------------------------------------------------
+
+    def value(self, node: Node) -> str:
+        """Return the rule of a node, which must be possible."""
+        if not node:
+            return "value"
+        if node not in self._of_node:
+            self._of_node[node] = name = self._rule()
+            parts = [part for shape in self.reader.shapes(node) for part in self._parts(node, shape)]
+            self.rules[name] = list(dict.fromkeys(parts))
+        return self._of_node[node]
+
+    def _parts(self, node: Node, shape: Shape) -> list[Alternative]:
+        if shape == self.reader.anything():
+            return [("value",)]
+        at = node[0]
+        parts: list[Alternative] = [(quoted(constant),) for constant in sorted(shape.constants)]
+        if shape.number is not None:
+            parts.append((self._automaton(shape.number, is_json=False),))
+        if shape.string is not None:
+            parts.append(self._string(at, shape.string))
+        if shape.array is not None:
+            parts += self._array(at, shape.array)
+        if shape.object is not None:
+            parts += self._object(at, shape.object)
+        return parts
+
+    def _string(self, at: Place, text: Text) -> Alternative:
+        if text.is_any:
+            return ("string",)
+        if text.automaton is None:
+            most = "" if text.most is None else str(text.most)
+            return (r'"\""', f"char{{{text.least},{most}}}", r'"\""')
+        return (r'"\""', self._automaton(self._whole(at, text), is_json=True), r'"\""')
+
+    def _whole(self, at: Place, text: Text) -> Automaton:
+        try:
+            return text.whole()
+        except TooLargeError:
+            raise refused(at.path, "pattern and length together need too many states: shorten them") from None
+
+    def _automaton(self, automaton: Automaton, *, is_json: bool) -> str:
+        """Return the rule of an automaton's first state. is_json: as the characters of a JSON string."""
+        key = (id(automaton), is_json)
+        if key not in self._of_automaton:
+            self._kept.append(automaton)
+            names = [self._rule() for _ in automaton.ends]
+            for name, row, is_end in zip(names, automaton.edges, automaton.ends, strict=True):
+                targets: dict[int, list[tuple[int, int]]] = {}
+                for low, high, target in row:
+                    targets.setdefault(target, []).append((low, high))
+                parts: list[Alternative] = [
+                    (read, names[target]) for target, ranges in targets.items()
+                    for read in (self._characters(ranges) if is_json else [class_of(ranges)]) if read
+                ]   # fmt: skip
+                self.rules[name] = [*parts, ('""',)] if is_end else parts
+            self._of_automaton[key] = names[0]
+        return self._of_automaton[key]
+
+    def _characters(self, ranges: list[tuple[int, int]]) -> list[str]:
+        """Return how a JSON string writes characters of these ranges."""
+        special = [*range(0x20), 0x22, 0x5C]
+        found = [code for code in special if any(low <= code <= high for low, high in ranges)]
+        plain = []
+        for low, high in ranges:
+            at = max(low, 0x20)
+            for code in (0x22, 0x5C):
+                if at <= code <= high:
+                    if at < code:
+                        plain.append((at, code - 1))
+                    at = code + 1
+            if at <= high:
+                plain.append((at, high))
+        reads = [class_of(plain)] if plain else []
+        if len(found) == len(special):
+            return [*reads, "escape"]
+        return reads + [quoted(json.dumps(chr(code))[1:-1]) for code in found]
+
+    # ---- Arrays -----------------------------------------------------------------------------------------------------
+
+    def _array(self, at: Place, array: Items) -> list[Alternative]:
+        if array.most is not None and array.most < array.least:
+            return []
+        if array.is_unique and (array.most is None or array.most > 1):
+            return self._unique(at, array)
+        if not array.contains and not array.n_prefix:
+            return self._plain_array(array)
+        limits = [(one.node, one.least, one.most) for one in array.contains]
+        nots = {i: self.reader._not(node) for i, (node, _, most) in enumerate(limits) if most is not None}
+        n_same = max(array.n_prefix, array.least, array.most or 0)
+        states: dict[tuple[int, tuple[int, ...]], str] = {}
+        start = (0, tuple(0 for _ in limits))
+        states[start], waiting = self._rule(), [start]
+        while waiting:
+            i, counts = state = waiting.pop()
+            is_end = i >= array.least and all(n >= limits[k][1] for k, n in enumerate(counts))
+            parts: list[Alternative] = [('"]"',)] if is_end else []
+            comma = ('","',) if i else ()
+            for which in product((0, 1), repeat=len(limits)):
+                after, nodes = list(counts), [array.at(min(i, n_same))]
+                for k, is_one in enumerate(which):
+                    node, least, most = limits[k]
+                    after[k] = min(counts[k] + is_one, least if most is None else most + 1)
+                    if is_one:
+                        nodes.append(node)
+                    elif k in nots:
+                        nodes.append(nots[k])
+                over = any(most is not None and n > most for n, (_, _, most) in zip(after, limits, strict=True))
+                whole = joined(*nodes)
+                if over or (array.most is not None and i >= array.most) or not self.reader.is_possible(whole):
+                    continue
+                next_state = (min(i + 1, max(n_same, 1)), tuple(after))
+                if next_state not in states:
+                    states[next_state] = self._rule()
+                    waiting.append(next_state)
+                parts.append((*comma, self.value(whole), states[next_state]))
+            self.rules[states[state]] = parts
+        return [('"["', states[start])]
+
+    def _plain_array(self, array: Items) -> list[Alternative]:
+        node, least, most = array.at(0), array.least, array.most
+        if most == 0 or not self.reader.is_possible(node):
+            return [('"[]"',)] if not least else []
+        item = self.value(node)
+        more = f'("," {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
+        some: list[Alternative] = [('"["', item, more, '"]"')]
+        return some if least else [('"[]"',), *some]
+
+    def _unique(self, at: Place, array: Items) -> list[Alternative]:
+        """Each text at most once: only where there are few."""
+        node = array.at(0)
+        texts = self._finite(node)
+        if array.contains or array.n_prefix or texts is None or len(texts) > UNIQUE_MAX:
+            raise refused(
+                f"{at.path}/uniqueItems", f"can be enforced only for items of at most {UNIQUE_MAX} strings or constants"
+            )
+        most = len(texts) if array.most is None else min(array.most, len(texts))
+        names = {0: self._rule()}
+        waiting = [0]
+        while waiting:
+            used = waiting.pop()
+            n = used.bit_count()
+            parts: list[Alternative] = [('"]"',)] if n >= array.least else []
+            for i, text in enumerate(texts):
+                if used >> i & 1 or n >= most:
+                    continue
+                after = used | 1 << i
+                if after not in names:
+                    names[after] = self._rule()
+                    waiting.append(after)
+                parts.append((quoted(("," if n else "") + text), names[after]))
+            self.rules[names[used]] = parts
+        return [('"["', names[0])]
+
+    def _finite(self, node: Node) -> list[str] | None:
+        """Return the texts of a node's values if they are few: constants and strings."""
+        found: set[str] = set()
+        for shape in self.reader.shapes(node):
+            if shape.number is not None or shape.array is not None or shape.object is not None:
+                return None
+            found |= shape.constants
+            if shape.string is not None:
+                texts = shape.string.whole().texts(UNIQUE_MAX)
+                if texts is None:
+                    return None
+                found |= {json.dumps(text, ensure_ascii=False) for text in texts}
+        return sorted(found)
+
+    # ---- Objects ----------------------------------------------------------------------------------------------------
+
+    def _object(self, at: Place, members: Members) -> list[Alternative]:
+        if members.most is not None and members.most < max(members.least, len(members.required)):
+            return []
+        names = self._whole(at, members.names) if not members.names.is_any else None
+        known = []
+        for name in members.known:
+            is_allowed = (names is None or names.accepts(name)) and self.reader.is_possible(members.of(name))
+            if is_allowed:
+                known.append(name)
+            elif name in members.required:
+                return []
+        try:
+            extras = self._extras(members, names)
+        except TooLargeError:
+            raise refused(at.path, "names of its members need too many states: shorten the patterns") from None
+        if self.any_order and len(known) > 1:
+            return self._in_any_order(at, members, known, extras)
+        return self._in_order(members, known, extras)
+
+    def _extras(self, members: Members, names: Automaton | None) -> list[Alternative]:
+        """Return the pairs of names that are not known, by which patterns match."""
+        patterns = [(layer, automaton, node) for layer in members.layers for automaton, node in layer.patterns]
+        if len(patterns) > 6:
+            raise TooLargeError
+        listed = literal(members.known) if members.known else None
+        pairs: list[Alternative] = []
+        for which in product((False, True), repeat=len(patterns)):
+            nodes, keys = [], names
+            for layer in members.layers:
+                own = [node for one, (of, _, node) in zip(which, patterns, strict=True) if one and of is layer]
+                nodes += own or [layer.rest]
+            node = joined(*nodes)
+            if not self.reader.is_possible(node):
+                continue
+            if not patterns and keys is None and listed is None:
+                pairs.append(("string", '":"', self.value(node)))
+                continue
+            keys = Text().whole() if keys is None else keys
+            for one, (_, automaton, _) in zip(which, patterns, strict=True):
+                keys = both(keys, automaton) if one else without(keys, automaton)
+            keys = without(keys, listed) if listed else keys
+            if not keys.is_empty:
+                pairs.append((r'"\""', self._automaton(keys, is_json=True), r'"\":"', self.value(node)))
+        return pairs
+
+    def _pair(self, members: Members, name: str) -> Alternative:
+        return (quoted(json.dumps(name, ensure_ascii=False) + ":"), self.value(members.of(name)))
+
+    def _cap(self, members: Members) -> int:
+        """Return from which number of members on all are alike."""
+        return max(members.least, 1) if members.most is None else members.most + 1
+
+    def _in_order(self, members: Members, known: list[str], extras: list[Alternative]) -> list[Alternative]:
+        cap, states = self._cap(members), {}
+        top = members.most
+
+        def rule(i: int, n: int) -> str:
+            if (i, n) not in states:
+                states[i, n] = self._rule()
+                waiting.append((i, n))
+            return states[i, n]
+
+        waiting: list[tuple[int, int]] = []
+        start = rule(0, 0)
+        while waiting:
+            i, n = waiting.pop()
+            comma = ('","',) if n else ()
+            is_full = top is not None and n >= top
+            parts: list[Alternative] = []
+            after = min(n + 1, cap)
+            if i < len(known):
+                if not is_full:
+                    parts.append((*comma, *self._pair(members, known[i]), rule(i + 1, after)))
+                if known[i] not in members.required:
+                    parts.append((rule(i + 1, n),))
+            else:
+                parts += [(*comma, *pair, rule(i, after)) for pair in extras if not is_full]
+                parts += [('"}"',)] if n >= members.least else []
+            self.rules[states[i, n]] = parts
+        return [('"{"', start)]
+
+    def _in_any_order(
+        self, at: Place, members: Members, known: list[str], extras: list[Alternative]
+    ) -> list[Alternative]:
+        if len(known) > ANY_ORDER_MAX:
+            raise refused(at.path, f"any_order: it is for at most {ANY_ORDER_MAX} properties, not {len(known)}")
+        cap, top = self._cap(members), members.most
+        needed = sum(1 << i for i, name in enumerate(known) if name in members.required)
+        states: dict[tuple[int, int], str] = {(0, 0): self._rule()}
+        waiting = [(0, 0)]
+        while waiting:
+            used, n = waiting.pop()
+            comma = ('","',) if n else ()
+            steps = [(self._pair(members, name), used | 1 << i) for i, name in enumerate(known) if not used >> i & 1]
+            steps += [(pair, used) for pair in extras]
+            parts: list[Alternative] = [('"}"',)] if n >= members.least and used & needed == needed else []
+            for pair, after in steps:
+                state = (after, min(n + 1, cap))
+                if top is not None and n >= top:
+                    continue
+                if state not in states:
+                    states[state] = self._rule()
+                    waiting.append(state)
+                parts.append((*comma, *pair, states[state]))
+            self.rules[states[used, n]] = parts
+        return [('"{"', states[0, 0])]

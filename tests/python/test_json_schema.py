@@ -1,0 +1,183 @@
+"""JSON schemas become grammars that match exactly the compact JSON of valid values, or are refused with a path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import gemel
+import pytest
+from conftest import tiny_bytes
+from gemel.schema import compile_schema
+
+D4, D7, D19 = (
+    {"$schema": uri}
+    for uri in (
+        "http://json-schema.org/draft-04/schema#", "http://json-schema.org/draft-07/schema#",
+        "https://json-schema.org/draft/2019-09/schema",
+    )
+)  # fmt: skip
+TREE = {
+    "type": "object", "properties": {"value": {"type": "integer"}, "next": {"$ref": "#"}}, "required": ["value"],
+    "additionalProperties": False,
+}  # fmt: skip
+# A schema, values that are valid, values that are not.
+CASES: list[tuple[Any, list[Any], list[Any]]] = [
+    (True, [1, "a", None, {"a": [1]}, []], []),
+    ({"type": "null"}, [None], [False, 0, "null"]),
+    ({"type": ["boolean", "string"]}, [True, False, "", "a\"\\\n\t\u0001é😀"], [None, 1, []]),
+    ({"type": "integer"}, [0, -1, 10, 1.0, 12345678901234567890], [1.5, "1", True]),
+    ({**D4, "type": "integer"}, [1], [1.0, 1.5]),
+    ({"type": "number", "minimum": -1.5, "exclusiveMaximum": 20}, [-1.5, 0, 19.99, -0.0, 2.5], [-1.51, 20, 20.0, 100]),
+    ({**D4, "minimum": 3, "exclusiveMinimum": True}, [3.01, 4, "a"], [3, 2.9]),
+    ({"multipleOf": 0.25, "maximum": 10}, [0, 0.25, 9.75, -3.5, 10], [0.2, 10.25, 0.255]),
+    ({"type": "integer", "multipleOf": 7}, [0, 7, -14, 700, 21.0], [1, 8, 71]),
+    ({"enum": [1, "a", None, [1, {"b": 2}], 2.5]}, [1, 1.0, "a", None, [1, {"b": 2}], 2.5], [2, "b", [1], False]),
+    ({"const": {"a": 1}}, [{"a": 1}], [{}, {"a": 2}, {"a": 1, "b": 1}]),
+    ({"type": "string", "minLength": 1, "maxLength": 3}, ["a", "é😀x", "\n"], ["", "abcd"]),
+    ({"type": "string", "pattern": "^a+$|b"}, ["a", "aaa", "xbx", "b\n"], ["", "ax", "c"]),
+    ({"type": "string", "pattern": "^.*\"$", "maxLength": 4}, ['"', 'ab"'], ["ab", 'abcd"']),
+    ({"type": "string", "format": "date"}, ["2024-02-29", "1999-12-31"], ["2023-02-29", "2024-13-01", "x"]),
+    ({"type": "string", "format": "ipv4"}, ["1.2.3.255"], ["1.2.3.256", "1.2.3"]),
+    ({"type": "string", "format": "uuid"}, ["2eb8aa08-aa98-11ea-b4aa-73b441d16380"], ["2eb8aa08"]),
+    ({"type": "array", "items": {"type": "boolean"}, "minItems": 1, "maxItems": 2}, [[True], [True, False]], [[], [1]]),
+    (
+        {"prefixItems": [{"type": "null"}, True], "items": {"type": "string"}},
+        [[], [None], [None, 1, "a"]], [[1], [None, 1, 2]],
+    ),
+    ({**D7, "items": [{"type": "null"}], "additionalItems": False}, [[], [None]], [[1], [None, None]]),
+    ({"contains": {"const": 1}, "minContains": 2}, [[1, 1], [0, 1, 2, 1]], [[], [1], [0, 2]]),
+    ({"contains": {"const": 1}, "maxContains": 1}, [[1], [0, 1]], [[1, 1], [0]]),
+    ({"items": {"enum": ["a", "b", None]}, "uniqueItems": True}, [[], ["b", "a"], ["a", None]], [["a", "a"], ["c"]]),
+    (
+        {"properties": {"a": {"type": "null"}, "b": {}}, "required": ["b"], "additionalProperties": False},
+        [{"a": None, "b": 1}, {"b": []}, 5], [{}, {"a": None}, {"b": 1, "c": 1}, {"a": 1, "b": 1}],
+    ),
+    (
+        {
+            "patternProperties": {"^a": {"type": "null"}, "z$": {"maximum": 3}},
+            "additionalProperties": {"type": "string"},
+        },
+        [{"ab": None, "z": 3, "c": "x"}, {}], [{"a": 1}, {"z": 4}, {"c": 1}, {"az": 1}],
+    ),
+    (
+        {"propertyNames": {"maxLength": 2}, "minProperties": 1, "maxProperties": 2},
+        [{"ab": 1}, {"a": 1, "b": 2}], [{}, {"abc": 1}],
+    ),
+    ({"anyOf": [{"type": "null"}, {"minimum": 3, "type": "number"}]}, [None, 3], [2, "a"]),
+    ({"oneOf": [{"type": "integer"}, {"minimum": 2}]}, [1, 2.5], [3, 1.5]),
+    (
+        {"oneOf": [{"required": ["a"]}, {"required": ["b"]}], "type": "object"},
+        [{"a": 1}, {"b": 1}], [{}, {"a": 1, "b": 1}],
+    ),
+    ({"allOf": [{"minimum": 3}, {"maximum": 5}], "type": "integer"}, [3, 5], [2, 6]),
+    ({"not": {"type": ["string", "object"]}}, [1, None, []], ["a", {}]),
+    ({"not": {"required": ["a"]}}, [{}, {"b": 1}], [{"a": 1}, 1]),
+    ({"if": {"properties": {"k": {"const": 1}}, "required": ["k"]}, "then": {"required": ["v"]}, "type": "object"},
+     [{"k": 1, "v": 2}, {"k": 2}, {}], [{"k": 1}]),
+    ({"dependentRequired": {"a": ["b"]}, "type": "object"}, [{}, {"b": 1}, {"a": 1, "b": 1}], [{"a": 1}]),
+    ({**D7, "dependencies": {"a": {"required": ["b"]}}, "type": "object"}, [{"a": 1, "b": 1}], [{"a": 1}]),
+    (TREE, [{"value": 1}, {"value": 1, "next": {"value": 2}}], [{}, {"value": 1, "next": {}}]),
+    ({"$defs": {"n": {"$anchor": "here", "type": "null"}}, "items": {"$ref": "#here"}}, [[None], []], [[1]]),
+    ({"$id": "https://a.example/x", "$ref": "y", "$defs": {"y": {"$id": "y", "type": "null"}}}, [None], [1]),
+    ({**D7, "$ref": "#/definitions/a~1b", "type": "string", "definitions": {"a/b": {"type": "null"}}}, [None], ["a"]),
+    ({**D19, "items": {"$recursiveRef": "#"}, "type": "array"}, [[], [[]], [[], [[]]]], [[1], 1]),
+]  # fmt: skip
+# A schema and the path at which it can't be enforced.
+REFUSED: list[tuple[Any, str]] = [
+    (False, "#"),
+    ({"type": "object", "unevaluatedProperties": False}, "#/unevaluatedProperties"),
+    ({"items": {"type": "string"}, "uniqueItems": True}, "#/uniqueItems"),
+    ({"properties": {"a": {"pattern": "(?=x)"}}}, "#/properties/a/pattern"),
+    ({"properties": {"a/b": {"type": "text"}}}, "#/properties/a~1b/type"),
+    ({"$ref": "https://elsewhere.example/schema"}, "#/$ref"),
+    ({"$ref": "#/$defs/absent"}, "#/$ref"),
+    ({"$ref": "#"}, "#"),
+    ({"allOf": [{"$ref": "#"}]}, "#"),
+    ({"required": ["a"], "properties": {"a": {"$ref": "#"}}, "type": "object"}, "#"),
+    ({"multipleOf": 0}, "#/multipleOf"),
+    ({"minLength": -1}, "#/minLength"),
+    ({"enum": 5}, "#/enum"),
+    ({"$schema": "http://json-schema.org/draft-03/schema#"}, "#/$schema"),
+    ({"not": {"additionalProperties": False, "properties": {"a": {}}}}, "#/not"),
+    ('{"type": ', "#"),
+]
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[gemel.Model]:
+    with gemel.open(tiny_bytes(), threads=1) as opened:
+        yield opened
+
+
+def compact(value: Any) -> str:  # noqa: ANN401
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def name_of(value: Any) -> str:  # noqa: ANN401
+    return compact(value)[:60]
+
+
+@pytest.mark.parametrize(("schema", "valid", "invalid"), CASES, ids=name_of)
+def test_a_schemas_grammar_matches_valid_values_alone(
+    model: gemel.Model, schema: Any, valid: list[Any], invalid: list[Any]  # noqa: ANN401
+) -> None:
+    with model.grammar(json_schema=schema, any_order=True) as grammar:
+        assert [value for value in valid if not grammar.matches(compact(value))] == []
+        assert [value for value in invalid if grammar.matches(compact(value))] == []
+    with model.grammar(json_schema=json.dumps(schema)) as grammar:   # as text, in the schema's order
+        assert [value for value in valid if not grammar.matches(compact(value))] == []
+
+
+@pytest.mark.parametrize(("schema", "path"), REFUSED, ids=name_of)
+def test_what_cannot_be_enforced_is_refused_with_its_path(model: gemel.Model, schema: Any, path: str) -> None:  # noqa: ANN401
+    with pytest.raises(gemel.SchemaError, match="json_schema: ") as raised:
+        model.grammar(json_schema=schema)
+    assert raised.value.path == path
+
+
+def test_members_come_in_the_schemas_order_unless_any_is_wanted(model: gemel.Model) -> None:
+    schema = {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a"]}
+    with model.grammar(json_schema=schema) as ordered, model.grammar(json_schema=schema, any_order=True) as free:
+        assert ordered.matches('{"a":1,"b":2}')
+        assert not ordered.matches('{"b":2,"a":1}')
+        assert free.matches('{"b":2,"a":1}')
+        assert not free.matches('{"b":2}')
+
+
+def test_what_is_not_enforced_is_a_warning_with_its_path(model: gemel.Model) -> None:
+    schema = {"properties": {"a": {"format": "duration", "color": "red"}}, "title": "T", "description": "D"}
+    with model.grammar(json_schema=schema) as grammar:
+        assert [warning.split(":")[0] for warning in grammar.warnings] == [
+            "#/properties/a/format", "#/properties/a/color",
+        ]  # fmt: skip
+
+
+def test_answers_follow_a_schema_and_end_with_it(model: gemel.Model) -> None:
+    schema = {
+        "type": "object", "additionalProperties": False, "required": ["on", "n"],
+        "properties": {"on": {"type": "boolean"}, "n": {"enum": [1, 2, 3]}},
+    }  # fmt: skip
+    for seed in range(5):
+        answer = model.generate("x", json_schema=schema, max_tokens=60, temperature=1.5, seed=seed, n_ctx=96)
+        value = json.loads(answer.read())
+        assert (answer.stop_reason in ("stop", "eos"), set(value)) == (True, {"on", "n"})
+        assert value["n"] in (1, 2, 3)
+
+
+def test_any_order_is_refused_without_a_schema_and_for_many_properties(model: gemel.Model) -> None:
+    with pytest.raises(gemel.ArgumentError, match="any_order: it is for json_schema alone"):
+        model.grammar(regex="a", any_order=True)
+    with pytest.raises(gemel.SchemaError, match="it is for at most 10 properties"):
+        model.grammar(json_schema={"properties": {f"p{i}": {} for i in range(11)}}, any_order=True)
+
+
+def test_hostile_schemas_are_refused_soon() -> None:
+    deep: Any = {}
+    for _ in range(5000):
+        deep = {"items": deep}
+    wide = {"allOf": [{"anyOf": [{"minimum": i}, {"maxLength": i}, {"maxItems": i}]} for i in range(16)]}
+    for schema in (deep, wide, {"pattern": "(a{1000}){1000}"}, {"minLength": 10**9, "pattern": "a"}):
+        with pytest.raises(gemel.SchemaError):
+            compile_schema(schema)
