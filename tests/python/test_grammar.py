@@ -239,7 +239,7 @@ def test_mistakes_are_named(model: gemel.Model) -> None:
         model.generate("the", choices="yes")
     with pytest.raises(gemel.ArgumentError, match="at least one text"):
         model.generate("the", choices=[])
-    with pytest.raises(gemel.ArgumentTypeError, match="pass the text of a grammar"):
+    with pytest.raises(gemel.ArgumentTypeError, match="pass what an answer may be"):
         model.grammar()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import gemel
 import pytest
 from conftest import tiny_bytes
-from gemel.schema import compile_schema
+from gemel.schema.compiler import compile_schema
 
 D4, D7, D19 = (
     {"$schema": uri}

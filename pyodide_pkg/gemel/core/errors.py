@@ -9,7 +9,7 @@ Messages say what is wrong, where, and what to do.
     ├── ContextError (ValueError)        more tokens than n_ctx
     ├── FormatError (ValueError)         the file is malformed; the message names offset, key or tensor
     ├── GrammarError (ValueError)        a grammar is invalid or too large, or no token can follow
-    │   └── SchemaError                  a JSON schema is invalid, or has an assertion that can't be enforced
+    │   └── SchemaError (GrammarError)    a JSON schema is invalid, or has an assertion that can't be enforced
     ├── LibraryError (ImportError)       the compiled core is missing, can't start, or has another version
     │   └── EngineError (LibraryError)   a tab's threaded engine failed: open the model again
     ├── NumericError (ArithmeticError)   a pass met NaN, Inf or a number too large for attention

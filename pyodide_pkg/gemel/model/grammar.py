@@ -15,7 +15,7 @@ from ..core.checks import sequence, text, wrong_type
 from ..core.closing import Closing
 from ..core.errors import ArgumentError
 from ..core.library import ERROR_SIZE, Handle, Library, check, pointer_at
-from ..schema import compile_schema
+from ..schema.compiler import compile_schema
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,8 @@ class _Parser:
         return self.reading(((ord(char), ord(char)),))
 
     def members(self, at: int) -> Ranges:
-        is_negated, found = self.take("^"), []
+        is_negated = self.take("^")
+        found: list[tuple[int, int]] = []
         while not self.take("]"):
             low = self.member(at)
             if self.peek() == "-" and self.source[self.at + 1 : self.at + 2] not in ("]", ""):

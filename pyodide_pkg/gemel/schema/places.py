@@ -40,8 +40,8 @@ class Places:
         self._id = "id" if draft == 4 else "$id"
         self._roots: dict[str, Place] = {}     # by URI without fragment
         self._anchors: dict[str, Place] = {}   # by URI#name
-        self._bases: dict[str, str] = {}       # by path, where a schema has a URI of its own
-        self.dynamic: set[str] = set()         # names of dynamic anchors that stand more than once
+        self._bases: dict[str, str] = {}       # by path, of schemas that have a URI
+        self.dynamic: set[str] = set()         # names of dynamic anchors that there are several of
         self.has_recursive_anchor = False
         self.root = Place("#", document, "")
         self._roots[""] = self.root

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from . import numbers
-from .automaton import Automaton, TooLargeError, both, literal, without
+from .automaton import ANY, Automaton, TooLargeError, both, literal, without
 from .errors import refused
 from .formats import format_of
 from .pattern import PatternError, pattern
@@ -149,15 +149,14 @@ class Reader:
         return found
 
     def _complement(self, place: Place, shape: Shape) -> list[Shape]:
-        number, string = numbers.any_number(), Text()
+        number, string = shape.number, shape.string
         scalars = Shape(
             CONSTANTS - shape.constants,
-            self._guarded(place, lambda: without(number, shape.number)) if shape.number else number,
-            self._guarded(place, lambda: Text(without(string.whole(), shape.string.whole())))   # type: ignore[union-attr]
-            if shape.string is not None else string,
+            self._guarded(place, lambda: without(numbers.any_number(), number)) if number else numbers.any_number(),
+            self._guarded(place, lambda: Text(without(ANY, string.whole()))) if string is not None else Text(),
             Items() if shape.array is None else None,
             Members() if shape.object is None else None,
-        ).tidied()   # fmt: skip
+        ).tidied()
         found = [] if scalars.is_empty else [scalars]
         found += [Shape(array=one) for one in self._other_arrays(place, shape.array)]
         return found + [Shape(object=one) for one in self._other_objects(place, shape.object)]
@@ -183,7 +182,7 @@ class Reader:
         found += [] if array.most is None else [Items(least=array.most + 1)]
         for layer in array.layers:
             for i, node in enumerate(layer.prefix):
-                found += [Items((ItemLayer((*[()] * i, self._not(node))),), least=i + 1)] if node else []   # type: ignore[arg-type]
+                found += [Items((ItemLayer((*[()] * i, self._not(node))),), least=i + 1)] if node else []
             if layer.rest and layer.prefix:
                 raise refused(place.path, "the opposite of items behind prefixItems can't be enforced")
             if layer.rest:

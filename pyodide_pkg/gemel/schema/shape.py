@@ -17,7 +17,7 @@ CONSTANTS = frozenset(("null", "true", "false"))
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A schema and where it stands, such as #/properties/a."""
+    """A schema and its path, such as #/properties/a."""
 
     path: str
     schema: Any = field(compare=False)   # an object, True or False
