@@ -155,13 +155,13 @@ def test_errors_are_the_clients_exceptions(serving: SitePage) -> None:
     long = [{"role": "user", "content": "the model " * 3000}]
     found = [
         asked(serving, f"caught({CREATE})", **more)
-        for more in ({"model": "other"}, {"response_format": {"type": "json_object"}}, {"messages": long})
+        for more in ({"model": "other"}, {"reasoning_effort": "low"}, {"messages": long})
     ]
     assert [(error["name"], error["status"]) for error in found] == [("Error", 404), ("Error", 400), ("Error", 400)]
     assert [error["code"] for error in found] == [
         "model_not_found", "unsupported_parameter", "context_length_exceeded",
     ]  # fmt: skip
-    assert found[1]["param"] == "response_format"
+    assert found[1]["param"] == "reasoning_effort"
     assert len(serving.said()) == 3   # a browser's own words for these statuses
     serving.console.clear()
 

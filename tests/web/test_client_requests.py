@@ -266,7 +266,7 @@ def test_open_webuis_direct_connection_is_allowed_by_its_origin(app: Asked) -> N
         {"type": "text", "text": "What is this?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
     ]}]}, ("messages[0].content[1]: ", "image_url", "text")),
-    ("Open WebUI, JSON", {"response_format": {"type": "json_object"}}, ("response_format: ", "text", "leave it out")),
+    ("Open WebUI, a wrong format", {"response_format": {"type": "json"}}, ("response_format: ", "or json_schema")),
     ("Ollama's clients", {"options": {"num_ctx": 4096}}, ("options: ", "fields of the request")),
     ("Ollama's clients, thinking", {"think": True}, ("think: ", "chat_template_kwargs")),
     ("Vercel's AI SDK, reasoning", {"reasoning_effort": "low"}, ("reasoning_effort: ", "chat_template_kwargs")),

@@ -121,8 +121,8 @@ def test_errors_are_the_packages_exceptions(server: Server, client: openai.OpenA
         client.chat.completions.create(**{**GREEDY, "model": "other"}, messages=HELLO)
     assert (missing.value.param, missing.value.code) == ("model", "model_not_found")
     with pytest.raises(openai.BadRequestError) as refused:
-        client.chat.completions.create(**GREEDY, messages=HELLO, response_format={"type": "json_object"})
-    assert refused.value.param == "response_format"
+        client.chat.completions.create(**GREEDY, messages=HELLO, reasoning_effort="low")
+    assert refused.value.param == "reasoning_effort"
     with pytest.raises(openai.BadRequestError) as long:
         client.completions.create(**GREEDY, prompt="word " * 3000)
     assert long.value.code == "context_length_exceeded"

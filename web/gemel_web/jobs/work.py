@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import codecs
 from collections import deque
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import gemel
 from gemel import KvType
 
-from ..http.errors import of_request
+from ..http.errors import invalid, of_request
 
 SEEDS = 2**64
 LONGEST = 4   # bytes of a character in UTF-8
@@ -141,6 +141,8 @@ class GenerateRequest:
     n_top: int | None           # most likely tokens to report at each position; None: no log-probabilities
     echo: bool                  # the answer begins with the prompt
     param: str                  # the request's parameter that has the prompts
+    form: Mapping[str, Any] = field(default_factory=dict)   # what answers may be: a keyword of Model.grammar
+    form_param: str = ""        # the request's parameter that says so
     is_answer: bool = False     # the answer is a message, not the rest of a text
     priority: int = 0           # lower ones begin first
     key: str = ""               # whose request it is
@@ -166,11 +168,13 @@ class Completion(Stoppable):
         with ExitStack() as opened:
             answers: list[AnswerText] = []
             prompts: list[list[int]] = []
+            grammar = self._grammar(slot.model, opened)
             try:
                 for ids in self._prompts(slot.model):
                     yield None
                     for j in range(request.n):
-                        answers.append(AnswerText(batch, len(answers), ids, request, request.sampling_of(j)))
+                        sampling = request.sampling_of(j)
+                        answers.append(AnswerText(batch, len(answers), ids, request, sampling, grammar))
                         opened.enter_context(closing(answers[-1]))
                     prompts.append(ids)
             except gemel.GemelError as error:
@@ -186,12 +190,22 @@ class Completion(Stoppable):
                     yield None
 
 
+    def _grammar(self, model: gemel.Model, opened: ExitStack) -> gemel.Grammar | None:
+        if not self._request.form:
+            return None
+        try:
+            return opened.enter_context(model.grammar(**self._request.form))
+        except gemel.GrammarError as error:
+            raise invalid(self._request.form_param, str(error).partition(": ")[2]) from error
+
+
 class AnswerText:
     """An answer as it grows: assigns tokens to their text, and holds back characters that are incomplete."""
 
     def __init__(
-        self, batch: gemel.Batch, choice: int, ids: list[int], request: GenerateRequest, sampling: gemel.Sampling
-    ) -> None:
+        self, batch: gemel.Batch, choice: int, ids: list[int], request: GenerateRequest, sampling: gemel.Sampling,
+        grammar: gemel.Grammar | None,
+    ) -> None:  # fmt: skip
         self.ended = False
         self._batch = batch
         self._choice = choice
@@ -205,7 +219,7 @@ class AnswerText:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._generation = batch.generate(
             ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling, is_answer=request.is_answer,
-            key=request.key, priority=request.priority, cache_salt=request.cache_salt,
+            key=request.key, priority=request.priority, cache_salt=request.cache_salt, grammar=grammar,
             on_drawn=None if self._n_top is None else self._log,
         )  # fmt: skip
 

@@ -23,6 +23,7 @@ from ..jobs.work import Began, Completion, Embeddings, Ended, GenerateRequest, T
 from ..models import Models, ServedModel
 from . import prompts, wire
 from .best import Best, best_of
+from .form import form_of
 from .sampling import sampling_of, sent
 from .shapes import ChatShape, Head, Shape, TextShape
 
@@ -196,7 +197,9 @@ def _generate_request(
     request: Request, body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str,
     is_answer: bool, n: int | None = None,
 ) -> GenerateRequest:  # fmt: skip
+    form, form_param = form_of(body)
     return GenerateRequest(
+        form=form, form_param=form_param,
         n=n or body.n or 1, max_tokens=max_tokens, stops=_stops(body), sampling=sampling_of(body),
         n_top=n_top, echo=echo, is_answer=is_answer, param=param, priority=body.priority or 0,
         key=_key(request), cache_salt=body.cache_salt or "",

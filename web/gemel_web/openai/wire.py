@@ -89,6 +89,10 @@ class Sampled(WithoutEffect, forbid_unknown_fields=True, kw_only=True, rename=RE
     mirostat: Whole | None = None
     mirostat_tau: float | None = None
     mirostat_eta: float | None = None
+    # what the answer may be
+    response_format: Any = None
+    grammar: str | None = None
+    json_schema: Any = None
     # accepted, without effect on the answer
     metadata: Any = None
     store: Any = None
@@ -142,7 +146,6 @@ class ChatRequest(Sampled, kw_only=True):
     tool_choice: Any = None
     functions: Any = None
     function_call: Any = None
-    response_format: Any = None
     modalities: Any = None
     audio: Any = None
     reasoning_effort: Any = None
@@ -180,7 +183,6 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, 
     "tool_choice": (("none", "auto"), TOOLS),
     "functions": (([],), TOOLS),
     "function_call": (("none", "auto"), TOOLS),
-    "response_format": (({"type": "text"},), 'only {"type": "text"} is supported: leave it out'),
     "modalities": ((["text"],), 'only ["text"] is supported'),
     "audio": ((), "audio is not supported"),
     "reasoning_effort": ((), THINKING),
