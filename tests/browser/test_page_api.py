@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import gemel
 import numpy as np
@@ -80,6 +81,19 @@ def test_options_are_pythons_by_name(loaded: ApiPage, native: gemel.Model) -> No
         "return await gemel.generate(Int32Array.of(5, 6, 7), {...options, ...more}).result"
     )
     assert (found["text"], found["seed"]) == (wanted.read(), 11)
+
+
+def test_answers_keep_a_schema_and_have_natives_text(loaded: ApiPage, native: gemel.Model) -> None:
+    schema = {
+        "type": "object", "properties": {"on": {"type": "boolean"}, "n": {"type": "integer", "maximum": 99}},
+        "required": ["on", "n"], "additionalProperties": False,
+    }  # fmt: skip
+    asked: dict[str, Any] = {"json_schema": schema, "max_tokens": 60, "temperature": 0}
+    text = loaded.js("return (await gemel.generate('A lamp:', v.options).result).text", options=asked)
+    assert text == native.generate("A lamp:", **asked).read()
+    assert set(json.loads(text)) == {"on", "n"}
+    error = loaded.js("return await caught(gemel.generate('a', {json_schema: {pattern: '(?=x)'}}).result)")
+    assert "#/pattern" in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -92,8 +92,18 @@ export interface Sampling {
     logit_bias?: Map<number, number> | Record<number, number> | null;
 }
 
+/** What the answer may be: one of these at most. */
+export interface Form {
+    /** GBNF, as llama.cpp has it. */
+    grammar?: string | null;
+    regex?: string | null;
+    choices?: string[] | null;
+    /** The answer is the compact JSON of a value that is valid. */
+    json_schema?: object | boolean | string | null;
+}
+
 /** Options of Model.generate. */
-export interface GenerateOptions extends Sampling {
+export interface GenerateOptions extends Sampling, Form {
     max_tokens?: number | null;
     stop?: string | string[] | null;
     special?: boolean | null;
@@ -102,7 +112,7 @@ export interface GenerateOptions extends Sampling {
 }
 
 /** Options of Model.chat and Chat.send. */
-export interface ChatOptions extends Sampling {
+export interface ChatOptions extends Sampling, Form {
     max_tokens?: number | null;
     stop?: string | string[] | null;
     n_ctx?: number | null;
