@@ -93,7 +93,7 @@ def test_answers_keep_a_schema_and_have_natives_text(loaded: ApiPage, native: ge
     assert text == native.generate("A lamp:", **asked).read()
     assert set(json.loads(text)) == {"on", "n"}
     error = loaded.js("return await caught(gemel.generate('a', {json_schema: {pattern: '(?=x)'}}).result)")
-    assert "#/pattern" in error["message"]
+    assert "#/pattern" in error[1]
 
 
 @pytest.mark.parametrize(
