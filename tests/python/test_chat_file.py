@@ -162,6 +162,15 @@ def test_other_bytes_and_files_say_what_they_are_not(saved: tuple[gemel.Model, b
         model.resume_chat(None)   # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("byte", range(4))
+def test_another_number_of_tokens_is_damage(saved: tuple[gemel.Model, bytes], byte: int) -> None:
+    model, state = saved
+    damaged = bytearray(state)
+    damaged[state.index(b"gemelkv3") + 24 + byte] ^= 1   # n_past
+    with pytest.raises(gemel.StateError):
+        model.resume_chat(damaged)
+
+
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_any_changed_byte_is_refused(saved: tuple[gemel.Model, bytes], data: st.DataObject) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Unpack, overload
 
 from ..core.checks import text_or_none, wrong_type
 from ..core.closing import Closing
-from ..core.errors import ArgumentError, StateError
+from ..core.errors import ArgumentError, ContextError, StateError
 from ..source.saved import write_whole
 from ..text.messages import Ending, continues, plain
 from .call_options import OF_SEND, call_options, check_template_options
@@ -207,6 +207,11 @@ def resume(model: CoreModel, saved: SavedChat, n_ctx: int | None, take_preloaded
             raise StateError(f"the saved chat is corrupt: {error}") from error
     try:
         chat.session.restore(saved.session)
+    except ContextError as error:
+        chat.close()
+        if size < facts["n_ctx"]:
+            raise
+        raise StateError("the saved chat is damaged: its session has more tokens than its n_ctx") from error
     except BaseException:
         chat.close()
         raise
