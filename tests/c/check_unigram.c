@@ -213,6 +213,23 @@ static void bpe_over_characters_merges_marks_and_line_breaks(void) {
     close_toy(&o);
 }
 
+// A space becomes U+2581, whose three bytes have tokens where what it merged into has none.
+static void parts_with_marks_may_become_more_ids_than_the_text_has_bytes(void) {
+    static const char *const tokens[] = {"<unk>", "<s>", "a", M, "<0xE2>", "<0x96>", "<0x81>", "<0x61>"};
+    static const char *const merges[] = {M " a"};
+    int kinds[10];
+    opened o;
+    char text[2001], *at = text;
+    toy v = char_toy(kinds);
+    for (int i = 0; i < 8; i++) kinds[i] = i == 0 ? 2 : i == 1 ? 3 : i < 4 ? 1 : 6;
+    v.tokens = tokens, v.n_tokens = v.n_kinds = 8, v.merges = merges, v.n_merges = 1;
+    CHECK_EQ_INT(open_toy(&o, &v), 0);
+    CHECK_EQ_STR(encoded(&o, " a", 0), "4 5 6 7");
+    for (int i = 0; i < 1000; i++) *at++ = ' ', *at++ = 'a';
+    CHECK_EQ_INT(tokenizer_encode(o.t, text, 2000, 0, NULL, 0), 4000);
+    close_toy(&o);
+}
+
 static void gemma4_adds_bos_even_where_the_file_says_no(void) {
     opened o;
     int kinds[10];
@@ -290,6 +307,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(long_replacements_are_refused),
         CHECK_ENTRY(false_scores_and_pieces_of_unigram_are_refused),
         CHECK_ENTRY(bpe_over_characters_merges_marks_and_line_breaks),
+        CHECK_ENTRY(parts_with_marks_may_become_more_ids_than_the_text_has_bytes),
         CHECK_ENTRY(gemma4_adds_bos_even_where_the_file_says_no),
         CHECK_ENTRY(merges_of_missing_pieces_are_refused),
         CHECK_ENTRY(special_tokens_of_phi3_take_the_space_after_them),
