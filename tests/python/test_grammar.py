@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -180,7 +181,6 @@ def test_an_answer_may_end_by_an_id_where_the_grammar_may_end(model: gemel.Model
 
 
 def test_json_that_ends_is_json(model: gemel.Model) -> None:
-    json = pytest.importorskip("json")
     with model.grammar(JSON) as grammar:
         ended = 0
         for seed in range(12):

@@ -12,11 +12,13 @@ from itertools import pairwise
 
 LAST = 0x10FFFF
 STATES_MAX = 5000
+MINIMISED_MAX = 300      # states; joining equal ones takes quadratic time
+WORK_MAX = 2_000_000     # steps that making one automaton may take: some tenths of a second
 Ranges = tuple[tuple[int, int], ...]   # sorted, disjoint code points
 
 
 class TooLargeError(Exception):
-    """An automaton would have more than STATES_MAX states."""
+    """An automaton would have more than STATES_MAX states, or take more than WORK_MAX steps to make."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def _row(pairs: Iterable[tuple[int, int, int]]) -> tuple[tuple[int, int, int], .
 
 
 def _trimmed(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool]) -> Automaton:
-    """Keep the first state, and those from which an end can be reached; then join states that are equal."""
+    """Keep the first state, and those from which an end can be reached; of few, join those that are equal."""
     back: list[list[int]] = [[] for _ in ends]
     for state, row in enumerate(edges):
         for _, _, target in row:
@@ -88,14 +90,7 @@ def _trimmed(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[boo
             alive.add(state)
             waiting += back[state]
     kept = [[edge for edge in row if edge[2] in alive] for row in edges]
-    block = [int(end) for end in ends]
-    while True:   # Moore: split blocks until states of a block have equal edges
-        rows = [(block[state], _row((low, high, block[to]) for low, high, to in row)) for state, row in enumerate(kept)]
-        names: dict[object, int] = {}
-        new = [names.setdefault(row, len(names)) for row in rows]
-        if len(names) == len(set(block)):
-            break
-        block = new
+    block = _blocks(kept, ends) if len(kept) <= MINIMISED_MAX else list(range(len(kept)))
     order, place = [0], {block[0]: 0}
     for state in order:
         for _, _, target in kept[state]:
@@ -108,20 +103,40 @@ def _trimmed(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[boo
     )
 
 
+def _blocks(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool]) -> list[int]:
+    """Return the block of each state: states of a block are equal. Moore: split until their edges lead to the same."""
+    block = [int(end) for end in ends]
+    while True:
+        names: dict[object, int] = {}
+        rows = (
+            (block[state], _row((low, high, block[to]) for low, high, to in row)) for state, row in enumerate(edges)
+        )
+        new = [names.setdefault(row, len(names)) for row in rows]
+        if len(names) == len(set(block)):
+            return new
+        block = new
+
+
 @dataclass
 class Builder:
     """An automaton without the rule that each character leads to one state: what patterns are built of."""
 
     reads: list[list[tuple[int, int, int]]] = field(default_factory=list)
     skips: list[list[int]] = field(default_factory=list)
+    work: int = 0
 
     def state(self) -> int:
         """Return a new state."""
-        if len(self.reads) >= 20 * STATES_MAX:
-            raise TooLargeError
+        self.spend(1)
         self.reads.append([])
         self.skips.append([])
         return len(self.reads) - 1
+
+    def spend(self, steps: int) -> None:
+        """Count what was done."""
+        self.work += steps
+        if self.work > WORK_MAX:
+            raise TooLargeError
 
     def closed(self, states: Iterable[int]) -> frozenset[int]:
         """Return the states that are reached without reading."""
@@ -131,6 +146,7 @@ class Builder:
             if state not in found:
                 found.add(state)
                 waiting += self.skips[state]
+        self.spend(len(found))
         return frozenset(found)
 
     def finish(self, first: int, end: int) -> Automaton:
@@ -141,6 +157,7 @@ class Builder:
         for states in order:
             reads = [edge for state in states for edge in self.reads[state]]
             row = []
+            self.spend(len({low for low, _, _ in reads}) * len(reads))
             for low, high, among in _cut(reads):
                 target = self.closed(among)
                 if target not in place:
@@ -166,6 +183,7 @@ def _cut(reads: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, list[int
 
 def _product(a: Automaton, b: Automaton, is_end: Callable[[bool, bool], bool]) -> Automaton:
     """Walk both at the same time; -1 is where one of them leads nowhere."""
+    is_needed = (not is_end(False, True), not is_end(True, False))   # without it, no text ends
     place, order = {(0, 0): 0}, [(0, 0)]
     edges = []
     for one, other in order:
@@ -179,7 +197,7 @@ def _product(a: Automaton, b: Automaton, is_end: Callable[[bool, bool], bool]) -
                 if from_ <= low and after - 1 <= to:
                     pair[which] = target
             key = (pair[0], pair[1])
-            if key == (-1, -1):
+            if key == (-1, -1) or (key[0] < 0 and is_needed[0]) or (key[1] < 0 and is_needed[1]):
                 continue
             if key not in place:
                 if len(order) >= STATES_MAX:

@@ -14,6 +14,7 @@ from .pattern import pattern
 
 UNSIGNED = r"(?:0|[1-9]\d*)"
 MODULUS_MAX = 1000
+DIGITS_MAX = 40   # of a bound
 
 
 def _of(*regexes: str) -> Automaton:
@@ -79,6 +80,8 @@ def _beyond(whole: str, fraction: str, *, is_above: bool, is_strict: bool) -> li
 def bound(value: Decimal, *, is_least: bool, is_strict: bool) -> Automaton:
     """Return the numbers from a bound on: above it if it is the least, else below it."""
     whole, fraction = _digits(value)
+    if len(whole) + len(fraction) > DIGITS_MAX:
+        raise TooLargeError
     everything = rf"{UNSIGNED}(?:\.\d+)?"
     same_sign = value >= 0 if is_least else value <= 0   # the bound's own side of zero is the far one
     if value == 0 and is_strict:

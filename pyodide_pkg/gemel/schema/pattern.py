@@ -306,16 +306,16 @@ def _unmarked(builder: Builder, first: int, last: int) -> Automaton:
         at_first = more
     start, finish = builder.state(), builder.state()
     builder.skips[start] += sorted(at_first)
-    ending: set[int] = set()
-    for state in range(len(builder.reads) - 2):
-        states = builder.closed([state])
-        while True:
-            more = builder.closed([*states, *stepped(states, end)])
-            if more == states:
-                break
-            states = more
-        if last in states:
+    before: list[list[int]] = [[] for _ in builder.reads]   # which states lead here without a character
+    for state, skips in enumerate(builder.skips):
+        for to in (*skips, *(to for low, _, to in builder.reads[state] if low == end)):
+            before[to].append(state)
+    ending, waiting = set(), [last]
+    while waiting:
+        state = waiting.pop()
+        if state not in ending:
             ending.add(state)
+            waiting += before[state]
     # A text without characters is at its beginning and at its end at the same time.
     for state in ending:
         builder.skips[state].append(finish)

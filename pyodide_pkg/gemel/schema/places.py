@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any
 from urllib.parse import unquote, urldefrag, urljoin
 
 from .errors import refused
@@ -16,7 +15,7 @@ DRAFTS = {   # what the URI of $schema ends with
 VALUES = frozenset(("enum", "const", "default", "examples"))   # their contents are no schemas
 
 
-def draft_of(schema: Any) -> int:  # noqa: ANN401
+def draft_of(schema: object) -> int:
     """Return the draft that $schema names; 2020 without it."""
     uri = schema.get("$schema") if isinstance(schema, dict) else None
     if uri is None:
@@ -35,7 +34,7 @@ def escaped(token: str) -> str:
 class Places:
     """All schemas of a document, by URI."""
 
-    def __init__(self, document: Any, draft: int) -> None:  # noqa: ANN401
+    def __init__(self, document: object, draft: int) -> None:
         self.draft = draft
         self._id = "id" if draft == 4 else "$id"
         self._roots: dict[str, Place] = {}     # by URI without fragment
@@ -53,7 +52,7 @@ class Places:
                 seen.add(name)
             self.has_recursive_anchor |= place.schema.get("$recursiveAnchor") is True
 
-    def _walk(self, value: Any, path: str, base: str, depth: int = 0) -> Iterator[Place]:  # noqa: ANN401
+    def _walk(self, value: object, path: str, base: str, depth: int = 0) -> Iterator[Place]:
         if depth > 200:
             raise refused(path[:80] + "...", "schemas are nested more than 200 deep")
         if isinstance(value, dict):
@@ -86,7 +85,7 @@ class Places:
         """Return the URI that references in the schema at a path are relative to."""
         return self._bases.get(path, outer)
 
-    def find(self, place: Place, reference: Any, keyword: str) -> Place:  # noqa: ANN401
+    def find(self, place: Place, reference: object, keyword: str) -> Place:
         """Return the schema that a reference of `place` means."""
         at = f"{place.path}/{keyword}"
         if not isinstance(reference, str):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from . import numbers
-from .automaton import ANY, Automaton, TooLargeError, both, literal, without
+from .automaton import ANY, Automaton, TooLargeError, both, without
 from .errors import refused
 from .formats import format_of
 from .pattern import PatternError, pattern
@@ -25,9 +25,9 @@ from .shape import (
     Shape,
     Text,
     Union,
-    joined,
 )  # fmt: skip
 
+T = TypeVar("T")
 ALTERNATIVES_MAX = 400
 ANNOTATIONS = frozenset((
     "$schema", "$id", "id", "$comment", "$defs", "definitions", "$anchor", "$dynamicAnchor", "$recursiveAnchor",
@@ -86,36 +86,38 @@ class Reader:
         """Whether some finite value satisfies a node."""
         if node in self._possible:
             return self._possible[node]
-        self._possible[node] = False
-        while True:   # the least fixed point: what only refers to itself is not possible
-            before = dict(self._possible)
-            for one in list(self._possible):
-                if not self._possible[one] and not self._is_being_read(one):
-                    self._possible[one] = any(self.is_filled(shape) for shape in self.shapes(one))
-            if before == self._possible:
-                return self._possible[node]
+        asked, found = {node: None}, set[Node]()
 
-    def _is_being_read(self, node: Node) -> bool:
-        return any(place.path in self._reading for place in node)
+        def is_known(one: Node) -> bool:
+            if one in self._possible:
+                return self._possible[one]
+            asked.setdefault(one)
+            return one in found or any(place.path in self._reading for place in one)   # what is being read may be
 
-    def _may_be(self, node: Node) -> bool:
-        return self._possible.setdefault(node, False) or self._is_being_read(node)
+        n_before = (0, -1)
+        while n_before != (len(asked), len(found)):   # the least fixed point: references alone make nothing possible
+            n_before = (len(asked), len(found))
+            for one in reversed(list(asked)):   # those that others need come later
+                if one not in found and not any(place.path in self._reading for place in one):
+                    found |= {one} if any(self._is_filled(shape, is_known) for shape in self.shapes(one)) else set()
+        if not self._reading:   # else it is not known of all
+            self._possible.update((one, one in found) for one in asked)
+        return node in found
 
-    def is_filled(self, shape: Shape) -> bool:
+    def _is_filled(self, shape: Shape, is_known: Callable[[Node], bool]) -> bool:
         """Whether a shape has a value, as far as is known of its nodes."""
         if shape.constants or shape.number or shape.string is not None:
             return True
         array, members = shape.array, shape.object
         if array is not None and (array.most is None or array.least <= array.most):
-            needed = max(array.least, sum(one.least for one in array.contains[:1]))
-            n = max(needed, 0)
-            if all(self._may_be(array.at(i)) for i in range(min(n, array.n_prefix + 1))) and all(
-                not one.least or self._may_be(one.node) for one in array.contains
+            needed = range(min(array.least, array.n_prefix + 1))
+            if all(is_known(array.at(i)) for i in needed) and all(
+                not one.least or is_known(one.node) for one in array.contains
             ):
                 return True
         if members is None or (members.most is not None and max(members.least, len(members.required)) > members.most):
             return False
-        return all(self._may_be(members.of(name)) for name in members.required)
+        return all(is_known(members.of(name)) for name in members.required)
 
     # ---- Sets of shapes ---------------------------------------------------------------------------------------------
 
@@ -132,10 +134,10 @@ class Reader:
             return list(a)
         if len(a) * len(b) > ALTERNATIVES_MAX:
             raise refused(place.path, f"more than {ALTERNATIVES_MAX} combinations of alternatives")
-        found = [self._guarded(place, lambda x=x, y=y: x & y) for x in a for y in b]   # type: ignore[misc]
+        found = self._guarded(place, lambda: [x & y for x in a for y in b])
         return [shape for shape in found if not shape.is_empty]
 
-    def _guarded(self, place: Place, make: Callable[[], Any]) -> Any:  # noqa: ANN401
+    def _guarded(self, place: Place, make: Callable[[], T]) -> T:
         try:
             return make()
         except TooLargeError:
@@ -228,7 +230,7 @@ class Reader:
             found = self.all_of(place, found, read(self, place, value))
         return [shape for shape in found if not shape.is_empty]
 
-    def _unknown(self, place: Place, keyword: str, value: Any) -> None:  # noqa: ANN401
+    def _unknown(self, place: Place, keyword: str, value: object) -> None:
         at = f"{place.path}/{escaped(keyword)}"
         if keyword in ("unevaluatedProperties", "unevaluatedItems"):
             if value is not True and self.draft >= 2019:
@@ -321,7 +323,7 @@ class Reader:
                 text &= Text(found)
         return text
 
-    def _pattern(self, at: str, source: Any) -> Automaton:  # noqa: ANN401
+    def _pattern(self, at: str, source: object) -> Automaton:
         if not isinstance(source, str):
             raise refused(at, "must be a string")
         try:
@@ -398,16 +400,16 @@ class Reader:
             raise refused(f"{place.path}/{keyword}", "must be a list of schemas")
         return [self._child(place, keyword, i) for i in range(len(value))]
 
-    def _all_of(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+    def _all_of(self, place: Place, _: object) -> list[Shape]:
         found: list[Shape] = [self.anything()]
         for one in self._list(place, "allOf"):
             found = self.all_of(place, found, self.of(one))
         return found
 
-    def _any_of(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+    def _any_of(self, place: Place, _: object) -> list[Shape]:
         return [shape for one in self._list(place, "anyOf") for shape in self.of(one)]
 
-    def _one_of(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+    def _one_of(self, place: Place, _: object) -> list[Shape]:
         at = Place(f"{place.path}/oneOf", place.schema["oneOf"], place.base)
         parts = [self.of(one) for one in self._list(place, "oneOf")]
         shared = [self.all_of(at, a, b) for i, a in enumerate(parts) for b in parts[i + 1 :]]
@@ -422,19 +424,15 @@ class Reader:
         return found
 
     def _has_value(self, shape: Shape) -> bool:
-        array, members = shape.array, shape.object
-        nodes = [members.of(name) for name in members.required] if members is not None else []
-        nodes += [array.at(i) for i in range(min(array.least, array.n_prefix + 1))] if array is not None else []
-        nodes += [one.node for one in array.contains] if array is not None else []
-        for node in nodes:
-            self.is_possible(node)
-        return self.is_filled(shape)
+        return self._is_filled(
+            shape, lambda node: any(place.path in self._reading for place in node) or self.is_possible(node)
+        )
 
-    def _negated(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+    def _negated(self, place: Place, _: object) -> list[Shape]:
         child = self._child(place, "not")
         return self.without(child, self.of(child))
 
-    def _if(self, place: Place, _: Any) -> list[Shape]:  # noqa: ANN401
+    def _if(self, place: Place, _: object) -> list[Shape]:
         schema = place.schema
         if self.draft < 7 or ("then" not in schema and "else" not in schema):
             return [self.anything()]
@@ -444,31 +442,31 @@ class Reader:
         other = self.without(at, holds)
         return found + (self.all_of(place, other, self.of(self._child(place, "else"))) if "else" in schema else other)
 
-    def _ref(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+    def _ref(self, place: Place, value: object) -> list[Shape]:
         return self.of(self.places.find(place, value, "$ref"))
 
-    def _dynamic_ref(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+    def _dynamic_ref(self, place: Place, value: object) -> list[Shape]:
         name = str(value).partition("#")[2]
         if name in self.places.dynamic:
             raise refused(f"{place.path}/$dynamicRef", f"there are several $dynamicAnchor {name!r}")
         return self.of(self.places.find(place, value, "$dynamicRef"))
 
-    def _recursive_ref(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+    def _recursive_ref(self, place: Place, value: object) -> list[Shape]:
         if self.places.has_recursive_anchor:
             raise refused(f"{place.path}/$recursiveRef", "$recursiveAnchor can't be enforced: use $ref")
         return self.of(self.places.find(place, value, "$recursiveRef"))
 
-    def _const(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+    def _const(self, place: Place, value: object) -> list[Shape]:
         if self.draft < 6:
             return [self.anything()]
-        return self._guarded(place, lambda: self.exactly([value]))   # type: ignore[no-any-return]
+        return self._guarded(place, lambda: self.exactly([value]))
 
-    def _enum(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+    def _enum(self, place: Place, value: object) -> list[Shape]:
         if not isinstance(value, list):
             raise refused(f"{place.path}/enum", "must be a list of values")
-        return self._guarded(place, lambda: self.exactly(value))   # type: ignore[no-any-return]
+        return self._guarded(place, lambda: self.exactly(value))
 
-    def exactly(self, values: Iterable[Any]) -> list[Shape]:
+    def exactly(self, values: Iterable[object]) -> list[Shape]:
         """Return these values."""
         constants, texts, amounts = set(), [], []
         found = []
@@ -482,16 +480,17 @@ class Reader:
             elif isinstance(value, list):
                 layer = ItemLayer(tuple(exact_node(one) for one in value), (Place("false", False),))
                 found.append(Shape(array=Items((layer,), len(value), len(value))))
-            else:
+            elif isinstance(value, dict):
                 known = tuple((str(name), exact_node(one)) for name, one in value.items())
                 layer_of = MemberLayer(known, (), (Place("false", False),))
                 found.append(Shape(object=Members((layer_of,), tuple(value))))
-        scalars = Shape(
-            frozenset(constants), numbers.values(amounts) if amounts else None, Text(literal(texts)) if texts else None
-        )
+            else:
+                raise TypeError(f"{type(value).__name__} is not a type of JSON")
+        number = numbers.values(amounts) if amounts else None
+        scalars = Shape(frozenset(constants), number, Text(texts=frozenset(texts)) if texts else None)
         return found if scalars.is_empty else [scalars, *found]
 
-    def _dependencies(self, place: Place, _: Any, keyword: str = "dependencies") -> list[Shape]:  # noqa: ANN401
+    def _dependencies(self, place: Place, _: object, keyword: str = "dependencies") -> list[Shape]:
         found: list[Shape] = [self.anything()]
         for name, value in self._mapping(place, keyword).items():
             absent = Shape(**{**vars(self.anything()), "object": forbidden(name)})
@@ -504,14 +503,14 @@ class Reader:
             found = self.all_of(place, found, [absent, *there])
         return found
 
-    def _dependent_required(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+    def _dependent_required(self, place: Place, value: object) -> list[Shape]:
         return self._dependencies(place, value, "dependentRequired") if self.draft >= 2019 else [self.anything()]
 
-    def _dependent_schemas(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
+    def _dependent_schemas(self, place: Place, value: object) -> list[Shape]:
         return self._dependencies(place, value, "dependentSchemas") if self.draft >= 2019 else [self.anything()]
 
 
-def exact_node(value: Any) -> Node:  # noqa: ANN401
+def exact_node(value: object) -> Node:
     """Return the node of one value."""
     return (Place(f"const {json.dumps(value, sort_keys=True)}", {"enum": [value]}),)
 
@@ -521,10 +520,9 @@ def forbidden(name: str) -> Members:
     return Members((MemberLayer(((name, (Place("false", False),)),)),))
 
 
-COMBINATIONS: Mapping[str, Callable[[Reader, Place, Any], list[Shape]]] = {
+COMBINATIONS: Mapping[str, Callable[[Reader, Place, object], list[Shape]]] = {
     "allOf": Reader._all_of, "anyOf": Reader._any_of, "oneOf": Reader._one_of, "not": Reader._negated,
     "if": Reader._if, "$ref": Reader._ref, "$dynamicRef": Reader._dynamic_ref, "$recursiveRef": Reader._recursive_ref,
     "const": Reader._const, "enum": Reader._enum, "dependencies": Reader._dependencies,
     "dependentRequired": Reader._dependent_required, "dependentSchemas": Reader._dependent_schemas,
 }   # fmt: skip
-__all__ = ["Reader", "joined"]

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .automaton import ANY, Automaton, both, lengths
+from .automaton import ANY, Automaton, both, lengths, literal
 
 CONSTANTS = frozenset(("null", "true", "false"))
 
@@ -34,13 +34,18 @@ def joined(*nodes: Node) -> Node:
 
 @dataclass(frozen=True)
 class Text:
-    """Strings: of least..most characters, and in the automaton if there is one."""
+    """Strings: these texts, or those of least..most characters that are in the automaton, if there is one."""
 
     automaton: Automaton | None = None
     least: int = 0
     most: int | None = None
+    texts: frozenset[str] | None = None
 
     def __and__(self, other: Text) -> Text:
+        if self.texts is not None:
+            return Text(texts=frozenset(filter(other.accepts, self.texts)))
+        if other.texts is not None:
+            return other & self
         a, b = self.automaton, other.automaton
         return Text(
             both(a, b) if a and b else a or b, max(self.least, other.least), smaller(self.most, other.most)
@@ -49,10 +54,20 @@ class Text:
     @property
     def is_any(self) -> bool:
         """Whether every string is in it."""
-        return self.automaton is None and not self.least and self.most is None
+        return self == Text()
+
+    def accepts(self, text: str) -> bool:
+        """Return whether a string is in it."""
+        if self.texts is not None:
+            return text in self.texts
+        if len(text) < self.least or (self.most is not None and len(text) > self.most):
+            return False
+        return self.automaton is None or self.automaton.accepts(text)
 
     def whole(self) -> Automaton:
         """Return one automaton for all of it."""
+        if self.texts is not None:
+            return literal(self.texts)
         if not self.least and self.most is None:
             return self.automaton or ANY
         limited = lengths(self.least, self.most)
@@ -61,6 +76,8 @@ class Text:
     @property
     def is_empty(self) -> bool:
         """Whether no string is in it."""
+        if self.texts is not None:
+            return not self.texts
         if self.most is not None and self.most < self.least:
             return True
         return self.automaton is not None and self.whole().is_empty

@@ -65,6 +65,7 @@ class Writer:
         self.reader, self.any_order = reader, any_order
         self.rules: dict[str, list[Alternative]] = {}
         self._of_node: dict[Node, str] = {}
+        self._waiting: list[Node] = []   # whose rules are not written yet
         self._of_automaton: dict[tuple[int, bool], str] = {}
         self._kept: list[Automaton] = []   # so that their ids stay theirs
 
@@ -73,6 +74,10 @@ class Writer:
         if not self.reader.is_possible(root):
             raise refused(root[0].path if root else "#", "no value can satisfy it")
         name = self.value(root)
+        while self._waiting:
+            node = self._waiting.pop()
+            parts = [part for shape in self.reader.shapes(node) for part in self._parts(node, shape)]
+            self.rules[self._of_node[node]] = list(dict.fromkeys(parts))
         self._drop_dead_ends()
         if not self.rules.get(name, [()]):
             raise refused(root[0].path if root else "#", "no value can satisfy it")
@@ -120,9 +125,8 @@ class Writer:
         if not node:
             return "value"
         if node not in self._of_node:
-            self._of_node[node] = name = self._rule()
-            parts = [part for shape in self.reader.shapes(node) for part in self._parts(node, shape)]
-            self.rules[name] = list(dict.fromkeys(parts))
+            self._of_node[node] = self._rule()
+            self._waiting.append(node)   # not now: values may be nested deep
         return self._of_node[node]
 
     def _parts(self, node: Node, shape: Shape) -> list[Alternative]:
@@ -133,20 +137,22 @@ class Writer:
         if shape.number is not None:
             parts.append((self._automaton(shape.number, is_json=False),))
         if shape.string is not None:
-            parts.append(self._string(at, shape.string))
+            parts += self._strings(at, shape.string)
         if shape.array is not None:
             parts += self._array(at, shape.array)
         if shape.object is not None:
             parts += self._object(at, shape.object)
         return parts
 
-    def _string(self, at: Place, text: Text) -> Alternative:
+    def _strings(self, at: Place, text: Text) -> list[Alternative]:
         if text.is_any:
-            return ("string",)
+            return [("string",)]
+        if text.texts is not None:
+            return [(quoted(json.dumps(one, ensure_ascii=False)),) for one in sorted(text.texts)]
         if text.automaton is None:
             most = "" if text.most is None else str(text.most)
-            return (r'"\""', f"char{{{text.least},{most}}}", r'"\""')
-        return (r'"\""', self._automaton(self._whole(at, text), is_json=True), r'"\""')
+            return [(r'"\""', f"char{{{text.least},{most}}}", r'"\""')]
+        return [(r'"\""', self._automaton(self._whole(at, text), is_json=True), r'"\""')]
 
     def _whole(self, at: Place, text: Text) -> Automaton:
         try:
@@ -275,7 +281,7 @@ class Writer:
                 return None
             found |= shape.constants
             if shape.string is not None:
-                texts = shape.string.whole().texts(UNIQUE_MAX)
+                texts = shape.string.texts or shape.string.whole().texts(UNIQUE_MAX)
                 if texts is None:
                     return None
                 found |= {json.dumps(text, ensure_ascii=False) for text in texts}
