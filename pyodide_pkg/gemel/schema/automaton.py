@@ -127,7 +127,7 @@ class Builder:
 
     def state(self) -> int:
         """Return a new state."""
-        self.spend(1)
+        self.spend(20)
         self.reads.append([])
         self.skips.append([])
         return len(self.reads) - 1
