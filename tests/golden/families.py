@@ -384,7 +384,7 @@ FAMILIES = {
 }  # fmt: skip
 
 
-BARE = ("_exps", "_sinks", "exp_probs_b")  # transformers names these without .weight
+BARE = ("_exps", "_sinks")  # transformers names these without .weight
 
 
 def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
@@ -402,7 +402,8 @@ def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
             where = f"model.layers.{{}}.{where}"
         where = where.format(blk.removeprefix("blk."))
         full = f"{where}{'_bias' if kind == 'bias' else ''}" if part.endswith(BARE) else f"{where}.{kind}"
-        full = where if part == "exp_probs_b" else full
+        if part == "exp_probs_b":   # a buffer: its name is whole
+            full = where
         state[full] = torch.from_numpy(values.copy())
     if t.tied:
         embd = family.names["token_embd"]
