@@ -24,7 +24,6 @@ class Mixture:
     normed: bool = False
     scale: float = 1.0
     group_top: int | None = None  # how many of a group's best experts it counts by; None: as its router does
-    is_before: bool = False  # a weight is multiplied by what an expert reads
 
 
 def softmax(logits: F32) -> F32:
@@ -98,8 +97,7 @@ def mixed(x: Mixture, tensors: dict[str, Tensor], blk: str, act: Act, rows: F32)
         if not own:
             continue
         at, by = [t for t, _ in own], np.array([weight for _, weight in own], np.float32)[:, None]
-        y = _expert(tensors, blk, e, act, rows[at] * by if x.is_before else rows[at])
-        out[at] += y if x.is_before else y * by
+        out[at] += _expert(tensors, blk, e, act, rows[at]) * by
     if f"{blk}.ffn_down_shexp.weight" in tensors:
         out = out + _shared(tensors, blk, act, rows)
     return out

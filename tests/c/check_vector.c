@@ -254,18 +254,33 @@ static void activations_are_within_rounding_of_the_exact_ones(void) {
 
 static void activations_of_huge_and_tiny_values_are_theirs(void) {
     static const float huge[] = {20, 88, 200, 1e4f, 1e20f, 1e25f}, tiny[] = {1e-10f, 1e-20f, 1e-37f, 0};
-    for (int kind = ACT_SILU; kind <= ACT_CLAMPED; kind++) {   // the others are polynomials there
+    for (int kind = ACT_SILU; kind <= ACT_CLAMPED; kind++) {   // the others: powers_of_huge_values_are_exact
         float x[16] = {0}, y[16];
         for (int i = 0; i < 6; i++) x[i] = huge[i], x[8 + i] = -huge[i];
         scalar()->act[kind](x, NULL, numbers_of_xielu, 16, y);
-        const int is_clamped = kind == ACT_CLAMPED;
-        for (int i = 0; i < 6; i++) CHECK(is_clamped ? error((double)y[i], 7) <= 5e-5 : y[i] == huge[i]);
+        const int is_clamped = kind == ACT_CLAMPED;   // then x is 7
+        for (int i = 0; i < 6; i++)
+            CHECK(is_clamped ? error((double)y[i], exact_act(kind, 7)) <= 1e-6 : y[i] == huge[i]);
         for (int i = 0; i < 6; i++) CHECK(y[8 + i] <= 0 && y[8 + i] >= -1e-7f);
         for (int i = 0; i < 4; i++) x[i] = tiny[i], x[8 + i] = -tiny[i];
         scalar()->act[kind](x, NULL, numbers_of_xielu, 16, y);
         for (int i = 0; i < 4; i++) {
             CHECK(error((double)y[i], (double)tiny[i] / 2) <= 4e-7 * (double)tiny[i]);
             CHECK(error((double)y[8 + i], (double)tiny[i] / -2) <= 4e-7 * (double)tiny[i]);
+        }
+    }
+}
+
+static void powers_of_huge_values_are_exact(void) {
+    static const int kinds[] = {ACT_RELU2, ACT_XIELU};
+    static const float huge[] = {20, 88, 200, 1e4f, 1e15f};
+    for (int k = 0; k < 2; k++) {
+        float x[16] = {0}, y[16];
+        for (int i = 0; i < 5; i++) x[i] = huge[i], x[8 + i] = -huge[i];
+        scalar()->act[kinds[k]](x, NULL, numbers_of_xielu, 16, y);
+        for (int i = 0; i < 16; i++) {
+            double want = exact_act(kinds[k], (double)x[i]), size = want < 0 ? -want : want;
+            CHECK(error((double)y[i], want) <= 5e-7 * size);
         }
     }
 }
@@ -437,6 +452,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(soft_caps_are_the_definition_on_every_isa),
         CHECK_ENTRY(activations_are_within_rounding_of_the_exact_ones),
         CHECK_ENTRY(activations_of_huge_and_tiny_values_are_theirs),
+        CHECK_ENTRY(powers_of_huge_values_are_exact),
         CHECK_ENTRY(soft_caps_are_within_rounding_of_tanh),
         CHECK_ENTRY(exps_and_sigmoids_are_within_rounding_and_the_same_on_every_isa),
         CHECK_ENTRY(sums_and_rotations_are_the_same_on_every_isa),

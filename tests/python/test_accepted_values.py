@@ -332,10 +332,11 @@ def test_the_last_message_is_continued_or_not_as_vllm_names_it(
 
 @pytest.mark.parametrize(("messages", "flags", "words"), [
     (LAST[:1], {"continue_final_message": True}, "continue_final_message: the last message is not the assistant's"),
-    (LAST[:1], {"add_generation_prompt": False}, "add_generation_prompt: it can be false"),
+    (LAST[:1], {"add_generation_prompt": False}, "add_generation_prompt: it can be false only if the answer continues"),
     (LAST, {"continue_final_message": True, "add_generation_prompt": True},
      "continue_final_message: it can't be combined with add_generation_prompt: pass only one of them"),
-    (LAST, {"continue_final_message": False, "add_generation_prompt": False}, "add_generation_prompt: it can be false"),
+    (LAST, {"continue_final_message": False, "add_generation_prompt": False},
+     "add_generation_prompt: it can be false only if the answer continues"),
 ])
 def test_flags_that_exclude_each_other_are_refused(
     tiny_model: OpenTiny, messages: list[dict[str, str]], flags: dict[str, bool], words: str

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import gemel
@@ -191,6 +192,22 @@ def test_what_a_file_contradicts_is_named(match: str, fields: dict[str, Any]) ->
 def test_an_unknown_router_is_refused() -> None:
     match = "llama.expert_gating_func is 4, which is not supported (supported: 1, softmax; 2, sigmoid; 3, softmax of"
     refused(match, {"experts": {**X, "gating": 4}}, gemel.UnsupportedError)
+
+
+def test_groups_of_a_router_that_has_none_are_refused() -> None:
+    groups = [("phimoe.expert_group_count", "u32", 4), ("phimoe.expert_group_used_count", "u32", 1)]
+    refused("phimoe.expert_group_count is 4: this router has no groups", {
+        "arch": "phimoe", "experts": X, "kv": groups,
+    }, gemel.UnsupportedError)  # fmt: skip
+
+
+def test_a_bias_of_choice_whose_sums_could_overflow_is_refused() -> None:
+    model = tiny.TinyModel(arch="glm4moe", experts={"n": 8, "n_used": 2})
+    pairs, tensors = tiny.described(model)
+    huge = np.full(8, -3e38, np.float32).tobytes()
+    changed = [replace(t, data=huge) if str(t.name).endswith("exp_probs_b.bias") else t for t in tensors]
+    with pytest.raises(gemel.FormatError, match=r"exp_probs_b\.bias: number 0 is .*must be below 2\^57"):
+        gemel.open(tiny.write_gguf(None, pairs, changed))
 
 
 def test_experts_of_an_architecture_that_has_none_are_refused() -> None:

@@ -210,7 +210,8 @@ def replaced(data: dict[str, Any], name: str, value: float) -> bytes:
 
 
 UNFIT: list[tuple[str, bytes, str]] = [
-    ("wide_heads", tiny.tiny_llama(n_embd=32, n_head=16, head_dim=64), "16 heads of length 64 are too large"),
+    ("wide_heads", tiny.tiny_llama(n_embd=32, n_head=16, head_dim=64),
+     "16 heads of length 64 are too large; in all they may have 16 times"),
     ("a_row_without_a_token", tiny.tiny_llama(kv=[vocabulary.bpe_vocabulary(320)[2]]), "tokenizer.ggml.token"),
     ("half_of_longrope", tiny.tiny_llama(rope="longrope", without={"rope_factors_long.weight"}), "rope_factors_long"),
     ("yarn_of_base_1", tiny.tiny_llama(rope="yarn", rope_base=1.0), "rope.freq_base is 1"),

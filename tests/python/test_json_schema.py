@@ -128,6 +128,7 @@ def test_a_schemas_grammar_matches_valid_values_alone(
         assert [value for value in invalid if grammar.matches(compact(value))] == []
     with model.grammar(json_schema=json.dumps(schema)) as grammar:   # as text, in the schema's order
         assert [value for value in valid if not grammar.matches(compact(value))] == []
+        assert [value for value in invalid if grammar.matches(compact(value))] == []
 
 
 @pytest.mark.parametrize(("schema", "path"), REFUSED, ids=name_of)
@@ -173,11 +174,28 @@ def test_any_order_is_refused_without_a_schema_and_for_many_properties(model: ge
         model.grammar(json_schema={"properties": {f"p{i}": {} for i in range(11)}}, any_order=True)
 
 
-def test_hostile_schemas_are_refused_soon() -> None:
-    deep: Any = {}
-    for _ in range(5000):
-        deep = {"items": deep}
-    wide = {"allOf": [{"anyOf": [{"minimum": i}, {"maxLength": i}, {"maxItems": i}]} for i in range(16)]}
-    for schema in (deep, wide, {"pattern": "(a{1000}){1000}"}, {"minLength": 10**9, "pattern": "a"}):
-        with pytest.raises(gemel.SchemaError):
-            compile_schema(schema)
+def nested(depth: int) -> Any:  # noqa: ANN401
+    schema: Any = {}
+    for _ in range(depth):
+        schema = {"items": schema}
+    return schema
+
+
+@pytest.mark.parametrize("schema", [
+    nested(5000), {"allOf": [{"anyOf": [{"minimum": i}, {"maxLength": i}, {"maxItems": i}]} for i in range(16)]},
+    {"pattern": "(a{1000}){1000}"}, {"pattern": "(a|b)*a(a|b){16}"}, {"minLength": 10**9, "pattern": "a"},
+    {"minProperties": 10**9}, {"contains": {"type": "null"}, "minContains": 10**9}, {"minimum": 1e300},
+    {"multipleOf": 1e-300}, {"pattern": "(" * 5000},
+], ids=range(10))   # fmt: skip
+def test_schemas_that_would_take_too_long_are_refused(schema: Any) -> None:  # noqa: ANN401
+    with pytest.raises(gemel.SchemaError, match="too many|more than|too deep|at most|states"):
+        compile_schema(schema)
+
+
+@pytest.mark.parametrize("schema", [
+    {"type": "string", "pattern": "^a*$", "maxLength": 4000}, {"pattern": "((a?){30}){30}"},
+    {"enum": [f"value {i}" for i in range(5000)]}, {"oneOf": [{"const": f"value {i}"} for i in range(300)]},
+    {"properties": {f"p{i}": {"type": "string"} for i in range(1000)}}, nested(150),
+], ids=range(6))   # fmt: skip
+def test_large_schemas_compile(model: gemel.Model, schema: Any) -> None:  # noqa: ANN401
+    model.grammar(json_schema=schema).close()

@@ -85,10 +85,16 @@ WRONG = {
     "deepseek2.attention.value_length": (80, "must be 64"),
     "deepseek2.attention.key_length_mla": (16, "must be over rope.dimension_count, 16"),
     "deepseek2.attention.value_length_mla": (1000, "4 heads of length 1000 are too large"),
-    "deepseek2.attention.kv_lora_rank": (1020, r"4 heads of 1036|heads of"),
+    "deepseek2.attention.kv_lora_rank":
+        (1020, "kv_lora_rank is 1020 and rope.dimension_count 16: together at most 1024"),
     "deepseek2.attention.q_lora_rank": (65, "q_lora_rank is 65"),
     "deepseek2.rope.dimension_count": (15, "must be 79|must be even"),
 }
+
+
+def test_a_clamp_is_refused_and_not_ignored() -> None:
+    with pytest.raises(gemel.UnsupportedError, match=r"attention\.clamp_kqv is 0\.5: a clamp of latent attention"):
+        gemel.open(tiny_bytes(arch="deepseek2", kv=(("deepseek2.attention.clamp_kqv", "f32", 0.5),)))
 
 
 @pytest.mark.parametrize("key", WRONG)

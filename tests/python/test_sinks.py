@@ -32,7 +32,7 @@ def logits(data: bytes, kv_type: KvType = "f32") -> F32:
 
 @pytest.mark.parametrize("value", [2.0**57, -(2.0**57), 3e38])
 def test_a_sink_that_is_too_large_is_refused(value: float) -> None:
-    with pytest.raises(gemel.FormatError, match=r"attn_sinks\.weight: sink 0 is .* value must be below 2\^57"):
+    with pytest.raises(gemel.FormatError, match=r"attn_sinks\.weight: number 0 is .* value must be below 2\^57"):
         gemel.open(with_sinks(value))
 
 

@@ -25,7 +25,7 @@ static const arch archs[] = {
 #undef ARCH
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
-enum { ROPES_MAX = 2, HEAD_DIM_MAX = 1024, N_HEAD_MAX = 4096, N_FF_MAX = 1 << 22 };
+enum { ROPES_MAX = 2, HEAD_DIM_MAX = ATTEND_DIM, N_HEAD_MAX = 4096 };
 
 // What an architecture that is not supported lacks here, where that is known.
 static const char *lacks(gguf_span name) {
@@ -199,6 +199,10 @@ static void read_mla(gemel_model *m, keys *r, layer *l) {
     a->v_dim = keys_int(r, "attention.kv_lora_rank", 1, HEAD_DIM_MAX, REQUIRED);
     a->n_rot = keys_int(r, "rope.dimension_count", 2, HEAD_DIM_MAX, REQUIRED);
     a->k_dim = a->v_dim + a->n_rot;
+    if (!r->code && a->k_dim > HEAD_DIM_MAX)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "%s.attention.kv_lora_rank is %d and rope.dimension_count %d: together at most %d", r->arch,
+                          a->v_dim, a->n_rot, HEAD_DIM_MAX));
     a->n_head_kv = 1;
     if (r->code) return;
     check_length(r, "attention.head_count_kv", 1);
@@ -234,6 +238,10 @@ static void read_attention(gemel_model *m, keys *r, layer *l, int il) {
     if (scale > 0) a->score_div = 1 / scale;
     a->soft_cap = (float)keys_soft_cap(r, "attn_logit_softcapping", 0);
     a->clamp = (float)keys_float(r, "attention.clamp_kqv", 0, 1e30, 0);
+    if (l->mixer == MIXER_MLA && a->clamp > 0)
+        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                          "%s.attention.clamp_kqv is %g: a clamp of latent attention is not supported", r->arch,
+                          (double)a->clamp));
     a->is_wide_norm = arch_has(m->arch, QK_NORM_WIDE);
     if (arch_has(m->arch, MAY_QK_NORM_HEADS)) a->norm_stride = a->k_dim;
 }
@@ -400,7 +408,7 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     norm *norms[] = {&l->in,          &l->ffn_in,      &l->out,          &l->ffn_out,
                      &l->attn.q_norm, &l->attn.k_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm};
     for (int i = 0; i < 8; i++) settle_norm(m, norms[i], i < 2 && arch_has(a, NORM_BARE));
-    settle_norm(m, &l->attn.v_norm, l->attn.has_v_norm);
+    settle_norm(m, &l->attn.v_norm, l->attn.v_norm.is_on);
     return GEMEL_OK;
 }
 

@@ -1,6 +1,5 @@
 #include "experts.h"
 
-enum { N_FF_MAX = 1 << 22 };
 enum { ROWS_AN_EXPERT = 64 };   // of a micro-batch: as many as a tile of the kernels has
 
 // Of expert_gating_func: softmax 1, sigmoid 2, softmax of the chosen 3.

@@ -82,7 +82,7 @@ static void tune_heads_of_gemma4(gemel_model *m, keys *r, int il) {
                        "layer %d has no attn_v, so that its values are its keys; but values have a length of %d, and "
                        "keys of %d",
                        il, a->v_dim, a->k_dim));
-    a->has_v_norm = 1;
+    a->v_norm.is_on = 1;
     if (a->score_div == 0) a->score_div = 1;
 }
 
@@ -91,13 +91,13 @@ void tune_gemma4(gemel_model *m, keys *r) {
     keys_refuse_over_zero(r, "attention.shared_kv_layers", "sharing keys and values with an earlier layer");
     keys_int(r, "attention.sliding_window", 1, 1 << 30, REQUIRED);
     windows_with_rope(m, r, 6, 10000);
-    m->ropes[0].n_rot = m->layers[0].attn.n_rot;   // of layers without a window, even if there are none
+    m->ropes[0].n_rot = m->layers[0].attn.n_rot;   // its layers have no window; set even if there are none of them
     for (int il = 0; il < m->n_layer && !r->code; il++) tune_heads_of_gemma4(m, r, il);
 }
 
 void tune_phi3(gemel_model *m, keys *r) { windows(m, r, 0, 0); }
 
-// The models were trained with sparsemixer (arXiv:2409.12136); files that say another router have that one.
+// Trained with sparsemixer (arXiv:2409.12136). Files that name another router get that router.
 void tune_phimoe(gemel_model *m, keys *r) {
     windows(m, r, 0, 0);
     if (keys_int(r, "expert_gating_func", 0, 255, 0) != 0) return;
@@ -106,6 +106,9 @@ void tune_phimoe(gemel_model *m, keys *r) {
         experts *x = &m->layers[il].experts;
         x->route = ROUTE_MIXER;
         x->is_normed = 0;
+        if (x->n_groups_used < x->n_groups)
+            keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s.expert_group_count is %d: this router has no groups",
+                              r->arch, x->n_groups));
         if (x->n && x->n_used != 2)
             keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED, "%s.expert_used_count is %d: this router chooses 2", r->arch,
                               x->n_used));

@@ -31,7 +31,7 @@ typedef struct workspace {
     float *weights;      // [n or n_threads][n_used + 1]    their weights; the shared one's
     int *starts;         // [n_threads][n_expert + 1]       where an expert's rows begin in `order`
     int *order;          // [n_threads][n * n_used]         places in `chosen`, by expert, then by row
-    float *picked_x;     // [n * n_used][n_embd]   what experts read, where it is floats or weighted
+    float *picked_x;     // [n * n_used][n_embd]   what experts read, where it is floats
     float *mix;          // [n][embd_pad]          the sum over experts
     float *rope_cs;      // [n][rope_width]        cos, sin of every table: see fill_rope in forward.c
     float *logits;       // [n_logits][vocab_pad]

@@ -307,7 +307,7 @@ static int check_vector(const arrival *a, errors *e) {
             return fail(e, GEMEL_E_FORMAT, "the tensor %s: RoPE factor %d is %g; it must be over 0",
                         printable_name(a->t->name.at, a->t->name.size).text, i, (double)x);
         if (a->to.kind == SLOT_SCORES && !(x < ATTEND_BOUND && x > -ATTEND_BOUND))
-            return fail(e, GEMEL_E_FORMAT, "the tensor %s: sink %d is %g; its absolute value must be below 2^57",
+            return fail(e, GEMEL_E_FORMAT, "the tensor %s: number %d is %g; its absolute value must be below 2^57",
                         printable_name(a->t->name.at, a->t->name.size).text, i, (double)x);
     }
     return GEMEL_OK;

@@ -18,7 +18,7 @@ static void count_weight(gemel_model *m, const weight *w, int times) {
 
 // Whether experts of a layer read rows of floats, which are then copied to where an expert's are adjacent.
 static int gathers_floats(const experts *x) {
-    return x->n && (weight_is_float(&x->gate.w) || weight_is_float(&x->up.w) || x->is_before);
+    return x->n && (weight_is_float(&x->gate.w) || weight_is_float(&x->up.w));
 }
 
 // What is known of the weights before they are loaded.

@@ -13,6 +13,7 @@
 enum { N_BATCH_LEAST = 128, N_BATCH_MAX = 512 };   // rows of a micro-batch: of a dense model, at most
 
 enum { N_EXPERT_MAX = 1024, N_USED_MAX = 64 };   // experts of a layer, and of a row, at most
+enum { N_FF_MAX = 1 << 22 };                     // the longest feed-forward, also of an expert
 
 typedef struct norm {
     float *w, *b;   // [n]; NULL: no weights, no bias
@@ -35,10 +36,9 @@ typedef struct attention {
     linear q, k, v, output;
     norm q_norm, k_norm;
     int is_wide_norm;   // they norm all heads of a row together: else each head alone
-    norm v_norm;
-    int has_v_norm;     // values are normed, without weights
+    norm v_norm;        // without weights
     int is_k_v;         // values are what keys are before norm and RoPE: there is no v
-    int is_late_norm;   // they follow RoPE
+    int is_late_norm;   // q_norm and k_norm follow RoPE
     int norm_stride;    // between the weights of one head and the next; 0: all heads share them
     // From position heat_span on, queries are multiplied by 1 + heat * ln(1 + floor(position / heat_span)). 0: none
     double heat;
@@ -75,7 +75,6 @@ typedef struct experts {
     route_kind route;
     int is_normed;         // weights of the chosen sum to 1
     float weights_scale;   // weights are then multiplied by it
-    int is_before;         // a weight is multiplied by what an expert reads: else by what it makes
     act_kind act;
     linear router;        // [n][n_embd]
     float *choice_bias;   // [n] added to scores, only to choose by them; NULL: none

@@ -11,9 +11,6 @@ typedef struct weight {
     uint8_t *data;       // [n_mats][n_panels][panel_size], 64-byte aligned
 } weight;
 
-static inline size_t weight_size(const weight *w) {   // bytes of all matrices
-    return (size_t)w->n_mats * (size_t)w->n_panels * w->panel_size;
-}
 static inline weight weight_at(const weight *w, int i) {   // matrix i alone
     weight one = *w;
     one.n_mats = 1;

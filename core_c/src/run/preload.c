@@ -1,6 +1,7 @@
 // A prompt evaluated layer by layer while the model loads: the residual streams of all its tokens wait in the session
 // between layers. It is the same forward pass, cut at layers too; each layer sees the same numbers in the same order,
 // so the bits are those of eval.
+#include <stdlib.h>
 #include <string.h>
 #include "../memory.h"
 #include "session.h"
@@ -31,8 +32,7 @@ static int start(gemel_session *s, const int32_t *ids, int n) {
 
 // Layer il for n tokens from index `at` on; il n_layer: the output of the last token. Numbers that are not finite
 // discard the preload. After the last layer only the last token's stream is needed.
-static int step(gemel_session *s, int at, int n, int il) {
-    row rows[N_BATCH_MAX];
+static int step_rows(gemel_session *s, int at, int n, int il, row *rows) {
     int n_layer = s->m->n_layer, is_out = il == n_layer, code = GEMEL_OK;
     for (int i = 0; i < n; i++) {
         float *x = s->preload.x + (size_t)(at + i) * (size_t)s->m->n_embd;
@@ -54,6 +54,13 @@ static int step(gemel_session *s, int at, int n, int il) {
         preload_drop(s);
         kv_release(&s->kv, 0);
     }
+    return code;
+}
+
+static int step(gemel_session *s, int at, int n, int il) {
+    row *rows = malloc((size_t)n * sizeof *rows);
+    int code = rows ? step_rows(s, at, n, il, rows) : GEMEL_E_MEMORY;
+    free(rows);
     return code;
 }
 

@@ -246,8 +246,7 @@ typedef struct asked {
     int from, to;
 } asked;
 
-static int one_batch(gemel_session *s, const int32_t *ids, const asked *a, size_t at, int n, int is_end) {
-    row rows[N_BATCH_MAX];
+static int evaluate(gemel_session *s, const int32_t *ids, const asked *a, size_t at, int n, int is_end, row *rows) {
     size_t n_embd = (size_t)s->m->n_embd;
     int code = session_reserve(s, n);
     for (int i = 0; i < n; i++) {
@@ -277,6 +276,13 @@ static int one_batch(gemel_session *s, const int32_t *ids, const asked *a, size_
     session_count(s, ids ? ids + at : NULL, n, &rows[n - 1]);
     if (!needs_last) session_forget_last(s);
     return GEMEL_OK;
+}
+
+static int one_batch(gemel_session *s, const int32_t *ids, const asked *a, size_t at, int n, int is_end) {
+    row *rows = malloc((size_t)n * sizeof *rows);
+    int code = rows ? evaluate(s, ids, a, at, n, is_end, rows) : GEMEL_E_MEMORY;
+    free(rows);
+    return code;
 }
 
 static int append(gemel_session *s, const int32_t *ids, size_t n, const asked *a) {

@@ -78,8 +78,7 @@ static int draw_only(part *p, int32_t *drawn) {
     return id < 0 ? id : GEMEL_OK;
 }
 
-static int run(gemel_model *m, part *parts, size_t n, int flags, int32_t *drawn, int32_t *codes) {
-    row rows[N_BATCH_MAX];
+static int run(gemel_model *m, part *parts, row *rows, size_t n, int flags, int32_t *drawn, int32_t *codes) {
     int n_rows = 0, went_on = 0;
     profile *profile = NULL;
     for (size_t i = 0; i < n; i++) {
@@ -127,9 +126,15 @@ int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32
         return GEMEL_E_ARGUMENT;
     int code = check_all(m, sessions, n_ids, samplers, n);
     if (code < 0) return code;
+    size_t n_rows = 1;
+    for (size_t i = 0; i < n; i++) n_rows += (size_t)n_ids[i];
     part *parts = calloc(n, sizeof *parts);
+    row *rows = malloc(n_rows * sizeof *rows);
     int32_t unused[N_BATCH_MAX];
-    if (!parts) return GEMEL_E_MEMORY;
+    if (!parts || !rows) {
+        free(parts), free(rows);
+        return GEMEL_E_MEMORY;
+    }
     for (size_t i = 0; i < n; i++) {
         gemel_session *s = sessions[i];
         session_hold(s);   // it may be closed meanwhile
@@ -140,11 +145,11 @@ int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32
         if (ids) ids += n_ids[i];
     }
     code = wants ? place_wants(parts, n, wants, hidden, log_probs) : GEMEL_OK;
-    if (code == GEMEL_OK) code = run(m, parts, n, flags, samplers ? drawn : unused, codes);
+    if (code == GEMEL_OK) code = run(m, parts, rows, n, flags, samplers ? drawn : unused, codes);
     for (size_t i = 0; i < n; i++) {
         if (samplers) text_sizes[i] = parts[i].text.size;
         session_drop(parts[i].s);
     }
-    free(parts);
+    free(parts), free(rows);
     return code;
 }

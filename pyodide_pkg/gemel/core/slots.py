@@ -123,7 +123,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
         "ffn_gate_inp.bias", "layer", "vector", "ROUTER_BIAS", "ROUTER_BIAS",
         "HAS_DENSE", "N_EXPERT", "ONE",
     ),
-    "EXP_PROBS_B": ("exp_probs_b.bias", "layer", "vector", "0", "MAY_CHOICE_BIAS", "HAS_DENSE", "N_EXPERT", "ONE"),
+    "EXP_PROBS_B": ("exp_probs_b.bias", "layer", "scores", "0", "MAY_CHOICE_BIAS", "HAS_DENSE", "N_EXPERT", "ONE"),
     "FFN_GATE_INP_SHEXP": (
         "ffn_gate_inp_shexp.weight", "layer", "matrix", "SHARED_GATE", "SHARED_GATE",
         "HAS_DENSE", "EMBD", "ONE",
