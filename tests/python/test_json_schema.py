@@ -10,6 +10,7 @@ import gemel
 import pytest
 from conftest import tiny_bytes
 from gemel.schema.compiler import compile_schema
+from gemel.schema.validator import InvalidValueError, validate
 
 D4, D7, D19 = (
     {"$schema": uri}
@@ -199,3 +200,55 @@ def test_schemas_that_would_take_too_long_are_refused(schema: Any) -> None:  # n
 ], ids=range(6))   # fmt: skip
 def test_large_schemas_compile(model: gemel.Model, schema: Any) -> None:  # noqa: ANN401
     model.grammar(json_schema=schema).close()
+
+
+@pytest.mark.parametrize(("schema", "valid", "invalid"), CASES, ids=name_of)
+def test_the_validator_agrees_with_the_grammars(schema: Any, valid: list[Any], invalid: list[Any]) -> None:  # noqa: ANN401
+    for value in valid:
+        validate(value, schema)
+    for value in invalid:
+        with pytest.raises(InvalidValueError):
+            validate(value, schema)
+
+
+# A schema that can't be enforced, what of it is not, a value that the grammar allows, and one that it does not.
+RELAXED: list[tuple[Any, list[str], Any, Any]] = [
+    ({"items": {"type": "string"}, "uniqueItems": True}, ["#/uniqueItems"], ["a", "a"], [1]),
+    ({"not": {"uniqueItems": True}, "type": "array"}, ["#/not"], [1], {}),
+    (
+        {"oneOf": [{"contains": {"type": "null"}}, {"minItems": 2}], "type": "array"}, ["#/oneOf"],
+        [None, 1], [1],
+    ),
+    (
+        {"type": "object", "properties": {"a": {"type": "null"}}, "unevaluatedProperties": False},
+        ["#/unevaluatedProperties"], {"a": None, "b": 1}, {"a": 1},
+    ),
+    ({"type": "integer", "multipleOf": 1001, "minimum": 5}, ["#/multipleOf"], 6, 4),
+    (
+        {"if": {"contains": {"type": "null"}}, "then": {"minItems": 2}, "else": {"maxItems": 1}, "type": "array"},
+        ["#/if"], [None], [1, 2],
+    ),
+    ({"not": {"not": {"not": {"contains": {}}}}}, ["#/not/not/not", "#/not/not", "#/not"], [None], "absent"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("schema", "paths", "allowed", "refused"), RELAXED, ids=name_of)
+def test_a_schema_that_is_not_strict_allows_more_and_says_where(
+    model: gemel.Model, schema: Any, paths: list[str], allowed: Any, refused: Any  # noqa: ANN401
+) -> None:
+    made = compile_schema(schema, strict=False)
+    assert list(made.unenforced) == paths
+    with model.grammar(made.grammar) as grammar:
+        assert grammar.matches(compact(allowed))
+        assert refused == "absent" or not grammar.matches(compact(refused))
+    with pytest.raises(gemel.SchemaError):
+        compile_schema(schema)
+    with pytest.raises(InvalidValueError):
+        validate(allowed, schema)
+
+
+def test_a_value_that_is_not_valid_is_an_error_with_both_paths() -> None:
+    schema = {"properties": {"a/b": {"items": {"maximum": 3}}}}
+    with pytest.raises(InvalidValueError, match=r"#/a~1b/1: it is not valid by 'maximum'") as raised:
+        validate({"a/b": [1, 5]}, schema)
+    assert (raised.value.path, raised.value.keyword) == ("#/a~1b/1", "#/properties/a~1b/items/maximum")

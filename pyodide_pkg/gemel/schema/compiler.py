@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
-from .errors import refused
+from .document import document
 from .places import Places, draft_of
 from .reader import Reader
 from .writer import Writer
@@ -20,24 +18,26 @@ class Compiled:
 
     Attributes:
         grammar: GBNF
-        warnings: what the schema says that is not enforced, with paths
+        warnings: what the schema says that is not an assertion that is known, with paths
+        unenforced: paths of the keywords that the grammar does not enforce, or only in part; () of a strict schema.
+            If there are any, check a finished value by validator.validate
     """
 
     grammar: str
     warnings: tuple[str, ...]
+    unenforced: tuple[str, ...] = ()
 
 
-def compile_schema(schema: Mapping[str, Any] | bool | str, *, any_order: bool = False) -> Compiled:
+def compile_schema(
+    schema: Mapping[str, Any] | bool | str, *, any_order: bool = False, strict: bool = True
+) -> Compiled:
     """Return the grammar of the compact JSON texts of values that are valid.
 
     schema: an object, true or false, or the JSON text of one. any_order: members may come in any order, else in that of
-    `properties`. SchemaError: it is invalid, or has an assertion that can't be enforced.
+    `properties`. strict: what can't be enforced is an error; False: it is allowed, and `unenforced` has its path.
+    SchemaError: it is invalid, or has an assertion that can't be enforced.
     """
-    if isinstance(schema, str):
-        try:
-            schema = json.loads(schema, parse_float=Decimal)
-        except (ValueError, RecursionError) as error:
-            raise refused("#", f"not valid JSON: {error}") from None
-    reader = Reader(Places(schema, draft_of(schema)))
+    read = document(schema)
+    reader = Reader(Places(read, draft_of(read)), strict=strict)
     grammar = Writer(reader, any_order=any_order).text((reader.places.root,))
-    return Compiled(grammar, tuple(dict.fromkeys(reader.warnings)))
+    return Compiled(grammar, tuple(dict.fromkeys(reader.warnings)), tuple(dict.fromkeys(reader.unenforced)))

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from urllib.parse import unquote, urldefrag, urljoin
 
+from .document import DEPTH_MAX, escaped
 from .errors import refused
 from .shape import Place
 
 DRAFTS = {   # what the URI of $schema ends with
     "draft-04": 4, "draft-05": 4, "draft-06": 6, "draft-07": 7, "draft/2019-09": 2019, "draft/2020-12": 2020,
 }   # fmt: skip
-VALUES = frozenset(("enum", "const", "default", "examples"))   # their contents are no schemas
+ONE = frozenset((      # keywords whose value is a schema
+    "additionalItems", "additionalProperties", "contains", "contentSchema", "else", "if", "items", "not",
+    "propertyNames", "then", "unevaluatedItems", "unevaluatedProperties",
+))   # fmt: skip
+LISTS = frozenset(("allOf", "anyOf", "items", "oneOf", "prefixItems"))   # ... a list of schemas
+NAMED = frozenset((    # ... an object of schemas
+    "$defs", "definitions", "dependencies", "dependentSchemas", "patternProperties", "properties",
+))   # fmt: skip
 
 
 def draft_of(schema: object) -> int:
@@ -26,11 +34,6 @@ def draft_of(schema: object) -> int:
     return DRAFTS[named[1]]
 
 
-def escaped(token: str) -> str:
-    """Return a step of a JSON pointer."""
-    return token.replace("~", "~0").replace("/", "~1")
-
-
 class Places:
     """All schemas of a document, by URI."""
 
@@ -40,66 +43,74 @@ class Places:
         self._roots: dict[str, Place] = {}     # by URI without fragment
         self._anchors: dict[str, Place] = {}   # by URI#name
         self._bases: dict[str, str] = {}       # by path, of schemas that have a URI
-        self.dynamic: set[str] = set()         # names of dynamic anchors that there are several of
-        self.has_recursive_anchor = False
+        self._dynamic: dict[str, Place] = {}   # dynamic anchors, by URI#name
         self.root = Place("#", document, "")
         self._roots[""] = self.root
-        seen: set[str] = set()
-        for place in self._walk(document, "#", ""):
-            name = place.schema.get("$dynamicAnchor")
-            if isinstance(name, str):
-                self.dynamic |= {name} if name in seen else set()
-                seen.add(name)
-            self.has_recursive_anchor |= place.schema.get("$recursiveAnchor") is True
+        for place in self._walk(document, "#", "", 0):
+            if place.path == "#":
+                self.root = self._roots[place.base] = place
 
-    def _walk(self, value: object, path: str, base: str, depth: int = 0) -> Iterator[Place]:
-        if depth > 200:
-            raise refused(path[:80] + "...", "schemas are nested more than 200 deep")
-        if isinstance(value, dict):
-            own = value.get(self._id)
-            if isinstance(own, str) and (self.draft >= 2019 or "$ref" not in value):
-                whole = urljoin(base, own)
-                without, fragment = urldefrag(whole)
-                if fragment and not fragment.startswith("/"):
-                    self._anchors[f"{without}#{fragment}"] = Place(path, value, base)
-                if without != base:
-                    base = without
-                    self._roots.setdefault(base, Place(path, value, base))
-                    self._bases[path] = base
-            place = Place(path, value, base)
-            if path == "#":
-                self.root = place
-                self._roots[base] = place
-            for key in ("$anchor", "$dynamicAnchor"):
-                if isinstance(value.get(key), str):
-                    self._anchors[f"{base}#{value[key]}"] = place
-            yield place
-            for key, one in value.items():
-                if key not in VALUES:
-                    yield from self._walk(one, f"{path}/{escaped(str(key))}", base, depth + 1)
-        elif isinstance(value, list):
-            for i, one in enumerate(value):
-                yield from self._walk(one, f"{path}/{i}", base, depth + 1)
+    def _walk(self, schema: object, path: str, base: str, depth: int) -> Iterator[Place]:
+        if depth > DEPTH_MAX:
+            raise refused(path[:80] + "...", f"schemas are nested too deep: more than {DEPTH_MAX} deep")
+        if not isinstance(schema, dict):
+            return
+        base = self._named(schema, path, base)
+        place = Place(path, schema, base)
+        for keyword in ("$anchor", "$dynamicAnchor"):
+            name = schema.get(keyword)
+            if isinstance(name, str) and self.draft >= 2019:
+                self._anchors[f"{base}#{name}"] = place
+                if keyword == "$dynamicAnchor":
+                    self._dynamic[f"{base}#{name}"] = place
+        yield place
+        for keyword, value in schema.items():
+            at = f"{path}/{escaped(keyword)}"
+            if keyword in NAMED and isinstance(value, dict):
+                for name, one in value.items():
+                    yield from self._walk(one, f"{at}/{escaped(name)}", base, depth + 1)
+            elif keyword in LISTS and isinstance(value, list):
+                for i, one in enumerate(value):
+                    yield from self._walk(one, f"{at}/{i}", base, depth + 1)
+            elif keyword in ONE:
+                yield from self._walk(value, at, base, depth + 1)
 
-    def base_of(self, path: str, outer: str) -> str:
-        """Return the URI that references in the schema at a path are relative to."""
-        return self._bases.get(path, outer)
+    def _named(self, schema: dict[str, object], path: str, base: str) -> str:
+        """Note the URI that a schema has; return what its references are relative to."""
+        own = schema.get(self._id)
+        if own is None or (self.draft <= 7 and "$ref" in schema):
+            return base
+        if not isinstance(own, str):
+            raise refused(f"{path}/{self._id}", "must be a string")
+        uri, fragment = urldefrag(_join(base, own, f"{path}/{self._id}"))
+        if fragment and not fragment.startswith("/"):
+            self._anchors[f"{uri}#{fragment}"] = Place(path, schema, base)
+        if uri == base:
+            return base
+        self._roots.setdefault(uri, Place(path, schema, uri))
+        self._bases[path] = uri
+        return uri
+
+    def child(self, place: Place, *steps: str | int) -> Place:
+        """Return a schema that is part of another one."""
+        value, path = place.schema, place.path
+        for step in steps:
+            value = value[step]
+            path += f"/{escaped(str(step))}"
+        return Place(path, value, self._bases.get(path, place.base))
 
     def find(self, place: Place, reference: object, keyword: str) -> Place:
         """Return the schema that a reference of `place` means."""
         at = f"{place.path}/{keyword}"
         if not isinstance(reference, str):
             raise refused(at, "must be a string")
-        without, fragment = urldefrag(urljoin(place.base, reference) if reference else place.base)
-        if not reference.startswith("#") or without in self._roots:
-            root = self._roots.get(without)
-        else:   # "#..." where the base is not a URL that urljoin can handle
-            without, root = place.base, self._roots.get(place.base)
+        uri, fragment = urldefrag(_join(place.base, reference, at) if reference else place.base)
+        root = self._roots.get(uri)
         if root is None:
-            raise refused(at, f"{reference!r} is outside of this schema: put it into $defs")
+            raise refused(at, f"{reference[:200]!r} is outside of this schema: put it into $defs")
         fragment = unquote(fragment)
         if fragment and not fragment.startswith("/"):
-            found = self._anchors.get(f"{without}#{fragment}")
+            found = self._anchors.get(f"{uri}#{fragment}")
             if found is None:
                 raise refused(at, f"there is no anchor {fragment!r}")
             return found
@@ -111,12 +122,49 @@ class Places:
             key = token.replace("~1", "/").replace("~0", "~")
             if isinstance(value, dict) and key in value:
                 value = value[key]
-            elif isinstance(value, list) and re.fullmatch("0|[1-9][0-9]*", key) and int(key) < len(value):
+            elif isinstance(value, list) and re.fullmatch("0|[1-9][0-9]{0,8}", key) and int(key) < len(value):
                 value = value[int(key)]
             else:
-                raise refused(at, f"there is nothing at {pointer!r}")
+                raise refused(at, f"there is nothing at {pointer[:200]!r}")
             path += f"/{escaped(key)}"
             base = self._bases.get(path, base)
         if not isinstance(value, dict | bool):
             raise refused(at, "it refers to something that is not a schema")
         return Place(path, value, base)
+
+    # ---- References whose meaning depends on the schemas that led there ---------------------------------------------
+
+    def dynamic_targets(self, place: Place, reference: object) -> list[Place]:
+        """Return all schemas that a $dynamicRef may mean; the first is what it means as a $ref."""
+        found = self.find(place, reference, "$dynamicRef")
+        name = urldefrag(str(reference))[1]
+        if not name or name.startswith("/") or self._dynamic.get(f"{found.base}#{name}") != found:
+            return [found]
+        return [found, *(one for key, one in self._dynamic.items() if key.endswith(f"#{name}") and one != found)]
+
+    def dynamic_target(self, place: Place, reference: object, scope: Sequence[str]) -> Place:
+        """Return the schema that a $dynamicRef means. scope: URIs of the schemas that led here, the outermost first."""
+        targets = self.dynamic_targets(place, reference)
+        return next((one for uri in scope for one in targets if one.base == uri), targets[0])
+
+    def recursive_targets(self, place: Place, reference: object) -> list[Place]:
+        """Return all schemas that a $recursiveRef may mean; the first is what it means as a $ref."""
+        found = self.find(place, reference, "$recursiveRef")
+        if not isinstance(found.schema, dict) or found.schema.get("$recursiveAnchor") is not True:
+            return [found]
+        others = (one for one in self._roots.values() if one != found and isinstance(one.schema, dict))
+        return [found, *(one for one in others if one.schema.get("$recursiveAnchor") is True)]
+
+    def recursive_target(self, place: Place, reference: object, scope: Sequence[str]) -> Place:
+        """Return the schema that a $recursiveRef means."""
+        targets = self.recursive_targets(place, reference)
+        return next((one for uri in scope for one in targets if one.base == uri), targets[0])
+
+
+def _join(base: str, reference: str, at: str) -> str:
+    if reference.startswith("#"):   # urljoin knows no URNs
+        return base + reference
+    try:
+        return urljoin(base, reference)
+    except ValueError as error:
+        raise refused(at, f"{reference[:200]!r} is not a URI: {error}") from None

@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
+from functools import partial
 from typing import Any, TypeVar
 
 from . import numbers
 from .automaton import ANY, Automaton, TooLargeError, both, without
-from .errors import refused
+from .document import escaped
+from .errors import NotEnforcedError, not_enforced, refused
 from .formats import format_of
 from .pattern import PatternError, pattern
-from .places import Places, escaped
+from .places import Places
 from .shape import (
     CONSTANTS,
     Contained,
@@ -44,14 +46,20 @@ PART_OF = frozenset((   # keywords that are read along with another one
 
 
 class Reader:
-    """Reads the schemas of one document, each once."""
+    """Reads the schemas of one document, each once.
 
-    def __init__(self, places: Places) -> None:
-        self.places = places
+    Unless it is strict, keywords that can't be enforced allow all values: what it returns allows all valid values, and
+    maybe others. The opposite of such a schema can't be said.
+    """
+
+    def __init__(self, places: Places, *, strict: bool = True) -> None:
+        self.places, self.strict = places, strict
+        self.unenforced: list[str] = []   # paths
         self.draft = places.draft
         self.warnings: list[str] = []
         self._read: dict[str, list[Shape]] = {}
         self._reading: list[str] = []
+        self._loose: set[str] = set()     # paths of schemas that are not enforced as a whole
         self._shapes: dict[Node, list[Shape]] = {}
         self._possible: dict[Node, bool] = {}
 
@@ -62,13 +70,18 @@ class Reader:
         if node not in self._shapes:
             found: Union = [self.anything()]
             for place in node:
-                found = self.all_of(place, found, self.of(place))
+                found = self.relaxed(partial(self._also, place, found), partial(list[Shape], found))
             self._shapes[node] = [shape for shape in found if not shape.is_empty]
         return self._shapes[node]
+
+    def _also(self, place: Place, found: Union) -> list[Shape]:
+        return self.all_of(place, found, self.of(place))
 
     def of(self, place: Place) -> list[Shape]:
         """Return what a schema allows."""
         if place.path in self._read:
+            if place.path in self._loose:
+                self._loose.update(self._reading)
             return self._read[place.path]
         if place.path in self._reading:
             raise refused(place.path, "it refers to itself without a value in between")
@@ -81,6 +94,17 @@ class Reader:
             self._reading.pop()
         self._read[place.path] = found
         return found
+
+    def relaxed(self, make: Callable[[], T], otherwise: Callable[[], T]) -> T:
+        """Return make(); if that can't be enforced, and need not be, note it and return otherwise()."""
+        try:
+            return make()
+        except NotEnforcedError as error:
+            if self.strict:
+                raise
+            self.unenforced.append(error.path)
+            self._loose.update(self._reading)
+            return otherwise()
 
     def is_possible(self, node: Node) -> bool:
         """Whether some finite value satisfies a node."""
@@ -133,7 +157,7 @@ class Reader:
         if len(b) == 1 and b[0] == everything:
             return list(a)
         if len(a) * len(b) > ALTERNATIVES_MAX:
-            raise refused(place.path, f"more than {ALTERNATIVES_MAX} combinations of alternatives")
+            raise not_enforced(place.path, f"more than {ALTERNATIVES_MAX} combinations of alternatives")
         found = self._guarded(place, lambda: [x & y for x in a for y in b])
         return [shape for shape in found if not shape.is_empty]
 
@@ -141,10 +165,13 @@ class Reader:
         try:
             return make()
         except TooLargeError:
-            raise refused(place.path, "what it allows needs too many states: shorten or split it") from None
+            raise not_enforced(place.path, "what it allows needs too many states: shorten or split it") from None
 
-    def without(self, place: Place, union: Union) -> list[Shape]:
-        """Return all values that are in no shape of a union."""
+    def without(self, place: Place, other: Place) -> list[Shape]:
+        """Return all values that another schema does not allow."""
+        union = self.of(other)
+        if other.path in self._loose:
+            raise not_enforced(place.path, "the opposite of what can't be enforced can't be, either")
         found: list[Shape] = [self.anything()]
         for shape in union:
             found = self.all_of(place, found, self._complement(place, shape))
@@ -179,14 +206,14 @@ class Reader:
         if array is None or array == Items():
             return []
         if array.is_unique or array.contains:
-            raise refused(place.path, "the opposite of uniqueItems or contains can't be enforced")
+            raise not_enforced(place.path, "the opposite of uniqueItems or contains can't be enforced")
         found = [Items(most=array.least - 1)] if array.least else []
         found += [] if array.most is None else [Items(least=array.most + 1)]
         for layer in array.layers:
             for i, node in enumerate(layer.prefix):
                 found += [Items((ItemLayer((*[()] * i, self._not(node))),), least=i + 1)] if node else []
             if layer.rest and layer.prefix:
-                raise refused(place.path, "the opposite of items behind prefixItems can't be enforced")
+                raise not_enforced(place.path, "the opposite of items behind prefixItems can't be enforced")
             if layer.rest:
                 found.append(Items(contains=(Contained(self._not(layer.rest), 1, None),)))
         return found
@@ -195,7 +222,7 @@ class Reader:
         if members is None or members == Members():
             return []
         if not members.names.is_any or any(layer.patterns or layer.rest for layer in members.layers):
-            raise refused(
+            raise not_enforced(
                 place.path, "the opposite of additionalProperties, patternProperties or propertyNames can't be enforced"
             )
         found = [Members(most=members.least - 1)] if members.least else []
@@ -225,16 +252,28 @@ class Reader:
                 continue
             read = COMBINATIONS.get(keyword)
             if read is None:
-                self._unknown(place, keyword, value)
+                self.relaxed(partial(self._unknown, place, keyword, value), lambda: None)
                 continue
-            found = self.all_of(place, found, read(self, place, value))
+            found = self.relaxed(
+                partial(self._combined, place, found, partial(read, self, place, value)),
+                partial(self._less, place, keyword, found),
+            )
         return [shape for shape in found if not shape.is_empty]
+
+    def _combined(self, place: Place, found: Union, read: Callable[[], list[Shape]]) -> list[Shape]:
+        return self.all_of(place, found, read())
+
+    def _less(self, place: Place, keyword: str, found: Union) -> list[Shape]:
+        """Return what is left of a keyword that is not enforced."""
+        if keyword != "oneOf":
+            return list(found)
+        return self.relaxed(lambda: self.all_of(place, found, self._any_of_one_of(place)), lambda: list(found))
 
     def _unknown(self, place: Place, keyword: str, value: object) -> None:
         at = f"{place.path}/{escaped(keyword)}"
         if keyword in ("unevaluatedProperties", "unevaluatedItems"):
             if value is not True and self.draft >= 2019:
-                raise refused(at, "can't be enforced: list all of them, and use additionalProperties or items")
+                raise not_enforced(at, "can't be enforced: list all of them, and use additionalProperties or items")
             return
         self.warnings.append(f"{at}: unknown keyword, ignored")
 
@@ -248,11 +287,7 @@ class Reader:
         return int(value)
 
     def _child(self, place: Place, *steps: str | int) -> Place:
-        value, path = place.schema, place.path
-        for step in steps:
-            value = value[step]
-            path += f"/{escaped(str(step))}"
-        return Place(path, value, self.places.base_of(path, place.base))
+        return self.places.child(place, *steps)
 
     def _node(self, place: Place, *steps: str | int) -> Node:
         child = self._child(place, *steps)
@@ -292,35 +327,52 @@ class Reader:
         for keyword, strict, is_least in (
             ("minimum", "exclusiveMinimum", True), ("maximum", "exclusiveMaximum", False),
         ):   # fmt: skip
-            value = self._bound(place, keyword)
-            if value is not None:
-                is_strict = self.draft == 4 and schema.get(strict) is True
-                found = both(found, numbers.bound(value, is_least=is_least, is_strict=is_strict))
-            value = self._bound(place, strict) if self.draft > 4 else None
-            if value is not None:
-                found = both(found, numbers.bound(value, is_least=is_least, is_strict=True))
+            is_strict = self.draft == 4 and schema.get(strict) is True
+            found = self._bounded(place, keyword, found, is_least=is_least, is_strict=is_strict)
+            if self.draft > 4:
+                found = self._bounded(place, strict, found, is_least=is_least, is_strict=True)
         step = self._bound(place, "multipleOf")
         if step is not None:
             at = f"{place.path}/multipleOf"
             if step <= 0:
                 raise refused(at, "must be over 0")
-            try:
-                found = both(found, numbers.multiples(step))
-            except TooLargeError:
-                raise refused(at, f"must be at most {numbers.MODULUS_MAX} units of its last decimal place") from None
+            found = self.relaxed(lambda: self._multiples(at, found, step), lambda: found)
         return found
+
+    def _bounded(
+        self, place: Place, keyword: str, found: Automaton, *, is_least: bool, is_strict: bool
+    ) -> Automaton:
+        value = self._bound(place, keyword)
+        if value is None:
+            return found
+        at = Place(f"{place.path}/{keyword}", None)
+
+        def make() -> Automaton:
+            return self._guarded(at, lambda: both(found, numbers.bound(value, is_least=is_least, is_strict=is_strict)))
+
+        return self.relaxed(make, lambda: found)
+
+    def _multiples(self, at: str, found: Automaton, step: Decimal) -> Automaton:
+        try:
+            return both(found, numbers.multiples(step))
+        except TooLargeError:
+            why = f"must be at most {numbers.MODULUS_MAX} units of its last decimal place"
+            raise not_enforced(at, why) from None
 
     def _string(self, place: Place) -> Text:
         schema = place.schema
         text = Text(None, self._whole(place, "minLength") or 0, self._whole(place, "maxLength"))
         if "pattern" in schema:
-            text &= Text(self._pattern(f"{place.path}/pattern", schema["pattern"]))
+            at = Place(f"{place.path}/pattern", None)
+            matching = Text(self._pattern(at.path, schema["pattern"]))
+            text = self.relaxed(lambda: self._guarded(at, lambda: text & matching), lambda: text)
         if "format" in schema:
             found = format_of(schema["format"]) if isinstance(schema["format"], str) else None
             if found is None:
                 self.warnings.append(f"{place.path}/format: {schema['format']!r} is not enforced")
             else:
-                text &= Text(found)
+                at = Place(f"{place.path}/format", None)
+                text = self.relaxed(lambda: self._guarded(at, lambda: text & Text(found)), lambda: text)
         return text
 
     def _pattern(self, at: str, source: object) -> Automaton:
@@ -373,7 +425,7 @@ class Reader:
         layers = (MemberLayer(known, patterns, rest),) if known or patterns or rest else ()
         return Members(
             layers, tuple(dict.fromkeys(required)), self._whole(place, "minProperties") or 0,
-            self._whole(place, "maxProperties"), self._names(place),
+            self._whole(place, "maxProperties"), self.relaxed(lambda: self._names(place), Text),
         )   # fmt: skip
 
     def _mapping(self, place: Place, keyword: str) -> Mapping[str, Any]:
@@ -390,7 +442,7 @@ class Reader:
             return Text(most=0) & Text(least=1)
         if len(found) == 1:
             return found[0]
-        raise refused(f"{place.path}/propertyNames", "alternatives for names can't be enforced: use one pattern")
+        raise not_enforced(f"{place.path}/propertyNames", "alternatives for names can't be enforced: use one pattern")
 
     # ---- Keywords that combine schemas ------------------------------------------------------------------------------
 
@@ -418,10 +470,13 @@ class Reader:
         found: list[Shape] = []
         for i, part in enumerate(parts):
             only = part
-            for k, other in enumerate(parts):
+            for k, other in enumerate(self._list(place, "oneOf")):
                 only = self.all_of(at, only, self.without(at, other)) if k != i else only
             found += only
         return found
+
+    def _any_of_one_of(self, place: Place) -> list[Shape]:
+        return [shape for one in self._list(place, "oneOf") for shape in self.of(one)]
 
     def _has_value(self, shape: Shape) -> bool:
         return self._is_filled(
@@ -430,7 +485,7 @@ class Reader:
 
     def _negated(self, place: Place, _: object) -> list[Shape]:
         child = self._child(place, "not")
-        return self.without(child, self.of(child))
+        return self.without(child, child)
 
     def _if(self, place: Place, _: object) -> list[Shape]:
         schema = place.schema
@@ -439,7 +494,7 @@ class Reader:
         at = Place(f"{place.path}/if", schema["if"], place.base)
         holds = self.of(self._child(place, "if"))
         found = self.all_of(place, holds, self.of(self._child(place, "then"))) if "then" in schema else list(holds)
-        other = self.without(at, holds)
+        other = self.relaxed(lambda: self.without(at, self._child(place, "if")), lambda: [self.anything()])
         return found + (self.all_of(place, other, self.of(self._child(place, "else"))) if "else" in schema else other)
 
     def _ref(self, place: Place, value: object) -> list[Shape]:
@@ -447,14 +502,16 @@ class Reader:
 
     def _dynamic_ref(self, place: Place, value: object) -> list[Shape]:
         name = str(value).partition("#")[2]
-        if name in self.places.dynamic:
-            raise refused(f"{place.path}/$dynamicRef", f"there are several $dynamicAnchor {name!r}")
-        return self.of(self.places.find(place, value, "$dynamicRef"))
+        targets = self.places.dynamic_targets(place, value)
+        if len(targets) > 1:
+            raise not_enforced(f"{place.path}/$dynamicRef", f"there are several $dynamicAnchor {name!r}")
+        return self.of(targets[0])
 
     def _recursive_ref(self, place: Place, value: object) -> list[Shape]:
-        if self.places.has_recursive_anchor:
-            raise refused(f"{place.path}/$recursiveRef", "$recursiveAnchor can't be enforced: use $ref")
-        return self.of(self.places.find(place, value, "$recursiveRef"))
+        targets = self.places.recursive_targets(place, value)
+        if len(targets) > 1:
+            raise not_enforced(f"{place.path}/$recursiveRef", "$recursiveAnchor can't be enforced: use $ref")
+        return self.of(targets[0])
 
     def _const(self, place: Place, value: object) -> list[Shape]:
         if self.draft < 6:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 
 from .automaton import Automaton, TooLargeError, both, literal, without
-from .errors import refused
+from .errors import not_enforced, refused
 from .reader import Reader
 from .shape import Items, Members, Node, Place, Shape, Text, joined
 
@@ -136,13 +137,22 @@ class Writer:
         parts: list[Alternative] = [(quoted(constant),) for constant in sorted(shape.constants)]
         if shape.number is not None:
             parts.append((self._automaton(shape.number, is_json=False),))
-        if shape.string is not None:
-            parts += self._strings(at, shape.string)
-        if shape.array is not None:
-            parts += self._array(at, shape.array)
-        if shape.object is not None:
-            parts += self._object(at, shape.object)
+        relaxed = self.reader.relaxed
+        if (text := shape.string) is not None:
+            any_length = replace(text, least=0, most=None)
+            parts += relaxed(lambda: self._strings(at, text), lambda: self._strings(at, any_length))
+        if (array := shape.array) is not None:
+            parts += relaxed(lambda: self._array(at, array), lambda: self._looser_array(at, array))
+        if (members := shape.object) is not None:
+            parts += relaxed(lambda: self._object(at, members), lambda: [("object",)])
         return parts
+
+    def _looser_array(self, at: Place, array: Items) -> list[Alternative]:
+        """Return the arrays without what makes each item depend on the others."""
+        looser = replace(array, is_unique=False)
+        return self.reader.relaxed(
+            lambda: self._array(at, looser), lambda: self._array(at, replace(looser, contains=()))
+        )
 
     def _strings(self, at: Place, text: Text) -> list[Alternative]:
         if text.is_any:
@@ -158,7 +168,7 @@ class Writer:
         try:
             return text.whole()
         except TooLargeError:
-            raise refused(at.path, "pattern and length together need too many states: shorten them") from None
+            raise not_enforced(at.path, "pattern and length together need too many states: shorten them") from None
 
     def _automaton(self, automaton: Automaton, *, is_json: bool) -> str:
         """Return the rule of an automaton's first state. is_json: as the characters of a JSON string."""
@@ -252,7 +262,7 @@ class Writer:
         node = array.at(0)
         texts = self._finite(node)
         if array.contains or array.n_prefix or texts is None or len(texts) > UNIQUE_MAX:
-            raise refused(
+            raise not_enforced(
                 f"{at.path}/uniqueItems", f"can be enforced only for items of at most {UNIQUE_MAX} strings or constants"
             )
         most = len(texts) if array.most is None else min(array.most, len(texts))
@@ -303,7 +313,7 @@ class Writer:
         try:
             extras = self._extras(members, names)
         except TooLargeError:
-            raise refused(at.path, "names of its members need too many states: shorten the patterns") from None
+            raise not_enforced(at.path, "names of its members need too many states: shorten the patterns") from None
         if self.any_order and len(known) > 1:
             return self._in_any_order(at, members, known, extras)
         return self._in_order(members, known, extras)

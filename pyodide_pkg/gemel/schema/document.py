@@ -1,0 +1,105 @@
+"""What callers pass, as plain JSON: dicts, lists, strings, bools, None, ints, and Decimals for all other numbers.
+
+Whatever JSON or UTF-8 can't write is an error with its path. Numbers stay exact.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Hashable, Mapping
+from decimal import Decimal
+from typing import Any
+
+from .errors import refused
+
+Document = dict[str, Any] | list[Any] | str | int | Decimal | bool | None
+DEPTH_MAX = 200
+DIGITS_MAX = 400       # of a number, written without an exponent: all those of a double
+
+
+def escaped(token: str) -> str:
+    """Return a step of a JSON pointer."""
+    return token.replace("~", "~0").replace("/", "~1")
+
+
+def document(value: object, *, root: str = "#") -> Any:  # noqa: ANN401
+    """Return a JSON value that a caller passes; a schema may be JSON text. SchemaError: it is not JSON."""
+    if isinstance(value, str) and root == "#":
+        try:
+            value = json.loads(value, parse_float=_decimal, parse_constant=_decimal)
+        except (ValueError, RecursionError) as error:
+            raise refused("#", f"not valid JSON: {error}") from None
+    return _plain(value, root, 0)
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except ArithmeticError:   # the exponent has too many digits
+        return Decimal("Infinity")
+
+
+def _plain(value: object, path: str, depth: int) -> Document:
+    if depth > DEPTH_MAX:
+        raise refused(path[:80] + "...", f"values are nested too deep: more than {DEPTH_MAX} deep")
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return _text(value, path)
+    if isinstance(value, int | float | Decimal):
+        return _number(value, path)
+    if isinstance(value, Mapping):
+        found: dict[str, Any] = {}
+        for name, one in value.items():
+            if not isinstance(name, str):
+                raise refused(path, f"{type(name).__name__} {str(name)[:40]!r} is the name of a member: use a string")
+            found[_text(name, path)] = _plain(one, f"{path}/{escaped(name)}", depth + 1)
+        return found
+    if isinstance(value, list | tuple):
+        return [_plain(one, f"{path}/{i}", depth + 1) for i, one in enumerate(value)]
+    raise refused(path, f"{type(value).__name__} is not a type of JSON")
+
+
+def _text(value: str, path: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise refused(path, f"character {error.start} of a string is half of a surrogate pair") from None
+    return str(value)
+
+
+def _number(value: float | Decimal, path: str) -> int | Decimal:
+    if isinstance(value, int):
+        if value.bit_length() > 4 * DIGITS_MAX:
+            raise refused(path, f"a number has more than {DIGITS_MAX} digits")
+        return int(value)
+    found = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
+    if not found.is_finite():
+        raise refused(path, "a number is too large, infinite or not a number")
+    digits, exponent = found.as_tuple().digits, int(found.as_tuple().exponent)
+    if len(digits) > DIGITS_MAX or (any(digits) and abs(exponent) > DIGITS_MAX):
+        raise refused(path, f"a number has more than {DIGITS_MAX} digits")
+    return found if any(digits) or abs(exponent) <= DIGITS_MAX else Decimal(0)
+
+
+def as_decimal(value: int | Decimal) -> tuple[int, int]:
+    """Return a number as (n, places): it is n times 10 ** places."""
+    if isinstance(value, int):
+        return value, 0
+    sign, digits, exponent = value.as_tuple()
+    n = int("".join(map(str, digits)))
+    return -n if sign else n, int(exponent)
+
+
+def same(value: Document) -> Hashable:
+    """Return a key that two values share only if JSON schema takes them as equal: 1 is 1.0, but not true."""
+    if isinstance(value, bool) or value is None or isinstance(value, str):
+        return (type(value).__name__, value)
+    if isinstance(value, int | Decimal):
+        n, places = as_decimal(value)
+        while n and not n % 10:
+            n, places = n // 10, places + 1
+        return ("number", n, places if n else 0)
+    if isinstance(value, list):
+        return ("array", *map(same, value))
+    return ("object", frozenset((name, same(one)) for name, one in value.items()))

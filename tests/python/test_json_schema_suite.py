@@ -1,0 +1,89 @@
+"""JSON Schema Test Suite: run when GEMEL_JSON_SCHEMA_SUITE names a checkout of it; it is not part of the project.
+
+What compiles must match valid instances alone. How much compiles may not fall below SHARE, which the test prints.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gemel
+import pytest
+from conftest import tiny_bytes
+from gemel.schema.compiler import compile_schema
+from gemel.schema.validator import InvalidValueError, validate
+
+SUITE = os.environ.get("GEMEL_JSON_SCHEMA_SUITE")
+pytestmark = pytest.mark.skipif(not SUITE, reason="GEMEL_JSON_SCHEMA_SUITE names no test suite")
+DRAFTS = {
+    "draft4": "http://json-schema.org/draft-04/schema#", "draft7": "http://json-schema.org/draft-07/schema#",
+    "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
+    "draft2020-12": "https://json-schema.org/draft/2020-12/schema",
+}  # fmt: skip
+SHARE = {"draft4": 0.88, "draft7": 0.88, "draft2019-09": 0.73, "draft2020-12": 0.72}
+
+
+def groups(draft: str) -> Iterator[tuple[str, Any, list[dict[str, Any]]]]:
+    """Yield the name, the schema and the cases of each group that is required."""
+    for path in sorted(Path(str(SUITE), "tests", draft).glob("*.json")):
+        for group in json.loads(path.read_text(encoding="utf-8")):
+            schema = group["schema"]
+            if isinstance(schema, dict):
+                schema = {"$schema": DRAFTS[draft], **schema}
+            tests = [one for one in group["tests"] if "only an annotation by default" not in one["description"]]
+            if tests:
+                yield f"{path.stem}: {group['description']}", schema, tests
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[gemel.Model]:
+    with gemel.open(tiny_bytes(), threads=1) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "relaxed"])
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_grammars_of_the_suite_match_valid_values(model: gemel.Model, draft: str, *, strict: bool) -> None:
+    n, compiled, wrong, why = 0, 0, [], Counter[str]()
+    for name, schema, tests in groups(draft):
+        n += len(tests)
+        try:
+            made = compile_schema(schema, any_order=True, strict=strict)
+        except gemel.SchemaError as error:
+            why[str(error).split(": ", 2)[-1][:70]] += len(tests)
+            continue
+        compiled += len(tests)
+        with model.grammar(made.grammar) as grammar:
+            for one in tests:
+                found = grammar.matches(json.dumps(one["data"], ensure_ascii=False, separators=(",", ":")))
+                is_loose = found and made.unenforced
+                if found != one["valid"] and not is_loose:
+                    wrong.append((name, one["description"]))
+    print(f"\n{draft} strict={strict}: {compiled} of {n} cases compile, {compiled / n:.1%}")
+    print("\n".join(f"{count:5} {reason}" for reason, count in why.most_common(25)))
+    assert wrong == []
+    assert compiled / n >= SHARE[draft]
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+def test_the_validator_agrees_with_the_suite(draft: str) -> None:
+    wrong, refused = [], Counter[str]()
+    for name, schema, tests in groups(draft):
+        for one in tests:
+            try:
+                validate(one["data"], schema)
+                found = True
+            except InvalidValueError:
+                found = False
+            except gemel.SchemaError as error:
+                refused[f"{name}: {error}"] += 1
+                continue
+            if found != one["valid"]:
+                wrong.append((name, one["description"]))
+    print(*refused.items(), sep="\n")
+    assert wrong == []
