@@ -281,6 +281,8 @@ static void large_grammars_are_taken_or_refused(void) {
         {"root ::= ", "\"a\"? ", "", 20000, GEMEL_OK},
         {"root ::= ", "a ", "\na ::= \"b\"?", 20000, GEMEL_OK},
         {"root ::= \"b\" ", "a ", "", 100000, GEMEL_E_GRAMMAR},
+        // 2^15 states and as many edges, 2^17 times more: 0 in 32 bits
+        {"root ::= (\"", "a", "\" | \"b\"){131073}", 32763, GEMEL_E_GRAMMAR},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         char *text = repeated(cases[i].before, cases[i].text, cases[i].n, cases[i].after);

@@ -15,10 +15,10 @@ int builder_failed(const builder *b, errors *e) {
 
 // ---- States and edges ----------------------------------------------------------------------------------------------
 
-static int room(builder *b, size_t states, size_t edges) {
+static int room(builder *b, uint64_t states, uint64_t edges) {
     if (b->code) return 0;
     if (b->n_states + states > STATES_MAX || b->n_edges + edges > EDGES_MAX) b->code = GEMEL_E_GRAMMAR;
-    else if (!array_room((void **)&b->edges, b->n_edges, &b->edges_room, b->n_edges + edges, sizeof *b->edges))
+    else if (!array_room((void **)&b->edges, b->n_edges, &b->edges_room, b->n_edges + (size_t)edges, sizeof *b->edges))
         b->code = GEMEL_E_MEMORY;
     return !b->code;
 }
@@ -97,8 +97,8 @@ part builder_id(builder *b, int32_t id, int is_negated) {
 }
 
 part builder_repeat(builder *b, part p, uint32_t least, uint32_t most, int is_open) {
-    size_t states = b->n_states - p.first_state, edges = b->n_edges - p.first_edge;
-    size_t copies = is_open ? (least ? least : 1) : most;
+    uint64_t states = b->n_states - p.first_state, edges = b->n_edges - p.first_edge;   // times copies: over 32 bits
+    uint64_t copies = is_open ? (least ? least : 1) : most;
     if (b->code) return p;
     if (!copies) {   // the empty text
         b->n_states = p.first_state, b->n_edges = p.first_edge;
@@ -108,9 +108,9 @@ part builder_repeat(builder *b, part p, uint32_t least, uint32_t most, int is_op
         if (!b->code) b->code = GEMEL_E_GRAMMAR;
         return p;
     }
-    for (size_t k = 1; k < copies; k++) {
+    for (uint64_t k = 1; k < copies; k++) {
         uint32_t shift = (uint32_t)(k * states);
-        for (size_t i = 0; i < edges; i++) {
+        for (uint64_t i = 0; i < edges; i++) {
             draft_edge e = b->edges[p.first_edge + i];
             e.from += shift, e.to += shift;
             b->edges[b->n_edges++] = e;
@@ -118,7 +118,7 @@ part builder_repeat(builder *b, part p, uint32_t least, uint32_t most, int is_op
     }
     b->n_states += (uint32_t)(states * (copies - 1));
     uint32_t in = builder_state(b), out = builder_state(b), before = in;
-    for (size_t k = 0; k < copies; k++) {
+    for (uint64_t k = 0; k < copies; k++) {
         uint32_t shift = (uint32_t)(k * states);
         if (k >= least) builder_skip(b, before, out);
         builder_skip(b, before, p.in + shift);
