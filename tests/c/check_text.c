@@ -36,6 +36,27 @@ static void bytes_that_are_not_utf8_stand_alone(void) {
     }
 }
 
+// Of texts that begin and end anywhere, in runs of bytes that are part of no character, too.
+static void the_last_character_is_found_from_the_end(void) {
+    static const char bytes[] = "a\x80\x80\x80\xBF\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\xED\xA0\xFF";
+    uint64_t seed = 5;
+    for (int i = 0; i < 200000; i++) {
+        char text[12];
+        size_t n = 1 + check_random(&seed) % sizeof text;
+        for (size_t k = 0; k < n; k++) text[k] = bytes[check_random(&seed) % (sizeof bytes - 1)];
+        const char *last = text;
+        for (const char *at = text; at < text + n; at += rune_at(at, text + n).size) last = at;
+        if (rune_before(text, text + n) == last) continue;
+        CHECK_EQ_INT(rune_before(text, text + n) - text, last - text);
+        return;
+    }
+    static char stray[1 << 20];   // the start is looked for in four bytes, or this takes an hour
+    memset(stray, 0x80, sizeof stray);
+    const char *end = stray + sizeof stray;
+    while (end > stray) end = rune_before(stray, end);
+    CHECK(end == stray);
+}
+
 static void classes_are_those_of_unicode(void) {
     // clang-format off
     static const struct { uint32_t code; int classes; } facts[] = {
@@ -270,6 +291,7 @@ int main(int argc, char **argv) {
     // clang-format off
     static const check table[] = {
         CHECK_ENTRY(every_code_point_is_read_as_it_is_written), CHECK_ENTRY(bytes_that_are_not_utf8_stand_alone),
+        CHECK_ENTRY(the_last_character_is_found_from_the_end),
         CHECK_ENTRY(classes_are_those_of_unicode), CHECK_ENTRY(gpt2_splits_as_its_pattern_does),
         CHECK_ENTRY(smollm_takes_digits_one_by_one_first), CHECK_ENTRY(default_splits_in_four_passes),
         CHECK_ENTRY(llama_and_qwen_split_as_their_patterns_do), CHECK_ENTRY(gpt4o_and_tekken_split_where_case_turns),

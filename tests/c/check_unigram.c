@@ -293,6 +293,7 @@ static void the_mask_of_encoders_takes_the_space_before_it(void) {
     CHECK_EQ_INT(open_toy(&o, &v), 0);
     CHECK_EQ_STR(encoded(&o, "a \xE3\x80\x80<mask> b", GEMEL_TEXT_SPECIAL), "97 256 32 98");
     CHECK_EQ_STR(encoded(&o, "  <mask>", GEMEL_TEXT_SPECIAL), "256");
+    CHECK_EQ_STR(encoded(&o, "\xC2\xA0\x80<mask>", GEMEL_TEXT_SPECIAL), "194 160 128 256");   // ends in no space
     close_toy(&o);
 }
 

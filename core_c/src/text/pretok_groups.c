@@ -7,11 +7,7 @@
 static int is_decimal(rune r) { return (r.classes & U_NUMBER) && (r.classes & U_DECIMAL); }
 static int is_newline(rune r) { return r.code == '\n' || r.code == '\r'; }
 
-static rune last_of(const char *at, const char *end) {
-    const char *last = end - 1;
-    while (last > at && ((unsigned char)*last & 0xC0) == 0x80) last--;
-    return rune_at(last, end);
-}
+static rune last_of(const char *at, const char *end) { return rune_at(rune_before(at, end), end); }
 
 // Past the decimal digits at `at`; *n: how many.
 static const char *decimals(const char *at, const char *end, size_t *n) {

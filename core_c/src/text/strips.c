@@ -68,8 +68,7 @@ const char *strip_start(const char *at, const char *end) {
 
 const char *strip_end(const char *at, const char *end) {
     while (at < end) {
-        const char *last = end - 1;
-        while (last > at && ((unsigned char)*last & 0xC0) == 0x80) last--;
+        const char *last = rune_before(at, end);
         if (!(rune_at(last, end).classes & U_SPACE)) break;
         end = last;
     }

@@ -41,3 +41,10 @@ static inline rune rune_at(const char *at, const char *end) {
     if (byte < 0x80) return (rune){byte, 1, unicode_stage2[byte]};
     return rune_long(at, end);
 }
+
+// The start of the last character, or of the last byte that is part of none; at < end. It looks at most 4 bytes back.
+static inline const char *rune_before(const char *at, const char *end) {
+    const char *from = end - 1;
+    while (from > at && end - from < 4 && ((uint8_t)*from & 0xC0) == 0x80) from--;
+    return from + rune_at(from, end).size == end ? from : end - 1;
+}
