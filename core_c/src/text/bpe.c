@@ -68,7 +68,7 @@ static int encode_word(encoder *c, const char *at, size_t size) {
     const struct tokenizer *t = c->t;
     cached_word *kept = encoder_cached(c, at, size);
     size_t start = c->n;
-    if (kept && kept->size) return encoder_put_cached(c, kept), 0;
+    if (kept && kept->size) return encoder_put_cached(c, kept);
     int32_t whole = t->pre->whole == WHOLE_WORDS ? whole_word(c, at, size) : -1;
     if (whole >= 0) {
         encoder_put(c, whole);

@@ -43,11 +43,11 @@ static int is_breaks(const char *at, const char *end) {
 // A line, a run of line breaks, or a part of a line that merges within itself.
 static int encode_word(encoder *c, const char *at, const char *end) {
     const struct tokenizer *t = c->t;
-    size_t start = c->n, n = 0, ids_per_byte = t->v.n_parts ? 3 : 1;   // of a part with U+2581, which was a space
-    int rc = encoder_room(c, ids_per_byte * (size_t)(end - at));
+    size_t start = c->n, n = 0;
+    int rc = encoder_room(c, (size_t)(end - at));
     if (rc) return rc;
     cached_word *kept = encoder_cached(c, at, (size_t)(end - at));
-    if (kept && kept->size) return encoder_put_cached(c, kept), 0;
+    if (kept && kept->size) return encoder_put_cached(c, kept);
     int32_t whole =
         t->pre->whole == WHOLE_BREAKS && is_breaks(at, end) ? vocab_find(&t->v, at, (size_t)(end - at)) : -1;
     if (whole >= 0 && whole < t->v.n) {

@@ -16,6 +16,13 @@ void encoder_put_bytes(encoder *c, const char *at, size_t size) {
     else if (t->unknown >= 0) encoder_put(c, t->unknown);
 }
 
+// The most ids that a symbol becomes: one per byte where it has none.
+static size_t ids_of_symbol(const encoder *c, int32_t symbol) {
+    char bytes[4];
+    if (symbol < 0) return (size_t)rune_write(code_of_symbol(symbol), bytes);
+    return symbol < c->t->v.n ? 1 : vocab_text(&c->t->v, symbol).size;
+}
+
 static void put_symbol(encoder *c, int32_t symbol) {
     const struct tokenizer *t = c->t;
     if (symbol >= 0 && symbol < t->v.n) {
@@ -36,13 +43,15 @@ int encoder_merge(encoder *c, size_t n) {
     while (ready < n && symbols[ready] >= 0 && symbols[ready] < c->t->v.n) ready++;
     c->n += ready;
     if (ready == n) return 0;
-    size_t rest = n - ready;   // these may make more ids than there are symbols, over their own places
+    size_t rest = n - ready, most = 0;   // these may make more ids than there are symbols, over their own places
     int32_t *copy = array_new(rest, sizeof *copy);
     if (!copy) return GEMEL_E_MEMORY;
     memcpy(copy, symbols + ready, rest * sizeof *copy);
-    for (size_t i = 0; i < rest; i++) put_symbol(c, copy[i]);
+    for (size_t i = 0; i < rest; i++) most += ids_of_symbol(c, copy[i]);
+    rc = encoder_room(c, most);
+    for (size_t i = 0; i < rest && !rc; i++) put_symbol(c, copy[i]);
     free(copy);
-    return 0;
+    return rc;
 }
 
 enum { CACHED_MIN = 2, CACHED_MAX = 64 };

@@ -80,14 +80,16 @@ void encoder_close(encoder *c);
 // Make room for n more ids. 0 or GEMEL_E_MEMORY.
 int encoder_room(encoder *c, size_t n);
 static inline void encoder_put(encoder *c, int32_t id) { c->ids[c->n++] = id; }
-// Merge the n symbols behind the ids, and turn the results into ids. There is room for one id per byte.
+// Merge the n symbols behind the ids, which have room there, and turn the results into ids, for which it makes room.
 int encoder_merge(encoder *c, size_t n);
 // Put the bytes of a symbol that has no id.
 void encoder_put_bytes(encoder *c, const char *at, size_t size);
 // A word's slot in the cache: a hit when its size is not 0. NULL: words of that size are not cached.
 cached_word *encoder_cached(encoder *c, const char *at, size_t size);
-static inline void encoder_put_cached(encoder *c, const cached_word *word) {
-    for (size_t i = 0; i < word->n; i++) encoder_put(c, c->ids[word->ids_at + i]);
+static inline int encoder_put_cached(encoder *c, const cached_word *word) {
+    int rc = encoder_room(c, word->n);
+    for (size_t i = 0; i < word->n && !rc; i++) encoder_put(c, c->ids[word->ids_at + i]);
+    return rc;
 }
 // Note that text[at..at+size) became ids[start..n).
 static inline void encoder_keep(const encoder *c, cached_word *word, const char *at, size_t size, size_t start) {

@@ -95,7 +95,7 @@ static int encode_word(encoder *c, const char *at, size_t size, int prefixed) {
     int rc = encoder_room(c, size + 1);
     cached_word *kept = rc || prefixed ? NULL : encoder_cached(c, at, size);
     if (rc) return rc;
-    if (kept && kept->size) return encoder_put_cached(c, kept), 0;
+    if (kept && kept->size) return encoder_put_cached(c, kept);
     if (prefixed) c->ids[c->n + n++] = t->symbol[' '];
     for (const char *from = at; from < end;) {
         rune r = rune_at(from, end);
