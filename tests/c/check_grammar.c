@@ -2,6 +2,7 @@
 // take much time or memory. tests/python/test_grammar.py compares masks with a slow reference.
 #include "toy.h"
 #include "../../core_c/src/grammar/grammar.h"
+#include "../../core_c/src/grammar/names.h"
 #include "../../core_c/src/sample/sampler.h"
 
 #define COUNT(array) (sizeof array / sizeof *array)
@@ -94,6 +95,10 @@ static void texts_are_matched(void) {
         {R, ".", "\n", NO},
         {R, "\\u{1F600}\\uD83D\\uDE00", "\xF0\x9F\x98\x80\xF0\x9F\x98\x80", WHOLE},
         {R, "[\\w-]+", "a-b", WHOLE},
+        {R, "[\\uD83D\\uDE00](?<_a1>b)(?<a1>c)",
+         "\xF0\x9F\x98\x80"
+         "bc",
+         WHOLE},
         {R, "\\S\\W\\D", "a a", WHOLE},
         {R, "", "", WHOLE},
         {R, "\\x41\\cJ\\0?[\\b]", "A\n\b", WHOLE},
@@ -162,6 +167,15 @@ static void mistakes_are_named_with_their_place(void) {
         {R, "[]", "line 1, column 1: this class has no character"},
         {R, "\\", "line 1, column 1: nothing follows this backslash"},
         {R, "\\q", "line 1, column 1: unknown escape"},
+        {R, "\\ud8zz\\udc00", "line 1, column 3: the escape needs 4 hexadecimal digits"},
+        {R, "\\uD83D\\uDCxx", "line 1, column 3: U+d83d is not a character"},
+        {R, "\\uD83D\\u0041", "line 1, column 3: U+d83d is not a character"},
+        {R, "(?<>a)", NULL},
+        {R, "(?<1a>a)", NULL},
+        {R, "(?<a-b>a)", NULL},
+        {R, "a(?<b",
+         "line 1, column 2: the name of a group is letters, digits and _, without a digit first, and then >"},
+        {R, "(?<ab>a)(?<b>a)(?<ab>a)", "line 1, column 16: two groups are called ab"},
     };
     for (size_t i = 0; i < COUNT(cases); i++) {
         gemel_grammar *g = NULL;
@@ -298,6 +312,33 @@ static void large_grammars_are_taken_or_refused(void) {
     free(open), free(nested);
 }
 
+// Many names, and names that begin as all others do.
+static void names_that_are_alike_are_found(void) {
+    enum { N = 15000 };
+    char *text = malloc(N * 64), *at = text;
+    at += sprintf(at, "root ::= ");
+    for (int i = 0; i < N; i++) at += sprintf(at, "a%0*d ", 1 + i % 30, i);
+    at += sprintf(at, "\n");
+    for (int i = 0; i < N; i++) at += sprintf(at, "a%0*d ::= \"x\"?\n", 1 + i % 30, i);
+    gemel_grammar *g = gbnf(text);
+    CHECK_EQ_INT(match(g, "xx"), WHOLE);
+    gemel_grammar_close(g);
+    free(text);
+    names n = {0};
+    uint32_t number, again;
+    static char xs[2000];
+    memset(xs, 'x', sizeof xs);
+    for (uint32_t size = 0; size < sizeof xs; size++) {
+        CHECK_EQ_INT(names_number(&n, xs, size, &number), 1);
+        CHECK_EQ_INT(number, size);
+    }
+    for (uint32_t size = 0; size < sizeof xs; size += 7) {
+        CHECK_EQ_INT(names_number(&n, xs, size, &again), 0);
+        CHECK_EQ_INT(again, size);
+    }
+    names_close(&n);
+}
+
 static void deep_answers_are_followed(void) {
     gemel_grammar *g = gbnf("root ::= \"[\" root? \"]\"");
     char *open = repeated("", "[", 20000, ""), *whole = repeated(open, "]", 20000, "");
@@ -359,6 +400,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(special_tokens_are_terminals_by_id),
         CHECK_ENTRY(choices_share_what_they_begin_with),
         CHECK_ENTRY(large_grammars_are_taken_or_refused),
+        CHECK_ENTRY(names_that_are_alike_are_found),
         CHECK_ENTRY(deep_answers_are_followed),
         CHECK_ENTRY(repetition_by_recursion_needs_no_memory),
         CHECK_ENTRY(ambiguous_grammars_do_not_grow),

@@ -5,13 +5,13 @@
 #include "gbnf.h"
 #include <string.h>
 #include "../text/array.h"
+#include "names.h"
 #include "parse.h"
 
 typedef struct gbnf {
     parser p;
     const tokenizer *t;
-    uint32_t *slots;   // names by hash: 1 + rule
-    size_t n_slots;
+    names names;            // of rules
     const char **used_at;   // [n_rules] where a rule was first named
     size_t used_room;
 } gbnf;
@@ -22,42 +22,17 @@ static int is_name(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
 }
 
-static uint32_t hash_name(const char *at, size_t size) {
-    uint32_t h = 2166136261u;
-    for (size_t i = 0; i < size; i++) h = (h ^ (uint8_t)at[i]) * 16777619u;
-    return h ^ h >> 15;
-}
-
-static int grow_slots(gbnf *g) {
-    const builder *b = g->p.b;
-    size_t n = g->n_slots ? g->n_slots * 2 : 64;
-    uint32_t *slots = array_zero(n, sizeof *slots);
-    if (!slots) return 0;
-    for (size_t i = 0; i < b->n_rules; i++) {
-        size_t slot = hash_name(b->names[i], b->names_size[i]) & (n - 1);
-        while (slots[slot]) slot = (slot + 1) & (n - 1);
-        slots[slot] = (uint32_t)i + 1;
-    }
-    free(g->slots);
-    g->slots = slots, g->n_slots = n;
-    return 1;
-}
-
 // The rule of a name, made when it is new.
 static int rule_of(gbnf *g, const char *at, size_t size, uint32_t *out) {
     builder *b = g->p.b;
-    if (b->n_rules * 2 >= g->n_slots && !grow_slots(g)) return parser_no_memory(&g->p);
-    size_t slot = hash_name(at, size) & (g->n_slots - 1);
-    for (; g->slots[slot]; slot = (slot + 1) & (g->n_slots - 1)) {
-        *out = g->slots[slot] - 1;
-        if (b->names_size[*out] == size && !memcmp(b->names[*out], at, size)) return GEMEL_OK;
-    }
-    *out = builder_rule(b, at, size);
+    int rc = names_number(&g->names, at, size, out);
+    if (rc < 0) return parser_no_memory(&g->p);
+    if (rc == 0) return GEMEL_OK;
+    (void)builder_rule(b, at, size);
     if (b->code) return builder_failed(b, g->p.e);
     if (!array_room((void **)&g->used_at, *out, &g->used_room, *out + 1, sizeof *g->used_at))
         return parser_no_memory(&g->p);
     g->used_at[*out] = at;
-    g->slots[slot] = *out + 1;
     return GEMEL_OK;
 }
 
@@ -313,6 +288,6 @@ int gbnf_parse(builder *b, const tokenizer *t, const char *text, size_t size, er
     while (rc == 0 && g.p.at < g.p.end) rc = read_rule(&g);
     if (rc == 0) rc = check_defined(&g);
     parser_close(&g.p);
-    free(g.slots), free(g.used_at);
+    names_close(&g.names), free(g.used_at);
     return rc;
 }

@@ -67,15 +67,17 @@ int parser_code(parser *p, uint32_t *code) {
     return GEMEL_OK;
 }
 
+int hex_digit(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
 int parser_hex(parser *p, int digits, uint32_t *code) {
     *code = 0;
     const char *at = p->at;
     for (int i = 0; i < digits; i++, p->at++) {
-        char c = p->at < p->end ? *p->at : 0;
-        int value = c >= '0' && c <= '9'   ? c - '0'
-                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                           : -1;
+        int value = p->at < p->end ? hex_digit(*p->at) : -1;
         if (value < 0) return parser_fail(p, at, "the escape needs %d hexadecimal digits", digits);
         *code = *code << 4 | (uint32_t)value;
     }

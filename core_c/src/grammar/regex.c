@@ -4,7 +4,13 @@
 //   anchors  ^ at the beginning and $ at the end: they change nothing
 #include "regex.h"
 #include <string.h>
+#include "names.h"
 #include "parse.h"
+
+typedef struct regex {
+    parser p;
+    names names;   // of groups
+} regex;
 
 static const range DIGITS[] = {{'0', '9'}};
 static const range WORDS[] = {{'0', '9'}, {'A', 'Z'}, {'_', '_'}, {'a', 'z'}};
@@ -53,30 +59,29 @@ static int read_braced_hex(parser *p, uint32_t *code) {   // behind \u{
     return rc;
 }
 
+// The value of \uXXXX at `at`; -1: it is not there.
+static int32_t half_at(const parser *p, const char *at) {
+    int32_t value = 0;
+    if (p->end - at < 6 || at[0] != '\\' || at[1] != 'u') return -1;
+    for (int i = 2; i < 6; i++) {
+        int digit = hex_digit(at[i]);
+        if (digit < 0) return -1;
+        value = value << 4 | digit;
+    }
+    return value;
+}
+
 // \uD83D\uDE00 is one character.
 static int read_u(parser *p, uint32_t *code) {
     if (here(p) == '{') {
         p->at++;
         return read_braced_hex(p, code);
     }
-    const char *at = p->at;
-    if (p->end - at >= 10 && (at[0] == 'd' || at[0] == 'D') && at[4] == '\\' && at[5] == 'u') {
-        uint32_t half[2];
-        for (int i = 0; i < 2; i++) {
-            half[i] = 0;
-            for (int k = 0; k < 4; k++) {
-                char c = at[6 * i + k];
-                uint32_t value = c >= '0' && c <= '9' ? (uint32_t)(c - '0') : (uint32_t)((c | 32) - 'a' + 10);
-                half[i] = half[i] << 4 | (value & 15);
-            }
-        }
-        if (half[0] >= 0xD800 && half[0] <= 0xDBFF && half[1] >= 0xDC00 && half[1] <= 0xDFFF) {
-            p->at += 10;
-            *code = 0x10000 + ((half[0] & 0x3FF) << 10 | (half[1] & 0x3FF));
-            return GEMEL_OK;
-        }
-    }
-    return parser_hex(p, 4, code);
+    int32_t high = half_at(p, p->at - 2), low = half_at(p, p->at + 4);
+    if (high < 0xD800 || high > 0xDBFF || low < 0xDC00 || low > 0xDFFF) return parser_hex(p, 4, code);
+    p->at += 10;
+    *code = 0x10000 + ((uint32_t)(high & 0x3FF) << 10 | (uint32_t)(low & 0x3FF));
+    return GEMEL_OK;
 }
 
 // The character that a backslash before `at` escapes.
@@ -157,7 +162,27 @@ static int read_class(parser *p) {
     return parser_chars(p, from, is_negated);
 }
 
-static int read_group(parser *p) {
+static int is_name(char c, int is_first) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (!is_first && c >= '0' && c <= '9');
+}
+
+// Behind (?<
+static int read_group_name(regex *r, const char *from) {
+    parser *p = &r->p;
+    const char *name = p->at;
+    uint32_t number;
+    while (p->at < p->end && is_name(*p->at, p->at == name)) p->at++;
+    size_t size = (size_t)(p->at - name);
+    if (!size || here(p) != '>')
+        return parser_fail(p, from, "the name of a group is letters, digits and _, without a digit first, and then >");
+    p->at++;
+    int rc = names_number(&r->names, name, size, &number);
+    if (rc == 0) return parser_fail(p, from, "two groups are called %s", printable_name(name, size).text);
+    return rc < 0 ? parser_no_memory(p) : GEMEL_OK;
+}
+
+static int read_group(regex *r) {
+    parser *p = &r->p;
     const char *from = p->at;
     int rc = parser_open_group(p);
     if (rc < 0) return rc;
@@ -170,10 +195,8 @@ static int read_group(parser *p) {
         return GEMEL_OK;
     }
     if (left >= 2 && *kind == '<' && kind[1] != '=' && kind[1] != '!') {
-        const char *close = memchr(kind, '>', left);
-        if (!close) return parser_fail(p, from, "the name of this group has no closing >");
-        p->at = close + 1;
-        return GEMEL_OK;
+        p->at += 2;
+        return read_group_name(r, from);
     }
     if (left >= 1 && (*kind == '=' || *kind == '!' || *kind == '<'))
         return parser_fail(p, from, "look-around is not supported");
@@ -247,12 +270,13 @@ static int read_anchor(parser *p) {
 }
 
 // One item or sign. Returns 1 at the end.
-static int read_next(parser *p) {
+static int read_next(regex *r) {
+    parser *p = &r->p;
     const char *from = p->at;
     switch (here(p)) {
     case -1: return 1;
     case '[': return read_class(p);
-    case '(': return read_group(p);
+    case '(': return read_group(r);
     case ')':
         if (p->n_groups == 1) return parser_fail(p, from, "no parenthesis is open here");
         p->at++;
@@ -274,17 +298,19 @@ static int read_next(parser *p) {
 }
 
 int regex_parse(builder *b, const char *text, size_t size, errors *e) {
-    parser p = {.text = text, .at = text, .end = text + size, .b = b, .e = e};
+    regex r = {.p = {.text = text, .at = text, .end = text + size, .b = b, .e = e}};
+    parser *p = &r.p;
     uint32_t root = builder_rule(b, "the expression", 14);
     builder_define(b, root);
-    int rc = parser_open_group(&p);
-    while (rc == 0) rc = b->code ? builder_failed(b, e) : read_next(&p);
-    if (rc == 1 && p.n_groups > 1) rc = parser_fail(&p, parser_group(&p)->at, "this parenthesis is not closed");
+    int rc = parser_open_group(p);
+    while (rc == 0) rc = b->code ? builder_failed(b, e) : read_next(&r);
+    if (rc == 1 && p->n_groups > 1) rc = parser_fail(p, parser_group(p)->at, "this parenthesis is not closed");
     if (rc == 1) {
-        part whole = parser_end_group(&p);
+        part whole = parser_end_group(p);
         builder_skip(b, b->list[root].start, whole.in), builder_skip(b, whole.out, b->list[root].end);
         rc = b->code ? builder_failed(b, e) : GEMEL_OK;
     }
-    parser_close(&p);
+    parser_close(p);
+    names_close(&r.names);
     return rc;
 }
