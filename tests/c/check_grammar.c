@@ -348,6 +348,34 @@ static void deep_answers_are_followed(void) {
     free(open), free(whole);
 }
 
+// A place takes at most half of the memory for sets, so that a walk finds room, and forgetting makes much.
+static void an_answer_that_is_too_deep_is_refused(void) {
+    gemel_grammar *g = gbnf("root ::= \"[\" root? \"]\"");
+    mask *k = begin(g), *other = begin(g);
+    int n = 0, code;
+    uint32_t ages = k->m.age;
+    while (n < SETS_MAX && (code = mask_take(k, '[')) == GEMEL_OK)
+        if (++n == SETS_MAX / 2 + 1000) {   // what can be saved can be restored
+            size_t size = matcher_save(&k->m, NULL, 0);
+            uint8_t *data = malloc(size);
+            CHECK_EQ_INT(matcher_save(&k->m, data, size - 1), size);
+            CHECK_EQ_INT(matcher_save(&k->m, data, size), size);
+            CHECK_EQ_INT(matcher_check(&other->m, data, size), 1);
+            matcher_restore(&other->m, data);
+            ALLOWS_ONLY(other, '[', ']');
+            for (int i = 0; i < 2000; i++) CHECK_EQ_INT(mask_take(other, ']'), GEMEL_OK);
+            free(data);
+        }
+    CHECK_EQ_INT(code, GEMEL_E_GRAMMAR);
+    CHECK(n > SETS_MAX / 2 && n < SETS_MAX);
+    CHECK(k->m.age - ages < 4);
+    CHECK_EQ_INT(mask_fill(k), GEMEL_E_GRAMMAR);
+    mask_begin(k);
+    ALLOWS_ONLY(k, '[');
+    mask_close(other), free(other);
+    end(k, g);
+}
+
 static void repetition_by_recursion_needs_no_memory(void) {
     gemel_grammar *g = gbnf("root ::= \"a\" root | \"b\"");
     mask *k = begin(g);
@@ -402,6 +430,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(large_grammars_are_taken_or_refused),
         CHECK_ENTRY(names_that_are_alike_are_found),
         CHECK_ENTRY(deep_answers_are_followed),
+        CHECK_ENTRY(an_answer_that_is_too_deep_is_refused),
         CHECK_ENTRY(repetition_by_recursion_needs_no_memory),
         CHECK_ENTRY(ambiguous_grammars_do_not_grow),
         CHECK_ENTRY(forgetting_changes_no_mask),

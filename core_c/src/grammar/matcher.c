@@ -5,7 +5,14 @@
 #include <string.h>
 #include "../text/array.h"
 
-enum { ROWS_MAX = 1 << 11, WORK_MAX = 1 << 25 };
+enum {
+    ROWS_MAX = 1 << 11,
+    WORK_MAX = 1 << 25,
+    // A place takes at most half of the memory. It is looked at when three quarters are in use: so a quarter is used
+    // before that happens again.
+    SETS_KEPT = SETS_MAX / 2,
+    ENTRIES_KEPT = ENTRIES_MAX / 2,
+};
 
 int matcher_open(matcher *m, const rules *r) {
     size_t n = r->n_states;
@@ -19,8 +26,9 @@ int matcher_open(matcher *m, const rules *r) {
     m->queued = array_zero(n, 1), m->result = array_new(n, sizeof *m->result);
     m->frame_stamp = array_zero(r->n_rules, sizeof *m->frame_stamp);
     m->frames = array_zero(r->n_rules, sizeof *m->frames), m->heap = array_new(r->n_rules, sizeof *m->heap);
+    m->numbers = array_new(SETS_MAX, sizeof *m->numbers);
     if (!ok || !m->row_of || !m->rows || !m->stamp || !m->value || !m->seen || !m->touched || !m->queue || !m->walk ||
-        !m->queued || !m->result || !m->frame_stamp || !m->frames || !m->heap)
+        !m->queued || !m->result || !m->frame_stamp || !m->frames || !m->heap || !m->numbers)
         return GEMEL_E_MEMORY;
     matcher_begin(m);
     return matcher_is_stuck(m) ? GEMEL_E_GRAMMAR : GEMEL_OK;
@@ -30,6 +38,7 @@ void matcher_close(matcher *m) {
     stacks_close(&m->s);
     free(m->row_of), free(m->rows), free(m->stamp), free(m->value), free(m->seen), free(m->touched), free(m->queue);
     free(m->walk), free(m->queued), free(m->result), free(m->frame_stamp), free(m->frames), free(m->heap);
+    free(m->numbers);
 }
 
 // ---- Settling ------------------------------------------------------------------------------------------------------
@@ -232,12 +241,15 @@ static void forget_rows(matcher *m) {
 }
 
 void matcher_tidy(matcher *m, int all) {
-    m->work = m->s.work = 0;
-    if (all || m->s.is_full || m->s.n_sets > SETS_MAX / 2 || m->s.first[m->s.n_sets] > ENTRIES_MAX / 2) {
+    stacks *s = &m->s;
+    m->work = s->work = 0;
+    if (all || s->is_full || s->n_sets > SETS_KEPT + SETS_MAX / 4 ||
+        s->first[s->n_sets] > ENTRIES_KEPT + ENTRIES_MAX / 4) {
         forget_rows(m);
-        m->now = stacks_keep(&m->s, m->now);
+        m->now = stacks_keep(s, m->now);
         m->age++;
         for (uint32_t q; m->n_queue;) q = m->queue[--m->n_queue], m->queued[q] = 0;   // of a step that was given up
+        s->is_full = s->n_sets > SETS_KEPT || s->first[s->n_sets] > ENTRIES_KEPT;
     } else if (m->n_rows > ROWS_MAX / 4 * 3) forget_rows(m);
 }
 
@@ -254,39 +266,29 @@ static uint32_t u32_at(const uint8_t *at) {
     return x;
 }
 
-// Write the state to `data`, if it is not NULL. Returns its size.
-static size_t save(const matcher *m, uint8_t *data) {
+size_t matcher_save(const matcher *m, uint8_t *data, size_t capacity) {
     const stacks *s = &m->s;
-    uint32_t *number = array_zero((size_t)m->now + 1, sizeof *number), n = 0;
-    uint8_t *marks = array_zero((size_t)m->now + 1, 1), *at = data;
-    size_t size = sizeof(uint32_t);
-    if (!number || !marks) {
-        free(number), free(marks);
-        return 0;
-    }
-    uint32_t count = stacks_mark(s, m->now, marks);
-    if (data) put_u32(&at, count);
+    uint32_t n = stacks_number(s, m->now, m->numbers);
+    size_t size = sizeof n;
+    for (uint32_t i = 1; i <= m->now; i++)
+        if (m->numbers[i]) size += (1 + 2 * (size_t)stacks_count(s, i)) * sizeof n;
+    size_t whole = (size + 7) / 8 * 8;
+    if (whole > capacity) return whole;
+    put_u32(&data, n);
     for (uint32_t i = 1; i <= m->now; i++) {
-        if (!marks[i]) continue;
-        number[i] = ++n;
-        size += (1 + 2 * (size_t)stacks_count(s, i)) * sizeof(uint32_t);
-        if (!data) continue;
-        put_u32(&at, stacks_count(s, i));
+        if (!m->numbers[i]) continue;
+        put_u32(&data, stacks_count(s, i));
         for (uint32_t k = s->first[i]; k < s->first[i + 1]; k++)
-            put_u32(&at, s->entries[k].state), put_u32(&at, number[s->entries[k].under]);
+            put_u32(&data, s->entries[k].state), put_u32(&data, m->numbers[s->entries[k].under]);
     }
-    free(number), free(marks);
-    if (data && size % 8) put_u32(&at, 0);
-    return (size + 7) / 8 * 8;
+    if (whole > size) put_u32(&data, 0);
+    return whole;
 }
-
-size_t matcher_save_size(const matcher *m) { return save(m, NULL); }
-void matcher_save(const matcher *m, uint8_t *data) { (void)save(m, data); }
 
 int matcher_check(const matcher *m, const uint8_t *data, size_t size) {
     size_t words = size / sizeof(uint32_t), at = 1, total = 0;
     uint32_t n = words ? u32_at(data) : 0;
-    if (size % 8 || !words || !n || n > SETS_MAX / 2) return 0;
+    if (size % 8 || !words || !n || n >= SETS_MAX) return 0;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t count = at < words ? u32_at(data + 4 * at) : 0, before = 0;
         if (!count || count > (words - at - 1) / 2) return 0;
@@ -302,7 +304,7 @@ int matcher_check(const matcher *m, const uint8_t *data, size_t size) {
         }
     }
     if (at % 2) at += u32_at(data + 4 * at) == 0;
-    return at == words && total <= ENTRIES_MAX / 2;
+    return at == words && total <= ENTRIES_MAX;
 }
 
 // Sets that are equal get one number, so numbers may differ from those saved.

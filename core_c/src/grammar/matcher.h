@@ -23,7 +23,8 @@ typedef struct matcher {
     uint32_t *frame_stamp, *frames;   // [n_rules] what is under a called rule
     uint32_t *heap;                   // [n_rules] called rules, by order
     uint32_t n_heap;
-    entry *result;   // [n_states]
+    entry *result;       // [n_states]
+    uint32_t *numbers;   // [SETS_MAX] of sets that are saved
 } matcher;
 
 int matcher_open(matcher *m, const rules *r);   // at the beginning of the root; GEMEL_E_MEMORY: close it, too
@@ -52,8 +53,7 @@ static inline int matcher_has_hole(const matcher *m, uint32_t set) {
 // The row of a set, made now if there is room; NULL: there is none.
 uint32_t *matcher_row(matcher *m, uint32_t set);
 
-// The state as bytes, a multiple of 8, little endian.
-size_t matcher_save_size(const matcher *m);
-void matcher_save(const matcher *m, uint8_t *data);
+// The state as bytes, a multiple of 8, little endian. Returns their number; writes them when that is at most `capacity`.
+size_t matcher_save(const matcher *m, uint8_t *data, size_t capacity);
 int matcher_check(const matcher *m, const uint8_t *data, size_t size);   // 1: `restore` takes it
 void matcher_restore(matcher *m, const uint8_t *data);                   // that `check` took

@@ -123,34 +123,32 @@ uint32_t stacks_join(stacks *s, uint32_t a, uint32_t b) {
 
 // ---- Forgetting ----------------------------------------------------------------------------------------------------
 
-uint32_t stacks_mark(const stacks *s, uint32_t set, uint8_t *marks) {
+uint32_t stacks_number(const stacks *s, uint32_t set, uint32_t *numbers) {
     uint32_t n = 0;
-    marks[set] = 1;
-    for (uint32_t i = set; i > 0; i--) {
-        if (!marks[i]) continue;
-        n++;
-        for (uint32_t k = s->first[i]; k < s->first[i + 1]; k++) marks[s->entries[k].under] = 1;
-    }
+    memset(numbers, 0, ((size_t)set + 1) * sizeof *numbers);
+    numbers[set] = 1;
+    for (uint32_t i = set; i > 0; i--)
+        for (uint32_t k = s->first[i]; numbers[i] && k < s->first[i + 1]; k++) numbers[s->entries[k].under] = 1;
+    numbers[0] = 0;
+    for (uint32_t i = 1; i <= set; i++)
+        if (numbers[i]) numbers[i] = ++n;
     return n;
 }
 
 // Sets move down in order, so that each stays above those under it. The slots serve as the table of new numbers.
 uint32_t stacks_keep(stacks *s, uint32_t set) {
-    uint8_t *marks = (uint8_t *)s->slots;
-    uint32_t *renumber = s->slots + SETS_MAX, n = 1, used = 0;   // the marks take a quarter of the slots
-    memset(s->slots, 0, SLOTS * sizeof *s->slots);
-    (void)stacks_mark(s, set, marks);
-    renumber[0] = 0;
+    uint32_t *numbers = s->slots, n = 1, used = 0;
+    (void)stacks_number(s, set, numbers);
     for (uint32_t i = 1; i <= set; i++) {
-        if (!marks[i]) continue;
+        if (!numbers[i]) continue;
         uint32_t from = s->first[i], count = s->first[i + 1] - from;
         for (uint32_t k = 0; k < count; k++) {
             entry one = s->entries[from + k];
-            s->entries[used + k] = (entry){one.state, renumber[one.under]};
+            s->entries[used + k] = (entry){one.state, numbers[one.under]};
         }
-        s->first[n] = used, used += count, renumber[i] = n++;
+        s->first[n++] = used, used += count;
     }
-    uint32_t kept = set ? renumber[set] : 0;
+    uint32_t kept = numbers[set];
     s->first[n] = used;
     s->n_sets = n, s->n_unions = 0, s->is_full = 0;
     memset(s->slots, 0, SLOTS * sizeof *s->slots);

@@ -37,7 +37,8 @@ uint32_t stacks_set(stacks *s, const entry *entries, size_t n);
 uint32_t stacks_join(stacks *s, uint32_t a, uint32_t b);
 // Forget all sets except this one and those under it. Returns its new number.
 uint32_t stacks_keep(stacks *s, uint32_t set);
-// Mark `set` and all sets under it in marks[set + 1], which are zero. Returns how many.
-uint32_t stacks_mark(const stacks *s, uint32_t set, uint8_t *marks);
+// Number `set` and all sets under it from 1 on in numbers[set + 1], in ascending order; the others get 0. Returns how
+// many.
+uint32_t stacks_number(const stacks *s, uint32_t set, uint32_t *numbers);
 static inline const entry *stacks_at(const stacks *s, uint32_t set) { return s->entries + s->first[set]; }
 static inline uint32_t stacks_count(const stacks *s, uint32_t set) { return s->first[set + 1] - s->first[set]; }

@@ -287,8 +287,14 @@ _Static_assert(sizeof(saved) == 48, "the saved layout has no padding");
 static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '1'};   // the last character counts up with the layout
 
 static size_t saved_size(size_t n_ids) { return sizeof(saved) + (n_ids + 1) / 2 * 2 * sizeof(int32_t); }
-static size_t place_size(const gemel_sampler *s) {
-    return s->grammar ? sizeof(saved_place) + matcher_save_size(&s->mask.m) : 0;
+// The grammar's part: its size; written when that is at most `capacity`.
+static size_t save_place(const gemel_sampler *s, uint8_t *data, size_t capacity) {
+    if (!s->grammar) return 0;
+    saved_place place = {s->grammar->rules.fingerprint, (uint64_t)s->mask.is_begun};
+    size_t room = capacity < sizeof place ? 0 : capacity - sizeof place;
+    size_t size = sizeof place + matcher_save(&s->mask.m, room ? data + sizeof place : NULL, room);
+    if (size <= capacity) memcpy(data, &place, sizeof place);
+    return size;
 }
 static uint64_t checksum(const uint8_t *data, size_t size) {
     uint64_t h = 0xcbf29ce484222325u, word;
@@ -301,27 +307,22 @@ static uint64_t checksum(const uint8_t *data, size_t size) {
 }
 
 size_t gemel_sampler_save_size(const gemel_sampler *s) {
-    return s ? saved_size(penalties_held(&s->history)) + place_size(s) : 0;
+    return s ? saved_size(penalties_held(&s->history)) + save_place(s, NULL, 0) : 0;
 }
 
 int gemel_sampler_save(const gemel_sampler *s, uint8_t *data, size_t capacity) {
-    size_t size = gemel_sampler_save_size(s);
-    if (!s || !data || capacity < size) return GEMEL_E_ARGUMENT;
-    saved h = {.rng = s->rng, .mu = s->mu, .n_vocab = s->n_vocab};
-    h.look_back = (int32_t)penalties_reach(&s->history);
-    h.n_ids = (int32_t)penalties_held(&s->history);
-    h.place_size = (int32_t)place_size(s);
+    if (!s || !data) return GEMEL_E_ARGUMENT;
+    size_t n_ids = penalties_held(&s->history), before = saved_size(n_ids);
+    if (capacity < before) return GEMEL_E_ARGUMENT;
+    size_t place_size = save_place(s, data + before, capacity - before);
+    if (place_size > capacity - before) return GEMEL_E_ARGUMENT;
+    saved h = {.rng = s->rng, .mu = s->mu, .n_vocab = s->n_vocab, .n_ids = (int32_t)n_ids};
+    h.look_back = (int32_t)penalties_reach(&s->history), h.place_size = (int32_t)place_size;
     memcpy(h.magic, magic, sizeof magic);
-    memset(data, 0, size);
+    memset(data, 0, before);
     memcpy(data, &h, sizeof h);
     penalties_save(&s->history, data + sizeof h);
-    if (s->grammar) {
-        saved_place place = {s->grammar->rules.fingerprint, (uint64_t)s->mask.is_begun};
-        uint8_t *at = data + size - (size_t)h.place_size;
-        memcpy(at, &place, sizeof place);
-        matcher_save(&s->mask.m, at + sizeof place);
-    }
-    h.checksum = checksum(data, size);
+    h.checksum = checksum(data, before + place_size);
     memcpy(data, &h, sizeof h);
     return GEMEL_OK;
 }
