@@ -53,7 +53,7 @@ static inline int matcher_has_hole(const matcher *m, uint32_t set) {
 // The row of a set, made now if there is room; NULL: there is none.
 uint32_t *matcher_row(matcher *m, uint32_t set);
 
-// The state as bytes, a multiple of 8, little endian. Returns their number; writes them when that is at most `capacity`.
+// The state as bytes, a multiple of 8, little endian. Returns how many; writes them when that is at most `capacity`.
 size_t matcher_save(const matcher *m, uint8_t *data, size_t capacity);
 int matcher_check(const matcher *m, const uint8_t *data, size_t size);   // 1: `restore` takes it
 void matcher_restore(matcher *m, const uint8_t *data);                   // that `check` took

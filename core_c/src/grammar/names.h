@@ -1,4 +1,4 @@
-// Names in a text, each with a number: 0 for the first. A search takes time linear in the name, whatever the others are.
+// Names in a text, each with a number: 0 for the first. A search takes time linear in the name, whatever others are.
 #pragma once
 #include <stddef.h>
 #include <stdint.h>

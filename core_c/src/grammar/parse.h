@@ -34,7 +34,7 @@ static inline group *parser_group(parser *p) { return &p->groups[p->n_groups - 1
 
 // A code point of the text, which is UTF-8. 0 at the end; an error where it is not UTF-8.
 int parser_code(parser *p, uint32_t *code);
-int hex_digit(char c);                                   // its value; -1: it is none
+int hex_digit(char c);                                   // its value, or -1
 int parser_hex(parser *p, int digits, uint32_t *code);   // exactly this many, at `at`
 // A decimal number up to 2^24, behind the spaces at `at`. 0: there is none.
 int parser_number(parser *p, uint32_t *number);
