@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from .work import remembered, spend
+
 LAST = 0x10FFFF
-STATES_MAX = 5000
+STATES_MAX = 20_000
 MINIMISED_MAX = 300      # states; joining equal ones takes quadratic time
-WORK_MAX = 2_000_000     # steps that making one automaton may take: some tenths of a second
 Ranges = tuple[tuple[int, int], ...]   # sorted, disjoint code points
 
 
 class TooLargeError(Exception):
-    """An automaton would have more than STATES_MAX states, or take more than WORK_MAX steps to make."""
+    """An automaton would have more than STATES_MAX states."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ def _trimmed(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[boo
     """Keep the first state, and those from which an end can be reached; of few, join those that are equal."""
     back: list[list[int]] = [[] for _ in ends]
     for state, row in enumerate(edges):
+        spend(len(row) + 1)
         for _, _, target in row:
             back[target].append(state)
     alive, waiting = set(), [state for state, end in enumerate(ends) if end]
@@ -107,6 +109,7 @@ def _blocks(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool
     """Return the block of each state: states of a block are equal. Moore: split until their edges lead to the same."""
     block = [int(end) for end in ends]
     while True:
+        spend(sum(len(row) + 1 for row in edges))
         names: dict[object, int] = {}
         rows = (
             (block[state], _row((low, high, block[to]) for low, high, to in row)) for state, row in enumerate(edges)
@@ -123,20 +126,13 @@ class Builder:
 
     reads: list[list[tuple[int, int, int]]] = field(default_factory=list)
     skips: list[list[int]] = field(default_factory=list)
-    work: int = 0
 
     def state(self) -> int:
         """Return a new state."""
-        self.spend(20)
+        spend(12)
         self.reads.append([])
         self.skips.append([])
         return len(self.reads) - 1
-
-    def spend(self, steps: int) -> None:
-        """Count what was done."""
-        self.work += steps
-        if self.work > WORK_MAX:
-            raise TooLargeError
 
     def closed(self, states: Iterable[int]) -> frozenset[int]:
         """Return the states that are reached without reading."""
@@ -146,7 +142,7 @@ class Builder:
             if state not in found:
                 found.add(state)
                 waiting += self.skips[state]
-        self.spend(len(found))
+        spend(len(found) // 2 + 1)
         return frozenset(found)
 
     def finish(self, first: int, end: int) -> Automaton:
@@ -157,7 +153,7 @@ class Builder:
         for states in order:
             reads = [edge for state in states for edge in self.reads[state]]
             row = []
-            self.spend(len({low for low, _, _ in reads}) * len(reads))
+            spend((len({low for low, _, _ in reads}) + 1) * len(reads) // 4 + 1)
             for low, high, among in _cut(reads):
                 target = self.closed(among)
                 if target not in place:
@@ -191,6 +187,7 @@ def _product(a: Automaton, b: Automaton, is_end: Callable[[bool, bool], bool]) -
         reads += [(low, high, (1, to)) for low, high, to in (b.edges[other] if other >= 0 else ())]
         points = sorted({low for low, _, _ in reads} | {high + 1 for _, high, _ in reads})
         row = []
+        spend(len(points) * len(reads) // 4 + 2)
         for low, after in pairwise(points):
             pair = [-1, -1]
             for from_, to, (which, target) in reads:
@@ -225,25 +222,39 @@ def without(a: Automaton, b: Automaton) -> Automaton:
     return _product(a, b, lambda x, y: x and not y)
 
 
-def literal(texts: Iterable[str]) -> Automaton:
-    """Return the set of these texts."""
-    builder = Builder()
-    first, end = builder.state(), builder.state()
+def branched(builder: Builder, texts: Iterable[str]) -> tuple[int, list[int]]:
+    """Return a new state, and for each text the state that reading it from there leads to."""
+    first = builder.state()
+    after: dict[tuple[int, str], int] = {}
+    ends = []
     for text in texts:
         at = first
         for char in text:
-            after = builder.state()
-            builder.reads[at].append((ord(char), ord(char), after))
-            at = after
-        builder.skips[at].append(end)
-    return builder.finish(first, end)
+            if (at, char) not in after:
+                to = after[at, char] = builder.state()
+                builder.reads[at].append((ord(char), ord(char), to))
+            at = after[at, char]
+        ends.append(at)
+    return first, ends
 
 
+def literal(texts: Iterable[str]) -> Automaton:
+    """Return the set of these texts."""
+    builder = Builder()
+    _, ends = branched(builder, texts)
+    if len(builder.reads) > STATES_MAX:
+        raise TooLargeError
+    found = set(ends)
+    return _trimmed(builder.reads, [state in found for state in range(len(builder.reads))])
+
+
+@remembered
 def lengths(least: int, most: int | None) -> Automaton:
     """Return the texts of least..most characters."""
     n = least if most is None else most
     if n >= STATES_MAX:
         raise TooLargeError
+    spend(n)
     edges = [((0, LAST, state + 1),) for state in range(n)] + [((0, LAST, n),) if most is None else ()]
     return _trimmed(edges, [state >= least for state in range(n + 1)])
 

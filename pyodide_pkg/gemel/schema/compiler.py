@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ..core.errors import SchemaError
 from .document import document
+from .errors import NotEnforcedError, refused
 from .places import Places, draft_of
 from .reader import Reader
+from .work import OverBudgetError, limited
 from .writer import Writer
 
 
@@ -37,7 +40,17 @@ def compile_schema(
     `properties`. strict: what can't be enforced is an error; False: it is allowed, and `unenforced` has its path.
     SchemaError: it is invalid, or has an assertion that can't be enforced.
     """
-    read = document(schema)
-    reader = Reader(Places(read, draft_of(read)), strict=strict)
-    grammar = Writer(reader, any_order=any_order).text((reader.places.root,))
+    with limited():
+        at = ["#"]
+        try:
+            read = document(schema)
+            reader = Reader(Places(read, draft_of(read)), strict=strict)
+            at = reader.path
+            grammar = Writer(reader, any_order=any_order).text((reader.places.root,))
+        except NotEnforcedError as error:
+            raise SchemaError(str(error), error.path) from None
+        except OverBudgetError:
+            raise refused(at[-1], "it takes too many steps from here on: simplify or split it") from None
+        except RecursionError:
+            raise refused(at[-1], "schemas are nested too deep") from None
     return Compiled(grammar, tuple(dict.fromkeys(reader.warnings)), tuple(dict.fromkeys(reader.unenforced)))

@@ -102,4 +102,4 @@ def same(value: Document) -> Hashable:
         return ("number", n, places if n else 0)
     if isinstance(value, list):
         return ("array", *map(same, value))
-    return ("object", frozenset((name, same(one)) for name, one in value.items()))
+    return ("object", *((name, same(value[name])) for name in sorted(value)))

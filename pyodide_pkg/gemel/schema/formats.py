@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from .automaton import Automaton
 from .pattern import pattern
+from .work import remembered
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+# A name has at most 253 characters. Counting these and a label's would take 28,000 states: 3 labels always fit, and so
+# do 8 if all except the first have at most 26 characters.
+_SHORT = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,24}[A-Za-z0-9])?"
 _YEAR = r"\d{4}"
 _LEAP = r"(?:(?:\d\d(?:0[48]|[2468][048]|[13579][26]))|(?:(?:[02468][048]|[13579][26])00))"
 _DATE = (
@@ -16,7 +18,9 @@ _DATE = (
     rf"|02-(?:0[1-9]|1\d|2[0-8]))|{_LEAP}-02-29)"
 )
 _OFFSET = r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):[0-5]\d)"
-_TIME = rf"(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?{_OFFSET}"
+_TIME = (   # a leap second ends the day of UTC
+    rf"(?:(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d(?:\.\d+)?{_OFFSET}|23:59:60(?:\.\d+)?(?:[Zz]|[+-]00:00))"
+)
 _H = r"[0-9A-Fa-f]{1,4}"
 _V4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 _IPV6 = "|".join(
@@ -46,13 +50,15 @@ PATTERNS = {
     "uuid": r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
     "ipv4": _V4,
     "ipv6": _IPV6,
-    "hostname": rf"{_LABEL}(?:\.{_LABEL})*",
+    "hostname": rf"{_LABEL}(?:(?:\.{_LABEL}){{0,2}}|(?:\.{_SHORT}){{0,7}})",
 }
 
 
-@cache
 def format_of(name: str) -> Automaton | None:
     """Return the strings of a format, or None if it is not one of PATTERNS."""
-    if name not in PATTERNS:
-        return None
+    return _made(name) if name in PATTERNS else None
+
+
+@remembered
+def _made(name: str) -> Automaton:
     return pattern(f"^(?:{PATTERNS[name]})$")

@@ -7,42 +7,51 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from functools import cache
 
-from .automaton import Automaton, Builder, TooLargeError, either
+from .automaton import Automaton, Builder, TooLargeError, branched
+from .document import as_decimal
 from .pattern import pattern
+from .work import remembered
 
 UNSIGNED = r"(?:0|[1-9]\d*)"
 MODULUS_MAX = 1000
 DIGITS_MAX = 40   # of a bound
+FLOAT_MAX = 10**308
 
 
 def _of(*regexes: str) -> Automaton:
     return pattern("^(?:" + "|".join(regexes) + ")$")
 
 
-@cache
+@remembered
 def any_number() -> Automaton:
     """Return all numbers."""
     return _of(rf"-?{UNSIGNED}(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 
-@cache
+@remembered
+def plain() -> Automaton:
+    """Return all numbers, written without an exponent: of these, opposites are taken.
+
+    Each set has all plain texts of a number or none, but not all texts with an exponent.
+    """
+    return _of(rf"-?{UNSIGNED}(?:\.\d+)?")
+
+
+@remembered
 def integers(*, with_fraction: bool) -> Automaton:
     """Return the integers. with_fraction: 1.0 is one, as it is since draft 6."""
-    plain = rf"-?{UNSIGNED}"
-    return _of(plain, rf"{plain}\.0", rf"{plain}[eE]\+?\d+") if with_fraction else _of(plain)
+    whole = rf"-?{UNSIGNED}"
+    return _of(whole, rf"{whole}\.0+", rf"{whole}[eE]\+?\d+") if with_fraction else _of(whole)
 
 
-def as_decimal(value: float | Decimal) -> Decimal:
-    """Return the exact number that a schema's text names."""
-    return Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-
-
-def _digits(value: Decimal) -> tuple[str, str]:
+def _digits(value: int | Decimal) -> tuple[str, str]:
     """Return the digits before and after the point, without zeros at their ends."""
-    whole, _, fraction = format(abs(value), "f").partition(".")
-    return whole.lstrip("0") or "0", fraction.rstrip("0")
+    n, places = as_decimal(value)
+    if places >= 0:
+        return str(abs(n) * 10**places), ""
+    digits = str(abs(n)).rjust(1 - places, "0")
+    return digits[:places].lstrip("0") or "0", digits[places:].rstrip("0")
 
 
 def _between(low: int, high: int) -> str:
@@ -76,8 +85,8 @@ def _beyond(whole: str, fraction: str, *, is_above: bool, is_strict: bool) -> li
     return out
 
 
-@cache
-def bound(value: Decimal, *, is_least: bool, is_strict: bool) -> Automaton:
+@remembered
+def bound(value: int | Decimal, *, is_least: bool, is_strict: bool) -> Automaton:
     """Return the numbers from a bound on: above it if it is the least, else below it."""
     whole, fraction = _digits(value)
     if len(whole) + len(fraction) > DIGITS_MAX:
@@ -94,30 +103,44 @@ def bound(value: Decimal, *, is_least: bool, is_strict: bool) -> Automaton:
     return _of(everything, *(f"-{one}" for one in near)) if is_least else _of(f"-{everything}", *near)
 
 
-def values(numbers: Iterable[float | Decimal]) -> Automaton:
-    """Return these numbers."""
-    out = None
+def values(numbers: Iterable[int | Decimal]) -> Automaton:
+    """Return these numbers, written in any way without an exponent, or as json.dumps writes the float."""
+    texts = set[str]()
+    short = set[str]()
     for number in numbers:
-        value = as_decimal(number)
-        whole, fraction = _digits(value)
-        sign = "-" if value < 0 else "-?" if value == 0 else ""
-        texts = [rf"{sign}{whole}\.{fraction}0*" if fraction else rf"{sign}{whole}(?:\.0+)?"]
-        if isinstance(number, float) and "e" in repr(number):
-            texts.append(repr(number).replace("+", r"\+").replace(".", r"\."))
-        one = _of(*texts)
-        out = one if out is None else either(out, one)
-    if out is None:
-        raise ValueError("no numbers")
-    return out
+        whole, fraction = _digits(number)
+        text = f"{whole}.{fraction}" if fraction else whole
+        written = repr(float(number)) if -FLOAT_MAX < number < FLOAT_MAX else ""
+        short |= {written} if "e" in written and Decimal(written) == number else set()
+        texts |= {text, "-" + text} if not number else {"-" + text if number < 0 else text}
+    listed = sorted(texts) + sorted(short)
+    builder = Builder()
+    first, ends = branched(builder, listed)
+    last, point, zeros = builder.state(), builder.state(), builder.state()
+    builder.reads[point].append((ord("0"), ord("0"), zeros))
+    builder.reads[zeros].append((ord("0"), ord("0"), zeros))
+    builder.skips[zeros].append(last)
+    for text, end in zip(listed, ends, strict=True):
+        builder.skips[end].append(last)
+        if text in short:
+            continue
+        if "." in text:
+            builder.skips[end].append(zeros)
+        else:
+            builder.reads[end].append((ord("."), ord("."), point))
+    return builder.finish(first, last)
 
 
-@cache
-def multiples(step: Decimal) -> Automaton:
+@remembered
+def multiples(step: int | Decimal) -> Automaton:
     """Return the multiples of a positive number."""
-    places = max(0, -int(step.normalize().as_tuple().exponent))   # decimal places
-    modulus = int(step * 10**places)
-    if modulus > MODULUS_MAX or places > 30:
+    n, exponent = as_decimal(step)
+    while exponent < 0 and not n % 10:
+        n, exponent = n // 10, exponent + 1
+    places = max(0, -exponent)   # decimal places
+    if n > MODULUS_MAX or exponent > 3 or places > 30 or n * 10 ** max(0, exponent) > MODULUS_MAX:
         raise TooLargeError
+    modulus = n * 10 ** max(0, exponent)
     builder = Builder()
     first, start, finish = builder.state(), builder.state(), builder.state()
     builder.skips[first].append(start)

@@ -6,6 +6,7 @@ escapes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -21,6 +22,7 @@ SPACE: Ranges = (
 LINE_ENDS: Ranges = ((0xA, 0xA), (0xD, 0xD), (0x2028, 0x2029))
 ESCAPES = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 REPEAT_MAX = 1000
+GROUPS_MAX = 60
 
 
 class PatternError(ValueError):
@@ -53,7 +55,7 @@ class _Parser:
     BEGIN, END = LAST + 1, LAST + 2
 
     def __init__(self, source: str) -> None:
-        self.source, self.at, self.builder = source, 0, Builder()
+        self.source, self.at, self.builder, self.depth = source, 0, Builder(), 0
 
     def fail(self, at: int, why: str) -> PatternError:
         return PatternError(f"column {at + 1} of the pattern: {why}")
@@ -164,11 +166,16 @@ class _Parser:
         start = self.at
         while self.peek().isascii() and self.peek().isdigit():
             self.at += 1
+        if self.at - start > 9:
+            raise self.fail(start, f"more than {REPEAT_MAX} repetitions are not supported")
         return int(self.source[start : self.at]) if self.at > start else None
 
     def atom(self) -> Part:
         at, char = self.at, self.peek()
         if self.take("("):
+            self.depth += 1
+            if self.depth > GROUPS_MAX:
+                raise self.fail(at, f"more than {GROUPS_MAX} groups in each other: the pattern is nested too deep")
             if self.take("?"):
                 named = self.take("<") and self.peek() not in ("=", "!")
                 if named:
@@ -177,10 +184,12 @@ class _Parser:
                         raise self.fail(at, "the name of this group has no end")
                     self.at = close + 1
                 elif not self.take(":"):
-                    raise self.fail(at, "look-around is not supported")
+                    is_look = self.peek() in ("=", "!") or self.source[self.at - 1] == "<"
+                    raise self.fail(at, f"{'look-around is' if is_look else 'flags of a group are'} not supported")
             part = self.alternatives()
             if not self.take(")"):
                 raise self.fail(at, "this group has no closing parenthesis")
+            self.depth -= 1
             return part
         if char in ("*", "+", "?"):
             raise self.fail(at, "there is nothing to repeat")
@@ -252,16 +261,17 @@ class _Parser:
     def hexadecimal(self, at: int, char: str) -> int:
         if char == "u" and self.take("{"):
             close = self.source.find("}", self.at)
+            if close < 0:
+                raise self.fail(at, "the escape is not complete")
             digits, self.at = self.source[self.at : close], close + 1
         else:
             n = 4 if char == "u" else 2
             digits, self.at = self.source[self.at : self.at + n], self.at + n
             if len(digits) != n:
                 raise self.fail(at, "the escape is not complete")
-        try:
-            code = int(digits, 16)
-        except ValueError:
-            raise self.fail(at, "the escape needs hexadecimal digits") from None
+        if not re.fullmatch("[0-9A-Fa-f]+", digits):
+            raise self.fail(at, "the escape needs hexadecimal digits")
+        code = int(digits.lstrip("0")[:8] or "0", 16)
         if 0xD800 <= code < 0xDC00 and self.take("\\u"):
             low = self.hexadecimal(at, "u")
             code = 0x10000 + ((code & 0x3FF) << 10 | (low & 0x3FF))
@@ -316,7 +326,15 @@ def _unmarked(builder: Builder, first: int, last: int) -> Automaton:
         if state not in ending:
             ending.add(state)
             waiting += before[state]
-    # A text without characters is at its beginning and at its end at the same time.
+    # A text without characters is at its beginning and at its end at the same time, so anchors come in any order.
+    at_both = at_first
+    while last not in at_both:
+        more = builder.closed([*at_both, *stepped(at_both, begin), *stepped(at_both, end)])
+        if more == at_both:
+            break
+        at_both = more
+    if last in at_both:
+        builder.skips[start].append(finish)
     for state in ending:
         builder.skips[state].append(finish)
     for state, row in enumerate(builder.reads):

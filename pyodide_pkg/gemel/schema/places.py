@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import unquote, urldefrag, urljoin
+from urllib.parse import unquote, urljoin
 
 from .document import DEPTH_MAX, escaped
 from .errors import refused
+from .keywords import checked
 from .shape import Place
+from .work import spend
 
 DRAFTS = {   # what the URI of $schema ends with
     "draft-04": 4, "draft-05": 4, "draft-06": 6, "draft-07": 7, "draft/2019-09": 2019, "draft/2020-12": 2020,
@@ -43,7 +45,11 @@ class Places:
         self._roots: dict[str, Place] = {}     # by URI without fragment
         self._anchors: dict[str, Place] = {}   # by URI#name
         self._bases: dict[str, str] = {}       # by path, of schemas that have a URI
+        self._checked: set[str] = set()        # paths
         self._dynamic: dict[str, Place] = {}   # dynamic anchors, by URI#name
+        if not isinstance(document, dict | bool):
+            kind = "null" if document is None else type(document).__name__
+            raise refused("#", f"a schema must be an object, true or false, not {kind}")
         self.root = Place("#", document, "")
         self._roots[""] = self.root
         for place in self._walk(document, "#", "", 0):
@@ -55,6 +61,8 @@ class Places:
             raise refused(path[:80] + "...", f"schemas are nested too deep: more than {DEPTH_MAX} deep")
         if not isinstance(schema, dict):
             return
+        spend(5)
+        self._check(schema, path)
         base = self._named(schema, path, base)
         place = Place(path, schema, base)
         for keyword in ("$anchor", "$dynamicAnchor"):
@@ -75,14 +83,17 @@ class Places:
             elif keyword in ONE:
                 yield from self._walk(value, at, base, depth + 1)
 
+    def _check(self, schema: dict[str, object], path: str) -> None:
+        if path not in self._checked:
+            self._checked.add(path)
+            checked(schema, path, self.draft)
+
     def _named(self, schema: dict[str, object], path: str, base: str) -> str:
         """Note the URI that a schema has; return what its references are relative to."""
         own = schema.get(self._id)
-        if own is None or (self.draft <= 7 and "$ref" in schema):
+        if not isinstance(own, str) or (self.draft <= 7 and "$ref" in schema):
             return base
-        if not isinstance(own, str):
-            raise refused(f"{path}/{self._id}", "must be a string")
-        uri, fragment = urldefrag(_join(base, own, f"{path}/{self._id}"))
+        uri, _, fragment = _join(base, own, f"{path}/{self._id}").partition("#")
         if fragment and not fragment.startswith("/"):
             self._anchors[f"{uri}#{fragment}"] = Place(path, schema, base)
         if uri == base:
@@ -104,7 +115,7 @@ class Places:
         at = f"{place.path}/{keyword}"
         if not isinstance(reference, str):
             raise refused(at, "must be a string")
-        uri, fragment = urldefrag(_join(place.base, reference, at) if reference else place.base)
+        uri, _, fragment = (_join(place.base, reference, at) if reference else place.base).partition("#")
         root = self._roots.get(uri)
         if root is None:
             raise refused(at, f"{reference[:200]!r} is outside of this schema: put it into $defs")
@@ -130,6 +141,8 @@ class Places:
             base = self._bases.get(path, base)
         if not isinstance(value, dict | bool):
             raise refused(at, "it refers to something that is not a schema")
+        if isinstance(value, dict):
+            self._check(value, path)
         return Place(path, value, base)
 
     # ---- References whose meaning depends on the schemas that led there ---------------------------------------------
@@ -137,7 +150,7 @@ class Places:
     def dynamic_targets(self, place: Place, reference: object) -> list[Place]:
         """Return all schemas that a $dynamicRef may mean; the first is what it means as a $ref."""
         found = self.find(place, reference, "$dynamicRef")
-        name = urldefrag(str(reference))[1]
+        name = str(reference).partition("#")[2]
         if not name or name.startswith("/") or self._dynamic.get(f"{found.base}#{name}") != found:
             return [found]
         return [found, *(one for key, one in self._dynamic.items() if key.endswith(f"#{name}") and one != found)]

@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from . import numbers
-from .automaton import ANY, Automaton, TooLargeError, both, without
-from .document import escaped
-from .errors import NotEnforcedError, not_enforced, refused
+from .automaton import ANY, STATES_MAX, Automaton, TooLargeError, both, without
+from .document import Document, escaped, same
+from .errors import OPPOSITE, NotEnforcedError, not_enforced, refused
 from .formats import format_of
+from .keywords import KINDS, ignored, is_of, whole
 from .pattern import PatternError, pattern
 from .places import Places
 from .shape import (
@@ -28,21 +29,13 @@ from .shape import (
     Text,
     Union,
 )  # fmt: skip
+from .work import spend
 
+TOO_LONG = (
+    f"a pattern or format and a length together need more than {STATES_MAX} states: give a shorter maxLength, or none"
+)
 T = TypeVar("T")
 ALTERNATIVES_MAX = 400
-ANNOTATIONS = frozenset((
-    "$schema", "$id", "id", "$comment", "$defs", "definitions", "$anchor", "$dynamicAnchor", "$recursiveAnchor",
-    "$vocabulary", "title", "description", "default", "examples", "deprecated", "readOnly", "writeOnly",
-    "contentEncoding", "contentMediaType", "contentSchema",
-))   # fmt: skip
-KINDS = ("null", "boolean", "number", "integer", "string", "array", "object")
-PART_OF = frozenset((   # keywords that are read along with another one
-    "then", "else", "additionalItems", "minContains", "maxContains", "format", "exclusiveMinimum", "exclusiveMaximum",
-    "additionalProperties", "patternProperties", "required", "minProperties", "maxProperties", "propertyNames",
-    "properties", "items", "prefixItems", "minItems", "maxItems", "uniqueItems", "contains", "minimum", "maximum",
-    "multipleOf", "minLength", "maxLength", "pattern", "type",
-))   # fmt: skip
 
 
 class Reader:
@@ -58,8 +51,10 @@ class Reader:
         self.draft = places.draft
         self.warnings: list[str] = []
         self._read: dict[str, list[Shape]] = {}
+        self.path = [places.root.path]    # of the schema that is read last; a list, so that others see it
         self._reading: list[str] = []
         self._loose: set[str] = set()     # paths of schemas that are not enforced as a whole
+        self._opposites: dict[str, Node] = {}   # what a path is the opposite of
         self._shapes: dict[Node, list[Shape]] = {}
         self._possible: dict[Node, bool] = {}
 
@@ -86,6 +81,7 @@ class Reader:
         if place.path in self._reading:
             raise refused(place.path, "it refers to itself without a value in between")
         self._reading.append(place.path)
+        self.path[0] = place.path
         try:
             found = self._alternatives(place)
         except RecursionError:
@@ -158,8 +154,14 @@ class Reader:
             return list(a)
         if len(a) * len(b) > ALTERNATIVES_MAX:
             raise not_enforced(place.path, f"more than {ALTERNATIVES_MAX} combinations of alternatives")
+        spend(5 * len(a) * len(b))
         found = self._guarded(place, lambda: [x & y for x in a for y in b])
-        return [shape for shape in found if not shape.is_empty]
+        return self._few(place, [shape for shape in found if not shape.is_empty])
+
+    def _few(self, place: Place, union: list[Shape]) -> list[Shape]:
+        if len(union) > ALTERNATIVES_MAX:
+            raise not_enforced(place.path, f"more than {ALTERNATIVES_MAX} alternatives")
+        return union
 
     def _guarded(self, place: Place, make: Callable[[], T]) -> T:
         try:
@@ -181,8 +183,8 @@ class Reader:
         number, string = shape.number, shape.string
         scalars = Shape(
             CONSTANTS - shape.constants,
-            self._guarded(place, lambda: without(numbers.any_number(), number)) if number else numbers.any_number(),
-            self._guarded(place, lambda: Text(without(ANY, string.whole()))) if string is not None else Text(),
+            self._guarded(place, lambda: without(numbers.plain(), number)) if number else numbers.any_number(),
+            self._guarded(place, lambda: Text(without(ANY, string.whole))) if string is not None else Text(),
             Items() if shape.array is None else None,
             Members() if shape.object is None else None,
         ).tidied()
@@ -194,13 +196,13 @@ class Reader:
         """Return the node of values that do not satisfy a node."""
         if not node:
             return (Place("false", False),)
-        wanted = {"allOf": [place.schema for place in node]} if len(node) > 1 else node[0].schema
-        path = "not(" + ",".join(place.path for place in node) + ")"
-        if len(node) > 1:
-            parts = [Place(f"{path}/{i}", {"not": one.schema}, one.base) for i, one in enumerate(node)]
-            self._read[path] = [shape for one in parts for shape in self.of(one)]
-            return (Place(path, {"not": wanted}),)
-        return (Place(path, {"not": wanted}, node[0].base),)
+        path = ",".join(place.path + OPPOSITE for place in node)
+        if path not in self._opposites:
+            self._opposites[path] = node
+            if len(node) > 1:   # of values that one of them does not allow
+                for place in node:
+                    self._not((place,))
+        return (Place(path, True),)
 
     def _other_arrays(self, place: Place, array: Items | None) -> list[Items]:
         if array is None or array == Items():
@@ -227,7 +229,7 @@ class Reader:
             )
         found = [Members(most=members.least - 1)] if members.least else []
         found += [] if members.most is None else [Members(least=members.most + 1)]
-        found += [forbidden(name) for name in members.required]
+        found += [forbidden(name) for name in members.needs]
         for layer in members.layers:
             for name, node in layer.known:
                 other = MemberLayer(((name, self._not(node)),))
@@ -238,26 +240,28 @@ class Reader:
 
     def _alternatives(self, place: Place) -> list[Shape]:
         schema = place.schema
+        if place.path in self._opposites:
+            node = self._opposites[place.path]
+            if len(node) == 1:
+                return self.without(place, node[0])
+            return self._few(place, [shape for one in node for shape in self.of(self._not((one,))[0])])
         if schema is True:
             return [self.anything()]
         if schema is False:
             return []
-        if not isinstance(schema, dict):
-            raise refused(place.path, f"must be an object, true or false, not {json.dumps(schema)[:40]}")
+        said_nothing = [f"{place.path}/{escaped(keyword)}: {why}" for keyword, why in ignored(schema, self.draft)]
         if "$ref" in schema and self.draft <= 7:
+            self.warnings += said_nothing
             return self.of(self.places.find(place, schema["$ref"], "$ref"))
         found: list[Shape] = [self._guarded(place, lambda: self._shape(place))]
+        self.warnings += said_nothing
         for keyword, value in schema.items():
-            if keyword in ANNOTATIONS or keyword in PART_OF:
-                continue
             read = COMBINATIONS.get(keyword)
-            if read is None:
-                self.relaxed(partial(self._unknown, place, keyword, value), lambda: None)
-                continue
-            found = self.relaxed(
-                partial(self._combined, place, found, partial(read, self, place, value)),
-                partial(self._less, place, keyword, found),
-            )
+            if read is not None and is_of(keyword, self.draft):
+                found = self.relaxed(
+                    partial(self._combined, place, found, partial(read, self, place, value)),
+                    partial(self._less, place, keyword, found),
+                )
         return [shape for shape in found if not shape.is_empty]
 
     def _combined(self, place: Place, found: Union, read: Callable[[], list[Shape]]) -> list[Shape]:
@@ -269,22 +273,21 @@ class Reader:
             return list(found)
         return self.relaxed(lambda: self.all_of(place, found, self._any_of_one_of(place)), lambda: list(found))
 
-    def _unknown(self, place: Place, keyword: str, value: object) -> None:
-        at = f"{place.path}/{escaped(keyword)}"
-        if keyword in ("unevaluatedProperties", "unevaluatedItems"):
-            if value is not True and self.draft >= 2019:
-                raise not_enforced(at, "can't be enforced: list all of them, and use additionalProperties or items")
-            return
-        self.warnings.append(f"{at}: unknown keyword, ignored")
+    def _unevaluated(self, place: Place, value: object, keyword: str) -> list[Shape]:
+        if value is not True:
+            at = f"{place.path}/{keyword}"
+            raise not_enforced(at, "can't be enforced: list all of them, and use additionalProperties or items")
+        return [self.anything()]
+
+    def _unevaluated_items(self, place: Place, value: object) -> list[Shape]:
+        return self._unevaluated(place, value, "unevaluatedItems")
+
+    def _unevaluated_properties(self, place: Place, value: object) -> list[Shape]:
+        return self._unevaluated(place, value, "unevaluatedProperties")
 
     def _whole(self, place: Place, keyword: str) -> int | None:
         """Return a keyword's value, an integer from 0 on; None: it is absent."""
-        value = place.schema.get(keyword)
-        if value is None:
-            return None
-        if isinstance(value, bool) or not isinstance(value, int | float | Decimal) or value < 0 or value != int(value):
-            raise refused(f"{place.path}/{keyword}", "must be an integer from 0 on")
-        return int(value)
+        return whole(place.schema[keyword]) if keyword in place.schema else None
 
     def _child(self, place: Place, *steps: str | int) -> Place:
         return self.places.child(place, *steps)
@@ -308,18 +311,7 @@ class Reader:
 
     def _kinds(self, place: Place) -> frozenset[str]:
         value = place.schema.get("type", list(KINDS))
-        kinds = [value] if isinstance(value, str) else value
-        if not isinstance(kinds, list) or not kinds or any(kind not in KINDS for kind in kinds):
-            raise refused(f"{place.path}/type", f"must be one or several of {', '.join(KINDS)}")
-        return frozenset(kinds)
-
-    def _bound(self, place: Place, keyword: str) -> Decimal | None:
-        value = place.schema.get(keyword)
-        if value is None or isinstance(value, bool):
-            return None
-        if not isinstance(value, int | float | Decimal):
-            raise refused(f"{place.path}/{keyword}", "must be a number")
-        return numbers.as_decimal(value)
+        return frozenset([value] if isinstance(value, str) else value)
 
     def _number(self, place: Place, *, is_integer: bool) -> Automaton:
         schema = place.schema
@@ -331,20 +323,17 @@ class Reader:
             found = self._bounded(place, keyword, found, is_least=is_least, is_strict=is_strict)
             if self.draft > 4:
                 found = self._bounded(place, strict, found, is_least=is_least, is_strict=True)
-        step = self._bound(place, "multipleOf")
-        if step is not None:
-            at = f"{place.path}/multipleOf"
-            if step <= 0:
-                raise refused(at, "must be over 0")
+        if "multipleOf" in schema:
+            at, step = f"{place.path}/multipleOf", schema["multipleOf"]
             found = self.relaxed(lambda: self._multiples(at, found, step), lambda: found)
         return found
 
     def _bounded(
         self, place: Place, keyword: str, found: Automaton, *, is_least: bool, is_strict: bool
     ) -> Automaton:
-        value = self._bound(place, keyword)
-        if value is None:
+        if keyword not in place.schema:
             return found
+        value = place.schema[keyword]
         at = Place(f"{place.path}/{keyword}", None)
 
         def make() -> Automaton:
@@ -352,7 +341,7 @@ class Reader:
 
         return self.relaxed(make, lambda: found)
 
-    def _multiples(self, at: str, found: Automaton, step: Decimal) -> Automaton:
+    def _multiples(self, at: str, found: Automaton, step: int | Decimal) -> Automaton:
         try:
             return both(found, numbers.multiples(step))
         except TooLargeError:
@@ -367,17 +356,27 @@ class Reader:
             matching = Text(self._pattern(at.path, schema["pattern"]))
             text = self.relaxed(lambda: self._guarded(at, lambda: text & matching), lambda: text)
         if "format" in schema:
-            found = format_of(schema["format"]) if isinstance(schema["format"], str) else None
+            found = format_of(schema["format"])
             if found is None:
                 self.warnings.append(f"{place.path}/format: {schema['format']!r} is not enforced")
             else:
                 at = Place(f"{place.path}/format", None)
                 text = self.relaxed(lambda: self._guarded(at, lambda: text & Text(found)), lambda: text)
+        if text.automaton is not None and (text.least or text.most is not None):
+            at = Place(f"{place.path}/{'minLength' if text.most is None else 'maxLength'}", None)
+            text = self.relaxed(lambda: self._limited(at, text), lambda: Text(text.automaton))
         return text
 
-    def _pattern(self, at: str, source: object) -> Automaton:
-        if not isinstance(source, str):
-            raise refused(at, "must be a string")
+    def _limited(self, at: Place, text: Text) -> Text:
+        self.path[0] = at.path
+        try:
+            text.whole   # noqa: B018 (made here, so that its error names the keyword)
+        except TooLargeError:
+            raise not_enforced(at.path, TOO_LONG) from None
+        return text
+
+    def _pattern(self, at: str, source: str) -> Automaton:
+        self.path[0] = at
         try:
             return pattern(source)
         except PatternError as error:
@@ -394,8 +393,6 @@ class Reader:
             prefix = [self._node(place, tuple_of, i) for i in range(len(schema[tuple_of]))]
             rest = self._node(place, rest_of) if rest_of in schema else ()
         elif "items" in schema:
-            if isinstance(schema["items"], list):
-                raise refused(f"{place.path}/items", "must be a schema; since draft 2020-12 a list is prefixItems")
             rest = self._node(place, "items")
         contains: tuple[Contained, ...] = ()
         if "contains" in schema and self.draft >= 6:
@@ -411,28 +408,20 @@ class Reader:
 
     def _members(self, place: Place) -> Members:
         schema = place.schema
-        named = self._mapping(place, "properties")
+        named = schema.get("properties", {})
         known = tuple((name, self._node(place, "properties", name)) for name in named)
         at = f"{place.path}/patternProperties"
         patterns = tuple(
             (self._pattern(f"{at}/{escaped(source)}", source), self._node(place, "patternProperties", source))
-            for source in self._mapping(place, "patternProperties")
+            for source in schema.get("patternProperties", {})
         )
         rest = self._node(place, "additionalProperties") if "additionalProperties" in schema else ()
         required = schema.get("required", [])
-        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-            raise refused(f"{place.path}/required", "must be a list of strings")
         layers = (MemberLayer(known, patterns, rest),) if known or patterns or rest else ()
         return Members(
             layers, tuple(dict.fromkeys(required)), self._whole(place, "minProperties") or 0,
             self._whole(place, "maxProperties"), self.relaxed(lambda: self._names(place), Text),
         )   # fmt: skip
-
-    def _mapping(self, place: Place, keyword: str) -> Mapping[str, Any]:
-        value = place.schema.get(keyword, {})
-        if not isinstance(value, dict):
-            raise refused(f"{place.path}/{keyword}", "must be an object")
-        return value
 
     def _names(self, place: Place) -> Text:
         if "propertyNames" not in place.schema or self.draft < 6:
@@ -447,10 +436,7 @@ class Reader:
     # ---- Keywords that combine schemas ------------------------------------------------------------------------------
 
     def _list(self, place: Place, keyword: str) -> list[Place]:
-        value = place.schema[keyword]
-        if not isinstance(value, list) or not value:
-            raise refused(f"{place.path}/{keyword}", "must be a list of schemas")
-        return [self._child(place, keyword, i) for i in range(len(value))]
+        return [self._child(place, keyword, i) for i in range(len(place.schema[keyword]))]
 
     def _all_of(self, place: Place, _: object) -> list[Shape]:
         found: list[Shape] = [self.anything()]
@@ -459,20 +445,20 @@ class Reader:
         return found
 
     def _any_of(self, place: Place, _: object) -> list[Shape]:
-        return [shape for one in self._list(place, "anyOf") for shape in self.of(one)]
+        return self._few(place, [shape for one in self._list(place, "anyOf") for shape in self.of(one)])
 
     def _one_of(self, place: Place, _: object) -> list[Shape]:
         at = Place(f"{place.path}/oneOf", place.schema["oneOf"], place.base)
         parts = [self.of(one) for one in self._list(place, "oneOf")]
         shared = [self.all_of(at, a, b) for i, a in enumerate(parts) for b in parts[i + 1 :]]
         if not any(self._has_value(shape) for union in shared for shape in union):
-            return [shape for part in parts for shape in part]
+            return self._few(place, [shape for part in parts for shape in part])
         found: list[Shape] = []
         for i, part in enumerate(parts):
-            only = part
+            only = self._few(place, part)
             for k, other in enumerate(self._list(place, "oneOf")):
                 only = self.all_of(at, only, self.without(at, other)) if k != i else only
-            found += only
+            found = self._few(place, found + only)
         return found
 
     def _any_of_one_of(self, place: Place) -> list[Shape]:
@@ -489,13 +475,15 @@ class Reader:
 
     def _if(self, place: Place, _: object) -> list[Shape]:
         schema = place.schema
-        if self.draft < 7 or ("then" not in schema and "else" not in schema):
+        if "then" not in schema and "else" not in schema:
             return [self.anything()]
         at = Place(f"{place.path}/if", schema["if"], place.base)
         holds = self.of(self._child(place, "if"))
         found = self.all_of(place, holds, self.of(self._child(place, "then"))) if "then" in schema else list(holds)
         other = self.relaxed(lambda: self.without(at, self._child(place, "if")), lambda: [self.anything()])
-        return found + (self.all_of(place, other, self.of(self._child(place, "else"))) if "else" in schema else other)
+        if "else" in schema:
+            other = self.all_of(place, other, self.of(self._child(place, "else")))
+        return self._few(place, found + other)
 
     def _ref(self, place: Place, value: object) -> list[Shape]:
         return self.of(self.places.find(place, value, "$ref"))
@@ -513,43 +501,38 @@ class Reader:
             raise not_enforced(f"{place.path}/$recursiveRef", "$recursiveAnchor can't be enforced: use $ref")
         return self.of(targets[0])
 
-    def _const(self, place: Place, value: object) -> list[Shape]:
-        if self.draft < 6:
-            return [self.anything()]
+    def _const(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
         return self._guarded(place, lambda: self.exactly([value]))
 
-    def _enum(self, place: Place, value: object) -> list[Shape]:
-        if not isinstance(value, list):
-            raise refused(f"{place.path}/enum", "must be a list of values")
+    def _enum(self, place: Place, value: Any) -> list[Shape]:  # noqa: ANN401
         return self._guarded(place, lambda: self.exactly(value))
 
-    def exactly(self, values: Iterable[object]) -> list[Shape]:
+    def exactly(self, values: Iterable[Document]) -> list[Shape]:
         """Return these values."""
         constants, texts, amounts = set(), [], []
         found = []
-        for value in values:
+        for value in {same(one): one for one in values}.values():
+            spend(5)
             if value is None or isinstance(value, bool):
                 constants.add(json.dumps(value))
             elif isinstance(value, str):
                 texts.append(value)
-            elif isinstance(value, int | float | Decimal):
+            elif isinstance(value, int | Decimal):
                 amounts.append(value)
             elif isinstance(value, list):
                 layer = ItemLayer(tuple(exact_node(one) for one in value), (Place("false", False),))
                 found.append(Shape(array=Items((layer,), len(value), len(value))))
-            elif isinstance(value, dict):
-                known = tuple((str(name), exact_node(one)) for name, one in value.items())
+            else:
+                known = tuple((name, exact_node(one)) for name, one in value.items())
                 layer_of = MemberLayer(known, (), (Place("false", False),))
                 found.append(Shape(object=Members((layer_of,), tuple(value))))
-            else:
-                raise TypeError(f"{type(value).__name__} is not a type of JSON")
         number = numbers.values(amounts) if amounts else None
         scalars = Shape(frozenset(constants), number, Text(texts=frozenset(texts)) if texts else None)
         return found if scalars.is_empty else [scalars, *found]
 
     def _dependencies(self, place: Place, _: object, keyword: str = "dependencies") -> list[Shape]:
         found: list[Shape] = [self.anything()]
-        for name, value in self._mapping(place, keyword).items():
+        for name, value in place.schema[keyword].items():
             absent = Shape(**{**vars(self.anything()), "object": forbidden(name)})
             if isinstance(value, list):
                 there: Union = [Shape(object=Members(required=(name, *value)))]
@@ -561,15 +544,15 @@ class Reader:
         return found
 
     def _dependent_required(self, place: Place, value: object) -> list[Shape]:
-        return self._dependencies(place, value, "dependentRequired") if self.draft >= 2019 else [self.anything()]
+        return self._dependencies(place, value, "dependentRequired")
 
     def _dependent_schemas(self, place: Place, value: object) -> list[Shape]:
-        return self._dependencies(place, value, "dependentSchemas") if self.draft >= 2019 else [self.anything()]
+        return self._dependencies(place, value, "dependentSchemas")
 
 
-def exact_node(value: object) -> Node:
+def exact_node(value: Document) -> Node:
     """Return the node of one value."""
-    return (Place(f"const {json.dumps(value, sort_keys=True)}", {"enum": [value]}),)
+    return (Place(f"enum {same(value)}", {"enum": [value]}),)
 
 
 def forbidden(name: str) -> Members:
@@ -581,5 +564,6 @@ COMBINATIONS: Mapping[str, Callable[[Reader, Place, object], list[Shape]]] = {
     "allOf": Reader._all_of, "anyOf": Reader._any_of, "oneOf": Reader._one_of, "not": Reader._negated,
     "if": Reader._if, "$ref": Reader._ref, "$dynamicRef": Reader._dynamic_ref, "$recursiveRef": Reader._recursive_ref,
     "const": Reader._const, "enum": Reader._enum, "dependencies": Reader._dependencies,
+    "unevaluatedItems": Reader._unevaluated_items, "unevaluatedProperties": Reader._unevaluated_properties,
     "dependentRequired": Reader._dependent_required, "dependentSchemas": Reader._dependent_schemas,
 }   # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from .automaton import ANY, Automaton, both, lengths, literal
@@ -64,8 +65,9 @@ class Text:
             return False
         return self.automaton is None or self.automaton.accepts(text)
 
+    @cached_property
     def whole(self) -> Automaton:
-        """Return one automaton for all of it."""
+        """One automaton for all of it."""
         if self.texts is not None:
             return literal(self.texts)
         if not self.least and self.most is None:
@@ -80,7 +82,7 @@ class Text:
             return not self.texts
         if self.most is not None and self.most < self.least:
             return True
-        return self.automaton is not None and self.whole().is_empty
+        return self.automaton is not None and self.whole.is_empty
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,13 @@ class MemberLayer:
     patterns: tuple[tuple[Automaton, Node], ...] = ()
     rest: Node = ()
 
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return dict(self.known)
+
     def of(self, name: str) -> Node:
         """Return what the value of that name must satisfy."""
-        found = [node for key, node in self.known if key == name]
+        found = [self._by_name[name]] if name in self._by_name else []
         found += [node for automaton, node in self.patterns if automaton.accepts(name)]
         return joined(*found) if found else self.rest
 
@@ -156,7 +162,7 @@ class Members:
     names: Text = Text()
 
     def __and__(self, other: Members) -> Members:
-        required = (*self.required, *(name for name in other.required if name not in self.required))
+        required = tuple(dict.fromkeys(self.required + other.required))
         return Members(
             self.layers + other.layers, required, max(self.least, other.least), smaller(self.most, other.most),
             self.names & other.names,
@@ -165,6 +171,11 @@ class Members:
     def of(self, name: str) -> Node:
         """Return what the value of that name must satisfy."""
         return joined(*(layer.of(name) for layer in self.layers))
+
+    @cached_property
+    def needs(self) -> frozenset[str]:
+        """The names that are required."""
+        return frozenset(self.required)
 
     @property
     def known(self) -> list[str]:

@@ -9,12 +9,16 @@ from itertools import product
 
 from .automaton import Automaton, TooLargeError, both, literal, without
 from .errors import not_enforced, refused
-from .reader import Reader
+from .reader import TOO_LONG, Reader
 from .shape import Items, Members, Node, Place, Shape, Text, joined
+from .work import spend
 
 RULES_MAX = 100_000
 ANY_ORDER_MAX = 10
 UNIQUE_MAX = 8
+CONTAINS_MAX = 6
+PATTERNS_MAX = 6
+BLOCK, SPELT_MAX = 256, 1024   # repetitions of a block; up to so many are written as they are
 COMMON = r"""value ::= "null" | "true" | "false" | number | string | array | object
 array ::= "[" (value ("," value)*)? "]"
 object ::= "{" (pair ("," pair)*)? "}"
@@ -56,6 +60,16 @@ def class_of(pieces: Sequence[tuple[int, int]]) -> str:
     return "[" + "".join(out) + "]" if out else ""
 
 
+def rule_of(piece: str) -> str:
+    """Return a piece without its repetition."""
+    return piece if piece[0] in '"[' else piece.partition("{")[0].rstrip("*")
+
+
+def may_be_absent(piece: str) -> bool:
+    """Whether a piece may be repeated zero times."""
+    return piece[0] not in '"[' and (piece.endswith("*") or "{0," in piece)
+
+
 Alternative = tuple[str, ...]   # pieces; one that is the name of a rule is what the alternative needs
 
 
@@ -66,6 +80,8 @@ class Writer:
         self.reader, self.any_order = reader, any_order
         self.rules: dict[str, list[Alternative]] = {}
         self._of_node: dict[Node, str] = {}
+        self._of_pieces: dict[tuple[str, ...], str] = {}
+        self._of_pair: dict[tuple[str, Node], str] = {}
         self._waiting: list[Node] = []   # whose rules are not written yet
         self._of_automaton: dict[tuple[int, bool], str] = {}
         self._kept: list[Automaton] = []   # so that their ids stay theirs
@@ -77,6 +93,7 @@ class Writer:
         name = self.value(root)
         while self._waiting:
             node = self._waiting.pop()
+            self.reader.path[0] = node[0].path
             parts = [part for shape in self.reader.shapes(node) for part in self._parts(node, shape)]
             self.rules[self._of_node[node]] = list(dict.fromkeys(parts))
         self._drop_dead_ends()
@@ -94,7 +111,7 @@ class Writer:
         missing: dict[tuple[str, int], int] = {}
         for rule, alternatives in self.rules.items():
             for i, pieces in enumerate(alternatives):
-                needs = {piece for piece in pieces if piece in self.rules}
+                needs = {rule_of(piece) for piece in pieces if not may_be_absent(piece)} & self.rules.keys()
                 missing[rule, i] = len(needs)
                 for need in needs:
                     users.setdefault(need, []).append((rule, i))
@@ -109,12 +126,18 @@ class Writer:
                 missing[user] -= 1
                 if not missing[user]:
                     waiting.append(user[0])
+
+        def is_there(piece: str) -> bool:
+            return rule_of(piece) in ends or rule_of(piece) not in self.rules
+
         for rule, alternatives in self.rules.items():
-            self.rules[rule] = [pieces for i, pieces in enumerate(alternatives) if not missing[rule, i]]
+            kept = [pieces for i, pieces in enumerate(alternatives) if not missing[rule, i]]
+            self.rules[rule] = [tuple(filter(is_there, pieces)) or ('""',) for pieces in kept]
 
     def _rule(self) -> str:
         if len(self.rules) >= RULES_MAX:
-            raise refused("#", f"it needs more than {RULES_MAX} rules: shorten or split it")
+            raise refused(self.reader.path[0], f"it needs more than {RULES_MAX} rules: shorten or split it")
+        spend(4)
         name = f"r{len(self.rules)}"
         self.rules[name] = []
         return name
@@ -154,21 +177,54 @@ class Writer:
             lambda: self._array(at, looser), lambda: self._array(at, replace(looser, contains=()))
         )
 
+    # ---- Repetition -------------------------------------------------------------------------------------------------
+
+    def _written(self, *pieces: str) -> str:
+        """Return the rule of an alternative; equal ones share it."""
+        if pieces not in self._of_pieces:
+            self._of_pieces[pieces] = self._rule()
+            self.rules[self._of_pieces[pieces]] = [pieces]
+        return self._of_pieces[pieces]
+
+    def _repeated(self, unit: str, least: int, most: int | None) -> Alternative:
+        """Return a rule, least..most times: rules for 256, 256 * 256, ... times keep large numbers small."""
+        if most is None:
+            return (*self._exactly(unit, least), f"{unit}*")
+        return (*self._exactly(unit, least), *self._up_to(unit, most - least))
+
+    def _exactly(self, unit: str, n: int) -> Alternative:
+        if n <= SPELT_MAX:
+            return (f"{unit}{{{n}}}",) if n else ()
+        return (*self._exactly(self._written(f"{unit}{{{BLOCK}}}"), n // BLOCK), *self._exactly(unit, n % BLOCK))
+
+    def _up_to(self, unit: str, n: int) -> Alternative:
+        if n <= SPELT_MAX:
+            return (f"{unit}{{0,{n}}}",) if n else ()
+        block = self._written(f"{unit}{{{BLOCK}}}")
+        blocks, rest = divmod(n, BLOCK)
+        rule = self._rule()   # all blocks, and up to the rest; or fewer, and up to a block less one
+        self.rules[rule] = [
+            (*self._exactly(block, blocks), *self._up_to(unit, rest)) or ('""',),
+            (*self._up_to(block, blocks - 1), f"{unit}{{0,{BLOCK - 1}}}"),
+        ]
+        return (rule,)
+
+    # ---- Strings and numbers ----------------------------------------------------------------------------------------
+
     def _strings(self, at: Place, text: Text) -> list[Alternative]:
         if text.is_any:
             return [("string",)]
         if text.texts is not None:
             return [(quoted(json.dumps(one, ensure_ascii=False)),) for one in sorted(text.texts)]
         if text.automaton is None:
-            most = "" if text.most is None else str(text.most)
-            return [(r'"\""', f"char{{{text.least},{most}}}", r'"\""')]
+            return [(r'"\""', *self._repeated("char", text.least, text.most), r'"\""')]
         return [(r'"\""', self._automaton(self._whole(at, text), is_json=True), r'"\""')]
 
     def _whole(self, at: Place, text: Text) -> Automaton:
         try:
-            return text.whole()
+            return text.whole
         except TooLargeError:
-            raise not_enforced(at.path, "pattern and length together need too many states: shorten them") from None
+            raise not_enforced(at.path, TOO_LONG) from None
 
     def _automaton(self, automaton: Automaton, *, is_json: bool) -> str:
         """Return the rule of an automaton's first state. is_json: as the characters of a JSON string."""
@@ -216,6 +272,8 @@ class Writer:
             return self._unique(at, array)
         if not array.contains and not array.n_prefix:
             return self._plain_array(array)
+        if len(array.contains) > CONTAINS_MAX:
+            raise not_enforced(f"{at.path}/contains", f"more than {CONTAINS_MAX} of them together can't be enforced")
         limits = [(one.node, one.least, one.most) for one in array.contains]
         nots = {i: self.reader._not(node) for i, (node, _, most) in enumerate(limits) if most is not None}
         n_same = max(array.n_prefix, array.least, array.most or 0)
@@ -227,6 +285,7 @@ class Writer:
             is_end = i >= array.least and all(n >= limits[k][1] for k, n in enumerate(counts))
             parts: list[Alternative] = [('"]"',)] if is_end else []
             comma = ('","',) if i else ()
+            spend(4 << len(limits))
             for which in product((0, 1), repeat=len(limits)):
                 after, nodes = list(counts), [array.at(min(i, n_same))]
                 for k, is_one in enumerate(which):
@@ -253,8 +312,8 @@ class Writer:
         if most == 0 or not self.reader.is_possible(node):
             return [('"[]"',)] if not least else []
         item = self.value(node)
-        more = f'("," {item}){{{max(least - 1, 0)},{"" if most is None else most - 1}}}'
-        some: list[Alternative] = [('"["', item, more, '"]"')]
+        more = self._repeated(self._written('","', item), max(least - 1, 0), None if most is None else most - 1)
+        some: list[Alternative] = [('"["', item, *more, '"]"')]
         return some if least else [('"[]"',), *some]
 
     def _unique(self, at: Place, array: Items) -> list[Alternative]:
@@ -291,7 +350,7 @@ class Writer:
                 return None
             found |= shape.constants
             if shape.string is not None:
-                texts = shape.string.texts or shape.string.whole().texts(UNIQUE_MAX)
+                texts = shape.string.texts or shape.string.whole.texts(UNIQUE_MAX)
                 if texts is None:
                     return None
                 found |= {json.dumps(text, ensure_ascii=False) for text in texts}
@@ -308,12 +367,16 @@ class Writer:
             is_allowed = (names is None or names.accepts(name)) and self.reader.is_possible(members.of(name))
             if is_allowed:
                 known.append(name)
-            elif name in members.required:
+            elif name in members.needs:
                 return []
         try:
             extras = self._extras(members, names)
         except TooLargeError:
             raise not_enforced(at.path, "names of its members need too many states: shorten the patterns") from None
+        if extras and members.least > len(members.needs) + 1:   # two members of other names may have the same name
+            most = len(members.needs) + 1
+            why = f"where names may repeat, at most {most} can be enforced: require more names, or list all of them"
+            raise not_enforced(f"{at.path}/minProperties", why)
         if self.any_order and len(known) > 1:
             return self._in_any_order(at, members, known, extras)
         return self._in_order(members, known, extras)
@@ -321,8 +384,9 @@ class Writer:
     def _extras(self, members: Members, names: Automaton | None) -> list[Alternative]:
         """Return the pairs of names that are not known, by which patterns match."""
         patterns = [(layer, automaton, node) for layer in members.layers for automaton, node in layer.patterns]
-        if len(patterns) > 6:
+        if len(patterns) > PATTERNS_MAX:
             raise TooLargeError
+        spend(4 << len(patterns))
         listed = literal(members.known) if members.known else None
         pairs: list[Alternative] = []
         for which in product((False, True), repeat=len(patterns)):
@@ -336,7 +400,7 @@ class Writer:
             if not patterns and keys is None and listed is None:
                 pairs.append(("string", '":"', self.value(node)))
                 continue
-            keys = Text().whole() if keys is None else keys
+            keys = Text().whole if keys is None else keys
             for one, (_, automaton, _) in zip(which, patterns, strict=True):
                 keys = both(keys, automaton) if one else without(keys, automaton)
             keys = without(keys, listed) if listed else keys
@@ -345,7 +409,12 @@ class Writer:
         return pairs
 
     def _pair(self, members: Members, name: str) -> Alternative:
-        return (quoted(json.dumps(name, ensure_ascii=False) + ":"), self.value(members.of(name)))
+        """Return the rule of a member: states share it, so that its name is written once."""
+        node = members.of(name)
+        if (name, node) not in self._of_pair:
+            rule = self._of_pair[name, node] = self._rule()
+            self.rules[rule] = [(quoted(json.dumps(name, ensure_ascii=False) + ":"), self.value(node))]
+        return (self._of_pair[name, node],)
 
     def _cap(self, members: Members) -> int:
         """Return from which number of members on all are alike."""
@@ -372,7 +441,7 @@ class Writer:
             if i < len(known):
                 if not is_full:
                     parts.append((*comma, *self._pair(members, known[i]), rule(i + 1, after)))
-                if known[i] not in members.required:
+                if known[i] not in members.needs:
                     parts.append((rule(i + 1, n),))
             else:
                 parts += [(*comma, *pair, rule(i, after)) for pair in extras if not is_full]
@@ -386,7 +455,7 @@ class Writer:
         if len(known) > ANY_ORDER_MAX:
             raise refused(at.path, f"any_order: it is for at most {ANY_ORDER_MAX} properties, not {len(known)}")
         cap, top = self._cap(members), members.most
-        needed = sum(1 << i for i, name in enumerate(known) if name in members.required)
+        needed = sum(1 << i for i, name in enumerate(known) if name in members.needs)
         states: dict[tuple[int, int], str] = {(0, 0): self._rule()}
         waiting = [(0, 0)]
         while waiting:

@@ -1,0 +1,80 @@
+"""The work that compiling one schema may take, in steps, so that no schema keeps a server busy.
+
+What a cache remembers costs the same as what is made, once per schema: whether a schema compiles does not depend on
+what was compiled before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar
+
+STEPS_MAX = 1_500_000   # about half a second on the reference machine
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class OverBudgetError(Exception):
+    """A schema takes more than STEPS_MAX steps."""
+
+
+class Work:
+    """What one schema has taken so far."""
+
+    def __init__(self, most: int = STEPS_MAX) -> None:
+        self.left = most
+        self.paid: set[object] = set()
+
+
+_work: ContextVar[Work | None] = ContextVar("_work", default=None)
+
+
+@contextmanager
+def limited(most: int = STEPS_MAX) -> Iterator[Work]:
+    """Limit the steps that the block may take."""
+    work = Work(most)
+    token = _work.set(work)
+    try:
+        yield work
+    finally:
+        _work.reset(token)
+
+
+def spend(steps: int) -> None:
+    """Count steps; raise OverBudgetError if they are too many. Outside of a block of limited(), nothing is counted."""
+    work = _work.get()
+    if work is not None:
+        work.left -= steps
+        if work.left < 0:
+            raise OverBudgetError
+
+
+def remembered(make: Callable[P, T]) -> Callable[P, T]:
+    """Keep the last 64 results, each with the steps that it took."""
+
+    @lru_cache(64)
+    def kept(*args: P.args, **named: P.kwargs) -> tuple[T, int]:
+        outer = _work.get()
+        with limited(outer.left if outer else STEPS_MAX) as work:
+            before = work.left
+            try:
+                return make(*args, **named), before - work.left
+            except Exception:
+                if outer:   # what failed is not kept
+                    outer.left = work.left
+                raise
+
+    @wraps(make)
+    def made(*args: P.args, **named: P.kwargs) -> T:
+        found, steps = kept(*args, **named)   # type: ignore[arg-type]   # a cache's arguments are hashable
+        work = _work.get()
+        key = (make, args, tuple(sorted(named.items())))
+        if work is not None and key not in work.paid:
+            work.paid.add(key)
+            spend(steps)
+        return found
+
+    return made
