@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Experts:
-    """A mixture. A key that is None is left out of the file."""
+    """A mixture of experts. A field that is None has no key in the file."""
 
     n: int = 8
     n_used: int = 2
-    n_ff: int | None = None  # of an expert, as its key says; None: feed_forward_length
-    says_width: bool = False  # the file has the key, if n_ff is None
+    n_ff: int | None = None  # length of an expert; None: feed_forward_length
+    says_width: bool = False  # the file has a key for it even if n_ff is None
     shared: bool = False
-    shared_width: int | None = None  # of the shared expert, which there is then; None: feed_forward_length
-    says_shared: bool = False
+    shared_width: int | None = None  # a shared expert of this length; None: feed_forward_length, if shared
+    says_shared: bool = False  # the file has a key for it
     n_shared: int | None = None
     n_groups: int | None = None
     n_groups_used: int | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from random import Random
 
 from hypothesis import strategies as st
@@ -33,6 +34,7 @@ TEXTS = st.one_of(
 )
 
 
+@cache
 def by_category() -> dict[str, list[str]]:
     """Return the characters of each general category; none that this Python's Unicode has not assigned."""
     found: dict[str, list[str]] = {}

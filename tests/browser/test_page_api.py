@@ -36,18 +36,18 @@ def native(data: bytes) -> gemel.Model:
 
 
 @pytest.fixture
-def loaded(api_page: OpenPage, file: Served) -> ApiPage:
-    """An isolated page with the tiny model."""
+def threaded(api_page: OpenPage, file: Served) -> ApiPage:
+    """An isolated page with the tiny model, and threads."""
     page = api_page()
     if not page.js("return window.gemel?.info?.name === v.url", url=file.url):
         page.js(LOAD, url=file.url)
     return page
 
 
-def test_a_text_is_the_native_one(loaded: ApiPage, native: gemel.Model) -> None:
+def test_a_text_is_the_native_one(threaded: ApiPage, native: gemel.Model) -> None:
     wanted = native.generate("Once upon a time", max_tokens=80, temperature=0)
     text = wanted.read()
-    found = loaded.js("return await read(gemel.generate('Once upon a time', {max_tokens: 80, temperature: 0}))")
+    found = threaded.js("return await read(gemel.generate('Once upon a time', {max_tokens: 80, temperature: 0}))")
     result = found["result"]
     assert "".join(found["pieces"]) == text == result["text"]
     assert result["stop_reason"] == wanted.stop_reason
@@ -58,8 +58,8 @@ def test_a_text_is_the_native_one(loaded: ApiPage, native: gemel.Model) -> None:
     assert result["timings"]["decode_tok_s"] > 0
 
 
-def test_a_generation_counts_its_tokens(loaded: ApiPage) -> None:
-    counts = loaded.js(
+def test_a_generation_counts_its_tokens(threaded: ApiPage) -> None:
+    counts = threaded.js(
         "const counts = [], generation = gemel.generate('Once', {max_tokens: 80, temperature: 0, special: true});"
         "for await (const piece of generation) counts.push(generation.count);"
         "return [...counts, (await generation.result).usage.completion_tokens]"
@@ -69,12 +69,12 @@ def test_a_generation_counts_its_tokens(loaded: ApiPage) -> None:
     assert counts[-2:] == [80, 80]
 
 
-def test_options_are_pythons_by_name(loaded: ApiPage, native: gemel.Model) -> None:
+def test_options_are_pythons_by_name(threaded: ApiPage, native: gemel.Model) -> None:
     banned = {id: float("-inf") for id in range(300)}
     wanted = native.generate(
         [5, 6, 7], max_tokens=12, temperature=0.9, seed=11, top_k=0, stop=("\x00",), logit_bias=banned
     )
-    found = loaded.js(
+    found = threaded.js(
         "const logit_bias = new Map(Array.from({length: 300}, (_, id) => [id, -Infinity]));"
         "const options = {max_tokens: 12, temperature: 0.9, seed: 11, top_k: 0, stop: ['\\0'], logit_bias};"
         "const more = {n_ctx: undefined, sampling: null};"
@@ -83,16 +83,16 @@ def test_options_are_pythons_by_name(loaded: ApiPage, native: gemel.Model) -> No
     assert (found["text"], found["seed"]) == (wanted.read(), 11)
 
 
-def test_answers_keep_a_schema_and_have_natives_text(loaded: ApiPage, native: gemel.Model) -> None:
+def test_answers_keep_a_schema_and_have_natives_text(threaded: ApiPage, native: gemel.Model) -> None:
     schema = {
         "type": "object", "properties": {"on": {"type": "boolean"}, "n": {"type": "integer", "maximum": 99}},
         "required": ["on", "n"], "additionalProperties": False,
     }  # fmt: skip
     asked: dict[str, Any] = {"json_schema": schema, "max_tokens": 60, "temperature": 0}
-    text = loaded.js("return (await gemel.generate('A lamp:', v.options).result).text", options=asked)
+    text = threaded.js("return (await gemel.generate('A lamp:', v.options).result).text", options=asked)
     assert text == native.generate("A lamp:", **asked).read()
     assert set(json.loads(text)) == {"on", "n"}
-    error = loaded.js("return await caught(gemel.generate('a', {json_schema: {pattern: '(?=x)'}}).result)")
+    error = threaded.js("return await caught(gemel.generate('a', {json_schema: {pattern: '(?=x)'}}).result)")
     assert "#/pattern" in error[1]
 
 
@@ -111,23 +111,23 @@ def test_answers_keep_a_schema_and_have_natives_text(loaded: ApiPage, native: ge
         ("gemel.generate('a', {stop: () => 1}).result", "TypeError", "generate: stop is a function: pass"),
     ],
 )
-def test_errors_are_pythons_and_the_next_call_works(loaded: ApiPage, call: str, name: str, message: str) -> None:
-    found = loaded.js(f"return await caught({call})")
+def test_errors_are_pythons_and_the_next_call_works(threaded: ApiPage, call: str, name: str, message: str) -> None:
+    found = threaded.js(f"return await caught({call})")
     assert found[0] == name
     assert message in found[1]
-    assert loaded.js("return (await gemel.generate('a', {max_tokens: 1}).result).usage.completion_tokens") == 1
+    assert threaded.js("return (await gemel.generate('a', {max_tokens: 1}).result).usage.completion_tokens") == 1
 
 
-def test_a_chat_keeps_what_was_evaluated(loaded: ApiPage, native: gemel.Model) -> None:
+def test_a_chat_keeps_what_was_evaluated(threaded: ApiPage, native: gemel.Model) -> None:
     chat = native.chat(system="Be brief.")
     options = {"max_tokens": 16, "temperature": 0}
     first = chat.send("Why is the sky blue?", max_tokens=16, temperature=0)
     answer = first.read()
-    found = loaded.js("return await read(gemel.chat(v.messages, v.options))", messages=MESSAGES, options=options)
+    found = threaded.js("return await read(gemel.chat(v.messages, v.options))", messages=MESSAGES, options=options)
     assert found["result"]["text"] == "".join(found["pieces"]) == answer
     second = chat.send("And at night?", max_tokens=16, temperature=0)
     more = [*MESSAGES, {"role": "assistant", "content": answer}, {"role": "user", "content": "And at night?"}]
-    found = loaded.js("return await gemel.chat(v.messages, v.options).result", messages=more, options=options)
+    found = threaded.js("return await gemel.chat(v.messages, v.options).result", messages=more, options=options)
     assert found["text"] == second.read()
     assert found["timings"]["n_evaluated"] == second.timings.n_evaluated < len(second.prompt_ids)
 
@@ -143,10 +143,10 @@ Pass.__init__ = noted
 """
 
 
-def test_chats_and_embeddings_go_through_the_same_passes(loaded: ApiPage, native: gemel.Model) -> None:
+def test_chats_and_embeddings_go_through_the_same_passes(threaded: ApiPage, native: gemel.Model) -> None:
     asked = [[{"role": "user", "content": text}] for text in ("Hi", "Why is the sky blue?", "Count")]
     texts = ["one", "two words"]
-    answers, text, row, rows, passes = loaded.js(
+    answers, text, row, rows, passes = threaded.js(
         "await gemel.run(v.counted); const generations = v.asked.map((one) => gemel.chat(one, v.options));"
         "const text = gemel.generate('Once', v.options);"
         "const row = gemel.embed(v.texts[0]), rows = gemel.embed(v.texts);"
@@ -168,9 +168,9 @@ def test_chats_and_embeddings_go_through_the_same_passes(loaded: ApiPage, native
     assert any(n_drawn and n_read for _, n_drawn, n_read in passes)   # and an embedding beside answers
 
 
-def test_conversations_that_take_turns_are_not_evaluated_again(loaded: ApiPage) -> None:
+def test_conversations_that_take_turns_are_not_evaluated_again(threaded: ApiPage) -> None:
     begun = [[{"role": "user", "content": f"{name} asks {'why ' * 40}"}] for name in ("Ann", "Bob")]
-    first, second = loaded.js(
+    first, second = threaded.js(
         "const S = {max_tokens: 4, temperature: 0}, found = [];"
         "for (const messages of v.begun) found.push(await gemel.chat(messages, S).result);"
         "const next = v.begun.map((one, i) => [...one, {role: 'assistant', content: found[i].text}, ...v.more]);"
@@ -183,19 +183,19 @@ def test_conversations_that_take_turns_are_not_evaluated_again(loaded: ApiPage) 
         assert again["n_evaluated"] < 64
 
 
-def test_a_chats_own_options_reach_the_template(loaded: ApiPage, native: gemel.Model) -> None:
+def test_a_chats_own_options_reach_the_template(threaded: ApiPage, native: gemel.Model) -> None:
     template = "{{ greeting }}{{ messages[0]['content'] }}"
     options = {"template": template, "template_options": {"greeting": "Ahoy! "}, "max_tokens": 4, "temperature": 0}
-    found = loaded.js(
+    found = threaded.js(
         "return await gemel.chat([{role: 'user', content: 'You'}], v.options).result", options=options
     )
     chat = native.chat(template=template, greeting="Ahoy! ")
     assert found["text"] == chat.send("You", max_tokens=4, temperature=0).read()
 
 
-def test_vectors_are_the_native_ones(loaded: ApiPage, native: gemel.Model) -> None:
+def test_vectors_are_the_native_ones(threaded: ApiPage, native: gemel.Model) -> None:
     texts = ["one", "two words", "three"]
-    one, many = loaded.js(
+    one, many = threaded.js(
         "const one = await gemel.embed('one'), many = await gemel.embed(v.texts, {pooling: 'last'});"
         "return [[...one], [one instanceof Float32Array, ...many.map((row) => [...row])]]",
         texts=texts,
@@ -221,8 +221,8 @@ def test_a_stop_ends_a_generation(api_page: OpenPage, file: Served, isolated: bo
     assert 0 < result["usage"]["completion_tokens"] < 2000
 
 
-def test_leaving_the_loop_stops_that_generation_only(loaded: ApiPage) -> None:
-    left, other = loaded.js(
+def test_leaving_the_loop_stops_that_generation_only(threaded: ApiPage) -> None:
+    left, other = threaded.js(
         "const left = gemel.generate('Once', {temperature: 0});"
         "const other = gemel.generate('Twice', {max_tokens: 40, temperature: 0});"
         "for await (const piece of left) break;"
@@ -302,7 +302,7 @@ def test_the_cache_is_listed_and_emptied(api_page: OpenPage, data: bytes, served
     assert found == [[{"name": found[0][0]["name"], "size": len(data), "complete": True}], len(data), []]
 
 
-def test_a_python_cell_runs_the_desktops_program(loaded: ApiPage, file: Served, native: gemel.Model) -> None:
+def test_a_python_cell_runs_the_desktops_program(threaded: ApiPage, file: Served, native: gemel.Model) -> None:
     program = (
         "import gemel, sys\n"
         f"model = gemel.open({file.url!r})\n"
@@ -310,7 +310,7 @@ def test_a_python_cell_runs_the_desktops_program(loaded: ApiPage, file: Served, 
         "print('done', file=sys.stderr)\n"
         "model.n_layer"
     )
-    value, written = loaded.js(
+    value, written = threaded.js(
         "const written = {stdout: '', stderr: ''};"
         "const value = await gemel.run(v.program, {onOutput: (text, stream) => { written[stream] += text; }});"
         "return [value, written]",
@@ -318,23 +318,23 @@ def test_a_python_cell_runs_the_desktops_program(loaded: ApiPage, file: Served, 
     )
     assert value == "2"
     assert written == {"stdout": native.generate("Once", max_tokens=20, temperature=0).read(), "stderr": "done\n"}
-    assert loaded.js("return [await gemel.run('x = 6; model.close()'), await gemel.run('x * 7')]") == [None, "42"]
-    assert loaded.js("return await gemel.run('import asyncio\\nawait asyncio.sleep(0, \"late\")')") == "'late'"
+    assert threaded.js("return [await gemel.run('x = 6; model.close()'), await gemel.run('x * 7')]") == [None, "42"]
+    assert threaded.js("return await gemel.run('import asyncio\\nawait asyncio.sleep(0, \"late\")')") == "'late'"
 
 
-def test_a_cells_error_is_a_traceback_of_the_cell(loaded: ApiPage) -> None:
-    name, message, trace = loaded.js("return await caught(gemel.run('def f():\\n    return 1 / 0\\nf()'))")
+def test_a_cells_error_is_a_traceback_of_the_cell(threaded: ApiPage) -> None:
+    name, message, trace = threaded.js("return await caught(gemel.run('def f():\\n    return 1 / 0\\nf()'))")
     assert (name, message) == ("ZeroDivisionError", "division by zero")
     assert trace.splitlines()[1].strip() == 'File "<cell>", line 3, in <module>'
-    name, _, trace = loaded.js("return await caught(gemel.run('1 +'))")
+    name, _, trace = threaded.js("return await caught(gemel.run('1 +'))")
     assert name == "SyntaxError"
     assert "1 +" in trace
-    assert loaded.js("return (await caught(gemel.run('raise SystemExit(3)')))[0]") == "SystemExit"
+    assert threaded.js("return (await caught(gemel.run('raise SystemExit(3)')))[0]") == "SystemExit"
 
 
 @pytest.mark.parametrize("program", ["while True: pass", "import asyncio\nawait asyncio.sleep(60)"])
-def test_a_stop_ends_a_cell(loaded: ApiPage, program: str) -> None:
-    found = loaded.js(
+def test_a_stop_ends_a_cell(threaded: ApiPage, program: str) -> None:
+    found = threaded.js(
         "const running = caught(gemel.run(v.program)); setTimeout(() => gemel.stop(), 100);"
         "const [name] = await running; return [name, await gemel.run('1 + 1')]",
         program=program,

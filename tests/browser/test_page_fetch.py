@@ -35,8 +35,8 @@ def file(server: Server, data: bytes) -> Served:
 
 
 @pytest.fixture
-def loaded(api_page: OpenPage, file: Served) -> ApiPage:
-    """A page with the tiny model; Python and the model stay."""
+def threaded(api_page: OpenPage, file: Served) -> ApiPage:
+    """An isolated page with the tiny model, and threads; Python and the model stay."""
     page = api_page()
     if not page.js("return window.gemel?.info?.name === v.url", url=file.url):
         page.js(LOAD, url=file.url)
@@ -77,8 +77,8 @@ def test_without_a_model_there_is_none(api_page: OpenPage) -> None:
     assert (found[1], found[2]["error"]["code"]) == (404, "model_not_found")
 
 
-def test_methods_headers_and_addresses_reach_the_app(loaded: ApiPage) -> None:
-    found = loaded.js(
+def test_methods_headers_and_addresses_reach_the_app(threaded: ApiPage) -> None:
+    found = threaded.js(
         "const tell = async (answer) => [answer.status, answer.headers.get('allow'), await answer.text()];"
         "return ["
         "    await tell(await gemel.fetch('/v1/models', {method: 'HEAD'})),"
@@ -98,14 +98,14 @@ def test_methods_headers_and_addresses_reach_the_app(loaded: ApiPage) -> None:
 
 
 @pytest.mark.parametrize("way", ["abort", "cancel", "stop", "leave"])
-def test_who_leaves_a_stream_ends_its_work(loaded: ApiPage, way: str) -> None:
+def test_who_leaves_a_stream_ends_its_work(threaded: ApiPage, way: str) -> None:
     leave = {
         "abort": "abort.abort(new Error('enough'))",
         "cancel": "await reader.cancel()",
         "stop": "gemel.stop()",
         "leave": "abort.abort()",
     }[way]
-    found = loaded.js(
+    found = threaded.js(
         ASK + "const abort = new AbortController();"
         "const answer = await ask('/v1/completions', v.body, {signal: abort.signal});"
         "const reader = answer.body.getReader(); let n = 0;"
@@ -121,8 +121,8 @@ def test_who_leaves_a_stream_ends_its_work(loaded: ApiPage, way: str) -> None:
     assert found[2] == 200
 
 
-def test_who_leaves_before_the_answer_ends_its_work_as_well(loaded: ApiPage) -> None:
-    found = loaded.js(
+def test_who_leaves_before_the_answer_ends_its_work_as_well(threaded: ApiPage) -> None:
+    found = threaded.js(
         ASK + "const abort = new AbortController();"
         "const answer = caught(ask('/v1/completions', {...v.body, stream: false}, {signal: abort.signal}));"
         "setTimeout(() => abort.abort(), 50);"
@@ -134,8 +134,8 @@ def test_who_leaves_before_the_answer_ends_its_work_as_well(loaded: ApiPage) -> 
     assert found[1] < 1900
 
 
-def test_another_model_ends_requests_with_the_apis_error(loaded: ApiPage, served: Serve, data: bytes) -> None:
-    found = loaded.js(
+def test_another_model_ends_requests_with_the_apis_error(threaded: ApiPage, served: Serve, data: bytes) -> None:
+    found = threaded.js(
         ASK + "const stream = await ask('/v1/completions', v.body);"
         "const whole = ask('/v1/completions', {...v.body, stream: false});"
         "const reading = stream.text();"
@@ -153,9 +153,9 @@ def test_another_model_ends_requests_with_the_apis_error(loaded: ApiPage, served
     assert found[4] == 200
 
 
-def test_it_answers_while_the_pages_own_calls_run(loaded: ApiPage, file: Served) -> None:
+def test_it_answers_while_the_pages_own_calls_run(threaded: ApiPage, file: Served) -> None:
     body = {"model": "tiny", "messages": HELLO, "temperature": 0, "max_tokens": 12}
-    found = loaded.js(
+    found = threaded.js(
         "await gemel.load(v.url);" + ASK + "const own = gemel.generate('Once', {max_tokens: 60, temperature: 0});"
         "const answer = await (await ask('/v1/chat/completions', v.body)).json();"
         "return [(await own.result).usage.completion_tokens, answer.choices[0].message.content]",

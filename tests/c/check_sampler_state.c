@@ -1,8 +1,7 @@
 // Samplers saved and restored, and their seeds: a restored one goes on as the saved one; other bytes are refused.
 #include "sampler_checks.h"
-#include <stddef.h>
 
-enum { N = 300, ROOM = 4096, HEADER = 48 };
+enum { N = 300 };
 
 static float rows[7][N];   // different logits for each step
 static void fill_rows(void) {
@@ -25,30 +24,6 @@ static gemel_sampler *every_penalty(int last_n, int dry_last_n) {
     set(s, GEMEL_SAMPLER_PENALTY_LAST_N, last_n), set(s, GEMEL_SAMPLER_DRY_LAST_N, dry_last_n);
     set(s, GEMEL_SAMPLER_DRY_MULTIPLIER, 0.8), set(s, GEMEL_SAMPLER_DRY_ALLOWED_LENGTH, 1);
     return s;
-}
-
-static char err[1024];
-static uint8_t bytes_of[ROOM];
-static size_t save(const gemel_sampler *s) {
-    CHECK(gemel_sampler_save_size(s) <= ROOM);
-    CHECK_EQ_INT(gemel_sampler_save(s, bytes_of, ROOM), GEMEL_OK);
-    return gemel_sampler_save_size(s);
-}
-static int restore(gemel_sampler *s, size_t size) {
-    err[0] = 0;
-    int code = gemel_sampler_restore(s, bytes_of, size, err, sizeof err);
-    CHECK((code == 0) == (err[0] == 0));
-    return code;
-}
-// Make the checksum fit the bytes.
-static void seal(size_t size) {
-    uint64_t h = 0xcbf29ce484222325u, word;
-    for (size_t i = 16; i < size; i += 8) {
-        memcpy(&word, bytes_of + i, 8);
-        h = (h ^ word) * 0x100000001b3u;
-        h ^= h >> 29;
-    }
-    memcpy(bytes_of + 8, &h, 8);
 }
 
 static void a_restored_sampler_goes_on_as_if_it_had_never_stopped(void) {

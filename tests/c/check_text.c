@@ -191,7 +191,6 @@ static void an_unknown_rule_is_not_guessed(void) {
     CHECK(pretok_find("llama3", 6));
 }
 
-// For any bytes, words are not empty and lie end to end.
 static void groups_of_digits_are_counted_from_the_right(void) {
     CHECK_EQ_STR(split("tiny_aya", "1234567 12 12345ab 1234_"), "1|234|567| |12| |123|45|ab| |123|4|_");
     CHECK_EQ_STR(split("tiny_aya", "  12345ab"), " | |123|45|ab");
@@ -217,6 +216,7 @@ static void chameleon_keeps_markers_and_indents_apart(void) {
     CHECK_EQ_STR(split("chameleon", "\tif      x:"), "\t|if|    |  |x|:");
 }
 
+// For any bytes, words are not empty and lie end to end.
 static void words_cover_any_bytes(void) {
     size_t n_pres = 0;
     while (pretok_at(n_pres)) n_pres++;

@@ -1,5 +1,5 @@
 // Pieces that are text: unigram with its normaliser, BPE over characters; tokens that take white space away.
-// test_tokenizer.py compares them with others.
+// tests/python/test_pieces_of_text.py compares them with others.
 #include "toy.h"
 
 // ---- Unigram -------------------------------------------------------------------------------------------------------

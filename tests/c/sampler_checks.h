@@ -1,4 +1,4 @@
-// What checks of the sampler share: one with every step off, and a row of known probabilities.
+// What checks of the sampler share: one with every step off, a row of known probabilities, saved samplers.
 #pragma once
 #include "toy.h"
 #include "../../core_c/src/sample/sampler.h"
@@ -49,3 +49,34 @@ static inline int greedy(gemel_sampler *s, const float *logits) {
 // Logits of the probabilities 1/2, 1/4, 1/8, ..., the last one twice, at ids 0, 1, 2, ...
 #define LN2 0.693147180559945f
 static const float halves[6] = {-1 * LN2, -2 * LN2, -3 * LN2, -4 * LN2, -5 * LN2, -5 * LN2};
+
+// ---- Saved samplers ------------------------------------------------------------------------------------------------
+
+enum { ROOM = 8192, HEADER = 48 };
+
+static char err[1024];
+static uint8_t bytes_of[ROOM];
+
+static inline size_t save(const gemel_sampler *s) {
+    CHECK(gemel_sampler_save_size(s) <= ROOM);
+    CHECK_EQ_INT(gemel_sampler_save(s, bytes_of, ROOM), GEMEL_OK);
+    return gemel_sampler_save_size(s);
+}
+
+static inline int restore(gemel_sampler *s, size_t size) {
+    err[0] = 0;
+    int code = gemel_sampler_restore(s, bytes_of, size, err, sizeof err);
+    CHECK((code == 0) == (err[0] == 0));
+    return code;
+}
+
+// Make the checksum fit the bytes.
+static inline void seal(size_t size) {
+    uint64_t h = 0xcbf29ce484222325u, word;
+    for (size_t i = 16; i < size; i += 8) {
+        memcpy(&word, bytes_of + i, 8);
+        h = (h ^ word) * 0x100000001b3u;
+        h ^= h >> 29;
+    }
+    memcpy(bytes_of + 8, &h, 8);
+}

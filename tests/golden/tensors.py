@@ -63,16 +63,6 @@ MPT = {
 }  # fmt: skip
 
 
-DEEPSEEK2 = {
-    **LLAMA, "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm",
-    "attn_q_b": "self_attn.q_b_proj", "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
-    "attn_kv_a_norm": "self_attn.kv_a_layernorm", "attn_kv_b": "self_attn.kv_b_proj",
-    "ffn_gate_inp": "mlp.gate", "exp_probs_b": "mlp.gate.e_score_correction_bias",
-    "ffn_gate_up_exps": "mlp.experts.gate_up_proj", "ffn_down_exps": "mlp.experts.down_proj",
-    **{f"ffn_{one}_shexp": f"mlp.shared_experts.{one}_proj" for one in ("gate", "up", "down")},
-}  # fmt: skip
-
-
 def halves(t: TinyModel, weights: Weights) -> Weights:
     """Reorder the rows of q and k from GGUF's neighbouring pairs to transformers' order, first halves first."""
     out = dict(weights)
@@ -177,6 +167,11 @@ QWEN2MOE = {
     **LLAMA, **{name: other.replace("shared_experts", "shared_expert") for name, other in SHARED.items()},
     "ffn_gate_inp_shexp": "mlp.shared_expert_gate",
 }  # fmt: skip
+DEEPSEEK2 = {
+    **LLAMA, **SHARED, "attn_q_a": "self_attn.q_a_proj", "attn_q_a_norm": "self_attn.q_a_layernorm",
+    "attn_q_b": "self_attn.q_b_proj", "attn_kv_a_mqa": "self_attn.kv_a_proj_with_mqa",
+    "attn_kv_a_norm": "self_attn.kv_a_layernorm", "attn_kv_b": "self_attn.kv_b_proj",
+}  # fmt: skip
 GLM4MOE = {**LLAMA, **SHARED, "post_attention_norm": "post_attention_layernorm"}
 ERNIE_MOE = {**LLAMA, **SHARED, "exp_probs_b": "mlp.gate.moe_statics.e_score_correction_bias"}
 HUNYUAN_MOE = {
@@ -229,7 +224,7 @@ def granite_experts(t: TinyModel, weights: Weights) -> Weights:
 
 
 def ernie_experts(t: TinyModel, weights: Weights) -> Weights:
-    """Write the biases of choice as rows; where there are none, zeros."""
+    """Write the biases of choice as rows. If the file has none, write zeros."""
     out = gate_up(weights)
     for name in list(out):
         if name.endswith(".ffn_gate_inp.weight"):

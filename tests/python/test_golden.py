@@ -86,7 +86,7 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *((f"{arch}, plain", "pairs", mistakes.pairs) for arch, row in ARCHS.items() if row.rope != "NONE"),
     *((f"{arch}, plain", "epsilon", mistakes.epsilon) for arch in ARCHS if "gemma" not in arch),
     *((f"{arch}, untied", "epsilon", mistakes.epsilon) for arch in ("gemma", "gemma2", "gemma3")),
-    ("gemma4, a large epsilon", "epsilon", mistakes.epsilon),   # its q, k and v are normed: it hardly sees another one
+    ("gemma4, a large epsilon", "epsilon", mistakes.epsilon),   # normalised q, k and v hide a small one
     *((f"{arch}, plain", "RMS", mistakes.rms_for_layer) for arch, row in ARCHS.items() if row.norm == "LAYER"),
     *((f"{arch}, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm"))
       for arch in ("qwen3", "gemma3", "olmo2") for one in "qk"),
@@ -248,7 +248,7 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *all_biases("phimoe", "attn_q attn_k attn_v attn_output attn_norm ffn_norm output_norm. output."),
     ("phimoe, plain", "softmax", mistakes.mixtures(lambda x: replace(x, route="SOFTMAX", normed=True))),
     ("phimoe, plain", "a window wider by 1", mistakes.window(1)),
-    *((f"{arch}, plain", "all rotated", mistakes.ropes(n_rot=16)) for arch in ("glm4moe",)),
+    ("glm4moe, plain", "all rotated", mistakes.ropes(n_rot=16)),
     ("minimax-m2, plain", "all rotated", mistakes.ropes(n_rot=24)),
     *((f"{arch}, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm"))
       for arch in ("qwen3moe", "olmoe", "hunyuan-moe", "dots1", "minimax-m2") for one in "qk"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 
 import gemel
@@ -149,12 +148,14 @@ def test_a_mask_is_that_of_the_reference(words: Words, data: st.DataObject) -> N
 
 
 def test_an_answer_of_a_grammar_is_of_that_form(model: gemel.Model) -> None:
+    form, stopped = r"[0-9]{3}-[a-f]+!", 0
     for seed in range(5):
-        generation = model.generate("the", regex=r"[0-9]{3}-[a-f]+!", max_tokens=40, seed=seed, temperature=1.5)
+        generation = model.generate("the", regex=form, max_tokens=40, seed=seed, temperature=1.5)
         text = generation.read()
         assert generation.stop_reason in ("stop", "length")
-        if generation.stop_reason == "stop":
-            assert re.fullmatch(r"[0-9]{3}-[a-f]+!", text)
+        stopped += generation.stop_reason == "stop"
+        assert re.fullmatch(form if generation.stop_reason == "stop" else r"[0-9]{3}-[a-f]*", text)
+    assert stopped > 0
 
 
 def test_an_answer_ends_where_nothing_can_follow(model: gemel.Model) -> None:
@@ -182,15 +183,15 @@ def test_an_answer_may_end_by_an_id_where_the_grammar_may_end(model: gemel.Model
 
 def test_json_that_ends_is_json(model: gemel.Model) -> None:
     with model.grammar(JSON) as grammar:
-        ended = 0
-        for seed in range(12):
-            generation = model.generate("the", grammar=grammar, max_tokens=120, seed=seed, temperature=1)
-            text = generation.read()
-            assert grammar.begins(text)
-            if generation.stop_reason != "length":
-                json.loads(text)
-                ended += 1
-        assert ended > 2
+        generations = [
+            model.generate("the", grammar=grammar, max_tokens=120, seed=seed, temperature=1) for seed in range(12)
+        ]
+        texts = [generation.read() for generation in generations]
+        ended = [text for text, one in zip(texts, generations, strict=True) if one.stop_reason != "length"]
+        assert all(map(grammar.begins, texts))
+    assert len(ended) > 2
+    for text in ended:
+        json.loads(text)
 
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "spm"])
@@ -260,26 +261,39 @@ def test_a_sampler_of_a_step_takes_a_grammar(model: gemel.Model) -> None:
 # ---- Hostile grammars ------------------------------------------------------------------------------------------------
 
 
+TOO_AMBIGUOUS = "it reads the answer in more ways than memory and time allow"
+REFUSED = {   # what is said, and of which grammar
+    "column 13: {5,1}: the least number is over the most": 'root ::= "a"{5,1}',
+    "column 50009: this parenthesis is not closed": "root ::= " + "(" * 50_000,
+    "the grammar is too large: it has over": "root ::= " + " | ".join(f'"x{i}"' for i in range(1_000_000)),
+}
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_a_hostile_grammar_is_refused(model: gemel.Model, words: str) -> None:
+    with pytest.raises(gemel.GrammarError, match=re.escape(words)):
+        model.grammar(REFUSED[words])
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("root ::= " + "(" * 50_000 + '"a"' + ")" * 50_000, "a"),
+        ('root ::= (("a" | "a" "a")* ){50} "b"', "ab"),
+        ('root ::= "a" root root | "a"', "a"),
+        ("\n".join(f'a{i} ::= a{i + 1} | "x"' for i in range(20_000)) + '\na20000 ::= "y"\nroot ::= a0', "y"),
+    ],
+    ids=["parentheses", "ways to repeat", "a rule that grows", "a chain of rules"],
+)
+def test_a_grammar_that_looks_hostile_is_answered(model: gemel.Model, text: str, answer: str) -> None:
+    assert model.generate("the", grammar=text, max_tokens=3, temperature=0).read() == answer
+
+
 @pytest.mark.parametrize(
     "text",
-    [
-        'root ::= "a"{5,1}',
-        "root ::= " + "(" * 50_000,
-        "root ::= " + "(" * 50_000 + '"a"' + ")" * 50_000,
-        "root ::= " + " | ".join(f'"x{i}"' for i in range(1_000_000)),
-        'root ::= ("a"? ){1000} "b"',
-        'root ::= (("a" | "a" "a")* ){50} "b"',
-        'root ::= "a" root root | "a"',
-        "root ::= " + " ".join(["a"] * 20_000) + '\na ::= "x"?',
-        "\n".join(f'a{i} ::= a{i + 1} | "x"' for i in range(20_000)) + '\na20000 ::= "y"\nroot ::= a0',
-    ],
-    ids=range(9),
+    ['root ::= ("a"? ){1000} "b"', "root ::= " + " ".join(["a"] * 20_000) + '\na ::= "x"?'],
+    ids=["optional texts", "optional rules"],
 )
-def test_a_hostile_grammar_is_answered_within_a_second(model: gemel.Model, text: str) -> None:
-    start = time.process_time()
-    try:
-        with model.grammar(text) as grammar:
-            model.generate("the", grammar=grammar, max_tokens=3, temperature=0).read()
-    except gemel.GrammarError:
-        pass
-    assert time.process_time() - start < 1
+def test_an_answer_that_can_be_read_in_too_many_ways_is_an_error(model: gemel.Model, text: str) -> None:
+    with model.grammar(text) as grammar, pytest.raises(gemel.GrammarError, match=TOO_AMBIGUOUS):
+        model.generate("the", grammar=grammar, max_tokens=3, temperature=0).read()
