@@ -30,13 +30,15 @@ site: assets  ## the same page for any static host, into build/site; MODELS="nam
 
 test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 
-# In three parts, two at a time: most tests use one CPU. What a part prints is shown when it has ended.
-part_tabs = tests/browser tests/wasm
-part_builds = $(patsubst %,tests/python/test_%.py,c_checks cross fuzz install)
-part_rest = tests/python tests/web $(part_builds:%=--ignore=%)
+# In parts, two at a time, the longest first: most tests use one CPU. What a part prints is shown when it has ended.
+part_tabs = tests/browser
+part_checks = tests/python/test_c_checks.py
+part_builds = $(patsubst %,tests/python/test_%.py,cross fuzz install)
+part_rest = tests/python tests/web $(patsubst %,--ignore=%,$(part_checks) $(part_builds))
+part_wasm = tests/wasm
 pytest: $(VENV)/dev
 	@rm -f build/test-*.log; mkdir -p build
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 pytest-tabs pytest-builds pytest-rest
+	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(patsubst %,pytest-%,tabs checks rest builds wasm)
 	@grep -qE "[0-9]+ (passed|skipped)" build/test-*.log || { echo "no test was chosen"; exit 1; }
 
 pytest-%: $(VENV)/dev   # pytest returns 5 when PYTEST_ARGS chose no test of a part

@@ -8,6 +8,7 @@ from unittest import mock
 
 import assets
 import building
+import filelock
 import pyodide_wheel
 import pytest
 import zig_build
@@ -21,17 +22,18 @@ MICROPIP = "micropip==0.11.1"
 
 def npm(source: Path, folder: Path) -> Path:
     """Install what a folder's package-lock.json pins, once, and return node_modules; skip where it can't be had."""
-    lock, installed = source / "package-lock.json", folder / "installed.json"
-    if not installed.is_file() or installed.read_bytes() != lock.read_bytes():
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copyfile(source / name, folder / name)
-        script = building.node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-        command: list[str | Path] = [building.node(), script] if script.is_file() else ["npm"]
-        done = building.execute([*command, "ci", "--ignore-scripts", "--prefix", folder])
-        if done.returncode:
-            building.lacking(f"what {lock} names could not be fetched: {done.stdout[-2000:]}")
-        shutil.copyfile(lock, installed)
+    folder.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(folder / ".lock"):   # processes take turns
+        lock, installed = source / "package-lock.json", folder / "installed.json"
+        if not installed.is_file() or installed.read_bytes() != lock.read_bytes():
+            for name in ("package.json", "package-lock.json", ".npmrc"):
+                shutil.copyfile(source / name, folder / name)
+            script = building.node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+            command: list[str | Path] = [building.node(), script] if script.is_file() else ["npm"]
+            done = building.execute([*command, "ci", "--ignore-scripts", "--prefix", folder])
+            if done.returncode:
+                building.lacking(f"what {lock} names could not be fetched: {done.stdout[-2000:]}")
+            shutil.copyfile(lock, installed)
     return folder / "node_modules"
 
 
@@ -48,7 +50,9 @@ def gemel(compiler: str = "") -> Path:
     if compiler == "emcc" and not shutil.which("emcc"):
         pytest.skip("emcc is not on PATH")
     try:
-        return pyodide_wheel.build(FOLDER / compiler, compiler=compiler)
+        FOLDER.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(FOLDER / f".{compiler}.lock"):   # processes take turns
+            return pyodide_wheel.build(FOLDER / compiler, compiler=compiler)
     except zig_build.BuildError as error:
         if "is not installed" in str(error):
             building.lacking(str(error))
