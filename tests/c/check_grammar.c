@@ -1,7 +1,7 @@
 // Grammars: which texts and ids they allow, what is refused and where, and that neither a grammar nor an answer can
 // take much time or memory. tests/python/test_grammar.py compares masks with a slow reference.
 #include "toy.h"
-#include "../../core_c/src/grammar/grammar.h"
+#include "../../core_c/src/grammar/mask.h"
 #include "../../core_c/src/grammar/names.h"
 #include "../../core_c/src/sample/sampler.h"
 
@@ -188,9 +188,8 @@ static void mistakes_are_named_with_their_place(void) {
 // ---- Ids -----------------------------------------------------------------------------------------------------------
 
 static mask *begin(const gemel_grammar *g) {
-    words *w = bytes_and_more();
     mask *k = malloc(sizeof *k);
-    CHECK_EQ_INT(mask_open(k, &g->rules, w->t, w->o.t, 0), GEMEL_OK);
+    CHECK_EQ_INT(mask_open(k, g, 0), GEMEL_OK);
     return k;
 }
 static void end(mask *k, gemel_grammar *g) {

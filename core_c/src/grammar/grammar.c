@@ -5,11 +5,12 @@
 #include "../text/array.h"
 #include "builder.h"
 #include "gbnf.h"
+#include "mask.h"
 #include "regex.h"
 
 void gemel_grammar_close(gemel_grammar *g) {
     if (!g) return;
-    rules_close(&g->rules);
+    rules_close(&g->rules), twins_close(&g->twins);
     free(g);
 }
 
@@ -55,6 +56,8 @@ static int finish(gemel_grammar **out, const tokenizer *t, const text_tree *word
     if (!g) return fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
     g->words = words, g->tok = t;
     int code = builder_finish(b, &g->rules, e);
+    if (code == 0 && twins_open(&g->twins, &g->rules, words->depth) < 0)
+        code = fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
     if (code < 0) gemel_grammar_close(g);
     else *out = g;
     return code;
@@ -91,7 +94,7 @@ int gemel_grammar_match(const gemel_grammar *g, const char *text, size_t size) {
     if (!g || (!text && size)) return GEMEL_E_ARGUMENT;
     mask *k = array_new(1, sizeof *k);
     if (!k) return GEMEL_E_MEMORY;
-    int code = mask_open(k, &g->rules, g->words, g->tok, 0);
+    int code = mask_open(k, g, 0);
     if (code == 0) code = mask_take_text(k, (const uint8_t *)text, size);
     if (code == 0) code = GEMEL_MATCH_BEGINS | (matcher_may_end(&k->m, k->m.now) ? GEMEL_MATCH_WHOLE : 0);
     else if (code == GEMEL_E_ARGUMENT) code = 0;

@@ -1,9 +1,12 @@
 // A grammar for answers of one vocabulary: rules made from a source, and the tree of the vocabulary's texts. Immutable.
 #pragma once
-#include "mask.h"
+#include "rules.h"
+#include "text_tree.h"
+#include "twins.h"
 
 struct gemel_grammar {
     rules rules;
+    twins twins;   // for the longest text of the vocabulary
     const text_tree *words;
     const tokenizer *tok;
 };

@@ -4,20 +4,29 @@
 #include <string.h>
 #include "../text/array.h"
 
-enum { KEEP_FROM = 1024, KEEP_WHOLE_FROM = 8192 };   // nodes that walks meet: results of fewer are not kept
+enum {
+    KEEP_FROM = 1024,   // nodes that walks meet: results of fewer are not kept
+    KEEP_WHOLE_FROM = 8192,
+    WIDE = 16,        // a state is wide when more than 1/16 of the tree is under its holes
+    FRAMES_MAX = 4,   // of a wide state that are looked at one by one
+    TOPS_MAX = 32,    // of a place; those of a larger one are walked together
+};
 
-int mask_open(mask *k, const rules *r, const text_tree *t, const tokenizer *tok, int is_message) {
-    size_t n_vocab = (size_t)tokenizer_n_vocab(tok), depth = t->depth + 1;
-    *k = (mask){.t = t, .tok = tok, .drops_space = is_message};
-    k->n_words = (n_vocab + 31) / 32;
+int mask_open(mask *k, const gemel_grammar *g, int is_message) {
+    const text_tree *t = g->words;
+    const rules *r = &g->rules;
+    size_t depth = t->depth + 1;
+    *k = (mask){.t = t, .tok = g->tok, .twins = &g->twins, .drops_space = is_message, .n_words = t->n_words};
     size_t slot = k->n_words + MASK_HOLES, all = slot * (MASK_SLOTS + 1) + k->n_words * MASK_WHOLES;
     int code = matcher_open(&k->m, r);
     k->memory = array_new(all, sizeof *k->memory);
-    k->bits = array_zero(k->n_words, sizeof *k->bits), k->slot_of = array_zero(r->n_states, 1);
+    k->bits = array_zero(k->n_words, sizeof *k->bits), k->is_wide = array_zero(r->n_states, 1);
     k->path = array_new(depth, sizeof *k->path), k->rows = array_new(depth, sizeof *k->rows);
     k->text = array_new(depth, 1);
+    if (g->twins.top) k->twin_of = array_zero(SETS_MAX, sizeof *k->twin_of);
     if (code) return code;
-    if (!k->memory || !k->bits || !k->slot_of || !k->path || !k->rows || !k->text) return GEMEL_E_MEMORY;
+    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || (g->twins.top && !k->twin_of))
+        return GEMEL_E_MEMORY;
     for (int i = 0; i <= MASK_SLOTS; i++) {
         mask_slot *s = i < MASK_SLOTS ? &k->slots[i] : &k->scratch;
         s->bits = k->memory + slot * (size_t)i, s->holes = s->bits + k->n_words;
@@ -29,7 +38,7 @@ int mask_open(mask *k, const rules *r, const text_tree *t, const tokenizer *tok,
 
 void mask_close(mask *k) {
     matcher_close(&k->m);
-    free(k->memory), free(k->bits), free(k->slot_of), free(k->path), free(k->rows), free(k->text);
+    free(k->memory), free(k->bits), free(k->is_wide), free(k->twin_of), free(k->path), free(k->rows), free(k->text);
 }
 
 void mask_begin(mask *k) {
@@ -47,15 +56,23 @@ static void allow_all(const text_tree *t, uint32_t node, uint32_t *bits) {
     for (int32_t id = t->nodes[node].id; id >= 0; id = t->same[id]) allow(bits, id);
 }
 
-// Allow the ids under a node, at which the set is what is left. holes: where to note holes, or NULL. Returns the number
-// of nodes met.
-static uint32_t walk(mask *k, uint32_t top, uint32_t set, uint32_t *bits, uint32_t *holes, uint32_t *n_holes) {
+static int is_cut(const mask_slot *s) { return s->n_holes > MASK_HOLES; }
+
+static void note_hole(const mask *k, mask_slot *s, uint32_t node) {
+    if (s->n_holes < MASK_HOLES) s->holes[s->n_holes] = node;
+    s->n_holes++, s->n_under += k->t->nodes[node].skip - node;
+    if (s->frame == STATE_HOLE && s->n_under > k->t->n / WIDE) s->n_holes = MASK_HOLES + 1;
+}
+
+// Allow the ids under a node, at which the set is what is left. holes_of: the slot whose holes are noted, or NULL; it
+// ends the walk when they are too many.
+static void walk(mask *k, uint32_t top, uint32_t set, uint32_t *bits, mask_slot *holes_of) {
     matcher *m = &k->m;
     const tree_node *nodes = k->t->nodes;
     const uint8_t *class_of = m->r->class_of;
     uint32_t met = 0, end = nodes[top].skip;
     k->path[nodes[top].depth] = set, k->rows[nodes[top].depth] = set ? matcher_row(m, set) : NULL;
-    if (!set) return 0;
+    if (!set) return;
     for (uint32_t i = top + 1; i < end; met++) {
         const tree_node *n = &nodes[i];
         uint32_t class = class_of[n->byte], *row = k->rows[n->depth - 1];
@@ -68,68 +85,107 @@ static uint32_t walk(mask *k, uint32_t top, uint32_t set, uint32_t *bits, uint32
         if (n->id >= 0) allow_all(k->t, i, bits);
         if (n->skip > i + 1) {
             k->path[n->depth] = next, k->rows[n->depth] = matcher_row(m, next);
-            if (holes && matcher_has_hole(m, next) && ++*n_holes <= MASK_HOLES) holes[*n_holes - 1] = i;
+            if (holes_of && matcher_has_hole(m, next)) {
+                note_hole(k, holes_of, i);
+                if (is_cut(holes_of)) break;
+            }
         }
         i++;
     }
-    k->n_met += met;
-    return met;
+    k->n_met += met, m->work += met;
 }
 
-// What a state allows with any stacks under it.
-static const mask_slot *local(mask *k, uint32_t q) {
-    matcher *m = &k->m;
+// ---- Texts ---------------------------------------------------------------------------------------------------------
+
+// The stacks of a slot: STATE_HOLE stands for what is not known.
+static uint32_t slot_set(mask *k, uint32_t q, uint32_t frame) {
+    stacks *s = &k->m.s;
+    entry hole = {STATE_HOLE, NO_SET}, under = {frame, NO_SET}, top = {q, NO_SET};
+    if (frame >= STATES_FIRST) under.under = stacks_set(s, &hole, 1);
+    top.under = stacks_set(s, &under, 1);
+    return stacks_set(s, &top, 1);
+}
+
+// What a state allows that returns to `frame`.
+static const mask_slot *local(mask *k, uint32_t q, uint32_t frame) {
     mask_slot *s = &k->scratch;
-    if (k->slot_of[q]) return &k->slots[k->slot_of[q] - 1];
-    entry hole = {STATE_HOLE, NO_SET}, top = {q, NO_SET};
-    top.under = stacks_set(&m->s, &hole, 1);
+    for (int i = 0; i < MASK_SLOTS; i++)
+        if (k->slots[i].state == q && k->slots[i].frame == frame) return &k->slots[i];
     memset(s->bits, 0, k->n_words * sizeof *s->bits);
-    s->n_holes = 0, s->state = q;
-    uint32_t met = walk(k, 0, stacks_set(&m->s, &top, 1), s->bits, s->holes, &s->n_holes);
-    if (met < KEEP_FROM || matcher_is_stuck(m)) return s;
+    s->n_holes = s->n_under = 0, s->state = q, s->frame = frame;
+    uint32_t before = k->n_met;
+    walk(k, 0, slot_set(k, q, frame), s->bits, s);
+    if (k->n_met - before < KEEP_FROM || is_cut(s) || matcher_is_stuck(&k->m)) return s;
     mask_slot *kept = &k->slots[k->next_slot], spare = *kept;
-    if (kept->state) k->slot_of[kept->state] = 0;
     *kept = *s, *s = spare;
-    k->slot_of[q] = (uint8_t)(k->next_slot + 1);
     k->next_slot = (k->next_slot + 1) % MASK_SLOTS;
     return kept;
 }
 
-static void fill_ids(mask *k, uint32_t q) {
-    const rules *r = k->m.r;
-    for (uint32_t i = r->states[q].ids; i < r->states[q + 1].ids; i++) {
-        const id_edge *e = &r->ids[i];
-        if (!e->is_negated) allow(k->bits, e->id);
-        for (int32_t id = 0, n = tokenizer_n_vocab(k->tok); e->is_negated && id < n; id++)
-            if (id != e->id && !tokenizer_is_eog(k->tok, id)) allow(k->bits, id);
-    }
-}
-
-static void fill_ends(mask *k) {
-    for (int32_t id = 0, n = tokenizer_n_vocab(k->tok); id < n; id++)
-        if (tokenizer_is_eog(k->tok, id)) allow(k->bits, id);
-}
-
-static void fill_texts(mask *k, entry top) {
+// Add what a slot allows with these stacks under it. 0: it is cut, and the walk has to begin at the root.
+static int add_slot(mask *k, const mask_slot *s, uint32_t frames) {
     matcher *m = &k->m;
-    const mask_slot *s = local(k, top.state);
+    if (is_cut(s)) return 0;
     for (size_t i = 0; i < k->n_words; i++) k->bits[i] |= s->bits[i];
-    uint32_t under = s->n_holes && !matcher_is_stuck(m) ? matcher_return(m, top.under) : NO_SET;
-    if (!under || matcher_must_end(m, under)) return;
-    if (s->n_holes > MASK_HOLES) (void)walk(k, 0, stacks_set(&m->s, &top, 1), k->bits, NULL, NULL);
-    else
-        for (uint32_t i = 0; i < s->n_holes; i++) (void)walk(k, s->holes[i], under, k->bits, NULL, NULL);
+    uint32_t under = s->n_holes && !matcher_is_stuck(m) ? matcher_return(m, frames) : NO_SET;
+    if (!under || matcher_must_end(m, under)) return 1;
+    for (uint32_t i = 0; i < s->n_holes && !matcher_is_stuck(m); i++) walk(k, s->holes[i], under, k->bits, NULL);
+    return 1;
+}
+
+// By the state alone; where its rule may end nearly everywhere, as that of a character, by what it returns to, too.
+static void add_top(mask *k, entry top) {
+    stacks *s = &k->m.s;
+    if (!k->is_wide[top.state]) {
+        if (add_slot(k, local(k, top.state, STATE_HOLE), top.under)) return;
+        k->is_wide[top.state] = !matcher_is_stuck(&k->m);
+    }
+    uint32_t n = stacks_count(s, top.under), i = 0;
+    while (i < n && n <= FRAMES_MAX) {
+        entry frame = stacks_at(s, top.under)[i];
+        if (!add_slot(k, local(k, top.state, frame.state), frame.under)) break;
+        i++;
+    }
+    if (i < n && !matcher_is_stuck(&k->m)) walk(k, 0, stacks_set(s, &top, 1), k->bits, NULL);
+}
+
+static int find_whole(mask *k, uint32_t set) {
+    for (int i = 0; i < MASK_WHOLES; i++) {
+        const mask_whole *w = &k->wholes[i];
+        if (w->set != set || w->age != k->m.age) continue;
+        memcpy(k->bits, w->bits, k->n_words * sizeof *k->bits);
+        return 1;
+    }
+    return 0;
+}
+
+static void keep_whole(mask *k, uint32_t set) {
+    if (k->n_met < KEEP_WHOLE_FROM || matcher_is_stuck(&k->m)) return;
+    mask_whole *w = &k->wholes[k->next_whole];
+    w->set = set, w->age = k->m.age;
+    memcpy(w->bits, k->bits, k->n_words * sizeof *k->bits);
+    k->next_whole = (k->next_whole + 1) % MASK_WHOLES;
+}
+
+static void add_texts(mask *k, uint32_t set) {
+    stacks *s = &k->m.s;
+    uint32_t n = stacks_count(s, set);
+    if (!set || find_whole(k, set)) return;
+    for (uint32_t i = 0; i < n && n <= TOPS_MAX && !matcher_is_stuck(&k->m); i++)
+        if (stacks_at(s, set)[i].state >= STATES_FIRST) add_top(k, stacks_at(s, set)[i]);
+    if (n > TOPS_MAX) walk(k, 0, set, k->bits, NULL);
+    keep_whole(k, set);
 }
 
 // Ids that begin a message lack the first space of their text.
-static void fill_without_space(mask *k) {
+static void lack_space(mask *k) {
     const tree_node *nodes = k->t->nodes;
     uint32_t space = 1, *bits = k->scratch.bits;
     while (space < nodes[0].skip && nodes[space].byte != ' ') space = nodes[space].skip;
     if (space == nodes[0].skip) return;
     memset(bits, 0, k->n_words * sizeof *bits);
     allow_all(k->t, space, bits);
-    (void)walk(k, space, k->m.now, bits, NULL, NULL);
+    walk(k, space, k->m.now, bits, NULL);
     for (uint32_t i = space; i < nodes[space].skip; i++)
         for (int32_t id = nodes[i].id; id >= 0; id = k->t->same[id]) {
             if (!tokenizer_drops_space(k->tok, id)) continue;
@@ -138,55 +194,119 @@ static void fill_without_space(mask *k) {
         }
 }
 
-static void fill(mask *k) {
+// In one walk of all stacks, without anything that is kept.
+static void add_texts_at_once(mask *k) {
+    walk(k, 0, k->m.now, k->bits, NULL);
+    if (k->drops_space && !k->is_begun) lack_space(k);
+}
+
+// ---- Ids as such ---------------------------------------------------------------------------------------------------
+
+// All ids but those that end a generation, and but the one that is excepted, unless that is -1.
+static void allow_others(mask *k, int32_t excepted) {
+    int32_t n_vocab = tokenizer_n_vocab(k->tok);
+    int was_allowed = excepted >= 0 && mask_allows(k, excepted);
+    for (size_t i = 0; i < k->n_words; i++) k->bits[i] |= ~k->t->ends[i];
+    if (n_vocab & 31) k->bits[k->n_words - 1] &= (1u << (n_vocab & 31)) - 1;
+    if (excepted >= 0 && !was_allowed) forbid(k->bits, excepted);
+}
+
+static void add_ids(mask *k) {
     matcher *m = &k->m;
-    k->n_met = 0;
-    memset(k->bits, 0, k->n_words * sizeof *k->bits);
-    if (k->drops_space && !k->is_begun) {
-        (void)walk(k, 0, m->now, k->bits, NULL, NULL);
-        fill_without_space(k);
+    const rules *r = m->r;
+    int n_others = 0;   // 2: several ids are excepted, each by one edge, so that none is
+    int32_t excepted = -1;
+    for (uint32_t i = 0, n = stacks_count(&m->s, m->now); i < n; i++) {
+        uint32_t q = stacks_at(&m->s, m->now)[i].state;
+        for (uint32_t at = r->states[q].ids; at < r->states[q + 1].ids; at++) {
+            const id_edge *e = &r->ids[at];
+            m->work++;
+            if (!e->is_negated) allow(k->bits, e->id);
+            else if (!n_others) n_others = 1, excepted = e->id;
+            else if (excepted != e->id) n_others = 2;
+        }
     }
-    for (uint32_t i = 0; i < stacks_count(&m->s, m->now) && !matcher_is_stuck(m); i++) {
-        entry top = stacks_at(&m->s, m->now)[i];
-        if (top.state == STATE_ENDED) fill_ends(k);
-        if (top.state < STATES_FIRST) continue;
-        fill_ids(k, top.state);
-        if (!k->drops_space || k->is_begun) fill_texts(k, top);
-    }
+    if (n_others) allow_others(k, n_others == 1 ? excepted : -1);
+    if (matcher_may_end(m, m->now))
+        for (size_t i = 0; i < k->n_words; i++) k->bits[i] |= k->t->ends[i];
 }
 
-static int find_whole(mask *k) {
-    for (int i = 0; i < MASK_WHOLES; i++) {
-        const mask_whole *w = &k->wholes[i];
-        if (w->set != k->m.now || w->age != k->m.age || (k->drops_space && !k->is_begun)) continue;
-        memcpy(k->bits, w->bits, k->n_words * sizeof *k->bits);
-        return 1;
-    }
-    return 0;
+// ---- Twins ---------------------------------------------------------------------------------------------------------
+
+static void sort_entries(entry *a, uint32_t n) {
+    for (uint32_t gap = n / 2; gap; gap = gap == 2 ? 1 : gap * 5 / 11)
+        for (uint32_t i = gap; i < n; i++) {
+            entry x = a[i];
+            uint32_t j = i;
+            for (; j >= gap && a[j - gap].state > x.state; j -= gap) a[j] = a[j - gap];
+            a[j] = x;
+        }
 }
 
-static void keep_whole(mask *k) {
-    if (k->n_met < KEEP_WHOLE_FROM || (k->drops_space && !k->is_begun)) return;
-    mask_whole *w = &k->wholes[k->next_whole];
-    w->set = k->m.now, w->age = k->m.age;
-    memcpy(w->bits, k->bits, k->n_words * sizeof *k->bits);
-    k->next_whole = (k->next_whole + 1) % MASK_WHOLES;
+// The set with the first of the states that are alike; the sets under it are known.
+static uint32_t twin_set(mask *k, uint32_t set, const uint32_t *first) {
+    matcher *m = &k->m;
+    entry *made = m->result;
+    uint32_t n = stacks_count(&m->s, set), kept = 0;
+    m->work += n;
+    for (uint32_t i = 0; i < n; i++) {
+        entry one = stacks_at(&m->s, set)[i];
+        made[i] = (entry){first[one.state], one.under ? k->twin_of[one.under] : NO_SET};
+    }
+    sort_entries(made, n);
+    for (uint32_t i = 0; i < n; i++)
+        if (kept && made[kept - 1].state == made[i].state)
+            made[kept - 1].under = stacks_join(&m->s, made[kept - 1].under, made[i].under);
+        else made[kept++] = made[i];
+    return stacks_set(&m->s, made, kept);
 }
+
+// A set under `set` whose twin is not known; NO_SET: there is none.
+static uint32_t unknown_under(mask *k, uint32_t set) {
+    const stacks *s = &k->m.s;
+    for (uint32_t i = 0, n = stacks_count(s, set); i < n; i++) {
+        uint32_t under = stacks_at(s, set)[i].under;
+        k->m.work++;
+        if (under && !k->twin_of[under]) return under;
+    }
+    return NO_SET;
+}
+
+// A place whose mask is that of `now`, and of many others.
+static uint32_t place_of(mask *k) {
+    matcher *m = &k->m;
+    uint32_t *path = m->numbers, n = 0;
+    if (!k->twin_of || !m->now) return m->now;
+    if (k->twin_age != m->age) memset(k->twin_of, 0, SETS_MAX * sizeof *k->twin_of), k->twin_age = m->age;
+    path[n++] = m->now;
+    while (!matcher_is_stuck(m)) {
+        uint32_t set = path[n - 1], under = unknown_under(k, set);
+        if (under) path[n++] = under;
+        else if (n == 1) return twin_set(k, set, k->twins->top);
+        else k->twin_of[set] = twin_set(k, set, k->twins->under), n--;
+    }
+    return NO_SET;
+}
+
+// ---- The mask ------------------------------------------------------------------------------------------------------
 
 int mask_fill(mask *k) {
-    matcher_tidy(&k->m, 0);
-    if (find_whole(k)) return GEMEL_OK;
-    fill(k);
-    if (matcher_is_stuck(&k->m)) {
-        matcher_tidy(&k->m, 1);
-        fill(k);
+    matcher *m = &k->m;
+    matcher_tidy(m, 0);
+    k->n_met = 0;
+    memset(k->bits, 0, k->n_words * sizeof *k->bits);
+    if (k->drops_space && !k->is_begun) add_texts_at_once(k);
+    else add_texts(k, place_of(k));
+    if (matcher_is_stuck(m)) {
+        matcher_tidy(m, 1);
+        memset(k->bits, 0, k->n_words * sizeof *k->bits);
+        add_texts_at_once(k);
     }
-    if (matcher_is_stuck(&k->m)) return GEMEL_E_GRAMMAR;
+    add_ids(k);
+    if (matcher_is_stuck(m)) return GEMEL_E_GRAMMAR;
     size_t word = 0;
     while (word < k->n_words && !k->bits[word]) word++;
-    if (word == k->n_words) return GEMEL_E_GRAMMAR;
-    keep_whole(k);
-    return GEMEL_OK;
+    return word == k->n_words ? GEMEL_E_GRAMMAR : GEMEL_OK;
 }
 
 // ---- Going on ------------------------------------------------------------------------------------------------------

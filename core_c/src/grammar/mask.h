@@ -1,17 +1,20 @@
 // Which ids may come next: the walk of a matcher over a vocabulary's tree. What a state allows with any stacks under it
 // is computed once and kept; what depends on the stacks is walked again.
 #pragma once
+#include "grammar.h"
 #include "matcher.h"
-#include "text_tree.h"
 
-enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 8 };
+enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 16 };
 
-// Of a state: the ids that it allows by their texts, and the nodes of the tree at which its rule may have ended.
+// Of a state that returns to `frame`, with any stacks under that: the ids that it allows by their texts, and the nodes
+// of the tree at which the rule of `frame` may have ended. The frame STATE_HOLE: any frame, and the state's own rule.
 typedef struct mask_slot {
-    uint32_t *bits, *holes;    // [n_words], [MASK_HOLES]
-    uint32_t n_holes, state;   // over MASK_HOLES holes, not all are listed
+    uint32_t *bits, *holes;   // [n_words], [MASK_HOLES]
+    uint32_t state, frame;    // state 0: free
+    uint32_t n_holes;         // over MASK_HOLES, not all are listed, and bits are missing
+    uint32_t n_under;         // nodes under holes
 } mask_slot;
-// Of a place: all that it allows. Places return, as in the middle of a text.
+// Of a place: all that it allows by texts. Places return, as in the middle of a text.
 typedef struct mask_whole {
     uint32_t *bits;
     uint32_t set, age;
@@ -21,22 +24,24 @@ typedef struct mask {
     matcher m;
     const text_tree *t;
     const tokenizer *tok;
+    const twins *twins;
     int drops_space, is_begun;   // the first id's text may lack a space; an id was taken
     size_t n_words;              // 32-bit words of a row of bits
     uint32_t *bits;              // [n_words] of the latest mask_fill
     mask_slot slots[MASK_SLOTS], scratch;
     mask_whole wholes[MASK_WHOLES];
     uint32_t next_slot, next_whole;
-    uint32_t n_met;           // nodes that the walks of a fill met
-    uint8_t *slot_of;         // [n_states] 1 + its slot, 0: none
+    uint32_t n_met;      // nodes that the walks of a fill met
+    uint8_t *is_wide;    // [n_states] most of the tree is under its holes
+    uint32_t *twin_of;   // [SETS_MAX] a set with the first states that are alike, 0: not known; of twin_age
+    uint32_t twin_age;
     uint32_t *memory;         // of the slots
     uint32_t *path, **rows;   // [depth + 1] the set at each depth of a walk, and its row
     uint8_t *text;            // [depth]
 } mask;
 
 // is_message: the answer's first text lacks the space that the tokenizer puts before a text.
-int mask_open(mask *k, const rules *r, const text_tree *t, const tokenizer *tok,
-              int is_message);   // close it on an error, too
+int mask_open(mask *k, const struct gemel_grammar *g, int is_message);   // close it on an error, too
 void mask_close(mask *k);
 void mask_begin(mask *k);
 // Fill k->bits. GEMEL_E_GRAMMAR: no id is allowed, or it takes more memory or time than there is.

@@ -84,7 +84,10 @@ static int build(text_tree *t, const tokenizer *words, errors *e) {
     uint8_t *bytes = NULL;
     uint32_t *path = NULL;
     t->same = array_new(n_vocab, sizeof *t->same);
-    int n = texts && t->same ? read_texts(words, texts, &bytes, &total, e) : GEMEL_E_MEMORY;
+    t->n_words = (n_vocab + 31) / 32, t->ends = array_zero(t->n_words, sizeof *t->ends);
+    for (int32_t id = 0; t->ends && (size_t)id < n_vocab; id++)
+        if (tokenizer_is_eog(words, id)) t->ends[id >> 5] |= 1u << (id & 31);
+    int n = texts && t->same && t->ends ? read_texts(words, texts, &bytes, &total, e) : GEMEL_E_MEMORY;
     if (n > 0) qsort(texts, (size_t)n, sizeof *texts, by_text);
     size_t nodes = 1;
     for (int i = 0; i < n; i++) {
@@ -112,5 +115,5 @@ int text_tree_open(text_tree **out, const tokenizer *words, errors *e) {
 
 void text_tree_close(text_tree *t) {
     if (!t) return;
-    free(t->nodes), free(t->same), free(t);
+    free(t->nodes), free(t->same), free(t->ends), free(t);
 }

@@ -14,6 +14,8 @@ typedef struct text_tree {
     tree_node *nodes;   // [n]; nodes[0] is the root
     uint32_t n;
     int32_t *same;    // [n_vocab] the next id with the same text; -1: none
+    uint32_t *ends;   // [n_words] bits of the ids that end a generation
+    size_t n_words;   // 32-bit words of a row of bits, one per id
     uint32_t depth;   // of the longest text
 } text_tree;
 

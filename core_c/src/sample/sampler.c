@@ -3,7 +3,7 @@
 // opens or an option is set.
 #include "sampler.h"
 #include "../errors.h"
-#include "../grammar/grammar.h"
+#include "../grammar/mask.h"
 #include "candidates.h"
 #include "penalties.h"
 #include <float.h>
@@ -156,7 +156,7 @@ int gemel_sampler_accept(gemel_sampler *s, int32_t id) {
 int gemel_sampler_use(gemel_sampler *s, const gemel_grammar *g, int flags) {
     if (!s || (flags & ~GEMEL_USE_MESSAGE) || (g ? g->tok != s->tok : flags)) return GEMEL_E_ARGUMENT;
     mask opened;
-    int code = g ? mask_open(&opened, &g->rules, g->words, s->tok, flags & GEMEL_USE_MESSAGE) : GEMEL_OK;
+    int code = g ? mask_open(&opened, g, flags & GEMEL_USE_MESSAGE) : GEMEL_OK;
     if (code < 0) {
         mask_close(&opened);
         return code;

@@ -1,0 +1,13 @@
+// Which states of a grammar no short text tells apart: those of a repetition whose counts are far from its end. Masks of
+// places that differ only in such states are equal, so one of them is computed for all.
+#pragma once
+#include "rules.h"
+
+// The first of the states that are alike, as the top of a stack and as what a rule returns to. NULL: each is alone.
+typedef struct twins {
+    uint32_t *top, *under;   // [n_states]
+} twins;
+
+// Alike: texts of up to `size` bytes lead to the same, also past the rule's end. 0, or GEMEL_E_MEMORY.
+int twins_open(twins *t, const rules *r, uint32_t size);
+void twins_close(twins *t);
