@@ -10,7 +10,8 @@
 
 void gemel_grammar_close(gemel_grammar *g) {
     if (!g) return;
-    rules_close(&g->rules), twins_close(&g->twins);
+    rules_close(&g->rules);
+    for (int i = 0; i < TREE_PARTS; i++) twins_close(&g->twins[i]);
     free(g);
 }
 
@@ -56,7 +57,9 @@ static int finish(gemel_grammar **out, const tokenizer *t, const text_tree *word
     if (!g) return fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
     g->words = words, g->tok = t;
     int code = builder_finish(b, &g->rules, e);
-    if (code == 0 && twins_open(&g->twins, &g->rules, words->depth) < 0)
+    uint32_t sizes[TREE_PARTS];
+    for (int i = 0; i < TREE_PARTS; i++) sizes[i] = tree_sizes[i] < words->depth ? tree_sizes[i] : words->depth;
+    if (code == 0 && twins_open(g->twins, &g->rules, sizes, TREE_PARTS) < 0)
         code = fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
     if (code < 0) gemel_grammar_close(g);
     else *out = g;

@@ -6,7 +6,7 @@
 
 struct gemel_grammar {
     rules rules;
-    twins twins;   // for the longest text of the vocabulary
+    twins twins[TREE_PARTS];   // for the texts of each tree
     const text_tree *words;
     const tokenizer *tok;
 };

@@ -16,16 +16,19 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
     const text_tree *t = g->words;
     const rules *r = &g->rules;
     size_t depth = t->depth + 1;
-    *k = (mask){.t = t, .tok = g->tok, .twins = &g->twins, .drops_space = is_message, .n_words = t->n_words};
+    *k = (mask){.t = t, .tok = g->tok, .twins = g->twins, .drops_space = is_message, .n_words = t->n_words};
+    int has_twins = 1;
     size_t slot = k->n_words + MASK_HOLES, all = slot * (MASK_SLOTS + 1) + k->n_words * MASK_WHOLES;
     int code = matcher_open(&k->m, r);
     k->memory = array_new(all, sizeof *k->memory);
     k->bits = array_zero(k->n_words, sizeof *k->bits), k->is_wide = array_zero(r->n_states, 1);
     k->path = array_new(depth, sizeof *k->path), k->rows = array_new(depth, sizeof *k->rows);
     k->text = array_new(depth, 1);
-    if (g->twins.top) k->twin_of = array_zero(SETS_MAX, sizeof *k->twin_of);
+    k->row = array_new(k->n_words, sizeof *k->row);
+    for (int i = 0; i < TREE_PARTS; i++)
+        if (g->twins[i].top) has_twins &= (k->twin_of[i] = array_zero(SETS_MAX, sizeof(uint32_t))) != NULL;
     if (code) return code;
-    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || (g->twins.top && !k->twin_of))
+    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || !k->row || !has_twins)
         return GEMEL_E_MEMORY;
     for (int i = 0; i <= MASK_SLOTS; i++) {
         mask_slot *s = i < MASK_SLOTS ? &k->slots[i] : &k->scratch;
@@ -38,7 +41,8 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
 
 void mask_close(mask *k) {
     matcher_close(&k->m);
-    free(k->memory), free(k->bits), free(k->is_wide), free(k->twin_of), free(k->path), free(k->rows), free(k->text);
+    free(k->memory), free(k->bits), free(k->row), free(k->is_wide), free(k->path), free(k->rows), free(k->text);
+    for (int i = 0; i < TREE_PARTS; i++) free(k->twin_of[i]);
 }
 
 void mask_begin(mask *k) {
@@ -61,7 +65,8 @@ static int is_cut(const mask_slot *s) { return s->n_holes > MASK_HOLES; }
 static void note_hole(const mask *k, mask_slot *s, uint32_t node) {
     if (s->n_holes < MASK_HOLES) s->holes[s->n_holes] = node;
     s->n_holes++, s->n_under += k->t->nodes[node].skip - node;
-    if (s->frame == STATE_HOLE && s->n_under > k->t->n / WIDE) s->n_holes = MASK_HOLES + 1;
+    if (s->frame == STATE_HOLE && s->n_under > (k->t->root[s->part + 1] - k->t->root[s->part]) / WIDE)
+        s->n_holes = MASK_HOLES + 1;
 }
 
 // Allow the ids under a node, at which the set is what is left. holes_of: the slot whose holes are noted, or NULL; it
@@ -107,14 +112,14 @@ static uint32_t slot_set(mask *k, uint32_t q, uint32_t frame) {
 }
 
 // What a state allows that returns to `frame`.
-static const mask_slot *local(mask *k, uint32_t q, uint32_t frame) {
+static const mask_slot *local(mask *k, int part, uint32_t q, uint32_t frame) {
     mask_slot *s = &k->scratch;
     for (int i = 0; i < MASK_SLOTS; i++)
-        if (k->slots[i].state == q && k->slots[i].frame == frame) return &k->slots[i];
+        if (k->slots[i].state == q && k->slots[i].frame == frame && k->slots[i].part == part) return &k->slots[i];
     memset(s->bits, 0, k->n_words * sizeof *s->bits);
-    s->n_holes = s->n_under = 0, s->state = q, s->frame = frame;
+    s->n_holes = s->n_under = 0, s->state = q, s->frame = frame, s->part = part;
     uint32_t before = k->n_met;
-    walk(k, 0, slot_set(k, q, frame), s->bits, s);
+    walk(k, k->t->root[part], slot_set(k, q, frame), s->bits, s);
     if (k->n_met - before < KEEP_FROM || is_cut(s) || matcher_is_stuck(&k->m)) return s;
     mask_slot *kept = &k->slots[k->next_slot], spare = *kept;
     *kept = *s, *s = spare;
@@ -122,67 +127,75 @@ static const mask_slot *local(mask *k, uint32_t q, uint32_t frame) {
     return kept;
 }
 
+static void add_row(mask *k, const uint32_t *bits, uint32_t *to) {
+    for (size_t i = 0; i < k->n_words; i++) to[i] |= bits[i];
+}
+
 // Add what a slot allows with these stacks under it. 0: it is cut, and the walk has to begin at the root.
 static int add_slot(mask *k, const mask_slot *s, uint32_t frames) {
     matcher *m = &k->m;
     if (is_cut(s)) return 0;
-    for (size_t i = 0; i < k->n_words; i++) k->bits[i] |= s->bits[i];
+    add_row(k, s->bits, k->row);
     uint32_t under = s->n_holes && !matcher_is_stuck(m) ? matcher_return(m, frames) : NO_SET;
     if (!under || matcher_must_end(m, under)) return 1;
-    for (uint32_t i = 0; i < s->n_holes && !matcher_is_stuck(m); i++) walk(k, s->holes[i], under, k->bits, NULL);
+    for (uint32_t i = 0; i < s->n_holes && !matcher_is_stuck(m); i++) walk(k, s->holes[i], under, k->row, NULL);
     return 1;
 }
 
 // By the state alone; where its rule may end nearly everywhere, as that of a character, by what it returns to, too.
-static void add_top(mask *k, entry top) {
+static void add_top(mask *k, int part, entry top) {
     stacks *s = &k->m.s;
-    if (!k->is_wide[top.state]) {
-        if (add_slot(k, local(k, top.state, STATE_HOLE), top.under)) return;
-        k->is_wide[top.state] = !matcher_is_stuck(&k->m);
+    if (!(k->is_wide[top.state] >> part & 1)) {
+        if (add_slot(k, local(k, part, top.state, STATE_HOLE), top.under)) return;
+        if (!matcher_is_stuck(&k->m)) k->is_wide[top.state] |= (uint8_t)(1 << part);
     }
     uint32_t n = stacks_count(s, top.under), i = 0;
     while (i < n && n <= FRAMES_MAX) {
         entry frame = stacks_at(s, top.under)[i];
-        if (!add_slot(k, local(k, top.state, frame.state), frame.under)) break;
+        if (!add_slot(k, local(k, part, top.state, frame.state), frame.under)) break;
         i++;
     }
-    if (i < n && !matcher_is_stuck(&k->m)) walk(k, 0, stacks_set(s, &top, 1), k->bits, NULL);
+    if (i < n && !matcher_is_stuck(&k->m)) walk(k, k->t->root[part], stacks_set(s, &top, 1), k->row, NULL);
 }
 
-static int find_whole(mask *k, uint32_t set) {
+static const mask_whole *find_whole(const mask *k, int part, uint32_t set) {
     for (int i = 0; i < MASK_WHOLES; i++) {
         const mask_whole *w = &k->wholes[i];
-        if (w->set != set || w->age != k->m.age) continue;
-        memcpy(k->bits, w->bits, k->n_words * sizeof *k->bits);
-        return 1;
+        if (w->set == set && w->age == k->m.age && w->part == part) return w;
     }
-    return 0;
+    return NULL;
 }
 
-static void keep_whole(mask *k, uint32_t set) {
-    if (k->n_met < KEEP_WHOLE_FROM || matcher_is_stuck(&k->m)) return;
+static void keep_whole(mask *k, int part, uint32_t set) {
     mask_whole *w = &k->wholes[k->next_whole];
-    w->set = set, w->age = k->m.age;
-    memcpy(w->bits, k->bits, k->n_words * sizeof *k->bits);
+    w->set = set, w->age = k->m.age, w->part = part;
+    memcpy(w->bits, k->row, k->n_words * sizeof *k->row);
     k->next_whole = (k->next_whole + 1) % MASK_WHOLES;
 }
 
-static void add_texts(mask *k, uint32_t set) {
+// The texts of one tree that a place allows.
+static void add_texts(mask *k, int part, uint32_t set) {
     stacks *s = &k->m.s;
-    uint32_t n = stacks_count(s, set);
-    if (!set || find_whole(k, set)) return;
+    const mask_whole *whole = find_whole(k, part, set);
+    if (whole) {
+        add_row(k, whole->bits, k->bits);
+        return;
+    }
+    uint32_t n = stacks_count(s, set), before = k->n_met;
+    memset(k->row, 0, k->n_words * sizeof *k->row);
     for (uint32_t i = 0; i < n && n <= TOPS_MAX && !matcher_is_stuck(&k->m); i++)
-        if (stacks_at(s, set)[i].state >= STATES_FIRST) add_top(k, stacks_at(s, set)[i]);
-    if (n > TOPS_MAX) walk(k, 0, set, k->bits, NULL);
-    keep_whole(k, set);
+        if (stacks_at(s, set)[i].state >= STATES_FIRST) add_top(k, part, stacks_at(s, set)[i]);
+    if (n > TOPS_MAX) walk(k, k->t->root[part], set, k->row, NULL);
+    if (k->n_met - before >= KEEP_WHOLE_FROM && !matcher_is_stuck(&k->m)) keep_whole(k, part, set);
+    add_row(k, k->row, k->bits);
 }
 
 // Ids that begin a message lack the first space of their text.
-static void lack_space(mask *k) {
+static void lack_space(mask *k, int part) {
     const tree_node *nodes = k->t->nodes;
-    uint32_t space = 1, *bits = k->scratch.bits;
-    while (space < nodes[0].skip && nodes[space].byte != ' ') space = nodes[space].skip;
-    if (space == nodes[0].skip) return;
+    uint32_t root = k->t->root[part], end = nodes[root].skip, space = root + 1, *bits = k->row;
+    while (space < end && nodes[space].byte != ' ') space = nodes[space].skip;
+    if (space >= end) return;
     memset(bits, 0, k->n_words * sizeof *bits);
     allow_all(k->t, space, bits);
     walk(k, space, k->m.now, bits, NULL);
@@ -196,8 +209,10 @@ static void lack_space(mask *k) {
 
 // In one walk of all stacks, without anything that is kept.
 static void add_texts_at_once(mask *k) {
-    walk(k, 0, k->m.now, k->bits, NULL);
-    if (k->drops_space && !k->is_begun) lack_space(k);
+    for (int part = 0; part < TREE_PARTS; part++) {
+        walk(k, k->t->root[part], k->m.now, k->bits, NULL);
+        if (k->drops_space && !k->is_begun) lack_space(k, part);
+    }
 }
 
 // ---- Ids as such ---------------------------------------------------------------------------------------------------
@@ -244,14 +259,14 @@ static void sort_entries(entry *a, uint32_t n) {
 }
 
 // The set with the first of the states that are alike; the sets under it are known.
-static uint32_t twin_set(mask *k, uint32_t set, const uint32_t *first) {
+static uint32_t twin_set(mask *k, int part, uint32_t set, const uint32_t *first) {
     matcher *m = &k->m;
     entry *made = m->result;
     uint32_t n = stacks_count(&m->s, set), kept = 0;
     m->work += n;
     for (uint32_t i = 0; i < n; i++) {
         entry one = stacks_at(&m->s, set)[i];
-        made[i] = (entry){first[one.state], one.under ? k->twin_of[one.under] : NO_SET};
+        made[i] = (entry){first[one.state], one.under ? k->twin_of[part][one.under] : NO_SET};
     }
     sort_entries(made, n);
     for (uint32_t i = 0; i < n; i++)
@@ -262,28 +277,28 @@ static uint32_t twin_set(mask *k, uint32_t set, const uint32_t *first) {
 }
 
 // A set under `set` whose twin is not known; NO_SET: there is none.
-static uint32_t unknown_under(mask *k, uint32_t set) {
+static uint32_t unknown_under(mask *k, int part, uint32_t set) {
     const stacks *s = &k->m.s;
     for (uint32_t i = 0, n = stacks_count(s, set); i < n; i++) {
         uint32_t under = stacks_at(s, set)[i].under;
         k->m.work++;
-        if (under && !k->twin_of[under]) return under;
+        if (under && !k->twin_of[part][under]) return under;
     }
     return NO_SET;
 }
 
-// A place whose mask is that of `now`, and of many others.
-static uint32_t place_of(mask *k) {
+// A place that allows the same texts of a tree as `now`, and as many others.
+static uint32_t place_of(mask *k, int part) {
     matcher *m = &k->m;
-    uint32_t *path = m->numbers, n = 0;
-    if (!k->twin_of || !m->now) return m->now;
-    if (k->twin_age != m->age) memset(k->twin_of, 0, SETS_MAX * sizeof *k->twin_of), k->twin_age = m->age;
+    uint32_t *path = m->numbers, *known = k->twin_of[part], n = 0;
+    if (!known || !m->now) return m->now;
+    if (k->twin_age[part] != m->age) memset(known, 0, SETS_MAX * sizeof *known), k->twin_age[part] = m->age;
     path[n++] = m->now;
     while (!matcher_is_stuck(m)) {
-        uint32_t set = path[n - 1], under = unknown_under(k, set);
+        uint32_t set = path[n - 1], under = unknown_under(k, part, set);
         if (under) path[n++] = under;
-        else if (n == 1) return twin_set(k, set, k->twins->top);
-        else k->twin_of[set] = twin_set(k, set, k->twins->under), n--;
+        else if (n == 1) return twin_set(k, part, set, k->twins[part].top);
+        else known[set] = twin_set(k, part, set, k->twins[part].under), n--;
     }
     return NO_SET;
 }
@@ -296,7 +311,8 @@ int mask_fill(mask *k) {
     k->n_met = 0;
     memset(k->bits, 0, k->n_words * sizeof *k->bits);
     if (k->drops_space && !k->is_begun) add_texts_at_once(k);
-    else add_texts(k, place_of(k));
+    else
+        for (int part = 0; part < TREE_PARTS && !matcher_is_stuck(m); part++) add_texts(k, part, place_of(k, part));
     if (matcher_is_stuck(m)) {
         matcher_tidy(m, 1);
         memset(k->bits, 0, k->n_words * sizeof *k->bits);

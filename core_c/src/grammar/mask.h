@@ -4,20 +4,22 @@
 #include "grammar.h"
 #include "matcher.h"
 
-enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 16 };
+enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 24 };
 
 // Of a state that returns to `frame`, with any stacks under that: the ids that it allows by their texts, and the nodes
 // of the tree at which the rule of `frame` may have ended. The frame STATE_HOLE: any frame, and the state's own rule.
 typedef struct mask_slot {
     uint32_t *bits, *holes;   // [n_words], [MASK_HOLES]
     uint32_t state, frame;    // state 0: free
+    int part;                 // which tree
     uint32_t n_holes;         // over MASK_HOLES, not all are listed, and bits are missing
     uint32_t n_under;         // nodes under holes
 } mask_slot;
-// Of a place: all that it allows by texts. Places return, as in the middle of a text.
+// Of a place: all that it allows by the texts of a tree. Places return, as in the middle of a text.
 typedef struct mask_whole {
     uint32_t *bits;
     uint32_t set, age;
+    int part;
 } mask_whole;
 
 typedef struct mask {
@@ -27,14 +29,14 @@ typedef struct mask {
     const twins *twins;
     int drops_space, is_begun;   // the first id's text may lack a space; an id was taken
     size_t n_words;              // 32-bit words of a row of bits
-    uint32_t *bits;              // [n_words] of the latest mask_fill
+    uint32_t *bits, *row;        // [n_words] of the latest mask_fill; of one tree
     mask_slot slots[MASK_SLOTS], scratch;
     mask_whole wholes[MASK_WHOLES];
     uint32_t next_slot, next_whole;
-    uint32_t n_met;      // nodes that the walks of a fill met
-    uint8_t *is_wide;    // [n_states] most of the tree is under its holes
-    uint32_t *twin_of;   // [SETS_MAX] a set with the first states that are alike, 0: not known; of twin_age
-    uint32_t twin_age;
+    uint32_t n_met;                  // nodes that the walks of a fill met
+    uint8_t *is_wide;                // [n_states] a bit for each tree: much of it is under its holes
+    uint32_t *twin_of[TREE_PARTS];   // [SETS_MAX] a set with the first states that are alike, 0: unknown; of twin_age
+    uint32_t twin_age[TREE_PARTS];
     uint32_t *memory;         // of the slots
     uint32_t *path, **rows;   // [depth + 1] the set at each depth of a walk, and its row
     uint8_t *text;            // [depth]

@@ -15,8 +15,16 @@ int text_tree_has(const tokenizer *t, int32_t id) {
     return kind != GEMEL_TOKEN_CONTROL && kind != GEMEL_TOKEN_UNKNOWN && !tokenizer_is_eog(t, id);
 }
 
+static int part_of(uint32_t size) {
+    int part = 0;
+    while (size > tree_sizes[part]) part++;
+    return part;
+}
+
 static int by_text(const void *a, const void *b) {
     const text_of *x = a, *y = b;
+    int left = part_of(x->size), right = part_of(y->size);
+    if (left != right) return left - right;
     if (x->start != y->start) return x->start < y->start ? -1 : 1;
     uint32_t size = x->size < y->size ? x->size : y->size;
     int order = memcmp(x->at, y->at, size);
@@ -52,7 +60,8 @@ static int read_texts(const tokenizer *t, text_of *texts, uint8_t **bytes, size_
     return used > UINT32_MAX - 2 ? GEMEL_E_MEMORY : n;
 }
 
-static uint32_t common(const text_of *a, const text_of *b) {
+static uint32_t common(const text_of *a, const text_of *b) {   // 0 of different trees
+    if (part_of(a->size) != part_of(b->size)) return 0;
     uint32_t n = 0, size = a->size < b->size ? a->size : b->size;
     while (n < size && a->at[n] == b->at[n]) n++;
     return n;
@@ -60,22 +69,26 @@ static uint32_t common(const text_of *a, const text_of *b) {
 
 // path[depth]: the open node of each depth; it is closed, by its skip, when the next text leaves it.
 static void write_nodes(text_tree *t, const text_of *texts, int n, uint32_t *path) {
-    uint32_t open = 0;
-    t->nodes[0] = (tree_node){.id = -1}, t->n = 1, path[0] = 0;
-    for (int i = 0; i < n; i++) {
-        uint32_t shared = i ? common(&texts[i - 1], &texts[i]) : 0;
-        for (; open > shared; open--) t->nodes[path[open]].skip = t->n;
-        while (open < texts[i].size) {
-            uint8_t byte = texts[i].at[open++];
-            path[open] = t->n;
-            t->nodes[t->n++] = (tree_node){.id = -1, .depth = (uint16_t)open, .byte = byte};
+    int i = 0;
+    for (int part = 0; part < TREE_PARTS; part++) {
+        uint32_t open = 0, root = t->n;
+        t->nodes[t->n++] = (tree_node){.id = -1}, t->root[part] = path[0] = root;
+        for (int from = i; i < n && part_of(texts[i].size) == part; i++) {
+            uint32_t shared = i > from ? common(&texts[i - 1], &texts[i]) : 0;
+            for (; open > shared; open--) t->nodes[path[open]].skip = t->n;
+            while (open < texts[i].size) {
+                uint8_t byte = texts[i].at[open++];
+                path[open] = t->n;
+                t->nodes[t->n++] = (tree_node){.id = -1, .depth = (uint16_t)open, .byte = byte};
+            }
+            tree_node *last = &t->nodes[path[open]];
+            if (last->id < 0) last->id = texts[i].id;
+            else t->same[texts[i - 1].id] = texts[i].id;   // sorted by id: behind the one before
         }
-        tree_node *last = &t->nodes[path[open]];
-        if (last->id < 0) last->id = texts[i].id;
-        else t->same[texts[i - 1].id] = texts[i].id;   // sorted by id: behind the one before
+        for (; open > 0; open--) t->nodes[path[open]].skip = t->n;
+        t->nodes[root].skip = t->n;
     }
-    for (; open > 0; open--) t->nodes[path[open]].skip = t->n;
-    t->nodes[0].skip = t->n;
+    t->root[TREE_PARTS] = t->n;
 }
 
 static int build(text_tree *t, const tokenizer *words, errors *e) {
@@ -89,7 +102,7 @@ static int build(text_tree *t, const tokenizer *words, errors *e) {
         if (tokenizer_is_eog(words, id)) t->ends[id >> 5] |= 1u << (id & 31);
     int n = texts && t->same && t->ends ? read_texts(words, texts, &bytes, &total, e) : GEMEL_E_MEMORY;
     if (n > 0) qsort(texts, (size_t)n, sizeof *texts, by_text);
-    size_t nodes = 1;
+    size_t nodes = TREE_PARTS;
     for (int i = 0; i < n; i++) {
         nodes += texts[i].size - (i ? common(&texts[i - 1], &texts[i]) : 0);
         if (texts[i].size > t->depth) t->depth = texts[i].size;

@@ -1,7 +1,11 @@
-// The texts of a vocabulary's ids as a tree of bytes, in the order in which a walk meets them. Made once per model.
-// Ids that are no text (control, unknown and end-of-generation tokens) are not in it.
+// The texts of a vocabulary's ids as trees of bytes, in the order in which a walk meets them: one for each range of
+// sizes, because more places have equal masks for short texts. Made once per model. Ids that are no text (control,
+// unknown and end-of-generation tokens) are in none.
 #pragma once
 #include "../text/tokenizer.h"
+
+enum { TREE_PARTS = 3 };
+static const uint32_t tree_sizes[TREE_PARTS] = {8, 20, UINT16_MAX};   // bytes of the longest text of a tree, at most
 
 typedef struct tree_node {
     uint32_t skip;    // the next node that is not under this one
@@ -11,12 +15,13 @@ typedef struct tree_node {
 } tree_node;
 
 typedef struct text_tree {
-    tree_node *nodes;   // [n]; nodes[0] is the root
+    tree_node *nodes;   // [n]
     uint32_t n;
-    int32_t *same;    // [n_vocab] the next id with the same text; -1: none
-    uint32_t *ends;   // [n_words] bits of the ids that end a generation
-    size_t n_words;   // 32-bit words of a row of bits, one per id
-    uint32_t depth;   // of the longest text
+    uint32_t root[TREE_PARTS + 1];   // nodes; behind the last tree is n
+    int32_t *same;                   // [n_vocab] the next id with the same text; -1: none
+    uint32_t *ends;                  // [n_words] bits of the ids that end a generation
+    size_t n_words;                  // 32-bit words of a row of bits, one per id
+    uint32_t depth;                  // of the longest text
 } text_tree;
 
 int text_tree_open(text_tree **out, const tokenizer *t, errors *e);

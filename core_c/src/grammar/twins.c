@@ -234,7 +234,7 @@ static int open_refining(refining *f) {
     f->first = array_new(nodes + 1, sizeof *f->first), f->first_from = array_new(nodes + 2, sizeof *f->first_from);
     f->class = array_new(nodes, sizeof *f->class), f->members = array_zero(nodes + 5, sizeof *f->members);
     f->todo = array_new(nodes, sizeof *f->todo), f->round_of = array_zero(nodes, sizeof *f->round_of);
-    f->groups = array_new(nodes, sizeof *f->groups), f->walk = array_new(nodes, sizeof *f->walk);
+    f->groups = array_new(nodes, sizeof *f->groups), f->walk = array_new(nodes + 5, sizeof *f->walk);
     f->seen = array_zero(states, sizeof *f->seen);
     return f->node_of && f->state && f->first && f->first_from && f->class && f->members && f->todo && f->round_of &&
            f->groups && f->walk && f->seen;
@@ -255,29 +255,35 @@ static int write_twins(twins *t, refining *f) {
     size_t n = f->r->n_states;
     t->top = array_new(n, sizeof *t->top), t->under = array_new(n, sizeof *t->under);
     if (!t->top || !t->under) return GEMEL_E_MEMORY;
-    uint32_t alike = write_firsts(f, 0, f->n_reached, f->members, t->under);
-    alike += write_firsts(f, f->n_reached, f->n_nodes, f->members, t->top);
+    uint32_t alike = write_firsts(f, 0, f->n_reached, f->walk, t->under);
+    alike += write_firsts(f, f->n_reached, f->n_nodes, f->walk, t->top);
     if (!alike) twins_close(t);
     return GEMEL_OK;
 }
 
-int twins_open(twins *t, const rules *r, uint32_t size) {
+static int refine_all(refining *f, twins *list, const uint32_t *sizes, size_t n) {
+    uint32_t round = 0;
+    turn_links(f);
+    begin_classes(f);
+    for (size_t i = 0; i < n; i++) {
+        for (; round < sizes[i] && f->n_todo; round++)
+            if (!refine(f, round + 1)) return GEMEL_OK;
+        int code = write_twins(&list[i], f);
+        if (code < 0) return code;
+    }
+    return GEMEL_OK;
+}
+
+int twins_open(twins *list, const rules *r, const uint32_t *sizes, size_t n) {
     refining f = {.r = r};
-    int code = open_refining(&f) ? GEMEL_OK : GEMEL_E_MEMORY, is_done = 0;
-    *t = (twins){0};
+    int code = open_refining(&f) ? GEMEL_OK : GEMEL_E_MEMORY;
+    for (size_t i = 0; i < n; i++) list[i] = (twins){0};
     if (code == 0) {
         find_nodes(&f);
-        is_done = add_links(&f);
-        if (is_done && !open_links(&f)) code = GEMEL_E_MEMORY;
+        if (add_links(&f)) code = open_links(&f) ? refine_all(&f, list, sizes, n) : GEMEL_E_MEMORY;
     }
-    if (code == 0 && is_done) {
-        turn_links(&f);
-        begin_classes(&f);
-        for (uint32_t round = 1; round <= size && f.n_todo && is_done; round++) is_done = refine(&f, round);
-    }
-    if (code == 0 && is_done) code = write_twins(t, &f);
     close_refining(&f);
-    if (code < 0) twins_close(t);
+    for (size_t i = 0; i < n && code < 0; i++) twins_close(&list[i]);
     return code;
 }
 

@@ -8,6 +8,7 @@ typedef struct twins {
     uint32_t *top, *under;   // [n_states]
 } twins;
 
-// Alike: texts of up to `size` bytes lead to the same, also past the rule's end. 0, or GEMEL_E_MEMORY.
-int twins_open(twins *t, const rules *r, uint32_t size);
+// list[n]: texts of up to sizes[i] bytes lead from states that are alike in list[i] to the same, also past the rule's
+// end; sizes ascend. 0, or GEMEL_E_MEMORY.
+int twins_open(twins *list, const rules *r, const uint32_t *sizes, size_t n);
 void twins_close(twins *t);
