@@ -452,7 +452,7 @@ GEMEL_API int gemel_sampler_bias(gemel_sampler *sampler, int32_t id, float bias)
 GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *ids, size_t n);
 // From now on an answer begins, and each id accepted continues it: ids that the grammar does not allow next are never
 // drawn. Where the answer may end, the ids that end a generation are allowed, and only there. NULL: no grammar. All
-// memory that the grammar's steps need, a few megabytes, is taken here.
+// memory that the grammar's steps need, about 10 MB, is taken here.
 // flags: GEMEL_USE_MESSAGE: the answer is a message, which lacks the space that some tokenizers put before a text.
 typedef enum gemel_use {
     GEMEL_USE_MESSAGE = 1,

@@ -29,6 +29,8 @@ MODELS: dict[str, dict[str, Any]] = {
     "spm": {"tokenizer": "spm", "rope": "yarn"},
     "longrope": {"tokenizer": "spm", "rope": "longrope", "head_dim": 8, "format": "F16"},
 }
+
+
 def as_input(parts: Sequence[bytes], cuts: int) -> bytes:
     """Return the input of fuzz_gguf for the parts of a model."""
     sizes = b"".join(struct.pack("<H", len(part)) for part in parts[:-1])
@@ -86,7 +88,44 @@ def tokenizer_words() -> Iterable[bytes]:
     return [word.encode() for word in ("▁", "Ġ", "<0x41>", "<|im_end|>", "'re", "  ", "\r\n", "é", "\u3000", "🙂")]
 
 
-SEEDS = {"fuzz_gguf": (gguf_seeds, gguf_words), "fuzz_tokenizer": (tokenizer_seeds, tokenizer_words)}
+GRAMMARS = (
+    (1, 'root ::= v\nv ::= "[" (v ("," v)*)? "]" | [0-9]{1,9} | "\\"" [^"\\\\]{0,40} "\\""'),
+    (1, 'root ::= <think> !<think>{2,} ("a" | <[97]>)  # ids\n'),
+    (1, 'root ::= "a" root root | "b" | "\\u00e9\\x41\\U0001F600" .'),
+    (2, r"(?:a|(?<n>[^\d\s])){2,30}\w+?\.\uD83D\uDE00|^x$"),
+    (3, "yes\nno\n\n\x80\nyesterday"),
+)
+
+
+def grammar_seeds() -> Iterable[tuple[str, bytes]]:
+    answer = bytes(range(1, 120, 7))
+    for number, (kind, text) in enumerate(GRAMMARS):
+        raw = text.encode("latin-1") if kind == 3 else text.encode()
+        yield f"{kind}_{number}", bytes([kind]) + struct.pack("<H", len(raw)) + raw + answer
+    for number in range(8):  # made of bytes
+        yield f"made_{number}", bytes([0]) + bytes((i * i * (number + 3) >> 3) & 255 for i in range(200))
+
+
+def grammar_words() -> Iterable[bytes]:
+    words = (
+        "root",
+        " ::= ",
+        "{2,30}",
+        "<think>",
+        "!<think>",
+        "<[97]>",
+        "[^a-z]",
+        "(?:",
+        "(?<a>",
+        r"\u{1F600}",
+        r"\d",
+        "é",
+    )
+    return [word.encode() for word in words]
+
+
+SEEDS = {"fuzz_gguf": (gguf_seeds, gguf_words), "fuzz_grammar": (grammar_seeds, grammar_words)}
+SEEDS["fuzz_tokenizer"] = (tokenizer_seeds, tokenizer_words)
 
 
 def write(folder: Path) -> None:

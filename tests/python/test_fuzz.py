@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 SECONDS = int(os.environ.get("GEMEL_FUZZ_SECONDS", "10"))
 SOURCES = building.ROOT / "tests" / "fuzz"
 KEPT = building.BUILD / "fuzz"
-LENGTHS = {"fuzz_gguf": 26000, "fuzz_tokenizer": 4096, "fuzz_state": 64}  # bytes of an input, at most
+# Bytes of an input, at most
+LENGTHS = {"fuzz_gguf": 26000, "fuzz_grammar": 1000, "fuzz_tokenizer": 4096, "fuzz_state": 64}
 
 
 @functools.cache

@@ -52,15 +52,44 @@ static int add_choices(builder *b, const choice *choices, size_t n, errors *e) {
 
 // ---- Opening -------------------------------------------------------------------------------------------------------
 
+enum { FIRST_BYTES = 64 };
+
+// A grammar that is over a limit at its beginning, or after a text that it allows, is refused: the same numbers choose
+// the text everywhere.
+static int try_first_masks(const gemel_grammar *g, errors *e) {
+    mask *k = array_new(1, sizeof *k);
+    uint64_t seed = 1;
+    int code = k ? mask_open(k, g, 0) : GEMEL_E_MEMORY;
+    if (code == 0) (void)mask_fill(k);
+    for (int i = 0; code == 0 && i < FIRST_BYTES && !matcher_is_stuck(&k->m); i++) {
+        matcher_tidy(&k->m, 0);
+        uint32_t from = (uint32_t)((seed = seed * 6364136223846793005u + 1442695040888963407u) >> 40), n = 0, next = 0;
+        for (uint32_t classes = (uint32_t)g->rules.n_classes; n < classes && !next; n++)
+            next = matcher_step(&k->m, k->m.now, (int)((from + n) % classes));
+        if (!next) break;
+        k->m.now = next;
+        if (i == FIRST_BYTES - 1) (void)mask_fill(k);
+    }
+    int is_stuck = code == GEMEL_E_GRAMMAR || (code == 0 && matcher_is_stuck(&k->m));
+    if (k) mask_close(k);
+    free(k);
+    if (code == GEMEL_E_MEMORY) return fail(e, code, "no memory for the grammar");
+    return !is_stuck ? GEMEL_OK
+                     : fail(e, GEMEL_E_GRAMMAR,
+                            "the grammar reads a text in too many ways at once: let fewer repetitions and optional "
+                            "parts follow or contain each other, or repeat less often");
+}
+
 static int finish(gemel_grammar **out, const tokenizer *t, const text_tree *words, builder *b, errors *e) {
     gemel_grammar *g = array_zero(1, sizeof *g);
+    uint32_t sizes[TREE_PARTS];
     if (!g) return fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
     g->words = words, g->tok = t;
-    int code = builder_finish(b, &g->rules, e);
-    uint32_t sizes[TREE_PARTS];
     for (int i = 0; i < TREE_PARTS; i++) sizes[i] = tree_sizes[i] < words->depth ? tree_sizes[i] : words->depth;
+    int code = builder_finish(b, &g->rules, e);
     if (code == 0 && twins_open(g->twins, &g->rules, sizes, TREE_PARTS) < 0)
         code = fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
+    if (code == 0) code = try_first_masks(g, e);
     if (code < 0) gemel_grammar_close(g);
     else *out = g;
     return code;
