@@ -8,6 +8,7 @@
 #include <string.h>
 #include <time.h>
 #include "../../core_c/src/file/gguf_read.h"
+#include "../../core_c/src/grammar/grammar.h"
 #include "../../core_c/src/grammar/mask.h"
 
 enum { TOKENS = 2000, ANSWER = 400 };

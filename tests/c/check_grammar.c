@@ -1,6 +1,7 @@
 // Grammars: which texts and ids they allow, what is refused and where, and that neither a grammar nor an answer can
 // take much time or memory. tests/python/test_grammar.py compares masks with a slow reference.
 #include "toy.h"
+#include "../../core_c/src/grammar/grammar.h"
 #include "../../core_c/src/grammar/mask.h"
 #include "../../core_c/src/grammar/names.h"
 #include "../../core_c/src/sample/sampler.h"

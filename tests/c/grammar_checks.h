@@ -1,6 +1,7 @@
 // Grammars drawn from bytes, and answers that follow them: what a mask allows is what is accepted one id at a time.
 #pragma once
 #include "toy.h"
+#include "../../core_c/src/grammar/grammar.h"
 #include "../../core_c/src/grammar/mask.h"
 
 #define COUNT(array) (sizeof array / sizeof *array)

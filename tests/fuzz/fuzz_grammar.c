@@ -1,4 +1,4 @@
-// A random grammar, and a random answer that follows it: compiling ends with an error that has a message, or every id is
+// A random grammar, and a random answer: compiling ends with an error that has a message, or every id is
 // accepted that the mask allows, and no other; what is saved is the same place when it is restored.
 //
 //   input: source (1): GBNF made of the bytes that follow, GBNF, a regular expression, or choices | how many bytes the

@@ -1,15 +1,6 @@
-// A grammar for answers of one vocabulary: rules made from a source, and the tree of the vocabulary's texts. Immutable.
+// Makes a grammar from a source.
 #pragma once
-#include "rules.h"
-#include "text_tree.h"
-#include "twins.h"
-
-struct gemel_grammar {
-    rules rules;
-    twins twins[TREE_PARTS];   // for the texts of each tree
-    const text_tree *words;
-    const tokenizer *tok;
-};
+#include "compiled.h"
 
 // `t` and `words` must outlive the grammar.
 int grammar_open(struct gemel_grammar **out, const tokenizer *t, const text_tree *words, int source, const char *text,

@@ -1,7 +1,7 @@
 // Which ids may come next: the walk of a matcher over a vocabulary's tree. What a state allows with any stacks under it
 // is computed once and kept; what depends on the stacks is walked again.
 #pragma once
-#include "grammar.h"
+#include "compiled.h"
 #include "matcher.h"
 
 enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 24 };

@@ -1,5 +1,5 @@
-// Which states of a grammar no short text tells apart: those of a repetition whose counts are far from its end. Masks of
-// places that differ only in such states are equal, so one of them is computed for all.
+// Which states of a grammar no short text distinguishes: those of a repetition whose counts are far from its end.
+// Places that differ only in such states have equal masks, so that one of them is computed for all.
 #pragma once
 #include "rules.h"
 
