@@ -83,12 +83,22 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
     ({"$defs": {"n": {"$anchor": "here", "type": "null"}}, "items": {"$ref": "#here"}}, [[None], []], [[1]]),
     ({"$id": "https://a.example/x", "$ref": "y", "$defs": {"y": {"$id": "y", "type": "null"}}}, [None], [1]),
     ({**D7, "$ref": "#/definitions/a~1b", "type": "string", "definitions": {"a/b": {"type": "null"}}}, [None], ["a"]),
+    (
+        {"allOf": [{"properties": {"a": {"type": "null"}}}, {"$ref": "#/$defs/b"}], "unevaluatedProperties": False,
+         "$defs": {"b": {"patternProperties": {"^b": {"type": "integer"}}}}, "type": "object"},
+        [{}, {"a": None}, {"a": None, "bb": 1}], [{"c": 1}, {"a": 1}, {"b": "x"}],
+    ),
+    (
+        {"prefixItems": [{"type": "null"}], "unevaluatedItems": {"type": "string"}},
+        [[], [None], [None, "a"]], [[None, 1]],
+    ),
     ({**D19, "items": {"$recursiveRef": "#"}, "type": "array"}, [[], [[]], [[], [[]]]], [[1], 1]),
 ]  # fmt: skip
 # A schema and the path at which it can't be enforced.
 REFUSED: list[tuple[Any, str]] = [
     (False, "#"),
-    ({"type": "object", "unevaluatedProperties": False}, "#/unevaluatedProperties"),
+    ({"anyOf": [{}], "unevaluatedProperties": False}, "#/unevaluatedProperties"),
+    ({"contains": {}, "unevaluatedItems": False}, "#/unevaluatedItems"),
     ({"items": {"type": "string"}, "uniqueItems": True}, "#/uniqueItems"),
     ({"properties": {"a": {"pattern": "(?=x)"}}}, "#/properties/a/pattern"),
     ({"properties": {"a/b": {"type": "text"}}}, "#/properties/a~1b/type"),
@@ -183,7 +193,8 @@ def nested(depth: int) -> Any:  # noqa: ANN401
 
 
 @pytest.mark.parametrize("schema", [
-    nested(5000), {"allOf": [{"anyOf": [{"minimum": i}, {"maxLength": i}, {"maxItems": i}]} for i in range(16)]},
+    nested(5000),
+    {"allOf": [{"anyOf": [{"required": [f"{k}{i}"]} for k in "abc"], "type": "object"} for i in range(16)]},
     {"pattern": "(a{1000}){1000}"}, {"pattern": "(a|b)*a(a|b){16}"}, {"minLength": 10**9, "pattern": "a"},
     {"minProperties": 10**9}, {"contains": {"type": "null"}, "minContains": 10**9}, {"minimum": 1e300},
     {"multipleOf": 1e-300}, {"pattern": "(" * 5000},
@@ -220,7 +231,7 @@ RELAXED: list[tuple[Any, list[str], Any, Any]] = [
         [None, 1], [1],
     ),
     (
-        {"type": "object", "properties": {"a": {"type": "null"}}, "unevaluatedProperties": False},
+        {"type": "object", "anyOf": [{"properties": {"a": {"type": "null"}}}], "unevaluatedProperties": False},
         ["#/unevaluatedProperties"], {"a": None, "b": 1}, {"a": 1},
     ),
     ({"type": "integer", "multipleOf": 1001, "minimum": 5}, ["#/multipleOf"], 6, 4),

@@ -119,6 +119,8 @@ def test_a_keyword_that_says_nothing_in_its_draft_is_a_warning(schema: Any, warn
 
 
 @pytest.mark.parametrize(("pattern", "valid", "invalid"), [
+    ("^(?!-)(?=.*[)b])[-a)b]+$", ["ab", "b-", ")"], ["-b", "a", "ac"]),
+    ("^(?!plugins$)[a-z]+$", ["plugin"], ["plugins"]),
     ("$^", [""], ["a"]), ("^a*$^", [""], ["a"]), ("^a{1000}$", ["a" * 1000], ["a" * 999]),
     (r"^\u{1F600}\x41$", ["😀A"], ["A"]),
 ])   # fmt: skip

@@ -25,7 +25,7 @@ DRAFTS = {
     "draft2019-09": "https://json-schema.org/draft/2019-09/schema",
     "draft2020-12": "https://json-schema.org/draft/2020-12/schema",
 }  # fmt: skip
-SHARE = {"draft4": 0.87, "draft7": 0.88, "draft2019-09": 0.74, "draft2020-12": 0.71}
+SHARE = {"draft4": 0.87, "draft7": 0.88, "draft2019-09": 0.81, "draft2020-12": 0.79}
 
 
 def groups(draft: str) -> Iterator[tuple[str, Any, list[dict[str, Any]]]]:

@@ -1,7 +1,7 @@
 """Regular expressions of JSON schema (ECMA-262, a linear subset) as automata.
 
 Supported: characters, `.`, classes, \\d \\D \\w \\W \\s \\S, groups, |, ? * + {m} {m,} {m,n} (also lazy), ^ and $,
-escapes.
+escapes, look-ahead right behind a ^ that begins the pattern.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .automaton import LAST, Automaton, Builder, Ranges
+from .automaton import LAST, Automaton, Builder, Ranges, both, without
 
 DIGIT: Ranges = ((0x30, 0x39),)
 WORD: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
@@ -282,6 +282,33 @@ class _Parser:
 
 def pattern(source: str) -> Automaton:
     """Return the texts in which the pattern is found somewhere."""
+    return _looked_ahead(source) or _found_in(source)
+
+
+def _looked_ahead(source: str) -> Automaton | None:
+    """Return the texts of `^(?!a)b` or `^(?=a)b`, if the pattern is one: sets of whole texts can be combined."""
+    if not source.startswith(("^(?!", "^(?=")):
+        return None
+    depth, close, is_class = 0, 0, False
+    for match in re.finditer(r"\\.|[][()|]", source, re.DOTALL):
+        char = match[0]
+        if is_class or char in "[]":
+            is_class = char == "[" or (is_class and char != "]")
+        elif char == "(":
+            depth += 1
+        elif char == ")":
+            depth -= 1
+            close = close or (0 if depth else match.start())
+        elif char == "|" and not depth:
+            return None
+    if not close:
+        return None
+    ahead = _found_in(f"^(?:{source[4:close]})")
+    rest = pattern("^" + source[close + 1 :])
+    return both(rest, ahead) if source[3] == "=" else without(rest, ahead)
+
+
+def _found_in(source: str) -> Automaton:
     parser = _Parser(source)
     found = parser.alternatives()
     if parser.at < len(source):

@@ -30,7 +30,9 @@ def draft_of(schema: object) -> int:
     uri = schema.get("$schema") if isinstance(schema, dict) else None
     if uri is None:
         return 2020
-    named = re.fullmatch(r"https?://json-schema\.org/(draft-0\d|draft/20\d\d-\d\d)/schema#?", str(uri))
+    named = re.fullmatch(r"https?://json-schema[.-]org/(?:(draft-0\d|draft/20\d\d-\d\d)/)?schema#?", str(uri))
+    if named and named[1] is None:   # the newest one
+        return 2020
     if not named or named[1] not in DRAFTS:
         raise refused("#/$schema", f"{str(uri)[:80]!r} is not a draft that is supported: {', '.join(DRAFTS)}")
     return DRAFTS[named[1]]

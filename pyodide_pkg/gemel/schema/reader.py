@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
 
+from ..core.errors import SchemaError
 from . import numbers
 from .automaton import ANY, STATES_MAX, Automaton, TooLargeError, both, without
 from .document import Document, escaped, same
 from .errors import OPPOSITE, NotEnforcedError, not_enforced, refused
+from .evaluated import evaluated_items, evaluated_members
 from .formats import format_of
 from .keywords import KINDS, ignored, is_of, whole
 from .pattern import PatternError, pattern
@@ -28,6 +31,7 @@ from .shape import (
     Shape,
     Text,
     Union,
+    merged,
 )  # fmt: skip
 from .work import spend
 
@@ -36,6 +40,7 @@ TOO_LONG = (
 )
 T = TypeVar("T")
 ALTERNATIVES_MAX = 400
+PAIRS_MAX, PRUNED_FROM = 10 * ALTERNATIVES_MAX, 8
 
 
 class Reader:
@@ -111,6 +116,7 @@ class Reader:
         def is_known(one: Node) -> bool:
             if one in self._possible:
                 return self._possible[one]
+            spend(5)
             asked.setdefault(one)
             return one in found or any(place.path in self._reading for place in one)   # what is being read may be
 
@@ -152,13 +158,24 @@ class Reader:
             return list(b)
         if len(b) == 1 and b[0] == everything:
             return list(a)
-        if len(a) * len(b) > ALTERNATIVES_MAX:
-            raise not_enforced(place.path, f"more than {ALTERNATIVES_MAX} combinations of alternatives")
+        if len(a) * len(b) > PAIRS_MAX:
+            raise not_enforced(place.path, f"more than {PAIRS_MAX} combinations of alternatives")
         spend(5 * len(a) * len(b))
         found = self._guarded(place, lambda: [x & y for x in a for y in b])
+        found = merged([shape for shape in found if not shape.is_empty])
+        if len(found) > PRUNED_FROM:   # contradictions, such as between the tags of alternatives, don't add up
+            found = [self._pruned(shape) for shape in found]
         return self._few(place, [shape for shape in found if not shape.is_empty])
 
+    def _pruned(self, shape: Shape) -> Shape:
+        """Return it without objects if no object is in it."""
+        if shape.object is None or self._has_value(Shape(object=shape.object)):
+            return shape
+        return replace(shape, object=None)
+
     def _few(self, place: Place, union: list[Shape]) -> list[Shape]:
+        spend(5 * len(union))
+        union = merged(union) if len(union) > 1 else union
         if len(union) > ALTERNATIVES_MAX:
             raise not_enforced(place.path, f"more than {ALTERNATIVES_MAX} alternatives")
         return union
@@ -273,17 +290,23 @@ class Reader:
             return list(found)
         return self.relaxed(lambda: self.all_of(place, found, self._any_of_one_of(place)), lambda: list(found))
 
-    def _unevaluated(self, place: Place, value: object, keyword: str) -> list[Shape]:
-        if value is not True:
-            at = f"{place.path}/{keyword}"
-            raise not_enforced(at, "can't be enforced: list all of them, and use additionalProperties or items")
-        return [self.anything()]
 
     def _unevaluated_items(self, place: Place, value: object) -> list[Shape]:
-        return self._unevaluated(place, value, "unevaluatedItems")
+        found = None if value is True else evaluated_items(place, self.draft)
+        if found is None:
+            return [self.anything()]
+        layer = ItemLayer(((),) * found, self._node(place, "unevaluatedItems"))
+        return [replace(self.anything(), array=Items((layer,)))]
 
     def _unevaluated_properties(self, place: Place, value: object) -> list[Shape]:
-        return self._unevaluated(place, value, "unevaluatedProperties")
+        found = None if value is True else evaluated_members(place, self.places)
+        if found is None:
+            return [self.anything()]
+        names, sources = found
+        at = f"{place.path}/unevaluatedProperties"
+        patterns = tuple((self._pattern(at, source), ()) for source in sources)
+        layer = MemberLayer(tuple((name, ()) for name in names), patterns, self._node(place, "unevaluatedProperties"))
+        return [replace(self.anything(), object=Members((layer,)))]
 
     def _whole(self, place: Place, keyword: str) -> int | None:
         """Return a keyword's value, an integer from 0 on; None: it is absent."""
@@ -465,9 +488,13 @@ class Reader:
         return [shape for one in self._list(place, "oneOf") for shape in self.of(one)]
 
     def _has_value(self, shape: Shape) -> bool:
-        return self._is_filled(
-            shape, lambda node: any(place.path in self._reading for place in node) or self.is_possible(node)
-        )
+        """Whether a shape has a value, or may have one: what is being read is not known yet."""
+        try:
+            return self._is_filled(
+                shape, lambda node: any(place.path in self._reading for place in node) or self.is_possible(node)
+            )
+        except SchemaError:   # is raised when that schema is read for itself
+            return True
 
     def _negated(self, place: Place, _: object) -> list[Shape]:
         child = self._child(place, "not")

@@ -9,10 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from itertools import zip_longest
+from typing import Any, TypeVar
 
 from .automaton import ANY, Automaton, both, lengths, literal
 
+T = TypeVar("T")
 CONSTANTS = frozenset(("null", "true", "false"))
 
 
@@ -168,9 +170,15 @@ class Members:
             self.names & other.names,
         )   # fmt: skip
 
+    @cached_property
+    def _nodes(self) -> dict[str, Node]:
+        return {}
+
     def of(self, name: str) -> Node:
         """Return what the value of that name must satisfy."""
-        return joined(*(layer.of(name) for layer in self.layers))
+        if name not in self._nodes:
+            self._nodes[name] = joined(*(layer.of(name) for layer in self.layers))
+        return self._nodes[name]
 
     @cached_property
     def needs(self) -> frozenset[str]:
@@ -216,6 +224,28 @@ class Shape:
 
 
 Union = Sequence[Shape]   # a value of one of them
+
+
+def merged(union: Union) -> list[Shape]:
+    """Return the same values as few shapes: alternatives of different kinds share one, equal ones are kept once."""
+    numbers = list(dict.fromkeys(shape.number for shape in union if shape.number is not None))
+    strings = list(dict.fromkeys(shape.string for shape in union if shape.string is not None))
+    arrays = list(dict.fromkeys(shape.array for shape in union if shape.array is not None))
+    objects = list(dict.fromkeys(shape.object for shape in union if shape.object is not None))
+    strings, arrays, objects = whole(strings, Text()), whole(arrays, Items()), whole(objects, Members())
+    listed = [one for one in strings if one.texts is not None]
+    if len(listed) > 1:
+        texts = frozenset[str]().union(*(one.texts or () for one in listed))
+        strings = [Text(texts=texts), *(one for one in strings if one.texts is None)]
+    constants = frozenset[str]().union(*(shape.constants for shape in union))
+    rows = zip_longest(numbers, strings, arrays, objects)
+    found = [Shape(frozenset(), *row) for row in rows] or ([Shape()] if constants else [])
+    return [replace(found[0], constants=constants), *found[1:]] if found else []
+
+
+def whole(kind: list[T], everything: T) -> list[T]:
+    """Return alternatives of a kind; one that allows all values stands in for the others."""
+    return [everything] if everything in kind else kind
 
 
 def smaller(a: int | None, b: int | None) -> int | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
-from .automaton import Automaton, TooLargeError, both, literal, without
+from .automaton import ANY, Automaton, TooLargeError, both, literal, without
 from .errors import not_enforced, refused
 from .reader import TOO_LONG, Reader
 from .shape import Items, Members, Node, Place, Shape, Text, joined
@@ -80,6 +80,8 @@ class Writer:
         self.reader, self.any_order = reader, any_order
         self.rules: dict[str, list[Alternative]] = {}
         self._of_node: dict[Node, str] = {}
+        self._of_ranges: dict[tuple[tuple[int, int], ...], list[str]] = {}
+        self._of_names: dict[tuple[object, ...], Automaton] = {}
         self._of_pieces: dict[tuple[str, ...], str] = {}
         self._of_pair: dict[tuple[str, Node], str] = {}
         self._waiting: list[Node] = []   # whose rules are not written yet
@@ -246,6 +248,12 @@ class Writer:
 
     def _characters(self, ranges: list[tuple[int, int]]) -> list[str]:
         """Return how a JSON string writes characters of these ranges."""
+        key = tuple(ranges)
+        if key not in self._of_ranges:
+            self._of_ranges[key] = self._written_characters(ranges)
+        return self._of_ranges[key]
+
+    def _written_characters(self, ranges: list[tuple[int, int]]) -> list[str]:
         special = [*range(0x20), 0x22, 0x5C]
         found = [code for code in special if any(low <= code <= high for low, high in ranges)]
         plain = []
@@ -285,7 +293,7 @@ class Writer:
             is_end = i >= array.least and all(n >= limits[k][1] for k, n in enumerate(counts))
             parts: list[Alternative] = [('"]"',)] if is_end else []
             comma = ('","',) if i else ()
-            spend(4 << len(limits))
+            spend(100 << len(limits))
             for which in product((0, 1), repeat=len(limits)):
                 after, nodes = list(counts), [array.at(min(i, n_same))]
                 for k, is_one in enumerate(which):
@@ -386,27 +394,37 @@ class Writer:
         patterns = [(layer, automaton, node) for layer in members.layers for automaton, node in layer.patterns]
         if len(patterns) > PATTERNS_MAX:
             raise TooLargeError
-        spend(4 << len(patterns))
-        listed = literal(members.known) if members.known else None
+        spend(100 << len(patterns))
         pairs: list[Alternative] = []
         for which in product((False, True), repeat=len(patterns)):
-            nodes, keys = [], names
+            nodes = []
             for layer in members.layers:
                 own = [node for one, (of, _, node) in zip(which, patterns, strict=True) if one and of is layer]
                 nodes += own or [layer.rest]
             node = joined(*nodes)
             if not self.reader.is_possible(node):
                 continue
-            if not patterns and keys is None and listed is None:
+            if not patterns and names is None and not members.known:
                 pairs.append(("string", '":"', self.value(node)))
                 continue
-            keys = Text().whole if keys is None else keys
-            for one, (_, automaton, _) in zip(which, patterns, strict=True):
-                keys = both(keys, automaton) if one else without(keys, automaton)
-            keys = without(keys, listed) if listed else keys
+            tests = tuple((automaton, one) for one, (_, automaton, _) in zip(which, patterns, strict=True))
+            keys = self._names(tuple(members.known), names, tests)
             if not keys.is_empty:
                 pairs.append((r'"\""', self._automaton(keys, is_json=True), r'"\":"', self.value(node)))
         return pairs
+
+    def _names(
+        self, listed: tuple[str, ...], names: Automaton | None, tests: tuple[tuple[Automaton, bool], ...]
+    ) -> Automaton:
+        """Return the names that are not listed, and that each automaton matches or not; objects share it."""
+        key = (listed, id(names), tuple((id(automaton), is_in) for automaton, is_in in tests))
+        if key not in self._of_names:
+            found = ANY if names is None else names
+            for automaton, is_in in tests:
+                found = both(found, automaton) if is_in else without(found, automaton)
+            self._of_names[key] = without(found, literal(listed)) if listed else found
+            self._kept += [automaton for automaton, _ in tests] + ([] if names is None else [names])
+        return self._of_names[key]
 
     def _pair(self, members: Members, name: str) -> Alternative:
         """Return the rule of a member: states share it, so that its name is written once."""
@@ -434,6 +452,7 @@ class Writer:
         start = rule(0, 0)
         while waiting:
             i, n = waiting.pop()
+            spend(10 + 10 * len(extras))
             comma = ('","',) if n else ()
             is_full = top is not None and n >= top
             parts: list[Alternative] = []
@@ -460,6 +479,7 @@ class Writer:
         waiting = [(0, 0)]
         while waiting:
             used, n = waiting.pop()
+            spend(10 * (len(known) + len(extras)))
             comma = ('","',) if n else ()
             steps = [(self._pair(members, name), used | 1 << i) for i, name in enumerate(known) if not used >> i & 1]
             steps += [(pair, used) for pair in extras]
