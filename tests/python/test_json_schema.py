@@ -158,6 +158,12 @@ def test_members_come_in_the_schemas_order_unless_any_is_wanted(model: gemel.Mod
         assert not free.matches('{"b":2}')
 
 
+def test_members_of_other_names_come_before_the_only_listed_one_in_any_order(model: gemel.Model) -> None:
+    with model.grammar(json_schema={"type": "object", "required": ["a"]}, any_order=True) as grammar:
+        assert grammar.matches('{"b":1,"a":2}')
+        assert not grammar.matches('{"b":1}')
+
+
 def test_what_is_not_enforced_is_a_warning_with_its_path(model: gemel.Model) -> None:
     schema = {"properties": {"a": {"format": "duration", "color": "red"}}, "title": "T", "description": "D"}
     with model.grammar(json_schema=schema) as grammar:

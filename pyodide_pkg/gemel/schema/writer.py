@@ -385,7 +385,7 @@ class Writer:
             most = len(members.needs) + 1
             why = f"where names may repeat, at most {most} can be enforced: require more names, or list all of them"
             raise not_enforced(f"{at.path}/minProperties", why)
-        if self.any_order and len(known) > 1:
+        if self.any_order and known:
             return self._in_any_order(at, members, known, extras)
         return self._in_order(members, known, extras)
 

@@ -1,0 +1,101 @@
+"""Random schemas and values: a grammar matches what the validator takes as valid, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gemel
+import pytest
+from conftest import tiny_bytes
+from gemel.schema.compiler import compile_schema
+from gemel.schema.validator import InvalidValueError, validate
+
+SEEDS, SCHEMAS, VALUES = 6, 25, 40
+NAMES = ["a", "b", "c"]
+TEXTS = ["", "a", "ab", "b", "abc", "2024-01-01"]
+KINDS = ["null", "boolean", "number", "integer", "string", "array", "object", ["string", "null"], ["array", "object"]]
+
+
+class Maker:
+    """Makes schemas and values from a seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = random.Random(seed)
+
+    def pick(self, values: list[Any]) -> Any:  # noqa: ANN401
+        return self.random.choice(values)
+
+    def value(self, depth: int = 3) -> Any:  # noqa: ANN401
+        kind = self.random.randrange(8 if depth else 6)
+        if kind < 6:
+            return self.pick([None, True, False, 0, 1, 3, -1, 10, 1.0, 2.5, -0.5, *TEXTS, *TEXTS])
+        if kind == 6:
+            return [self.value(depth - 1) for _ in range(self.random.randrange(4))]
+        chosen = self.random.sample([*NAMES, "d", "xa"], self.random.randrange(4))
+        return {name: self.value(depth - 1) for name in chosen}
+
+    def some(self, make: Callable[[], Any]) -> list[Any]:
+        return [make() for _ in range(self.random.randrange(1, 4))]
+
+    def schema(self, depth: int = 3) -> Any:  # noqa: ANN401
+        if not depth or self.random.random() < 0.1:
+            return self.pick([True, False, {}, {"type": "integer"}, {"type": "string"}])
+
+        def inner() -> Any:  # noqa: ANN401
+            return self.schema(depth - 1)
+
+        def count() -> int:
+            return self.random.randrange(3)
+
+        makers: dict[str, Callable[[], Any]] = {
+            "type": lambda: self.pick(KINDS), "enum": lambda: self.some(lambda: self.value(1)),
+            "const": lambda: self.value(1), "minimum": lambda: self.pick([0, 1, 2.5]),
+            "exclusiveMaximum": lambda: self.pick([3, 2.5]), "multipleOf": lambda: self.pick([1, 2, 0.5]),
+            "minLength": count, "maxLength": count, "minItems": count, "maxItems": count, "minProperties": count,
+            "maxProperties": count, "pattern": lambda: self.pick(["a", "^a", "b$", "^[ab]*$", "^(?!a)b?"]),
+            "items": inner, "prefixItems": lambda: self.some(inner), "contains": inner, "not": inner,
+            "properties": lambda: {name: inner() for name in self.some(lambda: self.pick(NAMES))},
+            "patternProperties": lambda: {self.pick(["a", "^x"]): inner()}, "additionalProperties": inner,
+            "required": lambda: self.random.sample(NAMES, 2), "propertyNames": lambda: {"pattern": "^[a-c]$"},
+            "anyOf": lambda: self.some(inner), "oneOf": lambda: self.some(inner), "allOf": lambda: self.some(inner),
+            "dependentRequired": lambda: {self.pick(NAMES): self.random.sample(NAMES, 1)},
+            "dependentSchemas": lambda: {self.pick(NAMES): inner()}, "unevaluatedProperties": inner,
+            "unevaluatedItems": inner, "uniqueItems": lambda: True, "if": inner, "then": inner, "else": inner,
+        }  # fmt: skip
+        return {keyword: makers[keyword]() for keyword in self.some(lambda: self.pick(list(makers)))}
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[gemel.Model]:
+    with gemel.open(tiny_bytes(), threads=1) as opened:
+        yield opened
+
+
+def is_valid(value: object, schema: Any) -> bool:  # noqa: ANN401
+    try:
+        validate(value, schema)
+    except InvalidValueError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("strict", [True, False], ids=["strict", "relaxed"])
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_grammars_match_what_the_validator_takes(model: gemel.Model, seed: int, *, strict: bool) -> None:
+    maker, n_compiled = Maker(seed), 0
+    for _ in range(SCHEMAS):
+        schema = maker.schema()
+        values = [maker.value() for _ in range(VALUES)]
+        try:
+            made = compile_schema(schema, any_order=True, strict=strict)
+        except gemel.SchemaError:
+            continue
+        n_compiled += 1
+        with model.grammar(made.grammar) as grammar:
+            for value in values:
+                found, wanted = grammar.matches(json.dumps(value, separators=(",", ":"))), is_valid(value, schema)
+                assert found == wanted or (found and made.unenforced), (schema, value)
+    assert n_compiled > SCHEMAS // 3
