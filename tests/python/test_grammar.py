@@ -258,6 +258,27 @@ def test_a_sampler_of_a_step_takes_a_grammar(model: gemel.Model) -> None:
     assert text == b"yes"
 
 
+def test_a_grammar_stays_as_long_as_a_call_uses_the_closed_sampler(model: gemel.Model) -> None:
+    grammar = model.grammar(choices=["yes"])
+    sampler = model.sampler(temperature=0, grammar=grammar)
+    handle = grammar.handle
+    with sampler.handle:   # as a step of another thread
+        sampler.close()
+        grammar.close()
+        assert handle.closed and handle.address
+    assert not handle.address
+
+
+def test_an_error_in_accept_leaves_the_grammar(model: gemel.Model) -> None:
+    prompt = model.tokenize("the")
+    with model.grammar(choices=["yes"]) as grammar, model.session() as session:
+        with model.sampler(temperature=0, repeat_penalty=1.1, grammar=grammar) as sampler:
+            with pytest.raises(gemel.ArgumentError, match=f"id {model.n_vocab}"):
+                sampler.accept([*prompt, model.n_vocab])
+            (drawn,) = model.step([session], [prompt], [sampler])
+            assert b"yes".startswith(drawn.text)
+
+
 # ---- Hostile grammars ------------------------------------------------------------------------------------------------
 
 

@@ -125,6 +125,7 @@ class Handle:
         self._address = address
         self._close = close
         self._parent = parent
+        self._kept: list[Handle] = []
         self._users = 0
         self._closed = False
         self._lock = threading.RLock()   # re-entrant: a finalizer may run while the lock is held
@@ -165,6 +166,11 @@ class Handle:
         if before is not None:
             before.__exit__()
 
+    def keep(self, other: Handle) -> None:
+        """Use another handle until this one is freed: the object reads it."""
+        other.__enter__()
+        self._kept.append(other)
+
     def close(self) -> None:
         """Close now, or as soon as the last user leaves. May be called again."""
         with self._lock:
@@ -180,6 +186,8 @@ class Handle:
         if self._closed and self._users == 0 and self._address:
             address, self._address = self._address, 0
             self._free(address)
+            for other in self._kept:
+                other.__exit__()
             if self._parent is not None:
                 self._parent.__exit__()
 

@@ -62,7 +62,7 @@ class Sampler(Closing):
             raise ArgumentError("the grammar is another model's: model.grammar() compiles one for this model")
         with compiled(self._library, model, form) as grammar:
             if grammar is not None:
-                grammar.handle.__enter__()   # it lives as long as the sampler
+                self.handle.keep(grammar.handle)
                 self._grammar = grammar.handle
 
     def _set_up(self, sampler: int, tokenize: Callable[[str], list[int]]) -> None:
@@ -92,13 +92,15 @@ class Sampler(Closing):
         """Show the sampler the ids before the answer, as far back as its options look. They are not the grammar's."""
         look_back = max(self.sampling.penalty_last_n, self.sampling.dry_last_n if self.sampling.dry_multiplier else 0)
         if self._is_message is not None:
-            self._use(0, 0)
-        with self.handle as sampler:
-            given = id_list(ids, "ids")
-            for token in given[max(0, len(given) - look_back) :]:
-                check(self._library, self._library.call("gemel_sampler_accept", sampler, token), f"id {token}")
-        if self._is_message is not None:
-            self.begin(is_message=self._is_message)
+            self._use(None)   # these ids do not continue its answer
+        try:
+            with self.handle as sampler:
+                given = id_list(ids, "ids")
+                for token in given[max(0, len(given) - look_back) :]:
+                    check(self._library, self._library.call("gemel_sampler_accept", sampler, token), f"id {token}")
+        finally:
+            if self._is_message is not None:
+                self.begin(is_message=self._is_message)
 
     def begin(self, *, is_message: bool = False) -> None:
         """Begin the answer that the grammar describes with the next id drawn. Without a grammar, do nothing.
@@ -107,12 +109,13 @@ class Sampler(Closing):
         """
         flag("is_message", is_message)
         if self._grammar is not None:
-            self._use(self._grammar.address, abi.USE_MESSAGE if is_message else 0)
+            self._use(self._grammar, abi.USE_MESSAGE if is_message else 0)
             self._is_message = is_message
 
-    def _use(self, grammar: int, flags: int) -> None:
-        with self.handle as sampler:
-            code = self._library.call("gemel_sampler_use", sampler, grammar, flags)
+    def _use(self, grammar: Handle | None, flags: int = 0) -> None:
+        with self.handle as sampler:   # while it is used, the grammar stays
+            address = 0 if grammar is None else grammar.address
+            code = self._library.call("gemel_sampler_use", sampler, address, flags)
             check(self._library, code, "a sampler's grammar")
 
     @property
@@ -124,8 +127,5 @@ class Sampler(Closing):
             return bool(self._library.call("gemel_sampler_ends", sampler) == WHOLE)
 
     def close(self) -> None:
-        """Free it."""
+        """Free it. Its grammar is released when no call uses the sampler."""
         self.handle.close()
-        before, self._grammar = self._grammar, None
-        if before is not None:
-            before.__exit__()
