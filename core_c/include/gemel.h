@@ -401,6 +401,8 @@ GEMEL_API int gemel_grammar_open(gemel_model *model, int source, const char *tex
 // The answer is one of n (at least 1) texts, which follow each other in `text`; sizes[n] are their bytes.
 GEMEL_API int gemel_grammar_choices(gemel_model *model, const char *text, const int32_t *sizes, size_t n,
                                     gemel_grammar **out, char *err, size_t err_size);
+// Bytes that it takes. 0: NULL.
+GEMEL_API size_t gemel_grammar_size(const gemel_grammar *grammar);
 GEMEL_API void gemel_grammar_close(gemel_grammar *grammar);   // after its samplers, before its model
 typedef enum gemel_match {
     GEMEL_MATCH_BEGINS = 1,   // some answer begins with the text

@@ -352,6 +352,14 @@ static void names_that_are_alike_are_found(void) {
     names_close(&n);
 }
 
+static void a_size_grows_with_the_states(void) {
+    gemel_grammar *small = gbnf("root ::= \"a\"{10}"), *large = gbnf("root ::= \"a\"{1000}");
+    CHECK(gemel_grammar_size(small) > 0);
+    CHECK(gemel_grammar_size(large) >= gemel_grammar_size(small) + 990 * sizeof(state));
+    CHECK_EQ_INT(gemel_grammar_size(NULL), 0);
+    gemel_grammar_close(small), gemel_grammar_close(large);
+}
+
 static void deep_answers_are_followed(void) {
     gemel_grammar *g = gbnf("root ::= \"[\" root? \"]\"");
     char *open = repeated("", "[", 20000, ""), *whole = repeated(open, "]", 20000, "");
@@ -443,6 +451,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(large_grammars_are_taken_or_refused),
         CHECK_ENTRY(what_is_too_ambiguous_is_refused_when_it_is_compiled),
         CHECK_ENTRY(names_that_are_alike_are_found),
+        CHECK_ENTRY(a_size_grows_with_the_states),
         CHECK_ENTRY(deep_answers_are_followed),
         CHECK_ENTRY(an_answer_that_is_too_deep_is_refused),
         CHECK_ENTRY(repetition_by_recursion_needs_no_memory),

@@ -356,6 +356,12 @@ int builder_finish(builder *b, rules *r, errors *e) {
     return code;
 }
 
+size_t rules_size(const rules *r) {
+    state end = r->states[r->n_states];   // of the edges of all
+    return ((size_t)r->n_states + 1) * sizeof *r->states + r->n_rules * sizeof *r->list + end.bytes * sizeof *r->bytes +
+           end.ids * sizeof *r->ids + end.skips * sizeof *r->skips + end.calls * sizeof *r->calls;
+}
+
 void rules_close(rules *r) {
     free(r->states), free(r->list), free(r->bytes), free(r->ids), free(r->skips), free(r->calls);
 }

@@ -15,6 +15,8 @@ void gemel_grammar_close(gemel_grammar *g) {
     free(g);
 }
 
+size_t gemel_grammar_size(const gemel_grammar *g) { return g ? sizeof *g + rules_size(&g->rules) : 0; }
+
 // ---- Choices: the texts as a tree, so that those that begin alike share their states --------------------------------
 
 typedef struct choice {

@@ -50,4 +50,5 @@ typedef struct rules {
     uint64_t fingerprint;
 } rules;
 
+size_t rules_size(const rules *r);   // bytes of its arrays
 void rules_close(rules *r);   // what builder_finish made

@@ -218,6 +218,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_model_measure": ("i", "pidp"),
     "gemel_grammar_open": ("i", "pipzppz"),
     "gemel_grammar_choices": ("i", "pppzppz"),
+    "gemel_grammar_size": ("z", "p"),
     "gemel_grammar_close": ("v", "p"),
     "gemel_grammar_match": ("i", "ppz"),
     "gemel_sampler_open": ("i", "pp"),
