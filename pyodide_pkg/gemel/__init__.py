@@ -17,6 +17,7 @@ from ._open import inspect, open, open_async, plan
 from .core.abi import ABI
 from .core.cpu import default_threads
 from .core.errors import (
+    AnswerError,
     ArgumentError,
     ArgumentTypeError,
     CancelledError,
@@ -67,6 +68,7 @@ __all__ = [
     "ARCHITECTURES",
     "KV_TYPES",
     "NAMES",
+    "AnswerError",
     "ArgumentError",
     "ArgumentTypeError",
     "Batch",

@@ -3,6 +3,7 @@
 Messages say what is wrong, where, and what to do.
 
     GemelError
+    ├── AnswerError (ValueError)         an answer has no value: it ended too early, or is not valid
     ├── ArgumentError (ValueError)       a value is out of range, or something closed was used
     │   └── ArgumentTypeError (TypeError)   a value has the wrong type
     ├── CancelledError                   cancel() was called; what was evaluated is kept
@@ -30,6 +31,10 @@ from . import abi
 
 class GemelError(Exception):
     """The root: every error that gemel raises on purpose, except TypeError for an unknown keyword."""
+
+
+class AnswerError(GemelError, ValueError):
+    """An answer has no value: it ended before it was whole, or is not valid by its schema. Its text is kept."""
 
 
 class ArgumentError(GemelError, ValueError):
@@ -66,8 +71,6 @@ class SchemaError(GrammarError):
     def __init__(self, message: str, path: str = "#") -> None:
         super().__init__(message)
         self.path = path
-
-
 
 
 class LibraryError(GemelError, ImportError):
