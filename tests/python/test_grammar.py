@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -9,7 +10,10 @@ from collections.abc import Callable, Iterator
 import gemel
 import grammars
 import pytest
-from gemel.core.library import check
+from conftest import CHATML, tiny_bytes
+from gemel.core.library import Handle, Library, check
+from gemel.model.grammar import Form, Rules
+from gemel.model.grammar_cache import GrammarCache
 from grammars import Node, Place
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -110,8 +114,6 @@ class Walker:
 
 @pytest.fixture(scope="module")
 def words() -> Iterator[Words]:
-    from conftest import tiny_bytes
-
     with gemel.open(tiny_bytes(), threads=1) as model:
         yield Words(model)
 
@@ -196,8 +198,6 @@ def test_json_that_ends_is_json(model: gemel.Model) -> None:
 
 @pytest.mark.parametrize("tokenizer", ["bpe", "spm"])
 def test_every_call_that_generates_takes_a_grammar(tiny_model: Callable[..., gemel.Model], tokenizer: str) -> None:
-    from conftest import CHATML
-
     model = tiny_model(tokenizer=tokenizer, chat_template=CHATML)
     chosen = ["the one", "another"]
     assert model.ask("Who?", choices=chosen, temperature=0) in chosen
@@ -261,22 +261,114 @@ def test_a_sampler_of_a_step_takes_a_grammar(model: gemel.Model) -> None:
 def test_a_grammar_stays_as_long_as_a_call_uses_the_closed_sampler(model: gemel.Model) -> None:
     grammar = model.grammar(choices=["yes"])
     sampler = model.sampler(temperature=0, grammar=grammar)
-    handle = grammar.handle
+    handle = grammar._rules.handle
     with sampler.handle:   # as a step of another thread
         sampler.close()
         grammar.close()
-        assert handle.closed and handle.address
+        assert handle.closed
+        assert handle.address
     assert not handle.address
 
 
 def test_an_error_in_accept_leaves_the_grammar(model: gemel.Model) -> None:
     prompt = model.tokenize("the")
-    with model.grammar(choices=["yes"]) as grammar, model.session() as session:
-        with model.sampler(temperature=0, repeat_penalty=1.1, grammar=grammar) as sampler:
-            with pytest.raises(gemel.ArgumentError, match=f"id {model.n_vocab}"):
-                sampler.accept([*prompt, model.n_vocab])
-            (drawn,) = model.step([session], [prompt], [sampler])
-            assert b"yes".startswith(drawn.text)
+    with (
+        model.grammar(choices=["yes"]) as grammar, model.session() as session,
+        model.sampler(temperature=0, repeat_penalty=1.1, grammar=grammar) as sampler,
+    ):  # fmt: skip
+        with pytest.raises(gemel.ArgumentError, match=f"id {model.n_vocab}"):
+            sampler.accept([*prompt, model.n_vocab])
+        (drawn,) = model.step([session], [prompt], [sampler])
+        assert drawn.text
+        assert b"yes".startswith(drawn.text)
+
+
+# ---- Schemas that can't be enforced as a whole ----------------------------------------------------------------------
+
+
+
+@pytest.mark.parametrize("value", [["a"], ["a", "a"]])
+def test_strict_false_allows_a_schema_and_checks_the_answer(model: gemel.Model, value: list[str]) -> None:
+    schema = {"allOf": [{"const": value}, {"not": {"uniqueItems": True}}]}
+    with pytest.raises(gemel.SchemaError, match="#/allOf/1/not: "):
+        model.grammar(json_schema=schema)
+    with model.grammar(json_schema=schema, strict=False) as grammar:
+        assert grammar.unenforced == ("#/allOf/1/not",)
+        generation = model.generate("the", grammar=grammar)
+    assert json.loads(generation.read()) == value
+    if value == ["a"]:
+        with pytest.raises(gemel.AnswerError, match="the answer is not valid: #: .*#/allOf/1/not"):
+            _ = generation.parsed
+    else:
+        assert generation.parsed == value
+
+
+def test_calls_that_return_only_a_text_raise_what_the_check_finds(tiny_model: Callable[..., gemel.Model]) -> None:
+    model, schema = tiny_model(chat_template=CHATML), {"enum": [["a"]], "not": {"uniqueItems": True}}
+    with pytest.raises(gemel.AnswerError, match="the answer is not valid"):
+        model.ask("Which?", json_schema=schema, strict=False)
+    with pytest.raises(gemel.AnswerError, match="the answer is not valid"):
+        model.generate_many(["the"], json_schema=schema, strict=False)
+    assert model.ask("Which?", json_schema=schema, strict=False, max_tokens=1) != '["a"]'
+
+
+def test_strict_and_any_order_are_for_schemas_alone(model: gemel.Model) -> None:
+    with pytest.raises(gemel.ArgumentError, match="strict: it is for json_schema alone"):
+        model.generate("the", regex="a", strict=False)
+    with pytest.raises(gemel.ArgumentError, match="any_order: it is for json_schema alone"):
+        model.grammar(regex="a", any_order=True)
+    with pytest.raises(gemel.ArgumentTypeError, match="strict"):
+        model.generate("the", json_schema=True, strict="no")   # type: ignore[arg-type]
+
+
+# ---- Forms that were compiled before ---------------------------------------------------------------------------------
+
+
+def test_a_form_is_compiled_once(tiny_model: Callable[..., gemel.Model], monkeypatch: pytest.MonkeyPatch) -> None:
+    model, compiled, made = tiny_model(chat_template=CHATML), list[Form](), Form.compiled
+
+    def counted(form: Form, library: Library, handle: Handle) -> Rules:
+        compiled.append(form)
+        return made(form, library, handle)
+
+    monkeypatch.setattr(Form, "compiled", counted)
+    schema = {"enum": ["a", "b"]}
+    for _ in range(2):
+        model.generate("the", json_schema=schema, max_tokens=3).close()
+        model.ask("Who?", choices=["a", "b"])
+        model.generate_many(["the", "a"], json_schema=json.dumps(schema), max_tokens=3)
+    assert [form.kind for form in compiled] == ["json_schema", "choices"]
+
+
+def test_forms_that_were_used_longest_ago_leave(tiny_model: Callable[..., gemel.Model]) -> None:
+    model = tiny_model()
+    cache = GrammarCache(model._library, model._handle, count=3, size=10**6)
+    forms = [Form("choices", (name,)) for name in "abcd"]
+    for form in (*forms[:3], forms[0], forms[3]):
+        with cache.use(form):
+            pass
+    assert [form.source for form in cache._held] == [("c",), ("a",), ("d",)]
+    with cache.use(Form("grammar", 'root ::= "a"{100000}')):   # larger than all of it
+        assert [form.kind for form in cache._held] == ["grammar"]
+    with cache.use(forms[0]) as rules:
+        assert rules is not None
+        cache.close()
+        assert rules.handle.closed
+        assert rules.handle.address
+        with cache.use(forms[1]):   # it holds nothing any more
+            assert len(cache) == 0
+    assert not rules.handle.address
+
+
+def test_a_closed_model_is_freed_with_its_forms() -> None:
+    one, other = (gemel.open(tiny_bytes(), threads=1) for _ in range(2))
+    for model in (one, other):
+        model.generate("the", choices=["yes"]).read()
+    one.close()
+    handles = one._handle, other._handle
+    del model, other   # closed by nobody
+    gc.collect()
+    assert [handle.address for handle in handles] == [0, 0]
 
 
 # ---- Hostile grammars ------------------------------------------------------------------------------------------------

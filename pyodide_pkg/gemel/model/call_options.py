@@ -24,7 +24,7 @@ OTHER_NAMES = {
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
 OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
 FORMS = ("grammar", "regex", "choices", "json_schema")   # what an answer may be: one of them
-COMMON = ("max_tokens", "stop", "sampling", *FORMS)   # parameters of every call
+COMMON = ("max_tokens", "stop", "sampling", *FORMS, "strict")   # parameters of every call
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,9 @@ def call_options(
         if given[name] is not None:
             raise TypeError(f"{other} is another name of {name}: pass only one of them")
         given[name] = value
-    form = form_of(*(fields.pop(name, None) for name in FORMS))
+    sources = [fields.pop(name, None) for name in FORMS]
+    strict = fields.pop("strict", None)
+    form = form_of(*sources, strict=True if strict is None else strict)
     check_names(fields, (*COMMON, *also))
     stops = check_stops(given["stop"])   # type: ignore[arg-type]
     return CallOptions(given["max_tokens"], stops, merged(sampling, fields), form)   # type: ignore[arg-type]

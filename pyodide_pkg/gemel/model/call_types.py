@@ -8,9 +8,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, SupportsFloat, SupportsIndex, TypedDict
+from typing import SupportsFloat, SupportsIndex, TypedDict
 
-from .grammar import Grammar
+from .grammar import Grammar, Schema
 
 Float = float | SupportsFloat   # Python's and numpy's numbers
 Int = int | SupportsIndex
@@ -44,7 +44,7 @@ class SamplingFields(TypedDict, total=False):
 
 
 class CallFields(SamplingFields, total=False):
-    """SamplingFields; grammar, regex, choices or json_schema; other names of max_tokens and stop."""
+    """SamplingFields; grammar, regex, choices or json_schema, and strict; other names of max_tokens and stop."""
 
     max_new_tokens: Int | None
     max_completion_tokens: Int | None
@@ -53,4 +53,5 @@ class CallFields(SamplingFields, total=False):
     grammar: str | Grammar | None
     regex: str | None
     choices: Sequence[str] | None
-    json_schema: Mapping[str, Any] | bool | str | None
+    json_schema: Schema | None
+    strict: bool | None

@@ -20,6 +20,7 @@ from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
 from ..text.messages import Ending, continues, plain
 from .call_options import check_template_options
 from .gguf import Metadata, Tensor, read_tensors
+from .grammar_cache import GrammarCache
 from .kv import KvType, kv_type_of
 from .overrides import CHAT_TEMPLATE, Overrides
 
@@ -60,7 +61,8 @@ class CoreModel(Closing):
         self._handle = handle
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()   # of CoreSession
         self._batches: weakref.WeakSet[Any] = weakref.WeakSet()    # of Batch
-        self._finalizer = weakref.finalize(self, handle.close)
+        self._grammars = GrammarCache(library, handle)
+        self._finalizer = weakref.finalize(self, _free, self._grammars, handle)
         self._run_lock = threading.Lock()   # held while something computes: the core runs one pass at a time anyway
         self._ends: dict[int, bool] = {}    # id -> is_eog of it, for ids that were drawn
         self.name = name
@@ -356,9 +358,15 @@ class CoreModel(Closing):
 
     def _after_fork(self) -> None:
         self._handle.after_fork()
+        self._grammars.after_fork()
         self._run_lock = threading.Lock()
         for one in [*self._sessions, *self._batches]:
             one._after_fork()
+
+
+def _free(grammars: GrammarCache, handle: Handle) -> None:
+    grammars.close()   # they use the handle
+    handle.close()
 
 
 def _ending(continue_final: bool | None, continue_final_message: bool | None, is_new: bool | None) -> Ending:

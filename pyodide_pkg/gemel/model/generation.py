@@ -10,10 +10,11 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Generator, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 from ..core.closing import Closing
-from ..core.errors import ArgumentError, CancelledError, StateError
+from ..core.errors import AnswerError, ArgumentError, CancelledError, StateError
 from ..core.library import Block
 from .answer import Answer, StopReason, Timings
 from .call_options import CallOptions, limit_of
@@ -23,6 +24,10 @@ from .pace import Pace
 from .sampler import Sampler
 from .sampling import Sampling
 
+ENDED_BY = {
+    "length": "max_tokens or n_ctx ended it: allow more tokens", "cancelled": "it was stopped",
+    "error": "an error ended it",
+}  # fmt: skip
 PIECE_SIZE = 1 << 16   # bytes of text that one step may return
 SIZE_SIZE = 8          # bytes that a size_t may have
 GLANCE = 56            # bytes of text that are read together with their size: nearly always all
@@ -45,7 +50,8 @@ class Run:
         limit = check_limit(session.model, session.n_ctx, len(self.prompt_ids), options.max_tokens)
         self.answer = Answer(self.model, len(self.prompt_ids), options.stops, limit)
         model = self.model
-        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize, options.form)
+        with model._grammars.use(options.form) as rules:
+            self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize, rules)
         self._out: Block = model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
 
     def steps(self) -> Generator[str, None, None]:
@@ -194,6 +200,23 @@ class Generation(Closing):
         """None while it runs; then "stop" (a stop string), "eos", "length", "cancelled" or "error"."""
         return self._run.stop_reason
 
+    @cached_property
+    def parsed(self) -> Any:  # noqa: ANN401
+        """The value of a whole answer to json_schema: of JSON, or an instance of the class that was passed.
+
+        AnswerError when the answer ended before it was whole, such as by max_tokens ("length"); when the class refuses
+        it; and with strict=False when it is not valid. ArgumentError while it runs, and without a JSON schema.
+        """
+        run = self._run
+        rules, reason = run.sampler.rules, run.stop_reason
+        if rules is None:
+            raise ArgumentError("parsed: this generation has no json_schema: use its text")
+        if reason is None:
+            raise ArgumentError("parsed: the answer is not complete: read() it first")
+        if reason not in ("stop", "eos"):
+            raise AnswerError(f"the answer is not whole: {ENDED_BY[reason]}")
+        return rules.value(self.text)
+
     @property
     def n_dropped(self) -> int:
         """Characters of the first id that `text` lacks: an answer begins without the tokenizer's leading space."""
@@ -250,6 +273,16 @@ class Generation(Closing):
         for _ in self:
             pass
         return self.text
+
+    def _whole_text(self) -> str:
+        """Run to the end and return the whole text, for a call that returns nothing else.
+
+        AnswerError when its end is that of a JSON schema which the grammar does not enforce, and it is not valid.
+        """
+        text, rules = self.read(), self._run.sampler.rules
+        if rules is not None and rules.schema is not None and rules.schema.unenforced and self.stop_reason != "length":
+            _ = self.parsed
+        return text
 
     def close(self) -> None:
         """Stop. `text` keeps what was returned; `stop_reason` becomes "cancelled" unless the generation had ended."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from typing import Any, Unpack
 
 from ..core.checks import flag, sequence, text, wrong_type
@@ -24,7 +23,7 @@ from .chat_file import unpack
 from .core_model import CoreModel
 from .embed import Pooling, check_pooling, text_ids
 from .generation import Generation, Run, n_ctx_for
-from .grammar import Form, Grammar, compiled, form_of
+from .grammar import Form, Grammar, Schema, form_fields, form_of
 from .kv import KvType
 from .overrides import Overrides
 from .sampler import Sampler
@@ -165,14 +164,15 @@ class Model(CoreModel):
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         sequence("prompts", prompts, "a list of strings, or of lists of ids")
         ids = [self._prompt_ids(prompt, special=special) for prompt in prompts]
-        with self.batch(n_ctx, kv_type=kv_type) as batch, self._compiled(options.form) as grammar:
+        form = form_fields(options.form)
+        with self.batch(n_ctx, kv_type=kv_type) as batch:
             generations = [
                 batch.generate(
-                    one, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, grammar=grammar
+                    one, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, **form
                 )
                 for one in ids
             ]
-            return [generation.read() for generation in generations]
+            return [generation._whole_text() for generation in generations]
 
     def grammar(
         self,
@@ -180,28 +180,25 @@ class Model(CoreModel):
         *,
         regex: str | None = None,
         choices: Sequence[str] | None = None,
-        json_schema: Mapping[str, Any] | bool | str | None = None,
+        json_schema: Schema | None = None,
         any_order: bool = False,
+        strict: bool = True,
     ) -> Grammar:
         """Compile what answers may be, for many calls: GBNF text, a regular expression, a list of texts, a JSON schema.
 
         Pass it as `grammar` to calls that generate. any_order: members of objects may come in any order, not only in
-        that of the schema's `properties`. GrammarError, with line and column or a path, when it is not valid, too
+        that of the schema's `properties`. strict=False: what a JSON schema says that can't be enforced is no error, and
+        `Generation.parsed` checks it. GrammarError, with line and column or a path, when it is not valid, too
         large, or can't be enforced.
 
         >>> with model.grammar(choices=["yes", "no"]) as grammar:
         ...     model.generate("Is it?", grammar=grammar).read() in ("yes", "no")
         True
         """
-        if flag("any_order", any_order) and json_schema is None:
-            raise ArgumentError("any_order: it is for json_schema alone: leave it out")
-        form = form_of(grammar, regex, choices, json_schema, any_order=any_order)
+        form = form_of(grammar, regex, choices, json_schema, any_order=any_order, strict=strict)
         if not isinstance(form, Form):
             raise ArgumentTypeError("pass what an answer may be: grammar, regex, choices or json_schema")
-        return Grammar(self._library, self._handle, form)
-
-    def _compiled(self, form: Form | Grammar | None) -> AbstractContextManager[Grammar | None]:
-        return compiled(self._library, self._handle, form)
+        return Grammar(self._library, form.compiled(self._library, self._handle))
 
     def decode(self, sessions: Sequence[Session], ids: Ids) -> list[GemelError | None]:
         """Append ids[i] to sessions[i], all in one pass that reads the weights once: for many users at a time.
@@ -221,7 +218,8 @@ class Model(CoreModel):
         """
         if grammar is not None and not isinstance(grammar, Grammar):
             raise wrong_type("grammar", grammar, "what Model.grammar() returned, or None")
-        sampler = Sampler(self._library, self._handle, merged(sampling, dict(fields)), self.tokenize, grammar)
+        with self._grammars.use(grammar) as rules:
+            sampler = Sampler(self._library, self._handle, merged(sampling, dict(fields)), self.tokenize, rules)
         try:
             sampler.begin()
         except BaseException:
@@ -303,11 +301,12 @@ class Model(CoreModel):
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("question", "system"))
         text("question", question)
-        with self.chat(system) as chat, self._compiled(options.form) as grammar:
+        with self.chat(system) as chat:
             answer = chat.send(
-                question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, grammar=grammar
-            )
-            return answer.read()
+                question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling,
+                **form_fields(options.form),
+            )  # fmt: skip
+            return answer._whole_text()
 
     def score(self, text: str | Ids) -> list[float]:
         """Return the natural log-probability of every id after the first: n - 1 numbers for n ids.

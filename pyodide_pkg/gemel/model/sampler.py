@@ -13,7 +13,7 @@ from ..core.closing import Closing
 from ..core.errors import ArgumentError
 from ..core.library import Handle, Library, check, open_handle
 from ..text.ids import Ids, id_list
-from .grammar import Form, Grammar, compiled
+from .grammar import Rules
 from .sampling import FIELDS, Sampling
 
 LEAST_P = sys.float_info.min   # the core's top_p is over 0; this one also keeps a single id
@@ -33,6 +33,7 @@ class Sampler(Closing):
     Attributes:
         sampling: the Sampling in use
         seed: where its random numbers started
+        rules: what the answer may be, compiled; None: anything
         handle: the core's object
     """
 
@@ -40,30 +41,23 @@ class Sampler(Closing):
 
     def __init__(
         self, library: Library, model: Handle, sampling: Sampling, tokenize: Callable[[str], list[int]],
-        form: Form | Grammar | None = None,
+        rules: Rules | None = None,
     ) -> None:  # fmt: skip
         self._library = library
-        self._grammar: Handle | None = None
         self._is_message: bool | None = None   # None: begin() was not called
         self.sampling = sampling
+        self.rules = rules
         # A random one is below 2**53, up to where JavaScript's numbers are exact: clients read it as JSON.
         self.seed = int.from_bytes(os.urandom(4), "little") if sampling.seed is None else sampling.seed
         self.handle = open_handle(library, "gemel_sampler_open", where="a sampler", parent=model)
         try:
             with self.handle as sampler:
                 self._set_up(sampler, tokenize)
-            self._take_grammar(model, form)
+            if rules is not None:
+                self.handle.keep(rules.handle)
         except BaseException:
             self.handle.close()
             raise
-
-    def _take_grammar(self, model: Handle, form: Form | Grammar | None) -> None:
-        if isinstance(form, Grammar) and form.handle.parent is not model:
-            raise ArgumentError("the grammar is another model's: model.grammar() compiles one for this model")
-        with compiled(self._library, model, form) as grammar:
-            if grammar is not None:
-                self.handle.keep(grammar.handle)
-                self._grammar = grammar.handle
 
     def _set_up(self, sampler: int, tokenize: Callable[[str], list[int]]) -> None:
         call = self._library.call
@@ -108,8 +102,8 @@ class Sampler(Closing):
         is_message: the answer lacks the space that some tokenizers put before a text.
         """
         flag("is_message", is_message)
-        if self._grammar is not None:
-            self._use(self._grammar, abi.USE_MESSAGE if is_message else 0)
+        if self.rules is not None:
+            self._use(self.rules.handle, abi.USE_MESSAGE if is_message else 0)
             self._is_message = is_message
 
     def _use(self, grammar: Handle | None, flags: int = 0) -> None:
@@ -121,7 +115,7 @@ class Sampler(Closing):
     @property
     def is_whole(self) -> bool:
         """Whether the answer is whole by its grammar: nothing can follow."""
-        if self._grammar is None:
+        if self.rules is None:
             return False
         with self.handle as sampler:
             return bool(self._library.call("gemel_sampler_ends", sampler) == WHOLE)

@@ -59,6 +59,7 @@ class Ended:
     reason: str    # "stop" or "length"
     n_tokens: int
     n_cached: int  # tokens of its prompt that were not evaluated; 0 for the further answers to a prompt
+    invalid: str = ""   # why a whole answer is not valid by its schema
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ class GenerateRequest:
     n_top: int | None           # most likely tokens to report at each position; None: no log-probabilities
     echo: bool                  # the answer begins with the prompt
     param: str                  # the request's parameter that has the prompts
-    form: Mapping[str, Any] = field(default_factory=dict)   # what answers may be: a keyword of Model.grammar
+    form: Mapping[str, Any] = field(default_factory=dict)   # what answers may be: a keyword of Batch.generate
     form_param: str = ""        # the request's parameter that says so
     is_answer: bool = False     # the answer is a message, not the rest of a text
     priority: int = 0           # lower ones begin first
@@ -168,18 +169,19 @@ class Completion(Stoppable):
         with ExitStack() as opened:
             answers: list[AnswerText] = []
             prompts: list[list[int]] = []
-            grammar = self._grammar(slot.model, opened)
             try:
                 for ids in self._prompts(slot.model):
                     yield None
                     for j in range(request.n):
                         sampling = request.sampling_of(j)
-                        answers.append(AnswerText(batch, len(answers), ids, request, sampling, grammar))
+                        answers.append(AnswerText(batch, len(answers), ids, request, sampling))
                         opened.enter_context(closing(answers[-1]))
                     prompts.append(ids)
             except gemel.GemelError as error:
                 if batch.closed:   # the error is not the request's
                     raise
+                if isinstance(error, gemel.GrammarError):
+                    raise invalid(request.form_param, str(error).partition(": ")[2]) from error
                 raise of_request(error, request.param) from error
             yield Began(prompts)
             while answers:
@@ -190,26 +192,17 @@ class Completion(Stoppable):
                     yield None
 
 
-    def _grammar(self, model: gemel.Model, opened: ExitStack) -> gemel.Grammar | None:
-        if not self._request.form:
-            return None
-        try:
-            return opened.enter_context(model.grammar(**self._request.form))
-        except gemel.GrammarError as error:
-            raise invalid(self._request.form_param, str(error).partition(": ")[2]) from error
-
-
 class AnswerText:
     """An answer as it grows: assigns tokens to their text, and holds back characters that are incomplete."""
 
     def __init__(
         self, batch: gemel.Batch, choice: int, ids: list[int], request: GenerateRequest, sampling: gemel.Sampling,
-        grammar: gemel.Grammar | None,
     ) -> None:  # fmt: skip
         self.ended = False
         self._batch = batch
         self._choice = choice
         self._n, self._n_top = request.n, request.n_top
+        self._is_checked = request.form.get("strict") is False
         self._echoed = batch.model.detokenize(ids) if request.echo else ""
         self._ready = ""                  # text not yet sent to the client
         self._shown = self._drawn = len(self._echoed)   # characters sent or ready; complete ones in the sampled tokens
@@ -219,8 +212,8 @@ class AnswerText:
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._generation = batch.generate(
             ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling, is_answer=request.is_answer,
-            key=request.key, priority=request.priority, cache_salt=request.cache_salt, grammar=grammar,
-            on_drawn=None if self._n_top is None else self._log,
+            key=request.key, priority=request.priority, cache_salt=request.cache_salt,
+            on_drawn=None if self._n_top is None else self._log, **request.form,
         )  # fmt: skip
 
     def close(self) -> None:
@@ -246,7 +239,18 @@ class AnswerText:
         if last is not None:
             yield last
         cached = 0 if self._choice % self._n else self._generation.timings.n_cached
-        yield Ended(self._choice, "length" if reason == "length" else "stop", len(self._generation.ids), cached)
+        ended, n_ids = "length" if reason == "length" else "stop", len(self._generation.ids)
+        yield Ended(self._choice, ended, n_ids, cached, "" if reason == "length" else self._invalid())
+
+    def _invalid(self) -> str:
+        """Return why the whole answer is not valid by a schema that its grammar does not enforce; "" if it is."""
+        if not self._is_checked:
+            return ""
+        try:
+            _ = self._generation.parsed
+        except gemel.AnswerError as error:
+            return str(error)
+        return ""
 
     def _log(self, session: gemel.Session, id: int) -> None:
         top = session.likeliest(self._n_top) if self._n_top else []

@@ -28,7 +28,7 @@ from ..core_model import OF_PROMPT_IDS, CoreModel
 from ..core_session import check_room
 from ..embed import Pooling, check_pooling, text_ids
 from ..generation import Generation, check_limit, n_ctx_for
-from ..grammar import compiled
+from ..grammar import form_fields
 from ..kv import KvType
 from ..memory import default_cache
 from ..pace import Pace
@@ -184,12 +184,11 @@ class Batch(Closing):
             add_generation_prompt=add_generation_prompt, **values,
         )  # fmt: skip
         goes_on = continues(messages, Ending(continue_final_message, add_generation_prompt))
-        with compiled(self.model._library, self.model._handle, options.form) as grammar:
-            return self.generate(
-                ids, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, grammar=grammar,
-                n_ctx=n_ctx, is_answer=not goes_on, key=key, priority=priority, cache_salt=cache_salt,
-                on_drawn=on_drawn,
-            )  # fmt: skip
+        return self.generate(
+            ids, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, n_ctx=n_ctx,
+            is_answer=not goes_on, key=key, priority=priority, cache_salt=cache_salt, on_drawn=on_drawn,
+            **form_fields(options.form),
+        )  # fmt: skip
 
     def embed(
         self, prompt: str | Ids, pooling: Pooling = "mean", *, normalise: bool = True, key: str = "", priority: int = 0

@@ -115,7 +115,8 @@ class AnswerRequest(Request):
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
-        self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize, options.form)
+        with model._grammars.use(options.form) as rules:
+            self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize, rules)
         try:
             self.sampler.accept(self.prompt_ids)
             self.sampler.begin(is_message=is_message)
