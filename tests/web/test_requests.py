@@ -62,6 +62,7 @@ ACCEPTED: list[tuple[str, dict[str, Any]]] = [
     (TEXT, {"stream": True, "stream_options": {"include_usage": False, "include_obfuscation": False}}),
     (TEXT, {"stream": True, "stream_options": None}),
 ]
+NAMED: dict[str, Any] = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "null"}}}
 REFUSED: list[tuple[str, dict[str, Any], str]] = [   # path, what is added, the parameter that is named
     (CHAT, {"nonsense": 1}, "nonsense"),
     (CHAT, {"store": True}, "store"),
@@ -73,6 +74,17 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [   # path, what is added, the 
     (TEXT, {"json_schema": 5}, "json_schema"),
     (TEXT, {"grammar": "root ::= other"}, "grammar"),
     (CHAT, {"response_format": {"type": "json_schema", "json_schema": {}}}, "response_format"),
+    (CHAT, {"response_format": {"type": "text", "schema": {}}}, "response_format.schema"),
+    (CHAT, {"response_format": {"type": "json_object", "shcema": {}}}, "response_format.shcema"),
+    (CHAT, {"response_format": {"type": "json_object", "schema": [1]}}, "response_format.schema"),
+    (CHAT, {"response_format": NAMED | {"strict": True}}, "response_format.strict"),
+    (CHAT, {"response_format": NAMED | {"schema": {}}}, "response_format.schema"),
+    (CHAT, {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "stric": False}}},
+     "response_format.json_schema.stric"),
+    (CHAT, {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "strict": 1}}},
+     "response_format.json_schema.strict"),
+    (CHAT, {"response_format": {"type": "json_schema", "json_schema": {"schema": {}, "name": 1}}},
+     "response_format.json_schema.name"),
     (CHAT, {"audio": {"voice": "x"}}, "audio"),
     (CHAT, {"modalities": ["text", "audio"]}, "modalities"),
     (CHAT, {"reasoning_effort": "low"}, "reasoning_effort"),

@@ -71,6 +71,19 @@ def test_json_object_begins_an_object(client: openai.OpenAI) -> None:
     assert (answer.choices[0].message.content or "").startswith("{")
 
 
+def test_strict_false_says_which_answers_are_invalid(client: openai.OpenAI) -> None:
+    schema = {"enum": [["a"], ["a", "a"]], "not": {"uniqueItems": True}}
+    loose: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": False}}
+    asked = {**ASKED, "temperature": 2}
+    answer = client.chat.completions.create(**asked, messages=HELLO, response_format=loose, n=16, seed=1)
+    told = {(one.message.content, getattr(one, "invalid", None)) for one in answer.choices}
+    assert {text: bool(words) for text, words in told} == {'["a","a"]': False, '["a"]': True}
+    assert all("#/not" in words for text, words in told if words)
+    for chunk in client.completions.create(**asked, prompt="a", stream=True, extra_body={"response_format": {
+        **loose, "json_schema": {**loose["json_schema"], "schema": {**schema, "enum": [["a"]]}}}}):
+        assert hasattr(chunk.choices[0], "invalid") == (chunk.choices[0].finish_reason is not None)
+
+
 def test_what_cannot_be_enforced_names_the_path(client: openai.OpenAI) -> None:
     schema = {"properties": {"a": {"pattern": "(?=x)"}}}
     bad: Any = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}

@@ -252,7 +252,7 @@ async def _began(job: Job) -> Began:
 async def _collected(job: Job, began: Began, head: Head, shape: Shape, best: Best | None) -> wire.Answer:
     texts: defaultdict[int, str] = defaultdict(str)
     tokens: defaultdict[int, list[Token]] = defaultdict(list)
-    answers: dict[int, tuple[str, list[Token], str]] = {}
+    answers: dict[int, tuple[str, list[Token], Ended]] = {}
     n_tokens = n_cached = 0
     async for event in job:
         if isinstance(event, Text):
@@ -261,7 +261,7 @@ async def _collected(job: Job, began: Began, head: Head, shape: Shape, best: Bes
         elif isinstance(event, Ended):
             n_tokens += event.n_tokens
             n_cached += event.n_cached
-            answers[event.choice] = texts.pop(event.choice, ""), tokens.pop(event.choice, []), event.reason
+            answers[event.choice] = texts.pop(event.choice, ""), tokens.pop(event.choice, []), event
     chosen = sorted(answers) if best is None else best.chosen(answers)
     choices: list[Any] = [shape.all(i, *answers[at]) for i, at in enumerate(chosen)]
     return head.answer(shape.whole, choices, _usage(began, n_tokens, n_cached))
@@ -286,7 +286,7 @@ async def _streamed(
             elif isinstance(event, Ended):
                 n_tokens += event.n_tokens
                 n_cached += event.n_cached
-                made.append(shape.last(event.choice, event.reason))
+                made.append(shape.last(event.choice, event))
             for choice in filter(None, made):
                 ready += _event(head.answer(shape.chunk, [choice], **none_yet))
             if ready and not job.has_item:

@@ -9,10 +9,10 @@ from statistics import fmean
 
 from ..config import Config
 from ..http.errors import invalid, refused
-from ..jobs.work import Token
+from ..jobs.work import Ended, Token
 from . import wire
 
-Answer = tuple[str, Sequence[Token], str]   # a text, its tokens, and why it ended
+Answer = tuple[str, Sequence[Token], Ended]   # a text, its tokens, and how it ended
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Protocol
 import gemel
 from msgspec import UNSET, UnsetType
 
-from ..jobs.work import Token
+from ..jobs.work import Ended, Token
 from . import wire
 
 
@@ -48,10 +48,10 @@ class Shape(Protocol):
     def piece(self, index: int, text: str, tokens: Sequence[Token]) -> wire.ChunkChoice | wire.TextChoice:
         """Return the chunk of a text and its tokens."""
 
-    def last(self, index: int, reason: str) -> wire.ChunkChoice | wire.TextChoice:
+    def last(self, index: int, ended: Ended) -> wire.ChunkChoice | wire.TextChoice:
         """Return the last chunk of an answer."""
 
-    def all(self, index: int, text: str, tokens: Sequence[Token], reason: str) -> wire.ChatChoice | wire.TextChoice:
+    def all(self, index: int, text: str, tokens: Sequence[Token], ended: Ended) -> wire.ChatChoice | wire.TextChoice:
         """Return a whole answer."""
 
 
@@ -72,13 +72,14 @@ class ChatShape:
         """Return a chunk of text."""
         return wire.ChunkChoice(index, wire.Delta(content=text), self._of(tokens), None)
 
-    def last(self, index: int, reason: str) -> wire.ChunkChoice:
+    def last(self, index: int, ended: Ended) -> wire.ChunkChoice:
         """Return the chunk with the reason why the answer ended."""
-        return wire.ChunkChoice(index, wire.Delta(), None, reason)
+        return wire.ChunkChoice(index, wire.Delta(), None, ended.reason, ended.invalid or UNSET)
 
-    def all(self, index: int, text: str, tokens: Sequence[Token], reason: str) -> wire.ChatChoice:
+    def all(self, index: int, text: str, tokens: Sequence[Token], ended: Ended) -> wire.ChatChoice:
         """Return a whole answer."""
-        return wire.ChatChoice(index, wire.AnswerMessage(content=text), self._of(tokens), reason)
+        message = wire.AnswerMessage(content=text)
+        return wire.ChatChoice(index, message, self._of(tokens), ended.reason, ended.invalid or UNSET)
 
     def _of(self, tokens: Sequence[Token]) -> wire.ChatLogprobs | None:
         if not self._logprobs:
@@ -113,13 +114,13 @@ class TextShape:
         """Return a chunk of text."""
         return wire.TextChoice(index, text, self._of(tokens), None)
 
-    def last(self, index: int, reason: str) -> wire.TextChoice:
+    def last(self, index: int, ended: Ended) -> wire.TextChoice:
         """Return the chunk with the reason why the completion ended."""
-        return wire.TextChoice(index, "", None, reason)
+        return wire.TextChoice(index, "", None, ended.reason, ended.invalid or UNSET)
 
-    def all(self, index: int, text: str, tokens: Sequence[Token], reason: str) -> wire.TextChoice:
+    def all(self, index: int, text: str, tokens: Sequence[Token], ended: Ended) -> wire.TextChoice:
         """Return a whole completion."""
-        return wire.TextChoice(index, text, self._of(tokens), reason)
+        return wire.TextChoice(index, text, self._of(tokens), ended.reason, ended.invalid or UNSET)
 
     def _of(self, tokens: Sequence[Token]) -> wire.Logprobs | None:
         if not self._logprobs:

@@ -279,6 +279,7 @@ class ChatChoice(Struct, frozen=True):
     message: AnswerMessage
     logprobs: ChatLogprobs | None
     finish_reason: str
+    invalid: str | UnsetType = UNSET   # why it is not valid by the request's schema, whose strict is false
 
 
 class Delta(Struct, frozen=True, kw_only=True):
@@ -295,6 +296,7 @@ class ChunkChoice(Struct, frozen=True):
     delta: Delta
     logprobs: ChatLogprobs | None
     finish_reason: str | None
+    invalid: str | UnsetType = UNSET
 
 
 class TextChoice(Struct, frozen=True):
@@ -304,6 +306,7 @@ class TextChoice(Struct, frozen=True):
     text: str
     logprobs: Logprobs | None
     finish_reason: str | None
+    invalid: str | UnsetType = UNSET
 
 
 class Answer(Struct, frozen=True, kw_only=True):
