@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,6 +15,7 @@ import typer
 from gemel import Overrides
 
 from .answers import cut_note, speeds_line, stream
+from .forms import with_form
 from .opening import check_ctx, opened
 from .options import (
     ContextOption,
@@ -34,6 +35,7 @@ FENCE = '"""'   # begins and ends a message of several lines
 
 
 @with_sampling
+@with_form
 @with_overrides
 def chat(
     name: ModelArgument,
@@ -47,6 +49,7 @@ def chat(
     threads: ThreadsOption = None,
     isa: IsaOption = None,
     overrides: Overrides,
+    form: dict[str, Any],
     sampling: gemel.Sampling,
 ) -> None:
     """Hold a conversation with a model.
@@ -56,7 +59,9 @@ def chat(
     with opened(name, threads=threads, isa=isa, overrides=overrides) as loaded:
         check_ctx(loaded.model, ctx)
         with loaded.model.chat(system, n_ctx=ctx, kv_type=kv_type) as conversation:
-            repl = Repl(conversation, sampling=sampling, max_tokens=max_tokens, stop=stop or [], speeds=speeds)
+            repl = Repl(
+                conversation, sampling=sampling, max_tokens=max_tokens, stop=stop or [], speeds=speeds, form=form
+            )
             repl.run()
 
 
@@ -71,12 +76,14 @@ class Repl:
         max_tokens: int | None = None,
         stop: list[str] | None = None,
         speeds: bool = False,
+        form: Mapping[str, Any] | None = None,
     ) -> None:
         self.chat = chat
         self._sampling = sampling
         self._max_tokens = max_tokens
         self._stop = stop or []
         self._speeds = speeds
+        self._form: Any = form or {}
         self._terminal = sys.stdin.isatty() and sys.stdout.isatty()
         self._ended = False
         self._commands: dict[str, tuple[str, Callable[[str], None]]] = {
@@ -140,7 +147,7 @@ class Repl:
 
     def _answer(self, message: str) -> None:
         generation = self.chat.send(
-            message, max_tokens=self._max_tokens, stop=self._stop, sampling=self._sampling
+            message, max_tokens=self._max_tokens, stop=self._stop, sampling=self._sampling, **self._form
         )
         with generation:
             stream(generation)

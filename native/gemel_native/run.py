@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import gemel
 import typer
 from gemel import Overrides
 
 from .answers import cut_note, speeds, speeds_line, stream
+from .forms import with_form
 from .opening import check_ctx, opened
 from .options import (
     ContextOption,
@@ -36,6 +37,7 @@ PROMPT_HELP = (
 
 
 @with_sampling
+@with_form
 @with_overrides
 def run(
     name: ModelArgument,
@@ -54,6 +56,7 @@ def run(
     threads: ThreadsOption = None,
     isa: IsaOption = None,
     overrides: Overrides,
+    form: dict[str, Any],
     sampling: gemel.Sampling,
 ) -> None:
     """Answer PROMPT with a model. The text goes to stdout, a line of speeds to stderr.
@@ -72,11 +75,11 @@ def run(
         if raw or continues(model, system):
             generation = model.generate(
                 text, max_tokens=max_tokens, stop=stop or (), sampling=sampling, special=special, n_ctx=ctx,
-                kv_type=kv_type,
-            )
+                kv_type=kv_type, **form,
+            )  # fmt: skip
         else:
             chat = stack.enter_context(model.chat(system, n_ctx=ctx, kv_type=kv_type))
-            generation = chat.send(text, max_tokens=max_tokens, stop=stop or (), sampling=sampling)
+            generation = chat.send(text, max_tokens=max_tokens, stop=stop or (), sampling=sampling, **form)
         stack.enter_context(generation)
         if json:
             generation.read()

@@ -56,3 +56,35 @@ def test_a_text_after_two_dashes_may_be_any_word(file: Path) -> None:
 def test_a_model_has_no_option(file: Path, command: str, option: str) -> None:
     words = "MODEL has no option, only its place: it is the first argument"
     assert_error(gemel_(command, option, file), 2, f"{option}: {words}")
+
+
+# ---- What the answer may be ------------------------------------------------------------------------------------------
+
+
+def test_each_option_of_a_form_keeps_the_answer_in_it(file: Path, tmp_path: Path) -> None:
+    schema, grammar = tmp_path / "schema.json", tmp_path / "grammar.gbnf"
+    schema.write_text('{"enum": ["yes", "no"]}', encoding="utf-8")
+    grammar.write_text('root ::= "\\"yes\\"" | "\\"no\\""', encoding="utf-8")
+    for given in (
+        ["-j", '{"enum": ["yes", "no"]}'], ["--json-schema", schema], ["--json-schema-file", schema], ["-jf", schema],
+        ["--grammar", grammar.read_text("utf-8")], ["--grammar-file", grammar], ["--regex", '"(yes|no)"'],
+        ["--choices", '"yes"', "--choices", '"no"'], ["--choice", '"yes"'],
+    ):   # fmt: skip
+        for command in (["hello"], ["hello", "--raw"]):
+            done = gemel_("run", file, *command, *given)
+            assert (done.code, done.out) in ((0, '"yes"\n'), (0, '"no"\n')), done.err
+    assert gemel_("chat", file, "--choices", "no", stdin="hello\nhow\n").out == "no\nno\n"
+    assert gemel_("run", file, "hello", "--json-schema-file", "-", stdin='{"const": 1}').out.startswith("1")
+
+
+@pytest.mark.parametrize(("given", "code", "words"), [
+    (["--regex", "a", "--choices", "b"], 2, ["--regex and --choices both say what the answer may be"]),
+    (["-j", "{}", "--json-schema-file", "x"], 2, ["--json-schema and --json-schema-file both say"]),
+    (["--json-schema", "nowhere.json"], 1, ["nowhere.json can't be read: No such file"]),
+    (["--json-schema", '{"type": 1}'], 1, ["json_schema: #/type"]),
+    (["--json-schema", "{"], 1, ["json_schema: #: not valid JSON"]),
+    (["--grammar", "root ::= a"], 1, ['grammar: line 1, column 10: there is no rule "a"']),
+    (["--regex", "("], 1, ["regex: line 1, column"]),
+])  # fmt: skip
+def test_a_form_that_is_invalid_is_an_error(file: Path, given: list[str], code: int, words: list[str]) -> None:
+    assert_error(gemel_("run", file, "hello", *given), code, *words)

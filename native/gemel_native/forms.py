@@ -1,0 +1,80 @@
+"""Options that say what an answer may be: a JSON schema, a grammar, a regular expression or a few texts.
+
+Their names are llama.cpp's where it has them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from .options import replaced, usage_error
+from .output import read_text
+
+FORM = "Form of the answer"
+ONE_ONLY = "Only one option of this group may be given."
+
+
+def _option(kind: Any, *names: str, metavar: str, words: str) -> Any:  # noqa: ANN401
+    return Annotated[
+        kind, typer.Option(*names, metavar=metavar, rich_help_panel=FORM, show_default=False, help=words)
+    ]
+
+
+OPTIONS: dict[str, Any] = {
+    "json_schema": _option(
+        str | None, "--json-schema", "-j", metavar="JSON|FILE",
+        words=f"The answer is JSON that is valid by this schema: JSON text, or a file. {ONE_ONLY}",
+    ),
+    "json_schema_file": _option(
+        str | None, "--json-schema-file", "-jf", metavar="FILE", words="The same, from a file; -: stdin.",
+    ),
+    "grammar": _option(
+        str | None, "--grammar", metavar="GBNF", words="The answer is what this grammar's rule root describes.",
+    ),
+    "grammar_file": _option(
+        str | None, "--grammar-file", metavar="FILE", words="The same, from a file; -: stdin.",
+    ),
+    "regex": _option(str | None, "--regex", metavar="REGEX", words="The whole answer matches this regular expression."),
+    "choices": _option(
+        list[str] | None, "--choices", "--choice", metavar="TEXT",
+        words="The answer is this text, or one of these: may be given repeatedly.",
+    ),
+}  # fmt: skip
+
+
+def with_form(command: Callable[..., None]) -> Callable[..., None]:
+    """Replace a command's parameter `form: dict[str, Any]`, keywords of generate(), by these options."""
+    parameters = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+        for name, annotation in OPTIONS.items()
+    ]
+    return replaced(command, "form", parameters, form_of)
+
+
+def form_of(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the keywords for the options that were given. A usage error names them."""
+    named = [name for name in OPTIONS if given[name] is not None and given[name] != []]
+    options = ["--" + name.replace("_", "-") for name in named]
+    if len(named) > 1:
+        raise usage_error(f"{options[0]} and {options[1]} both say what the answer may be: give only one of them")
+    if not named:
+        return {}
+    value = given[named[0]]
+    if named[0].endswith("_file"):
+        return {named[0].removesuffix("_file"): read_text(value)}
+    if named[0] == "json_schema" and not _is_json(value):
+        return {"json_schema": read_text(value)}
+    return {named[0]: value}
+
+
+def _is_json(text: str) -> bool:
+    """Tell a schema from the name of a file.
+
+    >>> _is_json(' {"type": "null"}'), _is_json("true"), _is_json("schema.json")
+    (True, True, False)
+    """
+    return text.lstrip().startswith("{") or text.strip() in ("true", "false")
