@@ -40,7 +40,7 @@ OPTIONS: dict[str, Any] = {
     ),
     "regex": _option(str | None, "--regex", metavar="REGEX", words="The whole answer matches this regular expression."),
     "choices": _option(
-        list[str] | None, "--choices", "--choice", metavar="TEXT",
+        list[str] | None, "--choices", metavar="TEXT",
         words="The answer is this text, or one of these: may be given repeatedly.",
     ),
 }  # fmt: skip

@@ -68,7 +68,7 @@ def test_each_option_of_a_form_keeps_the_answer_in_it(file: Path, tmp_path: Path
     for given in (
         ["-j", '{"enum": ["yes", "no"]}'], ["--json-schema", schema], ["--json-schema-file", schema], ["-jf", schema],
         ["--grammar", grammar.read_text("utf-8")], ["--grammar-file", grammar], ["--regex", '"(yes|no)"'],
-        ["--choices", '"yes"', "--choices", '"no"'], ["--choice", '"yes"'],
+        ["--choices", '"yes"', "--choices", '"no"'],
     ):   # fmt: skip
         for command in (["hello"], ["hello", "--raw"]):
             done = gemel_("run", file, *command, *given)

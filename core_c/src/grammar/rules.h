@@ -51,4 +51,4 @@ typedef struct rules {
 } rules;
 
 size_t rules_size(const rules *r);   // bytes of its arrays
-void rules_close(rules *r);   // what builder_finish made
+void rules_close(rules *r);          // what builder_finish made
