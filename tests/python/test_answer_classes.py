@@ -46,7 +46,7 @@ class Tree:
 
 class Words(TypedDict):
     first: str
-    second: NotRequired[int]
+    second: NotRequired[bool]
 
 
 @dataclass
@@ -211,7 +211,7 @@ def test_an_instance_is_refused(model: gemel.Model) -> None:
 # ---- Answers ---------------------------------------------------------------------------------------------------------
 
 
-class Switch(pydantic.BaseModel):
+class Switch(pydantic.BaseModel, extra="forbid"):
     on: bool
     size: Literal["S", "M"] = pydantic.Field(alias="Size")
 
@@ -310,8 +310,11 @@ def test_what_has_no_value_says_so(model_of_all: gemel.Model) -> None:
             _ = generation.parsed
     stopped = model.generate("the", json_schema={"const": "abc"}, stop="bc")
     assert stopped.read() == '"a'
-    with pytest.raises(gemel.AnswerError, match="is not the JSON of one value"):
+    with pytest.raises(gemel.AnswerError, match="can't be read as JSON"):
         _ = stopped.parsed
+    large = model.generate("the", json_schema={"type": "number", "pattern": "x"}, max_tokens=3)
+    with pytest.raises(gemel.AnswerError, match="1e999 is too large for a float"):
+        large._run.sampler.rules.value("[1e999]")   # type: ignore[union-attr]
     closed = model.generate("the", json_schema=True)
     closed.close()
     with pytest.raises(gemel.AnswerError, match="not whole: it was stopped"):

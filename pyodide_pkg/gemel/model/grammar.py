@@ -90,7 +90,7 @@ class Rules:
         try:
             value = json.loads(answer, parse_float=_finite)
         except (ValueError, RecursionError) as error:
-            raise AnswerError(f"the answer is not the JSON of one value: {error}") from error
+            raise AnswerError(f"the answer can't be read as JSON: {error}") from error
         if self.schema.unenforced:
             try:
                 validate(value, self.form.schema)
