@@ -1,7 +1,7 @@
 """Errors as the API sends them: {"error": {"message", "type", "param", "code"}}.
 
 Any code may raise an ApiError; the app makes the response. An error of gemel while a request is prepared is the
-client's (4xx); any later one is the server's (5xx).
+client's (4xx); any later one is the server's (5xx), except those of a grammar.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import gemel
 from gemel import KvType
 
-from ..http.errors import invalid, of_request
+from ..http.errors import ApiError, invalid, of_request
 
 SEEDS = 2**64
 LONGEST = 4   # bytes of a character in UTF-8
@@ -180,16 +180,23 @@ class Completion(Stoppable):
             except gemel.GemelError as error:
                 if batch.closed:   # the error is not the request's
                     raise
-                if isinstance(error, gemel.GrammarError):
-                    raise invalid(request.form_param, str(error).partition(": ")[2]) from error
-                raise of_request(error, request.param) from error
+                raise self._of(error) from error
             yield Began(prompts)
-            while answers:
-                for answer in answers:
-                    yield from answer.events()
-                answers = [answer for answer in answers if not answer.ended]
-                if answers:
-                    yield None
+            try:
+                while answers:
+                    for answer in answers:
+                        yield from answer.events()
+                    answers = [answer for answer in answers if not answer.ended]
+                    if answers:
+                        yield None
+            except gemel.GrammarError as error:   # at a place that is too ambiguous
+                raise self._of(error) from error
+
+    def _of(self, error: gemel.GemelError) -> ApiError:
+        """Return the request's error. A form is named by the parameter that it came from."""
+        if isinstance(error, gemel.GrammarError):
+            return invalid(self._request.form_param, str(error).partition(": ")[2])
+        return of_request(error, self._request.param)
 
 
 class AnswerText:

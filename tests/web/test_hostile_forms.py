@@ -1,0 +1,108 @@
+"""Hostile schemas and grammars on the server: a 4xx in the API's shape, or an answer; then the next one is answered."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from conftest import CHATML, tiny_bytes
+from web_server import Server
+
+
+def nested(n: int, inner: Any = True) -> Any:  # noqa: ANN401
+    for _ in range(n):
+        inner = {"items": inner}
+    return inner
+
+
+def wide(n: int) -> dict[str, Any]:
+    return {"properties": {f"p{i}": {"type": "string"} for i in range(n)}, "additionalProperties": False}
+
+
+def nested_ways(depth: int, word: str) -> dict[str, Any]:
+    inner: dict[str, Any] = {"type": "string"}
+    for _ in range(depth):
+        inner = {word: [{"properties": {f"k{i}": inner}} for i in range(4)]}
+    return inner
+
+
+def several(n: int, word: str, ways: int = 2) -> dict[str, Any]:
+    """Return definitions of which each refers to the next one several times, in ways that differ."""
+    defs = {f"d{i}": {word: [{"$ref": f"#/$defs/d{i + 1}", "minLength": j} for j in range(ways)]} for i in range(n)}
+    return {"$ref": "#/$defs/d0", "$defs": {**defs, f"d{n}": {"type": "string"}}}
+
+
+GRAMMARS: list[str] = [
+    "", "root", "root ::=", "root ::= other", 'other ::= "a"', 'root ::= "a"{5,1}', 'root ::= "a"{1,1000000000}',
+    'root ::= "a"{99999999999999999999}', 'root ::= (("a"{1000}){1000}){1000}', "root ::= root",
+    'root ::= root "a" | "a"', "root ::= a\na ::= b\nb ::= root", 'root ::= "a" root', 'root ::= ""', "root ::= []",
+    "root ::= [^\\x00-\\U0010FFFF]", "root ::= [z-a]", 'root ::= "\\q"', 'root ::= "a', "root ::= (",
+    "root ::= " + "(" * 50_000, "root ::= " + "(" * 50_000 + '"a"' + ")" * 50_000,
+    "root ::= " + " | ".join(f'"x{i}"' for i in range(60_000)), 'root ::= (("a" | "a" "a")* ){50} "b"',
+    'root ::= ("a"? ){1000} "b"', 'root ::= (("a"*)*)*', 'root ::= ("" | "a")* "b"',
+    "\n".join(f'a{i} ::= a{i + 1} | "x"' for i in range(20_000)) + '\na20000 ::= "y"\nroot ::= a0',
+    "root ::= " + " ".join(["a"] * 20_000) + '\na ::= "x"?', 'root ::= <[99999999]>', "root ::= !<[1]>*",
+    "root ::= <nowhere>", 'root ::= "a" # ' + "x" * 100_000, "\0", 'root ::= "\u0000"', "root ::= [\ud7ff-\ue000]",
+    "root ::= .{0,5000} .{0,5000}",
+]  # fmt: skip
+SCHEMAS: list[Any] = [
+    {"type": 1}, {"type": "text"}, {"type": []}, {"enum": []}, {"enum": "a"}, {"$ref": "#"}, {"$ref": "#/nowhere"},
+    {"$ref": "https://example.org/schema"}, {"$ref": 1}, {"allOf": [{"$ref": "#"}]}, {"anyOf": []},
+    {"anyOf": [False]}, False, {"not": {}}, {"pattern": "^a{5,1}$"}, {"pattern": "("}, {"pattern": "(a*)*b" * 50},
+    {"pattern": "(?=a)"}, {"pattern": "\\1"}, {"type": "string", "pattern": "(a|b|ab)*c" * 30},
+    {"pattern": "a" * 100_000}, {"pattern": "[^\\s\\S]"}, {"type": "string", "pattern": "(x+x+)+y"},
+    {"type": "string", "minLength": 10**9}, {"maxLength": -1}, {"type": "string", "minLength": 5, "maxLength": 4},
+    {"type": "string", "maxLength": 1e300}, {"minItems": 10**12},
+    {"type": "array", "minItems": 10**6, "items": {"type": "null"}}, {"type": "array", "uniqueItems": True},
+    {"minimum": "a"}, {"type": "integer", "minimum": 10**300, "maximum": 10**300 + 5},
+    {"type": "integer", "multipleOf": 999999937}, {"multipleOf": 0}, {"multipleOf": 1e-300},
+    {"type": "number", "minimum": 1e308, "maximum": -1e308}, nested(150), nested(250),
+    nested(60, {"anyOf": [{"type": "string"}] * 50}), wide(5000), {**wide(2000), "required": ["p1999"]},
+    {**wide(12), "minProperties": 6, "maxProperties": 6}, nested_ways(5, "anyOf"), nested_ways(5, "allOf"),
+    several(16, "anyOf", 4), several(60, "anyOf"), several(60, "allOf"), several(60, "oneOf"),
+    {"enum": list(range(100_000))}, {"enum": ["x" * 1000] * 500}, {"const": nested(100)},
+    {"patternProperties": {f"^a{{{i}}}b": {} for i in range(60)}}, {"patternProperties": {"(": {}}},
+    {"propertyNames": {"pattern": "(?!a)"}}, {"contains": {}, "minContains": 10**9}, {"required": [1]},
+    {"required": "a"}, {"properties": []}, {"properties": {"a": 5}}, {"items": 7}, {"$defs": 3},
+    {"$schema": "http://example.org/mine"}, {"$schema": 5}, {"unevaluatedProperties": False},
+    {"if": {"not": {"not": {}}}}, {"dependentSchemas": {"a": {"$ref": "#"}}}, {"$dynamicRef": "#x"}, {"format": 5},
+    {"type": "string", "format": "idn-email"}, {"": {"": {}}},
+    {"type": "object", "properties": {"\ud7ff\0": {"const": "\0\x7f\u2028"}}, "required": ["\ud7ff\0"]},
+]  # fmt: skip
+BODIES: list[tuple[str, dict[str, Any]]] = [
+    *(("completions", {"prompt": "a", "grammar": one}) for one in GRAMMARS),
+    *(("completions", {"prompt": "a", "json_schema": one}) for one in SCHEMAS),
+]
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
+    path = tmp_path_factory.mktemp("hostile_forms") / "tiny.gguf"
+    path.write_bytes(tiny_bytes(chat_template=CHATML))
+    with Server(path) as server, httpx.Client(base_url=server.url + "/", timeout=60) as client:
+        yield client
+
+
+@pytest.mark.parametrize("at", range(len(BODIES)))
+def test_a_hostile_form_is_refused_or_answered_and_the_server_goes_on(client: httpx.Client, at: int) -> None:
+    route, body = BODIES[at]
+    answer = client.post(route, json={"model": "model", "max_tokens": 8, **body})
+    if answer.status_code == 200:
+        assert answer.json()["choices"][0]["finish_reason"] in ("stop", "length")
+    else:
+        error = answer.json()["error"]
+        assert answer.status_code < 500, error
+        assert error["type"] == "invalid_request_error"
+        assert error["param"] in ("grammar", "json_schema", None)
+        assert error["message"]
+    after = client.post("chat/completions", json={
+        "model": "model", "max_tokens": 2, "messages": [{"role": "user", "content": "Hi"}],
+    })  # fmt: skip
+    assert after.status_code == 200
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len({json.dumps(body) for _, body in BODIES}) == len(BODIES) >= 66
