@@ -122,7 +122,8 @@ def test_axe_finds_nothing(visit: Callable[..., DemoPage], scheme: Any, width: i
     one.ask("Why is the sky blue?")
     page.locator(".turn").get_by_role("button", name="Edit").click()
     assert violations(page) == []
-    for opener in ("#open-settings", "#open-models", *(("#open-figures", "#open-cell") if width < 1000 else ())):
+    narrow = ("#open-figures", "#open-cell") if width < 1000 else ()
+    for opener in ("#open-settings", "#open-models", "#open-object", *narrow):
         page.locator(opener).click()
         if opener == "#open-models":
             page.get_by_text("Nothing yet").wait_for(timeout=30_000)
@@ -235,7 +236,7 @@ def test_a_narrow_page_needs_no_sideways_scrolling(visit: Callable[..., DemoPage
     one.choose("Native server")
     one.ask("Why is the sky blue?")
     assert one.page.evaluate("document.documentElement.scrollWidth") <= width
-    for selector in ("#question", "#stop", "#send", "#open-models", "#open-settings"):
+    for selector in ("#question", "#stop", "#send", "#open-models", "#open-object", "#open-settings"):
         box = one.page.locator(selector).bounding_box()
         assert box is None or (box["x"] >= 0 and box["x"] + box["width"] <= width), selector
 

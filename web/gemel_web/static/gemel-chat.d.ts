@@ -12,7 +12,8 @@ export interface GemelChatEvents {
     error: CustomEvent<GemelError>;
 }
 
-/** <gemel-chat model="..." system="..." threads="2" placeholder="..." base="..." models="..." autoload> */
+/** <gemel-chat model="..." system="..." threads="2" placeholder="..." base="..." models="..." json-schema="..."
+    autoload> */
 export class GemelChat extends HTMLElement {
     /** The conversation; may be edited while no answer is running. */
     messages: Message[];

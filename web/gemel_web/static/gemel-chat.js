@@ -229,7 +229,7 @@ export class GemelChat extends HTMLElement {
             return null; // load has shown and reported it
         }
         try {
-            const result = await this.#stream(this.gemel.chat(messages, this.options), answer);
+            const result = await this.#stream(this.gemel.chat(messages, this.#options()), answer);
             if (result.text) this.messages = [...said, { role: "assistant", content: result.text }];
             this.#showEnd(result);
             this.#tell("done", result);
@@ -238,6 +238,21 @@ export class GemelChat extends HTMLElement {
             this.#showError(error);
             return null;
         }
+    }
+
+    /** The options of an answer, with the schema of the attribute: JSON, or the id of an element that has it. */
+    #options() {
+        const attribute = this.getAttribute("json-schema")?.trim();
+        if (attribute === undefined) return this.options;
+        if (this.options?.json_schema !== undefined && this.options.json_schema !== null)
+            throw new TypeError("<gemel-chat>: json-schema and options.json_schema are both set: use one of them");
+        if (/^(\{|true$|false$)/.test(attribute)) return { ...this.options, json_schema: attribute };
+        const place = this.getRootNode().querySelector(`#${CSS.escape(attribute)}`);
+        if (place === null)
+            throw new TypeError(
+                `<gemel-chat>: json-schema=${shown(attribute)} is neither JSON nor the id of an element`,
+            );
+        return { ...this.options, json_schema: place.textContent };
     }
 
     async #stream(generation, answer) {

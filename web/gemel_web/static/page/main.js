@@ -7,6 +7,7 @@ import { Figures } from "./figures.js";
 import { bytes, capital, ended, shortName } from "./format.js";
 import { Hosts } from "./hosts.js";
 import { ModelsPanel } from "./models.js";
+import { ObjectPanel } from "./object.js";
 import { offlineLine } from "./offline_line.js";
 import { ProgressView } from "./progress.js";
 import { Settings } from "./settings.js";
@@ -200,6 +201,8 @@ async function begin() {
     dialog("settings", "open-settings");
     const models = new ModelsPanel({ hosts, choose, chooseServed }, byId("models"), offered);
     dialog("models", "open-models", () => Object.assign(models, { offered }).show());
+    dialog("object", "open-object");
+    new ObjectPanel({ hosts, settings, configured, isBusy: () => talk.busy });
     sheets();
     composer();
     dropping();

@@ -1,0 +1,124 @@
+"""The page's panel that shows an object being filled: fields, a schema that can be edited, errors, a stop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import gemel
+import pytest
+import tiny
+from browser import demo
+from browser.demo import DemoPage
+from browser.pages import static
+from conftest import CHATML
+from gemel_web import ServedModel
+
+if TYPE_CHECKING:
+    from playwright.sync_api import BrowserContext
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+Open = Callable[..., DemoPage]
+VALUES: list[Any] = [
+    {"a": 1, "b": [True, None, "x\\\"\n\u00e9\ud83d\ude00"], "c": {"d": -1.5e3, "e": {}}, "__proto__": "p"}, [],
+    [[], [[0]]], "text", -0.25, 17, False, None,
+]  # fmt: skip
+SCHEMA = {
+    "type": "object", "properties": {"on": {"type": "boolean"}, "size": {"enum": ["S", "M"]}, "more": {
+        "type": "array", "items": {"const": "x"}, "minItems": 2, "maxItems": 2}},
+    "required": ["on", "size", "more"], "additionalProperties": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def origin(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    path = tmp_path_factory.mktemp("object") / "tiny.gguf"
+    path.write_bytes(tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=CHATML))
+    with gemel.open(path) as model, demo.listening(demo.site({"tiny": ServedModel(model, (path,))}, static())) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(origin: str, profile: BrowserContext) -> Iterator[Open]:
+    opened: list[DemoPage] = []
+
+    def open_(**options: Any) -> DemoPage:  # noqa: ANN401
+        opened.append(DemoPage(profile, origin, **options))
+        return opened[-1]
+
+    yield open_
+    noise = [line for one in opened for line in one.noise() if "status of 400" not in line]
+    for one in opened:
+        one.page.evaluate("localStorage.clear()")
+        one.close()
+    assert noise == []
+
+
+def fill(one: DemoPage, schema: object, *, host: str = "Native server") -> str:
+    """Fill an object by a schema; return what the panel says at the end."""
+    page = one.page
+    if not page.locator("#object").is_visible():
+        one.choose(host)
+        page.locator("#open-object").click()
+    page.get_by_label("JSON schema").fill(schema if isinstance(schema, str) else json.dumps(schema))
+    page.get_by_role("button", name="Fill", exact=True).click()
+    page.locator("#fill-stop:disabled").wait_for(timeout=demo.ANSWER_MS)
+    return page.locator("#object-status").inner_text()
+
+
+@pytest.mark.parametrize("host", ["Native server", "This tab"])
+def test_the_fields_of_a_schema_are_filled(visit: Open, host: str) -> None:
+    one = visit()
+    words = fill(one, SCHEMA, host=host)
+    assert words.startswith("A valid object: ")
+    assert one.page.locator("#object-fields dt").all_inner_texts() == ["on", "size", "more"]
+    fields = one.page.locator("#object-fields > dl > div > dd")
+    assert fields.nth(0).inner_text() in ("true", "false")
+    assert fields.nth(1).inner_text() in ("S", "M")
+    assert fields.nth(2).locator("li").all_inner_texts() == ["x", "x"]
+    assert one.page.locator("#object-fields .open").count() == 0
+
+
+def test_a_schema_shows_its_empty_fields_at_once(visit: Open) -> None:
+    one = visit()
+    one.page.locator("#open-object").click()
+    assert one.page.locator("#object-fields > dl > div > dt").first.inner_text() == "name"
+    one.page.get_by_label("JSON schema").fill(json.dumps(SCHEMA))
+    assert one.page.locator("#object-fields dt").all_inner_texts() == ["on", "size", "more"]
+    assert one.page.locator("#object-fields .empty").count() == 3
+
+
+def test_what_is_wrong_with_a_schema_is_said(visit: Open) -> None:
+    one = visit()
+    assert fill(one, "{").startswith("The schema is not JSON: ")
+    assert "#/properties/a/pattern: " in fill(one, {"properties": {"a": {"pattern": "(?=x)"}}})
+    assert fill(one, {"const": 1}).startswith("A valid object: ")
+
+
+def test_an_object_can_be_stopped(visit: Open) -> None:
+    one = visit()
+    one.choose("Native server")
+    one.page.locator("#open-object").click()
+    one.page.get_by_label("JSON schema").fill(json.dumps({"type": "array", "minItems": 5000}))
+    one.page.get_by_role("button", name="Fill", exact=True).click()
+    one.page.locator("#object-status", has_text="Filling").wait_for(timeout=demo.ANSWER_MS)
+    one.page.locator("#fill-stop").click()
+    one.page.locator("#object-status", has_text="Stopped.").wait_for(timeout=demo.ANSWER_MS)
+    assert one.page.locator("#fill").is_enabled()
+
+
+@pytest.mark.parametrize("value", VALUES, ids=range(len(VALUES)))
+def test_each_beginning_of_a_text_has_a_value(visit: Open, value: Any) -> None:  # noqa: ANN401
+    compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    texts = [json.dumps(value), compact, json.dumps(value, indent=1)]
+    found = visit().page.evaluate(
+        "async (texts) => { const { partial } = await import('/page/partial.js');"
+        " return texts.map((text) => [...Array(text.length + 1).keys()].map((n) =>"
+        " JSON.stringify(partial(text.slice(0, n))) ?? null)); }",
+        texts,
+    )
+    for text, parts in zip(texts, found, strict=True):
+        assert len(parts) > len(text) / 2
+        assert json.loads(parts[-1]) == value
+        assert parts[0] is None
