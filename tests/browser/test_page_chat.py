@@ -87,6 +87,20 @@ def test_a_visitor_talks_with_the_model(
     one.close()
 
 
+def test_answers_are_valid_by_the_schema_of_the_attribute(api_page: OpenPage, file: Served) -> None:
+    one = api_page(module="gemel-chat.js")
+    ask = "await chat.load(v.url); return (await chat.ask('Which?'))?.text ?? told.at(-1)[1].message;"
+    place(one, None, **{"json-schema": '{"enum": ["S", "M"]}'})
+    assert one.js(ask, url=file.url) in ('"S"', '"M"')
+    place(one, None, **{"json-schema": "shirt"})
+    script = "const one = document.createElement('script'); one.type = 'application/json'; one.id = 'shirt';"
+    assert one.js(ask, url=file.url) == "<gemel-chat>: json-schema=\"shirt\" is neither JSON nor the id of an element"
+    one.js(script + "one.textContent = '{\"const\": [1]}'; document.querySelector('main').append(one);")
+    assert one.js(ask, url=file.url) == "[1]"
+    one.js("chat.options.json_schema = true;")
+    assert "are both set" in one.js(ask, url=file.url)
+
+
 def test_the_element_has_the_api_of_the_module(api_page: OpenPage, file: Served, data: bytes) -> None:
     one = api_page(module="gemel-chat.js")
     place(one, threads="1")

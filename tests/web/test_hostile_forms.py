@@ -82,7 +82,9 @@ BODIES: list[tuple[str, dict[str, Any]]] = [
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     path = tmp_path_factory.mktemp("hostile_forms") / "tiny.gguf"
     path.write_bytes(tiny_bytes(chat_template=CHATML))
-    with Server(path) as server, httpx.Client(base_url=server.url + "/", timeout=60) as client:
+    with Server(path) as server, httpx.Client(
+        base_url=server.url + "/", timeout=60, headers={"Connection": "close"}
+    ) as client:
         yield client
 
 
