@@ -30,7 +30,19 @@ from typing import Any
 import compare_models
 import compare_report
 from compare_cases import TESTS, Case
-from compare_peers import GEMEL, PEERS, Engine, EngineError, Process, busy, find, gemel_cache, gemel_row, opening
+from compare_peers import (
+    GEMEL,
+    PEERS,
+    READING,
+    Engine,
+    EngineError,
+    Process,
+    busy,
+    find,
+    gemel_cache,
+    gemel_row,
+    opening,
+)
 
 PROMPT = 16     # ids of a session before it decodes with others
 WARM_UP = 8     # ids of a warm-up's decoding
@@ -197,6 +209,7 @@ def arguments() -> argparse.Namespace:
     add("--engines", metavar="NAME;...", help="of " + "; ".join(e.name for e in PEERS) + "; default all that there are")
     add("--gemel-isa", action="append", default=[], metavar="ROW", help="gemel once more, with these kernels")
     add("--gemel-kv", action="append", default=[], metavar="TYPE", help="gemel once more, with this cache, such as f16")
+    add("--reading", action="store_true", help="also read the weights of the decoded tokens and do nothing else")
     add("-p", "--prefill", type=int, default=512, metavar="N", help="ids of a prompt (default 512)")
     add("-n", "--decode", type=int, default=128, metavar="N", help="ids decoded (default 128)")
     add("-d", "--depths", type=numbers, default=[1024, 4096], metavar="N,...", help="default 1024,4096")
@@ -241,7 +254,7 @@ def engines_of(given: argparse.Namespace) -> tuple[dict[Engine, str], dict[str, 
     wanted = [name.strip() for name in given.engines.split(";")] if given.engines else None
     peers = [engine for engine in PEERS if wanted is None or engine.name in wanted]
     found, missing = find(peers, [sys.executable, *given.peer_python])
-    own = [GEMEL, *map(gemel_row, given.gemel_isa), *map(gemel_cache, given.gemel_kv)]
+    own = [GEMEL, *[READING] * given.reading, *map(gemel_row, given.gemel_isa), *map(gemel_cache, given.gemel_kv)]
     return {**dict.fromkeys(own, sys.executable), **found}, missing
 
 

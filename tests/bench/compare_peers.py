@@ -49,6 +49,7 @@ PEERS = (
     Engine("OpenVINO", "OpenVINO", "", "openvino_genai", "openvino-genai"),
 )
 GEMEL = Engine("gemel", "gemel", "", "gemel", "gemel")
+READING = Engine("gemel, reading alone", "gemel", "reading", "gemel", "gemel", ("open", "prefill", "sessions"))
 
 
 def gemel_row(isa: str) -> Engine:

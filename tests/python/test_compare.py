@@ -40,7 +40,7 @@ def compare(*arguments: object) -> subprocess.CompletedProcess[str]:
 @pytest.mark.long
 def test_every_case_is_measured_and_missing_peers_are_named(file: Path, tmp_path: Path) -> None:
     results = tmp_path / "results.json"
-    more = ("--gemel-isa", "scalar", "--gemel-kv", "f16")
+    more = ("--gemel-isa", "scalar", "--gemel-kv", "f16", "--reading")
     done = compare(file, *SMALL, "--results", results, "--engines", "OpenVINO", *more)
     assert done.returncode == 0, done.stderr
     entry = json.loads(results.read_text())["files"]["tiny.gguf"]
@@ -61,6 +61,8 @@ def test_every_case_is_measured_and_missing_peers_are_named(file: Path, tmp_path
                 assert sample.get("seconds", 1) > 0
     assert entry["engines"]["gemel, scalar"]["system"] == "scalar, KV cache q8_0"
     assert entry["engines"]["gemel, f16 cache"]["system"].endswith("KV cache f16")
+    read = [row["case"]["test"] for row in entry["cases"].values() if "gemel, reading alone" in row["samples"]]
+    assert set(read) == {"decode"}
     assert "8 sessions at once" in done.stdout
 
 
