@@ -44,7 +44,7 @@ static void pause_cpu(void) {
 #elif defined __aarch64__
     __asm__ volatile("yield");
 #elif defined __wasm__
-    for (int i = 0; i < 16; i++) __asm__ volatile("");   // it has no such instruction; sleeping is slow here
+    for (int i = 0; i < 96; i++) __asm__ volatile("");   // it has no such instruction; sleeping is slow here
 #endif
 }
 
