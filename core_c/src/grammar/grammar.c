@@ -15,7 +15,13 @@ void gemel_grammar_close(gemel_grammar *g) {
     free(g);
 }
 
-size_t gemel_grammar_size(const gemel_grammar *g) { return g ? sizeof *g + rules_size(&g->rules) : 0; }
+size_t gemel_grammar_size(const gemel_grammar *g) {
+    if (!g) return 0;
+    size_t size = sizeof *g + rules_size(&g->rules);
+    for (int i = 0; i < TREE_PARTS; i++)
+        if (g->twins[i].top) size += g->rules.n_states * (sizeof *g->twins[i].top + sizeof *g->twins[i].under);
+    return size;
+}
 
 // ---- Choices: the texts as a tree, so that those that begin alike share their states --------------------------------
 
