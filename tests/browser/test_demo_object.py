@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 Open = Callable[..., DemoPage]
 VALUES: list[Any] = [
-    {"a": 1, "b": [True, None, "x\\\"\n\u00e9\ud83d\ude00"], "c": {"d": -1.5e3, "e": {}}, "__proto__": "p"}, [],
+    {"a": 1, "b": [True, None, "x\\\"\n\u00e9\U0001f600"], "c": {"d": -1.5e3, "e": {}}, "__proto__": "p"}, [],
     [[], [[0]]], "text", -0.25, 17, False, None,
 ]  # fmt: skip
 SCHEMA = {
