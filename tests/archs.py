@@ -75,7 +75,7 @@ _ROWS = (
     Arch("gpt-oss",    "NEOX", "RMS",   "CLAMPED",   "ATTENTION", "GATED",
          "QKV_BIAS | OUT_BIAS | SINKS | WINDOWS | FFN_NORM_POST | EXPERTS | CHOSEN_ROUTER | ROUTER_BIAS | EXPERT_BIAS"),
     Arch("gemma4",     "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED",
-         "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS | MAY_OUT_SCALE"),
+         "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS | MAY_OUT_SCALE | PER_LAYER_EMBDS"),
     Arch("qwen2moe",   "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
          "QKV_BIAS | LARGE_KEYS | EXPERTS | SPLIT_EXPERTS | SHARED_GATE"),
     Arch("qwen3moe",   "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
@@ -95,6 +95,8 @@ _ROWS = (
     Arch("bailingmoe", "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", "EXPERTS"),
     Arch("minimax-m2", "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
          "QK_NORM_WIDE | EXPERTS | SIGMOID_ROUTER | MAY_CHOICE_BIAS | WEIGHTS_NORMED"),
+    Arch("llama4",     "NORM", "RMS",   "SILU",      "ATTENTION", "GATED",
+         "MAY_QKV_BIAS | MAY_OUT_BIAS | WINDOWS | EXPERTS | SIGMOID_ROUTER | SHARED_ALIKE"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

@@ -86,6 +86,32 @@ def window(by: int) -> Mistake:
     return scores(lambda spec: replace(spec, window=spec.window + by if spec.window else 0))
 
 
+def sliding(model: Reference) -> None:
+    """Let windows slide that lie side by side."""
+    model.scores = [replace(spec, chunked=False) for spec in model.scores]
+
+
+def keys_of(layer: int, other: int) -> Mistake:
+    """Read another layer's keys and values."""
+
+    def read(model: Reference) -> None:
+        kv_of = model.kv_of
+        model.kv_of = lambda il: other if il == layer else kv_of(il)  # type: ignore[method-assign]
+
+    return read
+
+
+def no_table(model: Reference) -> None:
+    """Ignore what the table has for ids, besides the projection."""
+    _filled("per_layer_token_embd.weight")(model)
+
+
+def own_of_other_layers(model: Reference) -> None:
+    """Give each layer the embeddings of the next one."""
+    own = model.own_embeddings
+    model.own_embeddings = lambda ids: np.roll(own(ids), -1, axis=1)  # type: ignore[method-assign]
+
+
 def window_everywhere(model: Reference) -> None:
     """Give all layers the first one's window."""
     model.scores = [replace(spec, window=model.scores[0].window) for spec in model.scores]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from archs import ARCHS, Arch
@@ -72,9 +72,9 @@ ACTIVATIONS: dict[str, Callable[[F32], F32]] = {
     "SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh, "RELU2": relu2, "CLAMPED": Clamped(),
 }  # fmt: skip
 # Every n-th layer has no window, where the file says nothing.
-PATTERNS = {"gemma2": 2, "gpt-oss": 2, "gemma3": 6, "gemma4": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4}
+PATTERNS = {"gemma2": 2, "gpt-oss": 2, "gemma3": 6, "gemma4": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4, "llama4": 4}
 SOFT_CAPS = {"gemma2": (50.0, 30.0)}
-WINDOWS_ROTATE = ("exaone4", "cohere2")  # where layers have windows, the others have no RoPE
+WINDOWS_ROTATE = ("exaone4", "cohere2", "llama4")  # where layers have windows, the others have no RoPE
 LAYERS_WITH_EXPERTS = {"leading_dense_block_count": 0, "interleave_moe_layer_step": 1}
 ROUTES = {1: "SOFTMAX", 2: "SIGMOID", 3: "CHOSEN"}
 HUNYUAN = ("hunyuan-dense", "hunyuan-moe")
@@ -121,7 +121,12 @@ class Reference:
         self.ropes = [self._rope(il) for il in range(self.n_layer)]
         self.scores = [self._scores(il) for il in range(self.n_layer)]
         self.norms_values = self.arch == "gemma4"
+        self.n_per_layer = int(self._number("embedding_length_per_layer_input", 0))
+        self.own: F32 | None = None  # embeddings that layers have for themselves: [n][n_layer][n_per_layer]
+        self.made: dict[int, tuple[F32, F32]] = {}  # keys and values of layers, for those that share them
         self.late_norm = self.arch in HUNYUAN  # q and k are normed after RoPE
+        # The same without weights, in layers with RoPE.
+        self.bare_norms = self.arch == "llama4" and self._number("expert_count") != 128
         self.clamp = self._number("attention.clamp_kqv", 0.0)
         self.mixtures = [self._mixture(il) for il in range(self.n_layer)]
         self.parallel = [self._is_parallel(il) for il in range(self.n_layer)]
@@ -166,9 +171,17 @@ class Reference:
         period = int(self._number("attention.sliding_window_pattern", PATTERNS.get(self.arch, 0)))
         return not period or (il + 1) % period != 0
 
+    def kv_of(self, il: int) -> int:
+        """Return the layer whose keys and values layer il reads: the last of its kind that makes its own."""
+        own = self.n_layer - int(self._number("attention.shared_kv_layers", 0))
+        if il < own:
+            return il
+        return max(other for other in range(own) if self.slides(other) == self.slides(il))
+
     def _window(self) -> int:
         is_silent = self.arch == "gemma2" or (self.arch == "exaone4" and self.n_layer == 64)
-        return int(self._number("attention.sliding_window", 4096 if is_silent else 0))
+        absent = 8192 if self.arch == "llama4" else 4096 if is_silent else 0
+        return int(self._number("attention.sliding_window", absent))
 
     def _scores(self, il: int) -> Scores:
         scale = None
@@ -194,9 +207,17 @@ class Reference:
             sinks=None if sinks is None else tuple(float(sink) for sink in sinks),
             slopes=alibi_slopes(self.n_head[il], max_bias) if max_bias > 0 else None,
             window=window if window < self._number("context_length") else 0,
-            heat=self._number("attention.temperature_scale", 0.0) if self.arch == "mistral3" else 0.0,
-            heat_span=self._n_ctx_orig(),
+            chunked=self.arch == "llama4",
+            **self._heat(il),
         )
+
+    def _heat(self, il: int) -> dict[str, Any]:
+        """Return the fields of Scores for the temperature of attention."""
+        if self.arch == "llama4" and self._rope(il) is None:
+            heat = self._number("attention.temperature_scale", float(np.float32(0.1)))
+            return {"heat": heat, "heat_span": int(self._number("attention.temperature_length", 8192)), "heat_ahead": 1}
+        heat = self._number("attention.temperature_scale", 0.0) if self.arch == "mistral3" else 0.0
+        return {"heat": heat, "heat_span": self._n_ctx_orig()}
 
     def _n_ctx_orig(self) -> int:
         return int(self._number("rope.scaling.original_context_length", self._number("context_length")))
@@ -261,7 +282,7 @@ class Reference:
             n_groups_used=int(self._number("expert_group_used_count", n_groups)),
             route="MIXER" if is_mixer else ROUTES[gating],
             normed=not is_mixer and bool(self._number("expert_weights_norm", self.row.has("WEIGHTS_NORMED"))),
-            scale=self._number("expert_weights_scale", 1.0),
+            scale=self._number("expert_weights_scale", 1.0), before=self.arch == "llama4",
         )  # fmt: skip
 
     def _act(self, il: int) -> Callable[[F32], F32]:
@@ -315,6 +336,8 @@ class Reference:
             heads = self.norm(f"blk.{il}.{name}_norm", out).reshape(heads.shape)
         spec = self.ropes[il]
         heads = heads if spec is None else rope(spec, heads, range(len(x)))
+        if self.bare_norms and spec is not None:
+            heads = rmsnorm(heads, np.ones(heads.shape[-1], np.float32), self.eps)
         return self.norm(f"blk.{il}.{name}_norm", heads) if self.late_norm else heads
 
     def _latent(self, il: int, x: F32) -> tuple[F32, F32, F32]:
@@ -372,11 +395,18 @@ class Reference:
             out = self.attend(*self._latent(il, attn_in), self.scores[il])
             attn_out = self._by_head(f"{blk}attn_v_b", out).reshape(len(x), -1)
         else:
-            q, k, v = (self._heads(il, f"attn_{one}", attn_in) for one in "qkv")
+            q = self._heads(il, "attn_q", attn_in)
+            if self.kv_of(il) == il:
+                self.made[il] = self._heads(il, "attn_k", attn_in), self._heads(il, "attn_v", attn_in)
+            k, v = self.made[self.kv_of(il)]
             attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
         mid = self._added(il, x, "post_attention_norm", self._linear(blk + "attn_output", attn_out))
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
         out = self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in))
+        if self.n_per_layer:
+            assert self.own is not None
+            own = gated(self.acts[il], self._linear(blk + "inp_gate", out), self.own[:, il])
+            out = self._added(il, out, "post_norm", self._linear(blk + "proj", own))
         scale = self.tensors.get(f"{blk}layer_output_scale.weight")
         return Steps(attn_in, attn_out, ffn_in, out if scale is None else out * scale.floats())
 
@@ -401,6 +431,15 @@ class Reference:
             x = x * np.float32(self.embd_scale)
         return self.norm("token_embd_norm", x) if self.row.has("EMBD_NORM") else x
 
+    def own_embeddings(self, ids: Sequence[int]) -> F32:
+        """Return what layers add by themselves for ids: [n][n_layer][n_per_layer]."""
+        n, shape = self.n_per_layer, (len(ids), self.n_layer, self.n_per_layer)
+        table = self.tensors["per_layer_token_embd.weight"]
+        rows = dequantise(table.type, table.data[list(ids)], math.prod(shape)).reshape(shape)
+        projected = matmul(self.tensors["per_layer_model_proj.weight"], self.embed(ids)).reshape(shape)
+        normed = self.norm("per_layer_proj_norm", projected * np.float32(1 / math.sqrt(self.n_embd)))
+        return (normed + rows * np.float32(math.sqrt(n))) * np.float32(math.sqrt(0.5))
+
     def _placed(self, x: F32) -> F32:
         """Add the rows of positions 0..n-1 to embeddings."""
         return x + self._rows("position_embd.weight", range(len(x))) if self.row.has("POSITIONS") else x
@@ -412,6 +451,7 @@ class Reference:
     def hidden(self, ids: Sequence[int]) -> F32:
         """Return the last hidden states of ids, after the output norm: [n][n_embd]."""
         x = self.embed(ids)
+        self.own = self.own_embeddings(ids) if self.n_per_layer else None
         for il in range(self.n_layer):
             x = self.layer(il, x)
         return self.norm("output_norm", x)

@@ -30,8 +30,10 @@ class Scores:
     cap: float = 0.0  # 0: none
     slopes: tuple[float, ...] | None = None  # of ALiBi, one for each head
     window: int = 0  # positions that a query sees, its own included; 0: all up to its own
-    heat: float = 0.0  # from position heat_span on, queries are multiplied by 1 + heat * ln(1 + floor(position / span))
+    chunked: bool = False  # windows lie side by side: a query sees its own, up to itself
+    heat: float = 0.0  # queries are multiplied by 1 + heat * ln(1 + floor((position + ahead) / span))
     heat_span: int = 0
+    heat_ahead: int = 0
     sinks: tuple[float, ...] | None = None  # scores that belong to no position, one for each head
 
     def query_scale(self, k_dim: int, unit: float) -> np.float32:
@@ -42,12 +44,16 @@ class Scores:
         """Return the same of the queries of positions `at`: [n][1][1]."""
         heat = np.ones(len(at), np.float32)
         if self.heat:
-            heat = (1 + self.heat * np.log(1 + np.asarray(at) // self.heat_span)).astype(np.float32)
+            spans = (np.asarray(at) + self.heat_ahead) // self.heat_span
+            heat = (1 + self.heat * np.log(1 + spans)).astype(np.float32)
         return (self.query_scale(k_dim, unit) * heat)[:, None, None]
 
     def first(self, at: npt.NDArray[np.int64] | int) -> npt.NDArray[np.int64]:
         """Return the first position that the query of position `at` sees."""
-        return np.maximum(0, np.asarray(at) - self.window + 1) if self.window else np.zeros_like(at)
+        at = np.asarray(at)
+        if self.window and self.chunked:
+            return at - at % self.window
+        return np.maximum(0, at - self.window + 1) if self.window else np.zeros_like(at)
 
 
 def alibi_slopes(n_head: int, max_bias: float) -> tuple[float, ...]:

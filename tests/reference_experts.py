@@ -23,6 +23,7 @@ class Mixture:
     route: str = "SOFTMAX"  # SOFTMAX, SIGMOID, CHOSEN, MIXER
     normed: bool = False
     scale: float = 1.0
+    before: bool = False  # a weight is multiplied by what an expert reads, not by what it makes
     group_top: int | None = None  # how many of a group's best experts it counts by; None: as its router does
 
 
@@ -97,7 +98,10 @@ def mixed(x: Mixture, tensors: dict[str, Tensor], blk: str, act: Act, rows: F32)
         if not own:
             continue
         at, by = [t for t, _ in own], np.array([weight for _, weight in own], np.float32)[:, None]
-        out[at] += _expert(tensors, blk, e, act, rows[at]) * by
+        if x.before:
+            out[at] += _expert(tensors, blk, e, act, rows[at] * by)
+        else:
+            out[at] += _expert(tensors, blk, e, act, rows[at]) * by
     if f"{blk}.ffn_down_shexp.weight" in tensors:
         out = out + _shared(tensors, blk, act, rows)
     return out

@@ -116,7 +116,7 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         (f"{t.arch}.context_length", "u32", t.n_ctx),
         (f"{t.arch}.embedding_length", "u32", t.n_embd),
         (f"{t.arch}.block_count", "u32", t.n_layer),
-        per_layer("feed_forward_length", t.n_ff),
+        per_layer("feed_forward_length", [t.ff_of(il) for il in range(t.n_layer)] if t.wide_shared else t.n_ff),
         per_layer("attention.head_count", t.n_head),
         per_layer("attention.head_count_kv", t.heads_kv),
         (f"{t.arch}.attention.layer_norm_{'rms_' if is_rms else ''}epsilon", "f32", t.eps),
@@ -131,8 +131,8 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
     if t.arch == "gemma4":
         numbers = {
             "attention.key_length_swa": t.dim_swa, "attention.value_length_swa": t.dim_swa,
-            "rope.dimension_count_swa": t.dim_swa, "attention.shared_kv_layers": 0,
-            "embedding_length_per_layer_input": 0,
+            "rope.dimension_count_swa": t.dim_swa, "attention.shared_kv_layers": t.shared_kv,
+            "embedding_length_per_layer_input": t.per_layer,
         }  # fmt: skip
         pairs += [(f"gemma4.{key}", "u32", value) for key, value in numbers.items()]
     scaling = _rope_scaling(t) if t.row.rope != "NONE" else []
@@ -157,7 +157,7 @@ def _rope_scaling(t: TinyModel) -> list[Pair]:
         pairs.append((f"{t.arch}.rope.scaling.original_context_length", "u32", t.n_ctx_orig))
     if t.rope in ("linear", "yarn"):
         pairs.append((f"{t.arch}.rope.scaling.factor", "f32", t.rope_factor))
-    if t.rope not in ("linear", "yarn", "longrope") and t.heated is not None:
+    if t.rope not in ("linear", "yarn", "longrope") and t.heated is not None and t.heated_by is None:
         pairs.append((f"{t.arch}.rope.scaling.original_context_length", "u32", t.n_ctx_orig))
     if t.rope_attn_factor is not None:
         pairs.append((f"{t.arch}.rope.scaling.attn_factor", "f32", t.rope_attn_factor))
@@ -190,6 +190,8 @@ def _factors(t: TinyModel) -> list[Pair]:
         "rope.scaling.alpha": t.rope_alpha,
     }  # fmt: skip
     pairs: list[Pair] = [(f"{t.arch}.{key}", "f32", value) for key, value in numbers.items() if value is not None]
+    if t.heated_by is not None:
+        pairs.append((f"{t.arch}.attention.temperature_length", "u32", t.heated_by))
     if t.row.act == "XIELU":
         pairs += [(f"xielu.{name}", "f32[]", [by[il % 3] for il in range(t.n_layer)]) for name, by in XIELU.items()]
     if t.is_parallel is not None:
@@ -292,6 +294,11 @@ def _beside_layers(t: TinyModel, weights: _Weights, n_vocab: int, embd_std: floa
     if t.row.has("POSITIONS"):
         name = "position_embd.weight"
         out.append(replace(vector(name, weights.numbers(name, t.n_embd * t.n_ctx) * embd_std), ne=[t.n_embd, t.n_ctx]))
+    if t.per_layer:
+        n = t.per_layer * t.n_layer
+        out.append(weights.matrix("per_layer_token_embd.weight", n, n_vocab, 1 / math.sqrt(t.per_layer)))
+        out.append(weights.matrix("per_layer_model_proj.weight", t.n_embd, n))
+        out.append(weights.norm("per_layer_proj_norm.weight", t.per_layer))
     if t.row.has("EMBD_NORM"):
         out += [weights.norm("token_embd_norm.weight"), weights.norm_bias("token_embd_norm.bias")]
     return out
@@ -306,7 +313,7 @@ def _has(t: TinyModel, biases: str) -> bool:
 def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
     """Return (n_in, rows) of a layer's matrices, in the order of files; those of experts are tiny_experts.py's."""
     n_q, n_kv = of_layer(t.n_head, il) * t.dim_of(il), of_layer(t.heads_kv, il) * t.dim_of(il)
-    n_ff = of_layer(t.n_ff, il)
+    n_ff = t.ff_of(il)
     attention = {
         "attn_q": (t.n_embd, n_q),
         "attn_k": (t.n_embd, n_kv),
@@ -315,8 +322,10 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
     }
     if t.is_latent:
         attention = _latent_sizes(t, of_layer(t.n_head, il))
-    if t.k_is_v and not t.slides(il):
+    if t.shares_kv(il) or (t.k_is_v and not t.slides(il)):
         del attention["attn_v"]
+    if t.shares_kv(il):
+        del attention["attn_k"]
     if tiny_experts.has_experts(t, il):
         return attention
     gate = {"ffn_gate": (t.n_embd, n_ff)} if t.row.ffn == "GATED" else {}
@@ -377,9 +386,15 @@ def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     out += [weights.norm(f"{blk}.{name}.weight") for name in after]
     if t.row.has("QK_NORM") or t.row.has("QK_NORM_WIDE") or (t.qk_norm and t.row.has("MAY_QK_NORM")):
         for name, heads in (("attn_q", of_layer(t.n_head, il)), ("attn_k", of_layer(t.heads_kv, il))):
+            if name == "attn_k" and t.shares_kv(il):
+                continue
             n = t.dim_of(il) * (heads if t.row.has("QK_NORM_WIDE") else 1)
             size = SHARPNESS / t.dim_of(il) ** 0.25 if t.arch == "gemma4" else SHARPNESS  # which doesn't divide scores
             out.append(weights.norm(f"{blk}.{name}_norm.weight", n, size))
+    if t.per_layer:
+        out.append(weights.matrix(f"{blk}.inp_gate.weight", t.n_embd, t.per_layer))
+        out.append(weights.matrix(f"{blk}.proj.weight", t.per_layer, t.n_embd))
+        out.append(weights.norm(f"{blk}.post_norm.weight"))
     if t.row.has("MAY_OUT_SCALE"):
         out.append(vector(f"{blk}.layer_output_scale.weight", [0.5 + 0.25 * (il % 4)]))
     if t.head_norms:

@@ -75,6 +75,16 @@ _MORE: dict[str, dict[str, Fields]] = {
         "odd sizes, tied": {**ODD, "head_dim": 24, "head_dim_swa": 12, "window": 17, "tied": True},
         "values are keys": {"k_is_v": True, "n_head_kv": (2, 1), "head_dim": 32, "head_dim_swa": 16, "final_cap": 3.0},
         "fused": {"fused": FUSED, "without": ("blk.0.layer_output_scale.weight",)},
+        "shared keys": {
+            "n_layer": 5, "shared_kv": 3, "wide_shared": True, "head_dim": 24, "head_dim_swa": 16, "window": 17,
+        },
+        "shared keys, odd sizes": {
+            **ODD, "n_layer": 4, "shared_kv": 1, "head_dim": 24, "head_dim_swa": 12, "k_is_v": True,
+        },
+        "embeddings of layers": {"n_layer": 5, "shared_kv": 2, "wide_shared": True, "per_layer": 64},
+        "embeddings of layers, odd sizes": {
+            **ODD, "n_layer": 3, "per_layer": 13, "head_dim": 24, "head_dim_swa": 12, "tied": True,
+        },
     },
     "command-r": {
         "odd sizes, norms of heads": {**ODD, "head_norms": True, "tied": True},
@@ -129,6 +139,17 @@ _MORE: dict[str, dict[str, Fields]] = {
         },
         "latent of 80, padded": {"kv_rank": 80, "head_dim": 72, "n_rot": 8, "v_dim": 40, "n_head": 8, "tied": True},
     },
+    "llama4": {
+        "odd sizes": {**ODD, "window": 17, "experts": {"n": 5, "n_used": 3, "fused": True}},
+        "dense layers between": {
+            "n_layer": 4, "window_pattern": 4, "fused": FUSED,
+            "experts": {"n": 8, "n_used": 1, "n_ff": 64, "shared_width": 64, "step": 2},
+        },
+        "128 experts, F16 before Q8_0": {
+            "n_ff": 32, "experts": {"n": 128}, "formats": {"ffn_up_exps": "F16", "ffn_gate_exps": "Q8_0"},
+        },
+        "no chunks": {"window": 0, "biases": True},
+    },
     "arcee": {"odd sizes, tied": {**ODD, "tied": True}, "biases": {**ALL, "fused": FUSED}},
     "apertus": {
         "odd sizes": {**ODD, "n_layer": 3},
@@ -152,4 +173,4 @@ def of(arch: str) -> dict[str, Fields]:
 
 
 CASES: dict[str, Fields] = {name: fields for arch in ARCHS for name, fields in of(arch).items()}
-WINDOWED = ("gpt-oss, Q4_0", "gemma2, Q4_0", "gemma3, odd sizes", "olmo2, windows, yarn")
+WINDOWED = ("gpt-oss, Q4_0", "llama4, Q4_0", "gemma2, Q4_0", "gemma3, odd sizes", "olmo2, windows, yarn")

@@ -16,9 +16,10 @@ SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that
 
 # What tiny models of an architecture have where their fields are None: its files' keys, in sizes that show in logits.
 WINDOW = dict.fromkeys(
-    ("gpt-oss", "gemma2", "gemma3", "phi3", "phimoe", "exaone4", "cohere2", "gemma4"), 20
+    ("gpt-oss", "gemma2", "gemma3", "phi3", "phimoe", "exaone4", "cohere2", "gemma4", "llama4"), 20
 )
-WINDOW_PATTERN = {"gemma3": 2, "exaone4": 2, "cohere2": 2, "gemma4": 2}  # a window in layer 0, none in layer 1
+# A window in layer 0, none in layer 1.
+WINDOW_PATTERN = dict.fromkeys(("gemma3", "exaone4", "cohere2", "gemma4", "llama4"), 2)
 ROPE_BASE_SWA = {"gemma3": 500.0, "gemma4": 500.0}
 SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
 SCALES = {  # of embeddings, residuals, scores, logits; logits of granite and minicpm are divided by it
@@ -40,7 +41,8 @@ SAYS_HEAD_DIM = (
     "qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3",
     "qwen3moe", "glm4moe", "ernie4_5-moe", "hunyuan-moe", "bailingmoe", "minimax-m2",
 )  # fmt: skip
-HEAT = {"mistral3": 0.5}
+HEAT = {"mistral3": 0.5, "llama4": 0.5}
+HEAT_SPAN = {"llama4": 6}  # mistral3's is n_ctx_orig
 YARN_LOG = {"mistral3": 1.0}
 HALF_ROTATED = ("phi2", "gptneox", "stablelm", "nemotron", "glm4", "glm4moe", "minimax-m2")
 
@@ -79,7 +81,8 @@ class TinyModel:
     rope_factors: Mapping[str, Sequence[float]] | None = None  # tensors by name; None: made for `rope`
     rope_alpha: float | None = None
     yarn_log: float | None = None  # what YaRN's scale of cos and sin is divided by, as its key says it
-    heat: float | None = None  # of attention, past n_ctx_orig
+    heat: float | None = None  # of attention, past n_ctx_orig or heat_span
+    heat_span: int | None = None
     rope_base_swa: float | None = None  # of layers with a window
     window: int | None = None  # positions; 0: none
     window_pattern: int | Sequence[bool] | None = None  # the file's key: every n-th layer has none, or a flag per layer
@@ -98,6 +101,9 @@ class TinyModel:
     head_norms: bool = False  # command-r: each head of q and k has its own norm
     head_dim_swa: int | None = None  # of gemma4's layers with a window; None: the others'
     k_is_v: bool = False  # gemma4's layers without a window have no attn_v
+    shared_kv: int = 0  # that many of gemma4's layers, the last ones, read keys and values of earlier ones
+    wide_shared: bool = False  # their feed-forward is twice as long
+    per_layer: int = 0  # length of the embeddings that each of gemma4's layers has for itself
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     experts: Mapping[str, Any] | None = None  # fields of tiny_experts.Experts; None: what the architecture's files have
     tokenizer: str = "bpe"  # bpe, spm, char_bpe, unigram
@@ -133,6 +139,14 @@ class TinyModel:
         """Say whether a layer has a window."""
         pattern = WINDOW_PATTERN.get(self.arch, 0) if self.window_pattern is None else self.window_pattern
         return bool(pattern) and ((il + 1) % pattern != 0 if isinstance(pattern, int) else bool(pattern[il]))
+
+    def shares_kv(self, il: int) -> bool:
+        """Say whether a layer reads keys and values of an earlier one."""
+        return il >= self.n_layer - self.shared_kv
+
+    def ff_of(self, il: int) -> int:
+        """Return the length of a layer's feed-forward."""
+        return of_layer(self.n_ff, il) * (2 if self.wide_shared and self.shares_kv(il) else 1)
 
     def dim_of(self, il: int) -> int:
         """Return the length of a layer's heads."""
@@ -181,6 +195,11 @@ class TinyModel:
     @property
     def heated(self) -> float | None:
         return HEAT.get(self.arch) if self.heat is None else self.heat
+
+    @property
+    def heated_by(self) -> int | None:
+        """The key of the positions after which attention's temperature grows; None: the file doesn't say it."""
+        return HEAT_SPAN.get(self.arch) if self.heat_span is None else self.heat_span
 
     @property
     def yarn_log_multiplier(self) -> float | None:

@@ -295,10 +295,12 @@ GEMEL_API int gemel_session_score(gemel_session *session, const int32_t *ids, si
 // eval, and rows[n][n_embd] = last hidden states, after the output norm.
 GEMEL_API int gemel_session_hidden(gemel_session *session, const int32_t *ids, size_t n, float *rows);
 // eval of n embeddings rows[n][n_embd] in place of ids. The embeddings of ids give the bits of the ids.
+// GEMEL_E_UNSUPPORTED: each layer has embeddings of ids, too (Gemma 4 E2B).
 GEMEL_API int gemel_session_eval_rows(gemel_session *session, const float *rows, size_t n);
 // Layers [from, to) only (0 <= from <= to <= n_layer), for n rows[n][n_embd] at the next n positions: embeddings, or
 // the output of layer from - 1. out[n][n_embd] is the residual stream after them. n_past grows by n; there are no
-// logits. For verifying single layers, and for models that are spread over machines.
+// logits. For verifying single layers, and for models that are spread over machines. GEMEL_E_UNSUPPORTED: a layer reads
+// the keys and values of one before `from`, or has embeddings of ids.
 GEMEL_API int gemel_session_layers(gemel_session *session, const float *rows, size_t n, int from, int to, float *out);
 // Logits [n_vocab] of the last id, computed now unless they were before; NULL: nothing was evaluated
 GEMEL_API const float *gemel_session_logits(gemel_session *session);

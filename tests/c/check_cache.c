@@ -5,10 +5,11 @@
 #include "../../core_c/src/memory.h"
 #include "../../core_c/src/threads/threads.h"
 
-enum { WINDOW = 100, N_CTX = 1024, N_BATCH = 128, DEEP = 0, NEAR = 1 };
+enum { WINDOW = 100, CHUNK = 150, N_CTX = 1024, N_BATCH = 128, DEEP = 0, NEAR = 1, CHUNKED = 2 };
 static const kv_class classes[] = {
     [DEEP] = {.window = 0, .k_dim = 8, .v_dim = 16, .n_heads = 3},
     [NEAR] = {.window = WINDOW, .k_dim = 32, .v_dim = 8, .n_heads = 2},
+    [CHUNKED] = {.window = CHUNK, .is_chunked = 1, .k_dim = 16, .v_dim = 16, .n_heads = 1},
 };
 static const int types[] = {GEMEL_KV_F32, GEMEL_KV_F16, GEMEL_KV_Q8_0};
 
@@ -214,6 +215,32 @@ static void keep_returns_0_where_a_windows_pages_were_freed(void) {
     kv_close(&kv);
 }
 
+static void chunks_that_no_position_sees_are_freed(void) {
+    kv_cache kv = opened(3);
+    for (int n = 0; n < N_CTX; n += N_BATCH) {
+        kv_drop(&kv, n, N_BATCH);
+        write_marks(&kv, n, n + N_BATCH, 0);
+        int first = n > N_BATCH ? (n - N_BATCH) / CHUNK * CHUNK : 0, from = first / KV_PAGE - 1;
+        for (int i = 0; i < pages(n + N_BATCH); i++)
+            CHECK_EQ_INT(kv.tables[CHUNKED].pages[i] != NULL, i >= (from > 0 ? from : 0));
+        for (int pos = first; pos < n + N_BATCH; pos++) CHECK_EQ_INT(*mark_of(&kv, CHUNKED, pos), (uint8_t)pos);
+    }
+    kv_close(&kv);
+}
+
+static void positions_of_a_freed_chunk_can_not_be_kept(void) {
+    static const kv_class one[] = {{.window = CHUNK, .is_chunked = 1, .k_dim = 16, .v_dim = 16, .n_heads = 1}};
+    kv_cache kv;
+    CHECK_EQ_INT(kv_open(&kv, one, 1, GEMEL_KV_Q8_0, N_CTX), 0);
+    write_marks(&kv, 0, 960, 0);
+    kv_drop(&kv, 960, 1);   // position 959 sees from 900 on, in page 14; one page more is kept
+    CHECK_EQ_INT(kv_keep(&kv, 960), 960);
+    CHECK_EQ_INT(kv_keep(&kv, 900), 900);   // where a chunk begins
+    CHECK_EQ_INT(kv_keep(&kv, 899), 0);     // it would see from 750 on
+    CHECK_EQ_INT(kv_keep(&kv, 750), 0);     // page 11 is gone
+    kv_close(&kv);
+}
+
 static void what_a_window_drops_its_forks_keep(void) {
     kv_cache kv = opened(2);
     int shared;
@@ -278,6 +305,8 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_fork_of_a_fork_outlives_both),
         CHECK_ENTRY(a_window_keeps_itself_a_micro_batch_and_a_page),
         CHECK_ENTRY(keep_returns_0_where_a_windows_pages_were_freed),
+        CHECK_ENTRY(chunks_that_no_position_sees_are_freed),
+        CHECK_ENTRY(positions_of_a_freed_chunk_can_not_be_kept),
         CHECK_ENTRY(what_a_window_drops_its_forks_keep),
         CHECK_ENTRY(two_threads_fork_and_write_what_they_share),
     };

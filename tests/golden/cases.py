@@ -309,11 +309,19 @@ OPENELM = {
     "equal layers": Golden({"head_dim": 24, "tied": True}),
     "odd sizes": Golden({**ODD, "head_dim": 12, "n_head": [5, 3], "n_head_kv": [1, 3], "n_ff": [77, 40]}),
 }
+SHARING: Fields = {"n_layer": 6, "window": 9, "window_pattern": [True, False, True, False, True, False]}
 GEMMA4 = {
     "values are keys": Golden({"k_is_v": True, "n_head_kv": [2, 1], "head_dim": 40, "head_dim_swa": 16}),
     "four layers": Golden({"n_layer": 4, "window": 9, "window_pattern": [True, True, False, False]}),
     "a large epsilon": Golden({"eps": 0.01}),
     "a final cap": Golden({"final_cap": 2.0}),
+    # Transformers shares keys only in models that have embeddings of layers.
+    "shared keys": Golden({**SHARING, "shared_kv": 3, "per_layer": 16}),
+    "shared keys, wide": Golden({**SHARING, "shared_kv": 2, "wide_shared": True, "n_head_kv": [2, 1] * 3,
+                                 "k_is_v": True, "per_layer": 32}),
+    "embeddings of layers": Golden({"per_layer": 24}),
+    "embeddings of layers, odd sizes": Golden({**ODD, "n_layer": 3, "window_pattern": [True, True, False],
+                                               "per_layer": 11}),
 }
 MANY_EXPERTS: Fields = {"n": 24, "n_used": 6}
 ODD_EXPERTS: Fields = {**ODD, "n_ff": 35}
@@ -356,6 +364,15 @@ HUNYUAN_MOE = experts(3800, {}, {})
 DOTS1 = experts(3900, {"n_head_kv": 4}, {"groups": Golden({"experts": GROUPED})})
 BAILINGMOE = experts(4000, {}, {"dense first": Golden({"n_layer": 3, "experts": TWO_SHARED})})
 MINIMAX = experts(4100, {"head_dim": 24}, {})
+DENSE_BETWEEN: Fields = {"n": 8, "n_ff": 40, "shared_width": 40, "step": 2}
+LLAMA4 = experts(4200, {}, {
+    "dense layers between": Golden({"n_layer": 4, "window_pattern": 4, "window": 9, "experts": DENSE_BETWEEN}),
+    "one expert, llama3": Golden({"rope_factors": FREQS, "experts": {"n_used": 1}, "tied": True},
+                                 {"rope_type": "llama3", **LLAMA3}),
+    "128 experts": Golden({"n_ff": 16, "experts": {"n": 128}}),
+    "no chunks": Golden({"window": 0, "head_dim": 24}),
+    "a chunk of the whole context": Golden({"window": 256, "biases": True}),
+})  # fmt: skip
 OF: dict[str, dict[str, Golden]] = {
     "qwen3": QWEN3,
     "gemma": _gemma({}),
@@ -404,6 +421,7 @@ OF: dict[str, dict[str, Golden]] = {
     "dots1": DOTS1,
     "bailingmoe": BAILINGMOE,
     "minimax-m2": MINIMAX,
+    "llama4": LLAMA4,
 }
 
 

@@ -62,7 +62,9 @@ def _gemma4_config(t: TinyModel, rope: Config) -> Config:
     return {
         **_llama(t, rope), **_kinds(t), "head_dim": t.dim_swa, "global_head_dim": t.dim,
         "num_key_value_heads": of_layer(t.heads_kv, 0), "num_global_key_value_heads": of_layer(t.heads_kv, 1),
-        "attention_k_eq_v": t.k_is_v, "hidden_size_per_layer_input": 0, "num_kv_shared_layers": 0,
+        "attention_k_eq_v": t.k_is_v, "num_kv_shared_layers": t.shared_kv,
+        "hidden_size_per_layer_input": t.per_layer, "vocab_size_per_layer_input": N_VOCAB,
+        "use_double_wide_mlp": t.wide_shared,
         "final_logit_softcapping": t.caps[1], "rope_parameters": {
             "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": t.rope_base},
             "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
@@ -125,6 +127,18 @@ def _minimax(t: TinyModel, rope: Config) -> Config:
 def _phimoe(t: TinyModel, rope: Config) -> Config:
     return {
         **_with_experts(t, rope), "sliding_window": t.sliding or None, "attention_bias": True, "lm_head_bias": True,
+    }  # fmt: skip
+
+
+def _llama4(t: TinyModel, rope: Config) -> Config:
+    x = experts_of(t)
+    assert x is not None
+    return {
+        **_llama(t, rope), "intermediate_size": x.n_ff or t.n_ff, "intermediate_size_mlp": t.n_ff,
+        "num_local_experts": x.n, "num_experts_per_tok": x.n_used, "interleave_moe_layer_step": x.step,
+        "use_qk_norm": x.n != 128, "attention_chunk_size": t.sliding or None,
+        "no_rope_layers": [int(t.slides(il) or not t.sliding) for il in range(t.n_layer)],
+        "attn_temperature_tuning": True, "floor_scale": t.heated_by, "attn_scale": t.heated,
     }  # fmt: skip
 
 
@@ -363,7 +377,7 @@ FAMILIES = {
     "arcee": Family("arcee", _llama, tensors.LLAMA, tensors.halves),
     "apertus": Family("apertus", _llama, tensors.APERTUS, tensors.xielu),
     "nemotron": Family("nemotron", _nemotron, tensors.LLAMA, tensors.less_one),
-    "gemma4": Family("gemma4_text", _gemma4_config, {**tensors.GEMMA2, "self": "model.layers.{}"}, tensors.gemma4),
+    "gemma4": Family("gemma4_text", _gemma4_config, tensors.GEMMA4, tensors.gemma4),
     "qwen2moe": Family("qwen2_moe", _with_experts, tensors.QWEN2MOE, tensors.qwen2moe),
     "qwen3moe": Family("qwen3_moe", _with_experts, tensors.LLAMA | tensors.EXPERTS, tensors.only_gate_up),
     "olmoe": Family("olmoe", _with_experts, tensors.LLAMA | tensors.EXPERTS, tensors.only_gate_up),
@@ -381,6 +395,7 @@ FAMILIES = {
         "minimax_m2", _minimax, tensors.LLAMA | tensors.EXPERTS | {"exp_probs_b": "mlp.e_score_correction_bias"},
         tensors.only_gate_up,
     ),
+    "llama4": Family("llama4_text", _llama4, tensors.LLAMA4, tensors.llama4),
 }  # fmt: skip
 
 

@@ -30,6 +30,12 @@ GLM4 = {
 }  # fmt: skip
 AFTER = {"post_attention_norm": "post_attention_layernorm", "post_ffw_norm": "post_feedforward_layernorm"}
 GEMMA2 = {**LLAMA, **AFTER, "ffn_norm": "pre_feedforward_layernorm"}
+GEMMA4 = {
+    **GEMMA2, "self": "model.layers.{}", "inp_gate": "per_layer_input_gate", "proj": "per_layer_projection",
+    "post_norm": "post_per_layer_input_norm", "per_layer_token_embd": "model.embed_tokens_per_layer",
+    "per_layer_model_proj": "model.per_layer_model_projection",
+    "per_layer_proj_norm": "model.per_layer_projection_norm",
+}  # fmt: skip
 FC = {"attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
 PHI2 = {**LLAMA, **FC, "output_norm": "model.final_layernorm"}
 PHI3 = {**LLAMA, "attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"}
@@ -206,6 +212,19 @@ def alternating(t: TinyModel, weights: Weights) -> Weights:
 
     out = joined(weights, names, "ffn_gate_up_exps", join)
     return {name: x.swapaxes(1, 2) if x.ndim == 3 else x for name, x in out.items()}
+
+
+LLAMA4 = {
+    **LLAMA, **{f"ffn_{one}": f"feed_forward.{one}_proj" for one in ("gate", "up", "down")},
+    **{f"ffn_{one}_shexp": f"feed_forward.shared_expert.{one}_proj" for one in ("gate", "up", "down")},
+    "ffn_gate_inp": "feed_forward.router", "ffn_gate_up_exps": "feed_forward.experts.gate_up_proj",
+    "ffn_down_exps": "feed_forward.experts.down_proj",
+}  # fmt: skip
+
+
+def llama4(t: TinyModel, weights: Weights) -> Weights:
+    """Join the gate and up of each expert, and write a row per input."""
+    return {name: x.swapaxes(1, 2) if x.ndim == 3 else x for name, x in gate_up(weights).items()}
 
 
 def only_gate_up(t: TinyModel, weights: Weights) -> Weights:

@@ -35,7 +35,11 @@ ODD: dict[str, Any] = {
         "says_shared": True,
     },
 }  # fmt: skip
-MODELS = {"many": MANY, "shared": SHARED, "mixed formats": MIXED, "odd sizes": ODD}
+BEFORE: dict[str, Any] = {
+    "arch": "llama4", "n_layer": 3, "n_ctx": 1024, "window": 50, "experts": {"n": 12, "n_used": 3},
+    "formats": {"ffn_gate_exps": "F16"},
+}  # fmt: skip
+MODELS = {"many": MANY, "shared": SHARED, "mixed formats": MIXED, "odd sizes": ODD, "weights before experts": BEFORE}
 IDS = [(7 * i + i * i // 5) % 300 for i in range(700)]  # longer than a micro-batch of 512
 
 
@@ -172,6 +176,9 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("expert_shared_count is 1024: that many experts of length 4194304", {"kv": [
         ("llama.expert_shared_count", "u32", 1024), ("llama.expert_feed_forward_length", "u32", 1 << 22),
     ]}),
+    ("\"llama.leading_dense_block_count\" is -128; it must be 0 to", {
+        "kv": [("llama.leading_dense_block_count", "i8", -128)],
+    }),
     ("the tensor blk.1.ffn_up_exps.weight is missing", {"without": ("blk.1.ffn_up_exps.weight",)}),
     ("the tensor blk.0.ffn_gate_inp.weight is missing", {"without": ("blk.0.ffn_gate_inp.weight",)}),
     ("the tensor blk.0.ffn_gate.weight is missing", {"kv": [("llama.leading_dense_block_count", "u32", 1)]}),

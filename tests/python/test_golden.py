@@ -192,6 +192,13 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     ("gemma4, plain", "all pairs rotate", mistakes.ropes(freq_factors=None)),
     ("gemma4, plain", "no embedding scale", mistakes.number("embd_scale", 1.0)),
     ("gemma4, untied", "scale by head_dim", mistakes.scores(lambda spec: replace(spec, scale=None))),
+    ("gemma4, shared keys", "keys of the first of its kind", mistakes.keys_of(4, 0)),
+    *(("gemma4, shared keys, wide", "keys of the first of its kind", mistakes.keys_of(il, il % 2)) for il in (4, 5)),
+    ("gemma4, embeddings of layers", "no norm of the projection", mistakes.without_norm("per_layer_proj_norm")),
+    ("gemma4, embeddings of layers", "no norm of what is added", mistakes.without_norm("post_norm")),
+    ("gemma4, embeddings of layers", "no embeddings of layer 1", mistakes.zeros("proj.weight")),
+    ("gemma4, embeddings of layers", "no table", mistakes.no_table),
+    ("gemma4, embeddings of layers", "embeddings of another layer", mistakes.own_of_other_layers),
     ("gemma4, a final cap", "no final cap", mistakes.number("final_cap", 0.0)),
     ("glm4, plain", "all rotated", mistakes.ropes(n_rot=16)),
     *(("openelm, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
@@ -223,6 +230,21 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     *all_biases("gpt-oss", "attn_q attn_k attn_v attn_output ffn_gate_inp ffn_gate_exps ffn_up_exps ffn_down_exps"),
     ("gpt-oss, yarn", "RoPE", mistakes.rope_scaling),
     ("gpt-oss, yarn", "whole bounds", mistakes.ropes(whole_bounds=True)),
+    *(("llama4, plain", f"chunks longer by {by}", mistakes.window(by)) for by in (1, -1)),
+    ("llama4, plain", "sliding windows", mistakes.sliding),
+    *((f"llama4, {case}", "chunks in all layers", mistakes.window_everywhere)
+      for case in ("plain", "dense layers between")),
+    ("llama4, plain", "RoPE everywhere", mistakes.rope_of(1, 0)),
+    ("llama4, dense layers between", "RoPE everywhere", mistakes.rope_of(3, 0)),
+    ("llama4, plain", "no temperature", mistakes.scores(lambda spec: replace(spec, heat=0.0))),
+    ("llama4, plain", "a temperature counted from 0", mistakes.scores(lambda spec: replace(spec, heat_ahead=0))),
+    *((f"llama4, {case}", "no norm of queries and keys", mistakes.number("bare_norms", False))
+      for case in ("plain", "no chunks")),
+    ("llama4, 128 experts", "norms of queries and keys", mistakes.number("bare_norms", True)),
+    *((f"llama4, {case}", "weights after", mistakes.experts(before=False))
+      for case in ("plain", "many experts", "one expert, llama3")),
+    ("llama4, one expert, llama3", "RoPE", mistakes.rope_scaling),
+    *all_biases("llama4", "attn_q attn_v attn_output", "a chunk of the whole context"),   # layer 1 has no RoPE
     ("bloom, plain", "no norm of embeddings", mistakes.without_norm("token_embd_norm")),
     ("gpt2, plain", "no positions", mistakes.no_positions),
     ("gpt2, plain", "positions from 1", mistakes.positions_from_one),
@@ -237,7 +259,7 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     )),
     *((case, "no shared expert", mistakes.zeros("ffn_down_shexp.weight")) for case in (
         "qwen2moe, plain", "granitemoe, a shared expert", "glm4moe, plain", "ernie4_5-moe, plain", "hunyuan-moe, plain",
-        "dots1, plain", "bailingmoe, plain",
+        "dots1, plain", "bailingmoe, plain", "llama4, plain", "llama4, dense layers between",
     )),
     ("qwen2moe, plain", "no gate of the shared expert", mistakes.no_tensor("ffn_gate_inp_shexp.weight")),
     *((case, "no groups", mistakes.mixtures(lambda x: replace(x, n_groups_used=x.n_groups)))

@@ -29,6 +29,7 @@ OWN = {
     "deepseek2": (
         "attention.kv_lora_rank", "attention.key_length_mla", "attention.value_length_mla", "rope.dimension_count",
     ),
+    "llama4": ("expert_feed_forward_length", "interleave_moe_layer_step"),
     **dict.fromkeys(
         ("granite", "granitemoe"), ("embedding_scale", "residual_scale", "attention.scale", "logit_scale")
     ),
@@ -73,6 +74,14 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("minicpm", "logit_scale", 0.25, 2.0, {}),
     ("mistral3", "attention.temperature_scale", 0.0, 0.5, {"rope_n_ctx_orig": 16}),
     ("mistral3", "rope.scaling.yarn_log_multiplier", 0.0, 1.0, {**YARN, "heat": 0.1}),
+    ("llama4", "attention.temperature_scale", float(np.float32(0.1)), 0.5, {}),
+    ("llama4", "attention.temperature_length", 8192, 7, {}),
+    ("llama4", "attention.sliding_window", 8192, 0, {}),
+    ("llama4", "attention.sliding_window", 8192, 20, {}),
+    ("llama4", "attention.sliding_window_pattern", 4, 2, {"n_layer": 4}),
+    ("llama4", "expert_gating_func", 2, 1, {}),
+    ("llama4", "expert_weights_norm", False, True, {}),
+    ("llama4", "expert_shared_feed_forward_length", 96, None, {}),
     ("hunyuan-dense", "rope.scaling.alpha", 0.0, 100.0, {}),
     ("gemma2", "attn_logit_softcapping", 50.0, 2.0, {}),
     ("gemma2", "final_logit_softcapping", 30.0, 2.0, {}),
@@ -81,7 +90,7 @@ DEFAULTS: list[tuple[str, str, Any, Any, dict[str, Any]]] = [
     ("gemma4", "rope.dimension_count_swa", 16, 8, {}),
     ("gemma4", "rope.freq_base_swa", 10000.0, 500.0, {}),
     ("gemma4", "attention.sliding_window_pattern", 6, 2, {"n_layer": 7}),
-    ("gemma4", "attention.shared_kv_layers", 0, None, {}),
+    ("gemma4", "attention.shared_kv_layers", 0, 1, {"n_layer": 3}),
     ("gemma4", "embedding_length_per_layer_input", 0, None, {}),
     ("olmo2", "attention.sliding_window", 0, 17, OLMO),
     ("exaone4", "attention.sliding_window", 0, 17, {}),
@@ -194,8 +203,6 @@ def test_a_glm4_that_turns_channels_by_places_in_an_image_is_refused() -> None:
 @pytest.mark.parametrize(
     ("key", "what"),
     [
-        ("embedding_length_per_layer_input", "a separate embedding for each layer"),
-        ("attention.shared_kv_layers", "sharing keys and values with an earlier layer"),
         ("expert_count", "a mixture of experts"),
     ],
 )

@@ -237,7 +237,8 @@ def plain_attention(q: F32, k: F32, v: F32, scores: Scores) -> npt.NDArray[np.fl
     out = np.zeros((n, n_head, v.shape[-1]))
     for i in range(n):
         own = len(k) - n + i
-        seen = np.arange(max(0, own + 1 - scores.window) if scores.window else 0, own + 1)
+        length = own % scores.window + 1 if scores.chunked else scores.window or own + 1
+        seen = np.arange(max(0, own + 1 - length), own + 1)
         for ih in range(n_head):
             one = ih * k.shape[1] // n_head
             score = k[seen, one].astype(np.float64) @ q[i, ih] * (scores.scale or 1 / math.sqrt(k_dim))
@@ -256,6 +257,7 @@ SCORES = {
     "slopes": Scores(slopes=(0.5, 0.25, 0.125, 2.0)),
     "window": Scores(window=20),
     "a window of one": Scores(window=1),
+    "chunks": Scores(window=30, chunked=True),
     "a window of a block": Scores(window=64),
     "everything": Scores(scale=0.4, cap=1.0, slopes=(0.01, 0.02, 0.03, 0.04), window=70),
 }

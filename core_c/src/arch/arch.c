@@ -231,6 +231,7 @@ static void read_heads(gemel_model *m, keys *r, attention *a, int il) {
 
 static void read_attention(gemel_model *m, keys *r, layer *l, int il) {
     attention *a = &l->attn;
+    a->kv_of = -1;
     a->n_head = keys_int_of_layer(r, "attention.head_count", il, 1, N_HEAD_MAX, REQUIRED);
     if (l->mixer == MIXER_MLA) read_mla(m, r, l);
     else read_heads(m, r, a, il);
@@ -270,6 +271,26 @@ static void finish_mla(model_totals *t, const layer *l) {
     t->k_heads = most(t->k_heads, a->n_head * pad(p->v_dim, 32));
 }
 
+// A layer's class of the cache, and its place there: an earlier layer's, or one for itself.
+static void find_cache(gemel_model *m, attention *a) {
+    if (a->kv_of >= 0) {
+        a->cache_class = m->layers[a->kv_of].attn.cache_class;
+        a->cache_at = m->layers[a->kv_of].attn.cache_at;
+        return;
+    }
+    a->cache_class = 0;
+    while (a->cache_class < m->n_classes &&
+           !kv_class_is(&m->classes[a->cache_class], a->window, a->is_chunked, a->k_dim, a->v_dim))
+        a->cache_class++;
+    kv_class *c = &m->classes[a->cache_class];
+    if (a->cache_class == m->n_classes) {
+        *c = (kv_class){a->window, a->is_chunked, a->k_dim, a->v_dim, .in_use = &m->cache_size};
+        m->n_classes++;
+    }
+    a->cache_at = c->n_heads;
+    c->n_heads += a->n_head_kv;
+}
+
 // What follows from a layer's numbers.
 static void finish_layer(gemel_model *m, layer *l) {
     attention *a = &l->attn;
@@ -277,16 +298,7 @@ static void finish_layer(gemel_model *m, layer *l) {
     if (a->score_div == 0) a->score_div = fm_sqrt((double)a->k_dim);
     a->q_scale = (float)(1.0 / a->score_div);
     a->q_scale_log2 = (float)(1.4426950408889634 / a->score_div);
-    a->cache_class = 0;
-    while (a->cache_class < m->n_classes && !kv_class_is(&m->classes[a->cache_class], a->window, a->k_dim, a->v_dim))
-        a->cache_class++;
-    kv_class *c = &m->classes[a->cache_class];
-    if (a->cache_class == m->n_classes) {
-        *c = (kv_class){.window = a->window, .k_dim = a->k_dim, .v_dim = a->v_dim, .in_use = &m->cache_size};
-        m->n_classes++;
-    }
-    a->cache_at = c->n_heads;
-    c->n_heads += a->n_head_kv;
+    find_cache(m, a);
     t->q = most(t->q, a->n_head * a->k_dim);
     t->k = most(t->k, a->n_head_kv * a->k_dim);
     t->v = most(t->v, most(a->n_head_kv, a->n_head) * a->v_dim);
@@ -295,6 +307,7 @@ static void finish_layer(gemel_model *m, layer *l) {
     if (l->mixer == MIXER_MLA) finish_mla(t, l);
     t->n_head = most(t->n_head, a->n_head);
     const experts *x = &l->experts;
+    t->n_ff = most(t->n_ff, m->n_per_layer);
     t->n_ff = most(t->n_ff, x->n ? x->n_used * pad(x->n_ff, 32) + pad(x->n_ff_shared, 32) : l->ff.n_ff);
     t->n_expert = most(t->n_expert, x->n);
     t->n_expert_used = most(t->n_expert_used, x->n_used);
@@ -368,7 +381,10 @@ static int read_numbers(gemel_model *m, keys *r) {
 static int read_all(gemel_model *m, keys *r) {
     int code = read_numbers(m, r);
     if (code < 0) return code;
-    for (int il = 0; il < m->n_layer; il++) finish_layer(m, &m->layers[il]);
+    for (int il = 0; il < m->n_layer; il++) {
+        finish_layer(m, &m->layers[il]);
+        if (m->layers[il].attn.kv_of < 0) m->last_put = il;
+    }
     finish_ropes(m, r);
     experts_settle(m);
     code = make_slopes(m, r);
@@ -405,15 +421,15 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     if (!missing && arch_has(a, NORM_BIAS) && !l->ffn_in.b) missing = "ffn_norm.bias";
     if (!missing && arch_has(a, NORM_BIAS) && !l->in.b) missing = "attn_norm_2.bias";
     if (missing) return fail(e, GEMEL_E_FORMAT, "the tensor blk.%d.%s is missing", il, missing);
-    norm *norms[] = {&l->in,          &l->ffn_in,      &l->out,          &l->ffn_out,
-                     &l->attn.q_norm, &l->attn.k_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm};
-    for (int i = 0; i < 8; i++) settle_norm(m, norms[i], i < 2 && arch_has(a, NORM_BARE));
-    settle_norm(m, &l->attn.v_norm, l->attn.v_norm.is_on);
+    norm *norms[] = {&l->in,          &l->ffn_in,      &l->out,          &l->ffn_out,       &l->attn.q_norm,
+                     &l->attn.k_norm, &l->attn.v_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm, &l->own.out};
+    for (int i = 0; i < 10; i++) settle_norm(m, norms[i], norms[i]->is_on || (i < 2 && arch_has(a, NORM_BARE)));
     return GEMEL_OK;
 }
 
 int arch_settle(gemel_model *m, errors *e) {
     settle_norm(m, &m->embd_norm, 0);
+    settle_norm(m, &m->per_layer_norm, 0);
     settle_norm(m, &m->output_norm, arch_has(m->arch, NORM_BARE));
     for (int il = 0; il < m->n_layer; il++) {
         int code = settle_layer(m, &m->layers[il], il, e);

@@ -44,7 +44,7 @@ static void read_shared(keys *r, experts *x, int absent) {
 static int layer_has_experts(keys *r, int il) {
     int lead = keys_int(r, "leading_dense_block_count", 0, 4096, 0);
     int step = keys_int(r, "interleave_moe_layer_step", 1, 4096, 1);
-    return il >= lead && (il + 1) % step == 0;
+    return !r->code && il >= lead && (il + 1) % step == 0;
 }
 
 void experts_read(gemel_model *m, keys *r, int il) {
@@ -69,7 +69,7 @@ void experts_read(gemel_model *m, keys *r, int il) {
     own.is_normed = keys_bool(r, "expert_weights_norm", arch_has(m->arch, WEIGHTS_NORMED));
     own.weights_scale = (float)keys_float(r, "expert_weights_scale", 0, 1e6, 1);
     own.weights_scale += own.weights_scale == 0;   // 0: not said
-    read_shared(r, &own, arch_has(m->arch, SHARED_GATE) ? l->ff.n_ff : 0);
+    read_shared(r, &own, arch_has(m->arch, SHARED_GATE) ? l->ff.n_ff : arch_has(m->arch, SHARED_ALIKE) ? own.n_ff : 0);
     if (!r->code) check_groups(r, &own);
     if (r->code || !layer_has_experts(r, il)) return;
     *x = own;

@@ -45,6 +45,9 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_N_EXPERT: return l->experts.n;
     case DIM_EXPERT_FF: return l->experts.n_ff;
     case DIM_SHARED_FF: return l->experts.n_ff_shared;
+    case DIM_PER_LAYER: return m->n_per_layer;
+    case DIM_PER_LAYERS: return m->n_per_layer * m->n_layer;
+    case DIM_OWN_EMBD: return m->n_per_layer ? m->n_embd : 0;
     case DIM_ROT: return m->ropes[0].n_rot / 2;
     default: return 1;
     }
@@ -53,8 +56,9 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
 properties layer_has(const gemel_model *m, int il) {
     if (il < 0 || il >= m->n_layer) return m->arch->has;
     const experts *x = &m->layers[il].experts;
-    const properties v = m->layers[il].attn.is_k_v ? K_IS_V : 0;
-    return m->arch->has | v | (x->n ? HAS_EXPERTS : HAS_DENSE) | (x->n_ff_shared ? HAS_SHARED : 0);
+    const attention *a = &m->layers[il].attn;
+    const properties own = (a->is_k_v ? K_IS_V : 0) | (a->kv_of >= 0 ? SHARES_KV : 0);
+    return m->arch->has | own | (x->n ? HAS_EXPERTS : HAS_DENSE) | (x->n_ff_shared ? HAS_SHARED : 0);
 }
 
 static char *base_of(gemel_model *m, int il, const slot *s) {

@@ -29,6 +29,9 @@ enum slot_dim {
     DIM_N_EXPERT,
     DIM_EXPERT_FF,
     DIM_SHARED_FF,
+    DIM_PER_LAYER,
+    DIM_PER_LAYERS,
+    DIM_OWN_EMBD,
 };
 enum { SLOT_PARTS = 3 };
 

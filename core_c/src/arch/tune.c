@@ -86,13 +86,36 @@ static void tune_heads_of_gemma4(gemel_model *m, keys *r, int il) {
     if (a->score_div == 0) a->score_div = 1;
 }
 
+// Layer il reads keys and values of the last layer before `end` that is of its kind: with a window, or without.
+static void share_keys(gemel_model *m, keys *r, int il, int end) {
+    attention *a = &m->layers[il].attn;
+    int is_local = is_windowed(r, il, 6), of = end - 1;
+    while (of >= 0 && is_windowed(r, of, 6) != is_local) of--;
+    if (r->code) return;
+    if (of < 0) {
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "%s.attention.shared_kv_layers: layer %d reads keys of the last layer before %d that is %s a "
+                          "window, but there is none",
+                          r->arch, il, end, is_local ? "with" : "without"));
+        return;
+    }
+    if (a->n_head_kv != m->layers[of].attn.n_head_kv)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "%s.attention.head_count_kv: layer %d has %d heads, but it reads those of layer %d, which "
+                          "has %d",
+                          r->arch, il, a->n_head_kv, of, m->layers[of].attn.n_head_kv));
+    a->is_k_v = a->v_norm.is_on = 0;
+    a->kv_of = of;
+}
+
 void tune_gemma4(gemel_model *m, keys *r) {
-    keys_refuse_over_zero(r, "embedding_length_per_layer_input", "a separate embedding for each layer");
-    keys_refuse_over_zero(r, "attention.shared_kv_layers", "sharing keys and values with an earlier layer");
+    m->n_per_layer = keys_int(r, "embedding_length_per_layer_input", 0, 1 << 16, 0);
     keys_int(r, "attention.sliding_window", 1, 1 << 30, REQUIRED);
     windows_with_rope(m, r, 6, 10000);
     m->ropes[0].n_rot = m->layers[0].attn.n_rot;   // its layers have no window; set even if there are none of them
     for (int il = 0; il < m->n_layer && !r->code; il++) tune_heads_of_gemma4(m, r, il);
+    int n_shared = keys_int(r, "attention.shared_kv_layers", 0, m->n_layer - 1, 0);
+    for (int il = m->n_layer - n_shared; il < m->n_layer && !r->code; il++) share_keys(m, r, il, m->n_layer - n_shared);
 }
 
 void tune_phi3(gemel_model *m, keys *r) { windows(m, r, 0, 0); }
@@ -207,6 +230,28 @@ void tune_apertus(gemel_model *m, keys *r) {   // files have the trained numbers
         by[3] = (float)keys_float_of_layer(&x, "eps", il, -1e3, 1e3, REQUIRED);
     }
     keys_fail(r, x.code);
+}
+
+// Layers that rotate see chunks, and norm queries and keys without weights, except with 128 experts; no key says it.
+static void tune_layer_of_llama4(keys *r, layer *l, int is_normed) {
+    attention *a = &l->attn;
+    l->experts.is_before = 1;
+    if (a->rope >= 0) {
+        a->is_chunked = a->window > 0;
+        a->is_late_norm = a->q_norm.is_on = a->k_norm.is_on = is_normed;
+        return;
+    }
+    a->heat = keys_float(r, "attention.temperature_scale", 0, 1e6, (double)0.1f);
+    if (a->heat > 0) a->heat_span = keys_int(r, "attention.temperature_length", 1, 1 << 30, 8192), a->heat_ahead = 1;
+}
+
+void tune_llama4(gemel_model *m, keys *r) {
+    int is_normed = keys_int(r, "expert_count", 0, N_EXPERT_MAX, REQUIRED) != 128;
+    keys_int_of_layer(r, "expert_feed_forward_length", 0, 1, N_FF_MAX, REQUIRED);
+    keys_int(r, "interleave_moe_layer_step", 1, 4096, REQUIRED);
+    keys_refuse(r, "rope.freq_base_swa", "another RoPE base for layers with chunks");
+    windows_rotate(m, r, 4, 8192);
+    for (int il = 0; il < m->n_layer && !r->code; il++) tune_layer_of_llama4(r, &m->layers[il], is_normed);
 }
 
 void tune_mpt(gemel_model *m, keys *r) {   // bloom, which shares the key, has a default of 8

@@ -22,3 +22,4 @@ void tune_cohere2(gemel_model *m, keys *r);
 void tune_glm4(gemel_model *m, keys *r);
 void tune_gemma4(gemel_model *m, keys *r);
 void tune_apertus(gemel_model *m, keys *r);
+void tune_llama4(gemel_model *m, keys *r);

@@ -149,9 +149,7 @@ void kv_close(kv_cache *kv) {
 }
 
 // The first position that a query at `pos` sees.
-static int first_seen(const kv_table *t, int pos) {
-    return t->c->window && pos >= t->c->window ? pos - t->c->window + 1 : 0;
-}
+static int first_seen(const kv_table *t, int pos) { return kv_first_seen(t->c->window, t->c->is_chunked, pos); }
 
 void kv_drop(kv_cache *kv, int n_pos, int n_batch) {
     for (int k = 0; k < kv->n_tables; k++) {

@@ -8,12 +8,18 @@
 // Layers whose pages are alike: the same window and dims. Belongs to the model.
 typedef struct kv_class {
     int window;              // positions that a query sees; 0: all
+    int is_chunked;          // windows lie side by side: a query sees its own, up to itself
     int k_dim, v_dim;        // of a head, not padded
     int n_heads;             // KV heads of all its layers
     atomic_size_t *in_use;   // counts the bytes that pages take, those of all classes together; NULL: nobody counts
 } kv_class;
-static inline int kv_class_is(const kv_class *c, int window, int k_dim, int v_dim) {
-    return c->window == window && c->k_dim == k_dim && c->v_dim == v_dim;
+static inline int kv_class_is(const kv_class *c, int window, int is_chunked, int k_dim, int v_dim) {
+    return c->window == window && c->is_chunked == is_chunked && c->k_dim == k_dim && c->v_dim == v_dim;
+}
+// The first position that a query at `pos` sees.
+static inline int kv_first_seen(int window, int is_chunked, int pos) {
+    if (!window) return 0;
+    return is_chunked ? pos - pos % window : pos >= window ? pos - window + 1 : 0;
 }
 size_t kv_page_size(const kv_class *c, int type);   // bytes; 0: more than size_t holds
 

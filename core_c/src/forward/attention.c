@@ -9,7 +9,7 @@
 void rope_head(const worker *w, const attention *a, int t, const float *x, int n, float scale, float *y, int padded) {
     static const rope_table still = {.far = 1};
     const rope_table *r = a->rope < 0 ? &still : &w->m->ropes[a->rope];
-    const float *cs = w->b->rope_cs + (size_t)t * (size_t)w->m->rope_width + r->at;
+    const float *cs = w->b->rope_cs + (size_t)row_of(w, t) * (size_t)w->m->rope_width + r->at;
     w->k->rope(x, cs, r->n_rot, r->far, n, scale, y);
     memset(y + n, 0, sizeof(float) * (size_t)(padded - n));
 }
@@ -41,8 +41,8 @@ static void norm_late(const worker *w, const attention *a, int t, const norm *no
 
 // What a query at a position is multiplied by, on top of its scale.
 static float heat_of(const attention *a, int pos) {
-    if (!a->heat_span || pos < a->heat_span) return 1;
-    return (float)(1 + a->heat * fm_log(1 + (double)(pos / a->heat_span)));
+    int spans = a->heat_span ? (pos + a->heat_ahead) / a->heat_span : 0;
+    return spans ? (float)(1 + a->heat * fm_log(1 + (double)spans)) : 1;
 }
 
 // All heads of rows of q and k, [n_head * k_dim] and [n_head_kv * k_dim] wide.
@@ -109,10 +109,10 @@ static void place_key_value(const worker *w, const attention *a, int t, int ih) 
 }
 
 static void place_heads(const worker *w, const attention *a) {
-    int each = a->n_head + a->n_head_kv, total = w->n * each;
+    int has_keys = a->kv_of < 0, each = a->n_head + (has_keys ? a->n_head_kv : 0), total = w->n * each;
     for (int i = share(total, w->ith, w->nth); i < share(total, w->ith + 1, w->nth); i++) {
         int t = i / each, ih = i % each;
-        if (ih == 0) expect_key_values(w, a, t);
+        if (ih == 0 && has_keys) expect_key_values(w, a, t);
         if (ih < a->n_head) place_query(w, a, t, ih);
         else place_key_value(w, a, t, ih - a->n_head);
     }
@@ -124,7 +124,7 @@ static void attention_put(worker *w, const layer *l) {
     keep_stream(w, l);
     acts in = prepare(w, w->s->x, (size_t)w->m->n_embd, w->m->n_embd, &l->in, !floats);
     const product p[] = {{&a->q, w->s->q}, {&a->k, w->s->k}, {&a->v, w->s->v}};
-    multiply_all(w, &in, p, a->is_k_v ? 2 : 3, GEMEL_OP_ATTENTION_IN);
+    multiply_all(w, &in, p, a->kv_of >= 0 ? 1 : a->is_k_v ? 2 : 3, GEMEL_OP_ATTENTION_IN);
     meet(w);
     if (a->is_wide_norm) shape_rows(w, a);
     place_heads(w, a);
@@ -140,6 +140,9 @@ typedef struct tile {
 } tile;
 
 static int group_of(const attention *a) { return a->n_head / a->n_head_kv; }
+static int first_seen(const attention *a, const row *r) {
+    return kv_first_seen(a->window, a->is_chunked, r->seen_to - 1);
+}
 
 // A tile's queries as the kernels' arguments; each sees the positions up to its row's.
 static attend_args args_of(const worker *w, const attention *a, const tile *i) {
@@ -159,7 +162,7 @@ static attend_args args_of(const worker *w, const attention *a, const tile *i) {
             if (a->sinks) args.sink[args.n] = a->sinks[h];
             args.q[args.n] = w->s->heads + head * k_stride;
             args.o[args.n] = w->s->att + head * v_stride;
-            args.first[args.n] = a->window && seen_to > a->window ? seen_to - a->window : 0;
+            args.first[args.n] = first_seen(a, row_at(w, t));
             args.n_pos[args.n++] = seen_to;
         }
     return args;
@@ -168,8 +171,7 @@ static attend_args args_of(const worker *w, const attention *a, const tile *i) {
 // Where a tile's keys begin, so that they can be prefetched.
 static const uint8_t *first_key(const worker *w, const attention *a, const tile *i) {
     const row *r = row_at(w, i->t0);
-    int first = a->window && r->seen_to > a->window ? r->seen_to - a->window : 0;
-    return kv_block_at(r->cache, a->cache_class, a->cache_at + i->h0 / group_of(a), first);
+    return kv_block_at(r->cache, a->cache_class, a->cache_at + i->h0 / group_of(a), first_seen(a, r));
 }
 
 // next: the thread's next tile, or NULL.
@@ -198,9 +200,7 @@ static void attend_one_row(const worker *w, const attention *a) {
 // joined head by head. The last row of a prompt is such a row, too.
 enum { BLOCKS_SHARED = 4 };   // at least this many blocks
 
-static int first_block(const attention *a, const row *r) {
-    return a->window && r->seen_to > a->window ? (r->seen_to - a->window) / KV_BLOCK : 0;
-}
+static int first_block(const attention *a, const row *r) { return first_seen(a, r) / KV_BLOCK; }
 static int is_shared(const worker *w, const attention *a) {
     const row *r = row_at(w, 0);
     return w->nth > 1 && r->cache->type == GEMEL_KV_Q8_0 &&

@@ -4,7 +4,7 @@
 #include <string.h>
 #include "../cpu.h"
 #include "../fmath.h"
-#include "worker.h"
+#include "per_layer.h"
 
 static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block};
 static const block *const ffns[N_FFNS] = {
@@ -30,15 +30,20 @@ static void fill_rope(const worker *w, int t) {
     }
 }
 
-// Row t as it enters layer 0, of an id or of an embedding.
+void embed_id(const worker *w, int t, float *x) {
+    const gemel_model *m = w->m;
+    panel_row(&m->token_embd, row_at(w, t)->id, x);
+    for (int i = 0; m->embd_scale != 1 && i < m->n_embd; i++) x[i] = x[i] * m->embd_scale;
+    if (m->embd_norm.is_on) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
+}
+
+// Row t as it enters the first layer of the pass.
 static void embed_row(const worker *w, int t) {
     const row *r = row_at(w, t);
     const gemel_model *m = w->m;
     float *x = stream_at(w, t), *position = w->s->y + (size_t)t * (size_t)pad_to(m->n_embd, 16);
     if (r->in) memcpy(x, r->in, sizeof(float) * (size_t)m->n_embd);
-    else panel_row(&m->token_embd, r->id, x);
-    for (int i = 0; !r->in && m->embd_scale != 1 && i < m->n_embd; i++) x[i] = x[i] * m->embd_scale;
-    if (!r->in && m->embd_norm.is_on) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
+    else embed_id(w, t, x);
     if (m->position_embd.n_panels && w->b->from == 0 && w->b->to > 0) {   // layer 0 follows
         panel_row(&m->position_embd, r->pos[0], position);
         w->k->add_to(x, position, m->n_embd);
@@ -53,7 +58,7 @@ static void embed(const worker *w) {   // x[n][n_embd]
     mark(w, GEMEL_OP_EMBED);
 }
 
-// ---- After the last layer's keys and values ------------------------------------------------------------------------
+// ---- After the last keys and values --------------------------------------------------------------------------------
 
 // Copy row `from` of x[][width] to row `to`; each thread moves its share of the columns.
 static void move_row(const worker *w, float *x, int width, int to, int from) {
@@ -113,16 +118,18 @@ static void begin(batch *b) {
 
 static void layers(worker *w) {
     batch *b = w->b;
+    int last = b->from > w->m->last_put ? b->from : w->m->last_put;   // later layers read what is in the cache
     for (int il = b->from; il < b->to; il++) {
         const layer *l = &w->m->layers[il];
         const block *mixer = mixers[l->mixer], *ffn = ffns[l->ffn];
         w->il = il;
         mixer->put(w, l);
-        if (il == w->m->n_layer - 1) keep_wanted(w);
+        if (il == last) keep_wanted(w);
         if (!w->n) break;
         mixer->take(w, l);
         if (w->ith == 0 && is_cancelled(b)) atomic_store(&b->stopped, 1);
-        ffn->take(w, l);                       // after its barrier all threads see the same
+        ffn->take(w, l);   // after its barrier all threads see the same
+        if (w->m->n_per_layer) per_layer_take(w, l);
         if (atomic_load(&b->stopped)) break;   // written again only after the next layer's first barrier
     }
     w->il = -1;
@@ -148,6 +155,7 @@ static void pass(void *arg, int ith, int nth) {
         w.s = b->m->workspace;
         embed(&w);
         meet(&w);
+        if (b->m->n_per_layer && b->from < b->to) per_layer_fill(&w);
         layers(&w);
         if (!atomic_load(&b->stopped)) output(&w);
     }

@@ -185,7 +185,8 @@ typedef struct expert {
     const int *order;           // [n] places in chosen; NULL: of all rows (the shared expert)
 } expert;
 
-static int is_picked(const worker *w) { return w->n > 1; }   // one row: all its experts read the same
+// Whether each expert has its own copy of its rows. The experts of one row read the same, unless it is weighted first.
+static int is_picked(const worker *w, const experts *x) { return w->n > 1 || x->is_before; }
 
 // Expert e, or with x->n the shared one. Returns 0 when it has no rows.
 static int expert_at(const worker *w, const experts *x, const acts *a, int e, expert *out) {
@@ -202,7 +203,7 @@ static int expert_at(const worker *w, const experts *x, const acts *a, int e, ex
     out->gate_out = s->gate + at;
     out->up_out = s->up + at;
     out->in = *a;
-    if (!is_shared && is_picked(w)) {
+    if (!is_shared && is_picked(w, x)) {
         const float *x_rows = s->picked_x ? s->picked_x + (size_t)first * n_embd : NULL;
         out->in = region_of(w, &s->picked, (size_t)first * (n_embd / 32), out->n, x_rows, n_embd);
     }
@@ -211,13 +212,19 @@ static int expert_at(const worker *w, const experts *x, const acts *a, int e, ex
     return 1;
 }
 
-// Row i of expert e's is row t: copy its codes and floats.
+// Row i of expert e's is row t: copy its codes and floats, or weight its floats and quantise them.
 static void pick_row(const worker *w, const experts *x, const acts *a, expert *e, int i) {
     int t = e->order[i] / x->n_used, nb = w->m->n_embd / 32,
         needs_codes = !weight_is_float(&e->up.w) || !weight_is_float(&e->gate.w);
     size_t code_size = 32 * w->k->act_size, n_embd = (size_t)w->m->n_embd;
     float *row = w->s->picked_x ? w->s->picked_x + (e->first + (size_t)i) * n_embd : NULL;
     if (row) memcpy(row, a->x + (size_t)t * a->ldx, sizeof(float) * n_embd);
+    if (x->is_before) {
+        float by = route_weight(w, x, t, e->order[i] % x->n_used);
+        for (size_t k = 0; k < n_embd; k++) row[k] = row[k] * by;
+        if (needs_codes) w->k->quantise(row, nb, 0, nb, &e->in, i);
+        return;
+    }
     for (int b = 0; b < nb && needs_codes; b++) {
         size_t from = act_at(a->n, nb, t, b), to = act_at(e->n, nb, i, b);
         memcpy((char *)e->in.q + to * code_size, (const char *)a->q + from * code_size, code_size);
@@ -227,9 +234,9 @@ static void pick_row(const worker *w, const experts *x, const acts *a, expert *e
     }
 }
 
-// Copy what each expert reads to where its rows are adjacent. With one row, all read the same.
+// Copy what each expert reads to where its rows are adjacent.
 static void pick(const worker *w, const experts *x, const acts *a) {
-    if (!is_picked(w)) return;
+    if (!is_picked(w, x)) return;
     int total = w->n * x->n_used, from = share(total, w->ith, w->nth), to = share(total, w->ith + 1, w->nth);
     const int *starts = starts_of(w);
     expert one;
@@ -281,8 +288,8 @@ static void add_output(const worker *w, const experts *x, const expert *e, const
                        int to) {
     for (int i = 0; i < e->n; i++) {
         int t = e->order ? e->order[i] / x->n_used : i, k = e->order ? e->order[i] % x->n_used : x->n_used;
-        w->k->add_scaled(w->s->mix + (size_t)t * ld + from, y + (size_t)i * ld + from, route_weight(w, x, t, k),
-                         to - from);
+        float by = e->order && x->is_before ? 1 : route_weight(w, x, t, k);
+        w->k->add_scaled(w->s->mix + (size_t)t * ld + from, y + (size_t)i * ld + from, by, to - from);
     }
 }
 

@@ -93,7 +93,7 @@ void add_columns(const worker *w, const layer *l, const norm *after, int t, int 
     for (int i = from; l->residual_scale != 1 && i < to; i++) y[i] = y[i] * l->residual_scale;
     float *x = stream_at(w, t);
     w->k->add_to(x + from, y + from, to - from);
-    if (!l->out_scale || after != &l->ffn_out) return;
+    if (!l->out_scale || after != (w->m->n_per_layer ? &l->own.out : &l->ffn_out)) return;
     for (int i = from; i < to; i++) x[i] = x[i] * *l->out_scale;
 }
 

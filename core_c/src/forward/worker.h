@@ -26,7 +26,8 @@ void output(worker *w);   // what is wanted, after the last layer
 
 static inline int pad_to(int n, int to) { return (n + to - 1) / to * to; }
 static inline int share(int n, int ith, int nth) { return (int)((int64_t)n * ith / nth); }
-static inline row *row_at(const worker *w, int t) { return &w->b->rows[w->kept ? w->kept[t] : t]; }
+static inline int row_of(const worker *w, int t) { return w->kept ? w->kept[t] : t; }   // its place in the batch
+static inline row *row_at(const worker *w, int t) { return &w->b->rows[row_of(w, t)]; }
 static inline void row_is_bad(const worker *w, int t) { atomic_store(&row_at(w, t)->bad, 1); }
 static inline float *stream_at(const worker *w, int t) { return w->s->x + (size_t)t * (size_t)w->m->n_embd; }
 // Rows that this thread works on, when there are several; with one row every thread works on it.

@@ -62,6 +62,9 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     s->gate = cut(c, n, pad(t->n_ff), sizeof(float));
     s->up = cut(c, n, pad(t->n_ff), sizeof(float));
     cut_experts(m, s, c, nt);
+    int own = pad(m->n_per_layer * m->n_layer);
+    s->per_layer = own ? cut(c, n * (own / 16) + 1, 16, sizeof(float)) : NULL;   // the last may be read past its end
+    s->table = own ? cut(c, nt, own, sizeof(float)) : NULL;
     s->rope_cs = cut(c, n, m->rope_width, sizeof(float));
     s->dealt = cut(c, 2, 1, sizeof *s->dealt);
     s->peaks = cut(c, nt, ROWS_AT_ONCE, sizeof *s->peaks);

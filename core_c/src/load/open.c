@@ -16,9 +16,9 @@ static void count_weight(gemel_model *m, const weight *w, int times) {
     m->totals.has_halves |= k && k->sub == 16;
 }
 
-// Whether experts of a layer read rows of floats, which are then copied to where an expert's are adjacent.
+// Whether rows of floats are copied to where an expert's are adjacent: it reads them, or they are weighted there.
 static int gathers_floats(const experts *x) {
-    return x->n && (weight_is_float(&x->gate.w) || weight_is_float(&x->up.w));
+    return x->n && (x->is_before || weight_is_float(&x->gate.w) || weight_is_float(&x->up.w));
 }
 
 // What is known of the weights before they are loaded.

@@ -209,9 +209,16 @@ static int is_missing(const walk *w, const slot *s, int il) {
     return fail(w->e, GEMEL_E_FORMAT, "the tensor %s is missing", name);
 }
 
+// Keys and values of a layer that reads another one's: files may have them, and nothing would read them.
+static void leave_out(walk *w, slot_id id, int il) {
+    int i = find(w, id, il);
+    if (i >= 0) w->is_used[i] = 1;
+}
+
 static int place(walk *w, slot_id id, int il) {
     const slot *s = &slots[id];
     properties has = layer_has(w->m, il);
+    if (s->kind != SLOT_DEALT && has & s->never & SHARES_KV) leave_out(w, id, il);
     if (s->kind == SLOT_DEALT || !slot_may_be_in(s, has)) return GEMEL_OK;
     slot_id fused = s->room == SLOT_LAYER ? dealt_from(w, id, il) : SLOT_NONE;
     if (fused != SLOT_NONE) return put_part(w, fused, id, il);

@@ -60,6 +60,7 @@ typedef uint64_t properties;
 #define SIGMOID_ROUTER PROPERTY(38)    // the router is of sigmoids, where the file says nothing
 #define MAY_CHOICE_BIAS PROPERTY(39)   // added to scores, only to choose experts by them
 #define SHARED_GATE PROPERTY(40)       // the shared expert has a router, too
+#define SHARED_ALIKE PROPERTY(47)      // there is a shared expert as long as the others, where the file says nothing
 #define ROUTER_BIAS PROPERTY(41)
 #define EXPERT_BIAS PROPERTY(42)     // of every expert's projections
 #define CHOSEN_ROUTER PROPERTY(43)   // weights are the softmax of the chosen experts, where the file says nothing
@@ -71,7 +72,9 @@ typedef uint64_t properties;
 #define MAY_OUT_SCALE PROPERTY(57)       // the stream is multiplied by a number after a layer
 #define FFN_NORM_POST PROPERTY(30)       // feed-forward's norm is named post_attention_norm
 
-#define K_IS_V PROPERTY(58)   // of a layer: values are the keys, before their norm and RoPE
+#define K_IS_V PROPERTY(58)            // of a layer: values are the keys, before their norm and RoPE
+#define PER_LAYER_EMBDS PROPERTY(49)   // layers may have embeddings of ids for themselves: a key says how long
+#define SHARES_KV PROPERTY(48)         // of a layer: it reads an earlier layer's keys and values, and has none
 
 struct gemel_model;
 struct keys;

@@ -29,6 +29,7 @@ typedef struct attention {
     int n_head, n_head_kv, k_dim, v_dim, n_rot;
     int rope;                      // which of the model's RoPE tables; -1: none
     int window;                    // positions a query sees, its own included; 0: all
+    int is_chunked;                // windows lie side by side: a query sees its own, up to itself
     double score_div;              // scores are divided by it
     float q_scale, q_scale_log2;   // 1 / score_div, log2(e) / score_div: what a query is multiplied by
     float soft_cap;                // of scores; 0: none
@@ -40,11 +41,12 @@ typedef struct attention {
     int is_k_v;         // values are what keys are before norm and RoPE: there is no v
     int is_late_norm;   // q_norm and k_norm follow RoPE
     int norm_stride;    // between the weights of one head and the next; 0: all heads share them
-    // From position heat_span on, queries are multiplied by 1 + heat * ln(1 + floor(position / heat_span)). 0: none
+    // Queries are multiplied by 1 + heat * ln(1 + floor((position + heat_ahead) / heat_span)). heat_span 0: they aren't
     double heat;
-    int heat_span;
+    int heat_span, heat_ahead;
     const float *slopes;         // [n_head] of ALiBi; NULL: none
     float *sinks;                // [n_head] scores that belong to no position; NULL: none
+    int kv_of;                   // the earlier layer whose keys and values it reads; -1: it makes its own
     int cache_class, cache_at;   // its class of the cache; the place of its first KV head in a page of that class
 } attention;
 
@@ -75,6 +77,7 @@ typedef struct experts {
     route_kind route;
     int is_normed;         // weights of the chosen sum to 1
     float weights_scale;   // weights are then multiplied by it
+    int is_before;         // what an expert reads is multiplied by its weight: else what it makes
     act_kind act;
     linear router;        // [n][n_embd]
     float *choice_bias;   // [n] added to scores, only to choose by them; NULL: none
@@ -82,6 +85,12 @@ typedef struct experts {
     linear shared_gate, shared_up, shared_down;
     linear shared_router;   // [1][n_embd] its sigmoid is the shared expert's weight; no panels: the weight is 1
 } experts;
+
+// An embedding of the layer's own: x grows by norm(proj (act(gate x) * embedding)) after feed-forward.
+typedef struct per_layer {
+    linear gate, proj;   // [n_per_layer][n_embd], [n_embd][n_per_layer]
+    norm out;
+} per_layer;
 
 typedef struct layer {
     norm in, out, ffn_in, ffn_out;   // before and after each half
@@ -94,6 +103,7 @@ typedef struct layer {
     mla mla;
     feed_forward ff;
     experts experts;
+    per_layer own;
 } layer;
 
 // Expert e's own matrix and bias.
@@ -128,12 +138,17 @@ struct gemel_model {
     const arch *arch;
     int n_vocab, n_ctx_train, n_embd, n_layer;
     int n_spare_layers;   // of the file, after the others: not loaded
+    int last_put;         // the last layer that puts keys and values into the cache
     float norm_eps;
     float embd_scale, logit_scale, logit_soft_cap;   // 1, 1, 0: neutral
     float *slopes;                                   // of all layers; NULL: none
     layer *layers;                                   // [n_layer]
     weight token_embd;                               // [n_vocab][n_embd]
     weight position_embd;                            // [n_ctx_train][n_embd]; no panels: none
+    int n_per_layer;                                 // floats of the embedding that each layer has; 0: none has one
+    weight per_layer_embd;                           // [n_vocab][n_layer * n_per_layer]
+    linear per_layer_proj;                           // [n_layer * n_per_layer][n_embd]
+    norm per_layer_norm;                             // of a layer's part of the projection
     norm embd_norm, output_norm;
     linear output;             // where the file ties it to the embedding: a weight over token_embd's data
     float *rope_factors[3];    // per-pair divisors: of all contexts, of long, of short ones; NULL: none

@@ -289,6 +289,7 @@ static int append(gemel_session *s, const int32_t *ids, size_t n, const asked *a
     int code = a->in ? (n > (size_t)(s->n_ctx - s->n_past) ? GEMEL_E_CONTEXT : GEMEL_OK) : session_check_ids(s, ids, n);
     if (code < 0) return code;
     if (s->preload.n || !model_is_whole(s->m)) return GEMEL_E_ARGUMENT;
+    if (a->in && s->m->n_per_layer && a->from < a->to) return GEMEL_E_UNSUPPORTED;   // layers read ids
     for (size_t at = 0, n_batch = (size_t)s->m->n_batch; at < n; at += n_batch) {
         if (session_cancelled(s)) return GEMEL_E_CANCELLED;
         int part = (int)(n - at < n_batch ? n - at : n_batch);
@@ -326,5 +327,7 @@ int gemel_session_eval_rows(gemel_session *s, const float *rows, size_t n) {
 int gemel_session_layers(gemel_session *s, const float *rows, size_t n, int from, int to, float *out) {
     if (!s || ((!rows || !out) && n) || n > INT32_MAX || from < 0 || from > to || to > s->m->n_layer)
         return GEMEL_E_ARGUMENT;
+    for (int il = from, of; il < to; il++)
+        if ((of = s->m->layers[il].attn.kv_of) >= 0 && of < from) return GEMEL_E_UNSUPPORTED;
     return append(s, NULL, n, &(asked){.in = rows, .streams = out, .from = from, .to = to});
 }

@@ -21,7 +21,7 @@ static size_t ids_size(size_t n) { return (n * sizeof(int32_t) + 7) / 8 * 8; }
 // Blocks of a table that are saved for n positions: first..first+count-1, without those that a window has freed.
 static int saved_blocks(const kv_table *t, int n, int *first) {
     int blocks = (n + KV_BLOCK - 1) / KV_BLOCK;
-    *first = t->c->window && n > t->c->window ? (n - t->c->window + 1) / KV_BLOCK : 0;
+    *first = kv_first_seen(t->c->window, t->c->is_chunked, n) / KV_BLOCK;
     return blocks - *first;
 }
 static size_t kv_size(const gemel_session *s, int n) {

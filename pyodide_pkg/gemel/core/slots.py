@@ -43,7 +43,7 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "openelm": ("QK_NORM",),
     "gpt-oss": ("CHOSEN_ROUTER", "EXPERTS", "EXPERT_BIAS", "FFN_NORM_POST", "OUT_BIAS", "QKV_BIAS", "ROUTER_BIAS",
         "SINKS", "WINDOWS"),
-    "gemma4": ("EMBD_SQRT", "MAY_OUT_SCALE", "POST_NORM", "QK_NORM", "WINDOWS"),
+    "gemma4": ("EMBD_SQRT", "MAY_OUT_SCALE", "PER_LAYER_EMBDS", "POST_NORM", "QK_NORM", "WINDOWS"),
     "qwen2moe": ("EXPERTS", "LARGE_KEYS", "QKV_BIAS", "SHARED_GATE", "SPLIT_EXPERTS"),
     "qwen3moe": ("EXPERTS", "QK_NORM", "SPLIT_EXPERTS", "WEIGHTS_NORMED"),
     "olmoe": ("EXPERTS", "QK_NORM_WIDE"),
@@ -55,6 +55,7 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "dots1": ("EXPERTS", "MAY_CHOICE_BIAS", "QK_NORM", "SIGMOID_ROUTER"),
     "bailingmoe": ("EXPERTS",),
     "minimax-m2": ("EXPERTS", "MAY_CHOICE_BIAS", "QK_NORM_WIDE", "SIGMOID_ROUTER", "WEIGHTS_NORMED"),
+    "llama4": ("EXPERTS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "SHARED_ALIKE", "SIGMOID_ROUTER", "WINDOWS"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -62,6 +63,18 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "POSITION_EMBD": ("position_embd.weight", "first", "matrix", "POSITIONS", "POSITIONS", "0", "EMBD", "CTX"),
     "EMBD_NORM_W": ("token_embd_norm.weight", "first", "vector", "EMBD_NORM", "EMBD_NORM", "0", "EMBD", "ONE"),
     "EMBD_NORM_B": ("token_embd_norm.bias", "first", "vector", "EMBD_NORM", "EMBD_NORM", "0", "EMBD", "ONE"),
+    "PER_LAYER_EMBD": (
+        "per_layer_token_embd.weight", "first", "matrix", "PER_LAYER_EMBDS", "0",
+        "0", "PER_LAYERS", "VOCAB",
+    ),
+    "PER_LAYER_PROJ": (
+        "per_layer_model_proj.weight", "first", "matrix", "PER_LAYER_EMBDS", "0",
+        "0", "EMBD", "PER_LAYERS",
+    ),
+    "PER_LAYER_NORM": (
+        "per_layer_proj_norm.weight", "first", "vector", "PER_LAYER_EMBDS", "0",
+        "0", "PER_LAYER", "ONE",
+    ),
     "ROPE_FREQS": ("rope_freqs.weight", "first", "factors", "0", "HAS_ALL", "0", "ROT", "ONE"),
     "ROPE_LONG": ("rope_factors_long.weight", "first", "factors", "0", "HAS_ALL", "0", "ROT", "ONE"),
     "ROPE_SHORT": ("rope_factors_short.weight", "first", "factors", "0", "HAS_ALL", "0", "ROT", "ONE"),
@@ -73,8 +86,8 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_NORM_2": ("attn_norm_2.weight", "layer", "vector", "0", "FALCON_NORMS", "0", "EMBD", "ONE"),
     "ATTN_NORM_2_B": ("attn_norm_2.bias", "layer", "vector", "0", "FALCON_NORMS", "0", "EMBD", "ONE"),
     "ATTN_Q": ("attn_q.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA", "EMBD", "Q"),
-    "ATTN_K": ("attn_k.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA", "EMBD", "K"),
-    "ATTN_V": ("attn_v.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA | K_IS_V", "EMBD", "V"),
+    "ATTN_K": ("attn_k.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA | SHARES_KV", "EMBD", "K"),
+    "ATTN_V": ("attn_v.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA | K_IS_V | SHARES_KV", "EMBD", "V"),
     "ATTN_Q_B": ("attn_q.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "Q", "ONE"),
     "ATTN_K_B": ("attn_k.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "K", "ONE"),
     "ATTN_V_B": ("attn_v.bias", "layer", "vector", "QKV_BIAS", "MAY_QKV_BIAS", "0", "V", "ONE"),
@@ -84,7 +97,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     ),
     "ATTN_K_NORM": (
         "attn_k_norm.weight", "layer", "vector", "QK_NORM | QK_NORM_WIDE", "MAY_QK_NORM",
-        "0", "K_NORM", "ONE",
+        "SHARES_KV", "K_NORM", "ONE",
     ),
     "ATTN_SINKS": ("attn_sinks.weight", "layer", "scores", "SINKS", "0", "0", "N_HEAD", "ONE"),
     "MLA_Q": ("attn_q.weight", "layer", "matrix", "HAS_MLA", "0", "0", "EMBD", "MLA_Q"),
@@ -138,6 +151,9 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
         "0", "SHARED_FF", "EMBD",
     ),
     "FFN_POST": ("post_ffw_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
+    "OWN_GATE": ("inp_gate.weight", "layer", "matrix", "PER_LAYER_EMBDS", "0", "0", "EMBD", "PER_LAYER"),
+    "OWN_PROJ": ("proj.weight", "layer", "matrix", "PER_LAYER_EMBDS", "0", "0", "PER_LAYER", "EMBD"),
+    "OWN_POST_NORM": ("post_norm.weight", "layer", "vector", "PER_LAYER_EMBDS", "0", "0", "OWN_EMBD", "ONE"),
     "OUT_SCALE": ("layer_output_scale.weight", "layer", "vector", "0", "MAY_OUT_SCALE", "0", "ONE", "ONE"),
     "MLA_K_B": ("attn_k_b.weight", "layer", "stack", "HAS_MLA", "0", "0", "NOPE", "LATENT"),
     "MLA_V_B": ("attn_v_b.weight", "layer", "stack", "HAS_MLA", "0", "0", "LATENT", "MLA_V"),
