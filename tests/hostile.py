@@ -25,7 +25,7 @@ from vocabulary import Pair, small_charsmap
 # ---- Valid files -----------------------------------------------------------------------------------------------------
 
 N_VOCAB = 12
-ROWS = {"token_embd.weight", "output.weight"}  # tensors with a row for each token
+ROWS = {"token_embd.weight", "output.weight", "output.bias", "per_layer_token_embd.weight"}  # a row for each token
 SHAPE = {"n_layer": 1, "n_embd": 32, "n_head": 2, "n_head_kv": 1, "n_ff": 32, "n_ctx": 64}
 
 
@@ -58,7 +58,9 @@ def _fewer(key: str | bytes, value: Any, n_vocab: int) -> Any:  # noqa: ANN401
 
 
 def _fewer_rows(tensor: Tensor, n: int) -> Tensor:
-    return dataclasses.replace(tensor, ne=[tensor.ne[0], n], data=tensor.data[: len(tensor.data) // tensor.ne[1] * n])
+    return dataclasses.replace(
+        tensor, ne=[*tensor.ne[:-1], n], data=tensor.data[: len(tensor.data) // tensor.ne[-1] * n]
+    )
 
 
 def per_layer(spec: Spec, kind: str, **values: Sequence[int]) -> Spec:
@@ -106,6 +108,44 @@ ARRAYS = {"head_count": [2], "head_count_kv": [1], "feed_forward_length": [32]}
 CHARSMAP: Pair = ("tokenizer.ggml.precompiled_charsmap", "u8[]", list(small_charsmap()))
 NO_QWEN2 = ("blk.0.attn_output.bias",)
 K_QUANTS = {"attn_q": "Q6_K", "ffn_down": "Q4_K", "attn_v": "Q3_K"}
+EXPERTS = {"n": 4, "n_used": 2, "n_groups": 2, "n_groups_used": 1, "n_shared": 1, "shared_width": 32}
+# Together they have every tensor, and every key that arch/ looks up.
+ARCHS: dict[str, dict[str, Any]] = {
+    "deepseek2": {
+        "arch": "deepseek2", "kv_rank": 32, "q_rank": 32, "head_dim": 48, "v_dim": 16, "rope": "yarn", "yarn_log": 0.07,
+        "n_layer": 2, "experts": {**EXPERTS, "n_ff": 32, "n_dense": 1, "gating": 2, "normed": True, "scale": 2.5,
+                                  "choice_bias": True},
+    },
+    "deepseek2_lite": {"arch": "deepseek2", "kv_rank": 32, "head_dim": 48, "v_dim": 16},
+    "gpt-oss": {"arch": "gpt-oss", "formats": {"ffn_down_exps": "MXFP4"}},
+    "gpt-oss_fused": {"arch": "gpt-oss", "fused": ("attn_qkv",), "experts": {"fused": True}},
+    "llama4": {"arch": "llama4", "n_layer": 2, "experts": {"step": 1}},
+    "gemma4": {"arch": "gemma4", "n_layer": 3, "shared_kv": 1, "wide_shared": True, "per_layer": 32},
+    "gemma4_keys": {"arch": "gemma4", "n_layer": 2, "k_is_v": True, "final_cap": 3.0},
+    "qwen2moe": {"arch": "qwen2moe", "experts": {"n": 4, "n_used": 2, "says_shared": True}},
+    "granitemoe": {"arch": "granitemoe"},
+    "glm4moe": {"arch": "glm4moe", "n_layer": 2, "qk_norm": True, "kv": [("glm4moe.nextn_predict_layers", "u32", 0)]},
+    "phimoe": {"arch": "phimoe"},
+    "ernie4_5-moe": {"arch": "ernie4_5-moe", "n_layer": 2},
+    "minimax-m2": {"arch": "minimax-m2"},
+    "mistral3": {
+        "arch": "mistral3", "rope": "yarn", "rope_n_ctx_orig": 16,
+        "kv": [(f"mistral3.rope.scaling.yarn_beta_{one}", "f32", by) for one, by in (("fast", 32.0), ("slow", 1.0))],
+    },
+    "command-r": {"arch": "command-r", "head_norms": True, "clamp": 2.0},
+    "apertus": {"arch": "apertus"},
+    "hunyuan-dense": {"arch": "hunyuan-dense", "rope_alpha": 100.0},
+    "minicpm": {"arch": "minicpm", "attn_scale": 0.2},
+    "falcon": {"arch": "falcon", "two_norms": True, "biases": True, "ffn_biases": True},
+    "mpt": {"arch": "mpt", "n_head_kv": 2, "norm_biases": True},
+    "bloom": {"arch": "bloom", "n_head_kv": 2},
+    "gpt2": {"arch": "gpt2", "n_head_kv": 2},
+    "gptneox": {"arch": "gptneox", "n_head_kv": 2},
+    "phi2": {"arch": "phi2", "n_head_kv": 2},
+    "stablelm": {"arch": "stablelm"},
+    "gemma2": {"arch": "gemma2", "n_layer": 2},
+    "gemma3": {"arch": "gemma3", "n_layer": 2, "kv": [("gemma3.rope.scale_linear", "f32", 4.0)]},
+}
 BASES: dict[str, dict[str, Callable[[], Spec]]] = {
     "old": {
         "bpe": lambda: small(n_vocab=0, head_dim=16, rope="yarn", chat_template="{{ messages }}"),
@@ -128,6 +168,7 @@ BASES: dict[str, dict[str, Callable[[], Spec]]] = {
         "unigram": lambda: small(tokenizer="unigram", n_vocab=0, kv=[CHARSMAP]),
         "char_bpe": lambda: small(tokenizer="char_bpe", n_vocab=0),
     },
+    "archs": {name: functools.partial(small, **fields) for name, fields in ARCHS.items()},
 }
 
 # ---- Mutators --------------------------------------------------------------------------------------------------------

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections import Counter
 
 import building
 import hostile
 import pytest
+from gemel.core import slots
 from open_hostile import SECONDS, Verdict, works
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="time and memory are bounded by what POSIX has")
@@ -54,6 +56,16 @@ def test_a_hostile_file_is_refused_or_works(half: str, step: int) -> None:
 @pytest.mark.parametrize(("half", "name"), [(half, name) for half, bases in hostile.BASES.items() for name in bases])
 def test_what_hostile_files_are_made_of_works(half: str, name: str) -> None:
     assert works(half, name)
+
+
+def test_every_tensor_and_key_of_the_core_is_in_some_file() -> None:
+    specs = [hostile.base(half, name) for half, bases in hostile.BASES.items() for name in bases]
+    tensors = {re.sub(r"^blk\.\d+\.", "", str(tensor.name)) for spec in specs for tensor in spec.tensors}
+    keys = {str(pair[0]).partition(".")[2] for spec in specs for pair in spec.pairs}
+    source = "".join(path.read_text() for path in (building.ROOT / "core_c" / "src" / "arch").glob("*.c"))
+    looked_up = set(re.findall(r'keys_(?!refuse\()\w+\(r, "([a-z0-9_.]+)"', source))
+    assert {name for name, *_ in slots.SLOTS.values()} - tensors == set()
+    assert looked_up - keys == set()
 
 
 def test_every_key_and_tensor_is_changed_in_every_way() -> None:
