@@ -320,12 +320,13 @@ GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler,
 // vocabulary), an id is drawn after the last one, accepted, and turned into text. The weights are read once; the bits
 // are those of each session alone.
 // drawn[i] is the id, or -1. text[i * capacity] and text_sizes[i] are its complete characters, as in
-// gemel_session_next. codes[i] is 0, or why session i did not change (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY,
-// _NUMERIC); when the sampler fails, the ids have been evaluated and stay. Returns the number of sessions with code 0.
+// gemel_session_next. codes[i] is 0; or 1, if a step with the id drawn takes no pass (see GEMEL_USE_MASK_ONLY); or why
+// session i did not change (GEMEL_E_ARGUMENT, _CONTEXT, _CANCELLED, _MEMORY, _NUMERIC); when the sampler fails, the ids
+// have been evaluated and stay. Returns the number of sessions whose code is no error.
 // samplers NULL: nothing is drawn; drawn, text and text_sizes are not used.
 // wants[i]: what else session i's ids give, of gemel_want; NULL: nothing. Sessions that want hidden states get theirs
 // in `hidden`, those of one session after those of the other, and likewise log-probabilities in `log_probs`, with the
-// bits of gemel_session_hidden and gemel_session_score. They are undefined for sessions whose code is not 0.
+// bits of gemel_session_hidden and gemel_session_score. They are undefined for sessions whose code is an error.
 // A session that wants something needs ids; else the step is refused (GEMEL_E_ARGUMENT). codes[i] is GEMEL_E_ARGUMENT
 // when session i wants log-probabilities, and its last id left no logits (after gemel_session_fill).
 // Until it returns, no other call may use these sessions and samplers, except gemel_session_cancel, which takes effect
@@ -458,11 +459,21 @@ GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *i
 // drawn. Where the answer may end, the ids that end a generation are allowed, and only there. NULL: no grammar. All
 // memory that the grammar's steps need, about 10 MB, is taken here.
 // flags: GEMEL_USE_MESSAGE: the answer is a message, which lacks the space that some tokenizers put before a text.
+// GEMEL_USE_MASK_ONLY: evaluate nothing ahead. Otherwise, where the grammar forces text, gemel_session_next and
+// gemel_model_step evaluate its ids in the pass of the id before them, and later steps with these ids take no pass.
+// Ids, random numbers, logits and texts are the same with and without.
 typedef enum gemel_use {
     GEMEL_USE_MESSAGE = 1,
+    GEMEL_USE_MASK_ONLY = 2,
 } gemel_use;
 GEMEL_API int gemel_sampler_use(gemel_sampler *sampler, const gemel_grammar *grammar, int flags);
-// 0: there is no grammar, or the answer needs more; 1: it may end here; 2: it is whole, and nothing can follow
+// The answer has at most n (at least 1) ids from here on, and the grammar closes it: ids after which too few are left
+// to end it are not allowed. Call it after gemel_sampler_use, which ends it. Returns the ids that the rest takes, at
+// most; when these are more than n, nothing changed. GEMEL_E_ARGUMENT: there is no grammar. GEMEL_E_GRAMMAR: the
+// vocabulary lacks bytes that must follow.
+GEMEL_API int gemel_sampler_close_within(gemel_sampler *sampler, int n);
+// 0: there is no grammar, or the answer needs more; 1: it may end here; 2: it is whole: nothing can follow, or no id is
+// left of those that gemel_sampler_close_within allows
 GEMEL_API int gemel_sampler_ends(const gemel_sampler *sampler);
 // allowed[n_vocab]: 1 where the grammar allows the id next, else 0. Returns their number; GEMEL_E_ARGUMENT: no grammar.
 GEMEL_API int gemel_sampler_allowed(gemel_sampler *sampler, uint8_t *allowed);

@@ -74,7 +74,7 @@ static void an_id_that_is_not_allowed_changes_nothing(void) {
     CHECK_EQ_INT(gemel_sampler_use(s, NULL, 0), GEMEL_OK);
     CHECK_EQ_INT(gemel_sampler_allowed(s, allowed), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_sampler_accept(s, 13), GEMEL_OK);
-    CHECK_EQ_INT(gemel_sampler_use(s, g, 2), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_sampler_use(s, g, 4), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_sampler_use(NULL, g, 0), GEMEL_E_ARGUMENT);
     CHECK_EQ_INT(gemel_sampler_ends(NULL), GEMEL_E_ARGUMENT);
     gemel_sampler *other = plain_sampler(7);

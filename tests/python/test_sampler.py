@@ -95,7 +95,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path, tokenizer = folder / "sampler.so", folder / "tokenizer.c"
     tokenizer.write_text(TOKENIZER)
     sample = ("sample/sampler", "sample/penalties", "sample/candidates")
-    names = (*sample, "grammar/mask", "grammar/matcher", "grammar/stacks", "grammar/text_tree", "fmath", "errors")
+    used = ("closing", "forced", "mask", "matcher", "shortest", "stacks", "text_tree")
+    names = (*sample, *(f"grammar/{name}" for name in used), "fmath", "errors")
     sources = [*(str(SOURCES / f"{name}.c") for name in names), str(tokenizer)]
     flags = ["-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", f"-I{INCLUDE}", f"-I{SOURCES}"]
     subprocess.run([compiler, *flags, *sources, "-o", str(path)], check=True)

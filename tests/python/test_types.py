@@ -88,7 +88,7 @@ def test_the_typed_keywords_are_the_fields_of_sampling() -> None:
     names = {field.name for field in fields(gemel.Sampling)}
     assert set(gemel.SamplingFields.__annotations__) == names | {"repetition_penalty"}
     others = {"max_new_tokens", "max_completion_tokens", "n_predict", "stop_sequences"}
-    others |= {"grammar", "regex", "choices", "json_schema", "strict"}
+    others |= {"grammar", "regex", "choices", "json_schema", "strict", "fast_forward", "close_at_max_tokens"}
     assert set(gemel.CallFields.__annotations__) == names | {"repetition_penalty"} | others
 
 

@@ -90,3 +90,27 @@ def test_what_cannot_be_enforced_names_the_path(client: openai.OpenAI) -> None:
     with pytest.raises(openai.BadRequestError, match="#/properties/a/pattern: .*look-around") as raised:
         client.chat.completions.create(**ASKED, messages=HELLO, response_format=bad)
     assert raised.value.param == "response_format"
+
+
+def test_an_answer_is_closed_within_its_limit(client: openai.OpenAI) -> None:
+    extra: dict[str, Any] = {"json_schema": True, "close_at_max_tokens": True, "temperature": 2.0}
+    for seed in range(6):
+        answer = client.chat.completions.create(
+            model="model", messages=HELLO, max_tokens=12, seed=seed, extra_body=extra
+        )
+        assert answer.choices[0].finish_reason == "stop"
+        json.loads(answer.choices[0].message.content or "")
+    same = [
+        client.chat.completions.create(
+            **ASKED, seed=3, messages=HELLO, response_format=FORMAT, extra_body={"fast_forward": fast}, logprobs=True
+        ).choices[0].model_dump()
+        for fast in (True, False)
+    ]  # fmt: skip
+    assert same[0] == same[1]
+    for wanted, body in (
+        ("the shortest answer takes", {"response_format": FORMAT, "max_tokens": 2}), ("nothing to close", {}),
+    ):  # fmt: skip
+        with pytest.raises(openai.BadRequestError, match=wanted):
+            client.chat.completions.create(
+                model="model", messages=HELLO, extra_body={"close_at_max_tokens": True, **body}
+            )

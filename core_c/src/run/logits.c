@@ -48,9 +48,10 @@ static int32_t next(gemel_session *s, gemel_sampler *sampler, int32_t pending, t
         stopwatch watch = stopwatch_start(&s->profile, 0);
         int32_t id = draw_from(s->m->tok, sampler, s->logits, &s->peak, to);
         stopwatch_mark(&watch, GEMEL_OP_SAMPLE, -1, 1);
+        (void)ahead_settle(s, id);
         return id;
     }
-    int code = gemel_session_eval(s, &pending, 1);
+    int code = session_eval_next(s, pending, sampler);
     return code < 0 ? code : next(s, sampler, -1, to);
 }
 

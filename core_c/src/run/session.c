@@ -54,6 +54,7 @@ void session_hold(gemel_session *s) { atomic_fetch_add(&s->holders, 1); }
 void session_drop(gemel_session *s) {
     if (atomic_fetch_sub(&s->holders, 1) > 1) return;
     preload_drop(s);
+    ahead_drop(s);
     kv_close(&s->kv);
     memory_free(s->logits);
     memory_free(s->stream);
@@ -125,7 +126,10 @@ size_t gemel_session_profile_count(const gemel_session *s) { return s ? atomic_l
 
 // ---- Cutting back --------------------------------------------------------------------------------------------------
 
-void session_forget_last(gemel_session *s) { s->has_stream = s->has_logits = 0; }
+void session_forget_last(gemel_session *s) {
+    s->has_stream = s->has_logits = 0;
+    ahead_forget(s);
+}
 
 int gemel_session_truncate(gemel_session *s, int n_past) {
     if (!s || n_past < 0 || n_past > s->n_past) return GEMEL_E_ARGUMENT;
@@ -134,6 +138,7 @@ int gemel_session_truncate(gemel_session *s, int n_past) {
     preload_drop(s);
     s->n_past = n_past;
     session_forget_last(s);
+    ahead_drop(s);
     s->n_carry = 0;
     kv_release(&s->kv, n_past);
     return GEMEL_OK;
@@ -160,6 +165,7 @@ int session_check_ids(const gemel_session *s, const int32_t *ids, size_t n) {
 }
 
 int session_reserve(gemel_session *s, int n) {
+    ahead_forget(s);
     if (s->preload.n || !model_is_whole(s->m)) return GEMEL_E_ARGUMENT;
     kv_drop(&s->kv, s->n_past, s->m->n_batch);
     return kv_reserve(&s->kv, s->n_past, s->n_past + n);
@@ -244,6 +250,7 @@ typedef struct asked {
     const float *in;   // [n][n_embd] in place of ids; or NULL
     float *streams;    // [n][n_embd] after layer `to`; or NULL
     int from, to;
+    gemel_sampler *sampler;   // what its grammar forces after the last id is evaluated, too; or NULL
 } asked;
 
 static int evaluate(gemel_session *s, const int32_t *ids, const asked *a, size_t at, int n, int is_end, row *rows) {
@@ -265,7 +272,8 @@ static int evaluate(gemel_session *s, const int32_t *ids, const asked *a, size_t
     if (code == GEMEL_OK && needs_last) code = session_keep_last(s, &rows[n - 1], 1);
     if (code == GEMEL_OK && a->is_score) code = session_score_first(s, ids[at], log_probs, top);
     if (code < 0) return code;
-    batch b = {.m = s->m, .rows = rows, .n = n, .from = a->from, .to = a->to, .is_short = n == 1};
+    int n_ahead = a->sampler && is_end ? ahead_add(s, a->sampler, rows, n, s->m->n_batch - n) : 0;
+    batch b = {.m = s->m, .rows = rows, .n = n + n_ahead, .from = a->from, .to = a->to, .is_short = n + n_ahead == 1};
     b.cancel = &s->cancel, b.flag = s->flag, b.profile = &s->profile;
     forward(&b);
     if (b.code < 0) return b.code;
@@ -274,12 +282,13 @@ static int evaluate(gemel_session *s, const int32_t *ids, const asked *a, size_t
     for (int i = 0; i < n; i++)
         if (rows[i].bad) return GEMEL_E_NUMERIC;
     session_count(s, ids ? ids + at : NULL, n, &rows[n - 1]);
-    if (!needs_last) session_forget_last(s);
+    if (needs_last) ahead_keep(s, rows + n, n_ahead);
+    else session_forget_last(s);
     return GEMEL_OK;
 }
 
 static int one_batch(gemel_session *s, const int32_t *ids, const asked *a, size_t at, int n, int is_end) {
-    row *rows = malloc((size_t)n * sizeof *rows);
+    row *rows = malloc(((size_t)n + AHEAD_MAX) * sizeof *rows);
     int code = rows ? evaluate(s, ids, a, at, n, is_end, rows) : GEMEL_E_MEMORY;
     free(rows);
     return code;
@@ -302,6 +311,14 @@ static int append(gemel_session *s, const int32_t *ids, size_t n, const asked *a
 int gemel_session_eval(gemel_session *s, const int32_t *ids, size_t n) {
     if (!s) return GEMEL_E_ARGUMENT;
     return append(s, ids, n, &(asked){.last_logits = 1, .to = s->m->n_layer});
+}
+
+int session_eval_next(gemel_session *s, int32_t id, gemel_sampler *sampler) {
+    int code = session_check_ids(s, &id, 1);
+    if (code == GEMEL_OK && session_cancelled(s)) code = GEMEL_E_CANCELLED;
+    if (code < 0) return code;
+    if (ahead_take(s, id)) return 1;
+    return append(s, &id, 1, &(asked){.last_logits = 1, .to = s->m->n_layer, .sampler = sampler});
 }
 
 int gemel_session_fill(gemel_session *s, const int32_t *ids, size_t n) {

@@ -10,6 +10,8 @@ typedef struct part {   // one session's part of the pass
     gemel_sampler *sampler;
     const int32_t *ids;
     int n, first;        // its ids; its first row
+    int n_ahead;         // rows behind its ids' rows, evaluated ahead
+    int is_ready;        // its id was evaluated ahead: no rows
     float *hidden;       // [n][n_embd]; NULL: not wanted
     double *log_probs;   // [n]; NULL: not wanted
     text_out text;
@@ -30,12 +32,19 @@ static int check_all(const gemel_model *m, gemel_session *const *sessions, const
     return rows > m->n_batch ? GEMEL_E_ARGUMENT : GEMEL_OK;
 }
 
-// Add the session's rows, when it can take part. Returns 0 or why not.
-static int add_rows(part *p, row *rows, int n_rows, int keeps_logits, int32_t *drawn) {
+// Whether the session can take part: 0 or why not. An id that was evaluated ahead is counted.
+static int begin_part(part *p) {
     gemel_session *s = p->s;
     int code = session_check_ids(s, p->ids, (size_t)p->n);
-    if (code == GEMEL_OK && session_cancelled(s)) code = GEMEL_E_CANCELLED;
-    if (code == GEMEL_OK) code = session_reserve(s, p->n);
+    if (code == GEMEL_OK && p->n && session_cancelled(s)) code = GEMEL_E_CANCELLED;
+    if (code == GEMEL_OK && p->n == 1 && !p->hidden && !p->log_probs) p->is_ready = ahead_take(s, p->ids[0]);
+    return code;
+}
+
+// Add the session's rows. Returns 0 or why it can't take part. spare: rows that the batch has left beside all ids.
+static int add_rows(part *p, row *rows, int n_rows, int spare, int keeps_logits, int32_t *drawn) {
+    gemel_session *s = p->s;
+    int code = session_reserve(s, p->n);
     if (code < 0) return code;
     p->first = n_rows;
     for (int i = 0; i < p->n; i++) rows[n_rows + i] = session_row(s, i, p->ids[i]);
@@ -47,6 +56,7 @@ static int add_rows(part *p, row *rows, int n_rows, int keeps_logits, int32_t *d
     }
     if (code == GEMEL_OK) code = session_keep_last(s, last, keeps_logits || p->log_probs);
     if (!p->sampler || code < 0) return code;
+    p->n_ahead = ahead_add(s, p->sampler, rows + n_rows, p->n, spare);
     last->wanted |= WANT_DRAW;
     last->sampler = p->sampler;
     last->drawn = drawn;
@@ -54,7 +64,14 @@ static int add_rows(part *p, row *rows, int n_rows, int keeps_logits, int32_t *d
     return code;
 }
 
-// After the pass. Returns 0 or the session's error; the id drawn is in *drawn.
+// What the draw gave is the session's code: 1 if the id was evaluated ahead. An error is no id.
+static int end_draw(part *p, int32_t *drawn) {
+    int code = *drawn < 0 ? *drawn : ahead_settle(p->s, *drawn);
+    if (code < 0) *drawn = -1;
+    return code;
+}
+
+// After the pass. Returns the session's code; the id drawn is in *drawn.
 static int end_part(part *p, const row *rows, int32_t *drawn) {
     const row *last = &rows[p->first + p->n - 1];
     session_forget_last(p->s);
@@ -64,35 +81,45 @@ static int end_part(part *p, const row *rows, int32_t *drawn) {
             return GEMEL_E_NUMERIC;
         }
     session_count(p->s, p->ids, p->n, last);
-    int code = p->sampler && *drawn < 0 ? *drawn : GEMEL_OK;
-    if (code < 0) *drawn = -1;
-    return code;
+    ahead_keep(p->s, last + 1, p->n_ahead);
+    return p->sampler ? end_draw(p, drawn) : GEMEL_OK;
 }
 
 // Nothing to evaluate: draw an id from the session's logits.
 static int draw_only(part *p, int32_t *drawn) {
+    if (p->is_ready && !p->sampler) return GEMEL_OK;
     int code = p->s->preload.n || !p->sampler ? GEMEL_E_ARGUMENT : session_make_logits(p->s);
     if (code < 0) return code;
-    int32_t id = draw_from(p->s->m->tok, p->sampler, p->s->logits, &p->s->peak, &p->text);
-    if (id >= 0) *drawn = id;
-    return id < 0 ? id : GEMEL_OK;
+    *drawn = draw_from(p->s->m->tok, p->sampler, p->s->logits, &p->s->peak, &p->text);
+    return end_draw(p, drawn);
 }
 
+static int has_rows(const part *p) { return p->n && !p->is_ready; }
+
+// Sessions that can't take part, and those without rows, are done before the pass.
 static int run(gemel_model *m, part *parts, row *rows, size_t n, int flags, int32_t *drawn, int32_t *codes) {
-    int n_rows = 0, went_on = 0;
+    int n_rows = 0, went_on = 0, spare = m->n_batch;
     profile *profile = NULL;
     for (size_t i = 0; i < n; i++) {
         part *p = &parts[i];
-        codes[i] = p->n ? add_rows(p, rows, n_rows, flags & GEMEL_STEP_LOGITS, &drawn[i]) : draw_only(p, &drawn[i]);
-        if (codes[i] < 0 || !p->n) continue;
+        codes[i] = begin_part(p);
+        if (codes[i] == GEMEL_OK && has_rows(p)) spare -= p->n;
+    }
+    for (size_t i = 0; i < n; i++) {
+        part *p = &parts[i];
+        if (codes[i] < 0) continue;
+        codes[i] = has_rows(p) ? add_rows(p, rows, n_rows, spare, flags & GEMEL_STEP_LOGITS, &drawn[i])
+                               : draw_only(p, &drawn[i]);
+        if (codes[i] < 0 || !has_rows(p)) continue;
         if (!profile) profile = &p->s->profile;
-        n_rows += p->n;
+        n_rows += p->n + p->n_ahead, spare -= p->n_ahead;
     }
     batch b = {.m = m, .rows = rows, .n = n_rows, .to = m->n_layer, .is_short = n_rows == 1, .profile = profile};
     if (n_rows) forward(&b);
     for (size_t i = 0; i < n; i++) {
-        if (parts[i].n && codes[i] == GEMEL_OK) codes[i] = b.code < 0 ? b.code : end_part(&parts[i], rows, &drawn[i]);
-        went_on += codes[i] == GEMEL_OK;
+        if (codes[i] == GEMEL_OK && has_rows(&parts[i]))
+            codes[i] = b.code < 0 ? b.code : end_part(&parts[i], rows, &drawn[i]);
+        went_on += codes[i] >= GEMEL_OK;
     }
     return went_on;
 }
@@ -126,10 +153,8 @@ int gemel_model_step(gemel_model *m, gemel_session *const *sessions, const int32
         return GEMEL_E_ARGUMENT;
     int code = check_all(m, sessions, n_ids, samplers, n);
     if (code < 0) return code;
-    size_t n_rows = 1;
-    for (size_t i = 0; i < n; i++) n_rows += (size_t)n_ids[i];
     part *parts = calloc(n, sizeof *parts);
-    row *rows = malloc(n_rows * sizeof *rows);
+    row *rows = malloc((size_t)m->n_batch * sizeof *rows);
     int32_t unused[N_BATCH_MAX];
     if (!parts || !rows) {
         free(parts), free(rows);

@@ -3,7 +3,8 @@
 // opens or an option is set.
 #include "sampler.h"
 #include "../errors.h"
-#include "../grammar/mask.h"
+#include "../grammar/closing.h"
+#include "../grammar/forced.h"
 #include "candidates.h"
 #include "penalties.h"
 #include <float.h>
@@ -24,6 +25,9 @@ struct gemel_sampler {
     double mu;                      // mirostat 2: the surprise allowed, in bits
     const gemel_grammar *grammar;   // NULL: none
     mask mask;                      // its place, and what it allows
+    int is_mask_only;               // nothing is evaluated ahead
+    closing *closing;               // NULL: the answer may be cut
+    uint32_t limit, left;           // with closing: ids of the whole answer, and of the rest
 };
 
 // ---- Options ----
@@ -131,9 +135,21 @@ int sampler_open(gemel_sampler **out, const tokenizer *t) {
 
 int sampler_n_vocab(const gemel_sampler *s) { return s->n_vocab; }
 
+static void leave_closing(gemel_sampler *s) {
+    if (s->closing) closing_close(s->closing);
+    free(s->closing);
+    s->closing = NULL;
+}
+
+static void leave_grammar(gemel_sampler *s) {
+    leave_closing(s);
+    if (s->grammar) mask_close(&s->mask);
+    s->grammar = NULL;
+}
+
 void gemel_sampler_close(gemel_sampler *s) {
     if (!s) return;
-    if (s->grammar) mask_close(&s->mask);
+    leave_grammar(s);
     penalties_close(&s->history);
     candidates_close(&s->candidates);
     free(s->logits);
@@ -150,32 +166,64 @@ int gemel_sampler_dry_breaker(gemel_sampler *s, const int32_t *ids, size_t n) {
 
 int gemel_sampler_accept(gemel_sampler *s, int32_t id) {
     int code = !s ? GEMEL_E_ARGUMENT : s->grammar ? mask_take(&s->mask, id) : GEMEL_OK;
-    return code < 0 ? code : penalties_accept(&s->history, id);
+    if (code < 0) return code;
+    s->left -= s->left > 0;
+    return penalties_accept(&s->history, id);
 }
 
 int gemel_sampler_use(gemel_sampler *s, const gemel_grammar *g, int flags) {
-    if (!s || (flags & ~GEMEL_USE_MESSAGE) || (g ? g->tok != s->tok : flags)) return GEMEL_E_ARGUMENT;
+    if (!s || (flags & ~(GEMEL_USE_MESSAGE | GEMEL_USE_MASK_ONLY)) || (g ? g->tok != s->tok : flags))
+        return GEMEL_E_ARGUMENT;
     mask opened;
     int code = g ? mask_open(&opened, g, flags & GEMEL_USE_MESSAGE) : GEMEL_OK;
     if (code < 0) {
         mask_close(&opened);
         return code;
     }
-    if (s->grammar) mask_close(&s->mask);
+    leave_grammar(s);
     s->grammar = g;
+    s->is_mask_only = (flags & GEMEL_USE_MASK_ONLY) != 0;
     if (g) s->mask = opened;
     return GEMEL_OK;
+}
+
+int gemel_sampler_close_within(gemel_sampler *s, int n) {
+    if (!s || !s->grammar || n < 1) return GEMEL_E_ARGUMENT;
+    closing *c = malloc(sizeof *c);
+    int code = c ? closing_open(c, &s->mask) : GEMEL_E_MEMORY;
+    uint32_t needs = code == GEMEL_OK ? closing_needs(c, &s->mask) : NEVER;
+    if (code == GEMEL_OK && needs == NEVER) code = GEMEL_E_GRAMMAR;
+    if (code == GEMEL_OK && needs <= (uint32_t)n) {
+        leave_closing(s);
+        s->closing = c, s->limit = s->left = (uint32_t)n;
+        return (int)needs;
+    }
+    if (c) closing_close(c);
+    free(c);
+    return code < 0 ? code : (int)needs;
+}
+
+int sampler_forced(gemel_sampler *s, int32_t *ids, int max) {
+    return s->grammar && !s->is_mask_only ? mask_forced(&s->mask, ids, max) : 0;
 }
 
 int gemel_sampler_ends(const gemel_sampler *s) {
     if (!s) return GEMEL_E_ARGUMENT;
     const matcher *m = &s->mask.m;
-    return !s->grammar || !matcher_may_end(m, m->now) ? 0 : matcher_must_end(m, m->now) ? 2 : 1;
+    if (!s->grammar || !matcher_may_end(m, m->now)) return 0;
+    return matcher_must_end(m, m->now) || (s->closing && !s->left) ? 2 : 1;
+}
+
+// Make s->mask.bits.
+static int fill_mask(gemel_sampler *s) {
+    int code = mask_fill(&s->mask);
+    if (code < 0 || !s->closing) return code;
+    return s->left ? closing_limit(s->closing, &s->mask, s->left - 1) : GEMEL_E_GRAMMAR;
 }
 
 int gemel_sampler_allowed(gemel_sampler *s, uint8_t *allowed) {
     if (!s || !s->grammar || !allowed) return GEMEL_E_ARGUMENT;
-    int code = mask_fill(&s->mask), n = 0;
+    int code = fill_mask(s), n = 0;
     if (code < 0) return code;
     for (int32_t id = 0; id < s->n_vocab; id++) n += allowed[id] = (uint8_t)mask_allows(&s->mask, id);
     return n;
@@ -185,6 +233,7 @@ int gemel_sampler_reset(gemel_sampler *s) {
     if (!s) return GEMEL_E_ARGUMENT;
     penalties_forget(&s->history);
     if (s->grammar) mask_begin(&s->mask);
+    s->left = s->limit;
     s->rng = s->seed;
     s->mu = 2 * s->value[GEMEL_SAMPLER_MIROSTAT_TAU];
     return GEMEL_OK;
@@ -239,7 +288,7 @@ static void copy_allowed(gemel_sampler *s, const float *logits) {
 
 int sampler_sample(gemel_sampler *s, const float *logits, const logits_peak *known) {
     double temperature = s->value[GEMEL_SAMPLER_TEMPERATURE], surprise;
-    int code = s->grammar ? mask_fill(&s->mask) : GEMEL_OK;
+    int code = s->grammar ? fill_mask(s) : GEMEL_OK;
     if (code) return code;
     int may_be_peak = known && temperature == 0 && (!s->grammar || mask_allows(&s->mask, known->at));
     if (may_be_peak && !penalties_may_move(&s->history, known->at)) return known->at;
@@ -281,16 +330,18 @@ typedef struct saved {
 } saved;
 typedef struct saved_place {
     uint64_t fingerprint, is_begun;
+    uint64_t left;   // 1 + ids of the rest; 0: the answer may be cut
 } saved_place;
 _Static_assert(sizeof(saved) == 48, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '1'};   // the last character counts up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '2'};   // the last character counts up with the layout
 
 static size_t saved_size(size_t n_ids) { return sizeof(saved) + (n_ids + 1) / 2 * 2 * sizeof(int32_t); }
 // The grammar's part: its size; written when that is at most `capacity`.
 static size_t save_place(const gemel_sampler *s, uint8_t *data, size_t capacity) {
     if (!s->grammar) return 0;
-    saved_place place = {s->grammar->rules.fingerprint, (uint64_t)s->mask.is_begun};
+    saved_place place = {s->grammar->rules.fingerprint, (uint64_t)s->mask.is_begun,
+                         s->closing ? 1 + (uint64_t)s->left : 0};
     size_t room = capacity < sizeof place ? 0 : capacity - sizeof place;
     size_t size = sizeof place + matcher_save(&s->mask.m, room ? data + sizeof place : NULL, room);
     if (size <= capacity) memcpy(data, &place, sizeof place);
@@ -337,7 +388,11 @@ static int check_place(const gemel_sampler *s, const uint8_t *data, size_t size,
     memcpy(&place, data, sizeof place);
     if (place.fingerprint != s->grammar->rules.fingerprint)
         return fail(e, GEMEL_E_STATE, "the saved sampler has another grammar: use the same one");
-    if (place.is_begun > 1 || !matcher_check(&s->mask.m, data + sizeof place, size - sizeof place))
+    if (!place.left != !s->closing)
+        return fail(e, GEMEL_E_STATE, "the saved sampler %s its answer within a limit, but this one %s: set the same",
+                    place.left ? "closes" : "doesn't close", place.left ? "doesn't" : "does");
+    if (place.is_begun > 1 || place.left > 1 + (uint64_t)s->limit ||
+        !matcher_check(&s->mask.m, data + sizeof place, size - sizeof place))
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: it has no place in the grammar");
     return GEMEL_OK;
 }
@@ -388,6 +443,7 @@ int gemel_sampler_restore(gemel_sampler *s, const uint8_t *data, size_t size, ch
         saved_place place;
         memcpy(&place, at, sizeof place);
         s->mask.is_begun = (int)place.is_begun;
+        s->left = place.left ? (uint32_t)place.left - 1 : 0;
         matcher_restore(&s->mask.m, at + sizeof place);
     }
     return GEMEL_OK;

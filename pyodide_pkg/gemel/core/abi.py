@@ -121,6 +121,7 @@ SAMPLER_MIROSTAT_TAU = 17
 SAMPLER_MIROSTAT_ETA = 18
 SAMPLER_SEED = 19
 USE_MESSAGE = 1
+USE_MASK_ONLY = 2
 
 FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_abi": ("i", ""),
@@ -228,6 +229,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_sampler_bias": ("i", "pif"),
     "gemel_sampler_dry_breaker": ("i", "ppz"),
     "gemel_sampler_use": ("i", "ppi"),
+    "gemel_sampler_close_within": ("i", "pi"),
     "gemel_sampler_ends": ("i", "p"),
     "gemel_sampler_allowed": ("i", "pp"),
     "gemel_sampler_accept": ("i", "pi"),

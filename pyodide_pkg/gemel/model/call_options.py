@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from ..core.checks import not_whole
-from ..core.errors import ArgumentTypeError
+from ..core.checks import flag, not_whole
+from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.hints import did_you_mean
 from ..core.scalars import whole
 from ..text.messages import RESERVED
 from ..text.stops import check_stops
-from .grammar import Form, Grammar, form_of
+from .grammar import Form, Grammar, form_fields, form_of
 from .sampling import ALIASES, NAMES, Sampling
 
 OTHER_NAMES = {
@@ -24,7 +25,7 @@ OTHER_NAMES = {
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
 OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
 FORMS = ("grammar", "regex", "choices", "json_schema")   # what an answer may be: one of them
-COMMON = ("max_tokens", "stop", "sampling", *FORMS, "strict")   # parameters of every call
+COMMON = ("max_tokens", "stop", "sampling", *FORMS, "strict", "fast_forward", "close_at_max_tokens")   # of every call
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,15 @@ class CallOptions:
     stops: tuple[str, ...]
     sampling: Sampling
     form: Form | Grammar | None = None   # what the answer may be
+    fast_forward: bool = True            # evaluate ahead what the form forces
+    closes: bool = False                 # end the form's value within max_tokens
+
+    def keywords(self) -> dict[str, Any]:
+        """Return these options for another call."""
+        return {
+            "max_tokens": self.max_tokens, "stop": self.stops, "sampling": self.sampling, **form_fields(self.form),
+            "fast_forward": self.fast_forward, "close_at_max_tokens": self.closes,
+        }  # fmt: skip
 
 
 def call_options(
@@ -62,9 +72,14 @@ def call_options(
     sources = [fields.pop(name, None) for name in FORMS]
     strict = fields.pop("strict", None)
     form = form_of(*sources, strict=True if strict is None else strict)
+    fast_forward = flag("fast_forward", fields.pop("fast_forward", True))
+    closes = flag("close_at_max_tokens", fields.pop("close_at_max_tokens", False))
+    if closes and form is None:
+        forms = f"{', '.join(FORMS[:-1])} or {FORMS[-1]}"
+        raise ArgumentError(f"close_at_max_tokens: there is nothing to close: pass {forms}")
     check_names(fields, (*COMMON, *also))
     stops = check_stops(given["stop"])   # type: ignore[arg-type]
-    return CallOptions(given["max_tokens"], stops, merged(sampling, fields), form)   # type: ignore[arg-type]
+    return CallOptions(given["max_tokens"], stops, merged(sampling, fields), form, fast_forward, closes)   # type: ignore[arg-type]
 
 
 def limit_of(value: object, name: str = "max_tokens") -> int | None:

@@ -44,7 +44,12 @@ class SamplingFields(TypedDict, total=False):
 
 
 class CallFields(SamplingFields, total=False):
-    """SamplingFields; grammar, regex, choices or json_schema, and strict; other names of max_tokens and stop."""
+    """SamplingFields; grammar, regex, choices or json_schema, and how to follow it; other names of max_tokens and stop.
+
+    Attributes:
+        fast_forward: evaluate ahead what the grammar forces: the answer is the same, and sooner there
+        close_at_max_tokens: near max_tokens, allow only what leaves enough tokens to end the value
+    """
 
     max_new_tokens: Int | None
     max_completion_tokens: Int | None
@@ -55,3 +60,5 @@ class CallFields(SamplingFields, total=False):
     choices: Sequence[str] | None
     json_schema: Schema | None
     strict: bool | None
+    fast_forward: bool
+    close_at_max_tokens: bool

@@ -21,7 +21,7 @@ from .call_options import CallOptions, limit_of
 from .core_model import CoreModel
 from .core_session import CoreSession, check_room
 from .pace import Pace
-from .sampler import Sampler
+from .sampler import Sampler, sampler_of
 from .sampling import Sampling
 
 ENDED_BY = {
@@ -49,10 +49,9 @@ class Run:
         self._owned = owned
         limit = check_limit(session.model, session.n_ctx, len(self.prompt_ids), options.max_tokens)
         self.answer = Answer(self.model, len(self.prompt_ids), options.stops, limit)
-        model = self.model
-        with model._grammars.use(options.form) as rules:
-            self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize, rules)
-        self._out: Block = model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
+        with self.model._grammars.use(options.form) as rules:
+            self.sampler = sampler_of(self.model, options, rules, limit)
+        self._out: Block = self.model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
 
     def steps(self) -> Generator[str, None, None]:
         """Yield text; "" while there is nothing to show yet."""

@@ -23,7 +23,7 @@ from .chat_file import unpack
 from .core_model import CoreModel
 from .embed import Pooling, check_pooling, text_ids
 from .generation import Generation, Run, n_ctx_for
-from .grammar import Form, Grammar, Schema, form_fields, form_of
+from .grammar import Form, Grammar, Schema, form_of
 from .kv import KvType
 from .overrides import Overrides
 from .sampler import Sampler
@@ -164,14 +164,8 @@ class Model(CoreModel):
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         sequence("prompts", prompts, "a list of strings, or of lists of ids")
         ids = [self._prompt_ids(prompt, special=special) for prompt in prompts]
-        form = form_fields(options.form)
         with self.batch(n_ctx, kv_type=kv_type) as batch:
-            generations = [
-                batch.generate(
-                    one, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, **form
-                )
-                for one in ids
-            ]
+            generations = [batch.generate(one, **options.keywords()) for one in ids]
             return [generation._whole_text() for generation in generations]
 
     def grammar(
@@ -302,11 +296,7 @@ class Model(CoreModel):
         options = call_options(max_tokens, stop, sampling, fields, also=("question", "system"))
         text("question", question)
         with self.chat(system) as chat:
-            answer = chat.send(
-                question, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling,
-                **form_fields(options.form),
-            )  # fmt: skip
-            return answer._whole_text()
+            return chat.send(question, **options.keywords())._whole_text()
 
     def score(self, text: str | Ids) -> list[float]:
         """Return the natural log-probability of every id after the first: n - 1 numbers for n ids.

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from ..core import abi
 from ..core.checks import flag
 from ..core.closing import Closing
-from ..core.errors import ArgumentError
+from ..core.errors import ArgumentError, counted
 from ..core.library import Handle, Library, check, open_handle
 from ..text.ids import Ids, id_list
+from .call_options import CallOptions
+from .core_model import CoreModel
 from .grammar import Rules
 from .sampling import FIELDS, Sampling
 
@@ -41,10 +43,12 @@ class Sampler(Closing):
 
     def __init__(
         self, library: Library, model: Handle, sampling: Sampling, tokenize: Callable[[str], list[int]],
-        rules: Rules | None = None,
+        rules: Rules | None = None, *, fast_forward: bool = True, close_within: int | None = None,
     ) -> None:  # fmt: skip
         self._library = library
         self._is_message: bool | None = None   # None: begin() was not called
+        self._flags = 0 if fast_forward else abi.USE_MASK_ONLY
+        self._limit = close_within             # ids within which the grammar closes an answer
         self.sampling = sampling
         self.rules = rules
         # A random one is below 2**53, up to where JavaScript's numbers are exact: clients read it as JSON.
@@ -55,6 +59,8 @@ class Sampler(Closing):
                 self._set_up(sampler, tokenize)
             if rules is not None:
                 self.handle.keep(rules.handle)
+            if self._limit is not None:
+                self.begin()   # an answer that can't be so short is an error before anything is evaluated
         except BaseException:
             self.handle.close()
             raise
@@ -103,8 +109,21 @@ class Sampler(Closing):
         """
         flag("is_message", is_message)
         if self.rules is not None:
-            self._use(self.rules.handle, abi.USE_MESSAGE if is_message else 0)
+            self._use(self.rules.handle, self._flags | (abi.USE_MESSAGE if is_message else 0))
             self._is_message = is_message
+            if self._limit is not None:
+                self._close_within(self._limit)
+
+    def _close_within(self, limit: int) -> None:
+        with self.handle as sampler:
+            needs = check(
+                self._library, self._library.call("gemel_sampler_close_within", sampler, limit), "close_at_max_tokens"
+            )
+        if needs > limit:
+            raise ArgumentError(
+                f"close_at_max_tokens: the shortest answer takes {counted(needs, 'token')}, but max_tokens and the "
+                f"context leave {limit}: allow more, or leave it out"
+            )
 
     def _use(self, grammar: Handle | None, flags: int = 0) -> None:
         with self.handle as sampler:   # while it is used, the grammar stays
@@ -123,3 +142,11 @@ class Sampler(Closing):
     def close(self) -> None:
         """Free it. Its grammar is released when no call uses the sampler."""
         self.handle.close()
+
+
+def sampler_of(model: CoreModel, options: CallOptions, rules: Rules | None, limit: int) -> Sampler:
+    """Return the sampler of one answer of up to `limit` ids."""
+    return Sampler(
+        model._library, model._handle, options.sampling, model.tokenize, rules,
+        fast_forward=options.fast_forward, close_within=limit if options.closes else None,
+    )  # fmt: skip

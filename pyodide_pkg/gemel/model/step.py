@@ -29,11 +29,13 @@ class Drawn(NamedTuple):
         id: drawn; None: nothing was drawn, or see error
         text: whole characters that are ready, UTF-8
         error: why the session is unchanged; a sampler's: its ids were evaluated; None: all went well
+        is_ready: the id was evaluated ahead, because a grammar forces it: a step with it needs no pass
     """
 
     id: int | None
     text: bytes
     error: GemelError | None
+    is_ready: bool = False
 
 
 def step(
@@ -167,10 +169,10 @@ class Pass:
             ]
         if not self._draws:
             return [Drawn(None, b"", error) for error in errors]
-        texts = range(12 * n, 12 * n + PIECE * n, PIECE)
+        texts, codes = range(12 * n, 12 * n + PIECE * n, PIECE), drawn[2 * n :]
         return [
-            Drawn(id if id >= 0 else None, made[at : at + size], error)
-            for id, size, at, error in zip(drawn[:n], drawn[n : 2 * n], texts, errors, strict=True)
+            Drawn(id if id >= 0 else None, made[at : at + size], error, code > 0)
+            for id, size, at, error, code in zip(drawn[:n], drawn[n : 2 * n], texts, errors, codes, strict=True)
         ]
 
 

@@ -144,6 +144,8 @@ class GenerateRequest:
     param: str                  # the request's parameter that has the prompts
     form: Mapping[str, Any] = field(default_factory=dict)   # what answers may be: a keyword of Batch.generate
     form_param: str = ""        # the request's parameter that says so
+    closes: bool = False        # the answer is whole within its limit
+    fast_forward: bool = True   # evaluate ahead what the form forces
     is_answer: bool = False     # the answer is a message, not the rest of a text
     priority: int = 0           # lower ones begin first
     key: str = ""               # whose request it is
@@ -220,6 +222,7 @@ class AnswerText:
         self._generation = batch.generate(
             ids, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling, is_answer=request.is_answer,
             key=request.key, priority=request.priority, cache_salt=request.cache_salt,
+            close_at_max_tokens=request.closes, fast_forward=request.fast_forward,
             on_drawn=None if self._n_top is None else self._log, **request.form,
         )  # fmt: skip
 

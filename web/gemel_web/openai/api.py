@@ -198,8 +198,11 @@ def _generate_request(
     is_answer: bool, n: int | None = None,
 ) -> GenerateRequest:  # fmt: skip
     form, form_param = form_of(body)
+    if body.close_at_max_tokens and not form:
+        raise invalid("close_at_max_tokens", "there is nothing to close: send response_format, json_schema or grammar")
     return GenerateRequest(
-        form=form, form_param=form_param,
+        form=form, form_param=form_param, closes=bool(body.close_at_max_tokens),
+        fast_forward=body.fast_forward is not False,
         n=n or body.n or 1, max_tokens=max_tokens, stops=_stops(body), sampling=sampling_of(body),
         n_top=n_top, echo=echo, is_answer=is_answer, param=param, priority=body.priority or 0,
         key=_key(request), cache_salt=body.cache_salt or "",

@@ -93,6 +93,8 @@ class Sampled(WithoutEffect, forbid_unknown_fields=True, kw_only=True, rename=RE
     response_format: Any = None
     grammar: str | None = None
     json_schema: Any = None
+    close_at_max_tokens: bool | None = None
+    fast_forward: bool | None = None
     # accepted, without effect on the answer
     metadata: Any = None
     store: Any = None

@@ -100,6 +100,10 @@ export interface Form {
     choices?: string[] | null;
     /** The answer is the compact JSON of a value that is valid. */
     json_schema?: object | boolean | string | null;
+    /** Near max_tokens, allow only what leaves enough tokens to end the value. */
+    close_at_max_tokens?: boolean | null;
+    /** false: a pass for each token, also where the form forces text. The answer is the same. */
+    fast_forward?: boolean | null;
 }
 
 /** Options of Model.generate. */

@@ -28,7 +28,6 @@ from ..core_model import OF_PROMPT_IDS, CoreModel
 from ..core_session import check_room
 from ..embed import Pooling, check_pooling, text_ids
 from ..generation import Generation, check_limit, n_ctx_for
-from ..grammar import form_fields
 from ..kv import KvType
 from ..memory import default_cache
 from ..pace import Pace
@@ -185,9 +184,8 @@ class Batch(Closing):
         )  # fmt: skip
         goes_on = continues(messages, Ending(continue_final_message, add_generation_prompt))
         return self.generate(
-            ids, max_tokens=options.max_tokens, stop=options.stops, sampling=options.sampling, n_ctx=n_ctx,
-            is_answer=not goes_on, key=key, priority=priority, cache_salt=cache_salt, on_drawn=on_drawn,
-            **form_fields(options.form),
+            ids, n_ctx=n_ctx, is_answer=not goes_on, key=key, priority=priority, cache_salt=cache_salt,
+            on_drawn=on_drawn, **options.keywords(),
         )  # fmt: skip
 
     def embed(
@@ -272,7 +270,14 @@ class Batch(Closing):
                 parts = self._parts()
             if parts:
                 self._evaluate(parts)
+                self._take_ready()
         return bool(self.n_running or self.n_waiting)
+
+    def _take_ready(self) -> None:
+        """Take the steps of answers whose ids were evaluated ahead: they need no pass, and the others wait for none."""
+        while ready := [(one, 1) for one in self._running if one.is_ready]:
+            self._evaluate(ready, are_ready=True)
+            self._n_same = 0
 
     @contextmanager
     def _stepped(self) -> Iterator[None]:
@@ -406,16 +411,17 @@ class Batch(Closing):
             return None
         return self._take_preloaded(request.prompt_ids, request.n_ctx, self.kv_type)
 
-    def _evaluate(self, parts: list[Part]) -> None:
+    def _evaluate(self, parts: list[Part], *, are_ready: bool = False) -> None:
         """Take the step. What it did to parts that can't be noted is unknown: they end with an error."""
         n_decoding = sum(request.decodes for request, _ in parts)
         left = deque(parts)
         start = time.perf_counter()
         try:
-            taken = self._pass_of(parts)
+            taken = self._new_pass(parts) if are_ready else self._pass_of(parts)
             outcomes = taken.run([request.todo[:n] for request, n in parts])
             seconds = time.perf_counter() - start
-            self._costs.note(n_decoding, sum(n for _, n in parts) - n_decoding, seconds)
+            if not are_ready:
+                self._costs.note(n_decoding, sum(n for _, n in parts) - n_decoding, seconds)
             lacking: list[Request] = []
             for i, ((request, n), drawn) in enumerate(zip(parts, outcomes, strict=True)):
                 if request.wants and drawn.error is None:
@@ -441,12 +447,16 @@ class Batch(Closing):
             self._n_same = self._n_same or min(-request.n_past % PAGE for request, _ in parts)
         else:
             self._n_same = 0
-            drawers = [request.sampler if n == len(request.todo) else None for request, n in parts]
-            logits = any(request.on_drawn is not None for request, _ in parts)
-            wants = [request.wants for request, _ in parts]
-            self._pass = Pass(self.model, sessions, drawers, [n for _, n in parts], logits=logits, wants=wants)
+            self._pass = self._new_pass(parts)
             self._answering = sessions if all(request.decodes for request, _ in parts) else []
         return self._pass
+
+    def _new_pass(self, parts: list[Part]) -> Pass:
+        sessions = [request.session for request, _ in parts if request.session is not None]
+        drawers = [request.sampler if n == len(request.todo) else None for request, n in parts]
+        logits = any(request.on_drawn is not None for request, _ in parts)
+        wants = [request.wants for request, _ in parts]
+        return Pass(self.model, sessions, drawers, [n for _, n in parts], logits=logits, wants=wants)
 
     def _note(self, request: Request, n: int, drawn: Drawn, seconds: float) -> bool:
         """Take what a step did for a request; return whether it did nothing, for want of memory."""

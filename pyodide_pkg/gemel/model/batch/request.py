@@ -12,7 +12,7 @@ from ..answer import Answer, StopReason
 from ..call_options import CallOptions
 from ..core_model import CoreModel
 from ..pace import Pace
-from ..sampler import Sampler
+from ..sampler import Sampler, sampler_of
 from ..session import Session
 from ..step import Drawn
 
@@ -39,6 +39,7 @@ class Request:
     decodes = False   # it needs one id evaluated, that of its answer
     wants = 0         # what its ids give, as in a Pass
     n_drawn = 0       # ids of its answer
+    is_ready = False  # the only id of `todo` was evaluated ahead: a step with it needs no pass
 
     def __init__(
         self, prompt_ids: Sequence[int], *, n_ctx: int, work: float, key: str, priority: int, kind: Hashable,
@@ -116,7 +117,7 @@ class AnswerRequest(Request):
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
         with model._grammars.use(options.form) as rules:
-            self.sampler = Sampler(model._library, model._handle, options.sampling, model.tokenize, rules)
+            self.sampler = sampler_of(model, options, rules, limit)
         try:
             self.sampler.accept(self.prompt_ids)
             self.sampler.begin(is_message=is_message)
@@ -156,11 +157,13 @@ class AnswerRequest(Request):
         self._carry += self._flush(self.session)
         self.session.close()
         self.session = None
+        self.is_ready = False
         self.todo = self.all_ids
 
     def evaluated(self, n: int, drawn: Drawn, seconds: float) -> StopReason | None:
         """Note that the first n ids of todo were evaluated; return why the answer ends with the id drawn, or None."""
         decoded = self.decodes
+        self.is_ready = drawn.is_ready
         self.todo = self.todo[n:]
         self.n_evaluated += n
         if not self.answer.ids:

@@ -1,0 +1,133 @@
+// The rest of an answer: for a stack, the sum over its states of the ids to the ends of their rules; for a set of
+// stacks, the smallest sum.
+#include "closing.h"
+#include "../text/array.h"
+
+int closing_open(closing *c, const mask *k) {
+    *c = (closing){0};
+    int code = shortest_open(&c->to_end, k->m.r, k->t);
+    c->of_set = array_new(SETS_MAX, sizeof *c->of_set), c->kept = array_new(k->n_words, sizeof *c->kept);
+    return code || !c->of_set || !c->kept ? GEMEL_E_MEMORY : GEMEL_OK;
+}
+
+void closing_close(closing *c) { shortest_close(&c->to_end), free(c->of_set), free(c->kept); }
+
+// Sets are numbered behind those under them.
+static uint32_t needs(closing *c, const matcher *m, uint32_t set) {
+    if (!c->n_sets || c->age != m->age) c->of_set[NO_SET] = NEVER, c->n_sets = 1, c->age = m->age;
+    for (uint32_t i = c->n_sets; i <= set; i++) {
+        const entry *at = stacks_at(&m->s, i);
+        uint32_t best = NEVER;
+        for (uint32_t k = 0, n = stacks_count(&m->s, i); k < n; k++) {
+            uint32_t own = at[k].state == STATE_ENDED ? 0 : c->to_end.n_ids[at[k].state];
+            if (at[k].state != STATE_ENDED) own = shortest_sum(own, c->of_set[at[k].under]);
+            if (own < best) best = own;
+        }
+        c->of_set[i] = best;
+    }
+    if (set >= c->n_sets) c->n_sets = set + 1;
+    return c->of_set[set];
+}
+
+uint32_t closing_needs(closing *c, const mask *k) { return needs(c, &k->m, k->m.now); }
+
+// ---- Which ids are kept --------------------------------------------------------------------------------------------
+
+typedef struct keeping {
+    closing *c;
+    mask *k;
+    uint32_t left, worst;
+} keeping;
+
+static void keep(keeping *p, int32_t id, uint32_t n_ids) {
+    if (!mask_allows(p->k, id)) return;
+    if (n_ids > p->worst) p->worst = n_ids;
+    if (n_ids <= p->left) p->c->kept[id >> 5] |= 1u << (id & 31);
+}
+
+// Texts under a node, at which the set is what is left; dropping: of ids that drop the first space, or that don't.
+static void keep_texts(keeping *p, uint32_t top, uint32_t set, int dropping) {
+    mask *k = p->k;
+    matcher *m = &k->m;
+    const tree_node *nodes = k->t->nodes;
+    k->path[nodes[top].depth] = set;
+    for (uint32_t i = top + 1, end = nodes[top].skip; i < end && !matcher_is_stuck(m);) {
+        const tree_node *n = &nodes[i];
+        uint32_t next = matcher_step(m, k->path[n->depth - 1], m->r->class_of[n->byte]);
+        if (!next) {
+            i = n->skip;
+            continue;
+        }
+        for (int32_t id = n->id; id >= 0; id = k->t->same[id])
+            if (dropping < 0 || tokenizer_drops_space(k->tok, id) == dropping) keep(p, id, needs(p->c, m, next));
+        if (n->skip > i + 1) k->path[n->depth] = next;
+        i++;
+    }
+}
+
+static void keep_all_texts(keeping *p, uint32_t root) {
+    mask *k = p->k;
+    const tree_node *nodes = k->t->nodes;
+    if (!k->drops_space || k->is_begun) {
+        keep_texts(p, root, k->m.now, -1);
+        return;
+    }
+    uint32_t space = root + 1;
+    while (space < nodes[root].skip && nodes[space].byte != ' ') space = nodes[space].skip;
+    keep_texts(p, root, k->m.now, 0);
+    if (space == nodes[root].skip) return;
+    for (int32_t id = nodes[space].id; id >= 0; id = k->t->same[id])
+        if (tokenizer_drops_space(k->tok, id)) keep(p, id, needs(p->c, &k->m, k->m.now));
+    keep_texts(p, space, k->m.now, 1);
+}
+
+// Whether an edge that reads ids as such names this one, as the id or as the exception.
+static int is_named(const matcher *m, int32_t id) {
+    for (uint32_t i = 0, n = stacks_count(&m->s, m->now); i < n; i++) {
+        const state *s = &m->r->states[stacks_at(&m->s, m->now)[i].state];
+        for (uint32_t k = s[0].ids; k < s[1].ids; k++)
+            if (m->r->ids[k].id == id) return 1;
+    }
+    return 0;
+}
+
+// Ids as such, and those that end a generation. All that no edge names lead to the same set.
+static void keep_ids(keeping *p) {
+    mask *k = p->k;
+    matcher *m = &k->m;
+    int n_vocab = tokenizer_n_vocab(k->tok), may_end = matcher_may_end(m, m->now), is_known = 0;
+    uint32_t others = NO_SET;
+    for (int32_t id = 0; id < n_vocab && (m->r->has_ids || may_end) && !matcher_is_stuck(m); id++) {
+        if (!mask_allows(k, id)) continue;
+        int is_end = tokenizer_is_eog(k->tok, id);
+        if (is_end && may_end) keep(p, id, 0);
+        if (!m->r->has_ids) continue;
+        int is_other = !is_end && !is_named(m, id);
+        uint32_t next = is_other && is_known ? others : matcher_step_id(m, m->now, id, is_end);
+        if (is_other) others = next, is_known = 1;
+        if (next) keep(p, id, needs(p->c, m, next));
+    }
+}
+
+static closing_worst *worst_of(closing *c, const matcher *m) {
+    return &c->worst[(m->now * 0x9E3779B1u) % CLOSING_WORST];
+}
+
+int closing_limit(closing *c, mask *k, uint32_t left) {
+    closing_worst *known = worst_of(c, &k->m);
+    if (known->set == k->m.now && known->age == k->m.age && known->n_ids <= left) return GEMEL_OK;
+    keeping p = {.c = c, .k = k, .left = left};
+    for (int pass = 0; pass < 2; pass++) {
+        memset(c->kept, 0, k->n_words * sizeof *c->kept);
+        p.worst = 0;
+        for (int part = 0; part < TREE_PARTS; part++) keep_all_texts(&p, k->t->root[part]);
+        keep_ids(&p);
+        if (!matcher_is_stuck(&k->m)) break;
+        matcher_tidy(&k->m, 1);
+    }
+    if (matcher_is_stuck(&k->m)) return GEMEL_E_GRAMMAR;
+    *worst_of(c, &k->m) = (closing_worst){k->m.now, k->m.age, p.worst};
+    uint32_t any = 0;
+    for (size_t i = 0; i < k->n_words; i++) any |= k->bits[i] &= c->kept[i];
+    return any ? GEMEL_OK : GEMEL_E_GRAMMAR;
+}

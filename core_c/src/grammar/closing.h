@@ -1,0 +1,27 @@
+// An answer that is closed within a limit: of the ids that a mask allows, those after which enough ids are left to end
+// it. It never leaves the state without an id: the next one of the shortest text is always allowed.
+#pragma once
+#include "mask.h"
+#include "shortest.h"
+
+enum { CLOSING_WORST = 256 };
+
+typedef struct closing_worst {   // the most ids that the rest takes after any id that a set allows
+    uint32_t set, age, n_ids;
+} closing_worst;
+
+typedef struct closing {
+    shortest to_end;
+    uint32_t *of_set;   // [SETS_MAX] ids that the rest of an answer takes, of the first n_sets sets
+    uint32_t n_sets, age;
+    uint32_t *kept;   // [n_words] scratch: ids that stay allowed
+    closing_worst worst[CLOSING_WORST];
+} closing;
+
+int closing_open(closing *c, const mask *k);   // GEMEL_E_MEMORY: close it, too
+void closing_close(closing *c);
+// Ids that the rest of the answer takes, at most; NEVER: the vocabulary can't write it.
+uint32_t closing_needs(closing *c, const mask *k);
+// Of the ids in k->bits, keep those after which the rest takes `left` at most. 0, or GEMEL_E_GRAMMAR: none is kept, or
+// it takes more memory or time than there is.
+int closing_limit(closing *c, mask *k, uint32_t left);

@@ -1,0 +1,188 @@
+// An answer is closed within a limit, and text that a grammar forces is proposed.
+#include "sampler_checks.h"
+#include <math.h>   // INFINITY, a macro
+#include "../../core_c/src/grammar/forced.h"
+#include "../../core_c/src/grammar/grammar.h"
+
+enum { N = 300, END = 11 };   // END: what ends a generation, where a file says nothing
+
+static const text_tree *words(void) {
+    static text_tree *t;
+    errors e = {err, sizeof err};
+    if (!t) CHECK_EQ_INT(text_tree_open(&t, vocabulary(N), &e), GEMEL_OK);
+    return t;
+}
+
+// Ids are the texts of their numbers.
+static gemel_grammar *compiled(const char *text) {
+    gemel_grammar *g = NULL;
+    errors e = {err, sizeof err};
+    CHECK_EQ_INT(grammar_open(&g, vocabulary(N), words(), GEMEL_GRAMMAR_GBNF, text, strlen(text), &e), GEMEL_OK);
+    return g;
+}
+
+static gemel_sampler *drawing(const gemel_grammar *g, int seed) {
+    gemel_sampler *s = plain_sampler(N);
+    set(s, GEMEL_SAMPLER_SEED, seed);
+    CHECK_EQ_INT(gemel_sampler_use(s, g, 0), GEMEL_OK);
+    return s;
+}
+
+static int draw(gemel_sampler *s, uint64_t *seed) {
+    static float row[N];
+    for (int i = 0; i < N; i++) row[i] = (float)(check_random(seed) >> 40) * 0x1p-24f * 8 - 4;
+    int id = gemel_sampler_sample(s, row);
+    if (id >= 0) CHECK_EQ_INT(gemel_sampler_accept(s, id), GEMEL_OK);
+    return id;
+}
+
+typedef struct counted {
+    const char *grammar;
+    int n_ids;   // of the shortest answer
+} counted;
+
+static const counted cases[] = {
+    {"root ::= \"7\"", 1},
+    {"root ::= \"\"", 0},
+    {"root ::= \"12\" [0-9]{5,9}", 5},   // 120 0 0 0 0
+    {"root ::= \"2992991\"", 3},
+    {"root ::= \"299\" | \"1\" \"2\" \"3\" | [5-9]", 1},
+    {"root ::= \"11\"", 2},                                                   // the id of that text ends a generation
+    {"root ::= a{3} \"1\"\na ::= \"9\" b | b b\nb ::= \"5\" | \"6\" a", 7},   // ids span no calls
+    {"root ::= \"0\"? a\na ::= \"1\" a \"2\" | \"3\"", 1},
+    {"root ::= <[250]> \"1\" !<[7]>", 3},
+    {"root ::= ([0-4]{20} | \"5\"{30})", 15},
+    {"root ::= (\"1\" | \"22\")* \"0\"", 1},
+};
+
+static void the_shortest_answer_is_counted(void) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        gemel_grammar *g = compiled(cases[i].grammar);
+        gemel_sampler *s = drawing(g, 1);
+        int n = cases[i].n_ids;
+        CHECK_EQ_INT(gemel_sampler_close_within(s, 1000), n);
+        CHECK_EQ_INT(gemel_sampler_close_within(s, n ? n : 1), n);
+        gemel_sampler_close(s), gemel_grammar_close(g);
+    }
+}
+
+// With any limit from the shortest answer on, every draw succeeds, and the answer is whole within it.
+static void answers_end_within_the_limit(void) {
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        gemel_grammar *g = compiled(cases[i].grammar);
+        for (int seed = 0; seed < 40; seed++) {
+            int limit = cases[i].n_ids + seed % 8, ends = 0, id = 0;
+            uint64_t random = (uint64_t)seed + 1;
+            gemel_sampler *s = drawing(g, seed);
+            if (!limit) limit = 1;
+            CHECK_EQ_INT(gemel_sampler_close_within(s, limit), cases[i].n_ids);
+            for (int n = 0; n < limit && ends < 2 && id != END; n++) {
+                id = draw(s, &random);
+                CHECK(id >= 0);
+                ends = gemel_sampler_ends(s);
+            }
+            CHECK_EQ_INT(ends, 2);
+            gemel_sampler_close(s);
+        }
+        gemel_grammar_close(g);
+    }
+}
+
+static void deep_answers_are_closed(void) {
+    gemel_grammar *g = compiled("root ::= \"1\" root root \"2\" | \"3\" root | \"4\"");
+    for (int limit = 1; limit < 300; limit += 23) {
+        gemel_sampler *s = drawing(g, limit);
+        uint64_t random = (uint64_t)limit;
+        for (int32_t id = 0; id < 100; id++) gemel_sampler_bias(s, id, id == 1 ? 9 : 0);   // it would never end
+        CHECK_EQ_INT(gemel_sampler_close_within(s, limit), 1);
+        for (int n = 0; n < limit && gemel_sampler_ends(s) < 2; n++) CHECK(draw(s, &random) >= 0);
+        CHECK_EQ_INT(gemel_sampler_ends(s), 2);
+        gemel_sampler_close(s);
+    }
+    gemel_grammar_close(g);
+}
+
+static void a_limit_that_is_too_short_changes_nothing(void) {
+    gemel_grammar *g = compiled("root ::= [0-9]{9}"), *bad = compiled("root ::= \"1\" | \"2x\"+");
+    gemel_grammar *worse = compiled("root ::= \"x\"");
+    static uint8_t allowed[N];
+    gemel_sampler *s = drawing(g, 1);
+    int n = gemel_sampler_allowed(s, allowed);
+    CHECK_EQ_INT(gemel_sampler_close_within(s, 8), 9);
+    CHECK_EQ_INT(gemel_sampler_allowed(s, allowed), n);
+    CHECK_EQ_INT(gemel_sampler_close_within(s, 0), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_sampler_close_within(NULL, 9), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_sampler_use(s, NULL, 0), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_close_within(s, 9), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_sampler_use(s, bad, 0), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_close_within(s, 9), 1);
+    CHECK_EQ_INT(gemel_sampler_allowed(s, allowed), 1);   // after a 2 the vocabulary lacks what must follow
+    CHECK(allowed[1]);
+    CHECK_EQ_INT(gemel_sampler_use(s, worse, 0), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_close_within(s, 9), GEMEL_E_GRAMMAR);
+    gemel_sampler_close(s), gemel_grammar_close(g), gemel_grammar_close(bad), gemel_grammar_close(worse);
+}
+
+static void what_is_left_is_saved(void) {
+    gemel_grammar *g = compiled("root ::= (\"1\" [0-9]* \"2\")+");
+    gemel_sampler *s = drawing(g, 3), *other = drawing(g, 4), *free_one = drawing(g, 5);
+    uint64_t random = 5;
+    CHECK_EQ_INT(gemel_sampler_close_within(s, 12), 1);   // 12
+    CHECK_EQ_INT(gemel_sampler_close_within(other, 12), 1);
+    for (int i = 0; i < 7; i++) CHECK(draw(s, &random) >= 0);
+    size_t size = gemel_sampler_save_size(s);
+    CHECK_EQ_INT(gemel_sampler_save(s, bytes_of, ROOM), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_restore(other, bytes_of, size, err, sizeof err), GEMEL_OK);
+    for (int i = 0; i < 5; i++) {
+        uint64_t a = random, b = random;
+        CHECK_EQ_INT(draw(s, &a), draw(other, &b));
+        random = a;
+    }
+    CHECK_EQ_INT(gemel_sampler_ends(other), 2);
+    CHECK_EQ_INT(gemel_sampler_restore(free_one, bytes_of, size, err, sizeof err), GEMEL_E_STATE);
+    CHECK_EQ_STR(err, "the saved sampler closes its answer within a limit, but this one doesn't: set the same");
+    CHECK_EQ_INT(gemel_sampler_reset(other), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_ends(other), 0);
+    gemel_sampler_close(s), gemel_sampler_close(other), gemel_sampler_close(free_one), gemel_grammar_close(g);
+}
+
+// ---- Forced text ---------------------------------------------------------------------------------------------------
+
+static int forced(const char *grammar, const char *before, int flags, int max, int32_t *ids) {
+    gemel_grammar *g = compiled(grammar);
+    gemel_sampler *s = plain_sampler(N);
+    CHECK_EQ_INT(gemel_sampler_use(s, g, flags), GEMEL_OK);
+    accept_all(s, before);
+    int n = sampler_forced(s, ids, max);
+    gemel_sampler_close(s), gemel_grammar_close(g);
+    return n;
+}
+
+static void forced_text_becomes_the_longest_ids(void) {
+    int32_t ids[8];
+    CHECK_EQ_INT(forced("root ::= \"2981234\" [0-9]", "", 0, 8, ids), 3);
+    CHECK(ids[0] == 298 && ids[1] == 123 && ids[2] == 4);
+    CHECK_EQ_INT(forced("root ::= \"2981234\" [0-9]", "", 0, 2, ids), 2);
+    CHECK_EQ_INT(forced("root ::= \"2981234\" [0-9]", "", GEMEL_USE_MASK_ONLY, 8, ids), 0);
+    CHECK_EQ_INT(forced("root ::= [12] \"98\"", "", 0, 8, ids), 0);
+    CHECK_EQ_INT(forced("root ::= [12] \"98\"", "1", 0, 8, ids), 1);
+    CHECK_EQ_INT(ids[0], 98);
+    CHECK_EQ_INT(forced("root ::= \"1\" \"2\"?", "1", 0, 8, ids), 0);   // it may end
+    CHECK_EQ_INT(forced("root ::= \"1\" <[9]>", "1", 0, 8, ids), 0);    // an id is no text
+    CHECK_EQ_INT(forced("root ::= \"23\" | \"24\"", "", 0, 8, ids), 1);
+    CHECK_EQ_INT(ids[0], 2);
+    CHECK_EQ_INT(forced("root ::= \"23x\"", "", 0, 8, ids), 1);              // the vocabulary lacks the rest
+    CHECK_EQ_INT(forced("root ::= \"5\" root | \"5\"", "", 0, 8, ids), 1);   // after it, it may end
+    gemel_sampler *s = plain_sampler(N);
+    CHECK_EQ_INT(sampler_forced(s, ids, 8), 0);
+    gemel_sampler_close(s);
+}
+
+int main(int argc, char **argv) {
+    static const check table[] = {
+        CHECK_ENTRY(the_shortest_answer_is_counted), CHECK_ENTRY(answers_end_within_the_limit),
+        CHECK_ENTRY(deep_answers_are_closed),        CHECK_ENTRY(a_limit_that_is_too_short_changes_nothing),
+        CHECK_ENTRY(what_is_left_is_saved),          CHECK_ENTRY(forced_text_becomes_the_longest_ids),
+    };
+    return check_main(table, COUNT(table), argc, argv);
+}
