@@ -31,7 +31,7 @@ MODEL_NAMES = tuple(f"tiny{number}.gguf" for number in range(len(MODELS)))
 def stage(compiler: str) -> Path:
     """Return the folder that becomes a script's working directory: the package, the scripts and the models."""
     out = pyodide_files.stage(compiler)
-    for script in ("formats.py", "library.py", "logits.py"):
+    for script in ("formats.py", "library.py", "logits.py", "masks.py"):
         shutil.copyfile(HERE / script, out / script)
     for number, fields in enumerate(MODELS):
         tiny.tiny_llama(out / MODEL_NAMES[number], seed=number, n_layer=2, **fields)
@@ -74,6 +74,14 @@ def test_logits_are_natives_to_the_bit(
     wanted = native_logits(tmp_path_factory.getbasetemp())
     assert len(wanted) > 8 * 4 * 300 * len(MODELS)  # eight rows per model, of 300 ids or more
     assert in_pyodide(compiler, flavour, "logits.py", "OUT", *MODEL_NAMES, GEMEL_ISA=row) == wanted
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_ten_thousand_masks_of_grammars_are_natives(compiler: str, tmp_path: Path) -> None:
+    tiny.tiny_llama(tmp_path / MODEL_NAMES[0], seed=0, n_layer=2, **MODELS[0])
+    wanted = building.natively(tmp_path, HERE / "masks.py", "OUT", MODEL_NAMES[0])
+    assert wanted.startswith(b"10000 ")
+    assert in_pyodide(compiler, "simd128", "masks.py", "OUT", MODEL_NAMES[0]) == wanted
 
 
 def test_the_package_loads_the_best_module_the_engine_takes() -> None:
