@@ -118,11 +118,21 @@ WORD void add_dots(const panel_kind *k, const shape S, dots *i, vu c[8][VECTORS_
     }
 }
 
+// Scales of vector g of the view's sub-block s.
+WORD void scales_of(const panel_kind *k, const block_view *v, int g, int s, vf *d, vf *m) {
+    size_t o = (size_t)((v->g0 + g) / V) * v->panel_size;
+    block_scales(k, v->p + o, v->h + o, (v->g0 + g) % V * W, s, d, m);
+}
+// One token uses scales once. Made at that moment, they take no registers from the integer sums.
+WORD int are_scales_late(const shape S) { return !S.many && S.T == 1; }
+
 // The float part of sub-block s for the token at activation entry `at`.
-WORD void add_floats(const panel_kind *k, const shape S, const acts *a, size_t at, const dots *i, const vf *d,
-                     const vf *m, int s, int32_t zero, vf *f) {
+WORD void add_floats(const panel_kind *k, const shape S, const block_view *v, size_t at, const dots *i, vf *d, vf *m,
+                     int s, int32_t zero, vf *f) {
+    const acts *a = v->a;
     float sx = k->sub == 32 ? a->s[at] : a->s2[2 * at + (size_t)s];
     TIMES (g, S.G) {
+        if (are_scales_late(S)) scales_of(k, v, g, s, &d[g], &m[g]);
         vi isum = k->dot == DOT4 ? va4_sum(i->i4[g]) : i->i8[g];
         if (S.C == 2) isum = vi_add(isum, i->second[g]);
         else if (k->zero || k->dot >= DOT8) isum = vi_sub(isum, vi_set1(zero));
@@ -160,7 +170,10 @@ WORD void add_token(const panel_kind *k, const shape S, const block_view *v, unp
     const act *x = (const act *)v->a->q + at * 32;
     if (narrow) add_narrow(k, S, &i, u->c, x, from, to);
     else add_dots(k, S, &i, u->c, x, from, to, zero);
-    if (part == parts - 1) add_floats(k, S, v->a, at, &i, u->d, u->m, s, zero, f + t * S.G);
+    TIMES (g, S.G)
+        if (k->dot == DOT4) MADE_HERE(i.i4[g]);
+        else MADE_HERE(i.i8[g]);
+    if (part == parts - 1) add_floats(k, S, v, at, &i, u->d, u->m, s, zero, f + t * S.G);
     else
         TIMES (g, S.G) {
             if (k->dot == DOT4 || (narrow && to % narrow)) kept->i4[t * S.G + g] = i.i4[g];
@@ -172,10 +185,8 @@ WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v,
     const int parts = S.H * k->sub / 32 > 0 ? S.H * k->sub / 32 : 1;
     unpacked u;
     kept_dots kept;
-    TIMES (g, S.G) {
-        size_t o = (size_t)((v->g0 + g) / V) * v->panel_size;
-        block_scales(k, v->p + o, v->h + o, (v->g0 + g) % V * W, s, &u.d[g], &u.m[g]);
-    }
+    TIMES (g, S.G)
+        if (!are_scales_late(S)) scales_of(k, v, g, s, &u.d[g], &u.m[g]);
     TIMES (part, parts) {
         const int j0 = part_start(k, s, part, parts), j1 = part_start(k, s, part + 1, parts);
         RANGE (j, j0, j1)

@@ -20,6 +20,14 @@
 
 #define LANES 16
 #define WORD static inline __attribute__((always_inline, unused))
+// A vector is made before what follows. Engines of WebAssembly take instructions in their order, and clang's order has
+// more vectors at a time than a CPU has registers: those on the stack cost a sixth of decoding, and more where the stack
+// is not aligned.
+#if defined __wasm__
+#define MADE_HERE(v) __asm__ volatile("" : "+r"(v)::"memory")
+#else
+#define MADE_HERE(v) (void)0
+#endif
 #define KERNEL static __attribute__((noinline))
 #if defined GEMEL_NO_UNROLL   // sanitized builds, in which bounds are not constants
 #define UNROLL
