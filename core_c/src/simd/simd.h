@@ -20,9 +20,9 @@
 
 #define LANES 16
 #define WORD static inline __attribute__((always_inline, unused))
-// A vector is made before what follows. Engines of WebAssembly keep the order of instructions, and clang's order has more
-// vectors at a time than a CPU has registers. The others are on the stack, which costs a sixth of decoding, and more
-// where the stack is not aligned.
+// A vector is made before what follows. Engines of WebAssembly keep the order of instructions, and clang's order has
+// more vectors at a time than a CPU has registers. The others are on the stack, which costs a sixth of decoding, and
+// more where the stack is not aligned.
 #if defined __wasm__
 #define MADE_HERE(v) __asm__ volatile("" : "+r"(v)::"memory")
 #else
