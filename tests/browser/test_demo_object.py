@@ -29,6 +29,10 @@ SCHEMA = {
         "type": "array", "items": {"const": "x"}, "minItems": 2, "maxItems": 2}},
     "required": ["on", "size", "more"], "additionalProperties": False,
 }  # fmt: skip
+HELD = """
+const held = new Promise((resolve) => (window.release = resolve)), now = window.fetch;
+window.fetch = async (what, ...more) => (await (what === "config.json" && held), now(what, ...more));
+"""
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +97,26 @@ def test_what_is_wrong_with_a_schema_is_said(visit: Open) -> None:
     one = visit()
     assert fill(one, "{").startswith("The schema is not JSON: ")
     assert "#/properties/a/pattern: " in fill(one, {"properties": {"a": {"pattern": "(?=x)"}}})
+    assert fill(one, "null") == "The schema must be an object, true or false, not null."
     assert fill(one, {"const": 1}).startswith("A valid object: ")
+
+
+def test_clicks_while_the_page_loads_start_one_answer(visit: Open) -> None:
+    one = visit()
+    one.choose("Native server")   # and so after the page is loaded again
+    page = one.page
+    page.add_init_script(HELD)
+    page.goto(one.url)
+    page.locator("#object-fields dt").first.wait_for(state="attached")
+    page.locator("#open-object").click()
+    page.get_by_label("JSON schema").fill(json.dumps(SCHEMA))
+    for _ in range(3):
+        page.get_by_role("button", name="Fill", exact=True).click()
+    assert page.locator("html[data-ready]").count() == 0
+    page.evaluate("release()")
+    page.locator("#object-status", has_text="A valid object: ").wait_for(timeout=demo.ANSWER_MS)
+    assert sum("/v1/chat/completions" in url for url in one.requests) == 1
+    assert page.locator("#fill").is_enabled()
 
 
 def test_an_object_can_be_stopped(visit: Open) -> None:

@@ -51,12 +51,13 @@ export class ObjectPanel {
         this.#preview();
     }
 
-    /** Show the empty fields of the schema, or what is wrong with its JSON. */
+    /** Show the empty fields of the schema and return it, or say what is wrong with it and return null. */
     #preview() {
         try {
             const schema = JSON.parse(this.#schema.value);
             this.#draw(undefined, schema);
-            this.#say("");
+            // As an option, null would ask for no schema at all.
+            this.#say(schema === null ? "The schema must be an object, true or false, not null." : "", schema === null);
             return schema;
         } catch (error) {
             this.#say(`The schema is not JSON: ${error.message}`, true);
@@ -69,6 +70,7 @@ export class ObjectPanel {
         if (schema === null || this.#abort !== null) return;
         const { hosts, settings, configured, isBusy } = this.#page;
         await configured;
+        if (this.#abort !== null) return; // another click came first
         if (isBusy()) {
             this.#say("Another answer is running: wait for its end, or stop it.", true);
             return;
