@@ -96,6 +96,28 @@ def test_answers_keep_a_schema_and_have_natives_text(threaded: ApiPage, native: 
     assert "#/pattern" in error[1]
 
 
+def test_what_a_schema_could_not_enforce_is_checked(threaded: ApiPage, native: gemel.Model) -> None:
+    schema = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+    twice, once, long = {**schema, "const": ["a", "a"]}, {**schema, "const": ["a", "b"]}, {**schema, "minItems": 500}
+    found = threaded.js(
+        "const both = async (json_schema, max_tokens) => {"
+        "    const options = {json_schema, strict: false, max_tokens, temperature: 0};"
+        "    const two = [gemel.generate('Words:', options), gemel.chat(v.messages, options)];"
+        "    return Promise.all(two.map(({ result }) => result)); };"
+        "const stopped = gemel.generate('Words:', {json_schema: v.long, strict: false});"
+        "await stopped.next(); stopped.stop();"
+        "const ended = [...await both(v.twice, 60), ...await both(v.once, 60), ...await both(v.twice, 2)];"
+        "return [...ended, await stopped.result]",
+        twice=twice, once=once, long=long, messages=MESSAGES,
+    )  # fmt: skip
+    wanted = native.generate("Words:", json_schema=twice, strict=False, max_tokens=60)
+    with pytest.raises(gemel.AnswerError) as error:
+        _ = (wanted.read(), wanted.parsed)
+    assert [one["text"] for one in found[:4]] == ['["a","a"]'] * 2 + ['["a","b"]'] * 2
+    assert [one.get("invalid", "") for one in found] == [str(error.value)] * 2 + [""] * 5
+    assert [one["stop_reason"] for one in found[4:]] == ["length", "length", "cancelled"]
+
+
 @pytest.mark.parametrize(
     ("call", "name", "message"),
     [

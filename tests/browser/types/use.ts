@@ -18,6 +18,8 @@ const uncached: string | null = info.why_uncached;
 const one: Float32Array = await gemel.embed("a");
 const many: Float32Array[] = await gemel.embed(["a"], { pooling: "last" });
 const shown: string | null = await gemel.run("1 + 1", { onOutput: (text, stream) => console.log(stream, text) });
+const checked = gemel.generate("a", { json_schema: { uniqueItems: true }, strict: false });
+const invalid: string | undefined = (await checked.result).invalid;
 const answer: Response = await gemel.fetch("/v1/models", { signal: AbortSignal.timeout(1000) });
 const relay = connect(gemel, { serves: () => gemel.info !== null });
 const why: string | null = (await relay.ready).why ?? (await relay.offline).why;
@@ -30,4 +32,4 @@ gemel.generate("a", { max_token: 3 });
 // @ts-expect-error: info is read-only
 gemel.info = null;
 
-export { answer, many, one, result, seed, shown, threads, uncached, why };
+export { answer, invalid, many, one, result, seed, shown, threads, uncached, why };

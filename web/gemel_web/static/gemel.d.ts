@@ -100,6 +100,8 @@ export interface Form {
     choices?: string[] | null;
     /** The answer is the compact JSON of a value that is valid. */
     json_schema?: object | boolean | string | null;
+    /** false: allow a schema that can't be enforced as a whole; `invalid` of the result says what is wrong. */
+    strict?: boolean | null;
     /** Near max_tokens, allow only what leaves enough tokens to end the value. */
     close_at_max_tokens?: boolean | null;
     /** false: a pass for each token, also where the form forces text. The answer is the same. */
@@ -146,6 +148,8 @@ export interface Result {
     stop_reason: "stop" | "eos" | "length" | "cancelled";
     /** The same `seed` repeats this run. A BigInt from 2 ** 53. */
     seed: number | bigint;
+    /** With strict: false: why a whole answer is not valid by its schema. */
+    invalid?: string;
     usage: { prompt_tokens: number; completion_tokens: number; total_tokens: number };
     timings: Timings;
 }

@@ -384,7 +384,7 @@ class Tab:
     def generate(self, call: Call, prompt: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         """Start immediately, so that a stop finds the generation."""
         call.generation = self._batch(options.pop("kv_type", None)).generate(prompt, **options)
-        return self._stream(call, call.generation)
+        return self._stream(call, call.generation, is_checked=options.get("strict") is False)
 
     def chat(self, call: Call, messages: Any, options: dict[str, Any]) -> Coroutine[Any, Any, Any]:  # noqa: ANN401
         """As generate; what earlier answers evaluated of the messages is not evaluated again."""
@@ -398,14 +398,21 @@ class Tab:
         call.generation = batch.answer(
             calls.continued(messages, options), template_options=values, **opened, **options
         )
-        return self._stream(call, call.generation)
+        return self._stream(call, call.generation, is_checked=options.get("strict") is False)
 
-    async def _stream(self, call: Call, generation: gemel.Generation) -> dict[str, Any]:
+    async def _stream(self, call: Call, generation: gemel.Generation, *, is_checked: bool) -> dict[str, Any]:
+        """Send the pieces; return the result. is_checked: it says why a whole answer is not valid by its schema."""
         with generation, contextlib.suppress(gemel.CancelledError):   # the model was closed
             async for piece in generation:
                 call.text(piece)
         reason = generation.stop_reason
         n_prompt, n_new, timings = len(generation.prompt_ids), len(generation.ids), generation.timings
+        checked: dict[str, str] = {}
+        if is_checked and reason in ("stop", "eos"):
+            try:
+                _ = generation.parsed
+            except gemel.AnswerError as error:
+                checked["invalid"] = str(error)
         return {
             "text": generation.text,
             "stop_reason": "cancelled" if reason == "error" else reason,
@@ -414,6 +421,7 @@ class Tab:
             "timings": {
                 **asdict(timings), "prompt_tok_s": timings.prompt_tok_s, "decode_tok_s": timings.decode_tok_s,
             },
+            **checked,
         }  # fmt: skip
 
     async def embed(self, call: Call, texts: Any, options: dict[str, Any]) -> Any:  # noqa: ANN401
