@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gemel
 import pytest
 from conftest import tiny_bytes
+from gemel.schema import validator
 from gemel.schema.compiler import compile_schema
 from gemel.schema.validator import InvalidValueError, validate
 
@@ -269,3 +270,30 @@ def test_a_value_that_is_not_valid_is_an_error_with_both_paths() -> None:
     with pytest.raises(InvalidValueError, match=r"#/a~1b/1: it is not valid by 'maximum'") as raised:
         validate({"a/b": [1, 5]}, schema)
     assert (raised.value.path, raised.value.keyword) == ("#/a~1b/1", "#/properties/a~1b/items/maximum")
+
+
+def test_the_validator_makes_each_pattern_once_and_the_keys_of_an_enum(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+
+    def counted(make: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda one: (made.append(one), make(one))[1]   # type: ignore[func-returns-value]
+
+    for name in ("pattern", "same"):
+        monkeypatch.setattr(validator, name, counted(getattr(validator, name)))
+    validate([""] * 500, {"items": {"pattern": "^(|(a|b)*a(a|b){11})$"}})
+    assert len(made) == 1
+    made.clear()
+    validate([7] * 500, {"items": {"enum": list(range(1000))}})
+    assert len(made) == 1000 + 500
+
+
+@pytest.mark.parametrize(("value", "schema"), [
+    ([0] * 200_000, {"items": {"type": "integer"}}), ("a" * 2_000_000, {"pattern": "a"}),
+    ([0] * 1000, {"items": {"required": [f"a{i}" for i in range(2000)]}}),
+    ("", {"allOf": [{"pattern": f"^(|(a|b)*a(a|b){{{n}}})$"} for n in (11, 12, 13)]}),
+    (list(range(50_000)), {"allOf": [{"uniqueItems": True}] * 40}),
+    ([0] * 50_000, {"anyOf": [{"const": i} for i in range(40)]}),
+], ids=range(6))   # fmt: skip
+def test_a_value_that_takes_too_long_to_check_is_refused(value: Any, schema: Any) -> None:  # noqa: ANN401
+    with pytest.raises(gemel.SchemaError, match="#: it takes too many steps to check a value"):
+        validate(value, schema)

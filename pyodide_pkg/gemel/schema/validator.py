@@ -5,21 +5,21 @@ The grammar of a schema that can't be enforced as a whole allows more than valid
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from .automaton import TooLargeError
+from .automaton import Automaton, TooLargeError
 from .document import Document, as_decimal, document, escaped, same
 from .errors import refused
 from .formats import format_of
 from .pattern import PatternError, pattern
 from .places import Places, draft_of
 from .shape import Place
+from .work import OverBudgetError, limited, spend
 
 Setting = Any     # what a schema gives a keyword
 Seen = set[Any]   # members by name, or items by place, that some keyword has looked at
-STEPS_MAX = 1_000_000
 
 
 class InvalidValueError(ValueError):
@@ -39,13 +39,17 @@ def validate(value: object, schema: Mapping[str, Any] | bool | str) -> None:
     """Raise InvalidValueError unless the value is valid.
 
     value: what json.loads returns. schema: as compile_schema takes it. Formats are checked where a grammar enforces
-    them. SchemaError: the schema is invalid, or has a pattern that is not supported.
+    them. SchemaError: the schema is invalid, or has a pattern that is not supported, or checking takes
+    too many steps.
     """
-    read = document(schema)
-    try:
-        _Validator(Places(read, draft_of(read))).check_root(document(value, root="the value"))
-    except RecursionError:
-        raise refused("#", "the schema or the value is nested too deep to be checked") from None
+    with limited():
+        try:
+            read = document(schema)
+            _Validator(Places(read, draft_of(read))).check_root(document(value, root="the value"))
+        except RecursionError:
+            raise refused("#", "the schema or the value is nested too deep to be checked") from None
+        except OverBudgetError:
+            raise refused("#", "it takes too many steps to check a value") from None
 
 
 def is_kind(value: object, kind: str, draft: int) -> bool:
@@ -70,7 +74,9 @@ class _Validator:
         self.places, self.draft = places, places.draft
         self.scope: list[str] = []   # URIs of the schemas that are being checked, the outermost first
         self.open: set[tuple[str, str]] = set()
-        self.steps = 0
+        self._checks: dict[str, list[tuple[str, Check]]] = {}   # of each place, the keywords that it has
+        self._patterns: dict[str, Automaton] = {}               # by source
+        self._keys: dict[str, frozenset[Hashable]] = {}         # of the values of each place's enum or const, by path
 
     def check_root(self, value: Document) -> None:
         self.check(self.places.root, value, "#")
@@ -89,11 +95,9 @@ class _Validator:
         if not isinstance(schema, dict):
             return set()
         key = (place.path, at)
-        self.steps += 1
+        spend(15)
         if key in self.open:
             raise refused(place.path, "it refers to itself without a value in between")
-        if self.steps > STEPS_MAX:
-            raise refused(place.path, "it takes too many steps to check a value")
         self.open.add(key)
         self.scope.append(place.base)
         try:
@@ -109,13 +113,42 @@ class _Validator:
 
     def _keywords(self, place: Place, value: Document, at: str) -> Seen:
         seen: Seen = set()
-        for keyword, (since, until, check) in KEYWORDS.items():
-            if keyword in place.schema and since <= self.draft <= until:
-                found = check(self, place, place.schema[keyword], value, at, seen)
-                if found is not True:
-                    why = found or f"it is not valid by {keyword!r}"
-                    raise InvalidValueError(at, step_of(place.path, keyword), why)
+        checks = self._checks.get(place.path)
+        if checks is None:
+            checks = self._checks[place.path] = [
+                (keyword, check) for keyword, (since, until, check) in KEYWORDS.items()
+                if keyword in place.schema and since <= self.draft <= until
+            ]   # fmt: skip
+        for keyword, check in checks:
+            found = check(self, place, place.schema[keyword], value, at, seen)
+            if found is not True:
+                why = found or f"it is not valid by {keyword!r}"
+                raise InvalidValueError(at, step_of(place.path, keyword), why)
         return seen
+
+    def accepts(self, automaton: Automaton, text: str) -> bool:
+        """Return whether a text is in the set. Counted."""
+        spend(len(text) + 1)
+        return automaton.accepts(text)
+
+    def found_in(self, path: str, source: str, text: str) -> bool:
+        """Return whether a pattern, which is made once, is found in a text."""
+        found = self._patterns.get(source)
+        if found is None:
+            try:
+                found = self._patterns[source] = pattern(source)
+            except PatternError as error:
+                raise refused(path, str(error)) from None
+            except TooLargeError:
+                raise refused(path, "needs too many states: shorten it") from None
+        return self.accepts(found, text)
+
+    def is_among(self, path: str, values: list[Any], value: Document) -> bool:
+        """Return whether a value is one of those that the keyword at a path lists."""
+        keys = self._keys.get(path)
+        if keys is None:
+            keys = self._keys[path] = frozenset(map(key_of, values))
+        return key_of(value) in keys
 
     # ---- Several schemas for one value ------------------------------------------------------------------------------
 
@@ -209,15 +242,15 @@ class _Validator:
     def unique(self, _place: Place, wanted: object, value: Document, _at: str, _seen: Seen) -> bool:
         if wanted is not True or not isinstance(value, list):
             return True
-        keys = {same(one) for one in value}
+        keys = {key_of(one) for one in value}
         return len(keys) == len(value)
 
     # ---- Objects ----------------------------------------------------------------------------------------------------
 
     def properties(self, place: Place, named: dict[str, Any], value: Document, at: str, seen: Seen) -> bool:
-        for name in named:
-            if isinstance(value, dict) and name in value:
-                self.check(self.child(place, "properties", name), value[name], step_of(at, name))
+        for name, one in value.items() if isinstance(value, dict) else ():
+            if name in named:
+                self.check(self.child(place, "properties", name), one, step_of(at, name))
                 seen.add(name)
         return True
 
@@ -225,7 +258,7 @@ class _Validator:
         for source in named:
             path = step_of(f"{place.path}/patternProperties", source)
             for name, one in value.items() if isinstance(value, dict) else ():
-                if found_in(path, source, name):
+                if self.found_in(path, source, name):
                     self.check(self.child(place, "patternProperties", source), one, step_of(at, name))
                     seen.add(name)
         return True
@@ -233,10 +266,10 @@ class _Validator:
     def additional(self, place: Place, _: object, value: Document, at: str, seen: Seen) -> bool:
         if not isinstance(value, dict):
             return True
-        known = set(place.schema.get("properties", ()))
-        sources = place.schema.get("patternProperties", ())
+        known, sources = place.schema.get("properties", ()), place.schema.get("patternProperties", ())
+        path = f"{place.path}/patternProperties"
         for name, one in value.items():
-            if name not in known and not any(found_in(f"{place.path}/patternProperties", x, name) for x in sources):
+            if name not in known and not any(self.found_in(path, source, name) for source in sources):
                 self.check(self.child(place, "additionalProperties"), one, step_of(at, name))
                 seen.add(name)
         return True
@@ -254,6 +287,7 @@ class _Validator:
         return True
 
     def required(self, _place: Place, names: Setting, value: Document, _at: str, _seen: Seen) -> str | bool:
+        spend(len(names))
         missing = [name for name in names if isinstance(value, dict) and name not in value]
         return not missing or f"it has no member {missing[0]!r}"
 
@@ -261,10 +295,12 @@ class _Validator:
         for keyword in ("dependencies", "dependentSchemas", "dependentRequired"):
             if place.schema.get(keyword) is not named:
                 continue
+            spend(len(named))
             for name, one in named.items():
                 if not isinstance(value, dict) or name not in value:
                     continue
                 if isinstance(one, list):
+                    spend(len(one))
                     if any(other not in value for other in one):
                         return False
                 else:
@@ -272,14 +308,18 @@ class _Validator:
         return True
 
 
-def found_in(path: str, source: str, text: str) -> bool:
-    """Return whether a pattern is found in a text."""
-    try:
-        return pattern(source).accepts(text)
-    except PatternError as error:
-        raise refused(path, str(error)) from None
-    except TooLargeError:
-        raise refused(path, "needs too many states: shorten it") from None
+def key_of(value: Document) -> Hashable:
+    """Return same(value). Counted."""
+    spend(2 * _size(value))
+    return same(value)
+
+
+def _size(value: Document) -> int:
+    if isinstance(value, dict):
+        return 1 + sum(len(name) + _size(one) for name, one in value.items())
+    if isinstance(value, list):
+        return 1 + sum(map(_size, value))
+    return 1 + len(value) // 8 if isinstance(value, str) else 1
 
 
 Check = Callable[[_Validator, Place, Any, Document, str, Seen], str | bool]
@@ -297,12 +337,12 @@ def _kind(self: _Validator, _place: Place, kinds: Setting, value: Document, _at:
     return any(is_kind(value, kind, self.draft) for kind in wanted) or f"its type must be {' or '.join(wanted)}"
 
 
-def _enum(_: _Validator, _place: Place, values: Setting, value: Document, _at: str, _seen: Seen) -> bool:
-    return same(value) in {same(one) for one in values}
+def _enum(self: _Validator, place: Place, values: Setting, value: Document, _at: str, _seen: Seen) -> bool:
+    return self.is_among(f"{place.path}/enum", values, value)
 
 
-def _const(_: _Validator, _place: Place, wanted: Setting, value: Document, _at: str, _seen: Seen) -> bool:
-    return same(value) == same(wanted)
+def _const(self: _Validator, place: Place, wanted: Setting, value: Document, _at: str, _seen: Seen) -> bool:
+    return self.is_among(f"{place.path}/const", [wanted], value)
 
 
 def _least(self: _Validator, place: Place, limit: Setting, value: Document, _at: str, _seen: Seen) -> bool:
@@ -329,13 +369,13 @@ def is_multiple(value: int | Decimal, step: int | Decimal) -> bool:
     return bool(n % d == 0)
 
 
-def _pattern(_: _Validator, place: Place, source: Setting, value: Document, _at: str, _seen: Seen) -> bool:
-    return not isinstance(value, str) or found_in(f"{place.path}/pattern", source, value)
+def _pattern(self: _Validator, place: Place, source: Setting, value: Document, _at: str, _seen: Seen) -> bool:
+    return not isinstance(value, str) or self.found_in(f"{place.path}/pattern", source, value)
 
 
-def _format(_: _Validator, _place: Place, name: Setting, value: Document, _at: str, _seen: Seen) -> str | bool:
+def _format(self: _Validator, _place: Place, name: Setting, value: Document, _at: str, _seen: Seen) -> str | bool:
     found = format_of(name) if isinstance(name, str) and isinstance(value, str) else None
-    return found is None or found.accepts(str(value)) or f"it is not a valid {name}"
+    return found is None or self.accepts(found, str(value)) or f"it is not a valid {name}"
 
 
 ALL = 9999
