@@ -7,7 +7,7 @@ import enum
 import json
 from collections.abc import Callable
 from dataclasses import InitVar, dataclass, field
-from typing import Annotated, Any, Generic, Literal, NotRequired, Optional, TypedDict, TypeVar, Union
+from typing import Annotated, Any, Dict, Generic, List, Literal, NotRequired, Optional, Tuple, TypedDict, TypeVar, Union  # noqa: UP035
 
 import gemel
 import pydantic
@@ -136,6 +136,34 @@ def test_a_class_may_have_fields_of_itself() -> None:
 def test_a_number_that_is_too_large_for_a_float_is_refused() -> None:
     with pytest.raises(gemel.AnswerError, match="#/y: .* is too large for a float"):
         made(Point, {"x": 1, "y": 10**400})
+
+
+def test_bare_containers_of_typing_and_none_in_others_have_schemas() -> None:
+    @dataclass
+    class Kinds:
+        a: List  # type: ignore[type-arg]  # noqa: UP006
+        b: Tuple  # type: ignore[type-arg]  # noqa: UP006
+        c: Dict  # type: ignore[type-arg]  # noqa: UP006
+        d: Optional[List]  # type: ignore[type-arg]  # noqa: UP006, UP045
+        e: list[None]
+        f: dict[str, None]
+        g: tuple[int, None]
+        h: tuple[()]
+        i: Tuple[()]  # noqa: UP006
+
+    value = {
+        "a": [1], "b": [1, "x"], "c": {"k": 1}, "d": None, "e": [None], "f": {"k": None}, "g": [1, None], "h": [],
+        "i": [],
+    }  # fmt: skip
+    found = schema(Kinds)
+    assert found["$defs"]["Kinds"]["properties"]["b"] == {"type": "array"}
+    Draft202012Validator(found).validate(value)
+    assert made(Kinds, value) == Kinds([1], (1, "x"), {"k": 1}, None, [None], {"k": None}, (1, None), (), ())
+    for name in ("e", "g", "h", "i"):
+        wrong = {**value, name: [1]}
+        assert not Draft202012Validator(found).is_valid(wrong)
+        with pytest.raises(gemel.AnswerError):
+            made(Kinds, wrong)
 
 
 def test_a_class_that_refuses_its_values_is_named() -> None:

@@ -114,7 +114,7 @@ class Typed:
         return {"$ref": f"#/$defs/{self._names[kind]}"}
 
     def _schema(self, hint: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
-        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        hint, origin, arguments = _parts(hint)
         if hint is Any or hint is object:
             return {}
         if origin is None and isinstance(hint, type):
@@ -154,7 +154,7 @@ class Typed:
 
     def _made(self, hint: Any, value: Any, where: str = "#") -> Any:  # noqa: ANN401
         """Return a value as its type has it. MismatchError."""
-        origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+        hint, origin, arguments = _parts(hint)
         if hint is Any or hint is object:
             return value
         if origin is typing.Annotated:
@@ -203,6 +203,16 @@ class Typed:
             return kind(**given)
         except ValueError as error:   # of __post_init__
             raise MismatchError(f"{where}: {kind.__name__} refuses it: {error}") from error
+
+
+def _parts(hint: Any) -> tuple[Any, Any, tuple[Any, ...]]:  # noqa: ANN401
+    """Return a type with its origin and arguments; for None its type, for a bare typing.List list."""
+    if hint is None:
+        return type(None), None, ()
+    origin = typing.get_origin(hint)
+    if origin in BARE and not hasattr(hint, "__args__"):   # tuple[()] has them
+        return origin, None, ()
+    return hint, origin, typing.get_args(hint)
 
 
 def _numbered(name: str) -> Iterator[str]:
