@@ -11,6 +11,7 @@ from typing import Annotated, Any, Dict, Generic, List, Literal, NotRequired, Op
 
 import gemel
 import pydantic
+import pydantic.dataclasses
 import pytest
 from conftest import CHATML, tiny_bytes
 from gemel.schema.classes import class_of
@@ -166,14 +167,15 @@ def test_bare_containers_of_typing_and_none_in_others_have_schemas() -> None:
             made(Kinds, wrong)
 
 
-def test_a_class_that_refuses_its_values_is_named() -> None:
+@pytest.mark.parametrize("error", [ValueError, TypeError])
+def test_a_class_that_refuses_its_values_is_named(error: type[Exception]) -> None:
     @dataclass
     class Even:
         n: int
 
         def __post_init__(self) -> None:
             if self.n % 2:
-                raise ValueError("it is odd")
+                raise error("it is odd")
 
     assert made(Even, {"n": 2}) == Even(2)
     with pytest.raises(gemel.AnswerError, match="#: Even refuses it: it is odd"):
@@ -210,6 +212,16 @@ class OfInit:
     a: InitVar[int]
 
 
+@pydantic.dataclasses.dataclass
+class Bounded:
+    a: int = pydantic.Field(ge=3)
+
+
+@dataclass
+class OfBounded:
+    a: list[Bounded]
+
+
 @dataclass
 class OfUnknown:
     a: Nowhere  # type: ignore[name-defined]  # noqa: F821
@@ -222,6 +234,8 @@ class OfUnknown:
         (OfKeys, r"OfKeys.a: the type dict\[int, str\]"), (OfBounds, r"OfBounds.a: range\(0, 3\) of Annotated"),
         (OfGeneric, "OfGeneric: a generic class has no schema"), (OfInit, "OfInit.a: an InitVar has no schema"),
         (OfUnknown, "json_schema=OfUnknown: its types can't be read: name 'Nowhere'"),
+        (Bounded, "Bounded: Bounded is a pydantic dataclass: pass a BaseModel"),
+        (OfBounded, "OfBounded.a: Bounded is a pydantic dataclass"),
         (int, "json_schema=int: of classes only dataclasses"), (Size, "json_schema=Size: of classes only"),
     ],
 )  # fmt: skip

@@ -42,6 +42,7 @@ def class_of(given: object) -> AnswerClass | None:
         return None
     if callable(getattr(given, "model_json_schema", None)) and callable(getattr(given, "model_validate_json", None)):
         return Pydantic(given)
+    _check_plain(given, given.__name__)
     if dataclasses.is_dataclass(given) or typing.is_typeddict(given):
         return Typed(given)
     raise ArgumentTypeError(
@@ -146,6 +147,7 @@ class Typed:
             return {"type": name}
         if issubclass(kind, enum.Enum):
             return {"enum": [_constant(one.value, where) for one in kind]}
+        _check_plain(kind, where)
         if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind):
             return self._ref(kind)
         raise _refused(where, f"the type {_name(kind)} has no schema here: {KNOWN} have one")
@@ -201,7 +203,7 @@ class Typed:
         given = {name: self._made(fields[name][0], one, f"{where}/{name}") for name, one in value.items()}
         try:
             return kind(**given)
-        except ValueError as error:   # of __post_init__
+        except (TypeError, ValueError) as error:   # of __post_init__
             raise MismatchError(f"{where}: {kind.__name__} refuses it: {error}") from error
 
 
@@ -213,6 +215,12 @@ def _parts(hint: Any) -> tuple[Any, Any, tuple[Any, ...]]:  # noqa: ANN401
     if origin in BARE and not hasattr(hint, "__args__"):   # tuple[()] has them
         return origin, None, ()
     return hint, origin, typing.get_args(hint)
+
+
+def _check_plain(kind: type, where: str) -> None:
+    """Refuse a dataclass of pydantic: its constraints are not known here."""
+    if dataclasses.is_dataclass(kind) and hasattr(kind, "__pydantic_validator__"):
+        raise _refused(where, f"{kind.__name__} is a pydantic dataclass: pass a BaseModel")
 
 
 def _numbered(name: str) -> Iterator[str]:
