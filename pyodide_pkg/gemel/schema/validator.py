@@ -239,11 +239,11 @@ class _Validator:
                 seen.add(i)
         return True
 
-    def unique(self, _place: Place, wanted: object, value: Document, _at: str, _seen: Seen) -> bool:
+    def unique(self, _place: Place, wanted: object, value: Document, _at: str, _seen: Seen) -> str | bool:
         if wanted is not True or not isinstance(value, list):
             return True
         keys = {key_of(one) for one in value}
-        return len(keys) == len(value)
+        return len(keys) == len(value) or "the items are not unique"
 
     # ---- Objects ----------------------------------------------------------------------------------------------------
 
