@@ -12,6 +12,7 @@ from conftest import tiny_bytes
 from gemel.schema import validator
 from gemel.schema.compiler import compile_schema
 from gemel.schema.validator import InvalidValueError, validate
+from gemel.schema.work import limited, remembered, spend
 
 D4, D7, D19 = (
     {"$schema": uri}
@@ -297,3 +298,15 @@ def test_the_validator_makes_each_pattern_once_and_the_keys_of_an_enum(monkeypat
 def test_a_value_that_takes_too_long_to_check_is_refused(value: Any, schema: Any) -> None:  # noqa: ANN401
     with pytest.raises(gemel.SchemaError, match="#: it takes too many steps to check a value"):
         validate(value, schema)
+
+
+@pytest.mark.parametrize("n_others", [0, 100])
+def test_what_a_schema_uses_again_costs_nothing_whatever_a_cache_dropped(n_others: int) -> None:
+    @remembered
+    def square(n: int) -> int:
+        spend(0 if n else 60)
+        return n * n
+
+    with limited(100) as work:
+        assert [square(n) for n in (0, *range(1, n_others), 0)][-1] == 0
+        assert work.left == 40

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 STEPS_MAX = 1_500_000   # about half a second on the reference machine
 P = ParamSpec("P")
@@ -26,7 +26,7 @@ class Work:
 
     def __init__(self, most: int = STEPS_MAX) -> None:
         self.left = most
-        self.paid: set[object] = set()
+        self.paid: dict[object, Any] = {}   # what it remembers itself: a cache may have dropped it since
 
 
 _work: ContextVar[Work | None] = ContextVar("_work", default=None)
@@ -69,11 +69,13 @@ def remembered(make: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(make)
     def made(*args: P.args, **named: P.kwargs) -> T:
-        found, steps = kept(*args, **named)   # type: ignore[arg-type]   # a cache's arguments are hashable
         work = _work.get()
         key = (make, args, tuple(sorted(named.items())))
-        if work is not None and key not in work.paid:
-            work.paid.add(key)
+        if work is not None and key in work.paid:
+            return work.paid[key]   # type: ignore[no-any-return]
+        found, steps = kept(*args, **named)   # type: ignore[arg-type]   # a cache's arguments are hashable
+        if work is not None:
+            work.paid[key] = found
             spend(steps)
         return found
 
