@@ -124,3 +124,4 @@ def test_mistakes_are_named(model: gemel.Model) -> None:
         model.generate("a", max_tokens=3, close_at_max_tokens=True)
     with pytest.raises(TypeError, match="close_at_max_tokens"):
         model.generate("a", regex="a", close_at_max_tokens="yes")   # type: ignore[arg-type]
+    model.generate("a", max_tokens=3, close_at_max_tokens=None).close()

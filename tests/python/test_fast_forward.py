@@ -196,6 +196,8 @@ def test_a_cancelled_step_evaluates_its_id_later(model: gemel.Model) -> None:
         sampler.close()
 
 
-def test_the_option_must_be_a_flag(model: gemel.Model) -> None:
+def test_the_option_must_be_a_flag_or_none(model: gemel.Model) -> None:
+    options = {**TEXT, "seed": 1}
+    assert answered(model, fast_forward=None, close_at_max_tokens=None, **options) == answered(model, **options)
     with pytest.raises(TypeError, match=r"fast_forward=1 \(int\): must be True or False"):
         model.generate("a", fast_forward=1, **TEXT)   # type: ignore[arg-type]

@@ -72,14 +72,20 @@ def call_options(
     sources = [fields.pop(name, None) for name in FORMS]
     strict = fields.pop("strict", None)
     form = form_of(*sources, strict=True if strict is None else strict)
-    fast_forward = flag("fast_forward", fields.pop("fast_forward", True))
-    closes = flag("close_at_max_tokens", fields.pop("close_at_max_tokens", False))
+    fast_forward = flag_of(fields, "fast_forward", default=True)
+    closes = flag_of(fields, "close_at_max_tokens", default=False)
     if closes and form is None:
         forms = f"{', '.join(FORMS[:-1])} or {FORMS[-1]}"
         raise ArgumentError(f"close_at_max_tokens: there is nothing to close: pass {forms}")
     check_names(fields, (*COMMON, *also))
     stops = check_stops(given["stop"])   # type: ignore[arg-type]
     return CallOptions(given["max_tokens"], stops, merged(sampling, fields), form, fast_forward, closes)   # type: ignore[arg-type]
+
+
+def flag_of(fields: dict[str, object], name: str, *, default: bool) -> bool:
+    """Take a flag out of the keywords of a call. None counts as left out."""
+    value = fields.pop(name, None)
+    return default if value is None else flag(name, value)
 
 
 def limit_of(value: object, name: str = "max_tokens") -> int | None:

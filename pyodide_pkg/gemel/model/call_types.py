@@ -60,5 +60,5 @@ class CallFields(SamplingFields, total=False):
     choices: Sequence[str] | None
     json_schema: Schema | None
     strict: bool | None
-    fast_forward: bool
-    close_at_max_tokens: bool
+    fast_forward: bool | None
+    close_at_max_tokens: bool | None
