@@ -122,12 +122,20 @@ def test_a_keyword_that_says_nothing_in_its_draft_is_a_warning(schema: Any, warn
     ("^(?!-)(?=.*[)b])[-a)b]+$", ["ab", "b-", ")"], ["-b", "a", "ac"]),
     ("^(?!plugins$)[a-z]+$", ["plugin"], ["plugins"]),
     ("$^", [""], ["a"]), ("^a*$^", [""], ["a"]), ("^a{1000}$", ["a" * 1000], ["a" * 999]),
-    (r"^\u{1F600}\x41$", ["😀A"], ["A"]),
+    (r"^\u{1F600}\x41$", ["😀A"], ["A"]), (r"^\uD83D\uDE00|\uD83D\u0041|b$", ["😀", "b"], ["\U0001f441", "A"]),
 ])   # fmt: skip
 def test_patterns_have_ecmas_meaning(model: gemel.Model, pattern: str, valid: list[str], invalid: list[str]) -> None:
     with model.grammar(json_schema={"type": "string", "pattern": pattern}) as grammar:
         assert all(grammar.matches(compact(text)) for text in valid)
         assert not any(grammar.matches(compact(text)) for text in invalid)
+
+
+@pytest.mark.parametrize(("pattern", "column"), [
+    (r"a\q", 2), (r"^(?!a)b\q", 8), (r"^(?=a\q)b", 6), (r"^(?!a)(?=bc)d\q", 14), (r"^(?!a)(", 7), (r"\uD83D\u00", 7),
+])   # fmt: skip
+def test_an_error_of_a_pattern_has_its_column(pattern: str, column: int) -> None:
+    with pytest.raises(gemel.SchemaError, match=f"#/pattern: column {column} of the pattern"):
+        compile_schema({"type": "string", "pattern": pattern})
 
 
 @pytest.mark.parametrize(("name", "valid", "invalid"), [

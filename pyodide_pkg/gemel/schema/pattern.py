@@ -21,12 +21,17 @@ SPACE: Ranges = (
 )   # fmt: skip
 LINE_ENDS: Ranges = ((0xA, 0xA), (0xD, 0xD), (0x2028, 0x2029))
 ESCAPES = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
+LOW = re.compile(r"\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})")   # the second half of a surrogate pair
 REPEAT_MAX = 1000
 GROUPS_MAX = 60
 
 
 class PatternError(ValueError):
     """A pattern is invalid, or not of the supported subset."""
+
+    def __init__(self, at: int, why: str) -> None:
+        super().__init__(f"column {at + 1} of the pattern: {why}")
+        self.at, self.why = at, why
 
 
 def negated(ranges: Ranges) -> Ranges:
@@ -58,7 +63,7 @@ class _Parser:
         self.source, self.at, self.builder, self.depth = source, 0, Builder(), 0
 
     def fail(self, at: int, why: str) -> PatternError:
-        return PatternError(f"column {at + 1} of the pattern: {why}")
+        return PatternError(at, why)
 
     def peek(self) -> str:
         return self.source[self.at] if self.at < len(self.source) else ""
@@ -272,9 +277,10 @@ class _Parser:
         if not re.fullmatch("[0-9A-Fa-f]+", digits):
             raise self.fail(at, "the escape needs hexadecimal digits")
         code = int(digits.lstrip("0")[:8] or "0", 16)
-        if 0xD800 <= code < 0xDC00 and self.take("\\u"):
-            low = self.hexadecimal(at, "u")
-            code = 0x10000 + ((code & 0x3FF) << 10 | (low & 0x3FF))
+        low = LOW.match(self.source, self.at) if 0xD800 <= code < 0xDC00 else None
+        if low:
+            self.at = low.end()
+            code = 0x10000 + ((code & 0x3FF) << 10 | (int(low[1], 16) & 0x3FF))
         if code > LAST:
             raise self.fail(at, "the code point is beyond Unicode")
         return code
@@ -304,7 +310,10 @@ def _looked_ahead(source: str) -> Automaton | None:
     if not close:
         return None
     ahead = _found_in(f"^(?:{source[4:close]})")
-    rest = pattern("^" + source[close + 1 :])
+    try:
+        rest = pattern("^" + source[close + 1 :])
+    except PatternError as error:
+        raise PatternError(error.at + close, error.why) from None
     return both(rest, ahead) if source[3] == "=" else without(rest, ahead)
 
 
