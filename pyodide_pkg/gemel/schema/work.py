@@ -1,4 +1,4 @@
-"""The work that compiling one schema may take, in steps, so that no schema keeps a server busy.
+"""The work that compiling one schema, or checking one value, may take, in steps, so that no schema keeps a server busy.
 
 What a cache remembers costs the same as what is made, once per schema: whether a schema compiles does not depend on
 what was compiled before.
