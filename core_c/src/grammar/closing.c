@@ -67,16 +67,14 @@ static void keep_texts(keeping *p, uint32_t top, uint32_t set, int dropping) {
 
 static void keep_all_texts(keeping *p, uint32_t root) {
     mask *k = p->k;
-    const tree_node *nodes = k->t->nodes;
     if (!k->drops_space || k->is_begun) {
         keep_texts(p, root, k->m.now, -1);
         return;
     }
-    uint32_t space = root + 1;
-    while (space < nodes[root].skip && nodes[space].byte != ' ') space = nodes[space].skip;
+    uint32_t space = text_tree_child(k->t, root, ' ');
     keep_texts(p, root, k->m.now, 0);
-    if (space == nodes[root].skip) return;
-    for (int32_t id = nodes[space].id; id >= 0; id = k->t->same[id])
+    if (!space) return;
+    for (int32_t id = k->t->nodes[space].id; id >= 0; id = k->t->same[id])
         if (tokenizer_drops_space(k->tok, id)) keep(p, id, needs(p->c, &k->m, k->m.now));
     keep_texts(p, space, k->m.now, 1);
 }

@@ -20,13 +20,6 @@ static int only_byte(const matcher *m, uint32_t set) {
     return byte;
 }
 
-// The child of a node with this byte, or 0.
-static uint32_t child(const text_tree *t, uint32_t node, uint8_t byte) {
-    uint32_t i = node + 1, end = t->nodes[node].skip;
-    while (i < end && t->nodes[i].byte != byte) i = t->nodes[i].skip;
-    return i < end ? i : 0;
-}
-
 int mask_forced(mask *k, int32_t *ids, int max) {
     matcher *m = &k->m;
     uint8_t text[FORCED_MAX];
@@ -41,7 +34,7 @@ int mask_forced(mask *k, int32_t *ids, int max) {
         int end = at;
         for (int part = 0; part < TREE_PARTS; part++) {   // texts of a later tree are longer
             uint32_t node = k->t->root[part];
-            for (int i = at; i < size && (node = child(k->t, node, text[i])) != 0; i++)
+            for (int i = at; i < size && (node = text_tree_child(k->t, node, text[i])) != 0; i++)
                 if (k->t->nodes[node].id >= 0) ids[n] = k->t->nodes[node].id, end = i + 1;
         }
         if (end == at) break;

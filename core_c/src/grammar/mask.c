@@ -193,9 +193,8 @@ static void add_texts(mask *k, int part, uint32_t set) {
 // Ids that begin a message lack the first space of their text.
 static void lack_space(mask *k, int part) {
     const tree_node *nodes = k->t->nodes;
-    uint32_t root = k->t->root[part], end = nodes[root].skip, space = root + 1, *bits = k->row;
-    while (space < end && nodes[space].byte != ' ') space = nodes[space].skip;
-    if (space >= end) return;
+    uint32_t space = text_tree_child(k->t, k->t->root[part], ' '), *bits = k->row;
+    if (!space) return;
     memset(bits, 0, k->n_words * sizeof *bits);
     allow_all(k->t, space, bits);
     walk(k, space, k->m.now, bits, NULL);

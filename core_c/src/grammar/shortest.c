@@ -54,13 +54,6 @@ static queued take(search *s) {
 
 // ---- Edges ---------------------------------------------------------------------------------------------------------
 
-static uint32_t child(const search *s, uint32_t node, uint8_t byte) {
-    const tree_node *nodes = s->t->nodes;
-    uint32_t i = node + 1, end = nodes[node].skip;
-    while (i < end && nodes[i].byte != byte) i = nodes[i].skip;
-    return i < end ? i : 0;
-}
-
 static int has_id(const search *s, int byte) {
     uint32_t node = s->root_child[0][byte];
     return node && s->t->nodes[node].id >= 0;
@@ -114,7 +107,7 @@ static uint32_t count_text(const search *s, uint32_t q) {
             uint32_t rest = s->n_ids[s->to[at]];
             if (s->t->nodes[node].id >= 0 && rest + 1 < best) best = rest + 1;
             for (at = s->to[at]; s->how[at] == SKIPS;) at = s->to[at];
-            node = s->how[at] == READS_BYTE ? child(s, node, s->byte[at]) : 0;
+            node = s->how[at] == READS_BYTE ? text_tree_child(s->t, node, s->byte[at]) : 0;
         }
     }
     return best;

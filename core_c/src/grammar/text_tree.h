@@ -28,3 +28,9 @@ int text_tree_open(text_tree **out, const tokenizer *t, errors *e);
 void text_tree_close(text_tree *t);   // accepts NULL
 // Whether an id's text is in the tree.
 int text_tree_has(const tokenizer *t, int32_t id);
+// The child of a node with this byte, or 0.
+static inline uint32_t text_tree_child(const text_tree *t, uint32_t node, uint8_t byte) {
+    uint32_t i = node + 1, end = t->nodes[node].skip;
+    while (i < end && t->nodes[i].byte != byte) i = t->nodes[i].skip;
+    return i < end ? i : 0;
+}

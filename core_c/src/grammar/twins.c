@@ -7,7 +7,7 @@
 
 // A larger grammar has no twins: that costs time later, and changes no mask.
 enum { LINKS_MAX = 1 << 20, WORK_MAX = 1 << 21 };
-enum { NO_NODE = UINT32_MAX, LABEL_CALL = 1 << 16, LABEL_ID = 1 << 19, LABEL_NOT_ID, LABEL_END };
+enum { NO_NODE = UINT32_MAX, LABEL_CALL = 1 << 16, LABEL_ID = 1 << 19, LABEL_END };
 
 typedef struct link {
     uint32_t label, to;   // a node; NO_NODE: none
