@@ -123,6 +123,32 @@ static void a_limit_that_is_too_short_changes_nothing(void) {
     gemel_sampler_close(s), gemel_grammar_close(g), gemel_grammar_close(bad), gemel_grammar_close(worse);
 }
 
+// Ids that are named, and exceptions: what is allowed within a limit.
+static void ids_as_such_are_kept(void) {
+    static const struct {
+        const char *grammar;
+        int needs, limit, n_allowed, not_allowed;   // -1: none but the end
+    } at[] = {
+        {"root ::= !<[1]> \"2\"{9} | !<[1]> \"3\" | !<[5]> \"4\"{5}", 2, 2, N - 2, 1},
+        {"root ::= !<[5]> \"4\"{5} | !<[1]> \"3\" | !<[1]> \"2\"{9}", 2, 3, N - 2, 1},
+        {"root ::= !<[1]> \"3\" | !<[5]> \"4\"{5}", 2, 6, N - 1, -1},
+        {"root ::= !<[1]> \"2\"{9} | !<[1]> \"3\"", 2, 9, N - 2, 1},
+        {"root ::= !<[1]> \"3\" | <[1]> \"2\"{9} | <[6]> \"2\"{9}", 2, 3, N - 2, 1},
+        {"root ::= !<[1]> \"3\" | <[1]> \"2\"{9} | <[1]> \"4\"{6}", 2, 7, N - 1, -1},
+        {"root ::= <[7]> \"3\" | <[7]> \"2\"{9} | <[8]> \"4\"{6}", 2, 2, 1, 8},
+        {"root ::= <[11]> \"3\" | !<[1]> \"3\"", 2, 2, N - 1, 1},   // the end, as such
+    };
+    static uint8_t allowed[N];
+    for (size_t i = 0; i < COUNT(at); i++) {
+        gemel_grammar *g = compiled(at[i].grammar);
+        gemel_sampler *s = drawing(g, 1);
+        CHECK_EQ_INT(gemel_sampler_close_within(s, at[i].limit), at[i].needs);
+        CHECK_EQ_INT(gemel_sampler_allowed(s, allowed), at[i].n_allowed);
+        CHECK(at[i].not_allowed < 0 || !allowed[at[i].not_allowed]);
+        gemel_sampler_close(s), gemel_grammar_close(g);
+    }
+}
+
 static void what_is_left_is_saved(void) {
     gemel_grammar *g = compiled("root ::= (\"1\" [0-9]* \"2\")+");
     gemel_sampler *s = drawing(g, 3), *other = drawing(g, 4), *free_one = drawing(g, 5);
@@ -180,9 +206,13 @@ static void forced_text_becomes_the_longest_ids(void) {
 
 int main(int argc, char **argv) {
     static const check table[] = {
-        CHECK_ENTRY(the_shortest_answer_is_counted), CHECK_ENTRY(answers_end_within_the_limit),
-        CHECK_ENTRY(deep_answers_are_closed),        CHECK_ENTRY(a_limit_that_is_too_short_changes_nothing),
-        CHECK_ENTRY(what_is_left_is_saved),          CHECK_ENTRY(forced_text_becomes_the_longest_ids),
+        CHECK_ENTRY(the_shortest_answer_is_counted),
+        CHECK_ENTRY(answers_end_within_the_limit),
+        CHECK_ENTRY(deep_answers_are_closed),
+        CHECK_ENTRY(a_limit_that_is_too_short_changes_nothing),
+        CHECK_ENTRY(ids_as_such_are_kept),
+        CHECK_ENTRY(what_is_left_is_saved),
+        CHECK_ENTRY(forced_text_becomes_the_longest_ids),
     };
     return check_main(table, COUNT(table), argc, argv);
 }

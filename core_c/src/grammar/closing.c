@@ -79,31 +79,31 @@ static void keep_all_texts(keeping *p, uint32_t root) {
     keep_texts(p, space, k->m.now, 1);
 }
 
-// Whether an edge that reads ids as such names this one, as the id or as the exception.
-static int is_named(const matcher *m, int32_t id) {
-    for (uint32_t i = 0, n = stacks_count(&m->s, m->now); i < n; i++) {
-        const state *s = &m->r->states[stacks_at(&m->s, m->now)[i].state];
-        for (uint32_t k = s[0].ids; k < s[1].ids; k++)
-            if (m->r->ids[k].id == id) return 1;
-    }
-    return 0;
-}
-
-// Ids as such, and those that end a generation. All that no edge names lead to the same set.
+// Ids as such, and those that end a generation. An edge with an exception means nearly all ids: of such edges the best
+// one counts, and for its exception the best one that excepts another id.
 static void keep_ids(keeping *p) {
+    enum { NO_EDGE = NEVER + 1 };
     mask *k = p->k;
     matcher *m = &k->m;
-    int n_vocab = tokenizer_n_vocab(k->tok), may_end = matcher_may_end(m, m->now), is_known = 0;
-    uint32_t others = NO_SET;
-    for (int32_t id = 0; id < n_vocab && (m->r->has_ids || may_end) && !matcher_is_stuck(m); id++) {
-        if (!mask_allows(k, id)) continue;
+    const rules *r = m->r;
+    uint32_t best = NO_EDGE, second = NO_EDGE;
+    int32_t n_vocab = tokenizer_n_vocab(k->tok), excepted = -1;
+    for (uint32_t i = 0, n = stacks_count(&m->s, m->now); i < n; i++) {
+        entry top = stacks_at(&m->s, m->now)[i];
+        for (uint32_t at = r->states[top.state].ids; at < r->states[top.state + 1].ids; at++) {
+            const id_edge *e = &r->ids[at];
+            if (matcher_is_stuck(m)) return;
+            uint32_t n_ids = needs(p->c, m, matcher_step_edge(m, e, top.under));
+            if (!e->is_negated) keep(p, e->id, n_ids);
+            else if (n_ids < best) second = e->id == excepted ? second : best, best = n_ids, excepted = e->id;
+            else if (e->id != excepted && n_ids < second) second = n_ids;
+        }
+    }
+    int may_end = matcher_may_end(m, m->now);
+    for (int32_t id = 0; id < n_vocab && (may_end || best < NO_EDGE); id++) {
         int is_end = tokenizer_is_eog(k->tok, id);
-        if (is_end && may_end) keep(p, id, 0);
-        if (!m->r->has_ids) continue;
-        int is_other = !is_end && !is_named(m, id);
-        uint32_t next = is_other && is_known ? others : matcher_step_id(m, m->now, id, is_end);
-        if (is_other) others = next, is_known = 1;
-        if (next) keep(p, id, needs(p->c, m, next));
+        uint32_t n_ids = is_end ? (may_end ? 0 : NO_EDGE) : id == excepted ? second : best;
+        if (n_ids < NO_EDGE) keep(p, id, n_ids);
     }
 }
 

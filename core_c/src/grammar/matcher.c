@@ -227,11 +227,19 @@ uint32_t matcher_step_id(matcher *m, uint32_t set, int32_t id, int is_end) {
         entry top = stacks_at(&m->s, set)[i];
         const state *s = &r->states[top.state];
         if (top.state < STATES_FIRST) continue;
-        for (uint32_t k = s[0].ids; k < s[1].ids; k++)
+        for (uint32_t k = s[0].ids; k < s[1].ids; k++) {
+            m->work++;
             if (r->ids[k].is_negated ? r->ids[k].id != id && !is_end : r->ids[k].id == id)
                 reach(m, r->ids[k].to, top.under);
+        }
     }
     return m->n_touched ? end_step(m) : NO_SET;
+}
+
+uint32_t matcher_step_edge(matcher *m, const id_edge *e, uint32_t under) {
+    begin_step(m);
+    reach(m, e->to, under);
+    return end_step(m);
 }
 
 static void forget_rows(matcher *m) {

@@ -36,6 +36,8 @@ uint32_t matcher_step(matcher *m, uint32_t set, int class);
 uint32_t matcher_return(matcher *m, uint32_t frames);
 // After an id as such, not as text. is_end: it ends a generation, so that "any id except" does not mean it.
 uint32_t matcher_step_id(matcher *m, uint32_t set, int32_t id, int is_end);
+// After an id that this edge of a state reads; `under` is under the state.
+uint32_t matcher_step_edge(matcher *m, const id_edge *e, uint32_t under);
 // Before a call that steps: forget what is not needed if there is much of it. With all: in any case.
 void matcher_tidy(matcher *m, int all);
 static inline int matcher_is_stuck(const matcher *m) { return m->s.is_full || m->work + m->s.work > m->work_max; }
