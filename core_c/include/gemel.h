@@ -468,9 +468,9 @@ typedef enum gemel_use {
 } gemel_use;
 GEMEL_API int gemel_sampler_use(gemel_sampler *sampler, const gemel_grammar *grammar, int flags);
 // The answer has at most n (at least 1) ids from here on, and the grammar closes it: ids after which too few are left
-// to end it are not allowed. Call it after gemel_sampler_use, which ends it. Returns the ids that the rest takes, at
-// most; when these are more than n, nothing changed. GEMEL_E_ARGUMENT: there is no grammar. GEMEL_E_GRAMMAR: the
-// vocabulary lacks bytes that must follow.
+// to end it are not allowed. Call it after gemel_sampler_use; that and gemel_sampler_reset end it. Returns the ids that
+// the rest takes, at most; when these are more than n, nothing changed. GEMEL_E_ARGUMENT: there is no grammar.
+// GEMEL_E_GRAMMAR: the vocabulary lacks bytes that must follow.
 GEMEL_API int gemel_sampler_close_within(gemel_sampler *sampler, int n);
 // 0: there is no grammar, or the answer needs more; 1: it may end here; 2: it is whole: nothing can follow, or no id is
 // left of those that gemel_sampler_close_within allows
@@ -481,7 +481,7 @@ GEMEL_API int gemel_sampler_allowed(gemel_sampler *sampler, uint8_t *allowed);
 // grammar does not allow it. GEMEL_E_GRAMMAR: following it takes more memory or time than there is, because the grammar
 // reads what was accepted in too many ways.
 GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);
-// Forget the ids; the generator, mirostat and the grammar start again
+// Forget the ids; the generator, mirostat and the grammar start again, without gemel_sampler_close_within
 GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
 // Draw an id from logits[n_vocab]; call accept next. An id with logit -INFINITY is never drawn. GEMEL_E_ARGUMENT: every
 // id is forbidden or has logit -INFINITY. GEMEL_E_NUMERIC: a logit is NaN or +Inf. GEMEL_E_GRAMMAR: the grammar allows

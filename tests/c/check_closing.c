@@ -167,9 +167,97 @@ static void what_is_left_is_saved(void) {
     CHECK_EQ_INT(gemel_sampler_ends(other), 2);
     CHECK_EQ_INT(gemel_sampler_restore(free_one, bytes_of, size, err, sizeof err), GEMEL_E_STATE);
     CHECK_EQ_STR(err, "the saved sampler closes its answer within a limit, but this one doesn't: set the same");
-    CHECK_EQ_INT(gemel_sampler_reset(other), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_reset(other), GEMEL_OK);   // ends the limit
     CHECK_EQ_INT(gemel_sampler_ends(other), 0);
+    CHECK_EQ_INT(gemel_sampler_restore(other, bytes_of, size, err, sizeof err), GEMEL_E_STATE);
+    CHECK_EQ_INT(gemel_sampler_close_within(other, 12), 1);
+    CHECK_EQ_INT(gemel_sampler_restore(other, bytes_of, size, err, sizeof err), GEMEL_OK);
     gemel_sampler_close(s), gemel_sampler_close(other), gemel_sampler_close(free_one), gemel_grammar_close(g);
+}
+
+// With every number of ids left, a saved place is refused below what it needs, and with it the answer ends.
+static void what_is_left_is_enough(void) {
+    gemel_grammar *g = compiled("root ::= \"1\" [0-9]{6} a \"3\"\na ::= \"2\" a \"2\" | \"4\"");
+    gemel_sampler *s = drawing(g, 3), *other = drawing(g, 4);
+    uint64_t random = 5, left;
+    CHECK(gemel_sampler_close_within(s, 30) > 0 && gemel_sampler_close_within(other, 30) > 0);
+    for (int i = 0; i < 4; i++) gemel_sampler_accept(s, 1 + i % 2);   // 1212, then [0-9]{3} a 3
+    size_t size = save(s), at = HEADER + 16;                          // no penalty looks back
+    memcpy(&left, bytes_of + at, sizeof left);
+    CHECK_EQ_INT((int)left, 27);
+    for (left = 1; left <= 27; left++) {   // 1 + ids
+        memcpy(bytes_of + at, &left, sizeof left);
+        seal(size);
+        if (left < 1 + 5) {
+            CHECK_EQ_INT(restore(other, size), GEMEL_E_STATE);
+            CHECK_EQ_STR(err, "the saved sampler is corrupt: its answer can't end within its limit");
+            continue;
+        }
+        CHECK_EQ_INT(restore(other, size), GEMEL_OK);
+        for (uint64_t i = 1; i < left && gemel_sampler_ends(other) < 2; i++) CHECK(draw(other, &random) >= 0);
+        CHECK_EQ_INT(gemel_sampler_ends(other), 2);
+    }
+    gemel_sampler_close(s), gemel_sampler_close(other), gemel_grammar_close(g);
+}
+
+// ---- Messages ------------------------------------------------------------------------------------------------------
+
+static const char *const pieces[] = {
+    "<unk>", "<s>", "</s>", "\xE2\x96\x81", "{", "\xE2\x96\x81{", "a", "\xE2\x96\x81\x61", "<0x20>"};
+static const int piece_kinds[] = {2, 3, 3, 1, 1, 1, 1, 1, 6};
+static const float piece_scores[COUNT(pieces)];
+
+static gemel_sampler *message(const opened *o, const gemel_grammar *g, int flags) {
+    gemel_sampler *s = NULL;
+    CHECK_EQ_INT(sampler_open(&s, o->t), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_use(s, g, flags), GEMEL_OK);
+    return s;
+}
+
+// The first id of a message may lack a space: what is counted is what can be drawn.
+static void messages_end_within_the_limit(void) {
+    static const struct {
+        const char *grammar;
+        int text, message;   // ids of the shortest
+    } at[] = {
+        {"root ::= \" a\"", 1, 2},      {"root ::= \"a\"", 1, 1},   {"root ::= \" {a\"", 2, 3},
+        {"root ::= \" \"", 1, 1},       {"root ::= \"\"", 0, 0},    {"root ::= \" a{\" | \"a{a a\"", 2, 3},
+        {"root ::= \"a\"*", 0, 0},      {"root ::= \" a\"+", 1, 2}, {"root ::= \"  a\"", 2, 2},
+        {"root ::= <[7]> \"a\"", 2, 2},
+    };
+    toy v = NOTHING;
+    v.model = "llama", v.tokens = pieces, v.n_tokens = COUNT(pieces), v.kinds = piece_kinds, v.n_kinds = COUNT(pieces);
+    v.scores = piece_scores, v.n_scores = COUNT(pieces);
+    opened o;
+    text_tree *t = NULL;
+    errors e = {err, sizeof err};
+    CHECK_EQ_INT(open_toy(&o, &v), GEMEL_OK);
+    CHECK_EQ_INT(text_tree_open(&t, o.t, &e), GEMEL_OK);
+    for (size_t i = 0; i < COUNT(at); i++) {
+        gemel_grammar *g = NULL;
+        CHECK_EQ_INT(grammar_open(&g, o.t, t, GEMEL_GRAMMAR_GBNF, at[i].grammar, strlen(at[i].grammar), &e), GEMEL_OK);
+        gemel_sampler *s = message(&o, g, 0);
+        CHECK_EQ_INT(gemel_sampler_close_within(s, 9), at[i].text);
+        gemel_sampler_close(s);
+        for (int seed = 0; seed < 60; seed++) {
+            float row[COUNT(pieces)];
+            uint64_t random = (uint64_t)seed;
+            int n = at[i].message, limit = n + seed % 4 + !n, id = 0;
+            s = message(&o, g, GEMEL_USE_MESSAGE);
+            set(s, GEMEL_SAMPLER_SEED, seed);
+            if (n > 1) CHECK_EQ_INT(gemel_sampler_close_within(s, n - 1), n);
+            CHECK_EQ_INT(gemel_sampler_close_within(s, limit), n);
+            for (int k = 0; k < limit && id != 2 && gemel_sampler_ends(s) < 2; k++) {
+                for (size_t j = 0; j < COUNT(row); j++) row[j] = (float)(check_random(&random) >> 40) * 0x1p-24f;
+                id = gemel_sampler_sample(s, row);
+                CHECK(id >= 0 && gemel_sampler_accept(s, id) == GEMEL_OK);
+            }
+            CHECK(gemel_sampler_ends(s) == 2);
+            gemel_sampler_close(s);
+        }
+        gemel_grammar_close(g);
+    }
+    text_tree_close(t), close_toy(&o);
 }
 
 // ---- Forced text ---------------------------------------------------------------------------------------------------
@@ -211,6 +299,8 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(deep_answers_are_closed),
         CHECK_ENTRY(a_limit_that_is_too_short_changes_nothing),
         CHECK_ENTRY(ids_as_such_are_kept),
+        CHECK_ENTRY(what_is_left_is_enough),
+        CHECK_ENTRY(messages_end_within_the_limit),
         CHECK_ENTRY(what_is_left_is_saved),
         CHECK_ENTRY(forced_text_becomes_the_longest_ids),
     };

@@ -113,6 +113,24 @@ def test_every_call_that_generates_closes(tiny_model: OpenTiny, tokenizer: str) 
     assert texts[0] == texts[4] == model.generate("a", **options, fast_forward=False).read()
 
 
+@pytest.mark.parametrize(
+    ("form", "shortest"),
+    [({"choices": [" the"]}, 2), ({"regex": " a"}, 2), ({"choices": ["the"]}, 1), ({"choices": [" ab"]}, 3)],
+)
+def test_a_message_lacks_its_first_space(tiny_model: OpenTiny, form: dict[str, Any], shortest: int) -> None:
+    model = tiny_model(tokenizer="spm", chat_template=CHATML)
+    for limit in range(1, shortest):
+        wanted = f"takes {shortest} tokens, .* leave {limit}:"
+        with pytest.raises(gemel.ArgumentError, match=wanted):
+            model.ask("q", **form, max_tokens=limit, close_at_max_tokens=True)
+        with model.session() as session, pytest.raises(gemel.ArgumentError, match=wanted):   # before it is read
+            session.generate("q", is_answer=True, **form, max_tokens=limit, close_at_max_tokens=True)
+        with model.batch() as batch, pytest.raises(gemel.ArgumentError, match=wanted):
+            batch.generate("q", is_answer=True, **form, max_tokens=limit, close_at_max_tokens=True)
+    text = model.ask("q", **form, max_tokens=shortest, temperature=2, seed=1, close_at_max_tokens=True)
+    assert text == (form["choices"][0] if "choices" in form else form["regex"])
+
+
 def test_without_it_an_answer_is_cut(model: gemel.Model) -> None:
     answer = model.generate("a", json_schema=TREE, max_tokens=3)
     answer.read()

@@ -29,19 +29,18 @@ static uint32_t needs(closing *c, const matcher *m, uint32_t set) {
     return c->of_set[set];
 }
 
-uint32_t closing_needs(closing *c, const mask *k) { return needs(c, &k->m, k->m.now); }
-
 // ---- Which ids are kept --------------------------------------------------------------------------------------------
 
 typedef struct keeping {
     closing *c;
     mask *k;
-    uint32_t left, worst;
+    uint32_t left, worst, least;
 } keeping;
 
 static void keep(keeping *p, int32_t id, uint32_t n_ids) {
     if (!mask_allows(p->k, id)) return;
     if (n_ids > p->worst) p->worst = n_ids;
+    if (n_ids < p->least) p->least = n_ids;
     if (n_ids <= p->left) p->c->kept[id >> 5] |= 1u << (id & 31);
 }
 
@@ -86,14 +85,17 @@ static void keep_ids(keeping *p) {
     mask *k = p->k;
     matcher *m = &k->m;
     const rules *r = m->r;
-    uint32_t best = NO_EDGE, second = NO_EDGE;
+    uint32_t best = NO_EDGE, second = NO_EDGE, n_ids = NEVER;
+    entry known = {NO_SET, NO_SET};   // where n_ids are counted from: many edges lead to one place
     int32_t n_vocab = tokenizer_n_vocab(k->tok), excepted = -1;
     for (uint32_t i = 0, n = stacks_count(&m->s, m->now); i < n; i++) {
         entry top = stacks_at(&m->s, m->now)[i];
         for (uint32_t at = r->states[top.state].ids; at < r->states[top.state + 1].ids; at++) {
             const id_edge *e = &r->ids[at];
             if (matcher_is_stuck(m)) return;
-            uint32_t n_ids = needs(p->c, m, matcher_step_edge(m, e, top.under));
+            if (known.state != e->to || known.under != top.under)
+                known = (entry){e->to, top.under}, n_ids = needs(p->c, m, matcher_step_edge(m, e, top.under));
+            m->work++;
             if (!e->is_negated) keep(p, e->id, n_ids);
             else if (n_ids < best) second = e->id == excepted ? second : best, best = n_ids, excepted = e->id;
             else if (e->id != excepted && n_ids < second) second = n_ids;
@@ -102,7 +104,7 @@ static void keep_ids(keeping *p) {
     int may_end = matcher_may_end(m, m->now);
     for (int32_t id = 0; id < n_vocab && (may_end || best < NO_EDGE); id++) {
         int is_end = tokenizer_is_eog(k->tok, id);
-        uint32_t n_ids = is_end ? (may_end ? 0 : NO_EDGE) : id == excepted ? second : best;
+        n_ids = is_end ? (may_end ? 0 : NO_EDGE) : id == excepted ? second : best;
         if (n_ids < NO_EDGE) keep(p, id, n_ids);
     }
 }
@@ -111,19 +113,54 @@ static closing_worst *worst_of(closing *c, const matcher *m) {
     return &c->worst[(m->now * 0x9E3779B1u) % CLOSING_WORST];
 }
 
+// Look at all ids that k->bits allows.
+static int keep_all(keeping *p) {
+    closing *c = p->c;
+    mask *k = p->k;
+    for (int pass = 0; pass < 2; pass++) {
+        memset(c->kept, 0, k->n_words * sizeof *c->kept);
+        p->worst = 0, p->least = NEVER;
+        for (int part = 0; part < TREE_PARTS; part++) keep_all_texts(p, k->t->root[part]);
+        keep_ids(p);
+        if (!matcher_is_stuck(&k->m)) break;
+        matcher_tidy(&k->m, 1);
+    }
+    return matcher_is_stuck(&k->m) ? GEMEL_E_GRAMMAR : GEMEL_OK;
+}
+
+int closing_needs(closing *c, mask *k, uint32_t *n_ids) {
+    keeping p = {.c = c, .k = k, .least = NEVER};
+    *n_ids = needs(c, &k->m, k->m.now);
+    if (!k->drops_space || k->is_begun || matcher_may_end(&k->m, k->m.now)) return GEMEL_OK;
+    int code = mask_fill(k);   // what is left after the first id depends on the id
+    if (code == GEMEL_OK) code = keep_all(&p);
+    *n_ids = shortest_sum(1, p.least);
+    return code;
+}
+
+// As `needs`, by the numbers of the saved sets; what is known of the matcher's own sets is overwritten.
+uint32_t closing_needs_at(closing *c, const uint8_t *place) {
+    uint32_t n, count, at[2];
+    memcpy(&n, place, sizeof n), place += sizeof n;
+    c->of_set[NO_SET] = NEVER, c->n_sets = 0;
+    for (uint32_t i = 1; i <= n; i++) {
+        c->of_set[i] = NEVER;
+        memcpy(&count, place, sizeof count), place += sizeof count;
+        for (uint32_t k = 0; k < count; k++, place += sizeof at) {
+            memcpy(at, place, sizeof at);   // a state, and the set under it
+            uint32_t own = at[0] == STATE_ENDED ? 0 : shortest_sum(c->to_end.n_ids[at[0]], c->of_set[at[1]]);
+            if (own < c->of_set[i]) c->of_set[i] = own;
+        }
+    }
+    return c->of_set[n];
+}
+
 int closing_limit(closing *c, mask *k, uint32_t left) {
     closing_worst *known = worst_of(c, &k->m);
     if (known->set == k->m.now && known->age == k->m.age && known->n_ids <= left) return GEMEL_OK;
     keeping p = {.c = c, .k = k, .left = left};
-    for (int pass = 0; pass < 2; pass++) {
-        memset(c->kept, 0, k->n_words * sizeof *c->kept);
-        p.worst = 0;
-        for (int part = 0; part < TREE_PARTS; part++) keep_all_texts(&p, k->t->root[part]);
-        keep_ids(&p);
-        if (!matcher_is_stuck(&k->m)) break;
-        matcher_tidy(&k->m, 1);
-    }
-    if (matcher_is_stuck(&k->m)) return GEMEL_E_GRAMMAR;
+    int code = keep_all(&p);
+    if (code < 0) return code;
     *worst_of(c, &k->m) = (closing_worst){k->m.now, k->m.age, p.worst};
     uint32_t any = 0;
     for (size_t i = 0; i < k->n_words; i++) any |= k->bits[i] &= c->kept[i];

@@ -20,8 +20,11 @@ typedef struct closing {
 
 int closing_open(closing *c, const mask *k);   // GEMEL_E_MEMORY: close it, too
 void closing_close(closing *c);
-// Ids that the rest of the answer takes, at most; NEVER: the vocabulary can't write it.
-uint32_t closing_needs(closing *c, const mask *k);
+// The ids that the rest of the answer takes, at most; NEVER: the vocabulary can't write it.
+// GEMEL_E_GRAMMAR: as mask_fill.
+int closing_needs(closing *c, mask *k, uint32_t *n_ids);
+// The same of a place that matcher_check took, unless it is the start of a message.
+uint32_t closing_needs_at(closing *c, const uint8_t *place);
 // Of the ids in k->bits, keep those after which the rest takes `left` at most. 0, or GEMEL_E_GRAMMAR: none is kept, or
 // it takes more memory or time than there is.
 int closing_limit(closing *c, mask *k, uint32_t left);

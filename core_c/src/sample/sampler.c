@@ -191,7 +191,8 @@ int gemel_sampler_close_within(gemel_sampler *s, int n) {
     if (!s || !s->grammar || n < 1) return GEMEL_E_ARGUMENT;
     closing *c = malloc(sizeof *c);
     int code = c ? closing_open(c, &s->mask) : GEMEL_E_MEMORY;
-    uint32_t needs = code == GEMEL_OK ? closing_needs(c, &s->mask) : NEVER;
+    uint32_t needs = NEVER;
+    if (code == GEMEL_OK) code = closing_needs(c, &s->mask, &needs);
     if (code == GEMEL_OK && needs == NEVER) code = GEMEL_E_GRAMMAR;
     if (code == GEMEL_OK && needs <= (uint32_t)n) {
         leave_closing(s);
@@ -233,7 +234,7 @@ int gemel_sampler_reset(gemel_sampler *s) {
     if (!s) return GEMEL_E_ARGUMENT;
     penalties_forget(&s->history);
     if (s->grammar) mask_begin(&s->mask);
-    s->left = s->limit;
+    leave_closing(s);
     s->rng = s->seed;
     s->mu = 2 * s->value[GEMEL_SAMPLER_MIROSTAT_TAU];
     return GEMEL_OK;
@@ -394,6 +395,9 @@ static int check_place(const gemel_sampler *s, const uint8_t *data, size_t size,
     if (place.is_begun > 1 || place.left > 1 + (uint64_t)s->limit ||
         !matcher_check(&s->mask.m, data + sizeof place, size - sizeof place))
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: it has no place in the grammar");
+    int is_first = !place.is_begun && s->mask.drops_space;   // what a message needs depends on its first id
+    if (s->closing && !is_first && place.left <= closing_needs_at(s->closing, data + sizeof place))
+        return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: its answer can't end within its limit");
     return GEMEL_OK;
 }
 

@@ -112,10 +112,9 @@ class Chat(Closing):
             if preloaded is not None:
                 self.session.close()
                 self.session = preloaded
-        run = Run(self.session, ids, options, owned=False)
         goes_on = continues(asked, ending)
+        run = Run(self.session, ids, options, owned=False, is_message=not goes_on)
         self.messages += added
-        run.answer.is_message = not goes_on
         last_message = self.messages[-1] if goes_on else None
         run.on_end = lambda ended: self._answered(ended, added, last_message)
         generation = Generation(run)

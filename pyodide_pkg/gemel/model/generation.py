@@ -37,7 +37,8 @@ class Run:
     """What a generation uses, and its results. `steps` runs it; `end` frees everything."""
 
     def __init__(
-        self, session: CoreSession, prompt_ids: Sequence[int], options: CallOptions, *, owned: bool
+        self, session: CoreSession, prompt_ids: Sequence[int], options: CallOptions, *, owned: bool,
+        is_message: bool = False,
     ) -> None:
         self.prompt_ids = list(prompt_ids)
         self.stop_reason: StopReason | None = None
@@ -49,8 +50,9 @@ class Run:
         self._owned = owned
         limit = check_limit(session.model, session.n_ctx, len(self.prompt_ids), options.max_tokens)
         self.answer = Answer(self.model, len(self.prompt_ids), options.stops, limit)
+        self.answer.is_message = is_message
         with self.model._grammars.use(options.form) as rules:
-            self.sampler = sampler_of(self.model, options, rules, limit)
+            self.sampler = sampler_of(self.model, options, rules, limit, is_message=is_message)
         self._out: Block = self.model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
 
     def steps(self) -> Generator[str, None, None]:

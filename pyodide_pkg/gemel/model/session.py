@@ -262,9 +262,9 @@ class Session(CoreSession):
         put before a text.
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("special", "is_answer"))
-        run = Run(self, self.model._prompt_ids(prompt, special=special), options, owned=False)
-        run.answer.is_message = flag("is_answer", is_answer)
-        return Generation(run)
+        is_message = flag("is_answer", is_answer)
+        ids = self.model._prompt_ids(prompt, special=special)
+        return Generation(Run(self, ids, options, owned=False, is_message=is_message))
 
     # ---- Saving -----------------------------------------------------------------------------------------------------
 
