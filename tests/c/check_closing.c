@@ -127,7 +127,7 @@ static void a_limit_that_is_too_short_changes_nothing(void) {
 static void ids_as_such_are_kept(void) {
     static const struct {
         const char *grammar;
-        int needs, limit, n_allowed, not_allowed;   // -1: none but the end
+        int needs, limit, n_allowed, not_allowed;   // -1: only the end
     } at[] = {
         {"root ::= !<[1]> \"2\"{9} | !<[1]> \"3\" | !<[5]> \"4\"{5}", 2, 2, N - 2, 1},
         {"root ::= !<[5]> \"4\"{5} | !<[1]> \"3\" | !<[1]> \"2\"{9}", 2, 3, N - 2, 1},
