@@ -83,3 +83,52 @@ def test_what_no_session_writes_is_a_state_error_that_says_so(saved: Saved) -> N
     changed[start : start + 2] = b"\x80\x7c"
     why = "a code is -128" if kv_type == "q8_0" else "a number is Inf or NaN"
     assert f"layer 0, head 0, positions 0 to 63: {why}" in str(outcome(model, kv_type, sealed(changed)))
+
+
+# ---- Cutting back after restoring -----------------------------------------------------------------------------------
+
+WINDOWED = {
+    "window": {"arch": "gemma3", "window": 100},
+    "chunks": {"arch": "llama4", "window": 200},
+    "chunks of whole pages": {"arch": "llama4", "window": 128},
+}
+LONG = [(7 * i + i * i // 5) % 300 for i in range(401)]
+
+
+@pytest.mark.parametrize("n", [390, 384, 400])   # 384 and 400: a chunk's end
+@pytest.mark.parametrize("name", WINDOWED)
+def test_a_restored_session_cuts_back_to_fresh_bits_or_not_at_all(name: str, n: int) -> None:
+    def bits(session: gemel.Session) -> bytes:
+        return bytes(memoryview(session.logits()).cast("B"))
+
+    refused = 0
+    with gemel.open(tiny_bytes(n_ctx=512, **WINDOWED[name]), threads=1) as model, model.session() as fresh:
+        with model.session() as session:
+            session.append(LONG[:n])
+            state = session.save()
+        expected = []
+        for id in LONG[: n + 1]:
+            fresh.append([id])
+            expected.append(bits(fresh))
+        for to in range(n):
+            with model.session() as session:
+                if to % 2:
+                    session.append(LONG[::-1][:70])   # pages that hold something else
+                session.restore(state)
+                assert bits(session) == expected[n - 1]
+                try:
+                    session.fork(to).close()
+                    session.truncate(to)
+                except gemel.UnsupportedError:
+                    refused += 1
+                    if to % 40 == 1:
+                        session.sync(LONG[:to])   # starts over
+                        assert bits(session) == expected[to - 1], to
+                    continue
+                session.append(LONG[to : to + 1])
+                assert bits(session) == expected[to], to
+            with model.session() as session:
+                session.restore(state)
+                session.append(LONG[n : n + 1])
+                assert bits(session) == expected[n]
+    assert refused

@@ -162,6 +162,16 @@ void kv_drop(kv_cache *kv, int n_pos, int n_batch) {
     }
 }
 
+void kv_forget(kv_cache *kv, int n_pos) {
+    for (int k = 0; k < kv->n_tables; k++) {
+        kv_table *t = &kv->tables[k];
+        for (int i = 0; i < first_seen(t, n_pos) / KV_PAGE; i++) {
+            page_drop(t->pages[i]);
+            t->pages[i] = NULL;
+        }
+    }
+}
+
 int kv_keep(const kv_cache *kv, int n) {
     for (int k = 0; k < kv->n_tables; k++)
         for (int i = first_seen(&kv->tables[k], n) / KV_PAGE; i * KV_PAGE < n; i++)

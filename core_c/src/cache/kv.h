@@ -46,6 +46,7 @@ int kv_reserve(kv_cache *kv, int from, int to);
 void kv_release(kv_cache *kv, int n_pos);   // give back pages past position n_pos
 // Free pages that no position from n_pos - n_batch on sees.
 void kv_drop(kv_cache *kv, int n_pos, int n_batch);
+void kv_forget(kv_cache *kv, int n_pos);   // free pages that position n_pos doesn't see
 // How many of n positions can be kept: n, or 0 where pages that a window needs were freed.
 int kv_keep(const kv_cache *kv, int n);
 // `to`, empty and of the same type and classes, shares the pages of the first n_pos positions.

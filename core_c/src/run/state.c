@@ -231,6 +231,7 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     if (h.has_logits && !s->logits) s->logits = memory_get((size_t)s->m->output.w.n_panels * 16 * sizeof(float));
     if ((h.has_logits && !s->logits) || kv_reserve(&s->kv, 0, h.n_past) < 0) {
         kv_release(&s->kv, s->preload.n ? s->preload.n : s->n_past);
+        kv_forget(&s->kv, s->n_past);   // pages that were made for nothing
         return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
     }
     preload_drop(s);
@@ -240,6 +241,7 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     memcpy(s->ids, at, (size_t)h.n_past * sizeof(int32_t));
     at += ids_size((size_t)h.n_past);
     copy_kv(s, h.n_past, (uint8_t *)at, 0);
+    kv_forget(&s->kv, h.n_past);   // not saved
     at += kv_size(s, h.n_past);
     if (h.has_logits) {   // finite: check_state
         memcpy(s->logits, at, (size_t)s->m->n_vocab * sizeof(float));
