@@ -16,6 +16,7 @@ from gemel.core import abi
 from gemel.core.library import Handle, check, open_handle, pointer_at
 
 IDS = [1, *range(3, 140), 7, 7, 7, *range(20, 100)]   # two micro-batches
+SHARED: dict[str, object] = {"arch": "gemma4", "n_layer": 6, "shared_kv": 3, "wide_shared": True, "window": 50}
 MODELS: dict[str, dict[str, object]] = {
     "plain": {},
     "tied": {"tied": True},
@@ -26,6 +27,8 @@ MODELS: dict[str, dict[str, object]] = {
     "llama3 factors": {"rope": "llama3"},
     "longrope": {"rope": "longrope"},
     "stored by name": {"by_name": True, "n_layer": 12},
+    "keys of earlier layers": SHARED,
+    "embeddings of layers": {**SHARED, "per_layer": 64},
 }
 
 
@@ -120,6 +123,7 @@ def test_evals_bits_while_layers_arrive(name: str, threads: int) -> None:
     arrival = Arrival(data, threads=threads)
     arrival.feed_named("rope_")
     arrival.feed_named("token_embd")
+    arrival.feed_named("per_layer")
     session_handle = arrival.session()
     for il in range(n_layer):
         assert arrival.n_layers == il
@@ -135,6 +139,27 @@ def test_evals_bits_while_layers_arrive(name: str, threads: int) -> None:
     model_handle.close()   # the session still uses it
     assert logits_of(session_handle, n_vocab) == wanted
     session_handle.close()
+
+
+def test_only_the_last_token_goes_through_layers_that_put_nothing_into_the_cache() -> None:
+    arrival = Arrival(tiny_bytes(**SHARED))
+    arrival.feed_named("")
+    session, library = arrival.session(), arrival.library
+    events = library.alloc(8 * abi.EVENT_SIZE * 1000)
+    with session as address:
+        check(library, library.call("gemel_session_profile", address, events, 1000), "profile")
+    assert ahead(session, IDS, 6) == 6
+    with session as address:
+        n = library.call("gemel_session_profile_count", address)
+    assert 0 < n <= 1000
+    rows: dict[int, int] = {}
+    seen = struct.iter_unpack(f"={abi.EVENT_SIZE}d", library.read(events.address, 8 * abi.EVENT_SIZE * n))
+    for event in seen:
+        il = int(event[abi.EVENT_LAYER])
+        rows[il] = max(rows.get(il, 0), int(event[abi.EVENT_TOKENS]))
+    assert [rows[il] for il in range(6)] == [128, 128, 128, 1, 1, 1]
+    session.close()
+    arrival.handle.close()
 
 
 def test_the_real_models_bits_while_layers_arrive(real_model: gemel.Model, real_path: Path) -> None:

@@ -31,16 +31,16 @@ static int start(gemel_session *s, const int32_t *ids, int n) {
 }
 
 // Layer il for n tokens from index `at` on; il n_layer: the output of the last token. Numbers that are not finite
-// discard the preload. After the last layer only the last token's stream is needed.
+// discard the preload. After the last keys and values only the last token's stream is needed.
 static int step_rows(gemel_session *s, int at, int n, int il, row *rows) {
-    int n_layer = s->m->n_layer, is_out = il == n_layer, code = GEMEL_OK;
+    int is_out = il == s->m->n_layer, code = GEMEL_OK;
     for (int i = 0; i < n; i++) {
         float *x = s->preload.x + (size_t)(at + i) * (size_t)s->m->n_embd;
         row *r = &rows[i];
         *r = session_row(s, at + i, s->ids[at + i]);
         r->in = il ? x : NULL;
         r->stream = x;
-        r->wanted = il < n_layer - 1 || at + i == s->preload.n - 1 ? WANT_STREAM : 0;
+        r->wanted = il < s->m->last_put || at + i == s->preload.n - 1 ? WANT_STREAM : 0;
     }
     if (is_out) code = session_keep_last(s, &rows[n - 1], 1);
     if (code < 0) return code;
@@ -89,6 +89,7 @@ int gemel_session_preload(gemel_session *s, const int32_t *ids, size_t n, int n_
     preload *p = &s->preload;
     while (p->il < n_layers) {
         if (session_cancelled(s)) return GEMEL_E_CANCELLED;
+        if (p->il > s->m->last_put) p->at = p->n - 1;   // the streams of the others have ended
         int part = p->n - p->at < s->m->n_batch ? p->n - p->at : s->m->n_batch;
         code = step(s, p->at, part, p->il);
         if (code < 0) return code;
