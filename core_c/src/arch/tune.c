@@ -86,11 +86,11 @@ static void tune_heads_of_gemma4(gemel_model *m, keys *r, int il) {
     if (a->score_div == 0) a->score_div = 1;
 }
 
-// Layer il reads keys and values of the last layer before `end` that is of its kind: with a window, or without.
-static void share_keys(gemel_model *m, keys *r, int il, int end) {
+// Layer il reads keys and values of the last layer before `end` that is of its kind: last[1] with a window, last[0]
+// without; -1: there is none.
+static void share_keys(gemel_model *m, keys *r, int il, int end, const int last[2]) {
     attention *a = &m->layers[il].attn;
-    int is_local = is_windowed(r, il, 6), of = end - 1;
-    while (of >= 0 && is_windowed(r, of, 6) != is_local) of--;
+    int is_local = is_windowed(r, il, 6), of = last[is_local];
     if (r->code) return;
     if (of < 0) {
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
@@ -114,8 +114,9 @@ void tune_gemma4(gemel_model *m, keys *r) {
     windows_with_rope(m, r, 6, 10000);
     m->ropes[0].n_rot = m->layers[0].attn.n_rot;   // its layers have no window; set even if there are none of them
     for (int il = 0; il < m->n_layer && !r->code; il++) tune_heads_of_gemma4(m, r, il);
-    int n_shared = keys_int(r, "attention.shared_kv_layers", 0, m->n_layer - 1, 0);
-    for (int il = m->n_layer - n_shared; il < m->n_layer && !r->code; il++) share_keys(m, r, il, m->n_layer - n_shared);
+    int end = m->n_layer - keys_int(r, "attention.shared_kv_layers", 0, m->n_layer - 1, 0), last[2] = {-1, -1};
+    for (int il = 0; il < end && end < m->n_layer && !r->code; il++) last[is_windowed(r, il, 6)] = il;
+    for (int il = end; il < m->n_layer && !r->code; il++) share_keys(m, r, il, end, last);
 }
 
 void tune_phi3(gemel_model *m, keys *r) { windows(m, r, 0, 0); }
