@@ -1,9 +1,15 @@
 // The loader and the session through gemel.h alone, on a llama of one layer that is written here: valid pieces, errors
 // of wrong files, what a session keeps and refuses.
 #define N_LAYER 1
+#define _DEFAULT_SOURCE
 #include "llama.h"
+#include "../../core_c/src/forward/workspace.h"
 #include "../../core_c/src/fmath.h"
 #include "../../core_c/src/run/session.h"
+
+#if defined __linux__ && !defined __SANITIZE_ADDRESS__
+#include <sys/resource.h>
+#endif
 
 enum { LONG = 300 };
 
@@ -141,6 +147,39 @@ static void heads_over_the_limit_are_refused(void) {   // the width follows from
     CHECK(!strstr(err, "token_embd"));   // it is missing, too, but that is found later
     gemel_loader_close(l);
     free(b.at);
+}
+
+// ---- The workspace -------------------------------------------------------------------------------------------------
+
+static void embeddings_of_layers_take_more_bytes_than_an_int_counts(void) {
+    gemel_model m = {.n_batch = N_BATCH_MAX, .n_embd = 32, .n_per_layer = 1 << 16, .n_layer = 4096};
+    size_t size = workspace_size(&m, 1), floats = (size_t)m.n_per_layer * (size_t)m.n_layer;
+    int overflow = 0;
+    size_t least = memory_times(memory_times(floats, N_BATCH_MAX, &overflow), sizeof(float), &overflow);
+    CHECK(overflow ? size == 0 : size > least);
+}
+
+static void one_row_of_logits_is_enough_where_memory_is_short(void) {
+#if defined __linux__ && !defined __SANITIZE_ADDRESS__
+    gemel_model m = {.n_batch = 1, .n_embd = 32, .n_threads = 1, .output.w.n_panels = 1 << 20};   // 64 MB a row
+    struct rlimit before, now;
+    size_t pages = 0;
+    FILE *f = fopen("/proc/self/statm", "r");
+    CHECK(f && fscanf(f, "%zu", &pages) == 1);
+    if (f) fclose(f);
+    CHECK_EQ_INT(getrlimit(RLIMIT_AS, &before), 0);
+    now = before;
+    now.rlim_cur = (rlim_t)pages * 4096 + (256u << 20);
+    CHECK_EQ_INT(setrlimit(RLIMIT_AS, &now), 0);
+    CHECK_EQ_INT(workspace_open(&m, 0, ROWS_AT_ONCE), 0);
+    CHECK_EQ_INT(m.workspace->n_logits, 1);
+    CHECK_EQ_INT(setrlimit(RLIMIT_AS, &before), 0);
+    CHECK_EQ_INT(workspace_open(&m, 0, ROWS_AT_ONCE), 0);
+    CHECK_EQ_INT(m.workspace->n_logits, ROWS_AT_ONCE);
+    workspace_close(&m);
+#else
+    CHECK_SKIP("memory is limited on Linux");
+#endif
 }
 
 static void a_finished_loader_can_only_be_closed(void) {
@@ -536,6 +575,8 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_restored_session_goes_on_to_the_same_logits_in_the_other_kv_type),
         CHECK_ENTRY(equal_timelines_save_equal_bytes_in_the_other_kv_type),
         CHECK_ENTRY(damaged_states_are_refused_and_change_nothing_in_the_other_kv_type),
+        CHECK_ENTRY(embeddings_of_layers_take_more_bytes_than_an_int_counts),
+        CHECK_ENTRY(one_row_of_logits_is_enough_where_memory_is_short),
         CHECK_ENTRY(a_finished_loader_can_only_be_closed),
     };
     choose_ids();

@@ -140,7 +140,7 @@ void output(worker *w) {
     streams(w);
     mark(w, GEMEL_OP_HEAD);
     for (int t = 0, n; t < w->n && w->b->to == w->m->n_layer; t += n > 0 ? n : 1) {
-        for (n = 0; t + n < w->n && n < ROWS_AT_ONCE && row_at(w, t + n)->wanted & NEEDS_LOGITS; n++) {}
+        for (n = 0; t + n < w->n && n < w->s->n_logits && row_at(w, t + n)->wanted & NEEDS_LOGITS; n++) {}
         if (n > 0) logits_of(w, t, n);
     }
 }

@@ -63,7 +63,7 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     s->up = cut(c, n, pad(t->n_ff), sizeof(float));
     cut_experts(m, s, c, nt);
     int own = pad(m->n_per_layer * m->n_layer);
-    s->per_layer = own ? cut(c, n * (own / 16) + 1, 16, sizeof(float)) : NULL;   // the last may be read past its end
+    s->per_layer = own ? cut(c, n, own + 16, sizeof(float)) : NULL;   // the last may be read past its end
     s->table = own ? cut(c, nt, own, sizeof(float)) : NULL;
     s->rope_cs = cut(c, n, m->rope_width, sizeof(float));
     s->dealt = cut(c, 2, 1, sizeof *s->dealt);
@@ -120,16 +120,20 @@ static int grow_partials(workspace *s, size_t n) {
     return GEMEL_OK;
 }
 
-static int grow_logits(workspace *s, const gemel_model *m, int n) {
+static float *get_logits(const gemel_model *m, int n) {
     int overflow = 0;
-    if (n <= s->n_logits) return GEMEL_OK;
     size_t size = memory_times((size_t)n * sizeof(float), (size_t)m->output.w.n_panels * 16, &overflow);
+    return overflow ? NULL : memory_get(size);
+}
+
+// Room for n rows, or for one where memory is short.
+static int grow_logits(workspace *s, const gemel_model *m, int n) {
+    if (n <= s->n_logits) return GEMEL_OK;
     memory_free(s->logits);
-    s->n_logits = 0;
-    s->logits = overflow ? NULL : memory_get(size);
-    if (!s->logits) return GEMEL_E_MEMORY;
-    s->n_logits = n;
-    return GEMEL_OK;
+    s->logits = get_logits(m, n);
+    if (!s->logits && n > 1) s->logits = get_logits(m, n = 1);
+    s->n_logits = s->logits ? n : 0;
+    return s->logits ? GEMEL_OK : GEMEL_E_MEMORY;
 }
 
 int workspace_open(gemel_model *m, size_t n_partials, int n_logits) {

@@ -45,7 +45,8 @@ typedef struct workspace {
     acts *own;           // [n_threads]            a thread's own, when there is one row
 } workspace;
 
-// Open the model's workspace for its number of threads, with room for n_partials floats and n_logits rows of logits.
+// Open the model's workspace for its number of threads, with room for n_partials floats and n_logits rows of logits,
+// but at least one row where memory is short.
 int workspace_open(gemel_model *m, size_t n_partials, int n_logits);   // GEMEL_E_MEMORY
 void workspace_close(gemel_model *m);
 size_t workspace_size(const gemel_model *m, int n_threads);   // bytes, without partials; 0: more than size_t holds
