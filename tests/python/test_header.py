@@ -84,7 +84,7 @@ assert library.call("gemel_threads_open", 1, out) == 0
 handles = {
     "model": model._handle._address, "session": session._handle._address, "sampler": sampler.handle._address,
     "loader": header._owner._address, "gguf": model._gguf, "threads": pointer_at(library, out),
-    "grammar": model.grammar(choices=["a"]).handle._address,
+    "grammar": model.grammar(choices=["a"])._rules.handle._address,
 }
 of_model = ("gemel_grammar_open", "gemel_grammar_choices")
 pointer, number = (room, 1) if how == "no handle" else (None, 0)
