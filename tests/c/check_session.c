@@ -5,6 +5,7 @@
 #include "llama.h"
 #include "../../core_c/src/forward/workspace.h"
 #include "../../core_c/src/fmath.h"
+#include "../../core_c/src/memory.h"
 #include "../../core_c/src/run/session.h"
 
 #if defined __linux__ && !defined __SANITIZE_ADDRESS__
@@ -171,9 +172,16 @@ static void one_row_of_logits_is_enough_where_memory_is_short(void) {
     now = before;
     now.rlim_cur = (rlim_t)pages * 4096 + (256u << 20);
     CHECK_EQ_INT(setrlimit(RLIMIT_AS, &now), 0);
-    CHECK_EQ_INT(workspace_open(&m, 0, ROWS_AT_ONCE), 0);
-    CHECK_EQ_INT(m.workspace->n_logits, 1);
+    void *volatile more = malloc((size_t)512 << 20);
+    int is_limited = !more, code = workspace_open(&m, 0, ROWS_AT_ONCE), n_logits = m.workspace->n_logits;
+    free(more);
     CHECK_EQ_INT(setrlimit(RLIMIT_AS, &before), 0);
+    CHECK_EQ_INT(code, 0);
+    if (!is_limited) {
+        workspace_close(&m);
+        CHECK_SKIP("an emulated system has no such limit");
+    }
+    CHECK_EQ_INT(n_logits, 1);
     CHECK_EQ_INT(workspace_open(&m, 0, ROWS_AT_ONCE), 0);
     CHECK_EQ_INT(m.workspace->n_logits, ROWS_AT_ONCE);
     workspace_close(&m);
