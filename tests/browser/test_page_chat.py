@@ -95,8 +95,8 @@ def test_answers_are_valid_by_the_schema_of_the_attribute(api_page: OpenPage, fi
     place(one, None, **{"json-schema": "shirt"})
     script = "const one = document.createElement('script'); one.type = 'application/json'; one.id = 'shirt';"
     assert one.js(ask, url=file.url) == "<gemel-chat>: json-schema=\"shirt\" is neither JSON nor the id of an element"
-    one.js(script + "one.textContent = '{\"const\": [1]}'; document.querySelector('main').append(one);")
-    assert one.js(ask, url=file.url) == "[1]"
+    one.js(script + "one.textContent = '{\"const\": [\"x\"]}'; document.querySelector('main').append(one);")
+    assert one.js(ask, url=file.url) == '["x"]'
     one.js("chat.options.json_schema = true;")
     assert "are both set" in one.js(ask, url=file.url)
 

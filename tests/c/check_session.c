@@ -162,7 +162,7 @@ static void embeddings_of_layers_take_more_bytes_than_an_int_counts(void) {
 
 static void one_row_of_logits_is_enough_where_memory_is_short(void) {
 #if defined __linux__ && !defined __SANITIZE_ADDRESS__
-    gemel_model m = {.n_batch = 1, .n_embd = 32, .n_threads = 1, .output.w.n_panels = 1 << 20};   // 64 MB a row
+    gemel_model m = {.n_batch = 1, .n_embd = 32, .n_threads = 1, .output.w.n_panels = 1 << 20};   // a row takes 64 MB
     struct rlimit before, now;
     size_t pages = 0;
     FILE *f = fopen("/proc/self/statm", "r");

@@ -22,6 +22,7 @@ import gemel
 import numpy as np
 import pytest
 from conftest import CHATML, tiny_bytes
+from doc_examples import run_examples
 from gemel.core import cpu, errors
 from gemel.model.sampling import FIELDS
 from gemel.text.stops import StopScanner
@@ -59,24 +60,6 @@ def test_every_public_thing_has_a_docstring() -> None:
             for method_name, method in inspect.getmembers(value):
                 if not method_name.startswith("_") and inspect.isfunction(method):
                     assert method.__doc__, f"{name}.{method_name}"
-
-
-class Messages(doctest.OutputChecker):
-    """Compares messages of errors, and their names without modules."""
-
-    def check_output(self, want: str, got: str, optionflags: int) -> bool:
-        """Return whether an example printed, or raised, what it says."""
-        want, got = (re.sub(r"\A(?:\w+\.)+(?=\w+:)", "", text) for text in (want, got))
-        return super().check_output(want, got, optionflags)
-
-
-def run_examples(tests: list[doctest.DocTest]) -> int:
-    """Return how many examples ran."""
-    runner = doctest.DocTestRunner(checker=Messages())
-    for test in tests:
-        runner.run(test)
-    assert runner.failures == 0
-    return runner.tries
 
 
 @pytest.mark.parametrize("name", ["gemel", *(found.name for found in pkgutil.walk_packages(gemel.__path__, "gemel."))])
