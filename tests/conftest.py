@@ -96,6 +96,13 @@ def model(tiny_model: Callable[..., gemel.Model]) -> gemel.Model:
 
 
 @pytest.fixture(scope="module")
+def bare() -> Iterator[gemel.Model]:
+    """A tiny model that the tests of a file share, on one thread."""
+    with gemel.open(tiny_bytes(), threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a tiny model with a chat template."""
     path = tmp_path_factory.mktemp("model") / "tiny.gguf"

@@ -1,25 +1,9 @@
 // An answer is closed within a limit, and text that a grammar forces is proposed.
-#include "sampler_checks.h"
+#include "grammar_of_numbers.h"
 #include <math.h>   // INFINITY, a macro
 #include "../../core_c/src/grammar/forced.h"
-#include "../../core_c/src/grammar/grammar.h"
 
-enum { N = 300, END = 11 };   // END: what ends a generation, where a file says nothing
-
-static const text_tree *words(void) {
-    static text_tree *t;
-    errors e = {err, sizeof err};
-    if (!t) CHECK_EQ_INT(text_tree_open(&t, vocabulary(N), &e), GEMEL_OK);
-    return t;
-}
-
-// Ids are the texts of their numbers.
-static gemel_grammar *compiled(const char *text) {
-    gemel_grammar *g = NULL;
-    errors e = {err, sizeof err};
-    CHECK_EQ_INT(grammar_open(&g, vocabulary(N), words(), GEMEL_GRAMMAR_GBNF, text, strlen(text), &e), GEMEL_OK);
-    return g;
-}
+enum { END = 11 };   // END: what ends a generation, where a file says nothing
 
 static gemel_sampler *drawing(const gemel_grammar *g, int seed) {
     gemel_sampler *s = plain_sampler(N);

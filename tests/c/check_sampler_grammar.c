@@ -1,29 +1,13 @@
 // A sampler with a grammar: it is a mask and nothing else, and part of the saved state.
-#include "sampler_checks.h"
+#include "grammar_of_numbers.h"
 #include <math.h>   // INFINITY, a macro
-#include "../../core_c/src/grammar/grammar.h"
 
-enum { N = 300, STEPS = 24 };
+enum { STEPS = 24 };
 
 static float row[N];
 static const float *random_row(uint64_t *seed) {
     for (int i = 0; i < N; i++) row[i] = (float)(check_random(seed) >> 40) * 0x1p-24f * 8 - 4;
     return row;
-}
-
-static const text_tree *words(void) {
-    static text_tree *t;
-    errors e = {err, sizeof err};
-    if (!t) CHECK_EQ_INT(text_tree_open(&t, vocabulary(N), &e), GEMEL_OK);
-    return t;
-}
-
-// Ids are the texts of their numbers.
-static gemel_grammar *compiled(const char *text) {
-    gemel_grammar *g = NULL;
-    errors e = {err, sizeof err};
-    CHECK_EQ_INT(grammar_open(&g, vocabulary(N), words(), GEMEL_GRAMMAR_GBNF, text, strlen(text), &e), GEMEL_OK);
-    return g;
 }
 
 static gemel_sampler *drawing(const gemel_grammar *g, int penalty) {

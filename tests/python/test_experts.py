@@ -13,6 +13,7 @@ import pytest
 import tiny
 from conftest import tiny_bytes
 from reference import Reference
+from splits import alone, bits
 from tiny import Tensor
 
 Open = Callable[..., gemel.Model]
@@ -41,17 +42,6 @@ BEFORE: dict[str, Any] = {
 }  # fmt: skip
 MODELS = {"many": MANY, "shared": SHARED, "mixed formats": MIXED, "odd sizes": ODD, "weights before experts": BEFORE}
 IDS = [(7 * i + i * i // 5) % 300 for i in range(700)]  # longer than a micro-batch of 512
-
-
-def bits(session: gemel.Session) -> bytes:
-    return bytes(memoryview(session.logits()).cast("B"))
-
-
-def alone(model: gemel.Model, ids: list[int], split: int) -> bytes:
-    with model.session() as session:
-        for at in range(0, len(ids), split):
-            session.append(ids[at : at + split])
-        return bits(session)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -13,6 +13,7 @@ import pytest
 import tiny
 from conftest import tiny_bytes
 from reference import Reference
+from splits import alone, bits
 from tiny import Tensor
 
 Open = Callable[..., gemel.Model]
@@ -27,17 +28,6 @@ ODD: dict[str, Any] = {
 }  # fmt: skip
 MODELS = {"shared keys": SHARED, "embeddings of layers": OWN, "odd sizes": ODD}
 IDS = [(7 * i + i * i // 5) % 300 for i in range(300)]  # longer than two micro-batches
-
-
-def bits(session: gemel.Session) -> bytes:
-    return bytes(memoryview(session.logits()).cast("B"))
-
-
-def alone(model: gemel.Model, ids: list[int], split: int) -> bytes:
-    with model.session() as session:
-        for at in range(0, len(ids), split):
-            session.append(ids[at : at + split])
-        return bits(session)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import gemel
 import pytest
 
@@ -87,27 +85,19 @@ part ::= [ぁ-ゟ] | [ァ-ヿ] | [、-〾] | [一-龯]
 }
 
 
-@pytest.fixture(scope="module")
-def model() -> Iterator[gemel.Model]:
-    from conftest import tiny_bytes
-
-    with gemel.open(tiny_bytes(), threads=1) as opened:
-        yield opened
-
-
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_a_grammar_matches_the_texts_of_its_language_alone(model: gemel.Model, name: str) -> None:
+def test_a_grammar_matches_the_texts_of_its_language_alone(bare: gemel.Model, name: str) -> None:
     text, good, bad = LANGUAGES[name]
-    with model.grammar(text) as grammar:
+    with bare.grammar(text) as grammar:
         assert [one for one in good if not grammar.matches(one)] == []
         assert [one for one in bad if grammar.matches(one)] == []
         assert [one for one in good if not all(grammar.begins(one[:end]) for end in range(len(one)))] == []
 
 
 @pytest.mark.parametrize("name", LANGUAGES)
-def test_an_answer_is_the_beginning_of_a_text_of_the_language(model: gemel.Model, name: str) -> None:
-    with model.grammar(LANGUAGES[name][0]) as grammar:
-        answer = model.generate("the", grammar=grammar, max_tokens=40, temperature=1, seed=3)
+def test_an_answer_is_the_beginning_of_a_text_of_the_language(bare: gemel.Model, name: str) -> None:
+    with bare.grammar(LANGUAGES[name][0]) as grammar:
+        answer = bare.generate("the", grammar=grammar, max_tokens=40, temperature=1, seed=3)
         text = answer.read()
         assert grammar.begins(text)
         assert answer.stop_reason == "length" or grammar.matches(text)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import gemel
 import pytest
-from conftest import tiny_bytes
+from compact import compact
 from gemel.schema import validator
 from gemel.schema.compiler import compile_schema
 from gemel.schema.validator import InvalidValueError, validate
@@ -118,79 +118,69 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model() -> Iterator[gemel.Model]:
-    with gemel.open(tiny_bytes(), threads=1) as opened:
-        yield opened
-
-
-def compact(value: Any) -> str:  # noqa: ANN401
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
 def name_of(value: Any) -> str:  # noqa: ANN401
     return compact(value)[:60]
 
 
 @pytest.mark.parametrize(("schema", "valid", "invalid"), CASES, ids=name_of)
 def test_a_schemas_grammar_matches_valid_values_alone(
-    model: gemel.Model, schema: Any, valid: list[Any], invalid: list[Any]  # noqa: ANN401
+    bare: gemel.Model, schema: Any, valid: list[Any], invalid: list[Any]  # noqa: ANN401
 ) -> None:
-    with model.grammar(json_schema=schema, any_order=True) as grammar:
+    with bare.grammar(json_schema=schema, any_order=True) as grammar:
         assert [value for value in valid if not grammar.matches(compact(value))] == []
         assert [value for value in invalid if grammar.matches(compact(value))] == []
-    with model.grammar(json_schema=json.dumps(schema)) as grammar:   # as text, in the schema's order
+    with bare.grammar(json_schema=json.dumps(schema)) as grammar:   # as text, in the schema's order
         assert [value for value in valid if not grammar.matches(compact(value))] == []
         assert [value for value in invalid if grammar.matches(compact(value))] == []
 
 
 @pytest.mark.parametrize(("schema", "path"), REFUSED, ids=name_of)
-def test_what_cannot_be_enforced_is_refused_with_its_path(model: gemel.Model, schema: Any, path: str) -> None:  # noqa: ANN401
+def test_what_cannot_be_enforced_is_refused_with_its_path(bare: gemel.Model, schema: Any, path: str) -> None:  # noqa: ANN401
     with pytest.raises(gemel.SchemaError, match="json_schema: ") as raised:
-        model.grammar(json_schema=schema)
+        bare.grammar(json_schema=schema)
     assert raised.value.path == path
 
 
-def test_members_come_in_the_schemas_order_unless_any_is_wanted(model: gemel.Model) -> None:
+def test_members_come_in_the_schemas_order_unless_any_is_wanted(bare: gemel.Model) -> None:
     schema = {"type": "object", "properties": {"a": {}, "b": {}}, "required": ["a"]}
-    with model.grammar(json_schema=schema) as ordered, model.grammar(json_schema=schema, any_order=True) as free:
+    with bare.grammar(json_schema=schema) as ordered, bare.grammar(json_schema=schema, any_order=True) as free:
         assert ordered.matches('{"a":1,"b":2}')
         assert not ordered.matches('{"b":2,"a":1}')
         assert free.matches('{"b":2,"a":1}')
         assert not free.matches('{"b":2}')
 
 
-def test_members_of_other_names_come_before_the_only_listed_one_in_any_order(model: gemel.Model) -> None:
-    with model.grammar(json_schema={"type": "object", "required": ["a"]}, any_order=True) as grammar:
+def test_members_of_other_names_come_before_the_only_listed_one_in_any_order(bare: gemel.Model) -> None:
+    with bare.grammar(json_schema={"type": "object", "required": ["a"]}, any_order=True) as grammar:
         assert grammar.matches('{"b":1,"a":2}')
         assert not grammar.matches('{"b":1}')
 
 
-def test_what_is_not_enforced_is_a_warning_with_its_path(model: gemel.Model) -> None:
+def test_what_is_not_enforced_is_a_warning_with_its_path(bare: gemel.Model) -> None:
     schema = {"properties": {"a": {"format": "duration", "color": "red"}}, "title": "T", "description": "D"}
-    with model.grammar(json_schema=schema) as grammar:
+    with bare.grammar(json_schema=schema) as grammar:
         assert [warning.split(":")[0] for warning in grammar.warnings] == [
             "#/properties/a/format", "#/properties/a/color",
         ]  # fmt: skip
 
 
-def test_answers_follow_a_schema_and_end_with_it(model: gemel.Model) -> None:
+def test_answers_follow_a_schema_and_end_with_it(bare: gemel.Model) -> None:
     schema = {
         "type": "object", "additionalProperties": False, "required": ["on", "n"],
         "properties": {"on": {"type": "boolean"}, "n": {"enum": [1, 2, 3]}},
     }  # fmt: skip
     for seed in range(5):
-        answer = model.generate("x", json_schema=schema, max_tokens=60, temperature=1.5, seed=seed, n_ctx=96)
+        answer = bare.generate("x", json_schema=schema, max_tokens=60, temperature=1.5, seed=seed, n_ctx=96)
         value = json.loads(answer.read())
         assert (answer.stop_reason in ("stop", "eos"), set(value)) == (True, {"on", "n"})
         assert value["n"] in (1, 2, 3)
 
 
-def test_any_order_is_refused_without_a_schema_and_for_many_properties(model: gemel.Model) -> None:
+def test_any_order_is_refused_without_a_schema_and_for_many_properties(bare: gemel.Model) -> None:
     with pytest.raises(gemel.ArgumentError, match="any_order: it is for json_schema alone"):
-        model.grammar(regex="a", any_order=True)
+        bare.grammar(regex="a", any_order=True)
     with pytest.raises(gemel.SchemaError, match="it is for at most 10 properties"):
-        model.grammar(json_schema={"properties": {f"p{i}": {} for i in range(11)}}, any_order=True)
+        bare.grammar(json_schema={"properties": {f"p{i}": {} for i in range(11)}}, any_order=True)
 
 
 def nested(depth: int) -> Any:  # noqa: ANN401
@@ -217,8 +207,8 @@ def test_schemas_that_would_take_too_long_are_refused(schema: Any) -> None:  # n
     {"enum": [f"value {i}" for i in range(5000)]}, {"oneOf": [{"const": f"value {i}"} for i in range(300)]},
     {"properties": {f"p{i}": {"type": "string"} for i in range(1000)}}, nested(150),
 ], ids=range(6))   # fmt: skip
-def test_large_schemas_compile(model: gemel.Model, schema: Any) -> None:  # noqa: ANN401
-    model.grammar(json_schema=schema).close()
+def test_large_schemas_compile(bare: gemel.Model, schema: Any) -> None:  # noqa: ANN401
+    bare.grammar(json_schema=schema).close()
 
 
 @pytest.mark.parametrize(("schema", "valid", "invalid"), CASES, ids=name_of)
@@ -253,11 +243,11 @@ RELAXED: list[tuple[Any, list[str], Any, Any]] = [
 
 @pytest.mark.parametrize(("schema", "paths", "allowed", "refused"), RELAXED, ids=name_of)
 def test_a_schema_that_is_not_strict_allows_more_and_says_where(
-    model: gemel.Model, schema: Any, paths: list[str], allowed: Any, refused: Any  # noqa: ANN401
+    bare: gemel.Model, schema: Any, paths: list[str], allowed: Any, refused: Any  # noqa: ANN401
 ) -> None:
     made = compile_schema(schema, strict=False)
     assert list(made.unenforced) == paths
-    with model.grammar(made.grammar) as grammar:
+    with bare.grammar(made.grammar) as grammar:
         assert grammar.matches(compact(allowed))
         assert refused == "absent" or not grammar.matches(compact(refused))
     with pytest.raises(gemel.SchemaError):

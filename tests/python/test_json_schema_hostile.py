@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import copy
-import json
-from collections.abc import Iterator
 from typing import Any
 
 import gemel
 import hypothesis
 import hypothesis.strategies as st
 import pytest
-from conftest import tiny_bytes
+from compact import compact
 from gemel.schema.compiler import compile_schema
 from gemel.schema.keywords import TABLE
 from gemel.schema.reader import COMBINATIONS
@@ -27,16 +25,6 @@ CASES: list[Any] = [
     {**D7, "items": [{}, {"format": "date"}], "additionalItems": False, "uniqueItems": True,
      "dependencies": {"a": ["b"]}},
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def model() -> Iterator[gemel.Model]:
-    with gemel.open(tiny_bytes(), threads=1) as opened:
-        yield opened
-
-
-def compact(value: Any) -> str:  # noqa: ANN401
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 NUMBERS: list[tuple[Any, list[str], list[str]]] = [   # a schema, texts of valid numbers, texts of others
@@ -63,9 +51,9 @@ NUMBERS: list[tuple[Any, list[str], list[str]]] = [   # a schema, texts of valid
 
 @pytest.mark.parametrize(("schema", "valid", "invalid"), NUMBERS, ids=range(len(NUMBERS)))
 def test_each_way_to_write_a_number_counts(
-    model: gemel.Model, schema: Any, valid: list[str], invalid: list[str]  # noqa: ANN401
+    bare: gemel.Model, schema: Any, valid: list[str], invalid: list[str]  # noqa: ANN401
 ) -> None:
-    with model.grammar(json_schema=schema) as grammar:
+    with bare.grammar(json_schema=schema) as grammar:
         assert [text for text in valid if not grammar.matches(text)] == []
         assert [text for text in invalid if grammar.matches(text)] == []
 
@@ -124,8 +112,8 @@ def test_a_keyword_that_says_nothing_in_its_draft_is_a_warning(schema: Any, warn
     ("$^", [""], ["a"]), ("^a*$^", [""], ["a"]), ("^a{1000}$", ["a" * 1000], ["a" * 999]),
     (r"^\u{1F600}\x41$", ["😀A"], ["A"]), (r"^\uD83D\uDE00|\uD83D\u0041|b$", ["😀", "b"], ["\U0001f441", "A"]),
 ])   # fmt: skip
-def test_patterns_have_ecmas_meaning(model: gemel.Model, pattern: str, valid: list[str], invalid: list[str]) -> None:
-    with model.grammar(json_schema={"type": "string", "pattern": pattern}) as grammar:
+def test_patterns_have_ecmas_meaning(bare: gemel.Model, pattern: str, valid: list[str], invalid: list[str]) -> None:
+    with bare.grammar(json_schema={"type": "string", "pattern": pattern}) as grammar:
         assert all(grammar.matches(compact(text)) for text in valid)
         assert not any(grammar.matches(compact(text)) for text in invalid)
 
@@ -143,17 +131,17 @@ def test_an_error_of_a_pattern_has_its_column(pattern: str, column: int) -> None
     ("hostname", ["a.b.c", "x" * 63, "db.prod.a-long-cluster-name-xyz.eu-west-1.rds.example.com"],
      ["x" * 64, ".".join(["x" * 63] * 5), "-a", "a..b"]),
 ])   # fmt: skip
-def test_formats_have_their_limits(model: gemel.Model, name: str, valid: list[str], invalid: list[str]) -> None:
-    with model.grammar(json_schema={"type": "string", "format": name}) as grammar:
+def test_formats_have_their_limits(bare: gemel.Model, name: str, valid: list[str], invalid: list[str]) -> None:
+    with bare.grammar(json_schema={"type": "string", "format": name}) as grammar:
         assert [text for text in valid if not grammar.matches(compact(text))] == []
         assert [text for text in invalid if grammar.matches(compact(text))] == []
 
 
 @pytest.mark.parametrize(("least", "most"), [(0, 1025), (3, 70000), (65536, 65536), (1500, None)])
-def test_large_lengths_are_exact(model: gemel.Model, least: int, most: int | None) -> None:
+def test_large_lengths_are_exact(bare: gemel.Model, least: int, most: int | None) -> None:
     text = {"type": "string", "minLength": least, **({} if most is None else {"maxLength": most})}
     items = {"type": "array", "items": {"const": 0}, "minItems": least, **({} if most is None else {"maxItems": most})}
-    with model.grammar(json_schema=text) as string, model.grammar(json_schema=items) as array:
+    with bare.grammar(json_schema=text) as string, bare.grammar(json_schema=items) as array:
         last = most or least + 999
         steps = (0, 1, 255, 256, 257)
         for n in {0, max(least - 1, 0), *(least + step for step in steps), last - 1, last, last + 1}:
@@ -162,9 +150,9 @@ def test_large_lengths_are_exact(model: gemel.Model, least: int, most: int | Non
             assert array.matches(compact([0] * n)) is is_valid, n
 
 
-def test_members_that_are_counted_have_different_names(model: gemel.Model) -> None:
+def test_members_that_are_counted_have_different_names(bare: gemel.Model) -> None:
     schema = {"type": "object", "properties": {"a": {}}, "required": ["a"], "minProperties": 2}
-    with model.grammar(json_schema=schema) as grammar:
+    with bare.grammar(json_schema=schema) as grammar:
         assert grammar.matches('{"a":1,"x":2}')
         assert not grammar.matches('{"a":1}')
 

@@ -112,7 +112,7 @@ void tune_gemma4(gemel_model *m, keys *r) {
     m->n_per_layer = keys_int(r, "embedding_length_per_layer_input", 0, 1 << 16, 0);
     keys_int(r, "attention.sliding_window", 1, 1 << 30, REQUIRED);
     windows_with_rope(m, r, 6, 10000);
-    m->ropes[0].n_rot = m->layers[0].attn.n_rot;   // its layers have no window; set even if there are none of them
+    m->ropes[0].n_rot = m->layers[0].attn.n_rot;   // of layers without a window, which a model may lack
     for (int il = 0; il < m->n_layer && !r->code; il++) tune_heads_of_gemma4(m, r, il);
     int end = m->n_layer - keys_int(r, "attention.shared_kv_layers", 0, m->n_layer - 1, 0), last[2] = {-1, -1};
     for (int il = 0; il < end && end < m->n_layer && !r->code; il++) last[is_windowed(r, il, 6)] = il;

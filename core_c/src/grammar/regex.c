@@ -59,7 +59,7 @@ static int read_braced_hex(parser *p, uint32_t *code) {   // behind \u{
     return rc;
 }
 
-// The value of \uXXXX at `at`; -1: it is not there.
+// The value of the escape \uXXXX at `at`, or -1 if there is no such escape.
 static int32_t half_at(const parser *p, const char *at) {
     int32_t value = 0;
     if (p->end - at < 6 || at[0] != '\\' || at[1] != 'u') return -1;

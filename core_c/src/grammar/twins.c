@@ -26,12 +26,12 @@ typedef struct refining {
     uint32_t *first_from, *from;   // the nodes that link to a node
     uint32_t *state;               // [n_nodes]
     uint32_t *class, *members;     // [n_nodes] of a node; of a class
-    uint32_t *todo, *round_of;     // [n_nodes]
+    uint32_t *queue, *round_of;    // [n_nodes]
     group *groups;                 // [n_nodes]
     uint64_t *keys;                // [n_links]
     uint32_t *walk, *seen;         // [n_states]
     size_t links_room;
-    uint32_t n_nodes, n_reached, n_links, n_todo, n_classes;
+    uint32_t n_nodes, n_reached, n_links, n_queued, n_classes;
     uint64_t work;
 } refining;
 
@@ -176,10 +176,10 @@ static void split(refining *f, const group *g, uint32_t n, uint32_t *changed, ui
 
 // From classes by texts of one byte less. 0: that is too much work.
 static int refine(refining *f, uint32_t round) {
-    uint32_t n = f->n_todo, n_changed = 0, *changed = f->walk;
+    uint32_t n = f->n_queued, n_changed = 0, *changed = f->walk;
     uint64_t *keys = f->keys;
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t node = f->todo[i], n_keys = write_keys(f, node, keys);
+        uint32_t node = f->queue[i], n_keys = write_keys(f, node, keys);
         f->groups[i] = (group){keys, n_keys, f->class[node], node};
         keys += n_keys;
         f->work += 1 + f->first[node + 1] - f->first[node];
@@ -190,11 +190,11 @@ static int refine(refining *f, uint32_t round) {
         for (to = from + 1; to < n && f->groups[to].class == f->groups[from].class;) to++;
         split(f, f->groups + from, to - from, changed, &n_changed);
     }
-    f->n_todo = 0;
+    f->n_queued = 0;
     for (uint32_t i = 0; i < n_changed; i++)
         for (uint32_t k = f->first_from[changed[i]]; k < f->first_from[changed[i] + 1]; k++) {
             uint32_t node = f->from[k];
-            if (f->round_of[node] != round) f->round_of[node] = round, f->todo[f->n_todo++] = node;
+            if (f->round_of[node] != round) f->round_of[node] = round, f->queue[f->n_queued++] = node;
         }
     return 1;
 }
@@ -208,7 +208,7 @@ static void begin_classes(refining *f) {
             f->links[i].label == LABEL_END ? (ends = 1) : (n = 1);
         f->class[node] = node < f->n_reached ? (uint32_t)(2 * ends + n) : 4;
         f->members[f->class[node]]++;
-        f->todo[f->n_todo++] = node;
+        f->queue[f->n_queued++] = node;
     }
 }
 
@@ -233,10 +233,10 @@ static int open_refining(refining *f) {
     f->node_of = array_new(states, sizeof *f->node_of), f->state = array_new(nodes, sizeof *f->state);
     f->first = array_new(nodes + 1, sizeof *f->first), f->first_from = array_new(nodes + 2, sizeof *f->first_from);
     f->class = array_new(nodes, sizeof *f->class), f->members = array_zero(nodes + 5, sizeof *f->members);
-    f->todo = array_new(nodes, sizeof *f->todo), f->round_of = array_zero(nodes, sizeof *f->round_of);
+    f->queue = array_new(nodes, sizeof *f->queue), f->round_of = array_zero(nodes, sizeof *f->round_of);
     f->groups = array_new(nodes, sizeof *f->groups), f->walk = array_new(nodes + 5, sizeof *f->walk);
     f->seen = array_zero(states, sizeof *f->seen);
-    return f->node_of && f->state && f->first && f->first_from && f->class && f->members && f->todo && f->round_of &&
+    return f->node_of && f->state && f->first && f->first_from && f->class && f->members && f->queue && f->round_of &&
            f->groups && f->walk && f->seen;
 }
 
@@ -247,7 +247,7 @@ static int open_links(refining *f) {
 
 static void close_refining(refining *f) {
     free(f->node_of), free(f->first), free(f->links), free(f->first_from), free(f->from), free(f->state);
-    free(f->class), free(f->members), free(f->todo), free(f->round_of), free(f->groups), free(f->keys);
+    free(f->class), free(f->members), free(f->queue), free(f->round_of), free(f->groups), free(f->keys);
     free(f->walk), free(f->seen);
 }
 
@@ -266,7 +266,7 @@ static int refine_all(refining *f, twins *list, const uint32_t *sizes, size_t n)
     turn_links(f);
     begin_classes(f);
     for (size_t i = 0; i < n; i++) {
-        for (; round < sizes[i] && f->n_todo; round++)
+        for (; round < sizes[i] && f->n_queued; round++)
             if (!refine(f, round + 1)) return GEMEL_OK;
         int code = write_twins(&list[i], f);
         if (code < 0) return code;

@@ -24,7 +24,7 @@ typedef struct ahead {
     int trust;   // of AHEAD_MAX, how many to try: fewer after ids that were not drawn
     int32_t ids[AHEAD_MAX];
     logits_peak peaks[AHEAD_MAX];
-    float *streams, *logits;   // [n][n_embd], [n][vocab_pad]; NULL while there are none
+    float *streams, *logits;   // [n][n_embd], [n][vocab_pad]; NULL if nothing was evaluated ahead
 } ahead;
 
 struct gemel_session {
