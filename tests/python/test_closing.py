@@ -143,3 +143,20 @@ def test_mistakes_are_named(model: gemel.Model) -> None:
     with pytest.raises(TypeError, match="close_at_max_tokens"):
         model.generate("a", regex="a", close_at_max_tokens="yes")   # type: ignore[arg-type]
     model.generate("a", max_tokens=3, close_at_max_tokens=None).close()
+
+
+@pytest.mark.parametrize("in_a_batch", [False, True])
+def test_a_grammar_is_set_up_once(model: gemel.Model, monkeypatch: pytest.MonkeyPatch, *, in_a_batch: bool) -> None:
+    names: list[str] = []
+    call = model._library.call
+
+    def noted(name: str, *arguments: Any) -> Any:  # noqa: ANN401
+        names.append(name)
+        return call(name, *arguments)
+
+    monkeypatch.setattr(model._library, "call", noted)
+    with model.batch() as batch:
+        generate = batch.generate if in_a_batch else model.generate
+        generate("Once", json_schema={"type": "integer"}, max_tokens=9, close_at_max_tokens=True).read()
+    assert names.count("gemel_sampler_use") == 1
+    assert names.count("gemel_sampler_close_within") == 1

@@ -9,6 +9,7 @@ import gemel
 import pytest
 from conftest import tiny_bytes
 from gemel.core.library import check
+from gemel.model.batch.batch import Batch
 from gemel.profiling import Profile
 
 OpenTiny = Callable[..., gemel.Model]
@@ -201,3 +202,19 @@ def test_the_option_must_be_a_flag_or_none(model: gemel.Model) -> None:
     assert answered(model, fast_forward=None, close_at_max_tokens=None, **options) == answered(model, **options)
     with pytest.raises(TypeError, match=r"fast_forward=1 \(int\): must be True or False"):
         model.generate("a", fast_forward=1, **TEXT)   # type: ignore[arg-type]
+
+
+def test_steps_of_forced_text_share_a_pass(model: gemel.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[Any] = []
+    new_pass = Batch._new_pass
+
+    def noted(batch: Batch, parts: Any) -> Any:  # noqa: ANN401
+        made.append(parts)
+        return new_pass(batch, parts)
+
+    monkeypatch.setattr(Batch, "_new_pass", noted)
+    with model.batch() as batch:
+        answer = batch.generate("Once the", temperature=0, **TEXT)
+        answer.read()
+    assert len(answer.ids) == 37
+    assert len(made) < 10

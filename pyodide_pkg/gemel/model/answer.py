@@ -82,6 +82,11 @@ class Answer:
             return shown, None
         return self._end(shown + self._stops.feed(rest()) + self._stops.flush(), "length")
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether a stop string ended the text."""
+        return self._stops.stopped
+
     def _end(self, shown: str, reason: StopReason) -> tuple[str, StopReason]:
         self.text += shown
         return shown, "stop" if self._stops.stopped else reason

@@ -15,7 +15,7 @@ from ..core.hints import did_you_mean
 from ..core.scalars import whole
 from ..text.messages import RESERVED
 from ..text.stops import check_stops
-from .grammar import Form, Grammar, form_fields, form_of
+from .grammar import Form, Grammar, form_of
 from .sampling import ALIASES, NAMES, Sampling
 
 OTHER_NAMES = {
@@ -42,7 +42,7 @@ class CallOptions:
     def keywords(self) -> dict[str, Any]:
         """Return these options for another call."""
         return {
-            "max_tokens": self.max_tokens, "stop": self.stops, "sampling": self.sampling, **form_fields(self.form),
+            "max_tokens": self.max_tokens, "stop": self.stops, "sampling": self.sampling, "grammar": self.form,
             "fast_forward": self.fast_forward, "close_at_max_tokens": self.closes,
         }  # fmt: skip
 

@@ -52,7 +52,7 @@ class Run:
         self.answer = Answer(self.model, len(self.prompt_ids), options.stops, limit)
         self.answer.is_message = is_message
         with self.model._grammars.use(options.form) as rules:
-            self.sampler = sampler_of(self.model, options, rules, limit, is_message=is_message)
+            self.sampler = sampler_of(self.model, options, rules, limit, self.prompt_ids, is_message=is_message)
         self._out: Block = self.model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
 
     def steps(self) -> Generator[str, None, None]:
@@ -60,8 +60,6 @@ class Run:
         reason: StopReason = "cancelled"
         try:
             yield from self._prefill()
-            self.sampler.accept(self.prompt_ids)
-            self.sampler.begin(is_message=self.answer.is_message)
             reason = yield from self._decode()
         except CancelledError:
             if not self.cancelled:
@@ -205,8 +203,8 @@ class Generation(Closing):
     def parsed(self) -> Any:  # noqa: ANN401
         """The value of a whole answer to json_schema: of JSON, or an instance of the class that was passed.
 
-        AnswerError when the answer ended before it was whole, such as by max_tokens ("length"); when the class refuses
-        it; and with strict=False when it is not valid. ArgumentError while it runs, and without a JSON schema.
+        AnswerError when the answer ended before it was whole, such as by max_tokens ("length") or a stop string; when the
+        class refuses it; and with strict=False when it is not valid. ArgumentError while it runs, and without a JSON schema.
         """
         run = self._run
         rules, reason = run.sampler.rules, run.stop_reason
@@ -216,6 +214,8 @@ class Generation(Closing):
             raise ArgumentError("parsed: the answer is not complete: read() it first")
         if reason not in ("stop", "eos"):
             raise AnswerError(f"the answer is not whole: {ENDED_BY[reason]}")
+        if run.answer.is_cut:
+            raise AnswerError("the answer is not whole: a stop string ended it")
         return rules.value(self.text)
 
     @property

@@ -10,7 +10,7 @@ import math
 import weakref
 from array import array
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ..core import abi
@@ -60,7 +60,8 @@ class Form:
                 schema = compile_schema(self.schema, any_order=self.any_order, strict=self.strict)
             except SchemaError as error:   # users know no other kinds of it
                 raise SchemaError(str(error), error.path) from None
-            return Rules(self, _opened(library, model, self.kind, "grammar", schema.grammar), schema)
+            handle = _opened(library, model, self.kind, "grammar", schema.grammar)
+            return Rules(self, handle, replace(schema, grammar=""))   # the text is long, and not needed again
         if self.kind == "choices":
             return Rules(self, _chosen(library, model, self.source))
         return Rules(self, _opened(library, model, self.kind, self.kind, str(self.source)))
@@ -73,7 +74,7 @@ class Rules:
     Attributes:
         form: what it was made of
         handle: the core's object
-        schema: of a JSON schema, what it became
+        schema: of a JSON schema, what it became, without the text of its grammar
     """
 
     form: Form
@@ -170,11 +171,6 @@ def form_of(
     if json_schema is not None:
         return _schema(json_schema, any_order=is_free, strict=is_strict)
     return None if choices is None else Form("choices", _choices(choices))
-
-
-def form_fields(form: Form | Grammar | None) -> dict[str, Any]:
-    """Return the keywords by which a call passes its form to another call."""
-    return {"grammar": form}
 
 
 def _schema(given: object, *, any_order: bool, strict: bool) -> Form:

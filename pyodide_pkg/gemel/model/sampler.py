@@ -44,7 +44,6 @@ class Sampler(Closing):
     def __init__(
         self, library: Library, model: Handle, sampling: Sampling, tokenize: Callable[[str], list[int]],
         rules: Rules | None = None, *, fast_forward: bool = True, close_within: int | None = None,
-        is_message: bool = False,
     ) -> None:  # fmt: skip
         self._library = library
         self._is_message: bool | None = None   # None: begin() was not called
@@ -60,9 +59,6 @@ class Sampler(Closing):
                 self._set_up(sampler, tokenize)
             if rules is not None:
                 self.handle.keep(rules.handle)
-            if self._limit is not None:
-                # An answer that can't be so short is an error before anything is evaluated.
-                self.begin(is_message=is_message)
         except BaseException:
             self.handle.close()
             raise
@@ -147,11 +143,17 @@ class Sampler(Closing):
 
 
 def sampler_of(
-    model: CoreModel, options: CallOptions, rules: Rules | None, limit: int, *, is_message: bool
+    model: CoreModel, options: CallOptions, rules: Rules | None, limit: int, prompt_ids: Ids, *, is_message: bool
 ) -> Sampler:
-    """Return the sampler of one answer of up to `limit` ids."""
-    return Sampler(
+    """Return the sampler of one answer of up to `limit` ids, which is about to begin."""
+    sampler = Sampler(
         model._library, model._handle, options.sampling, model.tokenize, rules,
         fast_forward=options.fast_forward, close_within=limit if options.closes else None,
-        is_message=is_message,
     )  # fmt: skip
+    try:
+        sampler.accept(prompt_ids)
+        sampler.begin(is_message=is_message)
+    except BaseException:
+        sampler.close()
+        raise
+    return sampler

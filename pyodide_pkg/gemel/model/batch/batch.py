@@ -92,6 +92,7 @@ class Batch(Closing):
         self._running: list[Request] = []     # in the order in which they began
         self._pass: Pass | None = None        # the last step's
         self._answering: list[Session] = []   # its sessions, if it was a step of answers alone
+        self._ready: tuple[list[Session], Pass] | None = None   # the last step of ids that were evaluated ahead
         self._n_same = 0                      # further steps of these that need no look at the caches' memory
         model._batches.add(self)
 
@@ -417,7 +418,7 @@ class Batch(Closing):
         left = deque(parts)
         start = time.perf_counter()
         try:
-            taken = self._new_pass(parts) if are_ready else self._pass_of(parts)
+            taken = self._ready_pass_of(parts) if are_ready else self._pass_of(parts)
             outcomes = taken.run([request.todo[:n] for request, n in parts])
             seconds = time.perf_counter() - start
             if not are_ready:
@@ -447,9 +448,16 @@ class Batch(Closing):
             self._n_same = self._n_same or min(-request.n_past % PAGE for request, _ in parts)
         else:
             self._n_same = 0
-            self._pass = self._new_pass(parts)
+            self._pass, self._ready = self._new_pass(parts), None
             self._answering = sessions if all(request.decodes for request, _ in parts) else []
         return self._pass
+
+    def _ready_pass_of(self, parts: list[Part]) -> Pass:
+        """Return the pass of ids that were evaluated ahead; while the same answers have some, it is the last one."""
+        sessions = [request.session for request, _ in parts if request.session is not None]
+        if self._ready is None or self._ready[0] != sessions:
+            self._ready = sessions, self._new_pass(parts)
+        return self._ready[1]
 
     def _new_pass(self, parts: list[Part]) -> Pass:
         sessions = [request.session for request, _ in parts if request.session is not None]
@@ -552,7 +560,7 @@ class Batch(Closing):
         self._closed = True
         with self._stepped():
             requests = [*self._running, *self._waiting, *self._arrived]
-            self._running, self._waiting, self._pass = [], Waiting(), None
+            self._running, self._waiting, self._pass, self._ready = [], Waiting(), None, None
             self._arrived.clear()
             for request in requests:
                 request.finish("cancelled")
@@ -561,7 +569,7 @@ class Batch(Closing):
     def _after_fork(self) -> None:
         """Repair the batch in a forked child. What another thread was evaluating is lost."""
         self._prefixes.after_fork()
-        self._pass = None   # it has the locks of the parent
+        self._pass = self._ready = None   # they have the locks of the parent
         if self._stepper is None:
             self._stepping = threading.Lock()
             return

@@ -117,13 +117,7 @@ class AnswerRequest(Request):
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
         with model._grammars.use(options.form) as rules:
-            self.sampler = sampler_of(model, options, rules, limit, is_message=is_message)
-        try:
-            self.sampler.accept(self.prompt_ids)
-            self.sampler.begin(is_message=is_message)
-        except BaseException:
-            self.sampler.close()
-            raise
+            self.sampler = sampler_of(model, options, rules, limit, self.prompt_ids, is_message=is_message)
 
     # ---- For its batch ----------------------------------------------------------------------------------------------
 
