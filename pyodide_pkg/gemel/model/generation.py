@@ -203,8 +203,9 @@ class Generation(Closing):
     def parsed(self) -> Any:  # noqa: ANN401
         """The value of a whole answer to json_schema: of JSON, or an instance of the class that was passed.
 
-        AnswerError when the answer ended before it was whole, such as by max_tokens ("length") or a stop string; when the
-        class refuses it; and with strict=False when it is not valid. ArgumentError while it runs, and without a JSON schema.
+        AnswerError when the answer ended before it was whole, such as by max_tokens ("length") or a stop string, when
+        the class refuses it, and with strict=False when it is not valid. ArgumentError while it runs, and without a
+        JSON schema.
         """
         run = self._run
         rules, reason = run.sampler.rules, run.stop_reason
