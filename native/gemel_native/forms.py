@@ -14,8 +14,8 @@ import typer
 from .options import replaced, usage_error
 from .output import read_text
 
-FORM = "Form of the answer"
-ONE_ONLY = "Only one option of this group may be given."
+FORM = "Form of the answer (one of)"
+READ = ("json_schema", "json_schema_file", "grammar_file")   # options that may name a file
 
 
 def _option(kind: Any, *names: str, metavar: str, words: str) -> Any:  # noqa: ANN401
@@ -27,7 +27,7 @@ def _option(kind: Any, *names: str, metavar: str, words: str) -> Any:  # noqa: A
 OPTIONS: dict[str, Any] = {
     "json_schema": _option(
         str | None, "--json-schema", "-j", metavar="JSON|FILE",
-        words=f"The answer is JSON that is valid by this schema: JSON text, or a file. {ONE_ONLY}",
+        words="The answer is JSON that is valid by this schema: JSON text, or a file; -: stdin.",
     ),
     "json_schema_file": _option(
         str | None, "--json-schema-file", "-jf", metavar="FILE", words="The same, from a file; -: stdin.",
@@ -41,7 +41,7 @@ OPTIONS: dict[str, Any] = {
     "regex": _option(str | None, "--regex", metavar="REGEX", words="The whole answer matches this regular expression."),
     "choices": _option(
         list[str] | None, "--choices", metavar="TEXT",
-        words="The answer is this text, or one of these: may be given repeatedly.",
+        words="The answer is one of these texts. Give the option once per text.",
     ),
 }  # fmt: skip
 
@@ -52,13 +52,24 @@ def with_form(command: Callable[..., None]) -> Callable[..., None]:
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
         for name, annotation in OPTIONS.items()
     ]
-    return replaced(command, "form", parameters, form_of)
+    return replaced(command, "form", parameters, form_of, check_stdin)
+
+
+def check_stdin(given: Mapping[str, Any]) -> None:
+    """Raise a usage error if the form and the prompt, or the messages of a chat, are both to be read from stdin."""
+    for name in READ:
+        if given[name] != "-":
+            continue
+        if "prompt" not in given:
+            raise usage_error(f"{_named(name)} -: stdin has the messages: give the name of a file")
+        if given["prompt"] in (None, "-"):
+            raise usage_error(f"{_named(name)} - and PROMPT both read stdin: give PROMPT as an argument")
 
 
 def form_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the keywords for the options that were given. A usage error names them."""
     named = [name for name in OPTIONS if given[name] is not None and given[name] != []]
-    options = ["--" + name.replace("_", "-") for name in named]
+    options = [_named(name) for name in named]
     if len(named) > 1:
         raise usage_error(f"{options[0]} and {options[1]} both say what the answer may be: give only one of them")
     if not named:
@@ -69,6 +80,10 @@ def form_of(given: Mapping[str, Any]) -> dict[str, Any]:
     if named[0] == "json_schema" and not _is_json(value):
         return {"json_schema": read_text(value)}
     return {named[0]: value}
+
+
+def _named(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _is_json(text: str) -> bool:

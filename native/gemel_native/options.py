@@ -164,11 +164,17 @@ def replaced(
     name: str,
     options: Sequence[inspect.Parameter],
     made_of: Callable[[dict[str, Any]], object],
+    check: Callable[[Mapping[str, Any]], None] | None = None,
 ) -> Callable[..., None]:
-    """Replace a command's parameter `name` by several options; `made_of` turns their values into its argument."""
+    """Replace a command's parameter `name` by several options; `made_of` turns their values into its argument.
+
+    check: called before with all that was given, the command's other parameters too.
+    """
 
     @functools.wraps(command)
     def checked(**given: Any) -> None:  # noqa: ANN401
+        if check is not None:
+            check(given)
         values = {option.name: given.pop(option.name) for option in options}
         command(**given, **{name: made_of(values)})
 

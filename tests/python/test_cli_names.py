@@ -74,7 +74,19 @@ def test_each_option_of_a_form_keeps_the_answer_in_it(file: Path, tmp_path: Path
             done = gemel_("run", file, *command, *given)
             assert (done.code, done.out) in ((0, '"yes"\n'), (0, '"no"\n')), done.err
     assert gemel_("chat", file, "--choices", "no", stdin="hello\nhow\n").out == "no\nno\n"
-    assert gemel_("run", file, "hello", "--json-schema-file", "-", stdin='{"const": 1}').out.startswith("1")
+
+
+@pytest.mark.parametrize(("option", "text"), [
+    ("--json-schema", '{"const": true}'), ("--json-schema-file", '{"const": true}'),
+    ("--grammar-file", 'root ::= "true"'),
+])  # fmt: skip
+def test_stdin_is_read_once(file: Path, option: str, text: str) -> None:
+    assert gemel_("run", file, "hello", option, "-", stdin=text).out == "true\n"
+    for prompt in ([], ["-"]):
+        done = gemel_("run", file, *prompt, option, "-", stdin=text)
+        assert_error(done, 2, f"{option} - and PROMPT both read stdin: give PROMPT as an argument")
+    done = gemel_("chat", file, option, "-", stdin=text)
+    assert_error(done, 2, f"{option} -: stdin has the messages: give the name of a file")
 
 
 @pytest.mark.parametrize(("given", "code", "words"), [
