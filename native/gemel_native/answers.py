@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import gemel
@@ -59,8 +60,31 @@ def speeds(timings: gemel.Timings, load_s: float) -> dict[str, Any]:
     }
 
 
-def cut_note(generation: gemel.Generation, n_ctx: int, max_tokens: int | None) -> str | None:
-    """Return a note if the answer ended only because the context is full."""
-    if generation.stop_reason != "length" or len(generation.ids) == max_tokens:
+def cut_note(
+    generation: gemel.Generation, n_ctx: int, max_tokens: int | None, *, has_form: bool, hint: str = "--ctx"
+) -> str | None:
+    """Return a note if the context ended the answer, or the limit ended one that has a form.
+
+    hint: what helps against a full context.
+    """
+    if generation.stop_reason != "length":
         return None
-    return f"note: the answer stopped because its context of {n_ctx} tokens is full (--ctx)"
+    is_limit = len(generation.ids) == max_tokens
+    if is_limit and not has_form:
+        return None
+    why = f"after {counted(len(generation.ids), 'token')} (-n)" if is_limit else (
+        f"because its context of {n_ctx} tokens is full ({hint})"
+    )
+    rest = "; it may be incomplete: --close-at-max-tokens ends it whole" if has_form else ""
+    return f"note: the answer stopped {why}{rest}"
+
+
+def fault(generation: gemel.Generation, form: Mapping[str, Any]) -> gemel.AnswerError | None:
+    """Return what is wrong with an answer to --no-strict that ended and is not valid."""
+    if form.get("strict") is not False or generation.stop_reason not in ("stop", "eos"):
+        return None
+    try:
+        _ = generation.parsed
+    except gemel.AnswerError as error:
+        return error
+    return None

@@ -14,7 +14,7 @@ import gemel
 import typer
 from gemel import Overrides
 
-from .answers import cut_note, speeds_line, stream
+from .answers import cut_note, fault, speeds_line, stream
 from .forms import with_form
 from .opening import check_ctx, opened
 from .options import (
@@ -151,11 +151,17 @@ class Repl:
         )
         with generation:
             stream(generation)
-        note = cut_note(generation, self.chat.session.n_ctx, self._max_tokens)
+        hint = "--ctx; /reset starts over"
+        note = cut_note(
+            generation, self.chat.session.n_ctx, self._max_tokens, has_form=bool(self._form), hint=hint
+        )
         if note:
-            say(f"{note}; /reset starts over")
+            say(note)
         if self._speeds:
             say(speeds_line(generation))
+        wrong = fault(generation, self._form)
+        if wrong is not None:
+            raise wrong
 
     def _run_command(self, line: str) -> None:
         name, _, rest = line.partition(" ")

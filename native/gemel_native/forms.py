@@ -1,6 +1,6 @@
 """Options that say what an answer may be: a JSON schema, a grammar, a regular expression or a few texts.
 
-Their names are llama.cpp's where it has them.
+Their names are llama.cpp's where it has them. Flags say how the answer keeps its form.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from .options import replaced, usage_error
 from .output import read_text
 
 FORM = "Form of the answer (one of)"
+KEEPING = "How the answer keeps its form"
+ADD_ONE = "add --json-schema, --grammar, --regex or --choices, or leave it out"
 READ = ("json_schema", "json_schema_file", "grammar_file")   # options that may name a file
 
 
@@ -22,6 +24,10 @@ def _option(kind: Any, *names: str, metavar: str, words: str) -> Any:  # noqa: A
     return Annotated[
         kind, typer.Option(*names, metavar=metavar, rich_help_panel=FORM, show_default=False, help=words)
     ]
+
+
+def _flag(name: str, words: str) -> Any:  # noqa: ANN401
+    return Annotated[bool, typer.Option(name, rich_help_panel=KEEPING, show_default=False, help=words)]
 
 
 OPTIONS: dict[str, Any] = {
@@ -44,13 +50,26 @@ OPTIONS: dict[str, Any] = {
         words="The answer is one of these texts. Give the option once per text.",
     ),
 }  # fmt: skip
+FLAGS: dict[str, Any] = {
+    "close_at_max_tokens": _flag(
+        "--close-at-max-tokens", "End the answer whole within -n and the context, not in the middle of its form."
+    ),
+    "no_strict": _flag(
+        "--no-strict",
+        "Accept a JSON schema that can't be enforced as a whole: an answer that is not valid is an error at its end.",
+    ),
+    "no_fast_forward": _flag(
+        "--no-fast-forward", "Give each token of forced text its own pass: the same answer, but later."
+    ),
+}
 
 
 def with_form(command: Callable[..., None]) -> Callable[..., None]:
     """Replace a command's parameter `form: dict[str, Any]`, keywords of generate(), by these options."""
     parameters = [
-        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
-        for name, annotation in OPTIONS.items()
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+        for group, default in ((OPTIONS, None), (FLAGS, False))
+        for name, annotation in group.items()
     ]
     return replaced(command, "form", parameters, form_of, check_stdin)
 
@@ -72,14 +91,17 @@ def form_of(given: Mapping[str, Any]) -> dict[str, Any]:
     options = [_named(name) for name in named]
     if len(named) > 1:
         raise usage_error(f"{options[0]} and {options[1]} both say what the answer may be: give only one of them")
+    flags = [name for name in FLAGS if given[name]]
     if not named:
+        if flags:
+            raise usage_error(f"{_named(flags[0])} has no effect without a form of the answer: {ADD_ONE}")
         return {}
-    value = given[named[0]]
-    if named[0].endswith("_file"):
-        return {named[0].removesuffix("_file"): read_text(value)}
-    if named[0] == "json_schema" and not _is_json(value):
-        return {"json_schema": read_text(value)}
-    return {named[0]: value}
+    keyword, value = named[0].removesuffix("_file"), given[named[0]]
+    if given["no_strict"] and keyword != "json_schema":
+        raise usage_error(f"--no-strict has no effect with {options[0]}: it is for a JSON schema, leave it out")
+    if named[0] != keyword or (keyword == "json_schema" and not _is_json(value)):
+        value = read_text(value)
+    return {keyword: value, **{name.removeprefix("no_"): not name.startswith("no_") for name in flags}}
 
 
 def _named(name: str) -> str:

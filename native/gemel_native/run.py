@@ -11,7 +11,7 @@ import gemel
 import typer
 from gemel import Overrides
 
-from .answers import cut_note, speeds, speeds_line, stream
+from .answers import cut_note, fault, speeds, speeds_line, stream
 from .forms import with_form
 from .opening import check_ctx, opened
 from .options import (
@@ -83,13 +83,18 @@ def run(
         stack.enter_context(generation)
         if json:
             generation.read()
-            print_json(answer(generation, loaded.load_s))
-            return
-        stream(generation)
-        note = cut_note(generation, ctx or model.default_n_ctx, max_tokens)
-        if note:
-            say(note)
-        say(speeds_line(generation, loaded.load_s))
+        else:
+            stream(generation)
+        wrong = fault(generation, form)
+        if json:
+            print_json(answer(generation, loaded.load_s) | ({} if wrong is None else {"invalid": str(wrong)}))
+        else:
+            note = cut_note(generation, ctx or model.default_n_ctx, max_tokens, has_form=bool(form))
+            if note:
+                say(note)
+            say(speeds_line(generation, loaded.load_s))
+        if wrong is not None:
+            raise wrong
 
 
 def continues(model: gemel.Model, system: str | None) -> bool:

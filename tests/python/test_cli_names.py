@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
+import gemel
 import pytest
 from command import assert_error, gemel_
 
@@ -87,6 +90,72 @@ def test_stdin_is_read_once(file: Path, option: str, text: str) -> None:
         assert_error(done, 2, f"{option} - and PROMPT both read stdin: give PROMPT as an argument")
     done = gemel_("chat", file, option, "-", stdin=text)
     assert_error(done, 2, f"{option} -: stdin has the messages: give the name of a file")
+
+
+LONG = '{"type": "array", "minItems": 30}'
+TWICE = '{"const": ["a", "a"], "uniqueItems": true}'   # no value is valid
+CUT = "note: the answer stopped after 5 tokens (-n); it may be incomplete: --close-at-max-tokens ends it whole\n"
+
+
+def test_an_answer_with_a_form_that_the_limit_cuts_is_reported(file: Path) -> None:
+    for command, stdin in ((["run", file, "hi"], ""), (["chat", file], "hi\n")):
+        assert CUT in gemel_(*command, "--json-schema", LONG, "-n", "5", stdin=stdin).err
+        assert "note" not in gemel_(*command, "-n", "5", stdin=stdin).err
+        full = gemel_(*command, "--json-schema", LONG, "--ctx", "40", stdin=stdin).err
+        assert "context of 40 tokens is full (--ctx" in full
+        assert "it may be incomplete: --close-at-max-tokens" in full
+
+
+def test_close_at_max_tokens_ends_an_answer_whole(file: Path) -> None:
+    for seed in range(4):
+        limits = ["-n", "12", "--close-at-max-tokens", "--seed", seed, "--temperature", "2"]
+        done = gemel_("run", file, "hi", "--json-schema", '{"type": "array"}', *limits)
+        assert (done.code, type(json.loads(done.out)), "note" in done.err) == (0, list, False)
+        chat = gemel_("chat", file, "--json-schema", '{"type": "array"}', *limits, stdin="hi\n")
+        assert (chat.out, chat.err) == (done.out, "")
+    short = gemel_("run", file, "hi", "--json-schema", LONG, "-n", "5", "--close-at-max-tokens")
+    assert_error(short, 1, "close_at_max_tokens: the shortest answer takes ")
+
+
+def test_no_strict_reports_an_answer_that_is_not_valid(file: Path) -> None:
+    assert_error(gemel_("run", file, "hi", "-j", TWICE), 1, "json_schema: #/uniqueItems: ")
+    words = "error: the answer is not valid: #: the items are not unique (#/uniqueItems)"
+    done = gemel_("run", file, "hi", "-j", TWICE, "--no-strict")
+    assert (done.code, done.out, done.err.splitlines()[1:]) == (1, '["a","a"]\n', [words])
+    done = gemel_("run", file, "hi", "-j", TWICE, "--no-strict", "--json")
+    assert (done.code, done.json["text"], done.err) == (1, '["a","a"]', words + "\n")
+    assert "error: " + done.json["invalid"] == words
+    chat = gemel_("chat", file, "-j", TWICE, "--no-strict", stdin="hi\nho\n")
+    assert (chat.code, chat.out, chat.err) == (0, '["a","a"]\n' * 2, (words + "\n") * 2)
+    cut = gemel_("run", file, "hi", "-j", LONG, "-n", "5", "--no-strict")
+    assert (cut.code, "error" in cut.err, CUT in cut.err) == (0, False, True)
+    for more in ([], ["--json"]):
+        valid = gemel_("run", file, "hi", "-j", '{"const": ["a"], "uniqueItems": true}', "--no-strict", *more)
+        assert (valid.code, "error" in valid.err, "invalid" in valid.out) == (0, False, False)
+
+
+def test_no_fast_forward_gives_the_same_answer(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    send = gemel.Chat.send
+
+    def noted(chat: gemel.Chat, *given: Any, **options: Any) -> gemel.Generation:  # noqa: ANN401
+        asked.append(options.get("fast_forward"))
+        return send(chat, *given, **options)
+
+    monkeypatch.setattr(gemel.Chat, "send", noted)
+    given = ["run", file, "hi", "--choices", "a long answer", "--json", "--seed", "1"]
+    fast, slow = gemel_(*given).json, gemel_(*given, "--no-fast-forward").json
+    assert (fast["text"], slow["ids"], asked) == ("a long answer", fast["ids"], [None, False])
+
+
+@pytest.mark.parametrize("command", ["run", "chat"])
+def test_a_flag_without_a_form_that_it_is_for_is_an_error(file: Path, command: str) -> None:
+    for flag in ("--close-at-max-tokens", "--no-strict", "--no-fast-forward"):
+        done = gemel_(command, file, *(["hi"] if command == "run" else []), flag)
+        assert_error(done, 2, f"{flag} has no effect without a form of the answer: add --json-schema")
+    for form in (["--regex", "a"], ["--grammar-file", "x"], ["--choices", "a"]):
+        done = gemel_(command, file, *(["hi"] if command == "run" else []), *form, "--no-strict")
+        assert_error(done, 2, f"--no-strict has no effect with {form[0]}: it is for a JSON schema")
 
 
 @pytest.mark.parametrize(("given", "code", "words"), [
