@@ -36,6 +36,16 @@ new MutationObserver(([record], observer) => {
     document.querySelector("#fill-stop").click();
 }).observe(document.querySelector("#object-status"), { childList: true });
 """
+COUNTS_STARTS_AND_HOLDS_FRAMES = """() => {
+    const { charAt } = String.prototype;
+    window.starts = 0;
+    String.prototype.charAt = function (at) {   // the parser reads an array's first character by it
+        if (at === 0 && this.startsWith("[")) starts++;
+        return charAt.call(this, at);
+    };
+    window.kept = [];
+    window.requestAnimationFrame = (act) => kept.push(act);
+}"""
 HELD = """
 const held = new Promise((resolve) => (window.release = resolve)), now = window.fetch;
 window.fetch = async (what, ...more) => (await (what === "config.json" && held), now(what, ...more));
@@ -89,6 +99,16 @@ def test_the_fields_of_a_schema_are_filled(visit: Open, host: str) -> None:
     assert fields.nth(1).inner_text() in ("S", "M")
     assert fields.nth(2).locator("li").all_inner_texts() == ["x", "x"]
     assert one.page.locator("#object-fields .open").count() == 0
+
+
+def test_a_text_is_parsed_only_in_frames(visit: Open) -> None:
+    one = visit()
+    one.choose("Native server")
+    one.page.evaluate(COUNTS_STARTS_AND_HOLDS_FRAMES)
+    assert fill(one, {"type": "array", "minItems": 5000}).startswith("Cut after 400 tokens")
+    assert one.page.evaluate("[starts, kept.length]") == [0, 2]   # the pieces, the end
+    one.page.evaluate("kept.forEach((act) => act())")
+    assert one.page.evaluate("starts") > 0
 
 
 def test_a_schema_shows_its_empty_fields_at_once(visit: Open) -> None:

@@ -92,6 +92,8 @@ def test_answers_are_valid_by_the_schema_of_the_attribute(api_page: OpenPage, fi
     ask = "await chat.load(v.url); return (await chat.ask('Which?'))?.text ?? told.at(-1)[1].message;"
     place(one, None, **{"json-schema": '{"enum": ["S", "M"]}'})
     assert one.js(ask, url=file.url) in ('"S"', '"M"')
+    place(one, None, **{"json-schema": " "})
+    assert one.js(ask, url=file.url) == '<gemel-chat>: json-schema="" is neither JSON nor the id of an element'
     place(one, None, **{"json-schema": "shirt"})
     script = "const one = document.createElement('script'); one.type = 'application/json'; one.id = 'shirt';"
     assert one.js(ask, url=file.url) == "<gemel-chat>: json-schema=\"shirt\" is neither JSON nor the id of an element"

@@ -247,8 +247,8 @@ export class GemelChat extends HTMLElement {
         if (this.options?.json_schema !== undefined && this.options.json_schema !== null)
             throw new TypeError("<gemel-chat>: json-schema and options.json_schema are both set: use one of them");
         if (/^(\{|true$|false$)/.test(attribute)) return { ...this.options, json_schema: attribute };
-        const place = this.getRootNode().querySelector(`#${CSS.escape(attribute)}`);
-        if (place === null)
+        const place = attribute && this.getRootNode().querySelector(`#${CSS.escape(attribute)}`);
+        if (!place)
             throw new TypeError(
                 `<gemel-chat>: json-schema=${shown(attribute)} is neither JSON nor the id of an element`,
             );

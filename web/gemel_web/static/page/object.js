@@ -77,8 +77,8 @@ export class ObjectPanel {
         }
         this.#busy(new AbortController());
         this.#say("Loading …");
-        const draw = everyFrame((value) => this.#draw(value, schema, true));
         let text = "";
+        const draw = everyFrame(() => this.#draw(partial(text), schema, true));
         try {
             const messages = [{ role: "user", content: byId("object-ask").value }];
             const options = { ...settings.options(), max_tokens: MOST, json_schema: schema };
@@ -88,7 +88,7 @@ export class ObjectPanel {
                 onBegin: () => this.#say("Filling …"),
                 onPiece: (piece) => {
                     text += piece;
-                    draw(partial(text));
+                    draw();
                 },
             });
             this.#end(result, text, schema);
