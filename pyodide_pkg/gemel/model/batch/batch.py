@@ -263,7 +263,10 @@ class Batch(Closing):
     # ---- Steps ------------------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Evaluate one pass; return whether generations are left. Waits while another thread takes a step."""
+        """Evaluate one pass, then take ids that were evaluated ahead; return whether generations are left.
+
+        Waits while another thread takes a step.
+        """
         with self._stepped():
             parts = self._same_parts()
             if not parts:
