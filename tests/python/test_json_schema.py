@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import gemel
@@ -284,10 +285,29 @@ def test_the_validator_makes_each_pattern_once_and_the_keys_of_an_enum(monkeypat
     ("", {"allOf": [{"pattern": f"^(|(a|b)*a(a|b){{{n}}})$"} for n in (11, 12, 13)]}),
     (list(range(50_000)), {"allOf": [{"uniqueItems": True}] * 40}),
     ([0] * 50_000, {"anyOf": [{"const": i} for i in range(40)]}),
-], ids=range(6))   # fmt: skip
+    ([0] * 200, {"items": {"anyOf": [True] * 1000}}), ([0] * 1500, {"allOf": [{"prefixItems": [True]}] * 1500}),
+    ([0] * 1500, {"allOf": [{"unevaluatedItems": True}] * 100}),
+    ([0] * 5000, {"items": {"multipleOf": Decimal("1" * 399 + ".1")}}),
+    ({f"a{i}": 0 for i in range(1500)}, {"allOf": [{"properties": {"b": True}}] * 1500}),
+    ([{}] * 1000, {"items": {"patternProperties": {f"a{i}": True for i in range(2000)}}}),
+    ([0] * 300, {"items": {"$ref": f"#/$defs/{'a' * 300_000}"}, "$defs": {"a" * 300_000: True}}),
+    ([0] * 400, {
+        "$dynamicAnchor": "a", "items": {"$dynamicRef": "#a"},
+        "$defs": {f"d{i}": {"$id": f"u:{i}", "$dynamicAnchor": "a"} for i in range(3000)},
+    }),
+    ([0] * 400, {
+        "$schema": "https://json-schema.org/draft/2019-09/schema", "$recursiveAnchor": True,
+        "items": {"$recursiveRef": "#"}, "$defs": {f"d{i}": {"$id": f"u:{i}"} for i in range(5000)},
+    }),
+], ids=range(15))   # fmt: skip
 def test_a_value_that_takes_too_long_to_check_is_refused(value: Any, schema: Any) -> None:  # noqa: ANN401
     with pytest.raises(gemel.SchemaError, match="#: it takes too many steps to check a value"):
         validate(value, schema)
+
+
+def test_values_that_are_checked_in_time_are_valid() -> None:
+    validate([0] * 80_000, {"items": {"type": "integer"}})
+    validate([0] * 1000, {"items": {"patternProperties": {f"a{i}": True for i in range(10_000)}}})   # of no object
 
 
 @pytest.mark.parametrize("n_others", [0, 100])

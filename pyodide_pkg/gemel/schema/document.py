@@ -97,8 +97,10 @@ def same(value: Document) -> Hashable:
         return (type(value).__name__, value)
     if isinstance(value, int | Decimal):
         n, places = as_decimal(value)
-        while n and not n % 10:
-            n, places = n // 10, places + 1
+        if n and not n % 10:
+            digits = str(n)
+            n = int(digits.rstrip("0"))
+            places += len(digits) - len(str(n))
         return ("number", n, places if n else 0)
     if isinstance(value, list):
         return ("array", *map(same, value))

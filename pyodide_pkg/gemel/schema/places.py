@@ -117,6 +117,7 @@ class Places:
         at = f"{place.path}/{keyword}"
         if not isinstance(reference, str):
             raise refused(at, "must be a string")
+        spend((len(place.base) + len(reference)) // 64)
         uri, _, fragment = (_join(place.base, reference, at) if reference else place.base).partition("#")
         root = self._roots.get(uri)
         if root is None:
@@ -155,25 +156,32 @@ class Places:
         name = str(reference).partition("#")[2]
         if not name or name.startswith("/") or self._dynamic.get(f"{found.base}#{name}") != found:
             return [found]
+        spend(len(self._dynamic))
         return [found, *(one for key, one in self._dynamic.items() if key.endswith(f"#{name}") and one != found)]
 
     def dynamic_target(self, place: Place, reference: object, scope: Sequence[str]) -> Place:
         """Return the schema that a $dynamicRef means. scope: URIs of the schemas that led here, the outermost first."""
-        targets = self.dynamic_targets(place, reference)
-        return next((one for uri in scope for one in targets if one.base == uri), targets[0])
+        return _outermost(self.dynamic_targets(place, reference), scope)
 
     def recursive_targets(self, place: Place, reference: object) -> list[Place]:
         """Return all schemas that a $recursiveRef may mean; the first is what it means as a $ref."""
         found = self.find(place, reference, "$recursiveRef")
         if not isinstance(found.schema, dict) or found.schema.get("$recursiveAnchor") is not True:
             return [found]
+        spend(len(self._roots))
         others = (one for one in self._roots.values() if one != found and isinstance(one.schema, dict))
         return [found, *(one for one in others if one.schema.get("$recursiveAnchor") is True)]
 
     def recursive_target(self, place: Place, reference: object, scope: Sequence[str]) -> Place:
         """Return the schema that a $recursiveRef means."""
-        targets = self.recursive_targets(place, reference)
-        return next((one for uri in scope for one in targets if one.base == uri), targets[0])
+        return _outermost(self.recursive_targets(place, reference), scope)
+
+
+def _outermost(targets: list[Place], scope: Sequence[str]) -> Place:
+    """Return the first target of the outermost URI that has one; without any, the first target."""
+    spend(len(targets) + len(scope))
+    by_base = {one.base: one for one in reversed(targets)}
+    return next((by_base[uri] for uri in scope if uri in by_base), targets[0])
 
 
 def _join(base: str, reference: str, at: str) -> str:

@@ -20,6 +20,7 @@ from .work import OverBudgetError, limited, spend
 
 Setting = Any     # what a schema gives a keyword
 Seen = set[Any]   # members by name, or items by place, that some keyword has looked at
+PATH_STEP = 64    # characters of a path that count as one step
 
 
 class InvalidValueError(ValueError):
@@ -39,8 +40,8 @@ def validate(value: object, schema: Mapping[str, Any] | bool | str) -> None:
     """Raise InvalidValueError unless the value is valid.
 
     value: what json.loads returns. schema: as compile_schema takes it. Formats are checked where a grammar enforces
-    them. SchemaError: the schema is invalid, or has a pattern that is not supported, or checking takes
-    too many steps.
+    them. SchemaError: the schema is invalid, has a pattern that is not supported or refers to itself without a value
+    in between; the value is not JSON; either is nested too deep; or the check takes too many steps.
     """
     with limited():
         try:
@@ -90,12 +91,13 @@ class _Validator:
 
     def check(self, place: Place, value: Document, at: str) -> Seen:
         schema = place.schema
+        size = len(value) if isinstance(value, list | dict) else 0
+        spend(15 + size + (len(place.path) + len(at)) // PATH_STEP)
         if schema is False:
             raise InvalidValueError(at, place.path, "nothing is allowed here")
         if not isinstance(schema, dict):
             return set()
         key = (place.path, at)
-        spend(15)
         if key in self.open:
             raise refused(place.path, "it refers to itself without a value in between")
         self.open.add(key)
@@ -131,10 +133,11 @@ class _Validator:
         spend(len(text) + 1)
         return automaton.accepts(text)
 
-    def found_in(self, path: str, source: str, text: str) -> bool:
-        """Return whether a pattern, which is made once, is found in a text."""
+    def found_in(self, text: str, source: str, place: Place, *steps: str) -> bool:
+        """Return whether a pattern, which is made once, is found in a text. steps: from the place to the pattern."""
         found = self._patterns.get(source)
         if found is None:
+            path = "/".join((place.path, *map(escaped, steps)))
             try:
                 found = self._patterns[source] = pattern(source)
             except PatternError as error:
@@ -196,10 +199,9 @@ class _Validator:
 
     def prefix(self, place: Place, parts: Setting, value: Document, at: str, seen: Seen) -> bool:
         keyword = "prefixItems" if self.draft >= 2020 else "items"
-        for i, one in enumerate(value if isinstance(value, list) else ()):
-            if i < len(parts):
-                self.check(self.child(place, keyword, i), one, step_of(at, i))
-                seen.add(i)
+        for i, one in enumerate(value[: len(parts)] if isinstance(value, list) else ()):
+            self.check(self.child(place, keyword, i), one, step_of(at, i))
+            seen.add(i)
         return True
 
     def _rest(self, place: Place, keyword: str, first: int, value: Document, at: str, seen: Seen) -> bool:
@@ -255,10 +257,12 @@ class _Validator:
         return True
 
     def patterns(self, place: Place, named: dict[str, Any], value: Document, at: str, seen: Seen) -> bool:
+        if not isinstance(value, dict):
+            return True
+        spend(len(named))
         for source in named:
-            path = step_of(f"{place.path}/patternProperties", source)
-            for name, one in value.items() if isinstance(value, dict) else ():
-                if self.found_in(path, source, name):
+            for name, one in value.items():
+                if self.found_in(name, source, place, "patternProperties", source):
                     self.check(self.child(place, "patternProperties", source), one, step_of(at, name))
                     seen.add(name)
         return True
@@ -266,10 +270,10 @@ class _Validator:
     def additional(self, place: Place, _: object, value: Document, at: str, seen: Seen) -> bool:
         if not isinstance(value, dict):
             return True
-        known, sources = place.schema.get("properties", ()), place.schema.get("patternProperties", ())
-        path = f"{place.path}/patternProperties"
+        keyword = "patternProperties"
+        known, sources = place.schema.get("properties", ()), place.schema.get(keyword, ())
         for name, one in value.items():
-            if name not in known and not any(self.found_in(path, source, name) for source in sources):
+            if name not in known and not any(self.found_in(name, source, place, keyword, source) for source in sources):
                 self.check(self.child(place, "additionalProperties"), one, step_of(at, name))
                 seen.add(name)
         return True
@@ -289,7 +293,7 @@ class _Validator:
     def required(self, _place: Place, names: Setting, value: Document, _at: str, _seen: Seen) -> str | bool:
         spend(len(names))
         missing = [name for name in names if isinstance(value, dict) and name not in value]
-        return not missing or f"it has no member {missing[0]!r}"
+        return not missing or f"it has no member {missing[0][:80]!r}"
 
     def dependent(self, place: Place, named: dict[str, Any], value: Document, at: str, seen: Seen) -> bool:
         for keyword in ("dependencies", "dependentSchemas", "dependentRequired"):
@@ -319,7 +323,11 @@ def _size(value: Document) -> int:
         return 1 + sum(len(name) + _size(one) for name, one in value.items())
     if isinstance(value, list):
         return 1 + sum(map(_size, value))
-    return 1 + len(value) // 8 if isinstance(value, str) else 1
+    if isinstance(value, str):
+        return 1 + len(value) // 8
+    if isinstance(value, Decimal):
+        return 1 + len(value.as_tuple().digits)
+    return 1 + value.bit_length() // 16 if isinstance(value, int) else 1
 
 
 Check = Callable[[_Validator, Place, Any, Document, str, Seen], str | bool]
@@ -334,6 +342,7 @@ def _scalar(test: Callable[[Any, Any], bool], *kinds: type) -> Check:
 
 def _kind(self: _Validator, _place: Place, kinds: Setting, value: Document, _at: str, _seen: Seen) -> str | bool:
     wanted = [kinds] if isinstance(kinds, str) else kinds
+    spend(len(wanted))
     return any(is_kind(value, kind, self.draft) for kind in wanted) or f"its type must be {' or '.join(wanted)}"
 
 
@@ -369,8 +378,15 @@ def is_multiple(value: int | Decimal, step: int | Decimal) -> bool:
     return bool(n % d == 0)
 
 
+def _multiple(_: _Validator, _place: Place, step: Setting, value: Document, _at: str, _seen: Seen) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        return True
+    spend(_size(value) + _size(step))
+    return is_multiple(value, step)
+
+
 def _pattern(self: _Validator, place: Place, source: Setting, value: Document, _at: str, _seen: Seen) -> bool:
-    return not isinstance(value, str) or self.found_in(f"{place.path}/pattern", source, value)
+    return not isinstance(value, str) or self.found_in(value, source, place, "pattern")
 
 
 def _format(self: _Validator, _place: Place, name: Setting, value: Document, _at: str, _seen: Seen) -> str | bool:
@@ -385,7 +401,7 @@ KEYWORDS: Mapping[str, tuple[int, int, Check]] = {   # first draft, last draft, 
     "minimum": (4, ALL, _least), "maximum": (4, ALL, _most),
     "exclusiveMinimum": (6, ALL, _scalar(lambda value, limit: value > limit, *NUMBER)),
     "exclusiveMaximum": (6, ALL, _scalar(lambda value, limit: value < limit, *NUMBER)),
-    "multipleOf": (4, ALL, _scalar(is_multiple, *NUMBER)),
+    "multipleOf": (4, ALL, _multiple),
     "minLength": (4, ALL, _scalar(lambda value, limit: len(value) >= limit, str)),
     "maxLength": (4, ALL, _scalar(lambda value, limit: len(value) <= limit, str)),
     "pattern": (4, ALL, _pattern), "format": (4, ALL, _format),

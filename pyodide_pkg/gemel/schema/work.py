@@ -18,11 +18,11 @@ T = TypeVar("T")
 
 
 class OverBudgetError(Exception):
-    """A schema takes more than STEPS_MAX steps."""
+    """A schema, or the check of a value, takes more steps than it may."""
 
 
 class Work:
-    """What one schema has taken so far."""
+    """The steps that a schema, or the check of a value, may still take."""
 
     def __init__(self, most: int = STEPS_MAX) -> None:
         self.left = most
