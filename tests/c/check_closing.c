@@ -1,6 +1,5 @@
 // An answer is closed within a limit, and text that a grammar forces is proposed.
 #include "grammar_of_numbers.h"
-#include <math.h>   // INFINITY, a macro
 #include "../../core_c/src/grammar/forced.h"
 
 enum { END = 11 };   // END: what ends a generation, where a file says nothing
@@ -186,11 +185,6 @@ static void what_is_left_is_enough(void) {
 
 // ---- Messages ------------------------------------------------------------------------------------------------------
 
-static const char *const pieces[] = {
-    "<unk>", "<s>", "</s>", "\xE2\x96\x81", "{", "\xE2\x96\x81{", "a", "\xE2\x96\x81\x61", "<0x20>"};
-static const int piece_kinds[] = {2, 3, 3, 1, 1, 1, 1, 1, 6};
-static const float piece_scores[COUNT(pieces)];
-
 static gemel_sampler *message(const opened *o, const gemel_grammar *g, int flags) {
     gemel_sampler *s = NULL;
     CHECK_EQ_INT(sampler_open(&s, o->t), GEMEL_OK);
@@ -209,14 +203,10 @@ static void messages_end_within_the_limit(void) {
         {"root ::= \"a\"*", 0, 0},      {"root ::= \" a\"+", 1, 2}, {"root ::= \"  a\"", 2, 2},
         {"root ::= <[7]> \"a\"", 2, 2},
     };
-    toy v = NOTHING;
-    v.model = "llama", v.tokens = pieces, v.n_tokens = COUNT(pieces), v.kinds = piece_kinds, v.n_kinds = COUNT(pieces);
-    v.scores = piece_scores, v.n_scores = COUNT(pieces);
     opened o;
     text_tree *t = NULL;
     errors e = {err, sizeof err};
-    CHECK_EQ_INT(open_toy(&o, &v), GEMEL_OK);
-    CHECK_EQ_INT(text_tree_open(&t, o.t, &e), GEMEL_OK);
+    open_pieces(&o, &t);
     for (size_t i = 0; i < COUNT(at); i++) {
         gemel_grammar *g = NULL;
         CHECK_EQ_INT(grammar_open(&g, o.t, t, GEMEL_GRAMMAR_GBNF, at[i].grammar, strlen(at[i].grammar), &e), GEMEL_OK);

@@ -152,23 +152,14 @@ static void forged_places_are_refused_or_safe(void) {
 
 // ---- The first space -----------------------------------------------------------------------------------------------
 
-static const char *const pieces[] = {
-    "<unk>", "<s>", "</s>", "\xE2\x96\x81", "{", "\xE2\x96\x81{", "a", "\xE2\x96\x81\x61", "<0x20>"};
-static const int piece_kinds[] = {2, 3, 3, 1, 1, 1, 1, 1, 6};
-static const float piece_scores[COUNT(pieces)];
-
 static void a_message_lacks_its_first_space(void) {
-    toy v = NOTHING;
-    v.model = "llama", v.tokens = pieces, v.n_tokens = COUNT(pieces), v.kinds = piece_kinds, v.n_kinds = COUNT(pieces);
-    v.scores = piece_scores, v.n_scores = COUNT(pieces);
     opened o;
     text_tree *t = NULL;
     gemel_grammar *g = NULL;
     errors e = {err, sizeof err};
     const char *text = "root ::= \"{\" \" \"? \"a\"";
     static uint8_t allowed[COUNT(pieces)];
-    CHECK_EQ_INT(open_toy(&o, &v), GEMEL_OK);
-    CHECK_EQ_INT(text_tree_open(&t, o.t, &e), GEMEL_OK);
+    open_pieces(&o, &t);
     CHECK_EQ_INT(grammar_open(&g, o.t, t, GEMEL_GRAMMAR_GBNF, text, strlen(text), &e), GEMEL_OK);
     gemel_sampler *s = NULL;
     CHECK_EQ_INT(sampler_open(&s, o.t), GEMEL_OK);
