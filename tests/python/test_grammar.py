@@ -403,7 +403,7 @@ def test_a_grammar_that_looks_hostile_is_answered(model: gemel.Model, text: str,
 
 def test_a_thousand_optional_texts_are_followed(model: gemel.Model) -> None:
     text = model.generate("the", grammar='root ::= ("a"? ){1000} "b"', max_tokens=3, temperature=0).read()
-    assert re.fullmatch("a{1,1000}b?|b", text)
+    assert text == "ab"
 
 
 def test_a_grammar_that_is_read_in_too_many_ways_is_refused_when_it_is_compiled(model: gemel.Model) -> None:
