@@ -10,9 +10,11 @@ def bits(session: gemel.Session) -> bytes:
     return bytes(memoryview(session.logits()).cast("B"))
 
 
-def alone(model: gemel.Model, ids: list[int], split: int) -> bytes:
-    """Return the bits of the logits of ids that a new session is given, `split` at a time."""
+def alone(model: gemel.Model, ids: list[int], split: int, start: int = 0) -> bytes:
+    """Return the bits of the logits of ids that a new session is given: `start` at once, then `split` at a time."""
     with model.session() as session:
-        for at in range(0, len(ids), split):
+        if start:
+            session.append(ids[:start])
+        for at in range(start, len(ids), split):
             session.append(ids[at : at + split])
         return bits(session)
