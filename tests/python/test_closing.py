@@ -53,7 +53,7 @@ def test_json_is_whole_at_any_limit(model: gemel.Model, name: str, temperature: 
             answer = model.generate("Once", **options, close_at_max_tokens=True)
             text = answer.read()
             assert grammar.matches(text)
-            assert json.dumps(json.loads(text), ensure_ascii=False) is not None
+            json.loads(text)
             assert answer.stop_reason in ("stop", "eos")
             assert len(answer.ids) <= limit
             n_closed += model.generate("Once", **options).read() != text
@@ -62,12 +62,15 @@ def test_json_is_whole_at_any_limit(model: gemel.Model, name: str, temperature: 
 
 
 def test_a_limit_that_is_far_changes_nothing(model: gemel.Model) -> None:
+    n = 0
     for seed in range(8):
         options: dict[str, Any] = {"json_schema": SCHEMAS["flat"], "seed": seed, "temperature": 0.7, "max_tokens": 400}
         answer = model.generate("Once", **options)
         text = answer.read()
         if answer.stop_reason == "stop" and len(answer.ids) < 200:
+            n += 1
             assert model.generate("Once", **options, close_at_max_tokens=True).read() == text
+    assert n >= 2
 
 
 def test_the_shortest_answer_fits_exactly(model: gemel.Model) -> None:

@@ -79,13 +79,15 @@ library = load()
 room, out = library.alloc(1 << 12), library.alloc(8)
 model = gemel.open(path, threads=1)
 session, sampler, header = model.session(64), model.sampler(), gemel.inspect(path)
+grammar = model.grammar(choices=["a"])
 session.append([1, 2, 3])
 assert library.call("gemel_threads_open", 1, out) == 0
 handles = {
     "model": model._handle._address, "session": session._handle._address, "sampler": sampler.handle._address,
     "loader": header._owner._address, "gguf": model._gguf, "threads": pointer_at(library, out),
-    "grammar": model.grammar(choices=["a"])._rules.handle._address,
+    "grammar": grammar._rules.handle._address,
 }
+assert all(handles.values()), handles
 of_model = ("gemel_grammar_open", "gemel_grammar_choices")
 pointer, number = (room, 1) if how == "no handle" else (None, 0)
 kinds = {"p": pointer, "s": pointer, "d": float(number), "f": float(number)}
