@@ -36,6 +36,7 @@ new MutationObserver(([record], observer) => {
     document.querySelector("#fill-stop").click();
 }).observe(document.querySelector("#object-status"), { childList: true });
 """
+<<<<<<< Updated upstream
 COUNTS_STARTS_AND_HOLDS_FRAMES = """() => {
     const { charAt } = String.prototype;
     window.starts = 0;
@@ -46,6 +47,15 @@ COUNTS_STARTS_AND_HOLDS_FRAMES = """() => {
     window.kept = [];
     window.requestAnimationFrame = (act) => kept.push(act);
 }"""
+=======
+PARTS = """
+async (texts) => {
+    const { partial } = await import("/page/partial.js");
+    return texts.map((text) => [...Array(text.length + 1).keys()].map((n) =>
+        JSON.stringify(partial(text.slice(0, n))) ?? null));
+}
+"""
+>>>>>>> Stashed changes
 HELD = """
 const held = new Promise((resolve) => (window.release = resolve)), now = window.fetch;
 window.fetch = async (what, ...more) => (await (what === "config.json" && held), now(what, ...more));
@@ -161,13 +171,15 @@ def test_an_object_can_be_stopped(visit: Open) -> None:
 def test_each_beginning_of_a_text_has_a_value(visit: Open, value: Any) -> None:  # noqa: ANN401
     compact = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
     texts = [json.dumps(value), compact, json.dumps(value, indent=1)]
-    found = visit().page.evaluate(
-        "async (texts) => { const { partial } = await import('/page/partial.js');"
-        " return texts.map((text) => [...Array(text.length + 1).keys()].map((n) =>"
-        " JSON.stringify(partial(text.slice(0, n))) ?? null)); }",
-        texts,
-    )
+    found = visit().page.evaluate(PARTS, texts)
     for text, parts in zip(texts, found, strict=True):
-        assert len(parts) > len(text) / 2
+        assert len(parts) == len(text.encode("utf-16-le")) // 2 + 1
         assert json.loads(parts[-1]) == value
         assert parts[0] is None
+
+
+def test_the_values_of_a_texts_beginnings_are_those_that_are_written_here(visit: Open) -> None:
+    assert visit().page.evaluate(PARTS, ['{"a":[1,"x"]}']) == [[
+        None, "{}", "{}", "{}", "{}", "{}", '{"a":[]}', '{"a":[1]}', '{"a":[1]}', '{"a":[1,""]}',
+        *['{"a":[1,"x"]}'] * 4,
+    ]]  # fmt: skip

@@ -184,14 +184,20 @@ def test_the_reference_has_the_same_defaults() -> None:
         assert np.abs(core - ours).max() < 1e-4 * np.abs(ours).max(), (arch, key)
 
 
-@pytest.mark.parametrize(("arch", "n_layer"), [("gemma2", 2), ("exaone4", 64)])
-def test_files_that_do_not_say_their_window_of_4096_have_it(arch: str, n_layer: int) -> None:
-    ids, name = [(7 * i + 3) % 300 for i in range(4200)], f"{arch}.attention.sliding_window"
-    size = {"n_embd": 32, "n_head": 2, "n_head_kv": 1, "n_ff": 32, "n_ctx": 8192, "n_layer": n_layer}
+@pytest.mark.parametrize(("arch", "key", "absent", "other", "n_layer"), [
+    ("gemma2", "attention.sliding_window", 4096, 0, 2), ("exaone4", "attention.sliding_window", 4096, 0, 64),
+    ("llama4", "attention.sliding_window", 8192, 0, 4), ("llama4", "attention.sliding_window", 8192, 8191, 4),
+    ("llama4", "attention.temperature_length", 8192, 8191, 4),
+])  # fmt: skip
+def test_a_default_of_thousands_of_positions_shows_after_them(
+    arch: str, key: str, absent: int, other: int, n_layer: int
+) -> None:
+    ids, name = [(7 * i + 3) % 300 for i in range(absent + 104)], f"{arch}.{key}"
+    size = {"n_embd": 32, "n_head": 2, "n_head_kv": 1, "n_ff": 32, "n_ctx": 2 * absent, "n_layer": n_layer}
     data = tiny_bytes(arch=arch, **size, without=(name,))
     without = logits(data, ids=ids)
-    assert logits(data, {name: 4096}, ids) == without
-    assert logits(data, {name: 0}, ids) != without
+    assert logits(data, {name: absent}, ids) == without
+    assert logits(data, {name: other}, ids) != without
 
 
 def test_a_glm4_that_turns_channels_by_places_in_an_image_is_refused() -> None:
