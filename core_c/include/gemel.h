@@ -470,7 +470,7 @@ GEMEL_API int gemel_sampler_use(gemel_sampler *sampler, const gemel_grammar *gra
 // The answer has at most n (at least 1) ids from here on, and the grammar closes it: ids after which too few are left
 // to end it are not allowed. Call it after gemel_sampler_use; that and gemel_sampler_reset end it. Returns the ids that
 // the rest takes, at most; when these are more than n, nothing changed. GEMEL_E_ARGUMENT: there is no grammar.
-// GEMEL_E_GRAMMAR: the vocabulary lacks bytes that must follow.
+// GEMEL_E_GRAMMAR: the vocabulary lacks bytes that must follow, or finding out takes more memory or time than there is.
 GEMEL_API int gemel_sampler_close_within(gemel_sampler *sampler, int n);
 // 0: there is no grammar, or the answer needs more; 1: it may end here; 2: it is whole: nothing can follow, or no id is
 // left of those that gemel_sampler_close_within allows
@@ -478,8 +478,8 @@ GEMEL_API int gemel_sampler_ends(const gemel_sampler *sampler);
 // allowed[n_vocab]: 1 where the grammar allows the id next, else 0. Returns their number; GEMEL_E_ARGUMENT: no grammar.
 GEMEL_API int gemel_sampler_allowed(gemel_sampler *sampler, uint8_t *allowed);
 // Add an id (of the prompt, or drawn) to those that penalties look back at. GEMEL_E_ARGUMENT, with nothing changed: the
-// grammar does not allow it. GEMEL_E_GRAMMAR: following it takes more memory or time than there is, because the grammar
-// reads what was accepted in too many ways.
+// grammar, or the limit of gemel_sampler_close_within, does not allow it. GEMEL_E_GRAMMAR: following it takes more
+// memory or time than there is, because the grammar reads what was accepted in too many ways.
 GEMEL_API int gemel_sampler_accept(gemel_sampler *sampler, int32_t id);
 // Forget the ids; the generator, mirostat and the grammar start again, without gemel_sampler_close_within
 GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
@@ -488,10 +488,12 @@ GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
 // no id of this vocabulary, or finding out takes more memory or time than there is.
 GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);
 // The state that accepting and drawing change, as bytes: the generator, mirostat, and the ids that the penalties in use
-// look back at (48 bytes when none is in use), and the place in the grammar. Options, biases, breakers and the grammar
-// are not saved: set the same ones, and a restored sampler of the same model draws what the saved one would have drawn.
-// GEMEL_E_STATE, with the sampler unchanged: not a saved sampler, another vocabulary, another grammar, or penalties
-// that look back further than the saved ones.
+// look back at (48 bytes when none is in use), the place in the grammar, and the ids that gemel_sampler_close_within
+// leaves. Options, biases, breakers, the grammar and whether it closes the answer are not saved: set the same ones, and a
+// restored sampler of the same model draws what the saved one would have drawn.
+// GEMEL_E_STATE, with the sampler unchanged: not a saved sampler, another vocabulary, another grammar, one of the two
+// closes its answer and the other doesn't, more ids left than this one's limit or too few to end the answer, or
+// penalties that look back further than the saved ones.
 GEMEL_API size_t gemel_sampler_save_size(const gemel_sampler *sampler);
 GEMEL_API int gemel_sampler_save(const gemel_sampler *sampler, uint8_t *data, size_t capacity);
 GEMEL_API int gemel_sampler_restore(gemel_sampler *sampler, const uint8_t *data, size_t size, char *err,

@@ -278,6 +278,27 @@ static void fork_and_write(void *arg, int ith, int nth) {
     }
 }
 
+static void what_can_not_be_reserved_leaves_the_pages_that_were(void) {
+#if UINTPTR_MAX > UINT32_MAX && !defined __SANITIZE_ADDRESS__
+    const kv_class huge[] = {classes[DEEP], {.window = WINDOW, .k_dim = 1024, .v_dim = 1024, .n_heads = 1 << 30}};
+    kv_cache kv;
+    CHECK_EQ_INT(kv_open(&kv, huge, 2, GEMEL_KV_F32, N_CTX), 0);
+    kv.n_tables = 1;
+    write_marks(&kv, 100, 200, 7);   // pages 1 to 3
+    kv.n_tables = 2;
+    int shared;
+    CHECK_EQ_INT(kv_reserve(&kv, 0, 300), GEMEL_E_MEMORY);   // a page of the second class takes over 2^48 bytes
+    CHECK_EQ_INT(held(&kv, &shared), 3);
+    CHECK(!kv.tables[0].pages[0] && !kv.tables[0].pages[4] && kv.n_pages == 4);
+    kv.n_tables = 1;
+    CHECK(has_marks(&kv, 100, 200, 7));
+    kv.n_tables = 2;
+    kv_close(&kv);
+#else
+    CHECK_SKIP("no page is too large here");
+#endif
+}
+
 static void two_threads_fork_and_write_what_they_share(void) {
     threads *team;
     if (threads_open(&team, 2) < 0) CHECK_SKIP("no threads here");
@@ -299,6 +320,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(pages_are_taken_as_they_are_needed),
         CHECK_ENTRY(release_keeps_the_page_of_the_last_position),
         CHECK_ENTRY(a_page_begins_as_zeros),
+        CHECK_ENTRY(what_can_not_be_reserved_leaves_the_pages_that_were),
         CHECK_ENTRY(a_fork_shares_pages_and_copies_the_last_when_either_writes),
         CHECK_ENTRY(a_fork_at_a_pages_end_copies_nothing),
         CHECK_ENTRY(a_hundred_forks_copy_a_hundred_last_pages_at_most),

@@ -183,6 +183,41 @@ static void what_is_left_is_enough(void) {
     gemel_sampler_close(s), gemel_sampler_close(other), gemel_grammar_close(g);
 }
 
+// What accept refuses is what no draw gives, so that each place that can be saved can be restored.
+static void accepted_is_what_is_allowed(void) {
+    static uint8_t allowed[N];
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        gemel_grammar *g = compiled(cases[i].grammar);
+        gemel_sampler *s = drawing(g, 7), *other = drawing(g, 8);
+        const int limit = cases[i].n_ids + (int)i % 3;
+        uint64_t random = i;
+        CHECK(gemel_sampler_close_within(s, limit + 1) >= 0 && gemel_sampler_close_within(other, limit + 1) >= 0);
+        for (int n = 0; n <= limit && gemel_sampler_ends(s) < 2; n++) {
+            CHECK(gemel_sampler_allowed(s, allowed) > 0);
+            size_t size = save(s);
+            for (int32_t id = 0; id < N; id++) {
+                CHECK_EQ_INT(restore(other, size), GEMEL_OK);
+                CHECK_EQ_INT(gemel_sampler_accept(other, id), allowed[id] ? GEMEL_OK : GEMEL_E_ARGUMENT);
+            }
+            CHECK(draw(s, &random) >= 0);
+        }
+        gemel_sampler_close(s), gemel_sampler_close(other), gemel_grammar_close(g);
+    }
+}
+
+static void ids_beyond_the_limit_are_not_accepted(void) {
+    gemel_grammar *g = compiled("root ::= \"1\" [0-9]* \"2\"");
+    gemel_sampler *s = drawing(g, 3);
+    CHECK_EQ_INT(gemel_sampler_close_within(s, 3), 1);   // 12
+    CHECK_EQ_INT(gemel_sampler_accept(s, 1), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_accept(s, 0), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_accept(s, 0), GEMEL_E_ARGUMENT);   // then nothing is left for the 2
+    CHECK_EQ_INT(restore(s, save(s)), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_accept(s, 2), GEMEL_OK);
+    CHECK_EQ_INT(gemel_sampler_ends(s), 2);
+    gemel_sampler_close(s), gemel_grammar_close(g);
+}
+
 // ---- Messages ------------------------------------------------------------------------------------------------------
 
 static gemel_sampler *message(const opened *o, const gemel_grammar *g, int flags) {
@@ -221,6 +256,11 @@ static void messages_end_within_the_limit(void) {
             set(s, GEMEL_SAMPLER_SEED, seed);
             if (n > 1) CHECK_EQ_INT(gemel_sampler_close_within(s, n - 1), n);
             CHECK_EQ_INT(gemel_sampler_close_within(s, limit), n);
+            size_t size = save(s);
+            for (uint64_t left = 1; left <= 1 + (uint64_t)limit; left++) {   // 1 + ids
+                memcpy(bytes_of + HEADER + 16, &left, sizeof left), seal(size);
+                CHECK_EQ_INT(restore(s, size), left > (uint64_t)n ? GEMEL_OK : GEMEL_E_STATE);
+            }
             for (int k = 0; k < limit && id != 2 && gemel_sampler_ends(s) < 2; k++) {
                 for (size_t j = 0; j < COUNT(row); j++) row[j] = (float)(check_random(&random) >> 40) * 0x1p-24f;
                 id = gemel_sampler_sample(s, row);
@@ -274,6 +314,8 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_limit_that_is_too_short_changes_nothing),
         CHECK_ENTRY(ids_as_such_are_kept),
         CHECK_ENTRY(what_is_left_is_enough),
+        CHECK_ENTRY(accepted_is_what_is_allowed),
+        CHECK_ENTRY(ids_beyond_the_limit_are_not_accepted),
         CHECK_ENTRY(messages_end_within_the_limit),
         CHECK_ENTRY(what_is_left_is_saved),
         CHECK_ENTRY(forced_text_becomes_the_longest_ids),

@@ -26,7 +26,8 @@ typedef struct kv_slab {
 } kv_slab;
 typedef struct page_head {
     atomic_int holders;
-    int place;   // in its slab
+    int place;      // in its slab
+    int is_fresh;   // made by the kv_reserve that runs, for positions that had none
     kv_slab *slab;
 } page_head;
 _Static_assert(sizeof(page_head) <= PAGE_HEAD && sizeof(kv_slab) <= PAGE_HEAD, "heads fit");
@@ -115,17 +116,31 @@ static int own_page(kv_table *t, int type, int i) {
     if (!page) return GEMEL_E_MEMORY;
     if (now) memcpy(page, now, size);
     page_drop(now);
+    head_of(page)->is_fresh = !now;
     t->pages[i] = page;
     return GEMEL_OK;
 }
 
+// Pages from..to-1 that are fresh stay, or they are given back.
+static void settle(kv_cache *kv, int from, int to, int stay) {
+    for (int k = 0; k < kv->n_tables; k++)
+        for (int i = from; i < to; i++) {
+            uint8_t **page = &kv->tables[k].pages[i];
+            if (!*page || !head_of(*page)->is_fresh) continue;
+            head_of(*page)->is_fresh = 0;
+            if (stay) continue;
+            page_drop(*page);
+            *page = NULL;
+        }
+}
+
 int kv_reserve(kv_cache *kv, int from, int to) {
-    for (int i = from / KV_PAGE; i * KV_PAGE < to; i++) {
-        for (int k = 0; k < kv->n_tables; k++)
-            if (own_page(&kv->tables[k], kv->type, i) < 0) return GEMEL_E_MEMORY;
-        if (i >= kv->n_pages) kv->n_pages = i + 1;
-    }
-    return GEMEL_OK;
+    int first = from / KV_PAGE, end = (to + KV_PAGE - 1) / KV_PAGE, code = GEMEL_OK;
+    for (int i = first; i < end && code == GEMEL_OK; i++)
+        for (int k = 0; k < kv->n_tables && code == GEMEL_OK; k++) code = own_page(&kv->tables[k], kv->type, i);
+    settle(kv, first, end, code == GEMEL_OK);
+    if (code == GEMEL_OK && end > kv->n_pages) kv->n_pages = end;
+    return code;
 }
 
 void kv_release(kv_cache *kv, int n_pos) {

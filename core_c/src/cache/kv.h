@@ -41,7 +41,8 @@ typedef struct kv_cache {
 
 int kv_open(kv_cache *kv, const kv_class *classes, int n_classes, int type, int n_ctx);
 void kv_close(kv_cache *kv);
-// Make positions from..to-1 writable: their pages exist and are this cache's alone. GEMEL_E_MEMORY on failure.
+// Make positions from..to-1 writable: their pages exist and are this cache's alone. GEMEL_E_MEMORY: the cache has the
+// pages that it had.
 int kv_reserve(kv_cache *kv, int from, int to);
 void kv_release(kv_cache *kv, int n_pos);   // give back pages past position n_pos
 // Free pages that no position from n_pos - n_batch on sees.

@@ -130,13 +130,18 @@ static int keep_all(keeping *p) {
 
 int closing_needs(closing *c, mask *k, uint32_t *n_ids) {
     keeping p = {.c = c, .k = k, .least = NEVER};
+    int code = GEMEL_OK;
     *n_ids = needs(c, &k->m, k->m.now);
-    if (!k->drops_space || k->is_begun || matcher_may_end(&k->m, k->m.now)) return GEMEL_OK;
-    int code = mask_fill(k);   // what is left after the first id depends on the id
-    if (code == GEMEL_OK) code = keep_all(&p);
-    *n_ids = shortest_sum(1, p.least);
+    if (k->drops_space && !k->is_begun && !matcher_may_end(&k->m, k->m.now)) {
+        code = mask_fill(k);   // what is left after the first id depends on the id
+        if (code == GEMEL_OK) code = keep_all(&p);
+        *n_ids = shortest_sum(1, p.least);
+    }
+    if (!k->is_begun) c->n_ids = *n_ids;
     return code;
 }
+
+uint32_t closing_needs_after(closing *c, const mask *k, uint32_t set) { return needs(c, &k->m, set); }
 
 // As `needs`, by the numbers of the saved sets; what is known of the matcher's own sets is overwritten.
 uint32_t closing_needs_at(closing *c, const uint8_t *place) {

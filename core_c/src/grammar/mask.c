@@ -346,19 +346,28 @@ static uint32_t after_id(mask *k, int32_t id) {
     return set;
 }
 
-int mask_take(mask *k, int32_t id) {
+int mask_after(mask *k, int32_t id, uint32_t *set) {
     if (id < 0 || id >= tokenizer_n_vocab(k->tok)) return GEMEL_E_ARGUMENT;
     matcher_tidy(&k->m, 0);
-    uint32_t set = after_id(k, id);
+    *set = after_id(k, id);
     if (matcher_is_stuck(&k->m)) {
         matcher_tidy(&k->m, 1);
-        set = after_id(k, id);
+        *set = after_id(k, id);
     }
     if (matcher_is_stuck(&k->m)) return GEMEL_E_GRAMMAR;
-    if (!set) return GEMEL_E_ARGUMENT;
+    return *set ? GEMEL_OK : GEMEL_E_ARGUMENT;
+}
+
+void mask_go_on(mask *k, uint32_t set) {
     k->m.now = set;
     k->is_begun = 1;
-    return GEMEL_OK;
+}
+
+int mask_take(mask *k, int32_t id) {
+    uint32_t set;
+    int code = mask_after(k, id, &set);
+    if (code == GEMEL_OK) mask_go_on(k, set);
+    return code;
 }
 
 int mask_take_text(mask *k, const uint8_t *text, size_t size) {

@@ -48,8 +48,10 @@ void mask_close(mask *k);
 void mask_begin(mask *k);
 // Fill k->bits. GEMEL_E_GRAMMAR: no id is allowed, or it takes more memory or time than there is.
 int mask_fill(mask *k);
-// Go on with an id. GEMEL_E_ARGUMENT, with nothing changed: it is not allowed. GEMEL_E_GRAMMAR: as above.
-int mask_take(mask *k, int32_t id);
-// Go on with bytes of text. The same errors.
+// The set after an id, to go on with. GEMEL_E_ARGUMENT: it is not allowed. GEMEL_E_GRAMMAR: as above.
+int mask_after(mask *k, int32_t id, uint32_t *set);
+void mask_go_on(mask *k, uint32_t set);
+int mask_take(mask *k, int32_t id);   // both; on an error nothing changed
+// Go on with bytes of text. The errors of mask_after.
 int mask_take_text(mask *k, const uint8_t *text, size_t size);
 static inline int mask_allows(const mask *k, int32_t id) { return (int)(k->bits[id >> 5] >> (id & 31) & 1); }

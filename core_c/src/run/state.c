@@ -229,11 +229,8 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     int code = check_state(s, &h, data, size, &e);
     if (code < 0) return code;
     if (h.has_logits && !s->logits) s->logits = memory_get((size_t)s->m->output.w.n_panels * 16 * sizeof(float));
-    if ((h.has_logits && !s->logits) || kv_reserve(&s->kv, 0, h.n_past) < 0) {
-        kv_release(&s->kv, s->preload.n ? s->preload.n : s->n_past);
-        kv_forget(&s->kv, s->n_past);   // pages that were made for nothing
+    if ((h.has_logits && !s->logits) || kv_reserve(&s->kv, 0, h.n_past) < 0)
         return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
-    }
     preload_drop(s);
     kv_release(&s->kv, h.n_past);
     session_forget_last(s);

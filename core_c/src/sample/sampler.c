@@ -164,11 +164,21 @@ int gemel_sampler_dry_breaker(gemel_sampler *s, const int32_t *ids, size_t n) {
     return s ? penalties_breaker(&s->history, ids, n) : GEMEL_E_ARGUMENT;
 }
 
-int gemel_sampler_accept(gemel_sampler *s, int32_t id) {
-    int code = !s ? GEMEL_E_ARGUMENT : s->grammar ? mask_take(&s->mask, id) : GEMEL_OK;
+// Go on in the grammar with an id that it allows, and with closing also the limit.
+static int take(gemel_sampler *s, int32_t id) {
+    uint32_t set;
+    int code = mask_after(&s->mask, id, &set);
     if (code < 0) return code;
-    s->left -= s->left > 0;
-    return penalties_accept(&s->history, id);
+    if (s->closing && (!s->left || closing_needs_after(s->closing, &s->mask, set) > s->left - 1))
+        return GEMEL_E_ARGUMENT;
+    mask_go_on(&s->mask, set);
+    s->left -= s->closing != NULL;
+    return GEMEL_OK;
+}
+
+int gemel_sampler_accept(gemel_sampler *s, int32_t id) {
+    int code = !s ? GEMEL_E_ARGUMENT : s->grammar ? take(s, id) : GEMEL_OK;
+    return code < 0 ? code : penalties_accept(&s->history, id);
 }
 
 int gemel_sampler_use(gemel_sampler *s, const gemel_grammar *g, int flags) {
@@ -395,8 +405,9 @@ static int check_place(const gemel_sampler *s, const uint8_t *data, size_t size,
     if (place.is_begun > 1 || place.left > 1 + (uint64_t)s->limit ||
         !matcher_check(&s->mask.m, data + sizeof place, size - sizeof place))
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: it has no place in the grammar");
+    if (!s->closing) return GEMEL_OK;
     int is_first = !place.is_begun && s->mask.drops_space;   // what a message needs depends on its first id
-    if (s->closing && !is_first && place.left <= closing_needs_at(s->closing, data + sizeof place))
+    if (place.left <= (is_first ? s->closing->n_ids : closing_needs_at(s->closing, data + sizeof place)))
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: its answer can't end within its limit");
     return GEMEL_OK;
 }
