@@ -187,6 +187,28 @@ def test_the_end_is_followed_only_by_who_looks_at_it(visit: Callable[..., DemoPa
     assert one.page.evaluate("document.querySelector('#log').scrollTop") == 40
 
 
+def test_an_answer_that_shrinks_and_grows_between_two_frames_is_followed(visit: Callable[..., DemoPage]) -> None:
+    one = visit()
+    one.choose("Native server")
+    one.ask("first")
+    assert one.page.evaluate("""async () => {
+        const log = document.querySelector("#log"), place = document.querySelector("#turns");
+        const frame = () => new Promise((next) => requestAnimationFrame(() => setTimeout(next)));
+        const high = document.createElement("div");
+        high.style.height = "1000px";
+        place.append(high);
+        await frame();
+        await frame();
+        high.style.height = "500px";
+        await null;
+        log.getBoundingClientRect(); // a layout: the log can't be scrolled as far as it was
+        high.style.height = "4000px";
+        await frame();
+        await frame();
+        return log.scrollHeight - log.scrollTop - log.clientHeight;
+    }""") < 2
+
+
 def test_on_a_low_page_all_scrolls_but_the_field_and_the_end_is_followed(visit: Callable[..., DemoPage]) -> None:
     one = visit(width=844, height=390)
     one.choose("Native server")

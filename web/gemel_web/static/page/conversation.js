@@ -16,21 +16,23 @@ export class Conversation {
     #abort = null; // of the running task
     #ended = Promise.resolve(); // resolves when that task has ended
     #follows = true; // the log scrolls with the answer
+    #top = 0; // where the log was scrolled to when that was last looked at
 
     /** @param {object} page  {hosts, settings, figures, changed} */
     constructor(page) {
         this.page = page;
         this.log = byId("log");
         this.place = byId("turns");
-        let top = 0;
         const scrolled = () => {
             const { scrollHeight, scrollTop, clientHeight } = this.#scroller();
             const near = scrollHeight - scrollTop - clientHeight < NEAR;
-            if (near || scrollTop < top) this.#follows = near; // only a visitor scrolls up
-            top = scrollTop;
+            if (near || scrollTop < this.#top) this.#follows = near; // only a visitor scrolls up
+            this.#top = scrollTop;
         };
         this.log.addEventListener("scroll", scrolled, { passive: true });
         document.addEventListener("scroll", scrolled, { passive: true });
+        const changes = { attributes: true, characterData: true, childList: true, subtree: true };
+        new MutationObserver(() => this.#follow()).observe(this.place, changes);
         new ResizeObserver(() => this.#follow()).observe(this.place);
     }
 
@@ -66,7 +68,9 @@ export class Conversation {
 
     #follow() {
         const scroller = this.#scroller();
-        if (this.#follows) scroller.scrollTop = scroller.scrollHeight;
+        if (!this.#follows) return;
+        scroller.scrollTop = scroller.scrollHeight;
+        this.#top = scroller.scrollTop; // less than before if the text shrank: no visitor did that
     }
 
     // ---- Notes ------------------------------------------------------------------------------------------------------
