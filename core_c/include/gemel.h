@@ -489,8 +489,8 @@ GEMEL_API int gemel_sampler_reset(gemel_sampler *sampler);
 GEMEL_API int gemel_sampler_sample(gemel_sampler *sampler, const float *logits);
 // The state that accepting and drawing change, as bytes: the generator, mirostat, and the ids that the penalties in use
 // look back at (48 bytes when none is in use), the place in the grammar, and the ids that gemel_sampler_close_within
-// leaves. Options, biases, breakers, the grammar and whether it closes the answer are not saved: set the same ones, and a
-// restored sampler of the same model draws what the saved one would have drawn.
+// leaves. Options, biases, breakers, the grammar and whether it closes the answer are not saved: set the same ones, and
+// a restored sampler of the same model draws what the saved one would have drawn.
 // GEMEL_E_STATE, with the sampler unchanged: not a saved sampler, another vocabulary, another grammar, one of the two
 // closes its answer and the other doesn't, more ids left than this one's limit or too few to end the answer, or
 // penalties that look back further than the saved ones.

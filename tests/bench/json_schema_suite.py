@@ -21,7 +21,7 @@ from compact import compact
 from gemel.schema.compiler import compile_schema
 from gemel.schema.validator import InvalidValueError, validate
 
-SUITE = os.environ.get("GEMEL_JSON_SCHEMA_SUITE")
+SUITE = os.environ.get("GEMEL_JSON_SCHEMA_SUITE", "")
 if not SUITE:
     pytest.fail("GEMEL_JSON_SCHEMA_SUITE is not set: it must name a checkout of the suite", pytrace=False)
 DRAFTS = {

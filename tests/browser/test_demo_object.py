@@ -36,7 +36,6 @@ new MutationObserver(([record], observer) => {
     document.querySelector("#fill-stop").click();
 }).observe(document.querySelector("#object-status"), { childList: true });
 """
-<<<<<<< Updated upstream
 COUNTS_STARTS_AND_HOLDS_FRAMES = """() => {
     const { charAt } = String.prototype;
     window.starts = 0;
@@ -47,7 +46,6 @@ COUNTS_STARTS_AND_HOLDS_FRAMES = """() => {
     window.kept = [];
     window.requestAnimationFrame = (act) => kept.push(act);
 }"""
-=======
 PARTS = """
 async (texts) => {
     const { partial } = await import("/page/partial.js");
@@ -55,7 +53,6 @@ async (texts) => {
         JSON.stringify(partial(text.slice(0, n))) ?? null));
 }
 """
->>>>>>> Stashed changes
 HELD = """
 const held = new Promise((resolve) => (window.release = resolve)), now = window.fetch;
 window.fetch = async (what, ...more) => (await (what === "config.json" && held), now(what, ...more));
