@@ -48,6 +48,35 @@ static void masks_are_exact_near_the_end_of_a_repetition(void) {
     }
 }
 
+// Characters that loop in one place and not in another; rules that may end within the loop.
+static void masks_are_exact_where_texts_loop(void) {
+    static const char *const grammars[] = {
+        "root ::= [a-z\xC3\xA0-\xC3\xBF]* \"\\\"\"",
+        "root ::= ([a-z] | [\xC3\xA0-\xC3\xBF]){0,60} \"\\\"\"",
+        "root ::= [a-z]{0,9} [a-b\xC3\xA0-\xC3\xBF]{0,9} .{0,9}",
+        "root ::= .{0,7} [a-z]{0,9} .*",
+        "root ::= (x \"1\" | x \"2\")*\nx ::= [a-z]*",
+        "root ::= (x \"1\" | x \",\")*\nx ::= [a-z]{3} [a-z]{0,9}",
+        "root ::= (x \"1\" | x .)*\nx ::= [a-b]{0,12}",
+        "root ::= [^a]* | [a-b]*",
+        "root ::= (. [a-z]* \",\")*",
+    };
+    uint64_t seed = 5;
+    char said[600];
+    errors e = {said, sizeof said};
+    for (size_t i = 0; i < 40 * COUNT(grammars) && !check_failures; i++) {
+        const char *text = grammars[i % COUNT(grammars)];
+        uint8_t data[200];
+        gemel_grammar *g;
+        for (size_t k = 0; k < sizeof data; k++) data[k] = (uint8_t)check_random(&seed);
+        source s = {data, data + sizeof data};
+        CHECK_EQ_INT(grammar_open(&g, many_words()->o.t, many_words()->t, 1, text, strlen(text), &e), GEMEL_OK);
+        CHECK(follow(g, &s, 12) > 0);
+        if (check_failures) printf("%s\n", text);
+        gemel_grammar_close(g);
+    }
+}
+
 // A place far from the end of a repetition costs no walk of the tree, wherever it is.
 static void places_that_are_alike_share_a_mask(void) {
     const char *text = "root ::= (\"\\\"\" c{0,2000} \"\\\"\"){0,20}\nc ::= [^\"\\\\] | \"\\\\\" [a-z]";
@@ -71,6 +100,7 @@ int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(masks_of_random_grammars_are_what_is_accepted),
         CHECK_ENTRY(masks_are_exact_near_the_end_of_a_repetition),
+        CHECK_ENTRY(masks_are_exact_where_texts_loop),
         CHECK_ENTRY(places_that_are_alike_share_a_mask),
     };
     return check_main(table, COUNT(table), argc, argv);

@@ -96,7 +96,8 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     tokenizer.write_text(TOKENIZER)
     sample = ("sample/sampler", "sample/penalties", "sample/candidates")
     used = ("closing", "forced", "mask", "matcher", "shortest", "stacks", "text_tree")
-    names = (*sample, *(f"grammar/{name}" for name in used), "fmath", "errors")
+    names = (*sample, *(f"grammar/{name}" for name in used))
+    names += ("text/unicode", "text/unicode_tables", "fmath", "errors")
     sources = [*(str(SOURCES / f"{name}.c") for name in names), str(tokenizer)]
     flags = ["-std=c11", "-O2", "-ffp-contract=off", "-fPIC", "-shared", f"-I{INCLUDE}", f"-I{SOURCES}"]
     subprocess.run([compiler, *flags, *sources, "-o", str(path)], check=True)

@@ -16,19 +16,24 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
     const text_tree *t = g->words;
     const rules *r = &g->rules;
     size_t depth = t->depth + 1;
-    *k = (mask){.t = t, .tok = g->tok, .twins = g->twins, .drops_space = is_message, .n_words = t->n_words};
+    *k = (mask){.t = t,
+                .tok = g->tok,
+                .twins = g->twins,
+                .drops_space = is_message,
+                .n_words = t->n_words,
+                .loop_from = MASK_LOOP_FROM};
     int has_twins = 1;
     size_t slot = k->n_words + MASK_HOLES, all = slot * (MASK_SLOTS + 1) + k->n_words * MASK_WHOLES;
     int code = matcher_open(&k->m, r);
     k->memory = array_new(all, sizeof *k->memory);
     k->bits = array_zero(k->n_words, sizeof *k->bits), k->is_wide = array_zero(r->n_states, 1);
     k->path = array_new(depth, sizeof *k->path), k->rows = array_new(depth, sizeof *k->rows);
-    k->text = array_new(depth, 1);
+    k->text = array_new(depth, 1), k->loops = array_new(depth, 1);
     k->row = array_new(k->n_words, sizeof *k->row);
     for (int i = 0; i < TREE_PARTS; i++)
         if (g->twins[i].top) has_twins &= (k->twin_of[i] = array_zero(SETS_MAX, sizeof(uint32_t))) != NULL;
     if (code) return code;
-    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || !k->row || !has_twins)
+    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || !k->loops || !k->row || !has_twins)
         return GEMEL_E_MEMORY;
     for (int i = 0; i <= MASK_SLOTS; i++) {
         mask_slot *s = i < MASK_SLOTS ? &k->slots[i] : &k->scratch;
@@ -41,7 +46,8 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
 
 void mask_close(mask *k) {
     matcher_close(&k->m);
-    free(k->memory), free(k->bits), free(k->row), free(k->is_wide), free(k->path), free(k->rows), free(k->text);
+    free(k->memory), free(k->bits), free(k->row), free(k->is_wide), free(k->path), free(k->rows), free(k->text),
+        free(k->loops);
     for (int i = 0; i < TREE_PARTS; i++) free(k->twin_of[i]);
 }
 
@@ -50,6 +56,67 @@ void mask_begin(mask *k) {
     k->m.now = NO_SET;
     matcher_tidy(&k->m, 1);
     matcher_begin(&k->m);
+}
+
+// ---- Twins ---------------------------------------------------------------------------------------------------------
+
+static void sort_entries(entry *a, uint32_t n) {
+    for (uint32_t gap = n / 2; gap; gap = gap == 2 ? 1 : gap * 5 / 11)
+        for (uint32_t i = gap; i < n; i++) {
+            entry x = a[i];
+            uint32_t j = i;
+            for (; j >= gap && a[j - gap].state > x.state; j -= gap) a[j] = a[j - gap];
+            a[j] = x;
+        }
+}
+
+// The set with the first of the states that are alike; the sets under it are known.
+static uint32_t twin_set(mask *k, int part, uint32_t set, const uint32_t *first) {
+    matcher *m = &k->m;
+    entry *made = m->result;
+    uint32_t n = stacks_count(&m->s, set), kept = 0;
+    m->work += n;
+    for (uint32_t i = 0; i < n; i++) {
+        entry one = stacks_at(&m->s, set)[i];
+        made[i] = (entry){first[one.state], one.under ? k->twin_of[part][one.under] : NO_SET};
+    }
+    sort_entries(made, n);
+    for (uint32_t i = 0; i < n; i++)
+        if (kept && made[kept - 1].state == made[i].state)
+            made[kept - 1].under = stacks_join(&m->s, made[kept - 1].under, made[i].under);
+        else made[kept++] = made[i];
+    return stacks_set(&m->s, made, kept);
+}
+
+// A set under `set` whose twin is not known; NO_SET: there is none.
+static uint32_t unknown_under(mask *k, int part, uint32_t set) {
+    const stacks *s = &k->m.s;
+    for (uint32_t i = 0, n = stacks_count(s, set); i < n; i++) {
+        uint32_t under = stacks_at(s, set)[i].under;
+        k->m.work++;
+        if (under && !k->twin_of[part][under]) return under;
+    }
+    return NO_SET;
+}
+
+// A set that allows the same texts of a tree as this one, and as many others.
+static uint32_t first_twin(mask *k, int part, uint32_t set) {
+    matcher *m = &k->m;
+    uint32_t *path = m->numbers, *known = k->twin_of[part], n = 0;
+    if (!known || !set) return set;
+    if (k->twin_age[part] != m->age) memset(known, 0, SETS_MAX * sizeof *known), k->twin_age[part] = m->age;
+    path[n++] = set;
+    while (!matcher_is_stuck(m)) {
+        uint32_t last = path[n - 1], under = unknown_under(k, part, last);
+        if (under) path[n++] = under;
+        else if (n == 1) return twin_set(k, part, last, k->twins[part].top);
+        else known[last] = twin_set(k, part, last, k->twins[part].under), n--;
+    }
+    return NO_SET;
+}
+
+static int are_twins(mask *k, int part, uint32_t a, uint32_t b) {
+    return a == b || (a && b && k->twin_of[part] && first_twin(k, part, a) == first_twin(k, part, b));
 }
 
 // ---- Walks ---------------------------------------------------------------------------------------------------------
@@ -69,17 +136,123 @@ static void note_hole(const mask *k, mask_slot *s, uint32_t node) {
         s->n_holes = MASK_HOLES + 1;
 }
 
+static int part_of_node(const text_tree *t, uint32_t node) {
+    int part = 0;
+    while (node >= t->root[part + 1]) part++;
+    return part;
+}
+
+// Whether each way to read a character of these many bytes more, the next one of which is in a range, leads to `to`.
+static int leads_to(mask *k, int part, uint32_t set, uint8_t low, uint8_t high, int n, uint32_t to) {
+    const uint8_t *class_of = k->m.r->class_of;
+    for (uint32_t byte = low, class = 256; byte <= high; byte++) {
+        if (class_of[byte] == class) continue;
+        class = class_of[byte];
+        uint32_t next = matcher_step(&k->m, set, (int)class);
+        if (!next || !(n ? leads_to(k, part, next, 0x80, 0xBF, n - 1, to) : are_twins(k, part, next, to))) return 0;
+    }
+    return 1;
+}
+
+// The same for all characters beyond ASCII.
+static int others_lead_to(mask *k, int part, uint32_t set, uint32_t to) {
+    static const struct {
+        uint8_t first, last, low, high;
+        int n;
+    } kinds[] = {{0xC2, 0xDF, 0x80, 0xBF, 0}, {0xE0, 0xE0, 0xA0, 0xBF, 1}, {0xE1, 0xEC, 0x80, 0xBF, 1},
+                 {0xED, 0xED, 0x80, 0x9F, 1}, {0xEE, 0xEF, 0x80, 0xBF, 1}, {0xF0, 0xF0, 0x90, 0xBF, 2},
+                 {0xF1, 0xF3, 0x80, 0xBF, 2}, {0xF4, 0xF4, 0x80, 0x8F, 2}};
+    const uint8_t *class_of = k->m.r->class_of;
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        for (uint32_t byte = kinds[i].first, class = 256; byte <= kinds[i].last; byte++) {
+            if (class_of[byte] == class) continue;
+            class = class_of[byte];
+            uint32_t next = matcher_step(&k->m, set, (int)class);
+            if (!next || !leads_to(k, part, next, kinds[i].low, kinds[i].high, kinds[i].n, to)) return 0;
+        }
+    return 1;
+}
+
+// Keep those ASCII characters in the loop that lead from one set to another.
+static void keep_what_leads(mask *k, int part, uint32_t from, uint32_t to) {
+    const uint8_t *class_of = k->m.r->class_of;
+    for (int byte = 0; byte < 128; byte++) {
+        uint8_t class = class_of[byte], *is_in = &k->loop.is_in[class];
+        if (*is_in && (!byte || class != class_of[byte - 1]))
+            *is_in = (uint8_t)are_twins(k, part, matcher_step(&k->m, from, class), to);
+    }
+}
+
+// Write which groups of texts are not of the loop's characters alone, and of a tree and up to `size` bytes. Returns
+// whether there may be any others.
+static int write_others(mask *k, int part, uint32_t size) {
+    uint32_t others = k->loop.others | GROUP_BROKEN, n = 0;
+    for (int byte = 0; byte < 128; byte++)
+        if (!k->loop.is_in[k->m.r->class_of[byte]]) others |= text_tree_group((uint8_t)byte);
+    for (int i = 0; i < SIZE_BITS; i++) {
+        uint32_t from = (uint32_t)i * SIZE_STEP, to = i < SIZE_BITS - 1 ? from + SIZE_STEP : UINT16_MAX;
+        int is_of_part = (!part || from >= tree_sizes[part - 1]) && to <= tree_sizes[part];
+        if (is_of_part && to <= size) n++;
+        else others |= (uint32_t)GROUP_SIZE << i;
+    }
+    k->loop.others = others;
+    return n > 0;
+}
+
+// Fill k->loop for the texts of a tree, by what "e" leads to. Returns whether there may be texts of the loop.
+static int find_loop(mask *k, int part, uint32_t set) {
+    matcher *m = &k->m;
+    mask_loop *l = &k->loop;
+    int e = m->r->class_of['e'];
+    uint32_t at = matcher_step(m, set, e), next = at ? matcher_step(m, at, e) : NO_SET, size = 1;
+    if (!at || matcher_has_hole(m, at)) return 0;   // the nodes where a rule may end are counted
+    memset(l->is_in, 1, sizeof l->is_in);
+    keep_what_leads(k, part, set, at);
+    l->others = others_lead_to(k, part, set, at) ? 0 : GROUP_OTHER;
+    if (are_twins(k, part, at, next)) l->again = next = at;
+    for (; size < tree_sizes[part] && next; size++) {
+        keep_what_leads(k, part, at, next);
+        if (!l->others && !others_lead_to(k, part, at, next)) l->others = GROUP_OTHER;
+        if (l->again) size = UINT16_MAX - 1;
+        else if (part == TREE_PARTS - 1) break;
+        else at = next, next = matcher_step(m, at, e);
+    }
+    return write_others(k, part, size) && !matcher_is_stuck(m);
+}
+
+// 32 ids at a time: bytes of 0 or 1, of which eight become bits by one product.
+static void allow_loop(mask *k, uint32_t *bits) {
+    const uint32_t *groups = k->t->groups;
+    uint32_t others = k->loop.others;
+    for (size_t word = 0; word < k->n_words; word++, groups += 32) {
+        uint8_t is_in[32];
+        for (int i = 0; i < 32; i++) is_in[i] = !(groups[i] & others);
+        for (int i = 0; i < 4; i++) {
+            uint64_t eight;
+            memcpy(&eight, is_in + 8 * i, sizeof eight);
+            bits[word] |= (uint32_t)(eight * 0x0102040810204080u >> 56) << (8 * i);
+        }
+    }
+}
+
 // Allow the ids under a node, at which the set is what is left. holes_of: the slot whose holes are noted, or NULL; it
 // ends the walk when they are too many.
 static void walk(mask *k, uint32_t top, uint32_t set, uint32_t *bits, mask_slot *holes_of) {
     matcher *m = &k->m;
     const tree_node *nodes = k->t->nodes;
     const uint8_t *class_of = m->r->class_of;
-    uint32_t met = 0, end = nodes[top].skip;
+    uint32_t met = 0, end = nodes[top].skip, loop_from = nodes[top].depth ? UINT32_MAX : k->loop_from;
     k->path[nodes[top].depth] = set, k->rows[nodes[top].depth] = set ? matcher_row(m, set) : NULL;
+    k->loop.again = NO_SET, k->loops[nodes[top].depth] = 0;
     if (!set) return;
     for (uint32_t i = top + 1; i < end; met++) {
         const tree_node *n = &nodes[i];
+        int is_loop = k->loops[n->depth - 1];
+        if (is_loop && !(n->groups & k->loop.others)) {
+            met += n->skip - i;
+            i = n->skip;
+            continue;
+        }
         uint32_t class = class_of[n->byte], *row = k->rows[n->depth - 1];
         uint32_t next = row && row[class] ? row[class] - 1 : matcher_step(m, k->path[n->depth - 1], (int)class);
         if (!next) {
@@ -88,8 +261,14 @@ static void walk(mask *k, uint32_t top, uint32_t set, uint32_t *bits, mask_slot 
             continue;
         }
         if (n->id >= 0) allow_all(k->t, i, bits);
+        if (n->depth == 1 && loop_from < UINT32_MAX && met + n->skip - i >= loop_from) {
+            loop_from = UINT32_MAX;
+            is_loop = k->loops[0] = (uint8_t)find_loop(k, part_of_node(k->t, top), set);
+            if (is_loop) allow_loop(k, bits);
+        }
         if (n->skip > i + 1) {
             k->path[n->depth] = next, k->rows[n->depth] = matcher_row(m, next);
+            k->loops[n->depth] = (is_loop && n->byte < 128 && k->loop.is_in[class]) || next == k->loop.again;
             if (holes_of && matcher_has_hole(m, next)) {
                 note_hole(k, holes_of, i);
                 if (is_cut(holes_of)) break;
@@ -245,63 +424,6 @@ static void add_ids(mask *k) {
         for (size_t i = 0; i < k->n_words; i++) k->bits[i] |= k->t->ends[i];
 }
 
-// ---- Twins ---------------------------------------------------------------------------------------------------------
-
-static void sort_entries(entry *a, uint32_t n) {
-    for (uint32_t gap = n / 2; gap; gap = gap == 2 ? 1 : gap * 5 / 11)
-        for (uint32_t i = gap; i < n; i++) {
-            entry x = a[i];
-            uint32_t j = i;
-            for (; j >= gap && a[j - gap].state > x.state; j -= gap) a[j] = a[j - gap];
-            a[j] = x;
-        }
-}
-
-// The set with the first of the states that are alike; the sets under it are known.
-static uint32_t twin_set(mask *k, int part, uint32_t set, const uint32_t *first) {
-    matcher *m = &k->m;
-    entry *made = m->result;
-    uint32_t n = stacks_count(&m->s, set), kept = 0;
-    m->work += n;
-    for (uint32_t i = 0; i < n; i++) {
-        entry one = stacks_at(&m->s, set)[i];
-        made[i] = (entry){first[one.state], one.under ? k->twin_of[part][one.under] : NO_SET};
-    }
-    sort_entries(made, n);
-    for (uint32_t i = 0; i < n; i++)
-        if (kept && made[kept - 1].state == made[i].state)
-            made[kept - 1].under = stacks_join(&m->s, made[kept - 1].under, made[i].under);
-        else made[kept++] = made[i];
-    return stacks_set(&m->s, made, kept);
-}
-
-// A set under `set` whose twin is not known; NO_SET: there is none.
-static uint32_t unknown_under(mask *k, int part, uint32_t set) {
-    const stacks *s = &k->m.s;
-    for (uint32_t i = 0, n = stacks_count(s, set); i < n; i++) {
-        uint32_t under = stacks_at(s, set)[i].under;
-        k->m.work++;
-        if (under && !k->twin_of[part][under]) return under;
-    }
-    return NO_SET;
-}
-
-// A place that allows the same texts of a tree as `now`, and as many others.
-static uint32_t place_of(mask *k, int part) {
-    matcher *m = &k->m;
-    uint32_t *path = m->numbers, *known = k->twin_of[part], n = 0;
-    if (!known || !m->now) return m->now;
-    if (k->twin_age[part] != m->age) memset(known, 0, SETS_MAX * sizeof *known), k->twin_age[part] = m->age;
-    path[n++] = m->now;
-    while (!matcher_is_stuck(m)) {
-        uint32_t set = path[n - 1], under = unknown_under(k, part, set);
-        if (under) path[n++] = under;
-        else if (n == 1) return twin_set(k, part, set, k->twins[part].top);
-        else known[set] = twin_set(k, part, set, k->twins[part].under), n--;
-    }
-    return NO_SET;
-}
-
 // ---- The mask ------------------------------------------------------------------------------------------------------
 
 int mask_fill(mask *k) {
@@ -311,7 +433,8 @@ int mask_fill(mask *k) {
     memset(k->bits, 0, k->n_words * sizeof *k->bits);
     if (k->drops_space && !k->is_begun) add_texts_at_once(k);
     else
-        for (int part = 0; part < TREE_PARTS && !matcher_is_stuck(m); part++) add_texts(k, part, place_of(k, part));
+        for (int part = 0; part < TREE_PARTS && !matcher_is_stuck(m); part++)
+            add_texts(k, part, first_twin(k, part, m->now));
     if (matcher_is_stuck(m)) {
         matcher_tidy(m, 1);
         memset(k->bits, 0, k->n_words * sizeof *k->bits);

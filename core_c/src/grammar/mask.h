@@ -4,7 +4,7 @@
 #include "compiled.h"
 #include "matcher.h"
 
-enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 24 };
+enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 24, MASK_LOOP_FROM = 2048 };
 
 // Of a state that returns to `frame`, with any stacks under that: the ids that it allows by their texts, and the nodes
 // of the tree at which the rule of `frame` may have ended. The frame STATE_HOLE: any frame, and the state's own rule.
@@ -21,6 +21,14 @@ typedef struct mask_whole {
     uint32_t set, age;
     int part;
 } mask_whole;
+
+// What a walk finds out about the set that it begins with: all of some characters lead to the same set, and on from
+// there, as within a string. Texts of them alone are allowed, and need no walk.
+typedef struct mask_loop {
+    uint32_t others;      // groups of the other texts
+    uint32_t again;       // the set that the characters don't leave; NO_SET: they do, after some bytes
+    uint8_t is_in[256];   // by the class of an ASCII byte: whether it is one of the characters
+} mask_loop;
 
 typedef struct mask {
     matcher m;
@@ -39,6 +47,9 @@ typedef struct mask {
     uint32_t twin_age[TREE_PARTS];
     uint32_t *memory;         // of the slots
     uint32_t *path, **rows;   // [depth + 1] the set at each depth of a walk, and its row
+    uint8_t *loops;           // [depth + 1] whether only characters of the loop led there
+    mask_loop loop;           // of a walk
+    uint32_t loop_from;       // nodes that a walk meets before it looks for a loop
     uint8_t *text;            // [depth]
 } mask;
 

@@ -2,6 +2,7 @@
 #include "text_tree.h"
 #include <string.h>
 #include "../text/array.h"
+#include "../text/unicode.h"
 
 typedef struct text_of {
     uint64_t start;   // the first 8 bytes, the first one highest
@@ -91,6 +92,43 @@ static void write_nodes(text_tree *t, const text_of *texts, int n, uint32_t *pat
     t->root[TREE_PARTS] = t->n;
 }
 
+uint32_t text_tree_group(uint8_t byte) {
+    static const char *const signs[] = {"\"", "\\", "/", "'", ",", ":", "-",  "_",  "<>", "&",
+                                        "@",  "#",  "$", "%", "*", "+", "()", "[]", "{}"};
+    for (uint32_t i = 0; i < sizeof signs / sizeof *signs; i++)
+        if (byte && strchr(signs[i], byte)) return 1u << (i + 8);
+    if (byte >= 'a' && byte <= 'z') return byte <= 'f' ? 1 : 2;
+    if (byte >= 'A' && byte <= 'Z') return byte <= 'F' ? 4 : 8;
+    if (byte >= '0' && byte <= '9') return 16;
+    if (byte == ' ') return 32;
+    return byte < ' ' || byte > '~' ? 64 : 128;
+}
+
+static uint32_t groups_of(const text_of *text, const uint32_t *group_of) {
+    const char *at = (const char *)text->at, *end = at + text->size;
+    uint32_t step = (text->size - 1) / SIZE_STEP;
+    uint32_t groups = (uint32_t)GROUP_SIZE << (step < SIZE_BITS ? step : SIZE_BITS - 1);
+    while (at < end) {
+        rune c = rune_at(at, end);
+        groups |= c.code < 128 ? group_of[c.code] : c.code < RUNE_BAD ? GROUP_OTHER : GROUP_BROKEN;
+        at += c.size;
+    }
+    return groups;
+}
+
+// under[depth + 1]: the groups of the nodes of each depth that were met since the last one above them; zeros.
+static void write_groups(text_tree *t, const text_of *texts, int n, uint32_t *under) {
+    uint32_t group_of[128];
+    for (int byte = 0; byte < 128; byte++) group_of[byte] = text_tree_group((uint8_t)byte);
+    for (size_t i = 0; i < 32 * t->n_words; i++) t->groups[i] = GROUP_BROKEN;
+    for (int i = 0; i < n; i++) t->groups[texts[i].id] = groups_of(&texts[i], group_of);
+    for (uint32_t i = t->n; i-- > 0;) {
+        tree_node *one = &t->nodes[i];
+        one->groups = under[one->depth + 1] | (one->id >= 0 ? t->groups[one->id] : 0);
+        under[one->depth + 1] = 0, under[one->depth] |= one->groups;
+    }
+}
+
 static int build(text_tree *t, const tokenizer *words, errors *e) {
     size_t n_vocab = (size_t)tokenizer_n_vocab(words), total = 0;
     text_of *texts = array_new(n_vocab, sizeof *texts);
@@ -107,11 +145,16 @@ static int build(text_tree *t, const tokenizer *words, errors *e) {
         nodes += texts[i].size - (i ? common(&texts[i - 1], &texts[i]) : 0);
         if (texts[i].size > t->depth) t->depth = texts[i].size;
     }
-    if (n >= 0) t->nodes = array_new(nodes, sizeof *t->nodes), path = array_new(t->depth + 1, sizeof *path);
-    if (n >= 0 && (!t->nodes || !path)) n = GEMEL_E_MEMORY;
+    if (n >= 0) {
+        t->nodes = array_new(nodes, sizeof *t->nodes), t->groups = array_new(32 * t->n_words, sizeof *t->groups);
+        path = array_new((size_t)t->depth + 2, sizeof *path);
+        if (!t->nodes || !t->groups || !path) n = GEMEL_E_MEMORY;
+    }
     if (n >= 0) {
         memset(t->same, 0xFF, n_vocab * sizeof *t->same);
         write_nodes(t, texts, n, path);
+        memset(path, 0, ((size_t)t->depth + 2) * sizeof *path);
+        write_groups(t, texts, n, path);
     }
     free(texts), free(bytes), free(path);
     return n < 0 ? n : GEMEL_OK;
@@ -128,5 +171,5 @@ int text_tree_open(text_tree **out, const tokenizer *words, errors *e) {
 
 void text_tree_close(text_tree *t) {
     if (!t) return;
-    free(t->nodes), free(t->same), free(t->ends), free(t);
+    free(t->nodes), free(t->groups), free(t->same), free(t->ends), free(t);
 }
