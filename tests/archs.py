@@ -75,7 +75,8 @@ _ROWS = (
     Arch("gpt-oss",    "NEOX", "RMS",   "CLAMPED",   "ATTENTION", "GATED",
          "QKV_BIAS | OUT_BIAS | SINKS | WINDOWS | FFN_NORM_POST | EXPERTS | CHOSEN_ROUTER | ROUTER_BIAS | EXPERT_BIAS"),
     Arch("gemma4",     "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED",
-         "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS | MAY_OUT_SCALE | PER_LAYER_EMBDS"),
+         "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS | MAY_OUT_SCALE | PER_LAYER_EMBDS | "
+         f"{MAY_EXPERTS} | DENSE_BESIDE"),
     Arch("qwen2moe",   "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",
          "QKV_BIAS | LARGE_KEYS | EXPERTS | SPLIT_EXPERTS | SHARED_GATE"),
     Arch("qwen3moe",   "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED",

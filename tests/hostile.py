@@ -121,6 +121,7 @@ ARCHS: dict[str, dict[str, Any]] = {
     "gpt-oss_fused": {"arch": "gpt-oss", "fused": ("attn_qkv",), "experts": {"fused": True}},
     "llama4": {"arch": "llama4", "n_layer": 2, "experts": {"step": 1}},
     "gemma4": {"arch": "gemma4", "n_layer": 3, "shared_kv": 1, "wide_shared": True, "per_layer": 32},
+    "gemma4_experts": {"arch": "gemma4", "n_layer": 2, "k_is_v": True, "experts": {"n": 4, "n_used": 2, "n_ff": 32}},
     "gemma4_keys": {"arch": "gemma4", "n_layer": 2, "k_is_v": True, "final_cap": 3.0},
     "qwen2moe": {"arch": "qwen2moe", "experts": {"n": 4, "n_used": 2, "says_shared": True}},
     "granitemoe": {"arch": "granitemoe"},
@@ -201,12 +202,14 @@ def _edge_value(pair: Pair, rng: random.Random) -> list[Pair]:
 
 
 FAMILIES = ({"u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64"}, {"f32", "f64"}, {"string"}, {"bool"})
+ALSO = {"sliding_window_pattern": FAMILIES[0]}  # that a key may be of, too: a period, or a flag for each layer
 OTHERS = (("string", "8"), ("u32", 8), ("i64", 8), ("f32", 8.0), ("bool", True), ("f64[]", [8.0]), ("string[]", ["8"]))
 
 
 def _other_type(pair: Pair, rng: random.Random) -> list[Pair]:
     """Return the key with a value that is not even of the same family, or an array in a scalar's place."""
     own = next((family for family in FAMILIES if str(pair[1]).removesuffix("[]") in family), set())
+    own = own | ALSO.get(str(pair[0]).rsplit(".", 1)[-1], set())
     return [(pair[0], *rng.choice([other for other in OTHERS if other[0].removesuffix("[]") not in own]))]
 
 

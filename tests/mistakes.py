@@ -259,6 +259,24 @@ def experts(**changes: Any) -> Mistake:  # noqa: ANN401
     return mixtures(lambda mixture: replace(mixture, **changes))
 
 
+def router_of_experts(model: Reference) -> None:
+    """Norm what the router reads by the weights of the experts' norm, in their size."""
+    for name in [name for name in model.tensors if name.endswith(".ffn_gate_inp.scale")]:
+        norm = model.tensors[name.replace("ffn_gate_inp.scale", "pre_ffw_norm_2.weight")]
+        own = norm.floats() * np.float32(np.sqrt(model.n_embd))
+        model.tensors[name] = replace(norm, data=own.view(np.uint8).reshape(1, -1))
+
+
+def turned(name: str) -> Mistake:
+    """Give each number of a vector of layer 1 the place of the next one."""
+
+    def turn(model: Reference) -> None:
+        tensor = model.tensors[f"blk.1.{name}"]
+        model.tensors[f"blk.1.{name}"] = replace(tensor, data=np.roll(tensor.data, 4, axis=-1))
+
+    return turn
+
+
 def no_tensor(name: str) -> Mistake:
     """Forget a tensor of layer 1."""
 

@@ -283,6 +283,7 @@ class Reference:
             route="MIXER" if is_mixer else ROUTES[gating],
             normed=not is_mixer and bool(self._number("expert_weights_norm", self.row.has("WEIGHTS_NORMED"))),
             scale=self._number("expert_weights_scale", 1.0), before=self.arch == "llama4",
+            router_scale=1 / math.sqrt(self.n_embd) if self.row.has("DENSE_BESIDE") else 1.0,
         )  # fmt: skip
 
     def _act(self, il: int) -> Callable[[F32], F32]:
@@ -402,7 +403,7 @@ class Reference:
             attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
         mid = self._added(il, x, "post_attention_norm", self._linear(blk + "attn_output", attn_out))
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
-        out = self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in))
+        out = self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in, mid))
         if self.n_per_layer:
             assert self.own is not None
             own = gated(self.acts[il], self._linear(blk + "inp_gate", out), self.own[:, il])
@@ -410,10 +411,22 @@ class Reference:
         scale = self.tensors.get(f"{blk}layer_output_scale.weight")
         return Steps(attn_in, attn_out, ffn_in, out if scale is None else out * scale.floats())
 
-    def _feed_forward(self, il: int, x: F32) -> F32:
-        blk, mixture = f"blk.{il}.", self.mixtures[il]
-        if mixture:
-            return mixed(mixture, self.tensors, f"blk.{il}", self.acts[il], x)
+    def _feed_forward(self, il: int, x: F32, stream: F32) -> F32:
+        """Return what feed-forward makes of x, the normed stream: a dense one, experts, or both of the stream."""
+        mixture = self.mixtures[il]
+        if mixture and self.row.has("DENSE_BESIDE"):
+            return self._beside(il, mixture, self._dense(il, x), stream)
+        return mixed(mixture, self.tensors, f"blk.{il}", self.acts[il], x) if mixture else self._dense(il, x)
+
+    def _beside(self, il: int, mixture: Mixture, dense: F32, stream: F32) -> F32:
+        blk = f"blk.{il}"
+        routed = rmsnorm(stream, self.tensors[f"{blk}.ffn_gate_inp.scale"].floats(), self.eps)
+        rows = self.norm(f"{blk}.pre_ffw_norm_2", stream)
+        out = mixed(mixture, self.tensors, blk, self.acts[il], rows, routed)
+        return self.norm(f"{blk}.post_ffw_norm_1", dense) + self.norm(f"{blk}.post_ffw_norm_2", out)
+
+    def _dense(self, il: int, x: F32) -> F32:
+        blk = f"blk.{il}."
         if self.row.ffn == "GATED":
             mid = gated(self.acts[il], self._linear(blk + "ffn_gate", x), self._linear(blk + "ffn_up", x))
         else:

@@ -23,6 +23,7 @@ class Mixture:
     route: str = "SOFTMAX"  # SOFTMAX, SIGMOID, CHOSEN, MIXER
     normed: bool = False
     scale: float = 1.0
+    router_scale: float = 1.0  # of the router's logits
     before: bool = False  # a weight is multiplied by what an expert reads, not by what it makes
     group_top: int | None = None  # how many of a group's best experts it counts by; None: as its router does
 
@@ -63,6 +64,7 @@ def mixed_two(logits: F32) -> tuple[list[int], F32]:
 
 def route(x: Mixture, logits: F32, bias: F32 | None) -> tuple[list[int], F32]:
     """Choose the experts of a row by its logits [n]: (ids, ascending; their weights)."""
+    logits = logits * np.float32(x.router_scale)
     if x.route == "MIXER":
         ids, weights = mixed_two(logits)
         return ids, weights if x.scale == 1 else weights * np.float32(x.scale)
@@ -87,11 +89,17 @@ def matrix_of(tensor: Tensor, e: int) -> Tensor:
     return Tensor(tensor.type, tensor.shape[1:], tensor.data[e * rows : (e + 1) * rows])
 
 
-def mixed(x: Mixture, tensors: dict[str, Tensor], blk: str, act: Act, rows: F32) -> F32:
-    """Return what a layer's experts make of rows [n][n_embd]."""
-    logits = matmul(tensors[f"{blk}.ffn_gate_inp.weight"], rows) + _vector(tensors, f"{blk}.ffn_gate_inp.bias", 0)
+def mixed(
+    x: Mixture, tensors: dict[str, Tensor], blk: str, act: Act, rows: F32, routed: F32 | None = None
+) -> F32:
+    """Return what a layer's experts make of rows [n][n_embd]; `routed`: what the router reads, if other rows."""
+    read = rows if routed is None else routed
+    logits = matmul(tensors[f"{blk}.ffn_gate_inp.weight"], read) + _vector(tensors, f"{blk}.ffn_gate_inp.bias", 0)
     bias = tensors.get(f"{blk}.exp_probs_b.bias")
     routes = [route(x, one, None if bias is None else bias.floats()) for one in logits]
+    scales = tensors.get(f"{blk}.ffn_down_exps.scale")
+    if scales is not None:
+        routes = [(ids, weights * scales.floats()[ids]) for ids, weights in routes]
     out = np.zeros_like(rows)
     for e in range(x.n):
         own = [(t, weights[ids.index(e)]) for t, (ids, weights) in enumerate(routes) if e in ids]

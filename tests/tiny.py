@@ -326,7 +326,7 @@ def _sizes(t: TinyModel, il: int) -> dict[str, tuple[int, int]]:
         del attention["attn_v"]
     if t.shares_kv(il):
         del attention["attn_k"]
-    if tiny_experts.has_experts(t, il):
+    if tiny_experts.has_experts(t, il) and not t.row.has("DENSE_BESIDE"):
         return attention
     gate = {"ffn_gate": (t.n_embd, n_ff)} if t.row.ffn == "GATED" else {}
     return attention | gate | {"ffn_up": (t.n_embd, n_ff), "ffn_down": (n_ff, t.n_embd)}

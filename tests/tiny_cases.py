@@ -78,6 +78,11 @@ _MORE: dict[str, dict[str, Fields]] = {
         "shared keys": {
             "n_layer": 5, "shared_kv": 3, "wide_shared": True, "head_dim": 24, "head_dim_swa": 16, "window": 17,
         },
+        "experts": {
+            "n_layer": 3, "k_is_v": True, "n_head_kv": (2, 1, 2), "head_dim": 32, "head_dim_swa": 16,
+            "window_pattern": (True, False, True), "experts": {"n": 12, "n_used": 3, "n_ff": 32},
+        },
+        "experts, odd sizes": {**ODD, "per_layer": 12, "experts": {"n": 7, "n_used": 3, "n_ff": 35, "fused": True}},
         "shared keys, odd sizes": {
             **ODD, "n_layer": 4, "shared_kv": 1, "head_dim": 24, "head_dim_swa": 12, "k_is_v": True,
         },

@@ -38,6 +38,7 @@ class Experts:
     scale: float | None = None
     choice_bias: bool = False
     fused: bool = False  # ffn_gate_up_exps
+    scales: bool = True  # beside a dense feed-forward: each expert has a factor of its weight
 
     def has(self, il: int) -> bool:
         """Say whether layer il has experts."""
@@ -111,7 +112,7 @@ def has_experts(t: TinyModel, il: int) -> bool:
 
 
 def tensors(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
-    """Return what layer il has in the place of ffn_gate, ffn_up and ffn_down. The router is peaked."""
+    """Return what layer il has in the place of ffn_gate, ffn_up and ffn_down, or beside them. The router is peaked."""
     x = experts_of(t)
     assert x is not None
     width = x.n_ff or of_layer(t.n_ff, il)
@@ -133,7 +134,7 @@ def tensors(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     if t.row.has("EXPERT_BIAS"):
         for name, n in (("ffn_gate", width), ("ffn_up", width), ("ffn_down", t.n_embd)):
             out.append(replace(weights.bias(f"{blk}.{name}_exps.bias", n * x.n), ne=[n, x.n]))
-    return out + _shared(t, x, il, weights)
+    return out + _shared(t, x, il, weights) + (_beside(t, x, il, weights) if t.row.has("DENSE_BESIDE") else [])
 
 
 def _shared(t: TinyModel, x: Experts, il: int, weights: _Weights) -> list[Tensor]:
@@ -146,6 +147,17 @@ def _shared(t: TinyModel, x: Experts, il: int, weights: _Weights) -> list[Tensor
         out.append(vector(name, weights.numbers(name, t.n_embd) * 2 / math.sqrt(t.n_embd)))
     sizes = {"gate": (t.n_embd, width), "up": (t.n_embd, width), "down": (width, t.n_embd)}
     return out + [weights.matrix(f"{blk}.ffn_{name}_shexp.weight", *size) for name, size in sizes.items()]
+
+
+def _beside(t: TinyModel, x: Experts, il: int, weights: _Weights) -> list[Tensor]:
+    """Return the norms and scales of experts beside a dense feed-forward. The router's makes up for its divisor."""
+    blk = f"blk.{il}"
+    out = [weights.norm(f"{blk}.{name}.weight") for name in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")]
+    out.append(weights.norm(f"{blk}.ffn_gate_inp.scale", size=math.sqrt(t.n_embd)))
+    if x.scales:
+        name = f"{blk}.ffn_down_exps.scale"
+        out.append(vector(name, 1 + 0.3 * weights.numbers(name, x.n)))
+    return out
 
 
 def _joined(gate: Tensor, up: Tensor) -> Tensor:

@@ -314,14 +314,21 @@ GEMMA4 = {
     "values are keys": Golden({"k_is_v": True, "n_head_kv": [2, 1], "head_dim": 40, "head_dim_swa": 16}),
     "four layers": Golden({"n_layer": 4, "window": 9, "window_pattern": [True, True, False, False]}),
     "a large epsilon": Golden({"eps": 0.01}),
-    "a final cap": Golden({"final_cap": 2.0}),
     # Transformers shares keys only in models that have embeddings of layers.
     "shared keys": Golden({**SHARING, "shared_kv": 3, "per_layer": 16}),
     "shared keys, wide": Golden({**SHARING, "shared_kv": 2, "wide_shared": True, "n_head_kv": [2, 1] * 3,
                                  "k_is_v": True, "per_layer": 32}),
     "embeddings of layers": Golden({"per_layer": 24}),
-    "embeddings of layers, odd sizes": Golden({**ODD, "n_layer": 3, "window_pattern": [True, True, False],
-                                               "per_layer": 11}),
+}
+# Of 26B-A4B. An expert is shorter than the feed-forward beside it.
+GEMMA4_EXPERTS = {
+    "experts": Golden({"k_is_v": True, "n_head_kv": [2, 1, 1], "head_dim": 40, "head_dim_swa": 16, "n_layer": 3,
+                       "window_pattern": [True, False, False], "experts": {"n": 12, "n_used": 3, "n_ff": 40}}),
+    "many experts": Golden({"final_cap": 2.0, "experts": {"n": 40, "n_used": 8, "n_ff": 24, "fused": True}}),
+    "experts, embeddings of layers, odd sizes": Golden({
+        **ODD, "n_layer": 3, "window_pattern": [True, True, False], "per_layer": 11,
+        "experts": {"n": 7, "n_used": 3, "n_ff": 35},
+    }),
 }
 MANY_EXPERTS: Fields = {"n": 24, "n_used": 6}
 ODD_EXPERTS: Fields = {**ODD, "n_ff": 35}
@@ -340,6 +347,14 @@ def experts(seed: int, fields: Fields, more: dict[str, Golden]) -> dict[str, Gol
     }
     seeded = {name: {"seed": seed + i, **fields, **case.fields} for i, (name, case) in enumerate(cases.items())}
     return {name: case._replace(fields=seeded[name]) for name, case in cases.items()}
+
+
+def _gemma4_experts() -> dict[str, Golden]:
+    """Return the cases of gemma4 with experts. Like those of others, each has a seed that no other case moves."""
+    return {
+        name: case._replace(fields={"seed": 4300 + i, "tied": True, "embd_std": None, **case.fields})
+        for i, (name, case) in enumerate(GEMMA4_EXPERTS.items())
+    }
 
 
 WIDE_SHARED: Fields = {"tied": True, "experts": {"n": 4, "n_used": 1, "shared_width": 150}}
@@ -401,7 +416,7 @@ OF: dict[str, dict[str, Golden]] = {
     "mistral3": MISTRAL3,
     "deepseek2": DEEPSEEK2,
     "gemma4": {name: case._replace(fields={"rope_base": 5000.0, "head_dim_swa": 20, **case.fields})
-               for name, case in _gemma(GEMMA4).items()},
+               for name, case in (_gemma(GEMMA4) | _gemma4_experts()).items()},
     "command-r": COMMAND_R,
     "cohere2": COHERE2,
     "glm4": GLM4,

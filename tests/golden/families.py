@@ -64,11 +64,20 @@ def _gemma4_config(t: TinyModel, rope: Config) -> Config:
         "num_key_value_heads": of_layer(t.heads_kv, 0), "num_global_key_value_heads": of_layer(t.heads_kv, 1),
         "attention_k_eq_v": t.k_is_v, "num_kv_shared_layers": t.shared_kv,
         "hidden_size_per_layer_input": t.per_layer, "vocab_size_per_layer_input": N_VOCAB,
-        "use_double_wide_mlp": t.wide_shared,
+        "use_double_wide_mlp": t.wide_shared, **_gemma4_experts(t),
         "final_logit_softcapping": t.caps[1], "rope_parameters": {
             "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": t.rope_base},
             "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
         },
+    }  # fmt: skip
+
+
+def _gemma4_experts(t: TinyModel) -> Config:
+    x = experts_of(t)
+    if x is None:
+        return {"enable_moe_block": False}
+    return {
+        "enable_moe_block": True, "num_experts": x.n, "top_k_experts": x.n_used, "moe_intermediate_size": x.n_ff,
     }  # fmt: skip
 
 

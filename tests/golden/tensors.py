@@ -35,6 +35,9 @@ GEMMA4 = {
     "post_norm": "post_per_layer_input_norm", "per_layer_token_embd": "model.embed_tokens_per_layer",
     "per_layer_model_proj": "model.per_layer_model_projection",
     "per_layer_proj_norm": "model.per_layer_projection_norm",
+    "pre_ffw_norm_2": "pre_feedforward_layernorm_2", "post_ffw_norm_1": "post_feedforward_layernorm_1",
+    "post_ffw_norm_2": "post_feedforward_layernorm_2", "ffn_gate_inp": "router.proj", "router": "router",
+    "ffn_gate_up_exps": "experts.gate_up_proj", "ffn_down_exps": "experts.down_proj",
 }  # fmt: skip
 FC = {"attn_output": "self_attn.dense", "ffn_up": "mlp.fc1", "ffn_down": "mlp.fc2"}
 PHI2 = {**LLAMA, **FC, "output_norm": "model.final_layernorm"}
@@ -155,8 +158,14 @@ def kv_b(t: TinyModel, weights: Weights) -> Weights:
 
 
 def gemma4(t: TinyModel, weights: Weights) -> Weights:
-    """Name the scale of a layer as transformers does, without `weight`."""
-    return {name.replace("layer_output_scale.weight", "self.layer_scalar"): x for name, x in weights.items()}
+    """Name the scales of a layer, of its router and of its experts as transformers does, without `weight`."""
+    renamed = {"layer_output_scale.weight": "self.layer_scalar", "ffn_gate_inp.scale": "router.scale",
+               "ffn_down_exps.scale": "router.per_expert_scale"}   # fmt: skip
+    out = {}
+    for name, x in gate_up(weights).items():
+        at = next((old for old in renamed if name.endswith(f".{old}")), None)
+        out[name if at is None else name.removesuffix(at) + renamed[at]] = x
+    return out
 
 
 # ---- Experts ---------------------------------------------------------------------------------------------------------

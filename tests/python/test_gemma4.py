@@ -1,4 +1,4 @@
-"""Layers of Gemma 4 that read the keys of earlier ones, and that have embeddings of ids: the same bits everywhere."""
+"""Layers of Gemma 4 that read the keys of earlier ones, that have embeddings of ids, or experts: the same bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,21 @@ ODD: dict[str, Any] = {
     "arch": "gemma4", "n_embd": 60, "n_head": 5, "n_head_kv": 1, "n_ff": 77, "format": "F32", "n_layer": 3,
     "per_layer": 13, "head_dim": 24, "head_dim_swa": 12, "tied": True, "n_ctx": 1024,
 }  # fmt: skip
-MODELS = {"shared keys": SHARED, "embeddings of layers": OWN, "odd sizes": ODD}
+EXPERTS: dict[str, Any] = {
+    "arch": "gemma4", "n_layer": 3, "window": 50, "window_pattern": [True, False, True], "k_is_v": True,
+    "n_head_kv": [2, 1, 2], "head_dim": 32, "head_dim_swa": 16, "n_ctx": 1024, "n_ff": 160,
+    "experts": {"n": 24, "n_used": 4, "n_ff": 64}, "formats": {"ffn_up_exps": "F16", "ffn_gate_inp": "Q8_0"},
+}  # fmt: skip
+WIDE: dict[str, Any] = {
+    "arch": "gemma4", "n_ff": 512, "n_ctx": 1024, "experts": {"n": 4, "n_used": 1, "n_ff": 32, "fused": True},
+}  # fmt: skip
+LONG: dict[str, Any] = {**EXPERTS, "n_ff": 32, "experts": {"n": 6, "n_used": 6, "n_ff": 96, "scales": False}}
+ALL: dict[str, Any] = {**ODD, "n_layer": 4, "shared_kv": 2, "experts": {"n": 7, "n_used": 3, "n_ff": 35}}
+MODELS = {
+    "shared keys": SHARED, "embeddings of layers": OWN, "odd sizes": ODD, "experts": EXPERTS,
+    "experts shorter than the dense one": WIDE, "experts longer than the dense one": LONG,
+    "experts, shared keys, embeddings of layers, odd sizes": ALL,
+}  # fmt: skip
 IDS = [(7 * i + i * i // 5) % 300 for i in range(300)]  # longer than two micro-batches
 
 
@@ -86,6 +100,18 @@ def test_a_prompt_that_is_evaluated_while_loading_gives_the_same_text(name: str)
     assert text(gemel.open(data, prompt=IDS[:150], threads=2)) == text(gemel.open(data, threads=2))
 
 
+def test_experts_without_scales_are_those_whose_scales_are_1() -> None:
+    fields = {**EXPERTS, "format": "F32", "formats": None, "hashed": True}
+    pairs, tensors = tiny.described(tiny.TinyModel(**fields))
+    kept = [t for t in tensors if not str(t.name).endswith("ffn_down_exps.scale")]
+    ones = [tiny.vector(str(t.name), np.ones(24)) if t not in kept else t for t in tensors]
+    found = []
+    for one in (kept, ones, tensors):
+        with gemel.open(tiny.write_gguf(None, pairs, one), threads=1) as model:
+            found.append(alone(model, IDS[:40], 40))
+    assert found[0] == found[1] != found[2]
+
+
 def test_layers_that_share_keys_take_no_memory_for_them() -> None:
     alone, shared = (gemel.plan(tiny_bytes(**{**SHARED, "shared_kv": n, "wide_shared": False}), n_ctx=512)
                      for n in (0, 2))   # fmt: skip
@@ -108,6 +134,9 @@ def test_keys_of_a_layer_that_shares_them_are_not_read() -> None:
 # ---- Errors ----------------------------------------------------------------------------------------------------------
 
 
+BESIDE: dict[str, Any] = {**EXPERTS, "shared_kv": 0, "wide_shared": False}
+
+
 def u32(key: str, value: int) -> dict[str, Any]:
     return {"kv": ((f"gemma4.{key}", "u32", value),)}
 
@@ -123,6 +152,17 @@ def u32(key: str, value: int) -> dict[str, Any]:
     ("the tensor per_layer_token_embd.weight is missing", u32("embedding_length_per_layer_input", 64)),
     ("the tensor blk.2.inp_gate.weight is missing", {"per_layer": 64, "without": ("blk.2.inp_gate.weight",)}),
     ("the tensor blk.0.post_norm.weight is missing", {"per_layer": 64, "without": ("blk.0.post_norm.weight",)}),
+    *((f"the tensor blk.1.{name} is missing", {**BESIDE, "without": (f"blk.1.{name}",)}) for name in (
+        "ffn_gate_inp.scale", "pre_ffw_norm_2.weight", "post_ffw_norm_1.weight", "post_ffw_norm_2.weight",
+        "ffn_gate.weight", "ffn_down_exps.weight",
+    )),
+    ("the tensor blk.0.ffn_gate_inp.weight is missing", {**SHARED, "kv": (
+        ("gemma4.expert_count", "u32", 8), ("gemma4.expert_used_count", "u32", 2),
+    )}),
+    ("blk.0.ffn_gate_inp.weight is [64, 24, 1, 1]; by the metadata it must be [64, 12]",
+     {**BESIDE, **u32("expert_count", 12)}),
+    ("the metadata key gemma4.expert_used_count is missing",
+     {**BESIDE, "without": ("gemma4.expert_used_count",)}),
 ])
 def test_what_a_file_contradicts_is_named(match: str, fields: dict[str, Any]) -> None:
     data = tiny_bytes(**{**SHARED, **fields})
@@ -135,6 +175,23 @@ def test_embeddings_of_layers_without_their_key_are_refused() -> None:
     data = tiny_bytes(**OWN, kv=(("gemma4.embedding_length_per_layer_input", "u32", 0),))
     with pytest.raises(gemel.UnsupportedError, match=r"unexpected tensor per_layer_token_embd\.weight"):
         gemel.open(data)
+
+
+def test_experts_without_their_key_are_refused() -> None:
+    data = tiny_bytes(**EXPERTS, without=("gemma4.expert_count",))
+    with pytest.raises(gemel.UnsupportedError, match=r"unexpected tensor blk\.0\.ffn_gate_inp\.weight"):
+        gemel.open(data)
+
+
+@pytest.mark.parametrize("name", ["ffn_down_exps.scale", "ffn_gate_inp.scale", "post_ffw_norm_1.weight"])
+def test_scales_that_overflow_are_an_error_of_their_session(name: str) -> None:
+    pairs, tensors = tiny.described(tiny.TinyModel(**{**EXPERTS, "format": "F32", "formats": None}))
+    huge = [replace(t, data=np.full(len(t.data) // 4, 3e38, np.float32).tobytes())
+            if str(t.name) == f"blk.1.{name}" else t for t in tensors]   # fmt: skip
+    with gemel.open(tiny.write_gguf(None, pairs, huge), threads=2) as model, model.session() as session:
+        for ids in ([5], [1, 2, 3]):
+            with pytest.raises(gemel.NumericError):
+                session.append(ids)
 
 
 def test_embeddings_in_place_of_ids_are_refused_where_layers_need_ids(tiny_model: Open) -> None:

@@ -199,7 +199,16 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
     ("gemma4, embeddings of layers", "no embeddings of layer 1", mistakes.zeros("proj.weight")),
     ("gemma4, embeddings of layers", "no table", mistakes.no_table),
     ("gemma4, embeddings of layers", "embeddings of another layer", mistakes.own_of_other_layers),
-    ("gemma4, a final cap", "no final cap", mistakes.number("final_cap", 0.0)),
+    ("gemma4, many experts", "no final cap", mistakes.number("final_cap", 0.0)),
+    *(("gemma4, experts", f"no norm {name}", mistakes.without_norm(name))
+      for name in ("pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2")),
+    ("gemma4, experts", "the router's logits are not divided", mistakes.experts(router_scale=1.0)),
+    ("gemma4, experts", "the router reads what experts read", mistakes.router_of_experts),
+    ("gemma4, experts", "no scales of experts", mistakes.no_tensor("ffn_down_exps.scale")),
+    ("gemma4, experts", "scales of other experts", mistakes.turned("ffn_down_exps.scale")),
+    ("gemma4, experts", "no dense feed-forward", mistakes.zeros("ffn_down.weight")),
+    *((f"gemma4, {case}", "an expert less", mistakes.mixtures(lambda x: replace(x, n_used=x.n_used - 1)))
+      for case in ("experts", "many experts", "experts, embeddings of layers, odd sizes")),
     ("glm4, plain", "all rotated", mistakes.ropes(n_rot=16)),
     *(("openelm, plain", f"no norm of {one}", mistakes.without_norm(f"attn_{one}_norm")) for one in "qk"),
     *((f"{arch}, plain", "SILU", mistakes.activation("SILU")) for arch in ("arcee", "apertus", "nemotron")),

@@ -308,7 +308,9 @@ static void finish_layer(gemel_model *m, layer *l) {
     t->n_head = most(t->n_head, a->n_head);
     const experts *x = &l->experts;
     t->n_ff = most(t->n_ff, m->n_per_layer);
-    t->n_ff = most(t->n_ff, x->n ? x->n_used * pad(x->n_ff, 32) + pad(x->n_ff_shared, 32) : l->ff.n_ff);
+    if (l->ffn != FFN_EXPERTS) t->n_ff = most(t->n_ff, l->ff.n_ff);
+    if (x->n) t->n_ff = most(t->n_ff, x->n_used * pad(x->n_ff, 32) + pad(x->n_ff_shared, 32));
+    t->has_beside |= l->ffn == FFN_BESIDE;
     t->n_expert = most(t->n_expert, x->n);
     t->n_expert_used = most(t->n_expert_used, x->n_used);
     t->has_parallel |= l->is_parallel || arch_has(m->arch, MAY_ONE_NORM);
@@ -421,9 +423,12 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     if (!missing && arch_has(a, NORM_BIAS) && !l->ffn_in.b) missing = "ffn_norm.bias";
     if (!missing && arch_has(a, NORM_BIAS) && !l->in.b) missing = "attn_norm_2.bias";
     if (missing) return fail(e, GEMEL_E_FORMAT, "the tensor blk.%d.%s is missing", il, missing);
-    norm *norms[] = {&l->in,          &l->ffn_in,      &l->out,          &l->ffn_out,       &l->attn.q_norm,
-                     &l->attn.k_norm, &l->attn.v_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm, &l->own.out};
-    for (int i = 0; i < 10; i++) settle_norm(m, norms[i], norms[i]->is_on || (i < 2 && arch_has(a, NORM_BARE)));
+    norm *norms[] = {
+        &l->in,          &l->ffn_in,       &l->out,           &l->ffn_out, &l->attn.q_norm, &l->attn.k_norm,
+        &l->attn.v_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm, &l->own.out, &l->experts.in,  &l->experts.router_in,
+        &l->experts.out, &l->ff.out};
+    for (int i = 0; i < (int)(sizeof norms / sizeof *norms); i++)
+        settle_norm(m, norms[i], norms[i]->is_on || (i < 2 && arch_has(a, NORM_BARE)));
     return GEMEL_OK;
 }
 

@@ -54,7 +54,7 @@ void experts_read(gemel_model *m, keys *r, int il) {
     int n = keys_int(r, "expert_count", 0, N_EXPERT_MAX, arch_has(m->arch, EXPERTS) ? REQUIRED : 0);
     if (r->code || n == 0) return;
     int most_used = n < N_USED_MAX ? n : N_USED_MAX, n_used = keys_int(r, "expert_used_count", 1, most_used, REQUIRED);
-    experts own = {.n = n, .n_used = n_used, .act = m->arch->act, .group_top = 1};
+    experts own = {.n = n, .n_used = n_used, .act = m->arch->act, .group_top = 1, .router_scale = 1};
     int split = arch_has(m->arch, SPLIT_EXPERTS) && !r->code ? l->ff.n_ff / n_used : l->ff.n_ff;
     own.n_ff = keys_int_of_layer(r, "expert_feed_forward_length", il, 1, N_FF_MAX, split);
     if (own.n_ff < 1 && !r->code)
@@ -73,7 +73,7 @@ void experts_read(gemel_model *m, keys *r, int il) {
     if (!r->code) check_groups(r, &own);
     if (r->code || !layer_has_experts(r, il)) return;
     *x = own;
-    l->ffn = FFN_EXPERTS;
+    l->ffn = arch_has(m->arch, DENSE_BESIDE) ? FFN_BESIDE : FFN_EXPERTS;
 }
 
 void experts_settle(gemel_model *m) {

@@ -58,7 +58,9 @@ properties layer_has(const gemel_model *m, int il) {
     const experts *x = &m->layers[il].experts;
     const attention *a = &m->layers[il].attn;
     const properties own = (a->is_k_v ? K_IS_V : 0) | (a->kv_of >= 0 ? SHARES_KV : 0);
-    return m->arch->has | own | (x->n ? HAS_EXPERTS : HAS_DENSE) | (x->n_ff_shared ? HAS_SHARED : 0);
+    const properties both = HAS_BESIDE | HAS_DENSE | HAS_EXPERTS, one = x->n ? HAS_EXPERTS : HAS_DENSE;
+    const properties ffn = m->layers[il].ffn == FFN_BESIDE ? both : one;
+    return m->arch->has | own | ffn | (x->n_ff_shared ? HAS_SHARED : 0);
 }
 
 static char *base_of(gemel_model *m, int il, const slot *s) {

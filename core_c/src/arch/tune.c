@@ -114,6 +114,8 @@ void tune_gemma4(gemel_model *m, keys *r) {
     windows_with_rope(m, r, 6, 10000);
     m->ropes[0].n_rot = m->layers[0].attn.n_rot;   // of layers without a window, which a model may lack
     for (int il = 0; il < m->n_layer && !r->code; il++) tune_heads_of_gemma4(m, r, il);
+    for (int il = 0; il < m->n_layer; il++)
+        m->layers[il].experts.router_scale = (float)(1 / fm_sqrt((double)m->n_embd));
     int end = m->n_layer - keys_int(r, "attention.shared_kv_layers", 0, m->n_layer - 1, 0), last[2] = {-1, -1};
     for (int il = 0; il < end && end < m->n_layer && !r->code; il++) last[is_windowed(r, il, 6)] = il;
     for (int il = end; il < m->n_layer && !r->code; il++) share_keys(m, r, il, end, last);

@@ -1,5 +1,5 @@
 // Feed-forward: what a layer does to each row alone.
-#include "worker.h"
+#include "ffn.h"
 
 // Up, and gate where the layer has one, for the same rows; then act(gate) * up or act(up) into s->gate, quantised by
 // the same thread, which owns whole blocks of 32.
@@ -25,7 +25,8 @@ static void widen(const worker *w, const feed_forward *f, const acts *a, int is_
     mark(w, GEMEL_OP_FFN_ACT);
 }
 
-static void take(const worker *w, const layer *l, int is_gated) {
+// What the last product reads: after a barrier, all threads may.
+static acts middle(const worker *w, const layer *l, int is_gated) {
     const feed_forward *f = &l->ff;
     int floats = weight_is_float(&f->up.w) && (!is_gated || weight_is_float(&f->gate.w));
     const float *x = l->is_parallel ? w->s->x0 : w->s->x;
@@ -36,10 +37,21 @@ static void take(const worker *w, const layer *l, int is_gated) {
     mid.n = w->n;
     mid.x = w->s->gate;
     mid.ldx = (size_t)f->up.w.n_panels * 16;
-    add_half(w, l, &f->down, &mid, &l->ffn_out, GEMEL_OP_FFN_OUT);
+    return mid;
+}
+
+static void take(const worker *w, const layer *l, int is_gated) {
+    acts mid = middle(w, l, is_gated);
+    add_half(w, l, &l->ff.down, &mid, &l->ffn_out, GEMEL_OP_FFN_OUT);
     meet(w);
 }
 static void gated_take(worker *w, const layer *l) { take(w, l, 1); }
 static void plain_take(worker *w, const layer *l) { take(w, l, 0); }
+
+void gated_into(const worker *w, const layer *l, float *y) {
+    acts mid = middle(w, l, 1);
+    const product p = {&l->ff.down, y};
+    multiply_all(w, &mid, &p, 1, GEMEL_OP_FFN_OUT);
+}
 
 const block gated_block = {NULL, gated_take}, plain_block = {NULL, plain_take};

@@ -7,8 +7,10 @@
 #include "per_layer.h"
 
 static const block *const mixers[N_MIXERS] = {[MIXER_ATTENTION] = &attention_block, [MIXER_MLA] = &mla_block};
-static const block *const ffns[N_FFNS] = {
-    [FFN_GATED] = &gated_block, [FFN_PLAIN] = &plain_block, [FFN_EXPERTS] = &experts_block};
+static const block *const ffns[N_FFNS] = {[FFN_GATED] = &gated_block,
+                                          [FFN_PLAIN] = &plain_block,
+                                          [FFN_EXPERTS] = &experts_block,
+                                          [FFN_BESIDE] = &beside_block};
 
 // ---- Before the first layer ----------------------------------------------------------------------------------------
 

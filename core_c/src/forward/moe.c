@@ -9,7 +9,7 @@
 // rows.
 #include <math.h>   // INFINITY, a macro
 #include <string.h>
-#include "worker.h"
+#include "ffn.h"
 
 // ---- The router ----------------------------------------------------------------------------------------------------
 
@@ -116,7 +116,7 @@ static void route_row(const worker *w, const experts *x, int t) {
     for (int e = 0; e < x->n; e++) finite = finite + logits[e] * 0;
     for (int e = 0; e < 16 && has_gate; e++) finite = finite + shared[e] * 0;
     if (finite != 0) row_is_bad(w, t);
-    for (int e = 0; e < padded; e++) scores[e] = finite == 0 ? logits[e] : 0;   // so that any experts are chosen
+    for (int e = 0; e < padded; e++) scores[e] = finite == 0 ? logits[e] * x->router_scale : 0;   // any are chosen then
     memcpy(choice, scores, sizeof *scores * (size_t)padded);
     if (x->route == ROUTE_SOFTMAX) softmax(w->k, scores, x->n, scores);
     if (x->route == ROUTE_SIGMOID) w->k->sigmoids(scores, padded, scores);
@@ -130,6 +130,7 @@ static void route_row(const worker *w, const experts *x, int t) {
         weigh(w->k, x, scores, chosen, weights);
     }
     for (int i = 0; i < x->n_used && x->weights_scale != 1; i++) weights[i] = weights[i] * x->weights_scale;
+    for (int i = 0; i < x->n_used && x->scales; i++) weights[i] = weights[i] * x->scales[chosen[i]];
     float of_shared[16] = {0};
     if (has_gate && finite == 0) w->k->sigmoids(shared, 16, of_shared);
     weights[x->n_used] = has_gate ? of_shared[0] : 1;
@@ -293,8 +294,9 @@ static void add_output(const worker *w, const experts *x, const expert *e, const
     }
 }
 
-// Panels of n_embd are dealt out; of each, all experts in turn, so that every sum ascends by expert.
-static void narrow_all(const worker *w, const layer *l, const acts *a) {
+// Panels of n_embd are dealt out; of each, all experts in turn, so that every sum ascends by expert. `adds`: to the
+// residual stream; else only in `mix`.
+static void narrow_all(const worker *w, const layer *l, const acts *a, int adds) {
     const experts *x = &l->experts;
     int panels = x->down.w.n_panels, n_embd = w->m->n_embd;
     size_t ld = (size_t)panels * 16;
@@ -308,8 +310,7 @@ static void narrow_all(const worker *w, const layer *l, const acts *a) {
             multiply(w, &one.down, &one.mid, d.from, d.to, w->s->y);
             add_output(w, x, &one, w->s->y, ld, from, to);
         }
-        for (int t = 0; t < w->n && !l->ffn_out.is_on; t++)
-            add_columns(w, l, &l->ffn_out, t, from, to, w->s->mix + (size_t)t * ld);
+        for (int t = 0; t < w->n && adds; t++) add_columns(w, l, &l->ffn_out, t, from, to, w->s->mix + (size_t)t * ld);
     }
     mark(w, GEMEL_OP_FFN_OUT);
 }
@@ -321,22 +322,37 @@ static int reads_codes(const experts *x) {
     return 0;
 }
 
-static void experts_take(worker *w, const layer *l) {
+// The rows as experts read them; and the logits of routers, which read the same, or rows that are normed for them.
+static acts read_rows(const worker *w, const layer *l) {
     const experts *x = &l->experts;
     const float *from = l->is_parallel ? w->s->x0 : w->s->x;
-    acts a = prepare(w, from, (size_t)w->m->n_embd, w->m->n_embd, &l->ffn_in, reads_codes(x));
-    product p[] = {{&x->router, w->s->route}, {&x->shared_router, w->s->shared}};
+    const norm *in = x->in.is_on ? &x->in : &l->ffn_in;
+    int width = w->m->n_embd, is_same = !x->router_in.is_on;
+    acts a = prepare(w, from, (size_t)width, width, is_same ? in : &x->router_in, reads_codes(x));
+    const product p[] = {{&x->router, w->s->route}, {&x->shared_router, w->s->shared}};
     multiply_all(w, &a, p, x->shared_router.w.n_panels ? 2 : 1, GEMEL_OP_FFN_IN);
     meet(w);
+    return is_same ? a : prepare(w, from, (size_t)width, width, in, reads_codes(x));
+}
+
+static void mix(const worker *w, const layer *l, int adds) {
+    const experts *x = &l->experts;
+    acts a = read_rows(w, l);
     route(w, x);
     sort_rows(w, x);
     pick(w, x, &a);
     widen_all(w, x, &a);
     meet(w);
-    narrow_all(w, l, &a);
+    narrow_all(w, l, &a, adds);
+}
+
+void experts_mix(const worker *w, const layer *l) { mix(w, l, 0); }
+
+static void experts_take(worker *w, const layer *l) {
+    mix(w, l, !l->ffn_out.is_on);
     if (l->ffn_out.is_on) {
         meet(w);
-        add_normed(w, l, &l->ffn_out, w->s->mix, (size_t)x->down.w.n_panels * 16);
+        add_normed(w, l, &l->ffn_out, w->s->mix, (size_t)l->experts.down.w.n_panels * 16);
     }
     meet(w);
 }

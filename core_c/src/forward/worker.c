@@ -99,13 +99,11 @@ void add_columns(const worker *w, const layer *l, const norm *after, int t, int 
 
 // Whole rows are normed: with one row, each thread norms it and adds its share of the columns.
 void add_normed(const worker *w, const layer *l, const norm *after, const float *y, size_t ld) {
-    int n_embd = w->m->n_embd, one = w->n == 1;
-    size_t norm_ld = (size_t)pad_to(n_embd, 16);
-    int from = one ? share(n_embd, w->ith, w->nth) : 0, to = one ? share(n_embd, w->ith + 1, w->nth) : n_embd;
+    size_t norm_ld = (size_t)pad_to(w->m->n_embd, 16);
     for (int t = rows_from(w); t < rows_to(w); t++) {
-        float *row = w->s->norm + (size_t)(one ? w->ith : t) * norm_ld;
-        norm_row(w, after, t, y + (size_t)t * ld, n_embd, row);
-        add_columns(w, l, after, t, from, to, row);
+        float *row = w->s->norm + (size_t)(w->n == 1 ? w->ith : t) * norm_ld;
+        norm_row(w, after, t, y + (size_t)t * ld, w->m->n_embd, row);
+        add_columns(w, l, after, t, columns_from(w), columns_to(w), row);
     }
     mark(w, GEMEL_OP_NORM);
 }

@@ -21,7 +21,7 @@ typedef struct block {   // half a layer, in two phases: a row that nothing is w
     void (*put)(worker *w, const layer *l);    // what it puts into the cache; NULL: nothing
     void (*take)(worker *w, const layer *l);   // what it makes of it, added to the residual stream
 } block;
-extern const block attention_block, mla_block, gated_block, plain_block, experts_block;
+extern const block attention_block, mla_block, gated_block, plain_block, experts_block, beside_block;
 void output(worker *w);   // what is wanted, after the last layer
 
 static inline int pad_to(int n, int to) { return (n + to - 1) / to * to; }
@@ -80,6 +80,11 @@ void multiply_all(const worker *w, const acts *a, const product *p, int count, i
 void add_columns(const worker *w, const layer *l, const norm *after, int t, int from, int to, float *y);
 // The same for whole rows y[n][ld], normed first. All threads call it, and a barrier must be before.
 void add_normed(const worker *w, const layer *l, const norm *after, const float *y, size_t ld);
+// The columns of a row that this thread adds, where rows are normed whole: with one row, its share of them.
+static inline int columns_from(const worker *w) { return w->n == 1 ? share(w->m->n_embd, w->ith, w->nth) : 0; }
+static inline int columns_to(const worker *w) {
+    return w->n == 1 ? share(w->m->n_embd, w->ith + 1, w->nth) : w->m->n_embd;
+}
 // Add a half of layer l to the residual stream: W a + bias, then its norm `after` and the layer's scale, where it has
 // them. A barrier must follow.
 void add_half(const worker *w, const layer *l, const linear *p, const acts *a, const norm *after, int op);

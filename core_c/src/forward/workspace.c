@@ -36,6 +36,8 @@ static void cut_experts(const gemel_model *m, workspace *s, cutter *c, int nt) {
     if (!t->n_expert) return;
     int n = m->n_batch, used = t->n_expert_used, all = pad(t->n_expert);
     s->route = cut(c, n, all, sizeof(float));
+    s->beside = t->has_beside ? cut(c, n, pad(m->n_embd), sizeof(float)) : NULL;
+    s->joined = t->has_beside ? cut(c, nt, pad(m->n_embd), sizeof(float)) : NULL;
     s->shared = cut(c, n, 16, sizeof(float));
     s->scores = cut(c, 2 * nt, all, sizeof(float));
     s->chosen = cut(c, most(n, nt), used, sizeof(int));

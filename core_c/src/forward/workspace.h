@@ -33,6 +33,8 @@ typedef struct workspace {
     int *order;          // [n_threads][n * n_used]         places in `chosen`, by expert, then by row
     float *picked_x;     // [n * n_used][n_embd]   what experts read, where it is floats
     float *mix;          // [n][embd_pad]          the sum over experts
+    float *beside;       // [n][embd_pad]          what a dense feed-forward beside experts makes; NULL: there is none
+    float *joined;       // [n_threads][embd_pad]  a row of it, normed
     float *per_layer;    // [n][n_layer][n_per_layer]       each layer's own embeddings; NULL if the model has none
     float *table;        // [n_threads][n_layer][n_per_layer]   an id's row of their table
     float *rope_cs;      // [n][rope_width]        cos, sin of every table: see fill_rope in forward.c

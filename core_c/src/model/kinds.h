@@ -9,13 +9,19 @@ typedef enum rope_kind {   // pairs (2i, 2i+1); (i, i + n_rot/2); no rotation
     ROPE_NONE,
 } rope_kind;
 typedef enum rope_scaling { SCALING_NONE, SCALING_LINEAR, SCALING_YARN, SCALING_LONGROPE } rope_scaling;
-typedef enum mixer_kind { MIXER_ATTENTION, MIXER_MLA, N_MIXERS } mixer_kind;    // what joins positions
-typedef enum ffn_kind { FFN_GATED, FFN_PLAIN, FFN_EXPERTS, N_FFNS } ffn_kind;   // what follows it, row by row
-typedef enum route_kind {                                                       // what a router's logits mean
-    ROUTE_SOFTMAX,                                                              // scores are the softmax of all logits
-    ROUTE_SIGMOID,                                                              // scores are the sigmoids
-    ROUTE_CHOSEN,   // weights are the softmax of the chosen experts' logits
-    ROUTE_MIXER,    // two experts, each by the softmax of logits near its own
+typedef enum mixer_kind { MIXER_ATTENTION, MIXER_MLA, N_MIXERS } mixer_kind;   // what joins positions
+typedef enum ffn_kind {                                                        // what follows it, row by row
+    FFN_GATED,
+    FFN_PLAIN,
+    FFN_EXPERTS,
+    FFN_BESIDE,   // a gated one and experts, side by side
+    N_FFNS,
+} ffn_kind;
+typedef enum route_kind {   // what a router's logits mean
+    ROUTE_SOFTMAX,          // scores are the softmax of all logits
+    ROUTE_SIGMOID,          // scores are the sigmoids
+    ROUTE_CHOSEN,           // weights are the softmax of the chosen experts' logits
+    ROUTE_MIXER,            // two experts, each by the softmax of logits near its own
 } route_kind;
 
 // Properties of an architecture. Those that name a tensor mean that its files must have it; with MAY_, may have it.
@@ -53,6 +59,7 @@ typedef uint64_t properties;
 #define HAS_DENSE PROPERTY(32)     // one feed-forward for all rows
 #define HAS_EXPERTS PROPERTY(33)   // a mixture of experts
 #define HAS_SHARED PROPERTY(34)    // and an expert that all rows have
+#define HAS_BESIDE PROPERTY(61)    // a feed-forward and experts beside it, each with its own norms
 // Mixtures of experts. Without EXPERTS or MAY_EXPERTS, a file that has experts is refused.
 #define EXPERTS PROPERTY(35)
 #define MAY_EXPERTS PROPERTY(36)
@@ -65,6 +72,7 @@ typedef uint64_t properties;
 #define EXPERT_BIAS PROPERTY(42)     // of every expert's projections
 #define CHOSEN_ROUTER PROPERTY(43)   // weights are the softmax of the chosen experts, where the file says nothing
 #define SPLIT_EXPERTS PROPERTY(46)   // without a length, experts share feed_forward_length among a row's
+#define DENSE_BESIDE PROPERTY(62)    // layers with experts have a dense feed-forward beside them: HAS_BESIDE
 #define MAY_QK_NORM PROPERTY(45)     // files may have QK_NORM's tensors
 #define RMS_EPSILON PROPERTY(44)     // of LayerNorms: files have it in the key of RMS norms
 

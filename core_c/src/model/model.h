@@ -65,6 +65,7 @@ typedef struct feed_forward {
     act_kind act;
     float by[ACT_NUMBERS];   // the numbers of the activation
     linear gate, up, down;
+    norm out;   // of what it makes, beside experts
 } feed_forward;
 
 // A mixture: a router chooses n_used of n feed-forwards for each row. A linear of it holds n matrices of equal shape,
@@ -80,7 +81,11 @@ typedef struct experts {
     int is_before;         // what an expert reads is multiplied by its weight: else what it makes
     act_kind act;
     linear router;        // [n][n_embd]
+    float router_scale;   // its logits are multiplied by it; 1 of ROUTE_MIXER
     float *choice_bias;   // [n] added to scores, only to choose by them; NULL: none
+    float *scales;        // [n] the weight of an expert is multiplied by its own; NULL: it isn't
+    norm in, router_in;   // beside a dense feed-forward: what experts and routers read by; else all read by ffn_in
+    norm out;             // there: of the sum over experts
     linear gate, up, down;
     linear shared_gate, shared_up, shared_down;
     linear shared_router;   // [1][n_embd] its sigmoid is the shared expert's weight; no panels: the weight is 1
@@ -126,7 +131,7 @@ typedef struct rope_table {
 typedef struct model_totals {
     double n_params, decode_size, decode_macs, prefill_macs;
     int has_halves;   // some weight has sub-blocks of 16 and needs the sums of activations' half blocks
-    int has_parallel;
+    int has_parallel, has_beside;
     // The widest of all layers: rows of q, k, v; heads padded side by side; n_ff, of all experts of a row side by side
     int q, k, v, k_heads, v_heads, n_head, n_ff;
     int n_expert, n_expert_used, gathers_floats;   // the last: some expert reads floats, not codes
