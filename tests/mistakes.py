@@ -16,6 +16,16 @@ from reference_math import Xielu
 Mistake = Callable[[Reference], None]
 
 
+def all_of(*changes: Mistake) -> Mistake:
+    """Make several, one after the other."""
+
+    def each(model: Reference) -> None:
+        for change in changes:
+            change(model)
+
+    return each
+
+
 def scale(model: Reference) -> None:
     """Multiply the scale of attention by 1.005."""
     attend = model.attend

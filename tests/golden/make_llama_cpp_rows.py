@@ -1,0 +1,73 @@
+"""Write tests/golden/llama_cpp/<architecture>.json: logits that llama.cpp gives for tiny hashed models.
+
+    python tests/golden/make_llama_cpp_rows.py            every row of tests/archs.py
+    python tests/golden/make_llama_cpp_rows.py qwen2      one
+
+Run it by a Python that has llama-cpp-python and numpy; the tests don't. llama_cpp_cases.py says which models: files as
+llama.cpp's converter writes them, in F32, computed with an F32 cache and without flash attention. Each has its own
+process, because llama.cpp ends the process if it can't go on.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # where archs.py is, for a script that is run by its path
+
+import golden_files
+import llama_cpp
+import tiny
+from archs import ARCHS
+from gguf_file import F32
+from golden import cases, llama_cpp_cases
+from golden_files import IDS, N_VOCAB, Case
+
+
+def logits_of(file: Path, ids: Sequence[int], n_ctx: int) -> F32:
+    """Return llama.cpp's logits after each of ids."""
+    f32 = llama_cpp.GGML_TYPE_F32
+    llama = llama_cpp.Llama(
+        str(file), n_ctx=n_ctx, n_batch=len(ids), n_threads=1, n_threads_batch=1, logits_all=True, flash_attn=False,
+        type_k=f32, type_v=f32, verbose=bool(os.environ.get("VERBOSE")),
+    )  # fmt: skip
+    llama.eval(list(ids))
+    return np.array(llama.scores[: len(ids)], np.float32)
+
+
+def in_a_process(data: bytes, ids: Sequence[int], n_ctx: int) -> F32:
+    """Return the same, of a file's bytes."""
+    with tempfile.TemporaryDirectory() as folder:
+        file, logits = Path(folder) / "model.gguf", Path(folder) / "logits.npy"
+        file.write_bytes(data)
+        child = os.fork()
+        if child == 0:
+            try:
+                np.save(logits, logits_of(file, ids, n_ctx))
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        found: F32 = np.load(logits)
+        return found
+
+
+def case_of(golden: cases.Golden) -> Case:
+    t = tiny.TinyModel(**golden.fields)
+    rows, columns = list(cases.rows_of(golden.n_ids)), list(range(5, N_VOCAB, 17))
+    logits = in_a_process(tiny.tiny_llama(**golden.fields), IDS[: golden.n_ids], golden.n_ctx)
+    weights = golden_files.checksum(tiny.described(t)[1])
+    return Case(golden.fields, golden.n_ids, golden.n_ctx, rows, columns, weights, logits[np.ix_(rows, columns)])
+
+
+if __name__ == "__main__":
+    folder = golden_files.FOLDER / "llama_cpp"
+    folder.mkdir(exist_ok=True)
+    for name in sys.argv[1:] or ARCHS:
+        found = {case: case_of(golden) for case, golden in llama_cpp_cases.of(ARCHS[name]).items()}
+        golden_files.write(folder / f"{name}.json", f"llama-cpp-python {llama_cpp.__version__}", found)
+        print(name, (folder / f"{name}.json").stat().st_size, flush=True)
