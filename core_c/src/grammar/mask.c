@@ -124,7 +124,10 @@ static int are_twins(mask *k, int part, uint32_t a, uint32_t b) {
 static void allow(uint32_t *bits, int32_t id) { bits[id >> 5] |= 1u << (id & 31); }
 static void forbid(uint32_t *bits, int32_t id) { bits[id >> 5] &= ~(1u << (id & 31)); }
 static void allow_all(const text_tree *t, uint32_t node, uint32_t *bits) {
-    for (int32_t id = t->nodes[node].id; id >= 0; id = t->same[id]) allow(bits, id);
+    const tree_node *n = &t->nodes[node];
+    if (n->id >= 0) allow(bits, n->id);
+    if (n->is_shared)
+        for (int32_t id = t->same[n->id]; id >= 0; id = t->same[id]) allow(bits, id);
 }
 
 static int is_cut(const mask_slot *s) { return s->n_holes > MASK_HOLES; }
@@ -260,7 +263,7 @@ static void walk(mask *k, uint32_t top, uint32_t set, uint32_t *bits, mask_slot 
             i = n->skip;
             continue;
         }
-        if (n->id >= 0) allow_all(k->t, i, bits);
+        allow_all(k->t, i, bits);
         if (n->depth == 1 && loop_from < UINT32_MAX && met + n->skip - i >= loop_from) {
             loop_from = UINT32_MAX;
             is_loop = k->loops[0] = (uint8_t)find_loop(k, part_of_node(k->t, top), set);
@@ -306,8 +309,11 @@ static const mask_slot *local(mask *k, int part, uint32_t q, uint32_t frame) {
     return kept;
 }
 
-static void add_row(mask *k, const uint32_t *bits, uint32_t *to) {
-    for (size_t i = 0; i < k->n_words; i++) to[i] |= bits[i];
+static void add_row(const mask *k, const uint32_t *restrict bits, uint32_t *restrict to) {
+    size_t i = 0;
+    for (; i + 8 <= k->n_words; i += 8)
+        for (size_t j = i; j < i + 8; j++) to[j] |= bits[j];
+    for (; i < k->n_words; i++) to[i] |= bits[i];
 }
 
 // Add what a slot allows with these stacks under it. 0: it is cut, and the walk has to begin at the root.

@@ -84,7 +84,7 @@ static void write_nodes(text_tree *t, const text_of *texts, int n, uint32_t *pat
             }
             tree_node *last = &t->nodes[path[open]];
             if (last->id < 0) last->id = texts[i].id;
-            else t->same[texts[i - 1].id] = texts[i].id;   // sorted by id: behind the one before
+            else last->is_shared = 1, t->same[texts[i - 1].id] = texts[i].id;   // sorted by id: behind the one before
         }
         for (; open > 0; open--) t->nodes[path[open]].skip = t->n;
         t->nodes[root].skip = t->n;

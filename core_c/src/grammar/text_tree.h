@@ -12,11 +12,12 @@ static const uint32_t tree_sizes[TREE_PARTS] = {8, 20, UINT16_MAX};   // bytes o
 enum { GROUP_OTHER = 1 << 24, GROUP_BROKEN = 1 << 25, GROUP_SIZE = 1 << 26, SIZE_BITS = 6, SIZE_STEP = 4 };
 
 typedef struct tree_node {
-    uint32_t skip;     // the next node that is not under this one
-    int32_t id;        // the first id with this text; -1: none
-    uint16_t depth;    // bytes of the text; the root has 0
-    uint8_t byte;      // the last of them
-    uint32_t groups;   // of the ids of the node and of all under it
+    uint32_t skip;       // the next node that is not under this one
+    int32_t id;          // the first id with this text; -1: none
+    uint16_t depth;      // bytes of the text; the root has 0
+    uint8_t byte;        // the last of them
+    uint8_t is_shared;   // more ids have this text
+    uint32_t groups;     // of the ids of the node and of all under it
 } tree_node;
 
 typedef struct text_tree {
