@@ -13,8 +13,9 @@ from itertools import pairwise
 from .work import remembered, spend
 
 LAST = 0x10FFFF
+SURROGATES = (0xD800, 0xDFFF)
 STATES_MAX = 20_000
-MINIMISED_MAX = 300      # states; joining equal ones takes quadratic time
+MINIMISED_MAX = 5000     # states; of more, equal ones are not joined
 Ranges = tuple[tuple[int, int], ...]   # sorted, disjoint code points
 
 
@@ -91,8 +92,8 @@ def _trimmed(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[boo
         if state not in alive:
             alive.add(state)
             waiting += back[state]
-    kept = [[edge for edge in row if edge[2] in alive] for row in edges]
-    block = _blocks(kept, ends) if len(kept) <= MINIMISED_MAX else list(range(len(kept)))
+    kept = [sorted(edge for edge in row if edge[2] in alive) for row in edges]
+    block = _blocks(kept, back, ends) if len(kept) <= MINIMISED_MAX else list(range(len(kept)))
     order, place = [0], {block[0]: 0}
     for state in order:
         for _, _, target in kept[state]:
@@ -105,19 +106,48 @@ def _trimmed(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[boo
     )
 
 
-def _blocks(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool]) -> list[int]:
-    """Return the block of each state: states of a block are equal. Moore: split until their edges lead to the same."""
+def _blocks(
+    edges: Sequence[Sequence[tuple[int, int, int]]], before: Sequence[Sequence[int]], ends: Sequence[bool]
+) -> list[int]:
+    """Return the block of each state: states of a block are equal. before: the states that lead to each.
+
+    Blocks are split until their edges lead to the same ones. Only states whose targets moved are looked at again.
+    """
     block = [int(end) for end in ends]
-    while True:
-        spend(sum(len(row) + 1 for row in edges))
-        names: dict[object, int] = {}
-        rows = (
-            (block[state], _row((low, high, block[to]) for low, high, to in row)) for state, row in enumerate(edges)
-        )
-        new = [names.setdefault(row, len(names)) for row in rows]
-        if len(names) == len(set(block)):
-            return new
-        block = new
+    sizes = [len(block) - sum(block), sum(block)]
+    looked_at: Iterable[int] = range(len(ends))
+    while looked_at:
+        alike: dict[int, dict[object, list[int]]] = {}
+        for state in looked_at:
+            alike.setdefault(block[state], {}).setdefault(_leads_to(edges[state], block), []).append(state)
+        moved: list[int] = []
+        for name, groups in alike.items():
+            parts = sorted(groups.values(), key=len)
+            if sum(map(len, parts)) == sizes[name]:   # else the states that are not looked at keep the name
+                parts.pop()
+            for part in parts:
+                sizes[name] -= len(part)
+                for state in part:
+                    block[state] = len(sizes)
+                sizes.append(len(part))
+                moved += part
+        looked_at = sorted({source for state in moved for source in before[state]})
+    return block
+
+
+def _leads_to(row: Sequence[tuple[int, int, int]], block: Sequence[int]) -> tuple[int, ...]:
+    """Return which ranges of a sorted row lead to which blocks; adjacent ones to the same are joined."""
+    spend(len(row) + 1)
+    out: list[int] = []
+    last, after = -1, -1
+    for low, high, to in row:
+        if block[to] == last and low == after:
+            out[-2] = high
+        else:
+            last = block[to]
+            out += (low, high, last)
+        after = high + 1
+    return tuple(out)
 
 
 @dataclass
@@ -149,13 +179,14 @@ class Builder:
         """Make it deterministic."""
         start = self.closed([first])
         place, order = {start: 0}, [start]
+        closures: dict[tuple[int, ...], frozenset[int]] = {}
         edges = []
         for states in order:
-            reads = [edge for state in states for edge in self.reads[state]]
             row = []
-            spend((len({low for low, _, _ in reads}) + 1) * len(reads) // 4 + 1)
-            for low, high, among in _cut(reads):
-                target = self.closed(among)
+            for low, high, among in _cut([edge for state in states for edge in self.reads[state]]):
+                if among not in closures:
+                    closures[among] = self.closed(among)
+                target = closures[among]
                 if target not in place:
                     if len(order) >= STATES_MAX:
                         raise TooLargeError
@@ -166,45 +197,70 @@ class Builder:
         return _trimmed(edges, [end in states for states in order])
 
 
-def _cut(reads: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, list[int]]]:
+def _cut(reads: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, tuple[int, ...]]]:
     """Return disjoint ranges, each with all targets of edges that cover it."""
     points = sorted({low for low, _, _ in reads} | {high + 1 for _, high, _ in reads})
-    out = []
-    for low, after in pairwise(points):
-        among = sorted({target for a, b, target in reads if a <= low and after - 1 <= b})
-        if among:
-            out.append((low, after - 1, among))
-    return out
+    place = {point: i for i, point in enumerate(points)}
+    among: list[set[int]] = [set() for _ in points]
+    spend(len(reads) + len(points) + 1)
+    for low, high, target in reads:
+        spend(place[high + 1] - place[low])
+        for i in range(place[low], place[high + 1]):
+            among[i].add(target)
+    return [
+        (low, after - 1, tuple(sorted(targets)))
+        for (low, after), targets in zip(pairwise(points), among, strict=False) if targets
+    ]   # fmt: skip
 
 
 def _product(a: Automaton, b: Automaton, is_end: Callable[[bool, bool], bool]) -> Automaton:
     """Walk both at the same time; -1 is where one of them leads nowhere."""
-    is_needed = (not is_end(False, True), not is_end(True, False))   # without it, no text ends
+    needs_a, needs_b = not is_end(False, True), not is_end(True, False)   # without it, no text ends
     place, order = {(0, 0): 0}, [(0, 0)]
     edges = []
     for one, other in order:
-        reads = [(low, high, (0, to)) for low, high, to in (a.edges[one] if one >= 0 else ())]
-        reads += [(low, high, (1, to)) for low, high, to in (b.edges[other] if other >= 0 else ())]
-        points = sorted({low for low, _, _ in reads} | {high + 1 for _, high, _ in reads})
         row = []
-        spend(len(points) * len(reads) // 4 + 2)
-        for low, after in pairwise(points):
-            pair = [-1, -1]
-            for from_, to, (which, target) in reads:
-                if from_ <= low and after - 1 <= to:
-                    pair[which] = target
-            key = (pair[0], pair[1])
-            if key == (-1, -1) or (key[0] < 0 and is_needed[0]) or (key[1] < 0 and is_needed[1]):
+        for low, high, x, y in _side_by_side(
+            a.edges[one] if one >= 0 else (), b.edges[other] if other >= 0 else ()
+        ):   # fmt: skip
+            if (x < 0 and needs_a) or (y < 0 and needs_b):
                 continue
-            if key not in place:
+            if (x, y) not in place:
                 if len(order) >= STATES_MAX:
                     raise TooLargeError
-                place[key] = len(order)
-                order.append(key)
-            row.append((low, after - 1, place[key]))
+                place[x, y] = len(order)
+                order.append((x, y))
+            row.append((low, high, place[x, y]))
         edges.append(row)
     ends = [is_end(one >= 0 and a.ends[one], other >= 0 and b.ends[other]) for one, other in order]
     return _trimmed(edges, ends)
+
+
+def _side_by_side(
+    a: Sequence[tuple[int, int, int]], b: Sequence[tuple[int, int, int]]
+) -> list[tuple[int, int, int, int]]:
+    """Return the ranges of two sorted rows, cut at each other's ends, with the targets of both; -1: none."""
+    spend(len(a) + len(b) + 2)
+    out: list[tuple[int, int, int, int]] = []
+    i = j = at = 0
+    while i < len(a) and j < len(b):
+        low_a, high_a, to_a = a[i]
+        low_b, high_b, to_b = b[j]
+        low_a, low_b = max(low_a, at), max(low_b, at)
+        if low_a < low_b:
+            at = min(high_a + 1, low_b)
+            out.append((low_a, at - 1, to_a, -1))
+        elif low_b < low_a:
+            at = min(high_b + 1, low_a)
+            out.append((low_b, at - 1, -1, to_b))
+        else:
+            at = min(high_a, high_b) + 1
+            out.append((low_a, at - 1, to_a, to_b))
+        i += at > high_a
+        j += at > high_b
+    out += [(max(low, at), high, to, -1) for low, high, to in a[i:]]
+    out += [(max(low, at), high, -1, to) for low, high, to in b[j:]]
+    return out
 
 
 def both(a: Automaton, b: Automaton) -> Automaton:
@@ -220,6 +276,13 @@ def either(a: Automaton, b: Automaton) -> Automaton:
 def without(a: Automaton, b: Automaton) -> Automaton:
     """Return the texts of a that are not in b."""
     return _product(a, b, lambda x, y: x and not y)
+
+
+def without_surrogates(automaton: Automaton) -> Automaton:
+    """Return the texts of an automaton that have no half of a surrogate pair: UTF-8 can't write one."""
+    if not any(low >= SURROGATES[0] and high <= SURROGATES[1] for row in automaton.edges for low, high, _ in row):
+        return automaton   # whatever reads one reads another character, too
+    return both(automaton, Automaton((((0, SURROGATES[0] - 1, 0), (SURROGATES[1] + 1, LAST, 0)),), (True,)))
 
 
 def branched(builder: Builder, texts: Iterable[str]) -> tuple[int, list[int]]:
@@ -257,6 +320,69 @@ def lengths(least: int, most: int | None) -> Automaton:
     spend(n)
     edges = [((0, LAST, state + 1),) for state in range(n)] + [((0, LAST, n),) if most is None else ()]
     return _trimmed(edges, [state >= least for state in range(n + 1)])
+
+
+def of_length(automaton: Automaton, least: int, most: int | None) -> Automaton:
+    """Return the texts of an automaton that have least..most characters."""
+    near, longest = _nearest_end(automaton), _longest(automaton)
+    least = 0 if least <= near[0] else least
+    most = None if most is not None and longest is not None and longest <= most else most
+    if not least and most is None:
+        return automaton
+    if (most is not None and near[0] > most) or (longest is not None and longest < least):
+        return NONE
+    place, order = {(0, 0): 0}, [(0, 0)]
+    edges = []
+    for state, n in order:
+        row = []
+        after = n + 1 if most is not None else min(n + 1, least)
+        spend(len(automaton.edges[state]) + 2)
+        for low, high, to in automaton.edges[state]:
+            if most is not None and after + near[to] > most:
+                continue
+            if (to, after) not in place:
+                if len(order) >= STATES_MAX:
+                    raise TooLargeError
+                place[to, after] = len(order)
+                order.append((to, after))
+            row.append((low, high, place[to, after]))
+        edges.append(_row(row))
+    ends = tuple(automaton.ends[state] and n >= least for state, n in order)
+    return _trimmed(edges, ends) if least else Automaton(tuple(edges), ends)
+
+
+def _nearest_end(automaton: Automaton) -> list[int]:
+    """Return the fewest characters from each state to an end."""
+    before: list[list[int]] = [[] for _ in automaton.ends]
+    for state, row in enumerate(automaton.edges):
+        for _, _, to in row:
+            before[to].append(state)
+    found = [0 if end else -1 for end in automaton.ends]
+    order = [state for state, end in enumerate(automaton.ends) if end]
+    for state in order:
+        for source in before[state]:
+            if found[source] < 0:
+                found[source] = found[state] + 1
+                order.append(source)
+    spend(len(order))
+    return found
+
+
+def _longest(automaton: Automaton) -> int | None:
+    """Return how many characters the longest text has; None: without limit."""
+    n_before = [0] * len(automaton.ends)
+    for row in automaton.edges:
+        for _, _, to in row:
+            n_before[to] += 1
+    order, found = [0] if not n_before[0] else [], [0] * len(automaton.ends)
+    for state in order:
+        for _, _, to in automaton.edges[state]:
+            found[to] = max(found[to], found[state] + 1)
+            n_before[to] -= 1
+            if not n_before[to]:
+                order.append(to)
+    spend(len(order))
+    return max(found) if len(order) == len(found) else None
 
 
 ANY = lengths(0, None)

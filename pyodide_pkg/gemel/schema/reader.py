@@ -6,21 +6,23 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
-from functools import partial
+from functools import partial, reduce
 from typing import Any, TypeVar
 
-from ..core.errors import SchemaError
 from . import numbers
-from .automaton import ANY, STATES_MAX, Automaton, TooLargeError, both, without
+from .automaton import STATES_MAX, Automaton, TooLargeError, both, either
 from .document import Document, escaped, same
 from .errors import OPPOSITE, NotEnforcedError, not_enforced, refused
 from .evaluated import evaluated_items, evaluated_members
 from .formats import format_of
 from .keywords import KINDS, ignored, is_of, whole
+from .opposites import forbidden, opposite
 from .pattern import PatternError, pattern
 from .places import Places
+from .possible import Possible
 from .shape import (
     CONSTANTS,
+    FALSE,
     Contained,
     ItemLayer,
     Items,
@@ -61,18 +63,23 @@ class Reader:
         self._loose: set[str] = set()     # paths of schemas that are not enforced as a whole
         self._opposites: dict[str, Node] = {}   # what a path is the opposite of
         self._shapes: dict[Node, list[Shape]] = {}
-        self._possible: dict[Node, bool] = {}
+        self.possible = Possible(self.shapes, self._reading)
 
     # ---- Nodes ------------------------------------------------------------------------------------------------------
 
     def shapes(self, node: Node) -> list[Shape]:
         """Return what a node allows, as a union."""
         if node not in self._shapes:
-            found: Union = [self.anything()]
+            found: Union = [] if self._is_contradiction(node) else [self.anything()]
             for place in node:
                 found = self.relaxed(partial(self._also, place, found), partial(list[Shape], found))
             self._shapes[node] = [shape for shape in found if not shape.is_empty]
         return self._shapes[node]
+
+    def _is_contradiction(self, node: Node) -> bool:
+        """Whether a node needs what another part of it forbids."""
+        opposites = [self._opposites[place.path] for place in node if place.path in self._opposites]
+        return any(set(other) <= set(node) for other in opposites)
 
     def _also(self, place: Place, found: Union) -> list[Shape]:
         return self.all_of(place, found, self.of(place))
@@ -107,44 +114,6 @@ class Reader:
             self._loose.update(self._reading)
             return otherwise()
 
-    def is_possible(self, node: Node) -> bool:
-        """Whether some finite value satisfies a node."""
-        if node in self._possible:
-            return self._possible[node]
-        asked, found = {node: None}, set[Node]()
-
-        def is_known(one: Node) -> bool:
-            if one in self._possible:
-                return self._possible[one]
-            spend(5)
-            asked.setdefault(one)
-            return one in found or any(place.path in self._reading for place in one)   # what is being read may be
-
-        n_before = (0, -1)
-        while n_before != (len(asked), len(found)):   # the least fixed point: references alone make nothing possible
-            n_before = (len(asked), len(found))
-            for one in reversed(list(asked)):   # those that others need come later
-                if one not in found and not any(place.path in self._reading for place in one):
-                    found |= {one} if any(self._is_filled(shape, is_known) for shape in self.shapes(one)) else set()
-        if not self._reading:   # else it is not known of all
-            self._possible.update((one, one in found) for one in asked)
-        return node in found
-
-    def _is_filled(self, shape: Shape, is_known: Callable[[Node], bool]) -> bool:
-        """Whether a shape has a value, as far as is known of its nodes."""
-        if shape.constants or shape.number or shape.string is not None:
-            return True
-        array, members = shape.array, shape.object
-        if array is not None and (array.most is None or array.least <= array.most):
-            needed = range(min(array.least, array.n_prefix + 1))
-            if all(is_known(array.at(i)) for i in needed) and all(
-                not one.least or is_known(one.node) for one in array.contains
-            ):
-                return True
-        if members is None or (members.most is not None and max(members.least, len(members.required)) > members.most):
-            return False
-        return all(is_known(members.of(name)) for name in members.required)
-
     # ---- Sets of shapes ---------------------------------------------------------------------------------------------
 
     def anything(self) -> Shape:
@@ -169,7 +138,7 @@ class Reader:
 
     def _pruned(self, shape: Shape) -> Shape:
         """Return it without objects if no object is in it."""
-        if shape.object is None or self._has_value(Shape(object=shape.object)):
+        if shape.object is None or self.possible.shape(Shape(object=shape.object)):
             return shape
         return replace(shape, object=None)
 
@@ -193,65 +162,24 @@ class Reader:
             raise not_enforced(place.path, "the opposite of what can't be enforced can't be, either")
         found: list[Shape] = [self.anything()]
         for shape in union:
-            found = self.all_of(place, found, self._complement(place, shape))
+            found = self.all_of(place, found, self._guarded(place, partial(opposite, place, shape, self.negated)))
         return found
 
-    def _complement(self, place: Place, shape: Shape) -> list[Shape]:
-        number, string = shape.number, shape.string
-        scalars = Shape(
-            CONSTANTS - shape.constants,
-            self._guarded(place, lambda: without(numbers.plain(), number)) if number else numbers.any_number(),
-            self._guarded(place, lambda: Text(without(ANY, string.whole))) if string is not None else Text(),
-            Items() if shape.array is None else None,
-            Members() if shape.object is None else None,
-        ).tidied()
-        found = [] if scalars.is_empty else [scalars]
-        found += [Shape(array=one) for one in self._other_arrays(place, shape.array)]
-        return found + [Shape(object=one) for one in self._other_objects(place, shape.object)]
-
-    def _not(self, node: Node) -> Node:
+    def negated(self, node: Node) -> Node:
         """Return the node of values that do not satisfy a node."""
         if not node:
-            return (Place("false", False),)
+            return (FALSE,)
+        if FALSE in node:
+            return ()
+        if len(node) == 1 and node[0].path in self._opposites:
+            return self._opposites[node[0].path]
         path = ",".join(place.path + OPPOSITE for place in node)
         if path not in self._opposites:
             self._opposites[path] = node
             if len(node) > 1:   # of values that one of them does not allow
                 for place in node:
-                    self._not((place,))
+                    self.negated((place,))
         return (Place(path, True),)
-
-    def _other_arrays(self, place: Place, array: Items | None) -> list[Items]:
-        if array is None or array == Items():
-            return []
-        if array.is_unique or array.contains:
-            raise not_enforced(place.path, "the opposite of uniqueItems or contains can't be enforced")
-        found = [Items(most=array.least - 1)] if array.least else []
-        found += [] if array.most is None else [Items(least=array.most + 1)]
-        for layer in array.layers:
-            for i, node in enumerate(layer.prefix):
-                found += [Items((ItemLayer((*[()] * i, self._not(node))),), least=i + 1)] if node else []
-            if layer.rest and layer.prefix:
-                raise not_enforced(place.path, "the opposite of items behind prefixItems can't be enforced")
-            if layer.rest:
-                found.append(Items(contains=(Contained(self._not(layer.rest), 1, None),)))
-        return found
-
-    def _other_objects(self, place: Place, members: Members | None) -> list[Members]:
-        if members is None or members == Members():
-            return []
-        if not members.names.is_any or any(layer.patterns or layer.rest for layer in members.layers):
-            raise not_enforced(
-                place.path, "the opposite of additionalProperties, patternProperties or propertyNames can't be enforced"
-            )
-        found = [Members(most=members.least - 1)] if members.least else []
-        found += [] if members.most is None else [Members(least=members.most + 1)]
-        found += [forbidden(name) for name in members.needs]
-        for layer in members.layers:
-            for name, node in layer.known:
-                other = MemberLayer(((name, self._not(node)),))
-                found += [Members((other,), required=(name,))] if node else []
-        return found
 
     # ---- Keywords ---------------------------------------------------------------------------------------------------
 
@@ -261,7 +189,7 @@ class Reader:
             node = self._opposites[place.path]
             if len(node) == 1:
                 return self.without(place, node[0])
-            return self._few(place, [shape for one in node for shape in self.of(self._not((one,))[0])])
+            return self._few(place, [shape for one in node for shape in self.of(self.negated((one,))[0])])
         if schema is True:
             return [self.anything()]
         if schema is False:
@@ -454,7 +382,7 @@ class Reader:
             return Text(most=0) & Text(least=1)
         if len(found) == 1:
             return found[0]
-        raise not_enforced(f"{place.path}/propertyNames", "alternatives for names can't be enforced: use one pattern")
+        return Text(self._guarded(place, lambda: reduce(either, (one.whole for one in found))))
 
     # ---- Keywords that combine schemas ------------------------------------------------------------------------------
 
@@ -473,28 +401,26 @@ class Reader:
     def _one_of(self, place: Place, _: object) -> list[Shape]:
         at = Place(f"{place.path}/oneOf", place.schema["oneOf"], place.base)
         parts = [self.of(one) for one in self._list(place, "oneOf")]
-        shared = [self.all_of(at, a, b) for i, a in enumerate(parts) for b in parts[i + 1 :]]
-        if not any(self._has_value(shape) for union in shared for shape in union):
-            return self._few(place, [shape for part in parts for shape in part])
         found: list[Shape] = []
+        overlaps = self._overlaps(at, parts)
         for i, part in enumerate(parts):
             only = self._few(place, part)
             for k, other in enumerate(self._list(place, "oneOf")):
-                only = self.all_of(at, only, self.without(at, other)) if k != i else only
+                only = self.all_of(at, only, self.without(at, other)) if (i, k) in overlaps else only
             found = self._few(place, found + only)
+        return found
+
+    def _overlaps(self, at: Place, parts: list[list[Shape]]) -> set[tuple[int, int]]:
+        """Return which two parts a value may satisfy at the same time, both ways."""
+        found = set()
+        for i, a in enumerate(parts):
+            for k, b in enumerate(parts[:i]):
+                if any(map(self.possible.shape, self.all_of(at, a, b))):
+                    found |= {(i, k), (k, i)}
         return found
 
     def _any_of_one_of(self, place: Place) -> list[Shape]:
         return [shape for one in self._list(place, "oneOf") for shape in self.of(one)]
-
-    def _has_value(self, shape: Shape) -> bool:
-        """Whether a shape has a value, or may have one: what is being read is not known yet."""
-        try:
-            return self._is_filled(
-                shape, lambda node: any(place.path in self._reading for place in node) or self.is_possible(node)
-            )
-        except SchemaError:   # is raised when that schema is read for itself
-            return True
 
     def _negated(self, place: Place, _: object) -> list[Shape]:
         child = self._child(place, "not")
@@ -547,11 +473,11 @@ class Reader:
             elif isinstance(value, int | Decimal):
                 amounts.append(value)
             elif isinstance(value, list):
-                layer = ItemLayer(tuple(exact_node(one) for one in value), (Place("false", False),))
+                layer = ItemLayer(tuple(exact_node(one) for one in value), (FALSE,))
                 found.append(Shape(array=Items((layer,), len(value), len(value))))
             else:
                 known = tuple((name, exact_node(one)) for name, one in value.items())
-                layer_of = MemberLayer(known, (), (Place("false", False),))
+                layer_of = MemberLayer(known, (), (FALSE,))
                 found.append(Shape(object=Members((layer_of,), tuple(value))))
         number = numbers.values(amounts) if amounts else None
         scalars = Shape(frozenset(constants), number, Text(texts=frozenset(texts)) if texts else None)
@@ -580,11 +506,6 @@ class Reader:
 def exact_node(value: Document) -> Node:
     """Return the node of one value."""
     return (Place(f"enum {same(value)}", {"enum": [value]}),)
-
-
-def forbidden(name: str) -> Members:
-    """Return the objects without a member of that name."""
-    return Members((MemberLayer(((name, (Place("false", False),)),)),))
 
 
 COMBINATIONS: Mapping[str, Callable[[Reader, Place, object], list[Shape]]] = {

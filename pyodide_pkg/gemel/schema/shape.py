@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Any, TypeVar
 
-from .automaton import ANY, Automaton, both, lengths, literal
+from .automaton import ANY, Automaton, both, lengths, literal, of_length
 
 T = TypeVar("T")
 CONSTANTS = frozenset(("null", "true", "false"))
@@ -30,9 +30,15 @@ class Place:
 Node = tuple[Place, ...]   # sorted; (): any value
 
 
+FALSE = Place("false", False)   # no value
+
+
 def joined(*nodes: Node) -> Node:
     """Return what satisfies all of them."""
-    return tuple(sorted({place for node in nodes for place in node}))
+    some = [node for node in nodes if node]
+    if len(some) < 2:
+        return some[0] if some else ()
+    return tuple(sorted({place for node in some for place in node}))
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,7 @@ class Text:
             return literal(self.texts)
         if not self.least and self.most is None:
             return self.automaton or ANY
-        limited = lengths(self.least, self.most)
-        return both(self.automaton, limited) if self.automaton else limited
+        return of_length(self.automaton, self.least, self.most) if self.automaton else lengths(self.least, self.most)
 
     @property
     def is_empty(self) -> bool:
@@ -154,6 +159,14 @@ class MemberLayer:
 
 
 @dataclass(frozen=True)
+class Some:
+    """At least one member whose name is in an automaton satisfies a node."""
+
+    names: Automaton
+    node: Node
+
+
+@dataclass(frozen=True)
 class Members:
     """Objects: what all layers allow."""
 
@@ -162,12 +175,15 @@ class Members:
     least: int = 0
     most: int | None = None
     names: Text = Text()
+    some: tuple[Some, ...] = ()
 
     def __and__(self, other: Members) -> Members:
+        if self == Members() or self == other:
+            return other
         required = tuple(dict.fromkeys(self.required + other.required))
         return Members(
             self.layers + other.layers, required, max(self.least, other.least), smaller(self.most, other.most),
-            self.names & other.names,
+            self.names & other.names, self.some + other.some,
         )   # fmt: skip
 
     @cached_property

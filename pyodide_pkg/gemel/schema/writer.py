@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
-from .automaton import ANY, Automaton, TooLargeError, both, literal, without
+from .automaton import ANY, Automaton, TooLargeError, both, literal, without, without_surrogates
 from .errors import not_enforced, refused
 from .reader import TOO_LONG, Reader
 from .shape import Items, Members, Node, Place, Shape, Text, joined
@@ -18,6 +18,7 @@ ANY_ORDER_MAX = 10
 UNIQUE_MAX = 8
 CONTAINS_MAX = 6
 PATTERNS_MAX = 6
+SOME_MAX = 6
 BLOCK, SPELT_MAX = 256, 1024   # repetitions of a block; up to so many are written as they are
 COMMON = r"""value ::= "null" | "true" | "false" | number | string | array | object
 array ::= "[" (value ("," value)*)? "]"
@@ -70,18 +71,22 @@ def may_be_absent(piece: str) -> bool:
     return piece[0] not in '"[' and (piece.endswith("*") or "{0," in piece)
 
 
+EMPTY = '""'
 Alternative = tuple[str, ...]   # pieces; one that is the name of a rule is what the alternative needs
+Way = tuple[Alternative, int]   # a member, and bits: which Some of its object it meets
 
 
 class Writer:
     """Writes the rules that a reader's shapes need."""
 
     def __init__(self, reader: Reader, *, any_order: bool) -> None:
-        self.reader, self.any_order = reader, any_order
+        self.reader, self.any_order, self.possible = reader, any_order, reader.possible.node
         self.rules: dict[str, list[Alternative]] = {}
+        self.automata: list[str] = []   # the rules of automata, as lines: all of them end
+        self._n_rules = 0
         self._of_node: dict[Node, str] = {}
-        self._of_ranges: dict[tuple[tuple[int, int], ...], list[str]] = {}
-        self._of_names: dict[tuple[object, ...], Automaton] = {}
+        self._of_ranges: dict[tuple[tuple[tuple[int, int], ...], bool], list[str]] = {}
+        self._of_names: dict[tuple[object, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
         self._of_pieces: dict[tuple[str, ...], str] = {}
         self._of_pair: dict[tuple[str, Node], str] = {}
         self._waiting: list[Node] = []   # whose rules are not written yet
@@ -90,7 +95,7 @@ class Writer:
 
     def text(self, root: Node) -> str:
         """Return the grammar of a node's values."""
-        if not self.reader.is_possible(root):
+        if not self.possible(root):
             raise refused(root[0].path if root else "#", "no value can satisfy it")
         name = self.value(root)
         while self._waiting:
@@ -105,15 +110,20 @@ class Writer:
         for rule, alternatives in self.rules.items():
             if alternatives:
                 rules.append(f"{rule} ::= {' | '.join(' '.join(pieces) for pieces in alternatives)}")
-        return "\n".join([*rules, COMMON]) + "\n"
+        return "\n".join([*rules, *self.automata, COMMON]) + "\n"
 
     def _drop_dead_ends(self) -> None:
         """Remove alternatives that need a rule which never ends."""
         users: dict[str, list[tuple[str, int]]] = {}
         missing: dict[tuple[str, int], int] = {}
+        needed: dict[str, str] = {}   # the rule that a piece needs; "" if it needs none
         for rule, alternatives in self.rules.items():
             for i, pieces in enumerate(alternatives):
-                needs = {rule_of(piece) for piece in pieces if not may_be_absent(piece)} & self.rules.keys()
+                for piece in pieces:
+                    if piece not in needed:
+                        is_needed = not may_be_absent(piece) and rule_of(piece) in self.rules
+                        needed[piece] = rule_of(piece) if is_needed else ""
+                needs = {needed[piece] for piece in pieces} - {""}
                 missing[rule, i] = len(needs)
                 for need in needs:
                     users.setdefault(need, []).append((rule, i))
@@ -128,21 +138,25 @@ class Writer:
                 missing[user] -= 1
                 if not missing[user]:
                     waiting.append(user[0])
-
-        def is_there(piece: str) -> bool:
-            return rule_of(piece) in ends or rule_of(piece) not in self.rules
-
-        for rule, alternatives in self.rules.items():
+        absent = self.rules.keys() - ends
+        for rule, alternatives in self.rules.items() if absent else ():
             kept = [pieces for i, pieces in enumerate(alternatives) if not missing[rule, i]]
-            self.rules[rule] = [tuple(filter(is_there, pieces)) or ('""',) for pieces in kept]
+            self.rules[rule] = [
+                tuple(piece for piece in pieces if rule_of(piece) not in absent) or (EMPTY,) for pieces in kept
+            ]
 
     def _rule(self) -> str:
-        if len(self.rules) >= RULES_MAX:
-            raise refused(self.reader.path[0], f"it needs more than {RULES_MAX} rules: shorten or split it")
+        self._count(1)
         spend(4)
         name = f"r{len(self.rules)}"
         self.rules[name] = []
         return name
+
+    def _count(self, n: int) -> None:
+        """Count new rules."""
+        self._n_rules += n
+        if self._n_rules > RULES_MAX:
+            raise refused(self.reader.path[0], f"it needs more than {RULES_MAX} rules: shorten or split it")
 
     # ---- Values -----------------------------------------------------------------------------------------------------
 
@@ -206,7 +220,7 @@ class Writer:
         blocks, rest = divmod(n, BLOCK)
         rule = self._rule()   # all blocks, and up to the rest; or fewer, and up to a block less one
         self.rules[rule] = [
-            (*self._exactly(block, blocks), *self._up_to(unit, rest)) or ('""',),
+            (*self._exactly(block, blocks), *self._up_to(unit, rest)) or (EMPTY,),
             (*self._up_to(block, blocks - 1), f"{unit}{{0,{BLOCK - 1}}}"),
         ]
         return (rule,)
@@ -233,27 +247,35 @@ class Writer:
         key = (id(automaton), is_json)
         if key not in self._of_automaton:
             self._kept.append(automaton)
-            names = [self._rule() for _ in automaton.ends]
-            for name, row, is_end in zip(names, automaton.edges, automaton.ends, strict=True):
-                targets: dict[int, list[tuple[int, int]]] = {}
-                for low, high, target in row:
-                    targets.setdefault(target, []).append((low, high))
-                parts: list[Alternative] = [
-                    (read, names[target]) for target, ranges in targets.items()
-                    for read in (self._characters(ranges) if is_json else [class_of(ranges)]) if read
-                ]   # fmt: skip
-                self.rules[name] = [*parts, ('""',)] if is_end else parts
-            self._of_automaton[key] = names[0]
+            self._of_automaton[key] = f"a{len(self._of_automaton)}"
+            self._write_automaton(without_surrogates(automaton), self._of_automaton[key], is_json=is_json)
         return self._of_automaton[key]
 
-    def _characters(self, ranges: list[tuple[int, int]]) -> list[str]:
-        """Return how a JSON string writes characters of these ranges."""
-        key = tuple(ranges)
+    def _write_automaton(self, automaton: Automaton, first: str, *, is_json: bool) -> None:
+        if automaton.is_empty:
+            self.rules[first] = []
+            return
+        self._count(len(automaton.ends))
+        names = [first, *(f"{first}-{state}" for state in range(1, len(automaton.ends)))]
+        for name, row, is_end in zip(names, automaton.edges, automaton.ends, strict=True):
+            targets: dict[int, list[tuple[int, int]]] = {}
+            for low, high, target in row:
+                targets.setdefault(target, []).append((low, high))
+            parts = [
+                f"{read} {names[target]}" for target, ranges in targets.items()
+                for read in self._read(tuple(ranges), is_json=is_json)
+            ]   # fmt: skip
+            self.automata.append(f"{name} ::= {' | '.join([*parts, EMPTY] if is_end else parts)}")
+
+    def _read(self, ranges: tuple[tuple[int, int], ...], *, is_json: bool) -> list[str]:
+        """Return what reads a character of these ranges."""
+        key = (ranges, is_json)
         if key not in self._of_ranges:
-            self._of_ranges[key] = self._written_characters(ranges)
+            found = self._written_characters(ranges) if is_json else [class_of(ranges)]
+            self._of_ranges[key] = [read for read in found if read]
         return self._of_ranges[key]
 
-    def _written_characters(self, ranges: list[tuple[int, int]]) -> list[str]:
+    def _written_characters(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
         special = [*range(0x20), 0x22, 0x5C]
         found = [code for code in special if any(low <= code <= high for low, high in ranges)]
         plain = []
@@ -283,7 +305,7 @@ class Writer:
         if len(array.contains) > CONTAINS_MAX:
             raise not_enforced(f"{at.path}/contains", f"more than {CONTAINS_MAX} of them together can't be enforced")
         limits = [(one.node, one.least, one.most) for one in array.contains]
-        nots = {i: self.reader._not(node) for i, (node, _, most) in enumerate(limits) if most is not None}
+        nots = {i: self.reader.negated(node) for i, (node, _, most) in enumerate(limits) if most is not None}
         n_same = max(array.n_prefix, array.least, array.most or 0)
         states: dict[tuple[int, tuple[int, ...]], str] = {}
         start = (0, tuple(0 for _ in limits))
@@ -305,7 +327,7 @@ class Writer:
                         nodes.append(nots[k])
                 over = any(most is not None and n > most for n, (_, _, most) in zip(after, limits, strict=True))
                 whole = joined(*nodes)
-                if over or (array.most is not None and i >= array.most) or not self.reader.is_possible(whole):
+                if over or (array.most is not None and i >= array.most) or not self.possible(whole):
                     continue
                 next_state = (min(i + 1, max(n_same, 1)), tuple(after))
                 if next_state not in states:
@@ -317,7 +339,7 @@ class Writer:
 
     def _plain_array(self, array: Items) -> list[Alternative]:
         node, least, most = array.at(0), array.least, array.most
-        if most == 0 or not self.reader.is_possible(node):
+        if most == 0 or not self.possible(node):
             return [('"[]"',)] if not least else []
         item = self.value(node)
         more = self._repeated(self._written('","', item), max(least - 1, 0), None if most is None else most - 1)
@@ -369,128 +391,162 @@ class Writer:
     def _object(self, at: Place, members: Members) -> list[Alternative]:
         if members.most is not None and members.most < max(members.least, len(members.required)):
             return []
+        if len(members.some) > SOME_MAX:
+            raise not_enforced(at.path, f"more than {SOME_MAX} members that make it differ from alternatives")
         names = self._whole(at, members.names) if not members.names.is_any else None
         known = []
         for name in members.known:
-            is_allowed = (names is None or names.accepts(name)) and self.reader.is_possible(members.of(name))
+            is_allowed = (names is None or names.accepts(name)) and self.possible(members.of(name))
             if is_allowed:
                 known.append(name)
             elif name in members.needs:
                 return []
         try:
-            extras = self._extras(members, names)
+            extras = self._extras(at, members, names)
         except TooLargeError:
             raise not_enforced(at.path, "names of its members need too many states: shorten the patterns") from None
         if extras and members.least > len(members.needs) + 1:   # two members of other names may have the same name
             most = len(members.needs) + 1
             why = f"where names may repeat, at most {most} can be enforced: require more names, or list all of them"
             raise not_enforced(f"{at.path}/minProperties", why)
+        listed = [self._ways(members, name) for name in known]
         if self.any_order and known:
-            return self._in_any_order(at, members, known, extras)
-        return self._in_order(members, known, extras)
+            return self._in_any_order(at, members, known, listed, extras)
+        return self._in_order(members, known, listed, extras)
 
-    def _extras(self, members: Members, names: Automaton | None) -> list[Alternative]:
+    def _extras(self, at: Place, members: Members, names: Automaton | None) -> list[Way]:
         """Return the pairs of names that are not known, by which patterns match."""
         patterns = [(layer, automaton, node) for layer in members.layers for automaton, node in layer.patterns]
         if len(patterns) > PATTERNS_MAX:
             raise TooLargeError
-        spend(100 << len(patterns))
-        pairs: list[Alternative] = []
-        for which in product((False, True), repeat=len(patterns)):
+        tests = [automaton for _, automaton, _ in patterns] + [some.names for some in members.some]
+        ways: list[Way] = []
+        for which, keys in self._classes(tuple(members.known), names, tests):
             nodes = []
             for layer in members.layers:
-                own = [node for one, (of, _, node) in zip(which, patterns, strict=True) if one and of is layer]
+                own = [node for one, (of, _, node) in zip(which, patterns, strict=False) if one and of is layer]
                 nodes += own or [layer.rest]
             node = joined(*nodes)
-            if not self.reader.is_possible(node):
+            if not self.possible(node):
                 continue
-            if not patterns and names is None and not members.known:
-                pairs.append(("string", '":"', self.value(node)))
-                continue
-            tests = tuple((automaton, one) for one, (_, automaton, _) in zip(which, patterns, strict=True))
-            keys = self._names(tuple(members.known), names, tests)
-            if not keys.is_empty:
-                pairs.append((r'"\""', self._automaton(keys, is_json=True), r'"\":"', self.value(node)))
-        return pairs
+            met = 0
+            for i, (one, some) in enumerate(zip(which[len(patterns) :], members.some, strict=True)):
+                met |= self._is_met(at, node, some.node) << i if one else 0
+            key: Alternative = ("string", '":"') if keys is None else (
+                r'"\""', self._automaton(keys, is_json=True), r'"\":"'
+            )   # fmt: skip
+            ways.append(((*key, self.value(node)), met))
+        return ways
 
-    def _names(
-        self, listed: tuple[str, ...], names: Automaton | None, tests: tuple[tuple[Automaton, bool], ...]
-    ) -> Automaton:
-        """Return the names that are not listed, and that each automaton matches or not; objects share it."""
-        key = (listed, id(names), tuple((id(automaton), is_in) for automaton, is_in in tests))
+    def _is_met(self, at: Place, node: Node, wanted: Node) -> bool:
+        """Whether all values of a node satisfy another one; if only some do, a name that is repeated might undo it."""
+        if not wanted or not self.possible(joined(node, self.reader.negated(wanted))):
+            return True
+        if self.possible(joined(node, wanted)):
+            why = "alternatives that differ in the values of members of any name can't be told apart: list their names"
+            raise not_enforced(at.path, why)
+        return False
+
+    def _classes(
+        self, known: tuple[str, ...], names: Automaton | None, tests: Sequence[Automaton]
+    ) -> list[tuple[tuple[bool, ...], Automaton | None]]:
+        """Return the names that are not known, by which automata match; None: all names."""
+        if not tests and names is None and not known:
+            return [((), None)]
+        key = (known, id(names), *map(id, tests))
         if key not in self._of_names:
-            found = ANY if names is None else names
-            for automaton, is_in in tests:
-                found = both(found, automaton) if is_in else without(found, automaton)
-            self._of_names[key] = without(found, literal(listed)) if listed else found
-            self._kept += [automaton for automaton, _ in tests] + ([] if names is None else [names])
-        return self._of_names[key]
+            first = ANY if names is None else names
+            found: list[tuple[tuple[bool, ...], Automaton]] = [((), without(first, literal(known)) if known else first)]
+            for test in tests:
+                found = [
+                    ((*which, is_in), part) for which, one in found
+                    for is_in, part in ((False, without(one, test)), (True, both(one, test))) if not part.is_empty
+                ]   # fmt: skip
+            self._of_names[key] = [(which, one) for which, one in found if not one.is_empty]
+            self._kept += [*tests, *([] if names is None else [names])]
+        return list(self._of_names[key])
 
-    def _pair(self, members: Members, name: str) -> Alternative:
+    def _pair(self, name: str, node: Node) -> Alternative:
         """Return the rule of a member: states share it, so that its name is written once."""
-        node = members.of(name)
         if (name, node) not in self._of_pair:
             rule = self._of_pair[name, node] = self._rule()
             self.rules[rule] = [(quoted(json.dumps(name, ensure_ascii=False) + ":"), self.value(node))]
         return (self._of_pair[name, node],)
 
+    def _ways(self, members: Members, name: str) -> list[Way]:
+        """Return the pairs of a name that is listed, each with what it meets of what some member must be."""
+        node = members.of(name)
+        ways = {node: 0}
+        for i, some in enumerate(members.some):
+            if not some.names.accepts(name):
+                continue
+            for one, met in list(ways.items()):
+                both_of = joined(one, some.node)
+                if both_of == one or self.possible(both_of):
+                    ways[both_of] = ways.get(both_of, 0) | met | 1 << i
+        return [(self._pair(name, one), met) for one, met in ways.items()]
+
     def _cap(self, members: Members) -> int:
         """Return from which number of members on all are alike."""
         return max(members.least, 1) if members.most is None else members.most + 1
 
-    def _in_order(self, members: Members, known: list[str], extras: list[Alternative]) -> list[Alternative]:
-        cap, states = self._cap(members), {}
-        top = members.most
+    def _in_order(
+        self, members: Members, known: list[str], listed: list[list[Way]], extras: list[Way]
+    ) -> list[Alternative]:
+        cap, states = self._cap(members), dict[tuple[int, int, int], str]()
+        top, all_met = members.most, (1 << len(members.some)) - 1
 
-        def rule(i: int, n: int) -> str:
-            if (i, n) not in states:
-                states[i, n] = self._rule()
-                waiting.append((i, n))
-            return states[i, n]
+        def rule(i: int, n: int, met: int) -> str:
+            if (i, n, met) not in states:
+                states[i, n, met] = self._rule()
+                waiting.append((i, n, met))
+            return states[i, n, met]
 
-        waiting: list[tuple[int, int]] = []
-        start = rule(0, 0)
+        waiting: list[tuple[int, int, int]] = []
+        start = rule(0, 0, 0)
         while waiting:
-            i, n = waiting.pop()
+            i, n, met = waiting.pop()
             spend(10 + 10 * len(extras))
             comma = ('","',) if n else ()
             is_full = top is not None and n >= top
             parts: list[Alternative] = []
             after = min(n + 1, cap)
             if i < len(known):
-                if not is_full:
-                    parts.append((*comma, *self._pair(members, known[i]), rule(i + 1, after)))
+                for pair, more in listed[i] if not is_full else ():
+                    parts.append((*comma, *pair, rule(i + 1, after, met | more)))
                 if known[i] not in members.needs:
-                    parts.append((rule(i + 1, n),))
+                    parts.append((rule(i + 1, n, met),))
             else:
-                parts += [(*comma, *pair, rule(i, after)) for pair in extras if not is_full]
-                parts += [('"}"',)] if n >= members.least else []
-            self.rules[states[i, n]] = parts
+                parts += [(*comma, *pair, rule(i, after, met | more)) for pair, more in extras if not is_full]
+                parts += [('"}"',)] if n >= members.least and met == all_met else []
+            self.rules[states[i, n, met]] = parts
         return [('"{"', start)]
 
     def _in_any_order(
-        self, at: Place, members: Members, known: list[str], extras: list[Alternative]
+        self, at: Place, members: Members, known: list[str], listed: list[list[Way]], extras: list[Way]
     ) -> list[Alternative]:
         if len(known) > ANY_ORDER_MAX:
             raise refused(at.path, f"any_order: it is for at most {ANY_ORDER_MAX} properties, not {len(known)}")
         cap, top = self._cap(members), members.most
         needed = sum(1 << i for i, name in enumerate(known) if name in members.needs)
-        states: dict[tuple[int, int], str] = {(0, 0): self._rule()}
-        waiting = [(0, 0)]
+        all_met = (1 << len(members.some)) - 1
+        states: dict[tuple[int, int, int], str] = {(0, 0, 0): self._rule()}
+        waiting = [(0, 0, 0)]
         while waiting:
-            used, n = waiting.pop()
+            used, n, met = waiting.pop()
             spend(10 * (len(known) + len(extras)))
             comma = ('","',) if n else ()
-            steps = [(self._pair(members, name), used | 1 << i) for i, name in enumerate(known) if not used >> i & 1]
-            steps += [(pair, used) for pair in extras]
-            parts: list[Alternative] = [('"}"',)] if n >= members.least and used & needed == needed else []
-            for pair, after in steps:
-                state = (after, min(n + 1, cap))
+            steps = [(way, used | 1 << i) for i, ways in enumerate(listed) if not used >> i & 1 for way in ways]
+            steps += [(way, used) for way in extras]
+            is_end = n >= members.least and used & needed == needed and met == all_met
+            parts: list[Alternative] = [('"}"',)] if is_end else []
+            for (pair, more), after in steps:
+                state = (after, min(n + 1, cap), met | more)
                 if top is not None and n >= top:
                     continue
                 if state not in states:
                     states[state] = self._rule()
                     waiting.append(state)
                 parts.append((*comma, *pair, states[state]))
-            self.rules[states[used, n]] = parts
-        return [('"{"', states[0, 0])]
+            self.rules[states[used, n, met]] = parts
+        return [('"{"', states[0, 0, 0])]
