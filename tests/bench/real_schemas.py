@@ -20,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -142,7 +143,7 @@ def main() -> None:
             found = []
             for path in paths:
                 text = path.read_text(encoding="utf-8")
-                found.append(apart(lambda text=text, path=path: compiled(model, path.stem, text, strict=strict)))
+                found.append(apart(partial(compiled, model, path.stem, text, strict=strict)))
             print(*report(found, "strict" if strict else "relaxed", is_listed=given.list), sep="\n")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 
 from .work import remembered, spend
@@ -34,6 +35,13 @@ class Automaton:
 
     edges: tuple[tuple[tuple[int, int, int], ...], ...]
     ends: tuple[bool, ...]
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.edges, self.ends))
+
+    def __hash__(self) -> int:
+        return self._hash
 
     def accepts(self, text: str) -> bool:
         """Return whether the text is in the set."""

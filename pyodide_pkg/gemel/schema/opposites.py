@@ -24,6 +24,7 @@ from .shape import (
     Shape,
     Some,
     Text,
+    joined,
 )  # fmt: skip
 
 Negate = Callable[[Node], Node]   # the node of what does not satisfy a node
@@ -31,20 +32,19 @@ Negate = Callable[[Node], Node]   # the node of what does not satisfy a node
 
 def opposite(place: Place, shape: Shape, negate: Negate) -> list[Shape]:
     """Return the values that a shape does not have, as a union. TooLargeError; SchemaError: it can't be said."""
-    number, string = shape.number, shape.string
+    number = shape.number
+    texts = shape.string.opposite if shape.string is not None else [Text()]
     scalars = Shape(
-        CONSTANTS - shape.constants,
-        without(numbers.plain(), number) if number else numbers.any_number(),
-        Text(without(ANY, string.whole)) if string is not None else Text(),
-        Items() if shape.array is None else None,
+        CONSTANTS - shape.constants, without(numbers.plain(), number) if number else numbers.any_number(),
+        texts[0] if texts else None, Items() if shape.array is None else None,
         Members() if shape.object is None else None,
-    ).tidied()
-    found = [] if scalars.is_empty else [scalars]
+    ).tidied()   # fmt: skip
+    found = [scalars, *(Shape(string=one).tidied() for one in texts[1:])]
     if shape.array is not None:
         found += [Shape(array=one) for one in _other_arrays(place, shape.array, negate)]
     if shape.object is not None:
         found += [Shape(object=one) for one in _other_objects(shape.object, negate)]
-    return found
+    return [one for one in found if not one.is_empty]
 
 
 def _other_arrays(place: Place, array: Items, negate: Negate) -> list[Items]:
@@ -70,15 +70,18 @@ def _other_arrays(place: Place, array: Items, negate: Negate) -> list[Items]:
 def _other_objects(members: Members, negate: Negate) -> list[Members]:
     found = [Members(most=members.least - 1)] if members.least else []
     found += [] if members.most is None else [Members(least=members.most + 1)]
-    found += [forbidden(name) for name in members.needs]
+    nodes = {name: joined(*(layer.by_name.get(name, ()) for layer in members.layers)) for name in members.known}
+    for name, node in nodes.items():
+        other = MemberLayer(((name, negate(node)),))
+        if name in members.needs:   # it is absent, or not as it should be
+            found.append(Members((other,)))
+        elif node:
+            found.append(Members((other,), required=(name,)))
     if not members.names.is_any:
         found.append(Members(some=(Some(without(ANY, members.names.whole), ()),)))
     for one in members.some:
         found.append(Members((MemberLayer((), ((one.names, negate(one.node)),)),)))
     for layer in members.layers:
-        for name, node in layer.known:
-            other = MemberLayer(((name, negate(node)),))
-            found += [Members((other,), required=(name,))] if node else []
         names = ANY
         for automaton, node in layer.patterns:
             names = without(names, automaton) if layer.rest else names

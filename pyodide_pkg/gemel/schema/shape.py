@@ -12,9 +12,10 @@ from functools import cached_property
 from itertools import zip_longest
 from typing import Any, TypeVar
 
-from .automaton import ANY, Automaton, both, lengths, literal, of_length
+from .automaton import ANY, Automaton, both, lengths, literal, of_length, without
 
 T = TypeVar("T")
+COMPARED_MAX = 100   # alternatives that are compared with each other
 CONSTANTS = frozenset(("null", "true", "false"))
 
 
@@ -25,6 +26,9 @@ class Place:
     path: str
     schema: Any = field(compare=False)   # an object, True or False
     base: str = field(compare=False, default="")   # the URI that its references are relative to
+
+    def __hash__(self) -> int:
+        return hash(self.path)
 
 
 Node = tuple[Place, ...]   # sorted; (): any value
@@ -43,12 +47,17 @@ def joined(*nodes: Node) -> Node:
 
 @dataclass(frozen=True)
 class Text:
-    """Strings: these texts, or those of least..most characters that are in the automaton, if there is one."""
+    """Strings: these texts, or those of least..most characters that are in the automaton, if there is one.
+
+    Attributes:
+        excluded: these texts are not in it
+    """
 
     automaton: Automaton | None = None
     least: int = 0
     most: int | None = None
     texts: frozenset[str] | None = None
+    excluded: frozenset[str] = frozenset()
 
     def __and__(self, other: Text) -> Text:
         if self.texts is not None:
@@ -57,8 +66,9 @@ class Text:
             return other & self
         a, b = self.automaton, other.automaton
         return Text(
-            both(a, b) if a and b else a or b, max(self.least, other.least), smaller(self.most, other.most)
-        )
+            both(a, b) if a and b and a is not b else a or b, max(self.least, other.least),
+            smaller(self.most, other.most), None, self.excluded | other.excluded,
+        )   # fmt: skip
 
     @property
     def is_any(self) -> bool:
@@ -69,7 +79,7 @@ class Text:
         """Return whether a string is in it."""
         if self.texts is not None:
             return text in self.texts
-        if len(text) < self.least or (self.most is not None and len(text) > self.most):
+        if len(text) < self.least or (self.most is not None and len(text) > self.most) or text in self.excluded:
             return False
         return self.automaton is None or self.automaton.accepts(text)
 
@@ -78,18 +88,31 @@ class Text:
         """One automaton for all of it."""
         if self.texts is not None:
             return literal(self.texts)
+        if self.excluded:
+            return without(replace(self, excluded=frozenset()).whole, literal(self.excluded))
         if not self.least and self.most is None:
             return self.automaton or ANY
         return of_length(self.automaton, self.least, self.most) if self.automaton else lengths(self.least, self.most)
 
-    @property
+    @cached_property
     def is_empty(self) -> bool:
         """Whether no string is in it."""
         if self.texts is not None:
             return not self.texts
         if self.most is not None and self.most < self.least:
             return True
-        return self.automaton is not None and self.whole.is_empty
+        if self.automaton is None and (not self.excluded or self.most is None):
+            return False
+        return self.whole.is_empty
+
+    @property
+    def opposite(self) -> list[Text]:
+        """All other strings, as a union."""
+        if self.texts is not None:
+            return [Text(excluded=self.texts)]
+        plain = replace(self, excluded=frozenset())
+        found = [] if plain.is_any else [Text(without(ANY, plain.whole))]
+        return [*found, Text(texts=frozenset(filter(plain.accepts, self.excluded)))] if self.excluded else found
 
 
 @dataclass(frozen=True)
@@ -148,12 +171,20 @@ class MemberLayer:
     rest: Node = ()
 
     @cached_property
-    def _by_name(self) -> dict[str, Node]:
+    def by_name(self) -> dict[str, Node]:
+        """The nodes of names that are known."""
         return dict(self.known)
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.known, self.patterns, self.rest))
 
     def of(self, name: str) -> Node:
         """Return what the value of that name must satisfy."""
-        found = [self._by_name[name]] if name in self._by_name else []
+        found = [self.by_name[name]] if name in self.by_name else []
         found += [node for automaton, node in self.patterns if automaton.accepts(name)]
         return joined(*found) if found else self.rest
 
@@ -178,17 +209,32 @@ class Members:
     some: tuple[Some, ...] = ()
 
     def __and__(self, other: Members) -> Members:
-        if self == Members() or self == other:
+        if self == other:
             return other
         required = tuple(dict.fromkeys(self.required + other.required))
         return Members(
-            self.layers + other.layers, required, max(self.least, other.least), smaller(self.most, other.most),
-            self.names & other.names, self.some + other.some,
+            tuple(dict.fromkeys(self.layers + other.layers)), required, max(self.least, other.least),
+            smaller(self.most, other.most), self.names & other.names, tuple(dict.fromkeys(self.some + other.some)),
         )   # fmt: skip
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.layers, self.required, self.least, self.most, self.some))
 
     @cached_property
     def _nodes(self) -> dict[str, Node]:
         return {}
+
+    def is_within(self, other: Members) -> bool:
+        """Whether it plainly has all that another one asks for, so that each of its objects is one of the other's."""
+        return (
+            self.names == other.names and self.least >= other.least and other.most in (None, self.most)
+            and self.needs >= other.needs and set(self.layers) >= set(other.layers)
+            and set(self.some) >= set(other.some)
+        )   # fmt: skip
 
     def of(self, name: str) -> Node:
         """Return what the value of that name must satisfy."""
@@ -249,6 +295,12 @@ def merged(union: Union) -> list[Shape]:
     arrays = list(dict.fromkeys(shape.array for shape in union if shape.array is not None))
     objects = list(dict.fromkeys(shape.object for shape in union if shape.object is not None))
     strings, arrays, objects = whole(strings, Text()), whole(arrays, Items()), whole(objects, Members())
+    if 1 < len(objects) <= COMPARED_MAX:   # those that are within others are not needed
+        kept: list[Members] = []
+        for one in objects:
+            if not any(map(one.is_within, kept)):
+                kept = [*(other for other in kept if not other.is_within(one)), one]
+        objects = kept
     listed = [one for one in strings if one.texts is not None]
     if len(listed) > 1:
         texts = frozenset[str]().union(*(one.texts or () for one in listed))

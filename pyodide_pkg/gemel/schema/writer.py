@@ -7,72 +7,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
-from .automaton import ANY, Automaton, TooLargeError, both, literal, without, without_surrogates
+from .automaton import ANY, Automaton, TooLargeError, both, literal, without
 from .errors import not_enforced, refused
 from .reader import TOO_LONG, Reader
+from .rules import Alternative, Rules, quoted
 from .shape import Items, Members, Node, Place, Shape, Text, joined
 from .work import spend
 
-RULES_MAX = 100_000
 ANY_ORDER_MAX = 10
 UNIQUE_MAX = 8
 CONTAINS_MAX = 6
 PATTERNS_MAX = 6
 SOME_MAX = 6
-BLOCK, SPELT_MAX = 256, 1024   # repetitions of a block; up to so many are written as they are
-COMMON = r"""value ::= "null" | "true" | "false" | number | string | array | object
-array ::= "[" (value ("," value)*)? "]"
-object ::= "{" (pair ("," pair)*)? "}"
-pair ::= string ":" value
-string ::= "\"" char* "\""
-char ::= [^"\\\x00-\x1F] | escape
-escape ::= "\\" (["\\bfnrt] | "u00" ("0" ([0-7] | "b" | "e" | "f") | "1" [0-9a-f]))
-number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+-]? [0-9]+)?"""
 
 
-def quoted(text: str) -> str:
-    """Return a text as GBNF writes it."""
-    out = []
-    for char in text:
-        code = ord(char)
-        if char in '"\\':
-            out.append("\\" + char)
-        elif 0x20 <= code < 0x7F:
-            out.append(char)
-        else:
-            out.append(f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}")
-    return '"' + "".join(out) + '"'
-
-
-def in_class(code: int) -> str:
-    """Return a character as a class of GBNF writes it."""
-    if chr(code).isascii() and chr(code).isalnum():
-        return chr(code)
-    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
-
-
-def class_of(pieces: Sequence[tuple[int, int]]) -> str:
-    """Return a class of GBNF; surrogates are no characters."""
-    out = []
-    for low, high in pieces:
-        for a, b in ((low, min(high, 0xD7FF)), (max(low, 0xE000), high)):
-            if a <= b:
-                out.append(in_class(a) if a == b else f"{in_class(a)}-{in_class(b)}")
-    return "[" + "".join(out) + "]" if out else ""
-
-
-def rule_of(piece: str) -> str:
-    """Return a piece without its repetition."""
-    return piece if piece[0] in '"[' else piece.partition("{")[0].rstrip("*")
-
-
-def may_be_absent(piece: str) -> bool:
-    """Whether a piece may be repeated zero times."""
-    return piece[0] not in '"[' and (piece.endswith("*") or "{0," in piece)
-
-
-EMPTY = '""'
-Alternative = tuple[str, ...]   # pieces; one that is the name of a rule is what the alternative needs
 Way = tuple[Alternative, int]   # a member, and bits: which Some of its object it meets
 
 
@@ -81,16 +29,13 @@ class Writer:
 
     def __init__(self, reader: Reader, *, any_order: bool) -> None:
         self.reader, self.any_order, self.possible = reader, any_order, reader.possible.node
-        self.rules: dict[str, list[Alternative]] = {}
-        self.automata: list[str] = []   # the rules of automata, as lines: all of them end
-        self._n_rules = 0
+        self.rules = Rules(reader.path)
         self._of_node: dict[Node, str] = {}
-        self._of_ranges: dict[tuple[tuple[tuple[int, int], ...], bool], list[str]] = {}
         self._of_names: dict[tuple[object, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
-        self._of_pieces: dict[tuple[str, ...], str] = {}
         self._of_pair: dict[tuple[str, Node], str] = {}
+        self._of_members: dict[Members, list[Alternative]] = {}
+        self._of_ends: dict[object, str] = {}   # of objects whose listed members were written
         self._waiting: list[Node] = []   # whose rules are not written yet
-        self._of_automaton: dict[tuple[int, bool], str] = {}
         self._kept: list[Automaton] = []   # so that their ids stay theirs
 
     def text(self, root: Node) -> str:
@@ -102,61 +47,11 @@ class Writer:
             node = self._waiting.pop()
             self.reader.path[0] = node[0].path
             parts = [part for shape in self.reader.shapes(node) for part in self._parts(node, shape)]
-            self.rules[self._of_node[node]] = list(dict.fromkeys(parts))
-        self._drop_dead_ends()
-        if not self.rules.get(name, [()]):
+            self.rules.of[self._of_node[node]] = list(dict.fromkeys(parts))
+        text = self.rules.text(name)
+        if not text:
             raise refused(root[0].path if root else "#", "no value can satisfy it")
-        rules = [f"root ::= {name}"]
-        for rule, alternatives in self.rules.items():
-            if alternatives:
-                rules.append(f"{rule} ::= {' | '.join(' '.join(pieces) for pieces in alternatives)}")
-        return "\n".join([*rules, *self.automata, COMMON]) + "\n"
-
-    def _drop_dead_ends(self) -> None:
-        """Remove alternatives that need a rule which never ends."""
-        users: dict[str, list[tuple[str, int]]] = {}
-        missing: dict[tuple[str, int], int] = {}
-        needed: dict[str, str] = {}   # the rule that a piece needs; "" if it needs none
-        for rule, alternatives in self.rules.items():
-            for i, pieces in enumerate(alternatives):
-                for piece in pieces:
-                    if piece not in needed:
-                        is_needed = not may_be_absent(piece) and rule_of(piece) in self.rules
-                        needed[piece] = rule_of(piece) if is_needed else ""
-                needs = {needed[piece] for piece in pieces} - {""}
-                missing[rule, i] = len(needs)
-                for need in needs:
-                    users.setdefault(need, []).append((rule, i))
-        ends: set[str] = set()
-        waiting = [rule for (rule, _), n in missing.items() if not n]
-        while waiting:
-            rule = waiting.pop()
-            if rule in ends:
-                continue
-            ends.add(rule)
-            for user in users.get(rule, []):
-                missing[user] -= 1
-                if not missing[user]:
-                    waiting.append(user[0])
-        absent = self.rules.keys() - ends
-        for rule, alternatives in self.rules.items() if absent else ():
-            kept = [pieces for i, pieces in enumerate(alternatives) if not missing[rule, i]]
-            self.rules[rule] = [
-                tuple(piece for piece in pieces if rule_of(piece) not in absent) or (EMPTY,) for pieces in kept
-            ]
-
-    def _rule(self) -> str:
-        self._count(1)
-        spend(4)
-        name = f"r{len(self.rules)}"
-        self.rules[name] = []
-        return name
-
-    def _count(self, n: int) -> None:
-        """Count new rules."""
-        self._n_rules += n
-        if self._n_rules > RULES_MAX:
-            raise refused(self.reader.path[0], f"it needs more than {RULES_MAX} rules: shorten or split it")
+        return text
 
     # ---- Values -----------------------------------------------------------------------------------------------------
 
@@ -165,7 +60,7 @@ class Writer:
         if not node:
             return "value"
         if node not in self._of_node:
-            self._of_node[node] = self._rule()
+            self._of_node[node] = self.rules.new()
             self._waiting.append(node)   # not now: values may be nested deep
         return self._of_node[node]
 
@@ -175,7 +70,7 @@ class Writer:
         at = node[0]
         parts: list[Alternative] = [(quoted(constant),) for constant in sorted(shape.constants)]
         if shape.number is not None:
-            parts.append((self._automaton(shape.number, is_json=False),))
+            parts.append((self.rules.automaton(shape.number, is_json=False),))
         relaxed = self.reader.relaxed
         if (text := shape.string) is not None:
             any_length = replace(text, least=0, most=None)
@@ -183,7 +78,13 @@ class Writer:
         if (array := shape.array) is not None:
             parts += relaxed(lambda: self._array(at, array), lambda: self._looser_array(at, array))
         if (members := shape.object) is not None:
-            parts += relaxed(lambda: self._object(at, members), lambda: [("object",)])
+            if members in self._of_members:
+                return parts + self._of_members[members]
+            n_before = len(self.reader.unenforced)
+            found: list[Alternative] = relaxed(lambda: self._object(at, members), lambda: [("object",)])
+            if len(self.reader.unenforced) == n_before:   # else the path is said again
+                self._of_members[members] = found
+            parts += found
         return parts
 
     def _looser_array(self, at: Place, array: Items) -> list[Alternative]:
@@ -193,38 +94,6 @@ class Writer:
             lambda: self._array(at, looser), lambda: self._array(at, replace(looser, contains=()))
         )
 
-    # ---- Repetition -------------------------------------------------------------------------------------------------
-
-    def _written(self, *pieces: str) -> str:
-        """Return the rule of an alternative; equal ones share it."""
-        if pieces not in self._of_pieces:
-            self._of_pieces[pieces] = self._rule()
-            self.rules[self._of_pieces[pieces]] = [pieces]
-        return self._of_pieces[pieces]
-
-    def _repeated(self, unit: str, least: int, most: int | None) -> Alternative:
-        """Return a rule, least..most times: rules for 256, 256 * 256, ... times keep large numbers small."""
-        if most is None:
-            return (*self._exactly(unit, least), f"{unit}*")
-        return (*self._exactly(unit, least), *self._up_to(unit, most - least))
-
-    def _exactly(self, unit: str, n: int) -> Alternative:
-        if n <= SPELT_MAX:
-            return (f"{unit}{{{n}}}",) if n else ()
-        return (*self._exactly(self._written(f"{unit}{{{BLOCK}}}"), n // BLOCK), *self._exactly(unit, n % BLOCK))
-
-    def _up_to(self, unit: str, n: int) -> Alternative:
-        if n <= SPELT_MAX:
-            return (f"{unit}{{0,{n}}}",) if n else ()
-        block = self._written(f"{unit}{{{BLOCK}}}")
-        blocks, rest = divmod(n, BLOCK)
-        rule = self._rule()   # all blocks, and up to the rest; or fewer, and up to a block less one
-        self.rules[rule] = [
-            (*self._exactly(block, blocks), *self._up_to(unit, rest)) or (EMPTY,),
-            (*self._up_to(block, blocks - 1), f"{unit}{{0,{BLOCK - 1}}}"),
-        ]
-        return (rule,)
-
     # ---- Strings and numbers ----------------------------------------------------------------------------------------
 
     def _strings(self, at: Place, text: Text) -> list[Alternative]:
@@ -232,66 +101,15 @@ class Writer:
             return [("string",)]
         if text.texts is not None:
             return [(quoted(json.dumps(one, ensure_ascii=False)),) for one in sorted(text.texts)]
-        if text.automaton is None:
-            return [(r'"\""', *self._repeated("char", text.least, text.most), r'"\""')]
-        return [(r'"\""', self._automaton(self._whole(at, text), is_json=True), r'"\""')]
+        if text.automaton is None and not text.excluded:
+            return [(r'"\""', *self.rules.repeated("char", text.least, text.most), r'"\""')]
+        return [(r'"\""', self.rules.automaton(self._whole(at, text), is_json=True), r'"\""')]
 
     def _whole(self, at: Place, text: Text) -> Automaton:
         try:
             return text.whole
         except TooLargeError:
             raise not_enforced(at.path, TOO_LONG) from None
-
-    def _automaton(self, automaton: Automaton, *, is_json: bool) -> str:
-        """Return the rule of an automaton's first state. is_json: as the characters of a JSON string."""
-        key = (id(automaton), is_json)
-        if key not in self._of_automaton:
-            self._kept.append(automaton)
-            self._of_automaton[key] = f"a{len(self._of_automaton)}"
-            self._write_automaton(without_surrogates(automaton), self._of_automaton[key], is_json=is_json)
-        return self._of_automaton[key]
-
-    def _write_automaton(self, automaton: Automaton, first: str, *, is_json: bool) -> None:
-        if automaton.is_empty:
-            self.rules[first] = []
-            return
-        self._count(len(automaton.ends))
-        names = [first, *(f"{first}-{state}" for state in range(1, len(automaton.ends)))]
-        for name, row, is_end in zip(names, automaton.edges, automaton.ends, strict=True):
-            targets: dict[int, list[tuple[int, int]]] = {}
-            for low, high, target in row:
-                targets.setdefault(target, []).append((low, high))
-            parts = [
-                f"{read} {names[target]}" for target, ranges in targets.items()
-                for read in self._read(tuple(ranges), is_json=is_json)
-            ]   # fmt: skip
-            self.automata.append(f"{name} ::= {' | '.join([*parts, EMPTY] if is_end else parts)}")
-
-    def _read(self, ranges: tuple[tuple[int, int], ...], *, is_json: bool) -> list[str]:
-        """Return what reads a character of these ranges."""
-        key = (ranges, is_json)
-        if key not in self._of_ranges:
-            found = self._written_characters(ranges) if is_json else [class_of(ranges)]
-            self._of_ranges[key] = [read for read in found if read]
-        return self._of_ranges[key]
-
-    def _written_characters(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
-        special = [*range(0x20), 0x22, 0x5C]
-        found = [code for code in special if any(low <= code <= high for low, high in ranges)]
-        plain = []
-        for low, high in ranges:
-            at = max(low, 0x20)
-            for code in (0x22, 0x5C):
-                if at <= code <= high:
-                    if at < code:
-                        plain.append((at, code - 1))
-                    at = code + 1
-            if at <= high:
-                plain.append((at, high))
-        reads = [class_of(plain)] if plain else []
-        if len(found) == len(special):
-            return [*reads, "escape"]
-        return reads + [quoted(json.dumps(chr(code))[1:-1]) for code in found]
 
     # ---- Arrays -----------------------------------------------------------------------------------------------------
 
@@ -309,7 +127,7 @@ class Writer:
         n_same = max(array.n_prefix, array.least, array.most or 0)
         states: dict[tuple[int, tuple[int, ...]], str] = {}
         start = (0, tuple(0 for _ in limits))
-        states[start], waiting = self._rule(), [start]
+        states[start], waiting = self.rules.new(), [start]
         while waiting:
             i, counts = state = waiting.pop()
             is_end = i >= array.least and all(n >= limits[k][1] for k, n in enumerate(counts))
@@ -331,10 +149,10 @@ class Writer:
                     continue
                 next_state = (min(i + 1, max(n_same, 1)), tuple(after))
                 if next_state not in states:
-                    states[next_state] = self._rule()
+                    states[next_state] = self.rules.new()
                     waiting.append(next_state)
                 parts.append((*comma, self.value(whole), states[next_state]))
-            self.rules[states[state]] = parts
+            self.rules.of[states[state]] = parts
         return [('"["', states[start])]
 
     def _plain_array(self, array: Items) -> list[Alternative]:
@@ -342,7 +160,8 @@ class Writer:
         if most == 0 or not self.possible(node):
             return [('"[]"',)] if not least else []
         item = self.value(node)
-        more = self._repeated(self._written('","', item), max(least - 1, 0), None if most is None else most - 1)
+        next_one = self.rules.written('","', item)
+        more = self.rules.repeated(next_one, max(least - 1, 0), None if most is None else most - 1)
         some: list[Alternative] = [('"["', item, *more, '"]"')]
         return some if least else [('"[]"',), *some]
 
@@ -355,7 +174,7 @@ class Writer:
                 f"{at.path}/uniqueItems", f"can be enforced only for items of at most {UNIQUE_MAX} strings or constants"
             )
         most = len(texts) if array.most is None else min(array.most, len(texts))
-        names = {0: self._rule()}
+        names = {0: self.rules.new()}
         waiting = [0]
         while waiting:
             used = waiting.pop()
@@ -366,10 +185,10 @@ class Writer:
                     continue
                 after = used | 1 << i
                 if after not in names:
-                    names[after] = self._rule()
+                    names[after] = self.rules.new()
                     waiting.append(after)
                 parts.append((quoted(("," if n else "") + text), names[after]))
-            self.rules[names[used]] = parts
+            self.rules.of[names[used]] = parts
         return [('"["', names[0])]
 
     def _finite(self, node: Node) -> list[str] | None:
@@ -433,7 +252,7 @@ class Writer:
             for i, (one, some) in enumerate(zip(which[len(patterns) :], members.some, strict=True)):
                 met |= self._is_met(at, node, some.node) << i if one else 0
             key: Alternative = ("string", '":"') if keys is None else (
-                r'"\""', self._automaton(keys, is_json=True), r'"\":"'
+                r'"\""', self.rules.automaton(keys, is_json=True), r'"\":"'
             )   # fmt: skip
             ways.append(((*key, self.value(node)), met))
         return ways
@@ -469,8 +288,8 @@ class Writer:
     def _pair(self, name: str, node: Node) -> Alternative:
         """Return the rule of a member: states share it, so that its name is written once."""
         if (name, node) not in self._of_pair:
-            rule = self._of_pair[name, node] = self._rule()
-            self.rules[rule] = [(quoted(json.dumps(name, ensure_ascii=False) + ":"), self.value(node))]
+            rule = self._of_pair[name, node] = self.rules.new()
+            self.rules.of[rule] = [(quoted(json.dumps(name, ensure_ascii=False) + ":"), self.value(node))]
         return (self._of_pair[name, node],)
 
     def _ways(self, members: Members, name: str) -> list[Way]:
@@ -493,34 +312,55 @@ class Writer:
     def _in_order(
         self, members: Members, known: list[str], listed: list[list[Way]], extras: list[Way]
     ) -> list[Alternative]:
-        cap, states = self._cap(members), dict[tuple[int, int, int], str]()
-        top, all_met = members.most, (1 << len(members.some)) - 1
+        """Write rules from the last member to the first: each is how an object goes on. Equal ones are written once."""
+        cap, top = self._cap(members), members.most
+        reached: list[set[tuple[int, int]]] = [{(0, 0)}]   # before each member: how many there are, what they meet
+        for name, ways in zip(known, listed, strict=True):
+            spend(6 * len(reached[-1]))
+            is_needed = name in members.needs
+            after = {
+                (min(n + 1, cap), met | more) for n, met in reached[-1] if top is None or n < top for _, more in ways
+            }
+            reached.append(after if is_needed else after | reached[-1])
+        names = {state: self._end(members, extras, *state) for state in reached.pop()}
+        for name, ways in zip(reversed(known), reversed(listed), strict=True):
+            before = {}
+            for n, met in sorted(reached.pop()):
+                spend(8 * len(ways) + 8)
+                comma = ('","',) if n else ()
+                parts: list[Alternative] = [
+                    (*comma, *pair, names[min(n + 1, cap), met | more]) for pair, more in ways if top is None or n < top
+                ]
+                parts += [] if name in members.needs else [(names[n, met],)]
+                before[n, met] = self.rules.shared(tuple(parts))
+            names = before
+        return [('"{"', names[0, 0])]
 
-        def rule(i: int, n: int, met: int) -> str:
-            if (i, n, met) not in states:
-                states[i, n, met] = self._rule()
-                waiting.append((i, n, met))
-            return states[i, n, met]
+    def _end(self, members: Members, extras: list[Way], n: int, met: int) -> str:
+        """Return how an object with n members goes on when all that are listed were written."""
+        cap, top, all_met = self._cap(members), members.most, (1 << len(members.some)) - 1
+        if not extras:
+            return '"}"' if n >= members.least and met == all_met else self.rules.shared(())
+        limits = (tuple(extras), members.least, top, all_met)
+        waiting: list[tuple[int, int]] = []
 
-        waiting: list[tuple[int, int, int]] = []
-        start = rule(0, 0, 0)
+        def rule(n: int, met: int) -> str:
+            if (limits, n, met) not in self._of_ends:
+                self._of_ends[limits, n, met] = self.rules.new()
+                waiting.append((n, met))
+            return self._of_ends[limits, n, met]
+
+        start = rule(n, met)
         while waiting:
-            i, n, met = waiting.pop()
+            n, met = waiting.pop()
             spend(10 + 10 * len(extras))
             comma = ('","',) if n else ()
-            is_full = top is not None and n >= top
-            parts: list[Alternative] = []
-            after = min(n + 1, cap)
-            if i < len(known):
-                for pair, more in listed[i] if not is_full else ():
-                    parts.append((*comma, *pair, rule(i + 1, after, met | more)))
-                if known[i] not in members.needs:
-                    parts.append((rule(i + 1, n, met),))
-            else:
-                parts += [(*comma, *pair, rule(i, after, met | more)) for pair, more in extras if not is_full]
-                parts += [('"}"',)] if n >= members.least and met == all_met else []
-            self.rules[states[i, n, met]] = parts
-        return [('"{"', start)]
+            parts: list[Alternative] = [
+                (*comma, *pair, rule(min(n + 1, cap), met | more)) for pair, more in extras if top is None or n < top
+            ]
+            parts += [('"}"',)] if n >= members.least and met == all_met else []
+            self.rules.of[rule(n, met)] = parts
+        return start
 
     def _in_any_order(
         self, at: Place, members: Members, known: list[str], listed: list[list[Way]], extras: list[Way]
@@ -530,7 +370,7 @@ class Writer:
         cap, top = self._cap(members), members.most
         needed = sum(1 << i for i, name in enumerate(known) if name in members.needs)
         all_met = (1 << len(members.some)) - 1
-        states: dict[tuple[int, int, int], str] = {(0, 0, 0): self._rule()}
+        states: dict[tuple[int, int, int], str] = {(0, 0, 0): self.rules.new()}
         waiting = [(0, 0, 0)]
         while waiting:
             used, n, met = waiting.pop()
@@ -545,8 +385,8 @@ class Writer:
                 if top is not None and n >= top:
                     continue
                 if state not in states:
-                    states[state] = self._rule()
+                    states[state] = self.rules.new()
                     waiting.append(state)
                 parts.append((*comma, *pair, states[state]))
-            self.rules[states[used, n, met]] = parts
+            self.rules.of[states[used, n, met]] = parts
         return [('"{"', states[0, 0, 0])]

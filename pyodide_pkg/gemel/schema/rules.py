@@ -1,0 +1,253 @@
+"""Rules of GBNF: their names, those that are equal or repeat others, automata as rules, and rules that never end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from .automaton import Automaton, without_surrogates
+from .errors import refused
+from .work import spend
+
+RULES_MAX = 100_000
+PASSES_MAX = 5
+BLOCK, SPELT_MAX = 256, 1024   # repetitions of a block; up to so many are written as they are
+COMMON = r"""value ::= "null" | "true" | "false" | number | string | array | object
+array ::= "[" (value ("," value)*)? "]"
+object ::= "{" (pair ("," pair)*)? "}"
+pair ::= string ":" value
+string ::= "\"" char* "\""
+char ::= [^"\\\x00-\x1F] | escape
+escape ::= "\\" (["\\bfnrt] | "u00" ("0" ([0-7] | "b" | "e" | "f") | "1" [0-9a-f]))
+number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+-]? [0-9]+)?"""
+EMPTY = '""'
+Alternative = tuple[str, ...]   # pieces; one that is the name of a rule is what the alternative needs
+
+
+def quoted(text: str) -> str:
+    """Return a text as GBNF writes it."""
+    out = []
+    for char in text:
+        code = ord(char)
+        if char in '"\\':
+            out.append("\\" + char)
+        elif 0x20 <= code < 0x7F:
+            out.append(char)
+        else:
+            out.append(f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}")
+    return '"' + "".join(out) + '"'
+
+
+def in_class(code: int) -> str:
+    """Return a character as a class of GBNF writes it."""
+    if chr(code).isascii() and chr(code).isalnum():
+        return chr(code)
+    return f"\\x{code:02X}" if code < 0x100 else f"\\u{code:04X}" if code < 0x10000 else f"\\U{code:08X}"
+
+
+def class_of(pieces: Sequence[tuple[int, int]]) -> str:
+    """Return a class of GBNF; surrogates are no characters."""
+    out = []
+    for low, high in pieces:
+        for a, b in ((low, min(high, 0xD7FF)), (max(low, 0xE000), high)):
+            if a <= b:
+                out.append(in_class(a) if a == b else f"{in_class(a)}-{in_class(b)}")
+    return "[" + "".join(out) + "]" if out else ""
+
+
+def rule_of(piece: str) -> str:
+    """Return a piece without its repetition."""
+    return piece if piece[0] in '"[' else piece.partition("{")[0].rstrip("*")
+
+
+def may_be_absent(piece: str) -> bool:
+    """Whether a piece may be repeated zero times."""
+    return piece[0] not in '"[' and (piece.endswith("*") or "{0," in piece)
+
+
+class Rules:
+    """The rules of one grammar.
+
+    Attributes:
+        of: the alternatives of each rule, by name
+    """
+
+    def __init__(self, path: Sequence[str]) -> None:
+        self.of: dict[str, list[Alternative]] = {}
+        self._path = path   # [0]: of the schema that is written
+        self._lines: list[str] = []   # the rules of automata, which all end
+        self._n = 0
+        self._of_ranges: dict[tuple[tuple[tuple[int, int], ...], bool], list[str]] = {}
+        self._of_pieces: dict[tuple[str, ...], str] = {}
+        self._of_parts: dict[tuple[Alternative, ...], str] = {}
+        self._of_automaton: dict[tuple[int, bool], str] = {}
+        self._kept: list[Automaton] = []   # so that their ids stay theirs
+
+    def text(self, first: str) -> str:
+        """Return the grammar whose root is a rule; "" if that never ends."""
+        self._drop_dead_ends()
+        if not self.of.get(first, [()]):
+            return ""
+        rules = [f"root ::= {first}"]
+        for rule, alternatives in self.of.items():
+            if alternatives:
+                rules.append(f"{rule} ::= {' | '.join(' '.join(pieces) for pieces in alternatives)}")
+        return "\n".join([*rules, *self._lines, COMMON]) + "\n"
+
+    def _drop_dead_ends(self) -> None:
+        """Remove alternatives that need a rule which never ends."""
+        needed: dict[str, str] = {}   # the rule that a piece needs; "" if it needs none
+        for piece in {piece for alternatives in self.of.values() for pieces in alternatives for piece in pieces}:
+            is_needed = not may_be_absent(piece) and rule_of(piece) in self.of
+            needed[piece] = rule_of(piece) if is_needed else ""
+        ends = {""}
+
+        def is_ended(pieces: Alternative) -> bool:
+            return all(needed[piece] in ends for piece in pieces)
+
+        waiting = list(self.of)
+        for _ in range(PASSES_MAX):   # most rules need those that were made after them
+            n_before = len(ends)
+            for rule in reversed(waiting):
+                if any(map(is_ended, self.of[rule])):
+                    ends.add(rule)
+            waiting = [rule for rule in waiting if rule not in ends]
+            if not waiting or len(ends) == n_before:
+                break
+        else:
+            self._end_those_that_wait(waiting, ends, needed)
+        absent = self.of.keys() - ends
+        for rule, alternatives in self.of.items() if absent else ():
+            self.of[rule] = [
+                tuple(piece for piece in pieces if rule_of(piece) not in absent) or (EMPTY,)
+                for pieces in alternatives if is_ended(pieces)
+            ]   # fmt: skip
+
+    def _end_those_that_wait(self, rules: list[str], ends: set[str], needed: dict[str, str]) -> None:
+        """Add to `ends` the rules that end, each as soon as what it needs does."""
+        users: dict[str, list[tuple[str, int]]] = {}
+        missing: dict[tuple[str, int], int] = {}
+        for rule in rules:
+            for i, pieces in enumerate(self.of[rule]):
+                needs = {needed[piece] for piece in pieces} - ends
+                missing[rule, i] = len(needs)
+                for need in needs:
+                    users.setdefault(need, []).append((rule, i))
+        waiting = [rule for (rule, _), n in missing.items() if not n]
+        while waiting:
+            rule = waiting.pop()
+            if rule in ends:
+                continue
+            ends.add(rule)
+            for user in users.get(rule, []):
+                missing[user] -= 1
+                if not missing[user]:
+                    waiting.append(user[0])
+
+    def new(self) -> str:
+        """Return the name of a new rule, without alternatives."""
+        self._count(1)
+        spend(4)
+        name = f"r{len(self.of)}"
+        self.of[name] = []
+        return name
+
+    def _count(self, n: int) -> None:
+        """Count new rules."""
+        self._n += n
+        if self._n > RULES_MAX:
+            raise refused(self._path[0], f"it needs more than {RULES_MAX} rules: shorten or split it")
+
+    # ---- Repetition -------------------------------------------------------------------------------------------------
+
+    def written(self, *pieces: str) -> str:
+        """Return the rule of an alternative; equal ones share it."""
+        if pieces not in self._of_pieces:
+            self._of_pieces[pieces] = self.new()
+            self.of[self._of_pieces[pieces]] = [pieces]
+        return self._of_pieces[pieces]
+
+    def repeated(self, unit: str, least: int, most: int | None) -> Alternative:
+        """Return a rule, least..most times: rules for 256, 256 * 256, ... times keep large numbers small."""
+        if most is None:
+            return (*self._exactly(unit, least), f"{unit}*")
+        return (*self._exactly(unit, least), *self._up_to(unit, most - least))
+
+    def _exactly(self, unit: str, n: int) -> Alternative:
+        if n <= SPELT_MAX:
+            return (f"{unit}{{{n}}}",) if n else ()
+        return (*self._exactly(self.written(f"{unit}{{{BLOCK}}}"), n // BLOCK), *self._exactly(unit, n % BLOCK))
+
+    def _up_to(self, unit: str, n: int) -> Alternative:
+        if n <= SPELT_MAX:
+            return (f"{unit}{{0,{n}}}",) if n else ()
+        block = self.written(f"{unit}{{{BLOCK}}}")
+        blocks, rest = divmod(n, BLOCK)
+        rule = self.new()   # all blocks, and up to the rest; or fewer, and up to a block less one
+        self.of[rule] = [
+            (*self._exactly(block, blocks), *self._up_to(unit, rest)) or (EMPTY,),
+            (*self._up_to(block, blocks - 1), f"{unit}{{0,{BLOCK - 1}}}"),
+        ]
+        return (rule,)
+
+    # ---- Automata --------------------------------------------------------------------------------------------------
+
+    def automaton(self, automaton: Automaton, *, is_json: bool) -> str:
+        """Return the rule of an automaton's first state. is_json: as the characters of a JSON string."""
+        key = (id(automaton), is_json)
+        if key not in self._of_automaton:
+            self._kept.append(automaton)
+            self._of_automaton[key] = f"a{len(self._of_automaton)}"
+            self._write_automaton(without_surrogates(automaton), self._of_automaton[key], is_json=is_json)
+        return self._of_automaton[key]
+
+    def _write_automaton(self, automaton: Automaton, first: str, *, is_json: bool) -> None:
+        if automaton.is_empty:
+            self.of[first] = []
+            return
+        self._count(len(automaton.ends))
+        names = [first, *(f"{first}-{state}" for state in range(1, len(automaton.ends)))]
+        for name, row, is_end in zip(names, automaton.edges, automaton.ends, strict=True):
+            targets: dict[int, list[tuple[int, int]]] = {}
+            for low, high, target in row:
+                targets.setdefault(target, []).append((low, high))
+            parts = [
+                f"{read} {names[target]}" for target, ranges in targets.items()
+                for read in self._read(tuple(ranges), is_json=is_json)
+            ]   # fmt: skip
+            self._lines.append(f"{name} ::= {' | '.join([*parts, EMPTY] if is_end else parts)}")
+
+    def _read(self, ranges: tuple[tuple[int, int], ...], *, is_json: bool) -> list[str]:
+        """Return what reads a character of these ranges."""
+        key = (ranges, is_json)
+        if key not in self._of_ranges:
+            found = self._written_characters(ranges) if is_json else [class_of(ranges)]
+            self._of_ranges[key] = [read for read in found if read]
+        return self._of_ranges[key]
+
+    def _written_characters(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
+        special = [*range(0x20), 0x22, 0x5C]
+        found = [code for code in special if any(low <= code <= high for low, high in ranges)]
+        plain = []
+        for low, high in ranges:
+            at = max(low, 0x20)
+            for code in (0x22, 0x5C):
+                if at <= code <= high:
+                    if at < code:
+                        plain.append((at, code - 1))
+                    at = code + 1
+            if at <= high:
+                plain.append((at, high))
+        reads = [class_of(plain)] if plain else []
+        if len(found) == len(special):
+            return [*reads, "escape"]
+        return reads + [quoted(json.dumps(chr(code))[1:-1]) for code in found]
+
+    def shared(self, parts: tuple[Alternative, ...]) -> str:
+        """Return the rule of these alternatives; equal ones share it."""
+        if len(parts) == 1 and len(parts[0]) == 1:
+            return parts[0][0]
+        if parts not in self._of_parts:
+            self._of_parts[parts] = self.new()
+            self.of[self._of_parts[parts]] = list(parts)
+        return self._of_parts[parts]
