@@ -96,7 +96,52 @@ CASES: list[tuple[Any, list[Any], list[Any]]] = [
         [[], [None], [None, "a"]], [[None, 1]],
     ),
     ({"type": "object", "unevaluatedProperties": False}, [{}], [{"a": 1}]),
-    ({**D19, "items": {"$recursiveRef": "#"}, "type": "array"}, [[], [[]], [[], [[]]]], [[1], 1]),
+    (
+        {"not": {"properties": {"a": {}}, "additionalProperties": False}, "type": "object"},
+        [{"b": 1}, {"a": 1, "b": 1}], [{}, {"a": 1}],
+    ),
+    (
+        {"not": {"patternProperties": {"^a": {"type": "null"}}, "additionalProperties": False}, "type": "object",
+         "properties": {"ab": {"type": ["null", "boolean"]}, "ac": {"type": "null"}},
+         "patternProperties": {"^a[d-z]": {"type": "integer"}, "^[^a]": {}}, "additionalProperties": False},
+        [{"b": 1}, {"ab": True}, {"ab": True, "ac": None}, {"ad": 1}], [{}, {"ab": None}, {"ac": None}, {"ac": 1}],
+    ),
+    ({"not": {"propertyNames": {"maxLength": 2}}, "type": "object"}, [{"abc": 1}, {"a": 1, "abc": 1}], [{}, {"a": 1}]),
+    (
+        {"oneOf": [
+            {"properties": {"a": {}}, "additionalProperties": False},
+            {"properties": {"b": {}}, "additionalProperties": False},
+        ], "type": "object"}, [{"a": 1}, {"b": 1}], [{}, {"a": 1, "b": 1}],
+    ),
+    (
+        {"type": "object", "oneOf": [
+            {"required": ["k"], "properties": {"k": {"const": i}, "v": {"type": "null"}}} for i in range(9)
+        ]}, [{"k": 3, "v": None}, {"k": 8}], [{}, {"k": 9}, {"k": 3, "v": 1}],
+    ),
+    (
+        {"type": "object", "oneOf": [{"required": [n], "properties": {n: {"type": "null"}}} for n in "abcdefgh"]},
+        [{"a": None}, {"a": None, "b": 1}], [{}, {"a": 1}, {"a": None, "b": None}],
+    ),
+    (
+        {"type": "object", "required": ["k"], "allOf": [
+            {"if": {"properties": {"k": {"const": k}}}, "then": {"properties": {"v": {"maximum": i}}}}
+            for i, k in enumerate("abcdefghijkl")
+        ]}, [{"k": "b", "v": 1}, {"k": "z", "v": 99}, {"k": 5}], [{"k": "b", "v": 2}, {"v": 0}],
+    ),
+    (
+        {"propertyNames": {"anyOf": [{"enum": ["a"]}, {"pattern": "^b"}]}, "type": "object"},
+        [{"a": 1}, {"bc": 1}], [{"c": 1}],
+    ),
+    ({"not": {"contains": {"type": "null"}}, "type": "array"}, [[], [1]], [[None], [1, None]]),
+    (
+        {"not": {"contains": {"type": "null"}, "maxContains": 1}, "type": "array"},
+        [[], [1], [None, None]], [[None], [1, None]],
+    ),
+    ({"type": "string", "not": {"enum": ["a", "bc"]}, "maxLength": 2}, ["", "b", "aa"], ["a", "bc", "abc"]),
+    ({"type": "string", "pattern": "^a+$", "maxLength": 700}, ["a", "a" * 700], ["", "a" * 701]),
+    ({"type": "string", "pattern": "^[ab]{2,3}$", "minLength": 1, "maxLength": 9}, ["ab", "abb"], ["a", "abbb"]),
+    ({"type": "string", "minLength": 2, "pattern": "^(ab)*$"}, ["ab", "abab"], ["", "a"]),
+    ({"type": ["string", "null"], "pattern": "^a\\ud800b$"}, [None], ["ab"]),   # no text has half of a pair
 ]  # fmt: skip
 # A schema and the path at which it can't be enforced.
 REFUSED: list[tuple[Any, str]] = [
@@ -115,7 +160,10 @@ REFUSED: list[tuple[Any, str]] = [
     ({"minLength": -1}, "#/minLength"),
     ({"enum": 5}, "#/enum"),
     ({"$schema": "http://json-schema.org/draft-03/schema#"}, "#/$schema"),
-    ({"not": {"additionalProperties": False, "properties": {"a": {}}}}, "#/not"),
+    ({"not": {"uniqueItems": True}}, "#/not"),
+    (   # a name that comes twice could undo what makes the object differ
+        {"not": {"additionalProperties": {"type": "string"}}, "type": "object"}, "#",
+    ),
     ('{"type": ', "#"),
 ]
 
@@ -240,8 +288,8 @@ RELAXED: list[tuple[Any, list[str], Any, Any]] = [
     ({"items": {"type": "string"}, "uniqueItems": True}, ["#/uniqueItems"], ["a", "a"], [1]),
     ({"not": {"uniqueItems": True}, "type": "array"}, ["#/not"], [1], {}),
     (
-        {"oneOf": [{"contains": {"type": "null"}}, {"minItems": 2}], "type": "array"}, ["#/oneOf"],
-        [None, 1], [1],
+        {"oneOf": [{"uniqueItems": True, "items": {"enum": [None, 1]}}, {"minItems": 2}], "type": "array"},
+        ["#/oneOf"], [None, 1], [2],
     ),
     (
         {"type": "object", "anyOf": [{"properties": {"a": {"type": "null"}}}], "unevaluatedProperties": False},
@@ -249,10 +297,10 @@ RELAXED: list[tuple[Any, list[str], Any, Any]] = [
     ),
     ({"type": "integer", "multipleOf": 1001, "minimum": 5}, ["#/multipleOf"], 6, 4),
     (
-        {"if": {"contains": {"type": "null"}}, "then": {"minItems": 2}, "else": {"maxItems": 1}, "type": "array"},
-        ["#/if"], [None], [1, 2],
+        {"if": {"uniqueItems": True, "maxItems": 9}, "then": {"minItems": 2}, "else": {"maxItems": 1}, "type": "array"},
+        ["#/if", "#/uniqueItems"], [None], {},
     ),
-    ({"not": {"not": {"not": {"contains": {}}}}}, ["#/not/not/not", "#/not/not", "#/not"], [None], "absent"),
+    ({"not": {"not": {"not": {"uniqueItems": True}}}}, ["#/not/not/not", "#/not/not", "#/not"], [None], "absent"),
 ]  # fmt: skip
 
 

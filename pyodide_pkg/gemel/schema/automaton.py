@@ -87,7 +87,9 @@ def _row(pairs: Iterable[tuple[int, int, int]]) -> tuple[tuple[int, int, int], .
     return tuple(row)
 
 
-def _trimmed(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool]) -> Automaton:
+def _trimmed(
+    edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool], *, is_minimal: bool = False
+) -> Automaton:
     """Keep the first state, and those from which an end can be reached; of few, join those that are equal."""
     back: list[list[int]] = [[] for _ in ends]
     for state, row in enumerate(edges):
@@ -101,7 +103,8 @@ def _trimmed(edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[boo
             alive.add(state)
             waiting += back[state]
     kept = [sorted(edge for edge in row if edge[2] in alive) for row in edges]
-    block = _blocks(kept, back, ends) if len(kept) <= MINIMISED_MAX else list(range(len(kept)))
+    is_minimal = is_minimal or len(kept) > MINIMISED_MAX
+    block = list(range(len(kept))) if is_minimal else _blocks(kept, back, ends)
     order, place = [0], {block[0]: 0}
     for state in order:
         for _, _, target in kept[state]:
@@ -283,7 +286,21 @@ def either(a: Automaton, b: Automaton) -> Automaton:
 
 def without(a: Automaton, b: Automaton) -> Automaton:
     """Return the texts of a that are not in b."""
-    return _product(a, b, lambda x, y: x and not y)
+    return _opposite(b) if a is ANY else _product(a, b, lambda x, y: x and not y)
+
+
+def _opposite(automaton: Automaton) -> Automaton:
+    """Return all other texts: where nothing could be read, anything follows. It has no states that are equal."""
+    n = len(automaton.ends)
+    edges = []
+    for row in automaton.edges:
+        spend(len(row) + 1)
+        at, filled = 0, []
+        for low, high, to in row:
+            filled += [(at, low - 1, n), (low, high, to)] if at < low else [(low, high, to)]
+            at = high + 1
+        edges.append([*filled, (at, LAST, n)] if at <= LAST else filled)
+    return _trimmed([*edges, [(0, LAST, n)]], [not end for end in (*automaton.ends, False)], is_minimal=True)
 
 
 def without_surrogates(automaton: Automaton) -> Automaton:
@@ -311,12 +328,32 @@ def branched(builder: Builder, texts: Iterable[str]) -> tuple[int, list[int]]:
 
 def literal(texts: Iterable[str]) -> Automaton:
     """Return the set of these texts."""
-    builder = Builder()
-    _, ends = branched(builder, texts)
-    if len(builder.reads) > STATES_MAX:
+    after: list[dict[str, int]] = [{}]   # a tree: of each state, the states that characters lead to
+    last = set()
+    for text in texts:
+        at = 0
+        for char in text:
+            if char not in after[at]:
+                after[at][char] = len(after)
+                after.append({})
+            at = after[at][char]
+        last.add(at)
+        spend(len(text) + 1)
+    if len(after) > STATES_MAX:
         raise TooLargeError
-    found = set(ends)
-    return _trimmed(builder.reads, [state in found for state in range(len(builder.reads))])
+    names: dict[tuple[bool, tuple[tuple[str, int], ...]], int] = {}
+    place = [0] * len(after)
+    for state in range(len(after) - 1, -1, -1):   # from the leaves on; equal states are joined
+        row = tuple(sorted((char, place[to]) for char, to in after[state].items()))
+        place[state] = names.setdefault((state in last, row), len(names))
+    spend(4 * len(after))
+    n = len(names)
+    edges: list[list[tuple[int, int, int]]] = [[]] * n
+    ends = [False] * n
+    for (is_end, row), name in names.items():   # the first state was joined last
+        edges[n - 1 - name] = [(ord(char), ord(char), n - 1 - to) for char, to in row]
+        ends[n - 1 - name] = is_end
+    return Automaton(tuple(map(_row, edges)), tuple(ends)) if last else NONE
 
 
 @remembered

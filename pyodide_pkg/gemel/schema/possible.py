@@ -83,6 +83,7 @@ def _has_items(array: Items, is_known: Callable[[Node], bool]) -> bool:
 
 
 def _has_members(members: Members, is_known: Callable[[Node], bool]) -> bool:
+    spend(6 + 4 * len(members.required) * (len(members.layers) + 1))
     if members.most is not None and max(members.least, len(members.required)) > members.most:
         return False
     if not all(is_known(members.of(name)) for name in members.required):
@@ -93,6 +94,7 @@ def _has_members(members: Members, is_known: Callable[[Node], bool]) -> bool:
 def _has_some(members: Members, some: Some, is_known: Callable[[Node], bool]) -> bool:
     """Whether a member may be the one that is needed; of members that are not listed, patterns are ignored."""
     known = members.known
+    spend(10 + 6 * len(known))
     for name in known:
         if some.names.accepts(name) and is_known(joined(members.of(name), some.node)):
             return True

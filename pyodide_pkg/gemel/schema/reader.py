@@ -21,6 +21,7 @@ from .pattern import PatternError, pattern
 from .places import Places
 from .possible import Possible
 from .shape import (
+    COMPARED_MAX,
     CONSTANTS,
     FALSE,
     Contained,
@@ -63,6 +64,7 @@ class Reader:
         self._loose: set[str] = set()     # paths of schemas that are not enforced as a whole
         self._opposites: dict[str, Node] = {}   # what a path is the opposite of
         self._shapes: dict[Node, list[Shape]] = {}
+        self._anything: Shape | None = None
         self.possible = Possible(self.shapes, self._reading)
 
     # ---- Nodes ------------------------------------------------------------------------------------------------------
@@ -118,18 +120,20 @@ class Reader:
 
     def anything(self) -> Shape:
         """Return all values."""
-        return Shape(CONSTANTS, numbers.any_number(), Text(), Items(), Members())
+        if self._anything is None:
+            self._anything = Shape(CONSTANTS, numbers.any_number(), Text(), Items(), Members())
+        return self._anything
 
     def all_of(self, place: Place, a: Union, b: Union) -> list[Shape]:
         """Return the values that are in both unions."""
         everything = self.anything()
-        if len(a) == 1 and a[0] == everything:
+        if len(a) == 1 and a[0] is everything:
             return list(b)
-        if len(b) == 1 and b[0] == everything:
+        if len(b) == 1 and (b[0] is everything or b[0] == everything):
             return list(a)
         if len(a) * len(b) > PAIRS_MAX:
             raise not_enforced(place.path, f"more than {PAIRS_MAX} combinations of alternatives")
-        spend(5 * len(a) * len(b))
+        spend(20 * len(a) * len(b))
         found = self._guarded(place, lambda: [x & y for x in a for y in b])
         found = merged([shape for shape in found if not shape.is_empty])
         if len(found) > PRUNED_FROM:   # contradictions, such as between the tags of alternatives, don't add up
@@ -143,7 +147,7 @@ class Reader:
         return replace(shape, object=None)
 
     def _few(self, place: Place, union: list[Shape]) -> list[Shape]:
-        spend(5 * len(union))
+        spend(5 * len(union) + min(len(union), COMPARED_MAX) ** 2)
         union = merged(union) if len(union) > 1 else union
         if len(union) > ALTERNATIVES_MAX:
             raise not_enforced(place.path, f"more than {ALTERNATIVES_MAX} alternatives")
