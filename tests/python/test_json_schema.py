@@ -289,7 +289,7 @@ RELAXED: list[tuple[Any, list[str], Any, Any]] = [
     ({"not": {"uniqueItems": True}, "type": "array"}, ["#/not"], [1], {}),
     (
         {"oneOf": [{"uniqueItems": True, "items": {"enum": [None, 1]}}, {"minItems": 2}], "type": "array"},
-        ["#/oneOf"], [None, 1], [2],
+        ["#/oneOf", "#/uniqueItems"], [None, 1], [2],
     ),
     (
         {"type": "object", "anyOf": [{"properties": {"a": {"type": "null"}}}], "unevaluatedProperties": False},

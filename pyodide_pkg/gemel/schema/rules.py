@@ -11,6 +11,7 @@ from .work import spend
 
 RULES_MAX = 100_000
 PASSES_MAX = 5
+NAMED_FROM, ASCII_LAST = 64, 0x7F   # states of an automaton whose classes are rules; the last character of one byte
 BLOCK, SPELT_MAX = 256, 1024   # repetitions of a block; up to so many are written as they are
 COMMON = r"""value ::= "null" | "true" | "false" | number | string | array | object
 array ::= "[" (value ("," value)*)? "]"
@@ -77,7 +78,7 @@ class Rules:
         self._path = path   # [0]: of the schema that is written
         self._lines: list[str] = []   # the rules of automata, which all end
         self._n = 0
-        self._of_ranges: dict[tuple[tuple[tuple[int, int], ...], bool], list[str]] = {}
+        self._of_ranges: dict[tuple[tuple[tuple[int, int], ...], bool, bool], list[str]] = {}
         self._of_pieces: dict[tuple[str, ...], str] = {}
         self._of_parts: dict[tuple[Alternative, ...], str] = {}
         self._of_automaton: dict[tuple[int, bool], str] = {}
@@ -206,6 +207,7 @@ class Rules:
             self.of[first] = []
             return
         self._count(len(automaton.ends))
+        is_large = len(automaton.ends) > NAMED_FROM
         names = [first, *(f"{first}-{state}" for state in range(1, len(automaton.ends)))]
         for name, row, is_end in zip(names, automaton.edges, automaton.ends, strict=True):
             targets: dict[int, list[tuple[int, int]]] = {}
@@ -213,16 +215,21 @@ class Rules:
                 targets.setdefault(target, []).append((low, high))
             parts = [
                 f"{read} {names[target]}" for target, ranges in targets.items()
-                for read in self._read(tuple(ranges), is_json=is_json)
+                for read in self._read(tuple(ranges), is_json=is_json, is_named=is_large)
             ]   # fmt: skip
             self._lines.append(f"{name} ::= {' | '.join([*parts, EMPTY] if is_end else parts)}")
 
-    def _read(self, ranges: tuple[tuple[int, int], ...], *, is_json: bool) -> list[str]:
-        """Return what reads a character of these ranges."""
-        key = (ranges, is_json)
+    def _read(self, ranges: tuple[tuple[int, int], ...], *, is_json: bool, is_named: bool) -> list[str]:
+        """Return what reads a character of these ranges. is_named: one rule, if that takes fewer states."""
+        key = (ranges, is_json, is_named)
         if key not in self._of_ranges:
             found = self._written_characters(ranges) if is_json else [class_of(ranges)]
-            self._of_ranges[key] = [read for read in found if read]
+            found = [read for read in found if read]
+            if is_named and (len(found) > 1 or ranges[-1][1] > ASCII_LAST) and found:
+                self._count(1)
+                found, line = [f"c{len(self._lines)}"], f"c{len(self._lines)} ::= {' | '.join(found)}"
+                self._lines.append(line)
+            self._of_ranges[key] = found
         return self._of_ranges[key]
 
     def _written_characters(self, ranges: Sequence[tuple[int, int]]) -> list[str]:
