@@ -2,9 +2,9 @@
 
     python tests/bench/real_schemas.py FOLDER [--model FILE] [--list]
 
-Each schema is one file *.json, and is compiled in a process of its own, strict and relaxed, so that nothing is cached
-from the schemas before it. Times are a processor's, and include the core's part. Without --model the vocabulary is that of a tiny model.
-Nothing is downloaded; the project has no such folder.
+Each schema is one file *.json, and is compiled in a new process, strict and relaxed, so that nothing is cached from the
+schemas before it. Times are those of the processor, and include the core's part. Without --model the vocabulary is that
+of a tiny model. Nothing is downloaded; the project has no such folder.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def compiled(model: gemel.Model, name: str, text: str, *, strict: bool) -> Compi
 
 
 def apart(make: Callable[[], Compilation]) -> Compilation:
-    """Return what make() returns in a process of its own."""
+    """Return what make() returns in a new process."""
     reading, writing = os.pipe()
     child = os.fork()
     if not child:

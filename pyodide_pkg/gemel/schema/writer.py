@@ -262,7 +262,7 @@ class Writer:
         if not wanted or not self.possible(joined(node, self.reader.negated(wanted))):
             return True
         if self.possible(joined(node, wanted)):
-            why = "alternatives that differ in the values of members of any name can't be told apart: list their names"
+            why = "alternatives that differ in values of members of any name can't be distinguished: list the names"
             raise not_enforced(at.path, why)
         return False
 
