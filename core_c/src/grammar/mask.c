@@ -186,8 +186,8 @@ static void keep_what_leads(mask *k, int part, uint32_t from, uint32_t to) {
     }
 }
 
-// Write which groups of texts are not of the loop's characters alone, and of a tree and up to `size` bytes. Returns
-// whether there may be any others.
+// Write the groups of the texts that need a walk: of characters outside the loop, of another tree, or longer than `size`
+// bytes. Returns whether there may be others.
 static int write_others(mask *k, int part, uint32_t size) {
     uint32_t others = k->loop.others | GROUP_BROKEN, n = 0;
     for (int byte = 0; byte < 128; byte++)
@@ -208,7 +208,7 @@ static int find_loop(mask *k, int part, uint32_t set) {
     mask_loop *l = &k->loop;
     int e = m->r->class_of['e'];
     uint32_t at = matcher_step(m, set, e), next = at ? matcher_step(m, at, e) : NO_SET, size = 1;
-    if (!at || matcher_has_hole(m, at)) return 0;   // the nodes where a rule may end are counted
+    if (!at || matcher_has_hole(m, at)) return 0;   // a walk counts the nodes where a rule may end
     memset(l->is_in, 1, sizeof l->is_in);
     keep_what_leads(k, part, set, at);
     l->others = others_lead_to(k, part, set, at) ? 0 : GROUP_OTHER;
