@@ -311,7 +311,7 @@ TENSORS: dict[str, Callable[[Tensor, random.Random], list[Tensor]]] = {
 
 def _boundaries(data: bytes) -> list[int]:
     """Return where a file's fields end: near every length that is written in it."""
-    marks = [match.start() for match in re.finditer(rb"[a-z_]+(\.[a-z0-9_]+)+", data)]
+    marks = [match.start() for match in re.finditer(rb"(?<![a-z_])[a-z_]+(\.[a-z0-9_]+)+", data)]
     return [0, 1, 4, 8, 16, 24, *(at + more for at in marks for more in (-8, -4, 0, 1, 12, 20)), len(data) - 1]
 
 

@@ -143,6 +143,8 @@ def u32(key: str, value: int) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("match", "fields"), [
     ("gemma4.attention.shared_kv_layers is 6; it must be 0 to 5", u32("attention.shared_kv_layers", 6)),
+    # Under the sanitizers: nothing is computed with a number that is refused.
+    ("gemma4.attention.shared_kv_layers is 2147483648; it must be 0 to 5", u32("attention.shared_kv_layers", 1 << 31)),
     ("gemma4.attention.shared_kv_layers: layer 1 reads keys of the last layer before 1 that is without a window, but "
      "there is none", {"shared_kv": 5}),
     ("gemma4.attention.head_count_kv: layer 5 has 1 heads, but it reads those of layer 1, which has 2",

@@ -21,10 +21,10 @@ int keys_int(keys *r, const char *name, int least, int most, int absent) {
     keys_fail(r, got);
     if (r->code) return 0;
     if (!got) check_missing(r, absent);
-    if (!got) return absent;
+    if (!got) return r->code ? 0 : absent;
     if (v < (uint32_t)least || v > (uint32_t)most)
         keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s is %u; it must be %d to %d", r->key, (unsigned)v, least, most));
-    return (int)v;
+    return r->code ? 0 : (int)v;   // callers may compute with it before they look at the code
 }
 
 static int one_per_layer(keys *r, size_t n) {

@@ -16,7 +16,7 @@ typedef struct keys {
 } keys;
 
 void keys_fail(keys *r, int code);   // notes an error that was written to r->e
-// An integer from least to most. `absent` is what a missing key means, or REQUIRED.
+// An integer from least to most; 0 after an error. `absent` is what a missing key means, or REQUIRED.
 int keys_int(keys *r, const char *name, int least, int most, int absent);
 // The same for a key that holds one number for all layers, or an array with one for each.
 int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, int absent);
