@@ -61,7 +61,14 @@ static inline void same_but_nan(const char *isa, const char *what, const float *
             return;
         }
 }
-static inline const kernels *usable(int i) { return isa_at(i)->usable() ? isa_at(i)->k : NULL; }
+// An instruction set's kernels; NULL: not on this machine. Asked once: a virtual machine or emulator answers slowly.
+static inline const kernels *usable(int i) {
+    enum { UNKNOWN, YES, NO };
+    static char known[32];
+    if (i >= (int)sizeof known) return isa_at(i)->usable() ? isa_at(i)->k : NULL;
+    if (known[i] == UNKNOWN) known[i] = isa_at(i)->usable() ? YES : NO;
+    return known[i] == YES ? isa_at(i)->k : NULL;
+}
 #define EACH_ISA(k)                                                                                                    \
     for (int i_ = 1; i_ < isa_count(); i_++)                                                                           \
         for (const kernels *k = usable(i_); k; k = NULL)
