@@ -23,6 +23,7 @@ MODELS: list[dict[str, Any]] = [
     {"format": "Q4_K", "formats": {"attn_v": "Q6_K", "ffn_down": "Q5_K", "output": "F16"}, "n_embd": 256, "n_ff": 256},
     {"format": "Q2_K", "formats": {"attn_v": "Q3_K", "ffn_up": "IQ4_XS", "output": "BF16"}, "n_embd": 256, "n_ff": 256},
     {"format": "F32", "rope": "llama3", "head_dim": 24, "tokenizer": "spm"},
+    {"arch": "gemma4", "format": "Q4_0", "k_is_v": True, "experts": {"n": 8, "n_used": 3, "n_ff": 64}},
 ]
 MODEL_NAMES = tuple(f"tiny{number}.gguf" for number in range(len(MODELS)))
 
