@@ -276,7 +276,7 @@ def _side_by_side(
 
 def both(a: Automaton, b: Automaton) -> Automaton:
     """Return the texts that are in both."""
-    return _product(a, b, lambda x, y: x and y)
+    return a if a is b else _product(a, b, lambda x, y: x and y)
 
 
 def either(a: Automaton, b: Automaton) -> Automaton:

@@ -43,6 +43,7 @@ TOO_LONG = (
 )
 T = TypeVar("T")
 ALTERNATIVES_MAX = 400
+PREFIX_MAX = 64   # places of a node
 PAIRS_MAX, PRUNED_FROM = 10 * ALTERNATIVES_MAX, 8
 
 
@@ -72,8 +73,10 @@ class Reader:
     def shapes(self, node: Node) -> list[Shape]:
         """Return what a node allows, as a union."""
         if node not in self._shapes:
-            found: Union = [] if self._is_contradiction(node) else [self.anything()]
-            for place in node:
+            is_short = 1 < len(node) <= PREFIX_MAX   # nodes share how they begin
+            found: Union = self.shapes(node[:-1]) if is_short else [self.anything()]
+            found = [] if self._is_contradiction(node) else found
+            for place in node[-1:] if is_short else node:
                 found = self.relaxed(partial(self._also, place, found), partial(list[Shape], found))
             self._shapes[node] = [shape for shape in found if not shape.is_empty]
         return self._shapes[node]
@@ -81,7 +84,8 @@ class Reader:
     def _is_contradiction(self, node: Node) -> bool:
         """Whether a node needs what another part of it forbids."""
         opposites = [self._opposites[place.path] for place in node if place.path in self._opposites]
-        return any(set(other) <= set(node) for other in opposites)
+        own = set(node) if opposites else set()
+        return any(map(own.issuperset, opposites))
 
     def _also(self, place: Place, found: Union) -> list[Shape]:
         return self.all_of(place, found, self.of(place))

@@ -228,12 +228,15 @@ class Members:
     def _nodes(self) -> dict[str, Node]:
         return {}
 
+    @cached_property
+    def _said(self) -> frozenset[MemberLayer | Some]:
+        return frozenset((*self.layers, *self.some))
+
     def is_within(self, other: Members) -> bool:
         """Whether it plainly has all that another one asks for, so that each of its objects is one of the other's."""
         return (
             self.names == other.names and self.least >= other.least and other.most in (None, self.most)
-            and self.needs >= other.needs and set(self.layers) >= set(other.layers)
-            and set(self.some) >= set(other.some)
+            and self.needs >= other.needs and self._said >= other._said
         )   # fmt: skip
 
     def of(self, name: str) -> Node:
