@@ -186,8 +186,8 @@ static void keep_what_leads(mask *k, int part, uint32_t from, uint32_t to) {
     }
 }
 
-// Write the groups of the texts that need a walk: of characters outside the loop, of another tree, or longer than `size`
-// bytes. Returns whether there may be others.
+// Write the groups of the texts that need a walk: of characters outside the loop, of another tree, or longer than
+// `size` bytes. Returns whether there may be others.
 static int write_others(mask *k, int part, uint32_t size) {
     uint32_t others = k->loop.others | GROUP_BROKEN, n = 0;
     for (int byte = 0; byte < 128; byte++)
