@@ -72,12 +72,18 @@ class Reader:
 
     def shapes(self, node: Node) -> list[Shape]:
         """Return what a node allows, as a union."""
+        if node not in self._shapes and self._is_contradiction(node):
+            self._shapes[node] = []
         if node not in self._shapes:
-            is_short = 1 < len(node) <= PREFIX_MAX   # nodes share how they begin
-            found: Union = self.shapes(node[:-1]) if is_short else [self.anything()]
-            found = [] if self._is_contradiction(node) else found
-            for place in node[-1:] if is_short else node:
-                found = self.relaxed(partial(self._also, place, found), partial(list[Shape], found))
+            is_short = len(node) <= PREFIX_MAX   # such nodes share how they begin
+            n = len(node) - 1 if is_short else 0
+            while n > 0 and node[:n] not in self._shapes:
+                n -= 1
+            found: Union = self._shapes[node[:n]] if n > 0 else [self.anything()]
+            for i in range(max(n, 0), len(node)):
+                found = self.relaxed(partial(self._also, node[i], found), partial(list[Shape], found))
+                if is_short:
+                    self._shapes[node[: i + 1]] = [shape for shape in found if not shape.is_empty]
             self._shapes[node] = [shape for shape in found if not shape.is_empty]
         return self._shapes[node]
 
