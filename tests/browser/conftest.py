@@ -1,6 +1,6 @@
 """Tabs of a real browser for tests: Debian's Chromium, driven by Playwright, and nothing from the internet.
 
-    def test_x(tab):                 # tabs are shared by the module's tests: Pyodide's start takes seconds
+    def test_x(tab):                 # tabs are shared by all tests: Pyodide's start takes seconds
         assert tab(isolated=True, where="worker").run("1 + 1") == 2
     def test_y(fresh_tab, server):   # a profile of the test's own: OPFS and caches are empty; every call is a new tab
         first, second = fresh_tab(), fresh_tab()
@@ -116,8 +116,9 @@ def profile(open_profile: OpenProfile) -> Iterator[BrowserContext]:
     made.close()
 
 
-def shared(open_profile: OpenProfile) -> Iterator[Shared]:
-    """Yield what opens tabs of one profile and the tabs that are open; close them in the end."""
+@pytest.fixture(scope="session")
+def _tabs(open_profile: OpenProfile) -> Iterator[Shared]:
+    """What opens tabs of one profile, and the tabs that are open."""
     contexts: list[BrowserContext] = []
 
     def context() -> BrowserContext:
@@ -128,10 +129,6 @@ def shared(open_profile: OpenProfile) -> Iterator[Shared]:
     yield context, {}
     for one in contexts:
         one.close()
-
-
-_modules_tabs = pytest.fixture(scope="module")(shared)
-_hosts_tabs = pytest.fixture(scope="session")(shared)
 
 
 def opener(server: Server, tabs: Shared, used: list[Tab]) -> OpenTab:
@@ -151,10 +148,10 @@ def opener(server: Server, tabs: Shared, used: list[Tab]) -> OpenTab:
 
 
 @pytest.fixture
-def tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _modules_tabs: Shared) -> Iterator[OpenTab]:
-    """Return tabs by isolated=, where=, csp=, env=, wheels=, jspi= (see Tab); equal ones are one tab of the module."""
+def tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _tabs: Shared) -> Iterator[OpenTab]:
+    """Return tabs by isolated=, where=, csp=, env=, wheels=, jspi= (see Tab); equal ones are one tab of the session."""
     used: list[Tab] = []
-    yield opener(server, _modules_tabs, used)
+    yield opener(server, _tabs, used)
     judge(request, used, trap)
 
 
@@ -192,7 +189,7 @@ def api_page(
     request: pytest.FixtureRequest,
     server: Server,
     trap: Trap,
-    _modules_tabs: Shared,
+    profile: BrowserContext,
     _modules_pages: dict[str, ApiPage],
 ) -> Iterator[OpenPage]:
     """Return pages with gemel's JavaScript API by the options of pages.ApiPage; equal ones are one page of the module.
@@ -207,7 +204,7 @@ def api_page(
         key = repr(sorted(options.items()))
         there = _modules_pages.get(key)
         if new or there is None or there.dead or there.page.is_closed():
-            there = ApiPage(_modules_tabs[0](), server, **options)
+            there = ApiPage(profile, server, **options)
             if not new:
                 _modules_pages[key] = there
         used.append(there)
@@ -252,13 +249,6 @@ def node(server: Server) -> Iterator[Host]:
     made.close()
 
 
-@pytest.fixture
-def _host_tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _hosts_tabs: Shared) -> Iterator[OpenTab]:
-    used: list[Tab] = []
-    yield opener(server, _hosts_tabs, used)
-    judge(request, used, trap)
-
-
 @pytest.fixture(params=["native", "node", "side module", "threads"])
 def host(request: pytest.FixtureRequest) -> Host:
     """Each of the hosts; a test that takes it runs on all. They stay for the whole session."""
@@ -266,7 +256,7 @@ def host(request: pytest.FixtureRequest) -> Host:
     if name in ("native", "node"):
         made: Host = request.getfixturevalue(name)
         return made
-    open_tab: OpenTab = request.getfixturevalue("_host_tab")
+    open_tab: OpenTab = request.getfixturevalue("tab")
     if name == "side module":
         return open_tab(name=name)
     from browser import hosts
