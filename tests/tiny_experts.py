@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Experts:
-    """A mixture of experts. The file has no key for a field that is None."""
+    """A mixture of experts. A field that is None has no key in the file."""
 
     n: int = 8
     n_used: int = 2

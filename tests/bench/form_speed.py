@@ -2,8 +2,8 @@
 
     python tests/bench/form_speed.py MODEL [-n N] [--threads N] [--reps N]
 
-Each form and a free answer take turns. The speed is that of an answer's tokens after the first one, greedy, with the
-steps of forced text (`fast_forward`) and without them. Free answers ignore the end of generation.
+Each form and a free answer take turns. Decoding is greedy, and the first token is not counted. Each form runs twice:
+with `fast_forward`, which evaluates forced text ahead, and without. Free answers ignore the end of generation.
 """
 
 from __future__ import annotations

@@ -22,6 +22,25 @@ static void masks_of_random_grammars_are_what_is_accepted(void) {
     CHECK(n_compiled > 100 && n_masks > 1000);
 }
 
+// Random answers of up to `steps` ids to each of n grammars, `rounds` times.
+static void follow_each(const char *const *grammars, size_t n, size_t rounds, int steps, int has_twins) {
+    uint64_t seed = 3;
+    char said[600];
+    errors e = {said, sizeof said};
+    for (size_t i = 0; i < rounds * n && !check_failures; i++) {
+        const char *text = grammars[i % n];
+        uint8_t data[400];
+        gemel_grammar *g;
+        for (size_t k = 0; k < sizeof data; k++) data[k] = (uint8_t)check_random(&seed);
+        source s = {data, data + sizeof data};
+        CHECK_EQ_INT(grammar_open(&g, many_words()->o.t, many_words()->t, 1, text, strlen(text), &e), GEMEL_OK);
+        if (has_twins) CHECK(g->twins[0].top != NULL);
+        CHECK(follow(g, &s, steps) > 0);
+        if (check_failures) printf("%s\n", text);
+        gemel_grammar_close(g);
+    }
+}
+
 // From the beginning of a repetition to its end, where ever shorter texts distinguish the counts.
 static void masks_are_exact_near_the_end_of_a_repetition(void) {
     static const char *const grammars[] = {
@@ -31,21 +50,7 @@ static void masks_are_exact_near_the_end_of_a_repetition(void) {
         "root ::= (x{0,30} \",\"){0,30}\nx ::= \"a\" | \"b\" y{0,40}\ny ::= \"a\" | \"(\" y{0,9} \")\"",
         "root ::= .{0,100} !<think>{0,3} (\"a\" | <think>){0,3}",
     };
-    uint64_t seed = 3;
-    char said[600];
-    errors e = {said, sizeof said};
-    for (size_t i = 0; i < 6 * COUNT(grammars) && !check_failures; i++) {
-        const char *text = grammars[i % COUNT(grammars)];
-        uint8_t data[400];
-        gemel_grammar *g;
-        for (size_t k = 0; k < sizeof data; k++) data[k] = (uint8_t)check_random(&seed);
-        source s = {data, data + sizeof data};
-        CHECK_EQ_INT(grammar_open(&g, many_words()->o.t, many_words()->t, 1, text, strlen(text), &e), GEMEL_OK);
-        CHECK(g->twins[0].top != NULL);
-        CHECK(follow(g, &s, 60) > 0);
-        if (check_failures) printf("%s\n", text);
-        gemel_grammar_close(g);
-    }
+    follow_each(grammars, COUNT(grammars), 6, 60, 1);
 }
 
 // Characters that loop in one place and not in another; rules that may end within the loop.
@@ -61,20 +66,7 @@ static void masks_are_exact_where_texts_loop(void) {
         "root ::= [^a]* | [a-b]*",
         "root ::= (. [a-z]* \",\")*",
     };
-    uint64_t seed = 5;
-    char said[600];
-    errors e = {said, sizeof said};
-    for (size_t i = 0; i < 40 * COUNT(grammars) && !check_failures; i++) {
-        const char *text = grammars[i % COUNT(grammars)];
-        uint8_t data[200];
-        gemel_grammar *g;
-        for (size_t k = 0; k < sizeof data; k++) data[k] = (uint8_t)check_random(&seed);
-        source s = {data, data + sizeof data};
-        CHECK_EQ_INT(grammar_open(&g, many_words()->o.t, many_words()->t, 1, text, strlen(text), &e), GEMEL_OK);
-        CHECK(follow(g, &s, 12) > 0);
-        if (check_failures) printf("%s\n", text);
-        gemel_grammar_close(g);
-    }
+    follow_each(grammars, COUNT(grammars), 40, 12, 0);
 }
 
 // A place far from the end of a repetition costs no walk of the tree, wherever it is.

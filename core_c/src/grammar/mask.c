@@ -145,14 +145,14 @@ static int part_of_node(const text_tree *t, uint32_t node) {
     return part;
 }
 
-// Whether each way to read a character of these many bytes more, the next one of which is in a range, leads to `to`.
-static int leads_to(mask *k, int part, uint32_t set, uint8_t low, uint8_t high, int n, uint32_t to) {
+// Whether each way to read n bytes, each of its range, leads to `to`.
+static int leads_to(mask *k, int part, uint32_t set, const uint8_t (*range)[2], int n, uint32_t to) {
     const uint8_t *class_of = k->m.r->class_of;
-    for (uint32_t byte = low, class = 256; byte <= high; byte++) {
+    for (uint32_t byte = range[0][0], class = 256; byte <= range[0][1]; byte++) {
         if (class_of[byte] == class) continue;
         class = class_of[byte];
         uint32_t next = matcher_step(&k->m, set, (int)class);
-        if (!next || !(n ? leads_to(k, part, next, 0x80, 0xBF, n - 1, to) : are_twins(k, part, next, to))) return 0;
+        if (!next || !(n > 1 ? leads_to(k, part, next, range + 1, n - 1, to) : are_twins(k, part, next, to))) return 0;
     }
     return 1;
 }
@@ -160,19 +160,17 @@ static int leads_to(mask *k, int part, uint32_t set, uint8_t low, uint8_t high, 
 // The same for all characters beyond ASCII.
 static int others_lead_to(mask *k, int part, uint32_t set, uint32_t to) {
     static const struct {
-        uint8_t first, last, low, high;
-        int n;
-    } kinds[] = {{0xC2, 0xDF, 0x80, 0xBF, 0}, {0xE0, 0xE0, 0xA0, 0xBF, 1}, {0xE1, 0xEC, 0x80, 0xBF, 1},
-                 {0xED, 0xED, 0x80, 0x9F, 1}, {0xEE, 0xEF, 0x80, 0xBF, 1}, {0xF0, 0xF0, 0x90, 0xBF, 2},
-                 {0xF1, 0xF3, 0x80, 0xBF, 2}, {0xF4, 0xF4, 0x80, 0x8F, 2}};
-    const uint8_t *class_of = k->m.r->class_of;
+        uint8_t n, range[4][2];
+    } kinds[] = {{2, {{0xC2, 0xDF}, {0x80, 0xBF}}},
+                 {3, {{0xE0, 0xE0}, {0xA0, 0xBF}, {0x80, 0xBF}}},
+                 {3, {{0xE1, 0xEC}, {0x80, 0xBF}, {0x80, 0xBF}}},
+                 {3, {{0xED, 0xED}, {0x80, 0x9F}, {0x80, 0xBF}}},
+                 {3, {{0xEE, 0xEF}, {0x80, 0xBF}, {0x80, 0xBF}}},
+                 {4, {{0xF0, 0xF0}, {0x90, 0xBF}, {0x80, 0xBF}, {0x80, 0xBF}}},
+                 {4, {{0xF1, 0xF3}, {0x80, 0xBF}, {0x80, 0xBF}, {0x80, 0xBF}}},
+                 {4, {{0xF4, 0xF4}, {0x80, 0x8F}, {0x80, 0xBF}, {0x80, 0xBF}}}};
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        for (uint32_t byte = kinds[i].first, class = 256; byte <= kinds[i].last; byte++) {
-            if (class_of[byte] == class) continue;
-            class = class_of[byte];
-            uint32_t next = matcher_step(&k->m, set, (int)class);
-            if (!next || !leads_to(k, part, next, kinds[i].low, kinds[i].high, kinds[i].n, to)) return 0;
-        }
+        if (!leads_to(k, part, set, kinds[i].range, kinds[i].n, to)) return 0;
     return 1;
 }
 

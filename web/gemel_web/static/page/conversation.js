@@ -67,8 +67,8 @@ export class Conversation {
     }
 
     #follow() {
-        const scroller = this.#scroller();
         if (!this.#follows) return;
+        const scroller = this.#scroller();
         scroller.scrollTop = scroller.scrollHeight;
         this.#top = scroller.scrollTop; // less than before if the text shrank: no visitor did that
     }
