@@ -369,11 +369,12 @@ def test_a_dead_worker_is_an_error_and_the_next_load_starts_another(
 ) -> None:
     page = api_page(new=True)
     page.js(LOAD, url=file.url)
-    page.js("window.generation = gemel.generate('Once', {temperature: 0}); await generation.next()")
-    worker = next(one for one in page.page.workers if "kind" not in one.url and one.evaluate("'navigator' in self"))
-    worker.evaluate("self.close()")
-    name, message, _ = page.js("return await caught(generation.result)")
-    assert (name, message) == ("WorkerError", "gemel's worker has ended: load the model again")
+    found = page.js(
+        "const answer = caught(gemel.generate('Once', {temperature: 0}).result);"
+        "const cell = caught(gemel.run('import asyncio, js\\njs.close()\\nawait asyncio.sleep(600)'));"
+        "return [await answer, await cell]"
+    )
+    assert [error[:2] for error in found] == [["WorkerError", "gemel's worker has ended: load the model again"]] * 2
     assert page.js("return [gemel.info, (await caught(gemel.embed('a')))[0]]") == [None, "StateError"]
     page.js(LOAD, url=file.url)
     found = page.js("return await gemel.generate('Once', {max_tokens: 8, temperature: 0}).result")
