@@ -11,6 +11,7 @@ from .document import document
 from .errors import NotEnforcedError, refused
 from .places import Places, draft_of
 from .reader import Reader
+from .rules import common
 from .work import OverBudgetError, limited
 from .writer import Writer
 
@@ -31,6 +32,22 @@ class Compiled:
     unenforced: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Written:
+    """A schema as rules of a larger grammar, which also has the common ones.
+
+    Attributes:
+        first: the rule of its values
+        lines: the rules that it needs
+        warnings, unenforced: as in Compiled
+    """
+
+    first: str
+    lines: tuple[str, ...]
+    warnings: tuple[str, ...]
+    unenforced: tuple[str, ...]
+
+
 def compile_schema(
     schema: Mapping[str, Any] | bool | str, *, any_order: bool = False, strict: bool = True
 ) -> Compiled:
@@ -40,17 +57,31 @@ def compile_schema(
     `properties`. strict: what can't be enforced is an error; False: it is allowed, and `unenforced` has its path.
     SchemaError: it is invalid, or has an assertion that can't be enforced.
     """
+    made = write_rules(schema, any_order=any_order, strict=strict)
+    grammar = "\n".join([f"root ::= {made.first}", *made.lines, common()]) + "\n"
+    return Compiled(grammar, made.warnings, made.unenforced)
+
+
+def write_rules(
+    schema: Mapping[str, Any] | bool | str, *, prefix: str = "", is_spaced: bool = False, any_order: bool = False,
+    strict: bool = True,
+) -> Written:  # fmt: skip
+    """Return the rules of a schema. prefix: their names begin so. is_spaced: a space may follow commas and colons.
+
+    The rest is as in compile_schema.
+    """
     with limited():
         at = ["#"]
         try:
             read = document(schema)
             reader = Reader(Places(read, draft_of(read)), strict=strict)
             at = reader.path
-            grammar = Writer(reader, any_order=any_order).text((reader.places.root,))
+            writer = Writer(reader, any_order=any_order, prefix=prefix, is_spaced=is_spaced)
+            first, lines = writer.lines((reader.places.root,))
         except NotEnforcedError as error:
             raise SchemaError(str(error), error.path) from None
         except OverBudgetError:
             raise refused(at[-1], "it takes too many steps from here on: simplify or split it") from None
         except RecursionError:
             raise refused(at[-1], "schemas are nested too deep") from None
-    return Compiled(grammar, tuple(dict.fromkeys(reader.warnings)), tuple(dict.fromkeys(reader.unenforced)))
+    return Written(first, tuple(lines), tuple(dict.fromkeys(reader.warnings)), tuple(dict.fromkeys(reader.unenforced)))

@@ -22,6 +22,7 @@ char ::= [^"\\\x00-\x1F] | escape
 escape ::= "\\" (["\\bfnrt] | "u00" ("0" ([0-7] | "b" | "e" | "f") | "1" [0-9a-f]))
 number ::= "-"? ("0" | [1-9] [0-9]*) ("." [0-9]+)? ([eE] [+-]? [0-9]+)?"""
 EMPTY = '""'
+SPACED = {'(","': '("," " "?', '":"': '":" " "?'}   # of COMMON, where a space may follow a comma or a colon
 Alternative = tuple[str, ...]   # pieces; one that is the name of a rule is what the alternative needs
 
 
@@ -66,15 +67,28 @@ def may_be_absent(piece: str) -> bool:
     return piece[0] not in '"[' and (piece.endswith("*") or "{0," in piece)
 
 
+def common(*, is_spaced: bool = False) -> str:
+    """Return the rules that those of all schemas use. is_spaced: a space may follow each comma and colon."""
+    text = COMMON
+    for compact, spaced in SPACED.items() if is_spaced else ():
+        text = text.replace(compact, spaced)
+    return text
+
+
 class Rules:
-    """The rules of one grammar.
+    """The rules of one schema. Their names begin with `prefix`, so that those of several may stand in one grammar.
 
     Attributes:
         of: the alternatives of each rule, by name
+        comma: the piece between two members or items
+        space: what a name of a member has behind its colon
     """
 
-    def __init__(self, path: Sequence[str]) -> None:
+    def __init__(self, path: Sequence[str], *, prefix: str = "", is_spaced: bool = False) -> None:
         self.of: dict[str, list[Alternative]] = {}
+        self.comma = '"," " "?' if is_spaced else '","'
+        self.space = ' " "?' if is_spaced else ""
+        self._prefix = prefix
         self._path = path   # [0]: of the schema that is written
         self._lines: list[str] = []   # the rules of automata, which all end
         self._n = 0
@@ -84,16 +98,16 @@ class Rules:
         self._of_automaton: dict[tuple[int, bool], str] = {}
         self._kept: list[Automaton] = []   # so that their ids stay theirs
 
-    def text(self, first: str) -> str:
-        """Return the grammar whose root is a rule; "" if that never ends."""
+    def lines(self, first: str) -> list[str]:
+        """Return the rules that `first` needs, besides the common ones; none if it never ends."""
         self._drop_dead_ends()
         if not self.of.get(first, [()]):
-            return ""
-        rules = [f"root ::= {first}"]
+            return []
+        rules = []
         for rule, alternatives in self.of.items():
             if alternatives:
                 rules.append(f"{rule} ::= {' | '.join(' '.join(pieces) for pieces in alternatives)}")
-        return "\n".join([*rules, *self._lines, COMMON]) + "\n"
+        return [*rules, *self._lines]
 
     def _drop_dead_ends(self) -> None:
         """Remove alternatives that need a rule which never ends."""
@@ -149,7 +163,7 @@ class Rules:
         """Return the name of a new rule, without alternatives."""
         self._count(1)
         spend(4)
-        name = f"r{len(self.of)}"
+        name = f"{self._prefix}r{len(self.of)}"
         self.of[name] = []
         return name
 
@@ -198,7 +212,7 @@ class Rules:
         key = (id(automaton), is_json)
         if key not in self._of_automaton:
             self._kept.append(automaton)
-            self._of_automaton[key] = f"a{len(self._of_automaton)}"
+            self._of_automaton[key] = f"{self._prefix}a{len(self._of_automaton)}"
             self._write_automaton(without_surrogates(automaton), self._of_automaton[key], is_json=is_json)
         return self._of_automaton[key]
 
@@ -227,8 +241,9 @@ class Rules:
             found = [read for read in found if read]
             if is_named and (len(found) > 1 or ranges[-1][1] > ASCII_LAST) and found:
                 self._count(1)
-                found, line = [f"c{len(self._lines)}"], f"c{len(self._lines)} ::= {' | '.join(found)}"
-                self._lines.append(line)
+                name = f"{self._prefix}c{len(self._lines)}"
+                self._lines.append(f"{name} ::= {' | '.join(found)}")
+                found = [name]
             self._of_ranges[key] = found
         return self._of_ranges[key]
 

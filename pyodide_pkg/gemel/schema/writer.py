@@ -27,9 +27,9 @@ Way = tuple[Alternative, int]   # a member, and bits: which Some of its object i
 class Writer:
     """Writes the rules that a reader's shapes need."""
 
-    def __init__(self, reader: Reader, *, any_order: bool) -> None:
+    def __init__(self, reader: Reader, *, any_order: bool, prefix: str = "", is_spaced: bool = False) -> None:
         self.reader, self.any_order, self.possible = reader, any_order, reader.possible.node
-        self.rules = Rules(reader.path)
+        self.rules = Rules(reader.path, prefix=prefix, is_spaced=is_spaced)
         self._of_node: dict[Node, str] = {}
         self._of_names: dict[tuple[object, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
         self._of_pair: dict[tuple[str, Node], str] = {}
@@ -38,8 +38,8 @@ class Writer:
         self._waiting: list[Node] = []   # whose rules are not written yet
         self._kept: list[Automaton] = []   # so that their ids stay theirs
 
-    def text(self, root: Node) -> str:
-        """Return the grammar of a node's values."""
+    def lines(self, root: Node) -> tuple[str, list[str]]:
+        """Return the rule of a node's values, and the rules that it needs besides the common ones."""
         if not self.possible(root):
             raise refused(root[0].path if root else "#", "no value can satisfy it")
         name = self.value(root)
@@ -48,10 +48,10 @@ class Writer:
             self.reader.path[0] = node[0].path
             parts = [part for shape in self.reader.shapes(node) for part in self._parts(node, shape)]
             self.rules.of[self._of_node[node]] = list(dict.fromkeys(parts))
-        text = self.rules.text(name)
-        if not text:
+        lines = self.rules.lines(name)
+        if not lines and name in self.rules.of:
             raise refused(root[0].path if root else "#", "no value can satisfy it")
-        return text
+        return name, lines
 
     # ---- Values -----------------------------------------------------------------------------------------------------
 
@@ -132,7 +132,7 @@ class Writer:
             i, counts = state = waiting.pop()
             is_end = i >= array.least and all(n >= limits[k][1] for k, n in enumerate(counts))
             parts: list[Alternative] = [('"]"',)] if is_end else []
-            comma = ('","',) if i else ()
+            comma = (self.rules.comma,) if i else ()
             spend(100 << len(limits))
             for which in product((0, 1), repeat=len(limits)):
                 after, nodes = list(counts), [array.at(min(i, n_same))]
@@ -160,7 +160,7 @@ class Writer:
         if most == 0 or not self.possible(node):
             return [('"[]"',)] if not least else []
         item = self.value(node)
-        next_one = self.rules.written('","', item)
+        next_one = self.rules.written(self.rules.comma, item)
         more = self.rules.repeated(next_one, max(least - 1, 0), None if most is None else most - 1)
         some: list[Alternative] = [('"["', item, *more, '"]"')]
         return some if least else [('"[]"',), *some]
@@ -187,7 +187,8 @@ class Writer:
                 if after not in names:
                     names[after] = self.rules.new()
                     waiting.append(after)
-                parts.append((quoted(("," if n else "") + text), names[after]))
+                comma = (self.rules.comma,) if n else ()
+                parts.append((*comma, quoted(text), names[after]))
             self.rules.of[names[used]] = parts
         return [('"["', names[0])]
 
@@ -251,8 +252,8 @@ class Writer:
             met = 0
             for i, (one, some) in enumerate(zip(which[len(patterns) :], members.some, strict=True)):
                 met |= self._is_met(at, node, some.node) << i if one else 0
-            key: Alternative = ("string", '":"') if keys is None else (
-                r'"\""', self.rules.automaton(keys, is_json=True), r'"\":"'
+            key: Alternative = ("string", '":"' + self.rules.space) if keys is None else (
+                r'"\""', self.rules.automaton(keys, is_json=True), r'"\":"' + self.rules.space
             )   # fmt: skip
             ways.append(((*key, self.value(node)), met))
         return ways
@@ -289,7 +290,8 @@ class Writer:
         """Return the rule of a member: states share it, so that its name is written once."""
         if (name, node) not in self._of_pair:
             rule = self._of_pair[name, node] = self.rules.new()
-            self.rules.of[rule] = [(quoted(json.dumps(name, ensure_ascii=False) + ":"), self.value(node))]
+            key = quoted(json.dumps(name, ensure_ascii=False) + ":") + self.rules.space
+            self.rules.of[rule] = [(key, self.value(node))]
         return (self._of_pair[name, node],)
 
     def _ways(self, members: Members, name: str) -> list[Way]:
@@ -327,7 +329,7 @@ class Writer:
             before = {}
             for n, met in sorted(reached.pop()):
                 spend(8 * len(ways) + 8)
-                comma = ('","',) if n else ()
+                comma = (self.rules.comma,) if n else ()
                 parts: list[Alternative] = [
                     (*comma, *pair, names[min(n + 1, cap), met | more]) for pair, more in ways if top is None or n < top
                 ]
@@ -354,7 +356,7 @@ class Writer:
         while waiting:
             n, met = waiting.pop()
             spend(10 + 10 * len(extras))
-            comma = ('","',) if n else ()
+            comma = (self.rules.comma,) if n else ()
             parts: list[Alternative] = [
                 (*comma, *pair, rule(min(n + 1, cap), met | more)) for pair, more in extras if top is None or n < top
             ]
@@ -375,7 +377,7 @@ class Writer:
         while waiting:
             used, n, met = waiting.pop()
             spend(10 * (len(known) + len(extras)))
-            comma = ('","',) if n else ()
+            comma = (self.rules.comma,) if n else ()
             steps = [(way, used | 1 << i) for i, ways in enumerate(listed) if not used >> i & 1 for way in ways]
             steps += [(way, used) for way in extras]
             is_end = n >= members.least and used & needed == needed and met == all_met

@@ -1,0 +1,95 @@
+"""What a dialect is: how an answer's reasoning, text and calls of tools are marked.
+
+An answer is reasoning, then a text, then calls; each may be absent. Markers are written as text; those that are control
+tokens of a vocabulary stand for these ids alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from .encoding import Encoding, Json
+
+Kind = Literal["text", "reasoning", "call"]
+
+
+class Hole(Enum):
+    """What differs between calls."""
+
+    NAME = "name"
+    ARGUMENTS = "arguments"
+    ID = "id"
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of an answer between two markers. `closes` "": it goes on to what opens the next part, or to the end."""
+
+    kind: Kind
+    opens: str = ""
+    closes: str = ""
+
+
+@dataclass(frozen=True)
+class Calls:
+    """How calls are written.
+
+    Attributes:
+        name: of the dialect
+        told_by: texts that stand in a template that asks for it; each row's inner texts stand there together
+        pieces: one call: texts, and what differs. The first text begins with `marker`, unless `opens` is not empty
+        marker: text that begins calls, and nothing else; "": a call begins with its name
+        opens, between, closes: before the first call, between two, and after the last
+        encoding: how arguments are written
+        id: GBNF of an id in a call
+        leads: calls are marked only at the beginning of an answer: the marker may be part of a text
+        follows_text: a text may come before the calls
+        is_single: an answer has at most one call
+    """
+
+    name: str
+    told_by: tuple[tuple[str, ...], ...]
+    pieces: tuple[str | Hole, ...]
+    marker: str = ""
+    opens: str = ""
+    between: str = ""
+    closes: str = ""
+    encoding: Encoding = Json()  # noqa: RUF009  # immutable
+    id: str = ""
+    leads: bool = False
+    follows_text: bool = True
+    is_single: bool = False
+
+
+@dataclass(frozen=True)
+class Thoughts:
+    """How reasoning is marked, and the text after it.
+
+    Attributes:
+        name: of the dialect
+        told_by: as in Calls
+        leads: sections before the text or the calls, in any order
+        text: the section of the text; `opens` "": it needs no marker
+        begun: what the template writes of all markers itself
+    """
+
+    name: str
+    told_by: tuple[tuple[str, ...], ...]
+    leads: tuple[Section, ...] = ()
+    text: Section = Section("text")
+    begun: str = ""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a model writes its answers. calls None: it has no tools."""
+
+    calls: Calls | None
+    thoughts: Thoughts
+
+
+def is_told(told_by: tuple[tuple[str, ...], ...], template: str) -> bool:
+    """Whether a template's text has all texts of one of the rows."""
+    return any(all(text in template for text in row) for row in told_by)

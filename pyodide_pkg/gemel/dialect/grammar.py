@@ -1,0 +1,174 @@
+"""The grammar of answers in a dialect: where tools are called, their names and arguments are those of the tools.
+
+Text may be anything except what begins a call or a section, so that from a marker on everything is enforced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from ..core.errors import ArgumentError, SchemaError
+from ..schema.rules import EMPTY, common, in_class, quoted
+from .dialect import Calls, Hole, Section
+from .markers import FIRST, Markers
+
+Choice = Literal["auto", "required", "none"]
+ANY = "any ::= .*"
+SPACE = "space ::= [ \\t\\r\\n]{0,4}"
+
+
+
+class AnswerGrammar:
+    """Writes grammars for one set of tools: {name: parameters}.
+
+    names: of the tools that may be called; those of others can't be written. strict: schemas that can't be enforced are
+    errors, by tool.
+    """
+
+    def __init__(
+        self, markers: Markers, tools: Mapping[str, Mapping[str, Any]], *, choice: Choice, is_parallel: bool,
+        relaxed: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._markers, self._dialect = markers, markers.dialect
+        self._tools, self._choice, self._is_parallel, self._relaxed = tools, choice, is_parallel, relaxed
+        self._lines: list[str] = []
+        self.warnings: list[str] = []
+
+    def text(self, start: Section | None, *, thinks: bool = True) -> str:
+        """Return the grammar of a whole answer.
+
+        start: the section that the prompt opened. thinks: whether reasoning may come first.
+        """
+        self._lines = []
+        leads = [one for one in self._dialect.thoughts.leads if thinks or one.kind != "reasoning"]
+        begun = self._dialect.thoughts.begun if start is None else ""
+        pieces: list[str] = []
+        if start is not None:
+            pieces += [self._inside("start", start), self._markers.gbnf(start.closes)]
+        if (leads and start is None) or len(leads) > 1:
+            repeated = "?" if len(leads) == 1 else "*"
+            pieces.append(f"({' | '.join(self._lead(i, one) for i, one in enumerate(leads))}){repeated}")
+        pieces.append(self._rest(leads if start is None else [], begun))
+        root = f"root ::= {' '.join(filter(None, pieces))}"
+        return "\n".join([root, *self._lines, ANY, SPACE, common(is_spaced=True)]) + "\n"
+
+    def _lead(self, i: int, section: Section) -> str:
+        return f"space {self._markers.gbnf(section.opens)} {self._inside(f'lead{i}', section)} " + self._markers.gbnf(
+            section.closes
+        )
+
+    def _inside(self, name: str, section: Section) -> str:
+        """Return the rule of the text in a section: all up to its end."""
+        return self._without(name, [section.closes] if section.closes else [])
+
+    def _rest(self, leads: Sequence[Section], begun: str) -> str:
+        """Return what follows reasoning: text, calls, or both."""
+        calls, section = self._dialect.calls, self._dialect.thoughts.text
+        openers = [] if calls is None else self._openers(calls)
+        first = "calls"
+        if calls is not None and self._choice != "none":
+            first = self._calls(calls, begun)
+        if calls is not None and self._choice == "required":
+            return f"space {first}"
+        marks = [*(one.opens for one in leads), *openers]
+        opens, closes = self._markers.gbnf(section.opens.removeprefix(begun)), self._markers.gbnf(section.closes)
+        if calls is not None and (calls.leads or not calls.marker):
+            inside = self._not_begun_by(marks)
+        else:
+            inside = self._without("text", [section.closes] if section.closes else marks)
+        text = " ".join(filter(None, ["space" if opens else "", opens, inside, closes]))
+        if calls is None or self._choice == "none":
+            return text
+        if not calls.follows_text:
+            return f"({text} | space {first})"
+        return f"{text} (calls space)?" if not section.opens else f"({text} (calls space)? | space {first})"
+
+    # ---- Calls ------------------------------------------------------------------------------------------------------
+
+    def _openers(self, calls: Calls) -> list[str]:
+        if calls.marker:
+            return [calls.marker]
+        return [f"{name}{calls.pieces[1]}" for name in self._tools]
+
+    def _calls(self, calls: Calls, begun: str) -> str:
+        """Write the rules of all calls of an answer, and return the one that continues what the prompt has of them."""
+        self._lines += self._of_tools(calls)
+        more = ""
+        if self._is_parallel and not calls.is_single:
+            more = f"({self._markers.gbnf(calls.between)} call)*"
+        opens, closes = self._markers.gbnf(calls.opens), self._markers.gbnf(calls.closes)
+        self._lines.append(f"calls ::= {' '.join(filter(None, [opens, 'call', more, closes]))}")
+        if not begun:
+            return "calls"
+        rest = str(calls.pieces[0]).removeprefix(begun)
+        alternatives = [self._call(calls, i, name, rest=rest) for i, name in enumerate(self._tools)]
+        self._lines.append(f"begun ::= ({' | '.join(alternatives)}) {more} {closes}".rstrip())
+        return "begun"
+
+    def _of_tools(self, calls: Calls) -> list[str]:
+        lines, alternatives = [], []
+        for i, (name, parameters) in enumerate(self._tools.items()):
+            try:
+                made = calls.encoding.rules(parameters, prefix=f"t{i}-", strict=name not in self._relaxed)
+            except SchemaError as error:
+                raise SchemaError(f"tool {name!r}: {error}", error.path) from None
+            self.warnings += [f"tool {name!r}: {warning}" for warning in made.warnings]
+            lines += [f"arguments{i} ::= {made.first}", *made.lines]
+            alternatives.append(self._call(calls, i, name))
+        if not alternatives:
+            raise ArgumentError("tools: there is none that may be called")
+        return [*lines, f"call ::= {' | '.join(alternatives)}"]
+
+    def _call(self, calls: Calls, i: int, name: str, rest: str | None = None) -> str:
+        pieces = []
+        for at, piece in enumerate(calls.pieces):
+            if isinstance(piece, str):
+                pieces.append(self._markers.gbnf(piece if at or rest is None else rest))
+            else:
+                pieces.append({Hole.NAME: quoted(name), Hole.ARGUMENTS: f"arguments{i}", Hole.ID: calls.id}[piece])
+        return " ".join(filter(None, pieces))
+
+    # ---- Text -------------------------------------------------------------------------------------------------------
+
+    def _without(self, name: str, marks: Sequence[str]) -> str:
+        """Return the rule of all texts that have none of some texts in them.
+
+        Marks with a control token in them are in no text. States are the longest beginnings of marks that the text
+        ends with.
+        """
+        marks = _textual(marks)
+        if not marks:
+            return "any"
+        states = sorted({mark[:n] for mark in marks for n in range(len(mark))})
+        alphabet = sorted(set("".join(marks)))
+        names = {state: name if not state else f"{name}-{i}" for i, state in enumerate(states)}
+        for state in states:
+            parts = [EMPTY, f"[^{''.join(map(in_class, map(ord, alphabet)))}] {names['']}"]
+            for char in alphabet:
+                text = state + char
+                if not any(text.endswith(mark) for mark in marks):
+                    after = next(text[at:] for at in range(len(text) + 1) if text[at:] in names)
+                    parts.append(f"[{in_class(ord(char))}] {names[after]}")
+            self._lines.append(f"{names[state]} ::= {' | '.join(parts)}")
+        return names[""]
+
+    def _not_begun_by(self, marks: Sequence[str]) -> str:
+        """Return the rule of all texts that begin with none of some texts, behind spaces."""
+        marks = _textual(marks)
+        states = sorted({mark[:n] for mark in marks for n in range(len(mark))})
+        names = {state: "plain" if not state else f"plain-{i}" for i, state in enumerate(states)}
+        for state in states:
+            nexts = sorted({mark[len(state)] for mark in marks if mark.startswith(state) and mark != state})
+            spaces = "" if state else "".join(in_class(ord(char)) for char in " \t\r\n" if char not in nexts)
+            parts = [EMPTY, f"[^{''.join(map(in_class, map(ord, nexts)))}{spaces}] any"]
+            longer = [char for char in nexts if state + char in names and state + char not in marks]
+            parts += [f"[{in_class(ord(char))}] {names[state + char]}" for char in longer]
+            parts += [f"[{spaces}] {names[state]}"] if spaces else []
+            self._lines.append(f"{names[state]} ::= {' | '.join(parts)}")
+        return names.get("", "any")
+
+
+def _textual(marks: Sequence[str]) -> list[str]:
+    """Return the marks that a text may have: those without a control token."""
+    return [mark for mark in marks if mark and not any(FIRST <= ord(char) <= 0xDFFF for char in mark)]
