@@ -1,7 +1,7 @@
 """What a dialect is: how an answer's reasoning, text and calls of tools are marked.
 
 An answer is reasoning, then a text, then calls; each may be absent. Markers are written as text; those that are control
-tokens of a vocabulary stand for these ids alone.
+tokens of a vocabulary mean these ids alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Calls:
 
     Attributes:
         name: of the dialect
-        told_by: texts that stand in a template that asks for it; each row's inner texts stand there together
+        told_by: texts of templates that ask for it: all texts of one of the rows
         pieces: one call: texts, and what differs. The first text begins with `marker`, unless `opens` is not empty
         marker: text that begins calls, and nothing else; "": a call begins with its name
         opens, between, closes: before the first call, between two, and after the last

@@ -10,21 +10,17 @@ from dataclasses import replace
 from typing import Protocol
 
 from ..schema.rules import quoted
+from ..text import template
 from .dialect import Calls, Dialect, Hole, Section, Thoughts
 
 FIRST = 0xD800   # of the characters that stand for control tokens
 
 
-class Vocabulary(Protocol):
-    """What markers need of a model."""
+class Vocabulary(template.Vocabulary, Protocol):
+    """What markers need of a model, besides what templates need."""
 
-    def tokenize(self, text: str, *, special: bool = False) -> list[int]: ...
-
-    def piece(self, id: int, *, special: bool = False) -> bytes: ...
-
-    def is_control(self, id: int) -> bool: ...
-
-    def is_eog(self, id: int) -> bool: ...
+    def is_eog(self, id: int) -> bool:
+        """Whether an id ends a generation."""
 
 
 class Markers:

@@ -1,6 +1,6 @@
 """The dialects that are known: a row for each way to write calls, and for each way to mark reasoning.
 
-The first row whose texts stand in a template is the template's. What models write is in the notes of their makers and
+The first row whose texts a template has is the template's. What models write is in the notes of their makers and
 in what their templates make of earlier calls.
 """
 
@@ -61,7 +61,8 @@ CALLS = (
         marker="Action:", opens="Action:\n```json\n[\n    ", between=",\n    ", closes="\n]\n```",
     ),
     Calls(   # Hermes, Qwen2.5, Qwen3, Granite 4, SmolLM3, MiMo
-        "hermes", (("<tool_call>", '"arguments"'), ("<tool_call>", "<args-json-object>"), ("<tool_call>", "'arguments'")),
+        "hermes",
+        (("<tool_call>", '"arguments"'), ("<tool_call>", "<args-json-object>"), ("<tool_call>", "'arguments'")),
         GENERIC.pieces, marker="<tool_call>", between="\n",
     ),
     Calls(   # functionary v3.2
@@ -74,7 +75,8 @@ CALLS = (
     ),
     Calls(   # Llama 3.1, 3.2, 3.3
         "llama3", (('{"name": function name, "parameters":',), ("<|python_tag|>", "Environment: ipython")),
-        ('{"name": "', NAME, '", "parameters": ', ARGUMENTS, "}"), marker='{"', leads=True, follows_text=False, is_single=True,
+        ('{"name": "', NAME, '", "parameters": ', ARGUMENTS, "}"), marker='{"',
+        leads=True, follows_text=False, is_single=True,
     ),
     Calls(   # Phi-4-mini
         "phi4", (("<|tool_call|>", "<|/tool_call|>"), ("<|tool|>", "<|/tool|>")),

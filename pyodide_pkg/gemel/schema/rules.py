@@ -76,7 +76,7 @@ def common(*, is_spaced: bool = False) -> str:
 
 
 class Rules:
-    """The rules of one schema. Their names begin with `prefix`, so that those of several may stand in one grammar.
+    """The rules of one schema. Their names begin with `prefix`, so that those of several may be in one grammar.
 
     Attributes:
         of: the alternatives of each rule, by name
