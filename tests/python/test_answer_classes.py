@@ -233,7 +233,7 @@ class OfUnknown:
         (OfBytes, "OfBytes.a: the type bytes has no schema here: str, int"), (OfSet, r"OfSet.a: the type set\[int\]"),
         (OfKeys, r"OfKeys.a: the type dict\[int, str\]"), (OfBounds, r"OfBounds.a: range\(0, 3\) of Annotated"),
         (OfGeneric, "OfGeneric: a generic class has no schema"), (OfInit, "OfInit.a: an InitVar has no schema"),
-        (OfUnknown, "json_schema=OfUnknown: its types can't be read: name 'Nowhere'"),
+        (OfUnknown, "json_schema: OfUnknown: its types can't be read: name 'Nowhere'"),
         (Bounded, "Bounded: Bounded is a pydantic dataclass: pass a BaseModel"),
         (OfBounded, "OfBounded.a: Bounded is a pydantic dataclass"),
         (int, "json_schema=int: of classes only dataclasses"), (Size, "json_schema=Size: of classes only"),

@@ -11,13 +11,14 @@ import itertools
 import math
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from ..core.errors import AnswerError, ArgumentError, ArgumentTypeError
 
 SCALARS: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 BARE: dict[Any, str] = {list: "array", tuple: "array", dict: "object"}
+JSON_SCHEMA = "json_schema"   # what errors about a class begin with
 KNOWN = (
     "str, int, float, bool, None, list, tuple, dict with str keys, Literal, Enum, Optional, Union, Any, dataclasses "
     "and TypedDicts"
@@ -42,7 +43,7 @@ def class_of(given: object) -> AnswerClass | None:
         return None
     if callable(getattr(given, "model_json_schema", None)) and callable(getattr(given, "model_validate_json", None)):
         return Pydantic(given)
-    _check_plain(given, given.__name__)
+    _check_plain(given, f"{JSON_SCHEMA}: {given.__name__}")
     if dataclasses.is_dataclass(given) or typing.is_typeddict(given):
         return Typed(given)
     raise ArgumentTypeError(
@@ -79,21 +80,33 @@ class Typed:
     """A dataclass or TypedDict."""
 
     def __init__(self, kind: type) -> None:
-        self._kind = kind
-        self._fields: dict[type, dict[str, tuple[Any, bool]]] = {}   # of each class: types, and whether it is required
-        self._names: dict[type, str] = {}
-        self._defs: dict[str, Any] = {}
-        root = self._ref(kind)
-        self.schema: Mapping[str, Any] = {**root, "$defs": self._defs}
+        self._kind, self._types = kind, Types(JSON_SCHEMA)
+        root = self._types.schema(kind, JSON_SCHEMA)
+        self.schema: Mapping[str, Any] = {**root, "$defs": self._types.defs}
 
     def made(self, value: Any, text: str) -> Any:  # noqa: ANN401
         """Return the instance; of a TypedDict a dict."""
         try:
-            return self._made(self._kind, value)
+            return self._types.made(self._kind, value)
         except MismatchError as error:
             raise AnswerError(f"the answer is not a {self._kind.__name__}: {error}") from error
         except RecursionError as error:
             raise AnswerError(f"the answer is nested too deep for a {self._kind.__name__}") from error
+
+
+class Types:
+    """Types to schemas, which share the definitions of classes, and values of JSON to values of these types.
+
+    Attributes:
+        defs: the schemas of the classes that were found so far, for `$defs`
+    """
+
+    def __init__(self, about: str) -> None:
+        """about: what errors begin with."""
+        self._about = about
+        self._fields: dict[type, dict[str, tuple[Any, bool]]] = {}   # of each class: types, and whether it is required
+        self._names: dict[type, str] = {}
+        self.defs: dict[str, Any] = {}
 
     # ---- To a schema ------------------------------------------------------------------------------------------------
 
@@ -103,18 +116,20 @@ class Typed:
             taken = self._names.values()
             name = next(one for one in _numbered(kind.__name__) if one not in taken)
             self._names[kind] = name
-            self._fields[kind] = fields = _fields_of(kind)
-            self._defs[name] = {
+            self._fields[kind] = fields = _fields_of(kind, self._about)
+            self.defs[name] = {
                 "type": "object",
                 "properties": {
-                    field: self._schema(hint, f"{kind.__name__}.{field}") for field, (hint, _) in fields.items()
+                    field: self.schema(hint, f"{self._about}: {kind.__name__}.{field}")
+                    for field, (hint, _) in fields.items()
                 },
                 "required": [field for field, (_, is_required) in fields.items() if is_required],
                 "additionalProperties": False,
             }
         return {"$ref": f"#/$defs/{self._names[kind]}"}
 
-    def _schema(self, hint: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
+    def schema(self, hint: Any, where: str) -> dict[str, Any]:  # noqa: ANN401
+        """Return the schema of a type. ArgumentTypeError, with the place, where it has none."""
         hint, origin, arguments = _parts(hint)
         if hint is Any or hint is object:
             return {}
@@ -123,30 +138,30 @@ class Typed:
         if origin is typing.Annotated:
             if strange := [one for one in arguments[1:] if not isinstance(one, str)]:
                 raise _refused(where, f"{strange[0]!r} of Annotated can't be enforced: pass a JSON schema instead")
-            return {**self._schema(arguments[0], where), "description": " ".join(arguments[1:])}
+            return {**self.schema(arguments[0], where), "description": " ".join(arguments[1:])}
         if origin is typing.Literal:
-            return {"enum": [_constant(one, where) for one in arguments]}
+            return _constants(arguments, where)
         if origin in (typing.Union, types.UnionType):
-            return {"anyOf": [self._schema(one, where) for one in arguments]}
+            return {"anyOf": [self.schema(one, where) for one in arguments]}
         if origin is list:
-            return {"type": "array", "items": self._schema(arguments[0], where)}
+            return {"type": "array", "items": self.schema(arguments[0], where)}
         if origin is tuple and arguments[1:] == (...,):
-            return {"type": "array", "items": self._schema(arguments[0], where)}
+            return {"type": "array", "items": self.schema(arguments[0], where)}
         if origin is tuple:
-            items = [self._schema(one, where) for one in arguments]
+            items = [self.schema(one, where) for one in arguments]
             return {
                 "type": "array", **({"prefixItems": items} if items else {}), "minItems": len(items),
                 "maxItems": len(items),
             }   # fmt: skip
         if origin is dict and arguments[0] is str:
-            return {"type": "object", "additionalProperties": self._schema(arguments[1], where)}
+            return {"type": "object", "additionalProperties": self.schema(arguments[1], where)}
         raise _refused(where, f"the type {_name(hint)} has no schema here: {KNOWN} have one")
 
     def _class(self, kind: type, where: str) -> dict[str, Any]:
         if name := SCALARS.get(kind) or BARE.get(kind):
             return {"type": name}
         if issubclass(kind, enum.Enum):
-            return {"enum": [_constant(one.value, where) for one in kind]}
+            return _constants([one.value for one in kind], where)
         _check_plain(kind, where)
         if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind):
             return self._ref(kind)
@@ -154,13 +169,13 @@ class Typed:
 
     # ---- To an instance ---------------------------------------------------------------------------------------------
 
-    def _made(self, hint: Any, value: Any, where: str = "#") -> Any:  # noqa: ANN401
-        """Return a value as its type has it. MismatchError."""
+    def made(self, hint: Any, value: Any, where: str = "#") -> Any:  # noqa: ANN401
+        """Return a value as a type has it whose schema was made. MismatchError."""
         hint, origin, arguments = _parts(hint)
         if hint is Any or hint is object:
             return value
         if origin is typing.Annotated:
-            return self._made(arguments[0], value, where)
+            return self.made(arguments[0], value, where)
         if origin is typing.Literal:
             return _one_of(arguments, arguments, value, where)
         if origin in (typing.Union, types.UnionType):
@@ -177,7 +192,7 @@ class Typed:
     def _first(self, kinds: tuple[Any, ...], value: Any, where: str) -> Any:  # noqa: ANN401
         for kind in kinds:
             try:
-                return self._made(kind, value, where)
+                return self.made(kind, value, where)
             except MismatchError:
                 continue
         raise MismatchError(f"{where}: {value!r:.50} is not {' or '.join(map(_name, kinds))}")
@@ -185,14 +200,14 @@ class Typed:
     def _collected(self, origin: Any, arguments: tuple[Any, ...], value: Any, where: str) -> Any:  # noqa: ANN401
         if origin is dict:
             _check(dict, value, where)
-            return {key: self._made(arguments[1], one, f"{where}/{key}") for key, one in value.items()}
+            return {key: self.made(arguments[1], one, f"{where}/{key}") for key, one in value.items()}
         _check(list, value, where)
         is_fixed = origin is tuple and arguments[1:] != (...,)
         kinds = arguments if is_fixed else (arguments[0],) * len(value)
         if len(kinds) != len(value):
             raise MismatchError(f"{where}: it has {len(value)} items, not {len(kinds)}")
         pairs = enumerate(zip(kinds, value, strict=True))
-        return origin(self._made(kind, one, f"{where}/{i}") for i, (kind, one) in pairs)
+        return origin(self.made(kind, one, f"{where}/{i}") for i, (kind, one) in pairs)
 
     def _instance(self, kind: Any, value: Any, where: str) -> Any:  # noqa: ANN401
         _check(dict, value, where)
@@ -200,7 +215,7 @@ class Typed:
         lacking = [name for name, (_, is_required) in fields.items() if is_required and name not in value]
         if lacking or not value.keys() <= fields.keys():
             raise MismatchError(f"{where}: its members are not those of {kind.__name__}")
-        given = {name: self._made(fields[name][0], one, f"{where}/{name}") for name, one in value.items()}
+        given = {name: self.made(fields[name][0], one, f"{where}/{name}") for name, one in value.items()}
         try:
             return kind(**given)
         except (TypeError, ValueError) as error:   # of __post_init__
@@ -228,19 +243,19 @@ def _numbered(name: str) -> Iterator[str]:
     yield from (f"{name}{i}" for i in itertools.count(2))
 
 
-def _fields_of(kind: Any) -> dict[str, tuple[Any, bool]]:  # noqa: ANN401
+def _fields_of(kind: Any, about: str) -> dict[str, tuple[Any, bool]]:  # noqa: ANN401
     """Return the type of each field, and whether an answer must have it."""
     try:
         hints = typing.get_type_hints(kind, include_extras=True)
     except (NameError, TypeError, SyntaxError) as error:
-        raise ArgumentError(f"json_schema={kind.__name__}: its types can't be read: {error}") from None
+        raise ArgumentError(f"{about}: {kind.__name__}: its types can't be read: {error}") from None
     if getattr(kind, "__type_params__", ()) or getattr(kind, "__parameters__", ()):
-        raise _refused(kind.__name__, "a generic class has no schema: write the types into it")
+        raise _refused(f"{about}: {kind.__name__}", "a generic class has no schema: write the types into it")
     if typing.is_typeddict(kind):
         return {name: _required(hint, is_required=name in kind.__required_keys__) for name, hint in hints.items()}
     for name, hint in hints.items():
         if isinstance(hint, dataclasses.InitVar):
-            raise _refused(f"{kind.__name__}.{name}", "an InitVar has no schema")
+            raise _refused(f"{about}: {kind.__name__}.{name}", "an InitVar has no schema")
     return {
         field.name: (
             hints[field.name],
@@ -257,6 +272,12 @@ def _required(hint: Any, *, is_required: bool) -> tuple[Any, bool]:  # noqa: ANN
     if origin in (typing.Required, typing.NotRequired):
         return typing.get_args(hint)[0], origin is typing.Required
     return hint, is_required
+
+
+def _constants(values: Iterable[Any], where: str) -> dict[str, Any]:
+    """Return the schema of constants; with a type, which models expect, if they are texts."""
+    found = [_constant(value, where) for value in values]
+    return {**({"type": "string"} if {type(one) for one in found} == {str} else {}), "enum": found}
 
 
 def _constant(value: Any, where: str) -> Any:  # noqa: ANN401
@@ -296,4 +317,4 @@ def _name(hint: Any) -> str:  # noqa: ANN401
 
 
 def _refused(where: str, why: str) -> ArgumentTypeError:
-    return ArgumentTypeError(f"json_schema: {where}: {why}")
+    return ArgumentTypeError(f"{where}: {why}")
