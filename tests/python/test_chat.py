@@ -12,7 +12,8 @@ import jinja2
 import pytest
 from conftest import CHATML
 from gemel.text import sandbox
-from gemel.text.template import MAX_TEMPLATE, NONCHARACTERS, Template, compiled
+from gemel.text.prompt import NONCHARACTERS
+from gemel.text.template import MAX_TEMPLATE, Template, compiled
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2.sandbox import ImmutableSandboxedEnvironment

@@ -11,7 +11,7 @@ import hub_templates
 import llama_vectors
 import pytest
 from conversations import CONVERSATIONS, ERROR, Conversation, said
-from gemel.text import messages, sandbox, template
+from gemel.text import messages, prompt, sandbox, template
 
 CONTROL = {1: "<s>", 2: "</s>", 3: "<|im_end|>"}
 
@@ -48,7 +48,7 @@ def rendered(text: str, conversation: Conversation) -> str | None:
     values = template.template_values(conversation.tools, conversation.options)
     values["add_generation_prompt"] = not goes_on
     try:
-        ids = template.prompt_ids(vocabulary, text, sent, values, is_open=goes_on)
+        ids = prompt.prompt_ids(vocabulary, text, sent, values, is_open=goes_on)
     except gemel.TemplateError:
         return None
     return b"".join(map(vocabulary.piece, ids)).decode()

@@ -329,7 +329,8 @@ class CoreModel(Closing):
         ending: Ending | None = None,
     ) -> list[int]:
         """Return the ids of messages by a template, up to where the answer begins."""
-        from ..text.template import check_calls, prompt_ids, token_texts
+        from ..text.prompt import prompt_ids, token_texts
+        from ..text.template import check_calls
 
         sent = plain(messages)
         goes_on = continues(sent, ending)
