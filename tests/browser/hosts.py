@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).resolve().parent / "static"
 TIMEOUT = 120.0   # seconds of one run()
 THREADS = 2       # of the host "threads"
+ANSWERED = "answered"   # what tab.js says on the console when it has called answer()
 
 
 class HostError(Exception):
@@ -230,6 +232,8 @@ class Watched:
             self.page.close()
 
     def _note(self, kind: str, text: str) -> None:
+        if kind == "debug" and text.startswith(f"{ANSWERED} ("):
+            return
         self.console.append(f"{kind}: {text}")
         if kind in ("error", "crash"):
             self.errors.append(text)
@@ -261,7 +265,8 @@ class Tab(Watched):
         self.site = server.site(isolated=isolated, csp=csp)
         super().__init__(context, name or f"{'isolated' if isolated else 'plain'} {where}")
         self.prepared: set[str] = set()
-        self._options = start_options(self.site, where="tab", wheels=wheels, env=env, jspi=jspi)
+        # From one address for all sites: the browser keeps what it compiled by address.
+        self._options = start_options(server.site(), where="tab", wheels=wheels, env=env, jspi=jspi)
         self._where = where
         self._count = 0
         self._answers: dict[int, dict[str, Any]] = {}
@@ -296,16 +301,20 @@ class Tab(Watched):
         return self._count
 
     def _finish(self, id: int, timeout: float) -> Any:  # noqa: ANN401
-        """Wait for the page to call answer(), rather than ask it: one that hangs answers no question."""
+        """Wait for the page to say that it called answer(), rather than ask it: one that hangs answers no question."""
         due = time.monotonic() + timeout
         while id not in self._answers:
-            if self.dead or time.monotonic() > due:
+            left = due - time.monotonic()
+            if self.dead or left <= 0:
                 raise self._hang(f"no answer in {timeout:.0f} s")
-            self._within(timeout, lambda: self.page.wait_for_timeout(5))
+            self._within(timeout, partial(self._wait, 1000 * left))
         answer = self._answers.pop(id)
         if "error" in answer:
             raise HostHangError(f"{self.name}: {answer['error']}")
         return answer["value"]
+
+    def _wait(self, ms: float) -> None:
+        self.page.wait_for_event("console", predicate=lambda message: message.text == ANSWERED, timeout=ms)
 
     def _within(self, timeout: float, act: Callable[[], object]) -> None:
         from playwright.sync_api import Error

@@ -1,11 +1,16 @@
 // A page with Pyodide in its main thread or in a worker (tab.html?where=main|worker), driven by the tests: they call
 // begin(id, call, args), which returns immediately, and provide answer({id, value}) or answer({id, error}), which is
-// called at the end.
+// called at the end; then console.debug("answered") wakes a test that waits.
 import { start } from "./host.js";
 
 const where = new URLSearchParams(location.search).get("where");
 let host = null;
 let worker = null;
+
+async function provide(answer) {
+    await window.answer(answer);
+    console.debug("answered");
+}
 
 function askWorker(id, call, args) {
     if (worker === null) {
@@ -13,7 +18,7 @@ function askWorker(id, call, args) {
         window.worker = worker;
         worker.onerror = (event) => console.error(`worker: ${event.message} (${event.filename}:${event.lineno})`);
         worker.addEventListener("message", ({ data }) => {
-            if (data && "id" in data) window.answer(data);
+            if (data && "id" in data) provide(data);
         });
     }
     worker.postMessage({ id, call, args });
@@ -28,9 +33,9 @@ async function callHere(id, call, args) {
         } else {
             value = await host[call](...args);
         }
-        window.answer({ id, value });
+        provide({ id, value });
     } catch (error) {
-        window.answer({ id, error: String(error.stack || error) });
+        provide({ id, error: String(error.stack || error) });
     }
 }
 
