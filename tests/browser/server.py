@@ -68,6 +68,7 @@ class Served:
     etag_counter: bool = False       # a new ETag each time
     part_etag: bool = True           # False: a 206 has no ETag, though a 200 has
     delay: float = 0.0               # seconds before the head of an answer
+    hold_from: int | None = None     # an answer from this byte on, or a later one, waits until this is None
     status: int | None = None        # answer so, with no content
     cors: bool = True                # Access-Control-Allow-Origin and exposed headers, CORP cross-origin
     length: bool = True              # Content-Length on 200 and 206
@@ -146,6 +147,8 @@ class Served:
     ) -> None:
         if self.length:
             headers["Content-Length"] = str(last - first)
+        while self.hold_from is not None and first >= self.hold_from:
+            await asyncio.sleep(0.005)
         await send_head(send, seen.status, {**headers, **self.headers})
         gone = asyncio.create_task(_disconnected(receive))
         begun = asyncio.get_running_loop().time()
@@ -157,7 +160,8 @@ class Served:
                     return   # unfinished: the server closes the connection
                 at = first + seen.sent
                 seen.sent += size
-                due = begun + seen.sent / (self.mb_s * 1e6) if self.mb_s else 0.0
+                mb_s = self.mb_s
+                due = begun + seen.sent / (mb_s * 1e6) if mb_s else 0.0
                 await asyncio.sleep(max(0.0, due - asyncio.get_running_loop().time()))
                 await send({"type": "http.response.body", "body": self.data[at : at + size], "more_body": True})
             await send({"type": "http.response.body", "body": b""})

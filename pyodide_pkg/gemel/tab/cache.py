@@ -114,7 +114,7 @@ async def _file(folder: Any, key: str) -> _File:  # noqa: ANN401
     if not names:
         return _File(key, "", "", 0, 0)
     try:
-        handle = await folder.getFileHandle("meta.json")   # Chromium never answers for one that was collected
+        handle = await folder.getFileHandle("meta.json")   # kept: Chromium never answers for one that was collected
         file = await handle.getFile()
         meta = json.loads(await file.text())
         size, block, version = int(meta["size"]), int(meta["block"]), str(meta["version"])
@@ -134,6 +134,7 @@ async def _file(folder: Any, key: str) -> _File:  # noqa: ANN401
 async def _size(folder: Any, name: str) -> int:  # noqa: ANN401
     """Return the bytes of a file; 0 for one that a tab left empty when it was closed during a download."""
     try:
-        return int((await (await folder.getFileHandle(name)).getFile()).size)
+        handle = await folder.getFileHandle(name)   # kept, as above
+        return int((await handle.getFile()).size)
     except Exception:   # deleted meanwhile
         return 0
