@@ -86,7 +86,8 @@ def test_a_file_that_changes_after_its_cache_entry_vanished_is_fetched_anew(
     held = file.requests[-1]
     file.break_after, file.data, file.hold_from = 1, other, None   # break off first
     assert one.finish(started) == logits_of(other)
-    assert held.broken and held.sent == 0
+    assert held.broken
+    assert held.sent == 0
     assert file.sent > len(other)
 
 
