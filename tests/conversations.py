@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -61,10 +62,43 @@ def result(number: int, name: str, text: str) -> dict[str, Any]:
     return {"role": "tool", "tool_call_id": f"call{number:05d}", "name": name, "content": text}
 
 
+def sent(messages: Messages) -> Messages:
+    """Return messages as clients of OpenAI's API send them: arguments are JSON texts, and results have no names."""
+    found = []
+    for message in messages:
+        message = {name: value for name, value in message.items() if name != "name"}
+        if "tool_calls" in message:
+            functions = [one["function"] for one in message["tool_calls"]]
+            texts = [json.dumps(one["arguments"], ensure_ascii=False) for one in functions]
+            message["tool_calls"] = [
+                {**one, "function": {**one["function"], "arguments": text}}
+                for one, text in zip(message["tool_calls"], texts, strict=True)
+            ]
+        found.append(message)
+    return found
+
+
+def apart(messages: Messages) -> Messages:
+    """Return messages of which none has both a content and calls."""
+    found = []
+    for message in messages:
+        if "tool_calls" not in message:
+            found.append(message)
+            continue
+        if message["content"]:
+            found.append({name: value for name, value in message.items() if name != "tool_calls"})
+        found.append({"role": message["role"], "content": None, "tool_calls": message["tool_calls"]})
+    return found
+
+
 TOOLS = [tool("search", query="string", limit="integer"), tool("clock")]
 SEARCH = call(1, "search", {"query": "the \"sky\" <is> blué", "limit": 2})
 CALLED = [*said("Search it"), {"role": "assistant", "content": "", "tool_calls": [SEARCH]}, result(1, "search", "42")]
 BOTH = [SEARCH, call(2, "clock", {})]
+TWICE = [
+    *said("Do both", system="Be brief."), {"role": "assistant", "content": "Now.", "tool_calls": BOTH},
+    result(1, "search", "42"), result(2, "clock", "03:04"), *said("x", "It is 42.", "Thanks")[1:],
+]
 
 CONVERSATIONS: dict[str, Conversation] = {
     "one message": Conversation(said("Why is the sky blue?")),
@@ -74,10 +108,7 @@ CONVERSATIONS: dict[str, Conversation] = {
     "tools": Conversation(said("Hi"), TOOLS),
     "tools and a system message": Conversation(said("Hi", "Hello!", "What time is it?", system="Be brief."), TOOLS),
     "a tool's result": Conversation(CALLED, TOOLS),
-    "two calls and an answer": Conversation([
-        *said("Do both", system="Be brief."), {"role": "assistant", "content": "Now.", "tool_calls": BOTH},
-        result(1, "search", "42"), result(2, "clock", "03:04"), *said("x", "It is 42.", "Thanks")[1:],
-    ], TOOLS),
+    "two calls and an answer": Conversation(TWICE, TOOLS),
     "reasoning": Conversation([
         *said("Hi"), {"role": "assistant", "content": "Hello", "reasoning_content": "He greets me."}, *said("And now?"),
     ]),
@@ -89,7 +120,38 @@ CONVERSATIONS: dict[str, Conversation] = {
     "system messages and empty contents": Conversation([
         *said("", "ok", system="One."), {"role": "system", "content": "Two."}, *said("x"),
     ]),
+    "a tool's result, as sent": Conversation(sent(CALLED), TOOLS),
+    "two calls and an answer, as sent": Conversation(sent(TWICE), TOOLS),
+    "a tool's result, apart": Conversation(sent(apart(CALLED)), TOOLS),
+    "two calls and an answer, apart": Conversation(sent(apart(TWICE)), TOOLS),
 }
+
+
+CONTROL = {1: "<s>", 2: "</s>", 3: "<|im_end|>"}
+
+
+class Characters:
+    """A vocabulary for templates: a character is an id; three ids are control tokens."""
+
+    name = "characters"
+    chat_template: str | None = None
+    chat_templates: Mapping[str, str] = {}
+    bos_id: int | None = 1
+    eos_id: int | None = 2
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        ids: list[int] = []
+        while text:
+            found = next((id for id, token in CONTROL.items() if special and text.startswith(token)), None)
+            ids.append(ord(text[0]) + 100 if found is None else found)
+            text = text[1:] if found is None else text.removeprefix(CONTROL[found])
+        return ids
+
+    def piece(self, id: int, *, special: bool = False) -> bytes:
+        return (CONTROL[id] if id in CONTROL else chr(id - 100)).encode()
+
+    def is_control(self, id: int) -> bool:
+        return id in CONTROL
 
 
 def digest(text: str | None) -> str:

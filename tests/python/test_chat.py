@@ -12,7 +12,7 @@ import jinja2
 import pytest
 from conftest import CHATML
 from gemel.text import sandbox
-from gemel.text.prompt import NONCHARACTERS
+from gemel.text.sandbox import NONCHARACTERS
 from gemel.text.template import MAX_TEMPLATE, Template, compiled
 from hypothesis import given
 from hypothesis import strategies as st
@@ -280,12 +280,11 @@ def test_template_that_cuts_a_control_token_is_an_error(model: gemel.Model) -> N
 
 def test_texts_inside_parts_and_tool_calls_are_kept_plain_too(model: gemel.Model) -> None:
     word = control_texts(model)[-1]
-    template = "{{ messages[0].content }}{{ messages[0].tool_calls[0].arguments|tojson }}"
-    message = {
-        "role": "user", "content": [{"type": "text", "text": word}], "tool_calls": [{"arguments": {"a": [word, 1]}}]
-    }
+    template = "{{ messages[0].content }}{{ messages[0].tool_calls[0].function.arguments|tojson }}"
+    call = {"function": {"name": "f", "arguments": {"a": [word, 1]}}}
+    message = {"role": "assistant", "content": [{"type": "text", "text": word}], "tool_calls": [call]}
     with model.chat(template=template) as chat:
-        ids = chat.prompt_ids([message])
+        ids = chat.prompt_ids([message], add_generation_prompt=True)
         assert controls(model, ids) == controls(model, model._with_bos([]))
         assert model.detokenize(ids, special=True).count(word) == 2
 

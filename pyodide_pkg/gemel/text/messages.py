@@ -12,6 +12,7 @@ from typing import Any
 from ..core.checks import flag, wrong_type
 from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.hints import did_you_mean
+from .calls import calls_of, linked
 
 RESERVED = ("messages", "bos_token", "eos_token", "tools")   # values that every template gets
 NEUTRAL = ("annotations", "cache_control", "id")   # fields of a part that don't change what the model reads
@@ -24,15 +25,16 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
     Parts of type "text" are joined as lines. An assistant's message may lack a text; its `refusal` then stands for it.
     Fields that are None are left out. Reasoning is given under each name that templates read.
-    ArgumentError for a part that is not text, for a message without a role, and for one without a content that is not
-    the assistant's.
+    Calls of tools have OpenAI's form, with mappings as arguments and with ids; results have the id and name of a call.
+    ArgumentError for a part that is not text, for a message without a role, for one without a content that is not the
+    assistant's, for calls of another shape, and for a result of no call.
 
     >>> plain([{"role": "user", "content": [{"type": "text", "text": "Hi"}]}, {"role": "assistant", "content": None}])
     [{'role': 'user', 'content': 'Hi'}, {'role': 'assistant', 'content': ''}]
     """
     if not isinstance(messages, list | tuple):
         raise wrong_type("messages", messages, 'a list of {"role": ..., "content": ...}')
-    return [_plain(message, f"messages[{i}]") for i, message in enumerate(messages)]
+    return linked([_plain(message, f"messages[{i}]") for i, message in enumerate(messages)])
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,9 @@ def continues(messages: Sequence[Mapping[str, Any]], ending: Ending | None = Non
         raise ArgumentError(f"{ending.name}: it can't be combined with add_generation_prompt: pass only one of them")
     if goes_on and not is_assistants:
         raise ArgumentError(f"{ending.name}: the last message is not the assistant's: there is nothing to continue")
+    if goes_on is not False and not is_new and is_assistants and messages[-1].get("tool_calls"):
+        where = f"messages[{len(messages) - 1}].tool_calls"
+        raise ArgumentError(f"{where}: they have no results yet: add a message of the role 'tool' for each call")
     if goes_on is None:
         goes_on = is_assistants and not is_new
     if is_new is not None and not is_new and not goes_on:
@@ -95,6 +100,7 @@ def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     reasoning = given[0] if given else None
     if reasoning is not None:   # templates read the first or the second name
         kept = {"thinking": reasoning, **kept, "reasoning_content": reasoning}
+    kept |= _calls(kept.pop("tool_calls", None), role, f"{where}.tool_calls")
     content, refusal = message.get("content"), message.get("refusal")
     if content in EMPTY and message.get("role") == "assistant":
         kept["content"] = _text(refusal, f"{where}.refusal") if refusal is not None else ""
@@ -103,6 +109,15 @@ def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
     elif "content" in message:
         kept["content"] = _content(content, f"{where}.content")
     return kept
+
+
+def _calls(calls: object, role: str, where: str) -> dict[str, Any]:
+    """Return the field of calls, or no field if there are none."""
+    if calls is None or not (found := calls_of(calls, where)):
+        return {}
+    if role in ("system", "developer", "user", "tool"):
+        raise ArgumentError(f"{where}: only an assistant's message may have calls")
+    return {"tool_calls": found}
 
 
 def _content(content: object, where: str) -> str:

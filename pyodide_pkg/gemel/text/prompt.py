@@ -1,48 +1,54 @@
 """Messages become the ids of a prompt, by a chat template.
 
 The template renders text in the sandbox. Control tokens that the template writes become control ids; those spelled out
-in a message stay plain text. The latter are found by tokenising each message and are marked before rendering, so that
-the marks stay with the text whatever the template does to it.
+in a message, a tool or a document stay plain text. The latter are found by tokenising each text and are marked before
+rendering, so that the marks stay with the text whatever the template does to it.
 """
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..core.errors import ArgumentTypeError, TemplateError
-from .sandbox import Value
+from .forms import described, formed, needs_descriptions
+from .sandbox import NONCHARACTERS, Value
 from .template import Vocabulary, check_fields, compiled
 
-NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged
+GUARDED = ("tools", "documents")   # values of a template that others may have written
 
 
 def prompt_ids(
     model: Vocabulary,
     text: str,
-    messages: Sequence[Mapping[str, Any]],
+    messages: Sequence[dict[str, Any]],
     values: Mapping[str, Any],
     *,
     is_open: bool = False,
 ) -> list[int]:
-    """Render messages with the template `text` and return the ids, without a BOS that the template does not write.
+    """Render messages of plain() with a template; return the ids, without a BOS that the template does not write.
 
     is_open: the last message goes on: the prompt ends where its content does, without the spaces at its end if the
     template removes those. TemplateError when the template leaves that content out.
     """
     check_fields(text, messages)
-    opening, closing, end = marks(text, messages)
+    others = {name: values.get(name) for name in GUARDED}
+    if others["tools"] and needs_descriptions(text):
+        others["tools"] = [described(tool) for tool in others["tools"]]
+    opening, closing, end = marks(text, [*messages, others])
+    guarded = functools.cache(lambda part: guard(model, part, opening, closing))   # many keys and words are equal
     marked = [
-        {
-            key: value if key == "role" else map_texts(value, lambda part: guard(model, part, opening, closing))
-            for key, value in message.items()
-        }
-        for message in messages
+        {key: value if key == "role" else map_texts(value, guarded) for key, value in message.items()}
+        for message in formed(text, messages)
     ]
+    others = {name: map_texts(value, guarded) for name, value in others.items() if name in values}
     if is_open:
         marked[-1]["content"] += end + " "
-    rendered = compiled(text).render(marked, **token_texts(model), **values)
+    rendered = compiled(text).render_marked(
+        opening + closing + end, marked, {**token_texts(model), **values, **others}
+    )
     for i, message in enumerate(messages):   # a template that fails without it has said so
         if "content" not in message and message.get("role") != "assistant":
             raise ArgumentTypeError(f'messages[{i}] has no "content": pass a string')
@@ -72,7 +78,7 @@ def is_end(messages: Sequence[Mapping[str, Any]], end: str, before: str, rest: s
     n = next((i for i, (one, other) in pairs if one != other), min(len(text), len(shown)))   # equal characters
     if text and not any(k == len(text) or not text[-k - 1].isalnum() for k in range(1, n + 1)):
         return False
-    others = {str(message.get("content", "")).strip() for message in messages[:-1]} - {""}
+    others = {str(message.get("content") or "").strip() for message in messages[:-1]} - {""}
     return not any(other in rest and other not in before for other in others)
 
 
@@ -119,22 +125,21 @@ def segments(text: str, opening: str, closing: str) -> Iterator[tuple[str, bool]
 
 
 def marks(template: str, messages: Sequence[Mapping[str, Any]]) -> tuple[str, str, str]:
-    """Return three characters that neither the template nor a message contains."""
+    """Return three characters that neither the template nor a message contains, as such or escaped."""
     texts = [template]
-    for message in messages:
-        map_texts(dict(message), lambda part: texts.append(part) or part)   # type: ignore[func-returns-value]
-    free = [mark for mark in NONCHARACTERS if not any(mark in text for text in texts)]
+    map_texts(list(messages), lambda part: texts.append(part) or part)   # type: ignore[func-returns-value]
+    free = [mark for mark in NONCHARACTERS if not any(mark in text or ascii(mark)[1:-1] in text for text in texts)]
     if len(free) < 3:
         raise TemplateError("the messages use nearly all of the noncharacters U+FDD0 to U+FDEF: remove them")
     return free[0], free[1], free[2]
 
 
 def map_texts(value: Value, change: Callable[[str], str]) -> Value:
-    """Return a copy of nested lists and mappings with every text in them changed (keys stay)."""
+    """Return a copy of nested lists and mappings with every text in them changed, keys too."""
     if isinstance(value, str):
         return change(value)
     if isinstance(value, Mapping):
-        return {key: map_texts(item, change) for key, item in value.items()}
+        return {map_texts(key, change): map_texts(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [map_texts(item, change) for item in value]
     return value

@@ -28,6 +28,8 @@ from jinja2.visitor import NodeTransformer
 
 Value = Any   # any value of a template
 MAX_VALUE = 1 << 23      # characters of one value, of all texts in one list, and of the output
+NONCHARACTERS = [chr(code) for code in range(0xFDD0, 0xFDF0)]   # never part of text that is exchanged: they mark some
+ESCAPED = re.compile(r"(?<!\\)((?:\\\\)*)\\u(fd[de][0-9a-f])")   # one of them, as JSON and Python escape it
 MAX_STEPS = 1 << 20      # iterations of loops, calls, and items of lists
 MAX_SECONDS = 20.0
 MAX_BITS = 1 << 10       # bits of an integer
@@ -43,7 +45,7 @@ _FILTERS = (
 )
 # Filters whose output is bounded by their input and by the numbers that they are given.
 _BOUNDED = (
-    "attr", "batch", "center", "filesizeformat", "forceescape", "pprint", "random", "slice", "striptags", "truncate",
+    "attr", "batch", "center", "filesizeformat", "forceescape", "random", "slice", "striptags", "truncate",
     "urlencode", "urlize", "xmlattr",
 )
 PADDED = ("center", "expandtabs", "ljust", "rjust", "zfill")   # methods of texts, likewise
@@ -69,6 +71,10 @@ _METHODS: dict[type, frozenset[str]] = {
     float: frozenset(("as_integer_ratio", "conjugate", "hex", "imag", "is_integer", "real")),
     bytes: frozenset(("count", "decode", "endswith", "find", "hex", "index", "lower", "startswith", "strip", "upper")),
 }
+
+
+class TooLongError(SecurityError):
+    """A rendering takes too many steps, or too much time."""
 
 
 class GenerationTag(jinja2.ext.Extension):
@@ -126,12 +132,13 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def __init__(self) -> None:
         super().__init__(
-            trim_blocks=True, lstrip_blocks=True, optimized=False, cache_size=0, finalize=self.built,
+            trim_blocks=True, lstrip_blocks=True, optimized=False, cache_size=0, finalize=self.shown,
             extensions=[GenerationTag, jinja2.ext.loopcontrols, jinja2.ext.do],
         )
         whole = self.filters
         self.filters = {name: whole[name] for name in _FILTERS}
         self.filters |= {name: bounded(name, whole[name]) for name in _BOUNDED}
+        self.filters["pprint"] = lambda value: self.unescaped(whole["pprint"](value))
         self.filters |= {
             "format": self.format, "indent": indent, "join": self.join, "replace": self.replace, "round": round_number,
             "string": self.joined, "sum": self.sum, "tojson": self.to_json, "wordwrap": self.wrap,
@@ -140,18 +147,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals |= {"range": limited_range, "strftime_now": now}
         self.begin()
 
-    def begin(self) -> None:
-        """Reset the counters, before each rendering."""
+    def begin(self, marks: str = "") -> None:
+        """Reset the counters, before each rendering. marks: noncharacters that are never escaped."""
+        self.marks = marks
         self.steps = 0
         self.deadline = time.monotonic() + MAX_SECONDS
 
     def step(self, n: int = 1) -> str:
-        """Count n steps and return ""; SecurityError when there are too many."""
+        """Count n steps and return ""; TooLongError when there are too many."""
         self.steps += n
         if self.steps > MAX_STEPS:
-            raise SecurityError(f"it takes more than {MAX_STEPS} steps")
+            raise TooLongError(f"it takes more than {MAX_STEPS} steps")
         if time.monotonic() > self.deadline:
-            raise SecurityError(f"it takes more than {MAX_SECONDS:.0f} seconds")
+            raise TooLongError(f"it takes more than {MAX_SECONDS:.0f} seconds")
         return ""
 
     # ---- Sizes ------------------------------------------------------------------------------------------------------
@@ -182,6 +190,26 @@ class Sandbox(ImmutableSandboxedEnvironment):
                 raise SecurityError("a list grows too large")
         self.step(items)
 
+    def shown(self, value: Value) -> Value:
+        """Return what is written of a value: of lists and mappings their text."""
+        return self.text_of(value) if isinstance(value, list | tuple | dict) else self.built(value)
+
+    def text_of(self, value: Value) -> str:
+        """As str(). Marks are kept in lists and mappings, too, where Python would escape them."""
+        text = str(self.built(value))
+        return text if isinstance(value, str) else self.unescaped(text)
+
+    def unescaped(self, text: str) -> str:
+        """Put back the marks that JSON or Python has escaped."""
+        if not self.marks or "\\ufd" not in text:
+            return text
+
+        def one(match: re.Match[str]) -> str:
+            character = chr(int(match[2], 16))
+            return match[1] + character if character in self.marks else match[0]
+
+        return ESCAPED.sub(one, text)
+
     def joined(self, *parts: Value) -> str:
         """The operator ~, and |string."""
         return "".join(self._texts(parts))
@@ -193,7 +221,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _texts(self, parts: Iterable[Value]) -> Iterator[str]:
         total = 0
         for part in parts:
-            text = str(self.built(part))
+            text = self.text_of(part)
             total += len(text)
             check_size(total)
             yield text
@@ -213,7 +241,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             check_size(_length(right) * (left if isinstance(left, int) else 1))
         else:
             check_size(_length(left) + _length(right))
-        return self.built(super().call_binop(context, operator, left, right))
+        made = self.built(super().call_binop(context, operator, left, right))
+        return self.unescaped(made) if operator == "%" and isinstance(left, str) else made
 
     def is_safe_attribute(self, obj: Value, attr: str, value: Value) -> bool:
         if isinstance(obj, tuple) and attr in getattr(obj, "_fields", ()):   # what groupby yields
@@ -232,7 +261,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         def formatted(*args: Value, **kwargs: Value) -> str:
             if name == "format_map":
                 (kwargs,), args = args, ()
-            return self.joined(Formatter(self).vformat(text, args, kwargs))
+            return self.unescaped(self.joined(Formatter(self).vformat(text, args, kwargs)))
 
         return formatted
 
@@ -263,7 +292,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = map(jinja2.filters.make_attrgetter(self, attribute), value)
         items = []
         for item in value:
-            items.append(str(self.built(item)))
+            items.append(self.text_of(item))
             check_size(len(items) * (1 + len(d)))
         check_size(sum(map(len, items)) + len(d) * len(items))
         return d.join(items)
@@ -282,7 +311,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise jinja2.exceptions.FilterArgumentError("format takes positional or keyword arguments, not both")
         text = self.joined(text)
         check_conversions(text)
-        return self.joined(text % (kwargs or args))
+        return self.unescaped(self.joined(text % (kwargs or args)))
 
     def wrap(
         self,
@@ -330,7 +359,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.built(value)
         text = json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
         check_size(len(text))
-        return text
+        return self.unescaped(text)
 
 
 class Formatter(SandboxedFormatter):

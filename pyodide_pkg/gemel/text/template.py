@@ -20,7 +20,7 @@ from .sandbox import Counted, Sandbox
 
 FIELDS = (
     "role", "content", "name", "tool_calls", "tool_call_id", "function_call", "reasoning_content", "thinking",
-    "reasoning", "annotations", "audio", "cache_control", "id",
+    "reasoning", "annotations", "audio", "cache_control", "id", "tool_name",
 )   # fmt: skip   # that clients send whatever the template reads
 CALLS = ("tool_calls", "function_call")   # of them, those that ask for something
 MAX_TEMPLATE = 1 << 20   # characters
@@ -71,9 +71,13 @@ class Template:
 
     def render(self, messages: Sequence[Mapping[str, Any]], **values: object) -> str:
         """Return the prompt's text. TemplateError when the template refuses, fails, or takes too much."""
+        return self.render_marked("", messages, values)
+
+    def render_marked(self, marks: str, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> str:
+        """As render(). marks: noncharacters in the texts, which are kept where `tojson` or Python would escape them."""
         try:
             with self._rendering:
-                self._sandbox.begin()
+                self._sandbox.begin(marks)
                 return self._sandbox.concat(self._template.generate(messages=messages, **values))
         except TemplateError:
             raise

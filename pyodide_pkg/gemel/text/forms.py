@@ -1,0 +1,163 @@
+"""How a chat template reads tools, their calls and their results, found by rendering a small conversation.
+
+Most templates write the arguments of a call by `tojson` or member by member; some append them as a JSON text. Some
+write calls only if the message has no content, and some take only ids of 9 characters.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import string
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..core.errors import TemplateError
+from .calls import Arguments
+from .sandbox import TooLongError
+from .template import Template, compiled
+
+NINE = re.compile("[a-zA-Z0-9]{9}")
+DIGITS = string.digits + string.ascii_letters
+# Words that no template has.
+ASKED, SAID, NAME, KEY, VALUE, RESULT, ID = (
+    "askedqzx", "saidqzx", "nameqzx", "keyqzx", "valueqzx", "resultqzx", "callqzx00",
+)   # fmt: skip
+LONG_ID = "call_qzx_000"
+CONTENTS: tuple[str | None, ...] = ("", None)   # of messages with calls, the usual one first
+
+
+@dataclass(frozen=True)
+class CallForm:
+    """How a template reads messages with calls.
+
+    Attributes:
+        reads: whether it writes calls; None: it fails on each of the conversations that were tried
+        as_text: arguments are a JSON text, not a mapping
+        content: what a message with calls has as content if it has no text
+        apart: a text and calls are two messages, because calls would be dropped from one
+        nine: ids have 9 letters and digits
+    """
+
+    reads: bool | None
+    as_text: bool = False
+    content: str | None = ""
+    apart: bool = False
+    nine: bool = False
+
+
+@functools.lru_cache(maxsize=8)
+def call_form(text: str) -> CallForm:
+    """Return the form of a template's calls."""
+    template, reads = compiled(text), None
+    for content in CONTENTS:
+        for as_text in (False, True):
+            shown = _tried(template, content, as_text=as_text)
+            if shown is not None:
+                reads = False if reads is None else reads
+            if shown is None or not _is_written(shown):
+                continue
+            with_text = _tried(template, SAID, as_text=as_text)
+            return CallForm(
+                True, as_text, content, apart=with_text is None or VALUE not in with_text,
+                nine=_tried(template, content, as_text=as_text, id=LONG_ID) is None,
+            )   # fmt: skip
+    return CallForm(reads)
+
+
+def formed(text: str, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages as plain() gives them in the form that a template reads calls in."""
+    if not any(message.get("tool_calls") or message.get("tool_call_id") for message in messages):
+        return list(messages)
+    form, found = call_form(text), []
+    for message in messages:
+        if "tool_calls" in message:
+            calls = [_formed(call, form) for call in message["tool_calls"]]
+            if message["content"] and form.apart:
+                found.append({key: value for key, value in message.items() if key != "tool_calls"})
+                found.append({"role": message["role"], "content": form.content, "tool_calls": calls})
+            else:
+                found.append({**message, "content": message["content"] or form.content, "tool_calls": calls})
+        elif form.nine and "tool_call_id" in message:
+            found.append({**message, "tool_call_id": nine(message["tool_call_id"])})
+        else:
+            found.append(message)
+    return found
+
+
+def nine(id: str) -> str:
+    """Return an id of 9 letters and digits for any id; such ids stay as they are.
+
+    >>> nine("call00001"), nine("call_1")
+    ('call00001', 'rKSxKBV4V')
+    """
+    if NINE.fullmatch(id):
+        return id
+    number, found = int.from_bytes(hashlib.sha256(id.encode("utf-8", "surrogatepass")).digest(), "big"), ""
+    for _ in range(9):
+        number, digit = divmod(number, len(DIGITS))
+        found += DIGITS[digit]
+    return found
+
+
+@functools.lru_cache(maxsize=8)
+def needs_descriptions(text: str) -> bool:
+    """Tell whether a template fails on tools or parameters without a description, and not if it is empty."""
+    bare = {"type": "function", "function": {"name": NAME, "parameters": _parameters({"type": "string"})}}
+    message, template = [{"role": "user", "content": ASKED}], compiled(text)
+    return _rendered(template, message, [bare]) is None and _rendered(template, message, [described(bare)]) is not None
+
+
+def described(tool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool in OpenAI's form with a description of it and of each parameter, "" where there is none."""
+    function = {"name": tool["function"]["name"], "description": "", **tool["function"]}
+    parameters = function.get("parameters")
+    if isinstance(parameters, Mapping) and isinstance(parameters.get("properties"), Mapping):
+        properties = {
+            name: {**one, "description": one.get("description", "")} if isinstance(one, Mapping) else one
+            for name, one in parameters["properties"].items()
+        }
+        function["parameters"] = {**parameters, "properties": properties}
+    return {**tool, "function": function}
+
+
+def _formed(call: dict[str, Any], form: CallForm) -> dict[str, Any]:
+    function = call["function"]
+    if form.as_text:
+        function = {**function, "arguments": function["arguments"].text}
+    return {**call, "id": nine(call["id"]) if form.nine else call["id"], "function": function}
+
+
+def _tried(template: Template, content: str | None, *, as_text: bool, id: str = ID) -> str | None:
+    arguments = Arguments({KEY: VALUE})
+    function = {"name": NAME, "arguments": arguments.text if as_text else arguments}
+    call = {"id": id, "type": "function", "function": function}
+    messages: list[dict[str, Any]] = [
+        {"role": "user", "content": ASKED},
+        {"role": "assistant", "content": content, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": id, "name": NAME, "content": RESULT},
+    ]
+    tool = {"name": NAME, "description": "", "parameters": _parameters({"type": "string", "description": ""})}
+    return _rendered(template, messages, [{"type": "function", "function": tool}])
+
+
+def _parameters(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "properties": {KEY: schema}, "required": [KEY]}
+
+
+def _rendered(template: Template, messages: Sequence[dict[str, Any]], tools: Sequence[Any]) -> str | None:
+    """Return a rendering, or None: the template refuses or fails. TemplateError if it takes too much."""
+    values = {"bos_token": "", "eos_token": "", "documents": None, "add_generation_prompt": True}
+    try:
+        return template.render(messages, tools=tools, **values)
+    except TemplateError as error:
+        if isinstance(error.__cause__, TooLongError):
+            raise
+        return None
+
+
+def _is_written(shown: str) -> bool:
+    """Tell whether a rendering has the arguments, neither quoted as a text nor as Python shows a mapping."""
+    return VALUE in shown and f'\\"{KEY}' not in shown and str({KEY: VALUE}) not in shown
