@@ -6,7 +6,8 @@
         print(piece, end="", flush=True)
 
 A model is immutable and shared; a session is one mutable timeline. The names here, gemel.browser, gemel.cache and
-gemel.profiling are public; the sub-packages core, source, text, model and tab are not.
+gemel.profiling are public; the sub-packages core, source, text, schema, tools, model and tab
+are not.
 """
 
 from __future__ import annotations
@@ -62,6 +63,7 @@ from .model.step import Drawn
 from .source.catalog import CATALOG as NAMES
 from .source.catalog import Name
 from .source.sources import model_files, pull
+from .tools.tool import Tool
 
 __all__ = [
     "ABI",
@@ -109,6 +111,7 @@ __all__ = [
     "Tensor",
     "ThreadError",
     "Timings",
+    "Tool",
     "UnsupportedError",
     "__version__",
     "browser",

@@ -18,13 +18,13 @@ import gemel
 import numpy as np
 import pytest
 from gemel.core import hints, scalars
-from gemel.text import forms, ids, messages
+from gemel.text import ids, messages
 
 OpenTiny = Callable[..., Any]   # gemel.Model, which also takes what its types do not promise
 SHOWN = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
 
 
-@pytest.mark.parametrize("module", [hints, scalars, messages, ids, forms])
+@pytest.mark.parametrize("module", [hints, scalars, messages, ids])
 def test_examples_in_docstrings_hold(module: Any) -> None:  # noqa: ANN401
     found = doctest.testmod(module)
     assert found.attempted > 0

@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.hints import did_you_mean
+from ..core.json_value import json_value
 
 DEPTH_MAX = 50   # of lists and mappings in each other, in arguments
 SHAPE = '{"id": ..., "type": "function", "function": {"name": ..., "arguments": ...}}'
@@ -135,24 +136,8 @@ def _arguments(given: object, where: str) -> Arguments:
             raise ArgumentError(f"{where}: not valid JSON: {error}") from None
     if not isinstance(values, Mapping):
         raise ArgumentTypeError(f"{where}: must be a JSON object, as text or as a mapping, not {given!r:.50}")
-    return Arguments(_plain(values, where), text)
+    return Arguments(json_value(values, where, depth_max=DEPTH_MAX), text)
 
 
 def _no_number(word: str) -> None:
     raise ValueError(f"{word} is not a number of JSON")
-
-
-def _plain(value: Any, where: str, depth: int = 0) -> Any:  # noqa: ANN401
-    """Return a value of JSON."""
-    if depth > DEPTH_MAX:
-        raise ArgumentError(f"{where[:80]}: it is nested more than {DEPTH_MAX} deep")
-    if isinstance(value, Mapping):
-        for key in value:
-            if not isinstance(key, str):
-                raise ArgumentTypeError(f"{where}: the key {key!r:.50} must be a string")
-        return {key: _plain(item, f"{where}.{key}", depth + 1) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, f"{where}[{i}]", depth + 1) for i, item in enumerate(value)]
-    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and value - value == 0):
-        return value
-    raise ArgumentTypeError(f"{where}: {value!r:.50} is not a value of JSON")

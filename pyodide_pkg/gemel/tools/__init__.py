@@ -1,0 +1,1 @@
+"""Tools that a model may call: given as functions or as schemas, called with values of JSON."""
