@@ -6,6 +6,7 @@ tokens of a vocabulary mean these ids alone.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal
@@ -13,6 +14,7 @@ from typing import Literal
 from .encoding import Encoding, Json
 
 Kind = Literal["text", "reasoning", "call"]
+Marks = str | tuple[str, ...]   # a text, or several of which one is written: the first is what models write most
 
 
 class Hole(Enum):
@@ -39,8 +41,8 @@ class Calls:
     Attributes:
         name: of the dialect
         told_by: texts of templates that ask for it: all texts of one of the rows
-        pieces: one call: texts, and what differs. The first text begins with `marker`, unless `opens` is not empty
-        marker: text that begins calls, and nothing else; "": a call begins with its name
+        pieces: one call: texts, and what differs. The first text begins with a `marker`, unless `opens` is not empty
+        marker: text that begins calls, and nothing else; "": `opens` and the name of a tool begin them
         opens, between, closes: before the first call, between two, and after the last
         encoding: how arguments are written
         id: GBNF of an id in a call
@@ -51,16 +53,35 @@ class Calls:
 
     name: str
     told_by: tuple[tuple[str, ...], ...]
-    pieces: tuple[str | Hole, ...]
-    marker: str = ""
-    opens: str = ""
+    pieces: tuple[Marks | Hole, ...]
+    marker: Marks = ""
+    opens: Marks = ""
     between: str = ""
-    closes: str = ""
+    closes: Marks = ""
     encoding: Encoding = Json()  # noqa: RUF009  # immutable
     id: str = ""
     leads: bool = False
     follows_text: bool = True
     is_single: bool = False
+
+    def openers(self, names: Iterable[str]) -> list[str]:
+        """Return the texts that begin calls. names: of the tools."""
+        if self.marker:
+            return list(each(self.marker))
+        return [opens + head for opens in each(self.opens) for head in self.heads(names)]
+
+    def heads(self, names: Iterable[str]) -> list[str]:
+        """Return the texts that begin one call."""
+        if not isinstance(self.pieces[0], Hole):
+            return list(each(self.pieces[0]))
+        return [name + text for name in names for text in self.after(0)]
+
+    def after(self, i: int) -> tuple[str, ...]:
+        """Return the texts that may follow piece i, which is a name or an id."""
+        piece = self.pieces[i + 1]
+        if isinstance(piece, Hole):   # arguments, which may be absent
+            return (*self.encoding.begins, *self.after(i + 1))
+        return each(piece)
 
 
 @dataclass(frozen=True)
@@ -73,6 +94,9 @@ class Thoughts:
         leads: sections before the text or the calls, in any order
         text: the section of the text; `opens` "": it needs no marker
         begun: what the template writes of all markers itself
+        absent: what is written in place of the leads when there are none
+        ends: what is written behind all else
+        is_plain: a text may also come without its markers
     """
 
     name: str
@@ -80,6 +104,9 @@ class Thoughts:
     leads: tuple[Section, ...] = ()
     text: Section = Section("text")
     begun: str = ""
+    absent: str = ""
+    ends: str = ""
+    is_plain: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +115,11 @@ class Dialect:
 
     calls: Calls | None
     thoughts: Thoughts
+
+
+def each(marks: Marks) -> tuple[str, ...]:
+    """Return the texts of which one is written."""
+    return (marks,) if isinstance(marks, str) else marks
 
 
 def is_told(told_by: tuple[tuple[str, ...], ...], template: str) -> bool:

@@ -1,86 +1,87 @@
-"""How the arguments of a call are written: rules of a grammar for them, and a reader that turns them into JSON."""
+"""How the arguments of a call are written: rules of a grammar for them, and what reads them as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ..schema.compiler import Written, write_rules
+from ..schema.rules import common as json_rules
+from .scanner import Scanner, Steps
 
-
-class Reading(Protocol):
-    """Reads the arguments of one call, in pieces."""
-
-    def feed(self, text: str) -> tuple[str, int]:
-        """Return the JSON text that is new, and how many characters of the text belong to the arguments.
-
-        Fewer than all: they are complete.
-        """
-
-    @property
-    def is_complete(self) -> bool:
-        """Whether nothing can follow."""
+Marking = Callable[[str], str]
 
 
 class Encoding(Protocol):
     """A way to write arguments."""
 
-    def rules(self, parameters: Mapping[str, Any], *, prefix: str, strict: bool) -> Written:
+    @property
+    def begins(self) -> tuple[str, ...]:
+        """Texts that begin arguments, if they are not absent."""
+
+    def marked(self, mark: Marking) -> Encoding:
+        """Return it with each marker replaced."""
+
+    def common(self, gbnf: Marking) -> str:
+        """Return the rules that those of all tools use. gbnf: writes a marker."""
+
+    def rules(self, parameters: Mapping[str, Any], gbnf: Marking, *, prefix: str, strict: bool) -> Written:
         """Return the rules of all arguments that a schema allows. SchemaError: it can't be enforced.
 
         prefix: the names of the rules begin so.
         """
 
-    def reading(self, parameters: Mapping[str, Any]) -> Reading:
-        """Return what reads the arguments of a tool with these parameters."""
+    def read(self, scanner: Scanner, parameters: Mapping[str, Any], put: Callable[[str], None]) -> Steps:
+        """Read the arguments of a tool with these parameters; put the text of a JSON object, as it grows."""
+
+    def written(self, arguments: str, parameters: Mapping[str, Any]) -> str:
+        """Return arguments, which are a JSON object, as models write them."""
 
 
 @dataclass(frozen=True)
 class Json:
     """Arguments are a JSON object. A space may follow commas and colons."""
 
-    def rules(self, parameters: Mapping[str, Any], *, prefix: str, strict: bool) -> Written:
+    begins = ("{",)
+
+    def marked(self, mark: Marking) -> Encoding:
+        """Return itself: it has no markers."""
+        return self
+
+    def common(self, gbnf: Marking) -> str:
+        """Return the rules of all JSON values."""
+        return json_rules(is_spaced=True)
+
+    def rules(self, parameters: Mapping[str, Any], gbnf: Marking, *, prefix: str, strict: bool) -> Written:
         """Return the schema's own rules."""
         return write_rules(parameters, prefix=prefix, is_spaced=True, strict=strict)
 
-    def reading(self, parameters: Mapping[str, Any]) -> Reading:
-        """Return what finds the end of an object."""
-        return JsonReading()
+    def read(self, scanner: Scanner, parameters: Mapping[str, Any], put: Callable[[str], None]) -> Steps:
+        """Pass the object on as it is written."""
+        yield from read_nested(scanner, put)
+
+    def written(self, arguments: str, parameters: Mapping[str, Any]) -> str:
+        """Return them as they are."""
+        return arguments
 
 
-class JsonReading:
-    """Passes an object on as it is written, to its last brace.
-
-    >>> reading = JsonReading()
-    >>> reading.feed('{"a": "}'), reading.feed('"} and more'), reading.is_complete
-    (('{"a": "}', 8), ('"}', 2), True)
-    """
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._in_string = self._is_escaped = False
-        self.is_complete = False
-
-    def feed(self, text: str) -> tuple[str, int]:
-        """Return the text up to the end of the object, and its length."""
-        if self.is_complete:
-            return "", 0
-        for at, char in enumerate(text):
-            if self._in_string:
-                if self._is_escaped:
-                    self._is_escaped = False
-                elif char == "\\":
-                    self._is_escaped = True
-                elif char == '"':
-                    self._in_string = False
+def read_nested(scanner: Scanner, put: Callable[[str], None]) -> Steps:
+    """Pass a JSON object or array on as it is written, to its last brace."""
+    depth, in_string, is_escaped = 0, False, False
+    while True:
+        for at, char in enumerate(scanner.rest):
+            if in_string:
+                in_string = is_escaped or char != '"'
+                is_escaped = not is_escaped and char == "\\"
             elif char == '"':
-                self._in_string = True
+                in_string = True
             elif char in "{[":
-                self._depth += 1
+                depth += 1
             elif char in "}]":
-                self._depth -= 1
-                if not self._depth:
-                    self.is_complete = True
-                    return text[: at + 1], at + 1
-        return text, len(text)
+                depth -= 1
+                if depth <= 0:
+                    put(scanner.take(at + 1))
+                    return
+        put(scanner.take(len(scanner.rest)))
+        yield from scanner.more()

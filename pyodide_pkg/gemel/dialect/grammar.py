@@ -41,17 +41,28 @@ class AnswerGrammar:
         start: the section that the prompt opened. thinks: whether reasoning may come first.
         """
         self._lines = []
-        leads = [one for one in self._dialect.thoughts.leads if thinks or one.kind != "reasoning"]
-        begun = self._dialect.thoughts.begun if start is None else ""
+        thoughts = self._dialect.thoughts
+        leads = [one for one in thoughts.leads if thinks or one.kind != "reasoning"]
+        begun = thoughts.begun if start is None else ""
         pieces: list[str] = []
         if start is not None:
             pieces += [self._inside("start", start), self._markers.gbnf(start.closes)]
         if (leads and start is None) or len(leads) > 1:
-            repeated = "?" if len(leads) == 1 else "*"
-            pieces.append(f"({' | '.join(self._lead(i, one) for i, one in enumerate(leads))}){repeated}")
+            pieces.append(self._leads(leads))
         pieces.append(self._rest(leads if start is None else [], begun))
+        if thoughts.ends:
+            pieces.append(f"({self._markers.gbnf(thoughts.ends)})?")
         root = f"root ::= {' '.join(filter(None, pieces))}"
-        return "\n".join([root, *self._lines, ANY, SPACE, common(is_spaced=True)]) + "\n"
+        calls = self._dialect.calls
+        shared = common(is_spaced=True) if calls is None else calls.encoding.common(self._markers.gbnf)
+        return "\n".join([root, *self._lines, ANY, SPACE, shared]) + "\n"
+
+    def _leads(self, leads: Sequence[Section]) -> str:
+        """Return what comes before the text: one section, or several in any order; or what says that there is none."""
+        parts = [self._lead(i, one) for i, one in enumerate(leads)]
+        if absent := self._markers.gbnf(self._dialect.thoughts.absent):
+            parts.append(f"space {absent}")
+        return f"({' | '.join(parts)}){'?' if len(leads) == 1 else '*'}"
 
     def _lead(self, i: int, section: Section) -> str:
         return f"space {self._markers.gbnf(section.opens)} {self._inside(f'lead{i}', section)} " + self._markers.gbnf(
@@ -65,7 +76,7 @@ class AnswerGrammar:
     def _rest(self, leads: Sequence[Section], begun: str) -> str:
         """Return what follows reasoning: text, calls, or both."""
         calls, section = self._dialect.calls, self._dialect.thoughts.text
-        openers = [] if calls is None else self._openers(calls)
+        openers = [] if calls is None else calls.openers(self._tools)
         first = "calls"
         if calls is not None and self._choice != "none":
             first = self._calls(calls, begun)
@@ -73,23 +84,26 @@ class AnswerGrammar:
             return f"space {first}"
         marks = [*(one.opens for one in leads), *openers]
         opens, closes = self._markers.gbnf(section.opens.removeprefix(begun)), self._markers.gbnf(section.closes)
-        if calls is not None and (calls.leads or not calls.marker):
-            inside = self._not_begun_by(marks)
-        else:
-            inside = self._without("text", [section.closes] if section.closes else marks)
+        free = self._free(marks)
+        inside = self._without("inside", [section.closes]) if section.closes else free
         text = " ".join(filter(None, ["space" if opens else "", opens, inside, closes]))
+        if opens and self._dialect.thoughts.is_plain:
+            text = f"({text} | {free})"
         if calls is None or self._choice == "none":
             return text
         if not calls.follows_text:
             return f"({text} | space {first})"
         return f"{text} (calls space)?" if not section.opens else f"({text} (calls space)? | space {first})"
 
-    # ---- Calls ------------------------------------------------------------------------------------------------------
+    def _free(self, marks: Sequence[str]) -> str:
+        """Return the rule of a text that has no markers around it."""
+        calls, section = self._dialect.calls, self._dialect.thoughts.text
+        marks = [*marks, section.opens]
+        if calls is not None and (calls.leads or not calls.marker):
+            return self._not_begun_by(marks)
+        return self._without("text", marks)
 
-    def _openers(self, calls: Calls) -> list[str]:
-        if calls.marker:
-            return [calls.marker]
-        return [f"{name}{calls.pieces[1]}" for name in self._tools]
+    # ---- Calls ------------------------------------------------------------------------------------------------------
 
     def _calls(self, calls: Calls, begun: str) -> str:
         """Write the rules of all calls of an answer, and return the one that continues what the prompt has of them."""
@@ -97,11 +111,11 @@ class AnswerGrammar:
         more = ""
         if self._is_parallel and not calls.is_single:
             more = f"({self._markers.gbnf(calls.between)} call)*"
-        opens, closes = self._markers.gbnf(calls.opens), self._markers.gbnf(calls.closes)
+        opens, closes = self._markers.either(calls.opens), self._markers.either(calls.closes)
         self._lines.append(f"calls ::= {' '.join(filter(None, [opens, 'call', more, closes]))}")
         if not begun:
             return "calls"
-        rest = str(calls.pieces[0]).removeprefix(begun)
+        rest = calls.heads(())[0].removeprefix(begun)
         alternatives = [self._call(calls, i, name, rest=rest) for i, name in enumerate(self._tools)]
         self._lines.append(f"begun ::= ({' | '.join(alternatives)}) {more} {closes}".rstrip())
         return "begun"
@@ -110,7 +124,9 @@ class AnswerGrammar:
         lines, alternatives = [], []
         for i, (name, parameters) in enumerate(self._tools.items()):
             try:
-                made = calls.encoding.rules(parameters, prefix=f"t{i}-", strict=name not in self._relaxed)
+                made = calls.encoding.rules(
+                    parameters, self._markers.gbnf, prefix=f"t{i}-", strict=name not in self._relaxed
+                )
             except SchemaError as error:
                 raise SchemaError(f"tool {name!r}: {error}", error.path) from None
             self.warnings += [f"tool {name!r}: {warning}" for warning in made.warnings]
@@ -123,8 +139,8 @@ class AnswerGrammar:
     def _call(self, calls: Calls, i: int, name: str, rest: str | None = None) -> str:
         pieces = []
         for at, piece in enumerate(calls.pieces):
-            if isinstance(piece, str):
-                pieces.append(self._markers.gbnf(piece if at or rest is None else rest))
+            if not isinstance(piece, Hole):
+                pieces.append(self._markers.either(piece if at or rest is None else rest))
             else:
                 pieces.append({Hole.NAME: quoted(name), Hole.ARGUMENTS: f"arguments{i}", Hole.ID: calls.id}[piece])
         return " ".join(filter(None, pieces))

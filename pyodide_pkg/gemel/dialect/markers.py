@@ -9,9 +9,9 @@ import re
 from dataclasses import replace
 from typing import Protocol
 
-from ..schema.rules import quoted
+from ..schema.rules import EMPTY, quoted
 from ..text import template
-from .dialect import Calls, Dialect, Hole, Section, Thoughts
+from .dialect import Calls, Dialect, Hole, Marks, Section, Thoughts, each
 
 FIRST = 0xD800   # of the characters that stand for control tokens
 
@@ -40,40 +40,48 @@ class Markers:
         )
 
     def gbnf(self, marker: str) -> str:
-        """Return a marker of the dialect as GBNF writes it; "" for an empty one.
+        """Return a marker of the dialect as GBNF writes it; "" for an empty one."""
+        parts = re.split("([\ud800-\udfff])", marker)
+        return " ".join(f"<[{self._ids[part]}]>" if part in self._ids else quoted(part) for part in parts if part)
 
-        What ends a generation is left out: it may follow where an answer may end.
-        """
-        pieces = []
-        for part in re.split("([\ud800-\udfff])", marker):
-            if part in self._ids:
-                if not self._model.is_eog(self._ids[part]):
-                    pieces.append(f"<[{self._ids[part]}]>")
-            elif part:
-                pieces.append(quoted(part))
-        return " ".join(pieces)
+    def either(self, marks: Marks) -> str:
+        """Return one of several markers as GBNF writes it."""
+        found = [self.gbnf(mark) for mark in each(marks)]
+        if len(found) == 1:
+            return found[0]
+        return f"({' | '.join(one or EMPTY for one in dict.fromkeys(found))})"
 
     def _calls(self, calls: Calls) -> Calls:
-        pieces = tuple(piece if isinstance(piece, Hole) else self._text(piece) for piece in calls.pieces)
+        pieces = tuple(piece if isinstance(piece, Hole) else self._any(piece) for piece in calls.pieces)
         return replace(
-            calls, pieces=pieces, marker=self._text(calls.marker), opens=self._text(calls.opens),
-            between=self._text(calls.between), closes=self._text(calls.closes),
+            calls, pieces=pieces, marker=self._any(calls.marker), opens=self._any(calls.opens),
+            between=self._text(calls.between), closes=self._any(calls.closes),
+            encoding=calls.encoding.marked(self._text),
         )  # fmt: skip
 
     def _thoughts(self, thoughts: Thoughts) -> Thoughts:
         return replace(
             thoughts, leads=tuple(map(self._section, thoughts.leads)), text=self._section(thoughts.text),
-            begun=self._text(thoughts.begun),
+            begun=self._text(thoughts.begun), absent=self._text(thoughts.absent), ends=self._text(thoughts.ends),
         )  # fmt: skip
 
     def _section(self, section: Section) -> Section:
         return replace(section, opens=self._text(section.opens), closes=self._text(section.closes))
 
+    def _any(self, marks: Marks) -> Marks:
+        return self._text(marks) if isinstance(marks, str) else tuple(map(self._text, marks))
+
     def _text(self, marker: str) -> str:
-        """Return a marker with a character for each control token in it."""
+        """Return a marker with a character for each control token in it.
+
+        What ends a generation is left out: it may follow where an answer may end.
+        """
         for id in self._model.tokenize(marker, special=True) if marker else ():
             name = self._model.piece(id, special=True).decode("utf-8", "replace")
             if not self._model.is_control(id) or name not in marker:
+                continue
+            if self._model.is_eog(id):
+                marker = marker.replace(name, "")
                 continue
             if id not in self.characters:
                 self.characters[id] = chr(FIRST + len(self.characters))

@@ -9,18 +9,62 @@ from __future__ import annotations
 from .dialect import Calls, Dialect, Hole, Section, Thoughts, is_told
 
 NAME, ARGUMENTS, ID = Hole.NAME, Hole.ARGUMENTS, Hole.ID
-NINE = "[a-zA-Z0-9]{9}"   # an id of Mistral's
+NINE, TEN = "[a-zA-Z0-9]{9}", "[a-zA-Z0-9]{10}"   # ids of Mistral's and Solar's
 COUNTED = "[0-9]{1,3}"
+OBJECT = ('{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}")
 
+
+def _deepseek(name: str) -> str:
+    """Return a token of DeepSeek's."""
+    return "<\uff5c" + name.replace(" ", "\u2581") + "\uff5c>"
+
+
+DEEPSEEK_OPENS, DEEPSEEK_CLOSES = _deepseek("tool calls begin"), _deepseek("tool calls end")
 GENERIC = Calls(   # for templates that know no tools
     "generic", (), ('<tool_call>\n{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}\n</tool_call>"),
     marker="<tool_call>", between="\n",
 )  # fmt: skip
 CALLS = (
     Calls(   # gpt-oss
-        "harmony", (("<|channel|>", "<|constrain|>"), ("<|channel|>", "<|message|>", "<|call|>")),
-        ("<|channel|>commentary to=functions.", NAME, " <|constrain|>json<|message|>", ARGUMENTS, "<|call|>"),
-        marker="<|channel|>commentary to=functions.", follows_text=False, is_single=True,
+        "harmony", (("<|channel|>",),),
+        (
+            ("<|channel|>commentary to=functions.", "to=functions."), NAME,
+            (" <|constrain|>json<|message|>", "<|channel|>commentary json<|message|>",
+             "<|channel|>commentary <|constrain|>json<|message|>"), ARGUMENTS, "<|call|>",
+        ),
+        marker=("<|channel|>commentary to=functions.", "to=functions."), follows_text=False, is_single=True,
+    ),
+    Calls(   # functionary v3.2
+        "functionary", ((">>>all", ">>>"),), (">>>", NAME, "\n", ARGUMENTS), marker=">>>",
+    ),
+    Calls(   # functionary v3.1
+        "function-tag", (("<function=", "<|eom_id|>"), ("<function=", "<|python_tag|>")),
+        ("<function=", NAME, ">", ARGUMENTS, "</function>"), marker="<function=",
+    ),
+    Calls(   # Kimi K2
+        "kimi-k2", (("<|tool_calls_section_begin|>",),),
+        (
+            "<|tool_call_begin|>functions.", NAME, ":", ID, "<|tool_call_argument_begin|>", ARGUMENTS,
+            "<|tool_call_end|>",
+        ),
+        marker="<|tool_calls_section_begin|>", opens="<|tool_calls_section_begin|>",
+        closes="<|tool_calls_section_end|>", id=COUNTED,
+    ),
+    Calls(   # Command R7B, Command A, Cohere's later ones
+        "command-r7b", (("<|START_ACTION|>",),),
+        ('{"tool_call_id": "', ID, '", "tool_name": "', NAME, '", "parameters": ', ARGUMENTS, "}"),
+        marker="<|START_ACTION|>", opens="<|START_ACTION|>[\n    ", between=",\n    ", closes="\n]<|END_ACTION|>",
+        id=COUNTED, follows_text=False,
+    ),
+    Calls(   # Command R, R+
+        "command-r", (("Action:", "```json"),),
+        ('{\n        "tool_name": "', NAME, '",\n        "parameters": ', ARGUMENTS, "\n    }"),
+        marker="Action:", opens=("Action:\n```json\n[\n    ", "Action: ```json\n[\n    "), between=",\n    ",
+        closes=("\n]```", "\n]\n```"),
+    ),
+    Calls(   # Mistral v11: Small 3.2
+        "mistral-ids", (("[TOOL_CALLS]", "[CALL_ID]"),),
+        ("[TOOL_CALLS]", NAME, "[CALL_ID]", ID, "[ARGS]", ARGUMENTS), marker="[TOOL_CALLS]", id=NINE,
     ),
     Calls(   # Mistral since v13: Devstral, Magistral, Ministral 3
         "mistral-args", (("[TOOL_CALLS]", "[ARGS]"),), ("[TOOL_CALLS]", NAME, "[ARGS]", ARGUMENTS),
@@ -31,62 +75,87 @@ CALLS = (
         ('{"name": "', NAME, '", "arguments": ', ARGUMENTS, ', "id": "', ID, '"}'),
         marker="[TOOL_CALLS]", opens="[TOOL_CALLS][", between=", ", closes="]", id=NINE,
     ),
-    Calls(   # DeepSeek V3, R1
-        "deepseek-v3", (("<\uff5ctool\u2581calls\u2581begin\uff5c>", "```json"),),
+    Calls(   # DeepSeek V2.5, V3, R1
+        "deepseek-v3", ((DEEPSEEK_OPENS, "```json"),),
         (
-            "<\uff5ctool\u2581call\u2581begin\uff5c>function<\uff5ctool\u2581sep\uff5c>", NAME, "\n```json\n",
-            ARGUMENTS, "\n```<\uff5ctool\u2581call\u2581end\uff5c>",
+            f"{_deepseek('tool call begin')}function{_deepseek('tool sep')}", NAME, "\n```json\n", ARGUMENTS,
+            f"\n```{_deepseek('tool call end')}",
         ),
-        marker="<\uff5ctool\u2581calls\u2581begin\uff5c>", opens="<\uff5ctool\u2581calls\u2581begin\uff5c>",
-        between="\n", closes="<\uff5ctool\u2581calls\u2581end\uff5c>",
+        marker=DEEPSEEK_OPENS, opens=DEEPSEEK_OPENS, between="\n", closes=DEEPSEEK_CLOSES,
     ),
     Calls(   # DeepSeek V3.1
-        "deepseek-v3.1", (("<\uff5ctool\u2581calls\u2581begin\uff5c>",),),
+        "deepseek-v3.1", ((DEEPSEEK_OPENS,),),
+        (_deepseek("tool call begin"), NAME, _deepseek("tool sep"), ARGUMENTS, _deepseek("tool call end")),
+        marker=DEEPSEEK_OPENS, opens=DEEPSEEK_OPENS, closes=DEEPSEEK_CLOSES,
+    ),
+    Calls(   # Apertus
+        "apertus", (("<|tools_prefix|>",),), ('{"', NAME, '": ', ARGUMENTS, "}"),
+        marker="<|tools_prefix|>", opens="<|tools_prefix|>[", between=", ", closes="]<|tools_suffix|>",
+    ),
+    Calls(   # Nemotron Nano 2
+        "nemotron", (("<TOOLCALL>",),), OBJECT,
+        marker="<TOOLCALL>", opens="<TOOLCALL>[", between=", ", closes="]</TOOLCALL>",
+    ),
+    Calls(   # Solar Open
+        "solar", (("<|tool_call:begin|>",),),
         (
-            "<\uff5ctool\u2581call\u2581begin\uff5c>", NAME, "<\uff5ctool\u2581sep\uff5c>", ARGUMENTS,
-            "<\uff5ctool\u2581call\u2581end\uff5c>",
+            "<|tool_call:begin|>", ID, "<|tool_call:name|>", NAME, "<|tool_call:args|>", ARGUMENTS,
+            "<|tool_call:end|>",
         ),
-        marker="<\uff5ctool\u2581calls\u2581begin\uff5c>", opens="<\uff5ctool\u2581calls\u2581begin\uff5c>",
-        closes="<\uff5ctool\u2581calls\u2581end\uff5c>",
+        marker="<|tool_calls|>", opens="<|tool_calls|>", closes="<|calls|>", id=TEN, follows_text=False,
     ),
-    Calls(   # Command R7B, Command A
-        "command-r7b", (("<|START_ACTION|>", "tool_call_id"),),
-        ('{"tool_call_id": "', ID, '", "tool_name": "', NAME, '", "parameters": ', ARGUMENTS, "}"),
-        marker="<|START_ACTION|>", opens="<|START_ACTION|>[\n    ", between=",\n    ", closes="\n]<|END_ACTION|>",
-        id=COUNTED, follows_text=False,
+    Calls(   # GigaChat 3.1
+        "gigachat3.1", (("<|function_call|>", "<|role_sep|>"),),
+        ('<|function_call|>{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}"), marker="<|function_call|>",
+        is_single=True,
     ),
-    Calls(   # Command R, R+
-        "command-r", (("Action:", "```json", "tool_name"),),
-        ('{\n        "tool_name": "', NAME, '",\n        "parameters": ', ARGUMENTS, "\n    }"),
-        marker="Action:", opens="Action:\n```json\n[\n    ", between=",\n    ", closes="\n]\n```",
+    Calls(   # GigaChat 3
+        "gigachat3", (("<|role_sep|>", "<|message_sep|>"),),
+        (
+            '<|message_sep|>\n\nfunction call<|role_sep|>\n{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}",
+        ),
+        marker="<|message_sep|>\n\nfunction call<|role_sep|>", is_single=True,
     ),
-    Calls(   # Hermes, Qwen2.5, Qwen3, Granite 4, SmolLM3, MiMo
-        "hermes",
-        (("<tool_call>", '"arguments"'), ("<tool_call>", "<args-json-object>"), ("<tool_call>", "'arguments'")),
-        GENERIC.pieces, marker="<tool_call>", between="\n",
+    Calls(   # MiniMax M1: an object in each line
+        "minimax-m1", (("<tool_calls>", "<beginning_of_sentence>"),), OBJECT,
+        marker="<tool_calls>", opens="<tool_calls>\n", between="\n", closes="\n</tool_calls>",
     ),
-    Calls(   # functionary v3.2
-        "functionary", ((">>>all", ">>>"),), (">>>", NAME, "\n", ARGUMENTS),
-        marker=">>>",
+    Calls(   # Apriel, Hunyuan A13B
+        "tool-calls", (("<tool_calls>",),), OBJECT,
+        marker="<tool_calls>", opens="<tool_calls>[", between=", ", closes="]</tool_calls>",
     ),
-    Calls(   # functionary v3.1
-        "function-tag", (("<function=", "</function>", "<|python_tag|>"),),
-        ("<function=", NAME, ">", ARGUMENTS, "</function>"), marker="<function=",
-    ),
-    Calls(   # Llama 3.1, 3.2, 3.3
-        "llama3", (('{"name": function name, "parameters":',), ("<|python_tag|>", "Environment: ipython")),
-        ('{"name": "', NAME, '", "parameters": ', ARGUMENTS, "}"), marker='{"',
-        leads=True, follows_text=False, is_single=True,
+    Calls(   # firefunction v2
+        "functools", (("functools[",),), OBJECT, marker="functools[", opens="functools[", between=", ", closes="]",
     ),
     Calls(   # Phi-4-mini
-        "phi4", (("<|tool_call|>", "<|/tool_call|>"), ("<|tool|>", "<|/tool|>")),
-        ('{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}"),
-        marker="<|tool_call|>", opens="<|tool_call|>[", between=", ", closes="]<|/tool_call|>",
+        "phi4", (("<|tool_call|>", "<|/tool_call|>"), ("<|tool|>", "<|/tool|>")), OBJECT,
+        marker=("<|tool_call|>", "functools["), opens=("<|tool_call|>[", "functools["), between=", ",
+        closes=("]<|/tool_call|>", "]"),
     ),
     Calls(   # Granite 3
-        "granite3", (("<|tool_call|>",),),
-        ('{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}"),
-        marker="<|tool_call|>", opens="<|tool_call|>[", between=", ", closes="]",
+        "granite3", (("<|tool_call|>", "<|start_of_role|>"),), OBJECT,
+        marker=("<|tool_call|>", "<tool_call>"), opens=("<|tool_call|>[", "<tool_call>["), between=", ", closes="]",
+    ),
+    Calls(   # Hermes, Qwen2.5, Qwen3, QwQ, Granite 4, SmolLM3, MiMo, Bielik, ERNIE 4.5
+        "hermes", (("<tool_call>",),), GENERIC.pieces, marker="<tool_call>", between="\n",
+    ),
+    Calls(   # Llama 3.1, 3.2, 3.3
+        "llama3",
+        (("dictionary of argument name and its value",), ("<|python_tag|>", "Environment: ipython")),
+        (
+            ('{"name": "', '{"type": "function", "name": "'), NAME, ('", "parameters": ', '", "arguments": '),
+            ARGUMENTS, "}",
+        ),
+        marker=('{"', "<|python_tag|>"), opens=("", "<|python_tag|>"), leads=True, follows_text=False,
+        is_single=True,
+    ),
+    Calls(   # xLAM 2
+        "xlam", (("make calls in a single JSON array",),), OBJECT,
+        marker='[{"name": "', opens="[", between=", ", closes="]", leads=True, follows_text=False,
+    ),
+    Calls(   # GLM-4, Z1: a name and a line break
+        "glm4", (("<|observation|>",), ("item['metadata']",)), (NAME, "\n", ARGUMENTS), between="<|assistant|>",
+        leads=True, follows_text=False,
     ),
 )  # fmt: skip
 
@@ -98,17 +167,55 @@ HARMONY = Thoughts(
     ),
     Section("text", "<|channel|>final<|message|>"),
 )  # fmt: skip
+THINKING = Section("reasoning", "<think>", "</think>")
 THOUGHTS = (
     HARMONY,
-    Thoughts(
+    Thoughts("functionary", ((">>>all",),), text=Section("text", ">>>all\n"), begun=">>>"),
+    Thoughts(   # Command R7B, Command A
         "command-r7b", (("<|START_THINKING|>", "<|START_RESPONSE|>"),),
         (Section("reasoning", "<|START_THINKING|>", "<|END_THINKING|>"),),
         Section("text", "<|START_RESPONSE|>", "<|END_RESPONSE|>"),
     ),
-    Thoughts("functionary", ((">>>all",),), text=Section("text", ">>>all\n"), begun=">>>"),
+    Thoughts(   # Cohere's later ones
+        "cohere", (("<|START_THINKING|>", "<|START_TEXT|>"),),
+        (Section("reasoning", "<|START_THINKING|>", "<|END_THINKING|>"),),
+        Section("text", "<|START_TEXT|>", "<|END_TEXT|>"),
+    ),
+    Thoughts(   # Solar Open
+        "solar", (("<|think|>", "<|content|>"),),
+        (Section("reasoning", "<|think|>", "<|end|><|begin|>assistant"),), Section("text", "<|content|>", "<|end|>"),
+    ),
+    Thoughts(   # Gemma 4
+        "gemma4", (("<|channel>thought",),), (Section("reasoning", "<|channel>thought\n", "<channel|>"),),
+    ),
+    Thoughts(   # Apertus
+        "apertus", (("<|inner_prefix|>",),), (Section("reasoning", "<|inner_prefix|>", "<|inner_suffix|>"),),
+    ),
+    Thoughts(   # Apriel: the prompt, or the model, opens it
+        "apriel", (("[BEGIN FINAL RESPONSE]",),),
+        (Section("reasoning", "Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]"),),
+    ),
+    Thoughts("minimax-m3", (("<mm:think>",),), (Section("reasoning", "<mm:think>", "</mm:think>"),),
+             absent="</mm:think>"),
+    Thoughts(   # Hunyuan 3
+        "hunyuan3", (("\uff5chy_", ":opensource"),),
+        (Section("reasoning", "<think:opensource>", "</think:opensource>"),),
+    ),
     Thoughts("bracketed", (("[THINK]", "[/THINK]"),), (Section("reasoning", "[THINK]", "[/THINK]"),)),
     Thoughts("seed", (("<seed:think>",),), (Section("reasoning", "<seed:think>", "</seed:think>"),)),
-    Thoughts("think", (("<think>", "</think>"),), (Section("reasoning", "<think>", "</think>"),)),
+    Thoughts(   # Granite 3.3
+        "granite3", (("<response>", "<think>", "<|start_of_role|>"),), (THINKING,),
+        Section("text", "<response>", "</response>"), is_plain=True,
+    ),
+    Thoughts(   # ERNIE 4.5
+        "ernie", (("<response>", "</think>", "<|im_start|>"),), (THINKING,),
+        Section("text", "<response>\n", "</response>"), is_plain=True,
+    ),
+    Thoughts(   # Hunyuan A13B
+        "hunyuan", (("<answer>", "</think>"),), (THINKING,),
+        Section("text", "<answer>\n", "</answer>"), is_plain=True,
+    ),
+    Thoughts("think", (("</think>",), ("<tool_calls>", "<beginning_of_sentence>")), (THINKING,)),
 )  # fmt: skip
 NONE = Thoughts("none", ())
 

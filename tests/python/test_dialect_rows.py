@@ -1,0 +1,177 @@
+"""A chat template's text tells how its model writes reasoning and calls."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import hub_templates
+import llama_vectors
+import pytest
+from gemel.dialect.dialect import Calls, Hole, each
+from gemel.dialect.rows import CALLS, GENERIC, NONE, THOUGHTS, dialect_of
+
+WANTED = {
+    "deepseek-r1-0528-qwen3-8b": ("deepseek-v3", "think"),
+    "deepseek-r1-distill-llama-8b": ("deepseek-v3", "think"),
+    "deepseek-r1-distill-qwen-7b": ("deepseek-v3", "think"),
+    "deepseek-r1": ("deepseek-v3", "think"),
+    "deepseek-v2.5": ("deepseek-v3", "none"),
+    "deepseek-v2": ("generic", "none"),
+    "deepseek-v3.1": ("deepseek-v3.1", "think"),
+    "deepseek-v3": ("deepseek-v3", "none"),
+    "deepseek-vl2-small": ("generic", "none"),
+    "glm-4-32b-0414": ("glm4", "none"),
+    "glm-4-9b-0414": ("glm4", "none"),
+    "glm-4.5v": ("hermes", "think"),
+    "glm-4.6v-flash": ("hermes", "think"),
+    "glm-4.6v": ("hermes", "think"),
+    "glm-4.7-flash": ("hermes", "think"),
+    "glm-4": ("glm4", "none"),
+    "glm-5.1": ("hermes", "think"),
+    "glm-5.2": ("hermes", "think"),
+    "glm-5": ("hermes", "think"),
+    "glm-z1-32b-0414": ("glm4", "think"),
+    "glm-z1-9b-0414": ("glm4", "think"),
+    "janusflow-1.3b": ("generic", "none"),
+    "jiutian-139moe-chat": ("generic", "none"),
+    "jt-coder-8b-base": ("hermes", "none"),
+    "jt-da-8b": ("hermes", "none"),
+    "jt-math-8b-instruct": ("hermes", "none"),
+    "minimax-m1-40k": ("minimax-m1", "think"),
+    "minimax-m3": ("hermes", "minimax-m3"),
+    "minimax-text-01": ("generic", "none"),
+    "minimax": ("generic", "think"),
+    "qwen-2.5": ("hermes", "none"),
+    "qwen-3.5": ("hermes", "think"),
+    "qwen-3.6": ("hermes", "think"),
+    "qwen-3": ("hermes", "think"),
+    "qwen-vl": ("generic", "none"),
+    "qwen2-vl-2b-instruct-awq": ("generic", "none"),
+    "qwen2.5-72b-instruct-awq": ("hermes", "none"),
+    "qwen2.5-math-prm-7b": ("generic", "none"),
+    "qwen2.5-omni-3b": ("generic", "none"),
+    "qwen2.5-omni-7b-awq": ("generic", "none"),
+    "qwen2.5-vl-3b-instruct-awq": ("generic", "none"),
+    "qwen3-235b-a22b-mlx-4bit": ("hermes", "think"),
+    "qwq-32b": ("hermes", "think"),
+    "Apertus-8B-Instruct": ("apertus", "apertus"),
+    "Apriel-1.6-15b-Thinker-fixed": ("tool-calls", "apriel"),
+    "Bielik-11B-v3.0-Instruct": ("hermes", "think"),
+    "ByteDance-Seed-OSS": ("generic", "seed"),
+    "Cohere2MoE": ("command-r7b", "cohere"),
+    "CohereForAI-c4ai-command-r-plus-tool_use": ("command-r", "none"),
+    "CohereForAI-c4ai-command-r7b-12-2024-tool_use": ("command-r7b", "command-r7b"),
+    "GLM-4.6": ("hermes", "think"),
+    "GLM-4.7-Flash": ("hermes", "think"),
+    "GigaChat3-10B-A1.8B": ("gigachat3", "none"),
+    "GigaChat3.1-10B-A1.8B": ("gigachat3.1", "none"),
+    "HuggingFaceTB-SmolLM3-3B": ("generic", "think"),
+    "Kimi-K2-Instruct": ("kimi-k2", "none"),
+    "Kimi-K2-Thinking": ("kimi-k2", "think"),
+    "Kimi-K3": ("generic", "none"),
+    "LFM2-8B-A1B": ("generic", "none"),
+    "LFM2.5-8B-A1B": ("generic", "think"),
+    "LFM2.5-Instruct": ("generic", "think"),
+    "MiMo-VL": ("hermes", "none"),
+    "MiniMax-M1": ("minimax-m1", "think"),
+    "MiniMax-M2": ("generic", "think"),
+    "MiniMax-M3": ("hermes", "minimax-m3"),
+    "Mistral-Small-3.2-24B-Instruct-2506": ("mistral-ids", "none"),
+    "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": ("hermes", "think"),
+    "NVIDIA-Nemotron-Nano-v2": ("nemotron", "think"),
+    "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use": ("hermes", "none"),
+    "NousResearch-Hermes-3-Llama-3.1-8B-tool_use": ("hermes", "none"),
+    "Qwen-QwQ-32B": ("hermes", "think"),
+    "Qwen-Qwen2.5-7B-Instruct": ("hermes", "none"),
+    "Qwen-Qwen3-0.6B": ("hermes", "think"),
+    "Qwen3-Coder": ("hermes", "none"),
+    "Qwen3.5-4B": ("hermes", "think"),
+    "Reka-Edge": ("hermes", "think"),
+    "Spark2.5": ("hermes", "think"),
+    "StepFun3.5-Flash": ("hermes", "think"),
+    "deepseek-ai-DeepSeek-R1-Distill-Llama-8B": ("deepseek-v3", "think"),
+    "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B": ("deepseek-v3", "think"),
+    "deepseek-ai-DeepSeek-V3.1": ("deepseek-v3.1", "think"),
+    "deepseek-ai-DeepSeek-V3.2": ("generic", "think"),
+    "deepseek-ai-DeepSeek-V4-Flash-0731": ("generic", "think"),
+    "deepseek-ai-DeepSeek-V4": ("generic", "think"),
+    "fireworks-ai-llama-3-firefunction-v2": ("functools", "none"),
+    "google-gemma-2-2b-it": ("generic", "none"),
+    "google-gemma-4-31B-it-interleaved": ("generic", "gemma4"),
+    "google-gemma-4-31B-it": ("generic", "gemma4"),
+    "ibm-granite-granite-3.3-2B-Instruct": ("granite3", "granite3"),
+    "ibm-granite-granite-4.0": ("hermes", "none"),
+    "ibm-granite-granite-4.1": ("hermes", "none"),
+    "inclusionai-ling-3.0-flash": ("hermes", "think"),
+    "llama-cpp-deepseek-r1": ("deepseek-v3", "think"),
+    "llama-cpp-rwkv-world": ("generic", "think"),
+    "meetkai-functionary-medium-v3.1": ("function-tag", "none"),
+    "meetkai-functionary-medium-v3.2": ("functionary", "functionary"),
+    "meta-llama-Llama-3.1-8B-Instruct": ("llama3", "none"),
+    "meta-llama-Llama-3.2-3B-Instruct": ("llama3", "none"),
+    "meta-llama-Llama-3.3-70B-Instruct": ("llama3", "none"),
+    "microsoft-Phi-3.5-mini-instruct": ("generic", "none"),
+    "mistralai-Ministral-3-14B-Reasoning-2512": ("mistral-args", "bracketed"),
+    "mistralai-Mistral-Nemo-Instruct-2407": ("mistral", "none"),
+    "moonshotai-Kimi-K2": ("kimi-k2", "none"),
+    "muse-glimmer": ("generic", "none"),
+    "openai-gpt-oss-120b": ("harmony", "harmony"),
+    "openbmb-MiniCPM5-1B": ("generic", "think"),
+    "poolside-Laguna-S-2.1": ("hermes", "think"),
+    "poolside-Laguna-XS-2.1": ("hermes", "think"),
+    "poolside-Laguna-XS.2": ("hermes", "think"),
+    "tencent-Hy3": ("generic", "hunyuan3"),
+    "unsloth-Apriel-1.5": ("tool-calls", "apriel"),
+    "unsloth-mistral-Devstral-Small-2507": ("mistral-args", "none"),
+    "upstage-Solar-Open-100B": ("solar", "solar"),
+}
+MARKED = [*CALLS, GENERIC]
+
+
+@pytest.mark.model
+def test_published_templates_tell_their_dialect(vocabularies: Path, hub_template_folder: Path) -> None:
+    found = {}
+    for path in [*llama_vectors.templates(vocabularies), *hub_templates.templates(hub_template_folder)]:
+        dialect = dialect_of(path.read_text(encoding="utf-8"), has_tools=True)
+        assert dialect.calls is not None
+        found[path.stem] = (dialect.calls.name, dialect.thoughts.name)
+    assert found == WANTED
+
+
+def test_a_template_that_says_nothing_gets_the_generic_dialect() -> None:
+    dialect = dialect_of("{{ messages[0].content }}", has_tools=True)
+    assert (dialect.calls, dialect.thoughts) == (GENERIC, NONE)
+    assert dialect_of("{{ messages[0].content }}", has_tools=False).calls is None
+
+
+def test_rows_have_names_of_their_own() -> None:
+    for rows in (MARKED, [*THOUGHTS, NONE]):
+        names = [row.name for row in rows]
+        assert len(set(names)) == len(names)
+    told = [texts for row in CALLS for texts in row.told_by]
+    assert len(set(told)) == len(told)
+
+
+def test_what_closes_a_text_is_found_where_it_begins() -> None:
+    sections = {section for row in THOUGHTS for section in (*row.leads, row.text)}
+    for closes in [section.closes for section in sections if section.closes]:
+        for n in range(1, len(closes)):
+            assert not closes.endswith(closes[:n]), f"{closes!r} overlaps itself"
+
+
+@pytest.mark.parametrize("calls", MARKED, ids=lambda calls: calls.name)
+def test_calls_begin_with_what_marks_them(calls: Calls) -> None:
+    begins = calls.openers(["a", "b"])
+    heads = [opens + head for opens in each(calls.opens) for head in calls.heads(["a", "b"])]
+    for head in heads:
+        assert any(head.startswith(one) for one in begins), (head, begins)
+
+
+@pytest.mark.parametrize("calls", MARKED, ids=lambda calls: calls.name)
+def test_what_differs_is_between_texts(calls: Calls) -> None:
+    assert calls.pieces.count(Hole.ARGUMENTS) == 1
+    for one, next_one in itertools.pairwise([*calls.pieces, *([calls.closes] if calls.closes else [])]):
+        if one is Hole.NAME or one is Hole.ID:
+            assert next_one is Hole.ARGUMENTS or not isinstance(next_one, Hole)
+    assert (Hole.ID in calls.pieces) == bool(calls.id)

@@ -1,0 +1,142 @@
+"""Answers in each dialect: grammars allow what tools allow and nothing else, and what is written is read."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import dialects
+import pytest
+from dialects import CLOCK, SEARCH, TOOLS, Answer, Model, read_text
+from gemel.dialect.dialect import Dialect
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+ALL = dialects.dialects()
+WAYS = 3   # of writing what may be written in several ways
+
+
+def name_of(dialect: Dialect) -> str:
+    return f"{dialect.calls.name if dialect.calls else None}+{dialect.thoughts.name}"
+
+
+every_dialect = pytest.mark.parametrize("dialect", ALL, ids=name_of)
+
+
+@pytest.fixture(scope="module", params=["control", "text"])
+def model(request: pytest.FixtureRequest) -> Iterator[Model]:
+    """A model whose vocabulary has the markers as control tokens, or as text."""
+    made = Model(dialects.vocabulary() if request.param == "control" else ())
+    yield made
+    made.model.close()
+
+
+def said(answer: Answer) -> tuple[str, str, list[Any]]:
+    return answer.reasoning, answer.text, [(name, values, True) for name, values in answer.calls]
+
+
+@every_dialect
+def test_what_a_model_writes_is_allowed_and_read(model: Model, dialect: Dialect) -> None:
+    rng = random.Random(1)
+    with model.grammar(dialect) as grammar:
+        for answer in dialects.answers(dialect):
+            for which in range(WAYS if answer.calls else 1):
+                written = answer.written(dialect, which)
+                ids = model.ids(written, rng)
+                assert model.allows(grammar, ids), written
+                reader, text = model.read(dialect, ids)
+                calls = [(call.name, call.values, call.is_complete) for call in reader.calls]
+                assert (reader.reasoning, text.strip(), calls) == said(answer), written
+
+
+@every_dialect
+def test_a_choice_is_kept(model: Model, dialect: Dialect) -> None:
+    rng = random.Random(2)
+    one, text = Answer(calls=[SEARCH]), Answer(text="Well")
+    written = {name: model.ids(answer.written(dialect), rng) for name, answer in {
+        "text": text, "one": one, "other": Answer(calls=[CLOCK]),
+        "thought": Answer("Hm", calls=[SEARCH]) if dialect.thoughts.leads else one,
+    }.items()}   # fmt: skip
+    with model.grammar(dialect, choice="required") as grammar:
+        allowed = {name for name, ids in written.items() if model.allows(grammar, ids)}
+        assert allowed == {"one", "other", "thought"}
+    with model.grammar(dialect, choice="required", tools={"search": TOOLS["search"]}) as grammar:
+        allowed = {name for name, ids in written.items() if model.allows(grammar, ids)}
+        assert allowed == {"one", "thought"}
+    with model.grammar(dialect, choice="none") as grammar:
+        assert {name for name, ids in written.items() if model.allows(grammar, ids)} == {"text"}
+
+
+@every_dialect
+def test_one_call_alone_may_be_asked_for(model: Model, dialect: Dialect) -> None:
+    rng = random.Random(3)
+    one, two = Answer(calls=[SEARCH]).written(dialect), Answer(calls=[SEARCH, CLOCK]).written(dialect)
+    with model.grammar(dialect, is_parallel=False) as grammar:
+        assert model.allows(grammar, model.ids(one, rng))
+        assert not model.allows(grammar, model.ids(two, rng))
+
+
+@every_dialect
+def test_other_calls_are_refused(model: Model, dialect: Dialect) -> None:
+    assert dialect.calls is not None
+    names = [("find", {}), ("searc", {"query": "a"})] if dialect.calls.marker else []   # else such a text is a text
+    values: list[dialects.Call] = [
+        ("search", {}), ("search", {"query": 1.5}), ("clock", {"query": "a"}), ("search", {"query": "a", "limit": 0}),
+        ("search", {"query": "a", "more": 1}), ("search", {"query": "a", "among": [1]}),
+    ]  # fmt: skip
+    with model.grammar(dialect) as grammar:
+        for call in [*names, *values]:
+            written = Answer(calls=[call]).written(dialect)
+            assert not model.allows(grammar, model.ids(written, random.Random(4))), written
+
+
+# ---- Any split, any end, any text ------------------------------------------------------------------------------------
+
+
+def joined(dialect: Dialect, pieces: list[str]) -> Any:   # noqa: ANN401
+    parts, calls = read_text(dialect, pieces)
+    texts = {kind: "".join(part.text for part in parts if part.kind == kind) for kind in ("text", "reasoning")}
+    streamed = {call.index: "".join(part.text for part in parts if part.call is call) for call in calls}
+    assert streamed == {call.index: call.arguments for call in calls}
+    return texts, [(call.name, call.arguments, call.is_complete) for call in calls]
+
+
+@every_dialect
+@given(st.data())
+@settings(max_examples=8)
+def test_an_answer_is_the_same_however_it_is_split(dialect: Dialect, data: st.DataObject) -> None:
+    answer = data.draw(st.sampled_from(list(dialects.answers(dialect))))
+    written = answer.written(dialect, data.draw(st.integers(0, WAYS - 1)))
+    cuts = sorted(data.draw(st.sets(st.integers(0, len(written)))))
+    pieces = [written[a:b] for a, b in zip([0, *cuts], [*cuts, len(written)], strict=True)]
+    assert joined(dialect, pieces) == joined(dialect, [written]) == joined(dialect, list(written))
+
+
+@every_dialect
+def test_an_answer_that_is_cut_has_the_beginning_of_what_it_says(dialect: Dialect) -> None:
+    answer = list(dialects.answers(dialect))[-1]
+    written = answer.written(dialect)
+    for end in range(len(written)):
+        texts, calls = joined(dialect, [written[:end]])
+        for text in texts.values():   # they may have the beginning of a marker, if it ends there
+            assert text.strip() in written[:end]
+        assert len(calls) <= len(answer.calls)
+        for (name, arguments, is_complete), (wanted, values) in zip(calls, answer.calls, strict=False):
+            assert name == wanted
+            if is_complete:
+                assert json.loads(arguments) == values
+
+
+@every_dialect
+@given(st.data())
+@settings(max_examples=8)
+def test_any_text_is_read(dialect: Dialect, data: st.DataObject) -> None:
+    marks = [answer.written(dialect) for answer in dialects.answers(dialect)]
+    parts = st.one_of(st.text(max_size=5), st.sampled_from(marks).flatmap(
+        lambda mark: st.tuples(st.integers(0, len(mark)), st.integers(0, 30)).map(lambda n: mark[n[0] : n[0] + n[1]])
+    ))   # fmt: skip
+    pieces = data.draw(st.lists(parts, max_size=8))
+    whole = "".join(pieces)
+    assert joined(dialect, pieces) == joined(dialect, [whole])
