@@ -30,6 +30,7 @@ class Writer:
     def __init__(self, reader: Reader, *, any_order: bool, prefix: str = "", is_spaced: bool = False) -> None:
         self.reader, self.any_order, self.possible = reader, any_order, reader.possible.node
         self.rules = Rules(reader.path, prefix=prefix, is_spaced=is_spaced)
+        self.opens, self.comma, self.closes = '"{"', self.rules.comma, '"}"'   # of objects
         self._of_node: dict[Node, str] = {}
         self._of_names: dict[tuple[object, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
         self._of_pair: dict[tuple[str, Node], str] = {}
@@ -43,15 +44,23 @@ class Writer:
         if not self.possible(root):
             raise refused(root[0].path if root else "#", "no value can satisfy it")
         name = self.value(root)
+        self.write_values()
+        return name, self.lines_of(root, name)
+
+    def write_values(self) -> None:
+        """Write the rules of the nodes whose rules were asked for."""
         while self._waiting:
             node = self._waiting.pop()
             self.reader.path[0] = node[0].path
             parts = [part for shape in self.reader.shapes(node) for part in self._parts(node, shape)]
             self.rules.of[self._of_node[node]] = list(dict.fromkeys(parts))
+
+    def lines_of(self, root: Node, name: str) -> list[str]:
+        """Return the rules that the rule of a node needs."""
         lines = self.rules.lines(name)
         if not lines and name in self.rules.of:
             raise refused(root[0].path if root else "#", "no value can satisfy it")
-        return name, lines
+        return lines
 
     # ---- Values -----------------------------------------------------------------------------------------------------
 
@@ -252,11 +261,15 @@ class Writer:
             met = 0
             for i, (one, some) in enumerate(zip(which[len(patterns) :], members.some, strict=True)):
                 met |= self._is_met(at, node, some.node) << i if one else 0
-            key: Alternative = ("string", '":"' + self.rules.space) if keys is None else (
-                r'"\""', self.rules.automaton(keys, is_json=True), r'"\":"' + self.rules.space
-            )   # fmt: skip
-            ways.append(((*key, self.value(node)), met))
+            ways.append((self._other(at, keys, node), met))
         return ways
+
+    def _other(self, at: Place, names: Automaton | None, node: Node) -> Alternative:
+        """Return a member whose name is not listed. names: None: any."""
+        if names is None:
+            return ("string", '":"' + self.rules.space, self.value(node))
+        name = self.rules.automaton(names, is_json=True)
+        return (r'"\""', name, r'"\":"' + self.rules.space, self.value(node))
 
     def _is_met(self, at: Place, node: Node, wanted: Node) -> bool:
         """Whether all values of a node satisfy another one; if only some do, a name that is repeated might undo it."""
@@ -329,20 +342,20 @@ class Writer:
             before = {}
             for n, met in sorted(reached.pop()):
                 spend(8 * len(ways) + 8)
-                comma = (self.rules.comma,) if n else ()
+                comma = (self.comma,) if n else ()
                 parts: list[Alternative] = [
                     (*comma, *pair, names[min(n + 1, cap), met | more]) for pair, more in ways if top is None or n < top
                 ]
                 parts += [] if name in members.needs else [(names[n, met],)]
                 before[n, met] = self.rules.shared(tuple(parts))
             names = before
-        return [('"{"', names[0, 0])]
+        return [(self.opens, names[0, 0])]
 
     def _end(self, members: Members, extras: list[Way], n: int, met: int) -> str:
         """Return how an object with n members goes on when all that are listed were written."""
         cap, top, all_met = self._cap(members), members.most, (1 << len(members.some)) - 1
         if not extras:
-            return '"}"' if n >= members.least and met == all_met else self.rules.shared(())
+            return self.closes if n >= members.least and met == all_met else self.rules.shared(())
         limits = (tuple(extras), members.least, top, all_met)
         waiting: list[tuple[int, int]] = []
 
@@ -356,11 +369,11 @@ class Writer:
         while waiting:
             n, met = waiting.pop()
             spend(10 + 10 * len(extras))
-            comma = (self.rules.comma,) if n else ()
+            comma = (self.comma,) if n else ()
             parts: list[Alternative] = [
                 (*comma, *pair, rule(min(n + 1, cap), met | more)) for pair, more in extras if top is None or n < top
             ]
-            parts += [('"}"',)] if n >= members.least and met == all_met else []
+            parts += [(self.closes,)] if n >= members.least and met == all_met else []
             self.rules.of[rule(n, met)] = parts
         return start
 
@@ -377,11 +390,11 @@ class Writer:
         while waiting:
             used, n, met = waiting.pop()
             spend(10 * (len(known) + len(extras)))
-            comma = (self.rules.comma,) if n else ()
+            comma = (self.comma,) if n else ()
             steps = [(way, used | 1 << i) for i, ways in enumerate(listed) if not used >> i & 1 for way in ways]
             steps += [(way, used) for way in extras]
             is_end = n >= members.least and used & needed == needed and met == all_met
-            parts: list[Alternative] = [('"}"',)] if is_end else []
+            parts: list[Alternative] = [(self.closes,)] if is_end else []
             for (pair, more), after in steps:
                 state = (after, min(n + 1, cap), met | more)
                 if top is not None and n >= top:
@@ -391,4 +404,4 @@ class Writer:
                     waiting.append(state)
                 parts.append((*comma, *pair, states[state]))
             self.rules.of[states[used, n, met]] = parts
-        return [('"{"', states[0, 0, 0])]
+        return [(self.opens, states[0, 0, 0])]
