@@ -78,6 +78,19 @@ def sent(messages: Messages) -> Messages:
     return found
 
 
+def in_turn(messages: Messages) -> Messages:
+    """Return messages with one call each, with its result behind it."""
+    results = {message["tool_call_id"]: message for message in messages if message["role"] == "tool"}
+    found = []
+    for message in messages:
+        for i, one in enumerate(message.get("tool_calls", ())):
+            found.append({**message, "content": "" if i else message["content"], "tool_calls": [one]})
+            found.append(results[one["id"]])
+        if "tool_calls" not in message and message["role"] != "tool":
+            found.append(message)
+    return found
+
+
 def apart(messages: Messages) -> Messages:
     """Return messages of which none has both a content and calls."""
     found = []
@@ -124,6 +137,7 @@ CONVERSATIONS: dict[str, Conversation] = {
     "two calls and an answer, as sent": Conversation(sent(TWICE), TOOLS),
     "a tool's result, apart": Conversation(sent(apart(CALLED)), TOOLS),
     "two calls and an answer, apart": Conversation(sent(apart(TWICE)), TOOLS),
+    "two calls and an answer, in turn": Conversation(in_turn(TWICE), TOOLS),
 }
 
 

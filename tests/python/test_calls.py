@@ -73,6 +73,19 @@ def test_a_text_beside_calls_gets_its_own_message_where_the_calls_would_be_dropp
     assert rendered(text, called(call(1, "search", {"a": 1}))) == '{"a": 1}'
 
 
+ONE = """{% for m in messages %}{% if m.tool_calls %}{{ raise_exception('one!') if m.tool_calls|length > 1 -}}
+    {{ m.content }}{{ m.tool_calls[0].function.arguments|tojson }}{% endif %}{% if m.role == 'tool' %}{{ m.content }};
+    {%- endif %}{% endfor %}"""
+
+
+@pytest.mark.parametrize("text", [ONE, ONE.replace("raise_exception('one!')", "''")])
+def test_calls_come_in_turn_where_a_template_takes_one_per_message(text: str) -> None:
+    calls = [call(i, "search", {"n": i}) for i in range(3)]
+    results = [answered(tool_call_id=f"call{i:05d}", content=f"r{i}") for i in (2, 0, 0, 1)]
+    sent = [*called(*calls, content="Now: "), *results, *called(call(9, "search", {})), *said("x")]
+    assert rendered(text, sent) == 'Now: {"n": 0}r0;r0;{"n": 1}r1;{"n": 2}r2;{}'
+
+
 NINE = """{% for m in messages %}{% for c in m.tool_calls or [] %}
     {%- if c.id is not defined or c.id|length != 9 %}{{ raise_exception('9!') }}{% endif %}{{ c.id -}}
     {{ c.function.arguments|tojson }};{% endfor %}
@@ -239,6 +252,14 @@ def test_control_tokens_in_arguments_stay_text_in_each_form(text: str) -> None:
 def test_documents_are_texts_too() -> None:
     text = "{{ documents|tojson }}</s>"
     assert controls(text, said("Hi"), documents=[{"title": HOSTILE, HOSTILE: "x"}]) == [2]
+
+
+def test_values_without_an_end_are_refused() -> None:
+    endless: list[Any] = []
+    endless.append(endless)
+    for values in ({"documents": endless}, {"tools": endless}):
+        with pytest.raises(gemel.ArgumentError, match="may be nested 250 deep, and these are deeper"):
+            rendered("{{ documents }}{{ tools }}", said("Hi"), **values)
 
 
 def test_tools_are_rendered_as_they_were_given() -> None:

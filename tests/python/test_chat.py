@@ -281,12 +281,12 @@ def test_template_that_cuts_a_control_token_is_an_error(model: gemel.Model) -> N
 def test_texts_inside_parts_and_tool_calls_are_kept_plain_too(model: gemel.Model) -> None:
     word = control_texts(model)[-1]
     template = "{{ messages[0].content }}{{ messages[0].tool_calls[0].function.arguments|tojson }}"
-    call = {"function": {"name": "f", "arguments": {"a": [word, 1]}}}
+    call = {"function": {"name": "f", "arguments": {word: [word, 1]}}}
     message = {"role": "assistant", "content": [{"type": "text", "text": word}], "tool_calls": [call]}
     with model.chat(template=template) as chat:
         ids = chat.prompt_ids([message], add_generation_prompt=True)
         assert controls(model, ids) == controls(model, model._with_bos([]))
-        assert model.detokenize(ids, special=True).count(word) == 2
+        assert model.detokenize(ids, special=True).count(word) == 3
 
 
 def test_noncharacters_in_a_message_change_nothing(model: gemel.Model) -> None:

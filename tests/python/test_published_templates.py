@@ -10,7 +10,7 @@ import hub_templates
 import llama_vectors
 import pytest
 from conversations import CONVERSATIONS, ERROR, Characters, Conversation, said
-from gemel.text import messages, prompt, sandbox, template
+from gemel.text import forms, messages, prompt, sandbox, template
 
 
 def rendered(text: str, conversation: Conversation) -> str | None:
@@ -55,12 +55,23 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
     template.compiled.cache_clear()
 
 
-CALLING = ("a tool's result", "two calls and an answer")   # conversations with calls: as mappings, as sent, apart
-# Templates that append arguments as a text, and those of them that drop the calls of a message with a content.
+CALLING = ("a tool's result", "two calls and an answer")   # conversations with calls, in several forms
+# Templates that append arguments as a text; that do so and drop the calls of a message with a content; that drop or
+# refuse the second call of a message; that need ids of 9 characters; that need descriptions.
 TEXTS = {"deepseek-r1-0528-qwen3-8b", "deepseek-r1", "deepseek-v3.1", "meetkai-functionary-medium-v3.2"}
 APART = {
     "deepseek-r1-distill-llama-8b", "deepseek-r1-distill-qwen-7b", "deepseek-v2.5", "deepseek-v3",
     "deepseek-ai-DeepSeek-R1-Distill-Llama-8B",
+}   # fmt: skip
+IN_TURN = {
+    "meta-llama-Llama-3.1-8B-Instruct", "meta-llama-Llama-3.2-3B-Instruct", "meta-llama-Llama-3.3-70B-Instruct",
+    "openai-gpt-oss-120b", "GigaChat3-10B-A1.8B", "GigaChat3.1-10B-A1.8B",
+}   # fmt: skip
+NINE = {"Mistral-Small-3.2-24B-Instruct-2506", "mistralai-Mistral-Nemo-Instruct-2407"}
+DESCRIBED = {
+    "Apertus-8B-Instruct", "CohereForAI-c4ai-command-r-plus-tool_use", "meetkai-functionary-medium-v3.1",
+    "NousResearch-Hermes-2-Pro-Llama-3-8B-tool_use", "NousResearch-Hermes-3-Llama-3.1-8B-tool_use", "muse-glimmer",
+    "openai-gpt-oss-120b",
 }   # fmt: skip
 
 
@@ -69,6 +80,8 @@ def needed(path: Path, name: str) -> str:
     base = name.partition(", ")[0]
     if base not in CALLING:
         return name
+    if base == CALLING[1] and path.stem in IN_TURN:
+        return f"{base}, in turn"
     return base + (", apart" if path.stem in APART else ", as sent" if path.stem in TEXTS else "")
 
 
@@ -77,10 +90,12 @@ def check(path: Path) -> int:
     text = path.read_text(encoding="utf-8")
     wanted = dict(zip(CONVERSATIONS, conversations.read()[conversations.key(text)], strict=True))
     for name, conversation in CONVERSATIONS.items():
-        if name.endswith(", apart") and path.stem not in APART:   # others may read such messages otherwise
+        if name.endswith((", apart", ", in turn")) and needed(path, name) != name:   # others may read it otherwise
             continue
         digest = conversations.digest(rendered(text, conversation))
         assert digest == wanted[needed(path, name)], (path.name, name)
+    form = forms.call_form(text)
+    assert (form.nine, forms.needs_descriptions(text)) == (path.stem in NINE, path.stem in DESCRIBED), path.name
     return sum(digest != ERROR for digest in wanted.values())
 
 

@@ -120,6 +120,12 @@ def test_a_function_without_parameters_or_docstring_is_a_tool() -> None:
     assert found.call({}) == "12:00"
 
 
+def test_a_function_is_a_tool_by_itself_too() -> None:
+    assert (gemel.Tool.of(weather),) == tools_of([weather])
+    with pytest.raises(gemel.ArgumentTypeError, match=r"^function=5 \(int\): must be a function with type hints"):
+        gemel.Tool.of(5)  # type: ignore[arg-type]
+
+
 def bare(city) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     ...
 

@@ -1,7 +1,7 @@
 """How a chat template reads tools, their calls and their results, found by rendering a small conversation.
 
 Most templates write the arguments of a call by `tojson` or member by member; some append them as a JSON text. Some
-write calls only if the message has no content, and some take only ids of 9 characters.
+write calls only if the message has no content, some only one call of a message, and some take only ids of 9 characters.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..core.errors import TemplateError
@@ -22,10 +23,10 @@ from .template import Template, compiled
 NINE = re.compile("[a-zA-Z0-9]{9}")
 DIGITS = string.digits + string.ascii_letters
 # Words that no template has.
-ASKED, SAID, NAME, KEY, VALUE, RESULT, ID = (
-    "askedqzx", "saidqzx", "nameqzx", "keyqzx", "valueqzx", "resultqzx", "callqzx00",
+ASKED, SAID, NAME, KEY, VALUE, SECOND, RESULT = (
+    "askedqzx", "saidqzx", "nameqzx", "keyqzx", "valueqzx", "secondqzx", "resultqzx",
 )   # fmt: skip
-LONG_ID = "call_qzx_000"
+ID, OTHER_ID, LONG_ID = "callqzx00", "callqzx01", "call_qzx_000"
 CONTENTS: tuple[str | None, ...] = ("", None)   # of messages with calls, the usual one first
 
 
@@ -39,6 +40,7 @@ class CallForm:
         content: what a message with calls has as content if it has no text
         apart: a text and calls are two messages, because calls would be dropped from one
         nine: ids have 9 letters and digits
+        in_turn: each call has its own message, followed by its result
     """
 
     reads: bool | None
@@ -46,6 +48,7 @@ class CallForm:
     content: str | None = ""
     apart: bool = False
     nine: bool = False
+    in_turn: bool = False
 
 
 @functools.lru_cache(maxsize=8)
@@ -60,9 +63,11 @@ def call_form(text: str) -> CallForm:
             if shown is None or not _is_written(shown):
                 continue
             with_text = _tried(template, SAID, as_text=as_text)
+            with_two = _tried(template, content, as_text=as_text, calls={ID: VALUE, OTHER_ID: SECOND})
             return CallForm(
                 True, as_text, content, apart=with_text is None or VALUE not in with_text,
-                nine=_tried(template, content, as_text=as_text, id=LONG_ID) is None,
+                nine=_tried(template, content, as_text=as_text, calls={LONG_ID: VALUE}) is None,
+                in_turn=with_two is None or VALUE not in with_two or SECOND not in with_two,
             )   # fmt: skip
     return CallForm(reads)
 
@@ -72,7 +77,7 @@ def formed(text: str, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]
     if not any(message.get("tool_calls") or message.get("tool_call_id") for message in messages):
         return list(messages)
     form, found = call_form(text), []
-    for message in messages:
+    for message in _in_turn(messages) if form.in_turn else messages:
         if "tool_calls" in message:
             calls = [_formed(call, form) for call in message["tool_calls"]]
             if message["content"] and form.apart:
@@ -83,6 +88,28 @@ def formed(text: str, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]
         elif form.nine and "tool_call_id" in message:
             found.append({**message, "tool_call_id": nine(message["tool_call_id"])})
         else:
+            found.append(message)
+    return found
+
+
+def _in_turn(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages with one call each, and its results behind it."""
+    found: list[dict[str, Any]] = []
+    at: dict[str, int] = {}   # where the results of a call go, for the calls of the last message
+    for message in messages:
+        calls = message.get("tool_calls", ())
+        id = message.get("tool_call_id")
+        if len(calls) > 1:
+            at = {}
+            bare = {"role": message["role"], "content": ""}
+            for i, call in enumerate(calls):
+                found.append({**(bare if i else message), "tool_calls": [call]})
+                at[call["id"]] = len(found)
+        elif message.get("role") == "tool" and id in at:
+            found.insert(at[id], message)
+            at = {other: place + (place >= at[id]) for other, place in at.items()}
+        else:
+            at = at if message.get("role") == "tool" else {}
             found.append(message)
     return found
 
@@ -110,9 +137,11 @@ def needs_descriptions(text: str) -> bool:
     return _rendered(template, message, [bare]) is None and _rendered(template, message, [described(bare)]) is not None
 
 
-def described(tool: Mapping[str, Any]) -> dict[str, Any]:
+def described(tool: Any) -> Any:  # noqa: ANN401
     """Return a tool in OpenAI's form with a description of it and of each parameter, "" where there is none."""
-    function = {"name": tool["function"]["name"], "description": "", **tool["function"]}
+    if not isinstance(tool, Mapping) or not isinstance(tool.get("function"), Mapping):   # of another form
+        return tool
+    function = {**{name: None for name in tool["function"] if name == "name"}, "description": "", **tool["function"]}
     parameters = function.get("parameters")
     if isinstance(parameters, Mapping) and isinstance(parameters.get("properties"), Mapping):
         properties = {
@@ -130,15 +159,19 @@ def _formed(call: dict[str, Any], form: CallForm) -> dict[str, Any]:
     return {**call, "id": nine(call["id"]) if form.nine else call["id"], "function": function}
 
 
-def _tried(template: Template, content: str | None, *, as_text: bool, id: str = ID) -> str | None:
-    arguments = Arguments({KEY: VALUE})
-    function = {"name": NAME, "arguments": arguments.text if as_text else arguments}
-    call = {"id": id, "type": "function", "function": function}
+def _tried(
+    template: Template, content: str | None, *, as_text: bool, calls: Mapping[str, str] = MappingProxyType({ID: VALUE})
+) -> str | None:
+    """Return the rendering of calls, by id with their arguments' value, and of their results."""
+    made = []
+    for id, value in calls.items():
+        arguments = Arguments({KEY: value})
+        function = {"name": NAME, "arguments": arguments.text if as_text else arguments}
+        made.append({"id": id, "type": "function", "function": function})
     messages: list[dict[str, Any]] = [
-        {"role": "user", "content": ASKED},
-        {"role": "assistant", "content": content, "tool_calls": [call]},
-        {"role": "tool", "tool_call_id": id, "name": NAME, "content": RESULT},
-    ]
+        {"role": "user", "content": ASKED}, {"role": "assistant", "content": content, "tool_calls": made},
+        *({"role": "tool", "tool_call_id": id, "name": NAME, "content": RESULT} for id in calls),
+    ]   # fmt: skip
     tool = {"name": NAME, "description": "", "parameters": _parameters({"type": "string", "description": ""})}
     return _rendered(template, messages, [{"type": "function", "function": tool}])
 

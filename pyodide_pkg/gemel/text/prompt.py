@@ -12,11 +12,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ..core.errors import ArgumentTypeError, TemplateError
+from ..core.errors import ArgumentError, ArgumentTypeError, TemplateError
 from .forms import described, formed, needs_descriptions
 from .sandbox import NONCHARACTERS, Value
 from .template import Vocabulary, check_fields, compiled
 
+DEPTH_MAX = 250   # a schema of a tool has up to 200
 GUARDED = ("tools", "documents")   # values of a template that others may have written
 
 
@@ -134,12 +135,14 @@ def marks(template: str, messages: Sequence[Mapping[str, Any]]) -> tuple[str, st
     return free[0], free[1], free[2]
 
 
-def map_texts(value: Value, change: Callable[[str], str]) -> Value:
+def map_texts(value: Value, change: Callable[[str], str], depth: int = 0) -> Value:
     """Return a copy of nested lists and mappings with every text in them changed, keys too."""
     if isinstance(value, str):
         return change(value)
+    if depth > DEPTH_MAX:
+        raise ArgumentError(f"messages, tools and documents may be nested {DEPTH_MAX} deep, and these are deeper")
     if isinstance(value, Mapping):
-        return {map_texts(key, change): map_texts(item, change) for key, item in value.items()}
+        return {map_texts(key, change): map_texts(item, change, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [map_texts(item, change) for item in value]
+        return [map_texts(item, change, depth + 1) for item in value]
     return value

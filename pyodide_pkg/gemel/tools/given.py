@@ -10,11 +10,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..core.checks import flag, sequence, shown, wrong_type
-from ..core.errors import ArgumentError, ArgumentTypeError
+from ..core.errors import ArgumentError
 from ..core.hints import did_you_mean
 from ..text.messages import NEUTRAL
-from .function import Parameters, name_of
-from .tool import Tool, check_description, check_name, object_schema
+from .tool import Tool, check_description, check_name, object_schema, tool_of
 
 N_MAX = 512           # tools
 SIZE_MAX = 1 << 20    # characters of all tools, as JSON
@@ -56,18 +55,9 @@ def _tool(given: object, where: str) -> Tool:
     if isinstance(given, Mapping):
         return _of_mapping(given, where)
     if callable(given) and not isinstance(given, type):
-        return _of_function(given, where)
+        return tool_of(given, where)
     wanted = "a function with type hints, a gemel.Tool, or a dict like {\"type\": \"function\", \"function\": {...}}"
     raise wrong_type(where, given, wanted)
-
-
-def _of_function(function: Any, where: str) -> Tool:  # noqa: ANN401
-    name = name_of(function)
-    if name == "<lambda>":
-        raise ArgumentTypeError(f"{where}: a lambda has no name and no types: write a function with def")
-    check_name(name, where)
-    takes = Parameters(function, f"{where} ({name})")
-    return Tool(name, takes.description or None, takes.schema, function=function)
 
 
 def _of_mapping(given: Mapping[Any, Any], where: str) -> Tool:

@@ -9,10 +9,10 @@ from functools import cached_property
 from typing import Any
 
 from ..core.checks import callback, flag, shown, wrong_type
-from ..core.errors import AnswerError, ArgumentError
+from ..core.errors import AnswerError, ArgumentError, ArgumentTypeError
 from ..core.json_value import json_value
 from ..schema.classes import MismatchError
-from .function import Parameters
+from .function import Parameters, name_of
 
 NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 DEPTH_MAX = 200   # of a schema
@@ -46,6 +46,14 @@ class Tool:
         callback("function", self.function)
         object.__setattr__(self, "parameters", object_schema(self.parameters, "parameters"))
 
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> Tool:
+        """Return the tool of a function with type hints: name, description and schema are the function's.
+
+        ArgumentTypeError for a parameter that a call can't pass, or whose type has no schema.
+        """
+        return tool_of(function, "function")
+
     def as_json(self) -> dict[str, Any]:
         """Return the tool in OpenAI's form, as chat templates read it."""
         text = {} if self.description is None else {"description": self.description}
@@ -76,6 +84,18 @@ class Tool:
             return None if self.function is None else Parameters(self.function, self.name)
         except ArgumentError:
             return None
+
+
+def tool_of(function: Callable[..., Any], where: str) -> Tool:
+    """Return the tool of a function. where: what errors begin with."""
+    if not callable(function) or isinstance(function, type):
+        raise wrong_type(where, function, "a function with type hints")
+    name = name_of(function)
+    if name == "<lambda>":
+        raise ArgumentTypeError(f"{where}: a lambda has no name and no types: write a function with def")
+    check_name(name, where)
+    takes = Parameters(function, f"{where} ({name})")
+    return Tool(name, takes.description or None, takes.schema, function=function)
 
 
 def check_name(name: object, where: str) -> None:
