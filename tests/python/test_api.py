@@ -68,7 +68,7 @@ def test_examples_in_docstrings_run(name: str, model: gemel.Model) -> None:
     run_examples(doctest.DocTestFinder().find(module, extraglobs={"model": model}))
 
 
-@pytest.mark.parametrize(("name", "least"), [("python", 15), ("structured", 4)])
+@pytest.mark.parametrize(("name", "least"), [("python", 15), ("structured", 4), ("tools", 10)])
 def test_examples_in_the_documentation_run(model: gemel.Model, tmp_path: Path, name: str, least: int) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(tiny_bytes())

@@ -103,7 +103,7 @@ def check_name(name: object, where: str) -> None:
     if not isinstance(name, str):
         raise wrong_type(where, name, "a string")
     if not NAME.fullmatch(name):
-        words = "must be 1 to 128 letters (a to z, A to Z), digits, _, - or ."
+        words = "must be 1 to 128 ASCII letters, digits, _, - or ."
         raise ArgumentError(f"{where}: {shown(name)} is not a tool's name: it {words}")
 
 
