@@ -85,3 +85,17 @@ def read_nested(scanner: Scanner, put: Callable[[str], None]) -> Steps:
                     return
         put(scanner.take(len(scanner.rest)))
         yield from scanner.more()
+
+
+def read_string(scanner: Scanner, put: Callable[[str], None]) -> Steps:
+    """Pass a JSON string on as it is written, to its last quote."""
+    is_begun = is_escaped = False
+    while True:
+        for at, char in enumerate(scanner.rest):
+            if char == '"' and is_begun and not is_escaped:
+                put(scanner.take(at + 1))
+                return
+            is_escaped = is_begun and not is_escaped and char == "\\"
+            is_begun = True
+        put(scanner.take(len(scanner.rest)))
+        yield from scanner.more()

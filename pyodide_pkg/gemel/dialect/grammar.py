@@ -49,7 +49,7 @@ class AnswerGrammar:
             pieces += [self._inside("start", start), self._markers.gbnf(start.closes)]
         if (leads and start is None) or len(leads) > 1:
             pieces.append(self._leads(leads))
-        pieces.append(self._rest(leads if start is None else [], begun))
+        pieces.append(self._rest(leads if start is None else [], begun, is_said=start == thoughts.text))
         if thoughts.ends:
             pieces.append(f"({self._markers.gbnf(thoughts.ends)})?")
         root = f"root ::= {' '.join(filter(None, pieces))}"
@@ -73,8 +73,8 @@ class AnswerGrammar:
         """Return the rule of the text in a section: all up to its end."""
         return self._without(name, [section.closes] if section.closes else [])
 
-    def _rest(self, leads: Sequence[Section], begun: str) -> str:
-        """Return what follows reasoning: text, calls, or both."""
+    def _rest(self, leads: Sequence[Section], begun: str, *, is_said: bool) -> str:
+        """Return what follows reasoning: text, calls, or both. is_said: the prompt began the text."""
         calls, section = self._dialect.calls, self._dialect.thoughts.text
         openers = [] if calls is None else calls.openers(self._tools)
         first = "calls"
@@ -86,6 +86,8 @@ class AnswerGrammar:
         opens, closes = self._markers.gbnf(section.opens.removeprefix(begun)), self._markers.gbnf(section.closes)
         free = self._free(marks)
         inside = self._without("inside", [section.closes]) if section.closes else free
+        if is_said:
+            return "" if calls is None or self._choice == "none" else "(space calls)? space"
         text = " ".join(filter(None, ["space" if opens else "", opens, inside, closes]))
         if opens and self._dialect.thoughts.is_plain:
             text = f"({text} | {free})"

@@ -6,7 +6,12 @@ in what their templates make of earlier calls.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from ..schema.style import KINDS
 from .dialect import Calls, Dialect, Hole, Section, Thoughts, is_told
+from .literals import Bare, Keywords
+from .tagged import Tagged
 
 NAME, ARGUMENTS, ID = Hole.NAME, Hole.ARGUMENTS, Hole.ID
 NINE, TEN = "[a-zA-Z0-9]{9}", "[a-zA-Z0-9]{10}"   # ids of Mistral's and Solar's
@@ -19,7 +24,17 @@ def _deepseek(name: str) -> str:
     return "<\uff5c" + name.replace(" ", "\u2581") + "\uff5c>"
 
 
+def _compact(opens: str, between: str = "") -> Tagged:
+    """Return GLM's tags, or those like them: opens and between are what is around the values."""
+    return Tagged("<arg_key>", f"</arg_key>{opens}<arg_value>", "</arg_value>", after=between)
+
+
 DEEPSEEK_OPENS, DEEPSEEK_CLOSES = _deepseek("tool calls begin"), _deepseek("tool calls end")
+DSML = "\uff5cDSML\uff5c"
+DSML_TAGS = Tagged(
+    f'<{DSML}parameter name="', '" string="false">', f"</{DSML}parameter>", after="\n",
+    middles=(("string", '" string="true">'),),
+)  # fmt: skip
 GENERIC = Calls(   # for templates that know no tools
     "generic", (), ('<tool_call>\n{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}\n</tool_call>"),
     marker="<tool_call>", between="\n",
@@ -33,6 +48,15 @@ CALLS = (
              "<|channel|>commentary <|constrain|>json<|message|>"), ARGUMENTS, "<|call|>",
         ),
         marker=("<|channel|>commentary to=functions.", "to=functions."), follows_text=False, is_single=True,
+    ),
+    Calls(   # Muse
+        "muse", (("<atem:function_calls>",),),
+        (
+            NAME, '<|message|><atem:function_calls>\n<atem:invoke name="', NAME, '">\n', ARGUMENTS,
+            "</atem:invoke>\n</atem:function_calls>",
+        ),
+        opens="to=", between="<|eom|><|start|>assistant to=", follows_text=False,
+        encoding=Tagged('<atem:parameter name="', '">', "</atem:parameter>", after="\n"),
     ),
     Calls(   # functionary v3.2
         "functionary", ((">>>all", ">>>"),), (">>>", NAME, "\n", ARGUMENTS), marker=">>>",
@@ -49,6 +73,99 @@ CALLS = (
         ),
         marker="<|tool_calls_section_begin|>", opens="<|tool_calls_section_begin|>",
         closes="<|tool_calls_section_end|>", id=COUNTED,
+    ),
+    Calls(   # Gemma 4
+        "gemma4", (("<|tool_call>call:",),), ("<|tool_call>call:", NAME, "{", ARGUMENTS, "}<tool_call|>"),
+        marker="<|tool_call>", encoding=Bare('<|"|>'),
+    ),
+    Calls(   # FunctionGemma
+        "function-gemma", (("<start_function_call>",),),
+        ("<start_function_call>call:", NAME, "{", ARGUMENTS, "}<end_function_call>"),
+        marker="<start_function_call>", encoding=Bare("<escape>"),
+    ),
+    Calls(   # LFM2, LFM2.5
+        "lfm2", (("List of tools: ",), ("<|tool_call_start|>",)), (NAME, "(", ARGUMENTS, ")"),
+        marker="<|tool_call_start|>", opens="<|tool_call_start|>[", between=", ", closes="]<|tool_call_end|>",
+        encoding=Keywords(),
+    ),
+    Calls(   # OLMo 3: a call in each line
+        "olmo3", (("<function_calls>",),), (NAME, "(", ARGUMENTS, ")"),
+        marker="<function_calls>", opens="<function_calls>", between="\n", closes="</function_calls>",
+        encoding=Keywords(),
+    ),
+    Calls(   # Kimi K3
+        "kimi-k3", (("<|end_of_msg|>",),),
+        (
+            '<|open|>call tool="', NAME, '" index="', ID, '"<|sep|>', ARGUMENTS, "<|close|>call<|sep|>",
+        ),
+        marker="<|open|>tools<|sep|>", opens="<|open|>tools<|sep|>", closes="<|close|>tools<|sep|>", id=COUNTED,
+        encoding=Tagged(
+            '<|open|>argument key="', "", "<|close|>argument<|sep|>",
+            middles=tuple((kind, f'" type="{kind}"<|sep|>') for kind in KINDS),
+        ),
+    ),
+    Calls(   # MiniMax M2
+        "minimax-m2", (("<minimax:tool_call>",),), ('<invoke name="', NAME, '">\n', ARGUMENTS, "</invoke>"),
+        marker="<minimax:tool_call>", opens="<minimax:tool_call>\n", between="\n", closes="\n</minimax:tool_call>",
+        encoding=Tagged('<parameter name="', '">', "</parameter>", after="\n"),
+    ),
+    Calls(   # DeepSeek V3.2
+        "deepseek-v3.2", (("DSML", "function_calls"),),
+        (f'<{DSML}invoke name="', NAME, '">\n', ARGUMENTS, f"</{DSML}invoke>"),
+        marker=f"<{DSML}function_calls>", opens=f"<{DSML}function_calls>\n", between="\n",
+        closes=f"\n</{DSML}function_calls>", encoding=DSML_TAGS,
+    ),
+    Calls(   # DeepSeek V4
+        "deepseek-v4", (("DSML",),),
+        (f'<{DSML}invoke name="', NAME, '">\n', ARGUMENTS, f"\n</{DSML}invoke>"),
+        marker=f"<{DSML}tool_calls>", opens=f"<{DSML}tool_calls>\n", between="\n", closes=f"\n</{DSML}tool_calls>",
+        encoding=replace(DSML_TAGS, after="", between="\n"),
+    ),
+    Calls(   # Hunyuan 3
+        "hunyuan3", (("\uff5chy_", ":opensource"),),
+        (
+            "<tool_call:opensource>", NAME, "<tool_sep:opensource>\n", ARGUMENTS, "</tool_call:opensource>",
+        ),
+        marker="<tool_calls:opensource>", opens="<tool_calls:opensource>\n", between="\n",
+        closes="\n</tool_calls:opensource>",
+        encoding=Tagged(
+            "<arg_key:opensource>", "</arg_key:opensource>\n<arg_value:opensource>", "</arg_value:opensource>",
+            after="\n",
+        ),
+    ),
+    Calls(   # Seed-OSS
+        "seed", (("<seed:tool_call>",),),
+        ("<seed:tool_call>\n<function=", NAME, ">\n", ARGUMENTS, "</function>\n</seed:tool_call>"),
+        marker="<seed:tool_call>", between="\n",
+        encoding=Tagged("<parameter=", ">", "</parameter>", after="\n"),
+    ),
+    Calls(   # Ling 3
+        "ling", (("<role>ASSISTANT</role>", "<arg_key>"),),
+        ("<tool_call>", NAME, "\n", ARGUMENTS, "\n</tool_call>"), marker="<tool_call>", between="\n",
+        encoding=_compact("\n"),
+    ),
+    Calls(   # GLM-4.5, 4.6
+        "glm4.5", (("<arg_key>", r"</arg_key>\n<arg_value>"), ("<arg_key>", "</arg_key>\n<arg_value>")),
+        ("<tool_call>", NAME, "\n", ARGUMENTS, "</tool_call>"), marker="<tool_call>", between="\n",
+        encoding=_compact("\n", "\n"),
+    ),
+    Calls(   # GLM-4.7, GLM-5, Laguna, Spark
+        "glm4.7", (("<arg_key>",),), ("<tool_call>", NAME, ARGUMENTS, "</tool_call>"), marker="<tool_call>",
+        encoding=_compact(""),
+    ),
+    Calls(   # MiniCPM5
+        "minicpm5", (('<function name="', '<param name="'),),
+        ('<function name="', NAME, '">', ARGUMENTS, "</function>"), marker='<function name="', between="\n",
+        encoding=Tagged('<param name="', '">', "</param>", has_cdata=True),
+    ),
+    Calls(   # Qwen3-Coder, Qwen3.5, Nemotron 3: the first tag may be absent
+        "qwen3-coder", (("<tool_call>", "<function=", "<parameter="),),
+        (
+            ("<tool_call>\n<function=", "<function="), NAME, ">\n", ARGUMENTS,
+            ("</function>\n</tool_call>", "</function>"),
+        ),
+        marker=("<tool_call>", "<function="), between="\n",
+        encoding=Tagged("<parameter=", ">\n", "\n</parameter>", after="\n"),
     ),
     Calls(   # Command R7B, Command A, Cohere's later ones
         "command-r7b", (("<|START_ACTION|>",),),
@@ -149,6 +266,11 @@ CALLS = (
         marker=('{"', "<|python_tag|>"), opens=("", "<|python_tag|>"), leads=True, follows_text=False,
         is_single=True,
     ),
+    Calls(   # Llama 4
+        "llama4", (("<|header_start|>",),), (NAME, "(", ARGUMENTS, ")"),
+        opens=("[", "<|python_start|>["), between=", ", closes=("]", "]<|python_end|>"), encoding=Keywords(),
+        leads=True, follows_text=False,
+    ),
     Calls(   # xLAM 2
         "xlam", (("make calls in a single JSON array",),), OBJECT,
         marker='[{"name": "', opens="[", between=", ", closes="]", leads=True, follows_text=False,
@@ -194,6 +316,16 @@ THOUGHTS = (
     Thoughts(   # Apriel: the prompt, or the model, opens it
         "apriel", (("[BEGIN FINAL RESPONSE]",),),
         (Section("reasoning", "Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]"),),
+    ),
+    Thoughts(   # Kimi K3
+        "kimi-k3", (("<|end_of_msg|>", "think"),),
+        (Section("reasoning", "<|open|>think<|sep|>", "<|close|>think<|sep|>"),),
+        Section("text", "<|open|>response<|sep|>", "<|close|>response<|sep|>"), ends="<|close|>message<|sep|>",
+    ),
+    Thoughts(   # Muse
+        "muse", (("<atem:function_calls>",),),
+        (Section("reasoning", "to=self<|message|>", "<|eom|><|start|>assistant"),),
+        Section("text", "to=user<|message|>"),
     ),
     Thoughts("minimax-m3", (("<mm:think>",),), (Section("reasoning", "<mm:think>", "</mm:think>"),),
              absent="</mm:think>"),

@@ -64,6 +64,14 @@ class Scanner:
         self.take(len(found))
         return found
 
+    def up_to(self, mark: str, put: Callable[[str], None]) -> Steps:
+        """Put the text up to a mark, which must come, and read the mark."""
+        while (at := self.rest.find(mark)) < 0:
+            put(self.take(len(self.rest) - _overlap(self.rest, mark)))
+            yield from self.more()
+        put(self.take(at))
+        self.take(len(mark))
+
     def until(self, marks: Sequence[str], put: Callable[[str], None]) -> Choosing:
         """Put the text up to the first of the marks, and return which it is; "": the end came first."""
         while True:

@@ -9,9 +9,11 @@ from typing import Any
 from ..core.errors import SchemaError
 from .document import document
 from .errors import NotEnforcedError, refused
+from .members import MemberWriter, QuotedWriter
 from .places import Places, draft_of
 from .reader import Reader
 from .rules import common
+from .style import Style, kinds_of_members
 from .work import OverBudgetError, limited
 from .writer import Writer
 
@@ -64,11 +66,11 @@ def compile_schema(
 
 def write_rules(
     schema: Mapping[str, Any] | bool | str, *, prefix: str = "", is_spaced: bool = False, any_order: bool = False,
-    strict: bool = True,
+    style: Style | None = None, strict: bool = True,
 ) -> Written:  # fmt: skip
     """Return the rules of a schema. prefix: their names begin so. is_spaced: a space may follow commas and colons.
 
-    The rest is as in compile_schema.
+    style: how objects are written instead of as JSON; other values are left out. The rest is as in compile_schema.
     """
     with limited():
         at = ["#"]
@@ -76,7 +78,11 @@ def write_rules(
             read = document(schema)
             reader = Reader(Places(read, draft_of(read)), strict=strict)
             at = reader.path
-            writer = Writer(reader, any_order=any_order, prefix=prefix, is_spaced=is_spaced)
+            if style is not None and style.quote is not None:
+                writer: Writer = QuotedWriter(reader, style.quote, prefix=prefix)
+            else:
+                writer = Writer(reader, any_order=any_order, prefix=prefix, is_spaced=is_spaced)
+            writer = writer if style is None else MemberWriter(writer, style)
             first, lines = writer.lines((reader.places.root,))
         except NotEnforcedError as error:
             raise SchemaError(str(error), error.path) from None
@@ -85,3 +91,13 @@ def write_rules(
         except RecursionError:
             raise refused(at[-1], "schemas are nested too deep") from None
     return Written(first, tuple(lines), tuple(dict.fromkeys(reader.warnings)), tuple(dict.fromkeys(reader.unenforced)))
+
+
+def kinds_by_member(schema: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Return which kinds of values (style.KINDS) the members that an object lists may have; {}: the schema can't be read."""
+    with limited():
+        try:
+            read = document(schema)
+            return kinds_of_members(Reader(Places(read, draft_of(read)), strict=False))
+        except (SchemaError, OverBudgetError, RecursionError):
+            return {}
