@@ -87,8 +87,8 @@ def test_a_functions_hints_and_docstring_become_a_tool() -> None:
         ]}},
     }  # fmt: skip
     assert found.parameters["properties"] == {
-        "place": {"description": "where", "$ref": "#/$defs/Place"},
-        "days": {"description": "how many; `days: 7` is the most", "type": "integer", "default": 1},
+        "place": {"$ref": "#/$defs/Place", "description": "where"},
+        "days": {"type": "integer", "description": "how many; `days: 7` is the most", "default": 1},
         "unit": {"type": "string", "enum": ["celsius", "fahrenheit"], "default": "celsius"},
         "hours": {"anyOf": [{"$ref": "#/$defs/Range"}, {"type": "null"}]},
     }
@@ -115,7 +115,7 @@ def test_a_function_without_parameters_or_docstring_is_a_tool() -> None:
         return "12:00"
 
     (found,) = tools_of([now])
-    parameters = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}
+    parameters = {"type": "object", "properties": {}, "additionalProperties": False}
     assert found.as_json() == {"type": "function", "function": {"name": "now", "parameters": parameters}}
     assert found.call({}) == "12:00"
 

@@ -39,7 +39,8 @@ def prompt_ids(
     if others["tools"] and needs_descriptions(text):
         others["tools"] = [described(tool) for tool in others["tools"]]
     opening, closing, end = marks(text, [*messages, others])
-    guarded = functools.cache(lambda part: guard(model, part, opening, closing))   # many keys and words are equal
+    is_control = functools.cache(model.is_control)
+    guarded = functools.cache(lambda part: guard(model, is_control, part, opening, closing))   # many parts are equal
     marked = [
         {key: value if key == "role" else map_texts(value, guarded) for key, value in message.items()}
         for message in formed(text, messages)
@@ -92,13 +93,13 @@ def token_texts(model: Vocabulary) -> dict[str, str]:
     }
 
 
-def guard(model: Vocabulary, text: str, opening: str, closing: str) -> str:
+def guard(model: Vocabulary, is_control: Callable[[int], bool], text: str, opening: str, closing: str) -> str:
     """Return a message's text with marks around everything that would be parsed as a control token."""
     while True:
         found = set()
         for part, special in segments(text, opening, closing):
             if special:
-                found |= {id for id in set(model.tokenize(part, special=True)) if model.is_control(id)}
+                found |= {id for id in set(model.tokenize(part, special=True)) if is_control(id)}
         words = {model.piece(id, special=True).decode("utf-8", "replace") for id in found} - {""}
         words = {word for word in words if word in text}
         if not words:

@@ -47,12 +47,11 @@ class Parameters:
                 raise ArgumentTypeError(f"{where}: the parameter {name} has no type: write, for example, {name}: str")
             self._hints[name] = hints[name]
             schema = self._types.schema(hints[name], f"{where}: the parameter {name}")
-            text = {"description": texts[name]} if texts.get(name) else {}
-            properties[name] = {**text, **schema, **_default(one.default)}
-        defs = {"$defs": self._types.defs} if self._types.defs else {}
+            text = {"description": texts[name]} if texts.get(name) and "description" not in schema else {}
+            properties[name] = {**schema, **text, **_default(one.default)}
         self.schema: dict[str, Any] = {
-            "type": "object", "properties": properties, "required": self._required, "additionalProperties": False,
-            **defs,
+            "type": "object", "properties": properties, **({"required": self._required} if self._required else {}),
+            "additionalProperties": False, **({"$defs": self._types.defs} if self._types.defs else {}),
         }   # fmt: skip
 
     def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
