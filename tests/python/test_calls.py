@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import json
 from collections.abc import Callable
 from typing import Any
@@ -50,6 +51,18 @@ def answered(**fields: object) -> dict[str, Any]:
 ])
 def test_arguments_are_a_mapping_or_a_text_as_the_template_needs_them(text: str, wanted: str, arguments: Any) -> None:  # noqa: ANN401
     assert rendered(text, called(call(1, "search", arguments))) == wanted
+
+
+def test_members_of_an_enum_are_their_values() -> None:
+    class Word(str, enum.Enum):  # noqa: UP042  (a StrEnum is written as its value anyway)
+        ONE = "one"
+
+    class Number(enum.IntEnum):
+        ONE = 1
+
+    sent = called(call(1, "search", {Word.ONE: [Word.ONE, Number.ONE, True]}))
+    assert rendered(AS_MAPPING, sent) == rendered(AS_TEXT, sent) == '{"one": ["one", 1, true]};'
+    assert rendered(BY_MEMBER, sent) == "one=['one', 1, True];"
 
 
 def test_a_text_stays_as_it_was_written_where_the_template_takes_texts() -> None:
@@ -148,6 +161,12 @@ def test_a_result_without_an_id_is_that_of_the_first_call_that_waits() -> None:
     assert rendered(LINKS, [*called(*without), *named]) == "call00000 call00001 clock:call00001 search:call00000 "
 
 
+def test_an_empty_id_or_name_is_as_none() -> None:
+    bare = {**BOTH[0], "id": ""}
+    sent = [*called(bare), answered(tool_call_id="", name="", tool_name=None)]
+    assert rendered(LINKS, sent) == "call00000 search:call00000 "
+
+
 def test_ids_that_are_made_are_not_those_of_other_calls() -> None:
     given, bare = {**BOTH[0], "id": "call00000"}, {"name": "clock", "arguments": {}}
     sent = [*called(given), answered(), *called(bare), answered()]
@@ -180,6 +199,9 @@ def changed(**fields: object) -> Messages:
     (changed(arguments="[1]"), r"function.arguments: must be a JSON object, as text or as a mapping, not '\[1\]'"),
     (changed(arguments=[1]), r"function.arguments: must be a JSON object"),
     (changed(arguments={"a": {1, 2}}), r"function.arguments.a: {1, 2} is not a value of JSON"),
+    (changed(arguments={"a": 10**5000}), r"function.arguments.a: a number has more than 4000 digits"),
+    (changed(arguments='{"a": 1' + "0" * 5000 + "}"), r"function.arguments: not valid JSON: .*4300 digits"),
+    (changed(arguments='{"a": "\\ud800"}'), r"function.arguments.a: character 0 of a string is half of a surrogate"),
     (changed(arguments={"a": [float("inf")]}), r"function.arguments.a\[0\]: inf is not a value of JSON"),
     (changed(arguments={"a": {5: 1}}), r"function.arguments.a: the key 5 must be a string"),
     (changed(arguments='{"a":' * 60 + "1" + "}" * 60), rf"function.arguments.a.*nested more than {DEPTH_MAX} deep"),

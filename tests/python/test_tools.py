@@ -346,7 +346,7 @@ class Model(pydantic.BaseModel):
     ("a \"b\"\n", "a \"b\"\n"), (None, "null"), (True, "true"), (1.5, "1.5"),
     ({"é": [1, (2, None)]}, '{"é":[1,[2,null]]}'),
     (Place("Oslo", (1.0, 2.0)), '{"city":"Oslo","at":[1.0,2.0]}'), ([Unit.F], '["fahrenheit"]'), (Unit.C, "celsius"),
-    ({Unit.C: 1}, '{"celsius":1}'), (Model(at=Place("x")), '{"at":{"city":"x","at":null}}'),
+    ({Unit.C: 1}, '{"celsius":1}'), (10**400, "1" + "0" * 400), (Model(at=Place("x")), '{"at":{"city":"x","at":null}}'),
     ([Model(at=Place("x"))], '[{"at":{"city":"x","at":null}}]'),
     ([np.int64(3), np.float32(0.5), np.bool_(True)], "[3,0.5,true]"),
 ])

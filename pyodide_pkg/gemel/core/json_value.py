@@ -8,6 +8,9 @@ from typing import Any
 from .checks import shown
 from .errors import ArgumentError, ArgumentTypeError
 
+DIGITS_MAX = 4000   # of an integer: Python writes up to 4300
+BITS_MAX = 13287    # of such an integer
+
 
 def json_value(value: object, where: str, *, depth_max: int, depth: int = 0) -> Any:  # noqa: ANN401
     """Return a value of JSON as json.loads would. where: its place.
@@ -19,8 +22,14 @@ def json_value(value: object, where: str, *, depth_max: int, depth: int = 0) -> 
         raise ArgumentError(f"{where[:80]}: it is nested more than {depth_max} deep")
     if isinstance(value, str):
         return _text(value, where)
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and value - value == 0):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        if value.bit_length() > BITS_MAX:
+            raise ArgumentError(f"{where}: a number has more than {DIGITS_MAX} digits")
+        return int(value)
+    if isinstance(value, float) and value - value == 0:
+        return float(value)
     if isinstance(value, Mapping):
         found = {}
         for key, item in value.items():
@@ -39,4 +48,4 @@ def _text(value: str, where: str) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise ArgumentError(f"{where}: character {error.start} of a string is half of a surrogate pair") from None
-    return value
+    return str.__str__(value)   # of an Enum, too

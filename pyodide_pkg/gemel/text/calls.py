@@ -74,22 +74,22 @@ def linked(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _linked(
     message: dict[str, Any], where: str, names: Mapping[str, str], waiting: list[tuple[str, str]]
 ) -> dict[str, Any]:
-    id, name = message.get("tool_call_id"), message.get("name", message.get("tool_name"))
+    id, name = message.get("tool_call_id"), message.get("name") or message.get("tool_name")
     for key, value in (("tool_call_id", id), ("tool_name", name)):
         if value is not None and not isinstance(value, str):
             raise ArgumentTypeError(f"{where}.{key}: must be a string, not {value!r:.50}")
     if not id and not names:   # calls may be in a message's text
         return message
     if not id:
-        id = next((one for one, called in waiting if name in (None, called)), None)
+        id = next((one for one, called in waiting if not name or name == called), None)
         if id is None:
-            of = f" of {name!r:.50}" if name is not None else ""
+            of = f" of {name!r:.50}" if name else ""
             raise ArgumentError(f"{where}: no call{of} waits for a result: say by tool_call_id which call it is of")
     elif id not in names:
         known = f"those are {', '.join(map(repr, list(names)[-5:]))}" if names else "no earlier message has tool_calls"
         raise ArgumentError(f"{where}.tool_call_id: {id!r:.50} is not the id of an earlier call: {known}")
     waiting[:] = [one for one in waiting if one[0] != id]
-    return {**message, "tool_call_id": id, "name": names[id] if name is None else name}
+    return {**message, "tool_call_id": id, "name": name or names[id]}
 
 
 def _call(call: object, where: str) -> dict[str, Any]:
