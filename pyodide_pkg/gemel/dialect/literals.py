@@ -10,7 +10,7 @@ from typing import Any
 from ..schema.compiler import Written, kinds_by_member, write_rules
 from ..schema.rules import common as json_rules
 from ..schema.rules import quoted
-from ..schema.style import KINDS, Quote, Style, lacking
+from ..schema.style import KINDS, Quote, Style, raw_without
 from .encoding import Encoding, Marking, read_nested, read_string
 from .scanner import Scanner, Steps
 from .tagged import CONSTANTS, as_json, read_name
@@ -84,7 +84,7 @@ class Bare:
 
     def _quote(self, gbnf: Marking) -> Quote:
         is_text = not any("\ud800" <= char <= "\udfff" for char in self.quote)   # else no string has it
-        return Quote(lacking(self.quote if is_text else ""), gbnf(self.quote), BARE)
+        return Quote(raw_without(self.quote if is_text else "", gbnf(self.quote), gbnf(self.quote)), BARE)
 
     def common(self, gbnf: Marking) -> str:
         """Return the rules of all values."""

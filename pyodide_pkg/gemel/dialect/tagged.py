@@ -10,7 +10,7 @@ from typing import Any
 
 from ..schema.compiler import Written, kinds_by_member, write_rules
 from ..schema.rules import common as json_rules
-from ..schema.style import KINDS, Raw, Style, lacking, of_others
+from ..schema.style import KINDS, Raw, Style, of_others, raw_without
 from .encoding import Encoding, Marking, read_nested
 from .scanner import EndError, Scanner, Steps
 
@@ -62,9 +62,10 @@ class Tagged:
 
     def _style(self, gbnf: Marking) -> Style:
         is_text = not any("\ud800" <= char <= "\udfff" for char in self.closes)   # else no string has it
-        raws = [Raw(lacking(self.closes if is_text else ""))]
+        raws = [raw_without(self.closes if is_text else "")]
         if self.has_cdata:
-            raws = [Raw(of_others("<&>\r\n")), Raw(lacking(CDATA_END), gbnf(CDATA), gbnf(CDATA_END))]
+            marks = "<&>\r\n"
+            raws = [Raw(of_others(marks), marks), raw_without(CDATA_END, gbnf(CDATA), gbnf(CDATA_END))]
         middles = dict.fromkeys(KINDS, gbnf(self.middle)) | {kind: gbnf(text) for kind, text in self.middles}
         closes = gbnf(self.closes + self.after)
         return Style(gbnf(self.opens), middles, closes, gbnf(self.between), NAMES, tuple(raws), CONSTANTS)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from functools import partial
 
-from .automaton import Automaton, TooLargeError, both, without
+from .automaton import Automaton, TooLargeError, both, of_length, without
 from .errors import not_enforced, refused
 from .pattern import pattern
 from .reader import TOO_LONG, Reader
-from .rules import EMPTY, Alternative, quoted
+from .rules import EMPTY, Alternative, in_class, quoted
 from .shape import Members, Node, Place, Shape, Text
-from .style import KINDS, Quote, Style, kinds_of_members
+from .style import KINDS, Quote, Raw, Style, kinds_of_members
 from .writer import Writer
 
 ALL = frozenset(KINDS)
@@ -27,7 +27,7 @@ class QuotedWriter(Writer):
     def _strings(self, at: Place, text: Text) -> list[Alternative]:
         if text.is_any:
             return [("string",)]
-        return [(self._quote.mark, *pieces, self._quote.mark) for pieces in raw(self, at, text, self._quote.allowed)]
+        return raw(self, at, text, self._quote.raw)
 
     def _pair(self, name: str, node: Node) -> Alternative:
         check_name(name, self._quote.names)
@@ -111,24 +111,32 @@ class MemberWriter(Writer):
             return [("raw",)]
         if look not in self._similar:
             self._similar[look] = self._style.similar(look)
-        return [
-            tuple(filter(None, (one.before, *pieces, one.after))) for one in self._style.raws
-            for pieces in raw(self, at, text, one.allowed, self._similar[look])
-        ]  # fmt: skip
+        return [way for one in self._style.raws for way in raw(self, at, text, one, self._similar[look])]
 
 
-def raw(
-    writer: Writer, at: Place, text: Text, allowed: Automaton, similar: Automaton | None = None
-) -> list[Alternative]:
-    """Return the ways to write those strings of a text as they are that are allowed, and not similar to others."""
+def raw(writer: Writer, at: Place, text: Text, form: Raw, similar: Automaton | None = None) -> list[Alternative]:
+    """Return the ways to write those strings of a text that a form has, and that are not similar to other values."""
+    ways: list[Alternative]
     if text.texts is not None:
-        kept = [one for one in sorted(text.texts) if allowed.accepts(one) and not (similar and similar.accepts(one))]
-        return [(quoted(one),) for one in kept]
-    try:
-        found = both(text.whole, allowed)
-        found = without(found, similar) if similar else found
-    except TooLargeError:
-        raise not_enforced(at.path, TOO_LONG) from None
+        kept = [one for one in sorted(text.texts) if form.allowed.accepts(one)]
+        ways = [(quoted(one),) for one in kept if not (similar and similar.accepts(one))]
+    else:
+        try:
+            ways = _automata(writer, text, form, similar)
+        except TooLargeError:
+            if text.automaton is not None or text.excluded or similar:
+                raise not_enforced(at.path, TOO_LONG) from None
+            character = f"[^{''.join(in_class(ord(char)) for char in form.others)}]"
+            ways = [writer.rules.repeated(writer.rules.written(character), text.least, text.most)]
+    return [tuple(filter(None, (form.before, *way, form.after))) or (EMPTY,) for way in ways]
+
+
+def _automata(writer: Writer, text: Text, form: Raw, similar: Automaton | None) -> list[Alternative]:
+    if text.automaton is None and not text.excluded:
+        found = of_length(form.allowed, text.least, text.most)
+    else:
+        found = both(text.whole, form.allowed)
+    found = without(found, similar) if similar else found
     return [] if found.is_empty else [(writer.rules.automaton(found, is_json=False),)]
 
 

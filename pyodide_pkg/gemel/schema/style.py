@@ -29,9 +29,14 @@ JSON_CONSTANTS = {"null": ("null",), "true": ("true",), "false": ("false",)}
 
 @dataclass(frozen=True)
 class Raw:
-    """A way to write a string as it is: these strings, between two pieces of GBNF."""
+    """A way to write a string as it is: these strings, between two pieces of GBNF.
+
+    Attributes:
+        others: all strings without these characters are among them
+    """
 
     allowed: Automaton
+    others: str
     before: str = ""
     after: str = ""
 
@@ -93,16 +98,15 @@ class Style:
 
 @dataclass(frozen=True)
 class Quote:
-    """A mark around strings that have no escapes: what they may be, the mark as GBNF, and the names of members."""
+    """A mark around strings that have no escapes, and the regular expression of names, which have no quotes."""
 
-    allowed: Automaton
-    mark: str
+    raw: Raw
     names: str
 
     def common(self) -> str:
         """Return the rules of all values, written so."""
         rules = Rules(["#"], prefix="raw-")
-        rules.of["string"] = [(self.mark, rules.automaton(self.allowed, is_json=False), self.mark)]
+        rules.of["string"] = [(self.raw.before, rules.automaton(self.raw.allowed, is_json=False), self.raw.after)]
         rules.of["name"] = [(rules.automaton(pattern(f"^(?:{self.names})$"), is_json=False),)]
         return "\n".join([VALUES, *rules.lines("string")])
 
@@ -124,6 +128,12 @@ def kinds_of_members(reader: Reader) -> dict[str, frozenset[str]]:
     return {
         name: frozenset[str]().union(*(kinds_of(reader, members.of(name)) for members in shapes)) for name in names
     }
+
+
+def raw_without(mark: str, before: str = "", after: str = "") -> Raw:
+    """Return the strings that a mark is not in."""
+    rare = next((char for char in mark if not char.isascii()), "<" if "<" in mark else mark[:1])
+    return Raw(lacking(mark), rare, before, after)
 
 
 @remembered
