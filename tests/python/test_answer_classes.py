@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, field
 from typing import Annotated, Any, Dict, Generic, List, Literal, NotRequired, Optional, Tuple, TypedDict, TypeVar, Union  # noqa: UP035
 
@@ -69,6 +69,9 @@ class All:
     o: dict  # type: ignore[type-arg]
     p: tuple  # type: ignore[type-arg]
     q: Annotated[str, "what it is called"]
+    s: Sequence[Point]
+    t: Mapping[str, bool]
+    u: Sequence  # type: ignore[type-arg]
     r: int | float | None = None
 
 
@@ -76,10 +79,11 @@ VALUE: dict[str, Any] = {
     "a": "é", "b": True, "c": None, "d": True, "e": "L", "f": 2, "g": {"x": 1}, "h": {"one": {"x": 1, "y": 2}},
     "i": [1, 2.0], "j": ["a", {"x": 3}], "k": [[True], []], "l": {"first": "w"}, "m": {"any": [1]}, "n": [1, "a"],
     "o": {"z": 1}, "p": [1], "q": "q", "r": 1.5,
+    "s": [{"x": 1}], "t": {"a": True}, "u": [1, "a"],
 }  # fmt: skip
 MADE = All(
     "é", True, None, True, Size.LARGE, Number.TWO, Point(1), {"one": Point(1, 2.0)}, (1, 2), ("a", Point(3)),
-    [[True], []], {"first": "w"}, {"any": [1]}, [1, "a"], {"z": 1}, (1,), "q", 1.5,
+    [[True], []], {"first": "w"}, {"any": [1]}, [1, "a"], {"z": 1}, (1,), "q", [Point(1)], {"a": True}, [1, "a"], 1.5,
 )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ import enum
 import functools
 import json
 import pickle
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypedDict
 
@@ -108,6 +109,37 @@ def test_methods_partials_and_objects_are_functions_too() -> None:
     assert (part.name, list(part.parameters["properties"])) == ("weather", ["place", "unit", "hours"])
     assert part.call({"place": {"city": "Oslo"}}) == "Oslo 3 C None None"
     assert called.call({"item": "tea"}) == "tea"
+
+
+class Leaf(pydantic.BaseModel):
+    name: str = pydantic.Field(max_length=3)
+    below: list[Leaf] = []
+
+
+class Box(pydantic.BaseModel):
+    first: Place
+    leaf: Leaf | None = None
+
+
+def grow(
+    leaf: Leaf, place: Place, box: Box, names: Sequence[str] = (), more: Mapping[str, Sequence[int]] | None = None
+) -> list[Any]:
+    return [leaf, place, box, names, more]
+
+
+def test_models_of_pydantic_are_types_of_parameters() -> None:
+    (found,) = tools_of([grow])
+    places = {name: schema for name, schema in found.parameters["$defs"].items() if name.startswith("Place")}
+    assert len(places) == 2   # the dataclass as it is read here, and as pydantic reads it
+    assert compile_schema(found.parameters).warnings == ()
+    values = {
+        "leaf": {"name": "a", "below": [{"name": "b"}]}, "place": {"city": "x"}, "box": {"first": {"city": "y"}},
+        "names": ["z"], "more": {"m": [1.0]},
+    }
+    leaf, place, box, names, more = found.call(values)
+    assert (leaf.below[0], place, box.first, names, more) == (Leaf(name="b"), Place("x"), Place("y"), ["z"], {"m": [1]})
+    with pytest.raises(gemel.AnswerError, match="#/leaf: Leaf refuses it: #/name: .* at most 3 characters"):
+        found.call({**values, "leaf": {"name": "long"}})
 
 
 def test_a_function_without_parameters_or_docstring_is_a_tool() -> None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 import dataclasses
 import enum
 import itertools
+import json
 import math
 import types
 import typing
+from collections import abc
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -18,10 +20,13 @@ from ..core.errors import AnswerError, ArgumentError, ArgumentTypeError
 
 SCALARS: dict[Any, str] = {str: "string", int: "integer", float: "number", bool: "boolean", type(None): "null"}
 BARE: dict[Any, str] = {list: "array", tuple: "array", dict: "object"}
+ABSTRACT: dict[Any, Any] = {   # types that say less than the list or dict that is made
+    abc.Sequence: list, abc.Collection: list, abc.Iterable: list, abc.Mapping: dict, abc.MutableMapping: dict,
+}   # fmt: skip
 JSON_SCHEMA = "json_schema"   # what errors about a class begin with
 KNOWN = (
-    "str, int, float, bool, None, list, tuple, dict with str keys, Literal, Enum, Optional, Union, Any, dataclasses "
-    "and TypedDicts"
+    "str, int, float, bool, None, list, tuple, dict with str keys, Sequence, Mapping, Literal, Enum, Optional, Union, "
+    "Any, dataclasses, TypedDicts and pydantic models"
 )
 
 
@@ -41,7 +46,7 @@ def class_of(given: object) -> AnswerClass | None:
             name = type(given).__name__
             raise ArgumentTypeError(f"json_schema is an instance of {name}: pass the class {name}")
         return None
-    if callable(getattr(given, "model_json_schema", None)) and callable(getattr(given, "model_validate_json", None)):
+    if _is_pydantic(given):
         return Pydantic(given)
     _check_plain(given, f"{JSON_SCHEMA}: {given.__name__}")
     if dataclasses.is_dataclass(given) or typing.is_typeddict(given):
@@ -157,12 +162,31 @@ class Types:
             return {"type": "object", "additionalProperties": self.schema(arguments[1], where)}
         raise _refused(where, f"the type {_name(hint)} has no schema here: {KNOWN} have one")
 
+    def _pydantic(self, model: Any) -> dict[str, Any]:  # noqa: ANN401
+        """Return the reference to a model of pydantic, and keep its schemas, by names that no other class has."""
+        if model not in self._names:
+            whole = model.model_json_schema()
+            parts = whole.pop("$defs", {})
+            root = str(whole.get("$ref", "")).removeprefix("#/$defs/")   # of a model that contains itself
+            if not root:
+                root = next(one for one in _numbered(model.__name__) if one not in parts)
+                parts[root] = whole
+            taken, names = {*self._names.values(), *self.defs}, {}
+            for name in parts:
+                names[name] = next(one for one in _numbered(name) if one not in taken)
+                taken.add(names[name])
+            self._names[model] = names[root]
+            self.defs |= {names[name]: _renamed(part, names) for name, part in parts.items()}
+        return {"$ref": f"#/$defs/{self._names[model]}"}
+
     def _class(self, kind: type, where: str) -> dict[str, Any]:
         if name := SCALARS.get(kind) or BARE.get(kind):
             return {"type": name}
         if issubclass(kind, enum.Enum):
             return _constants([one.value for one in kind], where)
         _check_plain(kind, where)
+        if _is_pydantic(kind):
+            return self._pydantic(kind)
         if dataclasses.is_dataclass(kind) or typing.is_typeddict(kind):
             return self._ref(kind)
         raise _refused(where, f"the type {_name(kind)} has no schema here: {KNOWN} have one")
@@ -184,6 +208,8 @@ class Types:
             return self._collected(origin, arguments, value, where)
         if hint in self._fields:
             return self._instance(hint, value, where)
+        if _is_pydantic(hint):
+            return _validated(hint, value, where)
         if issubclass(hint, enum.Enum):
             members = list(hint)
             return _one_of(members, [one.value for one in members], value, where)
@@ -223,13 +249,39 @@ class Types:
 
 
 def _parts(hint: Any) -> tuple[Any, Any, tuple[Any, ...]]:  # noqa: ANN401
-    """Return a type with its origin and arguments; for None its type, for a bare typing.List list."""
+    """Return a type with its origin and arguments; for None its type, for a bare typing.List or Sequence list."""
     if hint is None:
         return type(None), None, ()
+    if isinstance(hint, type) and not typing.get_args(hint):
+        return ABSTRACT.get(hint, hint), None, ()
     origin = typing.get_origin(hint)
+    origin = ABSTRACT.get(origin, origin)
     if origin in BARE and not hasattr(hint, "__args__"):   # tuple[()] has them
         return origin, None, ()
     return hint, origin, typing.get_args(hint)
+
+
+def _is_pydantic(kind: object) -> bool:
+    return isinstance(kind, type) and all(
+        callable(getattr(kind, name, None)) for name in ("model_json_schema", "model_validate_json")
+    )
+
+
+def _validated(model: Any, value: object, where: str) -> Any:  # noqa: ANN401
+    """Return the instance of a model of pydantic. MismatchError."""
+    try:
+        return model.model_validate_json(json.dumps(value))
+    except ValueError as error:   # pydantic's ValidationError is one
+        raise MismatchError(f"{where}: {model.__name__} refuses it: {_told(error)}") from error
+
+
+def _renamed(schema: Any, names: Mapping[str, str]) -> Any:  # noqa: ANN401
+    """Return a schema of pydantic with other names of its definitions."""
+    if isinstance(schema, dict):
+        found = {key: _renamed(part, names) for key, part in schema.items()}
+        name = str(found.get("$ref", "")).removeprefix("#/$defs/")
+        return {**found, "$ref": f"#/$defs/{names[name]}"} if name in names else found
+    return [_renamed(part, names) for part in schema] if isinstance(schema, list) else schema
 
 
 def _check_plain(kind: type, where: str) -> None:

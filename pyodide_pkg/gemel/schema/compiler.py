@@ -94,7 +94,7 @@ def write_rules(
 
 
 def kinds_by_member(schema: Mapping[str, Any]) -> dict[str, frozenset[str]]:
-    """Return which kinds of values (style.KINDS) the members that an object lists may have; {}: the schema can't be read."""
+    """Return the kinds of values (style.KINDS) that an object's members may have; {}: the schema can't be read."""
     with limited():
         try:
             read = document(schema)
