@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -208,6 +209,7 @@ def changed(**fields: object) -> Messages:
     (changed(argument={}), r"function.argument: unknown field of a call; did you mean 'arguments'\?"),
     (called({"name": "f", "parameters": {}}), r"\[0\].parameters: unknown field of a call; did you mean 'arguments'\?"),
     (called({**CALL, "functions": 1}), r"\[0\].functions: unknown field of a call; did you mean 'function'\?"),
+    (called(*[CALL] * 513), r"tool_calls: there are 513 calls; the limit of a message is 512"),
     (called(CALL, CALL), r"tool_calls\[1\].id: 'call00001' is the id of another call"),
     ([{"role": "user", "content": "x", "tool_calls": [CALL]}], r"tool_calls: only an assistant's message may have"),
     ([*called(CALL), answered(tool_call_id="x")],
@@ -225,6 +227,19 @@ def test_calls_and_results_of_another_shape_are_refused_by_place(sent: Messages,
 def test_fields_of_other_servers_are_left_to_the_template() -> None:
     sent = called({**CALL, "index": 0, "extra_content": {"a": 1}})
     assert messages.plain(sent)[1]["tool_calls"] == [{**CALL, "extra_content": {"a": 1}}]
+
+
+def test_many_calls_and_results_take_linear_time() -> None:
+    calls = [call(i, "search", {}) for i in range(512)]
+    turn = [*called(*calls), *[answered(tool_call_id=f"call{i:05d}") for i in reversed(range(512))]]
+    start = time.perf_counter()
+    forms.formed(ONE, messages.plain(turn * 20))
+    assert time.perf_counter() - start < 5   # about 0.3 seconds
+
+
+def test_a_message_of_another_role_has_a_content_too() -> None:
+    with pytest.raises(gemel.ArgumentTypeError, match=r'messages\[1\] has no "content"'):
+        rendered(AS_MAPPING, [*said("Hi"), {"role": "model", "tool_calls": [CALL]}])
 
 
 def test_calls_without_results_are_not_continued(tiny_model: OpenTiny) -> None:

@@ -14,7 +14,8 @@ from ..core.errors import ArgumentError, ArgumentTypeError
 from ..core.hints import did_you_mean
 from ..core.json_value import json_value
 
-DEPTH_MAX = 50   # of lists and mappings in each other, in arguments
+DEPTH_MAX = 50    # of lists and mappings in each other, in arguments
+CALLS_MAX = 512   # in one message
 SHAPE = '{"id": ..., "type": "function", "function": {"name": ..., "arguments": ...}}'
 OF_CALL = ("id", "type", "function", "index")
 OF_FUNCTION = ("name", "arguments", "index")
@@ -36,6 +37,8 @@ def calls_of(calls: object, where: str) -> list[dict[str, Any]]:
     """Return `tool_calls` in OpenAI's form, with Arguments."""
     if not isinstance(calls, list | tuple):
         raise ArgumentTypeError(f"{where}: must be a list of calls like {SHAPE}, not {calls!r:.50}")
+    if len(calls) > CALLS_MAX:
+        raise ArgumentError(f"{where}: there are {len(calls)} calls; the limit of a message is {CALLS_MAX}")
     found = [_call(call, f"{where}[{i}]") for i, call in enumerate(calls)]
     seen: dict[str, int] = {}
     for i, call in enumerate(found):

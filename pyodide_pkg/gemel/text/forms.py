@@ -80,11 +80,12 @@ def formed(text: str, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]
     for message in _in_turn(messages) if form.in_turn else messages:
         if "tool_calls" in message:
             calls = [_formed(call, form) for call in message["tool_calls"]]
-            if message["content"] and form.apart:
+            content = message.get("content")
+            if content and form.apart:
                 found.append({key: value for key, value in message.items() if key != "tool_calls"})
                 found.append({"role": message["role"], "content": form.content, "tool_calls": calls})
             else:
-                found.append({**message, "content": message["content"] or form.content, "tool_calls": calls})
+                found.append({**message, "content": content or form.content, "tool_calls": calls})
         elif form.nine and "tool_call_id" in message:
             found.append({**message, "tool_call_id": nine(message["tool_call_id"])})
         else:
