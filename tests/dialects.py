@@ -95,7 +95,7 @@ def answers(dialect: Dialect, *, is_parallel: bool = True) -> Iterator[Answer]:
     calls = dialect.calls
     assert calls is not None
     for reasoning in ["", "Let me <see>"] if dialect.thoughts.leads else [""]:
-        for made in [(), (SEARCH,), (CLOCK,), (SEARCH, CLOCK, SEARCH)]:
+        for made in [(), (SEARCH,), (CLOCK,), (SEARCH, CLOCK)]:
             if len(made) > 1 and (calls.is_single or not is_parallel):
                 continue
             for text in ["", "Well, é: 1 < 2"] if calls.follows_text or not made else [""]:

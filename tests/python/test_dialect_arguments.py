@@ -67,6 +67,7 @@ CASES: list[tuple[dict[str, Any], Values, Values]] = [
         obj(a={"type": "array", "items": STRING, "maxItems": 2}),
         [{"a": []}, {"a": ["x", 'y"]']}], [{"a": ["x"] * 3}, {"a": [1]}],
     ),
+    (obj(b={}, a=obj(d={}, c={})), [{"b": 1, "a": {"d": 2, "c": 3}}], []),   # in another order than their names
     (obj(a=obj(b=STRING, c=NUMBER)), [{"a": {"b": "}{", "c": 1}}], [{"a": {"b": "x"}}, {"a": {"b": 1, "c": 1}}]),
     ({"type": "object", "additionalProperties": NUMBER}, [{}, {"a": 1}, {"a": 1, "b": 2.5}], [{"a": "x"}]),
     ({"type": "object"}, [{}, {"a": "x", "b": [1]}, {"a": None}], []),

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
+from typing import Any
 
 import hub_templates
 import llama_vectors
 import pytest
 from gemel.dialect.dialect import Calls, Hole, each
+from gemel.dialect.parts import ToolCall
 from gemel.dialect.rows import CALLS, GENERIC, NONE, THOUGHTS, dialect_of
+from gemel.dialect.writing import written
+from gemel.text.forms import call_form, formed
+from gemel.text.messages import plain
+from gemel.text.template import compiled, template_values
 
 WANTED = {
     "deepseek-r1-0528-qwen3-8b": ("deepseek-v3", "think"),
@@ -39,7 +46,7 @@ WANTED = {
     "jt-da-8b": ("hermes", "none"),
     "jt-math-8b-instruct": ("hermes", "none"),
     "minimax-m1-40k": ("minimax-m1", "think"),
-    "minimax-m3": ("hermes", "minimax-m3"),
+    "minimax-m3": ("generic", "minimax-m3"),
     "minimax-text-01": ("generic", "none"),
     "minimax": ("minimax-m2", "think"),
     "qwen-2.5": ("hermes", "none"),
@@ -76,7 +83,7 @@ WANTED = {
     "MiMo-VL": ("hermes", "none"),
     "MiniMax-M1": ("minimax-m1", "think"),
     "MiniMax-M2": ("minimax-m2", "think"),
-    "MiniMax-M3": ("hermes", "minimax-m3"),
+    "MiniMax-M3": ("generic", "minimax-m3"),
     "Mistral-Small-3.2-24B-Instruct-2506": ("mistral-ids", "none"),
     "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": ("qwen3-coder", "think"),
     "NVIDIA-Nemotron-Nano-v2": ("nemotron", "think"),
@@ -127,6 +134,11 @@ WANTED = {
     "upstage-Solar-Open-100B": ("solar", "solar"),
 }
 MARKED = [*CALLS, GENERIC]
+TEXT, WHOLE = {"type": "string", "description": "it"}, {"type": "integer", "description": "how many"}
+TOOLS = {
+    "search": {"type": "object", "properties": {"query": TEXT, "limit": WHOLE}, "required": ["query"]},
+    "clock": {"type": "object", "properties": {}},
+}  # fmt: skip
 
 
 @pytest.mark.model
@@ -137,6 +149,52 @@ def test_published_templates_tell_their_dialect(vocabularies: Path, hub_template
         assert dialect.calls is not None
         found[path.stem] = (dialect.calls.name, dialect.thoughts.name)
     assert found == WANTED
+
+
+CALLED: list[list[tuple[str, dict[str, Any]]]] = [
+    [("search", {"query": "a b", "limit": 3})], [("clock", {})], [("search", {"query": "a b"}), ("clock", {})],
+]   # fmt: skip
+
+
+def rendered(text: str, made: list[ToolCall]) -> str:
+    """Return what a template makes of a conversation that ends with calls."""
+    tools = [
+        {"type": "function", "function": {"name": name, "description": name, "parameters": parameters}}
+        for name, parameters in TOOLS.items()
+    ]  # fmt: skip
+    messages = plain([
+        {"role": "user", "content": "Do it"},
+        {"role": "assistant", "content": "", "tool_calls": [call.as_json() for call in made]},
+    ])   # fmt: skip
+    values = {**template_values(tools, {}), "add_generation_prompt": False, "bos_token": "", "eos_token": "</s>"}
+    return compiled(text).render(formed(text, messages), **values)
+
+
+def bare(text: str) -> str:
+    """Return it without what dialects are free in: the kind of quotes, and spaces between parts of calls."""
+    return "".join(text.replace('"', "'").split())
+
+
+@pytest.mark.model
+def test_calls_are_written_as_templates_write_them(vocabularies: Path, hub_template_folder: Path) -> None:
+    n, others = 0, set()
+    for path in [*llama_vectors.templates(vocabularies), *hub_templates.templates(hub_template_folder)]:
+        text = path.read_text(encoding="utf-8")
+        calls, form = dialect_of(text, has_tools=True).calls, call_form(text)
+        assert calls is not None
+        for called in CALLED if form.reads and calls != GENERIC else []:
+            if len(called) > 1 and (form.in_turn or calls.is_single):
+                continue
+            made = [
+                ToolCall(i, f"call0000{i}", name, json.dumps(values)) for i, (name, values) in enumerate(called)
+            ]  # fmt: skip
+            shown, ways = rendered(text, made), [written(calls, made, TOOLS, which=which) for which in range(3)]
+            n += 1
+            if not any(way in shown for way in ways):
+                others.add(path.stem)
+                assert bare(ways[0]) in bare(shown)
+    assert others == {"LFM2.5-8B-A1B", "CohereForAI-c4ai-command-r-plus-tool_use", "StepFun3.5-Flash"}
+    assert n > 200
 
 
 def test_a_template_that_says_nothing_gets_the_generic_dialect() -> None:

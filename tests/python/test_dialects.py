@@ -42,7 +42,7 @@ def test_what_a_model_writes_is_allowed_and_read(model: Model, dialect: Dialect)
     rng = random.Random(1)
     with model.grammar(dialect) as grammar:
         for answer in dialects.answers(dialect):
-            for which in range(WAYS if answer.calls else 1):
+            for which in range(WAYS if len(answer.calls) == 1 and not answer.text else 1):
                 written = answer.written(dialect, which)
                 ids = model.ids(written, rng)
                 assert model.allows(grammar, ids), written
@@ -118,7 +118,7 @@ def test_an_answer_is_the_same_however_it_is_split(dialect: Dialect, data: st.Da
 def test_an_answer_that_is_cut_has_the_beginning_of_what_it_says(dialect: Dialect) -> None:
     answer = list(dialects.answers(dialect))[-1]
     written = answer.written(dialect)
-    for end in range(len(written)):
+    for end in random.Random(5).sample(range(len(written)), min(80, len(written))):
         texts, calls = joined(dialect, [written[:end]])
         for text in texts.values():   # they may have the beginning of a marker, if it ends there
             assert text.strip() in written[:end]

@@ -56,7 +56,7 @@ class Calls:
     pieces: tuple[Marks | Hole, ...]
     marker: Marks = ""
     opens: Marks = ""
-    between: str = ""
+    between: Marks = ""
     closes: Marks = ""
     encoding: Encoding = Json()  # noqa: RUF009  # immutable
     id: str = ""

@@ -112,7 +112,7 @@ class AnswerGrammar:
         self._lines += self._of_tools(calls)
         more = ""
         if self._is_parallel and not calls.is_single:
-            more = f"({self._markers.gbnf(calls.between)} call)*"
+            more = f"({self._markers.either(calls.between)} call)*"
         opens, closes = self._markers.either(calls.opens), self._markers.either(calls.closes)
         self._lines.append(f"calls ::= {' '.join(filter(None, [opens, 'call', more, closes]))}")
         if not begun:

@@ -10,12 +10,13 @@ from typing import Any
 from ..schema.compiler import Written, kinds_by_member, write_rules
 from ..schema.rules import common as json_rules
 from ..schema.rules import quoted
-from ..schema.style import KINDS, Quote, Style, raw_without
+from ..schema.style import KINDS, Quote, Raw, Style, of_others, raw_without
 from .encoding import Encoding, Marking, read_nested, read_string
 from .scanner import Scanner, Steps
-from .tagged import CONSTANTS, as_json, read_name
+from .tagged import CONSTANTS, as_json, read_name, read_raw
 
 NAMES = "[A-Za-z_][A-Za-z0-9_]*"
+NO_SINGLE = "'\\"   # strings between single quotes have none of these
 BARE = r"[^:{}\[\],<>\"|\s\x00-\x1F]+"
 SPELLED = {name: texts[::-1] for name, texts in CONSTANTS.items()}   # True, then true
 NO_STRING = frozenset(KINDS) - {"string"}
@@ -24,7 +25,7 @@ Put = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Keywords:
-    """Arguments of a call in Python: name="text", name=True. What is inside a list or an object is JSON."""
+    """Arguments of a call in Python: name="text", name='text', name=True. Lists and objects are JSON."""
 
     begins = ()
 
@@ -38,7 +39,8 @@ class Keywords:
 
     def rules(self, parameters: Mapping[str, Any], gbnf: Marking, *, prefix: str, strict: bool) -> Written:
         """Return the rules of the arguments that a schema allows."""
-        style = Style("", dict.fromkeys(KINDS, '"="'), "", '", "', NAMES, constants=SPELLED)
+        single = Raw(of_others(NO_SINGLE), NO_SINGLE, quoted("'"), quoted("'"))
+        style = Style("", dict.fromkeys(KINDS, '"="'), "", '", "', NAMES, also=(single,), constants=SPELLED)
         return write_rules(parameters, prefix=prefix, is_spaced=True, style=style, strict=strict)
 
     def read(self, scanner: Scanner, parameters: Mapping[str, Any], put: Put) -> Steps:
@@ -56,6 +58,9 @@ class Keywords:
                 yield from scanner.more()
             if scanner.rest[0] == '"':
                 yield from read_string(scanner, put)
+            elif scanner.rest[0] == "'":
+                scanner.take(1)
+                yield from read_raw(scanner, "'", put)
             elif scanner.rest[0] in "[{":
                 yield from read_nested(scanner, put)
             else:
@@ -72,7 +77,7 @@ class Keywords:
 
 @dataclass(frozen=True)
 class Bare:
-    """Arguments without quotes around names, and with marks around strings, which have no escapes."""
+    """Arguments by name, without quotes around names, and with marks around strings, which have no escapes."""
 
     quote: str
 
@@ -124,9 +129,7 @@ class Bare:
                 continue
             elif (yield from scanner.at([self.quote], is_whole=True)):
                 scanner.take(len(self.quote))
-                put('"')
-                yield from scanner.up_to(self.quote, lambda text: put(_json(text)[1:-1]))
-                put('"')
+                yield from read_raw(scanner, self.quote, put)
             else:
                 put(as_json((yield from _scalar(scanner, ",}]")), NO_STRING))
             is_named = inside[-1] == "{" and is_named
@@ -137,7 +140,7 @@ class Bare:
         return self._members(json.loads(arguments))
 
     def _members(self, values: Mapping[str, object]) -> str:
-        return ",".join(f"{name}:{self._value(value)}" for name, value in values.items())
+        return ",".join(f"{name}:{self._value(value)}" for name, value in sorted(values.items()))
 
     def _value(self, value: object) -> str:
         if isinstance(value, str):

@@ -55,7 +55,7 @@ class Markers:
         pieces = tuple(piece if isinstance(piece, Hole) else self._any(piece) for piece in calls.pieces)
         return replace(
             calls, pieces=pieces, marker=self._any(calls.marker), opens=self._any(calls.opens),
-            between=self._text(calls.between), closes=self._any(calls.closes),
+            between=self._any(calls.between), closes=self._any(calls.closes),
             encoding=calls.encoding.marked(self._text),
         )  # fmt: skip
 

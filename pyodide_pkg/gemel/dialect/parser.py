@@ -133,7 +133,8 @@ class Parser:
     def _calls(self, calls: Calls) -> Steps:
         self.kind, self._spaces, self._drops_spaces = "call", "", True
         scanner, closes = self._scanner, each(calls.closes)
-        nexts = [] if calls.is_single else [calls.between + head for head in calls.heads(self._parameters)]
+        heads = [] if calls.is_single else calls.heads(self._parameters)
+        nexts = {between + head: len(between) for head in heads for between in each(calls.between)}
         scanner.rest = scanner.rest.lstrip(SPACES)
         yield from scanner.one_of(each(calls.opens))
         while True:
@@ -142,7 +143,7 @@ class Parser:
             found = yield from scanner.at(options, is_whole=True)
             if found not in nexts:
                 break
-            scanner.take(len(calls.between))
+            scanner.take(nexts[found])
         yield from scanner.one_of(closes)
         yield from scanner.one_of(["", self._dialect.thoughts.ends])
         self._is_begun, self.kind = False, "text"

@@ -14,8 +14,8 @@ from .literals import Bare, Keywords
 from .tagged import Tagged
 
 NAME, ARGUMENTS, ID = Hole.NAME, Hole.ARGUMENTS, Hole.ID
-NINE, TEN = "[a-zA-Z0-9]{9}", "[a-zA-Z0-9]{10}"   # ids of Mistral's and Solar's
-COUNTED = "[0-9]{1,3}"
+NINE, TEN = "[a-zA-Z0-9]{9}", "[a-zA-Z0-9]{9,10}"   # ids of Mistral's and Solar's
+COUNTED, FROM_ONE = "[0-9]{1,3}", "[1-9][0-9]{0,2}"
 OBJECT = ('{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}")
 
 
@@ -35,8 +35,9 @@ DSML_TAGS = Tagged(
     f'<{DSML}parameter name="', '" string="false">', f"</{DSML}parameter>", after="\n",
     middles=(("string", '" string="true">'),),
 )  # fmt: skip
-GENERIC = Calls(   # for templates that know no tools
-    "generic", (), ('<tool_call>\n{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}\n</tool_call>"),
+GENERIC = Calls(   # for templates that know no tools; MiniMax M3's tags within tags are not supported
+    "generic", (("]<]minimax[>[",),),
+    ('<tool_call>\n{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}\n</tool_call>"),
     marker="<tool_call>", between="\n",
 )  # fmt: skip
 CALLS = (
@@ -98,7 +99,7 @@ CALLS = (
         (
             '<|open|>call tool="', NAME, '" index="', ID, '"<|sep|>', ARGUMENTS, "<|close|>call<|sep|>",
         ),
-        marker="<|open|>tools<|sep|>", opens="<|open|>tools<|sep|>", closes="<|close|>tools<|sep|>", id=COUNTED,
+        marker="<|open|>tools<|sep|>", opens="<|open|>tools<|sep|>", closes="<|close|>tools<|sep|>", id=FROM_ONE,
         encoding=Tagged(
             '<|open|>argument key="', "", "<|close|>argument<|sep|>",
             middles=tuple((kind, f'" type="{kind}"<|sep|>') for kind in KINDS),
@@ -164,7 +165,7 @@ CALLS = (
             ("<tool_call>\n<function=", "<function="), NAME, ">\n", ARGUMENTS,
             ("</function>\n</tool_call>", "</function>"),
         ),
-        marker=("<tool_call>", "<function="), between="\n",
+        marker=("<tool_call>", "<function="), between=("\n", ""),
         encoding=Tagged("<parameter=", ">\n", "\n</parameter>", after="\n"),
     ),
     Calls(   # Command R7B, Command A, Cohere's later ones
@@ -198,7 +199,7 @@ CALLS = (
             f"{_deepseek('tool call begin')}function{_deepseek('tool sep')}", NAME, "\n```json\n", ARGUMENTS,
             f"\n```{_deepseek('tool call end')}",
         ),
-        marker=DEEPSEEK_OPENS, opens=DEEPSEEK_OPENS, between="\n", closes=DEEPSEEK_CLOSES,
+        marker=DEEPSEEK_OPENS, opens=DEEPSEEK_OPENS, between="\n", closes=(DEEPSEEK_CLOSES, ""),
     ),
     Calls(   # DeepSeek V3.1
         "deepseek-v3.1", ((DEEPSEEK_OPENS,),),
@@ -254,7 +255,7 @@ CALLS = (
         marker=("<|tool_call|>", "<tool_call>"), opens=("<|tool_call|>[", "<tool_call>["), between=", ", closes="]",
     ),
     Calls(   # Hermes, Qwen2.5, Qwen3, QwQ, Granite 4, SmolLM3, MiMo, Bielik, ERNIE 4.5
-        "hermes", (("<tool_call>",),), GENERIC.pieces, marker="<tool_call>", between="\n",
+        "hermes", (("<tool_call>",),), GENERIC.pieces, marker="<tool_call>", between=("\n", ""),
     ),
     Calls(   # Llama 3.1, 3.2, 3.3
         "llama3",
@@ -357,4 +358,4 @@ def dialect_of(template: str, *, has_tools: bool) -> Dialect:
     thoughts = next((row for row in THOUGHTS if is_told(row.told_by, template)), NONE)
     if not has_tools:
         return Dialect(None, thoughts)
-    return Dialect(next((row for row in CALLS if is_told(row.told_by, template)), GENERIC), thoughts)
+    return Dialect(next((row for row in (GENERIC, *CALLS) if is_told(row.told_by, template)), GENERIC), thoughts)

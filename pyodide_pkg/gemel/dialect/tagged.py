@@ -68,7 +68,7 @@ class Tagged:
             raws = [Raw(of_others(marks), marks), raw_without(CDATA_END, gbnf(CDATA), gbnf(CDATA_END))]
         middles = dict.fromkeys(KINDS, gbnf(self.middle)) | {kind: gbnf(text) for kind, text in self.middles}
         closes = gbnf(self.closes + self.after)
-        return Style(gbnf(self.opens), middles, closes, gbnf(self.between), NAMES, tuple(raws), CONSTANTS)
+        return Style(gbnf(self.opens), middles, closes, gbnf(self.between), NAMES, tuple(raws), constants=CONSTANTS)
 
     # ---- Reading ----------------------------------------------------------------------------------------------------
 
@@ -95,10 +95,10 @@ class Tagged:
     def _value(self, scanner: Scanner, kinds: frozenset[str], put: Put) -> Steps:
         if self.has_cdata and (yield from scanner.at([CDATA])):
             scanner.take(len(CDATA))
-            yield from _string(scanner, CDATA_END, put)
+            yield from read_raw(scanner, CDATA_END, put)
             yield from scanner.one_of([self.closes])
         elif kinds == {"string"}:
-            yield from _string(scanner, self.closes, put)
+            yield from read_raw(scanner, self.closes, put)
         else:
             while not scanner.rest:
                 yield from scanner.more()
@@ -126,8 +126,8 @@ class Tagged:
         return f"{CDATA}{value}{CDATA_END}" if self.has_cdata and any(char in value for char in "<&>\r\n") else value
 
 
-def _string(scanner: Scanner, closes: str, put: Put) -> Steps:
-    """Put a string as JSON, as it grows."""
+def read_raw(scanner: Scanner, closes: str, put: Put) -> Steps:
+    """Read a string that is written as it is, up to what closes it; put it as JSON, as it grows."""
     put('"')
     yield from scanner.up_to(closes, lambda text: put(json.dumps(text, ensure_ascii=False)[1:-1]))
     put('"')

@@ -26,10 +26,11 @@ def written(
         return call.name if piece is Hole.NAME else _id(calls.id, call)
 
     texts = ["".join(piece(part, call) for part in calls.pieces) for call in made]
-    return one(calls.opens) + calls.between.join(texts) + one(calls.closes)
+    return one(calls.opens) + one(calls.between).join(texts) + one(calls.closes)
 
 
 def _id(form: str, call: ToolCall) -> str:
-    """Return the id of a call in the form that a dialect has: its own, or its number."""
-    options = (call.id, str(call.index), f"{call.index:09d}", f"{call.index:010d}")
+    """Return the id of a call in the form that a dialect has: its own, or its number, from 0 or 1 on."""
+    number = call.index if re.fullmatch(form, "0") else call.index + 1
+    options = (call.id, str(number), f"{call.index:09d}", f"{call.index:010d}")
     return next(one for one in options if re.fullmatch(form, one))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from functools import partial
 
 from .automaton import Automaton, TooLargeError, both, of_length, without
@@ -23,6 +24,9 @@ class QuotedWriter(Writer):
     def __init__(self, reader: Reader, quote: Quote, *, prefix: str) -> None:
         super().__init__(reader, any_order=False, prefix=prefix)
         self._quote = quote
+
+    def _object(self, at: Place, members: Members) -> list[Alternative]:
+        return super()._object(at, by_name(members))
 
     def _strings(self, at: Place, text: Text) -> list[Alternative]:
         if text.is_any:
@@ -52,6 +56,7 @@ class MemberWriter(Writer):
         name, at = self.rules.new(), root[0]
         parts: list[Alternative] = []
         for members in [shape.object for shape in self.reader.shapes(root) if shape.object is not None]:
+            members = by_name(members) if self._style.quote else members
             looser = Members(members.layers, members.required)
             parts += self.reader.relaxed(partial(self._object, at, members), partial(self._object, at, looser))
         self.rules.of[name] = list(dict.fromkeys(parts))
@@ -101,7 +106,8 @@ class MemberWriter(Writer):
 
     def _texts(self, places: Node, text: Text, look: frozenset[str]) -> list[Alternative]:
         if not self._style.raws:
-            return self._values._parts(places, Shape(string=text))
+            ways = self._values._parts(places, Shape(string=text))
+            return ways + [way for one in self._style.also for way in raw(self, places[0], text, one)]
         return self.reader.relaxed(
             lambda: self._raw(places[0], text, look), lambda: self._raw(places[0], Text(), look)
         )
@@ -112,6 +118,12 @@ class MemberWriter(Writer):
         if look not in self._similar:
             self._similar[look] = self._style.similar(look)
         return [way for one in self._style.raws for way in raw(self, at, text, one, self._similar[look])]
+
+
+def by_name(members: Members) -> Members:
+    """Return the same objects, with the members that are listed in the order of their names."""
+    layers = tuple(replace(layer, known=tuple(sorted(layer.known))) for layer in members.layers)
+    return replace(members, layers=layers, required=tuple(sorted(members.required)))
 
 
 def raw(writer: Writer, at: Place, text: Text, form: Raw, similar: Automaton | None = None) -> list[Alternative]:

@@ -52,6 +52,7 @@ class Style:
         comma: between two members
         names: a regular expression of the names that can be written
         raws: the ways to write a string; (): in quotes
+        also: other ways to write those in quotes
         constants: the ways to write null, true and false
         quote: the mark around strings, wherever they are; None: JSON's
     """
@@ -62,6 +63,7 @@ class Style:
     comma: str
     names: str
     raws: tuple[Raw, ...] = ()
+    also: tuple[Raw, ...] = ()
     constants: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: JSON_CONSTANTS)
     quote: Quote | None = None
 
