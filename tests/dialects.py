@@ -12,7 +12,7 @@ from typing import Any
 
 import gemel
 import tiny
-from gemel.dialect.dialect import Dialect
+from gemel.dialect.dialect import Dialect, Section
 from gemel.dialect.grammar import AnswerGrammar, Choice
 from gemel.dialect.markers import Markers
 from gemel.dialect.parts import Part, ToolCall
@@ -103,6 +103,11 @@ def answers(dialect: Dialect, *, is_parallel: bool = True) -> Iterator[Answer]:
                     yield Answer(reasoning, text, made)
 
 
+def section(dialect: Dialect, at: int | None) -> Section | None:
+    """Return a section of a dialect: of the leads, or -1: the text; None: none."""
+    return None if at is None else (*dialect.thoughts.leads, dialect.thoughts.text)[at]
+
+
 class Model:
     """A tiny model that a script speaks for."""
 
@@ -122,11 +127,12 @@ class Model:
 
     def grammar(
         self, dialect: Dialect, *, choice: Choice = "auto", is_parallel: bool = True,
-        tools: Mapping[str, Mapping[str, Any]] = TOOLS,
+        tools: Mapping[str, Mapping[str, Any]] = TOOLS, at: int | None = None,
     ) -> gemel.Grammar:  # fmt: skip
-        """Return the grammar of a dialect's answers."""
-        made = AnswerGrammar(Markers(self.model, dialect), tools, choice=choice, is_parallel=is_parallel)
-        return self.model.grammar(made.text(None))
+        """Return the grammar of a dialect's answers. at: the section that the prompt opened."""
+        markers = Markers(self.model, dialect)
+        made = AnswerGrammar(markers, tools, choice=choice, is_parallel=is_parallel)
+        return self.model.grammar(made.text(section(markers.dialect, at)))
 
     def allows(self, grammar: gemel.Grammar, ids: Sequence[int]) -> bool:
         """Return whether a grammar allows ids as a whole answer."""
@@ -140,10 +146,12 @@ class Model:
             return bool(library.call("gemel_sampler_ends", address) > 0)
 
     def read(
-        self, dialect: Dialect, ids: Sequence[int], tools: Mapping[str, Mapping[str, Any]] = TOOLS
-    ) -> tuple[Reader, str]:
+        self, dialect: Dialect, ids: Sequence[int], tools: Mapping[str, Mapping[str, Any]] = TOOLS,
+        at: int | None = None,
+    ) -> tuple[Reader, str]:  # fmt: skip
         """Return what has read an answer to its end, and the text of the answer."""
-        reader = Reader(Markers(self.model, dialect), None, tools, lambda i: f"id{i}")
+        markers = Markers(self.model, dialect)
+        reader = Reader(markers, section(markers.dialect, at), tools, lambda i: f"id{i}")
         decoder, text = codecs.getincrementaldecoder("utf-8")(), ""
         for id in ids:
             is_text = not self.model.is_control(id)

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import dialects
+import gemel
 import pytest
 from dialects import CLOCK, SEARCH, TOOLS, Answer, Model, read_text
+from gemel.dialect import grammar
 from gemel.dialect.dialect import Dialect
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -40,15 +42,37 @@ def said(answer: Answer) -> tuple[str, str, list[Any]]:
 @every_dialect
 def test_what_a_model_writes_is_allowed_and_read(model: Model, dialect: Dialect) -> None:
     rng = random.Random(1)
-    with model.grammar(dialect) as grammar:
+    with model.grammar(dialect) as allowing:
         for answer in dialects.answers(dialect):
             for which in range(WAYS if len(answer.calls) == 1 and not answer.text else 1):
                 written = answer.written(dialect, which)
                 ids = model.ids(written, rng)
-                assert model.allows(grammar, ids), written
+                assert model.allows(allowing, ids), written
                 reader, text = model.read(dialect, ids)
                 calls = [(call.name, call.values, call.is_complete) for call in reader.calls]
                 assert (reader.reasoning, text.strip(), calls) == said(answer), written
+
+
+@pytest.mark.parametrize("dialect", [one for one in ALL if one.thoughts.leads], ids=name_of)
+def test_the_prompt_may_open_the_reasoning(model: Model, dialect: Dialect) -> None:
+    rng = random.Random(6)
+    with model.grammar(dialect, at=0) as allowing:
+        for answer in [one for one in dialects.answers(dialect) if one.reasoning]:
+            ids = model.ids(answer.written(dialect).removeprefix(dialect.thoughts.leads[0].opens), rng)
+            assert model.allows(allowing, ids)
+            reader, text = model.read(dialect, ids, at=0)
+            calls = [(call.name, call.values, call.is_complete) for call in reader.calls]
+            assert (reader.reasoning, text.strip(), calls) == said(answer)
+
+
+def test_the_prompt_may_open_the_text(model: Model) -> None:
+    (dialect,) = [one for one in ALL if one.thoughts.name == "kimi-k3"]
+    rest = "<|close|>response<|sep|><|close|>message<|sep|>"
+    for written, wanted in [("Well" + rest, "Well"), ("Well", None)]:
+        ids = model.ids(written, random.Random(7))
+        with model.grammar(dialect, at=-1) as allowing:
+            assert model.allows(allowing, ids) == (wanted is not None)
+        assert model.read(dialect, ids, at=-1)[1] == "Well"
 
 
 @every_dialect
@@ -59,23 +83,23 @@ def test_a_choice_is_kept(model: Model, dialect: Dialect) -> None:
         "text": text, "one": one, "other": Answer(calls=[CLOCK]),
         "thought": Answer("Hm", calls=[SEARCH]) if dialect.thoughts.leads else one,
     }.items()}   # fmt: skip
-    with model.grammar(dialect, choice="required") as grammar:
-        allowed = {name for name, ids in written.items() if model.allows(grammar, ids)}
+    with model.grammar(dialect, choice="required") as allowing:
+        allowed = {name for name, ids in written.items() if model.allows(allowing, ids)}
         assert allowed == {"one", "other", "thought"}
-    with model.grammar(dialect, choice="required", tools={"search": TOOLS["search"]}) as grammar:
-        allowed = {name for name, ids in written.items() if model.allows(grammar, ids)}
+    with model.grammar(dialect, choice="required", tools={"search": TOOLS["search"]}) as allowing:
+        allowed = {name for name, ids in written.items() if model.allows(allowing, ids)}
         assert allowed == {"one", "thought"}
-    with model.grammar(dialect, choice="none") as grammar:
-        assert {name for name, ids in written.items() if model.allows(grammar, ids)} == {"text"}
+    with model.grammar(dialect, choice="none") as allowing:
+        assert {name for name, ids in written.items() if model.allows(allowing, ids)} == {"text"}
 
 
 @every_dialect
 def test_one_call_alone_may_be_asked_for(model: Model, dialect: Dialect) -> None:
     rng = random.Random(3)
     one, two = Answer(calls=[SEARCH]).written(dialect), Answer(calls=[SEARCH, CLOCK]).written(dialect)
-    with model.grammar(dialect, is_parallel=False) as grammar:
-        assert model.allows(grammar, model.ids(one, rng))
-        assert not model.allows(grammar, model.ids(two, rng))
+    with model.grammar(dialect, is_parallel=False) as allowing:
+        assert model.allows(allowing, model.ids(one, rng))
+        assert not model.allows(allowing, model.ids(two, rng))
 
 
 @every_dialect
@@ -86,10 +110,30 @@ def test_other_calls_are_refused(model: Model, dialect: Dialect) -> None:
         ("search", {}), ("search", {"query": "a", "limit": 1.5}), ("search", {"query": "a", "limit": 0}),
         ("search", {"query": "a", "more": 1}), ("search", {"query": "a", "among": [1]}), ("clock", {"query": "a"}),
     ]  # fmt: skip
-    with model.grammar(dialect) as grammar:
+    with model.grammar(dialect) as allowing:
         for call in [*names, *values]:
             written = Answer(calls=[call]).written(dialect)
-            assert not model.allows(grammar, model.ids(written, random.Random(4))), written
+            assert not model.allows(allowing, model.ids(written, random.Random(4))), written
+
+
+def test_equal_tools_share_their_rules(model: Model) -> None:
+    tools = {f"tool{i}": TOOLS["search"] for i in range(1000)}
+    answer = Answer(calls=[("tool789", {"query": "a"})])
+    with model.grammar(ALL[0], tools=tools) as allowing:
+        assert model.allows(allowing, model.ids(answer.written(ALL[0]), random.Random(8)))
+    with pytest.raises(gemel.ArgumentError, match="tools: 1025 may be called, but at most 1024 can be"):
+        model.grammar(ALL[0], tools={f"tool{i}": TOOLS["search"] for i in range(1025)})
+    with pytest.raises(gemel.ArgumentError, match="tools: there is none that may be called"):
+        model.grammar(ALL[0], tools={})
+
+
+def test_the_schemas_of_all_tools_together_take_limited_work(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(grammar, "ALL_STEPS", 50_000)
+    tools = {f"tool{i}": {"properties": {"a": {"pattern": f"^a{{{i + 30}}}$"}}} for i in range(100)}
+    with model.grammar(ALL[0], tools={"tool0": tools["tool0"]}):   # one of them is no problem
+        pass
+    with pytest.raises(gemel.SchemaError, match=r"tool 'tool\d+': .* it takes too many steps"):
+        model.grammar(ALL[0], tools=tools)
 
 
 # ---- Any split, any end, any text ------------------------------------------------------------------------------------

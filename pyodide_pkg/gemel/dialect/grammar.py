@@ -5,31 +5,34 @@ Text may be anything except what begins a call or a section, so that from a mark
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ..core.errors import ArgumentError, SchemaError
 from ..schema.rules import EMPTY, common, in_class, quoted
+from ..schema.work import STEPS_MAX, limited
 from .dialect import Calls, Hole, Section
 from .markers import FIRST, Markers
 
 Choice = Literal["auto", "required", "none"]
 ANY = "any ::= .*"
+TOOLS_MAX, ALL_STEPS = 1024, 3 * STEPS_MAX   # of the schemas of all tools together
 SPACE = "space ::= [ \\t\\r\\n]{0,4}"
 
 
-
 class AnswerGrammar:
-    """Writes grammars for one set of tools: {name: parameters}.
+    """Writes grammars for one set of tools: {name: parameters}; those of other names can't be called.
 
-    names: of the tools that may be called; those of others can't be written. strict: schemas that can't be enforced are
-    errors, by tool.
+    Attributes:
+        warnings: what the schemas of the tools say that is not enforced
     """
 
     def __init__(
         self, markers: Markers, tools: Mapping[str, Mapping[str, Any]], *, choice: Choice, is_parallel: bool,
         relaxed: Sequence[str] = (),
     ) -> None:  # fmt: skip
+        """Take what an answer may do. relaxed: tools whose schemas are enforced as far as possible."""
         self._markers, self._dialect = markers, markers.dialect
         self._tools, self._choice, self._is_parallel, self._relaxed = tools, choice, is_parallel, relaxed
         self._lines: list[str] = []
@@ -123,20 +126,29 @@ class AnswerGrammar:
         return "begun"
 
     def _of_tools(self, calls: Calls) -> list[str]:
-        lines, alternatives = [], []
-        for i, (name, parameters) in enumerate(self._tools.items()):
-            try:
-                made = calls.encoding.rules(
-                    parameters, self._markers.gbnf, prefix=f"t{i}-", strict=name not in self._relaxed
-                )
-            except SchemaError as error:
-                raise SchemaError(f"tool {name!r}: {error}", error.path) from None
-            self.warnings += [f"tool {name!r}: {warning}" for warning in made.warnings]
-            lines += [f"arguments{i} ::= {made.first}", *made.lines]
-            alternatives.append(self._call(calls, i, name))
-        if not alternatives:
+        if not self._tools:
             raise ArgumentError("tools: there is none that may be called")
+        if len(self._tools) > TOOLS_MAX:
+            raise ArgumentError(f"tools: {len(self._tools)} may be called, but at most {TOOLS_MAX} can be: pass fewer")
+        lines: list[str] = []
+        known: dict[tuple[str, bool], int] = {}   # tools whose rules are written, by what these follow from
+        with limited(ALL_STEPS):
+            for i, (name, parameters) in enumerate(self._tools.items()):
+                strict = name not in self._relaxed
+                first = known.setdefault((_key(parameters, i), strict), i)
+                lines += self._of_tool(calls, i, name, strict=strict) if first == i else [
+                    f"arguments{i} ::= arguments{first}"
+                ]   # fmt: skip
+        alternatives = (self._call(calls, i, name) for i, name in enumerate(self._tools))
         return [*lines, f"call ::= {' | '.join(alternatives)}"]
+
+    def _of_tool(self, calls: Calls, i: int, name: str, *, strict: bool) -> list[str]:
+        try:
+            made = calls.encoding.rules(self._tools[name], self._markers.gbnf, prefix=f"t{i}-", strict=strict)
+        except SchemaError as error:
+            raise SchemaError(f"tool {name!r}: {error}", error.path) from None
+        self.warnings += [f"tool {name!r}: {warning}" for warning in made.warnings]
+        return [f"arguments{i} ::= {made.first}", *made.lines]
 
     def _call(self, calls: Calls, i: int, name: str, rest: str | None = None) -> str:
         pieces = []
@@ -174,17 +186,29 @@ class AnswerGrammar:
     def _not_begun_by(self, marks: Sequence[str]) -> str:
         """Return the rule of all texts that begin with none of some texts, behind spaces."""
         marks = _textual(marks)
-        states = sorted({mark[:n] for mark in marks for n in range(len(mark))})
+        after: dict[str, set[str]] = {}   # of each beginning of a mark, the next characters
+        for mark in marks:
+            for n, char in enumerate(mark):
+                after.setdefault(mark[:n], set()).add(char)
+        states, whole = sorted(after), set(marks)
         names = {state: "plain" if not state else f"plain-{i}" for i, state in enumerate(states)}
         for state in states:
-            nexts = sorted({mark[len(state)] for mark in marks if mark.startswith(state) and mark != state})
+            nexts = sorted(after[state])
             spaces = "" if state else "".join(in_class(ord(char)) for char in " \t\r\n" if char not in nexts)
             parts = [EMPTY, f"[^{''.join(map(in_class, map(ord, nexts)))}{spaces}] any"]
-            longer = [char for char in nexts if state + char in names and state + char not in marks]
+            longer = [char for char in nexts if state + char in names and state + char not in whole]
             parts += [f"[{in_class(ord(char))}] {names[state + char]}" for char in longer]
             parts += [f"[{spaces}] {names[state]}"] if spaces else []
             self._lines.append(f"{names[state]} ::= {' | '.join(parts)}")
         return names.get("", "any")
+
+
+def _key(parameters: Mapping[str, Any], i: int) -> str:
+    """Return what is the same for equal schemas; i if it is no JSON, which is an error where it is read."""
+    try:
+        return json.dumps(parameters)
+    except (TypeError, ValueError, RecursionError):
+        return str(i)
 
 
 def _textual(marks: Sequence[str]) -> list[str]:

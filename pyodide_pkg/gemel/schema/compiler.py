@@ -14,7 +14,7 @@ from .places import Places, draft_of
 from .reader import Reader
 from .rules import common
 from .style import Style, kinds_of_members
-from .work import OverBudgetError, limited
+from .work import OverBudgetError, limited, within
 from .writer import Writer
 
 
@@ -72,7 +72,7 @@ def write_rules(
 
     style: how objects are written instead of as JSON; other values are left out. The rest is as in compile_schema.
     """
-    with limited():
+    with within():
         at = ["#"]
         try:
             read = document(schema)

@@ -43,6 +43,19 @@ def limited(most: int = STEPS_MAX) -> Iterator[Work]:
         _work.reset(token)
 
 
+@contextmanager
+def within(most: int = STEPS_MAX) -> Iterator[Work]:
+    """Limit the steps that the block may take; they count in the block around it, too, if that is limited."""
+    outer = _work.get()
+    most = most if outer is None else min(most, outer.left)
+    with limited(most) as work:
+        try:
+            yield work
+        finally:
+            if outer is not None:
+                outer.left -= most - max(work.left, 0)
+
+
 def spend(steps: int) -> None:
     """Count steps; raise OverBudgetError if they are too many. Outside of a block of limited(), nothing is counted."""
     work = _work.get()
