@@ -69,6 +69,31 @@ static void masks_are_exact_where_texts_loop(void) {
     follow_each(grammars, COUNT(grammars), 40, 12, 0);
 }
 
+// Lists that have each item once: strings without end, few strings, numbers, objects in any order, lists in lists.
+static void masks_forbid_items_that_come_again(void) {
+    static const char *const grammars[] = {
+        "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= s\ns ::= \"\\\"\" [a-b,]* \"\\\"\"",
+        "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= \"\\\"\" [ab]{0,2} \"\\\"\"",
+        "root ::= \"[\" u (\",\" u)* \"]\"\nu @unique ::= \"\\\"a\\\"\" | \"\\\"ab\\\"\" | \"true\" | \"12\" | \"1\" | "
+        "\"\\\"\\\"\"",
+        "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= \"-\"? ([1-2] [1-2]* | \"0.\" [0-1]* \"1\")",
+        "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= \"\\\"\" [ab]* \"b\\\"\"",
+        "root ::= v | w\nv ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= s\ns ::= \"\\\"\" [ab]{0,2} \"\\\"\"\n"
+        "w ::= \"[\" s \",\" s \",\" s \"]\"",
+        "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= \"{\" (p (\",\" p)*)? \"}\"\np ::= s \":\" [1-2]+\n"
+        "s ::= \"\\\"\" [a-b}]* \"\\\"\"",
+        "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= \"{\\\"a\\\":\" s \",\\\"b\\\":\" (s | \"[\" s \"]\") "
+        "\"}\"\n"
+        "s ::= \"\\\"\" [a-b]* \"\\\"\"",
+        "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= \"[\" (x (\",\" x)*)? \"]\"\nx @unique ::= \"\\\"\" "
+        "[a-b]* \"\\\"\"",
+        "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= \"[\" x \"]\"\nx @unique ::= \"\\\"\" [a-b]* \"\\\"\"",
+        "root ::= \"{\\\"a\\\":[\" u (\",\" u)* \"],\\\"\" [ab]* \"\\\":[\" s (\",\" s)* \"]}\"\nu @unique ::= s\n"
+        "s ::= \"\\\"\" [a-b]* \"\\\"\"",
+    };
+    follow_each(grammars, COUNT(grammars), 60, 30, 0);
+}
+
 // A place far from the end of a repetition costs no walk of the tree, wherever it is.
 static void places_that_are_alike_share_a_mask(void) {
     const char *text = "root ::= (\"\\\"\" c{0,2000} \"\\\"\"){0,20}\nc ::= [^\"\\\\] | \"\\\\\" [a-z]";
@@ -93,6 +118,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(masks_of_random_grammars_are_what_is_accepted),
         CHECK_ENTRY(masks_are_exact_near_the_end_of_a_repetition),
         CHECK_ENTRY(masks_are_exact_where_texts_loop),
+        CHECK_ENTRY(masks_forbid_items_that_come_again),
         CHECK_ENTRY(places_that_are_alike_share_a_mask),
     };
     return check_main(table, COUNT(table), argc, argv);

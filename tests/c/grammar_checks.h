@@ -48,7 +48,19 @@ static const char *const many[] = {"<|end|>",
                                    "\xC2\xA9\"",
                                    "((((",
                                    "))))",
-                                   "()"};
+                                   "()",
+                                   "\",\"a",
+                                   "\",\"a\",\"",
+                                   "[\"a\",\"a\"]",
+                                   "\"],[\"a",
+                                   "{\"a\":1",
+                                   "1},{\"",
+                                   ",1",
+                                   "1,1",
+                                   "1,2,",
+                                   ",\"b\"",
+                                   "\"\",\"b",
+                                   "b\""};
 enum { MANY_END = 256, MANY_THINK, N_MANY = 256 + sizeof many / sizeof *many };
 
 static inline const words *many_words(void) {
@@ -124,10 +136,8 @@ static inline void draw_grammar(source *s, drawn *d) {
 
 // Whether an id is accepted; nothing is changed.
 static inline int is_taken(mask *k, int32_t id) {
-    uint32_t now = k->m.now;
-    int is_begun = k->is_begun, code = mask_take(k, id);
-    k->m.now = now, k->is_begun = is_begun;
-    return code;
+    uint32_t set;
+    return mask_after(k, id, &set);
 }
 
 // Save one, restore the other: it has the same place.
@@ -138,6 +148,14 @@ static inline void hand_over(const mask *from, mask *to) {
     CHECK_EQ_INT(matcher_check(&to->m, data, size), 1);
     matcher_restore(&to->m, data);
     CHECK_EQ_INT(matcher_save(&to->m, again, size), size);
+    CHECK(!memcmp(data, again, size));
+    free(data), free(again);
+    if (!from->unique) return;
+    size = seen_save(&from->unique->lists, NULL, 0);
+    data = malloc(size), again = malloc(size);
+    CHECK_EQ_INT(seen_save(&from->unique->lists, data, size), size);
+    CHECK_EQ_INT(seen_restore(&to->unique->lists, data, size), 1);
+    CHECK_EQ_INT(seen_save(&to->unique->lists, again, size), size);
     CHECK(!memcmp(data, again, size));
     free(data), free(again);
 }

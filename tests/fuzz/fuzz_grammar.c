@@ -41,8 +41,30 @@ static int compile(gemel_grammar **g, input *in, errors *e) {
     return code;
 }
 
+// Any bytes as an answer whose lists have each item once, and as the saved items of such an answer.
+static void repeat_items(const input *in) {
+    static gemel_grammar *g;
+    static const char text[] =
+        "root ::= v\nv ::= o | a | s | n | \"true\"\no ::= \"{\" (s \":\" v (\",\" s \":\" v)*)? \"}\"\n"
+        "a ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= v\n"
+        "s ::= \"\\\"\" ([^\"\\\\] | \"\\\\\" [\"\\\\])* \"\\\"\"\nn ::= \"0\" | [1-9] [0-9]*";
+    char said[600];
+    errors e = {said, sizeof said};
+    if (!g) CHECK_EQ_INT(grammar_open(&g, many_words()->o.t, many_words()->t, 1, text, sizeof text - 1, &e), GEMEL_OK);
+    CHECK(gemel_grammar_match(g, (const char *)in->at, left(in)) >= GEMEL_E_GRAMMAR);
+    seen lists = {0};
+    if (seen_restore(&lists, in->at, left(in))) {
+        size_t size = seen_save(&lists, NULL, 0);
+        uint8_t *again = malloc(size);
+        CHECK_EQ_INT(seen_save(&lists, again, size), left(in));
+        free(again);
+    }
+    seen_close(&lists);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     input in = {data, data + size};
+    repeat_items(&in);
     char said[1200] = "";
     errors e = {said, sizeof said};
     gemel_grammar *g = NULL;

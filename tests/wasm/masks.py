@@ -1,4 +1,4 @@
-"""Follow random answers of several grammars and write a hash of 10,000 masks: masks.py OUT MODEL.
+"""Follow random answers of several grammars and write a hash of 12,000 masks: masks.py OUT MODEL.
 
 The same program runs in each host.
 """
@@ -23,6 +23,7 @@ GRAMMARS = (
     "root ::= .{0,2000}",
     'root ::= ([a-z]{1,40} "\\n")*',
     'root ::= "a" root root | "b" | !<[5]>{0,3} [^a]',
+    'root ::= "[" item ("," item)* "]"\nitem @unique ::= string\nstring ::= "\\"" [a-e,]{0,9} "\\""',
     'root ::= word (" " word){0,90} "."\nword ::= [A-Za-zÀ-ÿ]{1,12} | [0-9]{1,5} | "€" | [一-龥]{1,4}',
 )
 MASKS, ANSWER = 2000, 80  # of each grammar; ids of an answer

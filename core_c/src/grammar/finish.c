@@ -4,6 +4,7 @@
 #include <string.h>
 #include "../text/array.h"
 #include "builder.h"
+#include "endless.h"
 
 typedef struct finish {
     builder *b;
@@ -105,7 +106,7 @@ static int keep_reached(finish *f) {
             rule_number[i] = (uint32_t)n_rules;
             if (!has_rule[i]) continue;
             rule one = b->list[i];   // an end that nothing reaches has no number: the rule never ends
-            b->list[n_rules] = (rule){number[one.start], number[one.end], 0};
+            b->list[n_rules] = (rule){number[one.start], number[one.end], 0, one.is_unique};
             b->names[n_rules] = b->names[i], b->names_size[n_rules++] = b->names_size[i];
         }
         for (size_t i = 0; i < b->n_edges; i++) {
@@ -323,10 +324,13 @@ static int put_all(finish *f) {
         }
     }
     r->states[b->n_states] = at;
-    for (size_t i = 0; i < b->n_rules; i++) h = mix(h, (uint64_t)r->list[i].start << 32 | r->list[i].end);
+    for (size_t i = 0; i < b->n_rules; i++) {
+        h = mix(h, (uint64_t)r->list[i].start << 32 | r->list[i].end);
+        if (r->list[i].is_unique) h = mix(h, i);
+    }
     r->fingerprint = h;
     count_classes(r, f);
-    return GEMEL_OK;
+    return endless_open(r) ? GEMEL_OK : fail(f->e, GEMEL_E_MEMORY, "no memory for the grammar");
 }
 
 static int run(finish *f) {
@@ -359,9 +363,10 @@ int builder_finish(builder *b, rules *r, errors *e) {
 size_t rules_size(const rules *r) {
     state end = r->states[r->n_states];   // of the edges of all
     return ((size_t)r->n_states + 1) * sizeof *r->states + r->n_rules * sizeof *r->list + end.bytes * sizeof *r->bytes +
-           end.ids * sizeof *r->ids + end.skips * sizeof *r->skips + end.calls * sizeof *r->calls;
+           end.ids * sizeof *r->ids + end.skips * sizeof *r->skips + end.calls * sizeof *r->calls +
+           (r->is_endless ? r->n_states : 0);
 }
 
 void rules_close(rules *r) {
-    free(r->states), free(r->list), free(r->bytes), free(r->ids), free(r->skips), free(r->calls);
+    free(r->states), free(r->list), free(r->bytes), free(r->ids), free(r->skips), free(r->calls), free(r->is_endless);
 }

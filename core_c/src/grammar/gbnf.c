@@ -1,4 +1,5 @@
 //   rule     name ::= alternatives, up to the end of the line; lines go on inside ( ) and after |
+//            name @unique ::= alternatives: each item of a JSON list once
 //   item     "text"  [a-z]  [^a-z]  .  name  ( alternatives )  <[id]>  <token>  !<token>
 //   repeat   item ?  *  +  {m}  {m,}  {m,n}
 //   comment  # to the end of the line
@@ -14,7 +15,10 @@ typedef struct gbnf {
     names names;            // of rules
     const char **used_at;   // [n_rules] where a rule was first named
     size_t used_room;
+    int has_tokens;
 } gbnf;
+
+static const char UNIQUE[] = "@unique";
 
 // ---- Names ---------------------------------------------------------------------------------------------------------
 
@@ -162,6 +166,7 @@ static int read_token(gbnf *g) {
         id = (uint32_t)ids[0];
         p->at = close + 1;
     }
+    g->has_tokens = 1;
     parser_join(p);
     parser_item(p, builder_id(p->b, (int32_t)id, is_negated));
     return GEMEL_OK;
@@ -254,6 +259,11 @@ static int read_rule(gbnf *g) {
     builder_define(b, rule);
     p->at += size;
     skip_space(g, 0);
+    if (starts(g, UNIQUE)) {
+        if (b->code == 0) b->list[rule].is_unique = 1;
+        p->at += strlen(UNIQUE);
+        skip_space(g, 0);
+    }
     if (!starts(g, "::=")) return parser_fail(p, p->at, "::= is expected behind the rule's name");
     p->at += 3;
     skip_space(g, 1);
@@ -272,6 +282,9 @@ static int read_rule(gbnf *g) {
 
 static int check_defined(gbnf *g) {
     const builder *b = g->p.b;
+    for (size_t i = 0; i < b->n_rules; i++)
+        if (b->list[i].is_unique && g->has_tokens)
+            return fail(g->p.e, GEMEL_E_GRAMMAR, "@unique compares texts: leave out tokens such as <[1000]>");
     if (!b->list[0].start) return fail(g->p.e, GEMEL_E_GRAMMAR, "there is no rule \"root\", where a grammar begins");
     for (size_t i = 1; i < b->n_rules; i++)
         if (!b->list[i].start)

@@ -1,6 +1,7 @@
 // A walk goes down the tree as long as some stack is left. At a node where the rule of the first state may have ended,
 // the set has a hole: what follows there depends on the stacks under the state.
 #include "mask.h"
+#include "repeats.h"
 #include <string.h>
 #include "../text/array.h"
 
@@ -22,7 +23,7 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
                 .drops_space = is_message,
                 .n_words = t->n_words,
                 .loop_from = MASK_LOOP_FROM};
-    int has_twins = 1;
+    int ok = 1;
     size_t slot = k->n_words + MASK_HOLES, all = slot * (MASK_SLOTS + 1) + k->n_words * MASK_WHOLES;
     int code = matcher_open(&k->m, r);
     k->memory = array_new(all, sizeof *k->memory);
@@ -31,9 +32,10 @@ int mask_open(mask *k, const gemel_grammar *g, int is_message) {
     k->text = array_new(depth, 1), k->loops = array_new(depth, 1);
     k->row = array_new(k->n_words, sizeof *k->row);
     for (int i = 0; i < TREE_PARTS; i++)
-        if (g->twins[i].top) has_twins &= (k->twin_of[i] = array_zero(SETS_MAX, sizeof(uint32_t))) != NULL;
+        if (g->twins[i].top) ok &= (k->twin_of[i] = array_zero(SETS_MAX, sizeof(uint32_t))) != NULL;
+    if (r->is_endless) ok &= (k->unique = array_new(1, sizeof *k->unique)) && unique_open(k->unique);
     if (code) return code;
-    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || !k->loops || !k->row || !has_twins)
+    if (!k->memory || !k->bits || !k->is_wide || !k->path || !k->rows || !k->text || !k->loops || !k->row || !ok)
         return GEMEL_E_MEMORY;
     for (int i = 0; i <= MASK_SLOTS; i++) {
         mask_slot *s = i < MASK_SLOTS ? &k->slots[i] : &k->scratch;
@@ -49,6 +51,8 @@ void mask_close(mask *k) {
     free(k->memory), free(k->bits), free(k->row), free(k->is_wide), free(k->path), free(k->rows), free(k->text),
         free(k->loops);
     for (int i = 0; i < TREE_PARTS; i++) free(k->twin_of[i]);
+    if (k->unique) unique_close(k->unique);
+    free(k->unique);
 }
 
 void mask_begin(mask *k) {
@@ -56,6 +60,7 @@ void mask_begin(mask *k) {
     k->m.now = NO_SET;
     matcher_tidy(&k->m, 1);
     matcher_begin(&k->m);
+    if (k->unique) unique_begin(k->unique);
 }
 
 // ---- Twins ---------------------------------------------------------------------------------------------------------
@@ -430,6 +435,12 @@ static void add_ids(mask *k) {
 
 // ---- The mask ------------------------------------------------------------------------------------------------------
 
+static void forbid_repeats(mask *k) {
+    if (!k->unique || matcher_is_stuck(&k->m)) return;
+    repeats p = {&k->m, k->unique, k->t, k->tok, k->drops_space && !k->is_begun, k->bits, k->path, k->text};
+    repeats_forbid(&p);
+}
+
 int mask_fill(mask *k) {
     matcher *m = &k->m;
     matcher_tidy(m, 0);
@@ -439,10 +450,12 @@ int mask_fill(mask *k) {
     else
         for (int part = 0; part < TREE_PARTS && !matcher_is_stuck(m); part++)
             add_texts(k, part, first_twin(k, part, m->now));
+    forbid_repeats(k);
     if (matcher_is_stuck(m)) {
         matcher_tidy(m, 1);
         memset(k->bits, 0, k->n_words * sizeof *k->bits);
         add_texts_at_once(k);
+        forbid_repeats(k);
     }
     add_ids(k);
     if (matcher_is_stuck(m)) return GEMEL_E_GRAMMAR;
@@ -456,7 +469,18 @@ int mask_fill(mask *k) {
 static uint32_t after_text(mask *k, const uint8_t *text, size_t size) {
     matcher *m = &k->m;
     uint32_t set = m->now;
-    for (size_t i = 0; i < size && set; i++) set = matcher_step(m, set, m->r->class_of[text[i]]);
+    for (size_t i = 0; i < size && set; i++)
+        set = k->unique ? unique_step(k->unique, m, set, text[i]) : matcher_step(m, set, m->r->class_of[text[i]]);
+    return set;
+}
+
+// What only tries a text of an answer whose lists have each item once: nothing is read.
+static uint32_t after_trial(mask *k, const uint8_t *text, size_t size) {
+    if (!k->unique) return after_text(k, text, size);
+    seen_try(&k->unique->lists);
+    uint32_t set = after_text(k, text, size);
+    if (!unique_is_alive(k->unique, &k->m, set)) set = NO_SET;
+    seen_end_trial(&k->unique->lists);
     return set;
 }
 
@@ -465,8 +489,9 @@ static uint32_t after_id(mask *k, int32_t id) {
     uint32_t set = NO_SET;
     int size = text_tree_has(k->tok, id) ? tokenizer_piece(k->tok, id, 0, (char *)k->text, k->t->depth) : 0;
     int is_end = tokenizer_is_eog(k->tok, id);
-    size_t dropped = k->drops_space && !k->is_begun && tokenizer_drops_space(k->tok, id);
-    if (size > 0) set = after_text(k, k->text + dropped, (size_t)size - dropped);
+    int dropped = k->drops_space && !k->is_begun && tokenizer_drops_space(k->tok, id);
+    k->text_from = size > 0 ? dropped : 0, k->text_end = size > 0 ? size : 0;
+    if (size > 0) set = after_trial(k, k->text + k->text_from, (size_t)(size - k->text_from));
     if (m->r->has_ids) set = stacks_join(&m->s, set, matcher_step_id(m, m->now, id, is_end));
     entry ended = {STATE_ENDED, NO_SET};
     if (is_end && matcher_may_end(m, m->now)) set = stacks_join(&m->s, set, stacks_set(&m->s, &ended, 1));
@@ -486,6 +511,7 @@ int mask_after(mask *k, int32_t id, uint32_t *set) {
 }
 
 void mask_go_on(mask *k, uint32_t set) {
+    if (k->unique) (void)after_text(k, k->text + k->text_from, (size_t)(k->text_end - k->text_from));
     k->m.now = set;
     k->is_begun = 1;
 }
@@ -500,13 +526,14 @@ int mask_take(mask *k, int32_t id) {
 int mask_take_text(mask *k, const uint8_t *text, size_t size) {
     for (size_t i = 0; i < size; i++) {
         matcher_tidy(&k->m, 0);
-        uint32_t set = after_text(k, text + i, 1);
+        uint32_t set = after_trial(k, text + i, 1);
         if (matcher_is_stuck(&k->m)) {
             matcher_tidy(&k->m, 1);
-            set = after_text(k, text + i, 1);
+            set = after_trial(k, text + i, 1);
         }
         if (matcher_is_stuck(&k->m)) return GEMEL_E_GRAMMAR;
         if (!set) return GEMEL_E_ARGUMENT;
+        if (k->unique) (void)after_text(k, text + i, 1);
         k->m.now = set;
     }
     return GEMEL_OK;

@@ -3,6 +3,7 @@
 #pragma once
 #include "compiled.h"
 #include "matcher.h"
+#include "unique.h"
 
 enum { MASK_SLOTS = 64, MASK_HOLES = 4096, MASK_WHOLES = 24, MASK_LOOP_FROM = 2048 };
 
@@ -45,12 +46,14 @@ typedef struct mask {
     uint8_t *is_wide;                // [n_states] a bit for each tree: much of it is under its holes
     uint32_t *twin_of[TREE_PARTS];   // [SETS_MAX] a set with the first states that are alike, 0: unknown; of twin_age
     uint32_t twin_age[TREE_PARTS];
-    uint32_t *memory;         // of the slots
-    uint32_t *path, **rows;   // [depth + 1] the set at each depth of a walk, and its row
-    uint8_t *loops;           // [depth + 1] whether only characters of the loop led there
-    mask_loop loop;           // of a walk
-    uint32_t loop_from;       // nodes that a walk meets before it looks for a loop
-    uint8_t *text;            // [depth]
+    uint32_t *memory;          // of the slots
+    uint32_t *path, **rows;    // [depth + 1] the set at each depth of a walk, and its row
+    uint8_t *loops;            // [depth + 1] whether only characters of the loop led there
+    mask_loop loop;            // of a walk
+    uint32_t loop_from;        // nodes that a walk meets before it looks for a loop
+    uint8_t *text;             // [depth]
+    unique *unique;            // NULL: the grammar has no unique rule
+    int text_from, text_end;   // what mask_after read of `text`
 } mask;
 
 // is_message: the answer's first text lacks the space that the tokenizer puts before a text.

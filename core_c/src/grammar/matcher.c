@@ -83,7 +83,8 @@ static void settle(matcher *m) {
         if (q < STATES_FIRST || matcher_is_stuck(m)) continue;
         const state *s = &r->states[q];
         for (uint32_t i = s[0].skips; i < s[1].skips; i++) reach(m, r->skips[i], under);
-        if (q == r->list[s->rule].end) return_to(m, under);
+        const rule *own = &r->list[s->rule];
+        if (q == own->end && !(m->is_repeat && own->is_unique)) return_to(m, under);
     }
 }
 
@@ -113,7 +114,8 @@ static void call(matcher *m, const call_edge *c, uint32_t under) {
     entry frame = {c->to, under};
     m->work++;
     // The last call of a rule returns to where the rule returns: repetition by recursion needs no memory.
-    uint32_t frames = c->to == r->list[r->states[c->to].rule].end ? under : stacks_set(&m->s, &frame, 1);
+    const rule *own = &r->list[r->states[c->to].rule];
+    uint32_t frames = c->to == own->end && !own->is_unique ? under : stacks_set(&m->s, &frame, 1);
     if (m->frame_stamp[c->rule] != m->epoch) {
         m->frame_stamp[c->rule] = m->epoch, m->frames[c->rule] = frames;
         heap_put(m, c->rule);
@@ -217,6 +219,13 @@ uint32_t matcher_step(matcher *m, uint32_t set, int class) {
     if (row && row[class]) return row[class] - 1;
     uint32_t next = step(m, set, m->r->byte_in[class]);
     if (row && !matcher_is_stuck(m)) row[class] = next + 1;
+    return next;
+}
+
+uint32_t matcher_step_repeat(matcher *m, uint32_t set, uint8_t byte) {
+    m->is_repeat = 1;
+    uint32_t next = step(m, set, byte);
+    m->is_repeat = 0;
     return next;
 }
 

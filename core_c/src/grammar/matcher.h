@@ -14,6 +14,7 @@ typedef struct matcher {
     uint32_t n_rows;
     uint32_t age;              // counts how often sets were forgotten: their numbers are valid for one age
     uint64_t work, work_max;   // steps since `tidy`, and how many there may be
+    int is_repeat;             // of a step: the item that it ends was in its list before
     // Scratch of a step: values of states, valid where the stamp is `epoch`
     uint32_t epoch;
     uint32_t *stamp, *value, *seen;     // [n_states] the set under a state; a rule's start has reached it
@@ -32,6 +33,8 @@ void matcher_close(matcher *m);
 void matcher_begin(matcher *m);   // back to the beginning
 // The set after a byte of a class. NO_SET: none, or m->s.is_full or over its work.
 uint32_t matcher_step(matcher *m, uint32_t set, int class);
+// The same when an item of a list that ends here was there before: unique rules don't end. It is not remembered.
+uint32_t matcher_step_repeat(matcher *m, uint32_t set, uint8_t byte);
 // Where a called rule returns: the stacks in `frames` become tops.
 uint32_t matcher_return(matcher *m, uint32_t frames);
 // After an id as such, not as text. is_end: it ends a generation, so that "any id except" does not mean it.

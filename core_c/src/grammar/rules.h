@@ -34,6 +34,7 @@ typedef struct state {   // its edges end where those of the next state begin
 typedef struct rule {
     uint32_t start, end;
     uint32_t order;   // a rule that another one may begin with has a larger one
+    int is_unique;    // its text is an item of a list that has each item once
 } rule;
 
 typedef struct rules {
@@ -47,6 +48,7 @@ typedef struct rules {
     uint8_t class_of[256];   // bytes of a class are on the same edges
     uint8_t byte_in[256];    // [n_classes] the first byte of each
     int n_classes, has_ids;
+    uint8_t *is_endless;   // [n_states] infinitely many texts lead from it to the rule's end; NULL: no rule is unique
     uint64_t fingerprint;
 } rules;
 

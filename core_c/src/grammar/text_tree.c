@@ -129,6 +129,12 @@ static void write_groups(text_tree *t, const text_of *texts, int n, uint32_t *un
     }
 }
 
+static void list_quoted(text_tree *t, size_t n_vocab) {
+    uint32_t signs = text_tree_group(',') | text_tree_group('[') | text_tree_group('{'), quote = text_tree_group('"');
+    for (size_t id = 0; id < n_vocab; id++)
+        if ((t->groups[id] & signs) && (t->groups[id] & quote)) t->quoted[t->n_quoted++] = (int32_t)id;
+}
+
 static int build(text_tree *t, const tokenizer *words, errors *e) {
     size_t n_vocab = (size_t)tokenizer_n_vocab(words), total = 0;
     text_of *texts = array_new(n_vocab, sizeof *texts);
@@ -148,13 +154,15 @@ static int build(text_tree *t, const tokenizer *words, errors *e) {
     if (n >= 0) {
         t->nodes = array_new(nodes, sizeof *t->nodes), t->groups = array_new(32 * t->n_words, sizeof *t->groups);
         path = array_new((size_t)t->depth + 2, sizeof *path);
-        if (!t->nodes || !t->groups || !path) n = GEMEL_E_MEMORY;
+        t->quoted = array_new(n_vocab, sizeof *t->quoted);
+        if (!t->nodes || !t->groups || !path || !t->quoted) n = GEMEL_E_MEMORY;
     }
     if (n >= 0) {
         memset(t->same, 0xFF, n_vocab * sizeof *t->same);
         write_nodes(t, texts, n, path);
         memset(path, 0, ((size_t)t->depth + 2) * sizeof *path);
         write_groups(t, texts, n, path);
+        list_quoted(t, n_vocab);
     }
     free(texts), free(bytes), free(path);
     return n < 0 ? n : GEMEL_OK;
@@ -171,5 +179,5 @@ int text_tree_open(text_tree **out, const tokenizer *words, errors *e) {
 
 void text_tree_close(text_tree *t) {
     if (!t) return;
-    free(t->nodes), free(t->groups), free(t->same), free(t->ends), free(t);
+    free(t->nodes), free(t->groups), free(t->same), free(t->ends), free(t->quoted), free(t);
 }

@@ -29,6 +29,8 @@ typedef struct text_tree {
     uint32_t *ends;                  // [n_words] bits of the ids that end a generation
     size_t n_words;                  // 32-bit words of a row of bits, one per id
     uint32_t depth;                  // of the longest text
+    int32_t *quoted;                 // [n_quoted] ids whose texts have a quote, and a comma, bracket or brace
+    uint32_t n_quoted;
 } text_tree;
 
 int text_tree_open(text_tree **out, const tokenizer *t, errors *e);

@@ -199,6 +199,7 @@ int gemel_sampler_use(gemel_sampler *s, const gemel_grammar *g, int flags) {
 
 int gemel_sampler_close_within(gemel_sampler *s, int n) {
     if (!s || !s->grammar || n < 1) return GEMEL_E_ARGUMENT;
+    if (s->mask.unique) return GEMEL_E_UNSUPPORTED;   // the shortest end may have an item twice
     closing *c = malloc(sizeof *c);
     int code = c ? closing_open(c, &s->mask) : GEMEL_E_MEMORY;
     uint32_t needs = NEVER;
@@ -341,20 +342,25 @@ typedef struct saved {
 } saved;
 typedef struct saved_place {
     uint64_t fingerprint, is_begun;
-    uint64_t left;   // 1 + ids of the rest; 0: the answer may be cut
+    uint64_t left;         // 1 + ids of the rest; 0: the answer may be cut
+    uint64_t lists_size;   // bytes of what the answer's lists have, behind this; then comes the place
 } saved_place;
 _Static_assert(sizeof(saved) == 48, "the saved layout has no padding");
 
-static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '2'};   // the last character counts up with the layout
+static const char magic[8] = {'g', 'e', 'm', 'e', 'l', 's', 'a', '3'};   // the last character counts up with the layout
 
 static size_t saved_size(size_t n_ids) { return sizeof(saved) + (n_ids + 1) / 2 * 2 * sizeof(int32_t); }
 // The grammar's part: its size; written when that is at most `capacity`.
 static size_t save_place(const gemel_sampler *s, uint8_t *data, size_t capacity) {
     if (!s->grammar) return 0;
+    const unique *u = s->mask.unique;
+    size_t size = sizeof(saved_place), lists = u ? seen_save(&u->lists, NULL, 0) : 0;
     saved_place place = {s->grammar->rules.fingerprint, (uint64_t)s->mask.is_begun,
-                         s->closing ? 1 + (uint64_t)s->left : 0};
-    size_t room = capacity < sizeof place ? 0 : capacity - sizeof place;
-    size_t size = sizeof place + matcher_save(&s->mask.m, room ? data + sizeof place : NULL, room);
+                         s->closing ? 1 + (uint64_t)s->left : 0, lists};
+    if (u && size + lists <= capacity) (void)seen_save(&u->lists, data + size, lists);
+    size += lists;
+    size_t room = capacity < size ? 0 : capacity - size;
+    size += matcher_save(&s->mask.m, room ? data + size : NULL, room);
     if (size <= capacity) memcpy(data, &place, sizeof place);
     return size;
 }
@@ -389,6 +395,14 @@ int gemel_sampler_save(const gemel_sampler *s, uint8_t *data, size_t capacity) {
     return GEMEL_OK;
 }
 
+static int check_lists(const gemel_sampler *s, const uint8_t *data, size_t size) {
+    if (!s->mask.unique) return !size;
+    seen lists = {0};
+    int ok = seen_restore(&lists, data, size);
+    seen_close(&lists);
+    return ok;
+}
+
 static int check_place(const gemel_sampler *s, const uint8_t *data, size_t size, errors *e) {
     saved_place place;
     if (!s->grammar != !size)
@@ -402,12 +416,14 @@ static int check_place(const gemel_sampler *s, const uint8_t *data, size_t size,
     if (!place.left != !s->closing)
         return fail(e, GEMEL_E_STATE, "the saved sampler %s its answer within a limit, but this one %s: set the same",
                     place.left ? "closes" : "doesn't close", place.left ? "doesn't" : "does");
-    if (place.is_begun > 1 || place.left > 1 + (uint64_t)s->limit ||
-        !matcher_check(&s->mask.m, data + sizeof place, size - sizeof place))
+    data += sizeof place, size -= sizeof place;
+    if (place.is_begun > 1 || place.left > 1 + (uint64_t)s->limit || place.lists_size > size || place.lists_size % 8 ||
+        !check_lists(s, data, (size_t)place.lists_size) ||
+        !matcher_check(&s->mask.m, data + place.lists_size, size - (size_t)place.lists_size))
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: it has no place in the grammar");
     if (!s->closing) return GEMEL_OK;
     int is_first = !place.is_begun && s->mask.drops_space;   // what a message needs depends on its first id
-    if (place.left <= (is_first ? s->closing->n_ids : closing_needs_at(s->closing, data + sizeof place)))
+    if (place.left <= (is_first ? s->closing->n_ids : closing_needs_at(s->closing, data + place.lists_size)))
         return fail(e, GEMEL_E_STATE, "the saved sampler is corrupt: its answer can't end within its limit");
     return GEMEL_OK;
 }
@@ -459,7 +475,10 @@ int gemel_sampler_restore(gemel_sampler *s, const uint8_t *data, size_t size, ch
         memcpy(&place, at, sizeof place);
         s->mask.is_begun = (int)place.is_begun;
         s->left = place.left ? (uint32_t)place.left - 1 : 0;
-        matcher_restore(&s->mask.m, at + sizeof place);
+        at += sizeof place;
+        if (s->mask.unique && !seen_restore(&s->mask.unique->lists, at, (size_t)place.lists_size))
+            return fail(&e, GEMEL_E_MEMORY, "no memory for the items of the answer's lists");
+        matcher_restore(&s->mask.m, at + place.lists_size);
     }
     return GEMEL_OK;
 }

@@ -114,9 +114,13 @@ class Sampler(Closing):
 
     def _close_within(self, limit: int) -> None:
         with self.handle as sampler:
-            needs = check(
-                self._library, self._library.call("gemel_sampler_close_within", sampler, limit), "close_at_max_tokens"
+            needs = self._library.call("gemel_sampler_close_within", sampler, limit)
+        if needs == abi.E_UNSUPPORTED:
+            raise ArgumentError(
+                "close_at_max_tokens: an answer whose lists have each item once (uniqueItems) can't be closed within a "
+                "limit: leave one of them out"
             )
+        check(self._library, needs, "close_at_max_tokens")
         if needs > limit:
             raise ArgumentError(
                 f"close_at_max_tokens: the shortest answer takes {counted(needs, 'token')}, but max_tokens and the "

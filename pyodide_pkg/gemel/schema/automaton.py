@@ -369,12 +369,12 @@ def lengths(least: int, most: int | None) -> Automaton:
 
 def of_length(automaton: Automaton, least: int, most: int | None) -> Automaton:
     """Return the texts of an automaton that have least..most characters."""
-    near, longest = _nearest_end(automaton), _longest(automaton)
+    near, far = _nearest_end(automaton), longest(automaton)
     least = 0 if least <= near[0] else least
-    most = None if most is not None and longest is not None and longest <= most else most
+    most = None if most is not None and far is not None and far <= most else most
     if not least and most is None:
         return automaton
-    if (most is not None and near[0] > most) or (longest is not None and longest < least):
+    if (most is not None and near[0] > most) or (far is not None and far < least):
         return NONE
     place, order = {(0, 0): 0}, [(0, 0)]
     edges = []
@@ -413,7 +413,7 @@ def _nearest_end(automaton: Automaton) -> list[int]:
     return found
 
 
-def _longest(automaton: Automaton) -> int | None:
+def longest(automaton: Automaton) -> int | None:
     """Return how many characters the longest text has; None: without limit."""
     n_before = [0] * len(automaton.ends)
     for row in automaton.edges:

@@ -64,11 +64,12 @@ class MemberWriter(Writer):
         return name, self.lines_of(root, name)
 
     def _pair(self, name: str, node: Node) -> Alternative:
-        if (name, node) not in self._of_pair:
+        key = (name, node, False)
+        if key not in self._of_pair:
             check_name(name, self._style.names)
-            rule = self._of_pair[name, node] = self.rules.new()
+            rule = self._of_pair[key] = self.rules.new()
             self.rules.of[rule] = self._written(quoted(name), node, self._kinds.get(name, ALL))
-        return (self._of_pair[name, node],)
+        return (self._of_pair[key],)
 
     def _other(self, at: Place, names: Automaton | None, node: Node) -> Alternative:
         name = self.rules.written(*other_name(self, names, self._style.names))

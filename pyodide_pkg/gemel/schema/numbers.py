@@ -39,6 +39,12 @@ def plain() -> Automaton:
 
 
 @remembered
+def spelled_once() -> Automaton:
+    """Return all numbers, each as one text: without an exponent, and without zeros that change nothing."""
+    return _of("0", r"-?[1-9]\d*", rf"-?{UNSIGNED}\.\d*[1-9]")
+
+
+@remembered
 def integers(*, with_fraction: bool) -> Automaton:
     """Return the integers. with_fraction: 1.0 is one, as it is since draft 6."""
     whole = rf"-?{UNSIGNED}"

@@ -82,6 +82,7 @@ class Rules:
         of: the alternatives of each rule, by name
         comma: the piece between two members or items
         space: what a name of a member has behind its colon
+        unique: names of rules whose texts a list may have once
     """
 
     def __init__(self, path: Sequence[str], *, prefix: str = "", is_spaced: bool = False) -> None:
@@ -89,6 +90,7 @@ class Rules:
         self.comma = '"," " "?' if is_spaced else '","'
         self.space = ' " "?' if is_spaced else ""
         self._prefix = prefix
+        self.unique: set[str] = set()
         self._path = path   # [0]: of the schema that is written
         self._lines: list[str] = []   # the rules of automata, which all end
         self._n = 0
@@ -106,8 +108,14 @@ class Rules:
         rules = []
         for rule, alternatives in self.of.items():
             if alternatives:
-                rules.append(f"{rule} ::= {' | '.join(' '.join(pieces) for pieces in alternatives)}")
+                name = f"{rule} @unique" if rule in self.unique else rule
+                rules.append(f"{name} ::= {' | '.join(' '.join(pieces) for pieces in alternatives)}")
         return [*rules, *self._lines]
+
+    def add_common(self, rules: str) -> None:
+        """Add rules that many grammars have, if they are not there."""
+        if rules not in self._lines:
+            self._lines.append(rules)
 
     def _drop_dead_ends(self) -> None:
         """Remove alternatives that need a rule which never ends."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import product
 
 from .automaton import ANY, Automaton, TooLargeError, both, literal, without
+from .distinct import Distinct, anything, has_many, once
 from .errors import not_enforced, refused
 from .reader import TOO_LONG, Reader
 from .rules import Alternative, Rules, quoted
@@ -25,18 +26,27 @@ Way = tuple[Alternative, int]   # a member, and bits: which Some of its object i
 
 
 class Writer:
-    """Writes the rules that a reader's shapes need."""
+    """Writes the rules that a reader's shapes need.
 
-    def __init__(self, reader: Reader, *, any_order: bool, prefix: str = "", is_spaced: bool = False) -> None:
+    is_whole: the answer is a value without spaces and nothing else, so that items of its lists can be compared.
+    """
+
+    def __init__(
+        self, reader: Reader, *, any_order: bool, prefix: str = "", is_spaced: bool = False, is_whole: bool = False
+    ) -> None:
         self.reader, self.any_order, self.possible = reader, any_order, reader.possible.node
         self.rules = Rules(reader.path, prefix=prefix, is_spaced=is_spaced)
         self.opens, self.comma, self.closes = '"{"', self.rules.comma, '"}"'   # of objects
-        self._of_node: dict[Node, str] = {}
+        self._distinct = Distinct(reader)
+        self._is_whole = is_whole
+        self._is_once = False   # in items of which a list has each once: a value is spelled in one way
+        self._of_node: dict[tuple[Node, bool], str] = {}
         self._of_names: dict[tuple[object, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
-        self._of_pair: dict[tuple[str, Node], str] = {}
-        self._of_members: dict[Members, list[Alternative]] = {}
+        self._of_item: dict[Node, str] = {}
+        self._of_pair: dict[tuple[str, Node, bool], str] = {}
+        self._of_members: dict[tuple[Members, bool], list[Alternative]] = {}
         self._of_ends: dict[object, str] = {}   # of objects whose listed members were written
-        self._waiting: list[Node] = []   # whose rules are not written yet
+        self._waiting: list[tuple[Node, bool]] = []   # whose rules are not written yet
         self._kept: list[Automaton] = []   # so that their ids stay theirs
 
     def lines(self, root: Node) -> tuple[str, list[str]]:
@@ -50,10 +60,10 @@ class Writer:
     def write_values(self) -> None:
         """Write the rules of the nodes whose rules were asked for."""
         while self._waiting:
-            node = self._waiting.pop()
+            node, self._is_once = self._waiting.pop()
             self.reader.path[0] = node[0].path
             parts = [part for shape in self.reader.shapes(node) for part in self._parts(node, shape)]
-            self.rules.of[self._of_node[node]] = list(dict.fromkeys(parts))
+            self.rules.of[self._of_node[node, self._is_once]] = list(dict.fromkeys(parts))
 
     def lines_of(self, root: Node, name: str) -> list[str]:
         """Return the rules that the rule of a node needs."""
@@ -67,19 +77,36 @@ class Writer:
     def value(self, node: Node) -> str:
         """Return the rule of a node, which must be possible."""
         if not node:
-            return "value"
-        if node not in self._of_node:
-            self._of_node[node] = self.rules.new()
-            self._waiting.append(node)   # not now: values may be nested deep
-        return self._of_node[node]
+            return self._anything()
+        key = (node, self._is_once)
+        if key not in self._of_node:
+            self._of_node[key] = self.rules.new()
+            self._waiting.append(key)   # not now: values may be nested deep
+        return self._of_node[key]
+
+    def _anything(self) -> str:
+        return anything(self.rules) if self._is_once else "value"
+
+    def _item(self, array: Items, node: Node) -> str:
+        """Return the rule of an item: of each item once, if the list is so."""
+        if not array.is_unique:
+            return self.value(node)
+        if node not in self._of_item:
+            is_inner, self._is_once = self._is_once, True
+            self._of_item[node] = self.rules.new()
+            self.rules.unique.add(self._of_item[node])
+            self.rules.of[self._of_item[node]] = [(self.value(node),)]
+            self._is_once = is_inner
+        return self._of_item[node]
 
     def _parts(self, node: Node, shape: Shape) -> list[Alternative]:
         if shape == self.reader.anything():
-            return [("value",)]
+            return [(self._anything(),)]
         at = node[0]
         parts: list[Alternative] = [(quoted(constant),) for constant in sorted(shape.constants)]
         if shape.number is not None:
-            parts.append((self.rules.automaton(shape.number, is_json=False),))
+            number = once(at, shape.number) if self._is_once else shape.number
+            parts.append((self.rules.automaton(number, is_json=False),))
         relaxed = self.reader.relaxed
         if (text := shape.string) is not None:
             any_length = replace(text, least=0, most=None)
@@ -87,12 +114,16 @@ class Writer:
         if (array := shape.array) is not None:
             parts += relaxed(lambda: self._array(at, array), lambda: self._looser_array(at, array))
         if (members := shape.object) is not None:
-            if members in self._of_members:
-                return parts + self._of_members[members]
+            key = (members, self._is_once)
+            if key in self._of_members:
+                return parts + self._of_members[key]
             n_before = len(self.reader.unenforced)
-            found: list[Alternative] = relaxed(lambda: self._object(at, members), lambda: [("object",)])
+            found: list[Alternative] = relaxed(
+                lambda: self._object(at, members),
+                lambda: self._object(at, Members()) if self._is_once else [("object",)],
+            )
             if len(self.reader.unenforced) == n_before:   # else the path is said again
-                self._of_members[members] = found
+                self._of_members[key] = found
             parts += found
         return parts
 
@@ -126,7 +157,15 @@ class Writer:
         if array.most is not None and array.most < array.least:
             return []
         if array.is_unique and (array.most is None or array.most > 1):
-            return self._unique(at, array)
+            if (listed := self._listed(array)) is not None:
+                return listed
+            if not self._is_whole:
+                why = f"within a larger answer, only items of at most {UNIQUE_MAX} strings or constants can be enforced"
+                raise not_enforced(f"{at.path}/uniqueItems", why)
+            self._distinct.check(at, array)
+            array = replace(array, most=self._distinct.most(at, array, is_inner=self._is_once))
+        elif array.is_unique:
+            array = replace(array, is_unique=False)
         if not array.contains and not array.n_prefix:
             return self._plain_array(array)
         if len(array.contains) > CONTAINS_MAX:
@@ -160,7 +199,7 @@ class Writer:
                 if next_state not in states:
                     states[next_state] = self.rules.new()
                     waiting.append(next_state)
-                parts.append((*comma, self.value(whole), states[next_state]))
+                parts.append((*comma, self._item(array, whole), states[next_state]))
             self.rules.of[states[state]] = parts
         return [('"["', states[start])]
 
@@ -168,20 +207,17 @@ class Writer:
         node, least, most = array.at(0), array.least, array.most
         if most == 0 or not self.possible(node):
             return [('"[]"',)] if not least else []
-        item = self.value(node)
+        item = self._item(array, node)
         next_one = self.rules.written(self.rules.comma, item)
         more = self.rules.repeated(next_one, max(least - 1, 0), None if most is None else most - 1)
         some: list[Alternative] = [('"["', item, *more, '"]"')]
         return some if least else [('"[]"',), *some]
 
-    def _unique(self, at: Place, array: Items) -> list[Alternative]:
-        """Each text at most once: only where there are few."""
-        node = array.at(0)
-        texts = self._finite(node)
-        if array.contains or array.n_prefix or texts is None or len(texts) > UNIQUE_MAX:
-            raise not_enforced(
-                f"{at.path}/uniqueItems", f"can be enforced only for items of at most {UNIQUE_MAX} strings or constants"
-            )
+    def _listed(self, array: Items) -> list[Alternative] | None:
+        """Return lists of few texts, each at most once; None: they are compared while the answer is written."""
+        texts = None if array.contains or array.n_prefix else self._finite(array.at(0))
+        if texts is None or len(texts) > UNIQUE_MAX:
+            return None
         most = len(texts) if array.most is None else min(array.most, len(texts))
         names = {0: self.rules.new()}
         waiting = [0]
@@ -209,6 +245,8 @@ class Writer:
                 return None
             found |= shape.constants
             if shape.string is not None:
+                if shape.string.texts is None and has_many(shape.string.whole):
+                    return None
                 texts = shape.string.texts or shape.string.whole.texts(UNIQUE_MAX)
                 if texts is None:
                     return None
@@ -239,9 +277,19 @@ class Writer:
             why = f"where names may repeat, at most {most} can be enforced: require more names, or list all of them"
             raise not_enforced(f"{at.path}/minProperties", why)
         listed = [self._ways(members, name) for name in known]
+        if self._is_once:
+            self._check_once(at, members, known, extras)
         if self.any_order and known:
             return self._in_any_order(at, members, known, listed, extras)
         return self._in_order(members, known, listed, extras)
+
+    def _check_once(self, at: Place, members: Members, known: list[str], extras: list[Way]) -> None:
+        """Raise if objects that are items of a list could be equal with no way left to differ."""
+        why = "in items of uniqueItems, it can't be enforced"
+        if extras and members.most is not None:
+            raise not_enforced(f"{at.path}/maxProperties", f"{why} beside members of any name")
+        if self.any_order and len(known) > 1:
+            raise not_enforced(at.path, f"any_order: {why}")
 
     def _extras(self, at: Place, members: Members, names: Automaton | None) -> list[Way]:
         """Return the pairs of names that are not known, by which patterns match."""
@@ -250,6 +298,7 @@ class Writer:
             raise TooLargeError
         tests = [automaton for _, automaton, _ in patterns] + [some.names for some in members.some]
         ways: list[Way] = []
+        is_endless = False   # infinitely many names are possible
         for which, keys in self._classes(tuple(members.known), names, tests):
             nodes = []
             for layer in members.layers:
@@ -262,6 +311,9 @@ class Writer:
             for i, (one, some) in enumerate(zip(which[len(patterns) :], members.some, strict=True)):
                 met |= self._is_met(at, node, some.node) << i if one else 0
             ways.append((self._other(at, keys, node), met))
+            is_endless = is_endless or not self._is_once or keys is None or has_many(keys)
+        if ways and not is_endless:
+            raise not_enforced(at.path, "in items of uniqueItems, it can't be enforced where only a few names may come")
         return ways
 
     def _other(self, at: Place, names: Automaton | None, node: Node) -> Alternative:
@@ -301,11 +353,12 @@ class Writer:
 
     def _pair(self, name: str, node: Node) -> Alternative:
         """Return the rule of a member: states share it, so that its name is written once."""
-        if (name, node) not in self._of_pair:
-            rule = self._of_pair[name, node] = self.rules.new()
+        at = (name, node, self._is_once)
+        if at not in self._of_pair:
+            rule = self._of_pair[at] = self.rules.new()
             key = quoted(json.dumps(name, ensure_ascii=False) + ":") + self.rules.space
             self.rules.of[rule] = [(key, self.value(node))]
-        return (self._of_pair[name, node],)
+        return (self._of_pair[at],)
 
     def _ways(self, members: Members, name: str) -> list[Way]:
         """Return the pairs of a name that is listed, each with what it meets of what some member must be."""
