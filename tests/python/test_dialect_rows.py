@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,7 @@ WANTED = {
     "unsloth-mistral-Devstral-Small-2507": ("mistral-args", "none"),
     "upstage-Solar-Open-100B": ("solar", "solar"),
 }
+ROOT = Path(__file__).parents[2]
 MARKED = [*CALLS, GENERIC]
 TEXT, WHOLE = {"type": "string", "description": "it"}, {"type": "integer", "description": "how many"}
 TOOLS = {
@@ -209,6 +211,12 @@ def test_rows_have_names_of_their_own() -> None:
         assert len(set(names)) == len(names)
     told = [texts for row in CALLS for texts in row.told_by]
     assert len(set(told)) == len(told)
+
+
+def test_the_manual_has_all_dialects() -> None:
+    lines = (ROOT / "docs" / "tools.md").read_text(encoding="utf-8").splitlines()
+    named = [name for line in lines if line.startswith("| `") for name in re.findall("`(.*?)`", line.split("|")[1])]
+    assert sorted(named) == sorted(row.name for row in MARKED)
 
 
 def test_what_closes_a_text_is_found_where_it_begins() -> None:

@@ -17,7 +17,7 @@ from .markers import FIRST, Markers
 
 Choice = Literal["auto", "required", "none"]
 ANY = "any ::= .*"
-TOOLS_MAX, ALL_STEPS = 1024, 3 * STEPS_MAX   # of the schemas of all tools together
+ALL_STEPS = 3 * STEPS_MAX   # of the schemas of all tools together
 SPACE = "space ::= [ \\t\\r\\n]{0,4}"
 
 
@@ -128,8 +128,6 @@ class AnswerGrammar:
     def _of_tools(self, calls: Calls) -> list[str]:
         if not self._tools:
             raise ArgumentError("tools: there is none that may be called")
-        if len(self._tools) > TOOLS_MAX:
-            raise ArgumentError(f"tools: {len(self._tools)} may be called, but at most {TOOLS_MAX} can be: pass fewer")
         lines: list[str] = []
         known: dict[tuple[str, bool], int] = {}   # tools whose rules are written, by what these follow from
         with limited(ALL_STEPS):
