@@ -369,7 +369,7 @@ def test_what_has_no_value_says_so(model_of_all: gemel.Model) -> None:
         _ = cut.parsed
     large = model.generate("the", json_schema={"type": "number", "pattern": "x"}, max_tokens=3)
     with pytest.raises(gemel.AnswerError, match="1e999 is too large for a float"):
-        large._run.sampler.rules.value("[1e999]")   # type: ignore[union-attr]
+        large._run.stages.form.value("[1e999]")   # type: ignore[union-attr]
     closed = model.generate("the", json_schema=True)
     closed.close()
     with pytest.raises(gemel.AnswerError, match="not whole: it was stopped"):

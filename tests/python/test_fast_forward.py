@@ -153,7 +153,7 @@ def test_forks_and_saved_states_in_the_middle_are_the_same(model: gemel.Model) -
         found: list[object] = []
         with model.session(128) as session:
             answer = session.generate(ids, temperature=1, seed=3, fast_forward=fast_forward, **TEXT)
-            library, sampler = model._library, answer._run.sampler
+            library, sampler = model._library, answer._run.stages.sampler
             while answer.step() is not None and answer.stop_reason is None:
                 with sampler.handle as address:
                     out = library.alloc(library.call("gemel_sampler_save_size", address))

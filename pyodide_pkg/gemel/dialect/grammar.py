@@ -67,6 +67,12 @@ class AnswerGrammar:
             parts.append(f"space {absent}")
         return f"({' | '.join(parts)}){'?' if len(leads) == 1 else '*'}"
 
+    def reasoning(self, start: Section) -> str:
+        """Return the grammar of a section that the prompt has opened, with what closes it."""
+        self._lines = []
+        root = f"root ::= {self._inside('start', start)} {self._markers.gbnf(start.closes)}"
+        return "\n".join([root, *self._lines, ANY]) + "\n"
+
     def _lead(self, i: int, section: Section) -> str:
         return f"space {self._markers.gbnf(section.opens)} {self._inside(f'lead{i}', section)} " + self._markers.gbnf(
             section.closes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from .dialect import Section
+from .dialect import Kind, Section
 from .markers import Markers
 from .parser import Parser
 from .parts import Part, ToolCall
@@ -15,7 +15,6 @@ class Reader:
     """Reads one answer.
 
     Attributes:
-        parts: all so far, of which a caller takes those that it has not seen
         reasoning: its text so far
     """
 
@@ -25,7 +24,6 @@ class Reader:
     ) -> None:  # fmt: skip
         self._characters = markers.characters
         self._parser = Parser(markers.dialect, start, tools, new_id)
-        self.parts: list[Part] = []
         self.reasoning = ""
 
     @property
@@ -34,19 +32,23 @@ class Reader:
         return self._parser.calls
 
     @property
-    def is_reasoning(self) -> bool:
-        """Whether reasoning is being written, and no marker."""
-        return self._parser.kind == "reasoning" and not self._parser.is_inside_marker
+    def kind(self) -> Kind:
+        """Of the section that is being written."""
+        return self._parser.kind
 
-    def take(self, id: int, text: str) -> str:
-        """Take an id and what it makes readable; return what it adds to the text."""
+    @property
+    def is_inside_marker(self) -> bool:
+        """Whether the text so far may end in the middle of a marker."""
+        return self._parser.is_inside_marker
+
+    def take(self, id: int, text: str) -> list[Part]:
+        """Take an id and what it makes readable; return the parts that it completes."""
         return self._kept(self._parser.feed(text + self._characters.get(id, "")))
 
-    def finish(self, text: str) -> str:
-        """Take the last characters; return what they add to the text."""
+    def finish(self, text: str) -> list[Part]:
+        """Take the last characters; return the last parts."""
         return self._kept(self._parser.feed(text) + self._parser.finish())
 
-    def _kept(self, parts: list[Part]) -> str:
-        self.parts += parts
+    def _kept(self, parts: list[Part]) -> list[Part]:
         self.reasoning += "".join(part.text for part in parts if part.kind == "reasoning")
-        return "".join(part.text for part in parts if part.kind == "text")
+        return parts

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from ..dialect.parts import Part, ToolCall
+from ..dialect.reader import Reader
 from ..text.stops import StopScanner
 from .core_model import CoreModel
 
@@ -53,6 +55,8 @@ class Answer:
         self.text = ""
         self.is_message = False   # set before the first id: the text is a message, not the rest of the prompt
         self.n_dropped = 0        # characters of the first id that a message's text lacks
+        self.reader: Reader | None = None   # set before the first id: what tells text, reasoning and calls apart
+        self.parts: list[Part] = []   # of an answer with a reader, in order; its texts join to `text`
         self._model = model
         self._stops = StopScanner(stops)
         self._limit = limit
@@ -60,34 +64,65 @@ class Answer:
         self._n_decoded, self._decode_s = 0, 0.0
 
     def take(
-        self, id: int, piece: str, rest: Callable[[], str], *, is_whole: bool = False
+        self, id: int, piece: str, rest: Callable[[], str], is_whole: Callable[[Reader | None], bool]
     ) -> tuple[str, StopReason | None]:
         """Add an id drawn and its text; return what can be shown, and why the answer ends with it, or None.
 
-        rest: returns the bytes of an incomplete character, as text; it is called at the end. is_whole: nothing can
-        follow, by the answer's grammar.
+        rest: returns the bytes of an incomplete character, as text; it is called at the end. is_whole: tells whether
+        nothing can follow, by the answer's grammar; it is called after each id.
         """
         if self._model._is_end(id):
-            return self._end(self._stops.feed(rest()) + self._stops.flush(), "eos")
+            return self._end("", rest, "eos")
         if self.is_message and not self.ids:
             piece = self._begun(id, piece)
         self.ids.append(id)
-        shown = self._stops.feed(piece)
+        shown = self._stops.feed(piece) if self.reader is None else self._of(self.reader.take(id, piece))
         if self._stops.stopped:
-            return self._end(shown, "stop")
-        if is_whole:
-            return self._end(shown + self._stops.feed(rest()) + self._stops.flush(), "stop")
+            return self._end(shown, None, "stop")
+        if is_whole(self.reader):
+            return self._end(shown, rest, "stop")
         if len(self.ids) < self._limit:
             self.text += shown
             return shown, None
-        return self._end(shown + self._stops.feed(rest()) + self._stops.flush(), "length")
+        return self._end(shown, rest, "length")
 
     @property
     def is_cut(self) -> bool:
         """Whether a stop string ended the text."""
         return self._stops.stopped
 
-    def _end(self, shown: str, reason: StopReason) -> tuple[str, StopReason]:
+    @property
+    def reasoning(self) -> str:
+        """The reasoning so far."""
+        return "" if self.reader is None else self.reader.reasoning
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The calls of tools that were begun."""
+        return [] if self.reader is None else self.reader.calls
+
+    def _of(self, parts: list[Part]) -> str:
+        """Note the parts of an answer; return the text that can be shown."""
+        shown = ""
+        for part in parts:
+            if self._stops.stopped:
+                break
+            text = self._stops.feed(part.text) if part.kind == "text" else self._stops.flush()
+            if text:
+                self.parts.append(Part("text", text))
+                shown += text
+            if part.kind != "text":
+                self.parts.append(part)
+        return shown
+
+    def _end(self, shown: str, rest: Callable[[], str] | None, reason: StopReason) -> tuple[str, StopReason]:
+        """Add the last text, and return it with the reason. rest None: a stop string cut the text."""
+        if rest is not None:
+            last = rest()
+            shown += self._stops.feed(last) if self.reader is None else self._of(self.reader.finish(last))
+            if held := self._stops.flush():
+                shown += held
+                self.parts += [Part("text", held)] if self.reader is not None else []
         self.text += shown
         return shown, "stop" if self._stops.stopped else reason
 

@@ -23,7 +23,10 @@ OTHER_NAMES = {
     "stop_sequences": "stop",
 }  # fmt: skip
 OF_CHAT = ("system", "n_ctx", "kv_type", "template", "tools")   # parameters of chat()
-OF_SEND = ("continue_final_message", "add_generation_prompt")   # of send() and prompt_ids(), besides COMMON
+OF_SEND = (   # of send(), besides COMMON
+    "continue_final_message", "add_generation_prompt", "tools", "tool_choice", "parallel_tool_calls",
+    "reasoning_budget",
+)  # fmt: skip
 FORMS = ("grammar", "regex", "choices", "json_schema")   # what an answer may be: one of them
 COMMON = ("max_tokens", "stop", "sampling", *FORMS, "strict", "fast_forward", "close_at_max_tokens")   # of every call
 

@@ -15,6 +15,8 @@ from ..core.closing import Closing
 from ..core.errors import ArgumentError, ContextError, StateError
 from ..source.saved import write_whole
 from ..text.messages import Ending, continues, plain
+from ..tools.tool import ToolLike, tools_of
+from .answer import Answer
 from .call_options import OF_SEND, call_options, check_template_options
 from .call_types import CallFields
 from .chat_file import SavedChat, pack
@@ -23,6 +25,7 @@ from .generation import Generation, Run
 from .kv import KvType
 from .sampling import Sampling
 from .session import Session, TakePreloaded, check_n_ctx
+from .turn import ToolChoice, ToolOptions, tool_options, turn_of
 
 
 class Chat(Closing):
@@ -68,9 +71,10 @@ class Chat(Closing):
         self._template = template_text(model, template, tools)
         parsed = compiled(self._template)   # an invalid template is an error now, not at the first message
         self._options = tuple(options)   # names
-        self._values = template_values(tools, options)
+        self._tools = tools_of(tools)
+        self._values = template_values(None, options)
         check_template_options(options, parsed.names)
-        check_tools(tools, parsed)
+        check_tools(self._tools, parsed)
         self._take_preloaded = take_preloaded
         self.session = Session(model, n_ctx, kv_type)
         self._last: weakref.ref[Generation] | None = None
@@ -84,6 +88,10 @@ class Chat(Closing):
         sampling: Sampling | None = None,
         continue_final_message: bool | None = None,
         add_generation_prompt: bool | None = None,
+        tools: Sequence[ToolLike] | None = None,
+        tool_choice: ToolChoice | None = None,
+        parallel_tool_calls: bool | None = None,
+        reasoning_budget: int | None = None,
         **fields: Unpack[CallFields],
     ) -> Generation:
         """Add a user's message and return the answer as a generation (see Model.generate).
@@ -92,6 +100,10 @@ class Chat(Closing):
         continue_final_message=False or add_generation_prompt=True. When the answer ends or is stopped, it is added to
         `messages`. After an error, or when it was stopped before its first token, neither answer nor question is kept.
         An answer that is still running is closed first.
+        tools: what the model may call: typed functions, gemel.Tool, or OpenAI's dicts; None: those of the chat.
+        Generation.calls has the calls: add their results to `messages`, or let run() do it. tool_choice: "auto",
+        "required", "none" or the name of a tool. parallel_tool_calls=False: at most one call.
+        reasoning_budget: tokens of reasoning after which it is closed; 0: none.
         ContextError when the conversation no longer fits: delete old messages, or open the chat with a larger n_ctx.
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("content", *OF_SEND))
@@ -106,14 +118,16 @@ class Chat(Closing):
         if not self.messages and not added:
             raise ArgumentError("there is no message to answer: pass content to send(), or add to messages")
         asked = [*self.messages, *added]
-        ids = self.model._message_ids(asked, self._template, self._values, ending)
+        given = self._tools if tools is None else tools_of(tools)
+        chosen = tool_options(given, tool_choice, parallel_tool_calls)
+        turn = turn_of(self.model, asked, self._template, self._values, chosen, ending, reasoning_budget)
         if not self.session.closed and not self.session.n_past:
-            preloaded = self._take_preloaded(ids, self.session.n_ctx, self.session.kv_type)
+            preloaded = self._take_preloaded(turn.ids, self.session.n_ctx, self.session.kv_type)
             if preloaded is not None:
                 self.session.close()
                 self.session = preloaded
         goes_on = continues(asked, ending)
-        run = Run(self.session, ids, options, owned=False, is_message=not goes_on)
+        run = Run(self.session, turn, options, owned=False)
         self.messages += added
         last_message = self.messages[-1] if goes_on else None
         run.on_end = lambda ended: self._answered(ended, added, last_message)
@@ -138,7 +152,8 @@ class Chat(Closing):
             raise ArgumentError("an answer is running: read() or close() it, then save the chat")
         options = {name: value for name, value in self._values.items() if name in self._options}
         facts = {
-            "messages": self.messages, "template": self._template, "tools": self._values.get("tools"),
+            "messages": self.messages, "template": self._template,
+            "tools": [tool.as_json() for tool in self._tools] or None,
             "options": options, "n_ctx": self.session.n_ctx, "kv_type": self.session.kv_type,
         }   # fmt: skip
         data = pack(facts, self.session.save())
@@ -161,7 +176,7 @@ class Chat(Closing):
         """
         given = self.messages if messages is None else messages
         ending = Ending(continue_final_message, add_generation_prompt)
-        return self.model._message_ids(given, self._template, self._values, ending)
+        return turn_of(self.model, given, self._template, self._values, ToolOptions(self._tools), ending).ids
 
     def _check_open(self) -> None:
         if self.session.closed and not self.model.closed:
@@ -173,7 +188,7 @@ class Chat(Closing):
             continued.pop("refusal", None)   # it has become the content's beginning
             return
         if run.stop_reason != "error" and (run.answer.ids or run.stop_reason != "cancelled"):
-            self.messages.append({"role": "assistant", "content": run.answer.text})
+            self.messages.append(message_of(run.answer))
             return
         for message in added:
             self.messages[:] = [kept for kept in self.messages if kept is not message]
@@ -187,6 +202,15 @@ class Chat(Closing):
 
     def __repr__(self) -> str:
         return f"<gemel.Chat with {self.model.name!r}: {len(self.messages)} messages>"
+
+
+def message_of(answer: Answer) -> dict[str, Any]:
+    """Return an answer as a message. A call that was cut is not part of it."""
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
+    calls = [call.as_json() for call in answer.calls if call.is_complete]
+    return {**message, "tool_calls": calls} if calls else message
 
 
 def resume(model: CoreModel, saved: SavedChat, n_ctx: int | None, take_preloaded: TakePreloaded) -> Chat:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from functools import cached_property
 from typing import Any, Protocol
@@ -16,13 +17,15 @@ from typing import Any, Protocol
 from ..core.closing import Closing
 from ..core.errors import AnswerError, ArgumentError, CancelledError, StateError
 from ..core.library import Block
+from ..dialect.parts import Part, ToolCall
 from .answer import Answer, StopReason, Timings
 from .call_options import CallOptions, limit_of
 from .core_model import CoreModel
 from .core_session import CoreSession, check_room
 from .pace import Pace
-from .sampler import Sampler, sampler_of
 from .sampling import Sampling
+from .stages import Stages, begun
+from .turn import Turn
 
 ENDED_BY = {
     "length": "max_tokens or n_ctx ended it: allow more tokens", "cancelled": "it was stopped",
@@ -37,10 +40,11 @@ class Run:
     """What a generation uses, and its results. `steps` runs it; `end` frees everything."""
 
     def __init__(
-        self, session: CoreSession, prompt_ids: Sequence[int], options: CallOptions, *, owned: bool,
+        self, session: CoreSession, prompt: Turn | Sequence[int], options: CallOptions, *, owned: bool,
         is_message: bool = False,
     ) -> None:
-        self.prompt_ids = list(prompt_ids)
+        turn = prompt if isinstance(prompt, Turn) else None
+        self.prompt_ids = list(prompt.ids if isinstance(prompt, Turn) else prompt)
         self.stop_reason: StopReason | None = None
         self.session = session
         self.model = session.model
@@ -50,9 +54,11 @@ class Run:
         self._owned = owned
         limit = check_limit(session.model, session.n_ctx, len(self.prompt_ids), options.max_tokens)
         self.answer = Answer(self.model, len(self.prompt_ids), options.stops, limit)
-        self.answer.is_message = is_message
-        with self.model._grammars.use(options.form) as rules:
-            self.sampler = sampler_of(self.model, options, rules, limit, self.prompt_ids, is_message=is_message)
+        self.stages = begun(
+            self.answer, self.model, options, turn, limit, self.prompt_ids,
+            is_message=is_message if turn is None else turn.is_message,
+        )  # fmt: skip
+        self.sampler = self.stages.sampler
         self._out: Block = self.model._library.alloc(SIZE_SIZE + PIECE_SIZE)   # a size_t, and that many bytes of text
 
     def steps(self) -> Generator[str, None, None]:
@@ -112,7 +118,7 @@ class Run:
             else:
                 self.answer.count_next(seconds)
             pending, revision = drawn, self.session._revision
-            shown, reason = self.answer.take(drawn, piece, self._rest, is_whole=self.sampler.is_whole)
+            shown, reason = self.answer.take(drawn, piece, self._rest, self.stages.is_whole)
             yield shown
             if reason is not None:
                 return reason
@@ -147,7 +153,7 @@ class Running(Protocol):
     prompt_ids: list[int]
     session: Any   # a CoreSession; in a batch None while it waits
     answer: Answer
-    sampler: Sampler
+    stages: Stages
     model: CoreModel
     pace: Pace | None
     cancelled: bool
@@ -195,6 +201,24 @@ class Generation(Closing):
         return self._run.answer.text
 
     @property
+    def reasoning(self) -> str:
+        """The reasoning of a chat's answer so far, which `text` lacks."""
+        return self._run.answer.reasoning
+
+    @property
+    def calls(self) -> list[ToolCall]:
+        """The calls of tools so far. One that max_tokens cut is not complete."""
+        return self._run.answer.calls
+
+    def parts(self) -> Parts:
+        """Return text, reasoning and calls apart, as they grow: by `for` or `async for`. This runs the generation."""
+        return Parts(self)
+
+    def new_parts(self, n_seen: int) -> list[Part]:
+        """Return the parts of an answer of messages behind those that a caller has seen, without a step."""
+        return self._run.answer.parts[n_seen:]
+
+    @property
     def stop_reason(self) -> StopReason | None:
         """None while it runs; then "stop" (a stop string), "eos", "length", "cancelled" or "error"."""
         return self._run.stop_reason
@@ -208,7 +232,7 @@ class Generation(Closing):
         JSON schema.
         """
         run = self._run
-        rules, reason = run.sampler.rules, run.stop_reason
+        rules, reason = run.stages.form, run.stop_reason
         if rules is None:
             raise ArgumentError("parsed: this generation has no json_schema: use its text")
         if reason is None:
@@ -232,12 +256,12 @@ class Generation(Closing):
     @property
     def sampling(self) -> Sampling:
         """The options in use."""
-        return self._run.sampler.sampling
+        return self._run.stages.sampler.sampling
 
     @property
     def seed(self) -> int:
         """The seed in use; passed as `seed`, it repeats this run."""
-        return self._run.sampler.seed
+        return self._run.stages.sampler.seed
 
     def __iter__(self) -> Generation:
         return self
@@ -253,10 +277,14 @@ class Generation(Closing):
             self._run.pace = Pace(self._run.model)
         return self
 
+    async def _turn(self) -> None:
+        """Let others run before a step, and so between micro-batches."""
+        pace = self._run.pace
+        await (asyncio.sleep(0) if pace is None else pace.yield_turn())
+
     async def __anext__(self) -> str:
         while True:
-            pace = self._run.pace   # others may run before each step, and so between micro-batches
-            await (asyncio.sleep(0) if pace is None else pace.yield_turn())
+            await self._turn()
             piece = self.step()
             if piece is None:
                 raise StopAsyncIteration
@@ -281,7 +309,7 @@ class Generation(Closing):
 
         AnswerError when its end is that of a JSON schema which the grammar does not enforce, and it is not valid.
         """
-        text, rules = self.read(), self._run.sampler.rules
+        text, rules = self.read(), self._run.stages.form
         if rules is not None and rules.schema is not None and rules.schema.unenforced and self.stop_reason != "length":
             _ = self.parsed
         return text
@@ -313,6 +341,53 @@ class Generation(Closing):
         speeds = f", prompt {timings.prompt_tok_s:.1f} tok/s" if timings.prompt_s else ""
         speeds += f", decode {timings.decode_tok_s:.1f} tok/s" if timings.decode_s else ""
         return f"<gemel.Generation: {len(self.ids)} ids, {state}{speeds}>"
+
+
+class Parts:
+    """The parts of a generation: an iterator, also asynchronous, which runs it."""
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation = generation
+        self._n_seen = 0   # parts of an answer that has any
+        self._ready: deque[Part] = deque()
+
+    def _take(self, piece: str | None) -> Part | None:
+        """Take what a step made ready; return the next part."""
+        answer = self._generation._run.answer
+        if answer.reader is None:
+            self._ready += [Part("text", piece)] if piece else []
+        else:
+            self._ready += answer.parts[self._n_seen :]
+            self._n_seen = len(answer.parts)
+        return self._ready.popleft() if self._ready else None
+
+    def __iter__(self) -> Parts:
+        return self
+
+    def __next__(self) -> Part:
+        while not self._ready:
+            piece = self._generation.step()
+            part = self._take(piece)
+            if part is not None:
+                return part
+            if piece is None:
+                raise StopIteration
+        return self._ready.popleft()
+
+    def __aiter__(self) -> Parts:
+        aiter(self._generation)
+        return self
+
+    async def __anext__(self) -> Part:
+        while not self._ready:
+            await self._generation._turn()
+            piece = self._generation.step()
+            part = self._take(piece)
+            if part is not None:
+                return part
+            if piece is None:
+                raise StopAsyncIteration
+        return self._ready.popleft()
 
 
 def check_limit(model: CoreModel, n_ctx: int, n_prompt: int, max_tokens: int | None) -> int:

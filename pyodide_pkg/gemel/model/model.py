@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from ..core.checks import flag, sequence, text, wrong_type
@@ -14,6 +14,8 @@ from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
 from ..source.saved import Saved, read_saved
 from ..text.ids import Ids
+from ..text.messages import Ending
+from ..tools.tool import ToolLike, tools_of
 from .batch.batch import Batch
 from .batch.future import BatchFuture
 from .call_options import call_options, merged
@@ -30,6 +32,7 @@ from .sampler import Sampler
 from .sampling import Sampling
 from .session import Session
 from .step import Drawn, decode, step
+from .turn import ToolChoice, Turn, tool_options, turn_from
 
 
 class Model(CoreModel):
@@ -262,6 +265,29 @@ class Model(CoreModel):
             self, system, n_ctx=n_ctx, kv_type=kv_type, template=template, tools=tools, options=template_options,
             take_preloaded=self._take_preloaded,
         )
+
+    def turn(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        tools: Sequence[ToolLike] | None = None,
+        tool_choice: ToolChoice | None = None,
+        allowed_tools: Sequence[str] | None = None,
+        parallel_tool_calls: bool | None = None,
+        reasoning_budget: int | None = None,
+        template: str | None = None,
+        continue_final_message: bool | None = None,
+        add_generation_prompt: bool | None = None,
+        **template_options: object,
+    ) -> Turn:
+        """Return the next message of a conversation, as the prompt of Session.generate or Batch.generate.
+
+        The answer's text, reasoning and calls of tools are then apart: Generation.parts(). The keywords are those of
+        chat() and Chat.send(); allowed_tools: names of the tools that may be called, of those that the model is shown.
+        """
+        options = tool_options(tools_of(tools), tool_choice, parallel_tool_calls, allowed_tools)
+        ending = Ending(continue_final_message, add_generation_prompt)
+        return turn_from(self, messages, options, template, template_options, ending, reasoning_budget)
 
     def resume_chat(self, saved: Saved, *, n_ctx: int | None = None) -> Chat:
         """Continue a chat where Chat.save() left it: the bytes of its next answer are those of the saved chat's.

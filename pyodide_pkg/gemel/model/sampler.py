@@ -35,7 +35,7 @@ class Sampler(Closing):
     Attributes:
         sampling: the Sampling in use
         seed: where its random numbers started
-        rules: what the answer may be, compiled; None: anything
+        rules: what the answer may be from here on, compiled; None: anything
         handle: the core's object
     """
 
@@ -111,6 +111,11 @@ class Sampler(Closing):
             self._is_message = is_message
             if self._limit is not None:
                 self._close_within(self._limit)
+
+    def follow(self, rules: Rules | None) -> None:
+        """Follow other rules from the next id on: their answer begins there. The caller keeps their handle."""
+        self._use(None if rules is None else rules.handle, 0 if rules is None else self._flags)
+        self.rules = rules
 
     def _close_within(self, limit: int) -> None:
         with self.handle as sampler:

@@ -27,6 +27,7 @@ from .generation import Generation, Run
 from .kv import KV_NUMBERS, KV_SIZES, KvType, kv_number, kv_type_of
 from .page_keys import page_keys
 from .sampling import Sampling
+from .turn import Turn
 
 NO_LOGITS = "there are no logits yet: sync or append ids first"
 
@@ -245,7 +246,7 @@ class Session(CoreSession):
 
     def generate(
         self,
-        prompt: str | Ids,
+        prompt: str | Ids | Turn,
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
@@ -258,11 +259,15 @@ class Session(CoreSession):
 
         The ids drawn stay in the session, except for the last one, which is not evaluated. To continue:
         `session.generate(generation.prompt_ids + generation.ids)`.
+        A Turn is the next message of a chat; it decides what is_answer says.
         is_answer: the text is a message, not the rest of the prompt: it begins without the space that some tokenizers
         put before a text.
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("special", "is_answer"))
         is_message = flag("is_answer", is_answer)
+        if isinstance(prompt, Turn):
+            prompt.check(self.model, special=special, is_answer=is_message)
+            return Generation(Run(self, prompt, options, owned=False))
         ids = self.model._prompt_ids(prompt, special=special)
         return Generation(Run(self, ids, options, owned=False, is_message=is_message))
 

@@ -20,7 +20,8 @@ from ...core.errors import ArgumentError, ArgumentTypeError, GemelError, OutOfMe
 from ...core.floats import FloatArray
 from ...core.scalars import number, whole
 from ...text.ids import Ids, id_bytes
-from ...text.messages import Ending, continues, plain
+from ...text.messages import Ending, plain
+from ...tools.tool import ToolLike, tools_of
 from ..answer import StopReason
 from ..call_options import OF_SEND, call_options
 from ..call_types import CallFields
@@ -34,6 +35,7 @@ from ..pace import Pace
 from ..sampling import Sampling
 from ..session import Session, TakePreloaded, check_n_ctx
 from ..step import Drawn, Pass
+from ..turn import ToolChoice, Turn, tool_options, turn_from
 from .costs import Costs
 from .future import BatchFuture, EmbeddingReader, Reader, ReadRequest, ScoreReader
 from .prefixes import PAGE, common, prefixes_of
@@ -100,7 +102,7 @@ class Batch(Closing):
 
     def generate(
         self,
-        prompt: str | Ids,
+        prompt: str | Ids | Turn,
         *,
         max_tokens: int | None = None,
         stop: str | Sequence[str] | None = None,
@@ -129,7 +131,11 @@ class Batch(Closing):
         salt = text("cache_salt", cache_salt)
         is_message = flag("is_answer", is_answer)
         callback("on_drawn", on_drawn)
-        ids = self.model._prompt_ids(prompt, special=special)
+        turn = prompt if isinstance(prompt, Turn) else None
+        if turn is not None:
+            turn.check(self.model, special=special, is_answer=is_message)
+            is_message = turn.is_message
+        ids = self.model._prompt_ids(prompt.ids if isinstance(prompt, Turn) else prompt, special=special)
         id_bytes(ids, self.model.n_vocab)   # a bad one would end the step of all
         size = self.n_ctx if n_ctx is None else check_n_ctx(self.model, n_ctx)
         if n_ctx is None and self._grows:
@@ -138,7 +144,7 @@ class Batch(Closing):
         self._check_open()
         request = AnswerRequest(
             self.model, ids, options, limit, n_ctx=size, key=text("key", key), priority=priority,
-            kind=(size, self.kv_type, salt), batch=self, is_message=is_message,
+            kind=(size, self.kv_type, salt), batch=self, is_message=is_message, turn=turn,
         )  # fmt: skip
         request.on_drawn = on_drawn
         self._add(request)
@@ -149,7 +155,10 @@ class Batch(Closing):
         messages: Sequence[Mapping[str, Any]],
         *,
         template: str | None = None,
-        tools: Sequence[Any] | None = None,
+        tools: Sequence[ToolLike] | None = None,
+        tool_choice: ToolChoice | None = None,
+        parallel_tool_calls: bool | None = None,
+        reasoning_budget: int | None = None,
         template_options: Mapping[str, Any] | None = None,
         continue_final_message: bool | None = None,
         add_generation_prompt: bool | None = None,
@@ -165,12 +174,13 @@ class Batch(Closing):
     ) -> Generation:
         """Answer messages, as Chat.send() does; what earlier answers evaluated of them is not evaluated again.
 
-        template, tools: as in Model.chat; template_options: its further keywords. continue_final_message,
-        add_generation_prompt: as in Chat.send. The others are those of generate().
+        template: as in Model.chat; template_options: its further keywords. tools, tool_choice, parallel_tool_calls,
+        reasoning_budget, continue_final_message, add_generation_prompt: as in Chat.send. The others are those of
+        generate().
         """
         if "is_answer" in fields:
             raise ArgumentTypeError("is_answer: the messages decide this: leave it out")
-        also = ("template", "tools", "template_options", *OF_SEND, "n_ctx", "key", "priority", "cache_salt", "on_drawn")
+        also = ("template", "template_options", *OF_SEND, "n_ctx", "key", "priority", "cache_salt", "on_drawn")
         options = call_options(max_tokens, stop, sampling, fields, also=also)
         if not plain(messages):   # it also refuses what is no list of messages
             raise ArgumentError("there is no message to answer: pass at least one")
@@ -179,14 +189,12 @@ class Batch(Closing):
             raise wrong_type("template_options", template_options, "a mapping from names to values")
         if taken := next((name for name in values if name in OF_PROMPT_IDS), None):
             raise ArgumentError(f"template_options: {taken} is not an option of a template: leave it out")
-        ids = self.model.prompt_ids(
-            messages, template=template, tools=tools, continue_final_message=continue_final_message,
-            add_generation_prompt=add_generation_prompt, **values,
-        )  # fmt: skip
-        goes_on = continues(messages, Ending(continue_final_message, add_generation_prompt))
+        options_of_tools = tool_options(tools_of(tools), tool_choice, parallel_tool_calls)
+        ending = Ending(continue_final_message, add_generation_prompt)
+        turn = turn_from(self.model, messages, options_of_tools, template, values, ending, reasoning_budget)
         return self.generate(
-            ids, n_ctx=n_ctx, is_answer=not goes_on, key=key, priority=priority, cache_salt=cache_salt,
-            on_drawn=on_drawn, **options.keywords(),
+            turn, n_ctx=n_ctx, key=key, priority=priority, cache_salt=cache_salt, on_drawn=on_drawn,
+            **options.keywords(),
         )  # fmt: skip
 
     def embed(

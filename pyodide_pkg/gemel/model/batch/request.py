@@ -12,9 +12,11 @@ from ..answer import Answer, StopReason
 from ..call_options import CallOptions
 from ..core_model import CoreModel
 from ..pace import Pace
-from ..sampler import Sampler, sampler_of
+from ..sampler import Sampler
 from ..session import Session
+from ..stages import begun
 from ..step import Drawn
+from ..turn import Turn
 
 
 class Drives(Protocol):
@@ -105,19 +107,18 @@ class AnswerRequest(Request):
 
     def __init__(
         self, model: CoreModel, prompt_ids: Sequence[int], options: CallOptions, limit: int, *, n_ctx: int, key: str,
-        priority: int, kind: Hashable, batch: Drives, is_message: bool,
+        priority: int, kind: Hashable, batch: Drives, is_message: bool, turn: Turn | None = None,
     ) -> None:  # fmt: skip
         work = float(len(prompt_ids) + min(limit, USUAL))
         super().__init__(prompt_ids, n_ctx=n_ctx, work=work, key=key, priority=priority, kind=kind, batch=batch)
         self.model = model
         self.answer = Answer(model, len(self.prompt_ids), options.stops, limit)
-        self.answer.is_message = is_message
         self.seconds = 0.0   # of the steps that evaluated the prompt
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._carry = b""   # bytes of an incomplete character, from a session that was given up
         self._unread: deque[str] = deque()
-        with model._grammars.use(options.form) as rules:
-            self.sampler = sampler_of(model, options, rules, limit, self.prompt_ids, is_message=is_message)
+        self.stages = begun(self.answer, model, options, turn, limit, self.prompt_ids, is_message=is_message)
+        self.sampler = self.stages.sampler
 
     # ---- For its batch ----------------------------------------------------------------------------------------------
 
@@ -173,7 +174,7 @@ class AnswerRequest(Request):
             self.on_drawn(self.session, drawn.id)
         piece = self._utf8.decode(self._carry + drawn.text)
         self._carry = b""
-        shown, reason = self.answer.take(drawn.id, piece, self._rest, is_whole=self.sampler.is_whole)
+        shown, reason = self.answer.take(drawn.id, piece, self._rest, self.stages.is_whole)
         self._unread.append(shown)
         self.todo.append(drawn.id)
         return reason

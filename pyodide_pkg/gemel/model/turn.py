@@ -1,0 +1,225 @@
+"""The next message of an assistant: the ids of its prompt, the grammar that it follows, and what reads its parts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from typing import Any, Literal
+
+from ..core.checks import flag, not_whole, text
+from ..core.errors import ArgumentError
+from ..core.scalars import whole
+from ..dialect.dialect import Dialect, Section
+from ..dialect.grammar import AnswerGrammar, Choice
+from ..dialect.markers import Markers
+from ..dialect.reader import Reader
+from ..dialect.rows import dialect_of
+from ..text.messages import Ending, continues, plain
+from ..tools.tool import Tool
+from .call_options import check_template_options
+from .core_model import CoreModel
+from .grammar import Form, Grammar
+
+TAIL = 32   # ids of a prompt's end, which may open a section
+ID_SIZE, ALPHABET = 9, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+ToolChoice = Literal["auto", "required", "none"] | str
+
+
+@dataclass(frozen=True)
+class Script:
+    """The grammars that an answer follows, one after another.
+
+    Attributes:
+        first: from its first id on; None: anything
+        then: what follows where `first` has ended, if `is_staged`; else the answer ends there
+        budget: ids of reasoning after which `over` closes it; None: any number
+        over, rest: what closes reasoning, and what follows that
+    """
+
+    first: Form | Grammar | None = None
+    is_staged: bool = False
+    then: Form | Grammar | None = None
+    budget: int | None = None
+    over: Form | None = None
+    rest: Form | Grammar | None = None
+
+
+@dataclass(frozen=True)
+class ToolOptions:
+    """The tools of an answer, checked.
+
+    Attributes:
+        tools: all that the template shows
+        allowed: those that may be called
+        choice: whether one must be called, may be, or must not
+        is_parallel: whether an answer may have several calls
+    """
+
+    tools: tuple[Tool, ...] = ()
+    allowed: tuple[Tool, ...] = ()
+    choice: Choice = "auto"
+    is_parallel: bool = True
+
+
+def tool_options(
+    tools: Sequence[Tool], choice: ToolChoice | None, parallel: bool | None, allowed: Sequence[str] | None = None
+) -> ToolOptions:
+    """Check what a call says about its tools. allowed: names of those that may be called; None: all."""
+    names = [tool.name for tool in tools]
+    is_parallel = True if parallel is None else flag("parallel_tool_calls", parallel)
+    wanted = "auto" if choice is None else text("tool_choice", choice, "auto, required, none or a tool's name")
+    if not tools:
+        if wanted not in ("auto", "none"):
+            raise ArgumentError(f"tool_choice={wanted!r:.50}: there are no tools: pass tools")
+        return ToolOptions(choice="none")
+    for name in allowed or ():
+        if name not in names:
+            raise ArgumentError(f"allowed tools: {name!r:.50} is not one of the tools: {', '.join(names)}")
+    may = tuple(tool for tool in tools if allowed is None or tool.name in allowed)
+    if wanted in ("auto", "required", "none"):
+        return ToolOptions(tuple(tools), may, wanted, is_parallel)   # type: ignore[arg-type]
+    if wanted not in names:
+        raise ArgumentError(
+            f'tool_choice={wanted!r:.50}: must be "auto", "required", "none" or the name of a tool: {", ".join(names)}'
+        )
+    return ToolOptions(tuple(tools), tuple(tool for tool in tools if tool.name == wanted), "required", is_parallel)
+
+
+class Turn:
+    """Made by Model.turn(): pass it as the prompt of a generation in a session or batch.
+
+    Attributes:
+        ids: the ids of the prompt
+        is_message: whether the answer begins a message; False: it goes on with the last one
+        tools: those that the template shows
+    """
+
+    def __init__(
+        self, model: CoreModel, ids: list[int], template: str, options: ToolOptions, *, continued: str | None,
+        budget: int | None = None,
+    ) -> None:  # fmt: skip
+        """Prepare an answer.
+
+        continued: the content of the last message, if the answer goes on with that.
+        """
+        self._model = model
+        self.ids, self.tools, self.is_message = ids, options.tools, continued is None
+        self._options = options
+        if budget is not None and (whole(budget) is None or budget < 0):
+            raise not_whole("reasoning_budget", budget, "an integer of at least 0, or None")
+        self._budget = budget
+        dialect = dialect_of(template, has_tools=bool(options.tools))
+        self._start, self._is_done = _start(model, ids, dialect, continued)
+        if self._is_done or not self.is_message or (budget == 0 and self._start is None):
+            leads = tuple(one for one in dialect.thoughts.leads if one.kind != "reasoning")
+            dialect = replace(dialect, thoughts=replace(dialect.thoughts, leads=leads))
+        self._markers = Markers(model, dialect)
+        if self._start is not None:
+            self._start = self._markers.section(self._start)
+        self._has_parts = bool(
+            self._start or dialect.calls or dialect.thoughts.leads or dialect.thoughts.text.opens
+        )
+
+    def check(self, model: CoreModel, *, special: bool, is_answer: bool) -> None:
+        """Raise ArgumentError where it can't be the prompt of a call."""
+        if self._model is not model:
+            raise ArgumentError("prompt: the turn is another model's: make it with turn() of this model")
+        for name, value in (("special", special), ("is_answer", is_answer)):
+            if value:
+                raise ArgumentError(f"{name} has no effect on a turn: leave it out")
+
+    def reader(self, seed: int) -> Reader | None:
+        """Return what reads the answer; None: its text is all that it has. Equal seeds give equal ids of calls."""
+        if not self._has_parts:
+            return None
+        key = blake2b(f"{seed} {self.ids}".encode(), digest_size=16).digest()
+        named = {tool.name: tool.parameters for tool in self._options.tools}
+        return Reader(self._markers, self._start, named, lambda index: _call_id(key, index))
+
+    def script(self, form: Form | Grammar | None) -> Script:
+        """Return the grammars of the answer. form: what its text may be. ArgumentError: they can't be combined."""
+        if self._options.tools and form is not None:
+            name = form.kind if isinstance(form, Form) else "grammar"
+            raise ArgumentError(f"{name}: it can't be combined with tools: pass only one of them")
+        grammar = self._grammar() if self._options.tools else None
+        first: Form | Grammar | None = form if grammar is None else Form("grammar", grammar.text(self._start))
+        rest = form if grammar is None or self._budget is None else Form("grammar", grammar.text(None, thinks=False))
+        is_open = self._start is not None and self._start.kind == "reasoning"
+        closes = self._closes()
+        over = Form("grammar", f'root ::= "\\n"? {closes}\n') if closes and self._budget is not None else None
+        if is_open and self._budget == 0:
+            return Script(over, is_staged=True, then=rest)
+        if is_open and form is not None and self._start is not None:
+            return Script(Form("grammar", self._reasoning()), True, form, self._budget, over, rest)
+        return Script(first, budget=self._budget if closes else None, over=over, rest=rest)
+
+    def _closes(self) -> str:
+        """Return what closes reasoning, as GBNF; "": there is none."""
+        sections = [self._start, *self._markers.dialect.thoughts.leads]
+        marks = [one.closes for one in sections if one is not None and one.kind == "reasoning"]
+        return self._markers.gbnf(marks[0]) if marks else ""
+
+    def _grammar(self) -> AnswerGrammar:
+        options = self._options
+        return AnswerGrammar(
+            self._markers, {tool.name: tool.parameters for tool in options.allowed}, choice=options.choice,
+            is_parallel=options.is_parallel, relaxed=[tool.name for tool in options.tools if not tool.strict],
+        )
+
+    def _reasoning(self) -> str:
+        """Return the grammar of reasoning that the prompt has opened, to its end."""
+        assert self._start is not None
+        return AnswerGrammar(self._markers, {}, choice="none", is_parallel=False).reasoning(self._start)
+
+
+def turn_of(
+    model: CoreModel, messages: Sequence[Mapping[str, Any]], template: str, values: Mapping[str, Any],
+    options: ToolOptions, ending: Ending | None = None, budget: int | None = None,
+) -> Turn:  # fmt: skip
+    """Return the next message of a chat. template: its text. values: of the template, without tools."""
+    shown = {**values, "tools": [tool.as_json() for tool in options.tools] or None}
+    ids = model._message_ids(messages, template, shown, ending)
+    continued = plain(messages)[-1]["content"] if continues(messages, ending) else None
+    return Turn(model, ids, template, options, continued=continued, budget=budget)
+
+
+def turn_from(
+    model: CoreModel, messages: Sequence[Mapping[str, Any]], options: ToolOptions, template: str | None,
+    template_options: Mapping[str, Any], ending: Ending, budget: int | None,
+) -> Turn:  # fmt: skip
+    """Return the next message of a conversation that is not a Chat's. template: jinja, or a name; None: the file's."""
+    from ..text.template import check_tools, compiled, template_text, template_values
+
+    chosen, values = template_text(model, template, options.tools), template_values(None, template_options)
+    check_template_options(template_options, compiled(chosen).names)
+    check_tools(options.tools, compiled(chosen))
+    return turn_of(model, messages, chosen, values, options, ending, budget)
+
+
+def _start(
+    model: CoreModel, ids: Sequence[int], dialect: Dialect, continued: str | None
+) -> tuple[Section | None, bool]:
+    """Return the section that a prompt has opened, or None, and whether it has closed reasoning."""
+    raw = b"".join(model.piece(id, special=True) for id in ids[-TAIL:])
+    tail = raw.decode("utf-8", "replace").rstrip()
+    thoughts = dialect.thoughts
+    if continued is not None:
+        inside = [one for one in thoughts.leads if continued.rfind(one.opens) > continued.rfind(one.closes)]
+        return (inside[0] if inside else None), False
+    sections = [one for one in (*thoughts.leads, thoughts.text) if one.opens and tail.endswith(one.opens.rstrip())]
+    if sections:
+        return max(sections, key=lambda one: len(one.opens)), False
+    closed = [one for one in thoughts.leads if one.closes and tail.endswith(one.closes.rstrip())]
+    return None, bool(closed)
+
+
+def _call_id(key: bytes, index: int) -> str:
+    """Return nine letters and digits, as every template takes them."""
+    number = int.from_bytes(blake2b(key + index.to_bytes(4, "little"), digest_size=16).digest(), "little")
+    out = ""
+    for _ in range(ID_SIZE):
+        number, at = divmod(number, len(ALPHABET))
+        out += ALPHABET[at]
+    return out
+
