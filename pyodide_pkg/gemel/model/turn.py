@@ -90,6 +90,7 @@ class Turn:
     """Made by Model.turn(): pass it as the prompt of a generation in a session or batch.
 
     Attributes:
+        model: whose prompt it is
         ids: the ids of the prompt
         is_message: whether the answer begins a message; False: it goes on with the last one
         tools: those that the template shows
@@ -103,7 +104,7 @@ class Turn:
 
         continued: the content of the last message, if the answer goes on with that.
         """
-        self._model = model
+        self.model = model
         self.ids, self.tools, self.is_message = ids, options.tools, continued is None
         self._options = options
         if budget is not None and (whole(budget) is None or budget < 0):
@@ -123,7 +124,7 @@ class Turn:
 
     def check(self, model: CoreModel, *, special: bool, is_answer: bool) -> None:
         """Raise ArgumentError where it can't be the prompt of a call."""
-        if self._model is not model:
+        if self.model is not model:
             raise ArgumentError("prompt: the turn is another model's: make it with turn() of this model")
         for name, value in (("special", special), ("is_answer", is_answer)):
             if value:
