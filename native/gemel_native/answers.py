@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,21 +13,29 @@ from .progress import watching
 
 
 def stream(generation: gemel.Generation) -> None:
-    """Print pieces as they arrive and end the line. If interrupted, the caller closes the generation."""
-    writer = Writer()
+    """Print parts as they arrive and end the line: text to stdout, reasoning to stderr.
+
+    If interrupted, the caller closes the generation.
+    """
+    text, reasoning = Writer(), Writer(sys.stderr, is_dim=True)
+    writers = {"text": text, "reasoning": reasoning}
 
     def evaluated() -> tuple[int, int]:
         timings = generation.timings
         return timings.n_evaluated, timings.n_prompt
 
     try:
+        parts = generation.parts()
         with watching("prompt", evaluated):
-            piece = next(generation, None)
-        while piece is not None:
-            writer.write(piece)
-            piece = next(generation, None)
+            part = next(parts, None)
+        while part is not None:
+            if part.kind == "text":
+                reasoning.end_line()
+            writers[part.kind].write(part.text)
+            part = next(parts, None)
     finally:
-        writer.end_line()
+        reasoning.end_line()
+        text.end_line()
 
 
 def speeds_line(generation: gemel.Generation, load_s: float | None = None) -> str:

@@ -23,6 +23,7 @@ from .options import (
     KvTypeOption,
     MaxTokensOption,
     ModelArgument,
+    ReasoningOption,
     StopOption,
     SystemOption,
     ThreadsOption,
@@ -42,6 +43,7 @@ def chat(
     *,
     system: SystemOption = None,
     max_tokens: MaxTokensOption = None,
+    reasoning_budget: ReasoningOption = None,
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
@@ -60,8 +62,9 @@ def chat(
         check_ctx(loaded.model, ctx)
         with loaded.model.chat(system, n_ctx=ctx, kv_type=kv_type) as conversation:
             repl = Repl(
-                conversation, sampling=sampling, max_tokens=max_tokens, stop=stop or [], speeds=speeds, form=form
-            )
+                conversation, sampling=sampling, max_tokens=max_tokens, reasoning_budget=reasoning_budget,
+                stop=stop or [], speeds=speeds, form=form,
+            )  # fmt: skip
             repl.run()
 
 
@@ -74,6 +77,7 @@ class Repl:
         *,
         sampling: gemel.Sampling,
         max_tokens: int | None = None,
+        reasoning_budget: int | None = None,
         stop: list[str] | None = None,
         speeds: bool = False,
         form: Mapping[str, Any] | None = None,
@@ -81,6 +85,7 @@ class Repl:
         self.chat = chat
         self._sampling = sampling
         self._max_tokens = max_tokens
+        self._reasoning_budget = reasoning_budget
         self._stop = stop or []
         self._speeds = speeds
         self._form: Any = form or {}
@@ -147,8 +152,9 @@ class Repl:
 
     def _answer(self, message: str) -> None:
         generation = self.chat.send(
-            message, max_tokens=self._max_tokens, stop=self._stop, sampling=self._sampling, **self._form
-        )
+            message, max_tokens=self._max_tokens, stop=self._stop, sampling=self._sampling,
+            reasoning_budget=self._reasoning_budget, **self._form,
+        )  # fmt: skip
         with generation:
             stream(generation)
         hint = "--ctx; /reset starts over"

@@ -99,6 +99,13 @@ MaxTokensOption = Annotated[
         show_default="until the context is full", help="Generate at most N tokens; -1: no limit.",
     ),
 ]
+ReasoningOption = Annotated[
+    int | None,
+    typer.Option(
+        "--reasoning-budget", metavar="N", min=0, show_default="no limit",
+        help="Close the model's reasoning after N tokens; 0: none.",
+    ),
+]
 StopOption = Annotated[
     list[str] | None,
     typer.Option("--stop", metavar="TEXT", show_default=False, help="Stop before this text. May be given repeatedly."),

@@ -10,7 +10,7 @@ import logging
 import math
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gemel import SourceError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 10_000   # columns of a table that goes to a file, so that nothing is folded or cut
 # C0 and C1, except tab and line feed: they could move the cursor or change colours.
+DIM, PLAIN = "\x1b[2m", "\x1b[22m"
 CONTROLS = dict.fromkeys({*range(32), *range(127, 160)} - {9, 10})
 
 
@@ -136,18 +137,24 @@ def bytes_text(size: float) -> str:
 
 
 class Writer:
-    """Writes generated text to stdout, piece by piece; a terminal gets no control characters."""
+    """Writes generated text to a stream, piece by piece; a terminal gets no control characters.
 
-    def __init__(self) -> None:
-        self._terminal = sys.stdout.isatty()
+    is_dim: a terminal shows it dimmed.
+    """
+
+    def __init__(self, stream: TextIO | None = None, *, is_dim: bool = False) -> None:
+        self._stream = sys.stdout if stream is None else stream
+        self._terminal = self._stream.isatty()
+        self._is_dim = is_dim and self._terminal
         self._at_line_start = True
 
     def write(self, piece: str) -> None:
         """Print a piece immediately."""
         if piece:
             self._at_line_start = piece.endswith("\n")
-            sys.stdout.write(piece.translate(CONTROLS) if self._terminal else piece)
-            sys.stdout.flush()
+            shown = piece.translate(CONTROLS) if self._terminal else piece
+            self._stream.write(f"{DIM}{shown}{PLAIN}" if self._is_dim else shown)
+            self._stream.flush()
 
     def end_line(self) -> None:
         """End the last line, unless the text ended it."""

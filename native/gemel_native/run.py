@@ -21,6 +21,7 @@ from .options import (
     KvTypeOption,
     MaxTokensOption,
     ModelArgument,
+    ReasoningOption,
     StopOption,
     SystemOption,
     ThreadsOption,
@@ -45,6 +46,7 @@ def run(
     *,
     system: SystemOption = None,
     max_tokens: MaxTokensOption = None,
+    reasoning_budget: ReasoningOption = None,
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
@@ -59,7 +61,7 @@ def run(
     form: dict[str, Any],
     sampling: gemel.Sampling,
 ) -> None:
-    """Answer PROMPT with a model. The text goes to stdout, a line of speeds to stderr.
+    """Answer PROMPT with a model. The text goes to stdout; its reasoning and a line of speeds go to stderr.
 
     A model without a chat template continues PROMPT as it is, as with --raw.
     """
@@ -67,6 +69,8 @@ def run(
         raise usage_error(f"--system {system!r} has no effect with --raw: write it into PROMPT, or leave --raw out")
     if special and not raw:
         raise usage_error("--special has no effect without --raw: the chat template adds special tokens itself")
+    if raw and reasoning_budget is not None:
+        raise usage_error("--reasoning-budget has no effect with --raw: the chat template marks reasoning")
     text = prompt_text(prompt)
     with ExitStack() as stack:
         loaded = stack.enter_context(opened(name, threads=threads, isa=isa, overrides=overrides))
@@ -79,7 +83,10 @@ def run(
             )  # fmt: skip
         else:
             chat = stack.enter_context(model.chat(system, n_ctx=ctx, kv_type=kv_type))
-            generation = chat.send(text, max_tokens=max_tokens, stop=stop or (), sampling=sampling, **form)
+            generation = chat.send(
+                text, max_tokens=max_tokens, stop=stop or (), sampling=sampling, reasoning_budget=reasoning_budget,
+                **form,
+            )  # fmt: skip
         stack.enter_context(generation)
         if json:
             generation.read()
@@ -112,6 +119,7 @@ def answer(generation: gemel.Generation, load_s: float) -> dict[str, object]:
     """Return what --json prints."""
     return {
         "text": generation.text,
+        **({"reasoning": generation.reasoning} if generation.reasoning else {}),
         "ids": generation.ids,
         "prompt_ids": generation.prompt_ids,
         "stop_reason": generation.stop_reason,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from .dialect import Kind
 
 
 @dataclass
@@ -45,11 +44,11 @@ class Part:
     """The next piece of an answer.
 
     Attributes:
-        kind: "text", "reasoning", or "call"
-        text: what it adds to the text, the reasoning, or the arguments of the call
+        kind: "text", "reasoning", "call", or "result" of a call that Chat.run() made
+        text: what it adds to the text, the reasoning or the arguments of the call; the result
         call: the call that it belongs to; its first part has no text yet
     """
 
-    kind: Kind
+    kind: Literal["text", "reasoning", "call", "result"]
     text: str
     call: ToolCall | None = None

@@ -350,7 +350,7 @@ THOUGHTS = (
     ),
     Thoughts("think", (("</think>",), ("<tool_calls>", "<beginning_of_sentence>")), (THINKING,)),
 )  # fmt: skip
-NONE = Thoughts("none", ())
+NONE = Thoughts("", ())
 
 
 def dialect_of(template: str, *, has_tools: bool) -> Dialect:

@@ -16,6 +16,7 @@ from ..core.closing import Closing
 from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import ArgumentError
 from ..core.library import Argument, Handle, Library, check, double_at, texts_at
+from ..dialect.rows import dialect_of
 from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
 from ..text.messages import Ending, continues, plain
 from .call_options import check_template_options
@@ -31,19 +32,23 @@ PROMPT = str | Ids | Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Info:
-    """What computes a model.
+    """What computes a model, and how its chat template has it write.
 
     Attributes:
         engine: "native", "side module", "threads", or "threads64": the threaded engine with 64-bit addresses
         isa: the instruction set, one of gemel.isas()
         threads: how many compute
         why: one sentence: why this engine
+        tools: how it calls tools: a dialect, "generic" where its template has none; "": it has no template
+        reasoning: how its reasoning is marked: a dialect; "": it has none
     """
 
     engine: str
     isa: str
     threads: int
     why: str
+    tools: str = ""
+    reasoning: str = ""
 
 
 # Parameters of CoreModel.prompt_ids, which no template gets.
@@ -163,8 +168,16 @@ class CoreModel(Closing):
 
     @property
     def info(self) -> Info:
-        """Which engine computes this model, with what, and why. None of it changes a bit of any result."""
-        return Info(self._library.engine, self.isa, self.threads, self._why)
+        """Which engine computes this model, with what, and why; none of it changes a bit of any result.
+
+        How its own chat template has it call tools and mark its reasoning.
+        """
+        template = self.chat_templates.get("tool_use") or self.chat_template
+        tools = reasoning = ""
+        if template is not None:
+            dialect = dialect_of(template, has_tools=True)
+            tools, reasoning = dialect.calls.name if dialect.calls else "", dialect.thoughts.name
+        return Info(self._library.engine, self.isa, self.threads, self._why, tools, reasoning)
 
     def set_threads(self, threads: int) -> None:
         """Change the number of threads, 1..256. Waits while a call in another thread computes.

@@ -351,26 +351,27 @@ class Parts:
         self._n_seen = 0   # parts of an answer that has any
         self._ready: deque[Part] = deque()
 
-    def _take(self, piece: str | None) -> Part | None:
-        """Take what a step made ready; return the next part."""
+    def taken(self, piece: str | None) -> list[Part]:
+        """Return the parts that a step completed, which returned this piece."""
         answer = self._generation._run.answer
         if answer.reader is None:
-            self._ready += [Part("text", piece)] if piece else []
-        else:
-            self._ready += answer.parts[self._n_seen :]
-            self._n_seen = len(answer.parts)
-        return self._ready.popleft() if self._ready else None
+            return [Part("text", piece)] if piece else []
+        parts = answer.parts[self._n_seen :]
+        self._n_seen += len(parts)
+        return parts
+
+    def _step(self) -> bool:
+        """Take a step; return whether the generation goes on."""
+        piece = self._generation.step()
+        self._ready += self.taken(piece)
+        return piece is not None
 
     def __iter__(self) -> Parts:
         return self
 
     def __next__(self) -> Part:
         while not self._ready:
-            piece = self._generation.step()
-            part = self._take(piece)
-            if part is not None:
-                return part
-            if piece is None:
+            if not self._step() and not self._ready:
                 raise StopIteration
         return self._ready.popleft()
 
@@ -381,11 +382,7 @@ class Parts:
     async def __anext__(self) -> Part:
         while not self._ready:
             await self._generation._turn()
-            piece = self._generation.step()
-            part = self._take(piece)
-            if part is not None:
-                return part
-            if piece is None:
+            if not self._step() and not self._ready:
                 raise StopAsyncIteration
         return self._ready.popleft()
 

@@ -131,6 +131,40 @@ def nine(id: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)
+def shows_tools(text: str) -> bool:
+    """Tell whether a template writes the tools that it is given."""
+    template, asked = compiled(text), [{"role": "user", "content": ASKED}]
+    tool = described({"type": "function", "function": {"name": NAME, "parameters": _parameters({"type": "string"})}})
+    for messages in (asked, [{"role": "system", "content": SAID}, *asked]):
+        shown = _rendered(template, messages, [tool])
+        if shown is not None and NAME in shown:
+            return True
+    return False
+
+
+@functools.lru_cache(maxsize=8)
+def shows_results(text: str) -> bool:
+    """Tell whether a template writes the results of calls."""
+    template, form = compiled(text), call_form(text)
+    if form.reads:
+        shown = _tried(template, form.content, as_text=form.as_text)
+    else:   # calls are written as texts
+        shown = _rendered(template, [
+            {"role": "user", "content": ASKED}, {"role": "assistant", "content": SAID},
+            {"role": "tool", "tool_call_id": ID, "name": NAME, "content": RESULT},
+        ], [])   # fmt: skip
+    return shown is not None and RESULT in shown
+
+
+@functools.lru_cache(maxsize=8)
+def takes_system(text: str) -> bool:
+    """Tell whether a template writes a message of the system."""
+    messages = [{"role": "system", "content": SAID}, {"role": "user", "content": ASKED}]
+    shown = _rendered(compiled(text), messages, [])
+    return shown is not None and SAID in shown
+
+
+@functools.lru_cache(maxsize=8)
 def needs_descriptions(text: str) -> bool:
     """Tell whether a template fails on tools or parameters without a description, and not if it is empty."""
     bare = {"type": "function", "function": {"name": NAME, "parameters": _parameters({"type": "string"})}}
