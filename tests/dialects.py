@@ -152,11 +152,13 @@ class Model:
         """Return what has read an answer to its end, and the text of the answer."""
         markers = Markers(self.model, dialect)
         reader = Reader(markers, section(markers.dialect, at), tools, lambda i: f"id{i}")
-        decoder, text = codecs.getincrementaldecoder("utf-8")(), ""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        parts: list[Part] = []
         for id in ids:
             is_text = not self.model.is_control(id)
-            text += reader.take(id, decoder.decode(self.model.piece(id)) if is_text else "")
-        return reader, text + reader.finish(decoder.decode(b"", final=True))
+            parts += reader.take(id, decoder.decode(self.model.piece(id)) if is_text else "")
+        parts += reader.finish(decoder.decode(b"", final=True))
+        return reader, "".join(part.text for part in parts if part.kind == "text")
 
 
 def read_text(dialect: Dialect, pieces: Sequence[str], new_id: Any = str) -> tuple[list[Part], list[ToolCall]]:  # noqa: ANN401

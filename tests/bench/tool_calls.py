@@ -78,10 +78,11 @@ def ask(
 ) -> None:  # fmt: skip
     """Ask one case and count what came of it."""
     counts["cases"] += 1
-    drawn = {"temperature": 1.0, "max_tokens": options.max_tokens}
     try:
         answers = [
-            (choice, batch.answer(messages, tools=tools, tool_choice=choice, seed=seed, **drawn))
+            (choice, batch.answer(
+                messages, tools=tools, tool_choice=choice, seed=seed, temperature=1.0, max_tokens=options.max_tokens
+            ))
             for choice in ("required", "auto") for seed in range(options.seeds)
         ]
     except gemel.GemelError as error:
@@ -106,7 +107,8 @@ def ask(
         if answer.calls and all(call.is_complete for call in answer.calls):
             results = [{"role": "tool", "tool_call_id": call.id, "content": '{"ok": true}'} for call in answer.calls]
             said = {"role": "assistant", "content": text, "tool_calls": [call.as_json() for call in answer.calls]}
-            followed.append(batch.answer([*messages, said, *results], tools=tools, seed=1, **{**drawn, "max_tokens": 20}))
+            said_all = [*messages, said, *results]
+            followed.append(batch.answer(said_all, tools=tools, seed=1, temperature=1.0, max_tokens=20))
     for answer in followed:
         answer.read()
         counts["went on after results"] += 1

@@ -236,7 +236,7 @@ def test_named_templates_are_chosen_by_name_and_by_tools(tiny_model: OpenTiny) -
     hi = [{"role": "user", "content": "x"}]
     assert model.chat_templates == {"tool_use": "T{{ tools|length }}", "rag": "R"}
     assert model.prompt_ids(hi) == model.prompt_ids("D")
-    assert model.prompt_ids(hi, tools=[{}, {}]) == model.prompt_ids("T2")
+    assert model.prompt_ids(hi, tools=[{"name": "a"}, {"name": "b"}]) == model.prompt_ids("T2")
     assert model.prompt_ids(hi, template="rag") == model.prompt_ids("R")
     assert model.prompt_ids(hi, template="default") == model.prompt_ids("D")
     for wrong in ("other", "RAG", "./template.jinja", "two words", ""):   # else the messages would be dropped

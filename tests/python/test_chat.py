@@ -432,7 +432,7 @@ def test_model_without_a_template_says_what_to_do(tiny_model: OpenTiny) -> None:
 
 
 def test_template_gets_tools_and_options(model: gemel.Model) -> None:
-    template = "{{ tools[0].name }} {{ flag }} {{ messages|length }}"
+    template = "{{ tools[0].function.name }} {{ flag }} {{ messages|length }}"
     with model.chat(template=template, tools=[{"name": "search"}], flag=7) as chat:
         assert model.detokenize(chat.prompt_ids([])).endswith("search 7 0")
     with pytest.raises(gemel.ArgumentError, match="messages: gemel sets this value"):
@@ -472,7 +472,7 @@ def test_real_prompt_has_the_ids_of_its_rendering(real_model: gemel.Model) -> No
 def test_prompt_ids_of_messages_are_those_of_a_chat_and_open_no_session(
     model: gemel.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    template = "{{ tools[0].name }} {{ flag }} {{ messages|length }}"
+    template = "{{ tools[0].function.name }} {{ flag }} {{ messages|length }}"
     with model.chat() as chat, model.chat(template=template, tools=[{"name": "search"}], flag=7) as other:
         expected = [chat.prompt_ids(MESSAGES), other.prompt_ids(MESSAGES)]
     monkeypatch.setattr(gemel.Session, "__init__", None)

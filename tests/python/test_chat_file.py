@@ -41,7 +41,7 @@ def changed(data: bytes, **facts: object) -> bytes:
 
 
 def test_a_resumed_chat_goes_on_with_the_bits_of_the_saved_one(model: gemel.Model, tmp_path: Path) -> None:
-    tools = ({"name": "search", "of": [1, 2.5, None, True]},)
+    tools = ({"name": "search", "parameters": {"type": "object", "examples": [1, 2.5, None, True]}},)
     with begun(model, tools=tools, deep={"a": ["b"]}) as chat:
         chat.save(tmp_path / "chat.bin")
         data = chat.save()

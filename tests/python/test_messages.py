@@ -11,6 +11,10 @@ import pytest
 
 OpenTiny = Callable[..., Any]   # gemel.Model, which also takes what its types do not promise
 SHOWN = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+ALTERNATING = (
+    "{% for m in messages %}{% if m.role != ['user', 'assistant'][loop.index0 % 2] %}{{ raise_exception('no') }}"
+    "{% endif %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+)
 HI = {"role": "user", "content": "Hi"}
 CALL = {"id": "call1", "type": "function", "function": {"name": "search", "arguments": {"query": "sky"}}}
 ASKED = [HI, {"role": "assistant", "content": "", "tool_calls": [CALL]}, HI]
@@ -34,30 +38,46 @@ def test_a_message_says_who_speaks(tiny_model: OpenTiny, message: dict[str, Any]
             chat.send()
 
 
-def test_tools_that_a_template_does_not_read_are_refused(tiny_model: OpenTiny) -> None:
+def test_tools_that_a_template_does_not_read_are_texts(tiny_model: OpenTiny) -> None:
     model = tiny_model(chat_template=SHOWN)
-    words = "^tools: this chat template does not read them"
-    with pytest.raises(gemel.ArgumentError, match=words):
-        model.prompt_ids([HI], tools=TOOLS)
-    with pytest.raises(gemel.ArgumentError, match=words):
-        model.chat(tools=TOOLS)
+    for asked in ([HI], [{"role": "system", "content": "Be brief."}, HI]):
+        text = model.detokenize(model.prompt_ids(asked, tools=TOOLS))
+        assert '{"name": "search", "parameters": {"type": "object", "properties": {}}}' in text
+        assert '<tool_call>\n{"name": "NAME", "arguments": {"ARGUMENT": VALUE}}\n</tool_call>' in text
+        assert text.endswith(model.detokenize(model.prompt_ids([HI])))
     assert model.prompt_ids([HI], tools=[]) == model.prompt_ids([HI])
     assert model.prompt_ids([HI], tools=TOOLS, template="{{ tools|length }}") == model.prompt_ids("1")
 
 
+def test_calls_and_results_that_a_template_does_not_read_are_texts(tiny_model: OpenTiny) -> None:
+    model = tiny_model(chat_template=ALTERNATING)
+    calls = [{**CALL, "id": "call_1"}, {**CALL, "id": "call_2"}]
+    results = [{"role": "tool", "tool_call_id": f"call_{i}", "content": f"{i} found"} for i in (1, 2)]
+    text = model.detokenize(
+        model.prompt_ids([HI, {"role": "assistant", "content": "Now.", "tool_calls": calls}, *results])
+    )
+    written = '<tool_call>\n{"name": "search", "arguments": {"query": "sky"}}\n</tool_call>'
+    responses = "\n".join(f"<tool_response>\n{i} found\n</tool_response>" for i in (1, 2))
+    assert text == f"user: Hi\nassistant: Now.\n{written}\n{written}\nuser: {responses}\n"
+
+
 @pytest.mark.parametrize("field", ["tool_calls", "function_call"])
-def test_calls_of_tools_that_a_template_does_not_read_are_refused(tiny_model: OpenTiny, field: str) -> None:
+def test_calls_that_a_template_reads_in_any_way_reach_it(tiny_model: OpenTiny, field: str) -> None:
     model = tiny_model(chat_template=SHOWN)
     asked: list[dict[str, Any]] = [HI, {"role": "assistant", "content": "", field: [CALL]}, HI]
-    words = "this chat template does not read tool calls"
-    with pytest.raises(gemel.ArgumentError, match=rf"^messages\[1\].{field}: {words}"):
-        model.prompt_ids(asked)
     model.prompt_ids([HI, {**asked[1], field: []}, HI])
-    for template in (f"{{{{ messages[1].{field} }}}}", "{{ messages|tojson }}", "{{ messages }}"):
+    for template in (f"{{{{ messages[1].{field} }}}}", "{{ messages|tojson }} {# function_call #}"):
         model.prompt_ids(asked, template=template)
     assert json.dumps(CALL["function"]["name"]) in model.detokenize(  # type: ignore[index]
         model.prompt_ids(ASKED, template="{{ messages|tojson }}")
     )
+
+
+def test_a_function_call_that_a_template_does_not_read_is_refused(tiny_model: OpenTiny) -> None:
+    asked: list[dict[str, Any]] = [HI, {"role": "assistant", "content": "", "function_call": CALL["function"]}, HI]
+    words = r"^messages\[1\].function_call: this chat template does not read it: pass tool_calls instead"
+    with pytest.raises(gemel.ArgumentError, match=words):
+        tiny_model(chat_template=SHOWN).prompt_ids(asked)
 
 
 SAID = [{"role": "user", "content": "Why is it blue?"}, {"role": "assistant", "content": "The light"}]

@@ -65,8 +65,9 @@ def test_calls_have_the_form_of_their_tools(tiny_model: OpenTiny, dialect: str) 
     model, n_complete = tiny_model(), 0
     for seed in range(5):
         with model.chat(template=template(dialect)) as chat:
-            options = {"tool_choice": "required", "max_tokens": 200, "seed": seed, "temperature": 1.5}
-            generation = chat.send("the", tools=[SHIRT, CLOCK], **options)
+            generation = chat.send(
+                "the", tools=[SHIRT, CLOCK], tool_choice="required", max_tokens=200, seed=seed, temperature=1.5
+            )
             parts = list(generation.parts())
         check(generation)
         assert generation.text == ""
@@ -79,8 +80,9 @@ def test_calls_have_the_form_of_their_tools(tiny_model: OpenTiny, dialect: str) 
 
 
 def test_a_named_tool_is_the_only_one_that_is_called(tiny_model: OpenTiny) -> None:
-    turn = tiny_model().turn(ASKED, template=template(), tools=[SHIRT, CLOCK], tool_choice="clock")
-    with turn.model.batch() as batch:
+    model = tiny_model()
+    turn = model.turn(ASKED, template=template(), tools=[SHIRT, CLOCK], tool_choice="clock")
+    with model.batch() as batch:
         generation = batch.generate(turn, max_tokens=120, seed=1, temperature=1.0)
         generation.read()
     assert {call.name for call in generation.calls} == {"clock"}
@@ -99,7 +101,7 @@ def test_a_marker_begins_a_whole_call_or_is_never_written(tiny_model: OpenTiny) 
     for choice, (is_text, is_call) in allowed.items():
         form = model.turn(ASKED, template=template(), tools=[CLOCK], tool_choice=choice).script(None).first
         assert isinstance(form, Form)
-        with model.grammar(form.source) as grammar:
+        with model.grammar(str(form.source)) as grammar:
             found = [grammar.matches(text) for text in ("a <tool", call, f"{call}\n{call}")]
             assert found == [is_text, is_call, is_call]
             assert not grammar.begins("<tool_call>a")
@@ -122,7 +124,8 @@ def test_reasoning_that_the_prompt_opens_is_apart(tiny_model: OpenTiny) -> None:
 @pytest.mark.parametrize("budget", [0, 1, 7])
 def test_a_budget_ends_reasoning(tiny_model: OpenTiny, budget: int) -> None:
     model = tiny_model()
-    for options in ({}, {"tools": [CLOCK], "tool_choice": "required"}):
+    cases: list[dict[str, Any]] = [{}, {"tools": [CLOCK], "tool_choice": "required"}]
+    for options in cases:
         with model.chat(template=template(thinks=True, end="<think>\n")) as chat:
             generation = chat.send("the", max_tokens=budget + 60, reasoning_budget=budget, seed=4, **options)
             generation.read()
@@ -143,7 +146,8 @@ def test_a_form_is_that_of_the_text_behind_the_reasoning(tiny_model: OpenTiny) -
 def test_the_same_seed_gives_the_same_parts_alone_and_beside_strangers(tiny_model: OpenTiny) -> None:
     model = tiny_model()
     options: dict[str, Any] = {"max_tokens": 80, "temperature": 1.2, "seed": 11}
-    made = {"template": template(thinks=True, end="<think>"), "tools": [SHIRT, CLOCK], "reasoning_budget": 5}
+    text = template(thinks=True, end="<think>")
+    made: dict[str, Any] = {"template": text, "tools": [SHIRT, CLOCK], "reasoning_budget": 5}
     turns = [model.turn(ASKED, tool_choice=choice, **made) for choice in ("required", "auto", "none")]
     alone = []
     for turn in turns:
@@ -207,13 +211,14 @@ def test_what_has_no_meaning_is_refused(tiny_model: OpenTiny, options: dict[str,
 
 
 def test_a_turn_belongs_to_its_model(tiny_model: OpenTiny) -> None:
-    turn = tiny_model().turn(ASKED, template=template())
+    model = tiny_model()
+    turn = model.turn(ASKED, template=template())
     with tiny_model().batch() as batch, pytest.raises(gemel.ArgumentError, match="another model's"):
         batch.generate(turn)
-    with turn.model.session() as session, pytest.raises(gemel.ArgumentError, match="is_answer has no effect on a turn"):
+    with model.session() as session, pytest.raises(gemel.ArgumentError, match="is_answer has no effect on a turn"):
         session.generate(turn, is_answer=True)
     with pytest.raises(gemel.ArgumentError, match="choices: it can't be combined with tools"):
-        turn.model.chat(template=template(), tools=[CLOCK]).send("the", choices=["a"])
+        model.chat(template=template(), tools=[CLOCK]).send("the", choices=["a"])
 
 
 def test_arguments_are_read_as_json(tiny_model: OpenTiny) -> None:

@@ -21,6 +21,7 @@ IDS: tuple[Any, ...] = (
     None, 5, b"ab", bytearray(b"ab"), {1, 2}, {1: 2}, [1.0], ["1"], [True], [None], [b"a"], np.ones(2)
 )
 FLAGS: tuple[Any, ...] = ("yes", "", 1, 0, None, [], np.int64(1))
+ONLY_FLAGS = tuple(value for value in FLAGS if value is not None)
 INTEGERS: tuple[Any, ...] = ("4", 4.0, True, [4], b"4", np.float32(4))
 NUMBERS: tuple[Any, ...] = ("0.7", None, True, [0.7], 1j)
 TEXTS: tuple[Any, ...] = (None, 5, b"x", ["x"], MESSAGES)
@@ -32,6 +33,11 @@ def model() -> Iterator[Any]:
     """A model, without the types that its calls promise."""
     with gemel.open(tiny_bytes(chat_template=CHATML), threads=1) as model:
         yield model
+
+
+def clock(zone: str) -> str:
+    """Tell the time."""
+    return zone
 
 
 def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN401
@@ -121,6 +127,16 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
         "embed pooling": (TEXTS, lambda v: model.embed("x", v)),
         "embed normalise": (FLAGS, lambda v: model.embed("x", normalise=v)),
         "score prompt": (IDS, model.score),
+        "turn messages": ((None, 5, "x", {1}), model.turn),
+        "turn tools": (NOT_NONE, lambda v: model.turn(MESSAGES, tools=v)),
+        "turn tool_choice": ((5, ["x"]), lambda v: model.turn(MESSAGES, tool_choice=v)),
+        "turn allowed_tools": (NOT_NONE, lambda v: model.turn(MESSAGES, tools=[{"name": "x"}], allowed_tools=v)),
+        "turn parallel_tool_calls": (ONLY_FLAGS, lambda v: model.turn(MESSAGES, tools=[clock], parallel_tool_calls=v)),
+        "turn reasoning_budget": (INTEGERS, lambda v: model.turn(MESSAGES, reasoning_budget=v)),
+        "run tools": (NOT_NONE, lambda v: chat.run("x", tools=v)),
+        "run max_rounds": ((None, *INTEGERS), lambda v: chat.run("x", tools=[clock], max_rounds=v)),
+        "run on_call": ((5, "x"), lambda v: chat.run("x", tools=[clock], on_call=v)),
+        "run raise_errors": (FLAGS, lambda v: chat.run("x", tools=[clock], raise_errors=v)),
         "send content": ((5, b"x", {"a": 1}, MESSAGES[0]), chat.send),
         "Chat.prompt_ids messages": ((5, "x", [5], ["x"]), chat.prompt_ids),
         "Chat.save path": ((5, b"x"), chat.save),

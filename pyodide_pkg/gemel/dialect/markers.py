@@ -10,14 +10,22 @@ from dataclasses import replace
 from typing import Protocol
 
 from ..schema.rules import EMPTY, quoted
-from ..text import template
 from .dialect import Calls, Dialect, Hole, Marks, Section, Thoughts, each
 
 FIRST = 0xD800   # of the characters that stand for control tokens
 
 
-class Vocabulary(template.Vocabulary, Protocol):
-    """What markers need of a model, besides what templates need."""
+class Vocabulary(Protocol):
+    """What markers need of a model."""
+
+    def tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Return the ids of a text."""
+
+    def piece(self, id: int, *, special: bool = False) -> bytes:
+        """Return the bytes of an id."""
+
+    def is_control(self, id: int) -> bool:
+        """Whether plain text can't spell an id."""
 
     def is_eog(self, id: int) -> bool:
         """Whether an id ends a generation."""
@@ -61,11 +69,12 @@ class Markers:
 
     def _thoughts(self, thoughts: Thoughts) -> Thoughts:
         return replace(
-            thoughts, leads=tuple(map(self._section, thoughts.leads)), text=self._section(thoughts.text),
+            thoughts, leads=tuple(map(self.section, thoughts.leads)), text=self.section(thoughts.text),
             begun=self._text(thoughts.begun), absent=self._text(thoughts.absent), ends=self._text(thoughts.ends),
         )  # fmt: skip
 
-    def _section(self, section: Section) -> Section:
+    def section(self, section: Section) -> Section:
+        """Return a section with a character for each control token in its markers."""
         return replace(section, opens=self._text(section.opens), closes=self._text(section.closes))
 
     def _any(self, marks: Marks) -> Marks:

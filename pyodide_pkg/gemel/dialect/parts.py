@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 
-
 @dataclass
 class ToolCall:
     """A call of a tool.

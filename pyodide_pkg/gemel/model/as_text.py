@@ -14,7 +14,7 @@ from typing import Any
 from ..dialect.dialect import Calls
 from ..dialect.parts import ToolCall
 from ..dialect.writing import written
-from ..text.forms import call_form, shows_results, shows_tools, takes_system
+from ..text.forms import shows_calls, shows_results, shows_tools, takes_system
 
 Message = dict[str, Any]
 EXAMPLE = ToolCall(0, "000000000", "NAME", '{"ARGUMENT": VALUE}')
@@ -26,7 +26,7 @@ def as_text(
     """Return messages of plain() and tools as the template can show them. calls: how the model writes calls."""
     found = list(messages)
     parameters = {one["function"]["name"]: one["function"].get("parameters") or {} for one in tools or ()}
-    if any("tool_calls" in message for message in found) and not call_form(template).reads:
+    if any("tool_calls" in message for message in found) and not shows_calls(template):
         found = [_with_calls(message, calls, parameters) for message in found]
     if any(message.get("role") == "tool" for message in found) and not shows_results(template):
         found = _with_results(found)
@@ -36,11 +36,12 @@ def as_text(
 
 
 def instructions(tools: Sequence[Mapping[str, Any]], calls: Calls) -> str:
-    """Return what a model is told of its tools."""
+    """Return what a model reads about its tools."""
     listed = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
     example = written(calls, [EXAMPLE], {})
     return (
-        f"# Tools\n\nYou can call these tools:\n{listed}\n\nTo call one, answer with its name and arguments:\n{example}\n"
+        f"# Tools\n\nYou can call these tools:\n{listed}\n\n"
+        f"To call one, answer with its name and arguments:\n{example}\n"
         "The results of calls follow in <tool_response></tool_response>."
     )
 

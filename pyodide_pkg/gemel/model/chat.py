@@ -15,7 +15,7 @@ from ..core.closing import Closing
 from ..core.errors import ArgumentError, ContextError, StateError
 from ..source.saved import write_whole
 from ..text.messages import Ending, continues, plain
-from ..tools.tool import ToolLike, tools_of
+from ..tools.given import ToolLike, tools_of
 from .answer import Answer
 from .call_options import OF_SEND, call_options, check_template_options
 from .call_types import CallFields
@@ -23,6 +23,7 @@ from .chat_file import SavedChat, pack
 from .core_model import CoreModel
 from .generation import Generation, Run
 from .kv import KvType
+from .rounds import OnCall, Rounds
 from .sampling import Sampling
 from .session import Session, TakePreloaded, check_n_ctx
 from .turn import ToolChoice, ToolOptions, tool_options, turn_of
@@ -52,16 +53,11 @@ class Chat(Closing):
         n_ctx: int | None,
         kv_type: KvType | None,
         template: str | None,
-        tools: Sequence[Any] | None,
+        tools: Sequence[ToolLike] | None,
         options: Mapping[str, Any],
         take_preloaded: TakePreloaded,
     ) -> None:
-        from ..text.template import (  # here: generate() needs no jinja2
-            check_tools,
-            compiled,
-            template_text,
-            template_values,
-        )
+        from ..text.template import compiled, template_text, template_values  # here: generate() needs no jinja2
 
         text_or_none("system", system)
         self.messages: list[dict[str, Any]] = []
@@ -74,7 +70,6 @@ class Chat(Closing):
         self._tools = tools_of(tools)
         self._values = template_values(None, options)
         check_template_options(options, parsed.names)
-        check_tools(self._tools, parsed)
         self._take_preloaded = take_preloaded
         self.session = Session(model, n_ctx, kv_type)
         self._last: weakref.ref[Generation] | None = None
@@ -134,6 +129,37 @@ class Chat(Closing):
         generation = Generation(run)
         self._last = weakref.ref(generation)
         return generation
+
+    def run(
+        self,
+        content: str | None = None,
+        *,
+        tools: Sequence[ToolLike] | None = None,
+        max_rounds: int = 8,
+        on_call: OnCall | None = None,
+        raise_errors: bool = False,
+        **options: Any,  # noqa: ANN401
+    ) -> Rounds:
+        """Answer as send() does, and call the functions of the tools that the model calls, until it calls none.
+
+        Iterate over the result for parts: text, reasoning, calls and their results. With `async for`, functions may be
+        asynchronous. `messages` gets the answers and the results.
+        tools: functions with type hints, or gemel.Tool with a function; None: those of the chat. options: of send().
+        max_rounds: answers that may call tools; the one after them may not.
+        on_call(call): asked before each call; False refuses it, which the model reads as its result.
+        An error that a function raises is its result, as "error: ..."; raise_errors=True: it is raised here instead.
+
+        >>> def clock(zone: str) -> str:
+        ...     "Tell the time in a time zone."
+        ...     return "12:00"
+        >>> chat = model.chat()
+        >>> answer = chat.run("What time is it in Rome?", tools=[clock], max_tokens=20, seed=1).read()
+        """
+        given = self._tools if tools is None else tools_of(tools)
+        return Rounds(
+            self.send, self.messages, content, given, options, max_rounds=max_rounds, on_call=on_call,
+            raise_errors=raise_errors,
+        )  # fmt: skip
 
     @overload
     def save(self) -> bytes: ...

@@ -19,6 +19,7 @@ from ..core.library import Argument, Handle, Library, check, double_at, texts_at
 from ..dialect.rows import dialect_of
 from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
 from ..text.messages import Ending, continues, plain
+from ..tools.given import ToolLike, tools_of
 from .call_options import check_template_options
 from .gguf import Metadata, Tensor, read_tensors
 from .grammar_cache import GrammarCache
@@ -259,7 +260,7 @@ class CoreModel(Closing):
         *,
         special: bool = False,
         template: str | None = None,
-        tools: Sequence[Any] | None = None,
+        tools: Sequence[ToolLike] | None = None,
         continue_final_message: bool | None = None,
         add_generation_prompt: bool | None = None,
         continue_final: bool | None = None,
@@ -294,11 +295,12 @@ class CoreModel(Closing):
         if special:
             raise ArgumentError("special=True has no effect on messages: leave it out")
         ending = _ending(continue_final, continue_final_message, add_generation_prompt)
-        from ..text.template import check_tools, compiled, template_text, template_values
+        from ..text.template import compiled, template_text, template_values
 
-        text, values = template_text(self, template, tools), template_values(tools, template_options)
+        found = tools_of(tools)
+        text = template_text(self, template, found)
+        values = template_values([tool.as_json() for tool in found] or None, template_options)
         check_template_options(template_options, compiled(text).names)
-        check_tools(tools, compiled(text))
         return self._message_ids(items, text, values, ending)
 
     # ---- Inside -----------------------------------------------------------------------------------------------------
@@ -342,15 +344,16 @@ class CoreModel(Closing):
         ending: Ending | None = None,
     ) -> list[int]:
         """Return the ids of messages by a template, up to where the answer begins."""
-        from ..text.prompt import prompt_ids, token_texts
-        from ..text.template import check_calls
+        from ..text.prompt import prompt_ids
+        from .as_text import as_text
 
         sent = plain(messages)
         goes_on = continues(sent, ending)
-        given = {**values, "add_generation_prompt": not goes_on}
-        ids = prompt_ids(self, template, sent, given, is_open=goes_on)
-        check_calls(template, sent, {**token_texts(self), **given})
-        return self._with_bos(ids)
+        calls = dialect_of(template, has_tools=True).calls
+        assert calls is not None
+        shown, tools = as_text(template, sent, values.get("tools"), calls)
+        given = {**values, "tools": tools, "add_generation_prompt": not goes_on}
+        return self._with_bos(prompt_ids(self, template, shown, given, is_open=goes_on))
 
     def _with_bos(self, ids: list[int]) -> list[int]:
         """The rule of BOS: ids begin with it, once, where the file's flags ask for it."""

@@ -15,7 +15,7 @@ from ..core.library import Handle, Library
 from ..source.saved import Saved, read_saved
 from ..text.ids import Ids
 from ..text.messages import Ending
-from ..tools.tool import ToolLike, tools_of
+from ..tools.given import ToolLike, tools_of
 from .batch.batch import Batch
 from .batch.future import BatchFuture
 from .call_options import call_options, merged

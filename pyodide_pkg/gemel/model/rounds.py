@@ -1,4 +1,4 @@
-"""Answers and calls of tools in turns: a chat's model calls, the tools' functions run, the model reads their results."""
+"""Answers with calls of tools, and what their functions return, until an answer has no call."""
 
 from __future__ import annotations
 
@@ -6,19 +6,16 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..core.checks import callback, flag, not_whole
 from ..core.closing import Closing
-from ..core.errors import AnswerError, ArgumentError
+from ..core.errors import AnswerError, ArgumentError, counted
 from ..core.scalars import whole
 from ..dialect.parts import Part, ToolCall
-from ..tools.result import result_text
+from ..tools.results import result_text
 from ..tools.tool import Tool
 from .generation import Generation, Parts
-
-if TYPE_CHECKING:
-    from .chat import Chat
 
 REFUSED = "error: the user refused this call"
 OnCall = Callable[[ToolCall], bool | None]
@@ -33,7 +30,7 @@ class _Wanted:
 
 
 class Rounds(Closing):
-    """Made by Chat.run(): parts of answers and results of calls, by `for` or `async for`, until an answer calls nothing.
+    """Made by Chat.run(): parts of answers, and results of calls, by `for` or `async for`.
 
     Attributes:
         generation: the answer that is being written, or the last one; None: none was begun
@@ -43,8 +40,9 @@ class Rounds(Closing):
     copy_hint = "keep its text and the chat's messages"
 
     def __init__(
-        self, chat: Chat, content: str | None, tools: tuple[Tool, ...], options: Mapping[str, Any], *,
-        max_rounds: int, on_call: OnCall | None, raise_errors: bool,
+        self, send: Callable[..., Generation], messages: list[dict[str, Any]], content: str | None,
+        tools: tuple[Tool, ...], options: Mapping[str, Any], *, max_rounds: int, on_call: OnCall | None,
+        raise_errors: bool,
     ) -> None:  # fmt: skip
         limit = whole(max_rounds)
         if limit is None or limit < 1:
@@ -56,7 +54,8 @@ class Rounds(Closing):
         callback("on_call", on_call)
         self.generation: Generation | None = None
         self.n_rounds = 0
-        self._chat, self._tools, self._options = chat, {tool.name: tool for tool in tools}, dict(options)
+        self._send, self._messages, self._options = send, messages, dict(options)
+        self._tools = {tool.name: tool for tool in tools}
         self._limit, self._on_call, self._raises = limit, on_call, flag("raise_errors", raise_errors)
         self._ready: deque[Part] = deque()
         self._script = self._run(content)
@@ -77,21 +76,21 @@ class Rounds(Closing):
         choice = self._options.pop("tool_choice", None)
         while True:
             options = {**self._options, "tool_choice": "none" if self.n_rounds == self._limit else choice}
-            self.generation = generation = self._chat.send(content, tools=tuple(self._tools.values()), **options)
+            self.generation = generation = self._send(content, tools=tuple(self._tools.values()), **options)
             parts = Parts(generation)
             while (piece := generation.step()) is not None:
                 yield from parts.taken(piece)
                 yield None
             yield from parts.taken(None)
-            calls = generation.calls
+            calls, reader = generation.calls, generation._run.answer.reader
+            if reader is not None and reader.kind == "call":
+                raise AnswerError(f"a call was cut after {counted(len(generation.ids), 'token')}: allow more")
             if not calls:
                 return
-            if not calls[-1].is_complete:
-                raise AnswerError(f"the call of {calls[-1].name} was cut: allow more tokens")
             self.n_rounds += 1
             for call in calls:
                 text = yield _Wanted(self._tools[call.name], call)
-                self._chat.messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
+                self._messages.append({"role": "tool", "tool_call_id": call.id, "content": text})
                 yield Part("result", text, call)
             content, choice = None, "auto"   # a tool that must be called was
 

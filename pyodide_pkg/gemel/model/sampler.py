@@ -112,7 +112,7 @@ class Sampler(Closing):
             if self._limit is not None:
                 self._close_within(self._limit)
 
-    def follow(self, rules: Rules | None) -> None:
+    def _follow(self, rules: Rules | None) -> None:
         """Follow other rules from the next id on: their answer begins there. The caller keeps their handle."""
         self._use(None if rules is None else rules.handle, 0 if rules is None else self._flags)
         self.rules = rules

@@ -53,7 +53,7 @@ class Stages:
             is_over = self._n_reasoning >= self._budget
             if is_over and (not reader.is_inside_marker or self._n_reasoning >= self._budget + SLACK):
                 self._budget = None
-                self.sampler.follow(self._over)
+                self.sampler._follow(self._over)
                 self._then, self._is_staged = self._rest, True
                 return False
         if not self.sampler.is_whole:
@@ -61,7 +61,7 @@ class Stages:
         if not self._is_staged:
             return True
         self._is_staged = False
-        self.sampler.follow(self._then)
+        self.sampler._follow(self._then)
         return False
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Literal
 
-from ..core.checks import flag, not_whole, text
+from ..core.checks import flag, not_whole, sequence, text
 from ..core.errors import ArgumentError
 from ..core.scalars import whole
 from ..dialect.dialect import Dialect, Section
@@ -73,9 +73,9 @@ def tool_options(
         if wanted not in ("auto", "none"):
             raise ArgumentError(f"tool_choice={wanted!r:.50}: there are no tools: pass tools")
         return ToolOptions(choice="none")
-    for name in allowed or ():
-        if name not in names:
-            raise ArgumentError(f"allowed tools: {name!r:.50} is not one of the tools: {', '.join(names)}")
+    for name in sequence("allowed_tools", () if allowed is None else allowed, "a list of names, or None"):
+        if text("allowed_tools", name, "a list of names, or None") not in names:
+            raise ArgumentError(f"allowed_tools: {name!r:.50} is not one of the tools: {', '.join(names)}")
     may = tuple(tool for tool in tools if allowed is None or tool.name in allowed)
     if wanted in ("auto", "required", "none"):
         return ToolOptions(tuple(tools), may, wanted, is_parallel)   # type: ignore[arg-type]
@@ -190,11 +190,10 @@ def turn_from(
     template_options: Mapping[str, Any], ending: Ending, budget: int | None,
 ) -> Turn:  # fmt: skip
     """Return the next message of a conversation that is not a Chat's. template: jinja, or a name; None: the file's."""
-    from ..text.template import check_tools, compiled, template_text, template_values
+    from ..text.template import compiled, template_text, template_values
 
     chosen, values = template_text(model, template, options.tools), template_values(None, template_options)
     check_template_options(template_options, compiled(chosen).names)
-    check_tools(options.tools, compiled(chosen))
     return turn_of(model, messages, chosen, values, options, ending, budget)
 
 

@@ -131,15 +131,29 @@ def nine(id: str) -> str:
 
 
 @functools.lru_cache(maxsize=8)
+def shows_calls(text: str) -> bool:
+    """Tell whether a template writes the calls in messages, or makes anything of them."""
+    form = call_form(text)
+    if form.reads or "tool_calls" not in text:
+        return bool(form.reads)
+    template = compiled(text)
+    shown = [_tried(template, "", as_text=as_text) for as_text in (False, True)]
+    bare = _tried(template, "", as_text=False, is_called=False)
+    return bare is None or any(one is not None and one != bare for one in shown)
+
+
+@functools.lru_cache(maxsize=8)
 def shows_tools(text: str) -> bool:
-    """Tell whether a template writes the tools that it is given."""
+    """Tell whether a template writes the tools that it is given, or makes anything of them."""
     template, asked = compiled(text), [{"role": "user", "content": ASKED}]
+    if "tools" not in template.names:
+        return False
     tool = described({"type": "function", "function": {"name": NAME, "parameters": _parameters({"type": "string"})}})
     for messages in (asked, [{"role": "system", "content": SAID}, *asked]):
         shown = _rendered(template, messages, [tool])
-        if shown is not None and NAME in shown:
+        if shown is not None and (NAME in shown or shown != _rendered(template, messages, None)):
             return True
-    return False
+    return _rendered(template, asked, None) is None   # it fails on these messages for other reasons
 
 
 @functools.lru_cache(maxsize=8)
@@ -195,16 +209,17 @@ def _formed(call: dict[str, Any], form: CallForm) -> dict[str, Any]:
 
 
 def _tried(
-    template: Template, content: str | None, *, as_text: bool, calls: Mapping[str, str] = MappingProxyType({ID: VALUE})
-) -> str | None:
-    """Return the rendering of calls, by id with their arguments' value, and of their results."""
+    template: Template, content: str | None, *, as_text: bool,
+    calls: Mapping[str, str] = MappingProxyType({ID: VALUE}), is_called: bool = True,
+) -> str | None:  # fmt: skip
+    """Return the rendering of calls, by id with their arguments' value, and of their results, or of these alone."""
     made = []
     for id, value in calls.items():
         arguments = Arguments({KEY: value})
         function = {"name": NAME, "arguments": arguments.text if as_text else arguments}
         made.append({"id": id, "type": "function", "function": function})
     messages: list[dict[str, Any]] = [
-        {"role": "user", "content": ASKED}, {"role": "assistant", "content": content, "tool_calls": made},
+        {"role": "user", "content": ASKED}, {"role": "assistant", "content": content, **({"tool_calls": made} if is_called else {})},
         *({"role": "tool", "tool_call_id": id, "name": NAME, "content": RESULT} for id in calls),
     ]   # fmt: skip
     tool = {"name": NAME, "description": "", "parameters": _parameters({"type": "string", "description": ""})}
@@ -215,7 +230,7 @@ def _parameters(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "object", "properties": {KEY: schema}, "required": [KEY]}
 
 
-def _rendered(template: Template, messages: Sequence[dict[str, Any]], tools: Sequence[Any]) -> str | None:
+def _rendered(template: Template, messages: Sequence[dict[str, Any]], tools: Sequence[Any] | None) -> str | None:
     """Return a rendering, or None: the template refuses or fails. TemplateError if it takes too much."""
     values = {"bos_token": "", "eos_token": "", "documents": None, "add_generation_prompt": True}
     try:

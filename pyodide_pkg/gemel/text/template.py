@@ -22,7 +22,6 @@ FIELDS = (
     "role", "content", "name", "tool_calls", "tool_call_id", "function_call", "reasoning_content", "thinking",
     "reasoning", "annotations", "audio", "cache_control", "id", "tool_name",
 )   # fmt: skip   # that clients send whatever the template reads
-CALLS = ("tool_calls", "function_call")   # of them, those that ask for something
 MAX_TEMPLATE = 1 << 20   # characters
 
 
@@ -142,32 +141,15 @@ def template_values(tools: Sequence[Any] | None, options: Mapping[str, Any]) -> 
     return {"documents": None, **options, "tools": None if tools is None else list(tools)}
 
 
-def check_calls(text: str, messages: Sequence[Mapping[str, Any]], values: Mapping[str, Any]) -> None:
-    """Raise ArgumentError for calls of tools in a message that a template neither names nor writes."""
-    for i, message in enumerate(messages):
-        for name in CALLS:
-            if not message.get(name) or name in text:
-                continue
-            bare = {key: value for key, value in message.items() if key != name}
-            changed = [*messages[:i], bare, *messages[i + 1 :]]
-            template = compiled(text)
-            if template.render(messages, **values) == template.render(changed, **values):   # else it writes all fields
-                where = f"messages[{i}].{name}"
-                raise ArgumentError(f"{where}: this chat template does not read tool calls: leave them out")
-
-
-def check_tools(tools: Sequence[Any] | None, template: Template) -> None:
-    """Raise ArgumentError for tools that a template does not read."""
-    if tools and "tools" not in template.names:
-        raise ArgumentError("tools: this chat template does not read them: leave them out, or pass another template")
-
-
 def check_fields(text: str, messages: Sequence[Mapping[str, Any]]) -> None:
     """Raise ArgumentError for a field of a message that is nearly one of FIELDS and that `text` does not name.
 
     Others are left to the template, which may read them in ways that its text does not show.
     """
     for i, message in enumerate(messages):
+        if message.get("function_call") and "function_call" not in text:
+            where = f"messages[{i}].function_call"
+            raise ArgumentError(f"{where}: this chat template does not read it: pass tool_calls instead")
         for name in map(str, message):
             hint = "" if name in FIELDS or name in text else did_you_mean(name, FIELDS)
             if hint:

@@ -6,7 +6,7 @@ Errors begin with the place: `tools[2].function.parameters: ...`.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..core.checks import flag, sequence, shown, wrong_type
@@ -15,6 +15,7 @@ from ..core.hints import did_you_mean
 from ..text.messages import NEUTRAL
 from .tool import Tool, check_description, check_name, object_schema, tool_of
 
+ToolLike = Tool | Callable[..., Any] | Mapping[str, Any]   # what callers pass for a tool
 N_MAX = 512           # tools
 SIZE_MAX = 1 << 20    # characters of all tools, as JSON
 OUTER = ("type", "function", "strict", *NEUTRAL)

@@ -21,7 +21,7 @@ from ...core.floats import FloatArray
 from ...core.scalars import number, whole
 from ...text.ids import Ids, id_bytes
 from ...text.messages import Ending, plain
-from ...tools.tool import ToolLike, tools_of
+from ...tools.given import ToolLike, tools_of
 from ..answer import StopReason
 from ..call_options import OF_SEND, call_options
 from ..call_types import CallFields
@@ -174,8 +174,7 @@ class Batch(Closing):
     ) -> Generation:
         """Answer messages, as Chat.send() does; what earlier answers evaluated of them is not evaluated again.
 
-        template: as in Model.chat; template_options: its further keywords. tools, tool_choice, parallel_tool_calls,
-        reasoning_budget, continue_final_message, add_generation_prompt: as in Chat.send. The others are those of
+        template: as in Model.chat; template_options: its further keywords. The others are those of Chat.send and
         generate().
         """
         if "is_answer" in fields:
@@ -189,9 +188,9 @@ class Batch(Closing):
             raise wrong_type("template_options", template_options, "a mapping from names to values")
         if taken := next((name for name in values if name in OF_PROMPT_IDS), None):
             raise ArgumentError(f"template_options: {taken} is not an option of a template: leave it out")
-        options_of_tools = tool_options(tools_of(tools), tool_choice, parallel_tool_calls)
+        given = tool_options(tools_of(tools), tool_choice, parallel_tool_calls)
         ending = Ending(continue_final_message, add_generation_prompt)
-        turn = turn_from(self.model, messages, options_of_tools, template, values, ending, reasoning_budget)
+        turn = turn_from(self.model, messages, given, template, values, ending, reasoning_budget)
         return self.generate(
             turn, n_ctx=n_ctx, key=key, priority=priority, cache_salt=cache_salt, on_drawn=on_drawn,
             **options.keywords(),
