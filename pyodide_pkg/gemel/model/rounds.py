@@ -83,7 +83,7 @@ class Rounds(Closing):
                 yield None
             yield from parts.taken(None)
             calls, reader = generation.calls, generation._run.answer.reader
-            if reader is not None and reader.kind == "call":
+            if generation.stop_reason == "length" and reader is not None and reader.kind == "call":
                 raise AnswerError(f"a call was cut after {counted(len(generation.ids), 'token')}: allow more")
             if not calls:
                 return

@@ -218,8 +218,9 @@ def _tried(
         arguments = Arguments({KEY: value})
         function = {"name": NAME, "arguments": arguments.text if as_text else arguments}
         made.append({"id": id, "type": "function", "function": function})
+    called = {"tool_calls": made} if is_called else {}
     messages: list[dict[str, Any]] = [
-        {"role": "user", "content": ASKED}, {"role": "assistant", "content": content, **({"tool_calls": made} if is_called else {})},
+        {"role": "user", "content": ASKED}, {"role": "assistant", "content": content, **called},
         *({"role": "tool", "tool_call_id": id, "name": NAME, "content": RESULT} for id in calls),
     ]   # fmt: skip
     tool = {"name": NAME, "description": "", "parameters": _parameters({"type": "string", "description": ""})}
