@@ -353,6 +353,8 @@ class ModelMeta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     isa: str
     threads: int
     why: str
+    tools: str = ""       # how its chat template has it call tools; absent without a template
+    reasoning: str = ""   # and how its reasoning is marked
     warnings: tuple[str, ...] = ()   # what the file lacks or has wrong; absent if there is nothing
 
 
