@@ -1,4 +1,4 @@
-import { Gemel, type Result } from "./gemel.js";
+import { Gemel, type Message, type Result, type Tool } from "./gemel.js";
 import type { GemelChat } from "./gemel-chat.js";
 import { connect } from "./relay.js";
 
@@ -20,6 +20,25 @@ const many: Float32Array[] = await gemel.embed(["a"], { pooling: "last" });
 const shown: string | null = await gemel.run("1 + 1", { onOutput: (text, stream) => console.log(stream, text) });
 const checked = gemel.generate("a", { json_schema: { uniqueItems: true }, strict: false });
 const invalid: string | undefined = (await checked.result).invalid;
+const weather: Tool = {
+    name: "weather",
+    description: "The weather in a city",
+    parameters: { type: "object", properties: { city: { type: "string" } }, required: ["city"] },
+    run: async ({ city }: { city: string }, { signal, call }) => ({ city, degrees: call.index, late: signal.aborted }),
+};
+const asked = gemel.chat([{ role: "user", content: "Hi" }], {
+    tools: [weather, { type: "function", function: { name: "time" } }],
+    tool_choice: "required",
+    max_rounds: 2,
+    onCall: async (call) => {
+        if (call.name === "time") return { result: { hour: 12 } };
+        if (call.values.city === "") throw new Error("no city");
+    },
+});
+for await (const part of asked.parts()) {
+    if (part.kind === "call" || part.kind === "result") console.log(part.call.name, part.text);
+}
+const next: Message[] = [...(await asked.result).messages, { role: "user", content: "And now?" }];
 const answer: Response = await gemel.fetch("/v1/models", { signal: AbortSignal.timeout(1000) });
 const relay = connect(gemel, { serves: () => gemel.info !== null });
 const why: string | null = (await relay.ready).why ?? (await relay.offline).why;
@@ -32,4 +51,4 @@ gemel.generate("a", { max_token: 3 });
 // @ts-expect-error: info is read-only
 gemel.info = null;
 
-export { answer, invalid, many, one, result, seed, shown, threads, uncached, why };
+export { answer, invalid, many, next, one, result, seed, shown, threads, uncached, why };

@@ -20,10 +20,12 @@ BEGINNING = 3    # characters that may stand for a name, if only one name contin
 OF_ANSWERS = (*sorted(gemel.CallFields.__optional_keys__), "max_tokens", "stop")
 ENDINGS = ("continue_final_message", "add_generation_prompt")
 OF_CHAT = ("n_ctx", "kv_type", "template", "tools")   # of Model.chat; the others are Chat.send's
+OF_TOOLS = ("tool_choice", "parallel_tool_calls", "reasoning_budget")
+IN_PAGE = ("max_rounds", "onCall")   # options of chat that gemel.js keeps
 OPTIONS: dict[str, tuple[str, ...]] = {
     "load": ("threads", "isa", "prompt", "cache", "overrides", "onProgress", "signal"),
     "generate": (*OF_ANSWERS, "special", "n_ctx", "kv_type"),
-    "chat": (*OF_ANSWERS, *ENDINGS, *OF_CHAT, "template_options"),
+    "chat": (*OF_ANSWERS, *ENDINGS, *OF_CHAT, *OF_TOOLS, *IN_PAGE, "template_options"),
     "embed": ("pooling", "normalise"),
 }
 BUFFERS = {   # memoryviews' formats

@@ -125,7 +125,20 @@ export interface ChatOptions extends Sampling, Form {
     kv_type?: "q8_0" | "f16" | "f32" | null;
     /** A chat template (Jinja) that replaces the file's. */
     template?: string | null;
-    tools?: unknown[] | null;
+    tools?: (Tool | OpenAITool)[] | null;
+    /** "auto" (the default), "required", "none", or the name of a tool. It counts for the first round. */
+    tool_choice?: string | null;
+    /** false: at most one call per round. */
+    parallel_tool_calls?: boolean | null;
+    /** Tokens of reasoning after which it is closed; 0: none. */
+    reasoning_budget?: number | null;
+    /** How often results may go back to the model, 8 by default; after the last time it must answer in words. */
+    max_rounds?: number | null;
+    /**
+     * Called before each call is run. Returns nothing or true: it is run; false: it is refused; {result}: this is its
+     * result. A thrown error refuses it, too: the model reads its message.
+     */
+    onCall?: ((call: ToolCall, context: { signal: AbortSignal }) => CallAnswer | Promise<CallAnswer>) | null;
     /** Whether the answer goes on with the last message, the assistant's; null: it does if that message is. */
     continue_final_message?: boolean | null;
     /** true: the answer begins a message in any case. */
@@ -133,6 +146,53 @@ export interface ChatOptions extends Sampling, Form {
     /** Values for the template, such as enable_thinking. */
     template_options?: Record<string, unknown> | null;
 }
+
+/** What runs a call: gets its arguments by name, and returns any value of JSON. An error is its result, too. */
+interface Runnable {
+    run?(args: Record<string, unknown>, context: { signal: AbortSignal; call: ToolCall }): unknown;
+}
+
+/** A tool that the model may call. `parameters` is a JSON schema; calls are valid by it, unless `strict` is false. */
+export interface Tool extends Runnable {
+    type?: "function";
+    name: string;
+    description?: string;
+    parameters?: object;
+    strict?: boolean;
+}
+
+/** The same in OpenAI's form. */
+export interface OpenAITool extends Runnable {
+    type: "function";
+    function: { name: string; description?: string; parameters?: object; strict?: boolean | null };
+}
+
+/** Whether a call is run, or its result. */
+export type CallAnswer = { result: unknown } | boolean | null | undefined;
+
+/** A call of a tool. */
+export class ToolCall {
+    private constructor();
+    /** Its place among the calls of the generation. */
+    readonly index: number;
+    readonly id: string;
+    readonly name: string;
+    /** A JSON object, as text; while the answer runs, its beginning. */
+    readonly arguments: string;
+    /** Whether the call was written to its end. */
+    readonly is_complete: boolean;
+    /** The text that the model gets; null: none yet, or the page does not run this call. */
+    readonly result: string | null;
+    /** Whether the result is an error. */
+    readonly is_error: boolean;
+    /** The arguments by name. SyntaxError for a call that is not complete. */
+    readonly values: Record<string, unknown>;
+}
+
+/** The next piece of an answer. The first part of a call has no text yet; the others add to its arguments. */
+export type Part =
+    | { kind: "text" | "reasoning"; text: string; call?: undefined }
+    | { kind: "call" | "result"; text: string; call: ToolCall };
 
 /** One message of a conversation. Templates may use more keys. */
 export interface Message {
@@ -154,6 +214,17 @@ export interface Result {
     timings: Timings;
 }
 
+/** How an answer of chat() ended. Texts, counts and times are those of all rounds. */
+export interface ChatResult extends Result {
+    reasoning: string;
+    calls: ToolCall[];
+    /**
+     * What the answer adds to the conversation: its message, and with calls the messages of all rounds. If it continued
+     * the last message, the first of these takes the place of that.
+     */
+    messages: Message[];
+}
+
 /** Tokens, seconds, tokens per second. */
 export interface Timings {
     n_prompt: number;
@@ -167,16 +238,22 @@ export interface Timings {
 }
 
 /** A running generation. It starts immediately, even if nothing reads it. */
-export class Generation implements AsyncIterator<string, Result | undefined, undefined> {
+export class Generation<R extends Result = Result> implements AsyncIterator<string, R | undefined, undefined> {
     private constructor();
     /** All text so far. */
     readonly text: string;
+    /** All reasoning of a chat's answer so far, which `text` lacks. */
+    readonly reasoning: string;
+    /** The calls of a chat's answer so far. */
+    readonly calls: ToolCall[];
     /** Tokens sampled so far, as of the last piece. */
     readonly count: number;
-    readonly result: Promise<Result>;
-    next(): Promise<IteratorResult<string, Result | undefined>>;
+    readonly result: Promise<R>;
+    next(): Promise<IteratorResult<string, R | undefined>>;
     return(value?: undefined): Promise<IteratorResult<string, undefined>>;
     [Symbol.asyncIterator](): this;
+    /** Text, reasoning, calls and their results apart, from the first on. */
+    parts(): AsyncGenerator<Part, R | undefined, undefined>;
     stop(): void;
 }
 
@@ -209,7 +286,7 @@ export class Gemel {
     readonly cache: { list(): Promise<CacheEntry[]>; delete(name: string): Promise<number> };
     load(model: ModelSource, options?: LoadOptions | null): Promise<Info>;
     generate(prompt: string | ArrayLike<number>, options?: GenerateOptions | null): Generation;
-    chat(messages: Message[], options?: ChatOptions | null): Generation;
+    chat(messages: Message[], options?: ChatOptions | null): Generation<ChatResult>;
     embed(text: string, options?: EmbedOptions | null): Promise<Float32Array>;
     embed(texts: string[], options?: EmbedOptions | null): Promise<Float32Array[]>;
     /** Send a request to the loaded model's OpenAI API. Only an address's path and query matter. */

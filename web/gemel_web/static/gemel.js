@@ -1,11 +1,12 @@
 // gemel for a page: loads a model and generates text in a worker that runs Python (worker.js, tab.py). A thin proxy:
 // calls become messages, answers become promises and iterators. Knows nothing of templates, sessions or sampling:
-// options go to Python by name, and Python reports unknown ones.
+// options go to Python by name, and Python reports unknown ones. Only tools run here: they are the page's functions.
 //
 //     const gemel = new Gemel();
 //     await gemel.load("https://example.org/model.gguf", { onProgress: console.log });
 //     for await (const piece of gemel.generate("Once upon a time", { max_tokens: 64 })) out.append(piece);
 
+import { Generation, ToolCall } from "./generation.js";
 import {
     absolute,
     folderOf,
@@ -16,6 +17,9 @@ import {
     shown,
     unsendable,
 } from "./options.js";
+import { Rounds } from "./rounds.js";
+
+export { Generation, ToolCall };
 
 const HERE = new URL(".", import.meta.url).href;
 const STARTING = ["load", "run", "list", "delete", "fetch"]; // calls that start the worker when there is none
@@ -40,63 +44,9 @@ function errorOf({ name, message, traceback }) {
 class Call {
     constructor(name, listener) {
         this.name = name;
-        this.listener = listener; // {progress, output, piece, head, body}: called before the answer
+        this.listener = listener; // {progress, output, part, head, body}: called before the answer
         this.answer = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
         this.answer.catch(() => {}); // a generation's iterator throws it, too; other callers await it
-    }
-}
-
-/** A running generation: `for await` yields its pieces, `result` resolves when it has ended. */
-export class Generation {
-    #pending = "";
-    #wake = null;
-    #ended = false;
-    #stop;
-
-    /** @param {(listener: object) => {answer: Promise<object>, stop: () => void}} begin  only Gemel creates one */
-    constructor(begin) {
-        this.text = "";
-        this.count = 0; // tokens sampled so far
-        const { answer, stop } = begin({ piece: (text, count) => this.#take(text, count) });
-        this.#stop = stop;
-        this.result = answer;
-        const end = () => {
-            this.#ended = true;
-            this.#wake?.();
-        };
-        this.result.then(end, end);
-    }
-
-    #take(text, count) {
-        this.text += text;
-        this.count = count;
-        this.#pending += text;
-        this.#wake?.();
-    }
-
-    async next() {
-        while (!this.#pending && !this.#ended) {
-            await new Promise((resolve) => (this.#wake = resolve));
-        }
-        if (!this.#pending) return { done: true, value: await this.result };
-        const value = this.#pending;
-        this.#pending = "";
-        return { done: false, value };
-    }
-
-    async return(value) {
-        this.stop();
-        await this.result.catch(() => {});
-        return { done: true, value };
-    }
-
-    [Symbol.asyncIterator]() {
-        return this;
-    }
-
-    /** End it now; `result` then says "cancelled". */
-    stop() {
-        if (!this.#ended) this.#stop();
     }
 }
 
@@ -143,6 +93,7 @@ export class Gemel {
     #calls = new Map(); // id -> Call
     #count = 0;
     #loads = 0; // that have begun
+    #chats = new Set(); // Rounds that have not ended
     #interrupt = null; // shared memory: 2 in it interrupts a Python cell, as Ctrl-C does
 
     /**
@@ -171,6 +122,7 @@ export class Gemel {
         const source = addressOf(model);
         signal?.throwIfAborted();
         this.info = null;
+        this.#stopTools();
         const number = ++this.#loads;
         const { answer, stop } = this.#ask("load", source, rest, { progress });
         signal?.addEventListener("abort", stop, { once: true });
@@ -192,10 +144,19 @@ export class Gemel {
         return new Generation((listener) => this.#ask("generate", prompt, given, listener));
     }
 
-    /** Answer messages with the model's chat template. Evaluates only messages that the last call did not evaluate. */
+    /**
+     * Answer messages with the model's chat template. Evaluates only messages that the last call did not evaluate.
+     * Calls of tools that have a function `run` are run, and the model goes on with their results.
+     */
     chat(messages, options) {
-        const given = optionsOf("chat", options);
-        return new Generation((listener) => this.#ask("chat", messages, given, listener));
+        const ask = (...asked) => this.#ask("chat", ...asked);
+        const rounds = new Rounds(ask, messages, optionsOf("chat", options));
+        return new Generation((listener) => {
+            const begun = rounds.begin(listener);
+            this.#chats.add(rounds);
+            begun.answer.catch(() => {}).then(() => this.#chats.delete(rounds));
+            return begun;
+        });
     }
 
     /** @returns {Promise<Float32Array | Float32Array[]>} one vector per text */
@@ -229,6 +190,7 @@ export class Gemel {
 
     /** Stop everything that is running: loads, prefills, generations, embeddings, Python cells. */
     stop() {
+        this.#stopTools();
         for (const id of [...this.#calls.keys()]) this.#stop(id);
     }
 
@@ -277,6 +239,11 @@ export class Gemel {
         if (call.name === "run" && this.#interrupt !== null) setTimeout(() => this.#interruptCell(id), GRACE);
     }
 
+    /** Stop chats that run tools in the page: the worker does not know of them. */
+    #stopTools() {
+        for (const chat of this.#chats) if (chat.runsTools) chat.stop();
+    }
+
     #interruptCell(id) {
         if (this.#calls.has(id) && this.#interrupt !== null) this.#interrupt[0] = 2;
     }
@@ -307,6 +274,7 @@ export class Gemel {
         this.#worker = this.#interrupt = this.info = null;
         this.#ready = false;
         this.#queue = [];
+        for (const chat of this.#chats) chat.fail(errorOf(error));
         for (const id of [...this.#calls.keys()]) this.#fail(id, error);
     }
 
@@ -357,7 +325,7 @@ export class Gemel {
         if (call === undefined) return;
         else if (kind === "progress") call.listener.progress?.(data.progress);
         else if (kind === "output") call.listener.output?.(data.text, data.stream);
-        else if (kind === "piece") call.listener.piece?.(data.text, data.count);
+        else if (kind === "part") call.listener.part?.(data.part, data.count);
         else if (kind === "head") call.listener.head?.(data);
         else if (kind === "body") call.listener.body?.(data.piece);
         else if (kind === "error") this.#fail(id, data.error);

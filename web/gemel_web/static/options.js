@@ -17,7 +17,7 @@ export function optionsOf(call, options) {
 }
 
 /** Tell whether a value is a plain object, also of another window. A Map, a Date and a class's object are not. */
-function isPlain(value) {
+export function isPlain(value) {
     if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
     const kind = Object.getPrototypeOf(value);
     return kind === null || Object.getPrototypeOf(kind) === null;

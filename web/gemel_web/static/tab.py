@@ -1,6 +1,6 @@
 """The Python of gemel.js's worker: the page's messages become calls of gemel, and their results become messages.
 
-A message is {id, name, subject, options}. It is answered by any number of "progress", "output", "piece",
+A message is {id, name, subject, options}. It is answered by any number of "progress", "output", "part",
 "head" and "body", and finally one "value" or "error". {stop: id} ends a call. Pieces that follow quickly are sent
 together.
 """
@@ -139,7 +139,7 @@ class Call:
         self.gone: asyncio.Event | None = None              # of a request to the app: set once the client has left
         self._post = post
         self._id = id
-        self._texts: list[tuple[str, str]] = []   # (stream, text) not yet sent
+        self._texts: list[tuple[str, Any, str]] = []   # (stream or kind, ToolCall or None, text) not yet sent
         self._body = bytearray()                  # bytes of a response, not yet sent
         self._due = 0.0                           # when the next message may be sent
         self._timer: asyncio.TimerHandle | None = None
@@ -148,12 +148,15 @@ class Call:
         """Send the page a message about this call."""
         self._post(sent({"id": self._id, "kind": kind, **fields}))
 
-    def text(self, text: str, stream: str = "") -> None:
-        """Send a piece of generated text, or of a program's output, now or with the next pieces."""
-        if self._texts and self._texts[-1][0] == stream:
-            self._texts[-1] = (stream, self._texts[-1][1] + text)
+    def text(self, text: str, stream: str, tool_call: Any = None) -> None:  # noqa: ANN401
+        """Send a part of an answer, or of a program's output, now or with the next ones.
+
+        stream: the part's kind, or stdout or stderr. tool_call: the gemel.ToolCall that the part belongs to.
+        """
+        if self._texts and self._texts[-1][0] == stream and self._texts[-1][1] is tool_call:
+            self._texts[-1] = (stream, tool_call, self._texts[-1][2] + text)
         else:
-            self._texts.append((stream, text))
+            self._texts.append((stream, tool_call, text))
         self._soon()
 
     def body(self, piece: bytes) -> None:
@@ -173,11 +176,14 @@ class Call:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for stream, text in self._texts:
+        for stream, tool_call, text in self._texts:
             if self.generation is None:
                 self.tell("output", text=text, stream=stream)
             else:
-                self.tell("piece", text=text, count=len(self.generation.ids))
+                part: dict[str, Any] = {"kind": stream, "text": text}
+                if tool_call is not None:
+                    part["call"] = {"index": tool_call.index, "id": tool_call.id, "name": tool_call.name}
+                self.tell("part", part=part, count=len(self.generation.ids))
         self._texts.clear()
         if self._body:
             piece = to_js(bytes(self._body)).slice()
@@ -398,13 +404,18 @@ class Tab:
         call.generation = batch.answer(
             calls.continued(messages, options), template_options=values, **opened, **options
         )
-        return self._stream(call, call.generation, is_checked=options.get("strict") is False)
+        return self._answer(call, call.generation, is_checked=options.get("strict") is False)
+
+    async def _answer(self, call: Call, generation: gemel.Generation, *, is_checked: bool) -> dict[str, Any]:
+        """As _stream; the result has reasoning and calls, too."""
+        result = await self._stream(call, generation, is_checked=is_checked)
+        return {**result, "reasoning": generation.reasoning, "calls": [asdict(one) for one in generation.calls]}
 
     async def _stream(self, call: Call, generation: gemel.Generation, *, is_checked: bool) -> dict[str, Any]:
-        """Send the pieces; return the result. is_checked: it says why a whole answer is not valid by its schema."""
+        """Send the parts; return the result. is_checked: it says why a whole answer is not valid by its schema."""
         with generation, contextlib.suppress(gemel.CancelledError):   # the model was closed
-            async for piece in generation:
-                call.text(piece)
+            async for part in generation.parts():
+                call.text(part.text, part.kind, part.call)
         reason = generation.stop_reason
         n_prompt, n_new, timings = len(generation.prompt_ids), len(generation.ids), generation.timings
         checked: dict[str, str] = {}
