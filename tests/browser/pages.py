@@ -15,7 +15,7 @@ from browser.hosts import Watched
 
 if TYPE_CHECKING:
     from browser.server import Server
-    from playwright.sync_api import BrowserContext
+    from playwright.sync_api import BrowserContext, Page
 
 FOLDER = building.BUILD / "browser" / "static"
 SOURCE_MS = 180_000
@@ -34,6 +34,18 @@ def static() -> Path:
     wheels += [assets.Wheel(wheel, "server") for wheel in pyodide_files.server_wheels()]
     assets.gather(FOLDER, pyodide_files.pyodide(), wheels, pyodide_files.vendor())
     return FOLDER
+
+
+def violations(page: Page, within: str = "html") -> list[str]:
+    """Return what axe-core finds within an element, best practices included."""
+    folder = pyodide_files.npm(building.ROOT / "tests" / "browser" / "axe", building.BUILD / "axe")
+    page.evaluate((folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8") + "; null")
+    found = page.evaluate(
+        "async (within) => (await axe.run(within === 'html' ? document : within)).violations.map(({id, help, nodes}) =>"
+        "    [id, help, ...nodes.map(({html, failureSummary}) => `${html} ${failureSummary}`)].join('\\n'))",
+        within,
+    )
+    return [str(one) for one in found]
 
 
 class ApiPage(Watched):

@@ -8,21 +8,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import building
 import gemel
-import pyodide_files
 import pytest
 import tiny
 from browser import demo
 from browser.demo import DemoPage
-from browser.pages import static
+from browser.pages import static, violations
 from conftest import CHATML
 from gemel_web import ServedModel
 from starlette.responses import StreamingResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 if TYPE_CHECKING:
-    from playwright.sync_api import BrowserContext, Page
+    from playwright.sync_api import BrowserContext
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LONG = 50.0   # milliseconds from which a browser calls a task long
@@ -98,17 +96,6 @@ def visit(origin: str, profile: BrowserContext) -> Iterator[Callable[..., DemoPa
         one.page.evaluate("localStorage.clear()")
         one.close()
     assert noise == []
-
-
-def violations(page: Page) -> list[str]:
-    """Return what axe-core finds, best practices included."""
-    folder = pyodide_files.npm(building.ROOT / "tests" / "browser" / "axe", building.BUILD / "axe")
-    page.evaluate((folder / "axe-core" / "axe.min.js").read_text(encoding="utf-8") + "; null")
-    found = page.evaluate(
-        "async () => (await axe.run(document)).violations.map(({id, help, nodes}) => "
-        "    [id, help, ...nodes.map(({html, failureSummary}) => `${html} ${failureSummary}`)].join('\\n'))"
-    )
-    return [str(one) for one in found]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

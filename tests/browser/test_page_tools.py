@@ -8,7 +8,7 @@ from typing import Any
 import gemel
 import pytest
 import tiny
-from browser.pages import ApiPage
+from browser.pages import ApiPage, violations
 from browser.server import Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -211,3 +211,46 @@ def test_an_answer_that_continues_a_message_gives_it_whole(page: ApiPage) -> Non
 def test_options_that_are_wrong_are_errors(page: ApiPage, options: str, message: str) -> None:
     found = page.js(f"return await caught((async () => gemel.chat(v.asked, {options}).result)())", asked=ASKED)
     assert message in found[1]
+
+
+ELEMENT = """
+window.chat = document.createElement("gemel-chat");
+chat.setAttribute("model", v.url);
+chat.options = v.options;
+window.left = [];
+chat.tools = [{ ...v.weather, run: (args, { signal }) => new Promise((done) => left.push(done)) }];
+window.kinds = new Set();
+chat.addEventListener("part", ({ detail }) => kinds.add(detail.kind));
+document.querySelector("main").replaceChildren(chat);
+window.answer = chat.ask("Hi");
+"""
+
+
+def test_the_element_shows_calls_and_reasoning_folded(page: ApiPage, file: Served) -> None:
+    page.js(ELEMENT, url=file.url, options=OPTIONS, weather=WEATHER)
+    view, call = page.page, page.page.locator(".call")
+    call.get_by_text("running …").wait_for(timeout=60_000)
+    assert view.locator(".thought").first.get_attribute("open") is None
+    view.get_by_text("Thought for").first.wait_for()
+    page.js("left[0](['<b>21</b>'])")
+    kinds, messages = page.js("await answer; return [[...kinds], chat.messages]")
+    assert kinds == ["reasoning", "call", "result", "text"]
+    assert [one["role"] for one in messages] == ["user", "assistant", "tool", "assistant"]
+    assert messages[2]["content"] == '["<b>21</b>"]'
+    assert (view.locator(".call").count(), view.locator(".thought").count()) == (1, 2)
+    call.locator("summary").focus()
+    view.keyboard.press("Enter")
+    inside = call.locator(".inside").inner_text().split("\n")
+    assert [line for line in inside if line] == ["Arguments", '{"city": "Rome"}', "Result", '["<b>21</b>"]']
+    assert call.locator("summary").inner_text().split() == ["weather", "done"]
+    for scheme in ("light", "dark"):
+        view.emulate_media(color_scheme=scheme)   # type: ignore[arg-type]
+        assert violations(view, "gemel-chat") == []
+    view.set_viewport_size({"width": 320, "height": 700})
+    assert page.js("const log = chat.shadowRoot.querySelector('.log'); return log.scrollWidth - log.clientWidth") == 0
+    page.js("const asked = chat.ask('And now?'); while (left.length < 2) await new Promise((go) => setTimeout(go, 5));"
+            "chat.stop(); return (await asked).stop_reason")   # fmt: skip
+    assert "failed" in view.locator(".call").last.inner_text()
+    assert page.js("return chat.messages.at(-1).content") == "error: the call was stopped"
+    page.js("chat.options = {...chat.options, tools: []}; await chat.ask('Why?')")
+    assert "tools and options.tools are both set" in view.get_by_role("alert").inner_text()

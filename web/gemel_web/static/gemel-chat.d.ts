@@ -1,4 +1,16 @@
-import type { ChatOptions, GemelError, Info, LoadOptions, Message, ModelSource, Progress, Result } from "./gemel.js";
+import type {
+    ChatOptions,
+    ChatResult,
+    GemelError,
+    Info,
+    LoadOptions,
+    Message,
+    ModelSource,
+    OpenAITool,
+    Part,
+    Progress,
+    Tool,
+} from "./gemel.js";
 import { Gemel } from "./gemel.js";
 
 export * from "./gemel.js";
@@ -7,8 +19,9 @@ export * from "./gemel.js";
 export interface GemelChatEvents {
     ready: CustomEvent<Info>;
     progress: CustomEvent<Progress>;
+    part: CustomEvent<Part>;
     piece: CustomEvent<{ text: string }>;
-    done: CustomEvent<Result>;
+    done: CustomEvent<ChatResult>;
     error: CustomEvent<GemelError>;
 }
 
@@ -19,6 +32,8 @@ export class GemelChat extends HTMLElement {
     messages: Message[];
     /** Options of each answer. */
     options: ChatOptions;
+    /** What the model may call. Calls and their results are shown folded. */
+    tools: (Tool | OpenAITool)[];
     readonly gemel: Gemel;
     readonly info: Info | null;
     readonly cache: Gemel["cache"];
@@ -29,7 +44,7 @@ export class GemelChat extends HTMLElement {
     /** Default: the model last passed to load() since the `model` attribute was set, else the attribute's. */
     load(model?: ModelSource | null, options?: LoadOptions | null): Promise<Info>;
     /** Ask a question, as a visitor does. null: it failed, or was stopped before the first token. */
-    ask(text: string): Promise<Result | null>;
+    ask(text: string): Promise<ChatResult | null>;
     stop(): void;
     /** End the worker. The next message loads the model again, except a model given as bytes, which are not kept. */
     close(): void;

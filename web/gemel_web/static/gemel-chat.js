@@ -1,13 +1,15 @@
 // <gemel-chat model="...">: a conversation with a model that runs in the visitor's tab, on any page. Shows what
-// gemel.js does and reports it in events (ready, progress, piece, done, error); knows nothing of how text is generated.
+// gemel.js does and reports it in events (ready, progress, part, piece, done, error); knows nothing of how text is
+// generated.
 //
 //     <script type="module" src="https://example.org/gemel/gemel-chat.js"></script>
 //     <gemel-chat model="https://example.org/model.gguf" system="Be brief."></gemel-chat>
-import { Gemel, Generation } from "./gemel.js";
+import { Folds } from "./folds.js";
+import { Gemel, Generation, ToolCall } from "./gemel.js";
 import { loadOptionsOf, shown } from "./options.js";
 import { words } from "./words.js";
 
-export { Gemel, Generation, words };
+export { Gemel, Generation, ToolCall, words };
 
 const STYLE = `
 :host {
@@ -29,6 +31,22 @@ const STYLE = `
     unicode-bidi: plaintext; }
 .user { width: fit-content; max-width: 85%; margin-left: auto; padding: .4rem .75rem; border-radius: .75rem;
     background: var(--soft); }
+.fold { max-width: 100%; margin: 0 0 .5rem; color: var(--quiet); font-size: .9rem; white-space: normal; }
+.fold summary { display: flex; gap: .5rem; align-items: center; width: fit-content; max-width: 100%; min-height: 2rem;
+    padding: 0 .6rem; border: 1px solid var(--line); border-radius: .5rem; cursor: pointer; }
+.fold summary::before { content: "▸"; flex: none; }
+.fold summary:focus-visible { outline-offset: -2px; }
+.fold[open] summary::before { content: "▾"; }
+.fold .title, .fold .state { flex: none; }
+.fold code.title { max-width: 60%; overflow: hidden; color: var(--ink); text-overflow: ellipsis; }
+.fold .preview { min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.fold[open] .preview { visibility: hidden; }
+.fold code, .fold pre, .fold .preview { font-family: ui-monospace, monospace; font-size: .85em; }
+.fold.failed .state { color: light-dark(#b3151c, #ff9a94); }
+.fold .inside { margin: .4rem 0 .75rem; padding-inline-start: .75rem; border-inline-start: 2px solid var(--line); }
+.fold.thought .inside { white-space: pre-wrap; }
+.fold dd { margin: 0; color: var(--ink); }
+.fold pre { margin: 0 0 .35rem; white-space: pre-wrap; overflow-wrap: anywhere; }
 .status { min-height: 1.3rem; color: var(--quiet); font-size: .85rem; line-height: 1.3rem;
     font-variant-numeric: tabular-nums; }
 .error { margin: 0; color: light-dark(#b3151c, #ff9a94); font-size: .9rem; overflow-wrap: anywhere; }
@@ -58,6 +76,9 @@ function make(tag, { className = "", ...attributes } = {}, ...children) {
 /** An attribute's number, or its text if it has no number. */
 const numberOf = (text) => (text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text));
 
+/** Whether a result has anything that a visitor sees. */
+const isShown = ({ text, reasoning, calls }) => text !== "" || reasoning !== "" || calls.length > 0;
+
 export class GemelChat extends HTMLElement {
     static observedAttributes = ["placeholder"];
     #gemel = null;
@@ -71,6 +92,8 @@ export class GemelChat extends HTMLElement {
         this.messages = [];
         /** Options of each answer, as in Python: max_tokens, temperature, ... */
         this.options = {};
+        /** Tools that the model may call: {name, description, parameters, run}. */
+        this.tools = [];
         const root = this.attachShadow({ mode: "open" });
         if (sheet === null) {
             sheet = new CSSStyleSheet();
@@ -203,7 +226,7 @@ export class GemelChat extends HTMLElement {
         const shown = [this.#show("user", text), this.#show("assistant", "")];
         return this.#busily(async () => {
             const result = await this.#answer([...(this.messages ?? []), { role: "user", content: text }], shown[1]);
-            if (result?.text) return result;
+            if (result !== null && isShown(result)) return result;
             for (const message of shown) message.remove(); // the question was not answered: take it back
             this.#parts.input.value ||= text;
             return null;
@@ -230,7 +253,7 @@ export class GemelChat extends HTMLElement {
         }
         try {
             const result = await this.#stream(this.gemel.chat(messages, this.#options()), answer);
-            if (result.text) this.messages = [...said, { role: "assistant", content: result.text }];
+            if (isShown(result)) this.messages = [...said, ...result.messages];
             this.#showEnd(result);
             this.#tell("done", result);
             return result;
@@ -240,26 +263,48 @@ export class GemelChat extends HTMLElement {
         }
     }
 
-    /** The options of an answer, with the schema of the attribute: JSON, or the id of an element that has it. */
+    /** The options of an answer, with the element's tools and schema. */
     #options() {
+        const options = { ...this.options };
+        if (this.tools !== null && this.tools !== undefined && this.tools.length !== 0) {
+            if (options.tools !== undefined && options.tools !== null)
+                throw new TypeError("<gemel-chat>: tools and options.tools are both set: use one of them");
+            options.tools = this.tools;
+        }
+        const schema = this.#schema();
+        return schema === undefined ? options : { ...options, json_schema: schema };
+    }
+
+    /** The schema of the attribute: JSON, or the text of the element whose id it is; undefined: there is none. */
+    #schema() {
         const attribute = this.getAttribute("json-schema")?.trim();
-        if (attribute === undefined) return this.options;
+        if (attribute === undefined) return undefined;
         if (this.options?.json_schema !== undefined && this.options.json_schema !== null)
             throw new TypeError("<gemel-chat>: json-schema and options.json_schema are both set: use one of them");
-        if (/^(\{|true$|false$)/.test(attribute)) return { ...this.options, json_schema: attribute };
+        if (/^(\{|true$|false$)/.test(attribute)) return attribute;
         const place = attribute && this.getRootNode().querySelector(`#${CSS.escape(attribute)}`);
         if (!place)
             throw new TypeError(
                 `<gemel-chat>: json-schema=${shown(attribute)} is neither JSON nor the id of an element`,
             );
-        return { ...this.options, json_schema: place.textContent };
+        return place.textContent;
     }
 
     async #stream(generation, answer) {
+        const folds = new Folds();
+        answer.append(folds.element);
         const text = answer.appendChild(document.createTextNode(""));
-        for await (const piece of generation) {
-            this.#atEnd(() => text.appendData(piece));
-            this.#tell("piece", { text: piece });
+        try {
+            for await (const part of generation.parts()) {
+                this.#atEnd(() => {
+                    folds.take(part);
+                    if (part.kind === "text") text.appendData(part.text);
+                });
+                this.#tell("part", part);
+                if (part.kind === "text") this.#tell("piece", { text: part.text });
+            }
+        } finally {
+            this.#atEnd(() => folds.end());
         }
         return generation.result;
     }
