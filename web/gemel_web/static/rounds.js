@@ -203,7 +203,8 @@ function textOf(content, refusal) {
 
 /** The results of two rounds as one: counts and times are sums. */
 function joined(before, next) {
-    const sums = (one, other, names) => Object.fromEntries(names.map((name) => [name, one[name] + other[name]]));
+    const sums = (one, other, names) =>
+        Object.fromEntries(names.filter((name) => name in other).map((name) => [name, one[name] + other[name]]));
     const timings = { ...before.timings, ...sums(before.timings, next.timings, SUMS) };
     const { n_evaluated, prompt_s, n_decoded, decode_s } = timings;
     timings.prompt_tok_s = prompt_s ? n_evaluated / prompt_s : 0;

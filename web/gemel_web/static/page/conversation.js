@@ -18,7 +18,7 @@ export class Conversation {
     #follows = true; // the log scrolls with the answer
     #top = 0; // where the log was scrolled to when that was last looked at
 
-    /** @param {object} page  {hosts, settings, figures, changed} */
+    /** @param {object} page  {hosts, settings, tools, figures, changed} */
     constructor(page) {
         this.page = page;
         this.log = byId("log");
@@ -146,17 +146,16 @@ export class Conversation {
         const before = this.#turns.slice(0, this.#turns.indexOf(turn)).filter((one) => one.answer !== null);
         return [
             ...(system.trim() ? [{ role: "system", content: system }] : []),
-            ...before.flatMap((one) => [
-                { role: "user", content: one.question },
-                { role: "assistant", content: one.answer },
-            ]),
+            ...before.flatMap((one) => [{ role: "user", content: one.question }, ...one.messages]),
             { role: "user", content: turn.question },
         ];
     }
 
     async #answer(turn) {
         const host = this.page.hosts.current;
-        turn.run = { messages: this.#messages(turn), options: this.page.settings.options() };
+        const tools = this.page.tools.chosen;
+        const options = { ...this.page.settings.options(), ...(tools.length ? { tools } : {}) };
+        turn.run = { messages: this.#messages(turn), options };
         await this.busily(async (signal) => {
             try {
                 await this.#stream(turn, host, signal);
@@ -191,13 +190,13 @@ export class Conversation {
         this.page.changed();
     }
 
-    /** Ask a host and show the figures of its answer. `view` has callbacks: progress, began, piece. */
+    /** Ask a host and show the figures of its answer. `view` has callbacks: progress, began, part. */
     async #run(host, { messages, options }, signal, view) {
         const { figures } = this.page;
         figures.begin(host);
         const asked = performance.now();
         let computes = false; // the model is loaded: no more progress
-        let first = null; // when the first text came: the visitor's wait, loading included
+        let first = null; // when the first token came: the visitor's wait, loading included
         const result = await host.answer(messages, options, {
             signal,
             onProgress: everyFrame((state) => this.#abort && !computes && view.progress(state)),
@@ -206,9 +205,9 @@ export class Conversation {
                 view.began();
                 this.page.changed();
             },
-            onPiece: (text, count) => {
+            onPart: (part, count) => {
                 first ??= performance.now();
-                view.piece(text, figures.piece(count));
+                view.part(part, part.kind === "result" ? null : figures.piece(count));
             },
         });
         if (first !== null) result.timings.first_token_s = (first - asked) / 1000;
@@ -219,20 +218,21 @@ export class Conversation {
     async #stream(turn, host, signal) {
         turn.begin(host);
         const draw = this.#drawing(turn);
-        const piece = (text, speed) => {
-            turn.piece(text);
+        const part = (one, speed) => {
+            turn.part(one);
             if (speed !== null) turn.speed(speed);
             draw.soon();
         };
         let result;
         try {
-            const view = { progress: (state) => turn.progress(state), began: () => turn.began(), piece };
+            const view = { progress: (state) => turn.progress(state), began: () => turn.began(), part };
             result = await this.#run(host, turn.run, signal, view);
         } finally {
             draw.stop();
         }
         turn.render();
-        if (!result.text && result.stop_reason === "cancelled") throw new DOMException("stopped", "AbortError");
+        const isEmpty = !result.text && !result.reasoning && !result.calls.length;
+        if (isEmpty && result.stop_reason === "cancelled") throw new DOMException("stopped", "AbortError");
         turn.end(result);
         this.announce(`${result.stop_reason === "cancelled" ? "Stopped. " : ""}Answer: ${result.text}`);
     }
@@ -317,10 +317,12 @@ export class Conversation {
         };
         const began = () => bars.element.remove();
         const { messages, options } = turn.run;
-        const run = turn.stopped ? { messages, options: { ...options, max_tokens: turn.tokens } } : turn.run;
+        const more = turn.stopped ? { max_tokens: turn.tokens } : {};
+        if (options.tools) more.onCall = (call) => turn.replay(call); // a clock would tell another time
+        const run = { messages, options: { ...options, ...more } };
         await this.busily(async (signal) => {
             try {
-                const result = await this.#run(host, run, signal, { progress, began, piece: () => {} });
+                const result = await this.#run(host, run, signal, { progress, began, part: () => {} });
                 turn.remark(...verdict(turn, result, LABELS[other]));
             } catch (error) {
                 turn.remark("waits", signal.aborted ? "The comparison was stopped." : sentence(error));

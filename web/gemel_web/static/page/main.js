@@ -14,11 +14,13 @@ import { Settings } from "./settings.js";
 import { settingsPanel } from "./settings_panel.js";
 import { dialog, sheets } from "./sheets.js";
 import { unable } from "./tab.js";
+import { Tools } from "./tools.js";
 
 const settings = new Settings();
 const hosts = new Hosts();
 const figures = new Figures();
-const page = { hosts, settings, figures, changed: () => show(), openKey };
+const tools = new Tools(settings);
+const page = { hosts, settings, tools, figures, changed: () => show(), openKey };
 const talk = new Conversation(page);
 const cell = new Cell();
 const question = byId("question");
@@ -202,6 +204,7 @@ async function begin() {
     const models = new ModelsPanel({ hosts, choose, chooseServed }, byId("models"), offered);
     dialog("models", "open-models", () => Object.assign(models, { offered }).show());
     dialog("object", "open-object");
+    dialog("tools", "open-tools");
     new ObjectPanel({ hosts, settings, configured, isBusy: () => talk.busy });
     sheets();
     composer();

@@ -1,5 +1,7 @@
 // The native server as a host: the same messages and options, through the OpenAI API next to this page. The header
-// Gemel-Host makes a request bypass the service worker; in an answer it names the host.
+// Gemel-Host makes a request bypass the service worker; in an answer it names the host. Tools run in the page.
+import { Generation } from "../generation.js";
+import { Rounds } from "../rounds.js";
 
 const BROKEN = "the native server's answer ended early";
 const HEADERS = { "Gemel-Host": "native" };
@@ -114,7 +116,7 @@ export class NativeHost {
     }
 
     /** Like TabHost.answer. The speed is measured in the page. */
-    async answer(messages, options, { signal, onBegin, onPiece }) {
+    async answer(messages, options, { signal, onBegin, onPart }) {
         if (this.wantsKey || this.model === null) await this.look();
         if (this.wantsKey)
             throw Object.assign(
@@ -126,19 +128,26 @@ export class NativeHost {
                 { name: "KeyError" },
             );
         if (this.why !== null) throw new Error(this.why);
-        const answer = await this.#ask(messages, options, signal);
-        if (!answer.ok) throw await errorOf(answer);
-        onBegin();
-        const run = { text: "", reason: "cancelled", usage: null, count: 0, first: null, last: null };
+        signal.throwIfAborted();
+        let where = null;
+        const ask = (said, asked, listener) =>
+            round(asked.seed, listener, async (run, hear, stopped) => {
+                const answer = await this.#ask(said, asked, stopped);
+                if (!answer.ok) throw await errorOf(answer);
+                where = answer.headers.get("Gemel-Host");
+                onBegin();
+                await read(answer.body, run, hear, stopped);
+            });
+        const rounds = new Rounds(ask, messages, options);
+        const generation = new Generation((listener) => rounds.begin(listener));
+        const stop = () => generation.stop();
+        signal.addEventListener("abort", stop, { once: true });
         try {
-            for await (const event of events(answer.body)) {
-                if (event.error) throw new Error(`the native server says: ${event.error.message}`);
-                this.#take(event, run, onPiece);
-            }
-        } catch (error) {
-            if (!signal.aborted) throw error instanceof TypeError ? new Error(BROKEN) : error; // a network error
+            for await (const part of generation.parts()) onPart(part, generation.count);
+            return { ...(await generation.result), where: where ?? "unknown", model: this.model };
+        } finally {
+            signal.removeEventListener("abort", stop);
         }
-        return resultOf(run, answer.headers.get("Gemel-Host"), this.model, options.seed);
     }
 
     #ask(messages, { n_ctx: _, ...options }, signal) {
@@ -147,33 +156,75 @@ export class NativeHost {
         const headers = this.#headers({ "Content-Type": "application/json" });
         return fetch("v1/chat/completions", { method: "POST", headers, body: JSON.stringify(body), signal });
     }
+}
 
-    #take({ choices: [choice], usage }, run, onPiece) {
-        if (usage) run.usage = usage;
-        const text = choice?.delta?.content;
-        if (text) {
-            run.text += text;
-            run.count++;
-            run.last = performance.now();
-            run.first ??= run.last;
-            onPiece(text, run.count);
+/** One request as Rounds asks for it: {answer, stop}. act(run, hear, signal) makes it and fills `run`. */
+function round(seed, { part }, act) {
+    const abort = new AbortController();
+    const run = { text: "", reasoning: "", calls: [], reason: "cancelled", usage: null, count: 0, times: [] };
+    const hear = (kind, text, call) => {
+        run.count++;
+        run.times = [run.times[0] ?? performance.now(), performance.now()];
+        part({ kind, text, call }, run.count);
+    };
+    return { answer: act(run, hear, abort.signal).then(() => ({ seed, ...resultOf(run) })), stop: () => abort.abort() };
+}
+
+/** Read a stream's deltas. A request that was stopped keeps what came. */
+async function read(body, run, hear, signal) {
+    try {
+        for await (const event of events(body)) {
+            if (event.error) throw new Error(`the native server says: ${event.error.message}`);
+            take(event, run, hear);
         }
-        if (choice?.finish_reason) run.reason = choice.finish_reason;
+    } catch (error) {
+        if (!signal.aborted) throw error instanceof TypeError ? new Error(BROKEN) : error; // a network error
     }
 }
 
-function resultOf(run, where, model, seed) {
+function take({ choices: [choice], usage }, run, hear) {
+    if (usage) run.usage = usage;
+    const { content, reasoning_content: reasoning, tool_calls: calls } = choice?.delta ?? {};
+    if (reasoning) {
+        run.reasoning += reasoning;
+        hear("reasoning", reasoning);
+    }
+    if (content) {
+        run.text += content;
+        hear("text", content);
+    }
+    for (const { index, id, function: { name, arguments: given = "" } = {} } of calls ?? []) {
+        run.calls[index] ??= { index, id, name, arguments: "" };
+        run.calls[index].arguments += given;
+        hear("call", given, run.calls[index]);
+    }
+    if (choice?.finish_reason) run.reason = choice.finish_reason;
+}
+
+function resultOf(run) {
     const many = run.usage?.completion_tokens ?? run.count;
-    const decode = (run.last - run.first) / 1000;
+    const [first, last] = run.times;
+    const decode = (last - first) / 1000;
+    const isTimed = many > 1 && decode > 0;
     return {
         text: run.text,
-        stop_reason: run.reason,
-        seed,
-        where: where ?? "unknown",
-        model,
+        reasoning: run.reasoning,
+        calls: run.calls.map((call) => ({ ...call, is_complete: isJson(call.arguments) })),
+        stop_reason: run.reason === "tool_calls" ? "stop" : run.reason,
         usage: run.usage ?? { prompt_tokens: null, completion_tokens: many },
         timings: {
-            decode_tok_s: many > 1 && decode > 0 ? (many - 1) / decode : 0,
+            n_decoded: isTimed ? many - 1 : 0,
+            decode_s: isTimed ? decode : 0,
+            decode_tok_s: isTimed ? (many - 1) / decode : 0,
         },
     };
+}
+
+function isJson(text) {
+    try {
+        JSON.parse(text || "{}");
+        return true;
+    } catch {
+        return false;
+    }
 }

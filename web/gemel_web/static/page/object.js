@@ -86,8 +86,9 @@ export class ObjectPanel {
                 signal: this.#abort.signal,
                 onProgress: () => {},
                 onBegin: () => this.#say("Filling …"),
-                onPiece: (piece) => {
-                    text += piece;
+                onPart: (part) => {
+                    if (part.kind !== "text") return;
+                    text += part.text;
                     draw();
                 },
             });

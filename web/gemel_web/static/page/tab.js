@@ -65,18 +65,19 @@ export class TabHost {
     /**
      * Answer messages.
      * @param {{signal: AbortSignal, onProgress: Function, onBegin: Function,
-     *     onPiece: (text: string, count: number) => void}} callbacks
+     *     onPart: (part: import("../gemel.js").Part, count: number) => void}} callbacks
      */
-    async answer(messages, options, { signal, onProgress, onBegin, onPiece }) {
+    async answer(messages, options, { signal, onProgress, onBegin, onPart }) {
         if (this.source === null) throw new Error("no model is chosen: choose one above");
-        if (!this.isLoaded) await this.load({ prompt: messages, signal, onProgress });
+        const prompt = options.tools ? undefined : messages; // with tools it is another text
+        if (!this.isLoaded) await this.load({ prompt, signal, onProgress });
         signal.throwIfAborted();
         onBegin();
         const generation = this.gemel.chat(messages, options);
         const stop = () => generation.stop();
         signal.addEventListener("abort", stop, { once: true });
         try {
-            for await (const piece of generation) onPiece(piece, generation.count);
+            for await (const part of generation.parts()) onPart(part, generation.count);
             return { ...(await generation.result), where: "tab", model: this.info?.name ?? String(this.source) };
         } finally {
             signal.removeEventListener("abort", stop);

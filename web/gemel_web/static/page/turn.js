@@ -1,4 +1,5 @@
 // Shows one question and its answer. The owner makes the answer, and handles the visitor's actions (edit, again, twin).
+import { Folds } from "../folds.js";
 import { button, copier, make, mark } from "./dom.js";
 import { count, rate, seconds } from "./format.js";
 import { Markdown } from "./markdown.js";
@@ -16,6 +17,7 @@ export class Turn {
     constructor(question, wants) {
         this.question = question;
         this.answer = null; // the text, once it is complete
+        this.messages = []; // what the answer added to the conversation
         this.wants = wants;
         this.run = null; // the request: {messages, options}
         this.stopped = false; // before the answer was complete
@@ -24,6 +26,7 @@ export class Turn {
         this.#where = make("span", { class: "badge-place" });
         this.#live = make("span", { class: "live" });
         this.#progress = make("div", { class: "progress-place" });
+        this.#work = make("div", { class: "work" });
         this.#body = make("div", { class: "text" });
         this.#foot = make("div", { class: "foot" });
         const head = make("header", { class: "answer-head" }, this.#where, this.#live);
@@ -32,6 +35,7 @@ export class Turn {
             { class: "answer", "aria-label": "Answer" },
             head,
             this.#progress,
+            this.#work,
             this.#body,
             this.#foot,
         );
@@ -48,6 +52,9 @@ export class Turn {
     #where;
     #live;
     #progress;
+    #work; // reasoning and calls
+    #folds = null;
+    #calls = [];
     #body;
     #foot;
     #loading = null;
@@ -97,6 +104,8 @@ export class Turn {
     begin(host) {
         this.answer = null;
         this.#body.replaceChildren();
+        this.#folds = new Folds();
+        this.#work.replaceChildren(this.#folds.element);
         this.#foot.replaceChildren();
         this.element.classList.remove("failed");
         this.#where.replaceChildren(badge(host.name));
@@ -121,8 +130,10 @@ export class Turn {
         this.#live.textContent = "reading the prompt";
     }
 
-    piece(text) {
-        this.#markdown.feed(text);
+    /** Take the next part of the answer: its text comes below all else. */
+    part(part) {
+        this.#folds.take(part);
+        if (part.kind === "text") this.#markdown.feed(part.text);
     }
 
     /** Render the text so far; return how many milliseconds that took. */
@@ -139,6 +150,8 @@ export class Turn {
     end(result) {
         this.#settle();
         this.answer = result.text;
+        this.messages = result.messages;
+        this.#calls = result.calls;
         this.#where.replaceChildren(badge(result.where));
         const { usage, timings, stop_reason: reason } = result;
         this.stopped = reason === "cancelled";
@@ -164,6 +177,13 @@ export class Turn {
         );
     }
 
+    /** What a call gave in this answer, if it is the same call: {result}. */
+    replay({ index, name, arguments: given }) {
+        const was = this.#calls[index];
+        const isSame = was?.name === name && was.arguments === given && was.result !== null;
+        return isSame ? { result: was.result } : null;
+    }
+
     #twin(where) {
         const other = where === "tab" ? "native" : "tab";
         const why = this.wants.twinWhy(other);
@@ -184,6 +204,7 @@ export class Turn {
     }
 
     #settle() {
+        this.#folds?.end();
         this.#markdown?.end();
         this.#markdown = null;
         this.#progress.replaceChildren();
