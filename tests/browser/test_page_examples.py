@@ -11,7 +11,7 @@ import pytest
 import tiny
 from browser.hosts import Watched
 from browser.pages import static
-from conftest import CHATML
+from browser.test_page_tools import TEMPLATE
 
 if TYPE_CHECKING:
     from browser.server import Served, Server, Trap
@@ -24,7 +24,7 @@ Open = Callable[[str], Watched]
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    return tiny.tiny_llama(n_layer=2, chat_template=CHATML)
+    return tiny.tiny_llama(n_layer=2, chat_template=TEMPLATE.replace("<think>", ""))
 
 
 @pytest.fixture
@@ -73,6 +73,16 @@ def test_a_text_comes_in_pieces(example: Open, model: gemel.Model) -> None:
     page.wait_for_selector("text=/60 tokens, [0-9.]+ per second/", timeout=60_000)
     wanted = model.generate("Once upon a time", max_tokens=60, temperature=0.7, seed=1).read()
     assert (page.text_content("#out") or "").rpartition("\n\n")[0] == wanted
+
+
+def test_a_tool_of_the_page_is_called(example: Open) -> None:
+    page = example("tools.html").page
+    page.wait_for_selector("text=/[0-9]+ messages/", timeout=60_000)
+    state = (page.text_content("#lamp") or "").split()[-1].strip(".")
+    assert state in ("on", "off")
+    said = (page.text_content("#out") or "").split("\n")
+    assert f'[switch_lamp {{"state": "{state}"}} gives {{"lamp":"{state}"}}]' in said
+    assert int(said[-1].split()[0]) >= 4
 
 
 def test_vectors_rank_sentences(example: Open, model: gemel.Model) -> None:
