@@ -247,7 +247,8 @@ export class GemelChat extends HTMLElement {
         const system = this.getAttribute("system");
         const messages = system === null ? said : [{ role: "system", content: system }, ...said];
         try {
-            if (!this.#isLoaded()) await this.load(undefined, { prompt: messages });
+            const prompt = this.tools?.length || this.options?.tools?.length ? undefined : messages; // else another text
+            if (!this.#isLoaded()) await this.load(undefined, { prompt });
         } catch {
             return null; // load has shown and reported it
         }

@@ -53,6 +53,10 @@ export interface Info {
     threads: number;
     /** One sentence: why this engine. */
     why: string;
+    /** How the chat template has calls of tools written; "generic": it knows none, but they work. */
+    tools: string;
+    /** How it has reasoning marked; "": it has none. */
+    reasoning: string;
     /** Bytes of weights. */
     weight_size: number;
     /** Bytes of KV cache per token. */

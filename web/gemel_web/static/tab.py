@@ -370,6 +370,7 @@ class Tab:
             "default_n_ctx": model.default_n_ctx, "n_embd": model.n_embd,
             "has_chat": bool(model.chat_template or model.chat_templates),
             "engine": what.engine, "isa": what.isa, "threads": what.threads, "why": what.why,
+            "tools": what.tools, "reasoning": what.reasoning,
             "weight_size": model.weight_size, "kv_size": model.kv_size, "memory": self._memory(),
             "warnings": list(model.warnings),
             "why_uncached": gemel.browser.why_uncached(model),
