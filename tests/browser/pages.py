@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 
 FOLDER = building.BUILD / "browser" / "static"
 SOURCE_MS = 180_000
+TOOLS = (   # a template that shows tools, in a dialect
+    "{# <tool_call> \"arguments\" #}{% for t in tools or [] %}{{ t.function.name }}\n{% endfor %}"
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+    "{% for c in m.tool_calls or [] %}{{ c.function.arguments | tojson }}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+THINKS = TOOLS + "{# </think> #}{% if add_generation_prompt %}<think>\n{% endif %}"   # answers begin with reasoning
 CSP = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; connect-src 'self' data:; "
     "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"

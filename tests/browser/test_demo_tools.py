@@ -12,8 +12,7 @@ import pytest
 import tiny
 from browser import demo
 from browser.demo import DemoPage
-from browser.pages import static, violations
-from browser.test_page_tools import TEMPLATE
+from browser.pages import TOOLS, static, violations
 from gemel_web import ServedModel
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -69,8 +68,7 @@ def asked() -> list[dict[str, Any]]:
 @pytest.fixture
 def one(tmp_path: Path, profile: BrowserContext, asked: list[dict[str, Any]]) -> Iterator[DemoPage]:
     path = tmp_path / "tiny.gguf"
-    template = TEMPLATE.replace("<think>", "")   # an answer begins with the call
-    path.write_bytes(tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=template))
+    path.write_bytes(tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=TOOLS))
     with gemel.open(path) as model:
         app = scripted(demo.site({"tiny": ServedModel(model, (path,))}, static()), asked)
         with demo.listening(app) as url:
@@ -104,7 +102,7 @@ def test_the_page_runs_tools_for_either_host(one: DemoPage, asked: list[dict[str
     assert '{"notes":1}' in call.inner_text()
     assert "7 tokens" in one.last.locator(".live").inner_text()
     for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")   # type: ignore[arg-type]
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         assert violations(page) == []
     one.choose("This tab")
     one.set(max_tokens=80)

@@ -10,8 +10,7 @@ import gemel
 import pytest
 import tiny
 from browser.hosts import Watched
-from browser.pages import static
-from browser.test_page_tools import TEMPLATE
+from browser.pages import TOOLS, static
 
 if TYPE_CHECKING:
     from browser.server import Served, Server, Trap
@@ -24,7 +23,7 @@ Open = Callable[[str], Watched]
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    return tiny.tiny_llama(n_layer=2, chat_template=TEMPLATE.replace("<think>", ""))
+    return tiny.tiny_llama(n_layer=2, chat_template=TOOLS)
 
 
 @pytest.fixture

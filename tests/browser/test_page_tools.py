@@ -8,17 +8,11 @@ from typing import Any
 import gemel
 import pytest
 import tiny
-from browser.pages import ApiPage, violations
+from browser.pages import THINKS, ApiPage, violations
 from browser.server import Served
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 OpenPage = Callable[..., ApiPage]
-TEMPLATE = (
-    "{# <think> </think> <tool_call> \"arguments\" #}{% for t in tools or [] %}{{ t.function.name }}\n{% endfor %}"
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-    "{% for c in m.tool_calls or [] %}{{ c.function.arguments | tojson }}{% endfor %}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n{% endif %}"
-)
 CITY = {
     "type": "object", "properties": {"city": {"enum": ["Rome"]}}, "required": ["city"], "additionalProperties": False,
 }  # fmt: skip
@@ -59,7 +53,7 @@ const user = { role: "user", content: "Hi" };
 
 @pytest.fixture(scope="module")
 def data() -> bytes:
-    return tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=TEMPLATE)
+    return tiny.tiny_llama(n_layer=2, n_ctx=2048, chat_template=THINKS)
 
 
 @pytest.fixture
@@ -204,6 +198,7 @@ def test_an_answer_that_continues_a_message_gives_it_whole(page: ApiPage) -> Non
         ("{onCall() {}}", "chat: onCall has no effect: there are no tools"),
         ("{tools: [{name: 'a'}], onCall: 3}", "chat: onCall must be a function, not 3"),
         ("{tools: [{name: 'a', parameters: {}}], tool_choice: 'b'}", "tool_choice='b': must be \"auto\", "),
+        ("{tools: [{name: 'a', run() {}, inputs: {}}]}", "tools[0].inputs: unknown field of a tool"),
         ("{toolChoice: 'a'}", "chat: there is no option 'toolChoice'; did you mean 'tool_choice'?"),
         ("{reasoning_budget: -1}", "reasoning_budget"),
     ],
@@ -244,7 +239,7 @@ def test_the_element_shows_calls_and_reasoning_folded(page: ApiPage, file: Serve
     assert [line for line in inside if line] == ["Arguments", '{"city": "Rome"}', "Result", '["<b>21</b>"]']
     assert call.locator("summary").inner_text().split() == ["weather", "done"]
     for scheme in ("light", "dark"):
-        view.emulate_media(color_scheme=scheme)   # type: ignore[arg-type]
+        view.emulate_media(color_scheme=scheme)
         assert violations(view, "gemel-chat") == []
     view.set_viewport_size({"width": 320, "height": 700})
     assert page.js("const log = chat.shadowRoot.querySelector('.log'); return log.scrollWidth - log.clientWidth") == 0
