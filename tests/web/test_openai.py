@@ -65,6 +65,7 @@ def test_a_chat(client: openai.OpenAI, opened: gemel.Model) -> None:
 
 
 def test_a_streamed_chat(client: openai.OpenAI) -> None:
+    client.chat.completions.create(**GREEDY, messages=HELLO)   # from here on the prompt is in the cache
     whole = client.chat.completions.create(**GREEDY, messages=HELLO)
     stream = client.chat.completions.create(
         **GREEDY, messages=HELLO, stream=True, stream_options={"include_usage": True}

@@ -55,7 +55,7 @@ def linked(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     given = {call.get("id") for message in messages for call in message.get("tool_calls", ())}
     names: dict[str, str] = {}                 # of all calls so far, by id
-    waiting: list[tuple[str, str]] = []        # ids and names of the last calls, those without a result
+    waiting: dict[str, str] = {}               # of the last calls, those without a result
     found, n = [], 0
     for i, message in enumerate(messages):
         if message.get("tool_calls"):
@@ -66,8 +66,8 @@ def linked(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
                 calls.append({"id": f"call{n:05d}", **call})
                 given.add(calls[-1]["id"])
             message = {**message, "tool_calls": calls}
-            waiting = [(call["id"], call["function"]["name"]) for call in calls]
-            names |= dict(waiting)
+            waiting = {call["id"]: call["function"]["name"] for call in calls}
+            names |= waiting
         elif message.get("role") == "tool":
             message = _linked(message, f"messages[{i}]", names, waiting)
         found.append(message)
@@ -75,7 +75,7 @@ def linked(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _linked(
-    message: dict[str, Any], where: str, names: Mapping[str, str], waiting: list[tuple[str, str]]
+    message: dict[str, Any], where: str, names: Mapping[str, str], waiting: dict[str, str]
 ) -> dict[str, Any]:
     id, name = message.get("tool_call_id"), message.get("name") or message.get("tool_name")
     for key, value in (("tool_call_id", id), ("tool_name", name)):
@@ -84,14 +84,14 @@ def _linked(
     if not id and not names:   # calls may be in a message's text
         return message
     if not id:
-        id = next((one for one, called in waiting if not name or name == called), None)
+        id = next((one for one, called in waiting.items() if not name or name == called), None)
         if id is None:
             of = f" of {name!r:.50}" if name else ""
             raise ArgumentError(f"{where}: no call{of} waits for a result: say by tool_call_id which call it is of")
     elif id not in names:
         known = f"those are {', '.join(map(repr, list(names)[-5:]))}" if names else "no earlier message has tool_calls"
         raise ArgumentError(f"{where}.tool_call_id: {id!r:.50} is not the id of an earlier call: {known}")
-    waiting[:] = [one for one in waiting if one[0] != id]
+    waiting.pop(id, None)
     return {**message, "tool_call_id": id, "name": name or names[id]}
 
 

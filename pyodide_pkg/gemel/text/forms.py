@@ -12,6 +12,7 @@ import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
@@ -95,24 +96,22 @@ def formed(text: str, messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]
 
 def _in_turn(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return messages with one call each, and its results behind it."""
-    found: list[dict[str, Any]] = []
-    at: dict[str, int] = {}   # where the results of a call go, for the calls of the last message
+    found: list[list[dict[str, Any]]] = []
+    behind: dict[str, list[dict[str, Any]]] = {}   # where the results of the last message's calls go, by id
     for message in messages:
         calls = message.get("tool_calls", ())
         id = message.get("tool_call_id")
         if len(calls) > 1:
-            at = {}
             bare = {"role": message["role"], "content": ""}
-            for i, call in enumerate(calls):
-                found.append({**(bare if i else message), "tool_calls": [call]})
-                at[call["id"]] = len(found)
-        elif message.get("role") == "tool" and id in at:
-            found.insert(at[id], message)
-            at = {other: place + (place >= at[id]) for other, place in at.items()}
+            made = [[{**(bare if i else message), "tool_calls": [call]}] for i, call in enumerate(calls)]
+            behind = {call["id"]: one for call, one in zip(calls, made, strict=True)}
+            found += made
+        elif message.get("role") == "tool" and id in behind:
+            behind[id].append(message)
         else:
-            at = at if message.get("role") == "tool" else {}
-            found.append(message)
-    return found
+            behind = behind if message.get("role") == "tool" else {}
+            found.append([message])
+    return list(chain.from_iterable(found))
 
 
 def nine(id: str) -> str:
