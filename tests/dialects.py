@@ -49,15 +49,15 @@ def dialects() -> list[Dialect]:
     return [Dialect(calls, thoughts) for calls, thoughts in pairs]
 
 
-def vocabulary() -> list[Pair]:
-    """Return a vocabulary in which everything that looks like a control token of some dialect is one."""
+def vocabulary(kind: int = CONTROL) -> list[Pair]:
+    """Return a vocabulary in which everything that looks like a control token of some dialect is a token of a kind."""
     names = sorted({name for dialect in dialects() for name in TOKEN.findall(repr(dialect))})
     names += ["<|return|>", "<|flush|>"]
     pairs = {pair[0]: pair for pair in bpe_vocabulary()}
     tokens, kinds = pairs["tokenizer.ggml.tokens"], pairs["tokenizer.ggml.token_type"]
     new = [name for name in names if name not in tokens[2]]
     return [
-        (*tokens[:2], [*tokens[2], *new]), (*kinds[:2], [*kinds[2], *([CONTROL] * len(new))]),
+        (*tokens[:2], [*tokens[2], *new]), (*kinds[:2], [*kinds[2], *([kind] * len(new))]),
         ("llama.vocab_size", "u32", len(tokens[2]) + len(new)),
     ]  # fmt: skip
 

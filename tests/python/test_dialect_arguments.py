@@ -67,6 +67,10 @@ CASES: list[tuple[dict[str, Any], Values, Values]] = [
         obj(a={"type": "array", "items": STRING, "maxItems": 2}),
         [{"a": []}, {"a": ["x", 'y"]']}], [{"a": ["x"] * 3}, {"a": [1]}],
     ),
+    (
+        obj(a={"items": {"enum": ["x", "y", None]}, "uniqueItems": True, "type": "array"}),
+        [{"a": ["x", None, "y"]}, {"a": [None]}], [{"a": ["x", "x"]}, {"a": [None, None]}],
+    ),
     (obj(b={}, a=obj(d={}, c={})), [{"b": 1, "a": {"d": 2, "c": 3}}], []),   # in another order than their names
     (obj(a=obj(b=STRING, c=NUMBER)), [{"a": {"b": "}{", "c": 1}}], [{"a": {"b": "x"}}, {"a": {"b": 1, "c": 1}}]),
     ({"type": "object", "additionalProperties": NUMBER}, [{}, {"a": 1}, {"a": 1, "b": 2.5}], [{"a": "x"}]),

@@ -221,7 +221,8 @@ def test_the_manual_has_all_dialects() -> None:
 
 def test_what_closes_a_text_is_found_where_it_begins() -> None:
     sections = {section for row in THOUGHTS for section in (*row.leads, row.text)}
-    for closes in [section.closes for section in sections if section.closes]:
+    values = [getattr(row.encoding, name, "") for row in CALLS for name in ("closes", "quote")]
+    for closes in filter(None, [*values, *(section.closes for section in sections)]):
         for n in range(1, len(closes)):
             assert not closes.endswith(closes[:n]), f"{closes!r} overlaps itself"
 

@@ -15,6 +15,7 @@ from gemel.dialect import grammar
 from gemel.dialect.dialect import Dialect
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from vocabulary import USER_DEFINED
 
 ALL = dialects.dialects()
 WAYS = 3   # of writing what may be written in several ways
@@ -51,6 +52,19 @@ def test_what_a_model_writes_is_allowed_and_read(model: Model, dialect: Dialect)
                 reader, text = model.read(dialect, ids)
                 calls = [(call.name, call.values, call.is_complete) for call in reader.calls]
                 assert (reader.reasoning, text.strip(), calls) == said(answer), written
+
+
+def test_markers_may_be_tokens_that_are_text() -> None:
+    rng, user = random.Random(9), Model(dialects.vocabulary(USER_DEFINED))
+    with user.model:
+        for dialect in ALL:
+            answer = list(dialects.answers(dialect))[-1]
+            ids = user.ids(answer.written(dialect), rng)
+            with user.grammar(dialect) as allowing:
+                assert user.allows(allowing, ids), name_of(dialect)
+            reader, text = user.read(dialect, ids)
+            calls = [(call.name, call.values, call.is_complete) for call in reader.calls]
+            assert (reader.reasoning, text.strip(), calls) == said(answer)
 
 
 @pytest.mark.parametrize("dialect", [one for one in ALL if one.thoughts.leads], ids=name_of)

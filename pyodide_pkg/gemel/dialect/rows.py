@@ -191,7 +191,7 @@ CALLS = (
     Calls(   # Mistral v3 to v7: Nemo, Small
         "mistral", (("[TOOL_CALLS]",),),
         ('{"name": "', NAME, '", "arguments": ', ARGUMENTS, ', "id": "', ID, '"}'),
-        marker="[TOOL_CALLS]", opens="[TOOL_CALLS][", between=", ", closes="]", id=NINE,
+        marker="[TOOL_CALLS]", opens=("[TOOL_CALLS][", "[TOOL_CALLS] ["), between=", ", closes="]", id=NINE,
     ),
     Calls(   # DeepSeek V2.5, V3, R1
         "deepseek-v3", ((DEEPSEEK_OPENS, "```json"),),

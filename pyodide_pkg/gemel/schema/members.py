@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from functools import partial
@@ -32,6 +33,11 @@ class QuotedWriter(Writer):
         if text.is_any:
             return [("string",)]
         return raw(self, at, text, self._quote.raw)
+
+    def _constant(self, text: str) -> str:
+        if not text.startswith('"'):
+            return quoted(text)
+        return self.rules.shared(tuple(self._strings(Place("#", True), Text(texts=frozenset((json.loads(text),))))))
 
     def _pair(self, name: str, node: Node) -> Alternative:
         check_name(name, self._quote.names)

@@ -233,9 +233,13 @@ class Writer:
                     names[after] = self.rules.new()
                     waiting.append(after)
                 comma = (self.rules.comma,) if n else ()
-                parts.append((*comma, quoted(text), names[after]))
+                parts.append((*comma, self._constant(text), names[after]))
             self.rules.of[names[used]] = parts
         return [('"["', names[0])]
+
+    def _constant(self, text: str) -> str:
+        """Return the piece of a value that JSON writes so."""
+        return quoted(text)
 
     def _finite(self, node: Node) -> list[str] | None:
         """Return the texts of a node's values if they are few: constants and strings."""
