@@ -59,6 +59,7 @@ from .model.pace import Pace
 from .model.sampler import Sampler
 from .model.sampling import Sampling
 from .model.session import Session
+from .model.turn import Turn
 from .model.step import Drawn
 from .source.catalog import CATALOG as NAMES
 from .source.catalog import Name
@@ -112,6 +113,7 @@ __all__ = [
     "ThreadError",
     "Timings",
     "Tool",
+    "Turn",
     "UnsupportedError",
     "__version__",
     "browser",

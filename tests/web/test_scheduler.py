@@ -16,8 +16,10 @@ import gemel_web
 import pytest
 from gemel.model.batch.batch import MAX_TEXTS
 from gemel_web.http.errors import ApiError
+from gemel_web.jobs.answer import GenerateRequest
+from gemel_web.jobs.events import Began, Steps
 from gemel_web.jobs.scheduler import Limits, Scheduler
-from gemel_web.jobs.work import Began, Completion, Embeddings, GenerateRequest, ModelSlot, Steps
+from gemel_web.jobs.work import Completion, Embeddings, ModelSlot
 from gemel_web.openai.prompts import of_inputs
 from serving import Asked, Connection, counted, error_of, until
 
@@ -486,7 +488,7 @@ def test_the_scheduler_runs_any_kind_of_work(model: gemel.Model) -> None:
 
         def steps(self, slot: ModelSlot) -> Steps:
             assert slot.model is model
-            yield Began([[1]])
+            yield Began(1)
             yield None
             raise ApiError(400, "no")
 
@@ -496,7 +498,7 @@ def test_the_scheduler_runs_any_kind_of_work(model: gemel.Model) -> None:
     async def main() -> None:
         scheduler = Scheduler(Limits(parallel=1, queue=1, threads=True, cache_memory=None))
         job = scheduler.submit(gemel_web.ServedModel(model), Counting())
-        assert await anext(job) == Began([[1]])
+        assert await anext(job) == Began(1)
         with pytest.raises(ApiError, match="no"):
             await anext(job)
         await scheduler.close()

@@ -54,7 +54,10 @@ class Problems(msgspec.Struct, frozen=True):
     error: Problem
 
 
-OTHERS = {"max_tokens": "max_tokens", "logit_bias": "logit_bias", "dry_breakers": "dry_sequence_breakers"}
+OTHERS = {
+    "max_tokens": "max_tokens", "logit_bias": "logit_bias", "dry_breakers": "dry_sequence_breakers", "tools": "tools",
+    "reasoning_budget": "reasoning_budget",
+}  # fmt: skip
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
@@ -93,7 +96,7 @@ def invalid(param: str | None, why: str) -> ApiError:
 
 def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
     """Return the error for a gemel error while a request was prepared. param: the parameter with the prompt."""
-    named = re.match(r"messages\[[^:]*|\w+", str(error))
+    named = re.match(r"(messages|tools)\[[^:]*|\w+", str(error))
     if named:
         param = named[0] if "[" in named[0] else OTHERS.get(named[0], param)
     if isinstance(error, gemel.ContextError):

@@ -26,7 +26,8 @@ from gemel import KvType, Pace
 
 from ..http.errors import ApiError
 from ..models import ServedModel
-from .work import Began, Event, ModelSlot, Steps, Work
+from .events import Began, Event, Steps
+from .work import ModelSlot, Work
 
 
 class End:

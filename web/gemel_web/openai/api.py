@@ -6,7 +6,7 @@ import base64
 import sys
 from array import array
 from collections import defaultdict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -18,14 +18,18 @@ from ..config import Config
 from ..http.body import decoded
 from ..http.connection import EventStream, while_connected
 from ..http.errors import ApiError, body_of, invalid, log_failure, of_failure, refused
+from ..jobs.answer import GenerateRequest
+from ..jobs.events import Began, Ended, Text, Vector
 from ..jobs.scheduler import Job, Scheduler
-from ..jobs.work import Began, Completion, Embeddings, Ended, GenerateRequest, Text, Token, Vector
+from ..jobs.work import Completion, Embeddings
 from ..models import Models, ServedModel
 from . import prompts, wire
 from .best import Best, best_of
 from .form import form_of
+from .message import Said
 from .sampling import sampling_of, sent
 from .shapes import ChatShape, Head, Shape, TextShape
+from .tools import names_of
 
 MAX_STOPS = 64
 NO_TOKENS = "must be an integer of at least 1, or -1 (until the context is full)"
@@ -93,11 +97,11 @@ class Api:
         served = self._find(alias)
         max_tokens, goes_on = _limit(body, None), _continues(body)
         n_top = (body.top_logprobs or 0) if body.logprobs else None
+        turns = prompts.of_chat(body, goes_on)
         wanted = _generate_request(
-            request, body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", is_answer=not goes_on
+            request, body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", tools=names_of(body.tools)
         )
-        texts = prompts.of_chat(body.messages, goes_on, body.chat_template_kwargs or {})
-        job = self._scheduler.submit(served, Completion(texts, wanted))
+        job = self._scheduler.submit(served, Completion(turns, wanted))
         shape = ChatShape(served.model, logprobs=n_top is not None)
         return await self._answer(request, body, job, self._head(alias, shape), shape)
 
@@ -117,7 +121,7 @@ class Api:
         wanted = _generate_request(
             request, body, n=best.of, max_tokens=_limit(body, DEFAULT_MAX_TOKENS),
             n_top=0 if n_top is None and best.of > best.n else n_top,
-            echo=bool(body.echo), param="prompt", is_answer=False,
+            echo=bool(body.echo), param="prompt",
         )
         job = self._scheduler.submit(served, Completion(texts, wanted))
         shape = TextShape(served.model, logprobs=n_top is not None)
@@ -195,7 +199,7 @@ def _key(request: Request) -> str:
 
 def _generate_request(
     request: Request, body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str,
-    is_answer: bool, n: int | None = None,
+    tools: Sequence[str] = (), n: int | None = None,
 ) -> GenerateRequest:  # fmt: skip
     form, form_param = form_of(body)
     if body.close_at_max_tokens and not form:
@@ -204,7 +208,7 @@ def _generate_request(
         form=form, form_param=form_param, closes=bool(body.close_at_max_tokens),
         fast_forward=body.fast_forward is not False,
         n=n or body.n or 1, max_tokens=max_tokens, stops=_stops(body), sampling=sampling_of(body),
-        n_top=n_top, echo=echo, is_answer=is_answer, param=param, priority=body.priority or 0,
+        n_top=n_top, echo=echo, tools=tools, param=param, priority=body.priority or 0,
         key=_key(request), cache_salt=body.cache_salt or "",
     )
 
@@ -253,18 +257,16 @@ async def _began(job: Job) -> Began:
 
 
 async def _collected(job: Job, began: Began, head: Head, shape: Shape, best: Best | None) -> wire.Answer:
-    texts: defaultdict[int, str] = defaultdict(str)
-    tokens: defaultdict[int, list[Token]] = defaultdict(list)
-    answers: dict[int, tuple[str, list[Token], Ended]] = {}
+    growing: defaultdict[int, Said] = defaultdict(Said)
+    answers: dict[int, tuple[Said, Ended]] = {}
     n_tokens = n_cached = 0
     async for event in job:
         if isinstance(event, Text):
-            texts[event.choice] += event.text
-            tokens[event.choice] += event.tokens
+            growing[event.choice].add(event)
         elif isinstance(event, Ended):
             n_tokens += event.n_tokens
             n_cached += event.n_cached
-            answers[event.choice] = texts.pop(event.choice, ""), tokens.pop(event.choice, []), event
+            answers[event.choice] = growing.pop(event.choice, Said()), event
     chosen = sorted(answers) if best is None else best.chosen(answers)
     choices: list[Any] = [shape.all(i, *answers[at]) for i, at in enumerate(chosen)]
     return head.answer(shape.whole, choices, _usage(began, n_tokens, n_cached))
@@ -283,13 +285,13 @@ async def _streamed(
             made: list[Any] = []
             if isinstance(event, Text | Ended) and event.choice not in opened:
                 opened.add(event.choice)
-                made.append(shape.first(event.choice))
+                made.append(shape.first(event))
             if isinstance(event, Text):
-                made.append(shape.piece(event.choice, event.text, event.tokens))
+                made.append(shape.piece(event))
             elif isinstance(event, Ended):
                 n_tokens += event.n_tokens
                 n_cached += event.n_cached
-                made.append(shape.last(event.choice, event))
+                made.append(shape.last(event))
             for choice in filter(None, made):
                 ready += _event(head.answer(shape.chunk, [choice], **none_yet))
             if ready and not job.has_item:
@@ -308,14 +310,14 @@ def _event(value: object) -> bytes:
 
 
 def _usage(began: Began, n_tokens: int, n_cached: int) -> wire.Usage:
-    n_prompt = sum(map(len, began.prompts))
+    n_prompt = began.n_prompt
     return wire.Usage(n_prompt, n_tokens, n_prompt + n_tokens, wire.PromptDetails(n_cached))
 
 
 async def _vectors(job: Job) -> tuple[list[bytes], int]:
     began = await _began(job)
     vectors = [event.raw async for event in job if isinstance(event, Vector)]
-    return vectors, sum(map(len, began.prompts))
+    return vectors, began.n_prompt
 
 
 def _as_floats(raw: bytes) -> list[float]:

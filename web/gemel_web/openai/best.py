@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import inf
 from statistics import fmean
 
 from ..config import Config
 from ..http.errors import invalid, refused
-from ..jobs.work import Ended, Token
+from ..jobs.events import Ended
 from . import wire
-
-Answer = tuple[str, Sequence[Token], Ended]   # a text, its tokens, and how it ended
+from .message import Said
 
 
 @dataclass(frozen=True)
@@ -22,11 +21,12 @@ class Best:
     n: int
     of: int
 
-    def chosen(self, answers: Mapping[int, Answer]) -> list[int]:
+    def chosen(self, answers: Mapping[int, tuple[Said, Ended]]) -> list[int]:
         """Return which of the answers to all prompts, by prompt; if some are left out, the best ones come first."""
         if self.n == self.of:
             return sorted(answers)
-        means = {i: fmean(one.logprob for one in tokens) if tokens else -inf for i, (_, tokens, _) in answers.items()}
+        tokens = {i: said.tokens for i, (said, _) in answers.items()}
+        means = {i: fmean(token.logprob for token in of) if of else -inf for i, of in tokens.items()}
         ranked = sorted(answers, key=lambda i: (i // self.of, -means[i], i))
         return [i for at, i in enumerate(ranked) if at % self.of < self.n]
 

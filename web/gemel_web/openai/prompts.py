@@ -7,41 +7,55 @@ reach the chat template unchanged, so only known ones pass.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gemel
 
 from ..config import Config
 from ..http.errors import ApiError, invalid, refused
-from ..jobs.work import Prompts
+from ..jobs.answer import Prompts
+from ..jobs.work import TextPrompts
+from . import wire
+from .thinking import budget_of, thinking
+from .tools import tools_of
 from .wire import Inputs, Message, check_refused
 
-FLAGS = ("continue_final_message", "add_generation_prompt")   # parameters of Model.prompt_ids, fields of a request
-RESERVED = ("self", "prompt", "special", "template", "tools", "continue_final", *FLAGS)   # all of its parameters
-PASSED = ("name", "refusal", "reasoning_content", "reasoning")   # fields of a message that a template may read
+# Parameters of Model.turn and Model.prompt_ids: those that are fields of a request, and the others.
+FIELDS = (
+    "continue_final_message", "add_generation_prompt", "messages", "tools", "tool_choice", "parallel_tool_calls",
+    "reasoning_budget",
+)  # fmt: skip
+RESERVED = ("self", "prompt", "special", "template", "continue_final", "allowed_tools", *FIELDS)
+# Fields of a message that a template may read.
+PASSED = ("name", "refusal", "reasoning_content", "reasoning", "tool_calls", "tool_call_id")
 HI = [{"role": "user", "content": "x"}]
-ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
 
-def of_chat(messages: list[Message], continue_final: bool, options: dict[str, Any]) -> Prompts:
-    """Return a function that renders the messages with the model's chat template, which may read `options`.
+def of_chat(body: wire.ChatRequest, continue_final: bool) -> Prompts:
+    """Return a function that renders a request's messages and tools with the model's chat template.
 
     continue_final: the answer continues the last message, which is the assistant's.
     """
+    options = body.chat_template_kwargs or {}
     if reserved := next((name for name in options if name in RESERVED), None):
-        instead = ": send it as a field of the request" if reserved in FLAGS else ""
+        instead = ": send it as a field of the request" if reserved in FIELDS else ""
         raise invalid("chat_template_kwargs", f"{reserved} is not an option of a template{instead}")
-    if not messages:
+    if not body.messages:
         raise invalid("messages", "it is empty: send at least one message")
-    sent = [_message(message, i) for i, message in enumerate(messages)]
+    sent = [_message(message, i) for i, message in enumerate(body.messages)]
+    tools = tools_of(body)
+    more = {**tools, "continue_final_message": continue_final, "reasoning_budget": budget_of(body)}
 
-    def prompts(model: gemel.Model) -> Iterator[list[int]]:
+    def prompts(model: gemel.Model) -> Iterator[gemel.Turn]:
         if model.chat_template is None and not model.chat_templates:
             raise invalid("messages", "this model has no chat template: use POST /v1/completions")
+        shown = tools.get("tools")
+        values = thinking(body, options, lambda name: _reads(model, name, shown))
         try:
-            yield _rendered(model, sent, continue_final, options)
-        except gemel.ArgumentTypeError:   # of a message
+            yield _turn(model, sent, more, values)
+        except gemel.ArgumentTypeError:   # of a message or a tool
             raise
         except TypeError as error:
             raise invalid("chat_template_kwargs", str(error)) from None
@@ -49,26 +63,34 @@ def of_chat(messages: list[Message], continue_final: bool, options: dict[str, An
     return prompts
 
 
-def _rendered(
-    model: gemel.Model, sent: list[dict[str, Any]], continue_final: bool, options: dict[str, Any]
-) -> list[int]:
-    """Return the ids of a chat. TypeError for an option that the template does not read, unless it is false or null."""
+def _turn(
+    model: gemel.Model, sent: list[dict[str, Any]], more: dict[str, Any], options: dict[str, Any]
+) -> gemel.Turn:
+    """Return the next message. TypeError for an option that the template does not read, unless it is false or null."""
     try:
-        return model.prompt_ids(sent, continue_final=continue_final, **options)
+        return model.turn(sent, **more, **options)
+    except gemel.ArgumentTypeError:
+        raise
     except TypeError:
+        tools = more.get("tools")
         kept = {
             name: value for name, value in options.items()
-            if not (value is None or value is False) or _reads(model, sent, name)
+            if not (value is None or value is False) or _reads(model, name, tools)
         }
-        return model.prompt_ids(sent, continue_final=continue_final, **kept)
+        return model.turn(sent, **more, **kept)
 
 
-def _reads(model: gemel.Model, sent: list[dict[str, Any]], name: str) -> bool:
+def _reads(model: gemel.Model, name: str, tools: Sequence[Any] | None = None) -> bool:
+    """Tell whether the chat template reads a value."""
     option: dict[str, Any] = {name: False}
     try:
-        model.prompt_ids(sent, **option)
+        model.turn(HI, tools=tools, **option)
+    except gemel.ArgumentTypeError:   # of a tool
+        raise
     except TypeError:
         return False
+    except gemel.TemplateError:   # it does not take these messages
+        return True
     return True
 
 
@@ -80,13 +102,13 @@ def with_template_hint(error: ApiError, model: gemel.Model) -> ApiError:
     if model.chat_template is None or model.closed:
         return error
     with contextlib.suppress(gemel.GemelError):   # such as a template that fails
-        if _reads(model, HI, name):
+        if _reads(model, name):
             words = f"{name}: unknown parameter; the chat template reads it: send it in chat_template_kwargs"
             return ApiError(error.status, words, param=name, code=error.code)
     return error
 
 
-def of_inputs(given: Inputs, param: str, config: Config, *, n: int = 1, bos_eos: bool) -> Prompts:
+def of_inputs(given: Inputs, param: str, config: Config, *, n: int = 1, bos_eos: bool) -> TextPrompts:
     """Return a function that makes ids of a text, texts, ids, or lists of ids.
 
     n: answers per prompt. bos_eos: add BOS and EOS, as embeddings need them.
@@ -128,12 +150,12 @@ def _ids(model: gemel.Model, one: str | list[int], param: str, *, bos_eos: bool)
 def _message(message: Message, i: int) -> dict[str, Any]:
     where = f"messages[{i}]"
     check_refused(message, f"{where}.")
-    if message.role in ("tool", "function"):
-        raise refused(f"{where}.role", "tools are not supported: leave their messages out")
+    if message.role == "function":
+        raise refused(f"{where}.role", 'not supported: send the result as role "tool" with its tool_call_id')
     if message.role not in ROLES:
         known = ", ".join(ROLES)
         raise invalid(f"{where}.role", f"{message.role[:50]!r} must be one of {known}")
     if message.prefix and message.role != "assistant":
         raise invalid(f"{where}.prefix", "only the assistant's last message can be continued")
-    others = {name: value for name in PASSED if (value := getattr(message, name)) is not None}
+    others = {name: value for name in PASSED if (value := getattr(message, name)) not in (None, [])}
     return {"role": ROLES[message.role], "content": message.content, **others}   # null is as absent

@@ -9,8 +9,9 @@ from typing import Protocol
 import gemel
 from msgspec import UNSET, UnsetType
 
-from ..jobs.work import Ended, Token
+from ..jobs.events import Ended, Text, Token
 from . import wire
+from .message import Said, delta
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +43,16 @@ class Shape(Protocol):
     whole: str     # `object` of a whole answer
     chunk: str     # `object` of a chunk
 
-    def first(self, index: int) -> wire.ChunkChoice | None:
-        """Return the first chunk of an answer; None: there is none."""
+    def first(self, event: Text | Ended) -> wire.ChunkChoice | None:
+        """Return the chunk that comes before an answer's first event; None: there is none."""
 
-    def piece(self, index: int, text: str, tokens: Sequence[Token]) -> wire.ChunkChoice | wire.TextChoice:
+    def piece(self, event: Text) -> wire.ChunkChoice | wire.TextChoice:
         """Return the chunk of a text and its tokens."""
 
-    def last(self, index: int, ended: Ended) -> wire.ChunkChoice | wire.TextChoice:
+    def last(self, ended: Ended) -> wire.ChunkChoice | wire.TextChoice:
         """Return the last chunk of an answer."""
 
-    def all(self, index: int, text: str, tokens: Sequence[Token], ended: Ended) -> wire.ChatChoice | wire.TextChoice:
+    def all(self, index: int, said: Said, ended: Ended) -> wire.ChatChoice | wire.TextChoice:
         """Return a whole answer."""
 
 
@@ -64,22 +65,22 @@ class ChatShape:
         self._model = model
         self._logprobs = logprobs
 
-    def first(self, index: int) -> wire.ChunkChoice:
-        """Return the chunk with the role."""
-        return wire.ChunkChoice(index, wire.Delta(role="assistant", content=""), None, None)
+    def first(self, event: Text | Ended) -> wire.ChunkChoice:
+        """Return the chunk with the role. Its content is null where the answer does not begin with a text."""
+        is_text = isinstance(event, Ended) or event.kind == "text"
+        return wire.ChunkChoice(event.choice, wire.Delta(role="assistant", content="" if is_text else None), None, None)
 
-    def piece(self, index: int, text: str, tokens: Sequence[Token]) -> wire.ChunkChoice:
-        """Return a chunk of text."""
-        return wire.ChunkChoice(index, wire.Delta(content=text), self._of(tokens), None)
+    def piece(self, event: Text) -> wire.ChunkChoice:
+        """Return a chunk of text, reasoning or a call."""
+        return wire.ChunkChoice(event.choice, delta(event), self._of(event.tokens), None)
 
-    def last(self, index: int, ended: Ended) -> wire.ChunkChoice:
+    def last(self, ended: Ended) -> wire.ChunkChoice:
         """Return the chunk with the reason why the answer ended."""
-        return wire.ChunkChoice(index, wire.Delta(), None, ended.reason, ended.invalid or UNSET)
+        return wire.ChunkChoice(ended.choice, wire.Delta(), None, reason_of(ended), ended.invalid or UNSET)
 
-    def all(self, index: int, text: str, tokens: Sequence[Token], ended: Ended) -> wire.ChatChoice:
+    def all(self, index: int, said: Said, ended: Ended) -> wire.ChatChoice:
         """Return a whole answer."""
-        message = wire.AnswerMessage(content=text)
-        return wire.ChatChoice(index, message, self._of(tokens), ended.reason, ended.invalid or UNSET)
+        return wire.ChatChoice(index, said.message(), self._of(said.tokens), reason_of(ended), ended.invalid or UNSET)
 
     def _of(self, tokens: Sequence[Token]) -> wire.ChatLogprobs | None:
         if not self._logprobs:
@@ -107,20 +108,20 @@ class TextShape:
         self._model = model
         self._logprobs = logprobs
 
-    def first(self, index: int) -> None:
+    def first(self, event: Text | Ended) -> None:
         """Return None: a completion begins with its text."""
 
-    def piece(self, index: int, text: str, tokens: Sequence[Token]) -> wire.TextChoice:
+    def piece(self, event: Text) -> wire.TextChoice:
         """Return a chunk of text."""
-        return wire.TextChoice(index, text, self._of(tokens), None)
+        return wire.TextChoice(event.choice, event.text, self._of(event.tokens), None)
 
-    def last(self, index: int, ended: Ended) -> wire.TextChoice:
-        """Return the chunk with the reason why the completion ended."""
-        return wire.TextChoice(index, "", None, ended.reason, ended.invalid or UNSET)
+    def last(self, ended: Ended) -> wire.TextChoice:
+        """Return the last chunk of a completion."""
+        return wire.TextChoice(ended.choice, "", None, reason_of(ended), ended.invalid or UNSET)
 
-    def all(self, index: int, text: str, tokens: Sequence[Token], ended: Ended) -> wire.TextChoice:
+    def all(self, index: int, said: Said, ended: Ended) -> wire.TextChoice:
         """Return a whole completion."""
-        return wire.TextChoice(index, text, self._of(tokens), ended.reason, ended.invalid or UNSET)
+        return wire.TextChoice(index, said.text, self._of(said.tokens), reason_of(ended), ended.invalid or UNSET)
 
     def _of(self, tokens: Sequence[Token]) -> wire.Logprobs | None:
         if not self._logprobs:
@@ -139,3 +140,8 @@ class TextShape:
             return raw.decode()
         except UnicodeDecodeError:
             return "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
+
+
+def reason_of(ended: Ended) -> str:
+    """Return the finish_reason of an answer."""
+    return "tool_calls" if ended.reason == "calls" else ended.reason

@@ -30,9 +30,11 @@ RENAMED = {
 }
 ALIASES = {   # other names: their field
     "repetition_penalty": "repeat_penalty", "n_predict": "max_tokens", "max_completion_tokens": "max_tokens",
-    "stop_sequences": "stop",
+    "stop_sequences": "stop", "reasoning_budget_tokens": "reasoning_budget",
+    "thinking_budget_tokens": "reasoning_budget",
 }  # fmt: skip
-LEFT_OUT = {"max_tokens": -1}   # a field: the value that, beside one by another name, is as if left out
+# A field: the value that, beside one by another name, is as if left out.
+LEFT_OUT = {"max_tokens": -1, "reasoning_budget": -1}
 
 
 class StreamOptions(Struct, forbid_unknown_fields=True):
@@ -120,8 +122,8 @@ class Message(Struct, forbid_unknown_fields=True, kw_only=True):
     reasoning_content: str | None = None
     reasoning: str | None = None   # another name of reasoning_content
     prefix: bool | None = None     # of the assistant's last message: the answer continues it
-    tool_calls: Any = None
-    tool_call_id: Any = None
+    tool_calls: list[dict[str, Any]] | None = None
+    tool_call_id: str | None = None
     function_call: Any = None
     audio: Any = None
     # accepted, without effect on the answer
@@ -138,22 +140,25 @@ class ChatRequest(Sampled, kw_only=True):
     max_completion_tokens: Limit | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
+    think: bool | None = None
+    reasoning_budget: Limit | None = None   # tokens
+    reasoning_budget_tokens: Limit | None = None
+    thinking_budget_tokens: Limit | None = None
     prediction: Any = None
     continue_final_message: bool | None = None   # absent: if the last message is the assistant's
     add_generation_prompt: bool | None = None    # true: begin a new message in any case
     chat_template_kwargs: dict[str, Any] | None = None
     # refused
-    tools: Any = None
-    tool_choice: Any = None
     functions: Any = None
     function_call: Any = None
     modalities: Any = None
     audio: Any = None
-    reasoning_effort: Any = None
     verbosity: Any = None
     web_search_options: Any = None
-    think: Any = None
     options: Any = None
 
 
@@ -177,31 +182,28 @@ class EmbeddingRequest(WithoutEffect, forbid_unknown_fields=True, kw_only=True):
 
 
 STORE = "storing is not supported: leave it out, or send false"
-TOOLS = "tools are not supported: leave it out, or turn tools (an agent mode) off in the client"
-THINKING = 'not supported: send what the chat template reads, such as chat_template_kwargs: {"enable_thinking": false}'
+FUNCTIONS = 'not supported: send tools, such as [{"type": "function", "function": {"name": ..., "parameters": ...}}]'
+CHOICE = 'not supported: send tool_choice, such as "auto" or {"type": "function", "function": {"name": ...}}'
+CALL = 'not supported: send tool_calls: [{"id": ..., "type": "function", "function": {"name": ..., "arguments": ...}}]'
 REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
     "store": ((False,), STORE),
-    "tools": (([],), TOOLS),
-    "tool_choice": (("none", "auto"), TOOLS),
-    "functions": (([],), TOOLS),
-    "function_call": (("none", "auto"), TOOLS),
+    "functions": (([],), FUNCTIONS),
+    "function_call": (("none", "auto"), CHOICE),
     "modalities": ((["text"],), 'only ["text"] is supported'),
     "audio": ((), "audio is not supported"),
-    "reasoning_effort": ((), THINKING),
-    "think": ((), THINKING),
     "options": (({},), "not supported: send its members, such as temperature, as fields of the request"),
     "verbosity": ((), "not supported: leave it out"),
     "web_search_options": ((), "web search is not supported"),
     "suffix": (("",), "inserting text is not supported: only what follows the prompt is generated"),
-    "tool_calls": (([],), TOOLS),
-    "tool_call_id": ((), TOOLS),
 }
+
+OF_MESSAGE = {**REFUSED, "function_call": ((), CALL)}
 
 
 def check_refused(request: Struct, where: str = "") -> None:
-    """Raise a 400 for a field that is not supported and would change the answer."""
+    """Raise a 400 for a field that is not supported and would change the answer. where: the message that has it."""
     for name in request.__struct_fields__:
-        neutral, why = REFUSED.get(name, ((), ""))
+        neutral, why = (OF_MESSAGE if where else REFUSED).get(name, ((), ""))
         value = getattr(request, name)
         if why and value is not None and not any(_same(value, other) for other in neutral):
             raise refused(where + name, why)
@@ -266,12 +268,29 @@ class Logprobs(Struct, frozen=True):
     text_offset: list[int]
 
 
+class CalledFunction(Struct, frozen=True):
+    """The tool that a call names, and its arguments: a JSON object, as text."""
+
+    name: str
+    arguments: str
+
+
+class ToolCall(Struct, frozen=True, kw_only=True):
+    """A call of a tool."""
+
+    id: str
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
 class AnswerMessage(Struct, frozen=True, kw_only=True):
     """The message of the model."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None   # None: there are only calls
     refusal: None = None
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[ToolCall] | UnsetType = UNSET
 
 
 class ChatChoice(Struct, frozen=True):
@@ -284,11 +303,29 @@ class ChatChoice(Struct, frozen=True):
     invalid: str | UnsetType = UNSET   # why it is not valid by the request's schema, whose strict is false
 
 
+class FunctionDelta(Struct, frozen=True, kw_only=True):
+    """What a chunk adds to a call: its name once, and its arguments as they grow."""
+
+    name: str | UnsetType = UNSET
+    arguments: str
+
+
+class ToolCallDelta(Struct, frozen=True, kw_only=True):
+    """What a chunk says about a call. Only the first chunk of a call has its id, type and name."""
+
+    index: int
+    id: str | UnsetType = UNSET
+    type: Literal["function"] | UnsetType = UNSET
+    function: FunctionDelta
+
+
 class Delta(Struct, frozen=True, kw_only=True):
     """What a chunk adds to a message."""
 
     role: Literal["assistant"] | UnsetType = UNSET
-    content: str | UnsetType = UNSET
+    content: str | UnsetType | None = UNSET
+    reasoning_content: str | UnsetType = UNSET
+    tool_calls: list[ToolCallDelta] | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True):

@@ -1,0 +1,66 @@
+"""A whole answer, collected from its events: its text, its reasoning, and its calls of tools."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import UNSET
+
+from ..jobs.events import Call, Text, Token
+from . import wire
+
+
+class Said:
+    """An answer as it grows.
+
+    Attributes:
+        text: without reasoning and calls
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._reasoning = ""
+        self._calls: dict[Call, str] = {}   # their arguments
+        self._tokens: list[Token] = []
+
+    def add(self, event: Text) -> None:
+        """Take what an event adds."""
+        self._tokens += event.tokens
+        if event.call is not None:
+            self._calls[event.call] = self._calls.get(event.call, "") + event.text
+        elif event.kind == "reasoning":
+            self._reasoning += event.text
+        else:
+            self.text += event.text
+
+    @property
+    def tokens(self) -> Sequence[Token]:
+        """Its tokens, if they were asked for."""
+        return self._tokens
+
+    def message(self) -> wire.AnswerMessage:
+        """Return the message of a chat."""
+        calls = [
+            wire.ToolCall(id=call.id, function=wire.CalledFunction(call.name, arguments))
+            for call, arguments in self._calls.items()
+        ]
+        return wire.AnswerMessage(
+            content=self.text if self.text or not calls else None, reasoning_content=self._reasoning or UNSET,
+            tool_calls=calls or UNSET,
+        )  # fmt: skip
+
+
+def delta(event: Text) -> wire.Delta:
+    """Return what a chunk adds to a message."""
+    call = event.call
+    if call is None:
+        if event.kind == "call":   # only tokens
+            return wire.Delta()
+        return wire.Delta(reasoning_content=event.text) if event.kind == "reasoning" else wire.Delta(content=event.text)
+    if not event.begins:
+        function = wire.FunctionDelta(arguments=event.text)
+        return wire.Delta(tool_calls=[wire.ToolCallDelta(index=call.index, function=function)])
+    function = wire.FunctionDelta(name=call.name, arguments=event.text)
+    return wire.Delta(
+        tool_calls=[wire.ToolCallDelta(index=call.index, id=call.id, type="function", function=function)]
+    )
