@@ -126,6 +126,19 @@ CHATS: dict[str, tuple[Body, Body]] = {
     "litellm, a prompt to cache": (KEY, {
         "model": "tiny", "messages": [{**USER, "cache_control": {"type": "ephemeral"}}], "stream": True,
     }),
+    "Zed, its agent": (KEY, {
+        "model": "tiny", "messages": [SYSTEM, PARTS], **STREAMED, "max_completion_tokens": 64, "stop": [],
+        "temperature": 1.0, "tools": [TOOL], "tool_choice": "auto", "parallel_tool_calls": False,
+    }),
+    "LangChain, bound tools": (KEY, {"model": "tiny", "messages": [USER], "tools": [TOOL], "max_tokens": 64}),
+    "LangGraph, a tool's result": (KEY, {"model": "tiny", "messages": [
+        USER, {"role": "assistant", "content": None, "tool_calls": [
+            {"type": "function", "id": "call_1", "function": {"name": "time", "arguments": "{}"}},
+        ]},
+        {"role": "tool", "content": "5", "tool_call_id": "call_1"},
+    ], "tools": [TOOL], "max_tokens": 64}),
+    "Ollama's clients, thinking": (KEY, {"model": "tiny", "messages": [USER], "think": False}),
+    "Open WebUI, no reasoning": (KEY, {"model": "tiny", "messages": [USER], "reasoning_effort": "none"}),
     "a history of reasoning": (KEY, {
         "model": "tiny", "messages": [USER, {"role": "assistant", "content": "Ok", "reasoning": "Hm"}, USER],
     }),
@@ -260,8 +273,8 @@ def test_open_webuis_direct_connection_is_allowed_by_its_origin(app: Asked) -> N
 
 
 @pytest.mark.parametrize(("client", "body", "words"), [
-    ("Zed, its agent", {"tools": [TOOL], "tool_choice": "auto"}, ("tools: ", "leave it out", "agent")),
-    ("LangChain, bound tools", {"tools": [TOOL]}, ("tools: ", "leave it out")),
+    ("Open WebUI, an old tool", {"functions": [TOOL["function"]]}, ("functions: ", "send tools", "function")),
+    ("Mistral's clients", {"tools": [TOOL], "tool_choice": "any"}, ("tool_choice: ", '"required"')),
     ("Continue, a picture", {"messages": [{"role": "user", "content": [
         {"type": "text", "text": "What is this?"},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}},
@@ -269,10 +282,9 @@ def test_open_webuis_direct_connection_is_allowed_by_its_origin(app: Asked) -> N
     ("Open WebUI, a wrong format", {"response_format": {"type": "json"}},
      ("response_format: ", "its type must be text, json_object or json_schema")),
     ("Ollama's clients", {"options": {"num_ctx": 4096}}, ("options: ", "fields of the request")),
-    ("Ollama's clients, thinking", {"think": True}, ("think: ", "chat_template_kwargs")),
-    ("Vercel's AI SDK, reasoning", {"reasoning_effort": "low"}, ("reasoning_effort: ", "chat_template_kwargs")),
-    ("LangGraph, a tool's result", {"messages": [USER, {"role": "tool", "content": "5", "tool_call_id": "1"}]},
-     ("tool",)),
+    ("Vercel's AI SDK, reasoning", {"reasoning_effort": "low"}, ("reasoning_effort: ", "reasoning_budget", '"none"')),
+    ("LangGraph, a result of no call", {"messages": [USER, {"role": "tool", "content": "5", "tool_call_id": "1"}]},
+     ("messages[1].tool_call_id: ", "tool_calls")),
     ("vLLM's clients", {"chat_template_kwargs": {"thinkin": True}}, ("chat_template_kwargs: ", "thinkin")),
 ])
 def test_a_refusal_says_what_to_do(app: Asked, client: str, body: Body, words: tuple[str, ...]) -> None:

@@ -96,7 +96,7 @@ def invalid(param: str | None, why: str) -> ApiError:
 
 def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
     """Return the error for a gemel error while a request was prepared. param: the parameter with the prompt."""
-    named = re.match(r"(messages|tools)\[[^:]*|\w+", str(error))
+    named = re.match(r"(messages|tools)\[[^:=]*|\w+", str(error))
     if named:
         param = named[0] if "[" in named[0] else OTHERS.get(named[0], param)
     if isinstance(error, gemel.ContextError):

@@ -50,7 +50,8 @@ class GenerateRequest:
         words = str(error)
         for i, name in enumerate(self.tools):
             if words.startswith(f"tool {name!r}: "):
-                return invalid(f"tools[{i}].function.parameters", words.partition(": ")[2])
+                why = words.partition(": ")[2].removeprefix("json_schema: ")
+                return invalid(f"tools[{i}].function.parameters", why)
         source, _, why = words.partition(": ")
         if self.form and (isinstance(error, gemel.GrammarError) or source in self.form):
             return invalid(self.form_param, why)
