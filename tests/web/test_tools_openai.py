@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal
 
 import openai
@@ -10,11 +13,15 @@ import pydantic
 import pytest
 from conftest import tiny_bytes
 from openai.lib.streaming.chat import FunctionToolCallArgumentsDeltaEvent, FunctionToolCallArgumentsDoneEvent
-from tool_chats import ASKED, BOTH, MUST, THINKS, WIDE, is_call
+from tool_chats import ASKED, BOTH, HERMES, MUST, WIDE, is_call
 from web_server import Server
 
-LEAST: Any = {"model": "model", "messages": ASKED, "extra_body": {**WIDE, "reasoning_budget": 3}}
-ASK: Any = {**LEAST, **MUST, "tools": BOTH}
+START = "<|im_start|>assistant\n{% endif %}"
+MAY_THINK = HERMES.replace(START, START.replace("{% endif %}", "{% if enable_thinking %}<think>{% endif %}{% endif %}"))
+MAY_THINK += "{# ends by </think> #}"
+THINK = {"reasoning_budget": 3, "chat_template_kwargs": {"enable_thinking": True}}
+ASK: Any = {"model": "model", "messages": ASKED, **MUST, "tools": BOTH, "extra_body": {**WIDE, **THINK}}
+PAGE = Path(__file__).parents[2] / "docs" / "server.md"
 
 
 class OrderShirt(pydantic.BaseModel):
@@ -27,7 +34,7 @@ class OrderShirt(pydantic.BaseModel):
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[openai.OpenAI]:
     path = tmp_path_factory.mktemp("tools") / "tiny.gguf"
-    path.write_bytes(tiny_bytes(chat_template=THINKS, n_ctx=2048))
+    path.write_bytes(tiny_bytes(chat_template=MAY_THINK, n_ctx=2048))
     with Server(path) as server, openai.OpenAI(base_url=server.url, api_key="unused", max_retries=0) as client:
         yield client
 
@@ -92,6 +99,15 @@ def test_a_named_choice_and_a_conversation_with_results(client: openai.OpenAI) -
     answer = client.chat.completions.create(**{**ASK, "messages": history, "tool_choice": "none", "max_tokens": 8})
     assert answer.choices[0].message.tool_calls is None
     assert answer.choices[0].finish_reason == "length"
+
+
+def test_the_example_of_the_page_runs(client: openai.OpenAI) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    (code,) = [block for block in blocks if "tool_calls" in block]
+    values: dict[str, Any] = {"client": client, "model": "model", "json": json}
+    exec(compile(code, str(PAGE), "exec"), values)
+    assert values["messages"][-1]["content"].startswith("It is sunny in ")
+    assert values["answer"].choices
 
 
 def test_errors_name_the_place(client: openai.OpenAI) -> None:
