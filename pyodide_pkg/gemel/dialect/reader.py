@@ -16,6 +16,7 @@ class Reader:
 
     Attributes:
         reasoning: its text so far
+        n_reasoning: ids so far after which reasoning went on
     """
 
     def __init__(
@@ -24,7 +25,7 @@ class Reader:
     ) -> None:  # fmt: skip
         self._characters = markers.characters
         self._parser = Parser(markers.dialect, start, tools, new_id)
-        self.reasoning = ""
+        self.reasoning, self.n_reasoning = "", 0
 
     @property
     def calls(self) -> list[ToolCall]:
@@ -43,7 +44,9 @@ class Reader:
 
     def take(self, id: int, text: str) -> list[Part]:
         """Take an id and what it makes readable; return the parts that it completes."""
-        return self._kept(self._parser.feed(text + self._characters.get(id, "")))
+        parts = self._kept(self._parser.feed(text + self._characters.get(id, "")))
+        self.n_reasoning += self.kind == "reasoning"
+        return parts
 
     def finish(self, text: str) -> list[Part]:
         """Take the last characters; return the last parts."""

@@ -206,6 +206,12 @@ class Generation(Closing):
         return self._run.answer.reasoning
 
     @property
+    def n_reasoning(self) -> int:
+        """How many of the ids belong to the reasoning, as reasoning_budget counts them."""
+        reader = self._run.answer.reader
+        return 0 if reader is None else reader.n_reasoning
+
+    @property
     def calls(self) -> list[ToolCall]:
         """The calls of tools so far. One that max_tokens cut is not complete."""
         return self._run.answer.calls

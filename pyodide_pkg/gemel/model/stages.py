@@ -32,7 +32,6 @@ class Stages:
             words = "reasoning comes first, whose end has no limit: turn it off, or leave it out"
             raise ArgumentError(f"close_at_max_tokens: {words}")
         self._budget = script.budget
-        self._n_reasoning = 0
         with ExitStack() as stack:
             def use(form: Form | Grammar | None) -> Rules | None:
                 return stack.enter_context(model._grammars.use(form))
@@ -49,9 +48,8 @@ class Stages:
     def is_whole(self, reader: Reader | None) -> bool:
         """Go on to the next stage where one has ended; return whether the answer has. To be asked after each id."""
         if reader is not None and self._budget is not None and reader.kind == "reasoning":
-            self._n_reasoning += 1
-            is_over = self._n_reasoning >= self._budget
-            if is_over and (not reader.is_inside_marker or self._n_reasoning >= self._budget + SLACK):
+            is_over = reader.n_reasoning >= self._budget
+            if is_over and (not reader.is_inside_marker or reader.n_reasoning >= self._budget + SLACK):
                 self._budget = None
                 self.sampler._follow(self._over)
                 self._then, self._is_staged = self._rest, True
