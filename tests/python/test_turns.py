@@ -79,6 +79,22 @@ def test_calls_have_the_form_of_their_tools(tiny_model: OpenTiny, dialect: str) 
     assert n_complete >= 5
 
 
+@pytest.mark.parametrize(("parameters", "others"), [
+    ({"type": "object", "properties": {}}, False), (None, False), ({"type": "object", "required": ["x"]}, True),
+    ({"type": "object", "properties": {}, "additionalProperties": True}, True),
+    ({"type": "object", "properties": {}, "anyOf": [{"required": ["x"]}]}, True),
+])
+def test_arguments_without_a_name_are_passed_only_where_the_parameters_speak_of_them(
+    tiny_model: OpenTiny, parameters: dict[str, Any] | None, others: bool
+) -> None:
+    model, tool = tiny_model(), {"type": "function", "function": {"name": "f", "parameters": parameters}}
+    form = model.turn(ASKED, template=template(), tools=[tool], tool_choice="required").script(None).first
+    assert isinstance(form, Form)
+    assert isinstance(form.source, str)
+    with model.grammar(form.source) as grammar:
+        assert grammar.matches('<tool_call>\n{"name": "f", "arguments": {"x": 1}}\n</tool_call>') == others
+
+
 def test_a_named_tool_is_the_only_one_that_is_called(tiny_model: OpenTiny) -> None:
     model = tiny_model()
     turn = model.turn(ASKED, template=template(), tools=[SHIRT, CLOCK], tool_choice="clock")

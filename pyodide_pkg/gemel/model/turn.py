@@ -16,7 +16,7 @@ from ..dialect.markers import Markers
 from ..dialect.reader import Reader
 from ..dialect.rows import dialect_of
 from ..text.messages import Ending, continues, plain
-from ..tools.tool import Tool
+from ..tools.tool import Tool, arguments_schema
 from .call_options import check_template_options
 from .core_model import CoreModel
 from .grammar import Form, Grammar
@@ -164,8 +164,9 @@ class Turn:
     def _grammar(self) -> AnswerGrammar:
         options = self._options
         return AnswerGrammar(
-            self._markers, {tool.name: tool.parameters for tool in options.allowed}, choice=options.choice,
-            is_parallel=options.is_parallel, relaxed=[tool.name for tool in options.tools if not tool.strict],
+            self._markers, {tool.name: arguments_schema(tool.parameters) for tool in options.allowed},
+            choice=options.choice, is_parallel=options.is_parallel,
+            relaxed=[tool.name for tool in options.tools if not tool.strict],
         )
 
     def _reasoning(self) -> str:

@@ -16,6 +16,10 @@ from .function import Parameters, name_of
 
 NAME = re.compile(r"[a-zA-Z0-9_.-]{1,128}")
 DEPTH_MAX = 200   # of a schema
+SILENT = (   # keywords that say nothing about members without a name
+    "$schema", "$id", "$comment", "$defs", "definitions", "title", "description", "examples", "type", "properties",
+    "required",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -138,6 +142,19 @@ def object_schema(given: object, where: str) -> dict[str, Any]:
     if not isinstance(root.get("properties", {}), dict):
         raise wrong_type(f"{where}.properties", root["properties"], "an object of schemas")
     return schema if "type" in schema or root is not schema else {"type": "object", **schema}
+
+
+def arguments_schema(parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the schema of what a model may pass: only named arguments, unless the parameters speak of others.
+
+    >>> arguments_schema({"type": "object", "properties": {}})
+    {'additionalProperties': False, 'type': 'object', 'properties': {}}
+    """
+    named = parameters.get("properties", {})
+    speaks = any(name not in SILENT for name in parameters) or any(
+        name not in named for name in parameters.get("required", ())
+    )
+    return parameters if speaks else {"additionalProperties": False, **parameters}
 
 
 def _found(schema: dict[str, Any], reference: str) -> object:
