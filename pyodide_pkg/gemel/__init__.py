@@ -59,8 +59,8 @@ from .model.pace import Pace
 from .model.sampler import Sampler
 from .model.sampling import Sampling
 from .model.session import Session
-from .model.turn import Turn
 from .model.step import Drawn
+from .model.turn import Turn
 from .source.catalog import CATALOG as NAMES
 from .source.catalog import Name
 from .source.sources import model_files, pull

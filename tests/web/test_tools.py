@@ -269,6 +269,8 @@ def test_reasoning_is_apart_and_its_budget_ends_it(app: Asked) -> None:
         message = said(answer)
         assert message["reasoning_content"]
         assert message["content"]
+        n = answer["usage"]["completion_tokens_details"]["reasoning_tokens"]
+        assert 6 <= n <= 6 + len("\n</think>")   # this vocabulary spells the marker
         assert "think>" not in message["content"] + message["reasoning_content"]
         events = events_of(app.post(CHAT, **THOUGHT, **{name: 6}, stream=True))
         same(answer, events)

@@ -119,7 +119,7 @@ class AnswerText:
         has_call = any(call.is_complete for call in generation.calls)
         return Ended(
             self._choice, "length" if reason == "length" else "calls" if has_call else "stop", len(generation.ids),
-            cached, "" if reason == "length" else self._invalid(),
+            cached, generation.n_reasoning, "" if reason == "length" else self._invalid(),
         )  # fmt: skip
 
     def _invalid(self) -> str:

@@ -55,6 +55,7 @@ class Ended:
     reason: Literal["stop", "length", "calls"]   # calls: it ended by itself, and has a complete call
     n_tokens: int
     n_cached: int  # tokens of its prompt that were not evaluated; 0 for the further answers to a prompt
+    n_reasoning: int = 0   # of its tokens
     invalid: str = ""   # why a whole answer is not valid by its schema
 
 

@@ -26,7 +26,7 @@ from ..models import Models, ServedModel
 from . import prompts, wire
 from .best import Best, best_of
 from .form import form_of
-from .message import Said
+from .message import Counts, Said
 from .sampling import sampling_of, sent
 from .shapes import ChatShape, Head, Shape, TextShape
 from .tools import names_of
@@ -259,24 +259,23 @@ async def _began(job: Job) -> Began:
 async def _collected(job: Job, began: Began, head: Head, shape: Shape, best: Best | None) -> wire.Answer:
     growing: defaultdict[int, Said] = defaultdict(Said)
     answers: dict[int, tuple[Said, Ended]] = {}
-    n_tokens = n_cached = 0
+    counts = Counts()
     async for event in job:
         if isinstance(event, Text):
             growing[event.choice].add(event)
         elif isinstance(event, Ended):
-            n_tokens += event.n_tokens
-            n_cached += event.n_cached
+            counts.add(event)
             answers[event.choice] = growing.pop(event.choice, Said()), event
     chosen = sorted(answers) if best is None else best.chosen(answers)
     choices: list[Any] = [shape.all(i, *answers[at]) for i, at in enumerate(chosen)]
-    return head.answer(shape.whole, choices, _usage(began, n_tokens, n_cached))
+    return head.answer(shape.whole, choices, counts.usage(began))
 
 
 async def _streamed(
     job: Job, began: Began, head: Head, shape: Shape, *, usage: bool
 ) -> AsyncGenerator[bytes, None]:
     """Yield the events of a stream, those of a step together; an error becomes its last event before [DONE]."""
-    n_tokens = n_cached = 0
+    counts = Counts()
     opened: set[int] = set()
     none_yet: Any = {"usage": None} if usage else {}
     ready = bytearray()
@@ -289,8 +288,7 @@ async def _streamed(
             if isinstance(event, Text):
                 made.append(shape.piece(event))
             elif isinstance(event, Ended):
-                n_tokens += event.n_tokens
-                n_cached += event.n_cached
+                counts.add(event)
                 made.append(shape.last(event))
             for choice in filter(None, made):
                 ready += _event(head.answer(shape.chunk, [choice], **none_yet))
@@ -298,7 +296,7 @@ async def _streamed(
                 yield bytes(ready)
                 ready.clear()
         if usage:
-            ready += _event(head.answer(shape.chunk, [], _usage(began, n_tokens, n_cached)))
+            ready += _event(head.answer(shape.chunk, [], counts.usage(began)))
     except Exception as error:
         log_failure(error)
         ready += _event(body_of(of_failure(error)))
@@ -307,11 +305,6 @@ async def _streamed(
 
 def _event(value: object) -> bytes:
     return b"data: " + wire.encode(value) + b"\n\n"
-
-
-def _usage(began: Began, n_tokens: int, n_cached: int) -> wire.Usage:
-    n_prompt = began.n_prompt
-    return wire.Usage(n_prompt, n_tokens, n_prompt + n_tokens, wire.PromptDetails(n_cached))
 
 
 async def _vectors(job: Job) -> tuple[list[bytes], int]:

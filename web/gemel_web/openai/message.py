@@ -1,4 +1,4 @@
-"""A whole answer, collected from its events: its text, its reasoning, and its calls of tools."""
+"""The messages of answers, whole or as chunks add to them, and the tokens that they took."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec import UNSET
 
-from ..jobs.events import Call, Text, Token
+from ..jobs.events import Began, Call, Ended, Text, Token
 from . import wire
 
 
@@ -48,6 +48,25 @@ class Said:
             content=self.text if self.text or not calls else None, reasoning_content=self._reasoning or UNSET,
             tool_calls=calls or UNSET,
         )  # fmt: skip
+
+
+class Counts:
+    """Tokens of a request's answers."""
+
+    def __init__(self) -> None:
+        self._n = self._n_cached = self._n_reasoning = 0
+
+    def add(self, ended: Ended) -> None:
+        """Count an answer."""
+        self._n += ended.n_tokens
+        self._n_cached += ended.n_cached
+        self._n_reasoning += ended.n_reasoning
+
+    def usage(self, began: Began) -> wire.Usage:
+        """Return the tokens of the request."""
+        details = wire.AnswerDetails(self._n_reasoning) if self._n_reasoning else UNSET
+        n_all = began.n_prompt + self._n
+        return wire.Usage(began.n_prompt, self._n, n_all, wire.PromptDetails(self._n_cached), details)
 
 
 def delta(event: Text) -> wire.Delta:

@@ -222,6 +222,12 @@ class PromptDetails(Struct, frozen=True):
     cached_tokens: int
 
 
+class AnswerDetails(Struct, frozen=True):
+    """Of the answers' tokens, those of reasoning."""
+
+    reasoning_tokens: int
+
+
 class Usage(Struct, frozen=True):
     """Tokens of the prompts and the answers."""
 
@@ -229,6 +235,7 @@ class Usage(Struct, frozen=True):
     completion_tokens: int
     total_tokens: int
     prompt_tokens_details: PromptDetails
+    completion_tokens_details: AnswerDetails | UnsetType = UNSET   # absent if there was no reasoning
 
 
 class InputUsage(Struct, frozen=True):
