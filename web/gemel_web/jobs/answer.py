@@ -56,7 +56,7 @@ class GenerateRequest:
         if self.form and (isinstance(error, gemel.GrammarError) or source in self.form):
             return invalid(self.form_param, why)
         if self.tools and isinstance(error, gemel.GrammarError):
-            return invalid("tools", f"their grammar: {why}")
+            return invalid("tools", f"their grammar: {why or words}")
         return of_request(error, self.param)
 
 
