@@ -9,8 +9,11 @@ from typing import Any
 import gemel
 import pytest
 from conftest import CHATML, tiny_bytes
+from gemel_web import ServedModel
 from gemel_web.tab import BrokenError, TabApp, TabRequest
+from serving import Asked, events_of
 from starlette.types import Receive, Scope, Send
+from tool_chats import ASKED, MUST, THINKS, WIDE
 
 JSON = [("Content-Type", "application/json"), ("Host", "elsewhere"), ("Content-Length", "7")]
 BODY: dict[str, Any] = {"model": "bytes", "prompt": "a", "temperature": 0, "max_tokens": 8}
@@ -74,6 +77,26 @@ def test_a_million_nested_objects_are_a_400_and_too_long_a_body_is_a_413(model: 
         await app.drop()
 
     asyncio.run(main())
+
+
+def test_tools_are_called_as_on_a_desktop() -> None:
+    asked = {**MUST, **WIDE, "messages": ASKED, "seed": 1, "reasoning_budget": 4}
+
+    async def tabs(model: gemel.Model) -> list[Any]:
+        app = TabApp()
+        app.serve(model)
+        whole = json.loads(await Client(app, "/v1/chat/completions", asked).text())
+        *events, _, _ = (await Client(app, "/v1/chat/completions", {**asked, "stream": True}).text()).split("\n\n")
+        await app.drop()
+        return [whole, *(json.loads(event.removeprefix("data: ")) for event in events)]
+
+    with gemel.open(tiny_bytes(chat_template=THINKS, n_ctx=2048)) as model:
+        whole, *events = asyncio.run(tabs(model))
+        with Asked({"tiny": ServedModel(model)}) as desktop:
+            assert whole["choices"] == desktop.good("/v1/chat/completions", **asked)["choices"]
+            streamed = events_of(desktop.post("/v1/chat/completions", **asked, stream=True))
+    assert [event["choices"] for event in events] == [event["choices"] for event in streamed]
+    assert whole["choices"][0]["finish_reason"] == "tool_calls"
 
 
 def test_a_client_that_leaves_stops_its_job(model: gemel.Model) -> None:
