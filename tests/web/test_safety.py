@@ -191,7 +191,8 @@ def test_depth_of_an_incomplete_body_counts_open_brackets(start: bytes, deep: bo
 def test_models_are_listed(app: Asked, model: gemel.Model) -> None:
     facts = {
         "n_params": model.n_params, "n_vocab": model.n_vocab, "n_embd": model.n_embd, "n_ctx_train": model.n_ctx,
-        "n_ctx": min(model.n_ctx, 4096), "size": model.weight_size, **asdict(model.info),
+        "n_ctx": min(model.n_ctx, 4096), "size": model.weight_size,
+        **{name: value for name, value in asdict(model.info).items() if value},
     }  # fmt: skip
     card = {"id": "tiny", "object": "model", "created": 7, "owned_by": "gemel", "meta": facts}
     assert app.get("/v1/models").json() == {"object": "list", "data": [card]}
