@@ -22,13 +22,20 @@ if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-# The tab's model must read the notes first.
+# Models must read the notes first.
 FORCED = """
 const post = Worker.prototype.postMessage;
+const ask = window.fetch;
+const forced = (messages, options, tool_choice = "list_notes") =>
+    messages.at(-1).role === "user" ? { ...options, tool_choice } : options;
+const named = { type: "function", function: { name: "list_notes" } };
 Worker.prototype.postMessage = function (message, ...rest) {
-    const asks = message.name === "chat" && message.subject.at(-1).role === "user";
-    if (asks) message = { ...message, options: { ...message.options, tool_choice: "list_notes" } };
-    post.call(this, message, ...rest);
+    const { name, subject, options } = message;
+    post.call(this, name === "chat" ? { ...message, options: forced(subject, options) } : message, ...rest);
+};
+window.fetch = (address, init) => {
+    const body = address === "v1/chat/completions" ? JSON.parse(init.body) : null;
+    return ask(address, body === null ? init : { ...init, body: JSON.stringify(forced(body.messages, body, named)) });
 };
 """
 CALL = {"index": 0, "id": "abcdefghi", "type": "function", "function": {"name": "add_note", "arguments": ""}}
@@ -40,14 +47,14 @@ ROUNDS: list[list[dict[str, Any]]] = [   # deltas of the native server's answers
 
 
 def scripted(app: ASGIApp, asked: list[dict[str, Any]]) -> ASGIApp:
-    """Answer ROUNDS in the place of what the model would say natively, and note the requests."""
+    """Answer the first requests with ROUNDS in the place of what the model would say natively; note the requests."""
 
     async def wrapped(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] != "/v1/chat/completions":
+        if scope["type"] != "http" or scope["path"] != "/v1/chat/completions" or len(asked) == len(ROUNDS):
             await app(scope, receive, send)
             return
         asked.append(await Request(scope, receive).json())
-        deltas = ROUNDS[len(asked) % 2 - 1]
+        deltas = ROUNDS[len(asked) - 1]
         reason = "tool_calls" if "tool_calls" in deltas[-1] else "stop"
         choices = [{"delta": delta, "finish_reason": None} for delta in deltas]
         lines = [json.dumps({"choices": [one]}) for one in (*choices, {"delta": {}, "finish_reason": reason})]
@@ -109,6 +116,8 @@ def test_the_page_runs_tools_for_either_host(one: DemoPage, asked: list[dict[str
     assert one.ask("What is noted?")
     assert one.last.locator(".call pre").all_text_contents() == ["{}", '["eggs"]']
     assert one.last.locator(".badge").inner_text() == "This tab"
+    one.last.get_by_role("button", name="Compare with the server").click()
+    page.locator(".remark.same").wait_for(timeout=60_000)
     page.get_by_role("button", name="Tools: notes").click()
     assert page.locator("#note-list").inner_text() == "eggs"
     page.get_by_role("button", name="Clear").click()

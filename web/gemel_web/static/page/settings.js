@@ -71,6 +71,16 @@ export const FIELDS = {
         empty: "until the context is full",
         help: "the answer stops after this many tokens",
     },
+    reasoning_budget: {
+        label: "Reasoning limit (tokens)",
+        default: null,
+        step: 1,
+        min: 0,
+        ok: (x) => whole(x) && x >= 0,
+        range: "an integer from 0",
+        empty: "none",
+        help: "reasoning is closed after this many tokens; 0 allows none",
+    },
     n_ctx: {
         label: "Context (tokens)",
         default: null,
