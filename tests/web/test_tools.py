@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ import gemel_web
 import pytest
 from conftest import CHATML, tiny_bytes
 from serving import Asked, Connection, events_of, until
-from tool_chats import ASKED, CLOCK, HERMES, MUST, SHIRT, THINKS, WIDE, is_call
+from tool_chats import ASKED, BOTH, CLOCK, HERMES, MUST, SHIRT, THINKS, WIDE, is_call
 
 CHAT = "/v1/chat/completions"
 BODY: dict[str, Any] = {"model": "tools", "messages": ASKED, **MUST, **WIDE}
@@ -103,6 +104,39 @@ def test_a_stream_adds_up_to_the_whole_answer(app: Asked) -> None:
         ids = [call["id"] for one in whole["choices"] for call in one["message"]["tool_calls"]]
         assert len(ids) == len(set(ids))
     assert {1, 2} <= n_calls
+
+
+def some_request(seed: int) -> dict[str, Any]:
+    """Return a request with options that a random generator chooses."""
+    rng = random.Random(seed)
+    body: dict[str, Any] = {
+        "model": rng.choice(["tools", "thinks", "plain"]), "messages": ASKED, "seed": seed, "n": rng.choice([1, 3]),
+        "max_tokens": rng.choice([5, 20, 60, 150]), "temperature": rng.choice([0, 1, 4]), **rng.choice([{}, WIDE]),
+    }  # fmt: skip
+    if tools := rng.choice([BOTH, [CLOCK], []]):
+        body |= {"tools": tools, "tool_choice": rng.choice(["auto", "required", "none"])}
+        body["parallel_tool_calls"] = rng.choice([True, False])
+    if rng.random() < 0.5:
+        body |= {"logprobs": True, "top_logprobs": rng.choice([0, 2])}
+    if rng.random() < 0.5:
+        body["stop"] = rng.sample(["e", "th", "a", " ", "\n", "zz", "tion", "}", "</", ">"], rng.choice([1, 3]))
+    if rng.random() < 0.5:
+        body["reasoning_budget"] = rng.choice([0, 1, 5, 20])
+    return body
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_whatever_is_asked_for_a_stream_adds_up_to_the_whole_answer(app: Asked, seed: int) -> None:
+    body = some_request(seed)
+    whole = app.good(CHAT, **body)
+    *events, last = events_of(app.post(CHAT, **body, stream=True, stream_options={"include_usage": True}))
+    same(whole, events)
+    for name in ("completion_tokens", "completion_tokens_details"):
+        assert last["usage"].get(name) == whole["usage"].get(name)
+    for choice in whole["choices"]:
+        of_choice = [one for event in events for one in event["choices"] if one["index"] == choice["index"]]
+        tokens = [token for one in of_choice if one["logprobs"] for token in one["logprobs"]["content"]]
+        assert tokens == (choice["logprobs"]["content"] if body.get("logprobs") else [])
 
 
 def test_the_first_chunk_has_a_content_only_where_a_text_begins(app: Asked) -> None:
@@ -277,7 +311,7 @@ def test_reasoning_is_apart_and_its_budget_ends_it(app: Asked) -> None:
         assert events[0]["choices"][0]["delta"] == {"role": "assistant", "content": None}
     endless = said(app.good(CHAT, **THOUGHT, reasoning_budget=-1))
     assert endless == said(app.good(CHAT, **THOUGHT))
-    assert endless["content"] == ""
+    assert endless["content"] is None
     none = said(app.good(CHAT, **THOUGHT, reasoning_budget=0))
     assert "reasoning_content" not in none
     assert none["content"]

@@ -45,7 +45,8 @@ class Said:
             for call, arguments in self._calls.items()
         ]
         return wire.AnswerMessage(
-            content=self.text if self.text or not calls else None, reasoning_content=self._reasoning or UNSET,
+            content=self.text if self.text or not (calls or self._reasoning) else None,
+            reasoning_content=self._reasoning or UNSET,
             tool_calls=calls or UNSET,
         )  # fmt: skip
 

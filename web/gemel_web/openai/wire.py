@@ -294,7 +294,7 @@ class AnswerMessage(Struct, frozen=True, kw_only=True):
     """The message of the model."""
 
     role: Literal["assistant"] = "assistant"
-    content: str | None   # None: there are only calls
+    content: str | None   # None: there are only reasoning and calls
     refusal: None = None
     reasoning_content: str | UnsetType = UNSET
     tool_calls: list[ToolCall] | UnsetType = UNSET
