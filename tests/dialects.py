@@ -127,12 +127,12 @@ class Model:
 
     def grammar(
         self, dialect: Dialect, *, choice: Choice = "auto", is_parallel: bool = True,
-        tools: Mapping[str, Mapping[str, Any]] = TOOLS, at: int | None = None,
+        tools: Mapping[str, Mapping[str, Any]] = TOOLS, at: int | None = None, thinks: bool = True,
     ) -> gemel.Grammar:  # fmt: skip
         """Return the grammar of a dialect's answers. at: the section that the prompt opened."""
         markers = Markers(self.model, dialect)
         made = AnswerGrammar(markers, tools, choice=choice, is_parallel=is_parallel)
-        return self.model.grammar(made.text(section(markers.dialect, at)))
+        return self.model.grammar(made.text(section(markers.dialect, at), thinks=thinks))
 
     def allows(self, grammar: gemel.Grammar, ids: Sequence[int]) -> bool:
         """Return whether a grammar allows ids as a whole answer."""
@@ -152,7 +152,7 @@ class Model:
         """Return what has read an answer to its end, and the text of the answer."""
         markers = Markers(self.model, dialect)
         reader = Reader(markers, section(markers.dialect, at), tools, lambda i: f"id{i}")
-        decoder = codecs.getincrementaldecoder("utf-8")()
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
         parts: list[Part] = []
         for id in ids:
             is_text = not self.model.is_control(id)

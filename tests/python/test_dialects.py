@@ -13,6 +13,7 @@ import pytest
 from dialects import CLOCK, SEARCH, TOOLS, Answer, Model, read_text
 from gemel.dialect import grammar
 from gemel.dialect.dialect import Dialect
+from gemel.schema.validator import validate
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vocabulary import USER_DEFINED
@@ -87,6 +88,62 @@ def test_the_prompt_may_open_the_text(model: Model) -> None:
         with model.grammar(dialect, at=-1) as allowing:
             assert model.allows(allowing, ids) == (wanted is not None)
         assert model.read(dialect, ids, at=-1)[1] == "Well"
+
+
+BOUNDED: dict[str, dict[str, Any]] = {
+    "search": {
+        "type": "object", "required": ["query"], "additionalProperties": False,
+        "properties": {
+            "query": {"type": ["string", "null"], "maxLength": 9}, "limit": {"enum": [1, "one", True]},
+            "among": {"type": "array", "items": {"type": "string", "maxLength": 3}, "maxItems": 2},
+        },
+    },
+    "clock": {"type": "object", "properties": {}, "additionalProperties": False},
+}  # fmt: skip
+
+
+@every_dialect
+def test_calls_that_are_not_cut_are_read_and_valid(model: Model, dialect: Dialect) -> None:
+    """Whatever a model writes: here, ids that are drawn at random."""
+    n, ends = 0, ("eos", "stop")
+    with model.grammar(dialect, choice="required", tools=BOUNDED, thinks=False) as allowing:
+        for seed in range(3):
+            generation = model.model.generate("the", grammar=allowing, max_tokens=400, seed=seed, temperature=1.5)
+            generation.read()
+            reader, text = model.read(dialect, generation.ids, BOUNDED)
+            for call in reader.calls:
+                if call.is_complete:
+                    validate(BOUNDED[call.name], call.values)
+                    n += 1
+            assert not text.strip()
+            assert generation.stop_reason not in ends or all(call.is_complete for call in reader.calls)
+    assert n > 0
+
+
+def test_nothing_may_be_between_what_the_prompt_begins_and_a_name(model: Model) -> None:
+    (dialect,) = [one for one in ALL if one.thoughts.begun]
+    with model.grammar(dialect) as allowing:
+        for answer in (Answer(text="Well"), Answer(calls=[CLOCK])):
+            written = answer.written(dialect)
+            assert model.allows(allowing, model.ids(written, random.Random(11)))
+            assert not model.allows(allowing, model.ids("\n" + written, random.Random(11)))
+
+
+def test_what_may_be_absent_may_be_absent(model: Model) -> None:
+    by_name = {name_of(dialect): dialect for dialect in ALL}
+    k3 = "<|close|>message<|sep|>"
+    for name, written, wanted in [
+        ("generic+minimax-m3", "</mm:think>Well", Answer(text="Well")),
+        ("granite3+granite3", "Well", Answer(text="Well")),
+        ("granite3+granite3", "<think>Hm</think> Well", Answer("Hm", "Well")),
+        ("kimi-k3+kimi-k3", Answer(calls=[CLOCK]).written(by_name["kimi-k3+kimi-k3"]) + k3, Answer(calls=[CLOCK])),
+    ]:
+        ids = model.ids(written, random.Random(10))
+        with model.grammar(by_name[name]) as allowing:
+            assert model.allows(allowing, ids), written
+        reader, text = model.read(by_name[name], ids)
+        calls = [(call.name, call.values, call.is_complete) for call in reader.calls]
+        assert (reader.reasoning, text, calls) == said(wanted)
 
 
 @every_dialect

@@ -86,25 +86,25 @@ class AnswerGrammar:
         """Return what follows reasoning: text, calls, or both. is_said: the prompt began the text."""
         calls, section = self._dialect.calls, self._dialect.thoughts.text
         openers = [] if calls is None else calls.openers(self._tools)
-        first = "calls"
+        first = "space calls"
         if calls is not None and self._choice != "none":
             first = self._calls(calls, begun)
         if calls is not None and self._choice == "required":
-            return f"space {first}"
+            return first
         marks = [*(one.opens for one in leads), *openers]
         opens, closes = self._markers.gbnf(section.opens.removeprefix(begun)), self._markers.gbnf(section.closes)
         free = self._free(marks)
         inside = self._without("inside", [section.closes]) if section.closes else free
         if is_said:
             return "" if calls is None or self._choice == "none" else "(space calls)? space"
-        text = " ".join(filter(None, ["space" if opens else "", opens, inside, closes]))
+        text = " ".join(filter(None, ["space" if opens and not begun else "", opens, inside, closes]))
         if opens and self._dialect.thoughts.is_plain:
             text = f"({text} | {free})"
         if calls is None or self._choice == "none":
             return text
         if not calls.follows_text:
-            return f"({text} | space {first})"
-        return f"{text} (calls space)?" if not section.opens else f"({text} (calls space)? | space {first})"
+            return f"({text} | {first})"
+        return f"{text} (calls space)?" if not section.opens else f"({text} (calls space)? | {first})"
 
     def _free(self, marks: Sequence[str]) -> str:
         """Return the rule of a text that has no markers around it."""
@@ -125,7 +125,7 @@ class AnswerGrammar:
         opens, closes = self._markers.either(calls.opens), self._markers.either(calls.closes)
         self._lines.append(f"calls ::= {' '.join(filter(None, [opens, 'call', more, closes]))}")
         if not begun:
-            return "calls"
+            return "space calls"
         rest = calls.heads(())[0].removeprefix(begun)
         alternatives = [self._call(calls, i, name, rest=rest) for i, name in enumerate(self._tools)]
         self._lines.append(f"begun ::= ({' | '.join(alternatives)}) {more} {closes}".rstrip())

@@ -55,9 +55,10 @@ class Parser:
         self._resume()
         return self._taken()
 
-    def finish(self) -> list[Part]:
-        """Return the last parts: no text follows."""
+    def finish(self, text: str = "") -> list[Part]:
+        """Return the last parts: no text follows this."""
         self._scanner.is_last = True
+        self._scanner.rest += text
         self._resume()
         if self.kind == "text" and self._spaces:
             self._parts.append(Part("text", self._spaces))

@@ -50,7 +50,7 @@ class Reader:
 
     def finish(self, text: str) -> list[Part]:
         """Take the last characters; return the last parts."""
-        return self._kept(self._parser.feed(text) + self._parser.finish())
+        return self._kept(self._parser.finish(text))
 
     def _kept(self, parts: list[Part]) -> list[Part]:
         self.reasoning += "".join(part.text for part in parts if part.kind == "reasoning")

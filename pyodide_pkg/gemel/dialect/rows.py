@@ -348,6 +348,7 @@ THOUGHTS = (
         "hunyuan", (("<answer>", "</think>"),), (THINKING,),
         Section("text", "<answer>\n", "</answer>"), is_plain=True,
     ),
+    Thoughts("thought", (("<thought>",),), (Section("reasoning", "<thought>", "</thought>"),)),   # EXAONE Deep
     Thoughts("think", (("</think>",), ("<tool_calls>", "<beginning_of_sentence>")), (THINKING,)),
 )  # fmt: skip
 NONE = Thoughts("", ())

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from typing import Any
 
 SPACES = " \t\r\n"
+CUT = "\ufffd"   # of a character of which some bytes are missing, at the end of an answer that is cut
 Steps = Generator[None, None, Any]       # resumed when there is more text
 Choosing = Generator[None, None, str]    # returns what it found
 
@@ -48,7 +49,8 @@ class Scanner:
         options = list(options)
         while True:
             text = self.rest.lstrip(SPACES) if skips else self.rest
-            is_begun = any(one != text and one.startswith(text) for one in options)
+            begun = text.rstrip(CUT) if self.is_last else text
+            is_begun = any(one != text and one.startswith(begun) for one in options)
             if self.is_last and is_whole and is_begun and text not in options:
                 raise EndError
             if self.is_last or not is_begun:
