@@ -125,6 +125,21 @@ def test_a_marker_begins_a_whole_call_or_is_never_written(tiny_model: OpenTiny) 
             assert not grammar.begins(f"{call} more")
 
 
+def test_ids_after_the_end_of_reasoning_are_not_counted(tiny_model: OpenTiny) -> None:
+    model = tiny_model()
+    reader = model.turn(ASKED, template=template(thinks=True, end="<think>\n"), tools=[CLOCK]).reader(0)
+    counts, kinds = [], []
+    assert reader is not None
+    for id in model.tokenize("hm</think>\n\n<tool_call>"):
+        reader.take(id, model.piece(id).decode())
+        counts.append(reader.n_reasoning)
+        kinds.append(reader.kind)
+    closed = len(model.tokenize("hm</think>"))
+    assert counts == [*range(1, closed), *[closed - 1] * (len(counts) - closed + 1)]
+    assert reader.reasoning == "hm"
+    assert "reasoning" not in kinds[closed - 1 :]   # a budget that ends there has nothing to close
+
+
 def test_reasoning_that_the_prompt_opens_is_apart(tiny_model: OpenTiny) -> None:
     with tiny_model().chat(template=template(thinks=True, end="<think>\n")) as chat:
         generation = chat.send("the", max_tokens=30, reasoning_budget=4, seed=2)

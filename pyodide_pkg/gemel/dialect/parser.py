@@ -107,7 +107,8 @@ class Parser:
                     return
                 scanner.take(len(found))
                 is_said = is_said or section == thoughts.text
-                self._drops_spaces, section = True, None
+                self._open("text", is_marked=True)   # what closed is over, whatever follows
+                section = None
         except EndError:
             scanner.rest = ""
         except OffError:
