@@ -50,7 +50,12 @@ CASES: list[tuple[dict[str, Any], Values, Values]] = [
         [{"a": "x"}, {"b": "x", "a": "y", "c": "z"}],
     ),
     (obj(a={"maxLength": 3, "minLength": 2, **STRING}), [{"a": "ab"}, {"a": "\né😀"}], [{"a": "a"}, {"a": "abcd"}]),
-    (obj(a={"type": "string", "maxLength": 30_000}), [{"a": "ab é"}], []),
+    (obj(a={"type": "string", "maxLength": 30_000}), [{"a": "ab é <b>"}, {"a": "é" * 29_000}], [{"a": "é" * 30_001}]),
+    (
+        obj(a={"type": ["string", "number", "null"], "maxLength": 30_000, "minLength": 2, "maximum": 9}),
+        [{"a": "é<"}, {"a": "x" * 29_000}, {"a": None}, {"a": 7}, {"a": "12" * 9 + " apples, and some more of them"}],
+        [{"a": "x"}, {"a": "x" * 30_001}, {"a": 12}, {"a": 10**40}],
+    ),
     (obj(a={"type": "string", "pattern": "^[a-z]+$"}), [{"a": "ab"}], [{"a": ""}, {"a": "A"}]),
     (obj(a={"type": "string", "format": "date"}), [{"a": "2024-02-29"}], [{"a": "2023-02-29"}]),
     (obj(a={"enum": ["x", "y z", 3, None, False]}), [{"a": "y z"}, {"a": 3}, {"a": None}, {"a": False}], [{"a": "z"}]),

@@ -7,16 +7,18 @@ import re
 from dataclasses import replace
 from functools import partial
 
-from .automaton import Automaton, TooLargeError, both, of_length, without
+from .automaton import ANY, Automaton, TooLargeError, both, of_length, without
 from .errors import not_enforced, refused
 from .pattern import pattern
 from .reader import TOO_LONG, Reader
 from .rules import EMPTY, Alternative, in_class, quoted
 from .shape import Members, Node, Place, Shape, Text
-from .style import KINDS, Quote, Raw, Style, kinds_of_members
+from .style import KINDS, Quote, Raw, Style, kinds_of_members, of_others
 from .writer import Writer
 
 ALL = frozenset(KINDS)
+SHORT = 32
+DIGITS = Automaton((tuple((ord(char), ord(char), 0) for char in sorted("+-.0123456789Ee")),), (True,))
 
 
 class QuotedWriter(Writer):
@@ -143,10 +145,9 @@ def raw(writer: Writer, at: Place, text: Text, form: Raw, similar: Automaton | N
         try:
             ways = _automata(writer, text, form, similar)
         except TooLargeError:
-            if text.automaton is not None or text.excluded or similar:
+            if text.automaton is not None or text.excluded:
                 raise not_enforced(at.path, TOO_LONG) from None
-            character = f"[^{''.join(in_class(ord(char)) for char in form.others)}]"
-            ways = [writer.rules.repeated(writer.rules.written(character), text.least, text.most)]
+            ways = _long(writer, text, form, similar)
     return [tuple(filter(None, (form.before, *way, form.after))) or (EMPTY,) for way in ways]
 
 
@@ -157,6 +158,22 @@ def _automata(writer: Writer, text: Text, form: Raw, similar: Automaton | None) 
         found = both(text.whole, form.allowed)
     found = without(found, similar) if similar else found
     return [] if found.is_empty else [(writer.rules.automaton(found, is_json=False),)]
+
+
+def _long(writer: Writer, text: Text, form: Raw, similar: Automaton | None) -> list[Alternative]:
+    """Return the ways to write strings of so many characters that states can't count them.
+
+    Those of more than SHORT have none of the form's other characters, and one at their beginning that numbers lack.
+    """
+    ways: list[Alternative] = []
+    if text.least <= SHORT:
+        ways += _automata(writer, Text(least=text.least, most=SHORT), form, similar)
+    head = of_others(form.others) if form.others else ANY
+    head = of_length(without(without(head, similar), DIGITS) if similar else head, SHORT + 1, SHORT + 1)
+    character = f"[^{''.join(in_class(ord(char)) for char in form.others)}]" if form.others else "."
+    most = None if text.most is None else text.most - SHORT - 1
+    more = writer.rules.repeated(writer.rules.written(character), max(text.least - SHORT - 1, 0), most)
+    return [*ways, (writer.rules.automaton(head, is_json=False), *more)]
 
 
 def check_name(name: str, names: str) -> None:
