@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -143,9 +144,9 @@ class Turn:
         if self._options.tools and form is not None:
             name = form.kind if isinstance(form, Form) else "grammar"
             raise ArgumentError(f"{name}: it can't be combined with tools: pass only one of them")
-        grammar = self._grammar() if self._options.tools else None
-        first: Form | Grammar | None = form if grammar is None else Form("grammar", grammar.text(self._start))
-        rest = form if grammar is None or self._budget is None else Form("grammar", grammar.text(None, thinks=False))
+        has_tools = bool(self._options.tools)
+        first: Form | Grammar | None = self._of_tools if has_tools else form
+        rest = self._after_reasoning if has_tools and self._budget is not None else form
         is_open = self._start is not None and self._start.kind == "reasoning"
         closes = self._closes()
         over = Form("grammar", f'root ::= "\\n"? {closes}\n') if closes and self._budget is not None else None
@@ -154,6 +155,16 @@ class Turn:
         if is_open and form is not None and self._start is not None:
             return Script(Form("grammar", self._reasoning()), True, form, self._budget, over, rest)
         return Script(first, budget=self._budget if closes else None, over=over, rest=rest)
+
+    @cached_property
+    def _of_tools(self) -> Form:
+        """The grammar of answers with tools; all answers to a turn share it."""
+        return Form("grammar", self._grammar().text(self._start))
+
+    @cached_property
+    def _after_reasoning(self) -> Form:
+        """The grammar of what follows reasoning in them."""
+        return Form("grammar", self._grammar().text(None, thinks=False))
 
     def _closes(self) -> str:
         """Return what closes reasoning, as GBNF; "": there is none."""
