@@ -21,7 +21,8 @@ CHAT = (
 NOTES = {   # what tells a dialect, as templates say it
     "hermes": '<tool_call> "arguments"',
     "mistral": "[TOOL_CALLS]",
-    "llama3": '{"name": function name, "parameters": dictionary}',
+    "harmony": "<|channel|> <|message|> <|call|>",
+    "llama3": "dictionary of argument name and its value",
 }
 ASKED = [{"role": "user", "content": "the"}]
 SHIRT: dict[str, Any] = {
@@ -60,7 +61,7 @@ def check(generation: gemel.Generation) -> None:
             assert generation.stop_reason == "length"
 
 
-@pytest.mark.parametrize("dialect", NOTES)
+@pytest.mark.parametrize("dialect", ["hermes", "mistral", "llama3"])
 def test_calls_have_the_form_of_their_tools(tiny_model: OpenTiny, dialect: str) -> None:
     model, n_complete = tiny_model(), 0
     for seed in range(5):
@@ -248,8 +249,36 @@ def test_a_turn_belongs_to_its_model(tiny_model: OpenTiny) -> None:
         batch.generate(turn)
     with model.session() as session, pytest.raises(gemel.ArgumentError, match="is_answer has no effect on a turn"):
         session.generate(turn, is_answer=True)
-    with pytest.raises(gemel.ArgumentError, match="choices: it can't be combined with tools"):
+    with pytest.raises(gemel.ArgumentError, match="choices: it can't be combined with tools; a json_schema can be"):
         model.chat(template=template(), tools=[CLOCK]).send("the", choices=["a"])
+    with pytest.raises(gemel.ArgumentError, match="json_schema: this model's calls can't be told from other JSON"):
+        model.chat(template=template("llama3"), tools=[CLOCK]).send("the", json_schema=True)
+
+
+def test_an_answer_calls_or_has_the_form_of_its_schema(tiny_model: OpenTiny) -> None:
+    model, schema = tiny_model(), {"enum": ["<tool_call>", "a"]}
+    found = set()
+    with model.batch() as batch:
+        for seed in range(6):
+            turn = model.turn(ASKED, template=template(), tools=[CLOCK], parallel_tool_calls=False)
+            answer = batch.generate(turn, json_schema=schema, seed=seed, temperature=2.0, max_tokens=150)
+            answer.read()
+            check(answer)
+            found.add("call" if answer.calls else answer.parsed)
+            if answer.calls:
+                with pytest.raises(gemel.AnswerError, match="it calls tools"):
+                    _ = answer.parsed
+    assert "call" in found
+    assert found - {"call"} <= {"<tool_call>", "a"} != found
+
+
+def test_a_form_is_that_of_the_text_behind_its_marker(tiny_model: OpenTiny) -> None:
+    with tiny_model().chat(template=template("harmony")) as chat:
+        generation = chat.send("the", json_schema={"enum": [1, 2]}, reasoning_budget=0, seed=1, max_tokens=60)
+        generation.read()
+    raw = generation._run.model.detokenize(generation.ids)
+    assert raw.rpartition("<|message|>")[2] == generation.text
+    assert generation.parsed in (1, 2)
 
 
 def test_arguments_are_read_as_json(tiny_model: OpenTiny) -> None:

@@ -288,9 +288,13 @@ def test_stop_strings_end_texts_and_not_calls(app: Asked) -> None:
     assert said(app.good(CHAT, **BODY, seed=1, stop=['"size"', "{", "call"]))["tool_calls"] == calls
 
 
-def test_a_form_of_the_text_beside_tools_is_an_error_that_names_it(app: Asked) -> None:
-    error = app.bad(CHAT, **BODY, response_format={"type": "json_object"})
-    assert error["param"] == "response_format"
+def test_a_schema_is_that_of_the_text_beside_tools(app: Asked) -> None:
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"enum": [1, 2]}}}
+    answer = app.good(CHAT, **{**BODY, "tool_choice": "none"}, response_format=form, seed=1)
+    assert said(answer)["content"] in ("1", "2")
+    assert said(app.good(CHAT, **BODY, response_format=form, seed=1))["tool_calls"]
+    error = app.bad(CHAT, **BODY, grammar='root ::= "a"')
+    assert error["param"] == "grammar"
     assert "tools" in error["message"]
 
 

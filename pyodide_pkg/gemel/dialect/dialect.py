@@ -64,6 +64,11 @@ class Calls:
     follows_text: bool = True
     is_single: bool = False
 
+    @property
+    def can_follow_json(self) -> bool:
+        """Whether calls can be told from a text that is JSON, in a grammar that has rules for both."""
+        return bool(self.marker) and not self.leads and self.encoding.has_json
+
     def openers(self, names: Iterable[str]) -> list[str]:
         """Return the texts that begin calls. names: of the tools."""
         if self.marker:

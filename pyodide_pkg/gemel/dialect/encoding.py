@@ -20,6 +20,10 @@ class Encoding(Protocol):
     def begins(self) -> tuple[str, ...]:
         """Texts that begin arguments, if they are not absent."""
 
+    @property
+    def has_json(self) -> bool:
+        """Whether its common rules are those of JSON, and others."""
+
     def marked(self, mark: Marking) -> Encoding:
         """Return it with each marker replaced."""
 
@@ -44,6 +48,7 @@ class Json:
     """Arguments are a JSON object. A space may follow commas and colons."""
 
     begins = ("{",)
+    has_json = True
 
     def marked(self, mark: Marking) -> Encoding:
         """Return itself: it has no markers."""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from ..core.errors import ArgumentError, SchemaError
+from ..schema.compiler import Written
 from ..schema.rules import EMPTY, common, in_class, quoted
 from ..schema.work import STEPS_MAX, limited
 from .dialect import Calls, Hole, Section
@@ -30,11 +31,15 @@ class AnswerGrammar:
 
     def __init__(
         self, markers: Markers, tools: Mapping[str, Mapping[str, Any]], *, choice: Choice, is_parallel: bool,
-        relaxed: Sequence[str] = (),
+        relaxed: Sequence[str] = (), form: Written | None = None,
     ) -> None:  # fmt: skip
-        """Take what an answer may do. relaxed: tools whose schemas are enforced as far as possible."""
+        """Take what an answer may do.
+
+        relaxed: tools whose schemas are enforced as far as possible. form: what the text is, where there are no calls.
+        """
         self._markers, self._dialect = markers, markers.dialect
         self._tools, self._choice, self._is_parallel, self._relaxed = tools, choice, is_parallel, relaxed
+        self._form = form
         self._lines: list[str] = []
         self.warnings: list[str] = []
 
@@ -60,18 +65,29 @@ class AnswerGrammar:
         shared = common(is_spaced=True) if calls is None else calls.encoding.common(self._markers.gbnf)
         return "\n".join([root, *self._lines, ANY, SPACE, shared]) + "\n"
 
+    def before_text(self, start: Section | None) -> str:
+        """Return the grammar of what comes before the text: reasoning that the prompt has opened, and the markers.
+
+        start: as in text().
+        """
+        self._lines = []
+        section = self._dialect.thoughts.text
+        pieces = []
+        if start is not None:
+            pieces += [self._inside("start", start), self._markers.gbnf(start.closes)]
+        if section.opens:
+            leads = [one for one in self._dialect.thoughts.leads if one.kind == "reasoning"]
+            pieces += [self._leads(leads)] if leads else []
+            begun = self._dialect.thoughts.begun if start is None else ""
+            pieces += ["space", self._markers.gbnf(section.opens.removeprefix(begun))]
+        return "\n".join([f"root ::= {' '.join(filter(None, pieces))}", *self._lines, ANY, SPACE]) + "\n"
+
     def _leads(self, leads: Sequence[Section]) -> str:
         """Return what comes before the text: one section, or several in any order; or what says that there is none."""
         parts = [self._lead(i, one) for i, one in enumerate(leads)]
         if absent := self._markers.gbnf(self._dialect.thoughts.absent):
             parts.append(f"space {absent}")
         return f"({' | '.join(parts)}){'?' if len(leads) == 1 else '*'}"
-
-    def reasoning(self, start: Section) -> str:
-        """Return the grammar of a section that the prompt has opened, with what closes it."""
-        self._lines = []
-        root = f"root ::= {self._inside('start', start)} {self._markers.gbnf(start.closes)}"
-        return "\n".join([root, *self._lines, ANY]) + "\n"
 
     def _lead(self, i: int, section: Section) -> str:
         return f"space {self._markers.gbnf(section.opens)} {self._inside(f'lead{i}', section)} " + self._markers.gbnf(
@@ -97,7 +113,12 @@ class AnswerGrammar:
         inside = self._without("inside", [section.closes]) if section.closes else free
         if is_said:
             return "" if calls is None or self._choice == "none" else "(space calls)? space"
+        if self._form is not None:
+            inside = self._form.first
+            self._lines += self._form.lines
         text = " ".join(filter(None, ["space" if opens and not begun else "", opens, inside, closes]))
+        if self._form is not None:
+            return text if self._choice == "none" else f"({text} | space {first})"
         if opens and self._dialect.thoughts.is_plain:
             text = f"({text} | {free})"
         if calls is None or self._choice == "none":

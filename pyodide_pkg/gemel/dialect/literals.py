@@ -28,6 +28,7 @@ class Keywords:
     """Arguments of a call in Python: name="text", name='text', name=True. Lists and objects are JSON."""
 
     begins = ()
+    has_json = True
 
     def marked(self, mark: Marking) -> Encoding:
         """Return itself: it has no markers."""
@@ -82,6 +83,7 @@ class Bare:
     quote: str
 
     begins = ()
+    has_json = False
 
     def marked(self, mark: Marking) -> Encoding:
         """Return it with its mark replaced."""

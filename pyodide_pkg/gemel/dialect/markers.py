@@ -5,6 +5,7 @@ An answer's text never has half of a surrogate pair, so these stand for control 
 
 from __future__ import annotations
 
+import copy
 import re
 from dataclasses import replace
 from typing import Protocol
@@ -46,6 +47,12 @@ class Markers:
         self.dialect = Dialect(
             None if dialect.calls is None else self._calls(dialect.calls), self._thoughts(dialect.thoughts)
         )
+
+    def with_calls(self, calls: Calls) -> Markers:
+        """Return them with other calls, whose markers have their characters already."""
+        made = copy.copy(self)
+        made.dialect = Dialect(calls, self.dialect.thoughts)
+        return made
 
     def gbnf(self, marker: str) -> str:
         """Return a marker of the dialect as GBNF writes it; "" for an empty one."""

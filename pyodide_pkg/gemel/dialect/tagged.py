@@ -40,6 +40,8 @@ class Tagged:
     middles: tuple[tuple[str, str], ...] = ()
     has_cdata: bool = False
 
+    has_json = True
+
     @property
     def begins(self) -> tuple[str, ...]:
         """The first tag."""

@@ -245,6 +245,8 @@ class Generation(Closing):
             raise ArgumentError("parsed: the answer is not complete: read() it first")
         if reason not in ("stop", "eos"):
             raise AnswerError(f"the answer is not whole: {ENDED_BY[reason]}")
+        if run.answer.calls and not self.text:
+            raise AnswerError("the answer has no value: it calls tools")
         if run.answer.is_cut:
             raise AnswerError("the answer is not whole: a stop string ended it")
         return rules.value(self.text)

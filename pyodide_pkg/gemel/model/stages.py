@@ -71,5 +71,5 @@ def begun(
     answer.is_message = is_message
     script = Script(options.form) if turn is None else turn.script(options.form)
     stages = Stages(model, options, script, limit, prompt_ids, is_message=is_message)
-    answer.reader = None if turn is None else turn.reader(stages.sampler.seed)
+    answer.reader = None if turn is None else turn.reader(stages.sampler.seed, options.form)
     return stages

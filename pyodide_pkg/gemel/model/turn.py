@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from hashlib import blake2b
 from typing import Any, Literal
 
@@ -16,6 +15,7 @@ from ..dialect.grammar import AnswerGrammar, Choice
 from ..dialect.markers import Markers
 from ..dialect.reader import Reader
 from ..dialect.rows import dialect_of
+from ..schema.compiler import write_rules
 from ..text.messages import Ending, continues, plain
 from ..tools.tool import Tool, arguments_schema
 from .call_options import check_template_options
@@ -119,6 +119,7 @@ class Turn:
         self._markers = Markers(model, dialect)
         if self._start is not None:
             self._start = self._markers.section(self._start)
+        self._grammars: dict[Form | Grammar | None, tuple[Form, Form | None]] = {}   # by the form of the text
         self._has_parts = bool(
             self._start or dialect.calls or dialect.thoughts.leads or dialect.thoughts.text.opens
         )
@@ -131,40 +132,48 @@ class Turn:
             if value:
                 raise ArgumentError(f"{name} has no effect on a turn: leave it out")
 
-    def reader(self, seed: int) -> Reader | None:
-        """Return what reads the answer; None: its text is all that it has. Equal seeds give equal ids of calls."""
+    def reader(self, seed: int, form: Form | Grammar | None) -> Reader | None:
+        """Return what reads the answer; None: its text is all that it has. Equal seeds give equal ids of calls.
+
+        form: what its text is; then it has no calls.
+        """
         if not self._has_parts:
             return None
+        markers = self._markers
+        if form is not None and markers.dialect.calls is not None:
+            markers = markers.with_calls(replace(markers.dialect.calls, follows_text=False))
         key = blake2b(f"{seed} {self.ids}".encode(), digest_size=16).digest()
         named = {tool.name: tool.parameters for tool in self._options.tools}
-        return Reader(self._markers, self._start, named, lambda index: _call_id(key, index))
+        return Reader(markers, self._start, named, lambda index: _call_id(key, index))
 
     def script(self, form: Form | Grammar | None) -> Script:
         """Return the grammars of the answer. form: what its text may be. ArgumentError: they can't be combined."""
-        if self._options.tools and form is not None:
-            name = form.kind if isinstance(form, Form) else "grammar"
-            raise ArgumentError(f"{name}: it can't be combined with tools: pass only one of them")
         has_tools = bool(self._options.tools)
-        first: Form | Grammar | None = self._of_tools if has_tools else form
-        rest = self._after_reasoning if has_tools and self._budget is not None else form
+        first: Form | Grammar | None = form
+        rest: Form | Grammar | None = form
+        if has_tools:
+            first, rest = self._of_tools(form)
         is_open = self._start is not None and self._start.kind == "reasoning"
+        is_marked = bool(self._markers.dialect.thoughts.text.opens) and self._start is None
         closes = self._closes()
         over = Form("grammar", f'root ::= "\\n"? {closes}\n') if closes and self._budget is not None else None
         if is_open and self._budget == 0:
             return Script(over, is_staged=True, then=rest)
-        if is_open and form is not None and self._start is not None:
-            return Script(Form("grammar", self._reasoning()), True, form, self._budget, over, rest)
+        if not has_tools and form is not None and (is_open or is_marked):
+            bare = AnswerGrammar(self._markers, {}, choice="none", is_parallel=False)
+            before = Form("grammar", bare.before_text(self._start))
+            if is_marked or self._markers.dialect.thoughts.text.opens:   # also behind reasoning that is closed
+                return Script(before, is_staged=True, then=form)
+            return Script(before, True, form, self._budget, over, rest)
         return Script(first, budget=self._budget if closes else None, over=over, rest=rest)
 
-    @cached_property
-    def _of_tools(self) -> Form:
-        """The grammar of answers with tools; all answers to a turn share it."""
-        return Form("grammar", self._grammar().text(self._start))
-
-    @cached_property
-    def _after_reasoning(self) -> Form:
-        """The grammar of what follows reasoning in them."""
-        return Form("grammar", self._grammar().text(None, thinks=False))
+    def _of_tools(self, form: Form | Grammar | None) -> tuple[Form, Form | None]:
+        """Return the grammars of answers with tools, and of what follows their reasoning; all answers share them."""
+        if form not in self._grammars:
+            grammar = self._grammar(form)
+            rest = None if self._budget is None else Form("grammar", grammar.text(None, thinks=False))
+            self._grammars[form] = Form("grammar", grammar.text(self._start)), rest
+        return self._grammars[form]
 
     def _closes(self) -> str:
         """Return what closes reasoning, as GBNF; "": there is none."""
@@ -172,18 +181,22 @@ class Turn:
         marks = [one.closes for one in sections if one is not None and one.kind == "reasoning"]
         return self._markers.gbnf(marks[0]) if marks else ""
 
-    def _grammar(self) -> AnswerGrammar:
-        options = self._options
+    def _grammar(self, form: Form | Grammar | None) -> AnswerGrammar:
+        options, calls = self._options, self._markers.dialect.calls
+        text = None
+        if form is not None:
+            if not isinstance(form, Form) or form.kind != "json_schema":
+                name = form.kind if isinstance(form, Form) else "grammar"
+                raise ArgumentError(f"{name}: it can't be combined with tools; a json_schema can be")
+            if calls is None or not calls.can_follow_json:
+                words = "this model's calls can't be told from other JSON: leave out the tools"
+                raise ArgumentError(f"json_schema: {words}")
+            text = write_rules(form.schema, prefix="text-", any_order=form.any_order, strict=form.strict)
         return AnswerGrammar(
             self._markers, {tool.name: arguments_schema(tool.parameters) for tool in options.allowed},
             choice=options.choice, is_parallel=options.is_parallel,
-            relaxed=[tool.name for tool in options.tools if not tool.strict],
+            relaxed=[tool.name for tool in options.tools if not tool.strict], form=text,
         )
-
-    def _reasoning(self) -> str:
-        """Return the grammar of reasoning that the prompt has opened, to its end."""
-        assert self._start is not None
-        return AnswerGrammar(self._markers, {}, choice="none", is_parallel=False).reasoning(self._start)
 
 
 def turn_of(
