@@ -251,7 +251,7 @@ def test_a_turn_belongs_to_its_model(tiny_model: OpenTiny) -> None:
         session.generate(turn, is_answer=True)
     with pytest.raises(gemel.ArgumentError, match="choices: it can't be combined with tools; a json_schema can be"):
         model.chat(template=template(), tools=[CLOCK]).send("the", choices=["a"])
-    with pytest.raises(gemel.ArgumentError, match="json_schema: this model's calls can't be told from other JSON"):
+    with pytest.raises(gemel.ArgumentError, match="json_schema: this model's calls look like other JSON"):
         model.chat(template=template("llama3"), tools=[CLOCK]).send("the", json_schema=True)
 
 

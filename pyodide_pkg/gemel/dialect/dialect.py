@@ -66,7 +66,7 @@ class Calls:
 
     @property
     def can_follow_json(self) -> bool:
-        """Whether calls can be told from a text that is JSON, in a grammar that has rules for both."""
+        """Whether calls differ from a text that is JSON, in a grammar that has rules for both."""
         return bool(self.marker) and not self.leads and self.encoding.has_json
 
     def openers(self, names: Iterable[str]) -> list[str]:

@@ -118,7 +118,7 @@ class AnswerGrammar:
             self._lines += self._form.lines
         text = " ".join(filter(None, ["space" if opens and not begun else "", opens, inside, closes]))
         if self._form is not None:
-            return text if self._choice == "none" else f"({text} | space {first})"
+            return text if self._choice == "none" else f"({text} | {first})"
         if opens and self._dialect.thoughts.is_plain:
             text = f"({text} | {free})"
         if calls is None or self._choice == "none":

@@ -189,7 +189,7 @@ class Turn:
                 name = form.kind if isinstance(form, Form) else "grammar"
                 raise ArgumentError(f"{name}: it can't be combined with tools; a json_schema can be")
             if calls is None or not calls.can_follow_json:
-                words = "this model's calls can't be told from other JSON: leave out the tools"
+                words = "this model's calls look like other JSON: leave out the tools"
                 raise ArgumentError(f"json_schema: {words}")
             text = write_rules(form.schema, prefix="text-", any_order=form.any_order, strict=form.strict)
         return AnswerGrammar(
