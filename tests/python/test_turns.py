@@ -276,6 +276,8 @@ def test_a_form_is_that_of_the_text_behind_its_marker(tiny_model: OpenTiny) -> N
     with tiny_model().chat(template=template("harmony")) as chat:
         generation = chat.send("the", json_schema={"enum": [1, 2]}, reasoning_budget=0, seed=1, max_tokens=60)
         generation.read()
+        with pytest.raises(gemel.ArgumentError, match="reasoning_budget: with this model"):
+            chat.send("the", json_schema={"enum": [1, 2]}, reasoning_budget=5)
     raw = generation._run.model.detokenize(generation.ids)
     assert raw.rpartition("<|message|>")[2] == generation.text
     assert generation.parsed in (1, 2)

@@ -132,7 +132,7 @@ class Turn:
             if value:
                 raise ArgumentError(f"{name} has no effect on a turn: leave it out")
 
-    def reader(self, seed: int, form: Form | Grammar | None) -> Reader | None:
+    def reader(self, seed: int, form: Form | Grammar | None = None) -> Reader | None:
         """Return what reads the answer; None: its text is all that it has. Equal seeds give equal ids of calls.
 
         form: what its text is; then it has no calls.
@@ -162,7 +162,10 @@ class Turn:
         if not has_tools and form is not None and (is_open or is_marked):
             bare = AnswerGrammar(self._markers, {}, choice="none", is_parallel=False)
             before = Form("grammar", bare.before_text(self._start))
-            if is_marked or self._markers.dialect.thoughts.text.opens:   # also behind reasoning that is closed
+            if self._markers.dialect.thoughts.text.opens:   # what follows reasoning has two stages
+                if self._budget:
+                    words = "with this model it can't be combined with a form of the text: pass only one of them"
+                    raise ArgumentError(f"reasoning_budget: {words}")
                 return Script(before, is_staged=True, then=form)
             return Script(before, True, form, self._budget, over, rest)
         return Script(first, budget=self._budget if closes else None, over=over, rest=rest)
