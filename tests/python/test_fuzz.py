@@ -1,7 +1,8 @@
 """libFuzzer on the core, under sanitizers: files, vocabularies and saved sessions of chance, on all CPUs at once.
 
-Each target runs for GEMEL_FUZZ_SECONDS (10). It keeps inputs that reach new code in build/fuzz/<target>, where its next
-run starts; an input that breaks something is build/fuzz/<target>-crash-... (-timeout-, -oom-, -leak-).
+Each target runs for GEMEL_FUZZ_SECONDS (10), from the inputs of tests/fuzz/corpus and seeds.py. It keeps inputs that
+reach new code in build/fuzz/<target>, where its next run starts, too; an input that breaks something is
+build/fuzz/<target>-crash-... (-timeout-, -oom-, -leak-).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from pathlib import Path
 import building
 import pytest
 import zig_build
+from fuzz import corpus
 
 pytestmark = pytest.mark.slow
 SECONDS = int(os.environ.get("GEMEL_FUZZ_SECONDS", "10"))
@@ -53,22 +55,32 @@ def seeds() -> Path:
     return folder
 
 
+@functools.cache
+def found(name: str) -> Path:
+    """Return a folder with the inputs that were found in the past."""
+    folder = KEPT / "found" / name
+    shutil.rmtree(folder, ignore_errors=True)
+    corpus.unpack(name, folder)
+    return folder
+
+
 def run(program: Path, number: int) -> subprocess.CompletedProcess[str]:
     """Run one process of a target; those of a target share what they keep."""
     name, start = program.name, seeds()
-    corpus = KEPT / name
-    corpus.mkdir(parents=True, exist_ok=True)
+    kept = KEPT / name
+    kept.mkdir(parents=True, exist_ok=True)
     options = [f"-max_total_time={SECONDS}", f"-max_len={LENGTHS[name]}", "-timeout=10", "-rss_limit_mb=1024"]
     options += [f"-artifact_prefix={KEPT / name}-", f"-seed={number + 1}"]
     if (start / name).is_dir():
         options.append(f"-dict={start / name}.dict")
-    folders = [corpus, *([start / name] if (start / name).is_dir() else [])]
+    folders = [kept, found(name), *([start / name] if (start / name).is_dir() else [])]
     return building.execute([program, *options, *folders], timeout=SECONDS + 300)
 
 
 @pytest.mark.parametrize("name", sorted(LENGTHS))
 def test_no_input_breaks_the_core(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     program = fuzzers(tmp_path_factory.getbasetemp() / "probe.c") / name
+    found(name)   # before threads ask for it
     n = os.cpu_count() or 1
     with ThreadPoolExecutor(n) as pool:
         for done in pool.map(functools.partial(run, program), range(n)):
@@ -80,3 +92,12 @@ def test_no_input_breaks_the_core(name: str, tmp_path_factory: pytest.TempPathFa
 
 def test_every_target_is_run() -> None:
     assert {path.stem for path in SOURCES.glob("fuzz_*.c")} == set(LENGTHS)
+    assert {path.stem for path in corpus.CORPUS.glob("*.txt")} == set(LENGTHS)
+
+
+@pytest.mark.parametrize("name", sorted(LENGTHS))
+def test_what_fuzzing_found_is_unpacked(name: str, tmp_path: Path) -> None:
+    corpus.unpack(name, tmp_path)
+    sizes = [path.stat().st_size for path in tmp_path.iterdir()]
+    assert len(sizes) > 10
+    assert max(sizes) <= LENGTHS[name]
