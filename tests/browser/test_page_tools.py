@@ -38,7 +38,8 @@ const ask = (messages, options, { part }) => {
         part({ kind: "call", text: given, call }, 4);
     });
     const called = calls.map(([, given]) => ({ arguments: given, is_complete: given.endsWith("}") }));
-    const numbers = { n_prompt: 9, n_evaluated: 9, prompt_s: 1, n_decoded: 4, decode_s: 2, first_token_s: 1 };
+    const counts = { n_prompt: 9, n_cached: 3, n_evaluated: 6, n_decoded: 4 };
+    const numbers = { ...counts, prompt_s: 1, decode_s: 2, first_token_s: 1 };
     const usage = { prompt_tokens: 9, completion_tokens: 4, total_tokens: 13 };
     const result = { text, reasoning: "", calls: called, stop_reason: "stop", seed: 5, usage, timings: numbers };
     return { answer: Promise.resolve(result), stop() {} };
@@ -142,7 +143,8 @@ def test_errors_and_refusals_go_back_to_the_model(page: ApiPage) -> None:
     assert [one["id"] for one in messages[1]["tool_calls"]] == [one["tool_call_id"] for one in messages[2:]]
     assert (first["tool_choice"], second.get("tool_choice"), second["seed"]) == ("a", None, 5)
     assert found["result"]["text"] == "Wait.\n\nDone."
-    assert (found["result"]["usage"]["total_tokens"], found["result"]["timings"]["decode_tok_s"]) == (26, 2)
+    timings = found["result"]["timings"]
+    assert (found["result"]["usage"]["total_tokens"], timings["n_cached"], timings["decode_tok_s"]) == (26, 6, 2)
 
 
 def test_the_last_round_must_end_in_words(page: ApiPage) -> None:

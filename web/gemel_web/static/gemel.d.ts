@@ -232,6 +232,8 @@ export interface ChatResult extends Result {
 /** Tokens, seconds, tokens per second. */
 export interface Timings {
     n_prompt: number;
+    /** Of them, those that earlier answers had evaluated. */
+    n_cached: number;
     n_evaluated: number;
     prompt_s: number;
     n_decoded: number;
