@@ -34,8 +34,8 @@ export class Turn {
             "article",
             { class: "answer", "aria-label": "Answer" },
             head,
-            this.#progress,
             this.#work,
+            this.#progress, // next to the text, which it hides
             this.#body,
             this.#foot,
         );
