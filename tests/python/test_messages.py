@@ -8,6 +8,8 @@ from typing import Any
 
 import gemel
 import pytest
+from gemel.dialect.rows import CALLS
+from gemel.model.as_text import instructions
 
 OpenTiny = Callable[..., Any]   # gemel.Model, which also takes what its types do not promise
 SHOWN = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
@@ -43,7 +45,7 @@ def test_tools_that_a_template_does_not_read_are_texts(tiny_model: OpenTiny) -> 
     for asked in ([HI], [{"role": "system", "content": "Be brief."}, HI]):
         text = model.detokenize(model.prompt_ids(asked, tools=TOOLS))
         assert '{"name": "search", "parameters": {"type": "object", "properties": {}}}' in text
-        assert '<tool_call>\n{"name": "NAME", "arguments": {"ARGUMENT": VALUE}}\n</tool_call>' in text
+        assert '<tool_call>\n{"name": "NAME", "arguments": {"ARGUMENT": "VALUE"}}\n</tool_call>' in text
         assert text.endswith(model.detokenize(model.prompt_ids([HI])))
     assert model.prompt_ids([HI], tools=[]) == model.prompt_ids([HI])
     assert model.prompt_ids([HI], tools=TOOLS, template="{{ tools|length }}") == model.prompt_ids("1")
@@ -117,3 +119,11 @@ def test_thoughts_may_be_dropped_behind_a_mark_that_ends_like_theirs(tiny_model:
     asked = SAID[0]["content"]
     found = tiny_model(chat_template=cut).prompt_ids([SAID[0], thought])
     assert found == tiny_model(chat_template=cut).prompt_ids(f"<user>{asked}<assistant>The light")
+
+
+@pytest.mark.parametrize("dialect", [row.name for row in CALLS])
+def test_instructions_are_written_in_every_dialect(dialect: str) -> None:
+    calls = next(row for row in CALLS if row.name == dialect)
+    tool = {"type": "function", "function": {"name": "search", "parameters": {"type": "object"}}}
+    text = instructions([tool], calls)
+    assert all(word in text for word in ("search", "NAME", "ARGUMENT", "VALUE"))

@@ -17,7 +17,7 @@ from ..dialect.writing import written
 from ..text.forms import shows_calls, shows_results, shows_tools, takes_system
 
 Message = dict[str, Any]
-EXAMPLE = ToolCall(0, "000000000", "NAME", '{"ARGUMENT": VALUE}')
+EXAMPLE = ToolCall(0, "000000000", "NAME", '{"ARGUMENT": "VALUE"}')
 
 
 def as_text(
