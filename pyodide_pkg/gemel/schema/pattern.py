@@ -1,7 +1,7 @@
 """Regular expressions of JSON schema (ECMA-262, a linear subset) as automata.
 
 Supported: characters, `.`, classes, \\d \\D \\w \\W \\s \\S, groups, |, ? * + {m} {m,} {m,n} (also lazy), ^ and $,
-escapes, look-ahead right behind a ^ that begins the pattern.
+escapes, \\b and \\B, look-ahead right behind a ^ that begins the pattern.
 """
 
 from __future__ import annotations
@@ -54,13 +54,17 @@ class Part:
 
 
 class _Parser:
-    """Reads a pattern once. Anchors are edges that read a mark before or after the text."""
+    """Reads a pattern once. Anchors are edges that read a mark before or after the text.
+
+    \\b and \\B read other marks, between characters.
+    """
 
     # Marks lie beyond Unicode: a text is read as BEGIN text END.
-    BEGIN, END = LAST + 1, LAST + 2
+    BEGIN, END, BOUNDARY, INSIDE = range(LAST + 1, LAST + 5)
 
     def __init__(self, source: str) -> None:
         self.source, self.at, self.builder, self.depth = source, 0, Builder(), 0
+        self.has_boundaries, self.inner_anchor = False, -1   # where a ^ is that is not first, or a $ that is not last
 
     def fail(self, at: int, why: str) -> PatternError:
         return PatternError(at, why)
@@ -134,9 +138,15 @@ class _Parser:
     def quantified(self) -> Part:
         at = self.at
         if self.take("^"):
+            self.inner_anchor = at if at else self.inner_anchor
             return self.reading(((self.BEGIN, self.BEGIN),))
         if self.take("$"):
+            self.inner_anchor = at if self.at < len(self.source) else self.inner_anchor
             return self.reading(((self.END, self.END),))
+        for name, mark in (("\\b", self.BOUNDARY), ("\\B", self.INSIDE)):
+            if self.take(name):
+                self.has_boundaries = True
+                return self.reading(((mark, mark),))
         part = self.atom()
         bounds = self.bounds()
         if bounds is None:
@@ -256,11 +266,10 @@ class _Parser:
             return self.hexadecimal(at, char)
         if char.isascii() and char and not char.isalnum():
             return ord(char)
-        names = {"b": "word boundaries", "B": "word boundaries", "p": "Unicode properties", "P": "Unicode properties"}
         if char.isdigit() or char == "k":
             raise self.fail(at, "back references are not supported")
-        if char in names:
-            raise self.fail(at, f"{names[char]} are not supported")
+        if char in ("p", "P"):
+            raise self.fail(at, "Unicode properties are not supported")
         raise self.fail(at, f"unknown escape \\{char}")
 
     def hexadecimal(self, at: int, char: str) -> int:
@@ -330,7 +339,34 @@ def _found_in(source: str) -> Automaton:
     builder.skips[first].append(found.first)
     builder.skips[found.last].append(last)
     builder.reads[last] += [(*everything, last), (mark[1], mark[1], last)]
-    return _unmarked(builder, first, last)
+    if not parser.has_boundaries:
+        return _unmarked(builder, first, last)
+    if parser.inner_anchor >= 0:
+        raise parser.fail(parser.inner_anchor, "beside word boundaries, ^ must come first and $ last")
+    return _with_boundaries(_unmarked(builder, first, last))
+
+
+def _with_boundaries(marked: Automaton) -> Automaton:
+    """Return the texts in which marks of boundaries can be put where they are read, and nowhere else."""
+    word, other = WORD, negated(WORD)
+    boundary, inside = ((_Parser.BOUNDARY,) * 2,), ((_Parser.INSIDE,) * 2,)
+    # Behind another character or the beginning, and behind a word's; the same with a mark that was read since.
+    rows: tuple[tuple[tuple[Ranges, int], ...], ...] = (
+        ((word, 1), (other, 0), (boundary, 2), (inside, 4)), ((word, 1), (other, 0), (boundary, 3), (inside, 5)),
+        ((word, 1), (boundary, 2)), ((other, 0), (boundary, 3)), ((other, 0), (inside, 4)), ((word, 1), (inside, 5)),
+    )   # fmt: skip
+    edges = tuple(
+        tuple(sorted((low, high, to) for ranges, to in row for low, high in ranges)) for row in rows
+    )   # fmt: skip
+    right = both(marked, Automaton(edges, (True, True, False, True, True, False)))
+    builder = Builder()
+    for _ in right.ends:
+        builder.state()
+    end = builder.state()
+    for state, edges_of in enumerate(right.edges):
+        builder.reads[state] = [edge for edge in edges_of if edge[0] <= LAST]
+        builder.skips[state] = [to for low, _, to in edges_of if low > LAST] + ([end] if right.ends[state] else [])
+    return builder.finish(0, end)
 
 
 def _unmarked(builder: Builder, first: int, last: int) -> Automaton:
@@ -374,5 +410,5 @@ def _unmarked(builder: Builder, first: int, last: int) -> Automaton:
     for state in ending:
         builder.skips[state].append(finish)
     for state, row in enumerate(builder.reads):
-        builder.reads[state] = [edge for edge in row if edge[0] <= LAST]
+        builder.reads[state] = [edge for edge in row if edge[0] not in (begin, end)]
     return builder.finish(start, finish)
