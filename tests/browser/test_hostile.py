@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import tiny
-from browser.hosts import Host, Tab, raises
+from browser.hosts import TIMEOUT, Host, Tab, raises
 
 if TYPE_CHECKING:
     from browser.server import Served
@@ -94,7 +95,9 @@ def test_a_file_that_changes_after_its_cache_entry_vanished_is_fetched_anew(
 def begin_and_delete(one: Tab, file: Served) -> int:
     """Begin a load and delete what it has cached while it waits for the second answer: then it has no file open."""
     started = one.begin(OPEN, url=file.url, cache=True)
+    due = time.monotonic() + TIMEOUT
     while len(file.requests) < 2:
+        assert time.monotonic() < due, "no second request"
         one.page.wait_for_timeout(5)
     assert one.run(DELETE, url=file.url)
     assert 0 < file.sent < len(file.data)
