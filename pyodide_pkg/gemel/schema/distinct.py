@@ -11,6 +11,7 @@ from .shape import Items, Members, Node, Place, Shape, joined
 from .work import spend
 
 COUNTED_MAX = 1000   # so many are not counted one by one
+LISTED_MAX = 20_000
 DEPTH_MAX = 6
 # Values with their numbers spelled in one way each.
 COMMON = r"""value-once ::= "null" | "true" | "false" | number-once | string | array-once | object-once
@@ -120,9 +121,13 @@ class Distinct:
 
 
 def _few(automaton: Automaton, most: int) -> list[str] | None:
+    """Return the texts of an automaton; None: there are more than `most`. Of very many, none are said to be there."""
     if has_many(automaton):
         return None
-    return automaton.texts(max(most, COUNTED_MAX))
+    counted = min(max(most, COUNTED_MAX), LISTED_MAX)
+    spend(counted)
+    found = automaton.texts(counted)
+    return [] if found is None and most > counted else found
 
 
 def once(at: Place, number: Automaton) -> Automaton:
