@@ -1,8 +1,8 @@
 """The project's build backend: scikit-build-core, and what a tab has no use for is left out of its wheels.
 
-A wheel for WebAssembly has no commands (no gemel_native). Modules that few tabs need are compressed as one file, which
-gemel/tab/assets.py reads. Equal sources give equal bytes. pyproject.toml says which files and which CMake project such
-a wheel is made of.
+A wheel for WebAssembly has no commands (no gemel_native), and Python without comments (lean.py). Modules that few tabs
+need are compressed as one file, which gemel/tab/assets.py reads. Equal sources give equal bytes. pyproject.toml says
+which files and which CMake project such a wheel is made of.
 """
 
 import base64
@@ -15,6 +15,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from lean import lean
 from scikit_build_core import build as scikit
 from scikit_build_core.build import (
     build_editable,
@@ -78,6 +79,8 @@ def rewrite(wheel: Path) -> None:
     """Write a wheel again: sorted, packed, without the desktop's files, and nothing of the clock or the umask."""
     with zipfile.ZipFile(wheel) as old:
         files = pack({name: old.read(name) for name in old.namelist() if not name.endswith("/")})
+    python = {name: lean(name, data.decode()).encode() for name, data in files.items() if name.endswith(".py")}
+    files |= python
     record = next(name for name in files if name.endswith(".dist-info/RECORD"))
     folder = record.removesuffix("RECORD")
     kept = {name: files[name] for name in sorted(files) if name not in {record, *(folder + one for one in DESKTOP)}}

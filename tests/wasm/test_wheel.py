@@ -1,5 +1,6 @@
 """The Pyodide wheel: what is in it, that equal sources give equal bytes, and the ways in which Pyodide installs it."""
 
+import ast
 import base64
 import csv
 import functools
@@ -55,6 +56,27 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     core = {f"gemel/_core/{name}" for name in modules | scripts}
     info = {f"gemel-{version}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
     assert set(contents(built)) == python | core | info
+
+
+def test_python_is_that_of_the_tree_without_what_only_developers_read() -> None:
+    def bare(source: str) -> str:
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and node.body:
+                first = node.body[0]
+                if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
+                    first.value.value = ""
+        return ast.dump(tree, include_attributes=False)
+
+    roots = {"gemel": building.ROOT / "pyodide_pkg", "gemel_web": building.ROOT / "web"}
+    files = {name: data.decode() for name, data in contents(pyodide_files.gemel()).items() if name.endswith(".py")}
+    assert len(files) > 100
+    for name, shipped in files.items():
+        source = (roots[name.partition("/")[0]] / name).read_text(encoding="utf-8")
+        assert bare(shipped) == bare(source), name
+        assert shipped.count("\n") == source.count("\n"), name
+    assert '"""Continue a text or ids, without a chat template;' in files["gemel/model/model.py"]
+    assert '"""' not in files["gemel/schema/writer.py"]
 
 
 def test_every_module_is_webassembly_and_can_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
