@@ -11,10 +11,11 @@ import pytest
 HERE = Path(__file__).resolve().parent
 # Of the tests that run the API again, these are left out: they evaluate nothing that the others don't.
 NOT_OF_THE_API = {
-    "test_archs", "test_c_checks", "test_cgroup", "test_compare", "test_cross", "test_docs", "test_download_answers",
-    "test_fuzz", "test_header", "test_hub", "test_install", "test_models_page", "test_paths",
-    "test_published_templates", "test_recipes", "test_reference", "test_streams", "test_template_constructs",
-    "test_tiny", "test_tree", "test_types", "test_words", "test_xhr",
+    "test_archs", "test_c_checks", "test_calls", "test_cgroup", "test_compare", "test_cross", "test_dialect_arguments",
+    "test_dialect_rows", "test_dialects", "test_docs", "test_download_answers", "test_fuzz", "test_header", "test_hub",
+    "test_install", "test_models_page", "test_paths", "test_published_templates", "test_recipes", "test_reference",
+    "test_streams", "test_template_constructs", "test_tiny", "test_tools", "test_tree", "test_types", "test_words",
+    "test_xhr",
 }   # fmt: skip
 # Left out: what only Python computes (the reference, templates, tables), and each format with each architecture, which
 # the core handles apart.
