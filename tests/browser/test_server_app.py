@@ -65,7 +65,7 @@ def test_every_host_answers_with_the_same_bytes(host: Host, native: Host, server
 def test_every_host_says_what_computes(host: Host, server: Server) -> None:
     prepare(host, server)
     meta, info = host.run("await server_app.says(data)", data=data())
-    assert {name: meta[name] for name in info} == info
+    assert {name: meta.get(name, "") for name in info} == info   # what is empty is left out
 
 
 def test_a_client_that_leaves_stops_its_answer_on_every_host(host: Host, server: Server) -> None:

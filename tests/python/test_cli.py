@@ -134,6 +134,21 @@ def test_run_prints_the_answer_on_stdout_and_speeds_on_stderr(file: Path) -> Non
     assert SPEEDS.fullmatch(done.err)
 
 
+def test_reasoning_goes_to_stderr(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.gguf"
+    text = "{{ messages[0].content }}{% if add_generation_prompt %}<think>{% endif %}{# </think> #}"
+    path.write_bytes(tiny_bytes(chat_template=text))
+    arguments = ("run", path, "the", "-n", "24", "--seed", "1", "--reasoning-budget", "3")
+    done = gemel_(*arguments)
+    found = gemel_(*arguments, "--json").json
+    assert done.code == 0
+    assert found["reasoning"] in done.err
+    assert done.out.rstrip("\n") == found["text"].rstrip("\n")
+    assert "think>" not in done.out + found["reasoning"]
+    raw = gemel_("run", path, "the", "--raw", "--reasoning-budget", "3")
+    assert_error(raw, 2, "--reasoning-budget has no effect with --raw")
+
+
 def test_run_raw_continues_the_text(file: Path) -> None:
     with gemel.open(file) as model:
         generation = model.generate("the model", max_tokens=12, seed=1)

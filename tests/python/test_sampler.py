@@ -95,7 +95,10 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     path, tokenizer = folder / "sampler.so", folder / "tokenizer.c"
     tokenizer.write_text(TOKENIZER)
     sample = ("sample/sampler", "sample/penalties", "sample/candidates")
-    used = ("closing", "forced", "mask", "matcher", "shortest", "stacks", "text_tree")
+    used = (
+        "canon", "closing", "endless", "forced", "mask", "matcher", "repeats", "seen", "shortest", "stacks",
+        "text_tree", "unique",
+    )  # fmt: skip
     names = (*sample, *(f"grammar/{name}" for name in used))
     names += ("text/unicode", "text/unicode_tables", "fmath", "errors")
     sources = [*(str(SOURCES / f"{name}.c") for name in names), str(tokenizer)]
