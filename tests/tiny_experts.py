@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Experts:
-    """A mixture of experts. A field that is None has no key in the file."""
+    """A mixture of experts. None: the file has no key for the field."""
 
     n: int = 8
     n_used: int = 2

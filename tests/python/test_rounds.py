@@ -100,7 +100,7 @@ def test_a_call_that_was_cut_is_an_error(chat: gemel.Chat) -> None:
 
 
 @pytest.mark.parametrize(("tools", "words"), [
-    ([], "tools: there are none: run"), ([{"name": "x"}], "tools: 'x' has no function: run"),
+    ([], "tools: the list is empty: run"), ([{"name": "x"}], "tools: 'x' has no function: run"),
 ])  # fmt: skip
 def test_run_needs_functions(chat: gemel.Chat, tools: list[Any], words: str) -> None:
     with pytest.raises(gemel.ArgumentError, match=words):

@@ -99,7 +99,7 @@ class Thoughts:
         leads: sections before the text or the calls, in any order
         text: the section of the text; `opens` "": it needs no marker
         begun: what the template writes of all markers itself
-        absent: what is written in place of the leads when there are none
+        absent: what is written instead of the leads
         ends: what is written behind all else
         is_plain: a text may also come without its markers
     """

@@ -49,7 +49,7 @@ class Rounds(Closing):
             raise not_whole("max_rounds", max_rounds, "an integer of at least 1")
         without = [tool.name for tool in tools if tool.function is None]
         if without or not tools:
-            words = f"{without[0]!r} has no function" if without else "there are none"
+            words = f"{without[0]!r} has no function" if without else "the list is empty"
             raise ArgumentError(f"tools: {words}: run() needs functions to call; send() only returns the calls")
         callback("on_call", on_call)
         self.generation: Generation | None = None

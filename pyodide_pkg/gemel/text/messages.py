@@ -112,7 +112,7 @@ def _plain(message: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def _calls(calls: object, role: str, where: str) -> dict[str, Any]:
-    """Return the field of calls, or no field if there are none."""
+    """Return the field of the calls; a message without calls has no such field."""
     if calls is None or not (found := calls_of(calls, where)):
         return {}
     if role in ("system", "developer", "user", "tool"):
