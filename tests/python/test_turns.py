@@ -218,6 +218,16 @@ def test_a_conversation_goes_on_with_results(tiny_model: OpenTiny) -> None:
     assert [message["role"] for message in chat.messages] == ["user", "assistant", "tool", "assistant"]
 
 
+def test_a_message_that_goes_on_gets_its_calls(tiny_model: OpenTiny) -> None:
+    with tiny_model().chat(template=template(), tools=[CLOCK]) as chat:
+        chat.messages += [*ASKED, {"role": "assistant", "content": "Now:"}]
+        answer = chat.send(tool_choice="required", parallel_tool_calls=False, seed=1)
+        answer.read()
+    assert chat.messages[1:] == [
+        {"role": "assistant", "content": "Now:", "tool_calls": [answer.calls[0].as_json()]},
+    ]  # fmt: skip
+
+
 def test_stop_strings_are_those_of_the_text(tiny_model: OpenTiny) -> None:
     with tiny_model().chat(template=template(thinks=True, end="<think>")) as chat:
         options: dict[str, Any] = {"reasoning_budget": 6, "max_tokens": 40, "temperature": 1.0, "seed": 6}

@@ -98,7 +98,7 @@ class Chat(Closing):
         tools: what the model may call: typed functions, gemel.Tool, or OpenAI's dicts; None: those of the chat.
         Generation.calls has the calls: add their results to `messages`, or let run() do it. tool_choice: "auto",
         "required", "none" or the name of a tool. parallel_tool_calls=False: at most one call.
-        reasoning_budget: tokens of reasoning after which it is closed; 0: none.
+        reasoning_budget: the most tokens of reasoning, which is closed then; 0: none. A model without any is within it.
         ContextError when the conversation no longer fits: delete old messages, or open the chat with a larger n_ctx.
         """
         options = call_options(max_tokens, stop, sampling, fields, also=("content", *OF_SEND))
@@ -210,7 +210,12 @@ class Chat(Closing):
 
     def _answered(self, run: Run, added: list[dict[str, Any]], continued: dict[str, Any] | None) -> None:
         if continued is not None:
-            continued["content"] = plain([continued])[0]["content"] + run.answer.text
+            before, rest = plain([continued])[0], message_of(run.answer)
+            continued["content"] = before["content"] + run.answer.text
+            if run.answer.reasoning:
+                continued["reasoning_content"] = before.get("reasoning_content", "") + run.answer.reasoning
+            if "tool_calls" in rest:
+                continued["tool_calls"] = rest["tool_calls"]
             continued.pop("refusal", None)   # it has become the content's beginning
             return
         if run.stop_reason != "error" and (run.answer.ids or run.stop_reason != "cancelled"):
