@@ -49,6 +49,7 @@ class Calls:
         leads: calls are marked only at the beginning of an answer: the marker may be part of a text
         follows_text: a text may come before the calls
         is_single: an answer has at most one call
+        may_be_bare: an answer may also begin with a call without markers (bare.py), and then has no other
     """
 
     name: str
@@ -63,6 +64,7 @@ class Calls:
     leads: bool = False
     follows_text: bool = True
     is_single: bool = False
+    may_be_bare: bool = False
 
     @property
     def can_follow_json(self) -> bool:

@@ -13,6 +13,7 @@ from ..core.errors import ArgumentError, SchemaError
 from ..schema.compiler import Written
 from ..schema.rules import EMPTY, common, in_class, quoted
 from ..schema.work import STEPS_MAX, limited
+from . import bare
 from .dialect import Calls, Hole, Section
 from .markers import FIRST, Markers
 
@@ -41,6 +42,7 @@ class AnswerGrammar:
         self._tools, self._choice, self._is_parallel, self._relaxed = tools, choice, is_parallel, relaxed
         self._form = form
         self._lines: list[str] = []
+        self._states: dict[str, dict[str, str]] = {}   # of rules of texts: their rules, by the end of what was read
         self.warnings: list[str] = []
 
     def text(self, start: Section | None, *, thinks: bool = True) -> str:
@@ -125,6 +127,8 @@ class AnswerGrammar:
             return text
         if not calls.follows_text:
             return f"({text} | {first})"
+        if calls.may_be_bare and not section.opens:
+            return f"({self._not_bare(marks)} (calls space)? | {self._bare()})"
         return f"{text} (calls space)?" if not section.opens else f"({text} (calls space)? | {first})"
 
     def _free(self, marks: Sequence[str]) -> str:
@@ -134,6 +138,21 @@ class AnswerGrammar:
         if calls is not None and (calls.leads or not calls.marker):
             return self._not_begun_by(marks)
         return self._without("text", marks)
+
+    def _bare(self) -> str:
+        """Return the rule of an answer that is a call without markers."""
+        alternatives = (bare.call(name, f"arguments{i}") for i, name in enumerate(self._tools))
+        self._lines += [bare.SPACE_RULE, f"bare ::= {' | '.join(alternatives)}"]
+        return "bare"
+
+    def _not_bare(self, marks: Sequence[str]) -> str:
+        """Return the rule of a text without marks that does not begin with such a call."""
+        goes_on = {"": "text"}   # what the first free character leads to: a state of the text's rule
+        for char in {mark[0] for mark in _textual(marks)}:
+            goes_on[char] = self._states["text"][char]
+        first, lines = bare.not_begun(bare.patterns(self._tools), goes_on)
+        self._lines += lines
+        return first
 
     # ---- Calls ------------------------------------------------------------------------------------------------------
 
@@ -206,6 +225,7 @@ class AnswerGrammar:
                     after = next(text[at:] for at in range(len(text) + 1) if text[at:] in names)
                     parts.append(f"[{in_class(ord(char))}] {names[after]}")
             self._lines.append(f"{names[state]} ::= {' | '.join(parts)}")
+        self._states[name] = names
         return names[""]
 
     def _not_begun_by(self, marks: Sequence[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from . import bare
 from .dialect import Calls, Dialect, Hole, Kind, Section, each
 from .parts import Part, ToolCall
 from .scanner import SPACES, EndError, OffError, Scanner, Steps
@@ -97,6 +98,10 @@ class Parser:
                     if found in skipped:
                         self._drops_spaces = True
                         continue
+                    if not found and calls is not None and calls.may_be_bare and not is_said:
+                        called = yield from self._bare_call(calls)
+                        if called:
+                            return
                     section = sections.get(found, PLAIN)
                 self._open(section.kind, is_marked=bool(section.opens))
                 found = yield from scanner.until([section.closes] if section.closes else inside, self._add)
@@ -149,6 +154,24 @@ class Parser:
         yield from scanner.one_of(closes)
         yield from scanner.one_of(["", self._dialect.thoughts.ends])
         self._is_begun, self.kind = False, "text"
+
+    def _bare_call(self, calls: Calls) -> Steps:
+        """Read an answer that is a call without markers; return whether it is one."""
+        patterns = bare.patterns(self._parameters)
+        while (name := bare.begun(patterns, self._scanner.rest)) == "" and not self._scanner.is_last:
+            yield
+        if not name:
+            return False
+        self.kind, self._drops_spaces = "call", True
+        call = ToolCall(0, self._new_id(0), name)
+        self.calls.append(call)
+        self._parts.append(Part("call", "", call))
+        yield from bare.before_arguments(self._scanner, name)
+        yield from self._arguments(calls, call)
+        yield from bare.behind_arguments(self._scanner)
+        call.is_complete = True
+        self._is_begun, self.kind = False, "text"
+        return True
 
     def _call(self, calls: Calls) -> Steps:
         """Read one call."""

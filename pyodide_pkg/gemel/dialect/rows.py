@@ -256,6 +256,7 @@ CALLS = (
     ),
     Calls(   # Hermes, Qwen2.5, Qwen3, QwQ, Granite 4, SmolLM3, MiMo, Bielik, ERNIE 4.5
         "hermes", (("<tool_call>",),), GENERIC.pieces, marker="<tool_call>", between=("\n", ""),
+        may_be_bare=True,
     ),
     Calls(   # Llama 3.1, 3.2, 3.3
         "llama3",

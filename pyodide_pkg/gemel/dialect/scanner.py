@@ -57,6 +57,14 @@ class Scanner:
                 return max((one for one in options if text.startswith(one)), key=len, default="")
             yield
 
+    def spaces(self, *, must_go_on: bool = True) -> Steps:
+        """Read spaces. must_go_on: the end of the text behind them is an EndError."""
+        while True:
+            self.rest = self.rest.lstrip(SPACES)
+            if self.rest or (self.is_last and not must_go_on):
+                return
+            yield from self.more()
+
     def one_of(self, options: Iterable[str]) -> Choosing:
         """Read the longest of the options that the text begins with, and return it. OffError: it begins with none."""
         options = list(options)

@@ -116,6 +116,8 @@ class Turn:
         if self._is_done or not self.is_message or (budget == 0 and self._start is None):
             leads = tuple(one for one in dialect.thoughts.leads if one.kind != "reasoning")
             dialect = replace(dialect, thoughts=replace(dialect.thoughts, leads=leads))
+        if not self.is_message and dialect.calls is not None:
+            dialect = replace(dialect, calls=replace(dialect.calls, may_be_bare=False))
         self._markers = Markers(model, dialect)
         if self._start is not None:
             self._start = self._markers.section(self._start)
