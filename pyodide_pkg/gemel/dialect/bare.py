@@ -5,27 +5,19 @@ Small models write them where they should write a marker. They are calls as soon
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
 
 from ..schema.rules import EMPTY, in_class, quoted
 from .scanner import SPACES, OffError, Scanner, Steps
 
 FENCES = ("", "```json", "```")
-Place = tuple[int, int, int]   # in a pattern: which, which item of it, how much of that was read
-Pattern = tuple[str, ...]      # texts; SPACES: any number of these
+HEADS = [(SPACES, fence, SPACES, "{", SPACES, '"name"', SPACES, ":", SPACES, '"') for fence in FENCES]   # before a name
+Place = tuple[int, int, int]           # in a head: which, which item of it, how much of that was read
+State = frozenset[Place] | str | None  # places in heads; the beginning of a name; None: no call
 ANYWHERE = "spaces"
-SPACE_RULE = f"{ANYWHERE} ::= [ \\t\\r\\n]*"
 
 
-def patterns(names: Iterable[str]) -> list[Pattern]:
-    """Return the beginnings of calls of these tools."""
-    return [
-        (SPACES, fence, SPACES, "{", SPACES, '"name"', SPACES, ":", SPACES, f'"{name}"')
-        for name in names for fence in FENCES
-    ]  # fmt: skip
-
-
-def _closed(given: list[Pattern], places: Iterable[Place]) -> frozenset[Place]:
+def _closed(places: Iterable[Place]) -> State:
     """Return places with all that no character leads to: behind spaces, which may be absent, and behind items."""
     found, waiting = set(), list(places)
     while waiting:
@@ -33,53 +25,71 @@ def _closed(given: list[Pattern], places: Iterable[Place]) -> frozenset[Place]:
         if place in found:
             continue
         found.add(place)
-        if item < len(given[which]) and (given[which][item] == SPACES or at == len(given[which][item])):
+        head = HEADS[which]
+        if item == len(head):
+            return ""   # all heads end alike
+        if head[item] == SPACES or at == len(head[item]):
             waiting.append((which, item + 1, 0))
-    return frozenset(found)
+    return frozenset(found) or None
 
 
-def _after(given: list[Pattern], places: Iterable[Place], char: str) -> frozenset[Place]:
-    found: list[Place] = []
-    for which, item, at in places:
-        if item == len(given[which]):
-            continue
-        text = given[which][item]
-        if text == SPACES:
-            found += [(which, item, 0)] if char in SPACES else []
-        elif text[at : at + 1] == char:
-            found.append((which, item, at + 1))
-    return _closed(given, found)
+class Beginnings:
+    """The states of a text that may begin with a call of some tools.
 
+    Attributes:
+        start: the state of an empty text
+    """
 
-def _is_whole(given: list[Pattern], places: Iterable[Place]) -> bool:
-    return any(item == len(given[which]) for which, item, _ in places)
+    def __init__(self, names: Iterable[str]) -> None:
+        """Take the tools' names."""
+        self._nexts: dict[str, set[str]] = {}   # of each beginning of a name: the characters that may follow
+        for name in names:
+            for n, char in enumerate(f'{name}"'):
+                self._nexts.setdefault(name[:n], set()).add(char)
+        self.start: State = _closed((which, 0, 0) for which in range(len(HEADS)))
 
-
-def _nexts(given: list[Pattern], places: Iterable[Place]) -> list[str]:
-    """Return the characters that may follow."""
-    found: set[str] = set()
-    for which, item, at in places:
-        if item < len(given[which]):
-            text = given[which][item]
+    def nexts(self, state: State) -> list[str]:
+        """Return the characters that may follow in a call."""
+        if isinstance(state, str):
+            return sorted(self._nexts[state])
+        found: set[str] = set()
+        for which, item, at in state or ():
+            text = HEADS[which][item]
             found |= set(text) if text == SPACES else set(text[at : at + 1])
-    return sorted(found)
+        return sorted(found)
+
+    def ends(self, state: State, char: str) -> bool:
+        """Return whether a character ends the name of a tool: from here on the text is a call."""
+        return isinstance(state, str) and char == '"' and char in self._nexts[state]
+
+    def after(self, state: State, char: str) -> State:
+        """Return the state behind a character that does not end a name."""
+        if isinstance(state, str):
+            return state + char if char in self._nexts[state] else None
+        found: list[Place] = []
+        for which, item, at in state or ():
+            text = HEADS[which][item]
+            if text == SPACES:
+                found += [(which, item, 0)] if char in SPACES else []
+            elif text[at : at + 1] == char:
+                found.append((which, item, at + 1))
+        return _closed(found)
 
 
-def not_begun(given: list[Pattern], text: Mapping[str, str]) -> tuple[str, list[str]]:
-    """Return the rule of texts that no pattern begins, and the rules that it needs.
+def not_begun(beginnings: Beginnings, text: Mapping[str, str]) -> tuple[str, list[str]]:
+    """Return the rule of texts that do not begin with a call, and the rules that it needs.
 
     text: the rules of a text that goes on, by the characters that it can't go on with in the usual way; "": the others.
     """
-    start = _closed(given, [(which, 0, 0) for which in range(len(given))])
-    names, waiting, lines = {start: "free"}, [start], []
+    names, waiting, lines = {beginnings.start: "free"}, [beginnings.start], []
     while waiting:
-        places = waiting.pop()
-        nexts = _nexts(given, places)
+        state = waiting.pop()
+        nexts = beginnings.nexts(state)
         parts = [EMPTY]
         for char in nexts:
-            after = _after(given, places, char)
-            if _is_whole(given, after):
+            if beginnings.ends(state, char):
                 continue
+            after = beginnings.after(state, char)
             if after not in names:
                 names[after] = f"free-{len(names)}"
                 waiting.append(after)
@@ -87,30 +97,42 @@ def not_begun(given: list[Pattern], text: Mapping[str, str]) -> tuple[str, list[
         others = [char for char in text if char and char not in nexts]
         parts += [f"[{in_class(ord(char))}] {text[char]}" for char in others]
         parts.append(f"[^{''.join(in_class(ord(char)) for char in [*nexts, *others])}] {text['']}")
-        lines.append(f"{names[places]} ::= {' | '.join(parts)}")
-    return names[start], lines
+        lines.append(f"{names[state]} ::= {' | '.join(parts)}")
+    return names[beginnings.start], lines
 
 
-def call(name: str, arguments: str) -> str:
-    """Return a whole call as GBNF. arguments: their rule."""
-    spaced = f" {ANYWHERE} "
-    fence = f"({' | '.join(quoted(one) for one in FENCES)})"
-    head = ["{", '"name"', ":", f'"{name}"', ",", '"arguments"', ":"]
-    pieces = [fence, *map(quoted, head), arguments]
-    return spaced.join(["", *pieces, '"}"', f"{quoted('```')}?", ""]).strip()
+def calls(arguments: Mapping[str, str]) -> list[str]:
+    """Return the rule of a whole call, and those that it needs. arguments: their rules, by the tools' names."""
+    tools = " | ".join(quoted(name + '"') + f" bare-next {rule}" for name, rule in arguments.items())
+    fences = " | ".join(map(quoted, FENCES))
+    return [
+        f"{ANYWHERE} ::= [ \\t\\r\\n]*",
+        "bare-next ::= " + _spaced("", quoted(","), quoted('"arguments"'), quoted(":"), ""),
+        "bare-head ::= " + _spaced("", f"({fences})", quoted("{"), quoted('"name"'), quoted(":"), quoted('"')),
+        f"bare ::= bare-head ({tools}) " + _spaced("", quoted("}"), quoted("```") + "?", ""),
+    ]
 
 
-def begun(given: list[Pattern], text: str) -> str | None:
-    """Return the name of the tool whose call a text begins, "" if it may be the beginning of one, or None."""
-    places = _closed(given, [(which, 0, 0) for which in range(len(given))])
-    for char in text:
-        places = _after(given, places, char)
-        for which, item, _ in places:
-            if item == len(given[which]):
-                return given[which][-1][1:-1]
-        if not places:
-            return None
-    return ""
+def _spaced(*pieces: str) -> str:
+    return f" {ANYWHERE} ".join(pieces).strip()
+
+
+def name_of(scanner: Scanner, names: Iterable[str]) -> Generator[None, None, str]:
+    """Return the name of the tool whose call a text begins, or "", as soon as that is known. The text is not taken."""
+    beginnings, at, name = Beginnings(names), 0, ""
+    state = beginnings.start
+    while True:
+        for char in scanner.rest[at:]:
+            if beginnings.ends(state, char):
+                return name
+            state = beginnings.after(state, char)
+            if state is None:
+                return ""
+            name = state if isinstance(state, str) else ""
+        at = len(scanner.rest)
+        if scanner.is_last:
+            return ""
+        yield
 
 
 def before_arguments(scanner: Scanner, name: str) -> Steps:

@@ -141,16 +141,14 @@ class AnswerGrammar:
 
     def _bare(self) -> str:
         """Return the rule of an answer that is a call without markers."""
-        alternatives = (bare.call(name, f"arguments{i}") for i, name in enumerate(self._tools))
-        self._lines += [bare.SPACE_RULE, f"bare ::= {' | '.join(alternatives)}"]
+        self._lines += bare.calls({name: f"arguments{i}" for i, name in enumerate(self._tools)})
         return "bare"
 
     def _not_bare(self, marks: Sequence[str]) -> str:
         """Return the rule of a text without marks that does not begin with such a call."""
-        goes_on = {"": "text"}   # what the first free character leads to: a state of the text's rule
-        for char in {mark[0] for mark in _textual(marks)}:
-            goes_on[char] = self._states["text"][char]
-        first, lines = bare.not_begun(bare.patterns(self._tools), goes_on)
+        states = self._states.get("text", {"": "any"})
+        after_first = {state: rule for state, rule in states.items() if len(state) < 2}
+        first, lines = bare.not_begun(bare.Beginnings(self._tools), after_first)
         self._lines += lines
         return first
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from . import bare
@@ -155,11 +155,9 @@ class Parser:
         yield from scanner.one_of(["", self._dialect.thoughts.ends])
         self._is_begun, self.kind = False, "text"
 
-    def _bare_call(self, calls: Calls) -> Steps:
+    def _bare_call(self, calls: Calls) -> Generator[None, None, bool]:
         """Read an answer that is a call without markers; return whether it is one."""
-        patterns = bare.patterns(self._parameters)
-        while (name := bare.begun(patterns, self._scanner.rest)) == "" and not self._scanner.is_last:
-            yield
+        name = yield from bare.name_of(self._scanner, self._parameters)
         if not name:
             return False
         self.kind, self._drops_spaces = "call", True

@@ -38,7 +38,7 @@ DSML_TAGS = Tagged(
 GENERIC = Calls(   # for templates that know no tools; MiniMax M3's tags within tags are not supported
     "generic", (("]<]minimax[>[",),),
     ('<tool_call>\n{"name": "', NAME, '", "arguments": ', ARGUMENTS, "}\n</tool_call>"),
-    marker="<tool_call>", between="\n",
+    marker="<tool_call>", between="\n", may_be_bare=True,
 )  # fmt: skip
 CALLS = (
     Calls(   # gpt-oss
