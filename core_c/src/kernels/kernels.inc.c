@@ -1,6 +1,7 @@
 // All kernels, compiled for one instruction set. Included by isa_*.c, which choose the vocabulary and name the table.
 #include "kernels.h"
 #include <float.h>
+#include <limits.h>
 #include "../fmath.h"
 #include "../simd/simd.h"
 #include "tune.h"

@@ -342,6 +342,7 @@ static void few_tokens(const tiles *f, const uint8_t *panel, size_t panel_size, 
 static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, float *y, size_t ld) {
     const tiles *f = tiles_of(w->type);
     int nb = w->n_in / 32;
+    const int in_streams = STREAMS > 1 && nb >= STREAMS_NB(panel_kind_of(w->type));
     for (int c = 0; c < a->n; c += CHUNK) {
         size_t at = (size_t)c * (size_t)nb;
         int n = a->n - c < CHUNK ? a->n - c : CHUNK;
@@ -353,7 +354,7 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
                         .z2 = a->z2 ? a->z2 + 2 * at : NULL,
                         .n = n};
         int p = p0;
-        if (STREAMS > 1 && n == 1) {           // each stream is a STREAMS-th of the panels, one after another
+        if (in_streams && n == 1) {            // each stream is a STREAMS-th of the panels, one after another
             int apart = (p1 - p0) / STREAMS;   // panels of a stream
             for (; p < p0 + apart; p++)
                 f->streams(w->data + (size_t)p * w->panel_size, w->panel_size, apart, nb, &v,

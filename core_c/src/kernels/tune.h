@@ -12,6 +12,7 @@
 //   STREAMS       panels of one token that are read side by side, far from each other: many streams of memory may be
 //                 faster than one
 //   STREAM_BYTES  as PREFETCH_BYTES, for each of them
+//   STREAMS_NB    blocks that a row of a kind has, at least, where its panels are read so
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
 //   FLOAT_FEW_T   most tokens of an unrolled tile: 8, 4 or 1
@@ -53,6 +54,8 @@
 #define EVERY 2   // scores are fast: a CPU can't wait for all lines at a time
 #define PREFETCH_BYTES 4096
 #define PREFETCH_T 3
+#define STREAMS 4
+#define STREAMS_NB(k) (kind_is_super(k) ? 0 : (k)->planes & P8 ? INT_MAX : 128)
 
 #elif defined SIMD_AVX2
 #define TILE_T 64
@@ -161,7 +164,12 @@
 #endif
 #if !defined STREAMS
 #define STREAMS 1
+#endif
+#if !defined STREAM_BYTES
 #define STREAM_BYTES 0
+#endif
+#if !defined STREAMS_NB
+#define STREAMS_NB(k) 0
 #endif
 #if !defined STEPS
 #define STEPS(j, n) TIMES (j, n)
