@@ -239,7 +239,7 @@ def test_whole_text_is_the_same_when_cut_anywhere_by_a_stop_string(model: gemel.
         generation = model.generate(PROMPT, max_tokens=40, temperature=0, stop=[stop, "\0never"])
         shown = "".join(generation)
         assert shown == text[: text.find(stop)]
-        assert generation.stop_reason == "stop"
+        assert (generation.stop_reason, generation.stop_string) == ("stop", stop)
 
 
 @given(

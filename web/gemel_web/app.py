@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any, Protocol
 
 from starlette._utils import get_route_path
 from starlette.applications import Starlette
@@ -17,20 +19,34 @@ from starlette.types import ASGIApp
 
 from .config import Config
 from .http.addresses import hint_of
-from .http.errors import ApiError, of_status, response_of
+from .http.apis import Apis, Style
+from .http.errors import ApiError, of_status
 from .http.files import Files
 from .http.guard import Guard
 from .http.pages import ConfigFile, StaticFolder, StaticRoute
 from .jobs.scheduler import Limits, Scheduler
+from .jobs.service import Service, json_of
 from .models import Models
-from .openai.api import Api
+
+APIS = ("openai",)   # folders, each with a module `api`
 
 
-def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None = None) -> Starlette:
+class ApiModule(Protocol):
+    """The module `api` of an API's folder."""
+
+    STYLE: Style
+
+    def routes(self, service: Service) -> list[BaseRoute]:
+        """Return its routes."""
+
+
+def create_app(
+    config: Config, models: Models, *, static: Path | ASGIApp | None = None, apis: Sequence[str] = APIS
+) -> Starlette:
     """Return the app that serves `models` (alias -> ServedModel), a mapping that may change while the app runs.
 
-    static: a folder, whose page also gets config.json, or an ASGI app; it answers all paths that the API does not use.
-    The caller owns the models: they stay open when the app ends.
+    static: a folder, whose page also gets config.json, or an ASGI app; it answers all paths that the APIs do not use.
+    apis: which of APIS it answers. The caller owns the models: they stay open when the app ends.
     """
     scheduler = Scheduler(
         Limits(
@@ -38,52 +54,53 @@ def create_app(config: Config, models: Models, *, static: Path | ASGIApp | None 
             answer_seconds=config.answer_seconds,
         )
     )
-    api, files = Api(config, models, scheduler), Files(models)
+    service = Service(config, models, scheduler)
+    modules: list[ApiModule] = [_module(name) for name in apis]
+    known = Apis([module.STYLE for module in modules])
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         await scheduler.close()
 
+    async def of_ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        return known.response(get_route_path(request.scope), error)
+
+    async def of_router(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        path = get_route_path(request.scope)
+        found = of_status(error.status_code, error.detail, error.headers)
+        found.message += hint_of(path) if error.status_code == 404 else ""
+        return known.response(path, found)
+
     app = Starlette(
-        routes=[*_routes(api, files), *_static(static, config, models)],
-        middleware=[Middleware(Guard, config=config)],
-        exception_handlers={ApiError: _known, HTTPException: _of_router},
+        routes=[
+            Route("/healthz", health), Route("/health", health),
+            *(route for module in modules for route in module.routes(service)),
+            Route("/models/{name:path}", Files(models).get), *_static(static, config, models, known),
+        ],
+        middleware=[Middleware(Guard, config=config, apis=known)],
+        exception_handlers={ApiError: of_ours, HTTPException: of_router},
         lifespan=lifespan,
-    )
+    )  # fmt: skip
     app.router.redirect_slashes = False
     app.state.scheduler = scheduler
     return app
 
 
-def _routes(api: Api, files: Files) -> list[BaseRoute]:
-    return [
-        Route("/healthz", api.health),
-        Route("/health", api.health),
-        Route("/v1/models", api.list_models),
-        Route("/v1/models/{alias:path}", api.get_model),
-        Route("/v1/chat/completions", api.chat, methods=["POST"]),
-        Route("/v1/completions", api.complete, methods=["POST"]),
-        Route("/v1/embeddings", api.embed, methods=["POST"]),
-        Route("/models/{name:path}", files.get),
-    ]
+def _module(name: str) -> Any:  # noqa: ANN401
+    return import_module(f".{name}.api", __package__)
 
 
-def _static(static: Path | ASGIApp | None, config: Config, models: Models) -> list[BaseRoute]:
+async def health(request: Request) -> Response:
+    """GET /healthz, and /health, as other servers call it."""
+    return json_of({"status": "ok"})
+
+
+def _static(static: Path | ASGIApp | None, config: Config, models: Models, apis: Apis) -> list[BaseRoute]:
     if static is None:
         return []
     if isinstance(static, Path):
-        return [Route("/config.json", ConfigFile(config, models).get), StaticRoute("/", StaticFolder(static))]
-    return [StaticRoute("/", static)]
-
-
-async def _known(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ApiError)
-    return response_of(error)
-
-
-async def _of_router(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    known = of_status(error.status_code, error.detail, error.headers)
-    known.message += hint_of(get_route_path(request.scope)) if error.status_code in (404, 405) else ""
-    return response_of(known)
+        return [Route("/config.json", ConfigFile(config, models).get), StaticRoute(StaticFolder(static), apis)]
+    return [StaticRoute(static, apis)]

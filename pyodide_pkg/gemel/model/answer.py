@@ -87,9 +87,9 @@ class Answer:
         return self._end(shown, rest, "length")
 
     @property
-    def is_cut(self) -> bool:
-        """Whether a stop string ended the text."""
-        return self._stops.stopped
+    def stop_string(self) -> str | None:
+        """The stop string that ended the text."""
+        return self._stops.found
 
     @property
     def reasoning(self) -> str:

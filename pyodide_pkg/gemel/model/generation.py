@@ -229,6 +229,11 @@ class Generation(Closing):
         """None while it runs; then "stop" (a stop string), "eos", "length", "cancelled" or "error"."""
         return self._run.stop_reason
 
+    @property
+    def stop_string(self) -> str | None:
+        """The stop string that ended the text; None: none did."""
+        return self._run.answer.stop_string
+
     @cached_property
     def parsed(self) -> Any:  # noqa: ANN401
         """The value of a whole answer to json_schema: of JSON, or an instance of the class that was passed.
@@ -247,7 +252,7 @@ class Generation(Closing):
             raise AnswerError(f"the answer is not whole: {ENDED_BY[reason]}")
         if run.answer.calls and not self.text:
             raise AnswerError("the answer has no value: it calls tools")
-        if run.answer.is_cut:
+        if run.answer.stop_string is not None:
             raise AnswerError("the answer is not whole: a stop string ended it")
         return rules.value(self.text)
 

@@ -30,15 +30,20 @@ class StopScanner:
     >>> scanner = StopScanner(("END",))
     >>> scanner.feed("an E"), scanner.feed("N"), scanner.feed("D and more")
     ('an ', '', '')
-    >>> scanner.stopped
-    True
+    >>> scanner.found
+    'END'
     """
 
     def __init__(self, stops: Sequence[str]) -> None:
         self._stops = [(stop, _failures(stop)) for stop in stops]
         self._states = [0] * len(self._stops)   # characters of each stop string that the text ends with
         self._held = ""
-        self.stopped = False
+        self.found: str | None = None   # the stop string that ended the text
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string ended the text."""
+        return self.found is not None
 
     def feed(self, piece: str) -> str:
         """Return what can be shown now: nothing after a whole stop string."""
@@ -48,9 +53,8 @@ class StopScanner:
         for at in range(len(self._held), len(text)):
             longest = self._step(text[at])
             if longest:
-                self.stopped = True
-                self._held = ""
-                return text[: at + 1 - longest]
+                self.found, self._held = longest, ""
+                return text[: at + 1 - len(longest)]
         keep = len(text) - max(self._states)
         self._held = text[keep:]
         return text[:keep]
@@ -60,16 +64,16 @@ class StopScanner:
         held, self._held = self._held, ""
         return held
 
-    def _step(self, character: str) -> int:
-        """Advance every automaton; return the length of the longest stop string that is whole now, or 0."""
-        longest = 0
+    def _step(self, character: str) -> str:
+        """Advance every automaton; return the longest stop string that is whole now, or ""."""
+        longest = ""
         for i, (stop, failures) in enumerate(self._stops):
             state = self._states[i]
             while state and stop[state] != character:
                 state = failures[state - 1]
             state += stop[state] == character
             if state == len(stop):
-                longest = max(longest, state)
+                longest = max(longest, stop, key=len)
                 state = failures[state - 1]
             self._states[i] = state
         return longest

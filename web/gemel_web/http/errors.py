@@ -10,7 +10,7 @@ import http
 import logging
 import re
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import gemel
 import msgspec
@@ -94,15 +94,19 @@ def invalid(param: str | None, why: str) -> ApiError:
     return ApiError(400, why if param is None else f"{param}: {why}", param=param, code="invalid_value")
 
 
-def of_request(error: gemel.GemelError, param: str | None) -> ApiError:
-    """Return the error for a gemel error while a request was prepared. param: the parameter with the prompt."""
-    named = re.match(r"(messages|tools)\[[^:=]*|\w+", str(error))
+def of_request(error: gemel.GemelError, param: str | None, placed: Callable[[str], str] = str) -> ApiError:
+    """Return the error for a gemel error while a request was prepared. param: the parameter with the prompt.
+
+    placed: replaces the place at the start of gemel's words, such as messages[1].content, by the request's.
+    """
+    words = placed(str(error))
+    named = re.match(r"(messages|tools)\[[^:=]*|\w+", words)
     if named:
         param = named[0] if "[" in named[0] else OTHERS.get(named[0], param)
     if isinstance(error, gemel.ContextError):
-        return ApiError(400, str(error), param=param, code="context_length_exceeded")
+        return ApiError(400, words, param=param, code="context_length_exceeded")
     if isinstance(error, gemel.ArgumentError | gemel.TemplateError | gemel.UnsupportedError):
-        return ApiError(400, str(error), param=param, code="invalid_value")
+        return ApiError(400, words, param=param, code="invalid_value")
     return of_failure(error)
 
 

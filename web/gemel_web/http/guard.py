@@ -19,10 +19,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..config import HOST as HOST_NAME
 from ..config import ORIGIN, Config
 from .addresses import hint_of
+from .apis import Apis
 from .body import ClientGoneError
-from .errors import ApiError, log, log_failure, of_failure, response_of
+from .errors import ApiError, log, log_failure, of_failure
 
-API = ("/v1", "/models", "/healthz", "/health", "/config.json")   # paths of the API; all others are static
 WITHOUT_V1 = ("/chat/completions", "/completions", "/embeddings")   # where clients look by mistake
 OPEN = ("/healthz", "/health", "/config.json")    # need no key
 HOST = "Gemel-Host"                    # the header that says where the app runs
@@ -48,30 +48,34 @@ PREFLIGHT = {
 class Guard:
     """The middleware of one app."""
 
-    def __init__(self, app: ASGIApp, *, config: Config) -> None:
+    def __init__(self, app: ASGIApp, *, config: Config, apis: Apis) -> None:
         self._app = app
         self._config = config
+        self._apis = apis
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        await Exchange(self._app, self._config, scope, receive, send).go()
+        await Exchange(self._app, self._config, self._apis, scope, receive, send).go()
 
 
 class Exchange:
     """One request and its response."""
 
-    def __init__(self, app: ASGIApp, config: Config, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, app: ASGIApp, config: Config, apis: Apis, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._app = app
         self._config = config
-        self._scope = scope = tidy(scope)
+        self._apis = apis
+        self._scope = scope = tidy(scope, apis)
         self._receive = receive
         self._send = send
         self._headers = Headers(scope=scope)
         self._path = get_route_path(scope)   # as routes see it: without the prefix of a mounted app
-        self._is_api = is_api(self._path)
+        self._is_api = apis.has(self._path)
         self._body_read = not ("transfer-encoding" in self._headers or self._headers.get("content-length", "0") != "0")
         self._status = 0
 
@@ -104,7 +108,7 @@ class Exchange:
     async def _fail(self, error: Exception) -> None:
         log_failure(error)
         if not self._status:
-            await response_of(of_failure(error))(self._scope, self._received, self._sent)
+            await self._apis.response(self._path, of_failure(error))(self._scope, self._received, self._sent)
 
     # ---- Access ----------------------------------------------------------------------------------------------------
 
@@ -139,8 +143,8 @@ class Exchange:
     def _check_key(self) -> None:
         if self._path not in OPEN and not has_key(self._headers, self._config.api_key):
             raise ApiError(
-                401, "missing or invalid API key: send the header Authorization: Bearer KEY", code="invalid_api_key",
-                headers={"WWW-Authenticate": "Bearer"},
+                401, "missing or invalid API key: send the header Authorization: Bearer KEY, or X-Api-Key: KEY",
+                code="invalid_api_key", headers={"WWW-Authenticate": "Bearer"},
             )
 
     def _is_preflight(self) -> bool:
@@ -201,26 +205,22 @@ class Exchange:
         return headers.raw
 
 
-def tidy(scope: Scope) -> Scope:
+def tidy(scope: Scope, apis: Apis) -> Scope:
     """Return the scope with an API path without doubled slashes and a slash at its end: clients put them together."""
     path = re.sub("//+", "/", scope["path"])
     path = path.rstrip("/") or "/"
     tidied = {**scope, "path": path}
-    return tidied if path != scope["path"] and is_api(get_route_path(tidied)) else scope
-
-
-def is_api(path: str) -> bool:
-    """Tell whether a path is the API's rather than a static file's."""
-    return any(path == start or path.startswith(start + "/") for start in API)
+    return tidied if path != scope["path"] and apis.has(get_route_path(tidied)) else scope
 
 
 def has_key(headers: Headers, key: str | None) -> bool:
     """Tell whether a request has the key, or none is needed."""
     if key is None:
         return True
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    same = hmac.compare_digest(given.strip().encode("latin-1"), key.encode())   # latin-1: the bytes as they arrived
-    return same and scheme.lower() == "bearer"
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    given = [bearer.strip() if scheme.lower() == "bearer" else "", headers.get("x-api-key", "").strip()]
+    # latin-1: the bytes as they arrived
+    return any(hmac.compare_digest(one.encode("latin-1"), key.encode()) for one in given)
 
 
 def allowing(option: str, value: str, names: re.Pattern[str]) -> str:

@@ -20,13 +20,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Mount
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..config import Config
 from ..models import Models, file_names
+from .apis import Apis
 from .errors import ApiError
 from .files import file_response
-from .guard import has_key, is_api
+from .guard import has_key
 
 INDEX = "index.html"
 TEXT = "text/plain; charset=utf-8"
@@ -46,11 +47,15 @@ STRANGE = frozenset('\\:*?"<>|') | {chr(code) for code in range(32)}   # charact
 
 
 class StaticRoute(Mount):
-    """A route for all paths except the API's."""
+    """A route for all paths except those of the APIs."""
+
+    def __init__(self, app: ASGIApp, apis: Apis) -> None:
+        super().__init__("/", app)
+        self._apis = apis
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Match no path of the API, known or not: its routes answer, or its 404."""
-        if scope["type"] == "http" and is_api(get_route_path(scope)):
+        """Match no path of an API, known or not: its routes answer, or its 404."""
+        if scope["type"] == "http" and self._apis.has(get_route_path(scope)):
             return Match.NONE, {}
         return super().matches(scope)
 

@@ -34,6 +34,8 @@ class GenerateRequest:
     form: Mapping[str, Any] = field(default_factory=dict)   # what answers may be: a keyword of Batch.generate
     form_param: str = ""        # the request's parameter that says so
     tools: Sequence[str] = ()   # their names
+    tool_place: str = "tools[{}].function.parameters"   # where the schema of the tool with a number is
+    placed: Callable[[str], str] = str   # see of_request
     closes: bool = False        # the answer is whole within its limit
     fast_forward: bool = True   # evaluate ahead what the form forces
     priority: int = 0           # lower ones begin first
@@ -51,13 +53,13 @@ class GenerateRequest:
         for i, name in enumerate(self.tools):
             if words.startswith(f"tool {name!r}: "):
                 why = words.partition(": ")[2].removeprefix("json_schema: ")
-                return invalid(f"tools[{i}].function.parameters", why)
+                return invalid(self.tool_place.format(i), why)
         source, _, why = words.partition(": ")
         if self.form and (isinstance(error, gemel.GrammarError) or source in self.form):
             return invalid(self.form_param, why)
         if self.tools and isinstance(error, gemel.GrammarError):
             return invalid("tools", f"their grammar: {why or words}")
-        return of_request(error, self.param)
+        return of_request(error, self.param, self.placed)
 
 
 class AnswerText:
@@ -120,6 +122,7 @@ class AnswerText:
         return Ended(
             self._choice, "length" if reason == "length" else "calls" if has_call else "stop", len(generation.ids),
             cached, generation.n_reasoning, "" if reason == "length" else self._invalid(),
+            generation.stop_string, generation.timings,
         )  # fmt: skip
 
     def _invalid(self) -> str:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+import gemel
 
 Kind = Literal["text", "reasoning", "call"]
 
@@ -57,6 +59,8 @@ class Ended:
     n_cached: int  # tokens of its prompt that were not evaluated; 0 for the further answers to a prompt
     n_reasoning: int = 0   # of its tokens
     invalid: str = ""   # why a whole answer is not valid by its schema
+    stop_string: str | None = None   # what ended it
+    timings: gemel.Timings = field(default_factory=gemel.Timings)
 
 
 @dataclass(frozen=True)

@@ -5,81 +5,68 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections import defaultdict
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
 
 import gemel
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
 
-from ..config import Config
+from ..http.apis import Style
 from ..http.body import decoded
-from ..http.connection import EventStream, while_connected
-from ..http.errors import ApiError, body_of, invalid, log_failure, of_failure, refused
+from ..http.connection import EventStream
+from ..http.errors import ApiError, invalid, refused
 from ..jobs.answer import GenerateRequest
-from ..jobs.events import Began, Ended, Text, Vector
-from ..jobs.scheduler import Job, Scheduler
+from ..jobs.events import Began, Event, Vector
+from ..jobs.scheduler import Job
+from ..jobs.service import Service, json_of, key_of
 from ..jobs.work import Completion, Embeddings
-from ..models import Models, ServedModel
+from ..models import ServedModel
 from . import prompts, wire
+from .answers import Chunks, Gathered
 from .best import Best, best_of
 from .form import form_of
-from .message import Counts, Said
 from .sampling import sampling_of, sent
 from .shapes import ChatShape, Head, Shape, TextShape
 from .tools import names_of
 
+STYLE = Style(("/v1",))
 MAX_STOPS = 64
 NO_TOKENS = "must be an integer of at least 1, or -1 (until the context is full)"
 DEFAULT_MAX_TOKENS = 16   # for completions, as in OpenAI's API; chats have no default limit
 
 
+def routes(service: Service) -> list[BaseRoute]:
+    """Return the routes of an app."""
+    api = Api(service)
+    return [
+        Route("/v1/models", api.list_models),
+        Route("/v1/models/{alias:path}", api.get_model),
+        Route("/v1/chat/completions", api.chat, methods=["POST"]),
+        Route("/v1/completions", api.complete, methods=["POST"]),
+        Route("/v1/embeddings", api.embed, methods=["POST"]),
+    ]
+
+
 class Api:
     """The routes of one app."""
 
-    def __init__(self, config: Config, models: Models, scheduler: Scheduler) -> None:
-        self._config = config
-        self._models = models
-        self._scheduler = scheduler
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._config = service.config
 
     # ---- Models -----------------------------------------------------------------------------------------------------
 
-    async def health(self, request: Request) -> Response:
-        """GET /healthz, and /health, as other servers call it."""
-        return _json(wire.Health())
-
     async def list_models(self, request: Request) -> Response:
         """GET /v1/models."""
-        served = {alias: one for alias, one in self._models.items() if not one.model.closed}
-        return _json(wire.ModelList("list", [model_of(alias, one) for alias, one in served.items()]))
+        served = self._service.served()
+        return json_of(wire.ModelList("list", [model_of(alias, one) for alias, one in served.items()]))
 
     async def get_model(self, request: Request) -> Response:
         """GET /v1/models/{alias}."""
         alias = request.path_params["alias"]
-        return _json(model_of(alias, self._find(alias)))
-
-    def _alias(self, named: str | None) -> str:
-        """Return the model that a request names, or means by naming none."""
-        if named:
-            return named
-        if not self._models:
-            how = ": await gemel.load(...) first" if self._config.where == "tab" else ""
-            raise ApiError(404, f"no model is loaded{how}", param="model", code="model_not_found")
-        if len(self._models) != 1:
-            known = ", ".join(self._models) or "none"
-            raise ApiError(400, f"model: name one of the models served here: {known}", param="model",
-                           code="missing_parameter")
-        return next(iter(self._models))
-
-    def _find(self, alias: str) -> ServedModel:
-        served = self._models.get(alias)
-        if served is None or served.model.closed:
-            known = ", ".join(self._models) or "none"
-            words = f"there is no model {alias[:100]!r} here; available: {known}"
-            raise ApiError(404, words, param="model", code="model_not_found")
-        return served
+        return json_of(model_of(alias, self._service.find(alias)))
 
     # ---- Text -------------------------------------------------------------------------------------------------------
 
@@ -88,20 +75,20 @@ class Api:
         try:
             body = await decoded(request, wire.ChatRequest, self._config)
         except ApiError as error:
-            models = [one.model for one in self._models.values()]
+            models = [one.model for one in self._service.models.values()]
             raise (prompts.with_template_hint(error, models[0]) if len(models) == 1 else error) from None
         self._check(body)
         if body.top_logprobs and not body.logprobs:
             raise invalid("top_logprobs", "it needs logprobs: true")
-        alias = self._alias(body.model)
-        served = self._find(alias)
+        alias = self._service.alias(body.model)
+        served = self._service.find(alias)
         max_tokens, goes_on = _limit(body, None), _continues(body)
         n_top = (body.top_logprobs or 0) if body.logprobs else None
         turns = prompts.of_chat(body, goes_on)
         wanted = _generate_request(
             request, body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", tools=names_of(body.tools)
         )
-        job = self._scheduler.submit(served, Completion(turns, wanted))
+        job = self._service.submit(served, Completion(turns, wanted))
         shape = ChatShape(served.model, logprobs=n_top is not None)
         return await self._answer(request, body, job, self._head(alias, shape), shape)
 
@@ -115,15 +102,15 @@ class Api:
         n_top = None if body.logprobs is False else body.logprobs
         if body.echo and n_top is not None:
             raise refused("logprobs", "not supported for the prompt: leave out echo")
-        alias = self._alias(body.model)
-        served = self._find(alias)
+        alias = self._service.alias(body.model)
+        served = self._service.find(alias)
         texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=best.of, bos_eos=False)
         wanted = _generate_request(
             request, body, n=best.of, max_tokens=_limit(body, DEFAULT_MAX_TOKENS),
             n_top=0 if n_top is None and best.of > best.n else n_top,
             echo=bool(body.echo), param="prompt",
         )
-        job = self._scheduler.submit(served, Completion(texts, wanted))
+        job = self._service.submit(served, Completion(texts, wanted))
         shape = TextShape(served.model, logprobs=n_top is not None)
         return await self._answer(request, body, job, self._head(alias, shape), shape, best)
 
@@ -143,42 +130,46 @@ class Api:
     async def _answer(
         self, request: Request, body: wire.Sampled, job: Job, head: Head, shape: Shape, best: Best | None = None
     ) -> Response | EventStream:
-        """Return the response. Its status waits for Began: until then the request can still turn out to be invalid."""
-        try:
-            began = await while_connected(request.receive, _began(job))
-            if body.stream:
-                usage = bool(body.stream_options and body.stream_options.include_usage)
-                pieces = _streamed(job, began, head, shape, usage=usage)
-                return EventStream(pieces, stop=job.stop, ping_seconds=self._config.ping_seconds)
-            answer = await while_connected(request.receive, _collected(job, began, head, shape, best))
-            return _json(answer)
-        except BaseException:
-            job.stop()
-            raise
+        """Return the response."""
+        if not body.stream:
+            return await self._service.whole(request, job, Gathered(head, shape, best))
+        usage = bool(body.stream_options and body.stream_options.include_usage)
+        return await self._service.streamed(request, job, Chunks(head, shape, usage=usage))
 
     # ---- Embeddings -------------------------------------------------------------------------------------------------
 
     async def embed(self, request: Request) -> Response:
         """POST /v1/embeddings."""
         body = await decoded(request, wire.EmbeddingRequest, self._config)
-        alias = self._alias(body.model)
-        served = self._find(alias)
+        alias = self._service.alias(body.model)
+        served = self._service.find(alias)
         n_embd = served.model.n_embd
         if body.dimensions not in (None, n_embd):
             raise refused("dimensions", f"this model's vectors have {n_embd} dimensions: leave it out")
         texts = prompts.of_inputs(body.input, "input", self._config, bos_eos=True)
-        job = self._scheduler.submit(served, Embeddings(texts, param="input", key=_key(request)))
-        try:
-            vectors, n_tokens = await while_connected(request.receive, _vectors(job))
-        finally:
-            job.stop()
+        job = self._service.submit(served, Embeddings(texts, param="input", key=key_of(request)))
         encoded = _as_base64 if body.encoding_format == "base64" else _as_floats
-        data = [wire.Embedding("embedding", i, encoded(raw)) for i, raw in enumerate(vectors)]
-        return _json(wire.Embeddings("list", data, alias, wire.InputUsage(n_tokens, n_tokens)))
+        return await self._service.whole(request, job, Vectors(alias, encoded))
 
 
-def _json(value: object) -> Response:
-    return Response(wire.encode(value), media_type="application/json")
+class Vectors:
+    """The vectors of a request."""
+
+    def __init__(self, alias: str, encoded: Callable[[bytes], list[float] | str]) -> None:
+        self._alias, self._encoded = alias, encoded
+        self._n_tokens = 0
+        self._data: list[wire.Embedding] = []
+
+    def event(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Began):
+            self._n_tokens = event.n_prompt
+        elif isinstance(event, Vector):
+            self._data.append(wire.Embedding("embedding", event.index, self._encoded(event.raw)))
+
+    def value(self) -> wire.Embeddings:
+        """Return all of them."""
+        return wire.Embeddings("list", self._data, self._alias, wire.InputUsage(self._n_tokens, self._n_tokens))
 
 
 def model_of(alias: str, served: ServedModel) -> wire.Model:
@@ -190,11 +181,6 @@ def model_of(alias: str, served: ServedModel) -> wire.Model:
         warnings=model.warnings, **asdict(model.info),
     )  # fmt: skip
     return wire.Model(id=alias, created=served.created, meta=meta)
-
-
-def _key(request: Request) -> str:
-    """Return whose request it is, as far as the server can tell: its API key and address."""
-    return f"{request.headers.get('authorization', '')} {request.client.host if request.client else ''}"
 
 
 def _generate_request(
@@ -209,7 +195,7 @@ def _generate_request(
         fast_forward=body.fast_forward is not False,
         n=n or body.n or 1, max_tokens=max_tokens, stops=_stops(body), sampling=sampling_of(body),
         n_top=n_top, echo=echo, tools=tools, param=param, priority=body.priority or 0,
-        key=_key(request), cache_salt=body.cache_salt or "",
+        key=key_of(request), cache_salt=body.cache_salt or "",
     )
 
 
@@ -248,69 +234,6 @@ def _stops(body: wire.Sampled) -> tuple[str, ...]:
     if "" in stops:
         raise invalid(name, "a stop string must not be empty")
     return stops
-
-
-async def _began(job: Job) -> Began:
-    event = await anext(job)
-    assert isinstance(event, Began)
-    return event
-
-
-async def _collected(job: Job, began: Began, head: Head, shape: Shape, best: Best | None) -> wire.Answer:
-    growing: defaultdict[int, Said] = defaultdict(Said)
-    answers: dict[int, tuple[Said, Ended]] = {}
-    counts = Counts()
-    async for event in job:
-        if isinstance(event, Text):
-            growing[event.choice].add(event)
-        elif isinstance(event, Ended):
-            counts.add(event)
-            answers[event.choice] = growing.pop(event.choice, Said()), event
-    chosen = sorted(answers) if best is None else best.chosen(answers)
-    choices: list[Any] = [shape.all(i, *answers[at]) for i, at in enumerate(chosen)]
-    return head.answer(shape.whole, choices, counts.usage(began))
-
-
-async def _streamed(
-    job: Job, began: Began, head: Head, shape: Shape, *, usage: bool
-) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a stream, those of a step together; an error becomes its last event before [DONE]."""
-    counts = Counts()
-    opened: set[int] = set()
-    none_yet: Any = {"usage": None} if usage else {}
-    ready = bytearray()
-    try:
-        async for event in job:
-            made: list[Any] = []
-            if isinstance(event, Text | Ended) and event.choice not in opened:
-                opened.add(event.choice)
-                made.append(shape.first(event))
-            if isinstance(event, Text):
-                made.append(shape.piece(event))
-            elif isinstance(event, Ended):
-                counts.add(event)
-                made.append(shape.last(event))
-            for choice in filter(None, made):
-                ready += _event(head.answer(shape.chunk, [choice], **none_yet))
-            if ready and not job.has_item:
-                yield bytes(ready)
-                ready.clear()
-        if usage:
-            ready += _event(head.answer(shape.chunk, [], counts.usage(began)))
-    except Exception as error:
-        log_failure(error)
-        ready += _event(body_of(of_failure(error)))
-    yield bytes(ready) + b"data: [DONE]\n\n"
-
-
-def _event(value: object) -> bytes:
-    return b"data: " + wire.encode(value) + b"\n\n"
-
-
-async def _vectors(job: Job) -> tuple[list[bytes], int]:
-    began = await _began(job)
-    vectors = [event.raw async for event in job if isinstance(event, Vector)]
-    return vectors, began.n_prompt
 
 
 def _as_floats(raw: bytes) -> list[float]:

@@ -10,8 +10,8 @@ from statistics import fmean
 from ..config import Config
 from ..http.errors import invalid, refused
 from ..jobs.events import Ended
+from ..jobs.said import Said
 from . import wire
-from .message import Said
 
 
 @dataclass(frozen=True)

@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from msgspec import UNSET
 
-from ..jobs.events import Began, Call, Ended, Text, Token
+from ..jobs.events import Began, Ended, Text
+from ..jobs.said import Said
 from . import wire
 
 
-class Said:
-    """An answer as it grows.
-
-    Attributes:
-        text: without reasoning and calls
-    """
-
-    def __init__(self) -> None:
-        self.text = ""
-        self._reasoning = ""
-        self._calls: dict[Call, str] = {}   # their arguments
-        self._tokens: list[Token] = []
-
-    def add(self, event: Text) -> None:
-        """Take what an event adds."""
-        self._tokens += event.tokens
-        if event.call is not None:
-            self._calls[event.call] = self._calls.get(event.call, "") + event.text
-        elif event.kind == "reasoning":
-            self._reasoning += event.text
-        else:
-            self.text += event.text
-
-    @property
-    def tokens(self) -> Sequence[Token]:
-        """Its tokens, if they were asked for."""
-        return self._tokens
-
-    def message(self) -> wire.AnswerMessage:
-        """Return the message of a chat."""
-        calls = [
-            wire.ToolCall(id=call.id, function=wire.CalledFunction(call.name, arguments))
-            for call, arguments in self._calls.items()
-        ]
-        return wire.AnswerMessage(
-            content=self.text if self.text or not (calls or self._reasoning) else None,
-            reasoning_content=self._reasoning or UNSET,
-            tool_calls=calls or UNSET,
-        )  # fmt: skip
+def message_of(said: Said) -> wire.AnswerMessage:
+    """Return an answer as the message of a chat."""
+    calls = [
+        wire.ToolCall(id=call.id, function=wire.CalledFunction(call.name, arguments))
+        for call, arguments in said.calls.items()
+    ]
+    return wire.AnswerMessage(
+        content=said.text if said.text or not (calls or said.reasoning) else None,
+        reasoning_content=said.reasoning or UNSET,
+        tool_calls=calls or UNSET,
+    )  # fmt: skip
 
 
 class Counts:

@@ -7,13 +7,14 @@ reach the chat template unchanged, so only known ones pass.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import gemel
 
 from ..config import Config
 from ..http.errors import ApiError, invalid, refused
+from ..jobs import turns
 from ..jobs.answer import Prompts
 from ..jobs.work import TextPrompts
 from . import wire
@@ -29,7 +30,6 @@ FIELDS = (
 RESERVED = ("self", "prompt", "special", "template", "continue_final", "allowed_tools", *FIELDS)
 # Fields of a message that a template may read.
 PASSED = ("name", "refusal", "reasoning_content", "reasoning", "tool_calls", "tool_call_id")
-HI = [{"role": "user", "content": "x"}]
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
 
@@ -45,53 +45,12 @@ def of_chat(body: wire.ChatRequest, continue_final: bool) -> Prompts:
     if not body.messages:
         raise invalid("messages", "it is empty: send at least one message")
     sent = [_message(message, i) for i, message in enumerate(body.messages)]
-    tools = tools_of(body)
-    more = {**tools, "continue_final_message": continue_final, "reasoning_budget": budget_of(body)}
+    more = {**tools_of(body), "continue_final_message": continue_final, "reasoning_budget": budget_of(body)}
 
-    def prompts(model: gemel.Model) -> Iterator[gemel.Turn]:
-        if model.chat_template is None and not model.chat_templates:
-            raise invalid("messages", "this model has no chat template: use POST /v1/completions")
-        shown = tools.get("tools")
-        values = thinking(body, options, lambda name: _reads(model, name, shown))
-        try:
-            yield _turn(model, sent, more, values)
-        except gemel.ArgumentTypeError:   # of a message or a tool
-            raise
-        except TypeError as error:
-            raise invalid("chat_template_kwargs", str(error)) from None
-
-    return prompts
-
-
-def _turn(
-    model: gemel.Model, sent: list[dict[str, Any]], more: dict[str, Any], options: dict[str, Any]
-) -> gemel.Turn:
-    """Return the next message. TypeError for an option that the template does not read, unless it is false or null."""
-    try:
-        return model.turn(sent, **more, **options)
-    except gemel.ArgumentTypeError:
-        raise
-    except TypeError:
-        tools = more.get("tools")
-        kept = {
-            name: value for name, value in options.items()
-            if not (value is None or value is False) or _reads(model, name, tools)
-        }
-        return model.turn(sent, **more, **kept)
-
-
-def _reads(model: gemel.Model, name: str, tools: Sequence[Any] | None = None) -> bool:
-    """Tell whether the chat template reads a value."""
-    option: dict[str, Any] = {name: False}
-    try:
-        model.turn(HI, tools=tools, **option)
-    except gemel.ArgumentTypeError:   # of a tool
-        raise
-    except TypeError:
-        return False
-    except gemel.TemplateError:   # it does not take these messages
-        return True
-    return True
+    return turns.turns(
+        sent, options=more, values=lambda reads: thinking(body, options, reads), values_param="chat_template_kwargs",
+        instead="use POST /v1/completions",
+    )
 
 
 def with_template_hint(error: ApiError, model: gemel.Model) -> ApiError:
@@ -102,7 +61,7 @@ def with_template_hint(error: ApiError, model: gemel.Model) -> ApiError:
     if model.chat_template is None or model.closed:
         return error
     with contextlib.suppress(gemel.GemelError):   # such as a template that fails
-        if _reads(model, name):
+        if turns.reads(model, name):
             words = f"{name}: unknown parameter; the chat template reads it: send it in chat_template_kwargs"
             return ApiError(error.status, words, param=name, code=error.code)
     return error

@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields
 from typing import Any
 
 import gemel
 
-from ..http.errors import ApiError, invalid
+from ..http.errors import invalid
+from ..jobs import sampling
 from .wire import ALIASES, LEFT_OUT, RENAMED, Sampled
-
-FIELDS = tuple(field.name for field in fields(gemel.Sampling))
-NAMED = re.compile(r"(\w+?)(=| has |: )")
 
 
 def sampling_of(request: Sampled) -> gemel.Sampling:
     """Return the Sampling of a request: its fields, and gemel's defaults for the rest."""
-    given = {name: value for name in FIELDS if (value := field(request, name)) is not None}
+    given = {name: value for name in sampling.FIELDS if (value := field(request, name)) is not None}
     if "logit_bias" in given:
         given["logit_bias"] = _biases(given["logit_bias"])
     if "dry_breakers" in given:
         given["dry_breakers"] = tuple(given["dry_breakers"])
-    try:
-        if given.get("temperature") != 0:
-            return gemel.Sampling(**given)
-        # Clients also send options that greedy sampling ignores: they are checked, then left out.
-        return gemel.Sampling(**{**given, "temperature": 1.0}).greedy()
-    except gemel.ArgumentError as error:
-        raise _named(str(error), request) from None
+    return sampling.sampling_of(given, lambda name: _name(request, name))
+
+
+def _name(request: Sampled, name: str) -> str:
+    given = sent(request, name)[0]
+    return RENAMED.get(given, given)
 
 
 def field(request: Sampled, name: str) -> Any:  # noqa: ANN401
@@ -54,13 +49,3 @@ def _biases(given: dict[str, float]) -> dict[int, float]:
         if not (key.isascii() and key.isdecimal() and len(key) < 10 and key == str(int(key))):
             raise invalid("logit_bias", f"{key[:100]!r} is not a token id")
     return {int(key): bias for key, bias in given.items()}
-
-
-def _named(message: str, request: Sampled) -> ApiError:
-    """Return the error for what gemel says of a field, by the name that was sent."""
-    found = NAMED.match(message)
-    if found is None or found[1] not in FIELDS:
-        return invalid(None, message)
-    name = sent(request, found[1])[0]
-    param = RENAMED.get(name, name)
-    return ApiError(400, param + message[len(found[1]) :], param=param, code="invalid_value")

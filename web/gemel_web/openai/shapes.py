@@ -10,8 +10,9 @@ import gemel
 from msgspec import UNSET, UnsetType
 
 from ..jobs.events import Ended, Text, Token
+from ..jobs.said import Said
 from . import wire
-from .message import Said, delta
+from .message import delta, message_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +81,7 @@ class ChatShape:
 
     def all(self, index: int, said: Said, ended: Ended) -> wire.ChatChoice:
         """Return a whole answer."""
-        return wire.ChatChoice(index, said.message(), self._of(said.tokens), reason_of(ended), ended.invalid or UNSET)
+        return wire.ChatChoice(index, message_of(said), self._of(said.tokens), reason_of(ended), ended.invalid or UNSET)
 
     def _of(self, tokens: Sequence[Token]) -> wire.ChatLogprobs | None:
         if not self._logprobs:

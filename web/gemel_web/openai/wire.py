@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from ..http.errors import refused
@@ -417,12 +416,3 @@ class ModelList(Struct, frozen=True):
 
     object: str
     data: list[Model]
-
-
-class Health(Struct, frozen=True):
-    """The answer of /healthz."""
-
-    status: str = "ok"
-
-
-encode = msgspec.json.Encoder().encode

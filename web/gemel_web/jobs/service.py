@@ -1,0 +1,148 @@
+"""What the routes of all APIs share: models by alias, jobs for them, and responses made of a job's events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Protocol
+
+import msgspec
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ..config import Config
+from ..http.connection import EventStream, while_connected
+from ..http.errors import ApiError, log_failure, of_failure
+from ..models import Models, ServedModel
+from .events import Began, Event
+from .scheduler import Job, Scheduler
+from .work import Work
+
+encode = msgspec.json.Encoder().encode
+
+
+class Stream(Protocol):
+    """Makes a stream of a job's events. Each method returns bytes to send, or b""."""
+
+    media: str    # the content type
+    ping: bytes   # sent while nothing else is; b"": nothing
+
+    def event(self, event: Event) -> bytes:
+        """Return what an event adds."""
+
+    def end(self) -> bytes:
+        """Return the end of a whole stream."""
+
+    def failed(self, error: ApiError) -> bytes:
+        """Return the end of one that an error ends."""
+
+
+class Whole(Protocol):
+    """Makes one object of a job's events."""
+
+    def event(self, event: Event) -> None:
+        """Take an event."""
+
+    def value(self) -> object:
+        """Return the object, at the end."""
+
+
+class Service:
+    """The models of one app and what evaluates them."""
+
+    def __init__(self, config: Config, models: Models, scheduler: Scheduler) -> None:
+        self.config = config
+        self.models = models
+        self._scheduler = scheduler
+
+    def served(self) -> dict[str, ServedModel]:
+        """Return the models that are open, by alias."""
+        return {alias: one for alias, one in self.models.items() if not one.model.closed}
+
+    def alias(self, named: str | None) -> str:
+        """Return the model that a request names, or means by naming none."""
+        if named:
+            return named
+        if not self.models:
+            how = ": await gemel.load(...) first" if self.config.where == "tab" else ""
+            raise ApiError(404, f"no model is loaded{how}", param="model", code="model_not_found")
+        if len(self.models) != 1:
+            known = ", ".join(self.models) or "none"
+            raise ApiError(400, f"model: name one of the models served here: {known}", param="model",
+                           code="missing_parameter")
+        return next(iter(self.models))
+
+    def find(self, alias: str) -> ServedModel:
+        """Return the model of an alias, or raise a 404."""
+        served = self.models.get(alias)
+        if served is None or served.model.closed:
+            known = ", ".join(self.models) or "none"
+            words = f"there is no model {alias[:100]!r} here; available: {known}"
+            raise ApiError(404, words, param="model", code="model_not_found")
+        return served
+
+    def submit(self, served: ServedModel, work: Work) -> Job:
+        """Queue work: see Scheduler.submit."""
+        return self._scheduler.submit(served, work)
+
+    async def whole(self, request: Request, job: Job, shape: Whole) -> Response:
+        """Return the response with all of a job's events as one object."""
+        try:
+            return json_of(await while_connected(request.receive, _collected(job, shape)))
+        finally:
+            job.stop()
+
+    async def streamed(self, request: Request, job: Job, stream: Stream) -> EventStream:
+        """Return the stream of a job. Its status waits for Began: until then the request can turn out to be invalid."""
+        try:
+            began = await while_connected(request.receive, anext(job))
+            assert isinstance(began, Began)
+        except BaseException:
+            job.stop()
+            raise
+        return EventStream(
+            _pieces(job, began, stream), stop=job.stop, ping_seconds=self.config.ping_seconds, media=stream.media,
+            ping=stream.ping,
+        )
+
+
+def json_of(value: object) -> Response:
+    """Return a value as a response."""
+    return Response(encode(value), media_type="application/json")
+
+
+def event_of(value: object, name: str = "") -> bytes:
+    """Return a server-sent event."""
+    head = f"event: {name}\n".encode() if name else b""
+    return head + b"data: " + encode(value) + b"\n\n"
+
+
+def key_of(request: Request) -> str:
+    """Return whose request it is, as far as the server can tell: its API key and address."""
+    key = request.headers.get("authorization") or request.headers.get("x-api-key") or ""
+    return f"{key} {request.client.host if request.client else ''}"
+
+
+async def _collected(job: Job, shape: Whole) -> object:
+    async for event in job:
+        shape.event(event)
+    return shape.value()
+
+
+async def _pieces(job: Job, began: Began, stream: Stream) -> AsyncGenerator[bytes, None]:
+    """Yield a stream's bytes, those of a step together."""
+    ready = bytearray(stream.event(began))
+    if ready:
+        yield bytes(ready)
+        ready.clear()
+    try:
+        async for event in job:
+            ready += stream.event(event)
+            if ready and not job.has_item:
+                yield bytes(ready)
+                ready.clear()
+        ready += stream.end()
+    except Exception as error:
+        log_failure(error)
+        ready += stream.failed(of_failure(error))
+    if ready:
+        yield bytes(ready)
