@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.wasm, pytest.mark.slow]
 
 HERE = Path(__file__).resolve().parent
 SIZE_MAX = 700_000   # all of gemel that a tab downloads
+NOT_IN_A_TAB = ("static", "anthropic", "llama_cpp")   # folders of gemel_web
 WAYS = ("lock", "url", "micropip")
 
 
@@ -50,7 +51,7 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     python = {f"gemel/{path.relative_to(package)}" for path in package.rglob("*.py")} | {"gemel/py.typed"}
     app = building.ROOT / "web" / "gemel_web"
     files = {path.relative_to(app) for path in app.rglob("*.py")} | {Path("py.typed")}
-    python |= {f"gemel_web/{path.as_posix()}" for path in files if path.parts[0] != "static"}
+    python |= {f"gemel_web/{path.as_posix()}" for path in files if path.parts[0] not in NOT_IN_A_TAB}
     scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")} | {"fetch.js"}
     modules = {"packed.json", "packed.xz"}
     core = {f"gemel/_core/{name}" for name in modules | scripts}

@@ -50,6 +50,21 @@ class Client:
             await asyncio.sleep(0)
 
 
+def test_the_tab_answers_ollamas_api_and_not_anthropics(model: gemel.Model) -> None:
+    async def main() -> None:
+        app = TabApp()
+        app.serve(model)
+        (card,) = json.loads(await Client(app, "/api/tags").text())["models"]
+        body = {"model": card["name"], "prompt": "a", "options": {"num_predict": 3}}
+        lines = (await Client(app, "/api/generate", body).text()).splitlines()
+        assert json.loads(lines[-1])["eval_count"] == 3
+        missing = Client(app, "/v1/messages", body)
+        assert "the API is at /v1/chat/completions" in await missing.text()
+        assert missing.status == 404
+
+    asyncio.run(main())
+
+
 def test_the_tab_serves_its_model_by_alias(model: gemel.Model) -> None:
     async def main() -> None:
         app = TabApp()

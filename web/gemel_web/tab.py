@@ -18,6 +18,7 @@ from .config import Config
 from .models import ServedModel, alias_of
 
 HOST = b"localhost"
+APIS = ("openai", "ollama")   # those that its wheel has
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class TabApp:
 
     def __init__(self) -> None:
         self._models: dict[str, ServedModel] = {}
-        self._app = create_app(Config(threads=False, where="tab"), self._models)
+        self._app = create_app(Config(threads=False, where="tab"), self._models, apis=APIS)
 
     def serve(self, model: gemel.Model) -> None:
         """Serve a model under the alias of its URL. No other may be served."""

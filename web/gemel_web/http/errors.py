@@ -56,7 +56,7 @@ class Problems(msgspec.Struct, frozen=True):
 
 OTHERS = {
     "max_tokens": "max_tokens", "logit_bias": "logit_bias", "dry_breakers": "dry_sequence_breakers", "tools": "tools",
-    "reasoning_budget": "reasoning_budget",
+    "reasoning_budget": "reasoning_budget", "thinking": "thinking",
 }  # fmt: skip
 TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 

@@ -71,5 +71,13 @@ class Vector:
     raw: bytes
 
 
-Event = Began | Text | Ended | Vector
+@dataclass(frozen=True)
+class Ids:
+    """A prompt's ids, which are not evaluated."""
+
+    index: int
+    ids: tuple[int, ...]
+
+
+Event = Began | Text | Ended | Vector | Ids
 Steps = Generator[Event | None, None, None]

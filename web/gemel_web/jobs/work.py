@@ -16,7 +16,7 @@ from gemel import KvType
 
 from ..http.errors import of_request
 from .answer import AnswerText, GenerateRequest, Prompts
-from .events import Began, Steps, Vector
+from .events import Began, Ids, Steps, Vector
 
 TextPrompts = Callable[[gemel.Model], Iterator[list[int]]]
 """Makes the ids of each text of a request, one after another."""
@@ -154,3 +154,26 @@ class Embeddings(Stoppable):
         finally:
             for future in running:
                 future.close()
+
+
+class Counting(Stoppable):
+    """Makes prompts, and evaluates none of them."""
+
+    def __init__(self, prompts: Prompts, *, param: str, placed: Callable[[str], str] = str) -> None:
+        super().__init__()
+        self._prompts = prompts
+        self._param = param
+        self._placed = placed
+
+    def steps(self, slot: ModelSlot) -> Steps:
+        """Yield Began, which has the number of their ids, then the Ids of each."""
+        made: list[list[int]] = []
+        try:
+            for prompt in self._prompts(slot.model):
+                yield None
+                made.append(prompt.ids if isinstance(prompt, gemel.Turn) else prompt)
+        except gemel.GemelError as error:
+            raise of_request(error, self._param, self._placed) from error
+        yield Began(sum(map(len, made)))
+        for i, ids in enumerate(made):
+            yield Ids(i, tuple(ids))

@@ -21,6 +21,7 @@ from ..jobs.answer import GenerateRequest
 from ..jobs.events import Began, Event, Vector
 from ..jobs.scheduler import Job
 from ..jobs.service import Service, json_of, key_of
+from ..jobs.stops import stops_of
 from ..jobs.work import Completion, Embeddings
 from ..models import ServedModel
 from . import prompts, wire
@@ -32,7 +33,6 @@ from .shapes import ChatShape, Head, Shape, TextShape
 from .tools import names_of
 
 STYLE = Style(("/v1",))
-MAX_STOPS = 64
 NO_TOKENS = "must be an integer of at least 1, or -1 (until the context is full)"
 DEFAULT_MAX_TOKENS = 16   # for completions, as in OpenAI's API; chats have no default limit
 
@@ -190,10 +190,11 @@ def _generate_request(
     form, form_param = form_of(body)
     if body.close_at_max_tokens and not form:
         raise invalid("close_at_max_tokens", "there is nothing to close: send response_format, json_schema or grammar")
+    stop_name, stop = sent(body, "stop")
     return GenerateRequest(
         form=form, form_param=form_param, closes=bool(body.close_at_max_tokens),
         fast_forward=body.fast_forward is not False,
-        n=n or body.n or 1, max_tokens=max_tokens, stops=_stops(body), sampling=sampling_of(body),
+        n=n or body.n or 1, max_tokens=max_tokens, stops=stops_of(stop, stop_name), sampling=sampling_of(body),
         n_top=n_top, echo=echo, tools=tools, param=param, priority=body.priority or 0,
         key=key_of(request), cache_salt=body.cache_salt or "",
     )
@@ -224,16 +225,6 @@ def _limit(body: wire.Sampled, default: int | None) -> int | None:
     if limit == 0:
         raise invalid(name, NO_TOKENS)
     return default if limit is None else limit
-
-
-def _stops(body: wire.Sampled) -> tuple[str, ...]:
-    name, stop = sent(body, "stop")
-    stops = (stop,) if isinstance(stop, str) else tuple(stop or ())
-    if len(stops) > MAX_STOPS:
-        raise invalid(name, f"it has {len(stops)} strings, but at most {MAX_STOPS} are allowed")
-    if "" in stops:
-        raise invalid(name, "a stop string must not be empty")
-    return stops
 
 
 def _as_floats(raw: bytes) -> list[float]:

@@ -1,0 +1,3 @@
+"""Anthropic's API: messages become turns of a chat, events of jobs become blocks of content."""
+
+from __future__ import annotations

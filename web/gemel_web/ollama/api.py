@@ -1,0 +1,247 @@
+"""The routes of Ollama's API: chats, texts, embeddings, and models. The set of models is fixed."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from typing import Any
+
+import gemel
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from ..http.apis import Style
+from ..http.body import decoded
+from ..http.connection import EventStream
+from ..http.errors import ApiError, invalid
+from ..jobs.answer import Prompt, Prompts
+from ..jobs.events import Began, Event, Vector
+from ..jobs.service import Service, encode, json_of, key_of
+from ..jobs.turns import has_template, turns
+from ..jobs.work import Completion, Embeddings
+from ..models import ServedModel
+from . import cards, wire
+from .answers import LINES, Gathered, Head, Lines
+from .options import budget_of, check_options, thinking, wanted
+
+STYLE = Style(("/api",), wire.error_of)
+VERSION = "0.13.0"   # of Ollama's API: clients ask for it, and look for features by it
+LATEST = ":latest"
+ROLES = ("system", "user", "assistant", "tool")
+RAW = "send raw: true to POST /api/generate"
+CHANGES = {   # what would change the set of models
+    "create": "start it with another model, or another --override", "copy": "start it with --alias",
+    "delete": "gemel rm deletes files that were downloaded", "push": "there is no library to push to",
+}  # fmt: skip
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    """Return the routes of an app."""
+    api = Api(service)
+    return [
+        Route("/api/chat", api.chat, methods=["POST"]),
+        Route("/api/generate", api.generate, methods=["POST"]),
+        Route("/api/embed", api.embed, methods=["POST"]),
+        Route("/api/embeddings", api.embeddings, methods=["POST"]),
+        Route("/api/tags", api.tags),
+        Route("/api/ps", api.ps),
+        Route("/api/version", api.version),
+        Route("/api/show", api.show, methods=["POST"]),
+        Route("/api/pull", api.pull, methods=["POST"]),
+        *(Route(f"/api/{name}", api.refuse, methods=["POST", "DELETE"]) for name in CHANGES),
+    ]
+
+
+class Api:
+    """The routes of one app."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._config = service.config
+
+    def _found(self, named: str | None) -> tuple[str, ServedModel]:
+        """Return a model by its alias, with or without the tag "latest"."""
+        alias = self._service.alias(named)
+        if alias not in self._service.models:
+            alias = alias.removesuffix(LATEST)
+        return alias, self._service.find(alias)
+
+    # ---- Answers -----------------------------------------------------------------------------------------------------
+
+    async def chat(self, request: Request) -> Response | EventStream:
+        """POST /api/chat."""
+        body = await decoded(request, wire.ChatRequest, self._config)
+        alias, served = self._found(body.model)
+        if not body.messages:
+            return self._loaded(body, alias, served, is_chat=True)
+        sent = [_message(message, f"messages[{i}]") for i, message in enumerate(body.messages)]
+        more = {"tools": body.tools} if body.tools else {}
+        prompts = _turns(body, served.model, sent, more)
+        return await self._answer(request, body, (alias, served), prompts, "messages")
+
+    async def generate(self, request: Request) -> Response | EventStream:
+        """POST /api/generate."""
+        body = await decoded(request, wire.GenerateRequest, self._config)
+        alias, served = self._found(body.model)
+        if not body.prompt:
+            return self._loaded(body, alias, served, is_chat=False)
+        if body.raw or not has_template(served.model):
+            if body.system:
+                why = "it can't be combined with raw" if body.raw else "this model has no chat template"
+                raise invalid("system", f"{why}: leave it out")
+            prompts = _raw(body.prompt)
+        else:
+            system = [{"role": "system", "content": body.system}] if body.system else []
+            prompts = _turns(body, served.model, [*system, {"role": "user", "content": body.prompt}], {})
+        return await self._answer(request, body, (alias, served), prompts, "prompt")
+
+    def _loaded(self, body: wire.Answered, alias: str, served: ServedModel, *, is_chat: bool) -> Response:
+        """Return the answer to a request without a prompt, which asks for a model to be loaded or unloaded."""
+        check_options(body, served)
+        if isinstance(body.keep_alive, str | float | int) and str(body.keep_alive).rstrip("smhn.0") == "":
+            raise invalid("keep_alive", "models can't be unloaded: they stay loaded as long as the server runs")
+        head = self._head(alias, served, is_chat=is_chat, logprobs=False)
+        return json_of(head.object("", done={"done_reason": "load"}))
+
+    def _head(self, alias: str, served: ServedModel, *, is_chat: bool, logprobs: bool) -> Head:
+        return Head(
+            model=served.model, alias=alias, created=lambda: cards.time_of(self._config.clock()), is_chat=is_chat,
+            logprobs=logprobs,
+        )
+
+    async def _answer(
+        self, request: Request, body: wire.Answered, named: tuple[str, ServedModel], prompts: Prompts, param: str
+    ) -> Response | EventStream:
+        alias, served = named
+        tools = body.tools or [] if isinstance(body, wire.ChatRequest) else []
+        how = wanted(body, served, param=param, key=key_of(request), tools=[_name(tool) for tool in tools])
+        head = self._head(alias, served, is_chat=param == "messages", logprobs=bool(body.logprobs))
+        job = self._service.submit(served, Completion(prompts, how))
+        if body.stream is False:
+            return await self._service.whole(request, job, Gathered(head))
+        return await self._service.streamed(request, job, Lines(head))
+
+    # ---- Embeddings --------------------------------------------------------------------------------------------------
+
+    async def embed(self, request: Request) -> Response:
+        """POST /api/embed."""
+        body = await decoded(request, wire.EmbedRequest, self._config)
+        alias, served = self._found(body.model)
+        if body.dimensions not in (None, served.model.n_embd):
+            words = f"this model's vectors have {served.model.n_embd} dimensions: leave it out"
+            raise invalid("dimensions", words)
+        texts = [body.input] if isinstance(body.input, str) else body.input
+        return await self._vectors(request, body, served, texts, Vectors(alias))
+
+    async def embeddings(self, request: Request) -> Response:
+        """POST /api/embeddings."""
+        body = await decoded(request, wire.EmbeddingsRequest, self._config)
+        _, served = self._found(body.model)
+        return await self._vectors(request, body, served, [body.prompt], Vectors(None))
+
+    async def _vectors(
+        self, request: Request, body: wire.Request, served: ServedModel, texts: list[str], shape: Vectors
+    ) -> Response:
+        check_options(body, served)
+        param = "input" if isinstance(body, wire.EmbedRequest) else "prompt"
+        if len(texts) > self._config.max_inputs:
+            most = self._config.max_inputs
+            raise invalid(param, f"it has {len(texts)} items, but at most {most} are allowed")
+        if not texts or not all(texts):
+            raise invalid(param, "it is empty")
+
+        def prompts(model: gemel.Model) -> Iterator[list[int]]:
+            return (model.tokenize(text, bos_eos=True) for text in texts)
+
+        job = self._service.submit(served, Embeddings(prompts, param=param, key=key_of(request)))
+        return await self._service.whole(request, job, shape)
+
+    # ---- Models ------------------------------------------------------------------------------------------------------
+
+    async def tags(self, request: Request) -> Response:
+        """GET /api/tags."""
+        return json_of({"models": [cards.card(alias, one) for alias, one in self._service.served().items()]})
+
+    async def ps(self, request: Request) -> Response:
+        """GET /api/ps."""
+        return json_of({"models": [cards.running(alias, one) for alias, one in self._service.served().items()]})
+
+    async def version(self, request: Request) -> Response:
+        """GET /api/version."""
+        return json_of({"version": VERSION, "gemel": gemel.__version__})
+
+    async def show(self, request: Request) -> Response:
+        """POST /api/show."""
+        body = await decoded(request, wire.Named, self._config)
+        alias, served = self._found(body.model or body.name)
+        return json_of(cards.shown(alias, served, verbose=bool(body.verbose)))
+
+    async def pull(self, request: Request) -> Response:
+        """POST /api/pull: models that are served are there."""
+        body = await decoded(request, wire.PullRequest, self._config)
+        named = body.model or body.name
+        try:
+            self._found(named)
+        except ApiError as error:
+            error.message = f"{error.message}; {wire.FIXED}: gemel pull downloads others"
+            raise
+        done = {"status": "success"}
+        return json_of(done) if body.stream is False else Response(encode(done) + b"\n", media_type=LINES)
+
+    async def refuse(self, request: Request) -> Response:
+        """Refuse what would change the set of models."""
+        name = request.url.path.rpartition("/")[2]
+        raise ApiError(400, f"{name}: not supported: {wire.FIXED}; {CHANGES[name]}", code="unsupported")
+
+
+class Vectors:
+    """The vectors of a request. alias: None: the first one alone."""
+
+    def __init__(self, alias: str | None) -> None:
+        self._alias = alias
+        self._n_tokens = 0
+        self._rows: list[list[float]] = []
+
+    def event(self, event: Event) -> None:
+        """Take an event."""
+        if isinstance(event, Began):
+            self._n_tokens = event.n_prompt
+        elif isinstance(event, Vector):
+            self._rows.append(array("f", event.raw).tolist())
+
+    def value(self) -> dict[str, Any]:
+        """Return them."""
+        if self._alias is None:
+            return {"embedding": self._rows[0]}
+        return {"model": self._alias, "embeddings": self._rows, "prompt_eval_count": self._n_tokens}
+
+
+def _turns(body: wire.Answered, model: gemel.Model, sent: list[dict[str, Any]], more: dict[str, Any]) -> Prompts:
+    options = {**more, "reasoning_budget": budget_of(body, model)}
+    return turns(
+        sent, options=options, values=lambda reads: thinking(body, model, reads), instead=RAW, values_param="think"
+    )
+
+
+def _raw(text: str) -> Prompts:
+    def prompts(model: gemel.Model) -> Iterator[Prompt]:
+        yield model.prompt_ids(text)
+
+    return prompts
+
+
+def _message(message: wire.Message, where: str) -> dict[str, Any]:
+    wire.check_refused(message, f"{where}.")
+    if message.role not in ROLES:
+        raise invalid(f"{where}.role", f"{message.role[:50]!r} must be one of {', '.join(ROLES)}")
+    names = ("thinking", "tool_calls", "tool_name", "tool_call_id")
+    return {"role": message.role, "content": message.content or "", **{
+        name: value for name in names if (value := getattr(message, name))
+    }}  # fmt: skip
+
+
+def _name(tool: dict[str, Any]) -> str:
+    inner = tool.get("function", tool)
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return name if isinstance(name, str) else ""

@@ -1,0 +1,89 @@
+"""What a request says about sampling, the form of its answer and thinking becomes keywords of jobs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import gemel
+
+from ..http.errors import invalid, refused
+from ..jobs.answer import GenerateRequest
+from ..jobs.sampling import sampling_of
+from ..jobs.stops import stops_of
+from ..jobs.turns import Reads
+from ..models import ServedModel
+from . import wire
+
+DURATION = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h))+|-?[0-9]+")
+RENAMED = {"penalty_last_n": "repeat_last_n"}
+
+
+def wanted(
+    body: wire.Answered, served: ServedModel, *, param: str, key: str, tools: list[str],
+) -> GenerateRequest:  # fmt: skip
+    """Return how to answer a request."""
+    options = body.options or wire.Options()
+    check_options(body, served)
+    limit = options.num_predict
+    if limit == 0:
+        raise invalid("options.num_predict", "must be an integer of at least 1, or -1 (until the context is full)")
+    given = {name: value for name in wire.SAMPLING if (value := getattr(options, name)) is not None}
+    if body.top_logprobs and not body.logprobs:
+        raise invalid("top_logprobs", "it needs logprobs: true")
+    return GenerateRequest(
+        n=1, max_tokens=None if limit is None or limit < 0 else limit, stops=stops_of(options.stop, "options.stop"),
+        sampling=sampling_of(given, lambda name: f"options.{RENAMED.get(name, name)}"),
+        n_top=(body.top_logprobs or 0) if body.logprobs else None, echo=False, param=param, form=form_of(body),
+        form_param="format", tools=tools, placed=lambda words: words.replace("reasoning_budget", "think", 1), key=key,
+    )
+
+
+def check_options(body: wire.Request, served: ServedModel) -> None:
+    """Raise a 400 for options that can't be honoured."""
+    wire.check_refused(body)
+    options, alive = body.options or wire.Options(), body.keep_alive
+    if isinstance(alive, str) and not DURATION.fullmatch(alive):
+        raise invalid("keep_alive", "must be a number of seconds or a duration, such as 5m")
+    n_ctx = served.model.default_n_ctx if served.n_ctx is None else served.n_ctx
+    if (options.num_ctx or 0) > n_ctx:
+        words = f"it is {options.num_ctx}, but this server's context has {n_ctx} tokens: gemel serve --ctx sets it"
+        raise refused("options.num_ctx", words)
+    if options.tfs_z not in (None, 1):
+        raise refused("options.tfs_z", "not supported: leave it out, or send 1")
+    if options.penalize_newline is False:
+        raise refused("options.penalize_newline", "newlines are penalised as all tokens are: leave it out")
+
+
+def form_of(body: wire.Answered) -> Mapping[str, Any]:
+    """Return the keywords of Batch.generate for a request's format."""
+    form = body.format
+    if form in (None, ""):
+        return {}
+    if form == "json":
+        return {"json_schema": {"type": "object"}}
+    if not isinstance(form, dict):
+        raise invalid("format", 'must be "json" or a JSON schema')
+    return {"json_schema": form}
+
+
+def budget_of(body: wire.Answered, model: gemel.Model) -> int | None:
+    """Return the most tokens of reasoning: 0 if it is turned off."""
+    return 0 if body.think is False and model.info.reasoning else None
+
+
+def thinking(body: wire.Answered, model: gemel.Model, reads: Reads) -> Mapping[str, Any]:
+    """Return values of the template for `think`."""
+    think = body.think
+    if think is None:
+        return {}
+    if isinstance(think, str):
+        if not reads("reasoning_effort"):
+            raise refused("think", "this model's chat template reads no effort: send true or false")
+        return {"reasoning_effort": think}
+    if reads("enable_thinking"):
+        return {"enable_thinking": think}
+    if think and not model.info.reasoning:
+        raise refused("think", "this model does not reason: leave it out")
+    return {}
