@@ -176,6 +176,11 @@ class Driver:
         self._start(self._prepared(job))
         return job
 
+    @property
+    def n_jobs(self) -> int:
+        """How many jobs have not ended."""
+        return len(self._jobs)
+
     def _slot_of(self, served: ServedModel) -> ModelSlot:
         key = served.n_ctx, served.kv_type
         if key not in self._slots:
@@ -287,6 +292,11 @@ class Scheduler:
         if driver is None:
             driver = self._drivers[served.model] = Driver(served.model, self._limits)
         return driver.add(served, work)
+
+    def n_jobs(self, model: gemel.Model) -> int:
+        """Return how many jobs of a model have not ended."""
+        driver = self._drivers.get(model)
+        return 0 if driver is None else driver.n_jobs
 
     async def drop(self, model: gemel.Model) -> None:
         """Stop a model's jobs, wait for the running step, close the batches: then the model may be closed."""

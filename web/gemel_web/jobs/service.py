@@ -84,6 +84,10 @@ class Service:
         """Queue work: see Scheduler.submit."""
         return self._scheduler.submit(served, work)
 
+    def n_running(self, served: ServedModel) -> int:
+        """Return how many requests to a model are evaluated or wait."""
+        return self._scheduler.n_jobs(served.model)
+
     async def whole(self, request: Request, job: Job, shape: Whole) -> Response:
         """Return the response with all of a job's events as one object."""
         try:

@@ -17,6 +17,7 @@ from ..http.connection import EventStream
 from ..http.errors import ApiError, invalid
 from ..jobs.answer import Prompt, Prompts
 from ..jobs.events import Began, Event, Vector
+from ..jobs.fim import infill
 from ..jobs.service import Service, encode, json_of, key_of
 from ..jobs.turns import has_template, turns
 from ..jobs.work import Completion, Embeddings
@@ -86,7 +87,9 @@ class Api:
         alias, served = self._found(body.model)
         if not body.prompt:
             return self._loaded(body, alias, served, is_chat=False)
-        if body.raw or not has_template(served.model):
+        if body.suffix:
+            prompts = infill(body.prompt, body.suffix, param="suffix")
+        elif body.raw or not has_template(served.model):
             if body.system:
                 why = "it can't be combined with raw" if body.raw else "this model has no chat template"
                 raise invalid("system", f"{why}: leave it out")

@@ -9,6 +9,7 @@ from typing import Any
 
 import gemel
 
+from ..jobs.fim import gap_of
 from ..jobs.turns import has_template
 from ..models import ServedModel
 
@@ -71,7 +72,8 @@ def shown(alias: str, served: ServedModel, *, verbose: bool) -> dict[str, Any]:
     for key in model.metadata:
         is_long = not verbose and model.metadata.size_of(key) > LONG
         info[key] = None if is_long else model.metadata[key]
-    kinds = ["completion", *(["tools"] if has_template(model) else []), *(["thinking"] if model.info.reasoning else [])]
+    kinds = ["completion", *(["tools"] if has_template(model) else []), *(["thinking"] if model.info.reasoning else []),
+             *(["insert"] if gap_of(model) else [])]
     return {
         "modelfile": f"FROM {alias}\n", "parameters": "", "template": model.chat_template or "",
         "license": str(model.metadata.get("general.license", "")), "details": details(model), "model_info": info,

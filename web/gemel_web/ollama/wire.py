@@ -148,7 +148,7 @@ FIXED = "the server's models are those that it was started with"
 REFUSED: dict[str, str] = {   # fields that ask for something unless they are empty
     "images": IMAGES, "template": "templates in Go's language are not supported: the file's own is used; leave it out",
     "context": "not supported: send the earlier messages to /api/chat", "width": IMAGES, "height": IMAGES,
-    "steps": IMAGES, "suffix": "inserting text is not supported: only what follows the prompt is generated",
+    "steps": IMAGES,
     "truncate": "a prompt that does not fit is an error, and is never truncated: leave it out",
     "shift": "the context is not shifted: an answer ends when it is full; leave it out",
 }  # fmt: skip

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict
 
 import gemel
@@ -17,23 +17,21 @@ from ..http.apis import Style
 from ..http.body import decoded
 from ..http.connection import EventStream
 from ..http.errors import ApiError, invalid, refused
-from ..jobs.answer import GenerateRequest
+from ..jobs.answer import Prompts
 from ..jobs.events import Began, Event, Vector
+from ..jobs.fim import infill
 from ..jobs.scheduler import Job
 from ..jobs.service import Service, json_of, key_of
-from ..jobs.stops import stops_of
 from ..jobs.work import Completion, Embeddings
 from ..models import ServedModel
 from . import prompts, wire
 from .answers import Chunks, Gathered
 from .best import Best, best_of
-from .form import form_of
-from .sampling import sampling_of, sent
+from .requests import continues, generate_request, limit_of
 from .shapes import ChatShape, Head, Shape, TextShape
 from .tools import names_of
 
 STYLE = Style(("/v1",))
-NO_TOKENS = "must be an integer of at least 1, or -1 (until the context is full)"
 DEFAULT_MAX_TOKENS = 16   # for completions, as in OpenAI's API; chats have no default limit
 
 
@@ -82,10 +80,10 @@ class Api:
             raise invalid("top_logprobs", "it needs logprobs: true")
         alias = self._service.alias(body.model)
         served = self._service.find(alias)
-        max_tokens, goes_on = _limit(body, None), _continues(body)
+        max_tokens, goes_on = limit_of(body, None), continues(body)
         n_top = (body.top_logprobs or 0) if body.logprobs else None
         turns = prompts.of_chat(body, goes_on)
-        wanted = _generate_request(
+        wanted = generate_request(
             request, body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", tools=names_of(body.tools)
         )
         job = self._service.submit(served, Completion(turns, wanted))
@@ -104,9 +102,13 @@ class Api:
             raise refused("logprobs", "not supported for the prompt: leave out echo")
         alias = self._service.alias(body.model)
         served = self._service.find(alias)
-        texts = prompts.of_inputs(body.prompt, "prompt", self._config, n=best.of, bos_eos=False)
-        wanted = _generate_request(
-            request, body, n=best.of, max_tokens=_limit(body, DEFAULT_MAX_TOKENS),
+        texts: Prompts = prompts.of_inputs(body.prompt, "prompt", self._config, n=best.of, bos_eos=False)
+        if body.suffix:
+            if not isinstance(body.prompt, str):
+                raise invalid("suffix", "the prompt must be one string: the text before the gap")
+            texts = infill(body.prompt, body.suffix, param="suffix")
+        wanted = generate_request(
+            request, body, n=best.of, max_tokens=limit_of(body, DEFAULT_MAX_TOKENS),
             n_top=0 if n_top is None and best.of > best.n else n_top,
             echo=bool(body.echo), param="prompt",
         )
@@ -181,50 +183,6 @@ def model_of(alias: str, served: ServedModel) -> wire.Model:
         warnings=model.warnings, **asdict(model.info),
     )  # fmt: skip
     return wire.Model(id=alias, created=served.created, meta=meta)
-
-
-def _generate_request(
-    request: Request, body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str,
-    tools: Sequence[str] = (), n: int | None = None,
-) -> GenerateRequest:  # fmt: skip
-    form, form_param = form_of(body)
-    if body.close_at_max_tokens and not form:
-        raise invalid("close_at_max_tokens", "there is nothing to close: send response_format, json_schema or grammar")
-    stop_name, stop = sent(body, "stop")
-    return GenerateRequest(
-        form=form, form_param=form_param, closes=bool(body.close_at_max_tokens),
-        fast_forward=body.fast_forward is not False,
-        n=n or body.n or 1, max_tokens=max_tokens, stops=stops_of(stop, stop_name), sampling=sampling_of(body),
-        n_top=n_top, echo=echo, tools=tools, param=param, priority=body.priority or 0,
-        key=key_of(request), cache_salt=body.cache_salt or "",
-    )
-
-
-def _continues(body: wire.ChatRequest) -> bool:
-    """Return whether the answer continues the last message: by default if that is the assistant's."""
-    goes_on, is_new = body.continue_final_message, body.add_generation_prompt
-    is_assistants = bool(body.messages) and body.messages[-1].role == "assistant"
-    if goes_on is None and is_assistants:
-        goes_on = body.messages[-1].prefix
-    if goes_on and is_new:
-        words = "it can't be combined with add_generation_prompt: send only one of them"
-        raise invalid("continue_final_message", words)
-    if goes_on and not is_assistants:
-        raise invalid("continue_final_message", "the last message is not the assistant's: there is nothing to continue")
-    if goes_on is None:
-        goes_on = is_assistants and not is_new
-    if is_new is False and not goes_on:
-        words = "it can be false only if the answer continues the assistant's last message: leave it out"
-        raise refused("add_generation_prompt", words)
-    return goes_on
-
-
-def _limit(body: wire.Sampled, default: int | None) -> int | None:
-    """Return the most tokens of an answer; None and -1: until the context is full."""
-    name, limit = sent(body, "max_tokens")
-    if limit == 0:
-        raise invalid(name, NO_TOKENS)
-    return default if limit is None else limit
 
 
 def _as_floats(raw: bytes) -> list[float]:

@@ -168,7 +168,7 @@ class CompletionRequest(Sampled, kw_only=True):
     logprobs: bool | Annotated[int, Meta(ge=0, le=20)] | None = None   # false: none; true is no number of them
     echo: bool | None = None
     best_of: Count | None = None
-    suffix: Any = None
+    suffix: str | None = None   # what follows the answer
 
 
 class EmbeddingRequest(WithoutEffect, forbid_unknown_fields=True, kw_only=True):
@@ -193,7 +193,6 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, 
     "options": (({},), "not supported: send its members, such as temperature, as fields of the request"),
     "verbosity": ((), "not supported: leave it out"),
     "web_search_options": ((), "web search is not supported"),
-    "suffix": (("",), "inserting text is not supported: only what follows the prompt is generated"),
 }
 
 OF_MESSAGE = {**REFUSED, "function_call": ((), CALL)}

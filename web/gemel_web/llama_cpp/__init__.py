@@ -1,0 +1,3 @@
+"""llama.cpp's API: completions of texts and ids, infilling, tokens, and facts about the server."""
+
+from __future__ import annotations
