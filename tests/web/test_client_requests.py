@@ -294,7 +294,6 @@ def test_a_refusal_says_what_to_do(app: Asked, client: str, body: Body, words: t
 
 
 @pytest.mark.parametrize(("client", "method", "path", "words"), [
-    ("openai's responses", "POST", "/v1/responses", "/v1/chat/completions"),
     ("a slip", "POST", "/v1/chat/completion", "/v1/chat/completions"),
     ("a slip", "POST", "/v1/chat/complete", "/v1/chat/completions"),
     ("a slip", "POST", "/v1/chat", "/v1/chat/completions"),

@@ -49,6 +49,15 @@ GOOD: dict[str, dict[str, Any]] = {
         "model": "tiny", "prompt": ["a", 5], "n_predict": 4, "logit_bias": [[5, 1.5], [6, False]], "n_probs": 2,
         "stop": ["z"], "grammar": 'root ::= "a"+', "return_tokens": True, "temperature": 0.5, "seed": 1,
     },
+    "/v1/responses": {
+        "model": "tiny", "input": [
+            {"role": "user", "content": [{"type": "input_text", "text": "x"}]},
+            {"type": "function_call", "call_id": "a", "name": "clock", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "a", "output": "12"},
+        ], "tools": [{"type": "function", "name": "clock", "parameters": {"type": "object"}}], "tool_choice": "auto",
+        "max_output_tokens": 4, "instructions": "s", "store": True, "text": {"format": {"type": "text"}},
+        "metadata": {"a": "b"}, "include": ["message.output_text.logprobs"], "top_logprobs": 1, "temperature": 0.5,
+    },
     "/infill": {"model": "tiny", "input_prefix": "a", "input_suffix": "b", "input_extra": [{"text": "c"}]},
     "/tokenize": {"model": "tiny", "content": "a", "with_pieces": True, "add_special": True},
     "/detokenize": {"model": "tiny", "tokens": [5, 6]},

@@ -28,7 +28,7 @@ from .jobs.scheduler import Limits, Scheduler
 from .jobs.service import Service, json_of
 from .models import Models
 
-APIS = ("anthropic", "ollama", "llama_cpp", "openai")   # folders, each with a module `api`
+APIS = ("anthropic", "ollama", "llama_cpp", "responses", "openai")   # folders, each with a module `api`
 
 
 class ApiModule(Protocol):

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..http.connection import EVENTS
 from ..http.errors import ApiError
-from ..jobs.events import Began, Call, Ended, Event, Text
+from ..jobs.blocks import Block, grow
+from ..jobs.events import Began, Ended, Event, Text
 from ..jobs.service import event_of
 from .wire import error_of
 
@@ -28,37 +29,31 @@ class Head:
     shows_thinking: bool
 
 
-@dataclass
-class Block:
-    """A block as it grows."""
+def begun(block: Block) -> dict[str, Any]:
+    """Return a block without its text."""
+    if block.call is not None:
+        return {"type": "tool_use", "id": block.call.id, "name": block.call.name, "input": {}}
+    if block.kind == "reasoning":
+        return {"type": "thinking", "thinking": "", "signature": ""}
+    return {"type": "text", "text": ""}
 
-    kind: str   # as in events: text, reasoning, call
-    call: Call | None
-    text: str = ""
 
-    def begun(self) -> dict[str, Any]:
-        """Return it without its text."""
-        if self.call is not None:
-            return {"type": "tool_use", "id": self.call.id, "name": self.call.name, "input": {}}
-        if self.kind == "reasoning":
-            return {"type": "thinking", "thinking": "", "signature": ""}
-        return {"type": "text", "text": ""}
+def whole(block: Block) -> dict[str, Any]:
+    """Return all of a block. A call that the limit cut has the members of its input that are complete."""
+    if block.call is not None:
+        return {**begun(block), "input": json.loads(complete(block.text))}
+    if block.kind == "reasoning":
+        return {"type": "thinking", "thinking": block.text, "signature": UNSIGNED}
+    return {"type": "text", "text": block.text}
 
-    def whole(self) -> dict[str, Any]:
-        """Return all of it. A call that the limit cut has the members of its input that are complete."""
-        if self.call is not None:
-            return {**self.begun(), "input": json.loads(complete(self.text))}
-        if self.kind == "reasoning":
-            return {"type": "thinking", "thinking": self.text, "signature": UNSIGNED}
-        return {"type": "text", "text": self.text}
 
-    def delta(self, text: str) -> dict[str, Any]:
-        """Return what a text adds to it."""
-        if self.call is not None:
-            return {"type": "input_json_delta", "partial_json": text}
-        if self.kind == "reasoning":
-            return {"type": "thinking_delta", "thinking": text}
-        return {"type": "text_delta", "text": text}
+def delta(block: Block, text: str) -> dict[str, Any]:
+    """Return what a text adds to a block."""
+    if block.call is not None:
+        return {"type": "input_json_delta", "partial_json": text}
+    if block.kind == "reasoning":
+        return {"type": "thinking_delta", "thinking": text}
+    return {"type": "text_delta", "text": text}
 
 
 class Message:
@@ -76,15 +71,12 @@ class Message:
             self._n_prompt = event.n_prompt
         elif isinstance(event, Ended):
             self._ended = event
-        elif isinstance(event, Text) and (event.text or event.begins):
-            last = self.blocks[-1] if self.blocks else None
-            is_new = last is None or (last.kind, last.call) != (event.kind, event.call)
-            if is_new:
-                self.blocks.append(Block(event.kind, event.call))
-            if event.kind != "reasoning" or self._head.shows_thinking:
-                self.blocks[-1].text += event.text
-            return is_new
-        return False
+        if not isinstance(event, Text):
+            return False
+        is_new = grow(self.blocks, event)
+        if event.kind == "reasoning" and self.blocks and not self._head.shows_thinking:
+            self.blocks[-1].text = ""
+        return is_new
 
     def object(self, content: list[dict[str, Any]]) -> dict[str, Any]:
         """Return the message."""
@@ -132,7 +124,7 @@ class Gathered:
 
     def value(self) -> dict[str, Any]:
         """Return the message."""
-        return self._message.object([block.whole() for block in self._message.blocks])
+        return self._message.object([whole(block) for block in self._message.blocks])
 
 
 class Events:
@@ -152,15 +144,15 @@ class Events:
             return _sent("message_start", message=message.object([]))
         at = len(message.blocks) - 1
         if isinstance(event, Ended):
-            delta = _sent("message_delta", delta=message.end(), usage=message.usage())
-            return self._closed(at) + delta + _sent("message_stop")
+            last = _sent("message_delta", delta=message.end(), usage=message.usage())
+            return self._closed(at) + last + _sent("message_stop")
         if not isinstance(event, Text) or at < 0:
             return b""
         block, made = message.blocks[at], b""
         if is_new:
-            made += self._closed(at - 1) + _sent("content_block_start", index=at, content_block=block.begun())
+            made += self._closed(at - 1) + _sent("content_block_start", index=at, content_block=begun(block))
         if event.text and (event.kind != "reasoning" or self._shows_thinking):
-            made += _sent("content_block_delta", index=at, delta=block.delta(event.text))
+            made += _sent("content_block_delta", index=at, delta=delta(block, event.text))
         return made
 
     def end(self) -> bytes:
@@ -177,8 +169,8 @@ class Events:
             return b""
         signed = b""
         if self._message.blocks[at].kind == "reasoning":
-            delta = {"type": "signature_delta", "signature": UNSIGNED}
-            signed = _sent("content_block_delta", index=at, delta=delta)
+            signature = {"type": "signature_delta", "signature": UNSIGNED}
+            signed = _sent("content_block_delta", index=at, delta=signature)
         return signed + _sent("content_block_stop", index=at)
 
 
