@@ -88,6 +88,11 @@ static void texts_are_matched(void) {
         {G, "root ::= \"a\" root? \"b\"", "aab", BEGINS},
         {G, "root ::= \"a\"{2,}", "aaa", WHOLE},
         {G, "root ::= <think> \"a\"", "<think>a", NO},
+        {G, "root ::= t \"x\"\nt @tree ::= \"ab\" | \"abc\" |\n \"\\x41\"", "abx", WHOLE},
+        {G, "root ::= t \"x\"\nt @tree ::= \"ab\" | \"abc\" |\n \"\\x41\"", "abcx", WHOLE},
+        {G, "root ::= t \"x\"\nt @tree ::= \"ab\" | \"abc\" |\n \"\\x41\"", "Ax", WHOLE},
+        {G, "root ::= t \"x\"\nt @tree ::= \"ab\" | \"abc\" |\n \"\\x41\"", "ax", NO},
+        {G, "root ::= t?\nt @tree ::= \"\" | \"\" | \"a\"", "", WHOLE},
         {R, "a|bc", "bc", WHOLE},
         {R, "^a$|^bc$", "bc", WHOLE},
         {R, "\\d+\\.\\d{2}", "12.50", WHOLE},
@@ -112,6 +117,27 @@ static void texts_are_matched(void) {
         CHECK_EQ_INT(got, cases[i].wanted);
         gemel_grammar_close(g);
     }
+}
+
+// Between the quotes of a JSON string: all texts except some, of any characters and escapes.
+static void other_texts_are_those_that_are_not_listed(void) {
+    static const char *const listed[] = {"ab", "abc", "b", "\\n", "\\u001f", "\xC3\xA9", "\xF0\x9F\x98\x80-", "a\\\"b"};
+    static const char *const more[] = {"",      "a",       "abd",  "ac",       "bb",           "c",
+                                       "\\r",   "\\\\",    "\\\"", "\\u0000",  "\\u001e",      "\\u0010x",
+                                       "\xC3\xA8", "\xC3\xA9x", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF0\x9F\x98\x81-", "\x7F",
+                                       "\\na",  "a\\\"c",  "\xED\x9F\xBF", "\xEE\x80\x80", "\xF4\x8F\xBF\xBF", "ab\xC3\xA9"};
+    static const char *const none[] = {"\"", "\n", "\\x", "\\/", "\\u0020", "\\u001F", "\\u0008", "\xED\xA0\x80", "\xC0\x80"};
+    gemel_grammar *g = gbnf("root ::= o\no @others ::= \"ab\" | \"abc\" | \"b\" | \"\\\\n\" | \"\\\\u001f\" | \"\\xE9\" | "
+                            "\"\\U0001F600-\" | \"a\\\\\\\"b\"");
+    for (size_t i = 0; i < COUNT(listed); i++) CHECK_EQ_INT(match(g, listed[i]), BEGINS);
+    for (size_t i = 0; i < COUNT(more); i++) CHECK_EQ_INT(match(g, more[i]), WHOLE);
+    for (size_t i = 0; i < COUNT(none); i++) CHECK_EQ_INT(match(g, none[i]), NO);
+    gemel_grammar_close(g);
+    g = gbnf("root ::= \"<\" o \">\"\no @others ::= \"\"");
+    CHECK_EQ_INT(match(g, "<"), BEGINS);
+    CHECK_EQ_INT(match(g, "<a>"), WHOLE);
+    CHECK_EQ_INT(match(g, "<>"), BEGINS);   // as the beginning of a text with >
+    gemel_grammar_close(g);
 }
 
 typedef struct refused {
@@ -146,6 +172,14 @@ static void mistakes_are_named_with_their_place(void) {
         {G, "root ::= <ab cd>",
          "line 1, column 10: <ab cd> is not one token of this vocabulary: write its text as "
          "\"...\""},
+        {G, "root @tree ::= \"a\" | [b]", "line 1, column 22: a text is expected: this rule is a list of texts"},
+        {G, "root @tree ::= \"a\" \"b\"",
+         "line 1, column 20: unexpected \": an item, | or the end of the line is expected"},
+        {G, "root @others ::= \"a\" | \"\\\"\"",
+         "line 1, column 18: a text of this rule can't stand between the quotes of a JSON string"},
+        {G, "root @others ::= \"\\\\\"",
+         "line 1, column 18: a text of this rule can't stand between the quotes of a JSON string"},
+        {G, "root @tree ::= \"a", "line 1, column 16: this text has no closing quote"},
         {G, "root ::= !\"a\"", "line 1, column 11: a < is expected behind !"},
         {G, "root ::= a\na ::= b\nb ::= \"x\"? a \"y\" | \"z\"",
          "rule \"a\" calls itself before it reads a character (a -> b -> a): put what repeats behind, as in a ::= b "
@@ -479,6 +513,7 @@ static void forgetting_changes_no_mask(void) {
 int main(int argc, char **argv) {
     static const check table[] = {
         CHECK_ENTRY(texts_are_matched),
+        CHECK_ENTRY(other_texts_are_those_that_are_not_listed),
         CHECK_ENTRY(mistakes_are_named_with_their_place),
         CHECK_ENTRY(tokens_may_span_the_ends_of_rules),
         CHECK_ENTRY(characters_may_be_split_over_tokens),

@@ -68,8 +68,7 @@ void builder_add_byte(builder *b, part *p, uint8_t byte) {
     p->out = next;
 }
 
-// Bytes of a code point below 0x110000.
-static int utf8(uint32_t code, uint8_t *out) {
+int utf8(uint32_t code, uint8_t *out) {
     if (code < 0x80) return out[0] = (uint8_t)code, 1;
     int n = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
     for (int i = n - 1; i > 0; i--, code >>= 6) out[i] = (uint8_t)(0x80 | (code & 63));

@@ -1,5 +1,7 @@
 //   rule     name ::= alternatives, up to the end of the line; lines go on inside ( ) and after |
 //            name @unique ::= alternatives: each item of a JSON list once
+//            name @tree ::= "text" | "text" ...: one of these texts
+//            name @others ::= "text" | "text" ...: what may stand in a JSON string, except these texts
 //   item     "text"  [a-z]  [^a-z]  .  name  ( alternatives )  <[id]>  <token>  !<token>
 //   repeat   item ?  *  +  {m}  {m,}  {m,n}
 //   comment  # to the end of the line
@@ -8,6 +10,7 @@
 #include "../text/array.h"
 #include "names.h"
 #include "parse.h"
+#include "texts.h"
 
 typedef struct gbnf {
     parser p;
@@ -18,7 +21,8 @@ typedef struct gbnf {
     int has_tokens;
 } gbnf;
 
-static const char UNIQUE[] = "@unique";
+enum { PLAIN, UNIQUE, TREE, OTHERS };   // kinds of rules
+static const char *const marks[] = {"", "@unique", "@tree", "@others"};
 
 // ---- Names ---------------------------------------------------------------------------------------------------------
 
@@ -245,6 +249,62 @@ static int read_next(gbnf *g) {
     return rc;
 }
 
+// The right side of a rule that is a list of texts.
+static int read_texts(gbnf *g, texts *list) {
+    parser *p = &g->p;
+    for (;;) {
+        const char *from = p->at;
+        if (here(g) != '"') return parser_fail(p, from, "a text is expected: this rule is a list of texts");
+        if (!texts_begin(list)) return parser_no_memory(p);
+        for (p->at++; here(g) != '"';) {
+            uint32_t code;
+            uint8_t bytes[4];
+            if (p->at >= p->end) return parser_fail(p, from, "this text has no closing quote");
+            int rc = read_code(g, &code);
+            if (rc < 0) return rc;
+            if (!texts_add(list, bytes, (size_t)utf8(code, bytes))) return parser_no_memory(p);
+        }
+        p->at++;
+        skip_space(g, 0);
+        if (here(g) != '|') return GEMEL_OK;
+        p->at++;
+        skip_space(g, 1);
+    }
+}
+
+static int read_list(gbnf *g, uint32_t rule, int is_others) {
+    const char *from = g->p.at;
+    texts list = {0};
+    int rc = read_texts(g, &list);
+    if (rc == 0 && !is_others) texts_put(&list, g->p.b, rule);
+    if (rc == 0 && is_others && !texts_put_others(&list, g->p.b, rule))
+        rc = parser_fail(&g->p, from, "a text of this rule can't stand between the quotes of a JSON string");
+    texts_close(&list);
+    return rc;
+}
+
+// The right side of any other rule.
+static int read_alternatives(gbnf *g, uint32_t rule) {
+    parser *p = &g->p;
+    builder *b = p->b;
+    int rc = parser_open_group(p);
+    while (rc == 0) rc = read_next(g);
+    if (rc < 0) return rc;
+    if (p->n_groups > 1) return parser_fail(p, parser_group(p)->at, "this parenthesis is not closed");
+    part whole = parser_end_group(p);
+    builder_skip(b, b->list[rule].start, whole.in), builder_skip(b, whole.out, b->list[rule].end);
+    return GEMEL_OK;
+}
+
+// What stands behind a rule's name: its kind.
+static int read_mark(gbnf *g) {
+    int kind = OTHERS;
+    while (kind > PLAIN && !starts(g, marks[kind])) kind--;
+    g->p.at += strlen(marks[kind]);
+    skip_space(g, 0);
+    return kind;
+}
+
 static int read_rule(gbnf *g) {
     parser *p = &g->p;
     builder *b = p->b;
@@ -259,23 +319,16 @@ static int read_rule(gbnf *g) {
     builder_define(b, rule);
     p->at += size;
     skip_space(g, 0);
-    if (starts(g, UNIQUE)) {
-        if (b->code == 0) b->list[rule].is_unique = 1;
-        p->at += strlen(UNIQUE);
-        skip_space(g, 0);
-    }
+    int kind = read_mark(g);
+    if (kind == UNIQUE && b->code == 0) b->list[rule].is_unique = 1;
     if (!starts(g, "::=")) return parser_fail(p, p->at, "::= is expected behind the rule's name");
     p->at += 3;
     skip_space(g, 1);
-    rc = parser_open_group(p);
-    while (rc == 0) rc = read_next(g);
+    rc = kind >= TREE ? read_list(g, rule, kind == OTHERS) : read_alternatives(g, rule);
     if (rc < 0) return rc;
-    if (p->n_groups > 1) return parser_fail(p, parser_group(p)->at, "this parenthesis is not closed");
     if (p->at < p->end && here(g) != '\n' && here(g) != '\r')
         return parser_fail(p, p->at, "unexpected %s: an item, | or the end of the line is expected",
                            printable_name(p->at, 1).text);
-    part whole = parser_end_group(p);
-    builder_skip(b, b->list[rule].start, whole.in), builder_skip(b, whole.out, b->list[rule].end);
     skip_space(g, 1);
     return b->code ? builder_failed(b, p->e) : GEMEL_OK;
 }

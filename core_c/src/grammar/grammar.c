@@ -7,6 +7,7 @@
 #include "gbnf.h"
 #include "mask.h"
 #include "regex.h"
+#include "texts.h"
 
 void gemel_grammar_close(gemel_grammar *g) {
     if (!g) return;
@@ -21,41 +22,6 @@ size_t gemel_grammar_size(const gemel_grammar *g) {
     for (int i = 0; i < TREE_PARTS; i++)
         if (g->twins[i].top) size += g->rules.n_states * (sizeof *g->twins[i].top + sizeof *g->twins[i].under);
     return size;
-}
-
-// ---- Choices: the texts as a tree, so that those that begin alike share their states --------------------------------
-
-typedef struct choice {
-    const uint8_t *at;
-    size_t size;
-} choice;
-
-static int by_text(const void *a, const void *b) {
-    const choice *x = a, *y = b;
-    size_t size = x->size < y->size ? x->size : y->size;
-    int order = size ? memcmp(x->at, y->at, size) : 0;
-    return order ? order : x->size < y->size ? -1 : x->size > y->size;
-}
-
-static int add_choices(builder *b, const choice *choices, size_t n, errors *e) {
-    size_t longest = 0;
-    for (size_t i = 0; i < n; i++) longest = choices[i].size > longest ? choices[i].size : longest;
-    uint32_t *path = array_new(longest + 1, sizeof *path);   // the state behind each byte of the text before
-    if (!path) return fail(e, GEMEL_E_MEMORY, "no memory for the grammar");
-    builder_define(b, builder_rule(b, "the choices", 11));
-    path[0] = b->code ? 0 : b->list[0].start;
-    for (size_t i = 0; i < n && !b->code; i++) {
-        choice c = choices[i], before = i ? choices[i - 1] : (choice){NULL, 0};
-        size_t at = 0;
-        while (at < c.size && at < before.size && c.at[at] == before.at[at]) at++;
-        for (; at < c.size && !b->code; at++) {
-            path[at + 1] = builder_state(b);
-            builder_bytes(b, path[at], path[at + 1], c.at[at], c.at[at]);
-        }
-        builder_skip(b, path[c.size], b->list[0].end);
-    }
-    free(path);
-    return b->code ? builder_failed(b, e) : GEMEL_OK;
 }
 
 // ---- Opening -------------------------------------------------------------------------------------------------------
@@ -117,16 +83,17 @@ int grammar_open(gemel_grammar **out, const tokenizer *t, const text_tree *words
 int grammar_choices(gemel_grammar **out, const tokenizer *t, const text_tree *words, const char *text,
                     const int32_t *sizes, size_t n, errors *e) {
     builder b;
-    choice *choices = array_new(n, sizeof *choices);
+    texts list = {0};
+    int ok = 1;
     *out = NULL;
-    if (!choices) return fail(e, GEMEL_E_MEMORY, "no memory for %zu choices", n);
-    for (size_t i = 0; i < n; text += sizes[i++]) choices[i] = (choice){(const uint8_t *)text, (size_t)sizes[i]};
-    qsort(choices, n, sizeof *choices, by_text);
+    for (size_t i = 0; i < n && ok; text += sizes[i++])
+        ok = texts_begin(&list) && texts_add(&list, (const uint8_t *)text, (size_t)sizes[i]);
     builder_open(&b);
-    int code = add_choices(&b, choices, n, e);
-    if (code == 0) code = finish(out, t, words, &b, e);
+    builder_define(&b, builder_rule(&b, "the choices", 11));
+    if (ok) texts_put(&list, &b, 0);
+    int code = ok ? finish(out, t, words, &b, e) : fail(e, GEMEL_E_MEMORY, "no memory for %zu choices", n);
     builder_close(&b);
-    free(choices);
+    texts_close(&list);
     return code;
 }
 

@@ -25,6 +25,7 @@ from .gguf import Metadata, Tensor, read_tensors
 from .grammar_cache import GrammarCache
 from .kv import KvType, kv_type_of
 from .overrides import CHAT_TEMPLATE, Overrides
+from .tool_grammars import ToolGrammars
 
 DEFAULT_N_CTX = 4096
 PROMPT = str | Ids | Sequence[Mapping[str, Any]]
@@ -68,6 +69,7 @@ class CoreModel(Closing):
         self._sessions: weakref.WeakSet[Any] = weakref.WeakSet()   # of CoreSession
         self._batches: weakref.WeakSet[Any] = weakref.WeakSet()    # of Batch
         self._grammars = GrammarCache(library, handle)
+        self._tool_grammars = ToolGrammars()
         self._finalizer = weakref.finalize(self, _free, self._grammars, handle)
         self._run_lock = threading.Lock()   # held while something computes: the core runs one pass at a time anyway
         self._ends: dict[int, bool] = {}    # id -> is_eog of it, for ids that were drawn
@@ -376,6 +378,7 @@ class CoreModel(Closing):
     def _after_fork(self) -> None:
         self._handle.after_fork()
         self._grammars.after_fork()
+        self._tool_grammars.after_fork()
         self._run_lock = threading.Lock()
         for one in [*self._sessions, *self._batches]:
             one._after_fork()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
@@ -175,10 +176,20 @@ class Turn:
     def _of_tools(self, form: Form | Grammar | None) -> tuple[Form, Form | None]:
         """Return the grammars of answers with tools, and of what follows their reasoning; all answers share them."""
         if form not in self._grammars:
-            grammar = self._grammar(form)
-            rest = None if self._budget is None else Form("grammar", grammar.text(None, thinks=False))
-            self._grammars[form] = Form("grammar", grammar.text(self._start)), rest
+            options, markers = self._options, self._markers
+            made_of = (
+                markers.dialect, tuple(markers.characters.items()), self._start, options.choice, options.is_parallel,
+                self._budget is None, form,
+            )   # fmt: skip
+            tools = json.dumps([(tool.name, tool.strict, tool.parameters) for tool in options.allowed])
+            held = self.model._tool_grammars
+            self._grammars[form] = held.of(made_of, tools, lambda: self._written(form))
         return self._grammars[form]
+
+    def _written(self, form: Form | Grammar | None) -> tuple[Form, Form | None]:
+        grammar = self._grammar(form)
+        rest = None if self._budget is None else Form("grammar", grammar.text(None, thinks=False))
+        return Form("grammar", grammar.text(self._start)), rest
 
     def _closes(self) -> str:
         """Return what closes reasoning, as GBNF; "": there is none."""

@@ -76,24 +76,33 @@ class Automaton:
         return sorted(found)
 
 
-def _row(pairs: Iterable[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:
-    """Sort edges, and join adjacent ones that lead to the same state."""
-    row: list[tuple[int, int, int]] = []
-    for low, high, target in sorted(pairs):
-        if row and row[-1][2] == target and row[-1][1] + 1 == low:
-            row[-1] = (row[-1][0], high, target)
+def _joined(row: list[tuple[int, int, int]]) -> tuple[tuple[int, int, int], ...]:
+    """Join adjacent edges of a sorted row that lead to the same state."""
+    if len(row) < 2:
+        return tuple(row)
+    out = [row[0]]
+    last_low, last_high, last = row[0]
+    for edge in row[1:]:
+        low, high, target = edge
+        if target == last and low == last_high + 1:
+            last_high = high
+            out[-1] = (last_low, high, target)
         else:
-            row.append((low, high, target))
-    return tuple(row)
+            last_low, last_high, last = edge
+            out.append(edge)
+    return tuple(out)
 
 
 def _trimmed(
     edges: Sequence[Sequence[tuple[int, int, int]]], ends: Sequence[bool], *, is_minimal: bool = False
 ) -> Automaton:
-    """Keep the first state, and those from which an end can be reached; of few, join those that are equal."""
+    """Keep the first state, and those from which an end can be reached; of few, join those that are equal.
+
+    edges: of each state, sorted.
+    """
     back: list[list[int]] = [[] for _ in ends]
+    spend(sum(map(len, edges)) + len(edges))
     for state, row in enumerate(edges):
-        spend(len(row) + 1)
         for _, _, target in row:
             back[target].append(state)
     alive, waiting = set(), [state for state, end in enumerate(ends) if end]
@@ -102,7 +111,7 @@ def _trimmed(
         if state not in alive:
             alive.add(state)
             waiting += back[state]
-    kept = [sorted(edge for edge in row if edge[2] in alive) for row in edges]
+    kept = edges if len(alive) == len(ends) else [[edge for edge in row if edge[2] in alive] for row in edges]
     is_minimal = is_minimal or len(kept) > MINIMISED_MAX
     block = list(range(len(kept))) if is_minimal else _blocks(kept, back, ends)
     order, place = [0], {block[0]: 0}
@@ -111,9 +120,10 @@ def _trimmed(
             if block[target] not in place:
                 place[block[target]] = len(order)
                 order.append(target)
+    places = [place.get(one, 0) for one in block]
     return Automaton(
-        tuple(_row((low, high, place[block[to]]) for low, high, to in kept[state]) for state in order),
-        tuple(ends[state] for state in order),
+        tuple(_joined([(low, high, places[to]) for low, high, to in kept[state]]) for state in order),
+        tuple([ends[state] for state in order]),
     )
 
 
@@ -163,15 +173,23 @@ def _leads_to(row: Sequence[tuple[int, int, int]], block: Sequence[int]) -> tupl
 
 @dataclass
 class Builder:
-    """An automaton without the rule that each character leads to one state: what patterns are built of."""
+    """An automaton without the rule that each character leads to one state: what patterns are built of.
+
+    Attributes:
+        reads: of each state (low, high, target)
+        classes: of each state (ranges, target): many states read the same ranges
+        skips: of each state those that are reached without reading
+    """
 
     reads: list[list[tuple[int, int, int]]] = field(default_factory=list)
+    classes: list[list[tuple[Ranges, int]]] = field(default_factory=list)
     skips: list[list[int]] = field(default_factory=list)
 
     def state(self) -> int:
         """Return a new state."""
         spend(12)
         self.reads.append([])
+        self.classes.append([])
         self.skips.append([])
         return len(self.reads) - 1
 
@@ -188,40 +206,70 @@ class Builder:
 
     def finish(self, first: int, end: int) -> Automaton:
         """Make it deterministic."""
-        start = self.closed([first])
+        of_state: dict[int, frozenset[int]] = {}   # what is reached without reading, and reads or is the end
+
+        def reached(states: Iterable[int]) -> frozenset[int]:
+            for state in states:
+                if state not in of_state:
+                    of_state[state] = frozenset(
+                        one for one in self.closed((state,)) if self.reads[one] or self.classes[one] or one == end
+                    )
+            return frozenset[int]().union(*[of_state[state] for state in states])
+
+        start = reached([first])
         place, order = {start: 0}, [start]
-        closures: dict[tuple[int, ...], frozenset[int]] = {}
+        among: dict[frozenset[int], frozenset[int]] = {}   # sets of targets, with what is reached from them
+        cuts: dict[frozenset[Ranges], list[tuple[int, int, tuple[Ranges, ...]]]] = {}
         edges = []
         for states in order:
+            targets = self._targets(states)
+            key = frozenset(targets)
+            if key not in cuts:
+                cuts[key] = _cut(key)
             row = []
-            for low, high, among in _cut([edge for state in states for edge in self.reads[state]]):
-                if among not in closures:
-                    closures[among] = self.closed(among)
-                target = closures[among]
+            for low, high, which in cuts[key]:
+                read = frozenset(targets[which[0]]).union(*[targets[one] for one in which[1:]])
+                if read not in among:
+                    spend(len(read))
+                    among[read] = reached(read)
+                target = among[read]
                 if target not in place:
                     if len(order) >= STATES_MAX:
                         raise TooLargeError
                     place[target] = len(order)
                     order.append(target)
                 row.append((low, high, place[target]))
+            spend(len(states) + 4 * len(row) + sum(map(len, targets.values())) // 4)
             edges.append(row)
         return _trimmed(edges, [end in states for states in order])
 
+    def _targets(self, states: Iterable[int]) -> dict[Ranges, list[int]]:
+        """Return what some states read, each with where it leads."""
+        found: dict[Ranges, list[int]] = {}
+        for state in states:
+            for ranges, to in self.classes[state]:
+                found.setdefault(ranges, []).append(to)
+            for low, high, to in self.reads[state]:
+                found.setdefault(((low, high),), []).append(to)
+        return found
 
-def _cut(reads: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, tuple[int, ...]]]:
-    """Return disjoint ranges, each with all targets of edges that cover it."""
-    points = sorted({low for low, _, _ in reads} | {high + 1 for _, high, _ in reads})
+
+def _cut(classes: Iterable[Ranges]) -> list[tuple[int, int, tuple[Ranges, ...]]]:
+    """Return disjoint ranges, in order, each with all classes that it is in."""
+    listed = [(low, high, one) for one in classes for low, high in one]
+    points = sorted({low for low, _, _ in listed} | {high + 1 for _, high, _ in listed})
     place = {point: i for i, point in enumerate(points)}
-    among: list[set[int]] = [set() for _ in points]
-    spend(len(reads) + len(points) + 1)
-    for low, high, target in reads:
-        spend(place[high + 1] - place[low])
-        for i in range(place[low], place[high + 1]):
-            among[i].add(target)
+    among: list[list[Ranges]] = [[] for _ in points]
+    n_steps = 2 * len(listed)
+    for low, high, one in listed:
+        first, after = place[low], place[high + 1]
+        n_steps += after - first
+        for i in range(first, after):
+            among[i].append(one)
+    spend(n_steps)
     return [
-        (low, after - 1, tuple(sorted(targets)))
-        for (low, after), targets in zip(pairwise(points), among, strict=False) if targets
-    ]   # fmt: skip
+        (low, after - 1, tuple(which)) for (low, after), which in zip(pairwise(points), among, strict=False) if which
+    ]
 
 
 def _product(a: Automaton, b: Automaton, is_end: Callable[[bool, bool], bool]) -> Automaton:
@@ -293,8 +341,8 @@ def _opposite(automaton: Automaton) -> Automaton:
     """Return all other texts: where nothing could be read, anything follows. It has no states that are equal."""
     n = len(automaton.ends)
     edges = []
+    spend(sum(map(len, automaton.edges)) + n)
     for row in automaton.edges:
-        spend(len(row) + 1)
         at, filled = 0, []
         for low, high, to in row:
             filled += [(at, low - 1, n), (low, high, to)] if at < low else [(low, high, to)]
@@ -305,8 +353,6 @@ def _opposite(automaton: Automaton) -> Automaton:
 
 def without_surrogates(automaton: Automaton) -> Automaton:
     """Return the texts of an automaton that have no half of a surrogate pair: UTF-8 can't write one."""
-    if not any(low >= SURROGATES[0] and high <= SURROGATES[1] for row in automaton.edges for low, high, _ in row):
-        return automaton   # whatever reads one reads another character, too
     return both(automaton, Automaton((((0, SURROGATES[0] - 1, 0), (SURROGATES[1] + 1, LAST, 0)),), (True,)))
 
 
@@ -353,7 +399,7 @@ def literal(texts: Iterable[str]) -> Automaton:
     for (is_end, row), name in names.items():   # the first state was joined last
         edges[n - 1 - name] = [(ord(char), ord(char), n - 1 - to) for char, to in row]
         ends[n - 1 - name] = is_end
-    return Automaton(tuple(map(_row, edges)), tuple(ends)) if last else NONE
+    return Automaton(tuple(map(_joined, edges)), tuple(ends)) if last else NONE
 
 
 @remembered
@@ -369,7 +415,7 @@ def lengths(least: int, most: int | None) -> Automaton:
 
 def of_length(automaton: Automaton, least: int, most: int | None) -> Automaton:
     """Return the texts of an automaton that have least..most characters."""
-    near, far = _nearest_end(automaton), longest(automaton)
+    near, far = nearest_end(automaton), longest(automaton)
     least = 0 if least <= near[0] else least
     most = None if most is not None and far is not None and far <= most else most
     if not least and most is None:
@@ -391,12 +437,33 @@ def of_length(automaton: Automaton, least: int, most: int | None) -> Automaton:
                 place[to, after] = len(order)
                 order.append((to, after))
             row.append((low, high, place[to, after]))
-        edges.append(_row(row))
+        edges.append(tuple(row))
     ends = tuple(automaton.ends[state] and n >= least for state, n in order)
     return _trimmed(edges, ends) if least else Automaton(tuple(edges), ends)
 
 
-def _nearest_end(automaton: Automaton) -> list[int]:
+def n_counted(automaton: Automaton, most: int) -> int:
+    """Return how many states count the characters of an automaton's texts up to `most`. TooLargeError: too many."""
+    near = nearest_end(automaton)
+    leads = [frozenset(to for _, _, to in row) for row in automaton.edges]
+    after: dict[frozenset[int], frozenset[int]] = {}
+    level, total = frozenset((0,)), 0
+    for n in range(most + 1):
+        level = frozenset(state for state in level if n + near[state] <= most) if n + max(near) > most else level
+        total += len(level)
+        if not level:
+            break
+        if total > STATES_MAX:
+            raise TooLargeError
+        if level not in after:
+            spend(len(level) + 2)
+            after[level] = frozenset[int]().union(*[leads[state] for state in level])
+        level = after[level]
+    spend(total // 4)
+    return total
+
+
+def nearest_end(automaton: Automaton) -> list[int]:
     """Return the fewest characters from each state to an end."""
     before: list[list[int]] = [[] for _ in automaton.ends]
     for state, row in enumerate(automaton.edges):

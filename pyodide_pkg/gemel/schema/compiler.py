@@ -14,7 +14,7 @@ from .places import Places, draft_of
 from .reader import Reader
 from .rules import common
 from .style import Style, kinds_of_members
-from .work import OverBudgetError, limited, within
+from .work import OverBudgetError, limited, uncollected, within
 from .writer import Writer
 
 
@@ -73,8 +73,9 @@ def write_rules(
     is_whole: the answer is the value and nothing else. style: how objects are written instead of as JSON; other values
     are left out. The rest is as in compile_schema.
     """
-    with within():
+    with within(), uncollected():
         at = ["#"]
+        reader: Reader | None = None
         try:
             read = document(schema)
             reader = Reader(Places(read, draft_of(read)), strict=strict)
@@ -91,6 +92,9 @@ def write_rules(
             raise refused(at[-1], "it takes too many steps from here on: simplify or split it") from None
         except RecursionError:
             raise refused(at[-1], "schemas are nested too deep") from None
+        finally:
+            if reader is not None:
+                reader.possible.close()
     return Written(first, tuple(lines), tuple(dict.fromkeys(reader.warnings)), tuple(dict.fromkeys(reader.unenforced)))
 
 

@@ -39,46 +39,58 @@ def _decimal(text: str) -> Decimal:
         return Decimal("Infinity")
 
 
-def _plain(value: object, path: str, depth: int) -> Document:
+Path = tuple["Path | str", str | int]   # of a value in another one, whose path comes first
+
+
+def _path_of(path: Path | str) -> str:
+    steps = []
+    while not isinstance(path, str):
+        path, step = path
+        steps.append(escaped(str(step)))
+    return "/".join([path, *reversed(steps)])
+
+
+def _plain(value: object, path: Path | str, depth: int) -> Document:
     if depth > DEPTH_MAX:
-        raise refused(path[:80] + "...", f"values are nested too deep: more than {DEPTH_MAX} deep")
+        raise refused(_path_of(path)[:80] + "...", f"values are nested too deep: more than {DEPTH_MAX} deep")
+    if isinstance(value, str):
+        return value if type(value) is str and value.isascii() else _text(value, path)
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str):
-        return _text(value, path)
     if isinstance(value, int | float | Decimal):
         return _number(value, path)
     if isinstance(value, Mapping):
         found: dict[str, Any] = {}
         for name, one in value.items():
             if not isinstance(name, str):
-                raise refused(path, f"{type(name).__name__} {str(name)[:40]!r} is the name of a member: use a string")
-            found[_text(name, path)] = _plain(one, f"{path}/{escaped(name)}", depth + 1)
+                why = f"{type(name).__name__} {str(name)[:40]!r} is the name of a member: use a string"
+                raise refused(_path_of(path), why)
+            found[_text(name, path)] = _plain(one, (path, name), depth + 1)
         return found
     if isinstance(value, list | tuple):
-        return [_plain(one, f"{path}/{i}", depth + 1) for i, one in enumerate(value)]
-    raise refused(path, f"{type(value).__name__} is not a type of JSON")
+        return [_plain(one, (path, i), depth + 1) for i, one in enumerate(value)]
+    raise refused(_path_of(path), f"{type(value).__name__} is not a type of JSON")
 
 
-def _text(value: str, path: str) -> str:
+def _text(value: str, path: Path | str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise refused(path, f"character {error.start} of a string is half of a surrogate pair") from None
+        raise refused(_path_of(path), f"character {error.start} of a string is half of a surrogate pair") from None
     return str(value)
 
 
-def _number(value: float | Decimal, path: str) -> int | Decimal:
+def _number(value: float | Decimal, path: Path | str) -> int | Decimal:
     if isinstance(value, int):
         if value.bit_length() > 4 * DIGITS_MAX:
-            raise refused(path, f"a number has more than {DIGITS_MAX} digits")
+            raise refused(_path_of(path), f"a number has more than {DIGITS_MAX} digits")
         return int(value)
     found = Decimal(repr(float(value))) if isinstance(value, float) else Decimal(value)
     if not found.is_finite():
-        raise refused(path, "a number is too large, infinite or not a number")
+        raise refused(_path_of(path), "a number is too large, infinite or not a number")
     digits, exponent = found.as_tuple().digits, int(found.as_tuple().exponent)
     if len(digits) > DIGITS_MAX or (any(digits) and abs(exponent) > DIGITS_MAX):
-        raise refused(path, f"a number has more than {DIGITS_MAX} digits")
+        raise refused(_path_of(path), f"a number has more than {DIGITS_MAX} digits")
     return found if any(digits) or abs(exponent) <= DIGITS_MAX else Decimal(0)
 
 

@@ -14,11 +14,11 @@ OPPOSITE = "~not"   # what the path of the opposite of a schema ends with
 
 def refused(path: str, why: str) -> SchemaError:
     """Return the error of a schema at a path."""
-    path = path.partition(OPPOSITE)[0]
+    path = str(path.partition(OPPOSITE)[0])
     return SchemaError(f"json_schema: {path}: {why}", path)
 
 
 def not_enforced(path: str, why: str) -> NotEnforcedError:
     """Return the error of a keyword that only a check of finished values can decide."""
-    path = path.partition(OPPOSITE)[0]
+    path = str(path.partition(OPPOSITE)[0])
     return NotEnforcedError(f"json_schema: {path}: {why}", path)

@@ -24,6 +24,8 @@ DIGITS = Automaton((tuple((ord(char), ord(char), 0) for char in sorted("+-.01234
 class QuotedWriter(Writer):
     """Writes values like JSON's, but with bare names of members, and strings without escapes between marks."""
 
+    names_are_json = False
+
     def __init__(self, reader: Reader, quote: Quote, *, prefix: str) -> None:
         super().__init__(reader, any_order=False, prefix=prefix)
         self._quote = quote
@@ -51,6 +53,8 @@ class QuotedWriter(Writer):
 
 class MemberWriter(Writer):
     """Writes the members of one object in a style; their values are written by another writer, of the same reader."""
+
+    names_are_json = False
 
     def __init__(self, values: Writer, style: Style) -> None:
         super().__init__(values.reader, any_order=False)

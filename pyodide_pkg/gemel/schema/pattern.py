@@ -22,6 +22,7 @@ SPACE: Ranges = (
 LINE_ENDS: Ranges = ((0xA, 0xA), (0xD, 0xD), (0x2028, 0x2029))
 ESCAPES = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 LOW = re.compile(r"\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})")   # the second half of a surrogate pair
+PLAIN = re.compile(r"[A-Za-z0-9 _/:;,@#%&=<>~!-]+(?![*+?{])")   # characters that stand for themselves, not repeated
 REPEAT_MAX = 1000
 GROUPS_MAX = 60
 
@@ -82,8 +83,19 @@ class _Parser:
 
     def reading(self, ranges: Ranges) -> Part:
         first, last = self.builder.state(), self.builder.state()
-        self.builder.reads[first] += [(low, high, last) for low, high in ranges]
+        if ranges[0][0] in (self.BEGIN, self.END):
+            self.builder.reads[first].append((*ranges[0], last))
+        else:
+            self.builder.classes[first].append((ranges, last))
         return Part(first, last, lambda: self.reading(ranges))
+
+    def text(self, text: str) -> Part:
+        first = at = self.builder.state()
+        for char in text:
+            to = self.builder.state()
+            self.builder.classes[at].append((((ord(char), ord(char)),), to))
+            at = to
+        return Part(first, at, lambda: self.text(text))
 
     def empty(self) -> Part:
         state = self.builder.state()
@@ -115,11 +127,20 @@ class _Parser:
         parts = [part, *(part.copy() for _ in range(least - 1))] if least else []
         if most is None:
             return self.joined([*parts, self.looped(part.copy() if least else part)])
-        unused = [part] if not least else []
-        for _ in range(most - least):
-            one = unused.pop() if unused else part.copy()
-            parts.append(self.chosen([one, self.empty()]))
+        if most > least:
+            parts.append(self.up_to(part.copy() if least else part, most - least))
         return self.joined(parts)
+
+    def up_to(self, part: Part, n: int) -> Part:
+        """Return a part 0..n times. Each may be the last: what follows is reached from it at once."""
+        first, last = self.builder.state(), self.builder.state()
+        at, one = first, part
+        for i in range(n):
+            one = part.copy() if i else part
+            self.builder.skips[at] += [one.first, last]
+            at = one.last
+        self.builder.skips[at].append(last)
+        return Part(first, last, lambda: self.up_to(part.copy(), n))
 
     # ---- Syntax ----
 
@@ -132,7 +153,12 @@ class _Parser:
     def sequence(self) -> Part:
         parts = []
         while self.peek() not in ("", "|", ")"):
-            parts.append(self.quantified())
+            plain = PLAIN.match(self.source, self.at)
+            if plain is None:
+                parts.append(self.quantified())
+            else:
+                self.at = plain.end()
+                parts.append(self.text(plain[0]))
         return self.joined(parts)
 
     def quantified(self) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from urllib.parse import unquote, urljoin
 
 from .document import DEPTH_MAX, escaped
@@ -54,11 +54,9 @@ class Places:
             raise refused("#", f"a schema must be an object, true or false, not {kind}")
         self.root = Place("#", document, "")
         self._roots[""] = self.root
-        for place in self._walk(document, "#", "", 0):
-            if place.path == "#":
-                self.root = self._roots[place.base] = place
+        self._walk(document, "#", "", 0)
 
-    def _walk(self, schema: object, path: str, base: str, depth: int) -> Iterator[Place]:
+    def _walk(self, schema: object, path: str, base: str, depth: int) -> None:
         if depth > DEPTH_MAX:
             raise refused(path[:80] + "...", f"schemas are nested too deep: more than {DEPTH_MAX} deep")
         if not isinstance(schema, dict):
@@ -73,17 +71,19 @@ class Places:
                 self._anchors[f"{base}#{name}"] = place
                 if keyword == "$dynamicAnchor":
                     self._dynamic[f"{base}#{name}"] = place
-        yield place
-        for keyword, value in schema.items():
-            at = f"{path}/{escaped(keyword)}"
+        if not depth:
+            self.root = self._roots[base] = place
+        for keyword, value in schema.items():   # keywords that have schemas need no escapes
             if keyword in NAMED and isinstance(value, dict):
                 for name, one in value.items():
-                    yield from self._walk(one, f"{at}/{escaped(name)}", base, depth + 1)
+                    if isinstance(one, dict):
+                        self._walk(one, f"{path}/{keyword}/{escaped(name)}", base, depth + 1)
             elif keyword in LISTS and isinstance(value, list):
                 for i, one in enumerate(value):
-                    yield from self._walk(one, f"{at}/{i}", base, depth + 1)
-            elif keyword in ONE:
-                yield from self._walk(value, at, base, depth + 1)
+                    if isinstance(one, dict):
+                        self._walk(one, f"{path}/{keyword}/{i}", base, depth + 1)
+            elif keyword in ONE and isinstance(value, dict):
+                self._walk(value, f"{path}/{keyword}", base, depth + 1)
 
     def _check(self, schema: dict[str, object], path: str) -> None:
         if path not in self._checked:

@@ -22,6 +22,10 @@ class Possible:
         self._reading = reading   # paths of the schemas that are being read
         self._known: dict[Node, bool] = {}
 
+    def close(self) -> None:
+        """Let go of the reader, which has this object: so both are freed without a search for garbage."""
+        self._shapes = _closed
+
     def shape(self, shape: Shape) -> bool:
         """Whether a shape has a value, or may have one: what is being read is not known yet."""
         try:
@@ -71,6 +75,10 @@ class Possible:
         if shape.array is not None and _has_items(shape.array, is_known):
             return True
         return shape.object is not None and _has_members(shape.object, is_known)
+
+
+def _closed(_: Node) -> list[Shape]:
+    raise RuntimeError("the reader is closed")
 
 
 def _has_items(array: Items, is_known: Callable[[Node], bool]) -> bool:

@@ -10,7 +10,7 @@ from functools import partial, reduce
 from typing import Any, TypeVar
 
 from . import numbers
-from .automaton import STATES_MAX, Automaton, TooLargeError, both, either
+from .automaton import STATES_MAX, Automaton, TooLargeError, both, either, n_counted
 from .document import Document, escaped, same
 from .errors import OPPOSITE, NotEnforcedError, not_enforced, refused
 from .evaluated import evaluated_items, evaluated_members
@@ -335,7 +335,10 @@ class Reader:
     def _limited(self, at: Place, text: Text) -> Text:
         self.path[0] = at.path
         try:
-            text.whole   # noqa: B018 (made here, so that its error names the keyword)
+            if text.is_counted:   # looked at here, so that its error names the keyword
+                n_counted(text.at_least, text.most or 0)
+            else:
+                text.whole   # noqa: B018
         except TooLargeError:
             raise not_enforced(at.path, TOO_LONG) from None
         return text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from .automaton import Automaton, without_surrogates
+from .automaton import SURROGATES, Automaton, longest, n_counted, nearest_end, without_surrogates
 from .errors import refused
 from .work import spend
 
@@ -97,7 +97,8 @@ class Rules:
         self._of_ranges: dict[tuple[tuple[tuple[int, int], ...], bool, bool], list[str]] = {}
         self._of_pieces: dict[tuple[str, ...], str] = {}
         self._of_parts: dict[tuple[Alternative, ...], str] = {}
-        self._of_automaton: dict[tuple[int, bool], str] = {}
+        self._of_automaton: dict[tuple[int, int | None, bool], str] = {}
+        self._of_texts: dict[tuple[str, frozenset[str]], str] = {}
         self._kept: list[Automaton] = []   # so that their ids stay theirs
 
     def lines(self, first: str) -> list[str]:
@@ -124,16 +125,19 @@ class Rules:
             is_needed = not may_be_absent(piece) and rule_of(piece) in self.of
             needed[piece] = rule_of(piece) if is_needed else ""
         ends = {""}
+        rule_needed = needed.__getitem__
 
         def is_ended(pieces: Alternative) -> bool:
-            return all(needed[piece] in ends for piece in pieces)
+            return ends.issuperset(map(rule_needed, pieces))
 
         waiting = list(self.of)
         for _ in range(PASSES_MAX):   # most rules need those that were made after them
             n_before = len(ends)
             for rule in reversed(waiting):
-                if any(map(is_ended, self.of[rule])):
-                    ends.add(rule)
+                for pieces in self.of[rule]:
+                    if is_ended(pieces):
+                        ends.add(rule)
+                        break
             waiting = [rule for rule in waiting if rule not in ends]
             if not waiting or len(ends) == n_before:
                 break
@@ -213,33 +217,100 @@ class Rules:
         ]
         return (rule,)
 
+    # ---- Texts ------------------------------------------------------------------------------------------------------
+
+    def one_of(self, texts: Iterable[str]) -> str:
+        """Return the rule of these texts, as JSON strings."""
+        return self._list("tree", frozenset(texts))
+
+    def others(self, texts: Iterable[str]) -> str:
+        """Return the rule of what stands between the quotes of all other JSON strings."""
+        return self._list("others", frozenset(texts))
+
+    def _list(self, kind: str, texts: frozenset[str]) -> str:
+        if (kind, texts) not in self._of_texts:
+            self._count(1)
+            spend(2 * len(texts))
+            name = self._of_texts[kind, texts] = f"{self._prefix}l{len(self._of_texts)}"
+            written = [json.dumps(one, ensure_ascii=False) for one in sorted(texts)]
+            written = written if kind == "tree" else [one[1:-1] for one in written]
+            self._lines.append(f"{name} @{kind} ::= {' | '.join(map(quoted, written))}")
+        return self._of_texts[kind, texts]
+
     # ---- Automata --------------------------------------------------------------------------------------------------
 
     def automaton(self, automaton: Automaton, *, is_json: bool) -> str:
         """Return the rule of an automaton's first state. is_json: as the characters of a JSON string."""
-        key = (id(automaton), is_json)
+        return self._written_once(automaton, None, is_json=is_json)
+
+    def counted(self, automaton: Automaton, most: int) -> str:
+        """Return the rule of an automaton's texts of up to `most` characters, as those of a JSON string."""
+        far = longest(automaton)
+        return self._written_once(automaton, None if far is not None and far <= most else most, is_json=True)
+
+    def _written_once(self, automaton: Automaton, most: int | None, *, is_json: bool) -> str:
+        key = (id(automaton), most, is_json)
         if key not in self._of_automaton:
             self._kept.append(automaton)
-            self._of_automaton[key] = f"{self._prefix}a{len(self._of_automaton)}"
-            self._write_automaton(without_surrogates(automaton), self._of_automaton[key], is_json=is_json)
+            name = self._of_automaton[key] = f"{self._prefix}a{len(self._of_automaton)}"
+            if automaton.is_empty:
+                self.of[name] = []
+                return name
+            n = len(automaton.ends) if most is None else n_counted(automaton, most)
+            steps = self._steps(automaton, is_json=is_json, is_named=n > NAMED_FROM)
+            if steps is None:
+                return self._written_once(without_surrogates(automaton), most, is_json=is_json)
+            self._count(n)
+            if most is None:
+                self._write_automaton(automaton, steps, name)
+            else:
+                self._write_counted(automaton, steps, name, most)
         return self._of_automaton[key]
 
-    def _write_automaton(self, automaton: Automaton, first: str, *, is_json: bool) -> None:
-        if automaton.is_empty:
-            self.of[first] = []
-            return
-        self._count(len(automaton.ends))
-        is_large = len(automaton.ends) > NAMED_FROM
-        names = [first, *(f"{first}-{state}" for state in range(1, len(automaton.ends)))]
-        for name, row, is_end in zip(names, automaton.edges, automaton.ends, strict=True):
+    def _steps(self, automaton: Automaton, *, is_json: bool, is_named: bool) -> list[list[tuple[str, int]]] | None:
+        """Return what each state reads, and where that leads. None: some edge reads only halves of surrogate pairs."""
+        steps: list[list[tuple[str, int]]] = []
+        for row in automaton.edges:
             targets: dict[int, list[tuple[int, int]]] = {}
             for low, high, target in row:
+                if low >= SURROGATES[0] and high <= SURROGATES[1]:
+                    return None
                 targets.setdefault(target, []).append((low, high))
-            parts = [
-                f"{read} {names[target]}" for target, ranges in targets.items()
-                for read in self._read(tuple(ranges), is_json=is_json, is_named=is_large)
-            ]   # fmt: skip
+            steps.append(
+                [
+                    (read, target) for target, ranges in targets.items()
+                    for read in self._read(tuple(ranges), is_json=is_json, is_named=is_named)
+                ]
+            )   # fmt: skip
+        return steps
+
+    def _write_automaton(self, automaton: Automaton, steps: list[list[tuple[str, int]]], first: str) -> None:
+        names = [first, *(f"{first}-{state}" for state in range(1, len(steps)))]
+        for name, row, is_end in zip(names, steps, automaton.ends, strict=True):
+            parts = [f"{read} {names[target]}" for read, target in row]
             self._lines.append(f"{name} ::= {' | '.join([*parts, EMPTY] if is_end else parts)}")
+
+    def _write_counted(
+        self, automaton: Automaton, steps: list[list[tuple[str, int]]], first: str, most: int
+    ) -> None:
+        """Write a rule for each state and number of characters before it, as far as an end can be reached."""
+        near = nearest_end(automaton)
+        level, lines, ends = {0: first}, self._lines, automaton.ends
+        for n in range(most + 1):
+            after: dict[int, str] = {}
+            for state, name in level.items():
+                parts = []
+                for read, target in steps[state]:
+                    if n + 1 + near[target] > most:
+                        continue
+                    if target not in after:
+                        after[target] = f"{first}-{n + 1}-{target}"
+                    parts.append(f"{read} {after[target]}")
+                if ends[state]:
+                    parts.append(EMPTY)
+                lines.append(f"{name} ::= {' | '.join(parts)}")
+            spend(4 * len(level))
+            level = after
 
     def _read(self, ranges: tuple[tuple[int, int], ...], *, is_json: bool, is_named: bool) -> list[str]:
         """Return what reads a character of these ranges. is_named: one rule, if that takes fewer states."""

@@ -7,28 +7,40 @@ may refer to itself.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import zip_longest
 from typing import Any, TypeVar
 
-from .automaton import ANY, Automaton, both, lengths, literal, of_length, without
+from .automaton import ANY, Automaton, both, lengths, literal, nearest_end, of_length, without
 
 T = TypeVar("T")
 COMPARED_MAX = 100   # alternatives that are compared with each other
 CONSTANTS = frozenset(("null", "true", "false"))
 
 
-@dataclass(frozen=True, order=True)
-class Place:
-    """A schema and its path, such as #/properties/a."""
+class Place(str):
+    """A schema and its path, such as #/properties/a. It is the text of its path: that compares and hashes fast.
 
-    path: str
-    schema: Any = field(compare=False)   # an object, True or False
-    base: str = field(compare=False, default="")   # the URI that its references are relative to
+    Attributes:
+        schema: an object, True or False
+        base: the URI that its references are relative to
+    """
 
-    def __hash__(self) -> int:
-        return hash(self.path)
+    __slots__ = ("base", "schema")
+    schema: Any
+    base: str
+
+    def __new__(cls, path: str, schema: Any, base: str = "") -> Place:  # noqa: ANN401
+        """Make one."""
+        made = super().__new__(cls, path)
+        made.schema, made.base = schema, base
+        return made
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        return self
 
 
 Node = tuple[Place, ...]   # sorted; (): any value
@@ -95,6 +107,16 @@ class Text:
         return of_length(self.automaton, self.least, self.most) if self.automaton else lengths(self.least, self.most)
 
     @cached_property
+    def at_least(self) -> Automaton:
+        """One automaton for the strings of `automaton` that have `least` characters, whatever the most."""
+        return of_length(self.automaton or ANY, self.least, None)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether an automaton and the most characters of its texts say all of it."""
+        return self.automaton is not None and self.most is not None and not self.excluded
+
+    @cached_property
     def is_empty(self) -> bool:
         """Whether no string is in it."""
         if self.texts is not None:
@@ -103,6 +125,8 @@ class Text:
             return True
         if self.automaton is None and (not self.excluded or self.most is None):
             return False
+        if self.is_counted:
+            return self.at_least.is_empty or nearest_end(self.at_least)[0] > (self.most or 0)
         return self.whole.is_empty
 
     @property
@@ -278,14 +302,17 @@ class Shape:
         """Return it without kinds that have no value."""
         number = None if self.number is not None and self.number.is_empty else self.number
         string = None if self.string is not None and self.string.is_empty else self.string
+        if number is self.number and string is self.string:
+            return self
         return replace(self, number=number, string=string)
 
     @property
     def is_empty(self) -> bool:
         """Whether it has no kind."""
-        return not self.constants and all(
-            one is None for one in (self.number, self.string, self.array, self.object)
-        )
+        return (
+            not self.constants and self.number is None and self.string is None and self.array is None
+            and self.object is None
+        )   # fmt: skip
 
 
 Union = Sequence[Shape]   # a value of one of them
@@ -310,8 +337,9 @@ def merged(union: Union) -> list[Shape]:
         strings = [Text(texts=texts), *(one for one in strings if one.texts is None)]
     constants = frozenset[str]().union(*(shape.constants for shape in union))
     rows = zip_longest(numbers, strings, arrays, objects)
-    found = [Shape(frozenset(), *row) for row in rows] or ([Shape()] if constants else [])
-    return [replace(found[0], constants=constants), *found[1:]] if found else []
+    return [Shape(frozenset() if i else constants, *row) for i, row in enumerate(rows)] or (
+        [Shape(constants)] if constants else []
+    )
 
 
 def whole(kind: list[T], everything: T) -> list[T]:

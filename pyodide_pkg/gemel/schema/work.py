@@ -6,6 +6,8 @@ what was compiled before.
 
 from __future__ import annotations
 
+import gc
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -54,6 +56,37 @@ def within(most: int = STEPS_MAX) -> Iterator[Work]:
         finally:
             if outer is not None:
                 outer.left -= most - max(work.left, 0)
+
+
+class _Collector:
+    """Python's search for cyclic garbage, which waits while any block of uncollected() runs."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.n_blocks, self.was_enabled = 0, False
+
+
+_collector = _Collector()
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Let Python not search for cyclic garbage during a block that makes many objects and needs them until its end.
+
+    The search would take a fifth of the time, or more.
+    """
+    with _collector.lock:
+        if not _collector.n_blocks:
+            _collector.was_enabled = gc.isenabled()
+            gc.disable()
+        _collector.n_blocks += 1
+    try:
+        yield
+    finally:
+        with _collector.lock:
+            _collector.n_blocks -= 1
+            if not _collector.n_blocks and _collector.was_enabled:
+                gc.enable()
 
 
 def spend(steps: int) -> None:

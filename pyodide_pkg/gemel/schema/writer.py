@@ -20,6 +20,7 @@ UNIQUE_MAX = 8
 CONTAINS_MAX = 6
 PATTERNS_MAX = 6
 SOME_MAX = 6
+LISTED_MAX = 8   # strings that are alternatives of a rule; more are a tree
 
 
 Way = tuple[Alternative, int]   # a member, and bits: which Some of its object it meets
@@ -30,6 +31,8 @@ class Writer:
 
     is_whole: the answer is a value without spaces and nothing else, so that items of its lists can be compared.
     """
+
+    names_are_json = True   # whether names of members are written as JSON writes them
 
     def __init__(
         self, reader: Reader, *, any_order: bool, prefix: str = "", is_spaced: bool = False, is_whole: bool = False
@@ -140,10 +143,20 @@ class Writer:
         if text.is_any:
             return [("string",)]
         if text.texts is not None:
+            if len(text.texts) > LISTED_MAX:
+                return [(self.rules.one_of(text.texts),)]
             return [(quoted(json.dumps(one, ensure_ascii=False)),) for one in sorted(text.texts)]
         if text.automaton is None and not text.excluded:
             return [(r'"\""', *self.rules.repeated("char", text.least, text.most), r'"\""')]
+        if text.is_counted:
+            return [(r'"\""', self._counted(at, text), r'"\""')]
         return [(r'"\""', self.rules.automaton(self._whole(at, text), is_json=True), r'"\""')]
+
+    def _counted(self, at: Place, text: Text) -> str:
+        try:
+            return self.rules.counted(text.at_least, text.most or 0)
+        except TooLargeError:
+            raise not_enforced(at.path, TOO_LONG) from None
 
     def _whole(self, at: Place, text: Text) -> Automaton:
         try:
@@ -301,6 +314,9 @@ class Writer:
         if len(patterns) > PATTERNS_MAX:
             raise TooLargeError
         tests = [automaton for _, automaton, _ in patterns] + [some.names for some in members.some]
+        if self.names_are_json and members.known and names is None and not tests:
+            node = joined(*(layer.rest for layer in members.layers))
+            return [(self._unlisted(members, node), 0)] if self.possible(node) else []
         ways: list[Way] = []
         is_endless = False   # infinitely many names are possible
         for which, keys in self._classes(tuple(members.known), names, tests):
@@ -326,6 +342,10 @@ class Writer:
             return ("string", '":"' + self.rules.space, self.value(node))
         name = self.rules.automaton(names, is_json=True)
         return (r'"\""', name, r'"\":"' + self.rules.space, self.value(node))
+
+    def _unlisted(self, members: Members, node: Node) -> Alternative:
+        """Return a member whose name is not listed."""
+        return (r'"\""', self.rules.others(members.known), r'"\":"' + self.rules.space, self.value(node))
 
     def _is_met(self, at: Place, node: Node, wanted: Node) -> bool:
         """Whether all values of a node satisfy another one; if only some do, a name that is repeated might undo it."""
