@@ -122,13 +122,35 @@ static void texts_are_matched(void) {
 // Between the quotes of a JSON string: all texts except some, of any characters and escapes.
 static void other_texts_are_those_that_are_not_listed(void) {
     static const char *const listed[] = {"ab", "abc", "b", "\\n", "\\u001f", "\xC3\xA9", "\xF0\x9F\x98\x80-", "a\\\"b"};
-    static const char *const more[] = {"",      "a",       "abd",  "ac",       "bb",           "c",
-                                       "\\r",   "\\\\",    "\\\"", "\\u0000",  "\\u001e",      "\\u0010x",
-                                       "\xC3\xA8", "\xC3\xA9x", "\xE2\x82\xAC", "\xF0\x9F\x98\x80", "\xF0\x9F\x98\x81-", "\x7F",
-                                       "\\na",  "a\\\"c",  "\xED\x9F\xBF", "\xEE\x80\x80", "\xF4\x8F\xBF\xBF", "ab\xC3\xA9"};
-    static const char *const none[] = {"\"", "\n", "\\x", "\\/", "\\u0020", "\\u001F", "\\u0008", "\xED\xA0\x80", "\xC0\x80"};
-    gemel_grammar *g = gbnf("root ::= o\no @others ::= \"ab\" | \"abc\" | \"b\" | \"\\\\n\" | \"\\\\u001f\" | \"\\xE9\" | "
-                            "\"\\U0001F600-\" | \"a\\\\\\\"b\"");
+    static const char *const more[] = {"",
+                                       "a",
+                                       "abd",
+                                       "ac",
+                                       "bb",
+                                       "c",
+                                       "\\r",
+                                       "\\\\",
+                                       "\\\"",
+                                       "\\u0000",
+                                       "\\u001e",
+                                       "\\u0010x",
+                                       "\xC3\xA8",
+                                       "\xC3\xA9x",
+                                       "\xE2\x82\xAC",
+                                       "\xF0\x9F\x98\x80",
+                                       "\xF0\x9F\x98\x81-",
+                                       "\x7F",
+                                       "\\na",
+                                       "a\\\"c",
+                                       "\xED\x9F\xBF",
+                                       "\xEE\x80\x80",
+                                       "\xF4\x8F\xBF\xBF",
+                                       "ab\xC3\xA9"};
+    static const char *const none[] = {"\"",      "\n",      "\\x",          "\\/",     "\\u0020",
+                                       "\\u001F", "\\u0008", "\xED\xA0\x80", "\xC0\x80"};
+    gemel_grammar *g =
+        gbnf("root ::= o\no @others ::= \"ab\" | \"abc\" | \"b\" | \"\\\\n\" | \"\\\\u001f\" | \"\\xE9\" | "
+             "\"\\U0001F600-\" | \"a\\\\\\\"b\"");
     for (size_t i = 0; i < COUNT(listed); i++) CHECK_EQ_INT(match(g, listed[i]), BEGINS);
     for (size_t i = 0; i < COUNT(more); i++) CHECK_EQ_INT(match(g, more[i]), WHOLE);
     for (size_t i = 0; i < COUNT(none); i++) CHECK_EQ_INT(match(g, none[i]), NO);
@@ -176,9 +198,9 @@ static void mistakes_are_named_with_their_place(void) {
         {G, "root @tree ::= \"a\" \"b\"",
          "line 1, column 20: unexpected \": an item, | or the end of the line is expected"},
         {G, "root @others ::= \"a\" | \"\\\"\"",
-         "line 1, column 18: a text of this rule can't stand between the quotes of a JSON string"},
+         "line 1, column 18: a text of this rule can't be between the quotes of a JSON string"},
         {G, "root @others ::= \"\\\\\"",
-         "line 1, column 18: a text of this rule can't stand between the quotes of a JSON string"},
+         "line 1, column 18: a text of this rule can't be between the quotes of a JSON string"},
         {G, "root @tree ::= \"a", "line 1, column 16: this text has no closing quote"},
         {G, "root ::= !\"a\"", "line 1, column 11: a < is expected behind !"},
         {G, "root ::= a\na ::= b\nb ::= \"x\"? a \"y\" | \"z\"",

@@ -1,7 +1,7 @@
 //   rule     name ::= alternatives, up to the end of the line; lines go on inside ( ) and after |
 //            name @unique ::= alternatives: each item of a JSON list once
 //            name @tree ::= "text" | "text" ...: one of these texts
-//            name @others ::= "text" | "text" ...: what may stand in a JSON string, except these texts
+//            name @others ::= "text" | "text" ...: the text of a JSON string, except these
 //   item     "text"  [a-z]  [^a-z]  .  name  ( alternatives )  <[id]>  <token>  !<token>
 //   repeat   item ?  *  +  {m}  {m,}  {m,n}
 //   comment  # to the end of the line
@@ -278,7 +278,7 @@ static int read_list(gbnf *g, uint32_t rule, int is_others) {
     int rc = read_texts(g, &list);
     if (rc == 0 && !is_others) texts_put(&list, g->p.b, rule);
     if (rc == 0 && is_others && !texts_put_others(&list, g->p.b, rule))
-        rc = parser_fail(&g->p, from, "a text of this rule can't stand between the quotes of a JSON string");
+        rc = parser_fail(&g->p, from, "a text of this rule can't be between the quotes of a JSON string");
     texts_close(&list);
     return rc;
 }
@@ -296,7 +296,7 @@ static int read_alternatives(gbnf *g, uint32_t rule) {
     return GEMEL_OK;
 }
 
-// What stands behind a rule's name: its kind.
+// The mark behind a rule's name: its kind.
 static int read_mark(gbnf *g) {
     int kind = OTHERS;
     while (kind > PLAIN && !starts(g, marks[kind])) kind--;

@@ -1,6 +1,6 @@
-// The tree is walked over the sorted list: a node is a stretch of texts that begin with the same bytes. For the strings
-// that are none of the texts, each node also knows where a string is behind these bytes; bytes that lead out of the tree
-// lead into one automaton of all strings, which all nodes share.
+// The tree is walked over the sorted list: a node is a stretch of texts that begin with the same bytes. For the other
+// texts of strings, each node also knows where a string is behind these bytes; bytes that lead out of the tree lead
+// into one automaton of all strings, which all nodes share.
 #include "texts.h"
 #include <string.h>
 #include "../text/array.h"
@@ -37,9 +37,20 @@ static int by_text(const void *a, const void *b) {
 // ---- Where a JSON string is ----------------------------------------------------------------------------------------
 
 enum {
-    CHARACTER, TAIL_1, TAIL_2, TAIL_3,   // before a character; before so many continuation bytes
-    AFTER_E0, AFTER_ED, AFTER_F0, AFTER_F4,
-    ESCAPED, ESCAPED_U, ESCAPED_U0, ESCAPED_U00, ESCAPED_U000, ESCAPED_U001,
+    CHARACTER,
+    TAIL_1,
+    TAIL_2,
+    TAIL_3,   // before a character; before so many continuation bytes
+    AFTER_E0,
+    AFTER_ED,
+    AFTER_F0,
+    AFTER_F4,
+    ESCAPED,
+    ESCAPED_U,
+    ESCAPED_U0,
+    ESCAPED_U00,
+    ESCAPED_U000,
+    ESCAPED_U001,
     N_PLACES
 };   // clang-format off
 static const struct string_edge { uint8_t from, low, high, to; } string_edges[] = {   // of a place by byte

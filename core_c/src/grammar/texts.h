@@ -18,6 +18,6 @@ int texts_begin(texts *t);
 int texts_add(texts *t, const uint8_t *bytes, size_t size);
 // Fill a rule that is defined, and has no states yet: one of the texts.
 void texts_put(texts *t, builder *b, uint32_t rule);
-// All that may stand between the quotes of a JSON string, spelled as json.dumps does, except the texts. 0: one of them
-// can't stand there.
+// All that may be between the quotes of a JSON string, spelled as json.dumps does, except the texts. 0: one of them
+// can't be there.
 int texts_put_others(texts *t, builder *b, uint32_t rule);

@@ -224,7 +224,7 @@ class Rules:
         return self._list("tree", frozenset(texts))
 
     def others(self, texts: Iterable[str]) -> str:
-        """Return the rule of what stands between the quotes of all other JSON strings."""
+        """Return the rule of what is between the quotes of all other JSON strings."""
         return self._list("others", frozenset(texts))
 
     def _list(self, kind: str, texts: frozenset[str]) -> str:
