@@ -179,6 +179,34 @@ def test_echo_puts_the_prompt_first(app: Asked, model: gemel.Model) -> None:
     assert "".join(chunk["choices"][0]["text"] for chunk in chunks) == "the model" + plain
 
 
+def test_echo_with_logprobs_scores_the_prompt(asked: Asked, model: gemel.Model) -> None:
+    ids = model.tokenize("the model \N{SLIGHTLY SMILING FACE} is")
+    body: dict[str, Any] = {**GREEDY, "prompt": [ids, ids[:3]], "max_tokens": 3, "n": 2, "logprobs": 2, "echo": True}
+    choices = asked.good(TEXT, **body)["choices"]
+    plain = asked.good(TEXT, **{**body, "echo": False})["choices"]
+    for prompt, choice, other in zip([ids, ids, ids[:3], ids[:3]], choices, plain, strict=True):
+        found, n = choice["logprobs"], len(prompt)
+        with model.session() as session:
+            session.append(prompt[:1])
+            scores, top = session.score(prompt[1:])
+        assert found["token_logprobs"][:n] == [None, *scores]
+        assert (found["top_logprobs"][0], found["text_offset"][0]) == (None, 0)
+        best = [max(one, key=lambda name: one[name]) for one in found["top_logprobs"][1:n]]
+        assert best == [name_of(model, id) for id in top[:n - 1]]
+        assert found["tokens"][:n] == [name_of(model, id) for id in prompt]
+        assert choice["text"] == model.detokenize(prompt) + other["text"]
+        assert found["token_logprobs"][n:] == other["logprobs"]["token_logprobs"]
+        shift = len(model.detokenize(prompt))
+        assert found["text_offset"][n:] == [offset + shift for offset in other["logprobs"]["text_offset"]]
+    chunks = events_of(asked.post(TEXT, **body, stream=True))
+    for choice in choices:
+        mine = [one for chunk in chunks for one in chunk["choices"] if one["index"] == choice["index"]]
+        assert "".join(one["text"] for one in mine) == choice["text"]
+        for name in ("tokens", "token_logprobs", "top_logprobs", "text_offset"):
+            streamed = [one for part in mine if part["logprobs"] for one in part["logprobs"][name]]
+            assert streamed == choice["logprobs"][name]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_no_text_ends_in_half_a_character(app: Asked, model: gemel.Model, stream: bool) -> None:
     smile = model.tokenize("\N{SLIGHTLY SMILING FACE}")

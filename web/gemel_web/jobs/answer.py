@@ -10,7 +10,7 @@ from typing import Any
 import gemel
 
 from ..http.errors import ApiError, invalid, of_request
-from .events import Call, Ended, Event, Kind, Text
+from .events import Call, Ended, Event, Kind, Text, Token
 from .tokens import Tokens
 
 SEEDS = 2**64
@@ -30,6 +30,7 @@ class GenerateRequest:
     sampling: gemel.Sampling
     n_top: int | None           # most likely tokens to report at each position; None: no log-probabilities
     echo: bool                  # the answer begins with the prompt
+    scores_prompt: bool = False   # and so do its log-probabilities
     param: str                  # the request's parameter that has the prompts
     form: Mapping[str, Any] = field(default_factory=dict)   # what answers may be: a keyword of Batch.generate
     form_param: str = ""        # the request's parameter that says so
@@ -74,6 +75,7 @@ class AnswerText:
         self._n, self._stops = request.n, request.stops
         self._is_checked = request.form.get("strict") is False
         self._echoed = batch.model.detokenize(prompt) if request.echo and isinstance(prompt, list) else ""
+        self._prompt_tokens: tuple[Token, ...] = ()
         self._ready = ""                  # text not yet sent to the client
         self._shown = len(self._echoed)   # characters sent or ready
         self._n_parts = 0                 # of an answer that has any
@@ -87,15 +89,19 @@ class AnswerText:
             on_drawn=None if self._tokens is None else self._tokens.log, **request.form,
         )  # fmt: skip
 
+    def score(self, tokens: tuple[Token, ...]) -> None:
+        """Take the tokens of the prompt that is echoed."""
+        self._prompt_tokens = tokens
+
     def close(self) -> None:
         """Stop it."""
         self._generation.close()
 
     def events(self) -> Iterator[Event]:
         """Yield what the last pass made ready."""
-        if self._echoed:
-            yield Text(self._choice, self._echoed)
-            self._echoed = ""
+        if self._echoed or self._prompt_tokens:
+            yield Text(self._choice, self._echoed, self._prompt_tokens)
+            self._echoed, self._prompt_tokens = "", ()
         generation = self._generation
         reason = generation.stop_reason   # asked first: the last text comes before it
         piece = self._batch.ready(generation) or ""

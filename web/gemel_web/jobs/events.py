@@ -20,12 +20,13 @@ class Began:
 
 @dataclass(frozen=True)
 class Token:
-    """A sampled token: its log-probability before bias, penalties and temperature, and the most likely tokens."""
+    """A token: its log-probability before bias, penalties and temperature, and the most likely tokens at its place."""
 
     id: int
     logprob: float
     top: tuple[tuple[int, float], ...]
     offset: int   # characters of the answer before it
+    follows: bool = True   # False: the first token of a prompt, without a log-probability
 
 
 @dataclass(frozen=True)

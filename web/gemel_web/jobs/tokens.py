@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Protocol
 
 import gemel
@@ -16,6 +16,25 @@ class Pieces(Protocol):
 
     def piece(self, id: int, *, special: bool = False) -> bytes:
         """Return the bytes of an id."""
+
+
+def scored(
+    model: gemel.Model, ids: Sequence[int], n_top: int, kv_type: gemel.KvType | None
+) -> Generator[None, None, tuple[Token, ...]]:
+    """Evaluate a prompt, token by token; yield between them. Return its tokens, each given those before it."""
+    utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+    found: list[Token] = []
+    offset = 0
+    with model.session(len(ids), kv_type=kv_type) as session:
+        for i, id in enumerate(ids):
+            top = session.likeliest(n_top) if n_top and i else []
+            logprob, *others = session.log_probs([id, *top]) if i else [0.0]
+            found.append(Token(id, logprob, tuple(zip(top, others, strict=True)), offset, follows=i > 0))
+            offset += len(utf8.decode(model.piece(id)))
+            if i + 1 < len(ids):
+                session.append([id])
+            yield None
+    return tuple(found)
 
 
 class Tokens:

@@ -7,7 +7,7 @@ makes ids, maybe in another thread; any error that a request can cause is raised
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from gemel import KvType
 from ..http.errors import of_request
 from .answer import AnswerText, GenerateRequest, Prompts
 from .events import Began, Ids, Steps, Vector
+from .tokens import scored
 
 TextPrompts = Callable[[gemel.Model], Iterator[list[int]]]
 """Makes the ids of each text of a request, one after another."""
@@ -32,6 +33,7 @@ class ModelSlot:
         self.model = model
         self.n_ctx = n_ctx
         self.kv_type = kv_type
+        self.scores = False   # a request's prompts are being scored
         size = model.default_n_ctx if n_ctx is None else n_ctx
         self._open: Callable[[], gemel.Batch] = lambda: model.batch(
             size, kv_type=kv_type, cache_memory=cache_memory, max_running=parallel, step_seconds=step_seconds
@@ -92,20 +94,24 @@ class Completion(Stoppable):
         request, batch = self._request, slot.batch()
         with ExitStack() as opened:
             answers: list[AnswerText] = []
+            made: list[list[int]] = []
             n_prompt = 0
             try:
                 for prompt in self._prompts(slot.model):
                     yield None
+                    made.append(prompt.ids if isinstance(prompt, gemel.Turn) else prompt)
                     for j in range(request.n):
                         sampling = request.sampling_of(j)
                         answers.append(AnswerText(batch, len(answers), prompt, request, sampling))
                         opened.enter_context(closing(answers[-1]))
-                    n_prompt += len(prompt.ids if isinstance(prompt, gemel.Turn) else prompt)
+                    n_prompt += len(made[-1])
             except gemel.GemelError as error:
                 if batch.closed:   # the error is not the request's
                     raise
                 raise request.refused(error) from error
             yield Began(n_prompt)
+            if request.scores_prompt:
+                yield from self._scored(slot, answers, made)
             try:
                 while answers:
                     for answer in answers:
@@ -115,6 +121,21 @@ class Completion(Stoppable):
                         yield None
             except gemel.GrammarError as error:   # at a place that is too ambiguous
                 raise request.refused(error) from error
+
+
+    def _scored(self, slot: ModelSlot, answers: Sequence[AnswerText], prompts: Sequence[list[int]]) -> Steps:
+        """Score each prompt, one after another; of the requests to a slot, one at a time does so."""
+        n = self._request.n
+        while slot.scores:
+            yield None
+        slot.scores = True
+        try:
+            for i, ids in enumerate(prompts):
+                tokens = yield from scored(slot.model, ids, self._request.n_top or 0, slot.kv_type)
+                for answer in answers[i * n : i * n + n]:
+                    answer.score(tokens)
+        finally:
+            slot.scores = False
 
 
 class Embeddings(Stoppable):

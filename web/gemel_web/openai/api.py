@@ -6,7 +6,7 @@ import base64
 import sys
 from array import array
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import gemel
 from starlette.requests import Request
@@ -98,8 +98,6 @@ class Api:
         if body.logprobs is True:
             raise invalid("logprobs", "must be an integer: how many of the most likely tokens to return")
         n_top = None if body.logprobs is False else body.logprobs
-        if body.echo and n_top is not None:
-            raise refused("logprobs", "not supported for the prompt: leave out echo")
         alias = self._service.alias(body.model)
         served = self._service.find(alias)
         texts: Prompts = prompts.of_inputs(body.prompt, "prompt", self._config, n=best.of, bos_eos=False)
@@ -112,6 +110,9 @@ class Api:
             n_top=0 if n_top is None and best.of > best.n else n_top,
             echo=bool(body.echo), param="prompt",
         )
+        wanted = replace(wanted, scores_prompt=wanted.echo and n_top is not None)
+        if wanted.scores_prompt and best.of > best.n:
+            raise refused("best_of", "not supported with echo and logprobs: leave out one of them")
         job = self._service.submit(served, Completion(texts, wanted))
         shape = TextShape(served.model, logprobs=n_top is not None)
         return await self._answer(request, body, job, self._head(alias, shape), shape, best)

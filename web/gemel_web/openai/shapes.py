@@ -129,8 +129,11 @@ class TextShape:
             return None
         return wire.Logprobs(
             [self._name(token.id) for token in tokens],
-            [token.logprob for token in tokens],
-            [{self._name(id): logprob for id, logprob in reversed(token.top)} for token in tokens],
+            [token.logprob if token.follows else None for token in tokens],
+            [
+                None if not token.follows else {self._name(id): logprob for id, logprob in reversed(token.top)}
+                for token in tokens
+            ],
             [token.offset for token in tokens],
         )
 

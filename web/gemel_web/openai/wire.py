@@ -268,8 +268,8 @@ class Logprobs(Struct, frozen=True):
     """Log-probabilities of a completion."""
 
     tokens: list[str]
-    token_logprobs: list[float]
-    top_logprobs: list[dict[str, float]]
+    token_logprobs: list[float | None]   # None: of the first token of a prompt
+    top_logprobs: list[dict[str, float] | None]
     text_offset: list[int]
 
 
