@@ -255,7 +255,15 @@ def test_errors_of_every_kind_have_the_shape_of_the_api(app: Asked) -> None:
     assert error_of(app.get("/api/nothing"), 404)
     assert error_of(app.ask("DELETE", "/api/delete", json={"model": "plain"})).startswith("delete: not supported")
     assert error_of(app.ask("POST", CHAT, content=b"{", headers={"content-type": "application/json"}))
-    assert error_of(app.ask("POST", CHAT, content=b"{}"), 415)
+    assert error_of(app.ask("POST", CHAT, content=b"{}", headers={"content-type": "text/plain"}), 415)
+
+
+def test_bodies_need_not_be_declared_as_json_but_pages_of_others_are_refused(app: Asked) -> None:
+    body = json.dumps(BODY).encode()
+    for headers in ({}, {"content-type": "application/x-www-form-urlencoded"}):
+        assert app.ask("POST", CHAT, content=body, headers=headers).status_code == 200
+        page = {**headers, "origin": "https://example.org"}
+        assert error_of(app.ask("POST", CHAT, content=body, headers=page), 403)
 
 
 def test_ollamas_client(app: Asked, models: dict[str, gemel_web.ServedModel]) -> None:

@@ -15,6 +15,7 @@ from .errors import ApiError, invalid
 from .validation import not_valid
 
 GLANCE = 0.5     # seconds
+FORM = "application/x-www-form-urlencoded"
 HEAD = 1 << 16   # bytes checked first: most bodies that nest too deep do so at their start
 T = TypeVar("T", bound=msgspec.Struct)
 TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)   # also one without an end; no position is tried twice
@@ -27,10 +28,14 @@ class ClientGoneError(Exception):
     """The client has closed the connection."""
 
 
-async def decoded(request: Request, kind: type[T], config: Config) -> T:
-    """Return the request's JSON as a Struct."""
+async def decoded(request: Request, kind: type[T], config: Config, *, undeclared: bool = False) -> T:
+    """Return the request's JSON as a Struct.
+
+    undeclared: the header may be absent, or what curl -d sends. Other sites' pages can send that without asking, but
+    not without their origin, which the guard checks.
+    """
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media != "application/json":
+    if media != "application/json" and not (undeclared and media in ("", FORM)):
         raise ApiError(415, "the body must be JSON, with the header Content-Type: application/json", code="not_json")
     raw = await read(request, config)
     if too_deep(raw, config.max_depth):

@@ -72,7 +72,7 @@ class Api:
 
     async def chat(self, request: Request) -> Response | EventStream:
         """POST /api/chat."""
-        body = await decoded(request, wire.ChatRequest, self._config)
+        body = await decoded(request, wire.ChatRequest, self._config, undeclared=True)
         alias, served = self._found(body.model)
         if not body.messages:
             return self._loaded(body, alias, served, is_chat=True)
@@ -83,7 +83,7 @@ class Api:
 
     async def generate(self, request: Request) -> Response | EventStream:
         """POST /api/generate."""
-        body = await decoded(request, wire.GenerateRequest, self._config)
+        body = await decoded(request, wire.GenerateRequest, self._config, undeclared=True)
         alias, served = self._found(body.model)
         if not body.prompt:
             return self._loaded(body, alias, served, is_chat=False)
@@ -129,7 +129,7 @@ class Api:
 
     async def embed(self, request: Request) -> Response:
         """POST /api/embed."""
-        body = await decoded(request, wire.EmbedRequest, self._config)
+        body = await decoded(request, wire.EmbedRequest, self._config, undeclared=True)
         alias, served = self._found(body.model)
         if body.dimensions not in (None, served.model.n_embd):
             words = f"this model's vectors have {served.model.n_embd} dimensions: leave it out"
@@ -139,7 +139,7 @@ class Api:
 
     async def embeddings(self, request: Request) -> Response:
         """POST /api/embeddings."""
-        body = await decoded(request, wire.EmbeddingsRequest, self._config)
+        body = await decoded(request, wire.EmbeddingsRequest, self._config, undeclared=True)
         _, served = self._found(body.model)
         return await self._vectors(request, body, served, [body.prompt], Vectors(None))
 
@@ -176,13 +176,13 @@ class Api:
 
     async def show(self, request: Request) -> Response:
         """POST /api/show."""
-        body = await decoded(request, wire.Named, self._config)
+        body = await decoded(request, wire.Named, self._config, undeclared=True)
         alias, served = self._found(body.model or body.name)
         return json_of(cards.shown(alias, served, verbose=bool(body.verbose)))
 
     async def pull(self, request: Request) -> Response:
         """POST /api/pull: models that are served are there."""
-        body = await decoded(request, wire.PullRequest, self._config)
+        body = await decoded(request, wire.PullRequest, self._config, undeclared=True)
         named = body.model or body.name
         try:
             self._found(named)
