@@ -11,6 +11,7 @@
 #pragma once
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct check {
@@ -57,6 +58,10 @@ static inline uint64_t check_random(uint64_t *state) {
     x = (x ^ (x >> 27)) * 0x94D049BB133111EBu;
     return x ^ (x >> 31);
 }
+
+// How many of n rounds of chance are run: under qemu, which takes forty times as long, a quarter. Code that is the same C
+// for every processor has all of them on the others.
+static inline int check_rounds(int n) { return getenv("GEMEL_CHECK_QEMU") ? (n + 3) / 4 : n; }
 
 static inline int check_main(const check *table, size_t n, int argc, char **argv) {
     int failed = 0, ran = 0, skipped = 0;

@@ -3,8 +3,8 @@
 
 static void masks_of_random_grammars_are_what_is_accepted(void) {
     uint64_t seed = 17;
-    int n_masks = 0, n_compiled = 0;
-    for (int round = 0; round < 1200 && !check_failures; round++) {
+    int n_masks = 0, n_compiled = 0, rounds = check_rounds(1200);
+    for (int round = 0; round < rounds && !check_failures; round++) {
         uint8_t data[300];
         char said[600];
         errors e = {said, sizeof said};
@@ -19,15 +19,16 @@ static void masks_of_random_grammars_are_what_is_accepted(void) {
         gemel_grammar_close(g);
     }
     printf("    %d grammars, %d masks\n", n_compiled, n_masks);
-    CHECK(n_compiled > 100 && n_masks > 1000);
+    CHECK(n_compiled > rounds / 12 && n_masks > rounds * 5 / 6);
 }
 
 // Random answers of up to `steps` ids to each of n grammars, `rounds` times.
-static void follow_each(const char *const *grammars, size_t n, size_t rounds, int steps, int has_twins) {
+static void follow_each(const char *const *grammars, size_t n, int rounds, int steps, int has_twins) {
+    const size_t times = n * (size_t)check_rounds(rounds);
     uint64_t seed = 3;
     char said[600];
     errors e = {said, sizeof said};
-    for (size_t i = 0; i < rounds * n && !check_failures; i++) {
+    for (size_t i = 0; i < times && !check_failures; i++) {
         const char *text = grammars[i % n];
         uint8_t data[400];
         gemel_grammar *g;

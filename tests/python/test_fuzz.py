@@ -40,7 +40,8 @@ def fuzzers(probe: Path) -> Path:
         building.lacking("clang's libFuzzer or sanitizers are not installed (Debian: libclang-rt-14-dev)")
     folder = building.BUILD / "c" / "fuzz"
     strict = f"-DGEMEL_WERROR={'ON' if building.REQUIRED else 'OFF'}"
-    zig_build.configure(folder, f"-DCMAKE_C_COMPILER={clang}", "-DGEMEL_FUZZ=ON", strict)
+    options = [f"-DCMAKE_C_COMPILER={clang}", "-DGEMEL_FUZZ=ON", strict, building.usable_rows()]
+    zig_build.configure(folder, *options)
     building.build(folder, "fuzzers")
     return folder
 
