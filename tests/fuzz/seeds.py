@@ -16,8 +16,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import gemel
 import hostile
 import tiny
+from compact import compact
+from gemel.schema.compiler import compile_schema
+from random_schemas import Maker
 from vocabulary import CONTROL, NORMAL, UNKNOWN, USER_DEFINED, small_charsmap
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -97,11 +101,30 @@ GRAMMARS = (
 )
 
 
+SCHEMA_SEEDS, SCHEMAS, LONGEST = 6, 40, 900   # bytes of a grammar
+
+
+def schema_grammars() -> Iterable[tuple[bytes, bytes]]:
+    """Grammars that JSON schemas become, each with a value's text."""
+    for seed in range(SCHEMA_SEEDS):
+        maker = Maker(seed)
+        for _ in range(SCHEMAS):
+            schema, value = maker.schema(), compact(maker.value()).encode()
+            try:
+                grammar = compile_schema(schema, any_order=True, strict=False).grammar.encode()
+            except gemel.SchemaError:
+                continue
+            if len(grammar) <= LONGEST:
+                yield grammar, value
+
+
 def grammar_seeds() -> Iterable[tuple[str, bytes]]:
     answer = bytes(range(1, 120, 7))
     for number, (kind, text) in enumerate(GRAMMARS):
         raw = text.encode("latin-1") if kind == 3 else text.encode()
         yield f"{kind}_{number}", bytes([kind]) + struct.pack("<H", len(raw)) + raw + answer
+    for number, (grammar, value) in enumerate(schema_grammars()):
+        yield f"schema_{number}", bytes([1]) + struct.pack("<H", len(grammar)) + grammar + value
     for number in range(8):  # made of bytes
         yield f"made_{number}", bytes([0]) + bytes((i * i * (number + 3) >> 3) & 255 for i in range(200))
 
