@@ -7,6 +7,7 @@ GEMEL_REQUIRE_MODEL is set.
 from __future__ import annotations
 
 import collections
+import gc
 import importlib.util
 import os
 import signal
@@ -49,6 +50,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         kept = [item for item in items if _is_of_the_sample(item, seen, MORE if sample == "more" else None)]
         config.hook.pytest_deselected(items=[item for item in items if item not in set(kept)])
         items[:] = kept
+
+
+def pytest_collection_finish() -> None:
+    """Keep the garbage collector from looking through all tests each time: they stay."""
+    gc.freeze()
 
 
 def _is_of_the_sample(item: pytest.Item, seen: collections.Counter[str], archs: Sequence[str] | None) -> bool:
