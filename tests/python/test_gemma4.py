@@ -49,8 +49,10 @@ def test_any_split_and_number_of_threads_gives_the_same_logits(tiny_model: Open,
     expected = alone(model, IDS, 1)
     for threads in (1, 2, 3, 5, 8):
         model.set_threads(threads)
-        for split in (len(IDS), 2, 3, 130):
+        for split in (len(IDS), 130):
             assert alone(model, IDS, split) == expected, (threads, split)
+        for split in (2, 3):   # many passes
+            assert alone(model, IDS, split, start=220) == expected, (threads, split)
 
 
 @pytest.mark.parametrize("name", MODELS)
