@@ -2,7 +2,9 @@
 
     def test_x(tab):                 # tabs are shared by all tests: Pyodide's start takes seconds
         assert tab(isolated=True, where="worker").run("1 + 1") == 2
-    def test_y(fresh_tab, server):   # a profile of the test's own: OPFS and caches are empty; every call is a new tab
+    def test_y(new_tab):             # a tab of the test's own in the profile of all tests: its Python may be spoilt
+        first, second = new_tab(), new_tab()
+    def test_z(fresh_tab, server):   # a profile of the test's own, three CPU seconds more: OPFS and caches are empty
         first, second = fresh_tab(), fresh_tab()
 
 A console error fails the test unless it was expected; what the tabs said is then kept in build/browser/failed.
@@ -138,7 +140,7 @@ def opener(server: Server, tabs: Shared, used: list[Tab]) -> OpenTab:
     context, there = tabs
 
     def open_(**options: Any) -> Tab:  # noqa: ANN401
-        key = repr(sorted(options.items()))
+        key = repr(sorted({"isolated": False, "where": "main", **options}.items()))
         if key not in there or there[key].dead or there[key].page.is_closed():
             there[key] = Tab(context(), server, **options)
         used.append(there[key])
@@ -153,6 +155,26 @@ def tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _tabs: Share
     used: list[Tab] = []
     yield opener(server, _tabs, used)
     judge(request, used, trap)
+
+
+@pytest.fixture
+def new_tab(request: pytest.FixtureRequest, server: Server, trap: Trap, _tabs: Shared) -> Iterator[OpenTab]:
+    """Open new tabs in the profile of all tests; they are closed after the test."""
+    from browser.hosts import Tab
+
+    context, _ = _tabs
+    used: list[Tab] = []
+
+    def open_(**options: Any) -> Tab:  # noqa: ANN401
+        used.append(Tab(context(), server, **options))
+        return used[-1]
+
+    yield open_
+    try:
+        judge(request, used, trap)
+    finally:
+        for one in used:
+            one.close()
 
 
 @pytest.fixture
@@ -180,8 +202,11 @@ def fresh_tab(
 
 
 @pytest.fixture(scope="module")
-def _modules_pages() -> dict[str, ApiPage]:
-    return {}
+def _modules_pages() -> Iterator[dict[str, ApiPage]]:
+    pages: dict[str, ApiPage] = {}
+    yield pages
+    for page in pages.values():
+        page.close()
 
 
 @pytest.fixture
@@ -189,29 +214,37 @@ def api_page(
     request: pytest.FixtureRequest,
     server: Server,
     trap: Trap,
-    profile: BrowserContext,
+    _tabs: Shared,
     _modules_pages: dict[str, ApiPage],
 ) -> Iterator[OpenPage]:
     """Return pages with gemel's JavaScript API by the options of pages.ApiPage; equal ones are one page of the module.
 
-    new=True: a page of the test's own.
+    They are in the profile of all tests. new=True: a page of the test's own.
     """
     from browser.pages import ApiPage
 
+    context, _ = _tabs
     used: list[ApiPage] = []
+    own: list[ApiPage] = []
 
     def open_(*, new: bool = False, **options: Any) -> ApiPage:  # noqa: ANN401
-        key = repr(sorted(options.items()))
+        key = repr(sorted({"isolated": True, **options}.items()))
         there = _modules_pages.get(key)
         if new or there is None or there.dead or there.page.is_closed():
-            there = ApiPage(profile, server, **options)
-            if not new:
+            there = ApiPage(context(), server, **options)
+            if new:
+                own.append(there)
+            else:
                 _modules_pages[key] = there
         used.append(there)
         return there
 
     yield open_
-    judge(request, used, trap)
+    try:
+        judge(request, used, trap)
+    finally:
+        for page in own:
+            page.close()
 
 
 @pytest.fixture(scope="module")

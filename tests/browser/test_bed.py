@@ -68,8 +68,8 @@ root = await js.navigator.storage.getDirectory()
     assert first.run(names) == ["x"]
 
 
-def test_a_strict_csp_holds(fresh_tab: OpenTab) -> None:
-    one = fresh_tab(wheels=False, csp="script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'")
+def test_a_strict_csp_holds(new_tab: OpenTab) -> None:
+    one = new_tab(wheels=False, csp="script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'")
     one.expect("Content Security Policy")
     refused = """
 import asyncio, js
@@ -155,10 +155,10 @@ def test_nothing_outside_is_served(server: Server) -> None:
     assert get(f"{site.url}/tab/tab.js")[0] == 200
 
 
-def test_nobody_is_called_but_the_test_server(fresh_tab: OpenTab, trap: Trap) -> None:
+def test_nobody_is_called_but_the_test_server(new_tab: OpenTab, trap: Trap) -> None:
     """What a tab asks of the internet ends in the trap, and every test that has a tab fails for it."""
     assert trap.outside() == []
-    one = fresh_tab(wheels=False)
+    one = new_tab(wheels=False)
     one.expect("Failed to load resource|ERR_")
     with raises("JsException|OSError|AbortError"):
         one.run("import js\nawait js.fetch('https://elsewhere.example/x')")

@@ -49,11 +49,11 @@ for data in models:
     ("engine", "isa"), [("threads", "wasmrelaxed"), ("threads", "wasm128"), ("threads64", "wasmrelaxed")]
 )
 def test_every_module_of_either_compiler_gives_natives_logits(
-    compiler: str, engine: str, isa: str, fresh_tab: OpenTab, served: Callable[..., Served], native: Host
+    compiler: str, engine: str, isa: str, new_tab: OpenTab, served: Callable[..., Served], native: Host
 ) -> None:
     models = [tiny.tiny_llama(n_layer=2, **fields) for fields in MODELS.values()]
     wheels = [*map(pyodide_files.pure, pyodide_files.PURE), pyodide_files.gemel(compiler)]
-    one = fresh_tab(isolated=True, where="worker", wheels=False)
+    one = new_tab(isolated=True, where="worker", wheels=False)
     one.run(INSTALL, urls=[served(file.read_bytes(), name=file.name).url for file in wheels])
     one.run(START, engine=engine, isa=isa)
     info, found = one.run(LOGITS, models=models, threads=2)

@@ -98,23 +98,30 @@ def visit(origin: str, profile: BrowserContext) -> Iterator[Callable[..., DemoPa
     assert noise == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)], ids=["desktop", "phone"])
-def test_axe_finds_nothing(visit: Callable[..., DemoPage], scheme: Any, width: int, height: int) -> None:  # noqa: ANN401
+def test_axe_finds_nothing(visit: Callable[..., DemoPage], width: int, height: int) -> None:
     one = visit(width=width, height=height)
     page = one.page
-    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    assert violations(page) == []
+
+    def found() -> list[str]:
+        both: list[str] = []
+        schemes: list[Any] = ["light", "dark"]
+        for scheme in schemes:
+            page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+            both += violations(page)
+        return both
+
+    assert found() == []
     one.choose("Native server")
     one.ask("Why is the sky blue?")
     page.locator(".turn").get_by_role("button", name="Edit").click()
-    assert violations(page) == []
+    assert found() == []
     narrow = ("#open-figures", "#open-cell") if width < 1000 else ()
     for opener in ("#open-settings", "#open-models", "#open-object", *narrow):
         page.locator(opener).click()
         if opener == "#open-models":
             page.get_by_text("Nothing yet").wait_for(timeout=30_000)
-        assert violations(page) == []
+        assert found() == []
         page.keyboard.press("Escape")
 
 

@@ -57,9 +57,9 @@ def digests(files: list[bytes]) -> list[str]:
 
 
 @pytest.fixture
-def engine(fresh_tab: OpenTab, files: list[bytes]) -> Tab:
+def engine(new_tab: OpenTab, files: list[bytes]) -> Tab:
     """A separate tab whose Python is in a worker of an isolated page; `data` and `other` are models."""
-    one = fresh_tab(isolated=True, where="worker")
+    one = new_tab(isolated=True, where="worker")
     imports = "import gemel, js, asyncio\nfrom gemel.tab import choice, engine\n"
     one.run(imports + DIGEST, data=files[0], other=files[1])
     return one
@@ -80,7 +80,7 @@ def test_threads_sessions_and_models_do_not_change_a_bit(engine: Tab, digests: l
     assert engine.run("[digest(third), third.info.engine]") == [digests[1], "threads"]
 
 
-def test_info_says_which_engine_and_why(engine: Tab, fresh_tab: OpenTab, files: list[bytes]) -> None:
+def test_info_says_which_engine_and_why(engine: Tab, new_tab: OpenTab, files: list[bytes]) -> None:
     info = "import dataclasses\ndataclasses.asdict((await gemel.open_async(data, threads=threads)).info)"
     one_thread = engine.run(info, threads=1)   # none was needed so far
     assert (one_thread["engine"], one_thread["threads"]) == ("side module", 1)
@@ -92,7 +92,7 @@ def test_info_says_which_engine_and_why(engine: Tab, fresh_tab: OpenTab, files: 
     default = engine.run("m = await gemel.open_async(data)\n[m.threads, js.navigator.hardwareConcurrency]")
     assert default[0] == min(default[1], 8)
     for options, why in (({"where": "worker"}, "not cross-origin isolated"), ({"isolated": True}, "main thread")):
-        plain = fresh_tab(**options).run("import gemel\n" + info, data=files[0], threads=None)
+        plain = new_tab(**options).run("import gemel\n" + info, data=files[0], threads=None)
         assert (plain["engine"], plain["threads"]) == ("side module", 1)
         assert why in plain["why"]
 
@@ -109,10 +109,10 @@ def test_two_threads_without_isolation_say_why_there_is_one(tab: OpenTab, files:
         tab(isolated=False, where="worker").run("import gemel\nawait gemel.open_async(data, threads=2)", data=files[0])
 
 
-def test_a_page_without_blob_workers_names_a_folder(fresh_tab: OpenTab, server: Server, files: list[bytes]) -> None:
+def test_a_page_without_blob_workers_names_a_folder(new_tab: OpenTab, server: Server, files: list[bytes]) -> None:
     server.folders["core"] = building.ROOT / "pyodide_pkg" / "engine"
     csp = "script-src 'self' 'wasm-unsafe-eval'; worker-src 'self'"
-    one = fresh_tab(isolated=True, where="worker", csp=csp)
+    one = new_tab(isolated=True, where="worker", csp=csp)
     one.expect("Content Security Policy", "violates the following")
     with raises("LibraryError", "worker-src blob:.*base_url"):
         one.run("import gemel, gemel.browser\nawait gemel.browser.start(2)")
@@ -265,8 +265,8 @@ js.postMessage(to_js({"flag": flag}, dict_converter=js.Object.fromEntries))
     assert engine.run("[flag[0], session.sync(list(range(3, 99))) > 0]") == [0, True]   # it stopped one call
 
 
-def test_the_relaxed_dot_that_is_wrong_is_not_taken(fresh_tab: OpenTab, files: list[bytes]) -> None:
-    one = fresh_tab(isolated=True, where="worker")
+def test_the_relaxed_dot_that_is_wrong_is_not_taken(new_tab: OpenTab, files: list[bytes]) -> None:
+    one = new_tab(isolated=True, where="worker")
     wrong = """
 from gemel.tab import features
 right = features.dot_cases()

@@ -216,19 +216,19 @@ model.close()
     assert one.run(CACHED, url=file.url) == [[file.url, len(data), True]]
 
 
-def test_two_tabs_download_a_model_once(fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+def test_two_tabs_download_a_model_once(new_tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
     file = served(data, mb_s=10)
-    tabs = [fresh_tab(where="worker"), fresh_tab(where="main")]
+    tabs = [new_tab(where="worker"), new_tab(where="main")]
     started = [one.begin(OPEN + LOGITS, url=file.url, ids=IDS) for one in tabs]
     assert [one.finish(number) for one, number in zip(tabs, started, strict=True)] == [logits, logits]
     assert file.sent == len(data)
 
 
 def test_a_tab_whose_turn_comes_while_it_reads_sees_what_is_there_by_then(
-    fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+    new_tab: OpenTab, served: Serve, data: bytes, logits: bytes
 ) -> None:
     """A download ends, and its lock with it, while another tab still looks for a block that was not there yet."""
-    file, first, second = served(data, mb_s=10), fresh_tab(where="worker"), fresh_tab(where="worker")
+    file, first, second = served(data, mb_s=10), new_tab(where="worker"), new_tab(where="worker")
     second.run("""
 from gemel.tab import assets
 text = assets.text
@@ -250,10 +250,10 @@ assets.text = lambda name: text(name).replace("new Load(", slow + "new Load(")
 
 
 def test_a_tab_that_is_closed_leaves_its_download_to_the_other(
-    fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+    new_tab: OpenTab, served: Serve, data: bytes, logits: bytes
 ) -> None:
     file = served(data, mb_s=5)
-    first, second = fresh_tab(where="worker"), fresh_tab(where="worker")
+    first, second = new_tab(where="worker"), new_tab(where="worker")
     first.begin(OPEN, url=file.url)
     until(second, file, len(data) // 3)
     started = second.begin(OPEN + LOGITS, url=file.url, ids=IDS)
@@ -275,9 +275,9 @@ def test_a_full_disk_is_an_error_with_figures(fresh_tab: OpenTab, served: Serve,
 
 
 def test_a_browser_that_does_not_tell_its_space_caches_all_the_same(
-    fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+    new_tab: OpenTab, served: Serve, data: bytes, logits: bytes
 ) -> None:
-    file, one = served(data), fresh_tab(where="worker")
+    file, one = served(data), new_tab(where="worker")
     one.run("""
 from gemel.tab import assets
 text = assets.text
@@ -288,10 +288,10 @@ assets.text = lambda name: "delete StorageManager.prototype.estimate;" + text(na
 
 
 def test_a_browser_without_a_private_file_system_loads_and_says_so(
-    fresh_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+    new_tab: OpenTab, served: Serve, data: bytes, logits: bytes
 ) -> None:
     """As WebKitGTK."""
-    file, one = served(data), fresh_tab(where="worker")
+    file, one = served(data), new_tab(where="worker")
     one.run("""
 import pyodide
 from gemel.tab import assets

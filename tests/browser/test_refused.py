@@ -192,8 +192,8 @@ def test_a_repository_of_the_hub_finds_its_file(fresh_tab: OpenTab, hub: local.H
         one.run(OPEN, url="hf:owner/repo")
 
 
-def test_synchronous_code_finds_it_too(fresh_tab: OpenTab, hub: local.Hub, logits: bytes) -> None:
-    one = fresh_tab(where="worker")
+def test_synchronous_code_finds_it_too(new_tab: OpenTab, hub: local.Hub, logits: bytes) -> None:
+    one = new_tab(where="worker")
     script = ENDPOINT + "import gemel\nf = lambda: gemel.open(url, threads=1, cache=False)\n" + NOT_WAITING + LOGITS
     assert one.run(script, hub=hub.url, url="hf:owner/repo", ids=IDS) == logits
     with raises("SourceError", "no file has the quantisation Q6_K"):
