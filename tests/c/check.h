@@ -59,8 +59,8 @@ static inline uint64_t check_random(uint64_t *state) {
     return x ^ (x >> 31);
 }
 
-// How many of n rounds of chance are run: under qemu, which takes forty times as long, a quarter. Code that is the same C
-// for every processor has all of them on the others.
+// How many of n rounds of chance are run: under qemu, which takes forty times as long, a quarter. For code that is the
+// same C for every processor: all rounds run on the others.
 static inline int check_rounds(int n) { return getenv("GEMEL_CHECK_QEMU") ? (n + 3) / 4 : n; }
 
 static inline int check_main(const check *table, size_t n, int argc, char **argv) {
