@@ -19,7 +19,10 @@ from command import PROGRAM, environment
 from conftest import tiny_bytes
 from gemel_native import cli
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="the shell's redirections are POSIX's")
+pytestmark = [
+    pytest.mark.skipif(os.name != "posix", reason="the shell's redirections are POSIX's"),
+    pytest.mark.long,   # many processes
+]
 
 CLOSED, FULL, GONE = "closed", "full", "gone"   # GONE: a pipe without a reader
 SHELL = {CLOSED: "{}>&-", FULL: "{}>/dev/full", "unreadable": "{}>/dev/null"}   # redirections
