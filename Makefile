@@ -46,7 +46,7 @@ pytest-%: $(VENV)/dev   # pytest returns 5 when PYTEST_ARGS chose no test of a p
 	@$(BIN)/python -m pytest $(part_$*) $(PYTEST_ARGS) >build/test-$*.log 2>&1; code=$$?; \
 	cat build/test-$*.log; test $$code = 0 -o $$code = 5
 
-quick: $(VENV)/dev  ## the quick tests of the API and the server, on all CPUs; of those for many models a seventh
+quick: $(VENV)/dev  ## the quick tests of the API and the server, on all CPUs; of those with many models or cases a seventh
 	GEMEL_SAMPLE=all $(BIN)/python -m pytest tests/python tests/web -m "not (slow or long or huge)" -n auto --dist worksteal $(PYTEST_ARGS)
 
 wasm: $(VENV)/dev  ## the wheel for Pyodide, into dist: by emcc where PATH has it, else zig; COMPILER=emcc or zig

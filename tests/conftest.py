@@ -37,7 +37,7 @@ CHATML = (
 REAL = "smollm2-135m-instruct"
 MORE = [arch for arch in ARCHS if arch not in ("llama", "qwen2")]
 MANY_MODELS = {"test_bits", "test_fused", "test_golden", "test_keys", "test_plan", "test_rows"}
-SOME_MODELS = {"test_experts", "test_gemma4"}   # whole under sanitizers
+MANY_CASES = {"test_dialect_arguments", "test_dialects", "test_experts", "test_gemma4", "test_tokenizer"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -59,13 +59,13 @@ def pytest_collection_finish() -> None:
 
 
 def _is_of_the_sample(item: pytest.Item, seen: collections.Counter[str], archs: Sequence[str] | None) -> bool:
-    """Of the files that run one program on many models, take each test's first case and each seventh after it.
+    """Of the files that run one program on many models or cases, take each test's first case and each seventh after it.
 
     Seven divides no number of cache types, threads or formats, so each of them is taken. With archs, all cases that
     name none of these architectures are taken.
     """
     case = item.name.partition("[")[2]   # a test's own name may contain an architecture's: "mpt", in "prompt"
-    files = MANY_MODELS if archs else MANY_MODELS | SOME_MODELS
+    files = MANY_MODELS if archs else MANY_MODELS | MANY_CASES
     if item.path.stem not in files or (archs and not any(arch in case for arch in archs)):
         return True
     name = f"{item.path.stem}.{getattr(item, 'originalname', item.name)}"

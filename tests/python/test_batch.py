@@ -257,6 +257,7 @@ def test_a_text_that_is_put_back_is_read_again(long_model: gemel.Model, monkeypa
     assert any(put_back), "the text was half read when it was put back"
 
 
+@pytest.mark.long
 def test_texts_take_no_slot_of_an_answer_and_all_count_as_one_prompt(
     long_model: gemel.Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:

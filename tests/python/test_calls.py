@@ -123,6 +123,7 @@ def test_nine_keeps_what_has_nine_letters_and_digits_and_tells_others_apart() ->
     assert forms.nine("\ud800") != forms.nine("")
 
 
+@pytest.mark.long
 def test_a_template_that_takes_too_long_is_tried_once() -> None:
     with pytest.raises(gemel.TemplateError, match="was stopped: .* steps"):
         forms.call_form("{% for i in range(1000000) %}{% for j in range(1000000) %}{% endfor %}{% endfor %}")

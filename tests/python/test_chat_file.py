@@ -137,6 +137,7 @@ def test_a_hostile_file_is_a_state_error(saved: tuple[gemel.Model, bytes], facts
     assert len([session for session in model._sessions if not session.closed]) <= n_sessions
 
 
+@pytest.mark.long
 def test_a_hostile_template_is_a_template_error(saved: tuple[gemel.Model, bytes]) -> None:
     model, data = saved
     with pytest.raises(gemel.TemplateError):

@@ -178,6 +178,7 @@ def bare(text: str) -> str:
 
 
 @pytest.mark.model
+@pytest.mark.long
 def test_calls_are_written_as_templates_write_them(vocabularies: Path, hub_template_folder: Path) -> None:
     n, others = 0, set()
     for path in [*llama_vectors.templates(vocabularies), *hub_templates.templates(hub_template_folder)]:

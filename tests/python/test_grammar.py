@@ -71,6 +71,7 @@ def words() -> Iterator[Words]:
 
 @given(st.data())
 @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@pytest.mark.long
 def test_a_mask_is_that_of_the_reference(words: Words, data: st.DataObject) -> None:
     rules = data.draw(rules_of(data.draw(st.integers(1, 3))))
     text = grammars.gbnf(rules)

@@ -46,6 +46,7 @@ def verdicts(half: str, step: int) -> dict[int, Verdict]:
 
 @pytest.mark.parametrize("step", [pytest.param(1, id="all", marks=pytest.mark.slow), pytest.param(29, id="some")])
 @pytest.mark.parametrize("half", hostile.BASES)
+@pytest.mark.long
 def test_a_hostile_file_is_refused_or_works(half: str, step: int) -> None:
     cases, found = hostile.cases(half), verdicts(half, step)
     wrong = [f"{cases[i]}: {verdict.said} {verdict.wrong}" for i, verdict in found.items() if verdict.wrong]

@@ -260,6 +260,7 @@ TOO_MUCH: list[tuple[Any, str]] = [
 
 
 @pytest.mark.parametrize(("schema", "why"), TOO_MUCH, ids=range(len(TOO_MUCH)))
+@pytest.mark.long
 def test_schemas_that_would_take_too_long_are_refused(schema: Any, why: str) -> None:  # noqa: ANN401
     with pytest.raises(gemel.SchemaError, match=why):
         compile_schema(schema)
@@ -271,6 +272,7 @@ def test_schemas_that_would_take_too_long_are_refused(schema: Any, why: str) -> 
     {"properties": {f"p{i}": {"type": "string"} for i in range(1000)}}, nested(150),
     {"allOf": [{"anyOf": [{"minimum": i}, {"maxLength": i}, {"maxItems": i}]} for i in range(16)]},
 ], ids=range(7))   # fmt: skip
+@pytest.mark.long
 def test_large_schemas_compile(bare: gemel.Model, schema: Any) -> None:  # noqa: ANN401
     bare.grammar(json_schema=schema).close()
 
@@ -363,6 +365,7 @@ def test_the_validator_makes_each_pattern_once_and_the_keys_of_an_enum(monkeypat
         "items": {"$recursiveRef": "#"}, "$defs": {f"d{i}": {"$id": f"u:{i}"} for i in range(5000)},
     }),
 ], ids=range(15))   # fmt: skip
+@pytest.mark.long
 def test_a_value_that_takes_too_long_to_check_is_refused(value: Any, schema: Any) -> None:  # noqa: ANN401
     with pytest.raises(gemel.SchemaError, match="#: it takes too many steps to check a value"):
         validate(value, schema)

@@ -176,6 +176,7 @@ def test_a_missing_key_means_its_default(
         assert logits(data, {name: other}) != without
 
 
+@pytest.mark.long
 def test_the_reference_has_the_same_defaults() -> None:
     for arch, key, _, _, fields in DEFAULTS:
         data = tiny_bytes(**{"arch": arch, **fields, "format": "F32", "without": (f"{arch}.{key}",)})

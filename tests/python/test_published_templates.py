@@ -106,6 +106,7 @@ def check(path: Path) -> int:
 
 @pytest.mark.model
 @pytest.mark.usefixtures("clock")
+@pytest.mark.long
 def test_llama_cpps_collection_renders_as_in_transformers(vocabularies: Path) -> None:
     paths = llama_vectors.templates(vocabularies)
     assert len(paths) == llama_vectors.TEMPLATES
@@ -114,6 +115,7 @@ def test_llama_cpps_collection_renders_as_in_transformers(vocabularies: Path) ->
 
 @pytest.mark.model
 @pytest.mark.usefixtures("clock")
+@pytest.mark.long
 def test_templates_beside_the_hubs_tokenizers_render_as_in_transformers(hub_template_folder: Path) -> None:
     paths = hub_templates.templates(hub_template_folder)
     assert len(paths) == hub_templates.TEMPLATES
@@ -141,6 +143,7 @@ def control_ids(text: str, word: str) -> list[int] | None:
 
 
 @pytest.mark.model
+@pytest.mark.long
 def test_no_published_template_makes_control_tokens_of_calls(vocabularies: Path, hub_template_folder: Path) -> None:
     paths = [*llama_vectors.templates(vocabularies), *hub_templates.templates(hub_template_folder)]
     n_rendered = 0

@@ -301,6 +301,7 @@ def test_a_restored_sampler_goes_on_as_the_twin_that_never_stopped(library: ctyp
 
 @given(data=st.binary(max_size=200), flip=st.integers(0, 8 * 48 - 1), cut=st.integers(0, 300))
 @settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.long
 def test_other_bytes_are_refused_and_leave_the_sampler_as_it_was(
     library: ctypes.CDLL, data: bytes, flip: int, cut: int
 ) -> None:

@@ -167,6 +167,7 @@ def test_an_unknown_filter_is_named_with_its_line() -> None:
 
 
 @pytest.mark.model
+@pytest.mark.long
 def test_published_templates_are_rendered_as_jinjas_sandbox_renders_them(vocabularies: Path) -> None:
     n_texts = 0
     for path in llama_vectors.templates(vocabularies):

@@ -164,6 +164,7 @@ ENDLESS = [
 
 
 @pytest.mark.parametrize("schema", ENDLESS, ids=repr)
+@pytest.mark.long
 def test_answers_that_end_are_valid(words: Words, schema: Any) -> None:  # noqa: ANN401
     n_ended = 0
     with words.model.grammar(json_schema=schema) as grammar:

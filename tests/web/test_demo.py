@@ -71,6 +71,7 @@ def test_the_page_is_served_and_opened(file: Path, env: dict[str, str], tmp_path
     assert f"the page at {base};" in running.said[-1]
 
 
+@pytest.mark.long
 def test_demo_reports_a_port_in_use_and_takes_another(file: Path, env: dict[str, str], tmp_path: Path) -> None:
     words = "port 8090 is in use; using a free one\n"
     with Server(file, "--no-open", command="demo", port="", **env) as first:
@@ -106,6 +107,7 @@ def test_missing_page_files_are_an_error_with_advice(file: Path, folder: Path) -
         assert_error(gemel_(*options), 1, f"{folder / 'assets.json'} is missing", "make assets", "wheel")
 
 
+@pytest.mark.long
 def test_serve_serves_the_page_if_it_is_installed(file: Path, env: dict[str, str], folder: Path) -> None:
     for options, status in (([], 200), (["--page"], 200), (["--no-page"], 404)):
         with Server(file, *options, **env) as running:

@@ -152,6 +152,7 @@ def test_leaving_a_stream_early(client: openai.OpenAI) -> None:
 
 
 @pytest.mark.model
+@pytest.mark.long
 def test_the_real_model(real_path: Path, real_model: gemel.Model) -> None:
     with real_model.chat() as chat:
         sent = chat.send("Hello", max_tokens=16, temperature=0)
