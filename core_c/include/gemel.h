@@ -214,6 +214,15 @@ GEMEL_API const char *gemel_model_warning(const gemel_model *model, int i);
 // While no call computes. 1..256: resize the model's own pool; 1..gemel_threads_count: use that many of a shared pool.
 GEMEL_API int gemel_model_set_threads(gemel_model *model, int n_threads);
 GEMEL_API int gemel_model_set_isa(gemel_model *model, int isa);              // while no call computes
+// Drafts: where the end of a session's ids occurred before in them, gemel_session_next and gemel_model_step evaluate
+// the ids that followed there in the pass of the last id, as they do with forced text (GEMEL_USE_MASK_ONLY). Later
+// steps with these ids take no pass. Ids, random numbers, logits and texts are the same with and without.
+typedef enum gemel_draft {
+    GEMEL_DRAFT_NONE = 0,
+    GEMEL_DRAFT_FAST = 1,     // the default: as many ids as make most ids per second, by the times measured so far
+    GEMEL_DRAFT_ALWAYS = 2,   // as many as fit, to verify and to measure; the only way on hosts without a clock
+} gemel_draft;
+GEMEL_API int gemel_model_set_draft(gemel_model *model, int draft);          // at any time
 // In a forked child: start the workers of the model's own pool again. For a shared pool: gemel_threads_after_fork.
 GEMEL_API int gemel_model_after_fork(gemel_model *model);
 GEMEL_API void gemel_model_close(gemel_model *model);                        // after its sessions and samplers
@@ -302,6 +311,9 @@ GEMEL_API int gemel_session_eval_rows(gemel_session *session, const float *rows,
 // logits. For verifying single layers, and for models that are spread over machines. GEMEL_E_UNSUPPORTED: a layer reads
 // the keys and values of one before `from`, or has embeddings of ids.
 GEMEL_API int gemel_session_layers(gemel_session *session, const float *rows, size_t n, int from, int to, float *out);
+// How many ids were evaluated ahead in this session so far, forced ones included; n_taken (NULL: not wanted): how many
+// of them were drawn. Both count modulo 2^31. Any thread may call it.
+GEMEL_API int gemel_session_drafted(const gemel_session *session, int32_t *n_taken);
 // Logits [n_vocab] of the last id, computed now unless they were before; NULL: nothing was evaluated
 GEMEL_API const float *gemel_session_logits(gemel_session *session);
 // log_probs[i] = log p(ids[i] | the session's ids), from the same logits, with the bits of score; GEMEL_E_ARGUMENT
@@ -459,9 +471,9 @@ GEMEL_API int gemel_sampler_dry_breaker(gemel_sampler *sampler, const int32_t *i
 // drawn. Where the answer may end, the ids that end a generation are allowed, and only there. NULL: no grammar. All
 // memory that the grammar's steps need, about 10 MB, is taken here.
 // flags: GEMEL_USE_MESSAGE: the answer is a message, which lacks the space that some tokenizers put before a text.
-// GEMEL_USE_MASK_ONLY: evaluate nothing ahead. Otherwise, where the grammar forces text, gemel_session_next and
-// gemel_model_step evaluate its ids in the pass of the id before them, and later steps with these ids take no pass.
-// Ids, random numbers, logits and texts are the same with and without.
+// GEMEL_USE_MASK_ONLY: evaluate nothing ahead, no drafts either. Otherwise, where the grammar forces text,
+// gemel_session_next and gemel_model_step evaluate its ids in the pass of the id before them, and later steps with
+// these ids take no pass. Ids, random numbers, logits and texts are the same with and without.
 typedef enum gemel_use {
     GEMEL_USE_MESSAGE = 1,
     GEMEL_USE_MASK_ONLY = 2,

@@ -50,6 +50,8 @@ def speeds_line(generation: gemel.Generation, load_s: float | None = None) -> st
     answer = f"generated {counted(len(generation.ids), 'token')}"
     if timings.n_decoded:
         answer += f" at {timings.decode_tok_s:.1f} tok/s"
+    if timings.n_drafted:
+        answer += f" ({timings.n_accepted} of {counted(timings.n_drafted, 'drafted token')} accepted)"
     loaded = "" if load_s is None else f"; loaded in {load_s:.2f} s"
     return f"{prompt}; {answer}{loaded}"
 
@@ -65,6 +67,8 @@ def speeds(timings: gemel.Timings, load_s: float) -> dict[str, Any]:
         "decode_s": timings.decode_s,
         "decode_tok_s": timings.decode_tok_s,
         "first_token_s": timings.first_token_s,
+        "drafted_tokens": timings.n_drafted,
+        "accepted_tokens": timings.n_accepted,
         "load_s": load_s,
     }
 

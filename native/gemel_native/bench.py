@@ -87,6 +87,7 @@ def bench(
     check_isas(isas or [])
     with opened(name, threads=counts[0] if counts else None, overrides=overrides) as loaded, Bar() as bar:
         model = loaded.model
+        model.draft = False   # a decoded token is a pass
         cases = [
             Case(test, n, at, count, one)
             for test, n in tests

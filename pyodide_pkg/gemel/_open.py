@@ -9,6 +9,7 @@ import contextlib
 import sys
 
 from ._choice import load
+from .core.checks import flag
 from .core.cpu import pick_isa, pick_threads
 from .model.core_model import PROMPT
 from .model.header import Gguf
@@ -33,6 +34,7 @@ def open(
     prompt: PROMPT | None = None,
     cache: bool = True,
     overrides: Overrides | None = None,
+    draft: bool = True,
 ) -> Model:
     """Load a GGUF model.
 
@@ -49,23 +51,29 @@ def open(
     cache=False: don't keep what is downloaded.
     overrides: values of metadata keys that replace the file's, {"llama.rope.freq_base": 5e5}, checked as those are. A
     key that begins with a dot is prefixed with the architecture's name. ArgumentError for a key that nothing reads.
+    draft=False: don't evaluate ids ahead that may follow, as generations do where that is faster; see Model.draft.
 
     SourceError when the bytes can't be read, FormatError when they are malformed, UnsupportedError when gemel does not
     support the model.
     """
+    drafts = flag("draft", draft)
     if sys.platform == "emscripten":
         from .tab.opening import open_in_tab
 
-        return open_in_tab(
+        opened = open_in_tab(
             model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
         )
+        opened.draft = drafts
+        return opened
     library, given = load(), check_overrides(overrides)
     n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
     with advised(model):
         pieces = LocalPieces(resolve(model, cache=cache, on_progress=on_progress), yields=False)
-        return at_once(
+        opened = at_once(
             load_model(library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given)
         )
+    opened.draft = drafts
+    return opened
 
 
 async def open_async(
@@ -77,24 +85,30 @@ async def open_async(
     prompt: PROMPT | None = None,
     cache: bool = True,
     overrides: Overrides | None = None,
+    draft: bool = True,
 ) -> Model:
     """As open, and let the event loop run after each piece; a download runs in a thread where there are threads.
 
     Cancelling the task ends the loading and frees its memory.
     """
+    drafts = flag("draft", draft)
     if sys.platform == "emscripten":
         from .tab.opening import open_in_tab_async
 
-        return await open_in_tab_async(
+        opened = await open_in_tab_async(
             model, threads=threads, isa=isa, on_progress=on_progress, prompt=prompt, cache=cache, overrides=overrides
         )
+        opened.draft = drafts
+        return opened
     library, given = load(), check_overrides(overrides)
     n_threads, number = pick_threads(threads, library), pick_isa(library, isa)
     with advised(model):
         pieces = LocalPieces(await resolve_in_thread(model, cache=cache, on_progress=on_progress), yields=True)
-        return await load_model(
+        opened = await load_model(
             library, pieces, n_threads, number, on_progress=on_progress, prompt=prompt, overrides=given
         )
+    opened.draft = drafts
+    return opened
 
 
 def inspect(model: MODEL, *, on_progress: Progress | None = None) -> Gguf:

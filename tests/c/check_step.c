@@ -121,8 +121,10 @@ static int draw(gemel_model *m, gemel_session **s, const int32_t *n_ids, const i
                             NULL, NULL, NULL);
 }
 
-static void drawn_ids_and_text_are_those_of_next(void) {
+// Of steps with this gemel_draft; next evaluates nothing ahead. Returns how many ids drawn were evaluated ahead.
+static int drawn_as_by_next(int draft) {
     gemel_model *m = open_model();
+    int drafted = 0;
     for (int threads = 1; threads <= 3; threads++) {
         gemel_session *s[N], *alone[N];
         gemel_sampler *samplers[N], *others[N];
@@ -136,7 +138,9 @@ static void drawn_ids_and_text_are_those_of_next(void) {
             pending[i] = part(i)[PAST[i] + ADDED[i] - 1];
         }
         for (int round = 0; round < 30; round++) {
+            CHECK_EQ_INT(gemel_model_set_draft(m, draft), 0);
             CHECK_EQ_INT(draw(m, s, round ? ONES : ADDED, next, samplers, N, &o), N);
+            CHECK_EQ_INT(gemel_model_set_draft(m, GEMEL_DRAFT_NONE), 0);
             for (int i = 0; i < N; i++) {
                 char text[ROOM];
                 size_t size;
@@ -148,11 +152,31 @@ static void drawn_ids_and_text_are_those_of_next(void) {
             }
         }
         for (int i = 0; i < N; i++) {
+            int32_t taken = 0;
+            CHECK(gemel_session_drafted(alone[i], &taken) == 0 && taken == 0);
+            CHECK(gemel_session_drafted(s[i], &taken) >= taken && taken >= 0);
+            drafted += taken;
             CHECK(has_logits(s[i], gemel_session_logits(alone[i])));
             gemel_sampler_close(samplers[i]), gemel_sampler_close(others[i]);
         }
         close_all(s, N), close_all(alone, N);
     }
+    gemel_model_close(m);
+    return drafted;
+}
+
+static void drawn_ids_and_text_are_those_of_next(void) {
+    CHECK_EQ_INT(drawn_as_by_next(GEMEL_DRAFT_NONE), 0);
+    CHECK(drawn_as_by_next(GEMEL_DRAFT_ALWAYS) > 0);
+    CHECK(drawn_as_by_next(GEMEL_DRAFT_FAST) >= 0);
+}
+
+static void drafts_that_are_none_are_refused(void) {
+    gemel_model *m = open_model();
+    CHECK_EQ_INT(gemel_model_set_draft(m, GEMEL_DRAFT_ALWAYS + 1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_model_set_draft(m, -1), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_model_set_draft(NULL, GEMEL_DRAFT_FAST), GEMEL_E_ARGUMENT);
+    CHECK_EQ_INT(gemel_session_drafted(NULL, NULL), GEMEL_E_ARGUMENT);
     gemel_model_close(m);
 }
 
@@ -456,6 +480,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(a_step_has_the_bits_of_each_session_alone),
         CHECK_ENTRY(forks_that_share_a_page_step_together),
         CHECK_ENTRY(drawn_ids_and_text_are_those_of_next),
+        CHECK_ENTRY(drafts_that_are_none_are_refused),
         CHECK_ENTRY(no_ids_draw_from_the_logits_at_hand),
         CHECK_ENTRY(rows_give_what_is_wanted_of_them),
         CHECK_ENTRY(scores_go_on_from_step_to_step),

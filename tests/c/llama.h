@@ -140,6 +140,7 @@ static inline gemel_model *finish(gemel_loader *l) {
     gemel_model *m = NULL;
     CHECK_EQ_INT(gemel_loader_finish(l, &m, err, sizeof err), 0);
     gemel_loader_close(l);
+    CHECK_EQ_INT(gemel_model_set_draft(m, GEMEL_DRAFT_NONE), 0);   // else codes of steps depend on times
     return m;
 }
 

@@ -53,6 +53,7 @@ typedef struct batch {
     profile *profile;            // or NULL
     // out
     int code;             // GEMEL_OK, or GEMEL_E_MEMORY: nothing was done
+    int n_logits;         // rows whose logits it makes
     atomic_int stopped;   // cancelled: later layers and the output are left undone
 } batch;
 

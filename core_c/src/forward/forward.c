@@ -109,6 +109,7 @@ static void begin(batch *b) {
         n_logits += (b->rows[t].wanted & (WANT_LOGITS | WANT_SCORE | WANT_DRAW)) != 0;
         atomic_store(&b->rows[t].bad, 0);
     }
+    b->n_logits = n_logits;
     b->code = workspace_open(b->m, partials_of(b, kept, n), n_logits < ROWS_AT_ONCE ? n_logits : ROWS_AT_ONCE);
     if (b->code < 0) return;
     workspace *s = b->m->workspace;
@@ -137,8 +138,15 @@ static void layers(worker *w) {
     w->il = -1;
 }
 
+// Note the time of a pass that can be compared: whole, all of its rows with logits.
+static void note_cost(const batch *b, double start) {
+    if (start < 0 || b->code < 0 || b->from || b->to < b->m->n_layer || b->n_logits < b->n) return;
+    if (!atomic_load(&b->stopped)) costs_note(&b->m->costs, b->n, threads_now() - start);
+}
+
 static void pass(void *arg, int ith, int nth) {
     batch *b = arg;
+    double start = ith ? 0 : threads_now();
     stopwatch watch = stopwatch_start(b->profile, ith);
     uint64_t mode = cpu_float_enter();
     if (ith == 0) begin(b);
@@ -162,6 +170,7 @@ static void pass(void *arg, int ith, int nth) {
         if (!atomic_load(&b->stopped)) output(&w);
     }
     cpu_float_leave(mode);
+    if (ith == 0) note_cost(b, start);
     stopwatch_stop(&watch, GEMEL_OP_PASS, -1, b->n);
 }
 

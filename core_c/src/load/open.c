@@ -108,6 +108,7 @@ static gemel_model *new_model(errors *e) {
     m->n_batch = N_BATCH_LEAST;
     atomic_init(&m->n_whole, -1);
     atomic_init(&m->is_whole, 0);
+    atomic_init(&m->draft, GEMEL_DRAFT_FAST);
     return m;
 }
 

@@ -5,6 +5,7 @@ int gemel_model_set_isa(gemel_model *m, int isa) {
     if (!m || !gemel_isa_usable(isa)) return GEMEL_E_ARGUMENT;
     m->isa = isa;
     m->k = isa_at(isa)->k;
+    costs_forget(&m->costs);
     return GEMEL_OK;
 }
 
@@ -15,6 +16,13 @@ int gemel_model_set_threads(gemel_model *m, int n_threads) {
     if (code < 0) return code;
     m->n_threads = n_threads;
     m->pace = (pace){0};
+    costs_forget(&m->costs);
+    return GEMEL_OK;
+}
+
+int gemel_model_set_draft(gemel_model *m, int draft) {
+    if (!m || draft < GEMEL_DRAFT_NONE || draft > GEMEL_DRAFT_ALWAYS) return GEMEL_E_ARGUMENT;
+    atomic_store(&m->draft, draft);
     return GEMEL_OK;
 }
 

@@ -6,6 +6,7 @@
 #include "../kernels/kernels.h"
 #include "kinds.h"
 #include "../cache/kv.h"
+#include "../draft/length.h"
 #include "../file/gguf.h"
 #include "../text/tokenizer.h"
 #include "../threads/threads.h"
@@ -174,6 +175,8 @@ struct gemel_model {
 
     threads *pool;
     pace pace;
+    costs costs;
+    atomic_int draft;   // a gemel_draft
     int n_threads, owns_pool;
     const kernels *k;
     int isa;

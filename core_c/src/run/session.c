@@ -126,19 +126,16 @@ size_t gemel_session_profile_count(const gemel_session *s) { return s ? atomic_l
 
 // ---- Cutting back --------------------------------------------------------------------------------------------------
 
-void session_forget_last(gemel_session *s) {
-    s->has_stream = s->has_logits = 0;
-    ahead_forget(s);
-}
+void session_forget_last(gemel_session *s) { s->has_stream = s->has_logits = 0; }
 
 int gemel_session_truncate(gemel_session *s, int n_past) {
     if (!s || n_past < 0 || n_past > s->n_past) return GEMEL_E_ARGUMENT;
-    if (n_past == s->n_past && !s->preload.n) return GEMEL_OK;
     if (kv_keep(&s->kv, n_past) < n_past) return GEMEL_E_UNSUPPORTED;
+    ahead_drop(s);
+    if (n_past == s->n_past && !s->preload.n) return GEMEL_OK;
     preload_drop(s);
     s->n_past = n_past;
     session_forget_last(s);
-    ahead_drop(s);
     s->n_carry = 0;
     kv_release(&s->kv, n_past);
     return GEMEL_OK;

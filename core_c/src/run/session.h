@@ -1,6 +1,8 @@
 // A session: its ids, their KV cache, and the last id's residual stream, with logits once they are asked for.
 #pragma once
 #include <stdatomic.h>
+#include "../draft/length.h"
+#include "../draft/repeats.h"
 #include "../forward/batch.h"
 #include "../forward/workspace.h"
 
@@ -11,20 +13,28 @@ typedef struct preload {   // ids that are evaluated layer by layer; they are in
     float *rope_cs;        // [n][rope_width]     cos, sin
 } preload;
 
-// Rows that a pass evaluates ahead: where a sampler's grammar forces text, its ids are rows beside those that were
-// asked for. A step with an id that was evaluated ahead needs no pass. It draws from the same logits as it would after
-// one, so nothing except time changes.
+// Rows that a pass evaluates ahead: ids that a source proposes to follow are rows beside those that were asked for. A
+// step with an id that was evaluated ahead needs no pass. It draws from the same logits as it would after one, so
+// nothing except time changes.
 enum {
     AHEAD_MAX = ROWS_AT_ONCE - 1,   // with the row before them, their logits are made together
     AHEAD_SIZE = 1 << 23,           // bytes of their logits, at most
 };
 
+struct ahead_source;
 typedef struct ahead {
-    int n, at;   // positions after n_past: of ids[at..n)
-    int trust;   // of AHEAD_MAX, how many to try: fewer after ids that were not drawn
+    int n, at;                           // positions after n_past: of ids[at..n)
+    int n_ids;                           // of ids: those from n on were proposed, and not evaluated
+    const struct ahead_source *source;   // who proposed them
     int32_t ids[AHEAD_MAX];
     logits_peak peaks[AHEAD_MAX];
-    float *streams, *logits;   // [n][n_embd], [n][vocab_pad]; NULL if nothing was evaluated ahead
+    float *streams, *logits[AHEAD_MAX];   // [AHEAD_MAX][n_embd], [vocab_pad]; NULL before a row needed them
+    int trust;                            // of forced text: how many to try, fewer after ids that were not drawn
+    repeats text;                         // the session's ids
+    int n_same;                           // how many of these surely are
+    int length;                           // of the repeat before ids[0]
+    chances chances;
+    atomic_int n_proposed, n_taken;   // rows, and ids drawn of them: in all, modulo 2^31
 } ahead;
 
 struct gemel_session {
@@ -65,7 +75,7 @@ void session_ask_scores(row *rows, const int32_t *ids, int n, double *log_probs,
 int session_score_first(gemel_session *s, int32_t id, double *log_prob, int32_t *top);
 // Count n evaluated rows. ids NULL: they were embeddings.
 void session_count(gemel_session *s, const int32_t *ids, int n, const row *last);
-void session_forget_last(gemel_session *s);   // drop its stream and logits, and what was evaluated ahead
+void session_forget_last(gemel_session *s);   // drop its stream and logits
 int session_make_logits(gemel_session *s);    // GEMEL_E_ARGUMENT: nothing was evaluated
 // As gemel_session_eval of one id; what the sampler's grammar forces after it is evaluated ahead.
 int session_eval_next(gemel_session *s, int32_t id, gemel_sampler *sampler);
@@ -75,14 +85,14 @@ void preload_drop(gemel_session *s);
 
 // ---- Rows that are evaluated ahead: ahead.c ----
 
-// Add rows of forced text behind the session's n rows of a pass, where its pages are reserved: at most `room`, and as
-// many as its context has. Returns how many; 0 also without memory.
+// Add rows of proposed ids behind the session's n rows of a pass, where its pages are reserved: at most `room`, which
+// the batch has left beside all rows, and as many as its context has. Returns how many; 0 also without memory.
 int ahead_add(gemel_session *s, gemel_sampler *sampler, row *rows, int n, int room);
 // After the pass, and after the n rows were counted: keep what the added rows gave.
 void ahead_keep(gemel_session *s, const row *added, int n);
 // 1: the id was evaluated ahead; it is counted now, and its logits are there. 0: nothing changed.
 int ahead_take(gemel_session *s, int32_t id);
-// After a draw: 1 if ahead_take would take this id. Otherwise what was evaluated ahead is dropped.
+// After a draw: 1 if ahead_take would take this id. Otherwise what was evaluated ahead is forgotten.
 int ahead_settle(gemel_session *s, int32_t drawn);
 void ahead_forget(gemel_session *s);   // its positions will have other ids
 void ahead_drop(gemel_session *s);     // the same, and free the memory

@@ -232,6 +232,7 @@ int gemel_session_restore(gemel_session *s, const uint8_t *data, size_t size, ch
     if ((h.has_logits && !s->logits) || kv_reserve(&s->kv, 0, h.n_past) < 0)
         return fail(&e, GEMEL_E_MEMORY, "no memory for the KV cache of %d tokens", (int)h.n_past);
     preload_drop(s);
+    ahead_drop(s);
     kv_release(&s->kv, h.n_past);
     session_forget_last(s);
     const uint8_t *at = data + sizeof h;

@@ -59,6 +59,9 @@ MODEL_KV_SIZE_Q8_0 = 26
 MODEL_KV_SIZE_F32 = 27
 MODEL_KV_TYPE = 28
 MODEL_CACHE_SIZE = 29
+DRAFT_NONE = 0
+DRAFT_FAST = 1
+DRAFT_ALWAYS = 2
 TEXT_BOS_EOS = 1
 TEXT_SPECIAL = 2
 TOKEN_NORMAL = 1
@@ -178,6 +181,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_model_warning": ("s", "pi"),
     "gemel_model_set_threads": ("i", "pi"),
     "gemel_model_set_isa": ("i", "pi"),
+    "gemel_model_set_draft": ("i", "pi"),
     "gemel_model_after_fork": ("i", "p"),
     "gemel_model_close": ("v", "p"),
     "gemel_tokenize": ("i", "ppzipz"),
@@ -204,6 +208,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_hidden": ("i", "ppzp"),
     "gemel_session_eval_rows": ("i", "ppz"),
     "gemel_session_layers": ("i", "ppziip"),
+    "gemel_session_drafted": ("i", "pp"),
     "gemel_session_logits": ("p", "p"),
     "gemel_session_log_probs": ("i", "ppzp"),
     "gemel_session_likeliest": ("i", "ppz"),

@@ -10,6 +10,7 @@ from ..dialect.parts import Part, ToolCall
 from ..dialect.reader import Reader
 from ..text.stops import StopScanner
 from .core_model import CoreModel
+from .drafts import Drafts
 
 StopReason = Literal["stop", "eos", "length", "cancelled", "error"]
 
@@ -26,6 +27,8 @@ class Timings:
         n_decoded: ids evaluated one by one after that
         decode_s: seconds in those steps, with drawing and detokenising, without the caller's own time
         first_token_s: seconds from the start to the first id
+        n_drafted: ids that were evaluated ahead, because they might follow
+        n_accepted: of them, those that were drawn: their steps took no pass
     """
 
     n_prompt: int = 0
@@ -35,6 +38,8 @@ class Timings:
     n_decoded: int = 0
     decode_s: float = 0.0
     first_token_s: float = 0.0
+    n_drafted: int = 0
+    n_accepted: int = 0
 
     @property
     def prompt_tok_s(self) -> float:
@@ -62,6 +67,7 @@ class Answer:
         self._limit = limit
         self._prefilled = Timings(n_prompt=n_prompt)
         self._n_decoded, self._decode_s = 0, 0.0
+        self.drafts = Drafts()
 
     def take(
         self, id: int, piece: str, rest: Callable[[], str], is_whole: Callable[[Reader | None], bool]
@@ -156,4 +162,7 @@ class Answer:
     @property
     def timings(self) -> Timings:
         """Counts and times up to now."""
-        return replace(self._prefilled, n_decoded=self._n_decoded, decode_s=self._decode_s)
+        drafted, accepted = self.drafts.counts
+        return replace(
+            self._prefilled, n_decoded=self._n_decoded, decode_s=self._decode_s, n_drafted=drafted, n_accepted=accepted
+        )

@@ -73,6 +73,7 @@ class CoreModel(Closing):
         self._finalizer = weakref.finalize(self, _free, self._grammars, handle)
         self._run_lock = threading.Lock()   # held while something computes: the core runs one pass at a time anyway
         self._ends: dict[int, bool] = {}    # id -> is_eog of it, for ids that were drawn
+        self._draft = True
         self.name = name
         self._why = library.why
         with handle as model:
@@ -119,6 +120,22 @@ class CoreModel(Closing):
     def cache_size(self) -> int:
         """Bytes that the KV caches of all sessions take now; pages that sessions share count once."""
         return self._get(abi.MODEL_CACHE_SIZE)
+
+    @property
+    def draft(self) -> bool:
+        """Whether generations evaluate ids ahead that may follow, where that is faster. It changes only the time.
+
+        It can be set at any time. False: only text that a grammar forces is evaluated ahead.
+        """
+        return self._draft
+
+    @draft.setter
+    def draft(self, on: bool) -> None:
+        is_on = flag("draft", on)
+        with self._handle as model:
+            code = self._library.call("gemel_model_set_draft", model, abi.DRAFT_FAST if is_on else abi.DRAFT_NONE)
+            check(self._library, code, f"draft={on}")
+        self._draft = is_on
 
     @property
     def tensors(self) -> list[Tensor]:

@@ -105,6 +105,17 @@ class CoreSession(Closing):
         with self._handle as session:
             self._library.call("gemel_session_cancel", session, wanted)
 
+    @property
+    def drafted(self) -> tuple[int, int]:
+        """How many ids were evaluated ahead so far, and how many of them were drawn; both modulo 2**31.
+
+        Any thread may ask, also while the session computes.
+        """
+        block = self._library.alloc(4)
+        with self._handle as session:
+            n = int(self._library.call("gemel_session_drafted", session, block))
+            return n, ids_of(self._library.read(block.address, 4))[0]
+
     # ---- Life -------------------------------------------------------------------------------------------------------
 
     @property

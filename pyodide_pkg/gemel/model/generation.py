@@ -87,6 +87,7 @@ class Run:
         if self.stop_reason is not None:
             return
         self.stop_reason = reason
+        self.answer.drafts.end()
         self.sampler.close()
         if self._owned:
             self.session.close()
@@ -106,6 +107,7 @@ class Run:
 
     def _decode(self) -> Generator[str, None, StopReason]:
         self._flush()   # what another generation may have left in this session
+        self.answer.drafts.begin(self.session)
         pending, revision = -1, self.session._revision
         while True:
             start = time.perf_counter()

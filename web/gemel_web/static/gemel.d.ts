@@ -239,6 +239,10 @@ export interface Timings {
     n_decoded: number;
     decode_s: number;
     first_token_s: number;
+    /** Tokens that were evaluated ahead, because they might follow. */
+    n_drafted: number;
+    /** Of them, those that followed: their steps took no pass. */
+    n_accepted: number;
     prompt_tok_s: number;
     decode_tok_s: number;
 }

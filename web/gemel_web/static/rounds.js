@@ -9,7 +9,8 @@ const MAX_ROUNDS = 8;
 const REFUSED = "error: the user refused this call";
 const STOPPED = "error: the call was stopped";
 const OF_FIRST = ["continue_final_message", "add_generation_prompt"]; // options that are about the last message
-const SUMS = ["n_prompt", "n_cached", "n_evaluated", "prompt_s", "n_decoded", "decode_s"]; // of timings
+const DRAFTS = ["n_drafted", "n_accepted"];
+const SUMS = ["n_prompt", "n_cached", "n_evaluated", "prompt_s", "n_decoded", "decode_s", ...DRAFTS]; // of timings
 
 export class Rounds {
     #ask;

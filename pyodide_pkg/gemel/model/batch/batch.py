@@ -523,7 +523,7 @@ class Batch(Closing):
             self._waiting.correct(request, float(request.n_evaluated))
         try:
             if session is not None:
-                if request.on_drawn is not None:   # a fork has no logits, which are as large as hundreds of positions
+                if request.on_drawn is not None or session.drafted[0]:   # a fork has no logits, which are large
                     drawn, session = session, session.fork(session.n_past)
                     drawn.close()
                 self._prefixes.hold(session, request.kind, self)

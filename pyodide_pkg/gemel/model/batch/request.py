@@ -141,6 +141,7 @@ class AnswerRequest(Request):
         """Take a session that has the first n_held ids."""
         self._flush(session)   # what another answer may have left
         self.session = session
+        self.answer.drafts.begin(session)
         self.todo = self.all_ids[n_held:]
         if not self.answer.ids and not self.n_evaluated:
             self.answer.count_cached(n_held)
@@ -150,6 +151,7 @@ class AnswerRequest(Request):
         if self.session is None:
             return
         self._carry += self._flush(self.session)
+        self.answer.drafts.end()
         self.session.close()
         self.session = None
         self.is_ready = False
@@ -187,6 +189,11 @@ class AnswerRequest(Request):
         library = self.model._library
         block = library.alloc(8)
         return library.read(block.address, session._call("gemel_session_flush", block, 8, where="generating"))
+
+    def finish(self, reason: StopReason, error: Exception | None = None) -> None:
+        """Note why it ended, and free what it holds."""
+        self.answer.drafts.end()
+        super().finish(reason, error)
 
     # ---- For its Generation -----------------------------------------------------------------------------------------
 

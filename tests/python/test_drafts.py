@@ -1,0 +1,247 @@
+"""Drafts: ids that followed an earlier occurrence are evaluated ahead, and nothing except time changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import gemel
+import numpy as np
+import pytest
+from conftest import tiny_bytes
+from gemel.core import abi
+from gemel.core.library import check
+from gemel.profiling import Profile
+
+OpenTiny = Callable[..., gemel.Model]
+PROMPT = "Once the other there, once the other was there and once the other"
+FEW: dict[str, Any] = {"logit_bias": {97: 9.0, 101: 9.5, 116: 9.0}}   # letters that the model then repeats
+SAMPLINGS: dict[str, dict[str, Any]] = {
+    "greedy": {"temperature": 0},
+    "warm": {"temperature": 0.7},
+    "hot": {"temperature": 2, "top_k": 0, "top_p": 1, "min_p": 0},
+    "narrow": {"temperature": 1, "top_k": 3, "typical_p": 0.9, "xtc_probability": 0.5},
+    "penalised": {"temperature": 0.5, "repeat_penalty": 1.1, "presence_penalty": 0.2, "frequency_penalty": 0.1},
+    "dry": {"temperature": 0.5, "dry_multiplier": 0.8, "dry_breakers": [" "]},
+    "biased": {"temperature": 0.5, "logit_bias": {101: 9.0, 116: 9.0}, "frequency_penalty": 0.5},
+    "mirostat": {"temperature": 1, "mirostat": 2, "mirostat_tau": 1},
+}
+FORMS: dict[str, dict[str, Any]] = {
+    "none": {},
+    "grammar": {"grammar": 'root ::= ("te" [at] "e" | [a-z])*'},
+    "schema": {"json_schema": {"type": "array", "minItems": 9, "items": {"enum": ["ta", "te", "eat"]}}},
+}
+
+
+def set_draft(model: gemel.Model, draft: int) -> None:
+    with model._handle as address:
+        check(model._library, model._library.call("gemel_model_set_draft", address, draft), "draft")
+
+
+@contextmanager
+def drafting(model: gemel.Model, draft: int) -> Iterator[None]:
+    set_draft(model, draft)
+    try:
+        yield
+    finally:
+        set_draft(model, abi.DRAFT_NONE)   # as the fixtures have it
+
+
+def bits(values: object) -> bytes:
+    return bytes(memoryview(values).cast("B"))   # type: ignore[arg-type]
+
+
+def answered(
+    model: gemel.Model, draft: int, prompt: str = PROMPT, n_ctx: int = 256, **options: Any   # noqa: ANN401
+) -> tuple[tuple[object, ...], int]:
+    """Return everything that an answer leaves; and how many ids were drawn of those evaluated ahead."""
+    with drafting(model, draft), model.session(n_ctx) as session:
+        answer = session.generate(prompt, **{"seed": 4, "max_tokens": 80, **FEW, **options})
+        pieces = list(answer)
+        left = pieces, answer.ids, answer.stop_reason, session.ids, bits(session.logits()), session.save()
+        assert 0 <= answer.timings.n_accepted <= answer.timings.n_drafted
+        assert session.drafted == (answer.timings.n_drafted, answer.timings.n_accepted)
+        return left, answer.timings.n_accepted
+
+
+def same(model: gemel.Model, **options: Any) -> int:   # noqa: ANN401
+    """Compare an answer without drafts and with as many as fit; return how many of their ids were drawn."""
+    plain, none = answered(model, abi.DRAFT_NONE, **options)
+    drafted, n = answered(model, abi.DRAFT_ALWAYS, **options)
+    assert none == 0 or options.keys() & {"grammar", "json_schema"}
+    assert drafted == plain
+    return n
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_an_answer_is_the_same_with_and_without(model: gemel.Model, form: str, sampling: str) -> None:
+    n = same(model, **FORMS[form], **SAMPLINGS[sampling])
+    assert n > 0 or form == "grammar" or sampling == "hot"   # there, little is repeated
+
+
+def test_many_prompts(model: gemel.Model) -> None:
+    accepted = 0
+    for i in range(60):
+        prompt = " ".join(PROMPT.split()[i % 5 : 5 + i % 7]) * (1 + i % 4)
+        accepted += same(model, prompt=prompt, seed=i, temperature=i % 3 / 2, max_tokens=1 + i % 40)
+    assert accepted > 100
+
+
+def test_drafts_that_the_times_choose_change_nothing_either(model: gemel.Model) -> None:
+    for i in range(4):
+        options: dict[str, Any] = {"seed": i, "temperature": i / 4, "max_tokens": 150}
+        assert answered(model, abi.DRAFT_FAST, **options)[0] == answered(model, abi.DRAFT_NONE, **options)[0]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"arch": "gemma3", "n_layer": 3}, {"arch": "deepseek2"}, {"tokenizer": "spm"}, {"arch": "gpt-oss"},
+        {"arch": "gemma4", "n_layer": 6, "shared_kv": 3, "window": 20}, {"arch": "qwen3moe"}, {"arch": "llama4"},
+    ],
+    ids=lambda fields: "-".join(map(str, fields.values())),
+)   # fmt: skip
+def test_other_models(tiny_model: OpenTiny, fields: dict[str, Any]) -> None:
+    accepted = [
+        same(tiny_model(**fields), temperature=temperature, max_tokens=60)
+        for temperature in (0, 0.5)
+    ]
+    assert sum(accepted) > 0
+
+
+@pytest.mark.parametrize("kv_type", ["f32", "f16", "q8_0"])
+def test_every_kind_of_cache(model: gemel.Model, kv_type: Any) -> None:   # noqa: ANN401
+    found = []
+    for draft in (abi.DRAFT_NONE, abi.DRAFT_ALWAYS):
+        with drafting(model, draft), model.session(200, kv_type=kv_type) as session:
+            answer = session.generate(PROMPT, temperature=0.4, seed=3, max_tokens=100, **FEW)
+            found.append((answer.read(), answer.ids, bits(session.logits()), session.save()))
+    assert found[0] == found[1]
+
+
+def test_it_never_goes_past_a_limit(model: gemel.Model) -> None:
+    n_prompt = len(model.tokenize(PROMPT))
+    for n in (1, 2, 7, 16, 17):
+        same(model, max_tokens=n, temperature=0)
+        same(model, n_ctx=n_prompt + n, temperature=0, max_tokens=n + 1)
+
+
+def test_sessions_that_are_cut_and_go_on(model: gemel.Model) -> None:
+    def walked(draft: int) -> list[object]:
+        found: list[object] = []
+        with drafting(model, draft), model.session(256) as session:
+            for i in range(5):
+                answer = session.generate(PROMPT * (1 + i % 2), temperature=0.3, seed=i, max_tokens=10 + i, **FEW)
+                found.append(answer.read())
+                session.truncate(session.n_past - i)
+                session.append(answer.ids[:3])
+                with session.fork() as fork:
+                    found.append(fork.generate(fork.ids, temperature=0.3, seed=i, max_tokens=20, **FEW).read())
+                saved = session.save()
+                session.generate(session.ids, max_tokens=9, temperature=0, **FEW).read()
+                session.restore(saved)
+                again = session.generate(session.ids, max_tokens=9, temperature=0, **FEW)
+                found.append((again.read(), session.ids, session.save()))
+        return found
+
+    assert walked(abi.DRAFT_ALWAYS) == walked(abi.DRAFT_NONE)
+
+
+def test_positions_that_were_given_as_embeddings(model: gemel.Model) -> None:
+    rows = np.linspace(-1, 1, 20 * model.n_embd, dtype=np.float32).reshape(20, -1)
+
+    def drawn(draft: int) -> list[object]:
+        with drafting(model, draft), model.session(256) as session, model.sampler(temperature=0, **FEW) as sampler:
+            session.append_rows(rows)
+            ids: list[int] = model.tokenize(PROMPT)
+            found: list[object] = []
+            for _ in range(40):
+                one = model.step([session], [ids], [sampler])[0]
+                assert one.id is not None
+                ids = [one.id]
+                found.append(one[:3])
+            return [found, session.save()]
+
+    assert drawn(abi.DRAFT_ALWAYS) == drawn(abi.DRAFT_NONE)
+
+
+def test_an_answer_beside_strangers_is_the_same(model: gemel.Model) -> None:
+    """Also its log-probabilities, which a callback reads in the middle of a step."""
+
+    def together(draft: int) -> tuple[list[object], int]:
+        found: list[object] = []
+
+        def log(session: gemel.Session, id: int) -> None:
+            found.append((id, session.log_probs([id, 5, 70]), session.likeliest(3)))
+
+        with drafting(model, draft), model.batch(max_running=4) as batch:
+            answers = [
+                batch.generate(
+                    PROMPT + str(i), seed=i, max_tokens=50, on_drawn=log if i == 2 else None,
+                    **{**FEW, **[*FORMS.values()][i % 3], **sampling},
+                )
+                for i, sampling in enumerate(SAMPLINGS.values())
+            ]  # fmt: skip
+            texts = [answer.read() for answer in answers]
+            n = sum(answer.timings.n_accepted for answer in answers)
+            return [texts, [(answer.ids, answer.stop_reason) for answer in answers], found], n
+
+    plain, before = together(abi.DRAFT_NONE)   # some text is forced
+    drafted, after = together(abi.DRAFT_ALWAYS)
+    assert drafted == plain
+    assert after > before
+    for i, sampling in enumerate(SAMPLINGS.values()):
+        alone, _ = answered(
+            model, abi.DRAFT_NONE, PROMPT + str(i), seed=i, max_tokens=50, **[*FORMS.values()][i % 3], **sampling
+        )
+        assert plain[1][i] == alone[1:3]   # type: ignore[index]
+
+
+def test_a_cancelled_step_evaluates_its_id_later(model: gemel.Model) -> None:
+    sampler = model.sampler(temperature=0, **FEW)
+    with drafting(model, abi.DRAFT_ALWAYS), model.session(128) as session, sampler:
+        ids = model.tokenize(PROMPT)
+        for _ in range(30):
+            session.cancel()
+            assert isinstance(model.step([session], [ids], [sampler])[0].error, gemel.CancelledError)
+            one = model.step([session], [ids], [sampler])[0]
+            assert one.error is None
+            assert one.id is not None
+            ids = [one.id]
+        assert session.ids == answered(model, abi.DRAFT_NONE, temperature=0, max_tokens=30)[0][3]
+
+
+def test_they_take_fewer_passes() -> None:
+    def passes(draft: int) -> int:
+        with drafting(model, draft), model.session(256) as session:
+            session.sync(model.tokenize(PROMPT))
+            with Profile(session) as profile:
+                session.generate(PROMPT, temperature=0, max_tokens=100, **FEW).read()
+            return sum(event.operation == "pass" and event.tokens > 0 and event.thread == 0 for event in profile)
+
+    with gemel.open(tiny_bytes(), threads=1) as model:
+        assert passes(abi.DRAFT_ALWAYS) < 0.7 * passes(abi.DRAFT_NONE)
+
+
+def test_they_can_be_switched_off(model: gemel.Model) -> None:
+    data = tiny_bytes()
+    with gemel.open(data, draft=False) as other, gemel.open(data) as usual:
+        assert (usual.draft, other.draft) == (True, False)
+        answer = other.generate(PROMPT, temperature=0, max_tokens=100, **FEW)
+        answer.read()
+        assert (answer.timings.n_drafted, answer.timings.n_accepted) == (0, 0)
+        other.draft = True
+        assert other.draft
+    with pytest.raises(gemel.ArgumentError, match="draft=1"):
+        gemel.open(data, draft=1)   # type: ignore[arg-type]
+    with pytest.raises(gemel.ArgumentError):
+        set_draft(model, 3)
+
+
+def test_fast_forward_false_evaluates_nothing_ahead(model: gemel.Model) -> None:
+    with drafting(model, abi.DRAFT_ALWAYS):
+        answer = model.generate(PROMPT, temperature=0, max_tokens=40, fast_forward=False, **FORMS["grammar"])
+        answer.read()
+    assert answer.timings.n_drafted == 0
