@@ -36,7 +36,7 @@ MANY = """
 import json, sys, time
 import gemel
 path, threads = sys.argv[1], int(sys.argv[2])
-with gemel.open(path, threads=threads) as model:
+with gemel.open(path, threads=threads, draft=False) as model:
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         given = json.loads(line)

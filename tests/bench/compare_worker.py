@@ -51,7 +51,7 @@ class Gemel:
         chosen = dict([variant.split("=")]) if variant and not self._is_reading else {}
         self.kv_type: Any = chosen.get("kv_type")
         self.start = time.perf_counter()
-        self.model = gemel.open(path, isa=chosen.get("isa"), threads=threads)
+        self.model = gemel.open(path, isa=chosen.get("isa"), threads=threads, draft=False)   # a token is a pass
         self.opened = time.perf_counter()
         self._sessions: dict[tuple[int, int], list[Any]] = {}
         ends = filter(self.model.is_eog, range(self.model.n_vocab))

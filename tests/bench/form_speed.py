@@ -55,7 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     cases = [(name, fast) for name in FORMS for fast in ((True, False) if FORMS[name] else (True,))]
     found: dict[tuple[str, bool], list[float]] = {case: [] for case in cases}
-    with gemel.open(options.model, threads=options.threads) as model:
+    with gemel.open(options.model, threads=options.threads, draft=False) as model:
         for rep in range(-1, options.reps):   # the first turn warms up
             for name, fast in cases[rep % len(cases) :] + cases[: rep % len(cases)]:
                 form = {**FORMS[name], "fast_forward": fast} if FORMS[name] else {}

@@ -14,6 +14,8 @@ import httpx
 import pytest
 from conftest import CHATML, tiny_bytes
 from gemel_web.jobs import fim
+from gemel_web.jobs.events import Ended
+from gemel_web.llama_cpp.answers import timings
 from serving import Asked, error_of
 
 PATH = "/completion"
@@ -24,6 +26,7 @@ TIMINGS = {
     "cache_n", "prompt_n", "prompt_ms", "prompt_per_token_ms", "prompt_per_second", "predicted_n", "predicted_ms",
     "predicted_per_token_ms", "predicted_per_second",
 }  # fmt: skip
+DRAFTS = {"draft_n", "draft_n_accepted"}   # where there are some
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +56,7 @@ def joined(events: list[Any]) -> dict[str, Any]:
     """Return what a stream adds up to, without the times."""
     assert [event["stop"] for event in events] == [False] * (len(events) - 1) + [True]
     last = events[-1]
-    assert set(last.pop("timings")) == TIMINGS
+    assert set(last.pop("timings")) - DRAFTS == TIMINGS
     last.pop("tokens_cached")
     out = {**last, "content": "".join(event["content"] for event in events)}
     out["tokens"] = [id for event in events for id in event["tokens"]]
@@ -201,3 +204,9 @@ def test_what_cant_be_honoured_is_refused_by_its_name(app: Asked, path: str, mor
     error = app.bad(path, **{"model": "chat", **usual, **more})
     words = error["message"]
     assert words.startswith(start) or error["param"] == start.partition(":")[0]
+
+
+def test_timings_count_drafts_where_there_are_some() -> None:
+    some = Ended(0, "stop", 9, 0, timings=gemel.Timings(n_drafted=5, n_accepted=3))
+    assert (timings(some)["draft_n"], timings(some)["draft_n_accepted"]) == (5, 3)
+    assert not timings(Ended(0, "stop", 9, 0)).keys() & DRAFTS

@@ -61,13 +61,14 @@ def timings(ended: Ended) -> Fields:
     """Return times in milliseconds, and speeds in tokens per second."""
     times = ended.timings
     n_read, n_drawn = times.n_evaluated, times.n_decoded
+    drafts: Fields = {"draft_n": times.n_drafted, "draft_n_accepted": times.n_accepted} if times.n_drafted else {}
     return {
         "cache_n": times.n_cached, "prompt_n": n_read, "prompt_ms": 1e3 * times.prompt_s,
         "prompt_per_token_ms": 1e3 * times.prompt_s / n_read if n_read else 0.0,
         "prompt_per_second": times.prompt_tok_s,
         "predicted_n": n_drawn, "predicted_ms": 1e3 * times.decode_s,
         "predicted_per_token_ms": 1e3 * times.decode_s / n_drawn if n_drawn else 0.0,
-        "predicted_per_second": times.decode_tok_s,
+        "predicted_per_second": times.decode_tok_s, **drafts,
     }  # fmt: skip
 
 
