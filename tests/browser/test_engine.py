@@ -80,7 +80,7 @@ def test_threads_sessions_and_models_do_not_change_a_bit(engine: Tab, digests: l
     assert engine.run("[digest(third), third.info.engine]") == [digests[1], "threads"]
 
 
-def test_info_says_which_engine_and_why(engine: Tab, new_tab: OpenTab, files: list[bytes]) -> None:
+def test_info_says_which_engine_and_why(engine: Tab, tab: OpenTab, files: list[bytes]) -> None:
     info = "import dataclasses\ndataclasses.asdict((await gemel.open_async(data, threads=threads)).info)"
     one_thread = engine.run(info, threads=1)   # none was needed so far
     assert (one_thread["engine"], one_thread["threads"]) == ("side module", 1)
@@ -92,7 +92,7 @@ def test_info_says_which_engine_and_why(engine: Tab, new_tab: OpenTab, files: li
     default = engine.run("m = await gemel.open_async(data)\n[m.threads, js.navigator.hardwareConcurrency]")
     assert default[0] == min(default[1], 8)
     for options, why in (({"where": "worker"}, "not cross-origin isolated"), ({"isolated": True}, "main thread")):
-        plain = new_tab(**options).run("import gemel\n" + info, data=files[0], threads=None)
+        plain = tab(**options).run("import gemel\n" + info, data=files[0], threads=None)
         assert (plain["engine"], plain["threads"]) == ("side module", 1)
         assert why in plain["why"]
 

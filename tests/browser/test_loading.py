@@ -216,19 +216,19 @@ model.close()
     assert one.run(CACHED, url=file.url) == [[file.url, len(data), True]]
 
 
-def test_two_tabs_download_a_model_once(new_tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
+def test_two_tabs_download_a_model_once(tab: OpenTab, served: Serve, data: bytes, logits: bytes) -> None:
     file = served(data, mb_s=10)
-    tabs = [new_tab(where="worker"), new_tab(where="main")]
+    tabs = [tab(where="worker"), tab(where="main")]
     started = [one.begin(OPEN + LOGITS, url=file.url, ids=IDS) for one in tabs]
     assert [one.finish(number) for one, number in zip(tabs, started, strict=True)] == [logits, logits]
     assert file.sent == len(data)
 
 
 def test_a_tab_whose_turn_comes_while_it_reads_sees_what_is_there_by_then(
-    new_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+    tab: OpenTab, new_tab: OpenTab, served: Serve, data: bytes, logits: bytes
 ) -> None:
     """A download ends, and its lock with it, while another tab still looks for a block that was not there yet."""
-    file, first, second = served(data, mb_s=10), new_tab(where="worker"), new_tab(where="worker")
+    file, first, second = served(data, mb_s=10), tab(where="worker"), new_tab(where="worker")
     second.run("""
 from gemel.tab import assets
 text = assets.text
@@ -250,10 +250,10 @@ assets.text = lambda name: text(name).replace("new Load(", slow + "new Load(")
 
 
 def test_a_tab_that_is_closed_leaves_its_download_to_the_other(
-    new_tab: OpenTab, served: Serve, data: bytes, logits: bytes
+    tab: OpenTab, new_tab: OpenTab, served: Serve, data: bytes, logits: bytes
 ) -> None:
     file = served(data, mb_s=5)
-    first, second = new_tab(where="worker"), new_tab(where="worker")
+    first, second = new_tab(where="worker"), tab(where="worker")
     first.begin(OPEN, url=file.url)
     until(second, file, len(data) // 3)
     started = second.begin(OPEN + LOGITS, url=file.url, ids=IDS)
