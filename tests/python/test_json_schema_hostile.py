@@ -111,6 +111,7 @@ def test_a_keyword_that_says_nothing_in_its_draft_is_a_warning(schema: Any, warn
     ("^(?!plugins$)[a-z]+$", ["plugin"], ["plugins"]),
     ("$^", [""], ["a"]), ("^a*$^", [""], ["a"]), ("^a{1000}$", ["a" * 1000], ["a" * 999]),
     (r"^\u{1F600}\x41$", ["😀A"], ["A"]), (r"^\uD83D\uDE00|\uD83D\u0041|b$", ["😀", "b"], ["\U0001f441", "A"]),
+    (r"^(a[^\s\S]|b)$", ["b"], ["a", "ab", ""]), (r"^[]*$", [""], ["a"]),
 ])   # fmt: skip
 def test_patterns_have_ecmas_meaning(bare: gemel.Model, pattern: str, valid: list[str], invalid: list[str]) -> None:
     with bare.grammar(json_schema={"type": "string", "pattern": pattern}) as grammar:

@@ -83,7 +83,7 @@ class _Parser:
 
     def reading(self, ranges: Ranges) -> Part:
         first, last = self.builder.state(), self.builder.state()
-        if ranges[0][0] in (self.BEGIN, self.END):
+        if ranges and ranges[0][0] in (self.BEGIN, self.END):
             self.builder.reads[first].append((*ranges[0], last))
         else:
             self.builder.classes[first].append((ranges, last))
