@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import gemel
-from gemel.core import abi
 
 FOLDER = Path(__file__).resolve().parent
 PROMPT = "the quick brown fox"
@@ -502,19 +501,6 @@ async def a_prompt_is_evaluated_while_the_model_loads() -> Result:
         answer.read()
         assert answer.timings.n_evaluated == 0
     return [text, answer.text]
-
-
-async def drafts_change_no_answer() -> Result:
-    found, few = [], {97: 9.0, 101: 9.5, 116: 9.0}   # ids that are then repeated
-    with open_tiny() as model:
-        for draft in (abi.DRAFT_NONE, abi.DRAFT_ALWAYS):
-            with model._handle as address:
-                assert model._library.call("gemel_model_set_draft", address, draft) == 0
-            answer = model.generate(PROMPT * 2, max_tokens=60, temperature=0.3, seed=2, logit_bias=few)
-            found.append([answer.read(), answer.ids])
-        assert found[0] == found[1]
-        assert 0 < answer.timings.n_accepted < answer.timings.n_drafted
-        return [*found[0], answer.timings.n_accepted, answer.timings.n_drafted]
 
 
 # ---- Errors and ends ------------------------------------------------------------------------------------------------

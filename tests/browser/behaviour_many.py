@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gemel
+from gemel.core import abi
 
 FOLDER = Path(__file__).resolve().parent
 Result = Any
@@ -54,6 +55,20 @@ LONG = [(7 * i + i * i // 5) % 290 for i in range(900)]
 async def random_interleavings_are_what_they_are_alone() -> Result:
     with gemel.open(FOLDER / "long.gguf") as model:
         return [[told[:3] for told in interleaved(model, seed)] for seed in SEEDS]
+
+
+async def drafts_change_no_answer() -> Result:
+    """Also not where they are evaluated without regard to the time."""
+    found, few = [], {97: 9.0, 101: 9.5, 116: 9.0}   # ids that are then repeated
+    with gemel.open(FOLDER / "chat.gguf") as model:
+        for draft in (abi.DRAFT_NONE, abi.DRAFT_ALWAYS):
+            with model._handle as address:
+                assert model._library.call("gemel_model_set_draft", address, draft) == 0
+            answer = model.generate("the quick brown fox" * 2, max_tokens=60, temperature=0.3, seed=2, logit_bias=few)
+            found.append([answer.read(), answer.ids])
+        assert found[0] == found[1]
+        assert 0 < answer.timings.n_accepted < answer.timings.n_drafted
+        return [*found[0], answer.timings.n_accepted, answer.timings.n_drafted]
 
 
 def interleaved(model: gemel.Model, seed: int) -> list[Told]:
