@@ -16,6 +16,8 @@ typedef struct link {
 typedef struct group {   // of a node that is looked at: what its links lead to
     const uint64_t *key;
     uint32_t n_keys, class, node;
+    uint32_t first;     // the first node that is looked at with the same class and keys
+    uint32_t n, made;   // of a first one: how many are like it, and their class from now on
 } group;
 
 typedef struct refining {
@@ -28,6 +30,8 @@ typedef struct refining {
     uint32_t *class, *members;     // [n_nodes] of a node; of a class
     uint32_t *queue, *round_of;    // [n_nodes]
     group *groups;                 // [n_nodes]
+    uint32_t *table;               // [2 to 4 times n_nodes] groups by hash: 1 + the first one, 0: none
+    uint32_t *looked_at, *kept;    // [n_nodes] of a class: how many of its nodes are looked at; which group keeps it
     uint64_t *keys;                // [n_links]
     uint32_t *walk, *seen;         // [n_states]
     size_t links_room;
@@ -127,20 +131,6 @@ static int by_key(const void *a, const void *b) {
     return x < y ? -1 : x > y;
 }
 
-static int by_keys(const group *x, const group *y) {
-    if (x->n_keys != y->n_keys) return x->n_keys < y->n_keys ? -1 : 1;
-    for (uint32_t i = 0; i < x->n_keys; i++)
-        if (x->key[i] != y->key[i]) return x->key[i] < y->key[i] ? -1 : 1;
-    return 0;
-}
-
-static int by_group(const void *a, const void *b) {
-    const group *x = a, *y = b;
-    if (x->class != y->class) return x->class < y->class ? -1 : 1;
-    int order = by_keys(x, y);
-    return order ? order : x->node < y->node ? -1 : x->node > y->node;
-}
-
 // What the links of a node lead to, each once, in order.
 static uint32_t write_keys(const refining *f, uint32_t node, uint64_t *keys) {
     uint32_t n = 0, kept = 0;
@@ -157,20 +147,50 @@ static uint32_t write_keys(const refining *f, uint32_t node, uint64_t *keys) {
     return kept;
 }
 
-// The groups of one class, of which some nodes may not have been looked at: those keep the class, or else the largest
-// group does. The others become classes.
-static void split(refining *f, const group *g, uint32_t n, uint32_t *changed, uint32_t *n_changed) {
-    uint32_t class = g->class, largest = 0, most = 0;
-    for (uint32_t from = 0, to; from < n && f->members[class] == n; from = to) {
-        for (to = from + 1; to < n && !by_keys(&g[from], &g[to]);) to++;
-        if (to - from > most) most = to - from, largest = from;
+static int is_like(const group *x, const group *y) {
+    return x->class == y->class && x->n_keys == y->n_keys && !memcmp(x->key, y->key, x->n_keys * sizeof *x->key);
+}
+
+static uint64_t hash_of(const group *g) {
+    uint64_t h = g->class;
+    for (uint32_t i = 0; i < g->n_keys; i++) h = (h ^ g->key[i]) * 0x9E3779B97F4A7C15u, h ^= h >> 29;
+    return h;
+}
+
+// Find those that are alike among the first n groups.
+static void find_alike(refining *f, uint32_t n) {
+    uint32_t slots = 2;
+    while (slots < 2 * n) slots *= 2;
+    memset(f->table, 0, slots * sizeof *f->table);
+    for (uint32_t i = 0; i < n; i++) {
+        group *g = &f->groups[i];
+        uint64_t slot = hash_of(g) & (slots - 1);
+        while (f->table[slot] && !is_like(&f->groups[f->table[slot] - 1], g)) slot = (slot + 1) & (slots - 1);
+        if (!f->table[slot]) f->table[slot] = i + 1;
+        g->first = f->table[slot] - 1;
+        f->groups[g->first].n++;
     }
-    for (uint32_t from = 0, to; from < n; from = to) {
-        for (to = from + 1; to < n && !by_keys(&g[from], &g[to]);) to++;
-        if (most && from == largest) continue;
-        uint32_t made = f->n_classes++;
-        f->members[made] = to - from, f->members[class] -= to - from;
-        for (uint32_t i = from; i < to; i++) f->class[g[i].node] = made, changed[(*n_changed)++] = g[i].node;
+}
+
+// Make classes of the first n groups. Nodes that were not looked at keep their class; if there are none, the largest
+// group does.
+static void split(refining *f, uint32_t n, uint32_t *changed, uint32_t *n_changed) {
+    for (uint32_t i = 0; i < n; i++) f->looked_at[f->groups[i].class] = 0, f->kept[f->groups[i].class] = n;
+    for (uint32_t i = 0; i < n; i++) {
+        const group *g = &f->groups[i];
+        uint32_t *kept = &f->kept[g->class];
+        f->looked_at[g->class] += g->n;
+        if (g->first == i && (*kept == n || g->n > f->groups[*kept].n)) *kept = i;
+    }
+    for (uint32_t i = 0; i < n; i++)
+        if (f->looked_at[f->groups[i].class] < f->members[f->groups[i].class]) f->kept[f->groups[i].class] = n;
+    for (uint32_t i = 0; i < n; i++) {
+        group *g = &f->groups[i];
+        if (g->first == i) g->made = f->kept[g->class] == i ? g->class : f->n_classes++;
+        uint32_t made = f->groups[g->first].made;   // the first one comes first
+        if (made == g->class) continue;
+        f->members[g->class]--, f->members[made]++;
+        f->class[g->node] = made, changed[(*n_changed)++] = g->node;
     }
 }
 
@@ -180,16 +200,13 @@ static int refine(refining *f, uint32_t round) {
     uint64_t *keys = f->keys;
     for (uint32_t i = 0; i < n; i++) {
         uint32_t node = f->queue[i], n_keys = write_keys(f, node, keys);
-        f->groups[i] = (group){keys, n_keys, f->class[node], node};
+        f->groups[i] = (group){.key = keys, .n_keys = n_keys, .class = f->class[node], .node = node};
         keys += n_keys;
         f->work += 1 + f->first[node + 1] - f->first[node];
     }
     if (f->work > WORK_MAX) return 0;
-    qsort(f->groups, n, sizeof *f->groups, by_group);
-    for (uint32_t from = 0, to; from < n; from = to) {
-        for (to = from + 1; to < n && f->groups[to].class == f->groups[from].class;) to++;
-        split(f, f->groups + from, to - from, changed, &n_changed);
-    }
+    find_alike(f, n);
+    split(f, n, changed, &n_changed);
     f->n_queued = 0;
     for (uint32_t i = 0; i < n_changed; i++)
         for (uint32_t k = f->first_from[changed[i]]; k < f->first_from[changed[i] + 1]; k++) {
@@ -229,7 +246,10 @@ static uint32_t write_firsts(const refining *f, uint32_t from, uint32_t to, uint
 }
 
 static int open_refining(refining *f) {
-    size_t states = f->r->n_states, nodes = 2 * states;
+    size_t states = f->r->n_states, nodes = 2 * states, slots = 2;
+    while (slots < 2 * nodes) slots *= 2;
+    f->table = array_new(slots, sizeof *f->table);
+    f->looked_at = array_new(nodes + 5, sizeof *f->looked_at), f->kept = array_new(nodes + 5, sizeof *f->kept);
     f->node_of = array_new(states, sizeof *f->node_of), f->state = array_new(nodes, sizeof *f->state);
     f->first = array_new(nodes + 1, sizeof *f->first), f->first_from = array_new(nodes + 2, sizeof *f->first_from);
     f->class = array_new(nodes, sizeof *f->class), f->members = array_zero(nodes + 5, sizeof *f->members);
@@ -237,7 +257,7 @@ static int open_refining(refining *f) {
     f->groups = array_new(nodes, sizeof *f->groups), f->walk = array_new(nodes + 5, sizeof *f->walk);
     f->seen = array_zero(states, sizeof *f->seen);
     return f->node_of && f->state && f->first && f->first_from && f->class && f->members && f->queue && f->round_of &&
-           f->groups && f->walk && f->seen;
+           f->groups && f->walk && f->seen && f->table && f->looked_at && f->kept;
 }
 
 static int open_links(refining *f) {
@@ -248,7 +268,7 @@ static int open_links(refining *f) {
 static void close_refining(refining *f) {
     free(f->node_of), free(f->first), free(f->links), free(f->first_from), free(f->from), free(f->state);
     free(f->class), free(f->members), free(f->queue), free(f->round_of), free(f->groups), free(f->keys);
-    free(f->walk), free(f->seen);
+    free(f->walk), free(f->seen), free(f->table), free(f->looked_at), free(f->kept);
 }
 
 static int write_twins(twins *t, refining *f) {
