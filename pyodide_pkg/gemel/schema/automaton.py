@@ -211,8 +211,10 @@ class Builder:
         def reached(states: Iterable[int]) -> frozenset[int]:
             for state in states:
                 if state not in of_state:
+                    found = self.closed((state,))
+                    spend(len(found) // 3)
                     of_state[state] = frozenset(
-                        one for one in self.closed((state,)) if self.reads[one] or self.classes[one] or one == end
+                        [one for one in found if self.reads[one] or self.classes[one] or one == end]
                     )
             return frozenset[int]().union(*[of_state[state] for state in states])
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from .automaton import SURROGATES, Automaton, longest, n_counted, nearest_end, without_surrogates
+from .automaton import SURROGATES, Automaton, TooLargeError, longest, n_counted, nearest_end, without_surrogates
 from .errors import refused
 from .work import spend
 
 RULES_MAX = 100_000
 PASSES_MAX = 5
 NAMED_FROM, ASCII_LAST = 64, 0x7F   # states of an automaton whose classes are rules; the last character of one byte
+OTHERS_MAX = 200_000   # characters of the names that an object lists
 BLOCK, SPELT_MAX = 256, 1024   # repetitions of a block; up to so many are written as they are
 COMMON = r"""value ::= "null" | "true" | "false" | number | string | array | object
 array ::= "[" (value ("," value)*)? "]"
@@ -223,14 +224,16 @@ class Rules:
         """Return the rule of these texts, as JSON strings."""
         return self._list("tree", frozenset(texts))
 
-    def others(self, texts: Iterable[str]) -> str:
-        """Return the rule of what is between the quotes of all other JSON strings."""
+    def others(self, texts: Sequence[str]) -> str:
+        """Return the rule of what is between the quotes of all other JSON strings. TooLargeError."""
+        if sum(map(len, texts)) > OTHERS_MAX:
+            raise TooLargeError
         return self._list("others", frozenset(texts))
 
     def _list(self, kind: str, texts: frozenset[str]) -> str:
         if (kind, texts) not in self._of_texts:
             self._count(1)
-            spend(2 * len(texts))
+            spend(8 * len(texts))
             name = self._of_texts[kind, texts] = f"{self._prefix}l{len(self._of_texts)}"
             written = [json.dumps(one, ensure_ascii=False) for one in sorted(texts)]
             written = written if kind == "tree" else [one[1:-1] for one in written]

@@ -379,6 +379,7 @@ class Writer:
         """Return the rule of a member: states share it, so that its name is written once."""
         at = (name, node, self._is_once)
         if at not in self._of_pair:
+            spend(8)
             rule = self._of_pair[at] = self.rules.new()
             key = quoted(json.dumps(name, ensure_ascii=False) + ":") + self.rules.space
             self.rules.of[rule] = [(key, self.value(node))]
