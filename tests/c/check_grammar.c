@@ -327,6 +327,18 @@ static void choices_share_what_they_begin_with(void) {
     end(k, g);
 }
 
+static void a_choice_may_be_empty_alone(void) {
+    static const int32_t sizes[] = {0, 0};
+    words *w = bytes_and_more();
+    errors e = {err, sizeof err};
+    gemel_grammar *g = NULL;
+    CHECK_EQ_INT(grammar_choices(&g, w->o.t, w->t, "", sizes, COUNT(sizes), &e), GEMEL_OK);
+    mask *k = begin(g);
+    ALLOWS_ONLY(k, END);
+    CHECK_EQ_INT(match(g, ""), WHOLE);
+    end(k, g);
+}
+
 // ---- Much of everything --------------------------------------------------------------------------------------------
 
 static char *repeated(const char *before, const char *text, size_t n, const char *after) {
@@ -541,6 +553,7 @@ int main(int argc, char **argv) {
         CHECK_ENTRY(characters_may_be_split_over_tokens),
         CHECK_ENTRY(special_tokens_are_terminals_by_id),
         CHECK_ENTRY(choices_share_what_they_begin_with),
+        CHECK_ENTRY(a_choice_may_be_empty_alone),
         CHECK_ENTRY(large_grammars_are_taken_or_refused),
         CHECK_ENTRY(large_grammars_are_followed_in_few_steps),
         CHECK_ENTRY(what_is_too_ambiguous_is_refused_when_it_is_compiled),

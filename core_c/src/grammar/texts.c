@@ -141,7 +141,10 @@ static int put(texts *t, builder *b, uint32_t rule, int with_others) {
     if (!w.texts) b->code = GEMEL_E_MEMORY;
     if (b->code) return ok;
     w.end = b->list[rule].end;
-    for (size_t i = 0; i < t->n; i++) w.texts[i] = (sorted){t->bytes + t->list[i].at, t->list[i].size};
+    for (size_t i = 0; i < t->n; i++) {   // without any bytes where all texts are empty
+        const text_span *s = &t->list[i];
+        w.texts[i] = (sorted){s->size ? t->bytes + s->at : NULL, s->size};
+    }
     qsort(w.texts, t->n, sizeof *w.texts, by_text);
     for (int i = 0; with_others && i < N_PLACES; i++) w.string[i] = builder_state(b);
     for (int i = 0; with_others && i < N_STRING_EDGES; i++) {
