@@ -40,6 +40,7 @@ from .core.errors import (
 )
 from .core.public import publish as _publish
 from .core.slots import ARCHS as ARCHITECTURES
+from .dialect.parts import Part, ToolCall
 from .model.answer import Timings
 from .model.batch.batch import Batch
 from .model.batch.future import BatchFuture
@@ -100,6 +101,7 @@ __all__ = [
     "Override",
     "Overrides",
     "Pace",
+    "Part",
     "Plan",
     "Sampler",
     "Sampling",
@@ -113,6 +115,7 @@ __all__ = [
     "ThreadError",
     "Timings",
     "Tool",
+    "ToolCall",
     "Turn",
     "UnsupportedError",
     "__version__",
