@@ -126,6 +126,24 @@ def test_a_chat_and_its_stream(serving: SitePage, data: bytes) -> None:
     assert (chunks[-2]["choices"][0]["finish_reason"], chunks[-1]["usage"]) == ("length", whole["usage"])
 
 
+def test_calls_of_tools_and_their_stream(serving: SitePage) -> None:
+    city = {"type": "object", "properties": {"city": {"enum": ["Rome", "Oslo"]}}, "required": ["city"]}
+    tool = {"type": "function", "function": {"name": "weather", "parameters": {**city, "additionalProperties": False}}}
+    more = {"tools": [tool], "tool_choice": "required", "parallel_tool_calls": False, "max_tokens": 100}
+    whole = asked(serving, CREATE, **more)["choices"][0]
+    streamed = asked(
+        serving, "client.chat.completions.stream({...v.greedy, messages: v.hello, ...v.more}).finalChatCompletion()",
+        **more,
+    )["choices"][0]   # fmt: skip
+    for choice in (whole, streamed):
+        (call,) = choice["message"]["tool_calls"]
+        assert (choice["finish_reason"], call["function"]["name"]) == ("tool_calls", "weather")
+        assert json.loads(call["function"]["arguments"])["city"] in ("Rome", "Oslo")
+    assert whole["message"]["tool_calls"][0]["function"] == {
+        name: streamed["message"]["tool_calls"][0]["function"][name] for name in ("name", "arguments")
+    }
+
+
 def test_stop_seed_and_n(serving: SitePage) -> None:
     create = "client.completions.create({...v.greedy, prompt: 'the model', ...v.more})"
     text = asked(serving, create)["choices"][0]["text"]
