@@ -32,6 +32,7 @@ class Arch:
 ALL_BIASES = "NORM_BIAS | QKV_BIAS | OUT_BIAS | FFN_BIAS"
 MAY_EXPERTS = "MAY_EXPERTS | WEIGHTS_NORMED"
 ANY_BIASES = "MAY_QKV_BIAS | MAY_OUT_BIAS | MAY_FFN_BIAS"
+BERT = f"NORM_BIAS | {ANY_BIASES} | EMBD_NORM | TOKEN_TYPES | STREAM_NORM | ENCODER"
 
 # fmt: off
 _ROWS = (
@@ -98,6 +99,10 @@ _ROWS = (
          "QK_NORM_WIDE | EXPERTS | SIGMOID_ROUTER | MAY_CHOICE_BIAS | WEIGHTS_NORMED"),
     Arch("llama4",     "NORM", "RMS",   "SILU",      "ATTENTION", "GATED",
          "MAY_QKV_BIAS | MAY_OUT_BIAS | WINDOWS | EXPERTS | SIGMOID_ROUTER | SHARED_ALIKE"),
+    Arch("bert",       "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"{BERT} | POSITIONS"),
+    Arch("nomic-bert", "NEOX", "LAYER", "SILU",      "ATTENTION", "GATED", BERT),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}
+DECODERS = {name: row for name, row in ARCHS.items() if not row.has("ENCODER")}
+ENCODERS = {name: row for name, row in ARCHS.items() if row.has("ENCODER")}

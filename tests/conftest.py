@@ -36,7 +36,7 @@ CHATML = (
 )
 REAL = "smollm2-135m-instruct"
 MORE = [arch for arch in ARCHS if arch not in ("llama", "qwen2")]
-MANY_MODELS = {"test_bits", "test_fused", "test_golden", "test_keys", "test_plan", "test_rows"}
+MANY_MODELS = {"test_bits", "test_encoders", "test_fused", "test_golden", "test_keys", "test_plan", "test_rows"}
 MANY_CASES = {"test_dialect_arguments", "test_dialects", "test_experts", "test_gemma4", "test_tokenizer"}
 
 

@@ -244,6 +244,9 @@ def heads_in_another_order(part: str) -> Mistake:
     return turn
 
 
+no_types = _filled("token_types.weight")
+
+
 def zeros(name: str) -> Mistake:
     """Make a tensor of layer 1 zeros."""
     return _filled(f"blk.1.{name}")

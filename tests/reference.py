@@ -122,6 +122,7 @@ class Reference:
         self.scores = [self._scores(il) for il in range(self.n_layer)]
         self.norms_values = self.arch == "gemma4"
         self.n_per_layer = int(self._number("embedding_length_per_layer_input", 0))
+        self.types: list[int] = []  # of the positions of a text; empty: all are 0
         self.own: F32 | None = None  # embeddings that layers have for themselves: [n][n_layer][n_per_layer]
         self.made: dict[int, tuple[F32, F32]] = {}  # keys and values of layers, for those that share them
         self.late_norm = self.arch in HUNYUAN  # q and k are normed after RoPE
@@ -208,6 +209,7 @@ class Reference:
             slopes=alibi_slopes(self.n_head[il], max_bias) if max_bias > 0 else None,
             window=window if window < self._number("context_length") else 0,
             chunked=self.arch == "llama4",
+            whole=self.row.has("ENCODER"),
             **self._heat(il),
         )
 
@@ -369,7 +371,7 @@ class Reference:
 
     def _norms(self, il: int) -> tuple[str, str]:
         """Return the names of the norms that attention and feed-forward read x by; "": they read x itself."""
-        if self.row.has("NORM_AFTER"):
+        if self.row.has("NORM_AFTER") or self.row.has("STREAM_NORM"):
             return "", ""
         if self.row.has("FFN_NORM_POST"):
             return "attn_norm", "post_attention_norm"
@@ -385,6 +387,10 @@ class Reference:
         if self.row.has("POST_NORM") or self.row.has("NORM_AFTER"):
             y = self.norm(f"blk.{il}.{norm}", y)
         return x + (y if self.residual_scale == 1 else y * np.float32(self.residual_scale))
+
+    def _stream(self, name: str, x: F32) -> F32:
+        """Norm the residual stream itself, where the architecture does."""
+        return self.norm(name, x) if self.row.has("STREAM_NORM") else x
 
     def steps(self, il: int, x: F32) -> Steps:
         """Return what layer il makes of x[n][n_embd] at positions 0..n-1."""
@@ -402,8 +408,10 @@ class Reference:
             k, v = self.made[self.kv_of(il)]
             attn_out = self.attend(q, k, v, self.scores[il]).reshape(len(x), -1)
         mid = self._added(il, x, "post_attention_norm", self._linear(blk + "attn_output", attn_out))
+        mid = self._stream(f"{blk}attn_output_norm", mid)
         ffn_in = self._read(il, ffn_norm, x if self.parallel[il] else mid)
         out = self._added(il, mid, "post_ffw_norm", self._feed_forward(il, ffn_in, mid))
+        out = self._stream(f"{blk}layer_output_norm", out)
         if self.n_per_layer:
             assert self.own is not None
             own = gated(self.acts[il], self._linear(blk + "inp_gate", out), self.own[:, il])
@@ -442,7 +450,7 @@ class Reference:
         x = self._rows("token_embd.weight", ids)
         if self.embd_scale != 1:
             x = x * np.float32(self.embd_scale)
-        return self.norm("token_embd_norm", x) if self.row.has("EMBD_NORM") else x
+        return self.norm("token_embd_norm", x) if self.row.has("EMBD_NORM") and not self.row.has("ENCODER") else x
 
     def own_embeddings(self, ids: Sequence[int]) -> F32:
         """Return what layers add by themselves for ids: [n][n_layer][n_per_layer]."""
@@ -454,8 +462,12 @@ class Reference:
         return (normed + rows * np.float32(math.sqrt(n))) * np.float32(math.sqrt(0.5))
 
     def _placed(self, x: F32) -> F32:
-        """Add the rows of positions 0..n-1 to embeddings."""
-        return x + self._rows("position_embd.weight", range(len(x))) if self.row.has("POSITIONS") else x
+        """Add the rows of types and of positions 0..n-1 to embeddings; an encoder's norm comes last."""
+        if "token_types.weight" in self.tensors:
+            x = x + self._rows("token_types.weight", self.types or [0] * len(x))
+        if self.row.has("POSITIONS"):
+            x = x + self._rows("position_embd.weight", range(len(x)))
+        return self.norm("token_embd_norm", x) if self.row.has("ENCODER") else x
 
     def _rows(self, name: str, rows: Sequence[int]) -> F32:
         tensor = self.tensors[name]
@@ -467,7 +479,11 @@ class Reference:
         self.own = self.own_embeddings(ids) if self.n_per_layer else None
         for il in range(self.n_layer):
             x = self.layer(il, x)
-        return self.norm("output_norm", x)
+        return x if self.row.has("STREAM_NORM") else self.norm("output_norm", x)
+
+    def outputs(self, ids: Sequence[int]) -> F32:
+        """Return what the model is for: logits, or an encoder's hidden states."""
+        return self.hidden(ids) if self.row.has("ENCODER") else self.logits(ids)
 
     def logits(self, ids: Sequence[int]) -> F32:
         """Return the logits after each of ids: [n][n_vocab]."""

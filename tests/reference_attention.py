@@ -31,6 +31,7 @@ class Scores:
     slopes: tuple[float, ...] | None = None  # of ALiBi, one for each head
     window: int = 0  # positions that a query sees, its own included; 0: all up to its own
     chunked: bool = False  # windows lie side by side: a query sees its own, up to itself
+    whole: bool = False  # a query sees all positions
     heat: float = 0.0  # queries are multiplied by 1 + heat * ln(1 + floor((position + ahead) / span))
     heat_span: int = 0
     heat_ahead: int = 0
@@ -76,7 +77,8 @@ def attend(q: F32, k: F32, v: F32, scores: Scores = Scores(), kept: npt.DTypeLik
     for start in range(int(first.min()) // 16 * 16, n_past, 16):
         block = keys[start : start + 16].swapaxes(0, 1)[None]  # [1][n_head][up to 16][k_dim]
         here = np.arange(start, start + block.shape[2])
-        unseen = ((here > own[:, None]) | (here < first[:, None]))[:, None]
+        last = np.full_like(own, n_past - 1) if scores.whole else own
+        unseen = ((here > last[:, None]) | (here < first[:, None]))[:, None]
         even, odd = (ascending(scaled[..., i::2] * block[..., i::2]) for i in (0, 1))
         score = np.where(unseen, UNSEEN, _changed(even + odd, scores, own, here))
         now = np.maximum(top, score.max(axis=-1, keepdims=True))

@@ -35,7 +35,14 @@ from gguf_writer import (
     write_split,
 )
 from tiny_model import ROPE_BASE_SWA, SAYS_HEAD_DIM, WINDOW_PATTERN, XIELU, PerLayer, TinyModel, of_layer
-from vocabulary import Pair, bpe_vocabulary, char_bpe_vocabulary, spm_vocabulary, unigram_vocabulary
+from vocabulary import (
+    Pair,
+    bpe_vocabulary,
+    char_bpe_vocabulary,
+    spm_vocabulary,
+    unigram_vocabulary,
+    wordpiece_vocabulary,
+)
 
 __all__ = [
     "BLOCKS",
@@ -61,7 +68,9 @@ __all__ = [
     "write_split",
 ]
 
-VOCABULARIES = {"spm": spm_vocabulary, "char_bpe": char_bpe_vocabulary, "unigram": unigram_vocabulary}
+VOCABULARIES = {
+    "spm": spm_vocabulary, "char_bpe": char_bpe_vocabulary, "unigram": unigram_vocabulary, "bert": wordpiece_vocabulary,
+}  # fmt: skip
 SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that a few positions decide
 
 
@@ -135,6 +144,9 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
             "embedding_length_per_layer_input": t.per_layer,
         }  # fmt: skip
         pairs += [(f"gemma4.{key}", "u32", value) for key, value in numbers.items()]
+    if t.row.has("ENCODER"):
+        pairs += [(f"{t.arch}.attention.causal", "bool", False), (f"{t.arch}.pooling_type", "u32", t.pooling)]
+        pairs += [("tokenizer.ggml.token_type_count", "u32", t.n_types)] if t.n_types else []
     scaling = _rope_scaling(t) if t.row.rope != "NONE" else []
     return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t)
 
@@ -273,9 +285,9 @@ def _tensors(t: TinyModel, n_vocab: int) -> list[Tensor]:
     sharp = 2 / math.sqrt(t.n_embd)  # logits of size 2
     embd_std = t.embd_std or (sharp if t.tied else 0.5 / t.embd_factor)
     out = [weights.matrix("token_embd.weight", t.n_embd, n_vocab, embd_std)]
-    if not t.row.has("NORM_BARE"):
+    if not t.row.has("NORM_BARE") and not t.row.has("STREAM_NORM"):
         out.append(weights.norm("output_norm.weight"))
-    if not t.tied:
+    if not t.tied and not t.row.has("ENCODER"):
         out.append(weights.matrix("output.weight", t.n_embd, n_vocab, sharp))
     out += [vector(name, factors) for name, factors in _rope_factors(t, weights.rng).items()]
     out += _beside_layers(t, weights, n_vocab, embd_std)
@@ -287,8 +299,12 @@ def _tensors(t: TinyModel, n_vocab: int) -> list[Tensor]:
 def _beside_layers(t: TinyModel, weights: _Weights, n_vocab: int, embd_std: float) -> list[Tensor]:
     """Return what few architectures have beside their layers, before and after them."""
     out = []
-    if _has(t, "NORM_BIAS"):
+    if _has(t, "NORM_BIAS") and not t.row.has("STREAM_NORM"):
         out.append(weights.norm_bias("output_norm.bias"))
+    if t.row.has("TOKEN_TYPES") and t.n_types:
+        name = "token_types.weight"
+        types = vector(name, weights.numbers(name, t.n_embd * t.n_types) * embd_std)
+        out.append(replace(types, ne=[t.n_embd, t.n_types]))
     if t.row.has("HEAD_BIAS"):
         out.append(weights.bias("output.bias", n_vocab))
     if t.row.has("POSITIONS"):
@@ -357,6 +373,8 @@ def _latent_norms(t: TinyModel) -> dict[str, int]:
 def _norms(t: TinyModel) -> tuple[list[str], list[str], list[str]]:
     """Return the names of a layer's norms of n_embd: before attention, before feed-forward, after both."""
     after = ["post_attention_norm", "post_ffw_norm"] if t.row.has("POST_NORM") or t.row.has("NORM_AFTER") else []
+    if t.row.has("STREAM_NORM"):
+        return [], [], ["attn_output_norm", "layer_output_norm"]
     if t.row.has("NORM_AFTER") or t.row.has("NORM_BARE"):
         return [], [], after
     one = t.row.has("ONE_NORM") or t.row.has("FALCON_NORMS") or (t.row.has("MAY_ONE_NORM") and bool(t.is_parallel))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from archs import ARCHS
+from archs import DECODERS, ENCODERS
 
 Fields = dict[str, Any]
 
@@ -161,6 +161,10 @@ _MORE: dict[str, dict[str, Fields]] = {
         "one number for all layers": {"kv": (("xielu.beta", "f32", 0.7),), "biases": True, "fused": FUSED},
     },
     "nemotron": {"odd sizes, tied": {**ODD, "n_rot": 4, "tied": True}, "biases": {**ALL, "fused": FUSED}},
+    "bert": {"odd sizes": {**ODD, **ALL, "n_head_kv": 5}, "no types": {"n_types": 0, "biases": True, "fused": FUSED}},
+    "nomic-bert": {
+        "odd sizes": {**ODD, "n_head_kv": 5, "n_rot": 12, "fused": FUSED}, "biases": {**ALL, "n_head_kv": 2},
+    },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {
@@ -177,5 +181,6 @@ def of(arch: str) -> dict[str, Fields]:
     return {f"{arch}, {name}": {"arch": arch, **fields} for name, fields in cases.items()}
 
 
-CASES: dict[str, Fields] = {name: fields for arch in ARCHS for name, fields in of(arch).items()}
+CASES: dict[str, Fields] = {name: fields for arch in DECODERS for name, fields in of(arch).items()}
+OF_ENCODERS: dict[str, Fields] = {name: fields for arch in ENCODERS for name, fields in of(arch).items()}
 WINDOWED = ("gpt-oss, Q4_0", "llama4, Q4_0", "gemma2, Q4_0", "gemma3, odd sizes", "olmo2, windows, yarn")

@@ -32,7 +32,8 @@ SCALES = {  # of embeddings, residuals, scores, logits; logits of granite and mi
 MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
 PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
-ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom")  # keys and values of their files have as many heads as queries
+# Keys and values of their files have as many heads as queries.
+ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom", "bert", "nomic-bert")
 XIELU = {  # of layers 0, 1, 2
     "alpha_p": (0.3, -0.2, 0.9), "alpha_n": (-1.1, 0.4, 0.1), "beta": (0.5, 0.4, 0.6), "eps": (-1e-6,) * 3,
 }  # fmt: skip
@@ -104,9 +105,11 @@ class TinyModel:
     shared_kv: int = 0  # that many of gemma4's layers, the last ones, read keys and values of earlier ones
     wide_shared: bool = False  # their feed-forward is twice as long
     per_layer: int = 0  # length of the embeddings that each of gemma4's layers has for itself
+    n_types: int = 2  # parts of an encoder's texts; 0: no embeddings of them
+    pooling: int = 1  # an encoder's pooling_type
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     experts: Mapping[str, Any] | None = None  # fields of tiny_experts.Experts; None: what the architecture's files have
-    tokenizer: str = "bpe"  # bpe, spm, char_bpe, unigram
+    tokenizer: str = "bpe"  # bpe, spm, char_bpe, unigram, bert
     pre: str = "gpt-2"
     chat_template: str | None = None
     kv: Sequence[Pair] = ()  # added, or put in the place of the same key's

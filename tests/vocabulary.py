@@ -1,6 +1,6 @@
 """Small working vocabularies for tiny models: a text's byte-pair merges -> the tokenizer.ggml.* pairs of a file.
 
-Byte-level BPE, SentencePiece, BPE over characters and unigram; all but the last cover every byte.
+Byte-level BPE, SentencePiece, BPE over characters, unigram and WordPiece; all but the last two cover every byte.
 """
 
 from __future__ import annotations
@@ -158,6 +158,25 @@ def unigram_vocabulary(n_vocab: int | None = None) -> list[Pair]:
         ("tokenizer.ggml.add_eos_token", "bool", True),
         ("tokenizer.ggml.add_space_prefix", "bool", True),
         ("tokenizer.ggml.remove_extra_whitespaces", "bool", False),
+    ]
+
+
+def wordpiece_vocabulary(n_vocab: int | None = None, *, cased: bool = False) -> list[Pair]:
+    """Return tokenizer.ggml.* of a WordPiece: [PAD] [UNK] [CLS] [SEP] [MASK], then pieces that begin words or go on."""
+    special = [("[PAD]", CONTROL), ("[UNK]", UNKNOWN), ("[CLS]", CONTROL), ("[SEP]", CONTROL), ("[MASK]", CONTROL)]
+    text = TEXT if cased else TEXT.lower()
+    joined = [piece for a, b in _merges("▁") for piece in (a + b,)]
+    pieces = dict.fromkeys(piece if cased else piece.lower() for piece in joined if piece != "▁")
+    chars = sorted({char for char in text if not char.isspace()})
+    normal = [*pieces, *(f"▁{char}" for char in chars), *chars]
+    found = _fitted(special + [(piece, NORMAL) for piece in dict.fromkeys(normal)], n_vocab, len(special))
+    return [
+        ("tokenizer.ggml.model", "string", "bert"),
+        ("tokenizer.ggml.tokens", "string[]", [piece for piece, _ in found]),
+        ("tokenizer.ggml.token_type", "i32[]", [kind for _, kind in found]),
+        ("tokenizer.ggml.cls_token_id", "u32", 2),
+        ("tokenizer.ggml.seperator_token_id", "u32", 3),
+        ("tokenizer.ggml.unknown_token_id", "u32", 1),
     ]
 
 

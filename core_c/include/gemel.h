@@ -202,7 +202,17 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_KV_SIZE_F32 = 27,
     GEMEL_MODEL_KV_TYPE = 28,   // the gemel_kv_type that GEMEL_KV_DEFAULT means
     GEMEL_MODEL_CACHE_SIZE = 29,   // bytes that the KV caches of all sessions take now, shared pages once
+    GEMEL_MODEL_IS_ENCODER = 30,   // 1: each position sees its whole text; there are hidden states, but no logits
+    GEMEL_MODEL_POOLING = 31,      // a gemel_pooling, as the file says it; 0: it doesn't
 } gemel_model_field;
+
+typedef enum gemel_pooling {   // GGUF's pooling_type: how the hidden states of a text become one row
+    GEMEL_POOLING_NONE = 0,
+    GEMEL_POOLING_MEAN = 1,
+    GEMEL_POOLING_CLS = 2,    // the first one
+    GEMEL_POOLING_LAST = 3,
+    GEMEL_POOLING_RANK = 4,   // a classifier's scores
+} gemel_pooling;
 
 GEMEL_API int gemel_model_get(const gemel_model *model, int field, double *out);
 GEMEL_API const gemel_gguf *gemel_model_gguf(const gemel_model *model);
@@ -250,6 +260,10 @@ GEMEL_API int gemel_token_is_eog(const gemel_model *model, int32_t id);   // 1 w
 
 // ---- Sessions ------------------------------------------------------------------------------------------------------
 // A session holds ids[0..n_past), their KV cache and the logits of the last of them.
+//
+// A session of an encoder reads a text whole: gemel_session_hidden and gemel_session_layers, with n_past 0, of all its
+// ids; truncate(0) before the next text. All calls that give or need logits are GEMEL_E_UNSUPPORTED, as are a cache of
+// Q8_0, more ids, and keeping a part of them. gemel_model_embed has no need of sessions.
 
 // n_ctx: 1..the file's context length. GEMEL_E_ARGUMENT also on a loading model whose gemel_loader_n_layers is -1.
 GEMEL_API int gemel_session_open(gemel_model *model, int n_ctx, gemel_session **out);
@@ -326,6 +340,14 @@ GEMEL_API int gemel_session_likeliest(gemel_session *session, int32_t *ids, size
 // its length (at most 4 more than the longest piece; GEMEL_E_ARGUMENT when over capacity).
 GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler, int32_t pending, int flags,
                                  char *text, size_t capacity, size_t *text_size);
+// Embed n texts with an encoder: the hidden states of each are pooled into rows[i][n_embd] (a gemel_pooling: MEAN, CLS
+// or LAST). Text i has n_ids[i] ids, the special ones included; they follow each other in `ids`, and in `types` (or
+// NULL: all are 0) the part of its text that each belongs to. Texts share passes, without padding; the bits of each are
+// those that it has alone. kv_type: a gemel_kv_type, F16 or F32. codes[i]: 0, or GEMEL_E_NUMERIC: the row is undefined.
+// GEMEL_E_ARGUMENT, GEMEL_E_CONTEXT (a text is longer than the context) and GEMEL_E_MEMORY are of the whole call;
+// GEMEL_E_UNSUPPORTED: the model is no encoder.
+GEMEL_API int gemel_model_embed(gemel_model *model, const int32_t *ids, const int32_t *types, const int32_t *n_ids,
+                                size_t n, int pooling, int kv_type, double *rows, int32_t *codes);
 // One pass for n (1..GEMEL_MODEL_N_BATCH) different sessions of a model. Session i appends its n_ids[i] ids: the next
 // id of an answer, or a chunk of a prompt. They follow each other in `ids`, at most GEMEL_MODEL_N_BATCH in all;
 // n_ids[i] may be 0 when logits are available. Where samplers[i] is not NULL (all different, of the model's

@@ -481,7 +481,7 @@ async def scores_and_embeddings() -> Result:
         scores = model.score(PROMPT)
         assert all(score < 0 for score in scores)
         one = model.embed(PROMPT)
-        many = model.embed([PROMPT, "another"], "last", normalise=False)
+        many = model.embed([PROMPT, "another"], "last", normalize=False)
         assert tuple(many.shape) == (2, model.n_embd)
         with model.session() as session:
             hidden = session.hidden([5, 6, 7])

@@ -145,7 +145,7 @@ OTHERS = {
     "gemel.generate('a', {tools: []}).result": ("generate", "tools", ": it is an option of chat"),
     "gemel.generate('a', {kvType: 'f16'}).result": ("generate", "kvType", "; did you mean 'kv_type'?"),
     "gemel.embed('a', {texts: 'b'})": ("embed", "texts", ""),
-    "gemel.embed('a', {normalize: true})": ("embed", "normalize", "; did you mean 'normalise'?"),
+    "gemel.embed('a', {normalise: true})": ("embed", "normalise", "; did you mean 'normalize'?"),
     "gemel.embed('a', {max_tokens: 1})": ("embed", "max_tokens", ": it is an option of generate and chat"),
 }  # fmt: skip
 

@@ -33,7 +33,7 @@ OF_CALLS = {
     "generate('a', %s).result": (*SAMPLING, "max_tokens", "stop", "special", "n_ctx"),
     "chat([{role: 'user', content: 'Hi'}], %s).result":
         (*SAMPLING, "max_tokens", "stop", "n_ctx", "template", "tools", "template_options"),
-    "embed('a', %s)": ("pooling", "normalise"),
+    "embed('a', %s)": ("pooling", "normalize"),
     "run('1', %s)": ("onOutput",),
 }  # fmt: skip
 ODD = "[NaN, 5n, 2n ** 70n, -1n, Infinity, 'x', '', {}, [], [null], [undefined], new Date(0), /x/, Symbol.iterator]"

@@ -174,7 +174,7 @@ static void one_row_of_logits_is_enough_where_memory_is_short(void) {
     now.rlim_cur = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (256u << 20);
     CHECK_EQ_INT(setrlimit(RLIMIT_AS, &now), 0);
     void *volatile more = malloc((size_t)512 << 20);
-    int is_limited = !more, code = workspace_open(&m, 0, ROWS_AT_ONCE);
+    int is_limited = !more, code = workspace_open(&m, 0, 1, ROWS_AT_ONCE);
     free(more);
     CHECK_EQ_INT(setrlimit(RLIMIT_AS, &before), 0);
     CHECK_EQ_INT(code, 0);
@@ -184,7 +184,7 @@ static void one_row_of_logits_is_enough_where_memory_is_short(void) {
         CHECK_SKIP("the system does not keep the limit");
     }
     CHECK_EQ_INT(m.workspace->n_logits, 1);
-    CHECK_EQ_INT(workspace_open(&m, 0, ROWS_AT_ONCE), 0);
+    CHECK_EQ_INT(workspace_open(&m, 0, 1, ROWS_AT_ONCE), 0);
     CHECK_EQ_INT(m.workspace->n_logits, ROWS_AT_ONCE);
     workspace_close(&m);
 #else

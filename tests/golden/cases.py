@@ -37,6 +37,7 @@ JOINED, ALL_JOINED = {"fused": ["attn_qkv"]}, {"fused": ["attn_qkv", "gate_up"]}
 # Sizes that are a multiple of nothing: five heads of 12.
 ODD: Fields = {"n_embd": 60, "n_head": 5, "n_head_kv": 1, "n_ff": 77}
 ODD_ALL_HEADS: Fields = {**ODD, "n_head_kv": 5}
+BIASES: Fields = {"biases": True, "ffn_biases": True}
 SIX_HEADS: Fields = {"n_embd": 96, "n_head": 6, "n_ff": 384}
 
 
@@ -437,6 +438,8 @@ OF: dict[str, dict[str, Golden]] = {
     "bailingmoe": BAILINGMOE,
     "minimax-m2": MINIMAX,
     "llama4": LLAMA4,
+    "bert": {"plain": Golden(BIASES, n_ids=12), "odd sizes": Golden({**ODD_ALL_HEADS, **BIASES})},
+    "nomic-bert": {"plain": Golden({"fused": ["attn_qkv"]}, n_ids=12), "odd sizes": Golden(ODD_ALL_HEADS)},
 }
 
 

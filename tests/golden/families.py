@@ -340,6 +340,10 @@ def _mpt(t: TinyModel, rope: Config) -> Config:
 
 # ---- Models ----------------------------------------------------------------------------------------------------------
 
+def _bert(t: TinyModel, rope: Config) -> Config:
+    return {**_basic(t, rope), "layer_norm_eps": t.eps, "type_vocab_size": t.n_types}
+
+
 FAMILIES = {
     "llama": Family(
         "llama", _mixtral, tensors.LLAMA | tensors.EXPERTS,
@@ -405,6 +409,8 @@ FAMILIES = {
         tensors.only_gate_up,
     ),
     "llama4": Family("llama4_text", _llama4, tensors.LLAMA4, tensors.llama4),
+    "bert": Family("bert", _bert, tensors.BERT),
+    "nomic-bert": Family("nomic_bert", _bert, tensors.NOMIC),
 }  # fmt: skip
 
 
@@ -453,7 +459,9 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
             own = replace(own, n_head=t.n_head[il], n_head_kv=of_layer(t.heads_kv, il))
         return transformers.AutoConfig.for_model(model_type, **{**plain, **family.config(own, rope)})
 
-    model = transformers.AutoModelForCausalLM.from_config(config_of(0), dtype=torch.float32).eval()
+    kind = transformers.AutoModel if t.row.has("ENCODER") else transformers.AutoModelForCausalLM
+    kwargs = {"add_pooling_layer": False} if t.row.has("ENCODER") else {}
+    model = kind.from_config(config_of(0), dtype=torch.float32, **kwargs).eval()
     for il in range(t.n_layer if not isinstance(t.n_head, int) else 0):  # layers of different sizes
         model.model.layers[il] = type(model.model.layers[il])(config_of(il), il).eval()
     state = _state(t, family)

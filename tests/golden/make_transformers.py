@@ -28,8 +28,10 @@ from golden_files import IDS, N_VOCAB, Case
 def case_of(golden: cases.Golden) -> Case:
     t = tiny.TinyModel(**golden.fields)
     with torch.no_grad():
-        logits = families.model_of(t, golden.rope)(torch.tensor([IDS[: golden.n_ids]])).logits[0].numpy()
-    rows, columns = list(cases.rows_of(golden.n_ids)), list(range(5, N_VOCAB, 17))
+        out = families.model_of(t, golden.rope)(torch.tensor([IDS[: golden.n_ids]]))
+    logits = (out.last_hidden_state if t.row.has("ENCODER") else out.logits)[0].numpy()
+    columns = list(range(0, t.n_embd, 5)) if t.row.has("ENCODER") else list(range(5, N_VOCAB, 17))
+    rows = list(cases.rows_of(golden.n_ids))
     weights = golden_files.checksum(tiny.described(t)[1])
     return Case(golden.fields, golden.n_ids, golden.n_ctx, rows, columns, weights, logits[np.ix_(rows, columns)])
 

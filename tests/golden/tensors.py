@@ -71,6 +71,19 @@ MPT = {
     "ffn_up": "transformer.blocks.{}.ffn.up_proj", "ffn_down": "transformer.blocks.{}.ffn.down_proj",
 }  # fmt: skip
 
+EMBEDDINGS = {
+    "token_embd": "embeddings.word_embeddings", "position_embd": "embeddings.position_embeddings",
+    "token_types": "embeddings.token_type_embeddings", "token_embd_norm": "embeddings.LayerNorm",
+}  # fmt: skip
+BERT_LAYER = {
+    "attn_q": "attention.self.query", "attn_k": "attention.self.key", "attn_v": "attention.self.value",
+    "attn_output": "attention.output.dense", "attn_output_norm": "attention.output.LayerNorm",
+    "ffn_up": "intermediate.dense", "ffn_down": "output.dense", "layer_output_norm": "output.LayerNorm",
+}  # fmt: skip
+BERT = {**EMBEDDINGS, **{name: f"encoder.layer.{{}}.{other}" for name, other in BERT_LAYER.items()}}
+NOMIC_LAYER = {**LLAMA, "attn_output_norm": "post_attention_layernorm", "layer_output_norm": "post_mlp_layernorm"}
+NOMIC = {**{name: f"layers.{{}}.{other}" for name, other in NOMIC_LAYER.items()}, **EMBEDDINGS}
+
 
 def halves(t: TinyModel, weights: Weights) -> Weights:
     """Reorder the rows of q and k from GGUF's neighbouring pairs to transformers' order, first halves first."""

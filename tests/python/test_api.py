@@ -68,7 +68,7 @@ def test_examples_in_docstrings_run(name: str, model: gemel.Model) -> None:
     run_examples(doctest.DocTestFinder().find(module, extraglobs={"model": model}))
 
 
-@pytest.mark.parametrize(("name", "least"), [("python", 15), ("structured", 4), ("tools", 10)])
+@pytest.mark.parametrize(("name", "least"), [("python", 15), ("structured", 4), ("tools", 10), ("embeddings", 7)])
 def test_examples_in_the_documentation_run(model: gemel.Model, tmp_path: Path, name: str, least: int) -> None:
     path = tmp_path / "model.gguf"
     path.write_bytes(tiny_bytes())
@@ -545,7 +545,7 @@ def test_embed_pools_and_normalises(model: gemel.Model) -> None:
     with model.session() as session:
         rows = session.hidden(ids).astype(np.float64)
     for pooling, row in (("mean", rows.mean(axis=0)), ("first", rows[0]), ("last", rows[-1])):
-        plain = model.embed(PROMPT, pooling, normalise=False)   # type: ignore[arg-type]
+        plain = model.embed(PROMPT, pooling, normalize=False)   # type: ignore[arg-type]
         assert np.allclose(plain, row, rtol=1e-5, atol=1e-6)
         unit = model.embed(PROMPT, pooling)   # type: ignore[arg-type]
         assert np.allclose(unit, row / np.linalg.norm(row), rtol=1e-5, atol=1e-6)

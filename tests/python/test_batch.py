@@ -231,8 +231,8 @@ def test_texts_are_embedded_and_scored_beside_answers(long_model: gemel.Model) -
 @pytest.mark.parametrize("pooling", ["mean", "first", "last"])
 def test_many_short_texts_share_passes_and_have_their_own_bits(long_model: gemel.Model, pooling: Any) -> None:  # noqa: ANN401
     texts = ["a", "the model", "another text", "b" * 40, "the model"] * 30
-    rows = long_model.embed(texts, pooling, normalise=False)
-    each = [bytes(long_model.embed(text, pooling, normalise=False)) for text in texts]
+    rows = long_model.embed(texts, pooling, normalize=False)
+    each = [bytes(long_model.embed(text, pooling, normalize=False)) for text in texts]
     assert bytes(rows) == b"".join(each)
 
 

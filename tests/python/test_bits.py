@@ -15,7 +15,7 @@ import mistakes
 import numpy as np
 import pytest
 import tiny_cases
-from archs import ARCHS
+from archs import DECODERS
 from conftest import tiny_bytes
 from gemel import KV_TYPES, KvType
 from gguf_file import F32
@@ -173,7 +173,7 @@ def test_models_of_every_format_and_shape_give_the_references_bits(
 
 
 @pytest.mark.parametrize("format_", FORMATS)
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", DECODERS)
 def test_every_architecture_gives_the_references_bits_in_every_format(
     tiny_model: Open, arch: str, format_: str
 ) -> None:

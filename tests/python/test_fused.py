@@ -12,7 +12,7 @@ import gemel
 import numpy as np
 import pytest
 import tiny
-from archs import ARCHS
+from archs import ARCHS, DECODERS
 from conftest import tiny_bytes
 from gemel._choice import load
 from gemel.model.loader import Loader
@@ -89,7 +89,7 @@ ODD: dict[str, dict[str, Any]] = {   # parts that end within a panel of 16 rows
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", DECODERS)
 @pytest.mark.parametrize("name", ODD)
 def test_parts_may_end_at_any_row(tiny_model: Open, name: str, arch: str) -> None:
     fields = {**ODD[name], "arch": arch, "biases": True}
@@ -165,7 +165,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", DECODERS)
 @pytest.mark.parametrize("name", SIZES)
 def test_layers_of_their_own_sizes_give_the_references_bits(tiny_model: Open, name: str, arch: str) -> None:
     fields = {**SIZES[name], "arch": arch}

@@ -13,7 +13,7 @@ import golden_files
 import mistakes
 import numpy as np
 import pytest
-from archs import ARCHS
+from archs import ARCHS, ENCODERS
 from gemel import KV_TYPES, KvType
 from gguf_file import F32
 from golden_files import IDS, Case
@@ -39,7 +39,7 @@ def reference_logits(case: Case, mistake: Mistake | None = None) -> F32:
     model = Reference(case.model(), n_ctx=case.n_ctx, kv_type="f32")
     if mistake:
         mistake(model)
-    return model.logits(IDS[: case.n_ids])[np.ix_(case.rows, case.columns)]
+    return model.outputs(IDS[: case.n_ids])[np.ix_(case.rows, case.columns)]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -52,9 +52,11 @@ def test_the_reference_gives_the_logits_of_transformers(name: str) -> None:
 def test_the_core_gives_the_logits_of_transformers(name: str, kv_type: KvType) -> None:
     case, rows = CASES[name], []
     with gemel.open(case.model(), threads=1) as model, model.session(n_ctx=case.n_ctx, kv_type=kv_type) as session:
-        for at in case.rows:
+        for at in () if model.is_encoder else case.rows:
             session.append(IDS[session.n_past : at + 1])
             rows.append(np.asarray(session.logits())[case.columns])
+        if model.is_encoder:
+            rows += list(np.asarray(session.hidden(IDS[: case.n_ids]))[np.ix_(case.rows, case.columns)])
     assert distance(np.stack(rows), case) <= BOUNDS[kv_type]
 
 
@@ -254,6 +256,13 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
       for case in ("plain", "many experts", "one expert, llama3")),
     ("llama4, one expert, llama3", "RoPE", mistakes.rope_scaling),
     *all_biases("llama4", "attn_q attn_v attn_output", "a chunk of the whole context"),   # layer 1 has no RoPE
+    *((f"{arch}, plain", f"no norm {name}", mistakes.without_norm(name)) for arch in ENCODERS
+      for name in ("token_embd_norm", "attn_output_norm", "layer_output_norm")),
+    *((f"{arch}, plain", "later positions are unseen", mistakes.scores(lambda spec: replace(spec, whole=False)))
+      for arch in ENCODERS),
+    *((f"{arch}, plain", "no types", mistakes.no_types) for arch in ENCODERS),
+    ("bert, plain", "no positions", mistakes.no_positions),
+    *all_biases("bert", "attn_q attn_v attn_output ffn_up ffn_down attn_output_norm layer_output_norm"),
     ("bloom, plain", "no norm of embeddings", mistakes.without_norm("token_embd_norm")),
     ("gpt2, plain", "no positions", mistakes.no_positions),
     ("gpt2, plain", "positions from 1", mistakes.positions_from_one),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import reference
 import tiny
-from archs import ARCHS
+from archs import ARCHS, DECODERS
 from conftest import tiny_bytes
 
 IDS = [(7 * i + 3) % 300 for i in range(70)]
@@ -37,7 +37,7 @@ OWN = {
 EXPERTS = ("expert_count", "expert_used_count")
 NEEDED = [
     (arch, key)
-    for arch, row in ARCHS.items()
+    for arch, row in DECODERS.items()
     for key in (
         *ALWAYS, EPSILON["RMS" if row.has("RMS_EPSILON") else row.norm], *(EXPERTS if row.has("EXPERTS") else ()),
         *OWN.get(arch, ()),

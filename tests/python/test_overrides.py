@@ -13,7 +13,7 @@ from typing import Any
 import gemel
 import pytest
 import tiny
-from archs import ARCHS
+from archs import DECODERS
 from conftest import CHATML, tiny_bytes
 from gemel.source import pieces
 from hypothesis import given, settings
@@ -67,7 +67,7 @@ def test_an_override_gives_the_bits_of_a_file_that_says_so(said: Values) -> None
         assert written != logits_with(None)
 
 
-@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize("arch", DECODERS)
 def test_a_files_own_values_change_nothing(arch: str) -> None:
     unread = {"general.name", "general.quantization_version", f"{arch}.vocab_size", "tokenizer.ggml.padding_token_id"}
     unread |= {"tokenizer.ggml.add_space_prefix", "stablelm.use_parallel_residual"}   # SentencePiece's; gptneox's

@@ -9,7 +9,7 @@ from typing import Any
 import gemel
 import numpy as np
 import pytest
-from archs import ARCHS
+from archs import DECODERS
 from conftest import tiny_bytes
 from gemel import KV_TYPES, KvType
 from gguf_file import F32
@@ -19,7 +19,7 @@ Open = Callable[..., gemel.Model]
 IDS = [1, *range(3, 140), 7, 7, 7]   # longer than a micro-batch
 FIELDS: dict[str, dict[str, Any]] = {
     **{f"{arch} {format_}": {"arch": arch, "format": format_, "n_layer": 3}
-       for arch in ARCHS for format_ in ("F32", "Q4_1", "Q8_0")},
+       for arch in DECODERS for format_ in ("F32", "Q4_1", "Q8_0")},
     "llama Q6_K": {"format": "Q6_K", "n_embd": 256, "n_ff": 256, "n_layer": 3},
     "llama, layers with different sizes": {
         "n_layer": 3, "head_dim": 32, "n_head": [4, 2, 3], "n_head_kv": [2, 2, 1], "n_ff": [96, 160, 64],

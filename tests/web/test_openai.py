@@ -115,6 +115,8 @@ def test_embeddings(client: openai.OpenAI, opened: gemel.Model) -> None:
     for answer in (packed, plain, ids):
         assert [one.embedding for one in answer.data] == expected
         assert [one.index for one in answer.data] == [0, 1]
+    short = client.embeddings.create(model="model", input=texts, dimensions=5)
+    assert [one.embedding for one in short.data] == opened.embed(texts, truncate_dim=5).tolist()
 
 
 def test_errors_are_the_packages_exceptions(server: Server, client: openai.OpenAI) -> None:

@@ -200,7 +200,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [   # path, what is added, the 
     (TEXT, {"logprobs": True}, "logprobs"),
     (EMBED, {"input": ""}, "input"),
     (EMBED, {"input": ["a", ""]}, "input[1]"),
-    (EMBED, {"dimensions": 3}, "dimensions"),
+    (EMBED, {"dimensions": 65}, "dimensions"),
     (EMBED, {"encoding_format": "int8"}, "encoding_format"),
     (EMBED, {"input": [1] * 600}, "input"),
 ]

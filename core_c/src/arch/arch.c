@@ -71,6 +71,31 @@ static int count_vocab(const gguf *g, errors *e) {
     return n > 0 && n < (double)t->ne[1] ? (int)n : (int)t->ne[1];
 }
 
+// Rows of the embeddings of a text's parts; 0: the file has none.
+static int count_types(keys *r) {
+    int i = gguf_tensor_find(r->g, "token_types.weight");
+    uint64_t rows = i < 0 ? 0 : gguf_tensor_at(r->g, i)->ne[1];
+    keys own = {.g = r->g, .arch = "tokenizer.ggml", .e = r->e, .code = r->code};
+    int n = rows > 1 << 16 ? 1 << 16 : (int)rows, said = keys_int(&own, "token_type_count", 0, 1 << 16, n);
+    keys_fail(r, own.code);
+    if (i >= 0 && !r->code && said != n)
+        keys_fail(r, fail(r->e, GEMEL_E_FORMAT,
+                          "tokenizer.ggml.token_type_count is %d, but token_types.weight has %d rows", said, n));
+    return n;
+}
+
+// How the positions of a text see each other, and what becomes of their hidden states.
+static void read_kind(gemel_model *m, keys *r) {
+    m->is_encoder = arch_has(m->arch, ENCODER);
+    if (keys_bool(r, "attention.causal", !m->is_encoder) == m->is_encoder)
+        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                          "%s.attention.causal is %s: gemel runs models of this architecture only if it is %s", r->arch,
+                          m->is_encoder ? "true" : "false", m->is_encoder ? "false" : "true"));
+    m->pooling = keys_int(r, "pooling_type", 0, GEMEL_POOLING_RANK, 0);
+    if (arch_has(m->arch, TOKEN_TYPES)) m->n_types = count_types(r);
+    if (m->is_encoder) m->kv_type = GEMEL_KV_F16;
+}
+
 // ---- The model -----------------------------------------------------------------------------------------------------
 
 static void read_model(gemel_model *m, keys *r) {
@@ -88,6 +113,7 @@ static void read_model(gemel_model *m, keys *r) {
     m->logit_scale = (float)keys_float(r, "logit_scale", -1e6, 1e6, 1);
     m->logit_soft_cap = (float)keys_soft_cap(r, "final_logit_softcapping", 0);
     m->kv_type = arch_has(m->arch, LARGE_KEYS) ? GEMEL_KV_F16 : GEMEL_KV_Q8_0;
+    read_kind(m, r);
     if (!arch_has(m->arch, EXPERTS | MAY_EXPERTS)) keys_refuse_over_zero(r, "expert_count", "a mixture of experts");
     if (!arch_has(m->arch, WINDOWS)) keys_refuse_over_zero(r, "attention.sliding_window", "a sliding window");
 }
@@ -420,13 +446,13 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     if (arch_has(a, FALCON_NORMS) && !l->in.w) l->in = l->ffn_in;
     if (arch_has(a, MAY_ONE_NORM)) l->is_parallel = !l->ffn_in.w;
     if (arch_has(a, ONE_NORM) || (arch_has(a, MAY_ONE_NORM) && l->is_parallel)) l->ffn_in = l->in;
-    if (!missing && arch_has(a, NORM_BIAS) && !l->ffn_in.b) missing = "ffn_norm.bias";
-    if (!missing && arch_has(a, NORM_BIAS) && !l->in.b) missing = "attn_norm_2.bias";
+    if (!missing && arch_has(a, NORM_BIAS) && !arch_has(a, STREAM_NORM) && !l->ffn_in.b) missing = "ffn_norm.bias";
+    if (!missing && arch_has(a, NORM_BIAS) && !arch_has(a, STREAM_NORM) && !l->in.b) missing = "attn_norm_2.bias";
     if (missing) return fail(e, GEMEL_E_FORMAT, "the tensor blk.%d.%s is missing", il, missing);
     norm *norms[] = {
         &l->in,          &l->ffn_in,       &l->out,           &l->ffn_out, &l->attn.q_norm, &l->attn.k_norm,
         &l->attn.v_norm, &l->mla.q_a_norm, &l->mla.kv_a_norm, &l->own.out, &l->experts.in,  &l->experts.router_in,
-        &l->experts.out, &l->ff.out};
+        &l->experts.out, &l->ff.out,       &l->mid,           &l->end};
     for (int i = 0; i < (int)(sizeof norms / sizeof *norms); i++)
         settle_norm(m, norms[i], norms[i]->is_on || (i < 2 && arch_has(a, NORM_BARE)));
     return GEMEL_OK;

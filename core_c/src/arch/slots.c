@@ -31,6 +31,7 @@ int slot_dim_of(const gemel_model *m, const layer *l, int dim) {
     case DIM_HEADS: return l->attn.n_head * (l->mla.v_dim ? l->mla.v_dim : l->attn.v_dim);
     case DIM_FF: return l->ff.n_ff;
     case DIM_CTX: return m->n_ctx_train;
+    case DIM_TYPES: return m->n_types;
     case DIM_Q_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head : 1);
     case DIM_K_NORM: return l->attn.k_dim * (l->attn.is_wide_norm ? l->attn.n_head_kv : 1);
     case DIM_N_HEAD: return l->attn.n_head;

@@ -15,6 +15,7 @@ enum slot_dim {
     DIM_FF,
     DIM_ROT,
     DIM_CTX,
+    DIM_TYPES,
     DIM_Q_NORM,
     DIM_K_NORM,
     DIM_N_HEAD,

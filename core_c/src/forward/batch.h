@@ -28,7 +28,8 @@ typedef struct row {
     const float *in;          // [n_embd] what enters the first layer of the pass: an embedding, or a residual stream
     int at;                   // its position: its place in the cache
     int pos[3];               // what RoPE turns by: of text, three times `at`
-    int seen_to;              // it sees positions before this one: at + 1 in a decoder
+    int seen_to;              // it sees positions before this one: at + 1 in a decoder, the text's length in an encoder
+    int type;                 // the part of the text it belongs to, where the model tells them apart
     unsigned wanted;          // WANT_*
     int32_t target;           // WANT_SCORE
     gemel_sampler *sampler;   // WANT_DRAW
@@ -43,7 +44,7 @@ typedef struct row {
 typedef struct batch {
     gemel_model *m;
     row *rows;      // [n]
-    int n;          // 1..n_batch
+    int n;          // 1..n_batch; of an encoder, any number
     int from, to;   // layers
     float
         *rope_cs;   // [n][rope_width] cos and sin, kept by the caller from one pass to the next; NULL: the workspace's

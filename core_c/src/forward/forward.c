@@ -22,7 +22,8 @@ static void fill_rope(const worker *w, int t) {
         const double *freq = table->freq[r->cache->is_long];
         float scale = table->scale[r->cache->is_long];
         int far = table->far, step = far == 1 ? 2 : 1;
-        float *cos = w->b->rope_cs + (size_t)t * (size_t)w->m->rope_width + table->at, *sin = cos + table->n_rot;
+        float *cos = w->b->rope_cs + (size_t)row_of(w, t) * (size_t)w->m->rope_width + table->at,
+              *sin = cos + table->n_rot;
         for (int k = 0; k < table->n_rot / 2; k++) {
             double angle = (double)r->pos[0] * freq[k];
             cos[k * step] = cos[k * step + far] = (float)fm_cos(angle) * scale;
@@ -36,20 +37,28 @@ void embed_id(const worker *w, int t, float *x) {
     const gemel_model *m = w->m;
     panel_row(&m->token_embd, row_at(w, t)->id, x);
     for (int i = 0; m->embd_scale != 1 && i < m->n_embd; i++) x[i] = x[i] * m->embd_scale;
-    if (m->embd_norm.is_on) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
+    if (m->embd_norm.is_on && !m->is_encoder) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
+}
+
+// Add row `i` of a table of embeddings to row t's x.
+static void add_embedding(const worker *w, const weight *table, int t, int i, float *x) {
+    float *row = w->s->y + (size_t)t * (size_t)pad_to(w->m->n_embd, 16);
+    if (!table->n_panels) return;
+    panel_row(table, i, row);
+    w->k->add_to(x, row, w->m->n_embd);
 }
 
 // Row t as it enters the first layer of the pass.
 static void embed_row(const worker *w, int t) {
     const row *r = row_at(w, t);
     const gemel_model *m = w->m;
-    float *x = stream_at(w, t), *position = w->s->y + (size_t)t * (size_t)pad_to(m->n_embd, 16);
+    float *x = stream_at(w, t);
     if (r->in) memcpy(x, r->in, sizeof(float) * (size_t)m->n_embd);
     else embed_id(w, t, x);
-    if (m->position_embd.n_panels && w->b->from == 0 && w->b->to > 0) {   // layer 0 follows
-        panel_row(&m->position_embd, r->pos[0], position);
-        w->k->add_to(x, position, m->n_embd);
-    }
+    if (w->b->from > 0 || w->b->to == 0) return;   // layer 0 follows
+    add_embedding(w, &m->token_types, t, r->type, x);
+    add_embedding(w, &m->position_embd, t, r->pos[0], x);
+    if (m->embd_norm.is_on && m->is_encoder) norm_row(w, &m->embd_norm, t, x, m->n_embd, x);
 }
 
 static void embed(const worker *w) {   // x[n][n_embd]
@@ -103,39 +112,87 @@ static size_t partials_of(const batch *b, const int *kept, int n_kept) {
 
 // By one thread, before the others go on: the pass that runs on the pool owns the workspace.
 static void begin(batch *b) {
-    int kept[N_BATCH_MAX], n = 0, n_logits = 0;
+    int kept[N_BATCH_MAX], n = 0, n_logits = 0, is_wide = b->n > b->m->n_batch;
     for (int t = 0; t < b->n; t++) {
-        if (b->rows[t].wanted) kept[n++] = t;
+        if (b->rows[t].wanted && !is_wide) kept[n++] = t;
         n_logits += (b->rows[t].wanted & (WANT_LOGITS | WANT_SCORE | WANT_DRAW)) != 0;
         atomic_store(&b->rows[t].bad, 0);
     }
     b->n_logits = n_logits;
-    b->code = workspace_open(b->m, partials_of(b, kept, n), n_logits < ROWS_AT_ONCE ? n_logits : ROWS_AT_ONCE);
+    b->code = workspace_open(b->m, partials_of(b, kept, n), b->n, n_logits < ROWS_AT_ONCE ? n_logits : ROWS_AT_ONCE);
     if (b->code < 0) return;
     workspace *s = b->m->workspace;
     atomic_store(&s->dealt[0], 0);
     memcpy(s->kept, kept, sizeof *kept * (size_t)n);
-    for (int t = n; t < b->n; t++) s->kept[t] = -1;
-    if (!b->rope_cs) b->rope_cs = s->rope_cs;
+    for (int t = n; t < b->n && !is_wide; t++) s->kept[t] = -1;
+    if (!b->rope_cs) b->rope_cs = is_wide ? workspace_view(b->m, b->n, 0).rope_cs : s->rope_cs;
 }
 
-static void layers(worker *w) {
+// A pass of more than n_batch rows goes through each phase of a layer in parts of n_batch rows: all keys and values of
+// a layer are in the cache before a row reads them. What rows keep between phases is in buffers of all rows.
+static int n_parts(const worker *w) { return (w->b->n + w->m->n_batch - 1) / w->m->n_batch; }
+
+// Work on part i; `s` is this thread's view of the buffers. The only part of a pass keeps the rows that it has.
+static void take_part(worker *w, int i, workspace *s) {
+    if (n_parts(w) == 1) return;
+    w->at = i * w->m->n_batch;
+    w->n = w->b->n - w->at < w->m->n_batch ? w->b->n - w->at : w->m->n_batch;
+    *s = workspace_view(w->m, w->b->n, w->at);
+    w->s = s;
+}
+
+// Norm the stream itself.
+static void norm_stream(const worker *w, const norm *norm) {
+    if (!norm->is_on) return;
+    for (int t = w->ith; t < w->n; t += w->nth) norm_row(w, norm, t, stream_at(w, t), w->m->n_embd, stream_at(w, t));
+    mark(w, GEMEL_OP_NORM);
+    meet(w);
+}
+
+static void take_layer(worker *w, const layer *l) {
+    mixers[l->mixer]->take(w, l);
+    norm_stream(w, &l->mid);
+    if (w->ith == 0 && is_cancelled(w->b)) atomic_store(&w->b->stopped, 1);
+    ffns[l->ffn]->take(w, l);   // after its barrier all threads see the same
+    norm_stream(w, &l->end);
+    if (w->m->n_per_layer) per_layer_take(w, l);
+}
+
+static void layers(worker *w, workspace *s) {
     batch *b = w->b;
+    int parts = n_parts(w);
     int last = b->from > w->m->last_put ? b->from : w->m->last_put;   // later layers read what is in the cache
     for (int il = b->from; il < b->to; il++) {
         const layer *l = &w->m->layers[il];
-        const block *mixer = mixers[l->mixer], *ffn = ffns[l->ffn];
         w->il = il;
-        mixer->put(w, l);
-        if (il == last) keep_wanted(w);
-        if (!w->n) break;
-        mixer->take(w, l);
-        if (w->ith == 0 && is_cancelled(b)) atomic_store(&b->stopped, 1);
-        ffn->take(w, l);   // after its barrier all threads see the same
-        if (w->m->n_per_layer) per_layer_take(w, l);
-        if (atomic_load(&b->stopped)) break;   // written again only after the next layer's first barrier
+        for (int i = 0; i < parts; i++) {
+            take_part(w, i, s);
+            mixers[l->mixer]->put(w, l);
+        }
+        if (il == last && parts == 1) keep_wanted(w);
+        for (int i = 0; i < parts && w->n; i++) {
+            take_part(w, i, s);
+            take_layer(w, l);
+        }
+        if (!w->n || atomic_load(&b->stopped)) break;   // written again only after the next layer's first barrier
     }
     w->il = -1;
+}
+
+static void whole_pass(worker *w) {
+    workspace view;
+    w->s = w->m->workspace;
+    for (int i = 0; i < n_parts(w); i++) {
+        take_part(w, i, &view);
+        embed(w);
+        meet(w);
+    }
+    if (w->m->n_per_layer && w->b->from < w->b->to) per_layer_fill(w);
+    layers(w, &view);
+    for (int i = 0; i < n_parts(w) && !atomic_load(&w->b->stopped); i++) {
+        take_part(w, i, &view);
+        output(w);
+    }
 }
 
 // Note the time of a pass that can be compared: whole, all of its rows with logits.
@@ -161,14 +218,7 @@ static void pass(void *arg, int ith, int nth) {
                 .il = -1,
                 .watch = &watch};
     threads_meet(b->m->pool);
-    if (b->code == GEMEL_OK) {
-        w.s = b->m->workspace;
-        embed(&w);
-        meet(&w);
-        if (b->m->n_per_layer && b->from < b->to) per_layer_fill(&w);
-        layers(&w);
-        if (!atomic_load(&b->stopped)) output(&w);
-    }
+    if (b->code == GEMEL_OK) whole_pass(&w);
     cpu_float_leave(mode);
     if (ith == 0) note_cost(b, start);
     stopwatch_stop(&watch, GEMEL_OP_PASS, -1, b->n);

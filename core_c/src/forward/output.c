@@ -54,7 +54,8 @@ static void hidden_row(const worker *w, int t) {
     row *r = row_at(w, t);
     float max;
     int best, n = w->m->n_embd;
-    norm_row(w, &w->m->output_norm, t, stream_at(w, t), n, r->hidden);
+    if (w->m->output_norm.is_on) norm_row(w, &w->m->output_norm, t, stream_at(w, t), n, r->hidden);
+    else memcpy(r->hidden, stream_at(w, t), sizeof(float) * (size_t)n);
     if (!w->k->peak(r->hidden, n, &max, &best)) row_is_bad(w, t);
 }
 

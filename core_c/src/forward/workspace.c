@@ -78,6 +78,31 @@ static void cut_all(const gemel_model *m, workspace *s, cutter *c, int nt) {
     for (int ith = 0; ith < nt; ith++) cut_acts(c, m, c->memory ? &s->own[ith] : &unused, 1, widest);
 }
 
+// What a row keeps from one half of a layer to the next.
+static void cut_wide(const gemel_model *m, workspace *s, cutter *c, int n) {
+    s->x = cut(c, n, m->n_embd, sizeof(float));
+    s->x0 = m->totals.has_parallel ? cut(c, n, m->n_embd, sizeof(float)) : NULL;
+    s->heads = cut(c, n, m->totals.k_heads, sizeof(float));
+    s->rope_cs = cut(c, n, m->rope_width, sizeof(float));
+}
+
+size_t workspace_wide_size(const gemel_model *m, int n_rows) {
+    workspace s;
+    cutter c = {0};
+    if (n_rows > m->n_batch) cut_wide(m, &s, &c, n_rows);
+    return c.overflow ? SIZE_MAX : c.at;
+}
+
+workspace workspace_view(const gemel_model *m, int n_rows, int at) {
+    workspace s = *m->workspace;
+    cutter c = {.memory = s.wide};
+    cut_wide(m, &s, &c, n_rows);
+    s.x += (size_t)at * (size_t)m->n_embd;
+    if (s.x0) s.x0 += (size_t)at * (size_t)m->n_embd;
+    s.heads += (size_t)at * (size_t)m->totals.k_heads;
+    return s;
+}
+
 size_t workspace_size(const gemel_model *m, int n_threads) {
     workspace s;
     cutter c = {0};
@@ -89,6 +114,7 @@ void workspace_close(gemel_model *m) {
     if (!m->workspace) return;
     memory_free(m->workspace->memory);
     memory_free(m->workspace->partials);
+    memory_free(m->workspace->wide);
     memory_free(m->workspace->logits);
     free(m->workspace);
     m->workspace = NULL;
@@ -138,8 +164,18 @@ static int grow_logits(workspace *s, const gemel_model *m, int n) {
     return s->logits ? GEMEL_OK : GEMEL_E_MEMORY;
 }
 
-int workspace_open(gemel_model *m, size_t n_partials, int n_logits) {
+static int grow_wide(workspace *s, const gemel_model *m, int n) {
+    size_t size = workspace_wide_size(m, n);
+    if (n <= s->n_wide || !size) return GEMEL_OK;
+    memory_free(s->wide);
+    s->wide = size < SIZE_MAX ? memory_get(size) : NULL;
+    s->n_wide = s->wide ? n : 0;
+    return s->wide ? GEMEL_OK : GEMEL_E_MEMORY;
+}
+
+int workspace_open(gemel_model *m, size_t n_partials, int n_rows, int n_logits) {
     int code = m->workspace && m->workspace->n_threads == m->n_threads ? GEMEL_OK : make(m);
     if (code == GEMEL_OK) code = grow_partials(m->workspace, n_partials);
+    if (code == GEMEL_OK) code = grow_wide(m->workspace, m, n_rows);
     return code == GEMEL_OK ? grow_logits(m->workspace, m, n_logits) : code;
 }

@@ -15,6 +15,8 @@ typedef struct workspace {
     int n_threads;       // for which the private ones were made
     size_t n_partials;   // floats
     int n_logits;        // rows
+    int n_wide;          // rows
+    char *wide;          // of a pass of more than n_batch rows: x, x0, heads and rope_cs of all its rows
     float *x;            // [n][n_embd]            residual stream
     float *x0;           // [n][n_embd]            as it entered a layer whose halves are parallel; NULL: none are
     float *y;            // [n][embd_pad]          a projection on its way into x
@@ -47,8 +49,11 @@ typedef struct workspace {
     acts *own;           // [n_threads]            a thread's own, when there is one row
 } workspace;
 
-// Open the model's workspace for its number of threads, with room for n_partials floats and n_logits rows of logits,
-// but at least one row where memory is short.
-int workspace_open(gemel_model *m, size_t n_partials, int n_logits);   // GEMEL_E_MEMORY
+// Open the model's workspace for its number of threads, with room for n_partials floats, a pass of n_rows rows, and
+// n_logits rows of logits, but at least one row where memory is short.
+int workspace_open(gemel_model *m, size_t n_partials, int n_rows, int n_logits);   // GEMEL_E_MEMORY
+// Of a pass of n_rows rows, more than n_batch: the buffers of the rows from `at` on.
+workspace workspace_view(const gemel_model *m, int n_rows, int at);
+size_t workspace_wide_size(const gemel_model *m, int n_rows);   // bytes beside workspace_size; 0 up to n_batch
 void workspace_close(gemel_model *m);
 size_t workspace_size(const gemel_model *m, int n_threads);   // bytes, without partials; 0: more than size_t holds

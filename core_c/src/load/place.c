@@ -245,7 +245,7 @@ static int place_room(walk *w, enum slot_room room, int il) {
 // A tied head, which has no tensor, is a weight over the embedding's data.
 static void tie(walk *w) {
     gemel_model *m = w->m;
-    m->is_tied = !m->output.w.n_panels;
+    m->is_tied = !m->output.w.n_panels && !m->is_encoder;
     if (!m->is_tied) return;
     m->output.w = m->token_embd;
     for (int i = 0; i < w->p->n; i++)

@@ -47,6 +47,11 @@ int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char
     place_close(&p);
     if (code < 0) return code;
     if (kv_type == GEMEL_KV_DEFAULT) kv_type = m->kv_type;
+    if (m->is_encoder && kv_type == GEMEL_KV_Q8_0) {
+        code = fail(&e, GEMEL_E_UNSUPPORTED, "%s is an encoder: kv_type must be f16 or f32", m->arch->name);
+        gemel_model_close(m);
+        return code;
+    }
     if (n_ctx < 1 || n_ctx > m->n_ctx_train) {
         code = fail(&e, GEMEL_E_ARGUMENT, "n_ctx is %d; it must be 1 to %d", n_ctx, m->n_ctx_train);
         gemel_model_close(m);
@@ -57,6 +62,7 @@ int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char
     out[GEMEL_PLAN_HEADER] = (double)gguf_header_size(g) + words_size(g);
     out[GEMEL_PLAN_WORKSPACE] =
         (double)workspace_size(m, m->n_threads) + ROWS_AT_ONCE * vocab_row + partials_size(m, n_ctx, kv_type);
+    if (m->is_encoder) out[GEMEL_PLAN_WORKSPACE] += (double)workspace_wide_size(m, n_ctx);
     out[GEMEL_PLAN_SESSION] = n_ctx * (double)sizeof(int32_t) + vocab_row + m->n_embd * (double)sizeof(float);
     out[GEMEL_PLAN_CACHE] = cache_size(m, n_ctx, kv_type);
     out[GEMEL_PLAN_TOTAL] = 0;

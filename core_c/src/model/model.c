@@ -66,6 +66,8 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
     case GEMEL_MODEL_KV_SIZE_Q8_0: *out = kv_position(m, GEMEL_KV_Q8_0); break;
     case GEMEL_MODEL_N_PARAMS: *out = m->totals.n_params; break;
     case GEMEL_MODEL_N_BATCH: *out = m->n_batch; break;
+    case GEMEL_MODEL_IS_ENCODER: *out = m->is_encoder; break;
+    case GEMEL_MODEL_POOLING: *out = m->pooling; break;
     case GEMEL_MODEL_DECODE_SIZE: *out = m->totals.decode_size; break;
     case GEMEL_MODEL_DECODE_MACS: *out = m->totals.decode_macs; break;
     case GEMEL_MODEL_PREFILL_MACS: *out = m->totals.prefill_macs; break;

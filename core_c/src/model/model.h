@@ -100,6 +100,7 @@ typedef struct per_layer {
 
 typedef struct layer {
     norm in, out, ffn_in, ffn_out;   // before and after each half
+    norm mid, end;                   // of the stream itself, after attention and after feed-forward
     mixer_kind mixer;
     ffn_kind ffn;
     int is_parallel;        // both halves read the residual stream as it enters the layer
@@ -151,16 +152,20 @@ struct gemel_model {
     layer *layers;                                   // [n_layer]
     weight token_embd;                               // [n_vocab][n_embd]
     weight position_embd;                            // [n_ctx_train][n_embd]; no panels: none
+    weight token_types;                              // [n_types][n_embd]; no panels: none
+    int n_types;                                     // of a text's parts
+    int is_encoder;                                  // a position sees its whole text; there is no head
+    int pooling;                                     // a gemel_pooling, of the file; 0: it says none
     int n_per_layer;                                 // floats of the embedding that each layer has; 0: none has one
     weight per_layer_embd;                           // [n_vocab][n_layer * n_per_layer]
     linear per_layer_proj;                           // [n_layer * n_per_layer][n_embd]
     norm per_layer_norm;                             // of a layer's part of the projection
-    norm embd_norm, output_norm;
-    linear output;             // where the file ties it to the embedding: a weight over token_embd's data
-    float *rope_factors[3];    // per-pair divisors: of all contexts, of long, of short ones; NULL: none
-    rope_table *ropes;         // [n_ropes]
-    int n_ropes, rope_width;   // floats of a row's cos and sin, of all tables
-    kv_class *classes;         // [n_classes]
+    norm embd_norm, output_norm;   // an encoder's embd_norm follows the embeddings of types and positions
+    linear output;                 // where the file ties it to the embedding: a weight over token_embd's data
+    float *rope_factors[3];        // per-pair divisors: of all contexts, of long, of short ones; NULL: none
+    rope_table *ropes;             // [n_ropes]
+    int n_ropes, rope_width;       // floats of a row's cos and sin, of all tables
+    kv_class *classes;             // [n_classes]
     int n_classes;
     atomic_size_t cache_size;   // bytes that the caches of all sessions take
     uint8_t *memory;            // all weights, in the order in which a pass uses them

@@ -77,6 +77,7 @@ static int end(gemel_session *s) {
 static int check(const gemel_session *s, const int32_t *ids, size_t n, int n_layers) {
     int code = session_check_ids(s, ids, n);
     if (code < 0) return code;
+    if (s->m->is_encoder) return GEMEL_E_UNSUPPORTED;
     if (!n || s->n_past || n_layers < 0 || n_layers > atomic_load(&s->m->n_whole)) return GEMEL_E_ARGUMENT;
     if (!s->preload.n) return GEMEL_OK;
     return n == (size_t)s->preload.n && !memcmp(s->ids, ids, n * sizeof *ids) ? GEMEL_OK : GEMEL_E_ARGUMENT;

@@ -24,6 +24,7 @@ int gemel_session_set(gemel_session *s, int option, int value) {
     if (!s || option != GEMEL_SESSION_KV_TYPE || s->n_past || s->preload.n) return GEMEL_E_ARGUMENT;
     if (value == GEMEL_KV_DEFAULT) value = s->m->kv_type;
     if (value != GEMEL_KV_F32 && value != GEMEL_KV_F16 && value != GEMEL_KV_Q8_0) return GEMEL_E_ARGUMENT;
+    if (value == GEMEL_KV_Q8_0 && s->m->is_encoder) return GEMEL_E_UNSUPPORTED;
     return set_kv(s, value);
 }
 
@@ -66,11 +67,14 @@ void gemel_session_close(gemel_session *s) {
     if (s) session_drop(s);
 }
 
+// How many of n positions can be kept: n or 0. An encoder's positions have seen all others.
+static int kept_of(const gemel_session *s, int n) { return s->m->is_encoder && n < s->n_past ? 0 : kv_keep(&s->kv, n); }
+
 int gemel_session_fork(const gemel_session *s, int n_past, gemel_session **out) {
     if (!out) return GEMEL_E_ARGUMENT;
     *out = NULL;
     if (!s || n_past < 0 || n_past > s->n_past || s->preload.n) return GEMEL_E_ARGUMENT;
-    if (kv_keep(&s->kv, n_past) < n_past) return GEMEL_E_UNSUPPORTED;
+    if (kept_of(s, n_past) < n_past) return GEMEL_E_UNSUPPORTED;
     gemel_session *to;
     int code = gemel_session_open(s->m, s->n_ctx, &to);
     if (code == GEMEL_OK && to->kv.type != s->kv.type) code = set_kv(to, s->kv.type);
@@ -130,7 +134,7 @@ void session_forget_last(gemel_session *s) { s->has_stream = s->has_logits = 0; 
 
 int gemel_session_truncate(gemel_session *s, int n_past) {
     if (!s || n_past < 0 || n_past > s->n_past) return GEMEL_E_ARGUMENT;
-    if (kv_keep(&s->kv, n_past) < n_past) return GEMEL_E_UNSUPPORTED;
+    if (kept_of(s, n_past) < n_past) return GEMEL_E_UNSUPPORTED;
     ahead_drop(s);
     if (n_past == s->n_past && !s->preload.n) return GEMEL_OK;
     preload_drop(s);
@@ -146,7 +150,7 @@ int gemel_session_sync(gemel_session *s, const int32_t *ids, size_t n) {
     int keep = 0, has_last = s->has_stream || s->has_logits;
     while (keep < s->n_past && (size_t)keep < n && s->ids[keep] == ids[keep] && ids[keep] >= 0) keep++;
     if (keep && (size_t)keep == n && !(keep == s->n_past && has_last)) keep--;
-    keep = kv_keep(&s->kv, keep);
+    keep = kept_of(s, keep);
     int code = gemel_session_truncate(s, keep);
     s->n_carry = 0;
     return code < 0 ? code : keep;
@@ -193,6 +197,7 @@ void session_count(gemel_session *s, const int32_t *ids, int n, const row *last)
 
 int session_make_logits(gemel_session *s) {
     if (s->has_logits) return GEMEL_OK;
+    if (s->m->is_encoder) return GEMEL_E_UNSUPPORTED;
     if (!s->has_stream || !model_is_whole(s->m)) return GEMEL_E_ARGUMENT;
     row r = {.cache = &s->kv, .id = -1, .in = s->stream, .seen_to = s->n_past};
     int code = session_keep_last(s, &r, 1);
@@ -257,6 +262,7 @@ static int evaluate(gemel_session *s, const int32_t *ids, const asked *a, size_t
         row *r = &rows[i];
         size_t k = at + (size_t)i;
         *r = session_row(s, i, ids ? ids[k] : -1);
+        if (s->m->is_encoder) r->seen_to = s->n_past + n;
         if (a->in) r->in = a->in + k * n_embd;
         if (a->streams) r->wanted |= WANT_STREAM, r->stream = a->streams + k * n_embd;
     }
@@ -291,12 +297,18 @@ static int one_batch(gemel_session *s, const int32_t *ids, const asked *a, size_
     return code;
 }
 
+// An encoder reads a text whole, in an empty session, and gives hidden states.
+static int check_encoder(const gemel_session *s, const asked *a) {
+    return a->last_logits || a->is_score || s->n_past || !(a->hidden || a->streams) ? GEMEL_E_UNSUPPORTED : GEMEL_OK;
+}
+
 static int append(gemel_session *s, const int32_t *ids, size_t n, const asked *a) {
     int code = a->in ? (n > (size_t)(s->n_ctx - s->n_past) ? GEMEL_E_CONTEXT : GEMEL_OK) : session_check_ids(s, ids, n);
     if (code < 0) return code;
     if (s->preload.n || !model_is_whole(s->m)) return GEMEL_E_ARGUMENT;
     if (a->in && s->m->n_per_layer && a->from < a->to) return GEMEL_E_UNSUPPORTED;   // layers read ids
-    for (size_t at = 0, n_batch = (size_t)s->m->n_batch; at < n; at += n_batch) {
+    if (s->m->is_encoder && (code = check_encoder(s, a)) < 0) return code;
+    for (size_t at = 0, n_batch = s->m->is_encoder ? n : (size_t)s->m->n_batch; at < n; at += n_batch) {
         if (session_cancelled(s)) return GEMEL_E_CANCELLED;
         int part = (int)(n - at < n_batch ? n - at : n_batch);
         code = one_batch(s, ids, a, at, part, at + n_batch >= n);

@@ -21,6 +21,7 @@ typedef struct part {   // one session's part of the pass
 static int check_all(const gemel_model *m, gemel_session *const *sessions, const int32_t *n_ids,
                      gemel_sampler *const *samplers, size_t n) {
     int64_t rows = 0;
+    if (m->is_encoder) return GEMEL_E_UNSUPPORTED;
     for (size_t i = 0; i < n; i++) {
         if (!sessions[i] || sessions[i]->m != m || n_ids[i] < 0) return GEMEL_E_ARGUMENT;
         rows += n_ids[i];

@@ -239,6 +239,11 @@ static int read_roles(vocab *v, vocab_defaults d, strays *s, errors *e) {
         int found = read_id(v, ids[i].key, &v->role[ids[i].field - GEMEL_MODEL_BOS], s, e);
         if (found < 0) return found;
     }
+    const char *own[] = {d.bos_key, d.eos_key};
+    for (int i = 0; i < 2; i++) {   // the roles of BOS and EOS are the first two
+        int found = own[i] ? read_id(v, own[i], &v->role[i], s, e) : 0;
+        if (found < 0) return found;
+    }
     int rc = read_flag(v, GEMEL_MODEL_ADD_BOS, GEMEL_MODEL_BOS, KEY "add_bos_token", KEY "bos_token_id", e);
     if (!rc) rc = read_flag(v, GEMEL_MODEL_ADD_EOS, GEMEL_MODEL_EOS, KEY "add_eos_token", KEY "eos_token_id", e);
     if (rc >= 0) rc = read_id(v, KEY "padding_token_id", &unused, s, e);

@@ -14,6 +14,7 @@ typedef struct vocab_slot {
 // Roles of a file that lacks their keys; -1: none. The ids count only where the vocabulary has them.
 typedef struct vocab_defaults {
     int32_t bos, eos, unk;
+    const char *bos_key, *eos_key;   // keys that take precedence over those of BOS and EOS; NULL: none
 } vocab_defaults;
 
 typedef struct vocab {

@@ -59,6 +59,13 @@ MODEL_KV_SIZE_Q8_0 = 26
 MODEL_KV_SIZE_F32 = 27
 MODEL_KV_TYPE = 28
 MODEL_CACHE_SIZE = 29
+MODEL_IS_ENCODER = 30
+MODEL_POOLING = 31
+POOLING_NONE = 0
+POOLING_MEAN = 1
+POOLING_CLS = 2
+POOLING_LAST = 3
+POOLING_RANK = 4
 DRAFT_NONE = 0
 DRAFT_FAST = 1
 DRAFT_ALWAYS = 2
@@ -213,6 +220,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_log_probs": ("i", "ppzp"),
     "gemel_session_likeliest": ("i", "ppz"),
     "gemel_session_next": ("i", "ppiipzp"),
+    "gemel_model_embed": ("i", "ppppziipp"),
     "gemel_model_step": ("i", "pppppzippzppppp"),
     "gemel_session_flush": ("i", "ppz"),
     "gemel_session_cancel": ("v", "pi"),

@@ -87,3 +87,12 @@ def callback(name: str, value: object) -> None:
     """Raise an error for what can't be called; None is no callback."""
     if value is not None and not callable(value):
         raise wrong_type(name, value, "a function, or None")
+
+
+def integer(value: object, least: int, name: str, most: int | None = None) -> int:
+    """Return an integer in a range. ArgumentError, or ArgumentTypeError, for anything else."""
+    found = whole(value)
+    if found is None or found < least or (most is not None and found > most):
+        wanted = f"an integer of at least {least}" if most is None else f"an integer from {least} to {most}"
+        raise not_whole(name, value, wanted)
+    return found

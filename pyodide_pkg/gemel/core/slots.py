@@ -57,11 +57,16 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "bailingmoe": ("EXPERTS",),
     "minimax-m2": ("EXPERTS", "MAY_CHOICE_BIAS", "QK_NORM_WIDE", "SIGMOID_ROUTER", "WEIGHTS_NORMED"),
     "llama4": ("EXPERTS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "SHARED_ALIKE", "SIGMOID_ROUTER", "WINDOWS"),
+    "bert": ("EMBD_NORM", "ENCODER", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS", "POSITIONS",
+        "STREAM_NORM", "TOKEN_TYPES"),
+    "nomic-bert": ("EMBD_NORM", "ENCODER", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS",
+        "STREAM_NORM", "TOKEN_TYPES"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "TOKEN_EMBD": ("token_embd.weight", "first", "matrix", "HAS_ALL", "HAS_ALL", "0", "EMBD", "VOCAB"),
     "POSITION_EMBD": ("position_embd.weight", "first", "matrix", "POSITIONS", "POSITIONS", "0", "EMBD", "CTX"),
+    "TOKEN_TYPES": ("token_types.weight", "first", "matrix", "TOKEN_TYPES", "0", "0", "EMBD", "TYPES"),
     "EMBD_NORM_W": ("token_embd_norm.weight", "first", "vector", "EMBD_NORM", "EMBD_NORM", "0", "EMBD", "ONE"),
     "EMBD_NORM_B": ("token_embd_norm.bias", "first", "vector", "EMBD_NORM", "EMBD_NORM", "0", "EMBD", "ONE"),
     "PER_LAYER_EMBD": (
@@ -81,9 +86,12 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ROPE_SHORT": ("rope_factors_short.weight", "first", "factors", "0", "HAS_ALL", "0", "ROT", "ONE"),
     "ATTN_NORM": (
         "attn_norm.weight", "layer", "vector", "HAS_ALL", "HAS_ALL",
-        "NORM_AFTER | NORM_BARE | FALCON_NORMS", "EMBD", "ONE",
+        "NORM_AFTER | NORM_BARE | FALCON_NORMS | STREAM_NORM", "EMBD", "ONE",
     ),
-    "ATTN_NORM_B": ("attn_norm.bias", "layer", "vector", "NORM_BIAS", "MAY_NORM_BIAS", "FALCON_NORMS", "EMBD", "ONE"),
+    "ATTN_NORM_B": (
+        "attn_norm.bias", "layer", "vector", "NORM_BIAS", "MAY_NORM_BIAS",
+        "FALCON_NORMS | STREAM_NORM", "EMBD", "ONE",
+    ),
     "ATTN_NORM_2": ("attn_norm_2.weight", "layer", "vector", "0", "FALCON_NORMS", "0", "EMBD", "ONE"),
     "ATTN_NORM_2_B": ("attn_norm_2.bias", "layer", "vector", "0", "FALCON_NORMS", "0", "EMBD", "ONE"),
     "ATTN_Q": ("attn_q.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "HAS_MLA", "EMBD", "Q"),
@@ -110,14 +118,16 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ATTN_OUTPUT": ("attn_output.weight", "layer", "matrix", "HAS_ALL", "HAS_ALL", "0", "HEADS", "EMBD"),
     "ATTN_OUTPUT_B": ("attn_output.bias", "layer", "vector", "OUT_BIAS", "MAY_OUT_BIAS", "0", "EMBD", "ONE"),
     "ATTN_POST": ("post_attention_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
+    "ATTN_OUT_NORM": ("attn_output_norm.weight", "layer", "vector", "STREAM_NORM", "0", "0", "EMBD", "ONE"),
+    "ATTN_OUT_NORM_B": ("attn_output_norm.bias", "layer", "vector", "STREAM_NORM", "0", "0", "EMBD", "ONE"),
     "FFN_NORM": (
         "ffn_norm.weight", "layer", "vector", "HAS_ALL", "HAS_ALL",
-        "NORM_AFTER | NORM_BARE | FALCON_NORMS | ONE_NORM | MAY_ONE_NORM | FFN_NORM_POST", "EMBD", "ONE",
+        "NORM_AFTER | NORM_BARE | FALCON_NORMS | ONE_NORM | MAY_ONE_NORM | FFN_NORM_POST | STREAM_NORM", "EMBD", "ONE",
     ),
     "FFN_NORM_2": ("post_attention_norm.weight", "layer", "vector", "FFN_NORM_POST", "0", "0", "EMBD", "ONE"),
     "FFN_NORM_B": (
         "ffn_norm.bias", "layer", "vector", "NORM_BIAS", "MAY_NORM_BIAS",
-        "FALCON_NORMS | ONE_NORM | MAY_ONE_NORM", "EMBD", "ONE",
+        "FALCON_NORMS | ONE_NORM | MAY_ONE_NORM | STREAM_NORM", "EMBD", "ONE",
     ),
     "SECOND_NORM": ("ffn_norm.weight", "layer", "vector", "0", "MAY_ONE_NORM", "0", "EMBD", "ONE"),
     "SECOND_NORM_B": ("ffn_norm.bias", "layer", "vector", "0", "MAY_ONE_NORM", "0", "EMBD", "ONE"),
@@ -157,6 +167,8 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
         "0", "SHARED_FF", "EMBD",
     ),
     "FFN_POST": ("post_ffw_norm.weight", "layer", "vector", "POST_NORM | NORM_AFTER", "0", "0", "EMBD", "ONE"),
+    "LAYER_OUT_NORM": ("layer_output_norm.weight", "layer", "vector", "STREAM_NORM", "0", "0", "EMBD", "ONE"),
+    "LAYER_OUT_NORM_B": ("layer_output_norm.bias", "layer", "vector", "STREAM_NORM", "0", "0", "EMBD", "ONE"),
     "OWN_GATE": ("inp_gate.weight", "layer", "matrix", "PER_LAYER_EMBDS", "0", "0", "EMBD", "PER_LAYER"),
     "OWN_PROJ": ("proj.weight", "layer", "matrix", "PER_LAYER_EMBDS", "0", "0", "PER_LAYER", "EMBD"),
     "OWN_POST_NORM": ("post_norm.weight", "layer", "vector", "PER_LAYER_EMBDS", "0", "0", "OWN_EMBD", "ONE"),
@@ -180,9 +192,15 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
         "ffn_down_exps.bias", "layer", "vectors", "EXPERT_BIAS", "EXPERT_BIAS",
         "HAS_DENSE", "EMBD", "ONE",
     ),
-    "OUTPUT_NORM": ("output_norm.weight", "last", "vector", "HAS_ALL", "HAS_ALL", "NORM_BARE", "EMBD", "ONE"),
-    "OUTPUT_NORM_B": ("output_norm.bias", "last", "vector", "NORM_BIAS", "MAY_NORM_BIAS", "NORM_BARE", "EMBD", "ONE"),
-    "OUTPUT": ("output.weight", "last", "matrix", "0", "HAS_ALL", "0", "EMBD", "VOCAB"),
+    "OUTPUT_NORM": (
+        "output_norm.weight", "last", "vector", "HAS_ALL", "HAS_ALL",
+        "NORM_BARE | STREAM_NORM", "EMBD", "ONE",
+    ),
+    "OUTPUT_NORM_B": (
+        "output_norm.bias", "last", "vector", "NORM_BIAS", "MAY_NORM_BIAS",
+        "NORM_BARE | STREAM_NORM", "EMBD", "ONE",
+    ),
+    "OUTPUT": ("output.weight", "last", "matrix", "0", "HAS_ALL", "ENCODER", "EMBD", "VOCAB"),
     "OUTPUT_B": ("output.bias", "last", "vector", "HEAD_BIAS", "HEAD_BIAS", "0", "VOCAB", "ONE"),
 }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from types import MappingProxyType
 from typing import Any, SupportsIndex
 
@@ -14,7 +16,7 @@ from ..core import abi, pool
 from ..core.checks import flag
 from ..core.closing import Closing
 from ..core.cpu import pick_isa, pick_threads
-from ..core.errors import ArgumentError
+from ..core.errors import ArgumentError, UnsupportedError, counted
 from ..core.library import Argument, Handle, Library, check, double_at, texts_at
 from ..dialect.rows import dialect_of
 from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
@@ -98,6 +100,7 @@ class CoreModel(Closing):
         self.n_ff = self._get(abi.MODEL_N_FF)
         self.n_params = self._get(abi.MODEL_N_PARAMS)
         self.n_batch = self._get(abi.MODEL_N_BATCH)
+        self.is_encoder = bool(self._get(abi.MODEL_IS_ENCODER))
         self.weight_size = self._get(abi.MODEL_WEIGHT_SIZE)
         self.kv_size = self._get(abi.MODEL_KV_SIZE)
         self.decode_size = self._get(abi.MODEL_DECODE_SIZE)
@@ -162,6 +165,17 @@ class CoreModel(Closing):
     def adds_bos(self) -> bool:
         """Whether the file's flags ask for texts to begin with BOS."""
         return self._get(abi.MODEL_ADD_BOS) > 0
+
+    @property
+    def adds_eos(self) -> bool:
+        """Whether the file's flags ask for texts to end with EOS, where a text is read whole."""
+        return self._get(abi.MODEL_ADD_EOS) > 0
+
+    @property
+    def pooling(self) -> str:
+        """How the file says that hidden states become an embedding: "mean", "first", "last", "rank"; "": not at all."""
+        names = {abi.POOLING_MEAN: "mean", abi.POOLING_CLS: "first", abi.POOLING_LAST: "last", abi.POOLING_RANK: "rank"}
+        return names.get(self._get(abi.MODEL_POOLING), "")
 
     @property
     def chat_template(self) -> str | None:
@@ -338,6 +352,24 @@ class CoreModel(Closing):
         """Call a function of the core's model while nothing computes in it."""
         with self._handle as model, self._run_lock:
             return check(self._library, self._library.call(name, model, *arguments), where)
+
+    def _check_decodes(self) -> None:
+        """Raise UnsupportedError for an encoder."""
+        if self.is_encoder:
+            raise UnsupportedError(f"{self.arch} is an encoder: it embeds texts, and neither generates nor scores them")
+
+    def _embed_rows(self, texts: Sequence[Sequence[int]], pooling: int) -> list[array[float] | None]:
+        """Return the pooled hidden states of texts, of an encoder: doubles [n_embd]; None: they are Inf or NaN."""
+        library, n, size = self._library, len(texts), 8 * self.n_embd
+        ids, counts = array("i", chain.from_iterable(texts)), array("i", map(len, texts))
+        rows, codes = library.alloc(n * size), library.alloc(4 * n)
+        self._run(
+            "gemel_model_embed", library.lend(ids), None, library.lend(counts), n, pooling, abi.KV_DEFAULT, rows, codes,
+            where=f"embedding {counted(n, 'text')}",
+        )  # fmt: skip
+        made = [array("d", library.read(rows.address + i * size, size)) for i in range(n)]
+        ends = ids_of(library.read(codes.address, 4 * n))
+        return [None if code < 0 else row for row, code in zip(made, ends, strict=True)]
 
     def _is_end(self, id: int) -> bool:
         """As is_eog, remembered: each id that is drawn asks."""

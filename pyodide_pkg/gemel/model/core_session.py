@@ -16,12 +16,14 @@ from contextlib import contextmanager, suppress
 from ..core import abi
 from ..core.checks import flag, not_whole
 from ..core.closing import Closing
-from ..core.errors import ArgumentError, CancelledError, ContextError, StateError, counted
+from ..core.errors import ArgumentError, CancelledError, ContextError, StateError, UnsupportedError, counted
 from ..core.library import Argument, Block, Handle, check
 from ..core.scalars import whole
 from ..text.ids import Ids, id_bytes, ids_of
 from .core_model import CoreModel
 from .pace import Pace
+
+ENCODER = "an encoder reads a text whole, in an empty session, and has no logits: use Model.embed, or Session.hidden"
 
 
 class CoreSession(Closing):
@@ -177,7 +179,13 @@ class CoreSession(Closing):
             self._uncancel()
             if self.closed:
                 raise CancelledError(f"{where}: the session was closed meanwhile")
+        if code == abi.E_UNSUPPORTED and self.model.is_encoder:
+            raise UnsupportedError(f"{where}: {ENCODER}")
         return check(self._library, code, where)
+
+    def _check_logits(self) -> None:
+        if self.model.is_encoder:
+            raise UnsupportedError(f"logits: {ENCODER}")
 
     def _uncancel(self) -> None:
         with suppress(ArgumentError):  # the session is closed

@@ -9,15 +9,47 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
-from ..core.checks import flag, wrong_type
+from ..core import abi
+from ..core.checks import flag, not_whole, wrong_type
 from ..core.checks import text as checked_text
-from ..core.errors import ArgumentError, ArgumentTypeError, ContextError, NumericError
+from ..core.errors import ArgumentError, ArgumentTypeError, ContextError, NumericError, UnsupportedError
 from ..core.floats import FloatArray, Rows, floats
+from ..core.scalars import whole
 from .core_model import CoreModel
 
-Pooling = Literal["mean", "first", "last"]
+Pooling = Literal["mean", "first", "cls", "last"]
+Overflow = Literal["error", "chunk"]
+POOLINGS: dict[str, int] = {
+    "mean": abi.POOLING_MEAN, "first": abi.POOLING_CLS, "cls": abi.POOLING_CLS, "last": abi.POOLING_LAST,
+}   # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How hidden states become an embedding."""
+
+    pooling: Pooling
+    normalize: bool = True
+    truncate_dim: int | None = None
+
+    def made(self, row: Sequence[float]) -> FloatArray:
+        """Return the embedding from the pooled row, in doubles."""
+        return floats(packed(row[: self.truncate_dim], normalize=self.normalize))
+
+
+def recipe_of(model: CoreModel, pooling: Pooling | None, normalize: bool, truncate_dim: int | None) -> Recipe:
+    """Check the options of an embedding. pooling None: the file's, or "mean"."""
+    if pooling is not None:
+        check_pooling(pooling)
+    elif model.pooling == "rank":
+        raise UnsupportedError(f"{model.name!r} scores texts, by its pooling_type: to embed them, pass a pooling")
+    integer = None if truncate_dim is None else whole(truncate_dim)
+    if truncate_dim is not None and (integer is None or not 1 <= integer <= model.n_embd):
+        raise not_whole("truncate_dim", truncate_dim, f"an integer from 1 to {model.n_embd} (model.n_embd), or None")
+    return Recipe(pooling or cast("Pooling", model.pooling or "mean"), flag("normalize", normalize), integer)
 
 
 def text_ids(model: CoreModel, text: str) -> list[int]:
@@ -28,14 +60,42 @@ def text_ids(model: CoreModel, text: str) -> list[int]:
     if not ids:
         raise ArgumentError("an empty text has no tokens to embed")
     if len(ids) > model.n_ctx:
-        raise ContextError(f"n_ctx is {model.n_ctx}, but the text has {len(ids)} tokens: split it, and embed the parts")
+        words = f"n_ctx is {model.n_ctx}, but the text has {len(ids)} tokens"
+        raise ContextError(f'{words}: split it, and embed the parts, or pass overflow="chunk"')
     return ids
 
 
-def pooled(rows: Rows, pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
+def parts_of(model: CoreModel, text: str, prompt: str | None, overflow: Overflow) -> list[list[int]]:
+    """Return the ids of a text with its prompt, in as many parts as its length needs; each begins with the prompt."""
+    if checked_text("overflow", overflow, "'error' or 'chunk'") not in ("error", "chunk"):
+        raise ArgumentError(f"overflow={overflow!r}: must be 'error' or 'chunk'")
+    start = "" if prompt is None else checked_text("prompt", prompt)
+    if overflow == "error" or not isinstance(text, str):
+        return [text_ids(model, start + text if isinstance(text, str) else text)]
+    whole_text = model.tokenize(start + text, bos_eos=True)
+    if len(whole_text) <= model.n_ctx:
+        return [text_ids(model, start + text)]
+    head = [model.bos_id] if model.adds_bos and model.bos_id is not None else []
+    tail = [model.eos_id] if model.adds_eos and model.eos_id is not None else []
+    head += model.tokenize(start)
+    room = model.n_ctx - len(head) - len(tail)
+    if room < 1:
+        raise ContextError(f"n_ctx is {model.n_ctx}, and the prompt leaves no room for the text: shorten it")
+    body = model.tokenize(text)
+    return [[*head, *body[at : at + room], *tail] for at in range(0, len(body), room)]
+
+
+def joined(rows: Sequence[FloatArray], counts: Sequence[int]) -> list[float]:
+    """Return the mean of the rows of a text's parts, each weighted by its number of ids."""
+    total = sum(counts)
+    columns = zip(*(row.tolist() for row in rows), strict=True)
+    return [math.fsum(x * n for x, n in zip(column, counts, strict=True)) / total for column in columns]
+
+
+def pooled(rows: Rows, pooling: Pooling = "mean", *, normalize: bool = True) -> FloatArray:
     """Return the embedding of a text, float32 [n_embd], from the hidden states of its tokens, float32 [n][n_embd].
 
-    They are those of Session.hidden, of one call or of several, one after the other. pooling, normalise: as for
+    They are those of Session.hidden, of one call or of several, one after the other. pooling, normalize: as for
     Model.embed, whose bits these are.
 
     >>> with model.session() as session:
@@ -44,28 +104,28 @@ def pooled(rows: Rows, pooling: Pooling = "mean", *, normalise: bool = True) -> 
     True
     """
     check_pooling(pooling)
-    flag("normalise", normalise)
+    flag("normalize", normalize)
     try:
         view: memoryview[Any] = memoryview(rows)   # type: ignore[arg-type]  # numpy's arrays are buffers
     except TypeError:
         raise wrong_type("rows", rows, "a float32 array of shape [n][n_embd]") from None
     if view.format != "f" or view.ndim != 2 or not view.shape or 0 in view.shape:
         raise ArgumentError(f"rows must be float32 of shape [n][n_embd]; got {view.format!r}, {view.shape}")
-    return floats(packed(pool(floats(view.tobytes(), view.shape), pooling), normalise=normalise))
+    return floats(packed(pool(floats(view.tobytes(), view.shape), pooling), normalize=normalize))
 
 
 def check_pooling(pooling: Pooling) -> None:
     """Raise ArgumentError for an unknown pooling."""
-    if checked_text("pooling", pooling, "'mean', 'first' or 'last'") not in ("mean", "first", "last"):
-        raise ArgumentError(f"pooling={pooling!r}: must be 'mean', 'first' or 'last'")
+    if checked_text("pooling", pooling, "'mean', 'first' ('cls') or 'last'") not in POOLINGS:
+        raise ArgumentError(f"pooling={pooling!r}: must be 'mean', 'first' ('cls') or 'last'")
 
 
-def packed(row: Sequence[float], *, normalise: bool) -> bytes:
-    """Return a row of doubles as float32 bytes. normalise: to length 1; NumericError when all are zero."""
-    if normalise:
+def packed(row: Sequence[float], *, normalize: bool) -> bytes:
+    """Return a row of doubles as float32 bytes. normalize: to length 1; NumericError when all are zero."""
+    if normalize:
         norm = math.sqrt(math.fsum(x * x for x in row))
         if not norm:
-            raise NumericError("the embedding is zero everywhere and can't be normalised: pass normalise=False")
+            raise NumericError("the embedding is zero everywhere and can't be normalised: pass normalize=False")
         row = [x / norm for x in row]
     return array("f", row).tobytes()
 
@@ -81,7 +141,7 @@ class Pool:
     def add(self, rows: FloatArray) -> None:
         """Add the next rows, at least one."""
         is_first, self._n = not self._n, self._n + len(rows)
-        if self._pooling == "first":
+        if self._pooling in ("first", "cls"):
             self._total = rows.tolist()[0] if is_first else self._total
         elif self._pooling == "last":
             self._total = rows.tolist()[-1]

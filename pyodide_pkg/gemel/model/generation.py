@@ -404,6 +404,7 @@ class Parts:
 
 def check_limit(model: CoreModel, n_ctx: int, n_prompt: int, max_tokens: int | None) -> int:
     """Return how many ids may be drawn: what is wanted, or what fits. The last needs no room: it is not evaluated."""
+    model._check_decodes()
     limit = limit_of(max_tokens)
     if not n_prompt:
         raise ArgumentError("the prompt is empty: pass at least one token")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import weakref
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, Unpack
 
-from ..core.checks import flag, sequence, text, wrong_type
+from ..core.checks import sequence, text, wrong_type
 from ..core.errors import ArgumentError, ArgumentTypeError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
@@ -23,7 +24,7 @@ from .call_types import CallFields, SamplingFields
 from .chat import Chat, resume
 from .chat_file import unpack
 from .core_model import CoreModel
-from .embed import Pooling, check_pooling, text_ids
+from .embed import Overflow, Pooling, Recipe, joined, parts_of, recipe_of
 from .generation import Generation, Run, n_ctx_for
 from .grammar import Form, Grammar, Schema, form_of
 from .kv import KvType
@@ -57,6 +58,7 @@ class Model(CoreModel):
         n_ff: floats of the feed-forward's middle
         n_params: weights
         n_batch: ids of a micro-batch
+        is_encoder: whether it reads texts whole, to embed them, and neither generates nor scores
         weight_size: bytes of weights in memory
         kv_size: bytes of KV cache per position, of type default_kv_type
         decode_size: bytes of weights read to decode one id
@@ -339,28 +341,27 @@ class Model(CoreModel):
         with self.batch(step_seconds=math.inf) as batch:
             return batch.score(ids).result()
 
-    def embed(self, texts: str | Sequence[str], pooling: Pooling = "mean", *, normalise: bool = True) -> FloatArray:
+    def embed(
+        self, texts: str | Sequence[str], pooling: Pooling | None = None, *, normalize: bool = True,
+        truncate_dim: int | None = None, prompt: str | None = None, overflow: Overflow = "error",
+    ) -> FloatArray:   # fmt: skip
         """Return the pooled last hidden states: float32 [n_embd] of one text, [n][n_embd] of a sequence of them.
 
-        pooling: over the tokens of a text: "mean", or the "first" or "last" one. normalise: to length 1.
+        pooling: over the tokens of a text: "mean", the "first" one ("cls") or the "last"; None: as the file says, or
+        "mean". truncate_dim: only so many numbers of each row. normalize: rows, truncated ones too, to length 1.
+        prompt: comes before every text, such as "search_query: ". overflow: a text that is longer than the file's n_ctx
+        is an "error"; "chunk": its parts are embedded, and their rows averaged, each weighted by its number of tokens.
         numpy where numpy can be imported, otherwise a memoryview with that shape.
         """
-        check_pooling(pooling)
-        flag("normalise", normalise)
+        recipe = recipe_of(self, pooling, normalize, truncate_dim)
+        given = [texts] if isinstance(texts, str) else sequence("texts", texts, "a string or a list of strings")
+        if not given:
+            raise ArgumentError("there are no texts to embed")
+        parts = [parts_of(self, one, prompt, overflow) for one in given]   # type: ignore[arg-type]  # it checks
         with self.batch(step_seconds=math.inf) as batch:
-            if isinstance(texts, str):
-                return batch.embed(texts, pooling, normalise=normalise).result()
-            given = sequence("texts", texts, "a string or a list of strings")
-            if not given:
-                raise ArgumentError("there are no texts to embed")
-            raw, waiting = bytearray(), deque[BatchFuture[FloatArray]]()
-            for ids in [text_ids(self, one) for one in given]:   # type: ignore[arg-type]  # it checks
-                waiting.append(batch.embed(ids, pooling, normalise=normalise))
-                if len(waiting) > batch.max_running:   # more than run together: none waits for its turn
-                    raw += memoryview(waiting.popleft().result()).cast("B")
-            for future in waiting:
-                raw += memoryview(future.result()).cast("B")
-            return floats(bytes(raw), (len(given), self.n_embd))
+            rows = [bytes(row) for row in _embedded(batch, recipe, parts)]
+        n_dim = recipe.truncate_dim or self.n_embd
+        return floats(b"".join(rows), (n_dim,) if isinstance(texts, str) else (len(given), n_dim))
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{self.isa}, {self.threads} threads"
@@ -388,3 +389,22 @@ class Model(CoreModel):
             self._preloaded = None
         found.model = self
         return found
+
+
+def _embedded(batch: Batch, recipe: Recipe, texts: Sequence[list[list[int]]]) -> Iterator[FloatArray]:
+    """Embed texts, each in one part or several; as many as run together wait in the batch, and one more."""
+    whole, plain = asdict(recipe), {"pooling": recipe.pooling, "normalize": False}
+    running: deque[tuple[list[list[int]], list[BatchFuture[FloatArray]]]] = deque()
+
+    def taken() -> FloatArray:
+        parts, futures = running.popleft()
+        rows = [future.result() for future in futures]
+        return rows[0] if len(rows) == 1 else recipe.made(joined(rows, [len(part) for part in parts]))
+
+    for parts in texts:
+        options = whole if len(parts) == 1 else plain
+        running.append((parts, [batch.embed(part, **options) for part in parts]))
+        if len(running) > batch.max_running:
+            yield taken()
+    while running:
+        yield taken()

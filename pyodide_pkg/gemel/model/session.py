@@ -13,7 +13,7 @@ from typing import Any, Unpack, overload
 
 from ..core import abi
 from ..core.checks import flag, not_whole, wrong_type
-from ..core.errors import ArgumentError, ArgumentTypeError, counted
+from ..core.errors import ArgumentError, ArgumentTypeError, UnsupportedError, counted
 from ..core.floats import FloatArray, Rows, floats
 from ..core.library import ERROR_SIZE, Argument, Block, Handle, check, open_handle, pointer_at
 from ..core.scalars import whole
@@ -62,6 +62,9 @@ class Session(CoreSession):
             library, "gemel_session_open", size, where=f"a session with n_ctx={size}", parent=model._handle
         )
         super().__init__(model, size, handle)
+        if kv_type == "q8_0" and model.is_encoder:
+            self.close()
+            raise UnsupportedError(f"kv_type='q8_0': {model.arch} is an encoder, whose keys are kept in f16 or f32")
         if kv_type is not None:
             try:
                 self._call("gemel_session_set", abi.SESSION_KV_TYPE, number, where="the KV cache's type")
@@ -84,6 +87,7 @@ class Session(CoreSession):
         ArgumentError when nothing has been evaluated.
         """
         with self._using() as session:
+            self._check_logits()
             address = self._library.call("gemel_session_logits", session)
             if not address:
                 raise ArgumentError(NO_LOGITS)
@@ -191,7 +195,7 @@ class Session(CoreSession):
         rows = bytearray()
         with self._lock:
             self._check_room(len(added), self.n_past)
-            for part in self._parts(added):
+            for part in [added] if self.model.is_encoder and added else self._parts(added):
                 block = self._library.alloc(4 * len(part) * self.model.n_embd)
                 self._run_ids("gemel_session_hidden", part, block)
                 rows += self._library.read(block.address, block.size)

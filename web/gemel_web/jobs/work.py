@@ -141,10 +141,11 @@ class Completion(Stoppable):
 class Embeddings(Stoppable):
     """Embeds texts as Model.embed does; those of a request go through the same passes."""
 
-    def __init__(self, prompts: TextPrompts, *, param: str, key: str = "") -> None:
+    def __init__(self, prompts: TextPrompts, *, param: str, dimensions: int | None = None, key: str = "") -> None:
         super().__init__()
         self._prompts = prompts
         self._param = param
+        self._dimensions = dimensions   # of each vector; None: all that the model has
         self._key = key
 
     def steps(self, slot: ModelSlot) -> Steps:
@@ -167,7 +168,8 @@ class Embeddings(Stoppable):
         try:
             while waiting or running:
                 while waiting and len(running) < batch.max_running:
-                    running.append(batch.embed(waiting.popleft(), key=self._key))
+                    ids, n_dim = waiting.popleft(), self._dimensions
+                    running.append(batch.embed(ids, truncate_dim=n_dim, key=self._key))
                 while running and running[0].done():
                     yield Vector(n_done, bytes(running.popleft().result()))
                     n_done += 1

@@ -131,8 +131,8 @@ class Api:
         """POST /api/embed."""
         body = await decoded(request, wire.EmbedRequest, self._config, undeclared=True)
         alias, served = self._found(body.model)
-        if body.dimensions not in (None, served.model.n_embd):
-            words = f"this model's vectors have {served.model.n_embd} dimensions: leave it out"
+        if body.dimensions is not None and not 1 <= body.dimensions <= served.model.n_embd:
+            words = f"this model's vectors have {served.model.n_embd} dimensions: ask for 1 to so many"
             raise invalid("dimensions", words)
         texts = [body.input] if isinstance(body.input, str) else body.input
         return await self._vectors(request, body, served, texts, Vectors(alias))
@@ -157,7 +157,9 @@ class Api:
         def prompts(model: gemel.Model) -> Iterator[list[int]]:
             return (model.tokenize(text, bos_eos=True) for text in texts)
 
-        job = self._service.submit(served, Embeddings(prompts, param=param, key=key_of(request)))
+        n_dim = body.dimensions if isinstance(body, wire.EmbedRequest) else None
+        work = Embeddings(prompts, param=param, dimensions=n_dim, key=key_of(request))
+        job = self._service.submit(served, work)
         return await self._service.whole(request, job, shape)
 
     # ---- Models ------------------------------------------------------------------------------------------------------

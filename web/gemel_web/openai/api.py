@@ -147,10 +147,11 @@ class Api:
         alias = self._service.alias(body.model)
         served = self._service.find(alias)
         n_embd = served.model.n_embd
-        if body.dimensions not in (None, n_embd):
-            raise refused("dimensions", f"this model's vectors have {n_embd} dimensions: leave it out")
+        if body.dimensions is not None and body.dimensions > n_embd:
+            raise refused("dimensions", f"this model's vectors have {n_embd} dimensions: ask for at most so many")
         texts = prompts.of_inputs(body.input, "input", self._config, bos_eos=True)
-        job = self._service.submit(served, Embeddings(texts, param="input", key=key_of(request)))
+        work = Embeddings(texts, param="input", dimensions=body.dimensions, key=key_of(request))
+        job = self._service.submit(served, work)
         encoded = _as_base64 if body.encoding_format == "base64" else _as_floats
         return await self._service.whole(request, job, Vectors(alias, encoded))
 

@@ -281,7 +281,7 @@ export interface GemelError extends Error {
 
 export interface EmbedOptions {
     pooling?: "mean" | "first" | "last" | null;
-    normalise?: boolean | null;
+    normalize?: boolean | null;
 }
 
 export interface RunOptions {

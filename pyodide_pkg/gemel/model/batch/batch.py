@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar, Unpack
 
-from ...core.checks import callback, flag, not_number, not_whole, text, wrong_type
+from ...core.checks import callback, flag, integer, not_number, not_whole, text, wrong_type
 from ...core.closing import Closing
 from ...core.errors import ArgumentError, ArgumentTypeError, GemelError, OutOfMemoryError, StateError, UnsupportedError
 from ...core.floats import FloatArray
@@ -27,7 +27,7 @@ from ..call_options import OF_SEND, call_options
 from ..call_types import CallFields
 from ..core_model import OF_PROMPT_IDS, CoreModel
 from ..core_session import check_room
-from ..embed import Pooling, check_pooling, text_ids
+from ..embed import Pooling, recipe_of, text_ids
 from ..generation import Generation, check_limit, n_ctx_for
 from ..kv import KvType
 from ..memory import default_cache
@@ -40,6 +40,7 @@ from .costs import Costs
 from .future import BatchFuture, EmbeddingReader, Reader, ReadRequest, ScoreReader
 from .prefixes import PAGE, common, prefixes_of
 from .request import AnswerRequest, OnDrawn, Request
+from .texts import embed_next
 from .waiting import Waiting
 
 STEP_S = 0.25        # seconds of a step in which no answer waits
@@ -74,9 +75,9 @@ class Batch(Closing):
         with Session(model, n_ctx, kv_type) as session:   # checks both
             self.n_ctx, self.kv_type, self._position_size = session.n_ctx, session.kv_type, session.kv_size
         self.model = model
-        self.cache_memory = default_cache() if cache_memory is None else _integer(cache_memory, 0, "cache_memory")
+        self.cache_memory = default_cache() if cache_memory is None else integer(cache_memory, 0, "cache_memory")
         most = model.n_batch - Costs.LEAST   # prompts go on beside them
-        self.max_running = MAX_RUNNING if max_running is None else _integer(max_running, 1, "max_running", most)
+        self.max_running = MAX_RUNNING if max_running is None else integer(max_running, 1, "max_running", most)
         default = Pace.SECONDS if model.info.engine == "side module" else STEP_S   # it can't be interrupted
         seconds = default if step_seconds is None else step_seconds
         if number(seconds) is None or not seconds > 0:
@@ -197,20 +198,21 @@ class Batch(Closing):
         )  # fmt: skip
 
     def embed(
-        self, prompt: str | Ids, pooling: Pooling = "mean", *, normalise: bool = True, key: str = "", priority: int = 0
-    ) -> BatchFuture[FloatArray]:
+        self, prompt: str | Ids, pooling: Pooling | None = None, *, normalize: bool = True,
+        truncate_dim: int | None = None, key: str = "", priority: int = 0,
+    ) -> BatchFuture[FloatArray]:   # fmt: skip
         """Evaluate a text beside the answers; the future's result is its embedding, with the bits of Model.embed.
 
         prompt: a text, or its ids, BOS and EOS included. Short texts go through a pass together.
         """
-        check_pooling(pooling)
-        flag("normalise", normalise)
+        recipe = recipe_of(self.model, pooling, normalize, truncate_dim)
         ids = text_ids(self.model, prompt) if isinstance(prompt, str) else self._ids(prompt)
         n_embd = self.model.n_embd
-        return self._read(lambda: EmbeddingReader(n_embd, pooling, normalise=normalise), ids, key, priority)
+        return self._read(lambda: EmbeddingReader(n_embd, recipe), ids, key, priority)
 
     def score(self, prompt: str | Ids, *, key: str = "", priority: int = 0) -> BatchFuture[list[float]]:
         """Evaluate a text beside the answers; the future's result is that of Model.score."""
+        self.model._check_decodes()
         return self._read(ScoreReader, self._ids(prompt), key, priority)
 
     def _ids(self, prompt: str | Ids) -> list[int]:
@@ -275,6 +277,9 @@ class Batch(Closing):
         Waits while another thread takes a step.
         """
         with self._stepped():
+            if self.model.is_encoder:
+                self._take_arrived()
+                return embed_next(self.model, self._waiting)
             parts = self._same_parts()
             if not parts:
                 self._admit()
@@ -310,14 +315,17 @@ class Batch(Closing):
 
     def _admit(self) -> None:
         """Let waiting requests begin while there is room; one always runs."""
-        while self._arrived:
-            self._waiting.add(self._arrived.popleft())
+        self._take_arrived()
         while True:
             may_begin = self._slots()
             first = self._waiting.first(may_begin)
             if first is None or (self._running and not self._has_room(first)):
                 return
             self._running.append(self._waiting.take(may_begin))
+
+    def _take_arrived(self) -> None:
+        while self._arrived:
+            self._waiting.add(self._arrived.popleft())
 
     def _slots(self) -> Callable[[Request], bool]:
         """Return whether there is a slot for a request: generations and texts have their own."""
@@ -590,11 +598,3 @@ class Batch(Closing):
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self.n_running} running, {self.n_waiting} waiting"
         return f"<gemel.Batch of {self.model.name!r}: {state}>"
-
-
-def _integer(value: object, least: int, name: str, most: int | None = None) -> int:
-    integer = whole(value)
-    if integer is None or integer < least or (most is not None and integer > most):
-        wanted = f"an integer of at least {least}" if most is None else f"an integer from {least} to {most}"
-        raise not_whole(name, value, wanted)
-    return integer

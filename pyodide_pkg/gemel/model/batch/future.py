@@ -12,7 +12,7 @@ from ...core.errors import CancelledError
 from ...core.floats import FloatArray, floats
 from ..answer import StopReason
 from ..core_model import CoreModel
-from ..embed import Pool, Pooling, packed
+from ..embed import Pool, Recipe
 from ..pace import Pace
 from ..session import Session
 from ..step import Drawn
@@ -41,18 +41,23 @@ class EmbeddingReader:
 
     wants = abi.WANT_HIDDEN
 
-    def __init__(self, n_embd: int, pooling: Pooling, *, normalise: bool) -> None:
+    def __init__(self, n_embd: int, recipe: Recipe) -> None:
         self._n_embd = n_embd
-        self._pool = Pool(pooling)
-        self._normalise = normalise
+        self.recipe = recipe
+        self._pool = Pool(recipe.pooling)
+        self._row: Sequence[float] = ()
 
     def take(self, made: bytes) -> None:
         """Take the hidden states of the next ids."""
         self._pool.add(floats(made, (len(made) // (4 * self._n_embd), self._n_embd)))
 
+    def take_row(self, row: Sequence[float]) -> None:
+        """Take the pooled row, which the core made."""
+        self._row = row
+
     def value(self) -> FloatArray:
-        """Return the embedding, float32 [n_embd]."""
-        return floats(packed(self._pool.row(), normalise=self._normalise))
+        """Return the embedding, float32 [n_embd] or as many as the recipe keeps."""
+        return self.recipe.made(self._row or self._pool.row())
 
 
 class ScoreReader:

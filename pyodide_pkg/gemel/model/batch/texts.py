@@ -1,0 +1,54 @@
+"""The texts of an encoder's batch: those that wait are embedded together, without padding."""
+
+from __future__ import annotations
+
+from ...core.errors import GemelError, NumericError
+from ..core_model import CoreModel
+from ..embed import POOLINGS
+from .future import EmbeddingReader, ReadRequest
+from .request import Request
+from .waiting import Waiting
+
+IDS = 1024   # of a step, at most, unless one text has more
+
+
+def embed_next(model: CoreModel, waiting: Waiting[Request]) -> bool:
+    """Embed the texts that are next, and end their requests; return whether others wait."""
+    taken: list[ReadRequest[object]] = []
+    readers: list[EmbeddingReader] = []
+
+    def fits(request: Request) -> bool:
+        if not isinstance(request, ReadRequest) or not isinstance(request.reader, EmbeddingReader):
+            return False
+        n_ids = sum(len(one.prompt_ids) for one in taken) + len(request.prompt_ids)
+        alike = not readers or POOLINGS[request.reader.recipe.pooling] == POOLINGS[readers[0].recipe.pooling]
+        return alike and (not taken or n_ids <= IDS)
+
+    while waiting.first(fits) is not None:
+        request = waiting.take(fits)
+        assert isinstance(request, ReadRequest)
+        assert isinstance(request.reader, EmbeddingReader)
+        taken.append(request)
+        readers.append(request.reader)
+    if taken:
+        _embed(model, taken, readers)
+    return len(waiting) > 0
+
+
+def _embed(model: CoreModel, taken: list[ReadRequest[object]], readers: list[EmbeddingReader]) -> None:
+    try:
+        rows = model._embed_rows([one.prompt_ids for one in taken], POOLINGS[readers[0].recipe.pooling])
+    except GemelError as error:
+        for one in taken:
+            one.finish("error", error)
+        return
+    except BaseException:
+        for one in taken:
+            one.finish("cancelled")
+        raise
+    for one, reader, row in zip(taken, readers, rows, strict=True):
+        if row is None:
+            one.finish("error", NumericError("embedding a text: a number is Inf, NaN or too large"))
+        else:
+            reader.take_row(row)
+            one.finish("length")

@@ -1,0 +1,29 @@
+"""`gemel embed` prints and writes the rows of Model.embed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gemel
+import numpy as np
+from command import assert_error, gemel_
+from conftest import tiny_bytes
+
+
+def test_embed_gives_the_rows_of_the_package(tmp_path: Path) -> None:
+    path, rows = tmp_path / "bert.gguf", tmp_path / "rows.npy"
+    path.write_bytes(tiny_bytes(arch="bert", tokenizer="bert"))
+    texts = ["the model", '"a text"', "an object"]
+    lines = 'the model\n"\\"a text\\""\n{"text": "an object"}\n'
+    with gemel.open(path) as model:
+        expected = np.asarray(model.embed(texts, "last", prompt="the: ", truncate_dim=5))
+    given = ("embed", path, "-", "--pooling", "last", "--prompt", "the: ", "--dim", "5")
+    found = [json.loads(line) for line in gemel_(*given, stdin=lines).out.splitlines()]
+    assert [one["index"] for one in found] == [0, 1, 2]
+    assert np.array_equal(np.array([one["embedding"] for one in found], np.float32), expected)
+    assert gemel_(*given, "-o", rows, stdin=lines).code == 0
+    assert np.array_equal(np.load(rows), expected)
+    assert_error(gemel_("embed", path, "-", stdin="a\n\nb\n"), 1, "line 2 is empty")
+    assert_error(gemel_("embed", path, "-", stdin='{"txt": 3}\n'), 1, 'line 1 is an object without a field "text"')
+    assert_error(gemel_("embed", path, "-", stdin=""), 2, "there are no texts to embed")
