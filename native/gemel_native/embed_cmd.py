@@ -80,7 +80,7 @@ def _texts(raw: str) -> Iterator[str]:
         yield found
 
 
-def _rows(model: gemel.Model, texts: Sequence[str], options: dict[str, Any]) -> Iterator[memoryview]:
+def _rows(model: gemel.Model, texts: Sequence[str], options: dict[str, Any]) -> Iterator[memoryview[float]]:
     for at in range(0, len(texts), AT_ONCE):
         part = texts[at : at + AT_ONCE]
         found = memoryview(model.embed(part, **options)).cast("B").cast("f")
@@ -88,7 +88,7 @@ def _rows(model: gemel.Model, texts: Sequence[str], options: dict[str, Any]) -> 
         yield from (found[i * n_dim : (i + 1) * n_dim] for i in range(len(part)))
 
 
-def _write_npy(path: Path, n: int, n_dim: int, rows: Iterator[memoryview]) -> None:
+def _write_npy(path: Path, n: int, n_dim: int, rows: Iterator[memoryview[float]]) -> None:
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, {n_dim}), }}".encode()
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
     with path.open("wb") as file:
