@@ -51,7 +51,7 @@ def pairs() -> list[tuple[str, str]]:
     """
     formats = list(tiny.COMPUTED)
     found = [("llama", format_) for format_ in formats]
-    for i, arch in enumerate(ARCHS):
+    for i, arch in enumerate(DECODERS):
         found += [(arch, formats[(i + step) % len(formats)]) for step in (0, 5, 11)]
     return list(dict.fromkeys(found))
 
