@@ -83,6 +83,8 @@ def test_the_same_request_has_the_native_servers_bytes(serving: SitePage, data: 
         (EMBED, {"model": "tiny", "input": ["the model", "another " * 20]}),
         (TEXT, {**GREEDY, "prompt": "a", "nonsense": 1}),
         ("/v1/models/other", None),
+        ("/api/embed", {"model": "tiny", "input": ["the model", "another"]}),   # Ollama's
+        ("/api/version", None),
     ]
     found = serving.js(
         POST + "const answers = [];"

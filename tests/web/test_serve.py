@@ -24,6 +24,7 @@ from gemel_native.serving import server as servers
 from gemel_native.serving.protocol import Protocol
 from gemel_native.serving.settings import settings_of
 from gemel_web import models
+from serving import Asked
 from web_server import COMMAND, Server, received
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -104,6 +105,32 @@ def test_an_invalid_setting_is_an_error_of_one_line(
 
 def test_a_context_over_the_models_is_a_usage_error(file: Path) -> None:
     assert_error(gemel_("serve", file, "--port", 0, "--ctx", 513), 2, "--ctx 513", "512")
+
+
+def test_several_models_have_an_alias_each(file: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.gguf"
+    other.write_bytes(file.read_bytes())
+    how = servers.ModelOptions(threads=1, isa=None, ctx=64, kv_type=None, overrides={})
+    named = servers.aliases_of([str(file), str(other)], None, {})
+    assert list(named) == ["tiny", "other"]
+    with servers.served_models(named, how) as served, Asked(served) as app:
+        for alias in named:
+            body = {"model": alias, "prompt": "a", "max_tokens": 2}
+            assert app.good("/v1/completions", **body)["model"] == alias
+        assert app.bad("/v1/completions", prompt="a")["code"] == "missing_parameter"
+
+
+@pytest.mark.parametrize(("arguments", "code", "words"), [
+    (["{file}", "{file}"], 2, "is also the alias of"), (["{file}", "x", "--alias", "a"], 2, "--alias: only for one"),
+    (["{file}", "x", "--override", "llama.context_length=64"], 2, "--override and the options for RoPE: only for"),
+    (["{file}", "--max-memory", "0"], 1, "the models need "), (["{file}", "missing.gguf"], 1, "missing.gguf"),
+])
+def test_models_that_cant_be_served_together_are_an_error(
+    file: Path, arguments: list[str], code: int, words: str
+) -> None:
+    done = gemel_("serve", "--port", "0", *(one.format(file=file) for one in arguments))
+    assert (done.code, done.out) == (code, "")
+    assert words in done.err
 
 
 def test_serve_applies_overrides(file: Path) -> None:

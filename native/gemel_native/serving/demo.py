@@ -45,19 +45,17 @@ def demo(
     This is gemel serve with its page; the same environment variables apply.
     """
     check_packages("demo")
-    from gemel_web.models import alias_of
-
     from .page import needed_page
-    from .server import ModelOptions, listen, run, served_model
+    from .server import ModelOptions, aliases_of, listen, run, served_models
     from .settings import settings_of
 
     settings = settings_of({"host": host, "port": port, "access_log": access_log})
     page = needed_page()
     how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
     listening = listen(settings.host, settings.port, instead="port" not in settings.model_fields_set)
-    with closing(listening), served_model(model, how) as served:
-        name = alias_of(model) if alias is None else alias
-        run(settings, name, served, listening, page=page, ready=show if open_ else None)
+    named = aliases_of([model], alias, overrides)
+    with closing(listening), served_models(named, how) as served:
+        run(settings, served, listening, page=page, ready=show if open_ else None)
 
 
 def show(url: str) -> None:

@@ -39,6 +39,10 @@ CacheMemory = Annotated[int | None, option(
     "--cache-memory", panel=SERVER, metavar="MB", default="a quarter of the free memory",
     words="Memory for KV caches, including those that are kept from earlier requests.",
 )]
+MaxMemory = Annotated[int | None, option(
+    "--max-memory", panel=SERVER, metavar="MB", default="what is free",
+    words="Memory that the models may take, with one full context each. It is checked before any of them is read.",
+)]
 Queue = Annotated[int | None, option(
     "--queue", panel=SERVER, metavar="N", default="32",
     words="How many further requests may wait; any more get a 429.",

@@ -1,4 +1,4 @@
-"""`gemel serve MODEL`: OpenAI's API from a model of this machine."""
+"""`gemel serve MODEL...`: OpenAI's and other APIs from models of this machine."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from contextlib import closing
 
 from gemel import Overrides
 
-from ..options import ContextOption, IsaOption, KvTypeOption, ModelArgument, ThreadsOption
+from ..options import ContextOption, IsaOption, KvTypeOption, ModelsArgument, ThreadsOption
 from ..overrides import with_overrides
 from . import options
 from .packages import check_packages
@@ -14,13 +14,14 @@ from .packages import check_packages
 
 @with_overrides
 def serve(
-    model: ModelArgument,
+    models: ModelsArgument,
     *,
     alias: options.Alias = None,
     host: options.Host = None,
     port: options.Port = None,
     parallel: options.Parallel = None,
     cache_memory: options.CacheMemory = None,
+    max_memory: options.MaxMemory = None,
     queue: options.Queue = None,
     page: options.Page = None,
     access_log: options.AccessLog = None,
@@ -33,16 +34,14 @@ def serve(
     kv_type: KvTypeOption = None,
     overrides: Overrides,
 ) -> None:
-    """Serve MODEL through OpenAI's API until Ctrl-C.
+    """Serve each MODEL through OpenAI's API and others until Ctrl-C.
 
-    Options under Server and Safety, except --alias and --page, can also be set
+    Options under Server and Safety, except --alias, --max-memory and --page, can also be set
     in the environment, such as GEMEL_SERVE_PORT=8080.
     """
     check_packages("serve")
-    from gemel_web.models import alias_of
-
     from .page import needed_page, page_folder
-    from .server import ModelOptions, listen, run, served_model
+    from .server import ModelOptions, aliases_of, listen, run, served_models
     from .settings import settings_of
 
     settings = settings_of({
@@ -53,5 +52,6 @@ def serve(
     })
     folder = None if page is False else needed_page() if page else page_folder()
     how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
-    with closing(listen(settings.host, settings.port)) as listening, served_model(model, how) as served:
-        run(settings, alias_of(model) if alias is None else alias, served, listening, page=folder)
+    named = aliases_of(models, alias, overrides)
+    with closing(listen(settings.host, settings.port)) as listening, served_models(named, how, max_memory) as served:
+        run(settings, served, listening, page=folder)

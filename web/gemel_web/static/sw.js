@@ -1,6 +1,6 @@
-// The service worker of a site with gemel's files; its scope is their folder. It passes requests to v1/* to a page that
-// serves a model (relay.js). It adds the headers for cross-origin isolation to all files, for hosts that can't send
-// them. If the network fails, files come from the site's last complete copy (offline.js).
+// The service worker of a site with gemel's files; its scope is their folder. It passes requests to v1/* and api/* to a
+// page that serves a model (relay.js). It adds the headers for cross-origin isolation to all files, for hosts that can't
+// send them. If the network fails, files come from the site's last complete copy (offline.js).
 //
 // The browser may end and restart it at any time: no state here outlives an answer. It is a classic script, because not
 // all browsers support modules in service workers.
@@ -8,6 +8,7 @@
 
 const FOLDER = new URL("./", self.location);
 const COPY = `gemel-site ${FOLDER.pathname} `; // followed by a version: the names of caches
+const API = /^(v1|api)\//; // paths of OpenAI's and Ollama's API
 const WHOLE = new URL("whole.json", FOLDER).href; // in a copy: marks it as complete
 const COPIED = "Gemel-Copy"; // header of an answer from a copy
 const LOCAL = /^(localhost|127\..*|\[::1\])$/; // hosts that need no network
@@ -37,7 +38,7 @@ self.onfetch = (event) => {
     const { origin, pathname, search } = new URL(request.url);
     if (origin !== FOLDER.origin || !pathname.startsWith(FOLDER.pathname)) return;
     const path = pathname.slice(FOLDER.pathname.length);
-    if (path.startsWith("v1/")) {
+    if (API.test(path)) {
         if (request.headers.get(HOST) !== "native") event.respondWith(relayed(event, path + search));
     } else if (request.method === "GET" && !path.startsWith("models/") && path !== "healthz") {
         event.respondWith(file(request, path));
