@@ -39,6 +39,7 @@ __all__ = [
 MOMENT = (1980, 1, 1, 0, 0, 0)   # the first that a zip file can name
 DESKTOP = ("entry_points.txt",)  # of the .dist-info folder
 CORE = "gemel/_core/"
+PLAIN = ("gemel/__init__.py", "gemel/core/")   # Python that finds the rest, in core/packed.py
 # All modules: five that are alike take little more room than two. In the order of need, since what lies behind a module
 # is not unpacked for it.
 PACKED = (
@@ -75,12 +76,35 @@ def pack(files: dict[str, bytes]) -> dict[str, bytes]:
     return {**kept, f"{CORE}packed.xz": stream, f"{CORE}packed.json": json.dumps(places).encode()}
 
 
+def pack_python(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return a wheel's files with gemel's Python in python.zip, uncompressed: the wheel compresses it as a whole."""
+    packed = [
+        name for name in sorted(files)
+        if name.startswith("gemel/") and name.endswith(".py") and not name.startswith(PLAIN)
+    ]  # fmt: skip
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as inner:
+        for name in packed:
+            inner.writestr(_entry(name, zipfile.ZIP_STORED), files[name])
+    kept = {name: data for name, data in files.items() if name not in packed}
+    return {**kept, f"{CORE}python.zip": stream.getvalue()}
+
+
+def _entry(name: str, compression: int) -> zipfile.ZipInfo:
+    """Return an entry of an archive with nothing of the clock or the umask."""
+    entry = zipfile.ZipInfo(name, MOMENT)
+    entry.compress_type = compression
+    entry.external_attr = 0o100644 << 16
+    entry.create_system = 3
+    return entry
+
+
 def rewrite(wheel: Path) -> None:
     """Write a wheel again: sorted, packed, without the desktop's files, and nothing of the clock or the umask."""
     with zipfile.ZipFile(wheel) as old:
         files = pack({name: old.read(name) for name in old.namelist() if not name.endswith("/")})
     python = {name: lean(name, data.decode()).encode() for name, data in files.items() if name.endswith(".py")}
-    files |= python
+    files = pack_python(files | python)
     record = next(name for name in files if name.endswith(".dist-info/RECORD"))
     folder = record.removesuffix("RECORD")
     kept = {name: files[name] for name in sorted(files) if name not in {record, *(folder + one for one in DESKTOP)}}
@@ -89,8 +113,4 @@ def rewrite(wheel: Path) -> None:
     kept[record] = lines.getvalue().encode()
     with zipfile.ZipFile(wheel, "w") as new:
         for name, data in kept.items():
-            entry = zipfile.ZipInfo(name, MOMENT)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o100644 << 16
-            entry.create_system = 3
-            new.writestr(entry, data, compresslevel=9)
+            new.writestr(_entry(name, zipfile.ZIP_DEFLATED), data, compresslevel=9)

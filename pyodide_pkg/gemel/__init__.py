@@ -10,7 +10,12 @@ gemel.profiling are public; the sub-packages core, source, text, schema, tools, 
 are not.
 """
 
+# ruff: noqa: E402
 from __future__ import annotations
+
+from .core import packed as _packed
+
+__path__ += _packed.folders()   # before all others are imported
 
 from . import browser, cache, profiling
 from ._choice import default_info, include_path, isas, library_path

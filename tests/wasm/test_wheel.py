@@ -39,6 +39,16 @@ def contents(path: Path) -> dict[str, bytes]:
         return {name: archive.read(name) for name in archive.namelist()}
 
 
+def python_of(files: dict[str, bytes]) -> dict[str, bytes]:
+    """Return the modules of a wheel's files, those of python.zip among them."""
+    with zipfile.ZipFile(io.BytesIO(files["gemel/_core/python.zip"])) as archive:
+        inside = {name: archive.read(name) for name in archive.namelist()}
+    outside = {name: data for name, data in files.items() if name.endswith(".py")}
+    assert not inside.keys() & outside.keys()
+    assert all(name.startswith(("gemel/__init__.py", "gemel/core/", "gemel_web/")) for name in outside)
+    return inside | outside
+
+
 def test_a_tab_downloads_at_most_700_kb() -> None:
     assert pyodide_files.gemel().stat().st_size <= SIZE_MAX, pyodide_wheel.sizes(pyodide_files.gemel())
 
@@ -48,15 +58,18 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     version = pyodide_wheel.project()["version"]
     assert built.name == f"gemel-{version}-py3-none-pyemscripten_2026_0_wasm32.whl"
     package = building.ROOT / "pyodide_pkg" / "gemel"
-    python = {f"gemel/{path.relative_to(package)}" for path in package.rglob("*.py")} | {"gemel/py.typed"}
+    python = {f"gemel/{path.relative_to(package)}" for path in package.rglob("*.py")}
     app = building.ROOT / "web" / "gemel_web"
-    files = {path.relative_to(app) for path in app.rglob("*.py")} | {Path("py.typed")}
+    files = {path.relative_to(app) for path in app.rglob("*.py")}
     python |= {f"gemel_web/{path.as_posix()}" for path in files if path.parts[0] not in NOT_IN_A_TAB}
     scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")} | {"fetch.js"}
-    modules = {"packed.json", "packed.xz"}
+    modules = {"packed.json", "packed.xz", "python.zip"}
     core = {f"gemel/_core/{name}" for name in modules | scripts}
     info = {f"gemel-{version}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
-    assert set(contents(built)) == python | core | info
+    there = contents(built)
+    assert set(python_of(there)) == python
+    typed = {"gemel/py.typed", "gemel_web/py.typed"}
+    assert {name for name in there if not name.endswith(".py")} == typed | core | info
 
 
 def test_python_is_that_of_the_tree_without_what_only_developers_read() -> None:
@@ -70,7 +83,7 @@ def test_python_is_that_of_the_tree_without_what_only_developers_read() -> None:
         return ast.dump(tree, include_attributes=False)
 
     roots = {"gemel": building.ROOT / "pyodide_pkg", "gemel_web": building.ROOT / "web"}
-    files = {name: data.decode() for name, data in contents(pyodide_files.gemel()).items() if name.endswith(".py")}
+    files = {name: data.decode() for name, data in python_of(contents(pyodide_files.gemel())).items()}
     assert len(files) > 100
     for name, shipped in files.items():
         source = (roots[name.partition("/")[0]] / name).read_text(encoding="utf-8")

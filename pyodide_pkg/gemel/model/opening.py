@@ -69,7 +69,9 @@ async def load_model(
 
 def warn_of(model: Model) -> None:
     """Warn of what the model goes without, in the name of the first caller outside this package."""
-    package = str(Path(__file__).parents[1] / "_")[:-1]
+    from .. import __path__ as folders  # which has a value when gemel is imported
+
+    package = str(Path(folders[0]) / "_")[:-1]   # in a tab, _core/python.zip is inside
     frame: FrameType | None = sys._getframe()
     level = 1
     while frame is not None and frame.f_code.co_filename.startswith(package):
