@@ -215,7 +215,9 @@ int gemel_sampler_close_within(gemel_sampler *s, int n) {
     return code < 0 ? code : (int)needs;
 }
 
-int sampler_forced(gemel_sampler *s, int32_t *ids, int max) { return s->grammar ? mask_forced(&s->mask, ids, max) : 0; }
+int sampler_forced(gemel_sampler *s, int32_t *ids, int max) {
+    return s->grammar && !s->is_mask_only ? mask_forced(&s->mask, ids, max) : 0;
+}
 
 int sampler_is_mask_only(const gemel_sampler *s) { return s->grammar && s->is_mask_only; }
 
