@@ -146,6 +146,8 @@ ARCHS: dict[str, dict[str, Any]] = {
     "stablelm": {"arch": "stablelm"},
     "gemma2": {"arch": "gemma2", "n_layer": 2},
     "gemma3": {"arch": "gemma3", "n_layer": 2, "kv": [("gemma3.rope.scale_linear", "f32", 4.0)]},
+    "bert": {"arch": "bert", "n_layer": 2},
+    "nomic-bert": {"arch": "nomic-bert"},
 }
 BASES: dict[str, dict[str, Callable[[], Spec]]] = {
     "old": {

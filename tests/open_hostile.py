@@ -46,8 +46,10 @@ class Verdict(NamedTuple):
 
 
 def _run(model: gemel.Model, isa: str) -> bytes:
-    """Evaluate two tokens; return their logits' bytes, or the name of a NumericError."""
+    """Evaluate two tokens; return their logits' bytes, of an encoder their states', or the name of a NumericError."""
     model.set_isa(isa)
+    if model.is_encoder:
+        return _embedded(model)
     ids, out = [model.n_vocab - 1], b""
     with model.session(n_ctx=min(4, model.n_ctx)) as session:
         for _ in range(session.n_ctx)[:2]:
@@ -63,6 +65,18 @@ def _run(model: gemel.Model, isa: str) -> bytes:
             ids.append(max(range(len(logits)), key=logits.__getitem__))
     model.detokenize([*ids, *model.tokenize(TEXT, special=True, bos_eos=True)], special=True)
     return out
+
+
+def _embedded(model: gemel.Model) -> bytes:
+    model.detokenize(model.tokenize(TEXT, special=True, bos_eos=True), special=True)
+    with model.session(n_ctx=min(4, model.n_ctx)) as session:
+        try:
+            raw = bytes(memoryview(session.hidden([model.n_vocab - 1, 0][: session.n_ctx])))
+        except gemel.NumericError:
+            return b"NumericError"
+    if not all(map(math.isfinite, struct.unpack(f"<{len(raw) // 4}f", raw))):
+        raise AssertionError("a state is not finite")
+    return raw
 
 
 def _use(parts: list[bytes], folder: Path) -> str:

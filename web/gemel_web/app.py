@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -41,12 +42,13 @@ class ApiModule(Protocol):
 
 
 def create_app(
-    config: Config, models: Models, *, static: Path | ASGIApp | None = None, apis: Sequence[str] = APIS
+    config: Config, models: Models, *, static: Path | ASGIApp | None = None, apis: Sequence[str] | None = None
 ) -> Starlette:
     """Return the app that serves `models` (alias -> ServedModel), a mapping that may change while the app runs.
 
     static: a folder, whose page also gets config.json, or an ASGI app; it answers all paths that the APIs do not use.
-    apis: which of APIS it answers. The caller owns the models: they stay open when the app ends.
+    apis: which of APIS it answers; None: all that are installed, of which the wheel for tabs lacks some.
+    The caller owns the models: they stay open when the app ends.
     """
     scheduler = Scheduler(
         Limits(
@@ -55,7 +57,7 @@ def create_app(
         )
     )
     service = Service(config, models, scheduler)
-    modules: list[ApiModule] = [_module(name) for name in apis]
+    modules: list[ApiModule] = [_module(name) for name in (installed() if apis is None else apis)]
     known = Apis([module.STYLE for module in modules])
 
     @asynccontextmanager
@@ -87,6 +89,11 @@ def create_app(
     app.router.redirect_slashes = False
     app.state.scheduler = scheduler
     return app
+
+
+def installed() -> list[str]:
+    """Return the names of APIS that are there."""
+    return [name for name in APIS if find_spec(f".{name}", __package__)]
 
 
 def _module(name: str) -> Any:  # noqa: ANN401
