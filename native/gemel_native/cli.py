@@ -135,7 +135,8 @@ def hint_at(error: UsageError) -> str:
         return ": write a text of several words in quotes"
     if not message.startswith("No such option") or "ossible" in message:
         return ""
-    had = {name for one in parameters for name in ([one.metavar] if one.param_type_name == "argument" else one.opts)}
+    arguments = [one for one in parameters if one.param_type_name == "argument"]
+    had = {name for one in parameters for name in one.opts} | {(one.metavar or "").rstrip(".") for one in arguments}
     for options, needed, words in OTHERS:
         if error.option_name in options and needed in had:
             return f": {words}"
