@@ -1,8 +1,12 @@
-"""Packages that a tab's wheel has in one file: together they compress better than one by one."""
+"""Where this package's modules are. A tab's wheel has most in one file: together they compress better than apart."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from .shared import FOLDER
+
+PACKAGE = str(Path(__file__).parents[1] / "_")[:-1]   # what the paths of all modules begin with
 
 
 def folders() -> list[str]:

@@ -9,11 +9,11 @@ import asyncio
 import sys
 import threading
 import warnings
-from pathlib import Path
 from types import FrameType
 
 from ..core.errors import CancelledError, ModelWarning
 from ..core.library import Library
+from ..core.packed import PACKAGE
 from ..source.pieces import PieceSource
 from ..source.progress import Progress
 from ..source.sources import MODEL, Source, resolve
@@ -69,12 +69,9 @@ async def load_model(
 
 def warn_of(model: Model) -> None:
     """Warn of what the model goes without, in the name of the first caller outside this package."""
-    from .. import __path__ as folders  # which has a value when gemel is imported
-
-    package = str(Path(folders[0]) / "_")[:-1]   # in a tab, _core/python.zip is inside
     frame: FrameType | None = sys._getframe()
     level = 1
-    while frame is not None and frame.f_code.co_filename.startswith(package):
+    while frame is not None and frame.f_code.co_filename.startswith(PACKAGE):
         frame, level = frame.f_back, level + 1
     for text in model.warnings:
         warnings.warn(f"{model.name}: {text}", ModelWarning, stacklevel=level)
