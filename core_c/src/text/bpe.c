@@ -135,7 +135,7 @@ static void bpe_symbol_bytes(encoder *c, gguf_span part) {
 const text_model bpe_model = {.name = "gpt2",
                               .add_bos = -1,
                               .stands_in_if_unknown = 1,
-                              .ids = {11, 11, -1},
+                              .ids = {.bos = 11, .eos = 11, .unk = -1},
                               .begin = bpe_begin,
                               .open = bpe_open,
                               .encode = bpe_encode,

@@ -88,7 +88,7 @@ static void char_bpe_symbol_bytes(encoder *c, gguf_span part) { encoder_put_byte
 
 const text_model char_bpe_model = {.name = "gemma4",
                                    .add_bos = -1,
-                                   .ids = {-1, -1, -1},
+                                   .ids = {.bos = -1, .eos = -1, .unk = -1},
                                    .begin = char_bpe_begin,
                                    .open = char_bpe_open,
                                    .encode = char_bpe_encode,

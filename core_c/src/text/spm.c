@@ -119,7 +119,7 @@ static int spm_encode(encoder *c, const char *at, const char *end, int prefixed)
 
 const text_model spm_model = {.name = "llama",
                               .add_bos = 1,
-                              .ids = {1, 2, -1},
+                              .ids = {.bos = 1, .eos = 2, .unk = -1},
                               .open = spm_open,
                               .encode = spm_encode,
                               .find_merge = spm_find_merge,

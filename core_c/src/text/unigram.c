@@ -214,7 +214,7 @@ static int unigram_encode(encoder *c, const char *at, const char *end, int prefi
 
 const text_model unigram_model = {.name = "t5",
                                   .add_eos = 1,
-                                  .ids = {-1, 1, 2},
+                                  .ids = {.bos = -1, .eos = 1, .unk = 2},
                                   .open = unigram_open,
                                   .encode = unigram_encode,
                                   .piece = marked_piece,
