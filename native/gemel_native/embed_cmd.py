@@ -71,7 +71,10 @@ def _texts(raw: str) -> Iterator[str]:
             continue
         try:
             value = json.loads(line)
-        except ValueError:
+        except ValueError as error:
+            if line.lstrip()[0] == "{":
+                words = f"line {number} begins with {{ but is not JSON ({error}): write such a text as a JSON string"
+                raise gemel.ArgumentError(words) from None
             yield line   # a text that begins with a quotation mark
             continue
         found = value.get("text") if isinstance(value, dict) else value
@@ -91,7 +94,12 @@ def _rows(model: gemel.Model, texts: Sequence[str], options: dict[str, Any]) -> 
 def _write_npy(path: Path, n: int, n_dim: int, rows: Iterator[memoryview[float]]) -> None:
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({n}, {n_dim}), }}".encode()
     header += b" " * (-(len(header) + 11) % 64) + b"\n"
-    with path.open("wb") as file:
-        file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
-        for row in rows:
-            file.write(struct.pack(f"<{n_dim}f", *row))
+    part = path.with_name(f"{path.name}.part")   # until all rows are there
+    try:
+        with part.open("wb") as file:
+            file.write(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header)
+            for row in rows:
+                file.write(struct.pack(f"<{n_dim}f", *row))
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)

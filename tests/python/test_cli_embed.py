@@ -27,3 +27,7 @@ def test_embed_gives_the_rows_of_the_package(tmp_path: Path) -> None:
     assert_error(gemel_("embed", path, "-", stdin="a\n\nb\n"), 1, "line 2 is empty")
     assert_error(gemel_("embed", path, "-", stdin='{"txt": 3}\n'), 1, 'line 1 is an object without a field "text"')
     assert_error(gemel_("embed", path, "-", stdin=""), 2, "there are no texts to embed")
+    assert_error(gemel_("embed", path, "-", stdin='a\n{"text": "b\n'), 1, "line 2 begins with { but is not JSON")
+    assert_error(gemel_(*given, "-o", rows, stdin="a\n" + "word " * 10000), 1, "n_ctx is")   # too long: all or nothing
+    assert np.array_equal(np.load(rows), expected)
+    assert [one.name for one in tmp_path.iterdir() if one.suffix == ".part"] == []

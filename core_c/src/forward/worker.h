@@ -27,9 +27,8 @@ void output(worker *w);   // what is wanted, after the last layer
 
 static inline int pad_to(int n, int to) { return (n + to - 1) / to * to; }
 static inline int share(int n, int ith, int nth) { return (int)((int64_t)n * ith / nth); }
-static inline int row_of(const worker *w, int t) {
-    return w->kept ? w->kept[t] : w->at + t;
-}   // its place in the batch
+// A row's place in the batch.
+static inline int row_of(const worker *w, int t) { return w->kept ? w->kept[t] : w->at + t; }
 static inline row *row_at(const worker *w, int t) { return &w->b->rows[row_of(w, t)]; }
 static inline void row_is_bad(const worker *w, int t) { atomic_store(&row_at(w, t)->bad, 1); }
 static inline float *stream_at(const worker *w, int t) { return w->s->x + (size_t)t * (size_t)w->m->n_embd; }

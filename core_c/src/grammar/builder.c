@@ -2,6 +2,7 @@
 #include "builder.h"
 #include <string.h>
 #include "../text/array.h"
+#include "../text/unicode.h"
 
 void builder_open(builder *b) { *b = (builder){.n_states = STATES_FIRST}; }
 
@@ -68,17 +69,9 @@ void builder_add_byte(builder *b, part *p, uint8_t byte) {
     p->out = next;
 }
 
-int utf8(uint32_t code, uint8_t *out) {
-    if (code < 0x80) return out[0] = (uint8_t)code, 1;
-    int n = code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
-    for (int i = n - 1; i > 0; i--, code >>= 6) out[i] = (uint8_t)(0x80 | (code & 63));
-    out[0] = (uint8_t)(0xF00 >> n | code);   // the byte that the shift leaves has n leading ones
-    return n;
-}
-
 void builder_add_code(builder *b, part *p, uint32_t code) {
     uint8_t bytes[4];
-    int n = utf8(code, bytes);
+    int n = rune_write(code, (char *)bytes);
     for (int i = 0; i < n; i++) builder_add_byte(b, p, bytes[i]);
 }
 
@@ -183,8 +176,8 @@ static uint32_t tail_of(builder *b, chars *c, int k) {
 // A range all of whose characters are the products of ranges of their bytes.
 static void add_product(builder *b, chars *c, uint32_t low, uint32_t high) {
     uint8_t from[4], to[4];
-    int n = utf8(low, from), fixed = n;
-    (void)utf8(high, to);
+    int n = rune_write(low, (char *)from), fixed = n;
+    (void)rune_write(high, (char *)to);
     while (fixed > 1 && from[fixed - 1] == 0x80 && to[fixed - 1] == 0xBF) fixed--;
     uint32_t at = c->p.in;
     for (int i = 0; i < n && i < fixed; i++) {

@@ -57,7 +57,6 @@ part builder_chars(builder *b, ranges *of, int is_negated);   // no character is
 // Repeat the part that was made last; most 0: without limit is `is_open`.
 part builder_repeat(builder *b, part p, uint32_t least, uint32_t most, int is_open);
 
-int utf8(uint32_t code, uint8_t *out);                     // the bytes of a code point below 0x110000; returns how many
 int ranges_add(ranges *of, uint32_t low, uint32_t high);   // 0: no memory
 // The sentence of b->code.
 int builder_failed(const builder *b, errors *e);

@@ -8,6 +8,7 @@
 #include "gbnf.h"
 #include <string.h>
 #include "../text/array.h"
+#include "../text/unicode.h"
 #include "names.h"
 #include "parse.h"
 #include "texts.h"
@@ -262,7 +263,7 @@ static int read_texts(gbnf *g, texts *list) {
             if (p->at >= p->end) return parser_fail(p, from, "this text has no closing quote");
             int rc = read_code(g, &code);
             if (rc < 0) return rc;
-            if (!texts_add(list, bytes, (size_t)utf8(code, bytes))) return parser_no_memory(p);
+            if (!texts_add(list, bytes, (size_t)rune_write(code, (char *)bytes))) return parser_no_memory(p);
         }
         p->at++;
         skip_space(g, 0);

@@ -172,8 +172,8 @@ static void find_alike(refining *f, uint32_t n) {
     }
 }
 
-// Make classes of the first n groups. Nodes that were not looked at keep their class; if there are none, the largest
-// group does.
+// Turn the first n groups into classes. If all nodes of a class were looked at, its largest group keeps the class.
+// Otherwise the nodes that were not looked at keep it.
 static void split(refining *f, uint32_t n, uint32_t *changed, uint32_t *n_changed) {
     for (uint32_t i = 0; i < n; i++) f->looked_at[f->groups[i].class] = 0, f->kept[f->groups[i].class] = n;
     for (uint32_t i = 0; i < n; i++) {

@@ -12,7 +12,7 @@
 //   STREAMS       panels of one token that are read side by side, far from each other: many streams of memory may be
 //                 faster than one
 //   STREAM_BYTES  as PREFETCH_BYTES, for each of them
-//   STREAMS_NB    blocks that a row of a kind has, at least, where its panels are read so
+//   STREAMS_NB    fewest blocks in a row whose panels are read so, by their kind
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
 //   FLOAT_FEW_T   most tokens of an unrolled tile: 8, 4 or 1

@@ -136,6 +136,7 @@ int gemel_model_embed(gemel_model *m, const int32_t *ids, const int32_t *types, 
         texts[i] = (text){ids, types, n_ids[i], rows + i * (size_t)m->n_embd, &codes[i]};
         codes[i] = GEMEL_OK;
         code = check_text(m, &texts[i]);
+        if (code < 0) break;
         ids += n_ids[i];
         if (types) types += n_ids[i];
     }

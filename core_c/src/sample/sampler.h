@@ -15,7 +15,7 @@ typedef struct logits_peak {
 int sampler_open(gemel_sampler **out, const tokenizer *t);
 // As gemel_sampler_sample; known: the peak of these logits, all finite; NULL: to be found.
 int sampler_sample(gemel_sampler *s, const float *logits, const logits_peak *known);
-// Up to `max` ids of the text that its grammar forces next; none without a grammar.
+// Up to `max` ids of the text that its grammar forces next; none without a grammar, or with GEMEL_USE_MASK_ONLY.
 int sampler_forced(gemel_sampler *s, int32_t *ids, int max);
 int sampler_is_mask_only(const gemel_sampler *s);   // GEMEL_USE_MASK_ONLY: nothing is to be evaluated ahead
 int sampler_n_vocab(const gemel_sampler *s);        // the number of logits it draws from
