@@ -11,7 +11,7 @@ from typing import Any
 
 from ..http.connection import EVENTS
 from ..http.errors import ApiError
-from ..jobs.blocks import Block, grow
+from ..jobs.blocks import Block, Growing
 from ..jobs.events import Began, Ended, Event, Text
 from ..jobs.service import event_of
 from .wire import error_of
@@ -56,25 +56,17 @@ def delta(block: Block, text: str) -> dict[str, Any]:
     return {"type": "text_delta", "text": text}
 
 
-class Message:
+class Message(Growing):
     """A message as it grows."""
 
     def __init__(self, head: Head) -> None:
-        self.blocks: list[Block] = []
+        super().__init__()
         self._head = head
-        self._n_prompt = 0
-        self._ended: Ended | None = None
 
     def add(self, event: Event) -> bool:
-        """Take an event; return whether a block begins with it."""
-        if isinstance(event, Began):
-            self._n_prompt = event.n_prompt
-        elif isinstance(event, Ended):
-            self._ended = event
-        if not isinstance(event, Text):
-            return False
-        is_new = grow(self.blocks, event)
-        if event.kind == "reasoning" and self.blocks and not self._head.shows_thinking:
+        """Take an event; return whether a block begins with it. Thinking that is not shown is left out."""
+        is_new = super().add(event)
+        if isinstance(event, Text) and event.kind == "reasoning" and self.blocks and not self._head.shows_thinking:
             self.blocks[-1].text = ""
         return is_new
 
@@ -87,7 +79,7 @@ class Message:
 
     def end(self) -> dict[str, Any]:
         """Return why it ended."""
-        ended = self._ended
+        ended = self.ended
         stop = None if ended is None or ended.reason != "stop" else ended.stop_string
         return {"stop_reason": None if ended is None else self._reason(ended), "stop_sequence": stop}
 
@@ -101,10 +93,10 @@ class Message:
 
     def usage(self) -> dict[str, Any]:
         """Return the tokens so far: those of the answer are known at its end."""
-        ended = self._ended
+        ended = self.ended
         n_cached = 0 if ended is None else ended.n_cached
         found: dict[str, Any] = {
-            "input_tokens": self._n_prompt - n_cached, "cache_creation_input_tokens": 0,
+            "input_tokens": self.n_prompt - n_cached, "cache_creation_input_tokens": 0,
             "cache_read_input_tokens": n_cached, "output_tokens": 0 if ended is None else ended.n_tokens,
         }  # fmt: skip
         if ended is not None and ended.n_reasoning:
@@ -184,7 +176,7 @@ def complete(text: str) -> str:
     >>> complete('{"a": [1, 2'), complete('{"a": "x, y", "b'), complete('{"a": 1}'), complete("")
     ('{"a": [1]}', '{"a": "x, y"}', '{"a": 1}', '{}')
     """
-    open_, best, in_text, skip = "", "{}", False, False
+    open_, end, closes, in_text, skip = "", 0, "{}", False, False   # text[:end] + closes: what is complete
     for at, character in enumerate(text):
         if in_text:
             in_text, skip = skip or character != '"', not skip and character == "\\"
@@ -192,10 +184,10 @@ def complete(text: str) -> str:
             in_text = True
         elif character in "{[":
             open_ = ("}" if character == "{" else "]") + open_
-            best = text[: at + 1] + open_
+            end, closes = at + 1, open_
         elif character in "}]":
             open_ = open_[1:]
-            best = text[: at + 1] + open_
+            end, closes = at + 1, open_
         elif character == ",":
-            best = text[:at] + open_
-    return best
+            end, closes = at, open_
+    return text[:end] + closes

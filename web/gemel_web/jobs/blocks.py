@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from .events import Call, Kind, Text, Token
+from .events import Began, Call, Ended, Event, Kind, Text, Token
 
 
 @dataclass
@@ -33,3 +33,26 @@ def grow(blocks: list[Block], event: Text) -> bool:
     blocks[-1].text += event.text
     blocks[-1].tokens += event.tokens
     return is_new
+
+
+class Growing:
+    """An answer in blocks, as it grows.
+
+    Attributes:
+        blocks: in order; the last one may grow
+        n_prompt: tokens of the prompt
+        ended: how it ended; None: it has not
+    """
+
+    def __init__(self) -> None:
+        self.blocks: list[Block] = []
+        self.n_prompt = 0
+        self.ended: Ended | None = None
+
+    def add(self, event: Event) -> bool:
+        """Take an event; return whether a block begins with it."""
+        if isinstance(event, Began):
+            self.n_prompt = event.n_prompt
+        elif isinstance(event, Ended):
+            self.ended = event
+        return isinstance(event, Text) and grow(self.blocks, event)

@@ -11,6 +11,7 @@ import gemel
 from ..http.connection import EVENTS, PING
 from ..http.errors import ApiError, body_of
 from ..jobs.events import Began, Ended, Event, Text, Token
+from ..jobs.named import with_top
 from ..jobs.said import Said
 from ..jobs.service import event_of
 
@@ -36,15 +37,8 @@ class Head:
             "stop": False, "id_slot": ANY_SLOT, "tokens_predicted": n, "tokens_evaluated": began.n_prompt,
         }  # fmt: skip
         if self.n_probs and tokens:
-            found["completion_probabilities"] = [
-                {**self._named(token.id, token.logprob), "top_logprobs": [self._named(*one) for one in token.top]}
-                for token in tokens
-            ]
+            found["completion_probabilities"] = [with_top(self.model, token, with_ids=True) for token in tokens]
         return found
-
-    def _named(self, id: int, logprob: float) -> Fields:
-        raw = self.model.piece(id, special=True)
-        return {"id": id, "token": raw.decode("utf-8", "replace"), "bytes": list(raw), "logprob": logprob}
 
     def last(self, began: Began, ended: Ended, text: str) -> Fields:
         """Return what the last object says besides. text: all of the answer."""

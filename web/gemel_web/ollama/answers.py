@@ -15,6 +15,7 @@ import gemel
 
 from ..http.errors import ApiError
 from ..jobs.events import Began, Call, Ended, Event, Text, Token
+from ..jobs.named import with_top
 from ..jobs.said import Said
 from ..jobs.service import encode
 from .wire import error_of
@@ -49,15 +50,8 @@ class Head:
             found |= {"response": text, **thought}
         found["done"] = done is not None
         if self.logprobs and tokens:
-            found["logprobs"] = [
-                {**self._token(token.id, token.logprob), "top_logprobs": [self._token(*one) for one in token.top]}
-                for token in tokens
-            ]
+            found["logprobs"] = [with_top(self.model, token) for token in tokens]
         return {**found, **(done or {})}
-
-    def _token(self, id: int, logprob: float) -> Fields:
-        raw = self.model.piece(id, special=True)
-        return {"token": raw.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(raw)}
 
     def done(self, began: Began, ended: Ended) -> Fields:
         """Return what the last object says: counts, and times in nanoseconds."""

@@ -10,8 +10,9 @@ import gemel
 
 from ..http.connection import EVENTS, PING
 from ..http.errors import ApiError
-from ..jobs.blocks import Block, grow
+from ..jobs.blocks import Growing
 from ..jobs.events import Began, Ended, Event, Text, Token
+from ..jobs.named import with_top
 from ..jobs.service import event_of
 
 Fields = dict[str, Any]
@@ -30,26 +31,16 @@ class Head:
     keep: Callable[[Fields], None]
 
 
-class Growing:
-    """A response as it grows."""
+class Answer(Growing):
+    """A response as it grows: each block is an item."""
 
     def __init__(self, head: Head) -> None:
-        self.blocks: list[Block] = []
+        super().__init__()
         self._head = head
-        self._n_prompt = 0
-        self._ended: Ended | None = None
-
-    def add(self, event: Event) -> bool:
-        """Take an event; return whether an item begins with it."""
-        if isinstance(event, Began):
-            self._n_prompt = event.n_prompt
-        elif isinstance(event, Ended):
-            self._ended = event
-        return isinstance(event, Text) and grow(self.blocks, event)
 
     def object(self) -> Fields:
         """Return the response; its items are there when it has ended."""
-        ended = self._ended
+        ended = self.ended
         is_cut = ended is not None and ended.reason == "length"
         status = "in_progress" if ended is None else "incomplete" if is_cut else "completed"
         last = len(self.blocks) - 1
@@ -61,7 +52,7 @@ class Growing:
         }  # fmt: skip
 
     def _usage(self, ended: Ended) -> Fields:
-        n, n_prompt = ended.n_tokens, self._n_prompt
+        n, n_prompt = ended.n_tokens, self.n_prompt
         return {
             "input_tokens": n_prompt, "output_tokens": n, "total_tokens": n_prompt + n,
             "input_tokens_details": {"cached_tokens": ended.n_cached, "cache_write_tokens": 0},
@@ -98,14 +89,7 @@ class Growing:
         """Return the log-probabilities of tokens, if they are wanted."""
         if not self._head.logprobs:
             return []
-        return [
-            {**self._named(token.id, token.logprob), "top_logprobs": [self._named(*one) for one in token.top]}
-            for token in tokens
-        ]
-
-    def _named(self, id: int, logprob: float) -> Fields:
-        raw = self._head.model.piece(id, special=True)
-        return {"token": raw.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(raw)}
+        return [with_top(self._head.model, token) for token in tokens]
 
 
 class Gathered:
@@ -113,7 +97,7 @@ class Gathered:
 
     def __init__(self, head: Head) -> None:
         self._head = head
-        self._growing = Growing(head)
+        self._growing = Answer(head)
 
     def event(self, event: Event) -> None:
         """Take an event."""
@@ -133,7 +117,7 @@ class Events:
 
     def __init__(self, head: Head) -> None:
         self._head = head
-        self._growing = Growing(head)
+        self._growing = Answer(head)
         self._n = 0   # events sent
 
     def event(self, event: Event) -> bytes:
