@@ -162,7 +162,7 @@ typedef enum gemel_plan_field {
     GEMEL_PLAN_WEIGHTS = 0,     // in panels
     GEMEL_PLAN_HEADER = 1,      // metadata and vocabulary; its tables are estimated
     GEMEL_PLAN_WORKSPACE = 2,   // buffers of passes: one set for all sessions
-    GEMEL_PLAN_SESSION = 3,     // ids, logits
+    GEMEL_PLAN_SESSION = 3,     // ids, logits, and those of drafts
     GEMEL_PLAN_CACHE = 4,       // keys and values of n_ctx positions
     GEMEL_PLAN_TOTAL = 5, GEMEL_PLAN_SIZE = 6,   // their sum; the number of fields
 } gemel_plan_field;

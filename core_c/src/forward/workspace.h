@@ -3,7 +3,11 @@
 #include "../model/model.h"
 #include "../sample/sampler.h"
 
-enum { ROWS_AT_ONCE = 16 };   // rows whose logits are computed together
+enum {
+    ROWS_AT_ONCE = 16,              // rows whose logits are computed together
+    AHEAD_MAX = ROWS_AT_ONCE - 1,   // rows that a session evaluates ahead in a pass: with the row before them
+    AHEAD_SIZE = 1 << 23,           // bytes of their logits, at most
+};
 
 typedef struct peak_seen {
     logits_peak peak;

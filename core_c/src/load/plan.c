@@ -34,6 +34,14 @@ static double partials_size(const gemel_model *m, int n_ctx, int type) {
     return blocks * (m->totals.n_head * (double)KV_PARTIAL_HEAD + m->totals.v_heads) * sizeof(float);
 }
 
+// Streams and logits of the rows that a session evaluates ahead. The automaton of its ids is not counted: at most 180
+// bytes for each, of which the cache of a model of half a billion weights takes 6,000 and more.
+static double drafts_size(const gemel_model *m, double vocab_row) {
+    double logits = AHEAD_MAX * vocab_row;
+    if (m->is_encoder) return 0;
+    return AHEAD_MAX * (double)m->n_embd * sizeof(float) + (logits < AHEAD_SIZE ? logits : AHEAD_SIZE);
+}
+
 int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char *err, size_t err_size) {
     errors e = {err, err_size};
     placement p = {0};
@@ -64,6 +72,7 @@ int gemel_loader_plan(gemel_loader *l, int n_ctx, int kv_type, double *out, char
         (double)workspace_size(m, m->n_threads) + ROWS_AT_ONCE * vocab_row + partials_size(m, n_ctx, kv_type);
     if (m->is_encoder) out[GEMEL_PLAN_WORKSPACE] += (double)workspace_wide_size(m, n_ctx);
     out[GEMEL_PLAN_SESSION] = n_ctx * (double)sizeof(int32_t) + vocab_row + m->n_embd * (double)sizeof(float);
+    out[GEMEL_PLAN_SESSION] += drafts_size(m, vocab_row);
     out[GEMEL_PLAN_CACHE] = cache_size(m, n_ctx, kv_type);
     out[GEMEL_PLAN_TOTAL] = 0;
     for (int i = 0; i < GEMEL_PLAN_TOTAL; i++) out[GEMEL_PLAN_TOTAL] += out[i];

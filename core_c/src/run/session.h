@@ -16,11 +16,6 @@ typedef struct preload {   // ids that are evaluated layer by layer; they are in
 // Rows that a pass evaluates ahead: ids that a source proposes to follow are rows beside those that were asked for. A
 // step with an id that was evaluated ahead needs no pass. It draws from the same logits as it would after one, so
 // nothing except time changes.
-enum {
-    AHEAD_MAX = ROWS_AT_ONCE - 1,   // with the row before them, their logits are made together
-    AHEAD_SIZE = 1 << 23,           // bytes of their logits, at most
-};
-
 struct ahead_source;
 typedef struct ahead {
     int n, at;                           // positions after n_past: of ids[at..n)
