@@ -7,6 +7,7 @@ what was compiled before.
 from __future__ import annotations
 
 import gc
+import os
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -75,18 +76,31 @@ def uncollected() -> Iterator[None]:
 
     The search would take a fifth of the time, or more.
     """
-    with _collector.lock:
-        if not _collector.n_blocks:
-            _collector.was_enabled = gc.isenabled()
+    collector = _collector
+    with collector.lock:
+        if not collector.n_blocks:
+            collector.was_enabled = gc.isenabled()
             gc.disable()
-        _collector.n_blocks += 1
+        collector.n_blocks += 1
     try:
         yield
     finally:
-        with _collector.lock:
-            _collector.n_blocks -= 1
-            if not _collector.n_blocks and _collector.was_enabled:
+        with collector.lock:
+            collector.n_blocks -= 1
+            if not collector.n_blocks and collector.was_enabled:
                 gc.enable()
+
+
+def _after_fork_in_child() -> None:
+    """Let Python search again: blocks of other threads never end here, and one may hold the lock."""
+    global _collector
+    if _collector.n_blocks and _collector.was_enabled:
+        gc.enable()
+    _collector = _Collector()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def spend(steps: int) -> None:
