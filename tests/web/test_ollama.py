@@ -110,7 +110,10 @@ def some_request(seed: int) -> tuple[str, dict[str, Any]]:
         body["think"] = rng.choice([True, False, None])
     body["options"] = options
     if rng.random() < 0.3:
-        return TEXT, {**body, "prompt": "the model", "raw": rng.choice([True, False])}
+        is_raw = rng.choice([True, False])
+        if is_raw:
+            body.pop("think", None)
+        return TEXT, {**body, "prompt": "the model", "raw": is_raw}
     if tools := rng.choice([BOTH, [CLOCK], []]):
         body["tools"] = tools
     return CHAT, {**body, "messages": ASKED}
@@ -235,6 +238,10 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (TEXT, {"prompt": "x", "template": "y"}, "template:"),
     (TEXT, {"prompt": "x", "context": [1]}, "context: not"), (TEXT, {"prompt": "x", "images": ["y"]}, "images"),
     (TEXT, {"prompt": "x", "raw": True, "system": "y"}, "system: it can't be combined with raw"),
+    (TEXT, {"prompt": "x", "raw": True, "think": True}, "think: it can't be combined with raw"),
+    (TEXT, {"prompt": "x", "suffix": "z", "system": "y"}, "system: it can't be combined with suffix"),
+    (TEXT, {"prompt": "x", "model": "bare", "think": "high"}, "think: this model has no chat template"),
+    (TEXT, {"prompt": "x", "keep_alive": 0}, "keep_alive: models can't be unloaded"),
     ("/api/embed", {"input": []}, "input: it is empty"),
     ("/api/embed", {"input": "x", "dimensions": 65}, "dimensions:"),
     ("/api/embed", {"input": ["x"] * 300}, "input: it has 300 items"), ("/api/embeddings", {"prompt": ""}, "prompt:"),

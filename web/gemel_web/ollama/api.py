@@ -87,13 +87,13 @@ class Api:
         alias, served = self._found(body.model)
         if not body.prompt:
             return self._loaded(body, alias, served, is_chat=False)
-        if body.suffix:
-            prompts = infill(body.prompt, body.suffix, param="suffix")
-        elif body.raw or not has_template(served.model):
-            if body.system:
-                why = "it can't be combined with raw" if body.raw else "this model has no chat template"
-                raise invalid("system", f"{why}: leave it out")
-            prompts = _raw(body.prompt)
+        if body.suffix or body.raw or not has_template(served.model):
+            given = "suffix" if body.suffix else "raw" if body.raw else ""
+            why = f"it can't be combined with {given}" if given else "this model has no chat template"
+            for name in ("system", "think"):
+                if getattr(body, name):
+                    raise invalid(name, f"{why}: leave it out")
+            prompts = infill(body.prompt, body.suffix, param="suffix") if body.suffix else _raw(body.prompt)
         else:
             system = [{"role": "system", "content": body.system}] if body.system else []
             prompts = _turns(body, served.model, [*system, {"role": "user", "content": body.prompt}], {})
@@ -102,8 +102,6 @@ class Api:
     def _loaded(self, body: wire.Answered, alias: str, served: ServedModel, *, is_chat: bool) -> Response:
         """Return the answer to a request without a prompt, which asks for a model to be loaded or unloaded."""
         check_options(body, served)
-        if isinstance(body.keep_alive, str | float | int) and str(body.keep_alive).rstrip("smhn.0") == "":
-            raise invalid("keep_alive", "models can't be unloaded: they stay loaded as long as the server runs")
         head = self._head(alias, served, is_chat=is_chat, logprobs=False)
         return json_of(head.object("", done={"done_reason": "load"}))
 

@@ -46,6 +46,8 @@ def check_options(body: wire.Request, served: ServedModel) -> None:
     options, alive = body.options or wire.Options(), body.keep_alive
     if isinstance(alive, str) and not DURATION.fullmatch(alive):
         raise invalid("keep_alive", "must be a number of seconds or a duration, such as 5m")
+    if alive is not None and str(alive).rstrip("smhn.0") == "":
+        raise refused("keep_alive", "models can't be unloaded: they stay loaded as long as the server runs")
     n_ctx = served.model.default_n_ctx if served.n_ctx is None else served.n_ctx
     if (options.num_ctx or 0) > n_ctx:
         words = f"it is {options.num_ctx}, but this server's context has {n_ctx} tokens: gemel serve --ctx sets it"
