@@ -260,10 +260,13 @@ def test_a_client_that_does_not_read_a_buffered_answer_is_cut_off() -> None:
         port = listening.sockets[0].getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)) as client:
             await loop.run_in_executor(None, client.sendall, GET)
-            while not made or not made[0].transport.is_closing() or made[0].transport.get_write_buffer_size():
+            while not (made and is_cut_off(made[0].transport)):
                 await asyncio.sleep(0.01)
             assert done == [True]
         listening.close()
+
+    def is_cut_off(transport: asyncio.Transport | None) -> bool:   # none until the connection is made
+        return transport is not None and transport.is_closing() and not transport.get_write_buffer_size()
 
     done: list[bool] = []
 
