@@ -14,6 +14,7 @@ import gemel
 import gemel_web
 import httpx
 import pytest
+from gemel_web.registry import Registry
 from starlette.types import ASGIApp, Message
 
 BASE = "http://localhost:8090"
@@ -24,7 +25,7 @@ class Asked:
 
     def __init__(
         self,
-        models: Mapping[str, gemel_web.ServedModel],
+        models: Mapping[str, gemel_web.ServedModel] | Registry,
         *,
         static: Path | ASGIApp | None = None,
         **config: Any,  # noqa: ANN401

@@ -78,7 +78,6 @@ def one_of(*names: str) -> Callable[[object], str]:
 
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
-ModelsArgument = Annotated[list[str], typer.Argument(metavar="MODEL...", help=MODEL_HELP, show_default=False)]
 ThreadsOption = Annotated[
     int | None,
     typer.Option(

@@ -58,7 +58,7 @@ from .model.gguf import Metadata, Tensor
 from .model.grammar import Grammar
 from .model.header import Gguf
 from .model.kv import KV_TYPES, KvType
-from .model.memory import Plan
+from .model.memory import Plan, available_memory
 from .model.model import Model
 from .model.overrides import Override, Overrides, check_overrides
 from .model.pace import Pace
@@ -124,6 +124,7 @@ __all__ = [
     "Turn",
     "UnsupportedError",
     "__version__",
+    "available_memory",
     "browser",
     "cache",
     "check_overrides",

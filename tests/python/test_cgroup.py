@@ -141,11 +141,11 @@ def test_memory_is_limited_along_the_path(groups: Groups) -> None:
     groups.belongs("0::/a/b", "7:memory:/c")
     groups.group("v2/a", memory__max="5000", memory__current="1000")
     groups.group("v2/a/b", memory__max="max", memory__current="500")
-    assert memory.available() == 4000
+    assert memory.available_memory() == 4000
     groups.group("memory/c", memory__limit_in_bytes="3000", memory__usage_in_bytes="900")
-    assert memory.available() == 2100
+    assert memory.available_memory() == 2100
     groups.group("memory", memory__limit_in_bytes=str(2**63 - 4096), memory__usage_in_bytes="900")   # no limit
-    assert memory.available() == 2100
+    assert memory.available_memory() == 2100
 
 
 def test_examples_in_docstrings_hold() -> None:

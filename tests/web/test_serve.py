@@ -21,6 +21,8 @@ from command import assert_error, environment, gemel_
 from conftest import CHATML, tiny_bytes
 from gemel_native import cli
 from gemel_native.serving import server as servers
+from gemel_native.serving.entries import aliases_of, entries_of
+from gemel_native.serving.entry import ModelOptions
 from gemel_native.serving.protocol import Protocol
 from gemel_native.serving.settings import settings_of
 from gemel_web import models
@@ -110,10 +112,11 @@ def test_a_context_over_the_models_is_a_usage_error(file: Path) -> None:
 def test_several_models_have_an_alias_each(file: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.gguf"
     other.write_bytes(file.read_bytes())
-    how = servers.ModelOptions(threads=1, isa=None, ctx=64, kv_type=None, overrides={})
-    named = servers.aliases_of([str(file), str(other)], None, {})
+    how = ModelOptions(threads=1, ctx=64)
+    named = aliases_of([str(file), str(other)], None, {})
     assert list(named) == ["tiny", "other"]
-    with servers.served_models(named, how) as served, Asked(served) as app:
+    opening = servers.models_of(entries_of(named, how), max_memory=None, cache_memory=None, at_once=False)
+    with opening as served, Asked(served) as app:
         for alias in named:
             body = {"model": alias, "prompt": "a", "max_tokens": 2}
             assert app.good("/v1/completions", **body)["model"] == alias
@@ -123,7 +126,10 @@ def test_several_models_have_an_alias_each(file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["{file}", "{file}"], 2, "is also the alias of"), (["{file}", "x", "--alias", "a"], 2, "--alias: only for one"),
     (["{file}", "x", "--override", "llama.context_length=64"], 2, "--override and the options for RoPE: only for"),
-    (["{file}", "--max-memory", "0"], 1, "the models need "), (["{file}", "missing.gguf"], 1, "missing.gguf"),
+    (["{file}", "--max-memory", "0"], 1, "the models may take 0 MB"), (["{file}", "missing.gguf"], 1, "missing.gguf"),
+    (["{file}", "--max-memory", "much"], 2, "write a size such as 12GB"), ([], 2, "there is no model"),
+    (["{file}", "--keep-alive", "soon"], 2, "write a number of seconds"),
+    (["--models-dir", "nowhere"], 1, "no such folder"),
 ])
 def test_models_that_cant_be_served_together_are_an_error(
     file: Path, arguments: list[str], code: int, words: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -28,6 +28,7 @@ from .http.pages import ConfigFile, StaticFolder, StaticRoute
 from .jobs.scheduler import Limits, Scheduler
 from .jobs.service import Service, json_of
 from .models import Models
+from .registry import OpenModels, Registry
 
 APIS = ("anthropic", "ollama", "llama_cpp", "responses", "openai")   # folders, each with a module `api`
 
@@ -42,13 +43,15 @@ class ApiModule(Protocol):
 
 
 def create_app(
-    config: Config, models: Models, *, static: Path | ASGIApp | None = None, apis: Sequence[str] | None = None
-) -> Starlette:
+    config: Config, models: Models | Registry, *, static: Path | ASGIApp | None = None,
+    apis: Sequence[str] | None = None,
+) -> Starlette:  # fmt: skip
     """Return the app that serves `models` (alias -> ServedModel), a mapping that may change while the app runs.
 
+    models: or a Registry, which opens them when they are asked for.
     static: a folder, whose page also gets config.json, or an ASGI app; it answers all paths that the APIs do not use.
     apis: which of APIS it answers; None: all that are installed, of which the wheel for tabs lacks some.
-    The caller owns the models: they stay open when the app ends.
+    The caller owns the models of a mapping: they stay open when the app ends.
     """
     scheduler = Scheduler(
         Limits(
@@ -56,7 +59,9 @@ def create_app(
             answer_seconds=config.answer_seconds,
         )
     )
-    service = Service(config, models, scheduler)
+    registry = OpenModels(models) if isinstance(models, Mapping) else models
+    registry.begin(scheduler.drop)
+    service = Service(config, registry, scheduler)
     modules: list[ApiModule] = [_module(name) for name in (installed() if apis is None else apis)]
     known = Apis([module.STYLE for module in modules])
 
@@ -64,6 +69,7 @@ def create_app(
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
         await scheduler.close()
+        await registry.close()
 
     async def of_ours(request: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
@@ -80,7 +86,7 @@ def create_app(
         routes=[
             Route("/healthz", health), Route("/health", health),
             *(route for module in modules for route in module.routes(service)),
-            Route("/models/{name:path}", Files(models).get), *_static(static, config, models, known),
+            Route("/models/{name:path}", Files(registry).get), *_static(static, config, registry, known),
         ],
         middleware=[Middleware(Guard, config=config, apis=known)],
         exception_handlers={ApiError: of_ours, HTTPException: of_router},
@@ -105,7 +111,7 @@ async def health(request: Request) -> Response:
     return json_of({"status": "ok"})
 
 
-def _static(static: Path | ASGIApp | None, config: Config, models: Models, apis: Apis) -> list[BaseRoute]:
+def _static(static: Path | ASGIApp | None, config: Config, models: Registry, apis: Apis) -> list[BaseRoute]:
     if static is None:
         return []
     if isinstance(static, Path):

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import gemel
 from gemel import KvType
+
+
+@dataclass(frozen=True)
+class Defaults:
+    """What requests to a model mean where they say nothing."""
+
+    sampling: Mapping[str, Any] = field(default_factory=dict)   # fields of gemel.Sampling
+    stops: tuple[str, ...] = ()
+    max_tokens: int | None = None
+    messages: tuple[Mapping[str, Any], ...] = ()   # before those of a chat; a system message: if the chat has none
+
+
+NO_DEFAULTS = Defaults()
 
 
 @dataclass(frozen=True)
@@ -20,6 +34,13 @@ class ServedModel:
     n_ctx: int | None = None       # tokens of a prompt and its answer; None: the file's limit, at most 4096
     created: int = 0               # seconds since 1970
     kv_type: KvType | None = None  # of the KV cache: see Model.session
+    cache_memory: int | None = None   # bytes of KV caches; None: the app's
+    defaults: Defaults = NO_DEFAULTS
+
+    @property
+    def context(self) -> int:
+        """Tokens of a prompt and its answer."""
+        return self.model.default_n_ctx if self.n_ctx is None else self.n_ctx
 
 
 Models = Mapping[str, ServedModel]

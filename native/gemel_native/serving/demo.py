@@ -45,16 +45,19 @@ def demo(
     This is gemel serve with its page; the same environment variables apply.
     """
     check_packages("demo")
+    from .entries import aliases_of, entries_of
+    from .entry import ModelOptions
     from .page import needed_page
-    from .server import ModelOptions, aliases_of, listen, run, served_models
+    from .server import listen, models_of, run
     from .settings import settings_of
 
     settings = settings_of({"host": host, "port": port, "access_log": access_log})
     page = needed_page()
     how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
     listening = listen(settings.host, settings.port, instead="port" not in settings.model_fields_set)
-    named = aliases_of([model], alias, overrides)
-    with closing(listening), served_models(named, how) as served:
+    entries = entries_of(aliases_of([model], alias, overrides), how)
+    opening = models_of(entries, max_memory=None, cache_memory=settings.cache_bytes, at_once=True)
+    with closing(listening), opening as served:
         run(settings, served, listening, page=page, ready=show if open_ else None)
 
 

@@ -5,6 +5,7 @@ An option that is not given is None: then GEMEL_SERVE_* of the environment appli
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -39,9 +40,22 @@ CacheMemory = Annotated[int | None, option(
     "--cache-memory", panel=SERVER, metavar="MB", default="a quarter of the free memory",
     words="Memory for KV caches, including those that are kept from earlier requests.",
 )]
-MaxMemory = Annotated[int | None, option(
-    "--max-memory", panel=SERVER, metavar="MB", default="what is free",
-    words="Memory that the models may take, with one full context each. It is checked before any of them is read.",
+MaxMemory = Annotated[str | None, option(
+    "--max-memory", panel=SERVER, metavar="SIZE", default="what is free",
+    words="Memory that the models may take together, such as 12GB: weights, KV caches, workspaces. What a model takes "
+    "is known before it is read; others are unloaded to make room.",
+)]
+ModelsDir = Annotated[Path | None, option(
+    "--models-dir", panel=SERVER, metavar="DIR", default="none",
+    words="A folder whose GGUF files are served, too, each under its name without .gguf.",
+)]
+ConfigFile = Annotated[Path | None, option(
+    "--config", panel=SERVER, metavar="FILE", default="none",
+    words="Settings of each model, in TOML: context, cache type, template, sampling, further names, keep_alive.",
+)]
+KeepAlive = Annotated[str | None, option(
+    "--keep-alive", panel=SERVER, metavar="TIME", default="until its memory is needed",
+    words="How long a model stays loaded that nobody asks, such as 10m.",
 )]
 Queue = Annotated[int | None, option(
     "--queue", panel=SERVER, metavar="N", default="32",

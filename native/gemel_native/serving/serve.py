@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import Annotated
 
+import typer
 from gemel import Overrides
 
-from ..options import ContextOption, IsaOption, KvTypeOption, ModelsArgument, ThreadsOption
+from ..options import MODEL_HELP, ContextOption, IsaOption, KvTypeOption, ThreadsOption, usage_error
 from ..overrides import with_overrides
 from . import options
 from .packages import check_packages
@@ -14,7 +16,9 @@ from .packages import check_packages
 
 @with_overrides
 def serve(
-    models: ModelsArgument,
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL...]", help=MODEL_HELP, show_default=False)
+    ] = None,
     *,
     alias: options.Alias = None,
     host: options.Host = None,
@@ -22,6 +26,9 @@ def serve(
     parallel: options.Parallel = None,
     cache_memory: options.CacheMemory = None,
     max_memory: options.MaxMemory = None,
+    models_dir: options.ModelsDir = None,
+    config: options.ConfigFile = None,
+    keep_alive: options.KeepAlive = None,
     queue: options.Queue = None,
     page: options.Page = None,
     access_log: options.AccessLog = None,
@@ -36,12 +43,17 @@ def serve(
 ) -> None:
     """Serve each MODEL through OpenAI's API and others until Ctrl-C.
 
-    Options under Server and Safety, except --alias, --max-memory and --page, can also be set
-    in the environment, such as GEMEL_SERVE_PORT=8080.
+    One MODEL alone is loaded at the start; several are loaded when a request asks for them.
+
+    Options under Server and Safety, except --alias, --max-memory, --models-dir, --config,
+    --keep-alive and --page, can also be set in the environment, such as GEMEL_SERVE_PORT=8080.
     """
     check_packages("serve")
+    from .config_file import Settings
+    from .entries import aliases_of, entries_of, size_of, time_of
+    from .entry import ModelOptions
     from .page import needed_page, page_folder
-    from .server import ModelOptions, aliases_of, listen, run, served_models
+    from .server import listen, models_of, run
     from .settings import settings_of
 
     settings = settings_of({
@@ -52,6 +64,16 @@ def serve(
     })
     folder = None if page is False else needed_page() if page else page_folder()
     how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
-    named = aliases_of(models, alias, overrides)
-    with closing(listen(settings.host, settings.port)) as listening, served_models(named, how, max_memory) as served:
+    named = aliases_of(models or [], alias, overrides)
+    file = None if config is None else Settings(config)
+    entries = entries_of(
+        named, how, folder=models_dir, settings=file, keep_alive=None if keep_alive is None else time_of(keep_alive)
+    )
+    if not entries:
+        raise usage_error("there is no model: name a MODEL, or a folder with --models-dir")
+    limit = None if max_memory is None else size_of(max_memory)
+    opening = models_of(
+        entries, max_memory=limit, cache_memory=settings.cache_bytes, at_once=len(entries) == len(named) == 1
+    )
+    with closing(listen(settings.host, settings.port)) as listening, opening as served:
         run(settings, served, listening, page=folder)

@@ -8,117 +8,77 @@ import math
 import os
 import socket
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import gemel
 import gemel_web
 import uvicorn
-from gemel import KvType, Overrides
-from gemel_web.models import alias_of
 
 from ..opening import check_ctx, opened
-from ..options import usage_error
 from ..output import counted, say
+from .entry import Entry, need_of, served_of
 from .protocol import Protocol, Server
+from .registry import NOTHING, Models
 from .settings import Settings
 
-DEFAULT_N_CTX = 4096   # of a model whose file allows as much
-
-# ---- The model -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelOptions:
-    """How to open the model and evaluate it; None: the defaults of gemel.open and Model.session."""
-
-    threads: int | None
-    isa: str | None
-    ctx: int | None
-    kv_type: KvType | None
-    overrides: Overrides
+MOST_NAMES = 10   # that the first line says
+NO_LIMIT = 1 << 62   # bytes, where nothing says how much memory there is
 
 
-def aliases_of(models: Sequence[str], alias: str | None, overrides: Overrides) -> dict[str, str]:
-    """Return the models by their aliases. A usage error where two have the same, and for options of a single model."""
-    if len(models) > 1:
-        for option, value in (("--alias", alias), ("--override and the options for RoPE", overrides)):
-            if value:
-                raise usage_error(f"{option}: only for one MODEL, but there are {len(models)}")
-    found: dict[str, str] = {}
-    for model in models:
-        name = alias_of(model) if alias is None else alias
-        if name in found:
-            raise usage_error(f"MODEL {model}: {name} is also the alias of {found[name]}: rename one of the files")
-        found[name] = model
-    return found
+def budget_of(max_memory: int | None) -> int:
+    """Return the bytes that models may take together: what is given, and no more than there is now."""
+    free = gemel.available_memory()
+    if max_memory is None:
+        return NO_LIMIT if free is None else free
+    if free is not None and max_memory > free:
+        say(f"--max-memory is {max_memory / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB are available: that is the limit")
+        return free
+    return max_memory
 
 
 @contextmanager
-def served_models(
-    models: Mapping[str, str], options: ModelOptions, max_memory: int | None = None
-) -> Iterator[dict[str, gemel_web.ServedModel]]:
-    """Open models, given by alias, for as long as they are served. max_memory: MB that they may take."""
-    if max_memory is not None:
-        check_memory(models, options, 10**6 * max_memory)
-    with ExitStack() as opening:
-        yield {alias: opening.enter_context(served_model(model, options)) for alias, model in models.items()}
+def models_of(
+    entries: Sequence[Entry], *, max_memory: int | None, cache_memory: int | None, at_once: bool
+) -> Iterator[Models]:
+    """Return what opens a server's models. max_memory: bytes that they may take together; None: what there is.
 
-
-def check_memory(models: Mapping[str, str], options: ModelOptions, limit: int) -> None:
-    """Raise OutOfMemoryError if the models, with one full context each, need more. Only their headers are read."""
-    needed = {}
-    for alias, model in models.items():
-        plan = gemel.plan(
-            model, n_ctx=_n_ctx(model, options), kv_type=options.kv_type, threads=options.threads,
-            overrides=options.overrides,
-        )  # fmt: skip
-        needed[alias] = plan.total
-    total = sum(needed.values())
-    if total > limit:
-        each = ", ".join(f"{alias} {size / 1e6:,.0f} MB" for alias, size in needed.items())
-        raise gemel.OutOfMemoryError(
-            f"the models need {total / 1e6:,.0f} MB ({each}), but --max-memory is {limit / 1e6:,.0f} MB: serve fewer "
-            "models, or less context (--ctx)"
-        )
-
-
-def _n_ctx(model: str, options: ModelOptions) -> int:
-    """Return the context with which a model will be served."""
-    if options.ctx is not None:
-        return options.ctx
-    with gemel.inspect(model) as header:
-        key = f"{header.metadata.get('general.architecture')}.context_length"
-        limit = options.overrides.get(key, header.metadata.get(key))
-    return min(limit, DEFAULT_N_CTX) if isinstance(limit, int) else DEFAULT_N_CTX
+    at_once: open the only one now, so that what is wrong with it is an error of the command.
+    """
+    budget = budget_of(max_memory)
+    models = Models([] if at_once else entries, budget=budget, cache_memory=cache_memory)
+    with ExitStack() as stack:
+        if at_once:
+            entry = entries[0]
+            need = NOTHING if max_memory is None else need_of(entry, budget, cache_memory)
+            served = stack.enter_context(opened_entry(entry, need.cache or None))
+            models.add(entry, served, need)
+        yield models
 
 
 @contextmanager
-def served_model(model: str, options: ModelOptions) -> Iterator[gemel_web.ServedModel]:
-    """Open the model for as long as it is served."""
+def opened_entry(entry: Entry, cache: int | None) -> Iterator[gemel_web.ServedModel]:
+    """Open a model before the server begins, for as long as it is served. cache: bytes of its KV caches."""
+    how = entry.how
     with opened(
-        model, threads=options.threads, isa=options.isa, overrides=options.overrides, log_progress=True
+        entry.source, threads=how.threads, isa=how.isa, overrides=how.overrides, log_progress=True
     ) as loaded:
-        found = loaded.model
-        ctx = check_ctx(found, options.ctx)
-        created = int(time.time())
-        yield gemel_web.ServedModel(found, gemel.model_files(found.name), ctx, created, options.kv_type)
+        check_ctx(loaded.model, how.ctx)
+        yield served_of(entry, loaded.model, cache)
 
 
 # ---- The server ------------------------------------------------------------------------------------------------------
 
 
 def run(
-    settings: Settings, served: Mapping[str, gemel_web.ServedModel], listening: socket.socket, *,
+    settings: Settings, models: Models, listening: socket.socket, *,
     page: Path | None, ready: Callable[[str], None] | None = None,
-) -> None:
+) -> None:  # fmt: skip
     """Serve models, and a page, on a listening socket until a signal arrives. ready: is called with the address."""
     logging.basicConfig(format="%(message)s", stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("gemel_web").setLevel(logging.INFO)
-    app = gemel_web.create_app(settings.config(), served, static=page)
+    app = gemel_web.create_app(settings.config(), models, static=page)
     limits = {"head_seconds": settings.head_seconds, "write_seconds": settings.write_seconds}
     connection = type("Connection", (Protocol,), limits)
     config = uvicorn.Config(
@@ -128,10 +88,12 @@ def run(
     host, port = listening.getsockname()[:2]
     url = url_of(host, port)
     and_page = "" if page is None else f", the page at {url}/"
-    first = next(iter(served.values())).model
-    how = f"{first.isa}, {counted(first.threads, 'thread')}"
-    are = "is" if len(served) == 1 else "are"
-    say(f"{', '.join(served)} {are} served at {url}/v1 ({how}){and_page}; Ctrl-C stops it")
+    names = models.aliases()
+    first = next(iter(models.open_models().values()), None)
+    how = "loaded on demand" if first is None else f"{first.isa}, {counted(first.threads, 'thread')}"
+    who = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
+    are = "is" if len(names) == 1 else "are"
+    say(f"{who or 'no model yet'} {are} served at {url}/v1 ({how}){and_page}; Ctrl-C stops it")
     if settings.api_key is None and not host.startswith("127.") and host != "::1":
         say("there is no API key: anyone who can reach this address can use the model (GEMEL_SERVE_API_KEY sets a key)")
     if ready is not None:

@@ -75,6 +75,11 @@ class Settings(BaseSettings):
     stop_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0   # that requests may go on after Ctrl-C
     access_log: bool = False
 
+    @property
+    def cache_bytes(self) -> int | None:
+        """cache_memory in bytes."""
+        return None if self.cache_memory is None else 10**6 * self.cache_memory
+
     def config(self) -> Config:
         """Return the app's configuration."""
         own = () if self.host in ("0.0.0.0", "::", "") else (self.host,)
@@ -83,7 +88,7 @@ class Settings(BaseSettings):
             allowed_hosts=None if "*" in self.allowed_hosts else (*own, *self.allowed_hosts),
             allowed_origins=self.allowed_origins,
             parallel=self.parallel,
-            cache_memory=None if self.cache_memory is None else 10**6 * self.cache_memory,
+            cache_memory=self.cache_bytes,
             queue=self.queue,
             max_body=self.max_body,
             body_seconds=self.body_seconds,

@@ -101,7 +101,7 @@ def default_cache() -> int:
     """Return the bytes that a batch's caches may take by default: a quarter of what is available."""
     if sys.platform == "emscripten":
         return TAB_CACHE
-    free = available()
+    free = available_memory()
     return UNKNOWN_CACHE if free is None else free // 4
 
 
@@ -111,7 +111,7 @@ _CGROUP = (   # limit and use, of the second and the first version
 )
 
 
-def available() -> int | None:
+def available_memory() -> int | None:
     """Return the bytes that this process may still use: memory and swap, within its control groups' limits.
 
     None where it is unknown (only Linux says).

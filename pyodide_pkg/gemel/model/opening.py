@@ -19,7 +19,7 @@ from ..source.progress import Progress
 from ..source.sources import MODEL, Source, resolve
 from .core_model import PROMPT
 from .loader import Loader, read_headers, read_tensors
-from .memory import available, plan_of
+from .memory import available_memory, plan_of
 from .model import Model
 from .overrides import Overrides
 from .preload import Preload
@@ -79,7 +79,7 @@ def warn_of(model: Model) -> None:
 
 def refuse_too_large(loader: Loader, threads: int) -> None:
     """Raise OutOfMemoryError, before weights are read, when this machine has too little memory for them."""
-    memory = available()
+    memory = available_memory()
     if memory is not None:
         with loader.handle as address:
             plan_of(loader.library, address, loader.name, n_ctx=1, threads=threads).check(memory)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-import gemel
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Match, Route
@@ -22,6 +21,7 @@ from ..jobs.stops import stops_of
 from ..jobs.turns import turns
 from ..jobs.work import Completion, Counting
 from ..models import ServedModel
+from ..registry import Card
 from . import wire
 from .blocks import Events, Gathered, Head
 from .content import Messages
@@ -64,18 +64,19 @@ class Api:
         body = await decoded(request, wire.MessageRequest, self._service.config)
         wire.check_refused(body)
         alias = self._service.alias(body.model)
-        served = self._service.find(alias)
+        served = await self._service.open(request, alias)
         form, form_param = form_of(body)
         thinking, messages = Thinking(body), Messages(body)
         given = {name: value for name in wire.SAMPLING if (value := getattr(body, name)) is not None}
         wanted = GenerateRequest(
-            n=1, max_tokens=body.max_tokens, stops=stops_of(body.stop_sequences, "stop_sequences"),
-            sampling=sampling_of(given, str), n_top=None, echo=False, param="messages", form=form,
+            n=1, max_tokens=body.max_tokens,
+            stops=stops_of(body.stop_sequences, "stop_sequences") or served.defaults.stops,
+            sampling=sampling_of(given, str, served.defaults), n_top=None, echo=False, param="messages", form=form,
             form_param=form_param, tools=[str(tool.get("name", "")) for tool in body.tools or ()],
             tool_place="tools[{}].input_schema", placed=lambda words: messages.placed(placed(words)),
             priority=body.priority or 0, key=key_of(request), cache_salt=body.cache_salt or "",
         )
-        job = self._service.submit(served, Completion(_turns(body, messages, thinking, served.model), wanted))
+        job = self._service.submit(served, Completion(_turns(body, messages, thinking, served), wanted))
         head = Head(
             id=f"msg_{self._service.config.new_id()}", alias=alias, max_tokens=body.max_tokens,
             shows_thinking=thinking.is_shown,
@@ -88,10 +89,10 @@ class Api:
         """POST /v1/messages/count_tokens."""
         body = await decoded(request, wire.CountRequest, self._service.config)
         wire.check_refused(body)
-        served = self._service.find(self._service.alias(body.model))
+        served = await self._service.open(request, self._service.alias(body.model))
         form_of(body)
         messages = Messages(body)
-        prompts = _turns(body, messages, Thinking(body), served.model)
+        prompts = _turns(body, messages, Thinking(body), served)
         work = Counting(prompts, param="messages", placed=lambda words: messages.placed(placed(words)))
         return await self._service.whole(request, self._service.submit(served, work), InputTokens())
 
@@ -99,14 +100,13 @@ class Api:
 
     async def list_models(self, request: Request) -> Response:
         """GET /v1/models."""
-        data = [model_of(alias, one) for alias, one in self._service.served().items()]
+        data = [model_of(card) for card in await self._service.registry.cards()]
         ends = {"first_id": data[0]["id"] if data else None, "last_id": data[-1]["id"] if data else None}
         return json_of({"data": data, "has_more": False, **ends})
 
     async def get_model(self, request: Request) -> Response:
         """GET /v1/models/{alias}."""
-        alias = request.path_params["alias"]
-        return json_of(model_of(alias, self._service.find(alias)))
+        return json_of(model_of(await self._service.card(request.path_params["alias"])))
 
 
 class InputTokens:
@@ -125,19 +125,20 @@ class InputTokens:
         return {"input_tokens": self._n}
 
 
-def _turns(body: wire.Prompt, messages: Messages, thinking: Thinking, model: gemel.Model) -> Prompts:
+def _turns(body: wire.Prompt, messages: Messages, thinking: Thinking, served: ServedModel) -> Prompts:
     tools = tools_of(body)
     options = {**({"tools": tools} if tools else {}), **choice_of(body), "reasoning_budget": thinking.budget}
     return turns(
-        messages.sent, options=options, instead=INSTEAD,
-        values=lambda reads: thinking.values(lambda: reasons(model), reads),
+        messages.sent, options=options, instead=INSTEAD, defaults=served.defaults,
+        values=lambda reads: thinking.values(lambda: reasons(served.model), reads),
     )
 
 
-def model_of(alias: str, served: ServedModel) -> dict[str, Any]:
+def model_of(card: Card) -> dict[str, Any]:
     """Return what the list says about a model."""
-    n_ctx = served.model.default_n_ctx if served.n_ctx is None else served.n_ctx
+    n_ctx = card.served.context if card.served is not None else card.facts.n_ctx if card.facts is not None else None
     return {
-        "type": "model", "id": alias, "display_name": alias, "lifecycle": "active", "max_input_tokens": n_ctx,
-        "max_tokens": n_ctx, "created_at": datetime.fromtimestamp(served.created, UTC).isoformat(),
+        "type": "model", "id": card.alias, "display_name": card.alias, "lifecycle": "active",
+        "max_input_tokens": n_ctx, "max_tokens": n_ctx,
+        "created_at": datetime.fromtimestamp(card.created, UTC).isoformat(),
     }  # fmt: skip

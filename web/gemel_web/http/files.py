@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from ..models import Models, file_names
+from ..models import file_names
+from ..registry import Registry
 from .connection import while_connected
 from .errors import ApiError
 
@@ -27,7 +28,7 @@ NONE: Mapping[str, str] = MappingProxyType({})
 class Files:
     """The route of one app."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Registry) -> None:
         self._models = models
 
     async def get(self, request: Request) -> Response:
@@ -44,8 +45,8 @@ class Files:
             raise
 
     def _find(self, name: str) -> Path:
-        for alias, served in self._models.items():
-            for known, path in zip(file_names(alias, served.files), served.files, strict=True):
+        for alias, files in self._models.files().items():
+            for known, path in zip(file_names(alias, files), files, strict=True):
                 if known == name:
                     return path
         raise ApiError(404, f"there is no file {name[:100]!r} here", code="model_not_found")

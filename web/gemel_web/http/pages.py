@@ -23,7 +23,8 @@ from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..config import Config
-from ..models import Models, file_names
+from ..models import file_names
+from ..registry import Registry
 from .apis import Apis
 from .errors import ApiError
 from .files import file_response
@@ -133,14 +134,14 @@ class PageConfig(msgspec.Struct, frozen=True, kw_only=True):
 class ConfigFile:
     """The route of config.json."""
 
-    def __init__(self, config: Config, models: Models) -> None:
+    def __init__(self, config: Config, models: Registry) -> None:
         self._config = config
         self._models = models
 
     async def get(self, request: Request) -> Response:
         """GET /config.json: says that the server answers the API, and lists the models if the request has the key."""
         known = has_key(Headers(scope=request.scope), self._config.api_key)
-        models = [page_model(alias, served.files) for alias, served in self._models.items()] if known else []
+        models = [page_model(alias, files) for alias, files in self._models.files().items()] if known else []
         config = PageConfig(native=True, key=self._config.api_key is not None, models=models)
         return Response(msgspec.json.encode(config), media_type="application/json")
 

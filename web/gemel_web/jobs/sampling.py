@@ -10,16 +10,18 @@ from typing import Any
 import gemel
 
 from ..http.errors import ApiError, invalid
+from ..models import Defaults
 
 FIELDS = tuple(field.name for field in fields(gemel.Sampling))
 NAMED = re.compile(r"(\w+?)(=| has |: )")
 
 
-def sampling_of(given: Mapping[str, Any], named: Callable[[str], str]) -> gemel.Sampling:
-    """Return the Sampling of a request, with gemel's defaults for fields that it lacks.
+def sampling_of(given: Mapping[str, Any], named: Callable[[str], str], defaults: Defaults) -> gemel.Sampling:
+    """Return the Sampling of a request, with the model's defaults, then gemel's, for fields that it lacks.
 
     given: fields of Sampling. named: returns the request's name of a field.
     """
+    given = {**defaults.sampling, **given}
     try:
         if given.get("temperature") != 0:
             return gemel.Sampling(**given)

@@ -27,6 +27,7 @@ from gemel import KvType, Pace
 from ..http.errors import ApiError
 from ..models import ServedModel
 from .events import Began, Event, Steps
+from .passes import Passes
 from .work import ModelSlot, Work
 
 
@@ -146,8 +147,9 @@ class Driver:
     A model may be served under several aliases: those with the same context and cache type share a slot.
     """
 
-    def __init__(self, model: gemel.Model, limits: Limits) -> None:
-        self._slots: dict[tuple[int | None, KvType | None], ModelSlot] = {}
+    def __init__(self, model: gemel.Model, limits: Limits, passes: Passes) -> None:
+        self._passes = passes   # of all models
+        self._slots: dict[tuple[int | None, KvType | None, int | None], ModelSlot] = {}
         self._limits = limits
         self._jobs: set[Job] = set()       # all that have not ended
         self._active: list[Job] = []       # those that have begun, in order of arrival
@@ -182,11 +184,12 @@ class Driver:
         return len(self._jobs)
 
     def _slot_of(self, served: ServedModel) -> ModelSlot:
-        key = served.n_ctx, served.kv_type
+        limits = self._limits
+        memory = limits.cache_memory if served.cache_memory is None else served.cache_memory
+        key = served.n_ctx, served.kv_type, memory
         if key not in self._slots:
-            limits = self._limits
             self._slots[key] = ModelSlot(
-                served.model, n_ctx=served.n_ctx, kv_type=served.kv_type, cache_memory=limits.cache_memory,
+                served.model, n_ctx=served.n_ctx, kv_type=served.kv_type, cache_memory=memory,
                 parallel=limits.parallel, step_seconds=None if limits.threads else Pace.WORKER_SECONDS,
             )
         return self._slots[key]
@@ -244,8 +247,10 @@ class Driver:
             raise
 
     def _drive_in_thread(self, loop: asyncio.AbstractEventLoop) -> None:
-        while self._turn(lambda made: loop.call_soon_threadsafe(self._deliver, made)):
-            pass
+        goes_on = True
+        while goes_on:
+            with self._passes:
+                goes_on = self._turn(lambda made: loop.call_soon_threadsafe(self._deliver, made))
 
     def _turn(self, deliver: Callable[[list[tuple[Job, Item]]], object]) -> bool:
         """Resume each job, deliver what they made, and take a step; return whether jobs are left."""
@@ -281,6 +286,7 @@ class Scheduler:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._drivers: dict[gemel.Model, Driver] = {}
+        self._passes = Passes()
         self._closed = False
 
     def submit(self, served: ServedModel, work: Work) -> Job:
@@ -290,7 +296,7 @@ class Scheduler:
         self._drivers = {model: driver for model, driver in self._drivers.items() if not model.closed}
         driver = self._drivers.get(served.model)
         if driver is None:
-            driver = self._drivers[served.model] = Driver(served.model, self._limits)
+            driver = self._drivers[served.model] = Driver(served.model, self._limits, self._passes)
         return driver.add(served, work)
 
     def n_jobs(self, model: gemel.Model) -> int:

@@ -1,8 +1,11 @@
-"""What the routes of all APIs share: models by alias, jobs for them, and responses made of a job's events."""
+"""What the routes of all APIs share: models by alias, jobs for them, and responses made of a job's events.
+
+A model that `open` returns stays open until the next `await`; a job keeps it open until its response has ended.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from typing import Protocol
 
 import msgspec
@@ -12,7 +15,8 @@ from starlette.responses import Response
 from ..config import Config
 from ..http.connection import EventStream, while_connected
 from ..http.errors import ApiError, log_failure, of_failure
-from ..models import Models, ServedModel
+from ..models import ServedModel
+from ..registry import Card, Registry
 from .events import Began, Event
 from .scheduler import Job, Scheduler
 from .work import Work
@@ -49,40 +53,54 @@ class Whole(Protocol):
 class Service:
     """The models of one app and what evaluates them."""
 
-    def __init__(self, config: Config, models: Models, scheduler: Scheduler) -> None:
+    def __init__(self, config: Config, registry: Registry, scheduler: Scheduler) -> None:
         self.config = config
-        self.models = models
+        self.registry = registry
         self._scheduler = scheduler
-
-    def served(self) -> dict[str, ServedModel]:
-        """Return the models that are open, by alias."""
-        return {alias: one for alias, one in self.models.items() if not one.model.closed}
+        self._uses: dict[Job, ServedModel] = {}   # of jobs whose responses have not ended
 
     def alias(self, named: str | None) -> str:
         """Return the model that a request names, or means by naming none."""
         if named:
             return named
-        if not self.models:
+        known = self.registry.aliases()
+        if not known:
             how = ": await gemel.load(...) first" if self.config.where == "tab" else ""
             raise ApiError(404, f"no model is loaded{how}", param="model", code="model_not_found")
-        if len(self.models) != 1:
-            known = ", ".join(self.models) or "none"
-            raise ApiError(400, f"model: name one of the models served here: {known}", param="model",
+        if len(known) != 1:
+            raise ApiError(400, f"model: name one of the models served here: {', '.join(known)}", param="model",
                            code="missing_parameter")
-        return next(iter(self.models))
+        return known[0]
 
-    def find(self, alias: str) -> ServedModel:
-        """Return the model of an alias, or raise a 404."""
-        served = self.models.get(alias)
-        if served is None or served.model.closed:
-            known = ", ".join(self.models) or "none"
-            words = f"there is no model {alias[:100]!r} here; available: {known}"
-            raise ApiError(404, words, param="model", code="model_not_found")
-        return served
+    async def open(self, request: Request, alias: str) -> ServedModel:
+        """Return the model of an alias, which is opened if it is not, or raise a 404. The body must have been read."""
+        if (served := self.registry.find(alias)) is not None:
+            return served
+        if not self.registry.has(alias):
+            raise unknown(alias, self.registry.aliases())
+        with self.registry.loading(alias) as loading:
+            await while_connected(request.receive, loading.wait())
+            return loading.served
+
+    async def card(self, alias: str) -> Card:
+        """Return what lists say of a model, or raise a 404."""
+        for card in await self.registry.cards():
+            if card.alias == alias:
+                return card
+        raise unknown(alias, self.registry.aliases())
 
     def submit(self, served: ServedModel, work: Work) -> Job:
-        """Queue work: see Scheduler.submit."""
-        return self._scheduler.submit(served, work)
+        """Queue work: see Scheduler.submit. The model stays open until `whole` or `streamed` has answered."""
+        job = self._scheduler.submit(served, work)
+        self.registry.take(served)
+        self._uses[job] = served
+        return job
+
+    def _leave(self, job: Job) -> None:
+        """End a job whose response has ended."""
+        job.stop()
+        if (served := self._uses.pop(job, None)) is not None:
+            self.registry.give_back(served)
 
     def n_running(self, served: ServedModel) -> int:
         """Return how many requests to a model are evaluated or wait."""
@@ -93,7 +111,7 @@ class Service:
         try:
             return json_of(await while_connected(request.receive, _collected(job, shape)))
         finally:
-            job.stop()
+            self._leave(job)
 
     async def streamed(self, request: Request, job: Job, stream: Stream) -> EventStream:
         """Return the stream of a job. Its status waits for Began: until then the request can turn out to be invalid."""
@@ -101,12 +119,18 @@ class Service:
             began = await while_connected(request.receive, anext(job))
             assert isinstance(began, Began)
         except BaseException:
-            job.stop()
+            self._leave(job)
             raise
         return EventStream(
-            _pieces(job, began, stream), stop=job.stop, ping_seconds=self.config.ping_seconds, media=stream.media,
-            ping=stream.ping,
+            _pieces(job, began, stream), stop=lambda: self._leave(job), ping_seconds=self.config.ping_seconds,
+            media=stream.media, ping=stream.ping,
         )
+
+
+def unknown(alias: str, known: Sequence[str]) -> ApiError:
+    """Return the error for a model that is not there."""
+    words = f"there is no model {alias[:100]!r} here; available: {', '.join(known) or 'none'}"
+    return ApiError(404, words, param="model", code="model_not_found")
 
 
 def json_of(value: object) -> Response:

@@ -5,14 +5,19 @@ It happens where the model is evaluated, because a long chat takes time.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import gemel
 
 from ..http.errors import invalid
+from ..models import NO_DEFAULTS, Defaults
 from .answer import Prompts
 
+MOST_READ = 1000   # names that are remembered for a model: clients choose them
+_READ: WeakKeyDictionary[gemel.Model, dict[tuple[str, bool], bool]] = WeakKeyDictionary()
 HI = [{"role": "user", "content": "x"}]
 Reads = Callable[[str], bool]
 """Tells whether the chat template reads a value."""
@@ -21,12 +26,16 @@ Reads = Callable[[str], bool]
 def turns(
     messages: Sequence[Mapping[str, Any]], *, options: Mapping[str, Any],
     values: Callable[[Reads], Mapping[str, Any]], instead: str, values_param: str = "messages",
+    defaults: Defaults = NO_DEFAULTS,
 ) -> Prompts:  # fmt: skip
     """Return a function that makes the next message.
 
     options: keywords of Model.turn, such as tools. values: makes those of the template. instead: what to do with a
     model that has no template. values_param: the request's parameter that values of the template come from.
+    defaults: of the model, whose messages precede these.
     """
+    has_system = any(message.get("role") == "system" for message in messages)
+    first = [one for one in defaults.messages if not (has_system and one["role"] == "system")]
 
     def prompts(model: gemel.Model) -> Iterator[gemel.Turn]:
         if not has_template(model):
@@ -34,13 +43,24 @@ def turns(
         tools = options.get("tools")
         found = values(lambda name: reads(model, name, tools))
         try:
-            yield _turn(model, messages, options, found)
+            yield _turn(model, [*first, *messages], options, found)
+        except gemel.GemelError as error:
+            raise _shifted(error, len(first)) from error
         except gemel.ArgumentTypeError:   # of a message or a tool
             raise
         except TypeError as error:
             raise invalid(values_param, str(error)) from None
 
     return prompts
+
+
+def _shifted(error: gemel.GemelError, n: int) -> gemel.GemelError:
+    """Return an error with the request's place of a message, which n of the model's own precede."""
+    def place(found: re.Match[str]) -> str:
+        i = int(found[1]) - n
+        return f"messages[{i}]" if i >= 0 else f"the model's own message {int(found[1])}"
+
+    return type(error)(re.sub(r"^messages\[(\d+)\]", place, str(error))) if n else error
 
 
 def has_template(model: gemel.Model) -> bool:
@@ -66,7 +86,16 @@ def _turn(
 
 
 def reads(model: gemel.Model, name: str, tools: Sequence[Any] | None = None) -> bool:
-    """Tell whether the chat template reads a value."""
+    """Tell whether the chat template reads a value, with tools or without. It is rendered once for that."""
+    known, key = _READ.setdefault(model, {}), (name, bool(tools))
+    if key not in known:
+        if len(known) >= MOST_READ:
+            known.clear()
+        known[key] = _reads(model, name, tools)
+    return known[key]
+
+
+def _reads(model: gemel.Model, name: str, tools: Sequence[Any] | None) -> bool:
     option: dict[str, Any] = {name: False}
     try:
         model.turn(HI, tools=tools, **option)

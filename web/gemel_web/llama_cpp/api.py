@@ -52,9 +52,9 @@ class Api:
         self._service = service
         self._config = service.config
 
-    def _found(self, named: str | None) -> tuple[str, ServedModel]:
+    async def _found(self, request: Request, named: str | None) -> tuple[str, ServedModel]:
         alias = self._service.alias(named)
-        return alias, self._service.find(alias)
+        return alias, await self._service.open(request, alias)
 
     # ---- Text --------------------------------------------------------------------------------------------------------
 
@@ -82,7 +82,7 @@ class Api:
     ) -> Response | EventStream:
         wire.check_refused(body)
         check_openai(body)
-        alias, served = self._found(body.model)
+        alias, served = await self._found(request, body.model)
         n_vocab = served.model.n_vocab
         if (most := max((one for one in pieces if isinstance(one, int)), default=0)) >= n_vocab:
             raise invalid("prompt", f"{most} is not a token id of this model: they are 0 to {n_vocab - 1}")
@@ -90,7 +90,8 @@ class Api:
         body.logit_bias = {str(id): bias for id, bias in biases.items()} or None
         n_top = body.n_probs or (0 if body.return_tokens else None)
         wanted = generate_request(
-            request, body, max_tokens=limit_of(body, None), n_top=n_top, echo=False, param="prompt"
+            request, body, served.defaults, max_tokens=limit_of(body, served.defaults.max_tokens), n_top=n_top,
+            echo=False, param="prompt",
         )
         text = "".join(one if isinstance(one, str) else served.model.detokenize([one], special=True) for one in pieces)
         settings = {
@@ -110,7 +111,7 @@ class Api:
     async def tokenize(self, request: Request) -> Response:
         """POST /tokenize."""
         body = await decoded(request, wire.TokenizeRequest, self._config)
-        _, served = self._found(body.model)
+        _, served = await self._found(request, body.model)
         special, with_bos = body.parse_special is not False, bool(body.add_special)
 
         def made(model: gemel.Model) -> Iterator[Prompt]:
@@ -122,7 +123,7 @@ class Api:
     async def detokenize(self, request: Request) -> Response:
         """POST /detokenize."""
         body = await decoded(request, wire.DetokenizeRequest, self._config)
-        _, served = self._found(body.model)
+        _, served = await self._found(request, body.model)
         if (most := max(body.tokens, default=0)) >= served.model.n_vocab:
             last = served.model.n_vocab - 1
             raise invalid("tokens", f"{most} is not a token id of this model: they are 0 to {last}")
@@ -132,16 +133,16 @@ class Api:
         """POST /apply-template."""
         body = await decoded(request, wire.TemplateRequest, self._config)
         check_openai(body)
-        _, served = self._found(body.model)
-        work = Counting(prompts.of_chat(body, continues(body)), param="messages")
+        _, served = await self._found(request, body.model)
+        work = Counting(prompts.of_chat(body, continues(body), served.defaults), param="messages")
         return await self._service.whole(request, self._service.submit(served, work), Rendered(served.model))
 
     # ---- Facts -------------------------------------------------------------------------------------------------------
 
     async def props(self, request: Request) -> Response:
         """GET /props; ?model= names one of several models."""
-        alias, served = self._found(request.query_params.get("model"))
-        model, n_ctx = served.model, _n_ctx(served)
+        alias, served = await self._found(request, request.query_params.get("model"))
+        model, n_ctx = served.model, served.context
         ends = {name: _text(model, id) for name, id in (("bos_token", model.bos_id), ("eos_token", model.eos_id))}
         return json_of({
             "default_generation_settings": {"n_ctx": n_ctx, "params": msgspec.to_builtins(asdict(gemel.Sampling()))},
@@ -152,8 +153,8 @@ class Api:
 
     async def slots(self, request: Request) -> Response:
         """GET /slots; ?model= names one of several models. The first ones are those in use."""
-        _, served = self._found(request.query_params.get("model"))
-        n, n_ctx = self._service.n_running(served), _n_ctx(served)
+        _, served = await self._found(request, request.query_params.get("model"))
+        n, n_ctx = self._service.n_running(served), served.context
         return json_of([
             {"id": i, "n_ctx": n_ctx, "speculative": False, "is_processing": i < n}
             for i in range(self._config.parallel)
@@ -204,10 +205,6 @@ class Rendered:
     def value(self) -> dict[str, str]:
         """Return it."""
         return {"prompt": self._text}
-
-
-def _n_ctx(served: ServedModel) -> int:
-    return served.model.default_n_ctx if served.n_ctx is None else served.n_ctx
 
 
 def _text(model: gemel.Model, id: int | None) -> str:

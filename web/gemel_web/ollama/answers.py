@@ -29,12 +29,13 @@ Fields = dict[str, Any]
 class Head:
     """What the objects of a response share. created: returns the time as text."""
 
-    model: gemel.Model
+    model: gemel.Model | None   # None: nothing is answered
     alias: str
     created: Callable[[], str]
     is_chat: bool
     logprobs: bool
     start: float = field(default_factory=time.perf_counter)
+    load_s: float = 0.0   # of the time since `start`, what the request waited for its model
 
     def object(
         self, text: str, *, thinking: str = "", calls: Sequence[Fields] = (), tokens: Sequence[Token] = (),
@@ -49,7 +50,7 @@ class Head:
         else:
             found |= {"response": text, **thought}
         found["done"] = done is not None
-        if self.logprobs and tokens:
+        if self.logprobs and tokens and self.model is not None:
             found["logprobs"] = [with_top(self.model, token) for token in tokens]
         return {**found, **(done or {})}
 
@@ -58,7 +59,7 @@ class Head:
         times = ended.timings
         return {
             "done_reason": "length" if ended.reason == "length" else "stop",
-            "total_duration": int((time.perf_counter() - self.start) * NS), "load_duration": 0,
+            "total_duration": int((time.perf_counter() - self.start) * NS), "load_duration": int(self.load_s * NS),
             "prompt_eval_count": began.n_prompt, "prompt_eval_duration": int(times.prompt_s * NS),
             "eval_count": ended.n_tokens, "eval_duration": int(times.decode_s * NS),
         }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from array import array
 from collections.abc import Iterator
 from typing import Any
@@ -18,13 +19,13 @@ from ..http.errors import ApiError, invalid
 from ..jobs.answer import Prompt, Prompts
 from ..jobs.events import Began, Event, Vector
 from ..jobs.fim import infill
-from ..jobs.service import Service, encode, json_of, key_of
+from ..jobs.service import Service, encode, json_of, key_of, unknown
 from ..jobs.turns import has_template, turns
 from ..jobs.work import Completion, Embeddings
 from ..models import ServedModel
 from . import cards, wire
 from .answers import LINES, Gathered, Head, Lines
-from .options import budget_of, check_options, thinking, wanted
+from .options import budget_of, check_options, seconds_of, thinking, wanted
 
 STYLE = Style(("/api",), wire.error_of)
 VERSION = "0.13.0"   # of Ollama's API: clients ask for it, and look for features by it
@@ -61,32 +62,40 @@ class Api:
         self._service = service
         self._config = service.config
 
-    def _found(self, named: str | None) -> tuple[str, ServedModel]:
-        """Return a model by its alias, with or without the tag "latest"."""
+    def _alias(self, named: str | None) -> str:
+        """Return the alias of a model, which may be named with the tag "latest"."""
         alias = self._service.alias(named)
-        if alias not in self._service.models:
-            alias = alias.removesuffix(LATEST)
-        return alias, self._service.find(alias)
+        return alias if self._service.registry.has(alias) else alias.removesuffix(LATEST)
+
+    async def _found(self, request: Request, body: wire.Request) -> tuple[str, ServedModel]:
+        """Return the model that a request names, open, and keep it open for as long as the request says."""
+        alias = self._alias(body.model)
+        start = time.perf_counter()
+        served = await self._service.open(request, alias)
+        request.state.times = {"start": start, "load_s": time.perf_counter() - start}
+        check_options(body, served, unloads=self._service.registry.unloads)
+        self._service.registry.keep(alias, seconds_of(body.keep_alive))
+        return alias, served
 
     # ---- Answers -----------------------------------------------------------------------------------------------------
 
     async def chat(self, request: Request) -> Response | EventStream:
         """POST /api/chat."""
         body = await decoded(request, wire.ChatRequest, self._config, undeclared=True)
-        alias, served = self._found(body.model)
         if not body.messages:
-            return self._loaded(body, alias, served, is_chat=True)
+            return await self._loaded(request, body, is_chat=True)
+        alias, served = await self._found(request, body)
         sent = [_message(message, f"messages[{i}]") for i, message in enumerate(body.messages)]
         more = {"tools": body.tools} if body.tools else {}
-        prompts = _turns(body, served.model, sent, more)
+        prompts = _turns(body, served, sent, more)
         return await self._answer(request, body, (alias, served), prompts, "messages")
 
     async def generate(self, request: Request) -> Response | EventStream:
         """POST /api/generate."""
         body = await decoded(request, wire.GenerateRequest, self._config, undeclared=True)
-        alias, served = self._found(body.model)
         if not body.prompt:
-            return self._loaded(body, alias, served, is_chat=False)
+            return await self._loaded(request, body, is_chat=False)
+        alias, served = await self._found(request, body)
         if body.suffix or body.raw or not has_template(served.model):
             given = "suffix" if body.suffix else "raw" if body.raw else ""
             why = f"it can't be combined with {given}" if given else "this model has no chat template"
@@ -96,19 +105,27 @@ class Api:
             prompts = infill(body.prompt, body.suffix, param="suffix") if body.suffix else _raw(body.prompt)
         else:
             system = [{"role": "system", "content": body.system}] if body.system else []
-            prompts = _turns(body, served.model, [*system, {"role": "user", "content": body.prompt}], {})
+            prompts = _turns(body, served, [*system, {"role": "user", "content": body.prompt}], {})
         return await self._answer(request, body, (alias, served), prompts, "prompt")
 
-    def _loaded(self, body: wire.Answered, alias: str, served: ServedModel, *, is_chat: bool) -> Response:
+    async def _loaded(self, request: Request, body: wire.Answered, *, is_chat: bool) -> Response:
         """Return the answer to a request without a prompt, which asks for a model to be loaded or unloaded."""
-        check_options(body, served)
-        head = self._head(alias, served, is_chat=is_chat, logprobs=False)
-        return json_of(head.object("", done={"done_reason": "load"}))
+        registry, alias = self._service.registry, self._alias(body.model)
+        if registry.unloads and seconds_of(body.keep_alive) == 0 and registry.has(alias):
+            served = registry.find(alias)
+            registry.keep(alias, 0)
+            reason = "unload"
+        else:
+            alias, served = await self._found(request, body)
+            reason = "load"
+        head = self._head(request, alias, served, is_chat=is_chat, logprobs=False)
+        return json_of(head.object("", done={"done_reason": reason}))
 
-    def _head(self, alias: str, served: ServedModel, *, is_chat: bool, logprobs: bool) -> Head:
+    def _head(self, request: Request, alias: str, served: ServedModel | None, *, is_chat: bool, logprobs: bool) -> Head:
         return Head(
-            model=served.model, alias=alias, created=lambda: cards.time_of(self._config.clock()), is_chat=is_chat,
-            logprobs=logprobs,
+            model=None if served is None else served.model, alias=alias,
+            created=lambda: cards.time_of(self._config.clock()), is_chat=is_chat, logprobs=logprobs,
+            **getattr(request.state, "times", {}),
         )
 
     async def _answer(
@@ -117,7 +134,7 @@ class Api:
         alias, served = named
         tools = body.tools or [] if isinstance(body, wire.ChatRequest) else []
         how = wanted(body, served, param=param, key=key_of(request), tools=[_name(tool) for tool in tools])
-        head = self._head(alias, served, is_chat=param == "messages", logprobs=bool(body.logprobs))
+        head = self._head(request, alias, served, is_chat=param == "messages", logprobs=bool(body.logprobs))
         job = self._service.submit(served, Completion(prompts, how))
         if body.stream is False:
             return await self._service.whole(request, job, Gathered(head))
@@ -128,7 +145,7 @@ class Api:
     async def embed(self, request: Request) -> Response:
         """POST /api/embed."""
         body = await decoded(request, wire.EmbedRequest, self._config, undeclared=True)
-        alias, served = self._found(body.model)
+        alias, served = await self._found(request, body)
         if body.dimensions is not None and not 1 <= body.dimensions <= served.model.n_embd:
             words = f"this model's vectors have {served.model.n_embd} dimensions: ask for 1 to so many"
             raise invalid("dimensions", words)
@@ -138,13 +155,12 @@ class Api:
     async def embeddings(self, request: Request) -> Response:
         """POST /api/embeddings."""
         body = await decoded(request, wire.EmbeddingsRequest, self._config, undeclared=True)
-        _, served = self._found(body.model)
+        _, served = await self._found(request, body)
         return await self._vectors(request, body, served, [body.prompt], Vectors(None))
 
     async def _vectors(
         self, request: Request, body: wire.Request, served: ServedModel, texts: list[str], shape: Vectors
     ) -> Response:
-        check_options(body, served)
         param = "input" if isinstance(body, wire.EmbedRequest) else "prompt"
         if len(texts) > self._config.max_inputs:
             most = self._config.max_inputs
@@ -164,11 +180,12 @@ class Api:
 
     async def tags(self, request: Request) -> Response:
         """GET /api/tags."""
-        return json_of({"models": [cards.card(alias, one) for alias, one in self._service.served().items()]})
+        return json_of({"models": [cards.card(one) for one in await self._service.registry.cards()]})
 
     async def ps(self, request: Request) -> Response:
         """GET /api/ps."""
-        return json_of({"models": [cards.running(alias, one) for alias, one in self._service.served().items()]})
+        shown = await self._service.registry.cards()
+        return json_of({"models": [cards.running(one) for one in shown if one.state == "loaded"]})
 
     async def version(self, request: Request) -> Response:
         """GET /api/version."""
@@ -177,18 +194,18 @@ class Api:
     async def show(self, request: Request) -> Response:
         """POST /api/show."""
         body = await decoded(request, wire.Named, self._config, undeclared=True)
-        alias, served = self._found(body.model or body.name)
+        alias = self._alias(body.model or body.name)
+        served = await self._service.open(request, alias)
         return json_of(cards.shown(alias, served, verbose=bool(body.verbose)))
 
     async def pull(self, request: Request) -> Response:
         """POST /api/pull: models that are served are there."""
         body = await decoded(request, wire.PullRequest, self._config, undeclared=True)
         named = body.model or body.name
-        try:
-            self._found(named)
-        except ApiError as error:
+        if not self._service.registry.has(self._alias(named)):
+            error = unknown(named or "", self._service.registry.aliases())
             error.message = f"{error.message}; {wire.FIXED}: gemel pull downloads others"
-            raise
+            raise error
         done = {"status": "success"}
         return json_of(done) if body.stream is False else Response(encode(done) + b"\n", media_type=LINES)
 
@@ -220,10 +237,11 @@ class Vectors:
         return {"model": self._alias, "embeddings": self._rows, "prompt_eval_count": self._n_tokens}
 
 
-def _turns(body: wire.Answered, model: gemel.Model, sent: list[dict[str, Any]], more: dict[str, Any]) -> Prompts:
-    options = {**more, "reasoning_budget": budget_of(body, model)}
+def _turns(body: wire.Answered, served: ServedModel, sent: list[dict[str, Any]], more: dict[str, Any]) -> Prompts:
+    options = {**more, "reasoning_budget": budget_of(body, served.model)}
     return turns(
-        sent, options=options, values=lambda reads: thinking(body, model, reads), instead=RAW, values_param="think"
+        sent, options=options, values=lambda reads: thinking(body, served.model, reads), instead=RAW,
+        values_param="think", defaults=served.defaults,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -11,7 +12,8 @@ import gemel
 
 from ..jobs.fim import gap_of
 from ..jobs.turns import has_template
-from ..models import ServedModel
+from ..models import Defaults, ServedModel
+from ..registry import Card
 
 LONG = 32   # items of a list in the metadata that are shown
 FOREVER = "9999-12-31T23:59:59Z"   # when a model is unloaded
@@ -32,9 +34,13 @@ def details(model: gemel.Model) -> dict[str, Any]:
     sizes = Counter[str]()
     for tensor in model.tensors:
         sizes[tensor.format] += tensor.size
+    return _details(model.arch, model.n_params, sizes.most_common(1)[0][0])
+
+
+def _details(arch: str, n_params: int, format: str) -> dict[str, Any]:
     return {
-        "parent_model": "", "format": "gguf", "family": model.arch, "families": [model.arch],
-        "parameter_size": count(model.n_params), "quantization_level": sizes.most_common(1)[0][0],
+        "parent_model": "", "format": "gguf", "family": arch, "families": [arch],
+        "parameter_size": count(n_params), "quantization_level": format,
     }  # fmt: skip
 
 
@@ -47,22 +53,39 @@ def count(n: int) -> str:
     return next((f"{n / size:.1f}{unit}" for size, unit in UNITS if n >= size), str(n))
 
 
-def card(alias: str, served: ServedModel) -> dict[str, Any]:
+def card(one: Card) -> dict[str, Any]:
     """Return what the list says. The digest tells models apart; it is not that of the file's bytes."""
-    model = served.model
+    size, about = 0, _details("", 0, "")
+    if one.served is not None:
+        size, about = one.served.model.weight_size, details(one.served.model)
+    elif one.facts is not None:
+        facts = one.facts
+        size, about = facts.size, _details(facts.arch, facts.n_params, facts.format)
     return {
-        "name": alias, "model": alias, "modified_at": time_of(served.created), "size": model.weight_size,
-        "digest": sha256(f"{alias} {model.arch} {model.n_params} {model.weight_size}".encode()).hexdigest(),
-        "details": details(model),
+        "name": one.alias, "model": one.alias, "modified_at": time_of(one.created), "size": size,
+        "digest": sha256(f"{one.alias} {about['family']} {about['parameter_size']} {size}".encode()).hexdigest(),
+        "details": about,
     }  # fmt: skip
 
 
-def running(alias: str, served: ServedModel) -> dict[str, Any]:
-    """Return what is said about a model that is loaded: all are, as long as the server runs."""
-    model, shown = served.model, card(alias, served)
+def running(one: Card) -> dict[str, Any]:
+    """Return what is said about a model that is loaded."""
+    shown = card(one)
     del shown["modified_at"]
-    n_ctx = model.default_n_ctx if served.n_ctx is None else served.n_ctx
-    return {**shown, "expires_at": FOREVER, "size_vram": 0, "context_length": n_ctx}
+    return {
+        **shown, "size": shown["size"] if one.memory is None else one.memory,
+        "expires_at": FOREVER if one.expires is None else time_of(one.expires), "size_vram": 0,
+        "context_length": 0 if one.served is None else one.served.context,
+    }  # fmt: skip
+
+
+def parameters(defaults: Defaults) -> str:
+    """Return what a model's settings say about sampling, a line each, by Ollama's names."""
+    names = {"penalty_last_n": "repeat_last_n"}
+    pairs = [(names.get(name, name), value) for name, value in defaults.sampling.items()]
+    pairs += [("stop", json.dumps(stop)) for stop in defaults.stops]
+    pairs += [] if defaults.max_tokens is None else [("num_predict", defaults.max_tokens)]
+    return "\n".join(f"{name} {value}" for name, value in pairs)
 
 
 def shown(alias: str, served: ServedModel, *, verbose: bool) -> dict[str, Any]:
@@ -75,7 +98,9 @@ def shown(alias: str, served: ServedModel, *, verbose: bool) -> dict[str, Any]:
     kinds = ["completion", *(["tools"] if has_template(model) else []), *(["thinking"] if model.info.reasoning else []),
              *(["insert"] if gap_of(model) else [])]
     return {
-        "modelfile": f"FROM {alias}\n", "parameters": "", "template": model.chat_template or "",
+        "modelfile": f"FROM {alias}\n", "parameters": parameters(served.defaults),
+        "system": "\n\n".join(m["content"] for m in served.defaults.messages if m["role"] == "system"),
+        "template": model.chat_template or "",
         "license": str(model.metadata.get("general.license", "")), "details": details(model), "model_info": info,
         "capabilities": kinds, "modified_at": time_of(served.created),
     }  # fmt: skip

@@ -16,6 +16,8 @@ from ..jobs.turns import Reads
 from ..models import ServedModel
 from . import wire
 
+UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+PART = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ns|us|µs|ms|s|m|h)")
 DURATION = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h))+|-?[0-9]+")
 RENAMED = {"penalty_last_n": "repeat_last_n"}
 
@@ -25,30 +27,45 @@ def wanted(
 ) -> GenerateRequest:  # fmt: skip
     """Return how to answer a request."""
     options = body.options or wire.Options()
-    check_options(body, served)
     limit = options.num_predict
     if limit == 0:
         raise invalid("options.num_predict", "must be an integer of at least 1, or -1 (until the context is full)")
     given = {name: value for name in wire.SAMPLING if (value := getattr(options, name)) is not None}
     if body.top_logprobs and not body.logprobs:
         raise invalid("top_logprobs", "it needs logprobs: true")
+    defaults = served.defaults
+    most = defaults.max_tokens if limit is None else None if limit < 0 else limit
     return GenerateRequest(
-        n=1, max_tokens=None if limit is None or limit < 0 else limit, stops=stops_of(options.stop, "options.stop"),
-        sampling=sampling_of(given, lambda name: f"options.{RENAMED.get(name, name)}"),
+        n=1, max_tokens=most, stops=stops_of(options.stop, "options.stop") or defaults.stops,
+        sampling=sampling_of(given, lambda name: f"options.{RENAMED.get(name, name)}", defaults),
         n_top=(body.top_logprobs or 0) if body.logprobs else None, echo=False, param=param, form=form_of(body),
         form_param="format", tools=tools, placed=lambda words: words.replace("reasoning_budget", "think", 1), key=key,
     )
 
 
-def check_options(body: wire.Request, served: ServedModel) -> None:
-    """Raise a 400 for options that can't be honoured."""
-    wire.check_refused(body)
-    options, alive = body.options or wire.Options(), body.keep_alive
-    if isinstance(alive, str) and not DURATION.fullmatch(alive):
+def seconds_of(alive: str | float | None) -> float | None:
+    """Return a keep_alive in seconds; None: what the server's settings say. Below 0: forever.
+
+    >>> seconds_of("1h30m"), seconds_of("-1"), seconds_of(0), seconds_of("250ms")
+    (5400.0, -1.0, 0.0, 0.25)
+    """
+    if alive is None or not isinstance(alive, str):
+        return None if alive is None else float(alive)
+    if not DURATION.fullmatch(alive):
         raise invalid("keep_alive", "must be a number of seconds or a duration, such as 5m")
-    if alive is not None and str(alive).rstrip("smhn.0") == "":
+    if alive.lstrip("-").isdecimal():
+        return float(alive)
+    size = sum(float(number) * UNITS[unit] for number, unit in PART.findall(alive))
+    return -size if alive.startswith("-") else size
+
+
+def check_options(body: wire.Request, served: ServedModel, *, unloads: bool) -> None:
+    """Raise a 400 for options that can't be honoured. unloads: models can be unloaded."""
+    wire.check_refused(body)
+    options = body.options or wire.Options()
+    if seconds_of(body.keep_alive) == 0 and not unloads:
         raise refused("keep_alive", "models can't be unloaded: they stay loaded as long as the server runs")
-    n_ctx = served.model.default_n_ctx if served.n_ctx is None else served.n_ctx
+    n_ctx = served.context
     if (options.num_ctx or 0) > n_ctx:
         words = f"it is {options.num_ctx}, but this server's context has {n_ctx} tokens: gemel serve --ctx sets it"
         raise refused("options.num_ctx", words)

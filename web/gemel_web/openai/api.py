@@ -23,7 +23,7 @@ from ..jobs.fim import infill
 from ..jobs.scheduler import Job
 from ..jobs.service import Service, json_of, key_of
 from ..jobs.work import Completion, Embeddings
-from ..models import ServedModel
+from ..registry import Card
 from . import prompts, wire
 from .answers import Chunks, Gathered
 from .best import Best, best_of
@@ -58,13 +58,11 @@ class Api:
 
     async def list_models(self, request: Request) -> Response:
         """GET /v1/models."""
-        served = self._service.served()
-        return json_of(wire.ModelList("list", [model_of(alias, one) for alias, one in served.items()]))
+        return json_of(wire.ModelList("list", [model_of(card) for card in await self._service.registry.cards()]))
 
     async def get_model(self, request: Request) -> Response:
         """GET /v1/models/{alias}."""
-        alias = request.path_params["alias"]
-        return json_of(model_of(alias, self._service.find(alias)))
+        return json_of(model_of(await self._service.card(request.path_params["alias"])))
 
     # ---- Text -------------------------------------------------------------------------------------------------------
 
@@ -73,18 +71,20 @@ class Api:
         try:
             body = await decoded(request, wire.ChatRequest, self._config)
         except ApiError as error:
-            models = [one.model for one in self._service.models.values()]
-            raise (prompts.with_template_hint(error, models[0]) if len(models) == 1 else error) from None
+            names = self._service.registry.aliases()
+            only = self._service.registry.find(names[0]) if len(names) == 1 else None
+            raise (error if only is None else prompts.with_template_hint(error, only.model)) from None
         self._check(body)
         if body.top_logprobs and not body.logprobs:
             raise invalid("top_logprobs", "it needs logprobs: true")
         alias = self._service.alias(body.model)
-        served = self._service.find(alias)
-        max_tokens, goes_on = limit_of(body, None), continues(body)
+        served = await self._service.open(request, alias)
+        max_tokens, goes_on = limit_of(body, served.defaults.max_tokens), continues(body)
         n_top = (body.top_logprobs or 0) if body.logprobs else None
-        turns = prompts.of_chat(body, goes_on)
+        turns = prompts.of_chat(body, goes_on, served.defaults)
         wanted = generate_request(
-            request, body, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages", tools=names_of(body.tools)
+            request, body, served.defaults, max_tokens=max_tokens, n_top=n_top, echo=False, param="messages",
+            tools=names_of(body.tools),
         )
         job = self._service.submit(served, Completion(turns, wanted))
         shape = ChatShape(served.model, logprobs=n_top is not None)
@@ -99,14 +99,15 @@ class Api:
             raise invalid("logprobs", "must be an integer: how many of the most likely tokens to return")
         n_top = None if body.logprobs is False else body.logprobs
         alias = self._service.alias(body.model)
-        served = self._service.find(alias)
+        served = await self._service.open(request, alias)
         texts: Prompts = prompts.of_inputs(body.prompt, "prompt", self._config, n=best.of, bos_eos=False)
         if body.suffix:
             if not isinstance(body.prompt, str):
                 raise invalid("suffix", "the prompt must be one string: the text before the gap")
             texts = infill(body.prompt, body.suffix, param="suffix")
         wanted = generate_request(
-            request, body, n=best.of, max_tokens=limit_of(body, DEFAULT_MAX_TOKENS),
+            request, body, served.defaults, n=best.of,
+            max_tokens=limit_of(body, served.defaults.max_tokens or DEFAULT_MAX_TOKENS),
             n_top=0 if n_top is None and best.of > best.n else n_top,
             echo=bool(body.echo), param="prompt",
         )
@@ -145,7 +146,7 @@ class Api:
         """POST /v1/embeddings."""
         body = await decoded(request, wire.EmbeddingRequest, self._config)
         alias = self._service.alias(body.model)
-        served = self._service.find(alias)
+        served = await self._service.open(request, alias)
         n_embd = served.model.n_embd
         if body.dimensions is not None and body.dimensions > n_embd:
             raise refused("dimensions", f"this model's vectors have {n_embd} dimensions: ask for at most so many")
@@ -176,15 +177,19 @@ class Vectors:
         return wire.Embeddings("list", self._data, self._alias, wire.InputUsage(self._n_tokens, self._n_tokens))
 
 
-def model_of(alias: str, served: ServedModel) -> wire.Model:
+def model_of(card: Card) -> wire.Model:
     """Return what /v1/models says about a model."""
-    model = served.model
-    meta = wire.ModelMeta(
-        n_params=model.n_params, n_vocab=model.n_vocab, n_embd=model.n_embd, n_ctx_train=model.n_ctx,
-        n_ctx=model.default_n_ctx if served.n_ctx is None else served.n_ctx, size=model.weight_size,
-        warnings=model.warnings, **asdict(model.info),
-    )  # fmt: skip
-    return wire.Model(id=alias, created=served.created, meta=meta)
+    status = wire.ModelStatus(card.state, card.progress if card.state == "loading" else None)
+    meta: wire.ModelMeta | wire.ModelFacts | None = None
+    if card.served is not None:
+        model = card.served.model
+        meta = wire.ModelMeta(
+            n_params=model.n_params, n_vocab=model.n_vocab, n_embd=model.n_embd, n_ctx_train=model.n_ctx,
+            n_ctx=card.served.context, size=model.weight_size, warnings=model.warnings, **asdict(model.info),
+        )
+    elif card.facts is not None:
+        meta = wire.ModelFacts(n_params=card.facts.n_params, n_ctx=card.facts.n_ctx, size=card.facts.size)
+    return wire.Model(id=card.alias, created=card.created, meta=meta, status=status)
 
 
 def _as_floats(raw: bytes) -> list[float]:

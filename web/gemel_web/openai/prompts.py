@@ -17,6 +17,7 @@ from ..http.errors import ApiError, invalid, refused
 from ..jobs import turns
 from ..jobs.answer import Prompts
 from ..jobs.work import TextPrompts
+from ..models import Defaults
 from . import wire
 from .thinking import budget_of, thinking
 from .tools import tools_of
@@ -33,7 +34,7 @@ PASSED = ("name", "refusal", "reasoning_content", "reasoning", "tool_calls", "to
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant", "tool": "tool"}
 
 
-def of_chat(body: wire.ChatRequest, continue_final: bool) -> Prompts:
+def of_chat(body: wire.ChatRequest, continue_final: bool, defaults: Defaults) -> Prompts:
     """Return a function that renders a request's messages and tools with the model's chat template.
 
     continue_final: the answer continues the last message, which is the assistant's.
@@ -49,7 +50,7 @@ def of_chat(body: wire.ChatRequest, continue_final: bool) -> Prompts:
 
     return turns.turns(
         sent, options=more, values=lambda reads: thinking(body, options, reads), values_param="chat_template_kwargs",
-        instead="use POST /v1/completions",
+        instead="use POST /v1/completions", defaults=defaults,
     )
 
 

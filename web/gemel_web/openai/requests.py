@@ -10,6 +10,7 @@ from ..http.errors import invalid, refused
 from ..jobs.answer import GenerateRequest
 from ..jobs.service import key_of
 from ..jobs.stops import stops_of
+from ..models import Defaults
 from . import wire
 from .form import form_of
 from .sampling import sampling_of, sent
@@ -18,8 +19,8 @@ NO_TOKENS = "must be an integer of at least 1, or -1 (until the context is full)
 
 
 def generate_request(
-    request: Request, body: wire.Sampled, *, max_tokens: int | None, n_top: int | None, echo: bool, param: str,
-    tools: Sequence[str] = (), n: int | None = None,
+    request: Request, body: wire.Sampled, defaults: Defaults, *, max_tokens: int | None, n_top: int | None, echo: bool,
+    param: str, tools: Sequence[str] = (), n: int | None = None,
 ) -> GenerateRequest:  # fmt: skip
     """Return how to answer a request. n: answers per prompt, if not those that it asks for."""
     form, form_param = form_of(body)
@@ -29,7 +30,8 @@ def generate_request(
     return GenerateRequest(
         form=form, form_param=form_param, closes=bool(body.close_at_max_tokens),
         fast_forward=body.fast_forward is not False,
-        n=n or body.n or 1, max_tokens=max_tokens, stops=stops_of(stop, stop_name), sampling=sampling_of(body),
+        n=n or body.n or 1, max_tokens=max_tokens, stops=stops_of(stop, stop_name) or defaults.stops,
+        sampling=sampling_of(body, defaults),
         n_top=n_top, echo=echo, tools=tools, param=param, priority=body.priority or 0,
         key=key_of(request), cache_salt=body.cache_salt or "",
     )

@@ -8,17 +8,18 @@ import gemel
 
 from ..http.errors import invalid
 from ..jobs import sampling
+from ..models import Defaults
 from .wire import ALIASES, LEFT_OUT, RENAMED, Sampled
 
 
-def sampling_of(request: Sampled) -> gemel.Sampling:
-    """Return the Sampling of a request: its fields, and gemel's defaults for the rest."""
+def sampling_of(request: Sampled, defaults: Defaults) -> gemel.Sampling:
+    """Return the Sampling of a request: its fields, and the model's and gemel's defaults for the rest."""
     given = {name: value for name in sampling.FIELDS if (value := field(request, name)) is not None}
     if "logit_bias" in given:
         given["logit_bias"] = _biases(given["logit_bias"])
     if "dry_breakers" in given:
         given["dry_breakers"] = tuple(given["dry_breakers"])
-    return sampling.sampling_of(given, lambda name: _name(request, name))
+    return sampling.sampling_of(given, lambda name: _name(request, name), defaults)
 
 
 def _name(request: Sampled, name: str) -> str:

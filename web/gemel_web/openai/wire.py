@@ -400,6 +400,21 @@ class ModelMeta(Struct, frozen=True, kw_only=True, omit_defaults=True):
     warnings: tuple[str, ...] = ()   # what the file lacks or has wrong; absent if there is nothing
 
 
+class ModelFacts(Struct, frozen=True, kw_only=True):
+    """What the header of a model says that is not loaded."""
+
+    n_params: int
+    n_ctx: int
+    size: int
+
+
+class ModelStatus(Struct, frozen=True, omit_defaults=True):
+    """Whether a model is loaded; while it is, how far: 0 to 1."""
+
+    value: str
+    progress: float | None = None
+
+
 class Model(Struct, frozen=True, kw_only=True):
     """A served model."""
 
@@ -407,7 +422,8 @@ class Model(Struct, frozen=True, kw_only=True):
     object: str = "model"
     created: int
     owned_by: str = "gemel"
-    meta: ModelMeta
+    status: ModelStatus
+    meta: ModelMeta | ModelFacts | None
 
 
 class ModelList(Struct, frozen=True):

@@ -60,7 +60,7 @@ class Api:
 
     async def _answer(self, request: Request, body: wire.ResponseRequest) -> Response | EventStream:
         alias = self._service.alias(body.model)
-        served = self._service.find(alias)
+        served = await self._service.open(request, alias)
         earlier: list[dict[str, Any]] = []
         if body.previous_response_id is not None:
             before = self._store.get(body.previous_response_id, "previous_response_id")
@@ -70,9 +70,10 @@ class Api:
         if body.top_logprobs and not logprobs:
             raise invalid("top_logprobs", f'it needs include: ["{wire.LOGPROBS}"]')
         chat = _chat(body, conversation)
-        turns = prompts.of_chat(chat, continue_final=False)
+        limit = served.defaults.max_tokens if body.max_output_tokens is None else body.max_output_tokens
+        turns = prompts.of_chat(chat, False, served.defaults)
         wanted = generate_request(
-            request, chat, max_tokens=body.max_output_tokens, n_top=(body.top_logprobs or 0) if logprobs else None,
+            request, chat, served.defaults, max_tokens=limit, n_top=(body.top_logprobs or 0) if logprobs else None,
             echo=False, param="input", tools=names_of(chat.tools),
         )
         wanted = replace(wanted, placed=conversation.placed, tool_place="tools[{}].parameters")

@@ -71,7 +71,7 @@ export class NativeHost {
     /** The server's model and engine, in the form of a tab's info; null: unknown. */
     get info() {
         const meta = this.#cards.find(({ id }) => id === this.model)?.meta;
-        if (!meta) return null;
+        if (!meta?.isa) return null; // or it is not loaded
         const memory = { memory: meta.size, memoryOf: "the model’s weights, on the server" };
         return { ...meta, ...memory, default_n_ctx: meta.n_ctx };
     }

@@ -1,0 +1,344 @@
+"""The models of a server: opened when somebody asks for them, closed when others need their memory or nobody asks.
+
+One model is opened or closed at a time, in the order of requests. What a model will take is known from its header
+before it is opened; then others are closed until it fits: idle ones first, those asked longest ago first. A busy one
+answers what it has begun; later requests for it wait until their turn comes, so that no model starves another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import gemel
+from gemel_web.http.errors import ApiError, of_failure
+from gemel_web.models import ServedModel
+from gemel_web.registry import Card, Drop, Facts, State
+
+from .entry import Entry, Need, facts_of, need_of, open_entry
+
+log = logging.getLogger("gemel_web.models")
+PART = 0.1   # of a model's bytes, after which the log says how far it is
+
+
+NOTHING = Need(0, 0)
+
+
+class Loading:
+    """A model that is being opened, for all that wait for it."""
+
+    def __init__(self, row: Row) -> None:
+        self.n_waiting = 0
+        self._row = row
+        self._task: asyncio.Task[None] | None = None
+
+    def begin(self, task: asyncio.Task[None]) -> None:
+        """Take the task that opens it."""
+        self._task = task
+
+    async def wait(self) -> None:
+        """Wait until it is open; the task goes on if this waiter leaves. Raises an ApiError."""
+        assert self._task is not None
+        await asyncio.shield(self._task)
+
+    @property
+    def served(self) -> ServedModel:
+        """The open model."""
+        assert self._row.served is not None
+        return self._row.served
+
+
+@dataclass(eq=False)
+class Row:
+    """A model, open or not.
+
+    Attributes:
+        n_uses: responses that it is making
+        loading: who waits for it, until it is open
+        granted: who waited for it when it was opened, and may not have asked it yet
+        is_leaving: it will be closed as soon as it has no uses: requests wait until it is open again
+        keep: seconds that it stays open without requests; None: until its memory is needed
+    """
+
+    entry: Entry
+    served: ServedModel | None = None
+    need: Need = NOTHING
+    n_uses: int = 0
+    loading: Loading | None = None
+    granted: Loading | None = None
+    is_leaving: bool = False
+    keep: float | None = None
+    asked: float = 0.0
+    progress: float = 0.0
+    timer: asyncio.TimerHandle | None = None
+    expires: float | None = None
+    facts: tuple[object, Facts | None] = field(default=(None, None))   # of a file with such a size and time
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it is used, or will be at once."""
+        return bool(self.n_uses or (self.granted is not None and self.granted.n_waiting))
+
+
+class Models:
+    """The registry. Belongs to one event loop once the app has begun."""
+
+    unloads = True
+
+    def __init__(self, entries: Sequence[Entry], *, budget: int, cache_memory: int | None = None) -> None:
+        self._rows: dict[str, Row] = {}
+        self._budget = budget
+        self._cache_memory = cache_memory
+        self._lock = asyncio.Lock()        # of opening and closing
+        self._changed = asyncio.Event()    # a model may have become idle
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stops = threading.Event()
+        for entry in entries:
+            self.add(entry)
+
+    def add(self, entry: Entry, served: ServedModel | None = None, need: Need = NOTHING) -> None:
+        """Add a model. served: it is open, and takes `need`."""
+        self._rows[entry.alias] = Row(entry, served, need, keep=entry.keep_alive)
+
+    # ---- What the app asks -------------------------------------------------------------------------------------------
+
+    def begin(self, drop: Drop) -> None:
+        """Take what must end before a model is closed."""
+        self._drop = drop
+
+    async def close(self) -> None:
+        """Close all models, and wait for what is being opened."""
+        self._stops.set()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for row in self._rows.values():
+            if row.served is not None:
+                await self._close(row)
+
+    def aliases(self) -> Sequence[str]:
+        """Return the first name of each model."""
+        return list(self._rows)
+
+    def open_models(self) -> dict[str, gemel.Model]:
+        """Return those that are open, by alias."""
+        return {alias: row.served.model for alias, row in self._rows.items() if row.served is not None}
+
+    def files(self) -> Mapping[str, tuple[Path, ...]]:
+        """Return the files on this machine, by alias."""
+        return {alias: row.entry.files() for alias, row in self._rows.items()}
+
+    def has(self, alias: str) -> bool:
+        """Tell whether there is a model of a name."""
+        return self._row(alias) is not None
+
+    def find(self, alias: str) -> ServedModel | None:
+        """Return a model if it is open and may be asked."""
+        row = self._row(alias)
+        if row is None or row.served is None or row.is_leaving:
+            return None
+        row.asked = time.monotonic()
+        self._rest(row)
+        return row.served
+
+    @contextmanager
+    def loading(self, alias: str) -> Iterator[Loading]:
+        """Wait for a model together with others; the first one begins to open it."""
+        row = self._row(alias)
+        if row is None:
+            raise KeyError(alias)
+        loading = row.loading
+        if loading is None:
+            loading = row.loading = Loading(row)
+            loading.begin(self._start(self._load(row, loading)))
+        loading.n_waiting += 1
+        try:
+            yield loading
+        finally:
+            loading.n_waiting -= 1
+            self._changed.set()
+
+    def keep(self, alias: str, seconds: float | None) -> None:
+        """Set how long a model stays open without requests."""
+        row = self._row(alias)
+        if row is not None:
+            kept = row.entry.keep_alive if seconds is None else seconds
+            row.keep = None if kept is None or kept < 0 else kept
+            self._rest(row)
+
+    def take(self, served: ServedModel) -> None:
+        """Count a use."""
+        for row in self._of(served):
+            row.n_uses += 1
+            self._rest(row)
+
+    def give_back(self, served: ServedModel) -> None:
+        """End a use."""
+        for row in self._of(served):
+            row.n_uses -= 1
+            row.asked = time.monotonic()
+            self._rest(row)
+            self._changed.set()
+
+    async def cards(self) -> list[Card]:
+        """Return all models."""
+        return [await self._card(row) for row in list(self._rows.values())]
+
+    # ---- Opening -----------------------------------------------------------------------------------------------------
+
+    async def _load(self, row: Row, loading: Loading) -> None:
+        """Open a model for those that wait for it. Raises an ApiError to them alone."""
+        alias = row.entry.alias
+        try:
+            async with self._lock:
+                row.progress = 0.0
+                need = await asyncio.to_thread(self._need, row)
+                await self._make_room(need)
+                start = time.monotonic()
+                log.info("%s: loading, %.0f MB", alias, need.total / 1e6)
+                served = await asyncio.to_thread(
+                    open_entry, row.entry, cache=need.cache, on_progress=self._reporter(row)
+                )
+                row.served, row.need, row.granted = served, need, loading
+                row.asked = time.monotonic()
+                log.info("%s: loaded in %.1f s", alias, time.monotonic() - start)
+        except Exception as error:
+            why = of_failure(error).message if not isinstance(error, OSError) else str(error)
+            log.error("%s: not loaded: %s", alias, why)
+            raise ApiError(503, f"{alias} can't be loaded: {why}", param="model", code="model_not_loaded") from None
+        finally:
+            row.loading = None
+            self._rest(row)
+
+    def _need(self, row: Row) -> Need:
+        entry = row.entry
+        if entry.local() is None:
+            gemel.model_files(entry.source, on_progress=self._reporter(row))   # downloads it
+        return need_of(entry, self._budget, self._cache_memory)
+
+    def _reporter(self, row: Row) -> _Reporter:
+        return _Reporter(row, self._stops)
+
+    async def _make_room(self, need: Need) -> None:
+        """Close models until another fits."""
+        held = sum(row.need.total for row in self._rows.values() if row.served is not None)
+        chosen = []
+        for row in sorted(self._rows.values(), key=lambda row: (row.is_busy, row.asked)):
+            if held + need.total <= self._budget:
+                break
+            if row.served is not None:
+                chosen.append(row)
+                held -= row.need.total
+        for row in chosen:
+            row.is_leaving = True
+        try:
+            for row in chosen:
+                await self._unload(row)
+        finally:
+            for row in chosen:
+                row.is_leaving = False
+
+    async def _unload(self, row: Row) -> None:
+        """Close a model that is leaving, once its responses have ended."""
+        while row.is_busy:
+            self._changed.clear()
+            await self._changed.wait()
+        await self._close(row)
+
+    async def _close(self, row: Row) -> None:
+        served, row.served = row.served, None
+        if served is not None:
+            await self._drop(served.model)
+            await asyncio.to_thread(served.model.close)
+            if not self._stops.is_set():
+                log.info("%s: unloaded", row.entry.alias)
+        self._rest(row)
+
+    # ---- Idle models -------------------------------------------------------------------------------------------------
+
+    def _rest(self, row: Row) -> None:
+        """Set the timer of a model that is open and idle; stop that of another."""
+        if row.timer is not None:
+            row.timer.cancel()
+        row.timer = row.expires = None
+        if row.served is not None and not row.is_busy and row.keep is not None and not self._stops.is_set():
+            row.expires = time.time() + row.keep
+            row.timer = asyncio.get_running_loop().call_later(row.keep, self._expire, row)
+
+    def _expire(self, row: Row) -> None:
+        self._start(self._end(row))
+
+    async def _end(self, row: Row) -> None:
+        async with self._lock:
+            if row.expires is None or row.is_busy:   # somebody has asked it meanwhile
+                return
+            row.is_leaving = True
+            try:
+                await self._close(row)
+            finally:
+                row.is_leaving = False
+
+    # ---- Rows --------------------------------------------------------------------------------------------------------
+
+    def _row(self, name: str) -> Row | None:
+        if name in self._rows:
+            return self._rows[name]
+        return next((row for row in self._rows.values() if name in row.entry.aliases), None)
+
+    def _of(self, served: ServedModel) -> list[Row]:
+        return [row for row in self._rows.values() if row.served is served]
+
+    async def _card(self, row: Row) -> Card:
+        entry, served = row.entry, row.served
+        facts = None
+        if served is None:
+            facts = await asyncio.to_thread(_facts, row)
+            served = row.served   # of now
+        state: State = "loaded" if served is not None else "loading" if row.loading is not None else "unloaded"
+        return Card(
+            alias=entry.alias, state=state, created=entry.created, served=served, facts=facts, progress=row.progress,
+            memory=row.need.total or None, expires=row.expires,
+        )
+
+    def _start(self, coroutine: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())   # its waiters may have left
+        return task
+
+
+def _facts(row: Row) -> Facts | None:
+    """Return what a model's header says, which is read once."""
+    path = row.entry.local()
+    stat = None if path is None else path.stat()
+    key = None if stat is None else (path, stat.st_size, stat.st_mtime_ns)
+    if key is None or row.facts[0] != key:
+        row.facts = key, facts_of(row.entry)
+    return row.facts[1]
+
+
+class _Reporter:
+    """Notes how far a model is, for lists, and logs it; ends the loading when the server stops."""
+
+    def __init__(self, row: Row, stops: threading.Event) -> None:
+        self._row, self._stops = row, stops
+        self._stage, self._next = "", PART
+
+    def __call__(self, stage: str, done: int, total: int) -> None:
+        """Take what gemel.open reports."""
+        if self._stops.is_set():
+            raise gemel.CancelledError("the server is stopping")
+        part = done / total if total else 0.0
+        if stage != self._stage:
+            self._stage, self._next = stage, PART
+        self._row.progress = part
+        if stage == "download" and part >= self._next:
+            log.info("%s: downloading, %.0f %% of %.0f MB", self._row.entry.alias, 100 * part, total / 1e6)
+            self._next = part - part % PART + PART

@@ -1,0 +1,159 @@
+"""The models of an app by alias: which there are, which are open, and how one is opened that is not.
+
+`Registry` is what the app asks. `OpenModels` answers for models that are open already, as in a tab.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+import gemel
+
+from .models import Models, ServedModel
+
+State = Literal["loaded", "loading", "unloaded"]
+Drop = Callable[[gemel.Model], Awaitable[None]]
+"""Ends what evaluates a model: afterwards it may be closed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What is known of a model that is not open, from its header."""
+
+    arch: str
+    n_params: int
+    n_ctx: int
+    size: int         # bytes of its tensors
+    format: str       # of most of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A model as lists show it.
+
+    Attributes:
+        served: where it is open
+        facts: where it is not; None: its file is not on this machine, or can't be read
+        progress: of loading, 0 to 1
+        memory: bytes that it takes while it is open; None: unknown
+        expires: seconds since 1970 at which it will be closed if nobody asks it; None: it stays open
+    """
+
+    alias: str
+    state: State
+    created: int = 0
+    served: ServedModel | None = None
+    facts: Facts | None = None
+    progress: float = 1.0
+    memory: int | None = None
+    expires: float | None = None
+
+
+class Loading(Protocol):
+    """A model that is being opened."""
+
+    async def wait(self) -> None:
+        """Wait until it is open. Raises an ApiError if it can't be opened."""
+
+    @property
+    def served(self) -> ServedModel:
+        """The open model, after `wait`."""
+
+
+class Registry(Protocol):
+    """All models of an app."""
+
+    def begin(self, drop: Drop) -> None:
+        """Take what must end before a model is closed."""
+
+    async def close(self) -> None:
+        """Close the models that it opened."""
+
+    def aliases(self) -> Sequence[str]:
+        """Return the names of all models, without those that are only further names of one."""
+
+    def files(self) -> Mapping[str, tuple[Path, ...]]:
+        """Return the files that clients may download, by alias."""
+
+    def find(self, alias: str) -> ServedModel | None:
+        """Return a model if it is open. It stays open at least until the event loop runs another task."""
+
+    def loading(self, alias: str) -> AbstractContextManager[Loading]:
+        """Begin to open a model that `has` tells of, or join others that wait for it. Inside, it stays open."""
+
+    def has(self, alias: str) -> bool:
+        """Tell whether there is a model of a name."""
+
+    @property
+    def unloads(self) -> bool:
+        """Whether models are closed when nobody needs them."""
+
+    def keep(self, alias: str, seconds: float | None) -> None:
+        """Set how long a model stays open that nobody uses; None: as its settings say; below 0: forever."""
+
+    def take(self, served: ServedModel) -> None:
+        """Keep a model open until it is given back."""
+
+    def give_back(self, served: ServedModel) -> None:
+        """Undo one `take`."""
+
+    async def cards(self) -> list[Card]:
+        """Return all models, in order."""
+
+
+class OpenModels:
+    """Models that their owner opens and closes, in a mapping that may change."""
+
+    unloads = False
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    def begin(self, drop: Drop) -> None:
+        """Do nothing: the owner closes the models."""
+
+    async def close(self) -> None:
+        """Do nothing, too."""
+
+    def aliases(self) -> Sequence[str]:
+        """Return the keys of the mapping."""
+        return list(self._models)
+
+    def files(self) -> Mapping[str, tuple[Path, ...]]:
+        """Return the files of the models."""
+        return {alias: served.files for alias, served in self._models.items()}
+
+    def find(self, alias: str) -> ServedModel | None:
+        """Return a model unless it is closed."""
+        served = self._models.get(alias)
+        return None if served is None or served.model.closed else served
+
+    def has(self, alias: str) -> bool:
+        """Tell whether a model is open."""
+        return self.find(alias) is not None
+
+    @contextmanager
+    def loading(self, alias: str) -> Iterator[Loading]:
+        """Raise KeyError: what is not open is not there."""
+        raise KeyError(alias)
+        yield
+
+    def keep(self, alias: str, seconds: float | None) -> None:
+        """Do nothing: the owner knows when to close it."""
+
+    def take(self, served: ServedModel) -> None:
+        """Do nothing, too."""
+
+    def give_back(self, served: ServedModel) -> None:
+        """Do nothing, too."""
+
+    async def cards(self) -> list[Card]:
+        """Return the open models."""
+        return [
+            Card(alias=alias, state="loaded", created=served.created, served=served)
+            for alias, served in self._models.items() if not served.model.closed
+        ]
