@@ -39,7 +39,7 @@ _ROWS = (
     #    name          rope    norm     act          mixer        ffn      properties
     Arch("llama",      "NORM", "RMS",   "SILU",      "ATTENTION", "GATED", f"{ANY_BIASES} | {MAY_EXPERTS}"),
     Arch("qwen2",      "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QKV_BIAS | LARGE_KEYS"),
-    Arch("qwen3",      "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM"),
+    Arch("qwen3",      "NEOX", "RMS",   "SILU",      "ATTENTION", "GATED", "QK_NORM | MAY_RANK"),
     Arch("gemma",      "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED", "EMBD_SQRT"),
     Arch("gemma2",     "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED", "EMBD_SQRT | POST_NORM | WINDOWS"),
     Arch("gemma3",     "NEOX", "RMS",   "GELU_TANH", "ATTENTION", "GATED", "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS"),
@@ -99,7 +99,7 @@ _ROWS = (
          "QK_NORM_WIDE | EXPERTS | SIGMOID_ROUTER | MAY_CHOICE_BIAS | WEIGHTS_NORMED"),
     Arch("llama4",     "NORM", "RMS",   "SILU",      "ATTENTION", "GATED",
          "MAY_QKV_BIAS | MAY_OUT_BIAS | WINDOWS | EXPERTS | SIGMOID_ROUTER | SHARED_ALIKE"),
-    Arch("bert",       "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"{BERT} | POSITIONS"),
+    Arch("bert",       "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"{BERT} | POSITIONS | MAY_RANK"),
     Arch("nomic-bert", "NEOX", "LAYER", "SILU",      "ATTENTION", "GATED", BERT),
 )
 # fmt: on

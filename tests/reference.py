@@ -481,6 +481,23 @@ class Reference:
             x = self.layer(il, x)
         return x if self.row.has("STREAM_NORM") else self.norm("output_norm", x)
 
+    def rank(self, ids: Sequence[int], types: Sequence[int] = (), *, as_chances: bool = False) -> list[float]:
+        """Return a classifier's scores of a text, in doubles: sums ascend, one number after the other."""
+        self.types = list(types)
+        x = self.hidden(ids)[0 if self.row.has("ENCODER") else -1].astype(np.float64)
+        for name in ("cls", "cls.output"):
+            if f"{name}.weight" not in self.tensors:
+                continue
+            w = self.tensors[f"{name}.weight"].floats().reshape(-1, self.n_embd).astype(np.float64)
+            x = np.add.accumulate(w * x, axis=1)[:, -1]
+            if f"{name}.bias" in self.tensors:
+                x = x + self.tensors[f"{name}.bias"].floats()
+            if name == "cls":
+                x = np.tanh(x)
+        if as_chances:
+            x = 1 / (1 + np.exp(-x)) if len(x) == 1 else np.exp(x - x.max()) / np.exp(x - x.max()).sum()
+        return [float(one) for one in x]
+
     def outputs(self, ids: Sequence[int]) -> F32:
         """Return what the model is for: logits, or an encoder's hidden states."""
         return self.hidden(ids) if self.row.has("ENCODER") else self.logits(ids)

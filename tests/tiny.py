@@ -147,6 +147,9 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
     if t.row.has("ENCODER"):
         pairs += [(f"{t.arch}.attention.causal", "bool", False), (f"{t.arch}.pooling_type", "u32", t.pooling)]
         pairs += [("tokenizer.ggml.token_type_count", "u32", t.n_types)] if t.n_types else []
+    if t.scores > 1:
+        labels = ["yes", "no", *(f"label {i}" for i in range(2, t.scores))]
+        pairs.append((f"{t.arch}.classifier.output_labels", "string[]", labels[: t.scores]))
     scaling = _rope_scaling(t) if t.row.rope != "NONE" else []
     return pairs + scaling + _windows(t) + _factors(t) + tiny_experts.keys(t)
 
@@ -315,8 +318,21 @@ def _beside_layers(t: TinyModel, weights: _Weights, n_vocab: int, embd_std: floa
         out.append(weights.matrix("per_layer_token_embd.weight", n, n_vocab, 1 / math.sqrt(t.per_layer)))
         out.append(weights.matrix("per_layer_model_proj.weight", t.n_embd, n))
         out.append(weights.norm("per_layer_proj_norm.weight", t.per_layer))
+    if t.scores:
+        out += _classifier(t, weights)
     if t.row.has("EMBD_NORM"):
         out += [weights.norm("token_embd_norm.weight"), weights.norm_bias("token_embd_norm.bias")]
+    return out
+
+
+def _classifier(t: TinyModel, weights: _Weights) -> list[Tensor]:
+    """Return the matrices and biases that make scores of a text's pooled row."""
+    out = []
+    for name, n in (("cls", t.n_embd), ("cls.output", t.scores)):
+        if name == "cls" and not t.rank_dense:
+            continue
+        flat = weights.numbers(f"{name}.weight", n * t.n_embd) * 2 / math.sqrt(t.n_embd)
+        out += [replace(vector(f"{name}.weight", flat), ne=[t.n_embd, n]), weights.bias(f"{name}.bias", n)]
     return out
 
 

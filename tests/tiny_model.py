@@ -107,6 +107,8 @@ class TinyModel:
     per_layer: int = 0  # length of the embeddings that each of gemma4's layers has for itself
     n_types: int = 2  # parts of an encoder's texts; 0: no embeddings of them
     pooling: int = 1  # an encoder's pooling_type
+    scores: int = 0  # of a classifier; 0: there is none
+    rank_dense: bool = True  # it has a matrix before the one of scores
     two_norms: bool = False  # falcon: attention's norm is not feed-forward's
     experts: Mapping[str, Any] | None = None  # fields of tiny_experts.Experts; None: what the architecture's files have
     tokenizer: str = "bpe"  # bpe, spm, char_bpe, unigram, bert

@@ -204,6 +204,9 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_CACHE_SIZE = 29,   // bytes that the KV caches of all sessions take now, shared pages once
     GEMEL_MODEL_IS_ENCODER = 30,   // 1: each position sees its whole text; there are hidden states, but no logits
     GEMEL_MODEL_POOLING = 31,      // a gemel_pooling, as the file says it; 0: it doesn't
+    GEMEL_MODEL_N_SCORES = 32,     // of gemel_model_rank; 0: the file has no classifier
+    GEMEL_MODEL_RANK_POOLING = 33, // the gemel_pooling of the row that it reads
+    GEMEL_MODEL_N_TYPES = 34,      // parts that an encoder's text may have, each with an embedding; 0: there are none
 } gemel_model_field;
 
 typedef enum gemel_pooling {   // GGUF's pooling_type: how the hidden states of a text become one row
@@ -348,6 +351,11 @@ GEMEL_API int gemel_session_next(gemel_session *session, gemel_sampler *sampler,
 // GEMEL_E_UNSUPPORTED: the model is no encoder.
 GEMEL_API int gemel_model_embed(gemel_model *model, const int32_t *ids, const int32_t *types, const int32_t *n_ids,
                                 size_t n, int pooling, int kv_type, double *rows, int32_t *codes);
+// The scores of a classifier (a reranker's) for a text, from its pooled row[n_embd], as gemel_model_embed makes it by
+// GEMEL_MODEL_RANK_POOLING: scores[GEMEL_MODEL_N_SCORES]. as_chances 0: as the classifier makes them, any numbers; 1:
+// one score becomes its sigmoid, several their softmax. GEMEL_E_UNSUPPORTED: the file has no classifier.
+// GEMEL_E_NUMERIC: a number of the row is Inf or NaN, or too large.
+GEMEL_API int gemel_model_rank(gemel_model *model, const double *row, int as_chances, double *scores);
 // One pass for n (1..GEMEL_MODEL_N_BATCH) different sessions of a model. Session i appends its n_ids[i] ids: the next
 // id of an answer, or a chunk of a prompt. They follow each other in `ids`, at most GEMEL_MODEL_N_BATCH in all;
 // n_ids[i] may be 0 when logits are available. Where samplers[i] is not NULL (all different, of the model's

@@ -17,7 +17,20 @@ import gemel
 import typer
 from typer.core import TyperGroup
 
-from . import bench, chat, doctor, embed_cmd, inspect_cmd, models_cmd, plugins, pull, run, score, tokenize_cmd
+from . import (
+    bench,
+    chat,
+    doctor,
+    embed_cmd,
+    inspect_cmd,
+    models_cmd,
+    plugins,
+    pull,
+    rerank_cmd,
+    run,
+    score,
+    tokenize_cmd,
+)
 from .options import UsageError
 from .output import say, say_error, show_log
 from .serving import demo, serve
@@ -152,7 +165,7 @@ app = typer.Typer(
 )
 for command in (
     run.run, chat.chat, pull.pull, inspect_cmd.inspect, tokenize_cmd.tokenize, score.score, embed_cmd.embed,
-    bench.bench, doctor.doctor, demo.demo, serve.serve,
+    rerank_cmd.rerank, bench.bench, doctor.doctor, demo.demo, serve.serve,
 ):
     epilog = pull.SHORT_NAMES if command is pull.pull else None
     app.command(no_args_is_help=False, epilog=epilog)(command)

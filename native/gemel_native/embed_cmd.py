@@ -17,8 +17,8 @@ from .opening import opened
 from .options import IsaOption, ModelArgument, ThreadsOption, usage_error, whole
 from .output import read_text
 from .overrides import with_overrides
+from .texts import FILES, texts_of
 
-FILES = "Texts, one per line (UTF-8), or JSON lines that are strings or have a field \"text\"; - reads stdin."
 AT_ONCE = 256   # texts between two writes
 Pooling = Literal["mean", "first", "cls", "last"]
 
@@ -46,7 +46,7 @@ def embed(
 
     A line is {"index", "embedding"}; an empty line of TEXTFILE is an error, because it has no text.
     """
-    texts = list(_texts(read_text(file)))
+    texts = list(texts_of(read_text(file)))
     if not texts:
         raise usage_error(f"{file}: there are no texts to embed")
     options: dict[str, Any] = {
@@ -60,27 +60,6 @@ def embed(
                 sys.stdout.write(json.dumps({"index": i, "embedding": list(row)}) + "\n")
         else:
             _write_npy(output, len(texts), dim or loaded.model.n_embd, rows)
-
-
-def _texts(raw: str) -> Iterator[str]:
-    for number, line in enumerate(raw.splitlines(), 1):
-        if not line.strip():
-            raise gemel.ArgumentError(f"line {number} is empty: it has no text to embed")
-        if line.lstrip()[:1] not in ('"', "{"):
-            yield line
-            continue
-        try:
-            value = json.loads(line)
-        except ValueError as error:
-            if line.lstrip()[0] == "{":
-                words = f"line {number} begins with {{ but is not JSON ({error}): write such a text as a JSON string"
-                raise gemel.ArgumentError(words) from None
-            yield line   # a text that begins with a quotation mark
-            continue
-        found = value.get("text") if isinstance(value, dict) else value
-        if not isinstance(found, str):
-            raise gemel.ArgumentError(f'line {number} is an object without a field "text" that is a string')
-        yield found
 
 
 def _rows(model: gemel.Model, texts: Sequence[str], options: dict[str, Any]) -> Iterator[memoryview[float]]:

@@ -62,6 +62,7 @@ from .model.memory import Plan, available_memory
 from .model.model import Model
 from .model.overrides import Override, Overrides, check_overrides
 from .model.pace import Pace
+from .model.rank import Ranked
 from .model.sampler import Sampler
 from .model.sampling import Sampling
 from .model.session import Session
@@ -108,6 +109,7 @@ __all__ = [
     "Pace",
     "Part",
     "Plan",
+    "Ranked",
     "Sampler",
     "Sampling",
     "SamplingFields",

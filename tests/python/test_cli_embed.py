@@ -1,4 +1,4 @@
-"""`gemel embed` prints and writes the rows of Model.embed."""
+"""`gemel embed` prints and writes the rows of Model.embed, `gemel rerank` what Model.rerank returns."""
 
 from __future__ import annotations
 
@@ -31,3 +31,16 @@ def test_embed_gives_the_rows_of_the_package(tmp_path: Path) -> None:
     assert_error(gemel_(*given, "-o", rows, stdin="a\n" + "word " * 10000), 1, "n_ctx is")   # too long: all or nothing
     assert np.array_equal(np.load(rows), expected)
     assert [one.name for one in tmp_path.iterdir() if one.suffix == ".part"] == []
+
+
+def test_rerank_gives_the_scores_of_the_package(tmp_path: Path) -> None:
+    path = tmp_path / "bert.gguf"
+    path.write_bytes(tiny_bytes(arch="bert", tokenizer="bert", scores=1, pooling=4))
+    texts, lines = ["the model", "a täxt", "one more"], 'the model\n"a täxt"\n{"text": "one more"}\n'
+    with gemel.open(path) as model:
+        for options, given in (({}, ()), ({"top_n": 2, "normalize": False}, ("-n", "2", "--raw"))):
+            expected = [(one.index, one.score, texts[one.index]) for one in model.rerank("the", texts, **options)]   # type: ignore[arg-type]
+            out = gemel_("rerank", path, "the", "-", *given, stdin=lines).out
+            assert [tuple(json.loads(line).values()) for line in out.splitlines()] == expected
+    assert_error(gemel_("rerank", path, "the", "-", stdin=""), 2, "there are no documents to rank")
+    assert_error(gemel_("rerank", path, "the", "-", stdin="a\n\n"), 1, "line 2 is empty")

@@ -25,6 +25,7 @@ static const arch archs[] = {
 #undef ARCH
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
+enum { N_SCORES_MAX = 4096 };   // of a classifier
 enum { ROPES_MAX = 2, HEAD_DIM_MAX = ATTEND_DIM, N_HEAD_MAX = 4096 };
 
 // What an architecture that is not supported lacks here, where that is known.
@@ -84,6 +85,19 @@ static int count_types(keys *r) {
     return n;
 }
 
+// Scores that a classifier makes: a label of the file each, or one.
+static int count_scores(keys *r) {
+    char key[128];
+    snprintf(key, sizeof key, "%s.classifier.output_labels", r->arch);
+    int i = gguf_find(r->g, key);
+    if (i < 0 || r->code) return 1;
+    int is_list = gemel_gguf_type(r->g, i) == GGUF_ARRAY && gemel_gguf_item_type(r->g, i) == GGUF_STRING;
+    double n = is_list ? gemel_gguf_count(r->g, i) : 0;
+    if (n >= 1 && n <= N_SCORES_MAX) return (int)n;
+    keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s must be a list of 1 to %d strings", key, N_SCORES_MAX));
+    return 1;
+}
+
 // How the positions of a text see each other, and what becomes of their hidden states.
 static void read_kind(gemel_model *m, keys *r) {
     m->is_encoder = arch_has(m->arch, ENCODER);
@@ -94,6 +108,8 @@ static void read_kind(gemel_model *m, keys *r) {
     m->pooling = keys_int(r, "pooling_type", 0, GEMEL_POOLING_RANK, 0);
     if (arch_has(m->arch, TOKEN_TYPES)) m->n_types = count_types(r);
     if (m->is_encoder) m->kv_type = GEMEL_KV_F16;
+    m->rank.n = arch_has(m->arch, MAY_RANK) ? count_scores(r) : 1;
+    m->rank.pooling = m->is_encoder ? GEMEL_POOLING_CLS : GEMEL_POOLING_LAST;
 }
 
 // ---- The model -----------------------------------------------------------------------------------------------------
@@ -458,6 +474,13 @@ static int settle_layer(const gemel_model *m, layer *l, int il, errors *e) {
     return GEMEL_OK;
 }
 
+// A classifier's parts need each other.
+static int check_classifier(const classifier *c, errors *e) {
+    int lacks_dense = c->dense_b && !c->dense, lacks_out = !c->out && (c->dense || c->out_b);
+    if (!lacks_dense && !lacks_out) return GEMEL_OK;
+    return fail(e, GEMEL_E_FORMAT, "the tensor %s is missing", lacks_dense ? "cls.weight" : "cls.output.weight");
+}
+
 int arch_settle(gemel_model *m, errors *e) {
     settle_norm(m, &m->embd_norm, 0);
     settle_norm(m, &m->per_layer_norm, 0);
@@ -466,5 +489,5 @@ int arch_settle(gemel_model *m, errors *e) {
         int code = settle_layer(m, &m->layers[il], il, e);
         if (code < 0) return code;
     }
-    return GEMEL_OK;
+    return check_classifier(&m->rank, e);
 }

@@ -16,6 +16,7 @@ enum slot_dim {
     DIM_ROT,
     DIM_CTX,
     DIM_TYPES,
+    DIM_SCORES,
     DIM_Q_NORM,
     DIM_K_NORM,
     DIM_N_HEAD,
@@ -41,6 +42,7 @@ enum { SLOT_PARTS = 3 };
 #define LAST(id, ...) SLOT_##id,
 #define STACK(id, ...) SLOT_##id,
 #define VECTORS(id, ...) SLOT_##id,
+#define LAST_VECTORS(id, ...) SLOT_##id,
 #define DEALT(id, ...) SLOT_##id,
 typedef enum slot_id {
     SLOT_NONE = -1,
@@ -52,6 +54,7 @@ typedef enum slot_id {
 #undef LAST
 #undef STACK
 #undef VECTORS
+#undef LAST_VECTORS
 #undef DEALT
 
 typedef struct slot {

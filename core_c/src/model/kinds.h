@@ -87,6 +87,7 @@ typedef uint64_t properties;
 #define ENCODER PROPERTY(26)       // a position sees its whole text, and files have no head
 #define STREAM_NORM PROPERTY(27)   // the residual stream itself is normed after each half, and by no other norm
 #define TOKEN_TYPES PROPERTY(28)   // files may have embeddings of the parts that a text has
+#define MAY_RANK PROPERTY(29)      // files may have a classifier, which scores texts
 
 struct gemel_model;
 struct keys;

@@ -68,6 +68,9 @@ int gemel_model_get(const gemel_model *m, int field, double *out) {
     case GEMEL_MODEL_N_BATCH: *out = m->n_batch; break;
     case GEMEL_MODEL_IS_ENCODER: *out = m->is_encoder; break;
     case GEMEL_MODEL_POOLING: *out = m->pooling; break;
+    case GEMEL_MODEL_N_SCORES: *out = m->rank.out ? m->rank.n : 0; break;
+    case GEMEL_MODEL_RANK_POOLING: *out = m->rank.pooling; break;
+    case GEMEL_MODEL_N_TYPES: *out = m->n_types; break;
     case GEMEL_MODEL_DECODE_SIZE: *out = m->totals.decode_size; break;
     case GEMEL_MODEL_DECODE_MACS: *out = m->totals.decode_macs; break;
     case GEMEL_MODEL_PREFILL_MACS: *out = m->totals.prefill_macs; break;

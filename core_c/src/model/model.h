@@ -130,6 +130,14 @@ typedef struct rope_table {
     int at;                 // where its cos and sin begin in a row's rope_cs
 } rope_table;
 
+// A classifier's scores of a text: out(tanh(dense x)), in doubles. See gemel_model_rank.
+typedef struct classifier {
+    int n;                    // scores: the file's labels, or one
+    int pooling;              // a gemel_pooling: which hidden state of a text is x
+    float *dense, *dense_b;   // [n_embd][n_embd], [n_embd]; NULL: x itself; no biases
+    float *out, *out_b;       // [n][n_embd], [n]; NULL: the file has no classifier; no biases
+} classifier;
+
 typedef struct model_totals {
     double n_params, decode_size, decode_macs, prefill_macs;
     int has_halves;   // some weight has sub-blocks of 16 and needs the sums of activations' half blocks
@@ -156,10 +164,11 @@ struct gemel_model {
     int n_types;                                     // of a text's parts
     int is_encoder;                                  // a position sees its whole text; there is no head
     int pooling;                                     // a gemel_pooling, of the file; 0: it says none
-    int n_per_layer;                                 // floats of the embedding that each layer has; 0: none has one
-    weight per_layer_embd;                           // [n_vocab][n_layer * n_per_layer]
-    linear per_layer_proj;                           // [n_layer * n_per_layer][n_embd]
-    norm per_layer_norm;                             // of a layer's part of the projection
+    classifier rank;
+    int n_per_layer;               // floats of the embedding that each layer has; 0: none has one
+    weight per_layer_embd;         // [n_vocab][n_layer * n_per_layer]
+    linear per_layer_proj;         // [n_layer * n_per_layer][n_embd]
+    norm per_layer_norm;           // of a layer's part of the projection
     norm embd_norm, output_norm;   // an encoder's embd_norm follows the embeddings of types and positions
     linear output;                 // where the file ties it to the embedding: a weight over token_embd's data
     float *rope_factors[3];        // per-pair divisors: of all contexts, of long, of short ones; NULL: none

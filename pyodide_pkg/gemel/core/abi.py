@@ -61,6 +61,9 @@ MODEL_KV_TYPE = 28
 MODEL_CACHE_SIZE = 29
 MODEL_IS_ENCODER = 30
 MODEL_POOLING = 31
+MODEL_N_SCORES = 32
+MODEL_RANK_POOLING = 33
+MODEL_N_TYPES = 34
 POOLING_NONE = 0
 POOLING_MEAN = 1
 POOLING_CLS = 2
@@ -221,6 +224,7 @@ FUNCTIONS: dict[str, tuple[str, str]] = {
     "gemel_session_likeliest": ("i", "ppz"),
     "gemel_session_next": ("i", "ppiipzp"),
     "gemel_model_embed": ("i", "ppppziipp"),
+    "gemel_model_rank": ("i", "ppip"),
     "gemel_model_step": ("i", "pppppzippzppppp"),
     "gemel_session_flush": ("i", "ppz"),
     "gemel_session_cancel": ("v", "pi"),

@@ -9,7 +9,7 @@ DEALT maps a fused tensor's id to (name, the slots that its rows go to).
 ARCHS: dict[str, tuple[str, ...]] = {
     "llama": ("MAY_EXPERTS", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "WEIGHTS_NORMED"),
     "qwen2": ("LARGE_KEYS", "QKV_BIAS"),
-    "qwen3": ("QK_NORM",),
+    "qwen3": ("MAY_RANK", "QK_NORM"),
     "gemma": ("EMBD_SQRT",),
     "gemma2": ("EMBD_SQRT", "POST_NORM", "WINDOWS"),
     "gemma3": ("EMBD_SQRT", "POST_NORM", "QK_NORM", "WINDOWS"),
@@ -57,8 +57,8 @@ ARCHS: dict[str, tuple[str, ...]] = {
     "bailingmoe": ("EXPERTS",),
     "minimax-m2": ("EXPERTS", "MAY_CHOICE_BIAS", "QK_NORM_WIDE", "SIGMOID_ROUTER", "WEIGHTS_NORMED"),
     "llama4": ("EXPERTS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "SHARED_ALIKE", "SIGMOID_ROUTER", "WINDOWS"),
-    "bert": ("EMBD_NORM", "ENCODER", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS", "POSITIONS",
-        "STREAM_NORM", "TOKEN_TYPES"),
+    "bert": ("EMBD_NORM", "ENCODER", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "MAY_RANK", "NORM_BIAS",
+        "POSITIONS", "STREAM_NORM", "TOKEN_TYPES"),
     "nomic-bert": ("EMBD_NORM", "ENCODER", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS",
         "STREAM_NORM", "TOKEN_TYPES"),
 }
@@ -202,6 +202,10 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     ),
     "OUTPUT": ("output.weight", "last", "matrix", "0", "HAS_ALL", "ENCODER", "EMBD", "VOCAB"),
     "OUTPUT_B": ("output.bias", "last", "vector", "HEAD_BIAS", "HEAD_BIAS", "0", "VOCAB", "ONE"),
+    "CLS_B": ("cls.bias", "last", "vector", "0", "MAY_RANK", "0", "EMBD", "ONE"),
+    "CLS_OUT_B": ("cls.output.bias", "last", "vector", "0", "MAY_RANK", "0", "SCORES", "ONE"),
+    "CLS": ("cls.weight", "last", "vectors", "0", "MAY_RANK", "0", "EMBD", "ONE"),
+    "CLS_OUT": ("cls.output.weight", "last", "vectors", "0", "MAY_RANK", "0", "EMBD", "ONE"),
 }
 
 DEALT: dict[str, tuple[str, tuple[str, ...]]] = {

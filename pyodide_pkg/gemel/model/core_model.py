@@ -358,18 +358,35 @@ class CoreModel(Closing):
         if self.is_encoder:
             raise UnsupportedError(f"{self.arch} is an encoder: it embeds texts, and neither generates nor scores them")
 
-    def _embed_rows(self, texts: Sequence[Sequence[int]], pooling: int) -> list[array[float] | None]:
-        """Return the pooled hidden states of texts, of an encoder: doubles [n_embd]; None: they are Inf or NaN."""
+    def _embed_rows(
+        self, texts: Sequence[Sequence[int]], pooling: int, types: Sequence[Sequence[int]]
+    ) -> list[array[float] | None]:
+        """Return the pooled hidden states of texts, of an encoder: doubles [n_embd]; None: they are Inf or NaN.
+
+        types: of the ids of each text; none: 0.
+        """
         library, n, size = self._library, len(texts), 8 * self.n_embd
         ids, counts = array("i", chain.from_iterable(texts)), array("i", map(len, texts))
+        kinds = array("i", chain.from_iterable(types[i] or [0] * count for i, count in enumerate(counts)))
+        lent_kinds = library.lend(kinds) if any(types) else None
         rows, codes = library.alloc(n * size), library.alloc(4 * n)
         self._run(
-            "gemel_model_embed", library.lend(ids), None, library.lend(counts), n, pooling, abi.KV_DEFAULT, rows, codes,
-            where=f"embedding {counted(n, 'text')}",
+            "gemel_model_embed", library.lend(ids), lent_kinds, library.lend(counts), n, pooling, abi.KV_DEFAULT, rows,
+            codes, where=f"embedding {counted(n, 'text')}",
         )  # fmt: skip
         made = [array("d", library.read(rows.address + i * size, size)) for i in range(n)]
         ends = ids_of(library.read(codes.address, 4 * n))
         return [None if code < 0 else row for row, code in zip(made, ends, strict=True)]
+
+    def _rank(self, row: Sequence[float], *, as_chances: bool) -> list[float]:
+        """Return a classifier's scores of a pooled row."""
+        library, n = self._library, self._get(abi.MODEL_N_SCORES)
+        scores = library.alloc(8 * n)
+        with self._handle as model:
+            lent = library.lend(array("d", row).tobytes())
+            code = library.call("gemel_model_rank", model, lent, int(as_chances), scores)
+            check(library, code, "ranking a text")
+            return array("d", library.read(scores.address, 8 * n)).tolist()
 
     def _is_end(self, id: int) -> bool:
         """As is_eog, remembered: each id that is drawn asks."""

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Unpack
 
-from ..core.checks import sequence, text, wrong_type
-from ..core.errors import ArgumentError, ArgumentTypeError, GemelError
+from ..core.checks import flag, integer, sequence, text, wrong_type
+from ..core.errors import ArgumentError, ArgumentTypeError, ContextError, GemelError
 from ..core.floats import FloatArray, floats
 from ..core.library import Handle, Library
 from ..source.saved import Saved, read_saved
@@ -29,6 +29,7 @@ from .generation import Generation, Run, n_ctx_for
 from .grammar import Form, Grammar, Schema, form_of
 from .kv import KvType
 from .overrides import Overrides
+from .rank import Ranked
 from .sampler import Sampler
 from .sampling import Sampling
 from .session import Session
@@ -363,6 +364,24 @@ class Model(CoreModel):
         n_dim = recipe.truncate_dim or self.n_embd
         return floats(b"".join(rows), (n_dim,) if isinstance(texts, str) else (len(given), n_dim))
 
+    def rerank(
+        self, query: str, documents: Sequence[str], top_n: int | None = None, *, normalize: bool = True
+    ) -> list[Ranked]:
+        """Score how well each document answers a query, with a reranker: the best ones first, equal ones by index.
+
+        top_n: only so many. normalize: scores are chances from 0 to 1; else what the classifier makes, any numbers.
+        A query and a document that are longer than the file's n_ctx together are a ContextError.
+        """
+        text("query", query), flag("normalize", normalize)
+        most = None if top_n is None else integer(top_n, 1, "top_n")
+        given = sequence("documents", documents, "a list of strings")
+        if not given:
+            raise ArgumentError("there are no documents to rank")
+        with self.batch(step_seconds=math.inf) as batch:
+            scores = list(_ranked(batch, query, given, normalize=normalize))
+        found = sorted((Ranked(i, score) for i, score in enumerate(scores)), key=lambda one: (-one.score, one.index))
+        return found[:most]
+
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{self.isa}, {self.threads} threads"
         return f"<gemel.Model {self.name!r}: {self.arch}, {self.n_params / 1e6:.4g} M parameters, {state}>"
@@ -408,3 +427,17 @@ def _embedded(batch: Batch, recipe: Recipe, texts: Sequence[list[list[int]]]) ->
             yield taken()
     while running:
         yield taken()
+
+
+def _ranked(batch: Batch, query: str, documents: Sequence[object], *, normalize: bool) -> Iterator[float]:
+    """Score documents; as many as run together wait in the batch, and one more."""
+    running: deque[BatchFuture[float]] = deque()
+    for i, document in enumerate(documents):
+        try:
+            running.append(batch.rank(query, document, normalize=normalize))   # type: ignore[arg-type]  # it checks
+        except (ContextError, ArgumentTypeError) as error:
+            raise type(error)(f"documents[{i}]: {error}") from None
+        if len(running) > batch.max_running:
+            yield running.popleft().result()
+    while running:
+        yield running.popleft().result()

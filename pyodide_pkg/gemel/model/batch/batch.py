@@ -12,12 +12,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar, Unpack
+from typing import Any, Unpack
 
 from ...core.checks import callback, flag, integer, not_number, not_whole, text, wrong_type
-from ...core.closing import Closing
 from ...core.errors import ArgumentError, ArgumentTypeError, GemelError, OutOfMemoryError, StateError, UnsupportedError
-from ...core.floats import FloatArray
 from ...core.scalars import number, whole
 from ...text.ids import Ids, id_bytes
 from ...text.messages import Ending, plain
@@ -26,8 +24,6 @@ from ..answer import StopReason
 from ..call_options import OF_SEND, call_options
 from ..call_types import CallFields
 from ..core_model import OF_PROMPT_IDS, CoreModel
-from ..core_session import check_room
-from ..embed import Pooling, recipe_of, text_ids
 from ..generation import Generation, check_limit, n_ctx_for
 from ..kv import KvType
 from ..memory import default_cache
@@ -37,8 +33,8 @@ from ..session import Session, TakePreloaded, check_n_ctx
 from ..step import Drawn, Pass
 from ..turn import ToolChoice, Turn, tool_options, turn_from
 from .costs import Costs
-from .future import BatchFuture, EmbeddingReader, Reader, ReadRequest, ScoreReader
 from .prefixes import PAGE, common, prefixes_of
+from .reading import Reading
 from .request import AnswerRequest, OnDrawn, Request
 from .texts import embed_next
 from .waiting import Waiting
@@ -47,10 +43,9 @@ STEP_S = 0.25        # seconds of a step in which no answer waits
 MAX_RUNNING = 64
 MAX_TEXTS = 32       # that are embedded or scored at a time, beside the generations
 Part = tuple[Request, int]   # a request, and how many of its ids a step evaluates
-T = TypeVar("T")
 
 
-class Batch(Closing):
+class Batch(Reading):
     """Made by Model.batch(). A context manager; closing it stops its generations.
 
     Its generations may be read in any order and by any thread: reading one takes steps for all. Or call step().
@@ -196,41 +191,6 @@ class Batch(Closing):
             turn, n_ctx=n_ctx, key=key, priority=priority, cache_salt=cache_salt, on_drawn=on_drawn,
             **options.keywords(),
         )  # fmt: skip
-
-    def embed(
-        self, prompt: str | Ids, pooling: Pooling | None = None, *, normalize: bool = True,
-        truncate_dim: int | None = None, key: str = "", priority: int = 0,
-    ) -> BatchFuture[FloatArray]:   # fmt: skip
-        """Evaluate a text beside the answers; the future's result is its embedding, with the bits of Model.embed.
-
-        prompt: a text, or its ids, BOS and EOS included. Short texts go through a pass together.
-        """
-        recipe = recipe_of(self.model, pooling, normalize, truncate_dim)
-        ids = text_ids(self.model, prompt) if isinstance(prompt, str) else self._ids(prompt)
-        n_embd = self.model.n_embd
-        return self._read(lambda: EmbeddingReader(n_embd, recipe), ids, key, priority)
-
-    def score(self, prompt: str | Ids, *, key: str = "", priority: int = 0) -> BatchFuture[list[float]]:
-        """Evaluate a text beside the answers; the future's result is that of Model.score."""
-        self.model._check_decodes()
-        return self._read(ScoreReader, self._ids(prompt), key, priority)
-
-    def _ids(self, prompt: str | Ids) -> list[int]:
-        """Return the ids of a text that is read whole."""
-        ids = self.model._prompt_ids(prompt, special=False)
-        if not ids:
-            raise ArgumentError("the prompt is empty: pass at least one token")
-        check_room(self.model, self.model.n_ctx, len(ids), 0)
-        return ids
-
-    def _read(self, reader: Callable[[], Reader[T]], ids: list[int], key: str, priority: int) -> BatchFuture[T]:
-        id_bytes(ids, self.model.n_vocab)
-        if whole(priority) is None:
-            raise not_whole("priority", priority, "an integer")
-        self._check_open()
-        request = ReadRequest(reader, ids, key=text("key", key), priority=priority, batch=self)
-        self._add(request)
-        return BatchFuture(request, self.model)
 
     def _add(self, request: Request) -> None:
         self._arrived.append(request)

@@ -1,4 +1,4 @@
-"""What a batch reads off a text beside its answers: an embedding, or the log-probabilities of its ids."""
+"""What a batch reads off a text beside its answers: an embedding, a score, or the log-probabilities of its ids."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from ...core.errors import CancelledError
 from ...core.floats import FloatArray, floats
 from ..answer import StopReason
 from ..core_model import CoreModel
-from ..embed import Pool, Recipe
+from ..embed import POOLINGS, Pool, Pooling, Recipe
 from ..pace import Pace
+from ..rank import rank_pooling, score_of
 from ..session import Session
 from ..step import Drawn
 from .request import Drives, Request
@@ -36,15 +37,16 @@ class Reader(Protocol[Made]):
         """Return the value, once all parts were taken."""
 
 
-class EmbeddingReader:
-    """Hidden states become an embedding."""
+class PooledReader:
+    """Hidden states become one row."""
 
     wants = abi.WANT_HIDDEN
 
-    def __init__(self, n_embd: int, recipe: Recipe) -> None:
+    def __init__(self, n_embd: int, pooling: Pooling, types: Sequence[int] = ()) -> None:
         self._n_embd = n_embd
-        self.recipe = recipe
-        self._pool = Pool(recipe.pooling)
+        self.pooling = POOLINGS[pooling]
+        self.types = types   # of an encoder's ids: which text of a pair each belongs to; none: all are of the first
+        self._pool = Pool(pooling)
         self._row: Sequence[float] = ()
 
     def take(self, made: bytes) -> None:
@@ -55,9 +57,33 @@ class EmbeddingReader:
         """Take the pooled row, which the core made."""
         self._row = row
 
+    def row(self) -> Sequence[float]:
+        """Return the pooled row, in doubles."""
+        return self._row or self._pool.row()
+
+
+class EmbeddingReader(PooledReader):
+    """Hidden states become an embedding."""
+
+    def __init__(self, n_embd: int, recipe: Recipe) -> None:
+        super().__init__(n_embd, recipe.pooling)
+        self._recipe = recipe
+
     def value(self) -> FloatArray:
         """Return the embedding, float32 [n_embd] or as many as the recipe keeps."""
-        return self.recipe.made(self._row or self._pool.row())
+        return self._recipe.made(self.row())
+
+
+class RankReader(PooledReader):
+    """Hidden states become the score of a document."""
+
+    def __init__(self, model: CoreModel, types: Sequence[int], as_chance: bool) -> None:
+        super().__init__(model.n_embd, rank_pooling(model), types)
+        self._model, self._as_chance = model, as_chance
+
+    def value(self) -> float:
+        """Return the score."""
+        return score_of(self._model, self.row(), self._as_chance)
 
 
 class ScoreReader:
@@ -115,7 +141,7 @@ class ReadRequest(Request, Generic[T]):
 
 
 class BatchFuture(Closing, Generic[T]):
-    """Made by Batch.embed and Batch.score: a value that a batch evaluates beside its answers.
+    """Made by Batch.embed, Batch.rank and Batch.score: a value that a batch evaluates beside its answers.
 
     `result()` takes steps for all requests of the batch until the value is there, and so does `await`. A context
     manager; closing it, or deleting the last reference, stops it.

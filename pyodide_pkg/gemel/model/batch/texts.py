@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ...core.errors import GemelError, NumericError
 from ..core_model import CoreModel
-from ..embed import POOLINGS
-from .future import EmbeddingReader, ReadRequest
+from .future import PooledReader, ReadRequest
 from .request import Request
 from .waiting import Waiting
 
@@ -15,19 +14,19 @@ IDS = 1024   # of a step, at most, unless one text has more
 def embed_next(model: CoreModel, waiting: Waiting[Request]) -> bool:
     """Embed the texts that are next, and end their requests; return whether others wait."""
     taken: list[ReadRequest[object]] = []
-    readers: list[EmbeddingReader] = []
+    readers: list[PooledReader] = []
 
     def fits(request: Request) -> bool:
-        if not isinstance(request, ReadRequest) or not isinstance(request.reader, EmbeddingReader):
+        if not isinstance(request, ReadRequest) or not isinstance(request.reader, PooledReader):
             return False
         n_ids = sum(len(one.prompt_ids) for one in taken) + len(request.prompt_ids)
-        alike = not readers or POOLINGS[request.reader.recipe.pooling] == POOLINGS[readers[0].recipe.pooling]
+        alike = not readers or request.reader.pooling == readers[0].pooling
         return alike and (not taken or n_ids <= IDS)
 
     while waiting.first(fits) is not None:
         request = waiting.take(fits)
         assert isinstance(request, ReadRequest)
-        assert isinstance(request.reader, EmbeddingReader)
+        assert isinstance(request.reader, PooledReader)
         taken.append(request)
         readers.append(request.reader)
     if taken:
@@ -35,9 +34,10 @@ def embed_next(model: CoreModel, waiting: Waiting[Request]) -> bool:
     return len(waiting) > 0
 
 
-def _embed(model: CoreModel, taken: list[ReadRequest[object]], readers: list[EmbeddingReader]) -> None:
+def _embed(model: CoreModel, taken: list[ReadRequest[object]], readers: list[PooledReader]) -> None:
     try:
-        rows = model._embed_rows([one.prompt_ids for one in taken], POOLINGS[readers[0].recipe.pooling])
+        types = [reader.types for reader in readers]
+        rows = model._embed_rows([one.prompt_ids for one in taken], readers[0].pooling, types)
     except GemelError as error:
         for one in taken:
             one.finish("error", error)
