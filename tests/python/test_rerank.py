@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
 import gemel
+import golden_files
 import numpy as np
 import pytest
+import tiny
 from conftest import tiny_bytes
 from reference import Reference
 
@@ -26,6 +29,7 @@ CASES = {
     "qwen3": {**QWEN3, "kv": (*QWEN3["kv"], ("tokenizer.chat_template.rerank", "string", TEMPLATE))},
     "qwen3, no template": QWEN3,
 }
+GOLDEN: dict[str, Any] = json.loads((golden_files.FOLDER / "rerank.json").read_text())["cases"]
 ROWS = [name for name, usable in gemel.isas().items() if usable]
 
 
@@ -54,6 +58,17 @@ def test_scores_are_the_references(tiny_model: Open, name: str, normalize: bool)
     assert np.allclose([one.score for one in found], sorted(expected, reverse=True), rtol=0, atol=1e-12)
     assert model.rerank(QUERY, DOCUMENTS, 2, normalize=normalize) == found[:2]
     assert len({one.score for one in found}) == len(DOCUMENTS)
+
+
+@pytest.mark.parametrize("name", GOLDEN)
+def test_the_reference_gives_the_scores_of_transformers(name: str) -> None:
+    case = GOLDEN[name]
+    pairs, tensors = tiny.described(tiny.TinyModel(**case["fields"]))
+    assert golden_files.checksum(tensors) == case["weights"]
+    ids, n = golden_files.IDS[: case["n_ids"]], case["n_first"]
+    types = [0] * n + [1] * (len(ids) - n) if case["fields"]["arch"] == "bert" else []
+    found = Reference(tiny.write_gguf(None, pairs, tensors), kv_type="f32").rank(ids, types)
+    assert np.allclose(found, case["scores"], rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("name", ["bert", "qwen3"])

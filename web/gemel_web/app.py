@@ -30,7 +30,7 @@ from .jobs.service import Service, json_of
 from .models import Models
 from .registry import OpenModels, Registry
 
-APIS = ("anthropic", "ollama", "llama_cpp", "responses", "openai")   # folders, each with a module `api`
+APIS = ("anthropic", "ollama", "llama_cpp", "responses", "rerank", "openai")   # folders, each with a module `api`
 
 
 class ApiModule(Protocol):

@@ -18,7 +18,7 @@ from .config import Config
 from .models import ServedModel, alias_of
 
 HOST = b"localhost"
-APIS = ("openai", "ollama")   # those that its wheel has
+APIS = ("openai", "ollama", "rerank")   # those that its wheel has
 
 
 @dataclass(frozen=True)

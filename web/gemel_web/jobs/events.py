@@ -73,6 +73,14 @@ class Vector:
 
 
 @dataclass(frozen=True)
+class Scored:
+    """How well a document answers a query."""
+
+    index: int
+    score: float
+
+
+@dataclass(frozen=True)
 class Ids:
     """A prompt's ids, which are not evaluated."""
 
@@ -80,5 +88,5 @@ class Ids:
     ids: tuple[int, ...]
 
 
-Event = Began | Text | Ended | Vector | Ids
+Event = Began | Text | Ended | Vector | Scored | Ids
 Steps = Generator[Event | None, None, None]

@@ -1,4 +1,4 @@
-"""Work for a model, as generators that are resumed between the passes of its batch: completions, embeddings.
+"""Work for a model, as generators that are resumed between the passes of its batch: completions, embeddings, ranks.
 
 A generator yields events for the client, and None when it has nothing more before the next pass. Until Began it only
 makes ids, maybe in another thread; any error that a request can cause is raised before Began.
@@ -16,7 +16,7 @@ from gemel import KvType
 
 from ..http.errors import of_request
 from .answer import AnswerText, GenerateRequest, Prompts
-from .events import Began, Ids, Steps, Vector
+from .events import Began, Ids, Scored, Steps, Vector
 from .tokens import scored
 
 TextPrompts = Callable[[gemel.Model], Iterator[list[int]]]
@@ -174,6 +174,42 @@ class Embeddings(Stoppable):
                     yield Vector(n_done, bytes(running.popleft().result()))
                     n_done += 1
                 yield None
+        finally:
+            for future in running:
+                future.close()
+
+
+class Ranking(Stoppable):
+    """Ranks documents as Model.rerank does; they go through the same passes."""
+
+    def __init__(self, query: str, documents: Sequence[str], *, normalize: bool, key: str = "") -> None:
+        super().__init__()
+        self._query, self._documents = query, documents
+        self._normalize = normalize
+        self._key = key
+
+    def steps(self, slot: ModelSlot) -> Steps:
+        """Yield Began, then a Scored per document."""
+        batch = slot.batch()
+        running: deque[gemel.BatchFuture[float]] = deque()
+        try:
+            for i, document in enumerate(self._documents):
+                yield None
+                try:
+                    running.append(batch.rank(self._query, document, normalize=self._normalize, key=self._key))
+                    if running[-1].n_ids > batch.n_ctx:
+                        words = f"the query and the document have {running[-1].n_ids} tokens"
+                        raise gemel.ContextError(f"{words}, but {batch.n_ctx} fit: split the document")
+                except gemel.GemelError as error:
+                    if batch.closed:   # the error is not the request's
+                        raise
+                    is_long = isinstance(error, gemel.ContextError)
+                    raise of_request(error, f"documents[{i}]" if is_long else "model") from error
+            yield Began(sum(one.n_ids for one in running))
+            for i in range(len(self._documents)):
+                while not running[0].done():
+                    yield None
+                yield Scored(i, running.popleft().result())
         finally:
             for future in running:
                 future.close()

@@ -153,6 +153,11 @@ class BatchFuture(Closing, Generic[T]):
         self._request = request
         self._model = model
 
+    @property
+    def n_ids(self) -> int:
+        """The number of ids of its text."""
+        return len(self._request.prompt_ids)
+
     def done(self) -> bool:
         """Whether it ended: with its value, an error or close()."""
         return self._request.stop_reason is not None
