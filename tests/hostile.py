@@ -146,7 +146,10 @@ ARCHS: dict[str, dict[str, Any]] = {
     "stablelm": {"arch": "stablelm"},
     "gemma2": {"arch": "gemma2", "n_layer": 2},
     "gemma3": {"arch": "gemma3", "n_layer": 2, "kv": [("gemma3.rope.scale_linear", "f32", 4.0)]},
-    "bert": {"arch": "bert", "n_layer": 2},
+    "bert": {
+        "arch": "bert", "n_layer": 2, "tokenizer": "bert", "scores": 1,
+        "kv": [("bert.classifier.output_labels", "string[]", ["x"])],
+    },
     "nomic-bert": {"arch": "nomic-bert"},
 }
 BASES: dict[str, dict[str, Callable[[], Spec]]] = {

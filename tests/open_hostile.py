@@ -76,7 +76,17 @@ def _embedded(model: gemel.Model) -> bytes:
             return b"NumericError"
     if not all(map(math.isfinite, struct.unpack(f"<{len(raw) // 4}f", raw))):
         raise AssertionError("a state is not finite")
-    return raw
+    return raw + _ranked(model)
+
+
+def _ranked(model: gemel.Model) -> bytes:
+    try:
+        scores = [one.score for one in model.rerank("a", ["b", "c"])]
+    except (gemel.UnsupportedError, gemel.ContextError, gemel.NumericError) as error:
+        return type(error).__name__.encode()
+    if not all(0 <= score <= 1 for score in scores):
+        raise AssertionError("a score is no chance")
+    return repr(scores).encode()
 
 
 def _use(parts: list[bytes], folder: Path) -> str:

@@ -44,6 +44,8 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
     """Return by place, the argument's name last: wrong values, and the call that takes one."""
     session, chat, sampler = model.session(), model.chat(), model.sampler()
     header, plan = gemel.inspect(tiny_bytes()), gemel.plan(tiny_bytes(), n_ctx=64)
+    ranker: Any = gemel.open(tiny_bytes(arch="bert", tokenizer="bert", scores=1), threads=1)
+
     async def opened(**options: Any) -> object:  # noqa: ANN401
         return await gemel.open_async(tiny_bytes(), **options)
 
@@ -129,6 +131,10 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
         "embed prompt": (TEXTS[1:], lambda v: model.embed("x", prompt=v)),
         "embed overflow": (TEXTS, lambda v: model.embed("x", overflow=v)),
         "embed normalize": (FLAGS, lambda v: model.embed("x", normalize=v)),
+        "rerank query": (TEXTS, lambda v: ranker.rerank(v, ["x"])),
+        "rerank documents": ((None, 5, "x", b"x", [b"x"], [None], {"x"}), lambda v: ranker.rerank("x", v)),
+        "rerank top_n": (NOT_NONE, lambda v: ranker.rerank("x", ["x"], v)),
+        "rerank normalize": (FLAGS, lambda v: ranker.rerank("x", ["x"], normalize=v)),
         "score prompt": (IDS, model.score),
         "turn messages": ((None, 5, "x", {1}), model.turn),
         "turn tools": (NOT_NONE, lambda v: model.turn(MESSAGES, tools=v)),
@@ -156,7 +162,7 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
             for name in ("sync", "append", "score", "hidden", "log_probs")
         },
     }
-    batch = model.batch()
+    batch, ranks = model.batch(), ranker.batch()
     table |= {
         "batch n_ctx": (NOT_NONE, model.batch),
         "batch kv_type": ((5, b"f16"), lambda v: model.batch(kv_type=v)),
@@ -177,6 +183,11 @@ def calls(model: Any) -> dict[str, tuple[tuple[Any, ...], Call]]:  # noqa: ANN40
         "Batch.embed pooling": (TEXTS[1:], lambda v: batch.embed("x", v)),
         "Batch.embed truncate_dim": (NOT_NONE, lambda v: batch.embed("x", truncate_dim=v)),
         "Batch.embed normalize": (FLAGS, lambda v: batch.embed("x", normalize=v)),
+        "Batch.rank query": (TEXTS, lambda v: ranks.rank(v, "x")),
+        "Batch.rank document": (TEXTS, lambda v: ranks.rank("x", v)),
+        "Batch.rank normalize": (FLAGS, lambda v: ranks.rank("x", "x", normalize=v)),
+        "Batch.rank key": (TEXTS, lambda v: ranks.rank("x", "x", key=v)),
+        "Batch.rank priority": ((None, *INTEGERS), lambda v: ranks.rank("x", "x", priority=v)),
         "Batch.embed key": (TEXTS, lambda v: batch.embed("x", key=v)),
         "Batch.embed priority": ((None, *INTEGERS), lambda v: batch.embed("x", priority=v)),
         "Batch.score prompt": (IDS, batch.score),

@@ -25,7 +25,6 @@ static const arch archs[] = {
 #undef ARCH
 enum { N_ARCHS = sizeof archs / sizeof *archs };
 
-enum { N_SCORES_MAX = 4096 };   // of a classifier
 enum { ROPES_MAX = 2, HEAD_DIM_MAX = ATTEND_DIM, N_HEAD_MAX = 4096 };
 
 // What an architecture that is not supported lacks here, where that is known.
@@ -85,19 +84,6 @@ static int count_types(keys *r) {
     return n;
 }
 
-// Scores that a classifier makes: a label of the file each, or one.
-static int count_scores(keys *r) {
-    char key[128];
-    snprintf(key, sizeof key, "%s.classifier.output_labels", r->arch);
-    int i = gguf_find(r->g, key);
-    if (i < 0 || r->code) return 1;
-    int is_list = gemel_gguf_type(r->g, i) == GGUF_ARRAY && gemel_gguf_item_type(r->g, i) == GGUF_STRING;
-    double n = is_list ? gemel_gguf_count(r->g, i) : 0;
-    if (n >= 1 && n <= N_SCORES_MAX) return (int)n;
-    keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s must be a list of 1 to %d strings", key, N_SCORES_MAX));
-    return 1;
-}
-
 // How the positions of a text see each other, and what becomes of their hidden states.
 static void read_kind(gemel_model *m, keys *r) {
     m->is_encoder = arch_has(m->arch, ENCODER);
@@ -108,7 +94,7 @@ static void read_kind(gemel_model *m, keys *r) {
     m->pooling = keys_int(r, "pooling_type", 0, GEMEL_POOLING_RANK, 0);
     if (arch_has(m->arch, TOKEN_TYPES)) m->n_types = count_types(r);
     if (m->is_encoder) m->kv_type = GEMEL_KV_F16;
-    m->rank.n = arch_has(m->arch, MAY_RANK) ? count_scores(r) : 1;
+    m->rank.n = arch_has(m->arch, MAY_RANK) ? keys_count(r, "classifier.output_labels", 4096, 1) : 1;
     m->rank.pooling = m->is_encoder ? GEMEL_POOLING_CLS : GEMEL_POOLING_LAST;
 }
 

@@ -48,6 +48,16 @@ int keys_int_of_layer(keys *r, const char *name, int il, int least, int most, in
     return r->code ? 0 : (int)v;
 }
 
+int keys_count(keys *r, const char *name, int most, int absent) {
+    int i = r->code ? -1 : gguf_find(r->g, key_of(r, name));
+    if (i < 0) return absent;
+    int is_list = gemel_gguf_type(r->g, i) == GGUF_ARRAY && gemel_gguf_item_type(r->g, i) == GGUF_STRING;
+    double n = is_list ? gemel_gguf_count(r->g, i) : 0;
+    if (n >= 1 && n <= most) return (int)n;
+    keys_fail(r, fail(r->e, GEMEL_E_FORMAT, "%s must be a list of 1 to %d strings", r->key, most));
+    return absent;
+}
+
 double keys_float(keys *r, const char *name, double least, double most, double absent) {
     float v = 0;
     int got = r->code ? 0 : gguf_get_f32(r->g, key_of(r, name), &v, r->e);

@@ -26,10 +26,11 @@ double keys_float_of_layer(keys *r, const char *name, int il, double least, doub
 int keys_bool(keys *r, const char *name, int absent);
 // Of a key that holds a boolean for each layer; -1: it is absent, or one number.
 int keys_bool_of_layer(keys *r, const char *name, int il);
-double keys_soft_cap(keys *r, const char *name, double absent);   // 0: none
-int keys_string(keys *r, const char *name, gguf_span *out);       // 1 found, 0 absent: *out stays
-void keys_unread(keys *r, const char *name);                      // it changes nothing: an override of it is an error
-void keys_refuse(keys *r, const char *name, const char *what);    // whatever it says
+int keys_count(keys *r, const char *name, int most, int absent);   // items of a list of strings, from 1 to most
+double keys_soft_cap(keys *r, const char *name, double absent);    // 0: none
+int keys_string(keys *r, const char *name, gguf_span *out);        // 1 found, 0 absent: *out stays
+void keys_unread(keys *r, const char *name);                       // it changes nothing: an override of it is an error
+void keys_refuse(keys *r, const char *name, const char *what);     // whatever it says
 void keys_refuse_over_zero(keys *r, const char *name, const char *what);
 
 static inline int span_is(gguf_span s, const char *text) {

@@ -10,7 +10,6 @@ from typing import cast
 from ..core import abi
 from ..core.checks import text
 from ..core.errors import ContextError, UnsupportedError
-from ..text.prompt import guard, marks, segments
 from .core_model import CoreModel
 from .embed import Pooling
 
@@ -62,8 +61,8 @@ def score_of(model: CoreModel, row: Sequence[float], as_chance: bool) -> float:
 
 def pair_of(model: CoreModel, query: str, document: str) -> Pair:
     """Return the ids of a query and a document: by the file's template "rerank", or with its special tokens."""
-    check_ranks(model)
     text("query", query), text("document", document)
+    check_ranks(model)
     template = model.chat_templates.get("rerank")
     pair = _by_tokens(model, query, document) if template is None else _by_template(model, template, query, document)
     if len(pair.ids) > model.n_ctx:
@@ -74,6 +73,8 @@ def pair_of(model: CoreModel, query: str, document: str) -> Pair:
 
 def _by_template(model: CoreModel, template: str, query: str, document: str) -> Pair:
     """Fill a template. Control tokens that are spelled out in the texts stay text."""
+    from ..text.prompt import guard, marks, segments
+
     opening, closing, _ = marks(template, [{"query": query, "document": document}])
     texts = {
         "{query}": guard(model, model.is_control, query, opening, closing),
