@@ -71,12 +71,15 @@ def usable_rows() -> str:
 
 @functools.cache
 def cross(target: str) -> Path:
-    """Return a configured folder for one of zig's targets."""
+    """Return a configured folder for one of zig's targets. Warnings are errors: the compiler is always the same."""
     if importlib.util.find_spec("ziglang") is None:
         lacking("ziglang is not installed")
     folder = BUILD / "cross" / target
     rows = ["-DGEMEL_ROWS=scalar;wasm128;wasmrelaxed"] if target.startswith("wasm") else []
-    zig_build.configure_zig(folder, target, "-DGEMEL_CHECKS=ON", *rows)
+    objdump = []
+    if found := shutil.which("llvm-objdump"):
+        objdump = [f"-DGEMEL_OBJDUMP={found}{' --mattr=+dotprod' * target.startswith('aarch64')}"]
+    zig_build.configure_zig(folder, target, "-DGEMEL_CHECKS=ON", "-DGEMEL_WERROR=ON", *rows, *objdump)
     return folder
 
 

@@ -6,6 +6,7 @@ two machines disagree. Reads objects through objdump, and assembly listings (`.s
 
 import argparse
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ FUSED = re.compile(
     r"|f(32x4|64x2)\.relaxed_n?madd"
 )
 INSTRUCTION = re.compile(r"^(?:\s+[0-9a-f]+:)?\s+(?:\{\w+\} )?(?P<name>[a-z][\w.]*)")
+UNREAD = re.compile(r"^\s+[0-9a-f]+:\s+(<unknown>|\(bad\))")   # by llvm-objdump, by objdump
 FUNCTION = re.compile(r"^(?:[0-9a-f]+ <(?P<object>[^>]+)>:|(?P<listing>[A-Za-z_][\w$]*):)")
 
 
@@ -39,9 +41,12 @@ def disassemble(path: Path, objdump: str) -> list[str]:
     if path.suffix == ".s":
         return path.read_text(encoding="utf-8", errors="replace").splitlines()
     done = subprocess.run(
-        [objdump, "-d", "--no-show-raw-insn", str(path)], capture_output=True, text=True, errors="replace", check=False
-    )
+        [*shlex.split(objdump), "-d", "--no-show-raw-insn", str(path)],
+        capture_output=True, text=True, errors="replace", check=False,
+    )  # fmt: skip
     lines = done.stdout.splitlines()
+    if unread := [line for line in lines if UNREAD.search(line)]:
+        sys.exit(f"check_fma: {objdump} does not know instructions of {path}, for instance: {unread[0].strip()}")
     if done.returncode or not any("file format" in line for line in lines):
         sys.exit(f"check_fma: {objdump} cannot read {path}: {done.stderr.strip()}")
     return lines
@@ -50,7 +55,7 @@ def disassemble(path: Path, objdump: str) -> list[str]:
 def main() -> int:
     """Check the files named on the command line; 1 when one of them holds a fused instruction."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--objdump", default="objdump", help="the disassembler for objects")
+    parser.add_argument("--objdump", default="objdump", help="the disassembler for objects, and options of it")
     parser.add_argument("files", nargs="+", type=Path, help="objects, or listings named *.s")
     options = parser.parse_args()
     n_found = n_lines = 0

@@ -92,6 +92,19 @@ def test_check_fma_passes_separate_roundings(tmp_path: Path) -> None:
     assert run_check_fma(tmp_path, listing).returncode == 0
 
 
+@pytest.mark.parametrize("line", ["    3994:      \t<unknown>", "  1b:\t(bad)"], ids=["llvm-objdump", "objdump"])
+def test_check_fma_refuses_a_disassembly_with_instructions_that_were_not_read(line: str, tmp_path: Path) -> None:
+    (tmp_path / "printed").write_text(f"a.o: file format elf64-littleaarch64\n0 <dot>:\n{line}\n       4:\tret\n")
+    objdump = tmp_path / "objdump"
+    objdump.write_text(f'#!/bin/sh\ntest "$1" = --mattr=all && cat {tmp_path}/printed\n')
+    objdump.chmod(0o755)
+    check_fma = building.ROOT / "core_c" / "cmake" / "check_fma.py"
+    done = building.execute([sys.executable, check_fma, "--objdump", f"{objdump} --mattr=all", tmp_path / "a.o"])
+    assert done.returncode == 1
+    assert "does not know instructions of" in done.stdout
+    assert line.strip() in done.stdout
+
+
 def run_check_fma(folder: Path, listing: str) -> subprocess.CompletedProcess[str]:
     path = folder / "listing.s"
     path.write_text(listing)

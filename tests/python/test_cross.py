@@ -1,11 +1,12 @@
 """Cross-compile the core with zig: the library links for every target, the checks pass where their machine can be run.
 
 aarch64 runs under qemu-user, Windows under wine, WebAssembly under node: each compares its instruction sets with
-scalar.
+scalar. A compiler's warning is an error for all of them.
 """
 
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,7 +24,6 @@ LIBRARIES = {
     "x86_64-macos": "libgemel.dylib",
     "wasm32-wasi": "libgemel.so",
 }
-UNUSED = "argument unused during compilation: '-c'"  # zig adds it of itself
 
 
 def under_qemu(program: Path) -> list[str | Path]:
@@ -71,22 +71,25 @@ def test_check_passes_on(target: str, check: str) -> None:
     building.judge(building.execute(command, env=emulator))
 
 
-@pytest.mark.parametrize("target", RUNNERS)
-def test_no_warning_and_no_fused_multiply_add_for(target: str, tmp_path: Path) -> None:
-    """The compile commands again, for assembly listings: no disassembler knows every target."""
-    folder = building.cross(target)
+@pytest.mark.parametrize("target", ["aarch64-linux-musl", "x86_64-windows-gnu"])
+def test_no_fused_multiply_add_for(target: str) -> None:
+    if shutil.which("llvm-objdump") is None:
+        building.lacking("llvm-objdump is not installed (Debian: llvm)")
+    building.build(building.cross(target), "check_fma")
+
+
+def test_no_fused_multiply_add_for_wasm(tmp_path: Path) -> None:
+    """The compile commands again, for assembly listings: Debian's disassemblers don't know relaxed SIMD."""
+    folder = building.cross("wasm32-wasi")
     listings: list[Path] = []
-    printed = ""
     for entry in json.loads((folder / "compile_commands.json").read_text()):
         if "gemel_objects.dir" in entry["output"]:
             listings.append(tmp_path / f"{len(listings)}_{Path(entry['file']).stem}.s")
-            command = [part for part in shlex.split(entry["command"]) if part != "-c"]
+            command = [part for part in shlex.split(entry["command"]) if part not in ("-c", "-Werror")]
             command[command.index("-o") + 1] = str(listings[-1])
             done = building.execute([*command, "-S"])
             assert done.returncode == 0, done.stdout
-            printed += "\n".join(line for line in done.stdout.splitlines() if UNUSED not in line)
     assert listings
     check_fma = building.ROOT / "core_c" / "cmake" / "check_fma.py"
     done = building.execute([sys.executable, check_fma, *listings])
     assert done.returncode == 0, done.stdout
-    assert printed == ""
