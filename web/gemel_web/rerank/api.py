@@ -45,7 +45,7 @@ class Api:
             most = self._config.max_inputs
             raise invalid("documents", f"it has {len(texts)} items, but at most {most} are allowed")
         alias = self._service.alias(body.model)
-        served = self._service.find(alias)
+        served = await self._service.open(request, alias)
         # llama.cpp's scores of decoders are chances, too.
         as_chances = request.url.path not in LLAMA_CPP or not served.model.is_encoder
         work = Ranking(body.query, texts, normalize=as_chances, key=key_of(request))
