@@ -75,7 +75,7 @@ def cross(target: str) -> Path:
     if importlib.util.find_spec("ziglang") is None:
         lacking("ziglang is not installed")
     folder = BUILD / "cross" / target
-    rows = ["-DGEMEL_ROWS=scalar;wasm128;wasmrelaxed"] if target.startswith("wasm") else []
+    rows = ["-DGEMEL_ROWS=scalar;wasm128;wasmpairs;wasmrelaxed"] if target.startswith("wasm") else []
     objdump = []
     if found := shutil.which("llvm-objdump"):
         objdump = [f"-DGEMEL_OBJDUMP={found}{' --mattr=+dotprod' * target.startswith('aarch64')}"]

@@ -101,6 +101,6 @@ def stage(compiler: str = "") -> Path:
         with zipfile.ZipFile(one) as archive:
             archive.extractall(out / "site")
     with mock.patch.object(packed, "FOLDER", out / "site" / "gemel" / "_core"):
-        for flavour in ("simd128", "relaxed"):   # tests load them by name
+        for flavour in ("simd128", "pairs", "relaxed"):   # tests load them by name
             packed.path(f"libgemel_{flavour}.wasm")
     return out

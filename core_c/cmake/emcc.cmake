@@ -33,7 +33,9 @@ set(CMAKE_C_COMPILER_ID Clang)
 set(CMAKE_C_COMPILER_ID_RUN TRUE)
 set(CMAKE_C_COMPILER_FORCED TRUE)
 set(CMAKE_SHARED_LIBRARY_SUFFIX .so)
-string(CONCAT CMAKE_C_CREATE_SHARED_LIBRARY "<CMAKE_C_COMPILER> -O2 -sSIDE_MODULE=2 -sWASM_BIGINT -fwasm-exceptions "
+# -O1: Binaryen would change the order of instructions, in which kernels are fast, and make code that the wheel can't
+# compress together with the other modules'.
+string(CONCAT CMAKE_C_CREATE_SHARED_LIBRARY "<CMAKE_C_COMPILER> -O1 -sSIDE_MODULE=2 -sWASM_BIGINT -fwasm-exceptions "
     "-sSUPPORT_LONGJMP=wasm -Wl,--experimental-pic <OBJECTS> -o <TARGET>")
 set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
 set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)

@@ -25,7 +25,7 @@ if(GEMEL_ZIG)
     set(dotprod -mcpu=generic+dotprod)   # zig reads -march as a processor's name
 endif()
 
-set(row_names scalar avx2 avxvnni avx512vnni neon neondot wasm128 wasmrelaxed)
+set(row_names scalar avx2 avxvnni avx512vnni neon neondot wasm128 wasmpairs wasmrelaxed)
 set(row_scalar      any    "")
 set(row_avx2        x86_64 "-mavx2 -mf16c")
 set(row_avxvnni     x86_64 "-mavx2 -mf16c -mavxvnni")
@@ -34,6 +34,7 @@ set(row_avx512vnni  x86_64
 set(row_neon        arm64  "")
 set(row_neondot     arm64  "${dotprod}")
 set(row_wasm128     wasm32 "-msimd128")
+set(row_wasmpairs   wasm32 "-msimd128 -mrelaxed-simd")
 set(row_wasmrelaxed wasm32 "-msimd128 -mrelaxed-simd")
 
 set(rows "")
@@ -52,7 +53,7 @@ foreach(row IN LISTS row_names)
     endif()
     if(GEMEL_ROWS AND NOT row IN_LIST GEMEL_ROWS)
         continue()
-    elseif(row STREQUAL "wasmrelaxed" AND NOT GEMEL_ROWS)
+    elseif(row MATCHES "wasmpairs|wasmrelaxed" AND NOT GEMEL_ROWS)
         continue()   # an engine without relaxed SIMD refuses the whole module
     endif()
     if(NOT EXISTS "${row_file}")

@@ -40,11 +40,11 @@ MOMENT = (1980, 1, 1, 0, 0, 0)   # the first that a zip file can name
 DESKTOP = ("entry_points.txt",)  # of the .dist-info folder
 CORE = "gemel/_core/"
 PLAIN = ("gemel/__init__.py", "gemel/core/")   # Python that finds the rest, in core/packed.py
-# All modules: five that are alike take little more room than two. In the order of need, since what lies behind a module
-# is not unpacked for it.
+# All modules: seven that are alike take little more room than two. In the order of need, since what lies behind a
+# module is not unpacked for it.
 PACKED = (
-    "gemel_threads_relaxed.wasm", "libgemel_relaxed.wasm", "gemel_threads64_relaxed.wasm", "gemel_threads_simd128.wasm",
-    "libgemel_simd128.wasm",
+    "gemel_threads_relaxed.wasm", "gemel_threads_pairs.wasm", "libgemel_relaxed.wasm", "libgemel_pairs.wasm",
+    "gemel_threads64_relaxed.wasm", "gemel_threads_simd128.wasm", "libgemel_simd128.wasm",
 )   # fmt: skip
 
 
@@ -72,7 +72,8 @@ def pack(files: dict[str, bytes]) -> dict[str, bytes]:
         places[name] = [len(contents), len(files[CORE + name])]
         contents += files[CORE + name]
     kept = {name: data for name, data in files.items() if name.removeprefix(CORE) not in packed}
-    stream = lzma.compress(contents, preset=9 | lzma.PRESET_EXTREME)
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}]   # code has no alignment
+    stream = lzma.compress(contents, filters=filters)
     return {**kept, f"{CORE}packed.xz": stream, f"{CORE}packed.json": json.dumps(places).encode()}
 
 

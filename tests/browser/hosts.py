@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 STATIC = Path(__file__).resolve().parent / "static"
 TIMEOUT = 120.0   # seconds of one run()
 THREADS = 2       # of the host "threads"
+RELAXED = ("wasmpairs", "wasmrelaxed")   # a browser with relaxed SIMD takes the one that is faster on its CPU
 ANSWERED = "answered"   # what tab.js says on the console when it has called answer()
 
 

@@ -24,6 +24,7 @@ START = """
 from gemel.tab import engine as tab_engine, features
 if isa == "wasm128":
     features.has_relaxed_simd = lambda: False
+features.has_fast_dot = lambda: isa == "wasmrelaxed"
 if engine == "threads64":
     tab_engine.WIDE_SIZE = 0
 await tab_engine.start(engine, 2)
@@ -46,7 +47,8 @@ for data in models:
 
 @pytest.mark.parametrize("compiler", ["emcc", "zig"])
 @pytest.mark.parametrize(
-    ("engine", "isa"), [("threads", "wasmrelaxed"), ("threads", "wasm128"), ("threads64", "wasmrelaxed")]
+    ("engine", "isa"),
+    [("threads", "wasmrelaxed"), ("threads", "wasmpairs"), ("threads", "wasm128"), ("threads64", "wasmrelaxed")],
 )
 def test_every_module_of_either_compiler_gives_natives_logits(
     compiler: str, engine: str, isa: str, new_tab: OpenTab, served: Callable[..., Served], native: Host

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import struct
 
+import building
 import gemel
 import pytest
 from gemel.tab import assets, engine, features
@@ -50,3 +51,13 @@ def test_a_size_past_all_memory_is_refused_before_anything_is_made(monkeypatch: 
 def test_a_missing_asset_is_a_library_error() -> None:
     with pytest.raises(gemel.LibraryError, match=r"no_such\.js.*reinstall"):
         assets.text("no_such.js")
+
+
+def test_the_dots_that_are_timed_are_valid_modules() -> None:
+    source = (
+        "const [sums, pairs] = [process.argv[1], process.argv[2]].map((hexed) => new WebAssembly.Instance("
+        "new WebAssembly.Module(Buffer.from(hexed, 'hex'))).exports.f); sums(3); pairs(3); console.log('done')"
+    )
+    modules = [features.timed_module(body).hex() for body in (features.SUMS, features.PAIRS)]
+    done = building.execute([building.node(), "-e", source, *modules])
+    assert (done.returncode, done.stdout.strip()) == (0, "done")

@@ -1,4 +1,4 @@
-// WebAssembly with relaxed SIMD, of which only the dot is used.
+// WebAssembly with relaxed SIMD, of which only the dot of four is used.
 #define ISA_NAME "wasmrelaxed"
 #define SIMD_WASM
 #define SIMD_RELAXED

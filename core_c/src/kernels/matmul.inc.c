@@ -181,21 +181,29 @@ WORD void add_token(const panel_kind *k, const shape S, const block_view *v, unp
         }
 }
 
+// One part of a sub-block, for all tokens.
+WORD void add_part(const panel_kind *k, const shape S, const block_view *v, unpacked *u, int s, int part, int parts,
+                   kept_dots *kept, vf *f) {
+    const int j0 = part_start(k, s, part, parts), j1 = part_start(k, s, part + 1, parts);
+    RANGE (j, j0, j1)
+        TIMES (g, S.G) {
+            const uint8_t *q = v->p + (size_t)((v->g0 + g) / V) * v->panel_size + kind_scale_size(k);
+            u->c[j - j0][g] = code_step(k, q, (v->g0 + g) % V * W * 4, j);
+        }
+    TOKENS(t, S, add_token(k, S, v, u, s, part, parts, t, kept, f));
+}
+
 WORD void add_sub_block(const panel_kind *k, const shape S, const block_view *v, int s, vf *f) {
-    const int parts = S.H * k->sub / 32 > 0 ? S.H * k->sub / 32 : 1;
+    const int parts = S.H * k->sub / 32 > 0 ? S.H * k->sub / 32 : 1;   // 1, 2 or 4
     unpacked u;
     kept_dots kept;
     TIMES (g, S.G)
         if (!are_scales_late(S)) scales_of(k, v, g, s, &u.d[g], &u.m[g]);
-    TIMES (part, parts) {
-        const int j0 = part_start(k, s, part, parts), j1 = part_start(k, s, part + 1, parts);
-        RANGE (j, j0, j1)
-            TIMES (g, S.G) {
-                const uint8_t *q = v->p + (size_t)((v->g0 + g) / V) * v->panel_size + kind_scale_size(k);
-                u.c[j - j0][g] = code_step(k, q, (v->g0 + g) % V * W * 4, j);
-            }
-        TOKENS(t, S, add_token(k, S, v, &u, s, part, parts, t, &kept, f));
-    }
+    // Not a loop: clang leaves some of them as they are, where the shifts of codes are then variables.
+    add_part(k, S, v, &u, s, 0, parts, &kept, f);
+    if (parts > 1) add_part(k, S, v, &u, s, 1, parts, &kept, f);
+    if (parts > 2) add_part(k, S, v, &u, s, 2, parts, &kept, f);
+    if (parts > 3) add_part(k, S, v, &u, s, 3, parts, &kept, f);
 }
 
 // Prefetch: few tokens stream through a panel; many stay at a panel long enough to prefetch the next one.

@@ -26,6 +26,9 @@ ISA(neondot);
 #if defined GEMEL_HAVE_WASM128
 ISA(wasm128);
 #endif
+#if defined GEMEL_HAVE_WASMPAIRS
+ISA(wasmpairs);
+#endif
 #if defined GEMEL_HAVE_WASMRELAXED
 ISA(wasmrelaxed);
 #endif
@@ -51,6 +54,9 @@ static const isa_entry isas[] = {
 #endif
 #if defined GEMEL_HAVE_WASM128
     {&kernels_wasm128, always},
+#endif
+#if defined GEMEL_HAVE_WASMPAIRS
+    {&kernels_wasmpairs, always},
 #endif
 #if defined GEMEL_HAVE_WASMRELAXED
     {&kernels_wasmrelaxed, always},

@@ -1,10 +1,22 @@
 // 4 lanes: one v128. With SIMD_RELAXED the dot step is i32x4.relaxed_dot_i8x16_i7x16_add, which is the same on every
-// engine while one side stays below 128. Without it, i32x4.dot_i16x8 on activations that are stored as 16-bit pairs.
+// engine while one side stays below 128. It is one instruction where the CPU has such a dot (AVX-VNNI, ARM's dotprod),
+// else five in V8. With SIMD_PAIRS it is i16x8.relaxed_dot_i8x16_i7x16, one instruction of any x86-64: sums of two
+// products fit in 16 bits, as do several of them for codes of few bits. Without SIMD_RELAXED, i32x4.dot_i16x8 on
+// activations that are stored as 16-bit pairs.
 #include <wasm_simd128.h>
+#include "wasm_constants.h"
 #define W 4
+#if defined SIMD_PAIRS
+#define STEPS5 4   // 4 * 2 * 31 * 127 = 31496
+#define STEPS6 2   // 2 * 2 * 63 * 127 = 32004
+#else
 #define STEPS5 0
 #define STEPS6 0
+#endif
 typedef v128_t vf, vi, vu, va4;
+
+WORD v128_t constant_bytes(int byte) { return wasm_v128_load8_splat(&wasm_bytes[byte]); }
+WORD v128_t constant_words(int i) { return wasm_v128_load32_splat(&wasm_words[i]); }
 
 WORD vf vf_bits(vi a) { return a; }
 WORD vi vi_bits(vf a) { return a; }
@@ -25,8 +37,8 @@ WORD vf vf_sqrt(vf a) { return wasm_f32x4_sqrt(a); }
 WORD vf vf_abs(vf a) { return wasm_f32x4_abs(a); }
 WORD vf vf_cvt(vi a) { return wasm_f32x4_convert_i32x4(a); }
 WORD vf vf_f16(const uint16_t *p) {   // exact, subnormals too: the exponent is moved, then rebiased by a multiplication
-    v128_t h = wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(p), 13), wasm_i32x4_splat((int)0x8fffe000));
-    return wasm_f32x4_mul(h, wasm_f32x4_splat(0x1p112f));
+    v128_t h = wasm_v128_and(wasm_i32x4_shl(wasm_i32x4_load16x4(p), 13), constant_words(F16_MASK));
+    return wasm_f32x4_mul(h, constant_words(F16_SCALE));
 }
 WORD vf vf_bf16(const uint16_t *p) { return wasm_i32x4_shl(wasm_u32x4_load16x4(p), 16); }
 WORD void vf_store_f16(uint16_t *p, vf a) {
@@ -65,13 +77,12 @@ WORD vi vi_i8(const uint8_t *p) {
     return wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_v128_load32_zero(p)));
 }
 WORD vu vu_load(const uint8_t *p) { return wasm_v128_load(p); }
-WORD vu vu_and(vu a, int byte) { return wasm_v128_and(a, wasm_i8x16_splat((int8_t)byte)); }
+WORD vu vu_and(vu a, int byte) { return wasm_v128_and(a, constant_bytes(byte)); }
 WORD vu vu_or(vu a, vu b) { return wasm_v128_or(a, b); }
 WORD vu vu_shl(vu a, int n) { return wasm_i16x8_shl(a, (uint32_t)n); }
 WORD vu vu_shr(vu a, int n) { return wasm_u16x8_shr(a, (uint32_t)n); }
 WORD vu vu_table(vu a, const uint8_t table[16]) { return wasm_i8x16_swizzle(wasm_v128_load(table), a); }
 WORD va4 va4_zero(void) { return wasm_i32x4_splat(0); }
-WORD vi va4_sum(va4 s) { return s; }
 
 #if defined SIMD_RELAXED
 #define DOT8_ZERO 0
@@ -81,13 +92,24 @@ WORD void vi_store_act(act *p, vi a) {
     wasm_v128_store32_lane(p, wasm_i8x16_narrow_i16x8(w, w), 0);
 }
 WORD vu vu_s8(vu a) { return a; }
-WORD vi vi_dot7(vi s, vu c, const act *x) {
-    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_v128_load32_splat(x), c, s);
+#if defined SIMD_PAIRS
+WORD v128_t add_pairs(vi s, v128_t pairs) {
+    return wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(pairs, constant_words(ONES16)));
 }
-WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD v128_t relaxed_dot(v128_t a, v128_t b, vi s) { return add_pairs(s, wasm_i16x8_relaxed_dot_i8x16_i7x16(a, b)); }
+WORD va4 va4_dot(va4 s, vu c, const act *x) {
+    return wasm_i16x8_add(s, wasm_i16x8_relaxed_dot_i8x16_i7x16(wasm_v128_load32_splat(x), c));
+}
+WORD vi va4_sum(va4 s) { return wasm_i32x4_dot_i16x8(s, constant_words(ONES16)); }
+#else
+WORD v128_t relaxed_dot(v128_t a, v128_t b, vi s) { return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, b, s); }
+WORD va4 va4_dot(va4 s, vu c, const act *x) { return relaxed_dot(wasm_v128_load32_splat(x), c, s); }
+WORD vi va4_sum(va4 s) { return s; }
+#endif
+WORD vi vi_dot7(vi s, vu c, const act *x) { return relaxed_dot(wasm_v128_load32_splat(x), c, s); }
 WORD vi vi_dot8(vi s, vu c, const act *x) {   // |x| is the 7-bit side, w takes x's sign
     v128_t a = wasm_v128_load32_splat(x), m = wasm_i8x16_lt(a, wasm_i8x16_splat(0));
-    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(wasm_i8x16_sub(wasm_v128_xor(c, m), m), wasm_i8x16_abs(a), s);
+    return relaxed_dot(wasm_i8x16_sub(wasm_v128_xor(c, m), m), wasm_i8x16_abs(a), s);
 }
 #define QACT 2   // queries: four codes' positive parts, then the negative ones', so that no sign moves
 typedef int8_t qact;
@@ -103,17 +125,23 @@ WORD vkey vkey_load(const uint8_t *p) {
     v128_t c = wasm_v128_load(p);
     return (vkey){c, wasm_i8x16_neg(c)};
 }
+#if defined SIMD_PAIRS
+WORD vi vi_dotk(vi s, vkey c, const qact *x) {   // each code is in one of the two parts: 2 * 127 * 127 fits in 16 bits
+    v128_t plus = wasm_i16x8_relaxed_dot_i8x16_i7x16(c.c, wasm_v128_load32_splat(x));
+    v128_t minus = wasm_i16x8_relaxed_dot_i8x16_i7x16(c.minus, wasm_v128_load32_splat(x + 4));
+    return add_pairs(s, wasm_i16x8_add(plus, minus));
+}
+#else
 WORD vi vi_dotk(vi s, vkey c, const qact *x) {
-    s = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(c.c, wasm_v128_load32_splat(x), s);
-    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(c.minus, wasm_v128_load32_splat(x + 4), s);
+    s = relaxed_dot(c.c, wasm_v128_load32_splat(x), s);
+    return relaxed_dot(c.minus, wasm_v128_load32_splat(x + 4), s);
 }
-WORD vi vi_dotp(vi s, vu c, const act *x) {
-    return wasm_i32x4_relaxed_dot_i8x16_i7x16_add(c, wasm_v128_load32_splat(x), s);
-}
+#endif
+WORD vi vi_dotp(vi s, vu c, const act *x) { return relaxed_dot(c, wasm_v128_load32_splat(x), s); }
 WORD vi vi_dot8_full(vi s, vu c, const act *x) {   // w = low seven bits - 2 * (sign bit as 64): two 7-bit planes
-    v128_t a = wasm_v128_load32_splat(x), h = wasm_v128_and(wasm_u16x8_shr(c, 1), wasm_i8x16_splat(64));
-    h = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, h, wasm_i32x4_splat(0));
-    s = wasm_i32x4_relaxed_dot_i8x16_i7x16_add(a, wasm_v128_and(c, wasm_i8x16_splat(127)), s);
+    v128_t a = wasm_v128_load32_splat(x), h = wasm_v128_and(wasm_u16x8_shr(c, 1), constant_bytes(64));
+    h = relaxed_dot(a, h, wasm_i32x4_splat(0));
+    s = relaxed_dot(a, wasm_v128_and(c, constant_bytes(127)), s);
     return wasm_i32x4_sub(s, wasm_i32x4_shl(h, 1));
 }
 #else
@@ -123,13 +151,14 @@ WORD void vi_store_act(act *p, vi a) {
     v128_t w = wasm_i16x8_narrow_i32x4(a, a);
     wasm_v128_store64_lane(p, wasm_i16x8_shuffle(w, w, 0, 2, 1, 3, 0, 2, 1, 3), 0);
 }
-WORD vu vu_s8(vu a) { return wasm_v128_xor(a, wasm_i8x16_splat(-128)); }
+WORD vu vu_s8(vu a) { return wasm_v128_xor(a, constant_bytes(128)); }
 WORD vi vi_dot7(vi s, vu c, const act *x) {   // any u8 codes
     v128_t even = wasm_v128_and(c, wasm_i16x8_splat(255)), odd = wasm_u16x8_shr(c, 8);
     s = wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(even, wasm_v128_load32_splat(x)));
     return wasm_i32x4_add(s, wasm_i32x4_dot_i16x8(odd, wasm_v128_load32_splat(x + 2)));
 }
 WORD va4 va4_dot(va4 s, vu c, const act *x) { return vi_dot7(s, c, x); }
+WORD vi va4_sum(va4 s) { return s; }
 WORD vi vi_dot8(vi s, vu c, const act *x) { return vi_dot7(s, c, x); }
 WORD vi vi_dotp(vi s, vu c, const act *x) {
     v128_t even = wasm_i16x8_shr(wasm_i16x8_shl(c, 8), 8), odd = wasm_i16x8_shr(c, 8);
