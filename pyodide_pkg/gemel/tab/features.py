@@ -84,7 +84,7 @@ def has_fast_dot() -> bool:
         for body in (SUMS, PAIRS)
     ]
     sums, pairs = (min(times) for times in zip(*([_timed(run) for run in runs] for _ in range(6)), strict=True))
-    return bool(sums <= 1.2 * pairs)   # 0.8 where the CPU has it, 1.5 and more where not; also where the clock is too coarse
+    return bool(sums <= 1.2 * pairs)   # 0.8 where the CPU has it, else 1.5 and more; true where the clock is too coarse
 
 
 def flavour() -> str:
