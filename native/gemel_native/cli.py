@@ -33,7 +33,7 @@ from . import (
 )
 from .options import UsageError
 from .output import say, say_error, show_log
-from .serving import demo, serve
+from .serving import demo, remote, serve
 from .streams import StdoutError, prepare_streams, silence
 
 INTERRUPTED = 130
@@ -165,12 +165,13 @@ app = typer.Typer(
 )
 for command in (
     run.run, chat.chat, pull.pull, inspect_cmd.inspect, tokenize_cmd.tokenize, score.score, embed_cmd.embed,
-    rerank_cmd.rerank, bench.bench, doctor.doctor, demo.demo, serve.serve,
+    rerank_cmd.rerank, bench.bench, doctor.doctor, demo.demo, serve.serve, remote.ps,
 ):
     epilog = pull.SHORT_NAMES if command is pull.pull else None
     app.command(no_args_is_help=False, epilog=epilog)(command)
 app.command("list")(models_cmd.list_models)
 app.command("rm", no_args_is_help=False)(models_cmd.remove)
+app.command("stop", no_args_is_help=False)(remote.stop)
 
 
 def print_version(asked: bool) -> None:

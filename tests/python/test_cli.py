@@ -26,7 +26,9 @@ from conftest import tiny_bytes
 from gemel_native import chat as chat_module
 from gemel_native import cli, options, output, plugins, progress
 
-COMMANDS = ["run", "chat", "pull", "inspect", "tokenize", "score", "embed", "bench", "doctor"]
+COMMANDS = [
+    "run", "chat", "pull", "list", "rm", "ps", "stop", "inspect", "tokenize", "score", "embed", "bench", "doctor",
+]
 SPEEDS = re.compile(r"prompt \d+ tokens? .*at [\d.]+ tok/s; generated \d+ tokens?.*; loaded in [\d.]+ s\n")
 
 

@@ -127,7 +127,7 @@ def test_several_models_have_an_alias_each(file: Path, tmp_path: Path) -> None:
     (["{file}", "{file}"], 2, "is also the alias of"), (["{file}", "x", "--alias", "a"], 2, "--alias: only for one"),
     (["{file}", "x", "--override", "llama.context_length=64"], 2, "--override and the options for RoPE: only for"),
     (["{file}", "--max-memory", "0"], 1, "the models may take 0 MB"), (["{file}", "missing.gguf"], 1, "missing.gguf"),
-    (["{file}", "--max-memory", "much"], 2, "write a size such as 12GB"), ([], 2, "there is no model"),
+    (["{file}", "--max-memory", "much"], 2, "write a size such as 12GB"),
     (["{file}", "--keep-alive", "soon"], 2, "write a number of seconds"),
     (["--models-dir", "nowhere"], 1, "no such folder"),
 ])
@@ -355,3 +355,31 @@ def test_listening_twice_is_refused_with_the_port() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(gemel.GemelError, match=rf"port {port}"):
             servers.listen("127.0.0.1", port)
+
+
+# ---- The command line and a server that runs -------------------------------------------------------------------------
+
+
+def test_the_command_line_asks_a_running_server(file: Path, tmp_path: Path) -> None:
+    (tmp_path / "other.gguf").write_bytes(file.read_bytes())
+    with Server(file, "--models-dir", tmp_path, "--ctx", 128, GEMEL_CACHE=str(tmp_path / "cache")) as server:
+        here = ["--server", server.url]
+        nothing = gemel_("ps", *here)
+        assert (nothing.code, nothing.out) == (0, "")
+        assert "has no model loaded" in nothing.err
+        assert server.raw(post({"model": "other", "prompt": "x", "max_tokens": 2}, b"Connection: close"))
+        (running,) = gemel_("ps", "--json", *here).json["models"]
+        assert (running["name"], running["state"], running["context"]) == ("other", "loaded", 128)
+        assert running["memory"] > 0
+        assert "its memory is needed" in gemel_("ps", *here).out
+        states = {one["name"]: one["state"] for one in gemel_("list", "--json", *here).json["models"]}
+        assert states == {"model": "unloaded", "other": "loaded"}
+        stopped = gemel_("stop", "other", *here)
+        assert (stopped.code, stopped.err) == (0, "")
+        while gemel_("ps", "--json", *here).json["models"]:
+            time.sleep(0.01)
+        assert_error(gemel_("stop", "none", *here), 1, "there is no model 'none' here; available: ", "model", "other")
+        assert_error(gemel_("rm", "other", *here), 1, "other was neither pulled nor created")
+        assert (tmp_path / "other.gguf").exists()
+    assert_error(gemel_("ps", *here), 1, "no server of gemel answers there")
+    assert_error(gemel_("ps", "--server", "ftp://x"), 1, "write an address such as http://127.0.0.1:8090")

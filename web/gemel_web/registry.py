@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 import gemel
 
-from .models import Models, ServedModel
+from .models import NO_DEFAULTS, Defaults, Models, ServedModel
 
 State = Literal["loaded", "loading", "unloaded"]
 Drop = Callable[[gemel.Model], Awaitable[None]]
@@ -64,8 +64,41 @@ class Loading(Protocol):
         """The open model, after `wait`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Made:
+    """A model that is another one with settings. base: the other one's name."""
+
+    base: str
+    defaults: Defaults = NO_DEFAULTS
+    n_ctx: int | None = None
+
+
+Report = Callable[[str, int, int], None]
+"""Takes what is done now, how many bytes of it, and of how many (0: unknown). Any thread may call it."""
+
+
+class Shelf(Protocol):
+    """Changes the set of models, for good: a process that is killed leaves the state before or after a change."""
+
+    async def pull(self, name: str, report: Report) -> None:
+        """Download a model, which is served from then on."""
+
+    async def create(self, name: str, made: Made, report: Report) -> None:
+        """Serve a model with settings under a further name."""
+
+    async def copy(self, source: str, target: str) -> None:
+        """Serve a model under a further name, whatever happens to the first one."""
+
+    async def delete(self, name: str) -> None:
+        """Stop serving a model that was pulled, made or copied, and delete it."""
+
+
 class Registry(Protocol):
     """All models of an app."""
+
+    @property
+    def shelf(self) -> Shelf | None:
+        """What changes the set of models; None: it is fixed."""
 
     def begin(self, drop: Drop) -> None:
         """Take what must end before a model is closed."""
@@ -109,6 +142,7 @@ class OpenModels:
     """Models that their owner opens and closes, in a mapping that may change."""
 
     unloads = False
+    shelf = None
 
     def __init__(self, models: Models) -> None:
         self._models = models

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,7 @@ from pathlib import Path
 import gemel
 from gemel_web.http.errors import ApiError, of_failure
 from gemel_web.models import ServedModel
-from gemel_web.registry import Card, Drop, Facts, State
+from gemel_web.registry import Card, Drop, Facts, Shelf, State
 
 from .entry import Entry, Need, facts_of, need_of, open_entry
 
@@ -90,6 +90,8 @@ class Models:
     """The registry. Belongs to one event loop once the app has begun."""
 
     unloads = True
+    shelf: Shelf | None = None
+    named: Callable[[str], str | None] | None = None   # finds the alias of a model that is named by an address
 
     def __init__(self, entries: Sequence[Entry], *, budget: int, cache_memory: int | None = None) -> None:
         self._rows: dict[str, Row] = {}
@@ -125,6 +127,21 @@ class Models:
     def aliases(self) -> Sequence[str]:
         """Return the first name of each model."""
         return list(self._rows)
+
+    def entry(self, name: str) -> Entry:
+        """Return a model that `has` tells of."""
+        row = self._row(name)
+        if row is None:
+            raise KeyError(name)
+        return row.entry
+
+    async def remove(self, alias: str) -> None:
+        """Forget a model, once its answers have ended."""
+        row = self._rows[alias]
+        async with self._lock:
+            row.is_leaving = True
+            await self._unload(row)
+            del self._rows[alias]
 
     def open_models(self) -> dict[str, gemel.Model]:
         """Return those that are open, by alias."""
@@ -289,7 +306,10 @@ class Models:
     def _row(self, name: str) -> Row | None:
         if name in self._rows:
             return self._rows[name]
-        return next((row for row in self._rows.values() if name in row.entry.aliases), None)
+        found = next((row for row in self._rows.values() if name in row.entry.aliases), None)
+        if found is None and self.named is not None and (alias := self.named(name)) is not None:
+            return self._rows.get(alias)
+        return found
 
     def _of(self, served: ServedModel) -> list[Row]:
         return [row for row in self._rows.values() if row.served is served]

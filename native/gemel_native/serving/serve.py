@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from gemel import Overrides
 
-from ..options import MODEL_HELP, ContextOption, IsaOption, KvTypeOption, ThreadsOption, usage_error
+from ..options import MODEL_HELP, ContextOption, IsaOption, KvTypeOption, ThreadsOption
 from ..overrides import with_overrides
 from . import options
 from .packages import check_packages
@@ -43,7 +43,9 @@ def serve(
 ) -> None:
     """Serve each MODEL through OpenAI's API and others until Ctrl-C.
 
-    One MODEL alone is loaded at the start; several are loaded when a request asks for them.
+    One MODEL alone is loaded at the start; several are loaded when a request asks for them. Without
+    MODEL, or with --models-dir, the models in the cache are served, too, and clients of Ollama's API
+    may pull, create, copy and delete models.
 
     Options under Server and Safety, except --alias, --max-memory, --models-dir, --config,
     --keep-alive and --page, can also be set in the environment, such as GEMEL_SERVE_PORT=8080.
@@ -55,6 +57,7 @@ def serve(
     from .page import needed_page, page_folder
     from .server import listen, models_of, run
     from .settings import settings_of
+    from .shelf import Files
 
     settings = settings_of({
         "host": host, "port": port, "parallel": parallel, "cache_memory": cache_memory, "queue": queue,
@@ -66,14 +69,15 @@ def serve(
     how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
     named = aliases_of(models or [], alias, overrides)
     file = None if config is None else Settings(config)
-    entries = entries_of(
-        named, how, folder=models_dir, settings=file, keep_alive=None if keep_alive is None else time_of(keep_alive)
-    )
-    if not entries:
-        raise usage_error("there is no model: name a MODEL, or a folder with --models-dir")
+    alive = None if keep_alive is None else time_of(keep_alive)
+    entries = entries_of(named, how, folder=models_dir, settings=file, keep_alive=alive)
     limit = None if max_memory is None else size_of(max_memory)
     opening = models_of(
-        entries, max_memory=limit, cache_memory=settings.cache_bytes, at_once=len(entries) == len(named) == 1
+        entries, max_memory=limit, cache_memory=settings.cache_bytes,
+        at_once=len(entries) == len(named) == 1 and models_dir is None,
     )
     with closing(listen(settings.host, settings.port)) as listening, opening as served:
+        if not named or models_dir is not None:
+            files = Files(served, how, alive)
+            served.shelf, served.named = files, files.alias
         run(settings, served, listening, page=folder)

@@ -25,6 +25,7 @@ from .paths import filled_in, not_known
 from .repository import choose_held
 
 ENTRY_FILE = "entry.json"
+GONE = ".gone-"   # a folder that is being deleted: no name of a model begins with a dot
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,10 @@ def list() -> builtins.list[Entry]:
         folders = [where for where in folder().iterdir() if where.is_dir()]
     except OSError:
         return []
+    for where in folders:
+        if where.name.startswith(GONE):   # a process was killed while it deleted this
+            shutil.rmtree(where, ignore_errors=True)
+    folders = [where for where in folders if not where.name.startswith(".")]
     return sorted(filter(None, map(read_entry, folders)), key=lambda entry: entry.name)
 
 
@@ -124,7 +129,9 @@ def delete(name: str) -> int:
         raise missing(name, list())
     freed = sum(file.stat().st_size for file in where.iterdir() if file.is_file())
     try:
-        shutil.rmtree(where)
+        gone = where.with_name(f"{GONE}{os.getpid()}-{where.name}")
+        where.rename(gone)   # first: a folder is there or not, whenever this process is killed
+        shutil.rmtree(gone)
     except OSError as error:
         raise SourceError(f"{where} can't be deleted: {error}") from error
     return freed

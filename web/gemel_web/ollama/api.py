@@ -15,32 +15,29 @@ from starlette.routing import BaseRoute, Route
 from ..http.apis import Style
 from ..http.body import decoded
 from ..http.connection import EventStream
-from ..http.errors import ApiError, invalid
+from ..http.errors import invalid
 from ..jobs.answer import Prompt, Prompts
 from ..jobs.events import Began, Event, Vector
 from ..jobs.fim import infill
-from ..jobs.service import Service, encode, json_of, key_of, unknown
+from ..jobs.service import Service, json_of, key_of
 from ..jobs.turns import has_template, turns
 from ..jobs.work import Completion, Embeddings
 from ..models import ServedModel
 from . import cards, wire
-from .answers import LINES, Gathered, Head, Lines
+from .answers import Gathered, Head, Lines
+from .changes import Changes, alias_of
 from .options import budget_of, check_options, seconds_of, thinking, wanted
 
 STYLE = Style(("/api",), wire.error_of)
 VERSION = "0.13.0"   # of Ollama's API: clients ask for it, and look for features by it
-LATEST = ":latest"
 ROLES = ("system", "user", "assistant", "tool")
 RAW = "send raw: true to POST /api/generate"
-CHANGES = {   # what would change the set of models
-    "create": "start it with another model, or another --override", "copy": "start it with --alias",
-    "delete": "gemel rm deletes files that were downloaded", "push": "there is no library to push to",
-}  # fmt: skip
 
 
 def routes(service: Service) -> list[BaseRoute]:
     """Return the routes of an app."""
     api = Api(service)
+    changes = Changes(service)
     return [
         Route("/api/chat", api.chat, methods=["POST"]),
         Route("/api/generate", api.generate, methods=["POST"]),
@@ -50,8 +47,11 @@ def routes(service: Service) -> list[BaseRoute]:
         Route("/api/ps", api.ps),
         Route("/api/version", api.version),
         Route("/api/show", api.show, methods=["POST"]),
-        Route("/api/pull", api.pull, methods=["POST"]),
-        *(Route(f"/api/{name}", api.refuse, methods=["POST", "DELETE"]) for name in CHANGES),
+        Route("/api/pull", changes.pull, methods=["POST"]),
+        Route("/api/create", changes.create, methods=["POST"]),
+        Route("/api/copy", changes.copy, methods=["POST"]),
+        Route("/api/delete", changes.delete, methods=["POST", "DELETE"]),
+        Route("/api/push", changes.push, methods=["POST"]),
     ]
 
 
@@ -62,14 +62,9 @@ class Api:
         self._service = service
         self._config = service.config
 
-    def _alias(self, named: str | None) -> str:
-        """Return the alias of a model, which may be named with the tag "latest"."""
-        alias = self._service.alias(named)
-        return alias if self._service.registry.has(alias) else alias.removesuffix(LATEST)
-
     async def _found(self, request: Request, body: wire.Request) -> tuple[str, ServedModel]:
         """Return the model that a request names, open, and keep it open for as long as the request says."""
-        alias = self._alias(body.model)
+        alias = alias_of(self._service, body.model)
         start = time.perf_counter()
         served = await self._service.open(request, alias)
         request.state.times = {"start": start, "load_s": time.perf_counter() - start}
@@ -110,7 +105,7 @@ class Api:
 
     async def _loaded(self, request: Request, body: wire.Answered, *, is_chat: bool) -> Response:
         """Return the answer to a request without a prompt, which asks for a model to be loaded or unloaded."""
-        registry, alias = self._service.registry, self._alias(body.model)
+        registry, alias = self._service.registry, alias_of(self._service, body.model)
         if registry.unloads and seconds_of(body.keep_alive) == 0 and registry.has(alias):
             served = registry.find(alias)
             registry.keep(alias, 0)
@@ -194,25 +189,9 @@ class Api:
     async def show(self, request: Request) -> Response:
         """POST /api/show."""
         body = await decoded(request, wire.Named, self._config, undeclared=True)
-        alias = self._alias(body.model or body.name)
+        alias = alias_of(self._service, body.model or body.name)
         served = await self._service.open(request, alias)
         return json_of(cards.shown(alias, served, verbose=bool(body.verbose)))
-
-    async def pull(self, request: Request) -> Response:
-        """POST /api/pull: models that are served are there."""
-        body = await decoded(request, wire.PullRequest, self._config, undeclared=True)
-        named = body.model or body.name
-        if not self._service.registry.has(self._alias(named)):
-            error = unknown(named or "", self._service.registry.aliases())
-            error.message = f"{error.message}; {wire.FIXED}: gemel pull downloads others"
-            raise error
-        done = {"status": "success"}
-        return json_of(done) if body.stream is False else Response(encode(done) + b"\n", media_type=LINES)
-
-    async def refuse(self, request: Request) -> Response:
-        """Refuse what would change the set of models."""
-        name = request.url.path.rpartition("/")[2]
-        raise ApiError(400, f"{name}: not supported: {wire.FIXED}; {CHANGES[name]}", code="unsupported")
 
 
 class Vectors:

@@ -82,7 +82,10 @@ def running(one: Card) -> dict[str, Any]:
 def parameters(defaults: Defaults) -> str:
     """Return what a model's settings say about sampling, a line each, by Ollama's names."""
     names = {"penalty_last_n": "repeat_last_n"}
-    pairs = [(names.get(name, name), value) for name, value in defaults.sampling.items()]
+    pairs = [
+        (names.get(name, name), f"{value:g}" if isinstance(value, float) else value)
+        for name, value in defaults.sampling.items()
+    ]
     pairs += [("stop", json.dumps(stop)) for stop in defaults.stops]
     pairs += [] if defaults.max_tokens is None else [("num_predict", defaults.max_tokens)]
     return "\n".join(f"{name} {value}" for name, value in pairs)

@@ -134,6 +134,31 @@ class Named(Struct, forbid_unknown_fields=True, kw_only=True):
     verbose: bool | None = None
 
 
+class CreateRequest(Struct, forbid_unknown_fields=True, kw_only=True, rename={"base": "from"}):
+    """POST /api/create."""
+
+    model: str | None = None
+    name: str | None = None
+    base: str | None = None
+    system: str | None = None
+    parameters: Options | None = None
+    messages: list[Message] | None = None
+    license: str | list[str] | None = None
+    stream: bool | None = None
+    template: str | None = None
+    modelfile: str | None = None
+    files: dict[str, Any] | None = None
+    adapters: dict[str, Any] | None = None
+    quantize: str | None = None
+
+
+class CopyRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """POST /api/copy."""
+
+    source: str
+    destination: str
+
+
 class PullRequest(Struct, forbid_unknown_fields=True, kw_only=True):
     """POST /api/pull."""
 
@@ -150,6 +175,9 @@ REFUSED: dict[str, str] = {   # fields that ask for something unless they are em
     "context": "not supported: send the earlier messages to /api/chat", "width": IMAGES, "height": IMAGES,
     "steps": IMAGES,
     "truncate": "a prompt that does not fit is an error, and is never truncated: leave it out",
+    "modelfile": "not supported: send its parts as from, system, parameters and messages",
+    "files": "files can't be uploaded: put them into the folder of --models-dir",
+    "adapters": "adapters are not supported: leave them out", "quantize": "not supported: pull a quantised file",
     "shift": "the context is not shifted: an answer ends when it is full; leave it out",
 }  # fmt: skip
 
