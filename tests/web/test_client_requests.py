@@ -6,6 +6,7 @@ Each row of the tables names the client. An answer is checked for what such a cl
 from __future__ import annotations
 
 import base64
+import json
 from array import array
 from collections.abc import Iterator
 from typing import Any
@@ -186,6 +187,37 @@ EMBEDDINGS: dict[str, Body] = {
 }
 
 
+# client: requests to Ollama's API, in order
+OLLAMA: dict[str, list[tuple[str, Body]]] = {
+    "Open WebUI": [("/api/chat", {
+        "model": "tiny", "messages": [SYSTEM, USER], "stream": True, "options": {"temperature": 0.8, "num_ctx": 2048},
+        "keep_alive": "5m",
+    })],
+    "Open WebUI, title of a chat": [("/api/chat", {
+        "model": "tiny", "messages": [USER], "stream": False, "options": {"num_predict": 1000},
+    })],
+    "Open WebUI, a document": [("/api/embed", {"model": "tiny", "input": ["Hello"], "truncate": False})],
+    "Continue": [("/api/show", {"name": "tiny"}), ("/api/chat", {
+        "model": "tiny", "messages": [SYSTEM, USER], "stream": True, "keep_alive": 1800,
+        "options": {"num_predict": 4096, "num_ctx": 32768, "stop": ["<end>"]},
+    })],
+    "Continue, completion of code": [("/api/generate", {
+        "model": "tiny", "prompt": "def f():", "raw": True, "keep_alive": 1800, "stream": True,
+        "options": {"temperature": 0.01, "num_predict": 64, "num_ctx": 8096, "stop": ["<end>"]},
+    })],
+    "Cline": [("/api/chat", {
+        "model": "tiny", "messages": [SYSTEM, USER], "stream": True, "options": {"num_ctx": 32768},
+    })],
+    "Aider, through litellm": [("/api/chat", {
+        "model": "tiny", "messages": [SYSTEM, USER], "options": {"temperature": 0, "num_ctx": 12000}, "stream": True,
+    })],
+    "Zed": [("/api/show", {"model": "tiny"}), ("/api/chat", {
+        "model": "tiny", "messages": [SYSTEM, USER], "stream": True, "keep_alive": -1,
+        "options": {"num_ctx": 16384, "temperature": 1.0, "stop": []},
+    })],
+}  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def model() -> Iterator[gemel.Model]:
     shown = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if enable_thinking %}Hm{% endif %}"
@@ -221,6 +253,19 @@ def test_a_chat_is_answered(app: Asked, client: str) -> None:
     if "stream_options" in body:
         assert chunks[-1]["choices"] == []
         assert chunks[-1]["usage"]["completion_tokens"] > 0
+
+
+@pytest.mark.parametrize("client", OLLAMA)
+def test_a_request_to_ollamas_api_is_answered(app: Asked, client: str) -> None:
+    assert app.get("/api/tags").json()["models"][0]["model"] == "tiny"
+    for path, body in OLLAMA[client]:
+        response = app.ask("POST", path, content=json.dumps(body).encode())   # without a content type, as some send it
+        assert response.status_code == 200, response.text
+        last = json.loads(response.text.splitlines()[-1])
+        assert last.get("done", True)
+        if path == "/api/show":
+            n_ctx = app.get("/v1/models/tiny").json()["meta"]["n_ctx"]
+            assert f"num_ctx {n_ctx}" in last["parameters"]
 
 
 @pytest.mark.parametrize("client", LISTS)

@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import gemel
-import gemel_web
 import httpx
 import pytest
 from conftest import tiny_bytes
+from gemel_native.serving.entries import entries_of
+from gemel_native.serving.entry import ModelOptions
+from gemel_native.serving.registry import Models
+from gemel_native.serving.shelf import Files
 from serving import Asked
 from tool_chats import BOTH, THINKS
 
@@ -45,6 +47,13 @@ GOOD: dict[str, dict[str, Any]] = {
     "/api/embed": {"model": "tiny", "input": ["a", "b"], "truncate": False, "options": {}},
     "/api/show": {"model": "tiny", "verbose": False},
     "/api/pull": {"model": "tiny", "stream": False},
+    "/api/create": {
+        "model": "made", "from": "tiny", "system": "s", "messages": [USER, {"role": "assistant", "content": "a"}],
+        "parameters": {"temperature": 0.5, "stop": ["z"], "num_ctx": 128, "num_predict": 4}, "license": "x",
+        "stream": False,
+    },
+    "/api/copy": {"source": "tiny", "destination": "other"},
+    "/api/delete": {"model": "made"},
     "/completion": {
         "model": "tiny", "prompt": ["a", 5], "n_predict": 4, "logit_bias": [[5, 1.5], [6, False]], "n_probs": 2,
         "stop": ["z"], "grammar": 'root ::= "a"+', "return_tokens": True, "temperature": 0.5, "seed": 1,
@@ -72,10 +81,15 @@ N = 60   # for each path
 
 
 @pytest.fixture(scope="module")
-def app() -> Iterator[Asked]:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Asked]:
     with ExitStack() as stack:
-        model = stack.enter_context(gemel.open(tiny_bytes(chat_template=THINKS, n_ctx=2048), threads=1))
-        yield stack.enter_context(Asked({"tiny": gemel_web.ServedModel(model)}))
+        folder = tmp_path_factory.mktemp("hostile")
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv("GEMEL_CACHE", str(folder / "cache"))
+        (folder / "tiny.gguf").write_bytes(tiny_bytes(chat_template=THINKS, n_ctx=2048))
+        how = ModelOptions(threads=1)
+        models = Models(entries_of({"tiny": str(folder / "tiny.gguf")}, how), budget=1 << 40, cache_memory=16 << 20)
+        models.shelf = Files(models, how, None)
+        yield stack.enter_context(Asked(models))
 
 
 def places(value: Any, at: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:  # noqa: ANN401
@@ -127,6 +141,8 @@ def check(path: str, response: httpx.Response, body: object) -> bool:
 @pytest.mark.parametrize("path", GOOD)
 def test_spoilt_requests_are_answered_or_refused_in_the_shape_of_the_api(app: Asked, path: str) -> None:
     rng, n_good = random.Random(path), 0
+    if path == "/api/delete":
+        app.good("/api/create", **GOOD["/api/create"])
     first = app.post(path, **GOOD[path])
     assert check(path, first, "") or path == "/infill", first.text   # the model has no such tokens
     for _ in range(N):

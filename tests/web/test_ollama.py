@@ -223,7 +223,6 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"messages": [{"role": "tool", "tool_name": "f", "content": "x"}, *ASKED], "tools": 5}, "tools: must be a"),
     (CHAT, {"colour": 1}, "colour: unknown parameter"), (CHAT, {"option": {}}, "option: unknown parameter; did"),
     (CHAT, {"options": {"temprature": 1}}, "options.temprature: unknown parameter; did you mean temperature?"),
-    (CHAT, {"options": {"num_ctx": 2000}}, "options.num_ctx: it is 2000, but this server's context has 1024 tokens"),
     (CHAT, {"options": {"num_predict": 0}}, "options.num_predict: must be"),
     (CHAT, {"options": {"temperature": -1}}, "options.temperature"), (CHAT, {"options": {"top_p": 7}}, "options.top_p"),
     (CHAT, {"options": {"mirostat": 1}}, "options.mirostat"), (CHAT, {"options": {"tfs_z": 0.5}}, "options.tfs_z"),

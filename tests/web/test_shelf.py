@@ -131,7 +131,7 @@ def test_a_created_model_has_its_settings_in_every_api(folder: Path, cache: Path
             if "brief" not in names(app):
                 assert app.good("/api/create", **body) == {"status": "success"}
             shown = app.good("/api/show", model="brief")
-            assert shown["parameters"].splitlines() == ["temperature 0", 'stop "zz"', "num_predict 4"]
+            assert shown["parameters"].splitlines() == ["num_ctx 128", "temperature 0", 'stop "zz"', "num_predict 4"]
             assert shown["system"] == "be brief"
             prompt = app.good("/apply-template", model="brief", messages=[USER])["prompt"]
             assert prompt.index("be brief") < prompt.index("hi") < prompt.index("yes") < prompt.rindex("hi")
@@ -148,7 +148,7 @@ def test_a_model_is_made_of_one_that_was_made(folder: Path, cache: Path) -> None
         app.good("/api/create", model="a", **{"from": "own"}, system="first", parameters={"top_k": 5}, stream=False)
         app.good("/api/create", model="b", **{"from": "a:latest"}, parameters={"top_p": 0.5}, stream=False)
         shown = app.good("/api/show", model="b")
-        assert shown["parameters"].splitlines() == ["top_k 5", "top_p 0.5"]
+        assert shown["parameters"].splitlines() == ["num_ctx 256", "top_k 5", "top_p 0.5"]
         assert shown["system"] == "first"
         app.good("/api/create", model="a", **{"from": "own"}, system="second", stream=False)
         assert app.good("/api/show", model="a")["system"] == "second"

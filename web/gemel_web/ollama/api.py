@@ -68,7 +68,7 @@ class Api:
         start = time.perf_counter()
         served = await self._service.open(request, alias)
         request.state.times = {"start": start, "load_s": time.perf_counter() - start}
-        check_options(body, served, unloads=self._service.registry.unloads)
+        check_options(body, unloads=self._service.registry.unloads)
         self._service.registry.keep(alias, seconds_of(body.keep_alive))
         return alias, served
 

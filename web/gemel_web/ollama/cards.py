@@ -12,7 +12,7 @@ import gemel
 
 from ..jobs.fim import gap_of
 from ..jobs.turns import has_template
-from ..models import Defaults, ServedModel
+from ..models import ServedModel
 from ..registry import Card
 
 LONG = 32   # items of a list in the metadata that are shown
@@ -79,8 +79,9 @@ def running(one: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def parameters(defaults: Defaults) -> str:
-    """Return what a model's settings say about sampling, a line each, by Ollama's names."""
+def parameters(served: ServedModel) -> str:
+    """Return a model's context and what its settings say about sampling, a line each, by Ollama's names."""
+    defaults = served.defaults
     names = {"penalty_last_n": "repeat_last_n"}
     pairs = [
         (names.get(name, name), f"{value:g}" if isinstance(value, float) else value)
@@ -88,7 +89,7 @@ def parameters(defaults: Defaults) -> str:
     ]
     pairs += [("stop", json.dumps(stop)) for stop in defaults.stops]
     pairs += [] if defaults.max_tokens is None else [("num_predict", defaults.max_tokens)]
-    return "\n".join(f"{name} {value}" for name, value in pairs)
+    return "\n".join(f"{name} {value}" for name, value in [("num_ctx", served.context), *pairs])
 
 
 def shown(alias: str, served: ServedModel, *, verbose: bool) -> dict[str, Any]:
@@ -101,7 +102,7 @@ def shown(alias: str, served: ServedModel, *, verbose: bool) -> dict[str, Any]:
     kinds = ["completion", *(["tools"] if has_template(model) else []), *(["thinking"] if model.info.reasoning else []),
              *(["insert"] if gap_of(model) else [])]
     return {
-        "modelfile": f"FROM {alias}\n", "parameters": parameters(served.defaults),
+        "modelfile": f"FROM {alias}\n", "parameters": parameters(served),
         "system": "\n\n".join(m["content"] for m in served.defaults.messages if m["role"] == "system"),
         "template": model.chat_template or "",
         "license": str(model.metadata.get("general.license", "")), "details": details(model), "model_info": info,

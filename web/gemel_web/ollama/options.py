@@ -59,16 +59,12 @@ def seconds_of(alive: str | float | None) -> float | None:
     return -size if alive.startswith("-") else size
 
 
-def check_options(body: wire.Request, served: ServedModel, *, unloads: bool) -> None:
+def check_options(body: wire.Request, *, unloads: bool) -> None:
     """Raise a 400 for options that can't be honoured. unloads: models can be unloaded."""
     wire.check_refused(body)
     options = body.options or wire.Options()
     if seconds_of(body.keep_alive) == 0 and not unloads:
         raise refused("keep_alive", "models can't be unloaded: they stay loaded as long as the server runs")
-    n_ctx = served.context
-    if (options.num_ctx or 0) > n_ctx:
-        words = f"it is {options.num_ctx}, but this server's context has {n_ctx} tokens: gemel serve --ctx sets it"
-        raise refused("options.num_ctx", words)
     if options.tfs_z not in (None, 1):
         raise refused("options.tfs_z", "not supported: leave it out, or send 1")
     if options.penalize_newline is False:

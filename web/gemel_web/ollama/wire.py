@@ -20,7 +20,6 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, rename={"penalty
     """Sampling and limits."""
 
     num_predict: Annotated[int, Meta(ge=-2)] | None = None   # -1, -2: until the context is full
-    num_ctx: Annotated[int, Meta(ge=0)] | None = None
     stop: Stop | list[Stop] | None = None
     seed: int | None = None
     temperature: float | None = None
@@ -38,6 +37,7 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, rename={"penalty
     tfs_z: float | None = None
     penalize_newline: bool | None = None
     # how other servers evaluate: accepted, without effect on the answer
+    num_ctx: Annotated[int, Meta(ge=0)] | None = None   # the context is the model's; a prompt over it is an error
     numa: Any = None
     num_batch: Any = None
     num_gpu: Any = None
