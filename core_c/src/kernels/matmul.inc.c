@@ -263,9 +263,9 @@ WORD void streams(const panel_kind *k, const uint8_t *w, size_t panel_size, int 
 typedef void tile_fn(const uint8_t *w, size_t panel_size, int nb, const acts *a, int t0, int n, float *y, size_t ld);
 typedef void streams_fn(const uint8_t *w, size_t panel_size, int apart, int nb, const acts *a, float *y);
 typedef struct tiles {
-    tile_fn *many, *last;         // FEW_T+1..TILE_T tokens; TILE_P panels, one
-    tile_fn *f8, *f4, *f2, *f1;   // that many tokens, one panel; NULL past FEW_T
-    streams_fn *streams;          // NULL where STREAMS is 1
+    tile_fn *many, *last;      // up to TILE_T tokens; TILE_P panels, one
+    tile_fn *few[FEW_T + 1];   // that many tokens, from 1 on, one panel
+    streams_fn *streams;       // NULL where STREAMS is 1
 } tiles;
 
 #define NAME_TILE(name, which, many, T, P, G, H, C)                                                                    \
@@ -284,19 +284,7 @@ typedef struct tiles {
 #else
 #define LAST_TILE(name) static tile_fn *const name##_last = name##_many;
 #endif
-#if FEW_T == 8
-#define FEW_TILES(name)                                                                                                \
-    NAME_TILE(name, f8, 0, 8, 1, FEW_G, FEW_H, 1)                                                                      \
-    NAME_TILE(name, f4, 0, 4, 1, FEW_G, FEW_H, 1)                                                                      \
-    NAME_TILE(name, f2, 0, 2, 1, FEW_G, FEW_H, 1)
-#elif FEW_T == 4
-#define FEW_TILES(name)                                                                                                \
-    NO_TILE(name, f8)                                                                                                  \
-    NAME_TILE(name, f4, 0, 4, 1, FEW_G, FEW_H, 1)                                                                      \
-    NAME_TILE(name, f2, 0, 2, 1, FEW_G, FEW_H, 1)
-#else
-#define FEW_TILES(name) NO_TILE(name, f8) NO_TILE(name, f4) NO_TILE(name, f2)
-#endif
+#define FEW_TILE(T, name) NAME_TILE(name, f##T, 0, T, 1, T == 1 ? ONE_G : FEW_G, T == 1 ? 4 : FEW_H, 1)
 #if STREAMS > 1
 #define STREAMS_OF(name)                                                                                               \
     KERNEL void name##_streams(const uint8_t *w, size_t size, int apart, int nb, const acts *a, float *y) {            \
@@ -309,16 +297,16 @@ typedef struct tiles {
     static const panel_kind kind_##name = {type, planes, dot, zero, book, SCALE_##scale, sub};                         \
     MANY_TILE(name)                                                                                                    \
     LAST_TILE(name)                                                                                                    \
-    FEW_TILES(name)                                                                                                    \
-    NAME_TILE(name, f1, 0, 1, 1, ONE_G, 4, 1)                                                                          \
+    EACH_UP_TO(FEW_T, FEW_TILE, name)                                                                                  \
     STREAMS_OF(name)
 #include "../panel/kinds.def"
 #undef KIND
 
 static const tiles *tiles_of(int type) {
+#define FEW_OF(T, name) [T] = name##_f##T,
 #define KIND(name, type_, ...)                                                                                         \
     case type_: {                                                                                                      \
-        static const tiles t = {name##_many, name##_last, name##_f8, name##_f4, name##_f2, name##_f1, name##_streams}; \
+        static const tiles t = {name##_many, name##_last, {EACH_UP_TO(FEW_T, FEW_OF, name)}, name##_streams};          \
         return &t;                                                                                                     \
     }
     switch (type) {
@@ -328,22 +316,18 @@ static const tiles *tiles_of(int type) {
 #undef KIND
 }
 
-// Few tokens are split into powers of two up to `most`. Two may overlap: a token that is computed twice gives the same.
-// Returns log2 of the next number of tokens, from token *t of n on; *t moves back where that many would not fit.
-static int few_log2(int *t, int n, int most) {
-    int i = 0, left = n - *t;
-    while (1 << i < left && 2 << i <= n && 2 << i <= most) i++;
-    if (1 << i > left) *t = n - (1 << i);
-    return i;
+// Tokens of the next tile, where `left` tokens are multiplied in as few tiles of up to `most` as possible. These tiles
+// differ by one token at most: a tile of one token takes nearly as long as one of several.
+static int few_next(int left, int most) {
+    int tiles = (left + most - 1) / most;
+    return (left + tiles - 1) / tiles;
 }
 
 static void few_tokens(const tiles *f, const uint8_t *panel, size_t panel_size, int nb, const acts *a, float *y,
                        size_t ld) {
-    tile_fn *const by_size[] = {f->f1, f->f2, f->f4, f->f8};
-    for (int t = 0; t < a->n;) {
-        int i = few_log2(&t, a->n, FEW_T);
-        by_size[i](panel, panel_size, nb, a, t, 1 << i, y + (size_t)t * ld, ld);
-        t += 1 << i;
+    for (int t = 0, T; t < a->n; t += T) {
+        T = few_next(a->n - t, FEW_T);
+        f->few[T](panel, panel_size, nb, a, t, T, y + (size_t)t * ld, ld);
     }
 }
 
@@ -503,27 +487,14 @@ static void float_tokens(const weight *w, const acts *a, int p0, int p1, float *
 }
 
 typedef void few_fn(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld);
-#define FLOAT_FEW(name, type, T)                                                                                       \
+#define FLOAT_FEW(T, name, type)                                                                                       \
     KERNEL void name##_##T(const uint8_t *w, int n_in, const float *x, size_t ldx, float *y, size_t ld) {              \
         float_few(type, T, w, n_in, x, ldx, y, ld);                                                                    \
     }
-#if FLOAT_FEW_T == 8
-#define FLOATS(name, type)                                                                                             \
-    FLOAT_FEW(name, type, 1)                                                                                           \
-    FLOAT_FEW(name, type, 2)                                                                                           \
-    FLOAT_FEW(name, type, 4)                                                                                           \
-    FLOAT_FEW(name, type, 8)                                                                                           \
-    static few_fn *const name##_few[] = {name##_1, name##_2, name##_4, name##_8};
-#elif FLOAT_FEW_T == 4
-#define FLOATS(name, type)                                                                                             \
-    FLOAT_FEW(name, type, 1)                                                                                           \
-    FLOAT_FEW(name, type, 2)                                                                                           \
-    FLOAT_FEW(name, type, 4)                                                                                           \
-    static few_fn *const name##_few[] = {name##_1, name##_2, name##_4};
-#else
-#define FLOATS(name, type) FLOAT_FEW(name, type, 1) static few_fn *const name##_few[] = {name##_1};
-#endif
-#define PLAIN(number, name, lower, block, block_size) FLOATS(lower, T_##name)
+#define FLOAT_FEW_OF(T, name) [T] = name##_##T,
+#define PLAIN(number, name, lower, block, block_size)                                                                  \
+    EACH_UP_TO(FLOAT_FEW_T, FLOAT_FEW, lower, T_##name)                                                                \
+    static few_fn *const lower##_few[] = {EACH_UP_TO(FLOAT_FEW_T, FLOAT_FEW_OF, lower)};
 #include "../quant/formats.def"
 #undef PLAIN
 #define PLAIN(number, name, lower, block, block_size) [T_##name] = lower##_few,
@@ -541,11 +512,10 @@ static void matmul_float(const weight *w, const acts *a, int p0, int p1, float *
         return;
     }
     for (int p = p0; p < p1; p++)
-        for (int t = 0; t < a->n;) {
-            int i = few_log2(&t, a->n, FLOAT_FEW_T);
-            few[i](w->data + (size_t)p * w->panel_size, w->n_in, a->x + (size_t)t * a->ldx, a->ldx,
+        for (int t = 0, T; t < a->n; t += T) {
+            T = few_next(a->n - t, FLOAT_FEW_T);
+            few[T](w->data + (size_t)p * w->panel_size, w->n_in, a->x + (size_t)t * a->ldx, a->ldx,
                    y + (size_t)t * ld + p * LANES, ld);
-            t += 1 << i;
         }
 }
 

@@ -7,7 +7,7 @@
 //   TILE_G        vectors of them at a time
 //   TILE_H        parts in which the codes of a block are unpacked
 //   TILE_C        chains of additions in the integer sum of a token: 1, or 2 where TILE_H is 1
-//   FEW_T G H     the same for a tile of few tokens, unrolled, of one panel; FEW_T is 8, 4 or 1
+//   FEW_T G H     the same for tiles of few tokens, unrolled, of one panel: one for each number of tokens up to FEW_T
 //   ONE_G         vectors at a time for one token
 //   STREAMS       panels of one token that are read side by side, far from each other: many streams of memory may be
 //                 faster than one
@@ -15,7 +15,7 @@
 //   STREAMS_NB    fewest blocks in a row whose panels are read so, by their kind
 // Products of F32, F16 and BF16 weights
 //   FLOAT_T P     tokens and panels of a tile
-//   FLOAT_FEW_T   most tokens of an unrolled tile: 8, 4 or 1
+//   FLOAT_FEW_T   most tokens of an unrolled tile, as FEW_T
 // Attention over an F16 or F32 cache (attend_float.inc.c)
 //   ATTEND_Q      queries of a tile
 //   ATTEND_G      vectors of channels at a time
@@ -63,9 +63,9 @@
 #define TILE_G 2
 #define TILE_H 2
 #define TILE_C 1
-#define FEW_T 1
-#define FEW_G 1
-#define FEW_H 1
+#define FEW_T 3
+#define FEW_G 2
+#define FEW_H 4
 #define ONE_G 2
 #define FLOAT_T 4
 #define FLOAT_P 1
@@ -174,3 +174,15 @@
 #if !defined STEPS
 #define STEPS(j, n) TIMES (j, n)
 #endif
+
+// X(n, ...) for each n from 1 to `most`, a number of 1 to 8.
+#define EACH_UP_TO_1(X, ...) X(1, __VA_ARGS__)
+#define EACH_UP_TO_2(X, ...) EACH_UP_TO_1(X, __VA_ARGS__) X(2, __VA_ARGS__)
+#define EACH_UP_TO_3(X, ...) EACH_UP_TO_2(X, __VA_ARGS__) X(3, __VA_ARGS__)
+#define EACH_UP_TO_4(X, ...) EACH_UP_TO_3(X, __VA_ARGS__) X(4, __VA_ARGS__)
+#define EACH_UP_TO_5(X, ...) EACH_UP_TO_4(X, __VA_ARGS__) X(5, __VA_ARGS__)
+#define EACH_UP_TO_6(X, ...) EACH_UP_TO_5(X, __VA_ARGS__) X(6, __VA_ARGS__)
+#define EACH_UP_TO_7(X, ...) EACH_UP_TO_6(X, __VA_ARGS__) X(7, __VA_ARGS__)
+#define EACH_UP_TO_8(X, ...) EACH_UP_TO_7(X, __VA_ARGS__) X(8, __VA_ARGS__)
+#define EACH_UP_TO_I(most, X, ...) EACH_UP_TO_##most(X, __VA_ARGS__)
+#define EACH_UP_TO(most, X, ...) EACH_UP_TO_I(most, X, __VA_ARGS__)
