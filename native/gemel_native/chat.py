@@ -19,6 +19,7 @@ from .forms import with_form
 from .opening import check_ctx, opened
 from .options import (
     ContextOption,
+    DraftOption,
     IsaOption,
     KvTypeOption,
     MaxTokensOption,
@@ -47,6 +48,7 @@ def chat(
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
+    draft: DraftOption = True,
     speeds: Annotated[bool, typer.Option("--speeds", help="Print a line of speeds after each answer.")] = False,
     threads: ThreadsOption = None,
     isa: IsaOption = None,
@@ -58,7 +60,7 @@ def chat(
 
     /help lists the commands. Ctrl-C stops an answer, Ctrl-D exits.
     """
-    with opened(name, threads=threads, isa=isa, overrides=overrides) as loaded:
+    with opened(name, threads=threads, isa=isa, draft=draft, overrides=overrides) as loaded:
         check_ctx(loaded.model, ctx)
         with loaded.model.chat(system, n_ctx=ctx, kv_type=kv_type) as conversation:
             repl = Repl(

@@ -26,8 +26,8 @@ class Loaded:
 
 @contextmanager
 def opened(
-    name: str, *, threads: int | None = None, isa: str | None = None, overrides: Overrides | None = None,
-    log_progress: bool = False,
+    name: str, *, threads: int | None = None, isa: str | None = None, draft: bool = True,
+    overrides: Overrides | None = None, log_progress: bool = False,
 ) -> Iterator[Loaded]:
     """Open a model for the length of a command, and say its warnings. A bad `isa` is a usage error.
 
@@ -44,7 +44,9 @@ def opened(
 
     with Bar(log=log_progress) as bar, warnings.catch_warnings():
         warnings.simplefilter("ignore", gemel.ModelWarning)   # they are said below, a line each
-        model = gemel.open(name, threads=threads, isa=isa, on_progress=on_progress, overrides=overrides)
+        model = gemel.open(
+            name, threads=threads, isa=isa, draft=draft, on_progress=on_progress, overrides=overrides
+        )
     with model:
         for text in model.warnings:
             say_warning(f"{model.name}: {text}")

@@ -133,6 +133,13 @@ KvTypeOption = Annotated[
         "comparison.",
     ),
 ]
+DraftOption = Annotated[
+    bool,
+    typer.Option(
+        "--draft/--no-draft", rich_help_panel=MACHINE,
+        help="Evaluate tokens ahead that the text so far makes likely. It does not change results.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print only one JSON object on stdout.")]
 
 # By type of a field: the option's type, its parser, its metavar in the help.

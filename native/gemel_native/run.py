@@ -16,6 +16,7 @@ from .forms import with_form
 from .opening import check_ctx, opened
 from .options import (
     ContextOption,
+    DraftOption,
     IsaOption,
     JsonOption,
     KvTypeOption,
@@ -50,6 +51,7 @@ def run(
     stop: StopOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
+    draft: DraftOption = True,
     raw: Annotated[bool, typer.Option("--raw", help="Continue PROMPT as it is, without a chat template.")] = False,
     special: Annotated[
         bool, typer.Option("--special", help="With --raw: parse special tokens spelled out in PROMPT.")
@@ -73,7 +75,7 @@ def run(
         raise usage_error("--reasoning-budget has no effect with --raw: the chat template marks reasoning")
     text = prompt_text(prompt)
     with ExitStack() as stack:
-        loaded = stack.enter_context(opened(name, threads=threads, isa=isa, overrides=overrides))
+        loaded = stack.enter_context(opened(name, threads=threads, isa=isa, draft=draft, overrides=overrides))
         model = loaded.model
         check_ctx(model, ctx)
         if raw or continues(model, system):

@@ -27,7 +27,8 @@ from gemel_native import chat as chat_module
 from gemel_native import cli, options, output, plugins, progress
 
 COMMANDS = [
-    "run", "chat", "pull", "list", "rm", "ps", "stop", "inspect", "tokenize", "score", "embed", "bench", "doctor",
+    "run", "chat", "pull", "list", "rm", "ps", "stop", "inspect", "tokenize", "score", "embed", "rerank", "bench",
+    "doctor",
 ]
 SPEEDS = re.compile(r"prompt \d+ tokens? .*at [\d.]+ tok/s; generated \d+ tokens?.*; loaded in [\d.]+ s\n")
 
@@ -584,7 +585,8 @@ def test_manual_knows_the_options_and_no_others() -> None:
     for name in COMMANDS:
         for one in command.get_command(None, name).params:
             is_sampling = getattr(one, "rich_help_panel", None) == options.SAMPLING
-            (sampling if is_sampling else known).update(word for word in one.opts if word.startswith("--"))
+            words = [*one.opts, *one.secondary_opts]
+            (sampling if is_sampling else known).update(word for word in words if word.startswith("--"))
     written = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", manual))
     assert written <= known | sampling
     assert known - written == {"--max-tokens"}   # the manual writes -n

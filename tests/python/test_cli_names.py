@@ -30,7 +30,7 @@ def test_dry_sequence_breaker_is_another_name_of_dry_breaker(file: Path) -> None
 
 
 @pytest.mark.parametrize(("command", "option"), [
-    ("inspect", "--frobnicate"), ("bench", "--frobnicate"), ("serve", "--keep"), ("run", "--keep"), ("chat", "--color"),
+    ("inspect", "--frobnicate"), ("bench", "--frobnicate"), ("serve", "--color"), ("run", "--keep"), ("chat", "--color"),
 ])
 def test_an_option_that_is_like_none_gets_no_suggestion(file: Path, command: str, option: str) -> None:
     done = gemel_(command, file, option, "0")
@@ -146,6 +146,21 @@ def test_no_fast_forward_gives_the_same_answer(file: Path, monkeypatch: pytest.M
     given = ["run", file, "hi", "--choices", "a long answer", "--json", "--seed", "1"]
     fast, slow = gemel_(*given).json, gemel_(*given, "--no-fast-forward").json
     assert (fast["text"], slow["ids"], asked) == ("a long answer", fast["ids"], [None, False])
+
+
+@pytest.mark.parametrize("command", ["run", "chat"])
+def test_no_draft_opens_the_model_without_drafts(file: Path, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    drafts: list[bool] = []
+    send = gemel.Chat.send
+
+    def noted(chat: gemel.Chat, *given: Any, **options: Any) -> gemel.Generation:  # noqa: ANN401
+        drafts.append(chat.session.model.draft)
+        return send(chat, *given, **options)
+
+    monkeypatch.setattr(gemel.Chat, "send", noted)
+    given = [command, file, "--seed", "1", "-n", "5"]
+    said = {gemel_(*given, *flags, stdin="hi").out for flags in ([], ["--draft"], ["--no-draft"])}
+    assert (drafts, len(said)) == ([True, True, False], 1)
 
 
 @pytest.mark.parametrize("command", ["run", "chat"])

@@ -123,6 +123,15 @@ def test_several_models_have_an_alias_each(file: Path, tmp_path: Path) -> None:
         assert app.bad("/v1/completions", prompt="a")["code"] == "missing_parameter"
 
 
+@pytest.mark.parametrize("at_once", [True, False])
+def test_drafts_are_off_if_the_options_say_so(file: Path, *, at_once: bool) -> None:
+    entries = entries_of({"tiny": str(file)}, ModelOptions(threads=1, ctx=64, draft=False))
+    opening = servers.models_of(entries, max_memory=None, cache_memory=None, at_once=at_once)
+    with opening as served, Asked(served) as app:
+        app.good("/v1/completions", prompt="a", max_tokens=2)
+        assert [model.draft for model in served.open_models().values()] == [False]
+
+
 @pytest.mark.parametrize(("arguments", "code", "words"), [
     (["{file}", "{file}"], 2, "is also the alias of"), (["{file}", "x", "--alias", "a"], 2, "--alias: only for one"),
     (["{file}", "x", "--override", "llama.context_length=64"], 2, "--override and the options for RoPE: only for"),

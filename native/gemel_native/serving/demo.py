@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 from gemel import Overrides
 
-from ..options import MODEL_HELP, ContextOption, IsaOption, KvTypeOption, ThreadsOption
+from ..options import MODEL_HELP, ContextOption, DraftOption, IsaOption, KvTypeOption, ThreadsOption
 from ..output import say
 from ..overrides import with_overrides
 from . import options
@@ -38,6 +38,7 @@ def demo(
     isa: IsaOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
+    draft: DraftOption = True,
     overrides: Overrides,
 ) -> None:
     """Open a page that chats with MODEL, in the browser's tab or on this machine. Ctrl-C stops the server.
@@ -53,7 +54,7 @@ def demo(
 
     settings = settings_of({"host": host, "port": port, "access_log": access_log})
     page = needed_page()
-    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
+    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, draft=draft, overrides=overrides)
     listening = listen(settings.host, settings.port, instead="port" not in settings.model_fields_set)
     entries = entries_of(aliases_of([model], alias, overrides), how)
     opening = models_of(entries, max_memory=None, cache_memory=settings.cache_bytes, at_once=True)

@@ -28,6 +28,7 @@ class ModelOptions:
     isa: str | None = None
     ctx: int | None = None
     kv_type: KvType | None = None
+    draft: bool = True
     overrides: Overrides = dataclasses.field(default_factory=dict)
 
 
@@ -104,8 +105,8 @@ def open_entry(entry: Entry, *, cache: int | None, on_progress: Progress) -> Ser
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", gemel.ModelWarning)   # lists show them
         model = gemel.open(
-            str(entry.local() or entry.source), threads=how.threads, isa=how.isa, overrides=how.overrides,
-            on_progress=on_progress,
+            str(entry.local() or entry.source), threads=how.threads, isa=how.isa, draft=how.draft,
+            overrides=how.overrides, on_progress=on_progress,
         )
     try:
         return served_of(entry, model, cache)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from gemel import Overrides
 
-from ..options import MODEL_HELP, ContextOption, IsaOption, KvTypeOption, ThreadsOption
+from ..options import MODEL_HELP, ContextOption, DraftOption, IsaOption, KvTypeOption, ThreadsOption
 from ..overrides import with_overrides
 from . import options
 from .packages import check_packages
@@ -39,6 +39,7 @@ def serve(
     isa: IsaOption = None,
     ctx: ContextOption = None,
     kv_type: KvTypeOption = None,
+    draft: DraftOption = True,
     overrides: Overrides,
 ) -> None:
     """Serve each MODEL through OpenAI's API and others until Ctrl-C.
@@ -66,7 +67,7 @@ def serve(
         "allowed_origins": tuple(allowed_origin) if allowed_origin else None,
     })
     folder = None if page is False else needed_page() if page else page_folder()
-    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, overrides=overrides)
+    how = ModelOptions(threads=threads, isa=isa, ctx=ctx, kv_type=kv_type, draft=draft, overrides=overrides)
     named = aliases_of(models or [], alias, overrides)
     file = None if config is None else Settings(config)
     alive = None if keep_alive is None else time_of(keep_alive)

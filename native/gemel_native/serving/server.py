@@ -62,7 +62,7 @@ def opened_entry(entry: Entry, cache: int | None) -> Iterator[gemel_web.ServedMo
     """Open a model before the server begins, for as long as it is served. cache: bytes of its KV caches."""
     how = entry.how
     with opened(
-        entry.source, threads=how.threads, isa=how.isa, overrides=how.overrides, log_progress=True
+        entry.source, threads=how.threads, isa=how.isa, draft=how.draft, overrides=how.overrides, log_progress=True
     ) as loaded:
         check_ctx(loaded.model, how.ctx)
         yield served_of(entry, loaded.model, cache)
