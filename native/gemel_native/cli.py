@@ -122,7 +122,8 @@ def one_dash(error: UsageError, args: Sequence[str]) -> str:
 def message_of(error: UsageError) -> str:
     """Return what is wrong with a command line. Options that are only remotely like an unknown one are left out."""
     if getattr(error, "possibilities", None):
-        error.possibilities = [one for one in error.possibilities if is_near(error.option_name, one)]
+        is_others = advice_on(error) != ""
+        error.possibilities = [one for one in error.possibilities if not is_others and is_near(error.option_name, one)]
     return str(error.format_message())
 
 
@@ -148,12 +149,17 @@ def hint_at(error: UsageError) -> str:
         return ": write a text of several words in quotes"
     if not message.startswith("No such option") or "ossible" in message:
         return ""
+    words = advice_on(error) or ("write -- before a text that begins with -" if takes_text else "")
+    return words and f": {words}"
+
+
+def advice_on(error: UsageError) -> str:
+    """Return what to do instead of an option of another program; "" for other options."""
+    parameters = error.ctx.command.params if error.ctx is not None else []
     arguments = [one for one in parameters if one.param_type_name == "argument"]
-    had = {name for one in parameters for name in one.opts} | {(one.metavar or "").rstrip(".") for one in arguments}
-    for options, needed, words in OTHERS:
-        if error.option_name in options and needed in had:
-            return f": {words}"
-    return ": write -- before a text that begins with -" if takes_text else ""
+    had = {name for one in parameters for name in one.opts} | {(one.metavar or "").strip("[].") for one in arguments}
+    found = (words for options, needed, words in OTHERS if error.option_name in options and needed in had)
+    return next(found, "")
 
 
 app = typer.Typer(

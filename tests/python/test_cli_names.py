@@ -30,7 +30,7 @@ def test_dry_sequence_breaker_is_another_name_of_dry_breaker(file: Path) -> None
 
 
 @pytest.mark.parametrize(("command", "option"), [
-    ("inspect", "--frobnicate"), ("bench", "--frobnicate"), ("serve", "--color"), ("run", "--keep"), ("chat", "--color"),
+    ("inspect", "--frobnicate"), ("bench", "--frobnicate"), ("serve", "--warm"), ("run", "--keep"), ("chat", "--color"),
 ])
 def test_an_option_that_is_like_none_gets_no_suggestion(file: Path, command: str, option: str) -> None:
     done = gemel_(command, file, option, "0")
