@@ -216,8 +216,12 @@ class Builder:
                     of_state[state] = frozenset(
                         [one for one in found if self.reads[one] or self.classes[one] or one == end]
                     )
-            return frozenset[int]().union(*[of_state[state] for state in states])
+            found = frozenset[int]().union(*[of_state[state] for state in states])
+            return found if everything is None or everything not in found else of_state[everything]
 
+        everything = self._everything(end)
+        if everything is not None:
+            of_state[everything] = frozenset((everything, end))
         start = reached([first])
         place, order = {start: 0}, [start]
         among: dict[frozenset[int], frozenset[int]] = {}   # sets of targets, with what is reached from them
@@ -244,6 +248,13 @@ class Builder:
             spend(len(states) + 4 * len(row) + sum(map(len, targets.values())) // 4)
             edges.append(row)
         return _trimmed(edges, [end in states for states in order])
+
+    def _everything(self, end: int) -> int | None:
+        """Return a state from which every text is read, if there is one: what else is read beside it adds nothing."""
+        for state, row in enumerate(self.reads):
+            if (0, LAST, state) in row and end in self.skips[state]:
+                return state
+        return None
 
     def _targets(self, states: Iterable[int]) -> dict[Ranges, list[int]]:
         """Return what some states read, each with where it leads."""

@@ -12,7 +12,7 @@ from .errors import not_enforced, refused
 from .pattern import pattern
 from .reader import TOO_LONG, Reader
 from .rules import EMPTY, Alternative, in_class, quoted
-from .shape import Members, Node, Place, Shape, Text
+from .shape import ANY_TEXT, Members, Node, Place, Shape, Text
 from .style import KINDS, Quote, Raw, Style, kinds_of_members, of_others
 from .writer import Writer
 
@@ -122,7 +122,7 @@ class MemberWriter(Writer):
             ways = self._values._parts(places, Shape(string=text))
             return ways + [way for one in self._style.also for way in raw(self, places[0], text, one)]
         return self.reader.relaxed(
-            lambda: self._raw(places[0], text, look), lambda: self._raw(places[0], Text(), look)
+            lambda: self._raw(places[0], text, look), lambda: self._raw(places[0], ANY_TEXT, look)
         )
 
     def _raw(self, at: Place, text: Text, look: frozenset[str]) -> list[Alternative]:

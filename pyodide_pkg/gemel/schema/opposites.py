@@ -12,6 +12,9 @@ from . import numbers
 from .automaton import ANY, literal, without
 from .errors import not_enforced
 from .shape import (
+    ANY_ITEMS,
+    ANY_MEMBERS,
+    ANY_TEXT,
     CONSTANTS,
     FALSE,
     Contained,
@@ -33,11 +36,11 @@ Negate = Callable[[Node], Node]   # the node of what does not satisfy a node
 def opposite(place: Place, shape: Shape, negate: Negate) -> list[Shape]:
     """Return the values that a shape does not have, as a union. TooLargeError; SchemaError: it can't be said."""
     number = shape.number
-    texts = shape.string.opposite if shape.string is not None else [Text()]
+    texts = shape.string.opposite if shape.string is not None else [ANY_TEXT]
     scalars = Shape(
         CONSTANTS - shape.constants, without(numbers.plain(), number) if number else numbers.any_number(),
-        texts[0] if texts else None, Items() if shape.array is None else None,
-        Members() if shape.object is None else None,
+        texts[0] if texts else None, ANY_ITEMS if shape.array is None else None,
+        ANY_MEMBERS if shape.object is None else None,
     ).tidied()   # fmt: skip
     found = [scalars, *(Shape(string=one).tidied() for one in texts[1:])]
     if shape.array is not None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
-from .automaton import LAST, Automaton, Builder, Ranges, both, without
+from .automaton import LAST, Automaton, Builder, Ranges, both, literal, without
 
 DIGIT: Ranges = ((0x30, 0x39),)
 WORD: Ranges = ((0x30, 0x39), (0x41, 0x5A), (0x5F, 0x5F), (0x61, 0x7A))
@@ -23,6 +23,7 @@ LINE_ENDS: Ranges = ((0xA, 0xA), (0xD, 0xD), (0x2028, 0x2029))
 ESCAPES = {"t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 LOW = re.compile(r"\\u([Dd][C-Fc-f][0-9A-Fa-f]{2})")   # the second half of a surrogate pair
 PLAIN = re.compile(r"[A-Za-z0-9 _/:;,@#%&=<>~!-]+(?![*+?{])")   # characters that stand for themselves, not repeated
+LISTED = re.compile(r"[A-Za-z0-9 _/:;,@#%&=<>~!-]+(?:\|[A-Za-z0-9 _/:;,@#%&=<>~!-]+)+(?=\)|$)", re.ASCII)   # such texts
 REPEAT_MAX = 1000
 GROUPS_MAX = 60
 
@@ -97,6 +98,14 @@ class _Parser:
             at = to
         return Part(first, at, lambda: self.text(text))
 
+    def listed(self, texts: list[str]) -> Part:
+        automaton = literal(texts)
+        states, last = [self.builder.state() for _ in automaton.ends], self.builder.state()
+        for state, row, is_end in zip(states, automaton.edges, automaton.ends, strict=True):
+            self.builder.reads[state] = [(low, high, states[to]) for low, high, to in row]
+            self.builder.skips[state] = [last] if is_end else []
+        return Part(states[0], last, lambda: self.listed(texts))
+
     def empty(self) -> Part:
         state = self.builder.state()
         return Part(state, state, self.empty)
@@ -145,6 +154,9 @@ class _Parser:
     # ---- Syntax ----
 
     def alternatives(self) -> Part:
+        if listed := LISTED.match(self.source, self.at):
+            self.at = listed.end()
+            return self.listed(listed[0].split("|"))
         branches = [self.sequence()]
         while self.take("|"):
             branches.append(self.sequence())

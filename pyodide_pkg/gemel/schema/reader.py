@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from . import numbers
 from .automaton import STATES_MAX, Automaton, TooLargeError, both, either, n_counted
+from .canon import Canon
 from .document import Document, escaped, same
 from .errors import OPPOSITE, NotEnforcedError, not_enforced, refused
 from .evaluated import evaluated_items, evaluated_members
@@ -21,6 +23,9 @@ from .pattern import PatternError, pattern
 from .places import Places
 from .possible import Possible
 from .shape import (
+    ANY_ITEMS,
+    ANY_MEMBERS,
+    ANY_TEXT,
     COMPARED_MAX,
     CONSTANTS,
     FALSE,
@@ -58,6 +63,7 @@ class Reader:
         self.places, self.strict = places, strict
         self.unenforced: list[str] = []   # paths
         self.draft = places.draft
+        self._canon = Canon(places, strict=strict)
         self.warnings: list[str] = []
         self._read: dict[str, list[Shape]] = {}
         self.path = [places.root.path]    # of the schema that is read last; a list, so that others see it
@@ -131,7 +137,7 @@ class Reader:
     def anything(self) -> Shape:
         """Return all values."""
         if self._anything is None:
-            self._anything = Shape(CONSTANTS, numbers.any_number(), Text(), Items(), Members())
+            self._anything = Shape(CONSTANTS, numbers.any_number(), ANY_TEXT, ANY_ITEMS, ANY_MEMBERS)
         return self._anything
 
     def all_of(self, place: Place, a: Union, b: Union) -> list[Shape]:
@@ -145,10 +151,12 @@ class Reader:
             raise not_enforced(place.path, f"more than {PAIRS_MAX} combinations of alternatives")
         spend(20 * len(a) * len(b))
         found = self._guarded(place, lambda: [x & y for x in a for y in b])
-        found = merged([shape for shape in found if not shape.is_empty])
+        found = self._few(place, [shape for shape in found if not shape.is_empty], most=PAIRS_MAX)
         if len(found) > PRUNED_FROM:   # contradictions, such as between the tags of alternatives, don't add up
-            found = [self._pruned(shape) for shape in found]
-        return self._few(place, [shape for shape in found if not shape.is_empty])
+            pruned = [self._pruned(shape) for shape in found]
+            if any(map(operator.is_not, pruned, found)):
+                found = self._few(place, [shape for shape in pruned if not shape.is_empty], most=PAIRS_MAX)
+        return self._at_most(place, found, ALTERNATIVES_MAX)
 
     def _pruned(self, shape: Shape) -> Shape:
         """Return it without objects if no object is in it."""
@@ -156,11 +164,13 @@ class Reader:
             return shape
         return replace(shape, object=None)
 
-    def _few(self, place: Place, union: list[Shape]) -> list[Shape]:
+    def _few(self, place: Place, union: list[Shape], *, most: int = ALTERNATIVES_MAX) -> list[Shape]:
         spend(5 * len(union) + min(len(union), COMPARED_MAX) ** 2)
-        union = merged(union) if len(union) > 1 else union
-        if len(union) > ALTERNATIVES_MAX:
-            raise not_enforced(place.path, f"more than {ALTERNATIVES_MAX} alternatives")
+        return self._at_most(place, merged(union) if len(union) > 1 else union, most)
+
+    def _at_most(self, place: Place, union: list[Shape], most: int) -> list[Shape]:
+        if len(union) > most:
+            raise not_enforced(place.path, f"more than {most} alternatives")
         return union
 
     def _guarded(self, place: Place, make: Callable[[], T]) -> T:
@@ -258,10 +268,7 @@ class Reader:
         return self.places.child(place, *steps)
 
     def _node(self, place: Place, *steps: str | int) -> Node:
-        child = self._child(place, *steps)
-        if child.schema is True or child.schema == {}:
-            return ()
-        return (child,)
+        return self._canon.node(self._child(place, *steps))
 
     def _shape(self, place: Place) -> Shape:
         kinds = self._kinds(place)
@@ -393,7 +400,7 @@ class Reader:
 
     def _names(self, place: Place) -> Text:
         if "propertyNames" not in place.schema or self.draft < 6:
-            return Text()
+            return ANY_TEXT
         found = [shape.string for shape in self.of(self._child(place, "propertyNames")) if shape.string is not None]
         if not found:
             return Text(most=0) & Text(least=1)
@@ -404,7 +411,7 @@ class Reader:
     # ---- Keywords that combine schemas ------------------------------------------------------------------------------
 
     def _list(self, place: Place, keyword: str) -> list[Place]:
-        return [self._child(place, keyword, i) for i in range(len(place.schema[keyword]))]
+        return [self._canon.place(self._child(place, keyword, i)) for i in range(len(place.schema[keyword]))]
 
     def _all_of(self, place: Place, _: object) -> list[Shape]:
         found: list[Shape] = [self.anything()]

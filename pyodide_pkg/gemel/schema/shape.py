@@ -1,7 +1,8 @@
 """What a JSON value may be, by kind: unions of shapes, which can be intersected.
 
 A node is what a place in a value must satisfy: schemas that all apply there. It is read when it is needed, so a schema
-may refer to itself.
+may refer to itself. No object here changes once it is made; they are not frozen because that triples the time that
+making one takes, and a schema makes many thousands.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def joined(*nodes: Node) -> Node:
     return tuple(sorted({place for node in some for place in node}))
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class Text:
     """Strings: these texts, or those of least..most characters that are in the automaton, if there is one.
 
@@ -72,6 +73,10 @@ class Text:
     excluded: frozenset[str] = frozenset()
 
     def __and__(self, other: Text) -> Text:
+        if self is other or other is ANY_TEXT:
+            return self
+        if self is ANY_TEXT:
+            return other
         if self.texts is not None:
             return Text(texts=frozenset(filter(other.accepts, self.texts)))
         if other.texts is not None:
@@ -85,7 +90,7 @@ class Text:
     @property
     def is_any(self) -> bool:
         """Whether every string is in it."""
-        return self == Text()
+        return self is ANY_TEXT or self == ANY_TEXT
 
     def accepts(self, text: str) -> bool:
         """Return whether a string is in it."""
@@ -139,7 +144,10 @@ class Text:
         return [*found, Text(texts=frozenset(filter(plain.accepts, self.excluded)))] if self.excluded else found
 
 
-@dataclass(frozen=True)
+ANY_TEXT = Text()
+
+
+@dataclass(unsafe_hash=True)
 class ItemLayer:
     """Items by place, and those behind."""
 
@@ -151,7 +159,7 @@ class ItemLayer:
         return self.prefix[i] if i < len(self.prefix) else self.rest
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class Contained:
     """least..most items satisfy a node."""
 
@@ -160,7 +168,7 @@ class Contained:
     most: int | None
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class Items:
     """Arrays: what all layers allow."""
 
@@ -171,6 +179,10 @@ class Items:
     is_unique: bool = False
 
     def __and__(self, other: Items) -> Items:
+        if self is other or other is ANY_ITEMS:
+            return self
+        if self is ANY_ITEMS:
+            return other
         return Items(
             self.layers + other.layers, max(self.least, other.least), smaller(self.most, other.most),
             self.contains + other.contains, self.is_unique or other.is_unique,
@@ -186,7 +198,10 @@ class Items:
         return max((len(layer.prefix) for layer in self.layers), default=0)
 
 
-@dataclass(frozen=True)
+ANY_ITEMS = Items()
+
+
+@dataclass
 class MemberLayer:
     """Members by name, by pattern of the name, and all others."""
 
@@ -213,7 +228,7 @@ class MemberLayer:
         return joined(*found) if found else self.rest
 
 
-@dataclass(frozen=True)
+@dataclass(unsafe_hash=True)
 class Some:
     """At least one member whose name is in an automaton satisfies a node."""
 
@@ -221,7 +236,7 @@ class Some:
     node: Node
 
 
-@dataclass(frozen=True)
+@dataclass
 class Members:
     """Objects: what all layers allow."""
 
@@ -229,11 +244,13 @@ class Members:
     required: tuple[str, ...] = ()
     least: int = 0
     most: int | None = None
-    names: Text = Text()
+    names: Text = ANY_TEXT
     some: tuple[Some, ...] = ()
 
     def __and__(self, other: Members) -> Members:
-        if self == other:
+        if self is other or other is ANY_MEMBERS:
+            return self
+        if self is ANY_MEMBERS or (self._hash == other._hash and self == other):
             return other
         required = tuple(dict.fromkeys(self.required + other.required))
         return Members(
@@ -281,7 +298,10 @@ class Members:
         return list(dict.fromkeys([*listed, *self.required]))
 
 
-@dataclass(frozen=True)
+ANY_MEMBERS = Members()
+
+
+@dataclass(unsafe_hash=True)
 class Shape:
     """Values of one or more kinds; None: values of that kind are not allowed."""
 
@@ -292,6 +312,8 @@ class Shape:
     object: Members | None = None
 
     def __and__(self, other: Shape) -> Shape:
+        if self is other:
+            return self
         number = both(self.number, other.number) if self.number and other.number else None
         string = self.string & other.string if self.string is not None and other.string is not None else None
         array = self.array & other.array if self.array is not None and other.array is not None else None
@@ -320,11 +342,24 @@ Union = Sequence[Shape]   # a value of one of them
 
 def merged(union: Union) -> list[Shape]:
     """Return the same values as few shapes: alternatives of different kinds share one, equal ones are kept once."""
-    numbers = list(dict.fromkeys(shape.number for shape in union if shape.number is not None))
-    strings = list(dict.fromkeys(shape.string for shape in union if shape.string is not None))
-    arrays = list(dict.fromkeys(shape.array for shape in union if shape.array is not None))
-    objects = list(dict.fromkeys(shape.object for shape in union if shape.object is not None))
-    strings, arrays, objects = whole(strings, Text()), whole(arrays, Items()), whole(objects, Members())
+    if len(union) == 1:
+        return list(union)
+    of_numbers: dict[Automaton, None] = {}
+    of_strings: dict[Text, None] = {}
+    of_arrays: dict[Items, None] = {}
+    of_objects: dict[Members, None] = {}
+    for shape in union:
+        if shape.number is not None:
+            of_numbers[shape.number] = None
+        if shape.string is not None:
+            of_strings[shape.string] = None
+        if shape.array is not None:
+            of_arrays[shape.array] = None
+        if shape.object is not None:
+            of_objects[shape.object] = None
+    numbers = list(of_numbers)
+    strings, arrays = whole(list(of_strings), ANY_TEXT), whole(list(of_arrays), ANY_ITEMS)
+    objects = whole(list(of_objects), ANY_MEMBERS)
     if 1 < len(objects) <= COMPARED_MAX:   # those that are within others are not needed
         kept: list[Members] = []
         for one in objects:

@@ -12,7 +12,7 @@ from .distinct import Distinct, anything, has_many, once
 from .errors import not_enforced, refused
 from .reader import TOO_LONG, Reader
 from .rules import Alternative, Rules, quoted
-from .shape import Items, Members, Node, Place, Shape, Text, joined
+from .shape import ANY_MEMBERS, Items, Members, Node, Place, Shape, Text, joined
 from .work import spend
 
 ANY_ORDER_MAX = 10
@@ -44,7 +44,8 @@ class Writer:
         self._is_whole = is_whole
         self._is_once = False   # in items of which a list has each once: a value is spelled in one way
         self._of_node: dict[tuple[Node, bool], str] = {}
-        self._of_names: dict[tuple[object, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
+        self._of_names: dict[tuple[int, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
+        self._of_unknown: dict[tuple[int, tuple[str, ...]], Automaton] = {}
         self._of_item: dict[Node, str] = {}
         self._of_pair: dict[tuple[str, Node, bool], str] = {}
         self._of_members: dict[tuple[Members, bool], list[Alternative]] = {}
@@ -123,7 +124,7 @@ class Writer:
             n_before = len(self.reader.unenforced)
             found: list[Alternative] = relaxed(
                 lambda: self._object(at, members),
-                lambda: self._object(at, Members()) if self._is_once else [("object",)],
+                lambda: self._object(at, ANY_MEMBERS) if self._is_once else [("object",)],
             )
             if len(self.reader.unenforced) == n_before:   # else the path is said again
                 self._of_members[key] = found
@@ -319,13 +320,17 @@ class Writer:
             return [(self._unlisted(members, node), 0)] if self.possible(node) else []
         ways: list[Way] = []
         is_endless = False   # infinitely many names are possible
-        for which, keys in self._classes(tuple(members.known), names, tests):
+        known = members.known
+        for which, matching in self._classes(names, tests):
             nodes = []
             for layer in members.layers:
                 own = [node for one, (of, _, node) in zip(which, patterns, strict=False) if one and of is layer]
                 nodes += own or [layer.rest]
             node = joined(*nodes)
             if not self.possible(node):
+                continue
+            keys = self._unknown(matching, known)
+            if keys is not None and keys.is_empty:
                 continue
             met = 0
             for i, (one, some) in enumerate(zip(which[len(patterns) :], members.some, strict=True)):
@@ -357,23 +362,33 @@ class Writer:
         return False
 
     def _classes(
-        self, known: tuple[str, ...], names: Automaton | None, tests: Sequence[Automaton]
+        self, names: Automaton | None, tests: Sequence[Automaton]
     ) -> list[tuple[tuple[bool, ...], Automaton | None]]:
-        """Return the names that are not known, by which automata match; None: all names."""
-        if not tests and names is None and not known:
-            return [((), None)]
-        key = (known, id(names), *map(id, tests))
+        """Return all names by which automata match; None: any name."""
+        if not tests:
+            return [((), names)]
+        key = (id(names), *map(id, tests))
         if key not in self._of_names:
-            first = ANY if names is None else names
-            found: list[tuple[tuple[bool, ...], Automaton]] = [((), without(first, literal(known)) if known else first)]
+            found: list[tuple[tuple[bool, ...], Automaton]] = [((), ANY if names is None else names)]
             for test in tests:
                 found = [
                     ((*which, is_in), part) for which, one in found
                     for is_in, part in ((False, without(one, test)), (True, both(one, test))) if not part.is_empty
                 ]   # fmt: skip
-            self._of_names[key] = [(which, one) for which, one in found if not one.is_empty]
+            self._of_names[key] = found
             self._kept += [*tests, *([] if names is None else [names])]
         return list(self._of_names[key])
+
+    def _unknown(self, names: Automaton | None, known: Sequence[str]) -> Automaton | None:
+        """Return names without those that are known; None: any name."""
+        listed = tuple(known if names is None else [name for name in known if names.accepts(name)])
+        if not listed:
+            return names
+        key = (id(names), listed)
+        if key not in self._of_unknown:
+            self._of_unknown[key] = without(ANY if names is None else names, literal(listed))
+            self._kept += [] if names is None else [names]
+        return self._of_unknown[key]
 
     def _pair(self, name: str, node: Node) -> Alternative:
         """Return the rule of a member: states share it, so that its name is written once."""
