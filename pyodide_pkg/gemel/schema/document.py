@@ -19,7 +19,7 @@ DIGITS_MAX = 400       # of a number, written without an exponent: all those of 
 
 def escaped(token: str) -> str:
     """Return a step of a JSON pointer."""
-    return token.replace("~", "~0").replace("/", "~1")
+    return token.replace("~", "~0").replace("/", "~1") if "~" in token or "/" in token else token
 
 
 def document(value: object, *, root: str = "#") -> Any:  # noqa: ANN401

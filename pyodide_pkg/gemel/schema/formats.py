@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from .automaton import Automaton
+from .format_tables import TABLES
 from .pattern import pattern
-from .work import remembered
+from .work import remembered, spend
 
 _OCTET = r"(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
@@ -61,4 +64,16 @@ def format_of(name: str) -> Automaton | None:
 
 @remembered
 def _made(name: str) -> Automaton:
-    return pattern(f"^(?:{PATTERNS[name]})$")
+    return _read(TABLES[name]) if name in TABLES else pattern(f"^(?:{PATTERNS[name]})$")
+
+
+def _read(table: str) -> Automaton:
+    """Return the automaton that a table describes."""
+    classes, states = json.loads(table)
+    pairs = [list(zip(one[::2], one[1::2], strict=True)) for one in classes]
+    spend(4 * len(states))
+    edges = [
+        tuple(sorted((low, high, to) for one, to in zip(row[1::2], row[2::2], strict=True) for low, high in pairs[one]))
+        for row in states
+    ]   # fmt: skip
+    return Automaton(tuple(edges), tuple([row[0] == 1 for row in states]))

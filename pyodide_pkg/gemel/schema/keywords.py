@@ -102,9 +102,16 @@ ANNOTATIONS = frozenset((
 ))   # fmt: skip
 
 
+SAID = {
+    draft: frozenset(name for name, rows in TABLE.items() if any(row[0] <= draft <= row[1] for row in rows))
+    for draft in NAMES
+}   # the keywords that say something in a draft
+FINE = {draft: said | ANNOTATIONS for draft, said in SAID.items()}
+
+
 def is_of(keyword: str, draft: int) -> bool:
     """Whether a keyword says something in a draft."""
-    return any(since <= draft <= until for since, until, _ in TABLE.get(keyword, ()))
+    return keyword in SAID[draft]
 
 
 def checked(schema: Mapping[str, object], path: str, draft: int) -> None:
@@ -117,6 +124,8 @@ def checked(schema: Mapping[str, object], path: str, draft: int) -> None:
 
 def ignored(schema: Mapping[str, object], draft: int) -> Iterator[tuple[str, str]]:
     """Yield the keywords of a schema that say nothing in the draft, and why."""
+    if schema.keys() <= FINE[draft] and "$ref" not in schema:
+        return
     for keyword in schema:
         rows = TABLE.get(keyword)
         if "$ref" in schema and draft <= 7:

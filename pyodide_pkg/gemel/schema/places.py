@@ -109,7 +109,7 @@ class Places:
         value, path = place.schema, place.path
         for step in steps:
             value = value[step]
-            path += f"/{escaped(str(step))}"
+            path = f"{path}/{step if isinstance(step, int) else escaped(step)}"
         return Place(path, value, self._bases.get(path, place.base))
 
     def find(self, place: Place, reference: object, keyword: str) -> Place:

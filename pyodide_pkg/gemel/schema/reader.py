@@ -87,7 +87,7 @@ class Reader:
                 n -= 1
             found: Union = self._shapes[node[:n]] if n > 0 else [self.anything()]
             for i in range(max(n, 0), len(node)):
-                found = self.relaxed(partial(self._also, node[i], found), partial(list[Shape], found))
+                found = self._also(node[i], found)
                 if is_short:
                     self._shapes[node[: i + 1]] = [shape for shape in found if not shape.is_empty]
             self._shapes[node] = [shape for shape in found if not shape.is_empty]
@@ -95,19 +95,23 @@ class Reader:
 
     def _is_contradiction(self, node: Node) -> bool:
         """Whether a node needs what another part of it forbids."""
-        opposites = [self._opposites[place.path] for place in node if place.path in self._opposites]
+        if not self._opposites:
+            return False
+        opposites = [self._opposites[place] for place in node if place in self._opposites]
         own = set(node) if opposites else set()
         return any(map(own.issuperset, opposites))
 
     def _also(self, place: Place, found: Union) -> list[Shape]:
-        return self.all_of(place, found, self.of(place))
+        if self.strict:
+            return self.all_of(place, found, self.of(place))
+        return self.relaxed(lambda: self.all_of(place, found, self.of(place)), lambda: list(found))
 
     def of(self, place: Place) -> list[Shape]:
         """Return what a schema allows."""
-        if place.path in self._read:
-            if place.path in self._loose:
+        if place in self._read:
+            if place in self._loose:
                 self._loose.update(self._reading)
-            return self._read[place.path]
+            return self._read[place]
         if place.path in self._reading:
             raise refused(place.path, "it refers to itself without a value in between")
         self._reading.append(place.path)
@@ -147,6 +151,10 @@ class Reader:
             return list(b)
         if len(b) == 1 and (b[0] is everything or b[0] == everything):
             return list(a)
+        if len(a) == len(b) == 1:
+            spend(20)
+            one = self._guarded(place, lambda: a[0] & b[0])
+            return [] if one.is_empty else [one]
         if len(a) * len(b) > PAIRS_MAX:
             raise not_enforced(place.path, f"more than {PAIRS_MAX} combinations of alternatives")
         spend(20 * len(a) * len(b))

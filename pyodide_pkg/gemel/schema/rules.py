@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
+from json.encoder import encode_basestring as as_json   # json.dumps of a string, other characters than ASCII's kept
 
 from .automaton import SURROGATES, Automaton, TooLargeError, longest, n_counted, nearest_end, without_surrogates
 from .errors import refused
@@ -29,6 +29,8 @@ Alternative = tuple[str, ...]   # pieces; one that is the name of a rule is what
 
 def quoted(text: str) -> str:
     """Return a text as GBNF writes it."""
+    if text.isascii() and text.isprintable():
+        return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
     out = []
     for char in text:
         code = ord(char)
@@ -235,7 +237,7 @@ class Rules:
             self._count(1)
             spend(8 * len(texts))
             name = self._of_texts[kind, texts] = f"{self._prefix}l{len(self._of_texts)}"
-            written = [json.dumps(one, ensure_ascii=False) for one in sorted(texts)]
+            written = [as_json(one) for one in sorted(texts)]
             written = written if kind == "tree" else [one[1:-1] for one in written]
             self._lines.append(f"{name} @{kind} ::= {' | '.join(map(quoted, written))}")
         return self._of_texts[kind, texts]
@@ -345,7 +347,7 @@ class Rules:
         reads = [class_of(plain)] if plain else []
         if len(found) == len(special):
             return [*reads, "escape"]
-        return reads + [quoted(json.dumps(chr(code))[1:-1]) for code in found]
+        return reads + [quoted(as_json(chr(code))[1:-1]) for code in found]
 
     def shared(self, parts: tuple[Alternative, ...]) -> str:
         """Return the rule of these alternatives; equal ones share it."""

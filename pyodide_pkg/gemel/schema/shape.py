@@ -223,6 +223,8 @@ class MemberLayer:
 
     def of(self, name: str) -> Node:
         """Return what the value of that name must satisfy."""
+        if not self.patterns:
+            return self.by_name.get(name, self.rest)
         found = [self.by_name[name]] if name in self.by_name else []
         found += [node for automaton, node in self.patterns if automaton.accepts(name)]
         return joined(*found) if found else self.rest
@@ -270,20 +272,21 @@ class Members:
         return {}
 
     @cached_property
-    def _said(self) -> frozenset[MemberLayer | Some]:
+    def said(self) -> frozenset[MemberLayer | Some]:
+        """What it asks for, besides names and counts."""
         return frozenset((*self.layers, *self.some))
 
     def is_within(self, other: Members) -> bool:
         """Whether it plainly has all that another one asks for, so that each of its objects is one of the other's."""
         return (
-            self.names == other.names and self.least >= other.least and other.most in (None, self.most)
-            and self.needs >= other.needs and self._said >= other._said
+            self.needs >= other.needs and self.said >= other.said and self.least >= other.least
+            and other.most in (None, self.most) and (self.names is other.names or self.names == other.names)
         )   # fmt: skip
 
     def of(self, name: str) -> Node:
         """Return what the value of that name must satisfy."""
         if name not in self._nodes:
-            self._nodes[name] = joined(*(layer.of(name) for layer in self.layers))
+            self._nodes[name] = joined(*[layer.of(name) for layer in self.layers])
         return self._nodes[name]
 
     @cached_property
@@ -363,8 +366,9 @@ def merged(union: Union) -> list[Shape]:
     if 1 < len(objects) <= COMPARED_MAX:   # those that are within others are not needed
         kept: list[Members] = []
         for one in objects:
-            if not any(map(one.is_within, kept)):
-                kept = [*(other for other in kept if not other.is_within(one)), one]
+            said = one.said
+            if not any([said >= other.said and one.is_within(other) for other in kept]):
+                kept = [*(other for other in kept if not (other.said >= said and other.is_within(one))), one]
         objects = kept
     listed = [one for one in strings if one.texts is not None]
     if len(listed) > 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
@@ -11,7 +10,7 @@ from .automaton import ANY, Automaton, TooLargeError, both, literal, without
 from .distinct import Distinct, anything, has_many, once
 from .errors import not_enforced, refused
 from .reader import TOO_LONG, Reader
-from .rules import Alternative, Rules, quoted
+from .rules import Alternative, Rules, as_json, quoted
 from .shape import ANY_MEMBERS, Items, Members, Node, Place, Shape, Text, joined
 from .work import spend
 
@@ -146,7 +145,7 @@ class Writer:
         if text.texts is not None:
             if len(text.texts) > LISTED_MAX:
                 return [(self.rules.one_of(text.texts),)]
-            return [(quoted(json.dumps(one, ensure_ascii=False)),) for one in sorted(text.texts)]
+            return [(quoted(as_json(one)),) for one in sorted(text.texts)]
         if text.automaton is None and not text.excluded:
             return [(r'"\""', *self.rules.repeated("char", text.least, text.most), r'"\""')]
         if text.is_counted:
@@ -268,7 +267,7 @@ class Writer:
                 texts = shape.string.texts or shape.string.whole.texts(UNIQUE_MAX)
                 if texts is None:
                     return None
-                found |= {json.dumps(text, ensure_ascii=False) for text in texts}
+                found |= {as_json(text) for text in texts}
         return sorted(found)
 
     # ---- Objects ----------------------------------------------------------------------------------------------------
@@ -396,7 +395,7 @@ class Writer:
         if at not in self._of_pair:
             spend(8)
             rule = self._of_pair[at] = self.rules.new()
-            key = quoted(json.dumps(name, ensure_ascii=False) + ":") + self.rules.space
+            key = quoted(as_json(name) + ":") + self.rules.space
             self.rules.of[rule] = [(key, self.value(node))]
         return (self._of_pair[at],)
 
