@@ -54,7 +54,26 @@ class Automaton:
             state = row[at][2]
         return self.ends[state]
 
-    @property
+    @cached_property
+    def longest(self) -> int | None:
+        """How many characters the longest text has; None: without limit."""
+        n_before = [0] * len(self.ends)
+        for row in self.edges:
+            for _, _, to in row:
+                n_before[to] += 1
+        order, found = [0] if not n_before[0] else [], [0] * len(self.ends)
+        for state in order:
+            far = found[state] + 1
+            for _, _, to in self.edges[state]:
+                if found[to] < far:
+                    found[to] = far
+                n_before[to] -= 1
+                if not n_before[to]:
+                    order.append(to)
+        spend(len(order))
+        return max(found) if len(order) == len(found) else None
+
+    @cached_property
     def is_empty(self) -> bool:
         """Whether no text is in the set."""
         return not any(self.ends)   # only states that can be reached, and reach an end, are kept
@@ -428,7 +447,7 @@ def lengths(least: int, most: int | None) -> Automaton:
 
 def of_length(automaton: Automaton, least: int, most: int | None) -> Automaton:
     """Return the texts of an automaton that have least..most characters."""
-    near, far = nearest_end(automaton), longest(automaton)
+    near, far = nearest_end(automaton), automaton.longest
     least = 0 if least <= near[0] else least
     most = None if most is not None and far is not None and far <= most else most
     if not least and most is None:
@@ -491,23 +510,6 @@ def nearest_end(automaton: Automaton) -> list[int]:
                 order.append(source)
     spend(len(order))
     return found
-
-
-def longest(automaton: Automaton) -> int | None:
-    """Return how many characters the longest text has; None: without limit."""
-    n_before = [0] * len(automaton.ends)
-    for row in automaton.edges:
-        for _, _, to in row:
-            n_before[to] += 1
-    order, found = [0] if not n_before[0] else [], [0] * len(automaton.ends)
-    for state in order:
-        for _, _, to in automaton.edges[state]:
-            found[to] = max(found[to], found[state] + 1)
-            n_before[to] -= 1
-            if not n_before[to]:
-                order.append(to)
-    spend(len(order))
-    return max(found) if len(order) == len(found) else None
 
 
 ANY = lengths(0, None)

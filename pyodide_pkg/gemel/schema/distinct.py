@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .automaton import Automaton, TooLargeError, both, longest
+from .automaton import Automaton, TooLargeError, both
 from .errors import not_enforced
 from .numbers import spelled_once
 from .reader import TOO_LONG, Reader
@@ -23,7 +23,7 @@ number-once ::= "0" | "-"? ([1-9] [0-9]* | ("0" | [1-9] [0-9]*) "." [0-9]* [1-9]
 
 def has_many(automaton: Automaton) -> bool:
     """Whether infinitely many texts are in it."""
-    return not automaton.is_empty and longest(automaton) is None
+    return not automaton.is_empty and automaton.longest is None
 
 
 class Distinct:

@@ -51,12 +51,12 @@ def _path_of(path: Path | str) -> str:
 
 
 def _plain(value: object, path: Path | str, depth: int) -> Document:
+    if _is_plain(value):
+        return value   # type: ignore[return-value]
     if depth > DEPTH_MAX:
         raise refused(_path_of(path)[:80] + "...", f"values are nested too deep: more than {DEPTH_MAX} deep")
     if isinstance(value, str):
-        return value if type(value) is str and value.isascii() else _text(value, path)
-    if value is None or isinstance(value, bool):
-        return value
+        return _text(value, path)
     if isinstance(value, int | float | Decimal):
         return _number(value, path)
     if isinstance(value, Mapping):
@@ -65,11 +65,17 @@ def _plain(value: object, path: Path | str, depth: int) -> Document:
             if not isinstance(name, str):
                 why = f"{type(name).__name__} {str(name)[:40]!r} is the name of a member: use a string"
                 raise refused(_path_of(path), why)
-            found[_text(name, path)] = _plain(one, (path, name), depth + 1)
+            key = name if type(name) is str and name.isascii() else _text(name, path)
+            found[key] = one if _is_plain(one) else _plain(one, (path, name), depth + 1)
         return found
     if isinstance(value, list | tuple):
-        return [_plain(one, (path, i), depth + 1) for i, one in enumerate(value)]
+        return [one if _is_plain(one) else _plain(one, (path, i), depth + 1) for i, one in enumerate(value)]
     raise refused(_path_of(path), f"{type(value).__name__} is not a type of JSON")
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value needs neither a copy nor a check."""
+    return value.isascii() if type(value) is str else value is True or value is False or value is None
 
 
 def _text(value: str, path: Path | str) -> str:

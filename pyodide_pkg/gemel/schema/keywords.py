@@ -103,10 +103,10 @@ ANNOTATIONS = frozenset((
 
 
 SAID = {
-    draft: frozenset(name for name, rows in TABLE.items() if any(row[0] <= draft <= row[1] for row in rows))
+    draft: {name: kind for name, rows in TABLE.items() for since, until, kind in rows if since <= draft <= until}
     for draft in NAMES
-}   # the keywords that say something in a draft
-FINE = {draft: said | ANNOTATIONS for draft, said in SAID.items()}
+}   # the keywords that say something in a draft, and what their values must be
+FINE = {draft: ANNOTATIONS.union(said) for draft, said in SAID.items()}
 
 
 def is_of(keyword: str, draft: int) -> bool:
@@ -116,10 +116,11 @@ def is_of(keyword: str, draft: int) -> bool:
 
 def checked(schema: Mapping[str, object], path: str, draft: int) -> None:
     """Raise SchemaError for a keyword of the draft whose value has the wrong type."""
+    kinds = SAID[draft]
     for keyword, value in schema.items():
-        for since, until, (wanted, is_right) in TABLE.get(keyword, ()):
-            if since <= draft <= until and not is_right(value):
-                raise refused(f"{path}/{escaped(keyword)}", f"must be {wanted}, in {NAMES[draft]}")
+        kind = kinds.get(keyword)
+        if kind is not None and not kind[1](value):
+            raise refused(f"{path}/{escaped(keyword)}", f"must be {kind[0]}, in {NAMES[draft]}")
 
 
 def ignored(schema: Mapping[str, object], draft: int) -> Iterator[tuple[str, str]]:

@@ -64,15 +64,14 @@ class Places:
         spend(5)
         self._check(schema, path)
         base = self._named(schema, path, base)
-        place = Place(path, schema, base)
         for keyword in ("$anchor", "$dynamicAnchor"):
             name = schema.get(keyword)
             if isinstance(name, str) and self.draft >= 2019:
-                self._anchors[f"{base}#{name}"] = place
+                place = self._anchors[f"{base}#{name}"] = Place(path, schema, base)
                 if keyword == "$dynamicAnchor":
                     self._dynamic[f"{base}#{name}"] = place
         if not depth:
-            self.root = self._roots[base] = place
+            self.root = self._roots[base] = Place(path, schema, base)
         for keyword, value in schema.items():   # keywords that have schemas need no escapes
             if keyword in NAMED and isinstance(value, dict):
                 for name, one in value.items():

@@ -81,17 +81,26 @@ class Reader:
         if node not in self._shapes and self._is_contradiction(node):
             self._shapes[node] = []
         if node not in self._shapes:
-            is_short = len(node) <= PREFIX_MAX   # such nodes share how they begin
-            n = len(node) - 1 if is_short else 0
-            while n > 0 and node[:n] not in self._shapes:
-                n -= 1
-            found: Union = self._shapes[node[:n]] if n > 0 else [self.anything()]
-            for i in range(max(n, 0), len(node)):
-                found = self._also(node[i], found)
-                if is_short:
-                    self._shapes[node[: i + 1]] = [shape for shape in found if not shape.is_empty]
-            self._shapes[node] = [shape for shape in found if not shape.is_empty]
+            whole = range(len(node)) if 2 < len(node) <= PREFIX_MAX else ()
+            known = next((i for i in whole if (*node[:i], *node[i + 1 :]) in self._shapes), -1)
+            if known >= 0:   # a node often adds one place to another node
+                before: Union = self._shapes[(*node[:known], *node[known + 1 :])]
+                self._shapes[node] = [shape for shape in self._also(node[known], before) if not shape.is_empty]
+            else:
+                self._read_in_order(node)
         return self._shapes[node]
+
+    def _read_in_order(self, node: Node) -> None:
+        """Note what a node allows, from its longest beginning that is known on."""
+        is_short = len(node) <= PREFIX_MAX   # such nodes share how they begin
+        n = len(node) - 1 if is_short else 0
+        while n > 0 and node[:n] not in self._shapes:
+            n -= 1
+        found: Union = self._shapes[node[:n]] if n > 0 else [self.anything()]
+        for i in range(max(n, 0), len(node)):
+            found = [shape for shape in self._also(node[i], found) if not shape.is_empty]
+            if is_short or i == len(node) - 1:
+                self._shapes[node[: i + 1]] = found
 
     def _is_contradiction(self, node: Node) -> bool:
         """Whether a node needs what another part of it forbids."""

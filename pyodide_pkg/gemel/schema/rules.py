@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from json.encoder import encode_basestring as as_json   # json.dumps of a string, other characters than ASCII's kept
 
-from .automaton import SURROGATES, Automaton, TooLargeError, longest, n_counted, nearest_end, without_surrogates
+from .automaton import SURROGATES, Automaton, TooLargeError, n_counted, nearest_end, without_surrogates
 from .errors import refused
 from .work import spend
 
@@ -125,8 +125,11 @@ class Rules:
         """Remove alternatives that need a rule which never ends."""
         needed: dict[str, str] = {}   # the rule that a piece needs; "" if it needs none
         for piece in {piece for alternatives in self.of.values() for pieces in alternatives for piece in pieces}:
-            is_needed = not may_be_absent(piece) and rule_of(piece) in self.of
-            needed[piece] = rule_of(piece) if is_needed else ""
+            if piece in self.of:
+                needed[piece] = piece
+            else:
+                is_needed = not may_be_absent(piece) and rule_of(piece) in self.of
+                needed[piece] = rule_of(piece) if is_needed else ""
         ends = {""}
         rule_needed = needed.__getitem__
 
@@ -138,7 +141,7 @@ class Rules:
             n_before = len(ends)
             for rule in reversed(waiting):
                 for pieces in self.of[rule]:
-                    if is_ended(pieces):
+                    if ends.issuperset(map(rule_needed, pieces)):
                         ends.add(rule)
                         break
             waiting = [rule for rule in waiting if rule not in ends]
@@ -250,7 +253,7 @@ class Rules:
 
     def counted(self, automaton: Automaton, most: int) -> str:
         """Return the rule of an automaton's texts of up to `most` characters, as those of a JSON string."""
-        far = longest(automaton)
+        far = automaton.longest
         return self._written_once(automaton, None if far is not None and far <= most else most, is_json=True)
 
     def _written_once(self, automaton: Automaton, most: int | None, *, is_json: bool) -> str:
