@@ -347,7 +347,7 @@ def test_the_validator_makes_each_pattern_once_and_the_keys_of_an_enum(monkeypat
 @pytest.mark.parametrize(("value", "schema"), [
     ([0] * 200_000, {"items": {"type": "integer"}}), ("a" * 2_000_000, {"pattern": "a"}),
     ([0] * 1000, {"items": {"required": [f"a{i}" for i in range(2000)]}}),
-    ("", {"allOf": [{"pattern": f"^(|(a|b)*a(a|b){{{n}}})$"} for n in (11, 12, 13, 13)]}),
+    ("", {"allOf": [{"pattern": f"^(|({x})*a({x}){{{n}}})$"} for x in ("a|b", "b|a") for n in (12, 13)]}),
     (list(range(50_000)), {"allOf": [{"uniqueItems": True}] * 40}),
     ([0] * 50_000, {"anyOf": [{"const": i} for i in range(40)]}),
     ([0] * 200, {"items": {"anyOf": [True] * 1000}}), ([0] * 1500, {"allOf": [{"prefixItems": [True]}] * 1500}),

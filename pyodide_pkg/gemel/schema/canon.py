@@ -30,6 +30,7 @@ class Canon:
         self._places, self._strict = places, strict
         self._of: dict[Place, Place] = {}
         self._first: dict[Hashable, Place] = {}   # by what a schema says
+        self._of_part: dict[int, tuple[object, Place]] = {}   # by the id of a schema, which is kept so that it stays its
         self._depth = 0
 
     def place(self, place: Place) -> Place:
@@ -41,13 +42,23 @@ class Canon:
             self._of.setdefault(target, found)
         return found
 
-    def node(self, place: Place) -> Node:
-        """Return the node of one schema; that of every value is empty."""
-        if place.schema is True or place.schema == {}:
-            return ()
-        if place.schema is False:
-            return (FALSE,)
-        found = self.place(place)
+    def child(self, place: Place, *steps: str | int) -> Place | bool:
+        """Return the place that stands for a part of a schema; True and False stand for themselves."""
+        value = place.schema
+        for step in steps:
+            value = value[step]
+        if isinstance(value, bool):
+            return value
+        known = self._of_part.get(id(value))
+        if known is None:
+            known = self._of_part[id(value)] = (value, self.place(self._places.child(place, *steps)))
+        return known[1]
+
+    def node(self, place: Place, *steps: str | int) -> Node:
+        """Return the node of a part of a schema; that of every value is empty."""
+        found = self.child(place, *steps)
+        if isinstance(found, bool):
+            return () if found else (FALSE,)
         return () if found.schema is True or found.schema == {} else (found,)
 
     def _target(self, place: Place) -> Place:
@@ -101,9 +112,12 @@ class Canon:
         return None
 
     def _child(self, place: Place, *steps: str | int) -> Place | bool:
+        part = place.schema
+        for step in steps:
+            part = part[step]
+        if isinstance(part, bool) or "$ref" not in part:
+            return self.child(place, *steps)
         child = self._places.child(place, *steps)
-        if isinstance(child.schema, bool):
-            return child.schema
         target = self._target(child)   # what is referred to may have this schema in itself
         return self.place(child) if target == child else self._of.get(target, target)
 

@@ -109,7 +109,7 @@ class Places:
         for step in steps:
             value = value[step]
             path = f"{path}/{step if isinstance(step, int) else escaped(step)}"
-        return Place(path, value, self._bases.get(path, place.base))
+        return Place(path, value, self._bases.get(path, place.base) if self._bases else place.base)
 
     def find(self, place: Place, reference: object, keyword: str) -> Place:
         """Return the schema that a reference of `place` means."""

@@ -96,7 +96,9 @@ class Reader:
         n = len(node) - 1 if is_short else 0
         while n > 0 and node[:n] not in self._shapes:
             n -= 1
-        found: Union = self._shapes[node[:n]] if n > 0 else [self.anything()]
+        found = self._shapes[node[:n]] if n > 0 else [self.anything()]
+        if not node:
+            self._shapes[node] = found
         for i in range(max(n, 0), len(node)):
             found = [shape for shape in self._also(node[i], found) if not shape.is_empty]
             if is_short or i == len(node) - 1:
@@ -285,7 +287,7 @@ class Reader:
         return self.places.child(place, *steps)
 
     def _node(self, place: Place, *steps: str | int) -> Node:
-        return self._canon.node(self._child(place, *steps))
+        return self._canon.node(place, *steps)
 
     def _shape(self, place: Place) -> Shape:
         kinds = self._kinds(place)
@@ -428,7 +430,8 @@ class Reader:
     # ---- Keywords that combine schemas ------------------------------------------------------------------------------
 
     def _list(self, place: Place, keyword: str) -> list[Place]:
-        return [self._canon.place(self._child(place, keyword, i)) for i in range(len(place.schema[keyword]))]
+        found = [self._canon.child(place, keyword, i) for i in range(len(place.schema[keyword]))]
+        return [self._child(place, keyword, i) if isinstance(one, bool) else one for i, one in enumerate(found)]
 
     def _all_of(self, place: Place, _: object) -> list[Shape]:
         found: list[Shape] = [self.anything()]

@@ -137,9 +137,9 @@ class Rules:
             return ends.issuperset(map(rule_needed, pieces))
 
         waiting = list(self.of)
-        for _ in range(PASSES_MAX):   # most rules need those that were made after them
+        for i in range(PASSES_MAX):   # values need rules that were made after them, members those made before
             n_before = len(ends)
-            for rule in reversed(waiting):
+            for rule in waiting if i % 2 else reversed(waiting):
                 for pieces in self.of[rule]:
                     if ends.issuperset(map(rule_needed, pieces)):
                         ends.add(rule)
