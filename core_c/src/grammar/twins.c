@@ -211,7 +211,8 @@ static int refine(refining *f, uint32_t round) {
     for (uint32_t i = 0; i < n_changed; i++)
         for (uint32_t k = f->first_from[changed[i]]; k < f->first_from[changed[i] + 1]; k++) {
             uint32_t node = f->from[k];
-            if (f->round_of[node] != round) f->round_of[node] = round, f->queue[f->n_queued++] = node;
+            if (f->round_of[node] == round || f->members[f->class[node]] == 1) continue;   // alone: it stays so
+            f->round_of[node] = round, f->queue[f->n_queued++] = node;
         }
     return 1;
 }
