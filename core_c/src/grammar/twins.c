@@ -6,7 +6,7 @@
 #include "../text/array.h"
 
 // A larger grammar has no twins: that costs time later, and changes no mask.
-enum { LINKS_MAX = 1 << 20, WORK_MAX = 1 << 21 };
+enum { LINKS_MAX = 1 << 19, WORK_MAX = 1 << 21 };
 enum { NO_NODE = UINT32_MAX, LABEL_CALL = 1 << 16, LABEL_ID = 1 << 19, LABEL_END };
 
 typedef struct link {
