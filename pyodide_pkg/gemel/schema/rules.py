@@ -98,6 +98,7 @@ class Rules:
         self._lines: list[str] = []   # the rules of automata, which all end
         self._n = 0
         self._of_ranges: dict[tuple[tuple[tuple[int, int], ...], bool, bool], list[str]] = {}
+        self._of_reads: dict[tuple[str, ...], str] = {}
         self._of_pieces: dict[tuple[str, ...], str] = {}
         self._of_parts: dict[tuple[Alternative, ...], str] = {}
         self._of_automaton: dict[tuple[int, int | None, bool], str] = {}
@@ -306,6 +307,9 @@ class Rules:
         level, lines, ends = {0: first}, self._lines, automaton.ends
         for n in range(most + 1):
             after: dict[int, str] = {}
+            if len(level) == 1 and (loop := self._loop(steps, ends, *level)):   # whatever follows is the same
+                lines.append(f"{level.popitem()[1]} ::= {' '.join(self.repeated(loop, 0, most - n)) or EMPTY}")
+                return
             for state, name in level.items():
                 parts = []
                 for read, target in steps[state]:
@@ -320,6 +324,21 @@ class Rules:
             spend(4 * len(level))
             level = after
 
+    def _loop(self, steps: list[list[tuple[str, int]]], ends: Sequence[bool], state: int) -> str:
+        """Return the rule of a character that leads back to a state where a text may end; "": there is another way."""
+        if not ends[state] or not steps[state] or any(to != state for _, to in steps[state]):
+            return ""
+        reads = tuple([read for read, _ in steps[state]])
+        return reads[0] if len(reads) == 1 else self._named(reads)
+
+    def _named(self, reads: tuple[str, ...]) -> str:
+        """Return a rule that reads what one of these does."""
+        if reads not in self._of_reads:
+            self._count(1)
+            self._of_reads[reads] = f"{self._prefix}c{len(self._lines)}"
+            self._lines.append(f"{self._of_reads[reads]} ::= {' | '.join(reads)}")
+        return self._of_reads[reads]
+
     def _read(self, ranges: tuple[tuple[int, int], ...], *, is_json: bool, is_named: bool) -> list[str]:
         """Return what reads a character of these ranges. is_named: one rule, if that takes fewer states."""
         key = (ranges, is_json, is_named)
@@ -327,10 +346,7 @@ class Rules:
             found = self._written_characters(ranges) if is_json else [class_of(ranges)]
             found = [read for read in found if read]
             if is_named and (len(found) > 1 or ranges[-1][1] > ASCII_LAST) and found:
-                self._count(1)
-                name = f"{self._prefix}c{len(self._lines)}"
-                self._lines.append(f"{name} ::= {' | '.join(found)}")
-                found = [name]
+                found = [self._named(tuple(found))]
             self._of_ranges[key] = found
         return self._of_ranges[key]
 
