@@ -30,7 +30,7 @@ class Canon:
         self._places, self._strict = places, strict
         self._of: dict[Place, Place] = {}
         self._first: dict[Hashable, Place] = {}   # by what a schema says
-        self._of_part: dict[int, tuple[object, Place]] = {}   # by the id of a schema, which is kept so that it stays its
+        self._of_part: dict[int, tuple[object, Place]] = {}   # by the id of a schema, and the schema
         self._depth = 0
 
     def place(self, place: Place) -> Place:
@@ -66,7 +66,7 @@ class Canon:
         one = place
         for _ in range(BEHIND_MAX):
             schema = one.schema
-            if not isinstance(schema, dict) or "$ref" not in schema or not schema.keys() - ANNOTATIONS == {"$ref"}:
+            if not isinstance(schema, dict) or "$ref" not in schema or schema.keys() - ANNOTATIONS != {"$ref"}:
                 return one
             try:
                 one = self._places.find(one, schema["$ref"], "$ref")

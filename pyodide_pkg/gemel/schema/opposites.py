@@ -26,7 +26,6 @@ from .shape import (
     Place,
     Shape,
     Some,
-    Text,
     joined,
 )  # fmt: skip
 

@@ -66,7 +66,7 @@ class Possible:
         return node in found
 
     def _is_open(self, node: Node) -> bool:
-        return any([place in self._reading for place in node])
+        return any(place in self._reading for place in node)
 
     def _is_filled(self, shape: Shape, is_known: Callable[[Node], bool]) -> bool:
         """Whether a shape has a value, as far as is known of its nodes."""

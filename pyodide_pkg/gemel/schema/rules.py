@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from json.encoder import encode_basestring as as_json   # json.dumps of a string, other characters than ASCII's kept
+from json.encoder import encode_basestring as as_json
 
 from .automaton import SURROGATES, Automaton, TooLargeError, n_counted, nearest_end, without_surrogates
 from .errors import refused

@@ -367,7 +367,7 @@ def merged(union: Union) -> list[Shape]:
         kept: list[Members] = []
         for one in objects:
             said = one.said
-            if not any([said >= other.said and one.is_within(other) for other in kept]):
+            if not any(said >= other.said and one.is_within(other) for other in kept):
                 kept = [*(other for other in kept if not (other.said >= said and other.is_within(one))), one]
         objects = kept
     listed = [one for one in strings if one.texts is not None]

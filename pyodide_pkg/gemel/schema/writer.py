@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
+from json.encoder import encode_basestring as as_json
 
 from .automaton import ANY, Automaton, TooLargeError, both, literal, without
 from .distinct import Distinct, anything, has_many, once
 from .errors import not_enforced, refused
 from .reader import TOO_LONG, Reader
-from .rules import Alternative, Rules, as_json, quoted
+from .rules import Alternative, Rules, quoted
 from .shape import ANY_MEMBERS, Items, Members, Node, Place, Shape, Text, joined
 from .work import spend
 
