@@ -12,6 +12,9 @@ import pytest
 from compact import compact
 from gemel.schema import validator
 from gemel.schema.compiler import compile_schema
+from gemel.schema.format_tables import TABLES
+from gemel.schema.formats import PATTERNS, format_of
+from gemel.schema.pattern import pattern
 from gemel.schema.validator import InvalidValueError, validate
 from gemel.schema.work import limited, remembered, spend
 
@@ -213,6 +216,45 @@ def test_what_is_not_enforced_is_a_warning_with_its_path(bare: gemel.Model) -> N
         assert [warning.split(":")[0] for warning in grammar.warnings] == [
             "#/properties/a/format", "#/properties/a/color",
         ]  # fmt: skip
+
+
+def test_equal_schemas_are_written_once_and_each_says_what_is_not_enforced() -> None:
+    part = {"type": "object", "properties": {"size": {"type": "string", "description": "D"}}, "minProperties": 1}
+    told = {"type": "object", "properties": {"size": {"type": "string", "format": "duration"}}}
+    schema = {"properties": {"a": part, "b": {**part, "title": "T"}, "c": {"$ref": "#/$defs/d"}}, "$defs": {"d": part}}
+    assert compile_schema(schema).grammar.count("size") == 1
+    schema = {"properties": {"a": told, "b": told, "c": {"pattern": "a(?=b)"}, "d": {"pattern": "a(?=b)"}}}
+    with pytest.raises(gemel.SchemaError, match="#/properties/c/pattern: "):
+        compile_schema(schema)
+    del schema["properties"]["c"], schema["properties"]["d"]
+    assert {warning.split(": ")[0] for warning in compile_schema(schema).warnings} == {
+        "#/properties/a/properties/size/format", "#/properties/b/properties/size/format",
+    }  # fmt: skip
+    schema = {"properties": {"a": {"multipleOf": 0.3001}, "b": {"multipleOf": 0.3001}}}
+    assert {*compile_schema(schema, strict=False).unenforced} == {
+        "#/properties/a/multipleOf", "#/properties/b/multipleOf",
+    }  # fmt: skip
+
+
+def test_formats_that_are_tables_are_those_of_their_patterns() -> None:   # python pyodide_pkg/build/format_tables.py
+    assert [name for name in TABLES if format_of(name) != pattern(f"^(?:{PATTERNS[name]})$")] == []
+
+
+def test_patterns_of_many_words_and_those_that_allow_anything_behind_a_match_take_few_steps() -> None:
+    words = "|".join(f"{a}x{b}" for a in range(40) for b in range(40))
+    with limited(100_000):
+        assert pattern(f"^(?:u|{words})?x*$").accepts("39x7xx")
+        assert pattern(r"pull|push|\$\w{1,255}").accepts("a $b" + "c" * 300)
+
+
+def test_long_strings_with_a_pattern_and_a_length_are_short_grammars(bare: gemel.Model) -> None:
+    made = compile_schema({"type": "string", "pattern": "^[a-z][^ ]*$", "minLength": 2, "maxLength": 1500})
+    assert len(made.grammar) < 2000
+    names = {"propertyNames": {"minLength": 2, "maxLength": 1500}, "type": "object"}
+    with bare.grammar(grammar=made.grammar) as text, bare.grammar(json_schema=names) as named:
+        for n, is_right in ((1, False), (2, True), (1500, True), (1501, False)):
+            assert text.matches(json.dumps("a" * n)) == is_right
+            assert named.matches(compact({"a" * n: 1})) == is_right
 
 
 def test_answers_follow_a_schema_and_end_with_it(bare: gemel.Model) -> None:

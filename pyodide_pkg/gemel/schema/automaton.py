@@ -479,17 +479,18 @@ def n_counted(automaton: Automaton, most: int) -> int:
     near = nearest_end(automaton)
     leads = [frozenset(to for _, _, to in row) for row in automaton.edges]
     after: dict[frozenset[int], frozenset[int]] = {}
-    level, total = frozenset((0,)), 0
-    for n in range(most + 1):
-        level = frozenset(state for state in level if n + near[state] <= most) if n + max(near) > most else level
-        total += len(level)
+    level, total, n, furthest = frozenset((0,)), 0, 0, max(near)
+    while n <= most:
+        level = frozenset(state for state in level if n + near[state] <= most) if n + furthest > most else level
         if not level:
             break
-        if total > STATES_MAX:
-            raise TooLargeError
         if level not in after:
             spend(len(level) + 2)
             after[level] = frozenset[int]().union(*[leads[state] for state in level])
+        n_same = max(most - furthest - n, 1) if after[level] == level else 1   # the next levels are the same
+        total, n = total + n_same * len(level), n + n_same
+        if total > STATES_MAX:
+            raise TooLargeError
         level = after[level]
     spend(total // 4)
     return total

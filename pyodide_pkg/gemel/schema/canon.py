@@ -7,7 +7,7 @@ from collections.abc import Hashable
 from ..core.errors import SchemaError
 from .document import Document
 from .formats import PATTERNS
-from .keywords import ANNOTATIONS, is_of
+from .keywords import ANNOTATIONS, SAID
 from .places import Places
 from .shape import FALSE, Node, Place
 
@@ -27,7 +27,7 @@ class Canon:
     """
 
     def __init__(self, places: Places, *, strict: bool) -> None:
-        self._places, self._strict = places, strict
+        self._places, self._strict, self._keywords = places, strict, SAID[places.draft]
         self._of: dict[Place, Place] = {}
         self._first: dict[Hashable, Place] = {}   # by what a schema says
         self._of_part: dict[int, tuple[object, Place]] = {}   # by the id of a schema, and the schema
@@ -88,7 +88,11 @@ class Canon:
         for keyword, value in place.schema.items():
             if keyword in ANNOTATIONS:
                 continue
-            what = self._value(place, keyword, value) if is_of(keyword, self._places.draft) else None
+            what: Hashable | None = None
+            if keyword == "type":
+                what = value if isinstance(value, str) else _texts(value)
+            elif keyword in self._keywords:
+                what = self._value(place, keyword, value)
             if what is None:
                 return None
             said.append((keyword, what))
@@ -97,8 +101,6 @@ class Canon:
     def _value(self, place: Place, keyword: str, value: Document) -> Hashable | None:
         if keyword in SCALARS:
             return (type(value), str(value))
-        if keyword == "type":
-            return value if isinstance(value, str) else _texts(value)
         if keyword in ("enum", "required"):
             return _texts(value)
         if keyword == "format":

@@ -47,7 +47,7 @@ class Places:
         self._roots: dict[str, Place] = {}     # by URI without fragment
         self._anchors: dict[str, Place] = {}   # by URI#name
         self._bases: dict[str, str] = {}       # by path, of schemas that have a URI
-        self._checked: set[str] = set()        # paths
+        self._checked: set[int] = set()        # the ids of schemas, all of which the document keeps
         self._dynamic: dict[str, Place] = {}   # dynamic anchors, by URI#name
         if not isinstance(document, dict | bool):
             kind = "null" if document is None else type(document).__name__
@@ -64,15 +64,17 @@ class Places:
         spend(5)
         self._check(schema, path)
         base = self._named(schema, path, base)
-        for keyword in ("$anchor", "$dynamicAnchor"):
+        for keyword in ("$anchor", "$dynamicAnchor") if self.draft >= 2019 else ():
             name = schema.get(keyword)
-            if isinstance(name, str) and self.draft >= 2019:
+            if isinstance(name, str):
                 place = self._anchors[f"{base}#{name}"] = Place(path, schema, base)
                 if keyword == "$dynamicAnchor":
                     self._dynamic[f"{base}#{name}"] = place
         if not depth:
             self.root = self._roots[base] = Place(path, schema, base)
         for keyword, value in schema.items():   # keywords that have schemas need no escapes
+            if not isinstance(value, dict | list):
+                continue
             if keyword in NAMED and isinstance(value, dict):
                 for name, one in value.items():
                     if isinstance(one, dict):
@@ -85,8 +87,8 @@ class Places:
                 self._walk(value, f"{path}/{keyword}", base, depth + 1)
 
     def _check(self, schema: dict[str, object], path: str) -> None:
-        if path not in self._checked:
-            self._checked.add(path)
+        if id(schema) not in self._checked:
+            self._checked.add(id(schema))
             checked(schema, path, self.draft)
 
     def _named(self, schema: dict[str, object], path: str, base: str) -> str:

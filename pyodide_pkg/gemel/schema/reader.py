@@ -181,7 +181,7 @@ class Reader:
         """Return it without objects if no object is in it."""
         if shape.object is None or self.possible.shape(Shape(object=shape.object)):
             return shape
-        return replace(shape, object=None)
+        return Shape(shape.constants, shape.number, shape.string, shape.array)
 
     def _few(self, place: Place, union: list[Shape], *, most: int = ALTERNATIVES_MAX) -> list[Shape]:
         spend(5 * len(union) + min(len(union), COMPARED_MAX) ** 2)

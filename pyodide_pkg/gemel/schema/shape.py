@@ -92,6 +92,12 @@ class Text:
         """Whether every string is in it."""
         return self is ANY_TEXT or self == ANY_TEXT
 
+    @property
+    def is_length(self) -> bool:
+        """Whether it has all strings of some lengths, and no others."""
+        is_all = self.automaton is None and self.texts is None and not self.excluded
+        return is_all and bool(self.least or self.most is not None) and not self.is_empty
+
     def accepts(self, text: str) -> bool:
         """Return whether a string is in it."""
         if self.texts is not None:
@@ -329,7 +335,7 @@ class Shape:
         string = None if self.string is not None and self.string.is_empty else self.string
         if number is self.number and string is self.string:
             return self
-        return replace(self, number=number, string=string)
+        return Shape(self.constants, number, string, self.array, self.object)
 
     @property
     def is_empty(self) -> bool:

@@ -113,8 +113,9 @@ class Writer:
             parts.append((self.rules.automaton(number, is_json=False),))
         relaxed = self.reader.relaxed
         if (text := shape.string) is not None:
-            any_length = replace(text, least=0, most=None)
-            parts += relaxed(lambda: self._strings(at, text), lambda: self._strings(at, any_length))
+            parts += relaxed(
+                lambda: self._strings(at, text), lambda: self._strings(at, replace(text, least=0, most=None))
+            )
         if (array := shape.array) is not None:
             parts += relaxed(lambda: self._array(at, array), lambda: self._looser_array(at, array))
         if (members := shape.object) is not None:
@@ -278,16 +279,15 @@ class Writer:
             return []
         if len(members.some) > SOME_MAX:
             raise not_enforced(at.path, f"more than {SOME_MAX} members that make it differ from alternatives")
-        names = self._whole(at, members.names) if not members.names.is_any else None
         known = []
         for name in members.known:
-            is_allowed = (names is None or names.accepts(name)) and self.possible(members.of(name))
+            is_allowed = members.names.accepts(name) and self.possible(members.of(name))
             if is_allowed:
                 known.append(name)
             elif name in members.needs:
                 return []
         try:
-            extras = self._extras(at, members, names)
+            extras = self._extras(at, members)
         except TooLargeError:
             raise not_enforced(at.path, "names of its members need too many states: shorten the patterns") from None
         if extras and members.least > len(members.needs) + 1:   # two members of other names may have the same name
@@ -309,15 +309,19 @@ class Writer:
         if self.any_order and len(known) > 1:
             raise not_enforced(at.path, f"any_order: {why}")
 
-    def _extras(self, at: Place, members: Members, names: Automaton | None) -> list[Way]:
+    def _extras(self, at: Place, members: Members) -> list[Way]:
         """Return the pairs of names that are not known, by which patterns match."""
         patterns = [(layer, automaton, node) for layer in members.layers for automaton, node in layer.patterns]
         if len(patterns) > PATTERNS_MAX:
             raise TooLargeError
         tests = [automaton for _, automaton, _ in patterns] + [some.names for some in members.some]
-        if self.names_are_json and members.known and names is None and not tests:
+        if self.names_are_json and members.known and members.names.is_any and not tests:
             node = joined(*(layer.rest for layer in members.layers))
             return [(self._unlisted(members, node), 0)] if self.possible(node) else []
+        if self.names_are_json and not (members.known or tests or self._is_once) and members.names.is_length:
+            node = joined(*(layer.rest for layer in members.layers))
+            return [(self._any_name(members.names, node), 0)] if self.possible(node) else []
+        names = None if members.names.is_any else self._whole(at, members.names)
         ways: list[Way] = []
         is_endless = False   # infinitely many names are possible
         known = members.known
@@ -351,6 +355,11 @@ class Writer:
     def _unlisted(self, members: Members, node: Node) -> Alternative:
         """Return a member whose name is not listed."""
         return (r'"\""', self.rules.others(members.known), r'"\":"' + self.rules.space, self.value(node))
+
+    def _any_name(self, names: Text, node: Node) -> Alternative:
+        """Return a member whose name has any characters, and so many."""
+        characters = self.rules.repeated("char", names.least, names.most)
+        return (r'"\""', *characters, r'"\":"' + self.rules.space, self.value(node))
 
     def _is_met(self, at: Place, node: Node, wanted: Node) -> bool:
         """Whether all values of a node satisfy another one; if only some do, a name that is repeated might undo it."""
