@@ -16,6 +16,7 @@ from .work import remembered, spend
 LAST = 0x10FFFF
 SURROGATES = (0xD800, 0xDFFF)
 STATES_MAX = 20_000
+ENDLESS = 1 << 60
 MINIMISED_MAX = 5000     # states; of more, equal ones are not joined
 Ranges = tuple[tuple[int, int], ...]   # sorted, disjoint code points
 
@@ -476,12 +477,14 @@ def of_length(automaton: Automaton, least: int, most: int | None) -> Automaton:
 
 def n_counted(automaton: Automaton, most: int) -> int:
     """Return how many states count the characters of an automaton's texts up to `most`. TooLargeError: too many."""
-    near = nearest_end(automaton)
+    near, far = nearest_end(automaton), furthest_end(automaton)
     leads = [frozenset(to for _, _, to in row) for row in automaton.edges]
     after: dict[frozenset[int], frozenset[int]] = {}
-    level, total, n, furthest = frozenset((0,)), 0, 0, max(near)
+    level, total, n, furthest = frozenset((0,)), len(far), 0, max(near)
+    short = min(far)   # from a state whose texts all fit, characters are not counted
     while n <= most:
         level = frozenset(state for state in level if n + near[state] <= most) if n + furthest > most else level
+        level = frozenset(state for state in level if n + far[state] > most) if n + short <= most else level
         if not level:
             break
         if level not in after:
@@ -494,6 +497,24 @@ def n_counted(automaton: Automaton, most: int) -> int:
         level = after[level]
     spend(total // 4)
     return total
+
+
+def furthest_end(automaton: Automaton) -> list[int]:
+    """Return the most characters from each state to an end; ENDLESS: without limit."""
+    before: list[list[int]] = [[] for _ in automaton.ends]
+    n_after = [len(row) for row in automaton.edges]
+    for state, row in enumerate(automaton.edges):
+        for _, _, to in row:
+            before[to].append(state)
+    found, order = [ENDLESS] * len(n_after), [state for state, n in enumerate(n_after) if not n]
+    for state in order:
+        found[state] = max([found[to] + 1 for _, _, to in automaton.edges[state]], default=0)
+        for source in before[state]:
+            n_after[source] -= 1
+            if not n_after[source]:
+                order.append(source)
+    spend(len(found))
+    return found
 
 
 def nearest_end(automaton: Automaton) -> list[int]:

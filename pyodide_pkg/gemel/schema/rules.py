@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from json.encoder import encode_basestring as as_json
 
-from .automaton import SURROGATES, Automaton, TooLargeError, n_counted, nearest_end, without_surrogates
+from .automaton import SURROGATES, Automaton, TooLargeError, furthest_end, n_counted, nearest_end, without_surrogates
 from .errors import refused
 from .work import spend
 
@@ -303,17 +303,21 @@ class Rules:
         self, automaton: Automaton, steps: list[list[tuple[str, int]]], first: str, most: int
     ) -> None:
         """Write a rule for each state and number of characters before it, as far as an end can be reached."""
-        near = nearest_end(automaton)
+        near, far = nearest_end(automaton), furthest_end(automaton)
         level, lines, ends = {0: first}, self._lines, automaton.ends
+        whole: dict[int, str] = {}   # states from which characters are not counted, because all texts fit
         for n in range(most + 1):
             after: dict[int, str] = {}
             if len(level) == 1 and (loop := self._loop(steps, ends, *level)):   # whatever follows is the same
                 lines.append(f"{level.popitem()[1]} ::= {' '.join(self.repeated(loop, 0, most - n)) or EMPTY}")
-                return
+                break
             for state, name in level.items():
                 parts = []
                 for read, target in steps[state]:
                     if n + 1 + near[target] > most:
+                        continue
+                    if n + 1 + far[target] <= most:
+                        parts.append(f"{read} {whole.setdefault(target, f'{first}-u{target}')}")
                         continue
                     if target not in after:
                         after[target] = f"{first}-{n + 1}-{target}"
@@ -323,6 +327,15 @@ class Rules:
                 lines.append(f"{name} ::= {' | '.join(parts)}")
             spend(4 * len(level))
             level = after
+        order = list(whole)
+        for state in order:
+            parts = []
+            for read, target in steps[state]:
+                if target not in whole:
+                    whole[target] = f"{first}-u{target}"
+                    order.append(target)
+                parts.append(f"{read} {whole[target]}")
+            lines.append(f"{whole[state]} ::= {' | '.join([*parts, EMPTY] if ends[state] else parts)}")
 
     def _loop(self, steps: list[list[tuple[str, int]]], ends: Sequence[bool], state: int) -> str:
         """Return the rule of a character that leads back to a state where a text may end; "": there is another way."""
