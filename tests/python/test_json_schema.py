@@ -220,8 +220,9 @@ def test_what_is_not_enforced_is_a_warning_with_its_path(bare: gemel.Model) -> N
 
 def test_equal_schemas_are_written_once_and_each_says_what_is_not_enforced() -> None:
     part = {"additionalProperties": False, "properties": {"size": {"type": "string", "description": "D"}}}
-    told = {"type": "object", "properties": {"size": {"type": "string", "format": "duration"}}}
-    schema = {"properties": {"a": part, "b": {**part, "title": "T"}, "c": {"$ref": "#/$defs/d"}}, "$defs": {"d": part}}
+    told: Any = {"type": "object", "properties": {"size": {"type": "string", "format": "duration"}}}
+    schema: Any = {"properties": {"a": part, "b": {**part, "title": "T"}, "c": {"$ref": "#/$defs/d"}}}
+    schema["$defs"] = {"d": part}
     assert compile_schema(schema).grammar.count("size") == 1
     schema = {"properties": {"a": told, "b": told, "c": {"pattern": "a(?=b)"}, "d": {"pattern": "a(?=b)"}}}
     with pytest.raises(gemel.SchemaError, match="#/properties/c/pattern: "):
