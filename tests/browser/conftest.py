@@ -40,6 +40,7 @@ FLAGS = [
     "--disable-features=OptimizationHints,MediaRouter,Translate,NetworkTimeServiceQuerying",
     "--js-flags=--expose-gc",
 ]  # fmt: skip
+WAIT_MS = 180_000   # for what a page shall show: a slow machine may need a minute to start Python
 OpenTab = Callable[..., "Tab"]
 OpenPage = Callable[..., "ApiPage"]
 OpenProfile = Callable[..., "BrowserContext"]
@@ -104,6 +105,7 @@ def open_profile(request: pytest.FixtureRequest, server: Server, trap: Trap) -> 
                 folder, executable_path=program, args=[*FLAGS, *flags], headless=True,
                 proxy={"server": f"http://{trap.address}", "bypass": "127.0.0.1,localhost"},
             )
+            context.set_default_timeout(WAIT_MS)
             context.on("close", lambda _: closed.append(folder))
             return context
 

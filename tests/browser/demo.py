@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 if TYPE_CHECKING:
     from playwright.sync_api import BrowserContext, Locator
 
-ANSWER_MS = 90_000   # a first answer starts Python and loads a model
+ANSWER_MS = 180_000   # a first answer starts Python and loads a model
 OBSERVE = """
 window.seen = { tasks: [], shifts: [] };
 new PerformanceObserver((list) => seen.tasks.push(...list.getEntries().map(({ duration }) => duration)))

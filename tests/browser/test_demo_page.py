@@ -108,7 +108,7 @@ def test_the_real_model_answers_in_the_tab_and_natively_alike(
     assert "24 tokens" in one.last.locator(".live").inner_text()
     assert one.page.locator(".facts").inner_text().count("–") == 1   # the prompt was evaluated while the model came
     one.last.get_by_role("button", name="Compare with the server").click()
-    one.page.locator(".remark.same").wait_for(timeout=60_000)
+    one.page.locator(".remark.same").wait_for()
     assert one.page.locator(".remark").inner_text().startswith("Same bits: the native server gives the same answer")
     one.choose("Native server")
     one.ask("And at night?")
@@ -139,7 +139,7 @@ def test_half_a_character_at_the_end_is_no_difference(visit: Open, model: gemel.
     one.set(max_tokens=4, seed=next(ends))
     one.ask("Hello")
     one.last.get_by_role("button", name="Compare with the server").click()
-    one.page.locator(".remark.same").wait_for(timeout=60_000)
+    one.page.locator(".remark.same").wait_for()
 
 
 @pytest.mark.model
@@ -153,10 +153,10 @@ def test_an_answer_can_be_stopped_and_asked_for_again(real_origin: str, visit: O
     one.answered()
     assert "stopped" in one.last.locator(".live").inner_text()
     one.last.locator(".twin").click()   # the other host is asked for no more than there is
-    one.page.locator(".remark.same", has_text="as far as this one goes").wait_for(timeout=60_000)
+    one.page.locator(".remark.same", has_text="as far as this one goes").wait_for()
     one.set(max_tokens=5, temperature=0)
     one.last.get_by_role("button", name="Regenerate").click()
-    one.page.locator(".live", has_text="5 tokens").wait_for(timeout=30_000)
+    one.page.locator(".live", has_text="5 tokens").wait_for()
     assert one.page.locator(".turn").count() == 1
 
 
@@ -193,7 +193,7 @@ def test_who_types_is_not_lost_when_a_question_is_asked_again(visit: Open) -> No
     one.answered()
     assert one.page.evaluate(focus) == "Question: Hello you"
     one.last.get_by_role("button", name="Compare with the server").press("Enter")
-    one.page.locator(".remark.same").wait_for(timeout=60_000)
+    one.page.locator(".remark.same").wait_for()
     assert one.page.evaluate("document.activeElement.textContent") == "Compare with the server"
     one.last.get_by_role("button", name="Regenerate").press("Enter")
     one.page.locator(".remark").wait_for(state="detached")
@@ -371,7 +371,7 @@ def test_kept_models_are_listed_and_deleted(visit: Open) -> None:
     one.ask("Hello")
     one.page.locator("#open-models").click()
     row = one.page.locator("#cached li", has_text="tiny")
-    row.wait_for(timeout=30_000)
+    row.wait_for()
     assert "incomplete" not in row.inner_text()
     row.get_by_role("button", name="Delete tiny").click()
     one.page.get_by_text(re.compile("tiny was deleted: .* freed")).wait_for()
@@ -434,7 +434,7 @@ def test_a_flood_of_output_is_kept_whole_to_a_limit_and_comes_in_small_steps(vis
     one.page.locator("#code").fill(FLOOD)
     one.page.evaluate(GROWTH)
     one.page.locator("#run").click()
-    one.page.locator("#halt[disabled]").wait_for(timeout=60_000)
+    one.page.locator("#halt[disabled]").wait_for()
     wanted = "".join(f"line {i}\n" + "\n" * (i % 3 // 2) for i in range(12_000))
     assert output.inner_text().rstrip() == wanted.rstrip()
     sizes = one.page.evaluate("growing.disconnect(), sizes")
@@ -518,7 +518,7 @@ def test_a_static_site_answers_and_goes_on_when_it_is_gone(
         one.set(max_tokens=8, temperature=0)
         wanted = words(answer(model, "Hello", max_tokens=8, temperature=0))
         assert words(one.ask("Hello")) == wanted
-        one.page.get_by_text("The site works offline.").wait_for(timeout=60_000)
+        one.page.get_by_text("The site works offline.").wait_for()
     one.open()
     assert words(one.ask("Hello")) == wanted
     assert one.last.locator(".badge").inner_text() == "This tab"
@@ -529,7 +529,7 @@ def test_a_browser_that_keeps_no_models_is_not_said_to_work_offline(visit: Open)
     with demo.listening(demo.as_static_site(static(), card)) as url:
         one = visit(url, init="delete StorageManager.prototype.getDirectory;")
         one.expect("500")   # starlette's files under no app
-        one.page.get_by_text("The site works offline, but this browser can’t store models").wait_for(timeout=60_000)
+        one.page.get_by_text("The site works offline, but this browser can’t store models").wait_for()
         one.say("Hello")
         one.answered()
         assert one.last.locator(".error").inner_text().startswith(f"{url}/models/gone.gguf: the download failed")
@@ -542,7 +542,7 @@ def test_the_page_of_a_server_that_is_gone_answers_from_the_tab(
         one = visit(url)
         one.set(max_tokens=4, temperature=0)
         one.ask("Hello")
-        one.page.get_by_text("The site works offline.").wait_for(timeout=60_000)
+        one.page.get_by_text("The site works offline.").wait_for()
     one.open()
     assert one.page.get_by_role("radio", name="Native server").is_disabled()
     assert "the server is out of reach" in one.page.locator("#ready-why").inner_text()
@@ -597,4 +597,4 @@ def test_a_servers_key_is_asked_for(tiny_file: Path, model: gemel.Model, visit: 
         one.page.locator("#key").fill("secret")
         one.page.keyboard.press("Escape")
         one.page.get_by_role("button", name="Try again").click()
-        one.page.locator(".live", has_text="4 tokens").wait_for(timeout=30_000)
+        one.page.locator(".live", has_text="4 tokens").wait_for()

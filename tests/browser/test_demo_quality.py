@@ -120,7 +120,7 @@ def test_axe_finds_nothing(visit: Callable[..., DemoPage], width: int, height: i
     for opener in ("#open-settings", "#open-models", "#open-object", *narrow):
         page.locator(opener).click()
         if opener == "#open-models":
-            page.get_by_text("Nothing yet").wait_for(timeout=30_000)
+            page.get_by_text("Nothing yet").wait_for()
         assert found() == []
         page.keyboard.press("Escape")
 

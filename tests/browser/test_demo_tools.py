@@ -117,7 +117,7 @@ def test_the_page_runs_tools_for_either_host(one: DemoPage, asked: list[dict[str
     assert one.last.locator(".call pre").all_text_contents() == ["{}", '["eggs"]']
     assert one.last.locator(".badge").inner_text() == "This tab"
     one.last.get_by_role("button", name="Compare with the server").click()
-    page.locator(".remark.same").wait_for(timeout=60_000)
+    page.locator(".remark.same").wait_for()
     page.get_by_role("button", name="Tools: notes").click()
     assert page.locator("#note-list").inner_text() == "eggs"
     page.get_by_role("button", name="Clear").click()

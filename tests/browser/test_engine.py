@@ -262,7 +262,7 @@ js.postMessage(to_js({"flag": flag}, dict_converter=js.Object.fromEntries))
         "async () => { await new Promise((done) => setTimeout(done, 300)); Atomics.store(await flag, 0, 1); }"
     )
     with raises("CancelledError"):
-        engine.finish(running, timeout=60)
+        engine.finish(running)
     assert engine.run("[flag[0], session.sync(list(range(3, 99))) > 0]") == [0, True]   # it stopped one call
 
 

@@ -64,9 +64,7 @@ def test_the_page_runs_a_model(
         page.on("pageerror", lambda error: errors.append(error))
         page.route("**/favicon.ico", lambda route: route.fulfill(status=204))
         page.goto(served(html, "tab.html", headers={"Content-Type": "text/html"}).url)
-        page.wait_for_function(
-            "text => document.getElementById('out').textContent.endsWith(text)", arg=wanted, timeout=60_000
-        )
+        page.wait_for_function("text => document.getElementById('out').textContent.endsWith(text)", arg=wanted)
         shown = page.text_content("#out") or ""
     finally:
         context.close()

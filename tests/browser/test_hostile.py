@@ -54,7 +54,7 @@ def logits_of(data: bytes) -> bytes:
 def test_a_size_that_no_file_has_is_an_error(tab: OpenTab, served: Serve, data: bytes, size: str) -> None:
     file = served(data, headers={"Content-Range": f"bytes 0-{min(len(data), 2**22) - 1}/{size}"})
     with raises("SourceError", "size"):
-        tab(where="worker").run(OPEN, url=file.url, cache=False, timeout=30)
+        tab(where="worker").run(OPEN, url=file.url, cache=False)
 
 
 def test_what_follows_the_tensors_is_passed_over(tab: OpenTab, served: Serve, data: bytes) -> None:
@@ -66,7 +66,7 @@ def test_a_warning_that_is_made_an_error_ends_the_load(node: Host, served: Serve
     script = "import warnings\nwith warnings.catch_warnings():\n    warnings.simplefilter('error')\n"
     script += "    await gemel.open_async(url, threads=1)\n"
     with raises("RuntimeWarning", "is not kept"):
-        node.run("import gemel\n" + script, url=served(data).url, timeout=30)
+        node.run("import gemel\n" + script, url=served(data).url)
 
 
 def test_a_cache_entry_may_vanish_while_it_is_loaded(tab: OpenTab, served: Serve, data: bytes) -> None:

@@ -60,7 +60,7 @@ def test_a_visitor_talks_with_the_model(
     assert box.get_attribute("placeholder") == "Say something"
     box.fill("Why is the sky blue?")
     box.press("Enter")
-    page.wait_for_selector("text=6 tokens in this tab", timeout=60_000)
+    page.wait_for_selector("text=6 tokens in this tab")
     box.fill("And at night?")
     page.get_by_role("button", name="Send").click()
     page.wait_for_selector(".message >> nth=3")
@@ -171,13 +171,13 @@ def test_an_error_is_shown_and_the_question_stays(api_page: OpenPage, file: Serv
     box.fill("Hello")
     box.press("Enter")
     alert = one.page.get_by_role("alert")
-    alert.wait_for(timeout=60_000)
+    alert.wait_for()
     assert gone.url in alert.inner_text()
     assert one.js("return told.at(-1)[0] + ' ' + told.at(-1)[1].name") == "error SourceError"
     assert (box.input_value(), one.js("return chat.messages.length")) == ("Hello", 0)
     one.js("chat.setAttribute('model', v.url)", url=file.url)
     box.press("Enter")
-    one.page.wait_for_selector("text=12 tokens in this tab", timeout=60_000)
+    one.page.wait_for_selector("text=12 tokens in this tab")
     assert not alert.is_visible()
     one.js("chat.options = {nonsense: 1}")
     box.fill("More")
@@ -246,7 +246,7 @@ def test_a_model_given_by_hand_stays_until_the_attribute_changes(
 def test_it_loads_by_itself_when_told_so(api_page: OpenPage, file: Served) -> None:
     one = api_page(module="gemel-chat.js")
     place(one, model=file.url, autoload="")
-    one.page.wait_for_selector("text=model.gguf runs in this tab", timeout=60_000)
+    one.page.wait_for_selector("text=model.gguf runs in this tab")
     assert one.js("return told.at(-1)[0]") == "ready"
 
 

@@ -64,19 +64,19 @@ def test_the_element_answers(example: Open) -> None:
     page.evaluate("document.querySelector('gemel-chat').options = {max_tokens: 8, seed: 1}")
     page.get_by_role("textbox").fill("Why is the sky blue?")
     page.get_by_role("button", name="Send").click()
-    page.wait_for_selector("text=8 tokens in this tab", timeout=60_000)
+    page.wait_for_selector("text=8 tokens in this tab")
 
 
 def test_a_text_comes_in_pieces(example: Open, model: gemel.Model) -> None:
     page = example("generate.html").page
-    page.wait_for_selector("text=/60 tokens, [0-9.]+ per second/", timeout=60_000)
+    page.wait_for_selector("text=/60 tokens, [0-9.]+ per second/")
     wanted = model.generate("Once upon a time", max_tokens=60, temperature=0.7, seed=1).read()
     assert (page.text_content("#out") or "").rpartition("\n\n")[0] == wanted
 
 
 def test_a_tool_of_the_page_is_called(example: Open) -> None:
     page = example("tools.html").page
-    page.wait_for_selector("text=/[0-9]+ messages/", timeout=60_000)
+    page.wait_for_selector("text=/[0-9]+ messages/")
     state = (page.text_content("#lamp") or "").split()[-1].strip(".")
     assert state in ("on", "off")
     said = (page.text_content("#out") or "").split("\n")
@@ -86,7 +86,7 @@ def test_a_tool_of_the_page_is_called(example: Open) -> None:
 
 def test_vectors_rank_sentences(example: Open, model: gemel.Model) -> None:
     page = example("vectors.html").page
-    page.wait_for_selector("li >> nth=2", timeout=60_000)
+    page.wait_for_selector("li >> nth=2")
     lines = page.locator("li").all_text_contents()
     asked, leaves = model.embed(["How do plants eat?", "Leaves turn light into sugar."])
     values = [float(line.rpartition(" ")[2]) for line in lines]
@@ -98,7 +98,7 @@ def test_vectors_rank_sentences(example: Open, model: gemel.Model) -> None:
 def test_a_cell_runs_and_says_what_went_wrong(example: Open, model: gemel.Model) -> None:
     page = example("cell.html").page
     page.get_by_role("button", name="Run").click()
-    page.get_by_text("'side module'").wait_for(timeout=60_000)
+    page.get_by_text("'side module'").wait_for()
     wanted = model.generate("Once upon a time", max_tokens=40, temperature=0).read()
     assert page.text_content("#out") == f"{wanted}\n'side module'"
     page.get_by_role("textbox", name="Python").fill("model.generate('a', nonsense=1)")

@@ -226,7 +226,7 @@ window.answer = chat.ask("Hi");
 def test_the_element_shows_calls_and_reasoning_folded(page: ApiPage, file: Served) -> None:
     page.js(ELEMENT, url=file.url, options=OPTIONS, weather=WEATHER)
     view, call = page.page, page.page.locator(".call")
-    call.get_by_text("running …").wait_for(timeout=60_000)
+    call.get_by_text("running …").wait_for()
     assert view.locator(".thought").first.get_attribute("open") is None
     view.get_by_text("Thought for").first.wait_for()
     page.js("left[0](['<b>21</b>'])")
