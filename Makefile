@@ -30,20 +30,28 @@ site: assets  ## the same page for any static host, into build/site; MODELS="nam
 
 test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 
-# In parts, two at a time, the longest first: most tests use one CPU. What a part prints is shown when it has ended.
+# Two rows of parts at a time, since most tests use one CPU: tabs, and the others one after the other. What is built and
+# emulated for other machines doesn't depend on time: it takes what these two leave. A part's output comes at its end.
+files = $(patsubst %,tests/python/test_%.py,$(1))
 part_tabs = tests/browser
-part_checks = tests/python/test_c_checks.py
-part_builds = $(patsubst %,tests/python/test_%.py,cross fuzz install)
+part_checks = $(call files,c_checks fuzz)
+part_builds = $(call files,cross install) tests/wasm
 part_rest = tests/python tests/web $(patsubst %,--ignore=%,$(part_checks) $(part_builds))
-part_wasm = tests/wasm
+nice_builds = nice -n 10
 pytest: $(VENV)/dev
 	@rm -f build/test-*.log; mkdir -p build
-	@$(MAKE) --no-print-directory --keep-going --jobs=2 $(patsubst %,pytest-%,tabs checks rest builds wasm)
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 pytest-tabs pytest-row pytest-builds
 	@grep -qE "[0-9]+ (passed|skipped)" build/test-*.log || { echo "no test was chosen"; exit 1; }
+
+pytest-row:
+	@$(MAKE) --no-print-directory --keep-going ONE_BY_ONE=1 pytest-checks pytest-rest
+ifdef ONE_BY_ONE
+.NOTPARALLEL:
+endif
 
 pytest-%: $(VENV)/dev   # pytest returns 5 when PYTEST_ARGS chose no test of a part
 	@echo "pytest $(part_$*): build/test-$*.log"
-	@$(BIN)/python -m pytest $(part_$*) $(PYTEST_ARGS) >build/test-$*.log 2>&1; code=$$?; \
+	@$(nice_$*) $(BIN)/python -m pytest $(part_$*) $(PYTEST_ARGS) >build/test-$*.log 2>&1; code=$$?; \
 	cat build/test-$*.log; test $$code = 0 -o $$code = 5
 
 quick: $(VENV)/dev  ## the quick tests of the API and the server, on all CPUs; of those with many models or cases a seventh
@@ -103,4 +111,4 @@ build/lint/installed: tests/lint/package.json tests/lint/package-lock.json | $(V
 	@$(NPM) ci --ignore-scripts --silent --prefix build/lint
 	@touch $@
 
-.PHONY: help run demo site test pytest quick wasm assets wasm-smoke test-browser fuzz lint format bench clean
+.PHONY: help run demo site test pytest pytest-row quick wasm assets wasm-smoke test-browser fuzz lint format bench clean

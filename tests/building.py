@@ -109,7 +109,7 @@ def node() -> Path:
 
 
 def execute(
-    command: list[str | Path], *, env: dict[str, str] | None = None, timeout: float = 600
+    command: list[str | Path], *, env: dict[str, str] | None = None, timeout: float = 1800
 ) -> subprocess.CompletedProcess[str]:
     """Run a program with extra environment variables; a hang fails the test."""
     try:

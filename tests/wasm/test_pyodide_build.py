@@ -71,7 +71,7 @@ def make_environment(folder: Path) -> None:
 
 
 def run(*command: str | Path, **env: str) -> None:
-    done = building.execute(list(command), env=env, timeout=1200)
+    done = building.execute(list(command), env=env)
     assert done.returncode == 0, done.stdout
 
 

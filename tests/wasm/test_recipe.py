@@ -26,7 +26,7 @@ def test_the_program_for_node_runs(tmp_path: Path) -> None:
     (tmp_path / "node_modules" / "pyodide").symlink_to(pyodide_files.pyodide())
     (tmp_path / "model.gguf").write_bytes(data := tiny.tiny_llama())
     command = [str(building.node()), "node.mjs", "model.gguf"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=1800, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     with gemel.open(data) as model:
         text = model.generate("Once upon a time", max_tokens=32, temperature=0).read()
