@@ -24,7 +24,9 @@ print(gemel.library_path(), gemel.include_path(), sep="\\n")
 def install(folder: Path, *arguments: str) -> Path:
     """Make a virtual environment, install the project into it, and return the folder of its programs."""
     venv.create(folder, with_pip=True)
-    done = building.execute([folder / "bin" / "python", "-m", "pip", "install", "--quiet", *arguments], timeout=1200)
+    command: list[str | Path] = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", *arguments]
+    alike = {"CC": "cc", "SKBUILD_CMAKE_DEFINE": "GEMEL_WERROR=ON"}   # to what .ci/run and building.native compile
+    done = building.execute(command, env=alike if building.REQUIRED else None)
     assert done.returncode == 0, done.stdout
     return folder / "bin"
 
