@@ -194,7 +194,8 @@ def test_models_are_listed(app: Asked, model: gemel.Model) -> None:
         "n_ctx": min(model.n_ctx, 4096), "size": model.weight_size,
         **{name: value for name, value in asdict(model.info).items() if value},
     }  # fmt: skip
-    card = {"id": "tiny", "object": "model", "created": 7, "owned_by": "gemel", "meta": facts}
+    status = {"value": "loaded"}
+    card = {"id": "tiny", "object": "model", "created": 7, "owned_by": "gemel", "status": status, "meta": facts}
     assert app.get("/v1/models").json() == {"object": "list", "data": [card]}
     assert app.get("/v1/models/tiny").json() == card
     assert app.ask("HEAD", "/v1/models/tiny").status_code == 200
