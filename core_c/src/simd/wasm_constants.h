@@ -1,6 +1,6 @@
-// Constants that WebAssembly's kernels load, wasm_constants.c. A v128.const costs V8 three instructions on x86-64
-// wherever it is used, in loops, too. What is loaded stays in a register, or is one load: clang knows that const memory
-// never changes, so it loads before a loop, but not which values another file has, so it writes no v128.const.
+// Constants that WebAssembly's kernels load. A v128.const costs V8 three instructions on x86-64 at each use, in loops,
+// too. A loaded value stays in a register, or is one load: clang knows that const memory never changes, so it loads
+// before a loop, but not which values another file has, so it writes no v128.const.
 #pragma once
 #include <stdint.h>
 
