@@ -73,7 +73,12 @@ def _read(table: str) -> Automaton:
     pairs = [list(zip(one[::2], one[1::2], strict=True)) for one in classes]
     spend(4 * len(states))
     edges = [
-        tuple(sorted((low, high, to) for one, to in zip(row[1::2], row[2::2], strict=True) for low, high in pairs[one]))
-        for row in states
+        tuple(
+            sorted(
+                (low, high, state + by)
+                for one, by in zip(row[1::2], row[2::2], strict=True) for low, high in pairs[one]
+            )
+        )
+        for state, row in enumerate(states)
     ]   # fmt: skip
     return Automaton(tuple(edges), tuple([row[0] == 1 for row in states]))
