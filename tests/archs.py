@@ -101,6 +101,11 @@ _ROWS = (
          "MAY_QKV_BIAS | MAY_OUT_BIAS | WINDOWS | EXPERTS | SIGMOID_ROUTER | SHARED_ALIKE"),
     Arch("bert",       "NONE", "LAYER", "GELU",      "ATTENTION", "PLAIN", f"{BERT} | POSITIONS | MAY_RANK"),
     Arch("nomic-bert", "NEOX", "LAYER", "SILU",      "ATTENTION", "GATED", BERT),
+    Arch("jina-bert-v2", "NONE", "LAYER", "GELU",    "ATTENTION", "GATED", f"{BERT} | ALIBI"),
+    Arch("modern-bert", "NEOX", "LAYER", "GELU",     "ATTENTION", "GATED",
+         "EMBD_NORM | EMBD_NORM_BARE | NO_FIRST_NORM | WINDOWS | ENCODER"),
+    Arch("gemma-embedding", "NEOX", "RMS", "GELU_TANH", "ATTENTION", "GATED",
+         "EMBD_SQRT | POST_NORM | QK_NORM | WINDOWS | ENCODER"),
 )
 # fmt: on
 ARCHS = {row.name: row for row in _ROWS}

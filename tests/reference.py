@@ -71,8 +71,10 @@ __all__ = [
 ACTIVATIONS: dict[str, Callable[[F32], F32]] = {
     "SILU": silu, "GELU": gelu, "GELU_TANH": gelu_tanh, "RELU2": relu2, "CLAMPED": Clamped(),
 }  # fmt: skip
+OWN_ROPE = ("gemma3", "gemma4", "olmo2", "modern-bert", "gemma-embedding")  # of layers with a window
 # Every n-th layer has no window, where the file says nothing.
-PATTERNS = {"gemma2": 2, "gpt-oss": 2, "gemma3": 6, "gemma4": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4, "llama4": 4}
+PATTERNS = {"gemma2": 2, "gpt-oss": 2, "gemma3": 6, "gemma4": 6, "olmo2": 4, "exaone4": 4, "cohere2": 4, "llama4": 4,
+            "modern-bert": 3, "gemma-embedding": 6}   # fmt: skip
 SOFT_CAPS = {"gemma2": (50.0, 30.0)}
 WINDOWS_ROTATE = ("exaone4", "cohere2", "llama4")  # where layers have windows, the others have no RoPE
 LAYERS_WITH_EXPERTS = {"leading_dense_block_count": 0, "interleave_moe_layer_step": 1}
@@ -170,7 +172,8 @@ class Reference:
         if isinstance(pattern, list):
             return bool(pattern[il])
         period = int(self._number("attention.sliding_window_pattern", PATTERNS.get(self.arch, 0)))
-        return not period or (il + 1) % period != 0
+        place = il if self.arch == "modern-bert" else il + 1
+        return not period or place % period != 0
 
     def kv_of(self, il: int) -> int:
         """Return the layer whose keys and values layer il reads: the last of its kind that makes its own."""
@@ -207,7 +210,8 @@ class Reference:
             cap=self._number("attn_logit_softcapping", SOFT_CAPS.get(self.arch, (0.0, 0.0))[0]),
             sinks=None if sinks is None else tuple(float(sink) for sink in sinks),
             slopes=alibi_slopes(self.n_head[il], max_bias) if max_bias > 0 else None,
-            window=window if window < self._number("context_length") else 0,
+            window=0 if self.row.has("ENCODER") or window >= self._number("context_length") else window,
+            reach=window // 2 if self.row.has("ENCODER") and window else None,
             chunked=self.arch == "llama4",
             whole=self.row.has("ENCODER"),
             **self._heat(il),
@@ -260,7 +264,7 @@ class Reference:
             beta_slow=self._number("rope.scaling.yarn_beta_slow", 1.0),
             freq_factors=None if factors is None else factors.floats(),
         )
-        if self.arch not in ("gemma3", "gemma4", "olmo2") or not self.slides(il):
+        if self.arch not in OWN_ROPE or not self.slides(il):
             return full
         base = self._number("rope.freq_base_swa", full.base if self.arch == "olmo2" else 10000.0)
         n_rot = full.n_rot
@@ -289,6 +293,8 @@ class Reference:
         )  # fmt: skip
 
     def _act(self, il: int) -> Callable[[F32], F32]:
+        if self._value("hidden_activation") == "silu":
+            return ACTIVATIONS["SILU"]
         if self.row.act != "XIELU":
             return ACTIVATIONS[self.row.act]
         numbers = [self.metadata[f"xielu.{name}"] for name in ("alpha_p", "alpha_n", "beta", "eps")]
@@ -380,7 +386,8 @@ class Reference:
         return "attn_norm_2" if has_second else "attn_norm", "ffn_norm" if has_own else "attn_norm"
 
     def _read(self, il: int, name: str, x: F32) -> F32:
-        return self.norm(f"blk.{il}.{name}", x) if name else x
+        is_bare = il == 0 and name == "attn_norm" and self.row.has("NO_FIRST_NORM")
+        return self.norm(f"blk.{il}.{name}", x) if name and not is_bare else x
 
     def _added(self, il: int, x: F32, norm: str, y: F32) -> F32:
         """Add what a half makes to the residual stream; `norm` is applied where the architecture has it."""
@@ -467,7 +474,7 @@ class Reference:
             x = x + self._rows("token_types.weight", self.types or [0] * len(x))
         if self.row.has("POSITIONS"):
             x = x + self._rows("position_embd.weight", range(len(x)))
-        return self.norm("token_embd_norm", x) if self.row.has("ENCODER") else x
+        return self.norm("token_embd_norm", x) if self.row.has("ENCODER") and self.row.has("EMBD_NORM") else x
 
     def _rows(self, name: str, rows: Sequence[int]) -> F32:
         tensor = self.tensors[name]

@@ -32,6 +32,7 @@ class Scores:
     window: int = 0  # positions that a query sees, its own included; 0: all up to its own
     chunked: bool = False  # windows lie side by side: a query sees its own, up to itself
     whole: bool = False  # a query sees all positions
+    reach: int | None = None  # of them, those that are at most so far away
     heat: float = 0.0  # queries are multiplied by 1 + heat * ln(1 + floor((position + ahead) / span))
     heat_span: int = 0
     heat_ahead: int = 0
@@ -52,6 +53,8 @@ class Scores:
     def first(self, at: npt.NDArray[np.int64] | int) -> npt.NDArray[np.int64]:
         """Return the first position that the query of position `at` sees."""
         at = np.asarray(at)
+        if self.reach is not None:
+            return np.maximum(0, at - self.reach)
         if self.window and self.chunked:
             return at - at % self.window
         return np.maximum(0, at - self.window + 1) if self.window else np.zeros_like(at)
@@ -77,7 +80,7 @@ def attend(q: F32, k: F32, v: F32, scores: Scores = Scores(), kept: npt.DTypeLik
     for start in range(int(first.min()) // 16 * 16, n_past, 16):
         block = keys[start : start + 16].swapaxes(0, 1)[None]  # [1][n_head][up to 16][k_dim]
         here = np.arange(start, start + block.shape[2])
-        last = np.full_like(own, n_past - 1) if scores.whole else own
+        last = np.minimum(own + (n_past if scores.reach is None else scores.reach), n_past - 1) if scores.whole else own
         unseen = ((here > last[:, None]) | (here < first[:, None]))[:, None]
         even, odd = (ascending(scaled[..., i::2] * block[..., i::2]) for i in (0, 1))
         score = np.where(unseen, UNSEEN, _changed(even + odd, scores, own, here))
@@ -105,7 +108,7 @@ def _changed(score: F32, scores: Scores, own: npt.NDArray[np.int64], here: npt.N
         score = capped(score, Cap.of(scores.cap))
     if scores.slopes is not None:
         slopes = np.array(scores.slopes, np.float32)[:, None]
-        score = score + slopes * (here - own[:, None]).astype(np.float32)[:, None]
+        score = score + slopes * -np.abs(here - own[:, None]).astype(np.float32)[:, None]
     return score
 
 

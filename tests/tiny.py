@@ -146,7 +146,7 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         pairs += [(f"gemma4.{key}", "u32", value) for key, value in numbers.items()]
     if t.row.has("ENCODER"):
         pairs += [(f"{t.arch}.attention.causal", "bool", False), (f"{t.arch}.pooling_type", "u32", t.pooling)]
-        pairs += [("tokenizer.ggml.token_type_count", "u32", t.n_types)] if t.n_types else []
+        pairs += [("tokenizer.ggml.token_type_count", "u32", t.n_types)] if t.n_types and t.row.has("TOKEN_TYPES") else []
     if t.scores > 1:
         labels = ["yes", "no", *(f"label {i}" for i in range(2, t.scores))]
         pairs.append((f"{t.arch}.classifier.output_labels", "string[]", labels[: t.scores]))
@@ -321,7 +321,8 @@ def _beside_layers(t: TinyModel, weights: _Weights, n_vocab: int, embd_std: floa
     if t.scores:
         out += _classifier(t, weights)
     if t.row.has("EMBD_NORM"):
-        out += [weights.norm("token_embd_norm.weight"), weights.norm_bias("token_embd_norm.bias")]
+        out.append(weights.norm("token_embd_norm.weight"))
+        out += [] if t.row.has("EMBD_NORM_BARE") else [weights.norm_bias("token_embd_norm.bias")]
     return out
 
 
@@ -401,7 +402,7 @@ def _norms(t: TinyModel) -> tuple[list[str], list[str], list[str]]:
 
 def _layer(t: TinyModel, il: int, weights: _Weights) -> list[Tensor]:
     blk, (before, between, after) = f"blk.{il}", _norms(t)
-    out = [weights.norm(f"{blk}.{name}.weight") for name in before]
+    out = [weights.norm(f"{blk}.{name}.weight") for name in before if il or not t.row.has("NO_FIRST_NORM")]
     for name, (n_in, rows) in _sizes(t, il).items():
         std = SHARPNESS / math.sqrt(n_in) if name in SHARP else None
         full = f"{blk}.{name}.weight"

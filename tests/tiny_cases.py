@@ -165,6 +165,19 @@ _MORE: dict[str, dict[str, Fields]] = {
     "nomic-bert": {
         "odd sizes": {**ODD, "n_head_kv": 5, "n_rot": 12, "fused": FUSED}, "biases": {**ALL, "n_head_kv": 2},
     },
+    "jina-bert-v2": {"odd sizes, biases": {**ODD, **ALL, "n_head_kv": 5}, "fused": {"fused": FUSED, "n_types": 0}},
+    "modern-bert": {
+        "odd sizes": {**ODD, "n_head_kv": 5, "n_rot": 12, "window": 7, "window_pattern": 3, "n_layer": 4, "fused": FUSED},
+        "SILU, flags": {
+            "window_pattern": FLAGS, "n_layer": 3, "kv": (("modern-bert.hidden_activation", "string", "silu"),),
+        },
+        "no window": {"window": 0, "fused": FUSED},
+    },
+    "gemma-embedding": {
+        "odd sizes": {**ODD, "head_dim": 24, "window": 9, "window_pattern": FLAGS, "n_layer": 3},
+        "fused": {"fused": FUSED, "without": ("gemma-embedding.attention.sliding_window_pattern",), "n_layer": 7,
+                  "n_embd": 32, "n_ff": 32},
+    },
     "olmo": {"odd sizes, tied": {**ODD, "tied": True}, "clamped, fused": {"clamp": 1.5, "fused": FUSED}},
 }  # fmt: skip
 _ANY: dict[str, Fields] = {

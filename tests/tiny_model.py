@@ -16,11 +16,14 @@ SHARPNESS = 1.75  # of q and k: scores of attention are about 3 in size, so that
 
 # What tiny models of an architecture have where their fields are None: its files' keys, in sizes that show in logits.
 WINDOW = dict.fromkeys(
-    ("gpt-oss", "gemma2", "gemma3", "phi3", "phimoe", "exaone4", "cohere2", "gemma4", "llama4"), 20
+    ("gpt-oss", "gemma2", "gemma3", "phi3", "phimoe", "exaone4", "cohere2", "gemma4", "llama4", "modern-bert",
+     "gemma-embedding"), 20
+)  # fmt: skip
+# A window in layer 0, none in layer 1; modern-bert's layers the other way round.
+WINDOW_PATTERN = dict.fromkeys(
+    ("gemma3", "exaone4", "cohere2", "gemma4", "llama4", "modern-bert", "gemma-embedding"), 2
 )
-# A window in layer 0, none in layer 1.
-WINDOW_PATTERN = dict.fromkeys(("gemma3", "exaone4", "cohere2", "gemma4", "llama4"), 2)
-ROPE_BASE_SWA = {"gemma3": 500.0, "gemma4": 500.0}
+ROPE_BASE_SWA = dict.fromkeys(("gemma3", "gemma4", "modern-bert", "gemma-embedding"), 500.0)
 SOFT_CAPS = {"gemma2": (4.0, 3.0)}  # of scores, of logits
 SCALES = {  # of embeddings, residuals, scores, logits; logits of granite and minicpm are divided by it
     "granite": (3.0, 0.4, 0.35, 2.0),
@@ -33,12 +36,12 @@ MAX_ALIBI_BIAS = {"mpt": 8.0}  # bloom's files don't say it
 PARALLEL = {"gptneox": True, "stablelm": False}
 N_HEAD_KV = {"falcon": 1}
 # Keys and values of their files have as many heads as queries.
-ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom", "bert", "nomic-bert")
+ALL_HEADS = ("phi2", "gpt2", "gptneox", "mpt", "bloom", "bert", "nomic-bert", "jina-bert-v2", "modern-bert")
 XIELU = {  # of layers 0, 1, 2
     "alpha_p": (0.3, -0.2, 0.9), "alpha_n": (-1.1, 0.4, 0.1), "beta": (0.5, 0.4, 0.6), "eps": (-1e-6,) * 3,
 }  # fmt: skip
 SAYS_HEAD_DIM = (
-    "gpt-oss", "gemma4", "openelm",
+    "gpt-oss", "gemma4", "openelm", "gemma-embedding",
     "qwen3", "gemma", "gemma2", "gemma3", "ernie4_5", "seed_oss", "hunyuan-dense", "mistral3",
     "qwen3moe", "glm4moe", "ernie4_5-moe", "hunyuan-moe", "bailingmoe", "minimax-m2",
 )  # fmt: skip
@@ -143,6 +146,7 @@ class TinyModel:
     def slides(self, il: int) -> bool:
         """Say whether a layer has a window."""
         pattern = WINDOW_PATTERN.get(self.arch, 0) if self.window_pattern is None else self.window_pattern
+        il -= self.arch == "modern-bert" and isinstance(pattern, int)
         return bool(pattern) and ((il + 1) % pattern != 0 if isinstance(pattern, int) else bool(pattern[il]))
 
     def shares_kv(self, il: int) -> bool:

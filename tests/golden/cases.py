@@ -439,6 +439,19 @@ OF: dict[str, dict[str, Golden]] = {
     "minimax-m2": MINIMAX,
     "llama4": LLAMA4,
     "bert": {"plain": Golden(BIASES, n_ids=12), "odd sizes": Golden({**ODD_ALL_HEADS, **BIASES})},
+    "jina-bert-v2": {
+        "plain": Golden(BIASES, n_ids=12), "odd sizes": Golden({**ODD_ALL_HEADS, **BIASES}), "no types": Golden(
+            {**BIASES, "n_types": 1}, n_ids=30),
+    },
+    "modern-bert": {
+        "plain": Golden({}), "odd sizes": Golden({**ODD_ALL_HEADS, "window": 12, "n_layer": 4, "window_pattern": 3}),
+        "flags of layers": Golden({"n_layer": 3, "window_pattern": FLAGS, "window": 6}),
+    },
+    "gemma-embedding": {
+        "plain": Golden({"head_dim": 24, "embd_std": 0.02 / 8}),
+        "odd sizes": Golden({**ODD, "embd_std": 0.02 / 8, "window": 12}),
+        "flags of layers": Golden({"n_layer": 3, "window_pattern": FLAGS, "window": 8, "embd_std": 0.02 / 8}),
+    },
     "nomic-bert": {"plain": Golden({"fused": ["attn_qkv"]}, n_ids=12), "odd sizes": Golden(ODD_ALL_HEADS)},
 }
 

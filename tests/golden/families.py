@@ -6,7 +6,7 @@ Each architecture has a class of transformers, its names of tensors, and its con
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from gguf_file import read_gguf
 from golden import tensors
 from golden.tensors import Weights
 from golden_files import N_VOCAB
-from reference import unfused
+from reference import alibi_slopes, unfused
 from tiny import TinyModel, of_layer, tiny_llama
 from tiny_experts import experts_of
 from tiny_model import WINDOW_PATTERN
@@ -344,6 +344,53 @@ def _bert(t: TinyModel, rope: Config) -> Config:
     return {**_basic(t, rope), "layer_norm_eps": t.eps, "type_vocab_size": t.n_types}
 
 
+def _modern_bert(t: TinyModel, rope: Config) -> Config:
+    return {
+        **_basic(t, rope), "norm_eps": t.eps, "pad_token_id": 0, "local_attention": t.sliding,
+        "layer_types": ["sliding_attention" if t.slides(il) else "full_attention" for il in range(t.n_layer)],
+        "rope_parameters": {
+            "full_attention": {"rope_type": "default", "rope_theta": t.rope_base},
+            "sliding_attention": {"rope_type": "default", "rope_theta": 500.0},
+        },
+    }  # fmt: skip
+
+
+def _gemma_embedding(t: TinyModel, rope: Config) -> Config:
+    return {**_gemma3(t, rope), "use_bidirectional_attention": True}
+
+
+class _Gated(torch.nn.Module):
+    def __init__(self, n_embd: int, n_ff: int, bias: bool) -> None:
+        super().__init__()
+        self.gate = torch.nn.Linear(n_embd, n_ff, bias=bias)
+        self.up = torch.nn.Linear(n_embd, n_ff, bias=bias)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.gelu(self.gate(x)) * self.up(x)
+
+
+class _Jina(torch.nn.Module):
+    """A BERT without positions, with ALiBi to both sides and gated feed-forwards: transformers has no class of it."""
+
+    def __init__(self, t: TinyModel) -> None:
+        super().__init__()
+        config = transformers.AutoConfig.for_model("bert", attn_implementation="eager", **_bert(t, {}))
+        self.bert = transformers.AutoModel.from_config(config, dtype=torch.float32, add_pooling_layer=False).eval()
+        self.bert.embeddings.position_embeddings.weight.data.zero_()
+        for layer in self.bert.encoder.layer:
+            layer.intermediate = _Gated(t.n_embd, of_layer(t.n_ff, 0), t.ffn_biases)
+        self.slopes = torch.tensor(alibi_slopes(of_layer(t.n_head, 0), 8.0))
+
+    def forward(self, ids: torch.Tensor) -> Any:  # noqa: ANN401
+        at = torch.arange(ids.shape[1])
+        bias = -(at[:, None] - at[None]).abs() * self.slopes[:, None, None]
+        return self.bert(ids, attention_mask=bias[None])
+
+    def load_state_dict(self, state: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:  # noqa: ANN401
+        own = {"embeddings.position_embeddings.weight": self.bert.embeddings.position_embeddings.weight}
+        return self.bert.load_state_dict({**state, **own}, strict=strict)
+
+
 FAMILIES = {
     "llama": Family(
         "llama", _mixtral, tensors.LLAMA | tensors.EXPERTS,
@@ -411,6 +458,9 @@ FAMILIES = {
     "llama4": Family("llama4_text", _llama4, tensors.LLAMA4, tensors.llama4),
     "bert": Family("bert", _bert, tensors.BERT),
     "nomic-bert": Family("nomic_bert", _bert, tensors.NOMIC),
+    "jina-bert-v2": Family("bert", _bert, tensors.JINA),
+    "modern-bert": Family("modernbert", _modern_bert, tensors.MODERN, tensors.qkv_and_gate),
+    "gemma-embedding": Family("gemma3_text", _gemma_embedding, tensors.GEMMA_EMBEDDING, tensors.less_one),
 }  # fmt: skip
 
 
@@ -441,7 +491,7 @@ def _state(t: TinyModel, family: Family) -> dict[str, torch.Tensor]:
     return state
 
 
-def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
+def model_of(t: TinyModel, rope: Config) -> Any:  # noqa: ANN401
     """Return transformers' model of the same weights."""
     family = FAMILIES[t.arch]
     model_type = "olmo3" if t.arch == "olmo2" and t.sliding else family.model_type
@@ -459,8 +509,12 @@ def model_of(t: TinyModel, rope: Config) -> transformers.PreTrainedModel:
             own = replace(own, n_head=t.n_head[il], n_head_kv=of_layer(t.heads_kv, il))
         return transformers.AutoConfig.for_model(model_type, **{**plain, **family.config(own, rope)})
 
+    if t.arch == "jina-bert-v2":
+        jina = _Jina(t)
+        jina.load_state_dict(_state(t, family), strict=True)
+        return jina
     kind = transformers.AutoModel if t.row.has("ENCODER") else transformers.AutoModelForCausalLM
-    kwargs = {"add_pooling_layer": False} if t.row.has("ENCODER") else {}
+    kwargs = {"add_pooling_layer": False} if t.row.has("STREAM_NORM") else {}
     model = kind.from_config(config_of(0), dtype=torch.float32, **kwargs).eval()
     for il in range(t.n_layer if not isinstance(t.n_head, int) else 0):  # layers of different sizes
         model.model.layers[il] = type(model.model.layers[il])(config_of(il), il).eval()

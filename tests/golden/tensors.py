@@ -83,6 +83,20 @@ BERT_LAYER = {
 BERT = {**EMBEDDINGS, **{name: f"encoder.layer.{{}}.{other}" for name, other in BERT_LAYER.items()}}
 NOMIC_LAYER = {**LLAMA, "attn_output_norm": "post_attention_layernorm", "layer_output_norm": "post_mlp_layernorm"}
 NOMIC = {**{name: f"layers.{{}}.{other}" for name, other in NOMIC_LAYER.items()}, **EMBEDDINGS}
+# A BERT whose middle is two matrices, one of which is activated.
+JINA = {**BERT, "ffn_gate": "encoder.layer.{}.intermediate.gate", "ffn_up": "encoder.layer.{}.intermediate.up"}
+MODERN_LAYER = {
+    "attn_norm": "attn_norm", "attn_qkv": "attn.Wqkv", "attn_output": "attn.Wo", "ffn_norm": "mlp_norm",
+    "ffn_up": "mlp.Wi", "ffn_down": "mlp.Wo",
+}  # fmt: skip
+MODERN = {
+    "token_embd": "embeddings.tok_embeddings", "token_embd_norm": "embeddings.norm", "output_norm": "final_norm",
+    **{name: f"layers.{{}}.{other}" for name, other in MODERN_LAYER.items()},
+}  # fmt: skip
+GEMMA_EMBEDDING = {
+    **{name: f"layers.{{}}.{other}" for name, other in GEMMA2.items() if not other.startswith("model.")},
+    "token_embd": "embed_tokens", "output_norm": "norm",
+}  # fmt: skip
 
 
 def halves(t: TinyModel, weights: Weights) -> Weights:

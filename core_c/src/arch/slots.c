@@ -62,7 +62,8 @@ properties layer_has(const gemel_model *m, int il) {
     if (il < 0 || il >= m->n_layer) return m->arch->has;
     const experts *x = &m->layers[il].experts;
     const attention *a = &m->layers[il].attn;
-    const properties own = (a->is_k_v ? K_IS_V : 0) | (a->kv_of >= 0 ? SHARES_KV : 0);
+    const properties first = il == 0 && m->arch->has & NO_FIRST_NORM ? LACKS_NORM : 0;
+    const properties own = (a->is_k_v ? K_IS_V : 0) | (a->kv_of >= 0 ? SHARES_KV : 0) | first;
     const properties both = HAS_BESIDE | HAS_DENSE | HAS_EXPERTS, one = x->n ? HAS_EXPERTS : HAS_DENSE;
     const properties ffn = m->layers[il].ffn == FFN_BESIDE ? both : one;
     return m->arch->has | own | ffn | (x->n_ff_shared ? HAS_SHARED : 0);

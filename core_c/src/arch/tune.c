@@ -6,13 +6,14 @@
 
 // Layer il is windowed unless il + 1 is a multiple of `period`; 0: all are. The file's sliding_window_pattern, such a
 // period or a boolean for each layer, comes first.
-static int is_windowed(keys *r, int il, int period) {
+static int is_windowed_at(keys *r, int il, int place, int period) {
     const char *name = "attention.sliding_window_pattern";
     int of_layer = keys_bool_of_layer(r, name, il);
     if (of_layer >= 0) return of_layer;
     period = keys_int(r, name, 0, 4096, period);
-    return period == 0 || (il + 1) % period != 0;
+    return period == 0 || place % period != 0;
 }
+static int is_windowed(keys *r, int il, int period) { return is_windowed_at(r, il, il + 1, period); }
 
 static void windows(gemel_model *m, keys *r, int period, int absent) {
     int window = keys_int(r, "attention.sliding_window", 0, 1 << 30, absent);
@@ -21,17 +22,34 @@ static void windows(gemel_model *m, keys *r, int period, int absent) {
         if (is_windowed(r, il, period)) m->layers[il].attn.window = window;
 }
 
-// The same, and windowed layers have their own RoPE table, without the scaling of the others.
-static void windows_with_rope(gemel_model *m, keys *r, int period, double base) {
-    windows(m, r, period, 0);
-    if (keys_int(r, "attention.sliding_window", 0, 1 << 30, 0) == 0) return;
+// Windowed layers have their own RoPE table, without the scaling of the others.
+static void add_rope(gemel_model *m, keys *r, double base) {
     m->ropes[1] = (rope_table){.scaling = SCALING_NONE, .factor = 1, .attn_factor = 1, .n_ctx_orig = m->n_ctx_train};
     m->ropes[1].base = keys_float(r, "rope.freq_base_swa", 1, 1e12, base);
     m->n_ropes = 2;
+}
+
+static void windows_with_rope(gemel_model *m, keys *r, int period, double base) {
+    windows(m, r, period, 0);
+    if (keys_int(r, "attention.sliding_window", 0, 1 << 30, 0) == 0) return;
+    add_rope(m, r, base);
     for (int il = 0; il < m->n_layer && !r->code; il++) m->layers[il].attn.rope = is_windowed(r, il, period);
 }
 
-// The same, and the other layers don't rotate. Without a window all layers are alike.
+// An encoder's windows reach as far to both sides. All layers have one except the last of every `period`, or with
+// is_full_first 1 the first.
+static void windows_around(gemel_model *m, keys *r, int period, int is_full_first, int absent) {
+    int window = keys_int(r, "attention.sliding_window", 0, 1 << 30, absent);
+    if (window == 0 || r->code) return;
+    add_rope(m, r, 10000);
+    for (int il = 0; il < m->n_layer && !r->code; il++) {
+        attention *a = &m->layers[il].attn;
+        a->rope = is_windowed_at(r, il, is_full_first ? il : il + 1, period);
+        a->reach = a->rope ? window / 2 + 1 : 0;
+    }
+}
+
+// The same as windows, and the other layers don't rotate. Without a window all layers are alike.
 static void windows_rotate(gemel_model *m, keys *r, int period, int absent) {
     windows(m, r, period, absent);
     if (keys_int(r, "attention.sliding_window", 0, 1 << 30, absent) == 0) return;
@@ -256,6 +274,19 @@ void tune_llama4(gemel_model *m, keys *r) {
     windows_rotate(m, r, 4, 8192);
     for (int il = 0; il < m->n_layer && !r->code; il++) tune_layer_of_llama4(r, &m->layers[il], is_normed);
 }
+
+void tune_modern_bert(gemel_model *m, keys *r) {
+    gguf_span act = {"gelu", 4};
+    windows_around(m, r, 3, 1, 0);
+    keys_string(r, "hidden_activation", &act);
+    if (!span_is(act, "gelu") && !span_is(act, "silu"))
+        keys_fail(r, fail(r->e, GEMEL_E_UNSUPPORTED,
+                          "%s.hidden_activation \"%s\" is not supported (supported: gelu, silu)", r->arch,
+                          printable_name(act.at, act.size).text));
+    for (int il = 0; il < m->n_layer; il++) m->layers[il].ff.act = span_is(act, "silu") ? ACT_SILU : ACT_GELU;
+}
+
+void tune_gemma_embedding(gemel_model *m, keys *r) { windows_around(m, r, 6, 0, REQUIRED); }
 
 void tune_mpt(gemel_model *m, keys *r) {   // bloom, which shares the key, has a default of 8
     (void)m;

@@ -13,6 +13,8 @@ void tune_gpt_oss(gemel_model *m, keys *r);
 void tune_phimoe(gemel_model *m, keys *r);
 void tune_granite(gemel_model *m, keys *r);
 void tune_deepseek2(gemel_model *m, keys *r);
+void tune_modern_bert(gemel_model *m, keys *r);
+void tune_gemma_embedding(gemel_model *m, keys *r);
 void tune_mpt(gemel_model *m, keys *r);
 void tune_minicpm(gemel_model *m, keys *r);
 void tune_exaone4(gemel_model *m, keys *r);

@@ -141,7 +141,12 @@ typedef struct tile {
 
 static int group_of(const attention *a) { return a->n_head / a->n_head_kv; }
 static int first_seen(const attention *a, const row *r) {
+    if (a->reach) return r->at >= a->reach ? r->at - a->reach + 1 : 0;
     return kv_first_seen(a->window, a->is_chunked, r->seen_to - 1);
+}
+
+static int seen_to(const attention *a, const row *r) {
+    return a->reach && r->at + a->reach < r->seen_to ? r->at + a->reach : r->seen_to;
 }
 
 // A tile's queries as the kernels' arguments; each sees the positions up to its row's.
@@ -157,13 +162,14 @@ static attend_args args_of(const worker *w, const attention *a, const tile *i) {
     for (int t = i->t0; t < i->t1; t++)
         for (int h = i->h0; h < i->h1; h++) {
             size_t head = (size_t)t * (size_t)a->n_head + (size_t)h;
-            int seen_to = row_at(w, t)->seen_to;
             if (a->slopes) args.slope[args.n] = a->slopes[h];
             if (a->sinks) args.sink[args.n] = a->sinks[h];
             args.q[args.n] = w->s->heads + head * k_stride;
             args.o[args.n] = w->s->att + head * v_stride;
             args.first[args.n] = first_seen(a, row_at(w, t));
-            args.n_pos[args.n++] = seen_to;
+            args.n_pos[args.n] = seen_to(a, row_at(w, t));
+            args.ahead[args.n] = args.n_pos[args.n] - 1 - row_at(w, t)->at;
+            args.n++;
         }
     return args;
 }

@@ -112,7 +112,8 @@ WORD void att_values(const int type, const int Q, float *const *o, int v_dim, co
 
 // Scores of queries h0..h0+n-1, capped and sloped.
 KERNEL void att_bend(const attend_args *a, int h0, int n, const att_view *b, float s[][LANES]) {
-    for (int h = 0; h < n; h++) bend(s[h], LANES, b->cap, slope_of(a, h0 + h), b->p - (a->n_pos[h0 + h] - 1));
+    for (int h = 0; h < n; h++)
+        bend(s[h], LANES, b->cap, slope_of(a, h0 + h), b->p - (a->n_pos[h0 + h] - 1 - a->ahead[h0 + h]));
 }
 
 WORD void att_block(const int type, const int Q, const attend_args *a, int h0, att_state *st, const att_view *b) {

@@ -8,7 +8,8 @@ KERNEL void bend(float *s, int n, const cap *c, float slope, int far) {   // n a
         vf v = vf_load(s + i), by = vf_set1(slope);
         vi at = vi_add(vi_set1(far + i / LANES * LANES), vi_u8(lanes + i % LANES));
         if (c->c > 0) v = vf_cap(v, c);
-        vf_store(s + i, vf_add(v, vf_mul(by, vf_cvt(at))));
+        vf d = vf_cvt(at);
+        vf_store(s + i, vf_add(v, vf_mul(by, vf_min(d, vf_sub(vf_set1(0), d)))));
     }
 }
 

@@ -30,12 +30,13 @@ typedef struct attend_args {
     const float *q[ATTEND_MAX];   // [k_dim], already scaled: by 1 / div (docs/bits.md); for Q8_0 also by log2(e)
     float *o[ATTEND_MAX];         // [v_dim]
     int first[ATTEND_MAX], n_pos[ATTEND_MAX];   // 0 <= first < n_pos
+    int ahead[ATTEND_MAX];                      // positions that it sees past its own; over a Q8_0 cache 0
     float soft_cap;                             // of scores: 1e-3..1e6; 0: none
     int has_slopes;                             // then a score is changed, after the cap, by
-    float slope[ATTEND_MAX];   // slope * (the key's position - the query's own, n_pos - 1); at most 1e3
-    int has_sinks;             // then the weights' sum has one more term, of a score that belongs to no position:
-    float sink[ATTEND_MAX];    // below 2^57
-    uint8_t *const *pages;     // by position / 64; those before every query's first may be NULL
+    float slope[ATTEND_MAX];                    // slope * -|the key's position - the query's own|; at most 1e3
+    int has_sinks;            // then the weights' sum has one more term, of a score that belongs to no position:
+    float sink[ATTEND_MAX];   // below 2^57
+    uint8_t *const *pages;    // by position / 64; those before every query's first may be NULL
     size_t at;
     const uint8_t *next;   // where the next call's keys begin, to be prefetched; or NULL
     float *

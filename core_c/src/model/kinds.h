@@ -84,10 +84,13 @@ typedef uint64_t properties;
 #define PER_LAYER_EMBDS PROPERTY(49)   // layers may have embeddings of ids for themselves: a key says how long
 #define SHARES_KV PROPERTY(48)         // of a layer: it reads an earlier layer's keys and values, and has none
 
-#define ENCODER PROPERTY(26)       // a position sees its whole text, and files have no head
-#define STREAM_NORM PROPERTY(27)   // the residual stream itself is normed after each half, and by no other norm
-#define TOKEN_TYPES PROPERTY(28)   // files may have embeddings of the parts that a text has
-#define MAY_RANK PROPERTY(29)      // files may have a classifier, which scores texts
+#define ENCODER PROPERTY(26)          // a position sees its whole text, and files have no head
+#define STREAM_NORM PROPERTY(27)      // the residual stream itself is normed after each half, and by no other norm
+#define TOKEN_TYPES PROPERTY(28)      // files may have embeddings of the parts that a text has
+#define NO_FIRST_NORM PROPERTY(51)    // layer 0 has no attn_norm: LACKS_NORM
+#define LACKS_NORM PROPERTY(52)       // of a layer: attention reads the residual stream itself
+#define EMBD_NORM_BARE PROPERTY(53)   // EMBD_NORM has no bias
+#define MAY_RANK PROPERTY(29)         // files may have a classifier, which scores texts
 
 struct gemel_model;
 struct keys;

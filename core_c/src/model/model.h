@@ -30,6 +30,7 @@ typedef struct attention {
     int n_head, n_head_kv, k_dim, v_dim, n_rot;
     int rope;                      // which of the model's RoPE tables; -1: none
     int window;                    // positions a query sees, its own included; 0: all
+    int reach;                     // of an encoder: positions that are less far away are seen; 0: all
     int is_chunked;                // windows lie side by side: a query sees its own, up to itself
     double score_div;              // scores are divided by it
     float q_scale, q_scale_log2;   // 1 / score_div, log2(e) / score_div: what a query is multiplied by

@@ -61,6 +61,10 @@ ARCHS: dict[str, tuple[str, ...]] = {
         "POSITIONS", "STREAM_NORM", "TOKEN_TYPES"),
     "nomic-bert": ("EMBD_NORM", "ENCODER", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS",
         "STREAM_NORM", "TOKEN_TYPES"),
+    "jina-bert-v2": ("ALIBI", "EMBD_NORM", "ENCODER", "MAY_FFN_BIAS", "MAY_OUT_BIAS", "MAY_QKV_BIAS", "NORM_BIAS",
+        "STREAM_NORM", "TOKEN_TYPES"),
+    "modern-bert": ("EMBD_NORM", "EMBD_NORM_BARE", "ENCODER", "NO_FIRST_NORM", "WINDOWS"),
+    "gemma-embedding": ("EMBD_SQRT", "ENCODER", "POST_NORM", "QK_NORM", "WINDOWS"),
 }
 
 SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
@@ -68,7 +72,10 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "POSITION_EMBD": ("position_embd.weight", "first", "matrix", "POSITIONS", "POSITIONS", "0", "EMBD", "CTX"),
     "TOKEN_TYPES": ("token_types.weight", "first", "matrix", "TOKEN_TYPES", "0", "0", "EMBD", "TYPES"),
     "EMBD_NORM_W": ("token_embd_norm.weight", "first", "vector", "EMBD_NORM", "EMBD_NORM", "0", "EMBD", "ONE"),
-    "EMBD_NORM_B": ("token_embd_norm.bias", "first", "vector", "EMBD_NORM", "EMBD_NORM", "0", "EMBD", "ONE"),
+    "EMBD_NORM_B": (
+        "token_embd_norm.bias", "first", "vector", "EMBD_NORM", "EMBD_NORM",
+        "EMBD_NORM_BARE", "EMBD", "ONE",
+    ),
     "PER_LAYER_EMBD": (
         "per_layer_token_embd.weight", "first", "matrix", "PER_LAYER_EMBDS", "0",
         "0", "PER_LAYERS", "VOCAB",
@@ -86,7 +93,7 @@ SLOTS: dict[str, tuple[str, str, str, str, str, str, str, str]] = {
     "ROPE_SHORT": ("rope_factors_short.weight", "first", "factors", "0", "HAS_ALL", "0", "ROT", "ONE"),
     "ATTN_NORM": (
         "attn_norm.weight", "layer", "vector", "HAS_ALL", "HAS_ALL",
-        "NORM_AFTER | NORM_BARE | FALCON_NORMS | STREAM_NORM", "EMBD", "ONE",
+        "NORM_AFTER | NORM_BARE | FALCON_NORMS | STREAM_NORM | LACKS_NORM", "EMBD", "ONE",
     ),
     "ATTN_NORM_B": (
         "attn_norm.bias", "layer", "vector", "NORM_BIAS", "MAY_NORM_BIAS",
