@@ -151,6 +151,9 @@ ARCHS: dict[str, dict[str, Any]] = {
         "kv": [("bert.classifier.output_labels", "string[]", ["x"])],
     },
     "nomic-bert": {"arch": "nomic-bert"},
+    "jina-bert-v2": {"arch": "jina-bert-v2"},
+    "modern-bert": {"arch": "modern-bert", "kv": [("modern-bert.hidden_activation", "string", "gelu")]},
+    "gemma-embedding": {"arch": "gemma-embedding"},
 }
 BASES: dict[str, dict[str, Callable[[], Spec]]] = {
     "old": {

@@ -96,6 +96,11 @@ def window(by: int) -> Mistake:
     return scores(lambda spec: replace(spec, window=spec.window + by if spec.window else 0))
 
 
+def reach(by: int) -> Mistake:
+    """Widen the windows of encoders to both sides."""
+    return scores(lambda spec: replace(spec, reach=None if spec.reach is None else spec.reach + by))
+
+
 def sliding(model: Reference) -> None:
     """Let windows slide that lie side by side."""
     model.scores = [replace(spec, chunked=False) for spec in model.scores]

@@ -146,7 +146,8 @@ def _hyperparameters(t: TinyModel, n_vocab: int) -> list[Pair]:
         pairs += [(f"gemma4.{key}", "u32", value) for key, value in numbers.items()]
     if t.row.has("ENCODER"):
         pairs += [(f"{t.arch}.attention.causal", "bool", False), (f"{t.arch}.pooling_type", "u32", t.pooling)]
-        pairs += [("tokenizer.ggml.token_type_count", "u32", t.n_types)] if t.n_types and t.row.has("TOKEN_TYPES") else []
+    if t.row.has("TOKEN_TYPES") and t.n_types:
+        pairs.append(("tokenizer.ggml.token_type_count", "u32", t.n_types))
     if t.scores > 1:
         labels = ["yes", "no", *(f"label {i}" for i in range(2, t.scores))]
         pairs.append((f"{t.arch}.classifier.output_labels", "string[]", labels[: t.scores]))

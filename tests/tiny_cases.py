@@ -167,7 +167,9 @@ _MORE: dict[str, dict[str, Fields]] = {
     },
     "jina-bert-v2": {"odd sizes, biases": {**ODD, **ALL, "n_head_kv": 5}, "fused": {"fused": FUSED, "n_types": 0}},
     "modern-bert": {
-        "odd sizes": {**ODD, "n_head_kv": 5, "n_rot": 12, "window": 7, "window_pattern": 3, "n_layer": 4, "fused": FUSED},
+        "odd sizes": {
+            **ODD, "n_head_kv": 5, "n_rot": 12, "window": 7, "window_pattern": 3, "n_layer": 4, "fused": FUSED,
+        },
         "SILU, flags": {
             "window_pattern": FLAGS, "n_layer": 3, "kv": (("modern-bert.hidden_activation", "string", "silu"),),
         },

@@ -217,11 +217,16 @@ def test_a_chats_own_options_reach_the_template(threaded: ApiPage, native: gemel
 
 def test_vectors_are_the_native_ones(threaded: ApiPage, native: gemel.Model) -> None:
     texts = ["one", "two words", "three"]
-    one, many = threaded.js(
+    long = "word " * 3000   # of more tokens than n_ctx
+    one, many, chunks = threaded.js(
         "const one = await gemel.embed('one'), many = await gemel.embed(v.texts, {pooling: 'last'});"
-        "return [[...one], [one instanceof Float32Array, ...many.map((row) => [...row])]]",
-        texts=texts,
-    )
+        "const options = {truncate_dim: 5, prompt: 'a: ', overflow: 'chunk'};"
+        "const long = await gemel.embed([v.long, 'short'], options);"
+        "return [[...one], [one instanceof Float32Array, ...many.map((row) => [...row])], long.map((row) => [...row])]",
+        texts=texts, long=long,
+    )   # fmt: skip
+    wanted = native.embed([long, "short"], truncate_dim=5, prompt="a: ", overflow="chunk")
+    assert np.array_equal(np.asarray(chunks, np.float32), wanted)
     assert np.array_equal(np.asarray(one, np.float32), native.embed("one"))
     assert many[0] is True
     assert np.array_equal(np.asarray(many[1:], np.float32), native.embed(texts, "last"))

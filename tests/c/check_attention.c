@@ -35,9 +35,9 @@ static void open_call(call *c, const cache *from, int n, float size) {
     for (int i = 0; i < n * l->k_dim; i++) c->q[i] *= size;
     for (int i = 0; i < n; i++) c->a.q[i] = c->q + i * l->k_dim, c->a.o[i] = c->o + i * l->v_dim;
 }
-// The caps, slopes and sinks of a call, in any combination.
+// The caps, slopes and sinks of a call, in any combination. Queries over a float cache may see positions past their own.
 enum { PLAIN, CAPPED = 1, SLOPED = 2, SUNK = 4, N_BENDS = 8 };
-static void bend_call(call *c, int kind) {
+static void bend_call(call *c, int type, int kind) {
     static const float caps[] = {50, 3, 0.1f, 1e-3f, 1e6f}, slopes[] = {0.5f, 0.00390625f, 0, 0.84089642f, 7, 300};
     static const float sinks[] = {0, 2.5f, -3, 60, 1e4f, -0x1.fffffep56f, 0x1.fffffep56f};
     c->a.soft_cap = kind & CAPPED ? caps[random_below(5)] : 0;
@@ -45,6 +45,7 @@ static void bend_call(call *c, int kind) {
     c->a.has_sinks = (kind & SUNK) != 0;
     for (int i = 0; i < ATTEND_MAX; i++) c->a.slope[i] = slopes[random_below(6)];   // ignored unless has_slopes
     for (int i = 0; i < ATTEND_MAX; i++) c->a.sink[i] = sinks[random_below(7)];     // ignored unless has_sinks
+    for (int i = 0; i < c->a.n && type != GEMEL_KV_Q8_0; i++) c->a.ahead[i] = random_below(c->a.n_pos[i]);
 }
 static void free_call(call *c) { memory_free(c->q), memory_free(c->o); }
 
@@ -61,7 +62,7 @@ static void check_row(const kernels *k, const cache *c, const call *want) {
         call one = got;
         one.a.n = 1, one.a.q[0] = got.a.q[i], one.a.o[0] = o;
         one.a.first[0] = got.a.first[i], one.a.n_pos[0] = got.a.n_pos[i];
-        one.a.slope[0] = got.a.slope[i], one.a.sink[0] = got.a.sink[i];
+        one.a.slope[0] = got.a.slope[i], one.a.sink[0] = got.a.sink[i], one.a.ahead[0] = got.a.ahead[i];
         hide_pages(&one, c);
         CHECK_EQ_INT(k->kv[c->l.type].attend(&one.a), 1);
         same(k->name, "attention of one query", want->a.o[i], o, v_dim * sizeof *o);
@@ -74,7 +75,7 @@ static void check_rows(const cache *c, call *want) {
     const int times = c->l.k_dim < ATTEND_DIM ? 2 : 1;   // the widest heads are slow
     hide_pages(want, c);
     for (int is_bent = 0; is_bent < times; is_bent++) {
-        bend_call(want, is_bent ? 1 + random_below(N_BENDS - 1) : PLAIN);
+        bend_call(want, c->l.type, is_bent ? 1 + random_below(N_BENDS - 1) : PLAIN);
         CHECK_EQ_INT(scalar()->kv[c->l.type].attend(&want->a), 1);
         for (int i = 0; i < isa_count(); i++)
             if (usable(i)) check_row(usable(i), c, want);
@@ -143,7 +144,7 @@ static void check_partials(const cache *c, int n, int first, int n_pos, float si
     open_call(&a, c, n, size);
     for (int i = 0; i < n; i++)
         a.a.first[i] = first, a.a.n_pos[i] = n_pos, a.a.partials[i] = partials + stride * (size_t)i;
-    bend_call(&a, kind);
+    bend_call(&a, GEMEL_KV_Q8_0, kind);
     hide_pages(&a, c);
     CHECK_EQ_INT(scalar()->kv[CODES].attend(&a.a), 1);
     for (int i = 0; i < n; i++) a.a.o[i] = p + i * c->l.v_dim;
@@ -198,7 +199,7 @@ typedef struct query {
 // A score of the key at position pos, capped and sloped.
 static float bent_by_definition(const query *q, float s, int pos) {
     if (q->cap > 0) s = cap_by_definition(s, q->cap);
-    float slope = q->slope * (float)(pos - q->at);
+    float slope = q->slope * (float)(pos < q->at ? pos - q->at : q->at - pos);
     return s + slope;
 }
 
@@ -290,13 +291,14 @@ static void code_block_by_definition(query *q, const position *at, int p, int fr
 static void attend_by_definition(const cache *c, const attend_args *a, float *out) {
     const int is_q8 = c->l.type == GEMEL_KV_Q8_0, block = is_q8 ? KV_BLOCK : 16, first = a->first[0];
     const double unit = is_q8 ? 1.4426950408889634 : 1, slope = a->has_slopes ? (double)a->slope[0] : 0;
-    query q = {&c->l, a->q[0], .at = a->n_pos[0] - 1, .cap = (double)a->soft_cap * unit, .top = -3e38f, .out = out};
+    query q = {&c->l, a->q[0], .at = a->n_pos[0] - 1 - a->ahead[0], .cap = (double)a->soft_cap * unit, .top = -3e38f};
+    q.out = out;
     position *at = memory_get(sizeof *at * KV_BLOCK);
     q.slope = (float)(slope * unit);
     if (is_q8) q.codes = quantised(scalar(), q.q, 1, c->l.k_dim);
     memset(out, 0, sizeof *out * (size_t)c->l.v_dim);
-    for (int p = first / block * block; p <= q.at; p += block) {
-        int from = first > p ? first - p : 0, to = q.at + 1 - p < block ? q.at + 1 - p : block;
+    for (int p = first / block * block; p < a->n_pos[0]; p += block) {
+        int from = first > p ? first - p : 0, to = a->n_pos[0] - p < block ? a->n_pos[0] - p : block;
         for (int j = from; j < to; j++) at[j] = position_at(c, p + j);
         if (is_q8) code_block_by_definition(&q, at, p, from, to);
         else float_block_by_definition(&q, at, p, from, to);
@@ -322,7 +324,7 @@ static void scalar_attention_is_the_definition(void) {
             got.a.first[0] = seen[i][0], got.a.n_pos[0] = seen[i][1];
             hide_pages(&got, &c);
             for (int kind = 0; kind < N_BENDS; kind++) {
-                bend_call(&got, kind);
+                bend_call(&got, type, kind);
                 CHECK_EQ_INT(scalar()->kv[type].attend(&got.a), 1);
                 attend_by_definition(&c, &got.a, want);
                 same("scalar", name_of(&c), want, got.o, sizeof *want * (size_t)c.l.v_dim);
@@ -437,7 +439,7 @@ static void what_a_query_does_not_see_weighs_nothing(void) {
                 clean.a.first[0] = seen[i][0], clean.a.n_pos[0] = seen[i][1];
                 hide_pages(&clean, &c);
                 for (int kind = 0; kind < N_BENDS; kind++) {
-                    bend_call(&clean, kind);
+                    bend_call(&clean, type, kind);
                     bent[kind] = clean, bent[kind].a.o[0] = want[kind];
                     CHECK_EQ_INT(scalar()->kv[type].attend(&bent[kind].a), 1);
                     bent[kind].a.o[0] = got;
@@ -469,7 +471,7 @@ static void scores_that_overflow_are_the_same_on_every_isa(void) {
         if (c.l.type == GEMEL_KV_Q8_0)
             for (int pos = random_below(n_pos); pos < n_pos; pos += 1 + random_below(20)) spoil_scales(&c, pos);
         for (int i = 0; i < n; i++) a.a.n_pos[i] = n_pos, a.a.first[i] = first;
-        bend_call(&a, round / 9 % 2 ? 1 + random_below(N_BENDS - 1) : PLAIN);
+        bend_call(&a, c.l.type, round / 9 % 2 ? 1 + random_below(N_BENDS - 1) : PLAIN);
         hide_pages(&a, &c);
         CHECK_EQ_INT(scalar()->kv[c.l.type].attend(&a.a), 1);
         EACH_ISA(k) {

@@ -444,11 +444,12 @@ OF: dict[str, dict[str, Golden]] = {
             {**BIASES, "n_types": 1}, n_ids=30),
     },
     "modern-bert": {
-        "plain": Golden({}), "odd sizes": Golden({**ODD_ALL_HEADS, "window": 12, "n_layer": 4, "window_pattern": 3}),
+        "plain": Golden({"rope_base": 30.0}),
+        "odd sizes": Golden({**ODD_ALL_HEADS, "window": 12, "n_layer": 4, "window_pattern": 3}),
         "flags of layers": Golden({"n_layer": 3, "window_pattern": FLAGS, "window": 6}),
     },
     "gemma-embedding": {
-        "plain": Golden({"head_dim": 24, "embd_std": 0.02 / 8}),
+        "plain": Golden({"head_dim": 24, "rope_base": 30.0, "embd_std": 0.02 / 8}),
         "odd sizes": Golden({**ODD, "embd_std": 0.02 / 8, "window": 12}),
         "flags of layers": Golden({"n_layer": 3, "window_pattern": FLAGS, "window": 8, "embd_std": 0.02 / 8}),
     },

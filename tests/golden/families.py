@@ -359,7 +359,7 @@ def _gemma_embedding(t: TinyModel, rope: Config) -> Config:
     return {**_gemma3(t, rope), "use_bidirectional_attention": True}
 
 
-class _Gated(torch.nn.Module):
+class _Gated(torch.nn.Module):   # type: ignore[misc]  # torch is not installed where types are checked
     def __init__(self, n_embd: int, n_ff: int, bias: bool) -> None:
         super().__init__()
         self.gate = torch.nn.Linear(n_embd, n_ff, bias=bias)
@@ -369,7 +369,7 @@ class _Gated(torch.nn.Module):
         return torch.nn.functional.gelu(self.gate(x)) * self.up(x)
 
 
-class _Jina(torch.nn.Module):
+class _Jina(torch.nn.Module):   # type: ignore[misc]
     """A BERT without positions, with ALiBi to both sides and gated feed-forwards: transformers has no class of it."""
 
     def __init__(self, t: TinyModel) -> None:

@@ -219,3 +219,37 @@ def test_wordpiece_needs_an_unknown_token(tiny_model: Open) -> None:
     kv = (("tokenizer.ggml.unknown_token_id", "u32", 4294967295),)
     with pytest.raises(gemel.FormatError, match=r"unknown_token_id is missing; tokenizer\.ggml\.model bert needs it"):
         tiny_model(arch="bert", tokenizer="bert", kv=kv)
+
+
+@pytest.mark.parametrize("tokenizer", ["bert", "unigram", "bpe"])
+def test_texts_of_any_tokenizer_are_embedded(tiny_model: Open, tokenizer: str) -> None:
+    """XLM-RoBERTa's files are BERTs with a unigram vocabulary, RoBERTa's have BPE."""
+    model = tiny_model(arch="bert", tokenizer=tokenizer)
+    ids = model.tokenize("the model reads", bos_eos=True)
+    assert len(ids) > 3
+    assert bytes(model.embed("the model reads")) == bytes(gemel.pooled(hidden(model, ids)))
+
+
+def test_a_decoder_embeds_by_the_last_token_where_its_file_says_so(tiny_model: Open) -> None:
+    model = tiny_model(arch="qwen3", kv=(("qwen3.pooling_type", "u32", 3),))   # as Qwen3-Embedding
+    ids = model.tokenize("the model reads", bos_eos=True)
+    states = Reference(tiny_bytes(arch="qwen3"), kv_type=model.default_kv_type).hidden(ids)
+    row = states[-1].astype(np.float64)
+    assert model.pooling == "last"
+    assert np.allclose(np.asarray(model.embed("the model reads")), row / np.linalg.norm(row), rtol=0, atol=1e-7)
+    assert not np.allclose(np.asarray(model.embed("the model reads", "mean")), row / np.linalg.norm(row), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["jina-bert-v2, Q4_0", "modern-bert, Q4_0", "gemma-embedding, Q4_0"])
+def test_texts_of_each_encoder_have_the_same_bits_alone_and_beside_others(tiny_model: Open, name: str) -> None:
+    model = tiny_model(**CASES[name], threads=2)
+    texts = [IDS[n : 2 * n] if n < 150 else IDS[:n] for n in LENGTHS]
+    with model.batch() as batch:
+        alone = [bytes(batch.embed(ids, "mean").result()) for ids in texts]
+        together = [batch.embed(ids, "mean") for ids in texts]
+        assert [bytes(one.result()) for one in together] == alone
+
+
+def test_activations_of_modern_bert_are_named(tiny_model: Open) -> None:
+    with pytest.raises(gemel.UnsupportedError, match='hidden_activation "relu" is not supported .supported: gelu, '):
+        tiny_model(arch="modern-bert", kv=(("modern-bert.hidden_activation", "string", "relu"),))

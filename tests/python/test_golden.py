@@ -72,6 +72,7 @@ def wider(by: float) -> Mistake:
 UNTURNED = "attn_q attn_v attn_output ffn_up ffn_down"   # without RoPE, a bias of k moves all scores of a query alike
 TURNED = f"attn_k {UNTURNED}"
 NORMS = "attn_norm ffn_norm output_norm."
+NORMS_OF_STREAM = {True: ("attn_output_norm", "layer_output_norm"), False: ("ffn_norm", "output_norm")}
 GELU = [name for name, row in ARCHS.items() if row.act == "GELU"]
 GELU_TANH = [name for name, row in ARCHS.items() if row.act == "GELU_TANH"]
 ORDERED = ["phi2, plain", "gptneox, plain", "gptneox, sequential", "stablelm, plain", "stablelm, parallel",
@@ -256,11 +257,16 @@ MISTAKES: list[tuple[str, str, Mistake]] = [
       for case in ("plain", "many experts", "one expert, llama3")),
     ("llama4, one expert, llama3", "RoPE", mistakes.rope_scaling),
     *all_biases("llama4", "attn_q attn_v attn_output", "a chunk of the whole context"),   # layer 1 has no RoPE
-    *((f"{arch}, plain", f"no norm {name}", mistakes.without_norm(name)) for arch in ENCODERS
-      for name in ("token_embd_norm", "attn_output_norm", "layer_output_norm")),
+    *((f"{arch}, plain", f"no norm {name}", mistakes.without_norm(name)) for arch, row in ENCODERS.items()
+      for name in ("token_embd_norm", *NORMS_OF_STREAM[row.has("STREAM_NORM")]) if row.has("EMBD_NORM")),
     *((f"{arch}, plain", "later positions are unseen", mistakes.scores(lambda spec: replace(spec, whole=False)))
       for arch in ENCODERS),
-    *((f"{arch}, plain", "no types", mistakes.no_types) for arch in ENCODERS),
+    *((f"{arch}, plain", "no types", mistakes.no_types) for arch, row in ENCODERS.items() if row.has("TOKEN_TYPES")),
+    *((f"{arch}, {case}", f"a reach longer by {by}", mistakes.reach(by)) for arch in ("modern-bert", "gemma-embedding")
+      for case in ("plain", "odd sizes", "flags of layers") for by in (1, -1)),
+    *((f"{arch}, {case}", "the windows' RoPE", mistakes.rope_of(*layers)) for arch, case, layers in (
+        ("modern-bert", "plain", (1, 0)), ("gemma-embedding", "plain", (0, 1)))),
+    ("jina-bert-v2, plain", "no ALiBi", mistakes.scores(lambda spec: replace(spec, slopes=None))),
     ("bert, plain", "no positions", mistakes.no_positions),
     *all_biases("bert", "attn_q attn_v attn_output ffn_up ffn_down attn_output_norm layer_output_norm"),
     ("bloom, plain", "no norm of embeddings", mistakes.without_norm("token_embd_norm")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from ..core import abi
@@ -83,6 +83,16 @@ def parts_of(model: CoreModel, text: str, prompt: str | None, overflow: Overflow
         raise ContextError(f"n_ctx is {model.n_ctx}, and the prompt leaves no room for the text: shorten it")
     body = model.tokenize(text)
     return [[*head, *body[at : at + room], *tail] for at in range(0, len(body), room)]
+
+
+def part_options(recipe: Recipe, parts: Sequence[list[int]]) -> dict[str, Any]:
+    """Return the options of Batch.embed for the parts of a text: those of several are joined before anything else."""
+    return asdict(recipe) if len(parts) == 1 else {"pooling": recipe.pooling, "normalize": False}
+
+
+def row_of(recipe: Recipe, parts: Sequence[list[int]], rows: Sequence[FloatArray]) -> FloatArray:
+    """Return the embedding of a text from those of its parts."""
+    return rows[0] if len(rows) == 1 else recipe.made(joined(rows, [len(part) for part in parts]))
 
 
 def joined(rows: Sequence[FloatArray], counts: Sequence[int]) -> list[float]:

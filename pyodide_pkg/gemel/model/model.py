@@ -6,7 +6,6 @@ import math
 import weakref
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import Any, Unpack
 
 from ..core.checks import flag, integer, sequence, text, wrong_type
@@ -24,7 +23,7 @@ from .call_types import CallFields, SamplingFields
 from .chat import Chat, resume
 from .chat_file import unpack
 from .core_model import CoreModel
-from .embed import Overflow, Pooling, Recipe, joined, parts_of, recipe_of
+from .embed import Overflow, Pooling, Recipe, part_options, parts_of, recipe_of, row_of
 from .generation import Generation, Run, n_ctx_for
 from .grammar import Form, Grammar, Schema, form_of
 from .kv import KvType
@@ -412,17 +411,14 @@ class Model(CoreModel):
 
 def _embedded(batch: Batch, recipe: Recipe, texts: Sequence[list[list[int]]]) -> Iterator[FloatArray]:
     """Embed texts, each in one part or several; as many as run together wait in the batch, and one more."""
-    whole, plain = asdict(recipe), {"pooling": recipe.pooling, "normalize": False}
     running: deque[tuple[list[list[int]], list[BatchFuture[FloatArray]]]] = deque()
 
     def taken() -> FloatArray:
         parts, futures = running.popleft()
-        rows = [future.result() for future in futures]
-        return rows[0] if len(rows) == 1 else recipe.made(joined(rows, [len(part) for part in parts]))
+        return row_of(recipe, parts, [future.result() for future in futures])
 
     for parts in texts:
-        options = whole if len(parts) == 1 else plain
-        running.append((parts, [batch.embed(part, **options) for part in parts]))
+        running.append((parts, [batch.embed(part, **part_options(recipe, parts)) for part in parts]))
         if len(running) > batch.max_running:
             yield taken()
     while running:

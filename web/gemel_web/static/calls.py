@@ -26,7 +26,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "load": ("threads", "isa", "prompt", "cache", "overrides", "onProgress", "signal"),
     "generate": (*OF_ANSWERS, "special", "n_ctx", "kv_type"),
     "chat": (*OF_ANSWERS, *ENDINGS, *OF_CHAT, *OF_TOOLS, *IN_PAGE, "template_options"),
-    "embed": ("pooling", "normalize"),
+    "embed": ("pooling", "normalize", "truncate_dim", "prompt", "overflow"),
 }
 BUFFERS = {   # memoryviews' formats
     "b": "an Int8Array", "B": "a Uint8Array", "h": "an Int16Array", "H": "a Uint16Array", "i": "an Int32Array",

@@ -282,6 +282,12 @@ export interface GemelError extends Error {
 export interface EmbedOptions {
     pooling?: "mean" | "first" | "last" | null;
     normalize?: boolean | null;
+    /** Only so many numbers of each row. */
+    truncate_dim?: number | null;
+    /** Comes before each text, such as "search_query: ". */
+    prompt?: string | null;
+    /** What happens to a text longer than the model's n_ctx. */
+    overflow?: "error" | "chunk" | null;
 }
 
 export interface RunOptions {

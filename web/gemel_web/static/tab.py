@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import gemel
 import gemel.browser
 import js  # type: ignore[import-not-found]
+from gemel.model.embed import part_options, parts_of, recipe_of, row_of
 from pyodide.ffi import JsBigInt, JsProxy, jsnull, to_js  # type: ignore[import-not-found]
 
 from . import calls
@@ -446,16 +447,23 @@ class Tab:
         for i, text in enumerate([] if isinstance(texts, str) else texts):
             if not isinstance(text, str):
                 raise TypeError(f"texts[{i}] is {text!r:.50}: must be a string")
+        prompt, overflow = options.pop("prompt", None), options.pop("overflow", "error")
+        recipe = recipe_of(model, **{"pooling": None, "normalize": True, "truncate_dim": None, **options})
         batch, rows = self._batch(), []
-        waiting, running = deque([texts] if isinstance(texts, str) else texts), deque[gemel.BatchFuture[Any]]()
+        waiting = deque([texts] if isinstance(texts, str) else texts)
+        running = deque[tuple[list[list[int]], list[gemel.BatchFuture[Any]]]]()   # the parts of each text
         try:
             while waiting or running:
                 while waiting and len(running) < batch.max_running:   # so many are made ready
-                    running.append(batch.embed(waiting.popleft(), **options))
-                rows.append(floats(await running.popleft()))
+                    parts = parts_of(model, waiting.popleft(), prompt, overflow)
+                    running.append((parts, [batch.embed(one, **part_options(recipe, parts)) for one in parts]))
+                parts, futures = running[0]
+                rows.append(floats(row_of(recipe, parts, [await future for future in futures])))
+                running.popleft()
         finally:
-            for future in running:
-                future.close()
+            for _, futures in running:
+                for future in futures:
+                    future.close()
         return rows[0] if isinstance(texts, str) else rows
 
     # ---- The server's app -------------------------------------------------------------------------------------------

@@ -15,6 +15,19 @@ model.info
 `,
     },
     {
+        name: "Search by meaning",
+        code: `import gemel
+
+MODEL = "ADDRESS"   # an embedding model, such as all-MiniLM, finds more
+model = gemel.open(MODEL)
+notes = ["Leaves turn light into sugar.", "Taxes are due in May.", "A violin has four strings."]
+*rows, asked = model.embed([*notes, "How do plants eat?"]).tolist()
+scores = [sum(a * b for a, b in zip(row, asked)) for row in rows]
+for score, note in sorted(zip(scores, notes), reverse=True):
+    print(f"{score:6.3f} {note}")
+`,
+    },
+    {
         name: "A chat",
         code: `import gemel
 
