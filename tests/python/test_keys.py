@@ -25,6 +25,7 @@ OWN = {
     "mpt": ("attention.max_alibi_bias",),
     "gemma4": ("attention.sliding_window", "attention.key_length_swa", "attention.value_length_swa"),
     "cohere2": ("attention.sliding_window", "logit_scale"),
+    "gemma-embedding": ("attention.sliding_window",),
     "gpt-oss": ("attention.sliding_window", "expert_count", "expert_used_count"),
     "deepseek2": (
         "attention.kv_lora_rank", "attention.key_length_mla", "attention.value_length_mla", "rope.dimension_count",
