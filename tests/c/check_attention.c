@@ -35,7 +35,7 @@ static void open_call(call *c, const cache *from, int n, float size) {
     for (int i = 0; i < n * l->k_dim; i++) c->q[i] *= size;
     for (int i = 0; i < n; i++) c->a.q[i] = c->q + i * l->k_dim, c->a.o[i] = c->o + i * l->v_dim;
 }
-// The caps, slopes and sinks of a call, in any combination. Queries over a float cache may see past their own place.
+// The caps, slopes and sinks of a call, in any combination. Queries over floats may see past their own positions.
 enum { PLAIN, CAPPED = 1, SLOPED = 2, SUNK = 4, N_BENDS = 8 };
 static void bend_call(call *c, int type, int kind) {
     static const float caps[] = {50, 3, 0.1f, 1e-3f, 1e6f}, slopes[] = {0.5f, 0.00390625f, 0, 0.84089642f, 7, 300};

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Any
 import gemel
 import gemel.browser
 import js  # type: ignore[import-not-found]
-from gemel.model.embed import part_options, parts_of, recipe_of, row_of
 from pyodide.ffi import JsBigInt, JsProxy, jsnull, to_js  # type: ignore[import-not-found]
 
 from . import calls
@@ -447,23 +446,25 @@ class Tab:
         for i, text in enumerate([] if isinstance(texts, str) else texts):
             if not isinstance(text, str):
                 raise TypeError(f"texts[{i}] is {text!r:.50}: must be a string")
-        prompt, overflow = options.pop("prompt", None), options.pop("overflow", "error")
-        recipe = recipe_of(model, **{"pooling": None, "normalize": True, "truncate_dim": None, **options})
+        all_texts = [texts] if isinstance(texts, str) else texts
+        prompt, overflow = options.get("prompt", ""), options.pop("overflow", "error")
+        if overflow != "error" or not isinstance(prompt, str):   # a text may have parts
+            rows = []
+            for text in all_texts:
+                rows.append(floats(model.embed(text, overflow=overflow, **options)))
+                await asyncio.sleep(0)   # others may call
+            return rows[0] if isinstance(texts, str) else rows
+        options.pop("prompt", None)
         batch, rows = self._batch(), []
-        waiting = deque([texts] if isinstance(texts, str) else texts)
-        running = deque[tuple[list[list[int]], list[gemel.BatchFuture[Any]]]]()   # the parts of each text
+        waiting, running = deque(all_texts), deque[gemel.BatchFuture[Any]]()
         try:
             while waiting or running:
                 while waiting and len(running) < batch.max_running:   # so many are made ready
-                    parts = parts_of(model, waiting.popleft(), prompt, overflow)
-                    running.append((parts, [batch.embed(one, **part_options(recipe, parts)) for one in parts]))
-                parts, futures = running[0]
-                rows.append(floats(row_of(recipe, parts, [await future for future in futures])))
-                running.popleft()
+                    running.append(batch.embed(prompt + waiting.popleft(), **options))
+                rows.append(floats(await running.popleft()))
         finally:
-            for _, futures in running:
-                for future in futures:
-                    future.close()
+            for future in running:
+                future.close()
         return rows[0] if isinstance(texts, str) else rows
 
     # ---- The server's app -------------------------------------------------------------------------------------------
