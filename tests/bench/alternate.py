@@ -31,8 +31,9 @@ def main() -> int:
     parser.add_argument("models", nargs="+")
     parser.add_argument("--seconds", type=float, default=30)
     given = parser.parse_args()
-    command = [sys.executable, "-m", "gemel_native", "serve", *given.models, "--max-memory", given.budget, "--port", "0"]
-    server = subprocess.Popen([*command, "--no-page"], stderr=subprocess.PIPE, text=True)
+    options = ["--max-memory", given.budget, "--port", "0", "--no-page"]
+    command = [sys.executable, "-m", "gemel_native", "serve", *given.models, *options]
+    server = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     assert server.stderr is not None
     line = server.stderr.readline()
     url = re.findall(r"http://[^/]+", line)[0]
