@@ -72,13 +72,17 @@ def pack(files: dict[str, bytes]) -> dict[str, bytes]:
         places[name] = [len(contents), len(files[CORE + name])]
         contents += files[CORE + name]
     kept = {name: data for name, data in files.items() if name.removeprefix(CORE) not in packed}
-    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}]   # code has no alignment
-    stream = lzma.compress(contents, filters=filters)
-    return {**kept, f"{CORE}packed.xz": stream, f"{CORE}packed.json": json.dumps(places).encode()}
+    return {**kept, f"{CORE}packed.xz": compressed(contents), f"{CORE}packed.json": json.dumps(places).encode()}
+
+
+def compressed(data: bytes) -> bytes:
+    """Return bytes as an xz file. pb=0: neither code nor text has an alignment."""
+    filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "pb": 0}]
+    return lzma.compress(data, filters=filters)
 
 
 def pack_python(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Return a wheel's files with gemel's Python in python.zip, uncompressed: the wheel compresses it as a whole."""
+    """Return a wheel's files with gemel's Python in python.xz: a zip file that is compressed as a whole."""
     packed = [
         name for name in sorted(files)
         if name.startswith("gemel/") and name.endswith(".py") and not name.startswith(PLAIN)
@@ -88,7 +92,7 @@ def pack_python(files: dict[str, bytes]) -> dict[str, bytes]:
         for name in packed:
             inner.writestr(_entry(name, zipfile.ZIP_STORED), files[name])
     kept = {name: data for name, data in files.items() if name not in packed}
-    return {**kept, f"{CORE}python.zip": stream.getvalue()}
+    return {**kept, f"{CORE}python.xz": compressed(stream.getvalue())}
 
 
 def _entry(name: str, compression: int) -> zipfile.ZipInfo:

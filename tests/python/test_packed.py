@@ -1,10 +1,13 @@
-"""The modules of a tab's wheel, which are in one archive."""
+"""The modules of a tab's wheel, which are in one compressed archive."""
 
 from __future__ import annotations
 
+import io
+import lzma
 import zipfile
 from pathlib import Path
 
+import gemel
 import pytest
 from gemel.core import packed
 
@@ -12,10 +15,18 @@ from gemel.core import packed
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder _core/ with an archive of one module."""
-    with zipfile.ZipFile(tmp_path / "python.zip", "w") as archive:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("gemel/one.py", "x = 1\n")
-    monkeypatch.setattr(packed, "FOLDER", tmp_path)
-    return tmp_path
+    core = tmp_path / "_core"
+    core.mkdir()
+    (core / "python.xz").write_bytes(lzma.compress(stream.getvalue()))
+    monkeypatch.setattr(packed, "FOLDER", core)
+    return core
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
 
 
 def test_a_desktop_has_no_archive() -> None:
@@ -29,16 +40,32 @@ def test_the_archive_is_unpacked_once(folder: Path) -> None:
     module.write_text("x = 2\n")
     assert packed.folders() == [f"{folder}/python/gemel"]
     assert module.read_text() == "x = 2\n"
-    assert sorted(path.name for path in folder.iterdir()) == ["python", "python.zip"]
+    assert names(folder) == ["python", "python.xz"]
 
 
-def test_python_reads_the_archive_itself_where_nothing_can_be_written(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_where_nothing_can_be_written_the_archive_is_unpacked_elsewhere(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(archive: object, path: Path) -> None:
-        path.mkdir()
-        raise OSError("read-only")
+    extract = zipfile.ZipFile.extractall
+
+    def refuse(archive: zipfile.ZipFile, path: Path) -> None:
+        if folder in path.parents:
+            path.mkdir()
+            raise OSError("read-only")
+        extract(archive, path)
 
     monkeypatch.setattr(zipfile.ZipFile, "extractall", refuse)
-    assert packed.folders() == [f"{folder}/python.zip/gemel"]
-    assert [path.name for path in folder.iterdir()] == ["python.zip"]
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    (found,) = packed.folders()
+    assert Path(found).parents[2] == tmp_path
+    assert Path(found, "one.py").read_text() == "x = 1\n"
+    assert names(folder) == ["python.xz"]
+
+
+def test_a_damaged_archive_is_an_error_that_names_it(folder: Path) -> None:
+    whole = (folder / "python.xz").read_bytes()
+    for broken in (whole[:-8], whole[:40], b"PK" + whole, lzma.compress(b"no archive")):
+        (folder / "python.xz").write_bytes(broken)
+        with pytest.raises(gemel.LibraryError, match=r"python\.xz can't be unpacked .*reinstall gemel"):
+            packed.folders()
+        assert names(folder) == ["python.xz"]

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import io
 import json
+import lzma
 import shutil
 import sys
 import threading
@@ -40,8 +41,8 @@ def contents(path: Path) -> dict[str, bytes]:
 
 
 def python_of(files: dict[str, bytes]) -> dict[str, bytes]:
-    """Return the modules of a wheel's files, those of python.zip among them."""
-    with zipfile.ZipFile(io.BytesIO(files["gemel/_core/python.zip"])) as archive:
+    """Return the modules of a wheel's files, those of python.xz among them."""
+    with zipfile.ZipFile(io.BytesIO(lzma.decompress(files["gemel/_core/python.xz"]))) as archive:
         inside = {name: archive.read(name) for name in archive.namelist()}
     outside = {name: data for name, data in files.items() if name.endswith(".py")}
     assert not inside.keys() & outside.keys()
@@ -63,7 +64,7 @@ def test_the_wheel_holds_the_package_and_its_modules_and_nothing_of_the_desktop(
     files = {path.relative_to(app) for path in app.rglob("*.py")}
     python |= {f"gemel_web/{path.as_posix()}" for path in files if path.parts[0] not in NOT_IN_A_TAB}
     scripts = {path.name for path in (building.ROOT / "pyodide_pkg" / "engine").glob("*.js")} | {"fetch.js"}
-    modules = {"packed.json", "packed.xz", "python.zip"}
+    modules = {"packed.json", "packed.xz", "python.xz"}
     core = {f"gemel/_core/{name}" for name in modules | scripts}
     info = {f"gemel-{version}.dist-info/{name}" for name in ("METADATA", "RECORD", "WHEEL", "licenses/LICENSE")}
     there = contents(built)
