@@ -11,23 +11,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import gguf_grids
 import numpy as np
-import numpy.typing as npt
-
-F32 = npt.NDArray[np.float32]
-U8 = npt.NDArray[np.uint8]
-Ints = npt.NDArray[np.int32]
+from gguf_grids import F32 as F32
+from gguf_grids import U8 as U8
+from gguf_grids import Ints as Ints
+from gguf_grids import Parts as Parts
 
 # ---- Formats ---------------------------------------------------------------------------------------------------------
 # Every quantised format is the same thing: sub-blocks of 16 or 32 small integers, a float scale and perhaps a float
 # minimum for each: w = scale * value + minimum. Zero points are subtracted and code-books looked up in `values`.
-
-
-class Parts(NamedTuple):
-    scale: F32  # [blocks][n_sub], d or d * sc
-    minimum: F32 | None  # [blocks][n_sub], m or -(dmin * mn); None: the format has none
-    values: F32  # [blocks][n_sub][16 or 32], integers
-
 
 IQ4NL = np.array([-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113], np.int32)
 FP4_DOUBLED = np.array([0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12], np.int32)
@@ -140,6 +133,42 @@ def _mxfp4(b: U8) -> Parts:
     return _symmetric(scale.astype(np.float32), FP4_DOUBLED[_nibbles(b[:, 1:])], 32)
 
 
+def _nvfp4(b: U8) -> Parts:
+    x = b[:, :4].astype(np.int32) & 127
+    exponent, mantissa = x >> 3, (x & 7).astype(np.float32)
+    scale = np.where(exponent == 0, mantissa / 512, np.ldexp(1 + mantissa / 8, exponent - 7)) / 2
+    codes = _nibbles(b[:, 4:].reshape(-1, 4, 8)).reshape(-1, 4, 16)
+    return Parts(np.where(b[:, :4] == 127, 0, scale).astype(np.float32), None, FP4_DOUBLED[codes].astype(np.float32))
+
+
+def _tq1_0(b: U8) -> Parts:
+    parts = []
+    for first, n, digits in ((0, 32, 5), (32, 16, 5), (48, 4, 4)):
+        powers = 3 ** np.arange(digits).reshape(-1, 1)
+        rest = (b[:, None, first : first + n] * powers) % 256
+        parts.append((rest * 3 // 256).reshape(len(b), -1))
+    return _repeated(_f16(b, 52), np.concatenate(parts, axis=1).astype(np.int32) - 1)
+
+
+def _tq2_0(b: U8) -> Parts:
+    codes = _planes(b[:, :64].reshape(-1, 2, 32), 2).reshape(-1, 256)
+    return _repeated(_f16(b, 64), codes - 1)
+
+
+def _q2_0(b: U8) -> Parts:
+    codes = _bits_in_order(b[:, 2:]).reshape(-1, 64, 2) @ np.array([1, 2], np.int32)
+    return _repeated(_f16(b, 0), codes - 1)
+
+
+def _q1_0(b: U8) -> Parts:
+    return _repeated(_f16(b, 0), 2 * _bits_in_order(b[:, 2:]) - 1)
+
+
+def _repeated(d: F32, values: Ints) -> Parts:
+    """Take blocks of 64 to 256 as sub-blocks of 32 with the same scale."""
+    return Parts(np.repeat(d, values.shape[1] // 32, axis=1), None, values.reshape(len(d), -1, 32).astype(np.float32))
+
+
 class Format(NamedTuple):
     name: str
     block: int  # weights
@@ -163,7 +192,13 @@ FORMATS = {
     20: Format("IQ4_NL", 32, 18, _iq4_nl),
     23: Format("IQ4_XS", 256, 136, _iq4_xs),
     30: Format("BF16", 1, 2, None),
+    34: Format("TQ1_0", 256, 54, _tq1_0),
+    35: Format("TQ2_0", 256, 66, _tq2_0),
     39: Format("MXFP4", 32, 17, _mxfp4),
+    40: Format("NVFP4", 64, 36, _nvfp4),
+    41: Format("Q1_0", 128, 18, _q1_0),
+    42: Format("Q2_0", 64, 18, _q2_0),
+    **{type_: Format(*row) for type_, row in gguf_grids.ROWS.items()},
 }
 
 

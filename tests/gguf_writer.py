@@ -34,7 +34,7 @@ TYPES = {
     "F32": 0, "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q5_0": 6, "Q5_1": 7, "Q8_0": 8, "Q8_1": 9, "Q2_K": 10, "Q3_K": 11,
     "Q4_K": 12, "Q5_K": 13, "Q6_K": 14, "Q8_K": 15, "IQ2_XXS": 16, "IQ2_XS": 17, "IQ3_XXS": 18, "IQ1_S": 19,
     "IQ4_NL": 20, "IQ3_S": 21, "IQ2_S": 22, "IQ4_XS": 23, "I8": 24, "I16": 25, "I32": 26, "I64": 27, "F64": 28,
-    "IQ1_M": 29, "BF16": 30, "TQ1_0": 34, "TQ2_0": 35, "MXFP4": 39,
+    "IQ1_M": 29, "BF16": 30, "TQ1_0": 34, "TQ2_0": 35, "MXFP4": 39, "NVFP4": 40, "Q1_0": 41, "Q2_0": 42,
 }  # fmt: skip
 BLOCKS = {  # name: (weights, bytes)
     "F32": (1, 4), "F16": (1, 2), "Q4_0": (32, 18), "Q4_1": (32, 20), "Q5_0": (32, 22), "Q5_1": (32, 24),
@@ -42,7 +42,7 @@ BLOCKS = {  # name: (weights, bytes)
     "Q6_K": (256, 210), "Q8_K": (256, 292), "IQ2_XXS": (256, 66), "IQ2_XS": (256, 74), "IQ3_XXS": (256, 98),
     "IQ1_S": (256, 50), "IQ4_NL": (32, 18), "IQ3_S": (256, 110), "IQ2_S": (256, 82), "IQ4_XS": (256, 136),
     "I8": (1, 1), "I16": (1, 2), "I32": (1, 4), "I64": (1, 8), "F64": (1, 8), "IQ1_M": (256, 56), "BF16": (1, 2),
-    "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17),
+    "TQ1_0": (256, 54), "TQ2_0": (256, 66), "MXFP4": (32, 17), "NVFP4": (64, 36), "Q1_0": (128, 18), "Q2_0": (64, 18),
 }  # fmt: skip
 
 # ---- Writing ---------------------------------------------------------------------------------------------------------
@@ -166,8 +166,19 @@ CODED = {
     "Q6_K": (208, None, 0.0, 1366.0),
     "IQ4_NL": (0, None, 0.0, 67.5),
     "IQ4_XS": (0, None, 0.0, 1247.0),
+    "IQ1_S": (0, None, 0.0, 7.218),
+    "IQ2_XXS": (0, None, 0.0, 53.28),
+    "IQ2_XS": (0, None, 0.0, 55.98),
+    "IQ2_S": (0, None, 0.0, 56.46),
+    "IQ3_XXS": (0, None, 0.0, 142.2),
+    "IQ3_S": (0, None, 0.0, 140.7),
+    "TQ1_0": (52, None, 0.0, 0.8176),
+    "TQ2_0": (64, None, 0.0, 1.225),
+    "Q1_0": (0, None, 0.0, 1.0),
+    "Q2_0": (0, None, 0.0, 1.225),
 }
-COMPUTED = ("F32", "F16", "BF16", *CODED, "MXFP4")
+APART = ("MXFP4", "NVFP4", "IQ1_M")   # their scales are no f16 in one place
+COMPUTED = ("F32", "F16", "BF16", *CODED, *APART)
 
 
 def float_bytes(type_: str, values: F32) -> bytes:
@@ -187,9 +198,8 @@ def random_blocks(type_: str, n_weights: int, rng: np.random.Generator, std: flo
         return float_bytes(type_, (rng.standard_normal(n_weights) * std).astype(np.float32))
     n = n_weights // block
     raw = rng.integers(0, 256, (n, size), dtype=np.uint8)
-    if type_ == "MXFP4":
-        exponent = round(math.log2(std / 2.926))  # 2.926: root mean square of the 16 values
-        raw[:, 0] = 127 + exponent + rng.integers(-1, 1, n, endpoint=True)
+    if type_ in APART:
+        _put_scales(type_, raw, std, rng)
         return raw.tobytes()
     at, min_at, centre, spread = CODED[type_]
     d = rng.uniform(0.6, 1.4, n) * (std / spread)
@@ -199,6 +209,21 @@ def random_blocks(type_: str, n_weights: int, rng: np.random.Generator, std: flo
         raw[:, min_at : min_at + 2] = _f16_bytes(d * centre * rng.uniform(0.9, 1.1, n))
     raw[:, at : at + 2] = _f16_bytes(d)
     return raw.tobytes()
+
+
+def _put_scales(type_: str, raw: npt.NDArray[np.uint8], std: float, rng: np.random.Generator) -> None:
+    """Write the scales of blocks whose format is APART."""
+    n = len(raw)
+    if type_ == "IQ1_M":   # four bits of an f16 in each of four words
+        halves = _f16_bytes(rng.uniform(0.6, 1.4, n) * rng.choice([-1.0, 1.0], n) * (std / 7.197)).view("<u2")
+        for i in range(4):
+            raw[:, 49 + 2 * i] = raw[:, 49 + 2 * i] & 15 | (halves[:, 0] >> 4 * i & 15) << 4
+        return
+    exponent = round(math.log2(std / 2.926))  # 2.926: root mean square of the 16 values
+    if type_ == "MXFP4":
+        raw[:, 0] = 127 + exponent + rng.integers(-1, 1, n, endpoint=True)
+    else:
+        raw[:, :4] = np.clip((exponent + 7) * 8 + rng.integers(-6, 6, (n, 4), endpoint=True), 1, 126)
 
 
 def _f16_bytes(values: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:

@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import tiny
 from archs import DECODERS, ENCODERS
 
 Fields = dict[str, Any]
@@ -199,3 +201,12 @@ def of(arch: str) -> dict[str, Fields]:
 CASES: dict[str, Fields] = {name: fields for arch in DECODERS for name, fields in of(arch).items()}
 OF_ENCODERS: dict[str, Fields] = {name: fields for arch in ENCODERS for name, fields in of(arch).items()}
 WINDOWED = ("gpt-oss, Q4_0", "llama4, Q4_0", "gemma2, Q4_0", "gemma3, odd sizes", "olmo2, windows, yarn")
+
+
+def pairs(archs: Iterable[str], first: str = "llama") -> list[tuple[str, str]]:
+    """Return all formats with the first architecture, and three formats with each, of which many have every format."""
+    formats = list(tiny.COMPUTED)
+    found = [(first, format_) for format_ in formats]
+    for i, arch in enumerate(archs):
+        found += [(arch, formats[(i + step) % len(formats)]) for step in (0, 9, 17)]
+    return list(dict.fromkeys(found))

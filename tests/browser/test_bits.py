@@ -58,8 +58,8 @@ PROMPTS = [
 
 
 def fields_of(format_: str) -> dict[str, Any]:
-    """Return a tiny model's fields; rows of a K-quant have a multiple of 256 weights."""
-    wide = tiny.BLOCKS[format_][0] == 256
+    """Return a tiny model's fields; rows have a multiple of a block's weights, up to 256."""
+    wide = tiny.BLOCKS[format_][0] > 32
     return {"format": format_, **({"n_embd": 256, "n_ff": 512} if wide else {})}
 
 

@@ -2,10 +2,12 @@
 // scalar's matmul against the formula of docs/bits.md, weight by weight.
 #include <stdlib.h>
 #include "kernel_checks.h"
-#include "../../core_c/src/quant/half.h"
+#include "../../core_c/src/quant/families.h"
 
-static const int types[] = {T_F32,  T_F16,  T_BF16, T_Q4_0, T_Q4_1, T_Q5_0,   T_Q5_1,   T_Q8_0,
-                            T_Q2_K, T_Q3_K, T_Q4_K, T_Q5_K, T_Q6_K, T_IQ4_NL, T_IQ4_XS, T_MXFP4};
+static const int types[] = {T_F32,    T_F16,     T_BF16,  T_Q4_0,  T_Q4_1,  T_Q5_0,    T_Q5_1,
+                            T_Q8_0,   T_Q2_K,    T_Q3_K,  T_Q4_K,  T_Q5_K,  T_Q6_K,    T_IQ4_NL,
+                            T_IQ4_XS, T_MXFP4,   T_NVFP4, T_IQ1_S, T_IQ1_M, T_IQ2_XXS, T_IQ2_XS,
+                            T_IQ2_S,  T_IQ3_XXS, T_IQ3_S, T_TQ1_0, T_TQ2_0, T_Q1_0,    T_Q2_0};
 enum { N_TYPES = sizeof types / sizeof types[0] };
 
 // Where a block keeps its f16 scales, which are made finite and small; the other bytes are random.
@@ -16,7 +18,18 @@ static void tame(int type, uint8_t *b) {
     case T_Q5_0:
     case T_Q8_0:
     case T_IQ4_NL:
+    case T_IQ1_S:
+    case T_IQ2_XXS:
+    case T_IQ2_XS:
+    case T_IQ2_S:
+    case T_IQ3_XXS:
+    case T_IQ3_S:
+    case T_Q1_0:
+    case T_Q2_0:
     case T_IQ4_XS: at[0] = 0; break;
+    case T_IQ1_M: b[55] = (uint8_t)((b[55] & 0x8f) | 0x20); break;
+    case T_TQ1_0: at[0] = 52; break;
+    case T_TQ2_0: at[0] = 64; break;
     case T_Q4_1:
     case T_Q5_1:
     case T_Q4_K:
@@ -115,6 +128,33 @@ static void codes_follow_the_definition(void) {
 
 // ---- Products ------------------------------------------------------------------------------------------------------
 
+// The value of a code, as quant/ says.
+static int value_of(const panel_kind *k, int type, uint8_t q) {
+    switch (type) {
+    case T_IQ4_NL:
+    case T_IQ4_XS: return iq4nl_values[q];
+    case T_MXFP4:
+    case T_NVFP4: return mxfp4_values[q];
+    case T_IQ2_XXS:
+    case T_IQ2_XS:
+    case T_IQ2_S: return iq2_values[q];
+    case T_IQ3_XXS: return iq3_xxs_values[q];
+    case T_IQ3_S: return iq3_s_values[q];
+    case T_IQ1_S:
+    case T_IQ1_M: return iq1_values[q];
+    case T_Q1_0: return 2 * q - 1;
+    default: return k->planes & P8 ? (int8_t)q : q - k->zero;
+    }
+}
+static float scale_of(const panel_kind *k, const block_codes *c, int s) {
+    switch (k->scale) {
+    case SCALE_BD: return bf16_to_f32(c->d);
+    case SCALE_DD: return f16_to_f32(ue4m3_half((uint8_t)c->scale[s]));
+    case SCALE_SF: return c->f;
+    default: return f16_to_f32(c->d);
+    }
+}
+
 // One output by the definition, from the file's blocks.
 static float product_by_definition(const matrix *m, const acts *a, int ir, int t) {
     int type = m->w.type % FORMAT_COUNT;
@@ -130,13 +170,12 @@ static float product_by_definition(const matrix *m, const acts *a, int ir, int t
             size_t at = act_at(a->n, m->w.n_in / 32, t, first / 32);
             int32_t isum = 0, xsum = 0;
             for (int i = 0; i < k->sub; i++) {
-                int q = c.q[s * k->sub + i], x = scalar()->act_get(a->q, at * 32 + (size_t)(first % 32 + i));
-                if (k->book) q = k->dot >= DOT8 ? iq4nl_values[q] : mxfp4_values[q];
-                else q = k->planes & P8 ? (int8_t)q : q - k->zero;
+                int q = value_of(k, type, c.q[s * k->sub + i]);
+                int x = scalar()->act_get(a->q, at * 32 + (size_t)(first % 32 + i));
                 isum += q * x;
                 xsum += x;
             }
-            float d = k->scale == SCALE_BD ? bf16_to_f32(c.d) : f16_to_f32(c.d), m_w = f16_to_f32(c.m);
+            float d = scale_of(k, &c, s), m_w = f16_to_f32(c.m);
             if (kind_is_super(k)) d = d * (float)c.scale[s], m_w = -(m_w * (float)c.min[s]);
             float scaled = d * a->d[at], sx = a->d[at] * (float)xsum;
             acc = acc + scaled * (float)isum;

@@ -12,6 +12,7 @@ import gemel
 import numpy as np
 import pytest
 import tiny
+import tiny_cases
 from archs import ARCHS, DECODERS
 from conftest import tiny_bytes
 from gemel._choice import load
@@ -29,7 +30,7 @@ ROWS = [name for name, usable in gemel.isas().items() if usable]
 
 def fields_of(format_: str, arch: str) -> dict[str, Any]:
     fields: dict[str, Any] = {"arch": arch, "format": format_, "biases": True}
-    if tiny.BLOCKS[format_][0] == 256:
+    if tiny.BLOCKS[format_][0] > 32:
         fields |= {"n_embd": 256, "n_head": 4, "n_head_kv": 2, "n_ff": 256}
     return fields
 
@@ -44,19 +45,8 @@ def logits(model: gemel.Model, ids: list[int] = IDS) -> bytes:
 # ---- Joined tensors -------------------------------------------------------------------------------------------------
 
 
-def pairs() -> list[tuple[str, str]]:
-    """Return all formats of one architecture, and three formats of each; every format has several architectures.
-
-    An architecture decides which tensors are joined, a format how the bytes of a row are found: neither asks the other.
-    """
-    formats = list(tiny.COMPUTED)
-    found = [("llama", format_) for format_ in formats]
-    for i, arch in enumerate(DECODERS):
-        found += [(arch, formats[(i + step) % len(formats)]) for step in (0, 5, 11)]
-    return list(dict.fromkeys(found))
-
-
-@pytest.mark.parametrize(("arch", "format_"), pairs())
+# An architecture decides which tensors are joined, a format how the bytes of a row are found: neither asks the other.
+@pytest.mark.parametrize(("arch", "format_"), tiny_cases.pairs(DECODERS))
 def test_joined_tensors_give_the_bits_of_separate_ones(tiny_model: Open, arch: str, format_: str) -> None:
     fields = fields_of(format_, arch)
     plain, joined = tiny_model(**fields), tiny_model(**fields, fused=FUSED)

@@ -34,11 +34,14 @@ def sane_matrix(type_: int, rows: int, n_in: int, *, seed: int = 0) -> Tensor:
     """Make a matrix of random codes whose scales are of everyday size."""
     form = FORMATS[type_]
     blocks = random_blocks(type_, rows * n_in // form.block, seed=seed)
-    scales = {10: (80, 82), 11: (108,), 14: (208,), 39: ()}.get(type_, (0, 2) if type_ in (3, 7, 12, 13) else (0,))
+    places = {10: (80, 82), 11: (108,), 14: (208,), 29: (), 34: (52,), 35: (64,), 39: (), 40: ()}
+    scales = places.get(type_, (0, 2) if type_ in (3, 7, 12, 13) else (0,))
     for at in scales:
         blocks[:, at + 1] = 0x1C + (blocks[:, at + 1] & 0x83)  # an exponent of 2^-8..2^-7, any sign
     if type_ == 39:
         blocks[:, 0] = 118 + (blocks[:, 0] & 3)
+    if type_ == 29:
+        blocks[:, 55] = 0x10 | (blocks[:, 55] & 0x8F)
     return Tensor(type_, (rows, n_in), blocks.reshape(rows, -1))
 
 
@@ -104,7 +107,7 @@ def test_core_sizes_types_as_the_gguf_package_does(core: ctypes.CDLL) -> None:
         assert (core.gemel_format_block(int(type_)), core.gemel_format_block_size(int(type_))) == tuple(size)
 
 
-@pytest.mark.parametrize("type_", TYPES)
+@pytest.mark.parametrize("type_", [one for one in TYPES if one.id not in ("Q1_0", "Q2_0")])  # which it can't read
 def test_dequantised_blocks_equal_the_gguf_packages(type_: int) -> None:
     gguf = imported("gguf")
     blocks = random_blocks(type_, 500)

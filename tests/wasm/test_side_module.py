@@ -16,7 +16,7 @@ HERE = Path(__file__).resolve().parent
 COMPILERS = ("emcc", "zig")
 ROWS = [("simd128", "wasm128"), ("pairs", "wasmpairs"), ("relaxed", "wasmrelaxed")]   # a module is as small as can be
 FLAVOURS = [flavour for flavour, _ in ROWS]
-# Each format is somewhere in these; a K-quant needs rows of a multiple of 256.
+# Each format is somewhere in these; a block of 256 weights needs rows of a multiple of that.
 MODELS: list[dict[str, Any]] = [
     {"format": "Q4_1", "formats": {"token_embd": "Q8_0"}, "tied": True},
     {"format": "Q4_0", "formats": {"attn_k": "Q5_0", "attn_v": "Q5_1", "ffn_down": "IQ4_NL", "output": "MXFP4"}},
@@ -24,7 +24,18 @@ MODELS: list[dict[str, Any]] = [
     {"format": "Q2_K", "formats": {"attn_v": "Q3_K", "ffn_up": "IQ4_XS", "output": "BF16"}, "n_embd": 256, "n_ff": 256},
     {"format": "F32", "rope": "llama3", "head_dim": 24, "tokenizer": "spm"},
     {"arch": "gemma4", "format": "Q4_0", "k_is_v": True, "experts": {"n": 8, "n_used": 3, "n_ff": 64}},
-]
+    {
+        "format": "IQ2_XS", "n_embd": 256, "n_ff": 256, "formats": {
+            "attn_q": "IQ2_XXS", "attn_k": "IQ2_S", "attn_v": "IQ3_S", "ffn_up": "IQ1_S", "ffn_down": "IQ3_XXS",
+            "output": "IQ1_M",
+        },
+    },
+    {
+        "format": "TQ1_0", "n_embd": 256, "n_ff": 256, "formats": {
+            "attn_v": "TQ2_0", "ffn_up": "Q2_0", "ffn_down": "Q1_0", "output": "NVFP4",
+        },
+    },
+]  # fmt: skip
 MODEL_NAMES = tuple(f"tiny{number}.gguf" for number in range(len(MODELS)))
 
 

@@ -23,7 +23,8 @@ WORD vu code_step(const panel_kind *k, const uint8_t *q, int o, int j) {
     if (k->planes & P1) {
         vu v = vu_load(q + kind_plane(k, P1) + o);
         int up = kind_shift(k, P1), by = up - j;
-        c = vu_or(c, vu_and(by > 0 ? vu_shl(v, by) : vu_shr(v, -by), 1 << up));
+        v = vu_and(by > 0 ? vu_shl(v, by) : vu_shr(v, -by), 1 << up);
+        c = k->planes & (P4 | P2) ? vu_or(c, v) : v;
     }
     if (k->book) c = vu_table(c, k->book);
     return k->dot >= DOT8 ? vu_s8(c) : c;
@@ -37,6 +38,9 @@ WORD void block_scales(const panel_kind *k, const uint8_t *p, const uint8_t *h, 
     case SCALE_D: *d = vf_f16(p16); break;
     case SCALE_BD: *d = vf_bf16(p16); break;
     case SCALE_DM: *d = vf_f16(p16), *m = vf_f16(p16 + LANES); break;
+    case SCALE_DD: *d = vf_f16(p16 + LANES * s); break;
+    case SCALE_S: *d = vf_f16(h16); break;
+    case SCALE_SF: *d = vf_mul(vf_load((const float *)h + l), vf_cvt(vi_i8(p + LANES * s + l))); break;
     case SCALE_SD: *d = vf_mul(vf_f16(h16), vf_cvt(vi_i8(p + LANES * s + l))); break;
     case SCALE_SDM:
         *d = vf_mul(vf_f16(h16), vf_cvt(vi_u8(p + LANES * s + l)));
@@ -264,7 +268,7 @@ typedef void tile_fn(const uint8_t *w, size_t panel_size, int nb, const acts *a,
 typedef void streams_fn(const uint8_t *w, size_t panel_size, int apart, int nb, const acts *a, float *y);
 typedef struct tiles {
     tile_fn *many, *last;      // up to TILE_T tokens; TILE_P panels, one
-    tile_fn *few[FEW_T + 1];   // that many tokens, from 1 on, one panel
+    tile_fn *few[FEW_T + 1];   // that many tokens, from 1 on, one panel; NULL: `many` takes its place
     streams_fn *streams;       // NULL where STREAMS is 1
 } tiles;
 
@@ -293,27 +297,43 @@ typedef struct tiles {
 #else
 #define STREAMS_OF(name) static streams_fn *const name##_streams = NULL;
 #endif
-#define KIND(name, type, planes, dot, zero, book, scale, sub)                                                          \
+#if TILE_T > 0
+#define RARE_T 1   // most tokens of a rare kind's tiles of few
+#else
+#define RARE_T FEW_T
+#endif
+#define KERNELS(few, name, type, planes, dot, zero, book, scale, sub)                                                  \
     static const panel_kind kind_##name = {type, planes, dot, zero, book, SCALE_##scale, sub};                         \
     MANY_TILE(name)                                                                                                    \
     LAST_TILE(name)                                                                                                    \
-    EACH_UP_TO(FEW_T, FEW_TILE, name)                                                                                  \
+    EACH_UP_TO(few, FEW_TILE, name)                                                                                    \
     STREAMS_OF(name)
+#define KIND(...) KERNELS(FEW_T, __VA_ARGS__)
+#define RARE(...) KERNELS(RARE_T, __VA_ARGS__)
+#define SAME(...)
 #include "../panel/kinds.def"
 #undef KIND
+#undef RARE
+#undef SAME
 
 static const tiles *tiles_of(int type) {
 #define FEW_OF(T, name) [T] = name##_f##T,
-#define KIND(name, type_, ...)                                                                                         \
+#define TILES(few, name, type_, ...)                                                                                   \
     case type_: {                                                                                                      \
-        static const tiles t = {name##_many, name##_last, {EACH_UP_TO(FEW_T, FEW_OF, name)}, name##_streams};          \
+        static const tiles t = {name##_many, name##_last, {EACH_UP_TO(few, FEW_OF, name)}, name##_streams};            \
         return &t;                                                                                                     \
     }
+#define KIND(...) TILES(FEW_T, __VA_ARGS__)
+#define RARE(...) TILES(RARE_T, __VA_ARGS__)
+#define SAME(as, type_, ...)                                                                                           \
+    case type_: return tiles_of(as);
     switch (type) {
 #include "../panel/kinds.def"
     default: return NULL;
     }
 #undef KIND
+#undef RARE
+#undef SAME
 }
 
 // Tokens of the next tile, where `left` tokens are multiplied in as few tiles of up to `most` as possible. These tiles
@@ -356,7 +376,7 @@ static void matmul_quantised(const weight *w, const acts *a, int p0, int p1, flo
         for (int count = 1; p < p1; p += count) {
             const uint8_t *panel = w->data + (size_t)p * w->panel_size;
             float *to = y + (size_t)c * ld + p * LANES;
-            if (TILE_T == 0 || n <= FEW_T) {
+            if (TILE_T == 0 || (n <= FEW_T && f->few[n])) {
                 few_tokens(f, panel, w->panel_size, nb, &v, to, ld);
                 continue;
             }

@@ -1,13 +1,17 @@
 #include "panel.h"
 #include <string.h>
-#include "../quant/half.h"
+#include "../quant/families.h"
 
 enum { ROWS = 16 };
 
 static const panel_kind kinds[] = {
 #define KIND(name, type, planes, dot, zero, book, scale, sub) {type, planes, dot, zero, book, SCALE_##scale, sub},
+#define RARE KIND
+#define SAME KIND   // its first column is not the row's
 #include "kinds.def"
 #undef KIND
+#undef RARE
+#undef SAME
 };
 
 const panel_kind *panel_kind_of(int type) {
@@ -23,10 +27,16 @@ size_t panel_size_of(int type, int n_in) {
 }
 
 static void put16(uint8_t *p, int i, uint16_t v) { memcpy(p + 2 * i, &v, 2); }
+static void put_f32(uint8_t *p, int i, float v) { memcpy(p + 4 * i, &v, 4); }
 
 // Sub-block bytes of the j-th block of 32 within source block c, for one row.
 static void put_scales(const panel_kind *k, const block_codes *c, int j, int ir, uint8_t *to) {
     int subs = 32 / k->sub;
+    if (k->scale == SCALE_S) return;
+    if (k->scale == SCALE_DD) {
+        for (int s = 0; s < subs; s++) put16(to, ROWS * s + ir, ue4m3_half((uint8_t)c->scale[j * subs + s]));
+        return;
+    }
     if (!kind_is_super(k)) {
         put16(to, ir, c->d);
         if (k->scale == SCALE_DM) put16(to, ROWS + ir, c->m);
@@ -79,8 +89,9 @@ static int pack_quantised(const panel_kind *k, int n_in, const uint8_t *rows, si
             if (!f->finite(src)) return PANEL_NOT_FINITE;
             f->codes(src, &c);
             if (kind_is_super(k)) {
-                put16(to, ir, c.d);
-                if (k->scale != SCALE_SD) put16(to, ROWS + ir, c.m);
+                if (k->scale == SCALE_SF) put_f32(to, ir, c.f);
+                else put16(to, ir, c.d);
+                if (k->scale == SCALE_SDM || k->scale == SCALE_SDN) put16(to, ROWS + ir, c.m);
                 to += kind_header_size(k);
             }
             for (int j = 0; j < per; j++, to += kind_block_size(k)) {
@@ -117,6 +128,12 @@ static uint16_t get16(const uint8_t *p, int i) {
     return v;
 }
 
+static float get_f32(const uint8_t *p, int i) {
+    float v;
+    memcpy(&v, p + 4 * i, 4);
+    return v;
+}
+
 static int get_code(const panel_kind *k, const uint8_t *q, int ir, int i) {   // weight i (0..31) of a block
     int j = i / 4, at = 4 * ir + i % 4, c = 0;
     if (k->planes & P8) return (int8_t)q[64 * j + at];
@@ -132,13 +149,15 @@ static void get_scales(const panel_kind *k, const uint8_t *p, const uint8_t *h, 
     int subs = 32 / k->sub;
     *m = 0;
     if (!kind_is_super(k)) {
-        *d = k->scale == SCALE_BD ? bf16_to_f32(get16(p, ir)) : f16_to_f32(get16(p, ir));
+        uint16_t h = get16(p, k->scale == SCALE_DD ? ROWS * s + ir : ir);
+        *d = k->scale == SCALE_BD ? bf16_to_f32(h) : f16_to_f32(h);
         if (k->scale == SCALE_DM) *m = f16_to_f32(get16(p, ROWS + ir));
         return;
     }
-    uint8_t v = p[ROWS * s + ir];
-    float scale = k->scale == SCALE_SD ? (float)(int8_t)v : k->scale == SCALE_SDN ? (float)(v & 15) : (float)v;
-    *d = f16_to_f32(get16(h, ir)) * scale;
+    uint8_t v = k->scale == SCALE_S ? 1 : p[ROWS * s + ir];
+    int is_signed = k->scale == SCALE_SD || k->scale == SCALE_SF;
+    float scale = is_signed ? (float)(int8_t)v : k->scale == SCALE_SDN ? (float)(v & 15) : (float)v;
+    *d = (k->scale == SCALE_SF ? get_f32(h, ir) : f16_to_f32(get16(h, ir))) * scale;
     if (k->scale == SCALE_SDN) *m = -(f16_to_f32(get16(h, ROWS + ir)) * (float)(v >> 4));
     if (k->scale == SCALE_SDM) *m = -(f16_to_f32(get16(h, ROWS + ir)) * (float)p[ROWS * (subs + s) + ir]);
 }

@@ -1,8 +1,9 @@
-// IQ4_NL, IQ4_XS, MXFP4: a 4-bit code is an index into a table of 16 values.
+// IQ4_NL, IQ4_XS, MXFP4, NVFP4: a 4-bit code is an index into a table of 16 values.
 //
 //   IQ4_NL   blocks of 32      w = d * iq4nl_values[q]
 //   IQ4_XS   8 blocks of 32    w = (d * sc) * iq4nl_values[q]       sc = -32..31
 //   MXFP4    blocks of 32      w = 2^(e-128) * mxfp4_values[q]      the table holds twice the FP4 values
+//   NVFP4    4 blocks of 16    w = (s / 2) * mxfp4_values[q]        s: an unsigned E4M3 for each
 //
 // Source: the block structs and tables of ggml-common.h; OCP Microscaling Formats 1.0 for E2M1 and E8M0.
 #include "families.h"
@@ -19,6 +20,10 @@ typedef struct block_iq4_xs {   // 4.25 bits per weight; 8 sub-blocks of 32
 typedef struct block_mxfp4 {
     uint8_t e, qs[16];
 } block_mxfp4;   // | e (E8M0) | nibbles |           4.25
+typedef struct block_nvfp4 {
+    uint8_t d[4], qs[4][8];
+} block_nvfp4;   // | 4 times UE4M3 | nibbles |    4.5
+_Static_assert(sizeof(block_nvfp4) == SIZE_NVFP4, "NVFP4");
 _Static_assert(sizeof(block_iq4_nl) == SIZE_IQ4_NL, "IQ4_NL");
 _Static_assert(sizeof(block_iq4_xs) == SIZE_IQ4_XS, "IQ4_XS");
 _Static_assert(sizeof(block_mxfp4) == SIZE_MXFP4, "MXFP4");
@@ -48,6 +53,15 @@ void codes_mxfp4(const uint8_t *src, block_codes *out) {
     codes_nibbles(b->qs, out->q);
 }
 
+void codes_nvfp4(const uint8_t *src, block_codes *out) {
+    const block_nvfp4 *b = (const void *)src;
+    codes_start(out, 0, 0);
+    for (int s = 0; s < 4; s++) {
+        out->scale[s] = (int8_t)b->d[s];
+        for (int i = 0; i < 8; i++) out->q[16 * s + i] = b->qs[s][i] & 15, out->q[16 * s + 8 + i] = b->qs[s][i] >> 4;
+    }
+}
+
 void unpack_iq4_nl(const uint8_t *src, float *dst) {
     block_codes c;
     codes_iq4_nl(src, &c);
@@ -69,6 +83,17 @@ void unpack_mxfp4(const uint8_t *src, float *dst) {
     for (int i = 0; i < 32; i++) dst[i] = d * (float)mxfp4_values[c.q[i]];
 }
 
+void unpack_nvfp4(const uint8_t *src, float *dst) {
+    block_codes c;
+    codes_nvfp4(src, &c);
+    for (int i = 0; i < 64; i++)
+        dst[i] = f16_to_f32(ue4m3_half((uint8_t)c.scale[i / 16])) * (float)mxfp4_values[c.q[i]];
+}
+
 int finite_iq4_nl(const uint8_t *src) { return f16_is_finite(src); }
 int finite_iq4_xs(const uint8_t *src) { return f16_is_finite(src); }
 int finite_mxfp4(const uint8_t *src) { return *src != 255; }
+int finite_nvfp4(const uint8_t *src) {
+    (void)src;
+    return 1;
+}

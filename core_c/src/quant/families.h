@@ -1,5 +1,6 @@
-// What the family files (floats.c, legacy.c, kquants.c, codebook.c) define and formats.c gathers: for each supported
-// type of formats.def, codes_<lower>, unpack_<lower>, finite_<lower>. Also the helpers with which they read a block.
+// What the family files (floats.c, legacy.c, kquants.c, codebook.c, grids.c, ternary.c) define and formats.c gathers:
+// for each supported type of formats.def, codes_<lower>, unpack_<lower>, finite_<lower>. Also the helpers with which
+// they read a block.
 #pragma once
 #include "format.h"
 #include "half.h"
@@ -36,12 +37,20 @@ static inline uint16_t e8m0_half(uint8_t e) {
     if (e == 255) return 0x7fc0;
     return e < 2 ? (uint16_t)(0x20 << e) : (uint16_t)((e - 1) << 7);
 }
+// Half of an unsigned E4M3 as f16: exact. 0x7f is 0, and the highest bit does not count.
+static inline uint16_t ue4m3_half(uint8_t x) {
+    int e = x >> 3 & 15, m = x & 7;
+    if (x == 0x7f) return 0;
+    if (e) return (uint16_t)((e + 7) << 10 | m << 7);   // 2^(e-8) * 1.m
+    return f32_to_f16((float)m * 0x1p-10f);
+}
 static inline int f16_is_finite(const uint8_t *at) { return (load_u16(at) & 0x7c00) != 0x7c00; }
 
 // The neutral sub-scales, for formats that have none or fewer than SUB_MAX.
 static inline void codes_start(block_codes *out, uint16_t d, uint16_t m) {
     out->d = d;
     out->m = m;
+    out->f = 0;
     for (int i = 0; i < SUB_MAX; i++) out->scale[i] = 1, out->min[i] = 0;
 }
 
