@@ -1,8 +1,9 @@
-// Rows of the file to panels, fast: what panel_pack_any defines, bytes equal, for the formats whose codes only move.
-// A row's part of a block is a few words: nibbles are joined in pairs, eight bytes at a time, and written where the
-// row's lane is. Machine words are little-endian, as everywhere in the kernels.
+// Rows of the file to panels, fast: what panel_pack_any defines, bytes equal. A row's part of a block is a few words:
+// codes are moved within them, eight bytes at a time, and written where the row's lane is. Machine words are
+// little-endian, as everywhere in the kernels.
 #include <string.h>
 #include "../quant/families.h"
+#include "../quant/grids.h"
 #include "panel.h"
 
 enum { ROWS = 16, P4_SIZE = 256, P2_SIZE = 128, P1_SIZE = 64 };
@@ -212,6 +213,235 @@ static inline int one_iq4_xs(const uint8_t *src, uint8_t *to, int ir) {   // d, 
     return bad;
 }
 
+// ---- Formats of few bits: a plane's word is 16 codes, turned from the order of the file to that of the lanes --------
+
+// Two bits each: those at 8r + 2i to 2r + 8i.
+static inline uint32_t deal_twos(uint32_t x) {
+    uint32_t t = (x ^ x >> 6) & 0x00cc00cc;
+    x ^= t ^ t << 6;
+    t = (x ^ x >> 12) & 0x0000f0f0;
+    return x ^ t ^ t << 12;
+}
+// Eight codes of a byte each, of two words: the same with them.
+static inline uint32_t deal_bytes(uint64_t a, uint64_t b) {
+    uint32_t low = (uint32_t)(a | a >> 30), high = (uint32_t)(b | b >> 30);
+    return low | high << 4;
+}
+// Two tuples of four codes, three bits each, and their signs: plane P4.
+static inline uint32_t deal_tuples(uint32_t first, uint32_t second, uint32_t signs) {
+    uint32_t x = first | second << 16, s = (signs & 0x0f) | (signs & 0xf0) << 12;
+    x = (x & 0x003f003f) | (x & 0x0fc00fc0) << 2;
+    x = (x & 0x07070707) | (x & 0x38383838) << 1;
+    s = (s | s << 6) & 0x03030303;
+    s = (s | s << 3) & 0x11111111;
+    x |= s << 3;   // nibbles of the first, then of the second
+    x = (x & 0xff0000ff) | (x >> 8 & 0x0000ff00) | (x << 8 & 0x00ff0000);
+    return (x & 0xf00ff00f) | (x >> 4 & 0x00f000f0) | (x << 4 & 0x0f000f00);
+}
+// Four times seven signs, and for each an eighth that makes their number even.
+static inline uint32_t even_signs(uint32_t x) {
+    x = (x & 0x7f) | (x & 0x3f80) << 1 | (x & 0x1fc000) << 2 | (x & 0xfe00000) << 3;
+    uint32_t p = x ^ x >> 4;
+    p ^= p >> 2;
+    return x | ((p ^ p >> 1) & 0x01010101) << 7;
+}
+static inline void put_odd(uint32_t sc, uint8_t *to) { *to = (uint8_t)(2 * sc + 1); }
+// The header of a super-block: d * part in float.
+static inline int put_part(uint16_t d, float part, uint8_t *to, int ir) {
+    float f = f16_to_f32(d) * part;
+    memcpy(to + 4 * ir, &f, sizeof f);
+    return f16_is_bad(d);
+}
+
+enum { ONE_SCALE = ROWS, TWO_SCALES = 2 * ROWS, P21_SIZE = P2_SIZE + P1_SIZE };
+
+// A block's four tuples of eight codes, and their signs.
+static inline void put_eights(uint32_t a, uint32_t b, uint32_t c, uint32_t d, uint32_t signs, uint8_t *planes, int ir) {
+    store32(planes + 4 * ir, deal_twos(a | b << 16));
+    store32(planes + 64 + 4 * ir, deal_twos(c | d << 16));
+    store32(planes + P2_SIZE + 4 * ir, deal_bits(signs));
+}
+
+static inline int one_iq2_xxs(const uint8_t *src, uint8_t *to, int ir) {   // d; 8 times indices 4, signs and scale 4
+    int bad = put_part(load_u16(src), 0.125f, to, ir);
+    to += 64;
+    for (int j = 0; j < 8; j++, to += ONE_SCALE + P21_SIZE) {
+        const uint8_t *at = src + 2 + 8 * j;
+        uint32_t word = load32(at + 4);
+        put_odd(word >> 28, to + ir);
+        put_eights(iq2_xxs_grid[at[0]], iq2_xxs_grid[at[1]], iq2_xxs_grid[at[2]], iq2_xxs_grid[at[3]], even_signs(word),
+                   to + ONE_SCALE, ir);
+    }
+    return bad;
+}
+
+static inline void put_odd_pair(uint32_t nibbles, uint8_t *to, int ir) {
+    put_odd(nibbles & 15, to + ir);
+    put_odd(nibbles >> 4 & 15, to + ROWS + ir);
+}
+
+static inline int one_iq2_xs(const uint8_t *src, uint8_t *to, int ir) {   // d, words 64, scales 8
+    int bad = put_part(load_u16(src), 0.125f, to, ir);
+    to += 64;
+    for (int j = 0; j < 8; j++, to += TWO_SCALES + P21_SIZE) {
+        uint64_t x = load64(src + 2 + 8 * j);
+        uint32_t sevens = (uint32_t)(x >> 9 & 127) | (uint32_t)(x >> 25 & 127) << 7 | (uint32_t)(x >> 41 & 127) << 14 |
+                          (uint32_t)(x >> 57) << 21;
+        put_odd_pair(src[66 + j], to, ir);
+        put_eights(iq2_xs_grid[x & 511], iq2_xs_grid[x >> 16 & 511], iq2_xs_grid[x >> 32 & 511],
+                   iq2_xs_grid[x >> 48 & 511], even_signs(sevens), to + TWO_SCALES, ir);
+    }
+    return bad;
+}
+
+static inline int one_iq2_s(const uint8_t *src, uint8_t *to, int ir) {   // d, indices 32, signs 32, high 8, scales 8
+    int bad = put_part(load_u16(src), 0.125f, to, ir);
+    to += 64;
+    for (int j = 0; j < 8; j++, to += TWO_SCALES + P21_SIZE) {
+        const uint8_t *at = src + 2 + 4 * j;
+        uint32_t high = src[66 + j];
+        put_odd_pair(src[74 + j], to, ir);
+        put_eights(iq2_s_grid[at[0] | (high << 8 & 0x300)], iq2_s_grid[at[1] | (high << 6 & 0x300)],
+                   iq2_s_grid[at[2] | (high << 4 & 0x300)], iq2_s_grid[at[3] | (high << 2 & 0x300)],
+                   load32(src + 34 + 4 * j), to + TWO_SCALES, ir);
+    }
+    return bad;
+}
+
+static inline int one_iq1_s(const uint8_t *src, uint8_t *to, int ir) {   // d, indices 32, high 16
+    int bad = put_part(load_u16(src), 0.125f, to, ir);
+    to += 64;
+    for (int j = 0; j < 8; j++, to += ONE_SCALE + P21_SIZE) {
+        const uint8_t *at = src + 2 + 4 * j;
+        uint32_t high = load_u16(src + 34 + 2 * j);
+        put_odd(high >> 12 & 7, to + ir);
+        put_eights(iq1_grid[at[0] | (high << 8 & 0x700)], iq1_grid[at[1] | (high << 5 & 0x700)],
+                   iq1_grid[at[2] | (high << 2 & 0x700)], iq1_grid[at[3] | (high >> 1 & 0x700)], 0u - (high >> 15),
+                   to + ONE_SCALE, ir);
+    }
+    return bad;
+}
+
+static inline int one_iq1_m(const uint8_t *src, uint8_t *to, int ir) {   // indices 32, high 16, scales 8
+    uint64_t scales = load64(src + 48);
+    uint64_t d = (scales >> 12 & 15) | (scales >> 24 & 0xf0) | (scales >> 36 & 0xf00) | (scales >> 48 & 0xf000);
+    int bad = put_part((uint16_t)d, 0.125f, to, ir);
+    to += 64;
+    for (int j = 0; j < 8; j++, to += TWO_SCALES + P21_SIZE) {
+        const uint8_t *at = src + 4 * j;
+        uint32_t high = load_u16(src + 32 + 2 * j), sc = (uint32_t)(scales >> (16 * (j / 2) + 6 * (j % 2)));
+        uint32_t signs = (high >> 3 & 1) | (high << 1 & 0x100) | (high << 5 & 0x10000) | (high << 9 & 0x1000000);
+        put_odd(sc & 7, to + ir);
+        put_odd(sc >> 3 & 7, to + ROWS + ir);
+        put_eights(iq1_grid[at[0] | (high << 8 & 0x700)], iq1_grid[at[1] | (high << 4 & 0x700)],
+                   iq1_grid[at[2] | (high & 0x700)], iq1_grid[at[3] | (high >> 4 & 0x700)], signs * 255,
+                   to + TWO_SCALES, ir);
+    }
+    return bad;
+}
+
+static inline int one_iq3_xxs(const uint8_t *src, uint8_t *to, int ir) {   // d, indices 64, signs and scales 32
+    int bad = put_part(load_u16(src), 0.25f, to, ir);
+    to += 64;
+    for (int j = 0; j < 8; j++, to += ONE_SCALE + P4_SIZE) {
+        uint32_t word = load32(src + 66 + 4 * j), signs = even_signs(word);
+        put_odd(word >> 28, to + ir);
+        for (int g = 0; g < 4; g++) {
+            const uint8_t *at = src + 2 + 8 * j + 2 * g;
+            uint32_t codes = deal_tuples(iq3_xxs_grid[at[0]], iq3_xxs_grid[at[1]], signs >> 8 * g & 255);
+            store32(to + ONE_SCALE + 64 * g + 4 * ir, codes);
+        }
+    }
+    return bad;
+}
+
+static inline int one_iq3_s(const uint8_t *src, uint8_t *to, int ir) {   // d, indices 64, high 8, signs 32, scales 4
+    int bad = put_scale(src, to, ir);
+    to += 32;
+    for (int j = 0; j < 8; j++, to += ONE_SCALE + P4_SIZE) {
+        uint32_t high = (uint32_t)src[66 + j] << 8;
+        put_odd(src[106 + j / 2] >> 4 * (j % 2) & 15, to + ir);
+        for (int g = 0; g < 4; g++, high >>= 2) {
+            const uint8_t *at = src + 2 + 8 * j + 2 * g;
+            uint32_t codes = deal_tuples(iq3_s_grid[at[0] | (high & 0x100)], iq3_s_grid[at[1] | (high >> 1 & 0x100)],
+                                         src[74 + 4 * j + g]);
+            store32(to + ONE_SCALE + 64 * g + 4 * ir, codes);
+        }
+    }
+    return bad;
+}
+
+// The next base-3 digit of each byte in a word's 16-bit lanes; the digits that follow stay in them.
+static inline uint64_t next_digit(uint64_t *lanes) {
+    uint64_t x = *lanes * 3;
+    *lanes = x & 0x00ff00ff00ff00ffu;
+    return x >> 8 & 0x0003000300030003u;
+}
+// Digits of n words of eight bytes: c[n * k + i] is digit k of word i.
+static inline void put_digits(const uint8_t *src, int n, int digits, uint64_t *c) {
+    for (int i = 0; i < n; i++) {
+        uint64_t x = load64(src + 8 * i), even = x & 0x00ff00ff00ff00ffu, odd = x >> 8 & 0x00ff00ff00ff00ffu;
+        for (int k = 0; k < digits; k++) {
+            uint64_t digit = next_digit(&even);
+            c[n * k + i] = digit | next_digit(&odd) << 8;
+        }
+    }
+}
+
+static inline int one_tq1_0(const uint8_t *src, uint8_t *to, int ir) {   // 240 digits in 48 bytes, 16 in 4, d
+    uint64_t c[32], last[5];
+    put_digits(src, 4, 5, c);
+    put_digits(src + 32, 2, 5, c + 20);
+    put_digits(src + 44, 1, 4, last);   // the four bytes from 48 on are the upper half
+    c[30] = last[0] >> 32 | last[1] >> 32 << 32;
+    c[31] = last[2] >> 32 | last[3] >> 32 << 32;
+    int bad = put_scale(src + 52, to, ir);
+    to += 32;
+    for (int g = 0; g < 16; g++) store32(to + 64 * g + 4 * ir, deal_bytes(c[2 * g], c[2 * g + 1]));
+    return bad;
+}
+
+static inline int one_tq2_0(const uint8_t *src, uint8_t *to, int ir) {   // codes 64, d
+    int bad = put_scale(src + 64, to, ir);
+    to += 32 + 4 * ir;
+    for (int j = 0; j < 8; j++, to += P2_SIZE) {
+        const uint8_t *qs = src + 32 * (j / 4);
+        store32(to, two_bits(qs, j % 4));
+        store32(to + 64, two_bits(qs + 16, j % 4));
+    }
+    return bad;
+}
+
+static inline int one_q2_0(const uint8_t *src, uint8_t *to, int ir) {   // d, codes 16
+    int bad = 0;
+    for (int j = 0; j < 2; j++, to += 32 + P2_SIZE) {
+        bad |= put_scale(src, to, ir);
+        store32(to + 32 + 4 * ir, deal_twos(load32(src + 2 + 8 * j)));
+        store32(to + 96 + 4 * ir, deal_twos(load32(src + 6 + 8 * j)));
+    }
+    return bad;
+}
+
+static inline int one_q1_0(const uint8_t *src, uint8_t *to, int ir) {   // d, codes 16
+    int bad = 0;
+    for (int j = 0; j < 4; j++, to += 32 + P1_SIZE) {
+        bad |= put_scale(src, to, ir);
+        store32(to + 32 + 4 * ir, deal_bits(load32(src + 2 + 4 * j)));
+    }
+    return bad;
+}
+
+static inline int one_nvfp4(const uint8_t *src, uint8_t *to, int ir) {   // scales 4, codes 32
+    for (int s = 0; s < 4; s++) {
+        uint64_t x = load64(src + 4 + 8 * s);
+        uint8_t *block = to + s / 2 * (64 + P4_SIZE);
+        store16(block + 32 * (s % 2) + 2 * ir, ue4m3_half(src[s]));
+        store32(block + 64 + 128 * (s % 2) + 4 * ir, low_nibbles(x));
+        store32(block + 128 + 128 * (s % 2) + 4 * ir, low_nibbles(x >> 4));
+    }
+    return 0;
+}
+
 // ---- A panel: blocks in the order in which they are written, of each the rows --------------------------------------
 
 #define PACKER(name, format, weights, size)                                                                            \
@@ -233,6 +463,18 @@ PACKER(q4_k, Q4_K, 256, 64 + 8 * Q4_K_BLOCK)
 PACKER(q5_k, Q5_K, 256, 64 + 8 * Q5_K_BLOCK)
 PACKER(q6_k, Q6_K, 256, 32 + 8 * Q6_K_BLOCK)
 PACKER(iq4_xs, IQ4_XS, 256, 32 + 8 * IQ4_XS_BLOCK)
+PACKER(iq2_xxs, IQ2_XXS, 256, 64 + 8 * (ONE_SCALE + P21_SIZE))
+PACKER(iq2_xs, IQ2_XS, 256, 64 + 8 * (TWO_SCALES + P21_SIZE))
+PACKER(iq2_s, IQ2_S, 256, 64 + 8 * (TWO_SCALES + P21_SIZE))
+PACKER(iq1_s, IQ1_S, 256, 64 + 8 * (ONE_SCALE + P21_SIZE))
+PACKER(iq1_m, IQ1_M, 256, 64 + 8 * (TWO_SCALES + P21_SIZE))
+PACKER(iq3_xxs, IQ3_XXS, 256, 64 + 8 * (ONE_SCALE + P4_SIZE))
+PACKER(iq3_s, IQ3_S, 256, 32 + 8 * (ONE_SCALE + P4_SIZE))
+PACKER(tq1_0, TQ1_0, 256, 32 + 8 * P2_SIZE)
+PACKER(tq2_0, TQ2_0, 256, 32 + 8 * P2_SIZE)
+PACKER(q2_0, Q2_0, 64, 2 * (32 + P2_SIZE))
+PACKER(q1_0, Q1_0, 128, 4 * (32 + P1_SIZE))
+PACKER(nvfp4, NVFP4, 64, 2 * (64 + P4_SIZE))
 
 // 16-bit floats, four of a row at a time; exponent: the bits that are all set in Inf and NaN.
 static inline int pack_halves(int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel,
@@ -272,10 +514,13 @@ static int pack_f32(int n_in, const uint8_t *rows, size_t row_size, int n_rows, 
 }
 
 static int (*const packers[FORMAT_COUNT])(int, const uint8_t *, size_t, int, uint8_t *) = {
-    [T_F32] = pack_f32,   [T_F16] = pack_f16,     [T_BF16] = pack_bf16,     [T_Q4_0] = pack_q4_0,
-    [T_Q4_1] = pack_q4_1, [T_Q5_0] = pack_q5_0,   [T_Q5_1] = pack_q5_1,     [T_Q8_0] = pack_q8_0,
-    [T_Q2_K] = pack_q2_k, [T_Q3_K] = pack_q3_k,   [T_Q4_K] = pack_q4_k,     [T_Q5_K] = pack_q5_k,
-    [T_Q6_K] = pack_q6_k, [T_IQ4_NL] = pack_q4_0, [T_IQ4_XS] = pack_iq4_xs, [T_MXFP4] = pack_mxfp4,
+    [T_F32] = pack_f32,         [T_F16] = pack_f16,         [T_BF16] = pack_bf16,     [T_Q4_0] = pack_q4_0,
+    [T_Q4_1] = pack_q4_1,       [T_Q5_0] = pack_q5_0,       [T_Q5_1] = pack_q5_1,     [T_Q8_0] = pack_q8_0,
+    [T_Q2_K] = pack_q2_k,       [T_Q3_K] = pack_q3_k,       [T_Q4_K] = pack_q4_k,     [T_Q5_K] = pack_q5_k,
+    [T_Q6_K] = pack_q6_k,       [T_IQ4_NL] = pack_q4_0,     [T_IQ4_XS] = pack_iq4_xs, [T_MXFP4] = pack_mxfp4,
+    [T_IQ2_XXS] = pack_iq2_xxs, [T_IQ2_XS] = pack_iq2_xs,   [T_IQ2_S] = pack_iq2_s,   [T_IQ1_S] = pack_iq1_s,
+    [T_IQ1_M] = pack_iq1_m,     [T_IQ3_XXS] = pack_iq3_xxs, [T_IQ3_S] = pack_iq3_s,   [T_TQ1_0] = pack_tq1_0,
+    [T_TQ2_0] = pack_tq2_0,     [T_Q2_0] = pack_q2_0,       [T_Q1_0] = pack_q1_0,     [T_NVFP4] = pack_nvfp4,
 };
 
 int panel_pack(int type, int n_in, const uint8_t *rows, size_t row_size, int n_rows, uint8_t *panel) {
