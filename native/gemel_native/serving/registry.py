@@ -213,9 +213,12 @@ class Models:
         """Open a model for those that wait for it. Raises an ApiError to them alone."""
         alias = row.entry.alias
         try:
+            row.progress = 0.0
+            if row.entry.local() is None:   # it is downloaded while others are opened
+                await asyncio.to_thread(gemel.model_files, row.entry.source, on_progress=self._reporter(row))
             async with self._lock:
                 row.progress = 0.0
-                need = await asyncio.to_thread(self._need, row)
+                need = await asyncio.to_thread(need_of, row.entry, self._budget, self._cache_memory)
                 await self._make_room(need)
                 start = time.monotonic()
                 log.info("%s: loading, %.0f MB", alias, need.total / 1e6)
@@ -232,12 +235,6 @@ class Models:
         finally:
             row.loading = None
             self._rest(row)
-
-    def _need(self, row: Row) -> Need:
-        entry = row.entry
-        if entry.local() is None:
-            gemel.model_files(entry.source, on_progress=self._reporter(row))   # downloads it
-        return need_of(entry, self._budget, self._cache_memory)
 
     def _reporter(self, row: Row) -> _Reporter:
         return _Reporter(row, self._stops)
