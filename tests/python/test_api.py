@@ -150,6 +150,8 @@ def test_model_knows_the_files_facts(tiny_model: OpenTiny) -> None:
 @given(text=st.text(max_size=40))
 def test_text_comes_back(tokenizer: str, text: str) -> None:
     model = opened(tokenizer)
+    if tokenizer == "spm":
+        text = text.replace("\u2581", " ")   # SentencePiece writes a space so
     assert model.detokenize(model.tokenize(text)) == text
 
 
