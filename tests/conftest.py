@@ -25,7 +25,7 @@ import tiny
 from archs import ARCHS
 from parts import PartModel
 
-# How long an example takes is the machine's affair. In .ci/run equal commits have equal examples; elsewhere they are new.
+# How long an example takes is the machine's affair. In .ci/run equal commits have equal examples.
 hypothesis.settings.register_profile("gemel", deadline=None, derandomize="CI" in os.environ)
 hypothesis.settings.load_profile("gemel")
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:   # as under nohup: programs that are tested would inherit it
