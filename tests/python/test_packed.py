@@ -12,15 +12,20 @@ import pytest
 from gemel.core import packed
 
 
+def archive(text: str) -> bytes:
+    """Return an archive of one module, compressed."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as made:
+        made.writestr("gemel/one.py", text)
+    return lzma.compress(stream.getvalue())
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder _core/ with an archive of one module."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("gemel/one.py", "x = 1\n")
+    """A folder _core/ with an archive."""
     core = tmp_path / "_core"
     core.mkdir()
-    (core / "python.xz").write_bytes(lzma.compress(stream.getvalue()))
+    (core / "python.xz").write_bytes(archive("x = 1\n"))
     monkeypatch.setattr(packed, "FOLDER", core)
     return core
 
@@ -34,13 +39,22 @@ def test_a_desktop_has_no_archive() -> None:
 
 
 def test_the_archive_is_unpacked_once(folder: Path) -> None:
-    assert packed.folders() == [f"{folder}/python/gemel"]
-    module = folder / "python" / "gemel" / "one.py"
+    (found,) = packed.folders()
+    module = Path(found, "one.py")
+    assert module.parents[2] == folder
     assert module.read_text() == "x = 1\n"
     module.write_text("x = 2\n")
-    assert packed.folders() == [f"{folder}/python/gemel"]
+    assert packed.folders() == [found]
     assert module.read_text() == "x = 2\n"
-    assert names(folder) == ["python", "python.xz"]
+    assert names(folder) == [module.parents[1].name, "python.xz"]
+
+
+def test_another_archive_in_the_same_place_is_unpacked_too(folder: Path) -> None:
+    before = packed.folders()
+    (folder / "python.xz").write_bytes(archive("x = 3\n"))
+    (found,) = packed.folders()
+    assert [found] != before
+    assert Path(found, "one.py").read_text() == "x = 3\n"
 
 
 def test_where_nothing_can_be_written_the_archive_is_unpacked_elsewhere(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from pathlib import Path
 
 from .errors import LibraryError
@@ -14,19 +15,20 @@ PACKAGE = str(Path(__file__).parents[1] / "_")[:-1]   # what the paths of all mo
 def folders() -> list[str]:
     """Return where else Python finds this package's modules: what was in _core/python.xz, if the wheel has it.
 
-    It is unpacked once: into _core/, or into a temporary folder where nothing can be written there. LibraryError when
-    it is damaged.
+    It is unpacked once: into _core/, or into a temporary folder where nothing can be written there. The folder's name
+    has its checksum, so that a newer wheel in the same place finds its own. LibraryError when it is damaged.
     """
-    file, unpacked = FOLDER / "python.xz", FOLDER / "python"
+    file = FOLDER / "python.xz"
     if not file.is_file():
         return []
+    unpacked = FOLDER / f"python-{zlib.crc32(file.read_bytes()):08x}"
     try:
         if not unpacked.is_dir():
             _unpack(file, unpacked)
     except OSError:   # nothing can be written here
         import tempfile
 
-        unpacked = Path(tempfile.mkdtemp()) / "python"
+        unpacked = Path(tempfile.mkdtemp()) / unpacked.name
         _unpack(file, unpacked)
     return [f"{unpacked}/gemel"]
 
@@ -38,7 +40,7 @@ def _unpack(file: Path, folder: Path) -> None:
     import shutil
     import zipfile
 
-    made = folder.with_name(f"python.{os.getpid()}")
+    made = folder.with_name(f"{folder.name}.{os.getpid()}")
     try:
         with zipfile.ZipFile(io.BytesIO(lzma.decompress(file.read_bytes()))) as archive:
             archive.extractall(made)
