@@ -7,9 +7,9 @@ open.
 from __future__ import annotations
 
 import json
-import signal
 import os
 import re
+import signal
 import sys
 from collections import Counter
 
@@ -39,7 +39,8 @@ def verdicts(half: str, step: int) -> dict[int, Verdict]:
         assert lines, done.stdout
         number, crashes = lines[-1][0], crashes + 1
         said = "\n".join(line for line in done.stdout.splitlines()[-40:] if not line.startswith("["))
-        what = f"hung for {SECONDS} s" if -done.returncode in (signal.SIGALRM, signal.SIGPROF) else f"ended with {done.returncode}"
+        hung = -done.returncode in (signal.SIGALRM, signal.SIGPROF)
+        what = f"hung for {SECONDS} s" if hung else f"ended with {done.returncode}"
         found[number] = Verdict("", f"the process {what}\n{said}")
         first = number + step
     return found
