@@ -141,7 +141,7 @@ CHATS = {
     "special: true": ": it is an option of generate", "pooling: 'mean'": ": it is an option of embed",
 }  # fmt: skip
 OTHERS = {
-    "gemel.generate('a', {prompt: 'b'}).result": ("generate", "prompt", ": it is an option of load"),
+    "gemel.generate('a', {prompt: 'b'}).result": ("generate", "prompt", ": it is an option of load and embed"),
     "gemel.generate('a', {tools: []}).result": ("generate", "tools", ": it is an option of chat"),
     "gemel.generate('a', {kvType: 'f16'}).result": ("generate", "kvType", "; did you mean 'kv_type'?"),
     "gemel.embed('a', {texts: 'b'})": ("embed", "texts", ""),

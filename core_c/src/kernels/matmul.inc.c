@@ -92,9 +92,10 @@ WORD int32_t zero_point_term(const panel_kind *k, const acts *a, size_t at, int 
     return zero ? zero * (k->sub == 32 ? a->z[at] : a->z2[2 * at + (size_t)s]) : 0;
 }
 
-// Steps whose sums a va4 holds in 16 bits before they are widened; 0: this dot has no such sums here.
+// Steps whose sums a va4 holds in 16 bits before they are widened, of one sub-block; 0: this dot has no such sums here.
 WORD int narrow_steps(const panel_kind *k, const shape S) {
-    return S.C == 2 ? 0 : k->dot == DOT5 ? STEPS5 : k->dot == DOT6 ? STEPS6 : 0;
+    const int steps = S.C == 2 ? 0 : k->dot == DOT5 ? STEPS5 : k->dot == DOT6 ? STEPS6 : 0;
+    return steps < k->sub / 4 ? steps : k->sub / 4;
 }
 
 WORD void add_narrow(const panel_kind *k, const shape S, dots *i, vu c[8][VECTORS_MAX], const act *x, int j0, int j1) {
