@@ -30,21 +30,24 @@ site: assets  ## the same page for any static host, into build/site; MODELS="nam
 
 test: lint pytest  ## everything: lint, C checks (plain, sanitized, cross), the API, WebAssembly, tabs; PYTEST_ARGS="-k ..."
 
-# Two rows of parts at a time, since most tests use one CPU: tabs, and the others one after the other. What is built and
-# emulated for other machines doesn't depend on time: it takes what these two leave. A part's output comes at its end.
+# Two rows of parts at a time, each one after the other, since most tests use one CPU. What is built and emulated for
+# other machines doesn't depend on time: it takes what these two leave. A part's output comes at its end.
 files = $(patsubst %,tests/python/test_%.py,$(1))
 part_tabs = tests/browser
 part_checks = $(call files,c_checks fuzz)
 part_builds = $(call files,cross install) tests/wasm
-part_rest = tests/python tests/web $(patsubst %,--ignore=%,$(part_checks) $(part_builds))
+part_web = tests/web
+part_rest = tests/python $(patsubst %,--ignore=%,$(part_checks) $(part_builds))
 nice_builds = nice -n 10
 pytest: $(VENV)/dev
 	@rm -f build/test-*.log; mkdir -p build
-	@$(MAKE) --no-print-directory --keep-going --jobs=3 pytest-tabs pytest-row pytest-builds
+	@$(MAKE) --no-print-directory --keep-going --jobs=3 pytest-row-1 pytest-row-2 pytest-builds
 	@grep -qE "[0-9]+ (passed|skipped)" build/test-*.log || { echo "no test was chosen"; exit 1; }
 
-pytest-row:
-	@$(MAKE) --no-print-directory --keep-going ONE_BY_ONE=1 pytest-checks pytest-rest
+pytest-row-1 pytest-row-2:
+	@$(MAKE) --no-print-directory --keep-going ONE_BY_ONE=1 $($@)
+pytest-row-1 = pytest-tabs pytest-web
+pytest-row-2 = pytest-checks pytest-rest
 ifdef ONE_BY_ONE
 .NOTPARALLEL:
 endif
@@ -111,4 +114,4 @@ build/lint/installed: tests/lint/package.json tests/lint/package-lock.json | $(V
 	@$(NPM) ci --ignore-scripts --silent --prefix build/lint
 	@touch $@
 
-.PHONY: help run demo site test pytest pytest-row quick wasm assets wasm-smoke test-browser fuzz lint format bench clean
+.PHONY: help run demo site test pytest pytest-row-1 pytest-row-2 quick wasm assets wasm-smoke test-browser fuzz lint format bench clean

@@ -46,8 +46,8 @@ static const char *const UNITS[] = {"a",
                                     "<sentinel:1",
                                     "a \xCC\x81",
                                     " .",
-                                    "\xE4\xB8\xAD"
-                                    "A"};
+                                    ("\xE4\xB8\xAD"
+                                     "A")};
 
 static size_t split_all(const pretok *row, const char *text, size_t size) {
     size_t n_words = 0;
