@@ -244,12 +244,12 @@ def test_opening_what_this_machine_cannot_hold_is_refused_before_weights_are_rea
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     data = tiny_bytes(n_embd=256, n_ff=1024, n_layer=8, format="F16")
-    monkeypatch.setattr(opening, "available", lambda: 3_000_000)
+    monkeypatch.setattr(opening, "available_memory", lambda: 3_000_000)
     file = Counted(data)
     with pytest.raises(gemel.OutOfMemoryError, match="only 3 MB are available"):
         gemel.open(file, threads=1)
     assert file.furthest < len(data) // 2
-    monkeypatch.setattr(opening, "available", lambda: None)   # a system that does not say
+    monkeypatch.setattr(opening, "available_memory", lambda: None)   # a system that does not say
     gemel.open(file, threads=1).close()
 
 
