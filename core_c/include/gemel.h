@@ -206,7 +206,7 @@ typedef enum gemel_model_field {   // all non-negative integers
     GEMEL_MODEL_POOLING = 31,      // a gemel_pooling, as the file says it; 0: it doesn't
     GEMEL_MODEL_N_SCORES = 32,     // of gemel_model_rank; 0: the file has no classifier
     GEMEL_MODEL_RANK_POOLING = 33, // the gemel_pooling of the row that it reads
-    GEMEL_MODEL_N_TYPES = 34,      // parts that an encoder's text may have, each with an embedding; 0: there are none
+    GEMEL_MODEL_N_TYPES = 34,      // token types of an encoder, such as 2: query and document; 0: it has none
 } gemel_model_field;
 
 typedef enum gemel_pooling {   // GGUF's pooling_type: how the hidden states of a text become one row

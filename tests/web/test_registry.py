@@ -204,6 +204,41 @@ def test_ollamas_keep_alive_loads_and_unloads(entries: list[Entry], opened: set[
         app.run(until(lambda: not opened))
 
 
+def test_an_unloaded_model_stays_open_when_another_api_asks_for_it(entries: list[Entry], opened: set[str]) -> None:
+    with Asked(Models(entries, budget=1 << 40, cache_memory=1 << 20)) as app:
+        app.good(COMPLETE, **asks("a"))
+        assert app.good("/api/generate", model="a", keep_alive=0)["done_reason"] == "unload"
+        app.run(until(lambda: not opened))
+        app.good(COMPLETE, **asks("a"))
+        assert app.get("/api/ps").json()["models"][0]["expires_at"].startswith("9999")
+
+
+def test_options_that_are_refused_load_no_model(entries: list[Entry], opened: set[str]) -> None:
+    with Asked(Models(entries, budget=1 << 40, cache_memory=1 << 20)) as app:
+        assert app.post("/api/generate", model="a", prompt="x", options={"tfs_z": 0.5}).status_code == 400
+        assert opened == set()
+
+
+def test_a_request_for_a_model_that_is_removed_before_its_turn_is_a_404(
+    entries: list[Entry], opened: set[str]
+) -> None:
+    models = Models(entries, budget=1 << 40, cache_memory=1 << 20)
+    with Asked(models) as app:
+
+        async def main() -> None:
+            async with models._lock:   # something else is loaded
+                removing = asyncio.ensure_future(models.remove("a"))
+                await asyncio.sleep(0)   # it waits
+                asking = asyncio.ensure_future(app.asking("POST", COMPLETE, json=asks("a")))
+                await until(lambda: models._rows["a"].loading is not None)
+            await removing
+            assert (await asking).status_code == 404
+
+        app.run(main())
+        assert opened == set()
+        assert "a" not in states(app)
+
+
 def test_lists_show_models_that_are_not_loaded(entries: list[Entry]) -> None:
     with Asked(Models(entries, budget=1 << 40, cache_memory=1 << 20)) as app:
         before = {one["id"]: one["meta"] for one in app.get("/v1/models").json()["data"]}
@@ -252,6 +287,7 @@ def test_settings_of_a_model_apply_to_all_apis(folder: Path, tmp_path: Path) -> 
     with Asked(Models(entries, budget=1 << 40, cache_memory=1 << 20)) as app:
         chat = app.good("/v1/chat/completions", model="gpt-4o", messages=[user])
         assert chat["usage"]["completion_tokens"] == 3
+        assert app.get("/v1/models/gpt-4o").json()["id"] == "a"
         text = app.good("/v1/messages", model="other", messages=[user], max_tokens=3)["content"][0]["text"]
         assert text == chat["choices"][0]["message"]["content"]   # greedy, and the same prompt
         shown = app.good("/apply-template", model="a", messages=[user])["prompt"]

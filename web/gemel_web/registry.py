@@ -134,6 +134,9 @@ class Registry(Protocol):
     def give_back(self, served: ServedModel) -> None:
         """Undo one `take`."""
 
+    async def card(self, alias: str) -> Card | None:
+        """Return one model by any of its names; None: there is none."""
+
     async def cards(self) -> list[Card]:
         """Return all models, in order."""
 
@@ -185,9 +188,11 @@ class OpenModels:
     def give_back(self, served: ServedModel) -> None:
         """Do nothing, too."""
 
+    async def card(self, alias: str) -> Card | None:
+        """Return an open model."""
+        served = self.find(alias)
+        return None if served is None else Card(alias=alias, state="loaded", created=served.created, served=served)
+
     async def cards(self) -> list[Card]:
         """Return the open models."""
-        return [
-            Card(alias=alias, state="loaded", created=served.created, served=served)
-            for alias, served in self._models.items() if not served.model.closed
-        ]
+        return [card for alias in list(self._models) if (card := await self.card(alias)) is not None]

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import gemel
 from gemel_web.http.errors import ApiError, of_failure
+from gemel_web.jobs.service import unknown
 from gemel_web.models import ServedModel
 from gemel_web.registry import Card, Drop, Facts, Shelf, State
 
@@ -140,8 +141,11 @@ class Models:
         row = self._rows[alias]
         async with self._lock:
             row.is_leaving = True
-            await self._unload(row)
-            del self._rows[alias]
+            try:
+                await self._unload(row)
+                del self._rows[alias]
+            finally:
+                row.is_leaving = False
 
     def open_models(self) -> dict[str, gemel.Model]:
         """Return those that are open, by alias."""
@@ -203,6 +207,11 @@ class Models:
             self._rest(row)
             self._changed.set()
 
+    async def card(self, alias: str) -> Card | None:
+        """Return one model; None: there is none of that name."""
+        row = self._row(alias)
+        return None if row is None else await self._card(row)
+
     async def cards(self) -> list[Card]:
         """Return all models."""
         return [await self._card(row) for row in list(self._rows.values())]
@@ -217,6 +226,8 @@ class Models:
             if row.entry.local() is None:   # it is downloaded while others are opened
                 await asyncio.to_thread(gemel.model_files, row.entry.source, on_progress=self._reporter(row))
             async with self._lock:
+                if self._rows.get(alias) is not row:   # removed, while this waited
+                    raise unknown(alias, self.aliases())
                 row.progress = 0.0
                 need = await asyncio.to_thread(need_of, row.entry, self._budget, self._cache_memory)
                 await self._make_room(need)
@@ -226,8 +237,11 @@ class Models:
                     open_entry, row.entry, cache=need.cache, on_progress=self._reporter(row)
                 )
                 row.served, row.need, row.granted = served, need, loading
+                row.keep = row.entry.keep_alive   # what an earlier request asked for counts no longer
                 row.asked = time.monotonic()
                 log.info("%s: loaded in %.1f s", alias, time.monotonic() - start)
+        except ApiError:
+            raise
         except Exception as error:
             why = of_failure(error).message if not isinstance(error, OSError) else str(error)
             log.error("%s: not loaded: %s", alias, why)

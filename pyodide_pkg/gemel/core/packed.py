@@ -21,19 +21,20 @@ def folders() -> list[str]:
     file = FOLDER / "python.xz"
     if not file.is_file():
         return []
-    unpacked = FOLDER / f"python-{zlib.crc32(file.read_bytes()):08x}"
+    packed = file.read_bytes()
+    unpacked = FOLDER / f"python-{zlib.crc32(packed):08x}"
     try:
         if not unpacked.is_dir():
-            _unpack(file, unpacked)
+            _unpack(packed, unpacked)
     except OSError:   # nothing can be written here
         import tempfile
 
         unpacked = Path(tempfile.mkdtemp()) / unpacked.name
-        _unpack(file, unpacked)
+        _unpack(packed, unpacked)
     return [f"{unpacked}/gemel"]
 
 
-def _unpack(file: Path, folder: Path) -> None:
+def _unpack(packed: bytes, folder: Path) -> None:
     """Unpack a compressed archive; another process may do so as well."""
     import io
     import lzma
@@ -42,7 +43,7 @@ def _unpack(file: Path, folder: Path) -> None:
 
     made = folder.with_name(f"{folder.name}.{os.getpid()}")
     try:
-        with zipfile.ZipFile(io.BytesIO(lzma.decompress(file.read_bytes()))) as archive:
+        with zipfile.ZipFile(io.BytesIO(lzma.decompress(packed))) as archive:
             archive.extractall(made)
         made.rename(folder)
     except OSError:
@@ -50,4 +51,4 @@ def _unpack(file: Path, folder: Path) -> None:
         if not folder.is_dir():
             raise
     except (lzma.LZMAError, zipfile.BadZipFile) as error:
-        raise LibraryError(f"{file} can't be unpacked ({error}): reinstall gemel") from error
+        raise LibraryError(f"{FOLDER / 'python.xz'} can't be unpacked ({error}): reinstall gemel") from error

@@ -425,12 +425,12 @@ def _embedded(batch: Batch, recipe: Recipe, texts: Sequence[list[list[int]]]) ->
         yield taken()
 
 
-def _ranked(batch: Batch, query: str, documents: Sequence[object], *, normalize: bool) -> Iterator[float]:
+def _ranked(batch: Batch, query: str, documents: Sequence[Any], *, normalize: bool) -> Iterator[float]:
     """Score documents; as many as run together wait in the batch, and one more."""
     running: deque[BatchFuture[float]] = deque()
     for i, document in enumerate(documents):
         try:
-            running.append(batch.rank(query, document, normalize=normalize))   # type: ignore[arg-type]  # it checks
+            running.append(batch.rank(query, document, normalize=normalize))
         except (ContextError, ArgumentTypeError) as error:
             raise type(error)(f"documents[{i}]: {error}") from None
         if len(running) > batch.max_running:

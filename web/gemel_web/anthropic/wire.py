@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from ..http.errors import ApiError, refused
+from ..http.errors import ApiError, Refusals, check_fields
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Stop = Annotated[str, Meta(max_length=1000)]
@@ -73,7 +73,7 @@ class MessageRequest(Prompt, kw_only=True):
 
 
 SAMPLING = ("temperature", "top_p", "top_k", "seed", "min_p", "repeat_penalty")
-REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
+REFUSED: Refusals = {
     "container": ((), "this server runs no code: leave it out"),
     "context_management": (({}, {"edits": []}), "not supported: nothing is removed from a chat; leave it out"),
     "inference_geo": ((), "this server runs in one place: leave it out"),
@@ -88,10 +88,7 @@ TYPES = {
 
 def check_refused(request: Prompt) -> None:
     """Raise a 400 for a field that is not supported and would change the answer."""
-    for name, (neutral, why) in REFUSED.items():
-        value = getattr(request, name)
-        if value is not None and not any(type(value) is type(one) and value == one for one in neutral):
-            raise refused(name, why)
+    check_fields(request, REFUSED)
 
 
 def error_of(error: ApiError) -> dict[str, Any]:

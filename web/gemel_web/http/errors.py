@@ -11,6 +11,7 @@ import logging
 import re
 import traceback
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import gemel
 import msgspec
@@ -87,6 +88,18 @@ def of_status(status: int, detail: str, headers: Mapping[str, str] | None = None
 def refused(param: str, why: str) -> ApiError:
     """Return the error for a parameter that is known, but not supported."""
     return ApiError(400, f"{param}: {why}", param=param, code="unsupported_parameter")
+
+
+Refusals = Mapping[str, tuple[tuple[Any, ...], str]]
+"""Fields that are not supported: their values that ask for nothing, and the message for all others."""
+
+
+def check_fields(body: object, refusals: Refusals, where: str = "") -> None:
+    """Raise a 400 for a field that is not supported and would change the answer. where: the place of `body`."""
+    for name, (neutral, why) in refusals.items():
+        value = getattr(body, name, None)
+        if value is not None and not any(type(value) is type(one) and value == one for one in neutral):
+            raise refused(where + name, why)
 
 
 def invalid(param: str | None, why: str) -> ApiError:

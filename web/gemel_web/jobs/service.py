@@ -84,10 +84,10 @@ class Service:
 
     async def card(self, alias: str) -> Card:
         """Return what lists say of a model, or raise a 404."""
-        for card in await self.registry.cards():
-            if card.alias == alias:
-                return card
-        raise unknown(alias, self.registry.aliases())
+        card = await self.registry.card(alias)
+        if card is None:
+            raise unknown(alias, self.registry.aliases())
+        return card
 
     def submit(self, served: ServedModel, work: Work) -> Job:
         """Queue work: see Scheduler.submit. The model stays open until `whole` or `streamed` has answered."""

@@ -44,10 +44,10 @@ def turns(
         found = values(lambda name: reads(model, name, tools))
         try:
             yield _turn(model, [*first, *messages], options, found)
-        except gemel.GemelError as error:
+        except gemel.GemelError as error:   # also of a message or a tool
+            if not first:
+                raise
             raise _shifted(error, len(first)) from error
-        except gemel.ArgumentTypeError:   # of a message or a tool
-            raise
         except TypeError as error:
             raise invalid(values_param, str(error)) from None
 
@@ -60,7 +60,7 @@ def _shifted(error: gemel.GemelError, n: int) -> gemel.GemelError:
         i = int(found[1]) - n
         return f"messages[{i}]" if i >= 0 else f"the model's own message {int(found[1])}"
 
-    return type(error)(re.sub(r"^messages\[(\d+)\]", place, str(error))) if n else error
+    return type(error)(re.sub(r"^messages\[(\d+)\]", place, str(error)))
 
 
 def has_template(model: gemel.Model) -> bool:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from ..http.errors import invalid, refused
+from ..http.errors import Refusals, check_fields, invalid
 from ..openai.wire import ChatRequest, Id, Sampled
 
 Piece = str | Id
@@ -77,7 +77,7 @@ class TemplateRequest(ChatRequest, kw_only=True):
 
 
 ORDER = "the order of steps is fixed: leave it out"
-REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
+REFUSED: Refusals = {
     "dynatemp_range": ((0, 0.0), "not supported: leave it out"), "dynatemp_exponent": ((1, 1.0), "not supported"),
     "ignore_eos": ((False,), "not supported: send logit_bias with the ids that end answers, and false"),
     "lora": (([],), "not supported: leave it out"), "min_keep": ((0,), "not supported: leave it out"),
@@ -95,10 +95,7 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, 
 
 def check_refused(body: Base) -> None:
     """Raise a 400 for a field that is not supported and would change the answer."""
-    for name, (neutral, why) in REFUSED.items():
-        value = getattr(body, name, None)
-        if value is not None and not any(type(value) is type(one) and value == one for one in neutral):
-            raise refused(name, why)
+    check_fields(body, REFUSED)
 
 
 def biases_of(given: Any) -> dict[int, float]:  # noqa: ANN401

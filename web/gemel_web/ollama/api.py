@@ -65,10 +65,10 @@ class Api:
     async def _found(self, request: Request, body: wire.Request) -> tuple[str, ServedModel]:
         """Return the model that a request names, open, and keep it open for as long as the request says."""
         alias = alias_of(self._service, body.model)
+        check_options(body, unloads=self._service.registry.unloads)
         start = time.perf_counter()
         served = await self._service.open(request, alias)
         request.state.times = {"start": start, "load_s": time.perf_counter() - start}
-        check_options(body, unloads=self._service.registry.unloads)
         self._service.registry.keep(alias, seconds_of(body.keep_alive))
         return alias, served
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from ..http.errors import refused
+from ..http.errors import Refusals, check_fields
 
 Count = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Limit = Annotated[int, Meta(ge=-1)]   # -1: no limit
@@ -184,7 +184,7 @@ STORE = "storing is not supported: leave it out, or send false"
 FUNCTIONS = 'not supported: send tools, such as [{"type": "function", "function": {"name": ..., "parameters": ...}}]'
 CHOICE = 'not supported: send tool_choice, such as "auto" or {"type": "function", "function": {"name": ...}}'
 CALL = 'not supported: send tool_calls: [{"id": ..., "type": "function", "function": {"name": ..., "arguments": ...}}]'
-REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
+REFUSED: Refusals = {
     "store": ((False,), STORE),
     "functions": (([],), FUNCTIONS),
     "function_call": (("none", "auto"), CHOICE),
@@ -200,15 +200,7 @@ OF_MESSAGE = {**REFUSED, "function_call": ((), CALL)}
 
 def check_refused(request: Struct, where: str = "") -> None:
     """Raise a 400 for a field that is not supported and would change the answer. where: the message that has it."""
-    for name in request.__struct_fields__:
-        neutral, why = (OF_MESSAGE if where else REFUSED).get(name, ((), ""))
-        value = getattr(request, name)
-        if why and value is not None and not any(_same(value, other) for other in neutral):
-            raise refused(where + name, why)
-
-
-def _same(value: object, other: object) -> bool:
-    return type(value) is type(other) and value == other
+    check_fields(request, OF_MESSAGE if where else REFUSED, where)
 
 
 # ---- Responses -------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from ..http.errors import refused
+from ..http.errors import Refusals, check_fields
 from ..openai.wire import Count, WithoutEffect
 
 
@@ -35,7 +35,7 @@ class RankRequest(WithoutEffect, forbid_unknown_fields=True, kw_only=True):
 
 
 NOTHING_IS_CUT = "documents are not truncated: split those that are too long"
-REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
+REFUSED: Refusals = {
     "max_chunks_per_doc": ((1,), NOTHING_IS_CUT), "max_tokens_per_doc": ((), NOTHING_IS_CUT),
     "truncation": ((False,), NOTHING_IS_CUT), "truncate": ((False,), NOTHING_IS_CUT),
     "rank_fields": ((["text"],), "a document is a text, or an object with the member text: leave it out"),
@@ -44,7 +44,4 @@ REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, 
 
 def check_refused(body: RankRequest) -> None:
     """Raise a 400 for a field that is not supported and would change the answer."""
-    for name, (neutral, why) in REFUSED.items():
-        value = getattr(body, name)
-        if value is not None and not any(type(value) is type(one) and value == one for one in neutral):
-            raise refused(name, why)
+    check_fields(body, REFUSED)

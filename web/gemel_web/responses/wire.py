@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
-from ..http.errors import ApiError, refused
+from ..http.errors import ApiError, Refusals, check_fields, refused
 from ..openai.wire import Count, Whole
 
 Item = dict[str, Any]
@@ -61,7 +61,7 @@ class ResponseRequest(Struct, forbid_unknown_fields=True, kw_only=True):
 
 LOGPROBS = "message.output_text.logprobs"
 INCLUDED = (LOGPROBS, "reasoning.encrypted_content")   # reasoning is sent as text in any case
-REFUSED: dict[str, tuple[tuple[Any, ...], str]] = {   # name: (accepted values, message for all others)
+REFUSED: Refusals = {
     "background": ((False,), "not supported: wait for the answer, or stream it"),
     "context_management": (([],), "not supported: nothing is removed from a chat"),
     "conversation": ((), "not supported: send previous_response_id, or the earlier items"),
@@ -78,10 +78,7 @@ RENAMED = (   # places of a chat: those of this API
 
 def check_refused(body: ResponseRequest) -> None:
     """Raise a 400 for a field that is not supported and would change the answer."""
-    for name, (neutral, why) in REFUSED.items():
-        value = getattr(body, name)
-        if value is not None and not any(type(value) is type(one) and value == one for one in neutral):
-            raise refused(name, why)
+    check_fields(body, REFUSED)
     for one in body.include or ():
         if one not in INCLUDED:
             raise refused("include", f"{one[:50]!r} is not supported: only {' and '.join(INCLUDED)} are")
