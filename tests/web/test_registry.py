@@ -113,12 +113,15 @@ def test_the_model_asked_longest_ago_is_closed(folder: Path, tmp_path: Path, ope
         assert opened == {"x", "z"}
 
 
-def test_a_model_that_cant_be_loaded_is_an_error_to_its_callers_alone(entries: list[Entry], opened: set[str]) -> None:
+def test_a_model_that_cant_be_loaded_is_an_error_to_its_callers_alone(
+    entries: list[Entry], opened: set[str], folder: Path
+) -> None:
     with Asked(Models(entries, budget=for_one(entries), cache_memory=0)) as app:
         app.good(COMPLETE, **asks("a"))
         error = app.bad(COMPLETE, 503, **asks("broken"))
         assert error["code"] == "model_not_loaded"
         assert error["message"].startswith("broken can't be loaded: ")
+        assert str(folder) not in error["message"]
         assert opened == {"a"}   # nothing was closed for it
         app.good(COMPLETE, **asks("a"))
 

@@ -245,6 +245,8 @@ class Models:
         except Exception as error:
             why = of_failure(error).message if not isinstance(error, OSError) else str(error)
             log.error("%s: not loaded: %s", alias, why)
+            if path := row.entry.local():   # where it is concerns no client
+                why = why.replace(str(path), path.name)
             raise ApiError(503, f"{alias} can't be loaded: {why}", param="model", code="model_not_loaded") from None
         finally:
             row.loading = None

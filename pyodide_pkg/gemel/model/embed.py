@@ -45,7 +45,7 @@ def recipe_of(model: CoreModel, pooling: Pooling | None, normalize: bool, trunca
     if pooling is not None:
         check_pooling(pooling)
     elif model.pooling == "rank":
-        raise UnsupportedError(f"{model.name!r} scores texts, by its pooling_type: to embed them, pass a pooling")
+        raise UnsupportedError("this model scores texts, by its pooling_type: to embed them, pass a pooling")
     integer = None if truncate_dim is None else whole(truncate_dim)
     if truncate_dim is not None and (integer is None or not 1 <= integer <= model.n_embd):
         raise not_whole("truncate_dim", truncate_dim, f"an integer from 1 to {model.n_embd} (model.n_embd), or None")

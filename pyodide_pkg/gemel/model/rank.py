@@ -40,12 +40,12 @@ class Pair:
 
 def check_ranks(model: CoreModel) -> None:
     """Raise UnsupportedError unless a model scores documents for a query."""
-    n, name = model._get(abi.MODEL_N_SCORES), model.name
+    n = model._get(abi.MODEL_N_SCORES)
     if not n:
-        raise UnsupportedError(f"{name!r} has no classifier (cls.output.weight): open a reranker")
+        raise UnsupportedError("this model has no classifier (cls.output.weight): open a reranker")
     if n != (1 if model.is_encoder else 2):
         wanted = "one score" if model.is_encoder else "scores of yes and no"
-        raise UnsupportedError(f"the classifier of {name!r} has {n} scores; a reranker of its kind has {wanted}")
+        raise UnsupportedError(f"the classifier of this model has {n} scores; a reranker of its kind has {wanted}")
 
 
 def rank_pooling(model: CoreModel) -> Pooling:
