@@ -5,7 +5,7 @@ import { Plot } from "./plot.js";
 
 const FLAVOURS = {
     wasmrelaxed: "relaxed SIMD",
-    wasmpairs: "relaxed SIMD (pairs)",
+    wasmpairs: "relaxed SIMD",
     wasm128: "SIMD 128",
     avx512vnni: "AVX-512 VNNI",
     avxvnni: "AVX-VNNI",
