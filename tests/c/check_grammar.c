@@ -177,6 +177,8 @@ static void mistakes_are_named_with_their_place(void) {
         {G, "root = \"a\"", "line 1, column 6: ::= is expected behind the rule's name"},
         {G, "root ::= \"a\"{5,1}", "line 1, column 13: {5,1}: the least number is over the most"},
         {G, "root ::= {2}", "line 1, column 10: there is nothing to repeat before this"},
+        {G, "root ::= \"[\" u \"]\" <[5]>\nu @unique ::= x\nx ::= !<[5]>",
+         "rule \"x\": @unique compares texts: leave out tokens such as <[1000]>"},
         {G, "root ::= \"a\"{x}", "line 1, column 14: a number is expected: {m}, {m,} or {m,n}"},
         {G, "root ::= \"a\"{1,2", "line 1, column 17: a } is expected: {m}, {m,} or {m,n}"},
         {G, "root ::= \"\xC3\xA9\" \"a", "line 1, column 14: this text has no closing quote"},

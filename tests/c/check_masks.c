@@ -91,6 +91,8 @@ static void masks_forbid_items_that_come_again(void) {
         "root ::= \"[\" (u (\",\" u)*)? \"]\"\nu @unique ::= \"[\" x \"]\"\nx @unique ::= \"\\\"\" [a-b]* \"\\\"\"",
         "root ::= \"{\\\"a\\\":[\" u (\",\" u)* \"],\\\"\" [ab]* \"\\\":[\" s (\",\" s)* \"]}\"\nu @unique ::= s\n"
         "s ::= \"\\\"\" [a-b]* \"\\\"\"",
+        "root ::= ([a-b\"[,]* <think> \"[\" u (\",\" u)* \"]\"){1,3} !<think>?\n"
+        "u @unique ::= \"\\\"\" [ab]* \"\\\"\"",
     };
     follow_each(grammars, COUNT(grammars), 60, 30, 0);
 }

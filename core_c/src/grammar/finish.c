@@ -270,6 +270,30 @@ static int check_left(finish *f) {
     return code;
 }
 
+// ---- Unique rules --------------------------------------------------------------------------------------------------
+
+// Items are compared by their texts, which tokens don't have.
+static int check_unique(finish *f) {
+    const builder *b = f->b;
+    uint32_t n_stack = 0;
+    memset(f->mark, 0, b->n_states);
+    for (size_t i = 0; i < b->n_rules; i++)
+        if (b->list[i].is_unique) visit(f, b->list[i].start, &n_stack);
+    while (n_stack) {
+        uint32_t q = f->stack[--n_stack], own = f->owner[q];
+        for (uint32_t i = f->first[q]; i < f->first[q + 1]; i++) {
+            const draft_edge *e = edge_at(f, i);
+            if (e->kind == EDGE_ID || e->kind == EDGE_NOT_ID)
+                return fail(f->e, GEMEL_E_GRAMMAR,
+                            "rule \"%s\": @unique compares texts: leave out tokens such as <[1000]>",
+                            printable_name(b->names[own], b->names_size[own]).text);
+            visit(f, e->to, &n_stack);
+            if (e->kind == EDGE_CALL) visit(f, b->list[e->value].start, &n_stack);
+        }
+    }
+    return GEMEL_OK;
+}
+
 // ---- The result ----------------------------------------------------------------------------------------------------
 
 static void count_classes(rules *r, const finish *f) {
@@ -349,6 +373,7 @@ static int run(finish *f) {
     if (!f->order) return fail(f->e, GEMEL_E_MEMORY, "no memory for the grammar");
     sort_edges(f);
     code = check_left(f);
+    if (code == 0) code = check_unique(f);
     return code < 0 ? code : put_all(f);
 }
 

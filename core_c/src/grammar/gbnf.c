@@ -19,7 +19,6 @@ typedef struct gbnf {
     names names;            // of rules
     const char **used_at;   // [n_rules] where a rule was first named
     size_t used_room;
-    int has_tokens;
 } gbnf;
 
 enum { PLAIN, UNIQUE, TREE, OTHERS };   // kinds of rules
@@ -171,7 +170,6 @@ static int read_token(gbnf *g) {
         id = (uint32_t)ids[0];
         p->at = close + 1;
     }
-    g->has_tokens = 1;
     parser_join(p);
     parser_item(p, builder_id(p->b, (int32_t)id, is_negated));
     return GEMEL_OK;
@@ -336,9 +334,6 @@ static int read_rule(gbnf *g) {
 
 static int check_defined(gbnf *g) {
     const builder *b = g->p.b;
-    for (size_t i = 0; i < b->n_rules; i++)
-        if (b->list[i].is_unique && g->has_tokens)
-            return fail(g->p.e, GEMEL_E_GRAMMAR, "@unique compares texts: leave out tokens such as <[1000]>");
     if (!b->list[0].start) return fail(g->p.e, GEMEL_E_GRAMMAR, "there is no rule \"root\", where a grammar begins");
     for (size_t i = 1; i < b->n_rules; i++)
         if (!b->list[i].start)

@@ -86,31 +86,31 @@ static void check_id(const repeats *p, int32_t id) {
     seen_back(&p->u->lists, 0);
 }
 
-// Ids that may end an item, after which others begin: with one of these signs. Outside of watched lists, ids that have
-// two items: with a bracket and a comma.
+static void check_listed(const repeats *p, const int32_t *ids, uint32_t n) {
+    for (uint32_t i = 0; i < n && !matcher_is_stuck(p->m); i++)
+        if (allows(p, ids[i])) check_id(p, ids[i]);
+}
+
+// Ids that may end an item, after which others begin: with one of these signs. Outside of watched lists, ids that may
+// have two items: with a bracket, and a comma behind it.
 static void check_signs(const repeats *p, int is_watched) {
     const text_tree *t = p->t;
-    uint32_t comma = text_tree_group(','), bracket = text_tree_group('['), brace = text_tree_group('{');
-    uint32_t one = is_watched ? comma | bracket | brace : comma, other = is_watched ? one : bracket;
-    if (p->u->lists.in_string) {   // nearly all ids are allowed
-        for (uint32_t i = 0; i < t->n_quoted && !matcher_is_stuck(p->m); i++) {
-            int32_t id = t->quoted[i];
-            if (allows(p, id) && (t->groups[id] & one) && (t->groups[id] & other)) check_id(p, id);
-        }
-        return;
-    }
-    for (size_t word = 0; word < t->n_words; word++)
-        for (uint32_t bits = p->bits[word], i = 0; bits && !matcher_is_stuck(p->m); bits >>= 1, i++) {
-            size_t id = 32 * word + i;
-            if ((bits & 1) && (t->groups[id] & one) && (t->groups[id] & other)) check_id(p, (int32_t)id);
-        }
+    uint32_t signs = text_tree_group(',') | text_tree_group('[') | text_tree_group('{');
+    if (!is_watched) check_listed(p, t->listed, t->n_listed);
+    else if (p->u->lists.in_string) check_listed(p, t->quoted, t->n_quoted);   // nearly all ids are allowed
+    else
+        for (size_t word = 0; word < t->n_words; word++)
+            for (uint32_t bits = p->bits[word], i = 0; bits && !matcher_is_stuck(p->m); bits >>= 1, i++) {
+                size_t id = 32 * word + i;
+                if ((bits & 1) && (t->groups[id] & signs)) check_id(p, (int32_t)id);
+            }
 }
 
 void repeats_forbid(const repeats *p) {
     seen *s = &p->u->lists;
     int is_watched = seen_is_watched(s);
     seen_try(s);
-    for (uint32_t i = is_watched ? s->watched_from : s->n_frames; i < s->n_frames; i++)
+    for (uint32_t i = 0; i < s->n_frames; i++)
         if (s->frames[i].is_list) check_items(p, i);
     check_signs(p, is_watched);
     seen_end_trial(s);

@@ -2,7 +2,7 @@
 #include "seen.h"
 #include "../text/array.h"
 
-enum { NO_FRAME = UINT32_MAX, FIRST_TABLE = 64 };
+enum { FIRST_TABLE = 64 };
 
 void seen_close(seen *s) {
     free(s->text), free(s->frames), free(s->items), free(s->table), free(s->undo);
@@ -11,7 +11,6 @@ void seen_close(seen *s) {
 
 void seen_begin(seen *s) {
     s->n_text = s->n_frames = s->n_items = s->n_undo = 0;
-    s->watched_from = NO_FRAME;
     s->in_string = s->is_escaped = 0, s->is_trial = 0;
     if (s->table) memset(s->table, 0, s->n_table * sizeof *s->table);
 }
@@ -116,38 +115,35 @@ static int make_room(seen *s) {
 static void note(seen *s) {
     if (!s->is_trial) return;
     seen_frame none = {0, 0, 0, 0}, *last = top(s);
-    s->undo[s->n_undo++] = (seen_undo){last ? *last : none, s->n_frames,  s->n_items,   s->n_text,
-                                       s->watched_from,     s->in_string, s->is_escaped};
+    s->undo[s->n_undo++] =
+        (seen_undo){last ? *last : none, s->n_frames, s->n_items, s->n_text, s->in_string, s->is_escaped};
 }
 
 void seen_back(seen *s, uint32_t n_undo) {
     while (s->n_undo > n_undo) {
         const seen_undo *u = &s->undo[--s->n_undo];
         drop_items(s, u->n_items);
-        s->n_frames = u->n_frames, s->n_text = u->n_text, s->watched_from = u->watched_from;
+        s->n_frames = u->n_frames, s->n_text = u->n_text;
         s->in_string = u->in_string, s->is_escaped = u->is_escaped;
         if (s->n_frames) *top(s) = u->top;
     }
 }
 
 static void put(seen *s, uint8_t byte) {
-    if (!seen_is_watched(s)) return;
+    if (!seen_is_watched(s)) return;   // the last list closed
     s->text[s->n_text++] = byte;
     top(s)->hash = hash_more(top(s)->hash, byte);
 }
 
 static void close_one(seen *s) {
-    if (!s->n_frames) return;
     seen_frame f = *top(s);
     s->n_frames--;
     if (!s->is_trial && f.is_list) drop_items(s, f.first);   // those of a trial stay until it is taken back
-    if (seen_is_watched(s)) return;
-    s->watched_from = NO_FRAME;
-    if (!s->is_trial) s->n_text = 0;
+    if (!s->is_trial && !s->n_frames) s->n_text = 0;
 }
 
 static int read_sign(seen *s, uint8_t byte) {
-    int is_end = byte == ']' || byte == ',', in_list = seen_is_watched(s) && top(s)->is_list;
+    int is_end = byte == ']' || byte == ',', in_list = (int)top(s)->is_list;
     if (is_end && in_list && !end_item(s)) return 0;
     if (byte == ']' || byte == '}') close_one(s);
     put(s, byte);
@@ -162,6 +158,7 @@ int seen_read(seen *s, uint8_t byte) {
     int is_space = byte == ' ' || byte == '\n' || byte == '\t' || byte == '\r', ok = 1;
     if (!make_room(s)) return -1;
     note(s);
+    if (!seen_is_watched(s)) return 0;
     if (s->in_string) {
         put(s, byte);
         s->in_string = s->is_escaped || byte != '"';
@@ -175,39 +172,37 @@ int seen_read(seen *s, uint8_t byte) {
 }
 
 int seen_watch(seen *s) {
-    if (seen_is_watched(s) || !s->n_frames || !top(s)->is_list) return 1;
-    s->watched_from = s->n_frames - 1;
+    if (seen_is_watched(s)) return 1;
     if (!make_room(s)) return 0;
+    s->frames[s->n_frames++] = (seen_frame){s->n_text, s->n_items, 1, NO_BYTES};
     put(s, '[');
-    top(s)->start = s->n_text, top(s)->first = s->n_items, top(s)->hash = NO_BYTES;
+    top(s)->start = s->n_text, top(s)->hash = NO_BYTES;
     return 1;
 }
 
 // ---- Saving --------------------------------------------------------------------------------------------------------
-// How many frames are not watched, the size of the text, what is open in it, and both: reading the text again makes all
-// the rest.
+// The size of the text, what is open in it, and the text: reading it again makes all the rest.
 
 typedef struct saved_seen {
-    uint32_t n_frames, n_text, in_string, is_escaped;
+    uint32_t n_text;
+    uint16_t in_string, is_escaped;
 } saved_seen;
 
 size_t seen_save(const seen *s, uint8_t *data, size_t capacity) {
-    uint32_t n = seen_is_watched(s) ? s->watched_from : s->n_frames;
-    saved_seen h = {n, s->n_text, s->in_string, s->is_escaped};
-    size_t size = (sizeof h + (size_t)n + s->n_text + 7) / 8 * 8;
+    saved_seen h = {s->n_text, s->in_string, s->is_escaped};
+    size_t size = (sizeof h + s->n_text + 7) / 8 * 8;
     if (size > capacity) return size;
     memset(data, 0, size);
     memcpy(data, &h, sizeof h);
-    for (uint32_t i = 0; i < n; i++) data[sizeof h + i] = (uint8_t)s->frames[i].is_list;
-    if (s->n_text) memcpy(data + sizeof h + n, s->text, s->n_text);
+    if (s->n_text) memcpy(data + sizeof h, s->text, s->n_text);
     return size;
 }
 
-static int read_again(seen *s, const uint8_t *text, uint32_t size, uint32_t n_before) {
+static int read_again(seen *s, const uint8_t *text, uint32_t size) {
     for (uint32_t i = 0; i < size; i++) {
         uint8_t byte = text[i];
         int is_close = !s->in_string && (byte == ']' || byte == '}');
-        if (is_close && (s->n_frames <= n_before || top(s)->is_list != (byte == ']'))) return 0;
+        if (is_close && i && top(s)->is_list != (byte == ']')) return 0;
         if (seen_read(s, byte) < 0 || (!i && (byte != '[' || !seen_watch(s)))) return 0;
         if (!seen_is_watched(s)) return 0;
     }
@@ -218,16 +213,7 @@ int seen_restore(seen *s, const uint8_t *data, size_t size) {
     saved_seen h;
     if (size < sizeof h) return 0;
     memcpy(&h, data, sizeof h);
-    if (h.n_text > SEEN_TEXT_MAX || h.n_frames > size || h.in_string > 1 || h.is_escaped > h.in_string ||
-        size != (sizeof h + (size_t)h.n_frames + h.n_text + 7) / 8 * 8)
-        return 0;
+    if (h.n_text > SEEN_TEXT_MAX || size != (sizeof h + h.n_text + 7) / 8 * 8) return 0;
     seen_begin(s);
-    data += sizeof h;
-    for (uint32_t i = 0; i < h.n_frames; i++) {
-        if (data[i] > 1 || !make_room(s)) return 0;
-        s->frames[s->n_frames++] = (seen_frame){0, 0, data[i], NO_BYTES};
-    }
-    if (!h.n_text) s->in_string = (uint8_t)h.in_string, s->is_escaped = (uint8_t)h.is_escaped;
-    else if (!read_again(s, data + h.n_frames, h.n_text, h.n_frames)) return 0;
-    return s->in_string == h.in_string && s->is_escaped == h.is_escaped;
+    return read_again(s, data + sizeof h, h.n_text) && s->in_string == h.in_string && s->is_escaped == h.is_escaped;
 }

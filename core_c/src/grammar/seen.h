@@ -1,6 +1,5 @@
-// Follows an answer that is JSON, byte by byte, and knows the items of its open lists, so that a list may have each
-// item once. Lists are watched from the first one on where the grammar compares items; before, only what is open is
-// kept.
+// Follows the lists of an answer whose items the grammar compares, byte by byte, so that one may have each item once.
+// They are JSON; what is around them may be any text, and is not kept.
 #pragma once
 #include "canon.h"
 
@@ -21,20 +20,19 @@ typedef struct seen_item {
 
 typedef struct seen_undo {   // what one byte changes
     seen_frame top;
-    uint32_t n_frames, n_items, n_text, watched_from;
+    uint32_t n_frames, n_items, n_text;
     uint8_t in_string, is_escaped;
 } seen_undo;
 
 typedef struct seen {
-    uint8_t *text;   // from the first watched list on, without space outside of strings
-    seen_frame *frames;
+    uint8_t *text;        // of the outermost watched list, without space outside of strings
+    seen_frame *frames;   // from that list on; none: no list is watched
     seen_item *items;
     uint32_t *table;   // [n_table] by hash: 1 + the item that came last; 0: none
     seen_undo *undo;
     canon canon;
     size_t text_room, frames_room, items_room, undo_room;
     uint32_t n_text, n_frames, n_items, n_table, n_undo;
-    uint32_t watched_from;   // the first frame that is watched; UINT32_MAX: none is
     uint8_t in_string, is_escaped;
     int is_trial;   // bytes are read to be taken back
 } seen;
@@ -46,7 +44,7 @@ void seen_begin(seen *s);
 int seen_read(seen *s, uint8_t byte);
 // Watch the list that was opened by the byte before, and all in it. 0: no memory.
 int seen_watch(seen *s);
-static inline int seen_is_watched(const seen *s) { return s->watched_from < s->n_frames; }
+static inline int seen_is_watched(const seen *s) { return s->n_frames > 0; }
 // Between `try` and `end_trial`, bytes are taken back by their number.
 static inline void seen_try(seen *s) { s->is_trial = 1, s->n_undo = 0; }
 void seen_back(seen *s, uint32_t n_undo);   // until n_undo of them are left

@@ -135,6 +135,14 @@ static void list_quoted(text_tree *t, size_t n_vocab) {
         if ((t->groups[id] & signs) && (t->groups[id] & quote)) t->quoted[t->n_quoted++] = (int32_t)id;
 }
 
+static void list_lists(text_tree *t, const text_of *texts, int n) {
+    for (int i = 0; i < n; i++) {
+        const uint8_t *open = memchr(texts[i].at, '[', texts[i].size);
+        if (open && memchr(open, ',', (size_t)(texts[i].at + texts[i].size - open)))
+            t->listed[t->n_listed++] = texts[i].id;
+    }
+}
+
 static int build(text_tree *t, const tokenizer *words, errors *e) {
     size_t n_vocab = (size_t)tokenizer_n_vocab(words), total = 0;
     text_of *texts = array_new(n_vocab, sizeof *texts);
@@ -154,8 +162,8 @@ static int build(text_tree *t, const tokenizer *words, errors *e) {
     if (n >= 0) {
         t->nodes = array_new(nodes, sizeof *t->nodes), t->groups = array_new(32 * t->n_words, sizeof *t->groups);
         path = array_new((size_t)t->depth + 2, sizeof *path);
-        t->quoted = array_new(n_vocab, sizeof *t->quoted);
-        if (!t->nodes || !t->groups || !path || !t->quoted) n = GEMEL_E_MEMORY;
+        t->quoted = array_new(n_vocab, sizeof *t->quoted), t->listed = array_new((size_t)n, sizeof *t->listed);
+        if (!t->nodes || !t->groups || !path || !t->quoted || !t->listed) n = GEMEL_E_MEMORY;
     }
     if (n >= 0) {
         memset(t->same, 0xFF, n_vocab * sizeof *t->same);
@@ -163,6 +171,7 @@ static int build(text_tree *t, const tokenizer *words, errors *e) {
         memset(path, 0, ((size_t)t->depth + 2) * sizeof *path);
         write_groups(t, texts, n, path);
         list_quoted(t, n_vocab);
+        list_lists(t, texts, n);
     }
     free(texts), free(bytes), free(path);
     return n < 0 ? n : GEMEL_OK;
@@ -179,5 +188,5 @@ int text_tree_open(text_tree **out, const tokenizer *words, errors *e) {
 
 void text_tree_close(text_tree *t) {
     if (!t) return;
-    free(t->nodes), free(t->groups), free(t->same), free(t->ends), free(t->quoted), free(t);
+    free(t->nodes), free(t->groups), free(t->same), free(t->ends), free(t->quoted), free(t->listed), free(t);
 }

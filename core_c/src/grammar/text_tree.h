@@ -30,7 +30,8 @@ typedef struct text_tree {
     size_t n_words;                  // 32-bit words of a row of bits, one per id
     uint32_t depth;                  // of the longest text
     int32_t *quoted;                 // [n_quoted] ids whose texts have a quote, and a comma, bracket or brace
-    uint32_t n_quoted;
+    int32_t *listed;                 // [n_listed] ids whose texts have an opening bracket, and behind it a comma
+    uint32_t n_quoted, n_listed;
 } text_tree;
 
 int text_tree_open(text_tree **out, const tokenizer *t, errors *e);

@@ -1,5 +1,5 @@
 // Steps of a matcher where a list may have each item once: what the answer's lists have so far decides whether a unique
-// rule may end. The answer must be JSON.
+// rule may end. Its lists must be JSON.
 #pragma once
 #include "matcher.h"
 #include "seen.h"

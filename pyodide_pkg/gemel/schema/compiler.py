@@ -59,19 +59,18 @@ def compile_schema(
     `properties`. strict: what can't be enforced is an error; False: it is allowed, and `unenforced` has its path.
     SchemaError: it is invalid, or has an assertion that can't be enforced.
     """
-    made = write_rules(schema, any_order=any_order, is_whole=True, strict=strict)
+    made = write_rules(schema, any_order=any_order, strict=strict)
     grammar = "\n".join([f"root ::= {made.first}", *made.lines, common()]) + "\n"
     return Compiled(grammar, made.warnings, made.unenforced)
 
 
 def write_rules(
     schema: Mapping[str, Any] | bool | str, *, prefix: str = "", is_spaced: bool = False, any_order: bool = False,
-    is_whole: bool = False, style: Style | None = None, strict: bool = True,
+    style: Style | None = None, strict: bool = True,
 ) -> Written:  # fmt: skip
     """Return the rules of a schema. prefix: their names begin so. is_spaced: a space may follow commas and colons.
 
-    is_whole: the answer is the value and nothing else. style: how objects are written instead of as JSON; other values
-    are left out. The rest is as in compile_schema.
+    style: how objects are written instead of as JSON; other values are left out. The rest is as in compile_schema.
     """
     with within(), uncollected():
         at = ["#"]
@@ -83,7 +82,7 @@ def write_rules(
             if style is not None and style.quote is not None:
                 writer: Writer = QuotedWriter(reader, style.quote, prefix=prefix)
             else:
-                writer = Writer(reader, any_order=any_order, prefix=prefix, is_spaced=is_spaced, is_whole=is_whole)
+                writer = Writer(reader, any_order=any_order, prefix=prefix, is_spaced=is_spaced)
             writer = writer if style is None else MemberWriter(writer, style)
             first, lines = writer.lines((reader.places.root,))
         except NotEnforcedError as error:

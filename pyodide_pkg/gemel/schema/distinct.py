@@ -140,6 +140,5 @@ def once(at: Place, number: Automaton) -> Automaton:
 
 def anything(rules: Rules) -> str:
     """Return the rule of all values, with their numbers spelled in one way each."""
-    rules.add_common(COMMON)
-    return "value-once"
+    return rules.add_common(COMMON, "value-once")
 

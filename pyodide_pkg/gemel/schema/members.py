@@ -24,7 +24,7 @@ DIGITS = Automaton((tuple((ord(char), ord(char), 0) for char in sorted("+-.01234
 class QuotedWriter(Writer):
     """Writes values like JSON's, but with bare names of members, and strings without escapes between marks."""
 
-    names_are_json = False
+    names_are_json = lists_are_json = False
 
     def __init__(self, reader: Reader, quote: Quote, *, prefix: str) -> None:
         super().__init__(reader, any_order=False, prefix=prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from json.encoder import encode_basestring as as_json
 
@@ -72,10 +73,14 @@ def may_be_absent(piece: str) -> bool:
 
 def common(*, is_spaced: bool = False) -> str:
     """Return the rules that those of all schemas use. is_spaced: a space may follow each comma and colon."""
-    text = COMMON
-    for compact, spaced in SPACED.items() if is_spaced else ():
-        text = text.replace(compact, spaced)
-    return text
+    return spaced(COMMON) if is_spaced else COMMON
+
+
+def spaced(rules: str) -> str:
+    """Return rules of JSON values with spaces that may follow commas and colons."""
+    for compact, loose in SPACED.items():
+        rules = rules.replace(compact, loose)
+    return rules
 
 
 class Rules:
@@ -117,10 +122,14 @@ class Rules:
                 rules.append(f"{name} ::= {' | '.join(' '.join(pieces) for pieces in alternatives)}")
         return [*rules, *self._lines]
 
-    def add_common(self, rules: str) -> None:
-        """Add rules that many grammars have, if they are not there."""
-        if rules not in self._lines:
-            self._lines.append(rules)
+    def add_common(self, rules: str, first: str) -> str:
+        """Add rules that many grammars have, if they are not there. Return the name of one of them here."""
+        own = dict.fromkeys(re.findall(r"^([a-z-]+) ::=", rules, re.MULTILINE))
+        text = re.sub("|".join(sorted(own, key=len, reverse=True)), lambda name: self._prefix + name[0], rules)
+        text = spaced(text) if self.space else text
+        if text not in self._lines:
+            self._lines.append(text)
+        return self._prefix + first
 
     def _drop_dead_ends(self) -> None:
         """Remove alternatives that need a rule which never ends."""

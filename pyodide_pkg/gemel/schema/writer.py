@@ -27,21 +27,16 @@ Way = tuple[Alternative, int]   # a member, and bits: which Some of its object i
 
 
 class Writer:
-    """Writes the rules that a reader's shapes need.
-
-    is_whole: the answer is a value without spaces and nothing else, so that items of its lists can be compared.
-    """
+    """Writes the rules that a reader's shapes need."""
 
     names_are_json = True   # whether names of members are written as JSON writes them
+    lists_are_json = True   # whether lists are, so that their items can be compared while an answer is written
 
-    def __init__(
-        self, reader: Reader, *, any_order: bool, prefix: str = "", is_spaced: bool = False, is_whole: bool = False
-    ) -> None:
+    def __init__(self, reader: Reader, *, any_order: bool, prefix: str = "", is_spaced: bool = False) -> None:
         self.reader, self.any_order, self.possible = reader, any_order, reader.possible.node
         self.rules = Rules(reader.path, prefix=prefix, is_spaced=is_spaced)
         self.opens, self.comma, self.closes = '"{"', self.rules.comma, '"}"'   # of objects
         self._distinct = Distinct(reader)
-        self._is_whole = is_whole
         self._is_once = False   # in items of which a list has each once: a value is spelled in one way
         self._of_node: dict[tuple[Node, bool], str] = {}
         self._of_names: dict[tuple[int, ...], list[tuple[tuple[bool, ...], Automaton]]] = {}
@@ -174,8 +169,8 @@ class Writer:
         if array.is_unique and (array.most is None or array.most > 1):
             if (listed := self._listed(array)) is not None:
                 return listed
-            if not self._is_whole:
-                why = f"within a larger answer, only items of at most {UNIQUE_MAX} strings or constants can be enforced"
+            if not self.lists_are_json:
+                why = f"in lists that are not JSON, only items of {UNIQUE_MAX} strings or constants can be enforced"
                 raise not_enforced(f"{at.path}/uniqueItems", why)
             self._distinct.check(at, array)
             array = replace(array, most=self._distinct.most(at, array, is_inner=self._is_once))
