@@ -159,6 +159,35 @@ def test_calls_are_whole_in_lines_and_go_back_to_the_model(app: Asked, monkeypat
     assert {0, 1, 2} <= set(n_calls)   # 0: the limit cut the first one
 
 
+def total(answer: dict[str, Any]) -> int:
+    return int(answer["prompt_eval_count"] + answer["eval_count"])
+
+
+def test_num_ctx_is_the_context_of_a_request(app: Asked, models: dict[str, gemel_web.ServedModel]) -> None:
+    """The last token is drawn and not evaluated, so that it needs no room."""
+    model = models["plain"].model
+    form = {"format": {"type": "string", "minLength": 5000}, "stream": False}   # it never ends by itself
+    body: dict[str, Any] = {**BODY, **form}
+    for n, limit in ((64, 64), (1024, 1024), (32768, 1024), (0, 1024)):   # more than the model has: all of it
+        answer = app.good(CHAT, **{**body, "options": {"temperature": 0, "num_ctx": n}})
+        assert (total(answer), answer["done_reason"]) == (limit + 1, "length")
+    long = [{"role": "user", "content": "word " * 40}]
+    why = error_of(app.post(CHAT, **{**BODY, "messages": long, "options": {"num_ctx": 64}}))
+    n_prompt = len(model.prompt_ids(long))
+    assert why.startswith(f"num_ctx is 64, but the prompt has {n_prompt} tokens: shorten it, or send options.num_ctx: ")
+    assert "but 4 fit" in error_of(app.post("/api/embed", model="plain", input="word " * 9, options={"num_ctx": 4}))
+
+    size = models["plain"].cache_of(128)
+    served = {"small": gemel_web.ServedModel(model, n_ctx=64, cache_memory=size)}
+    with Asked(served) as small:
+        asked = {**body, "model": "small"}
+        for options, limit in (({}, 64), ({"num_ctx": 128}, 128), ({}, 64)):
+            assert total(small.good(CHAT, **{**asked, "options": options})) == limit + 1
+        why = error_of(small.post(CHAT, **{**asked, "options": {"num_ctx": 512}}))
+        assert why.startswith("num_ctx=512 needs ")
+        assert why.endswith("ask for at most 128")
+
+
 def test_thinking_is_turned_on_and_off(app: Asked) -> None:
     body = {**BODY, "model": "thinks", "options": {"seed": 1, "num_predict": 8}}
     assert "thinking" in app.good(CHAT, **body, think=True)["message"]
@@ -232,7 +261,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     (CHAT, {"shift": True}, "shift: the context is not shifted"), (CHAT, {"top_logprobs": 2}, "top_logprobs: it needs"),
     (CHAT, {"model": "bare"}, "messages: this model has no chat template"),
     (CHAT, {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]}, "tools[0]"),
-    (CHAT, {"messages": [{"role": "user", "content": "word " * 900}]}, "n_ctx is 1024, but the prompt has"),
+    (CHAT, {"messages": [{"role": "user", "content": "word " * 900}]}, "num_ctx is 1024, but the prompt has"),
     (TEXT, {"prompt": "x", "suffix": "y"}, "suffix: this model has no"),
     (TEXT, {"prompt": "x", "template": "y"}, "template:"),
     (TEXT, {"prompt": "x", "context": [1]}, "context: not"), (TEXT, {"prompt": "x", "images": ["y"]}, "images"),

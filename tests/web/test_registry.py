@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -10,12 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import gemel
+import httpx
 import pytest
 from conftest import CHATML, tiny_bytes
+from gemel_native.serving import entry as entry_module
+from gemel_native.serving import registry as registry_module
 from gemel_native.serving.config_file import Settings
 from gemel_native.serving.entries import aliases_of, entries_of, in_folder
 from gemel_native.serving.entry import Entry, ModelOptions, need_of
 from gemel_native.serving.registry import Models
+from gemel_native.serving.server import models_of
 from gemel_web.jobs.passes import Passes
 from serving import Asked, Connection, until
 
@@ -188,6 +193,96 @@ def test_an_idle_model_is_unloaded(entries: list[Entry], opened: set[str]) -> No
         app.good(COMPLETE, **asks("a"))
         app.run(until(lambda: not opened))
         app.good(COMPLETE, **asks("a"))
+
+
+def test_a_model_that_is_open_when_the_server_begins_is_unloaded_when_idle(folder: Path, opened: set[str]) -> None:
+    entry = replace(entries_of({"a": str(folder / "a.gguf")}, HOW)[0], keep_alive=0.01)
+    with models_of([entry], max_memory=None, cache_memory=None, at_once=True) as models, Asked(models) as app:
+        app.run(until(lambda: not opened))
+        app.good(COMPLETE, **asks("a"))
+
+
+def test_a_larger_num_ctx_takes_memory_of_idle_models_and_never_more_than_the_budget(
+    entries: list[Entry], opened: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(entry_module, "SHARE", 1 << 40)   # caches hold one context and no more
+    models = Models(entries, budget=1 << 30)
+    with Asked(models) as app:
+        for name in "ab":
+            app.good(COMPLETE, **asks(name))
+        needs = [models._rows[name].need for name in "ab"]
+        models._budget = sum(need.total for need in needs)
+
+        def asked(n_ctx: int, n: int = 1) -> list[httpx.Response]:
+            body = {"model": "a", "prompt": "x", "options": {"num_ctx": n_ctx, "num_predict": 2}, "stream": False}
+
+            async def all_at_once() -> list[httpx.Response]:
+                return await asyncio.gather(*(app.asking("POST", "/api/generate", json=body) for _ in range(n)))
+
+            found: list[httpx.Response] = app.run(all_at_once())
+            return found
+
+        assert asked(256)[0].status_code == 200
+        assert opened == {"a", "b"}
+        assert [one.status_code for one in asked(512, 3)] == [200] * 3
+        assert opened == {"a"}
+        served = models.find("a")
+        assert served is not None
+        assert models._rows["a"].need.cache == served.cache_of(512) > needs[0].cache
+        assert not models._rows["a"].is_busy
+        app.good(COMPLETE, **asks("b"))   # and is loaded again: the budget holds no more than one now
+        assert opened == {"b"}
+        models._budget = needs[0].total
+        (refused,) = asked(512)
+        assert refused.status_code == 400
+        words = r"num_ctx=512 needs .*: ask for at most ([0-9]+), or raise --max-memory"
+        found = re.fullmatch(words, refused.json()["error"])
+        assert found is not None
+        assert asked(int(found[1]))[0].status_code == 200
+
+
+def test_show_reads_only_the_header(entries: list[Entry], opened: set[str]) -> None:
+    with Asked(Models(entries, budget=1 << 40, cache_memory=1 << 20)) as app:
+        before = {(name, verbose): app.good("/api/show", model=name, verbose=verbose) for name in "ab"
+                  for verbose in (False, True)}
+        assert opened == set()
+        app.good(COMPLETE, **asks("a"))
+        app.good(COMPLETE, **asks("b"))
+        for (name, verbose), shown in before.items():
+            assert app.good("/api/show", model=name, verbose=verbose) == shown
+        assert "can't be loaded" in app.post("/api/show", model="broken").json()["error"]
+
+
+def test_the_progress_of_loading_is_in_the_list_and_in_the_log(
+    entries: list[Entry], opened: set[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "gemel_web.models")
+    monkeypatch.setattr(registry_module, "LEAST", 0)
+    halfway, goes_on = threading.Event(), threading.Event()
+    original = gemel.open
+
+    def slow(model: str, *, on_progress: Any, **options: Any) -> gemel.Model:  # noqa: ANN401
+        on_progress("load", 60, 120)
+        halfway.set()
+        assert goes_on.wait(30)
+        return original(model, on_progress=on_progress, **options)
+
+    monkeypatch.setattr(gemel, "open", slow)
+    with Asked(Models(entries, budget=1 << 40, cache_memory=1 << 20)) as app:
+
+        async def main() -> None:
+            asking = asyncio.ensure_future(app.asking("POST", COMPLETE, json=asks("a")))
+            await until(halfway.is_set)
+            listed = (await app.asking("GET", "/v1/models/a")).json()
+            assert listed["status"] == {"value": "loading", "progress": 0.5}
+            goes_on.set()
+            assert (await asking).status_code == 200
+            assert (await app.asking("GET", "/v1/models/a")).json()["status"] == {"value": "loaded"}
+
+        app.run(main())
+    said = [record.getMessage() for record in caplog.records]
+    assert "a: loading, 50 % of 0 MB" in said
+    assert any(line.startswith("a: loaded in ") for line in said)
 
 
 def test_ollamas_keep_alive_loads_and_unloads(entries: list[Entry], opened: set[str]) -> None:

@@ -60,13 +60,13 @@ def create_app(
         )
     )
     registry = OpenModels(models) if isinstance(models, Mapping) else models
-    registry.begin(scheduler.drop)
     service = Service(config, registry, scheduler)
     modules: list[ApiModule] = [_module(name) for name in (installed() if apis is None else apis)]
     known = Apis([module.STYLE for module in modules])
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        registry.begin(scheduler.drop)
         yield
         await scheduler.close()
         await registry.close()

@@ -11,6 +11,8 @@ from typing import Any
 import gemel
 from gemel import KvType
 
+PAGE = 64   # tokens by which a KV cache grows
+
 
 @dataclass(frozen=True)
 class Defaults:
@@ -41,6 +43,23 @@ class ServedModel:
     def context(self) -> int:
         """Tokens of a prompt and its answer."""
         return self.model.default_n_ctx if self.n_ctx is None else self.n_ctx
+
+    def cache_of(self, n_ctx: int) -> int:
+        """Return the bytes of a KV cache of n_ctx tokens."""
+        return cache_of(self.model, n_ctx, self.kv_type)
+
+
+def cache_of(model: gemel.Model, n_ctx: int, kv_type: KvType | None) -> int:
+    """Return the bytes of a KV cache of n_ctx tokens."""
+    with model.session(1, kv_type=kv_type) as session:
+        return session.kv_size * -(-n_ctx // PAGE) * PAGE
+
+
+def too_wide(n_ctx: int, size: int, most: int, instead: str = "") -> gemel.ContextError:
+    """Return the error for a context whose KV cache takes `size` bytes, over `most`. instead: what else to do."""
+    words = f"n_ctx={n_ctx} needs {size / 1e6:,.0f} MB of KV caches, but they may take {most / 1e6:,.0f} MB"
+    fits = -(-n_ctx // PAGE) * most // size * PAGE
+    return gemel.ContextError(f"{words}: ask for at most {fits}{instead}")
 
 
 Models = Mapping[str, ServedModel]

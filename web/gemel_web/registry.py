@@ -9,11 +9,11 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import gemel
 
-from .models import NO_DEFAULTS, Defaults, Models, ServedModel
+from .models import NO_DEFAULTS, Defaults, Models, ServedModel, too_wide
 
 State = Literal["loaded", "loading", "unloaded"]
 Drop = Callable[[gemel.Model], Awaitable[None]]
@@ -29,6 +29,17 @@ class Facts:
     n_ctx: int
     size: int         # bytes of its tensors
     format: str       # of most of them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What the file of a model says, and how it is served."""
+
+    metadata: Mapping[str, Any]   # None in place of long lists
+    template: str                 # for chats; "": none
+    reasons: bool                 # the template marks reasoning
+    infills: bool                 # there are tokens for text between two texts
+    defaults: Defaults
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +112,7 @@ class Registry(Protocol):
         """What changes the set of models; None: it is fixed."""
 
     def begin(self, drop: Drop) -> None:
-        """Take what must end before a model is closed."""
+        """Take what must end before a model is closed. Called in the event loop, before the first request."""
 
     async def close(self) -> None:
         """Close the models that it opened."""
@@ -134,11 +145,24 @@ class Registry(Protocol):
     def give_back(self, served: ServedModel) -> None:
         """Undo one `take`."""
 
+    async def widen(self, served: ServedModel, n_ctx: int) -> None:
+        """Let the KV caches of a model hold a context of n_ctx tokens, and others be closed for it.
+
+        Afterwards `find` returns the model with larger caches. Does nothing if it was closed meanwhile. ContextError if
+        memory is too small.
+        """
+
     async def card(self, alias: str) -> Card | None:
         """Return one model by any of its names; None: there is none."""
 
     async def cards(self) -> list[Card]:
         """Return all models, in order."""
+
+    async def described(self, alias: str, longest: int | None) -> Description | None:
+        """Read the header of a model that is not open; None: it can't be read, or is not on this machine.
+
+        longest: items of a list in the metadata that is not left out; None: any.
+        """
 
 
 class OpenModels:
@@ -188,6 +212,10 @@ class OpenModels:
     def give_back(self, served: ServedModel) -> None:
         """Do nothing, too."""
 
+    async def widen(self, served: ServedModel, n_ctx: int) -> None:
+        """Raise the error: the owner says what caches may take."""
+        raise too_wide(n_ctx, served.cache_of(n_ctx), served.cache_memory or 0)
+
     async def card(self, alias: str) -> Card | None:
         """Return an open model."""
         served = self.find(alias)
@@ -196,3 +224,13 @@ class OpenModels:
     async def cards(self) -> list[Card]:
         """Return the open models."""
         return [card for alias in list(self._models) if (card := await self.card(alias)) is not None]
+
+    async def described(self, alias: str, longest: int | None) -> None:
+        """Return None: all models are open."""
+
+
+def metadata_of(metadata: gemel.Metadata, longest: int | None) -> dict[str, Any]:
+    """Return a file's metadata; None in place of lists that have more items than `longest`."""
+    return {
+        key: metadata[key] if longest is None or metadata.size_of(key) <= longest else None for key in metadata
+    }  # fmt: skip

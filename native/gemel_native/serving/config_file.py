@@ -30,9 +30,8 @@ from gemel import KV_TYPES
 from gemel_web.models import Defaults
 from gemel_web.ollama.options import seconds_of
 
-from .entry import Entry, ModelOptions, is_address
+from .entry import TEMPLATE, Entry, ModelOptions, is_address
 
-TEMPLATE = "tokenizer.chat_template"
 SAMPLING = {field.name for field in dataclasses.fields(gemel.Sampling)}
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import gemel
 from gemel import KvType, Overrides
+from gemel_web.jobs.fim import has_gap
 from gemel_web.models import NO_DEFAULTS, Defaults, ServedModel
-from gemel_web.registry import Facts
+from gemel_web.registry import Description, Facts, metadata_of
 
+TEMPLATE = "tokenizer.chat_template"
 DEFAULT_N_CTX = 4096   # of a model whose file allows as much
 SHARE = 8              # of all memory, what the KV caches of a model take: one in so many parts
 MOST_CACHE = 2 << 30   # bytes of them, unless one context is larger
@@ -144,6 +146,24 @@ def facts_of(entry: Entry) -> Facts | None:
                 n_ctx=_n_ctx_of(header, entry.how), size=sizes.total(),
                 format=max(sizes, key=sizes.__getitem__, default=""),
             )
+    except (gemel.GemelError, OSError):
+        return None
+
+
+def description_of(entry: Entry, longest: int | None) -> Description | None:
+    """Return what a model's file says; None: it is not on this machine, or can't be read. longest: see metadata_of."""
+    path = entry.local()
+    if path is None:
+        return None
+    try:
+        with gemel.inspect(path) as header:
+            given = entry.how.overrides.get(TEMPLATE)
+            template = header.metadata.get(TEMPLATE) if given is None else given
+            return Description(
+                metadata=metadata_of(header.metadata, longest), infills=has_gap(header.metadata),
+                template=template if isinstance(template, str) else "", defaults=entry.defaults,
+                reasons=bool(header.dialects(given if isinstance(given, str) else None)[1]),
+            )  # fmt: skip
     except (gemel.GemelError, OSError):
         return None
 

@@ -13,19 +13,21 @@ import threading
 import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import gemel
 from gemel_web.http.errors import ApiError, of_failure
 from gemel_web.jobs.service import unknown
-from gemel_web.models import ServedModel
-from gemel_web.registry import Card, Drop, Facts, Shelf, State
+from gemel_web.models import ServedModel, too_wide
+from gemel_web.registry import Card, Description, Drop, Facts, Shelf, State
 
-from .entry import Entry, Need, facts_of, need_of, open_entry
+from .entry import Entry, Need, description_of, facts_of, need_of, open_entry
 
 log = logging.getLogger("gemel_web.models")
-PART = 0.1   # of a model's bytes, after which the log says how far it is
+PART = 0.1            # of a model's bytes, after which the log says how far it is,
+LEAST = 500 * 10**6   # or so many bytes, while it is read from a disk
+SAID = {"download": "downloading", "load": "loading"}
 
 
 NOTHING = Need(0, 0)
@@ -114,6 +116,8 @@ class Models:
     def begin(self, drop: Drop) -> None:
         """Take what must end before a model is closed."""
         self._drop = drop
+        for row in self._rows.values():   # open already: it may be idle from now on
+            self._rest(row)
 
     async def close(self) -> None:
         """Close all models, and wait for what is being opened."""
@@ -207,6 +211,10 @@ class Models:
             self._rest(row)
             self._changed.set()
 
+    async def widen(self, served: ServedModel, n_ctx: int) -> None:
+        """Let the KV caches of a model hold a context of n_ctx tokens; it goes on if this caller leaves."""
+        await asyncio.shield(self._start(self._widen(served, n_ctx)))
+
     async def card(self, alias: str) -> Card | None:
         """Return one model; None: there is none of that name."""
         row = self._row(alias)
@@ -215,6 +223,11 @@ class Models:
     async def cards(self) -> list[Card]:
         """Return all models."""
         return [await self._card(row) for row in list(self._rows.values())]
+
+    async def described(self, alias: str, longest: int | None) -> Description | None:
+        """Read the header of a model that is not open."""
+        row = self._row(alias)
+        return None if row is None else await asyncio.to_thread(description_of, row.entry, longest)
 
     # ---- Opening -----------------------------------------------------------------------------------------------------
 
@@ -230,7 +243,7 @@ class Models:
                     raise unknown(alias, self.aliases())
                 row.progress = 0.0
                 need = await asyncio.to_thread(need_of, row.entry, self._budget, self._cache_memory)
-                await self._make_room(need)
+                await self._make_room(need.total)
                 start = time.monotonic()
                 log.info("%s: loading, %.0f MB", alias, need.total / 1e6)
                 served = await asyncio.to_thread(
@@ -255,14 +268,32 @@ class Models:
     def _reporter(self, row: Row) -> _Reporter:
         return _Reporter(row, self._stops)
 
-    async def _make_room(self, need: Need) -> None:
-        """Close models until another fits."""
+    async def _widen(self, served: ServedModel, n_ctx: int) -> None:
+        async with self._lock:
+            row = next(iter(self._of(served)), None)
+            if row is None or row.served is None:   # closed
+                return
+            size, need = row.served.cache_of(n_ctx), row.need
+            if size <= need.cache:   # widened for another request
+                return
+            more = size - need.cache
+            if self._cache_memory is not None:
+                raise too_wide(n_ctx, size, need.cache, ", or raise --cache-memory")
+            if need.total + more > self._budget:
+                raise too_wide(n_ctx, size, self._budget - need.total + need.cache, ", or raise --max-memory")
+            await self._make_room(more, but=row)
+            row.need = Need(need.total + more, size)
+            row.served = replace(row.served, cache_memory=size)
+            log.info("%s: KV caches may take %.0f MB, for a context of %d tokens", row.entry.alias, size / 1e6, n_ctx)
+
+    async def _make_room(self, size: int, *, but: Row | None = None) -> None:
+        """Close models, except one, until `size` bytes more fit."""
         held = sum(row.need.total for row in self._rows.values() if row.served is not None)
         chosen = []
         for row in sorted(self._rows.values(), key=lambda row: (row.is_busy, row.asked)):
-            if held + need.total <= self._budget:
+            if held + size <= self._budget:
                 break
-            if row.served is not None:
+            if row.served is not None and row is not but:
                 chosen.append(row)
                 held -= row.need.total
         for row in chosen:
@@ -325,7 +356,7 @@ class Models:
         return found
 
     def _of(self, served: ServedModel) -> list[Row]:
-        return [row for row in self._rows.values() if row.served is served]
+        return [row for row in self._rows.values() if row.served is not None and row.served.model is served.model]
 
     async def _card(self, row: Row) -> Card:
         entry, served = row.entry, row.served
@@ -362,7 +393,7 @@ class _Reporter:
 
     def __init__(self, row: Row, stops: threading.Event) -> None:
         self._row, self._stops = row, stops
-        self._stage, self._next = "", PART
+        self._stage, self._n_said = "", 0
 
     def __call__(self, stage: str, done: int, total: int) -> None:
         """Take what gemel.open reports."""
@@ -370,8 +401,9 @@ class _Reporter:
             raise gemel.CancelledError("the server is stopping")
         part = done / total if total else 0.0
         if stage != self._stage:
-            self._stage, self._next = stage, PART
+            self._stage, self._n_said = stage, 0
         self._row.progress = part
-        if stage == "download" and part >= self._next:
-            log.info("%s: downloading, %.0f %% of %.0f MB", self._row.entry.alias, 100 * part, total / 1e6)
-            self._next = part - part % PART + PART
+        n = int(part / (max(PART, LEAST / total) if total and stage == "load" else PART))
+        if stage in SAID and n > self._n_said:
+            self._n_said = n
+            log.info("%s: %s, %.0f %% of %.0f MB", self._row.entry.alias, SAID[stage], 100 * part, total / 1e6)

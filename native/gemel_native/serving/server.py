@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import gemel
@@ -18,9 +19,9 @@ import uvicorn
 
 from ..opening import check_ctx, opened
 from ..output import counted, say
-from .entry import Entry, need_of, served_of
+from .entry import Entry, Need, need_of, served_of
 from .protocol import Protocol, Server
-from .registry import NOTHING, Models
+from .registry import Models
 from .settings import Settings
 
 MOST_NAMES = 10   # that the first line says
@@ -51,8 +52,12 @@ def models_of(
     with ExitStack() as stack:
         if at_once:
             entry = entries[0]
-            need = NOTHING if max_memory is None else need_of(entry, budget, cache_memory)
-            served = stack.enter_context(opened_entry(entry, need.cache or None))
+            need = None if max_memory is None else need_of(entry, budget, cache_memory)
+            served = stack.enter_context(opened_entry(entry, None if need is None else need.cache))
+            if need is None:   # what it takes is not limited, but its caches are
+                with served.model.batch(cache_memory=cache_memory) as batch:
+                    cache = batch.cache_memory
+                served, need = replace(served, cache_memory=cache), Need(served.model.weight_size + cache, cache)
             models.add(entry, served, need)
         yield models
 

@@ -355,6 +355,14 @@ THOUGHTS = (
 NONE = Thoughts("", ())
 
 
+def names_of(template: str | None) -> tuple[str, str]:
+    """Return how a chat template has calls written, and how reasoning is marked; "": not at all."""
+    if template is None:
+        return "", ""
+    dialect = dialect_of(template, has_tools=True)
+    return dialect.calls.name if dialect.calls else "", dialect.thoughts.name
+
+
 def dialect_of(template: str, *, has_tools: bool) -> Dialect:
     """Return the dialect that a template's text asks for."""
     thoughts = next((row for row in THOUGHTS if is_told(row.told_by, template)), NONE)

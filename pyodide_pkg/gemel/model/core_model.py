@@ -18,7 +18,7 @@ from ..core.closing import Closing
 from ..core.cpu import pick_isa, pick_threads
 from ..core.errors import ArgumentError, UnsupportedError, counted
 from ..core.library import Argument, Handle, Library, check, double_at, texts_at
-from ..dialect.rows import dialect_of
+from ..dialect.rows import dialect_of, names_of
 from ..text.ids import Ids, encode, id_bytes, id_list, ids_of, one_id
 from ..text.messages import Ending, continues, plain
 from ..tools.given import ToolLike, tools_of
@@ -206,11 +206,7 @@ class CoreModel(Closing):
 
         How its own chat template has it call tools and mark its reasoning.
         """
-        template = self.chat_templates.get("tool_use") or self.chat_template
-        tools = reasoning = ""
-        if template is not None:
-            dialect = dialect_of(template, has_tools=True)
-            tools, reasoning = dialect.calls.name if dialect.calls else "", dialect.thoughts.name
+        tools, reasoning = names_of(self.chat_templates.get("tool_use") or self.chat_template)
         return Info(self._library.engine, self.isa, self.threads, self._why, tools, reasoning)
 
     def set_threads(self, threads: int) -> None:

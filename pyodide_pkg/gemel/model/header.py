@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from ..core.checks import text
 from ..core.closing import Closing
 from ..core.cpu import pick_threads
 from ..core.library import Handle, Library, texts_at
+from ..dialect.rows import names_of
 from .gguf import Metadata, read_tensors
 from .kv import KvType
 from .memory import Plan, plan_of
-from .overrides import Overrides, check_overrides, forget, give
+from .overrides import CHAT_TEMPLATE, Overrides, check_overrides, forget, give
 
 
 class Gguf(Closing):
@@ -50,6 +52,15 @@ class Gguf(Closing):
         """Model.warnings of this file. () also where its vocabulary is malformed or not supported."""
         with self._owner as loader:
             return texts_at(self._library, "gemel_loader_warning", loader)
+
+    def dialects(self, template: str | None = None) -> tuple[str, str]:
+        """Return how the model calls tools and marks its reasoning, as Model.info has them; "": not at all.
+
+        template: a chat template that replaces the file's.
+        """
+        given = None if template is None else text("template", template)
+        found = self.metadata.get(f"{CHAT_TEMPLATE}.tool_use") or given or self.metadata.get(CHAT_TEMPLATE)
+        return names_of(found if isinstance(found, str) else None)
 
     def close(self) -> None:
         """Free the header; afterwards `metadata` can't be read."""

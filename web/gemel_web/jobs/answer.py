@@ -26,6 +26,7 @@ class GenerateRequest:
 
     n: int                      # answers per prompt
     max_tokens: int | None
+    n_ctx: int | None = None    # tokens of a prompt and its answer; None: the model's, as it is served
     stops: tuple[str, ...]
     sampling: gemel.Sampling
     n_top: int | None           # most likely tokens to report at each position; None: no log-probabilities
@@ -83,7 +84,7 @@ class AnswerText:
         self._begun: set[Call] = set()
         self._tokens = None if request.n_top is None else Tokens(batch.model, request.n_top, self._shown)
         self._generation = batch.generate(
-            prompt, max_tokens=request.max_tokens, stop=request.stops, sampling=sampling,
+            prompt, max_tokens=request.max_tokens, n_ctx=request.n_ctx, stop=request.stops, sampling=sampling,
             key=request.key, priority=request.priority, cache_salt=request.cache_salt,
             close_at_max_tokens=request.closes, fast_forward=request.fast_forward,
             on_drawn=None if self._tokens is None else self._tokens.log, **request.form,

@@ -23,6 +23,7 @@ MIDDLE = (
     ("fim_mid", "middle"),
     ("<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<MID>", "▁<MID>", "<｜fim▁end｜>", "<|code_middle|>"),
 )
+CONTROL = 3   # the type of such tokens in files
 SNIPPET = "\n\n--- snippet ---\n\n"   # before each further text
 
 
@@ -51,6 +52,20 @@ def _token(model: gemel.Model, keys: Sequence[str], texts: Sequence[str]) -> int
         if len(ids) == 1 and model.is_control(ids[0]):
             return ids[0]
     return None
+
+
+def has_gap(metadata: gemel.Metadata) -> bool:
+    """Tell whether the model of a file has these tokens, as gap_of does of one that is open."""
+    texts, kinds = metadata.get("tokenizer.ggml.tokens", []), metadata.get("tokenizer.ggml.token_type", [])
+    if not isinstance(texts, list) or not isinstance(kinds, list):
+        return False
+    control = {text for text, kind in zip(texts, kinds, strict=False) if kind == CONTROL}
+
+    def has(keys: Sequence[str], names: Sequence[str]) -> bool:
+        ids = [metadata.get(f"tokenizer.ggml.{key}_token_id") for key in keys]
+        return any(isinstance(id, int) and 0 <= id < len(texts) for id in ids) or not control.isdisjoint(names)
+
+    return all(has(*row) for row in (BEFORE, AFTER, MIDDLE))
 
 
 def infill(before: str, after: str, *, param: str, begun: str = "", others: Sequence[str] = ()) -> Prompts:

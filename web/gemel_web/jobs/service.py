@@ -82,6 +82,16 @@ class Service:
             await while_connected(request.receive, loading.wait())
             return loading.served
 
+    async def open_wide(self, request: Request, alias: str, n_ctx: int | None) -> ServedModel:
+        """As `open`, with KV caches that hold a context of n_ctx tokens, where the registry can widen them."""
+        while True:
+            served = await self.open(request, alias)
+            wanted = 0 if n_ctx is None else min(n_ctx, served.model.n_ctx)
+            most = served.cache_memory
+            if wanted <= served.context or most is None or served.cache_of(wanted) <= most:
+                return served
+            await while_connected(request.receive, self.registry.widen(served, wanted))
+
     async def card(self, alias: str) -> Card:
         """Return what lists say of a model, or raise a 404."""
         card = await self.registry.card(alias)

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any, Protocol
 
 import gemel
 from gemel import KvType
 
 from ..http.errors import of_request
+from ..models import cache_of, too_wide
 from .answer import AnswerText, GenerateRequest, Prompts
 from .events import Began, Ids, Scored, Steps, Vector
 from .tokens import scored
@@ -45,6 +47,17 @@ class ModelSlot:
         if self._batch is None:
             self._batch = self._open()
         return self._batch
+
+    def limit(self, n_ctx: int | None) -> int:
+        """Return how many tokens a request may have. n_ctx: what it asks for. ContextError if caches can't hold it."""
+        batch = self.batch()
+        if n_ctx is None:
+            return batch.n_ctx
+        wanted = min(n_ctx, self.model.n_ctx)
+        size = cache_of(self.model, wanted, self.kv_type) if wanted > batch.n_ctx else 0
+        if size > batch.cache_memory:
+            raise too_wide(wanted, size, batch.cache_memory)
+        return wanted
 
     def step(self) -> None:
         """Take the batch's next step, if it has anything to evaluate."""
@@ -97,6 +110,7 @@ class Completion(Stoppable):
             made: list[list[int]] = []
             n_prompt = 0
             try:
+                request = replace(request, n_ctx=slot.limit(request.n_ctx))
                 for prompt in self._prompts(slot.model):
                     yield None
                     made.append(prompt.ids if isinstance(prompt, gemel.Turn) else prompt)
@@ -141,9 +155,13 @@ class Completion(Stoppable):
 class Embeddings(Stoppable):
     """Embeds texts as Model.embed does; those of a request go through the same passes."""
 
-    def __init__(self, prompts: TextPrompts, *, param: str, dimensions: int | None = None, key: str = "") -> None:
+    def __init__(
+        self, prompts: TextPrompts, *, param: str, dimensions: int | None = None, n_ctx: int | None = None,
+        key: str = "",
+    ) -> None:  # fmt: skip
         super().__init__()
         self._prompts = prompts
+        self._n_ctx = n_ctx             # tokens of a text; None: the model's context, as it is served
         self._param = param
         self._dimensions = dimensions   # of each vector; None: all that the model has
         self._key = key
@@ -153,10 +171,11 @@ class Embeddings(Stoppable):
         batch = slot.batch()
         prompts: list[list[int]] = []
         try:
+            most = slot.limit(self._n_ctx)
             for ids in self._prompts(slot.model):
                 yield None
-                if len(ids) > batch.n_ctx:
-                    words = f"the text has {len(ids)} tokens, but {batch.n_ctx} fit: embed it in parts"
+                if len(ids) > most:
+                    words = f"the text has {len(ids)} tokens, but {most} fit: embed it in parts"
                     raise gemel.ContextError(words)
                 prompts.append(ids)
         except gemel.GemelError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from array import array
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import gemel
@@ -15,7 +16,7 @@ from starlette.routing import BaseRoute, Route
 from ..http.apis import Style
 from ..http.body import decoded
 from ..http.connection import EventStream
-from ..http.errors import invalid
+from ..http.errors import invalid, of_request
 from ..jobs.answer import Prompt, Prompts
 from ..jobs.events import Began, Event, Vector
 from ..jobs.fim import infill
@@ -26,7 +27,7 @@ from ..models import ServedModel
 from . import cards, wire
 from .answers import Gathered, Head, Lines
 from .changes import Changes, alias_of
-from .options import budget_of, check_options, seconds_of, thinking, wanted
+from .options import budget_of, check_options, context_of, placed, seconds_of, thinking, wanted
 
 STYLE = Style(("/api",), wire.error_of)
 VERSION = "0.13.0"   # of Ollama's API: clients ask for it, and look for features by it
@@ -67,7 +68,10 @@ class Api:
         alias = alias_of(self._service, body.model)
         check_options(body, unloads=self._service.registry.unloads)
         start = time.perf_counter()
-        served = await self._service.open(request, alias)
+        try:
+            served = await self._service.open_wide(request, alias, context_of(body))
+        except gemel.ContextError as error:
+            raise of_request(error, "options.num_ctx", placed) from None
         request.state.times = {"start": start, "load_s": time.perf_counter() - start}
         self._service.registry.keep(alias, seconds_of(body.keep_alive))
         return alias, served
@@ -167,7 +171,7 @@ class Api:
             return (model.tokenize(text, bos_eos=True) for text in texts)
 
         n_dim = body.dimensions if isinstance(body, wire.EmbedRequest) else None
-        work = Embeddings(prompts, param=param, dimensions=n_dim, key=key_of(request))
+        work = Embeddings(prompts, param=param, dimensions=n_dim, n_ctx=context_of(body), key=key_of(request))
         job = self._service.submit(served, work)
         return await self._service.whole(request, job, shape)
 
@@ -190,8 +194,13 @@ class Api:
         """POST /api/show."""
         body = await decoded(request, wire.Named, self._config, undeclared=True)
         alias = alias_of(self._service, body.model or body.name)
-        served = await self._service.open(request, alias)
-        return json_of(cards.shown(alias, served, verbose=bool(body.verbose)))
+        longest = None if body.verbose else cards.LONG
+        card = await self._service.card(alias)
+        about = None if card.served is not None else await self._service.registry.described(alias, longest)
+        if about is None:   # it is open, or its header can't be read
+            served = await self._service.open(request, alias)
+            card, about = replace(card, served=served), cards.described(served, longest)
+        return json_of(cards.shown(card, about))
 
 
 class Vectors:

@@ -11,9 +11,8 @@ from typing import Any
 import gemel
 
 from ..jobs.fim import gap_of
-from ..jobs.turns import has_template
-from ..models import ServedModel
-from ..registry import Card
+from ..models import Defaults, ServedModel
+from ..registry import Card, Description, metadata_of
 
 LONG = 32   # items of a list in the metadata that are shown
 FOREVER = "9999-12-31T23:59:59Z"   # when a model is unloaded
@@ -79,9 +78,8 @@ def running(one: Card) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def parameters(served: ServedModel) -> str:
+def parameters(context: int, defaults: Defaults) -> str:
     """Return a model's context and what its settings say about sampling, a line each, by Ollama's names."""
-    defaults = served.defaults
     names = {"penalty_last_n": "repeat_last_n"}
     pairs = [
         (names.get(name, name), f"{value:g}" if isinstance(value, float) else value)
@@ -89,22 +87,29 @@ def parameters(served: ServedModel) -> str:
     ]
     pairs += [("stop", json.dumps(stop)) for stop in defaults.stops]
     pairs += [] if defaults.max_tokens is None else [("num_predict", defaults.max_tokens)]
-    return "\n".join(f"{name} {value}" for name, value in [("num_ctx", served.context), *pairs])
+    return "\n".join(f"{name} {value}" for name, value in [("num_ctx", context), *pairs])
 
 
-def shown(alias: str, served: ServedModel, *, verbose: bool) -> dict[str, Any]:
-    """Return all that is known about a model. verbose: with long lists of the metadata, such as the vocabulary."""
+def described(served: ServedModel, longest: int | None) -> Description:
+    """Return what is known about a model that is open."""
     model = served.model
-    info: dict[str, Any] = {}
-    for key in model.metadata:
-        is_long = not verbose and model.metadata.size_of(key) > LONG
-        info[key] = None if is_long else model.metadata[key]
-    kinds = ["completion", *(["tools"] if has_template(model) else []), *(["thinking"] if model.info.reasoning else []),
-             *(["insert"] if gap_of(model) else [])]
+    return Description(
+        metadata=metadata_of(model.metadata, longest), template=model.chat_template or "",
+        reasons=bool(model.info.reasoning), infills=gap_of(model) is not None, defaults=served.defaults,
+    )  # fmt: skip
+
+
+def shown(one: Card, about: Description) -> dict[str, Any]:
+    """Return all that is known about a model."""
+    info, defaults = about.metadata, about.defaults
+    embeds = any(key.endswith(".pooling_type") for key in info)
+    named = any(key.startswith("tokenizer.chat_template.") for key in info)
+    kinds = ["embedding" if embeds else "completion", *(["tools"] if about.template or named else []),
+             *(["thinking"] if about.reasons else []), *(["insert"] if about.infills else [])]
+    context = one.served.context if one.served is not None else one.facts.n_ctx if one.facts is not None else 0
     return {
-        "modelfile": f"FROM {alias}\n", "parameters": parameters(served),
-        "system": "\n\n".join(m["content"] for m in served.defaults.messages if m["role"] == "system"),
-        "template": model.chat_template or "",
-        "license": str(model.metadata.get("general.license", "")), "details": details(model), "model_info": info,
-        "capabilities": kinds, "modified_at": time_of(served.created),
+        "modelfile": f"FROM {one.alias}\n", "parameters": parameters(context, defaults),
+        "system": "\n\n".join(m["content"] for m in defaults.messages if m["role"] == "system"),
+        "template": about.template, "license": str(info.get("general.license", "")), "details": card(one)["details"],
+        "model_info": info, "capabilities": kinds, "modified_at": time_of(one.created),
     }  # fmt: skip

@@ -19,6 +19,7 @@ from . import wire
 UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 PART = re.compile(r"([0-9]+(?:\.[0-9]*)?)(ns|us|µs|ms|s|m|h)")
 DURATION = re.compile(r"-?(?:[0-9]+(?:\.[0-9]*)?(?:ns|us|µs|ms|s|m|h))+|-?[0-9]+")
+NAMES = (("reasoning_budget", "think"), ("open the session with n_ctx=", "send options.num_ctx: "))
 RENAMED = {"penalty_last_n": "repeat_last_n"}
 
 
@@ -36,11 +37,27 @@ def wanted(
     defaults = served.defaults
     most = defaults.max_tokens if limit is None else None if limit < 0 else limit
     return GenerateRequest(
-        n=1, max_tokens=most, stops=stops_of(options.stop, "options.stop") or defaults.stops,
+        n=1, max_tokens=most, n_ctx=context_of(body), stops=stops_of(options.stop, "options.stop") or defaults.stops,
         sampling=sampling_of(given, lambda name: f"options.{RENAMED.get(name, name)}", defaults),
         n_top=(body.top_logprobs or 0) if body.logprobs else None, echo=False, param=param, form=form_of(body),
-        form_param="format", tools=tools, placed=lambda words: words.replace("reasoning_budget", "think", 1), key=key,
+        form_param="format", tools=tools, placed=placed, key=key,
     )
+
+
+def context_of(body: wire.Request) -> int | None:
+    """Return the tokens of a prompt and its answer that a request asks for; None: what the model has."""
+    return (body.options or wire.Options()).num_ctx or None
+
+
+def placed(words: str) -> str:
+    """Return gemel's words with the names of this API.
+
+    >>> placed("n_ctx is 8, but the prompt has 9 tokens: shorten it, or open the session with n_ctx=9")
+    'num_ctx is 8, but the prompt has 9 tokens: shorten it, or send options.num_ctx: 9'
+    """
+    for own, theirs in NAMES:
+        words = words.replace(own, theirs, 1)
+    return re.sub(r"^n_ctx\b", "num_ctx", words)
 
 
 def seconds_of(alive: str | float | None) -> float | None:

@@ -36,8 +36,8 @@ class Options(Struct, forbid_unknown_fields=True, kw_only=True, rename={"penalty
     mirostat_eta: float | None = None
     tfs_z: float | None = None
     penalize_newline: bool | None = None
+    num_ctx: Annotated[int, Meta(ge=0)] | None = None   # of a prompt and its answer; 0: what the model has
     # how other servers evaluate: accepted, without effect on the answer
-    num_ctx: Annotated[int, Meta(ge=0)] | None = None   # the context is the model's; a prompt over it is an error
     numa: Any = None
     num_batch: Any = None
     num_gpu: Any = None
