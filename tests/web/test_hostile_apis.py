@@ -38,7 +38,7 @@ GOOD: dict[str, dict[str, Any]] = {
         "model": "tiny", "messages": [USER, {"role": "assistant", "content": "", "tool_calls": [
             {"function": {"name": "clock", "arguments": {}}},
         ]}, {"role": "tool", "tool_name": "clock", "content": "12"}], "tools": BOTH, "think": True, "keep_alive": "5m",
-        "options": {"num_predict": 4, "temperature": 0.5, "stop": ["z"], "seed": 1, "num_ctx": 64},
+        "options": {"num_predict": 4, "temperature": 0.5, "stop": ["z"], "seed": 1, "num_ctx": 2048},
     },
     "/api/generate": {
         "model": "tiny", "prompt": "x", "system": "s", "format": {"type": "object"}, "options": {"num_predict": 4},

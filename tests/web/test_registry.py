@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from gemel_native.serving.entry import Entry, ModelOptions, need_of
 from gemel_native.serving.registry import Models
 from gemel_native.serving.server import models_of
 from gemel_web.jobs.passes import Passes
+from gemel_web.jobs.scheduler import Driver
 from serving import Asked, Connection, until
 
 COMPLETE = "/v1/completions"
@@ -452,6 +454,38 @@ def test_threads_take_turns() -> None:
     for thread in threads:
         thread.join()
     assert sorted(order) == [0] * 200 + [1] * 200
+
+
+def test_passes_of_two_models_alternate(
+    entries: list[Entry], opened: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that waits at the end of the other's pass has the next one."""
+    taken: list[tuple[Driver, int]] = []
+    original = Driver._turn
+
+    with Asked(Models(entries, budget=1 << 40, cache_memory=1 << 20)) as app:
+        passes = app.app.state.scheduler._passes
+
+        def turn(self: Driver, deliver: Any) -> bool:  # noqa: ANN401
+            goes_on = original(self, deliver)
+            if len(taken) in range(50, 60):   # the others are where they want the next pass
+                while not passes.n_waiting:
+                    pass
+            taken.append((self, passes.n_waiting))
+            return goes_on
+
+        monkeypatch.setattr(Driver, "_turn", turn)
+        endless = {"prompt": "the model", "max_tokens": 150, "temperature": 0, "logit_bias": {"0": -100, "2": -100}}
+
+        async def both() -> None:
+            bodies = [{**endless, "model": name} for name in "ab"]
+            answers = await asyncio.gather(*(app.asking("POST", COMPLETE, json=body) for body in bodies))
+            assert [answer.json()["usage"]["completion_tokens"] for answer in answers] == [150, 150]
+
+        app.run(both())
+    assert len({driver for driver, _ in taken}) == 2
+    assert sum(n_waiting > 0 for _, n_waiting in taken) >= 10
+    assert all(one is not other for (one, n_waiting), (other, _) in pairwise(taken) if n_waiting)
 
 
 def test_who_waits_for_a_pass_gets_the_next_one() -> None:

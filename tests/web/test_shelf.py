@@ -14,6 +14,7 @@ from typing import Any
 
 import gemel
 import httpx
+import hub
 import ollama
 import pytest
 from command import environment
@@ -112,6 +113,29 @@ def test_what_cant_be_pulled_is_an_error(site: str, cache: Path) -> None:
         assert names(app) == []
 
 
+def test_models_of_the_hub_are_pulled_by_address_and_by_short_name(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_TOKEN_PATH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hub"))
+    data = tiny_bytes(chat_template=CHATML, seed=3)
+    short = "smollm2-1.7b-instruct"
+    with hub.serving() as made, Asked(started()) as app:
+        monkeypatch.setenv("HF_ENDPOINT", made.url)
+        made.files["owner/repo@main"] = {"m-Q4_0.gguf": tiny_bytes(seed=4), "m-Q8_0.gguf": data}
+        made.files["HuggingFaceTB/SmolLM2-1.7B-Instruct-GGUF@main"] = {f"{short}-q4_k_m.gguf": data}
+        for name in ("hf.co/owner/repo:Q8_0", short):
+            said = lines(app.post("/api/pull", model=name))
+            assert said[-1] == {"status": "success"}
+            assert any(line.get("completed") == len(data) for line in said)
+        for name in ("hf.co/owner/repo:Q8_0", "m-Q8_0", short, f"{short}:latest"):
+            assert app.good("/api/chat", model=name, messages=[USER], options=SHORT, stream=False)["done"]
+        assert set(names(app)) == {"m-Q8_0", short}
+        assert "Q2_K" in error_of(app.post("/api/pull", model="hf.co/owner/repo:Q2_K", stream=False))
+        assert "404" in error_of(app.post("/api/pull", model="hf.co/owner/none", stream=False))
+
+
 @pytest.mark.parametrize(("name", "address"), [
     ("hf.co/a/b:Q8_0", "hf:a/b:Q8_0"), ("https://huggingface.co/a/b", "hf:a/b"), ("hf.co/a/b:latest", "hf:a/b"),
     ("smollm2-135m-instruct:latest", "smollm2-135m-instruct"), ("https://x.org/a/b.gguf", "https://x.org/a/b.gguf"),
@@ -150,6 +174,9 @@ def test_a_model_is_made_of_one_that_was_made(folder: Path, cache: Path) -> None
         shown = app.good("/api/show", model="b")
         assert shown["parameters"].splitlines() == ["num_ctx 256", "top_k 5", "top_p 0.5"]
         assert shown["system"] == "first"
+        app.good("/api/create", model="c", **{"from": "own"}, parameters={"num_ctx": 1 << 20}, stream=False)
+        assert app.good("/api/generate", model="c")["done_reason"] == "load"
+        assert app.good("/api/show", model="c")["parameters"] == "num_ctx 512"   # all that the model has
         app.good("/api/create", model="a", **{"from": "own"}, system="second", stream=False)
         assert app.good("/api/show", model="a")["system"] == "second"
         assert app.good("/api/show", model="b")["system"] == "first"

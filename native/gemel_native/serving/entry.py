@@ -179,6 +179,23 @@ def _n_ctx(path: str, how: ModelOptions) -> int:
 def _n_ctx_of(header: gemel.Gguf, how: ModelOptions) -> int:
     if how.ctx is not None:
         return how.ctx
+    limit = _longest_of(header, how)
+    return DEFAULT_N_CTX if limit is None else min(limit, DEFAULT_N_CTX)
+
+
+def longest_of(entry: Entry) -> int | None:
+    """Return the longest context of a model; None: its header can't be read, or does not say it."""
+    path = entry.local()
+    try:
+        if path is not None:
+            with gemel.inspect(path) as header:
+                return _longest_of(header, entry.how)
+    except (gemel.GemelError, OSError):
+        pass
+    return None
+
+
+def _longest_of(header: gemel.Gguf, how: ModelOptions) -> int | None:
     key = f"{header.metadata.get('general.architecture')}.context_length"
     limit = how.overrides.get(key, how.overrides.get(".context_length", header.metadata.get(key)))
-    return min(limit, DEFAULT_N_CTX) if isinstance(limit, int) else DEFAULT_N_CTX
+    return limit if isinstance(limit, int) else None

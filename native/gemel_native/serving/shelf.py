@@ -22,7 +22,7 @@ from gemel_web.http.errors import ApiError, invalid
 from gemel_web.models import Defaults, alias_of
 from gemel_web.registry import Made, Report
 
-from .entry import Entry, ModelOptions, is_address
+from .entry import Entry, ModelOptions, is_address, longest_of
 from .registry import Models
 
 log = logging.getLogger("gemel_web.models")
@@ -141,7 +141,10 @@ class Files:
             await self.pull(made.base, report)
         async with self._lock:
             base = self._models.entry(made.base)
-            how = base.how if made.n_ctx is None else dataclasses.replace(base.how, ctx=made.n_ctx)
+            how = base.how
+            if made.n_ctx is not None:   # more than the model has means all of it, as in requests
+                longest = await asyncio.to_thread(longest_of, base)
+                how = dataclasses.replace(how, ctx=made.n_ctx if longest is None else min(made.n_ctx, longest))
             defaults = joined(base.defaults, made.defaults)
             report("writing manifest", 0, 0)
             await self._put(dataclasses.replace(base, alias=name, how=how, defaults=defaults))

@@ -49,7 +49,7 @@ class ModelSlot:
         return self._batch
 
     def limit(self, n_ctx: int | None) -> int:
-        """Return how many tokens a request may have. n_ctx: what it asks for. ContextError if caches can't hold it."""
+        """Return the context of a request. n_ctx: what it asks for. ContextError if caches can't hold it."""
         batch = self.batch()
         if n_ctx is None:
             return batch.n_ctx
