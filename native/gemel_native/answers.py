@@ -10,12 +10,13 @@ import gemel
 
 from .output import Writer, counted
 from .progress import watching
+from .stopping import stoppable
 
 
 def stream(generation: gemel.Generation) -> None:
     """Print parts as they arrive and end the line: text to stdout, reasoning to stderr.
 
-    If interrupted, the caller closes the generation.
+    If interrupted, which takes effect within a step, the caller closes the generation.
     """
     text, reasoning = Writer(), Writer(sys.stderr, is_dim=True)
     writers = {"text": text, "reasoning": reasoning}
@@ -26,13 +27,14 @@ def stream(generation: gemel.Generation) -> None:
 
     try:
         parts = generation.parts()
-        with watching("prompt", evaluated):
-            part = next(parts, None)
-        while part is not None:
-            if part.kind == "text":
-                reasoning.end_line()
-            writers[part.kind].write(part.text)
-            part = next(parts, None)
+        with stoppable(generation):
+            with watching("prompt", evaluated):
+                part = next(parts, None)
+            while part is not None:
+                if part.kind == "text":
+                    reasoning.end_line()
+                writers[part.kind].write(part.text)
+                part = next(parts, None)
     finally:
         reasoning.end_line()
         text.end_line()

@@ -286,17 +286,31 @@ def show(result: dict[str, Any]) -> None:
         "loaded": f"in {result['load_s']:.2f} s{peak}",
         "limits": "; ".join(map(limits_text, result["limits"])),
     }
+    rows = result["rows"]
+    varying = [key for key in ("depth", "threads", "isa") if len({row[key] for row in rows}) > 1]
+    same = [f"{key} {rows[0][key]}" for key in ("depth", "threads", "isa") if key not in varying]
+    pairs["measured"] = ", ".join([*same, counted(rows[0]["reps"], "measurement") + " each"])
     out.print(facts(pairs))
     out.print()
-    names = ("n", "depth", "threads", "tok/s", "min", "max", "reps", "of reading", "of int8")
-    rows = table("test", *names[:3], "isa", *names[3:], numbers=names)
-    for row in result["rows"]:
-        speeds = (f"{row[key]:.1f}" for key in ("tok_s", "min", "max"))
-        rows.add_row(
-            row["test"], str(row["n"]), str(row["depth"]), str(row["threads"]), row["isa"], *speeds, str(row["reps"]),
+    speeds, shares = ("tok/s", "min", "max"), ("reading", "int8")
+    made = table("test", "n", *varying, *speeds, *shares, numbers=("n", "depth", "threads", *speeds, *shares))
+    made.padding = (0, 0 if len(varying) > 1 else 1)   # 80 columns
+    for row in rows:
+        made.add_row(
+            row["test"], str(row["n"]), *(str(row[key]) for key in varying),
+            *(rate(row[key]) for key in ("tok_s", "min", "max")),
             *("" if row[key] is None else f"{100 * row[key]:.1f} %" for key in ("of_read", "of_dot")),
         )   # fmt: skip
-    out.print(rows)
+    out.print(made)
+
+
+def rate(tok_s: float) -> str:
+    """Return a speed with as many digits as matter.
+
+    >>> rate(1234.56), rate(98.76)
+    ('1235', '98.8')
+    """
+    return f"{tok_s:.0f}" if tok_s >= 1000 else f"{tok_s:.1f}"
 
 
 def limits_text(found: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -16,6 +15,7 @@ from gemel import Overrides
 
 from .answers import cut_note, fault, speeds_line, stream
 from .forms import with_form
+from .line_editor import LineEditor
 from .opening import check_ctx, opened
 from .options import (
     ContextOption,
@@ -33,6 +33,7 @@ from .options import (
 from .output import counted, printable, say, say_error
 from .overrides import with_overrides
 
+HISTORY_HELP = "Keep what you type at the terminal for the next time."
 FENCE = '"""'   # begins and ends a message of several lines
 
 
@@ -50,6 +51,7 @@ def chat(
     kv_type: KvTypeOption = None,
     draft: DraftOption = True,
     speeds: Annotated[bool, typer.Option("--speeds", help="Print a line of speeds after each answer.")] = False,
+    history: Annotated[bool, typer.Option("--history/--no-history", help=HISTORY_HELP)] = True,
     threads: ThreadsOption = None,
     isa: IsaOption = None,
     overrides: Overrides,
@@ -65,7 +67,7 @@ def chat(
         with loaded.model.chat(system, n_ctx=ctx, kv_type=kv_type) as conversation:
             repl = Repl(
                 conversation, sampling=sampling, max_tokens=max_tokens, reasoning_budget=reasoning_budget,
-                stop=stop or [], speeds=speeds, form=form,
+                stop=stop or [], speeds=speeds, form=form, keeps=history,
             )  # fmt: skip
             repl.run()
 
@@ -83,8 +85,10 @@ class Repl:
         stop: list[str] | None = None,
         speeds: bool = False,
         form: Mapping[str, Any] | None = None,
+        keeps: bool = False,
     ) -> None:
         self.chat = chat
+        self._keeps = keeps   # prompts, for the next time
         self._sampling = sampling
         self._max_tokens = max_tokens
         self._reasoning_budget = reasoning_budget
@@ -104,10 +108,19 @@ class Repl:
 
     def run(self) -> None:
         """Run until the input ends."""
-        if self._terminal:
-            with contextlib.suppress(ImportError):   # line editing and history; Windows has its own
-                import readline  # noqa: F401
-            say(f"{printable(self.chat.model.name)}: /help lists the commands, Ctrl-D exits")
+        if not self._terminal:
+            self._loop()
+            return
+        model = self.chat.model
+        size = f"{model.n_params / 1e6:.4g} M parameters, a context of {self.chat.session.n_ctx} tokens"
+        say(f"{printable(model.name)}: {size}")
+        say("/help lists the commands; Ctrl-C stops an answer, Ctrl-D exits")
+        with LineEditor(list(self._commands), keeps=self._keeps):
+            self._loop()
+        if not self._ended:
+            say("")
+
+    def _loop(self) -> None:
         while not self._ended:
             try:
                 message = self._read()
@@ -117,8 +130,6 @@ class Repl:
                 say("\n(use Ctrl-D or /exit to exit)")
                 continue
             self.handle(message)
-        if self._terminal and not self._ended:
-            say("")
 
     def handle(self, message: str) -> None:
         """Answer a message or run a command. Errors are printed, and the conversation goes on."""

@@ -8,11 +8,14 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from gemel import SourceError
+
+from .wrap import Wrap
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -137,7 +140,7 @@ def bytes_text(size: float) -> str:
 
 
 class Writer:
-    """Writes generated text to a stream, piece by piece; a terminal gets no control characters.
+    """Writes generated text to a stream, piece by piece; a terminal gets no control characters, and lines that fit.
 
     is_dim: a terminal shows it dimmed.
     """
@@ -147,19 +150,23 @@ class Writer:
         self._terminal = self._stream.isatty()
         self._is_dim = is_dim and self._terminal
         self._at_line_start = True
+        self._wrap = Wrap(lambda: shutil.get_terminal_size().columns)
 
     def write(self, piece: str) -> None:
-        """Print a piece immediately."""
+        """Print a piece immediately; on a terminal, an unfinished word comes with its end."""
         if piece:
             self._at_line_start = piece.endswith("\n")
-            shown = piece.translate(CONTROLS) if self._terminal else piece
-            self._stream.write(f"{DIM}{shown}{PLAIN}" if self._is_dim else shown)
-            self._stream.flush()
+            self._print(self._wrap.feed(piece.translate(CONTROLS)) if self._terminal else piece)
 
     def end_line(self) -> None:
         """End the last line, unless the text ended it."""
         if not self._at_line_start:
             self.write("\n")
+
+    def _print(self, text: str) -> None:
+        if text:
+            self._stream.write(f"{DIM}{text}{PLAIN}" if self._is_dim else text)
+            self._stream.flush()
 
 
 def name_of(path: str) -> str:
